@@ -1,0 +1,72 @@
+package event
+
+import (
+	"crypto/sha1" //nolint:gosec // UUIDv5 is SHA-1 by RFC 9562; nothing is secured by it.
+	"encoding/binary"
+
+	"github.com/google/uuid"
+)
+
+// The namespaces of derived ids. They are part of the contract: another namespace would give every derived event a
+// new id, and everything handled before would be handled once more.
+var (
+	effectNamespace = uuid.MustParse("5f0a3d0e-8a57-5c7e-9b53-0c6a2d1f4e01")
+	timerNamespace  = uuid.MustParse("5f0a3d0e-8a57-5c7e-9b53-0c6a2d1f4e02")
+)
+
+// DeriveID gives the id of the ordinal-th event that a worker says because of another: a UUIDv5 of the three. The
+// same three give the same id, whoever asks and whenever.
+func DeriveID(worker string, cause uuid.UUID, ordinal int) uuid.UUID {
+	name := make([]byte, 0, 96)
+	name = append(name, cause[:]...)
+	name = binary.BigEndian.AppendUint64(name, uint64(int64(ordinal)))
+	name = append(name, worker...)
+	return uuidV5(effectNamespace, name)
+}
+
+// TimerID gives the id of what a worker says of its own accord, once for a key (an item and location, say) and
+// business date: a UUIDv5 of the three.
+func TimerID(worker, key, businessDate string) uuid.UUID {
+	name := make([]byte, 0, 96)
+	for _, part := range []string{worker, key, businessDate} {
+		// The length before each part keeps ("ab", "c") and ("a", "bc") apart.
+		name = binary.BigEndian.AppendUint32(name, uint32(len(part)))
+		name = append(name, part...)
+	}
+	return uuidV5(timerNamespace, name)
+}
+
+// uuidV5 is uuid.NewSHA1 without its allocation of a hash.
+func uuidV5(namespace uuid.UUID, name []byte) uuid.UUID {
+	sum := sha1.Sum(append(namespace[:len(namespace):len(namespace)], name...))
+	var id uuid.UUID
+	copy(id[:], sum[:])
+	id[6] = id[6]&0x0f | 0x50
+	id[8] = id[8]&0x3f | 0x80
+	return id
+}
+
+// Derive makes the ordinal-th event that a worker says because of cause. It inherits the cause's tenant, timestamp,
+// user and trace; its correlationId is the cause's, or the cause's eventId when it has none; its causationId is
+// the cause's eventId; its source is the worker. The sequence is the aggregate's version number, 0 when it has none.
+func Derive(worker string, cause Envelope, ordinal int, aggregateID string, sequence int64, p Payload) (Any, error) {
+	causeID := cause.ID.String()
+	correlation := cause.Metadata.CorrelationID
+	if correlation == "" {
+		correlation = causeID
+	}
+	return Encode(Envelope{
+		ID:          DeriveID(worker, cause.ID, ordinal),
+		AggregateID: aggregateID,
+		TenantID:    cause.TenantID,
+		Timestamp:   cause.Timestamp,
+		Metadata: Metadata{
+			Source:        worker,
+			UserID:        cause.Metadata.UserID,
+			CorrelationID: correlation,
+			CausationID:   causeID,
+			Traceparent:   cause.Metadata.Traceparent,
+			Sequence:      sequence,
+		},
+	}, p)
+}
