@@ -1,0 +1,119 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/lib/pq"
+
+	"github.com/composerp/composerp/exchange/event"
+)
+
+// Admission is what became of an event that asked to enter the log from outside.
+type Admission int
+
+const (
+	// Admitted: it is in the log now.
+	Admitted Admission = iota
+	// Duplicate: the same event, byte for byte, was in the log already.
+	Duplicate
+	// Conflict: another event with this id is in the log; this one is refused.
+	Conflict
+)
+
+func (a Admission) String() string {
+	return [...]string{"admitted", "duplicate", "conflict"}[a]
+}
+
+// Numbers are drawn in arrival order, after the transaction has its id
+// (the first CTE), and only then are the ids inserted in sorted order, so that
+// two admissions of the same events wait for each other instead of deadlocking.
+var admitEvents = sqlText(`
+WITH arrived AS MATERIALIZED (
+    SELECT pg_current_xact_id() AS tx, e.*, sha256(convert_to(e.body, 'UTF8')) AS body_sha256
+    FROM unnest($2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[]) WITH ORDINALITY
+         AS e(occurred_at, event_id, tenant_id, type, version, aggregate_id, body, ord)
+), numbered AS MATERIALIZED (
+    SELECT a.*, nextval('event_log_seq') AS seq FROM arrived a
+), admitted AS (
+    INSERT INTO admission (event_id, body_sha256, seq)
+    SELECT event_id, body_sha256, seq FROM numbered ORDER BY event_id
+    ON CONFLICT DO NOTHING RETURNING event_id, seq
+), logged AS (
+    INSERT INTO event_log (tx, seq, epoch, publish, occurred_at, event_id, tenant_id, type, version, aggregate_id, body_sha256, body)
+    SELECT n.tx, n.seq, (SELECT max(epoch) FROM epoch), $1, n.occurred_at, n.event_id, n.tenant_id, n.type, n.version, n.aggregate_id, n.body_sha256, n.body
+    FROM numbered n JOIN admitted a USING (event_id, seq) ORDER BY n.seq
+)
+SELECT n.ord FROM numbered n JOIN admitted a USING (event_id, seq)`)
+
+var admittedBodies = sqlText(`
+SELECT e.ord FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS e(event_id, body, ord)
+JOIN admission a ON a.event_id = e.event_id AND a.body_sha256 = sha256(convert_to(e.body, 'UTF8'))`)
+
+// Admit lets events from outside into the log, each once, and says for each
+// what became of it, in the order given. publish is false for those that are on
+// the exchange already.
+func (tx *Tx) Admit(ctx context.Context, events []event.Any, publish bool) ([]Admission, error) {
+	verdicts := make([]Admission, len(events))
+	if len(events) == 0 {
+		return verdicts, nil
+	}
+	c := columnsOf(events)
+	var ords []int
+	err := tx.selectAll(ctx, &ords, admitEvents, publish, c.occurred, c.ids, c.tenants, c.types, c.versions, c.aggregates, c.bodies)
+	if err != nil {
+		return nil, fmt.Errorf("admitting %d events: %w", len(events), err)
+	}
+	tx.appended = tx.appended || len(ords) > 0
+	if len(ords) == len(events) {
+		return verdicts, nil
+	}
+	for i := range verdicts {
+		verdicts[i] = Conflict
+	}
+	for _, ord := range ords {
+		verdicts[ord-1] = Admitted
+	}
+	return verdicts, tx.markDuplicates(ctx, c, verdicts)
+}
+
+// markDuplicates turns the conflicts whose body is the admitted one into duplicates.
+func (tx *Tx) markDuplicates(ctx context.Context, c columns, verdicts []Admission) error {
+	var ids, bodies []string
+	var at []int
+	for i, v := range verdicts {
+		if v == Conflict {
+			ids, bodies, at = append(ids, c.ids[i]), append(bodies, c.bodies[i]), append(at, i)
+		}
+	}
+	var same []int
+	if err := tx.selectAll(ctx, &same, admittedBodies, pq.StringArray(ids), pq.StringArray(bodies)); err != nil {
+		return fmt.Errorf("comparing %d events with those admitted: %w", len(ids), err)
+	}
+	for _, ord := range same {
+		verdicts[at[ord-1]] = Duplicate
+	}
+	return nil
+}
+
+// Admit is Tx.Admit in a transaction of its own.
+func (db *DB) Admit(ctx context.Context, events []event.Any, publish bool) (verdicts []Admission, err error) {
+	err = db.InTx(ctx, func(tx *Tx) error {
+		verdicts, err = tx.Admit(ctx, events, publish)
+		return err
+	})
+	return verdicts, err
+}
+
+var eventByID = sqlText(`
+SELECT e.seq, e.event_id, e.type, e.body FROM admission a JOIN event_log e ON e.seq = a.seq WHERE a.event_id = $1`)
+
+// Event gives an event that came from outside, by its id; ErrNotFound when there is none.
+func (db *DB) Event(ctx context.Context, id uuid.UUID) (Logged, error) {
+	var e Logged
+	if err := db.get(ctx, &e, eventByID, id); err != nil {
+		return Logged{}, fmt.Errorf("reading event %s: %w", id, err)
+	}
+	return e, nil
+}

@@ -1,0 +1,171 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+)
+
+// Config says where the database is and how much of it to use. Only URL is needed.
+type Config struct {
+	// URL is a postgres:// URL. Without sslmode in it, a loopback address is
+	// spoken to in the clear and any other host by TLS (sslmode=require).
+	URL string
+	// Name is shown in pg_stat_activity: "composerp/ledger".
+	Name string
+	// Connections is the size of the pool, all of it kept open; 0 means 4.
+	Connections int
+	// Appended is called after a transaction that appended to the log has
+	// committed: a hint for a ticker that lives in the same process.
+	Appended func()
+}
+
+// Session settings: no statement, lock or idle transaction outlives the
+// patience of whoever waits for it, even when the network is gone.
+const (
+	statementTimeout = 60 * time.Second
+	lockTimeout      = 10 * time.Second
+	idleInTxTimeout  = 5 * time.Second
+	connectTimeout   = 10 * time.Second
+	connMaxLifetime  = 5 * time.Minute
+)
+
+// DB is a pool of connections to one Composerp database. It is safe for concurrent use.
+type DB struct {
+	pool     *sqlx.DB
+	appended func()
+
+	mu       sync.Mutex
+	prepared map[string]*sqlx.Stmt
+}
+
+// Open connects and checks that the server answers and is new enough. It does
+// not look at the schema: see CheckSchema.
+func Open(ctx context.Context, cfg Config) (*DB, error) {
+	dsn, err := dataSource(cfg)
+	if err != nil {
+		return nil, err
+	}
+	connector, err := pq.NewConnector(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("reading the database URL: %w", redact(err, cfg.URL))
+	}
+	pool := sqlx.NewDb(sql.OpenDB(connector), "postgres")
+	n := cfg.Connections
+	if n <= 0 {
+		n = 4
+	}
+	pool.SetMaxOpenConns(n)
+	pool.SetMaxIdleConns(n)
+	pool.SetConnMaxLifetime(connMaxLifetime)
+	db := &DB{pool: pool, appended: cfg.Appended, prepared: map[string]*sqlx.Stmt{}}
+	if err := db.checkServer(ctx); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+// Close closes every connection.
+func (db *DB) Close() error { return db.pool.Close() }
+
+// dataSource completes the URL with the session's settings. What the URL says itself is kept.
+func dataSource(cfg Config) (string, error) {
+	if cfg.URL == "" {
+		return "", fmt.Errorf("%w: no database URL given", ErrConfiguration)
+	}
+	u, err := url.Parse(cfg.URL)
+	if err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") {
+		return "", fmt.Errorf("%w: the database URL must read postgres://user:password@host:port/database", ErrConfiguration)
+	}
+	q := u.Query()
+	set := func(key, value string) {
+		if !q.Has(key) {
+			q.Set(key, value)
+		}
+	}
+	mode := "require"
+	if ip := net.ParseIP(u.Hostname()); u.Hostname() == "localhost" || ip.IsLoopback() {
+		mode = "disable"
+	}
+	name := cfg.Name
+	if name == "" {
+		name = "composerp"
+	}
+	set("sslmode", mode)
+	set("application_name", name)
+	set("connect_timeout", fmt.Sprint(int(connectTimeout.Seconds())))
+	set("statement_timeout", fmt.Sprint(statementTimeout.Milliseconds()))
+	set("lock_timeout", fmt.Sprint(lockTimeout.Milliseconds()))
+	set("idle_in_transaction_session_timeout", fmt.Sprint(idleInTxTimeout.Milliseconds()))
+	set("timezone", "UTC")
+	u.RawQuery = q.Encode()
+	return u.String(), nil
+}
+
+// oldestServer is the first PostgreSQL the statements here are written for.
+const oldestServer = 150000
+
+func (db *DB) checkServer(ctx context.Context) error {
+	var version int
+	if err := db.pool.GetContext(ctx, &version, `SELECT current_setting('server_version_num')::int`); err != nil {
+		return fmt.Errorf("connecting to the database: %w", mapError(err))
+	}
+	if version < oldestServer {
+		return fmt.Errorf("%w: PostgreSQL %d is too old, 15 or later is needed", ErrConfiguration, version/10000)
+	}
+	return nil
+}
+
+// statement is the text of one SQL statement; each is registered, so that a
+// test can prepare them all against the migrated schema.
+type statement string
+
+var statements []statement
+
+func sqlText(text string) statement {
+	statements = append(statements, statement(text))
+	return statement(text)
+}
+
+// prepare gives the statement prepared on the pool: on each connection it is
+// parsed once and then costs one round trip a call.
+func (db *DB) prepare(ctx context.Context, q statement) (*sqlx.Stmt, error) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if st, ok := db.prepared[string(q)]; ok {
+		return st, nil
+	}
+	st, err := db.pool.PreparexContext(ctx, string(q))
+	if err != nil {
+		return nil, mapError(err)
+	}
+	db.prepared[string(q)] = st
+	return st, nil
+}
+
+// selectAll reads rows into dest, a pointer to a slice, outside any
+// transaction: only for statements that change nothing.
+func (db *DB) selectAll(ctx context.Context, dest any, q statement, args ...any) error {
+	st, err := db.prepare(ctx, q)
+	if err != nil {
+		return err
+	}
+	return mapError(st.SelectContext(ctx, dest, args...))
+}
+
+// get reads one row into dest; ErrNotFound when there is none.
+func (db *DB) get(ctx context.Context, dest any, q statement, args ...any) error {
+	st, err := db.prepare(ctx, q)
+	if err != nil {
+		return err
+	}
+	return mapError(st.GetContext(ctx, dest, args...))
+}

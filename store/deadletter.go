@@ -1,0 +1,66 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/lib/pq"
+)
+
+// DeadLetter is a message in a dead-letter queue, as the journal keeps it.
+type DeadLetter struct {
+	ID         uuid.UUID     `db:"id"`
+	Consumer   string        `db:"consumer"`
+	EventID    uuid.NullUUID `db:"event_id"`
+	MessageID  string        `db:"message_id"`
+	Type       string        `db:"type"`
+	RoutingKey string        `db:"routing_key"`
+	Reason     string        `db:"reason"`
+	Error      string        `db:"error"`
+	Attempt    int           `db:"attempt"`
+	Headers    []byte        `db:"headers"` // a JSON object
+	Body       []byte        `db:"body"`
+	DiedAt     time.Time     `db:"died_at"`
+}
+
+var recordDeadLetters = sqlText(`
+INSERT INTO dead_letter (id, consumer, event_id, message_id, type, routing_key, reason, error, attempt, headers, body, died_at)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::int[],
+                     $10::jsonb[], $11::bytea[], $12::timestamptz[])
+ON CONFLICT DO NOTHING`)
+
+// RecordDeadLetters adds to the journal those that are not in it yet, by ID.
+func (tx *Tx) RecordDeadLetters(ctx context.Context, letters []DeadLetter) error {
+	n := len(letters)
+	ids, consumers, messages := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
+	types, keys, reasons, errs := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
+	attempts, headers, bodies, died := make(pq.Int64Array, n), make(pq.StringArray, n), make(pq.ByteaArray, n), make(pq.StringArray, n)
+	events := make([]sql.NullString, n)
+	for i, l := range letters {
+		ids[i], consumers[i], messages[i], types[i], keys[i] = l.ID.String(), l.Consumer, l.MessageID, l.Type, l.RoutingKey
+		reasons[i], errs[i], attempts[i], headers[i], bodies[i] = l.Reason, l.Error, int64(l.Attempt), string(l.Headers), l.Body
+		died[i] = l.DiedAt.UTC().Format(time.RFC3339Nano)
+		events[i] = sql.NullString{String: l.EventID.UUID.String(), Valid: l.EventID.Valid}
+	}
+	_, err := tx.exec(ctx, recordDeadLetters, ids, consumers, pq.GenericArray{A: events}, messages, types, keys, reasons, errs, attempts, headers, bodies, died)
+	if err != nil {
+		return fmt.Errorf("recording %d dead letters: %w", n, err)
+	}
+	return nil
+}
+
+var deadLetters = sqlText(`
+SELECT id, consumer, event_id, message_id, type, routing_key, reason, error, attempt, headers, body, died_at
+FROM dead_letter ORDER BY died_at DESC, id LIMIT $1`)
+
+// DeadLetters gives the newest entries of the journal.
+func (db *DB) DeadLetters(ctx context.Context, limit int) ([]DeadLetter, error) {
+	var list []DeadLetter
+	if err := db.selectAll(ctx, &list, deadLetters, limit); err != nil {
+		return nil, fmt.Errorf("reading the journal of dead letters: %w", err)
+	}
+	return list, nil
+}

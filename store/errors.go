@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/lib/pq"
+)
+
+// What can go wrong with the database, mapped once from the driver's errors.
+// Everyone else asks with errors.Is.
+var (
+	// ErrUnavailable: the server cannot be reached, is starting, stopping, full
+	// or read-only. No statement's fault; trying later may help.
+	ErrUnavailable = errors.New("the database is not available")
+	// ErrRetryable: a deadlock, a lock or serialization failure. The same
+	// transaction done again at once will probably succeed.
+	ErrRetryable = errors.New("the transaction collided with another")
+	// ErrAccess: the password, the user or a permission is wrong.
+	ErrAccess = errors.New("the database refuses access")
+	// ErrSchema: a table or column is missing or of another version.
+	ErrSchema = errors.New("the database schema does not fit this program")
+	// ErrNotFound: there is no such row.
+	ErrNotFound = errors.New("not found")
+	// ErrConfiguration: what was asked for cannot work as it is configured.
+	ErrConfiguration = errors.New("wrong configuration")
+	// ErrNotLeader: the lease has another term by now.
+	ErrNotLeader = errors.New("no longer the leader")
+)
+
+// mapError wraps a driver's error with the sentinel it belongs to. Context
+// errors and errors of unknown kind are given back as they are.
+func mapError(err error) error {
+	if err == nil {
+		return nil
+	}
+	if kind := kindOf(err); kind != nil {
+		return fmt.Errorf("%w: %w", kind, err)
+	}
+	return err
+}
+
+func kindOf(err error) error {
+	var pqErr *pq.Error
+	var netErr net.Error
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return nil
+	case errors.Is(err, sql.ErrNoRows):
+		return ErrNotFound
+	case errors.As(err, &pqErr):
+		return kindOfState(string(pqErr.Code))
+	case errors.Is(err, driver.ErrBadConn), errors.Is(err, sql.ErrConnDone), errors.Is(err, io.EOF),
+		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.As(err, &netErr):
+		return ErrUnavailable
+	case strings.Contains(err.Error(), "already a query being processed"):
+		// lib/pq's poisoned connection: the socket died in the middle of an answer.
+		return ErrUnavailable
+	}
+	return nil
+}
+
+// kindOfState sorts an SQLSTATE (PostgreSQL manual, appendix A).
+func kindOfState(code string) error {
+	switch code {
+	case "40001", "40P01", "55P03": // serialization failure, deadlock, lock not available
+		return ErrRetryable
+	case "25006", "25P03": // read-only server, idle-in-transaction timeout
+		return ErrUnavailable
+	case "28P01", "28000", "42501", "3D000": // password, authorization, privilege, no such database
+		return ErrAccess
+	case "42P01", "42703", "42883", "42704": // no such table, column, function, object
+		return ErrSchema
+	}
+	switch code[:2] {
+	case "08", "53", "57", "58": // connection, resources, operator intervention, system error
+		if code == "57014" { // a statement cancelled by its timeout
+			return ErrRetryable
+		}
+		return ErrUnavailable
+	}
+	return nil
+}
+
+// redact takes the URL, which holds a password, out of an error's text.
+func redact(err error, raw string) error {
+	u, perr := url.Parse(raw)
+	if perr != nil {
+		return errors.New("it cannot be parsed")
+	}
+	return errors.New(strings.ReplaceAll(err.Error(), raw, u.Redacted()))
+}

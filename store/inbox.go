@@ -1,0 +1,169 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/lib/pq"
+)
+
+// # The inbox
+//
+// inbox holds a row for every event a consumer has handled, committed together
+// with what the event caused. It grows with the log, so it is kept in
+// generations: rows go to the newest one, and old ones are dropped whole.
+//
+// Invariant: for each (consumer, event) at most one transaction ever claims it,
+// whatever rotates meanwhile.
+//
+//   - Within a generation the primary key decides: the second claimant waits
+//     for the first to end, and gets the event only if that one rolled back.
+//   - Across generations: a claimant holds the rotation lock (shared) from
+//     before it reads which generation is the newest until after its commit, and
+//     rotation takes it exclusively. So when a generation is the newest for
+//     anyone, every claim in an older one is committed and visible, and the
+//     claimant's look into the older ones sees it.
+//
+// Taking the lock is a statement of its own: the next statement's snapshot is
+// then younger than the lock. In one statement the snapshot would be older, and
+// two transactions could each win in a generation of their own (seen).
+//
+// Ids are inserted in sorted order, so that two claimants of the same events
+// wait for each other instead of deadlocking.
+
+// rotationLock is the key of the advisory lock between claims and rotation.
+const rotationLock = 7_316_001
+
+// GenerationLife is how long a generation of the inbox lives at least: an event
+// that turns up again within it is recognised.
+const GenerationLife = 7 * 24 * time.Hour
+
+var registerConsumer = sqlText(`
+INSERT INTO consumer (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id`)
+
+var subscribe = sqlText(`
+INSERT INTO subscription (consumer, type, from_tick)
+SELECT $1, t, (SELECT max(id) FROM tick) FROM unnest($2::text[]) t
+ON CONFLICT DO NOTHING`)
+
+var unsubscribe = sqlText(`DELETE FROM subscription WHERE consumer = $1 AND NOT type = ANY ($2::text[])`)
+
+// ConsumerID stands for a consumer in the inbox.
+type ConsumerID int16
+
+// Subscribe registers a consumer and the event types it owes an effect for,
+// from now on for those that are new. Audit reads it.
+func (db *DB) Subscribe(ctx context.Context, name string, types []string) (ConsumerID, error) {
+	var id ConsumerID
+	err := db.InTx(ctx, func(tx *Tx) error {
+		if err := tx.get(ctx, &id, registerConsumer, name); err != nil {
+			return err
+		}
+		if _, err := tx.exec(ctx, unsubscribe, id, pq.StringArray(types)); err != nil {
+			return err
+		}
+		_, err := tx.exec(ctx, subscribe, id, pq.StringArray(types))
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("subscribing %s: %w", name, err)
+	}
+	return id, nil
+}
+
+var lockRotationShared = sqlText(`SELECT pg_advisory_xact_lock_shared($1)::text`)
+
+var claimEvents = sqlText(`
+INSERT INTO inbox (generation, consumer, event_id)
+SELECT (SELECT max(generation) FROM inbox_generation), $1, m.event_id
+FROM unnest($2::uuid[]) AS m(event_id)
+WHERE NOT EXISTS (
+    SELECT FROM inbox_generation g JOIN inbox i ON i.generation = g.generation AND i.consumer = $1 AND i.event_id = m.event_id
+    WHERE g.generation < (SELECT max(generation) FROM inbox_generation))
+ORDER BY m.event_id
+ON CONFLICT DO NOTHING
+RETURNING event_id`)
+
+// Claim enters events into the consumer's inbox and gives those that were not
+// there: the ones this transaction, and no other, is to handle.
+func (tx *Tx) Claim(ctx context.Context, consumer ConsumerID, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
+	if _, err := tx.exec(ctx, lockRotationShared, rotationLock); err != nil {
+		return nil, fmt.Errorf("locking the inbox against rotation: %w", err)
+	}
+	texts := make(pq.StringArray, len(ids))
+	for i, id := range ids {
+		texts[i] = id.String()
+	}
+	var fresh []uuid.UUID
+	if err := tx.selectAll(ctx, &fresh, claimEvents, consumer, texts); err != nil {
+		return nil, fmt.Errorf("claiming %d events: %w", len(ids), err)
+	}
+	claimed := make(map[uuid.UUID]bool, len(fresh))
+	for _, id := range fresh {
+		claimed[id] = true
+	}
+	return claimed, nil
+}
+
+var isHandled = sqlText(`SELECT EXISTS (
+    SELECT FROM inbox_generation g JOIN inbox i ON i.generation = g.generation AND i.consumer = $1 AND i.event_id = $2)`)
+
+// Handled tells whether the consumer's inbox has the event. It claims nothing:
+// an answer of no may be old by the time it is read.
+func (db *DB) Handled(ctx context.Context, consumer ConsumerID, id uuid.UUID) (bool, error) {
+	var handled bool
+	if err := db.get(ctx, &handled, isHandled, consumer, id); err != nil {
+		return false, fmt.Errorf("asking the inbox for %s: %w", id, err)
+	}
+	return handled, nil
+}
+
+var newestGeneration = sqlText(`SELECT generation, opened_at < clock_timestamp() - make_interval(secs => $1) AS old
+FROM inbox_generation ORDER BY generation DESC LIMIT 1`)
+
+var openGeneration = sqlText(`INSERT INTO inbox_generation (generation) VALUES ($1)`)
+
+var lockRotation = sqlText(`SELECT pg_advisory_xact_lock($1)::text`)
+
+// RotateInbox opens a new generation when the newest is older than age, and
+// tells whether it did. It waits for the claims in hand, lock_timeout at most
+// (ErrRetryable then); claims begun meanwhile wait for it.
+func (db *DB) RotateInbox(ctx context.Context, age time.Duration) (bool, error) {
+	var newest struct {
+		Generation int  `db:"generation"`
+		Old        bool `db:"old"`
+	}
+	if err := db.get(ctx, &newest, newestGeneration, age.Seconds()); err != nil {
+		return false, fmt.Errorf("reading the inbox's generation: %w", err)
+	}
+	if !newest.Old {
+		return false, nil
+	}
+	next := newest.Generation + 1
+	// The partition is made first, without the lock: ATTACH waits for nobody who writes.
+	err := db.InTx(ctx, func(tx *Tx) error {
+		return tx.ddl(ctx, fmt.Sprintf(`
+			CREATE TABLE IF NOT EXISTS inbox_%[1]d (LIKE inbox INCLUDING ALL);
+			DO $$ BEGIN
+				IF NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = 'inbox_%[1]d'::regclass) THEN
+					ALTER TABLE inbox ATTACH PARTITION inbox_%[1]d FOR VALUES IN (%[1]d);
+				END IF;
+			END $$`, next))
+	})
+	if err != nil {
+		return false, fmt.Errorf("making generation %d of the inbox: %w", next, err)
+	}
+	err = db.InTx(ctx, func(tx *Tx) error {
+		if _, err := tx.exec(ctx, lockRotation, rotationLock); err != nil {
+			return err
+		}
+		_, err := tx.exec(ctx, openGeneration, next)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("rotating the inbox: %w", err)
+	}
+	return true, nil
+}

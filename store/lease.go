@@ -1,0 +1,140 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Lease is leadership of something, by name, for a while. The database's clock
+// alone decides when it ends, and whoever acts on it fences every write with
+// Term inside the same transaction: a leader that slept through its lease finds
+// that the term has moved on.
+type Lease struct {
+	Name   string
+	Holder string
+	Term   int64
+}
+
+// LeaseTTL is how long a lease lives without renewal: the longest that work
+// stands still when a leader is killed. It is renewed three times as often.
+const LeaseTTL = 3 * time.Second
+
+var acquireLease = sqlText(`
+INSERT INTO lease AS l (name, term, holder, expires_at)
+VALUES ($1, 1, $2, clock_timestamp() + make_interval(secs => $3))
+ON CONFLICT (name) DO UPDATE SET term = l.term + 1, holder = excluded.holder, expires_at = excluded.expires_at
+WHERE l.expires_at < clock_timestamp()
+RETURNING term`)
+
+var renewLease = sqlText(`
+UPDATE lease SET expires_at = clock_timestamp() + make_interval(secs => $4)
+WHERE name = $1 AND holder = $2 AND term = $3 AND expires_at >= clock_timestamp()`)
+
+var releaseLease = sqlText(`
+UPDATE lease SET expires_at = '-infinity' WHERE name = $1 AND holder = $2 AND term = $3`)
+
+var holdLease = sqlText(`SELECT term FROM lease WHERE name = $1 AND term = $2 FOR NO KEY UPDATE`)
+
+// Acquire takes the lease when nobody holds it. It gives ErrNotLeader while somebody does.
+func (db *DB) Acquire(ctx context.Context, name, holder string) (Lease, error) {
+	lease := Lease{Name: name, Holder: holder}
+	err := db.InTx(ctx, func(tx *Tx) error {
+		return tx.get(ctx, &lease.Term, acquireLease, name, holder, LeaseTTL.Seconds())
+	})
+	if errors.Is(err, ErrNotFound) {
+		return Lease{}, ErrNotLeader
+	}
+	if err != nil {
+		return Lease{}, fmt.Errorf("acquiring the lease of %s: %w", name, err)
+	}
+	return lease, nil
+}
+
+// Renew prolongs the lease; ErrNotLeader when it has ended.
+func (db *DB) Renew(ctx context.Context, l Lease) error {
+	err := db.InTx(ctx, func(tx *Tx) error {
+		n, err := tx.exec(ctx, renewLease, l.Name, l.Holder, l.Term, LeaseTTL.Seconds())
+		if err == nil && n == 0 {
+			return ErrNotLeader
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("renewing the lease of %s: %w", l.Name, err)
+	}
+	return nil
+}
+
+// Release ends the lease, so that the next leader need not wait.
+func (db *DB) Release(ctx context.Context, l Lease) error {
+	return db.InTx(ctx, func(tx *Tx) error {
+		_, err := tx.exec(ctx, releaseLease, l.Name, l.Holder, l.Term)
+		return err
+	})
+}
+
+// hold locks the lease's row for the rest of the transaction: while it is held
+// nobody can begin a new term. ErrNotLeader when the term is over.
+func (tx *Tx) hold(ctx context.Context, l Lease) error {
+	var term int64
+	err := tx.get(ctx, &term, holdLease, l.Name, l.Term)
+	if errors.Is(err, ErrNotFound) {
+		return ErrNotLeader
+	}
+	return err
+}
+
+// Lead runs work while this process holds the lease, over and over, until ctx
+// is done. work's context ends when the lease is lost. Errors of work are handed
+// to report and the lease is given up, so that another may try.
+func (db *DB) Lead(ctx context.Context, name, holder string, work func(ctx context.Context, l Lease) error, report func(error)) {
+	for ctx.Err() == nil {
+		lease, err := db.Acquire(ctx, name, holder)
+		switch {
+		case err == nil:
+			if err := db.leadOnce(ctx, lease, work); err != nil && ctx.Err() == nil {
+				report(err)
+			}
+		case !errors.Is(err, ErrNotLeader) && ctx.Err() == nil:
+			report(err)
+		}
+		wait(ctx, LeaseTTL/6)
+	}
+}
+
+func (db *DB) leadOnce(ctx context.Context, l Lease, work func(ctx context.Context, l Lease) error) error {
+	working, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	renewed := make(chan struct{})
+	go func() {
+		defer close(renewed)
+		for wait(working, LeaseTTL/3) {
+			if err := db.Renew(working, l); err != nil {
+				stop(err)
+			}
+		}
+	}()
+	err := work(working, l)
+	if cause := context.Cause(working); cause != nil && ctx.Err() == nil {
+		err = errors.Join(cause, err)
+	}
+	stop(nil)
+	<-renewed
+	releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	return errors.Join(err, db.Release(releasing, l))
+}
+
+// wait sleeps for d and reports whether ctx is still alive.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

@@ -1,0 +1,255 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/lib/pq"
+
+	"github.com/composerp/composerp/exchange/event"
+)
+
+// # The ledger
+//
+// movement is append-only; its key is the source event and the line, so that an
+// event moves stock once even where the inbox has forgotten it. A position is
+// the sum of its movements and counts them in sequence. Goods come from
+// somewhere and go somewhere: each event moves them between two locations, one
+// of which may be virtual, and the two lines sum to zero.
+//
+// A batch locks its positions in key order, which no two batches can deadlock
+// on, then looks which of its events have moved already, decides in memory and
+// writes everything with one statement. READ COMMITTED is enough: what was
+// decided on is locked.
+
+// Virtual locations, one of each a tenant: where goods come from and go to.
+const (
+	Supplier = "@supplier"
+	Customer = "@customer"
+	Loss     = "@loss"
+	Transit  = "@transit"
+)
+
+// IsVirtual tells whether the location is one of the ledger's own. Nobody else
+// may use a name that begins with @.
+func IsVirtual(location string) bool { return strings.HasPrefix(location, "@") }
+
+func kindOfLocation(location string) string {
+	if IsVirtual(location) {
+		return location[1:]
+	}
+	return "stock"
+}
+
+// PositionKey names a position: an item of a tenant at a location.
+type PositionKey struct {
+	Tenant   string `db:"tenant_id"`
+	Item     string `db:"item_id"`
+	Location string `db:"location_id"`
+}
+
+// ItemKey names an item of a tenant.
+type ItemKey struct{ Tenant, Item string }
+
+func comparePositionKeys(a, b PositionKey) int {
+	if c := strings.Compare(a.Tenant, b.Tenant); c != 0 {
+		return c
+	}
+	if c := strings.Compare(a.Item, b.Item); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Location, b.Location)
+}
+
+// Position is how much of an item stands at a location, locked by the
+// transaction that read it. Threshold is the low-stock threshold of the
+// position's replenishment rule, if it has one.
+type Position struct {
+	PositionKey
+	ID        int64          `db:"id"`
+	OnHand    event.Decimal  `db:"on_hand"`
+	Reserved  event.Decimal  `db:"reserved"`
+	Sequence  int64          `db:"sequence"`
+	Armed     bool           `db:"armed"`
+	Threshold *event.Decimal `db:"low_stock_threshold"`
+}
+
+// Available is what can still be promised.
+func (p *Position) Available() event.Decimal { return p.OnHand.Sub(p.Reserved) }
+
+// Movement is one line of one event: so much to (or, negative, from) a position.
+// OnHand and Sequence are the position's after it.
+type Movement struct {
+	EventID    uuid.UUID
+	Line       int
+	Position   int64
+	Sequence   int64
+	Quantity   event.Decimal
+	OnHand     event.Decimal
+	Type       event.TransactionType
+	OccurredAt time.Time
+}
+
+// The collation is C so that PostgreSQL and Go sort alike.
+var lockPositions = sqlText(`
+SELECT p.id, p.tenant_id, p.item_id, p.location_id, p.on_hand, p.reserved, p.sequence, p.armed, r.low_stock_threshold
+FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, item_id, location_id)
+JOIN position p USING (tenant_id, item_id, location_id)
+LEFT JOIN replenishment_rule r USING (tenant_id, item_id, location_id)
+ORDER BY p.tenant_id COLLATE "C", p.item_id COLLATE "C", p.location_id COLLATE "C"
+FOR NO KEY UPDATE OF p`)
+
+// LockPositions locks the positions for the rest of the transaction. What is
+// seen for the first time is made: position, item (named by names where it
+// knows it) and location, marked incomplete until master data says more.
+func (tx *Tx) LockPositions(ctx context.Context, keys []PositionKey, names map[ItemKey]string) (map[PositionKey]*Position, error) {
+	keys = slices.Clone(keys)
+	slices.SortFunc(keys, comparePositionKeys)
+	keys = slices.Compact(keys)
+	positions, err := tx.lockKnown(ctx, keys)
+	if err != nil || len(positions) == len(keys) {
+		return positions, err
+	}
+	missing := slices.DeleteFunc(slices.Clone(keys), func(k PositionKey) bool { return positions[k] != nil })
+	if err := tx.createPositions(ctx, missing, names); err != nil {
+		return nil, fmt.Errorf("making %d new positions: %w", len(missing), err)
+	}
+	return tx.lockKnown(ctx, keys)
+}
+
+func (tx *Tx) lockKnown(ctx context.Context, keys []PositionKey) (map[PositionKey]*Position, error) {
+	tenants, items, locations := keyColumns(keys)
+	var found []Position
+	if err := tx.selectAll(ctx, &found, lockPositions, tenants, items, locations); err != nil {
+		return nil, fmt.Errorf("locking %d positions: %w", len(keys), err)
+	}
+	positions := make(map[PositionKey]*Position, len(found))
+	for i := range found {
+		positions[found[i].PositionKey] = &found[i]
+	}
+	return positions, nil
+}
+
+func keyColumns(keys []PositionKey) (tenants, items, locations pq.StringArray) {
+	tenants, items, locations = make(pq.StringArray, len(keys)), make(pq.StringArray, len(keys)), make(pq.StringArray, len(keys))
+	for i, k := range keys {
+		tenants[i], items[i], locations[i] = k.Tenant, k.Item, k.Location
+	}
+	return tenants, items, locations
+}
+
+var createItems = sqlText(`
+INSERT INTO item (tenant_id, item_id, name)
+SELECT DISTINCT ON (tenant_id, item_id) tenant_id, item_id, name FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, item_id, name)
+ORDER BY tenant_id, item_id ON CONFLICT DO NOTHING`)
+
+var createLocations = sqlText(`
+INSERT INTO location (tenant_id, location_id, kind)
+SELECT DISTINCT tenant_id, location_id, kind FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, location_id, kind)
+ORDER BY tenant_id, location_id ON CONFLICT DO NOTHING`)
+
+var createPositions = sqlText(`
+INSERT INTO position (tenant_id, item_id, location_id)
+SELECT tenant_id, item_id, location_id FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, item_id, location_id)
+ORDER BY tenant_id, item_id, location_id ON CONFLICT DO NOTHING`)
+
+func (tx *Tx) createPositions(ctx context.Context, keys []PositionKey, names map[ItemKey]string) error {
+	tenants, items, locations := keyColumns(keys)
+	itemNames, kinds := make(pq.StringArray, len(keys)), make(pq.StringArray, len(keys))
+	for i, k := range keys {
+		itemNames[i], kinds[i] = names[ItemKey{k.Tenant, k.Item}], kindOfLocation(k.Location)
+	}
+	if _, err := tx.exec(ctx, createItems, tenants, items, itemNames); err != nil {
+		return err
+	}
+	if _, err := tx.exec(ctx, createLocations, tenants, locations, kinds); err != nil {
+		return err
+	}
+	_, err := tx.exec(ctx, createPositions, tenants, items, locations)
+	return err
+}
+
+var movedEvents = sqlText(`SELECT DISTINCT event_id FROM movement WHERE event_id = ANY ($1::uuid[])`)
+
+// Moved tells which of the events have moved stock already. It is asked with
+// their positions locked, so that the answer stays true.
+func (tx *Tx) Moved(ctx context.Context, events []uuid.UUID) (map[uuid.UUID]bool, error) {
+	ids := make(pq.StringArray, len(events))
+	for i, id := range events {
+		ids[i] = id.String()
+	}
+	var found []uuid.UUID
+	if err := tx.selectAll(ctx, &found, movedEvents, ids); err != nil {
+		return nil, fmt.Errorf("looking for movements of %d events: %w", len(events), err)
+	}
+	moved := map[uuid.UUID]bool{}
+	for _, id := range found {
+		moved[id] = true
+	}
+	return moved, nil
+}
+
+var postMovements = sqlText(`
+WITH posted AS (
+    INSERT INTO movement (event_id, line, position_id, sequence, quantity, on_hand, type, occurred_at)
+    SELECT * FROM unnest($1::uuid[], $2::smallint[], $3::bigint[], $4::bigint[], $5::numeric[], $6::numeric[], $7::text[], $8::timestamptz[])
+)
+UPDATE position p SET on_hand = n.on_hand, sequence = n.sequence, armed = n.armed
+FROM unnest($9::bigint[], $10::numeric[], $11::bigint[], $12::boolean[]) AS n(id, on_hand, sequence, armed)
+WHERE p.id = n.id`)
+
+// Post writes movements and the positions they end in. The positions must be
+// locked by this transaction (LockPositions).
+func (tx *Tx) Post(ctx context.Context, movements []Movement, positions []*Position) error {
+	n := len(movements)
+	events, lines, at, sequences := make(pq.StringArray, n), make(pq.Int64Array, n), make(pq.Int64Array, n), make(pq.Int64Array, n)
+	quantities, onHand, types, occurred := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
+	for i := range movements {
+		m := &movements[i]
+		events[i], lines[i], at[i], sequences[i] = m.EventID.String(), int64(m.Line), m.Position, m.Sequence
+		quantities[i], onHand[i], types[i], occurred[i] = m.Quantity.String(), m.OnHand.String(), string(m.Type), m.OccurredAt.UTC().Format(time.RFC3339Nano)
+	}
+	k := len(positions)
+	ids, ends, ended, armed := make(pq.Int64Array, k), make(pq.StringArray, k), make(pq.Int64Array, k), make(pq.BoolArray, k)
+	for i, p := range positions {
+		ids[i], ends[i], ended[i], armed[i] = p.ID, p.OnHand.String(), p.Sequence, p.Armed
+	}
+	changed, err := tx.exec(ctx, postMovements, events, lines, at, sequences, quantities, onHand, types, occurred, ids, ends, ended, armed)
+	if err != nil {
+		return fmt.Errorf("posting %d movements: %w", n, err)
+	}
+	if changed != int64(k) {
+		return fmt.Errorf("posting %d movements: %d of %d positions changed: %w", n, changed, k, sql.ErrNoRows)
+	}
+	return nil
+}
+
+var setThresholds = sqlText(`
+INSERT INTO replenishment_rule (tenant_id, item_id, location_id, low_stock_threshold)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::numeric[])
+ON CONFLICT (tenant_id, item_id, location_id) DO UPDATE SET low_stock_threshold = excluded.low_stock_threshold`)
+
+// SetThresholds sets the low-stock threshold of positions, known or not yet known.
+func (db *DB) SetThresholds(ctx context.Context, thresholds map[PositionKey]event.Decimal) error {
+	keys := make([]PositionKey, 0, len(thresholds))
+	for k := range thresholds {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, comparePositionKeys)
+	tenants, items, locations := keyColumns(keys)
+	values := make(pq.StringArray, len(keys))
+	for i, k := range keys {
+		values[i] = thresholds[k].String()
+	}
+	return db.InTx(ctx, func(tx *Tx) error {
+		if _, err := tx.exec(ctx, setThresholds, tenants, items, locations, values); err != nil {
+			return fmt.Errorf("setting %d low-stock thresholds: %w", len(keys), err)
+		}
+		return nil
+	})
+}

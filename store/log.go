@@ -1,0 +1,91 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/lib/pq"
+
+	"github.com/composerp/composerp/exchange/event"
+)
+
+// Logged is one event as the log holds it. Body is the envelope, byte for byte as it was appended.
+type Logged struct {
+	Seq     int64      `db:"seq"`
+	EventID uuid.UUID  `db:"event_id"`
+	Type    event.Type `db:"type"`
+	Body    []byte     `db:"body"`
+}
+
+// columns are events turned into one array a column, as unnest takes them.
+type columns struct {
+	ids, tenants, types, versions, aggregates, bodies pq.StringArray
+	occurred                                          pq.StringArray
+}
+
+func columnsOf(events []event.Any) columns {
+	n := len(events)
+	c := columns{
+		ids: make(pq.StringArray, n), tenants: make(pq.StringArray, n), types: make(pq.StringArray, n), versions: make(pq.StringArray, n),
+		aggregates: make(pq.StringArray, n), bodies: make(pq.StringArray, n), occurred: make(pq.StringArray, n),
+	}
+	for i := range events {
+		e := &events[i]
+		c.ids[i], c.tenants[i], c.types[i], c.versions[i] = e.ID.String(), e.TenantID, string(e.Type), e.Version
+		c.aggregates[i], c.bodies[i], c.occurred[i] = e.AggregateID, string(e.Body), e.Timestamp.UTC().Format(time.RFC3339Nano)
+	}
+	return c
+}
+
+var appendEvents = sqlText(`
+INSERT INTO event_log (epoch, publish, occurred_at, event_id, tenant_id, type, version, aggregate_id, body_sha256, body)
+SELECT (SELECT max(epoch) FROM epoch), $1, e.occurred_at, e.event_id, e.tenant_id, e.type, e.version, e.aggregate_id,
+       sha256(convert_to(e.body, 'UTF8')), e.body
+FROM unnest($2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
+     AS e(occurred_at, event_id, tenant_id, type, version, aggregate_id, body)`)
+
+// Append adds events to the log, to be published, in the order given. It is for
+// derived events, which are unique by their ids and their cause's inbox row;
+// what comes from outside goes through Admit.
+func (tx *Tx) Append(ctx context.Context, events []event.Any) error {
+	if len(events) == 0 {
+		return nil
+	}
+	c := columnsOf(events)
+	if _, err := tx.exec(ctx, appendEvents, true, c.occurred, c.ids, c.tenants, c.types, c.versions, c.aggregates, c.bodies); err != nil {
+		return fmt.Errorf("appending %d events to the log: %w", len(events), err)
+	}
+	tx.appended = true
+	return nil
+}
+
+// logHas joins by seq, the log's key: event_id alone is not unique over partitions.
+var logHas = sqlText(`
+SELECT e.event_id
+FROM unnest($1::bigint[], $2::uuid[]) AS m(seq, event_id)
+JOIN event_log e ON e.seq = m.seq AND e.event_id = m.event_id`)
+
+// LogHas tells which of the events, each with the place in the log it claims
+// (Any.LogSeq), really stand there.
+func (tx *Tx) LogHas(ctx context.Context, events []event.Any) (map[uuid.UUID]bool, error) {
+	seqs, ids := make(pq.Int64Array, 0, len(events)), make(pq.StringArray, 0, len(events))
+	for i := range events {
+		if events[i].LogSeq > 0 {
+			seqs, ids = append(seqs, events[i].LogSeq), append(ids, events[i].ID.String())
+		}
+	}
+	has := map[uuid.UUID]bool{}
+	if len(seqs) == 0 {
+		return has, nil
+	}
+	var found []uuid.UUID
+	if err := tx.selectAll(ctx, &found, logHas, seqs, ids); err != nil {
+		return nil, fmt.Errorf("looking up %d events in the log: %w", len(seqs), err)
+	}
+	for _, id := range found {
+		has[id] = true
+	}
+	return has, nil
+}

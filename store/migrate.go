@@ -1,0 +1,84 @@
+package store
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+//go:embed migrations/*.sql
+var migrationFiles embed.FS
+
+// Migration is one step of the schema and whether the database has it.
+type Migration struct {
+	Version   int64     `json:"version"`
+	Name      string    `json:"name"`
+	Applied   bool      `json:"applied"`
+	AppliedAt time.Time `json:"appliedAt,omitzero"`
+}
+
+func (db *DB) migrations() (*goose.Provider, error) {
+	files, err := fs.Sub(migrationFiles, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectPostgres, db.pool.DB, files, goose.WithSessionLocker(locker))
+}
+
+// Migrate brings the schema up to this program's version and says what it
+// applied. Several processes may call it at once: a session lock lets one work.
+func (db *DB) Migrate(ctx context.Context) ([]Migration, error) {
+	provider, err := db.migrations()
+	if err != nil {
+		return nil, fmt.Errorf("reading the migrations: %w", err)
+	}
+	results, err := provider.Up(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("migrating: %w", mapError(err))
+	}
+	var done []Migration
+	for _, r := range results {
+		done = append(done, Migration{Version: r.Source.Version, Name: r.Source.Path, Applied: true, AppliedAt: time.Now().UTC()})
+	}
+	return done, nil
+}
+
+// Migrations lists every step this program knows and whether it is applied.
+func (db *DB) Migrations(ctx context.Context) ([]Migration, error) {
+	provider, err := db.migrations()
+	if err != nil {
+		return nil, fmt.Errorf("reading the migrations: %w", err)
+	}
+	status, err := provider.Status(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the migrations' status: %w", mapError(err))
+	}
+	var list []Migration
+	for _, s := range status {
+		list = append(list, Migration{Version: s.Source.Version, Name: s.Source.Path, Applied: s.State == goose.StateApplied, AppliedAt: s.AppliedAt.UTC()})
+	}
+	return list, nil
+}
+
+// CheckSchema returns an error that says what to do when the database lacks a migration.
+func (db *DB) CheckSchema(ctx context.Context) error {
+	list, err := db.Migrations(ctx)
+	if err != nil {
+		return err
+	}
+	for _, m := range list {
+		if !m.Applied {
+			return fmt.Errorf("%w: migration %s is not applied; run `composerp migrate up`", ErrSchema, m.Name)
+		}
+	}
+	return nil
+}

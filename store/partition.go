@@ -1,0 +1,60 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jmoiron/sqlx"
+)
+
+// partitionSize is how many places of the log one partition holds.
+const partitionSize = 1_000_000
+
+// partitionsAhead is how many empty partitions stand ready beyond the one in
+// use. An insert that finds none fails, and with it the business transaction.
+const partitionsAhead = 2
+
+var logPartitions = sqlText(`
+SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'event_log'::regclass`)
+
+// EnsurePartitions makes the log's partitions ahead of need. CREATE LIKE and
+// ATTACH wait for no open writer, as CREATE ... PARTITION OF would.
+func (db *DB) EnsurePartitions(ctx context.Context) error {
+	var last int64
+	if err := db.get(ctx, &last, lastSeq); err != nil {
+		return fmt.Errorf("reading the log's sequence: %w", err)
+	}
+	var names []string
+	if err := db.selectAll(ctx, &names, logPartitions); err != nil {
+		return fmt.Errorf("listing the log's partitions: %w", err)
+	}
+	have := map[string]bool{}
+	for _, n := range names {
+		have[n] = true
+	}
+	for i := last / partitionSize; i <= last/partitionSize+partitionsAhead; i++ {
+		if name := fmt.Sprintf("event_log_p%d", i); !have[name] {
+			if err := db.createPartition(ctx, name, i); err != nil {
+				return fmt.Errorf("making partition %s: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (db *DB) createPartition(ctx context.Context, name string, i int64) error {
+	return db.InTx(ctx, func(tx *Tx) error {
+		low, high := i*partitionSize, (i+1)*partitionSize
+		// The check lets ATTACH skip its scan; it is the partition's bound said twice.
+		return tx.ddl(ctx, fmt.Sprintf(`
+			CREATE TABLE %[1]s (LIKE event_log INCLUDING ALL, CONSTRAINT %[1]s_bound CHECK (seq >= %[2]d AND seq < %[3]d));
+			ALTER TABLE event_log ATTACH PARTITION %[1]s FOR VALUES FROM (%[2]d) TO (%[3]d);
+			ALTER TABLE %[1]s DROP CONSTRAINT %[1]s_bound`, name, low, high))
+	})
+}
+
+// ddl runs statements built from constants and numbers of our own.
+func (tx *Tx) ddl(ctx context.Context, text string) error {
+	_, err := sqlx.ExecerContext(tx.tx).ExecContext(ctx, text)
+	return mapError(err)
+}

@@ -1,0 +1,153 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// # Reading the log
+//
+// The events between tick p and a later tick c are those of the transactions
+// that had ended in c and had not in p:
+//
+//	tx >= xmax(p) and visible in c   those that began after p, or
+//	tx in progress in p, ended in c  the late ones.
+//
+// The two branches are disjoint, each transaction ends up in exactly one
+// interval of neighbouring ticks, and intervals add up: (p,c] and (c,d] hold
+// together what (p,d] holds. So a reader may span as many ticks at once as it
+// likes. Within an interval events come in the order of seq and are paged by it.
+//
+// The first branch needs no index on tx: its events have seq > p.seq_before and
+// seq <= c.max_seq (see tick.go), which the log's key answers. Only the late
+// ones, few and old, are found by their transaction.
+//
+// Order: two events of one aggregate are never turned round. Whoever wrote the
+// second held the aggregate's row lock, so the first had committed; if both are
+// in one interval seq orders them, and if not, the first is in the earlier one.
+//
+// Crash: a cursor moves only by compare-and-set with the lease's term, after
+// what it passes over has been dealt with. What was dealt with and not yet
+// passed is read again.
+
+// Cursor is a reader's place: inside the interval (Tick, Upto], past Seq. When
+// Tick equals Upto no interval has been begun.
+type Cursor struct {
+	Consumer string `db:"consumer"`
+	Tick     int64  `db:"tick"`
+	Upto     int64  `db:"upto"`
+	Seq      int64  `db:"seq"`
+	Term     int64  `db:"term"`
+}
+
+// Page is some events in order, and the place after them.
+type Page struct {
+	Events []Logged
+	Next   Cursor
+}
+
+var openCursor = sqlText(`
+INSERT INTO log_cursor AS c (consumer, tick, upto, seq, term) VALUES ($1, 0, 0, 0, $2)
+ON CONFLICT (consumer) DO UPDATE SET term = excluded.term WHERE c.term <= excluded.term
+RETURNING consumer, tick, upto, seq, term`)
+
+var moveCursor = sqlText(`
+UPDATE log_cursor SET tick = $6, upto = $7, seq = $8, moved_at = now()
+WHERE consumer = $1 AND term = $2 AND tick = $3 AND upto = $4 AND seq = $5`)
+
+// OpenCursor gives the lease's reader its place, at the beginning of the log
+// when it is new, and shuts out every earlier term. ErrNotLeader when a later
+// one was here already.
+func (db *DB) OpenCursor(ctx context.Context, lease Lease) (Cursor, error) {
+	var c Cursor
+	err := db.InTx(ctx, func(tx *Tx) error {
+		if err := tx.hold(ctx, lease); err != nil {
+			return err
+		}
+		return tx.get(ctx, &c, openCursor, lease.Name, lease.Term)
+	})
+	if errors.Is(err, ErrNotFound) {
+		err = ErrNotLeader
+	}
+	if err != nil {
+		return Cursor{}, fmt.Errorf("opening the cursor of %s: %w", lease.Name, err)
+	}
+	return c, nil
+}
+
+// MoveCursor moves from one place to the next. ErrNotLeader when the place is
+// not where it was left: somebody else has moved it.
+func (db *DB) MoveCursor(ctx context.Context, from, to Cursor) error {
+	err := db.InTx(ctx, func(tx *Tx) error {
+		n, err := tx.exec(ctx, moveCursor, from.Consumer, from.Term, from.Tick, from.Upto, from.Seq, to.Tick, to.Upto, to.Seq)
+		if err == nil && n == 0 {
+			return ErrNotLeader
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("moving the cursor of %s: %w", from.Consumer, err)
+	}
+	return nil
+}
+
+// A next tick that brings a page full of events, or else the newest there is.
+var nextTick = sqlText(`
+SELECT coalesce(
+    (SELECT min(t.id) FROM tick t, tick p WHERE p.id = $1 AND t.id > p.id AND t.max_seq >= p.max_seq + $2),
+    (SELECT max(id) FROM tick))`)
+
+var readInterval = sqlText(`
+WITH p AS MATERIALIZED (SELECT snapshot, seq_before FROM tick WHERE id = $1),
+     c AS MATERIALIZED (SELECT snapshot, max_seq FROM tick WHERE id = $2)
+(SELECT e.seq, e.event_id, e.type, e.body
+ FROM event_log e
+ WHERE e.publish
+   AND e.seq > greatest($3, (SELECT seq_before FROM p)) AND e.seq <= (SELECT max_seq FROM c)
+   AND e.tx >= (SELECT pg_snapshot_xmax(snapshot) FROM p)
+   AND pg_visible_in_snapshot(e.tx, (SELECT snapshot FROM c))
+ ORDER BY e.seq LIMIT $4)
+UNION ALL
+(SELECT e.seq, e.event_id, e.type, e.body
+ FROM event_log e
+ WHERE e.publish AND e.seq > $3
+   AND e.tx = ANY (ARRAY(SELECT x FROM p, pg_snapshot_xip(p.snapshot) x WHERE pg_visible_in_snapshot(x, (SELECT snapshot FROM c))))
+ ORDER BY e.seq LIMIT $4)
+ORDER BY seq LIMIT $4`)
+
+// ReadPage reads at most limit events to be published from the cursor on. An
+// empty page whose Next is the cursor itself means there is nothing new.
+func (db *DB) ReadPage(ctx context.Context, at Cursor, limit int) (Page, error) {
+	page := Page{Next: at}
+	if at.Tick == at.Upto {
+		if err := db.get(ctx, &page.Next.Upto, nextTick, at.Tick, limit); err != nil {
+			return Page{}, fmt.Errorf("finding the next tick: %w", err)
+		}
+		if page.Next.Upto == at.Tick {
+			return page, nil
+		}
+	}
+	err := db.selectAll(ctx, &page.Events, readInterval, page.Next.Tick, page.Next.Upto, page.Next.Seq, limit)
+	if err != nil {
+		return Page{}, fmt.Errorf("reading the log between ticks %d and %d: %w", page.Next.Tick, page.Next.Upto, err)
+	}
+	if len(page.Events) == limit {
+		page.Next.Seq = page.Events[limit-1].Seq
+	} else {
+		page.Next = Cursor{Consumer: at.Consumer, Tick: page.Next.Upto, Upto: page.Next.Upto, Term: at.Term}
+	}
+	return page, nil
+}
+
+var setAside = sqlText(`INSERT INTO set_aside (seq, event_id, reason) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`)
+
+// SetAside notes an event that can not be published, so that the cursor may pass it.
+func (db *DB) SetAside(ctx context.Context, e Logged, reason string) error {
+	return db.InTx(ctx, func(tx *Tx) error {
+		if _, err := tx.exec(ctx, setAside, e.Seq, e.EventID, reason); err != nil {
+			return fmt.Errorf("setting event %s aside: %w", e.EventID, err)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,75 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/lib/pq"
+
+	"github.com/composerp/composerp/exchange/event"
+)
+
+// Stock is a row of the stock read model: a position as the last
+// INVENTORY_UPDATED of it told. The JSON names are the events'.
+type Stock struct {
+	Tenant       string        `db:"tenant_id" json:"tenantId"`
+	Item         string        `db:"item_id" json:"itemId"`
+	ItemName     string        `db:"name" json:"itemName,omitempty"`
+	Location     string        `db:"location_id" json:"locationId"`
+	OnHand       event.Decimal `db:"on_hand" json:"onHand"`
+	Reserved     event.Decimal `db:"reserved" json:"reserved"`
+	Available    event.Decimal `db:"available" json:"available"`
+	Sequence     int64         `db:"sequence" json:"sequence"`
+	LastMovement time.Time     `db:"last_movement_at" json:"lastMovementAt"`
+	LastType     string        `db:"last_movement_type" json:"lastMovementType"`
+}
+
+func (s *Stock) key() PositionKey { return PositionKey{s.Tenant, s.Item, s.Location} }
+
+// A row never goes back: of two events the one with the higher sequence stays,
+// in whatever order they come.
+var updateStock = sqlText(`
+INSERT INTO stock AS s (tenant_id, item_id, location_id, on_hand, reserved, available, sequence, last_movement_at, last_movement_type)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::numeric[], $5::numeric[], $6::numeric[], $7::bigint[], $8::timestamptz[], $9::text[])
+ON CONFLICT (tenant_id, item_id, location_id) DO UPDATE
+SET on_hand = excluded.on_hand, reserved = excluded.reserved, available = excluded.available, sequence = excluded.sequence,
+    last_movement_at = excluded.last_movement_at, last_movement_type = excluded.last_movement_type
+WHERE s.sequence < excluded.sequence`)
+
+// UpdateStock brings the read model up to the rows given, at most one a
+// position, written in key order.
+func (tx *Tx) UpdateStock(ctx context.Context, rows []Stock) error {
+	slices.SortFunc(rows, func(a, b Stock) int { return comparePositionKeys(a.key(), b.key()) })
+	n := len(rows)
+	tenants, items, locations, types := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
+	onHand, reserved, available, at := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
+	sequences := make(pq.Int64Array, n)
+	for i := range rows {
+		r := &rows[i]
+		tenants[i], items[i], locations[i], types[i] = r.Tenant, r.Item, r.Location, r.LastType
+		onHand[i], reserved[i], available[i] = r.OnHand.String(), r.Reserved.String(), r.Available.String()
+		sequences[i], at[i] = r.Sequence, r.LastMovement.UTC().Format(time.RFC3339Nano)
+	}
+	if _, err := tx.exec(ctx, updateStock, tenants, items, locations, onHand, reserved, available, sequences, at, types); err != nil {
+		return fmt.Errorf("updating %d rows of the stock read model: %w", n, err)
+	}
+	return nil
+}
+
+var stockRows = sqlText(`
+SELECT s.tenant_id, s.item_id, coalesce(i.name, '') AS name, s.location_id, s.on_hand, s.reserved, s.available, s.sequence,
+       s.last_movement_at, s.last_movement_type
+FROM stock s LEFT JOIN item i USING (tenant_id, item_id)
+WHERE ($1 = '' OR s.tenant_id = $1) AND ($2 = '' OR s.item_id = $2) AND ($3 = '' OR s.location_id = $3)
+ORDER BY s.tenant_id, s.item_id, s.location_id`)
+
+// StockRows reads the read model; an empty tenant, item or location means all of them.
+func (db *DB) StockRows(ctx context.Context, of PositionKey) ([]Stock, error) {
+	rows := []Stock{}
+	if err := db.selectAll(ctx, &rows, stockRows, of.Tenant, of.Item, of.Location); err != nil {
+		return nil, fmt.Errorf("reading the stock: %w", err)
+	}
+	return rows, nil
+}

@@ -1,0 +1,142 @@
+// Package storetest gives tests a database of their own on a real PostgreSQL.
+//
+// The server is the one `make test` has started, or else a private one that
+// lives as long as the test binary. Each database is copied from a template that
+// was migrated once, and dropped when its test ends.
+package storetest
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	_ "github.com/lib/pq" // the driver of the bare connection that makes databases
+	"golang.org/x/sync/errgroup"
+
+	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/store"
+)
+
+var (
+	templateOnce sync.Once
+	templateErr  error
+	templateName string
+	counter      atomic.Int64
+)
+
+// DB opens a migrated database that nobody else uses.
+func DB(t testing.TB) *store.DB {
+	t.Helper()
+	return Open(t, URL(t), 8)
+}
+
+// Open opens one more pool on a database of URL.
+func Open(t testing.TB, databaseURL string, connections int) *store.DB {
+	t.Helper()
+	db, err := store.Open(t.Context(), store.Config{URL: databaseURL, Name: "test", Connections: connections})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// URL makes a migrated database that nobody else uses and gives its URL.
+func URL(t testing.TB) string {
+	t.Helper()
+	server := local.DatabaseForTest(t)
+	templateOnce.Do(func() { templateName, templateErr = makeTemplate(context.Background(), server) })
+	if templateErr != nil {
+		t.Fatalf("making the template database: %v", templateErr)
+	}
+	name := fmt.Sprintf("t_%d_%d", time.Now().UnixNano(), counter.Add(1))
+	if err := execute(t.Context(), server, fmt.Sprintf(`CREATE DATABASE %s TEMPLATE %s`, name, templateName)); err != nil {
+		t.Fatalf("making a test database: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := execute(context.Background(), server, fmt.Sprintf(`DROP DATABASE IF EXISTS %s WITH (FORCE)`, name)); err != nil {
+			t.Logf("dropping the test database: %v", err)
+		}
+	})
+	return withDatabase(server, name)
+}
+
+// makeTemplate migrates a database of this test binary's own. Several binaries
+// may do so at once, each under its own name.
+func makeTemplate(ctx context.Context, server string) (string, error) {
+	name := fmt.Sprintf("template_%d", time.Now().UnixNano())
+	if err := execute(ctx, server, `CREATE DATABASE `+name); err != nil {
+		return "", err
+	}
+	db, err := store.Open(ctx, store.Config{URL: withDatabase(server, name)})
+	if err != nil {
+		return "", err
+	}
+	defer db.Close()
+	_, err = db.Migrate(ctx)
+	return name, err
+}
+
+func execute(ctx context.Context, server, statement string) error {
+	db, err := sql.Open("postgres", server)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	_, err = db.ExecContext(ctx, statement)
+	return err
+}
+
+func withDatabase(server, name string) string {
+	u, err := url.Parse(server)
+	if err != nil {
+		panic(err) // the server's URL has been used already
+	}
+	u.Path = "/" + name
+	return u.String()
+}
+
+// Exec runs SQL of the test's own on a database of URL: to look, and to break things.
+func Exec(t testing.TB, databaseURL, statement string, args ...any) {
+	t.Helper()
+	db, err := sql.Open("postgres", databaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), statement, args...); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// Value reads one value by SQL of the test's own.
+func Value[T any](t testing.TB, databaseURL, query string, args ...any) T {
+	t.Helper()
+	db, err := sql.Open("postgres", databaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var v T
+	if err := db.QueryRowContext(t.Context(), query, args...).Scan(&v); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return v
+}
+
+// Concurrently runs every function at once and fails the test with the first error.
+func Concurrently(t testing.TB, run ...func(ctx context.Context) error) {
+	t.Helper()
+	g, ctx := errgroup.WithContext(t.Context())
+	for _, f := range run {
+		g.Go(func() error { return f(ctx) })
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+}

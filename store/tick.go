@@ -1,0 +1,241 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// # The ticker
+//
+// A tick is a row that holds a snapshot: which transactions had ended when it
+// was made. Readers work from tick to tick (reader.go), so all that matters is
+// that ticks with rising ids hold snapshots that never go backwards, and that
+// sooner or later every committed event is seen by one.
+//
+// Invariants and what keeps them:
+//
+//   - Order. The snapshot is taken by a statement of its own after the lease's
+//     row is locked, with max(id)+1 as the id. A second leader, late or wrong,
+//     either finds another term on the lease or collides on the id; it can not
+//     write an older snapshot under a higher id.
+//   - seq_before < every event of a transaction the snapshot does not know yet:
+//     a transaction has its id before it draws a number, and seq_before was read
+//     before the snapshot was taken. max_seq >= every event the snapshot sees:
+//     it is read after the snapshot, by the same statement.
+//   - Progress. A tick is due when the sequence has moved past seq_before, or
+//     when a transaction that was open in the last snapshot has ended, whether
+//     or not it said anything. Every second a tick is made if anything at all
+//     was written: a guard against a way nobody thought of.
+//   - Durability. The tick is committed with synchronous_commit=on, and WAL is
+//     flushed in order: a tick that can be read proves that all it covers is durable.
+//
+// A crash before the commit leaves no tick; after it, a tick nobody was told
+// of, which readers find by polling. The notification is only a hint.
+
+// Ticker makes ticks while it leads. One process at a time does.
+type Ticker struct {
+	db   *DB
+	log  *slog.Logger
+	poke chan struct{}
+	last tick
+}
+
+// How often the ticker looks. While the sequence moves: rarely enough that a
+// tick pays, often enough that an event does not wait. When nothing has moved
+// for a while: seldom enough to cost nothing.
+const (
+	tickBusy   = 4 * time.Millisecond
+	tickIdle   = 10 * time.Millisecond
+	tickAsleep = time.Minute
+	tickGuard  = time.Second
+	housekeep  = 15 * time.Second
+)
+
+// TickChannel is the LISTEN channel on which each tick is told.
+const TickChannel = "composerp_tick"
+
+// NewTicker needs a pool of at least two connections.
+func NewTicker(db *DB, log *slog.Logger) *Ticker {
+	return &Ticker{db: db, log: log, poke: make(chan struct{}, 1)}
+}
+
+// Poke hints that something was appended just now. It never blocks.
+func (t *Ticker) Poke() {
+	select {
+	case t.poke <- struct{}{}:
+	default:
+	}
+}
+
+type tick struct {
+	ID        int64  `db:"id"`
+	SeqBefore int64  `db:"seq_before"`
+	MaxSeq    int64  `db:"max_seq"`
+	Snapshot  string `db:"snapshot"`
+	snapshot  snapshot
+}
+
+var lastSeq = sqlText(`SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM event_log_seq`)
+
+var lastTick = sqlText(`SELECT id, seq_before, max_seq, snapshot::text AS snapshot FROM tick ORDER BY id DESC LIMIT 1`)
+
+var lookForTick = sqlText(`
+SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS seq, pg_current_snapshot()::text AS snapshot FROM event_log_seq`)
+
+var makeTick = sqlText(`
+WITH made AS (
+    INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq)
+    SELECT (SELECT max(id) + 1 FROM tick), (SELECT max(epoch) FROM epoch), pg_current_snapshot(), $1,
+           (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM event_log_seq)
+    RETURNING id, seq_before, max_seq, snapshot::text AS snapshot
+)
+SELECT made.*, pg_notify('composerp_tick', made.id::text)::text AS told FROM made`)
+
+// Run makes ticks while the lease is held; it is the work handed to DB.Lead.
+func (t *Ticker) Run(ctx context.Context, lease Lease) error {
+	if err := t.db.checkEpoch(ctx); err != nil {
+		return err
+	}
+	if err := t.resume(ctx); err != nil {
+		return err
+	}
+	moved, guarded, kept := time.Now(), time.Now(), time.Time{}
+	for {
+		due, err := t.due(ctx, time.Since(guarded) > tickGuard)
+		if err != nil {
+			return err
+		}
+		if time.Since(guarded) > tickGuard {
+			guarded = time.Now()
+		}
+		if due.tick {
+			if err := t.make(ctx, lease, due.seq); err != nil {
+				return err
+			}
+		}
+		if due.moved {
+			moved = time.Now()
+		}
+		if time.Since(kept) > housekeep {
+			if err := t.keepHouse(ctx); err != nil {
+				return err
+			}
+			kept = time.Now()
+		}
+		if !t.pause(ctx, time.Since(moved) < tickAsleep) {
+			return nil
+		}
+	}
+}
+
+type dueTick struct {
+	tick, moved bool
+	seq         int64
+}
+
+// due looks whether there is anything a new tick would tell.
+func (t *Ticker) due(ctx context.Context, guard bool) (dueTick, error) {
+	var now struct {
+		Seq      int64  `db:"seq"`
+		Snapshot string `db:"snapshot"`
+	}
+	if err := t.db.get(ctx, &now, lookForTick); err != nil {
+		return dueTick{}, fmt.Errorf("looking for new events: %w", err)
+	}
+	current, err := parseSnapshot(now.Snapshot)
+	if err != nil {
+		return dueTick{}, err
+	}
+	moved := now.Seq > t.last.SeqBefore
+	tick := moved || t.last.snapshot.endedSince(current) || guard && current.xmax > t.last.snapshot.xmax+1
+	return dueTick{tick: tick, moved: moved, seq: now.Seq}, nil
+}
+
+func (t *Ticker) make(ctx context.Context, lease Lease, seqBefore int64) error {
+	var made struct {
+		tick
+		Told string `db:"told"`
+	}
+	err := t.db.InTx(ctx, func(tx *Tx) error {
+		if err := tx.hold(ctx, lease); err != nil {
+			return err
+		}
+		return tx.get(ctx, &made, makeTick, seqBefore)
+	})
+	if err != nil {
+		return fmt.Errorf("making a tick: %w", err)
+	}
+	t.last = made.tick
+	t.last.snapshot, err = parseSnapshot(made.Snapshot)
+	return err
+}
+
+// resume reads the last tick: a new leader goes on where the old one stopped.
+func (t *Ticker) resume(ctx context.Context) error {
+	if err := t.db.get(ctx, &t.last, lastTick); err != nil {
+		return fmt.Errorf("reading the last tick: %w", err)
+	}
+	var err error
+	t.last.snapshot, err = parseSnapshot(t.last.Snapshot)
+	return err
+}
+
+func (t *Ticker) pause(ctx context.Context, busy bool) bool {
+	d := tickIdle
+	if busy {
+		d = tickBusy
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.poke:
+	case <-timer.C:
+	}
+	return ctx.Err() == nil
+}
+
+// Ticks that all readers have passed tell nothing any more; each thousandth
+// stays, as a point to replay from, and those that subscriptions began at.
+var thinTicks = sqlText(`
+DELETE FROM tick t
+WHERE t.id < (SELECT least(min(tick), (SELECT max(id) FROM tick)) FROM log_cursor)
+  AND t.id % 1000 <> 0
+  AND NOT EXISTS (SELECT FROM subscription s WHERE s.from_tick = t.id)`)
+
+// keepHouse makes partitions ahead of need and thins out old ticks.
+func (t *Ticker) keepHouse(ctx context.Context) error {
+	if err := t.db.EnsurePartitions(ctx); err != nil {
+		t.log.Error("no new partition could be made: the log will fill up", "error", err)
+	}
+	return t.db.InTx(ctx, func(tx *Tx) error {
+		if _, err := tx.exec(ctx, thinTicks); err != nil {
+			return fmt.Errorf("thinning out ticks: %w", err)
+		}
+		return nil
+	})
+}
+
+// ErrRestored: the tables come from another cluster, or from its past, so that
+// transaction ids in them say nothing about this one's.
+var ErrRestored = errors.New("this database was restored from another server: its log needs a new epoch before events can flow")
+
+var epochFits = sqlText(`
+SELECT e.system_identifier = c.system_identifier AND pg_snapshot_xmax(t.snapshot) <= pg_snapshot_xmax(pg_current_snapshot())
+FROM (SELECT system_identifier FROM epoch ORDER BY epoch DESC LIMIT 1) e, pg_control_system() c,
+     (SELECT snapshot FROM tick ORDER BY id DESC LIMIT 1) t`)
+
+func (db *DB) checkEpoch(ctx context.Context) error {
+	var fits bool
+	if err := db.get(ctx, &fits, epochFits); err != nil {
+		return fmt.Errorf("checking the log's epoch: %w", err)
+	}
+	if !fits {
+		return ErrRestored
+	}
+	return nil
+}

@@ -1,0 +1,96 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/jmoiron/sqlx"
+)
+
+// Tx is a transaction of the store, READ COMMITTED. What is done in it is said
+// by the methods of this package; there is no SQL outside it.
+type Tx struct {
+	db       *DB
+	tx       *sqlx.Tx
+	appended bool
+}
+
+// Begin opens a transaction. It must be ended by Commit or Rollback.
+func (db *DB) Begin(ctx context.Context) (*Tx, error) {
+	tx, err := db.pool.BeginTxx(ctx, nil)
+	if err != nil {
+		return nil, fmt.Errorf("beginning a transaction: %w", mapError(err))
+	}
+	return &Tx{db: db, tx: tx}, nil
+}
+
+// Commit makes what was done durable. After an error the outcome is unknown
+// unless errors.Is tells otherwise: whoever asked must ask again.
+func (tx *Tx) Commit() error {
+	if err := tx.tx.Commit(); err != nil {
+		return fmt.Errorf("committing: %w", mapError(err))
+	}
+	if tx.appended && tx.db.appended != nil {
+		tx.db.appended()
+	}
+	return nil
+}
+
+// Rollback undoes everything. It may be called after Commit, and then does nothing.
+func (tx *Tx) Rollback() error {
+	if err := tx.tx.Rollback(); err != nil && !errors.Is(err, sql.ErrTxDone) {
+		return fmt.Errorf("rolling back: %w", mapError(err))
+	}
+	return nil
+}
+
+// InTx runs do in a transaction and commits it when do returns nil.
+func (db *DB) InTx(ctx context.Context, do func(tx *Tx) error) error {
+	tx, err := db.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	if err := do(tx); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return tx.Commit()
+}
+
+func (tx *Tx) stmt(ctx context.Context, q statement) (*sqlx.Stmt, error) {
+	st, err := tx.db.prepare(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return tx.tx.StmtxContext(ctx, st), nil
+}
+
+func (tx *Tx) exec(ctx context.Context, q statement, args ...any) (int64, error) {
+	st, err := tx.stmt(ctx, q)
+	if err != nil {
+		return 0, err
+	}
+	res, err := st.ExecContext(ctx, args...)
+	if err != nil {
+		return 0, mapError(err)
+	}
+	n, err := res.RowsAffected()
+	return n, mapError(err)
+}
+
+func (tx *Tx) selectAll(ctx context.Context, dest any, q statement, args ...any) error {
+	st, err := tx.stmt(ctx, q)
+	if err != nil {
+		return err
+	}
+	return mapError(st.SelectContext(ctx, dest, args...))
+}
+
+func (tx *Tx) get(ctx context.Context, dest any, q statement, args ...any) error {
+	st, err := tx.stmt(ctx, q)
+	if err != nil {
+		return err
+	}
+	return mapError(st.GetContext(ctx, dest, args...))
+}
