@@ -1,0 +1,73 @@
+package exchange
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// Config says where the broker is and how patient to be with it. Apart from URLs, its zero value works.
+type Config struct {
+	URLs []string // amqp:// or amqps://, one per node of a cluster; tried in turn
+	Name string   // who we are, "ledger": the connection is called composerp/ledger@host#pid
+
+	Heartbeat    time.Duration // 10 s; a peer silent for one and a half of them is gone
+	DialTimeout  time.Duration // 10 s, for connecting and for the handshake
+	CloseTimeout time.Duration // 5 s, for a polite goodbye; then the sockets are closed
+	Backoff      time.Duration // 100 ms before the second session, doubling, with jitter
+	MaxBackoff   time.Duration // 10 s
+	MaxBody      int           // 1 MiB: the broker's max_message_size; a larger message would cost the session
+
+	TLS *tls.Config // nil: what an amqps:// URL says
+	Log *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	set := func(d *time.Duration, standard time.Duration) {
+		if *d <= 0 {
+			*d = standard
+		}
+	}
+	set(&c.Heartbeat, 10*time.Second)
+	set(&c.DialTimeout, 10*time.Second)
+	set(&c.CloseTimeout, 5*time.Second)
+	set(&c.Backoff, 100*time.Millisecond)
+	set(&c.MaxBackoff, 10*time.Second)
+	if c.MaxBody <= 0 {
+		c.MaxBody = 1 << 20
+	}
+	if c.Name == "" {
+		c.Name = "client"
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	return c
+}
+
+// connectionName is what the management UI shows.
+func (c Config) connectionName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("composerp/%s@%s#%d", c.Name, host, os.Getpid())
+}
+
+// place is a broker's URL without the password, for logs and errors.
+func place(uri amqp.URI) string {
+	return uri.Scheme + "://" + uri.Username + "@" + net.JoinHostPort(uri.Host, strconv.Itoa(uri.Port)) + "/" + trimSlash(uri.Vhost)
+}
+
+func trimSlash(vhost string) string {
+	if vhost == "/" {
+		return "" // the default virtual host, which a URL may leave out
+	}
+	return vhost
+}

@@ -1,0 +1,120 @@
+package exchange
+
+import (
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// maxErrorText bounds x-error: the first line of a reason says it, a page of it would crowd the headers.
+const maxErrorText = 1000
+
+// RetryMessage is d as it goes to the rung of worker's ladder that holds it for that long; cause is why. Its attempt
+// is one higher. Publish it, wait for the confirmation, then acknowledge d.
+func RetryMessage(d Delivery, worker string, rung time.Duration, cause error) Message {
+	return failed(d, worker, cause, Retry, RungName(worker, rung))
+}
+
+// DeadMessage is d as it goes to the dead letters of worker; cause is why. Publish it, wait for the confirmation,
+// then acknowledge d.
+func DeadMessage(d Delivery, worker string, cause error) Message {
+	return failed(d, worker, cause, Dead, QueueName(worker))
+}
+
+func failed(d Delivery, worker string, cause error, exchange, key string) Message {
+	m := d.Message
+	m.Exchange, m.RoutingKey = exchange, key
+	if m.ID == "" {
+		// An outsider need not give one, but returns are matched by it. The same body gets the same.
+		m.ID = uuid.NewSHA1(uuid.NameSpaceOID, m.Body).String()
+	}
+	now := time.Now().UTC().Format(time.RFC3339Nano)
+	m.Headers = carried(d.Headers)
+	m.Headers[HeaderAttempt] = int64(d.Attempt() + 1)
+	m.Headers[HeaderWorker] = worker
+	m.Headers[HeaderError] = errorText(cause)
+	m.Headers[HeaderLastFailedAt] = now
+	keepFirst(m.Headers, HeaderFirstFailedAt, now)
+	keepFirst(m.Headers, HeaderOriginalExchange, d.Exchange)
+	keepFirst(m.Headers, HeaderOriginalRoutingKey, d.RoutingKey)
+	return m
+}
+
+func keepFirst(headers map[string]any, name, value string) {
+	if _, there := headers[name]; !there {
+		headers[name] = value
+	}
+}
+
+func errorText(cause error) string {
+	if cause == nil {
+		return ""
+	}
+	s := strings.ToValidUTF8(cause.Error(), "\uFFFD")
+	if len(s) <= maxErrorText {
+		return s
+	}
+	s = s[:maxErrorText]
+	for !utf8.ValidString(s) {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+// Failure is why a delivery was put on a ladder or among the dead letters.
+type Failure struct {
+	Worker             string // "" when the broker cannot know it
+	Error              string
+	Attempt            int
+	FirstFailedAt      time.Time // zero where nobody wrote it
+	LastFailedAt       time.Time
+	OriginalExchange   string
+	OriginalRoutingKey string
+}
+
+// Failure reads what RetryMessage and DeadMessage wrote. Where the broker itself dead-lettered the message last (it was
+// delivered too often, or somebody rejected it by hand), it says so from the broker's own headers.
+func (d Delivery) Failure() Failure {
+	f := Failure{
+		Worker:             text(d.Headers[HeaderWorker]),
+		Error:              text(d.Headers[HeaderError]),
+		Attempt:            d.Attempt(),
+		FirstFailedAt:      instant(d.Headers[HeaderFirstFailedAt]),
+		LastFailedAt:       instant(d.Headers[HeaderLastFailedAt]),
+		OriginalExchange:   text(d.Headers[HeaderOriginalExchange]),
+		OriginalRoutingKey: text(d.Headers[HeaderOriginalRoutingKey]),
+	}
+	death, there := lastDeath(d.Headers)
+	if !there {
+		return f
+	}
+	queue := text(death["queue"])
+	f.Worker = strings.TrimPrefix(queue, prefix)
+	f.Error = "the broker dead-lettered it from " + queue + ": " + text(death["reason"])
+	if at, ok := death["time"].(time.Time); ok {
+		f.LastFailedAt = at
+		if f.FirstFailedAt.IsZero() {
+			f.FirstFailedAt = at
+		}
+	}
+	if _, known := d.Headers[HeaderOriginalExchange]; !known {
+		f.OriginalExchange = text(death["exchange"])
+		if keys, _ := death["routing-keys"].([]any); len(keys) > 0 {
+			f.OriginalRoutingKey = text(keys[0])
+		}
+	}
+	return f
+}
+
+// lastDeath is the broker's newest account of a dead-lettering. What we publish carries none.
+func lastDeath(headers map[string]any) (amqp.Table, bool) {
+	deaths, _ := headers["x-death"].([]any)
+	if len(deaths) == 0 {
+		return nil, false
+	}
+	death, ok := deaths[0].(amqp.Table)
+	return death, ok
+}

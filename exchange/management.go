@@ -1,0 +1,228 @@
+package exchange
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Management asks RabbitMQ's management API: what AMQP does not tell, or not without cost. Its figures are as old as
+// the broker's statistics, 5 s by default; Session.Depth is exact.
+type Management struct {
+	base     string // without credentials
+	user     string
+	password string
+	client   *http.Client
+}
+
+// QueueState is what the broker's statistics say of one queue.
+type QueueState struct {
+	Name        string `json:"name"`
+	Ready       int64  `json:"ready"`
+	Unacked     int64  `json:"unacked"`
+	Consumers   int    `json:"consumers"`
+	MessagesDLX int64  `json:"messagesDlx"` // dead-lettered at least once and with no place to go: no depth shows them
+	Counted     bool   `json:"counted"`     // false: the queue is so new that the broker has no statistics of it yet
+}
+
+// Overview is who answers.
+type Overview struct {
+	Version string `json:"rabbitmq_version"`
+	Erlang  string `json:"erlang_version"`
+	Node    string `json:"node"`
+	Cluster string `json:"cluster_name"`
+}
+
+// ConnectionState is one connection to the broker.
+type ConnectionState struct {
+	Name       string // what CloseConnection takes
+	ClientName string // what the client calls itself: "composerp/ledger@host#pid"
+	Role       string // of ours: publishing, consuming or declaring
+	Vhost      string
+	User       string
+}
+
+// NewManagement makes a client for a URL such as http://user:password@host:15672. It does not connect.
+func NewManagement(rawURL string) (*Management, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		// The parser's own text may quote the password.
+		return nil, errors.New("the management API's URL is not of the form http://user:password@host:port; percent-encode what is special in user and password")
+	}
+	m := &Management{user: "guest", password: "guest", client: &http.Client{Timeout: 30 * time.Second}}
+	if u.User != nil {
+		m.user = u.User.Username()
+		m.password, _ = u.User.Password()
+	}
+	u.User, u.RawQuery, u.Fragment = nil, "", ""
+	m.base = strings.TrimSuffix(u.String(), "/")
+	return m, nil
+}
+
+// Overview says which broker answers. It is the cheapest way to find out whether one does.
+func (m *Management) Overview(ctx context.Context) (Overview, error) {
+	var o Overview
+	err := m.call(ctx, http.MethodGet, "/api/overview", nil, &o)
+	return o, err
+}
+
+// Queues gives the state of every queue of a virtual host.
+func (m *Management) Queues(ctx context.Context, vhost string) ([]QueueState, error) {
+	var found []struct {
+		Name      string `json:"name"`
+		Ready     *int64 `json:"messages_ready"`
+		Unacked   int64  `json:"messages_unacknowledged"`
+		Consumers int    `json:"consumers"`
+		DLX       int64  `json:"messages_dlx"`
+	}
+	err := m.call(ctx, http.MethodGet, "/api/queues/"+url.PathEscape(vhost)+
+		"?columns=name,messages_ready,messages_unacknowledged,consumers,messages_dlx", nil, &found)
+	if err != nil {
+		return nil, err
+	}
+	states := make([]QueueState, len(found))
+	for i, q := range found {
+		states[i] = QueueState{Name: q.Name, Unacked: q.Unacked, Consumers: q.Consumers, MessagesDLX: q.DLX, Counted: q.Ready != nil}
+		if q.Ready != nil {
+			states[i].Ready = *q.Ready
+		}
+	}
+	return states, nil
+}
+
+// Vhosts gives the names of the virtual hosts.
+func (m *Management) Vhosts(ctx context.Context) ([]string, error) {
+	var found []struct {
+		Name string `json:"name"`
+	}
+	if err := m.call(ctx, http.MethodGet, "/api/vhosts?columns=name", nil, &found); err != nil {
+		return nil, err
+	}
+	names := make([]string, len(found))
+	for i, v := range found {
+		names[i] = v.Name
+	}
+	return names, nil
+}
+
+// CreateVhost makes a virtual host, if it is not there, and gives this client's user all permissions on it.
+func (m *Management) CreateVhost(ctx context.Context, name string) error {
+	if err := m.call(ctx, http.MethodPut, "/api/vhosts/"+url.PathEscape(name), struct{}{}, nil); err != nil {
+		return err
+	}
+	all := map[string]string{"configure": ".*", "write": ".*", "read": ".*"}
+	return m.call(ctx, http.MethodPut, "/api/permissions/"+url.PathEscape(name)+"/"+url.PathEscape(m.user), all, nil)
+}
+
+// DeleteVhost deletes a virtual host with everything in it.
+func (m *Management) DeleteVhost(ctx context.Context, name string) error {
+	return m.call(ctx, http.MethodDelete, "/api/vhosts/"+url.PathEscape(name), nil, nil)
+}
+
+// DeleteQueue deletes a queue with everything in it.
+func (m *Management) DeleteQueue(ctx context.Context, vhost, queue string) error {
+	return m.call(ctx, http.MethodDelete, "/api/queues/"+url.PathEscape(vhost)+"/"+url.PathEscape(queue), nil, nil)
+}
+
+// Connections gives the connections to a virtual host.
+func (m *Management) Connections(ctx context.Context, vhost string) ([]ConnectionState, error) {
+	var found []struct {
+		Name       string `json:"name"`
+		Vhost      string `json:"vhost"`
+		User       string `json:"user"`
+		Properties struct {
+			ClientName string `json:"connection_name"`
+			Role       string `json:"role"`
+		} `json:"client_properties"`
+	}
+	if err := m.call(ctx, http.MethodGet, "/api/vhosts/"+url.PathEscape(vhost)+"/connections", nil, &found); err != nil {
+		return nil, err
+	}
+	states := make([]ConnectionState, len(found))
+	for i, c := range found {
+		states[i] = ConnectionState{Name: c.Name, ClientName: c.Properties.ClientName, Role: c.Properties.Role, Vhost: c.Vhost, User: c.User}
+	}
+	return states, nil
+}
+
+// CloseConnection has the broker close a connection; the client is told the reason.
+func (m *Management) CloseConnection(ctx context.Context, name, reason string) error {
+	return m.call(ctx, http.MethodDelete, "/api/connections/"+url.PathEscape(name), nil, nil, header{"X-Reason", reason})
+}
+
+type header struct{ name, value string }
+
+// call sends body as JSON, where there is one, and decodes the answer into result, where one is wanted.
+func (m *Management) call(ctx context.Context, method, path string, body, result any, headers ...header) error {
+	var sent io.Reader
+	if body != nil {
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			return fmt.Errorf("encoding a request to the management API: %w", err)
+		}
+		sent = bytes.NewReader(encoded)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, m.base+path, sent)
+	if err != nil {
+		return fmt.Errorf("asking the management API at %s: %w", m.base, err)
+	}
+	request.SetBasicAuth(m.user, m.password)
+	request.Header.Set("Content-Type", "application/json")
+	for _, h := range headers {
+		request.Header.Set(h.name, h.value)
+	}
+	answer, err := m.client.Do(request)
+	if err != nil {
+		if ctx.Err() != nil {
+			return fmt.Errorf("asking the management API at %s: %w", m.base, ctx.Err())
+		}
+		return fmt.Errorf("asking the management API at %s: %w", m.base, managementUnreachable(lastCause(err)))
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if answer.StatusCode >= 300 {
+		return fmt.Errorf("asking the management API at %s: %s %s: %w", m.base, method, request.URL.Path, refusal(answer))
+	}
+	if result == nil {
+		return nil
+	}
+	if err := json.NewDecoder(answer.Body).Decode(result); err != nil {
+		return fmt.Errorf("reading the management API's answer to %s: %w", request.URL.Path, err)
+	}
+	return nil
+}
+
+// managementUnreachable is ErrUnreachable with the advice that fits an HTTP port.
+type managementUnreachable string
+
+func (m managementUnreachable) Error() string {
+	return "it is unreachable; start RabbitMQ there with its management plugin, or correct host and port of the URL (" + string(m) + ")"
+}
+
+func (managementUnreachable) Is(target error) bool { return target == ErrUnreachable }
+
+// refusal maps an HTTP status to the errors of this package.
+func refusal(answer *http.Response) error {
+	var said struct {
+		Reason any `json:"reason"`
+	}
+	_ = json.NewDecoder(io.LimitReader(answer.Body, 4096)).Decode(&said)
+	reason := answer.Status
+	if said.Reason != nil {
+		reason = oneLine(fmt.Sprint(said.Reason))
+	}
+	switch answer.StatusCode {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return fmt.Errorf("%w (%s)", ErrAccessRefused, reason)
+	case http.StatusNotFound:
+		return fmt.Errorf("%w (%s)", ErrMissing, reason)
+	default:
+		return errors.New(reason)
+	}
+}

@@ -1,0 +1,118 @@
+package exchange
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Subscription is what one worker wants from the broker.
+type Subscription struct {
+	Worker      string
+	RoutingKeys []string        // what it hears
+	Ladder      []time.Duration // how long its retry queues hold a message
+	Queue       string          // a queue that exists without it, which it drains: then it has no queue and no ladder of its own
+}
+
+// Topology is everything the broker must hold, in the order in which it is declared.
+// All of it is durable, and all queues are quorum queues.
+type Topology struct {
+	Exchanges []ExchangeSpec `json:"exchanges"`
+	Queues    []QueueSpec    `json:"queues"`
+	Bindings  []BindingSpec  `json:"bindings"`
+}
+
+// ExchangeSpec is a durable exchange.
+type ExchangeSpec struct {
+	Name      string         `json:"name"`
+	Kind      string         `json:"type"`
+	Arguments map[string]any `json:"arguments,omitempty"`
+}
+
+// QueueSpec is a durable queue; its type is among its arguments.
+type QueueSpec struct {
+	Name      string         `json:"name"`
+	Arguments map[string]any `json:"arguments"`
+}
+
+// BindingSpec leads what an exchange gets under a routing key to a queue.
+type BindingSpec struct {
+	Exchange   string `json:"exchange"`
+	Queue      string `json:"queue"`
+	RoutingKey string `json:"routingKey"`
+}
+
+const (
+	// deliveryLimit leaves room for innocents: a dropped connection, and before 4.3 a requeue, counts as one delivery of
+	// every message that was prefetched. 4.x drops after 20 where nothing is said.
+	deliveryLimit = 1000
+	// restingDeliveryLimit is for queues where messages lie until a person comes and looks: every look counts.
+	restingDeliveryLimit = 1_000_000
+)
+
+// Compute gives the topology of these subscriptions. It is pure: the same subscriptions, in any order, give the same.
+func Compute(subs []Subscription) Topology {
+	t := Topology{
+		Exchanges: []ExchangeSpec{
+			{Name: Unrouted, Kind: "fanout"},
+			{Name: Events, Kind: "topic", Arguments: map[string]any{"alternate-exchange": Unrouted}},
+			{Name: Retry, Kind: "topic"},
+			{Name: Dead, Kind: "topic"},
+		},
+		Queues: []QueueSpec{
+			{Name: Unrouted, Arguments: resting()},
+			{Name: DeadJournal, Arguments: resting()},
+		},
+		Bindings: []BindingSpec{
+			{Exchange: Unrouted, Queue: Unrouted, RoutingKey: ""},
+			{Exchange: Dead, Queue: DeadJournal, RoutingKey: "#"},
+		},
+	}
+	sorted := slices.SortedFunc(slices.Values(subs), func(a, b Subscription) int { return strings.Compare(a.Worker, b.Worker) })
+	for _, sub := range sorted {
+		if sub.Queue == "" {
+			t.addWorker(sub)
+		}
+	}
+	return t
+}
+
+// addWorker adds a worker's own queue, its dead letters and its ladder.
+// The queue is bound to composerp.retry by its own name, so that a redrive needs no default exchange.
+func (t *Topology) addWorker(sub Subscription) {
+	queue, dead := QueueName(sub.Worker), DeadName(sub.Worker)
+	t.Queues = append(t.Queues,
+		QueueSpec{Name: queue, Arguments: working(Dead, queue)},
+		QueueSpec{Name: dead, Arguments: resting()})
+	for _, key := range slices.Compact(slices.Sorted(slices.Values(sub.RoutingKeys))) {
+		t.Bindings = append(t.Bindings, BindingSpec{Exchange: Events, Queue: queue, RoutingKey: key})
+	}
+	t.Bindings = append(t.Bindings,
+		BindingSpec{Exchange: Retry, Queue: queue, RoutingKey: queue},
+		BindingSpec{Exchange: Dead, Queue: dead, RoutingKey: queue})
+	for _, d := range slices.Compact(slices.Sorted(slices.Values(sub.Ladder))) {
+		rung := RungName(sub.Worker, d)
+		arguments := working("", queue)
+		arguments["x-message-ttl"] = d.Milliseconds()
+		t.Queues = append(t.Queues, QueueSpec{Name: rung, Arguments: arguments})
+		t.Bindings = append(t.Bindings, BindingSpec{Exchange: Retry, Queue: rung, RoutingKey: rung})
+	}
+}
+
+// working are the arguments of a queue whose messages leave it for deadLetterExchange, under key, when they expire or
+// have been delivered too often. At-least-once keeps such a message until its new queue has confirmed it; it needs
+// reject-publish.
+func working(deadLetterExchange, key string) map[string]any {
+	return map[string]any{
+		"x-queue-type":              "quorum",
+		"x-delivery-limit":          int64(deliveryLimit),
+		"x-dead-letter-exchange":    deadLetterExchange,
+		"x-dead-letter-routing-key": key,
+		"x-dead-letter-strategy":    "at-least-once",
+		"x-overflow":                "reject-publish",
+	}
+}
+
+func resting() map[string]any {
+	return map[string]any{"x-queue-type": "quorum", "x-delivery-limit": int64(restingDeliveryLimit)}
+}
