@@ -9,10 +9,10 @@ type Date string
 // DateOf gives the day of t in t's own location.
 func DateOf(t time.Time) Date { return Date(t.Format(time.DateOnly)) }
 
-// ParseDate reads "2026-03-09".
+// ParseDate reads "2026-03-09". The error is a *FieldError without a field.
 func ParseDate(s string) (Date, error) {
-	if _, err := time.Parse(time.DateOnly, s); err != nil {
-		return "", &FieldError{Problem: "want a date such as 2026-03-09, got " + quote(s)}
+	if problem := checkDate(s); problem != "" {
+		return "", &FieldError{Problem: problem + ", got " + quote(s)}
 	}
 	return Date(s), nil
 }
@@ -26,5 +26,10 @@ func (d Date) Time() time.Time {
 	return t
 }
 
-// AddDays gives the day n days later.
-func (d Date) AddDays(n int) Date { return DateOf(d.Time().AddDate(0, 0, n)) }
+// AddDays gives the day n days later, or earlier when n is negative. No date gives no date.
+func (d Date) AddDays(n int) Date {
+	if d == "" {
+		return ""
+	}
+	return DateOf(d.Time().AddDate(0, 0, n))
+}

@@ -1,23 +1,73 @@
 package event
 
 import (
+	"math/big"
+	"strconv"
+
 	"github.com/shopspring/decimal"
 )
 
+// The digits a Decimal has room for. They fit a PostgreSQL numeric(21, 6).
+const (
+	maxIntegerDigits    = 15
+	maxFractionalDigits = 6
+)
+
+const tooManyDigits = "want at most 15 integer and 6 fractional digits, got "
+
 // Decimal is an exact number: a quantity or an amount, of at most 15 integer and 6 fractional digits. In JSON it is
-// a number, never a string; in PostgreSQL a numeric.
+// a number, never a string; in PostgreSQL a numeric. The zero value is 0. Compare with Cmp or Equal, not with ==.
+//
+// Arithmetic is exact and may go beyond those digits on its way; the bounds are held where a number is read and
+// where it is written into an event.
 type Decimal struct{ decimal.Decimal }
 
 // NewDecimal gives a whole number.
-func NewDecimal(n int64) Decimal { return Decimal{decimal.NewFromInt(n)} }
-
-// ParseDecimal reads a number as JSON writes it.
-func ParseDecimal(s string) (Decimal, error) {
-	d, err := decimal.NewFromString(s)
-	if err != nil {
-		return Decimal{}, &FieldError{Problem: "want a number, got " + quote(s)}
+func NewDecimal(n int64) Decimal {
+	if n == 0 {
+		return Decimal{}
 	}
-	return Decimal{d}, nil
+	return Decimal{decimal.New(n, 0)}
+}
+
+// ParseDecimal reads a number as JSON writes it: 5, -0.25, 1.5e3. The error is a *FieldError without a field. Two
+// texts of one number give the same Decimal: 1.50 is 1.5.
+func ParseDecimal(s string) (Decimal, error) {
+	d, problem := parseDecimal(s)
+	if problem != "" {
+		return Decimal{}, &FieldError{Problem: problem}
+	}
+	return d, nil
+}
+
+// parseDecimal is ParseDecimal with the problem as text, empty when there is none.
+func parseDecimal(s string) (Decimal, string) {
+	var n numeral
+	if problem := n.read(s); problem != "" {
+		return Decimal{}, problem
+	}
+	if len(n.digits()) == 0 {
+		return Decimal{}, ""
+	}
+	exponent := int32(-n.fraction)
+	if len(n.digits()) <= 18 {
+		v, err := strconv.ParseInt(string(n.digits()), 10, 64)
+		if err != nil {
+			return Decimal{}, "want a number, got " + quote(s)
+		}
+		if n.negative {
+			v = -v
+		}
+		return Decimal{decimal.New(v, exponent)}, ""
+	}
+	v, ok := new(big.Int).SetString(string(n.digits()), 10)
+	if !ok {
+		return Decimal{}, "want a number, got " + quote(s)
+	}
+	if n.negative {
+		v.Neg(v)
+	}
+	return Decimal{decimal.NewFromBigInt(v, exponent)}, ""
 }
 
 // Add gives d + e.
@@ -50,12 +100,75 @@ func Sum(ds ...Decimal) Decimal {
 	return sum
 }
 
-// MarshalJSON writes a JSON number.
-func (d Decimal) MarshalJSON() ([]byte, error) { return []byte(d.String()), nil }
+// MarshalJSON writes a JSON number, or fails when d has more digits than an event can carry.
+func (d Decimal) MarshalJSON() ([]byte, error) {
+	b, problem := d.appendTo(nil)
+	if problem != "" {
+		return nil, &FieldError{Problem: problem}
+	}
+	return b, nil
+}
 
-// UnmarshalJSON reads a JSON number.
+// UnmarshalJSON reads a JSON number and refuses a string, even of digits, and null.
 func (d *Decimal) UnmarshalJSON(b []byte) error {
 	p, err := ParseDecimal(string(b))
+	if err != nil {
+		return err
+	}
 	*d = p
-	return err
+	return nil
+}
+
+// UnmarshalText reads what ParseDecimal reads.
+func (d *Decimal) UnmarshalText(b []byte) error { return d.UnmarshalJSON(b) }
+
+// appendTo writes the shortest text of d without an exponent, and gives the problem, if any, of a number that an
+// event cannot carry. The digits are counted before they are written: arithmetic can make a number whose text would
+// fill the memory.
+func (d Decimal) appendTo(b []byte) ([]byte, string) {
+	exponent, digits := d.Exponent(), d.NumDigits()
+	if d.IsZero() {
+		return append(b, '0'), ""
+	}
+	if exponent > maxIntegerDigits || exponent < -maxNumberLength || digits > maxNumberLength {
+		return b, tooManyDigits + "a number of " + strconv.Itoa(digits) + " digits and exponent " + strconv.Itoa(int(exponent))
+	}
+	if digits > 18 || exponent > 0 || exponent < -maxFractionalDigits {
+		text := d.String()
+		if problem := new(numeral).read(text); problem != "" {
+			return b, problem
+		}
+		return append(b, text...), ""
+	}
+	start := len(b)
+	b = strconv.AppendInt(b, d.CoefficientInt64(), 10)
+	if digits+int(exponent) > maxIntegerDigits {
+		return b[:start], tooManyDigits + d.String()
+	}
+	return appendPoint(b, start, int(-exponent)), ""
+}
+
+// appendPoint puts a decimal point before the last fraction digits of the whole number that stands in b from start
+// on, and takes the zeros at its end away.
+func appendPoint(b []byte, start, fraction int) []byte {
+	for fraction > 0 && b[len(b)-1] == '0' {
+		b = b[:len(b)-1]
+		fraction--
+	}
+	if fraction == 0 {
+		return b
+	}
+	if b[start] == '-' {
+		start++
+	}
+	for len(b)-start <= fraction {
+		b = append(b, 0)
+		copy(b[start+1:], b[start:])
+		b[start] = '0'
+	}
+	point := len(b) - fraction
+	b = append(b, 0)
+	copy(b[point+1:], b[point:])
+	b[point] = '.'
+	return b
 }

@@ -1,0 +1,37 @@
+package event
+
+import (
+	"os"
+	"testing"
+)
+
+// BenchmarkSchema is why rules exist: what the schema library takes for the same verdict.
+func BenchmarkSchema(b *testing.B) {
+	body, err := os.ReadFile("testdata/INVENTORY_UPDATED.json")
+	if err != nil {
+		b.Fatal(err)
+	}
+	d, ferr := parse(body)
+	if ferr != nil {
+		b.Fatal(ferr)
+	}
+	defer d.release()
+	payload := d.member(0, 1, "payload")
+	envelope, inner := schemas().envelope, schemas().payloads[TypeInventoryUpdated]["1.0"]
+	b.Run("rule", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if !envelope.fast.holds(d, 0) || !inner.fast.holds(d, payload) {
+				b.Fatal("the rule says no")
+			}
+		}
+	})
+	b.Run("library", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if envelope.full.Validate(d.value(0)) != nil || inner.full.Validate(d.value(payload)) != nil {
+				b.Fatal("the library says no")
+			}
+		}
+	})
+}
