@@ -1,0 +1,127 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/store"
+)
+
+// Runner runs one worker in this process. Worker, DB and Exchange are needed.
+type Runner struct {
+	Worker   Worker
+	DB       *store.DB // at least one connection a slot
+	Exchange exchange.Config
+	// Slots is how many consumers work side by side; 0 means 1.
+	Slots int
+	// Node names this process in consumer tags; empty means the host's name.
+	Node    string
+	Log     *slog.Logger
+	Metrics *Metrics
+	// Started, if set, is called whenever a slot has begun to consume.
+	Started func()
+
+	consumer  store.ConsumerID
+	consumers atomic.Int64
+}
+
+// Limits of patience. drainTime is what a batch in hand gets once the process is
+// told to stop. keepTime is how long messages are kept in hand while the database
+// is away: below the broker's consumer timeout of 30 minutes.
+const (
+	drainTime     = 20 * time.Second
+	keepTime      = 20 * time.Minute
+	publishWindow = 256
+)
+
+// Run consumes until ctx is done, through every loss of broker and database;
+// then it finishes what is in hand and returns nil. It returns an error only
+// for what waiting can not mend: a wrong password, a schema that does not fit.
+func (r *Runner) Run(ctx context.Context) error {
+	r.defaults()
+	if err := r.subscribe(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	cfg := r.Exchange
+	cfg.Name, cfg.Log = r.Worker.name, r.Log
+	err := exchange.Maintain(ctx, cfg, r.consume)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (r *Runner) defaults() {
+	if r.Slots <= 0 {
+		r.Slots = 1
+	}
+	if r.Node == "" {
+		r.Node, _ = os.Hostname()
+	}
+	if r.Log == nil {
+		r.Log = slog.New(slog.DiscardHandler)
+	}
+	r.Log = r.Log.With("worker", r.Worker.name)
+	if r.Metrics == nil {
+		r.Metrics = NewMetrics(prometheus.NewRegistry())
+	}
+	r.Metrics.precreate(r.Worker.name)
+}
+
+// subscribe registers what the worker owes, waiting for the database if need be.
+func (r *Runner) subscribe(ctx context.Context) error {
+	if !r.Worker.Owes() {
+		return nil
+	}
+	types := make([]string, 0, len(r.Worker.types))
+	for _, t := range r.Worker.types {
+		types = append(types, string(t))
+	}
+	backoff := newBackoff()
+	for {
+		id, err := r.DB.Subscribe(ctx, r.Worker.name, types)
+		switch {
+		case err == nil:
+			r.consumer = id
+			return nil
+		case !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrRetryable):
+			return err
+		}
+		r.Log.Warn("waiting for the database", "error", err)
+		if !backoff.wait(ctx) {
+			return err
+		}
+	}
+}
+
+// consume runs the slots of one session. The first slot that can not go on ends it.
+func (r *Runner) consume(ctx context.Context, session *exchange.Session) error {
+	publisher, err := session.Publisher(publishWindow)
+	if err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	for i := range r.Slots {
+		s := &slot{Runner: r, number: i + 1, session: session, publisher: publisher}
+		g.Go(func() error { return s.run(ctx) })
+	}
+	return g.Wait()
+}
+
+// tag names a consumer in the management UI. It is never used twice: the broker
+// must not take a new consumer for one that is still being cleaned away.
+func (r *Runner) tag(slot int) string {
+	return fmt.Sprintf("%s.%s.%d.%d", r.Worker.name, r.Node, slot, r.consumers.Add(1))
+}

@@ -1,0 +1,140 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/composerp/composerp/exchange"
+)
+
+// slot is one consumer on its own channel, and the goroutine that drains it.
+type slot struct {
+	*Runner
+	number    int
+	session   *exchange.Session
+	publisher *exchange.Publisher
+	careful   bool
+}
+
+// suspicious is how many deliveries before this one make a message suspect.
+const suspicious = 3
+
+// errTurn ends a consumer because the slot turns careful, or stops being so.
+var errTurn = errors.New("the slot changes its pace")
+
+// run consumes until ctx is done or the session is lost.
+func (s *slot) run(ctx context.Context) error {
+	for {
+		err := s.consume(ctx)
+		if !errors.Is(err, errTurn) {
+			return err
+		}
+	}
+}
+
+func (s *slot) consume(ctx context.Context) error {
+	batch, prefetch := s.Worker.batch, s.Worker.prefetch
+	if s.careful {
+		batch, prefetch = 1, 1
+	}
+	consumer, err := s.session.Consume(s.Worker.queue, s.tag(s.number), prefetch)
+	if err != nil {
+		return fmt.Errorf("consuming %s: %w", s.Worker.queue, err)
+	}
+	defer consumer.Close()
+	s.Metrics.slots.WithLabelValues(s.Worker.name).Inc()
+	defer s.Metrics.slots.WithLabelValues(s.Worker.name).Dec()
+	if s.Started != nil {
+		s.Started()
+	}
+	for {
+		deliveries, err := consumer.Take(ctx, batch)
+		if err != nil {
+			return s.leave(ctx, err)
+		}
+		if !s.careful && anySuspicious(deliveries) {
+			s.Log.Warn("a message comes again and again; going on one by one", "queue", s.Worker.queue)
+			s.careful = true
+			return errTurn
+		}
+		if err := s.finish(ctx, consumer, deliveries); err != nil {
+			return err
+		}
+		if s.careful && !anySuspicious(deliveries) {
+			s.careful = false
+			return errTurn
+		}
+		if ctx.Err() != nil {
+			return s.leave(ctx, ctx.Err())
+		}
+	}
+}
+
+// leave tells the end of the process's patience from the end of the session.
+func (s *slot) leave(ctx context.Context, err error) error {
+	if errors.Is(err, exchange.ErrConsumerCancelled) {
+		s.Log.Error("the broker has cancelled this consumer: was its queue deleted?", "queue", s.Worker.queue)
+		return err
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// finish carries the deliveries through to their acknowledgement. Once begun it
+// is not broken off by ctx; it gets drainTime after that.
+func (s *slot) finish(ctx context.Context, consumer *exchange.Consumer, deliveries []exchange.Delivery) error {
+	began := time.Now()
+	working, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(drainTime, cancel) })()
+
+	var err error
+	if s.careful && anySuspicious(deliveries) {
+		err = s.handleSuspect(working, deliveries[0])
+	} else {
+		err = s.handle(working, deliveries)
+	}
+	if err != nil {
+		return err
+	}
+	if err := consumer.Ack(deliveries[len(deliveries)-1]); err != nil {
+		return fmt.Errorf("acknowledging %d messages: %w", len(deliveries), err)
+	}
+	s.Metrics.batch.WithLabelValues(s.Worker.name).Observe(float64(len(deliveries)))
+	s.Metrics.handling.WithLabelValues(s.Worker.name).Observe(time.Since(began).Seconds())
+	return nil
+}
+
+// handleSuspect handles one message that may be poison, with a note of it in the database.
+func (s *slot) handleSuspect(ctx context.Context, d exchange.Delivery) error {
+	var deaths int
+	err := s.keep(ctx, func() (err error) {
+		deaths, err = s.DB.NoteSuspect(ctx, s.Worker.name, d.ID)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if deaths >= suspicious {
+		err = s.judge(ctx, d, Reject(fmt.Errorf("poison: the process died %d times with this message in hand", deaths)))
+	} else {
+		err = s.handle(ctx, []exchange.Delivery{d})
+	}
+	if err != nil {
+		return err
+	}
+	return s.keep(ctx, func() error { return s.DB.ClearSuspect(ctx, s.Worker.name, d.ID) })
+}
+
+func anySuspicious(deliveries []exchange.Delivery) bool {
+	for _, d := range deliveries {
+		if d.DeliveryCount >= suspicious {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,215 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/event"
+)
+
+// Worker is a declared worker: a name, what it hears, and what it does about it.
+type Worker struct {
+	name       string
+	queue      string // its own unless it drains another's
+	types      []event.Type
+	ladder     []time.Duration
+	batch      int
+	prefetch   int
+	idempotent bool
+
+	each     map[event.Type]eachFunc
+	calls    map[event.Type]callFunc
+	batched  batchFunc
+	messages messagesFunc
+}
+
+type (
+	eachFunc     func(ctx context.Context, tx *Tx, e event.Any) error
+	callFunc     func(ctx context.Context, e event.Any) (Record, error)
+	batchFunc    func(ctx context.Context, tx *Tx, events []event.Any) error
+	messagesFunc func(ctx context.Context, tx *Tx, messages []exchange.Delivery) error
+)
+
+// Option is a part of a worker's declaration.
+type Option func(*Worker)
+
+// DefaultLadder is how long a worker waits before its second, third and fourth
+// try. After that a message goes to the dead letters.
+var DefaultLadder = []time.Duration{5 * time.Second, time.Minute, 15 * time.Minute}
+
+// Batches and prefetches by kind of handler: set-based ones bite off much, ones
+// that go event by event less, and calls to the outside world go one by one.
+const (
+	setBatch, setPrefetch   = 200, 1000
+	eachBatch, eachPrefetch = 50, 250
+	callBatch, callPrefetch = 1, 4
+)
+
+// New declares a worker. It panics on a declaration that contradicts itself:
+// that is a mistake in the program, found by the first test that touches it.
+func New(name string, options ...Option) Worker {
+	w := Worker{name: name, queue: exchange.QueueName(name), ladder: DefaultLadder, each: map[event.Type]eachFunc{}, calls: map[event.Type]callFunc{}}
+	for _, o := range options {
+		o(&w)
+	}
+	switch {
+	case w.messages != nil && len(w.types) > 0:
+		panic(fmt.Sprintf("worker %s: OnMessages goes with no other handler", name))
+	case w.messages == nil && len(w.types) == 0:
+		panic(fmt.Sprintf("worker %s: hears nothing", name))
+	case w.batched != nil && len(w.calls) > 0:
+		panic(fmt.Sprintf("worker %s: OnBatch and OnCall do not go together", name))
+	}
+	batch, prefetch := eachBatch, eachPrefetch
+	switch {
+	case w.batched != nil || w.messages != nil:
+		batch, prefetch = setBatch, setPrefetch
+	case len(w.calls) > 0:
+		batch, prefetch = callBatch, callPrefetch
+	}
+	if w.batch == 0 {
+		w.batch, w.prefetch = batch, prefetch
+	}
+	return w
+}
+
+// On handles one event in the transaction it is given. Several On for several
+// types may stand in one worker. The error is the verdict: nil is done,
+// Reject(err) sends the message to the dead letters now, any other error to the
+// retry ladder.
+func On[T event.Payload](handle func(ctx context.Context, tx *Tx, e event.Of[T]) error) Option {
+	return func(w *Worker) {
+		t := w.hear(typeOf[T]())
+		w.each[t] = func(ctx context.Context, tx *Tx, e event.Any) error {
+			of, err := as[T](e)
+			if err != nil {
+				return err
+			}
+			return handle(ctx, tx, of)
+		}
+	}
+}
+
+// OnBatch handles all that has arrived at once, of all the types, in arrival
+// order and in one transaction. It is meant to work set-based. An error of any
+// kind makes the harness call it again with one event at a time, so that the
+// verdict falls on the event that deserves it.
+func OnBatch(handle func(ctx context.Context, tx *Tx, events []event.Any) error, types ...event.Type) Option {
+	return func(w *Worker) {
+		if w.batched != nil {
+			panic(fmt.Sprintf("worker %s: OnBatch is said twice", w.name))
+		}
+		for _, t := range types {
+			w.hear(t)
+		}
+		w.batched = handle
+	}
+}
+
+// Record writes down what a call answered: it runs in a transaction together
+// with the event's inbox row. A nil Record writes nothing more.
+type Record func(ctx context.Context, tx *Tx) error
+
+// OnCall is for effects outside the database. The inbox is asked first; then
+// call runs with no transaction open, and must hand the other side a key by
+// which it recognises the same call made twice (IdempotencyKey of the business
+// object and the action); then a transaction records the answer. A crash
+// between the call and its record makes the call again, with the same key.
+func OnCall[T event.Payload](call func(ctx context.Context, e event.Of[T]) (Record, error)) Option {
+	return func(w *Worker) {
+		t := w.hear(typeOf[T]())
+		w.calls[t] = func(ctx context.Context, e event.Any) (Record, error) {
+			of, err := as[T](e)
+			if err != nil {
+				return nil, err
+			}
+			return call(ctx, of)
+		}
+	}
+}
+
+// IdempotencyKey names an action on a business object: the same key, the same call.
+func IdempotencyKey(object, action string) string { return object + ":" + action }
+
+// OnMessages handles messages as they are, undecoded, from a queue that is not
+// the worker's own. There is no inbox: the handler must recognise by itself
+// what it has seen before.
+func OnMessages(queue string, handle func(ctx context.Context, tx *Tx, messages []exchange.Delivery) error) Option {
+	return func(w *Worker) { w.queue, w.messages, w.idempotent = queue, handle, true }
+}
+
+// Idempotent declares that the handler recognises by itself what it has seen
+// before. Its events are not entered in the inbox, and audit expects none there.
+func Idempotent() Option { return func(w *Worker) { w.idempotent = true } }
+
+// Ladder sets how long to wait before each further try.
+func Ladder(rungs ...time.Duration) Option { return func(w *Worker) { w.ladder = rungs } }
+
+// Batch sets how many messages one transaction takes at most, and how many the
+// broker may send ahead.
+func Batch(size, prefetch int) Option {
+	return func(w *Worker) { w.batch, w.prefetch = size, prefetch }
+}
+
+func (w *Worker) hear(t event.Type) event.Type {
+	for _, known := range w.types {
+		if known == t {
+			panic(fmt.Sprintf("worker %s: hears %s twice", w.name, t))
+		}
+	}
+	w.types = append(w.types, t)
+	return t
+}
+
+// Name is the worker's name, which is also its consumer's in the inbox.
+func (w Worker) Name() string { return w.name }
+
+// Queue is the queue the worker drains.
+func (w Worker) Queue() string { return w.queue }
+
+// Types are the event types it hears.
+func (w Worker) Types() []event.Type { return w.types }
+
+// Owes tells whether audit expects a row in the inbox for every event heard.
+func (w Worker) Owes() bool { return !w.idempotent }
+
+// Subscription is what the worker needs of the exchange.
+func (w Worker) Subscription() exchange.Subscription {
+	s := exchange.Subscription{Worker: w.name, Ladder: w.ladder}
+	if w.queue != exchange.QueueName(w.name) {
+		s.Queue = w.queue
+	}
+	for _, t := range w.types {
+		s.RoutingKeys = append(s.RoutingKeys, t.RoutingKey())
+	}
+	return s
+}
+
+// rejection is an error that no retry can help.
+type rejection struct{ error }
+
+func (r rejection) Unwrap() error { return r.error }
+
+// Reject marks an error as final: the message goes to the dead letters at once.
+func Reject(err error) error { return rejection{err} }
+
+func isRejected(err error) bool {
+	var r rejection
+	return errors.As(err, &r)
+}
+
+func typeOf[T event.Payload]() event.Type {
+	var zero T
+	return zero.EventType()
+}
+
+func as[T event.Payload](e event.Any) (event.Of[T], error) {
+	of, ok := event.As[T](e)
+	if !ok {
+		return of, Reject(fmt.Errorf("event %s of type %s has a payload of another type", e.ID, e.Type))
+	}
+	return of, nil
+}
