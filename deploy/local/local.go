@@ -1,0 +1,231 @@
+// Package local runs a private PostgreSQL and a private RabbitMQ from the programs installed on this machine: for `composerp up`, for the
+// demo, and for tests. Both listen on loopback only, keep everything under one directory, and live no longer than the process that started
+// them.
+//
+// What holds:
+//   - One owner a directory. A lock on it is held from before the first server starts until after the last has gone; a second Start gets
+//     ErrInUse. The kernel drops the lock when the owner dies, however it dies.
+//   - No server outlives its owner by more than its own shutdown. Each is started from an operating-system thread that stays as long as the
+//     server does, with a parent-death signal that means an orderly stop (SIGINT is PostgreSQL's fast shutdown, SIGTERM RabbitMQ's stop).
+//     They are in process groups of their own, so that Ctrl-C reaches the owner first and the owner decides the order.
+//   - No two servers work on the same data. An owner killed with SIGKILL leaves servers that are still going down; the next Start finds
+//     them through their pid files, makes sure through /proc that the pid still is that program with that directory, stops them and waits.
+//   - Nothing is half made. A database directory is made under another name and renamed; the state file is written beside and renamed.
+//   - Nobody else gets in: generated passwords (scram in PostgreSQL), files of mode 0600, no Unix sockets, Erlang distribution on loopback.
+//
+// As root each server runs as an unprivileged user and owns only its own data directory. Where that user cannot enter the directory (a clone
+// below /root), the data lies in a directory under /var/tmp named after the path, and a symbolic link stands in its place.
+//
+// What fails: a server that does not come up takes the other one down with it, and Start returns one line with the reason from its log. A
+// server that dies later closes Exited; restarting it is the owner's decision.
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+var (
+	// ErrInUse says that another living process runs servers in the same directory.
+	ErrInUse = errors.New("already running")
+	// ErrNotInstalled says that a program is missing; the error's text says how to install it.
+	ErrNotInstalled = errors.New("not installed")
+	// ErrNotRunning says that no process runs servers in the directory.
+	ErrNotRunning = errors.New("not running")
+	// errPortTaken says that a chosen port was taken by somebody else between the choice and the server's start.
+	errPortTaken = errors.New("port taken")
+)
+
+// Config says what to start and where. The zero value starts both servers under .composerp in the working directory.
+type Config struct {
+	Dir          string        // data, logs and state; made when missing; default ".composerp"
+	Log          *slog.Logger  // default: none
+	PostgresOnly bool          // leave RabbitMQ out
+	BrokerOnly   bool          // leave PostgreSQL out
+	StartTimeout time.Duration // for both to be ready; default two minutes
+	StopTimeout  time.Duration // for an orderly stop before they are killed; default thirty seconds
+}
+
+func (cfg Config) withDefaults() Config {
+	if cfg.Dir == "" {
+		cfg.Dir = ".composerp"
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.StartTimeout == 0 {
+		cfg.StartTimeout = 2 * time.Minute
+	}
+	if cfg.StopTimeout == 0 {
+		cfg.StopTimeout = 30 * time.Second
+	}
+	return cfg
+}
+
+// Endpoints are the addresses of a pair of servers, passwords included. An address is empty when its server was left out.
+type Endpoints struct {
+	DatabaseURL   string `json:"databaseUrl,omitempty"`   // postgres://composerp:...@127.0.0.1:port/composerp; the role may create databases
+	AMQPURL       string `json:"amqpUrl,omitempty"`       // amqp://composerp:...@127.0.0.1:port/composerp
+	ManagementURL string `json:"managementUrl,omitempty"` // http://composerp:...@127.0.0.1:port, an administrator
+	PrometheusURL string `json:"prometheusUrl,omitempty"` // http://127.0.0.1:port/metrics
+}
+
+// Servers are running servers. They are stopped by Stop or Discard, and by the end of this process.
+type Servers struct {
+	Endpoints
+	PostgresPID, BrokerPID int
+
+	cfg      Config
+	lock     *os.File
+	state    state
+	children []*child // in the order in which they are stopped
+	stopOnce sync.Once
+	stopping chan struct{}
+	exitOnce sync.Once
+	exited   chan struct{}
+	err      error // why Exited was closed; valid after that
+}
+
+// Start starts what cfg asks for and returns once all of it answers. The servers stay when ctx ends afterwards: ctx bounds the start alone.
+// On an error nothing is left running. ErrInUse and ErrNotInstalled can be told apart; every error is one line.
+func Start(ctx context.Context, cfg Config) (*Servers, error) {
+	cfg = cfg.withDefaults()
+	ctx, cancel := context.WithTimeout(ctx, cfg.StartTimeout)
+	defer cancel()
+	found, err := findPrograms(cfg)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := makeDir(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Dir = dir
+	lock, err := lockDir(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	s, err := startLocked(ctx, cfg, found)
+	if errors.Is(err, errPortTaken) {
+		cfg.Log.Info("a port was taken meanwhile, choosing others", "reason", err)
+		s, err = startLocked(ctx, cfg, found)
+	}
+	if err != nil {
+		lock.Close()
+		return nil, err
+	}
+	s.lock = lock
+	return s, nil
+}
+
+// startLocked starts the servers in a directory whose lock is held.
+func startLocked(ctx context.Context, cfg Config, found programs) (*Servers, error) {
+	st, err := loadState(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	st.Endpoints, st.Owner = nil, os.Getpid()
+	s := &Servers{cfg: cfg, stopping: make(chan struct{}), exited: make(chan struct{})}
+	pg := postgres{cfg: cfg, installed: found.postgres.bins, log: cfg.Log.With("server", "postgresql")}
+	mq := broker{cfg: cfg, installed: found.broker, log: cfg.Log.With("server", "rabbitmq")}
+	if !cfg.BrokerOnly {
+		if pg.home, err = place(cfg, "postgres", found.postgres.account); err != nil {
+			return nil, err
+		}
+	}
+	if !cfg.PostgresOnly {
+		if mq.home, err = place(cfg, "rabbitmq", found.broker.account); err != nil {
+			return nil, err
+		}
+	}
+	if err := errors.Join(pg.stopLeftover(ctx), mq.stopLeftover(ctx)); err != nil {
+		return nil, err
+	}
+	if err := st.complete(); err != nil {
+		return nil, err
+	}
+	if err := st.save(cfg.Dir); err != nil {
+		return nil, err
+	}
+	if err := s.startAll(ctx, &pg, &mq, st); err != nil {
+		return nil, err
+	}
+	s.Endpoints = st.endpoints(cfg)
+	st.Endpoints = &s.Endpoints
+	if err := st.save(cfg.Dir); err != nil {
+		return nil, errors.Join(err, s.Stop(ctx))
+	}
+	s.state = st
+	return s, nil
+}
+
+// startAll starts both servers side by side; the first that fails stops the other.
+func (s *Servers) startAll(ctx context.Context, pg *postgres, mq *broker, st state) error {
+	group, groupCtx := errgroup.WithContext(ctx)
+	if !s.cfg.BrokerOnly {
+		group.Go(func() error { return pg.start(groupCtx, st) })
+	}
+	if !s.cfg.PostgresOnly {
+		group.Go(func() error { return mq.start(groupCtx, st) })
+	}
+	err := group.Wait()
+	s.children = compact(pg.server, mq.server, mq.epmd)
+	if err != nil {
+		s.killAll()
+		return err
+	}
+	s.PostgresPID, s.BrokerPID = pg.server.pid(), mq.server.pid()
+	for _, c := range s.children {
+		go s.watch(c)
+	}
+	return nil
+}
+
+// Find returns the addresses of the servers that another process runs in dir, and that process's pid; ErrNotRunning when none does.
+func Find(dir string) (Endpoints, int, error) {
+	if dir == "" {
+		dir = Config{}.withDefaults().Dir
+	}
+	held, err := lockHeld(dir)
+	if err != nil {
+		return Endpoints{}, 0, err
+	}
+	if !held {
+		return Endpoints{}, 0, fmt.Errorf("the servers of %s are %w", dir, ErrNotRunning)
+	}
+	st, err := loadState(dir)
+	if err != nil {
+		return Endpoints{}, 0, err
+	}
+	if st.Endpoints == nil {
+		return Endpoints{}, 0, fmt.Errorf("the servers of %s are still starting or stopping: %w", dir, ErrNotRunning)
+	}
+	return *st.Endpoints, st.Owner, nil
+}
+
+// Remove deletes what Start made in dir: databases, queues, passwords, logs; also what lies elsewhere because dir cannot be entered.
+// Other files in dir stay. It returns ErrInUse while servers run there.
+func Remove(ctx context.Context, dir string) error {
+	cfg := Config{Dir: dir}.withDefaults()
+	abs, err := filepath.Abs(cfg.Dir)
+	if err != nil {
+		return fmt.Errorf("removing %s: %w", cfg.Dir, err)
+	}
+	if _, err := os.Stat(abs); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	lock, err := lockDir(ctx, abs)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	return removeData(ctx, cfg, abs)
+}

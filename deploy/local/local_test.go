@@ -1,0 +1,358 @@
+package local_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	_ "github.com/lib/pq"
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/composerp/composerp/deploy/local"
+)
+
+// start starts both servers and discards them at the end of the test.
+func start(t *testing.T, cfg local.Config) *local.Servers {
+	t.Helper()
+	cfg.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	servers, err := local.Start(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { servers.Discard(context.Background()) })
+	return servers
+}
+
+// tempDir can be entered by the servers' users, which t.TempDir, below a directory of mode 0700, cannot be promised to be.
+func tempDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "composerp local ") // With a space: paths are quoted everywhere.
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+func TestStartUseStopStartAgain(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	servers := start(t, local.Config{Dir: dir})
+	first := servers.Endpoints
+	writeRow(t, first.DatabaseURL)
+	publishOne(t, first.AMQPURL)
+
+	if _, err := local.Start(t.Context(), local.Config{Dir: dir}); !errors.Is(err, local.ErrInUse) {
+		t.Errorf("a second start in the same directory: %v, want ErrInUse", err)
+	}
+	found, owner, err := local.Find(dir)
+	if err != nil || found != first || owner != os.Getpid() {
+		t.Errorf("Find = %v, %d, %v; want the addresses and our pid", found, owner, err)
+	}
+	if err := servers.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wantNoProcess(t, dir)
+	if _, _, err := local.Find(dir); !errors.Is(err, local.ErrNotRunning) {
+		t.Errorf("Find after Stop: %v, want ErrNotRunning", err)
+	}
+
+	servers = start(t, local.Config{Dir: dir})
+	if servers.Endpoints != first {
+		t.Errorf("addresses changed over a restart: %v, before %v", servers.Endpoints, first)
+	}
+	wantRow(t, servers.DatabaseURL)
+	wantMessage(t, servers.AMQPURL)
+}
+
+// TestKilled kills the owner with SIGKILL and starts again at once, and then does the same to the servers.
+func TestKilled(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	owner := startOwner(t, dir)
+	before, _, err := local.Find(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeRow(t, before.DatabaseURL)
+	publishOne(t, before.AMQPURL)
+	if err := owner.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	owner.Wait()
+	servers := start(t, local.Config{Dir: dir})
+	wantRow(t, servers.DatabaseURL)
+
+	for _, pid := range []int{servers.PostgresPID, servers.BrokerPID} {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case <-servers.Exited():
+	case <-time.After(10 * time.Second):
+		t.Fatal("nobody noticed that the servers were killed")
+	}
+	if err := servers.Err(); err == nil || !strings.Contains(err.Error(), "ended by itself") {
+		t.Errorf("Err = %v, want the server that ended", err)
+	}
+	if err := servers.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	servers = start(t, local.Config{Dir: dir})
+	wantRow(t, servers.DatabaseURL)
+	wantMessage(t, servers.AMQPURL)
+	if err := servers.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wantNoProcess(t, dir)
+}
+
+// TestServersEndWithTheirOwner leaves nobody behind who would clear up.
+func TestServersEndWithTheirOwner(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	owner := startOwner(t, dir)
+	if len(processes(t, dir)) == 0 {
+		t.Fatal("no process found while the servers run: the test would pass whatever happens")
+	}
+	owner.Process.Kill()
+	owner.Wait()
+	wantNoProcess(t, dir)
+}
+
+func TestPortTakenIsOneLine(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	servers := start(t, local.Config{Dir: dir, PostgresOnly: true})
+	address, _ := url.Parse(servers.DatabaseURL)
+	if err := servers.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	taken, err := net.Listen("tcp4", address.Host)
+	if err != nil {
+		t.Skip("somebody else was faster:", err)
+	}
+	defer taken.Close()
+	servers = start(t, local.Config{Dir: dir, PostgresOnly: true})
+	if again, _ := url.Parse(servers.DatabaseURL); again.Host == address.Host {
+		t.Errorf("got %s, which is taken", again.Host)
+	}
+}
+
+func TestRemove(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	if err := os.WriteFile(filepath.Join(dir, "theirs"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	servers := start(t, local.Config{Dir: dir, PostgresOnly: true})
+	if err := local.Remove(t.Context(), dir); !errors.Is(err, local.ErrInUse) {
+		t.Errorf("removing under a running server: %v, want ErrInUse", err)
+	}
+	if err := servers.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := local.Remove(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range left {
+		if name := entry.Name(); name != "theirs" && name != "servers.lock" {
+			t.Errorf("%s is left", name)
+		}
+	}
+}
+
+// TestUnenterableDirectory has the directory below one that only its owner may enter, as a clone below /root is.
+func TestUnenterableDirectory(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("the servers run as ourselves and enter what we enter")
+	}
+	closed := tempDir(t)
+	if err := os.Chmod(closed, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(closed, "data")
+	servers := start(t, local.Config{Dir: dir, PostgresOnly: true})
+	writeRow(t, servers.DatabaseURL)
+	target, err := os.Readlink(filepath.Join(dir, "postgres"))
+	if err != nil {
+		t.Fatal("no link stands for the data:", err)
+	}
+	if err := servers.Discard(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Dir(target)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s is left: %v", filepath.Dir(target), err)
+	}
+}
+
+func TestPrivileges(t *testing.T) {
+	t.Parallel()
+	servers := start(t, local.Config{Dir: tempDir(t), PostgresOnly: true})
+	db := open(t, servers.DatabaseURL)
+	for _, statement := range []string{"SELECT system_identifier FROM pg_control_system()", "CREATE DATABASE another", "CREATE TABLE mine (id int)"} {
+		if _, err := db.Exec(statement); err != nil {
+			t.Errorf("%s: %v", statement, err)
+		}
+	}
+	wrong, _ := url.Parse(servers.DatabaseURL)
+	wrong.User = url.UserPassword("composerp", "wrong")
+	if err := open(t, wrong.String()).Ping(); err == nil {
+		t.Error("a wrong password gets in")
+	}
+}
+
+const ownerDir = "COMPOSERP_LOCAL_TEST_OWNER_DIR"
+
+// TestMain lets this binary be the owner of servers: see startOwner.
+func TestMain(m *testing.M) {
+	dir := os.Getenv(ownerDir)
+	if dir == "" {
+		os.Exit(m.Run())
+	}
+	if _, err := local.Start(context.Background(), local.Config{Dir: dir}); err != nil {
+		os.Stdout.WriteString(err.Error())
+		os.Exit(1)
+	}
+	os.Stdout.WriteString("up")
+	select {}
+}
+
+// startOwner runs another process that starts servers in dir, and returns when they are up.
+func startOwner(t *testing.T, dir string) *exec.Cmd {
+	t.Helper()
+	owner := exec.Command(os.Args[0])
+	owner.Env = append(os.Environ(), ownerDir+"="+dir)
+	out, err := owner.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := owner.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { owner.Process.Kill() })
+	said := make([]byte, 400)
+	if n, _ := out.Read(said); string(said[:n]) != "up" {
+		t.Fatalf("the owner said %q", said[:n])
+	}
+	return owner
+}
+
+func open(t *testing.T, address string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("postgres", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func writeRow(t *testing.T, address string) {
+	t.Helper()
+	if _, err := open(t, address).Exec("CREATE TABLE kept AS SELECT 42 AS answer"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantRow(t *testing.T, address string) {
+	t.Helper()
+	var answer int
+	if err := open(t, address).QueryRow("SELECT answer FROM kept").Scan(&answer); err != nil || answer != 42 {
+		t.Errorf("the row written before: %d, %v", answer, err)
+	}
+}
+
+func channel(t *testing.T, address string) *amqp.Channel {
+	t.Helper()
+	conn, err := amqp.Dial(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.CloseDeadline(time.Now().Add(time.Second)) })
+	ch, err := conn.Channel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ch.QueueDeclare("kept", true, false, false, false, amqp.Table{"x-queue-type": "quorum"}); err != nil {
+		t.Fatal(err)
+	}
+	return ch
+}
+
+func publishOne(t *testing.T, address string) {
+	t.Helper()
+	ch := channel(t, address)
+	if err := ch.Confirm(false); err != nil {
+		t.Fatal(err)
+	}
+	confirm, err := ch.PublishWithDeferredConfirm("", "kept", true, false, amqp.Publishing{DeliveryMode: amqp.Persistent, Body: []byte("kept")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if acked, err := confirm.WaitContext(t.Context()); err != nil || !acked {
+		t.Fatalf("confirm: %v, %v", acked, err)
+	}
+}
+
+func wantMessage(t *testing.T, address string) {
+	t.Helper()
+	ch := channel(t, address)
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if got, ok, err := ch.Get("kept", true); err != nil || ok {
+			if err != nil || string(got.Body) != "kept" {
+				t.Errorf("the message published before: %q, %v", got.Body, err)
+			}
+			return
+		}
+	}
+	t.Error("the message published before is gone")
+}
+
+// processes are the processes whose working directory or arguments lie in dir.
+func processes(t *testing.T, dir string) []string {
+	t.Helper()
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	cwds, _ := filepath.Glob("/proc/[0-9]*/cwd")
+	for _, cwd := range cwds {
+		if target, err := os.Readlink(cwd); err == nil && strings.HasPrefix(target, dir) {
+			name, _ := os.ReadFile(filepath.Join(filepath.Dir(cwd), "comm"))
+			found = append(found, strings.TrimSpace(string(name)))
+		}
+	}
+	return found
+}
+
+func wantNoProcess(t *testing.T, dir string) {
+	t.Helper()
+	var left []string
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if left = processes(t, dir); len(left) == 0 {
+			return
+		}
+	}
+	t.Errorf("still running: %v", left)
+}

@@ -1,0 +1,148 @@
+package local
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+)
+
+// home is a server's own directory and the account that owns it.
+type home struct {
+	path    string
+	account account
+}
+
+func makeDir(dir string) (string, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("making %s: %w", dir, err)
+	}
+	if err := os.MkdirAll(abs, 0o755); err != nil {
+		return "", fmt.Errorf("making the servers' directory: %w", err)
+	}
+	resolved, err := filepath.EvalSymlinks(abs)
+	if err != nil {
+		return "", fmt.Errorf("making the servers' directory: %w", err)
+	}
+	return resolved, nil
+}
+
+// place makes a server's directory below cfg.Dir, or finds the one made earlier. Where the server's account cannot enter cfg.Dir, the
+// directory lies in one of the system's temporary directories and a symbolic link stands in its place.
+func place(cfg Config, name string, as account) (home, error) {
+	inside := filepath.Join(cfg.Dir, name)
+	path, err := filepath.EvalSymlinks(inside)
+	switch {
+	case err == nil:
+		return existing(path, as)
+	case !errors.Is(err, os.ErrNotExist):
+		return home{}, fmt.Errorf("looking for %s: %w", inside, err)
+	}
+	os.Remove(inside) // A link whose target is gone: somebody cleared the temporary directory.
+	path = inside
+	if as.other && !as.canEnter(cfg.Dir) {
+		if path, err = elsewhere(cfg, name, as); err != nil {
+			return home{}, err
+		}
+		cfg.Log.Info("keeping the data elsewhere, for the server's user cannot enter the directory", "user", as.name, "link", inside, "data", path)
+	}
+	if err := os.Mkdir(path, 0o700); err != nil {
+		return home{}, fmt.Errorf("making the directory of a server: %w", err)
+	}
+	if err := as.give(path); err != nil {
+		return home{}, err
+	}
+	if path != inside {
+		if err := os.Symlink(path, inside); err != nil {
+			return home{}, fmt.Errorf("linking to the data: %w", err)
+		}
+	}
+	return home{path: path, account: as}, nil
+}
+
+func existing(path string, as account) (home, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return home{}, fmt.Errorf("looking for the data of a server: %w", err)
+	}
+	owner := ownerOf(info, as)
+	if owner.other && os.Geteuid() != 0 {
+		return home{}, fmt.Errorf("%s belongs to %s: run as that user or as root, or choose another directory", path, owner.name)
+	}
+	if !owner.other && os.Geteuid() == 0 {
+		return home{}, fmt.Errorf("%s belongs to root, as whom no server is run: remove it or choose another directory", path)
+	}
+	if owner.other && !owner.canEnter(path) {
+		return home{}, fmt.Errorf("%s cannot be entered by %s: open its parent directories (chmod o+x) or choose another directory", path, owner.name)
+	}
+	return home{path: path, account: owner}, nil
+}
+
+// elsewhere returns where a server's directory shall lie outside cfg.Dir; its parent exists, is ours, and can be entered. What an earlier
+// life of cfg.Dir left there was thrown away with the link to it, and is removed.
+func elsewhere(cfg Config, name string, as account) (string, error) {
+	for _, base := range outsideBases(cfg.Dir) {
+		if err := os.Mkdir(base, 0o711); err != nil && !errors.Is(err, os.ErrExist) {
+			continue
+		}
+		// The name can be guessed and the parent is everybody's: only a real directory of our own will do.
+		info, err := os.Lstat(base)
+		if err != nil || !info.IsDir() || info.Sys().(*syscall.Stat_t).Uid != uint32(os.Geteuid()) || !as.canEnter(base) {
+			continue
+		}
+		path := filepath.Join(base, name)
+		if err := os.RemoveAll(path); err != nil {
+			return "", fmt.Errorf("removing old data: %w", err)
+		}
+		return path, nil
+	}
+	return "", fmt.Errorf("%s cannot enter %s, and no temporary directory will do: choose a directory that others may enter", as.name, cfg.Dir)
+}
+
+// outsideBases are named after the directory they stand in for. /var/tmp comes first because it survives a restart of the machine.
+func outsideBases(dir string) []string {
+	sum := sha256.Sum256([]byte(dir))
+	name := "composerp-" + hex.EncodeToString(sum[:8])
+	return slices.Compact([]string{filepath.Join("/var/tmp", name), filepath.Join(os.TempDir(), name)})
+}
+
+// removeData deletes everything Start made in dir except the lock, which the caller holds.
+func removeData(ctx context.Context, cfg Config, dir string) error {
+	cfg.Dir = dir
+	var failed []error
+	for _, name := range []string{"postgres", "rabbitmq"} {
+		inside := filepath.Join(dir, name)
+		path, err := filepath.EvalSymlinks(inside)
+		if err == nil {
+			if err := stopLeftoverIn(ctx, cfg, name, path); err != nil {
+				return err
+			}
+			failed = append(failed, os.RemoveAll(path))
+		}
+		failed = append(failed, os.RemoveAll(inside))
+	}
+	for _, name := range []string{"postgres.log", "postgres.log.1", "rabbitmq.log", "rabbitmq.log.1", "epmd.log", stateFile} {
+		failed = append(failed, os.RemoveAll(filepath.Join(dir, name)))
+	}
+	for _, base := range outsideBases(dir) {
+		os.Remove(base) // Only goes when it is empty, and is not there at all in most cases.
+	}
+	if err := errors.Join(failed...); err != nil {
+		return fmt.Errorf("removing the servers' data in %s: %w", dir, err)
+	}
+	return nil
+}
+
+func stopLeftoverIn(ctx context.Context, cfg Config, name, path string) error {
+	at := home{path: path}
+	if name == "postgres" {
+		return (&postgres{cfg: cfg, home: at}).stopLeftover(ctx)
+	}
+	return (&broker{cfg: cfg, home: at}).stopLeftover(ctx)
+}

@@ -1,0 +1,102 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+)
+
+// Exited is closed when a server ends although nobody stopped it; Err then says which and why.
+func (s *Servers) Exited() <-chan struct{} { return s.exited }
+
+// Err says why Exited was closed, and is nil before that.
+func (s *Servers) Err() error {
+	select {
+	case <-s.exited:
+		return s.err
+	default:
+		return nil
+	}
+}
+
+// watch reports the first server that ends by itself.
+func (s *Servers) watch(c *child) {
+	<-c.done
+	select {
+	case <-s.stopping:
+		return
+	default:
+	}
+	s.exitOnce.Do(func() {
+		s.err = fmt.Errorf("%s ended by itself (%v): %s", c.name, c.cmd.ProcessState, c.reason())
+		close(s.exited)
+	})
+}
+
+// Stop ends the servers: PostgreSQL by a fast shutdown and RabbitMQ by an orderly stop, side by side, then Erlang's port mapper. Those
+// still there when ctx or Config.StopTimeout ends are killed, which is reported as an error; the data survives that too. When it returns,
+// no process is left and the directory is free. A second Stop does nothing.
+func (s *Servers) Stop(ctx context.Context) error {
+	var err error
+	s.stopOnce.Do(func() {
+		close(s.stopping)
+		st := s.state
+		st.Endpoints, st.Owner = nil, 0
+		err = errors.Join(st.save(s.cfg.Dir), s.stopChildren(ctx))
+		s.lock.Close()
+	})
+	return err
+}
+
+func (s *Servers) stopChildren(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.StopTimeout)
+	defer cancel()
+	for _, c := range s.children {
+		if c.name != epmdName {
+			c.signal(c.orderly)
+		}
+	}
+	var late []error
+	for _, c := range s.children {
+		if c.name == epmdName { // It is last, for a RabbitMQ going down still talks to it.
+			c.signal(c.orderly)
+		}
+		select {
+		case <-c.done:
+		case <-ctx.Done():
+			c.signal(syscall.SIGKILL)
+			<-c.done
+			late = append(late, fmt.Errorf("stopping %s: killed, for it had not ended in time", c.name))
+		}
+		c.forget()
+	}
+	return errors.Join(late...)
+}
+
+// Discard kills the servers and deletes their whole directory. It is for data that nobody wants again, so it does not wait for an orderly
+// stop: RabbitMQ's alone takes six seconds.
+func (s *Servers) Discard(ctx context.Context) error {
+	var err error
+	s.stopOnce.Do(func() {
+		close(s.stopping)
+		s.killAll()
+		err = errors.Join(removeData(ctx, s.cfg, s.cfg.Dir), os.RemoveAll(s.cfg.Dir))
+		s.lock.Close()
+	})
+	return err
+}
+
+// killAll kills the children, each with its process group, and waits until the kernel has taken them away.
+func (s *Servers) killAll() {
+	for _, c := range s.children {
+		c.killGroup()
+	}
+	for _, c := range s.children {
+		<-c.done
+		c.awaitGroup(5 * time.Second)
+		c.forget()
+	}
+}
