@@ -18,7 +18,6 @@ type DeadLetter struct {
 	MessageID  string        `db:"message_id"`
 	Type       string        `db:"type"`
 	RoutingKey string        `db:"routing_key"`
-	Reason     string        `db:"reason"`
 	Error      string        `db:"error"`
 	Attempt    int           `db:"attempt"`
 	Headers    []byte        `db:"headers"` // a JSON object
@@ -27,25 +26,25 @@ type DeadLetter struct {
 }
 
 var recordDeadLetters = sqlText(`
-INSERT INTO dead_letter (id, consumer, event_id, message_id, type, routing_key, reason, error, attempt, headers, body, died_at)
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::int[],
-                     $10::jsonb[], $11::bytea[], $12::timestamptz[])
+INSERT INTO dead_letter (id, consumer, event_id, message_id, type, routing_key, error, attempt, headers, body, died_at)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[],
+                     $9::jsonb[], $10::bytea[], $11::timestamptz[])
 ON CONFLICT DO NOTHING`)
 
 // RecordDeadLetters adds to the journal those that are not in it yet, by ID.
 func (tx *Tx) RecordDeadLetters(ctx context.Context, letters []DeadLetter) error {
 	n := len(letters)
 	ids, consumers, messages := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
-	types, keys, reasons, errs := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
+	types, keys, errs := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
 	attempts, headers, bodies, died := make(pq.Int64Array, n), make(pq.StringArray, n), make(pq.ByteaArray, n), make(pq.StringArray, n)
 	events := make([]sql.NullString, n)
 	for i, l := range letters {
 		ids[i], consumers[i], messages[i], types[i], keys[i] = l.ID.String(), l.Consumer, l.MessageID, l.Type, l.RoutingKey
-		reasons[i], errs[i], attempts[i], headers[i], bodies[i] = l.Reason, l.Error, int64(l.Attempt), string(l.Headers), l.Body
+		errs[i], attempts[i], headers[i], bodies[i] = l.Error, int64(l.Attempt), string(l.Headers), l.Body
 		died[i] = l.DiedAt.UTC().Format(time.RFC3339Nano)
 		events[i] = sql.NullString{String: l.EventID.UUID.String(), Valid: l.EventID.Valid}
 	}
-	_, err := tx.exec(ctx, recordDeadLetters, ids, consumers, pq.GenericArray{A: events}, messages, types, keys, reasons, errs, attempts, headers, bodies, died)
+	_, err := tx.exec(ctx, recordDeadLetters, ids, consumers, pq.GenericArray{A: events}, messages, types, keys, errs, attempts, headers, bodies, died)
 	if err != nil {
 		return fmt.Errorf("recording %d dead letters: %w", n, err)
 	}
@@ -53,7 +52,7 @@ func (tx *Tx) RecordDeadLetters(ctx context.Context, letters []DeadLetter) error
 }
 
 var deadLetters = sqlText(`
-SELECT id, consumer, event_id, message_id, type, routing_key, reason, error, attempt, headers, body, died_at
+SELECT id, consumer, event_id, message_id, type, routing_key, error, attempt, headers, body, died_at
 FROM dead_letter ORDER BY died_at DESC, id LIMIT $1`)
 
 // DeadLetters gives the newest entries of the journal.

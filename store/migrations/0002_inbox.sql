@@ -36,7 +36,6 @@ CREATE TABLE dead_letter (
     message_id   text        NOT NULL,
     type         text        NOT NULL,
     routing_key  text        NOT NULL,
-    reason       text        NOT NULL,
     error        text        NOT NULL,
     attempt      int         NOT NULL,
     headers      jsonb       NOT NULL,

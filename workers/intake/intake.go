@@ -1,0 +1,58 @@
+// Package intake writes into the log what came straight over AMQP.
+//
+// Whoever publishes to composerp.events directly is heard by every worker bound
+// to the event's type, but the log, which the relay feeds the exchange from, does
+// not know of it. Intake hears the same messages. What the log has already (its
+// place is in the message's x-log-seq header, and that very event stands there)
+// it passes over; the rest it admits, marked as published. An event whose id was
+// admitted with another body is refused: it goes to the dead letters.
+package intake
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers/worker"
+)
+
+// New declares the intake worker. Admission tells by itself what it has seen, so
+// there is no inbox.
+func New() worker.Worker {
+	return worker.New("intake", worker.Idempotent(), worker.OnBatch(admit, outside()...))
+}
+
+// outside are the types that outsiders say.
+func outside() []event.Type {
+	var types []event.Type
+	for _, t := range event.Types() {
+		if d, ok := event.Lookup(t); ok && d.Outside {
+			types = append(types, t)
+		}
+	}
+	return types
+}
+
+func admit(ctx context.Context, tx *worker.Tx, events []event.Any) error {
+	logged, err := tx.LogHas(ctx, events)
+	if err != nil {
+		return err
+	}
+	var fresh []event.Any
+	for _, e := range events {
+		if !logged[e.ID] {
+			fresh = append(fresh, e)
+		}
+	}
+	verdicts, err := tx.Admit(ctx, fresh, false)
+	if err != nil {
+		return err
+	}
+	for i, v := range verdicts {
+		if v == store.Conflict {
+			return worker.Reject(fmt.Errorf("event %s is in the log already, with another body", fresh[i].ID))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,90 @@
+package ledger
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers/worker"
+)
+
+// book is one batch's work on locked positions: they change in memory, in
+// arrival order, and are written once, at the end.
+type book struct {
+	tx        *worker.Tx
+	positions map[store.PositionKey]*store.Position
+	changed   map[*store.Position]bool
+	ends      []*store.Position // the changed ones, in the order of their first change
+	movements []store.Movement
+}
+
+// move books both lines of a transfer and says what the named position is now.
+func (b *book) move(t transfer) error {
+	at, counterpart := b.positions[t.at], b.positions[t.counterpart]
+	change := t.quantity
+	if t.counted {
+		change = t.quantity.Sub(at.OnHand)
+	}
+	b.book(t, 0, at, change)
+	b.book(t, 1, counterpart, change.Neg())
+	err := b.tx.Emit(t.cause, PositionID(t.at), at.Sequence, event.InventoryUpdated{
+		ItemID: t.at.Item, LocationID: t.at.Location,
+		OnHand: at.OnHand, Reserved: at.Reserved, Available: at.Available(), Quantity: change,
+		TransactionID: t.cause.ID.String(), TransactionType: t.kind,
+		PurchaseOrderID: t.purchaseOrderID, LotNumber: t.lotNumber,
+	})
+	if err != nil {
+		return err
+	}
+	return b.watch(t, at)
+}
+
+func (b *book) book(t transfer, line int, p *store.Position, change event.Decimal) {
+	p.OnHand = p.OnHand.Add(change)
+	p.Sequence++
+	if !b.changed[p] {
+		b.changed[p] = true
+		b.ends = append(b.ends, p)
+	}
+	b.movements = append(b.movements, store.Movement{
+		EventID: t.cause.ID, Line: line, Position: p.ID, Sequence: p.Sequence, Quantity: change, OnHand: p.OnHand,
+		Type: t.kind, OccurredAt: t.cause.Timestamp,
+	})
+}
+
+// watch says that stock is low once: when it falls below the threshold, and not
+// again before it has been at or above it.
+func (b *book) watch(t transfer, p *store.Position) error {
+	if p.Threshold == nil {
+		return nil
+	}
+	low := p.Available().LessThan(*p.Threshold)
+	if !low {
+		p.Armed = true
+		return nil
+	}
+	if !p.Armed {
+		return nil
+	}
+	p.Armed = false
+	return b.tx.Emit(t.cause, PositionID(t.at), p.Sequence, event.InventoryLowStock{
+		ItemID: t.at.Item, LocationID: t.at.Location, Available: p.Available(), Threshold: *p.Threshold,
+	})
+}
+
+func (b *book) close(ctx context.Context) error {
+	if len(b.movements) == 0 {
+		return nil
+	}
+	return b.tx.Post(ctx, b.movements, b.ends)
+}
+
+// positionSpace is the UUID namespace of positions (RFC 9562, 5.5).
+var positionSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://composerp.dev/inventory-position"))
+
+// PositionID is the aggregate id of a position: a name-based UUID of its tenant, item and location.
+func PositionID(k store.PositionKey) string {
+	return uuid.NewSHA1(positionSpace, []byte(k.Tenant+"\x00"+k.Item+"\x00"+k.Location)).String()
+}

@@ -1,0 +1,62 @@
+package ledger
+
+import (
+	"fmt"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+)
+
+// transfer is what an event means to the ledger: quantity arrives at one
+// position (or leaves it, negative) and the opposite happens at its counterpart.
+type transfer struct {
+	cause       event.Envelope
+	at          store.PositionKey
+	counterpart store.PositionKey
+	quantity    event.Decimal
+	// counted: quantity is not a change but what was found there.
+	counted         bool
+	kind            event.TransactionType
+	itemName        string
+	purchaseOrderID string
+	lotNumber       string
+}
+
+// read turns an event into a transfer.
+func read(e event.Any) (transfer, error) {
+	t := transfer{cause: e.Envelope}
+	between := func(item, location, counterpart string) error {
+		if store.IsVirtual(location) {
+			return fmt.Errorf("location %q: names that begin with @ are the ledger's own", location)
+		}
+		t.at = store.PositionKey{Tenant: e.TenantID, Item: item, Location: location}
+		t.counterpart = store.PositionKey{Tenant: e.TenantID, Item: item, Location: counterpart}
+		return nil
+	}
+	switch p := e.Payload.(type) {
+	case event.SaleCompleted:
+		t.quantity, t.kind, t.itemName = p.Quantity.Neg(), event.TransactionSale, p.ItemName
+		if p.Quantity.IsNegative() {
+			t.kind = event.TransactionReturn
+		}
+		return t, between(p.ItemID, p.LocationID, store.Customer)
+	case event.ReceiptCompleted:
+		t.quantity, t.kind, t.purchaseOrderID, t.lotNumber = p.Quantity, event.TransactionReceipt, p.PurchaseOrderID, p.LotNumber
+		if p.TransferID != "" {
+			// The end of a transfer is no supplier's delivery: no order may be counted down by it.
+			t.kind = event.TransactionTransfer
+			return t, between(p.ItemID, p.LocationID, store.Transit)
+		}
+		return t, between(p.ItemID, p.LocationID, store.Supplier)
+	case event.TransferInitiated:
+		t.quantity, t.kind = p.Quantity.Neg(), event.TransactionTransfer
+		return t, between(p.ItemID, p.FromLocationID, store.Transit)
+	case event.StockAdjusted:
+		t.quantity, t.kind = p.Quantity, event.TransactionAdjustment
+		return t, between(p.ItemID, p.LocationID, store.Loss)
+	case event.StockCounted:
+		t.quantity, t.kind, t.counted = p.Quantity, event.TransactionCount, true
+		return t, between(p.ItemID, p.LocationID, store.Loss)
+	}
+	return t, fmt.Errorf("the ledger does not know %s", e.Type)
+}
