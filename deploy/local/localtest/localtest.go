@@ -1,0 +1,84 @@
+// Package localtest gives tests a PostgreSQL and a RabbitMQ: those named by the environment, or else a private pair for the test binary.
+//
+// The private pair belongs to a supervisor: a second process of the same program, which starts the servers, says where they are, and kills
+// them and deletes their directory when its standard input ends. The input is a pipe whose other end the test binary holds and never
+// closes, so the kernel closes it, however the test ends: by passing, os.Exit, a panic, a timeout or SIGKILL. No TestMain is needed, and
+// nothing is left behind. When it is the supervisor that is killed, the servers go with it, and only a directory in the system's temporary
+// directory stays.
+package localtest
+
+import (
+	"context"
+	"os"
+	"sync"
+	"testing"
+
+	"github.com/composerp/composerp/deploy/local"
+)
+
+// The variables that name servers to test against. All three go together; withservers sets them for a whole `go test ./...`.
+const (
+	DatabaseVariable   = "COMPOSERP_TEST_DATABASE_URL"
+	AMQPVariable       = "COMPOSERP_TEST_AMQP_URL"
+	ManagementVariable = "COMPOSERP_TEST_MANAGEMENT_URL"
+)
+
+// Database returns the address of a PostgreSQL whose role may create databases. Of the private pair it starts this server alone.
+func Database(t testing.TB) string {
+	t.Helper()
+	if address := os.Getenv(DatabaseVariable); address != "" {
+		return address
+	}
+	return private(t, &privatePostgres).DatabaseURL
+}
+
+// Broker returns the addresses of a RabbitMQ: AMQPURL, and ManagementURL of a user who may create virtual hosts. PrometheusURL is empty when
+// the environment named the servers. Of the private pair it starts this server alone.
+func Broker(t testing.TB) local.Endpoints {
+	t.Helper()
+	if amqp, management := os.Getenv(AMQPVariable), os.Getenv(ManagementVariable); amqp != "" && management != "" {
+		return local.Endpoints{AMQPURL: amqp, ManagementURL: management}
+	}
+	return private(t, &privateBroker)
+}
+
+// Servers returns both.
+func Servers(t testing.TB) local.Endpoints {
+	t.Helper()
+	var at local.Endpoints
+	var both sync.WaitGroup
+	// Database and Broker may end the test, which only its own goroutine may: the other one here only warms up.
+	both.Go(func() { privateBroker.get() })
+	at.DatabaseURL = Database(t)
+	both.Wait()
+	broker := Broker(t)
+	at.AMQPURL, at.ManagementURL, at.PrometheusURL = broker.AMQPURL, broker.ManagementURL, broker.PrometheusURL
+	return at
+}
+
+// lazy starts one private server once for the whole test binary.
+type lazy struct {
+	cfg  local.Config
+	once sync.Once
+	pair *Pair
+	err  error
+}
+
+var (
+	privatePostgres = lazy{cfg: local.Config{PostgresOnly: true}}
+	privateBroker   = lazy{cfg: local.Config{BrokerOnly: true}}
+)
+
+func (l *lazy) get() (*Pair, error) {
+	l.once.Do(func() { l.pair, l.err = Start(context.Background(), l.cfg) })
+	return l.pair, l.err
+}
+
+func private(t testing.TB, l *lazy) local.Endpoints {
+	t.Helper()
+	pair, err := l.get()
+	if err != nil {
+		t.Fatalf("starting servers for the tests: %v", err)
+	}
+	return pair.Endpoints
+}
