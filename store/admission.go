@@ -107,7 +107,7 @@ func (db *DB) Admit(ctx context.Context, events []event.Any, publish bool) (verd
 }
 
 var eventByID = sqlText(`
-SELECT e.seq, e.event_id, e.type, e.body FROM admission a JOIN event_log e ON e.seq = a.seq WHERE a.event_id = $1`)
+SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body FROM admission a JOIN event_log e ON e.seq = a.seq WHERE a.event_id = $1`)
 
 // Event gives an event that came from outside, by its id; ErrNotFound when there is none.
 func (db *DB) Event(ctx context.Context, id uuid.UUID) (Logged, error) {

@@ -13,10 +13,11 @@ import (
 
 // Logged is one event as the log holds it. Body is the envelope, byte for byte as it was appended.
 type Logged struct {
-	Seq     int64      `db:"seq"`
-	EventID uuid.UUID  `db:"event_id"`
-	Type    event.Type `db:"type"`
-	Body    []byte     `db:"body"`
+	Seq        int64      `db:"seq"`
+	EventID    uuid.UUID  `db:"event_id"`
+	Type       event.Type `db:"type"`
+	OccurredAt time.Time  `db:"occurred_at"`
+	Body       []byte     `db:"body"`
 }
 
 // columns are events turned into one array a column, as unnest takes them.

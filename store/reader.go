@@ -101,7 +101,7 @@ SELECT coalesce(
 var readInterval = sqlText(`
 WITH p AS MATERIALIZED (SELECT snapshot, seq_before FROM tick WHERE id = $1),
      c AS MATERIALIZED (SELECT snapshot, max_seq FROM tick WHERE id = $2)
-(SELECT e.seq, e.event_id, e.type, e.body
+(SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body
  FROM event_log e
  WHERE e.publish
    AND e.seq > greatest($3, (SELECT seq_before FROM p)) AND e.seq <= (SELECT max_seq FROM c)
@@ -109,7 +109,7 @@ WITH p AS MATERIALIZED (SELECT snapshot, seq_before FROM tick WHERE id = $1),
    AND pg_visible_in_snapshot(e.tx, (SELECT snapshot FROM c))
  ORDER BY e.seq LIMIT $4)
 UNION ALL
-(SELECT e.seq, e.event_id, e.type, e.body
+(SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body
  FROM event_log e
  WHERE e.publish AND e.seq > $3
    AND e.tx = ANY (ARRAY(SELECT x FROM p, pg_snapshot_xip(p.snapshot) x WHERE pg_visible_in_snapshot(x, (SELECT snapshot FROM c))))
@@ -150,4 +150,21 @@ func (db *DB) SetAside(ctx context.Context, e Logged, reason string) error {
 		}
 		return nil
 	})
+}
+
+// Places are what the cursor's tick has not seen: the sequence's last number,
+// less the last one that the tick knows, or that is paged past.
+var lagOf = sqlText(`
+SELECT greatest(0, s.last_value - greatest(coalesce(c.seq, 0), coalesce(t.max_seq, 0)))
+FROM (SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS last_value FROM event_log_seq) s
+LEFT JOIN log_cursor c ON c.consumer = $1 LEFT JOIN tick t ON t.id = c.tick`)
+
+// Lag is how many places of the log a reader has not passed yet. Numbers that
+// were drawn and rolled back count as places, so it is an upper bound.
+func (db *DB) Lag(ctx context.Context, consumer string) (int64, error) {
+	var lag int64
+	if err := db.get(ctx, &lag, lagOf, consumer); err != nil {
+		return 0, fmt.Errorf("reading the lag of %s: %w", consumer, err)
+	}
+	return lag, nil
 }
