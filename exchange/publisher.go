@@ -48,6 +48,7 @@ func (s *Session) Publisher(window int) (*Publisher, error) {
 	p := &Publisher{
 		session:  s,
 		channel:  channel,
+		closing:  make(chan struct{}),
 		turn:     make(chan struct{}, 1),
 		window:   make(chan struct{}, window),
 		inFlight: make(chan *Confirmation, window),

@@ -2,13 +2,81 @@
 package exchangetest
 
 import (
+	"context"
+	"crypto/rand"
+	"net/url"
+	"os"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/composerp/composerp/exchange"
 )
 
-// Vhost makes a virtual host of its own for t and gives the configuration that leads to it.
-func Vhost(t testing.TB) exchange.Config { t.Helper(); panic("skeleton") }
+// Vhost makes a virtual host of its own for t and gives the configuration that leads to it. Sessions that the test has
+// not closed end with the virtual host.
+func Vhost(t testing.TB) exchange.Config {
+	t.Helper()
+	amqpURL, _ := servers(t)
+	management := Management(t)
+	name := vhostName(t)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := management.CreateVhost(ctx, name); err != nil {
+		t.Fatalf("making a virtual host for the test: %v", err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := management.DeleteVhost(ctx, name); err != nil {
+			t.Errorf("deleting the test's virtual host: %v", err)
+		}
+	})
+	u, err := url.Parse(amqpURL)
+	if err != nil {
+		t.Fatalf("the test broker's URL: %v", err)
+	}
+	u.Path = "/" + name
+	return exchange.Config{URLs: []string{u.String()}, Name: "test", Backoff: 10 * time.Millisecond}
+}
+
+// VhostOf is the virtual host that config leads to, as Management wants it.
+func VhostOf(t testing.TB, config exchange.Config) string {
+	t.Helper()
+	u, err := url.Parse(config.URLs[0])
+	if err != nil {
+		t.Fatalf("the test broker's URL: %v", err)
+	}
+	return strings.TrimPrefix(u.Path, "/")
+}
 
 // Management is a client of the test broker's management API.
-func Management(t testing.TB) *exchange.Management { t.Helper(); panic("skeleton") }
+func Management(t testing.TB) *exchange.Management {
+	t.Helper()
+	_, managementURL := servers(t)
+	management, err := exchange.NewManagement(managementURL)
+	if err != nil {
+		t.Fatalf("the test broker's management URL: %v", err)
+	}
+	return management
+}
+
+// vhostName says in the management UI which test it belongs to, and is unique.
+func vhostName(t testing.TB) string {
+	name := strings.Map(func(r rune) rune {
+		if r == '/' || r == '#' || r == '%' {
+			return '.'
+		}
+		return r
+	}, t.Name())
+	return "test-" + name[:min(len(name), 100)] + "-" + rand.Text()[:8]
+}
+
+func servers(t testing.TB) (amqpURL, managementURL string) {
+	t.Helper()
+	amqpURL, managementURL = os.Getenv("COMPOSERP_TEST_AMQP_URL"), os.Getenv("COMPOSERP_TEST_MANAGEMENT_URL")
+	if amqpURL == "" || managementURL == "" {
+		t.Fatal("COMPOSERP_TEST_AMQP_URL and COMPOSERP_TEST_MANAGEMENT_URL are not set")
+	}
+	return amqpURL, managementURL
+}

@@ -1,0 +1,70 @@
+package exchange_test
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/composerp/composerp/exchange"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func someFleet() []exchange.Subscription {
+	return []exchange.Subscription{
+		{Worker: "ledger", RoutingKeys: []string{"integration.transfer_initiated", "integration.sale_completed", "integration.sale_completed"},
+			Ladder: []time.Duration{15 * time.Minute, 5 * time.Second, time.Minute}},
+		{Worker: "alert", RoutingKeys: []string{"inventory.low_stock"}, Ladder: []time.Duration{90 * time.Second, time.Hour}},
+		{Worker: "journal", Queue: exchange.DeadJournal},
+	}
+}
+
+func TestComputeGivesTheGoldenTopology(t *testing.T) {
+	t.Parallel()
+	const golden = "testdata/topology.json"
+	got, err := json.MarshalIndent(exchange.Compute(someFleet()), "", "  ")
+	must(t, err)
+	got = append(got, '\n')
+	if *update {
+		must(t, os.WriteFile(golden, got, 0o644))
+	}
+	want, err := os.ReadFile(golden)
+	must(t, err)
+	if string(got) != string(want) {
+		t.Errorf("the topology has changed; if on purpose, go test ./exchange -run Golden -update. Now:\n%s", got)
+	}
+}
+
+func TestComputeIgnoresTheOrderOfSubscriptions(t *testing.T) {
+	t.Parallel()
+	turned := someFleet()
+	slices.Reverse(turned)
+	if got, want := exchange.Compute(turned), exchange.Compute(someFleet()); !reflect.DeepEqual(got, want) {
+		t.Errorf("another order gives another topology:\n%v\n%v", got, want)
+	}
+}
+
+func TestNames(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		200 * time.Millisecond: "composerp.ledger.retry.200ms",
+		5 * time.Second:        "composerp.ledger.retry.5s",
+		time.Minute:            "composerp.ledger.retry.1m",
+		90 * time.Second:       "composerp.ledger.retry.1m30s",
+		10 * time.Minute:       "composerp.ledger.retry.10m",
+		time.Hour:              "composerp.ledger.retry.1h",
+		10 * time.Hour:         "composerp.ledger.retry.10h",
+		90 * time.Minute:       "composerp.ledger.retry.1h30m",
+	} {
+		if got := exchange.RungName("ledger", d); got != want {
+			t.Errorf("RungName(%v) = %s, want %s", d, got, want)
+		}
+	}
+	if got := exchange.DeadName("ledger"); got != "composerp.ledger.dead" {
+		t.Errorf("DeadName = %s", got)
+	}
+}
