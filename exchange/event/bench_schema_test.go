@@ -1,17 +1,10 @@
 package event
 
-import (
-	"os"
-	"testing"
-)
+import "testing"
 
 // BenchmarkSchema is why rules exist: what the schema library takes for the same verdict.
 func BenchmarkSchema(b *testing.B) {
-	body, err := os.ReadFile("testdata/INVENTORY_UPDATED.json")
-	if err != nil {
-		b.Fatal(err)
-	}
-	d, ferr := parse(body)
+	d, ferr := parse(readExample(b, TypeInventoryUpdated))
 	if ferr != nil {
 		b.Fatal(ferr)
 	}

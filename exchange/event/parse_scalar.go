@@ -132,7 +132,9 @@ func (p *parser) number(index int32) string {
 		exponent = p.s[from:p.i]
 	}
 	if !ok {
-		p.fail("not a number as JSON writes it: %s", quote(p.s[start:min(p.i+1, len(p.s))]))
+		wrong := p.s[start:min(p.i+1, len(p.s))]
+		p.i = start
+		p.fail("not a number as JSON writes it: %s", quote(wrong))
 		return ""
 	}
 	text := p.s[start:p.i]

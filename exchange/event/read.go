@@ -1,6 +1,7 @@
 package event
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -117,6 +118,10 @@ func (r *reader) number(i int32) Decimal {
 func (r *reader) integer(name string, v *int64, n need) {
 	i := r.find(name, n, kindNumber, wantNumber)
 	if i < 0 {
+		return
+	}
+	if whole, err := strconv.ParseInt(r.doc.nodes[i].text, 10, 64); err == nil {
+		*v = whole
 		return
 	}
 	d := r.number(i)

@@ -7,9 +7,9 @@ import (
 )
 
 // rule is a compiled JSON Schema boiled down to what can be asked of a document as it lies in memory. The schema
-// library wants every event as maps first and allocates for every value it looks at, several times the cost of
-// reading the event, and every event of the fleet would pay that. A rule says yes to what the schema allows at a
-// fraction of the price; where it does not say yes, the library is asked. Rules are made from the schemas, never
+// library wants every event as maps first and allocates for every value it looks at: it takes about twenty times as
+// long as a rule (BenchmarkSchema), and every event of the fleet would pay that. A rule says yes to what the schema
+// allows; where it does not say yes, the library is asked, which has the last word and gives the reason. Rules are made from the schemas, never
 // written, and a schema with a keyword that is not known here gets none, so the schema files stay the only truth.
 // A rule that says yes too easily would be a hole: a fuzz test holds the two against each other.
 type rule struct {

@@ -1,0 +1,153 @@
+package event_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io/fs"
+	"maps"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/composerp/composerp/exchange/event"
+)
+
+func TestCatalogueSaysWhatTheDesignSays(t *testing.T) {
+	t.Parallel()
+	want := []string{
+		"SALE_COMPLETED integration.sale_completed SALES_ORDER outside",
+		"RECEIPT_COMPLETED integration.receipt_completed RECEIPT outside",
+		"TRANSFER_INITIATED integration.transfer_initiated TRANSFER outside",
+		"STOCK_ADJUSTED integration.stock_adjusted STOCK_ADJUSTMENT outside",
+		"STOCK_COUNTED integration.stock_counted STOCK_COUNT outside",
+		"INVENTORY_UPDATED inventory.updated INVENTORY_POSITION",
+		"INVENTORY_LOW_STOCK inventory.low_stock INVENTORY_POSITION",
+		"REPLENISHMENT_TRIGGERED inventory.replenishment_triggered REPLENISHMENT_RULE",
+		"PURCHASE_ORDER_CREATED purchase_order.created PURCHASE_ORDER",
+		"PURCHASE_ORDER_APPROVED purchase_order.approved PURCHASE_ORDER",
+		"PURCHASE_ORDER_CANCELLED purchase_order.cancelled PURCHASE_ORDER",
+		"FORECAST_GENERATED forecast.generated FORECAST",
+	}
+	var got []string
+	for _, typ := range event.Types() {
+		d, ok := event.Lookup(typ)
+		if !ok || d.Version != "1.0" || typ.RoutingKey() != d.RoutingKey {
+			t.Errorf("Lookup(%s) = %+v, %v", typ, d, ok)
+		}
+		line := string(d.Type) + " " + d.RoutingKey + " " + d.AggregateType
+		if d.Outside {
+			line += " outside"
+		}
+		got = append(got, line)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the catalogue is\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if _, ok := event.Lookup("NOTHING"); ok || event.Type("NOTHING").RoutingKey() != "" {
+		t.Error("the catalogue has NOTHING")
+	}
+}
+
+// payloadSchema is what the tests below want to know of a schema file.
+type payloadSchema struct {
+	Required   []string
+	Properties map[string]any
+}
+
+// TestEveryTypeIsComplete finds the type whose payload, schema or example was forgotten, or of which the three
+// disagree about a field.
+func TestEveryTypeIsComplete(t *testing.T) {
+	t.Parallel()
+	for _, typ := range event.Types() {
+		t.Run(string(typ), func(t *testing.T) {
+			t.Parallel()
+			a := golden(t, typ)
+			if a.Payload.EventType() != typ || a.Type != typ {
+				t.Fatalf("the example is a %s with a payload of %s", a.Type, a.Payload.EventType())
+			}
+			text, err := fs.ReadFile(event.SchemaFS(), string(typ)+"-1.0.json")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var schema payloadSchema
+			if err := json.Unmarshal(text, &schema); err != nil {
+				t.Fatal(err)
+			}
+			var names, needed []string
+			v := reflect.ValueOf(a.Payload)
+			for f, value := range v.Fields() {
+				name, option, _ := strings.Cut(f.Tag.Get("json"), ",")
+				names = append(names, name)
+				if option == "" {
+					needed = append(needed, name)
+				}
+				if value.IsZero() && name != "quantity" {
+					t.Errorf("the example has no %s", name)
+				}
+			}
+			if !slices.Equal(schema.Required, needed) {
+				t.Errorf("the schema requires %v, the struct %v", schema.Required, needed)
+			}
+			slices.Sort(names)
+			if known := slices.Sorted(maps.Keys(schema.Properties)); !slices.Equal(known, names) {
+				t.Errorf("the schema knows %v, the struct %v", known, names)
+			}
+		})
+	}
+}
+
+// TestTagsAndFieldsAgree holds the two ways in which a payload becomes JSON against each other: ours, and that of
+// encoding/json, which is used where a payload is shown.
+func TestTagsAndFieldsAgree(t *testing.T) {
+	t.Parallel()
+	for _, typ := range event.Types() {
+		a := golden(t, typ)
+		made, err := event.Encode(a.Envelope, a.Payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		byTags, err := json.Marshal(struct {
+			event.Envelope
+			Payload event.Payload `json:"payload"`
+		}{made.Envelope, made.Payload})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The order differs by the place of the metadata only.
+		if got, want := sortKeys(t, made.Body), sortKeys(t, byTags); got != want {
+			t.Errorf("%s: fields write\n%s\ntags write\n%s", typ, got, want)
+		}
+	}
+}
+
+func sortKeys(t *testing.T, body []byte) string {
+	t.Helper()
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		t.Fatal(err)
+	}
+	sorted, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(sorted)
+}
+
+func TestNothingStrayBesideTheCatalogue(t *testing.T) {
+	t.Parallel()
+	want := len(event.Types())
+	if files, err := os.ReadDir("testdata"); err != nil || len(jsonOnly(files)) != want {
+		t.Errorf("testdata has %d examples (%v), the catalogue %d types", len(files), err, want)
+	}
+	if files, err := fs.ReadDir(event.SchemaFS(), "."); err != nil || len(jsonOnly(files)) != want+1 {
+		t.Errorf("there are %d schemas (%v) for %d types and the envelope", len(files), err, want)
+	}
+}
+
+func jsonOnly(files []fs.DirEntry) []fs.DirEntry {
+	return slices.DeleteFunc(slices.Clone(files), func(f fs.DirEntry) bool { return !strings.HasSuffix(f.Name(), ".json") })
+}

@@ -1,0 +1,66 @@
+package event_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+
+	"github.com/composerp/composerp/exchange/event"
+)
+
+var update = flag.Bool("update", false, "write the examples in testdata anew")
+
+func goldenFile(typ event.Type) string { return filepath.Join("testdata", string(typ)+".json") }
+
+// golden reads the example of a type as an event from outside.
+func golden(t *testing.T, typ event.Type) event.Any {
+	t.Helper()
+	body, err := os.ReadFile(goldenFile(typ))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := event.DecodeOutside(body)
+	if err != nil {
+		t.Fatalf("reading the example of %s: %v", typ, err)
+	}
+	return a
+}
+
+// TestGolden pins the JSON of every type: what is read from the example writes the example again.
+func TestGolden(t *testing.T) {
+	t.Parallel()
+	for _, typ := range event.Types() {
+		t.Run(string(typ), func(t *testing.T) {
+			t.Parallel()
+			a := golden(t, typ)
+			made, err := event.Encode(a.Envelope, a.Payload)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var pretty bytes.Buffer
+			if err := json.Indent(&pretty, made.Body, "", "  "); err != nil {
+				t.Fatal(err)
+			}
+			pretty.WriteByte('\n')
+			if *update {
+				if err := os.WriteFile(goldenFile(typ), pretty.Bytes(), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !bytes.Equal(pretty.Bytes(), a.Body) {
+				t.Errorf("the example becomes\n%s", pretty.Bytes())
+			}
+			again, err := event.Decode(made.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(again, made) {
+				t.Errorf("Encode gave\n%+v\nDecode\n%+v", made, again)
+			}
+		})
+	}
+}

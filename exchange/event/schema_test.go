@@ -1,0 +1,69 @@
+package event
+
+import (
+	"testing"
+	"testing/fstest"
+)
+
+// TestEverySchemaHasARule: a schema without one would be right, and ten times slower than the fleet was built for.
+func TestEverySchemaHasARule(t *testing.T) {
+	t.Parallel()
+	set := schemas()
+	if set.envelope.fast == nil {
+		t.Error("the envelope's schema has no rule")
+	}
+	for typ, versions := range set.payloads {
+		for version, s := range versions {
+			if s.fast == nil {
+				t.Errorf("the schema of %s %s has no rule", typ, version)
+			}
+		}
+	}
+}
+
+// TestRuleSaysYesToTheExamples: else the library would be asked about each event, and nobody would notice.
+func TestRuleSaysYesToTheExamples(t *testing.T) {
+	t.Parallel()
+	for _, typ := range Types() {
+		d, ferr := parse(readExample(t, typ))
+		if ferr != nil {
+			t.Fatal(ferr)
+		}
+		if !schemas().envelope.fast.holds(d, 0) || !schemas().payloads[typ]["1.0"].fast.holds(d, d.member(0, 1, "payload")) {
+			t.Errorf("the rule says no to the example of %s", typ)
+		}
+		d.release()
+	}
+}
+
+// TestUnknownKeywordsGetNoRule: what a rule does not understand it must leave to the library.
+func TestUnknownKeywordsGetNoRule(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		`{"pattern":"^a"}`, `{"maximum":0}`, `{"minimum":1}`, `{"exclusiveMinimum":-1}`, `{"multipleOf":2}`, `{"const":"a"}`, `{"not":{"const":1}}`,
+		`{"not":{"const":0,"type":"string"}}`, `{"not":{"type":"string"}}`, `{"enum":[1]}`, `{"anyOf":[{}]}`, `{"allOf":[{}]}`, `{"format":"email"}`,
+		`{"uniqueItems":true}`, `{"contains":{}}`, `{"prefixItems":[{}]}`, `{"additionalProperties":false}`, `{"patternProperties":{"a":{}}}`,
+		`{"required":["a"]}`, `{"properties":{"a":{"pattern":"x"}}}`, `{"items":{"pattern":"x"}}`, `{"$ref":"#/$defs/a","$defs":{"a":{"pattern":"x"}}}`,
+		`{"if":{},"then":{}}`, `{"minProperties":1}`, `{"dependentRequired":{"a":["b"]}}`, `{"unevaluatedProperties":false}`, `true`, `false`,
+	} {
+		set, err := compileSchemas(fstest.MapFS{"T-1.0.json": {Data: []byte(text)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if set.payloads["T"]["1.0"].fast != nil {
+			t.Errorf("there is a rule of %s", text)
+		}
+	}
+	if set, err := compileSchemas(fstest.MapFS{"T-1.0.json": {Data: []byte(`{"title":"t","type":["string","null"],"minLength":1}`)}}); err != nil || set.payloads["T"]["1.0"].fast == nil {
+		t.Errorf("there is no rule of a simple schema: %v", err)
+	}
+}
+
+func TestBadSchemas(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{`{`, `{"type":"strnig"}`, `{"$ref":"elsewhere.json"}`, `{"$ref":"https://example.com/x.json"}`} {
+		if _, err := compileSchemas(fstest.MapFS{"T-1.0.json": {Data: []byte(text)}}); err == nil {
+			t.Errorf("%s is a schema", text)
+		}
+	}
+}
