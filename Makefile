@@ -1,0 +1,55 @@
+# `make` prints what there is.
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+# What `make run` runs, and what is added to it: make run ARGS=--exit
+RUN  ?= up --demo
+ARGS ?=
+# What `make test` and `make race` test, and `make bench` measures: make test PKG=./store/...
+PKG  ?= ./...
+FUZZTIME ?= 30s
+
+WITHSERVERS := go run ./deploy/local/withservers --
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build run test race fuzz bench lint clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install PostgreSQL and RabbitMQ when they are missing (Debian, as root)
+	@deploy/local/setup.sh
+
+build: ## leave the program in bin/composerp
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/composerp/composerp/cli.version=$(VERSION)' -o bin/composerp ./cli/composerp
+
+run: setup build ## set up, start the fleet with a small shop, show it, stay until interrupted (ARGS=--exit: leave)
+	bin/composerp $(RUN) $(ARGS)
+
+test: setup ## set up and run every test against real servers
+	$(WITHSERVERS) go test -timeout 15m $(PKG)
+	@# -count=1: the test cache does not see files outside the tools module, such as compose.yaml.
+	go -C deploy/tools test -count=1 ./...
+
+race: setup ## the same under the race detector (needs a C compiler)
+	$(WITHSERVERS) env CGO_ENABLED=1 go test -race -timeout 30m $(PKG)
+
+fuzz: ## run every fuzz target for FUZZTIME (30s) each
+	@set -e; grep -rn --include='*_test.go' -oE '^func Fuzz[A-Za-z0-9_]*' . | sed 's/^\(.*\)\/[^/]*:[0-9]*:func /\1 /' | sort -u | \
+	while read -r folder target; do \
+		echo "go test -fuzz $$target $$folder"; \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$folder"; \
+	done
+
+bench: setup build ## Go benchmarks, then the whole road against the bare reference
+	$(WITHSERVERS) go test -run '^$$' -bench . -benchmem -timeout 30m $(PKG)
+	bin/composerp bench $(ARGS)
+
+lint: ## gofmt, go vet, staticcheck
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted: $$unformatted"; exit 1; fi
+	go vet ./...
+	go -C deploy/tools vet ./...
+	go -C deploy/tools build -o ../../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
+	bin/staticcheck ./...
+
+clean: ## delete what was built; the data of `composerp up` stays in .composerp
+	rm -rf bin

@@ -1,0 +1,158 @@
+package tools
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// load reads ../../compose.yaml as Docker Compose does, with nothing set in the environment.
+func load(t *testing.T) *types.Project {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	project, err := loader.LoadWithContext(t.Context(), types.ConfigDetails{
+		WorkingDir:  root,
+		ConfigFiles: []types.ConfigFile{{Filename: filepath.Join(root, "compose.yaml")}},
+		Environment: types.Mapping{},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return project
+}
+
+func TestServices(t *testing.T) {
+	want := []string{"fleet", "migrate", "postgres", "rabbitmq", "topology"}
+	if got := load(t).ServiceNames(); !slices.Equal(got, want) {
+		t.Errorf("services %v, want %v", got, want)
+	}
+}
+
+func TestImagesArePinnedToAMajorVersion(t *testing.T) {
+	pinned := regexp.MustCompile(`^[a-z]+:\d+(-management)?$`)
+	project := load(t)
+	for name, service := range project.Services {
+		if service.Build != nil {
+			dockerfile := filepath.Join(service.Build.Context, service.Build.Dockerfile)
+			if _, err := os.Stat(dockerfile); err != nil {
+				t.Errorf("service %s is built from a file that is not there: %v", name, err)
+			}
+			continue
+		}
+		if !pinned.MatchString(service.Image) {
+			t.Errorf("service %s: image %q is not pinned to a major version", name, service.Image)
+		}
+	}
+	for service, image := range map[string]string{"rabbitmq": "rabbitmq:4-management", "postgres": "postgres:17"} {
+		if got := project.Services[service].Image; got != image {
+			t.Errorf("service %s: image %q, want %q", service, got, image)
+		}
+	}
+}
+
+func TestBaseImagesArePinned(t *testing.T) {
+	dockerfile, err := os.ReadFile("../Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pinned := regexp.MustCompile(`^FROM [a-z]+:\d[\w.-]*( AS \w+)?$`)
+	var last string
+	for line := range strings.Lines(string(dockerfile)) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "FROM") && !pinned.MatchString(line) {
+			t.Errorf("%q is not pinned", line)
+		}
+		if strings.HasPrefix(line, "USER") {
+			last = line
+		}
+	}
+	if last == "" || strings.HasPrefix(last, "USER 0") || strings.HasPrefix(last, "USER root") {
+		t.Errorf("the image runs as root: %q", last)
+	}
+}
+
+func TestPortsAreOnLoopbackOnly(t *testing.T) {
+	published := 0
+	for name, service := range load(t).Services {
+		for _, port := range service.Ports {
+			published++
+			if port.HostIP != "127.0.0.1" {
+				t.Errorf("service %s publishes %d on %q, want 127.0.0.1", name, port.Target, port.HostIP)
+			}
+		}
+	}
+	if published == 0 {
+		t.Error("no port is published: the management UI cannot be reached")
+	}
+}
+
+func TestEveryLongRunningServiceHasAHealthCheck(t *testing.T) {
+	for name, service := range load(t).Services {
+		if service.Restart == "" {
+			continue // One that ends by itself.
+		}
+		if service.HealthCheck == nil || service.HealthCheck.Disable || len(service.HealthCheck.Test) < 2 {
+			t.Errorf("service %s has no health check", name)
+		}
+	}
+}
+
+func TestDependencies(t *testing.T) {
+	const healthy, done = types.ServiceConditionHealthy, types.ServiceConditionCompletedSuccessfully
+	project := load(t)
+	for name, want := range map[string]map[string]string{
+		"migrate":  {"postgres": healthy},
+		"topology": {"rabbitmq": healthy},
+		"fleet":    {"postgres": healthy, "rabbitmq": healthy, "migrate": done, "topology": done},
+	} {
+		for on, condition := range want {
+			if got := project.Services[name].DependsOn[on].Condition; got != condition {
+				t.Errorf("service %s waits for %s to be %q, want %q", name, on, got, condition)
+			}
+		}
+	}
+}
+
+// TestServersAreNamed holds the URLs to the servers that compose starts: host, port and user.
+func TestServersAreNamed(t *testing.T) {
+	want := map[string]string{
+		"COMPOSERP_DATABASE_URL":   "postgres://composerp:composerp@postgres:5432/composerp?sslmode=disable",
+		"COMPOSERP_AMQP_URL":       "amqp://composerp:composerp@rabbitmq:5672/composerp",
+		"COMPOSERP_MANAGEMENT_URL": "http://composerp:composerp@rabbitmq:15672",
+	}
+	project := load(t)
+	for _, service := range []string{"fleet", "migrate", "topology"} {
+		for variable, address := range want {
+			if got := project.Services[service].Environment[variable]; got == nil || *got != address {
+				t.Errorf("service %s: %s is %v, want %s", service, variable, got, address)
+			}
+		}
+	}
+}
+
+func TestMountedFilesAreThere(t *testing.T) {
+	project := load(t)
+	for name, service := range project.Services {
+		for _, volume := range service.Volumes {
+			switch volume.Type {
+			case types.VolumeTypeBind:
+				if _, err := os.Stat(volume.Source); err != nil {
+					t.Errorf("service %s mounts a file that is not there: %v", name, err)
+				}
+			case types.VolumeTypeVolume:
+				if _, ok := project.Volumes[volume.Source]; !ok {
+					t.Errorf("service %s mounts an unknown volume %s", name, volume.Source)
+				}
+			}
+		}
+	}
+}
