@@ -18,7 +18,7 @@ import (
 	_ "github.com/lib/pq" // the driver of the bare connection that makes databases
 	"golang.org/x/sync/errgroup"
 
-	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/store"
 )
 
@@ -49,7 +49,7 @@ func Open(t testing.TB, databaseURL string, connections int) *store.DB {
 // URL makes a migrated database that nobody else uses and gives its URL.
 func URL(t testing.TB) string {
 	t.Helper()
-	server := local.DatabaseForTest(t)
+	server := localtest.Database(t)
 	templateOnce.Do(func() { templateName, templateErr = makeTemplate(context.Background(), server) })
 	if templateErr != nil {
 		t.Fatalf("making the template database: %v", templateErr)
