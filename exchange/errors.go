@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -17,7 +16,7 @@ var (
 	ErrAccessRefused = errors.New("the broker refuses access; correct user and password of its URL, or give the user permissions on the virtual host")
 	ErrVhostMissing  = errors.New("the broker has no such virtual host; create it, or correct the path of its URL")
 	ErrTooOld        = errors.New("the broker is too old; RabbitMQ 3.10 or later is needed")
-	ErrMissing       = errors.New("the broker has no such queue or exchange; apply the topology")
+	ErrMissing       = errors.New("the broker has nothing of that name; if it is a queue or an exchange, apply the topology")
 	ErrMismatch      = errors.New("the broker holds it with other properties; drain and delete it there and apply again, or give the new one a new name")
 	ErrTaken         = errors.New("another connection holds it exclusively; stop that one")
 
@@ -54,7 +53,6 @@ func (p problems) Unwrap() []error { return p }
 // The broker's reply text decides only where it uses one code for two things.
 func explain(err error) error {
 	var reply *amqp.Error
-	var network net.Error
 	switch {
 	case err == nil:
 		return nil
@@ -64,8 +62,6 @@ func explain(err error) error {
 		return explainReply(reply)
 	case errors.Is(err, context.Canceled):
 		return err
-	case errors.As(err, &network) && network.Timeout():
-		return fmt.Errorf("%w (no answer in time)", ErrUnreachable)
 	default:
 		return fmt.Errorf("%w (%s)", ErrUnreachable, lastCause(err))
 	}
@@ -74,6 +70,8 @@ func explain(err error) error {
 func explainReply(reply *amqp.Error) error {
 	kind := ErrUnreachable
 	switch reply.Code {
+	case amqp.FrameError:
+		return fmt.Errorf("%w (%s)", kind, frameTrouble(reply))
 	case amqp.AccessRefused:
 		kind = ErrAccessRefused
 		if strings.Contains(reply.Reason, "exclusive use") {
@@ -95,6 +93,14 @@ func explainReply(reply *amqp.Error) error {
 		}
 	}
 	return fmt.Errorf("%w (%s)", kind, oneLine(reply.Reason))
+}
+
+// frameTrouble says why no frame could be read: the library passes the network's own text on in such a reply.
+func frameTrouble(reply *amqp.Error) string {
+	if strings.HasPrefix(reply.Reason, "Exception") {
+		return "what answers there does not speak AMQP 0-9-1"
+	}
+	return oneLine(reply.Reason[strings.LastIndex(reply.Reason, ": ")+1:])
 }
 
 // lostBecause is ErrSessionLost with what ended the session.

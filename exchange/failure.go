@@ -88,7 +88,7 @@ func (d Delivery) Failure() Failure {
 		OriginalRoutingKey: text(d.Headers[HeaderOriginalRoutingKey]),
 	}
 	death, there := lastDeath(d.Headers)
-	if !there {
+	if !there || text(death["reason"]) == "expired" { // that was only its time on a rung
 		return f
 	}
 	queue := text(death["queue"])

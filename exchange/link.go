@@ -58,19 +58,20 @@ func (l *link) open(ctx context.Context, config Config, url, role string) error 
 	properties.SetClientConnectionName(config.connectionName())
 	properties["role"] = role
 	var stop func() bool
+	deadline := time.Now().Add(config.DialTimeout)
 	connection, err := amqp.DialConfig(url, amqp.Config{
 		Heartbeat:       config.Heartbeat,
 		Properties:      properties,
 		TLSClientConfig: config.TLS.Clone(),
 		Dial: func(network, address string) (net.Conn, error) {
-			dialer := net.Dialer{Timeout: config.DialTimeout}
+			dialer := net.Dialer{Deadline: deadline}
 			socket, err := dialer.DialContext(ctx, network, address)
 			if err != nil {
 				return nil, err
 			}
 			l.socket = socket
 			stop = context.AfterFunc(ctx, func() { _ = socket.Close() })
-			return socket, socket.SetDeadline(time.Now().Add(config.DialTimeout)) // the library lifts it after the handshake
+			return socket, socket.SetDeadline(deadline) // the library lifts it after the handshake
 		},
 	})
 	interrupted := stop != nil && !stop()
@@ -81,6 +82,8 @@ func (l *link) open(ctx context.Context, config Config, url, role string) error 
 	case err == nil:
 		l.Connection = connection
 		err = checkVersion(l.version())
+	case !time.Now().Before(deadline):
+		err = fmt.Errorf("%w (no answer in %v)", ErrUnreachable, config.DialTimeout)
 	case errors.Is(err, amqp.ErrClosed):
 		err = fmt.Errorf("%w (it hung up during the handshake)", ErrUnreachable)
 	default:

@@ -117,8 +117,24 @@ func (m *Management) CreateVhost(ctx context.Context, name string) error {
 	if err := m.call(ctx, http.MethodPut, "/api/vhosts/"+url.PathEscape(name), struct{}{}, nil); err != nil {
 		return err
 	}
+	return m.Permit(ctx, name, m.user)
+}
+
+// Permit gives a user all permissions on a virtual host.
+func (m *Management) Permit(ctx context.Context, vhost, user string) error {
 	all := map[string]string{"configure": ".*", "write": ".*", "read": ".*"}
-	return m.call(ctx, http.MethodPut, "/api/permissions/"+url.PathEscape(name)+"/"+url.PathEscape(m.user), all, nil)
+	return m.call(ctx, http.MethodPut, "/api/permissions/"+url.PathEscape(vhost)+"/"+url.PathEscape(user), all, nil)
+}
+
+// PutUser makes a user without permissions on anything, or gives one that exists this password.
+func (m *Management) PutUser(ctx context.Context, name, password string) error {
+	user := map[string]string{"password": password, "tags": ""}
+	return m.call(ctx, http.MethodPut, "/api/users/"+url.PathEscape(name), user, nil)
+}
+
+// DeleteUser deletes a user.
+func (m *Management) DeleteUser(ctx context.Context, name string) error {
+	return m.call(ctx, http.MethodDelete, "/api/users/"+url.PathEscape(name), nil, nil)
 }
 
 // DeleteVhost deletes a virtual host with everything in it.
@@ -150,6 +166,11 @@ func (m *Management) Connections(ctx context.Context, vhost string) ([]Connectio
 		states[i] = ConnectionState{Name: c.Name, ClientName: c.Properties.ClientName, Role: c.Properties.Role, Vhost: c.Vhost, User: c.User}
 	}
 	return states, nil
+}
+
+// CloseConnectionsOf has the broker close every connection of a user, those too that the statistics do not show yet.
+func (m *Management) CloseConnectionsOf(ctx context.Context, user, reason string) error {
+	return m.call(ctx, http.MethodDelete, "/api/connections/username/"+url.PathEscape(user), nil, nil, header{"X-Reason", reason})
 }
 
 // CloseConnection has the broker close a connection; the client is told the reason.
@@ -187,7 +208,7 @@ func (m *Management) call(ctx context.Context, method, path string, body, result
 	}
 	defer func() { _ = answer.Body.Close() }()
 	if answer.StatusCode >= 300 {
-		return fmt.Errorf("asking the management API at %s: %s %s: %w", m.base, method, request.URL.Path, refusal(answer))
+		return fmt.Errorf("asking the management API at %s: %s %s: %w", m.base, method, request.URL.Path, refusal(answer, request.URL.Path))
 	}
 	if result == nil {
 		return nil
@@ -208,7 +229,7 @@ func (m managementUnreachable) Error() string {
 func (managementUnreachable) Is(target error) bool { return target == ErrUnreachable }
 
 // refusal maps an HTTP status to the errors of this package.
-func refusal(answer *http.Response) error {
+func refusal(answer *http.Response, path string) error {
 	var said struct {
 		Reason any `json:"reason"`
 	}
@@ -221,6 +242,9 @@ func refusal(answer *http.Response) error {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return fmt.Errorf("%w (%s)", ErrAccessRefused, reason)
 	case http.StatusNotFound:
+		if strings.HasPrefix(path, "/api/vhosts/") || strings.HasPrefix(path, "/api/queues/") && strings.Count(path, "/") == 3 {
+			return fmt.Errorf("%w (%s)", ErrVhostMissing, reason)
+		}
 		return fmt.Errorf("%w (%s)", ErrMissing, reason)
 	default:
 		return errors.New(reason)

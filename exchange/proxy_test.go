@@ -35,7 +35,7 @@ func throughProxy(t testing.TB, config exchange.Config) (*proxy, exchange.Config
 	go p.accept()
 	t.Cleanup(func() {
 		_ = listener.Close()
-		p.drop()
+		p.drop(every(p)...)
 		p.toBroker.release()
 		p.toClient.release()
 	})
@@ -78,14 +78,24 @@ func carry(to, from net.Conn, g *gate) {
 	}
 }
 
-// drop closes every connection, without a word.
-func (p *proxy) drop() {
+// drop closes connections, by the order in which they were opened, without a word.
+func (p *proxy) drop(which ...int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i := range p.clients {
-		_ = p.clients[i].Close()
-		_ = p.brokers[i].Close()
+	for _, n := range which {
+		_ = p.clients[n].Close()
+		_ = p.brokers[n].Close()
 	}
+}
+
+func every(p *proxy) []int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := make([]int, len(p.clients))
+	for n := range all {
+		all[n] = n
+	}
+	return all
 }
 
 // say writes to the client of the nth connection, as if the broker had. The connection should be idle.

@@ -4,6 +4,7 @@ package exchangetest
 import (
 	"context"
 	"crypto/rand"
+	"log/slog"
 	"net/url"
 	"os"
 	"strings"
@@ -19,7 +20,7 @@ func Vhost(t testing.TB) exchange.Config {
 	t.Helper()
 	amqpURL, _ := servers(t)
 	management := Management(t)
-	name := vhostName(t)
+	name := uniqueName(t)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := management.CreateVhost(ctx, name); err != nil {
@@ -37,7 +38,7 @@ func Vhost(t testing.TB) exchange.Config {
 		t.Fatalf("the test broker's URL: %v", err)
 	}
 	u.Path = "/" + name
-	return exchange.Config{URLs: []string{u.String()}, Name: "test", Backoff: 10 * time.Millisecond}
+	return exchange.Config{URLs: []string{u.String()}, Name: "test", Backoff: 10 * time.Millisecond, Log: slog.New(slog.DiscardHandler)}
 }
 
 // VhostOf is the virtual host that config leads to, as Management wants it.
@@ -48,6 +49,30 @@ func VhostOf(t testing.TB, config exchange.Config) string {
 		t.Fatalf("the test broker's URL: %v", err)
 	}
 	return strings.TrimPrefix(u.Path, "/")
+}
+
+// User makes a user with all permissions on the virtual host that config leads to, deleted at the end, and gives its name.
+func User(t testing.TB, config exchange.Config, password string) string {
+	t.Helper()
+	management := Management(t)
+	name := uniqueName(t)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	err := management.PutUser(ctx, name, password)
+	if err == nil {
+		err = management.Permit(ctx, VhostOf(t, config), name)
+	}
+	if err != nil {
+		t.Fatalf("making a user for the test: %v", err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := management.DeleteUser(ctx, name); err != nil {
+			t.Errorf("deleting the test's user: %v", err)
+		}
+	})
+	return name
 }
 
 // Management is a client of the test broker's management API.
@@ -61,8 +86,8 @@ func Management(t testing.TB) *exchange.Management {
 	return management
 }
 
-// vhostName says in the management UI which test it belongs to, and is unique.
-func vhostName(t testing.TB) string {
+// uniqueName says in the management UI which test it belongs to, and is unique.
+func uniqueName(t testing.TB) string {
 	name := strings.Map(func(r rune) rune {
 		if r == '/' || r == '#' || r == '%' {
 			return '.'

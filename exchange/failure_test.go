@@ -1,0 +1,142 @@
+package exchange_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/composerp/composerp/exchange"
+)
+
+func TestARungGivesTheMessageBack(t *testing.T) {
+	t.Parallel()
+	session := open(t, withLedger(t))
+	p := publisher(t, session, 1)
+	c := consumer(t, session, ledgerQueue, 10)
+	must(t, publish(t, p, sale(7)).Wait(patient(t)))
+	var first exchange.Failure
+	for attempt := 1; attempt <= 3; attempt++ {
+		d := take(t, c, 1)[0]
+		must(t, publish(t, p, exchange.RetryMessage(d, ledger, rung, errors.New("no such item"))).Wait(patient(t)))
+		must(t, c.AckOne(d))
+
+		d = take(t, c, 1)[0]
+		if d.Attempt() != attempt || d.ID != sale(7).ID || string(d.Body) != string(sale(7).Body) || d.Type != sale(7).Type || d.LogSeq() != 7 {
+			t.Fatalf("attempt %d brings %+v", attempt, d)
+		}
+		f := d.Failure()
+		if f.OriginalExchange != exchange.Events || f.OriginalRoutingKey != saleKey || f.Worker != ledger {
+			t.Errorf("attempt %d says %+v", attempt, f)
+		}
+		if attempt == 1 {
+			first = f
+		} else if !f.FirstFailedAt.Equal(first.FirstFailedAt) || !f.LastFailedAt.After(first.LastFailedAt) {
+			t.Errorf("attempt %d says %+v, the first said %+v", attempt, f, first)
+		}
+		must(t, c.Requeue(d))
+	}
+}
+
+func TestADeadLetterSaysWhy(t *testing.T) {
+	t.Parallel()
+	session := open(t, withLedger(t))
+	p := publisher(t, session, 1)
+	c := consumer(t, session, ledgerQueue, 10)
+	must(t, publish(t, p, sale(7)).Wait(patient(t)))
+	d := take(t, c, 1)[0]
+	must(t, publish(t, p, exchange.DeadMessage(d, ledger, errors.New("the quantity is no number"))).Wait(patient(t)))
+	must(t, c.AckOne(d))
+	for _, queue := range []string{exchange.DeadName(ledger), exchange.DeadJournal} {
+		dead := take(t, consumer(t, session, queue, 1), 1)[0]
+		f := dead.Failure()
+		if f.Error != "the quantity is no number" || f.Worker != ledger || f.Attempt != 1 || f.OriginalRoutingKey != saleKey || f.FirstFailedAt.IsZero() {
+			t.Errorf("in %s it says %+v", queue, f)
+		}
+		if dead.ID != sale(7).ID || dead.LogSeq() != 7 || string(dead.Body) != string(sale(7).Body) {
+			t.Errorf("in %s it is %+v", queue, dead)
+		}
+	}
+}
+
+func TestTheBrokersOwnDeadLettersAreUnderstood(t *testing.T) {
+	t.Parallel()
+	config := withLedger(t)
+	session := open(t, config)
+	publishSales(t, session, 1)
+	channel := raw(t, config)
+	deliveries, err := channel.Consume(ledgerQueue, "by hand", false, false, false, false, nil)
+	must(t, err)
+	must(t, (<-deliveries).Reject(false))
+
+	dead := take(t, consumer(t, session, exchange.DeadName(ledger), 1), 1)[0]
+	f := dead.Failure()
+	if f.Worker != ledger || !strings.Contains(f.Error, "rejected") || f.OriginalExchange != exchange.Events || f.OriginalRoutingKey != saleKey || f.LastFailedAt.IsZero() {
+		t.Errorf("it says %+v", f)
+	}
+	again := exchange.DeadMessage(dead, ledger, errors.New("still"))
+	for name := range again.Headers {
+		if name == "x-death" || strings.HasPrefix(name, "x-first-death-") || strings.HasPrefix(name, "x-last-death-") {
+			t.Errorf("its next copy carries %s", name)
+		}
+	}
+}
+
+func TestAFailureIsReadBackAsWritten(t *testing.T) {
+	t.Parallel()
+	d := exchange.Delivery{Message: sale(1)}
+	d.Headers["x-death"] = []any{amqp.Table{"queue": "composerp.ledger.retry.5s", "reason": "expired"}}
+	d.Headers["x-first-death-queue"] = "composerp.ledger.retry.5s"
+	d.Headers["x-outsider"] = "kept"
+	m := exchange.RetryMessage(d, ledger, rung, errors.New("why"))
+	if m.Exchange != exchange.Retry || m.RoutingKey != exchange.RungName(ledger, rung) || m.Headers["x-outsider"] != "kept" {
+		t.Errorf("it goes on as %+v", m)
+	}
+	if m.Headers["x-death"] != nil || m.Headers["x-first-death-queue"] != nil {
+		t.Errorf("it carries the broker's own headers: %v", m.Headers)
+	}
+	if _, touched := d.Headers[exchange.HeaderAttempt]; touched {
+		t.Error("the delivery's own headers were changed")
+	}
+	if f := (exchange.Delivery{Message: m}).Failure(); f.Error != "why" || f.Attempt != 1 || f.Worker != ledger {
+		t.Errorf("read back as %+v", f)
+	}
+}
+
+func TestAFailedMessageAlwaysFits(t *testing.T) {
+	t.Parallel()
+	session := open(t, withLedger(t))
+	p := publisher(t, session, 1)
+	d := exchange.Delivery{Message: sale(1)}
+	d.ID = ""
+	d.Headers["x-outsider"] = strings.Repeat("x", 100<<10)
+	m := exchange.RetryMessage(d, ledger, rung, errors.New(strings.Repeat("ß\xff", 2000)))
+	if m.ID == "" || m.ID != exchange.RetryMessage(d, ledger, rung, nil).ID {
+		t.Errorf("without an id it gets %q", m.ID)
+	}
+	if reason := m.Headers[exchange.HeaderError].(string); len(reason) > 1000 || !utf8.ValidString(reason) {
+		t.Errorf("the reason has %d bytes", len(reason))
+	}
+	if (exchange.Delivery{Message: m}).LogSeq() != 1 {
+		t.Error("its place in the log is lost")
+	}
+	must(t, publish(t, p, m).Wait(patient(t)))
+}
+
+func TestHeadersOfAnyWidthAreRead(t *testing.T) {
+	t.Parallel()
+	for _, value := range []any{int64(5), int32(5), int16(5), int8(5), byte(5), uint16(5), uint32(5), 5} {
+		d := exchange.Delivery{Message: exchange.Message{Headers: map[string]any{exchange.HeaderAttempt: value}}}
+		if d.Attempt() != 5 {
+			t.Errorf("%T is read as %d", value, d.Attempt())
+		}
+	}
+	for _, value := range []any{nil, "five", 5.5, true} {
+		d := exchange.Delivery{Message: exchange.Message{Headers: map[string]any{exchange.HeaderAttempt: value}}}
+		if d.Attempt() != 0 {
+			t.Errorf("%v is read as %d", value, d.Attempt())
+		}
+	}
+}
