@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"sync"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -40,10 +39,9 @@ const (
 // DB is a pool of connections to one Composerp database. It is safe for concurrent use.
 type DB struct {
 	pool     *sqlx.DB
+	source   string // what the driver is opened with; holds the password
 	appended func()
-
-	mu       sync.Mutex
-	prepared map[string]*sqlx.Stmt
+	prepared preparations
 }
 
 // Open connects and checks that the server answers and is new enough. It does
@@ -55,7 +53,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	}
 	connector, err := pq.NewConnector(dsn)
 	if err != nil {
-		return nil, fmt.Errorf("reading the database URL: %w", redact(err, cfg.URL))
+		return nil, fmt.Errorf("%w: reading the database URL: %s", ErrConfiguration, redact(err.Error(), cfg.URL))
 	}
 	pool := sqlx.NewDb(sql.OpenDB(connector), "postgres")
 	n := cfg.Connections
@@ -65,7 +63,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	pool.SetMaxOpenConns(n)
 	pool.SetMaxIdleConns(n)
 	pool.SetConnMaxLifetime(connMaxLifetime)
-	db := &DB{pool: pool, appended: cfg.Appended, prepared: map[string]*sqlx.Stmt{}}
+	db := &DB{pool: pool, source: dsn, appended: cfg.Appended}
 	if err := db.checkServer(ctx); err != nil {
 		pool.Close()
 		return nil, err
@@ -106,6 +104,8 @@ func dataSource(cfg Config) (string, error) {
 	set("lock_timeout", fmt.Sprint(lockTimeout.Milliseconds()))
 	set("idle_in_transaction_session_timeout", fmt.Sprint(idleInTxTimeout.Milliseconds()))
 	set("timezone", "UTC")
+	// Statements here are short, and their costs over many partitions overestimated: compiling them would take longer than running them.
+	set("jit", "off")
 	u.RawQuery = q.Encode()
 	return u.String(), nil
 }
@@ -122,50 +122,4 @@ func (db *DB) checkServer(ctx context.Context) error {
 		return fmt.Errorf("%w: PostgreSQL %d is too old, 15 or later is needed", ErrConfiguration, version/10000)
 	}
 	return nil
-}
-
-// statement is the text of one SQL statement; each is registered, so that a
-// test can prepare them all against the migrated schema.
-type statement string
-
-var statements []statement
-
-func sqlText(text string) statement {
-	statements = append(statements, statement(text))
-	return statement(text)
-}
-
-// prepare gives the statement prepared on the pool: on each connection it is
-// parsed once and then costs one round trip a call.
-func (db *DB) prepare(ctx context.Context, q statement) (*sqlx.Stmt, error) {
-	db.mu.Lock()
-	defer db.mu.Unlock()
-	if st, ok := db.prepared[string(q)]; ok {
-		return st, nil
-	}
-	st, err := db.pool.PreparexContext(ctx, string(q))
-	if err != nil {
-		return nil, mapError(err)
-	}
-	db.prepared[string(q)] = st
-	return st, nil
-}
-
-// selectAll reads rows into dest, a pointer to a slice, outside any
-// transaction: only for statements that change nothing.
-func (db *DB) selectAll(ctx context.Context, dest any, q statement, args ...any) error {
-	st, err := db.prepare(ctx, q)
-	if err != nil {
-		return err
-	}
-	return mapError(st.SelectContext(ctx, dest, args...))
-}
-
-// get reads one row into dest; ErrNotFound when there is none.
-func (db *DB) get(ctx context.Context, dest any, q statement, args ...any) error {
-	st, err := db.prepare(ctx, q)
-	if err != nil {
-		return err
-	}
-	return mapError(st.GetContext(ctx, dest, args...))
 }

@@ -47,6 +47,16 @@ func mapError(err error) error {
 	return err
 }
 
+// mapCall is mapError for a call made with ctx. The server reports a statement
+// cancelled because ctx was done like one that ran too long; it is the former
+// that is told then, and nobody should try again.
+func mapCall(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", ctx.Err(), err)
+	}
+	return mapError(err)
+}
+
 func kindOf(err error) error {
 	var pqErr *pq.Error
 	var netErr net.Error
@@ -89,11 +99,18 @@ func kindOfState(code string) error {
 	return nil
 }
 
-// redact takes the URL, which holds a password, out of an error's text.
-func redact(err error, raw string) error {
-	u, perr := url.Parse(raw)
-	if perr != nil {
-		return errors.New("it cannot be parsed")
+// redact takes the URL's password out of a text, in the clear and as the URL writes it.
+func redact(text, raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "it cannot be parsed"
 	}
-	return errors.New(strings.ReplaceAll(err.Error(), raw, u.Redacted()))
+	password, _ := u.User.Password()
+	if password == "" {
+		return text
+	}
+	for _, secret := range []string{password, url.QueryEscape(password), url.PathEscape(password), url.UserPassword("", password).String()[1:]} {
+		text = strings.ReplaceAll(text, secret, "xxxxx")
+	}
+	return text
 }

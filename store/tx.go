@@ -14,14 +14,16 @@ import (
 type Tx struct {
 	db       *DB
 	tx       *sqlx.Tx
+	own      map[statement]*sqlx.Stmt // prepared for this transaction alone
 	appended bool
 }
 
 // Begin opens a transaction. It must be ended by Commit or Rollback.
 func (db *DB) Begin(ctx context.Context) (*Tx, error) {
+	db.prepareWanted(ctx)
 	tx, err := db.pool.BeginTxx(ctx, nil)
 	if err != nil {
-		return nil, fmt.Errorf("beginning a transaction: %w", mapError(err))
+		return nil, fmt.Errorf("beginning a transaction: %w", mapCall(ctx, err))
 	}
 	return &Tx{db: db, tx: tx}, nil
 }
@@ -59,11 +61,22 @@ func (db *DB) InTx(ctx context.Context, do func(tx *Tx) error) error {
 }
 
 func (tx *Tx) stmt(ctx context.Context, q statement) (*sqlx.Stmt, error) {
-	st, err := tx.db.prepare(ctx, q)
-	if err != nil {
-		return nil, err
+	if st := tx.own[q]; st != nil {
+		return st, nil
 	}
-	return tx.tx.StmtxContext(ctx, st), nil
+	if st := tx.db.prepared.get(q); st != nil {
+		return tx.tx.StmtxContext(ctx, st), nil
+	}
+	st, err := tx.tx.PreparexContext(ctx, string(q))
+	if err != nil {
+		return nil, mapCall(ctx, err)
+	}
+	tx.db.prepared.want(q)
+	if tx.own == nil {
+		tx.own = map[statement]*sqlx.Stmt{}
+	}
+	tx.own[q] = st
+	return st, nil
 }
 
 func (tx *Tx) exec(ctx context.Context, q statement, args ...any) (int64, error) {
@@ -73,7 +86,7 @@ func (tx *Tx) exec(ctx context.Context, q statement, args ...any) (int64, error)
 	}
 	res, err := st.ExecContext(ctx, args...)
 	if err != nil {
-		return 0, mapError(err)
+		return 0, mapCall(ctx, err)
 	}
 	n, err := res.RowsAffected()
 	return n, mapError(err)
@@ -84,7 +97,7 @@ func (tx *Tx) selectAll(ctx context.Context, dest any, q statement, args ...any)
 	if err != nil {
 		return err
 	}
-	return mapError(st.SelectContext(ctx, dest, args...))
+	return mapCall(ctx, st.SelectContext(ctx, dest, args...))
 }
 
 func (tx *Tx) get(ctx context.Context, dest any, q statement, args ...any) error {
@@ -92,5 +105,5 @@ func (tx *Tx) get(ctx context.Context, dest any, q statement, args ...any) error
 	if err != nil {
 		return err
 	}
-	return mapError(st.GetContext(ctx, dest, args...))
+	return mapCall(ctx, st.GetContext(ctx, dest, args...))
 }
