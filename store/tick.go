@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 )
 
@@ -24,7 +25,11 @@ import (
 //   - seq_before < every event of a transaction the snapshot does not know yet:
 //     a transaction has its id before it draws a number, and seq_before was read
 //     before the snapshot was taken. max_seq >= every event the snapshot sees:
-//     it is read after the snapshot, by the same statement.
+//     it is read after the snapshot, by the same statement. Both are read by
+//     pg_sequence_last_value, which locks the sequence's page: while nextval
+//     logs, the page shows a number up to 32 ahead, and a SELECT of last_value
+//     now and then sees it (seen: once in 3.4 million); a seq_before that is
+//     too high loses events.
 //   - Progress. A tick is due when the sequence has moved past seq_before, or
 //     when a transaction that was open in the last snapshot has ended, whether
 //     or not it said anything. Every second a tick is made if anything at all
@@ -41,6 +46,7 @@ type Ticker struct {
 	log  *slog.Logger
 	poke chan struct{}
 	last tick
+	made time.Time
 }
 
 // How often the ticker looks. While the sequence moves: rarely enough that a
@@ -48,6 +54,7 @@ type Ticker struct {
 // for a while: seldom enough to cost nothing.
 const (
 	tickBusy   = 4 * time.Millisecond
+	tickPace   = 2 * time.Millisecond // between ticks, however often it is poked
 	tickIdle   = 10 * time.Millisecond
 	tickAsleep = time.Minute
 	tickGuard  = time.Second
@@ -57,7 +64,7 @@ const (
 // TickChannel is the LISTEN channel on which each tick is told.
 const TickChannel = "composerp_tick"
 
-// NewTicker needs a pool of at least two connections.
+// NewTicker needs a pool of at least three connections: to tick, to keep house, to renew the lease.
 func NewTicker(db *DB, log *slog.Logger) *Ticker {
 	return &Ticker{db: db, log: log, poke: make(chan struct{}, 1)}
 }
@@ -78,18 +85,18 @@ type tick struct {
 	snapshot  snapshot
 }
 
-var lastSeq = sqlText(`SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM event_log_seq`)
+var lastSeq = sqlText(`SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0)`)
 
 var lastTick = sqlText(`SELECT id, seq_before, max_seq, snapshot::text AS snapshot FROM tick ORDER BY id DESC LIMIT 1`)
 
 var lookForTick = sqlText(`
-SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS seq, pg_current_snapshot()::text AS snapshot FROM event_log_seq`)
+SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0) AS seq, pg_current_snapshot()::text AS snapshot`)
 
 var makeTick = sqlText(`
 WITH made AS (
     INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq)
     SELECT (SELECT max(id) + 1 FROM tick), (SELECT max(epoch) FROM epoch), pg_current_snapshot(), $1,
-           (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM event_log_seq)
+           coalesce(pg_sequence_last_value('event_log_seq'), 0)
     RETURNING id, seq_before, max_seq, snapshot::text AS snapshot
 )
 SELECT made.*, pg_notify('composerp_tick', made.id::text)::text AS told FROM made`)
@@ -102,7 +109,12 @@ func (t *Ticker) Run(ctx context.Context, lease Lease) error {
 	if err := t.resume(ctx); err != nil {
 		return err
 	}
-	moved, guarded, kept := time.Now(), time.Now(), time.Time{}
+	house, leave := context.WithCancel(ctx)
+	var keeping sync.WaitGroup
+	keeping.Go(func() { t.keepHouse(house) })
+	defer keeping.Wait()
+	defer leave()
+	moved, guarded := time.Now(), time.Now()
 	for {
 		due, err := t.due(ctx, time.Since(guarded) > tickGuard)
 		if err != nil {
@@ -118,12 +130,6 @@ func (t *Ticker) Run(ctx context.Context, lease Lease) error {
 		}
 		if due.moved {
 			moved = time.Now()
-		}
-		if time.Since(kept) > housekeep {
-			if err := t.keepHouse(ctx); err != nil {
-				return err
-			}
-			kept = time.Now()
 		}
 		if !t.pause(ctx, time.Since(moved) < tickAsleep) {
 			return nil
@@ -168,7 +174,7 @@ func (t *Ticker) make(ctx context.Context, lease Lease, seqBefore int64) error {
 	if err != nil {
 		return fmt.Errorf("making a tick: %w", err)
 	}
-	t.last = made.tick
+	t.last, t.made = made.tick, time.Now()
 	t.last.snapshot, err = parseSnapshot(made.Snapshot)
 	return err
 }
@@ -194,6 +200,7 @@ func (t *Ticker) pause(ctx context.Context, busy bool) bool {
 	case <-ctx.Done():
 		return false
 	case <-t.poke:
+		return wait(ctx, tickPace-time.Since(t.made))
 	case <-timer.C:
 	}
 	return ctx.Err() == nil
@@ -207,12 +214,24 @@ WHERE t.id < (SELECT least(min(tick), (SELECT max(id) FROM tick)) FROM log_curso
   AND t.id % 1000 <> 0
   AND NOT EXISTS (SELECT FROM subscription s WHERE s.from_tick = t.id)`)
 
-// keepHouse makes partitions ahead of need and thins out old ticks.
-func (t *Ticker) keepHouse(ctx context.Context) error {
-	if err := t.db.EnsurePartitions(ctx); err != nil {
-		t.log.Error("no new partition could be made: the log will fill up", "error", err)
+// keepHouse makes partitions ahead of need and thins out old ticks, now and
+// then. It runs beside the ticks: a lock it waits for must not hold them up.
+func (t *Ticker) keepHouse(ctx context.Context) {
+	for {
+		if err := t.db.EnsurePartitions(ctx); err != nil && ctx.Err() == nil {
+			t.log.Error("no new partition could be made: the log will fill up", "error", err)
+		}
+		if err := t.db.thinTicks(ctx); err != nil && ctx.Err() == nil {
+			t.log.Warn("old ticks stay for now", "error", err)
+		}
+		if !wait(ctx, housekeep) {
+			return
+		}
 	}
-	return t.db.InTx(ctx, func(tx *Tx) error {
+}
+
+func (db *DB) thinTicks(ctx context.Context) error {
+	return db.InTx(ctx, func(tx *Tx) error {
 		if _, err := tx.exec(ctx, thinTicks); err != nil {
 			return fmt.Errorf("thinning out ticks: %w", err)
 		}
