@@ -21,7 +21,8 @@ import (
 //
 // The first branch needs no index on tx: its events have seq > p.seq_before and
 // seq <= c.max_seq (see tick.go), which the log's key answers. Only the late
-// ones, few and old, are found by their transaction.
+// ones, few and old, are found by their transaction; the newest tick before the
+// oldest of them began (floor) tells which partitions need not be looked into.
 //
 // Order: two events of one aggregate are never turned round. Whoever wrote the
 // second held the aggregate's row lock, so the first had committed; if both are
@@ -95,12 +96,18 @@ func (db *DB) MoveCursor(ctx context.Context, from, to Cursor) error {
 // A next tick that brings a page full of events, or else the newest there is.
 var nextTick = sqlText(`
 SELECT coalesce(
-    (SELECT min(t.id) FROM tick t, tick p WHERE p.id = $1 AND t.id > p.id AND t.max_seq >= p.max_seq + $2),
-    (SELECT max(id) FROM tick))`)
+    (SELECT t.id FROM tick t WHERE t.id > p.id AND t.max_seq >= p.max_seq + $2 ORDER BY t.id LIMIT 1),
+    (SELECT max(id) FROM tick))
+FROM tick p WHERE p.id = $1`)
 
 var readInterval = sqlText(`
 WITH p AS MATERIALIZED (SELECT snapshot, seq_before FROM tick WHERE id = $1),
-     c AS MATERIALIZED (SELECT snapshot, max_seq FROM tick WHERE id = $2)
+     c AS MATERIALIZED (SELECT snapshot, max_seq FROM tick WHERE id = $2),
+     late AS MATERIALIZED (SELECT x FROM p, pg_snapshot_xip(p.snapshot) x WHERE pg_visible_in_snapshot(x, (SELECT snapshot FROM c))),
+     floor AS MATERIALIZED (
+         SELECT t.seq_before FROM tick t
+         WHERE t.id <= $1 AND EXISTS (SELECT FROM late) AND pg_snapshot_xmax(t.snapshot) <= (SELECT x FROM late ORDER BY x LIMIT 1)
+         ORDER BY t.id DESC LIMIT 1)
 (SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body
  FROM event_log e
  WHERE e.publish
@@ -111,8 +118,8 @@ WITH p AS MATERIALIZED (SELECT snapshot, seq_before FROM tick WHERE id = $1),
 UNION ALL
 (SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body
  FROM event_log e
- WHERE e.publish AND e.seq > $3
-   AND e.tx = ANY (ARRAY(SELECT x FROM p, pg_snapshot_xip(p.snapshot) x WHERE pg_visible_in_snapshot(x, (SELECT snapshot FROM c))))
+ WHERE e.publish AND e.seq > greatest($3, (SELECT seq_before FROM floor)) AND e.seq <= (SELECT max_seq FROM c)
+   AND e.tx = ANY (ARRAY(SELECT x FROM late))
  ORDER BY e.seq LIMIT $4)
 ORDER BY seq LIMIT $4`)
 
@@ -156,7 +163,7 @@ func (db *DB) SetAside(ctx context.Context, e Logged, reason string) error {
 // less the last one that the tick knows, or that is paged past.
 var lagOf = sqlText(`
 SELECT greatest(0, s.last_value - greatest(coalesce(c.seq, 0), coalesce(t.max_seq, 0)))
-FROM (SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS last_value FROM event_log_seq) s
+FROM (SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0) AS last_value) s
 LEFT JOIN log_cursor c ON c.consumer = $1 LEFT JOIN tick t ON t.id = c.tick`)
 
 // Lag is how many places of the log a reader has not passed yet. Numbers that

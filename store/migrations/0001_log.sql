@@ -20,7 +20,7 @@ CREATE TABLE event_log (
     body         text        NOT NULL,
     PRIMARY KEY (seq)
 ) PARTITION BY RANGE (seq);
-CREATE INDEX event_log_tx ON event_log (tx);
+CREATE INDEX event_log_tx ON event_log (tx, seq);
 -- The first partitions; the leader makes the next ones ahead of need (store/partition.go).
 CREATE TABLE event_log_p0 PARTITION OF event_log FOR VALUES FROM (0) TO (1000000);
 CREATE TABLE event_log_p1 PARTITION OF event_log FOR VALUES FROM (1000000) TO (2000000);
