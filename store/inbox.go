@@ -40,8 +40,13 @@ const rotationLock = 7_316_001
 // that turns up again within it is recognised.
 const GenerationLife = 7 * 24 * time.Hour
 
+var consumerID = sqlText(`SELECT id FROM consumer WHERE name = $1`)
+
+// Only a name that is not there is inserted: an insert that conflicts draws an
+// id too, and 32767 starts of workers would use them up.
 var registerConsumer = sqlText(`
-INSERT INTO consumer (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id`)
+INSERT INTO consumer (name) SELECT $1 WHERE NOT EXISTS (SELECT FROM consumer WHERE name = $1)
+ON CONFLICT DO NOTHING`)
 
 var subscribe = sqlText(`
 INSERT INTO subscription (consumer, type, from_tick)
@@ -58,7 +63,10 @@ type ConsumerID int16
 func (db *DB) Subscribe(ctx context.Context, name string, types []string) (ConsumerID, error) {
 	var id ConsumerID
 	err := db.InTx(ctx, func(tx *Tx) error {
-		if err := tx.get(ctx, &id, registerConsumer, name); err != nil {
+		if _, err := tx.exec(ctx, registerConsumer, name); err != nil {
+			return err
+		}
+		if err := tx.get(ctx, &id, consumerID, name); err != nil {
 			return err
 		}
 		if _, err := tx.exec(ctx, unsubscribe, id, pq.StringArray(types)); err != nil {
@@ -87,7 +95,8 @@ ON CONFLICT DO NOTHING
 RETURNING event_id`)
 
 // Claim enters events into the consumer's inbox and gives those that were not
-// there: the ones this transaction, and no other, is to handle.
+// there: the ones this transaction, and no other, is to handle. An event given
+// twice is claimed once: the caller handles one of its copies.
 func (tx *Tx) Claim(ctx context.Context, consumer ConsumerID, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
 	if _, err := tx.exec(ctx, lockRotationShared, rotationLock); err != nil {
 		return nil, fmt.Errorf("locking the inbox against rotation: %w", err)
@@ -123,13 +132,19 @@ func (db *DB) Handled(ctx context.Context, consumer ConsumerID, id uuid.UUID) (b
 var newestGeneration = sqlText(`SELECT generation, opened_at < clock_timestamp() - make_interval(secs => $1) AS old
 FROM inbox_generation ORDER BY generation DESC LIMIT 1`)
 
-var openGeneration = sqlText(`INSERT INTO inbox_generation (generation) VALUES ($1)`)
+var openGeneration = sqlText(`INSERT INTO inbox_generation (generation) VALUES ($1) ON CONFLICT DO NOTHING`)
+
+// While rotation waits for the claims in hand, new ones wait for it: not for long.
+var rotateSoon = sqlText(`SELECT set_config('lock_timeout', $1, true)`)
+
+const rotationPatience = time.Second
 
 var lockRotation = sqlText(`SELECT pg_advisory_xact_lock($1)::text`)
 
 // RotateInbox opens a new generation when the newest is older than age, and
-// tells whether it did. It waits for the claims in hand, lock_timeout at most
-// (ErrRetryable then); claims begun meanwhile wait for it.
+// tells whether it did. It waits for the claims in hand, a second at most
+// (ErrRetryable then); claims begun meanwhile wait for it. Several processes may
+// call it at once: one of them opens the generation.
 func (db *DB) RotateInbox(ctx context.Context, age time.Duration) (bool, error) {
 	var newest struct {
 		Generation int  `db:"generation"`
@@ -143,27 +158,35 @@ func (db *DB) RotateInbox(ctx context.Context, age time.Duration) (bool, error) 
 	}
 	next := newest.Generation + 1
 	// The partition is made first, without the lock: ATTACH waits for nobody who writes.
-	err := db.InTx(ctx, func(tx *Tx) error {
-		return tx.ddl(ctx, fmt.Sprintf(`
-			CREATE TABLE IF NOT EXISTS inbox_%[1]d (LIKE inbox INCLUDING ALL);
-			DO $$ BEGIN
-				IF NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = 'inbox_%[1]d'::regclass) THEN
-					ALTER TABLE inbox ATTACH PARTITION inbox_%[1]d FOR VALUES IN (%[1]d);
-				END IF;
-			END $$`, next))
-	})
-	if err != nil {
+	if err := db.createGeneration(ctx, next); err != nil {
 		return false, fmt.Errorf("making generation %d of the inbox: %w", next, err)
 	}
-	err = db.InTx(ctx, func(tx *Tx) error {
+	var opened int64
+	err := db.InTx(ctx, func(tx *Tx) error {
+		if _, err := tx.exec(ctx, rotateSoon, fmt.Sprint(rotationPatience.Milliseconds())); err != nil {
+			return err
+		}
 		if _, err := tx.exec(ctx, lockRotation, rotationLock); err != nil {
 			return err
 		}
-		_, err := tx.exec(ctx, openGeneration, next)
+		var err error
+		opened, err = tx.exec(ctx, openGeneration, next)
 		return err
 	})
 	if err != nil {
 		return false, fmt.Errorf("rotating the inbox: %w", err)
 	}
-	return true, nil
+	return opened > 0, nil
+}
+
+func (db *DB) createGeneration(ctx context.Context, next int) error {
+	return db.InTx(ctx, func(tx *Tx) error {
+		name := fmt.Sprintf("inbox_%d", next)
+		if missing, err := tx.lockUnlessThere(ctx, name); err != nil || !missing {
+			return err
+		}
+		return tx.ddl(ctx, fmt.Sprintf(`
+			CREATE TABLE %[1]s (LIKE inbox INCLUDING ALL);
+			ALTER TABLE inbox ATTACH PARTITION %[1]s FOR VALUES IN (%[2]d)`, name, next))
+	})
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jmoiron/sqlx"
 )
@@ -18,7 +19,8 @@ var logPartitions = sqlText(`
 SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'event_log'::regclass`)
 
 // EnsurePartitions makes the log's partitions ahead of need. CREATE LIKE and
-// ATTACH wait for no open writer, as CREATE ... PARTITION OF would.
+// ATTACH wait for no open writer, as CREATE ... PARTITION OF would. Several
+// processes may call it at once.
 func (db *DB) EnsurePartitions(ctx context.Context) error {
 	var last int64
 	if err := db.get(ctx, &last, lastSeq); err != nil {
@@ -28,12 +30,8 @@ func (db *DB) EnsurePartitions(ctx context.Context) error {
 	if err := db.selectAll(ctx, &names, logPartitions); err != nil {
 		return fmt.Errorf("listing the log's partitions: %w", err)
 	}
-	have := map[string]bool{}
-	for _, n := range names {
-		have[n] = true
-	}
 	for i := last / partitionSize; i <= last/partitionSize+partitionsAhead; i++ {
-		if name := fmt.Sprintf("event_log_p%d", i); !have[name] {
+		if name := fmt.Sprintf("event_log_p%d", i); !slices.Contains(names, name) {
 			if err := db.createPartition(ctx, name, i); err != nil {
 				return fmt.Errorf("making partition %s: %w", name, err)
 			}
@@ -42,8 +40,29 @@ func (db *DB) EnsurePartitions(ctx context.Context) error {
 	return nil
 }
 
+// partitionLock is the key of the advisory lock of whoever makes a partition,
+// of the log or of the inbox: IF NOT EXISTS alone still lets two collide.
+const partitionLock = 7_316_002
+
+var lockPartitions = sqlText(`SELECT pg_advisory_xact_lock($1)::text`)
+
+var hasTable = sqlText(`SELECT to_regclass($1) IS NOT NULL`)
+
+// lockUnlessThere tells whether the table is still to be made, by this transaction and no other.
+func (tx *Tx) lockUnlessThere(ctx context.Context, table string) (bool, error) {
+	if _, err := tx.exec(ctx, lockPartitions, partitionLock); err != nil {
+		return false, err
+	}
+	var there bool
+	err := tx.get(ctx, &there, hasTable, table)
+	return !there, err
+}
+
 func (db *DB) createPartition(ctx context.Context, name string, i int64) error {
 	return db.InTx(ctx, func(tx *Tx) error {
+		if missing, err := tx.lockUnlessThere(ctx, name); err != nil || !missing {
+			return err
+		}
 		low, high := i*partitionSize, (i+1)*partitionSize
 		// The check lets ATTACH skip its scan; it is the partition's bound said twice.
 		return tx.ddl(ctx, fmt.Sprintf(`
@@ -56,5 +75,5 @@ func (db *DB) createPartition(ctx context.Context, name string, i int64) error {
 // ddl runs statements built from constants and numbers of our own.
 func (tx *Tx) ddl(ctx context.Context, text string) error {
 	_, err := sqlx.ExecerContext(tx.tx).ExecContext(ctx, text)
-	return mapError(err)
+	return mapCall(ctx, err)
 }
