@@ -28,7 +28,8 @@ func (a Admission) String() string {
 
 // Numbers are drawn in arrival order, after the transaction has its id
 // (the first CTE), and only then are the ids inserted in sorted order, so that
-// two admissions of the same events wait for each other instead of deadlocking.
+// two admissions of the same events wait for each other instead of deadlocking;
+// of two with the same id the one that arrived first is admitted.
 var admitEvents = sqlText(`
 WITH arrived AS MATERIALIZED (
     SELECT pg_current_xact_id() AS tx, e.*, sha256(convert_to(e.body, 'UTF8')) AS body_sha256
@@ -38,7 +39,7 @@ WITH arrived AS MATERIALIZED (
     SELECT a.*, nextval('event_log_seq') AS seq FROM arrived a
 ), admitted AS (
     INSERT INTO admission (event_id, body_sha256, seq)
-    SELECT event_id, body_sha256, seq FROM numbered ORDER BY event_id
+    SELECT event_id, body_sha256, seq FROM numbered ORDER BY event_id, ord
     ON CONFLICT DO NOTHING RETURNING event_id, seq
 ), logged AS (
     INSERT INTO event_log (tx, seq, epoch, publish, occurred_at, event_id, tenant_id, type, version, aggregate_id, body_sha256, body)
