@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -31,7 +32,24 @@ SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[],
                      $9::jsonb[], $10::bytea[], $11::timestamptz[])
 ON CONFLICT DO NOTHING`)
 
+// storable makes the text of a stranger's message fit a column: valid UTF-8
+// without a zero byte. AMQP promises neither, and the journal must take whatever
+// has died.
+func storable(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+// storableJSON is storable for jsonb, which refuses the zero byte escaped too.
+func storableJSON(document []byte) string {
+	if len(document) == 0 {
+		return "{}"
+	}
+	return strings.ReplaceAll(storable(string(document)), `\u0000`, `\ufffd`)
+}
+
 // RecordDeadLetters adds to the journal those that are not in it yet, by ID.
+// Texts that no column can hold are kept as far as they can be; the body is kept
+// byte for byte.
 func (tx *Tx) RecordDeadLetters(ctx context.Context, letters []DeadLetter) error {
 	n := len(letters)
 	ids, consumers, messages := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
@@ -39,8 +57,9 @@ func (tx *Tx) RecordDeadLetters(ctx context.Context, letters []DeadLetter) error
 	attempts, headers, bodies, died := make(pq.Int64Array, n), make(pq.StringArray, n), make(pq.ByteaArray, n), make(pq.StringArray, n)
 	events := make([]sql.NullString, n)
 	for i, l := range letters {
-		ids[i], consumers[i], messages[i], types[i], keys[i] = l.ID.String(), l.Consumer, l.MessageID, l.Type, l.RoutingKey
-		errs[i], attempts[i], headers[i], bodies[i] = l.Error, int64(l.Attempt), string(l.Headers), l.Body
+		ids[i], consumers[i], messages[i] = l.ID.String(), storable(l.Consumer), storable(l.MessageID)
+		types[i], keys[i], errs[i] = storable(l.Type), storable(l.RoutingKey), storable(l.Error)
+		attempts[i], headers[i], bodies[i] = int64(l.Attempt), storableJSON(l.Headers), l.Body
 		died[i] = l.DiedAt.UTC().Format(time.RFC3339Nano)
 		events[i] = sql.NullString{String: l.EventID.UUID.String(), Valid: l.EventID.Valid}
 	}

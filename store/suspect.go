@@ -18,7 +18,7 @@ var clearSuspect = sqlText(`DELETE FROM suspect WHERE consumer = $1 AND message_
 // that neither succeeded nor failed, because the process died with them.
 func (db *DB) NoteSuspect(ctx context.Context, consumer, messageID string) (deaths int, err error) {
 	err = db.InTx(ctx, func(tx *Tx) error {
-		return tx.get(ctx, &deaths, noteSuspect, consumer, messageID)
+		return tx.get(ctx, &deaths, noteSuspect, consumer, storable(messageID))
 	})
 	if err != nil {
 		return 0, fmt.Errorf("noting message %s as suspect: %w", messageID, err)
@@ -29,7 +29,7 @@ func (db *DB) NoteSuspect(ctx context.Context, consumer, messageID string) (deat
 // ClearSuspect forgets the note: the try came to an end, good or bad.
 func (db *DB) ClearSuspect(ctx context.Context, consumer, messageID string) error {
 	err := db.InTx(ctx, func(tx *Tx) error {
-		_, err := tx.exec(ctx, clearSuspect, consumer, messageID)
+		_, err := tx.exec(ctx, clearSuspect, consumer, storable(messageID))
 		return err
 	})
 	if err != nil && !errors.Is(err, ErrNotFound) {
