@@ -110,10 +110,17 @@ func (db *DB) leadOnce(ctx context.Context, l Lease, work func(ctx context.Conte
 	renewed := make(chan struct{})
 	go func() {
 		defer close(renewed)
+		ends := time.Now().Add(LeaseTTL)
 		for wait(working, LeaseTTL/3) {
-			if err := db.Renew(working, l); err != nil {
+			asked := time.Now()
+			// A renewal that gets no answer ends the work as surely as one that is refused, and in time.
+			renewal, cancel := context.WithDeadline(working, ends)
+			err := db.Renew(renewal, l)
+			cancel()
+			if err != nil {
 				stop(err)
 			}
+			ends = asked.Add(LeaseTTL)
 		}
 	}()
 	err := work(working, l)
