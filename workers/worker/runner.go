@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"sync/atomic"
 	"time"
@@ -30,25 +31,21 @@ type Runner struct {
 	// Started, if set, is called whenever a slot has begun to consume.
 	Started func()
 
-	consumer  store.ConsumerID
+	desk      desk
 	consumers atomic.Int64
 }
 
-// Limits of patience. drainTime is what a batch in hand gets once the process is
-// told to stop. keepTime is how long messages are kept in hand while the database
-// is away: below the broker's consumer timeout of 30 minutes.
-const (
-	drainTime     = 20 * time.Second
-	keepTime      = 20 * time.Minute
-	publishWindow = 256
-)
+// drainTime is what a batch in hand gets once the process is told to stop.
+const drainTime = 20 * time.Second
+
+const publishWindow = 256
 
 // Run consumes until ctx is done, through every loss of broker and database;
 // then it finishes what is in hand and returns nil. It returns an error only
 // for what waiting can not mend: a wrong password, a schema that does not fit.
 func (r *Runner) Run(ctx context.Context) error {
 	r.defaults()
-	if err := r.subscribe(ctx); err != nil {
+	if err := r.takePlace(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -56,6 +53,8 @@ func (r *Runner) Run(ctx context.Context) error {
 	}
 	cfg := r.Exchange
 	cfg.Name, cfg.Log = r.Worker.name, r.Log
+	// What a worker publishes are copies of what the broker has taken before, whatever their size.
+	cfg.MaxBody = math.MaxInt32
 	err := exchange.Maintain(ctx, cfg, r.consume)
 	if ctx.Err() != nil {
 		return nil
@@ -80,23 +79,15 @@ func (r *Runner) defaults() {
 	r.Metrics.precreate(r.Worker.name)
 }
 
-// subscribe registers what the worker owes, waiting for the database if need be.
-func (r *Runner) subscribe(ctx context.Context) error {
-	if !r.Worker.Owes() {
-		return nil
-	}
-	types := make([]string, 0, len(r.Worker.types))
-	for _, t := range r.Worker.types {
-		types = append(types, string(t))
-	}
-	backoff := newBackoff()
-	for {
-		id, err := r.DB.Subscribe(ctx, r.Worker.name, types)
-		switch {
-		case err == nil:
-			r.consumer = id
+// takePlace readies the desk, waiting for the database if need be.
+func (r *Runner) takePlace(ctx context.Context) error {
+	for backoff := newBackoff(); ; {
+		consumer, err := r.Worker.subscribe(ctx, r.DB)
+		if err == nil {
+			r.desk = desk{r.Worker, r.DB, consumer}
 			return nil
-		case !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrRetryable):
+		}
+		if !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrRetryable) {
 			return err
 		}
 		r.Log.Warn("waiting for the database", "error", err)

@@ -18,9 +18,6 @@ type slot struct {
 	careful   bool
 }
 
-// suspicious is how many deliveries before this one make a message suspect.
-const suspicious = 3
-
 // errTurn ends a consumer because the slot turns careful, or stops being so.
 var errTurn = errors.New("the slot changes its pace")
 
@@ -107,34 +104,4 @@ func (s *slot) finish(ctx context.Context, consumer *exchange.Consumer, deliveri
 	s.Metrics.batch.WithLabelValues(s.Worker.name).Observe(float64(len(deliveries)))
 	s.Metrics.handling.WithLabelValues(s.Worker.name).Observe(time.Since(began).Seconds())
 	return nil
-}
-
-// handleSuspect handles one message that may be poison, with a note of it in the database.
-func (s *slot) handleSuspect(ctx context.Context, d exchange.Delivery) error {
-	var deaths int
-	err := s.keep(ctx, func() (err error) {
-		deaths, err = s.DB.NoteSuspect(ctx, s.Worker.name, d.ID)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if deaths >= suspicious {
-		err = s.judge(ctx, d, Reject(fmt.Errorf("poison: the process died %d times with this message in hand", deaths)))
-	} else {
-		err = s.handle(ctx, []exchange.Delivery{d})
-	}
-	if err != nil {
-		return err
-	}
-	return s.keep(ctx, func() error { return s.DB.ClearSuspect(ctx, s.Worker.name, d.ID) })
-}
-
-func anySuspicious(deliveries []exchange.Delivery) bool {
-	for _, d := range deliveries {
-		if d.DeliveryCount >= suspicious {
-			return true
-		}
-	}
-	return false
 }

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/composerp/composerp/exchange"
@@ -10,19 +11,41 @@ import (
 // judge sends a failed message on: up its ladder, or, when it has none left or
 // the failure is final, to the dead letters. nil means that the broker has
 // confirmed the copy and the message itself may be acknowledged.
+//
+// A worker that drains another's queue has neither. Its message stays where it
+// is, and the slot ends with an error: that is noise enough for somebody to come.
 func (s *slot) judge(ctx context.Context, d exchange.Delivery, failure error) error {
+	if s.Worker.drainsAnothers() {
+		return fmt.Errorf("handling message %s of %s, which has no ladder: %w", d.ID, s.Worker.queue, failure)
+	}
+	attempt := max(0, d.Attempt()) // the header may be a stranger's
 	outcome, message := outcomeDead, exchange.DeadMessage(d, s.Worker.name, failure)
-	if attempt := d.Attempt(); !isRejected(failure) && attempt < len(s.Worker.ladder) {
+	if !errors.Is(failure, ErrRejected) && attempt < len(s.Worker.ladder) {
 		outcome, message = outcomeRetried, exchange.RetryMessage(d, s.Worker.name, s.Worker.ladder[attempt], failure)
 	}
-	confirmation, err := s.publisher.Publish(ctx, message)
-	if err == nil {
-		err = confirmation.Wait(ctx)
-	}
-	if err != nil {
-		return fmt.Errorf("sending message %s to %s: %w", d.ID, message.Exchange, err)
+	if err := s.send(ctx, message); err != nil {
+		return fmt.Errorf("sending message %s to %s: %w", message.ID, message.Exchange, err)
 	}
 	s.count(outcome, 1)
-	s.Log.Warn("a message failed", "outcome", outcome, "event", d.ID, "type", d.Type, "attempt", d.Attempt()+1, "error", failure)
+	s.Log.Warn("a message failed", "outcome", outcome, "event", message.ID, "type", d.Type, "attempt", attempt+1, "error", failure)
 	return nil
+}
+
+// send publishes until the broker has the message. A ladder that is full or was
+// never declared is no fault of the message's, nor of those taken with it: they
+// are kept in hand, with noise, until somebody has mended it.
+func (s *slot) send(ctx context.Context, m exchange.Message) error {
+	for backoff := newBackoff(); ; {
+		confirmation, err := s.publisher.Publish(ctx, m)
+		if err == nil {
+			err = confirmation.Wait(ctx)
+		}
+		if !errors.Is(err, exchange.ErrNacked) && !errors.Is(err, exchange.ErrUnroutable) {
+			return err
+		}
+		s.Log.Error("a failed message has no place to go; keeping what is in hand", "exchange", m.Exchange, "key", m.RoutingKey, "error", err)
+		if !backoff.wait(ctx) {
+			return err
+		}
+	}
 }

@@ -179,7 +179,7 @@ func (w Worker) Owes() bool { return !w.idempotent }
 // Subscription is what the worker needs of the exchange.
 func (w Worker) Subscription() exchange.Subscription {
 	s := exchange.Subscription{Worker: w.name, Ladder: w.ladder}
-	if w.queue != exchange.QueueName(w.name) {
+	if w.drainsAnothers() {
 		s.Queue = w.queue
 	}
 	for _, t := range w.types {
@@ -188,18 +188,22 @@ func (w Worker) Subscription() exchange.Subscription {
 	return s
 }
 
-// rejection is an error that no retry can help.
-type rejection struct{ error }
+func (w Worker) drainsAnothers() bool { return w.queue != exchange.QueueName(w.name) }
 
-func (r rejection) Unwrap() error { return r.error }
+func (w Worker) makesCalls() bool { return len(w.calls) > 0 }
+
+// ErrRejected is what every error of Reject is, for errors.Is.
+var ErrRejected = errors.New("rejected")
 
 // Reject marks an error as final: the message goes to the dead letters at once.
 func Reject(err error) error { return rejection{err} }
 
-func isRejected(err error) bool {
-	var r rejection
-	return errors.As(err, &r)
-}
+// rejection is an error that no retry can help. Its text is its cause's alone.
+type rejection struct{ cause error }
+
+func (r rejection) Error() string        { return r.cause.Error() }
+func (r rejection) Unwrap() error        { return r.cause }
+func (r rejection) Is(target error) bool { return target == ErrRejected }
 
 func typeOf[T event.Payload]() event.Type {
 	var zero T

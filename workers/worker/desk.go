@@ -1,0 +1,211 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+)
+
+// desk is where a worker's messages are handled: read, claimed, handled, their
+// consequences said, all of it committed. It knows the database and no broker;
+// slots stand behind it, and Worker.Handle does for tests.
+type desk struct {
+	worker   Worker
+	db       *store.DB
+	consumer store.ConsumerID
+}
+
+// message is a delivery and, unless its worker takes messages as they are, the event in it.
+type message struct {
+	exchange.Delivery
+	event event.Any
+}
+
+// outcome is what came of a transaction: how many messages were new, and what they caused.
+type outcome struct {
+	handled int
+	emitted []event.Any
+}
+
+// Handle handles deliveries once, in one transaction, as a slot does, without a
+// broker: the verdict is returned instead of carried out. It gives what was
+// emitted. It is what package workertest stands on.
+func (w Worker) Handle(ctx context.Context, db *store.DB, deliveries ...exchange.Delivery) ([]event.Any, error) {
+	consumer, err := w.subscribe(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	messages := make([]message, len(deliveries))
+	for i, d := range deliveries {
+		if messages[i], err = w.read(d); err != nil {
+			return nil, err
+		}
+	}
+	done, err := desk{w, db, consumer}.handle(ctx, messages)
+	return done.emitted, err
+}
+
+// subscribe registers what the worker owes; one that owes nothing is no consumer.
+func (w Worker) subscribe(ctx context.Context, db *store.DB) (store.ConsumerID, error) {
+	if !w.Owes() {
+		return 0, nil
+	}
+	types := make([]string, len(w.types))
+	for i, t := range w.types {
+		types[i] = string(t)
+	}
+	return db.Subscribe(ctx, w.name, types)
+}
+
+// read decodes the event, unless the worker takes messages as they are. Only
+// what did not come through the log has not been held against its schema yet.
+// The routing key decides nothing: a message moved by hand has its queue's name
+// for a key. Every error is a rejection.
+func (w Worker) read(d exchange.Delivery) (message, error) {
+	if w.messages != nil {
+		return message{Delivery: d}, nil
+	}
+	decode := event.Decode
+	if d.LogSeq() == 0 {
+		decode = event.DecodeOutside
+	}
+	e, err := decode(d.Body)
+	switch {
+	case err != nil:
+		return message{}, Reject(err)
+	case d.Type != "" && d.Type != string(e.Type):
+		return message{}, Reject(fmt.Errorf("the message's type property is %q, its envelope's eventType %q", d.Type, e.Type))
+	case !slices.Contains(w.types, e.Type):
+		return message{}, Reject(fmt.Errorf("worker %s does not hear %s", w.name, e.Type))
+	}
+	e.LogSeq = d.LogSeq()
+	return message{d, e}, nil
+}
+
+// handle is the one transaction of a batch.
+func (k desk) handle(ctx context.Context, messages []message) (outcome, error) {
+	if k.worker.messages != nil {
+		return k.handleMessages(ctx, messages)
+	}
+	if call := k.worker.calls[messages[0].event.Type]; call != nil && len(messages) == 1 {
+		return k.handleCall(ctx, messages[0].event, call)
+	}
+	return k.transact(ctx, func(tx *Tx) (int, error) {
+		events, err := k.claim(ctx, tx, messages)
+		if err != nil || len(events) == 0 {
+			return 0, err
+		}
+		return len(events), guard(func() error { return k.worker.apply(ctx, tx, events) })
+	})
+}
+
+// handleMessages hands messages to a worker that takes them as they are.
+func (k desk) handleMessages(ctx context.Context, messages []message) (outcome, error) {
+	deliveries := make([]exchange.Delivery, len(messages))
+	for i, m := range messages {
+		deliveries[i] = m.Delivery
+	}
+	return k.transact(ctx, func(tx *Tx) (int, error) {
+		return len(deliveries), guard(func() error { return k.worker.messages(ctx, tx, deliveries) })
+	})
+}
+
+// callTime bounds a call to the outside world: a slot that waits for ever for an
+// answer would be a queue that stands still and says nothing.
+const callTime = time.Minute
+
+// handleCall asks the inbox, makes the call with no transaction open, and records its answer.
+func (k desk) handleCall(ctx context.Context, e event.Any, call callFunc) (outcome, error) {
+	handled, err := k.db.Handled(ctx, k.consumer, e.ID)
+	if err != nil || handled {
+		return outcome{}, err
+	}
+	var record Record
+	calling, cancel := context.WithTimeout(ctx, callTime)
+	err = guard(func() (err error) { record, err = call(calling, e); return err })
+	cancel()
+	if err != nil {
+		return outcome{}, err
+	}
+	return k.transact(ctx, func(tx *Tx) (int, error) {
+		fresh, err := tx.Claim(ctx, k.consumer, []uuid.UUID{e.ID})
+		if err != nil || !fresh[e.ID] || record == nil {
+			return len(fresh), err
+		}
+		return 1, guard(func() error { return record(ctx, tx) })
+	})
+}
+
+// claim gives the events of the messages that are new to the worker, each once, in arrival order.
+func (k desk) claim(ctx context.Context, tx *Tx, messages []message) ([]event.Any, error) {
+	events := make([]event.Any, len(messages))
+	ids := make([]uuid.UUID, len(messages))
+	for i, m := range messages {
+		events[i], ids[i] = m.event, m.event.ID
+	}
+	if k.worker.idempotent {
+		return events, nil
+	}
+	fresh, err := tx.Claim(ctx, k.consumer, ids)
+	if err != nil {
+		return nil, err
+	}
+	kept := events[:0]
+	for _, e := range events {
+		if fresh[e.ID] {
+			kept = append(kept, e)
+			fresh[e.ID] = false // a second copy in the same batch is a duplicate too
+		}
+	}
+	return kept, nil
+}
+
+// apply calls the worker's handler: once for all in a batch worker, else once an event.
+func (w Worker) apply(ctx context.Context, tx *Tx, events []event.Any) error {
+	if w.batched != nil {
+		return w.batched(ctx, tx, events)
+	}
+	for _, e := range events {
+		if err := w.each[e.Type](ctx, tx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// transact runs do, which says how many messages it handled, in a transaction,
+// appends what was emitted, and commits.
+func (k desk) transact(ctx context.Context, do func(tx *Tx) (int, error)) (done outcome, err error) {
+	err = k.db.InTx(ctx, func(stx *store.Tx) error {
+		tx := newTx(stx, k.worker.name)
+		handled, err := do(tx)
+		done = outcome{handled, tx.emitted}
+		if err != nil {
+			return err
+		}
+		return tx.flush(ctx)
+	})
+	if err != nil {
+		return outcome{}, err
+	}
+	return done, nil
+}
+
+// guard turns a handler's panic into its error: one message's bug must not take
+// the fleet down.
+func guard(do func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the handler panicked: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return do()
+}
