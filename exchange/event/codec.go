@@ -55,6 +55,29 @@ func DecodeOutside(body []byte) (Any, error) {
 	return a, nil
 }
 
+// DecodePayload reads a payload alone, without an envelope around it, and holds it to the schema of the type's current
+// version. The error is a *FieldError, its field as within the payload: "quantity".
+func DecodePayload(t Type, body []byte) (Payload, error) {
+	e, ferr := lookup(t)
+	if ferr != nil {
+		return nil, ferr
+	}
+	d, ferr := parse(body)
+	if ferr != nil {
+		return nil, ferr
+	}
+	defer d.release()
+	if ferr := schemas().payloads[t][e.Version].check(d, 0); ferr != nil {
+		return nil, ferr
+	}
+	r := &reader{doc: d, next: 1}
+	p := e.codec.read(r)
+	if r.err != nil {
+		return nil, r.err
+	}
+	return p, nil
+}
+
 // Encode makes an event. Type, AggregateType and Version come from the catalogue where they are empty. What it makes
 // is held to the schemas, so an event that nobody could read is an error here and not with everybody who hears it.
 // The same envelope and payload give the same bytes. The error is a *FieldError.

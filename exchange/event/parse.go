@@ -58,13 +58,13 @@ func (p *parser) document() *FieldError {
 	}
 	p.space()
 	if p.i < len(p.s) && p.s[p.i] != '{' {
-		p.fail("want an event, which is a JSON object, got %s", p.here())
+		p.fail("want a JSON object, got %s", p.here())
 		return p.err
 	}
 	p.value("", -1)
 	p.space()
 	if p.err == nil && p.i < len(p.s) {
-		p.fail("want nothing after the event, got %s", p.here())
+		p.fail("want nothing after the object, got %s", p.here())
 	}
 	return p.err
 }
@@ -76,7 +76,7 @@ func (p *parser) value(key string, parent int32) int32 {
 		p.fail("more than %d values", maxValues)
 	}
 	if p.i >= len(p.s) {
-		p.fail("the event ends in the middle")
+		p.fail("the text ends in the middle")
 	}
 	if p.err != nil {
 		return 0
@@ -193,7 +193,7 @@ func (p *parser) closes(bracket byte, before int, thing string) bool {
 	case p.err != nil:
 		return true
 	case p.i >= len(p.s):
-		p.fail("the event ends in the middle")
+		p.fail("the text ends in the middle")
 		return true
 	case p.s[p.i] == bracket:
 		p.i++

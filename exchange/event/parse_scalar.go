@@ -24,7 +24,7 @@ func (p *parser) string() string {
 			p.i++
 		}
 	}
-	p.fail("the event ends in the middle of a string")
+	p.fail("the text ends in the middle of a string")
 	return ""
 }
 
@@ -50,7 +50,7 @@ func (p *parser) escaped(start int) string {
 			p.i++
 		}
 	}
-	p.fail("the event ends in the middle of a string")
+	p.fail("the text ends in the middle of a string")
 	return ""
 }
 
@@ -62,7 +62,7 @@ var simpleEscapes = map[byte]rune{
 // escape reads one escape, a surrogate pair as one.
 func (p *parser) escape() rune {
 	if p.i+1 >= len(p.s) {
-		p.fail("the event ends in the middle of a string")
+		p.fail("the text ends in the middle of a string")
 		return 0
 	}
 	if r, ok := simpleEscapes[p.s[p.i+1]]; ok {

@@ -1,0 +1,63 @@
+package event_test
+
+import (
+	"encoding/json"
+	"reflect"
+	"testing"
+
+	"github.com/composerp/composerp/exchange/event"
+)
+
+// TestOrderOfFieldsIsFree: encoding/json writes maps by their keys' order, which is not the envelope's.
+func TestOrderOfFieldsIsFree(t *testing.T) {
+	t.Parallel()
+	for _, typ := range event.Types() {
+		want := golden(t, typ)
+		got, err := event.DecodeOutside([]byte(sortKeys(t, want.Body)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got.Body = want.Body
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("in another order\n%+v\nis read as\n%+v", want, got)
+		}
+	}
+}
+
+// TestBodyIsTheEventsOwn: strings of an event live on when the parser's memory is used for the next one.
+func TestBodyIsTheEventsOwn(t *testing.T) {
+	t.Parallel()
+	want := golden(t, event.TypeSaleCompleted)
+	again := golden(t, event.TypeSaleCompleted)
+	for _, typ := range event.Types() {
+		golden(t, typ)
+	}
+	if !reflect.DeepEqual(want, again) {
+		t.Errorf("%+v has become %+v", again, want)
+	}
+}
+
+func TestDecodePayload(t *testing.T) {
+	t.Parallel()
+	for _, typ := range event.Types() {
+		want := golden(t, typ).Payload
+		body, err := json.Marshal(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := event.DecodePayload(typ, body)
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s is read as %+v, %v", body, got, err)
+		}
+	}
+	for _, c := range []struct{ body, want string }{
+		{`{"itemId":"a","locationId":"b","available":"5","threshold":1}`, `available: want a number, got string "5"`},
+		{`{"itemId":"a","locationId":"b","available":5}`, `threshold: missing`},
+		{`[]`, `line 1, column 1: want a JSON object, got '['`},
+	} {
+		_, err := event.DecodePayload(event.TypeInventoryLowStock, []byte(c.body))
+		checkError(t, err, c.want)
+	}
+	_, err := event.DecodePayload("X", []byte(`{}`))
+	checkError(t, err, `eventType: unknown type "X"`)
+}
