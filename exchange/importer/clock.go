@@ -1,0 +1,109 @@
+package importer
+
+import (
+	"strings"
+	"time"
+	_ "time/tzdata" // a mapping's time zone must mean the same on a machine without zone files
+)
+
+// clock reads the times of a file.
+//
+// A wall clock's time without a zone is not always one moment. When clocks are put back, an hour is read twice: the
+// earlier moment is taken. When they are put forward, an hour is never read; a till that was not put forward in time
+// still shows it, and is taken at its word: the moment is counted with the offset from before. (Both as java.time
+// does.) A sale happened, whatever the till's clock said, so neither is a reason to refuse a row.
+type clock struct {
+	zone    *time.Location
+	layouts []layout
+
+	lastText string
+	last     time.Time
+}
+
+type layout struct {
+	text  string
+	zoned bool // the text has an offset of its own
+}
+
+// sample is the moment a layout writes down, as Go's package time has it.
+var sample = time.Date(2006, 1, 2, 15, 4, 5, 0, time.UTC)
+
+func decodeClock(zone node, layouts []node) clock {
+	c := clock{zone: time.UTC, layouts: []layout{{time.RFC3339, true}}}
+	if zone.value != nil {
+		name := zone.text("a time zone")
+		loc, err := time.LoadLocation(name)
+		if err != nil || name == "" || name == "Local" {
+			zone.fail("want a time zone of the IANA database such as Europe/London or UTC, got %q", name)
+			return c
+		}
+		c.zone = loc
+	}
+	for i, n := range layouts {
+		if i == 0 {
+			c.layouts = nil
+		}
+		text := n.text("a time layout")
+		read, err := time.Parse(text, sample.Format(text))
+		switch {
+		case n.tree.err != nil:
+		case strings.Contains(text, "MST"):
+			n.fail("an abbreviated zone has no one meaning; use -0700 or Z07:00, or input.timezone")
+		case err != nil || !read.Truncate(24*time.Hour).Equal(sample.Truncate(24*time.Hour)):
+			n.fail("want the moment 2006-01-02 15:04:05 as the file would write it (02.01.2006 15:04, say), got %q", text)
+		}
+		c.layouts = append(c.layouts, layout{text, strings.Contains(text, "07")})
+	}
+	return c
+}
+
+// read gives the moment a text means; false when it is none.
+func (c *clock) read(text string) (time.Time, bool) {
+	if text == c.lastText && text != "" {
+		return c.last, true
+	}
+	for _, l := range c.layouts {
+		t, err := time.Parse(l.text, text)
+		if err != nil {
+			continue
+		}
+		if !l.zoned {
+			t = moment(t, c.zone)
+		}
+		c.lastText, c.last = text, t.UTC()
+		return c.last, true
+	}
+	return time.Time{}, false
+}
+
+// want says in words what read takes.
+func (c *clock) want() string {
+	texts := make([]string, len(c.layouts))
+	for i, l := range c.layouts {
+		texts[i] = l.text
+	}
+	return "want a time written like " + strings.Join(texts, " or ")
+}
+
+// moment gives the moment at which clocks in loc show what wall shows in UTC: the earlier of two, and where there is
+// none, the one counted with the offset from before clocks were put forward.
+func moment(wall time.Time, loc *time.Location) time.Time {
+	t := time.Date(wall.Year(), wall.Month(), wall.Day(), wall.Hour(), wall.Minute(), wall.Second(), wall.Nanosecond(), loc)
+	begin, end := t.ZoneBounds()
+	var earliest time.Time
+	for _, near := range []time.Time{begin.Add(-1), t, end} {
+		_, offset := near.Zone()
+		candidate := wall.Add(-time.Duration(offset) * time.Second).In(loc)
+		if _, o := candidate.Zone(); o == offset && (earliest.IsZero() || candidate.Before(earliest)) {
+			earliest = candidate
+		}
+	}
+	if !earliest.IsZero() {
+		return earliest
+	}
+	_, offset := t.Zone()
+	if shown := t.Add(time.Duration(offset) * time.Second); shown.UTC().After(wall) {
+		return t // counted with the offset from before already
+	}
+	return wall.Add(-time.Duration(offset) * time.Second)
+}

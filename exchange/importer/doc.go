@@ -1,0 +1,123 @@
+// Package importer brings a file of rows into the log: a till's export, a warehouse's list, another system's events.
+// A mapping says what a row means; the rows that mean nothing end in a file of their own, with the reason.
+//
+// # What holds
+//
+//   - Every row ends as one event or as one line of the rejects file. Neither is lost or there twice, whatever is
+//     killed whenever.
+//   - Importing again changes nothing. An event's id is a UUIDv5 of the tenant, the source, the row's content and
+//     its how-many-eth occurrence in the file, and its body follows from row and mapping alone; so the log knows it
+//     again, byte for byte. Content is the columns with a value, by name: neither quoting nor the order of columns
+//     nor line ends change it, nor does what stands before or after the row.
+//   - Rows that say the same are each an event of their own, wherever in the file they stand.
+//   - Memory does not grow with the file. One row is at most 1 MiB, and so many rows are held at once as make two
+//     batches.
+//   - Events enter the log in the file's order.
+//
+// # How
+//
+// The file is read twice. The first reading, the survey, sorts the contents of all rows, as hashes of 128 bits and on
+// disk where they are many (24 bytes a row, in nameless temporary files), and so finds which rows are not the first
+// of their content. That counts exactly without trusting that rows which belong together stand together: the real
+// file this was made for takes an invoice up again after others. The survey also finds a file that is cut off or
+// damaged before anything of it is imported, and takes its digest. It costs a few microseconds a row.
+//
+// The second reading makes events and writes them in batches, each in one transaction: admission to the log, and a
+// row of import_progress that says how many rows of the file are done and how many bytes of the rejects file count.
+// While a batch is written, the next is read.
+//
+// # What fails, and what then
+//
+//   - Killed before a commit: the transaction is gone. Reject lines of it may be on disk; they lie behind the bytes
+//     that count, and whoever goes on cuts them off first.
+//   - Killed after a commit: the next start surveys the file, skips the rows that are done, and goes on.
+//   - The outcome of a commit is unknown: import_progress is read, and says.
+//   - The database is away or others are in the way: the batch is tried again for half a minute.
+//   - The rejects file is gone, shortened, or another one is named: everything is read again from the beginning;
+//     what is in the log already counts as duplicate, and the rejects are written anew.
+//   - Two imports of one file at once: the one that began later takes over (by its term in import_progress, under
+//     that row's lock, before it touches the rejects file), and the earlier ends with store.ErrTakenOver.
+//   - The file is changed while it is read: the second digest differs, and the import ends with a ChangedError.
+//   - The mapping was changed in what it makes of a row that is in the log: the id is the same and the body is not,
+//     so the row is rejected as conflict. Nothing is counted twice.
+//
+// What it cannot know: two equal rows in two different files are one event. Where a till's export overlaps with its
+// last one, that is what is wanted; where it is not, the files need different sources.
+//
+// # The mapping
+//
+// A mapping is YAML. Unknown keys are errors. Here is one with everything in it:
+//
+//	tenant: demo                      # these five are templates; the first three must be there
+//	source: till-${Till}              # the system that says it; tells two tills' equal rows apart
+//	timestamp: ${SoldAt}              # business time
+//	correlationId: ${Receipt}
+//	userId: ${Cashier}
+//
+//	input:                            # how the file is written; all of it may be left out
+//	  delimiter: ";"                  # one character; default ","
+//	  columns: [Receipt, Till, Cashier, Code, Text, Pieces, Price, SoldAt, Batch]  # only for CSV without a header line
+//	  decimal: ","                    # the decimal mark; default "."
+//	  timezone: Europe/Berlin         # of times that have none; default UTC
+//	  times: ["02.01.2006 15:04", "2006-01-02T15:04:05Z07:00"]  # as Go's package time has them; default RFC 3339
+//
+//	constants:                        # names with the same value in every row
+//	  Location: BERLIN-1
+//
+//	derive:                           # names with a value made from others of the row
+//	  Code: {trim: Code}              # also upper, lower; from here on Code means this
+//	  Item: {match: {column: Code, pattern: '^([0-9]{5})-'}}  # the first group, or all that matches; else nothing
+//	  Amount: {product: [Pieces, Price]}                      # exact
+//	  Change: {negate: Pieces}
+//	  Line: {text: "${Receipt}/${Code}"}
+//
+//	rules:                            # the first that matches decides
+//	  - when:                         # all of it must hold
+//	      Code: {oneOf: [BAG, TIP]}
+//	    reject: not_stocked           # the reason in the rejects file
+//	  - when:
+//	      Item: {empty: true}
+//	    reject: unknown_code
+//	  - when:
+//	      Text: {matches: '(?i).*(broken|lost).*'}  # all of the value must match
+//	      Pieces: {moreThan: 0, lessThan: 1000}
+//	      Till: {not: {equals: "0"}}
+//	    event: STOCK_ADJUSTED
+//	    aggregateId: ${Line}
+//	    payload:
+//	      adjustmentId: ${Line}
+//	      itemId: ${Item}
+//	      locationId: ${Location}
+//	      quantity: ${Change}
+//	      reason: ${Text}
+//	  - when:
+//	      Receipt: {prefix: WE}
+//	    event: RECEIPT_COMPLETED
+//	    aggregateId: ${Receipt}
+//	    payload:
+//	      receiptId: ${Receipt}
+//	      itemId: ${Item}
+//	      locationId: ${Location}
+//	      quantity: ${Pieces}
+//	      lotNumber: ${Batch}         # an optional field whose value is empty is left out
+//	  - event: SALE_COMPLETED         # without when: every row that comes this far
+//	    aggregateId: ${Receipt}
+//	    payload:
+//	      saleId: ${Receipt}
+//	      itemId: ${Item}
+//	      locationId: ${Location}
+//	      quantity: ${Pieces}
+//	      amount: ${Amount}
+//	      itemName: ${Text}           # a payload's timestamp that is not named is the event's
+//
+// A template is text with names in it, ${Name}; a dollar sign is written $$. Numbers are exact decimals, never
+// floats. A name is a column of the file, a constant or something derived; what was defined last by a name hides what
+// had it before. Values are computed when a rule asks for them: a row that is rejected for its code is not rejected
+// for its price. YAML's anchors and aliases may be used, so that two rules can share a payload.
+//
+// A time without a zone that clocks show twice when they are put back is the earlier of the two; one that they never
+// show because they are put forward is counted with the offset from before. Neither is a reason to refuse a sale.
+//
+// In NDJSON the top-level keys of each line are the columns. Without a mapping each line is a whole event, held to
+// all that is asked of events from outside, and has its own id.
+package importer

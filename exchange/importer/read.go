@@ -1,0 +1,163 @@
+package importer
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/composerp/composerp/exchange/event"
+)
+
+// Row is a row of a file and what it becomes: an event, or a rejection.
+type Row struct {
+	// Number counts the file's rows from 1; the header line is none.
+	Number int64
+	// Line is the physical line the row begins on, from 1. A quoted field may go over several lines.
+	Line int64
+	// Raw is the row as it stands in the file, without its line end.
+	Raw    string
+	Event  event.Any
+	Reject *Rejection
+}
+
+// Read gives every row of a file, in the file's order, with what it becomes by the mapping; without a mapping the
+// file is NDJSON of whole events. The error of do ends it and is given back as it is. Nothing is imported.
+func Read(ctx context.Context, file string, m *Mapping, do func(Row) error) error {
+	src, err := openSource(file)
+	if err != nil {
+		return err
+	}
+	defer src.close()
+	found, err := src.survey(ctx, m, func(int64) {})
+	if err != nil {
+		return err
+	}
+	defer found.repeats.close()
+	rows, err := newReading(ctx, src, m, found, 0)
+	if err != nil {
+		return err
+	}
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		row, err := rows.next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := do(row); err != nil {
+			return err
+		}
+	}
+}
+
+// Events gives the events of a file as Run would import them, and leaves out the rows that become none.
+func Events(ctx context.Context, file string, m *Mapping, do func(event.Any) error) error {
+	return Read(ctx, file, m, func(r Row) error {
+		if r.Reject != nil {
+			return nil
+		}
+		return do(r.Event)
+	})
+}
+
+// reading is the second reading of a file, the one that makes events.
+type reading struct {
+	source  *source
+	records records
+	mapping *Mapping
+	survey  *survey
+	row     *row
+	id      identity
+	number  int64 // rows read
+	begun   int64 // rows handed on in batches
+}
+
+// newReading begins the second reading behind the first skip rows.
+func newReading(ctx context.Context, src *source, m *Mapping, found *survey, skip int64) (*reading, error) {
+	from, err := src.records(m)
+	if err != nil {
+		return nil, err
+	}
+	r := &reading{source: src, records: from, mapping: m, survey: found}
+	if m != nil {
+		r.row = newRow(m)
+	}
+	for r.number < skip {
+		if _, err := r.record(); err != nil {
+			return nil, err
+		}
+		if r.number%surveyEvery == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	}
+	r.begun = r.number
+	return r, nil
+}
+
+// record reads on by one row; io.EOF behind the last.
+func (r *reading) record() (*record, error) {
+	rec, err := r.records.next()
+	if err == nil {
+		r.number++
+		return rec, nil
+	}
+	if !errors.Is(err, io.EOF) {
+		return nil, r.source.failure(err, r.number)
+	}
+	sum, err := r.source.finish()
+	if err != nil {
+		return nil, err
+	}
+	if sum != r.survey.sum || r.number != r.survey.rows {
+		return nil, &ChangedError{File: r.source.name}
+	}
+	return nil, io.EOF
+}
+
+// ChangedError says that a file was changed while it was read, so that what was read of it cannot be trusted to be
+// one state of it. Import it again: what is in the log already is known by its content.
+type ChangedError struct{ File string }
+
+// Error names the file and what to do.
+func (e *ChangedError) Error() string {
+	return "the file " + e.File + " was changed while it was read; import it again when nobody writes to it any more"
+}
+
+// next gives the next row; io.EOF behind the last.
+func (r *reading) next() (Row, error) {
+	rec, err := r.record()
+	if err != nil {
+		return Row{}, err
+	}
+	row := Row{Number: r.number, Line: rec.line, Raw: rec.raw, Reject: rec.problem}
+	switch {
+	case row.Reject != nil:
+	case r.mapping == nil:
+		row.Event, row.Reject = wholeEvent(rec.raw)
+	default:
+		occurrence, err := r.survey.repeats.occurrence(r.number)
+		if err != nil {
+			return Row{}, err
+		}
+		r.id.of(rec)
+		r.row.take(rec)
+		row.Event, row.Reject = r.mapping.event(r.row, &r.id, occurrence)
+	}
+	return row, nil
+}
+
+// wholeEvent reads a line that is an event already, as what comes from outside is read.
+func wholeEvent(line string) (event.Any, *Rejection) {
+	e, err := event.DecodeOutside([]byte(line))
+	if err != nil {
+		return event.Any{}, reject(ReasonInvalid, "%s", err)
+	}
+	if d, ok := event.Lookup(e.Type); !ok || !d.Outside {
+		return event.Any{}, reject(ReasonNotOutside, "eventType: %s is said by Composerp's own workers only", e.Type)
+	}
+	return e, nil
+}

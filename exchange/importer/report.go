@@ -1,0 +1,76 @@
+package importer
+
+import (
+	"maps"
+	"time"
+
+	"github.com/composerp/composerp/exchange/event"
+)
+
+// Tally counts what became of rows: Rows is Admitted and Duplicates and all of Rejected together.
+type Tally struct {
+	Rows int64 `json:"rows"`
+	// Admitted are in the log by this import.
+	Admitted int64 `json:"admitted"`
+	// Duplicates were in the log already, byte for byte.
+	Duplicates int64 `json:"duplicates"`
+	// Rejected counts the lines of the rejects file by reason.
+	Rejected map[string]int64 `json:"rejected"`
+	// Events counts those admitted and duplicate by type.
+	Events map[event.Type]int64 `json:"events"`
+}
+
+// RejectedTotal is the number of all rejected rows.
+func (t Tally) RejectedTotal() int64 {
+	var n int64
+	for _, c := range t.Rejected {
+		n += c
+	}
+	return n
+}
+
+// clone gives a copy that can be counted on without changing t.
+func (t Tally) clone() Tally {
+	t.Rejected, t.Events = maps.Clone(t.Rejected), maps.Clone(t.Events)
+	if t.Rejected == nil {
+		t.Rejected = map[string]int64{}
+	}
+	if t.Events == nil {
+		t.Events = map[event.Type]int64{}
+	}
+	return t
+}
+
+// Report is what came of an import. Its tally is of the whole file, also when the import was interrupted and has
+// gone on.
+type Report struct {
+	File string `json:"file"`
+	Tally
+	// ResumedAt is the number of rows that an interrupted import of the same file had behind it; 0 when it began anew.
+	ResumedAt int64 `json:"resumedAt,omitzero"`
+	// RejectsFile has the rejected rows; empty when there are none, and then there is no such file.
+	RejectsFile string        `json:"rejectsFile,omitzero"`
+	Elapsed     time.Duration `json:"elapsedNs"`
+}
+
+// Phase is what an import is doing.
+type Phase string
+
+// The phases, in their order.
+const (
+	// PhaseSurvey reads the whole file once: is it whole, and which of its rows are there more than once?
+	PhaseSurvey Phase = "survey"
+	// PhaseImport reads it again and writes events to the log.
+	PhaseImport Phase = "import"
+)
+
+// Progress says how far an import has come. Each phase goes from 0 to Size.
+type Progress struct {
+	Phase Phase
+	// Bytes of Size are done, of the file as it lies on disk.
+	Bytes, Size int64
+	// TotalRows is known once the survey is done.
+	TotalRows int64
+	// Tally is empty during the survey but for its rows.
+	Tally Tally
+}

@@ -1,0 +1,132 @@
+package importer
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+)
+
+// survey is what a first reading of the whole file says about it before the first of its rows is imported.
+type survey struct {
+	sum     [sha256.Size]byte // of the file as it lies on disk
+	rows    int64
+	repeats *repeats
+}
+
+// surveyEvery is how many rows lie between two calls of a survey's progress function.
+const surveyEvery = 16 << 10
+
+// survey reads the file once. It finds the rows that say the same as an earlier one, wherever in the file that
+// stands, and a file that is cut off or damaged, while there is still nothing to take back.
+func (s *source) survey(ctx context.Context, m *Mapping, progress func(rows int64)) (*survey, error) {
+	rows, err := s.records(m)
+	if err != nil {
+		return nil, err
+	}
+	keys := newSorter()
+	defer keys.close()
+	found := &survey{}
+	var id identity
+	for {
+		r, err := rows.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, s.failure(err, found.rows)
+		}
+		found.rows++
+		if r.problem == nil && m != nil {
+			id.of(r)
+			if err := keys.add(newEntry(id.key(), found.rows)); err != nil {
+				return nil, err
+			}
+		}
+		if found.rows%surveyEvery == 0 {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			progress(found.rows)
+		}
+	}
+	if found.sum, err = s.finish(); err != nil {
+		return nil, err
+	}
+	found.repeats, err = findRepeats(keys)
+	return found, err
+}
+
+// repeats tells which occurrence of its content a row is. It is asked for the rows in their order and keeps only the
+// next row that is not a first occurrence; the others wait on disk where they are many.
+type repeats struct {
+	sorter *sorter
+	next   func() (entry, error)
+	row    int64 // the next row that is not the first of its content; 0 when there are no more
+	which  int64 // which one it is
+}
+
+// findRepeats goes through all rows by content and keeps those that are not the first of theirs, by row.
+func findRepeats(keys *sorter) (*repeats, error) {
+	byContent, err := keys.sorted()
+	if err != nil {
+		return nil, err
+	}
+	found := &repeats{sorter: newSorter()}
+	var before entry
+	var which int64
+	for {
+		e, err := byContent()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			found.close()
+			return nil, err
+		}
+		if which == 0 || e.key() != before.key() {
+			before, which = e, 1
+			continue
+		}
+		which++
+		if err := found.sorter.add(newRowEntry(e.number(), which)); err != nil {
+			found.close()
+			return nil, err
+		}
+	}
+	if found.next, err = found.sorter.sorted(); err == nil {
+		err = found.step()
+	}
+	if err != nil {
+		found.close()
+		return nil, err
+	}
+	return found, nil
+}
+
+// step goes on to the next row that is not the first of its content.
+func (r *repeats) step() error {
+	e, err := r.next()
+	if errors.Is(err, io.EOF) {
+		r.row = 0
+		return nil
+	}
+	r.row, r.which = e.row(), e.number()
+	return err
+}
+
+// occurrence says which of the rows with its content this row is, from 1. Rows may be left out, but not asked for
+// out of order.
+func (r *repeats) occurrence(row int64) (int64, error) {
+	for r.row != 0 && r.row < row {
+		if err := r.step(); err != nil {
+			return 0, err
+		}
+	}
+	if r.row == row {
+		return r.which, nil
+	}
+	return 1, nil
+}
+
+func (r *repeats) close() { r.sorter.close() }
