@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"os"
 	"testing"
 	"time"
 
@@ -145,8 +144,6 @@ func withURL(t testing.TB, config exchange.Config, change func(u *url.URL)) exch
 	config.URLs = []string{u.String()}
 	return config
 }
-
-func testBrokerURL() string { return os.Getenv("COMPOSERP_TEST_AMQP_URL") }
 
 func must(t testing.TB, err error) {
 	t.Helper()

@@ -208,13 +208,13 @@ func (m *Management) call(ctx context.Context, method, path string, body, result
 	}
 	defer func() { _ = answer.Body.Close() }()
 	if answer.StatusCode >= 300 {
-		return fmt.Errorf("asking the management API at %s: %s %s: %w", m.base, method, request.URL.Path, refusal(answer, request.URL.Path))
+		return fmt.Errorf("asking the management API at %s: %s %s: %w", m.base, method, request.URL.EscapedPath(), refusal(answer, request.URL.EscapedPath()))
 	}
 	if result == nil {
 		return nil
 	}
 	if err := json.NewDecoder(answer.Body).Decode(result); err != nil {
-		return fmt.Errorf("reading the management API's answer to %s: %w", request.URL.Path, err)
+		return fmt.Errorf("reading the management API's answer to %s: %w", request.URL.EscapedPath(), err)
 	}
 	return nil
 }

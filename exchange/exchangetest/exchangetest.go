@@ -6,11 +6,11 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange"
 )
 
@@ -18,7 +18,6 @@ import (
 // not closed end with the virtual host.
 func Vhost(t testing.TB) exchange.Config {
 	t.Helper()
-	amqpURL, _ := servers(t)
 	management := Management(t)
 	name := uniqueName(t)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -33,7 +32,7 @@ func Vhost(t testing.TB) exchange.Config {
 			t.Errorf("deleting the test's virtual host: %v", err)
 		}
 	})
-	u, err := url.Parse(amqpURL)
+	u, err := url.Parse(localtest.Broker(t).AMQPURL)
 	if err != nil {
 		t.Fatalf("the test broker's URL: %v", err)
 	}
@@ -75,11 +74,16 @@ func User(t testing.TB, config exchange.Config, password string) string {
 	return name
 }
 
+// ManagementURL is where the test broker's management API is, with credentials.
+func ManagementURL(t testing.TB) string {
+	t.Helper()
+	return localtest.Broker(t).ManagementURL
+}
+
 // Management is a client of the test broker's management API.
 func Management(t testing.TB) *exchange.Management {
 	t.Helper()
-	_, managementURL := servers(t)
-	management, err := exchange.NewManagement(managementURL)
+	management, err := exchange.NewManagement(ManagementURL(t))
 	if err != nil {
 		t.Fatalf("the test broker's management URL: %v", err)
 	}
@@ -95,13 +99,4 @@ func uniqueName(t testing.TB) string {
 		return r
 	}, t.Name())
 	return "test-" + name[:min(len(name), 100)] + "-" + rand.Text()[:8]
-}
-
-func servers(t testing.TB) (amqpURL, managementURL string) {
-	t.Helper()
-	amqpURL, managementURL = os.Getenv("COMPOSERP_TEST_AMQP_URL"), os.Getenv("COMPOSERP_TEST_MANAGEMENT_URL")
-	if amqpURL == "" || managementURL == "" {
-		t.Fatal("COMPOSERP_TEST_AMQP_URL and COMPOSERP_TEST_MANAGEMENT_URL are not set")
-	}
-	return amqpURL, managementURL
 }
