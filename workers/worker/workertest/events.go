@@ -1,0 +1,84 @@
+package workertest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/exchange/event"
+)
+
+// Tenant and Day are every test event's, unless its test says otherwise.
+const Tenant = "acme"
+
+// Day is the business time of test events.
+var Day = time.Date(2024, time.March, 1, 10, 0, 0, 0, time.UTC)
+
+// Event makes an event with an id of its own; change, if given, changes its
+// envelope first. It ends the test where the event would break its schema.
+func Event(t testing.TB, p event.Payload, change ...func(*event.Envelope)) event.Any {
+	t.Helper()
+	env := event.Envelope{ID: uuid.New(), AggregateID: "a-1", TenantID: Tenant, Timestamp: Day, Metadata: event.Metadata{Source: "test"}}
+	for _, c := range change {
+		c(&env)
+	}
+	e, err := event.Encode(env, p)
+	if err != nil {
+		t.Fatalf("making a test event: %v", err)
+	}
+	return e
+}
+
+// WithID gives an event a known id, for Event.
+func WithID(id string) func(*event.Envelope) {
+	return func(env *event.Envelope) { env.ID = uuid.MustParse(id) }
+}
+
+// Decimal reads a quantity. It panics where the text is none.
+func Decimal(text string) event.Decimal {
+	d, err := event.ParseDecimal(text)
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
+// Sale is so much of an item sold at a location; a negative quantity is a return.
+func Sale(t testing.TB, item, location, quantity string) event.Any {
+	t.Helper()
+	q := Decimal(quantity)
+	return Event(t, event.SaleCompleted{SaleID: "sale-1", ItemID: item, LocationID: location, Quantity: q, Amount: q, Timestamp: Day})
+}
+
+// Receipt is so much taken in from a supplier.
+func Receipt(t testing.TB, item, location, quantity string) event.Any {
+	t.Helper()
+	return Event(t, event.ReceiptCompleted{ReceiptID: "receipt-1", ItemID: item, LocationID: location, Quantity: Decimal(quantity), Timestamp: Day})
+}
+
+// Arrival is so much taken in at the end of a transfer.
+func Arrival(t testing.TB, item, location, quantity, transfer string) event.Any {
+	t.Helper()
+	return Event(t, event.ReceiptCompleted{
+		ReceiptID: "receipt-1", ItemID: item, LocationID: location, Quantity: Decimal(quantity), TransferID: transfer, Timestamp: Day,
+	})
+}
+
+// Transfer is so much sent from one location to another.
+func Transfer(t testing.TB, item, from, to, quantity string) event.Any {
+	t.Helper()
+	return Event(t, event.TransferInitiated{TransferID: "transfer-1", ItemID: item, FromLocationID: from, ToLocationID: to, Quantity: Decimal(quantity)})
+}
+
+// Adjustment is stock found to be so much more, or, negative, less.
+func Adjustment(t testing.TB, item, location, quantity string) event.Any {
+	t.Helper()
+	return Event(t, event.StockAdjusted{AdjustmentID: "adjustment-1", ItemID: item, LocationID: location, Quantity: Decimal(quantity)})
+}
+
+// Count is stock found to be exactly so much.
+func Count(t testing.TB, item, location, quantity string) event.Any {
+	t.Helper()
+	return Event(t, event.StockCounted{CountID: "count-1", ItemID: item, LocationID: location, Quantity: Decimal(quantity)})
+}

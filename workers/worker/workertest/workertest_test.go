@@ -1,0 +1,47 @@
+package workertest_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/store/storetest"
+	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/workertest"
+)
+
+// TestWatchman is the example's test, run.
+func TestWatchman(t *testing.T) {
+	t.Parallel()
+	url := storetest.URL(t)
+	db := storetest.Open(t, url, 1)
+	small, large := workertest.Sale(t, "cup", "shop", "2"), workertest.Sale(t, "cup", "shop", "101")
+	emitted, err := workertest.Handle(t, db, newWatchman(), small, large, large)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(emitted) != 1 || emitted[0].Metadata.CausationID != large.ID.String() {
+		t.Errorf("want one warning, of the large sale, got %d", len(emitted))
+	}
+	if logged := storetest.Value[int](t, url, `SELECT count(*) FROM event_log`); logged != 1 {
+		t.Errorf("want one event in the log, got %d", logged)
+	}
+	if again, err := workertest.Handle(t, db, newWatchman(), large); err != nil || len(again) != 0 {
+		t.Errorf("want the large sale to be known, got %d events and %v", len(again), err)
+	}
+}
+
+func TestWhatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	db := storetest.DB(t)
+	sale := workertest.Delivery(workertest.Sale(t, "cup", "shop", "2"))
+	mislabelled, unheard := sale, workertest.Delivery(workertest.Count(t, "cup", "shop", "2"))
+	mislabelled.Type = "STOCK_COUNTED"
+	for name, d := range map[string]exchange.Delivery{
+		"no JSON": {Message: exchange.Message{Body: []byte("{")}}, "another type property": mislabelled, "a type it does not hear": unheard,
+	} {
+		if _, err := workertest.Deliver(t, db, newWatchman(), d); !errors.Is(err, worker.ErrRejected) {
+			t.Errorf("%s: want a rejection, got %v", name, err)
+		}
+	}
+}
