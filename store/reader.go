@@ -11,8 +11,13 @@ import (
 // The events between tick p and a later tick c are those of the transactions
 // that had ended in c and had not in p:
 //
-//	tx >= xmax(p) and visible in c   those that began after p, or
-//	tx in progress in p, ended in c  the late ones.
+//	tx > p.tx, visible in c                     those that began after p, or
+//	tx open at p, visible in c                  the late ones: tx in progress in
+//	                                            p, or xmax(p) <= tx < p.tx.
+//
+// A snapshot's xmax is one more than the last transaction that had ended, so
+// that one from xmax on may have begun already; only those above the tick's own
+// id (p.tx) had certainly not.
 //
 // The two branches are disjoint, each transaction ends up in exactly one
 // interval of neighbouring ticks, and intervals add up: (p,c] and (c,d] hold
@@ -101,18 +106,22 @@ SELECT coalesce(
 FROM tick p WHERE p.id = $1`)
 
 var readInterval = sqlText(`
-WITH p AS MATERIALIZED (SELECT snapshot, seq_before FROM tick WHERE id = $1),
+WITH p AS MATERIALIZED (SELECT snapshot, seq_before, tx FROM tick WHERE id = $1),
      c AS MATERIALIZED (SELECT snapshot, max_seq FROM tick WHERE id = $2),
-     late AS MATERIALIZED (SELECT x FROM p, pg_snapshot_xip(p.snapshot) x WHERE pg_visible_in_snapshot(x, (SELECT snapshot FROM c))),
+     open AS MATERIALIZED (
+         SELECT pg_snapshot_xip(snapshot) AS x FROM p
+         UNION ALL
+         SELECT x::text::xid8 FROM p, generate_series(pg_snapshot_xmax(snapshot)::text::bigint, tx::text::bigint - 1) x),
+     late AS MATERIALIZED (SELECT x FROM open WHERE pg_visible_in_snapshot(x, (SELECT snapshot FROM c))),
      floor AS MATERIALIZED (
          SELECT t.seq_before FROM tick t
-         WHERE t.id <= $1 AND EXISTS (SELECT FROM late) AND pg_snapshot_xmax(t.snapshot) <= (SELECT x FROM late ORDER BY x LIMIT 1)
+         WHERE t.id <= $1 AND EXISTS (SELECT FROM late) AND t.tx < (SELECT x FROM late ORDER BY x LIMIT 1)
          ORDER BY t.id DESC LIMIT 1)
 (SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body
  FROM event_log e
  WHERE e.publish
    AND e.seq > greatest($3, (SELECT seq_before FROM p)) AND e.seq <= (SELECT max_seq FROM c)
-   AND e.tx >= (SELECT pg_snapshot_xmax(snapshot) FROM p)
+   AND e.tx > (SELECT tx FROM p)
    AND pg_visible_in_snapshot(e.tx, (SELECT snapshot FROM c))
  ORDER BY e.seq LIMIT $4)
 UNION ALL

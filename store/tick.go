@@ -22,9 +22,11 @@ import (
 //     row is locked, with max(id)+1 as the id. A second leader, late or wrong,
 //     either finds another term on the lease or collides on the id; it can not
 //     write an older snapshot under a higher id.
-//   - seq_before < every event of a transaction the snapshot does not know yet:
-//     a transaction has its id before it draws a number, and seq_before was read
-//     before the snapshot was taken. max_seq >= every event the snapshot sees:
+//   - seq_before < every event of a transaction with an id above the tick's own
+//     (tx): a transaction has its id before it draws a number, and seq_before was
+//     read before the tick's transaction got its. The snapshot's xmax is no such
+//     border: it is one more than the last id that had ended, and transactions
+//     from there on may long be at work (seen: the head of each was lost). max_seq >= every event the snapshot sees:
 //     it is read after the snapshot, by the same statement. Both are read by
 //     pg_sequence_last_value, which locks the sequence's page: while nextval
 //     logs, the page shows a number up to 32 ahead, and a SELECT of last_value
@@ -82,12 +84,25 @@ type tick struct {
 	SeqBefore int64  `db:"seq_before"`
 	MaxSeq    int64  `db:"max_seq"`
 	Snapshot  string `db:"snapshot"`
+	Tx        uint64 `db:"tx"`
 	snapshot  snapshot
+}
+
+// parse reads the snapshot, with the transactions between its xmax and the
+// tick's own among those in progress: they had their ids, and had not ended.
+func (t *tick) parse() (err error) {
+	if t.snapshot, err = parseSnapshot(t.Snapshot); err != nil {
+		return err
+	}
+	for xid := t.snapshot.xmax; xid < t.Tx; xid++ {
+		t.snapshot.inProgress = append(t.snapshot.inProgress, xid)
+	}
+	return nil
 }
 
 var lastSeq = sqlText(`SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0)`)
 
-var lastTick = sqlText(`SELECT id, seq_before, max_seq, snapshot::text AS snapshot FROM tick ORDER BY id DESC LIMIT 1`)
+var lastTick = sqlText(`SELECT id, seq_before, max_seq, snapshot::text AS snapshot, tx::text AS tx FROM tick ORDER BY id DESC LIMIT 1`)
 
 var lookForTick = sqlText(`
 SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0) AS seq, pg_current_snapshot()::text AS snapshot`)
@@ -97,7 +112,7 @@ WITH made AS (
     INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq)
     SELECT (SELECT max(id) + 1 FROM tick), (SELECT max(epoch) FROM epoch), pg_current_snapshot(), $1,
            coalesce(pg_sequence_last_value('event_log_seq'), 0)
-    RETURNING id, seq_before, max_seq, snapshot::text AS snapshot
+    RETURNING id, seq_before, max_seq, snapshot::text AS snapshot, tx::text AS tx
 )
 SELECT made.*, pg_notify('composerp_tick', made.id::text)::text AS told FROM made`)
 
@@ -156,7 +171,7 @@ func (t *Ticker) due(ctx context.Context, guard bool) (dueTick, error) {
 		return dueTick{}, err
 	}
 	moved := now.Seq > t.last.SeqBefore
-	tick := moved || t.last.snapshot.endedSince(current) || guard && current.xmax > t.last.snapshot.xmax+1
+	tick := moved || t.last.snapshot.endedSince(current) || guard && current.xmax > t.last.Tx+1
 	return dueTick{tick: tick, moved: moved, seq: now.Seq}, nil
 }
 
@@ -175,8 +190,7 @@ func (t *Ticker) make(ctx context.Context, lease Lease, seqBefore int64) error {
 		return fmt.Errorf("making a tick: %w", err)
 	}
 	t.last, t.made = made.tick, time.Now()
-	t.last.snapshot, err = parseSnapshot(made.Snapshot)
-	return err
+	return t.last.parse()
 }
 
 // resume reads the last tick: a new leader goes on where the old one stopped.
@@ -184,9 +198,7 @@ func (t *Ticker) resume(ctx context.Context) error {
 	if err := t.db.get(ctx, &t.last, lastTick); err != nil {
 		return fmt.Errorf("reading the last tick: %w", err)
 	}
-	var err error
-	t.last.snapshot, err = parseSnapshot(t.last.Snapshot)
-	return err
+	return t.last.parse()
 }
 
 func (t *Ticker) pause(ctx context.Context, busy bool) bool {

@@ -41,9 +41,11 @@ CREATE TABLE epoch (
 INSERT INTO epoch (epoch, system_identifier) SELECT 1, system_identifier FROM pg_control_system();
 
 -- A tick is a point of the log: which transactions had ended when it was made.
--- seq_before was read before the snapshot was taken, max_seq after it.
+-- tx is the tick's own transaction. seq_before was read before tx got its id,
+-- max_seq after the snapshot was taken (see store/tick.go).
 CREATE TABLE tick (
     id         bigint      NOT NULL PRIMARY KEY,
+    tx         xid8        NOT NULL DEFAULT pg_current_xact_id(),
     epoch      int         NOT NULL,
     snapshot   pg_snapshot NOT NULL,
     seq_before bigint      NOT NULL,
