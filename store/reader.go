@@ -11,13 +11,13 @@ import (
 // The events between tick p and a later tick c are those of the transactions
 // that had ended in c and had not in p:
 //
-//	tx > p.tx, visible in c                     those that began after p, or
-//	tx open at p, visible in c                  the late ones: tx in progress in
-//	                                            p, or xmax(p) <= tx < p.tx.
+//	tx > p.tx, visible in c but not in p   those that began after the tick p, or
+//	tx < p.tx, visible in c but not in p   the late ones: in progress in p, or
+//	                                       from its xmax on.
 //
-// A snapshot's xmax is one more than the last transaction that had ended, so
-// that one from xmax on may have begun already; only those above the tick's own
-// id (p.tx) had certainly not.
+// The border is the tick's own transaction. The snapshot's xmax would be wrong:
+// it is one more than the last id that had ended, so that a transaction from
+// there on may have been at work for long.
 //
 // The two branches are disjoint, each transaction ends up in exactly one
 // interval of neighbouring ticks, and intervals add up: (p,c] and (c,d] hold
@@ -112,7 +112,7 @@ WITH p AS MATERIALIZED (SELECT snapshot, seq_before, tx FROM tick WHERE id = $1)
          SELECT pg_snapshot_xip(snapshot) AS x FROM p
          UNION ALL
          SELECT x::text::xid8 FROM p, generate_series(pg_snapshot_xmax(snapshot)::text::bigint, tx::text::bigint - 1) x),
-     late AS MATERIALIZED (SELECT x FROM open WHERE pg_visible_in_snapshot(x, (SELECT snapshot FROM c))),
+     late AS MATERIALIZED (SELECT x FROM open WHERE x < (SELECT tx FROM p) AND pg_visible_in_snapshot(x, (SELECT snapshot FROM c))),
      floor AS MATERIALIZED (
          SELECT t.seq_before FROM tick t
          WHERE t.id <= $1 AND EXISTS (SELECT FROM late) AND t.tx < (SELECT x FROM late ORDER BY x LIMIT 1)
@@ -122,7 +122,7 @@ WITH p AS MATERIALIZED (SELECT snapshot, seq_before, tx FROM tick WHERE id = $1)
  WHERE e.publish
    AND e.seq > greatest($3, (SELECT seq_before FROM p)) AND e.seq <= (SELECT max_seq FROM c)
    AND e.tx > (SELECT tx FROM p)
-   AND pg_visible_in_snapshot(e.tx, (SELECT snapshot FROM c))
+   AND pg_visible_in_snapshot(e.tx, (SELECT snapshot FROM c)) AND NOT pg_visible_in_snapshot(e.tx, (SELECT snapshot FROM p))
  ORDER BY e.seq LIMIT $4)
 UNION ALL
 (SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body
