@@ -60,8 +60,10 @@ func New(name string, options ...Option) Worker {
 		panic(fmt.Sprintf("worker %s: OnMessages goes with no other handler", name))
 	case w.messages == nil && len(w.types) == 0:
 		panic(fmt.Sprintf("worker %s: hears nothing", name))
-	case w.batched != nil && len(w.calls) > 0:
-		panic(fmt.Sprintf("worker %s: OnBatch and OnCall do not go together", name))
+	case w.batched != nil && len(w.calls)+len(w.each) > 0:
+		panic(fmt.Sprintf("worker %s: OnBatch goes with no other handler", name))
+	case w.idempotent && len(w.calls) > 0:
+		panic(fmt.Sprintf("worker %s: OnCall needs the inbox", name))
 	}
 	batch, prefetch := eachBatch, eachPrefetch
 	switch {
