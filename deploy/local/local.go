@@ -149,6 +149,11 @@ func startLocked(ctx context.Context, cfg Config, found programs) (*Servers, err
 	if err := errors.Join(pg.stopLeftover(ctx), mq.stopLeftover(ctx)); err != nil {
 		return nil, err
 	}
+	for _, h := range []home{pg.home, mq.home} {
+		if err := h.usable(st); err != nil {
+			return nil, err
+		}
+	}
 	if err := st.complete(); err != nil {
 		return nil, err
 	}

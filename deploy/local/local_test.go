@@ -134,7 +134,7 @@ func TestServersEndWithTheirOwner(t *testing.T) {
 	wantNoProcess(t, dir)
 }
 
-func TestPortTakenIsOneLine(t *testing.T) {
+func TestPortTaken(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
 	servers := start(t, local.Config{Dir: dir, PostgresOnly: true})
@@ -202,6 +202,21 @@ func TestUnenterableDirectory(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Dir(target)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%s is left: %v", filepath.Dir(target), err)
+	}
+}
+
+func TestLostPasswords(t *testing.T) {
+	t.Parallel()
+	dir := tempDir(t)
+	servers := start(t, local.Config{Dir: dir, PostgresOnly: true})
+	if err := servers.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "servers.json")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := local.Start(t.Context(), local.Config{Dir: dir, PostgresOnly: true}); err == nil || !strings.Contains(err.Error(), "remove the data") {
+		t.Errorf("start on data whose passwords are lost: %v, want what to do", err)
 	}
 }
 

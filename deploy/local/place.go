@@ -18,6 +18,21 @@ type home struct {
 	account account
 }
 
+// usable says why servers cannot be started on what lies there, so that nobody waits for them.
+func (h home) usable(st state) error {
+	if h.path == "" {
+		return nil
+	}
+	entries, err := os.ReadDir(h.path)
+	if err != nil {
+		return fmt.Errorf("looking for the data of a server: %w", err)
+	}
+	if len(entries) > 0 && st.Password == "" {
+		return fmt.Errorf("%s has data whose passwords, in %s, are gone: put that file back or remove the data", h.path, stateFile)
+	}
+	return wantSpace(h.path)
+}
+
 func makeDir(dir string) (string, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -64,6 +79,20 @@ func place(cfg Config, name string, as account) (home, error) {
 		}
 	}
 	return home{path: path, account: as}, nil
+}
+
+// leastFree is what must be free at a start. RabbitMQ blocks all publishers below its disk_free_limit, which looks like a fleet that hangs.
+const leastFree = 400 << 20
+
+func wantSpace(path string) error {
+	var stat syscall.Statfs_t
+	if err := syscall.Statfs(path, &stat); err != nil {
+		return fmt.Errorf("looking for free space: %w", err)
+	}
+	if free := uint64(stat.Bavail) * uint64(stat.Bsize); free < leastFree {
+		return fmt.Errorf("the disk of %s is full: %d MB are free, and the servers need %d MB to start", path, free>>20, leastFree>>20)
+	}
+	return nil
 }
 
 func existing(path string, as account) (home, error) {

@@ -96,12 +96,15 @@ func dial(ctx context.Context, port int) error {
 	return conn.Close()
 }
 
+// management keeps no connection: the broker would wait for its end when it is stopped.
+var management = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
 func get(ctx context.Context, address string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return err
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := management.Do(request)
 	if err != nil {
 		return err
 	}

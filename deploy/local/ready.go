@@ -68,8 +68,9 @@ func logReason(path string, from int64) string {
 	return shorten(lines[len(lines)-1])
 }
 
-// logPrefix is what both servers put before a message: time, and pid or level and Erlang process.
-var logPrefix = regexp.MustCompile(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S*( UTC)?( \[\w+\])?( <[\d.]+>)?\s*`)
+// logPrefix is what both servers put before a message: time, and for RabbitMQ level and Erlang process. The first line that RabbitMQ logs
+// stands behind the end of its banner.
+var logPrefix = regexp.MustCompile(`^(Starting broker\.\.\.)?\s*\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S*( UTC)?( \[\w+\])?( <[\d.]+>)?\s*`)
 
 func logLines(path string, from int64) []string {
 	file, err := os.Open(path)
@@ -90,11 +91,12 @@ func logLines(path string, from int64) []string {
 	return lines
 }
 
+// shorten keeps both ends of a long line: RabbitMQ says what it did at the beginning and why it went wrong at the end.
 func shorten(line string) string {
 	const longest = 300
 	line = strings.ToValidUTF8(logPrefix.ReplaceAllString(line, ""), "?")
 	if len(line) > longest {
-		line = strings.ToValidUTF8(line[:longest], "") + "..."
+		line = strings.ToValidUTF8(line[:longest/2]+" ... "+line[len(line)-longest/2:], "?")
 	}
 	return line
 }
