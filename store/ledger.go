@@ -143,10 +143,13 @@ func keyColumns(keys []PositionKey) (tenants, items, locations pq.StringArray) {
 	return tenants, items, locations
 }
 
+// A receipt does not know an item's name, a till does: the item's first sale is
+// the first to want its position at @customer, and so comes by here.
 var createItems = sqlText(`
 INSERT INTO item (tenant_id, item_id, name)
 SELECT DISTINCT ON (tenant_id, item_id) tenant_id, item_id, name FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, item_id, name)
-ORDER BY tenant_id, item_id ON CONFLICT DO NOTHING`)
+ORDER BY tenant_id, item_id
+ON CONFLICT (tenant_id, item_id) DO UPDATE SET name = excluded.name WHERE item.name = '' AND excluded.name <> ''`)
 
 var createLocations = sqlText(`
 INSERT INTO location (tenant_id, location_id, kind)

@@ -56,19 +56,19 @@ type Shop struct {
 	random *rand.Rand
 	seed   uint64
 	next   int
+	onHand map[store.PositionKey]int64 // what the shop's people would find
 	err    error
 }
 
 // NewShop lives the shop's weeks. It can fail only by a mistake in this package.
 func NewShop(seed uint64) (*Shop, error) {
-	s := &Shop{seed: seed, random: rand.New(rand.NewPCG(seed, 21)), Thresholds: map[store.PositionKey]event.Decimal{}}
+	s := &Shop{seed: seed, random: rand.New(rand.NewPCG(seed, 21)), Thresholds: map[store.PositionKey]event.Decimal{}, onHand: map[store.PositionKey]int64{}}
 	opening := time.Date(2026, 2, 2, 0, 0, 0, 0, time.UTC)
 	for _, p := range products {
-		weekly := int64(p.perDay*7*float64(len(stores))) + 4
-		s.receive(opening.Add(6*time.Hour), p, 4*weekly)
+		s.receive(opening.Add(6*time.Hour), p)
 		for _, place := range stores {
-			s.transfer(opening.Add(7*time.Hour), p, place, weekly)
-			s.Thresholds[store.PositionKey{Tenant: Tenant, Item: p.id, Location: place}] = event.NewDecimal(int64(p.perDay*2) + 2)
+			s.transfer(opening.Add(7*time.Hour), p, place, int64(p.perDay*4)+2)
+			s.Thresholds[at(p, place)] = event.NewDecimal(int64(p.perDay) + 1)
 		}
 	}
 	for day := range days {
@@ -77,15 +77,25 @@ func NewShop(seed uint64) (*Shop, error) {
 	return s, s.err
 }
 
-// trade is one day: sales and returns all day, and now and then a mishap, a
-// transfer of what runs short, and on Saturdays a count.
+func at(p product, place string) store.PositionKey {
+	return store.PositionKey{Tenant: Tenant, Item: p.id, Location: place}
+}
+
+// trade is one day: goods come in on Mondays, sales and returns all day, each
+// third evening the stores are filled up, and now and then there is a mishap or,
+// on Saturdays, a count.
 func (s *Shop) trade(day time.Time, number int) {
+	if day.Weekday() == time.Monday {
+		for _, p := range products {
+			s.receive(day.Add(6*time.Hour+30*time.Minute), p)
+		}
+	}
 	for minute := 9 * 60; minute < 19*60; minute += 5 {
-		at := day.Add(time.Duration(minute) * time.Minute)
+		now := day.Add(time.Duration(minute) * time.Minute)
 		for _, place := range stores {
 			for _, p := range products {
 				if s.random.Float64() < p.perDay/120/1.6 {
-					s.sell(at.Add(time.Duration(s.random.IntN(300))*time.Second), p, place)
+					s.sell(now.Add(time.Duration(s.random.IntN(300))*time.Second), p, place)
 				}
 			}
 		}
@@ -101,58 +111,69 @@ func (s *Shop) trade(day time.Time, number int) {
 				s.transfer(evening.Add(time.Hour), p, place, int64(p.perDay*3)+1)
 			}
 		}
-		if day.Weekday() == time.Saturday {
+		if day.Weekday() == time.Saturday && place == stores[0] {
 			s.count(evening.Add(30*time.Minute), p, place)
 		}
 	}
 }
 
-func (s *Shop) sell(at time.Time, p product, place string) {
-	quantity := event.NewDecimal(1 + int64(s.random.IntN(2))*int64(s.random.IntN(3)))
+func (s *Shop) sell(when time.Time, p product, place string) {
+	pieces := 1 + int64(s.random.IntN(2))*int64(s.random.IntN(3))
 	if s.random.IntN(40) == 0 {
-		quantity = event.NewDecimal(-1) // brought back
+		pieces = -1 // brought back
 	}
+	s.onHand[at(p, place)] -= pieces
+	quantity := event.NewDecimal(pieces)
 	price, err := event.ParseDecimal(p.price)
 	s.keep(err)
-	s.say(at, place, fmt.Sprintf("till-%s", place), event.SaleCompleted{
-		SaleID: s.number("S"), ItemID: p.id, ItemName: p.name, LocationID: place, Quantity: quantity, Amount: price.Mul(quantity), Timestamp: at,
+	s.say(when, place, fmt.Sprintf("till-%s", place), event.SaleCompleted{
+		SaleID: s.number("S"), ItemID: p.id, ItemName: p.name, LocationID: place, Quantity: quantity, Amount: price.Mul(quantity), Timestamp: when,
 	})
 }
 
-func (s *Shop) receive(at time.Time, p product, quantity int64) {
-	s.say(at, warehouse, "wms", event.ReceiptCompleted{
-		ReceiptID: s.number("R"), ItemID: p.id, LocationID: warehouse, Quantity: event.NewDecimal(quantity), LotNumber: s.number("L"), Timestamp: at,
+// receive takes in a week's worth for both stores.
+func (s *Shop) receive(when time.Time, p product) {
+	pieces := int64(p.perDay*7*float64(len(stores))) + 4
+	s.onHand[at(p, warehouse)] += pieces
+	s.say(when, warehouse, "wms", event.ReceiptCompleted{
+		ReceiptID: s.number("R"), ItemID: p.id, LocationID: warehouse, Quantity: event.NewDecimal(pieces), LotNumber: s.number("L"), Timestamp: when,
 	})
 }
 
 // transfer sends goods on the road and takes them in three hours later.
-func (s *Shop) transfer(at time.Time, p product, to string, quantity int64) {
-	id := s.number("T")
-	s.say(at, warehouse, "wms", event.TransferInitiated{
-		TransferID: id, ItemID: p.id, FromLocationID: warehouse, ToLocationID: to, Quantity: event.NewDecimal(quantity),
+func (s *Shop) transfer(when time.Time, p product, to string, pieces int64) {
+	id, arrives, quantity := s.number("T"), when.Add(3*time.Hour), event.NewDecimal(pieces)
+	s.onHand[at(p, warehouse)] -= pieces
+	s.onHand[at(p, to)] += pieces
+	s.say(when, warehouse, "wms", event.TransferInitiated{
+		TransferID: id, ItemID: p.id, FromLocationID: warehouse, ToLocationID: to, Quantity: quantity,
 	})
-	s.say(at.Add(3*time.Hour), warehouse, "wms", event.ReceiptCompleted{
-		ReceiptID: s.number("R"), ItemID: p.id, LocationID: to, Quantity: event.NewDecimal(quantity), TransferID: id, Timestamp: at.Add(3 * time.Hour),
-	})
-}
-
-func (s *Shop) adjust(at time.Time, p product, place string, quantity int64, reason string) {
-	s.say(at, warehouse, "wms", event.StockAdjusted{
-		AdjustmentID: s.number("A"), ItemID: p.id, LocationID: place, Quantity: event.NewDecimal(quantity), Reason: reason,
+	s.say(arrives, warehouse, "wms", event.ReceiptCompleted{
+		ReceiptID: s.number("R"), ItemID: p.id, LocationID: to, Quantity: quantity, TransferID: id, Timestamp: arrives,
 	})
 }
 
-func (s *Shop) count(at time.Time, p product, place string) {
-	s.say(at, warehouse, "wms", event.StockCounted{
-		CountID: s.number("C"), ItemID: p.id, LocationID: place, Quantity: event.NewDecimal(int64(20 + s.random.IntN(30))),
+func (s *Shop) adjust(when time.Time, p product, place string, pieces int64, reason string) {
+	s.onHand[at(p, place)] += pieces
+	s.say(when, warehouse, "wms", event.StockAdjusted{
+		AdjustmentID: s.number("A"), ItemID: p.id, LocationID: place, Quantity: event.NewDecimal(pieces), Reason: reason,
+	})
+}
+
+// count finds what is there, and now and then a piece more or less.
+func (s *Shop) count(when time.Time, p product, place string) {
+	found := max(0, s.onHand[at(p, place)]+int64(s.random.IntN(4))-2)
+	s.onHand[at(p, place)] = found
+	s.say(when, warehouse, "wms", event.StockCounted{
+		CountID: s.number("C"), ItemID: p.id, LocationID: place, Quantity: event.NewDecimal(found),
 	})
 }
 
 // say makes the event and puts it on its road.
-func (s *Shop) say(at time.Time, place, source string, payload event.Payload) {
+func (s *Shop) say(when time.Time, place, source string, payload event.Payload) {
 	id := uuid.NewSHA1(uuid.NameSpaceOID, fmt.Appendf(nil, "composerp-demo/%d/%d", s.seed, s.next))
 	e, err := event.Encode(event.Envelope{
-		ID: id, TenantID: Tenant, AggregateID: fmt.Sprintf("%06d", s.next), Timestamp: at, Metadata: event.Metadata{Source: source},
+		ID: id, TenantID: Tenant, AggregateID: fmt.Sprintf("%06d", s.next), Timestamp: when, Metadata: event.Metadata{Source: source},
 	}, payload)
 	s.keep(err)
 	if place == stores[1] {

@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/store"
+)
+
+// Exit codes, after sysexits.h where it has one.
+const (
+	exitOK            = 0
+	exitFailure       = 1
+	exitFindings      = 2
+	exitUsage         = 64
+	exitUnreachable   = 69
+	exitConfiguration = 78
+)
+
+// usageError is a mistake on the command line.
+type usageError struct{ text string }
+
+func (e usageError) Error() string { return e.text }
+
+func usage(format string, args ...any) error { return usageError{fmt.Sprintf(format, args...)} }
+
+// configError is a setting that can not work.
+type configError struct{ error }
+
+func (e configError) Unwrap() error { return e.error }
+
+func misconfigured(format string, args ...any) error {
+	return configError{fmt.Errorf(format, args...)}
+}
+
+// findings end a command that worked and found something. They have been printed already.
+type findings struct{ what string }
+
+func (f findings) Error() string { return f.what }
+
+func exitCode(err error) int {
+	var bad usageError
+	var wrong configError
+	var found findings
+	is := func(targets ...error) bool {
+		for _, t := range targets {
+			if errors.Is(err, t) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case errors.As(err, &bad):
+		return exitUsage
+	case errors.As(err, &found):
+		return exitFindings
+	case errors.As(err, &wrong),
+		is(store.ErrConfiguration, store.ErrAccess, store.ErrSchema, store.ErrRestored),
+		is(exchange.ErrBadURL, exchange.ErrAccessRefused, exchange.ErrVhostMissing, exchange.ErrTooOld, exchange.ErrMismatch),
+		is(local.ErrNotInstalled):
+		return exitConfiguration
+	case is(store.ErrUnavailable, exchange.ErrUnreachable, exchange.ErrSessionLost, local.ErrNotRunning):
+		return exitUnreachable
+	}
+	return exitFailure
+}
+
+// oneLine is an error as it is shown: on one line.
+func oneLine(err error) string {
+	if errors.Is(err, context.Canceled) && !strings.Contains(err.Error(), ":") {
+		return "interrupted"
+	}
+	return strings.Join(strings.Fields(err.Error()), " ")
+}

@@ -1,0 +1,87 @@
+package cli
+
+import (
+	"io"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/store"
+)
+
+func migrateCommand() *cli.Command {
+	flags := []cli.Flag{outputFlag(), databaseFlag(), dirFlag()}
+	return &cli.Command{
+		Name:  "migrate",
+		Usage: "bring the database's schema up to this program's version",
+		Subcommands: []*cli.Command{
+			{Name: "up", Usage: "apply what is missing; several may try at once", Flags: flags, Action: migrateUp},
+			{Name: "status", Usage: "list the steps and which are applied", Flags: flags, Action: migrateStatus},
+		},
+	}
+}
+
+func openUnmigrated(cctx *cli.Context) (*store.DB, error) {
+	if err := noArguments(cctx); err != nil {
+		return nil, err
+	}
+	if err := checkOutput(cctx); err != nil {
+		return nil, err
+	}
+	e, err := discover(cctx)
+	if err != nil {
+		return nil, err
+	}
+	return openDatabase(cctx.Context, e, "migrate", 2)
+}
+
+func migrateUp(cctx *cli.Context) error {
+	db, err := openUnmigrated(cctx)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	done, err := db.Migrate(cctx.Context)
+	if err != nil {
+		return err
+	}
+	if err := db.EnsurePartitions(cctx.Context); err != nil {
+		return err
+	}
+	if len(done) == 0 {
+		say(cctx, "the schema is up to date")
+	}
+	return showMigrations(cctx, done)
+}
+
+func migrateStatus(cctx *cli.Context) error {
+	db, err := openUnmigrated(cctx)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	list, err := db.Migrations(cctx.Context)
+	if err != nil {
+		return err
+	}
+	return showMigrations(cctx, list)
+}
+
+func showMigrations(cctx *cli.Context, list []store.Migration) error {
+	if list == nil {
+		list = []store.Migration{}
+	}
+	return show(cctx, list, func(w io.Writer) {
+		if len(list) == 0 {
+			return
+		}
+		row(w, "VERSION", "NAME", "APPLIED")
+		for _, m := range list {
+			applied := "no"
+			if m.Applied {
+				applied = m.AppliedAt.Local().Format(time.DateTime)
+			}
+			row(w, m.Version, m.Name, applied)
+		}
+	})
+}

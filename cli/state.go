@@ -1,0 +1,90 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// fleetState is what a running `up` says of itself in its directory, for the
+// other commands. It holds passwords: the file is its owner's alone.
+type fleetState struct {
+	PID           int       `json:"pid"`
+	DatabaseURL   string    `json:"databaseUrl"`
+	AMQPURL       string    `json:"amqpUrl"`
+	ManagementURL string    `json:"managementUrl,omitempty"`
+	MetricsURL    string    `json:"metricsUrl,omitempty"`
+	StartedAt     time.Time `json:"startedAt"`
+	Ready         bool      `json:"ready"`
+}
+
+const (
+	fleetFile = "fleet.json"
+	fleetLock = "fleet.lock"
+)
+
+// errUp says that a fleet runs in the directory already.
+var errUp = errors.New("already up")
+
+// holdFleet takes the directory for one `up`. The kernel lets go of it when the
+// process ends, however it ends.
+func holdFleet(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, misconfigured("making %s: %v", dir, err)
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, fleetLock), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, misconfigured("locking %s: %v", dir, err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		lock.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, errUp
+		}
+		return nil, fmt.Errorf("locking %s: %w", dir, err)
+	}
+	return lock, nil
+}
+
+func (s fleetState) save(dir string) error {
+	raw, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, fleetFile)
+	if err := os.WriteFile(path+".new", append(raw, '\n'), 0o600); err != nil {
+		return fmt.Errorf("saying where the fleet is: %w", err)
+	}
+	return os.Rename(path+".new", path)
+}
+
+// findFleet reads what a running `up` says of itself; nil when none runs there.
+func findFleet(dir string) (*fleetState, error) {
+	if _, err := os.Stat(filepath.Join(dir, fleetLock)); err != nil {
+		return nil, nil
+	}
+	lock, err := holdFleet(dir)
+	if err == nil {
+		return nil, lock.Close()
+	}
+	if !errors.Is(err, errUp) {
+		return nil, err
+	}
+	raw, err := os.ReadFile(filepath.Join(dir, fleetFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return &fleetState{}, nil // it is only just starting
+	}
+	if err != nil {
+		return nil, misconfigured("reading where the fleet is: %v", err)
+	}
+	var s fleetState
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", filepath.Join(dir, fleetFile), err)
+	}
+	return &s, nil
+}

@@ -1,0 +1,167 @@
+package cli
+
+import (
+	"io"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/workers"
+	"github.com/composerp/composerp/workers/worker"
+)
+
+func workerCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "worker",
+		Usage: "the workers of the fleet",
+		Subcommands: []*cli.Command{
+			{
+				Name: "list", Usage: "what each hears, and how its queue stands",
+				Flags: append([]cli.Flag{outputFlag()}, append(brokerFlags(), dirFlag(), logFlag("error"))...), Action: workerList,
+			},
+			{
+				Name: "run", Usage: "run some workers in this process until interrupted", ArgsUsage: "WORKER...",
+				Description: "Slots are consumers that work side by side. More of them, here or in other processes, take more off the\n" +
+					"same queue. The relay must run somewhere: `composerp relay`, or `composerp up`.",
+				Flags: connectionFlags(slotsFlag(), metricsFlag()), Action: workerRun,
+			},
+		},
+	}
+}
+
+// workerRow is one line of `worker list`.
+type workerRow struct {
+	Worker    string   `json:"worker"`
+	Queue     string   `json:"queue"`
+	Hears     []string `json:"hears"`
+	Consumers *int     `json:"consumers"`
+	Ready     *int     `json:"ready"`
+	Retrying  *int     `json:"retrying"`
+	Dead      *int     `json:"dead"`
+}
+
+func workerList(cctx *cli.Context) error {
+	if err := noArguments(cctx); err != nil {
+		return err
+	}
+	if err := checkOutput(cctx); err != nil {
+		return err
+	}
+	session, err := lookAtBroker(cctx)
+	if err != nil {
+		return err
+	}
+	if session != nil {
+		defer session.Close()
+	}
+	var rows []workerRow
+	for _, w := range workers.Fleet() {
+		r := workerRow{Worker: w.Name(), Queue: w.Queue(), Hears: []string{}}
+		for _, t := range w.Types() {
+			r.Hears = append(r.Hears, t.RoutingKey())
+		}
+		if session != nil {
+			if err := r.count(session, w); err != nil {
+				return err
+			}
+		}
+		rows = append(rows, r)
+	}
+	return show(cctx, rows, func(w io.Writer) {
+		row(w, "WORKER", "QUEUE", "SLOTS", "READY", "RETRYING", "DEAD", "HEARS")
+		for _, r := range rows {
+			hears := strings.Join(r.Hears, " ")
+			if hears == "" {
+				hears = "everything that died"
+			}
+			row(w, r.Worker, r.Queue, number(r.Consumers), number(r.Ready), number(r.Retrying), number(r.Dead), hears)
+		}
+	})
+}
+
+func number(n *int) any {
+	if n == nil {
+		return "-"
+	}
+	return *n
+}
+
+// lookAtBroker opens a session to count with; nil when no broker is known, and then says so.
+func lookAtBroker(cctx *cli.Context) (*exchange.Session, error) {
+	log, err := logger(cctx)
+	if err != nil {
+		return nil, err
+	}
+	e, err := discover(cctx)
+	if err != nil {
+		return nil, err
+	}
+	if e.amqp == "" {
+		say(cctx, "nothing is up here, so no queue could be looked at")
+		return nil, nil
+	}
+	broker, err := brokerConfig(e, log)
+	if err != nil {
+		return nil, err
+	}
+	broker.Name = "list"
+	return exchange.Open(cctx.Context, broker)
+}
+
+// count asks the broker itself, not its statistics, so that the numbers are of now.
+func (r *workerRow) count(session *exchange.Session, w worker.Worker) error {
+	ready, consumers, err := session.Depth(r.Queue)
+	if err != nil {
+		return err
+	}
+	r.Ready, r.Consumers = &ready, &consumers
+	if r.Queue != exchange.QueueName(w.Name()) {
+		return nil // it drains a queue that has neither ladder nor dead letters
+	}
+	dead, _, err := session.Depth(exchange.DeadName(w.Name()))
+	if err != nil {
+		return err
+	}
+	retrying := 0
+	for _, rung := range w.Subscription().Ladder {
+		n, _, err := session.Depth(exchange.RungName(w.Name(), rung))
+		if err != nil {
+			return err
+		}
+		retrying += n
+	}
+	r.Dead, r.Retrying = &dead, &retrying
+	return nil
+}
+
+func workerRun(cctx *cli.Context) error {
+	slots, err := parseSlots(cctx.String(flagSlots))
+	if err != nil {
+		return err
+	}
+	if cctx.NArg() == 0 {
+		return usage("name the workers to run: %s", strings.Join(workerNames(), ", "))
+	}
+	f := &fleet{slots: slots}
+	for _, name := range cctx.Args().Slice() {
+		found := false
+		for _, w := range workers.Fleet() {
+			if w.Name() == name {
+				f.workers, found = append(f.workers, w), true
+			}
+		}
+		if !found {
+			return usage("there is no worker %q; there are %s", name, strings.Join(workerNames(), ", "))
+		}
+	}
+	return runPart(cctx, f)
+}
+
+func workerNames() []string {
+	var names []string
+	for _, w := range workers.Fleet() {
+		names = append(names, w.Name())
+	}
+	return names
+}
