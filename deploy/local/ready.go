@@ -47,7 +47,7 @@ var portTaken = regexp.MustCompile(`(?i)eaddrinuse|address already in use|in use
 var telling = []*regexp.Regexp{
 	portTaken,
 	regexp.MustCompile(`(?i)no space left|enospc|disk quota`),
-	regexp.MustCompile(`FATAL|PANIC`),
+	regexp.MustCompile(`FATAL|PANIC|\bERROR: |Error during startup`),
 	regexp.MustCompile(`(?i)permission denied|eacces`),
 	regexp.MustCompile(`(?i)\[error\].*\b(error|failed|cannot|could not)|^error|initdb: error`),
 }

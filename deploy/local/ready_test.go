@@ -42,6 +42,12 @@ func TestLogReason(t *testing.T) {
 			want: "ERROR: could not bind to distribution port 29004 on host localhost.",
 			port: true,
 		},
+		"rabbitmq, name taken": {
+			log: `2026-11-23 22:45:16.143379+00:00 [error] <0.132.0> BOOT FAILED
+2026-11-23 22:45:16.143379+00:00 [error] <0.132.0> ===========
+2026-11-23 22:45:16.143379+00:00 [error] <0.132.0> ERROR: node with name "composerp" is already running on host "localhost"`,
+			want: `ERROR: node with name "composerp" is already running`,
+		},
 		"something else": {log: "first\nlast\n\n", want: "last"},
 		"nothing":        {log: "\n", want: "it wrote nothing to its log"},
 	} {
