@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -203,3 +204,18 @@ func anySales(n int) []event.Any {
 	}
 	return list
 }
+
+func openAt(t testing.TB, databaseURL string) *store.DB {
+	t.Helper()
+	return storetest.Open(t, databaseURL, 4)
+}
+
+// must2 is must for a call that gives a value too.
+func must2[T any](_ T, err error) func(testing.TB) {
+	return func(t testing.TB) {
+		t.Helper()
+		must(t, err)
+	}
+}
+
+var replaceAll = strings.ReplaceAll

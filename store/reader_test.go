@@ -1,0 +1,339 @@
+package store_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/storetest"
+)
+
+const (
+	aggregates   = 10
+	writers      = 6
+	transactions = 40 // a writer
+)
+
+// numbered is what an event of the property test tells: the n-th of its aggregate.
+type numbered struct {
+	Aggregate string
+	N         int
+}
+
+// town is a database in which many write at once.
+type town struct {
+	*place
+	mu        sync.Mutex
+	committed map[uuid.UUID]numbered
+}
+
+func newTown(t *testing.T) *town {
+	t.Helper()
+	w := &town{place: newPlace(t, writers+10), committed: map[uuid.UUID]numbered{}}
+	w.exec(`CREATE TABLE aggregate (id text PRIMARY KEY, n int NOT NULL)`)
+	for i := range aggregates {
+		w.exec(`INSERT INTO aggregate VALUES ($1, 0)`, fmt.Sprintf("a%d", i))
+	}
+	w.exec(`INSERT INTO aggregate VALUES ('held', 0)`)
+	return w
+}
+
+// say locks the aggregate's row, counts on, and appends n events that tell the numbers.
+func (w *town) say(ctx context.Context, tx *store.Tx, aggregate string, n int) ([]event.Any, error) {
+	var last int
+	if err := tx.SQL().QueryRowContext(ctx, `UPDATE aggregate SET n = n + $2 WHERE id = $1 RETURNING n`, aggregate, n).Scan(&last); err != nil {
+		return nil, err
+	}
+	events := make([]event.Any, n)
+	for i := range events {
+		events[i] = sale(aggregate)
+		body, err := json.Marshal(numbered{aggregate, last - n + 1 + i})
+		if err != nil {
+			return nil, err
+		}
+		events[i].Body = body
+	}
+	return events, tx.Append(ctx, events)
+}
+
+// write runs one transaction of a writer: of random shape, with a random end.
+func (w *town) write(ctx context.Context, rnd *rand.Rand) error {
+	tx, err := w.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	if rnd.IntN(3) == 0 { // gets its id long before it appends
+		if _, err := tx.SQL().ExecContext(ctx, `INSERT INTO suspect (consumer, message_id, deaths) VALUES ('early', $1, 0)`, uuid.NewString()); err != nil {
+			return err
+		}
+		w.ticksPass(ctx, rnd.IntN(3))
+	}
+	var said []event.Any
+	for _, i := range slices.Sorted(slices.Values(rnd.Perm(aggregates)[:1+rnd.IntN(2)])) {
+		aggregate := fmt.Sprintf("a%d", i)
+		if rnd.IntN(4) == 0 { // said in a savepoint that is undone
+			if err := w.sayInVain(ctx, tx, aggregate); err != nil {
+				return err
+			}
+		}
+		events, err := w.say(ctx, tx, aggregate, 1+rnd.IntN(50))
+		if err != nil {
+			return err
+		}
+		said = append(said, events...)
+	}
+	if rnd.IntN(4) == 0 { // commits late
+		w.ticksPass(ctx, 1+rnd.IntN(3))
+	}
+	if rnd.IntN(5) == 0 {
+		return tx.Rollback()
+	}
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	w.remember(said)
+	return nil
+}
+
+func (w *town) sayInVain(ctx context.Context, tx *store.Tx, aggregate string) error {
+	if _, err := tx.SQL().ExecContext(ctx, `SAVEPOINT vain`); err != nil {
+		return err
+	}
+	if _, err := w.say(ctx, tx, aggregate, 2); err != nil {
+		return err
+	}
+	_, err := tx.SQL().ExecContext(ctx, `ROLLBACK TO vain; SAVEPOINT more`)
+	return err
+}
+
+func (w *town) remember(events []event.Any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, e := range events {
+		var n numbered
+		if err := json.Unmarshal(e.Body, &n); err != nil {
+			panic(err)
+		}
+		w.committed[e.ID] = n
+	}
+}
+
+// ticksPass waits until n more ticks were made, or for a while.
+func (w *town) ticksPass(ctx context.Context, n int) {
+	var from, now int64
+	if w.SQL().QueryRowContext(ctx, `SELECT max(id) FROM tick`).Scan(&from) != nil {
+		return
+	}
+	for range 4 * n {
+		if w.SQL().QueryRowContext(ctx, `SELECT max(id) FROM tick`).Scan(&now) != nil || now >= from+int64(n) {
+			return
+		}
+		wait(2 * time.Millisecond)
+	}
+}
+
+// follow reads the log until all was written and read, dropping pages read (a
+// crash) with the given chance, and gives what its cursor passed, in order.
+func (w *town) follow(ctx context.Context, name string, limit int, crash float64, rnd *rand.Rand, written <-chan struct{}, passed *[]store.Logged) error {
+	lease, err := w.Acquire(ctx, name, name)
+	if err != nil {
+		return err
+	}
+	at, err := w.OpenCursor(ctx, lease)
+	if err != nil {
+		return err
+	}
+	hints := w.Listen(ctx, store.TickChannel)
+	for {
+		done := isClosed(written) && w.everythingTicked(ctx) // asked before reading: what was ticked by then is read now
+		page, err := w.ReadPage(ctx, at, 1+rnd.IntN(limit))
+		if err != nil {
+			return err
+		}
+		if rnd.Float64() < crash {
+			if at, err = w.OpenCursor(ctx, lease); err != nil {
+				return err
+			}
+			continue
+		}
+		if page.Next == at {
+			if done {
+				return nil
+			}
+			await(hints)
+			continue
+		}
+		if err := w.MoveCursor(ctx, at, page.Next); err != nil {
+			return err
+		}
+		at = page.Next
+		*passed = append(*passed, page.Events...)
+	}
+}
+
+// everythingTicked tells whether the newest tick sees all that has ended, and the cursor may stand at it.
+func (w *town) everythingTicked(ctx context.Context) bool {
+	var settled bool
+	err := w.SQL().QueryRowContext(ctx, `
+		SELECT NOT EXISTS (SELECT FROM event_log WHERE NOT pg_visible_in_snapshot(tx, t.snapshot))
+		FROM tick t ORDER BY id DESC LIMIT 1`).Scan(&settled)
+	return err == nil && settled
+}
+
+func wait(d time.Duration) { time.Sleep(d) }
+
+// await waits for a hint, or a little: a hint may be lost.
+func await(hints <-chan struct{}) {
+	select {
+	case <-hints:
+	case <-time.After(50 * time.Millisecond):
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// check holds what a reader passed against what was committed.
+func (w *town) check(t *testing.T, reader string, passed []store.Logged) {
+	t.Helper()
+	seen := map[uuid.UUID]bool{}
+	last := map[string]int{}
+	for _, e := range passed {
+		n, known := w.committed[e.EventID]
+		switch {
+		case !known:
+			t.Fatalf("%s: event %d was never committed", reader, e.Seq)
+		case seen[e.EventID]:
+			t.Fatalf("%s: event %d was read twice", reader, e.Seq)
+		case n.N != last[n.Aggregate]+1:
+			t.Fatalf("%s: event %d of %s came after %d", reader, n.N, n.Aggregate, last[n.Aggregate])
+		}
+		seen[e.EventID], last[n.Aggregate] = true, n.N
+	}
+	if len(seen) != len(w.committed) {
+		t.Fatalf("%s: %d of %d committed events were read", reader, len(seen), len(w.committed))
+	}
+}
+
+// Every committed event is read exactly once and in its aggregate's order,
+// whoever commits late, rolls back, stays open or crashes meanwhile.
+func TestEveryCommittedEventIsReadOnce(t *testing.T) {
+	t.Parallel()
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	w := newTown(t)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ticking := make(chan struct{})
+	go func() {
+		defer close(ticking)
+		w.Lead(ctx, "ticker", "one", store.NewTicker(w.DB, quiet()).Run, func(err error) { t.Error(err) })
+	}()
+	defer func() { stop(); <-ticking }()
+
+	// One transaction is open from before the first to after the last of the others.
+	held := w.begin()
+	heldSays, err := w.say(ctx, held, "held", 3)
+	must(t, err)
+
+	written, over := make(chan struct{}), make(chan struct{})
+	var running atomic.Int32
+	running.Store(writers)
+	var run []func(context.Context) error
+	for i := range writers {
+		run = append(run, func(ctx context.Context) error {
+			defer func() {
+				if running.Add(-1) == 0 {
+					close(written)
+				}
+			}()
+			rnd := rand.New(rand.NewPCG(seed, uint64(i)))
+			for range transactions {
+				if err := w.write(ctx, rnd); err != nil && !errors.Is(err, store.ErrRetryable) {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	passed := make([][]store.Logged, 2)
+	for i, r := range []struct {
+		limit int
+		crash float64
+	}{{300, 0}, {40, 0.2}} {
+		run = append(run, func(ctx context.Context) error {
+			rnd := rand.New(rand.NewPCG(seed, uint64(100+i)))
+			return w.follow(ctx, fmt.Sprintf("reader%d", i), r.limit, r.crash, rnd, over, &passed[i])
+		})
+	}
+	run = append(run, func(ctx context.Context) error {
+		defer close(over)
+		<-written
+		return w.releaseHeld(ctx, held, heldSays)
+	})
+	storetest.Concurrently(t, run...)
+	for i := range passed {
+		w.check(t, fmt.Sprintf("reader %d", i), passed[i])
+	}
+	t.Logf("%d events in %d ticks", len(w.committed), value[int](t, w.SQL(), `SELECT max(id) FROM tick`))
+	w.checkLeaps(t, seed)
+}
+
+// releaseHeld waits until the ticks show all events but those of the open transaction, and then commits it.
+func (w *town) releaseHeld(ctx context.Context, held *store.Tx, says []event.Any) error {
+	deadline := time.Now().Add(patience)
+	for {
+		var missing int
+		err := w.SQL().QueryRowContext(ctx, `
+			SELECT count(*) FROM event_log e, (SELECT snapshot FROM tick ORDER BY id DESC LIMIT 1) t
+			WHERE NOT pg_visible_in_snapshot(e.tx, t.snapshot)`).Scan(&missing)
+		if err != nil {
+			return err
+		}
+		if missing == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%d events wait for the open transaction", missing)
+		}
+		wait(2 * time.Millisecond)
+	}
+	w.remember(says)
+	return held.Commit()
+}
+
+// checkLeaps reads the whole log again, over random spans of ticks.
+func (w *town) checkLeaps(t *testing.T, seed uint64) {
+	t.Helper()
+	rnd := rand.New(rand.NewPCG(seed, 200))
+	newest := value[int64](t, w.SQL(), `SELECT max(id) FROM tick`)
+	at := store.Cursor{Consumer: "leaper"}
+	var passed []store.Logged
+	for at.Tick < newest {
+		at.Upto = min(newest, at.Tick+1+rnd.Int64N(30))
+		for upto := at.Upto; at.Tick != upto; {
+			page, err := w.ReadPage(t.Context(), at, 1+rnd.IntN(200))
+			must(t, err)
+			passed, at = append(passed, page.Events...), page.Next
+		}
+	}
+	w.check(t, "leaper", passed)
+}
