@@ -18,11 +18,12 @@ func (s *slot) judge(ctx context.Context, d exchange.Delivery, failure error) er
 	if s.Worker.drainsAnothers() {
 		return fmt.Errorf("handling message %s of %s, which has no ladder: %w", d.ID, s.Worker.queue, failure)
 	}
-	attempt := max(0, d.Attempt()) // the header may be a stranger's
+	attempt := max(0, d.Attempt())
 	outcome, message := outcomeDead, exchange.DeadMessage(d, s.Worker.name, failure)
 	if !errors.Is(failure, ErrRejected) && attempt < len(s.Worker.ladder) {
 		outcome, message = outcomeRetried, exchange.RetryMessage(d, s.Worker.name, s.Worker.ladder[attempt], failure)
 	}
+	message.Headers[exchange.HeaderAttempt] = int64(attempt + 1) // what came may be a stranger's: below zero it would climb for ever
 	if err := s.send(ctx, message); err != nil {
 		return fmt.Errorf("sending message %s to %s: %w", message.ID, message.Exchange, err)
 	}

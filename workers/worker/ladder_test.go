@@ -1,0 +1,247 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store/storetest"
+	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/workertest"
+)
+
+func TestWhatFailsClimbsTheLadderAndDiesWithItsReason(t *testing.T) {
+	t.Parallel()
+	seen := &tries{}
+	poison := workertest.Sale(t, "cup", "shop", "1")
+	w := echoing(seen, failing(poison, errors.New("no cup is left")), worker.Ladder(rung, 2*rung))
+	h := newHouse(t, w)
+	r := h.run(w, 1)
+	h.publish(poison)
+	dead := h.take(exchange.DeadName("echo"), 1)[0]
+	if n := seen.of(poison); n != 3 {
+		t.Errorf("want three tries for a ladder of two rungs, got %d", n)
+	}
+	f := dead.Failure()
+	if f.Worker != "echo" || f.Error != "no cup is left" || f.Attempt != 3 {
+		t.Errorf("want the reason of the third try, got %+v", f)
+	}
+	if f.OriginalExchange != exchange.Events || f.OriginalRoutingKey != "integration.sale_completed" || !f.LastFailedAt.After(f.FirstFailedAt) {
+		t.Errorf("want where it came from and when it failed first and last, got %+v", f)
+	}
+	if dead.ID != poison.ID.String() || string(dead.Body) != string(poison.Body) || dead.Headers["x-death"] != nil {
+		t.Errorf("want the message as it was, without the broker's account, got %+v", dead.Message)
+	}
+	if r.messages("retried") != 2 || r.messages("dead") != 1 || r.messages("handled") != 0 {
+		t.Errorf("want 2 retried, 1 dead, got %d and %d", r.messages("retried"), r.messages("dead"))
+	}
+	h.wantEffects(0)
+	if n := storetest.Value[int](t, h.url, `SELECT count(*) FROM inbox`); n != 0 {
+		t.Errorf("want no row in the inbox, got %d", n)
+	}
+}
+
+func TestWhatFailsOnceIsHandledAtItsSecondTry(t *testing.T) {
+	t.Parallel()
+	seen := &tries{}
+	e := workertest.Sale(t, "cup", "shop", "1")
+	w := echoing(seen, func(context.Context, []event.Any) error {
+		if seen.of(e) == 1 {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	h := newHouse(t, w)
+	h.run(w, 1)
+	h.publish(e)
+	h.wantEffects(1)
+	if id := storetest.Value[string](t, h.url, `SELECT event_id FROM event_log`); id != event.DeriveID("echo", e.ID, 0).String() {
+		t.Errorf("want the id that the first try gave, got %s", id)
+	}
+}
+
+func TestOnePoisonAmongManyFailsAlone(t *testing.T) {
+	t.Parallel()
+	events := sales(t, 200)
+	poison := events[77]
+	for name, verdict := range map[string]func(context.Context, []event.Any) error{
+		"an error":    failing(poison, errors.New("no")),
+		"a rejection": failing(poison, worker.Reject(errors.New("no"))),
+		"a panic": func(_ context.Context, batch []event.Any) error {
+			if slices.ContainsFunc(batch, func(e event.Any) bool { return e.ID == poison.ID }) {
+				panic("no")
+			}
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			seen := &tries{}
+			w := echoing(seen, verdict)
+			h := newHouse(t, w)
+			h.publish(events...)
+			r := h.run(w, 1)
+			dead := h.take(exchange.DeadName("echo"), 1)[0]
+			h.wantEffects(len(events) - 1)
+			if dead.ID != poison.ID.String() || !strings.Contains(dead.Failure().Error, "no") {
+				t.Errorf("want the poison with its reason, got %s: %s", dead.ID, dead.Failure().Error)
+			}
+			tries, retried := 3, 1 // in the batch, alone, and alone again after the rung
+			if name == "a rejection" {
+				tries, retried = 2, 0
+			}
+			if n := seen.of(poison); n != tries || r.messages("retried") != retried || r.messages("dead") != 1 {
+				t.Errorf("want %d tries, %d retried, 1 dead, got %d, %d, %d", tries, retried, n, r.messages("retried"), r.messages("dead"))
+			}
+		})
+	}
+}
+
+func TestWhatCannotBeReadDiesAtOnce(t *testing.T) {
+	t.Parallel()
+	w := echoing(&tries{}, nil)
+	h := newHouse(t, w)
+	good := func() exchange.Message { return workertest.Delivery(workertest.Sale(t, "cup", "shop", "1")).Message }
+	with := func(change func(m *exchange.Message)) exchange.Message {
+		m := good()
+		change(&m)
+		return m
+	}
+	replace := func(old, by string) func(m *exchange.Message) {
+		return func(m *exchange.Message) { m.Body = []byte(strings.Replace(string(m.Body), old, by, 1)) }
+	}
+	bad := map[string]exchange.Message{
+		"line 1":             with(func(m *exchange.Message) { m.Body = []byte("{") }),
+		"payload.quantity":   with(replace(`"quantity":1`, `"quantity":"1"`)),
+		"payload.itemId":     with(replace(`"itemId":"cup"`, `"itemId":"`+strings.Repeat("x", 65)+`"`)),
+		"payload.locationId": with(replace(`"locationId":"shop",`, ``)),
+		"SALE_COMPLTED":      with(func(m *exchange.Message) { m.Type = ""; replace("SALE_COMPLETED", "SALE_COMPLTED")(m) }),
+		"type property":      with(func(m *exchange.Message) { m.Type = "STOCK_COUNTED" }),
+		"does not hear": with(func(m *exchange.Message) {
+			*m = workertest.Delivery(workertest.Count(t, "cup", "shop", "1")).Message
+			m.RoutingKey = "integration.sale_completed"
+		}),
+		"eventId":                 with(replace(`"eventId":"`, `"eventId":"no uuid `)),
+		"invalid UTF-8":           with(replace(`"shop"`, "\"sh\xffop\"")),
+		"want a number, got null": with(replace(`"quantity":1`, `"quantity":null`)),
+		"the same key twice":      with(replace(`"quantity":1`, `"quantity":1,"quantity":2`)),
+	}
+	var messages []exchange.Message
+	for _, m := range bad {
+		messages = append(messages, m, good())
+	}
+	h.send(messages...)
+	r := h.run(w, 1)
+	dead := h.take(exchange.DeadName("echo"), len(bad))
+	h.wantEffects(len(bad))
+	if r.messages("dead") != len(bad) || r.messages("retried") != 0 {
+		t.Errorf("want %d dead and none retried, got %d and %d", len(bad), r.messages("dead"), r.messages("retried"))
+	}
+	for reason, m := range bad {
+		i := slices.IndexFunc(dead, func(d exchange.Delivery) bool { return string(d.Body) == string(m.Body) })
+		if i < 0 {
+			t.Errorf("%s: not among the dead", reason)
+		} else if f := dead[i].Failure(); f.Attempt != 1 {
+			t.Errorf("%s: want one attempt, got %d", reason, f.Attempt)
+		} else {
+			t.Logf("%s: %s", reason, f.Error)
+			if reason != "the same key twice" && reason != "invalid UTF-8" && !strings.Contains(f.Error, reason) {
+				t.Errorf("want a reason that says %q, got %q", reason, f.Error)
+			}
+		}
+	}
+}
+
+func TestHowAMessageCameDoesNotMatter(t *testing.T) {
+	t.Parallel()
+	w := echoing(&tries{}, nil)
+	h := newHouse(t, w)
+	moved, untyped := workertest.Delivery(workertest.Sale(t, "cup", "shop", "1")).Message, workertest.Delivery(workertest.Sale(t, "cup", "shop", "1")).Message
+	// The management UI publishes by hand with the queue's name for a key, and keeps no properties.
+	moved.Exchange, moved.RoutingKey = "", exchange.QueueName("echo")
+	untyped.Type, untyped.Headers = "", map[string]any{"x-death": "nonsense", exchange.HeaderAttempt: "nonsense"}
+	h.send(moved, untyped)
+	r := h.run(w, 1)
+	h.wantEffects(2)
+	if r.messages("dead")+r.messages("retried") != 0 {
+		t.Errorf("want neither retried nor dead")
+	}
+}
+
+func TestAMessageWithoutAnID(t *testing.T) {
+	t.Parallel()
+	e, garbage := workertest.Sale(t, "cup", "shop", "1"), []byte("garbage")
+	seen := &tries{}
+	w := echoing(seen, func(context.Context, []event.Any) error {
+		if seen.of(e) == 1 {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	h := newHouse(t, w)
+	h.byHand(e.Body)
+	h.byHand(garbage)
+	h.run(w, 1)
+	h.wantEffects(1)
+	if dead := h.take(exchange.DeadName("echo"), 1)[0]; string(dead.Body) != string(garbage) || dead.ID == "" {
+		t.Errorf("want the garbage, with an id, got %q of id %q", dead.Body, dead.ID)
+	}
+}
+
+// A stranger may write whatever he likes into our headers.
+func TestForgedAttemptsAreAttempts(t *testing.T) {
+	t.Parallel()
+	for _, attempt := range []int64{-1, -1 << 62, 99} {
+		t.Run(fmt.Sprint(attempt), func(t *testing.T) {
+			t.Parallel()
+			e := workertest.Sale(t, "cup", "shop", "1")
+			w := echoing(&tries{}, failing(e, errors.New("no")))
+			h := newHouse(t, w)
+			m := workertest.Delivery(e).Message
+			m.Headers = map[string]any{exchange.HeaderAttempt: attempt}
+			h.send(m)
+			h.run(w, 1)
+			h.take(exchange.DeadName("echo"), 1)
+		})
+	}
+}
+
+func TestALargeMessageDiesLikeAnyOther(t *testing.T) {
+	t.Parallel()
+	w := echoing(&tries{}, nil)
+	h := newHouse(t, w)
+	body := []byte(`{"eventId":"` + strings.Repeat("x", event.MaxBody) + `"}`)
+	h.byHand(body)
+	h.publish(workertest.Sale(t, "cup", "shop", "1"))
+	h.run(w, 1)
+	h.wantEffects(1)
+	if dead := h.take(exchange.DeadName("echo"), 1)[0]; len(dead.Body) != len(body) {
+		t.Errorf("want all %d bytes, got %d", len(body), len(dead.Body))
+	}
+}
+
+// Without a rung to go to a failed message stays in hand, with noise, and goes
+// up the ladder once there is one.
+func TestAFailureWaitsForAMissingRung(t *testing.T) {
+	t.Parallel()
+	e := workertest.Sale(t, "cup", "shop", "1")
+	seen := &tries{}
+	w := echoing(seen, failing(e, errors.New("no")))
+	h := newHouse(t, w)
+	h.deleteQueue(exchange.RungName("echo", rung))
+	r := h.run(w, 1)
+	h.publish(e)
+	h.soon("it is said loudly", func() bool {
+		return r.log.has(func(line string) bool { return strings.HasPrefix(line, "ERROR a failed message has no place to go") })
+	})
+	h.apply(w)
+	dead := h.take(exchange.DeadName("echo"), 1)[0]
+	if seen.of(e) != 2 || dead.Failure().Attempt != 2 || dead.DeliveryCount != 0 {
+		t.Errorf("want two tries and none lost, got %d, attempt %d", seen.of(e), dead.Failure().Attempt)
+	}
+}
