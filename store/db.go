@@ -106,6 +106,8 @@ func dataSource(cfg Config) (string, error) {
 	set("timezone", "UTC")
 	// Statements here are short, and their costs over many partitions overestimated: compiling them would take longer than running them.
 	set("jit", "off")
+	// Their plans are kept, and may have been made while a table was still empty: reading it whole would then seem best for ever after.
+	set("enable_seqscan", "off")
 	u.RawQuery = q.Encode()
 	return u.String(), nil
 }
