@@ -26,8 +26,10 @@ import (
 //
 // The first branch needs no index on tx: its events have seq > p.seq_before and
 // seq <= c.max_seq (see tick.go), which the log's key answers. Only the late
-// ones, few and old, are found by their transaction; the newest tick before the
-// oldest of them began (floor) tells which partitions need not be looked into.
+// ones, few and old, are found by their transaction, one after the other: asked
+// for all at once, the planner would rather read the log from the oldest one on.
+// The newest tick before the oldest of them began (floor) tells which partitions
+// need not be looked into.
 //
 // Order: two events of one aggregate are never turned round. Whoever wrote the
 // second held the aggregate's row lock, so the first had committed; if both are
@@ -126,9 +128,11 @@ WITH p AS MATERIALIZED (SELECT snapshot, seq_before, tx FROM tick WHERE id = $1)
  ORDER BY e.seq LIMIT $4)
 UNION ALL
 (SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body
- FROM event_log e
- WHERE e.publish AND e.seq > greatest($3, (SELECT seq_before FROM floor)) AND e.seq <= (SELECT max_seq FROM c)
-   AND e.tx = ANY (ARRAY(SELECT x FROM late))
+ FROM late CROSS JOIN LATERAL (
+     SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body
+     FROM event_log e
+     WHERE e.publish AND e.tx = late.x AND e.seq > greatest($3, (SELECT seq_before FROM floor)) AND e.seq <= (SELECT max_seq FROM c)
+     ORDER BY e.seq LIMIT $4) e
  ORDER BY e.seq LIMIT $4)
 ORDER BY seq LIMIT $4`)
 
