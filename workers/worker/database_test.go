@@ -1,0 +1,164 @@
+package worker_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/composerp/composerp/deploy/local/localtest"
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/storetest"
+	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/workertest"
+)
+
+func TestWhatCollidedIsDoneAgainWhole(t *testing.T) {
+	t.Parallel()
+	const n = 100
+	seen := &tries{}
+	var collisions atomic.Int32
+	w := echoing(seen, func(context.Context, []event.Any) error {
+		if collisions.Add(1) <= 3 {
+			return fmt.Errorf("as if: %w", store.ErrRetryable)
+		}
+		return nil
+	})
+	h := newHouse(t, w)
+	h.publish(sales(t, n)...)
+	r := h.run(w, 1)
+	h.wantEffects(n)
+	for i, batch := range seen.all()[:4] {
+		if len(batch) != len(seen.all()[0]) || batch[0] != seen.all()[0][0] {
+			t.Errorf("try %d: want the first batch again whole, got %d of %d", i+1, len(batch), len(seen.all()[0]))
+		}
+	}
+	if r.messages("retried") != 0 {
+		t.Errorf("want no attempt burned, got %d", r.messages("retried"))
+	}
+}
+
+// Two slots lock two positions crosswise: PostgreSQL shoots one of them down.
+func TestADeadlockCostsNoAttempt(t *testing.T) {
+	t.Parallel()
+	position := func(item string) []store.PositionKey {
+		return []store.PositionKey{{Tenant: workertest.Tenant, Item: item, Location: "shop"}}
+	}
+	var handled atomic.Int32
+	met := make(chan struct{})
+	w := worker.New("echo", worker.Batch(1, 1), worker.On(func(ctx context.Context, tx *worker.Tx, e event.Of[event.SaleCompleted]) error {
+		first, second := "cup", "saucer"
+		if e.Payload.ItemID == "saucer" {
+			first, second = second, first
+		}
+		if _, err := tx.LockPositions(ctx, position(first), nil); err != nil {
+			return err
+		}
+		if handled.Add(1) == 2 {
+			close(met)
+		}
+		<-met
+		if _, err := tx.LockPositions(ctx, position(second), nil); err != nil {
+			return err
+		}
+		return echo(tx, e.Envelope)
+	}))
+	h := newHouse(t, w)
+	h.must(h.db.InTx(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.LockPositions(t.Context(), append(position("cup"), position("saucer")...), nil)
+		return err
+	}))
+	r := h.run(w, 2)
+	h.publish(workertest.Sale(t, "cup", "shop", "1"), workertest.Sale(t, "saucer", "shop", "1"))
+	h.wantEffects(2)
+	if handled.Load() < 3 || r.messages("retried") != 0 {
+		t.Errorf("want a deadlock and no attempt burned, got %d tries, %d retried", handled.Load(), r.messages("retried"))
+	}
+}
+
+const killBackends = `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+	WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND application_name = 'test'`
+
+func TestKilledBackendsLoseAndDoubleNothing(t *testing.T) {
+	t.Parallel()
+	const n, kills = 3000, 25
+	w := echoing(&tries{}, nil, worker.Batch(20, 100))
+	h := newHouse(t, w)
+	r := h.run(w, 2)
+	events := sales(t, n)
+	for i := range kills {
+		h.publish(events[i*n/kills : (i+1)*n/kills]...)
+		storetest.Exec(t, h.url, killBackends)
+	}
+	h.wantEffects(n)
+	if burned := r.messages("retried") + r.messages("dead"); burned != 0 {
+		t.Errorf("want no attempt burned, got %d", burned)
+	}
+	if !r.log.has(func(line string) bool { return strings.Contains(line, "the database does not serve") }) {
+		t.Error("no kill hit a batch: the test shows nothing")
+	}
+}
+
+// A database can be away in several ways; in none is it a message's fault.
+func TestADatabaseThatIsAwayIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]func(h *house) (away, back func()){
+		"no server": func(h *house) (away, back func()) {
+			g := newGate(h, h.url)
+			h.db = storetest.Open(h, g.url, 4)
+			return g.shut, g.open
+		},
+		"no such database": func(h *house) (away, back func()) {
+			name := databaseName(h)
+			return func() { h.admin("ALTER DATABASE %s RENAME TO %s_away", name, name) }, func() { h.admin("ALTER DATABASE %s_away RENAME TO %s", name, name) }
+		},
+		"no tables": func(h *house) (away, back func()) {
+			return func() { storetest.Exec(h, h.url, "ALTER TABLE inbox RENAME TO inbox_away") },
+				func() { storetest.Exec(h, h.url, "ALTER TABLE inbox_away RENAME TO inbox") }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			seen := &tries{}
+			w := echoing(seen, nil)
+			h := newHouse(t, w)
+			away, back := c(h)
+			r := h.run(w, 1)
+			h.publish(sales(t, 1)...)
+			h.wantEffects(1)
+			away()
+			h.publish(sales(t, 10)...)
+			h.soon("the slot pauses", func() bool { return r.metric("composerp_worker_paused_slots", "") == 1 })
+			back()
+			h.wantEffects(11)
+			h.soon("the slot goes on", func() bool { return r.metric("composerp_worker_paused_slots", "") == 0 })
+			if burned := r.messages("retried") + r.messages("dead"); burned != 0 {
+				t.Errorf("want no attempt burned, got %d", burned)
+			}
+			if r.log.has(func(line string) bool { return strings.Contains(line, "session with the broker ends") }) {
+				t.Error("want the messages kept in hand, not delivered again")
+			}
+		})
+	}
+}
+
+func databaseName(h *house) string {
+	return storetest.Value[string](h, h.url, `SELECT current_database()`)
+}
+
+// admin runs a statement on the database's server, from another database, with nobody connected to this one.
+func (h *house) admin(statement string, names ...any) {
+	h.Helper()
+	server, err := sql.Open("postgres", localtest.Database(h))
+	h.must(err)
+	defer func() { _ = server.Close() }()
+	h.soon("the database is let alone", func() bool {
+		_, err := server.Exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", names[0])
+		h.must(err)
+		_, err = server.Exec(fmt.Sprintf(statement, names...))
+		return err == nil
+	})
+}
