@@ -1,0 +1,191 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/store"
+)
+
+// Config says what to audit. DB, Exchange and Topology are needed.
+type Config struct {
+	DB       *store.DB // one connection is enough
+	Exchange exchange.Config
+	// Management is nil when nobody knows its URL. Then the report says what could not be looked at.
+	Management *exchange.Management
+	Topology   exchange.Topology // what the fleet needs: says which queues to look at
+
+	Wait time.Duration // how long the fleet may take to come to rest; 2 min
+	// Settle is how long it must have been at rest: longer than the figures of the
+	// management API may be old. 0 means 7 s.
+	Settle   time.Duration
+	Progress func(text string) // told what is waited for and what is being checked; may be nil
+}
+
+const (
+	defaultWait = 2 * time.Minute
+	// RabbitMQ renews the figures of a queue every 5 s (collect_statistics_interval): a change of what
+	// is in hand was seen in the management API after 3.6 to 5.1 s.
+	defaultSettle = 7 * time.Second
+	pause         = 500 * time.Millisecond
+)
+
+// Verdict is what the audit comes to.
+type Verdict string
+
+// The verdicts.
+const (
+	Proven   Verdict = "proven"    // everything that could be looked at adds up
+	InFlight Verdict = "in flight" // the fleet did not come to rest
+	Findings Verdict = "findings"  // something does not add up
+)
+
+// Report is what the audit found.
+type Report struct {
+	Verdict   Verdict            `json:"verdict"`
+	Checks    []store.AuditCheck `json:"checks"`
+	Counts    store.AuditCounts  `json:"counts"` // empty when in flight
+	Elapsed   time.Duration      `json:"-"`
+	ElapsedMs int64              `json:"elapsedMs"`
+}
+
+// Proven tells whether nothing was found.
+func (r Report) Proven() bool { return r.Verdict == Proven }
+
+// Run waits until the fleet is quiet and then proves it. An error means that
+// the audit could not be made, because a server is away for instance; what does
+// not add up is in the report.
+func Run(ctx context.Context, cfg Config) (Report, error) {
+	began := time.Now()
+	a := auditor{Config: cfg.withDefaults()}
+	a.deadline = began.Add(a.Wait)
+	session, err := exchange.Open(ctx, a.Exchange)
+	if err != nil {
+		return Report{}, fmt.Errorf("auditing the exchange: %w", err)
+	}
+	defer session.Close()
+	// A call to a broker that has stopped answering ends with the session.
+	defer context.AfterFunc(ctx, func() { session.Close() })()
+	a.session = session
+	report, err := a.run(ctx)
+	if ctx.Err() != nil {
+		return Report{}, fmt.Errorf("auditing: %w", ctx.Err())
+	}
+	if err != nil {
+		return Report{}, err
+	}
+	report.Elapsed = time.Since(began)
+	report.ElapsedMs = report.Elapsed.Milliseconds()
+	return report, nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Wait <= 0 {
+		c.Wait = defaultWait
+	}
+	if c.Settle <= 0 {
+		c.Settle = defaultSettle
+	}
+	if c.Progress == nil {
+		c.Progress = func(string) {}
+	}
+	return c
+}
+
+// auditor is one audit.
+type auditor struct {
+	Config
+	session  *exchange.Session
+	deadline time.Time
+}
+
+// run waits and proves, again if something has moved meanwhile.
+func (a *auditor) run(ctx context.Context) (Report, error) {
+	for {
+		at, quiet, err := a.settle(ctx)
+		if err != nil {
+			return Report{}, err
+		}
+		if !quiet {
+			return inFlight(at), nil
+		}
+		proof, err := a.DB.Audit(ctx, at.log.Point, func(check string) { a.Progress("checking " + check) })
+		if err != nil {
+			return Report{}, err
+		}
+		if proof.Moved == 0 {
+			return judge(at, proof), nil
+		}
+		a.Progress(fmt.Sprintf("%s entered the log meanwhile; once more", plural(proof.Moved, "event")))
+		if time.Now().After(a.deadline) {
+			at.log.Moved = proof.Moved
+			return inFlight(at), nil
+		}
+	}
+}
+
+func inFlight(at look) Report {
+	checks := append([]store.AuditCheck{at.relayCheck()}, at.restChecks()...)
+	return Report{Verdict: InFlight, Checks: append(checks, at.unroutedCheck(), at.stuckCheck())}
+}
+
+func judge(at look, proof store.Proof) Report {
+	r := Report{Verdict: Proven, Checks: proof.Checks, Counts: proof.Counts}
+	r.Checks = append(r.Checks, at.restChecks()...)
+	r.Checks = append(r.Checks, at.unroutedCheck(), at.stuckCheck(), at.deadCheck(proof.Counts))
+	for _, c := range r.Checks {
+		if c.Wrong > 0 {
+			r.Verdict = Findings
+		}
+	}
+	return r
+}
+
+// settle looks until the fleet has been quiet for long enough, or the deadline
+// has passed and it is not quiet.
+func (a *auditor) settle(ctx context.Context) (look, bool, error) {
+	var since time.Time
+	var point, said string
+	for {
+		at, err := a.look(ctx, point)
+		if err != nil {
+			return look{}, false, err
+		}
+		point = at.log.Point
+		late := at.at.After(a.deadline)
+		switch calm := at.calm(late); {
+		case !calm && late:
+			return at, false, nil
+		case !calm:
+			since = time.Time{}
+		case since.IsZero():
+			since = at.at
+		case at.at.Sub(since) >= a.Settle:
+			return at, true, nil
+		}
+		if text := at.String(); text != said {
+			said = text
+			a.Progress(text)
+		}
+		if err := wait(ctx, min(pause, a.Settle)); err != nil {
+			return look{}, false, err
+		}
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// errNoManagement is why some things could not be looked at.
+var errNoManagement = errors.New("the URL of RabbitMQ's management API is not known")
