@@ -156,14 +156,18 @@ func tellStory(ctx context.Context, out io.Writer, db *store.DB, shop *demo.Shop
 	}
 	row(w, "  events said", len(shop.Logged)+len(shop.Direct), fmt.Sprintf("handled and proven in %s", took.Round(10*time.Millisecond)))
 	row(w, "\nSTOCK", "", "")
-	row(w, "  ITEM", "LOCATION", "ON HAND", "LAST MOVEMENT", "NAME")
+	row(w, "  ITEM", "LOCATION", "ON HAND", "LAST MOVEMENT", "LOW", "NAME")
 	rows, err := db.StockRows(ctx, store.PositionKey{Tenant: demo.Tenant})
 	if err != nil {
 		return err
 	}
 	const shown = 12
 	for _, s := range rows[:min(shown, len(rows))] {
-		row(w, "  "+s.Item, s.Location, s.OnHand, s.LastMovement.UTC().Format(time.DateTime), s.ItemName)
+		low := ""
+		if s.Low {
+			low = "low"
+		}
+		row(w, "  "+s.Item, s.Location, s.OnHand, s.LastMovement.UTC().Format(time.DateTime), low, s.ItemName)
 	}
 	if len(rows) > shown {
 		row(w, fmt.Sprintf("  ... and %d more: composerp stock", len(rows)-shown))

@@ -40,9 +40,13 @@ func stock(cctx *cli.Context) error {
 		return err
 	}
 	return show(cctx, rows, func(w io.Writer) {
-		row(w, "TENANT", "ITEM", "LOCATION", "ON HAND", "RESERVED", "AVAILABLE", "LAST MOVEMENT", "TYPE", "NAME")
+		row(w, "TENANT", "ITEM", "LOCATION", "ON HAND", "RESERVED", "AVAILABLE", "LAST MOVEMENT", "TYPE", "LOW", "NAME")
 		for _, s := range rows {
-			row(w, s.Tenant, s.Item, s.Location, s.OnHand, s.Reserved, s.Available, s.LastMovement.UTC().Format(time.DateTime), s.LastType, s.ItemName)
+			low := ""
+			if s.Low {
+				low = "low"
+			}
+			row(w, s.Tenant, s.Item, s.Location, s.OnHand, s.Reserved, s.Available, s.LastMovement.UTC().Format(time.DateTime), s.LastType, low, s.ItemName)
 		}
 	})
 }

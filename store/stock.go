@@ -24,6 +24,8 @@ type Stock struct {
 	Sequence     int64         `db:"sequence" json:"sequence"`
 	LastMovement time.Time     `db:"last_movement_at" json:"lastMovementAt"`
 	LastType     string        `db:"last_movement_type" json:"lastMovementType"`
+	// Low tells that the available stock is below the threshold it was last said to be low by.
+	Low bool `db:"low" json:"low"`
 }
 
 func (s *Stock) key() PositionKey { return PositionKey{s.Tenant, s.Item, s.Location} }
@@ -58,10 +60,43 @@ func (tx *Tx) UpdateStock(ctx context.Context, rows []Stock) error {
 	return nil
 }
 
+// LowStock is a position's stock said to be low.
+type LowStock struct {
+	PositionKey
+	Threshold event.Decimal
+	Sequence  int64
+	SaidAt    time.Time
+}
+
+var noteLowStock = sqlText(`
+INSERT INTO low_stock AS l (tenant_id, item_id, location_id, threshold, sequence, said_at)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::numeric[], $5::bigint[], $6::timestamptz[])
+ON CONFLICT (tenant_id, item_id, location_id) DO UPDATE
+SET threshold = excluded.threshold, sequence = excluded.sequence, said_at = excluded.said_at
+WHERE l.sequence < excluded.sequence`)
+
+// NoteLowStock keeps the newest word of each position, at most one given a
+// position, written in key order.
+func (tx *Tx) NoteLowStock(ctx context.Context, said []LowStock) error {
+	slices.SortFunc(said, func(a, b LowStock) int { return comparePositionKeys(a.PositionKey, b.PositionKey) })
+	n := len(said)
+	keys := make([]PositionKey, n)
+	thresholds, at, sequences := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.Int64Array, n)
+	for i := range said {
+		keys[i], thresholds[i], sequences[i] = said[i].PositionKey, said[i].Threshold.String(), said[i].Sequence
+		at[i] = said[i].SaidAt.UTC().Format(time.RFC3339Nano)
+	}
+	tenants, items, locations := keyColumns(keys)
+	if _, err := tx.exec(ctx, noteLowStock, tenants, items, locations, thresholds, sequences, at); err != nil {
+		return fmt.Errorf("noting low stock of %d positions: %w", n, err)
+	}
+	return nil
+}
+
 var stockRows = sqlText(`
 SELECT s.tenant_id, s.item_id, coalesce(i.name, '') AS name, s.location_id, s.on_hand, s.reserved, s.available, s.sequence,
-       s.last_movement_at, s.last_movement_type
-FROM stock s LEFT JOIN item i USING (tenant_id, item_id)
+       s.last_movement_at, s.last_movement_type, coalesce(s.available < l.threshold, false) AS low
+FROM stock s LEFT JOIN item i USING (tenant_id, item_id) LEFT JOIN low_stock l USING (tenant_id, item_id, location_id)
 WHERE ($1 = '' OR s.tenant_id = $1) AND ($2 = '' OR s.item_id = $2) AND ($3 = '' OR s.location_id = $3)
 ORDER BY s.tenant_id, s.item_id, s.location_id`)
 

@@ -69,5 +69,16 @@ CREATE TABLE stock (
     PRIMARY KEY (tenant_id, item_id, location_id)
 ) WITH (fillfactor = 60);
 
+-- Where stock was last said to be low, and below what.
+CREATE TABLE low_stock (
+    tenant_id   text        NOT NULL,
+    item_id     text        NOT NULL,
+    location_id text        NOT NULL,
+    threshold   numeric     NOT NULL,
+    sequence    bigint      NOT NULL,
+    said_at     timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, item_id, location_id)
+);
+
 -- +goose Down
-DROP TABLE stock, replenishment_rule, movement, position, location, item;
+DROP TABLE low_stock, stock, replenishment_rule, movement, position, location, item;

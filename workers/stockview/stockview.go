@@ -1,9 +1,11 @@
-// Package stockview keeps the stock read model: what stands where, and when it
-// last moved.
+// Package stockview keeps the stock read model: what stands where, when it last
+// moved, and whether it is low.
 package stockview
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
@@ -12,28 +14,38 @@ import (
 
 // New declares the stockview worker.
 func New() worker.Worker {
-	return worker.New("stockview", worker.OnBatch(update, event.TypeInventoryUpdated))
+	return worker.New("stockview", worker.OnBatch(update, event.TypeInventoryUpdated, event.TypeInventoryLowStock))
 }
 
 // update keeps of each position the event with the highest sequence: events may
 // come in any order, the view never goes back.
 func update(ctx context.Context, tx *worker.Tx, events []event.Any) error {
-	newest := map[store.PositionKey]store.Stock{}
+	stock, low := map[store.PositionKey]store.Stock{}, map[store.PositionKey]store.LowStock{}
 	for _, e := range events {
-		p := e.Payload.(event.InventoryUpdated)
-		key := store.PositionKey{Tenant: e.TenantID, Item: p.ItemID, Location: p.LocationID}
-		if seen, ok := newest[key]; ok && seen.Sequence >= e.Metadata.Sequence {
-			continue
-		}
-		newest[key] = store.Stock{
-			Tenant: key.Tenant, Item: key.Item, Location: key.Location,
-			OnHand: p.OnHand, Reserved: p.Reserved, Available: p.Available,
-			Sequence: e.Metadata.Sequence, LastMovement: e.Timestamp, LastType: string(p.TransactionType),
+		switch p := e.Payload.(type) {
+		case event.InventoryUpdated:
+			key := store.PositionKey{Tenant: e.TenantID, Item: p.ItemID, Location: p.LocationID}
+			if seen, ok := stock[key]; !ok || seen.Sequence < e.Metadata.Sequence {
+				stock[key] = store.Stock{
+					Tenant: key.Tenant, Item: key.Item, Location: key.Location,
+					OnHand: p.OnHand, Reserved: p.Reserved, Available: p.Available,
+					Sequence: e.Metadata.Sequence, LastMovement: e.Timestamp, LastType: string(p.TransactionType),
+				}
+			}
+		case event.InventoryLowStock:
+			key := store.PositionKey{Tenant: e.TenantID, Item: p.ItemID, Location: p.LocationID}
+			if seen, ok := low[key]; !ok || seen.Sequence < e.Metadata.Sequence {
+				low[key] = store.LowStock{PositionKey: key, Threshold: p.Threshold, Sequence: e.Metadata.Sequence, SaidAt: e.Timestamp}
+			}
 		}
 	}
-	rows := make([]store.Stock, 0, len(newest))
-	for _, row := range newest {
-		rows = append(rows, row)
+	if len(stock) > 0 {
+		if err := tx.UpdateStock(ctx, slices.Collect(maps.Values(stock))); err != nil {
+			return err
+		}
 	}
-	return tx.UpdateStock(ctx, rows)
+	if len(low) > 0 {
+		return tx.NoteLowStock(ctx, slices.Collect(maps.Values(low)))
+	}
+	return nil
 }
