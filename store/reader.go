@@ -25,11 +25,12 @@ import (
 // likes. Within an interval events come in the order of seq and are paged by it.
 //
 // The first branch needs no index on tx: its events have seq > p.seq_before and
-// seq <= c.max_seq (see tick.go), which the log's key answers. Only the late
-// ones, few and old, are found by their transaction, one after the other: asked
-// for all at once, the planner would rather read the log from the oldest one on.
-// The newest tick before the oldest of them began (floor) tells which partitions
-// need not be looked into.
+// seq <= c.max_seq (see tick.go), which the log's key answers; xid8cmp keeps the
+// planner from the other index, by which it would read all of the log after p.
+// Only the late ones, few and old, are found by their transaction, one after the
+// other: asked for all at once, the planner would rather read the log from the
+// oldest one on. The newest tick before the oldest of them began (floor) tells
+// which partitions need not be looked into.
 //
 // Order: two events of one aggregate are never turned round. Whoever wrote the
 // second held the aggregate's row lock, so the first had committed; if both are
@@ -123,7 +124,7 @@ WITH p AS MATERIALIZED (SELECT snapshot, seq_before, tx FROM tick WHERE id = $1)
  FROM event_log e
  WHERE e.publish
    AND e.seq > greatest($3, (SELECT seq_before FROM p)) AND e.seq <= (SELECT max_seq FROM c)
-   AND e.tx > (SELECT tx FROM p)
+   AND xid8cmp(e.tx, (SELECT tx FROM p)) > 0
    AND pg_visible_in_snapshot(e.tx, (SELECT snapshot FROM c)) AND NOT pg_visible_in_snapshot(e.tx, (SELECT snapshot FROM p))
  ORDER BY e.seq LIMIT $4)
 UNION ALL

@@ -1,0 +1,196 @@
+package store_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/composerp/composerp/store"
+)
+
+// fill appends events in transactions of a thousand, each followed by a tick.
+const fill = `
+DO $$ DECLARE before bigint; BEGIN
+	FOR i IN 1..%d LOOP
+		INSERT INTO event_log (epoch, publish, occurred_at, event_id, tenant_id, type, version, aggregate_id, body_sha256, body)
+		SELECT 1, true, now(), gen_random_uuid(), 'shop', 'SALE_COMPLETED', '1.0', 'a', '', repeat('x', 300) FROM generate_series(1, 1000);
+		COMMIT;
+		before := pg_sequence_last_value('event_log_seq');
+		INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq)
+		SELECT max(id) + 1, 1, pg_current_snapshot(), before, pg_sequence_last_value('event_log_seq') FROM tick;
+		COMMIT;
+	END LOOP;
+END $$`
+
+// plan is what EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) tells of a node.
+type plan struct {
+	NodeType string  `json:"Node Type"`
+	Relation string  `json:"Relation Name"`
+	Index    string  `json:"Index Name"`
+	Cond     string  `json:"Index Cond"`
+	Rows     float64 `json:"Actual Rows"`
+	Loops    float64 `json:"Actual Loops"`
+	Filtered float64 `json:"Rows Removed by Filter"`
+	Hit      int     `json:"Shared Hit Blocks"`
+	Read     int     `json:"Shared Read Blocks"`
+	Plans    []plan  `json:"Plans"`
+}
+
+func (p plan) walk(visit func(plan)) {
+	visit(p)
+	for _, child := range p.Plans {
+		child.walk(visit)
+	}
+}
+
+func (p plan) String() string {
+	var b strings.Builder
+	p.walk(func(n plan) {
+		fmt.Fprintf(&b, "%s %s %s rows=%v loops=%v filtered=%v buffers=%d cond=%s\n", n.NodeType, n.Relation, n.Index, n.Rows, n.Loops, n.Filtered, n.Hit+n.Read, n.Cond)
+	})
+	return b.String()
+}
+
+// touched are the tables with the prefix that were really looked into.
+func (p plan) touched(prefix string) []string {
+	var tables []string
+	p.walk(func(n plan) {
+		if strings.HasPrefix(n.Relation, prefix) && n.Loops > 0 && !slices.Contains(tables, n.Relation) {
+			tables = append(tables, n.Relation)
+		}
+	})
+	slices.Sort(tables)
+	return tables
+}
+
+// explain runs a statement as a prepared one, with a plan for these parameters or a generic one.
+func (p *place) explain(mode, query, types string, args ...any) plan {
+	p.Helper()
+	conn, err := p.SQL().Conn(context.Background())
+	must(p, err)
+	defer conn.Close()
+	var texts []string
+	for _, a := range args {
+		texts = append(texts, fmt.Sprint(a))
+	}
+	for _, q := range []string{
+		`SET plan_cache_mode = ` + mode,
+		`PREPARE explained (` + types + `) AS ` + query,
+	} {
+		must2(conn.ExecContext(context.Background(), q))(p)
+	}
+	defer conn.ExecContext(context.Background(), `DEALLOCATE explained; RESET plan_cache_mode`)
+	var out []byte
+	must(p, conn.QueryRowContext(context.Background(), `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE explained (`+strings.Join(texts, ", ")+`)`).Scan(&out))
+	var plans []struct{ Plan plan }
+	must(p, json.Unmarshal(out, &plans))
+	return plans[0].Plan
+}
+
+// Reading costs the same at the beginning of a long log as at its end, and
+// looks only where the interval's events can be.
+func TestAPageCostsTheSameWhereverItIs(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, 4)
+	const thousands = 200
+	p.exec(`SELECT setval('event_log_seq', $1)`, store.PartitionSize-thousands*500)
+	p.exec(`UPDATE tick SET seq_before = $1, max_seq = $1`, store.PartitionSize-thousands*500)
+	must(t, p.EnsurePartitions(t.Context()))
+	late := p.begin()
+	must(t, late.Append(t.Context(), anySales(5)))
+	p.exec(fmt.Sprintf(fill, thousands))
+	must(t, late.Commit())
+	lastTick := p.newTicker().tick()
+	for _, analyzed := range []bool{false, true} {
+		if analyzed {
+			p.exec(`ANALYZE`)
+		}
+		for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
+			t.Run(fmt.Sprintf("%s, analyzed: %t", mode, analyzed), func(t *testing.T) {
+				q := &place{TB: t, DB: p.DB, url: p.url}
+				q.checkPages(mode, lastTick)
+			})
+		}
+	}
+}
+
+func (p *place) checkPages(mode string, lastTick int64) {
+	const types, limit = "bigint, bigint, bigint, bigint", 500
+	var costs []int
+	for _, tick := range []int64{2, lastTick / 2, lastTick - 2} {
+		seen := p.explain(mode, store.ReadInterval, types, tick, tick+1, 0, limit)
+		costs = append(costs, seen.Hit+seen.Read)
+		if seen.Rows != limit {
+			p.Errorf("%v events were read after tick %d, want %d\n%v", seen.Rows, tick, limit, seen)
+		}
+		if touched := seen.touched("event_log"); len(touched) > 2 {
+			p.Errorf("after tick %d it looked into %v\n%v", tick, touched, seen)
+		}
+		p.keyed(seen)
+		// The second page of the interval begins where the first one ended.
+		first := value[int64](p, p.SQL(), `SELECT seq_before + 500 FROM tick WHERE id = $1`, tick)
+		costs = append(costs, func() int {
+			seen := p.explain(mode, store.ReadInterval, types, tick, tick+1, first, limit)
+			return seen.Hit + seen.Read
+		}())
+	}
+	if dear, cheap := slices.Max(costs), slices.Min(costs); dear > 2*cheap+60 {
+		p.Errorf("pages cost %v buffers\n%v", costs, p.explain(mode, store.ReadInterval, types, 2, 3, 0, limit))
+	}
+	// The transaction open throughout is among the late ones: its events are found by their transaction.
+	seen := p.explain(mode, store.ReadInterval, types, lastTick-1, lastTick, 0, limit)
+	if seen.Rows != 5 {
+		p.Errorf("%v late events were read, want 5\n%v", seen.Rows, seen)
+	}
+	p.keyed(seen)
+	// A reader far behind finds its next tick without looking through all of them.
+	next := p.explain(mode, store.NextTick, "bigint, bigint", 1, limit)
+	next.walk(func(n plan) {
+		if n.Relation == "tick" && n.Rows*n.Loops+n.Filtered > 10 {
+			p.Errorf("the next tick is sought among many\n%v", next)
+		}
+	})
+}
+
+// keyed fails the test when the log is looked into in another way than by its key, or by transaction.
+func (p *place) keyed(seen plan) {
+	p.Helper()
+	seen.walk(func(n plan) {
+		if !strings.HasPrefix(n.Relation, "event_log") || n.Loops == 0 {
+			return
+		}
+		if !strings.HasPrefix(n.NodeType, "Index") && !strings.HasPrefix(n.NodeType, "Bitmap") || n.Filtered > 20 {
+			p.Errorf("%s is read by %s, which threw %v rows away\n%v", n.Relation, n.NodeType, n.Filtered, seen)
+		}
+	})
+}
+
+// A claim looks into older generations by their keys, however large they have grown.
+func TestAClaimLooksUpOldGenerationsByTheirKeys(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, 4)
+	p.exec(`INSERT INTO inbox (generation, consumer, event_id) SELECT 1, 1, gen_random_uuid() FROM generate_series(1, 50000)`)
+	must2(p.RotateInbox(t.Context(), 0))(t)
+	p.exec(`INSERT INTO inbox (generation, consumer, event_id) SELECT 2, 1, gen_random_uuid() FROM generate_series(1, 50000)`)
+	var ids []string
+	must(t, sqlx.NewDb(p.SQL(), "postgres").Select(&ids, `SELECT event_id FROM inbox ORDER BY event_id LIMIT 200`))
+	list := `'{` + strings.Join(ids, ",") + `}'`
+	for _, analyzed := range []bool{false, true} {
+		if analyzed {
+			p.exec(`ANALYZE`)
+		}
+		for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
+			seen := p.explain(mode, store.ClaimEvents, "smallint, uuid[]", 1, list)
+			seen.walk(func(n plan) {
+				if strings.HasPrefix(n.Relation, "inbox_") && n.Relation != "inbox_generation" && strings.Contains(n.NodeType, "Seq Scan") && n.Loops > 0 {
+					t.Errorf("%s, analyzed %t: a whole generation is read\n%v", mode, analyzed, seen)
+				}
+			})
+		}
+	}
+}
