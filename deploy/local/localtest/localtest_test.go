@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,7 +24,7 @@ const howToEnd = "COMPOSERP_LOCALTEST_END"
 // TestNothingIsLeft has another test process start private servers and end, in each of the ways a test process may.
 func TestNothingIsLeft(t *testing.T) {
 	t.Parallel()
-	for _, end := range []string{"pass", "exit", "panic", "kill"} {
+	for _, end := range []string{"pass", "exit", "panic", "kill", "early"} {
 		t.Run(end, func(t *testing.T) {
 			t.Parallel()
 			temp, err := os.MkdirTemp("", "composerp-left-")
@@ -66,6 +67,9 @@ func TestAsAnotherProcess(t *testing.T) {
 	if end == "" {
 		t.Skip("runs only as another process")
 	}
+	if end == "early" {
+		endDuringStart(t)
+	}
 	os.Stdout.WriteString(localtest.Database(t) + "\n")
 	switch end {
 	case "exit":
@@ -75,6 +79,18 @@ func TestAsAnotherProcess(t *testing.T) {
 		select {}
 	case "kill":
 		select {}
+	}
+}
+
+// endDuringStart ends the process while its supervisor is busy starting a server, and nobody is there any more to be told.
+func endDuringStart(t *testing.T) {
+	go localtest.Database(t)
+	for {
+		if begun, _ := filepath.Glob(filepath.Join(os.TempDir(), "*", "servers.json")); len(begun) > 0 {
+			os.Stdout.WriteString("postgres://nobody@127.0.0.1:1/none\n")
+			os.Exit(3)
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
 

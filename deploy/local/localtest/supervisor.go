@@ -100,6 +100,7 @@ func (p *Pair) Stop() error {
 
 // supervisor is the whole life of a supervisor; it returns its exit code.
 func supervisor(what string, hold io.Reader, say io.Writer) int {
+	signal.Ignore(syscall.SIGPIPE) // When nobody is left to be told, there is still a directory to be removed.
 	// The end of the input is what counts. A terminal that hangs up, or somebody who ends everything by name, gets the same clean end.
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT)
 	defer cancel()
