@@ -119,7 +119,7 @@ func (c *csvRecords) row(n int) *record {
 // giveUp makes a rejected record of the first physical line, and goes on behind it.
 func (c *csvRecords) giveUp(verdict csvVerdict) (*record, error) {
 	c.rec.line, c.rec.values = c.in.line, c.rec.values[:0]
-	_, lineInSight := c.in.lineEnd()
+	length, inSight := c.in.lineEnd()
 	begin, err := c.in.skipLine()
 	if err != nil {
 		return nil, err
@@ -128,7 +128,7 @@ func (c *csvRecords) giveUp(verdict csvVerdict) (*record, error) {
 	switch {
 	case verdict == csvGarbage:
 		c.rec.problem = reject(ReasonMalformed, "a quoted field is followed by something other than %q; a quote inside quotes is written twice", c.parser.delimiter)
-	case lineInSight:
+	case inSight && length <= maxRow+len("\r\n"):
 		c.rec.problem = reject(ReasonMalformed, "a quoted field begins on this line and is not closed within %d bytes", maxRow)
 	default:
 		c.rec.problem = reject(ReasonTooLong, "the row has more than %d bytes", maxRow)

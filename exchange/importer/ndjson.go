@@ -72,11 +72,11 @@ func (j *jsonRecords) columns(line []byte) error {
 	for d.More() {
 		key, err := d.Token()
 		if err != nil {
-			return fmt.Errorf("reading JSON: %w", err)
+			return jsonFault(err)
 		}
 		var value json.RawMessage
 		if err := d.Decode(&value); err != nil {
-			return fmt.Errorf("reading JSON: %w", err)
+			return jsonFault(err)
 		}
 		text, err := columnText(value)
 		if err != nil {
@@ -86,7 +86,7 @@ func (j *jsonRecords) columns(line []byte) error {
 		j.rec.names, j.rec.values = append(j.rec.names, name), append(j.rec.values, text)
 	}
 	if _, err := d.Token(); err != nil {
-		return fmt.Errorf("reading JSON: %w", err)
+		return jsonFault(err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("something stands behind the JSON object")
@@ -98,6 +98,14 @@ func (j *jsonRecords) columns(line []byte) error {
 		}
 	}
 	return nil
+}
+
+// jsonFault says what is wrong in words for whoever mends the line.
+func jsonFault(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("the line ends inside of the JSON object")
+	}
+	return fmt.Errorf("reading JSON: %w", err)
 }
 
 // columnText gives a value as a column: a string's content, a number as it is written, nothing for null, and objects

@@ -32,7 +32,9 @@ func (w *window) rest() []byte { return w.buffer[w.low:w.top] }
 // full says that what is in sight is longer than a row may be.
 func (w *window) full() bool { return w.top-w.low > maxRow }
 
-// more reads on, and sets ended when there was nothing more.
+// more reads on, and sets ended when there was nothing more. It reads the more the more is in sight, because the row
+// in sight is then looked at from its beginning again: so a long row costs a few looks, not one for every piece that
+// the stream happens to come in.
 func (w *window) more() error {
 	if w.low > 0 {
 		copy(w.buffer, w.buffer[w.low:w.top])
@@ -43,13 +45,18 @@ func (w *window) more() error {
 		copy(grown, w.buffer[:w.top])
 		w.buffer = grown
 	}
-	n, err := io.ReadAtLeast(w.from, w.buffer[w.top:], 1)
-	w.top += n
-	if errors.Is(err, io.EOF) {
-		w.ended = true
-		return nil
+	for want := w.top + 1 + (w.top-w.low)/8; w.top < min(want, len(w.buffer)); {
+		n, err := w.from.Read(w.buffer[w.top:])
+		w.top += n
+		if errors.Is(err, io.EOF) {
+			w.ended = true
+			return nil
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // leave goes on behind the next n bytes.
@@ -66,14 +73,12 @@ func (w *window) lineEnd() (int, bool) {
 	return w.top - w.low, w.ended
 }
 
-// skipLine leaves the physical line behind, however long it is, and gives its beginning, a copy.
+// skipLine leaves the physical line behind, however long it is, and gives a copy of its first maxRow bytes.
 func (w *window) skipLine() ([]byte, error) {
 	var begin []byte
 	for {
 		n, whole := w.lineEnd()
-		if begin == nil {
-			begin = bytes.Clone(w.rest()[:min(n, maxRow)])
-		}
+		begin = append(begin, w.rest()[:min(n, maxRow-len(begin))]...)
 		w.leave(n)
 		if whole {
 			return trimEnd(begin), nil

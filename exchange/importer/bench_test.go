@@ -1,0 +1,37 @@
+package importer
+
+import (
+	"context"
+	"testing"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store/storetest"
+)
+
+// BenchmarkRead makes events of the generated till's rows, without a database.
+func BenchmarkRead(b *testing.B) {
+	file, m := generatedTill(b, b.N)
+	b.ReportAllocs()
+	b.ResetTimer()
+	if err := Events(context.Background(), file, m, func(event.Any) error { return nil }); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+}
+
+// BenchmarkRun imports the generated till's rows into a database. Run it with -benchtime=200000x: a row costs less
+// in a long file.
+func BenchmarkRun(b *testing.B) {
+	file, m := generatedTill(b, b.N)
+	db := storetest.DB(b)
+	b.ReportAllocs()
+	b.ResetTimer()
+	report, err := Run(context.Background(), Options{DB: db, File: file, Mapping: m})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if report.Admitted != int64(b.N) {
+		b.Fatalf("%d rows, %d admitted", b.N, report.Admitted)
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+}
