@@ -96,19 +96,22 @@ func TestOnCallCallsOnceAndRecordsTheAnswer(t *testing.T) {
 
 func TestOnCallHasNoTransactionOpen(t *testing.T) {
 	t.Parallel()
-	open := make(chan int, 1)
-	var h *house
+	called, looked := make(chan struct{}), make(chan struct{})
 	p := newPartner(t, func(int) int {
-		open <- storetest.Value[int](h, h.url, `SELECT count(*) FROM pg_stat_activity
-			WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL AND backend_type = 'client backend'`)
+		called <- struct{}{}
+		<-looked
 		return http.StatusOK
 	})
 	w := ordering(p, nil)
-	h = newHouse(t, w)
+	h := newHouse(t, w)
 	h.run(w, 1)
 	h.publish(workertest.Sale(t, "cup", "shop", "1"))
-	if n := within(h, "the call is made", open); n != 0 {
-		t.Errorf("want no transaction open during the call, got %d", n)
+	within(h, "the call is made", called)
+	open := storetest.Value[int](t, h.url, `SELECT count(*) FROM pg_stat_activity
+		WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL AND backend_type = 'client backend'`)
+	close(looked)
+	if open != 0 {
+		t.Errorf("want no transaction open during the call, got %d", open)
 	}
 	h.wantEffects(1)
 }

@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// gate is a way to a database that can be shut: then nobody gets through, and
+// gate is a way to a server that can be shut: then nobody gets through, and
 // whoever was through is thrown out.
 type gate struct {
 	url, target string
@@ -16,9 +16,9 @@ type gate struct {
 	through     []net.Conn
 }
 
-func newGate(h *house, databaseURL string) *gate {
+func newGate(h *house, serverURL string) *gate {
 	h.Helper()
-	u, err := url.Parse(databaseURL)
+	u, err := url.Parse(serverURL)
 	h.must(err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	h.must(err)
@@ -55,6 +55,10 @@ func (g *gate) accept(listener net.Listener) {
 
 func (g *gate) shut() {
 	_ = g.listener.Close()
+	g.throwOut()
+}
+
+func (g *gate) throwOut() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, c := range g.through {
