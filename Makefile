@@ -2,7 +2,7 @@
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 # What `make run` runs, and what is added to it: make run ARGS=--exit
-RUN  ?= up --demo
+RUN  ?= demo
 ARGS ?=
 # What `make test` and `make race` test, and `make bench` measures: make test PKG=./store/...
 PKG  ?= ./...
@@ -20,7 +20,7 @@ setup: ## install PostgreSQL and RabbitMQ when they are missing (Debian, as root
 	@deploy/local/setup.sh
 
 build: ## leave the program in bin/composerp
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/composerp/composerp/cli.version=$(VERSION)' -o bin/composerp ./cli/composerp
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/composerp/composerp/cli.Version=$(VERSION)' -o bin/composerp ./cli/composerp
 
 run: setup build ## set up, start the fleet with a small shop, show it, stay until interrupted (ARGS=--exit: leave)
 	bin/composerp $(RUN) $(ARGS)

@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/deploy/bench"
+	"github.com/composerp/composerp/deploy/local"
+)
+
+func benchCommand() *cli.Command {
+	flags := []cli.Flag{
+		&cli.IntFlag{Name: "runs", Value: 3, Usage: "rounds; each measures the reference and Composerp in turn"},
+		&cli.IntFlag{Name: "events", Value: 20_000, Usage: "events a run"},
+		outputFlag(), databaseFlag(),
+	}
+	return &cli.Command{
+		Name:  "bench",
+		Usage: "measure the whole road against a bare reference, in one run on the same servers",
+		Description: "The reference does the least that can be done: outbox rows to exchange to queue to inbox, movement and\n" +
+			"position, with no harness around it. Ratios are to be quoted, absolute figures move with the machine. Without\n" +
+			"servers named by flags or environment it starts private ones of its own; it makes a database and a virtual\n" +
+			"host for each run and deletes them.",
+		Flags:  append(append(flags, brokerFlags()...), logFlag("warn")),
+		Action: measure,
+	}
+}
+
+func measure(cctx *cli.Context) error {
+	if err := noArguments(cctx); err != nil {
+		return err
+	}
+	if err := checkOutput(cctx); err != nil {
+		return err
+	}
+	if cctx.Int("runs") < 1 || cctx.Int("events") < 100 {
+		return usage("want at least 1 run of at least 100 events")
+	}
+	at, discard, err := benchServers(cctx)
+	if err != nil {
+		return err
+	}
+	defer discard()
+	report, err := bench.Run(cctx.Context, bench.Config{
+		DatabaseURL: at.database, AMQPURL: at.amqp, ManagementURL: at.management,
+		Runs: cctx.Int("runs"), Events: cctx.Int("events"), Progress: func(text string) { say(cctx, "%s", text) },
+	})
+	if err != nil {
+		return err
+	}
+	if cctx.String(flagOutput) == "json" {
+		encoder := json.NewEncoder(cctx.App.Writer)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(report)
+	}
+	fmt.Fprint(cctx.App.Writer, report.Table())
+	return nil
+}
+
+// benchServers gives the servers that were named, or starts some for the bench alone.
+func benchServers(cctx *cli.Context) (endpoints, func(), error) {
+	at, err := given(cctx)
+	if err != nil {
+		return at, nil, err
+	}
+	if at.database != "" && at.amqp != "" && at.management != "" {
+		return at, func() {}, nil
+	}
+	if at.database != "" || at.amqp != "" {
+		return at, nil, misconfigured("the bench needs COMPOSERP_DATABASE_URL, COMPOSERP_AMQP_URL and COMPOSERP_MANAGEMENT_URL, or none of them to have servers of its own")
+	}
+	log, err := logger(cctx)
+	if err != nil {
+		return at, nil, err
+	}
+	dir, err := os.MkdirTemp("", "composerp-bench-")
+	if err != nil {
+		return at, nil, fmt.Errorf("making a directory for the bench's servers: %w", err)
+	}
+	say(cctx, "starting PostgreSQL and RabbitMQ for the bench ...")
+	s, err := local.Start(cctx.Context, local.Config{Dir: dir, Log: log})
+	if err != nil {
+		os.RemoveAll(dir)
+		return at, nil, err
+	}
+	at = endpoints{database: s.DatabaseURL, amqp: s.AMQPURL, management: s.ManagementURL}
+	return at, func() { _ = s.Discard(context.WithoutCancel(cctx.Context)) }, nil
+}

@@ -1,0 +1,194 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/exchangetest"
+	"github.com/composerp/composerp/store/storetest"
+)
+
+// program builds the binary once: what is tested here is what a user runs.
+var program = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "composerp-cli-test-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "composerp")
+	out, err := exec.Command("go", "build", "-o", path, "./composerp").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("building the program: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if path, err := program(); err == nil {
+		os.RemoveAll(filepath.Dir(path))
+	}
+	os.Exit(code)
+}
+
+// house is a directory of its own, with a database and a virtual host of its own.
+type house struct {
+	*testing.T
+	dir      string
+	database string
+	broker   exchange.Config
+	env      []string
+}
+
+func newHouse(t *testing.T) *house {
+	t.Helper()
+	h := &house{T: t, dir: t.TempDir(), database: storetest.URL(t), broker: exchangetest.Vhost(t)}
+	h.env = append(cleanEnv(),
+		"COMPOSERP_DATABASE_URL="+h.database, "COMPOSERP_AMQP_URL="+h.broker.URLs[0], "COMPOSERP_MANAGEMENT_URL="+exchangetest.ManagementURL(t),
+		"COMPOSERP_METRICS_ADDR=127.0.0.1:0")
+	return h
+}
+
+// cleanEnv is the environment without what would lead to somebody's servers.
+func cleanEnv() []string {
+	var env []string
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "COMPOSERP_") {
+			env = append(env, v)
+		}
+	}
+	return env
+}
+
+type result struct {
+	code        int
+	out, errors string
+}
+
+// run runs the program to its end.
+func (h *house) run(args ...string) result {
+	h.Helper()
+	return runIn(h.T, h.dir, h.env, args...)
+}
+
+// ok runs the program and expects exit code 0.
+func (h *house) ok(args ...string) result {
+	h.Helper()
+	r := h.run(args...)
+	if r.code != 0 {
+		h.Fatalf("composerp %s: exit %d\n%s%s", strings.Join(args, " "), r.code, r.out, r.errors)
+	}
+	return r
+}
+
+func runIn(t *testing.T, dir string, env []string, args ...string) result {
+	t.Helper()
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, args...)
+	var out, errs bytes.Buffer
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, env, &out, &errs
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return result{cmd.ProcessState.ExitCode(), out.String(), errs.String()}
+}
+
+// fleet is a running `composerp up`.
+type fleet struct {
+	cmd   *exec.Cmd
+	ended chan error
+	log   *lines
+}
+
+// lines keeps what a process says and tells when it has said something.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	want string
+	said chan struct{}
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text.Write(p)
+	if l.want != "" && strings.Contains(l.text.String(), l.want) {
+		close(l.said)
+		l.want = ""
+	}
+	return len(p), nil
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// up starts the fleet and returns when it says that it is up.
+func (h *house) up(args ...string) *fleet {
+	h.Helper()
+	path, err := program()
+	if err != nil {
+		h.Fatal(err)
+	}
+	f := &fleet{cmd: exec.Command(path, append([]string{"up"}, args...)...), ended: make(chan error, 1), log: &lines{want: " is up\n", said: make(chan struct{})}}
+	f.cmd.Dir, f.cmd.Env, f.cmd.Stdout, f.cmd.Stderr = h.dir, h.env, f.log, f.log
+	if err := f.cmd.Start(); err != nil {
+		h.Fatal(err)
+	}
+	go func() { f.ended <- f.cmd.Wait() }()
+	h.Cleanup(func() { _ = f.cmd.Process.Kill(); f.ended <- <-f.ended })
+	select {
+	case <-f.log.said:
+	case err := <-f.ended:
+		f.ended <- err
+		h.Fatalf("up ended: %v\n%s", err, f.log)
+	case <-time.After(time.Minute):
+		h.Fatalf("up is not up\n%s", f.log)
+	}
+	return f
+}
+
+// kill is kill -9.
+func (f *fleet) kill(t *testing.T) {
+	t.Helper()
+	if err := f.cmd.Process.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	f.ended <- <-f.ended
+}
+
+// stop is SIGTERM, and expects a clean end.
+func (f *fleet) stop(t *testing.T) {
+	t.Helper()
+	if err := f.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-f.ended:
+		f.ended <- err
+		if err != nil {
+			t.Errorf("up did not end well: %v\n%s", err, f.log)
+		}
+	case <-time.After(time.Minute):
+		t.Fatalf("up does not end\n%s", f.log)
+	}
+}
