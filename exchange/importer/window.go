@@ -20,6 +20,7 @@ type window struct {
 	low, top int   // the part of buffer that is read and not yet left behind
 	line     int64 // the physical line that buffer[low] stands on, from 1
 	ended    bool  // nothing follows buffer[:top]
+	fault    error // what the stream ended with, told when all before it has been seen
 }
 
 func newWindow(from io.Reader) *window {
@@ -34,7 +35,7 @@ func (w *window) full() bool { return w.top-w.low > maxRow }
 
 // more reads on, and sets ended when there was nothing more. It reads the more the more is in sight, because the row
 // in sight is then looked at from its beginning again: so a long row costs a few looks, not one for every piece that
-// the stream happens to come in.
+// the stream happens to come in. When it can read nothing more because the stream broke, the next call says so.
 func (w *window) more() error {
 	if w.low > 0 {
 		copy(w.buffer, w.buffer[w.low:w.top])
@@ -45,6 +46,9 @@ func (w *window) more() error {
 		copy(grown, w.buffer[:w.top])
 		w.buffer = grown
 	}
+	if w.fault != nil {
+		return w.fault
+	}
 	for want := w.top + 1 + (w.top-w.low)/8; w.top < min(want, len(w.buffer)); {
 		n, err := w.from.Read(w.buffer[w.top:])
 		w.top += n
@@ -53,7 +57,8 @@ func (w *window) more() error {
 			return nil
 		}
 		if err != nil {
-			return err
+			w.fault = err
+			return nil
 		}
 	}
 	return nil
