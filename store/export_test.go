@@ -55,3 +55,6 @@ var (
 	NextTick     = string(nextTick)
 	ClaimEvents  = string(claimEvents)
 )
+
+// MapError is how errors of statements of a test's own are sorted.
+func MapError(err error) error { return mapError(err) }
