@@ -108,7 +108,7 @@ func (c *Consumer) Take(ctx context.Context, limit int) ([]Delivery, error) {
 	select {
 	case first, ok := <-c.arrived:
 		if !ok {
-			return nil, c.over()
+			return nil, c.over(ctx)
 		}
 		return c.takeMore(first, limit), nil
 	case <-c.ended:
@@ -139,7 +139,7 @@ func (c *Consumer) takeMore(first Delivery, limit int) []Delivery {
 
 // over is why nothing more arrives. The library ends the deliveries before it tells the session, so that the end of the
 // session may be a moment away; nothing else is left by then.
-func (c *Consumer) over() error {
+func (c *Consumer) over(ctx context.Context) error {
 	if c.draining.Load() {
 		return fmt.Errorf("taking from %s: %w", c.queue, ErrDrained)
 	}
@@ -148,6 +148,8 @@ func (c *Consumer) over() error {
 		return fmt.Errorf("taking from %s: %w", c.queue, ErrConsumerCancelled)
 	case <-c.session.done:
 		return c.session.Err()
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

@@ -88,6 +88,14 @@ func (p *proxy) drop(which ...int) {
 	}
 }
 
+// hangUp tells the client of the nth connection that nothing more will come, and goes on not reading from it.
+func (p *proxy) hangUp(t testing.TB, n int) {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	must(t, p.clients[n].(*net.TCPConn).CloseWrite())
+}
+
 func every(p *proxy) []int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

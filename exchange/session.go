@@ -74,10 +74,10 @@ func (s *Session) watch(publishing, consuming <-chan *amqp.Error, alarms <-chan 
 	for {
 		select {
 		case reason := <-publishing:
-			s.lose(closeReason(reason))
+			s.connectionEnded(s.publishing, reason)
 			return
 		case reason := <-consuming:
-			s.lose(closeReason(reason))
+			s.connectionEnded(s.consuming, reason)
 			return
 		case alarm, ok := <-alarms:
 			if !ok {
@@ -102,12 +102,15 @@ func (s *Session) alarm(alarm amqp.Blocking) {
 	}
 }
 
-// closeReason is nil-safe: the library closes its channels without a value after a goodbye from this side.
-func closeReason(reason *amqp.Error) error {
-	if reason == nil {
-		return errClosedByOwner
+// connectionEnded ends the session. A goodbye to a connection that has ended is idle, and would wait for the locks that
+// a write hanging in its socket still holds: so the socket goes first.
+func (s *Session) connectionEnded(l *link, reason *amqp.Error) {
+	if reason == nil { // after a goodbye from this side the library gives none
+		s.lose(errClosedByOwner)
+		return
 	}
-	return reason
+	_ = l.socket.Close()
+	s.lose(reason)
 }
 
 // lose ends the session, once, and closes its sockets in the background.

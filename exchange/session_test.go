@@ -220,6 +220,52 @@ func TestOneConnectionTakesTheOtherAlong(t *testing.T) {
 	})
 }
 
+// hangingWriter publishes until a write hangs, and gives where that call's error will be.
+func hangingWriter(p *exchange.Publisher) <-chan error {
+	ended := make(chan error, 1)
+	published := make(chan struct{}, 1024)
+	large := sale(1)
+	large.Body = make([]byte, 1<<20)
+	go func() {
+		for {
+			if _, err := p.Publish(context.Background(), large); err != nil {
+				ended <- err
+				return
+			}
+			published <- struct{}{}
+		}
+	}()
+	for {
+		select {
+		case <-published:
+		case <-time.After(200 * time.Millisecond):
+			return ended
+		}
+	}
+}
+
+// The library learns that the peer is gone, and then waits for the lock that the hanging write holds.
+func TestAHangingWriterIsFreedWhenThePeerIsGone(t *testing.T) {
+	t.Parallel()
+	broker, config := throughProxy(t, withLedger(t))
+	config.Heartbeat, config.CloseTimeout = time.Hour, time.Hour // neither shall be what frees it
+	session := open(t, config)
+	p := publisher(t, session, 1024)
+	broker.toBroker.hold()
+	hung := hangingWriter(p)
+	broker.hangUp(t, 0)
+	select {
+	case err := <-hung:
+		if !errors.Is(err, exchange.ErrSessionLost) {
+			t.Errorf("the publisher that hung is told %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the publisher hangs still")
+	}
+	broker.drop(1) // it cannot answer a goodbye
+	must(t, session.Close())
+}
+
 // A peer that has fallen silent holds writes, and with them the library's locks.
 func TestCloseIsBoundedWhateverHangs(t *testing.T) {
 	t.Parallel()
@@ -230,26 +276,7 @@ func TestCloseIsBoundedWhateverHangs(t *testing.T) {
 	c := consumer(t, session, ledgerQueue, 10)
 	broker.toClient.hold()
 	broker.toBroker.hold()
-	hung := make(chan error, 1)
-	large := sale(1)
-	large.Body = make([]byte, 1<<20)
-	published := make(chan struct{}, 1024)
-	go func() {
-		for {
-			if _, err := p.Publish(context.Background(), large); err != nil {
-				hung <- err
-				return
-			}
-			published <- struct{}{}
-		}
-	}()
-	for full := false; !full; { // until a write hangs
-		select {
-		case <-published:
-		case <-time.After(200 * time.Millisecond):
-			full = true
-		}
-	}
+	hung := hangingWriter(p)
 	closed := make(chan struct{})
 	go func() { _ = session.Close(); close(closed) }()
 	select {
