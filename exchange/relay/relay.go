@@ -232,6 +232,7 @@ func (r *Relay) confirm(ctx context.Context, in <-chan batch) error {
 }
 
 func (r *Relay) await(ctx context.Context, b batch) error {
+	confirmed := 0
 	for i, c := range b.confirmations {
 		if c == nil {
 			continue
@@ -239,9 +240,10 @@ func (r *Relay) await(ctx context.Context, b batch) error {
 		if err := c.Wait(ctx); err != nil {
 			return fmt.Errorf("waiting for the confirm of event %s: %w", b.page.Events[i].EventID, err)
 		}
+		confirmed++
 	}
-	if n := len(b.confirmations); n > 0 {
-		r.Metrics.confirmed.Add(float64(n))
+	if confirmed > 0 {
+		r.Metrics.confirmed.Add(float64(confirmed))
 		r.Metrics.confirming.Observe(time.Since(b.published).Seconds())
 	}
 	return nil
