@@ -106,11 +106,7 @@ func group(cctx *cli.Context) error {
 	if len(cctx.Command.Subcommands) > 0 {
 		known = cctx.Command.Subcommands
 	}
-	hint := ""
-	if near := cli.SuggestCommand(known, name); near != "" {
-		hint = fmt.Sprintf(", did you mean %q?", near)
-	}
-	return usage("no command %q%s; `composerp --help` lists them", name, hint)
+	return usage("no command %q; %s `composerp --help` lists them all", name, cli.SuggestCommand(known, name))
 }
 
 // permute moves flags before the positional arguments: the flag package stops

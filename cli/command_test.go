@@ -1,0 +1,260 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/exchange/exchangetest"
+	"github.com/composerp/composerp/store/storetest"
+)
+
+type outcome struct {
+	code        int
+	out, errors string
+}
+
+// command runs a command line in this process, in an empty directory.
+func command(t *testing.T, args ...string) outcome {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code := run(t.Context(), append([]string{"composerp"}, args...), strings.NewReader(""), &out, &errs)
+	return outcome{code, out.String(), errs.String()}
+}
+
+// leaves are the command lines of all commands that do something.
+func leaves() [][]string {
+	var all [][]string
+	var walk func(path []string, commands []*cli.Command)
+	walk = func(path []string, commands []*cli.Command) {
+		for _, c := range commands {
+			if c.Name == "help" {
+				continue
+			}
+			here := append(append([]string{}, path...), c.Name)
+			if len(c.Subcommands) > 0 {
+				walk(here, c.Subcommands)
+				continue
+			}
+			all = append(all, here)
+		}
+	}
+	walk(nil, newApp(nil, nil, nil).Commands)
+	return all
+}
+
+func TestEveryCommandRefusesAnArgumentThatLooksLikeAFlag(t *testing.T) {
+	t.Parallel()
+	if len(leaves()) < 14 {
+		t.Fatalf("only %d commands found", len(leaves()))
+	}
+	for _, path := range leaves() {
+		r := command(t, append(append([]string{}, path...), "--", "--dir")...)
+		if r.code != exitUsage || !strings.Contains(r.errors, `"--dir"`) {
+			t.Errorf("%s -- --dir: exit %d, %s", strings.Join(path, " "), r.code, r.errors)
+		}
+		r = command(t, append(append([]string{}, path...), "--no-such-flag")...)
+		if r.code != exitUsage || !strings.Contains(r.errors, "no-such-flag") {
+			t.Errorf("%s --no-such-flag: exit %d, %s", strings.Join(path, " "), r.code, r.errors)
+		}
+	}
+}
+
+func TestEveryCommandHelps(t *testing.T) {
+	t.Parallel()
+	for _, path := range leaves() {
+		r := command(t, append(append([]string{}, path...), "--help")...)
+		if r.code != exitOK || !strings.Contains(r.out, "USAGE") {
+			t.Errorf("%s --help: exit %d, %s%s", strings.Join(path, " "), r.code, r.out, r.errors)
+		}
+	}
+}
+
+func TestFlagsMayFollowArguments(t *testing.T) {
+	t.Parallel()
+	app := newApp(nil, nil, nil)
+	for _, c := range []struct{ typed, meant string }{
+		{"import FILE --map m.yaml", "import --map m.yaml FILE"},
+		{"import FILE -m m.yaml -o json", "import -m m.yaml -o json FILE"},
+		{"import FILE --map=m.yaml --dry-run", "import --map=m.yaml --dry-run FILE"},
+		{"worker run ledger --slots 2 intake", "worker run --slots 2 ledger intake"},
+		{"publish SALE_COMPLETED --data - --id x", "publish --data - --id x SALE_COMPLETED"},
+		{"import -- --odd", "import -- --odd"},
+		{"stock", "stock"},
+	} {
+		got := strings.Join(permute(app, append([]string{"composerp"}, strings.Fields(c.typed)...))[1:], " ")
+		if got != c.meant {
+			t.Errorf("%q is read as %q, want %q", c.typed, got, c.meant)
+		}
+	}
+}
+
+// Exit codes and what is said, for everything that can be typed wrong without a server.
+func TestWrongUse(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, c := range []struct {
+		args string
+		code int
+		says string
+	}{
+		{"no-such", exitUsage, `no command "no-such"`},
+		{"worker lits", exitUsage, `Did you mean "list"?`},
+		{"stock item", exitUsage, "takes no argument"},
+		{"stock -o yaml", exitUsage, "want table or json"},
+		{"topology show -o yaml", exitUsage, "want table or json"},
+		{"import", exitUsage, "name one file"},
+		{"import sales.csv", exitUsage, "--map is missing"},
+		{"import sales.csv --map no-such.yaml", exitConfiguration, "no-such.yaml"},
+		{"publish", exitUsage, "name one type"},
+		{"publish SALE --data {}", exitUsage, "SALE_COMPLETED"},
+		{"publish INVENTORY_UPDATED --data {}", exitUsage, "comes from outside"},
+		{"publish SALE_COMPLETED", exitUsage, "--data is missing"},
+		{"publish SALE_COMPLETED --data nonsense", exitUsage, "no JSON object"},
+		{"publish SALE_COMPLETED --data @no-such-file", exitUsage, "no-such-file"},
+		{"publish SALE_COMPLETED --data {} --id 7", exitUsage, "no UUID"},
+		{`publish SALE_COMPLETED --data {"saleId":"S1","itemId":"I","locationId":"L","quantity":"five","amount":1,"timestamp":"2026-01-01T00:00:00Z"}`, exitFailure, "payload.quantity"},
+		{"worker run", exitUsage, "name the workers"},
+		{"worker run no-such", exitUsage, `no worker "no-such"`},
+		{"worker run ledger --slots 0", exitUsage, "1 to 64"},
+		{"worker run ledger --slots no-such=2", exitUsage, `no worker "no-such"`},
+		{"up --log-level loud", exitUsage, "want debug, info, warn or error"},
+		{"bench --runs 0", exitUsage, "at least 1 run"},
+		{"stock", exitConfiguration, "composerp up"},
+		{"audit", exitConfiguration, "composerp up"},
+		{"migrate status", exitConfiguration, "composerp up"},
+		{"topology apply", exitConfiguration, "composerp up"},
+		{"stock --database-url mysql://x", exitConfiguration, "postgres://"},
+		{"stock --database-url postgres://nobody@127.0.0.1:1/none", exitUnreachable, "127.0.0.1"},
+		{"topology apply --amqp-url amqp://guest:guest@127.0.0.1:1/", exitUnreachable, "unreachable"},
+		{"topology apply --amqp-url http://127.0.0.1", exitConfiguration, "amqp://"},
+		{"down", exitOK, "nothing is up"},
+	} {
+		args := strings.Fields(c.args)
+		if takesFlag(args, flagDir) {
+			args = append(args, "--"+flagDir, filepath.Join(dir, "none"))
+		}
+		r := command(t, args...)
+		if r.code != c.code || !strings.Contains(r.errors, c.says) {
+			t.Errorf("composerp %s: exit %d, want %d; says %q, want %q", c.args, r.code, c.code, r.errors, c.says)
+		}
+		if strings.Count(strings.TrimSpace(r.errors), "\n") > 0 {
+			t.Errorf("composerp %s: says more than one line: %s", c.args, r.errors)
+		}
+	}
+}
+
+func takesFlag(args []string, name string) bool {
+	commands := newApp(nil, nil, nil).Commands
+	var flags []cli.Flag
+	for _, a := range args {
+		c := find(commands, a)
+		if c == nil {
+			break
+		}
+		commands, flags = c.Subcommands, c.Flags
+	}
+	return takesValue(flags, name)
+}
+
+func TestWrongPasswordsAreConfigurationAndStaySecret(t *testing.T) {
+	t.Parallel()
+	database := strings.Replace(storetest.URL(t), "composerp:", "composerp:s3cret-", 1)
+	broker := strings.Replace(exchangetest.Vhost(t).URLs[0], "composerp:", "composerp:s3cret-", 1)
+	for _, args := range [][]string{
+		{"migrate", "status", "--database-url", database},
+		{"topology", "apply", "--amqp-url", broker},
+	} {
+		r := command(t, args...)
+		if r.code != exitConfiguration || strings.Contains(r.errors+r.out, "s3cret") {
+			t.Errorf("%s: exit %d: %s", args[0], r.code, r.errors)
+		}
+	}
+}
+
+func TestMissingMigrationSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	database := storetest.URL(t)
+	storetest.Exec(t, database, `DROP SCHEMA public CASCADE`)
+	storetest.Exec(t, database, `CREATE SCHEMA public`)
+	r := command(t, "stock", "--database-url", database)
+	if r.code != exitConfiguration || !strings.Contains(r.errors, "composerp migrate up") {
+		t.Errorf("exit %d: %s", r.code, r.errors)
+	}
+	if r := command(t, "migrate", "up", "--database-url", database); r.code != exitOK || !strings.Contains(r.out, "0001_log.sql") {
+		t.Errorf("migrate up: exit %d: %s%s", r.code, r.out, r.errors)
+	}
+	var list []struct{ Applied bool }
+	r = command(t, "migrate", "status", "-o", "json", "--database-url", database)
+	if err := json.Unmarshal([]byte(r.out), &list); err != nil || len(list) < 3 || !list[2].Applied {
+		t.Errorf("migrate status: %v: %s", err, r.out)
+	}
+}
+
+func TestTakenMetricsPortIsOneLine(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	r := command(t, "up", "--dir", t.TempDir(), "--metrics-addr", taken.Addr().String())
+	if r.code != exitConfiguration || !strings.Contains(r.errors, "in use") || strings.Count(r.errors, "\n") != 1 {
+		t.Errorf("exit %d: %s", r.code, r.errors)
+	}
+}
+
+func TestPublishOnceAndAgain(t *testing.T) {
+	t.Parallel()
+	database := storetest.URL(t)
+	data := filepath.Join(t.TempDir(), "sale.json")
+	write := func(quantity string) {
+		content := `{"saleId":"S1","itemId":"I","locationId":"L","quantity":` + quantity + `,"amount":15.30,"timestamp":"2026-02-09T12:00:00Z"}`
+		if err := os.WriteFile(data, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish := func() outcome {
+		return command(t, "publish", "SALE_COMPLETED", "--data", "@"+data, "--id", "0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a3d", "-o", "json", "--database-url", database)
+	}
+	write("6")
+	if r := publish(); r.code != exitOK || !strings.Contains(r.out, `"admitted"`) {
+		t.Fatalf("exit %d: %s%s", r.code, r.out, r.errors)
+	}
+	if r := publish(); r.code != exitOK || !strings.Contains(r.out, `"duplicate"`) {
+		t.Errorf("again: exit %d: %s%s", r.code, r.out, r.errors)
+	}
+	write("7")
+	if r := publish(); r.code != exitFailure || !strings.Contains(r.errors, "other content") {
+		t.Errorf("with other content: exit %d: %s%s", r.code, r.out, r.errors)
+	}
+}
+
+func TestTopologyShowIsTheFleets(t *testing.T) {
+	t.Parallel()
+	var topology struct {
+		Queues []struct{ Name string }
+	}
+	r := command(t, "topology", "show", "-o", "json")
+	if err := json.Unmarshal([]byte(r.out), &topology); err != nil {
+		t.Fatalf("%v: %s", err, r.out)
+	}
+	names := map[string]bool{}
+	for _, q := range topology.Queues {
+		names[q.Name] = true
+	}
+	for _, name := range []string{"composerp.ledger", "composerp.ledger.retry.1m", "composerp.intake.dead", "composerp.dead-journal", "composerp.unrouted"} {
+		if !names[name] {
+			t.Errorf("queue %s is not shown", name)
+		}
+	}
+	if table := command(t, "topology", "show"); !strings.Contains(table.out, "composerp.events integration.sale_completed") {
+		t.Errorf("the table shows no binding: %s", table.out)
+	}
+}
