@@ -1,15 +1,19 @@
 package importer
 
 import (
+	"bufio"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store/storetest"
 )
 
 const (
@@ -82,4 +86,52 @@ func TestRealFile(t *testing.T) {
 	if got != want {
 		t.Errorf("the real file:\n got %s\nwant %s", got, want)
 	}
+}
+
+// TestRealFileImported brings a few thousand rows of the real till into a database, and again.
+func TestRealFileImported(t *testing.T) {
+	t.Parallel()
+	file, m := needRealFile(t)
+	part := filepath.Join(t.TempDir(), "part.csv")
+	copyLines(t, file, part, 5001)
+	url := storetest.URL(t)
+	o := Options{DB: storetest.Open(t, url, 2), File: part, Mapping: m}
+	first, err := Run(t.Context(), o)
+	must(t, err)
+	second, err := Run(t.Context(), o)
+	must(t, err)
+	var want []string
+	must(t, Events(t.Context(), part, m, func(e event.Any) error {
+		want = append(want, string(e.Body))
+		return nil
+	}))
+	got := storetest.Value[string](t, url, `SELECT string_agg(body, E'\n' ORDER BY seq) FROM event_log WHERE publish`)
+	if got != strings.Join(want, "\n") {
+		t.Error("the log has not the file's events in their order")
+	}
+	events := int64(len(want))
+	if first.Admitted != events || second.Duplicates != events || second.Admitted != 0 || events+first.Rejected["not_stocked"] != 5000 || events < 4900 {
+		t.Errorf("%d events; first %+v, second %+v", events, first.Tally, second.Tally)
+	}
+}
+
+// copyLines unpacks the beginning of a file.
+func copyLines(t testing.TB, from, to string, lines int) {
+	t.Helper()
+	in, err := os.Open(from)
+	must(t, err)
+	defer in.Close()
+	unpacked, err := gzip.NewReader(in)
+	must(t, err)
+	out, err := os.Create(to)
+	must(t, err)
+	text := bufio.NewScanner(unpacked)
+	for range lines {
+		if !text.Scan() {
+			t.Fatal("the file is too short")
+		}
+		_, err := fmt.Fprintln(out, text.Text())
+		must(t, err)
+	}
+	must(t, out.Close())
 }

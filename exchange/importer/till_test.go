@@ -21,7 +21,7 @@ const (
 
 // dirtyTill writes a file with all that tills have: codes that are no stock, bad numbers, rows of several lines, and
 // rows that are there twice, next to one another and far apart.
-func dirtyTill(t testing.TB) (string, *Mapping) {
+func dirtyTill(t testing.TB) (file, mapping string) {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString("No,Code,Pieces,Price,At,Text\n")
@@ -40,22 +40,24 @@ func dirtyTill(t testing.TB) (string, *Mapping) {
 		fmt.Fprintf(&b, "%d,%s,%s,1.25,2026-01-05 10:00,\"%s\"\n", no, code, pieces, strings.ReplaceAll(text, `"`, `""`))
 	}
 	named := strings.Replace(smallMapping, "      amount:", "      itemName: ${Text}\n      amount:", 1)
-	return writeFile(t, "till.csv", b.String()), mustParse(t, named)
+	return writeFile(t, "till.csv", b.String()), named
 }
 
 // till is a dirty till's file, a database, and what must come of an import.
 type till struct {
-	url  string
-	db   *store.DB
-	file string
-	m    *Mapping
+	url         string
+	db          *store.DB
+	file        string
+	mappingText string
+	m           *Mapping
 }
 
 func newTill(t testing.TB) *till {
 	t.Helper()
 	url := storetest.URL(t)
 	l := &till{url: url, db: storetest.Open(t, url, 4)}
-	l.file, l.m = dirtyTill(t)
+	l.file, l.mappingText = dirtyTill(t)
+	l.m = mustParse(t, l.mappingText)
 	return l
 }
 
