@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"context"
-	"fmt"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -10,11 +9,11 @@ import (
 // Confirmation is the broker's answer about one message, now or later.
 type Confirmation struct {
 	publisher *Publisher
+	message   Message // without headers and body once written
 	deferred  *amqp.DeferredConfirmation
-	route     route
 
-	settled bool // guarded by the publisher's settling, as is err
-	err     error
+	done chan struct{} // closed when err is the outcome
+	err  error
 }
 
 // Wait gives nil when the message is confirmed and routed: it is safe in every queue it belongs to. ErrUnroutable means
@@ -22,74 +21,22 @@ type Confirmation struct {
 // error is returned and one may wait again. Any number of goroutines may wait.
 func (c *Confirmation) Wait(ctx context.Context) error {
 	select {
-	case <-c.deferred.Done():
-		return c.settle()
+	case <-c.done:
+		return c.err
 	default:
 	}
 	select {
-	case <-c.deferred.Done():
-		return c.settle()
+	case <-c.done:
+		return c.err
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-c.publisher.session.done:
+	case <-c.publisher.closing:
 	}
 	select {
-	case <-c.deferred.Done(): // it had come before the end
-		return c.settle()
-	default:
-		return c.publisher.session.Err()
-	}
-}
-
-// settle decides the outcome, once. The return of an unroutable message comes before its acknowledgement on the same
-// channel, so that it is among the returns by now.
-func (c *Confirmation) settle() error {
-	p := c.publisher
-	p.settling.Lock()
-	defer p.settling.Unlock()
-	if c.settled {
+	case <-c.done: // it had come before the end
 		return c.err
-	}
-	c.settled = true
-	p.collectReturns()
-	switch {
-	case !c.deferred.Acked() && p.channel.IsClosed():
-		c.err = p.lost()
-	case p.returned[c.route] > 0:
-		p.returned[c.route]--
-		if p.returned[c.route] == 0 {
-			delete(p.returned, c.route)
-		}
-		c.err = fmt.Errorf("%w (exchange %s, routing key %q)", ErrUnroutable, c.route.exchange, c.route.key)
-	case !c.deferred.Acked():
-		c.err = ErrNacked
-	}
-	return c.err
-}
-
-// lost is why the publisher's channel is closed. The library has told the session, or is about to: it does so before it
-// gives up the confirmations.
-func (p *Publisher) lost() error {
-	select {
-	case <-p.closing:
-		return fmt.Errorf("%w: the publisher was closed", ErrSessionLost)
-	case <-p.session.done:
-		return p.session.Err()
-	}
-}
-
-// collectReturns takes every return that has arrived. The caller holds settling.
-func (p *Publisher) collectReturns() {
-	for {
-		select {
-		case r, ok := <-p.returns:
-			if !ok {
-				p.returns = nil // the channel is closed; a nil channel gives nothing
-				return
-			}
-			p.returned[route{r.Exchange, r.RoutingKey, r.MessageId}]++
-		default:
-			return
-		}
+	default:
+		return c.publisher.lost()
 	}
 }

@@ -1,6 +1,10 @@
 package exchange
 
-import "fmt"
+import (
+	"fmt"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
 
 const (
 	// maxShort is AMQP's limit for names, keys and ids. The library finds a longer one in the middle of a write, and the
@@ -35,6 +39,9 @@ func (c Config) checkLimits(m Message) error {
 	}
 	if size > maxHeaders {
 		return fmt.Errorf("%w: its headers have %d bytes, at most %d are allowed", ErrUnpublishable, size, maxHeaders)
+	}
+	if err := amqp.Table(m.Headers).Validate(); err != nil {
+		return fmt.Errorf("%w: header: %s", ErrUnpublishable, oneLine(err.Error()))
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -15,8 +16,27 @@ import (
 // link is one connection and the socket under it.
 type link struct {
 	*amqp.Connection
-	socket net.Conn
+	socket *attentive
 	place  string
+}
+
+// attentive is a socket that is read from as long as something comes now and then, a heartbeat at least.
+//
+// The library leaves that to the goroutine that sends our own heartbeats. During an alarm of the broker's that goroutine
+// waits behind a write that hangs, so that a connection would be given up for dead although the broker's heartbeats
+// come in; and with it the session and its consumers, who shall go on.
+type attentive struct {
+	net.Conn
+	patience atomic.Int64 // nanoseconds; 0 during the handshake, which has a deadline of its own
+}
+
+func (a *attentive) Read(b []byte) (int, error) {
+	if patience := time.Duration(a.patience.Load()); patience > 0 {
+		if err := a.SetReadDeadline(time.Now().Add(patience)); err != nil {
+			return 0, err
+		}
+	}
+	return a.Conn.Read(b)
 }
 
 // dial opens one connection. The role (publishing, consuming, declaring) stands among its client properties.
@@ -69,9 +89,9 @@ func (l *link) open(ctx context.Context, config Config, url, role string) error 
 			if err != nil {
 				return nil, err
 			}
-			l.socket = socket
+			l.socket = &attentive{Conn: socket}
 			stop = context.AfterFunc(ctx, func() { _ = socket.Close() })
-			return socket, socket.SetDeadline(deadline) // the library lifts it after the handshake
+			return l.socket, socket.SetDeadline(deadline) // the library lifts it after the handshake
 		},
 	})
 	interrupted := stop != nil && !stop()
@@ -81,6 +101,7 @@ func (l *link) open(ctx context.Context, config Config, url, role string) error 
 	switch {
 	case err == nil:
 		l.Connection = connection
+		l.socket.patience.Store(int64(connection.Config.Heartbeat) * 3 / 2)
 		err = checkVersion(l.version())
 	case !time.Now().Before(deadline):
 		err = fmt.Errorf("%w (no answer in %v)", ErrUnreachable, config.DialTimeout)

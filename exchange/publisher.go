@@ -13,19 +13,22 @@ const defaultWindow = 512
 
 // Publisher publishes on a channel of its own, with up to a window of messages unconfirmed. It is safe for concurrent
 // use; messages of one goroutine reach the broker in order.
+//
+// One goroutine writes, because a write into a connection that the broker does not read from hangs, and nothing but
+// closing the socket ends it: those who publish wait for a place in the window instead, which their context ends.
+// Another settles the confirmations, in the order of publishing.
 type Publisher struct {
 	session *Session
 	channel *amqp.Channel
 	closing chan struct{} // its owner closed it
 	once    sync.Once
 
-	turn     chan struct{}      // held while writing, so that inFlight has the order of the confirms' tags
-	window   chan struct{}      // one token per unconfirmed message
-	inFlight chan *Confirmation // for the reaper, as long as the window
+	window   chan struct{}      // one token per unconfirmed message; what follows has a place for each
+	queued   chan *Confirmation // to the writer
+	inFlight chan *Confirmation // to the reaper
 
-	settling sync.Mutex // guards what follows, and the confirmations' outcomes
-	returns  <-chan amqp.Return
-	returned map[route]int // returns whose confirmations have not been settled yet
+	returns  <-chan amqp.Return // the reaper's, like the next
+	returned map[route]int      // returns whose confirmations have not been settled yet
 }
 
 // route is what decides where a message goes, and which message it is.
@@ -49,14 +52,15 @@ func (s *Session) Publisher(window int) (*Publisher, error) {
 		session:  s,
 		channel:  channel,
 		closing:  make(chan struct{}),
-		turn:     make(chan struct{}, 1),
 		window:   make(chan struct{}, window),
+		queued:   make(chan *Confirmation, window),
 		inFlight: make(chan *Confirmation, window),
 		// Every message in flight may be returned before one confirmation is settled, and the library's reader must not wait.
 		returns:  channel.NotifyReturn(make(chan amqp.Return, window)),
 		returned: map[route]int{},
 	}
 	go s.watchChannel(closes)
+	go p.write()
 	go p.reap()
 	return p, nil
 }
@@ -70,18 +74,83 @@ func (s *Session) watchChannel(closes <-chan *amqp.Error) {
 
 // Publish sends one message and gives its confirmation to wait for. It waits while the window is full or the broker
 // blocks publishers, until ctx ends. A message over a limit gives ErrUnpublishable and nothing is sent; after the end
-// of the session every call gives ErrSessionLost at once.
-//
-// A write into a peer that has silently gone may hold a call beyond its ctx, until the heartbeat notices.
+// of the session every call gives ErrSessionLost at once. The message's headers and body may not be changed until it is
+// confirmed.
 func (p *Publisher) Publish(ctx context.Context, m Message) (*Confirmation, error) {
 	if err := p.session.config.checkLimits(m); err != nil {
 		return nil, err
 	}
-	if err := p.takeTurn(ctx); err != nil {
+	if p.over() {
+		return nil, p.lost()
+	}
+	if err := p.takePlace(ctx); err != nil {
 		return nil, err
 	}
-	defer func() { <-p.turn }()
-	deferred, err := p.channel.PublishWithDeferredConfirm(m.Exchange, m.RoutingKey, true, false, amqp.Publishing{
+	c := &Confirmation{publisher: p, message: m, done: make(chan struct{})}
+	p.queued <- c // there is a place for it
+	return c, nil
+}
+
+// takePlace waits for the end of an alarm and for a place in the window.
+func (p *Publisher) takePlace(ctx context.Context) error {
+	if alarm := p.session.blocked.Load(); alarm != nil {
+		select {
+		case <-alarm.lifted:
+		case <-p.session.done:
+			return p.lost()
+		case <-p.closing:
+			return p.lost()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	select {
+	case p.window <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case p.window <- struct{}{}:
+		return nil
+	case <-p.session.done:
+		return p.lost()
+	case <-p.closing:
+		return p.lost()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// write writes what is queued, in order, except while the broker blocks publishers.
+func (p *Publisher) write() {
+	for {
+		select {
+		case c := <-p.queued:
+			if alarm := p.session.blocked.Load(); alarm != nil {
+				select {
+				case <-alarm.lifted:
+				case <-p.session.done:
+				case <-p.closing:
+				}
+			}
+			if err := p.writeOne(c); err != nil {
+				if !errors.Is(err, amqp.ErrClosed) { // whoever closed it says more
+					p.session.lose(err)
+				}
+				return
+			}
+			p.inFlight <- c // there is a place for it
+		case <-p.session.done:
+			return
+		case <-p.closing:
+			return
+		}
+	}
+}
+
+func (p *Publisher) writeOne(c *Confirmation) (err error) {
+	m := c.message
+	c.deferred, err = p.channel.PublishWithDeferredConfirm(m.Exchange, m.RoutingKey, true, false, amqp.Publishing{
 		ContentType:  "application/json",
 		DeliveryMode: amqp.Persistent,
 		MessageId:    m.ID,
@@ -90,76 +159,8 @@ func (p *Publisher) Publish(ctx context.Context, m Message) (*Confirmation, erro
 		Timestamp:    m.Timestamp,
 		Body:         m.Body,
 	})
-	if err != nil {
-		<-p.window
-		return nil, p.writeFailed(m, err)
-	}
-	c := &Confirmation{publisher: p, deferred: deferred, route: route{m.Exchange, m.RoutingKey, m.ID}}
-	p.inFlight <- c // never waits: it has a place for each token of the window
-	return c, nil
-}
-
-// takeTurn waits for a place in the window, for the end of an alarm, and for the writers before.
-func (p *Publisher) takeTurn(ctx context.Context) error {
-	if err := p.session.Err(); err != nil {
-		return err
-	}
-	select {
-	case <-p.closing:
-		return p.lost()
-	default:
-	}
-	if err := p.await(ctx, p.window); err != nil {
-		return err
-	}
-	for {
-		if alarm := p.session.blocked.Load(); alarm != nil {
-			select {
-			case <-alarm.lifted:
-			case <-p.session.done:
-			case <-ctx.Done():
-				<-p.window
-				return ctx.Err()
-			}
-		}
-		if err := p.await(ctx, p.turn); err != nil {
-			<-p.window
-			return err
-		}
-		if p.session.blocked.Load() == nil {
-			return nil
-		}
-		<-p.turn
-	}
-}
-
-// await puts a token into tokens, unless ctx or the session ends before there is room.
-func (p *Publisher) await(ctx context.Context, tokens chan<- struct{}) error {
-	select {
-	case tokens <- struct{}{}:
-		return nil
-	default:
-	}
-	select {
-	case tokens <- struct{}{}:
-		return nil
-	case <-p.session.done:
-		return p.session.Err()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// writeFailed tells a message that cannot be encoded, which nobody has seen, from a connection that is gone.
-func (p *Publisher) writeFailed(m Message, err error) error {
-	if headers := amqp.Table(m.Headers); headers.Validate() != nil {
-		return fmt.Errorf("%w: header: %s", ErrUnpublishable, oneLine(err.Error()))
-	}
-	if errors.Is(err, amqp.ErrClosed) {
-		return p.lost()
-	}
-	p.session.lose(err)
-	return p.session.Err()
+	c.message.Body, c.message.Headers = nil, nil // the confirmation may be kept for long
+	return err
 }
 
 // reap settles confirmations in the order of publishing and frees their places in the window.
@@ -167,9 +168,17 @@ func (p *Publisher) reap() {
 	for {
 		select {
 		case c := <-p.inFlight:
-			_ = c.Wait(context.Background())
-			<-p.window
-		case <-p.session.done: // what is still in flight is settled by who waits for it
+			select {
+			case <-c.deferred.Done():
+				c.err = p.outcome(c)
+				close(c.done)
+				<-p.window
+			case <-p.session.done:
+				return
+			case <-p.closing:
+				return
+			}
+		case <-p.session.done:
 			return
 		case <-p.closing:
 			return
@@ -177,7 +186,67 @@ func (p *Publisher) reap() {
 	}
 }
 
-// InFlight is how many messages have been published and not yet been confirmed.
+// outcome is what became of a message whose confirmation is here. The return of an unroutable message comes before its
+// acknowledgement, on the same channel, so that it is among the returns by now.
+func (p *Publisher) outcome(c *Confirmation) error {
+	p.collectReturns()
+	r := route{c.message.Exchange, c.message.RoutingKey, c.message.ID}
+	switch {
+	case !c.deferred.Acked() && p.channel.IsClosed():
+		return p.lost()
+	case p.returned[r] > 0:
+		p.returned[r]--
+		if p.returned[r] == 0 {
+			delete(p.returned, r)
+		}
+		return fmt.Errorf("%w (exchange %s, routing key %q)", ErrUnroutable, r.exchange, r.key)
+	case !c.deferred.Acked():
+		return ErrNacked
+	default:
+		return nil
+	}
+}
+
+// collectReturns takes every return that has arrived.
+func (p *Publisher) collectReturns() {
+	for {
+		select {
+		case r, ok := <-p.returns:
+			if !ok {
+				p.returns = nil // the channel is closed; a nil channel gives nothing
+				return
+			}
+			p.returned[route{r.Exchange, r.RoutingKey, r.MessageId}]++
+		default:
+			return
+		}
+	}
+}
+
+// over says whether nothing can be published any more.
+func (p *Publisher) over() bool {
+	select {
+	case <-p.session.done:
+		return true
+	case <-p.closing:
+		return true
+	default:
+		return false
+	}
+}
+
+// lost is why nothing more comes back. When the channel is closed, the library has told the session why, or is about
+// to: it does so before it gives up the confirmations.
+func (p *Publisher) lost() error {
+	select {
+	case <-p.closing:
+		return fmt.Errorf("%w: the publisher was closed", ErrSessionLost)
+	case <-p.session.done:
+		return p.session.Err()
+	}
+}
+
+// InFlight is how many messages have been taken and not yet been confirmed.
 func (p *Publisher) InFlight() int { return len(p.window) }
 
 // Close closes the publisher's channel. Messages still in flight are in doubt: wait for their confirmations before.

@@ -72,8 +72,9 @@ func TestAnEventThatNobodyHearsLiesInUnrouted(t *testing.T) {
 
 func TestTheWindowFillsWithoutAConfirmation(t *testing.T) {
 	t.Parallel()
-	broker, config := throughProxy(t, withLedger(t))
-	session := open(t, config)
+	direct := withLedger(t)
+	broker, config := throughProxy(t, direct)
+	session, witness := open(t, config), open(t, direct)
 	const window = 300
 	p := publisher(t, session, window)
 	broker.toClient.hold()
@@ -84,6 +85,7 @@ func TestTheWindowFillsWithoutAConfirmation(t *testing.T) {
 	if n := p.InFlight(); n != window {
 		t.Errorf("%d messages in flight, want %d", n, window)
 	}
+	soon(t, "all of them are with the broker", func() bool { return depth(t, witness, ledgerQueue) == window })
 
 	full, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()

@@ -266,6 +266,31 @@ func TestAHangingWriterIsFreedWhenThePeerIsGone(t *testing.T) {
 	must(t, session.Close())
 }
 
+// During an alarm writes hang and the broker's heartbeats come in: no reason to give the session up, with its consumers.
+func TestAHangingWriterDoesNotEndASessionThatHearsTheBroker(t *testing.T) {
+	t.Parallel()
+	broker, config := throughProxy(t, withLedger(t))
+	config.Heartbeat, config.CloseTimeout = time.Second, 100*time.Millisecond
+	session := open(t, config)
+	p := publisher(t, session, 1024)
+	broker.toBroker.hold()
+	hangingWriter(p)
+	broker.toClient.hold() // the broker itself hears nothing and would hang up
+	enough := time.After(4 * time.Second)
+	for beat := time.NewTicker(100 * time.Millisecond); ; {
+		select {
+		case <-beat.C:
+			const heartbeat = "\x08\x00\x00\x00\x00\x00\x00\xce"
+			broker.say(t, 0, []byte(heartbeat))
+			broker.say(t, 1, []byte(heartbeat))
+		case <-session.Done():
+			t.Fatal(session.Err())
+		case <-enough:
+			return
+		}
+	}
+}
+
 // A peer that has fallen silent holds writes, and with them the library's locks.
 func TestCloseIsBoundedWhateverHangs(t *testing.T) {
 	t.Parallel()
