@@ -41,7 +41,8 @@ func admit(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 	}
 	var fresh []event.Any
 	for _, e := range events {
-		if !logged[e.ID] {
+		// A copy without a place is looked at even beside its original: it may have another body.
+		if e.LogSeq == 0 || !logged[e.ID] {
 			fresh = append(fresh, e)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/google/uuid"
@@ -27,11 +28,7 @@ func New() worker.Worker {
 func record(ctx context.Context, tx *worker.Tx, messages []exchange.Delivery) error {
 	letters := make([]store.DeadLetter, len(messages))
 	for i, m := range messages {
-		letter, err := letterOf(m)
-		if err != nil {
-			return worker.Reject(err)
-		}
-		letters[i] = letter
+		letters[i] = letterOf(m)
 	}
 	return tx.RecordDeadLetters(ctx, letters)
 }
@@ -39,27 +36,43 @@ func record(ctx context.Context, tx *worker.Tx, messages []exchange.Delivery) er
 // letterSpace is the UUID namespace of journal entries (RFC 9562, 5.5).
 var letterSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://composerp.dev/dead-letter"))
 
-// letterOf reads a message as a journal entry. Its id follows from the message
-// and the time of its failure, so that a second delivery is the same entry, and
-// the same message dead again later is another.
-func letterOf(m exchange.Delivery) (store.DeadLetter, error) {
+// letterOf reads a message as a journal entry, whatever is in it: the journal
+// has no ladder, and a message it refused would stand before all others for
+// ever. The entry's id follows from the message and the time of its failure, so
+// that a second delivery is the same entry, and the same message dead again
+// later is another.
+func letterOf(m exchange.Delivery) store.DeadLetter {
 	failure := m.Failure()
-	headers, err := json.Marshal(m.Headers)
-	if err != nil {
-		return store.DeadLetter{}, fmt.Errorf("writing the headers of message %s: %w", m.ID, err)
-	}
 	died := failure.LastFailedAt
 	if died.IsZero() {
 		died = m.Timestamp
 	}
+	if died.Year() < 1 || died.Year() > 9999 { // a stranger's clock
+		died = time.Time{}
+	}
 	letter := store.DeadLetter{
 		Consumer: failure.Worker, MessageID: m.ID, Type: m.Type, RoutingKey: failure.OriginalRoutingKey,
-		Error: failure.Error, Attempt: failure.Attempt, Headers: headers, Body: m.Body, DiedAt: died,
+		Error: failure.Error, Attempt: min(max(failure.Attempt, 0), math.MaxInt32), Headers: headersOf(m), Body: m.Body, DiedAt: died,
 	}
 	letter.EventID.UUID, letter.EventID.Valid = eventID(m)
 	identity := fmt.Sprintf("%s\x00%s\x00%d\x00%s\x00%s", letter.Consumer, m.ID, letter.Attempt, died.UTC().Format(time.RFC3339Nano), m.Body)
 	letter.ID = uuid.NewSHA1(letterSpace, []byte(identity))
-	return letter, nil
+	return letter
+}
+
+// headersOf gives the headers as a JSON object. What JSON has no word for, such
+// as a number that is none, is written as Go prints it.
+func headersOf(m exchange.Delivery) []byte {
+	headers := make(map[string]json.RawMessage, len(m.Headers))
+	for name, value := range m.Headers {
+		text, err := json.Marshal(value)
+		if err != nil {
+			text, _ = json.Marshal(fmt.Sprint(value))
+		}
+		headers[name] = text
+	}
+	object, _ := json.Marshal(headers) // of texts that are JSON already
+	return object
 }
 
 // eventID is the envelope's id where the body is one, else the message's where that is a UUID.

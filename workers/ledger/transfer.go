@@ -50,6 +50,10 @@ func read(e event.Any) (transfer, error) {
 		return t, between(p.ItemID, p.LocationID, store.Supplier)
 	case event.TransferInitiated:
 		t.quantity, t.kind = p.Quantity.Neg(), event.TransactionTransfer
+		// Where it is going must be a place it can arrive at, or it stays on the road for ever.
+		if err := between(p.ItemID, p.ToLocationID, store.Transit); err != nil {
+			return t, err
+		}
 		return t, between(p.ItemID, p.FromLocationID, store.Transit)
 	case event.StockAdjusted:
 		t.quantity, t.kind = p.Quantity, event.TransactionAdjustment

@@ -95,8 +95,10 @@ func (k desk) handle(ctx context.Context, messages []message) (outcome, error) {
 	if k.worker.messages != nil {
 		return k.handleMessages(ctx, messages)
 	}
-	if call := k.worker.calls[messages[0].event.Type]; call != nil && len(messages) == 1 {
-		return k.handleCall(ctx, messages[0].event, call)
+	if len(messages) == 1 {
+		if e := messages[0].event; k.worker.calls[e.Type] != nil {
+			return k.handleCall(ctx, e, k.worker.calls[e.Type])
+		}
 	}
 	return k.transact(ctx, func(tx *Tx) (int, error) {
 		events, err := k.claim(ctx, tx, messages)

@@ -1,0 +1,49 @@
+package ledger_test
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"testing"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/storetest"
+	"github.com/composerp/composerp/workers/worker/workertest"
+)
+
+var update = flag.Bool("update", false, "write the golden file anew")
+
+// TestEmittedEventsAreGolden pins what the ledger says, byte for byte: ids
+// included, since whoever heard it once must know it again.
+func TestEmittedEventsAreGolden(t *testing.T) {
+	t.Parallel()
+	db := storetest.DB(t)
+	key := store.PositionKey{Tenant: workertest.Tenant, Item: "cup", Location: "shop"}
+	if err := db.SetThresholds(t.Context(), map[store.PositionKey]event.Decimal{key: workertest.Decimal("9")}); err != nil {
+		t.Fatal(err)
+	}
+	receipt := workertest.Event(t, event.ReceiptCompleted{
+		ReceiptID: "r", ItemID: "cup", LocationID: "shop", Quantity: workertest.Decimal("10"), LotNumber: "lot-7", PurchaseOrderID: "po-1", Timestamp: workertest.Day,
+	}, workertest.WithID("00000000-0000-4000-8000-000000000001"))
+	sale := workertest.Event(t, event.SaleCompleted{
+		SaleID: "s", ItemID: "cup", LocationID: "shop", Quantity: workertest.Decimal("2.5"), Amount: workertest.Decimal("5"), Timestamp: workertest.Day,
+	}, workertest.WithID("00000000-0000-4000-8000-000000000002"), func(env *event.Envelope) { env.Metadata.CorrelationID = "order-1" })
+	var got bytes.Buffer
+	for _, e := range handle(t, db, receipt, sale) {
+		got.Write(append(e.Body, '\n'))
+	}
+	const golden = "testdata/emitted.ndjson"
+	if *update {
+		if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got.Bytes(), want) {
+		t.Errorf("what the ledger says has changed; if on purpose, go test ./workers/ledger -run Golden -update. Now:\n%s", got.Bytes())
+	}
+}
