@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,8 +23,8 @@ import (
 // somewhere and go somewhere: each event moves them between two locations, one
 // of which may be virtual, and the two lines sum to zero.
 //
-// A batch locks its positions in key order, which no two batches can deadlock
-// on, then looks which of its events have moved already, decides in memory and
+// A batch makes what it sees for the first time, then locks its positions in key
+// order, which no two batches can deadlock on, then looks which of its events have moved already, decides in memory and
 // writes everything with one statement. READ COMMITTED is enough: what was
 // decided on is locked.
 
@@ -104,6 +105,31 @@ LEFT JOIN replenishment_rule r USING (tenant_id, item_id, location_id)
 ORDER BY p.tenant_id COLLATE "C", p.item_id COLLATE "C", p.location_id COLLATE "C"
 FOR NO KEY UPDATE OF p`)
 
+// careful says whether new positions are to be expected: whoever makes one while
+// it has others locked may deadlock with others who do, and each time costs
+// PostgreSQL's deadlock_timeout of a second. So for a while after start and after
+// each new position it is asked first, at the price of a round trip, and what is
+// missing is made before anything is locked.
+type careful struct{ past atomic.Int32 } // calls since the last new position
+
+const carefulFor = 100
+
+func (c *careful) expectsNew() bool { return c.past.Load() < carefulFor }
+func (c *careful) saw(isNew bool) {
+	switch {
+	case isNew:
+		c.past.Store(0)
+	case c.expectsNew():
+		c.past.Add(1)
+	}
+}
+
+var missingPositions = sqlText(`
+SELECT k.tenant_id, k.item_id, k.location_id
+FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, item_id, location_id)
+LEFT JOIN position p USING (tenant_id, item_id, location_id)
+WHERE p.id IS NULL`)
+
 // LockPositions locks the positions for the rest of the transaction. What is
 // seen for the first time is made: position, item (named by names where it
 // knows it) and location, marked incomplete until master data says more.
@@ -111,6 +137,16 @@ func (tx *Tx) LockPositions(ctx context.Context, keys []PositionKey, names map[I
 	keys = slices.Clone(keys)
 	slices.SortFunc(keys, comparePositionKeys)
 	keys = slices.Compact(keys)
+	if tx.db.careful.expectsNew() {
+		tenants, items, locations := keyColumns(keys)
+		var missing []PositionKey
+		if err := tx.selectAll(ctx, &missing, missingPositions, tenants, items, locations); err != nil {
+			return nil, fmt.Errorf("looking for %d positions: %w", len(keys), err)
+		}
+		if err := tx.createPositions(ctx, missing, names); err != nil {
+			return nil, fmt.Errorf("making %d new positions: %w", len(missing), err)
+		}
+	}
 	positions, err := tx.lockKnown(ctx, keys)
 	if err != nil || len(positions) == len(keys) {
 		return positions, err
@@ -162,6 +198,10 @@ SELECT tenant_id, item_id, location_id FROM unnest($1::text[], $2::text[], $3::t
 ORDER BY tenant_id, item_id, location_id ON CONFLICT DO NOTHING`)
 
 func (tx *Tx) createPositions(ctx context.Context, keys []PositionKey, names map[ItemKey]string) error {
+	tx.db.careful.saw(len(keys) > 0)
+	if len(keys) == 0 {
+		return nil
+	}
 	tenants, items, locations := keyColumns(keys)
 	itemNames, kinds := make(pq.StringArray, len(keys)), make(pq.StringArray, len(keys))
 	for i, k := range keys {

@@ -1,0 +1,306 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/storetest"
+)
+
+func key(item, location string) store.PositionKey {
+	return store.PositionKey{Tenant: "shop", Item: item, Location: location}
+}
+
+func decimal(t testing.TB, text string) event.Decimal {
+	t.Helper()
+	d, err := event.ParseDecimal(text)
+	must(t, err)
+	return d
+}
+
+func (p *place) locks(tx *store.Tx, keys ...store.PositionKey) map[store.PositionKey]*store.Position {
+	p.Helper()
+	positions, err := tx.LockPositions(context.Background(), keys, nil)
+	must(p, err)
+	return positions
+}
+
+func TestPositionsAreMadeOnFirstSight(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, 4)
+	a, c := key("Ähre", "S1"), key("Ähre", store.Customer)
+	tx := p.begin()
+	positions, err := tx.LockPositions(t.Context(), []store.PositionKey{c, a, c}, map[store.ItemKey]string{{Tenant: "shop", Item: "Ähre"}: "an ear"})
+	must(t, err)
+	if len(positions) != 2 || positions[a] == nil || positions[c] == nil {
+		t.Fatalf("positions are %v", positions)
+	}
+	if got := positions[a]; got.ID == 0 || !got.OnHand.IsZero() || !got.Reserved.IsZero() || got.Sequence != 0 || !got.Armed || got.Threshold != nil || got.PositionKey != a {
+		t.Errorf("a new position is %+v", got)
+	}
+	must(t, tx.Commit())
+	got := value[string](t, p.SQL(), `SELECT string_agg(location_id || '=' || kind, ' ' ORDER BY location_id) FROM location`)
+	if got != "@customer=customer S1=stock" {
+		t.Errorf("locations are %s", got)
+	}
+	if name := value[string](t, p.SQL(), `SELECT name || ' ' || incomplete FROM item`); name != "an ear true" {
+		t.Errorf("the item is %s", name)
+	}
+	must(t, p.SetThresholds(t.Context(), map[store.PositionKey]event.Decimal{a: decimal(t, "2.5"), key("later", "S1"): decimal(t, "1")}))
+	must(t, p.SetThresholds(t.Context(), map[store.PositionKey]event.Decimal{a: decimal(t, "3")}))
+	positions = p.locks(p.begin(), a, key("later", "S1"))
+	if got := positions[a].Threshold; got == nil || got.String() != "3" {
+		t.Errorf("the threshold is %v", got)
+	}
+	if got := positions[key("later", "S1")].Threshold; got == nil || got.String() != "1" {
+		t.Errorf("the threshold set before the position was seen is %v", got)
+	}
+	if positions := p.locks(p.begin()); len(positions) != 0 {
+		t.Errorf("of nothing %v was locked", positions)
+	}
+	// A virtual location that the ledger does not know is nobody's.
+	if _, err := p.begin().LockPositions(t.Context(), []store.PositionKey{key("x", "@nowhere")}, nil); err == nil {
+		t.Error("a position was made at a place that does not exist")
+	}
+}
+
+// moves posts n of the item from one place to another as one event, as the ledger does.
+func moves(ctx context.Context, tx *store.Tx, id eventID, item, from, to string, n event.Decimal) error {
+	keys := []store.PositionKey{key(item, from), key(item, to)}
+	positions, err := tx.LockPositions(ctx, keys, nil)
+	if err != nil {
+		return err
+	}
+	moved, err := tx.Moved(ctx, []eventID{id})
+	if err != nil || moved[id] {
+		return err
+	}
+	var movements []store.Movement
+	var changed []*store.Position
+	for line, k := range keys {
+		at, quantity := positions[k], n
+		if line == 0 {
+			quantity = n.Neg()
+		}
+		at.OnHand, at.Sequence = at.OnHand.Add(quantity), at.Sequence+1
+		movements = append(movements, store.Movement{
+			EventID: id, Line: line, Position: at.ID, Sequence: at.Sequence, Quantity: quantity, OnHand: at.OnHand, Type: "SALE", OccurredAt: time.Unix(0, 0),
+		})
+		changed = append(changed, at)
+	}
+	return tx.Post(ctx, movements, changed)
+}
+
+// sums holds positions against their movements.
+func (p *place) sums() {
+	p.Helper()
+	const wrong = `
+		SELECT count(*) FROM position p LEFT JOIN (
+			SELECT position_id, sum(quantity) AS total, count(*) AS n, max(sequence) AS last FROM movement GROUP BY position_id
+		) m ON m.position_id = p.id
+		WHERE p.on_hand <> coalesce(total, 0) OR p.sequence <> coalesce(n, 0) OR p.sequence <> coalesce(last, 0)`
+	if n := value[int](p, p.SQL(), wrong); n != 0 {
+		p.Errorf("%d positions are not the sum of their movements", n)
+	}
+	if n := value[int](p, p.SQL(), `SELECT count(*) FROM (SELECT FROM position GROUP BY tenant_id, item_id HAVING sum(on_hand) <> 0) x`); n != 0 {
+		p.Errorf("%d items do not sum to zero", n)
+	}
+	if n := value[int](p, p.SQL(), `SELECT count(*) FROM (SELECT FROM movement GROUP BY event_id HAVING sum(quantity) <> 0) x`); n != 0 {
+		p.Errorf("%d events do not sum to zero", n)
+	}
+}
+
+// Everybody sells the same few items, seen by nobody before, at once and some of
+// it twice: each is made once, each event moves once, and all adds up.
+func TestTheLedgerUnderConcurrency(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, 10)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	const clients, batches = 6, 12
+	ids := make([]eventID, 60)
+	for i := range ids {
+		ids[i] = uuid.New()
+	}
+	var run []func(context.Context) error
+	for i := range clients {
+		run = append(run, func(ctx context.Context) error {
+			rnd := rand.New(rand.NewPCG(seed, uint64(i)))
+			for batch := 0; batch < batches; {
+				err := p.InTx(ctx, func(tx *store.Tx) error {
+					n := rnd.IntN(len(ids))
+					item, shop := fmt.Sprintf("i%d", n%6), fmt.Sprintf("S%d", n%5) // the same for an event, whoever handles it
+					keys := []store.PositionKey{key(item, shop), key(item, store.Customer)}
+					for range 8 {
+						keys = append(keys, key(fmt.Sprintf("i%d", rnd.IntN(6)), fmt.Sprintf("S%d", rnd.IntN(5))))
+					}
+					if _, err := tx.LockPositions(ctx, keys, nil); err != nil {
+						return err
+					}
+					return moves(ctx, tx, ids[n], item, shop, store.Customer, event.NewDecimal(int64(n)))
+				})
+				switch {
+				case err == nil:
+					batch++
+				case !errors.Is(err, store.ErrRetryable):
+					return err
+				default:
+					t.Log(err)
+				}
+			}
+			return nil
+		})
+	}
+	storetest.Concurrently(t, run...)
+	p.sums()
+	if n := value[int](t, p.SQL(), `SELECT count(*) FROM movement`); n < 2*len(ids)/2 || n > 2*len(ids) {
+		t.Errorf("%d movements of %d events", n, len(ids))
+	}
+}
+
+// A batch locks its positions in key order, whatever order it is given: two
+// with the same ones in opposite orders wait for each other, once.
+func TestPositionsAreLockedInKeyOrder(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, 6)
+	// In the collation C, and so in Go, all capitals come before all small letters.
+	keys := []store.PositionKey{key("B", "S"), key("a", "S"), key("b", "S"), key("Ä", "S")}
+	setUp := p.begin()
+	p.locks(setUp, keys...)
+	must(t, setUp.Commit())
+	holder := p.begin()
+	p.locks(holder, keys[2]) // b
+	reversed := slices.Clone(keys)
+	slices.Reverse(reversed)
+	waiting := p.begin()
+	done := make(chan error, 1)
+	go func() { _, err := waiting.LockPositions(context.Background(), reversed, nil); done <- err }()
+	p.waitsForLock(1)
+	// What comes before b in key order is locked by now, and what comes after is free.
+	for i, want := range []bool{false, false, false, true} {
+		free := value[int](t, p.SQL(), `SELECT count(*) FROM (SELECT FROM position WHERE item_id = $1 FOR UPDATE SKIP LOCKED) x`, keys[i].Item) == 1
+		if free != want {
+			t.Errorf("%s is free: %t, want %t", keys[i].Item, free, want)
+		}
+	}
+	must(t, holder.Commit())
+	must(t, <-done)
+}
+
+// What was read under the lock is the newest, also for those who waited.
+func TestALockedPositionIsTheNewest(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, 6)
+	ctx := t.Context()
+	must(t, p.InTx(ctx, func(tx *store.Tx) error {
+		return moves(ctx, tx, uuid.New(), "i", store.Supplier, "S", event.NewDecimal(10))
+	}))
+	first, second := p.begin(), p.begin()
+	must(t, moves(ctx, first, uuid.New(), "i", "S", store.Customer, event.NewDecimal(3)))
+	done := make(chan error, 1)
+	go func() {
+		done <- moves(context.Background(), second, uuid.New(), "i", "S", store.Customer, event.NewDecimal(4))
+	}()
+	p.waitsForLock(1)
+	must(t, first.Commit())
+	must(t, <-done)
+	must(t, second.Commit())
+	p.sums()
+	if got := value[string](t, p.SQL(), `SELECT on_hand || ' ' || sequence FROM position WHERE location_id = 'S'`); got != "3 3" {
+		t.Errorf("on hand and sequence are %s, want 3 3", got)
+	}
+}
+
+func TestAnEventMovesOnce(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, 4)
+	ctx, id := t.Context(), uuid.New()
+	for range 3 {
+		must(t, p.InTx(ctx, func(tx *store.Tx) error { return moves(ctx, tx, id, "i", "S", store.Customer, event.NewDecimal(1)) }))
+	}
+	p.sums()
+	tx := p.begin()
+	moved, err := tx.Moved(ctx, []eventID{id, uuid.New()})
+	must(t, err)
+	if len(moved) != 1 || !moved[id] {
+		t.Errorf("moved are %v", moved)
+	}
+	// Nor where it was not asked first: the key of the movement is the event's.
+	at := p.locks(tx, key("i", "S"))[key("i", "S")]
+	if err := tx.Post(ctx, []store.Movement{{EventID: id, Position: at.ID, Sequence: 2}}, []*store.Position{at}); err == nil {
+		t.Error("a movement was posted twice")
+	}
+	// Positions that do not exist, or are given twice, are not passed over in silence.
+	for _, positions := range [][]*store.Position{{at, at}, {{ID: -1}}} {
+		if err := p.begin().Post(ctx, nil, positions); err == nil {
+			t.Errorf("posted %v", positions)
+		}
+	}
+}
+
+func TestQuantitiesAreExact(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, 4)
+	ctx := t.Context()
+	quantities := []string{"0.1", "0.2", "999999999999999.999999", "-999999999999999.999999", "0.000001", "-0.000001", "1e3", "0"}
+	for _, q := range quantities {
+		must(t, p.InTx(ctx, func(tx *store.Tx) error { return moves(ctx, tx, uuid.New(), "i", "S", store.Customer, decimal(t, q)) }))
+		p.sums()
+	}
+	at := p.locks(p.begin(), key("i", "S"))[key("i", "S")]
+	if want := decimal(t, "-1000.3"); !at.OnHand.Equal(want) {
+		t.Errorf("on hand is %s, want %s", at.OnHand, want)
+	}
+	if got := value[string](t, p.SQL(), `SELECT max(on_hand)::text FROM movement`); got != "1000000000000000.299999" {
+		t.Errorf("the largest is %s", got)
+	}
+}
+
+func TestStockNeverGoesBack(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, 8)
+	row := func(sequence int64) store.Stock {
+		n := event.NewDecimal(sequence)
+		return store.Stock{
+			Tenant: "shop", Item: "i", Location: "S", OnHand: n, Reserved: event.NewDecimal(1), Available: n.Sub(event.NewDecimal(1)), Sequence: sequence,
+			LastMovement: time.Date(2011, 8, 1, 0, 0, int(sequence), 0, time.UTC), LastType: "SALE",
+		}
+	}
+	var run []func(context.Context) error
+	for i := range 5 {
+		run = append(run, func(ctx context.Context) error {
+			for _, k := range rand.Perm(20) {
+				err := p.InTx(ctx, func(tx *store.Tx) error {
+					return tx.UpdateStock(ctx, []store.Stock{row(int64(1 + k*5 + i)), {Tenant: "shop", Item: "other", Location: fmt.Sprint(i)}})
+				})
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	storetest.Concurrently(t, run...)
+	rows, err := p.StockRows(t.Context(), store.PositionKey{Item: "i"})
+	must(t, err)
+	want := row(100)
+	if len(rows) != 1 || rows[0].Sequence != 100 || !rows[0].OnHand.Equal(want.OnHand) || !rows[0].Available.Equal(want.Available) || !rows[0].LastMovement.Equal(want.LastMovement) {
+		t.Errorf("rows are %+v", rows)
+	}
+	for of, want := range map[store.PositionKey]int{{}: 6, {Tenant: "shop"}: 6, {Tenant: "none"}: 0, {Location: "S"}: 1, {Item: "other"}: 5, {Item: "other", Location: "3"}: 1} {
+		rows, err := p.StockRows(t.Context(), of)
+		must(t, err)
+		if len(rows) != want || rows == nil {
+			t.Errorf("of %+v there are %d rows, want %d", of, len(rows), want)
+		}
+	}
+}
