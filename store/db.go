@@ -40,6 +40,7 @@ const (
 type DB struct {
 	pool     *sqlx.DB
 	source   string // what the driver is opened with; holds the password
+	careful  careful
 	appended func()
 	prepared preparations
 }
@@ -106,6 +107,9 @@ func dataSource(cfg Config) (string, error) {
 	set("timezone", "UTC")
 	// Statements here are short, and their costs over many partitions overestimated: compiling them would take longer than running them.
 	set("jit", "off")
+	// The hot tables are in memory, where a look by key costs no more than the next row of a scan. Told otherwise, the planner scans all
+	// positions to find the 400 of a batch: 33 ms instead of 3.
+	set("random_page_cost", "1.1")
 	// Their plans are kept, and may have been made while a table was still empty: reading it whole would then seem best for ever after.
 	set("enable_seqscan", "off")
 	u.RawQuery = q.Encode()
