@@ -35,7 +35,7 @@ type outcome struct {
 	emitted []event.Any
 }
 
-// Handle handles deliveries once, in one transaction, as a slot does, without a
+// Handle handles deliveries as a slot handles a batch, once and without a
 // broker: the verdict is returned instead of carried out. It gives what was
 // emitted. It is what package workertest stands on.
 func (w Worker) Handle(ctx context.Context, db *store.DB, deliveries ...exchange.Delivery) ([]event.Any, error) {
@@ -49,8 +49,19 @@ func (w Worker) Handle(ctx context.Context, db *store.DB, deliveries ...exchange
 			return nil, err
 		}
 	}
-	done, err := desk{w, db, consumer}.handle(ctx, messages)
-	return done.emitted, err
+	size := max(1, len(messages))
+	if w.makesCalls() {
+		size = 1 // calls share no transaction
+	}
+	var emitted []event.Any
+	for together := range slices.Chunk(messages, size) {
+		done, err := desk{w, db, consumer}.handle(ctx, together)
+		if err != nil {
+			return nil, err
+		}
+		emitted = append(emitted, done.emitted...)
+	}
+	return emitted, nil
 }
 
 // subscribe registers what the worker owes; one that owes nothing is no consumer.

@@ -1,10 +1,13 @@
 package workertest_test
 
 import (
+	"context"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/workertest"
@@ -28,6 +31,24 @@ func TestWatchman(t *testing.T) {
 	}
 	if again, err := workertest.Handle(t, db, newWatchman(), large); err != nil || len(again) != 0 {
 		t.Errorf("want the large sale to be known, got %d events and %v", len(again), err)
+	}
+}
+
+func TestCallsAreMadeOneByOne(t *testing.T) {
+	t.Parallel()
+	db := storetest.DB(t)
+	var called []string
+	w := worker.New("caller", worker.OnCall(func(_ context.Context, e event.Of[event.SaleCompleted]) (worker.Record, error) {
+		called = append(called, e.Payload.ItemID)
+		return func(ctx context.Context, tx *worker.Tx) error { return warnOfLargeSales(ctx, tx, e) }, nil
+	}))
+	cup, saucer := workertest.Sale(t, "cup", "shop", "101"), workertest.Sale(t, "saucer", "shop", "102")
+	emitted, err := workertest.Handle(t, db, w, cup, saucer, cup)
+	if err != nil || len(emitted) != 2 || !slices.Equal(called, []string{"cup", "saucer"}) {
+		t.Errorf("want two calls and their records, got %v, %d events, %v", called, len(emitted), err)
+	}
+	if emitted, err := workertest.Handle(t, db, w); err != nil || len(emitted) != 0 {
+		t.Errorf("want nothing of nothing, got %d events, %v", len(emitted), err)
 	}
 }
 
