@@ -1,0 +1,203 @@
+package workers_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/composerp/composerp/deploy/local/localtest"
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/audit"
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/exchangetest"
+	"github.com/composerp/composerp/exchange/relay"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/storetest"
+	"github.com/composerp/composerp/workers"
+	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/workertest"
+)
+
+// history is what the fleet has made of a few true events, at rest: a database
+// to be copied, and the vhost that the fleet left behind.
+type history struct {
+	testing.TB
+	server, name string // of the database
+	exchange     exchange.Config
+
+	sale, refund, receipt, transfer, arrival, adjustment, count event.Any
+	// straight came over AMQP, poison no ledger can book, last is the newest sale of all.
+	straight, poison, last event.Any
+}
+
+// newHistory runs the real fleet on events of every kind until the audit itself
+// says that it is at rest, and stops it.
+func newHistory(t *testing.T) *history {
+	t.Helper()
+	h := &history{TB: t, server: localtest.Database(t), exchange: exchangetest.Vhost(t)}
+	h.say()
+	databaseURL := storetest.URL(t)
+	h.name = databaseName(t, databaseURL)
+	if err := workers.Topology().Apply(t.Context(), h.exchange); err != nil {
+		t.Fatal(err)
+	}
+	stop := startFleet(t, databaseURL, h.exchange)
+	db := open(t, databaseURL)
+	defer db.Close()
+	for _, e := range []event.Any{h.receipt, h.sale, h.refund, h.transfer, h.arrival, h.adjustment, h.count, h.poison} {
+		if v, err := db.Admit(t.Context(), []event.Any{e}, true); err != nil || v[0] != store.Admitted {
+			t.Fatalf("admitting %s: %v, %v", e.ID, v, err)
+		}
+	}
+	h.sendStraight()
+	h.rest(db)
+	if _, err := db.Admit(t.Context(), []event.Any{h.last}, true); err != nil {
+		t.Fatal(err)
+	}
+	h.rest(db)
+	stop()
+	return h
+}
+
+func (h *history) say() {
+	h.receipt = workertest.Receipt(h, "A", "shop", "10")
+	h.sale = workertest.Sale(h, "A", "shop", "3")
+	h.refund = workertest.Sale(h, "A", "shop", "-1")
+	h.transfer = workertest.Transfer(h, "A", "shop", "depot", "4.5")
+	h.arrival = workertest.Arrival(h, "A", "depot", "4.5", "transfer-1")
+	h.adjustment = workertest.Adjustment(h, "A", "depot", "-0.5")
+	h.count = workertest.Count(h, "A", "shop", "7")
+	h.straight = workertest.Sale(h, "B", "shop", "2")
+	h.poison = workertest.Sale(h, "A", "@loss", "1")
+	h.last = workertest.Sale(h, "A", "shop", "1")
+}
+
+// sendStraight publishes an event as an outsider with an AMQP client of its own does, twice.
+func (h *history) sendStraight() {
+	h.Helper()
+	session, err := exchange.Open(h.Context(), h.exchange)
+	if err != nil {
+		h.Fatal(err)
+	}
+	defer session.Close()
+	publisher, err := session.Publisher(1)
+	if err != nil {
+		h.Fatal(err)
+	}
+	for range 2 {
+		c, err := publisher.Publish(h.Context(), workertest.Delivery(h.straight).Message)
+		if err == nil {
+			err = c.Wait(h.Context())
+		}
+		if err != nil {
+			h.Fatal(err)
+		}
+	}
+}
+
+// rest waits until the audit proves what there is.
+func (h *history) rest(db *store.DB) {
+	h.Helper()
+	deadline := time.Now().Add(2 * time.Minute)
+	for {
+		report := h.audit(db)
+		if report.Proven() {
+			return
+		}
+		if time.Now().After(deadline) {
+			h.Fatalf("the fleet's own history is not proven:\n%s", report.Table())
+		}
+	}
+}
+
+// audit settles soon, for it is tried again: what is in hand may not be seen at first.
+func (h *history) audit(db *store.DB) audit.Report {
+	h.Helper()
+	report, err := audit.Run(h.Context(), audit.Config{
+		DB: db, Exchange: h.exchange, Management: exchangetest.Management(h), Topology: workers.Topology(), Wait: time.Minute, Settle: 300 * time.Millisecond,
+	})
+	if err != nil {
+		h.Fatal(err)
+	}
+	return report
+}
+
+var copies atomic.Int64
+
+// copy gives a database of its own with the whole history, to break.
+func (h *history) copy(t *testing.T) (db *store.DB, databaseURL string) {
+	t.Helper()
+	name := fmt.Sprintf("%s_%d", h.name, copies.Add(1))
+	storetest.Exec(t, h.server, fmt.Sprintf(`CREATE DATABASE %s TEMPLATE %s`, name, h.name))
+	// The test's own context is done by then, its parent's is not.
+	t.Cleanup(func() { storetest.Exec(h, h.server, fmt.Sprintf(`DROP DATABASE %s WITH (FORCE)`, name)) })
+	u, err := url.Parse(h.server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Path = "/" + name
+	db = open(t, u.String())
+	t.Cleanup(func() { db.Close() })
+	return db, u.String()
+}
+
+func open(t testing.TB, databaseURL string) *store.DB {
+	t.Helper()
+	db, err := store.Open(t.Context(), store.Config{URL: databaseURL, Name: "test", Connections: 12})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+func databaseName(t testing.TB, databaseURL string) string {
+	t.Helper()
+	u, err := url.Parse(databaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Path[1:]
+}
+
+// startFleet runs ticker, relay and every worker as `composerp up` does. stop
+// returns when nothing of them is left.
+func startFleet(t testing.TB, databaseURL string, at exchange.Config) (stop func()) {
+	t.Helper()
+	db := open(t, databaseURL)
+	ctx, cancel := context.WithCancel(t.Context())
+	var g errgroup.Group
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	ticker := store.NewTicker(db, log)
+	g.Go(func() error {
+		db.Lead(ctx, "ticker", "test", ticker.Run, func(err error) { t.Errorf("the ticker stands still: %v", err) })
+		return nil
+	})
+	r := &relay.Relay{DB: db, Exchange: at, Holder: "test", Log: log}
+	g.Go(func() error { return r.Run(ctx) })
+	started := make(chan struct{}, 16)
+	for _, w := range workers.Fleet() {
+		runner := &worker.Runner{Worker: w, DB: db, Exchange: at, Log: log, Started: func() { started <- struct{}{} }}
+		g.Go(func() error { return runner.Run(ctx) })
+	}
+	for range workers.Fleet() {
+		select {
+		case <-started:
+		case <-time.After(time.Minute):
+			t.Fatal("the fleet does not start")
+		}
+	}
+	return func() {
+		cancel()
+		if err := g.Wait(); err != nil {
+			t.Errorf("running the fleet: %v", err)
+		}
+		db.Close()
+	}
+}

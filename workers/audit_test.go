@@ -1,0 +1,253 @@
+package workers_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/storetest"
+	"github.com/composerp/composerp/workers/worker/workertest"
+)
+
+// What the audit must find: a way to break a true history, the checks that fail
+// by it, and a name that one of the findings must give.
+type breakage struct {
+	name   string
+	sql    string
+	args   []any
+	checks string // in the audit's order
+	names  string
+}
+
+func breakages(h *history) []breakage {
+	id := func(e event.Any) string { return e.ID.String() }
+	one := func(e event.Any) []any { return []any{id(e)} }
+	const told = `(SELECT event_id FROM event_log WHERE type = 'INVENTORY_UPDATED' AND body::jsonb -> 'metadata' ->> 'causationId' = $1)`
+	return []breakage{
+		{"an event of the log is gone", `DELETE FROM event_log WHERE event_id = $1`, one(h.sale), "log implied", id(h.sale)},
+		{"an outsider's event is not in the log", `WITH a AS (DELETE FROM admission WHERE event_id = $1) DELETE FROM event_log WHERE event_id = $1`,
+			one(h.straight), "implied", id(h.straight)},
+		{"a body is altered", `UPDATE event_log SET body = replace(body, '"quantity":3', '"quantity":4') WHERE event_id = $1`, one(h.sale), "log implied", id(h.sale)},
+		{"a body is no JSON any more", `UPDATE event_log SET body = '{' WHERE event_id = $1`, one(h.sale), "log implied", id(h.sale)},
+		{"a body and its hash are altered", `UPDATE event_log SET body = replace(body, '"quantity":3', '"quantity":4'),
+			body_sha256 = sha256(convert_to(replace(body, '"quantity":3', '"quantity":4'), 'UTF8')) WHERE event_id = $1`, one(h.sale), "log implied", id(h.sale)},
+		{"an event is logged twice", `INSERT INTO event_log SELECT tx, nextval('event_log_seq'), epoch, publish, occurred_at, event_id, tenant_id, type, version,
+			aggregate_id, body_sha256, body FROM event_log WHERE event_id = $1`, one(h.sale), "log", id(h.sale)},
+		{"the cursor stands before everything", `UPDATE log_cursor SET tick = 0, upto = 0, seq = 0`, nil, "published", id(h.sale)},
+		{"the cursor stands within an interval", `UPDATE log_cursor SET tick = 0, seq = (SELECT max(seq) - 1 FROM event_log WHERE publish)`, nil, "published", "INVENTORY_UPDATED"},
+		{"an event was set aside", `INSERT INTO set_aside SELECT seq, event_id, 'too large' FROM event_log WHERE event_id = $1`, one(h.sale), "published", "too large"},
+		{"the ledger has not handled an event", `DELETE FROM inbox WHERE event_id = $1`, one(h.sale), "handled", "for ledger: neither handled nor dead"},
+		{"stockview has not handled an event", `DELETE FROM inbox WHERE event_id IN ` + told, one(h.sale), "handled", "for stockview: neither handled nor dead"},
+		{"a dead letter is in no journal", `DELETE FROM dead_letter`, nil, "handled implied", id(h.poison)},
+		{"a dead letter is another consumer's", `UPDATE dead_letter SET consumer = 'stockview'`, nil, "handled implied", id(h.poison)},
+		{"a movement is gone", `DELETE FROM movement WHERE event_id = $1 AND line = 0`, one(h.sale), "implied movements positions balance told", id(h.sale)},
+		{"the last movement is gone", `DELETE FROM movement WHERE event_id = $1 AND line = 0`, one(h.last), "implied positions balance told", id(h.last)},
+		{"a counterpart is gone", `DELETE FROM movement WHERE event_id = $1 AND line = 1`, one(h.transfer), "implied movements positions balance", id(h.transfer)},
+		{"a quantity is changed", `UPDATE movement SET quantity = quantity - 1 WHERE event_id = $1 AND line = 0`, one(h.sale),
+			"implied movements positions balance told", id(h.sale)},
+		{"two movements have one number", `UPDATE movement SET sequence = sequence - 1 WHERE event_id = $1 AND line = 0`, one(h.last), "movements told", id(h.last)},
+		{"an event has moved more, and all sums agree", `WITH m AS (UPDATE movement SET quantity = quantity * 2, on_hand = on_hand + quantity WHERE event_id = $1
+			RETURNING position_id, quantity / 2 AS q) UPDATE position p SET on_hand = on_hand + q FROM m WHERE m.position_id = p.id`,
+			one(h.last), "implied told stock", id(h.last)},
+		{"an effect is doubled, and all sums agree", `WITH m AS (INSERT INTO movement SELECT '00000000-0000-4000-8000-000000000001', m.line, m.position_id, p.sequence + 1,
+			m.quantity, p.on_hand + m.quantity, m.type, m.occurred_at FROM movement m JOIN position p ON p.id = m.position_id WHERE event_id = $1 RETURNING *)
+			UPDATE position p SET on_hand = m.on_hand, sequence = m.sequence FROM m WHERE m.position_id = p.id`,
+			one(h.sale), "implied told stock", "00000000-0000-4000-8000-000000000001"},
+		{"an event has moved twice, and all sums agree", `WITH m AS (INSERT INTO movement SELECT event_id, m.line + 2, m.position_id, p.sequence + 1,
+			m.quantity, p.on_hand + m.quantity, m.type, m.occurred_at FROM movement m JOIN position p ON p.id = m.position_id WHERE event_id = $1 RETURNING *)
+			UPDATE position p SET on_hand = m.on_hand, sequence = m.sequence FROM m WHERE m.position_id = p.id`,
+			one(h.sale), "implied stock", id(h.sale)},
+		{"a position is changed", `UPDATE position SET on_hand = on_hand + 1 WHERE location_id = 'depot'`, nil, "positions stock", "acme/A/depot"},
+		{"a position counts wrong", `UPDATE position SET sequence = sequence + 1 WHERE location_id = '@transit'`, nil, "positions", "acme/A/@transit"},
+		{"a position is gone", `DELETE FROM position WHERE location_id = '@transit'`, nil, "implied movements positions", "is not there"},
+		{"a derived event is gone", `DELETE FROM event_log WHERE event_id = ` + told, one(h.count), "told", id(h.count)},
+		{"a derived event is said twice", `INSERT INTO event_log SELECT tx, nextval('event_log_seq'), epoch, publish, occurred_at, gen_random_uuid(), tenant_id, type, version,
+			aggregate_id, body_sha256, body FROM event_log WHERE event_id = ` + told, one(h.count), "handled told", id(h.count)},
+		{"a derived event says another figure", `UPDATE event_log SET body = replace(body, '"onHand":7', '"onHand":8'),
+			body_sha256 = sha256(convert_to(replace(body, '"onHand":7', '"onHand":8'), 'UTF8')) WHERE event_id = ` + told, one(h.count), "told", id(h.count)},
+		{"the read model is behind", `UPDATE stock SET sequence = sequence - 1 WHERE location_id = 'depot'`, nil, "stock", "acme/A/depot"},
+		{"the read model lacks a row", `DELETE FROM stock WHERE location_id = 'depot'`, nil, "stock", "acme/A/depot"},
+		{"the read model has a row too many", `INSERT INTO stock SELECT tenant_id, item_id, 'nowhere', on_hand, reserved, available, sequence, last_movement_at,
+			last_movement_type FROM stock WHERE location_id = 'depot'`, nil, "stock", "acme/A/nowhere"},
+	}
+}
+
+func TestAudit(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t)
+	t.Run("proves the true history", func(t *testing.T) { testTrueHistory(t, h) })
+	t.Run("breaks", func(t *testing.T) {
+		for _, b := range breakages(h) {
+			t.Run(b.name, func(t *testing.T) {
+				t.Parallel()
+				db, at := h.copy(t)
+				storetest.Exec(t, at, b.sql, b.args...)
+				expect(t, proof(t, db), b.checks, b.names)
+			})
+		}
+		for _, e := range []event.Any{h.sale, h.refund, h.receipt, h.transfer, h.arrival, h.adjustment, h.count, h.straight} {
+			t.Run("lines of "+string(e.Type), func(t *testing.T) { t.Parallel(); testLines(t, h, e) })
+		}
+		t.Run("two generations", func(t *testing.T) { t.Parallel(); testTwoGenerations(t, h) })
+		t.Run("unpublished", func(t *testing.T) { t.Parallel(); testUnpublished(t, h) })
+		t.Run("dead instead of handled", func(t *testing.T) { t.Parallel(); testDeadInsteadOfHandled(t, h) })
+		t.Run("a stranger's zero character", func(t *testing.T) { t.Parallel(); testZeroCharacter(t, h) })
+		t.Run("many findings", func(t *testing.T) { t.Parallel(); testManyFindings(t, h) })
+	})
+}
+
+func proof(t testing.TB, db *store.DB) store.Proof {
+	t.Helper()
+	p, err := db.Audit(t.Context(), "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// expect holds the failed checks against those wanted, and one finding against a name.
+func expect(t testing.TB, p store.Proof, checks, name string) {
+	t.Helper()
+	var failed, texts []string
+	for _, c := range p.Checks {
+		if !c.OK {
+			failed = append(failed, c.Name)
+		}
+		for _, f := range c.Findings {
+			texts = append(texts, c.Name+": "+f.String())
+		}
+	}
+	if got := strings.Join(failed, " "); got != checks {
+		t.Errorf("checks %q failed, want %q", got, checks)
+	}
+	if !strings.Contains(strings.Join(texts, "\n"), name) {
+		t.Errorf("no finding names %q", name)
+	}
+	if t.Failed() {
+		t.Logf("findings:\n%s", strings.Join(texts, "\n"))
+	}
+}
+
+func testTrueHistory(t *testing.T, h *history) {
+	db, _ := h.copy(t)
+	report := h.audit(db)
+	if !report.Proven() {
+		t.Fatalf("not proven:\n%s", report.Table())
+	}
+	for _, c := range report.Checks {
+		if c.Count == 0 && c.Skipped == "" {
+			t.Errorf("check %s passes, and looked at nothing", c.Name)
+		}
+	}
+	c := report.Counts
+	// Ten events moved stock or died, and each movement was told of.
+	if c.Events != 19 || c.Published != 18 || c.ByType["SALE_COMPLETED"] != 5 || c.ByType["INVENTORY_UPDATED"] != 9 {
+		t.Errorf("%d events, %d published, %v", c.Events, c.Published, c.ByType)
+	}
+	if c.Movements != 18 || c.Items != 2 || c.Positions != 8 || c.UnitsNet.String() != "8" {
+		t.Errorf("%d movements, %d items, %d positions, %s units", c.Movements, c.Items, c.Positions, c.UnitsNet)
+	}
+	want := []store.ConsumerCounts{{Consumer: "ledger", Handled: 9, Dead: 1}, {Consumer: "stockview", Handled: 9}}
+	if !slices.Equal(c.Consumers, want) {
+		t.Errorf("consumers %+v, want %+v", c.Consumers, want)
+	}
+}
+
+// Every kind of event is read by the audit on its own: the wrong side, the wrong
+// place and the wrong amount of each are seen.
+func testLines(t *testing.T, h *history, e event.Any) {
+	for _, breaking := range []string{
+		`UPDATE movement SET quantity = -quantity WHERE event_id = $1`,
+		`UPDATE movement SET position_id = (SELECT id FROM position WHERE location_id = '@supplier') WHERE event_id = $1 AND line = 0`,
+		`UPDATE movement SET position_id = (SELECT id FROM position WHERE location_id = 'depot') WHERE event_id = $1 AND line = 1`,
+		`UPDATE movement SET on_hand = on_hand + 1, quantity = quantity + 1 WHERE event_id = $1 AND line = 0`,
+	} {
+		db, at := h.copy(t)
+		storetest.Exec(t, at, breaking, e.ID.String())
+		found := ""
+		for _, c := range proof(t, db).Checks {
+			if c.Name == "implied" && len(c.Findings) == 1 {
+				found = c.Findings[0].EventID
+			}
+		}
+		counted := e.Type == event.TypeStockCounted && strings.Contains(breaking, "-quantity")
+		if found != e.ID.String() && !counted { // a count's quantity is not said by its event: other checks see it
+			t.Errorf("%s: check implied names %q, want %s", breaking, found, e.ID)
+		}
+	}
+}
+
+func testTwoGenerations(t *testing.T, h *history) {
+	db, at := h.copy(t)
+	if rotated, err := db.RotateInbox(t.Context(), 0); err != nil || !rotated {
+		t.Fatalf("rotating: %v, %v", rotated, err)
+	}
+	expect(t, proof(t, db), "", "")
+	storetest.Exec(t, at, `INSERT INTO inbox SELECT 2, consumer, event_id FROM inbox WHERE event_id = $1`, h.sale.ID.String())
+	expect(t, proof(t, db), "handled", h.sale.ID.String())
+}
+
+// An event that is in the log and nowhere else yet is missing everywhere, and
+// counts as what moved since an earlier look.
+func testUnpublished(t *testing.T, h *history) {
+	db, _ := h.copy(t)
+	before, err := db.LogState(t.Context(), "")
+	if err != nil || before.Unpublished != 0 || before.Moved != 0 {
+		t.Fatalf("at rest: %+v, %v", before, err)
+	}
+	late := workertest.Sale(t, "A", "shop", "1")
+	if _, err := db.Admit(t.Context(), []event.Any{late}, true); err != nil {
+		t.Fatal(err)
+	}
+	p, err := db.Audit(t.Context(), before.Point, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Moved != 1 {
+		t.Errorf("%d events moved, want 1", p.Moved)
+	}
+	expect(t, p, "published handled implied", late.ID.String())
+	after, err := db.LogState(t.Context(), before.Point)
+	if err != nil || after.Unpublished != 1 || after.Moved != 1 {
+		t.Errorf("with one more event: %+v, %v", after, err)
+	}
+}
+
+// A dead letter in the journal pays what its consumer owes; if it was handled as well, it is a copy.
+func testDeadInsteadOfHandled(t *testing.T, h *history) {
+	db, at := h.copy(t)
+	const die = `INSERT INTO dead_letter SELECT gen_random_uuid(), 'ledger', $1, 'm', 'SALE_COMPLETED', '', 'why', 1, '{}', '', now()`
+	storetest.Exec(t, at, die, h.sale.ID.String())
+	p := proof(t, db)
+	expect(t, p, "", "")
+	if c := p.Counts.Consumers[0]; c.Dead != 2 || c.Copies != 1 {
+		t.Errorf("the ledger has %+v, want 2 dead and 1 of them a copy", c)
+	}
+	storetest.Exec(t, at, `DELETE FROM inbox WHERE event_id = $1`, h.sale.ID.String())
+	expect(t, proof(t, db), "", "")
+	// Handled goes before dead: an event that was redriven must have its effect.
+	storetest.Exec(t, at, `INSERT INTO inbox SELECT 1, id, $1 FROM consumer WHERE name = 'ledger'`, h.poison.ID.String())
+	expect(t, proof(t, db), "implied", h.poison.ID.String())
+}
+
+// A field that nobody reads may hold what no jsonb can.
+func testZeroCharacter(t *testing.T, h *history) {
+	db, at := h.copy(t)
+	storetest.Exec(t, at, `UPDATE event_log SET body = '{"note":"a\u0000b\\u0000",' || substr(body, 2) WHERE event_id = $1`, h.sale.ID.String())
+	storetest.Exec(t, at, `UPDATE event_log SET body_sha256 = sha256(convert_to(body, 'UTF8')) WHERE event_id = $1`, h.sale.ID.String())
+	storetest.Exec(t, at, `UPDATE admission a SET body_sha256 = e.body_sha256 FROM event_log e WHERE e.seq = a.seq`)
+	expect(t, proof(t, db), "", "")
+}
+
+// Of many findings the first ten are named and all are counted.
+func testManyFindings(t *testing.T, h *history) {
+	db, at := h.copy(t)
+	storetest.Exec(t, at, `DELETE FROM inbox`)
+	for _, c := range proof(t, db).Checks {
+		if c.Name == "handled" && (c.Wrong != 18 || len(c.Findings) != 10) {
+			t.Errorf("%d findings, %d named; want 18 and 10", c.Wrong, len(c.Findings))
+		}
+	}
+}
