@@ -1,0 +1,97 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Config says where to measure and how much. The servers must allow making databases and virtual hosts; all three URLs are needed.
+type Config struct {
+	DatabaseURL   string
+	AMQPURL       string
+	ManagementURL string
+	// Runs is how many rounds are measured; 0 means 3.
+	Runs int
+	// Events is how many events one run carries; 0 means 20,000.
+	Events int
+	// IdleEvents is how many events one latency run sends; 0 means 200.
+	IdleEvents int
+	// Progress, if set, is told what has just been measured.
+	Progress func(string)
+}
+
+// runLimit is how long one run may take before something must be wrong.
+const runLimit = 5 * time.Minute
+
+// Run measures. It returns an error when a run fails, does not end or leaves wrong tables.
+func Run(ctx context.Context, cfg Config) (Report, error) {
+	cfg.defaults()
+	s, err := connect(ctx, cfg)
+	if err != nil {
+		return Report{}, err
+	}
+	defer s.close()
+	report := Report{Events: cfg.Events, Machine: machine(), Versions: s.versions(ctx)}
+	for i := range cfg.Runs {
+		round, err := measureRound(ctx, cfg, s, i)
+		if err != nil {
+			return Report{}, err
+		}
+		report.Rounds = append(report.Rounds, round)
+	}
+	report.summarize()
+	return report, nil
+}
+
+func (cfg *Config) defaults() {
+	if cfg.Runs <= 0 {
+		cfg.Runs = 3
+	}
+	if cfg.Events <= 0 {
+		cfg.Events = 20_000
+	}
+	if cfg.IdleEvents <= 0 {
+		cfg.IdleEvents = 200
+	}
+	if cfg.Progress == nil {
+		cfg.Progress = func(string) {}
+	}
+}
+
+// measureRound measures everything once. Odd rounds go backwards, so that what drifts favours nobody.
+func measureRound(ctx context.Context, cfg Config, s *servers, number int) (Round, error) {
+	var r Round
+	throughput := func(what string, into *Throughput, run func(context.Context, *servers, int) (Throughput, error)) func() error {
+		return func() (err error) {
+			limited, cancel := context.WithTimeout(ctx, runLimit)
+			defer cancel()
+			if *into, err = run(limited, s, cfg.Events); err != nil {
+				return fmt.Errorf("measuring %s: %w", what, err)
+			}
+			cfg.Progress(fmt.Sprintf("round %d of %d: %s: %s", number+1, cfg.Runs, what, into))
+			return nil
+		}
+	}
+	steps := []func() error{
+		throughput("the reference", &r.Reference, runReference),
+		throughput("same work", &r.SameWork, runSameWork),
+		throughput("the ledger", &r.Ledger, runLedger),
+	}
+	for i := range steps {
+		if number%2 == 1 {
+			i = len(steps) - 1 - i
+		}
+		if err := steps[i](); err != nil {
+			return r, err
+		}
+	}
+	limited, cancel := context.WithTimeout(ctx, runLimit)
+	defer cancel()
+	var err error
+	if r.Idle, err = runIdle(limited, s, cfg.IdleEvents); err != nil {
+		return r, fmt.Errorf("measuring idle latency: %w", err)
+	}
+	cfg.Progress(fmt.Sprintf("round %d of %d: idle: %s", number+1, cfg.Runs, r.Idle))
+	return r, nil
+}

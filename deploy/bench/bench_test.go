@@ -1,0 +1,53 @@
+package bench_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/composerp/composerp/deploy/bench"
+	"github.com/composerp/composerp/deploy/local/localtest"
+)
+
+// TestRun measures a little of everything and looks at the report, not at the speed.
+func TestRun(t *testing.T) {
+	t.Parallel()
+	at := localtest.Servers(t)
+	var said []string
+	report, err := bench.Run(t.Context(), bench.Config{
+		DatabaseURL: at.DatabaseURL, AMQPURL: at.AMQPURL, ManagementURL: at.ManagementURL,
+		Runs: 2, Events: 400, IdleEvents: 5, Progress: func(s string) { said = append(said, s) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(said) != 8 {
+		t.Errorf("told of %d runs, want 2 of each of 4:\n%s", len(said), strings.Join(said, "\n"))
+	}
+	raw, err := json.Marshal(report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var figures map[string]any
+	if err := json.Unmarshal(raw, &figures); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"sameWorkRatio", "ledgerRatio", "idleP50Ms", "idleP99Ms", "referencePerSecond"} {
+		if v, ok := figures[name].(float64); !ok || v <= 0 {
+			t.Errorf("%s is %v in %s", name, figures[name], raw)
+		}
+	}
+	for _, name := range []string{"machine", "versions", "rounds"} {
+		if figures[name] == nil {
+			t.Errorf("the report lacks %s: %s", name, raw)
+		}
+	}
+	if report.Versions["PostgreSQL"] == "" || report.Versions["RabbitMQ"] == "" {
+		t.Errorf("versions: %v", report.Versions)
+	}
+	for _, word := range []string{"same work", "at least 0.80", "idle, p99", report.Versions["RabbitMQ"]} {
+		if !strings.Contains(report.Table(), word) {
+			t.Errorf("the table lacks %q:\n%s", word, report.Table())
+		}
+	}
+}

@@ -1,0 +1,220 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/relay"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers/worker"
+)
+
+var quiet = slog.New(slog.DiscardHandler)
+
+// fleet is Composerp as `composerp up` runs it, with one worker: ticker, relay and the worker's runner, each with a pool of its own.
+type fleet struct {
+	place    *place
+	registry *prometheus.Registry
+	sender   *store.DB // commits the sales, as a process of its own would
+	applied  func()    // called after each commit of the worker's that appended to the log
+	pools    []*store.DB
+}
+
+// start runs the fleet until ctx is done and returns once its worker consumes. Its end, or its failure, is the group's. The fleet is to be
+// closed after an error too.
+func (p *place) start(ctx context.Context, g *errgroup.Group, w worker.Worker, applied func(), heard ...exchange.Subscription) (*fleet, error) {
+	f := &fleet{place: p, registry: prometheus.NewRegistry(), applied: applied}
+	topology := exchange.Compute(append(heard, w.Subscription()))
+	if err := topology.Apply(ctx, p.exchange); err != nil {
+		return f, err
+	}
+	var err error
+	if f.sender, err = f.pool(ctx, "sender", 2, nil); err != nil {
+		return f, err
+	}
+	poke, err := f.startRelay(ctx, g)
+	if err != nil {
+		return f, err
+	}
+	return f, f.startWorker(ctx, g, w, poke)
+}
+
+func (f *fleet) pool(ctx context.Context, name string, connections int, appended func()) (*store.DB, error) {
+	db, err := store.Open(ctx, store.Config{URL: f.place.databaseURL, Name: "composerp/" + name, Connections: connections, Appended: appended})
+	if err != nil {
+		return nil, err
+	}
+	f.pools = append(f.pools, db)
+	return db, nil
+}
+
+// startRelay starts ticker and relay and gives what pokes the ticker.
+func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group) (poke func(), err error) {
+	ticking, err := f.pool(ctx, "ticker", 3, nil)
+	if err != nil {
+		return nil, err
+	}
+	relaying, err := f.pool(ctx, "relay", 3, nil)
+	if err != nil {
+		return nil, err
+	}
+	failed := make(chan error, 1)
+	report := func(err error) {
+		select {
+		case failed <- err:
+		default:
+		}
+	}
+	ticker := store.NewTicker(ticking, quiet)
+	g.Go(func() error { ticking.Lead(ctx, "ticker", "bench", ticker.Run, report); return nil })
+	g.Go(func() error {
+		select {
+		case err := <-failed:
+			return stopped(ctx, fmt.Errorf("the ticker: %w", err))
+		case <-ctx.Done():
+			return nil
+		}
+	})
+	r := relay.Relay{
+		DB: relaying, Exchange: f.place.exchange, Holder: "bench", Hints: relaying.Listen(ctx, store.TickChannel), Log: quiet, Metrics: relay.NewMetrics(f.registry),
+	}
+	g.Go(func() error { return r.Run(ctx) })
+	return ticker.Poke, nil
+}
+
+func (f *fleet) startWorker(ctx context.Context, g *errgroup.Group, w worker.Worker, poke func()) error {
+	// The worker lives with the ticker, as in `composerp up`: what it says pokes it.
+	db, err := f.pool(ctx, w.Name(), 3, func() {
+		poke()
+		if f.applied != nil {
+			f.applied()
+		}
+	})
+	if err != nil {
+		return err
+	}
+	started := make(chan struct{}, 16)
+	runner := worker.Runner{
+		Worker: w, DB: db, Exchange: f.place.exchange, Node: "bench", Log: quiet, Metrics: worker.NewMetrics(f.registry),
+		Started: func() { started <- struct{}{} },
+	}
+	g.Go(func() error { return runner.Run(ctx) })
+	select {
+	case <-started:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for worker %s to consume: %w", w.Name(), context.Cause(ctx))
+	}
+}
+
+// close closes the pools. The fleet must have stopped.
+func (f *fleet) close() {
+	for _, db := range f.pools {
+		_ = db.Close()
+	}
+}
+
+// admit commits sales to the log, all in one transaction.
+func (f *fleet) admit(ctx context.Context, sales []event.Any) error {
+	return f.sender.InTx(ctx, func(tx *store.Tx) error {
+		for from := 0; from < len(sales); from += 1000 {
+			part := sales[from:min(from+1000, len(sales))]
+			verdicts, err := tx.Admit(ctx, part, true)
+			if err != nil {
+				return err
+			}
+			for i, v := range verdicts {
+				if v != store.Admitted {
+					return fmt.Errorf("sale %s is a %s", part[i].ID, v)
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// glance is how often the counters are looked at: often enough for a run of a second, seldom enough to cost it nothing.
+const glance = 5 * time.Millisecond
+
+// await waits until the worker has committed so many events and the broker confirmed so many.
+func (f *fleet) await(ctx context.Context, handled, confirmed int) error {
+	ticker := time.NewTicker(glance)
+	defer ticker.Stop()
+	for {
+		c, err := f.counts()
+		if err != nil {
+			return err
+		}
+		switch {
+		case c.failed > 0:
+			return fmt.Errorf("%d messages failed", c.failed)
+		case c.handled >= handled && c.confirmed >= confirmed:
+			return nil
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return fmt.Errorf("handled %d of %d, confirmed %d of %d: %w", c.handled, handled, c.confirmed, confirmed, context.Cause(ctx))
+		}
+	}
+}
+
+// counts are the fleet's own counters, as Prometheus would read them.
+type counts struct {
+	handled, failed, confirmed int
+	batches, messages          float64
+}
+
+var errNoMetric = errors.New("the fleet lacks a metric that is measured by")
+
+func (f *fleet) counts() (counts, error) {
+	families, err := f.registry.Gather()
+	if err != nil {
+		return counts{}, fmt.Errorf("reading the counters: %w", err)
+	}
+	var c counts
+	seen := 0
+	for _, family := range families {
+		switch family.GetName() {
+		case "composerp_worker_messages_total":
+			seen++
+			for _, m := range family.GetMetric() {
+				switch outcomeOf(m) {
+				case "handled":
+					c.handled += int(m.GetCounter().GetValue())
+				case "retried", "dead":
+					c.failed += int(m.GetCounter().GetValue())
+				}
+			}
+		case "composerp_relay_confirmed_total":
+			seen++
+			c.confirmed = int(family.GetMetric()[0].GetCounter().GetValue())
+		case "composerp_worker_batch_size":
+			seen++
+			h := family.GetMetric()[0].GetHistogram()
+			c.batches, c.messages = float64(h.GetSampleCount()), h.GetSampleSum()
+		}
+	}
+	if seen != 3 {
+		return c, errNoMetric
+	}
+	return c, nil
+}
+
+func outcomeOf(m *dto.Metric) string {
+	for _, label := range m.GetLabel() {
+		if label.GetName() == "outcome" {
+			return label.GetValue()
+		}
+	}
+	return ""
+}

@@ -1,0 +1,70 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+)
+
+// Machine is where it was measured.
+type Machine struct {
+	CPUs      int     `json:"cpus"`
+	Model     string  `json:"model,omitempty"`
+	MemoryGiB float64 `json:"memoryGiB,omitzero"`
+	OS        string  `json:"os"`
+}
+
+func (m Machine) String() string {
+	text := fmt.Sprintf("%d cores", m.CPUs)
+	if m.Model != "" {
+		text += " of " + m.Model
+	}
+	if m.MemoryGiB > 0 {
+		text += fmt.Sprintf(", %.0f GiB", m.MemoryGiB)
+	}
+	return text + ", " + m.OS
+}
+
+func machine() Machine {
+	m := Machine{CPUs: runtime.NumCPU(), OS: runtime.GOOS + "/" + runtime.GOARCH}
+	m.Model = valueIn("/proc/cpuinfo", "model name")
+	kilobytes, _ := strconv.ParseFloat(strings.TrimSuffix(valueIn("/proc/meminfo", "MemTotal"), " kB"), 64)
+	m.MemoryGiB = kilobytes / (1 << 20)
+	return m
+}
+
+// valueIn finds a "key: value" line of a file; "" when there is none.
+func valueIn(file, key string) string {
+	raw, _ := os.ReadFile(file)
+	for line := range strings.Lines(string(raw)) {
+		if k, v, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(k) == key {
+			return strings.TrimSpace(v)
+		}
+	}
+	return ""
+}
+
+// versions says what was measured with.
+func (s *servers) versions(ctx context.Context) map[string]string {
+	found := map[string]string{"Go": strings.TrimPrefix(runtime.Version(), "go")}
+	var database string
+	if s.admin.QueryRowContext(ctx, `SHOW server_version`).Scan(&database) == nil {
+		found["PostgreSQL"], _, _ = strings.Cut(database, " ")
+	}
+	if overview, err := s.management.Overview(ctx); err == nil {
+		found["RabbitMQ"] = overview.Version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, module := range info.Deps {
+			switch module.Path {
+			case "github.com/rabbitmq/amqp091-go", "github.com/lib/pq", "github.com/jmoiron/sqlx":
+				found[module.Path[strings.LastIndexByte(module.Path, '/')+1:]] = strings.TrimPrefix(module.Version, "v")
+			}
+		}
+	}
+	return found
+}

@@ -1,0 +1,160 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Cores is how many processor cores were busy, by whom. Zero where it cannot be known: where there is no /proc, or the servers run elsewhere.
+type Cores struct {
+	Client   float64 `json:"client"`
+	Broker   float64 `json:"broker"`
+	Database float64 `json:"database"`
+	Others   float64 `json:"others"` // everything else on the machine: what disturbs the measurement
+}
+
+func (c Cores) measured() bool { return c.Client > 0 }
+
+func (c Cores) ours() float64 { return c.Client + c.Broker + c.Database }
+
+func (c Cores) String() string {
+	return fmt.Sprintf("cores %.2f/%.2f/%.2f, others %.2f", c.Client, c.Broker, c.Database, c.Others)
+}
+
+// meter reads processor time from /proc.
+type meter struct{ broker, postmaster int }
+
+// newMeter finds the servers' processes. A pid that another machine gave is told from ours by the program's name.
+func newMeter(ctx context.Context, db *sql.DB, managementURL string) meter {
+	var m meter
+	var backend int
+	if db.QueryRowContext(ctx, `SELECT pg_backend_pid()`).Scan(&backend) == nil && strings.HasPrefix(programOf(backend), "postgres") {
+		if fields := statOf(backend); fields != nil {
+			m.postmaster, _ = strconv.Atoi(fields[1])
+		}
+	}
+	if pid := brokerPID(ctx, managementURL); strings.HasPrefix(programOf(pid), "beam") {
+		m.broker = pid
+	}
+	return m
+}
+
+// brokerPID asks the management API which process the first node is; 0 when it does not say.
+func brokerPID(ctx context.Context, managementURL string) int {
+	u, err := url.Parse(managementURL)
+	if err != nil {
+		return 0
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.JoinPath("api", "nodes").String(), nil)
+	if err != nil {
+		return 0
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0
+	}
+	defer answer.Body.Close()
+	var nodes []struct {
+		PID string `json:"os_pid"`
+	}
+	if json.NewDecoder(answer.Body).Decode(&nodes) != nil || len(nodes) == 0 {
+		return 0
+	}
+	pid, _ := strconv.Atoi(nodes[0].PID)
+	return pid
+}
+
+// reading is processor seconds spent, and when it was taken.
+type reading struct {
+	client, broker, database, busy float64
+	at                             time.Time
+}
+
+func (m meter) read() reading {
+	r := reading{at: time.Now(), client: secondsOf(os.Getpid(), false), broker: secondsOf(m.broker, false), database: secondsOf(m.postmaster, true), busy: busySeconds()}
+	for _, child := range childrenOf(m.postmaster) {
+		r.database += secondsOf(child, false)
+	}
+	return r
+}
+
+// since gives the cores in use between two readings.
+func (r reading) since(before reading) Cores {
+	wall := r.at.Sub(before.at).Seconds()
+	if wall <= 0 || r.busy == 0 {
+		return Cores{}
+	}
+	c := Cores{Client: (r.client - before.client) / wall, Broker: (r.broker - before.broker) / wall, Database: (r.database - before.database) / wall}
+	c.Others = max(0, (r.busy-before.busy)/wall-c.ours())
+	return c
+}
+
+// ticksPerSecond is the unit of /proc's times: USER_HZ, 100 on every Linux that Go runs on.
+const ticksPerSecond = 100
+
+// statOf gives the fields of /proc/pid/stat after the program's name: state, parent, ...
+func statOf(pid int) []string {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return nil
+	}
+	fields := strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+1:]))
+	if len(fields) < 15 {
+		return nil
+	}
+	return fields
+}
+
+func secondsOf(pid int, withDeadChildren bool) float64 {
+	fields := statOf(pid)
+	if fields == nil {
+		return 0
+	}
+	times := fields[11:13] // utime, stime
+	if withDeadChildren {
+		times = fields[11:15] // and those of its children that have ended
+	}
+	return sumTicks(times)
+}
+
+func sumTicks(fields []string) (seconds float64) {
+	for _, f := range fields {
+		v, _ := strconv.ParseFloat(f, 64)
+		seconds += v / ticksPerSecond
+	}
+	return seconds
+}
+
+func childrenOf(pid int) (children []int) {
+	raw, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	for _, f := range strings.Fields(string(raw)) {
+		child, _ := strconv.Atoi(f)
+		children = append(children, child)
+	}
+	return children
+}
+
+// busySeconds is what the whole machine has spent, idling and waiting for disks apart.
+func busySeconds() float64 {
+	raw, _ := os.ReadFile("/proc/stat")
+	first, _, _ := strings.Cut(string(raw), "\n")
+	fields := strings.Fields(first)
+	if len(fields) < 8 {
+		return 0
+	}
+	return sumTicks(fields[1:4]) + sumTicks(fields[6:8]) // user, nice, system; irq, softirq
+}
+
+func programOf(pid int) string {
+	raw, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	return strings.TrimSpace(string(raw))
+}

@@ -1,0 +1,181 @@
+package bench
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/lib/pq"
+	amqp "github.com/rabbitmq/amqp091-go"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/composerp/composerp/exchange/event"
+)
+
+// The reference's tables: no more than the work needs.
+const referenceTables = `
+CREATE TABLE outbox (id bigserial PRIMARY KEY, event_id uuid NOT NULL, routing_key text NOT NULL, body text NOT NULL);
+CREATE TABLE inbox (consumer smallint NOT NULL, event_id uuid NOT NULL, PRIMARY KEY (consumer, event_id));
+CREATE TABLE movement (id bigserial PRIMARY KEY, event_id uuid NOT NULL, item_id text NOT NULL, quantity numeric NOT NULL);
+CREATE TABLE position (item_id text PRIMARY KEY, on_hand numeric NOT NULL) WITH (fillfactor = 60)`
+
+const (
+	referenceExchange = "reference.events"
+	referenceQueue    = "reference.ledger"
+	referenceKey      = "integration.sale_completed"
+
+	referenceClaim    = 1000
+	referenceWindow   = 1024
+	referenceBatch    = 200
+	referencePrefetch = 5 * referenceBatch
+)
+
+// reference is the bare program that everything is held against.
+type reference struct {
+	place *place
+	db    *sql.DB
+	bell  chan struct{} // rung when there is something in the outbox
+	done  chan int      // how many sales have been applied, after each batch
+}
+
+// runReference measures the reference once.
+func runReference(ctx context.Context, s *servers, n int) (t Throughput, err error) {
+	p, err := s.newPlace(ctx, "")
+	if err != nil {
+		return t, err
+	}
+	defer p.remove()
+	sales, err := newSales(n + 1)
+	if err != nil {
+		return t, err
+	}
+	db, err := p.open(3)
+	if err != nil {
+		return t, err
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(ctx, referenceTables); err != nil {
+		return t, fmt.Errorf("making the reference's tables: %w", err)
+	}
+	r := &reference{place: p, db: db, bell: make(chan struct{}, 1), done: make(chan int, n+1)}
+	ctx, stop := context.WithCancel(ctx)
+	g, ctx := errgroup.WithContext(ctx)
+	defer func() {
+		stop()
+		if running := g.Wait(); err == nil && running != nil {
+			err = running
+		}
+	}()
+	if err := r.start(ctx, g); err != nil {
+		return t, err
+	}
+	if err := r.commit(ctx, sales[:1]); err != nil {
+		return t, err
+	}
+	if err := r.await(ctx, 1); err != nil {
+		return t, err
+	}
+	if t, err = r.measure(ctx, sales[1:]); err != nil {
+		return t, err
+	}
+	return t, r.verify(ctx, n+1)
+}
+
+func (r *reference) measure(ctx context.Context, sales []event.Any) (Throughput, error) {
+	r.place.settle(ctx)
+	if err := r.commit(ctx, sales); err != nil {
+		return Throughput{}, err
+	}
+	began, before := time.Now(), r.place.servers.meter.read()
+	r.bell <- struct{}{}
+	if err := r.await(ctx, len(sales)); err != nil {
+		return Throughput{}, err
+	}
+	t := throughput(len(sales), time.Since(began))
+	t.Cores = r.place.servers.meter.read().since(before)
+	return t, nil
+}
+
+const fillOutbox = `
+INSERT INTO outbox (event_id, routing_key, body) SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[])`
+
+// commit puts sales into the outbox, in one transaction. One alone rings the bell.
+func (r *reference) commit(ctx context.Context, sales []event.Any) error {
+	tx, err := r.db.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("filling the outbox: %w", err)
+	}
+	defer tx.Rollback()
+	for from := 0; from < len(sales); from += 1000 {
+		part := sales[from:min(from+1000, len(sales))]
+		ids, keys, bodies := make(pq.StringArray, len(part)), make(pq.StringArray, len(part)), make(pq.StringArray, len(part))
+		for i := range part {
+			ids[i], keys[i], bodies[i] = part[i].ID.String(), referenceKey, string(part[i].Body)
+		}
+		if _, err := tx.ExecContext(ctx, fillOutbox, ids, keys, bodies); err != nil {
+			return fmt.Errorf("filling the outbox: %w", err)
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("filling the outbox: %w", err)
+	}
+	if len(sales) == 1 {
+		r.bell <- struct{}{}
+	}
+	return nil
+}
+
+// await waits until n more sales have been applied.
+func (r *reference) await(ctx context.Context, n int) error {
+	for n > 0 {
+		select {
+		case k := <-r.done:
+			n -= k
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %d more sales: %w", n, context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+// start declares exchange and queue and starts relay and consumer, each on a connection of its own.
+func (r *reference) start(ctx context.Context, g *errgroup.Group) error {
+	var channels [2]*amqp.Channel
+	for i := range channels {
+		connection, err := amqp.Dial(r.place.exchange.URLs[0])
+		if err != nil {
+			return fmt.Errorf("connecting to the broker: %w", err)
+		}
+		g.Go(func() error { <-ctx.Done(); return connection.CloseDeadline(time.Now().Add(time.Second)) })
+		if channels[i], err = connection.Channel(); err != nil {
+			return fmt.Errorf("connecting to the broker: %w", err)
+		}
+	}
+	if err := declareReference(channels[0]); err != nil {
+		return err
+	}
+	if err := channels[1].Qos(referencePrefetch, 0, false); err != nil {
+		return fmt.Errorf("setting the prefetch: %w", err)
+	}
+	deliveries, err := channels[1].Consume(referenceQueue, "", false, false, false, false, nil)
+	if err != nil {
+		return fmt.Errorf("consuming: %w", err)
+	}
+	g.Go(func() error { return r.consume(ctx, pump(deliveries, referencePrefetch)) })
+	g.Go(func() error { return r.relay(ctx, channels[0]) })
+	return nil
+}
+
+func declareReference(ch *amqp.Channel) error {
+	if err := ch.ExchangeDeclare(referenceExchange, "topic", true, false, false, false, nil); err != nil {
+		return fmt.Errorf("declaring the exchange: %w", err)
+	}
+	if _, err := ch.QueueDeclare(referenceQueue, true, false, false, false, amqp.Table{"x-queue-type": "quorum"}); err != nil {
+		return fmt.Errorf("declaring the queue: %w", err)
+	}
+	if err := ch.QueueBind(referenceQueue, referenceKey, referenceExchange, false, nil); err != nil {
+		return fmt.Errorf("binding the queue: %w", err)
+	}
+	return ch.Confirm(false)
+}

@@ -1,0 +1,172 @@
+package bench
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// The goals.
+const (
+	goalSameWork = 0.8
+	goalLedger   = 0.35
+	goalP50Ms    = 8
+	goalP99Ms    = 25
+)
+
+// Report is what was measured: medians first, the rounds they are of last.
+type Report struct {
+	SameWorkRatio float64 `json:"sameWorkRatio"` // Composerp at the reference's work / the reference
+	LedgerRatio   float64 `json:"ledgerRatio"`   // the real ledger, its updates published / the reference
+	IdleP50Ms     float64 `json:"idleP50Ms"`     // one sale through the idle fleet, commit to commit
+	IdleP99Ms     float64 `json:"idleP99Ms"`
+
+	ReferencePerSecond float64 `json:"referencePerSecond"` // events
+	SameWorkPerSecond  float64 `json:"sameWorkPerSecond"`
+	LedgerPerSecond    float64 `json:"ledgerPerSecond"` // sales; each makes a second event
+
+	Events   int               `json:"events"` // in each run
+	Rounds   []Round           `json:"rounds"`
+	Machine  Machine           `json:"machine"`
+	Versions map[string]string `json:"versions"`
+}
+
+// Round is one run of each.
+type Round struct {
+	Reference Throughput `json:"reference"`
+	SameWork  Throughput `json:"sameWork"`
+	Ledger    Throughput `json:"ledger"`
+	Idle      Latency    `json:"idle"`
+}
+
+// Throughput is one run's.
+type Throughput struct {
+	PerSecond float64 `json:"perSecond"`
+	Seconds   float64 `json:"seconds"`
+	Batch     float64 `json:"batch,omitzero"` // the mean size of the worker's batches
+	Cores     Cores   `json:"cores,omitzero"` // in use meanwhile
+}
+
+func throughput(n int, took time.Duration) Throughput {
+	return Throughput{PerSecond: float64(n) / took.Seconds(), Seconds: took.Seconds()}
+}
+
+func (t Throughput) String() string {
+	text := fmt.Sprintf("%.0f/s in %.2f s", t.PerSecond, t.Seconds)
+	if t.Batch > 0 {
+		text += fmt.Sprintf(", batches of %.0f", t.Batch)
+	}
+	if t.Cores.measured() {
+		each := func(cores float64) float64 { return cores / t.PerSecond * 1e6 }
+		text += fmt.Sprintf("; CPU an event %.0f µs (client %.0f, broker %.0f, database %.0f); %s", each(t.Cores.ours()),
+			each(t.Cores.Client), each(t.Cores.Broker), each(t.Cores.Database), t.Cores)
+	}
+	return text
+}
+
+// Latency is one run's, in milliseconds.
+type Latency struct {
+	P50Ms float64 `json:"p50Ms"`
+	P99Ms float64 `json:"p99Ms"`
+	MaxMs float64 `json:"maxMs"`
+}
+
+func latency(taken []time.Duration) Latency {
+	sorted := slices.Sorted(slices.Values(taken))
+	at := func(share float64) float64 {
+		i := min(len(sorted)-1, int(share*float64(len(sorted))))
+		return float64(sorted[i].Microseconds()) / 1000
+	}
+	return Latency{P50Ms: at(0.5), P99Ms: at(0.99), MaxMs: at(1)}
+}
+
+func (l Latency) String() string {
+	return fmt.Sprintf("p50 %.1f ms, p99 %.1f ms, worst %.1f ms", l.P50Ms, l.P99Ms, l.MaxMs)
+}
+
+// summarize takes the medians. A ratio is one round's, so that both of its runs saw the machine in the same minute.
+func (r *Report) summarize() {
+	of := func(value func(Round) float64) float64 {
+		values := make([]float64, len(r.Rounds))
+		for i := range r.Rounds {
+			values[i] = value(r.Rounds[i])
+		}
+		return median(values)
+	}
+	r.SameWorkRatio = of(func(r Round) float64 { return r.SameWork.PerSecond / r.Reference.PerSecond })
+	r.LedgerRatio = of(func(r Round) float64 { return r.Ledger.PerSecond / r.Reference.PerSecond })
+	r.ReferencePerSecond = of(func(r Round) float64 { return r.Reference.PerSecond })
+	r.SameWorkPerSecond = of(func(r Round) float64 { return r.SameWork.PerSecond })
+	r.LedgerPerSecond = of(func(r Round) float64 { return r.Ledger.PerSecond })
+	r.IdleP50Ms = of(func(r Round) float64 { return r.Idle.P50Ms })
+	r.IdleP99Ms = of(func(r Round) float64 { return r.Idle.P99Ms })
+}
+
+// median gives the middle value, or the mean of the two in the middle; 0 of nothing.
+func median(values []float64) float64 {
+	s := slices.Sorted(slices.Values(values))
+	n := len(s)
+	if n == 0 {
+		return 0
+	}
+	return (s[(n-1)/2] + s[n/2]) / 2
+}
+
+// Table is the report for people: each figure beside its goal.
+func (r Report) Table() string {
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	line := func(columns ...string) { fmt.Fprintln(w, strings.Join(columns, "\t")) }
+	met := func(ok bool) string {
+		if ok {
+			return "met"
+		}
+		return "missed"
+	}
+	line("WHAT", "MEASURED", "GOAL", "", "PER SECOND", "BATCH", "CORES CLIENT/BROKER/DATABASE")
+	line("the reference", "1.00", "", "", perSecond(r.ReferencePerSecond), "", r.cores(func(r Round) Throughput { return r.Reference }))
+	line("same work", fmt.Sprintf("%.2f", r.SameWorkRatio), fmt.Sprintf("at least %.2f", goalSameWork), met(r.SameWorkRatio >= goalSameWork),
+		perSecond(r.SameWorkPerSecond), r.batch(func(r Round) Throughput { return r.SameWork }), r.cores(func(r Round) Throughput { return r.SameWork }))
+	line("the ledger", fmt.Sprintf("%.2f", r.LedgerRatio), fmt.Sprintf("at least %.2f", goalLedger), met(r.LedgerRatio >= goalLedger),
+		perSecond(r.LedgerPerSecond), r.batch(func(r Round) Throughput { return r.Ledger }), r.cores(func(r Round) Throughput { return r.Ledger }))
+	line("idle, p50", fmt.Sprintf("%.1f ms", r.IdleP50Ms), fmt.Sprintf("at most %d ms", goalP50Ms), met(r.IdleP50Ms <= goalP50Ms), "", "", "")
+	line("idle, p99", fmt.Sprintf("%.1f ms", r.IdleP99Ms), fmt.Sprintf("at most %d ms", goalP99Ms), met(r.IdleP99Ms <= goalP99Ms), "", "", "")
+	_ = w.Flush()
+	fmt.Fprintf(&text, "\nMedians of %d rounds, %d events a run. %s.\n", len(r.Rounds), r.Events, r.Machine)
+	names := make([]string, 0, len(r.Versions))
+	for name := range r.Versions {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for i, name := range names {
+		names[i] = name + " " + r.Versions[name]
+	}
+	fmt.Fprintf(&text, "%s.\n", strings.Join(names, ", "))
+	return text.String()
+}
+
+func perSecond(v float64) string { return fmt.Sprintf("%.0f", v) }
+
+func (r Report) batch(of func(Round) Throughput) string {
+	var sizes []float64
+	for i := range r.Rounds {
+		sizes = append(sizes, of(r.Rounds[i]).Batch)
+	}
+	return fmt.Sprintf("%.0f", median(sizes))
+}
+
+// cores are the means of the rounds'.
+func (r Report) cores(of func(Round) Throughput) string {
+	var sum Cores
+	for i := range r.Rounds {
+		c := of(r.Rounds[i]).Cores
+		sum.Client, sum.Broker, sum.Database = sum.Client+c.Client, sum.Broker+c.Broker, sum.Database+c.Database
+	}
+	if !sum.measured() {
+		return ""
+	}
+	n := float64(len(r.Rounds))
+	return fmt.Sprintf("%.2f/%.2f/%.2f", sum.Client/n, sum.Broker/n, sum.Database/n)
+}

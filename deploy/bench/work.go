@@ -1,0 +1,160 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers/ledger"
+	"github.com/composerp/composerp/workers/worker"
+)
+
+// sameWork is a worker that does what the reference's consumer does: one movement and one position a sale.
+func sameWork() worker.Worker {
+	return worker.New("bench", worker.OnBatch(move, event.TypeSaleCompleted))
+}
+
+func move(ctx context.Context, tx *worker.Tx, sales []event.Any) error {
+	keys := make([]store.PositionKey, len(sales))
+	for i := range sales {
+		sale, ok := event.As[event.SaleCompleted](sales[i])
+		if !ok {
+			return worker.Reject(fmt.Errorf("event %s is no sale", sales[i].ID))
+		}
+		keys[i] = store.PositionKey{Tenant: sale.TenantID, Item: sale.Payload.ItemID, Location: sale.Payload.LocationID}
+	}
+	positions, err := tx.LockPositions(ctx, keys, nil)
+	if err != nil {
+		return err
+	}
+	movements, changed := make([]store.Movement, len(sales)), make([]*store.Position, 0, len(positions))
+	for _, p := range positions {
+		changed = append(changed, p)
+	}
+	for i := range sales {
+		sale, p := sales[i].Payload.(event.SaleCompleted), positions[keys[i]]
+		p.OnHand, p.Sequence = p.OnHand.Sub(sale.Quantity), p.Sequence+1
+		movements[i] = store.Movement{
+			EventID: sales[i].ID, Position: p.ID, Sequence: p.Sequence, Quantity: sale.Quantity.Neg(), OnHand: p.OnHand,
+			Type: event.TransactionSale, OccurredAt: sales[i].Timestamp,
+		}
+	}
+	return tx.Post(ctx, movements, changed)
+}
+
+// sink is a queue that gets every update and that nobody drains.
+const sink = "sink"
+
+// runSameWork measures Composerp at the reference's work.
+func runSameWork(ctx context.Context, s *servers, n int) (Throughput, error) {
+	return s.runFleet(ctx, n, sameWork(), 1, func(n int) tally {
+		return tally{Inbox: n, Movements: n, Distinct: n, Quantity: quantityOf(n), Logged: n}
+	})
+}
+
+// runLedger measures the real ledger. Each sale makes one update, which the relay publishes too.
+func runLedger(ctx context.Context, s *servers, n int) (Throughput, error) {
+	hears := exchange.Subscription{Worker: sink, RoutingKeys: []string{event.TypeInventoryUpdated.RoutingKey()}}
+	return s.runFleet(ctx, n, ledger.New(), 2, func(n int) tally {
+		return tally{Inbox: n, Movements: 2 * n, Distinct: n, Quantity: quantityOf(n), Logged: 2 * n, Updates: n, Sunk: n}
+	}, hears)
+}
+
+// runFleet carries n sales through a fleet with one worker. published is how many events there are to publish for each sale.
+func (s *servers) runFleet(ctx context.Context, n int, w worker.Worker, published int, want func(n int) tally, heard ...exchange.Subscription) (t Throughput, err error) {
+	p, err := s.newPlace(ctx, s.template)
+	if err != nil {
+		return t, err
+	}
+	defer func() { err = errors.Join(err, p.remove()) }()
+	sales, err := newSales(n + 1)
+	if err != nil {
+		return t, err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	g, ctx := errgroup.WithContext(ctx)
+	f, err := p.start(ctx, g, w, nil, heard...)
+	if err == nil {
+		t, err = f.measure(ctx, sales, published)
+	}
+	stop()
+	err = errors.Join(err, g.Wait())
+	f.close()
+	if err != nil {
+		return t, err
+	}
+	return t, p.verify(w, want(n+1))
+}
+
+// measure sends the first sale to warm up and then all the others.
+func (f *fleet) measure(ctx context.Context, sales []event.Any, published int) (Throughput, error) {
+	if err := f.admit(ctx, sales[:1]); err != nil {
+		return Throughput{}, err
+	}
+	if err := f.await(ctx, 1, published); err != nil {
+		return Throughput{}, fmt.Errorf("warming up: %w", err)
+	}
+	warm, err := f.counts()
+	if err != nil {
+		return Throughput{}, err
+	}
+	f.place.settle(ctx)
+	if err := f.admit(ctx, sales[1:]); err != nil {
+		return Throughput{}, err
+	}
+	began, before := time.Now(), f.place.servers.meter.read()
+	if err := f.await(ctx, len(sales), published*len(sales)); err != nil {
+		return Throughput{}, err
+	}
+	t := throughput(len(sales)-1, time.Since(began))
+	t.Cores = f.place.servers.meter.read().since(before)
+	c, err := f.counts()
+	if err != nil {
+		return t, err
+	}
+	t.Batch = (c.messages - warm.messages) / (c.batches - warm.batches)
+	return t, nil
+}
+
+// What the fleet's tables hold. Goods that left the shop are counted at the shop's own positions.
+const fleetLeft = `
+SELECT (SELECT count(*) FROM inbox), (SELECT count(*) FROM movement), (SELECT count(DISTINCT event_id) FROM movement),
+       -(SELECT coalesce(sum(on_hand), 0) FROM position WHERE location_id = $1), (SELECT count(*) FROM event_log),
+       (SELECT count(DISTINCT event_id) FROM event_log WHERE type = 'INVENTORY_UPDATED')`
+
+// verify holds tables and queues against what the run must leave.
+func (p *place) verify(w worker.Worker, want tally) error {
+	ctx, cancel := cleanUp()
+	defer cancel()
+	db, err := p.open(1)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	var found tally
+	err = db.QueryRowContext(ctx, fleetLeft, location).
+		Scan(&found.Inbox, &found.Movements, &found.Distinct, &found.Quantity, &found.Logged, &found.Updates)
+	if err != nil {
+		return fmt.Errorf("reading the tables: %w", err)
+	}
+	session, err := exchange.Open(ctx, p.exchange)
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	if found.Waiting, _, err = session.Depth(w.Queue()); err != nil {
+		return err
+	}
+	if want.Sunk > 0 {
+		if found.Sunk, _, err = session.Depth(exchange.QueueName(sink)); err != nil {
+			return err
+		}
+	}
+	return found.check(want)
+}
