@@ -2,6 +2,7 @@ package importer
 
 import (
 	"context"
+	"path/filepath"
 	"testing"
 
 	"github.com/composerp/composerp/exchange/event"
@@ -34,4 +35,23 @@ func BenchmarkRun(b *testing.B) {
 		b.Fatalf("%d rows, %d admitted", b.N, report.Admitted)
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+}
+
+// BenchmarkRealFile imports the real till's nine months into a new database.
+func BenchmarkRealFile(b *testing.B) {
+	file, m := needRealFile(b)
+	o := Options{File: file, Mapping: m, Rejects: filepath.Join(b.TempDir(), "rejects.csv")}
+	var rows int64
+	for b.Loop() {
+		o.DB = storetest.DB(b)
+		report, err := Run(context.Background(), o)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if report.Admitted != 318_713 || report.Rejected["not_stocked"] != 1_992 {
+			b.Fatalf("got %+v", report.Tally)
+		}
+		rows += report.Rows
+	}
+	b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "rows/s")
 }

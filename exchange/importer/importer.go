@@ -136,7 +136,10 @@ func (w *writer) takeUp(ctx context.Context) error {
 	w.progress, w.tally = before, Tally{}.clone()
 	if !before.Finished && before.Rows > 0 && before.RejectsFile == w.rejects.path && w.rejects.has(before.RejectsBytes) {
 		w.resumedAt = before.Rows
-		return w.adopt(before)
+		if err := w.adopt(before); err != nil {
+			return err
+		}
+		return w.save(ctx, before, w.tally, nil, []byte{}) // cuts off what a crash has left behind the lines that count
 	}
 	// Everything is read again. What is in the log already will be known as such, and the rejects are written anew.
 	next := store.ImportProgress{Term: before.Term, File: w.options.File, RejectsFile: w.rejects.path}

@@ -11,13 +11,12 @@ import (
 // Mapping says what the rows of a file mean. It is read by LoadMapping and only read from then on, so that one may
 // serve several imports at once. The package's doc has its language.
 type Mapping struct {
-	name     string
-	sum      [sha256.Size]byte
-	input    input
-	names    names
-	common   common
-	rules    []rule
-	defaults map[string]template
+	name   string
+	sum    [sha256.Size]byte
+	input  input
+	names  names
+	common common
+	rules  []rule
 }
 
 // input is how the file is written.

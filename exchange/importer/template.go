@@ -6,10 +6,7 @@ import (
 )
 
 // template is a text with names in it: "${InvoiceNo}-${Line}".
-type template struct {
-	parts []part
-	line  int
-}
+type template struct{ parts []part }
 
 // part is a literal text, or the value of a slot.
 type part struct {
@@ -20,7 +17,7 @@ type part struct {
 // decodeTemplate reads a template. A dollar sign that is meant as one is written twice.
 func (m *Mapping) decodeTemplate(n node) template {
 	text := n.text("a text with names in it such as ${InvoiceNo}")
-	t := template{line: n.line}
+	var t template
 	literal := ""
 	for text != "" {
 		before, rest, found := strings.Cut(text, "$")

@@ -65,8 +65,9 @@ func mayPass(err error) bool {
 	return errors.Is(err, store.ErrRetryable) || errors.Is(err, store.ErrUnavailable)
 }
 
-// save brings a batch, if any, into the log and notes next as the import's progress, in one transaction. Rejected
-// rows, or text in their place, are on disk before it is committed.
+// save brings a batch, if any, into the log and notes next as the import's progress, in one transaction. The lines of
+// rejected rows, or text in their place, are on disk before it is committed, and nothing is behind them. Where there
+// are none and text is nil, the rejects file is left alone.
 func (w *writer) save(ctx context.Context, next store.ImportProgress, tally Tally, b *batch, text []byte) error {
 	tally = tally.clone()
 	err := w.options.DB.InTx(ctx, func(tx *store.Tx) error {
@@ -88,7 +89,7 @@ func (w *writer) save(ctx context.Context, next store.ImportProgress, tally Tall
 		if err := tx.SaveImport(ctx, w.key, next); err != nil {
 			return err
 		}
-		if len(text) == 0 {
+		if text == nil {
 			return nil
 		}
 		return w.rejects.write(at, text)
@@ -100,7 +101,8 @@ func (w *writer) save(ctx context.Context, next store.ImportProgress, tally Tall
 	return nil
 }
 
-// settle counts what became of a batch's rows and gives the lines of the rejects file for it, by row.
+// settle counts what became of a batch's rows and gives the lines of the rejects file for it, by row; nil
+// for none.
 func settle(b *batch, verdicts []store.Admission, tally *Tally) []byte {
 	refused := slices.Clone(b.rejects)
 	for i, v := range verdicts {
