@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -60,6 +61,7 @@ func mapCall(ctx context.Context, err error) error {
 func kindOf(err error) error {
 	var pqErr *pq.Error
 	var netErr net.Error
+	var certErr *tls.CertificateVerificationError
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return nil
@@ -67,6 +69,8 @@ func kindOf(err error) error {
 		return ErrNotFound
 	case errors.As(err, &pqErr):
 		return kindOfState(string(pqErr.Code))
+	case errors.Is(err, pq.ErrSSLNotSupported), errors.As(err, &certErr): // sslmode asks for what the server has not
+		return ErrConfiguration
 	case errors.Is(err, driver.ErrBadConn), errors.Is(err, sql.ErrConnDone), errors.Is(err, io.EOF),
 		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.As(err, &netErr):
 		return ErrUnavailable
