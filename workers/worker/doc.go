@@ -15,7 +15,8 @@
 //     committed, or the broker's confirm of its copy on the ladder or among the
 //     dead letters received.
 //   - What cannot be any message's fault (the database is away, this process is
-//     stopping) costs no message an attempt.
+//     stopping, the ladder is not declared) costs no message an attempt: it is
+//     kept in hand.
 //   - One message that fails takes no other with it: a batch that fails is done
 //     again one message at a time.
 //
@@ -34,10 +35,24 @@
 // The broker counts deliveries. One that comes for the fourth time (three
 // deliveries before) makes its slot careful: a new channel with a prefetch of
 // one, one message a transaction, and the message is noted in the table suspect
-// before it is tried. The note is removed when the try ends, well or badly. A
-// note still there at the next try means that the process died with the message
-// in hand; after three such deaths it goes to the dead letters. Its former
-// neighbours have the same delivery count through no fault of their own: they
-// are noted, handled and forgotten, each alone. The first message with a lower
-// count ends the carefulness.
+// before it is tried. The note is removed when the try ends, well or badly, and
+// also when it ends for no fault of the message's: by a lost session, or because
+// the process was told to stop. A note still there at the next try means that
+// the process died with the message in hand; after three such deaths it goes to
+// the dead letters. One suspect is tried at a time in a whole process, so that a
+// death is written against the one it was died of. Its former neighbours have
+// the same delivery count through no fault of their own: they are noted, handled
+// and forgotten, each alone. The first message with a lower count ends the
+// carefulness.
+//
+// # Where the code is
+//
+//	worker.go    what a worker is: declarations
+//	runner.go    a worker in this process: its sessions
+//	slot.go      one consumer: take, finish, acknowledge
+//	handle.go    what becomes of what was taken
+//	desk.go      the transaction: read, claim, handle, say
+//	verdict.go   the ladder and the dead letters
+//	suspect.go   carefulness
+//	patience.go  waiting for the database
 package worker
