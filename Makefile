@@ -11,10 +11,10 @@ FUZZTIME ?= 30s
 WITHSERVERS := go run ./deploy/local/withservers --
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test race fuzz bench lint clean
+.PHONY: help setup build run test real-file race fuzz bench lint clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install PostgreSQL and RabbitMQ when they are missing (Debian, as root)
 	@deploy/local/setup.sh
@@ -29,6 +29,9 @@ test: setup ## set up and run every test against real servers
 	$(WITHSERVERS) go test -timeout 15m $(PKG)
 	@# -count=1: the test cache does not see files outside the tools module, such as compose.yaml.
 	go -C deploy/tools test -count=1 ./...
+
+real-file: setup ## the whole real till, by every road, with the fleet killed on the way (minutes; needs its file)
+	$(WITHSERVERS) env COMPOSERP_REAL_ROWS=0 go test ./cli -run 'TestRealSales|TestBothRoads' -count=1 -parallel 1 -timeout 60m -v
 
 race: setup ## the same under the race detector (needs a C compiler)
 	$(WITHSERVERS) env CGO_ENABLED=1 go test -race -timeout 30m $(PKG)

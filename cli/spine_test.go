@@ -129,7 +129,7 @@ func TestBothRoadsAtOnceThroughKills(t *testing.T) {
 		handled := storetest.Value[int](t, h.database, `SELECT count(*) FROM movement`)
 		h.until("more movements", func() bool {
 			now := storetest.Value[int](t, h.database, `SELECT count(*) FROM movement`)
-			return now > handled+100 || now >= 2*(sold.rows-sold.rejected)
+			return now > handled+sold.rows/8 || now >= 2*(sold.rows-sold.rejected)
 		})
 		f.kill(t)
 		t.Logf("kill %d at %d movements", kill+1, storetest.Value[int](t, h.database, `SELECT count(*) FROM movement`))

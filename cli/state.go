@@ -20,12 +20,13 @@ type fleetState struct {
 	ManagementURL string    `json:"managementUrl,omitempty"`
 	MetricsURL    string    `json:"metricsUrl,omitempty"`
 	StartedAt     time.Time `json:"startedAt"`
-	Ready         bool      `json:"ready"`
 }
 
 const (
 	fleetFile = "fleet.json"
 	fleetLock = "fleet.lock"
+
+	lockPatience = time.Second
 )
 
 // errUp says that a fleet runs in the directory already.
@@ -41,7 +42,15 @@ func holdFleet(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, misconfigured("locking %s: %v", dir, err)
 	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	// Whoever was killed a moment ago may still be on its way out, and a command
+	// that looks whether somebody is up holds the lock for an instant.
+	for deadline := time.Now().Add(lockPatience); ; time.Sleep(10 * time.Millisecond) {
+		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil || time.Now().After(deadline) {
+			break
+		}
+	}
+	if err != nil {
 		lock.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, errUp
@@ -63,16 +72,27 @@ func (s fleetState) save(dir string) error {
 	return os.Rename(path+".new", path)
 }
 
+// fleetHeld tells whether somebody is up. A shared lock does not shut out the next to look.
+func fleetHeld(dir string) (bool, error) {
+	lock, err := os.OpenFile(filepath.Join(dir, fleetLock), os.O_RDWR, 0o600)
+	if err != nil {
+		return false, misconfigured("looking for a fleet in %s: %v", dir, err)
+	}
+	defer lock.Close()
+	err = syscall.Flock(int(lock.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return true, nil
+	}
+	return false, err
+}
+
 // findFleet reads what a running `up` says of itself; nil when none runs there.
 func findFleet(dir string) (*fleetState, error) {
 	if _, err := os.Stat(filepath.Join(dir, fleetLock)); err != nil {
 		return nil, nil
 	}
-	lock, err := holdFleet(dir)
-	if err == nil {
-		return nil, lock.Close()
-	}
-	if !errors.Is(err, errUp) {
+	held, err := fleetHeld(dir)
+	if err != nil || !held {
 		return nil, err
 	}
 	raw, err := os.ReadFile(filepath.Join(dir, fleetFile))

@@ -5,26 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sync/errgroup"
 
-	"github.com/composerp/composerp/deploy/local"
 	"github.com/composerp/composerp/workers"
 )
 
-const (
-	flagFresh = "fresh"
-	flagSlots = "slots"
-)
+const flagFresh = "fresh"
 
 func upFlags() []cli.Flag {
 	flags := []cli.Flag{
@@ -38,10 +32,6 @@ func upFlags() []cli.Flag {
 
 func metricsFlag() cli.Flag {
 	return &cli.StringFlag{Name: flagMetrics, Value: defaultMetrics, EnvVars: []string{"COMPOSERP_METRICS_ADDR"}, Usage: "where Prometheus finds the metrics; another free port when the default is taken"}
-}
-
-func slotsFlag() cli.Flag {
-	return &cli.StringFlag{Name: flagSlots, EnvVars: []string{"COMPOSERP_SLOTS"}, Usage: "consumers a worker, N for all or worker=N,worker=N"}
 }
 
 func upCommand() *cli.Command {
@@ -69,15 +59,18 @@ type running struct {
 	console io.Writer
 }
 
+// errDone ends an `up` that has nothing more to do.
+var errDone = errors.New("done")
+
 // up brings everything up, calls then, and stays until interrupted, or until
-// then returns errDone.
+// then returns an error; errDone is a good one.
 func up(cctx *cli.Context, then func(ctx context.Context, r *running) error) error {
-	log, err := logger(cctx)
-	if err != nil {
+	f := &fleet{relay: true, workers: workers.Fleet()}
+	var err error
+	if f.log, err = logger(cctx); err != nil {
 		return err
 	}
-	slots, err := parseSlots(cctx.String(flagSlots))
-	if err != nil {
+	if f.slots, err = parseSlots(cctx.String(flagSlots)); err != nil {
 		return err
 	}
 	dir := cctx.String(flagDir)
@@ -89,73 +82,65 @@ func up(cctx *cli.Context, then func(ctx context.Context, r *running) error) err
 		return err
 	}
 	defer lock.Close()
-	defer os.Remove(filepath.Join(dir, fleetFile))
-	metrics, err := listenMetrics(cctx.String(flagMetrics), cctx.IsSet(flagMetrics))
+	if f.metrics, err = listenMetrics(cctx.String(flagMetrics), cctx.IsSet(flagMetrics)); err != nil {
+		return err
+	}
+	defer f.metrics.Close()
+	at, own, err := servers(cctx, f.log)
 	if err != nil {
 		return err
 	}
-	defer metrics.Close()
-
-	at, stop, err := servers(cctx, log)
-	if err != nil {
+	defer own.stop()
+	f.at = at
+	if err := prepare(cctx.Context, at, f.log); err != nil {
 		return err
 	}
-	defer stop.stop()
-	state := fleetState{PID: os.Getpid(), DatabaseURL: at.database, AMQPURL: at.amqp, ManagementURL: at.management,
-		MetricsURL: "http://" + metrics.Addr().String() + "/metrics", StartedAt: time.Now().UTC()}
-	if err := prepare(cctx.Context, at, log); err != nil {
+	if err := stay(cctx, f, own, then); err != nil {
 		return err
-	}
-	if err := state.save(dir); err != nil {
-		return err
-	}
-
-	ctx, cancel := context.WithCancelCause(cctx.Context)
-	defer cancel(nil)
-	go func() {
-		select {
-		case <-stop.exited():
-			cancel(stop.servers.Err())
-		case <-ctx.Done():
-		}
-	}()
-	ready := make(chan struct{})
-	f := &fleet{at: at, relay: true, workers: workers.Fleet(), slots: slots, metrics: metrics, log: log, ready: func() { close(ready) }}
-	ended := make(chan error, 1)
-	go func() { ended <- f.run(ctx) }()
-	select {
-	case <-ready:
-	case err := <-ended:
-		return errors.Join(context.Cause(ctx), err)
-	}
-	state.Ready = true
-	if err := state.save(dir); err != nil {
-		return err
-	}
-	r := &running{endpoints: at, state: state, console: cctx.App.Writer}
-	r.announce()
-	if err := then(ctx, r); err != nil {
-		if ctx.Err() == nil {
-			cancel(nil)
-			return errors.Join(ignoreDone(err), <-ended)
-		}
-	}
-	err = <-ended
-	if cause := context.Cause(ctx); cctx.Context.Err() == nil && cause != nil {
-		return errors.Join(cause, err)
 	}
 	say(cctx, "composerp is down; what it knew is kept in %s", dir)
-	return err
+	return nil
 }
 
-// errDone ends an `up` that has nothing more to do.
-var errDone = errors.New("done")
-
-func ignoreDone(err error) error {
-	if errors.Is(err, errDone) {
-		return nil
+// stay runs the fleet and then, and says where it is as long as it is there.
+func stay(cctx *cli.Context, f *fleet, own private, then func(ctx context.Context, r *running) error) error {
+	dir := cctx.String(flagDir)
+	r := &running{endpoints: f.at, console: cctx.App.Writer, state: fleetState{
+		PID: os.Getpid(), DatabaseURL: f.at.database, AMQPURL: f.at.amqp, ManagementURL: f.at.management,
+		MetricsURL: "http://" + f.metrics.Addr().String() + "/metrics", StartedAt: time.Now().UTC()}}
+	if err := r.state.save(dir); err != nil {
+		return err
 	}
-	return err
+	defer os.Remove(filepath.Join(dir, fleetFile))
+	ready := make(chan struct{})
+	f.ready = func() { close(ready) }
+
+	g, ctx := errgroup.WithContext(cctx.Context)
+	g.Go(func() error {
+		select {
+		case <-own.exited():
+			return own.servers.Err()
+		case <-ctx.Done():
+			return nil
+		}
+	})
+	g.Go(func() error { return f.run(ctx) })
+	g.Go(func() error {
+		select {
+		case <-ready:
+		case <-ctx.Done():
+			return nil
+		}
+		r.announce()
+		if err := then(ctx, r); err != nil && ctx.Err() == nil {
+			return err
+		}
+		return nil
+	})
+	if err := g.Wait(); !errors.Is(err, errDone) {
+		return err
+	}
+	return nil
 }
 
 func alreadyUp(dir string) error {
@@ -167,72 +152,6 @@ func alreadyUp(dir string) error {
 		return fmt.Errorf("composerp is %w in %s and still starting", errUp, dir)
 	}
 	return fmt.Errorf("composerp is %w in %s as process %d, since %s; `composerp down` stops it", errUp, dir, state.PID, state.StartedAt.Local().Format(time.DateTime))
-}
-
-// private are servers that this process started, if any.
-type private struct{ servers *local.Servers }
-
-func (p private) exited() <-chan struct{} {
-	if p.servers == nil {
-		return nil
-	}
-	return p.servers.Exited()
-}
-
-func (p private) stop() {
-	if p.servers != nil {
-		_ = p.servers.Stop(context.Background())
-	}
-}
-
-// servers gives the servers that were named, or starts private ones.
-func servers(cctx *cli.Context, log *slog.Logger) (endpoints, private, error) {
-	at, err := given(cctx)
-	if err != nil {
-		return at, private{}, err
-	}
-	switch {
-	case at.database != "" && at.amqp != "":
-		if cctx.Bool(flagFresh) {
-			return at, private{}, usage("--%s deletes the data of private servers only; these are yours", flagFresh)
-		}
-		return at, private{}, nil
-	case at.database != "" || at.amqp != "":
-		return at, private{}, misconfigured("of COMPOSERP_DATABASE_URL and COMPOSERP_AMQP_URL only one is set: set both, or none to have private servers")
-	}
-	dir := cctx.String(flagDir)
-	if cctx.Bool(flagFresh) {
-		if err := local.Remove(cctx.Context, dir); err != nil {
-			return at, private{}, fmt.Errorf("deleting the servers' data in %s: %w", dir, err)
-		}
-	}
-	say(cctx, "starting PostgreSQL and RabbitMQ on loopback, data in %s ...", dir)
-	s, err := local.Start(cctx.Context, local.Config{Dir: dir, Log: log})
-	if err != nil {
-		return at, private{}, err
-	}
-	return endpoints{database: s.DatabaseURL, amqp: s.AMQPURL, management: s.ManagementURL}, private{s}, nil
-}
-
-// prepare migrates the database and applies the topology.
-func prepare(ctx context.Context, at endpoints, log *slog.Logger) error {
-	db, err := openDatabase(ctx, at, "migrate", 2)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	if _, err := db.Migrate(ctx); err != nil {
-		return err
-	}
-	if err := db.EnsurePartitions(ctx); err != nil {
-		return err
-	}
-	broker, err := brokerConfig(at, log)
-	if err != nil {
-		return err
-	}
-	broker.Name = "topology"
-	return workers.Topology().Apply(ctx, broker)
 }
 
 // announce says where everything is.
@@ -253,75 +172,4 @@ func (r *running) announce() {
 	row(w, "  workers", strings.Join(names, " "))
 	row(w, "  stop", "Ctrl-C here, or `composerp down`")
 	w.Flush()
-}
-
-// parseSlots reads "2" or "ledger=2,intake=1". The empty name stands for all workers.
-func parseSlots(text string) (map[string]int, error) {
-	slots := map[string]int{}
-	if text == "" {
-		return slots, nil
-	}
-	known := map[string]bool{}
-	for _, w := range workers.Fleet() {
-		known[w.Name()] = true
-	}
-	for _, part := range strings.Split(text, ",") {
-		name, number, named := strings.Cut(part, "=")
-		if !named {
-			name, number = "", part
-		}
-		n, err := strconv.Atoi(number)
-		if err != nil || n < 1 || n > 64 {
-			return nil, usage("--%s %q: want a number of 1 to 64, or worker=number, separated by commas", flagSlots, part)
-		}
-		if named && !known[name] {
-			return nil, usage("--%s: there is no worker %q; `composerp worker list` shows them", flagSlots, name)
-		}
-		slots[name] = n
-	}
-	return slots, nil
-}
-
-func downCommand() *cli.Command {
-	return &cli.Command{
-		Name:  "down",
-		Usage: "stop the `up` of this directory",
-		Flags: []cli.Flag{dirFlag(), &cli.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "how long to wait for it"}},
-		Action: func(cctx *cli.Context) error {
-			if err := noArguments(cctx); err != nil {
-				return err
-			}
-			return down(cctx, cctx.String(flagDir), cctx.Duration("timeout"))
-		},
-	}
-}
-
-func down(cctx *cli.Context, dir string, patience time.Duration) error {
-	state, err := findFleet(dir)
-	if err != nil {
-		return err
-	}
-	if state == nil {
-		say(cctx, "nothing is up in %s", dir)
-		return nil
-	}
-	if state.PID == 0 {
-		return fmt.Errorf("the fleet of %s is still starting; try again in a moment", dir)
-	}
-	if err := syscall.Kill(state.PID, syscall.SIGTERM); err != nil {
-		return fmt.Errorf("stopping process %d: %w", state.PID, err)
-	}
-	ctx, cancel := context.WithTimeout(cctx.Context, patience)
-	defer cancel()
-	for {
-		if lock, err := holdFleet(dir); err == nil {
-			say(cctx, "composerp is down")
-			return lock.Close()
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("process %d has not ended within %s; it may be finishing a batch: try again, or send it a second SIGTERM", state.PID, patience)
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
 }
