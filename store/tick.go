@@ -236,6 +236,12 @@ func (t *Ticker) keepHouse(ctx context.Context) {
 		if err := t.db.thinTicks(ctx); err != nil && ctx.Err() == nil {
 			t.log.Warn("old ticks stay for now", "error", err)
 		}
+		switch rotated, err := t.db.RotateInbox(ctx, GenerationLife); {
+		case err != nil && ctx.Err() == nil:
+			t.log.Warn("the inbox is not rotated for now", "error", err)
+		case rotated:
+			t.log.Info("the inbox has a new generation")
+		}
 		if !wait(ctx, housekeep) {
 			return
 		}
