@@ -2,7 +2,6 @@ package store_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -135,7 +134,7 @@ func TestTheLedgerUnderConcurrency(t *testing.T) {
 	for i := range clients {
 		run = append(run, func(ctx context.Context) error {
 			rnd := rand.New(rand.NewPCG(seed, uint64(i)))
-			for batch := 0; batch < batches; {
+			for range batches {
 				err := p.InTx(ctx, func(tx *store.Tx) error {
 					n := rnd.IntN(len(ids))
 					item, shop := fmt.Sprintf("i%d", n%6), fmt.Sprintf("S%d", n%5) // the same for an event, whoever handles it
@@ -148,13 +147,8 @@ func TestTheLedgerUnderConcurrency(t *testing.T) {
 					}
 					return moves(ctx, tx, ids[n], item, shop, store.Customer, event.NewDecimal(int64(n)))
 				})
-				switch {
-				case err == nil:
-					batch++
-				case !errors.Is(err, store.ErrRetryable):
-					return err
-				default:
-					t.Log(err)
+				if err != nil {
+					return err // a deadlock would be ErrRetryable
 				}
 			}
 			return nil

@@ -137,6 +137,8 @@ UNION ALL
  ORDER BY e.seq LIMIT $4)
 ORDER BY seq LIMIT $4`)
 
+var haveTicks = sqlText(`SELECT 1 FROM tick p, tick c WHERE p.id = $1 AND c.id = $2`)
+
 // ReadPage reads at most limit events to be published from the cursor on. An
 // empty page whose Next is the cursor itself means there is nothing new.
 func (db *DB) ReadPage(ctx context.Context, at Cursor, limit int) (Page, error) {
@@ -152,6 +154,13 @@ func (db *DB) ReadPage(ctx context.Context, at Cursor, limit int) (Page, error) 
 	err := db.selectAll(ctx, &page.Events, readInterval, page.Next.Tick, page.Next.Upto, page.Next.Seq, limit)
 	if err != nil {
 		return Page{}, fmt.Errorf("reading the log between ticks %d and %d: %w", page.Next.Tick, page.Next.Upto, err)
+	}
+	if len(page.Events) == 0 {
+		// An interval whose ticks are gone is empty too, and to pass it would lose what was in it.
+		var n int
+		if err := db.get(ctx, &n, haveTicks, page.Next.Tick, page.Next.Upto); err != nil {
+			return Page{}, fmt.Errorf("looking for ticks %d and %d: %w", page.Next.Tick, page.Next.Upto, err)
+		}
 	}
 	if len(page.Events) == limit {
 		page.Next.Seq = page.Events[limit-1].Seq

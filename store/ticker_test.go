@@ -336,6 +336,8 @@ func TestThinningKeepsWhatIsNeeded(t *testing.T) {
 	if at := p.newReader("new").at; at.Tick != 0 {
 		t.Errorf("a new cursor stands at %+v", at)
 	}
-	_, err := p.ReadPage(t.Context(), store.Cursor{Consumer: "x", Tick: 7, Upto: 7}, 10)
-	isError(t, err, store.ErrNotFound)
+	for _, at := range []store.Cursor{{Tick: 7, Upto: 7}, {Tick: 7, Upto: 3500, Seq: 3}, {Tick: 1000, Upto: 1007}} {
+		_, err := p.ReadPage(t.Context(), at, 10)
+		isError(t, err, store.ErrNotFound)
+	}
 }
