@@ -41,8 +41,13 @@ func admit(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 	}
 	var fresh []event.Any
 	for _, e := range events {
-		// A copy without a place is looked at even beside its original: it may have another body.
-		if e.LogSeq == 0 || !logged[e.ID] {
+		switch {
+		case e.LogSeq == 0: // looked at even beside its original: it may have another body
+			fresh = append(fresh, e)
+		case !logged[e.ID]: // the place it names is another's, so nobody has held it against its schema
+			if err := event.Validate(e.Body); err != nil {
+				return worker.Reject(err)
+			}
 			fresh = append(fresh, e)
 		}
 	}

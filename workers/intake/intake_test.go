@@ -2,8 +2,10 @@ package intake_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
+	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/intake"
@@ -77,6 +79,24 @@ func otherBody(t *testing.T, e event.Any) event.Any {
 	return workertest.Event(t, event.SaleCompleted{
 		SaleID: "another", ItemID: "cup", LocationID: "shop", Quantity: workertest.Decimal("2"), Amount: workertest.Decimal("2"), Timestamp: workertest.Day,
 	}, workertest.WithID(e.ID.String()))
+}
+
+// Whoever names a place in the log is believed as to the schema by everybody but intake.
+func TestAForgedPlaceOpensNoWayAroundTheSchema(t *testing.T) {
+	t.Parallel()
+	url := storetest.URL(t)
+	d := workertest.Delivery(workertest.Sale(t, "cup", "shop", "1"))
+	d.Body = []byte(strings.Replace(string(d.Body), `"quantity":1`, `"quantity":0`, 1))
+	for _, place := range []int64{7, -7} {
+		d.Headers = map[string]any{exchange.HeaderLogSeq: place}
+		_, err := workertest.Deliver(t, storetest.Open(t, url, 1), intake.New(), d)
+		if !errors.Is(err, worker.ErrRejected) || !strings.Contains(err.Error(), "payload.quantity") {
+			t.Errorf("place %d: want a rejection that names the quantity, got %v", place, err)
+		}
+	}
+	if n := storetest.Value[int](t, url, `SELECT count(*) FROM event_log`); n != 0 {
+		t.Errorf("want nothing in the log, got %d", n)
+	}
 }
 
 func TestItHearsAllThatOutsidersSay(t *testing.T) {

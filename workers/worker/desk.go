@@ -85,7 +85,7 @@ func (w Worker) read(d exchange.Delivery) (message, error) {
 		return message{Delivery: d}, nil
 	}
 	decode := event.Decode
-	if d.LogSeq() == 0 {
+	if d.LogSeq() <= 0 {
 		decode = event.DecodeOutside
 	}
 	e, err := decode(d.Body)
@@ -97,7 +97,7 @@ func (w Worker) read(d exchange.Delivery) (message, error) {
 	case !slices.Contains(w.types, e.Type):
 		return message{}, Reject(fmt.Errorf("worker %s does not hear %s", w.name, e.Type))
 	}
-	e.LogSeq = d.LogSeq()
+	e.LogSeq = max(0, d.LogSeq())
 	return message{d, e}, nil
 }
 
