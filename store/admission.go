@@ -33,7 +33,7 @@ func (a Admission) String() string {
 var admitEvents = sqlText(`
 WITH arrived AS MATERIALIZED (
     SELECT pg_current_xact_id() AS tx, e.*, sha256(convert_to(e.body, 'UTF8')) AS body_sha256
-    FROM unnest($2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[]) WITH ORDINALITY
+    FROM unnest($2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], string_to_array($8, ` + splitBodies + `)) WITH ORDINALITY
          AS e(occurred_at, event_id, tenant_id, type, version, aggregate_id, body, ord)
 ), numbered AS MATERIALIZED (
     SELECT a.*, nextval('event_log_seq') AS seq FROM arrived a
@@ -62,7 +62,7 @@ func (tx *Tx) Admit(ctx context.Context, events []event.Any, publish bool) ([]Ad
 	}
 	c := columnsOf(events)
 	var ords []int
-	err := tx.selectAll(ctx, &ords, admitEvents, publish, c.occurred, c.ids, c.tenants, c.types, c.versions, c.aggregates, c.bodies)
+	err := tx.selectAll(ctx, &ords, admitEvents, publish, c.occurred, c.ids, c.tenants, c.types, c.versions, c.aggregate, c.bodies)
 	if err != nil {
 		return nil, fmt.Errorf("admitting %d events: %w", len(events), err)
 	}
@@ -76,16 +76,16 @@ func (tx *Tx) Admit(ctx context.Context, events []event.Any, publish bool) ([]Ad
 	for _, ord := range ords {
 		verdicts[ord-1] = Admitted
 	}
-	return verdicts, tx.markDuplicates(ctx, c, verdicts)
+	return verdicts, tx.markDuplicates(ctx, events, verdicts)
 }
 
 // markDuplicates turns the conflicts whose body is the admitted one into duplicates.
-func (tx *Tx) markDuplicates(ctx context.Context, c columns, verdicts []Admission) error {
+func (tx *Tx) markDuplicates(ctx context.Context, events []event.Any, verdicts []Admission) error {
 	var ids, bodies []string
 	var at []int
 	for i, v := range verdicts {
 		if v == Conflict {
-			ids, bodies, at = append(ids, c.ids[i]), append(bodies, c.bodies[i]), append(at, i)
+			ids, bodies, at = append(ids, events[i].ID.String()), append(bodies, string(events[i].Body)), append(at, i)
 		}
 	}
 	var same []int

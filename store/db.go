@@ -40,7 +40,7 @@ const (
 type DB struct {
 	pool     *sqlx.DB
 	source   string // what the driver is opened with; holds the password
-	careful  careful
+	seen     seenPositions
 	appended func()
 	prepared preparations
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
 
@@ -105,17 +106,15 @@ func (tx *Tx) Claim(ctx context.Context, consumer ConsumerID, ids []uuid.UUID) (
 	if _, err := tx.exec(ctx, lockRotationShared, rotationLock); err != nil {
 		return nil, fmt.Errorf("locking the inbox against rotation: %w", err)
 	}
-	texts := make(pq.StringArray, len(ids))
-	for i, id := range ids {
-		texts[i] = id.String()
-	}
-	var fresh []uuid.UUID
-	if err := tx.selectAll(ctx, &fresh, claimEvents, consumer, texts); err != nil {
-		return nil, fmt.Errorf("claiming %d events: %w", len(ids), err)
-	}
-	claimed := make(map[uuid.UUID]bool, len(fresh))
-	for _, id := range fresh {
+	claimed := make(map[uuid.UUID]bool, len(ids))
+	err := tx.each(ctx, claimEvents, func(row *sql.Rows) error {
+		var id uuid.UUID
+		err := row.Scan(&id)
 		claimed[id] = true
+		return err
+	}, int(consumer), uuids(ids))
+	if err != nil {
+		return nil, fmt.Errorf("claiming %d events: %w", len(ids), err)
 	}
 	return claimed, nil
 }

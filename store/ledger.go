@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/lib/pq"
 
 	"github.com/composerp/composerp/exchange/event"
 )
@@ -96,33 +94,14 @@ type Movement struct {
 	OccurredAt time.Time
 }
 
-// The collation is C so that PostgreSQL and Go sort alike.
+// Keys come in the order in which they are to be locked.
 var lockPositions = sqlText(`
-SELECT p.id, p.tenant_id, p.item_id, p.location_id, p.on_hand, p.reserved, p.sequence, p.armed, r.low_stock_threshold
-FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, item_id, location_id)
+SELECT k.ord, p.id, p.on_hand, p.reserved, p.sequence, p.armed, r.low_stock_threshold
+FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k(tenant_id, item_id, location_id, ord)
 JOIN position p USING (tenant_id, item_id, location_id)
 LEFT JOIN replenishment_rule r USING (tenant_id, item_id, location_id)
-ORDER BY p.tenant_id COLLATE "C", p.item_id COLLATE "C", p.location_id COLLATE "C"
+ORDER BY k.ord
 FOR NO KEY UPDATE OF p`)
-
-// careful says whether new positions are to be expected: whoever makes one while
-// it has others locked may deadlock with others who do, and each time costs
-// PostgreSQL's deadlock_timeout of a second. So for a while after start and after
-// each new position it is asked first, at the price of a round trip, and what is
-// missing is made before anything is locked.
-type careful struct{ past atomic.Int32 } // calls since the last new position
-
-const carefulFor = 100
-
-func (c *careful) expectsNew() bool { return c.past.Load() < carefulFor }
-func (c *careful) saw(isNew bool) {
-	switch {
-	case isNew:
-		c.past.Store(0)
-	case c.expectsNew():
-		c.past.Add(1)
-	}
-}
 
 var missingPositions = sqlText(`
 SELECT k.tenant_id, k.item_id, k.location_id
@@ -133,15 +112,20 @@ WHERE p.id IS NULL`)
 // LockPositions locks the positions for the rest of the transaction. What is
 // seen for the first time is made: position, item (named by names where it
 // knows it) and location, marked incomplete until master data says more.
+//
+// Whoever makes a position while it has others locked may deadlock with others
+// who do, and each time costs PostgreSQL's deadlock_timeout of a second. So what
+// this process has not seen before is asked for, and made where it is missing,
+// before anything is locked.
 func (tx *Tx) LockPositions(ctx context.Context, keys []PositionKey, names map[ItemKey]string) (map[PositionKey]*Position, error) {
 	keys = slices.Clone(keys)
 	slices.SortFunc(keys, comparePositionKeys)
 	keys = slices.Compact(keys)
-	if tx.db.careful.expectsNew() {
-		tenants, items, locations := keyColumns(keys)
+	if strange := tx.db.seen.strange(keys); len(strange) > 0 {
+		tenants, items, locations := keyColumns(strange)
 		var missing []PositionKey
 		if err := tx.selectAll(ctx, &missing, missingPositions, tenants, items, locations); err != nil {
-			return nil, fmt.Errorf("looking for %d positions: %w", len(keys), err)
+			return nil, fmt.Errorf("looking for %d positions: %w", len(strange), err)
 		}
 		if err := tx.createPositions(ctx, missing, names); err != nil {
 			return nil, fmt.Errorf("making %d new positions: %w", len(missing), err)
@@ -160,21 +144,36 @@ func (tx *Tx) LockPositions(ctx context.Context, keys []PositionKey, names map[I
 
 func (tx *Tx) lockKnown(ctx context.Context, keys []PositionKey) (map[PositionKey]*Position, error) {
 	tenants, items, locations := keyColumns(keys)
-	var found []Position
-	if err := tx.selectAll(ctx, &found, lockPositions, tenants, items, locations); err != nil {
+	found := make([]Position, 0, len(keys))
+	err := tx.each(ctx, lockPositions, func(row *sql.Rows) error {
+		var ord int
+		var p Position
+		if err := row.Scan(&ord, &p.ID, &p.OnHand, &p.Reserved, &p.Sequence, &p.Armed, &p.Threshold); err != nil {
+			return err
+		}
+		p.PositionKey = keys[ord-1]
+		found = append(found, p)
+		return nil
+	}, tenants, items, locations)
+	if err != nil {
 		return nil, fmt.Errorf("locking %d positions: %w", len(keys), err)
 	}
 	positions := make(map[PositionKey]*Position, len(found))
 	for i := range found {
 		positions[found[i].PositionKey] = &found[i]
 	}
+	if len(positions) == len(keys) {
+		tx.db.seen.add(keys)
+	}
 	return positions, nil
 }
 
-func keyColumns(keys []PositionKey) (tenants, items, locations pq.StringArray) {
-	tenants, items, locations = make(pq.StringArray, len(keys)), make(pq.StringArray, len(keys)), make(pq.StringArray, len(keys))
-	for i, k := range keys {
-		tenants[i], items[i], locations[i] = k.Tenant, k.Item, k.Location
+func keyColumns(keys []PositionKey) (tenants, items, locations *texts) {
+	tenants, items, locations = newTexts(len(keys), 16), newTexts(len(keys), 16), newTexts(len(keys), 16)
+	for _, k := range keys {
+		tenants.add(k.Tenant)
+		items.add(k.Item)
+		locations.add(k.Location)
 	}
 	return tenants, items, locations
 }
@@ -198,14 +197,14 @@ SELECT tenant_id, item_id, location_id FROM unnest($1::text[], $2::text[], $3::t
 ORDER BY tenant_id, item_id, location_id ON CONFLICT DO NOTHING`)
 
 func (tx *Tx) createPositions(ctx context.Context, keys []PositionKey, names map[ItemKey]string) error {
-	tx.db.careful.saw(len(keys) > 0)
 	if len(keys) == 0 {
 		return nil
 	}
 	tenants, items, locations := keyColumns(keys)
-	itemNames, kinds := make(pq.StringArray, len(keys)), make(pq.StringArray, len(keys))
-	for i, k := range keys {
-		itemNames[i], kinds[i] = names[ItemKey{k.Tenant, k.Item}], kindOfLocation(k.Location)
+	itemNames, kinds := newTexts(len(keys), 32), newTexts(len(keys), 8)
+	for _, k := range keys {
+		itemNames.add(names[ItemKey{k.Tenant, k.Item}])
+		kinds.add(kindOfLocation(k.Location))
 	}
 	if _, err := tx.exec(ctx, createItems, tenants, items, itemNames); err != nil {
 		return err
@@ -222,12 +221,8 @@ var movedEvents = sqlText(`SELECT DISTINCT event_id FROM movement WHERE event_id
 // Moved tells which of the events have moved stock already. It is asked with
 // their positions locked, so that the answer stays true.
 func (tx *Tx) Moved(ctx context.Context, events []uuid.UUID) (map[uuid.UUID]bool, error) {
-	ids := make(pq.StringArray, len(events))
-	for i, id := range events {
-		ids[i] = id.String()
-	}
 	var found []uuid.UUID
-	if err := tx.selectAll(ctx, &found, movedEvents, ids); err != nil {
+	if err := tx.selectAll(ctx, &found, movedEvents, uuids(events)); err != nil {
 		return nil, fmt.Errorf("looking for movements of %d events: %w", len(events), err)
 	}
 	moved := map[uuid.UUID]bool{}
@@ -250,17 +245,26 @@ WHERE p.id = n.id`)
 // locked by this transaction (LockPositions).
 func (tx *Tx) Post(ctx context.Context, movements []Movement, positions []*Position) error {
 	n := len(movements)
-	events, lines, at, sequences := make(pq.StringArray, n), make(pq.Int64Array, n), make(pq.Int64Array, n), make(pq.Int64Array, n)
-	quantities, onHand, types, occurred := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
+	events, lines, at, sequences := newPlain(n, 36), newPlain(n, 1), newPlain(n, 10), newPlain(n, 6)
+	quantities, onHand, types, occurred := newPlain(n, 8), newPlain(n, 8), newTexts(n, 10), newPlain(n, 28)
 	for i := range movements {
 		m := &movements[i]
-		events[i], lines[i], at[i], sequences[i] = m.EventID.String(), int64(m.Line), m.Position, m.Sequence
-		quantities[i], onHand[i], types[i], occurred[i] = m.Quantity.String(), m.OnHand.String(), string(m.Type), m.OccurredAt.UTC().Format(time.RFC3339Nano)
+		events.uuid(m.EventID)
+		lines.integer(int64(m.Line))
+		at.integer(m.Position)
+		sequences.integer(m.Sequence)
+		quantities.decimal(m.Quantity)
+		onHand.decimal(m.OnHand)
+		types.add(string(m.Type))
+		occurred.time(m.OccurredAt)
 	}
 	k := len(positions)
-	ids, ends, ended, armed := make(pq.Int64Array, k), make(pq.StringArray, k), make(pq.Int64Array, k), make(pq.BoolArray, k)
-	for i, p := range positions {
-		ids[i], ends[i], ended[i], armed[i] = p.ID, p.OnHand.String(), p.Sequence, p.Armed
+	ids, ends, ended, armed := newPlain(k, 10), newPlain(k, 8), newPlain(k, 6), newPlain(k, 5)
+	for _, p := range positions {
+		ids.integer(p.ID)
+		ends.decimal(p.OnHand)
+		ended.integer(p.Sequence)
+		armed.boolean(p.Armed)
 	}
 	changed, err := tx.exec(ctx, postMovements, events, lines, at, sequences, quantities, onHand, types, occurred, ids, ends, ended, armed)
 	if err != nil {
@@ -285,9 +289,9 @@ func (db *DB) SetThresholds(ctx context.Context, thresholds map[PositionKey]even
 	}
 	slices.SortFunc(keys, comparePositionKeys)
 	tenants, items, locations := keyColumns(keys)
-	values := make(pq.StringArray, len(keys))
-	for i, k := range keys {
-		values[i] = thresholds[k].String()
+	values := newPlain(len(keys), 8)
+	for _, k := range keys {
+		values.decimal(thresholds[k])
 	}
 	return db.InTx(ctx, func(tx *Tx) error {
 		if _, err := tx.exec(ctx, setThresholds, tenants, items, locations, values); err != nil {

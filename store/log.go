@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/lib/pq"
 
 	"github.com/composerp/composerp/exchange/event"
 )
@@ -22,20 +21,26 @@ type Logged struct {
 
 // columns are events turned into one array a column, as unnest takes them.
 type columns struct {
-	ids, tenants, types, versions, aggregates, bodies pq.StringArray
-	occurred                                          pq.StringArray
+	occurred, ids                       *plain
+	tenants, types, versions, aggregate *texts
+	bodies                              bodies
 }
 
 func columnsOf(events []event.Any) columns {
 	n := len(events)
 	c := columns{
-		ids: make(pq.StringArray, n), tenants: make(pq.StringArray, n), types: make(pq.StringArray, n), versions: make(pq.StringArray, n),
-		aggregates: make(pq.StringArray, n), bodies: make(pq.StringArray, n), occurred: make(pq.StringArray, n),
+		occurred: newPlain(n, 28), ids: newPlain(n, 36), tenants: newTexts(n, 16), types: newTexts(n, 20), versions: newTexts(n, 4),
+		aggregate: newTexts(n, 36), bodies: make(bodies, n),
 	}
 	for i := range events {
 		e := &events[i]
-		c.ids[i], c.tenants[i], c.types[i], c.versions[i] = e.ID.String(), e.TenantID, string(e.Type), e.Version
-		c.aggregates[i], c.bodies[i], c.occurred[i] = e.AggregateID, string(e.Body), e.Timestamp.UTC().Format(time.RFC3339Nano)
+		c.occurred.time(e.Timestamp)
+		c.ids.uuid(e.ID)
+		c.tenants.add(e.TenantID)
+		c.types.add(string(e.Type))
+		c.versions.add(e.Version)
+		c.aggregate.add(e.AggregateID)
+		c.bodies[i] = e.Body
 	}
 	return c
 }
@@ -44,7 +49,7 @@ var appendEvents = sqlText(`
 INSERT INTO event_log (epoch, publish, occurred_at, event_id, tenant_id, type, version, aggregate_id, body_sha256, body)
 SELECT (SELECT max(epoch) FROM epoch), $1, e.occurred_at, e.event_id, e.tenant_id, e.type, e.version, e.aggregate_id,
        sha256(convert_to(e.body, 'UTF8')), e.body
-FROM unnest($2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
+FROM unnest($2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], string_to_array($8, ` + splitBodies + `))
      AS e(occurred_at, event_id, tenant_id, type, version, aggregate_id, body)`)
 
 // Append adds events to the log, to be published, in the order given. It is for
@@ -55,7 +60,7 @@ func (tx *Tx) Append(ctx context.Context, events []event.Any) error {
 		return nil
 	}
 	c := columnsOf(events)
-	if _, err := tx.exec(ctx, appendEvents, true, c.occurred, c.ids, c.tenants, c.types, c.versions, c.aggregates, c.bodies); err != nil {
+	if _, err := tx.exec(ctx, appendEvents, true, c.occurred, c.ids, c.tenants, c.types, c.versions, c.aggregate, c.bodies); err != nil {
 		return fmt.Errorf("appending %d events to the log: %w", len(events), err)
 	}
 	tx.appended = true
@@ -71,19 +76,20 @@ JOIN event_log e ON e.seq = m.seq AND e.event_id = m.event_id`)
 // LogHas tells which of the events, each with the place in the log it claims
 // (Any.LogSeq), really stand there.
 func (tx *Tx) LogHas(ctx context.Context, events []event.Any) (map[uuid.UUID]bool, error) {
-	seqs, ids := make(pq.Int64Array, 0, len(events)), make(pq.StringArray, 0, len(events))
+	seqs, ids := newPlain(len(events), 10), newPlain(len(events), 36)
 	for i := range events {
 		if events[i].LogSeq > 0 {
-			seqs, ids = append(seqs, events[i].LogSeq), append(ids, events[i].ID.String())
+			seqs.integer(events[i].LogSeq)
+			ids.uuid(events[i].ID)
 		}
 	}
 	has := map[uuid.UUID]bool{}
-	if len(seqs) == 0 {
+	if seqs.n == 0 {
 		return has, nil
 	}
 	var found []uuid.UUID
 	if err := tx.selectAll(ctx, &found, logHas, seqs, ids); err != nil {
-		return nil, fmt.Errorf("looking up %d events in the log: %w", len(seqs), err)
+		return nil, fmt.Errorf("looking up %d events in the log: %w", seqs.n, err)
 	}
 	for _, id := range found {
 		has[id] = true

@@ -107,3 +107,23 @@ func (tx *Tx) get(ctx context.Context, dest any, q statement, args ...any) error
 	}
 	return mapCall(ctx, st.GetContext(ctx, dest, args...))
 }
+
+// each runs scan on every row. It is for the hot statements: selectAll finds out
+// by reflection, for every row anew, where each column belongs.
+func (tx *Tx) each(ctx context.Context, q statement, scan func(row *sql.Rows) error, args ...any) error {
+	st, err := tx.stmt(ctx, q)
+	if err != nil {
+		return err
+	}
+	rows, err := st.QueryContext(ctx, args...)
+	if err != nil {
+		return mapCall(ctx, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return mapCall(ctx, err)
+		}
+	}
+	return mapCall(ctx, rows.Err())
+}
