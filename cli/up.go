@@ -82,6 +82,7 @@ func up(cctx *cli.Context, then func(ctx context.Context, r *running) error) err
 		return err
 	}
 	defer lock.Close()
+	_ = os.Remove(filepath.Join(dir, fleetFile)) // of one that was killed
 	if f.metrics, err = listenMetrics(cctx.String(flagMetrics), cctx.IsSet(flagMetrics)); err != nil {
 		return err
 	}
