@@ -74,8 +74,9 @@ func runAudit(ctx context.Context, cctx *cli.Context, db *store.DB, e endpoints,
 	if err != nil {
 		return audit.Report{}, err
 	}
+	progress := newStatus(cctx.App.ErrWriter)
+	defer progress.end()
 	return audit.Run(ctx, audit.Config{
-		DB: db, Exchange: broker, Management: management, Topology: workers.Topology(), Wait: wait,
-		Progress: func(text string) { say(cctx, "%s", text) },
+		DB: db, Exchange: broker, Management: management, Topology: workers.Topology(), Wait: wait, Progress: progress.say,
 	})
 }
