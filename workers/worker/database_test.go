@@ -4,11 +4,14 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/composerp/composerp/deploy/local/localtest"
+	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/storetest"
@@ -97,8 +100,35 @@ func TestKilledBackendsLoseAndDoubleNothing(t *testing.T) {
 	if burned := r.messages("retried") + r.messages("dead"); burned != 0 {
 		t.Errorf("want no attempt burned, got %d", burned)
 	}
-	if !r.log.has(func(line string) bool { return strings.Contains(line, "the database does not serve") }) {
+	if !r.log.has(func(line string) bool { return strings.Contains(line, "a transaction was broken off") }) {
 		t.Error("no kill hit a batch: the test shows nothing")
+	}
+}
+
+// A handler that leaves its transaction idle for too long has it broken off by
+// the server. That looks like a database that is away, and is not: the message
+// is judged, alone.
+func TestASlowHandlerIsNotADatabaseThatIsAway(t *testing.T) {
+	t.Parallel()
+	events := sales(t, 5)
+	slow := events[2]
+	w := echoing(&tries{}, func(ctx context.Context, batch []event.Any) error {
+		if slices.ContainsFunc(batch, func(e event.Any) bool { return e.ID == slow.ID }) {
+			select { // no wait for anything: this is the slowness
+			case <-time.After(300 * time.Millisecond):
+			case <-ctx.Done():
+			}
+		}
+		return nil
+	}, worker.Ladder())
+	h := newHouse(t, w)
+	h.db = storetest.Open(t, h.url+"&idle_in_transaction_session_timeout=100", 4)
+	h.publish(events...)
+	r := h.run(w, 1)
+	dead := h.take(exchange.DeadName("echo"), 1)[0]
+	h.wantEffects(len(events) - 1)
+	if dead.ID != slow.ID.String() || !strings.Contains(dead.Failure().Error, "idle") || r.metric("composerp_worker_paused_slots", "") != 0 {
+		t.Errorf("want the slow one with its reason, got %s: %s", dead.ID, dead.Failure().Error)
 	}
 }
 

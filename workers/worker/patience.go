@@ -3,22 +3,29 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/store"
 )
 
 // Limits of patience. collisionRetries is how often what collided with another
-// transaction is done again at once. keepTime is how long messages are kept in
-// hand while the database is away: below the broker's consumer timeout of 30 minutes.
+// transaction, or what the server broke off, is done again at once. keepTime is
+// how long messages are kept in hand while the database is away: below the
+// broker's consumer timeout of 30 minutes.
 const (
 	collisionRetries = 8
 	keepTime         = 20 * time.Minute
+	answerTime       = 5 * time.Second
 )
 
 // keep runs do and tries again for as long as the fault is not the message's:
-// it waits for a database that is away, and repeats what collided.
+// it waits for a database that is away, and repeats what collided. A server that
+// breaks off this transaction again and again, and serves others, is not away:
+// that may be the message's fault after all.
 func (s *slot) keep(ctx context.Context, do func() error) error {
 	backoff, since, collisions := newBackoff(), time.Now(), 0
 	paused := false
@@ -30,8 +37,11 @@ func (s *slot) keep(ctx context.Context, do func() error) error {
 	for {
 		err := do()
 		switch {
-		case errors.Is(err, store.ErrRetryable) && collisions < collisionRetries:
-			collisions++
+		case errors.Is(err, store.ErrRetryable), errors.Is(err, store.ErrUnavailable) && s.answers(ctx):
+			if collisions++; collisions > collisionRetries {
+				return fmt.Errorf("given up after %d tries, while the database serves others (was the transaction left idle for long?): %s", collisions, err)
+			}
+			s.Log.Info("a transaction was broken off; doing it again", "error", err)
 		case isDatabases(err) && time.Since(since) < keepTime:
 			if !paused {
 				paused = true
@@ -45,6 +55,14 @@ func (s *slot) keep(ctx context.Context, do func() error) error {
 			return err
 		}
 	}
+}
+
+// answers tells whether the database serves at this moment, by asking the inbox for nothing.
+func (s *slot) answers(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	_, err := s.DB.Handled(ctx, s.desk.consumer, uuid.Nil)
+	return err == nil
 }
 
 // backoff waits longer each time, from 50 ms to 5 s, with full jitter
