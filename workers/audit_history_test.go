@@ -136,8 +136,9 @@ func (h *history) copy(t *testing.T) (db *store.DB, databaseURL string) {
 	t.Helper()
 	name := fmt.Sprintf("%s_%d", h.name, copies.Add(1))
 	storetest.Exec(t, h.server, fmt.Sprintf(`CREATE DATABASE %s TEMPLATE %s`, name, h.name))
-	// The test's own context is done by then, its parent's is not.
-	t.Cleanup(func() { storetest.Exec(h, h.server, fmt.Sprintf(`DROP DATABASE %s WITH (FORCE)`, name)) })
+	// The test's own context is done by then, its parent's is not. FORCE would
+	// have to end an autovacuum, which only a superuser may; without, it is waited for.
+	t.Cleanup(func() { storetest.Exec(h, h.server, fmt.Sprintf(`DROP DATABASE %s`, name)) })
 	u, err := url.Parse(h.server)
 	if err != nil {
 		t.Fatal(err)

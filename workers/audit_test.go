@@ -28,11 +28,13 @@ func breakages(h *history) []breakage {
 	return []breakage{
 		{"an event of the log is gone", `DELETE FROM event_log WHERE event_id = $1`, one(h.sale), "log implied", id(h.sale)},
 		{"an outsider's event is not in the log", `WITH a AS (DELETE FROM admission WHERE event_id = $1) DELETE FROM event_log WHERE event_id = $1`,
-			one(h.straight), "implied", id(h.straight)},
+			one(h.straight), "implied", id(h.straight) + " acme/B/shop has moved stock and is not in the log"},
 		{"a body is altered", `UPDATE event_log SET body = replace(body, '"quantity":3', '"quantity":4') WHERE event_id = $1`, one(h.sale), "log implied", id(h.sale)},
 		{"a body is no JSON any more", `UPDATE event_log SET body = '{' WHERE event_id = $1`, one(h.sale), "log implied", id(h.sale)},
 		{"a body and its hash are altered", `UPDATE event_log SET body = replace(body, '"quantity":3', '"quantity":4'),
 			body_sha256 = sha256(convert_to(replace(body, '"quantity":3', '"quantity":4'), 'UTF8')) WHERE event_id = $1`, one(h.sale), "log implied", id(h.sale)},
+		{"two events stand in each other's place", `UPDATE admission SET seq = CASE event_id WHEN $1 THEN (SELECT seq FROM admission WHERE event_id = $2)
+			ELSE (SELECT seq FROM admission WHERE event_id = $1) END WHERE event_id IN ($1, $2)`, []any{id(h.sale), id(h.count)}, "log", id(h.sale)},
 		{"an event is logged twice", `INSERT INTO event_log SELECT tx, nextval('event_log_seq'), epoch, publish, occurred_at, event_id, tenant_id, type, version,
 			aggregate_id, body_sha256, body FROM event_log WHERE event_id = $1`, one(h.sale), "log", id(h.sale)},
 		{"the cursor stands before everything", `UPDATE log_cursor SET tick = 0, upto = 0, seq = 0`, nil, "published", id(h.sale)},

@@ -186,7 +186,7 @@ func TestAMessageInHandIsInFlight(t *testing.T) {
 
 func TestAnUnpublishedEventIsInFlight(t *testing.T) {
 	p := newPlace(t)
-	p.admit()
+	p.admit(true)
 	r := p.run()
 	p.expect(r, audit.InFlight, "published", "", "1 event to be published")
 	if !strings.Contains(r.Table(), "IN FLIGHT") || !strings.Contains(r.Table(), "✗ published") {
@@ -194,7 +194,7 @@ func TestAnUnpublishedEventIsInFlight(t *testing.T) {
 	}
 }
 
-func (p *place) admit() {
+func (p *place) admit(publish bool) {
 	p.Helper()
 	one, err := event.ParseDecimal("1")
 	must(p, err)
@@ -202,7 +202,7 @@ func (p *place) admit() {
 	e, err := event.Encode(event.Envelope{ID: uuid.New(), AggregateID: "1", TenantID: "acme", Timestamp: now},
 		event.SaleCompleted{SaleID: "1", ItemID: "A", LocationID: "shop", Quantity: one, Amount: one, Timestamp: now})
 	must(p, err)
-	_, err = p.DB.Admit(p.Context(), []event.Any{e}, true)
+	_, err = p.DB.Admit(p.Context(), []event.Any{e}, publish)
 	must(p, err)
 }
 
@@ -287,11 +287,53 @@ func TestAnEventDuringTheProofIsNoFinding(t *testing.T) {
 	looks := 0
 	p.Management = management(t, func(w http.ResponseWriter) {
 		if looks++; looks == 2 {
-			p.admit()
+			p.admit(true)
 		}
 		fmt.Fprint(w, `[]`)
 	})
 	p.expect(p.run(), audit.InFlight, "published", "", "1 event")
+}
+
+// figures makes up what the management API says is in the ledger's hand, look by look.
+func (p *place) figures(t *testing.T, inHand func(look int) int) {
+	look := 0
+	p.Management = management(t, func(w http.ResponseWriter) {
+		look++
+		fmt.Fprintf(w, `[{"name":"composerp.ledger","messages_ready":0,"messages_unacknowledged":%d}]`, inHand(look))
+	})
+}
+
+// Figures may be some seconds old: those of the first looks prove nothing.
+func TestTheAuditDoesNotTrustTheFirstFigures(t *testing.T) {
+	p := newPlace(t)
+	p.Settle = 1500 * time.Millisecond
+	p.figures(t, func(look int) int { return min(1, look/3) })
+	p.expect(p.run(), audit.InFlight, "hands", "composerp.ledger", "1 message not acknowledged")
+}
+
+// A fleet that comes to rest for a moment now and then is not at rest.
+func TestTheFleetMustStayAtRest(t *testing.T) {
+	p := newPlace(t)
+	p.Settle, p.Wait = time.Second, 3*time.Second
+	p.figures(t, func(look int) int { return (look + 1) % 2 })
+	p.expect(p.run(), audit.InFlight, "hands", "composerp.ledger", "1 message not acknowledged")
+}
+
+// An event that comes between two looks and is dealt with at once shows in the log alone.
+func TestANewEventBeginsTheWaitAnew(t *testing.T) {
+	p := newPlace(t)
+	p.Settle, p.Wait = time.Second, time.Minute
+	looks := 0
+	p.figures(t, func(look int) int {
+		if looks = look; look == 2 {
+			p.admit(false)
+		}
+		return 0
+	})
+	// There is no ledger to move its stock.
+	if r := p.run(); failed(r) != "implied" || looks < 5 {
+		t.Errorf("after %d looks, want 5 or more:\n%s", looks, r.Table())
+	}
 }
 
 func TestWhatCannotBeSeenIsSaid(t *testing.T) {

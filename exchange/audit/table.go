@@ -51,7 +51,7 @@ func (r Report) writeChecks(page *strings.Builder) {
 		case c.Skipped != "":
 			fmt.Fprintf(w, "  – %s\tnot seen\t%s\n", c.Name, c.What)
 		default:
-			fmt.Fprintf(w, "  ✓ %s\t%s %s\t%s\n", c.Name, thousands(c.Count), c.Unit, c.What)
+			fmt.Fprintf(w, "  ✓ %s\t%s\t%s\n", c.Name, plural(c.Count, strings.TrimSuffix(c.Unit, "s")), c.What)
 		}
 	}
 	w.Flush()
