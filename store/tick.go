@@ -51,14 +51,16 @@ type Ticker struct {
 	made time.Time
 }
 
-// How often the ticker looks. While the sequence moves: rarely enough that a
-// tick pays, often enough that an event does not wait. When nothing has moved
-// for a while: seldom enough to cost nothing.
+// How often the ticker looks. A look is one cheap statement, a tick a
+// transaction, and a page and another transaction of each reader's. So it looks
+// often while events come, that one alone need not wait, and spaces the ticks,
+// so that under load each has many events. When nothing has come for a while it
+// looks seldom enough to cost nothing.
 const (
-	tickBusy   = 4 * time.Millisecond
-	tickPace   = 2 * time.Millisecond // between ticks, however often it is poked
+	tickAwake  = 2 * time.Millisecond
 	tickIdle   = 10 * time.Millisecond
-	tickAsleep = time.Minute
+	tickAsleep = 5 * time.Second      // without an event
+	tickPace   = 5 * time.Millisecond // from one tick to the next at least, however often it is poked
 	tickGuard  = time.Second
 	housekeep  = 15 * time.Second
 )
@@ -204,7 +206,7 @@ func (t *Ticker) resume(ctx context.Context) error {
 func (t *Ticker) pause(ctx context.Context, busy bool) bool {
 	d := tickIdle
 	if busy {
-		d = tickBusy
+		d = tickAwake
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -212,8 +214,10 @@ func (t *Ticker) pause(ctx context.Context, busy bool) bool {
 	case <-ctx.Done():
 		return false
 	case <-t.poke:
-		return wait(ctx, tickPace-time.Since(t.made))
 	case <-timer.C:
+	}
+	if early := tickPace - time.Since(t.made); early > 0 {
+		return wait(ctx, early)
 	}
 	return ctx.Err() == nil
 }
