@@ -9,7 +9,7 @@ import (
 	"os"
 	"time"
 
-	_ "github.com/lib/pq" // the driver of the reference, and of the connection that makes databases
+	"github.com/lib/pq"
 
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/store"
@@ -59,7 +59,7 @@ func (s *servers) makeTemplate(ctx context.Context) error {
 func (s *servers) close() {
 	ctx, cancel := cleanUp()
 	defer cancel()
-	_, _ = s.admin.ExecContext(ctx, `DROP DATABASE IF EXISTS `+s.template+` WITH (FORCE)`)
+	_ = s.drop(ctx, s.template)
 	_ = s.admin.Close()
 }
 
@@ -101,8 +101,23 @@ func (p *place) settle(ctx context.Context) { _, _ = p.servers.admin.ExecContext
 func (p *place) remove() error {
 	ctx, cancel := cleanUp()
 	defer cancel()
-	_, err := p.servers.admin.ExecContext(ctx, `DROP DATABASE IF EXISTS `+p.name+` WITH (FORCE)`)
-	return errors.Join(err, p.servers.management.DeleteVhost(ctx, p.name))
+	return errors.Join(p.servers.drop(ctx, p.name), p.servers.management.DeleteVhost(ctx, p.name))
+}
+
+// drop deletes a database. An autovacuum worker in it belongs to the superuser, and may not be sent away by everybody: it is waited for.
+func (s *servers) drop(ctx context.Context, name string) error {
+	for {
+		_, err := s.admin.ExecContext(ctx, `DROP DATABASE IF EXISTS `+name+` WITH (FORCE)`)
+		var refused *pq.Error
+		if err == nil || !errors.As(err, &refused) || refused.Code != "42501" && refused.Code != "55006" { // insufficient privilege, object in use
+			return err
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("deleting database %s: %w", name, err)
+		}
+	}
 }
 
 // open gives a bare connection pool to the place's database.
