@@ -1,10 +1,10 @@
 package relay_test
 
 import (
-	"io"
 	"net"
 	"net/url"
 	"sync"
+	"sync/atomic"
 )
 
 // gate is a way to a server that can be shut: then nobody gets through, and
@@ -14,6 +14,9 @@ type gate struct {
 	mu          sync.Mutex
 	listener    net.Listener
 	through     []net.Conn
+
+	swallow   atomic.Bool // what goes in does not come out
+	swallowed atomic.Int64
 }
 
 func newGate(h *house, serverURL string) *gate {
@@ -44,12 +47,24 @@ func (g *gate) accept(listener net.Listener) {
 		g.mu.Lock()
 		g.through = append(g.through, client, server)
 		g.mu.Unlock()
-		carry := func(to, from net.Conn) {
-			_, _ = io.Copy(to, from)
-			_, _ = to.Close(), from.Close()
+		go g.carry(client, server, false)
+		go g.carry(server, client, true)
+	}
+}
+
+func (g *gate) carry(to, from net.Conn, inward bool) {
+	defer func() { _, _ = to.Close(), from.Close() }()
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buffer)
+		if err != nil {
+			return
 		}
-		go carry(client, server)
-		go carry(server, client)
+		if inward && g.swallow.Load() {
+			g.swallowed.Add(int64(n))
+		} else if _, err := to.Write(buffer[:n]); err != nil {
+			return
+		}
 	}
 }
 
