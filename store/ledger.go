@@ -94,9 +94,11 @@ type Movement struct {
 	OccurredAt time.Time
 }
 
-// Keys come in the order in which they are to be locked.
+// Keys come in the order in which they are to be locked. Movements are counted
+// once, not once a row.
 var lockPositions = sqlText(`
-SELECT k.ord, p.id, p.on_hand, p.reserved, p.sequence, p.armed, r.low_stock_threshold
+SELECT k.ord, p.id, p.on_hand, p.reserved, p.sequence, p.armed, r.low_stock_threshold,
+       (SELECT count(*) FROM movement WHERE event_id = ANY ($4::uuid[])) AS moved
 FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k(tenant_id, item_id, location_id, ord)
 JOIN position p USING (tenant_id, item_id, location_id)
 LEFT JOIN replenishment_rule r USING (tenant_id, item_id, location_id)
@@ -118,6 +120,26 @@ WHERE p.id IS NULL`)
 // this process has not seen before is asked for, and made where it is missing,
 // before anything is locked.
 func (tx *Tx) LockPositions(ctx context.Context, keys []PositionKey, names map[ItemKey]string) (map[PositionKey]*Position, error) {
+	positions, _, err := tx.lockPositions(ctx, nil, keys, names)
+	return positions, err
+}
+
+// LockUnmoved is LockPositions, and tells as Moved does which of the events have
+// moved stock already, in the same round trip. The answer is as old as the
+// statement's snapshot, which may be a little older than the locks: the events
+// must have been claimed by this transaction (Claim), so that nobody else is
+// about to move them.
+func (tx *Tx) LockUnmoved(ctx context.Context, events []uuid.UUID, keys []PositionKey, names map[ItemKey]string) (map[PositionKey]*Position, map[uuid.UUID]bool, error) {
+	positions, movements, err := tx.lockPositions(ctx, events, keys, names)
+	if err != nil || movements == 0 {
+		return positions, nil, err
+	}
+	moved, err := tx.Moved(ctx, events)
+	return positions, moved, err
+}
+
+// lockPositions also counts the movements of the events.
+func (tx *Tx) lockPositions(ctx context.Context, events []uuid.UUID, keys []PositionKey, names map[ItemKey]string) (map[PositionKey]*Position, int, error) {
 	keys = slices.Clone(keys)
 	slices.SortFunc(keys, comparePositionKeys)
 	keys = slices.Compact(keys)
@@ -125,38 +147,38 @@ func (tx *Tx) LockPositions(ctx context.Context, keys []PositionKey, names map[I
 		tenants, items, locations := keyColumns(strange)
 		var missing []PositionKey
 		if err := tx.selectAll(ctx, &missing, missingPositions, tenants, items, locations); err != nil {
-			return nil, fmt.Errorf("looking for %d positions: %w", len(strange), err)
+			return nil, 0, fmt.Errorf("looking for %d positions: %w", len(strange), err)
 		}
 		if err := tx.createPositions(ctx, missing, names); err != nil {
-			return nil, fmt.Errorf("making %d new positions: %w", len(missing), err)
+			return nil, 0, fmt.Errorf("making %d new positions: %w", len(missing), err)
 		}
 	}
-	positions, err := tx.lockKnown(ctx, keys)
+	positions, movements, err := tx.lockKnown(ctx, events, keys)
 	if err != nil || len(positions) == len(keys) {
-		return positions, err
+		return positions, movements, err
 	}
 	missing := slices.DeleteFunc(slices.Clone(keys), func(k PositionKey) bool { return positions[k] != nil })
 	if err := tx.createPositions(ctx, missing, names); err != nil {
-		return nil, fmt.Errorf("making %d new positions: %w", len(missing), err)
+		return nil, 0, fmt.Errorf("making %d new positions: %w", len(missing), err)
 	}
-	return tx.lockKnown(ctx, keys)
+	return tx.lockKnown(ctx, events, keys)
 }
 
-func (tx *Tx) lockKnown(ctx context.Context, keys []PositionKey) (map[PositionKey]*Position, error) {
+func (tx *Tx) lockKnown(ctx context.Context, events []uuid.UUID, keys []PositionKey) (map[PositionKey]*Position, int, error) {
 	tenants, items, locations := keyColumns(keys)
 	found := make([]Position, 0, len(keys))
+	var ord, movements int
 	err := tx.each(ctx, lockPositions, func(row *sql.Rows) error {
-		var ord int
 		var p Position
-		if err := row.Scan(&ord, &p.ID, &p.OnHand, &p.Reserved, &p.Sequence, &p.Armed, &p.Threshold); err != nil {
+		if err := row.Scan(&ord, &p.ID, &p.OnHand, &p.Reserved, &p.Sequence, &p.Armed, &p.Threshold, &movements); err != nil {
 			return err
 		}
 		p.PositionKey = keys[ord-1]
 		found = append(found, p)
 		return nil
-	}, tenants, items, locations)
+	}, tenants, items, locations, uuids(events))
 	if err != nil {
-		return nil, fmt.Errorf("locking %d positions: %w", len(keys), err)
+		return nil, 0, fmt.Errorf("locking %d positions: %w", len(keys), err)
 	}
 	positions := make(map[PositionKey]*Position, len(found))
 	for i := range found {
@@ -165,7 +187,7 @@ func (tx *Tx) lockKnown(ctx context.Context, keys []PositionKey) (map[PositionKe
 	if len(positions) == len(keys) {
 		tx.db.seen.add(keys)
 	}
-	return positions, nil
+	return positions, movements, nil
 }
 
 func keyColumns(keys []PositionKey) (tenants, items, locations *texts) {

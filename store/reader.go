@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 )
@@ -151,7 +152,12 @@ func (db *DB) ReadPage(ctx context.Context, at Cursor, limit int) (Page, error) 
 			return page, nil
 		}
 	}
-	err := db.selectAll(ctx, &page.Events, readInterval, page.Next.Tick, page.Next.Upto, page.Next.Seq, limit)
+	err := db.each(ctx, readInterval, func(row *sql.Rows) error {
+		var e Logged
+		err := row.Scan(&e.Seq, &e.EventID, &e.Type, &e.OccurredAt, &e.Body)
+		page.Events = append(page.Events, e)
+		return err
+	}, page.Next.Tick, page.Next.Upto, page.Next.Seq, limit)
 	if err != nil {
 		return Page{}, fmt.Errorf("reading the log between ticks %d and %d: %w", page.Next.Tick, page.Next.Upto, err)
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"sync"
 
 	"github.com/jmoiron/sqlx"
@@ -115,4 +116,28 @@ func (db *DB) get(ctx context.Context, dest any, q statement, args ...any) error
 		return err
 	}
 	return mapCall(ctx, st.GetContext(ctx, dest, args...))
+}
+
+// each runs scan on every row, outside any transaction: only for statements that
+// change nothing. Tx.each says when to use it.
+func (db *DB) each(ctx context.Context, q statement, scan func(row *sql.Rows) error, args ...any) error {
+	st, err := db.prepare(ctx, q)
+	if err != nil {
+		return err
+	}
+	return eachRow(ctx, st, scan, args)
+}
+
+func eachRow(ctx context.Context, st *sqlx.Stmt, scan func(row *sql.Rows) error, args []any) error {
+	rows, err := st.QueryContext(ctx, args...)
+	if err != nil {
+		return mapCall(ctx, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return mapCall(ctx, err)
+		}
+	}
+	return mapCall(ctx, rows.Err())
 }

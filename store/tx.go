@@ -115,15 +115,5 @@ func (tx *Tx) each(ctx context.Context, q statement, scan func(row *sql.Rows) er
 	if err != nil {
 		return err
 	}
-	rows, err := st.QueryContext(ctx, args...)
-	if err != nil {
-		return mapCall(ctx, err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := scan(rows); err != nil {
-			return mapCall(ctx, err)
-		}
-	}
-	return mapCall(ctx, rows.Err())
+	return eachRow(ctx, st, scan, args)
 }

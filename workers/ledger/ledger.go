@@ -44,11 +44,7 @@ func post(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 			names[store.ItemKey{Tenant: t.at.Tenant, Item: t.at.Item}] = t.itemName
 		}
 	}
-	positions, err := tx.LockPositions(ctx, keys, names)
-	if err != nil {
-		return err
-	}
-	moved, err := tx.Moved(ctx, ids)
+	positions, moved, err := tx.LockUnmoved(ctx, ids, keys, names)
 	if err != nil {
 		return err
 	}
