@@ -54,15 +54,16 @@ type Ticker struct {
 // How often the ticker looks. A look is one cheap statement, a tick a
 // transaction, and a page and another transaction of each reader's. So it looks
 // often while events come, that one alone need not wait, and spaces the ticks,
-// so that under load each has many events. When nothing has come for a while it
-// looks seldom enough to cost nothing.
+// so that under load each has many events. The longer nothing has come the more
+// seldom it looks: an event waits for a small share of the silence before it,
+// and a fleet at rest costs next to nothing.
 const (
-	tickAwake  = 2 * time.Millisecond
-	tickIdle   = 10 * time.Millisecond
-	tickAsleep = 5 * time.Second      // without an event
-	tickPace   = 5 * time.Millisecond // from one tick to the next at least, however often it is poked
-	tickGuard  = time.Second
-	housekeep  = 15 * time.Second
+	tickAwake = 2 * time.Millisecond
+	tickIdle  = 20 * time.Millisecond
+	tickShare = 200                  // of the silence
+	tickPace  = 5 * time.Millisecond // from one tick to the next at least, however often it is poked
+	tickGuard = time.Second
+	housekeep = 15 * time.Second
 )
 
 // TickChannel is the LISTEN channel on which each tick is told.
@@ -148,7 +149,7 @@ func (t *Ticker) Run(ctx context.Context, lease Lease) error {
 		if due.moved {
 			moved = time.Now()
 		}
-		if !t.pause(ctx, time.Since(moved) < tickAsleep) {
+		if !t.pause(ctx, time.Since(moved)) {
 			return nil
 		}
 	}
@@ -203,12 +204,8 @@ func (t *Ticker) resume(ctx context.Context) error {
 	return t.last.parse()
 }
 
-func (t *Ticker) pause(ctx context.Context, busy bool) bool {
-	d := tickIdle
-	if busy {
-		d = tickAwake
-	}
-	timer := time.NewTimer(d)
+func (t *Ticker) pause(ctx context.Context, silence time.Duration) bool {
+	timer := time.NewTimer(min(max(tickAwake, silence/tickShare), tickIdle))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
