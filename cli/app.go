@@ -22,6 +22,7 @@ var Version = ""
 // Main runs the command line and gives the exit code: 0 ok, 1 failure, 2
 // findings, 64 usage, 69 a server is unreachable, 78 configuration.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	tuneMemory()
 	ctx, stop := signalContext(stderr)
 	defer stop()
 	return run(ctx, args, stdin, stdout, stderr)
