@@ -156,6 +156,9 @@ func TestWhateverHasDiedIsRecorded(t *testing.T) {
 				if l.Error != "its neighbour" && string(l.Body) != string(d.Body) {
 					t.Errorf("want the body byte for byte, got %q", l.Body)
 				}
+				if name == "a number that is none" && l.Error == "no" && !strings.Contains(string(l.Headers), `"x": "NaN"`) {
+					t.Errorf("want the header as it can be written, got %s", l.Headers)
+				}
 			}
 		})
 	}
