@@ -185,7 +185,8 @@ func (tx *Tx) lockKnown(ctx context.Context, events []uuid.UUID, keys []Position
 		positions[found[i].PositionKey] = &found[i]
 	}
 	if len(positions) == len(keys) {
-		tx.db.seen.add(keys)
+		// Those made by this transaction are there for others only when it has committed (Commit).
+		tx.db.seen.add(slices.DeleteFunc(slices.Clone(keys), func(k PositionKey) bool { return tx.made[k] }))
 	}
 	return positions, movements, nil
 }
@@ -233,6 +234,12 @@ func (tx *Tx) createPositions(ctx context.Context, keys []PositionKey, names map
 	}
 	if _, err := tx.exec(ctx, createLocations, tenants, locations, kinds); err != nil {
 		return err
+	}
+	if tx.made == nil {
+		tx.made = map[PositionKey]bool{}
+	}
+	for _, k := range keys {
+		tx.made[k] = true
 	}
 	_, err := tx.exec(ctx, createPositions, tenants, items, locations)
 	return err

@@ -228,6 +228,16 @@ func TestAnEventMovesOnce(t *testing.T) {
 	if len(moved) != 1 || !moved[id] {
 		t.Errorf("moved are %v", moved)
 	}
+	for _, known := range []string{"i", "new"} {
+		positions, moved, err := tx.LockUnmoved(ctx, []eventID{uuid.New(), id}, []store.PositionKey{key("i", "S"), key(known, "S")}, nil)
+		must(t, err)
+		if len(moved) != 1 || !moved[id] || positions[key("i", "S")].Sequence != 1 || positions[key(known, "S")] == nil {
+			t.Errorf("moved are %v, with %v locked", moved, positions)
+		}
+	}
+	if _, moved, err := tx.LockUnmoved(ctx, []eventID{uuid.New()}, []store.PositionKey{key("i", "S")}, nil); err != nil || len(moved) != 0 {
+		t.Errorf("of an event that has not moved: %v, %v", moved, err)
+	}
 	// Nor where it was not asked first: the key of the movement is the event's.
 	at := p.locks(tx, key("i", "S"))[key("i", "S")]
 	if err := tx.Post(ctx, []store.Movement{{EventID: id, Position: at.ID, Sequence: 2}}, []*store.Position{at}); err == nil {

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// seenPositions remembers which positions this process has locked: they are
-// there. It knows them by a hash. That it takes a new one for one it has seen,
+// seenPositions remembers which positions this process has locked and found
+// committed: they are there for everybody. It knows them by a hash. That it takes a new one for one it has seen,
 // by a collision or because the database was restored, costs no more than a
 // deadlock that is resolved: LockPositions looks at what it really locked.
 type seenPositions struct {

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/jmoiron/sqlx"
 )
@@ -15,6 +17,7 @@ type Tx struct {
 	db       *DB
 	tx       *sqlx.Tx
 	own      map[statement]*sqlx.Stmt // prepared for this transaction alone
+	made     map[PositionKey]bool     // nobody else can see them before the commit
 	appended bool
 }
 
@@ -33,6 +36,9 @@ func (db *DB) Begin(ctx context.Context) (*Tx, error) {
 func (tx *Tx) Commit() error {
 	if err := tx.tx.Commit(); err != nil {
 		return fmt.Errorf("committing: %w", mapError(err))
+	}
+	if len(tx.made) > 0 {
+		tx.db.seen.add(slices.Collect(maps.Keys(tx.made)))
 	}
 	if tx.appended && tx.db.appended != nil {
 		tx.db.appended()
@@ -54,6 +60,7 @@ func (db *DB) InTx(ctx context.Context, do func(tx *Tx) error) error {
 	if err != nil {
 		return err
 	}
+	defer tx.Rollback() // after a panic; otherwise it has ended by then
 	if err := do(tx); err != nil {
 		return errors.Join(err, tx.Rollback())
 	}
