@@ -1,0 +1,185 @@
+package audit_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/audit"
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/exchangetest"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/storetest"
+)
+
+const saleKey = "integration.sale_completed"
+
+// place is an empty log and the queues of one worker that nobody runs.
+type place struct {
+	testing.TB
+	audit.Config
+	session   *exchange.Session
+	publisher *exchange.Publisher
+}
+
+// newPlace makes queues; more are added to the topology as they are.
+func newPlace(t *testing.T, more ...exchange.QueueSpec) *place {
+	t.Helper()
+	t.Parallel()
+	p := &place{TB: t}
+	p.Config = audit.Config{
+		DB: storetest.DB(t), Exchange: exchangetest.Vhost(t), Management: exchangetest.Management(t),
+		Topology: exchange.Compute([]exchange.Subscription{{Worker: "ledger", RoutingKeys: []string{saleKey}, Ladder: []time.Duration{time.Hour}}}),
+		Wait:     time.Millisecond, Settle: time.Millisecond,
+	}
+	p.Topology.Queues = append(p.Topology.Queues, more...)
+	must(t, p.Topology.Apply(t.Context(), p.Exchange))
+	var err error
+	p.session, err = exchange.Open(t.Context(), p.Exchange)
+	must(t, err)
+	t.Cleanup(func() { p.session.Close() })
+	p.publisher, err = p.session.Publisher(16)
+	must(t, err)
+	return p
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// send publishes a message and waits until a queue has it.
+func (p *place) send(exchangeName, key string) {
+	p.Helper()
+	c, err := p.publisher.Publish(p.Context(), exchange.Message{Exchange: exchangeName, RoutingKey: key, ID: uuid.NewString(), Body: []byte("{}")})
+	if err == nil {
+		err = c.Wait(p.Context())
+	}
+	must(p, err)
+}
+
+func (p *place) run() audit.Report {
+	p.Helper()
+	r, err := audit.Run(p.Context(), p.Config)
+	must(p, err)
+	return r
+}
+
+// until audits until the report is as wanted: the management API is some seconds behind.
+func (p *place) until(what string, holds func(r audit.Report) bool) audit.Report {
+	p.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for {
+		r := p.run()
+		if holds(r) {
+			return r
+		}
+		if time.Now().After(deadline) {
+			p.Fatalf("waited in vain until %s:\n%s", what, r.Table())
+		}
+	}
+}
+
+func check(t testing.TB, r audit.Report, name string) store.AuditCheck {
+	t.Helper()
+	for _, c := range r.Checks {
+		if c.Name == name {
+			return c
+		}
+	}
+	t.Fatalf("there is no check %s:\n%s", name, r.Table())
+	return store.AuditCheck{}
+}
+
+// failed are the checks with findings.
+func failed(r audit.Report) string {
+	var names []string
+	for _, c := range r.Checks {
+		if c.Wrong > 0 {
+			names = append(names, c.Name)
+		}
+	}
+	return strings.Join(names, " ")
+}
+
+func (p *place) expect(r audit.Report, verdict audit.Verdict, checks, queue, problem string) {
+	p.Helper()
+	if r.Verdict != verdict || failed(r) != checks {
+		p.Errorf("verdict %q, failed %q; want %q, %q", r.Verdict, failed(r), verdict, checks)
+	}
+	for _, c := range r.Checks {
+		for _, f := range c.Findings {
+			if f.Queue == queue && strings.Contains(f.Problem, problem) {
+				return
+			}
+		}
+	}
+	p.Errorf("no finding says %q of queue %q:\n%s", problem, queue, r.Table())
+}
+
+func (p *place) admit(publish bool) {
+	p.Helper()
+	one, err := event.ParseDecimal("1")
+	must(p, err)
+	now := time.Now()
+	e, err := event.Encode(event.Envelope{ID: uuid.New(), AggregateID: "1", TenantID: "acme", Timestamp: now},
+		event.SaleCompleted{SaleID: "1", ItemID: "A", LocationID: "shop", Quantity: one, Amount: one, Timestamp: now})
+	must(p, err)
+	_, err = p.DB.Admit(p.Context(), []event.Any{e}, publish)
+	must(p, err)
+}
+
+// drain takes what is in a queue.
+func (p *place) drain(queue string) {
+	p.Helper()
+	consumer, err := p.session.Consume(queue, "drain."+queue, 10)
+	must(p, err)
+	taken, err := consumer.Take(p.Context(), 10)
+	must(p, err)
+	must(p, consumer.Ack(taken[len(taken)-1]))
+	must(p, consumer.Close())
+	for deadline := time.Now().Add(time.Minute); ; {
+		n, _, err := p.session.Depth(queue)
+		must(p, err)
+		if n == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			p.Fatalf("%s is not drained", queue)
+		}
+	}
+}
+
+// figures makes up what the management API says is in the ledger's hand, look by look.
+func (p *place) figures(t *testing.T, inHand func(look int) int) {
+	look := 0
+	p.Management = management(t, func(w http.ResponseWriter) {
+		look++
+		fmt.Fprintf(w, `[{"name":"composerp.ledger","messages_ready":0,"messages_unacknowledged":%d}]`, inHand(look))
+	})
+}
+
+func managementThatAnswers(t *testing.T, status int, body string) *exchange.Management {
+	return management(t, func(w http.ResponseWriter) {
+		w.WriteHeader(status)
+		fmt.Fprint(w, body)
+	})
+}
+
+// management is a client of a management API that a test makes up.
+func management(t *testing.T, answer func(w http.ResponseWriter)) *exchange.Management {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answer(w) }))
+	t.Cleanup(server.Close)
+	m, err := exchange.NewManagement(server.URL)
+	must(t, err)
+	return m
+}
