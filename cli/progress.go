@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
@@ -18,7 +19,7 @@ type progress struct {
 	bars  *mpb.Progress
 	bar   *mpb.Bar
 	phase importer.Phase
-	rows  int64
+	rows  *atomic.Int64 // of the bar in hand; it is drawn by another goroutine
 }
 
 func newProgress(out io.Writer) *progress {
@@ -36,12 +37,13 @@ func (p *progress) importing(now importer.Progress) {
 	}
 	if p.bar == nil || p.phase != now.Phase {
 		p.finish()
-		p.phase = now.Phase
+		rows := new(atomic.Int64)
+		p.phase, p.rows = now.Phase, rows
 		p.bar = p.bars.AddBar(now.Size,
 			mpb.PrependDecorators(decor.Name(string(now.Phase), decor.WCSyncSpaceR)),
-			mpb.AppendDecorators(decor.Percentage(decor.WC{W: 5}), decor.Any(func(decor.Statistics) string { return fmt.Sprintf("  %d rows", p.rows) }), decor.EwmaETA(decor.ET_STYLE_GO, 30, decor.WC{W: 8})))
+			mpb.AppendDecorators(decor.Percentage(decor.WC{W: 5}), decor.Any(func(decor.Statistics) string { return fmt.Sprintf("  %d rows", rows.Load()) }), decor.EwmaETA(decor.ET_STYLE_GO, 30, decor.WC{W: 8})))
 	}
-	p.rows = now.Tally.Rows
+	p.rows.Store(now.Tally.Rows)
 	p.bar.SetCurrent(now.Bytes)
 }
 
