@@ -3,6 +3,7 @@ package store_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -62,7 +63,7 @@ func (p *place) interval(from, upto int64) []uuid.UUID {
 // inline writes numbers into a statement's text in place of its parameters.
 func inline(query string, args ...any) string {
 	for i, a := range slices.Backward(args) {
-		query = replaceAll(query, fmt.Sprintf("$%d", i+1), fmt.Sprintf("%d::bigint", a))
+		query = strings.ReplaceAll(query, fmt.Sprintf("$%d", i+1), fmt.Sprintf("%d::bigint", a))
 	}
 	return query
 }

@@ -4,11 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/url"
-	"strings"
+	"os"
 	"testing"
 	"time"
 
@@ -18,6 +19,15 @@ import (
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/storetest"
 )
+
+// TestMain lets more tests run at once than there are cores: most of them wait for the server.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		f.Value.Set("4")
+	}
+	os.Exit(m.Run())
+}
 
 // patience is how long a test waits for what must happen: far longer than it takes.
 const patience = 20 * time.Second
@@ -217,5 +227,3 @@ func must2[T any](_ T, err error) func(testing.TB) {
 		must(t, err)
 	}
 }
-
-var replaceAll = strings.ReplaceAll

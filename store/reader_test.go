@@ -2,12 +2,9 @@ package store_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,131 +16,6 @@ import (
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/storetest"
 )
-
-const (
-	aggregates   = 10
-	writers      = 6
-	transactions = 40 // a writer
-)
-
-// numbered is what an event of the property test tells: the n-th of its aggregate.
-type numbered struct {
-	Aggregate string
-	N         int
-}
-
-// town is a database in which many write at once.
-type town struct {
-	*place
-	mu        sync.Mutex
-	committed map[uuid.UUID]numbered
-}
-
-func newTown(t *testing.T) *town {
-	t.Helper()
-	w := &town{place: newPlace(t, writers+10), committed: map[uuid.UUID]numbered{}}
-	w.exec(`CREATE TABLE aggregate (id text PRIMARY KEY, n int NOT NULL)`)
-	for i := range aggregates {
-		w.exec(`INSERT INTO aggregate VALUES ($1, 0)`, fmt.Sprintf("a%d", i))
-	}
-	w.exec(`INSERT INTO aggregate VALUES ('held', 0)`)
-	return w
-}
-
-// say locks the aggregate's row, counts on, and appends n events that tell the numbers.
-func (w *town) say(ctx context.Context, tx *store.Tx, aggregate string, n int) ([]event.Any, error) {
-	var last int
-	if err := tx.SQL().QueryRowContext(ctx, `UPDATE aggregate SET n = n + $2 WHERE id = $1 RETURNING n`, aggregate, n).Scan(&last); err != nil {
-		return nil, err
-	}
-	events := make([]event.Any, n)
-	for i := range events {
-		events[i] = sale(aggregate)
-		body, err := json.Marshal(numbered{aggregate, last - n + 1 + i})
-		if err != nil {
-			return nil, err
-		}
-		events[i].Body = body
-	}
-	return events, tx.Append(ctx, events)
-}
-
-// write runs one transaction of a writer: of random shape, with a random end.
-func (w *town) write(ctx context.Context, rnd *rand.Rand) error {
-	tx, err := w.Begin(ctx)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-	if rnd.IntN(3) == 0 { // gets its id long before it appends
-		if _, err := tx.SQL().ExecContext(ctx, `INSERT INTO suspect (consumer, message_id, deaths) VALUES ('early', $1, 0)`, uuid.NewString()); err != nil {
-			return err
-		}
-		w.ticksPass(ctx, rnd.IntN(3))
-	}
-	var said []event.Any
-	for _, i := range slices.Sorted(slices.Values(rnd.Perm(aggregates)[:1+rnd.IntN(2)])) {
-		aggregate := fmt.Sprintf("a%d", i)
-		if rnd.IntN(4) == 0 { // said in a savepoint that is undone
-			if err := w.sayInVain(ctx, tx, aggregate); err != nil {
-				return err
-			}
-		}
-		events, err := w.say(ctx, tx, aggregate, 1+rnd.IntN(50))
-		if err != nil {
-			return err
-		}
-		said = append(said, events...)
-	}
-	if rnd.IntN(4) == 0 { // commits late
-		w.ticksPass(ctx, 1+rnd.IntN(3))
-	}
-	if rnd.IntN(5) == 0 {
-		return tx.Rollback()
-	}
-	if err := tx.Commit(); err != nil {
-		return err
-	}
-	w.remember(said)
-	return nil
-}
-
-func (w *town) sayInVain(ctx context.Context, tx *store.Tx, aggregate string) error {
-	if _, err := tx.SQL().ExecContext(ctx, `SAVEPOINT vain`); err != nil {
-		return err
-	}
-	if _, err := w.say(ctx, tx, aggregate, 2); err != nil {
-		return err
-	}
-	_, err := tx.SQL().ExecContext(ctx, `ROLLBACK TO vain; SAVEPOINT more`)
-	return err
-}
-
-func (w *town) remember(events []event.Any) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, e := range events {
-		var n numbered
-		if err := json.Unmarshal(e.Body, &n); err != nil {
-			panic(err)
-		}
-		w.committed[e.ID] = n
-	}
-}
-
-// ticksPass waits until n more ticks were made, or for a while.
-func (w *town) ticksPass(ctx context.Context, n int) {
-	var from, now int64
-	if w.SQL().QueryRowContext(ctx, `SELECT max(id) FROM tick`).Scan(&from) != nil {
-		return
-	}
-	for range 4 * n {
-		if w.SQL().QueryRowContext(ctx, `SELECT max(id) FROM tick`).Scan(&now) != nil || now >= from+int64(n) {
-			return
-		}
-		wait(2 * time.Millisecond)
-	}
-}
 
 // follow reads the log until all was written and read, dropping pages read (a
 // crash) with the given chance, and gives what its cursor passed, in order.
@@ -192,8 +64,6 @@ func (w *town) everythingTicked(ctx context.Context) bool {
 		FROM tick t ORDER BY id DESC LIMIT 1`).Scan(&settled)
 	return err == nil && settled
 }
-
-func wait(d time.Duration) { time.Sleep(d) }
 
 // await waits for a hint, or a little: a hint may be lost.
 func await(hints <-chan struct{}) {
@@ -315,7 +185,7 @@ func (w *town) releaseHeld(ctx context.Context, held *store.Tx, says []event.Any
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%d events wait for the open transaction", missing)
 		}
-		wait(2 * time.Millisecond)
+		time.Sleep(2 * time.Millisecond)
 	}
 	w.remember(says)
 	return held.Commit()
