@@ -106,8 +106,8 @@ func TestKilledBackendsLoseAndDoubleNothing(t *testing.T) {
 }
 
 // A handler that leaves its transaction idle for too long has it broken off by
-// the server. That looks like a database that is away, and is not: the message
-// is judged, alone.
+// the server. That looks like a database that is away, and is not: the message is
+// judged, and those behind it are handled.
 func TestASlowHandlerIsNotADatabaseThatIsAway(t *testing.T) {
 	t.Parallel()
 	events := sales(t, 5)
@@ -120,7 +120,7 @@ func TestASlowHandlerIsNotADatabaseThatIsAway(t *testing.T) {
 			}
 		}
 		return nil
-	}, worker.Ladder())
+	}, worker.Ladder(), worker.Batch(1, 10))
 	h := newHouse(t, w)
 	h.db = storetest.Open(t, h.url+"&idle_in_transaction_session_timeout=100", 4)
 	h.publish(events...)
