@@ -88,9 +88,6 @@ type Proof struct {
 	Moved int64
 }
 
-// auditFindings is how many findings a check names.
-const auditFindings = 10
-
 // verdict ends each check's statement. What stands before it defines judged: a
 // row for everything that was looked at, whose problem is null when all is well.
 const verdict = `
