@@ -112,6 +112,8 @@ func dataSource(cfg Config) (string, error) {
 	set("random_page_cost", "1.1")
 	// Their plans are kept, and may have been made while a table was still empty: reading it whole would then seem best for ever after.
 	set("enable_seqscan", "off")
+	// A batch of one would have each statement planned anew each time: the planner thinks its own estimate for an array of unknown length worse.
+	set("plan_cache_mode", "force_generic_plan")
 	u.RawQuery = q.Encode()
 	return u.String(), nil
 }

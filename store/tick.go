@@ -50,19 +50,24 @@ type Ticker struct {
 	poke chan struct{}
 	last tick
 	made time.Time
+	// spent are the ticks of the burst that is going on, one less each tickPace.
+	spent float64
 }
 
 // How often the ticker looks. A look is one cheap statement, a tick a
 // transaction, and a page and another transaction of each reader's. So it looks
-// often while events come, that one alone need not wait, and spaces the ticks,
-// so that under load each has many events. The longer nothing has come the more
+// often while events come, that one alone need not wait, and spaces the ticks
+// once some have followed each other closely, so that under load each has many
+// events. (One event alone often takes two: a look between the drawing of its
+// number and its commit makes a tick that does not see it yet.) The longer nothing has come the more
 // seldom it looks: an event waits for a small share of the silence before it,
 // and a fleet at rest costs next to nothing.
 const (
-	tickAwake = 2 * time.Millisecond
+	tickAwake = time.Millisecond
 	tickIdle  = 20 * time.Millisecond
 	tickShare = 200                  // of the silence
-	tickPace  = 5 * time.Millisecond // from one tick to the next at least, however often it is poked
+	tickPace  = 5 * time.Millisecond // from one tick to the next at least, after a burst
+	tickBurst = 3                    // ticks that may follow each other at once
 	tickGuard = time.Second
 	housekeep = 15 * time.Second
 )
@@ -193,6 +198,7 @@ func (t *Ticker) make(ctx context.Context, lease Lease, seqBefore int64) error {
 	if err != nil {
 		return fmt.Errorf("making a tick: %w", err)
 	}
+	t.spent = max(0, t.spent-float64(time.Since(t.made))/float64(tickPace)) + 1
 	t.last, t.made = made.tick, time.Now()
 	return t.last.parse()
 }
@@ -214,7 +220,7 @@ func (t *Ticker) pause(ctx context.Context, silence time.Duration) bool {
 	case <-t.poke:
 	case <-timer.C:
 	}
-	if early := tickPace - time.Since(t.made); early > 0 {
+	if early := tickPace - time.Since(t.made); early > 0 && t.spent >= tickBurst {
 		return wait(ctx, early)
 	}
 	return ctx.Err() == nil

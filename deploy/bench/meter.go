@@ -33,6 +33,9 @@ func (c Cores) String() string {
 // meter reads processor time from /proc.
 type meter struct{ broker, postmaster int }
 
+// statisticsDelay is how long a broker that has just started may take to tell its own pid.
+const statisticsDelay = 6 * time.Second
+
 // newMeter finds the servers' processes. A pid that another machine gave is told from ours by the program's name.
 func newMeter(ctx context.Context, db *sql.DB, managementURL string) meter {
 	var m meter
@@ -42,7 +45,11 @@ func newMeter(ctx context.Context, db *sql.DB, managementURL string) meter {
 			m.postmaster, _ = strconv.Atoi(fields[1])
 		}
 	}
-	if pid := brokerPID(ctx, managementURL); strings.HasPrefix(programOf(pid), "beam") {
+	pid := brokerPID(ctx, managementURL)
+	for deadline := time.Now().Add(statisticsDelay); pid == 0 && time.Now().Before(deadline) && ctx.Err() == nil; pid = brokerPID(ctx, managementURL) {
+		time.Sleep(100 * time.Millisecond)
+	}
+	if strings.HasPrefix(programOf(pid), "beam") {
 		m.broker = pid
 	}
 	return m
