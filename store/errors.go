@@ -68,7 +68,11 @@ func kindOf(err error) error {
 	case errors.Is(err, sql.ErrNoRows):
 		return ErrNotFound
 	case errors.As(err, &pqErr):
-		return kindOfState(string(pqErr.Code))
+		kind := kindOfState(string(pqErr.Code))
+		if kind == nil && pqErr.Severity == "FATAL" {
+			kind = ErrUnavailable // the session is over, whatever it was: no statement's fault
+		}
+		return kind
 	case errors.Is(err, pq.ErrSSLNotSupported), errors.As(err, &certErr): // sslmode asks for what the server has not
 		return ErrConfiguration
 	case errors.Is(err, driver.ErrBadConn), errors.Is(err, sql.ErrConnDone), errors.Is(err, io.EOF),

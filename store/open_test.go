@@ -65,6 +65,7 @@ func TestOpeningWhatCannotBeOpened(t *testing.T) {
 		"no TLS on the host": {withParameter(as(t, there, "composerp").String(), "sslmode", "require"), store.ErrConfiguration},
 		"wrong password":     {refusing(t, "28P01").String(), store.ErrAccess},
 		"starting up":        {refusing(t, "57P03").String(), store.ErrUnavailable},
+		"closed to all":      {refusing(t, "55000").String(), store.ErrUnavailable},
 		"full":               {refusing(t, "53300").String(), store.ErrUnavailable},
 		"too old":            {answering(t, "140011").String(), store.ErrConfiguration},
 	} {
