@@ -29,7 +29,7 @@ const (
 )
 
 func dirFlag() cli.Flag {
-	return &cli.StringFlag{Name: flagDir, Value: ".composerp", EnvVars: []string{"COMPOSERP_DIR"}, Usage: "where `up` keeps its servers' data and says where they are"}
+	return &cli.StringFlag{Name: flagDir, Value: ".composerp", EnvVars: []string{"COMPOSERP_DIR"}, Usage: "where up keeps its servers' data and says where they are"}
 }
 
 func logFlag(level string) cli.Flag {
