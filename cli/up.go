@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -65,7 +66,7 @@ var errDone = errors.New("done")
 // up brings everything up, calls then, and stays until interrupted, or until
 // then returns an error; errDone is a good one.
 func up(cctx *cli.Context, then func(ctx context.Context, r *running) error) error {
-	f := &fleet{relay: true, workers: workers.Fleet()}
+	f := &fleet{relay: true, workers: workers.Fleet(workers.Config{})}
 	var err error
 	if f.log, err = logger(cctx); err != nil {
 		return err
@@ -157,7 +158,8 @@ func alreadyUp(dir string) error {
 
 // announce says where everything is.
 func (r *running) announce() {
-	w := tabwriter.NewWriter(r.console, 0, 8, 2, ' ', 0)
+	var text bytes.Buffer // one write: whoever has read the first line can read them all
+	w := tabwriter.NewWriter(&text, 0, 8, 2, ' ', 0)
 	fmt.Fprintf(w, "composerp %s is up\n", version())
 	if u, err := url.Parse(r.management); err == nil && r.management != "" {
 		password, _ := u.User.Password()
@@ -167,10 +169,11 @@ func (r *running) announce() {
 	}
 	row(w, "  metrics", r.state.MetricsURL)
 	var names []string
-	for _, worker := range workers.Fleet() {
+	for _, worker := range workers.Fleet(workers.Config{}) {
 		names = append(names, worker.Name())
 	}
 	row(w, "  workers", strings.Join(names, " "))
 	row(w, "  stop", "Ctrl-C here, or `composerp down`")
 	w.Flush()
+	_, _ = text.WriteTo(r.console)
 }
