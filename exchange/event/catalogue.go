@@ -12,6 +12,8 @@ const (
 	TypeStockCounted           Type = "STOCK_COUNTED"
 	TypeInventoryUpdated       Type = "INVENTORY_UPDATED"
 	TypeInventoryLowStock      Type = "INVENTORY_LOW_STOCK"
+	TypeLotExpiring            Type = "LOT_EXPIRING"
+	TypeRuleChanged            Type = "RULE_CHANGED"
 	TypeReplenishmentTriggered Type = "REPLENISHMENT_TRIGGERED"
 	TypePurchaseOrderCreated   Type = "PURCHASE_ORDER_CREATED"
 	TypePurchaseOrderApproved  Type = "PURCHASE_ORDER_APPROVED"
@@ -42,6 +44,8 @@ var catalogue = []entry{
 	{Definition{TypeStockCounted, "integration.stock_counted", "STOCK_COUNT", "1.0", true}, codecOf[StockCounted]()},
 	{Definition{TypeInventoryUpdated, "inventory.updated", "INVENTORY_POSITION", "1.0", false}, codecOf[InventoryUpdated]()},
 	{Definition{TypeInventoryLowStock, "inventory.low_stock", "INVENTORY_POSITION", "1.0", false}, codecOf[InventoryLowStock]()},
+	{Definition{TypeLotExpiring, "inventory.lot_expiring", "LOT", "1.0", false}, codecOf[LotExpiring]()},
+	{Definition{TypeRuleChanged, "inventory.rule_changed", "REPLENISHMENT_RULE", "1.0", false}, codecOf[RuleChanged]()},
 	{Definition{TypeReplenishmentTriggered, "inventory.replenishment_triggered", "REPLENISHMENT_RULE", "1.0", false}, codecOf[ReplenishmentTriggered]()},
 	{Definition{TypePurchaseOrderCreated, "purchase_order.created", "PURCHASE_ORDER", "1.0", false}, codecOf[PurchaseOrderCreated]()},
 	{Definition{TypePurchaseOrderApproved, "purchase_order.approved", "PURCHASE_ORDER", "1.0", false}, codecOf[PurchaseOrderApproved]()},

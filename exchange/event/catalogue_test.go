@@ -24,6 +24,8 @@ func TestCatalogueSaysWhatTheDesignSays(t *testing.T) {
 		"STOCK_COUNTED integration.stock_counted STOCK_COUNT outside",
 		"INVENTORY_UPDATED inventory.updated INVENTORY_POSITION",
 		"INVENTORY_LOW_STOCK inventory.low_stock INVENTORY_POSITION",
+		"LOT_EXPIRING inventory.lot_expiring LOT",
+		"RULE_CHANGED inventory.rule_changed REPLENISHMENT_RULE",
 		"REPLENISHMENT_TRIGGERED inventory.replenishment_triggered REPLENISHMENT_RULE",
 		"PURCHASE_ORDER_CREATED purchase_order.created PURCHASE_ORDER",
 		"PURCHASE_ORDER_APPROVED purchase_order.approved PURCHASE_ORDER",

@@ -1,5 +1,11 @@
 package event
 
+func (p *RuleChanged) fields(f fields) {
+	f.text("ruleId", &p.RuleID, required)
+	f.text("itemId", &p.ItemID, required)
+	f.text("locationId", &p.LocationID, required)
+}
+
 func (p *ReplenishmentTriggered) fields(f fields) {
 	f.text("ruleId", &p.RuleID, required)
 	f.text("itemId", &p.ItemID, required)
@@ -51,6 +57,7 @@ func (p *ForecastGenerated) fields(f fields) {
 	f.text("itemId", &p.ItemID, required)
 	f.text("locationId", &p.LocationID, required)
 	f.text("modelType", &p.ModelType, required)
+	f.text("method", &p.Method, optional)
 	f.integer("forecastCount", &p.ForecastCount, required)
 	f.date("startDate", &p.StartDate, required)
 	f.date("endDate", &p.EndDate, required)

@@ -56,6 +56,7 @@ func (p *InventoryUpdated) fields(f fields) {
 	f.text("transactionType", (*string)(&p.TransactionType), required)
 	f.text("purchaseOrderId", &p.PurchaseOrderID, optional)
 	f.text("lotNumber", &p.LotNumber, optional)
+	f.date("expiryDate", &p.ExpiryDate, optional)
 }
 
 func (p *InventoryLowStock) fields(f fields) {
@@ -63,4 +64,12 @@ func (p *InventoryLowStock) fields(f fields) {
 	f.text("locationId", &p.LocationID, required)
 	f.decimal("available", &p.Available, required)
 	f.decimal("threshold", &p.Threshold, required)
+}
+
+func (p *LotExpiring) fields(f fields) {
+	f.text("itemId", &p.ItemID, required)
+	f.text("locationId", &p.LocationID, required)
+	f.text("lotNumber", &p.LotNumber, required)
+	f.decimal("quantity", &p.Quantity, required)
+	f.date("expiryDate", &p.ExpiryDate, required)
 }

@@ -2,6 +2,13 @@ package event
 
 import "time"
 
+// RuleChanged is a planner's word that an item's replenishment rule at a location is new or another now.
+type RuleChanged struct {
+	RuleID     string `json:"ruleId"`
+	ItemID     string `json:"itemId"`
+	LocationID string `json:"locationId"`
+}
+
 // ReplenishmentTriggered is a rule that found an item short at a location and wants more of it.
 type ReplenishmentTriggered struct {
 	RuleID     string `json:"ruleId"`
@@ -61,8 +68,10 @@ type PurchaseOrderCancelled struct {
 type ForecastGenerated struct {
 	ItemID     string `json:"itemId"`
 	LocationID string `json:"locationId"`
-	// ModelType names how it was computed: BASELINE.
+	// ModelType names what kind of forecast it is: BASELINE.
 	ModelType string `json:"modelType"`
+	// Method is the one that the item's own history chose: SES, SBA, ...
+	Method string `json:"method,omitempty"`
 	// ForecastCount is the number of days, StartDate the first and EndDate the last of them.
 	ForecastCount int64 `json:"forecastCount"`
 	StartDate     Date  `json:"startDate"`
@@ -72,6 +81,9 @@ type ForecastGenerated struct {
 	// ErrorStdDev is the standard deviation of the error of one day's forecast, in units.
 	ErrorStdDev Decimal `json:"errorStdDev"`
 }
+
+// EventType is RULE_CHANGED.
+func (RuleChanged) EventType() Type { return TypeRuleChanged }
 
 // EventType is REPLENISHMENT_TRIGGERED.
 func (ReplenishmentTriggered) EventType() Type { return TypeReplenishmentTriggered }

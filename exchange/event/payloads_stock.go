@@ -91,6 +91,8 @@ type InventoryUpdated struct {
 	TransactionType TransactionType `json:"transactionType"`
 	PurchaseOrderID string          `json:"purchaseOrderId,omitempty"`
 	LotNumber       string          `json:"lotNumber,omitempty"`
+	// ExpiryDate is the lot's, as the warehouse said it.
+	ExpiryDate Date `json:"expiryDate,omitempty"`
 }
 
 // InventoryLowStock is said once when a position's available stock falls below its threshold.
@@ -99,6 +101,16 @@ type InventoryLowStock struct {
 	LocationID string  `json:"locationId"`
 	Available  Decimal `json:"available"`
 	Threshold  Decimal `json:"threshold"`
+}
+
+// LotExpiring is said once of a lot that will expire soon while some of it is left.
+type LotExpiring struct {
+	ItemID     string `json:"itemId"`
+	LocationID string `json:"locationId"`
+	LotNumber  string `json:"lotNumber"`
+	// Quantity is what is left of it, more than zero.
+	Quantity   Decimal `json:"quantity"`
+	ExpiryDate Date    `json:"expiryDate"`
 }
 
 // EventType is SALE_COMPLETED.
@@ -121,3 +133,6 @@ func (InventoryUpdated) EventType() Type { return TypeInventoryUpdated }
 
 // EventType is INVENTORY_LOW_STOCK.
 func (InventoryLowStock) EventType() Type { return TypeInventoryLowStock }
+
+// EventType is LOT_EXPIRING.
+func (LotExpiring) EventType() Type { return TypeLotExpiring }

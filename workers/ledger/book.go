@@ -33,7 +33,7 @@ func (b *book) move(t transfer) error {
 		ItemID: t.at.Item, LocationID: t.at.Location,
 		OnHand: at.OnHand, Reserved: at.Reserved, Available: at.Available(), Quantity: change,
 		TransactionID: t.cause.ID.String(), TransactionType: t.kind,
-		PurchaseOrderID: t.purchaseOrderID, LotNumber: t.lotNumber,
+		PurchaseOrderID: t.purchaseOrderID, LotNumber: t.lotNumber, ExpiryDate: t.expiryDate,
 	})
 	if err != nil {
 		return err

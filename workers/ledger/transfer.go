@@ -20,6 +20,7 @@ type transfer struct {
 	itemName        string
 	purchaseOrderID string
 	lotNumber       string
+	expiryDate      event.Date
 }
 
 // read turns an event into a transfer.
@@ -41,7 +42,8 @@ func read(e event.Any) (transfer, error) {
 		}
 		return t, between(p.ItemID, p.LocationID, store.Customer)
 	case event.ReceiptCompleted:
-		t.quantity, t.kind, t.purchaseOrderID, t.lotNumber = p.Quantity, event.TransactionReceipt, p.PurchaseOrderID, p.LotNumber
+		t.quantity, t.kind, t.purchaseOrderID = p.Quantity, event.TransactionReceipt, p.PurchaseOrderID
+		t.lotNumber, t.expiryDate = p.LotNumber, p.ExpiryDate
 		if p.TransferID != "" {
 			// The end of a transfer is no supplier's delivery: no order may be counted down by it.
 			t.kind = event.TransactionTransfer
