@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -107,8 +106,8 @@ func (k desk) handle(ctx context.Context, messages []message) (outcome, error) {
 		return k.handleMessages(ctx, messages)
 	}
 	if len(messages) == 1 {
-		if e := messages[0].event; k.worker.calls[e.Type] != nil {
-			return k.handleCall(ctx, e, k.worker.calls[e.Type])
+		if c, ok := k.worker.calls[messages[0].event.Type]; ok {
+			return k.handleCall(ctx, messages[0].event, c)
 		}
 	}
 	return k.transact(ctx, func(tx *Tx) (int, error) {
@@ -128,32 +127,6 @@ func (k desk) handleMessages(ctx context.Context, messages []message) (outcome, 
 	}
 	return k.transact(ctx, func(tx *Tx) (int, error) {
 		return len(deliveries), guard(func() error { return k.worker.messages(ctx, tx, deliveries) })
-	})
-}
-
-// callTime bounds a call to the outside world: a slot that waits for ever for an
-// answer would be a queue that stands still and says nothing.
-const callTime = time.Minute
-
-// handleCall asks the inbox, makes the call with no transaction open, and records its answer.
-func (k desk) handleCall(ctx context.Context, e event.Any, call callFunc) (outcome, error) {
-	handled, err := k.db.Handled(ctx, k.consumer, e.ID)
-	if err != nil || handled {
-		return outcome{}, err
-	}
-	var record Record
-	calling, cancel := context.WithTimeout(ctx, callTime)
-	err = guard(func() (err error) { record, err = call(calling, e); return err })
-	cancel()
-	if err != nil {
-		return outcome{}, err
-	}
-	return k.transact(ctx, func(tx *Tx) (int, error) {
-		fresh, err := tx.Claim(ctx, k.consumer, []uuid.UUID{e.ID})
-		if err != nil || !fresh[e.ID] || record == nil {
-			return len(fresh), err
-		}
-		return 1, guard(func() error { return record(ctx, tx) })
 	})
 }
 

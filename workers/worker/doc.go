@@ -48,6 +48,8 @@
 // # Where the code is
 //
 //	worker.go    what a worker is: declarations
+//	call.go      effects outside the database
+//	timer.go     work that no message asks for
 //	runner.go    a worker in this process: its sessions
 //	slot.go      one consumer: take, finish, acknowledge
 //	handle.go    what becomes of what was taken

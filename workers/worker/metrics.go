@@ -20,6 +20,8 @@ type Metrics struct {
 	batch    *prometheus.HistogramVec
 	slots    *prometheus.GaugeVec
 	paused   *prometheus.GaugeVec
+
+	timerFailures *prometheus.CounterVec
 }
 
 // NewMetrics registers the harness's metrics.
@@ -43,7 +45,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "composerp_worker_paused_slots", Help: "Slots that wait for the database with messages in hand.",
 		}, []string{"worker"}),
 	}
-	r.MustRegister(m.messages, m.handling, m.batch, m.slots, m.paused)
+	m.timerFailures = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "composerp_worker_timer_failures_total", Help: "Failed tries of a worker's timer.",
+	}, []string{"worker"})
+	r.MustRegister(m.messages, m.handling, m.batch, m.slots, m.paused, m.timerFailures)
 	return m
 }
 
@@ -56,4 +61,5 @@ func (m *Metrics) precreate(worker string) {
 	m.batch.WithLabelValues(worker)
 	m.slots.WithLabelValues(worker).Add(0)
 	m.paused.WithLabelValues(worker).Add(0)
+	m.timerFailures.WithLabelValues(worker).Add(0)
 }

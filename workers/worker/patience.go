@@ -75,9 +75,15 @@ func newBackoff() *backoff { return &backoff{next: firstWait} }
 
 // wait reports whether ctx is still alive after waiting.
 func (b *backoff) wait(ctx context.Context) bool {
-	timer := time.NewTimer(b.next/2 + rand.N(b.next))
-	defer timer.Stop()
+	pause := b.next/2 + rand.N(b.next)
 	b.next = min(2*b.next, longestWait)
+	return sleep(ctx, pause)
+}
+
+// sleep reports whether ctx is still alive after the pause.
+func sleep(ctx context.Context, pause time.Duration) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return false

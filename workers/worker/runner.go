@@ -55,7 +55,12 @@ func (r *Runner) Run(ctx context.Context) error {
 	cfg.Name, cfg.Log = r.Worker.name, r.Log
 	// What a worker publishes are copies of what the broker has taken before, whatever their size.
 	cfg.MaxBody = math.MaxInt32
+	timing := make(chan struct{})
+	timerCtx, stopTimer := context.WithCancel(ctx)
+	go func() { defer close(timing); r.runTimer(timerCtx) }()
 	err := exchange.Maintain(ctx, cfg, r.consume)
+	stopTimer()
+	<-timing
 	if ctx.Err() != nil {
 		return nil
 	}

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -21,14 +20,14 @@ type Worker struct {
 	idempotent bool
 
 	each     map[event.Type]eachFunc
-	calls    map[event.Type]callFunc
+	calls    map[event.Type]call
+	timer    timer
 	batched  batchFunc
 	messages messagesFunc
 }
 
 type (
 	eachFunc     func(ctx context.Context, tx *Tx, e event.Any) error
-	callFunc     func(ctx context.Context, e event.Any) (Record, error)
 	batchFunc    func(ctx context.Context, tx *Tx, events []event.Any) error
 	messagesFunc func(ctx context.Context, tx *Tx, messages []exchange.Delivery) error
 )
@@ -51,7 +50,7 @@ const (
 // New declares a worker. It panics on a declaration that contradicts itself:
 // that is a mistake in the program, found by the first test that touches it.
 func New(name string, options ...Option) Worker {
-	w := Worker{name: name, queue: exchange.QueueName(name), ladder: DefaultLadder, each: map[event.Type]eachFunc{}, calls: map[event.Type]callFunc{}}
+	w := Worker{name: name, queue: exchange.QueueName(name), ladder: DefaultLadder, each: map[event.Type]eachFunc{}, calls: map[event.Type]call{}}
 	for _, o := range options {
 		o(&w)
 	}
@@ -111,31 +110,6 @@ func OnBatch(handle func(ctx context.Context, tx *Tx, events []event.Any) error,
 	}
 }
 
-// Record writes down what a call answered: it runs in a transaction together
-// with the event's inbox row. A nil Record writes nothing more.
-type Record func(ctx context.Context, tx *Tx) error
-
-// OnCall is for effects outside the database. The inbox is asked first; then
-// call runs with no transaction open, and must hand the other side a key by
-// which it recognises the same call made twice (IdempotencyKey of the business
-// object and the action); then a transaction records the answer. A crash
-// between the call and its record makes the call again, with the same key.
-func OnCall[T event.Payload](call func(ctx context.Context, e event.Of[T]) (Record, error)) Option {
-	return func(w *Worker) {
-		t := w.hear(typeOf[T]())
-		w.calls[t] = func(ctx context.Context, e event.Any) (Record, error) {
-			of, err := as[T](e)
-			if err != nil {
-				return nil, err
-			}
-			return call(ctx, of)
-		}
-	}
-}
-
-// IdempotencyKey names an action on a business object: the same key, the same call.
-func IdempotencyKey(object, action string) string { return object + ":" + action }
-
 // OnMessages handles messages as they are, undecoded, from a queue that is not
 // the worker's own. There is no inbox: the handler must recognise by itself
 // what it has seen before.
@@ -193,19 +167,6 @@ func (w Worker) Subscription() exchange.Subscription {
 func (w Worker) drainsAnothers() bool { return w.queue != exchange.QueueName(w.name) }
 
 func (w Worker) makesCalls() bool { return len(w.calls) > 0 }
-
-// ErrRejected is what every error of Reject is, for errors.Is.
-var ErrRejected = errors.New("rejected")
-
-// Reject marks an error as final: the message goes to the dead letters at once.
-func Reject(err error) error { return rejection{err} }
-
-// rejection is an error that no retry can help. Its text is its cause's alone.
-type rejection struct{ cause error }
-
-func (r rejection) Error() string        { return r.cause.Error() }
-func (r rejection) Unwrap() error        { return r.cause }
-func (r rejection) Is(target error) bool { return target == ErrRejected }
 
 func typeOf[T event.Payload]() event.Type {
 	var zero T
