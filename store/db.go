@@ -41,6 +41,7 @@ type DB struct {
 	pool     *sqlx.DB
 	source   string // what the driver is opened with; holds the password
 	seen     seenPositions
+	zones    zones
 	appended func()
 	prepared preparations
 }
