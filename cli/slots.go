@@ -22,7 +22,7 @@ func parseSlots(text string) (map[string]int, error) {
 		return slots, nil
 	}
 	known := map[string]bool{}
-	for _, w := range workers.Fleet() {
+	for _, w := range workers.Fleet(workers.Config{}) {
 		known[w.Name()] = true
 	}
 	for _, part := range strings.Split(text, ",") {

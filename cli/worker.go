@@ -56,7 +56,7 @@ func workerList(cctx *cli.Context) error {
 		defer session.Close()
 	}
 	var rows []workerRow
-	for _, w := range workers.Fleet() {
+	for _, w := range workers.Fleet(workers.Config{}) {
 		r := workerRow{Worker: w.Name(), Queue: w.Queue(), Hears: []string{}}
 		for _, t := range w.Types() {
 			r.Hears = append(r.Hears, t.RoutingKey())
@@ -146,7 +146,7 @@ func workerRun(cctx *cli.Context) error {
 	f := &fleet{slots: slots}
 	for _, name := range cctx.Args().Slice() {
 		found := false
-		for _, w := range workers.Fleet() {
+		for _, w := range workers.Fleet(workers.Config{}) {
 			if w.Name() == name {
 				f.workers, found = append(f.workers, w), true
 			}
@@ -160,7 +160,7 @@ func workerRun(cctx *cli.Context) error {
 
 func workerNames() []string {
 	var names []string
-	for _, w := range workers.Fleet() {
+	for _, w := range workers.Fleet(workers.Config{}) {
 		names = append(names, w.Name())
 	}
 	return names

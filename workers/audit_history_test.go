@@ -183,11 +183,11 @@ func startFleet(t testing.TB, databaseURL string, at exchange.Config) (stop func
 	r := &relay.Relay{DB: db, Exchange: at, Holder: "test", Log: log}
 	g.Go(func() error { return r.Run(ctx) })
 	started := make(chan struct{}, 16)
-	for _, w := range workers.Fleet() {
+	for _, w := range workers.Fleet(workers.Config{}) {
 		runner := &worker.Runner{Worker: w, DB: db, Exchange: at, Log: log, Started: func() { started <- struct{}{} }}
 		g.Go(func() error { return runner.Run(ctx) })
 	}
-	for range workers.Fleet() {
+	for range workers.Fleet(workers.Config{}) {
 		select {
 		case <-started:
 		case <-time.After(time.Minute):

@@ -3,6 +3,8 @@
 package workers
 
 import (
+	"log/slog"
+
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/workers/intake"
 	"github.com/composerp/composerp/workers/journal"
@@ -11,8 +13,17 @@ import (
 	"github.com/composerp/composerp/workers/worker"
 )
 
+// Config is what the workers must be told of the world around them. The zero
+// value works: who has nobody to call writes to the log and a table.
+type Config struct {
+	// NotificationURL hears of orders, AlertURL of low stock, by a POST of JSON;
+	// AlertmanagerURL is the base of an Alertmanager that is told of low stock too.
+	NotificationURL, AlertURL, AlertmanagerURL string
+	Log                                        *slog.Logger
+}
+
 // Fleet declares every worker.
-func Fleet() []worker.Worker {
+func Fleet(cfg Config) []worker.Worker {
 	return []worker.Worker{
 		ledger.New(),
 		intake.New(),
@@ -24,7 +35,7 @@ func Fleet() []worker.Worker {
 // Topology is what the fleet needs of the broker.
 func Topology() exchange.Topology {
 	var subscriptions []exchange.Subscription
-	for _, w := range Fleet() {
+	for _, w := range Fleet(Config{}) {
 		subscriptions = append(subscriptions, w.Subscription())
 	}
 	return exchange.Compute(subscriptions)

@@ -42,7 +42,7 @@ func TestTheFleetsTopologyIsGolden(t *testing.T) {
 func TestEveryRoomIsOnTheGuestList(t *testing.T) {
 	t.Parallel()
 	var guests, rooms []string
-	for _, w := range workers.Fleet() {
+	for _, w := range workers.Fleet(workers.Config{}) {
 		guests = append(guests, w.Name())
 	}
 	sources, err := filepath.Glob("*/*.go")
@@ -75,7 +75,7 @@ var heardBy = map[event.Type][]string{
 func TestWhoHearsWhat(t *testing.T) {
 	t.Parallel()
 	heard := map[event.Type][]string{}
-	for _, w := range workers.Fleet() {
+	for _, w := range workers.Fleet(workers.Config{}) {
 		for _, typ := range w.Types() {
 			heard[typ] = append(heard[typ], w.Name())
 		}
@@ -92,7 +92,7 @@ func TestWhoHearsWhat(t *testing.T) {
 func TestWhoOwes(t *testing.T) {
 	t.Parallel()
 	owes := map[string]bool{"ledger": true, "stockview": true, "intake": false, "journal": false}
-	for _, w := range workers.Fleet() {
+	for _, w := range workers.Fleet(workers.Config{}) {
 		if want, known := owes[w.Name()]; !known || w.Owes() != want {
 			t.Errorf("%s owes: %t, want %t", w.Name(), w.Owes(), want)
 		}
