@@ -1,0 +1,193 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/storetest"
+)
+
+var ruleTime = time.Date(2026, 2, 9, 12, 0, 0, 0, time.UTC)
+
+func number(t testing.TB, text string) *event.Decimal {
+	t.Helper()
+	d := decimal(t, text)
+	return &d
+}
+
+// rulesSaid gives the RULE_CHANGED events of the log, in its order, as "item version time".
+func (p *place) rulesSaid() string {
+	p.Helper()
+	rows, err := p.SQL().Query(`SELECT body FROM event_log WHERE type = 'RULE_CHANGED' AND publish ORDER BY seq`)
+	must(p, err)
+	defer rows.Close()
+	var said []string
+	for rows.Next() {
+		var body []byte
+		must(p, rows.Scan(&body))
+		e, err := event.Decode(body)
+		must(p, err)
+		changed, ok := event.As[event.RuleChanged](e)
+		if !ok {
+			p.Fatalf("%s is no RULE_CHANGED", body)
+		}
+		k := store.PositionKey{Tenant: e.TenantID, Item: changed.Payload.ItemID, Location: changed.Payload.LocationID}
+		if id := store.RuleID(k); changed.Payload.RuleID != id || e.AggregateID != id || e.Metadata.Source != "planner" {
+			p.Errorf("want the rule's id %s, said by planner, got %s", id, body)
+		}
+		said = append(said, fmt.Sprintf("%s %d %s", k.Item, e.Metadata.Sequence, e.Timestamp.Format("2006-01-02")))
+	}
+	must(p, rows.Err())
+	return strings.Join(said, ", ")
+}
+
+func TestARuleSaysThatItHasChangedExactlyWhenItHas(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, 2)
+	p.supplier("acme")
+	p.exec(`INSERT INTO stock VALUES ('shop', 'cup', 'S1', 5, 0, 5, 1, '2011-03-04 05:06:07Z', 'SALE')`)
+	cup := store.Rule{Tenant: "shop", Item: "cup", Location: "S1", Supplier: "acme", ReorderPoint: number(t, "5"), OrderUpTo: number(t, "20")}
+	pot := store.Rule{Tenant: "shop", Item: "pot", Location: "S1", LowStockThreshold: number(t, "2.50")}
+	for _, step := range []struct {
+		rules   []store.Rule
+		changed int
+		said    string
+	}{
+		{[]store.Rule{pot, cup}, 2, "pot 1 2026-02-09, cup 1 2011-03-04"},
+		{[]store.Rule{cup, pot}, 0, "pot 1 2026-02-09, cup 1 2011-03-04"},
+		{[]store.Rule{cup, {Tenant: "shop", Item: "pot", Location: "S1", LowStockThreshold: number(t, "2.5"), Mode: "fixed", CoverDays: 14}}, 0,
+			"pot 1 2026-02-09, cup 1 2011-03-04"},
+		{[]store.Rule{cup, {Tenant: "shop", Item: "pot", Location: "S1"}}, 1, "pot 1 2026-02-09, cup 1 2011-03-04, pot 2 2026-02-09"},
+		{[]store.Rule{cup, cup}, 0, "pot 1 2026-02-09, cup 1 2011-03-04, pot 2 2026-02-09"},
+		{nil, 0, "pot 1 2026-02-09, cup 1 2011-03-04, pot 2 2026-02-09"},
+	} {
+		changed, err := p.SetRules(t.Context(), step.rules, ruleTime)
+		must(t, err)
+		if changed != step.changed {
+			t.Errorf("%d rules changed, want %d", changed, step.changed)
+		}
+		if said := p.rulesSaid(); said != step.said {
+			t.Errorf("said is %s, want %s", said, step.said)
+		}
+	}
+	if got := value[string](t, p.SQL(), `SELECT string_agg(item_id || ' ' || incomplete, ', ' ORDER BY item_id) FROM item`); got != "cup true, pot true" {
+		t.Errorf("the items made on the way are %s", got)
+	}
+	if got := value[string](t, p.SQL(), `SELECT string_agg(location_id || ' ' || kind, ', ') FROM location`); got != "S1 stock" {
+		t.Errorf("the locations made on the way are %s", got)
+	}
+}
+
+// All or nothing: neither a rule nor an event stays of a batch that is refused.
+func TestRulesThatCannotWork(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, 2)
+	p.supplier("acme")
+	good := store.Rule{Tenant: "shop", Item: "cup", Location: "S1"}
+	for field, bad := range map[string]store.Rule{
+		"tenantId": {}, "itemId": {Item: strings.Repeat("x", 65)}, "locationId": {Location: "@customer"},
+		"mode": {Mode: "Auto"}, "supplierId": {Supplier: "nobody"}, "reorderPoint": {ReorderPoint: number(t, "-1")},
+		"orderUpTo":         {ReorderPoint: number(t, "5"), OrderUpTo: number(t, "5")},
+		"orderQuantity":     {OrderUpTo: number(t, "5"), OrderQuantity: number(t, "5")},
+		"packSize":          {PackSize: number(t, "0")},
+		"minimumOrder":      {MinimumOrder: decimal(t, "-0.1")},
+		"serviceLevel":      {ServiceLevel: decimal(t, "0.5")},
+		"coverDays":         {CoverDays: -1},
+		"lowStockThreshold": {LowStockThreshold: number(t, "-1")},
+	} {
+		for _, part := range []*string{&bad.Tenant, &bad.Item, &bad.Location} {
+			if *part == "" && !(field == "tenantId" && part == &bad.Tenant) {
+				*part = "x"
+			}
+		}
+		_, err := p.SetRules(t.Context(), []store.Rule{good, bad}, ruleTime)
+		var invalid *store.InvalidError
+		if !errors.As(err, &invalid) || invalid.Field != field || invalid.Index != 1 {
+			t.Errorf("%s: got error %v (%+v)", field, err, invalid)
+		}
+	}
+	fixed := store.Rule{Tenant: "shop", Item: "x", Location: "x", Supplier: "acme", ReorderPoint: number(t, "1")}
+	if _, err := p.SetRules(t.Context(), []store.Rule{fixed}, ruleTime); err == nil || !strings.Contains(err.Error(), "needs orderQuantity or orderUpTo") {
+		t.Errorf("a rule that orders nobody knows how much: %v", err)
+	}
+	if n := value[int](t, p.SQL(), `SELECT (SELECT count(*) FROM replenishment_rule) + (SELECT count(*) FROM event_log) + (SELECT count(*) FROM item)`); n != 0 {
+		t.Errorf("%d rows stayed of what was refused", n)
+	}
+}
+
+// Each editor changes a field of its own, of the same rules: none is lost, and
+// each version is said once.
+func TestRulesAreEditedByManyAtOnce(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, 8)
+	const rounds = 10
+	fields := []func(r *store.Rule, n int64){
+		func(r *store.Rule, n int64) { d := event.NewDecimal(n); r.LowStockThreshold = &d },
+		func(r *store.Rule, n int64) { d := event.NewDecimal(n); r.PackSize = &d },
+		func(r *store.Rule, n int64) { r.MinimumOrder = event.NewDecimal(n) },
+		func(r *store.Rule, n int64) { r.CoverDays = int(n) + 100 },
+	}
+	var run []func(context.Context) error
+	for i, change := range fields {
+		run = append(run, func(ctx context.Context) error {
+			for n := range int64(rounds) {
+				var edits []store.Edit[store.Rule]
+				for at := range 5 {
+					if i%2 == 1 {
+						at = 4 - at
+					}
+					edits = append(edits, store.Edit[store.Rule]{
+						Of:     store.Rule{Tenant: "shop", Item: fmt.Sprintf("i%d", at), Location: "S1"},
+						Change: func(r *store.Rule) { change(r, n+1) },
+					})
+				}
+				if _, err := p.EditRules(ctx, edits, ruleTime, false); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	storetest.Concurrently(t, run...)
+	want := fmt.Sprintf("%d %d %d %d v%d", rounds, rounds, rounds, rounds+100, rounds*len(fields))
+	got := value[string](t, p.SQL(), `
+		SELECT string_agg(DISTINCT low_stock_threshold || ' ' || pack_size || ' ' || minimum_order || ' ' || cover_days || ' v' || version, ', ')
+		FROM replenishment_rule`)
+	if got != want {
+		t.Errorf("the rules are %s, want all %s", got, want)
+	}
+	if n := value[int](t, p.SQL(), `SELECT count(DISTINCT event_id) FROM event_log`); n != 5*rounds*len(fields) {
+		t.Errorf("%d different events, want %d", n, 5*rounds*len(fields))
+	}
+	if n := value[int](t, p.SQL(), `SELECT count(*) FROM event_log`); n != 5*rounds*len(fields) {
+		t.Errorf("%d events, want %d", n, 5*rounds*len(fields))
+	}
+}
+
+func TestADryRunWritesNothing(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, 2)
+	edit := []store.Edit[store.Rule]{{Of: store.Rule{Tenant: "shop", Item: "cup", Location: "S1"}, Change: func(r *store.Rule) { r.CoverDays = 3 }}}
+	for _, want := range []store.Written{{New: 1}, {New: 1}} {
+		got, err := p.EditRules(t.Context(), edit, ruleTime, true)
+		must(t, err)
+		if got != want {
+			t.Errorf("a dry run gives %+v, want %+v", got, want)
+		}
+	}
+	if n := value[int](t, p.SQL(), `SELECT (SELECT count(*) FROM replenishment_rule) + (SELECT count(*) FROM event_log) + (SELECT count(*) FROM item)`); n != 0 {
+		t.Errorf("%d rows were written", n)
+	}
+}
+
+// supplier makes one, by SQL.
+func (p *place) supplier(id string) {
+	p.Helper()
+	p.exec(`INSERT INTO supplier (tenant_id, supplier_id, lead_time_days) VALUES ('shop', $1, 3)`, id)
+}
