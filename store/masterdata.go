@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/composerp/composerp/exchange/event"
 )
@@ -72,11 +69,15 @@ func invalid(field, format string, args ...any) error {
 
 // register is one kind of master data: how its rows are named, begun, checked, read and written.
 type register[T any, K comparable] struct {
-	what  string
-	key   func(*T) K
+	what string
+	key  func(*T) K
+	// named checks the key alone, before the database is asked by it.
+	named func(*T) error
 	begin func(of *T) T
-	check func(*T) error
-	read  func(ctx context.Context, tx *Tx, keys []K) ([]T, error)
+	// settle, where it is set, is called after a change, before check.
+	settle func(*T)
+	check  func(*T) error
+	read   func(ctx context.Context, tx *Tx, keys []K) ([]T, error)
 	// verify, where it is set, checks rows against others in the database.
 	verify func(ctx context.Context, tx *Tx, rows []*edited[T]) error
 	write  func(ctx context.Context, tx *Tx, rows []*edited[T]) error
@@ -125,6 +126,9 @@ func (r register[T, K]) edit(ctx context.Context, db *DB, edits []Edit[T], dryRu
 func (r register[T, K]) change(ctx context.Context, tx *Tx, edits []Edit[T]) (changed []*edited[T], w Written, err error) {
 	byKey, keys := make(map[K]*edited[T], len(edits)), make([]K, 0, len(edits))
 	for i := range edits {
+		if err := about(i, r.named(&edits[i].Of)); err != nil {
+			return nil, w, err
+		}
 		key := r.key(&edits[i].Of)
 		if byKey[key] == nil {
 			byKey[key] = &edited[T]{row: r.begin(&edits[i].Of), first: i}
@@ -145,6 +149,9 @@ func (r register[T, K]) change(ctx context.Context, tx *Tx, edits []Edit[T]) (ch
 	for i := range edits {
 		e := byKey[r.key(&edits[i].Of)]
 		edits[i].Change(&e.row)
+		if r.settle != nil {
+			r.settle(&e.row)
+		}
 		if err := about(i, r.check(&e.row)); err != nil {
 			return nil, w, err
 		}
@@ -168,6 +175,19 @@ func (r register[T, K]) change(ctx context.Context, tx *Tx, edits []Edit[T]) (ch
 	return changed, w, nil
 }
 
+// wholes are the edits that make rows what is given.
+func wholes[T any](rows []T, keep func(row, given *T)) []Edit[T] {
+	edits := make([]Edit[T], len(rows))
+	for i := range rows {
+		given := rows[i]
+		edits[i] = Edit[T]{Of: given, Change: func(row *T) {
+			keep(row, &given)
+			*row = given
+		}}
+	}
+	return edits
+}
+
 // asJSON is a row as a text that is the same for what is the same: numbers in it have one writing.
 func asJSON(row any) (string, error) {
 	text, err := json.Marshal(row)
@@ -185,89 +205,15 @@ func about(index int, err error) error {
 	return err
 }
 
-// # What a field may hold
-
-const (
-	maxID   = 64
-	maxName = 255
-)
-
-// checkID holds an id to what events ask of ids.
-func checkID(field, id string) error {
-	switch {
-	case id == "":
-		return invalid(field, "missing")
-	case len(id) > maxID:
-		return invalid(field, "want at most %d bytes, got %d", maxID, len(id))
-	}
-	return checkPlain(field, id)
-}
-
-func checkName(field, name string) error {
-	if n := utf8.RuneCountInString(name); n > maxName {
-		return invalid(field, "want at most %d characters, got %d", maxName, n)
-	}
-	return checkPlain(field, strings.NewReplacer("\t", "", "\n", "").Replace(name))
-}
-
-func checkPlain(field, text string) error {
-	if !utf8.ValidString(text) {
-		return invalid(field, "want UTF-8, got %q", text)
-	}
-	if strings.ContainsFunc(text, unicode.IsControl) {
-		return invalid(field, "want no control characters, got %q", text)
-	}
-	return nil
-}
-
-// checkPlace is checkID for a location that goods can stand in.
-func checkPlace(field, id string) error {
-	if IsVirtual(id) {
-		return invalid(field, "%q: names that begin with @ are the ledger's own", id)
-	}
-	return checkID(field, id)
-}
-
-func checkNotNegative(field string, d *event.Decimal) error {
-	if d != nil && d.Sign() < 0 {
-		return invalid(field, "want 0 or more, got %s", d)
-	}
-	return checkDigits(field, d)
-}
-
-func checkPositive(field string, d *event.Decimal) error {
-	if d != nil && d.Sign() <= 0 {
-		return invalid(field, "want more than 0, got %s", d)
-	}
-	return checkDigits(field, d)
-}
-
-// checkDigits refuses what no event could carry.
-func checkDigits(field string, d *event.Decimal) error {
-	if d == nil {
-		return nil
-	}
-	if _, err := d.MarshalJSON(); err != nil {
-		return invalid(field, "%v", err)
-	}
-	return nil
-}
-
-func checkRange(field string, n, least, most int) error {
-	if n < least || n > most {
-		return invalid(field, "want %d to %d, got %d", least, most, n)
-	}
-	return nil
-}
-
-// firstError is the first of them that is one.
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+// MasterDataFilter says which rows are listed: those that have all that is not
+// empty. Not every kind of row has every field; what a kind does not have is not
+// asked for.
+type MasterDataFilter struct {
+	Tenant, Item, Location, Supplier string
+	// Incomplete lists items only that nobody has completed yet.
+	Incomplete bool
+	// Limit is how many rows are given at most; 0 means all.
+	Limit int
 }
 
 // optional adds a number or NULL.

@@ -77,10 +77,14 @@ func (r Rule) withDefaults() Rule {
 
 const maxCoverDays = 3650
 
+func (r *Rule) named() error {
+	return firstError(checkID("tenantId", r.Tenant), checkID("itemId", r.Item), checkPlace("locationId", r.Location))
+}
+
 // Check holds the rule to what can work; the error is an *InvalidError.
 func (r *Rule) Check() error {
 	err := firstError(
-		checkID("tenantId", r.Tenant), checkID("itemId", r.Item), checkPlace("locationId", r.Location),
+		r.named(),
 		checkNotNegative("reorderPoint", r.ReorderPoint), checkNotNegative("orderUpTo", r.OrderUpTo),
 		checkPositive("orderQuantity", r.OrderQuantity), checkPositive("packSize", r.PackSize),
 		checkNotNegative("minimumOrder", &r.MinimumOrder), checkNotNegative("lowStockThreshold", r.LowStockThreshold),
@@ -121,14 +125,11 @@ func (r *Rule) orders() bool {
 // Items and locations nobody has seen yet are made, incomplete. An unknown
 // supplier or a rule that cannot work is an *InvalidError, and nothing is set.
 func (db *DB) SetRules(ctx context.Context, rules []Rule, at time.Time) (changed int, err error) {
-	edits := make([]Edit[Rule], len(rules))
-	for i := range rules {
-		given := rules[i].withDefaults()
-		edits[i] = Edit[Rule]{Of: given, Change: func(row *Rule) {
-			given.Version = row.Version
-			*row = given
-		}}
-	}
+	edits := wholes(rules, func(row, given *Rule) {
+		version := row.Version
+		*given = given.withDefaults()
+		given.Version = version
+	})
 	w, err := db.EditRules(ctx, edits, at, false)
 	return w.New + w.Changed, err
 }
@@ -139,6 +140,7 @@ func (db *DB) EditRules(ctx context.Context, edits []Edit[Rule], at time.Time, d
 	return register[Rule, PositionKey]{
 		what: "replenishment rules",
 		key:  (*Rule).Key,
+		named: (*Rule).named,
 		begin: func(of *Rule) Rule {
 			return Rule{Tenant: of.Tenant, Item: of.Item, Location: of.Location}.withDefaults()
 		},
@@ -149,6 +151,21 @@ func (db *DB) EditRules(ctx context.Context, edits []Edit[Rule], at time.Time, d
 			return tx.writeRules(ctx, rows, at)
 		},
 	}.edit(ctx, db, edits, dryRun)
+}
+
+var listRules = sqlText(`
+SELECT ` + ruleColumns + `
+FROM replenishment_rule r
+WHERE ($1 = '' OR r.tenant_id = $1) AND ($2 = '' OR r.item_id = $2) AND ($3 = '' OR r.location_id = $3) AND ($4 = '' OR r.supplier_id = $4)
+ORDER BY r.tenant_id, r.item_id, r.location_id LIMIT nullif($5, 0)`)
+
+// Rules lists rules by key.
+func (db *DB) Rules(ctx context.Context, f MasterDataFilter) ([]Rule, error) {
+	found := []Rule{}
+	if err := db.selectAll(ctx, &found, listRules, f.Tenant, f.Item, f.Location, f.Supplier, f.Limit); err != nil {
+		return nil, fmt.Errorf("listing replenishment rules: %w", err)
+	}
+	return found, nil
 }
 
 const ruleColumns = `r.tenant_id, r.item_id, r.location_id, r.mode, coalesce(r.supplier_id, '') AS supplier_id, r.reorder_point,

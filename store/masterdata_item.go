@@ -1,0 +1,131 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/composerp/composerp/exchange/event"
+)
+
+// Item is what is bought, kept and sold.
+type Item struct {
+	Tenant string `db:"tenant_id" json:"tenantId"`
+	Item   string `db:"item_id" json:"itemId"`
+	Name   string `db:"name" json:"name"`
+	// Unit is what quantities of it count; empty means each.
+	Unit string `db:"unit" json:"unit"`
+	// Pack: orders are rounded up to whole packs of so many; 0 means 1.
+	Pack event.Decimal `db:"pack" json:"pack"`
+	// UnitCost is what a supplier asks for one unit; nil: not known, which is not the same as free.
+	UnitCost *event.Decimal `db:"unit_cost" json:"unitCost"`
+	// Incomplete: a till or a rule has named it, and nobody has said more, or it
+	// has no name yet. The store keeps it.
+	Incomplete bool `db:"incomplete" json:"incomplete"`
+}
+
+func (i *Item) key() ItemKey { return ItemKey{i.Tenant, i.Item} }
+
+func (i Item) withDefaults() Item {
+	if i.Unit == "" {
+		i.Unit = "each"
+	}
+	if i.Pack.IsZero() {
+		i.Pack = event.NewDecimal(1)
+	}
+	return i
+}
+
+func (i *Item) named() error {
+	return firstError(checkID("tenantId", i.Tenant), checkID("itemId", i.Item))
+}
+
+// Check holds the item to what can be; the error is an *InvalidError.
+func (i *Item) Check() error {
+	return firstError(
+		i.named(), checkName("name", i.Name), checkID("unit", i.Unit),
+		checkPositive("pack", &i.Pack), checkNotNegative("unitCost", i.UnitCost),
+	)
+}
+
+// SetItems makes items what is given, each as a whole. One with a name is
+// complete then.
+func (db *DB) SetItems(ctx context.Context, items []Item) (Written, error) {
+	return db.EditItems(ctx, wholes(items, func(_, given *Item) { *given = given.withDefaults() }), false)
+}
+
+// EditItems is SetItems for changes of parts; a dry run only checks them and
+// tells what they would do.
+func (db *DB) EditItems(ctx context.Context, edits []Edit[Item], dryRun bool) (Written, error) {
+	return register[Item, ItemKey]{
+		what:   "items",
+		key:    (*Item).key,
+		named:  (*Item).named,
+		begin:  func(of *Item) Item { return Item{Tenant: of.Tenant, Item: of.Item}.withDefaults() },
+		settle: func(i *Item) { i.Incomplete = i.Name == "" },
+		check:  (*Item).Check,
+		read:   readItems,
+		write:  writeItems,
+	}.edit(ctx, db, edits, dryRun)
+}
+
+var itemsByKey = sqlText(`
+SELECT i.tenant_id, i.item_id, i.name, i.unit, i.pack, i.unit_cost, i.incomplete
+FROM unnest($1::text[], $2::text[]) AS k(tenant_id, item_id) JOIN item i USING (tenant_id, item_id)
+ORDER BY i.tenant_id, i.item_id
+FOR NO KEY UPDATE OF i`)
+
+func readItems(ctx context.Context, tx *Tx, keys []ItemKey) ([]Item, error) {
+	tenants, ids := newTexts(len(keys), 16), newTexts(len(keys), 16)
+	for _, k := range keys {
+		tenants.add(k.Tenant)
+		ids.add(k.Item)
+	}
+	var found []Item
+	if err := tx.selectAll(ctx, &found, itemsByKey, tenants, ids); err != nil {
+		return nil, fmt.Errorf("reading them: %w", err)
+	}
+	return found, nil
+}
+
+var writeItemRows = sqlText(`
+INSERT INTO item (tenant_id, item_id, name, unit, pack, unit_cost, incomplete)
+SELECT n.tenant_id, n.item_id, n.name, n.unit, n.pack, n.unit_cost, n.incomplete
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::numeric[], $6::numeric[], $7::boolean[])
+     AS n(tenant_id, item_id, name, unit, pack, unit_cost, incomplete)
+ORDER BY n.tenant_id, n.item_id
+ON CONFLICT (tenant_id, item_id) DO UPDATE
+SET name = excluded.name, unit = excluded.unit, pack = excluded.pack, unit_cost = excluded.unit_cost, incomplete = excluded.incomplete`)
+
+func writeItems(ctx context.Context, tx *Tx, rows []*edited[Item]) error {
+	n := len(rows)
+	tenants, ids, names, units := newTexts(n, 16), newTexts(n, 16), newTexts(n, 32), newTexts(n, 8)
+	packs, costs, incomplete := newPlain(n, 4), newPlain(n, 8), newPlain(n, 5)
+	for _, e := range rows {
+		tenants.add(e.row.Tenant)
+		ids.add(e.row.Item)
+		names.add(e.row.Name)
+		units.add(e.row.Unit)
+		packs.decimal(e.row.Pack)
+		costs.optional(e.row.UnitCost)
+		incomplete.boolean(e.row.Incomplete)
+	}
+	if _, err := tx.exec(ctx, writeItemRows, tenants, ids, names, units, packs, costs, incomplete); err != nil {
+		return fmt.Errorf("writing them: %w", err)
+	}
+	return nil
+}
+
+var listItems = sqlText(`
+SELECT i.tenant_id, i.item_id, i.name, i.unit, i.pack, i.unit_cost, i.incomplete
+FROM item i
+WHERE ($1 = '' OR i.tenant_id = $1) AND ($2 = '' OR i.item_id = $2) AND (i.incomplete OR NOT $3)
+ORDER BY i.tenant_id, i.item_id LIMIT nullif($4, 0)`)
+
+// Items lists items by key.
+func (db *DB) Items(ctx context.Context, f MasterDataFilter) ([]Item, error) {
+	found := []Item{}
+	if err := db.selectAll(ctx, &found, listItems, f.Tenant, f.Item, f.Incomplete, f.Limit); err != nil {
+		return nil, fmt.Errorf("listing items: %w", err)
+	}
+	return found, nil
+}

@@ -1,0 +1,143 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+)
+
+// SupplierRecord is somebody orders are sent to. (Supplier is the virtual
+// location that what they deliver comes from.)
+type SupplierRecord struct {
+	Tenant   string `db:"tenant_id" json:"tenantId"`
+	Supplier string `db:"supplier_id" json:"supplierId"`
+	Name     string `db:"name" json:"name"`
+	// LeadTimeDays is how many days pass from the order to the goods.
+	LeadTimeDays int `db:"lead_time_days" json:"leadTimeDays"`
+	// Endpoint is where orders are POSTed to; empty: nobody can be called.
+	Endpoint string `db:"endpoint" json:"endpoint"`
+}
+
+const (
+	maxLeadTime     = 365
+	maxEndpoint     = 2000
+	unknownLeadTime = -1
+)
+
+func (s *SupplierRecord) key() supplierKey { return supplierKey{s.Tenant, s.Supplier} }
+
+type supplierKey struct{ Tenant, Supplier string }
+
+func (s *SupplierRecord) named() error {
+	return firstError(checkID("tenantId", s.Tenant), checkID("supplierId", s.Supplier))
+}
+
+// Check holds the supplier to what can be; the error is an *InvalidError.
+func (s *SupplierRecord) Check() error {
+	err := firstError(s.named(), checkName("name", s.Name))
+	switch {
+	case err != nil:
+		return err
+	case s.LeadTimeDays == unknownLeadTime:
+		return invalid("leadTimeDays", "missing: a supplier's lead time must be known")
+	}
+	return firstError(checkRange("leadTimeDays", s.LeadTimeDays, 0, maxLeadTime), checkEndpoint(s.Endpoint))
+}
+
+// checkEndpoint takes no password: master data is listed and exported.
+func checkEndpoint(endpoint string) error {
+	if endpoint == "" {
+		return nil
+	}
+	if len(endpoint) > maxEndpoint {
+		return invalid("endpoint", "want at most %d bytes, got %d", maxEndpoint, len(endpoint))
+	}
+	u, err := url.Parse(endpoint)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+		return invalid("endpoint", "want an http or https URL such as https://acme.example/orders")
+	case u.User != nil:
+		return invalid("endpoint", "want a URL without user and password")
+	}
+	return nil
+}
+
+// SetSuppliers makes suppliers what is given, each as a whole.
+func (db *DB) SetSuppliers(ctx context.Context, suppliers []SupplierRecord) (Written, error) {
+	return db.EditSuppliers(ctx, wholes(suppliers, func(_, _ *SupplierRecord) {}), false)
+}
+
+// EditSuppliers is SetSuppliers for changes of parts; a dry run only checks them
+// and tells what they would do. A new supplier begins without a lead time, which
+// must be given.
+func (db *DB) EditSuppliers(ctx context.Context, edits []Edit[SupplierRecord], dryRun bool) (Written, error) {
+	return register[SupplierRecord, supplierKey]{
+		what:  "suppliers",
+		key:   (*SupplierRecord).key,
+		named: (*SupplierRecord).named,
+		begin: func(of *SupplierRecord) SupplierRecord {
+			return SupplierRecord{Tenant: of.Tenant, Supplier: of.Supplier, LeadTimeDays: unknownLeadTime}
+		},
+		check: (*SupplierRecord).Check,
+		read:  readSuppliers,
+		write: writeSuppliers,
+	}.edit(ctx, db, edits, dryRun)
+}
+
+var suppliersByKey = sqlText(`
+SELECT s.tenant_id, s.supplier_id, s.name, s.lead_time_days, s.endpoint
+FROM unnest($1::text[], $2::text[]) AS k(tenant_id, supplier_id) JOIN supplier s USING (tenant_id, supplier_id)
+ORDER BY s.tenant_id, s.supplier_id
+FOR NO KEY UPDATE OF s`)
+
+func readSuppliers(ctx context.Context, tx *Tx, keys []supplierKey) ([]SupplierRecord, error) {
+	tenants, ids := newTexts(len(keys), 16), newTexts(len(keys), 16)
+	for _, k := range keys {
+		tenants.add(k.Tenant)
+		ids.add(k.Supplier)
+	}
+	var found []SupplierRecord
+	if err := tx.selectAll(ctx, &found, suppliersByKey, tenants, ids); err != nil {
+		return nil, fmt.Errorf("reading them: %w", err)
+	}
+	return found, nil
+}
+
+var writeSupplierRows = sqlText(`
+INSERT INTO supplier (tenant_id, supplier_id, name, lead_time_days, endpoint)
+SELECT n.tenant_id, n.supplier_id, n.name, n.lead_time_days, n.endpoint
+FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[]) AS n(tenant_id, supplier_id, name, lead_time_days, endpoint)
+ORDER BY n.tenant_id, n.supplier_id
+ON CONFLICT (tenant_id, supplier_id) DO UPDATE SET name = excluded.name, lead_time_days = excluded.lead_time_days, endpoint = excluded.endpoint`)
+
+func writeSuppliers(ctx context.Context, tx *Tx, rows []*edited[SupplierRecord]) error {
+	n := len(rows)
+	tenants, ids, names, endpoints := newTexts(n, 16), newTexts(n, 16), newTexts(n, 32), newTexts(n, 48)
+	days := newPlain(n, 3)
+	for _, e := range rows {
+		tenants.add(e.row.Tenant)
+		ids.add(e.row.Supplier)
+		names.add(e.row.Name)
+		days.integer(int64(e.row.LeadTimeDays))
+		endpoints.add(e.row.Endpoint)
+	}
+	if _, err := tx.exec(ctx, writeSupplierRows, tenants, ids, names, days, endpoints); err != nil {
+		return fmt.Errorf("writing them: %w", err)
+	}
+	return nil
+}
+
+var listSuppliers = sqlText(`
+SELECT s.tenant_id, s.supplier_id, s.name, s.lead_time_days, s.endpoint
+FROM supplier s
+WHERE ($1 = '' OR s.tenant_id = $1) AND ($2 = '' OR s.supplier_id = $2)
+ORDER BY s.tenant_id, s.supplier_id LIMIT nullif($3, 0)`)
+
+// Suppliers lists suppliers by key.
+func (db *DB) Suppliers(ctx context.Context, f MasterDataFilter) ([]SupplierRecord, error) {
+	found := []SupplierRecord{}
+	if err := db.selectAll(ctx, &found, listSuppliers, f.Tenant, f.Supplier, f.Limit); err != nil {
+		return nil, fmt.Errorf("listing suppliers: %w", err)
+	}
+	return found, nil
+}
