@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -46,14 +47,14 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Name:            "composerp",
 		Usage:           "events of a retail and distribution ERP: nothing lost, nothing applied twice",
 		Version:         version(),
-		HideVersion:     true,
 		Reader:          stdin,
 		Writer:          stdout,
 		ErrWriter:       stderr,
 		ExitErrHandler:  func(*cli.Context, error) {},
-		OnUsageError:    func(_ *cli.Context, err error, _ bool) error { return usage("%v", err) },
+		OnUsageError:    func(cctx *cli.Context, err error, _ bool) error { return flagTrouble(cctx, err) },
 		CommandNotFound: nil,
 		Suggest:         true,
+		Flags:           []cli.Flag{flagOf(flagConfig)},
 		Action:          group,
 		Commands: []*cli.Command{
 			upCommand(), downCommand(), demoCommand(), importCommand(), publishCommand(), stockCommand(), auditCommand(),
@@ -61,28 +62,53 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		},
 		Description: "Data goes to stdout, messages to stderr. Exit codes: 0 ok, 1 failure, 2 findings, 64 usage,\n" +
 			"69 a server is unreachable, 78 configuration.\n\n" +
-			"Servers are found by flags, then by the environment (COMPOSERP_DATABASE_URL, COMPOSERP_AMQP_URL,\n" +
-			"COMPOSERP_MANAGEMENT_URL, or the same with _FILE for a file that holds the value), then by a running\n" +
-			"`composerp up` of the same directory.",
+			"A setting comes from its flag, else from the environment (COMPOSERP_DATABASE_URL, or the same with _FILE for\n" +
+			"a file that holds the value), else from the configuration file (database_url in composerp.yaml), else, for\n" +
+			"the servers, from a running `composerp up` of the same directory. `composerp doctor --show-config` shows them.",
 	}
 	each(app.Commands, func(c *cli.Command) {
-		c.OnUsageError = func(_ *cli.Context, err error, _ bool) error { return usage("%v", err) }
+		c.OnUsageError = app.OnUsageError
 		if len(c.Subcommands) > 0 {
 			c.Action = group
 			return
 		}
 		c.HideHelpCommand = true
-		action := c.Action
-		c.Action = func(cctx *cli.Context) error {
-			for _, arg := range cctx.Args().Slice() {
-				if strings.HasPrefix(arg, "-") && arg != "-" {
-					return usage("%q is no argument of `%s`; flags stand before or after the arguments, see `%[2]s --help`", arg, cctx.Command.HelpName)
-				}
-			}
-			return action(cctx)
-		}
+		c.Flags = withCommonSettings(c.Flags)
+		c.Action = checked(c.Action)
 	})
 	return app
+}
+
+// withCommonSettings adds to the flags of a command that reads settings those that every such command has.
+func withCommonSettings(flags []cli.Flag) []cli.Flag {
+	has := func(wanted string) bool {
+		return slices.ContainsFunc(flags, func(f cli.Flag) bool {
+			s, ok := f.(settingFlag)
+			return ok && (wanted == "" || s.Name == wanted)
+		})
+	}
+	if has(flagLogLevel) {
+		flags = append(flags, flagOf(flagLogFormat))
+	}
+	if has("") {
+		flags = append(flags, flagOf(flagConfig))
+	}
+	return flags
+}
+
+// checked refuses what is typed where it can not be meant, and reads the configuration before the command works.
+func checked(action cli.ActionFunc) cli.ActionFunc {
+	return func(cctx *cli.Context) error {
+		for _, arg := range cctx.Args().Slice() {
+			if strings.HasPrefix(arg, "-") && arg != "-" {
+				return usage("%q is no argument of `%s`; flags stand before or after the arguments, see `%[2]s --help`", arg, cctx.Command.HelpName)
+			}
+		}
+		if err := configure(cctx); err != nil {
+			return err
+		}
+		return action(cctx)
+	}
 }
 
 // each calls do for every command and every command below it.
@@ -107,43 +133,59 @@ func group(cctx *cli.Context) error {
 	if len(cctx.Command.Subcommands) > 0 {
 		known = cctx.Command.Subcommands
 	}
-	return usage("no command %q; %s `composerp --help` lists them all", name, cli.SuggestCommand(known, name))
+	return usage("no command %q; %s`%s --help` lists them all", name, suggest(name, namesOf(known)), cctx.Command.HelpName)
 }
 
 // permute moves flags before the positional arguments: the flag package stops
 // at the first positional, and would take what follows for more of them.
+// Settings that stand before the command, or between its words, move behind it.
 func permute(app *cli.App, args []string) []string {
 	if len(args) < 2 {
 		return args
 	}
-	commands, flags := app.Commands, app.Flags
-	at := 1
-	for at < len(args) {
-		found := find(commands, args[at])
-		if found == nil {
+	path, early, rest := args[:1:1], []string{}, args[1:]
+	commands, flags, known := app.Commands, app.Flags, settingFlags()
+	for len(rest) > 0 && len(commands) > 0 {
+		if name, _, given := strings.Cut(rest[0], "="); strings.HasPrefix(name, "--") && flagNamed(known, name[2:]) != nil {
+			n := 2
+			if given {
+				n = 1
+			}
+			n = min(n, len(rest))
+			early, rest = append(early, rest[:n]...), rest[n:]
+			continue
+		}
+		c := find(commands, rest[0])
+		if c == nil {
 			break
 		}
-		commands, flags = found.Subcommands, found.Flags
-		at++
+		path, commands, flags, rest = append(path, c.Name), c.Subcommands, c.Flags, rest[1:]
 	}
-	moved, positional := []string{}, []string{}
-	for i := at; i < len(args); i++ {
+	if len(commands) > 0 && len(early) > 0 {
+		return args // no command that could take them
+	}
+	typed, positional := split(flags, rest)
+	return slices.Concat(path, early, typed, positional)
+}
+
+// split parts flags, with their values, from positional arguments; what follows "--" is positional.
+func split(flags []cli.Flag, args []string) (typed, positional []string) {
+	for i := 0; i < len(args); i++ {
 		arg := args[i]
 		switch {
 		case arg == "--":
-			positional = append(positional, args[i:]...)
-			i = len(args)
+			return typed, append(positional, args[i:]...)
 		case strings.HasPrefix(arg, "-") && arg != "-":
-			moved = append(moved, arg)
+			typed = append(typed, arg)
 			if !strings.Contains(arg, "=") && takesValue(flags, strings.TrimLeft(arg, "-")) && i+1 < len(args) {
 				i++
-				moved = append(moved, args[i])
+				typed = append(typed, args[i])
 			}
 		default:
 			positional = append(positional, arg)
 		}
 	}
-	return append(append(append([]string{}, args[:at]...), moved...), positional...)
+	return typed, positional
 }
 
 func find(commands []*cli.Command, name string) *cli.Command {
@@ -156,15 +198,17 @@ func find(commands []*cli.Command, name string) *cli.Command {
 }
 
 func takesValue(flags []cli.Flag, name string) bool {
+	doc, ok := flagNamed(flags, name).(cli.DocGenerationFlag)
+	return ok && doc.TakesValue()
+}
+
+func flagNamed(flags []cli.Flag, name string) cli.Flag {
 	for _, f := range flags {
-		for _, n := range f.Names() {
-			if n == name {
-				doc, ok := f.(cli.DocGenerationFlag)
-				return ok && doc.TakesValue()
-			}
+		if slices.Contains(f.Names(), name) {
+			return f
 		}
 	}
-	return false
+	return nil
 }
 
 // signalContext ends with the first SIGINT or SIGTERM; the second leaves at

@@ -105,7 +105,7 @@ func TestWrongUse(t *testing.T) {
 		says string
 	}{
 		{"no-such", exitUsage, `no command "no-such"`},
-		{"worker lits", exitUsage, `Did you mean "list"?`},
+		{"worker lits", exitUsage, `did you mean "list"?`},
 		{"stock item", exitUsage, "takes no argument"},
 		{"stock -o yaml", exitUsage, "want table or json"},
 		{"topology show -o yaml", exitUsage, "want table or json"},

@@ -2,53 +2,37 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers"
 )
 
-// Flags that many commands share. Each value comes from its flag, else from the
-// environment, else from the file the environment names, else from a running
-// `composerp up`, else it has a default.
-const (
-	flagDir        = "dir"
-	flagDatabase   = "database-url"
-	flagAMQP       = "amqp-url"
-	flagManagement = "management-url"
-	flagOutput     = "output"
-	flagLogLevel   = "log-level"
-	flagMetrics    = "metrics-addr"
-)
-
-func dirFlag() cli.Flag {
-	return &cli.StringFlag{Name: flagDir, Value: ".composerp", EnvVars: []string{"COMPOSERP_DIR"}, Usage: "where up keeps its servers' data and says where they are"}
-}
-
-func logFlag(level string) cli.Flag {
-	return &cli.StringFlag{Name: flagLogLevel, Value: level, EnvVars: []string{"COMPOSERP_LOG_LEVEL"}, Usage: "debug, info, warn or error"}
-}
+// flagOutput is of every command that shows data.
+const flagOutput = "output"
 
 func outputFlag() cli.Flag {
 	return &cli.StringFlag{Name: flagOutput, Aliases: []string{"o"}, Value: "table", Usage: "table or json"}
 }
 
-func databaseFlag() cli.Flag {
-	return &cli.StringFlag{Name: flagDatabase, Usage: "PostgreSQL, postgres://user:password@host:port/database [$COMPOSERP_DATABASE_URL, $COMPOSERP_DATABASE_URL_FILE]"}
+func dirFlag() cli.Flag      { return flagOf(flagDir) }
+func databaseFlag() cli.Flag { return flagOf(flagDatabase) }
+func tenantFlag() cli.Flag   { return flagOf(flagTenant) }
+
+// logFlag is that of a command which logs at another level when nobody says otherwise.
+func logFlag(level string) cli.Flag {
+	f := flagOf(flagLogLevel)
+	f.Value = level
+	return f
 }
 
 func brokerFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.StringFlag{Name: flagAMQP, Usage: "RabbitMQ, amqp://user:password@host:port/vhost; nodes of a cluster separated by commas [$COMPOSERP_AMQP_URL, ..._FILE]"},
-		&cli.StringFlag{Name: flagManagement, Usage: "RabbitMQ's management API, http://user:password@host:15672 [$COMPOSERP_MANAGEMENT_URL, ..._FILE]"},
-	}
+	return []cli.Flag{flagOf(flagAMQP), flagOf(flagManagement)}
 }
 
 // connectionFlags are for commands that need both servers.
@@ -58,27 +42,16 @@ func connectionFlags(more ...cli.Flag) []cli.Flag {
 	return append(flags, dirFlag(), logFlag("warn"))
 }
 
-// setting reads a value by precedence: flag, environment, file.
-func setting(cctx *cli.Context, flag, variable string) (string, error) {
-	if v := cctx.String(flag); v != "" {
-		return v, nil
+// fleetFlags are for commands that run workers.
+func fleetFlags(more ...cli.Flag) []cli.Flag {
+	return append(connectionFlags(more...), slotsFlag(), metricsFlag(), flagOf(flagNotification), flagOf(flagAlert), flagOf(flagAlertmanager))
+}
+
+// fleetConfig is what the workers are told of the world around them.
+func fleetConfig(cctx *cli.Context, log *slog.Logger) workers.Config {
+	return workers.Config{
+		NotificationURL: cctx.String(flagNotification), AlertURL: cctx.String(flagAlert), AlertmanagerURL: cctx.String(flagAlertmanager), Log: log,
 	}
-	if v := os.Getenv(variable); v != "" {
-		return v, nil
-	}
-	path := os.Getenv(variable + "_FILE")
-	if path == "" {
-		return "", nil
-	}
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		var where *fs.PathError
-		if errors.As(err, &where) {
-			err = where.Err
-		}
-		return "", misconfigured("%s_FILE names %s: %v", variable, path, err)
-	}
-	return strings.TrimSpace(string(raw)), nil
 }
 
 // endpoints are where the servers are.
@@ -86,21 +59,16 @@ type endpoints struct {
 	database, amqp, management string
 }
 
-// given are the endpoints of flags and environment; what nobody gave is empty.
+// given are the endpoints of flags, environment and configuration file; what nobody gave is empty.
 func given(cctx *cli.Context) (endpoints, error) {
 	var e endpoints
-	for _, s := range []struct {
-		into           *string
-		flag, variable string
-	}{
-		{&e.database, flagDatabase, "COMPOSERP_DATABASE_URL"},
-		{&e.amqp, flagAMQP, "COMPOSERP_AMQP_URL"},
-		{&e.management, flagManagement, "COMPOSERP_MANAGEMENT_URL"},
-	} {
-		var err error
-		if *s.into, err = setting(cctx, s.flag, s.variable); err != nil {
+	c := configured(cctx)
+	for name, into := range map[string]*string{flagDatabase: &e.database, flagAMQP: &e.amqp, flagManagement: &e.management} {
+		v, err := c.value(settingCalled(name))
+		if err != nil {
 			return endpoints{}, err
 		}
+		*into = v.text
 	}
 	return e, nil
 }
@@ -178,7 +146,11 @@ func logger(cctx *cli.Context) (*slog.Logger, error) {
 	if err := level.UnmarshalText([]byte(cctx.String(flagLogLevel))); err != nil {
 		return nil, usage("--%s %q: want debug, info, warn or error", flagLogLevel, cctx.String(flagLogLevel))
 	}
-	return slog.New(slog.NewTextHandler(cctx.App.ErrWriter, &slog.HandlerOptions{Level: level})), nil
+	options := &slog.HandlerOptions{Level: level}
+	if cctx.String(flagLogFormat) == "json" {
+		return slog.New(slog.NewJSONHandler(cctx.App.ErrWriter, options)), nil
+	}
+	return slog.New(slog.NewTextHandler(cctx.App.ErrWriter, options)), nil
 }
 
 // noArguments rejects positionals where a command takes none.

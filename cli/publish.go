@@ -27,7 +27,7 @@ func publishCommand() *cli.Command {
 			`   composerp publish SALE_COMPLETED --data '{"saleId":"S1","itemId":"85123A","locationId":"UK-WH","quantity":6,"amount":15.30,"timestamp":"2026-02-09T12:00:00Z"}'`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "data", Aliases: []string{"d"}, Usage: "the payload as JSON, or @FILE, or @- for standard input"},
-			&cli.StringFlag{Name: "tenant", Value: "default", EnvVars: []string{"COMPOSERP_TENANT"}, Usage: "the tenant it belongs to"},
+			tenantFlag(),
 			&cli.StringFlag{Name: "id", Usage: "the event's UUID; a random one when left out"},
 			&cli.StringFlag{Name: "aggregate-id", Usage: "what the event is about; by default the payload's own id (saleId, receiptId, ...)"},
 			&cli.StringFlag{Name: "timestamp", Usage: "business time, RFC 3339; by default the payload's, else now"},

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -9,10 +10,11 @@ import (
 	"github.com/composerp/composerp/workers"
 )
 
-const flagSlots = "slots"
+func slotsFlag() cli.Flag { return flagOf(flagSlots) }
 
-func slotsFlag() cli.Flag {
-	return &cli.StringFlag{Name: flagSlots, EnvVars: []string{"COMPOSERP_SLOTS"}, Usage: "consumers a worker, N for all or worker=N,worker=N"}
+func checkSlots(text string) error {
+	_, err := parseSlots(text)
+	return err
 }
 
 // parseSlots reads "2" or "ledger=2,intake=1". The empty name stands for all workers.
@@ -32,10 +34,10 @@ func parseSlots(text string) (map[string]int, error) {
 		}
 		n, err := strconv.Atoi(number)
 		if err != nil || n < 1 || n > 64 {
-			return nil, usage("--%s %q: want a number of 1 to 64, or worker=number, separated by commas", flagSlots, part)
+			return nil, fmt.Errorf("want a number of 1 to 64, or worker=number, separated by commas; got %q", part)
 		}
 		if named && !known[name] {
-			return nil, usage("--%s: there is no worker %q; `composerp worker list` shows them", flagSlots, name)
+			return nil, fmt.Errorf("there is no worker %q; `composerp worker list` shows them", name)
 		}
 		slots[name] = n
 	}

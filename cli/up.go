@@ -22,18 +22,10 @@ import (
 const flagFresh = "fresh"
 
 func upFlags() []cli.Flag {
-	flags := []cli.Flag{
-		&cli.BoolFlag{Name: flagFresh, Usage: "delete the data of the private servers first"},
-		slotsFlag(),
-		metricsFlag(),
-		databaseFlag(),
-	}
-	return append(append(flags, brokerFlags()...), dirFlag(), logFlag("warn"))
+	return fleetFlags(&cli.BoolFlag{Name: flagFresh, Usage: "delete the data of the private servers first"})
 }
 
-func metricsFlag() cli.Flag {
-	return &cli.StringFlag{Name: flagMetrics, Value: defaultMetrics, EnvVars: []string{"COMPOSERP_METRICS_ADDR"}, Usage: "where Prometheus finds the metrics; another free port when the default is taken"}
-}
+func metricsFlag() cli.Flag { return flagOf(flagMetrics) }
 
 func upCommand() *cli.Command {
 	return &cli.Command{
@@ -66,11 +58,12 @@ var errDone = errors.New("done")
 // up brings everything up, calls then, and stays until interrupted, or until
 // then returns an error; errDone is a good one.
 func up(cctx *cli.Context, then func(ctx context.Context, r *running) error) error {
-	f := &fleet{relay: true, workers: workers.Fleet(workers.Config{})}
+	f := &fleet{relay: true}
 	var err error
 	if f.log, err = logger(cctx); err != nil {
 		return err
 	}
+	f.workers = workers.Fleet(fleetConfig(cctx, f.log))
 	if f.slots, err = parseSlots(cctx.String(flagSlots)); err != nil {
 		return err
 	}

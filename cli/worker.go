@@ -24,7 +24,7 @@ func workerCommand() *cli.Command {
 				Name: "run", Usage: "run some workers in this process until interrupted", ArgsUsage: "WORKER...",
 				Description: "Slots are consumers that work side by side. More of them, here or in other processes, take more off the\n" +
 					"same queue. The relay must run somewhere: `composerp relay`, or `composerp up`.",
-				Flags: connectionFlags(slotsFlag(), metricsFlag()), Action: workerRun,
+				Flags: fleetFlags(), Action: workerRun,
 			},
 		},
 	}
@@ -143,10 +143,14 @@ func workerRun(cctx *cli.Context) error {
 	if cctx.NArg() == 0 {
 		return usage("name the workers to run: %s", strings.Join(workerNames(), ", "))
 	}
+	log, err := logger(cctx)
+	if err != nil {
+		return err
+	}
 	f := &fleet{slots: slots}
 	for _, name := range cctx.Args().Slice() {
 		found := false
-		for _, w := range workers.Fleet(workers.Config{}) {
+		for _, w := range workers.Fleet(fleetConfig(cctx, log)) {
 			if w.Name() == name {
 				f.workers, found = append(f.workers, w), true
 			}
