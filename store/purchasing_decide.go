@@ -1,0 +1,77 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/composerp/composerp/exchange/event"
+)
+
+var approveByPolicy = sqlText(`
+UPDATE purchase_order o SET status = 'APPROVED', version = o.version + 1, decided_at = $3, decided_by = $4
+FROM tenant_setting s
+WHERE o.tenant_id = $1 AND o.purchase_order_id = $2 AND o.status = 'PENDING' AND o.priced
+  AND s.tenant_id = o.tenant_id AND o.total_amount <= s.approval_limit
+RETURNING o.version`)
+
+// ApproveByPolicy approves an order that still waits, if the prices of all its
+// lines are known and their total is within the tenant's approval limit, and
+// tells by its version whether it did: 0 means that it waits on, was decided
+// already, or is not known.
+func (tx *Tx) ApproveByPolicy(ctx context.Context, order OrderKey, by string, at time.Time) (version int64, err error) {
+	err = tx.get(ctx, &version, approveByPolicy, order.Tenant, order.Order, at, by)
+	if errors.Is(err, ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("approving %s: %w", order.Order, err)
+	}
+	return version, nil
+}
+
+// OrderDecision is an order as somebody finds it who wants to decide about it,
+// locked by the transaction that read it.
+type OrderDecision struct {
+	OrderKey
+	Number        string        `db:"po_number"`
+	Status        string        `db:"status"`
+	Version       int64         `db:"version"`
+	Total         event.Decimal `db:"total_amount"`
+	CorrelationID string        `db:"correlation_id"`
+	DecidedBy     string        `db:"decided_by"`
+	DecidedAt     *time.Time    `db:"decided_at"`
+	Reason        string        `db:"reason"`
+	// LatestAt is the latest business time known of the order's positions.
+	LatestAt time.Time `db:"latest_at"`
+}
+
+var lockOrder = sqlText(`
+SELECT o.tenant_id, o.purchase_order_id, o.po_number, o.status, o.version, o.total_amount, o.correlation_id, o.decided_by, o.decided_at, o.reason,
+       greatest(o.created_at, (SELECT max(s.latest_at) FROM purchase_order_line l JOIN replenishment_state s USING (tenant_id, item_id, location_id)
+                               WHERE l.tenant_id = o.tenant_id AND l.purchase_order_id = o.purchase_order_id)) AS latest_at
+FROM purchase_order o WHERE o.tenant_id = $1 AND o.purchase_order_id = $2
+FOR NO KEY UPDATE OF o`)
+
+// LockOrder reads an order to decide about it; ErrNotFound when there is none.
+func (tx *Tx) LockOrder(ctx context.Context, order OrderKey) (OrderDecision, error) {
+	var d OrderDecision
+	if err := tx.get(ctx, &d, lockOrder, order.Tenant, order.Order); err != nil {
+		return d, fmt.Errorf("reading order %s: %w", order.Order, err)
+	}
+	return d, nil
+}
+
+var decideOrder = sqlText(`
+UPDATE purchase_order SET status = $3, version = $4, decided_at = $5, decided_by = $6, reason = $7
+WHERE tenant_id = $1 AND purchase_order_id = $2`)
+
+// DecideOrder writes the status, version, time, author and reason of a decision
+// about an order that this transaction has locked.
+func (tx *Tx) DecideOrder(ctx context.Context, d OrderDecision) error {
+	if _, err := tx.exec(ctx, decideOrder, d.Tenant, d.Order, d.Status, d.Version, d.DecidedAt, d.DecidedBy, d.Reason); err != nil {
+		return fmt.Errorf("deciding about order %s: %w", d.Order, err)
+	}
+	return nil
+}

@@ -1,0 +1,50 @@
+// Package approval decides which orders may be sent. Those up to the tenant's
+// approval limit it approves by policy; the others wait for a person, who decides
+// with Approve or Reject (`composerp po approve|reject`).
+//
+// # Invariants
+//
+//   - An order is decided once: the decision is written under the order's own
+//     row, by whoever finds it PENDING, in the transaction that says
+//     PURCHASE_ORDER_APPROVED or PURCHASE_ORDER_CANCELLED.
+//   - The policy approves only what it can add up: every line has a known price.
+//   - What decides is the order as it was written, not what an event says of it.
+//
+// # What goes wrong, and what then
+//
+//	the event comes again           the order is no longer PENDING: nothing
+//	a crash before the commit       nothing has happened; the broker delivers again
+//	two people at once, or a        the row's lock lets one be first; the other
+//	person and the policy           is told who was
+//	the limit changes later         orders that wait go on waiting for a person
+//	no limit is set, or a price     the order waits for a person
+//	is not known
+package approval
+
+import (
+	"context"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers/worker"
+)
+
+// Policy is who has approved an order that no person had to look at.
+const Policy = "policy"
+
+// source is what decisions are said by.
+const source = "approval"
+
+// New declares the approval worker.
+func New() worker.Worker { return worker.New(source, worker.On(approve)) }
+
+func approve(ctx context.Context, tx *worker.Tx, e event.Of[event.PurchaseOrderCreated]) error {
+	order := store.OrderKey{Tenant: e.TenantID, Order: e.Payload.PurchaseOrderID}
+	version, err := tx.ApproveByPolicy(ctx, order, Policy, e.Timestamp)
+	if err != nil || version == 0 {
+		return err
+	}
+	return tx.Emit(e.Envelope, order.Order, version, event.PurchaseOrderApproved{
+		PurchaseOrderID: order.Order, ApprovedBy: Policy, ApprovedAt: e.Timestamp,
+	})
+}

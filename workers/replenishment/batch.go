@@ -1,0 +1,177 @@
+package replenishment
+
+import (
+	"context"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers/worker"
+)
+
+// batch is one batch's work on locked positions: they change in memory, in
+// arrival order, and are written once, at the end.
+type batch struct {
+	tx        *worker.Tx
+	positions map[store.PositionKey]*position
+	order     []*position                            // in the order of their first event
+	ordered   map[store.OrderKey][]store.PositionKey // where the cancelled orders have lines
+
+	changed   map[*store.OrderLine]*store.Replenishment // lines that are there and must be written
+	orders    []*newOrder
+	bookings  []store.OnOrderBooking
+	cancelled []store.CancelledOrder
+}
+
+func (b *batch) at(tenant, item, location string) *position {
+	return b.positions[store.PositionKey{Tenant: tenant, Item: item, Location: location}]
+}
+
+// open locks the positions that the events are about and reads what deciding
+// about them may take: a rule only where it may be needed, lines only where
+// something is received or cancelled.
+func (b *batch) open(ctx context.Context, known *store.Replenishments, events []event.Any) error {
+	keys := make([]store.PositionKey, 0, len(events))
+	var cancelled []store.OrderKey
+	for i := range events {
+		switch said := events[i].Payload.(type) {
+		case event.InventoryUpdated:
+			keys = append(keys, store.PositionKey{Tenant: events[i].TenantID, Item: said.ItemID, Location: said.LocationID})
+		case event.InventoryLowStock:
+			keys = append(keys, store.PositionKey{Tenant: events[i].TenantID, Item: said.ItemID, Location: said.LocationID})
+		case event.ForecastGenerated:
+			keys = append(keys, store.PositionKey{Tenant: events[i].TenantID, Item: said.ItemID, Location: said.LocationID})
+		case event.RuleChanged:
+			keys = append(keys, store.PositionKey{Tenant: events[i].TenantID, Item: said.ItemID, Location: said.LocationID})
+		case event.PurchaseOrderCancelled:
+			cancelled = append(cancelled, store.OrderKey{Tenant: events[i].TenantID, Order: said.PurchaseOrderID})
+		}
+	}
+	if len(cancelled) > 0 {
+		var err error
+		if b.ordered, err = b.tx.OrderPositions(ctx, cancelled); err != nil {
+			return err
+		}
+		for _, at := range b.ordered {
+			keys = append(keys, at...)
+		}
+	}
+	locked, err := known.Lock(ctx, b.tx.Tx, keys)
+	if err != nil {
+		return err
+	}
+	b.positions = make(map[store.PositionKey]*position, len(locked))
+	b.order = make([]*position, 0, len(locked))
+	for _, k := range keys {
+		if b.positions[k] == nil {
+			p := &position{Replenishment: locked[k]}
+			b.positions[k] = p
+			b.order = append(b.order, p)
+		}
+	}
+	b.foresee(events)
+	if err := b.readPlans(ctx); err != nil {
+		return err
+	}
+	return b.readLines(ctx)
+}
+
+func (b *batch) foresee(events []event.Any) {
+	for i := range events {
+		switch said := events[i].Payload.(type) {
+		case event.InventoryUpdated:
+			b.at(events[i].TenantID, said.ItemID, said.LocationID).foresee(said)
+		case event.ForecastGenerated:
+			b.at(events[i].TenantID, said.ItemID, said.LocationID).ahead.asked = true
+		case event.RuleChanged:
+			b.at(events[i].TenantID, said.ItemID, said.LocationID).ahead.asked = true
+		case event.PurchaseOrderCancelled:
+			for _, k := range b.ordered[store.OrderKey{Tenant: events[i].TenantID, Order: said.PurchaseOrderID}] {
+				b.positions[k].ahead.cancels = true
+			}
+		}
+	}
+}
+
+func (b *batch) readPlans(ctx context.Context) error {
+	var needy []*store.Replenishment
+	for _, p := range b.order {
+		if p.mayNeed() {
+			needy = append(needy, p.Replenishment)
+		}
+	}
+	if len(needy) == 0 {
+		return nil
+	}
+	plans, err := b.tx.ReplenishmentPlans(ctx, needy)
+	if err != nil {
+		return err
+	}
+	for _, p := range b.order {
+		if plan := plans[p.Replenishment]; plan != nil {
+			if err := p.adopt(plan); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (b *batch) readLines(ctx context.Context) error {
+	var of []*store.Replenishment
+	named := map[*store.Replenishment][]string{}
+	for _, p := range b.order {
+		if p.ahead.cancels || p.ahead.receives && (p.OnOrder.IsPositive() || len(p.ahead.orders) > 0) {
+			of = append(of, p.Replenishment)
+			named[p.Replenishment] = p.ahead.orders
+		}
+	}
+	if len(of) == 0 {
+		return nil
+	}
+	lines, err := b.tx.OrderLines(ctx, of, named)
+	if err != nil {
+		return err
+	}
+	for _, p := range b.order {
+		p.lines = lines[p.Replenishment]
+	}
+	return nil
+}
+
+// close says what was ordered and writes all that has changed.
+func (b *batch) close(ctx context.Context) error {
+	if err := b.place(ctx); err != nil {
+		return err
+	}
+	var moved, planned []*store.Replenishment
+	levels := map[*store.Replenishment]*store.ReplenishmentPlan{}
+	forecasts := map[*store.Replenishment]event.ForecastGenerated{}
+	for _, p := range b.order {
+		if p.moved {
+			moved = append(moved, p.Replenishment)
+		}
+		if p.planned {
+			planned = append(planned, p.Replenishment)
+		}
+		if p.levelled {
+			levels[p.Replenishment] = p.plan
+		}
+		if p.forecast != nil {
+			forecasts[p.Replenishment] = *p.forecast
+		}
+	}
+	for _, write := range []func() error{
+		func() error { return b.tx.NoteStock(ctx, moved) },
+		func() error { return b.tx.NotePlans(ctx, planned) },
+		func() error { return b.tx.NoteForecasts(ctx, forecasts) },
+		func() error { return b.tx.NoteLevels(ctx, levels) },
+		func() error { return b.tx.UpdateOrderLines(ctx, b.changed) },
+		func() error { return b.tx.BookOnOrder(ctx, b.bookings) },
+		func() error { return b.tx.NoteCancelled(ctx, b.cancelled) },
+	} {
+		if err := write(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

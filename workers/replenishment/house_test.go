@@ -1,0 +1,176 @@
+package replenishment_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/storetest"
+	"github.com/composerp/composerp/workers/replenishment"
+	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/workertest"
+)
+
+// house is a tenant with a shop, a supplier and a replenishment worker.
+type house struct {
+	testing.TB
+	url    string
+	db     *store.DB
+	worker worker.Worker
+	stock  map[string]event.Decimal
+	seq    map[string]int64
+	day    time.Time
+}
+
+func newHouse(t testing.TB) *house {
+	h := &house{TB: t, url: storetest.URL(t), worker: replenishment.New(), stock: map[string]event.Decimal{}, seq: map[string]int64{}, day: workertest.Day}
+	h.db = storetest.Open(t, h.url, 6)
+	storetest.Exec(t, h.url, `INSERT INTO supplier (tenant_id, supplier_id, lead_time_days) VALUES ('acme', 'smith', 4)`)
+	storetest.Exec(t, h.url, `INSERT INTO location (tenant_id, location_id, kind) VALUES ('acme', 'shop', 'stock')`)
+	return h
+}
+
+// rule sets an item's rule in the shop, and what else is written as column=value; it tells nobody.
+func (h *house) rule(item string, columns ...string) {
+	h.Helper()
+	names, values, sets := []string{"tenant_id", "item_id", "location_id", "supplier_id"}, []string{"'acme'", "'" + item + "'", "'shop'", "'smith'"}, []string{}
+	for _, c := range columns {
+		name, value, _ := strings.Cut(c, "=")
+		if name == "supplier_id" {
+			values[3] = value
+			continue
+		}
+		names, values = append(names, name), append(values, value)
+		sets = append(sets, name+" = excluded."+name)
+	}
+	storetest.Exec(h, h.url, `INSERT INTO item (tenant_id, item_id, unit_cost) VALUES ('acme', $1, 2.5) ON CONFLICT DO NOTHING`, item)
+	storetest.Exec(h, h.url, `INSERT INTO replenishment_rule (`+strings.Join(names, ", ")+`) VALUES (`+strings.Join(values, ", ")+`)
+		ON CONFLICT (tenant_id, item_id, location_id) DO UPDATE SET version = replenishment_rule.version + 1, `+strings.Join(sets, ", "))
+}
+
+// moved is what the ledger says when quantity has come to the shop, or gone.
+func (h *house) moved(item, quantity string, kind event.TransactionType, change ...func(*event.InventoryUpdated)) event.Any {
+	h.Helper()
+	h.stock[item] = h.stock[item].Add(workertest.Decimal(quantity))
+	h.seq[item]++
+	p := event.InventoryUpdated{
+		ItemID: item, LocationID: "shop", OnHand: h.stock[item], Available: h.stock[item], Quantity: workertest.Decimal(quantity),
+		TransactionID: "t", TransactionType: kind,
+	}
+	for _, c := range change {
+		c(&p)
+	}
+	return workertest.Event(h, p, func(env *event.Envelope) { env.Metadata.Sequence, env.Timestamp = h.seq[item], h.day })
+}
+
+func (h *house) sold(item, quantity string) event.Any {
+	return h.moved(item, "-"+quantity, event.TransactionSale)
+}
+
+func (h *house) counted(item, quantity string) event.Any {
+	return h.moved(item, workertest.Decimal(quantity).Sub(h.stock[item]).String(), event.TransactionCount)
+}
+
+// received is goods for an order; "" where the warehouse does not know for which.
+func (h *house) received(item, quantity, order string) event.Any {
+	return h.moved(item, quantity, event.TransactionReceipt, func(p *event.InventoryUpdated) { p.PurchaseOrderID = order })
+}
+
+func (h *house) cancelled(order string) event.Any {
+	return workertest.Event(h, event.PurchaseOrderCancelled{PurchaseOrderID: order, Reason: "too dear", CancelledBy: "ann"},
+		func(env *event.Envelope) { env.Timestamp = h.day })
+}
+
+func (h *house) ruleChanged(item string) event.Any {
+	return workertest.Event(h, event.RuleChanged{RuleID: "r", ItemID: item, LocationID: "shop"}, func(env *event.Envelope) { env.Timestamp = h.day })
+}
+
+func (h *house) lowStock(item string) event.Any {
+	return workertest.Event(h, event.InventoryLowStock{ItemID: item, LocationID: "shop", Available: h.stock[item], Threshold: workertest.Decimal("5")},
+		func(env *event.Envelope) { env.Metadata.Sequence, env.Timestamp = h.seq[item], h.day })
+}
+
+func (h *house) forecast(item string, start event.Date, deviation string, daily ...string) event.Any {
+	f := event.ForecastGenerated{
+		ItemID: item, LocationID: "shop", ModelType: "BASELINE", ForecastCount: int64(len(daily)),
+		StartDate: start, EndDate: start.AddDays(len(daily) - 1), ErrorStdDev: workertest.Decimal(deviation),
+	}
+	for _, d := range daily {
+		f.DailyDemand = append(f.DailyDemand, workertest.Decimal(d))
+	}
+	return workertest.Event(h, f, func(env *event.Envelope) { env.Timestamp = h.day })
+}
+
+// hears lets the worker handle a batch and gives the orders it made.
+func (h *house) hears(events ...event.Any) []event.PurchaseOrderCreated {
+	h.Helper()
+	said, err := workertest.Handle(h, h.db, h.worker, events...)
+	if err != nil {
+		h.Fatal(err)
+	}
+	return ordersOf(h, said)
+}
+
+// ordersOf checks that each order is said after the rule that asked for it, and gives the orders.
+func ordersOf(t testing.TB, said []event.Any) (orders []event.PurchaseOrderCreated) {
+	t.Helper()
+	var asked event.ReplenishmentTriggered
+	for _, e := range said {
+		switch p := e.Payload.(type) {
+		case event.ReplenishmentTriggered:
+			asked = p
+		case event.PurchaseOrderCreated:
+			if asked.PurchaseOrderID != p.PurchaseOrderID || asked.ItemID != p.Lines[0].ItemID || !asked.Quantity.Equal(p.Lines[0].Quantity) {
+				t.Errorf("order %s was asked for by %+v", p.PurchaseOrderID, asked)
+			}
+			if asked.Available.Add(asked.OnOrder).Cmp(asked.ReorderPoint) > 0 {
+				t.Errorf("order %s was made above the reorder point: %+v", p.PurchaseOrderID, asked)
+			}
+			orders = append(orders, p)
+		default:
+			t.Errorf("replenishment said %s", e.Type)
+		}
+	}
+	return orders
+}
+
+// ordered writes orders as "30 of cup for 75, ...".
+func ordered(orders []event.PurchaseOrderCreated) string {
+	texts := make([]string, len(orders))
+	for i, o := range orders {
+		texts[i] = fmt.Sprintf("%s of %s for %s", o.Lines[0].Quantity, o.Lines[0].ItemID, o.TotalAmount)
+	}
+	return strings.Join(texts, ", ")
+}
+
+func (h *house) wantOrders(want string, events ...event.Any) []event.PurchaseOrderCreated {
+	h.Helper()
+	orders := h.hears(events...)
+	if got := ordered(orders); got != want {
+		h.Errorf("want ordered %q, got %q", want, got)
+	}
+	h.balances()
+	return orders
+}
+
+func (h *house) wantOnOrder(item, want string) {
+	h.Helper()
+	if got := storetest.Value[string](h, h.url, `SELECT trim_scale(on_order)::text FROM replenishment_state WHERE item_id = $1`, item); got != want {
+		h.Errorf("want %s of %s on order, got %s", want, item, got)
+	}
+}
+
+// balances fails the test where orders, lines, bookings and what is on order do not add up.
+func (h *house) balances() {
+	h.Helper()
+	wrong, err := h.db.CheckPurchasing(h.Context())
+	if err != nil {
+		h.Fatal(err)
+	}
+	for _, w := range wrong {
+		h.Error(w)
+	}
+}

@@ -1,0 +1,69 @@
+package replenishment
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+)
+
+// Levels gives what a forecast makes of an auto rule, in units, not negative:
+//
+//	reorder point = D(1..L) + z·σ·√L
+//	order up to   = reorder point + D(L+1..L+C)
+//
+// D(i..j) is the demand expected on days i to j of the forecast; days beyond its
+// end are expected to be like its mean. L is the supplier's lead time and C the
+// rule's cover, in days; σ the standard deviation of one day's forecast error,
+// which grows with √L where the days' errors are independent; z the standard
+// normal quantile of the service level, here the share of replenishment cycles
+// without a stock-out.
+//
+// Source: Silver, Pyke and Thomas, Inventory and Production Management in Supply
+// Chains, 4th ed. (CRC Press, 2017), chapter 6: the (s, Q) and (s, S) systems
+// with normal demand, decision rule for a specified probability P1 of no
+// stock-out per cycle, s = x̂L + kσL.
+func Levels(expected store.ExpectedDemand, leadTimeDays, coverDays int, serviceLevel float64) (store.PlannedLevels, error) {
+	lead := float64(leadTimeDays)
+	point := demand(expected.Daily, 0, leadTimeDays) + Quantile(serviceLevel)*expected.ErrorStdDev*math.Sqrt(lead)
+	point = max(0, point)
+	reorderPoint, err := units(point)
+	if err != nil {
+		return store.PlannedLevels{}, err
+	}
+	orderUpTo, err := units(point + demand(expected.Daily, leadTimeDays, leadTimeDays+coverDays))
+	return store.PlannedLevels{ReorderPoint: reorderPoint, OrderUpTo: orderUpTo}, err
+}
+
+// Quantile is the standard normal quantile: z with Φ(z) = p, by the inverse of
+// the error function, Φ(z) = (1 + erf(z/√2)) / 2 (Abramowitz and Stegun, 26.2.29).
+func Quantile(p float64) float64 { return math.Sqrt2 * math.Erfinv(2*p-1) }
+
+// demand is what is expected from day from to the day before day to, counting
+// from 0. A negative expectation is none.
+func demand(daily []float64, from, to int) (sum float64) {
+	if len(daily) == 0 {
+		return 0
+	}
+	mean := 0.0
+	for i, d := range daily {
+		d = max(0, d)
+		mean += d / float64(len(daily))
+		if i >= from && i < to {
+			sum += d
+		}
+	}
+	beyond := to - max(from, len(daily))
+	return sum + mean*float64(max(0, beyond))
+}
+
+// units rounds to the thousandth: more digits would only look exact.
+func units(v float64) (event.Decimal, error) {
+	d, err := event.ParseDecimal(strconv.FormatFloat(v, 'f', 3, 64))
+	if err != nil {
+		return d, fmt.Errorf("planning for %g units: %w", v, err)
+	}
+	return d, nil
+}

@@ -1,0 +1,131 @@
+package replenishment
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+)
+
+// newOrder is an order that this batch makes, the event that asked, and the
+// series its number is from.
+type newOrder struct {
+	store.NewOrder
+	cause  event.Envelope
+	series store.NumberKey
+}
+
+// consider orders for the position if it is at or below its reorder point and
+// nothing holds it back.
+func (b *batch) consider(ctx context.Context, p *position, cause event.Envelope) error {
+	if p.plan == nil || p.ReorderPoint == nil || p.Sequence == 0 {
+		return nil
+	}
+	if p.Position().Cmp(*p.ReorderPoint) > 0 {
+		return nil
+	}
+	if p.HeldOn != "" {
+		today, err := b.date(ctx, p, p.LatestAt)
+		if err != nil {
+			return err
+		}
+		if p.HeldVersion == p.RuleVersion && today <= p.HeldOn {
+			return nil
+		}
+		p.HeldOn, p.HeldVersion, p.planned = "", 0, true
+	}
+	return b.make(ctx, p, cause)
+}
+
+// make makes the order; place gives it its number and says it.
+func (b *batch) make(ctx context.Context, p *position, cause event.Envelope) error {
+	today, err := b.date(ctx, p, cause.Timestamp)
+	if err != nil {
+		return err
+	}
+	year, err := strconv.Atoi(string(today[:4]))
+	if err != nil {
+		return fmt.Errorf("reading the year of %s: %w", today, err)
+	}
+	quantity := Quantity(*p.plan, p.Position(), *p.ReorderPoint)
+	line := &store.OrderLine{
+		OrderKey: store.OrderKey{Tenant: p.Tenant, Order: orderID(cause.ID, p.PositionKey)},
+		Quantity: quantity, Open: true, Ordinal: p.Bookings + 1,
+	}
+	o := &newOrder{cause: cause, series: store.NumberKey{Tenant: p.Tenant, Year: year}, NewOrder: store.NewOrder{
+		Line: line, Position: p.Replenishment, Supplier: p.plan.Supplier, UnitPrice: p.plan.UnitCost,
+		CorrelationID: correlation(cause), CreatedAt: cause.Timestamp,
+		RuleVersion: p.RuleVersion, Sequence: p.Sequence, Available: p.Available(), OnOrder: p.OnOrder, ReorderPoint: *p.ReorderPoint,
+	}}
+	if o.UnitPrice != nil {
+		o.Total = event.Decimal{Decimal: quantity.Mul(*o.UnitPrice).Round(6)}
+	}
+	b.orders = append(b.orders, o)
+	p.lines = append(p.lines, line)
+	b.book(p, cause, store.OnOrderBooking{Kind: store.BookedOrdered, Order: line.Order, Quantity: quantity, Change: quantity})
+	return nil
+}
+
+// place gives the new orders their numbers, says them, and writes them.
+func (b *batch) place(ctx context.Context) error {
+	if len(b.orders) == 0 {
+		return nil
+	}
+	wanted := map[store.NumberKey]int{}
+	for _, o := range b.orders {
+		wanted[o.series]++
+	}
+	next, err := b.tx.DrawOrderNumbers(ctx, wanted)
+	if err != nil {
+		return err
+	}
+	rows := make([]*store.NewOrder, len(b.orders))
+	for i, o := range b.orders {
+		o.Number = fmt.Sprintf("PO-%d-%06d", o.series.Year, next[o.series])
+		next[o.series]++
+		if err := b.say(o); err != nil {
+			return fmt.Errorf("ordering %s for %s: %w", o.Position.Item, o.Position.Location, err)
+		}
+		rows[i] = &o.NewOrder
+		delete(b.changed, o.Line) // it is written here, as it is by now
+	}
+	return b.tx.CreateOrders(ctx, rows)
+}
+
+func (b *batch) say(o *newOrder) error {
+	at := o.Position.PositionKey
+	rule := store.RuleID(at)
+	err := b.tx.Emit(o.cause, rule, 0, event.ReplenishmentTriggered{
+		RuleID: rule, ItemID: at.Item, LocationID: at.Location, Available: o.Available, OnOrder: o.OnOrder, ReorderPoint: o.ReorderPoint,
+		Quantity: o.Line.Quantity, SupplierID: o.Supplier, PurchaseOrderID: o.Line.Order,
+	})
+	if err != nil {
+		return err
+	}
+	return b.tx.Emit(o.cause, o.Line.Order, 1, event.PurchaseOrderCreated{
+		PurchaseOrderID: o.Line.Order, PONumber: o.Number, SupplierID: o.Supplier, LocationID: at.Location,
+		TotalAmount: o.Total, Status: event.PurchaseOrderPending,
+		Lines: []event.PurchaseOrderLine{{ItemID: at.Item, Quantity: o.Line.Quantity, UnitPrice: o.UnitPrice}},
+	})
+}
+
+// orderSpace is the UUID namespace of orders (RFC 9562, 5.5).
+var orderSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://composerp.dev/purchase-order"))
+
+// orderID is the id of the order that an event causes at a position: the same
+// event asks for the same order.
+func orderID(cause uuid.UUID, at store.PositionKey) string {
+	return uuid.NewSHA1(orderSpace, []byte(cause.String()+"\x00"+at.Tenant+"\x00"+at.Item+"\x00"+at.Location)).String()
+}
+
+// correlation is what all events have in common that follow from the same one.
+func correlation(cause event.Envelope) string {
+	if cause.Metadata.CorrelationID != "" {
+		return cause.Metadata.CorrelationID
+	}
+	return cause.ID.String()
+}

@@ -1,0 +1,156 @@
+package replenishment
+
+import (
+	"time"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+)
+
+// position is a locked position as it changes in memory.
+type position struct {
+	*store.Replenishment
+	// plan is nil where no event of the batch can make the position need anything, or where there is no rule.
+	plan *store.ReplenishmentPlan
+	// lines are read only where the batch receives or cancels.
+	lines []*store.OrderLine
+
+	moved    bool // what stands there is to be written
+	planned  bool // what is on order, held or forecast is
+	levelled bool // the levels of its auto rule are
+	forecast *event.ForecastGenerated
+
+	ahead outlook
+}
+
+// outlook is what a batch may do to a position at worst, seen before it is done:
+// it tells whose rule must be read.
+type outlook struct {
+	heard    bool          // stock was heard of
+	lowest   event.Decimal // the least that will be available
+	incoming event.Decimal // what receipts may take off on order
+	asked    bool          // rule or forecast have changed
+	cancels  bool
+	receives bool
+	orders   []string // named by receipts
+}
+
+// stand notes what stands at the position, unless something later is known.
+func (p *position) stand(e *event.Any, said event.InventoryUpdated) {
+	if e.Metadata.Sequence > p.Sequence {
+		p.OnHand, p.Reserved, p.Sequence = said.OnHand, said.Reserved, e.Metadata.Sequence
+		p.moved = true
+	}
+	if at := e.Timestamp.Truncate(time.Microsecond); at.After(p.LatestAt) {
+		p.LatestAt = at
+		p.moved = true
+	}
+}
+
+// foresee adds an event to the outlook.
+func (p *position) foresee(said event.InventoryUpdated) {
+	if !p.ahead.heard || said.Available.LessThan(p.ahead.lowest) {
+		p.ahead.heard, p.ahead.lowest = true, said.Available
+	}
+	if isReceipt(said) {
+		p.ahead.receives = true
+		p.ahead.incoming = p.ahead.incoming.Add(said.Quantity)
+		if said.PurchaseOrderID != "" {
+			p.ahead.orders = append(p.ahead.orders, said.PurchaseOrderID)
+		}
+	}
+}
+
+// mayNeed tells whether the batch may bring the position to its reorder point.
+// It may be wrong in one direction only.
+func (p *position) mayNeed() bool {
+	if p.RuleVersion == 0 {
+		return false
+	}
+	if p.Stale || p.ahead.asked {
+		return true
+	}
+	if p.ReorderPoint == nil {
+		return false
+	}
+	lowest := p.ahead.lowest
+	if p.Sequence > 0 {
+		if available := p.Available(); !p.ahead.heard || available.LessThan(lowest) {
+			lowest = available
+		}
+	} else if !p.ahead.heard {
+		return false
+	}
+	if onOrder := p.OnOrder.Sub(p.ahead.incoming); !p.ahead.cancels && !onOrder.IsNegative() {
+		lowest = lowest.Add(onOrder)
+	}
+	return lowest.Cmp(*p.ReorderPoint) <= 0
+}
+
+// adopt takes the position's plan, which is at least as new as the rule it was locked with.
+func (p *position) adopt(plan *store.ReplenishmentPlan) error {
+	p.plan, p.RuleVersion = plan, plan.RuleVersion
+	if plan.Planned == nil {
+		return p.level()
+	}
+	p.settle()
+	return nil
+}
+
+// level makes the levels of an auto rule anew, from the newest forecast.
+func (p *position) level() error {
+	if plan := p.plan; plan.Auto && plan.Expected != nil && plan.Supplier != "" {
+		levels, err := Levels(*plan.Expected, plan.LeadTimeDays, plan.CoverDays, plan.ServiceLevel)
+		if err != nil {
+			return err
+		}
+		plan.Planned, p.levelled = &levels, true
+	}
+	p.settle()
+	return nil
+}
+
+// settle says at what point the position is ordered for; nil: it is not.
+func (p *position) settle() {
+	switch {
+	case p.plan.Supplier == "":
+		p.ReorderPoint = nil
+	case p.plan.Auto && p.plan.Planned != nil:
+		p.ReorderPoint = &p.plan.Planned.ReorderPoint
+	default:
+		p.ReorderPoint = p.plan.ReorderPoint
+	}
+}
+
+// expect takes a forecast, if it is newer than the one that is known. It is kept
+// without a rule too: one may come.
+func (p *position) expect(f event.ForecastGenerated) error {
+	if f.StartDate <= p.ForecastStart || len(f.DailyDemand) == 0 {
+		return nil
+	}
+	p.ForecastStart, p.forecast, p.planned = f.StartDate, &f, true
+	if p.plan == nil {
+		return nil
+	}
+	daily := make([]float64, len(f.DailyDemand))
+	for i, d := range f.DailyDemand {
+		daily[i] = d.InexactFloat64()
+	}
+	p.plan.Expected = &store.ExpectedDemand{Daily: daily, ErrorStdDev: f.ErrorStdDev.InexactFloat64()}
+	return p.level()
+}
+
+// follow takes up a rule that has changed: nothing is held by it any more.
+func (p *position) follow() error {
+	if p.HeldOn != "" {
+		p.HeldOn, p.HeldVersion, p.planned = "", 0, true
+	}
+	if p.plan == nil {
+		return nil
+	}
+	return p.level()
+}
+
+func isReceipt(said event.InventoryUpdated) bool {
+	return said.TransactionType == event.TransactionReceipt && said.Quantity.IsPositive()
+}

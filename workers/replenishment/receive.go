@@ -1,0 +1,102 @@
+package replenishment
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+)
+
+// receive counts what has come off what is on order: off the order it names, or
+// else off the oldest open lines, as many as it takes. What comes for a closed
+// line is noted there and changes nothing; so is what comes beyond the line's
+// quantity. What names an order that has no line here changes nothing at all.
+func (b *batch) receive(p *position, e *event.Any, said event.InventoryUpdated) {
+	if said.PurchaseOrderID != "" {
+		i := slices.IndexFunc(p.lines, func(l *store.OrderLine) bool { return l.Order == said.PurchaseOrderID })
+		if i >= 0 {
+			b.deliver(p, e, p.lines[i], said.Quantity)
+		}
+		return
+	}
+	left := said.Quantity
+	for _, l := range p.lines {
+		if !l.Open || !left.IsPositive() {
+			continue
+		}
+		part := least(left, l.Rest())
+		b.deliver(p, e, l, part)
+		left = left.Sub(part)
+	}
+}
+
+// deliver books a delivery for a line.
+func (b *batch) deliver(p *position, e *event.Any, l *store.OrderLine, quantity event.Decimal) {
+	taken := least(quantity, l.Rest())
+	l.Received = l.Received.Add(quantity)
+	l.Open = l.Open && l.Received.LessThan(l.Quantity)
+	b.changed[l] = p.Replenishment
+	b.book(p, e.Envelope, store.OnOrderBooking{Kind: store.BookedReceived, Order: l.Order, Quantity: quantity, Change: taken.Neg()})
+}
+
+// cancel takes the rest of an order off what is on order, and holds the need.
+// Who has everything already needs no hold, and who hears it a second time has it.
+func (b *batch) cancel(ctx context.Context, e *event.Any, said event.PurchaseOrderCancelled) error {
+	order := store.OrderKey{Tenant: e.TenantID, Order: said.PurchaseOrderID}
+	if !slices.ContainsFunc(b.cancelled, func(c store.CancelledOrder) bool { return c.OrderKey == order }) {
+		by := said.CancelledBy
+		if by == "" {
+			by = e.Metadata.Source
+		}
+		b.cancelled = append(b.cancelled, store.CancelledOrder{OrderKey: order, By: by, Reason: said.Reason, At: e.Timestamp})
+	}
+	for _, k := range b.ordered[order] {
+		p := b.positions[k]
+		i := slices.IndexFunc(p.lines, func(l *store.OrderLine) bool { return l.OrderKey == order && l.Open })
+		if i < 0 {
+			continue
+		}
+		rest := p.lines[i].Rest()
+		p.lines[i].Open = false
+		b.changed[p.lines[i]] = p.Replenishment
+		b.book(p, e.Envelope, store.OnOrderBooking{Kind: store.BookedCancelled, Order: order.Order, Quantity: rest, Change: rest.Neg()})
+		day, err := b.date(ctx, p, e.Timestamp)
+		if err != nil {
+			return err
+		}
+		p.HeldOn, p.HeldVersion = max(p.HeldOn, day), p.RuleVersion
+		if err := b.consider(ctx, p, e.Envelope); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// book changes what is on order at a position.
+func (b *batch) book(p *position, cause event.Envelope, booking store.OnOrderBooking) {
+	p.Bookings++
+	p.OnOrder = p.OnOrder.Add(booking.Change)
+	p.planned = true
+	booking.Position, booking.Ordinal, booking.OnOrder = p.Replenishment, p.Bookings, p.OnOrder
+	booking.EventID, booking.OccurredAt = cause.ID, cause.Timestamp
+	b.bookings = append(b.bookings, booking)
+}
+
+// date is the calendar day of a moment at the position's location.
+func (b *batch) date(ctx context.Context, p *position, at time.Time) (event.Date, error) {
+	place := store.LocationKey{Tenant: p.Tenant, Location: p.Location}
+	zones, err := b.tx.Zones(ctx, []store.LocationKey{place})
+	if err != nil {
+		return "", err
+	}
+	return store.BusinessDate(at, zones[place]), nil
+}
+
+func least(a, b event.Decimal) event.Decimal {
+	if b.LessThan(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,110 @@
+// Package replenishment orders what runs short. It hears what every position is
+// now, keeps beside it what is on order, and where both together have fallen to
+// the reorder point of the position's rule it makes one order.
+//
+// # Invariants
+//
+//   - The inventory position is on hand + on order - reserved. An order is made
+//     only when it is at or below the reorder point, and lifts it above. So the
+//     next one who asks about the same need finds it met: however many events
+//     ask, once or twice, in whatever order, in however many slots.
+//   - What is on order at a position is the sum of what its open lines await. Each
+//     change of it is one booking, numbered; state, lines and bookings are written
+//     in one transaction, together with what is said of them.
+//   - All of it happens under the lock of the position's row. Rows are locked in
+//     key order, and nothing else that others wait for is taken before they are:
+//     slots wait for each other, and do not deadlock.
+//   - A receipt moves on hand up and on order down in the same transaction: it is
+//     heard as INVENTORY_UPDATED, which carries its quantity and its order, and
+//     not by itself. Else the position would dip between the two and be ordered twice.
+//   - A cancelled need is held: it is not ordered again before the position hears
+//     of a later business day, or its rule is another.
+//   - Nobody orders for a position of which no stock was ever heard: a rule alone
+//     does not say what stands there. A count of zero does.
+//
+// # What goes wrong, and what then
+//
+//	the event comes again         the inbox has it: nothing. Were it forgotten there, the
+//	                              order would have the id it had, and the database refuses it
+//	an old event comes late       sequence guards on hand; its receipt still counts
+//	                              on order down, which nobody else has done
+//	a crash before the commit     nothing has happened; the broker delivers again
+//	a crash after it              the order is in the log with its id; the relay says it
+//	two slots, one position       the second waits for the first's commit, and reads what is
+//	                              on order after it
+//	a receipt of no known order   on hand goes up, and nothing was on order for it: the goods are there
+//	more comes than was ordered   the line's rest leaves on order and no more
+//	the cancellation comes after  the line is closed: nothing is on order for it, nothing is held
+//	the goods
+//	the goods come after the      on hand goes up; the line tells that they came
+//	cancellation
+//	the rule changes between its  who reads a rule of another version than its levels were made for
+//	writing and RULE_CHANGED      makes them anew
+//	no supplier, or no reorder    nothing is ordered
+//	point
+//	the price is not known        the order is made without it, and is for a person to decide
+package replenishment
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers/worker"
+)
+
+// New declares the replenishment worker.
+func New() worker.Worker {
+	var known store.Replenishments
+	return worker.New("replenishment", worker.OnBatch(
+		func(ctx context.Context, tx *worker.Tx, events []event.Any) error {
+			return replenish(ctx, tx, &known, events)
+		},
+		event.TypeInventoryUpdated, event.TypeInventoryLowStock, event.TypeForecastGenerated, event.TypeRuleChanged, event.TypePurchaseOrderCancelled))
+}
+
+// replenish hears a batch of events, in arrival order, set-based: what they may
+// need is read first, then all is decided in memory, then written.
+func replenish(ctx context.Context, tx *worker.Tx, known *store.Replenishments, events []event.Any) error {
+	b := &batch{tx: tx, changed: map[*store.OrderLine]*store.Replenishment{}}
+	if err := b.open(ctx, known, events); err != nil {
+		return err
+	}
+	for i := range events {
+		if err := b.hear(ctx, &events[i]); err != nil {
+			return fmt.Errorf("replenishing because of %s: %w", events[i].ID, err)
+		}
+	}
+	return b.close(ctx)
+}
+
+// hear lets one event change what is known of its position, and considers the position then.
+func (b *batch) hear(ctx context.Context, e *event.Any) error {
+	switch said := e.Payload.(type) {
+	case event.InventoryUpdated:
+		p := b.at(e.TenantID, said.ItemID, said.LocationID)
+		p.stand(e, said)
+		if isReceipt(said) {
+			b.receive(p, e, said)
+		}
+		return b.consider(ctx, p, e.Envelope)
+	case event.InventoryLowStock:
+		return b.consider(ctx, b.at(e.TenantID, said.ItemID, said.LocationID), e.Envelope)
+	case event.ForecastGenerated:
+		p := b.at(e.TenantID, said.ItemID, said.LocationID)
+		if err := p.expect(said); err != nil {
+			return err
+		}
+		return b.consider(ctx, p, e.Envelope)
+	case event.RuleChanged:
+		p := b.at(e.TenantID, said.ItemID, said.LocationID)
+		if err := p.follow(); err != nil {
+			return err
+		}
+		return b.consider(ctx, p, e.Envelope)
+	case event.PurchaseOrderCancelled:
+		return b.cancel(ctx, e, said)
+	}
+	return fmt.Errorf("replenishment does not know %s", e.Type)
+}

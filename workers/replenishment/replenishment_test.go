@@ -1,0 +1,151 @@
+package replenishment_test
+
+import (
+	"testing"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store/storetest"
+)
+
+const point10 = "reorder_point=10"
+
+func TestWhatIsOrdered(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		rule   []string
+		left   string
+		orders string
+	}{
+		"above the reorder point":          {rule: []string{point10, "order_up_to=40"}, left: "11"},
+		"at it":                            {rule: []string{point10, "order_up_to=40"}, left: "10", orders: "30 of cup for 75"},
+		"below it":                         {rule: []string{point10, "order_up_to=40"}, left: "-3", orders: "43 of cup for 107.5"},
+		"parts of a unit":                  {rule: []string{point10, "order_up_to=40"}, left: "9.5", orders: "31 of cup for 77.5"},
+		"a fixed quantity":                 {rule: []string{point10, "order_quantity=24"}, left: "7", orders: "24 of cup for 60"},
+		"a fixed quantity, twice":          {rule: []string{point10, "order_quantity=24"}, left: "-20", orders: "48 of cup for 120"},
+		"a fixed quantity that just would": {rule: []string{point10, "order_quantity=5"}, left: "5", orders: "10 of cup for 25"},
+		"whole packs":                      {rule: []string{point10, "order_up_to=40", "pack_size=12"}, left: "7", orders: "36 of cup for 90"},
+		"a minimum":                        {rule: []string{point10, "order_up_to=12", "minimum_order=20"}, left: "9", orders: "20 of cup for 50"},
+		"a minimum in packs":               {rule: []string{point10, "order_up_to=12", "minimum_order=20", "pack_size=8"}, left: "9", orders: "24 of cup for 60"},
+		"up to less than the point":        {rule: []string{point10, "order_up_to=4"}, left: "9", orders: "2 of cup for 5"},
+		"no word of how much":              {rule: []string{point10}, left: "10", orders: "1 of cup for 2.5"},
+		"no supplier":                      {rule: []string{point10, "order_up_to=40", "supplier_id=NULL"}, left: "1"},
+		"no reorder point":                 {rule: []string{"order_up_to=40"}, left: "-100"},
+		"auto without a forecast":          {rule: []string{point10, "mode='auto'", "order_up_to=40"}, left: "9", orders: "31 of cup for 77.5"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			h.rule("cup", c.rule...)
+			h.wantOrders(c.orders, h.counted("cup", c.left))
+		})
+	}
+}
+
+func TestWithoutARuleNothingIsOrdered(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.wantOrders("", h.counted("cup", "-5"), h.lowStock("cup"), h.ruleChanged("cup"), h.cancelled("nobody's"), h.received("cup", "3", "nobody's"))
+	h.wantOnOrder("cup", "0")
+}
+
+// A rule says nothing of what stands there; the first word on it does.
+func TestNothingIsOrderedBeforeStockIsHeardOf(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.rule("cup", point10, "order_up_to=40")
+	h.wantOrders("", h.ruleChanged("cup"), h.lowStock("cup"))
+	h.wantOrders("40 of cup for 100", h.counted("cup", "0"))
+}
+
+func TestAnUnknownPriceIsSaidAsSuch(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.rule("cup", point10, "order_up_to=40")
+	storetest.Exec(t, h.url, `UPDATE item SET unit_cost = NULL`)
+	o := h.wantOrders("40 of cup for 0", h.counted("cup", "0"))
+	if o[0].Lines[0].UnitPrice != nil {
+		t.Errorf("the line has a price: %s", o[0].Lines[0].UnitPrice)
+	}
+	if storetest.Value[bool](t, h.url, `SELECT priced FROM purchase_order`) {
+		t.Error("the order is said to be priced")
+	}
+}
+
+// The packs of the item count where the rule has none of its own.
+func TestTheItemsPack(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.rule("cup", point10, "order_up_to=40")
+	storetest.Exec(t, h.url, `UPDATE item SET pack = 25`)
+	h.wantOrders("50 of cup for 125", h.counted("cup", "0"))
+}
+
+// Whoever asks, once or many times, in one batch or in many: one order.
+func TestOneNeedOneOrder(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.rule("cup", point10, "order_up_to=40")
+	h.hears(h.counted("cup", "12"))
+	first, second, low := h.sold("cup", "3"), h.sold("cup", "1"), h.lowStock("cup")
+	h.wantOrders("31 of cup for 77.5", first, low, second, first, low, h.ruleChanged("cup"))
+	h.wantOrders("", second, low, first, h.lowStock("cup"), h.ruleChanged("cup"), h.sold("cup", "1"))
+	h.wantOnOrder("cup", "31")
+	// 38 are available or on order; 28 more sold, and there is a new need.
+	h.wantOrders("30 of cup for 75", h.sold("cup", "28"))
+	h.wantOnOrder("cup", "61")
+}
+
+// The events of a position in turned order: each alone asks, and the newest decides what stands there.
+func TestTurnedOrder(t *testing.T) {
+	t.Parallel()
+	for name, batches := range map[string]func(a, b, c event.Any) [][]event.Any{
+		"one batch":      func(a, b, c event.Any) [][]event.Any { return [][]event.Any{{c, a, b}} },
+		"batch by batch": func(a, b, c event.Any) [][]event.Any { return [][]event.Any{{c}, {b}, {a}, {c, b, a}} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			h.rule("cup", point10, "order_up_to=40")
+			h.hears(h.counted("cup", "20"))
+			var orders []event.PurchaseOrderCreated
+			for _, batch := range batches(h.sold("cup", "5"), h.sold("cup", "5"), h.sold("cup", "5")) {
+				orders = append(orders, h.hears(batch...)...)
+			}
+			if got := ordered(orders); got != "35 of cup for 87.5" {
+				t.Errorf("got ordered %q", got)
+			}
+			h.balances()
+		})
+	}
+}
+
+// The inbox has forgotten an event, and it comes again: it cannot order twice.
+func TestAForgottenEventOrdersNothing(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.rule("cup", point10, "order_up_to=40")
+	count := h.counted("cup", "5")
+	h.wantOrders("35 of cup for 87.5", count)
+	storetest.Exec(t, h.url, `DELETE FROM inbox`)
+	h.wantOrders("", count)
+	h.wantOnOrder("cup", "35")
+}
+
+func TestOrdersAreNumberedPerTenantAndYear(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for _, item := range []string{"cup", "jug", "pot"} {
+		h.rule(item, point10, "order_up_to=40")
+	}
+	orders := h.hears(h.counted("cup", "0"), h.counted("jug", "0"))
+	h.day = h.day.AddDate(1, 0, 0)
+	orders = append(orders, h.hears(h.counted("pot", "0"), h.sold("cup", "39"))...)
+	var numbers string
+	for _, o := range orders {
+		numbers += o.PONumber + " "
+	}
+	if numbers != "PO-2024-000001 PO-2024-000002 PO-2025-000001 PO-2025-000002 " {
+		t.Errorf("got %s", numbers)
+	}
+	h.balances()
+}
