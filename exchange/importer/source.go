@@ -64,12 +64,20 @@ func (s *source) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// records begins to read the file from its beginning.
-func (s *source) records(m *Mapping) (records, error) {
+// rewind goes back to the file's beginning.
+func (s *source) rewind() error {
 	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", s.name, err)
+		return fmt.Errorf("reading %s: %w", s.name, err)
 	}
 	s.read, s.digest = 0, sha256.New()
+	return nil
+}
+
+// records begins to read the file from its beginning.
+func (s *source) records(m *Mapping) (records, error) {
+	if err := s.rewind(); err != nil {
+		return nil, err
+	}
 	kind, compressed := formatOf(s.name)
 	if kind == "csv" && m == nil {
 		return nil, fmt.Errorf("reading %s: a CSV file needs a mapping that says what its columns mean", s.name)

@@ -1,0 +1,125 @@
+package importer
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Table is a file of rows with named columns that are known beforehand, as master data is kept in: CSV with a header
+// line, or NDJSON, each compressed or not. It is read as often as its reader likes, in memory that does not grow with
+// it, and every reading sees the same bytes or ends with a ChangedError.
+type Table struct {
+	source *source
+	sum    [sha256.Size]byte
+	known  bool // sum is that of an earlier reading
+}
+
+// TableRow is a row of a table. It is valid until the next row is read.
+type TableRow struct {
+	// Line is the physical line the row begins on, from 1.
+	Line int64
+	// Names are the columns' names, those of the header line or the keys of the JSON object. Values are their texts:
+	// a JSON string's content, a number as it is written, nothing for null.
+	Names, Values []string
+}
+
+// LineError says what is wrong with a line of a file.
+type LineError struct {
+	File string
+	Line int64
+	Err  error
+}
+
+// Error gives file, line and problem.
+func (e *LineError) Error() string { return fmt.Sprintf("%s line %d: %v", e.File, e.Line, e.Err) }
+
+// Unwrap gives the problem.
+func (e *LineError) Unwrap() error { return e.Err }
+
+// OpenTable opens a .csv, .csv.gz, .ndjson or .ndjson.gz; a regular file, because it is read more than once.
+func OpenTable(file string) (*Table, error) {
+	src, err := openSource(file)
+	if err != nil {
+		return nil, err
+	}
+	return &Table{source: src}, nil
+}
+
+// Close closes the file.
+func (t *Table) Close() { t.source.close() }
+
+// Size is the file's size in bytes, as it lies on disk.
+func (t *Table) Size() int64 { return t.source.size }
+
+// Done is how many bytes of the file the reading in hand has read.
+func (t *Table) Done() int64 { return t.source.read }
+
+// SHA256 is the digest of the file as it lies on disk. It is known once the file was read to its end.
+func (t *Table) SHA256() [sha256.Size]byte { return t.sum }
+
+// Read gives every row from the beginning on. The error of do ends it and is given back as it is; a line that is no
+// row is a LineError. The columns of a CSV file are given to header first, where it is not nil.
+func (t *Table) Read(ctx context.Context, header func(names []string) error, do func(TableRow) error) error {
+	rows, err := t.rows(header)
+	if err != nil {
+		return err
+	}
+	for n := int64(0); ; n++ {
+		if n%surveyEvery == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		rec, err := rows.next()
+		if errors.Is(err, io.EOF) {
+			return t.finish()
+		}
+		if err != nil {
+			return t.source.failure(err, n)
+		}
+		if rec.problem != nil {
+			return &LineError{File: t.source.name, Line: rec.line, Err: errors.New(rec.problem.Detail)}
+		}
+		if err := do(TableRow{Line: rec.line, Names: rec.names, Values: rec.values}); err != nil {
+			return err
+		}
+	}
+}
+
+func (t *Table) rows(header func(names []string) error) (records, error) {
+	if err := t.source.rewind(); err != nil {
+		return nil, err
+	}
+	kind, compressed := formatOf(t.source.name)
+	in, err := t.source.decompress(compressed)
+	if err != nil {
+		return nil, err
+	}
+	if kind == "ndjson" {
+		return newJSONRecords(in, true), nil
+	}
+	c, err := newCSVRecords(in, ',', nil)
+	if err != nil {
+		return nil, t.source.failure(err, 0)
+	}
+	if header != nil {
+		if err := header(c.rec.names); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// finish holds the file against its earlier reading.
+func (t *Table) finish() error {
+	sum, err := t.source.finish()
+	if err != nil {
+		return err
+	}
+	if t.known && sum != t.sum {
+		return &ChangedError{File: t.source.name}
+	}
+	t.sum, t.known = sum, true
+	return nil
+}
