@@ -6,9 +6,11 @@ import (
 	"log/slog"
 
 	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/workers/approval"
 	"github.com/composerp/composerp/workers/intake"
 	"github.com/composerp/composerp/workers/journal"
 	"github.com/composerp/composerp/workers/ledger"
+	"github.com/composerp/composerp/workers/replenishment"
 	"github.com/composerp/composerp/workers/stockview"
 	"github.com/composerp/composerp/workers/worker"
 )
@@ -28,6 +30,8 @@ func Fleet(cfg Config) []worker.Worker {
 		ledger.New(),
 		intake.New(),
 		stockview.New(),
+		replenishment.New(),
+		approval.New(),
 		journal.New(),
 	}
 }

@@ -63,13 +63,17 @@ func TestEveryRoomIsOnTheGuestList(t *testing.T) {
 // heardBy is the table of events, as far as the workers of today go. A line that
 // loses its worker is an event that is said and not heard.
 var heardBy = map[event.Type][]string{
-	event.TypeSaleCompleted:     {"intake", "ledger"},
-	event.TypeReceiptCompleted:  {"intake", "ledger"},
-	event.TypeTransferInitiated: {"intake", "ledger"},
-	event.TypeStockAdjusted:     {"intake", "ledger"},
-	event.TypeStockCounted:      {"intake", "ledger"},
-	event.TypeInventoryUpdated:  {"stockview"},
-	event.TypeInventoryLowStock: {"stockview"},
+	event.TypeSaleCompleted:          {"intake", "ledger"},
+	event.TypeReceiptCompleted:       {"intake", "ledger"},
+	event.TypeTransferInitiated:      {"intake", "ledger"},
+	event.TypeStockAdjusted:          {"intake", "ledger"},
+	event.TypeStockCounted:           {"intake", "ledger"},
+	event.TypeInventoryUpdated:       {"replenishment", "stockview"},
+	event.TypeInventoryLowStock:      {"replenishment", "stockview"},
+	event.TypeForecastGenerated:      {"replenishment"},
+	event.TypeRuleChanged:            {"replenishment"},
+	event.TypePurchaseOrderCancelled: {"replenishment"},
+	event.TypePurchaseOrderCreated:   {"approval"},
 }
 
 func TestWhoHearsWhat(t *testing.T) {
@@ -91,7 +95,7 @@ func TestWhoHearsWhat(t *testing.T) {
 // Audit looks in the inbox for what each worker owes: those that keep their own account owe nothing there.
 func TestWhoOwes(t *testing.T) {
 	t.Parallel()
-	owes := map[string]bool{"ledger": true, "stockview": true, "intake": false, "journal": false}
+	owes := map[string]bool{"ledger": true, "stockview": true, "replenishment": true, "approval": true, "intake": false, "journal": false}
 	for _, w := range workers.Fleet(workers.Config{}) {
 		if want, known := owes[w.Name()]; !known || w.Owes() != want {
 			t.Errorf("%s owes: %t, want %t", w.Name(), w.Owes(), want)
