@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -12,6 +13,10 @@ import (
 
 // Record writes down what a call answered: it runs in a transaction together
 // with the event's inbox row. A nil Record writes nothing more.
+//
+// A Record that comes with an error writes down how the call failed, in a
+// transaction of its own, before the error is judged; it emits nothing. It may
+// run for every try, and once more after a crash.
 type Record func(ctx context.Context, tx *Tx) error
 
 // call is what a worker does outside the database about an event of one type.
@@ -45,7 +50,8 @@ var ErrNoCall = errors.New("no call to make")
 // OnPreparedCall is OnCall with a look into the database first: prepare runs in
 // a transaction of its own, committed before the call, and what it gives is
 // handed to the call. A crash or a failed call makes it run again for the same
-// event, so that it must be idempotent; it emits nothing. ErrNoCall ends it there.
+// event, so that it must be idempotent; it emits nothing. ErrNoCall ends it there:
+// what it wrote and the event's inbox row are committed together.
 func OnPreparedCall[T event.Payload, P any](
 	prepare func(ctx context.Context, tx *Tx, e event.Of[T]) (P, error),
 	do func(ctx context.Context, e event.Of[T], prepared P) (Record, error),
@@ -65,7 +71,8 @@ func OnPreparedCall[T event.Payload, P any](
 				if err != nil {
 					return nil, err
 				}
-				return do(ctx, of, prepared.(P))
+				p, _ := prepared.(P) // a nil of an interface type is of no type any more
+				return do(ctx, of, p)
 			},
 		}
 	}
@@ -93,7 +100,7 @@ func (k desk) handleCall(ctx context.Context, e event.Any, c call) (outcome, err
 	err = guard(func() (err error) { record, err = c.make(calling, e, prepared); return err })
 	cancel()
 	if err != nil {
-		return outcome{}, err
+		return outcome{}, k.recordFailure(ctx, record, err)
 	}
 	return k.transact(ctx, func(tx *Tx) (int, error) {
 		fresh, err := tx.Claim(ctx, k.consumer, []uuid.UUID{e.ID})
@@ -104,13 +111,27 @@ func (k desk) handleCall(ctx context.Context, e event.Any, c call) (outcome, err
 	})
 }
 
+// recordFailure writes down how a call failed, and gives the failure.
+func (k desk) recordFailure(ctx context.Context, record Record, failure error) error {
+	if record == nil {
+		return failure
+	}
+	_, err := k.transact(ctx, func(tx *Tx) (int, error) {
+		return 0, silent(tx, func() error { return record(ctx, tx) })
+	})
+	if err != nil {
+		return fmt.Errorf("%w; recording that: %w", failure, err)
+	}
+	return failure
+}
+
 // prepare runs a call's preparation; the outcome counts one message when that was all.
 func (k desk) prepare(ctx context.Context, e event.Any, c call) (prepared any, done outcome, err error) {
 	if c.prepare == nil {
 		return nil, outcome{}, nil
 	}
 	done, err = k.transact(ctx, func(tx *Tx) (int, error) {
-		err := guard(func() (err error) { prepared, err = c.prepare(ctx, tx, e); return err })
+		err := silent(tx, func() (err error) { prepared, err = c.prepare(ctx, tx, e); return err })
 		if !errors.Is(err, ErrNoCall) {
 			return 0, err
 		}
@@ -118,4 +139,16 @@ func (k desk) prepare(ctx context.Context, e event.Any, c call) (prepared any, d
 		return 1, err
 	})
 	return prepared, done, err
+}
+
+// errEmitted is a mistake in a worker: what may run twice for one event would say everything twice.
+var errEmitted = errors.New("only the record of a call that was made well may emit events")
+
+// silent is guard for what must not emit.
+func silent(tx *Tx, do func() error) error {
+	err := guard(do)
+	if len(tx.emitted) > 0 {
+		return errEmitted
+	}
+	return err
 }

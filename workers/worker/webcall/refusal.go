@@ -1,0 +1,100 @@
+package webcall
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/composerp/composerp/workers/worker"
+)
+
+// MaxWords is how many characters of the other side's own words are kept.
+const MaxWords = 200
+
+// refusal is the verdict on an answer that says no.
+func refusal(host string, response *http.Response) error {
+	text := strconv.Itoa(response.StatusCode) + " " + http.StatusText(response.StatusCode)
+	err := fmt.Errorf("%s answered %s", host, strings.TrimSpace(text))
+	if target, isURL := moved(response); isURL {
+		err = fmt.Errorf("%w, a redirect to %s, which is not followed", err, target)
+	}
+	if words := wordsOf(response.Body); words != "" {
+		err = fmt.Errorf("%w: %s", err, words)
+	}
+	if !passing(response.StatusCode) {
+		return worker.Reject(err)
+	}
+	if wait, asked := retryAfter(response.Header, time.Now()); asked {
+		return worker.RetryAfter(err, wait)
+	}
+	return err
+}
+
+// passing tells whether the same call may be answered otherwise later. Of the
+// client errors RFC 9110 and RFC 8470 say so of three.
+func passing(status int) bool {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return true
+	case http.StatusMovedPermanently, http.StatusPermanentRedirect:
+		return false
+	}
+	return status < 400 || status >= 500
+}
+
+// moved names the host that a redirect leads to.
+func moved(response *http.Response) (host string, ok bool) {
+	if response.StatusCode < 300 || response.StatusCode >= 400 {
+		return "", false
+	}
+	target, err := response.Location()
+	if err != nil {
+		return "", false
+	}
+	return target.Host, true
+}
+
+// longestWait keeps a Retry-After of centuries from overflowing.
+const longestWait = 30 * 24 * time.Hour
+
+// retryAfter reads the header of RFC 9110, 10.2.3: seconds, or a date. A date is
+// held against the other side's own clock where it says what that shows.
+func retryAfter(header http.Header, now time.Time) (wait time.Duration, asked bool) {
+	text := strings.TrimSpace(header.Get("Retry-After"))
+	if seconds, err := strconv.ParseUint(text, 10, 64); err == nil {
+		return time.Duration(min(seconds, uint64(longestWait/time.Second))) * time.Second, true
+	}
+	until, err := http.ParseTime(text)
+	if err != nil {
+		return 0, false
+	}
+	if theirs, err := http.ParseTime(header.Get("Date")); err == nil {
+		now = theirs
+	}
+	return min(max(0, until.Sub(now)), longestWait), true
+}
+
+// wordsOf are the beginning of a body on one line. What can not be read any more is left out.
+func wordsOf(body io.Reader) string {
+	raw, _ := io.ReadAll(io.LimitReader(body, 4*MaxWords+utf8Max))
+	return OneLine(string(raw), MaxWords)
+}
+
+const utf8Max = 4
+
+// OneLine is what is kept of a stranger's text: one line of at most so many
+// characters, all of which a terminal and PostgreSQL can show.
+func OneLine(text string, characters int) string {
+	showable := strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == unicode.ReplacementChar {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, " "))
+	line := []rune(strings.Join(strings.Fields(showable), " "))
+	return strings.TrimSpace(string(line[:min(len(line), characters)]))
+}

@@ -1,0 +1,143 @@
+// Package webcall posts JSON to somebody outside, for the workers that do, and
+// turns what comes back into a worker's verdict.
+//
+// # Verdicts
+//
+//	2xx, 409            done: an Answer. 409 says that the key is known from an
+//	                    earlier call, which is what was wanted
+//	301, 308            worker.Reject: somebody must correct the address
+//	408, 425, 429, 5xx, an error: try again; by worker.RetryAfter when the answer
+//	other 3xx           has a Retry-After
+//	other 4xx           worker.Reject, with the other side's own words
+//	no answer in time,  an error: try again
+//	or half of one
+//	no URL              worker.Reject
+//
+// # Invariants
+//
+//   - Every call carries an Idempotency-Key; the same key is the same call. A call
+//     whose answer was lost is made again: whether the other side has acted on the
+//     first is for it to know, by the key. (net/http itself repeats a call with
+//     such a header when an idle connection turns out to be closed.)
+//   - A redirect is never followed: it would carry an order, and what may be secret
+//     in its address, to somebody whom nobody has named.
+//   - A call ends after Timeout, with its answer's body. No more of a body than
+//     the limit is read, whatever it says of its own length.
+//   - Errors name the host and nothing else of an address: the path or the query
+//     of a webhook is often its password.
+//
+// Proxies are those of the environment (HTTPS_PROXY and NO_PROXY, as every
+// program of net/http has them).
+package webcall
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/composerp/composerp/workers/worker"
+)
+
+// Limits of a call: how long connecting may take and the whole of it, and how
+// much of an answer is read.
+const (
+	connectTime = 5 * time.Second
+	callTime    = 10 * time.Second
+	maxAnswer   = 64 << 10
+	maxHeader   = 64 << 10
+)
+
+// Caller makes calls. The zero value works.
+type Caller struct {
+	// Timeout bounds a call, from connecting to the end of the answer; 0 means 10 seconds.
+	Timeout time.Duration
+}
+
+// Answer is what somebody said who has taken what was posted.
+type Answer struct {
+	Status int
+	// Body is empty when it was larger than 64 KiB, and TooLarge says so.
+	Body     []byte
+	TooLarge bool
+}
+
+// client is shared: it keeps connections open from one call to the next.
+var client = &http.Client{
+	Transport: &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: connectTime}).DialContext,
+		TLSHandshakeTimeout:    connectTime,
+		MaxResponseHeaderBytes: maxHeader,
+		MaxIdleConnsPerHost:    4,
+		IdleConnTimeout:        time.Minute,
+		ForceAttemptHTTP2:      true,
+	},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+// Post posts a JSON body with an Idempotency-Key. The error is the verdict.
+func (c Caller) Post(ctx context.Context, to, key string, body []byte) (Answer, error) {
+	address, err := url.Parse(to)
+	if err != nil || address.Host == "" || address.Scheme != "http" && address.Scheme != "https" {
+		return Answer{}, worker.Reject(errors.New("the address to call is no http or https URL"))
+	}
+	timeout := c.Timeout
+	if timeout <= 0 {
+		timeout = callTime
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %s", timeout))
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(body))
+	if err != nil {
+		return Answer{}, worker.Reject(fmt.Errorf("calling %s: %w", address.Host, bare(ctx, err)))
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Accept", "application/json")
+	request.Header.Set("Idempotency-Key", key)
+	request.Header.Set("User-Agent", "composerp")
+	response, err := client.Do(request)
+	if err != nil {
+		return Answer{}, fmt.Errorf("calling %s: %w", address.Host, bare(ctx, err))
+	}
+	defer response.Body.Close()
+	if !taken(response.StatusCode) {
+		return Answer{}, refusal(address.Host, response)
+	}
+	answer, err := read(response)
+	if err != nil {
+		return Answer{}, fmt.Errorf("reading the answer of %s: %w", address.Host, bare(ctx, err))
+	}
+	return answer, nil
+}
+
+func taken(status int) bool { return status >= 200 && status < 300 || status == http.StatusConflict }
+
+// read reads an answer's body up to the limit. One byte more tells whether that was all.
+func read(response *http.Response) (Answer, error) {
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	switch {
+	case len(body) > maxAnswer:
+		return Answer{Status: response.StatusCode, TooLarge: true}, nil
+	case err != nil:
+		return Answer{}, err
+	}
+	return Answer{Status: response.StatusCode, Body: body}, nil
+}
+
+// bare takes the address out of the error of a call, and says whose patience has ended.
+func bare(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var with *url.Error
+	if errors.As(err, &with) {
+		return with.Err
+	}
+	return err
+}
