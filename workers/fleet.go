@@ -10,6 +10,7 @@ import (
 	"github.com/composerp/composerp/workers/intake"
 	"github.com/composerp/composerp/workers/journal"
 	"github.com/composerp/composerp/workers/ledger"
+	"github.com/composerp/composerp/workers/lots"
 	"github.com/composerp/composerp/workers/replenishment"
 	"github.com/composerp/composerp/workers/stockview"
 	"github.com/composerp/composerp/workers/worker"
@@ -30,6 +31,7 @@ func Fleet(cfg Config) []worker.Worker {
 		ledger.New(),
 		intake.New(),
 		stockview.New(),
+		lots.New(),
 		replenishment.New(),
 		approval.New(),
 		journal.New(),

@@ -1,0 +1,231 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/composerp/composerp/exchange/event"
+)
+
+// # Lots
+//
+// A shelf is a position as its lots see it: what is left of each, and the
+// shortfall, which is what went out beyond them. The sum of the lots less the
+// shortfall is what is on hand. The row of lot_balance is what a shelf is locked
+// by; its lots are written by whoever holds it and by nobody else.
+//
+// Shelves are locked in key order, then business days are begun in key order,
+// then lots are noted as expiring in key order: nobody who keeps to that can
+// deadlock with another who does.
+
+// Lot is what is left of goods of one number and one expiry date at a position.
+type Lot struct {
+	// Number is "" for the unnamed lot, Expiry is "" where it is not known.
+	Number string
+	Expiry event.Date
+	// Quantity is more than zero; a lot that is used up is forgotten when its shelf is written.
+	Quantity event.Decimal
+	// ReceivedAt is the business time of the oldest receipt that what is left may come from.
+	ReceivedAt time.Time
+	stored     event.Decimal // the quantity in the database
+}
+
+// Shelf is a position's lots, locked by the transaction that read them.
+type Shelf struct {
+	PositionKey
+	ID int64
+	// Lots are in the order in which they go out: those of unknown expiry first,
+	// then by date; of one date the oldest receipt first.
+	Lots      []*Lot
+	Shortfall event.Decimal
+	// FirstHeard is the sequence of the first movement heard of, 0 where nothing has been heard of.
+	FirstHeard int64
+
+	lots       int // as many are in the database
+	shortfall  event.Decimal
+	firstHeard int64
+}
+
+// LotDay is what a location's calendar is: the latest business day that has
+// begun there ("" where none has), and how many days before its expiry a lot is
+// to be told of.
+type LotDay struct {
+	Day         event.Date
+	WarningDays int
+}
+
+// DefaultExpiryWarning is expiry_warning_days of a tenant without settings.
+const DefaultExpiryWarning = 30
+
+// Both kinds of rows come with one round trip: shelves, and the days of their locations (shelf NULL).
+var lockShelves = sqlText(`
+SELECT s.ord, s.id, s.shortfall, s.lots, s.first_heard, NULL AS day, NULL AS warning_days FROM (
+    SELECT k.ord, b.id, b.shortfall, b.lots, b.first_heard
+    FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k(tenant_id, item_id, location_id, ord)
+    JOIN lot_balance b USING (tenant_id, item_id, location_id)
+    ORDER BY k.ord
+    FOR NO KEY UPDATE OF b) s
+UNION ALL
+SELECT k.ord, NULL, NULL, NULL, NULL, coalesce(d.day::text, ''), s.expiry_warning_days
+FROM unnest($4::text[], $5::text[]) WITH ORDINALITY AS k(tenant_id, location_id, ord)
+LEFT JOIN lot_day d USING (tenant_id, location_id)
+LEFT JOIN tenant_setting s USING (tenant_id)`)
+
+var missingShelves = sqlText(`
+SELECT k.tenant_id, k.item_id, k.location_id
+FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, item_id, location_id)
+LEFT JOIN lot_balance b USING (tenant_id, item_id, location_id)
+WHERE b.id IS NULL`)
+
+var createShelves = sqlText(`
+INSERT INTO lot_balance (tenant_id, item_id, location_id)
+SELECT tenant_id, item_id, location_id FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k(tenant_id, item_id, location_id, ord)
+ORDER BY k.ord ON CONFLICT DO NOTHING`)
+
+// Shelves locks shelves. It remembers which this process has seen, so that those
+// it has not are made before it holds any: see Tx.LockPositions. The zero value works.
+type Shelves struct{ seen seenPositions }
+
+// Lock locks the shelves of positions, with their lots, for the rest of the
+// transaction, and tells the days of their locations. Shelves seen for the first
+// time are made. The days are as of a moment before: see Tx.BeginDays.
+func (s *Shelves) Lock(ctx context.Context, tx *Tx, keys []PositionKey) (map[PositionKey]*Shelf, map[LocationKey]LotDay, error) {
+	keys = slices.Clone(keys)
+	slices.SortFunc(keys, comparePositionKeys)
+	keys = slices.Compact(keys)
+	made := map[PositionKey]bool{}
+	create := func(missing []PositionKey) error {
+		slices.SortFunc(missing, comparePositionKeys)
+		for _, k := range missing {
+			made[k] = true
+		}
+		tenants, items, locations := keyColumns(missing)
+		if _, err := tx.exec(ctx, createShelves, tenants, items, locations); err != nil {
+			return fmt.Errorf("making shelves for the lots of %d positions: %w", len(missing), err)
+		}
+		return nil
+	}
+	if strange := s.seen.strange(keys); len(strange) > 0 {
+		tenants, items, locations := keyColumns(strange)
+		var missing []PositionKey
+		if err := tx.selectAll(ctx, &missing, missingShelves, tenants, items, locations); err != nil {
+			return nil, nil, fmt.Errorf("looking for the lots of %d positions: %w", len(strange), err)
+		}
+		if len(missing) > 0 {
+			if err := create(missing); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	shelves, days, err := tx.lockShelves(ctx, keys)
+	if err == nil && len(shelves) < len(keys) {
+		if err := create(slices.DeleteFunc(slices.Clone(keys), func(k PositionKey) bool { return shelves[k] != nil })); err != nil {
+			return nil, nil, err
+		}
+		shelves, days, err = tx.lockShelves(ctx, keys)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	s.seen.add(slices.DeleteFunc(keys, func(k PositionKey) bool { return made[k] }))
+	return shelves, days, tx.readLots(ctx, shelves)
+}
+
+func (tx *Tx) lockShelves(ctx context.Context, keys []PositionKey) (map[PositionKey]*Shelf, map[LocationKey]LotDay, error) {
+	tenants, items, locations := keyColumns(keys)
+	places := placesOf(keys)
+	placeTenants, placeLocations := placeColumns(places)
+	rows := make([]Shelf, 0, len(keys))
+	days := make(map[LocationKey]LotDay, len(places))
+	err := tx.each(ctx, lockShelves, func(row *sql.Rows) error {
+		var ord int
+		var id, firstHeard, lots, warning sql.NullInt64
+		var shortfall *event.Decimal
+		var day sql.NullString
+		if err := row.Scan(&ord, &id, &shortfall, &lots, &firstHeard, &day, &warning); err != nil {
+			return err
+		}
+		if day.Valid {
+			if !warning.Valid {
+				warning.Int64 = DefaultExpiryWarning
+			}
+			days[places[ord-1]] = LotDay{event.Date(day.String), int(warning.Int64)}
+			return nil
+		}
+		rows = append(rows, Shelf{
+			PositionKey: keys[ord-1], ID: id.Int64, Shortfall: *shortfall, FirstHeard: firstHeard.Int64,
+			lots: int(lots.Int64), shortfall: *shortfall, firstHeard: firstHeard.Int64,
+		})
+		return nil
+	}, tenants, items, locations, placeTenants, placeLocations)
+	if err != nil {
+		return nil, nil, fmt.Errorf("locking the lots of %d positions: %w", len(keys), err)
+	}
+	shelves := make(map[PositionKey]*Shelf, len(rows))
+	for i := range rows {
+		shelves[rows[i].PositionKey] = &rows[i]
+	}
+	return shelves, days, nil
+}
+
+var readLots = sqlText(`
+SELECT l.balance_id, l.lot_number, ` + knownExpiry + `, l.quantity, l.received_at
+FROM unnest($1::bigint[]) AS b(id) JOIN lot l ON l.balance_id = b.id
+ORDER BY l.balance_id, l.expiry, l.received_at, l.lot_number COLLATE "C"`)
+
+// knownExpiry gives ” for an expiry that is not known.
+const knownExpiry = `CASE WHEN l.expiry = '-infinity' THEN '' ELSE l.expiry::text END`
+
+// readLots is a statement of its own, after the locks: in one with them it would see what was there before they were had.
+func (tx *Tx) readLots(ctx context.Context, shelves map[PositionKey]*Shelf) error {
+	byID := map[int64]*Shelf{}
+	ids := newPlain(len(shelves), 8)
+	for _, s := range shelves {
+		if s.lots > 0 {
+			byID[s.ID] = s
+			ids.integer(s.ID)
+		}
+	}
+	if len(byID) == 0 {
+		return nil
+	}
+	err := tx.each(ctx, readLots, func(row *sql.Rows) error {
+		var id int64
+		var l Lot
+		if err := row.Scan(&id, &l.Number, &l.Expiry, &l.Quantity, &l.ReceivedAt); err != nil {
+			return err
+		}
+		l.stored = l.Quantity
+		byID[id].Lots = append(byID[id].Lots, &l)
+		return nil
+	}, ids)
+	if err != nil {
+		return fmt.Errorf("reading the lots of %d positions: %w", len(byID), err)
+	}
+	return nil
+}
+
+func placesOf(keys []PositionKey) []LocationKey {
+	var places []LocationKey
+	seen := map[LocationKey]bool{}
+	for _, k := range keys {
+		if p := (LocationKey{k.Tenant, k.Location}); !seen[p] {
+			seen[p] = true
+			places = append(places, p)
+		}
+	}
+	slices.SortFunc(places, compareLocationKeys)
+	return places
+}
+
+func placeColumns(places []LocationKey) (tenants, locations *texts) {
+	tenants, locations = newTexts(len(places), 16), newTexts(len(places), 16)
+	for _, p := range places {
+		tenants.add(p.Tenant)
+		locations.add(p.Location)
+	}
+	return tenants, locations
+}

@@ -1,0 +1,141 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/composerp/composerp/exchange/event"
+)
+
+func compareLocationKeys(a, b LocationKey) int {
+	if c := strings.Compare(a.Tenant, b.Tenant); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Location, b.Location)
+}
+
+var writeBalances = sqlText(`
+UPDATE lot_balance b SET shortfall = n.shortfall, lots = n.lots, first_heard = n.first_heard
+FROM unnest($1::bigint[], $2::numeric[], $3::int[], $4::bigint[]) AS n(id, shortfall, lots, first_heard)
+WHERE b.id = n.id`)
+
+// A lot that is there is updated by its key; only a new one is inserted.
+var writeLots = sqlText(`
+WITH used AS (
+    DELETE FROM lot l USING unnest($1::bigint[], $2::text[], $3::date[]) AS u(id, number, expiry)
+    WHERE l.balance_id = u.id AND l.lot_number = u.number AND l.expiry = u.expiry
+), opened AS (
+    INSERT INTO lot (balance_id, lot_number, expiry, tenant_id, location_id, quantity, received_at)
+    SELECT n.id, n.number, n.expiry, b.tenant_id, b.location_id, n.quantity, n.received_at
+    FROM unnest($4::bigint[], $5::text[], $6::date[], $7::numeric[], $8::timestamptz[]) AS n(id, number, expiry, quantity, received_at)
+    JOIN lot_balance b ON b.id = n.id
+)
+UPDATE lot l SET quantity = n.quantity, received_at = n.received_at
+FROM unnest($9::bigint[], $10::text[], $11::date[], $12::numeric[], $13::timestamptz[]) AS n(id, number, expiry, quantity, received_at)
+WHERE l.balance_id = n.id AND l.lot_number = n.number AND l.expiry = n.expiry`)
+
+// WriteShelves writes what has changed on shelves that this transaction has locked.
+func (tx *Tx) WriteShelves(ctx context.Context, shelves map[PositionKey]*Shelf) error {
+	n := len(shelves)
+	ids, shortfalls, counts, heard := newPlain(n, 8), newPlain(n, 8), newPlain(n, 2), newPlain(n, 6)
+	used, opened, left := newLotColumns(0), newLotColumns(0), newLotColumns(n)
+	for _, s := range shelves {
+		lots := 0
+		for _, l := range s.Lots {
+			some, stood := l.Quantity.IsPositive(), l.stored.IsPositive()
+			switch {
+			case stood && !some:
+				used.add(s.ID, l)
+			case some && !stood:
+				opened.add(s.ID, l)
+			case !l.Quantity.Equal(l.stored):
+				left.add(s.ID, l)
+			}
+			if some {
+				lots++
+			}
+		}
+		if lots != s.lots || s.FirstHeard != s.firstHeard || !s.Shortfall.Equal(s.shortfall) {
+			ids.integer(s.ID)
+			shortfalls.decimal(s.Shortfall)
+			counts.integer(int64(lots))
+			heard.integer(s.FirstHeard)
+		}
+	}
+	if ids.n > 0 {
+		if _, err := tx.exec(ctx, writeBalances, ids, shortfalls, counts, heard); err != nil {
+			return fmt.Errorf("writing the balances of %d positions: %w", ids.n, err)
+		}
+	}
+	if used.ids.n+opened.ids.n+left.ids.n == 0 {
+		return nil
+	}
+	_, err := tx.exec(ctx, writeLots, used.ids, used.numbers, used.expiries,
+		opened.ids, opened.numbers, opened.expiries, opened.quantities, opened.received,
+		left.ids, left.numbers, left.expiries, left.quantities, left.received)
+	if err != nil {
+		return fmt.Errorf("writing the lots of %d positions: %w", n, err)
+	}
+	return nil
+}
+
+type lotColumns struct {
+	ids, expiries, quantities, received *plain
+	numbers                             *texts
+}
+
+func newLotColumns(n int) lotColumns {
+	return lotColumns{newPlain(n, 8), newPlain(n, 10), newPlain(n, 8), newPlain(n, 28), newTexts(n, 12)}
+}
+
+func (c lotColumns) add(shelf int64, l *Lot) {
+	c.ids.integer(shelf)
+	c.numbers.add(l.Number)
+	c.expiries.date(l.Expiry)
+	c.quantities.decimal(l.Quantity)
+	c.received.time(l.ReceivedAt)
+}
+
+// date writes a day, "" as the one before all days.
+func (p *plain) date(d event.Date) {
+	p.next()
+	if d == "" {
+		d = "-infinity"
+	}
+	p.text = append(p.text, d...)
+}
+
+var beginDays = sqlText(`
+INSERT INTO lot_day AS d (tenant_id, location_id, day)
+SELECT tenant_id, location_id, day FROM unnest($1::text[], $2::text[], $3::date[]) WITH ORDINALITY AS n(tenant_id, location_id, day, ord) ORDER BY n.ord
+ON CONFLICT (tenant_id, location_id) DO UPDATE SET day = excluded.day WHERE d.day < excluded.day
+RETURNING d.tenant_id, d.location_id`)
+
+// BeginDays begins a business day at each of the locations, and tells where it
+// has: elsewhere that day or a later one has begun already.
+func (tx *Tx) BeginDays(ctx context.Context, days map[LocationKey]event.Date) (map[LocationKey]bool, error) {
+	places := make([]LocationKey, 0, len(days))
+	for p := range days {
+		places = append(places, p)
+	}
+	slices.SortFunc(places, compareLocationKeys)
+	tenants, locations := placeColumns(places)
+	begin := newPlain(len(places), 10)
+	for _, p := range places {
+		begin.date(days[p])
+	}
+	begun := map[LocationKey]bool{}
+	err := tx.each(ctx, beginDays, func(row *sql.Rows) error {
+		var p LocationKey
+		err := row.Scan(&p.Tenant, &p.Location)
+		begun[p] = true
+		return err
+	}, tenants, locations, begin)
+	if err != nil {
+		return nil, fmt.Errorf("beginning a business day at %d locations: %w", len(places), err)
+	}
+	return begun, nil
+}

@@ -1,0 +1,92 @@
+// Package lots keeps a read model of the lots that stock stands in: what is left
+// of each, and until when it is good. It says once of each lot that it will
+// expire soon.
+//
+// What comes in opens a lot or fills it; a lot is what has one number and one
+// expiry date. What comes without a number (a return, a find, many a receipt) is
+// in the unnamed lot. What goes out depletes first-expired-first-out. Tills do not
+// say which lot they sold: this is what a shop that fills its shelves properly
+// sold, not what it knows it sold.
+//
+// # Unknown goes first
+//
+// A lot whose expiry is not known, or is one of the sentinels, is not fresh, it
+// is unknown. It goes out before the dated ones, the oldest receipt first:
+// goods whose date nobody wrote down are mostly those that were there first, and
+// to think them sold errs towards a warning too many of the dated lots, never
+// towards one too few.
+//
+// # Invariant
+//
+// The sum of a position's lots less its shortfall is what is on hand, after every
+// transaction. Shortfall is what went out beyond what lots held (the till is
+// right, the system is late); what comes in settles it first, so that a position
+// with a shortfall has no lots.
+//
+//   - Movements are added up, and each is heard of once (the inbox): the order in
+//     which slots commit them changes which lot it was, never the sum.
+//   - A worker that joins late takes what was on hand before the first movement
+//     it hears of as an opening, in the unnamed lot. Movements from before that
+//     which arrive later are in the opening already: they move nothing, and a
+//     receipt among them only gives its part of the opening its lot's name.
+package lots
+
+import (
+	"context"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers/worker"
+)
+
+// New declares the lots worker.
+func New() worker.Worker {
+	k := keeper{new(store.Shelves)}
+	return worker.New("lots", worker.OnBatch(k.keep, event.TypeInventoryUpdated))
+}
+
+type keeper struct{ shelves *store.Shelves }
+
+// keep books a batch of movements, in arrival order, set-based.
+func (k keeper) keep(ctx context.Context, tx *worker.Tx, events []event.Any) error {
+	moves := make([]move, len(events))
+	keys := make([]store.PositionKey, len(events))
+	for i, e := range events {
+		moves[i] = move{Envelope: e.Envelope, InventoryUpdated: e.Payload.(event.InventoryUpdated)}
+		keys[i] = moves[i].position()
+	}
+	shelves, days, err := k.shelves.Lock(ctx, tx.Tx, keys)
+	if err != nil {
+		return err
+	}
+	c := calendar{tx: tx, shelves: shelves, days: days}
+	if err := c.open(ctx, moves); err != nil {
+		return err
+	}
+	for i := range moves {
+		m := &moves[i]
+		c.turn(m)
+		if lot := book(shelves[m.position()], m); lot != nil {
+			c.watch(m, shelves[m.position()], lot)
+		}
+	}
+	if err := tx.WriteShelves(ctx, shelves); err != nil {
+		return err
+	}
+	return c.close(ctx)
+}
+
+// move is one INVENTORY_UPDATED, and on which business day it was there.
+type move struct {
+	event.Envelope
+	event.InventoryUpdated
+	day event.Date
+}
+
+func (m *move) position() store.PositionKey {
+	return store.PositionKey{Tenant: m.TenantID, Item: m.ItemID, Location: m.LocationID}
+}
+
+func (m *move) place() store.LocationKey {
+	return store.LocationKey{Tenant: m.TenantID, Location: m.LocationID}
+}
