@@ -35,7 +35,7 @@ func (tx *Tx) LotsToExpire(ctx context.Context, until map[LocationKey]event.Date
 	for p, day := range until {
 		tenants.add(p.Tenant)
 		locations.add(p.Location)
-		days.date(day)
+		days.expiry(day)
 	}
 	var lots []ExpiringLot
 	err := tx.each(ctx, lotsToExpire, func(row *sql.Rows) error {
@@ -82,8 +82,8 @@ func (tx *Tx) NoteExpiring(ctx context.Context, lots map[LotName]event.Date) (ma
 	for _, n := range names {
 		ids.integer(n.Shelf)
 		numbers.add(n.Number)
-		expiries.date(n.Expiry)
-		days.date(lots[n])
+		expiries.expiry(n.Expiry)
+		days.expiry(lots[n])
 	}
 	noted := map[LotName]bool{}
 	err := tx.each(ctx, noteExpiring, func(row *sql.Rows) error {

@@ -94,13 +94,13 @@ func newLotColumns(n int) lotColumns {
 func (c lotColumns) add(shelf int64, l *Lot) {
 	c.ids.integer(shelf)
 	c.numbers.add(l.Number)
-	c.expiries.date(l.Expiry)
+	c.expiries.expiry(l.Expiry)
 	c.quantities.decimal(l.Quantity)
 	c.received.time(l.ReceivedAt)
 }
 
-// date writes a day, "" as the one before all days.
-func (p *plain) date(d event.Date) {
+// expiry writes a day, "" as the one before all days: not known.
+func (p *plain) expiry(d event.Date) {
 	p.next()
 	if d == "" {
 		d = "-infinity"
@@ -125,7 +125,7 @@ func (tx *Tx) BeginDays(ctx context.Context, days map[LocationKey]event.Date) (m
 	tenants, locations := placeColumns(places)
 	begin := newPlain(len(places), 10)
 	for _, p := range places {
-		begin.date(days[p])
+		begin.expiry(days[p])
 	}
 	begun := map[LocationKey]bool{}
 	err := tx.each(ctx, beginDays, func(row *sql.Rows) error {
