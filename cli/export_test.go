@@ -1,0 +1,31 @@
+package cli
+
+import (
+	"flag"
+
+	"github.com/urfave/cli/v2"
+)
+
+// Update is set by -update: golden files are written anew, not compared.
+var Update = flag.Bool("update", false, "write the golden files anew")
+
+// Shows tells which commands, "worker list", have an --output.
+func Shows() []string {
+	var all []string
+	walk("", newApp(nil, nil, nil).Commands, func(path string, c *cli.Command) {
+		if flagNamed(c.Flags, flagOutput) != nil {
+			all = append(all, path)
+		}
+	})
+	return all
+}
+
+// walk calls do for every command but help, with the words that lead to it.
+func walk(before string, commands []*cli.Command, do func(path string, c *cli.Command)) {
+	for _, c := range commands {
+		if c.Name != "help" {
+			do(before+c.Name, c)
+			walk(before+c.Name+" ", c.Subcommands, do)
+		}
+	}
+}

@@ -1,0 +1,190 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/composerp/composerp/cli"
+)
+
+// golden is a command line whose output is held against files: testdata/output/NAME.json
+// with -o json, NAME.txt without. A command that shows data has at least one here.
+type golden struct {
+	command string
+	args    []string
+	as      string   // the files' name, where a command has several
+	code    int      // the exit code
+	mask    []string // JSON keys whose values differ from run to run
+	noTable bool     // its table has such values too, or another golden
+	drop    []string // JSON keys that are left out: exchange/audit tests what each worker has done
+	only    string   // of lists, what speaks of this: the fleet grows, and what a worker has is golden elsewhere
+}
+
+// goldens run in this order, in one house whose fleet has handled what goldenSeed says.
+func goldens(h *house) []golden {
+	sales := h.file("sales.csv", "id,item,units,amount,at\nS8,85123A,2,12.5,2026-02-10T09:00:00Z\nV9,85123A,1,5,2026-02-10T10:00:00Z\n")
+	mapping := h.file("sales.yaml", goldenMapping)
+	return []golden{
+		// The audit waits until all of it is handled.
+		{command: "audit", mask: []string{"count", "elapsedMs"}, drop: []string{"consumers"}, noTable: true},
+		{command: "version", mask: []string{"go", "version"}, noTable: true},
+		{command: "stock"},
+		{command: "stock", as: "stock_item", args: []string{"--item", "22423"}},
+		{command: "worker list", only: "ledger"},
+		{command: "topology show", only: "composerp.ledger"},
+		{command: "migrate status", only: "0001"},
+		{command: "migrate up"},
+		{command: "publish", args: []string{"STOCK_COUNTED", "--tenant", "t1", "--id", "0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a31", "--data",
+			`{"countId":"C1","itemId":"22423","locationId":"UK-WH","quantity":40,"timestamp":"2026-02-09T18:00:00Z"}`}},
+		{command: "import", args: []string{sales, "--map", mapping}, mask: []string{"elapsedNs", "file", "rejectsFile"}, noTable: true},
+	}
+}
+
+const goldenMapping = `
+tenant: t1
+source: pos
+timestamp: ${at}
+rules:
+  - when:
+      id: {prefix: V}
+    reject: voucher
+  - event: SALE_COMPLETED
+    aggregateId: ${id}
+    payload: {saleId: "${id}", itemId: "${item}", locationId: UK-WH, quantity: "${units}", amount: "${amount}"}
+`
+
+// goldenSeed are the command lines that make what is shown.
+var goldenSeed = [][]string{
+	{"publish", "RECEIPT_COMPLETED", "--tenant", "t1", "--id", "0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a21", "--data",
+		`{"receiptId":"R1","itemId":"85123A","locationId":"UK-WH","quantity":24,"lotNumber":"L7","expiryDate":"2026-09-30","timestamp":"2026-02-08T08:00:00Z"}`},
+	{"publish", "SALE_COMPLETED", "--tenant", "t1", "--id", "0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a22", "--data",
+		`{"saleId":"S1","itemId":"85123A","locationId":"UK-WH","quantity":2.5,"amount":15.30,"timestamp":"2026-02-09T12:00:00Z"}`},
+	{"publish", "SALE_COMPLETED", "--tenant", "t1", "--id", "0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a23", "--data",
+		`{"saleId":"S2","itemId":"22423","locationId":"UK-SHOP","quantity":3,"amount":36.9,"timestamp":"2026-02-09T13:00:00Z"}`},
+}
+
+func TestGoldenOutputOfEveryCommand(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.up()
+	for _, line := range goldenSeed {
+		h.ok(line...)
+	}
+	const folder = "testdata/output"
+	known, shown := map[string]bool{}, map[string]bool{}
+	for _, g := range goldens(h) {
+		shown[g.command] = true
+		name := g.as
+		if name == "" {
+			name = strings.ReplaceAll(g.command, " ", "_")
+		}
+		line := append(strings.Fields(g.command), g.args...)
+		compare := func(file string, out result) {
+			known[file] = true
+			if out.code != g.code {
+				t.Errorf("composerp %s: exit %d, want %d: %s", strings.Join(line, " "), out.code, g.code, out.errors)
+				return
+			}
+			cli.CompareGolden(t, filepath.Join(folder, file), g.masked(t, out.out))
+		}
+		out := h.run(append(slices.Clone(line), "-o", "json")...)
+		if !json.Valid([]byte(out.out)) {
+			t.Errorf("composerp %s -o json shows no JSON: %s%s", strings.Join(line, " "), out.out, out.errors)
+			continue
+		}
+		compare(name+".json", out)
+		if !g.noTable {
+			compare(name+".txt", h.run(line...))
+		}
+	}
+	for _, command := range cli.Shows() {
+		why, excused := noGolden[command]
+		if !shown[command] && !excused {
+			t.Errorf("`composerp %s` has -o json and no golden: add it to goldens, with what it shows to goldenSeed, and go test ./cli -run Golden -update", command)
+		}
+		if shown[command] && excused {
+			t.Errorf("`composerp %s` has a golden, and noGolden still excuses it: %s", command, why)
+		}
+	}
+	cli.NoOtherGoldens(t, folder, known)
+}
+
+// noGolden are the commands that are excused, and why.
+var noGolden = map[string]string{
+	"bench": "it measures: deploy/bench has the golden of its report",
+}
+
+func (h *house) file(name, content string) string {
+	h.Helper()
+	path := filepath.Join(h.dir, name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		h.Fatal(err)
+	}
+	return path
+}
+
+var (
+	moment   = regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?`)
+	randomID = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}`)
+)
+
+// masked replaces what is another at each run: moments near now, random ids and
+// the values of keys that the golden names; and cuts lists to what it is about.
+func (g golden) masked(t *testing.T, text string) string {
+	if g.only != "" || g.drop != nil {
+		text = g.cut(t, text)
+	}
+	text = moment.ReplaceAllStringFunc(text, func(s string) string {
+		at, err := time.Parse("2006-01-02T15:04:05", strings.Replace(s[:19], " ", "T", 1))
+		if err != nil || time.Since(at).Abs() > 48*time.Hour {
+			return s
+		}
+		return "<now>"
+	})
+	text = randomID.ReplaceAllString(text, "<random>")
+	for _, key := range g.mask {
+		text = regexp.MustCompile(`("`+key+`": )("[^"]*"|[0-9.]+)`).ReplaceAllString(text, `$1"<`+key+`>"`)
+	}
+	return text
+}
+
+// cut keeps of a JSON's lists, and of a table's lines below a heading, what speaks of g.only.
+func (g golden) cut(t *testing.T, text string) string {
+	var data any
+	if json.Unmarshal([]byte(text), &data) != nil {
+		lines := strings.SplitAfter(text, "\n")
+		return strings.Join(slices.DeleteFunc(lines, func(line string) bool {
+			return !strings.Contains(line, g.only) && strings.ToUpper(line) != line
+		}), "")
+	}
+	cut, err := json.MarshalIndent(g.cutLists(data), "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(cut) + "\n"
+}
+
+func (g golden) cutLists(data any) any {
+	switch d := data.(type) {
+	case map[string]any:
+		for k, v := range d {
+			d[k] = g.cutLists(v)
+		}
+		for _, k := range g.drop {
+			delete(d, k)
+		}
+	case []any:
+		return slices.DeleteFunc(d, func(one any) bool {
+			raw, err := json.Marshal(one)
+			_, isObject := one.(map[string]any)
+			return err == nil && isObject && !strings.Contains(string(raw), g.only)
+		})
+	}
+	return data
+}
