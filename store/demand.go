@@ -1,0 +1,248 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/composerp/composerp/exchange/event"
+)
+
+// # Demand
+//
+// What customers took of an item and what they brought back is added up by the
+// location's calendar day, sold and returned apart: a sum may come in pieces and in
+// any order, and is right when all pieces are in. Two workers keep such an account,
+// each in tables of its own: forecasting, to forecast from, and analytics, to hold
+// forecasts against what happened.
+//
+// Rows are written in key order, then calendars in theirs: no two batches deadlock.
+
+// Demand is what customers took and brought back of an item on one day, or more of it.
+type Demand struct {
+	PositionKey
+	Day            event.Date
+	Sold, Returned event.Decimal
+}
+
+func compareDemand(a, b Demand) int {
+	if c := strings.Compare(a.Tenant, b.Tenant); c != 0 {
+		return c
+	}
+	if c := strings.Compare(a.Location, b.Location); c != 0 {
+		return c
+	}
+	if c := strings.Compare(a.Item, b.Item); c != 0 {
+		return c
+	}
+	return strings.Compare(string(a.Day), string(b.Day))
+}
+
+func compareLocations(a, b LocationKey) int {
+	if c := strings.Compare(a.Tenant, b.Tenant); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Location, b.Location)
+}
+
+// addDemand adds to one account and reads, in the same round trip, which day is
+// the open one at the locations.
+func addDemand(table string) statement {
+	return sqlText(`
+WITH added AS (
+    INSERT INTO ` + table + ` AS d (tenant_id, location_id, item_id, day, sold, returned)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::numeric[], $6::numeric[])
+    ON CONFLICT (tenant_id, location_id, item_id, day) DO UPDATE
+    SET sold = d.sold + excluded.sold, returned = d.returned + excluded.returned
+)
+SELECT k.ord, c.open_day::text
+FROM unnest($7::text[], $8::text[]) WITH ORDINALITY AS k(tenant_id, location_id, ord)
+JOIN ` + table + `_calendar c USING (tenant_id, location_id)`)
+}
+
+var (
+	addToDemand  = addDemand("demand")
+	addToOutcome = addDemand("forecast_outcome")
+)
+
+// AddDemand adds to forecasting's account, at most one row a key, and gives the
+// open day of those of the locations that have one.
+func (tx *Tx) AddDemand(ctx context.Context, rows []Demand, at []LocationKey) (map[LocationKey]event.Date, error) {
+	return tx.addDemand(ctx, addToDemand, rows, at)
+}
+
+// AddOutcome is AddDemand for the account of analytics.
+func (tx *Tx) AddOutcome(ctx context.Context, rows []Demand, at []LocationKey) (map[LocationKey]event.Date, error) {
+	return tx.addDemand(ctx, addToOutcome, rows, at)
+}
+
+func (tx *Tx) addDemand(ctx context.Context, q statement, rows []Demand, at []LocationKey) (map[LocationKey]event.Date, error) {
+	slices.SortFunc(rows, compareDemand)
+	n := len(rows)
+	tenants, locations, items := newTexts(n, 16), newTexts(n, 16), newTexts(n, 16)
+	days, sold, returned := newPlain(n, 10), newPlain(n, 8), newPlain(n, 8)
+	for i := range rows {
+		r := &rows[i]
+		tenants.add(r.Tenant)
+		locations.add(r.Location)
+		items.add(r.Item)
+		days.date(r.Day)
+		sold.decimal(r.Sold)
+		returned.decimal(r.Returned)
+	}
+	ofTenants, ofLocations := locationColumns(at)
+	open := make(map[LocationKey]event.Date, len(at))
+	err := tx.each(ctx, q, func(row *sql.Rows) error {
+		var ord int
+		var day string
+		if err := row.Scan(&ord, &day); err != nil {
+			return err
+		}
+		open[at[ord-1]] = event.Date(day)
+		return nil
+	}, tenants, locations, items, days, sold, returned, ofTenants, ofLocations)
+	if err != nil {
+		return nil, fmt.Errorf("adding %d rows of demand: %w", n, err)
+	}
+	return open, nil
+}
+
+func locationColumns(keys []LocationKey) (tenants, locations *texts) {
+	tenants, locations = newTexts(len(keys), 16), newTexts(len(keys), 16)
+	for _, k := range keys {
+		tenants.add(k.Tenant)
+		locations.add(k.Location)
+	}
+	return tenants, locations
+}
+
+// Calendar is which day is open at a location, locked by the transaction that read
+// it, and up to which day forecasts were last due. Cadence is in days.
+type Calendar struct {
+	LocationKey
+	Open, LastRun event.Date
+	Cadence       int
+}
+
+var openCalendars = sqlText(`
+INSERT INTO demand_calendar (tenant_id, location_id, open_day, last_run)
+SELECT tenant_id, location_id, day, day - 1 FROM unnest($1::text[], $2::text[], $3::date[]) AS k(tenant_id, location_id, day)
+ON CONFLICT DO NOTHING`)
+
+// Keys come in the order in which they are to be locked.
+var lockCalendars = sqlText(`
+SELECT k.ord, c.open_day::text, c.last_run::text, coalesce(s.forecast_cadence_days, 7)
+FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k(tenant_id, location_id, ord)
+JOIN demand_calendar c USING (tenant_id, location_id)
+LEFT JOIN tenant_setting s USING (tenant_id)
+ORDER BY k.ord
+FOR NO KEY UPDATE OF c`)
+
+// LockCalendars locks the calendars of locations. One that is not there is made:
+// its first day is open, and no forecast was due before.
+func (tx *Tx) LockCalendars(ctx context.Context, first map[LocationKey]event.Date) (map[LocationKey]*Calendar, error) {
+	keys := make([]LocationKey, 0, len(first))
+	for k := range first {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, compareLocations)
+	tenants, locations := locationColumns(keys)
+	days := newPlain(len(keys), 10)
+	for _, k := range keys {
+		days.date(first[k])
+	}
+	if _, err := tx.exec(ctx, openCalendars, tenants, locations, days); err != nil {
+		return nil, fmt.Errorf("opening the calendars of %d locations: %w", len(keys), err)
+	}
+	calendars := make(map[LocationKey]*Calendar, len(keys))
+	err := tx.each(ctx, lockCalendars, func(row *sql.Rows) error {
+		var ord int
+		var c Calendar
+		if err := row.Scan(&ord, &c.Open, &c.LastRun, &c.Cadence); err != nil {
+			return err
+		}
+		c.LocationKey = keys[ord-1]
+		calendars[c.LocationKey] = &c
+		return nil
+	}, tenants, locations)
+	if err != nil {
+		return nil, fmt.Errorf("locking the calendars of %d locations: %w", len(keys), err)
+	}
+	return calendars, nil
+}
+
+var closeDays = sqlText(`
+WITH due AS (
+    INSERT INTO forecast_run (tenant_id, location_id, as_of, previous, closed_by, closed_at, correlation_id, traceparent)
+    SELECT * FROM unnest($5::text[], $6::text[], $7::date[], $8::date[], $9::uuid[], $10::timestamptz[], $11::text[], $12::text[])
+    ON CONFLICT DO NOTHING
+)
+UPDATE demand_calendar c SET open_day = n.open_day, last_run = n.last_run
+FROM unnest($1::text[], $2::text[], $3::date[], $4::date[]) AS n(tenant_id, location_id, open_day, last_run)
+WHERE c.tenant_id = n.tenant_id AND c.location_id = n.location_id`)
+
+// CloseDays writes calendars, which this transaction must have locked, and the
+// forecasts that have become due.
+func (tx *Tx) CloseDays(ctx context.Context, calendars []*Calendar, due []ForecastRun) error {
+	k := len(calendars)
+	tenants, locations, open, last := newTexts(k, 16), newTexts(k, 16), newPlain(k, 10), newPlain(k, 10)
+	for _, c := range calendars {
+		tenants.add(c.Tenant)
+		locations.add(c.Location)
+		open.date(c.Open)
+		last.date(c.LastRun)
+	}
+	n := len(due)
+	dueTenants, dueLocations, asOf, previous := newTexts(n, 16), newTexts(n, 16), newPlain(n, 10), newPlain(n, 10)
+	closedBy, closedAt, correlations, traces := newPlain(n, 36), newPlain(n, 28), newTexts(n, 36), newTexts(n, 55)
+	for i := range due {
+		r := &due[i]
+		dueTenants.add(r.Tenant)
+		dueLocations.add(r.Location)
+		asOf.date(r.AsOf)
+		previous.date(r.Previous)
+		closedBy.uuid(r.ClosedBy)
+		closedAt.time(r.ClosedAt)
+		correlations.add(r.CorrelationID)
+		traces.add(r.Traceparent)
+	}
+	_, err := tx.exec(ctx, closeDays, tenants, locations, open, last, dueTenants, dueLocations, asOf, previous, closedBy, closedAt, correlations, traces)
+	if err != nil {
+		return fmt.Errorf("closing days of %d locations: %w", k, err)
+	}
+	return nil
+}
+
+var closeOutcomes = sqlText(`
+INSERT INTO forecast_outcome_calendar AS c (tenant_id, location_id, open_day)
+SELECT * FROM unnest($1::text[], $2::text[], $3::date[])
+ON CONFLICT (tenant_id, location_id) DO UPDATE SET open_day = excluded.open_day WHERE c.open_day < excluded.open_day`)
+
+// CloseOutcomes brings the calendars of analytics up to the days given; none goes back.
+func (tx *Tx) CloseOutcomes(ctx context.Context, open map[LocationKey]event.Date) error {
+	keys := make([]LocationKey, 0, len(open))
+	for k := range open {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, compareLocations)
+	tenants, locations := locationColumns(keys)
+	days := newPlain(len(keys), 10)
+	for _, k := range keys {
+		days.date(open[k])
+	}
+	if _, err := tx.exec(ctx, closeOutcomes, tenants, locations, days); err != nil {
+		return fmt.Errorf("closing days of %d locations: %w", len(keys), err)
+	}
+	return nil
+}
+
+// date writes a calendar day, "" as the one before all days.
+func (p *plain) date(d event.Date) {
+	p.next()
+	if d == "" {
+		d = "-infinity"
+	}
+	p.text = append(p.text, d...)
+}
