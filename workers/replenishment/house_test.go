@@ -3,6 +3,7 @@ package replenishment_test
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,9 +15,24 @@ import (
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-// house is a tenant with a shop, a supplier and a replenishment worker.
+// town is a database with a replenishment worker; its houses are tenants.
+type town struct {
+	url    string
+	db     *store.DB
+	worker worker.Worker
+	houses atomic.Int64
+}
+
+func newTown(t testing.TB) *town {
+	town := &town{url: storetest.URL(t), worker: replenishment.New()}
+	town.db = storetest.Open(t, town.url, 8)
+	return town
+}
+
+// house is a tenant with a shop and a supplier.
 type house struct {
 	testing.TB
+	tenant string
 	url    string
 	db     *store.DB
 	worker worker.Worker
@@ -25,18 +41,42 @@ type house struct {
 	day    time.Time
 }
 
-func newHouse(t testing.TB) *house {
-	h := &house{TB: t, url: storetest.URL(t), worker: replenishment.New(), stock: map[string]event.Decimal{}, seq: map[string]int64{}, day: workertest.Day}
-	h.db = storetest.Open(t, h.url, 6)
-	storetest.Exec(t, h.url, `INSERT INTO supplier (tenant_id, supplier_id, lead_time_days) VALUES ('acme', 'smith', 4)`)
-	storetest.Exec(t, h.url, `INSERT INTO location (tenant_id, location_id, kind) VALUES ('acme', 'shop', 'stock')`)
+func newHouse(t testing.TB) *house { return newTown(t).house(t) }
+
+func (w *town) house(t testing.TB) *house {
+	h := &house{
+		TB: t, tenant: fmt.Sprintf("house-%d", w.houses.Add(1)), url: w.url, db: w.db, worker: w.worker,
+		stock: map[string]event.Decimal{}, seq: map[string]int64{}, day: workertest.Day,
+	}
+	h.exec(`INSERT INTO supplier (tenant_id, supplier_id, lead_time_days) VALUES ($1, 'smith', 4)`)
+	h.exec(`INSERT INTO location (tenant_id, location_id, kind) VALUES ($1, 'shop', 'stock')`)
 	return h
+}
+
+// exec runs a statement whose first parameter is the tenant.
+func (h *house) exec(statement string, args ...any) {
+	h.Helper()
+	storetest.Exec(h, h.url, statement, append([]any{h.tenant}, args...)...)
+}
+
+// text reads one text; the query's first parameter is the tenant.
+func (h *house) text(query string, args ...any) string {
+	h.Helper()
+	return storetest.Value[string](h, h.url, query, append([]any{h.tenant}, args...)...)
+}
+
+// event makes an event of this house and day.
+func (h *house) event(p event.Payload, sequence int64) event.Any {
+	h.Helper()
+	return workertest.Event(h, p, func(env *event.Envelope) {
+		env.TenantID, env.Metadata.Sequence, env.Timestamp = h.tenant, sequence, h.day
+	})
 }
 
 // rule sets an item's rule in the shop, and what else is written as column=value; it tells nobody.
 func (h *house) rule(item string, columns ...string) {
 	h.Helper()
-	names, values, sets := []string{"tenant_id", "item_id", "location_id", "supplier_id"}, []string{"'acme'", "'" + item + "'", "'shop'", "'smith'"}, []string{}
+	names, values, sets := []string{"tenant_id", "item_id", "location_id", "supplier_id"}, []string{"$1", "'" + item + "'", "'shop'", "'smith'"}, []string{}
 	for _, c := range columns {
 		name, value, _ := strings.Cut(c, "=")
 		if name == "supplier_id" {
@@ -46,9 +86,9 @@ func (h *house) rule(item string, columns ...string) {
 		names, values = append(names, name), append(values, value)
 		sets = append(sets, name+" = excluded."+name)
 	}
-	storetest.Exec(h, h.url, `INSERT INTO item (tenant_id, item_id, unit_cost) VALUES ('acme', $1, 2.5) ON CONFLICT DO NOTHING`, item)
-	storetest.Exec(h, h.url, `INSERT INTO replenishment_rule (`+strings.Join(names, ", ")+`) VALUES (`+strings.Join(values, ", ")+`)
-		ON CONFLICT (tenant_id, item_id, location_id) DO UPDATE SET version = replenishment_rule.version + 1, `+strings.Join(sets, ", "))
+	h.exec(`INSERT INTO item (tenant_id, item_id, unit_cost) VALUES ($1, $2, 2.5) ON CONFLICT DO NOTHING`, item)
+	h.exec(`INSERT INTO replenishment_rule (` + strings.Join(names, ", ") + `) VALUES (` + strings.Join(values, ", ") + `)
+		ON CONFLICT (tenant_id, item_id, location_id) DO UPDATE SET version = replenishment_rule.version + 1, ` + strings.Join(sets, ", "))
 }
 
 // moved is what the ledger says when quantity has come to the shop, or gone.
@@ -63,7 +103,7 @@ func (h *house) moved(item, quantity string, kind event.TransactionType, change 
 	for _, c := range change {
 		c(&p)
 	}
-	return workertest.Event(h, p, func(env *event.Envelope) { env.Metadata.Sequence, env.Timestamp = h.seq[item], h.day })
+	return h.event(p, h.seq[item])
 }
 
 func (h *house) sold(item, quantity string) event.Any {
@@ -80,17 +120,15 @@ func (h *house) received(item, quantity, order string) event.Any {
 }
 
 func (h *house) cancelled(order string) event.Any {
-	return workertest.Event(h, event.PurchaseOrderCancelled{PurchaseOrderID: order, Reason: "too dear", CancelledBy: "ann"},
-		func(env *event.Envelope) { env.Timestamp = h.day })
+	return h.event(event.PurchaseOrderCancelled{PurchaseOrderID: order, Reason: "too dear", CancelledBy: "ann"}, 0)
 }
 
 func (h *house) ruleChanged(item string) event.Any {
-	return workertest.Event(h, event.RuleChanged{RuleID: "r", ItemID: item, LocationID: "shop"}, func(env *event.Envelope) { env.Timestamp = h.day })
+	return h.event(event.RuleChanged{RuleID: "r", ItemID: item, LocationID: "shop"}, 0)
 }
 
 func (h *house) lowStock(item string) event.Any {
-	return workertest.Event(h, event.InventoryLowStock{ItemID: item, LocationID: "shop", Available: h.stock[item], Threshold: workertest.Decimal("5")},
-		func(env *event.Envelope) { env.Metadata.Sequence, env.Timestamp = h.seq[item], h.day })
+	return h.event(event.InventoryLowStock{ItemID: item, LocationID: "shop", Available: h.stock[item], Threshold: workertest.Decimal("5")}, h.seq[item])
 }
 
 func (h *house) forecast(item string, start event.Date, deviation string, daily ...string) event.Any {
@@ -101,7 +139,7 @@ func (h *house) forecast(item string, start event.Date, deviation string, daily 
 	for _, d := range daily {
 		f.DailyDemand = append(f.DailyDemand, workertest.Decimal(d))
 	}
-	return workertest.Event(h, f, func(env *event.Envelope) { env.Timestamp = h.day })
+	return h.event(f, 0)
 }
 
 // hears lets the worker handle a batch and gives the orders it made.
@@ -158,7 +196,7 @@ func (h *house) wantOrders(want string, events ...event.Any) []event.PurchaseOrd
 
 func (h *house) wantOnOrder(item, want string) {
 	h.Helper()
-	if got := storetest.Value[string](h, h.url, `SELECT trim_scale(on_order)::text FROM replenishment_state WHERE item_id = $1`, item); got != want {
+	if got := h.text(`SELECT trim_scale(on_order)::text FROM replenishment_state WHERE tenant_id = $1 AND item_id = $2`, item); got != want {
 		h.Errorf("want %s of %s on order, got %s", want, item, got)
 	}
 }

@@ -11,6 +11,7 @@ const point10 = "reorder_point=10"
 
 func TestWhatIsOrdered(t *testing.T) {
 	t.Parallel()
+	w := newTown(t)
 	for name, c := range map[string]struct {
 		rule   []string
 		left   string
@@ -34,7 +35,7 @@ func TestWhatIsOrdered(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
+			h := w.house(t)
 			h.rule("cup", c.rule...)
 			h.wantOrders(c.orders, h.counted("cup", c.left))
 		})
@@ -61,7 +62,7 @@ func TestAnUnknownPriceIsSaidAsSuch(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	h.rule("cup", point10, "order_up_to=40")
-	storetest.Exec(t, h.url, `UPDATE item SET unit_cost = NULL`)
+	h.exec(`UPDATE item SET unit_cost = NULL WHERE tenant_id = $1`)
 	o := h.wantOrders("40 of cup for 0", h.counted("cup", "0"))
 	if o[0].Lines[0].UnitPrice != nil {
 		t.Errorf("the line has a price: %s", o[0].Lines[0].UnitPrice)
@@ -76,7 +77,7 @@ func TestTheItemsPack(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	h.rule("cup", point10, "order_up_to=40")
-	storetest.Exec(t, h.url, `UPDATE item SET pack = 25`)
+	h.exec(`UPDATE item SET pack = 25 WHERE tenant_id = $1`)
 	h.wantOrders("50 of cup for 125", h.counted("cup", "0"))
 }
 
@@ -98,13 +99,14 @@ func TestOneNeedOneOrder(t *testing.T) {
 // The events of a position in turned order: each alone asks, and the newest decides what stands there.
 func TestTurnedOrder(t *testing.T) {
 	t.Parallel()
+	w := newTown(t)
 	for name, batches := range map[string]func(a, b, c event.Any) [][]event.Any{
 		"one batch":      func(a, b, c event.Any) [][]event.Any { return [][]event.Any{{c, a, b}} },
 		"batch by batch": func(a, b, c event.Any) [][]event.Any { return [][]event.Any{{c}, {b}, {a}, {c, b, a}} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
+			h := w.house(t)
 			h.rule("cup", point10, "order_up_to=40")
 			h.hears(h.counted("cup", "20"))
 			var orders []event.PurchaseOrderCreated
