@@ -1,0 +1,150 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/composerp/composerp/exchange/event"
+)
+
+// # Dispatch
+//
+// An order's way to its supplier is kept as facts: what PURCHASE_ORDER_CREATED
+// asked to be sent, that it was approved, that it was cancelled, that a call was
+// begun, that it was answered. Facts come in any order and each upserts its own
+// column under the row's lock, so that whoever writes the last of two that were
+// needed sees both. The status is a generated column: it follows from the facts
+// and can contradict none.
+
+// DispatchStatus is how far an order has come on its way to its supplier.
+type DispatchStatus string
+
+// The statuses. An order is in doubt when it was cancelled after a call whose
+// answer never came, or after a person was asked to send it: the supplier may have it.
+const (
+	DispatchWaiting               DispatchStatus = "WAITING"
+	DispatchSending               DispatchStatus = "SENDING"
+	DispatchSent                  DispatchStatus = "SENT"
+	DispatchRefused               DispatchStatus = "REFUSED"
+	DispatchByHand                DispatchStatus = "BY_HAND"
+	DispatchCancelled             DispatchStatus = "CANCELLED"
+	DispatchCancelledInDoubt      DispatchStatus = "CANCELLED_IN_DOUBT"
+	DispatchCancelledAfterSending DispatchStatus = "CANCELLED_AFTER_SENDING"
+)
+
+// Dispatch is what is known of an order on its way, its row locked by the
+// transaction that noted the last of it. Request is the body to be sent, empty
+// until PURCHASE_ORDER_CREATED was heard; Endpoint is the supplier's, empty when
+// it has none or nobody knows the supplier.
+type Dispatch struct {
+	Status   DispatchStatus `db:"status"`
+	Supplier string         `db:"supplier_id"`
+	Request  string         `db:"request"`
+	Approved bool           `db:"approved"`
+	Endpoint string         `db:"endpoint"`
+}
+
+// Due tells whether the order is to be sent: created, approved, and not yet with
+// the supplier, with a person, or cancelled. A refused one is: whoever sends its
+// event again has mended something.
+func (d Dispatch) Due() bool {
+	switch d.Status {
+	case DispatchWaiting, DispatchSending, DispatchRefused:
+		return d.Request != "" && d.Approved
+	}
+	return false
+}
+
+const returnDispatch = `
+RETURNING d.status, coalesce(d.supplier_id, '') AS supplier_id, coalesce(d.request, '') AS request, d.approved_at IS NOT NULL AS approved,
+          coalesce((SELECT s.endpoint FROM supplier s WHERE s.tenant_id = d.tenant_id AND s.supplier_id = d.supplier_id), '') AS endpoint`
+
+var noteOrderCreated = sqlText(`
+INSERT INTO dispatch AS d (tenant_id, purchase_order_id, supplier_id, request) VALUES ($1, $2, $3, $4)
+ON CONFLICT (tenant_id, purchase_order_id) DO UPDATE
+SET supplier_id = coalesce(d.supplier_id, excluded.supplier_id), request = coalesce(d.request, excluded.request)` + returnDispatch)
+
+// NoteOrderCreated keeps what is to be sent, and to whom. Once kept it stays as
+// it is: a call made again says the same.
+func (tx *Tx) NoteOrderCreated(ctx context.Context, key OrderKey, supplier string, request []byte) (Dispatch, error) {
+	return tx.noteOrder(ctx, key, noteOrderCreated, key.Tenant, key.Order, supplier, string(request))
+}
+
+var noteOrderApproved = sqlText(`
+INSERT INTO dispatch AS d (tenant_id, purchase_order_id, approved_at) VALUES ($1, $2, $3)
+ON CONFLICT (tenant_id, purchase_order_id) DO UPDATE SET approved_at = coalesce(d.approved_at, excluded.approved_at)` + returnDispatch)
+
+// NoteOrderApproved keeps that the order may be sent, since a moment of business time.
+func (tx *Tx) NoteOrderApproved(ctx context.Context, key OrderKey, at time.Time) (Dispatch, error) {
+	return tx.noteOrder(ctx, key, noteOrderApproved, key.Tenant, key.Order, at)
+}
+
+var noteOrderCancelled = sqlText(`
+INSERT INTO dispatch AS d (tenant_id, purchase_order_id, cancelled_at) VALUES ($1, $2, $3)
+ON CONFLICT (tenant_id, purchase_order_id) DO UPDATE SET cancelled_at = coalesce(d.cancelled_at, excluded.cancelled_at)` + returnDispatch)
+
+// NoteOrderCancelled keeps that the order was taken back, at a moment of business time.
+func (tx *Tx) NoteOrderCancelled(ctx context.Context, key OrderKey, at time.Time) (Dispatch, error) {
+	return tx.noteOrder(ctx, key, noteOrderCancelled, key.Tenant, key.Order, at)
+}
+
+func (tx *Tx) noteOrder(ctx context.Context, key OrderKey, note statement, args ...any) (Dispatch, error) {
+	var d Dispatch
+	if err := tx.get(ctx, &d, note, args...); err != nil {
+		return Dispatch{}, fmt.Errorf("noting order %s: %w", key.Order, err)
+	}
+	return d, nil
+}
+
+// An attempt takes a refusal back: how it ends is not known yet.
+var beginSending = sqlText(`
+UPDATE dispatch SET attempts = attempts + 1, attempted_at = clock_timestamp(), refused_at = NULL
+WHERE tenant_id = $1 AND purchase_order_id = $2`)
+
+// BeginSending counts a call that is about to be made.
+func (tx *Tx) BeginSending(ctx context.Context, key OrderKey) error {
+	return tx.moveOrder(ctx, key, beginSending)
+}
+
+var leaveToHand = sqlText(`
+UPDATE dispatch SET by_hand_at = clock_timestamp() WHERE tenant_id = $1 AND purchase_order_id = $2 AND by_hand_at IS NULL`)
+
+// LeaveToHand keeps that a person must send the order, since its supplier can not be called.
+func (tx *Tx) LeaveToHand(ctx context.Context, key OrderKey) error {
+	return tx.moveOrder(ctx, key, leaveToHand)
+}
+
+// Receipt is what a supplier answered who has taken an order. PromisedDate is
+// empty when the supplier promised none.
+type Receipt struct {
+	Status            int
+	SupplierReference string
+	PromisedDate      event.Date
+}
+
+var recordSent = sqlText(`
+UPDATE dispatch SET sent_at = clock_timestamp(), answer_status = $3, supplier_reference = $4, promised_date = CAST(nullif($5, '') AS date),
+    failure = '', refused_at = NULL
+WHERE tenant_id = $1 AND purchase_order_id = $2 AND sent_at IS NULL`)
+
+// RecordSent keeps a supplier's answer, the first that is recorded: two slots may have called.
+func (tx *Tx) RecordSent(ctx context.Context, key OrderKey, r Receipt) error {
+	return tx.moveOrder(ctx, key, recordSent, r.Status, r.SupplierReference, string(r.PromisedDate))
+}
+
+var recordUnsent = sqlText(`
+UPDATE dispatch SET failure = $3, refused_at = CASE WHEN $4::boolean THEN clock_timestamp() END
+WHERE tenant_id = $1 AND purchase_order_id = $2 AND sent_at IS NULL`)
+
+// RecordUnsent keeps why a call came to nothing, and whether that is the supplier's last word.
+func (tx *Tx) RecordUnsent(ctx context.Context, key OrderKey, failure string, refused bool) error {
+	return tx.moveOrder(ctx, key, recordUnsent, failure, refused)
+}
+
+func (tx *Tx) moveOrder(ctx context.Context, key OrderKey, move statement, args ...any) error {
+	if _, err := tx.exec(ctx, move, append([]any{key.Tenant, key.Order}, args...)...); err != nil {
+		return fmt.Errorf("recording the dispatch of order %s: %w", key.Order, err)
+	}
+	return nil
+}
