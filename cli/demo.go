@@ -4,173 +4,219 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"text/tabwriter"
+	"math"
+	"strconv"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/deploy/demo"
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers"
 )
 
 func demoCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "demo",
-		Usage: "bring everything up and feed it a small seeded shop",
-		Description: "Like `up`, and then three weeks of a shop with a warehouse and two stores: one till says its sales to\n" +
-			"the log, the other publishes them to the exchange itself. At the end it shows what happened, proves it,\n" +
-			"and stays up until interrupted, or ends with --exit. The same seed again changes nothing.",
+		Usage: "bring everything up and live some weeks of a small shop with it",
+		Description: "Like `up`, and then ten weeks of a shop with a warehouse and two stores, a day a second: tills sell, shelves\n" +
+			"run low, orders are made, approved and sent to suppliers (a real HTTP server on loopback), goods arrive, late\n" +
+			"and in parts now and then. On a terminal it shows all that; at the end it says what came of it and proves\n" +
+			"it, and stays up until interrupted, or ends with --exit. Run again on the same data it goes on with the\n" +
+			"next days; --fresh begins anew. Exit code 2 when the audit has findings.\n\n" +
+			"The same world on a till's file, its days as fast as the fleet handles them:\n\n" +
+			"   composerp demo --sales FILE --map deploy/demo/online-retail.yaml --exit",
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "exit", Usage: "end when it has been shown"},
+			&cli.BoolFlag{Name: "plain", Usage: "a line a day instead of a screen"},
 			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "which shop"},
+			&cli.IntFlag{Name: "days", Usage: "how many days of business; 70, or all there are in a file"},
+			&cli.StringFlag{Name: "until", Usage: "the last day of business, 2011-03-31"},
+			&cli.StringFlag{Name: "speed", Usage: "days a second, or max; 1, or max with a file"},
+			&cli.StringFlag{Name: "sales", Usage: "live the days of this till's file (.csv or .ndjson, also .gz)"},
+			&cli.StringFlag{Name: "map", Aliases: []string{"m"}, Usage: "what the file's columns mean, a YAML file"},
+			&cli.StringFlag{Name: "policy", Value: store.RuleAuto, Usage: "with a file: its items' rules, auto or fixed"},
+			&cli.StringFlag{Name: "measure-from", Usage: "the day from which on fill rate, average stock and orders are counted"},
 			&cli.DurationFlag{Name: "wait", Value: 2 * time.Minute, Usage: "how long to wait for the fleet to be quiet"},
+			outputFlag(),
 		}, upFlags()...),
-		Action: func(cctx *cli.Context) error {
-			if err := noArguments(cctx); err != nil {
-				return err
-			}
-			shop, err := demo.NewShop(cctx.Uint64("seed"))
-			if err != nil {
-				return err
-			}
-			return up(cctx, func(ctx context.Context, r *running) error { return play(ctx, cctx, r, shop) })
-		},
+		Action: runDemo,
 	}
 }
 
-// play feeds the shop to a fleet that is up, waits, and shows what became of it.
-func play(ctx context.Context, cctx *cli.Context, r *running, shop *demo.Shop) error {
-	db, err := openDatabase(ctx, r.endpoints, "demo", 2)
+// Defaults of the seeded shop.
+const (
+	shopDays  = 70
+	shopSpeed = 1 // days a second
+)
+
+// demoOptions are the demo's flags, read.
+type demoOptions struct {
+	world       demo.World
+	days        int
+	until, from event.Date
+	pace        time.Duration
+	paceText    string
+	wait        time.Duration
+	exit, json  bool
+}
+
+func runDemo(cctx *cli.Context) error {
+	options, err := readDemoOptions(cctx)
+	if err != nil {
+		return err
+	}
+	stdout, stderr := cctx.App.Writer, cctx.App.ErrWriter
+	console := newConsole(stderr, cctx.Bool("plain"))
+	cctx.App.ErrWriter = console
+	if options.json {
+		cctx.App.Writer = console // stdout is for the summary alone
+	}
+	defer console.leave()
+	return up(cctx, func(ctx context.Context, r *running) error {
+		defer func() { cctx.App.ErrWriter = stderr }()
+		return play(ctx, cctx, r, options, console, stdout)
+	})
+}
+
+func readDemoOptions(cctx *cli.Context) (o demoOptions, err error) {
+	if err := noArguments(cctx); err != nil {
+		return o, err
+	}
+	if err := checkOutput(cctx); err != nil {
+		return o, err
+	}
+	o = demoOptions{days: cctx.Int("days"), wait: cctx.Duration("wait"), exit: cctx.Bool("exit"), json: cctx.String(flagOutput) == "json"}
+	if o.days < 0 {
+		return o, usage("--days %d: want 1 or more", o.days)
+	}
+	for name, into := range map[string]*event.Date{"until": &o.until, "measure-from": &o.from} {
+		if text := cctx.String(name); text != "" {
+			if *into, err = event.ParseDate(text); err != nil {
+				return o, usage("--%s %q: want a day such as 2026-03-31", name, text)
+			}
+		}
+	}
+	speed := cctx.String("speed")
+	if err := o.chooseWorld(cctx, &speed); err != nil {
+		return o, err
+	}
+	return o, o.setPace(speed)
+}
+
+// chooseWorld takes the file where one is given, else the shop.
+func (o *demoOptions) chooseWorld(cctx *cli.Context, speed *string) (err error) {
+	if cctx.String("sales") == "" {
+		for _, name := range []string{"map", "policy"} {
+			if cctx.IsSet(name) {
+				return usage("--%s goes with --sales FILE", name)
+			}
+		}
+		if o.days == 0 && o.until == "" {
+			o.days = shopDays
+		}
+		*speed = first(*speed, strconv.Itoa(shopSpeed))
+		o.world, err = demo.NewShop(cctx.Uint64("seed"))
+		return err
+	}
+	return usage("--sales: not yet")
+}
+
+// setPace reads --speed, days a second.
+func (o *demoOptions) setPace(speed string) error {
+	if speed == "" || speed == "max" {
+		o.paceText = "as fast as it goes"
+		return nil
+	}
+	perSecond, err := strconv.ParseFloat(speed, 64)
+	if err != nil || !(perSecond > 0) || math.IsInf(perSecond, 0) {
+		return usage("--speed %q: want days a second, such as 1 or 0.5, or max", speed)
+	}
+	o.pace, o.paceText = time.Duration(float64(time.Second)/perSecond), speed+" days a second"
+	if perSecond == 1 {
+		o.paceText = "a day a second"
+	}
+	return nil
+}
+
+// play lives the world with a fleet that is up, and shows what became of it.
+func play(ctx context.Context, cctx *cli.Context, r *running, o demoOptions, console *console, stdout io.Writer) error {
+	log, err := logger(cctx)
+	if err != nil {
+		return err
+	}
+	db, err := openDatabase(ctx, r.endpoints, "demo", 3)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	say(cctx, "a small shop opens: %d events through the log, %d straight to the exchange ...", len(shop.Logged), len(shop.Direct))
-	began := time.Now()
-	fresh, err := feed(ctx, cctx, db, r.endpoints, shop)
+	broker, err := brokerConfig(r.endpoints, log)
 	if err != nil {
 		return err
-	}
-	report, err := runAudit(ctx, cctx, db, r.endpoints, cctx.Duration("wait"))
-	if err != nil {
-		return err
-	}
-	if err := tellStory(ctx, cctx.App.Writer, db, shop, fresh, time.Since(began)); err != nil {
-		return err
-	}
-	fmt.Fprint(cctx.App.Writer, "\n"+report.Table())
-	if !report.Proven() {
-		return findings{"the audit has findings"}
-	}
-	if cctx.Bool("exit") {
-		return errDone
-	}
-	say(cctx, "\nstill up; look around, and stop it with Ctrl-C")
-	return nil
-}
-
-// feed says the shop's events on both roads and gives how many were new to the log.
-func feed(ctx context.Context, cctx *cli.Context, db *store.DB, at endpoints, shop *demo.Shop) (int, error) {
-	if err := db.SetThresholds(ctx, shop.Thresholds); err != nil {
-		return 0, err
-	}
-	fresh := 0
-	for batch := range chunks(shop.Logged, 500) {
-		verdicts, err := db.Admit(ctx, batch, true)
-		if err != nil {
-			return fresh, err
-		}
-		for _, v := range verdicts {
-			if v == store.Admitted {
-				fresh++
-			}
-		}
-	}
-	log, err := logger(cctx)
-	if err != nil {
-		return fresh, err
-	}
-	broker, err := brokerConfig(at, log)
-	if err != nil {
-		return fresh, err
 	}
 	broker.Name = "till"
-	return fresh, publishDirect(ctx, broker, shop.Direct)
-}
-
-// publishDirect is what an outsider's till does: it publishes to composerp.events and waits for the confirms.
-func publishDirect(ctx context.Context, broker exchange.Config, events []event.Any) error {
-	session, err := exchange.Open(ctx, broker)
+	cfg := demo.Config{World: o.world, DB: db, Exchange: broker, Consumers: owingWorkers(), Days: o.days, Until: o.until, Pace: o.pace, Patience: o.wait}
+	if console.terminal < 0 {
+		cfg.Ended = func(s demo.State) { fmt.Fprintln(console, dayLine(s)) }
+	}
+	game, err := demo.Open(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	defer session.Close()
-	publisher, err := session.Publisher(0)
-	if err != nil {
+	introduce(console, game)
+	if err := live(ctx, game, console, &watcher{game: game, db: db, broker: broker, console: console, log: log, pace: o.paceText}); err != nil {
 		return err
 	}
-	confirmations := make([]*exchange.Confirmation, len(events))
-	for i, e := range events {
-		confirmations[i], err = publisher.Publish(ctx, exchange.Message{
-			Exchange: exchange.Events, RoutingKey: e.Type.RoutingKey(), ID: e.ID.String(), Type: string(e.Type), Body: e.Body, Timestamp: e.Timestamp,
-		})
-		if err != nil {
-			return err
-		}
-	}
-	for _, c := range confirmations {
-		if err := c.Wait(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
+	return conclude(ctx, cctx, r, db, game, o, stdout)
 }
 
-func chunks[T any](all []T, size int) func(yield func([]T) bool) {
-	return func(yield func([]T) bool) {
-		for len(all) > 0 {
-			n := min(size, len(all))
-			if !yield(all[:n]) {
-				return
-			}
-			all = all[n:]
+// owingWorkers are the fleet's workers that the audit holds to account.
+func owingWorkers() (names []string) {
+	for _, w := range workers.Fleet(workers.Config{}) {
+		if w.Owes() {
+			names = append(names, w.Name())
 		}
+	}
+	return names
+}
+
+// introduce says which days are to come.
+func introduce(console *console, game *demo.Game) {
+	first, last, left := game.Span()
+	switch {
+	case last != "" && last < first:
+		fmt.Fprintf(console, "this world was lived to its end before, until %s; --fresh begins anew\n", left)
+	case left != "":
+		fmt.Fprintf(console, "this world was here before, until %s; it goes on from %s (--fresh begins anew)\n", left, first)
+	default:
+		fmt.Fprintf(console, "business begins on %s\n", first)
 	}
 }
 
-// tellStory shows what happened in the shop.
-func tellStory(ctx context.Context, out io.Writer, db *store.DB, shop *demo.Shop, fresh int, took time.Duration) error {
-	summary, err := db.Summary(ctx, demo.Tenant)
-	if err != nil {
-		return err
+// live runs the game, and beside it, on a terminal, the screen.
+func live(ctx context.Context, game *demo.Game, console *console, w *watcher) error {
+	if console.terminal < 0 {
+		return game.Run(ctx)
 	}
-	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	row(w, "\nWHAT HAPPENED")
-	if fresh == 0 {
-		row(w, "  nothing new: this shop has been here before, and every event was recognised")
+	watching, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		w.watch(watching)
+	}()
+	err := game.Run(ctx)
+	stop()
+	<-ended
+	return err
+}
+
+// dayLine is a day on one line.
+func dayLine(s demo.State) string {
+	of := ""
+	if s.Days > 0 {
+		of = fmt.Sprintf("/%d", s.Days)
 	}
-	for _, s := range summary {
-		row(w, "  "+s.What, s.Count, s.Units+" units")
-	}
-	row(w, "  events said", len(shop.Logged)+len(shop.Direct), fmt.Sprintf("handled and proven in %s", took.Round(10*time.Millisecond)))
-	row(w, "\nSTOCK", "", "")
-	row(w, "  ITEM", "LOCATION", "ON HAND", "LAST MOVEMENT", "LOW", "NAME")
-	rows, err := db.StockRows(ctx, store.PositionKey{Tenant: demo.Tenant})
-	if err != nil {
-		return err
-	}
-	const shown = 12
-	for _, s := range rows[:min(shown, len(rows))] {
-		low := ""
-		if s.Low {
-			low = "low"
-		}
-		row(w, "  "+s.Item, s.Location, s.OnHand, s.LastMovement.UTC().Format(time.DateTime), low, s.ItemName)
-	}
-	if len(rows) > shown {
-		row(w, fmt.Sprintf("  ... and %d more: composerp stock", len(rows)-shown))
-	}
-	return w.Flush()
+	return fmt.Sprintf("%s  day %d%s  sold %s  returned %s  received %s  moved %s  damaged %s  not there %s  supplier calls %d",
+		s.Date, s.Day, of, s.Today.Sold, s.Today.Returned, s.Today.Received, s.Today.Moved, s.Today.Damaged, s.Today.Lost, s.Calls.All)
 }

@@ -1,0 +1,130 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/deploy/demo"
+	"github.com/composerp/composerp/exchange/audit"
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+)
+
+// demoSummary is what came of a demo. World is what the world said in this run;
+// what the fleet made of it is read from the database.
+type demoSummary struct {
+	Tenant string     `json:"tenantId"`
+	From   event.Date `json:"from"`
+	To     event.Date `json:"to"`
+	Days   int        `json:"days"`
+	// MeasuredFrom is from when on Service was measured, to the end of the last day.
+	MeasuredFrom event.Date    `json:"measuredFrom"`
+	World        demo.Tally    `json:"world"`
+	Fresh        int64         `json:"eventsNewToTheLog"`
+	Service      store.Service `json:"service"`
+	// FillRate is the share of the pieces asked for that were on hand.
+	FillRate float64      `json:"fillRate"`
+	Now      store.Pulse  `json:"now"`
+	Calls    demo.Calls   `json:"supplierCalls"`
+	Repeated int          `json:"deliveryNotesTwice"`
+	Events   int64        `json:"events"`
+	Seconds  float64      `json:"seconds"`
+	Audit    audit.Report `json:"audit"`
+}
+
+// conclude measures, audits, shows, and ends the demo or leaves it up.
+func conclude(ctx context.Context, cctx *cli.Context, r *running, db *store.DB, game *demo.Game, o demoOptions, stdout io.Writer) error {
+	summary, err := summarise(ctx, db, game, o)
+	if err != nil {
+		return err
+	}
+	if !o.json {
+		if err := showSummary(stdout, summary); err != nil {
+			return err
+		}
+	}
+	if summary.Audit, err = runAudit(ctx, cctx, db, r.endpoints, o.wait); err != nil {
+		return err
+	}
+	if o.json {
+		encoder := json.NewEncoder(stdout)
+		encoder.SetIndent("", "  ")
+		err = encoder.Encode(summary)
+	} else {
+		_, err = fmt.Fprint(stdout, "\n"+summary.Audit.Table())
+	}
+	if err != nil {
+		return err
+	}
+	if !summary.Audit.Proven() {
+		return findings{"the audit has findings"}
+	}
+	if o.exit {
+		return errDone
+	}
+	say(cctx, "\nstill up; look around, and stop it with Ctrl-C")
+	return nil
+}
+
+// summarise reads what the fleet made of the world.
+func summarise(ctx context.Context, db *store.DB, game *demo.Game, o demoOptions) (s demoSummary, err error) {
+	state := game.State()
+	first, _, _ := game.Span()
+	s = demoSummary{
+		Tenant: game.World.Tenant(), From: first, To: state.Date, Days: state.Day, World: state.Total, Fresh: state.Fresh,
+		Calls: state.Calls, Repeated: state.Repeated, Seconds: state.Running.Seconds(), MeasuredFrom: max(first, o.from),
+	}
+	if state.Date == "" {
+		s.To = first.AddDays(-1)
+	}
+	end, err := db.LogEnd(ctx)
+	if err != nil {
+		return s, err
+	}
+	s.Events = end - state.FirstSeq
+	if s.Now, err = db.Pulse(ctx, s.Tenant); err != nil || state.Date == "" {
+		return s, err
+	}
+	if s.Service, err = db.Served(ctx, s.Tenant, game.Moment(s.MeasuredFrom), game.Moment(s.To.AddDays(1))); err != nil {
+		return s, err
+	}
+	asked := s.Service.Sold
+	if s.MeasuredFrom == first {
+		asked = asked.Add(state.Total.Lost) // what no till has said
+	}
+	if !asked.IsZero() {
+		s.FillRate = s.Service.Filled.InexactFloat64() / asked.InexactFloat64()
+	}
+	return s, nil
+}
+
+// showSummary tells it to a person.
+func showSummary(out io.Writer, s demoSummary) error {
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	pieces := func(d event.Decimal) string { return thousands(d.IntPart()) }
+	row(w, fmt.Sprintf("\nWHAT HAPPENED from %s to %s, %d days of business", s.From, s.To, s.Days), "", "")
+	if s.Fresh == 0 {
+		row(w, "  nothing new: every event was here before and was recognised", "", "")
+	}
+	row(w, "  sold", pieces(s.World.Sold), "pieces; returned "+pieces(s.World.Returned))
+	row(w, "  received", pieces(s.World.Received), fmt.Sprintf("pieces from suppliers; %d delivery notes came twice and count once", s.Repeated))
+	row(w, "  moved", pieces(s.World.Moved), "pieces from place to place")
+	row(w, "  damaged", pieces(s.World.Damaged), fmt.Sprintf("pieces; %d positions counted", s.World.Counts))
+	row(w, "  orders", s.Service.Orders, fmt.Sprintf("made; now %d wait for the buyer, %d are to be sent, %d on the way, %d have come, %d were rejected", s.Now.Waiting, s.Now.Unsent, s.Now.Sent, s.Now.Received, s.Now.Rejected))
+	row(w, "  supplier calls", s.Calls.All, fmt.Sprintf("%d confirmed, %d sent away and made again, %d known already", s.Calls.Confirmed, s.Calls.Busy, s.Calls.Known))
+	row(w, "  low stock", s.Service.LowStock, fmt.Sprintf("times said; %d of %d positions are low now, %d sold out", s.Now.Low, s.Now.Watched, s.Now.Out))
+	row(w, "", "", "")
+	row(w, "HOW WELL, measured from "+string(s.MeasuredFrom), "", "")
+	row(w, "  fill rate", fmt.Sprintf("%.2f %%", 100*s.FillRate), "of the pieces asked for were on the shelf")
+	row(w, "  stock-outs", s.Service.StockOuts, "times a sale took the last piece")
+	row(w, "  average stock", thousands(int64(s.Service.Stock)), fmt.Sprintf("pieces, worth %s at cost", thousands(int64(s.Service.Value))))
+	row(w, "", "", "")
+	row(w, "  events", thousands(s.Events), fmt.Sprintf("in the log, %s a second over %s", thousands(int64(float64(s.Events)/max(s.Seconds, 0.001))), (time.Duration(s.Seconds*float64(time.Second))).Round(100*time.Millisecond)))
+	return w.Flush()
+}

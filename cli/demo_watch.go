@@ -1,0 +1,191 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/composerp/composerp/deploy/demo"
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers"
+)
+
+// watcher looks at a demo from outside, as a user could: it asks the database and
+// the broker, and knows nothing that they do not.
+type watcher struct {
+	game    *demo.Game
+	db      *store.DB // its own
+	broker  exchange.Config
+	console *console
+	log     *slog.Logger
+	pace    string
+
+	session *exchange.Session
+	mu      sync.Mutex
+	seen    view
+	lastSeq int64
+	lastAt  time.Time
+	told    int64 // up to where in the log it has told what happened
+}
+
+// How often the database and the broker are looked at, and how many of the looks
+// the row of blocks shows.
+const (
+	lookEvery = 500 * time.Millisecond
+	sparks    = 24
+)
+
+// watch looks and draws until the context ends, and gives the terminal back.
+func (w *watcher) watch(ctx context.Context) {
+	w.console.enter()
+	defer w.console.leave()
+	defer w.hangUp()
+	first := w.game.State().FirstSeq
+	w.lastSeq, w.told, w.lastAt = first, first, time.Now()
+	var looking sync.WaitGroup
+	looking.Go(func() {
+		for every(ctx, lookEvery) {
+			if err := w.look(ctx, first); err != nil && ctx.Err() == nil {
+				w.log.Warn("looking at the demo", "error", err)
+			}
+		}
+	})
+	for every(ctx, redrawEvery) {
+		w.console.draw(w.view())
+	}
+	looking.Wait()
+}
+
+// every waits and reports whether the context is still alive.
+func every(ctx context.Context, pause time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(pause):
+		return true
+	}
+}
+
+func (w *watcher) view() view {
+	w.mu.Lock()
+	v := w.seen
+	w.mu.Unlock()
+	v.state, v.pace, v.notes = w.game.State(), w.pace, w.console.notes(4)
+	return v
+}
+
+// look asks once what the screen shows besides the world itself.
+func (w *watcher) look(ctx context.Context, first int64) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*lookEvery)
+	defer cancel()
+	pulse, err := w.db.Pulse(ctx, w.game.World.Tenant())
+	if err != nil {
+		return err
+	}
+	end, err := w.db.LogEnd(ctx)
+	if err != nil {
+		return err
+	}
+	queues, err := w.depths(ctx)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	w.mu.Lock()
+	rate := float64(end-w.lastSeq) / now.Sub(w.lastAt).Seconds()
+	w.seen.pulse, w.seen.queues, w.seen.events, w.seen.rate = pulse, queues, end-first, rate
+	w.seen.rates = append(w.seen.rates, rate)
+	if n := len(w.seen.rates); n > sparks {
+		w.seen.rates = append([]float64(nil), w.seen.rates[n-sparks:]...)
+	}
+	w.lastSeq, w.lastAt = end, now
+	w.mu.Unlock()
+	return w.tell(ctx)
+}
+
+// depths asks the broker for the queues that hold anything.
+func (w *watcher) depths(ctx context.Context) (found []depth, err error) {
+	if w.session == nil {
+		if w.session, err = exchange.Open(ctx, w.broker); err != nil {
+			return nil, err
+		}
+	}
+	for _, q := range workers.Topology().Queues {
+		ready, _, err := w.session.Depth(q.Name)
+		if errors.Is(err, exchange.ErrMissing) {
+			continue
+		}
+		if err != nil {
+			w.hangUp()
+			return nil, err
+		}
+		if ready > 0 {
+			found = append(found, depth{strings.TrimPrefix(q.Name, exchange.QueueName("")), ready})
+		}
+	}
+	return found, nil
+}
+
+func (w *watcher) hangUp() {
+	if w.session != nil {
+		w.session.Close()
+		w.session = nil
+	}
+}
+
+// told at a time, at most.
+const tellLimit = 200
+
+// tell puts what the fleet has said since the last look among what happened: the
+// last of each kind, and how many more there were.
+func (w *watcher) tell(ctx context.Context) error {
+	found, err := w.db.LoggedAfter(ctx, w.game.World.Tenant(), w.told, tellLimit,
+		event.TypePurchaseOrderCreated, event.TypeInventoryLowStock, event.TypeForecastGenerated, event.TypeLotExpiring)
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	w.told = found[len(found)-1].Seq
+	count, last := map[event.Type]int{}, map[event.Type]string{}
+	var order []event.Type
+	for _, l := range found {
+		e, err := event.Decode(l.Body)
+		if err != nil {
+			return fmt.Errorf("reading event %s: %w", l.EventID, err)
+		}
+		if count[l.Type] == 0 {
+			order = append(order, l.Type)
+		}
+		count[l.Type]++
+		last[l.Type] = headlineOf(e.Payload)
+	}
+	for _, t := range order {
+		line := last[t]
+		if more := count[t] - 1; more > 0 {
+			line += fmt.Sprintf("  (and %d more)", more)
+		}
+		w.game.Tell(line)
+	}
+	return nil
+}
+
+// headlineOf is an event in a few words.
+func headlineOf(p event.Payload) string {
+	switch p := p.(type) {
+	case event.PurchaseOrderCreated:
+		l := p.Lines[0]
+		return fmt.Sprintf("%s: %s × %s from %s for %s, %s", p.PONumber, l.Quantity, l.ItemID, p.SupplierID, p.LocationID, p.TotalAmount.StringFixed(2))
+	case event.InventoryLowStock:
+		return fmt.Sprintf("%s is low at %s: %s left, %s wanted", p.ItemID, p.LocationID, p.Available, p.Threshold)
+	case event.ForecastGenerated:
+		return fmt.Sprintf("forecast of %s at %s by %s", p.ItemID, p.LocationID, first(p.Method, p.ModelType))
+	case event.LotExpiring:
+		return fmt.Sprintf("%s of %s at %s expire on %s", p.Quantity, p.ItemID, p.LocationID, p.ExpiryDate)
+	}
+	return string(p.EventType())
+}

@@ -1,0 +1,59 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers/approval"
+)
+
+// buyerName is who decides what policy leaves to a person.
+const buyerName = "buyer"
+
+// buyer decides orders on the morning after they were made, by the same function
+// as `composerp po approve` and `po reject`.
+type buyer struct {
+	db      *store.DB
+	tenant  string
+	rejects func(o Waiting, n int) string
+	seen    int
+}
+
+// decide looks at what has waited since yesterday or longer and gives what it decided.
+func (b *buyer) decide(ctx context.Context, date event.Date, zone *time.Location) (decided []string, err error) {
+	waiting, err := b.db.WaitingOrders(ctx, b.tenant)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range waiting {
+		o := Waiting{w.Order, w.Number, w.Supplier, w.Total, event.DateOf(w.CreatedAt.In(zone))}
+		if o.Created >= date {
+			continue
+		}
+		b.seen++
+		line, err := b.judge(ctx, store.OrderKey{Tenant: b.tenant, Order: o.OrderID}, o, b.rejects(o, b.seen))
+		if errors.Is(err, approval.ErrDecided) {
+			continue // somebody else was first: a person who watches the demo
+		}
+		if err != nil {
+			return decided, err
+		}
+		decided = append(decided, line)
+	}
+	return decided, nil
+}
+
+// judge approves an order, or rejects it for a reason.
+func (b *buyer) judge(ctx context.Context, key store.OrderKey, o Waiting, reason string) (string, error) {
+	what := fmt.Sprintf("%s from %s over %s", o.PONumber, o.Supplier, o.Amount.StringFixed(2))
+	if reason != "" {
+		_, err := approval.Reject(ctx, b.db, key, buyerName, reason)
+		return fmt.Sprintf("the buyer rejects %s: %s", what, reason), err
+	}
+	_, err := approval.Approve(ctx, b.db, key, buyerName)
+	return "the buyer approves " + what, err
+}

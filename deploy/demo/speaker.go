@@ -1,0 +1,165 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+)
+
+// speaker says events on both roads, and waits for what follows from them.
+type speaker struct {
+	db        *store.DB
+	broker    exchange.Config
+	consumers []string
+	patience  time.Duration
+
+	session   *exchange.Session
+	publisher *exchange.Publisher
+	before    int64       // the log's end two waits ago, from where on it is asked what is owed
+	since     int64       // the log's end at the last wait
+	unlogged  []uuid.UUID // published, and not yet seen in the log
+}
+
+// logChunk is how many events are admitted in a transaction.
+const logChunk = 500
+
+// log says events through the log and gives how many it did not know yet.
+func (s *speaker) log(ctx context.Context, events []event.Any) (fresh int, err error) {
+	for chunk := range slices.Chunk(events, logChunk) {
+		verdicts, err := s.db.Admit(ctx, chunk, true)
+		if err != nil {
+			return fresh, err
+		}
+		for i, v := range verdicts {
+			switch v {
+			case store.Admitted:
+				fresh++
+			case store.Conflict:
+				return fresh, fmt.Errorf("event %s is in the log with other content: another demo was here", chunk[i].ID)
+			}
+		}
+	}
+	return fresh, nil
+}
+
+// direct publishes to composerp.events as an outsider does, and waits for the
+// confirms. A session that was lost is opened again, once: what was published
+// twice is handled once.
+func (s *speaker) direct(ctx context.Context, events []event.Any) error {
+	if len(events) == 0 {
+		return nil
+	}
+	for i := range events {
+		s.unlogged = append(s.unlogged, events[i].ID)
+	}
+	err := s.publish(ctx, events)
+	if errors.Is(err, exchange.ErrSessionLost) || errors.Is(err, exchange.ErrUnreachable) {
+		s.hangUp()
+		err = s.publish(ctx, events)
+	}
+	return err
+}
+
+func (s *speaker) publish(ctx context.Context, events []event.Any) error {
+	if err := s.dial(ctx); err != nil {
+		return err
+	}
+	confirmations := make([]*exchange.Confirmation, len(events))
+	for i, e := range events {
+		var err error
+		confirmations[i], err = s.publisher.Publish(ctx, exchange.Message{
+			Exchange: exchange.Events, RoutingKey: e.Type.RoutingKey(), ID: e.ID.String(), Type: string(e.Type), Body: e.Body, Timestamp: e.Timestamp,
+		})
+		if err != nil {
+			return fmt.Errorf("publishing %s: %w", e.ID, err)
+		}
+	}
+	for i, c := range confirmations {
+		if err := c.Wait(ctx); err != nil {
+			return fmt.Errorf("publishing %s: %w", events[i].ID, err)
+		}
+	}
+	return nil
+}
+
+func (s *speaker) dial(ctx context.Context) (err error) {
+	if s.session != nil {
+		return nil
+	}
+	if s.session, err = exchange.Open(ctx, s.broker); err != nil {
+		return err
+	}
+	if s.publisher, err = s.session.Publisher(0); err != nil {
+		s.hangUp()
+	}
+	return err
+}
+
+func (s *speaker) hangUp() {
+	if s.session != nil {
+		s.session.Close()
+	}
+	s.session, s.publisher = nil, nil
+}
+
+// How often it is asked whether the fleet is done: often at first, when a lone
+// event has been through in a few milliseconds.
+const (
+	firstLook = 4 * time.Millisecond
+	lastLook  = 60 * time.Millisecond
+)
+
+// settle waits until everything that was said, and all that followed from it, is
+// handled by everyone who owes it. What is committed with an inbox row is all
+// that follows from an event, so that when nobody owes anything nothing more
+// comes. It asks from the wait before the last one on: a transaction may be late
+// with its number.
+func (s *speaker) settle(ctx context.Context) error {
+	deadline := time.Now().Add(s.patience)
+	for pause := firstLook; ; pause = min(pause*3/2, lastLook) {
+		owed, err := s.owed(ctx)
+		if err != nil {
+			return err
+		}
+		if owed == "" {
+			break
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("waiting for the fleet: after %s %s", s.patience, owed)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+	end, err := s.db.LogEnd(ctx)
+	s.before, s.since = s.since, end
+	return err
+}
+
+// owed says what is still to be done, "" when nothing is.
+func (s *speaker) owed(ctx context.Context) (string, error) {
+	missing, err := s.db.NotAdmitted(ctx, s.unlogged)
+	if err != nil {
+		return "", err
+	}
+	if len(missing) > 0 {
+		s.unlogged = missing
+		return fmt.Sprintf("%d published events are not in the log", len(missing)), nil
+	}
+	s.unlogged = nil
+	owing, err := s.db.Owing(ctx, s.before, s.consumers)
+	if err != nil || owing == nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s has not handled %s %s", owing.Consumer, owing.Type, owing.EventID), nil
+}

@@ -1,0 +1,238 @@
+package demo
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/composerp/composerp/exchange/event"
+)
+
+// # The suppliers' side
+//
+// Each supplier takes orders at an address of its own, POST …/suppliers/ID/orders.
+// It knows an order by its Idempotency-Key: the same again is answered as it was,
+// with 409; another content under the same key with 422. On its busy days a
+// supplier sends each caller away once, with 503 and Retry-After. Whatever it
+// has confirmed it ships, once.
+
+// order is what procurement sends; orderLine one line of it.
+type order struct {
+	PurchaseOrderID string        `json:"purchaseOrderId"`
+	PONumber        string        `json:"poNumber"`
+	TenantID        string        `json:"tenantId"`
+	SupplierID      string        `json:"supplierId"`
+	LocationID      string        `json:"locationId"`
+	OrderedAt       time.Time     `json:"orderedAt"`
+	Lines           []orderLine   `json:"lines"`
+	TotalAmount     event.Decimal `json:"totalAmount"`
+}
+
+type orderLine struct {
+	ItemID    string         `json:"itemId"`
+	Quantity  event.Decimal  `json:"quantity"`
+	UnitPrice *event.Decimal `json:"unitPrice"`
+}
+
+// answer is a confirmation.
+type answer struct {
+	SupplierReference string     `json:"supplierReference"`
+	PromisedDate      event.Date `json:"promisedDate,omitempty"`
+}
+
+// Calls counts what suppliers were asked.
+type Calls struct {
+	All       int64 `json:"all"`
+	Confirmed int64 `json:"confirmed"`
+	Known     int64 `json:"known"` // the same order again
+	Busy      int64 `json:"busy"`  // sent away, to come again
+	Refused   int64 `json:"refused"`
+}
+
+// Suppliers is the HTTP server of all suppliers of a world.
+type Suppliers struct {
+	seed    uint64
+	sources map[string]source
+	zone    *time.Location
+	keeps   func(item string) int // days an item keeps, 0 for ever
+
+	mu      sync.Mutex
+	today   event.Date
+	calls   Calls
+	known   map[string]known // by idempotency key
+	turned  map[string]bool  // keys that were sent away once
+	shipped book
+	word    []string // what happened since it was last asked
+
+	server *http.Server
+	addr   string
+}
+
+type known struct {
+	content [sha256.Size]byte
+	answer  answer
+}
+
+func newSuppliers(seed uint64, all []source, zone *time.Location, keeps func(item string) int) *Suppliers {
+	s := &Suppliers{seed: seed, sources: map[string]source{}, zone: zone, keeps: keeps, known: map[string]known{}, turned: map[string]bool{}, shipped: book{}}
+	for _, c := range all {
+		s.sources[c.id] = c
+	}
+	return s
+}
+
+// listen takes orders on loopback until the context ends.
+func (s *Suppliers) listen(ctx context.Context) error {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("opening the suppliers' door: %w", err)
+	}
+	s.addr = "http://" + l.Addr().String()
+	s.server = &http.Server{Handler: s, ReadHeaderTimeout: 5 * time.Second}
+	context.AfterFunc(ctx, func() { s.server.Close() })
+	go func() { _ = s.server.Serve(l) }()
+	return nil
+}
+
+func endpoint(address, supplier string) string { return address + "/suppliers/" + supplier + "/orders" }
+
+// maxOrder is the size of the largest order that is read, in bytes.
+const maxOrder = 1 << 20
+
+// ServeHTTP takes an order.
+func (s *Suppliers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	status, reply := s.take(r)
+	w.Header().Set("Content-Type", "application/json")
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", strconv.Itoa(busySeconds))
+	}
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(reply)
+}
+
+// problem is the body of an answer that is no confirmation.
+type problem struct {
+	Error string `json:"error"`
+}
+
+func (s *Suppliers) take(r *http.Request) (int, any) {
+	id, ok := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, "/suppliers/"), "/orders")
+	c, there := s.sources[id]
+	if !ok || !there {
+		return http.StatusNotFound, problem{"no supplier takes orders here"}
+	}
+	if r.Method != http.MethodPost {
+		return http.StatusMethodNotAllowed, problem{"orders are POSTed"}
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxOrder+1))
+	if err != nil || len(body) > maxOrder {
+		return http.StatusRequestEntityTooLarge, problem{"the order is too large"}
+	}
+	o, err := readOrder(r, id, body)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls.All++
+	if err != nil {
+		s.calls.Refused++
+		return http.StatusBadRequest, problem{err.Error()}
+	}
+	return s.decide(c, o, r.Header.Get("Idempotency-Key"), sha256.Sum256(body))
+}
+
+// readOrder holds a call to the protocol.
+func readOrder(r *http.Request, supplier string, body []byte) (order, error) {
+	var o order
+	if mime, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); mime != "application/json" {
+		return o, errors.New("want Content-Type: application/json")
+	}
+	if err := json.Unmarshal(body, &o); err != nil {
+		return o, fmt.Errorf("this is no order: %w", err)
+	}
+	switch key := r.Header.Get("Idempotency-Key"); {
+	case o.PurchaseOrderID == "" || key != sendKey(o):
+		return o, errors.New("want the Idempotency-Key PURCHASE-ORDER-ID:send")
+	case o.SupplierID != supplier:
+		return o, fmt.Errorf("this is supplier %s, the order is for %q", supplier, o.SupplierID)
+	case len(o.Lines) == 0 || o.LocationID == "" || o.OrderedAt.IsZero():
+		return o, errors.New("want lines, locationId and orderedAt")
+	}
+	for _, l := range o.Lines {
+		if l.ItemID == "" || l.Quantity.Sign() <= 0 {
+			return o, errors.New("want an itemId and a quantity above zero in each line")
+		}
+	}
+	return o, nil
+}
+
+const (
+	busyEvery, busyOn = 21, 9 // days: once in three weeks all suppliers are busy
+	busySeconds       = 1
+)
+
+// decide answers a call that is in order. The lock is held.
+func (s *Suppliers) decide(c source, o order, key string, content [sha256.Size]byte) (int, any) {
+	if before, ok := s.known[key]; ok {
+		if before.content != content {
+			s.calls.Refused++
+			return http.StatusUnprocessableEntity, problem{"another order came under this Idempotency-Key"}
+		}
+		s.calls.Known++
+		return http.StatusConflict, before.answer
+	}
+	ordered := event.DateOf(o.OrderedAt.In(s.zone))
+	if busy(ordered) && !s.turned[key] {
+		s.turned[key] = true
+		s.calls.Busy++
+		s.word = append(s.word, fmt.Sprintf("%s is busy: %s is to come again", c.name, o.PONumber))
+		return http.StatusServiceUnavailable, problem{"too many calls; come again"}
+	}
+	s.calls.Confirmed++
+	return http.StatusOK, s.confirm(c, o, key, content, ordered)
+}
+
+// confirm takes an order and plans what is shipped for it. The lock is held.
+func (s *Suppliers) confirm(c source, o order, key string, content [sha256.Size]byte, ordered event.Date) answer {
+	// Goods arrive in the morning, and this one has begun.
+	start := max(ordered, s.today)
+	a := answer{SupplierReference: fmt.Sprintf("%.3s-%s", c.id, strings.TrimPrefix(o.PONumber, "PO-")), PromisedDate: start.AddDays(max(1, c.leadDays))}
+	for _, l := range o.Lines {
+		s.shipped.add(c.ship(s.seed, o, l, start, s.keeps(l.ItemID))...)
+	}
+	s.known[key] = known{content, a}
+	return a
+}
+
+func sendKey(o order) string { return o.PurchaseOrderID + ":send" }
+
+// busy tells whether callers are sent away on a day. It is one day for all: each
+// such day holds the demo up for as long as the shortest retry takes.
+func busy(date event.Date) bool {
+	first := event.Date(opening).Time()
+	return int(date.Time().Sub(first).Hours()/24)%busyEvery == busyOn
+}
+
+// due opens a day and gives what arrives on it, and what was said since.
+func (s *Suppliers) due(date event.Date) []Delivery {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.today = date
+	return s.shipped.due(date)
+}
+
+// heard gives the calls so far, and what is worth telling since the last time.
+func (s *Suppliers) heard() (Calls, []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	word := s.word
+	s.word = nil
+	return s.calls, word
+}

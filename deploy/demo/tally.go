@@ -1,0 +1,50 @@
+package demo
+
+import (
+	"github.com/composerp/composerp/exchange/event"
+)
+
+// Tally counts what the world has said, in pieces, but for Events.
+type Tally struct {
+	Sold     event.Decimal `json:"sold"`
+	Returned event.Decimal `json:"returned"`
+	Received event.Decimal `json:"received"` // from suppliers
+	Moved    event.Decimal `json:"moved"`    // sent from one place to another
+	Damaged  event.Decimal `json:"damaged"`  // adjusted away; what was found again counts against it
+	Counts   int64         `json:"counts"`   // positions counted
+	Wanted   event.Decimal `json:"wanted"`   // what customers asked for
+	Lost     event.Decimal `json:"lost"`     // that of it which was not on the shelf, where the world knows
+	Events   int64         `json:"events"`
+}
+
+func (t *Tally) add(said Said) {
+	t.Wanted = t.Wanted.Add(event.NewDecimal(said.Wanted))
+	t.Lost = t.Lost.Add(event.NewDecimal(said.Lost))
+	for _, events := range [][]event.Any{said.Logged, said.Direct} {
+		for i := range events {
+			t.count(events[i].Payload)
+		}
+	}
+}
+
+func (t *Tally) count(p event.Payload) {
+	t.Events++
+	switch p := p.(type) {
+	case event.SaleCompleted:
+		if p.Quantity.IsNegative() {
+			t.Returned = t.Returned.Sub(p.Quantity)
+		} else {
+			t.Sold = t.Sold.Add(p.Quantity)
+		}
+	case event.ReceiptCompleted:
+		if p.TransferID == "" {
+			t.Received = t.Received.Add(p.Quantity)
+		}
+	case event.TransferInitiated:
+		t.Moved = t.Moved.Add(p.Quantity)
+	case event.StockAdjusted:
+		t.Damaged = t.Damaged.Sub(p.Quantity)
+	case event.StockCounted:
+		t.Counts++
+	}
+}

@@ -1,0 +1,110 @@
+package demo
+
+import (
+	"hash/fnv"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/composerp/composerp/exchange/event"
+)
+
+// want is a customer who wants so many pieces of a product.
+type want struct {
+	at      time.Time
+	product int
+	place   int
+	pieces  int64
+}
+
+// dice gives the chances of one thing on one day: the same for the same seed,
+// whatever else was drawn before.
+func dice(seed uint64, date event.Date, about string) *rand.Rand {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(date))
+	_, _ = h.Write([]byte{0})
+	_, _ = h.Write([]byte(about))
+	return rand.New(rand.NewPCG(seed, h.Sum64()))
+}
+
+// wants are the customers of a day in the order in which they come.
+func (s *Shop) wants(date event.Date) []want {
+	day := date.Time()
+	var all []want
+	for i := range products {
+		for j := range places {
+			d := dice(s.seed, date, products[i].id+"@"+places[j].id)
+			for _, pieces := range products[i].asked(d, places[j], day) {
+				minutes := (places[j].shut - places[j].opens) * 60
+				at := s.clock(day, places[j].opens, d.IntN(minutes), d.IntN(60))
+				all = append(all, want{at, i, j, pieces})
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b want) int { return a.at.Compare(b.at) })
+	return all
+}
+
+// asked draws what the customers of a day put into their baskets, one number each.
+func (p product) asked(d *rand.Rand, at place, day time.Time) []int64 {
+	mean := p.mean(at) * at.weekdays[day.Weekday()] * p.season(day)
+	if p.habit == lumpy {
+		most := 7
+		if p.perDay < 0.4 {
+			most = 3
+		}
+		// Somebody comes so seldom that the mean is right with what he takes.
+		if d.Float64() < mean/(float64(most+1)/2) {
+			return []int64{1 + int64(d.IntN(most))}
+		}
+		return nil
+	}
+	var baskets []int64
+	for left := poisson(d, mean); left > 0; {
+		pieces := int64(1)
+		if d.IntN(3) == 0 {
+			pieces += int64(d.IntN(3))
+		}
+		pieces = min(pieces, left)
+		baskets = append(baskets, pieces)
+		left -= pieces
+	}
+	return baskets
+}
+
+// A season has its peak at a day of the year and a width in days.
+var seasons = map[string]struct{ peak, width float64 }{
+	"COF-ADV-24D": {330, 12},
+	"COF-ICE-033": {200, 55},
+	"TEA-ICE-050": {200, 60},
+	"CHO-EGG-180": {90, 10},
+	"EST-LMB-300": {92, 6},
+}
+
+// offSeason is what is left of a seasonal product's demand out of its season.
+const offSeason = 0.05
+
+// season is the share of its peak at which a product is asked for on a day.
+func (p product) season(day time.Time) float64 {
+	s, ok := seasons[p.id]
+	if !ok {
+		return 1
+	}
+	away := math.Abs(float64(day.YearDay()) - s.peak)
+	away = min(away, 365-away) / s.width
+	return offSeason + (1-offSeason)*math.Exp(-away*away/2)
+}
+
+// poisson draws by Knuth's method (The Art of Computer Programming 2, 3.4.1), in
+// parts so that the exponential of a large mean does not vanish.
+func poisson(d *rand.Rand, mean float64) (n int64) {
+	const part = 30
+	for ; mean > part; mean -= part {
+		n += poisson(d, part)
+	}
+	for limit, p := math.Exp(-mean), d.Float64(); p > limit; p *= d.Float64() {
+		n++
+	}
+	return n
+}
