@@ -20,6 +20,7 @@ func topologyCommand() *cli.Command {
 				Name: "apply", Usage: "declare them at the broker; what is there already stays",
 				Flags: append(brokerFlags(), dirFlag(), logFlag("warn")), Action: topologyApply,
 			},
+			topologyDiffCommand(), topologyExportCommand(),
 		},
 	}
 }

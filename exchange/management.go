@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -228,6 +229,9 @@ func (m managementUnreachable) Error() string {
 
 func (managementUnreachable) Is(target error) bool { return target == ErrUnreachable }
 
+// wholeVhost is a question for everything of a kind in a virtual host.
+var wholeVhost = regexp.MustCompile(`^/api/(queues|exchanges|bindings)/[^/]*$`)
+
 // refusal maps an HTTP status to the errors of this package.
 func refusal(answer *http.Response, path string) error {
 	var said struct {
@@ -242,7 +246,7 @@ func refusal(answer *http.Response, path string) error {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return fmt.Errorf("%w (%s)", ErrAccessRefused, reason)
 	case http.StatusNotFound:
-		if strings.HasPrefix(path, "/api/vhosts/") || strings.HasPrefix(path, "/api/queues/") && strings.Count(path, "/") == 3 {
+		if strings.HasPrefix(path, "/api/vhosts/") || wholeVhost.MatchString(path) {
 			return fmt.Errorf("%w (%s)", ErrVhostMissing, reason)
 		}
 		return fmt.Errorf("%w (%s)", ErrMissing, reason)

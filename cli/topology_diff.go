@@ -1,0 +1,142 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/workers"
+)
+
+func topologyDiffCommand() *cli.Command {
+	return &cli.Command{
+		Name: "diff", Usage: "hold the broker against what the fleet needs",
+		Description: "Asks the management API for everything called composerp.* in the virtual host. Missing things are declared by\n" +
+			"`composerp topology apply`. A mismatch can not be changed in place: empty and delete the queue or exchange, then\n" +
+			"apply. What is extra does no harm until messages gather in it; nobody deletes it but you. Exits 2 when anything differs.",
+		Flags: append(append([]cli.Flag{outputFlag()}, brokerFlags()...), dirFlag()), Action: topologyDiff,
+	}
+}
+
+func topologyDiff(cctx *cli.Context) error {
+	if err := noArguments(cctx); err != nil {
+		return err
+	}
+	if err := checkOutput(cctx); err != nil {
+		return err
+	}
+	e, err := discover(cctx)
+	if err != nil {
+		return err
+	}
+	management, vhost, err := managementOf(e)
+	if err != nil {
+		return err
+	}
+	have, err := management.Topology(cctx.Context, vhost)
+	if err != nil {
+		return err
+	}
+	found := workers.Topology().Diff(have)
+	err = show(cctx, found, func(w io.Writer) {
+		if len(found) == 0 {
+			return
+		}
+		row(w, "STATE", "KIND", "NAME", "WHAT")
+		for _, d := range found {
+			row(w, d.State, d.Kind, d.Name, whatDiffers(d))
+		}
+	})
+	if err != nil || len(found) == 0 {
+		say(cctx, "the virtual host %s holds what the fleet needs, and nothing else of ours", vhost)
+		return err
+	}
+	say(cctx, "%d differences; `composerp topology diff --help` says what to do about them", len(found))
+	return findings{"the broker differs"}
+}
+
+// whatDiffers says a difference for a person; a thing that is missing or extra speaks for itself.
+func whatDiffers(d exchange.Difference) string {
+	switch {
+	case d.State == exchange.Mismatch:
+		return fmt.Sprintf("%s is %s, shall be %s", d.Property, said(d.Have), said(d.Want))
+	case d.Kind == "binding":
+		return "key " + said(d.Property)
+	}
+	return ""
+}
+
+// said is a value as JSON; what is not there is "nothing".
+func said(v any) string {
+	if v == nil {
+		return "nothing"
+	}
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return string(raw)
+}
+
+// managementOf gives a client of the management API, and the virtual host that the broker's URL leads to.
+func managementOf(e endpoints) (*exchange.Management, string, error) {
+	broker, err := brokerConfig(e, nil)
+	if err != nil {
+		return nil, "", err
+	}
+	vhost, err := broker.Vhost()
+	if err != nil {
+		return nil, "", err
+	}
+	management, err := managementClient(e)
+	if err == nil && management == nil {
+		err = misconfigured("no management API is known: set COMPOSERP_MANAGEMENT_URL, http://user:password@host:15672")
+	}
+	return management, vhost, err
+}
+
+const flagVhost = "vhost"
+
+func topologyExportCommand() *cli.Command {
+	return &cli.Command{
+		Name: "export", Usage: "print them as definitions.json, for RabbitMQ's own import",
+		Description: "For `rabbitmqctl import_definitions FILE`, the management UI, or a broker that loads definitions at its start. The\n" +
+			"virtual host comes with it, users and their permissions do not.",
+		Flags: append([]cli.Flag{&cli.StringFlag{Name: flagVhost, Usage: "the virtual host to make; that of the broker's URL when left out, or composerp when none is known"}},
+			append(brokerFlags(), dirFlag())...),
+		Action: topologyExport,
+	}
+}
+
+func topologyExport(cctx *cli.Context) error {
+	if err := noArguments(cctx); err != nil {
+		return err
+	}
+	vhost := strings.TrimSpace(cctx.String(flagVhost))
+	if vhost == "" {
+		e, err := discover(cctx)
+		if err != nil {
+			return err
+		}
+		vhost = "composerp"
+		if e.amqp != "" {
+			broker, err := brokerConfig(e, nil)
+			if err != nil {
+				return err
+			}
+			if vhost, err = broker.Vhost(); err != nil {
+				return err
+			}
+		}
+	}
+	definitions, err := workers.Topology().Definitions(vhost)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cctx.App.Writer, "%s\n", definitions)
+	return err
+}

@@ -1,0 +1,33 @@
+package cli_test
+
+import (
+	"bytes"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/composerp/composerp/exchange/exchangetest"
+)
+
+// What export prints makes an empty broker just what the fleet needs.
+func TestTopologyIsExportedAndHeldAgainstTheBroker(t *testing.T) {
+	t.Parallel()
+	broker := exchangetest.Vhost(t)
+	h := &house{T: t, dir: t.TempDir(), env: append(cleanEnv(), "COMPOSERP_AMQP_URL="+broker.URLs[0], "COMPOSERP_MANAGEMENT_URL="+exchangetest.ManagementURL(t))}
+	if r := h.run("topology", "diff"); r.code != 2 || !strings.Contains(r.out, "composerp.ledger.retry.15m") || !strings.Contains(r.out, "missing") {
+		t.Errorf("of an empty virtual host: exit %d\n%s%s", r.code, r.out, r.errors)
+	}
+	definitions := h.ok("topology", "export").out
+	answer, err := http.Post(exchangetest.ManagementURL(t)+"/api/definitions", "application/json", bytes.NewReader([]byte(definitions)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode >= 300 {
+		t.Fatalf("the import is answered with %s", answer.Status)
+	}
+	if r := h.ok("topology", "diff", "-o", "json"); strings.TrimSpace(r.out) != "[]" {
+		t.Errorf("after the import the broker differs: %s", r.out)
+	}
+	h.ok("topology", "apply")
+}
