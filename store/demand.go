@@ -238,11 +238,8 @@ func (tx *Tx) CloseOutcomes(ctx context.Context, open map[LocationKey]event.Date
 	return nil
 }
 
-// date writes a calendar day, "" as the one before all days.
+// date writes a calendar day.
 func (p *plain) date(d event.Date) {
 	p.next()
-	if d == "" {
-		d = "-infinity"
-	}
 	p.text = append(p.text, d...)
 }

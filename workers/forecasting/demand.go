@@ -1,0 +1,97 @@
+package forecasting
+
+import (
+	"context"
+	"slices"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers/worker"
+)
+
+// demandOf adds up what customers took and brought back, a row an item, location and day.
+func demandOf(days []dated) []store.Demand {
+	type key struct {
+		store.PositionKey
+		day event.Date
+	}
+	at := make(map[key]int, len(days))
+	rows := make([]store.Demand, 0, len(days))
+	for i := range days {
+		d := &days[i]
+		if d.said.TransactionType != event.TransactionSale && d.said.TransactionType != event.TransactionReturn {
+			continue
+		}
+		k := key{store.PositionKey{Tenant: d.TenantID, Item: d.said.ItemID, Location: d.said.LocationID}, d.day}
+		n, known := at[k]
+		if !known {
+			n = len(rows)
+			at[k] = n
+			rows = append(rows, store.Demand{PositionKey: k.PositionKey, Day: k.day})
+		}
+		// The quantity is the stock's change: what is sold goes out.
+		if d.said.TransactionType == event.TransactionSale {
+			rows[n].Sold = rows[n].Sold.Sub(d.said.Quantity)
+		} else {
+			rows[n].Returned = rows[n].Returned.Add(d.said.Quantity)
+		}
+	}
+	return rows
+}
+
+// placesOf gives the locations of a batch, each once.
+func placesOf(days []dated) []store.LocationKey {
+	places := make([]store.LocationKey, 0, 1)
+	for i := range days {
+		if !slices.Contains(places, days[i].at) {
+			places = append(places, days[i].at)
+		}
+	}
+	return places
+}
+
+// closeDays opens the days of events that are later than the open one of their
+// location, in arrival order, and writes down which forecasts are due by that.
+func closeDays(ctx context.Context, tx *worker.Tx, later []dated) error {
+	first := map[store.LocationKey]event.Date{}
+	for _, d := range later {
+		if day, known := first[d.at]; !known || d.day < day {
+			first[d.at] = d.day
+		}
+	}
+	calendars, err := tx.LockCalendars(ctx, first)
+	if err != nil {
+		return err
+	}
+	var due []store.ForecastRun
+	for i := range later {
+		d := &later[i]
+		c := calendars[d.at]
+		if d.day <= c.Open { // somebody else has opened it meanwhile, or an event before this one
+			continue
+		}
+		c.Open = d.day
+		closed := d.day.AddDays(-1)
+		if closed < c.LastRun.AddDays(c.Cadence) {
+			continue
+		}
+		due = append(due, store.ForecastRun{
+			LocationKey: d.at, AsOf: closed, Previous: c.LastRun, ClosedBy: d.ID, ClosedAt: d.Timestamp,
+			CorrelationID: correlation(d.Envelope), Traceparent: d.Metadata.Traceparent,
+		})
+		c.LastRun = closed
+	}
+	changed := make([]*store.Calendar, 0, len(calendars))
+	for _, c := range calendars {
+		changed = append(changed, c)
+	}
+	return tx.CloseDays(ctx, changed, due)
+}
+
+// correlation is the event's, or its own id, as for everything that follows from an event.
+func correlation(e event.Envelope) string {
+	if e.Metadata.CorrelationID != "" {
+		return e.Metadata.CorrelationID
+	}
+	return e.ID.String()
+}

@@ -1,0 +1,126 @@
+// Package forecasting keeps the daily demand for every item at every location and
+// says, on a cadence of business days, what is expected of the days to come.
+//
+// # What is demand
+//
+// A day's demand is what was sold on it less what came back on it, and never less
+// than zero. A return on the day of the sale takes the sale back: 74,215 pieces
+// sold at 10:01 and returned at 10:17 were nobody's demand. A return of another
+// day's sale tells nothing about how much is wanted now. Sold and returned are kept
+// apart, so that the day's events may come in any order. The day is the location's
+// own, in its time zone, by business time. What was wanted and not there is not
+// seen: demand is sales.
+//
+// # Days and runs
+//
+// Day D of a location closes on the first event of a later day there, whatever it
+// says: a day is over when the next has begun, and no clock is asked. When it
+// closes and as many days as the tenant's cadence have closed since the last run
+// (or since the location's first day), a run is due: a row, written with the
+// closing, of the last closed day. A run that is later than its cadence is made
+// once, for the day it is late on.
+//
+// The timer makes the forecasts, a piece of a run in each transaction: it takes the
+// run's row FOR UPDATE SKIP LOCKED, forecasts the next items from their demand up
+// to and including the run's day, says so, and moves the row on. A run waits for the
+// one before it at the same location, so an item's forecasts are said in the order
+// of their days.
+//
+// # Invariants
+//
+//   - An event's quantity is in the demand of its day once: it is added in the
+//     transaction of its inbox row.
+//   - A calendar never goes back, and each closed day that was due has one run: the
+//     calendar's row is locked where days close, and read again after the lock.
+//   - Each item of a run is forecast once: its event and the run's next place are
+//     committed together. Its id is that of the item, the location and the day.
+//   - Locks are taken in one order, demand by key, then calendars by key; the timer
+//     locks a run and nothing else.
+//
+// # What a crash or a delay leaves, step by step
+//
+//	before the batch's commit     nothing; the broker delivers again
+//	after it, before the ack      demand, calendar and runs; the second delivery
+//	                              is known to the inbox
+//	between two pieces of a run   the run, where it stood; whoever comes next, here
+//	                              or elsewhere, goes on from there
+//	in a piece                    nothing of it; its items are forecast again, from
+//	                              the demand as it then is
+//	an event that comes late      changes the demand of its day; a forecast that was
+//	                              made stays, the next one knows better
+//	two slots, days turned round  the later day closes the earlier one; what the
+//	                              other slot still brings of that is late
+//	a till years ahead of time    closes all days until then: the location's next
+//	                              run is due when that day has come. Set
+//	                              demand_calendar.open_day back by hand
+package forecasting
+
+import (
+	"context"
+	"time"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers/worker"
+)
+
+// look is how often the timer looks for a run that is due. Forecasts are made once
+// in days; the look is one read of an empty index.
+const look = time.Second
+
+// New declares the forecasting worker.
+func New() worker.Worker {
+	return worker.New("forecasting", worker.OnBatch(note, event.TypeInventoryUpdated), worker.Every(look, forecast))
+}
+
+// note adds what customers took and brought back to the demand of its day, and
+// closes days. Its one statement is all there is to do as long as no day closes.
+func note(ctx context.Context, tx *worker.Tx, events []event.Any) error {
+	days, err := read(ctx, tx, events)
+	if err != nil {
+		return err
+	}
+	open, err := tx.AddDemand(ctx, demandOf(days), placesOf(days))
+	if err != nil {
+		return err
+	}
+	later := days[:0]
+	for _, d := range days {
+		if d.day > open[d.at] { // also where no day is open yet
+			later = append(later, d)
+		}
+	}
+	if len(later) == 0 {
+		return nil
+	}
+	return closeDays(ctx, tx, later)
+}
+
+// dated is an event and the calendar day it belongs to at its location.
+type dated struct {
+	event.Envelope
+	at   store.LocationKey
+	day  event.Date
+	said event.InventoryUpdated
+}
+
+func read(ctx context.Context, tx *worker.Tx, events []event.Any) ([]dated, error) {
+	days := make([]dated, len(events))
+	places := make([]store.LocationKey, len(events))
+	for i, e := range events {
+		of, ok := event.As[event.InventoryUpdated](e)
+		if !ok {
+			continue
+		}
+		places[i] = store.LocationKey{Tenant: e.TenantID, Location: of.Payload.LocationID}
+		days[i] = dated{Envelope: e.Envelope, at: places[i], said: of.Payload}
+	}
+	zones, err := tx.Zones(ctx, places)
+	if err != nil {
+		return nil, err
+	}
+	for i := range days {
+		days[i].day = store.BusinessDate(days[i].Timestamp, zones[days[i].at])
+	}
+	return days, nil
+}
