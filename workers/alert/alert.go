@@ -1,0 +1,71 @@
+// Package alert tells those on duty of low stock and of lots that will expire
+// soon: by a webhook, by an Alertmanager, by both, or, where neither is
+// configured, by the log and the table notice. What may go wrong on the way, and
+// what becomes of it, is in package notice; how an Alertmanager is spoken to is in
+// alertmanager.go.
+package alert
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/notice"
+	"github.com/composerp/composerp/workers/worker/webcall"
+)
+
+// Config says who is told. The zero value tells the log and the table.
+type Config struct {
+	// WebhookURL gets a POST of JSON, AlertmanagerURL is the base of an Alertmanager.
+	WebhookURL, AlertmanagerURL string
+	Log                         *slog.Logger
+}
+
+// New declares the alert worker.
+func New(cfg Config) worker.Worker { return declare(cfg, time.Now) }
+
+func declare(cfg Config, now func() time.Time, options ...worker.Option) worker.Worker {
+	t := notice.Teller{Log: cfg.Log}
+	if cfg.WebhookURL != "" {
+		t.Channels = append(t.Channels, notice.Webhook(cfg.WebhookURL, webcall.Caller{}))
+	}
+	if cfg.AlertmanagerURL != "" {
+		t.Channels = append(t.Channels, alertmanager(cfg.AlertmanagerURL, webcall.Caller{}, now))
+	}
+	return worker.New("alert", append(t.Hear(notice.Of(lowStock), notice.Of(lotExpiring)), options...)...)
+}
+
+// Severities, as those on duty sort them.
+const (
+	warning  = "warning"
+	critical = "critical" // there is nothing left to sell
+)
+
+func lowStock(e event.Of[event.InventoryLowStock]) notice.Message {
+	p, severity := e.Payload, warning
+	if p.Available.Sign() <= 0 {
+		severity = critical
+	}
+	return notice.Message{
+		Key:     worker.IdempotencyKey(e.ID.String(), "alert"),
+		About:   p.ItemID + " at " + p.LocationID,
+		Summary: fmt.Sprintf("%s at %s is low: %s available, threshold %s.", p.ItemID, p.LocationID, p.Available, p.Threshold),
+		Labels: map[string]string{
+			"alertname": "LowStock", "tenant": e.TenantID, "item": p.ItemID, "location": p.LocationID, "severity": severity,
+		},
+	}
+}
+
+func lotExpiring(e event.Of[event.LotExpiring]) notice.Message {
+	p := e.Payload
+	return notice.Message{
+		Key:     worker.IdempotencyKey(e.ID.String(), "alert"),
+		About:   fmt.Sprintf("%s at %s, lot %s", p.ItemID, p.LocationID, p.LotNumber),
+		Summary: fmt.Sprintf("Lot %s of %s at %s expires on %s: %s left.", p.LotNumber, p.ItemID, p.LocationID, p.ExpiryDate, p.Quantity),
+		Labels: map[string]string{
+			"alertname": "LotExpiring", "tenant": e.TenantID, "item": p.ItemID, "location": p.LocationID, "lot": p.LotNumber, "severity": warning,
+		},
+	}
+}

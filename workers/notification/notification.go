@@ -1,0 +1,57 @@
+// Package notification tells buyers of purchase orders: created, approved,
+// cancelled. It posts them to a webhook, or writes them to the log and the table
+// notice where none is configured. What may go wrong on the way, and what becomes
+// of it, is in package notice.
+package notification
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/notice"
+	"github.com/composerp/composerp/workers/worker/webcall"
+)
+
+// New declares the notification worker. url is the webhook's; empty, there is none.
+func New(url string, log *slog.Logger) worker.Worker {
+	t := notice.Teller{Log: log}
+	if url != "" {
+		t.Channels = []notice.Channel{notice.Webhook(url, webcall.Caller{})}
+	}
+	return worker.New("notification", t.Hear(notice.Of(created), notice.Of(approved), notice.Of(cancelled))...)
+}
+
+func created(e event.Of[event.PurchaseOrderCreated]) notice.Message {
+	p := e.Payload
+	lines := "1 line"
+	if n := len(p.Lines); n != 1 {
+		lines = fmt.Sprintf("%d lines", n)
+	}
+	m := about(p.PurchaseOrderID, "created")
+	m.Summary = fmt.Sprintf("Order %s to supplier %s for %s: %s, total %s.", p.PONumber, p.SupplierID, p.LocationID, lines, p.TotalAmount)
+	return m
+}
+
+func approved(e event.Of[event.PurchaseOrderApproved]) notice.Message {
+	m := about(e.Payload.PurchaseOrderID, "approved")
+	m.Summary = fmt.Sprintf("Order %s was approved by %s.", e.Payload.PurchaseOrderID, e.Payload.ApprovedBy)
+	return m
+}
+
+func cancelled(e event.Of[event.PurchaseOrderCancelled]) notice.Message {
+	by := ""
+	if e.Payload.CancelledBy != "" {
+		by = " by " + e.Payload.CancelledBy
+	}
+	m := about(e.Payload.PurchaseOrderID, "cancelled")
+	m.Summary = fmt.Sprintf("Order %s was cancelled%s: %s", e.Payload.PurchaseOrderID, by, e.Payload.Reason)
+	return m
+}
+
+// about is a message whose key is the order's and what became of it: an order
+// is created, approved and cancelled once each.
+func about(order, action string) notice.Message {
+	return notice.Message{Key: worker.IdempotencyKey(order, action), About: "order " + order}
+}

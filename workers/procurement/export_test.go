@@ -1,0 +1,14 @@
+package procurement
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/webcall"
+)
+
+// Hurried is New with another patience and another ladder.
+func Hurried(log *slog.Logger, timeout time.Duration, ladder ...time.Duration) worker.Worker {
+	return declare(log, webcall.Caller{Timeout: timeout}, ladder)
+}

@@ -1,0 +1,148 @@
+// Package procurement sends orders to their suppliers.
+//
+// An order is sent once it is known to be created and to be approved, which may
+// be heard in either order and by two slots at once. What is sent is what
+// PURCHASE_ORDER_CREATED said, kept as the bytes of the body, so that each call
+// for an order is the same call. The supplier's protocol is in docs/planning.md.
+//
+// # Invariants
+//
+//   - Each of the two events leaves its mark on the order's row in dispatch, under
+//     the row's lock, in the transaction of its own inbox row or before its call.
+//     Of two that come at once the second sees both marks: one of them calls, and
+//     nobody waits for a third event.
+//   - Every call for an order carries the same Idempotency-Key, "<order>:send".
+//     Whether a second one is sent on is for the supplier to decide; the answer
+//     that is recorded first stays.
+//   - An order that is cancelled, with its supplier, or left to a person is not
+//     sent again, whatever comes again.
+//   - What became of an order is in dispatch: attempts are counted before the call,
+//     answers and refusals are written down after it, and the status follows from
+//     what is there.
+//
+// # What a crash leaves, step by step
+//
+//	before the mark commits      nothing; the event comes again
+//	after the mark, before the   the attempt, counted; the event comes again, finds
+//	call's answer                both marks and calls again, with the same key
+//	after the answer, before     the same: the supplier answers as before, or 409,
+//	its record                   which says that it knows the order; recorded once
+//	after the record, no ack     the second delivery is a duplicate
+//
+// An order cancelled while a call is under way is recorded as cancelled after
+// sending once the answer is there; one cancelled between two tries is not tried
+// again and stays in doubt, for the supplier may have taken the first.
+//
+// # When a supplier does not answer
+//
+// Its orders climb a ladder that outlasts a night; a Retry-After takes the rung
+// that is long enough. One that is refused is a dead letter at once, with the
+// supplier's words; it is tried again when somebody moves it back.
+package procurement
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/webcall"
+)
+
+// ladder is longer than other workers': a supplier's system may be away for a night.
+var ladder = []time.Duration{5 * time.Second, time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour}
+
+// New declares the procurement worker. A nil log says nothing.
+func New(log *slog.Logger) worker.Worker { return declare(log, webcall.Caller{}, ladder) }
+
+func declare(log *slog.Logger, caller webcall.Caller, ladder []time.Duration) worker.Worker {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	o := office{log.With("worker", "procurement"), caller}
+	return worker.New("procurement", worker.Ladder(ladder...),
+		worker.OnPreparedCall(o.created, send[event.PurchaseOrderCreated](o)),
+		worker.OnPreparedCall(o.approved, send[event.PurchaseOrderApproved](o)),
+		worker.On(o.cancelled))
+}
+
+// office is who sends orders.
+type office struct {
+	log    *slog.Logger
+	caller webcall.Caller
+}
+
+// letter is an order that is due: to whom it goes, and what it says.
+type letter struct {
+	store.OrderKey
+	store.Dispatch
+}
+
+func (o office) created(ctx context.Context, tx *worker.Tx, e event.Of[event.PurchaseOrderCreated]) (letter, error) {
+	body, err := json.Marshal(orderOf(e))
+	if err != nil {
+		return letter{}, worker.Reject(fmt.Errorf("writing order %s: %w", e.Payload.PurchaseOrderID, err))
+	}
+	key := store.OrderKey{Tenant: e.TenantID, Order: e.Payload.PurchaseOrderID}
+	d, err := tx.NoteOrderCreated(ctx, key, e.Payload.SupplierID, body)
+	if err != nil {
+		return letter{}, err
+	}
+	return o.next(ctx, tx, letter{key, d})
+}
+
+func (o office) approved(ctx context.Context, tx *worker.Tx, e event.Of[event.PurchaseOrderApproved]) (letter, error) {
+	key := store.OrderKey{Tenant: e.TenantID, Order: e.Payload.PurchaseOrderID}
+	d, err := tx.NoteOrderApproved(ctx, key, e.Timestamp)
+	if err != nil {
+		return letter{}, err
+	}
+	return o.next(ctx, tx, letter{key, d})
+}
+
+// next decides under the row's lock whether this event is the one that sends the order.
+func (o office) next(ctx context.Context, tx *worker.Tx, l letter) (letter, error) {
+	if !l.Due() {
+		return letter{}, worker.ErrNoCall
+	}
+	if l.Endpoint == "" {
+		if err := tx.LeaveToHand(ctx, l.OrderKey); err != nil {
+			return letter{}, err
+		}
+		o.log.Info("an order is to be sent by hand: its supplier has no endpoint", "tenant", l.Tenant, "order", l.Order, "supplier", l.Supplier)
+		return letter{}, worker.ErrNoCall
+	}
+	return l, tx.BeginSending(ctx, l.OrderKey)
+}
+
+func (o office) cancelled(ctx context.Context, tx *worker.Tx, e event.Of[event.PurchaseOrderCancelled]) error {
+	key := store.OrderKey{Tenant: e.TenantID, Order: e.Payload.PurchaseOrderID}
+	d, err := tx.NoteOrderCancelled(ctx, key, e.Timestamp)
+	if err != nil {
+		return err
+	}
+	if d.Status != store.DispatchCancelled {
+		o.log.Warn("an order was cancelled that its supplier may have", "tenant", key.Tenant, "order", key.Order, "supplier", d.Supplier, "status", d.Status)
+	}
+	return nil
+}
+
+// send calls the supplier. A failure is written down and is the verdict.
+func send[T event.Payload](o office) func(context.Context, event.Of[T], letter) (worker.Record, error) {
+	return func(ctx context.Context, _ event.Of[T], l letter) (worker.Record, error) {
+		answer, err := o.caller.Post(ctx, l.Endpoint, worker.IdempotencyKey(l.Order, "send"), []byte(l.Request))
+		if err != nil {
+			err = fmt.Errorf("sending order %s to supplier %s: %w", l.Order, l.Supplier, err)
+			return func(ctx context.Context, tx *worker.Tx) error {
+				return tx.RecordUnsent(ctx, l.OrderKey, err.Error(), errors.Is(err, worker.ErrRejected))
+			}, err
+		}
+		receipt := o.read(l, answer)
+		return func(ctx context.Context, tx *worker.Tx) error { return tx.RecordSent(ctx, l.OrderKey, receipt) }, nil
+	}
+}
