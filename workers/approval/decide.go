@@ -67,6 +67,9 @@ func decide(ctx context.Context, db *store.DB, order store.OrderKey, status, by,
 		}
 		return tx.Append(ctx, []event.Any{said})
 	})
+	if err != nil && !errors.Is(err, ErrDecided) {
+		return store.OrderDecision{}, err
+	}
 	return d, err
 }
 
