@@ -7,6 +7,7 @@ import (
 
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/workers/approval"
+	"github.com/composerp/composerp/workers/forecasting"
 	"github.com/composerp/composerp/workers/intake"
 	"github.com/composerp/composerp/workers/journal"
 	"github.com/composerp/composerp/workers/ledger"
@@ -34,6 +35,7 @@ func Fleet(cfg Config) []worker.Worker {
 		lots.New(),
 		replenishment.New(),
 		approval.New(),
+		forecasting.New(),
 		journal.New(),
 	}
 }

@@ -68,12 +68,14 @@ var heardBy = map[event.Type][]string{
 	event.TypeTransferInitiated:      {"intake", "ledger"},
 	event.TypeStockAdjusted:          {"intake", "ledger"},
 	event.TypeStockCounted:           {"intake", "ledger"},
-	event.TypeInventoryUpdated:       {"lots", "replenishment", "stockview"},
+	event.TypeInventoryUpdated:       {"forecasting", "lots", "replenishment", "stockview"},
 	event.TypeInventoryLowStock:      {"replenishment", "stockview"},
-	event.TypeForecastGenerated:      {"replenishment"},
+	event.TypeReplenishmentTriggered: {"stockview"},
+	event.TypeForecastGenerated:      {"replenishment", "stockview"},
 	event.TypeRuleChanged:            {"replenishment"},
-	event.TypePurchaseOrderCancelled: {"replenishment"},
-	event.TypePurchaseOrderCreated:   {"approval"},
+	event.TypePurchaseOrderApproved:  {"stockview"},
+	event.TypePurchaseOrderCancelled: {"replenishment", "stockview"},
+	event.TypePurchaseOrderCreated:   {"approval", "stockview"},
 }
 
 func TestWhoHearsWhat(t *testing.T) {
@@ -95,7 +97,7 @@ func TestWhoHearsWhat(t *testing.T) {
 // Audit looks in the inbox for what each worker owes: those that keep their own account owe nothing there.
 func TestWhoOwes(t *testing.T) {
 	t.Parallel()
-	owes := map[string]bool{"ledger": true, "stockview": true, "lots": true, "replenishment": true, "approval": true, "intake": false, "journal": false}
+	owes := map[string]bool{"ledger": true, "stockview": true, "lots": true, "replenishment": true, "approval": true, "forecasting": true, "intake": false, "journal": false}
 	for _, w := range workers.Fleet(workers.Config{}) {
 		if want, known := owes[w.Name()]; !known || w.Owes() != want {
 			t.Errorf("%s owes: %t, want %t", w.Name(), w.Owes(), want)
