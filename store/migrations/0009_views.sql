@@ -47,5 +47,70 @@ CREATE TABLE lot_day (
     PRIMARY KEY (tenant_id, location_id)
 );
 
+-- What stock views know of an order. ordered_at and created_seq (its place in the log) are NULL until its creation is heard of:
+-- its approval or cancellation may arrive before. cancelled_seq NULL: not cancelled.
+CREATE TABLE stock_order (
+    tenant_id         text    NOT NULL,
+    purchase_order_id text    NOT NULL,
+    po_number         text    NOT NULL DEFAULT '',
+    supplier_id       text    NOT NULL DEFAULT '',
+    ordered_at        timestamptz,
+    created_seq       bigint,
+    approved          boolean NOT NULL DEFAULT false,
+    cancelled_seq     bigint,
+    PRIMARY KEY (tenant_id, purchase_order_id)
+);
+
+-- received is what came for the line, too much and too late included: what named its order, and its share of what named none.
+CREATE TABLE stock_order_line (
+    tenant_id         text    NOT NULL,
+    item_id           text    NOT NULL,
+    location_id       text    NOT NULL,
+    purchase_order_id text    NOT NULL,
+    ordered           numeric NOT NULL,
+    received          numeric NOT NULL DEFAULT 0,
+    PRIMARY KEY (tenant_id, item_id, location_id, purchase_order_id)
+);
+CREATE INDEX stock_order_line_order ON stock_order_line (tenant_id, purchase_order_id);
+
+-- Receipts as they were told, in log order by log_seq; purchase_order_id '': the warehouse did not know.
+CREATE TABLE stock_receipt (
+    tenant_id         text   NOT NULL,
+    item_id           text   NOT NULL,
+    location_id       text   NOT NULL,
+    event_id          uuid   NOT NULL,
+    log_seq           bigint NOT NULL,
+    purchase_order_id text   NOT NULL,
+    quantity          numeric NOT NULL,
+    PRIMARY KEY (tenant_id, item_id, location_id, event_id)
+);
+
+-- What the open lines of a position await, and the order that is due first of them. What comes of its lines and
+-- receipts is worked out under this row's lock.
+CREATE TABLE stock_supply (
+    tenant_id     text    NOT NULL,
+    item_id       text    NOT NULL,
+    location_id   text    NOT NULL,
+    on_order      numeric NOT NULL DEFAULT 0,
+    next_order    text    NOT NULL DEFAULT '',
+    next_quantity numeric NOT NULL DEFAULT 0,
+    PRIMARY KEY (tenant_id, item_id, location_id)
+);
+
+-- What is expected of a position: the demand of a day by the newest forecast (the latest start, of one start the
+-- last in the log), and the reorder point of the last rule that asked for more.
+CREATE TABLE stock_outlook (
+    tenant_id      text   NOT NULL,
+    item_id        text   NOT NULL,
+    location_id    text   NOT NULL,
+    daily_demand   numeric,
+    forecast_start date,
+    forecast_seq   bigint,
+    reorder_point  numeric,
+    triggered_seq  bigint,
+    PRIMARY KEY (tenant_id, item_id, location_id)
+);
+
 -- +goose Down
+DROP TABLE stock_outlook, stock_supply, stock_receipt, stock_order_line, stock_order;
 DROP TABLE lot_day, lot_expiring, lot, lot_balance;

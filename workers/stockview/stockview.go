@@ -1,5 +1,22 @@
-// Package stockview keeps the stock read model: what stands where, when it last
-// moved, and whether it is low.
+// Package stockview keeps the stock read model: what a planner asks of a
+// position. What stands there and when it last moved, whether it is low, what is
+// on order and which order is next, and how long it will last.
+//
+// The view is its own: it is made of what was said, and of nothing that other
+// workers have written.
+//
+// # Invariant
+//
+// The view is the same in whatever order its events arrive, however often, by
+// however many slots.
+//
+//   - Of a position's movements the one with the highest sequence stays.
+//   - Orders and receipts are kept as they were told, and what came for which
+//     line is worked out from all of them in log order (supply.go).
+//   - Of forecasts the one that starts last stays, of triggers the last in the log.
+//
+// All slots write in one order (positions, low stock, orders, supplies, outlook,
+// each in key order), so that none waits for one that waits for it.
 package stockview
 
 import (
@@ -14,38 +31,88 @@ import (
 
 // New declares the stockview worker.
 func New() worker.Worker {
-	return worker.New("stockview", worker.OnBatch(update, event.TypeInventoryUpdated, event.TypeInventoryLowStock))
+	return worker.New("stockview", worker.OnBatch(update,
+		event.TypeInventoryUpdated, event.TypeInventoryLowStock, event.TypeReplenishmentTriggered, event.TypeForecastGenerated,
+		event.TypePurchaseOrderCreated, event.TypePurchaseOrderApproved, event.TypePurchaseOrderCancelled))
 }
 
-// update keeps of each position the event with the highest sequence: events may
-// come in any order, the view never goes back.
+// update sorts a batch by what each event tells, and writes each kind at once. A
+// batch of sales, the hot one, is one statement.
 func update(ctx context.Context, tx *worker.Tx, events []event.Any) error {
-	stock, low := map[store.PositionKey]store.Stock{}, map[store.PositionKey]store.LowStock{}
-	for _, e := range events {
-		switch p := e.Payload.(type) {
-		case event.InventoryUpdated:
-			key := store.PositionKey{Tenant: e.TenantID, Item: p.ItemID, Location: p.LocationID}
-			if seen, ok := stock[key]; !ok || seen.Sequence < e.Metadata.Sequence {
-				stock[key] = store.Stock{
-					Tenant: key.Tenant, Item: key.Item, Location: key.Location,
-					OnHand: p.OnHand, Reserved: p.Reserved, Available: p.Available,
-					Sequence: e.Metadata.Sequence, LastMovement: e.Timestamp, LastType: string(p.TransactionType),
-				}
-			}
-		case event.InventoryLowStock:
-			key := store.PositionKey{Tenant: e.TenantID, Item: p.ItemID, Location: p.LocationID}
-			if seen, ok := low[key]; !ok || seen.Sequence < e.Metadata.Sequence {
-				low[key] = store.LowStock{PositionKey: key, Threshold: p.Threshold, Sequence: e.Metadata.Sequence, SaidAt: e.Timestamp}
-			}
-		}
+	n := newNews(len(events))
+	for i := range events {
+		n.read(&events[i])
 	}
-	if len(stock) > 0 {
-		if err := tx.UpdateStock(ctx, slices.Collect(maps.Values(stock))); err != nil {
+	if len(n.stock) > 0 {
+		if err := tx.UpdateStock(ctx, slices.Collect(maps.Values(n.stock))); err != nil {
 			return err
 		}
 	}
-	if len(low) > 0 {
-		return tx.NoteLowStock(ctx, slices.Collect(maps.Values(low)))
+	if len(n.low) > 0 {
+		if err := tx.NoteLowStock(ctx, slices.Collect(maps.Values(n.low))); err != nil {
+			return err
+		}
+	}
+	if err := n.supply(ctx, tx); err != nil {
+		return err
+	}
+	if len(n.outlook) > 0 {
+		return tx.NoteOutlook(ctx, slices.Collect(maps.Values(n.outlook)))
 	}
 	return nil
+}
+
+// news is what a batch tells, the newest of each kind and thing.
+type news struct {
+	stock    map[store.PositionKey]store.Stock
+	low      map[store.PositionKey]store.LowStock
+	orders   map[store.OrderKey]store.OrderNews
+	receipts map[store.PositionKey][]store.SupplyReceipt
+	outlook  map[store.PositionKey]store.Outlook
+}
+
+func newNews(events int) *news {
+	return &news{
+		stock: make(map[store.PositionKey]store.Stock, events), low: map[store.PositionKey]store.LowStock{},
+		orders: map[store.OrderKey]store.OrderNews{}, receipts: map[store.PositionKey][]store.SupplyReceipt{},
+		outlook: map[store.PositionKey]store.Outlook{},
+	}
+}
+
+func (n *news) read(e *event.Any) {
+	at := func(item, location string) store.PositionKey {
+		return store.PositionKey{Tenant: e.TenantID, Item: item, Location: location}
+	}
+	switch p := e.Payload.(type) {
+	case event.InventoryUpdated:
+		n.moved(e, at(p.ItemID, p.LocationID), &p)
+	case event.InventoryLowStock:
+		key := at(p.ItemID, p.LocationID)
+		if seen, ok := n.low[key]; !ok || seen.Sequence < e.Metadata.Sequence {
+			n.low[key] = store.LowStock{PositionKey: key, Threshold: p.Threshold, Sequence: e.Metadata.Sequence, SaidAt: e.Timestamp}
+		}
+	case event.PurchaseOrderCreated:
+		n.created(e, p)
+	case event.PurchaseOrderApproved:
+		n.order(e, p.PurchaseOrderID, func(o *store.OrderNews) { o.Approved = true })
+	case event.PurchaseOrderCancelled:
+		n.order(e, p.PurchaseOrderID, func(o *store.OrderNews) { o.CancelledAt = &e.LogSeq })
+	case event.ForecastGenerated:
+		n.forecast(e, at(p.ItemID, p.LocationID), p)
+	case event.ReplenishmentTriggered:
+		n.triggered(e, at(p.ItemID, p.LocationID), p)
+	}
+}
+
+func (n *news) moved(e *event.Any, key store.PositionKey, p *event.InventoryUpdated) {
+	if seen, ok := n.stock[key]; !ok || seen.Sequence < e.Metadata.Sequence {
+		n.stock[key] = store.Stock{
+			Tenant: key.Tenant, Item: key.Item, Location: key.Location,
+			OnHand: p.OnHand, Reserved: p.Reserved, Available: p.Available,
+			Sequence: e.Metadata.Sequence, LastMovement: e.Timestamp, LastType: string(p.TransactionType),
+		}
+	}
+	if p.TransactionType == event.TransactionReceipt && p.Quantity.IsPositive() {
+		n.receipts[key] = append(n.receipts[key], store.SupplyReceipt{EventID: e.ID, Seq: e.LogSeq, Order: p.PurchaseOrderID, Quantity: p.Quantity})
+	}
 }

@@ -1,0 +1,152 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/composerp/composerp/exchange/event"
+)
+
+// # On order, as the stock view knows it
+//
+// The view keeps what it was told (orders, their lines, receipts), each with its
+// place in the log, and works out from all of it what came for which line. So
+// the order in which events arrive changes nothing. It is worked out anew when a
+// fact of a position arrives, which is as often as it is ordered or received, and
+// not as often as it is sold.
+//
+// Facts are written under the row that they are worked out under: orders first,
+// in key order, then positions (stock_supply), in key order. Of two who hear of
+// one order or one position at once the second waits, and sees what the first
+// has written.
+
+// OrderNews is what has been heard of an order: any of its creation, approval and cancellation.
+type OrderNews struct {
+	OrderKey
+	// Creation is nil where that is not among it.
+	Creation *OrderCreation
+	Approved bool
+	// CancelledAt is the cancellation's place in the log, nil where that is not among it.
+	CancelledAt *int64
+}
+
+// OrderCreation is what the creation of an order tells.
+type OrderCreation struct {
+	Number, Supplier, Location string
+	At                         time.Time
+	// Seq is its place in the log.
+	Seq   int64
+	Lines []event.PurchaseOrderLine
+}
+
+var noteOrders = sqlText(`
+INSERT INTO stock_order AS o (tenant_id, purchase_order_id, po_number, supplier_id, ordered_at, created_seq, approved, cancelled_seq)
+SELECT tenant_id, purchase_order_id, po_number, supplier_id, ordered_at, created_seq, approved, cancelled_seq
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::bigint[], $7::boolean[], $8::bigint[]) WITH ORDINALITY
+     AS n(tenant_id, purchase_order_id, po_number, supplier_id, ordered_at, created_seq, approved, cancelled_seq, ord)
+ORDER BY n.ord
+ON CONFLICT (tenant_id, purchase_order_id) DO UPDATE
+SET po_number = CASE WHEN o.created_seq IS NULL THEN excluded.po_number ELSE o.po_number END,
+    supplier_id = CASE WHEN o.created_seq IS NULL THEN excluded.supplier_id ELSE o.supplier_id END,
+    ordered_at = coalesce(o.ordered_at, excluded.ordered_at), created_seq = coalesce(o.created_seq, excluded.created_seq),
+    approved = o.approved OR excluded.approved, cancelled_seq = coalesce(o.cancelled_seq, excluded.cancelled_seq)`)
+
+var noteOrderLines = sqlText(`
+INSERT INTO stock_order_line (tenant_id, item_id, location_id, purchase_order_id, ordered)
+SELECT tenant_id, item_id, location_id, purchase_order_id, sum(ordered)
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::numeric[]) AS n(tenant_id, item_id, location_id, purchase_order_id, ordered)
+GROUP BY tenant_id, item_id, location_id, purchase_order_id
+ON CONFLICT DO NOTHING`)
+
+// NoteOrders keeps what was heard of orders, at most one news an order, written in key order.
+func (tx *Tx) NoteOrders(ctx context.Context, news []OrderNews) error {
+	slices.SortFunc(news, func(a, b OrderNews) int { return compareOrderKeys(a.OrderKey, b.OrderKey) })
+	n := len(news)
+	tenants, orders, numbers, suppliers := newTexts(n, 16), newTexts(n, 36), newTexts(n, 16), newTexts(n, 16)
+	at, created, approved, cancelled := newPlain(n, 28), newPlain(n, 8), newPlain(n, 5), newPlain(n, 8)
+	lineTenants, items, locations, of, ordered := newTexts(n, 16), newTexts(n, 16), newTexts(n, 16), newTexts(n, 36), newPlain(n, 8)
+	for _, o := range news {
+		tenants.add(o.Tenant)
+		orders.add(o.Order)
+		approved.boolean(o.Approved)
+		cancelled.integerOrNull(o.CancelledAt)
+		c := o.Creation
+		if c == nil {
+			numbers.add("")
+			suppliers.add("")
+			at.null()
+			created.null()
+			continue
+		}
+		numbers.add(c.Number)
+		suppliers.add(c.Supplier)
+		at.time(c.At)
+		created.integer(c.Seq)
+		for _, l := range c.Lines {
+			lineTenants.add(o.Tenant)
+			items.add(l.ItemID)
+			locations.add(c.Location)
+			of.add(o.Order)
+			ordered.decimal(l.Quantity)
+		}
+	}
+	if _, err := tx.exec(ctx, noteOrders, tenants, orders, numbers, suppliers, at, created, approved, cancelled); err != nil {
+		return fmt.Errorf("noting %d orders: %w", n, err)
+	}
+	if ordered.n == 0 {
+		return nil
+	}
+	if _, err := tx.exec(ctx, noteOrderLines, lineTenants, items, locations, of, ordered); err != nil {
+		return fmt.Errorf("noting %d lines of orders: %w", ordered.n, err)
+	}
+	return nil
+}
+
+func compareOrderKeys(a, b OrderKey) int {
+	if c := strings.Compare(a.Tenant, b.Tenant); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Order, b.Order)
+}
+
+func (p *plain) null() {
+	p.next()
+	p.text = append(p.text, "NULL"...)
+}
+
+func (p *plain) integerOrNull(v *int64) {
+	if v == nil {
+		p.null()
+		return
+	}
+	p.integer(*v)
+}
+
+var orderedPositions = sqlText(`
+SELECT DISTINCT l.tenant_id, l.item_id, l.location_id FROM unnest($1::text[], $2::text[]) AS k(tenant_id, purchase_order_id)
+JOIN stock_order_line l USING (tenant_id, purchase_order_id)`)
+
+// OrderedPositions gives the positions that the orders have lines at, as far as
+// their creation has been heard of. The orders must have been noted by this transaction.
+func (tx *Tx) OrderedPositions(ctx context.Context, orders []OrderKey) ([]PositionKey, error) {
+	tenants, ids := newTexts(len(orders), 16), newTexts(len(orders), 36)
+	for _, o := range orders {
+		tenants.add(o.Tenant)
+		ids.add(o.Order)
+	}
+	var keys []PositionKey
+	err := tx.each(ctx, orderedPositions, func(row *sql.Rows) error {
+		var k PositionKey
+		err := row.Scan(&k.Tenant, &k.Item, &k.Location)
+		keys = append(keys, k)
+		return err
+	}, tenants, ids)
+	if err != nil {
+		return nil, fmt.Errorf("looking for the positions of %d orders: %w", len(orders), err)
+	}
+	return keys, nil
+}

@@ -1,0 +1,98 @@
+package stockview
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers/worker"
+)
+
+func (n *news) order(e *event.Any, id string, change func(o *store.OrderNews)) {
+	key := store.OrderKey{Tenant: e.TenantID, Order: id}
+	o := n.orders[key]
+	o.OrderKey = key
+	change(&o)
+	n.orders[key] = o
+}
+
+func (n *news) created(e *event.Any, p event.PurchaseOrderCreated) {
+	n.order(e, p.PurchaseOrderID, func(o *store.OrderNews) {
+		o.Creation = &store.OrderCreation{
+			Number: p.PONumber, Supplier: p.SupplierID, Location: p.LocationID, At: e.Timestamp, Seq: e.LogSeq, Lines: p.Lines,
+		}
+	})
+}
+
+// supply works out what is on order wherever the batch tells of an order or a receipt.
+func (n *news) supply(ctx context.Context, tx *worker.Tx) error {
+	touched := n.receipts
+	if len(n.orders) > 0 {
+		if err := tx.NoteOrders(ctx, slices.Collect(maps.Values(n.orders))); err != nil {
+			return err
+		}
+		var changed []store.OrderKey
+		for key, o := range n.orders {
+			if o.Creation != nil || o.CancelledAt != nil { // an approval changes nothing of what is on order
+				changed = append(changed, key)
+			}
+		}
+		positions, err := tx.OrderedPositions(ctx, changed)
+		if err != nil {
+			return err
+		}
+		for _, p := range positions {
+			touched[p] = touched[p] // with no receipt, if there is none
+		}
+	}
+	if len(touched) == 0 {
+		return nil
+	}
+	supplies, err := tx.Supplies(ctx, touched)
+	if err != nil {
+		return err
+	}
+	for _, s := range supplies {
+		allot(s)
+	}
+	return tx.WriteSupplies(ctx, supplies)
+}
+
+// allot works out what has come for each line, receipt by receipt in log order: a
+// receipt that names its order is for that order's line, too much of it included;
+// one of an order that has no line here is for none. One that names none is for
+// the lines that were open then, the oldest first, as far as they go. It is what
+// the buyers' own books do in arrival order, and log order is arrival order to
+// whoever handles one message after the other.
+func allot(s *store.Supply) {
+	for _, l := range s.Lines {
+		l.Received = event.Decimal{}
+	}
+	for _, r := range s.Receipts {
+		left := r.Quantity
+		for _, l := range s.Lines {
+			switch {
+			case !left.IsPositive():
+			case r.Order == l.Order:
+				l.Received, left = l.Received.Add(left), event.Decimal{}
+			case r.Order == "" && wasOpen(l, r.Seq):
+				part := least(left, l.Ordered.Sub(l.Received))
+				l.Received, left = l.Received.Add(part), left.Sub(part)
+			}
+		}
+	}
+}
+
+// wasOpen tells whether the line was waiting for goods at a place in the log.
+func wasOpen(l *store.SupplyLine, seq int64) bool {
+	return l.CreatedAt <= seq && (l.CancelledAt == nil || *l.CancelledAt > seq) && l.Received.LessThan(l.Ordered)
+}
+
+func least(a, b event.Decimal) event.Decimal {
+	if a.LessThan(b) {
+		return a
+	}
+	return b
+}
