@@ -116,6 +116,11 @@ var auditChecks = []auditCheck{
 	{"balance", "each item sums to zero over real and virtual locations", "items", auditBalance, nil},
 	{"told", "each movement was told by one INVENTORY_UPDATED, with the same figures", "movements", auditTold, nil},
 	{"stock", "the stock read model is what the positions are", "positions", auditStock, []any{auditedStockview}},
+	{"orders", "orders, their lines, what came and what is on order add up; no need has two orders", "orders", auditOrders, nil},
+	{"planned", "replenishment counts with what the ledger has", "positions", auditPlanned, []any{auditedReplenishment}},
+	{"on order", "planners are shown what replenishment counts with", "positions", auditOnOrder, []any{auditedStockview}},
+	{"sent", "each approved order is with its supplier, and no other", "orders", auditSent, []any{auditedProcurement}},
+	{"lots", "lots, less what was sold beyond them, are what is on hand", "positions", auditLots, []any{auditedLots}},
 }
 
 // auditSettings make the planner and the server treat the audit as what it is:
@@ -194,6 +199,8 @@ type LogState struct {
 	Moved int64 `db:"moved"`
 	// Unpublished is how many events the relay has still to publish.
 	Unpublished int64 `db:"unpublished"`
+	// DueForecasts are runs of forecasts that have not ended: more will be said.
+	DueForecasts int64 `db:"due_forecasts"`
 }
 
 // The planner cannot know that almost nothing lies beyond the relay's tick, and

@@ -49,7 +49,8 @@ SELECT pg_current_snapshot()::text AS point,
         WHERE e.publish AND e.tx >= (SELECT pg_snapshot_xmin(passed) FROM relay) AND NOT ` + passedByRelay + `
           AND NOT EXISTS (SELECT FROM set_aside a WHERE a.seq = e.seq)) AS unpublished,
        (SELECT count(*) FROM event_log e
-        WHERE e.tx >= pg_snapshot_xmin($2::pg_snapshot) AND NOT pg_visible_in_snapshot(e.tx, $2::pg_snapshot)) AS moved`)
+        WHERE e.tx >= pg_snapshot_xmin($2::pg_snapshot) AND NOT pg_visible_in_snapshot(e.tx, $2::pg_snapshot)) AS moved,
+       (SELECT count(*) FROM forecast_run WHERE NOT done) AS due_forecasts`)
 
 // Owed is what a subscription says, for the events that its first tick has not
 // seen. Handled goes before dead: an event that is both was redriven, or died as

@@ -117,7 +117,7 @@ func rolesOf(t exchange.Topology) map[string]queue {
 // calm tells whether the fleet is at rest. What is stuck may still get loose,
 // so it is waited for as well, until it is late.
 func (l look) calm(late bool) bool {
-	if l.log.Unpublished > 0 || l.log.Moved > 0 {
+	if l.log.Unpublished > 0 || l.log.Moved > 0 || l.log.DueForecasts > 0 {
 		return false
 	}
 	for _, q := range l.queues {
@@ -138,6 +138,9 @@ func (l look) String() string {
 	var waits []string
 	if l.log.Unpublished > 0 {
 		waits = append(waits, thousands(l.log.Unpublished)+" to publish")
+	}
+	if l.log.DueForecasts > 0 {
+		waits = append(waits, plural(l.log.DueForecasts, "run")+" of forecasts")
 	}
 	for _, q := range l.queues {
 		if q.moving() || q.stuck > 0 {

@@ -37,6 +37,10 @@ func (l look) relayCheck() store.AuditCheck {
 	if l.log.Moved > 0 {
 		found(l.log.Moved, "entered the log since the look before")
 	}
+	if n := l.log.DueForecasts; n > 0 {
+		c.Wrong += n
+		c.Findings = append(c.Findings, store.AuditFinding{Problem: plural(n, "run") + " of forecasts to be said: does forecasting run?"})
+	}
 	c.Count, c.OK = c.Wrong, c.Wrong == 0
 	return c
 }
