@@ -2,8 +2,8 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/urfave/cli/v2"
@@ -16,6 +16,7 @@ func benchCommand() *cli.Command {
 	flags := []cli.Flag{
 		&cli.IntFlag{Name: "runs", Value: 3, Usage: "rounds; each measures the reference and Composerp in turn"},
 		&cli.IntFlag{Name: "events", Value: 20_000, Usage: "events a run"},
+		&cli.IntSliceFlag{Name: "ages", Usage: "measure what a sale costs the whole fleet with so many events in the log, instead: 100000,500000,2000000"},
 		outputFlag(), databaseFlag(),
 	}
 	return &cli.Command{
@@ -45,20 +46,22 @@ func measure(cctx *cli.Context) error {
 		return err
 	}
 	defer discard()
-	report, err := bench.Run(cctx.Context, bench.Config{
+	cfg := bench.Config{
 		DatabaseURL: at.database, AMQPURL: at.amqp, ManagementURL: at.management,
 		Runs: cctx.Int("runs"), Events: cctx.Int("events"), Progress: func(text string) { say(cctx, "%s", text) },
-	})
+	}
+	if ages := cctx.IntSlice("ages"); len(ages) > 0 {
+		report, err := bench.RunAges(cctx.Context, cfg, ages)
+		if err != nil {
+			return err
+		}
+		return show(cctx, report, func(w io.Writer) { fmt.Fprint(w, report.Table()) })
+	}
+	report, err := bench.Run(cctx.Context, cfg)
 	if err != nil {
 		return err
 	}
-	if cctx.String(flagOutput) == "json" {
-		encoder := json.NewEncoder(cctx.App.Writer)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(report)
-	}
-	fmt.Fprint(cctx.App.Writer, report.Table())
-	return nil
+	return show(cctx, report, func(w io.Writer) { fmt.Fprint(w, report.Table()) })
 }
 
 // benchServers gives the servers that were named, or starts some for the bench alone.

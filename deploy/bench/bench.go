@@ -77,6 +77,7 @@ func measureRound(ctx context.Context, cfg Config, s *servers, number int) (Roun
 		throughput("the reference", &r.Reference, runReference),
 		throughput("same work", &r.SameWork, runSameWork),
 		throughput("the ledger", &r.Ledger, runLedger),
+		throughput("the whole fleet", &r.Fleet, runWhole),
 	}
 	for i := range steps {
 		if number%2 == 1 {

@@ -21,8 +21,8 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(said) != 8 {
-		t.Errorf("told of %d runs, want 2 of each of 4:\n%s", len(said), strings.Join(said, "\n"))
+	if len(said) != 10 {
+		t.Errorf("told of %d runs, want 2 of each of 5:\n%s", len(said), strings.Join(said, "\n"))
 	}
 	raw, err := json.Marshal(report)
 	if err != nil {
@@ -32,7 +32,7 @@ func TestRun(t *testing.T) {
 	if err := json.Unmarshal(raw, &figures); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"sameWorkRatio", "ledgerRatio", "idleP50Ms", "idleP99Ms", "referencePerSecond"} {
+	for _, name := range []string{"sameWorkRatio", "ledgerRatio", "fleetRatio", "idleP50Ms", "idleP99Ms", "referencePerSecond"} {
 		if v, ok := figures[name].(float64); !ok || v <= 0 {
 			t.Errorf("%s is %v in %s", name, figures[name], raw)
 		}

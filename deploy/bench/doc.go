@@ -13,6 +13,8 @@
 //     what the reference's consumer does: inbox, movement, position, nothing said on.
 //   - The ledger: the real ledger worker, which keeps double entries (two movements and two positions a sale) and says INVENTORY_UPDATED of
 //     each, which the relay publishes as well; a queue that nobody drains takes it. Done when all sales are applied and all updates confirmed.
+//   - The whole fleet: every worker, a rule for every item that follows weekly forecasts, orders approved by policy. Eight weeks of business
+//     time; done when all that followed from the sales, and from what followed, has been handled by everyone who hears it.
 //   - Idle: one sale at a time, 20 ms apart, through the running and otherwise idle fleet; from the return of the sale's commit to the return
 //     of the commit of its position. The sale is committed by a pool of its own and pokes no ticker, as by another process.
 //

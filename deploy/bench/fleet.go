@@ -20,20 +20,23 @@ import (
 
 var quiet = slog.New(slog.DiscardHandler)
 
-// fleet is Composerp as `composerp up` runs it, with one worker: ticker, relay and the worker's runner, each with a pool of its own.
+// fleet is Composerp as `composerp up` runs it, with one worker or all: ticker, relay and the workers' runners, with pools of their own.
 type fleet struct {
 	place    *place
 	registry *prometheus.Registry
 	sender   *store.DB // commits the sales, as a process of its own would
-	applied  func()    // called after each commit of the worker's that appended to the log
+	applied  func()    // called after each commit of a worker's that appended to the log
 	pools    []*store.DB
 }
 
-// start runs the fleet until ctx is done and returns once its worker consumes. Its end, or its failure, is the group's. The fleet is to be
+// start runs the fleet until ctx is done and returns once its workers consume. Its end, or its failure, is the group's. The fleet is to be
 // closed after an error too.
-func (p *place) start(ctx context.Context, g *errgroup.Group, w worker.Worker, applied func(), heard ...exchange.Subscription) (*fleet, error) {
+func (p *place) start(ctx context.Context, g *errgroup.Group, ws []worker.Worker, applied func(), heard ...exchange.Subscription) (*fleet, error) {
 	f := &fleet{place: p, registry: prometheus.NewRegistry(), applied: applied}
-	topology := exchange.Compute(append(heard, w.Subscription()))
+	for _, w := range ws {
+		heard = append(heard, w.Subscription())
+	}
+	topology := exchange.Compute(heard)
 	if err := topology.Apply(ctx, p.exchange); err != nil {
 		return f, err
 	}
@@ -45,7 +48,7 @@ func (p *place) start(ctx context.Context, g *errgroup.Group, w worker.Worker, a
 	if err != nil {
 		return f, err
 	}
-	return f, f.startWorker(ctx, g, w, poke)
+	return f, f.startWorkers(ctx, g, ws, poke)
 }
 
 func (f *fleet) pool(ctx context.Context, name string, connections int, appended func()) (*store.DB, error) {
@@ -91,9 +94,9 @@ func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group) (poke func(),
 	return ticker.Poke, nil
 }
 
-func (f *fleet) startWorker(ctx context.Context, g *errgroup.Group, w worker.Worker, poke func()) error {
-	// The worker lives with the ticker, as in `composerp up`: what it says pokes it.
-	db, err := f.pool(ctx, w.Name(), 3, func() {
+func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, ws []worker.Worker, poke func()) error {
+	// The workers live with the ticker, as in `composerp up`: what they say pokes it.
+	db, err := f.pool(ctx, "workers", len(ws)+2, func() {
 		poke()
 		if f.applied != nil {
 			f.applied()
@@ -102,18 +105,23 @@ func (f *fleet) startWorker(ctx context.Context, g *errgroup.Group, w worker.Wor
 	if err != nil {
 		return err
 	}
-	started := make(chan struct{}, 16)
-	runner := worker.Runner{
-		Worker: w, DB: db, Exchange: f.place.exchange, Node: "bench", Log: quiet, Metrics: worker.NewMetrics(f.registry),
-		Started: func() { started <- struct{}{} },
+	started := make(chan struct{}, 16*len(ws))
+	metrics := worker.NewMetrics(f.registry)
+	for _, w := range ws {
+		runner := worker.Runner{
+			Worker: w, DB: db, Exchange: f.place.exchange, Node: "bench", Log: quiet, Metrics: metrics,
+			Started: func() { started <- struct{}{} },
+		}
+		g.Go(func() error { return runner.Run(ctx) })
 	}
-	g.Go(func() error { return runner.Run(ctx) })
-	select {
-	case <-started:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("waiting for worker %s to consume: %w", w.Name(), context.Cause(ctx))
+	for range ws {
+		select {
+		case <-started:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the workers to consume: %w", context.Cause(ctx))
+		}
 	}
+	return nil
 }
 
 // close closes the pools. The fleet must have stopped.
@@ -171,6 +179,7 @@ func (f *fleet) await(ctx context.Context, handled, confirmed int) error {
 // counts are the fleet's own counters, as Prometheus would read them.
 type counts struct {
 	handled, failed, confirmed int
+	by                         map[string]int // handled, by worker
 	batches, messages          float64
 }
 
@@ -181,16 +190,17 @@ func (f *fleet) counts() (counts, error) {
 	if err != nil {
 		return counts{}, fmt.Errorf("reading the counters: %w", err)
 	}
-	var c counts
+	c := counts{by: map[string]int{}}
 	seen := 0
 	for _, family := range families {
 		switch family.GetName() {
 		case "composerp_worker_messages_total":
 			seen++
 			for _, m := range family.GetMetric() {
-				switch outcomeOf(m) {
+				switch label(m, "outcome") {
 				case "handled":
 					c.handled += int(m.GetCounter().GetValue())
+					c.by[label(m, "worker")] = int(m.GetCounter().GetValue())
 				case "retried", "dead":
 					c.failed += int(m.GetCounter().GetValue())
 				}
@@ -200,8 +210,10 @@ func (f *fleet) counts() (counts, error) {
 			c.confirmed = int(family.GetMetric()[0].GetCounter().GetValue())
 		case "composerp_worker_batch_size":
 			seen++
-			h := family.GetMetric()[0].GetHistogram()
-			c.batches, c.messages = float64(h.GetSampleCount()), h.GetSampleSum()
+			for _, m := range family.GetMetric() {
+				c.batches += float64(m.GetHistogram().GetSampleCount())
+				c.messages += m.GetHistogram().GetSampleSum()
+			}
 		}
 	}
 	if seen != 3 {
@@ -210,10 +222,10 @@ func (f *fleet) counts() (counts, error) {
 	return c, nil
 }
 
-func outcomeOf(m *dto.Metric) string {
-	for _, label := range m.GetLabel() {
-		if label.GetName() == "outcome" {
-			return label.GetValue()
+func label(m *dto.Metric, name string) string {
+	for _, l := range m.GetLabel() {
+		if l.GetName() == name {
+			return l.GetValue()
 		}
 	}
 	return ""

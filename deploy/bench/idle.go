@@ -11,6 +11,7 @@ import (
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/workers/ledger"
+	"github.com/composerp/composerp/workers/worker"
 )
 
 const (
@@ -26,14 +27,14 @@ func runIdle(ctx context.Context, s *servers, n int) (l Latency, err error) {
 		return l, err
 	}
 	defer func() { err = errors.Join(err, p.remove()) }()
-	sales, err := newSales(n + idleWarmUp)
+	sales, err := newSales(n+idleWarmUp, opening, time.Millisecond)
 	if err != nil {
 		return l, err
 	}
 	applied := make(chan time.Time, len(sales))
 	ctx, stop := context.WithCancel(ctx)
 	g, ctx := errgroup.WithContext(ctx)
-	f, err := p.start(ctx, g, ledger.New(), func() { applied <- time.Now() },
+	f, err := p.start(ctx, g, []worker.Worker{ledger.New()}, func() { applied <- time.Now() },
 		exchange.Subscription{Worker: sink, RoutingKeys: []string{event.TypeInventoryUpdated.RoutingKey()}})
 	var taken []time.Duration
 	if err == nil {

@@ -46,7 +46,7 @@ func runReference(ctx context.Context, s *servers, n int) (t Throughput, err err
 		return t, err
 	}
 	defer p.remove()
-	sales, err := newSales(n + 1)
+	sales, err := newSales(n+1, opening, time.Millisecond)
 	if err != nil {
 		return t, err
 	}

@@ -56,7 +56,7 @@ func TestSummarize(t *testing.T) {
 
 func TestNewSales(t *testing.T) {
 	t.Parallel()
-	sales, err := newSales(1)
+	sales, err := newSales(1, opening, time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,12 +19,14 @@ const (
 // sold is the quantity of the i-th sale.
 func sold(i int) int64 { return int64(i%5 + 1) }
 
-// newSales makes n sales of about 570 bytes. Their times rise and their items go round.
-func newSales(n int) ([]event.Any, error) {
-	began := time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
+// opening is the business time of the first sale.
+var opening = time.Date(2026, 1, 5, 8, 0, 0, 0, time.UTC)
+
+// newSales makes n sales of about 570 bytes, one after each gap of business time. Their items go round.
+func newSales(n int, from time.Time, gap time.Duration) ([]event.Any, error) {
 	sales := make([]event.Any, n)
 	for i := range sales {
-		at, saleID := began.Add(time.Duration(i)*time.Millisecond), fmt.Sprintf("S-%08d", i)
+		at, saleID := from.Add(time.Duration(i)*gap), fmt.Sprintf("S-%08d", i)
 		e, err := event.Encode(event.Envelope{
 			ID: uuid.Must(uuid.NewV7()), AggregateID: saleID, TenantID: tenant, Timestamp: at,
 			Metadata: event.Metadata{

@@ -73,13 +73,13 @@ func (s *servers) runFleet(ctx context.Context, n int, w worker.Worker, publishe
 		return t, err
 	}
 	defer func() { err = errors.Join(err, p.remove()) }()
-	sales, err := newSales(n + 1)
+	sales, err := newSales(n+1, opening, time.Millisecond)
 	if err != nil {
 		return t, err
 	}
 	ctx, stop := context.WithCancel(ctx)
 	g, ctx := errgroup.WithContext(ctx)
-	f, err := p.start(ctx, g, w, nil, heard...)
+	f, err := p.start(ctx, g, []worker.Worker{w}, nil, heard...)
 	if err == nil {
 		t, err = f.measure(ctx, sales, published)
 	}
