@@ -58,6 +58,8 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Action:          group,
 		Commands: []*cli.Command{
 			upCommand(), downCommand(), demoCommand(), importCommand(), publishCommand(), stockCommand(), auditCommand(),
+
+			itemCommand(), locationCommand(), supplierCommand(), ruleCommand(), tenantCommand(),
 			workerCommand(), relayCommand(), topologyCommand(), migrateCommand(), benchCommand(), versionCommand(),
 		},
 		Description: "Data goes to stdout, messages to stderr. Exit codes: 0 ok, 1 failure, 2 findings, 64 usage,\n" +
@@ -68,13 +70,17 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 	}
 	each(app.Commands, func(c *cli.Command) {
 		c.OnUsageError = app.OnUsageError
-		if len(c.Subcommands) > 0 {
+		holds := len(c.Subcommands) > 0
+		if holds && c.Action == nil {
 			c.Action = group
 			return
 		}
 		c.HideHelpCommand = true
 		c.Flags = withCommonSettings(c.Flags)
 		c.Action = checked(c.Action)
+		if holds {
+			c.Action = alone(c.Action)
+		}
 	})
 	return app
 }
@@ -116,6 +122,17 @@ func each(commands []*cli.Command, do func(*cli.Command)) {
 	for _, c := range commands {
 		each(c.Subcommands, do)
 		do(c)
+	}
+}
+
+// alone is the action of a command that does something by itself and holds others: an argument can only be one of
+// these, mistyped.
+func alone(action cli.ActionFunc) cli.ActionFunc {
+	return func(cctx *cli.Context) error {
+		if cctx.NArg() > 0 {
+			return group(cctx)
+		}
+		return action(cctx)
 	}
 }
 

@@ -1,27 +1,45 @@
 package cli
 
 import (
+	"fmt"
 	"io"
-	"time"
+	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
 )
 
 func stockCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "stock",
-		Usage: "what stands where, as the stock read model knows it",
+		Usage: "what stands where, what is on order, and how long it will last",
+		Description: "Days of cover are the available stock by the expected demand of a day; without a forecast there are none. The\n" +
+			"next order is the oldest open one; where none is open, the day on which the stock will be at its reorder point.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "tenant", Usage: "this tenant only"},
 			&cli.StringFlag{Name: "item", Usage: "this item only"},
 			&cli.StringFlag{Name: "location", Usage: "this location only"},
+			&cli.StringFlag{Name: "supplier", Usage: "only what is, or would be, ordered from this supplier"},
+			&cli.BoolFlag{Name: "low", Usage: "only what is below its low-stock threshold"},
+			&cli.BoolFlag{Name: "on-order", Usage: "only what is on order"},
+			&cli.BoolFlag{Name: "negative", Usage: "only what is below zero: sold, and not received yet"},
+			&cli.StringFlag{Name: "cover-below", Usage: "only what will last less than `DAYS`"},
+			&cli.StringFlag{Name: "sort", Usage: "by " + strings.Join(store.StockSorts, ", ") + "; what a line does not have comes last"},
+			&cli.BoolFlag{Name: "desc", Usage: "largest first, latest first"},
+			&cli.IntFlag{Name: "limit", Usage: "at most `N` lines"},
+			&cli.BoolFlag{Name: flagLots, Usage: "the lots that stock stands in, instead: what expires first goes out first"},
 			outputFlag(), databaseFlag(), dirFlag(),
 		},
-		Action: stock,
+		Action:      stock,
+		Subcommands: []*cli.Command{stockImportCommand()},
 	}
 }
+
+const flagLots = "lots"
 
 func stock(cctx *cli.Context) error {
 	if err := noArguments(cctx); err != nil {
@@ -30,23 +48,134 @@ func stock(cctx *cli.Context) error {
 	if err := checkOutput(cctx); err != nil {
 		return err
 	}
+	query, err := stockQuery(cctx)
+	if err != nil {
+		return err
+	}
 	db, _, err := openSchema(cctx, "stock", 1)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	rows, err := db.StockRows(cctx.Context, store.PositionKey{Tenant: cctx.String("tenant"), Item: cctx.String("item"), Location: cctx.String("location")})
+	if cctx.Bool(flagLots) {
+		return showLots(cctx, db, query)
+	}
+	rows, err := db.PlannedStock(cctx.Context, query)
 	if err != nil {
 		return err
 	}
-	return show(cctx, rows, func(w io.Writer) {
-		row(w, "TENANT", "ITEM", "LOCATION", "ON HAND", "RESERVED", "AVAILABLE", "LAST MOVEMENT", "TYPE", "LOW", "NAME")
-		for _, s := range rows {
-			low := ""
-			if s.Low {
-				low = "low"
-			}
-			row(w, s.Tenant, s.Item, s.Location, s.OnHand, s.Reserved, s.Available, s.LastMovement.UTC().Format(time.DateTime), s.LastType, low, s.ItemName)
+	return show(cctx, rows, func(w io.Writer) { stockTable(w, rows) })
+}
+
+func stockQuery(cctx *cli.Context) (store.StockQuery, error) {
+	q := store.StockQuery{
+		Tenant: cctx.String("tenant"), Item: cctx.String("item"), Location: cctx.String("location"), Supplier: cctx.String("supplier"),
+		Low: cctx.Bool("low"), OnOrder: cctx.Bool("on-order"), Negative: cctx.Bool("negative"),
+		Sort: cctx.String("sort"), Descending: cctx.Bool("desc"), Limit: cctx.Int("limit"),
+	}
+	if days := cctx.String("cover-below"); days != "" {
+		limit, err := event.ParseDecimal(days)
+		if err != nil {
+			return q, usage("--cover-below %q: want a number of days", days)
 		}
-	})
+		q.CoverBelow = &limit
+	}
+	if q.Sort != "" && !slices.Contains(store.StockSorts, q.Sort) {
+		return q, usage("--sort %q: want one of %s", q.Sort, strings.Join(store.StockSorts, ", "))
+	}
+	if q.Limit < 0 {
+		return q, usage("--limit %d: want 1 or more, or 0 for all", q.Limit)
+	}
+	if cctx.Bool(flagLots) {
+		for _, name := range []string{"supplier", "low", "on-order", "negative", "cover-below", "sort", "desc", "limit"} {
+			if cctx.IsSet(name) {
+				return q, usage("--%s does not go with --%s", name, flagLots)
+			}
+		}
+	}
+	return q, nil
+}
+
+// column is one of a table, and whether it tells anything: one that does not is left out, so that the others fit.
+type column struct {
+	title string
+	tells bool
+	cell  func(s *store.PlannedStock) any
+}
+
+// stockTable leaves out what is the same in every line: the tenant, where there
+// is one, and what is reserved, where nothing is.
+func stockTable(w io.Writer, rows []store.PlannedStock) {
+	some := func(has func(s *store.PlannedStock) bool) bool {
+		return slices.ContainsFunc(rows, func(s store.PlannedStock) bool { return has(&s) })
+	}
+	reserved := some(func(s *store.PlannedStock) bool { return !s.Reserved.IsZero() })
+	always := true
+	columns := []column{
+		{"TENANT", some(func(s *store.PlannedStock) bool { return s.Tenant != rows[0].Tenant }), func(s *store.PlannedStock) any { return s.Tenant }},
+		{"ITEM", always, func(s *store.PlannedStock) any { return s.Item }},
+		{"LOCATION", always, func(s *store.PlannedStock) any { return s.Location }},
+		{"ON HAND", always, func(s *store.PlannedStock) any { return s.OnHand }},
+		{"RESERVED", reserved, func(s *store.PlannedStock) any { return s.Reserved }},
+		{"AVAILABLE", reserved, func(s *store.PlannedStock) any { return s.Available }},
+		{"ON ORDER", always, func(s *store.PlannedStock) any { return unlessZero(s.OnOrder) }},
+		{"COVER", always, func(s *store.PlannedStock) any { return daysOfCover(s.DaysOfCover) }},
+		{"LAST MOVEMENT", always, func(s *store.PlannedStock) any { return lastMovement(s) }},
+		{"NEXT ORDER", always, func(s *store.PlannedStock) any { return nextOrder(s.Next) }},
+		{"LOW", some(func(s *store.PlannedStock) bool { return s.Low }), func(s *store.PlannedStock) any { return map[bool]string{true: "low"}[s.Low] }},
+		{"NAME", some(func(s *store.PlannedStock) bool { return s.ItemName != "" }), func(s *store.PlannedStock) any { return shortened(s.ItemName, 24) }},
+	}
+	columns = slices.DeleteFunc(columns, func(c column) bool { return !c.tells })
+	cells := make([]any, len(columns))
+	for i, c := range columns {
+		cells[i] = c.title
+	}
+	row(w, cells...)
+	for n := range rows {
+		for i, c := range columns {
+			cells[i] = c.cell(&rows[n])
+		}
+		row(w, cells...)
+	}
+}
+
+func unlessZero(d event.Decimal) string {
+	if d.IsZero() {
+		return ""
+	}
+	return d.String()
+}
+
+func daysOfCover(days *event.Decimal) string {
+	if days == nil {
+		return ""
+	}
+	return days.StringFixed(1) + " d"
+}
+
+func lastMovement(s *store.PlannedStock) string {
+	if s.LastMovement == nil {
+		return ""
+	}
+	return s.LastMovement.UTC().Format("2006-01-02 15:04 ") + s.LastType
+}
+
+func nextOrder(n *store.NextOrder) string {
+	switch {
+	case n == nil:
+		return ""
+	case n.ReorderOn != "":
+		return "order on " + string(n.ReorderOn)
+	case n.ExpectedOn == "":
+		return fmt.Sprintf("%s %s", n.Number, strings.ToLower(n.Status))
+	}
+	return fmt.Sprintf("%s %s, due %s", n.Number, strings.ToLower(n.Status), n.ExpectedOn)
+}
+
+// shortened is the text in at most width characters.
+func shortened(text string, width int) string {
+	if utf8.RuneCountInString(text) <= width {
+		return text
+	}
+	return string([]rune(text)[:width-1]) + "…"
 }

@@ -56,12 +56,16 @@ type Report struct {
 // Phase is what an import is doing.
 type Phase string
 
-// The phases, in their order.
+// The phases, in their order: the first two of an import of events, the others of a Table.
 const (
 	// PhaseSurvey reads the whole file once: is it whole, and which of its rows are there more than once?
 	PhaseSurvey Phase = "survey"
 	// PhaseImport reads it again and writes events to the log.
 	PhaseImport Phase = "import"
+	// PhaseCheck reads a whole Table once: is every line of it right?
+	PhaseCheck Phase = "check"
+	// PhaseWrite reads it again and writes what it says.
+	PhaseWrite Phase = "write"
 )
 
 // Progress says how far an import has come. Each phase goes from 0 to Size.

@@ -1,0 +1,36 @@
+package cli
+
+import (
+	"context"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/store"
+)
+
+func locationCommand() *cli.Command {
+	type row = store.Location
+	return masterData[row]{
+		noun: "location", plural: "locations",
+		usage: "where goods stand: name, time zone",
+		fields: []field[row]{
+			keyField(tenantColumn, "the tenant it belongs to", func(r *row) *string { return &r.Tenant }),
+			keyField("locationId", "which location", func(r *row) *string { return &r.Location }),
+			textField("name", "what people call it", "", func(r *row) *string { return &r.Name }),
+			textField("timezone", "its IANA time zone, such as Europe/London: which day a moment belongs to there", "UTC", func(r *row) *string { return &r.Timezone }),
+		},
+		filters: []cli.Flag{&cli.StringFlag{Name: "location", Usage: "this location only"}},
+		key: func(r *row) store.MasterDataFilter {
+			return store.MasterDataFilter{Tenant: r.Tenant, Location: r.Location}
+		},
+		edit: func(ctx context.Context, db *store.DB, edits []store.Edit[row], _ time.Time, dryRun bool) (store.Written, error) {
+			return db.EditLocations(ctx, edits, dryRun)
+		},
+		list: func(ctx context.Context, db *store.DB, f store.MasterDataFilter) ([]row, error) {
+			return db.Locations(ctx, f)
+		},
+		header: []any{"TENANT", "LOCATION", "TIME ZONE", "NAME"},
+		cells:  func(r *row) []any { return []any{r.Tenant, r.Location, r.Timezone, r.Name} },
+	}.command()
+}

@@ -1,0 +1,267 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/composerp/composerp/exchange/importer"
+	"github.com/composerp/composerp/store"
+)
+
+// sheet is a file whose rows are edits of master data. It is read twice: first
+// all of it is checked, in the database too, then it is written, so that a bad
+// line is found while nothing has changed yet. A batch is one transaction; who is
+// interrupted between two begins again, and finds the rows of the first unchanged.
+type sheet[T any] struct {
+	file   string
+	table  *importer.Table
+	fields []field[T]
+	shown  []string
+	tenant string // of rows that have none
+	key    func(*T) []string
+	apply  func(edits []store.Edit[T], dryRun bool) (store.Written, error)
+	// place, where it is set, is told each row's line.
+	place    func(row *T, line int64)
+	progress func(importer.Progress)
+
+	names   []string    // the columns bound last
+	columns []*field[T] // what they are; nil for those passed over
+	edits   []store.Edit[T]
+	lines   []int64 // of the edits
+	rows    int64
+	// problems are what the check has found, at most maxProblems of them.
+	problems []error
+}
+
+const (
+	// sheetBatch is how many rows make a statement, and a transaction.
+	sheetBatch = 500
+	// maxProblems is how many bad lines are told at once.
+	maxProblems = 10
+	// maxCollisions is how often a batch that collided with another transaction is done again.
+	maxCollisions = 5
+)
+
+func openSheet[T any](file string, fields []field[T], shown []string) (*sheet[T], error) {
+	table, err := importer.OpenTable(file)
+	if err != nil {
+		return nil, err
+	}
+	return &sheet[T]{file: file, table: table, fields: fields, shown: shown}, nil
+}
+
+func (s *sheet[T]) close() { s.table.Close() }
+
+// check reads the whole file and tells what it would do.
+func (s *sheet[T]) check(ctx context.Context, noun string) (store.Written, error) {
+	keys := importer.NewKeys()
+	defer keys.Close()
+	written, err := s.read(ctx, importer.PhaseCheck, true, func(line int64, of *T) error { return keys.Add(line, s.key(of)...) })
+	if err != nil && !errors.Is(err, errTooMany) {
+		return written, err
+	}
+	if len(s.problems) == 0 {
+		line, earlier, err := keys.FirstRepeat()
+		if err != nil {
+			return written, err
+		}
+		if line > 0 {
+			return written, &importer.LineError{File: s.file, Line: line, Err: fmt.Errorf("the %s of line %d again; nothing was written", noun, earlier)}
+		}
+		return written, nil
+	}
+	how := fmt.Sprintf("%d bad lines", len(s.problems))
+	switch {
+	case errors.Is(err, errTooMany):
+		how = "at least " + how
+	case len(s.problems) == 1:
+		how = "a bad line"
+	}
+	return written, fmt.Errorf("%s: %s; nothing was written", s.file, how)
+}
+
+// write reads it again and writes.
+func (s *sheet[T]) write(ctx context.Context) (store.Written, error) {
+	return s.read(ctx, importer.PhaseWrite, false, func(int64, *T) error { return nil })
+}
+
+// errTooMany ends a check that has found enough.
+var errTooMany = errors.New("too many bad lines")
+
+func (s *sheet[T]) read(ctx context.Context, phase importer.Phase, dryRun bool, seen func(line int64, of *T) error) (written store.Written, err error) {
+	s.rows, s.edits, s.lines = 0, s.edits[:0], s.lines[:0]
+	flush := func() error {
+		w, err := s.flush(dryRun)
+		written.New, written.Changed, written.Unchanged = written.New+w.New, written.Changed+w.Changed, written.Unchanged+w.Unchanged
+		s.progress(importer.Progress{Phase: phase, Bytes: s.table.Done(), Size: s.table.Size(), Tally: importer.Tally{Rows: s.rows}})
+		return err
+	}
+	header := func(names []string) error {
+		if err := s.bind(names); err != nil {
+			return fmt.Errorf("%s: %w", s.file, err)
+		}
+		return nil
+	}
+	err = s.table.Read(ctx, header, func(r importer.TableRow) error {
+		s.rows++
+		edit, err := s.edit(r)
+		if err == nil {
+			err = seen(r.Line, &edit.Of)
+		}
+		if err != nil {
+			return s.problem(r.Line, err)
+		}
+		s.edits, s.lines = append(s.edits, edit), append(s.lines, r.Line)
+		if len(s.edits) < sheetBatch {
+			return nil
+		}
+		return flush()
+	})
+	if err == nil {
+		err = flush()
+	}
+	return written, err
+}
+
+// flush applies the batch in hand. A check leaves out what is bad, and goes on.
+func (s *sheet[T]) flush(dryRun bool) (store.Written, error) {
+	for collisions := 0; ; {
+		written, err := s.apply(s.edits, dryRun)
+		var bad *store.InvalidError
+		switch {
+		case errors.Is(err, store.ErrRetryable) && collisions < maxCollisions:
+			collisions++
+		case errors.As(err, &bad):
+			line := s.lines[bad.Index]
+			if !dryRun {
+				return written, &importer.LineError{File: s.file, Line: line, Err: bad}
+			}
+			if err := s.problem(line, bad); err != nil {
+				return written, err
+			}
+			s.edits, s.lines = slices.Delete(s.edits, bad.Index, bad.Index+1), slices.Delete(s.lines, bad.Index, bad.Index+1)
+		default:
+			s.edits, s.lines = s.edits[:0], s.lines[:0]
+			return written, err
+		}
+	}
+}
+
+// problem keeps what is wrong with a line.
+func (s *sheet[T]) problem(line int64, err error) error {
+	s.problems = append(s.problems, &importer.LineError{File: s.file, Line: line, Err: err})
+	if len(s.problems) == maxProblems {
+		return errTooMany
+	}
+	return nil
+}
+
+// edit is what a row says.
+func (s *sheet[T]) edit(r importer.TableRow) (store.Edit[T], error) {
+	var edit store.Edit[T]
+	if !slices.Equal(r.Names, s.names) {
+		if err := s.bind(r.Names); err != nil {
+			return edit, err
+		}
+	}
+	changes := make([]func(*T), 0, len(r.Values))
+	ofTenant := false
+	for i, f := range s.columns {
+		text := strings.TrimSpace(r.Values[i])
+		if f == nil || f.name == tenantColumn && text == "" {
+			continue
+		}
+		change, err := f.read(text)
+		if err != nil {
+			return edit, fmt.Errorf("%s: %w", f.name, err)
+		}
+		if !f.key {
+			changes = append(changes, change)
+			continue
+		}
+		change(&edit.Of)
+		ofTenant = ofTenant || f.name == tenantColumn
+	}
+	if !ofTenant {
+		s.ofTenant(&edit.Of)
+	}
+	if s.place != nil {
+		s.place(&edit.Of, r.Line)
+	}
+	edit.Change = func(row *T) {
+		for _, change := range changes {
+			change(row)
+		}
+	}
+	return edit, nil
+}
+
+const tenantColumn = "tenantId"
+
+// ofTenant gives a row to the tenant that the command line names.
+func (s *sheet[T]) ofTenant(row *T) {
+	for i := range s.fields {
+		if s.fields[i].name == tenantColumn {
+			change, _ := s.fields[i].read(s.tenant) // a text field takes every text
+			change(row)
+		}
+	}
+}
+
+// bind finds out what columns mean.
+func (s *sheet[T]) bind(names []string) error {
+	s.names, s.columns = slices.Clone(names), make([]*field[T], len(names))
+	for i, name := range names {
+		f, err := s.column(name)
+		if err != nil {
+			return err
+		}
+		for j := range i {
+			if f != nil && s.columns[j] == f {
+				return fmt.Errorf("%q and %q are the same column", names[j], name)
+			}
+		}
+		s.columns[i] = f
+	}
+	return nil
+}
+
+// column is the field that a column is named after; nil for one that is passed over.
+func (s *sheet[T]) column(name string) (*field[T], error) {
+	var known []string
+	for i := range s.fields {
+		if plainName(s.fields[i].name) == plainName(name) {
+			return &s.fields[i], nil
+		}
+		known = append(known, s.fields[i].name)
+	}
+	for _, shown := range s.shown {
+		if plainName(shown) == plainName(name) {
+			return nil, nil
+		}
+	}
+	hint := suggestName(name, known)
+	if hint == "" {
+		hint = "there are " + strings.Join(known, ", ")
+	}
+	if strings.ContainsAny(name, ";\t") {
+		hint = "columns are separated by commas"
+	}
+	return nil, fmt.Errorf("unknown column %q; %s", name, hint)
+}
+
+// suggestName is suggest for names that may be written in several ways.
+func suggestName(typed string, known []string) string {
+	plain := make([]string, len(known))
+	for i, k := range known {
+		plain[i] = plainName(k)
+	}
+	hint := strings.TrimSpace(suggest(plainName(typed), plain))
+	for i, k := range plain {
+		hint = strings.Replace(hint, fmt.Sprintf("%q", k), fmt.Sprintf("%q", known[i]), 1)
+	}
+	return hint
+}

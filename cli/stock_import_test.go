@@ -1,0 +1,99 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/composerp/composerp/store/storetest"
+)
+
+type countedFile struct {
+	Rows, Counted, CountedBefore int
+	At                           string
+}
+
+func (h *house) counted(args ...string) countedFile {
+	h.Helper()
+	var report countedFile
+	r := h.ok(append([]string{"stock", "import", "-o", "json"}, args...)...)
+	if err := json.Unmarshal([]byte(r.out), &report); err != nil {
+		h.Fatalf("%v in %s", err, r.out)
+	}
+	return report
+}
+
+// A count of several batches through the whole fleet: the ledger has it, once,
+// however often the file is imported.
+func TestAnOpeningCountIsImported(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	f := h.up()
+	const n = 1100
+	var content strings.Builder
+	content.WriteString("item_id,location_id,quantity\n")
+	for i := range n {
+		fmt.Fprintf(&content, "i%d,LON,%d.5\n", i, i)
+	}
+	file := h.file("count.csv", content.String())
+	if r := h.ok("stock", "import", "--dry-run", file); strings.Contains(r.out, "counted") || storetest.Value[int](t, h.database, `SELECT count(*) FROM event_log`) != 0 {
+		t.Errorf("a dry run says %s", r.out)
+	}
+	first := h.counted(file)
+	if first.Rows != n || first.Counted != n || first.CountedBefore != 0 {
+		t.Errorf("the count reports %+v", first)
+	}
+	h.proven()
+	// What was sold since is not counted back.
+	h.ok("publish", "SALE_COMPLETED", "-d", `{"saleId":"S1","itemId":"i7","locationId":"LON","quantity":2,"amount":1,"timestamp":"2026-02-09T12:00:00Z"}`)
+	if again := h.counted(file); again.Counted != 0 || again.CountedBefore != n || again.At != first.At {
+		t.Errorf("the second import reports %+v, want all counted before at %s", again, first.At)
+	}
+	h.proven()
+	if got := storetest.Value[string](t, h.database, `SELECT sum(on_hand)::text FROM position WHERE location_id = 'LON'`); got != fmt.Sprintf("%d.0", n*(n-1)/2+n/2-2) {
+		t.Errorf("%s are on hand", got)
+	}
+	if got := storetest.Value[string](t, h.database, `SELECT on_hand::text FROM stock WHERE item_id = 'i7'`); got != "5.5" {
+		t.Errorf("%s of i7 are on hand in the read model", got)
+	}
+	// Another time is another count, and that one too is said once.
+	for _, want := range []countedFile{{n, n, 0, "2026-02-10T06:00:00Z"}, {n, 0, n, "2026-02-10T06:00:00Z"}} {
+		if got := h.counted(file, "--at", "2026-02-10T07:00:00+01:00"); got != want {
+			t.Errorf("a count at another time reports %+v, want %+v", got, want)
+		}
+	}
+	h.proven()
+	if got := storetest.Value[string](t, h.database, `SELECT on_hand::text FROM position WHERE item_id = 'i7' AND location_id = 'LON'`); got != "7.5" {
+		t.Errorf("%s of i7 are on hand after the second count", got)
+	}
+	// `stock` itself still lists.
+	if r := h.ok("stock", "--item", "i7", "-o", "json"); !strings.Contains(r.out, `"onHand": 7.5`) {
+		t.Errorf("stock shows %s", r.out)
+	}
+	f.stop(t)
+}
+
+// An import that was interrupted behind its first batch goes on at the time it began with.
+func TestAnInterruptedCountHasOneTime(t *testing.T) {
+	t.Parallel()
+	h := newDesk(t)
+	var content strings.Builder
+	content.WriteString("itemId,locationId,quantity\n")
+	for i := range 700 {
+		fmt.Fprintf(&content, "i%d,LON,1\n", i)
+	}
+	file := h.file("count.csv", content.String())
+	first := h.counted(file)
+	storetest.Exec(t, h.database, `DELETE FROM admission WHERE seq > 500`)
+	storetest.Exec(t, h.database, `DELETE FROM event_log WHERE seq > 500`)
+	if again := h.counted(file); again.Counted != 200 || again.CountedBefore != 500 || again.At != first.At {
+		t.Errorf("going on reports %+v after %+v", again, first)
+	}
+	if n := storetest.Value[int](t, h.database, `SELECT count(DISTINCT occurred_at) FROM event_log`); n != 1 {
+		t.Errorf("the count has %d times", n)
+	}
+	if n := storetest.Value[int](t, h.database, `SELECT count(*) FROM event_log`); n != 700 {
+		t.Errorf("%d events are in the log", n)
+	}
+}

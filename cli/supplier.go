@@ -1,0 +1,37 @@
+package cli
+
+import (
+	"context"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/store"
+)
+
+func supplierCommand() *cli.Command {
+	type row = store.SupplierRecord
+	return masterData[row]{
+		noun: "supplier", plural: "suppliers",
+		usage: "whom orders are sent to: lead time, endpoint",
+		fields: []field[row]{
+			keyField(tenantColumn, "the tenant it belongs to", func(r *row) *string { return &r.Tenant }),
+			keyField("supplierId", "which supplier", func(r *row) *string { return &r.Supplier }),
+			textField("name", "what people call it", "", func(r *row) *string { return &r.Name }),
+			daysField("leadTimeDays", "days from the order to the goods", "", func(r *row) *int { return &r.LeadTimeDays }),
+			textField("endpoint", "the http or https URL that orders are POSTed to; empty: nobody can be called", "", func(r *row) *string { return &r.Endpoint }),
+		},
+		filters: []cli.Flag{&cli.StringFlag{Name: "supplier", Usage: "this supplier only"}},
+		key: func(r *row) store.MasterDataFilter {
+			return store.MasterDataFilter{Tenant: r.Tenant, Supplier: r.Supplier}
+		},
+		edit: func(ctx context.Context, db *store.DB, edits []store.Edit[row], _ time.Time, dryRun bool) (store.Written, error) {
+			return db.EditSuppliers(ctx, edits, dryRun)
+		},
+		list: func(ctx context.Context, db *store.DB, f store.MasterDataFilter) ([]row, error) {
+			return db.Suppliers(ctx, f)
+		},
+		header: []any{"TENANT", "SUPPLIER", "LEAD TIME", "ENDPOINT", "NAME"},
+		cells:  func(r *row) []any { return []any{r.Tenant, r.Supplier, days(r.LeadTimeDays), r.Endpoint, r.Name} },
+	}.command()
+}

@@ -1,0 +1,36 @@
+package cli
+
+import (
+	"context"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+)
+
+func tenantCommand() *cli.Command {
+	type row = store.TenantSetting
+	return masterData[row]{
+		noun: "tenant", plural: "tenants that have settings of their own", settingsOnly: true,
+		usage: "how a tenant's planning works: approval limit, forecast cadence, expiry warning",
+		fields: []field[row]{
+			keyField(tenantColumn, "which tenant", func(r *row) *string { return &r.Tenant }),
+			optionalField("approvalLimit", "orders of at most so much are approved by policy; empty: every order waits for a person", func(r *row) **event.Decimal { return &r.ApprovalLimit }),
+			daysField("forecastCadenceDays", "business days from forecast to forecast", "7", func(r *row) *int { return &r.ForecastCadenceDays }),
+			daysField("expiryWarningDays", "days before its expiry a lot is said to expire", "30", func(r *row) *int { return &r.ExpiryWarningDays }),
+		},
+		key: func(r *row) store.MasterDataFilter { return store.MasterDataFilter{Tenant: r.Tenant} },
+		edit: func(ctx context.Context, db *store.DB, edits []store.Edit[row], _ time.Time, dryRun bool) (store.Written, error) {
+			return db.EditTenantSettings(ctx, edits, dryRun)
+		},
+		list: func(ctx context.Context, db *store.DB, f store.MasterDataFilter) ([]row, error) {
+			return db.TenantSettings(ctx, f)
+		},
+		header: []any{"TENANT", "APPROVAL LIMIT", "FORECAST CADENCE", "EXPIRY WARNING"},
+		cells: func(r *row) []any {
+			return []any{r.Tenant, orDash(r.ApprovalLimit), days(r.ForecastCadenceDays), days(r.ExpiryWarningDays)}
+		},
+	}.command()
+}
