@@ -141,14 +141,14 @@ func (tx *Tx) NoteLevels(ctx context.Context, plans map[*Replenishment]*Replenis
 }
 
 // Arrays of arrays would have to be of one length each; as texts they may differ.
-var noteForecasts = sqlText(`
+var rememberForecasts = sqlText(`
 INSERT INTO replenishment_forecast (state_id, daily, error_std_dev)
 SELECT id, daily::numeric[], error_std_dev FROM unnest($1::bigint[], $2::text[], $3::numeric[]) AS n(id, daily, error_std_dev)
 ON CONFLICT (state_id) DO UPDATE SET daily = excluded.daily, error_std_dev = excluded.error_std_dev`)
 
-// NoteForecasts remembers the newest forecast of each position, which must be
+// RememberForecasts remembers the newest forecast of each position, which must be
 // locked by this transaction.
-func (tx *Tx) NoteForecasts(ctx context.Context, forecasts map[*Replenishment]event.ForecastGenerated) error {
+func (tx *Tx) RememberForecasts(ctx context.Context, forecasts map[*Replenishment]event.ForecastGenerated) error {
 	if len(forecasts) == 0 {
 		return nil
 	}
@@ -163,7 +163,7 @@ func (tx *Tx) NoteForecasts(ctx context.Context, forecasts map[*Replenishment]ev
 		daily.add(string(days.text) + "}")
 		deviations.decimal(f.ErrorStdDev)
 	}
-	if _, err := tx.exec(ctx, noteForecasts, ids, daily, deviations); err != nil {
+	if _, err := tx.exec(ctx, rememberForecasts, ids, daily, deviations); err != nil {
 		return fmt.Errorf("remembering the forecasts of %d positions: %w", n, err)
 	}
 	return nil

@@ -163,7 +163,7 @@ func (b *batch) close(ctx context.Context) error {
 	for _, write := range []func() error{
 		func() error { return b.tx.NoteStock(ctx, moved) },
 		func() error { return b.tx.NotePlans(ctx, planned) },
-		func() error { return b.tx.NoteForecasts(ctx, forecasts) },
+		func() error { return b.tx.RememberForecasts(ctx, forecasts) },
 		func() error { return b.tx.NoteLevels(ctx, levels) },
 		func() error { return b.tx.UpdateOrderLines(ctx, b.changed) },
 		func() error { return b.tx.BookOnOrder(ctx, b.bookings) },
