@@ -6,12 +6,15 @@ import (
 	"log/slog"
 
 	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/workers/alert"
 	"github.com/composerp/composerp/workers/approval"
 	"github.com/composerp/composerp/workers/forecasting"
 	"github.com/composerp/composerp/workers/intake"
 	"github.com/composerp/composerp/workers/journal"
 	"github.com/composerp/composerp/workers/ledger"
 	"github.com/composerp/composerp/workers/lots"
+	"github.com/composerp/composerp/workers/notification"
+	"github.com/composerp/composerp/workers/procurement"
 	"github.com/composerp/composerp/workers/replenishment"
 	"github.com/composerp/composerp/workers/stockview"
 	"github.com/composerp/composerp/workers/worker"
@@ -20,8 +23,8 @@ import (
 // Config is what the workers must be told of the world around them. The zero
 // value works: who has nobody to call writes to the log and a table.
 type Config struct {
-	// NotificationURL hears of orders, AlertURL of low stock, by a POST of JSON;
-	// AlertmanagerURL is the base of an Alertmanager that is told of low stock too.
+	// NotificationURL hears of orders, AlertURL of low stock and expiring lots, by a
+	// POST of JSON; AlertmanagerURL is the base of an Alertmanager that is told of the latter too.
 	NotificationURL, AlertURL, AlertmanagerURL string
 	Log                                        *slog.Logger
 }
@@ -36,6 +39,9 @@ func Fleet(cfg Config) []worker.Worker {
 		replenishment.New(),
 		approval.New(),
 		forecasting.New(),
+		procurement.New(cfg.Log),
+		notification.New(cfg.NotificationURL, cfg.Log),
+		alert.New(alert.Config{WebhookURL: cfg.AlertURL, AlertmanagerURL: cfg.AlertmanagerURL, Log: cfg.Log}),
 		journal.New(),
 	}
 }

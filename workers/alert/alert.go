@@ -26,7 +26,7 @@ type Config struct {
 // New declares the alert worker.
 func New(cfg Config) worker.Worker { return declare(cfg, time.Now) }
 
-func declare(cfg Config, now func() time.Time, options ...worker.Option) worker.Worker {
+func declare(cfg Config, now func() time.Time) worker.Worker {
 	t := notice.Teller{Log: cfg.Log}
 	if cfg.WebhookURL != "" {
 		t.Channels = append(t.Channels, notice.Webhook(cfg.WebhookURL, webcall.Caller{}))
@@ -34,7 +34,7 @@ func declare(cfg Config, now func() time.Time, options ...worker.Option) worker.
 	if cfg.AlertmanagerURL != "" {
 		t.Channels = append(t.Channels, alertmanager(cfg.AlertmanagerURL, webcall.Caller{}, now))
 	}
-	return worker.New("alert", append(t.Hear(notice.Of(lowStock), notice.Of(lotExpiring)), options...)...)
+	return worker.New("alert", t.Hear(notice.Of(lowStock), notice.Of(lotExpiring))...)
 }
 
 // Severities, as those on duty sort them.

@@ -1,0 +1,200 @@
+package alert_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/storetest"
+	"github.com/composerp/composerp/workers/alert"
+	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/workertest"
+)
+
+func TestWithoutAURLItIsWrittenDown(t *testing.T) {
+	t.Parallel()
+	db := storetest.DB(t)
+	var log bytes.Buffer
+	w := alert.New(alert.Config{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	isLow, lot := low(t, "3"), expiring(t)
+	if said, err := workertest.Handle(t, db, w, isLow, lot, isLow); err != nil || len(said) != 0 {
+		t.Fatalf("want silence, got %d events, %v", len(said), err)
+	}
+	if _, err := workertest.Handle(t, db, w, lot); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := db.Notices(t.Context(), workertest.Tenant, false, 10)
+	if err != nil || len(rows) != 2 {
+		t.Fatalf("want two notices, got %+v, %v", rows, err)
+	}
+	slices.SortFunc(rows, func(a, b store.Notice) int { return strings.Compare(a.Type, b.Type) })
+	n := rows[0]
+	if n.Summary != "cup at shop is low: 3 available, threshold 10." || n.About != "cup at shop" || n.Channel != "log" || !n.Told ||
+		n.EventID != isLow.ID || n.Tenant != workertest.Tenant || !n.OccurredAt.Equal(workertest.Day) || n.SaidAt.Before(workertest.Day.AddDate(1, 0, 0)) || n.Answer == "" {
+		t.Errorf("want what, about what, when and to whom, got %+v", n)
+	}
+	if n = rows[1]; n.Summary != "Lot L-1 of milk at shop expires on 2024-03-09: 2.5 left." || n.About != "milk at shop, lot L-1" {
+		t.Errorf("want the lot, got %+v", n)
+	}
+	if !strings.Contains(log.String(), "cup at shop is low") || !strings.Contains(log.String(), "Lot L-1 of milk") {
+		t.Errorf("want both in the log, got %s", &log)
+	}
+}
+
+func TestAWebhookIsTold(t *testing.T) {
+	t.Parallel()
+	hook := newListener(t)
+	db := storetest.DB(t)
+	w := alert.New(alert.Config{WebhookURL: hook.URL + "/hook"})
+	e := low(t, "0")
+	if _, err := workertest.Handle(t, db, w, e, e); err != nil {
+		t.Fatal(err)
+	}
+	posts := hook.heard()
+	if len(posts) != 1 || posts[0].path != "POST /hook" || posts[0].key != e.ID.String()+":alert" || posts[0].contentType != "application/json" {
+		t.Fatalf("want one post with the event's key, got %+v", posts)
+	}
+	var got, want any
+	_ = json.Unmarshal(posts[0].body, &got)
+	_ = json.Unmarshal([]byte(`{"text":"cup at shop is low: 0 available, threshold 10.","about":"cup at shop","eventId":"`+e.ID.String()+`",
+		"eventType":"INVENTORY_LOW_STOCK","tenantId":"acme","timestamp":"2024-03-01T10:00:00Z",
+		"payload":{"itemId":"cup","locationId":"shop","available":0,"threshold":10}}`), &want)
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("want the documented body, got %s", posts[0].body)
+	}
+	if got := notices(t, db); !slices.Equal(got, []string{"webhook told i 200"}) {
+		t.Errorf("want it kept, got %q", got)
+	}
+}
+
+// Each of two is told; while one fails the other does not hear it again.
+func TestOneFailsTheOtherHearsOnce(t *testing.T) {
+	t.Parallel()
+	for name, swap := range map[string]bool{"the webhook fails": false, "the alertmanager fails": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			hook, manager := newListener(t), newListener(t)
+			failing, well := hook, manager
+			if swap {
+				failing, well = manager, hook
+			}
+			db := storetest.DB(t)
+			w := alert.New(alert.Config{WebhookURL: hook.URL, AlertmanagerURL: manager.URL})
+			e := low(t, "3")
+			failing.answers(http.StatusBadGateway)
+			for range 2 {
+				if _, err := workertest.Handle(t, db, w, e); err == nil || errors.Is(err, worker.ErrRejected) || !strings.Contains(err.Error(), "502") {
+					t.Fatalf("want to try again, got %v", err)
+				}
+			}
+			if got := notices(t, db); len(got) != 2 || !slices.ContainsFunc(got, func(s string) bool { return strings.Contains(s, "untold ii") && strings.Contains(s, "502") }) {
+				t.Errorf("want both rows, one untold at the second try, got %q", got)
+			}
+			failing.answers(http.StatusOK)
+			if _, err := workertest.Handle(t, db, w, e, e); err != nil {
+				t.Fatal(err)
+			}
+			if len(well.heard()) != 1 || len(failing.heard()) != 3 {
+				t.Errorf("want one call and three, got %d and %d", len(well.heard()), len(failing.heard()))
+			}
+			for _, p := range append(well.heard(), failing.heard()...) {
+				if p.key != e.ID.String()+":alert" {
+					t.Errorf("want the same key each time, got %s", p.key)
+				}
+			}
+			if got := notices(t, db); !slices.Contains(got, "webhook told "+map[bool]string{false: "iii", true: "i"}[swap]+" 200") || len(got) != 2 {
+				t.Errorf("want both told, got %q", got)
+			}
+		})
+	}
+}
+
+// One refuses for good, the other is away: it is tried again for the one, and the refusal comes out in the end.
+func TestARefusalWaitsForTheOther(t *testing.T) {
+	t.Parallel()
+	hook, manager := newListener(t), newListener(t)
+	db := storetest.DB(t)
+	w := alert.New(alert.Config{WebhookURL: hook.URL, AlertmanagerURL: manager.URL})
+	e := low(t, "3")
+	hook.answers(http.StatusGone)
+	manager.answers(http.StatusServiceUnavailable)
+	if _, err := workertest.Handle(t, db, w, e); err == nil || errors.Is(err, worker.ErrRejected) || strings.Contains(err.Error(), "410") {
+		t.Fatalf("want to try again, got %v", err)
+	}
+	manager.answers(http.StatusOK)
+	if _, err := workertest.Handle(t, db, w, e); !errors.Is(err, worker.ErrRejected) || !strings.Contains(err.Error(), "telling the webhook") || !strings.Contains(err.Error(), "410 Gone") {
+		t.Fatalf("want the refusal, got %v", err)
+	}
+	hook.answers(http.StatusOK)
+	if _, err := workertest.Handle(t, db, w, e); err != nil { // somebody mended the webhook and moved the dead letter back
+		t.Fatal(err)
+	}
+	if len(hook.heard()) != 3 || len(manager.heard()) != 2 {
+		t.Errorf("want 3 and 2 calls, got %d and %d", len(hook.heard()), len(manager.heard()))
+	}
+}
+
+// A crash after both calls, before their record: both are told again, and can know it.
+func TestALostRecordIsToldAgain(t *testing.T) {
+	t.Parallel()
+	hook, manager := newListener(t), newListener(t)
+	url := storetest.URL(t)
+	db := storetest.Open(t, url, 4)
+	w := alert.New(alert.Config{WebhookURL: hook.URL, AlertmanagerURL: manager.URL})
+	e := expiring(t)
+	storetest.Exec(t, url, `ALTER TABLE notice ADD CONSTRAINT lost CHECK (NOT told)`)
+	if _, err := workertest.Handle(t, db, w, e); err == nil {
+		t.Fatal("want the record to fail")
+	}
+	storetest.Exec(t, url, `ALTER TABLE notice DROP CONSTRAINT lost`)
+	if _, err := workertest.Handle(t, db, w, e); err != nil {
+		t.Fatal(err)
+	}
+	hooked, managed := hook.heard(), manager.heard()
+	if len(hooked) != 2 || hooked[0].key != hooked[1].key || string(hooked[0].body) != string(hooked[1].body) {
+		t.Errorf("want the same post twice, got %+v", hooked)
+	}
+	if len(managed) != 2 || !reflect.DeepEqual(labels(t, managed[0].body), labels(t, managed[1].body)) {
+		t.Errorf("want the same alert twice, got %+v", managed)
+	}
+	if got := notices(t, db); len(got) != 2 {
+		t.Errorf("want two rows, got %q", got)
+	}
+}
+
+// Two slots with two copies tell twice with one key, and keep it once.
+func TestTwoSlotsKeepOneNotice(t *testing.T) {
+	t.Parallel()
+	hook := newListener(t)
+	db := storetest.DB(t)
+	w := alert.New(alert.Config{WebhookURL: hook.URL})
+	e := low(t, "3")
+	handle := func() error { _, err := w.Handle(t.Context(), db, workertest.Delivery(e)); return err }
+	errs := make(chan error, 2)
+	for range 2 {
+		go func() { errs <- handle() }()
+	}
+	if err := errors.Join(<-errs, <-errs); err != nil {
+		t.Fatal(err)
+	}
+	if got := notices(t, db); !slices.Equal(got, []string{"webhook told i 200"}) {
+		t.Errorf("want one row, got %q", got)
+	}
+}
+
+func TestWhatItHearsDoesNotDependOnWhoIsTold(t *testing.T) {
+	t.Parallel()
+	for _, cfg := range []alert.Config{{}, {WebhookURL: "http://h"}, {WebhookURL: "http://h", AlertmanagerURL: "http://a"}} {
+		if w := alert.New(cfg); !slices.Equal(w.Types(), []event.Type{event.TypeInventoryLowStock, event.TypeLotExpiring}) || !w.Owes() {
+			t.Errorf("%+v hears %v", cfg, w.Types())
+		}
+	}
+}

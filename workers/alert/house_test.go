@@ -1,0 +1,88 @@
+package alert_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers/worker/workertest"
+)
+
+// listener is somebody who is told, by HTTP.
+type listener struct {
+	*httptest.Server
+	mu     sync.Mutex
+	status int
+	posts  []post
+}
+
+type post struct {
+	path, key, contentType string
+	body                   []byte
+}
+
+func newListener(t testing.TB) *listener {
+	t.Helper()
+	l := &listener{status: http.StatusOK}
+	l.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.posts = append(l.posts, post{r.Method + " " + r.URL.Path, r.Header.Get("Idempotency-Key"), r.Header.Get("Content-Type"), body})
+		w.WriteHeader(l.status)
+	}))
+	t.Cleanup(l.Close)
+	return l
+}
+
+// answers makes every further call be answered so.
+func (l *listener) answers(status int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.status = status
+}
+
+func (l *listener) heard() []post {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.posts)
+}
+
+func low(t testing.TB, available string) event.Any {
+	t.Helper()
+	return workertest.Event(t, event.InventoryLowStock{
+		ItemID: "cup", LocationID: "shop", Available: workertest.Decimal(available), Threshold: workertest.Decimal("10"),
+	})
+}
+
+func expiring(t testing.TB) event.Any {
+	t.Helper()
+	return workertest.Event(t, event.LotExpiring{
+		ItemID: "milk", LocationID: "shop", LotNumber: "L-1", Quantity: workertest.Decimal("2.5"), ExpiryDate: "2024-03-09",
+	})
+}
+
+// notices are the table's rows as "channel told attempts answer", sorted.
+func notices(t testing.TB, db *store.DB) []string {
+	t.Helper()
+	rows, err := db.Notices(t.Context(), "", false, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, n := range rows {
+		told := "untold"
+		if n.Told {
+			told = "told"
+		}
+		lines = append(lines, strings.Join([]string{n.Channel, told, strings.Repeat("i", n.Attempts), n.Answer}, " "))
+	}
+	slices.Sort(lines)
+	return lines
+}
