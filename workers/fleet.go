@@ -7,6 +7,7 @@ import (
 
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/workers/alert"
+	"github.com/composerp/composerp/workers/analytics"
 	"github.com/composerp/composerp/workers/approval"
 	"github.com/composerp/composerp/workers/forecasting"
 	"github.com/composerp/composerp/workers/intake"
@@ -42,6 +43,7 @@ func Fleet(cfg Config) []worker.Worker {
 		procurement.New(cfg.Log),
 		notification.New(cfg.NotificationURL, cfg.Log),
 		alert.New(alert.Config{WebhookURL: cfg.AlertURL, AlertmanagerURL: cfg.AlertmanagerURL, Log: cfg.Log}),
+		analytics.New(),
 		journal.New(),
 	}
 }
