@@ -31,7 +31,7 @@ func life(t testing.TB) (events []event.Any, keys, texts []string) {
 	for _, p := range []event.Payload{
 		create,
 		event.PurchaseOrderApproved{PurchaseOrderID: order, ApprovedBy: "policy", ApprovedAt: workertest.Day},
-		event.PurchaseOrderCancelled{PurchaseOrderID: order, Reason: "too\nmany " + strings.Repeat("cups ", 200), CancelledBy: "eve"},
+		event.PurchaseOrderCancelled{PurchaseOrderID: order, Reason: "too\nmany " + strings.Repeat("cups ", 150), CancelledBy: "eve"},
 	} {
 		events = append(events, workertest.Event(t, p))
 	}
