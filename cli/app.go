@@ -58,9 +58,9 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Action:          group,
 		Commands: []*cli.Command{
 			upCommand(), downCommand(), demoCommand(), importCommand(), publishCommand(), stockCommand(), auditCommand(),
-
+			poCommand(), noticeCommand(),
 			itemCommand(), locationCommand(), supplierCommand(), ruleCommand(), tenantCommand(),
-			workerCommand(), relayCommand(), topologyCommand(), migrateCommand(), benchCommand(), versionCommand(),
+			workerCommand(), relayCommand(), topologyCommand(), migrateCommand(), doctorCommand(), benchCommand(), versionCommand(),
 		},
 		Description: "Data goes to stdout, messages to stderr. Exit codes: 0 ok, 1 failure, 2 findings, 64 usage,\n" +
 			"69 a server is unreachable, 78 configuration.\n\n" +

@@ -30,7 +30,7 @@ type golden struct {
 func goldens(h *house) []golden {
 	sales := h.file("sales.csv", "id,item,units,amount,at\nS8,85123A,2,12.5,2026-02-10T09:00:00Z\nV9,85123A,1,5,2026-02-10T10:00:00Z\n")
 	mapping := h.file("sales.yaml", goldenMapping)
-	return append([]golden{
+	return slices.Concat([]golden{
 		// The audit waits until all of it is handled.
 		{command: "audit", mask: []string{"count", "elapsedMs"}, drop: []string{"consumers"}, noTable: true},
 		{command: "version", mask: []string{"go", "version"}, noTable: true},
@@ -44,7 +44,7 @@ func goldens(h *house) []golden {
 		{command: "publish", args: []string{"STOCK_COUNTED", "--tenant", "t1", "--id", "0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a31", "--data",
 			`{"countId":"C1","itemId":"22423","locationId":"UK-WH","quantity":40,"timestamp":"2026-02-09T18:00:00Z"}`}},
 		{command: "import", args: []string{sales, "--map", mapping}, mask: []string{"elapsedNs", "file", "rejectsFile"}, noTable: true},
-	}, masterDataGoldens(h)...)
+	}, masterDataGoldens(h), noticeGoldens(h))
 }
 
 const goldenMapping = `

@@ -1,0 +1,132 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+)
+
+// shownOrder is an order and what happened to it.
+type shownOrder struct {
+	store.PurchaseOrder
+	Bookings []store.OrderBooking `json:"bookings"`
+}
+
+func poShow(cctx *cli.Context) error {
+	if cctx.NArg() != 1 {
+		return usage("name one order by its id or its number: composerp po show ID|NUMBER")
+	}
+	if err := checkOutput(cctx); err != nil {
+		return err
+	}
+	db, _, err := openSchema(cctx, "po", 1)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	found, err := findOrder(cctx.Context, db, cctx.Args().First(), cctx.String("tenant"))
+	if err != nil {
+		return err
+	}
+	bookings, err := db.OrderBookings(cctx.Context, store.OrderKey{Tenant: found.Tenant, Order: found.ID})
+	if err != nil {
+		return err
+	}
+	return show(cctx, shownOrder{found, bookings}, func(w io.Writer) {
+		head(w, &found)
+		fmt.Fprintln(w)
+		row(w, "ITEM", "QUANTITY", "UNIT PRICE", "RECEIVED", "STILL OPEN", "RULE SAW", "NAME")
+		for _, l := range found.Lines {
+			price, open := "not known", event.Decimal{}
+			if l.UnitPrice != nil {
+				price = l.UnitPrice.String()
+			}
+			if l.Open {
+				open = l.Quantity.Sub(l.Received)
+			}
+			row(w, l.Item, l.Quantity, price, l.Received, open,
+				fmt.Sprintf("%s available + %s on order <= %s", l.Available, l.OnOrder, l.ReorderPoint), l.ItemName)
+		}
+		fmt.Fprintln(w)
+		row(w, "WHEN", "WHAT", "QUANTITY", "ON ORDER THEN", "")
+		history(w, &found, bookings)
+	})
+}
+
+func head(w io.Writer, o *store.PurchaseOrder) {
+	row(w, "number", o.Number)
+	row(w, "id", o.ID)
+	row(w, "tenant", o.Tenant)
+	row(w, "status", strings.ToLower(o.Status))
+	row(w, "supplier", strings.TrimSpace(o.Supplier+" "+o.SupplierName))
+	row(w, "for location", o.Location)
+	row(w, "total", total(o))
+	if d := o.Dispatch; d != nil {
+		way := sent(o)
+		if d.SentAt != nil {
+			way += ", sent at " + moment(*d.SentAt)
+		}
+		row(w, "to the supplier", way)
+		if d.Reference != "" {
+			row(w, "supplier's reference", d.Reference)
+		}
+		if d.PromisedDate != "" {
+			row(w, "promised for", d.PromisedDate)
+		}
+		if d.Failure != "" {
+			row(w, "last failure", d.Failure)
+		}
+	}
+}
+
+// history is what happened, by business time; what was booked comes in the order of its booking.
+func history(w io.Writer, o *store.PurchaseOrder, bookings []store.OrderBooking) {
+	decided := o.DecidedAt == nil
+	decide := func() {
+		if decided {
+			return
+		}
+		decided = true
+		what := "approved by " + o.DecidedBy
+		if o.Status == store.OrderCancelled {
+			what = "rejected by " + o.DecidedBy + ": " + o.Reason
+		}
+		row(w, moment(*o.DecidedAt), what, "", "", "")
+	}
+	for _, b := range bookings {
+		if b.Kind != store.BookedOrdered && !decided && !b.At.Before(*o.DecidedAt) {
+			decide()
+		}
+		note := ""
+		switch {
+		case b.Kind == store.BookedReceived && b.Change.IsZero():
+			note = "nothing was awaited any more"
+		case b.Kind == store.BookedReceived && !b.Change.Neg().Equal(b.Quantity):
+			note = fmt.Sprintf("%s more than awaited", b.Quantity.Add(b.Change))
+		}
+		row(w, moment(b.At), strings.ToLower(b.Kind)+" "+b.Item, b.Quantity, b.OnOrder, note)
+	}
+	decide()
+}
+
+// findOrder finds one order by its id or its number.
+func findOrder(ctx context.Context, db *store.DB, name, tenant string) (store.PurchaseOrder, error) {
+	found, err := db.PurchaseOrders(ctx, store.OrderFilter{Name: name, Tenant: tenant}, 2)
+	switch {
+	case err != nil:
+		return store.PurchaseOrder{}, err
+	case len(found) == 0 && tenant != "":
+		return store.PurchaseOrder{}, fmt.Errorf("tenant %s has no order %q: %w", tenant, name, store.ErrNotFound)
+	case len(found) == 0:
+		return store.PurchaseOrder{}, fmt.Errorf("no order %q: %w; composerp po list shows the orders", name, store.ErrNotFound)
+	case len(found) > 1:
+		return store.PurchaseOrder{}, usage("%q is an order of %s and of %s: say which by --tenant", name, found[0].Tenant, found[1].Tenant)
+	}
+	return found[0], nil
+}
