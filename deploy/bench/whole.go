@@ -86,7 +86,7 @@ func (f *fleet) measureWhole(ctx context.Context, guests []worker.Worker, sales 
 	if err := f.admit(ctx, sales[:warmUp]); err != nil {
 		return Throughput{}, err
 	}
-	warm, err := look.await(ctx, warmUp)
+	warm, _, err := look.await(ctx, warmUp)
 	if err != nil {
 		return Throughput{}, fmt.Errorf("warming up: %w", err)
 	}
@@ -95,12 +95,12 @@ func (f *fleet) measureWhole(ctx context.Context, guests []worker.Worker, sales 
 		return Throughput{}, err
 	}
 	began, before := time.Now(), f.place.servers.meter.read()
-	end, err := look.await(ctx, len(sales))
+	end, ended, err := look.await(ctx, len(sales))
 	if err != nil {
 		return Throughput{}, err
 	}
 	n := len(sales) - warmUp
-	t := throughput(n, time.Since(began))
+	t := throughput(n, ended.Sub(began))
 	t.Cores = f.place.servers.meter.read().since(before)
 	t.Batch = (end.messages - warm.messages) / (end.batches - warm.batches)
 	t.Events, t.Handled = float64(end.logged-warm.logged)/float64(n), float64(end.handled-warm.handled)/float64(n)
@@ -142,34 +142,41 @@ type seen struct {
 	logged int // events that were published
 }
 
-// await waits until the ledger has handled so many sales, and everything that follows has been handled.
-func (l *look) await(ctx context.Context, sales int) (seen, error) {
+// rest is how long nothing must have been handled before the log is asked whether anything is left: asking costs the database more than
+// many sales do.
+const rest = 200 * time.Millisecond
+
+// await waits until the ledger has handled so many sales, and everything that follows has been handled. It gives when the last was.
+func (l *look) await(ctx context.Context, sales int) (seen, time.Time, error) {
+	handled, since := -1, time.Now()
 	for {
-		s, owed, err := l.at(ctx, sales)
-		switch {
-		case err != nil:
-			return s, err
-		case s.failed > 0:
-			return s, fmt.Errorf("%d messages failed", s.failed)
-		case owed == 0:
-			return s, nil
+		c, err := l.fleet.counts()
+		if err != nil {
+			return seen{}, since, err
+		}
+		if c.failed > 0 {
+			return seen{}, since, fmt.Errorf("%d messages failed", c.failed)
+		}
+		if c.handled != handled {
+			handled, since = c.handled, time.Now()
+		}
+		if c.by["ledger"] >= sales && time.Since(since) > rest {
+			s, owed, err := l.at(ctx, c)
+			if err != nil || owed == 0 {
+				return s, since, err
+			}
 		}
 		select {
-		case <-time.After(4 * glance):
+		case <-time.After(glance):
 		case <-ctx.Done():
-			return s, fmt.Errorf("the ledger handled %d of %d sales, %d handlings are owed: %w", s.by["ledger"], sales, owed, context.Cause(ctx))
+			return seen{}, since, fmt.Errorf("the ledger handled %d of %d sales: %w", c.by["ledger"], sales, context.Cause(ctx))
 		}
 	}
 }
 
-// at reads what was handled first and what is in the log last: when the two agree, nothing has followed in between.
-func (l *look) at(ctx context.Context, sales int) (s seen, owed int, err error) {
-	if s.counts, err = l.fleet.counts(); err != nil {
-		return s, 0, err
-	}
-	if s.by["ledger"] < sales {
-		return s, sales - s.by["ledger"], nil
-	}
+// at reads what is in the log after what was handled: when the two agree, nothing has followed in between.
+func (l *look) at(ctx context.Context, c counts) (s seen, owed int, err error) {
+	s.counts = c
 	var due int
 	if err := l.db.QueryRowContext(ctx, `SELECT count(*) FROM forecast_run WHERE NOT done`).Scan(&due); err != nil {
 		return s, 0, fmt.Errorf("counting due forecasts: %w", err)
