@@ -86,10 +86,10 @@ func (tx *Tx) TellWhom(ctx context.Context, event uuid.UUID, channels []string) 
 
 var listNotices = sqlText(`
 SELECT id, event_id, tenant_id, type, about, summary, occurred_at, channel, told, attempts, answer, said_at
-FROM notice WHERE ($1 = '' OR tenant_id = $1) AND (NOT $2::boolean OR NOT told) ORDER BY id DESC LIMIT $3`)
+FROM notice WHERE ($1 = '' OR tenant_id = $1) AND (NOT $2::boolean OR NOT told) ORDER BY id DESC LIMIT nullif($3::bigint, 0)`)
 
-// Notices lists the newest notices first, at most limit of them; an empty tenant
-// means all. With untold only those are given that have not arrived.
+// Notices lists the newest notices first, at most limit of them, 0 for all; an
+// empty tenant means every one. With untold only those are given that have not arrived.
 func (db *DB) Notices(ctx context.Context, tenant string, untold bool, limit int) ([]Notice, error) {
 	rows := []Notice{}
 	if err := db.selectAll(ctx, &rows, listNotices, tenant, untold, limit); err != nil {
