@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -123,7 +122,7 @@ func stockTable(w io.Writer, rows []store.PlannedStock) {
 		{"LAST MOVEMENT", always, func(s *store.PlannedStock) any { return lastMovement(s) }},
 		{"NEXT ORDER", always, func(s *store.PlannedStock) any { return nextOrder(s.Next) }},
 		{"LOW", some(func(s *store.PlannedStock) bool { return s.Low }), func(s *store.PlannedStock) any { return map[bool]string{true: "low"}[s.Low] }},
-		{"NAME", some(func(s *store.PlannedStock) bool { return s.ItemName != "" }), func(s *store.PlannedStock) any { return shortened(s.ItemName, 24) }},
+		{"NAME", some(func(s *store.PlannedStock) bool { return s.ItemName != "" }), func(s *store.PlannedStock) any { return shortened(s.ItemName, 18) }},
 	}
 	columns = slices.DeleteFunc(columns, func(c column) bool { return !c.tells })
 	cells := make([]any, len(columns))
@@ -157,19 +156,20 @@ func lastMovement(s *store.PlannedStock) string {
 	if s.LastMovement == nil {
 		return ""
 	}
-	return s.LastMovement.UTC().Format("2006-01-02 15:04 ") + s.LastType
+	return s.LastMovement.UTC().Format("2006-01-02 ") + s.LastType
 }
 
+// nextOrder says when goods are due, once somebody has approved of it.
 func nextOrder(n *store.NextOrder) string {
 	switch {
 	case n == nil:
 		return ""
 	case n.ReorderOn != "":
 		return "order on " + string(n.ReorderOn)
-	case n.ExpectedOn == "":
-		return fmt.Sprintf("%s %s", n.Number, strings.ToLower(n.Status))
+	case n.Status == "PENDING" || n.ExpectedOn == "":
+		return n.Number + " " + strings.ToLower(n.Status)
 	}
-	return fmt.Sprintf("%s %s, due %s", n.Number, strings.ToLower(n.Status), n.ExpectedOn)
+	return n.Number + " due " + string(n.ExpectedOn)
 }
 
 // shortened is the text in at most width characters.
