@@ -24,14 +24,22 @@ import (
 // one order or one position at once the second waits, and sees what the first
 // has written.
 
-// OrderNews is what has been heard of an order: any of its creation, approval and cancellation.
+// OrderNews is what has been heard of an order: any of its creation, approval and
+// cancellation, and of the rules that asked for it.
 type OrderNews struct {
 	OrderKey
+	Triggers []OrderTrigger
 	// Creation is nil where that is not among it.
 	Creation *OrderCreation
 	Approved bool
 	// CancelledAt is the cancellation's place in the log, nil where that is not among it.
 	CancelledAt *int64
+}
+
+// OrderTrigger is what a rule saw when it asked for an order: the position's version.
+type OrderTrigger struct {
+	PositionKey
+	Sequence int64
 }
 
 // OrderCreation is what the creation of an order tells.
@@ -55,53 +63,63 @@ SET po_number = CASE WHEN o.created_seq IS NULL THEN excluded.po_number ELSE o.p
     ordered_at = coalesce(o.ordered_at, excluded.ordered_at), created_seq = coalesce(o.created_seq, excluded.created_seq),
     approved = o.approved OR excluded.approved, cancelled_seq = coalesce(o.cancelled_seq, excluded.cancelled_seq)`)
 
+// A line may be heard of by its trigger or by its order's creation first.
 var noteOrderLines = sqlText(`
-INSERT INTO stock_order_line (tenant_id, item_id, location_id, purchase_order_id, ordered)
-SELECT tenant_id, item_id, location_id, purchase_order_id, sum(ordered)
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::numeric[]) AS n(tenant_id, item_id, location_id, purchase_order_id, ordered)
+INSERT INTO stock_order_line AS l (tenant_id, item_id, location_id, purchase_order_id, ordered, position_seq)
+SELECT tenant_id, item_id, location_id, purchase_order_id, sum(ordered), max(position_seq)
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::numeric[], $6::bigint[])
+     AS n(tenant_id, item_id, location_id, purchase_order_id, ordered, position_seq)
 GROUP BY tenant_id, item_id, location_id, purchase_order_id
-ON CONFLICT DO NOTHING`)
+ON CONFLICT (tenant_id, item_id, location_id, purchase_order_id) DO UPDATE
+SET ordered = greatest(l.ordered, excluded.ordered), position_seq = greatest(l.position_seq, excluded.position_seq)`)
 
 // NoteOrders keeps what was heard of orders, at most one news an order, written in key order.
 func (tx *Tx) NoteOrders(ctx context.Context, news []OrderNews) error {
 	slices.SortFunc(news, func(a, b OrderNews) int { return compareOrderKeys(a.OrderKey, b.OrderKey) })
 	n := len(news)
 	tenants, orders, numbers, suppliers := newTexts(n, 16), newTexts(n, 36), newTexts(n, 16), newTexts(n, 16)
-	at, created, approved, cancelled := newPlain(n, 28), newPlain(n, 8), newPlain(n, 5), newPlain(n, 8)
-	lineTenants, items, locations, of, ordered := newTexts(n, 16), newTexts(n, 16), newTexts(n, 16), newTexts(n, 36), newPlain(n, 8)
+	madeAt, created, approved, cancelled := newPlain(n, 28), newPlain(n, 8), newPlain(n, 5), newPlain(n, 8)
+	var at []PositionKey
+	of, ordered, seen := newTexts(n, 36), newPlain(n, 8), newPlain(n, 8)
+	line := func(order string, where PositionKey, quantity event.Decimal, sequence int64) {
+		at = append(at, where)
+		of.add(order)
+		ordered.decimal(quantity)
+		seen.integer(sequence)
+	}
 	for _, o := range news {
 		tenants.add(o.Tenant)
 		orders.add(o.Order)
 		approved.boolean(o.Approved)
 		cancelled.integerOrNull(o.CancelledAt)
+		for _, t := range o.Triggers {
+			line(o.Order, t.PositionKey, event.Decimal{}, t.Sequence)
+		}
 		c := o.Creation
 		if c == nil {
 			numbers.add("")
 			suppliers.add("")
-			at.null()
+			madeAt.null()
 			created.null()
 			continue
 		}
 		numbers.add(c.Number)
 		suppliers.add(c.Supplier)
-		at.time(c.At)
+		madeAt.time(c.At)
 		created.integer(c.Seq)
 		for _, l := range c.Lines {
-			lineTenants.add(o.Tenant)
-			items.add(l.ItemID)
-			locations.add(c.Location)
-			of.add(o.Order)
-			ordered.decimal(l.Quantity)
+			line(o.Order, PositionKey{o.Tenant, l.ItemID, c.Location}, l.Quantity, 0)
 		}
 	}
-	if _, err := tx.exec(ctx, noteOrders, tenants, orders, numbers, suppliers, at, created, approved, cancelled); err != nil {
+	if _, err := tx.exec(ctx, noteOrders, tenants, orders, numbers, suppliers, madeAt, created, approved, cancelled); err != nil {
 		return fmt.Errorf("noting %d orders: %w", n, err)
 	}
-	if ordered.n == 0 {
+	if len(at) == 0 {
 		return nil
 	}
-	if _, err := tx.exec(ctx, noteOrderLines, lineTenants, items, locations, of, ordered); err != nil {
-		return fmt.Errorf("noting %d lines of orders: %w", ordered.n, err)
+	lineTenants, items, locations := keyColumns(at)
+	if _, err := tx.exec(ctx, noteOrderLines, lineTenants, items, locations, of, ordered, seen); err != nil {
+		return fmt.Errorf("noting %d lines of orders: %w", len(at), err)
 	}
 	return nil
 }

@@ -18,7 +18,9 @@ type SupplyLine struct {
 	// CreatedAt and CancelledAt are places in the log; CancelledAt is nil where the order stands.
 	CreatedAt   int64
 	CancelledAt *int64
-	stored      event.Decimal // received, in the database
+	// Sequence is the position's version that its rule saw, 0 where that is not known.
+	Sequence int64
+	stored   event.Decimal // received, in the database
 }
 
 // Rest is what the line still awaits.
@@ -34,6 +36,8 @@ type SupplyReceipt struct {
 	EventID uuid.UUID
 	// Seq is its place in the log.
 	Seq int64
+	// Sequence is the position's version after it.
+	Sequence int64
 	// Order is the order it answers, "" where the warehouse did not know.
 	Order    string
 	Quantity event.Decimal
@@ -54,19 +58,19 @@ ORDER BY k.ord
 ON CONFLICT (tenant_id, item_id, location_id) DO UPDATE SET on_order = s.on_order`)
 
 var noteReceipts = sqlText(`
-INSERT INTO stock_receipt (tenant_id, item_id, location_id, event_id, log_seq, purchase_order_id, quantity)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::bigint[], $6::text[], $7::numeric[])
+INSERT INTO stock_receipt (tenant_id, item_id, location_id, event_id, log_seq, position_seq, purchase_order_id, quantity)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::bigint[], $6::bigint[], $7::text[], $8::numeric[])
 ON CONFLICT DO NOTHING`)
 
 var supplyLines = sqlText(`
-SELECT k.ord, l.purchase_order_id, l.ordered, l.received, o.created_seq, o.cancelled_seq
+SELECT k.ord, l.purchase_order_id, l.ordered, l.received, o.created_seq, o.cancelled_seq, l.position_seq
 FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k(tenant_id, item_id, location_id, ord)
 JOIN stock_order_line l USING (tenant_id, item_id, location_id)
-JOIN stock_order o ON o.tenant_id = l.tenant_id AND o.purchase_order_id = l.purchase_order_id
+JOIN stock_order o ON o.tenant_id = l.tenant_id AND o.purchase_order_id = l.purchase_order_id AND o.created_seq IS NOT NULL
 ORDER BY k.ord, o.created_seq, l.purchase_order_id COLLATE "C"`)
 
 var supplyReceipts = sqlText(`
-SELECT k.ord, r.event_id, r.log_seq, r.purchase_order_id, r.quantity
+SELECT k.ord, r.event_id, r.log_seq, r.position_seq, r.purchase_order_id, r.quantity
 FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k(tenant_id, item_id, location_id, ord)
 JOIN stock_receipt r USING (tenant_id, item_id, location_id)
 ORDER BY k.ord, r.log_seq, r.event_id`)
@@ -93,7 +97,7 @@ func (tx *Tx) Supplies(ctx context.Context, news map[PositionKey][]SupplyReceipt
 	err := tx.each(ctx, supplyLines, func(row *sql.Rows) error {
 		var ord int
 		var l SupplyLine
-		if err := row.Scan(&ord, &l.Order, &l.Ordered, &l.Received, &l.CreatedAt, &l.CancelledAt); err != nil {
+		if err := row.Scan(&ord, &l.Order, &l.Ordered, &l.Received, &l.CreatedAt, &l.CancelledAt, &l.Sequence); err != nil {
 			return err
 		}
 		l.stored = l.Received
@@ -106,7 +110,7 @@ func (tx *Tx) Supplies(ctx context.Context, news map[PositionKey][]SupplyReceipt
 	err = tx.each(ctx, supplyReceipts, func(row *sql.Rows) error {
 		var ord int
 		var r SupplyReceipt
-		err := row.Scan(&ord, &r.EventID, &r.Seq, &r.Order, &r.Quantity)
+		err := row.Scan(&ord, &r.EventID, &r.Seq, &r.Sequence, &r.Order, &r.Quantity)
 		supplies[ord-1].Receipts = append(supplies[ord-1].Receipts, r)
 		return err
 	}, tenants, items, locations)
@@ -118,12 +122,13 @@ func (tx *Tx) Supplies(ctx context.Context, news map[PositionKey][]SupplyReceipt
 
 func (tx *Tx) noteReceipts(ctx context.Context, keys []PositionKey, news map[PositionKey][]SupplyReceipt) error {
 	var of []PositionKey
-	ids, places, orders, quantities := newPlain(len(keys), 36), newPlain(len(keys), 8), newTexts(len(keys), 36), newPlain(len(keys), 8)
+	ids, places, sequences, orders, quantities := newPlain(len(keys), 36), newPlain(len(keys), 8), newPlain(len(keys), 8), newTexts(len(keys), 36), newPlain(len(keys), 8)
 	for _, k := range keys {
 		for _, r := range news[k] {
 			of = append(of, k)
 			ids.uuid(r.EventID)
 			places.integer(r.Seq)
+			sequences.integer(r.Sequence)
 			orders.add(r.Order)
 			quantities.decimal(r.Quantity)
 		}
@@ -132,7 +137,7 @@ func (tx *Tx) noteReceipts(ctx context.Context, keys []PositionKey, news map[Pos
 		return nil
 	}
 	tenants, items, locations := keyColumns(of)
-	if _, err := tx.exec(ctx, noteReceipts, tenants, items, locations, ids, places, orders, quantities); err != nil {
+	if _, err := tx.exec(ctx, noteReceipts, tenants, items, locations, ids, places, sequences, orders, quantities); err != nil {
 		return fmt.Errorf("noting %d receipts: %w", len(of), err)
 	}
 	return nil

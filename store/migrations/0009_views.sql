@@ -62,6 +62,7 @@ CREATE TABLE stock_order (
 );
 
 -- received is what came for the line, too much and too late included: what named its order, and its share of what named none.
+-- position_seq is the position's version that the rule saw when it asked, 0 where that is not known.
 CREATE TABLE stock_order_line (
     tenant_id         text    NOT NULL,
     item_id           text    NOT NULL,
@@ -69,17 +70,20 @@ CREATE TABLE stock_order_line (
     purchase_order_id text    NOT NULL,
     ordered           numeric NOT NULL,
     received          numeric NOT NULL DEFAULT 0,
+    position_seq      bigint  NOT NULL,
     PRIMARY KEY (tenant_id, item_id, location_id, purchase_order_id)
 );
 CREATE INDEX stock_order_line_order ON stock_order_line (tenant_id, purchase_order_id);
 
--- Receipts as they were told, in log order by log_seq; purchase_order_id '': the warehouse did not know.
+-- Receipts as they were told, in log order by log_seq; position_seq is the position's version after it.
+-- purchase_order_id '': the warehouse did not know.
 CREATE TABLE stock_receipt (
     tenant_id         text   NOT NULL,
     item_id           text   NOT NULL,
     location_id       text   NOT NULL,
     event_id          uuid   NOT NULL,
     log_seq           bigint NOT NULL,
+    position_seq      bigint NOT NULL,
     purchase_order_id text   NOT NULL,
     quantity          numeric NOT NULL,
     PRIMARY KEY (tenant_id, item_id, location_id, event_id)

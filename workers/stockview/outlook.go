@@ -25,8 +25,14 @@ func (n *news) forecast(e *event.Any, key store.PositionKey, p event.ForecastGen
 	n.outlook[key] = o
 }
 
-// triggered keeps the reorder point that a rule asked for more by.
+// triggered keeps the reorder point that a rule asked for more by, and, where it
+// tells by its sequence which version of the position it saw, that.
 func (n *news) triggered(e *event.Any, key store.PositionKey, p event.ReplenishmentTriggered) {
+	if saw := e.Metadata.Sequence; p.PurchaseOrderID != "" && saw > 0 {
+		n.order(e, p.PurchaseOrderID, func(o *store.OrderNews) {
+			o.Triggers = append(o.Triggers, store.OrderTrigger{PositionKey: key, Sequence: saw})
+		})
+	}
 	o := n.outlook[key]
 	if t := o.Trigger; t != nil && t.Seq > e.LogSeq {
 		return

@@ -81,8 +81,11 @@ func (b *book) forecast(item string, start event.Date, days ...string) {
 	b.say(f, 0)
 }
 
-func (b *book) trigger(item, point string) {
-	b.say(event.ReplenishmentTriggered{RuleID: "r", ItemID: item, LocationID: "shop", ReorderPoint: workertest.Decimal(point), Quantity: workertest.Decimal("1")}, 0)
+// trigger is the word of a rule that has seen all movements of the item but the last few.
+func (b *book) trigger(item, point, order string, but int64) {
+	b.say(event.ReplenishmentTriggered{
+		RuleID: "r", ItemID: item, LocationID: "shop", ReorderPoint: workertest.Decimal(point), Quantity: workertest.Decimal("1"), PurchaseOrderID: order,
+	}, b.sequence[item]-but)
 }
 
 // plan tells a row as "milk 5+12 cover 2.5 next 1 APPROVED 12 due 2024-03-04".
@@ -156,6 +159,18 @@ func TestWhatAPlannerSees(t *testing.T) {
 			b.order("2", "milk", "6")
 			b.receive("milk", "4", "")
 		}, "milk 8+2 next 2 PENDING 2 due 2024-03-04"},
+		"unnamed, on the way while it was ordered": {func(b *book) {
+			b.sell("milk", "1")
+			b.receive("milk", "4", "")
+			b.trigger("milk", "10", "1", 1)
+			b.order("1", "milk", "12")
+		}, "milk 3+8 next 1 PENDING 8 due 2024-03-04"},
+		"unnamed, and ordered because of it": {func(b *book) {
+			b.sell("milk", "1")
+			b.receive("milk", "4", "")
+			b.trigger("milk", "10", "1", 0)
+			b.order("1", "milk", "12")
+		}, "milk 3+12 next 1 PENDING 12 due 2024-03-04"},
 		"an order nobody knows": {func(b *book) { b.order("1", "milk", "12"); b.receive("milk", "5", "none") },
 			"milk 5+12 next 1 PENDING 12 due 2024-03-04"},
 		"a transfer is no supplier's": {func(b *book) { b.order("1", "milk", "12"); b.move("milk", event.TransactionTransfer, "5", "") },
@@ -171,7 +186,11 @@ func TestWhatAPlannerSees(t *testing.T) {
 		"nothing available": {func(b *book) { b.sell("milk", "3"); b.forecast("milk", "2024-03-01", "3") },
 			"milk -3+0 cover 0 reorder 2024-03-01"},
 		"no demand expected": {func(b *book) { b.receive("milk", "25", ""); b.forecast("milk", "2024-03-01", "0", "0") }, "milk 25+0"},
-		"no rule":            {func(b *book) { b.receive("tea", "25", ""); b.forecast("tea", "2024-03-01", "5"); b.trigger("tea", "3") }, "tea 25+0 cover 5"},
+		"no rule": {func(b *book) {
+			b.receive("tea", "25", "")
+			b.forecast("tea", "2024-03-01", "5")
+			b.trigger("tea", "3", "", 0)
+		}, "tea 25+0 cover 5"},
 		"the newest forecast": {func(b *book) {
 			b.receive("milk", "30", "")
 			b.forecast("milk", "2024-03-08", "5")

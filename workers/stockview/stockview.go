@@ -113,6 +113,6 @@ func (n *news) moved(e *event.Any, key store.PositionKey, p *event.InventoryUpda
 		}
 	}
 	if p.TransactionType == event.TransactionReceipt && p.Quantity.IsPositive() {
-		n.receipts[key] = append(n.receipts[key], store.SupplyReceipt{EventID: e.ID, Seq: e.LogSeq, Order: p.PurchaseOrderID, Quantity: p.Quantity})
+		n.receipts[key] = append(n.receipts[key], store.SupplyReceipt{EventID: e.ID, Seq: e.LogSeq, Sequence: e.Metadata.Sequence, Order: p.PurchaseOrderID, Quantity: p.Quantity})
 	}
 }

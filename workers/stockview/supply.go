@@ -35,13 +35,16 @@ func (n *news) supply(ctx context.Context, tx *worker.Tx) error {
 		}
 		var changed []store.OrderKey
 		for key, o := range n.orders {
-			if o.Creation != nil || o.CancelledAt != nil { // an approval changes nothing of what is on order
+			if o.Creation != nil || o.CancelledAt != nil || o.Triggers != nil { // an approval changes nothing of what is on order
 				changed = append(changed, key)
 			}
 		}
-		positions, err := tx.OrderedPositions(ctx, changed)
-		if err != nil {
-			return err
+		var positions []store.PositionKey
+		if len(changed) > 0 {
+			var err error
+			if positions, err = tx.OrderedPositions(ctx, changed); err != nil {
+				return err
+			}
 		}
 		for _, p := range positions {
 			touched[p] = touched[p] // with no receipt, if there is none
@@ -64,8 +67,7 @@ func (n *news) supply(ctx context.Context, tx *worker.Tx) error {
 // receipt that names its order is for that order's line, too much of it included;
 // one of an order that has no line here is for none. One that names none is for
 // the lines that were open then, the oldest first, as far as they go. It is what
-// the buyers' own books do in arrival order, and log order is arrival order to
-// whoever handles one message after the other.
+// replenishment does as the events arrive there.
 func allot(s *store.Supply) {
 	for _, l := range s.Lines {
 		l.Received = event.Decimal{}
@@ -77,7 +79,7 @@ func allot(s *store.Supply) {
 			case !left.IsPositive():
 			case r.Order == l.Order:
 				l.Received, left = l.Received.Add(left), event.Decimal{}
-			case r.Order == "" && wasOpen(l, r.Seq):
+			case r.Order == "" && wasOpen(l, r):
 				part := least(left, l.Ordered.Sub(l.Received))
 				l.Received, left = l.Received.Add(part), left.Sub(part)
 			}
@@ -85,9 +87,16 @@ func allot(s *store.Supply) {
 	}
 }
 
-// wasOpen tells whether the line was waiting for goods at a place in the log.
-func wasOpen(l *store.SupplyLine, seq int64) bool {
-	return l.CreatedAt <= seq && (l.CancelledAt == nil || *l.CancelledAt > seq) && l.Received.LessThan(l.Ordered)
+// wasOpen tells whether the line was waiting for goods when they came. An order
+// stands in the log some way behind the movement that it was made for, and a
+// receipt may stand between the two: it came when the order was there already.
+// So what the rule had seen of the position decides, where that is known.
+func wasOpen(l *store.SupplyLine, r store.SupplyReceipt) bool {
+	ordered := l.CreatedAt <= r.Seq
+	if l.Sequence > 0 && r.Sequence > 0 {
+		ordered = l.Sequence < r.Sequence
+	}
+	return ordered && (l.CancelledAt == nil || *l.CancelledAt > r.Seq) && l.Received.LessThan(l.Ordered)
 }
 
 func least(a, b event.Decimal) event.Decimal {
