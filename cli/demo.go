@@ -107,20 +107,38 @@ func readDemoOptions(cctx *cli.Context) (o demoOptions, err error) {
 
 // chooseWorld takes the file where one is given, else the shop.
 func (o *demoOptions) chooseWorld(cctx *cli.Context, speed *string) (err error) {
-	if cctx.String("sales") == "" {
-		for _, name := range []string{"map", "policy"} {
-			if cctx.IsSet(name) {
-				return usage("--%s goes with --sales FILE", name)
-			}
+	file := cctx.String("sales")
+	if file != "" {
+		return o.chooseFile(cctx, file)
+	}
+	for _, name := range []string{"map", "policy"} {
+		if cctx.IsSet(name) {
+			return usage("--%s goes with --sales FILE", name)
 		}
-		if o.days == 0 && o.until == "" {
-			o.days = shopDays
-		}
-		*speed = first(*speed, strconv.Itoa(shopSpeed))
-		o.world, err = demo.NewShop(cctx.Uint64("seed"))
+	}
+	if o.days == 0 && o.until == "" {
+		o.days = shopDays
+	}
+	*speed = first(*speed, strconv.Itoa(shopSpeed))
+	o.world, err = demo.NewShop(cctx.Uint64("seed"))
+	return err
+}
+
+func (o *demoOptions) chooseFile(cctx *cli.Context, file string) error {
+	if cctx.IsSet("seed") {
+		return usage("--seed is the shop's; a file's days are as they are")
+	}
+	policy := cctx.String("policy")
+	if policy != store.RuleAuto && policy != store.RuleFixed {
+		return usage("--policy %q: want auto or fixed", policy)
+	}
+	mapping, err := loadMapping(cctx, file)
+	if err != nil {
 		return err
 	}
-	return usage("--sales: not yet")
+	say(cctx, "looking through %s ...", file)
+	o.world, err = demo.NewFile(cctx.Context, file, mapping, policy)
+	return err
 }
 
 // setPace reads --speed, days a second.

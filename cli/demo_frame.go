@@ -44,7 +44,7 @@ func (v view) frame(width, height int, colour bool) []string {
 	p.figures("TODAY", "sold", t.Sold, "returned", t.Returned, "received", t.Received, "moved", t.Moved, "damaged", t.Damaged, "not there", t.Lost)
 	p.figures("SO FAR", "sold", all.Sold, "on the shelf when asked for", share(all.Wanted.Sub(all.Lost), all.Wanted), "low", v.pulse.Low, "sold out", v.pulse.Out)
 	p.figures("ORDERS", "made", v.pulse.Ordered(), "waiting", v.pulse.Waiting, "to send", v.pulse.Unsent, "on the way", v.pulse.Sent, "received", v.pulse.Received, "rejected", v.pulse.Rejected)
-	p.figures("EVENTS", "a second", thousands(int64(v.rate)), spark(v.rates), "", "in all", thousands(v.events), "supplier calls", v.state.Calls.All, "sent away", v.state.Calls.Busy)
+	p.figures("EVENTS", "a second", int64(v.rate), spark(v.rates), "", "in all", v.events, "supplier calls", v.state.Calls.All, "sent away", v.state.Calls.Busy)
 	p.line(p.label("QUEUES")+v.depths(&p), "")
 	p.gap(roomy)
 	last := append(append([]string{}, v.state.Happened...), v.notes...)
@@ -160,7 +160,7 @@ func (p *painter) line(left, right string) {
 func (p *painter) figures(label string, pairs ...any) {
 	text := p.label(label)
 	for i := 0; i+1 < len(pairs); i += 2 {
-		name, number := fmt.Sprint(pairs[i]), fmt.Sprint(pairs[i+1])
+		name, number := fmt.Sprint(pairs[i]), figure(pairs[i+1])
 		part := p.dim(name) + " " + number
 		if number == "" {
 			part = p.green(name)
@@ -174,6 +174,17 @@ func (p *painter) figures(label string, pairs ...any) {
 		text += part
 	}
 	p.line(text, "")
+}
+
+// figure is a number as it is read, or a text as it is.
+func figure(v any) string {
+	switch v := v.(type) {
+	case event.Decimal:
+		return thousands(v.IntPart())
+	case int64:
+		return thousands(v)
+	}
+	return fmt.Sprint(v)
 }
 
 func (p *painter) bar(done, of int) string {

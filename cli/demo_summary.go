@@ -95,7 +95,7 @@ func summarise(ctx context.Context, db *store.DB, game *demo.Game, o demoOptions
 		return s, err
 	}
 	asked := s.Service.Sold
-	if s.MeasuredFrom == first {
+	if s.MeasuredFrom == first && !game.LostIsSold() {
 		asked = asked.Add(state.Total.Lost) // what no till has said
 	}
 	if !asked.IsZero() {
@@ -115,7 +115,7 @@ func showSummary(out io.Writer, s demoSummary) error {
 	row(w, "  sold", pieces(s.World.Sold), "pieces; returned "+pieces(s.World.Returned))
 	row(w, "  received", pieces(s.World.Received), fmt.Sprintf("pieces from suppliers; %d delivery notes came twice and count once", s.Repeated))
 	row(w, "  moved", pieces(s.World.Moved), "pieces from place to place")
-	row(w, "  damaged", pieces(s.World.Damaged), fmt.Sprintf("pieces; %d positions counted", s.World.Counts))
+	row(w, "  damaged", pieces(s.World.Damaged), fmt.Sprintf("pieces; found again %s; %d positions counted", pieces(s.World.Found), s.World.Counts))
 	row(w, "  orders", s.Service.Orders, fmt.Sprintf("made; now %d wait for the buyer, %d are to be sent, %d on the way, %d have come, %d were rejected", s.Now.Waiting, s.Now.Unsent, s.Now.Sent, s.Now.Received, s.Now.Rejected))
 	row(w, "  supplier calls", s.Calls.All, fmt.Sprintf("%d confirmed, %d sent away and made again, %d known already", s.Calls.Confirmed, s.Calls.Busy, s.Calls.Known))
 	row(w, "  low stock", s.Service.LowStock, fmt.Sprintf("times said; %d of %d positions are low now, %d sold out", s.Now.Low, s.Now.Watched, s.Now.Out))

@@ -24,9 +24,9 @@ func planFor(p product, at place) plan {
 	if !p.ordered(at) {
 		return plan{threshold: up(mean * 3), first: up(mean*8) + 1}
 	}
-	n := plan{coverDays: 10, threshold: up(mean * lead / 2), reorder: up(mean*(lead+1)*1.4) + 1}
+	n := plan{coverDays: 14, threshold: up(mean * lead / 2), reorder: up(mean*(lead+1)*1.4) + 1}
 	if p.keeps > 0 && p.keeps <= 14 {
-		n.coverDays = max(1, p.keeps/3)
+		n.coverDays = max(1, p.keeps/2-1)
 	}
 	n.upTo = n.reorder + up(mean*float64(n.coverDays)) + 1
 	n.first = n.upTo
@@ -43,7 +43,7 @@ func leadOf(supplier string) int {
 }
 
 // approvalLimit is up to what the shop's orders need nobody's word.
-const approvalLimit = "600"
+const approvalLimit = "300"
 
 // Master is what the world's planners and buyers write down before the first day.
 type Master struct {
@@ -74,7 +74,7 @@ func (s *Shop) Master(suppliers string) (Master, error) {
 	}
 	limit, err := event.ParseDecimal(approvalLimit)
 	s.voice.keep(err)
-	m.Settings = store.TenantSetting{Tenant: Tenant, ApprovalLimit: &limit, ForecastCadenceDays: 7, ExpiryWarningDays: 5}
+	m.Settings = store.TenantSetting{Tenant: Tenant, ApprovalLimit: &limit, ForecastCadenceDays: 7, ExpiryWarningDays: 2}
 	return m, s.voice.err
 }
 

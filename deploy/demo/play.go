@@ -239,3 +239,6 @@ func rest(ctx context.Context, pause time.Duration) error {
 		return nil
 	}
 }
+
+// LostIsSold tells whether what was not on the shelf is among what was sold.
+func (g *Game) LostIsSold() bool { return g.facts.lostIsSold }

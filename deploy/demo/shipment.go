@@ -38,7 +38,7 @@ func (d *Delivery) receipt(v *voice, at time.Time) event.Any {
 // ship decides how a supplier answers one line of an order placed on a day: when
 // it comes, and in how many parts. It follows from the seed and the order alone.
 func (c source) ship(seed uint64, o order, line orderLine, ordered event.Date, keeps int) []Delivery {
-	d := dice(seed, ordered, o.PurchaseOrderID+"/"+line.ItemID)
+	d := dice(seed, "", o.PurchaseOrderID+"/"+line.ItemID) // not of the day: taken up again, it is the same
 	late := 0
 	if d.IntN(100) < c.late {
 		late = 1 + d.IntN(1+c.leadDays/2)

@@ -119,8 +119,8 @@ const (
 
 // settle waits until everything that was said, and all that followed from it, is
 // handled by everyone who owes it. What is committed with an inbox row is all
-// that follows from an event, so that when nobody owes anything nothing more
-// comes. It asks from the wait before the last one on: a transaction may be late
+// that follows from an event, and what a timer has still to say is due by a row, so
+// that when nobody owes anything nothing more comes. It asks from the wait before the last one on: a transaction may be late
 // with its number.
 func (s *speaker) settle(ctx context.Context) error {
 	deadline := time.Now().Add(s.patience)
@@ -158,7 +158,14 @@ func (s *speaker) owed(ctx context.Context) (string, error) {
 	}
 	s.unlogged = nil
 	owing, err := s.db.Owing(ctx, s.before, s.consumers)
-	if err != nil || owing == nil {
+	if err != nil {
+		return "", err
+	}
+	if owing == nil {
+		due, err := s.db.DueForecasts(ctx)
+		if due > 0 {
+			return fmt.Sprintf("forecasts are due at %d locations", due), err
+		}
 		return "", err
 	}
 	return fmt.Sprintf("%s has not handled %s %s", owing.Consumer, owing.Type, owing.EventID), nil

@@ -21,9 +21,9 @@ import (
 //
 // Each supplier takes orders at an address of its own, POST …/suppliers/ID/orders.
 // It knows an order by its Idempotency-Key: the same again is answered as it was,
-// with 409; another content under the same key with 422. On its busy days a
-// supplier sends each caller away once, with 503 and Retry-After. Whatever it
-// has confirmed it ships, once.
+// with 409; another content under the same key with 422. On busy days some
+// callers are sent away once, with 503 and Retry-After. Whatever a supplier has
+// confirmed it ships, once.
 
 // order is what procurement sends; orderLine one line of it.
 type order struct {
@@ -175,6 +175,7 @@ func readOrder(r *http.Request, supplier string, body []byte) (order, error) {
 
 const (
 	busyEvery, busyOn = 21, 9 // days: once in three weeks all suppliers are busy
+	busyShare         = 6     // and send one caller in so many away
 	busySeconds       = 1
 )
 
@@ -189,7 +190,7 @@ func (s *Suppliers) decide(c source, o order, key string, content [sha256.Size]b
 		return http.StatusConflict, before.answer
 	}
 	ordered := event.DateOf(o.OrderedAt.In(s.zone))
-	if busy(ordered) && !s.turned[key] {
+	if busy(ordered) && !s.turned[key] && dice(s.seed, ordered, key).IntN(busyShare) == 0 {
 		s.turned[key] = true
 		s.calls.Busy++
 		s.word = append(s.word, fmt.Sprintf("%s is busy: %s is to come again", c.name, o.PONumber))

@@ -8,9 +8,11 @@ import (
 type Tally struct {
 	Sold     event.Decimal `json:"sold"`
 	Returned event.Decimal `json:"returned"`
+	Opening  event.Decimal `json:"opening"`  // received before the first day
 	Received event.Decimal `json:"received"` // from suppliers
 	Moved    event.Decimal `json:"moved"`    // sent from one place to another
-	Damaged  event.Decimal `json:"damaged"`  // adjusted away; what was found again counts against it
+	Damaged  event.Decimal `json:"damaged"`  // adjusted away
+	Found    event.Decimal `json:"found"`    // adjusted the other way
 	Counts   int64         `json:"counts"`   // positions counted
 	Wanted   event.Decimal `json:"wanted"`   // what customers asked for
 	Lost     event.Decimal `json:"lost"`     // that of it which was not on the shelf, where the world knows
@@ -37,13 +39,20 @@ func (t *Tally) count(p event.Payload) {
 			t.Sold = t.Sold.Add(p.Quantity)
 		}
 	case event.ReceiptCompleted:
-		if p.TransferID == "" {
+		switch {
+		case p.PurchaseOrderID != "":
 			t.Received = t.Received.Add(p.Quantity)
+		case p.TransferID == "":
+			t.Opening = t.Opening.Add(p.Quantity)
 		}
 	case event.TransferInitiated:
 		t.Moved = t.Moved.Add(p.Quantity)
 	case event.StockAdjusted:
-		t.Damaged = t.Damaged.Sub(p.Quantity)
+		if p.Quantity.IsNegative() {
+			t.Damaged = t.Damaged.Sub(p.Quantity)
+		} else {
+			t.Found = t.Found.Add(p.Quantity)
+		}
 	case event.StockCounted:
 		t.Counts++
 	}

@@ -52,8 +52,13 @@ type voice struct {
 var worldSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://composerp.dev/demo"))
 
 func (v *voice) say(when time.Time, source, number string, payload event.Payload) event.Any {
+	return v.sayOf(when, source, number, number, payload)
+}
+
+// sayOf is say where the number that people see is not all that tells the thing apart.
+func (v *voice) sayOf(when time.Time, source, number, whole string, payload event.Payload) event.Any {
 	e, err := event.Encode(event.Envelope{
-		ID: v.id(number), TenantID: v.tenant, AggregateID: number, Timestamp: when,
+		ID: v.id(whole), TenantID: v.tenant, AggregateID: number, Timestamp: when,
 		Metadata: event.Metadata{Source: source},
 	}, payload)
 	v.keep(err)

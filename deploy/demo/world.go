@@ -34,6 +34,8 @@ type facts struct {
 	zone    *time.Location
 	sources []source
 	keeps   func(item string) int // days an item keeps, 0 for ever
+	// lostIsSold: a till sells what is not there, so that what was lost is among what was sold.
+	lostIsSold bool
 	// rejects tells whether the buyer turns a waiting order down; n counts those that waited, from 1.
 	rejects func(o Waiting, n int) (reason string)
 }

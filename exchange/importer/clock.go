@@ -107,3 +107,6 @@ func moment(wall time.Time, loc *time.Location) time.Time {
 	}
 	return wall.Add(-time.Duration(offset) * time.Second)
 }
+
+// Zone is where the clocks of a mapping's file stand: the zone of its times that have none.
+func (m *Mapping) Zone() *time.Location { return m.input.clock.zone }

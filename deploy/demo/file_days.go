@@ -1,0 +1,78 @@
+package demo
+
+import (
+	"context"
+	"errors"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/importer"
+	"github.com/composerp/composerp/store"
+)
+
+// dayReader reads a file a day at a time, one day ahead at most: what is in
+// memory is two days, however long the file is.
+type dayReader struct {
+	days  chan dayOf
+	next  *dayOf
+	ended error // once days is closed
+}
+
+type dayOf struct {
+	date   event.Date
+	events []event.Any
+}
+
+// readDays begins to read from the first day on, until ctx is done.
+func readDays(ctx context.Context, f *File, first event.Date) *dayReader {
+	r := &dayReader{days: make(chan dayOf)}
+	go func() {
+		defer close(r.days)
+		today := dayOf{}
+		hand := func() error {
+			if len(today.events) == 0 {
+				return nil
+			}
+			select {
+			case r.days <- today:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		err := importer.Events(ctx, f.path, f.mapping, func(e event.Any) error {
+			date := store.BusinessDate(e.Timestamp, f.zone)
+			if date < first && date >= today.date {
+				return nil
+			}
+			// A row of an earlier day, out of order, belongs to the day that is being read.
+			if date > today.date {
+				if err := hand(); err != nil {
+					return err
+				}
+				today = dayOf{date: date}
+			}
+			today.events = append(today.events, e)
+			return nil
+		})
+		r.ended = errors.Join(err, hand())
+	}()
+	return r
+}
+
+// day gives the events up to a day that were not given before.
+func (r *dayReader) day(date event.Date) (events []event.Any, err error) {
+	for {
+		if r.next == nil {
+			d, ok := <-r.days
+			if !ok {
+				return events, r.ended
+			}
+			r.next = &d
+		}
+		if r.next.date > date {
+			return events, nil
+		}
+		events = append(events, r.next.events...)
+		r.next = nil
+	}
+}

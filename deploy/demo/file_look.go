@@ -1,0 +1,146 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/importer"
+	"github.com/composerp/composerp/store"
+)
+
+// sighting is what a first look through a file finds. It grows with the items of
+// the file, not with its rows.
+type sighting struct {
+	tenant      string
+	first, last event.Date
+	seen        map[store.PositionKey]*itemSeen
+	newOn       map[event.Date][]store.PositionKey
+}
+
+// itemSeen is what the file shows of an item at a place.
+type itemSeen struct {
+	name   string
+	first  event.Date
+	sold   float64   // pieces in its first weeks
+	days   float64   // how many days these are, fewer at the file's end
+	prices []float64 // of its first sales
+}
+
+// How much of an item is looked at: the pieces of its first weeks, the prices of
+// its first sales.
+const (
+	firstWeeks  = 28 // days
+	firstPrices = 51
+)
+
+var errNothing = errors.New("the file holds nothing that was sold")
+
+// look goes through the file once.
+func look(ctx context.Context, path string, mapping *importer.Mapping, zone *time.Location) (*sighting, error) {
+	s := &sighting{seen: map[store.PositionKey]*itemSeen{}, newOn: map[event.Date][]store.PositionKey{}}
+	err := importer.Events(ctx, path, mapping, func(e event.Any) error {
+		s.see(e, store.BusinessDate(e.Timestamp, zone))
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(s.seen) == 0 {
+		return nil, errNothing
+	}
+	for key, i := range s.seen {
+		i.days = min(firstWeeks, s.last.Time().Sub(i.first.Time()).Hours()/24+1)
+		s.newOn[i.first] = append(s.newOn[i.first], key)
+	}
+	for _, keys := range s.newOn {
+		slices.SortFunc(keys, func(a, b store.PositionKey) int {
+			return strings.Compare(a.Item+"\x00"+a.Location, b.Item+"\x00"+b.Location)
+		})
+	}
+	return s, nil
+}
+
+func (s *sighting) see(e event.Any, date event.Date) {
+	if s.tenant == "" {
+		s.tenant, s.first, s.last = e.TenantID, date, date
+	}
+	s.first, s.last = min(s.first, date), max(s.last, date)
+	sale, _ := e.Payload.(event.SaleCompleted)
+	item, location := positionOf(e.Payload)
+	if item == "" || e.TenantID != s.tenant {
+		return
+	}
+	key := store.PositionKey{Tenant: e.TenantID, Item: item, Location: location}
+	i := s.seen[key]
+	if i == nil {
+		i = &itemSeen{first: date}
+		s.seen[key] = i
+	}
+	i.first = min(i.first, date)
+	if i.name == "" {
+		i.name = sale.ItemName
+	}
+	pieces := sale.Quantity.InexactFloat64()
+	// What one customer takes at once beyond all measure says nothing of the weeks to come.
+	if pieces > 0 && date < i.first.AddDays(firstWeeks) {
+		i.sold += min(pieces, bulk)
+	}
+	if price := sale.Amount.InexactFloat64() / pieces; pieces > 0 && price > 0 && len(i.prices) < firstPrices {
+		i.prices = append(i.prices, price)
+	}
+}
+
+// bulk is the most pieces of one line that count as demand of an item's first weeks.
+const bulk = 1000
+
+func positionOf(p event.Payload) (item, location string) {
+	switch p := p.(type) {
+	case event.SaleCompleted:
+		return p.ItemID, p.LocationID
+	case event.StockAdjusted:
+		return p.ItemID, p.LocationID
+	case event.StockCounted:
+		return p.ItemID, p.LocationID
+	case event.ReceiptCompleted:
+		return p.ItemID, p.LocationID
+	}
+	return "", ""
+}
+
+// mean is the pieces sold a day in the item's first weeks.
+func (i *itemSeen) mean() float64 { return i.sold / max(1, i.days) }
+
+// pack is in what steps it is bought: what goes faster comes in larger boxes.
+func (i *itemSeen) pack() int64 {
+	switch mean := i.mean(); {
+	case mean < 0.3:
+		return 1
+	case mean < 2:
+		return 6
+	case mean < 10:
+		return 12
+	}
+	return 24
+}
+
+// opening is two weeks of the demand of its first weeks, at least a pack.
+func (i *itemSeen) opening() int64 {
+	return max(i.pack(), int64(math.Ceil(14*i.mean())))
+}
+
+// cost is a share of the median of its first prices, a penny at least.
+func (i *itemSeen) cost() float64 {
+	if len(i.prices) == 0 {
+		return 0.01
+	}
+	sorted := slices.Sorted(slices.Values(i.prices))
+	return max(0.01, math.Round(100*costShare*sorted[len(sorted)/2])/100)
+}
+
+// costShare is what the wholesaler is taken to pay of the price he asks.
+const costShare = 0.55

@@ -1,0 +1,96 @@
+package demo
+
+import (
+	"cmp"
+	"hash/fnv"
+	"math"
+	"slices"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+)
+
+// Who the wholesaler buys from is not in his till's file; each item has one of these.
+var fileSources = []source{
+	{"SUPPLIER-A", "Next-door Wholesale", 3, 8, 6, 3, false},
+	{"SUPPLIER-B", "Midlands Giftware", 5, 10, 8, 3, false},
+	{"SUPPLIER-C", "Harbour Imports", 7, 15, 10, 4, false},
+	{"SUPPLIER-D", "Continental Home", 10, 18, 10, 4, false},
+	{"SUPPLIER-E", "Far East Trading", 14, 25, 15, 5, false},
+}
+
+const (
+	fileApprovalLimit = 1000
+	absurd            = 20 // times the limit
+	fileCoverDays     = 14
+)
+
+func supplierOf(item string) source {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(item))
+	return fileSources[h.Sum32()%uint32(len(fileSources))]
+}
+
+// Master is made from what the file shows: items, their cost, and a rule each.
+func (f *File) Master(suppliers string) (Master, error) {
+	m := Master{Settings: store.TenantSetting{Tenant: f.Tenant(), ForecastCadenceDays: 7, ExpiryWarningDays: 30}}
+	limit := event.NewDecimal(fileApprovalLimit)
+	m.Settings.ApprovalLimit = &limit
+	for _, c := range fileSources {
+		m.Suppliers = append(m.Suppliers, store.SupplierRecord{
+			Tenant: f.Tenant(), Supplier: c.id, Name: c.name, LeadTimeDays: c.leadDays, Endpoint: endpoint(suppliers, c.id),
+		})
+	}
+	places, items := map[string]bool{}, map[string]bool{}
+	for _, key := range f.found.keys() {
+		i := f.found.seen[key]
+		m.Rules = append(m.Rules, f.rule(key, i))
+		if !places[key.Location] {
+			places[key.Location] = true
+			m.Locations = append(m.Locations, store.Location{Tenant: key.Tenant, Location: key.Location, Timezone: f.zone.String()})
+		}
+		if !items[key.Item] {
+			items[key.Item] = true
+			cost := rounded(i.cost(), 2)
+			m.Items = append(m.Items, store.Item{
+				Tenant: key.Tenant, Item: key.Item, Name: i.name, Unit: "each", Pack: event.NewDecimal(i.pack()), UnitCost: &cost,
+			})
+		}
+	}
+	return m, f.voice.err
+}
+
+// rule orders by the mean of the item's first weeks: at the lead time's demand
+// and half as much again, up to two weeks more. A fixed rule stays so; an auto
+// one begins so, and then follows the forecast.
+func (f *File) rule(key store.PositionKey, i *itemSeen) store.Rule {
+	c := supplierOf(key.Item)
+	point := int64(math.Ceil(1.5*i.mean()*float64(c.leadDays))) + 1
+	reorder, threshold := event.NewDecimal(point), event.NewDecimal((point+1)/2)
+	r := store.Rule{
+		Tenant: key.Tenant, Item: key.Item, Location: key.Location, Mode: f.mode, Supplier: c.id,
+		ReorderPoint: &reorder, LowStockThreshold: &threshold, CoverDays: fileCoverDays, ServiceLevel: rounded(0.95, 2),
+	}
+	if f.mode == store.RuleFixed {
+		upTo := event.NewDecimal(point + max(i.pack(), int64(math.Ceil(fileCoverDays*i.mean()))))
+		r.OrderUpTo = &upTo
+	}
+	return r
+}
+
+// keys are the positions in an order of their own.
+func (s *sighting) keys() []store.PositionKey {
+	keys := make([]store.PositionKey, 0, len(s.seen))
+	for k := range s.seen {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, func(a, b store.PositionKey) int {
+		return cmp.Or(cmp.Compare(a.Item, b.Item), cmp.Compare(a.Location, b.Location))
+	})
+	return keys
+}
+
+func rounded(x float64, digits int32) event.Decimal {
+	scale := math.Pow10(int(digits))
+	return event.Decimal{Decimal: event.NewDecimal(int64(math.Round(x * scale))).Shift(-digits)}
+}

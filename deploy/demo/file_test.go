@@ -1,0 +1,117 @@
+package demo
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/importer"
+	"github.com/composerp/composerp/store"
+)
+
+const tillFile = `InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country
+536365,85123A,WHITE HEART,28,2010-12-01 08:26:00,2.00,17850.0,United Kingdom
+536366,85123a,WHITE HEART,28,2010-12-01 23:30:00,3.00,17850.0,United Kingdom
+C36367,85123A,WHITE HEART,-6,2010-12-03 09:00:00,2.00,17850.0,United Kingdom
+536368,POST,POSTAGE,1,2010-12-03 09:00:00,18.00,17850.0,United Kingdom
+536369,71053,LANTERN,100,2011-07-01 00:10:00,4.00,17850.0,United Kingdom
+536370,71053,broken,-5,2011-07-02 10:00:00,0,,United Kingdom
+`
+
+func openFile(t *testing.T, mode string) *File {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "till.csv")
+	if err := os.WriteFile(path, []byte(tillFile), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mapping, err := importer.LoadMapping("online-retail.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := NewFile(t.Context(), path, mapping, mode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// The days of a file are those of its own clocks: ten past midnight in London's
+// summer is still the day before in UTC.
+func TestFileDays(t *testing.T) {
+	t.Parallel()
+	f := openFile(t, store.RuleAuto)
+	if first, last := f.Days(); first != "2010-12-01" || last != "2011-07-02" {
+		t.Errorf("it goes from %s to %s", first, last)
+	}
+	want := map[event.Date]int{"2010-12-01": 2, "2010-12-03": 1, "2011-07-01": 1, "2011-07-02": 1}
+	var total Tally
+	for date := event.Date("2010-12-01"); date <= "2011-07-03"; date = date.AddDays(1) {
+		morning, err := f.Morning(date)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(morning.Logged); (n == 1) != (date == "2010-12-01" || date == "2011-07-01") {
+			t.Errorf("on the morning of %s %d items are counted", date, n)
+		}
+		said, err := f.Trade(t.Context(), date)
+		if err != nil || len(said.Logged) != want[date] {
+			t.Errorf("%s has %d events, want %d (%v)", date, len(said.Logged), want[date], err)
+		}
+		total.add(said)
+	}
+	// At the opening lay 28 hearts, two weeks of 56 in four, and lanterns enough.
+	if total.Sold.String() != "156" || total.Lost.String() != "28" || total.Returned.String() != "6" || total.Found.String() != "5" {
+		t.Errorf("it sold %s, of which %s were not there, %s came back, %s were found", total.Sold, total.Lost, total.Returned, total.Found)
+	}
+}
+
+// A file that was lived up to a day begins there: its events are known by their ids.
+func TestFileResumes(t *testing.T) {
+	t.Parallel()
+	f := openFile(t, store.RuleAuto)
+	if err := f.Resume("2010-12-03", nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	first, _ := f.Days()
+	said, err := f.Trade(t.Context(), first)
+	if err != nil || first != "2010-12-03" || len(said.Logged) != 1 || said.Logged[0].AggregateID != "C36367" {
+		t.Errorf("it goes on with %s: %d events, %v", first, len(said.Logged), err)
+	}
+}
+
+// What planners write down is made from what the file shows.
+func TestFileMaster(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{store.RuleAuto, store.RuleFixed} {
+		m, err := openFile(t, mode).Master("http://127.0.0.1:1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(m.Items) != 2 || len(m.Rules) != 2 || len(m.Locations) != 1 || m.Locations[0].Timezone != "Europe/London" {
+			t.Fatalf("%s: %+v", mode, m)
+		}
+		heart := m.Items[1]
+		if heart.Item != "85123A" || heart.Name != "WHITE HEART" || heart.UnitCost.String() != "1.65" || heart.Pack.String() != "12" {
+			t.Errorf("%s: %+v costs %s, in packs of %s", mode, heart, heart.UnitCost, heart.Pack)
+		}
+		for _, r := range m.Rules {
+			if err := r.Check(); err != nil {
+				t.Errorf("%s: %v", mode, err)
+			}
+			if r.Mode != mode || (r.OrderUpTo != nil) != (mode == store.RuleFixed) {
+				t.Errorf("%+v is no %s rule", r, mode)
+			}
+		}
+	}
+}
+
+// An order that only a slip can explain is turned down.
+func TestBuyerTurnsSlipsDown(t *testing.T) {
+	t.Parallel()
+	for amount, want := range map[int64]bool{1001: false, 20000: false, 20001: true} {
+		if got := rejectAbsurd(Waiting{Amount: event.NewDecimal(amount)}, 1) != ""; got != want {
+			t.Errorf("an order over %d: rejected %v", amount, got)
+		}
+	}
+}

@@ -1,0 +1,127 @@
+package demo
+
+import (
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/composerp/composerp/exchange/event"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// What customers want follows from the seed alone: a change of it is a change of
+// everybody's demo, and shows here.
+func TestWantsGolden(t *testing.T) {
+	t.Parallel()
+	shop := newShop(t, 1)
+	pieces, baskets := map[string]int64{}, map[string]int{}
+	date := event.Date(opening)
+	for range 70 {
+		for _, w := range shop.wants(date) {
+			key := products[w.product].id + " " + places[w.place].id
+			pieces[key] += w.pieces
+			baskets[key]++
+		}
+		date = date.AddDays(1)
+	}
+	var text strings.Builder
+	for _, p := range products {
+		for _, l := range places {
+			key := p.id + " " + l.id
+			fmt.Fprintf(&text, "%s %d pieces in %d baskets\n", key, pieces[key], baskets[key])
+		}
+	}
+	golden(t, "wants.txt", text.String())
+}
+
+// A day's wants are the same whether or not other days were asked for before.
+func TestWantsDoNotDependOnWhatWasAsked(t *testing.T) {
+	t.Parallel()
+	one, other := newShop(t, 7), newShop(t, 7)
+	one.wants(opening)
+	if a, b := text(one, "2026-03-01"), text(other, "2026-03-01"); a != b {
+		t.Error("a day is another one after other days")
+	}
+	if a, b := text(one, "2026-03-01"), text(newShop(t, 8), "2026-03-01"); a == b {
+		t.Error("another seed gives the same day")
+	}
+}
+
+func text(shop *Shop, date event.Date) string {
+	var b strings.Builder
+	for _, w := range shop.wants(date) {
+		fmt.Fprintln(&b, w.at.UTC(), w.product, w.place, w.pieces)
+	}
+	return b.String()
+}
+
+// Each habit shows: what is fast sells nearly every day, what is lumpy seldom and
+// in numbers, and a season has its peak.
+func TestHabits(t *testing.T) {
+	t.Parallel()
+	shop := newShop(t, 3)
+	const days = 365
+	date := event.Date(opening)
+	perDay := make([][]int64, len(products))
+	for range days {
+		sums := make([]int64, len(products))
+		for _, w := range shop.wants(date) {
+			sums[w.product] += w.pieces
+		}
+		for i, n := range sums {
+			perDay[i] = append(perDay[i], n)
+		}
+		date = date.AddDays(1)
+	}
+	for i, p := range products {
+		total, idle, most := int64(0), 0, int64(0)
+		for _, n := range perDay[i] {
+			total, most = total+n, max(most, n)
+			if n == 0 {
+				idle++
+			}
+		}
+		mean := float64(total) / days
+		if p.habit != seasonal && math.Abs(mean-p.perDay) > 0.15*p.perDay+4*math.Sqrt(4*p.perDay/days) {
+			t.Errorf("%s is asked for %.2f times a day, want about %.2f", p.id, mean, p.perDay)
+		}
+		if p.habit == fast && idle > days/20 || p.habit == lumpy && idle < days/2 {
+			t.Errorf("%s has %d idle days of %d", p.id, idle, days)
+		}
+		if p.habit == seasonal && float64(most) < 3*mean {
+			t.Errorf("%s has no season: %d at most, %.2f on average", p.id, most, mean)
+		}
+	}
+}
+
+func newShop(t *testing.T, seed uint64) *Shop {
+	t.Helper()
+	shop, err := NewShop(seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return shop
+}
+
+// golden holds a text against the file of that name in testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s is another now; if that is meant, run the test with -update\n%s", name, got)
+	}
+}
