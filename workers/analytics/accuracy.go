@@ -30,6 +30,17 @@ type Answer struct {
 	Overall  measure.Overall
 }
 
+// Way is one way to forecast: what was said, or what somebody naive would have said.
+type Way struct {
+	Name string
+	measure.Together
+}
+
+// Ways are the forecasts and, for the same days, those of the naive.
+func (a Answer) Ways() []Way {
+	return []Way{{"forecast", a.Overall.Forecast}, {"naive", a.Overall.Naive}, {"seasonal naive", a.Overall.Seasonal}}
+}
+
 // ItemAccuracy is how good an item's forecasts at a location were.
 type ItemAccuracy struct {
 	store.PositionKey

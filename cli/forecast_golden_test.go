@@ -1,0 +1,16 @@
+package cli_test
+
+import (
+	"github.com/composerp/composerp/cli"
+	"github.com/composerp/composerp/store/storetest"
+)
+
+// forecastGoldens are those of a tenant of its own.
+func forecastGoldens(h *house) []golden {
+	storetest.Exec(h, h.database, cli.SeedForecasts)
+	return []golden{
+		{command: "forecast accuracy", args: []string{"--tenant", "t4", "--horizon", "3"}},
+		{command: "forecast list", args: []string{"--tenant", "t4"}},
+		{command: "forecast show", args: []string{"cup", "--tenant", "t4"}},
+	}
+}
