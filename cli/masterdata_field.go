@@ -111,7 +111,7 @@ func readNumber(text string) (event.Decimal, error) {
 	}
 	var bad *event.FieldError
 	if errors.As(err, &bad) {
-		return number, fmt.Errorf("want a number such as 12 or 0.5, got %q", text)
+		return number, errors.New(bad.Problem)
 	}
 	return number, err
 }

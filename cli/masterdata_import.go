@@ -99,7 +99,10 @@ func (s *sheet[T]) run(cctx *cli.Context, noun string) (store.Written, error) {
 	s.progress = progress.importing
 	written, err := s.check(cctx.Context, noun)
 	if err != nil {
-		progress.end()
+		if cctx.Context.Err() != nil {
+			return written, errors.New("interrupted; nothing was written")
+		}
+		progress.end() // before words are written where it stands
 		for _, problem := range s.problems {
 			say(cctx, "%v", problem)
 		}

@@ -138,8 +138,8 @@ func (db *DB) SetRules(ctx context.Context, rules []Rule, at time.Time) (changed
 // tells what they would do.
 func (db *DB) EditRules(ctx context.Context, edits []Edit[Rule], at time.Time, dryRun bool) (Written, error) {
 	return register[Rule, PositionKey]{
-		what: "replenishment rules",
-		key:  (*Rule).Key,
+		what:  "replenishment rules",
+		key:   (*Rule).Key,
 		named: (*Rule).named,
 		begin: func(of *Rule) Rule {
 			return Rule{Tenant: of.Tenant, Item: of.Item, Location: of.Location}.withDefaults()

@@ -170,6 +170,47 @@ func TestRulesAreEditedByManyAtOnce(t *testing.T) {
 	}
 }
 
+// Two make the same rule at once, each a field of it: the second waits, and finds what the first has made.
+func TestARuleThatTwoMakeAtOnce(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, 4)
+	inTheWay := p.begin()
+	if _, err := inTheWay.SQL().Exec(`INSERT INTO replenishment_rule (tenant_id, item_id, location_id) VALUES ('shop', 'cup', 'S1')`); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	for _, change := range []func(r *store.Rule){
+		func(r *store.Rule) { r.CoverDays = 99 },
+		func(r *store.Rule) { r.Mode = store.RuleAuto },
+	} {
+		go func() {
+			_, err := p.EditRules(context.Background(), []store.Edit[store.Rule]{{Of: store.Rule{Tenant: "shop", Item: "cup", Location: "S1"}, Change: change}}, ruleTime, false)
+			done <- err
+		}()
+	}
+	p.waitsForLock(2) // both are as far as they can come
+	must(t, inTheWay.Rollback())
+	must(t, <-done)
+	must(t, <-done)
+	if got := value[string](t, p.SQL(), `SELECT mode || ' ' || cover_days || ' v' || version FROM replenishment_rule`); got != "auto 99 v2" {
+		t.Errorf("the rule is %s, want auto 99 v2", got)
+	}
+}
+
+// The rule and its word are one transaction: where it cannot be committed neither is there.
+func TestARuleThatIsNotSetIsNotSaid(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, 3)
+	p.exec(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not today'; END $$`)
+	p.exec(`CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON replenishment_rule DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()`)
+	if _, err := p.SetRules(t.Context(), []store.Rule{{Tenant: "shop", Item: "cup", Location: "S1"}}, ruleTime); err == nil {
+		t.Fatal("the rule was set")
+	}
+	if n := value[int](t, p.SQL(), `SELECT count(*) FROM event_log`); n != 0 {
+		t.Errorf("%d events were said", n)
+	}
+}
+
 func TestADryRunWritesNothing(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, 2)
