@@ -14,36 +14,40 @@ INSERT INTO item (tenant_id, item_id, name) VALUES ('t3', 'cup', 'A cup');
 INSERT INTO supplier (tenant_id, supplier_id, name, lead_time_days) VALUES ('t3', 'smith', 'Smith & Sons', 4);
 INSERT INTO purchase_order (tenant_id, purchase_order_id, po_number, supplier_id, location_id, total_amount, priced, status, version, created_at, decided_at, decided_by, reason) VALUES
  ('t3', 'o-1', 'PO-2026-000001', 'smith', 'LON', 75,     true,  'APPROVED',  2, '2026-02-01 09:00Z', '2026-02-01 09:00Z', 'policy', ''),
- ('t3', 'o-2', 'PO-2026-000002', 'smith', 'LON', 77.125, true,  'PENDING',   1, '2026-02-02 09:00Z', NULL, '', ''),
+ ('t3', 'o-2', 'PO-2026-000002', 'smith', 'LON', 77.345, true,  'PENDING',   1, '2026-02-02 09:00Z', NULL, '', ''),
  ('t3', 'o-3', 'PO-2026-000003', 'jones', 'PAR', 0,      false, 'PENDING',   1, '2026-02-03 09:00Z', NULL, '', ''),
  ('t3', 'o-4', 'PO-2026-000004', 'smith', 'LON', 5,      true,  'CANCELLED', 2, '2026-02-04 09:00Z', '2026-02-05 08:00Z', 'bob', 'too dear'),
  ('t4', 'o-5', 'PO-2026-000001', 'smith', 'LON', 5,      true,  'PENDING',   1, '2026-02-05 09:00Z', NULL, '', '');
 INSERT INTO purchase_order_line (tenant_id, purchase_order_id, item_id, location_id, quantity, unit_price, received, open, ordinal, rule_version, sequence, available, on_order, reorder_point) VALUES
  ('t3', 'o-1', 'cup', 'LON', 30, 2.5,  34, false, 1, 1, 7, 9.5, 0, 10),
- ('t3', 'o-2', 'cup', 'LON', 31, 2.48, 0,  true,  4, 2, 9, -21, 30, 10),
+ ('t3', 'o-2', 'cup', 'LON', 31, 2.495, 0, true,  4, 2, 9, -20, 0, 10),
  ('t3', 'o-3', 'jug', 'PAR', 12, NULL, 0,  true,  1, 1, 1, 0, 0, 4),
  ('t3', 'o-4', 'cup', 'LON', 2,  2.5,  2,  false, 5, 2, 9, 10, 31, 41),
  ('t4', 'o-5', 'cup', 'LON', 2,  2.5,  0,  true,  1, 1, 1, 0, 0, 1);
-INSERT INTO replenishment_state (tenant_id, item_id, location_id, on_order) VALUES ('t3', 'cup', 'LON', 31);
+INSERT INTO replenishment_state (tenant_id, item_id, location_id, on_order, bookings) VALUES ('t3', 'cup', 'LON', 31, 7), ('t3', 'jug', 'PAR', 12, 1), ('t4', 'cup', 'LON', 2, 1);
 INSERT INTO on_order_booking (state_id, ordinal, kind, tenant_id, purchase_order_id, event_id, quantity, change, on_order, occurred_at)
-SELECT id, b.* FROM replenishment_state, (VALUES
- (1, 'ORDERED',   't3', 'o-1', gen_random_uuid(), 30, 30,  30, timestamptz '2026-02-01 09:00Z'),
- (2, 'RECEIVED',  't3', 'o-1', gen_random_uuid(), 20, -20, 10, timestamptz '2026-02-02 08:00Z'),
- (3, 'RECEIVED',  't3', 'o-1', gen_random_uuid(), 14, -10, 0,  timestamptz '2026-02-02 08:30Z'),
- (4, 'ORDERED',   't3', 'o-2', gen_random_uuid(), 31, 31,  31, timestamptz '2026-02-02 09:00Z'),
- (5, 'ORDERED',   't3', 'o-4', gen_random_uuid(), 2,  2,   33, timestamptz '2026-02-04 09:00Z'),
- (6, 'CANCELLED', 't3', 'o-4', gen_random_uuid(), 2,  -2,  31, timestamptz '2026-02-05 08:00Z'),
- (7, 'RECEIVED',  't3', 'o-4', gen_random_uuid(), 2,  0,   31, timestamptz '2026-02-06 08:00Z')) b;
+SELECT s.id, b.ordinal, b.kind, b.tenant_id, b.order_id, gen_random_uuid(), b.quantity, b.change, b.on_order, b.at
+FROM replenishment_state s JOIN (VALUES
+ ('t3', 'cup', 1, 'ORDERED',   'o-1', 30, 30,  30, timestamptz '2026-02-01 09:00Z'),
+ ('t3', 'cup', 2, 'RECEIVED',  'o-1', 20, -20, 10, timestamptz '2026-02-02 08:00Z'),
+ ('t3', 'cup', 3, 'RECEIVED',  'o-1', 14, -10, 0,  timestamptz '2026-02-02 08:30Z'),
+ ('t3', 'cup', 4, 'ORDERED',   'o-2', 31, 31,  31, timestamptz '2026-02-02 09:00Z'),
+ ('t3', 'cup', 5, 'ORDERED',   'o-4', 2,  2,   33, timestamptz '2026-02-04 09:00Z'),
+ ('t3', 'cup', 6, 'CANCELLED', 'o-4', 2,  -2,  31, timestamptz '2026-02-05 08:00Z'),
+ ('t3', 'cup', 7, 'RECEIVED',  'o-4', 2,  0,   31, timestamptz '2026-02-06 08:00Z'),
+ ('t3', 'jug', 1, 'ORDERED',   'o-3', 12, 12,  12, timestamptz '2026-02-03 09:00Z'),
+ ('t4', 'cup', 1, 'ORDERED',   'o-5', 2,  2,   2,  timestamptz '2026-02-05 09:00Z')
+) b (tenant_id, item_id, ordinal, kind, order_id, quantity, change, on_order, at) USING (tenant_id, item_id);
 INSERT INTO dispatch (tenant_id, purchase_order_id, supplier_id, request, approved_at, attempts, sent_at, answer_status, supplier_reference, promised_date)
 VALUES ('t3', 'o-1', 'smith', '{}', '2026-02-01 09:00Z', 1, '2026-02-01 09:00:01Z', 200, 'S-77', '2026-02-05')`
-
-// SeedOrders are orders to look at.
-const SeedOrders = seedOrders
 
 func TestPurchaseOrders(t *testing.T) {
 	t.Parallel()
 	url := storetest.URL(t)
 	storetest.Exec(t, url, seedOrders)
+	if wrong, err := storetest.Open(t, url, 1).CheckPurchasing(t.Context()); err != nil || len(wrong) > 0 {
+		t.Fatalf("the seed does not add up: %v, %v", wrong, err)
+	}
 	for _, c := range []struct {
 		args string
 		code int
@@ -51,7 +55,7 @@ func TestPurchaseOrders(t *testing.T) {
 		not  string
 	}{
 		{"list", exitOK, []string{"PO-2026-000001", "PO-2026-000004"}, ""},
-		{"list --tenant t3 --status pending", exitOK, []string{"PO-2026-000002", "PO-2026-000003", "not known", "77.125"}, "PO-2026-000001"},
+		{"list --tenant t3 --status pending", exitOK, []string{"PO-2026-000002", "PO-2026-000003", "not known", "77.345"}, "PO-2026-000001"},
 		{"list --status approved", exitOK, []string{"PO-2026-000001", "75.00", "policy", "sent"}, "PO-2026-000002"},
 		{"list --supplier jones", exitOK, []string{"PO-2026-000003"}, "smith"},
 		{"list --item jug", exitOK, []string{"PO-2026-000003"}, "cup"},
