@@ -151,9 +151,11 @@ func TestWhoStopsTheCallIsToldSo(t *testing.T) {
 // An answer without an end costs no more memory than the limit, and counts as one: the order was taken.
 func TestAHugeAnswerIsNotReadWhole(t *testing.T) {
 	t.Parallel()
+	written := make(chan int, 1)
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
-		for chunk := strings.Repeat("x", 1<<10); ; {
+		for chunk, n := strings.Repeat("x", 1<<10), 0; ; n += len(chunk) {
 			if _, err := io.WriteString(w, chunk); err != nil {
+				written <- n
 				return
 			}
 		}
@@ -161,6 +163,9 @@ func TestAHugeAnswerIsNotReadWhole(t *testing.T) {
 	answer, err := webcall.Caller{}.Post(t.Context(), s.URL, "k", nil)
 	if err != nil || !answer.TooLarge || len(answer.Body) != 0 || answer.Status != 200 {
 		t.Errorf("want a taken call without a body, got %d, %d bytes, %v", answer.Status, len(answer.Body), err)
+	}
+	if n := <-written; n > 32<<20 {
+		t.Errorf("%d bytes were sent before the end: more than buffers on the way can hold", n)
 	}
 }
 
