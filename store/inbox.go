@@ -132,6 +132,22 @@ func (db *DB) Handled(ctx context.Context, consumer ConsumerID, id uuid.UUID) (b
 	return handled, nil
 }
 
+var areHandled = sqlText(`SELECT DISTINCT i.event_id FROM inbox i
+WHERE i.generation = ANY (ARRAY(SELECT generation FROM inbox_generation)) AND i.consumer = $1 AND i.event_id = ANY ($2::uuid[])`)
+
+// HandledOf is Handled for several events at once.
+func (db *DB) HandledOf(ctx context.Context, consumer ConsumerID, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
+	var found []uuid.UUID
+	if err := db.selectAll(ctx, &found, areHandled, consumer, uuids(ids)); err != nil {
+		return nil, fmt.Errorf("asking the inbox for %d events: %w", len(ids), err)
+	}
+	handled := make(map[uuid.UUID]bool, len(found))
+	for _, id := range found {
+		handled[id] = true
+	}
+	return handled, nil
+}
+
 var newestGeneration = sqlText(`SELECT generation, opened_at < clock_timestamp() - make_interval(secs => $1) AS old
 FROM inbox_generation ORDER BY generation DESC LIMIT 1`)
 

@@ -167,7 +167,7 @@ func (l *look) await(ctx context.Context, sales int) (seen, time.Time, error) {
 			}
 		}
 		select {
-		case <-time.After(glance):
+		case <-time.After(5 * glance):
 		case <-ctx.Done():
 			return seen{}, since, fmt.Errorf("the ledger handled %d of %d sales: %w", c.by["ledger"], sales, context.Cause(ctx))
 		}

@@ -1,9 +1,11 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -86,18 +88,21 @@ func IdempotencyKey(object, action string) string { return object + ":" + action
 const callTime = time.Minute
 
 // handleCall asks the inbox, prepares, makes the call with no transaction open, and records its answer.
-func (k desk) handleCall(ctx context.Context, e event.Any, c call) (outcome, error) {
-	handled, err := k.db.Handled(ctx, k.consumer, e.ID)
-	if err != nil || handled {
-		return outcome{}, err
-	}
-	prepared, done, err := k.prepare(ctx, e, c)
-	if err != nil || done.handled > 0 {
-		return done, err
+func (k desk) handleCall(ctx context.Context, m message, c call) (outcome, error) {
+	e, prepared := m.event, m.prepared
+	if !m.isPrepared {
+		handled, err := k.db.Handled(ctx, k.consumer, e.ID)
+		if err != nil || handled {
+			return outcome{}, err
+		}
+		var done outcome
+		if prepared, done, err = k.prepare(ctx, e, c); err != nil || done.handled > 0 {
+			return done, err
+		}
 	}
 	var record Record
 	calling, cancel := context.WithTimeout(ctx, callTime)
-	err = guard(func() (err error) { record, err = c.make(calling, e, prepared); return err })
+	err := guard(func() (err error) { record, err = c.make(calling, e, prepared); return err })
 	cancel()
 	if err != nil {
 		return outcome{}, k.recordFailure(ctx, record, err)
@@ -139,6 +144,55 @@ func (k desk) prepare(ctx context.Context, e event.Any, c call) (prepared any, d
 		return 1, err
 	})
 	return prepared, done, err
+}
+
+// prepareAll prepares the calls of several messages in one transaction, and
+// gives those that are left to be called. The others are done: their events were
+// handled before, stand in the batch twice, or there was nothing to call about.
+// Messages of one aggregate keep their order; aggregates are taken in the order
+// of their ids, so that two slots wait for each other instead of deadlocking.
+func (k desk) prepareAll(ctx context.Context, messages []message) (left []message, done outcome, err error) {
+	ids := make([]uuid.UUID, len(messages))
+	for i, m := range messages {
+		ids[i] = m.event.ID
+	}
+	handled, err := k.db.HandledOf(ctx, k.consumer, ids)
+	if err != nil {
+		return nil, outcome{}, err
+	}
+	messages = slices.DeleteFunc(slices.Clone(messages), func(m message) bool {
+		seen := handled[m.event.ID]
+		handled[m.event.ID] = true
+		return seen
+	})
+	slices.SortStableFunc(messages, func(a, b message) int {
+		return cmp.Or(cmp.Compare(a.event.TenantID, b.event.TenantID), cmp.Compare(a.event.AggregateID, b.event.AggregateID))
+	})
+	done, err = k.transact(ctx, func(tx *Tx) (int, error) {
+		left = nil
+		var over []uuid.UUID
+		for _, m := range messages {
+			err := silent(tx, func() (err error) {
+				m.prepared, err = k.worker.calls[m.event.Type].prepare(ctx, tx, m.event)
+				return err
+			})
+			switch {
+			case errors.Is(err, ErrNoCall):
+				over = append(over, m.event.ID)
+			case err != nil:
+				return 0, err
+			default:
+				m.isPrepared = true
+				left = append(left, m)
+			}
+		}
+		if len(over) == 0 {
+			return 0, nil
+		}
+		_, err := tx.Claim(ctx, k.consumer, over)
+		return len(over), err
+	})
+	return left, done, err
 }
 
 // errEmitted is a mistake in a worker: what may run twice for one event would say everything twice.

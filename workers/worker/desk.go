@@ -26,6 +26,9 @@ type desk struct {
 type message struct {
 	exchange.Delivery
 	event event.Any
+	// prepared is what its call's preparation gave, when isPrepared.
+	prepared   any
+	isPrepared bool
 }
 
 // outcome is what came of a transaction: how many messages were new, and what they caused.
@@ -97,7 +100,7 @@ func (w Worker) read(d exchange.Delivery) (message, error) {
 		return message{}, Reject(fmt.Errorf("worker %s does not hear %s", w.name, e.Type))
 	}
 	e.LogSeq = max(0, d.LogSeq())
-	return message{d, e}, nil
+	return message{Delivery: d, event: e}, nil
 }
 
 // handle is the one transaction of a batch.
@@ -107,7 +110,7 @@ func (k desk) handle(ctx context.Context, messages []message) (outcome, error) {
 	}
 	if len(messages) == 1 {
 		if c, ok := k.worker.calls[messages[0].event.Type]; ok {
-			return k.handleCall(ctx, messages[0].event, c)
+			return k.handleCall(ctx, messages[0], c)
 		}
 	}
 	return k.transact(ctx, func(tx *Tx) (int, error) {

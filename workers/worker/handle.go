@@ -25,16 +25,62 @@ func (s *slot) handle(ctx context.Context, deliveries []exchange.Delivery) error
 		}
 		s.Log.Info("a batch failed; doing it again one by one", "size", len(messages), "error", err)
 	}
-	for i := range messages {
-		err := s.try(ctx, messages[i:i+1])
-		if err != nil && !isOurs(ctx, err) {
-			err = s.judge(ctx, messages[i].Delivery, err)
-		}
+	for len(messages) > 0 {
+		together := s.preparable(messages)
+		left, err := s.prepare(ctx, messages[:max(1, together)])
 		if err != nil {
 			return err
 		}
+		messages = messages[max(1, together):]
+		for i := range left {
+			if err := s.alone(ctx, left[i:i+1]); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
+}
+
+// alone tries one message, and judges it when it fails.
+func (s *slot) alone(ctx context.Context, m []message) error {
+	err := s.try(ctx, m)
+	if err != nil && !isOurs(ctx, err) {
+		err = s.judge(ctx, m[0].Delivery, err)
+	}
+	return err
+}
+
+// preparable is how many of the messages, from the first on, may be prepared
+// together: calls with a preparation. What is no such call keeps its turn.
+func (s *slot) preparable(messages []message) (n int) {
+	for n < len(messages) && s.Worker.calls[messages[n].event.Type].prepare != nil {
+		n++
+	}
+	return n
+}
+
+// prepare prepares the calls of several messages at once, and gives those that
+// are left to be handled alone; all of them, when together it could not be done.
+func (s *slot) prepare(ctx context.Context, messages []message) ([]message, error) {
+	if len(messages) < 2 {
+		return messages, nil
+	}
+	var left []message
+	var done outcome
+	err := s.keep(ctx, func() (err error) {
+		left, done, err = s.desk.prepareAll(ctx, messages)
+		return err
+	})
+	if err != nil && !isOurs(ctx, err) {
+		s.Log.Info("preparing a batch failed; doing it again one by one", "size", len(messages), "error", err)
+		return messages, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.count(outcomeHandled, done.handled)
+	s.count(outcomeDuplicate, len(messages)-len(left)-done.handled)
+	return left, nil
 }
 
 // read opens the messages. What cannot be read never will be: it is judged at once.

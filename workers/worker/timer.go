@@ -26,7 +26,15 @@ type timer struct {
 //
 // What is due must be found in the database, not by the clock of this machine.
 func Every(period time.Duration, work func(ctx context.Context, tx *Tx) (more bool, err error)) Option {
-	return func(w *Worker) { w.timer = timer{period, work} }
+	return func(w *Worker) {
+		switch {
+		case period <= 0: // it would look again and again without a pause
+			panic(fmt.Sprintf("worker %s: the timer's period is %v", w.name, period))
+		case w.timer.work != nil:
+			panic(fmt.Sprintf("worker %s: Every is said twice", w.name))
+		}
+		w.timer = timer{period, work}
+	}
 }
 
 // RunTimer does one transaction of the worker's timer and gives what was

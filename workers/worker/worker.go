@@ -45,6 +45,8 @@ const (
 	setBatch, setPrefetch   = 200, 1000
 	eachBatch, eachPrefetch = 50, 250
 	callBatch, callPrefetch = 1, 4
+	// Calls are made one by one, but prepared together.
+	preparedBatch, preparedPrefetch = 16, 32
 )
 
 // New declares a worker. It panics on a declaration that contradicts itself:
@@ -68,6 +70,8 @@ func New(name string, options ...Option) Worker {
 	switch {
 	case w.batched != nil || w.messages != nil:
 		batch, prefetch = setBatch, setPrefetch
+	case w.preparesAll():
+		batch, prefetch = preparedBatch, preparedPrefetch
 	case len(w.calls) > 0:
 		batch, prefetch = callBatch, callPrefetch
 	}
@@ -165,6 +169,15 @@ func (w Worker) Subscription() exchange.Subscription {
 }
 
 func (w Worker) drainsAnothers() bool { return w.queue != exchange.QueueName(w.name) }
+
+func (w Worker) preparesAll() bool {
+	for _, c := range w.calls {
+		if c.prepare == nil {
+			return false
+		}
+	}
+	return len(w.calls) > 0
+}
 
 func (w Worker) makesCalls() bool { return len(w.calls) > 0 }
 

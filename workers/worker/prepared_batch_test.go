@@ -1,0 +1,76 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store/storetest"
+	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/workertest"
+)
+
+// A backlog of calls is prepared in few transactions; what needs no call is done
+// in them, what does is called once, and what cannot be prepared dies alone.
+func TestABacklogIsPreparedTogether(t *testing.T) {
+	t.Parallel()
+	const n = 60
+	var mu sync.Mutex
+	called, transactions := map[string]int{}, map[*worker.Tx]bool{}
+	w := worker.New("echo", worker.OnPreparedCall(
+		func(ctx context.Context, tx *worker.Tx, sale event.Of[event.SaleCompleted]) (string, error) {
+			mu.Lock()
+			transactions[tx] = true
+			mu.Unlock()
+			switch sale.Payload.LocationID {
+			case "poison":
+				return "", worker.Reject(errors.New("cannot be prepared"))
+			case "quiet":
+				return "", worker.ErrNoCall
+			}
+			return sale.Payload.ItemID, nil
+		},
+		func(_ context.Context, sale event.Of[event.SaleCompleted], item string) (worker.Record, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			called[item]++
+			return func(_ context.Context, tx *worker.Tx) error { return echo(tx, sale.Envelope) }, nil
+		}))
+	h := newHouse(t, w)
+	var events []event.Any
+	for i := range n {
+		place := []string{"shop", "quiet"}[i%2]
+		if i == n-1 {
+			place = "poison"
+		}
+		e := workertest.Sale(t, fmt.Sprintf("item-%d", i), place, "1")
+		events = append(events, e)
+	}
+	h.publish(slices.Concat(events, events)...) // each twice: a copy is no second call
+	r := h.run(w, 1)
+	h.soon("all is handled", func() bool { return r.messages("handled")+r.messages("duplicate")+r.messages("dead") == 2*n })
+	mu.Lock()
+	defer mu.Unlock()
+	if len(called) != n/2 {
+		t.Errorf("%d items were called about, want %d", len(called), n/2)
+	}
+	for item, times := range called {
+		if times != 1 {
+			t.Errorf("%d calls about %s", times, item)
+		}
+	}
+	if got := storetest.Value[int](t, h.url, `SELECT count(*) FROM inbox`); got != n-1 {
+		t.Errorf("%d events in the inbox, want %d", got, n-1)
+	}
+	if r.messages("dead") != 2 || r.messages("handled") != n-1 {
+		t.Errorf("want both copies of the poison dead and the others handled, got %d and %d", r.messages("dead"), r.messages("handled"))
+	}
+	// One by one there would be a transaction for each of the 2n, and more for the poison.
+	if len(transactions) > n {
+		t.Errorf("prepared in %d transactions: not together", len(transactions))
+	}
+}
