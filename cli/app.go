@@ -37,7 +37,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	var quiet findings
 	if !errors.As(err, &quiet) {
-		fmt.Fprintf(stderr, "composerp: %s\n", oneLine(err))
+		text := oneLine(err)
+		if do := advice(err); do != "" {
+			text += "; " + do
+		}
+		fmt.Fprintf(stderr, "composerp: %s\n", text)
 	}
 	return exitCode(err)
 }
@@ -94,10 +98,10 @@ func withCommonSettings(flags []cli.Flag) []cli.Flag {
 			return ok && (wanted == "" || s.Name == wanted)
 		})
 	}
-	if has(flagLogLevel) {
+	if has(flagLogLevel) && !has(flagLogFormat) {
 		flags = append(flags, flagOf(flagLogFormat))
 	}
-	if has("") {
+	if has("") && !has(flagConfig) {
 		flags = append(flags, flagOf(flagConfig))
 	}
 	return flags

@@ -106,7 +106,8 @@ func TestWrongUse(t *testing.T) {
 	}{
 		{"no-such", exitUsage, `no command "no-such"`},
 		{"worker lits", exitUsage, `did you mean "list"?`},
-		{"stock item", exitUsage, "takes no argument"},
+		{"worker list item", exitUsage, "takes no argument"},
+		{"stock item", exitUsage, `no command "item"`},
 		{"stock -o yaml", exitUsage, "want table or json"},
 		{"topology show -o yaml", exitUsage, "want table or json"},
 		{"import", exitUsage, "name one file"},

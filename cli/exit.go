@@ -46,6 +46,7 @@ func exitCode(err error) int {
 	var bad usageError
 	var wrong configError
 	var found findings
+	var nobody unreachable
 	is := func(targets ...error) bool {
 		for _, t := range targets {
 			if errors.Is(err, t) {
@@ -59,6 +60,8 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &found):
 		return exitFindings
+	case errors.As(err, &nobody):
+		return exitUnreachable
 	case errors.As(err, &wrong),
 		is(store.ErrConfiguration, store.ErrAccess, store.ErrSchema, store.ErrRestored),
 		is(exchange.ErrBadURL, exchange.ErrAccessRefused, exchange.ErrVhostMissing, exchange.ErrTooOld, exchange.ErrMismatch),
@@ -68,6 +71,19 @@ func exitCode(err error) int {
 		return exitUnreachable
 	}
 	return exitFailure
+}
+
+// advice is what to do about an error that does not say it itself; empty when it does.
+func advice(err error) string {
+	switch {
+	case errors.Is(err, store.ErrUnavailable):
+		return "start PostgreSQL there, or correct host and port of the database's URL"
+	case errors.Is(err, store.ErrAccess):
+		return "correct user, password and database of the database's URL, or give the user what it lacks"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "something does not answer in time; `composerp doctor` looks for it"
+	}
+	return ""
 }
 
 // oneLine is an error as it is shown: on one line.

@@ -13,7 +13,7 @@ import (
 func suggest(typed string, known []string) string {
 	best, nearest := len([]rune(typed))/3, ""
 	for _, k := range known {
-		if d := distance(strings.ToLower(typed), k); d < best || d == best && nearest == "" {
+		if d := distance(strings.ToLower(typed), strings.ToLower(k)); d < best || d == best && nearest == "" {
 			best, nearest = d, k
 		}
 	}

@@ -1,0 +1,128 @@
+package cli_test
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/exchangetest"
+	"github.com/composerp/composerp/store/storetest"
+	"github.com/composerp/composerp/workers"
+)
+
+type examined struct {
+	State    string
+	Findings []struct{ Check, State, What, Do string }
+}
+
+func (h *house) doctor(code int, args ...string) examined {
+	h.Helper()
+	r := h.run(append([]string{"doctor", "-o", "json"}, args...)...)
+	var x examined
+	if err := json.Unmarshal([]byte(r.out), &x); err != nil || r.code != code {
+		h.Fatalf("the doctor exits with %d, want %d; %v in %s%s", r.code, code, err, r.out, r.errors)
+	}
+	return x
+}
+
+// has expects a finding whose parts contain these texts.
+func (x examined) has(t *testing.T, check, state, what, do string) {
+	t.Helper()
+	for _, f := range x.Findings {
+		if f.Check == check && f.State == state && strings.Contains(f.What, what) && strings.Contains(f.Do, do) {
+			return
+		}
+	}
+	t.Errorf("no %s of %s that says %q and advises %q", state, check, what, do)
+	for _, f := range x.Findings {
+		if f.Check == check {
+			t.Logf("  %+v", f)
+		}
+	}
+}
+
+func TestDoctorOfAHouseInDisorder(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	x := h.doctor(2)
+	x.has(t, "topology", "problem", "missing, the first is exchange composerp.unrouted", "topology apply")
+	x.has(t, "database", "ok", "PostgreSQL 1", "")
+	x.has(t, "relay", "warning", "no relay runs", "composerp up")
+
+	topology := workers.Topology()
+	if err := topology.Apply(t.Context(), h.broker); err != nil {
+		t.Fatal(err)
+	}
+	h.doctor(2).has(t, "queues", "warning", "no worker runs", "composerp up")
+
+	management, vhost := exchangetest.Management(t), exchangetest.VhostOf(t, h.broker)
+	if err := management.DeleteQueue(t.Context(), vhost, "composerp.lots.dead"); err != nil {
+		t.Fatal(err)
+	}
+	h.send(exchange.Message{Exchange: exchange.Dead, RoutingKey: "composerp.ledger"})
+	h.send(exchange.Message{Exchange: exchange.Events, RoutingKey: "nobody.hears"})
+	h.send(exchange.Message{Exchange: exchange.Events, RoutingKey: "inventory.low_stock"})
+	h.ok("publish", "SALE_COMPLETED", "--data", `{"saleId":"S1","itemId":"I","locationId":"L","quantity":1,"amount":1,"timestamp":"2026-02-09T12:00:00Z"}`)
+	storetest.Exec(t, h.database, `INSERT INTO set_aside (seq, event_id, reason) VALUES (999, gen_random_uuid(), 'too large')`)
+	storetest.Exec(t, h.database, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)`)
+	h.env = append(h.env, "COMPOSERP_LOG_LEVLE=debug")
+	x = h.doctor(2)
+	x.has(t, "settings", "warning", "nothing reads $COMPOSERP_LOG_LEVLE", `"COMPOSERP_LOG_LEVEL"`)
+	x.has(t, "schema", "warning", "migration 9999", "newer program")
+	x.has(t, "relay", "problem", "no relay runs, and 1 events wait", "composerp up")
+	x.has(t, "set aside", "warning", "1 events", "set_aside")
+	x.has(t, "topology", "problem", "queue composerp.lots.dead", "topology apply")
+	x.has(t, "dead", "warning", "composerp.ledger.dead holds 1", "dead_letter")
+	x.has(t, "unrouted", "problem", "composerp.unrouted holds 1", "topology apply")
+	x.has(t, "queues", "problem", "composerp.alert holds 1 messages, and nobody takes them", "worker run alert")
+	if table := h.run("doctor").out; !strings.Contains(table, "problem  unrouted") || !strings.Contains(table, "-> composerp topology apply") {
+		t.Errorf("the table is\n%s", table)
+	}
+
+	storetest.Exec(t, h.database, `DELETE FROM goose_db_version WHERE version_id IN (5, 9999)`)
+	h.doctor(2).has(t, "schema", "problem", "1 of ", "migrate up")
+	h.env = append(h.env, "COMPOSERP_MANAGEMENT_URL=http://guest:guest@127.0.0.1:1")
+	x = h.doctor(2)
+	x.has(t, "management", "warning", "not looked at", "")
+	h.doctor(2, "--database-url", "postgres://a:s3cret@127.0.0.1:1/x").has(t, "database", "problem", "connection refused", "start PostgreSQL there")
+	h.doctor(69, "--database-url", "postgres://a@127.0.0.1:1/x", "--amqp-url", "amqp://a:b@127.0.0.1:1/").has(t, "broker", "problem", "unreachable; start RabbitMQ", "")
+}
+
+// send publishes a message and waits until the broker has it.
+func (h *house) send(m exchange.Message) {
+	h.Helper()
+	session, err := exchange.Open(h.Context(), h.broker)
+	if err != nil {
+		h.Fatal(err)
+	}
+	defer session.Close()
+	publisher, err := session.Publisher(1)
+	if err != nil {
+		h.Fatal(err)
+	}
+	m.ID, m.Type, m.Body = "m", "NO_EVENT", []byte("{}")
+	sent, err := publisher.Publish(context.Background(), m)
+	if err == nil {
+		err = sent.Wait(h.Context())
+	}
+	if err != nil {
+		h.Fatal(err)
+	}
+}
+
+func TestShowConfigHidesSecrets(t *testing.T) {
+	t.Parallel()
+	h := &house{T: t, dir: t.TempDir(), env: append(cleanEnv(), "COMPOSERP_AMQP_URL=amqp://u:s3cret@h/v")}
+	h.file("composerp.yaml", "# where everything is\ndatabase_url: postgres://u:s3cret@h/d\nalert_url: https://hooks.example/s3cret\n")
+	r := h.ok("doctor", "--show-config", "--management-url", "http://u:s3cret@h:15672")
+	if strings.Contains(r.out+r.errors, "s3cret") {
+		t.Errorf("a secret is shown:\n%s", r.out)
+	}
+	for _, want := range []string{"composerp.yaml:2", "composerp.yaml:3", "$COMPOSERP_AMQP_URL", "--management-url", "postgres://u:xxxxx@h/d", "https://hooks.example/xxxxx", "found here"} {
+		if !strings.Contains(r.out, want) {
+			t.Errorf("%s is not shown:\n%s", want, r.out)
+		}
+	}
+}

@@ -1,0 +1,85 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// ServerState is what a PostgreSQL server says of itself.
+type ServerState struct {
+	Version        string    `db:"version"` // "15.14"
+	Now            time.Time `db:"now"`     // by the server's clock, while it was asked
+	Connections    int       `db:"connections"`
+	MaxConnections int       `db:"max_connections"`
+	// What a crash of the machine may cost; all true where nothing is lost. Commits says that a commit waits for the disk.
+	Fsync          bool `db:"fsync"`
+	FullPageWrites bool `db:"full_page_writes"`
+	Commits        bool `db:"commits"`
+	// Standby says that the server only follows another, and takes no writes.
+	Standby bool `db:"standby"`
+}
+
+var serverState = sqlText(`
+SELECT split_part(current_setting('server_version'), ' ', 1) AS version, clock_timestamp() AS now,
+       (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS connections,
+       current_setting('max_connections')::int AS max_connections, current_setting('fsync')::bool AS fsync,
+       current_setting('full_page_writes')::bool AS full_page_writes, current_setting('synchronous_commit') <> 'off' AS commits,
+       pg_is_in_recovery() AS standby`)
+
+// ServerState asks the server about itself. It needs no schema.
+func (db *DB) ServerState(ctx context.Context) (ServerState, error) {
+	var s ServerState
+	if err := db.InTx(ctx, func(tx *Tx) error { return tx.get(ctx, &s, serverState) }); err != nil {
+		return s, fmt.Errorf("asking the database server about itself: %w", err)
+	}
+	return s, nil
+}
+
+var schemaVersion = sqlText(`SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`)
+
+// SchemaVersion is the last migration the database has, which this program need not know. It is an ErrSchema where there is none.
+func (db *DB) SchemaVersion(ctx context.Context) (version int64, err error) {
+	if err := db.InTx(ctx, func(tx *Tx) error { return tx.get(ctx, &version, schemaVersion) }); err != nil {
+		return 0, fmt.Errorf("reading the schema's version: %w", err)
+	}
+	return version, nil
+}
+
+// Wellbeing is how the log and those who lead stand, and what somebody should look at.
+type Wellbeing struct {
+	// TickerHolder and RelayHolder are empty where nobody leads.
+	TickerHolder string `db:"ticker_holder"`
+	RelayHolder  string `db:"relay_holder"`
+	// Unpublished is how many events the relay has still to publish, Behind since when the oldest of them waits.
+	Unpublished int64         `db:"unpublished"`
+	Behind      time.Duration `db:"-"`
+	SetAside    int64         `db:"set_aside"` // events that no broker will take
+	Suspects    int64         `db:"suspects"`  // messages that were in hand when a process died
+
+	BehindSeconds float64 `db:"behind_seconds"`
+}
+
+var wellbeing = sqlText(`
+SELECT coalesce((SELECT holder FROM lease WHERE name = 'ticker' AND expires_at > clock_timestamp()), '') AS ticker_holder,
+       coalesce((SELECT holder FROM lease WHERE name = 'relay' AND expires_at > clock_timestamp()), '') AS relay_holder,
+       coalesce(extract(epoch FROM clock_timestamp() - (SELECT min(made_at) FROM tick
+           WHERE id > coalesce((SELECT tick FROM log_cursor WHERE consumer = $1), 0))), 0) AS behind_seconds,
+       (SELECT count(*) FROM set_aside) AS set_aside, (SELECT count(*) FROM suspect) AS suspects`)
+
+// Wellbeing looks how the log and its leaders stand.
+func (db *DB) Wellbeing(ctx context.Context) (Wellbeing, error) {
+	var w Wellbeing
+	state, err := db.LogState(ctx, "")
+	if err != nil {
+		return w, err
+	}
+	if err := db.InTx(ctx, func(tx *Tx) error { return tx.get(ctx, &w, wellbeing, auditedRelay) }); err != nil {
+		return w, fmt.Errorf("looking how the log stands: %w", err)
+	}
+	w.Unpublished = state.Unpublished
+	if w.Unpublished > 0 {
+		w.Behind = time.Duration(w.BehindSeconds * float64(time.Second))
+	}
+	return w, nil
+}
