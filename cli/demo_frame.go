@@ -36,7 +36,7 @@ func (v view) frame(width, height int, colour bool) []string {
 	p := painter{width: width, colour: colour}
 	p.line(p.bold(" composerp demo")+v.headline(), v.state.Running.Round(time.Second).String()+" ")
 	if height >= 14 && v.state.Days > 0 {
-		p.lines = append(p.lines, p.bar(v.state.Day, v.state.Days))
+		p.line(p.bar(v.state.Day, v.state.Days), "")
 	}
 	roomy := height >= 18
 	p.gap(roomy)
@@ -44,7 +44,7 @@ func (v view) frame(width, height int, colour bool) []string {
 	p.figures("TODAY", "sold", t.Sold, "returned", t.Returned, "received", t.Received, "moved", t.Moved, "damaged", t.Damaged, "not there", t.Lost)
 	p.figures("SO FAR", "sold", all.Sold, "on the shelf when asked for", share(all.Wanted.Sub(all.Lost), all.Wanted), "low", v.pulse.Low, "sold out", v.pulse.Out)
 	p.figures("ORDERS", "made", v.pulse.Ordered(), "waiting", v.pulse.Waiting, "to send", v.pulse.Unsent, "on the way", v.pulse.Sent, "received", v.pulse.Received, "rejected", v.pulse.Rejected)
-	p.figures("EVENTS", "a second", int64(v.rate), spark(v.rates), "", "in all", v.events, "supplier calls", v.state.Calls.All, "sent away", v.state.Calls.Busy)
+	p.figures("EVENTS", "a second", int64(v.rate), spark(v.rates), "", "in all", v.events, "supplier calls", v.state.Calls.All, "retried", v.state.Calls.Busy)
 	p.line(p.label("QUEUES")+v.depths(&p), "")
 	p.gap(roomy)
 	last := append(append([]string{}, v.state.Happened...), v.notes...)
