@@ -30,7 +30,7 @@ func TestAnOpeningCountIsImported(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	f := h.up()
-	const n = 1100
+	const n = 600
 	var content strings.Builder
 	content.WriteString("item_id,location_id,quantity\n")
 	for i := range n {

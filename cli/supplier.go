@@ -19,7 +19,7 @@ func supplierCommand() *cli.Command {
 			keyField("supplierId", "which supplier", func(r *row) *string { return &r.Supplier }),
 			textField("name", "what people call it", "", func(r *row) *string { return &r.Name }),
 			daysField("leadTimeDays", "days from the order to the goods", "", func(r *row) *int { return &r.LeadTimeDays }),
-			textField("endpoint", "the http or https URL that orders are POSTed to; empty: nobody can be called", "", func(r *row) *string { return &r.Endpoint }),
+			textField("endpoint", "the http or https URL that orders are POSTed to, user and password in it where it wants them; empty: nobody can be called", "", func(r *row) *string { return &r.Endpoint }),
 		},
 		filters: []cli.Flag{&cli.StringFlag{Name: "supplier", Usage: "this supplier only"}},
 		key: func(r *row) store.MasterDataFilter {
@@ -29,7 +29,11 @@ func supplierCommand() *cli.Command {
 			return db.EditSuppliers(ctx, edits, dryRun)
 		},
 		list: func(ctx context.Context, db *store.DB, f store.MasterDataFilter) ([]row, error) {
-			return db.Suppliers(ctx, f)
+			rows, err := db.Suppliers(ctx, f)
+			for i := range rows {
+				rows[i].Endpoint = rows[i].ShownEndpoint()
+			}
+			return rows, err
 		},
 		header: []any{"TENANT", "SUPPLIER", "LEAD TIME", "ENDPOINT", "NAME"},
 		cells:  func(r *row) []any { return []any{r.Tenant, r.Supplier, days(r.LeadTimeDays), r.Endpoint, r.Name} },

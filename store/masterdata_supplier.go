@@ -14,7 +14,8 @@ type SupplierRecord struct {
 	Name     string `db:"name" json:"name"`
 	// LeadTimeDays is how many days pass from the order to the goods.
 	LeadTimeDays int `db:"lead_time_days" json:"leadTimeDays"`
-	// Endpoint is where orders are POSTed to; empty: nobody can be called.
+	// Endpoint is where orders are POSTed to, with user and password where it
+	// wants them; empty: nobody can be called.
 	Endpoint string `db:"endpoint" json:"endpoint"`
 }
 
@@ -44,7 +45,19 @@ func (s *SupplierRecord) Check() error {
 	return firstError(checkRange("leadTimeDays", s.LeadTimeDays, 0, maxLeadTime), checkEndpoint(s.Endpoint))
 }
 
-// checkEndpoint takes no password: master data is listed and exported.
+// hiddenPassword is what stands for a password where an endpoint is shown.
+const hiddenPassword = "xxxxx"
+
+// ShownEndpoint is the endpoint as it may be shown: without the password.
+func (s *SupplierRecord) ShownEndpoint() string {
+	u, err := url.Parse(s.Endpoint)
+	if err != nil {
+		return "" // Check lets none in
+	}
+	return u.Redacted()
+}
+
+// checkEndpoint also finds an endpoint that was listed and is brought back.
 func checkEndpoint(endpoint string) error {
 	if endpoint == "" {
 		return nil
@@ -56,8 +69,9 @@ func checkEndpoint(endpoint string) error {
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
 		return invalid("endpoint", "want an http or https URL such as https://acme.example/orders")
-	case u.User != nil:
-		return invalid("endpoint", "want a URL without user and password")
+	}
+	if password, _ := u.User.Password(); password == hiddenPassword {
+		return invalid("endpoint", "want the password itself, not the %s that stands for it in lists", hiddenPassword)
 	}
 	return nil
 }
