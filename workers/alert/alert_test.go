@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"slices"
 	"strings"
@@ -187,6 +188,34 @@ func TestTwoSlotsKeepOneNotice(t *testing.T) {
 	}
 	if got := notices(t, db); !slices.Equal(got, []string{"webhook told i 200"}) {
 		t.Errorf("want one row, got %q", got)
+	}
+}
+
+// Of two copies in two slots the one is told, the other fails later: told is told.
+func TestALateFailureUntellsNothing(t *testing.T) {
+	t.Parallel()
+	db := storetest.DB(t)
+	e := low(t, "3")
+	var w worker.Worker
+	calls := 0
+	hook := httptest.NewServer(http.HandlerFunc(func(answer http.ResponseWriter, _ *http.Request) {
+		if calls++; calls == 1 {
+			if _, err := w.Handle(t.Context(), db, workertest.Delivery(e)); err != nil {
+				t.Error(err)
+			}
+			answer.WriteHeader(http.StatusBadGateway)
+		}
+	}))
+	t.Cleanup(hook.Close)
+	w = alert.New(alert.Config{WebhookURL: hook.URL})
+	if _, err := workertest.Handle(t, db, w, e); err == nil {
+		t.Error("want the late one to fail")
+	}
+	if _, err := workertest.Handle(t, db, w, e); err != nil || calls != 2 {
+		t.Errorf("want its retry to be a duplicate, got %d calls, %v", calls, err)
+	}
+	if got := notices(t, db); !slices.Equal(got, []string{"webhook told i 200"}) {
+		t.Errorf("want one row, told, got %q", got)
 	}
 }
 

@@ -124,6 +124,34 @@ func TestTwoCallsWithOneKeyAreRecordedOnce(t *testing.T) {
 	}
 }
 
+// While one call is under way another is made, and answered first: its answer stays, whatever the first one brings.
+func TestTheFirstRecordStays(t *testing.T) {
+	t.Parallel()
+	for name, late := range map[string]int{"a late answer": http.StatusOK, "a late refusal": http.StatusBadRequest, "a late failure": http.StatusBadGateway} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			potter := newSupplier(t)
+			s := newShop(t, potter.URL)
+			potter.answer = func(w http.ResponseWriter, _ *http.Request, call int) {
+				if call == 1 {
+					if _, err := workertest.Handle(t, s.db, s.w, approved(t, "o-1")); err != nil {
+						t.Error(err)
+					}
+					w.WriteHeader(late)
+				}
+				fmt.Fprintf(w, `{"supplierReference":"S-%d"}`, call)
+			}
+			s.handle(created(t, "o-1"))
+			if _, err := workertest.Handle(t, s.db, s.w, approved(t, "o-1")); (err == nil) != (late == http.StatusOK) {
+				t.Fatal(err)
+			}
+			if d := s.wantStatus("o-1", "SENT"); d.Reference != "S-2" || d.Failure != "" || d.Attempts != 2 {
+				t.Errorf("want the first record, got %+v", d)
+			}
+		})
+	}
+}
+
 // Between the supplier's answer and its record everything may be lost: the call is made again, the same, and recorded once.
 func TestALostRecordIsCalledForAgain(t *testing.T) {
 	t.Parallel()
