@@ -14,6 +14,7 @@ import (
 	"github.com/composerp/composerp/exchange/audit"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers/analytics"
 )
 
 // demoSummary is what came of a demo. World is what the world said in this run;
@@ -29,13 +30,37 @@ type demoSummary struct {
 	Fresh        int64         `json:"eventsNewToTheLog"`
 	Service      store.Service `json:"service"`
 	// FillRate is the share of the pieces asked for that were on hand.
-	FillRate float64      `json:"fillRate"`
-	Now      store.Pulse  `json:"now"`
-	Calls    demo.Calls   `json:"supplierCalls"`
-	Repeated int          `json:"deliveryNotesTwice"`
-	Events   int64        `json:"events"`
-	Seconds  float64      `json:"seconds"`
-	Audit    audit.Report `json:"audit"`
+	FillRate float64     `json:"fillRate"`
+	Now      store.Pulse `json:"now"`
+	Calls    demo.Calls  `json:"supplierCalls"`
+	Repeated int         `json:"deliveryNotesTwice"`
+	// Lots that are about to expire, and what is in them.
+	Expiring demoLots `json:"expiring"`
+	// Forecast is nil where no forecast has met a closed day yet.
+	Forecast *demoForecast `json:"forecast"`
+	Events   int64         `json:"events"`
+	Seconds  float64       `json:"seconds"`
+	Audit    audit.Report  `json:"audit"`
+}
+
+type demoLots struct {
+	Lots   int           `json:"lots"`
+	Pieces event.Decimal `json:"pieces"`
+}
+
+// demoForecast is the error of the forecasts beside that of naive ones, as
+// `forecast accuracy` has it: RMSSE, the items' mean and weighted by what they
+// sold, and bias in parts of the demand.
+type demoForecast struct {
+	Items            int     `json:"items"`
+	Days             int     `json:"itemDays"`
+	RMSSE            float64 `json:"rmsse"`
+	Naive            float64 `json:"rmsseNaive"`
+	Seasonal         float64 `json:"rmsseSeasonalNaive"`
+	Weighted         float64 `json:"weightedRmsse"`
+	WeightedNaive    float64 `json:"weightedRmsseNaive"`
+	WeightedSeasonal float64 `json:"weightedRmsseSeasonalNaive"`
+	Bias             float64 `json:"biasPart"`
 }
 
 // conclude measures, audits, shows, and ends the demo or leaves it up.
@@ -94,6 +119,12 @@ func summarise(ctx context.Context, db *store.DB, game *demo.Game, o demoOptions
 	if s.Service, err = db.Served(ctx, s.Tenant, game.Moment(s.MeasuredFrom), game.Moment(s.To.AddDays(1))); err != nil {
 		return s, err
 	}
+	if s.Expiring, err = expiringLots(ctx, db, s.Tenant); err != nil {
+		return s, err
+	}
+	if s.Forecast, err = forecastErrors(ctx, db, s); err != nil {
+		return s, err
+	}
 	asked := s.Service.Sold
 	if s.MeasuredFrom == first && !game.LostIsSold() {
 		asked = asked.Add(state.Total.Lost) // what no till has said
@@ -104,27 +135,56 @@ func summarise(ctx context.Context, db *store.DB, game *demo.Game, o demoOptions
 	return s, nil
 }
 
+func expiringLots(ctx context.Context, db *store.DB, tenant string) (n demoLots, err error) {
+	shelves, err := db.StandingLots(ctx, store.PositionKey{Tenant: tenant})
+	for _, s := range shelves {
+		for _, l := range s.Lots {
+			if l.Expiring {
+				n.Lots, n.Pieces = n.Lots+1, n.Pieces.Add(l.Quantity)
+			}
+		}
+	}
+	return n, err
+}
+
+func forecastErrors(ctx context.Context, db *store.DB, s demoSummary) (*demoForecast, error) {
+	answer, err := analytics.Accuracy(ctx, db, analytics.Question{Of: store.PositionKey{Tenant: s.Tenant}, From: s.MeasuredFrom, To: s.To})
+	if err != nil || len(answer.Items) == 0 {
+		return nil, err
+	}
+	o := answer.Overall
+	return &demoForecast{
+		Items: o.Items, Days: o.Days, Bias: o.Forecast.BiasPart,
+		RMSSE: o.Forecast.RMSSE, Naive: o.Naive.RMSSE, Seasonal: o.Seasonal.RMSSE,
+		Weighted: o.Forecast.WeightedRMSSE, WeightedNaive: o.Naive.WeightedRMSSE, WeightedSeasonal: o.Seasonal.WeightedRMSSE,
+	}, nil
+}
+
 // showSummary tells it to a person.
 func showSummary(out io.Writer, s demoSummary) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	pieces := func(d event.Decimal) string { return thousands(d.IntPart()) }
-	row(w, fmt.Sprintf("\nWHAT HAPPENED from %s to %s, %d days of business", s.From, s.To, s.Days), "", "")
+	row(w, fmt.Sprintf("\nWHAT HAPPENED from %s to %s, %d days of business", s.From, s.To, s.Days))
 	if s.Fresh == 0 {
-		row(w, "  nothing new: every event was here before and was recognised", "", "")
+		row(w, "  nothing new: every event was here before and was recognised")
 	}
 	row(w, "  sold", pieces(s.World.Sold), "pieces; returned "+pieces(s.World.Returned))
 	row(w, "  received", pieces(s.World.Received), fmt.Sprintf("pieces from suppliers; %d delivery notes came twice and count once", s.Repeated))
 	row(w, "  moved", pieces(s.World.Moved), "pieces from place to place")
-	row(w, "  damaged", pieces(s.World.Damaged), fmt.Sprintf("pieces; found again %s; %d positions counted", pieces(s.World.Found), s.World.Counts))
+	row(w, "  damaged", pieces(s.World.Damaged), fmt.Sprintf("pieces; %s thrown away in time, %s found again; %d positions counted", pieces(s.World.Expired), pieces(s.World.Found), s.World.Counts))
 	row(w, "  orders", s.Service.Orders, fmt.Sprintf("made; now %d wait for the buyer, %d are to be sent, %d on the way, %d have come, %d were rejected", s.Now.Waiting, s.Now.Unsent, s.Now.Sent, s.Now.Received, s.Now.Rejected))
 	row(w, "  supplier calls", s.Calls.All, fmt.Sprintf("%d confirmed, %d sent away and made again, %d known already", s.Calls.Confirmed, s.Calls.Busy, s.Calls.Known))
 	row(w, "  low stock", s.Service.LowStock, fmt.Sprintf("times said; %d of %d positions are low now, %d sold out", s.Now.Low, s.Now.Watched, s.Now.Out))
-	row(w, "", "", "")
-	row(w, "HOW WELL, measured from "+string(s.MeasuredFrom), "", "")
+	row(w, "\nHOW WELL, measured from "+string(s.MeasuredFrom))
 	row(w, "  fill rate", fmt.Sprintf("%.2f %%", 100*s.FillRate), "of the pieces asked for were on the shelf")
 	row(w, "  stock-outs", s.Service.StockOuts, "times a sale took the last piece")
 	row(w, "  average stock", thousands(int64(s.Service.Stock)), fmt.Sprintf("pieces, worth %s at cost", thousands(int64(s.Service.Value))))
-	row(w, "", "", "")
+	if f := s.Forecast; f != nil {
+		row(w, "  forecast error", digits(f.RMSSE, 3), fmt.Sprintf("RMSSE of %d items, naive %s, seasonal naive %s; bias %+.1f %%", f.Items, digits(f.Naive, 3), digits(f.Seasonal, 3), 100*f.Bias))
+	}
+	if s.Expiring.Lots > 0 {
+		row(w, "  expiring", pieces(s.Expiring.Pieces), fmt.Sprintf("pieces in %d lots: composerp stock --lots", s.Expiring.Lots))
+	}
 	row(w, "  events", thousands(s.Events), fmt.Sprintf("in the log, %s a second over %s", thousands(int64(float64(s.Events)/max(s.Seconds, 0.001))), (time.Duration(s.Seconds*float64(time.Second))).Round(100*time.Millisecond)))
 	return w.Flush()
 }

@@ -5,12 +5,13 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
 )
 
 // Evening is what a day leaves behind: something broke, something was taken
-// unseen, shelves that ran low are filled from the warehouse, and on Saturdays
-// one aisle is counted.
-func (s *Shop) Evening(date event.Date) (Said, error) {
+// unseen, what expires goes to the bin, shelves that ran low are filled from the
+// warehouse, and on Saturdays one aisle is counted.
+func (s *Shop) Evening(date event.Date, lots []store.StandingShelf) (Said, error) {
 	day, said := date.Time(), Said{}
 	for _, l := range places {
 		d := dice(s.seed, date, "mishap@"+l.id)
@@ -22,6 +23,7 @@ func (s *Shop) Evening(date event.Date) (Said, error) {
 			s.shelf[key]--
 		}
 	}
+	s.throwAway(&said, day, lots)
 	s.fill(&said, day)
 	if day.Weekday() == time.Saturday {
 		s.countAisle(&said, day)
@@ -39,6 +41,31 @@ func (s *Shop) breakage(said *Said, day time.Time, p product, l place, pieces in
 	said.log(s.voice.say(s.clock(day, 22, 10, 0), "wms", id, event.StockAdjusted{
 		AdjustmentID: id, ItemID: p.id, LocationID: l.id, Quantity: event.NewDecimal(-pieces), Reason: "damaged",
 	}))
+}
+
+// expired is the reason that the shop gives for what it throws away.
+const expired = "expired"
+
+// throwAway takes out what the lots' list says will be too old tomorrow.
+func (s *Shop) throwAway(said *Said, day time.Time, lots []store.StandingShelf) {
+	for _, shelf := range lots {
+		key := store.PositionKey{Tenant: shelf.Tenant, Item: shelf.Item, Location: shelf.Location}
+		pieces := int64(0)
+		for _, l := range shelf.Lots {
+			if l.DaysLeft != nil && *l.DaysLeft <= 0 {
+				pieces += l.Quantity.IntPart()
+			}
+		}
+		pieces = min(pieces, s.shelf[key])
+		if pieces <= 0 {
+			continue
+		}
+		s.shelf[key] -= pieces
+		id := fmt.Sprintf("X-%s-%s-%s", event.DateOf(day), key.Item, key.Location)
+		said.log(s.voice.say(s.clock(day, 22, 5, 0), "wms", id, event.StockAdjusted{
+			AdjustmentID: id, ItemID: key.Item, LocationID: key.Location, Quantity: event.NewDecimal(-pieces), Reason: expired,
+		}))
+	}
 }
 
 // fill sends from the warehouse what a store's shelf is short of, at most half

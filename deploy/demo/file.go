@@ -78,7 +78,7 @@ func (f *File) Morning(date event.Date) (Said, error) {
 	said := Said{}
 	at := f.hour(date, 5)
 	for _, key := range f.found.newOn[date] {
-		pieces := f.found.seen[key].opening()
+		pieces := f.found.seen[key].opening(supplierOf(key.Item))
 		f.shelf[key] = float64(pieces)
 		id := fmt.Sprintf("OPENING-%.48s", key.Item)
 		said.log(f.voice.sayOf(at, "wms", id, key.Item+"\x00"+key.Location, event.StockCounted{
@@ -135,4 +135,4 @@ func (f *File) take(said *Said, e event.Any) {
 }
 
 // Evening is quiet: the file says all there is.
-func (f *File) Evening(event.Date) (Said, error) { return Said{}, nil }
+func (f *File) Evening(event.Date, []store.StandingShelf) (Said, error) { return Said{}, nil }

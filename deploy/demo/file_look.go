@@ -128,9 +128,15 @@ func (i *itemSeen) pack() int64 {
 	return 24
 }
 
-// opening is two weeks of the demand of its first weeks, at least a pack.
-func (i *itemSeen) opening() int64 {
-	return max(i.pack(), int64(math.Ceil(14*i.mean())))
+// opening is what lies there on an item's first day: the first reorder point, and
+// two weeks of the demand of its first weeks beyond it, at least a pack.
+func (i *itemSeen) opening(c source) int64 {
+	return i.reorderPoint(c) + max(i.pack(), int64(math.Ceil(14*i.mean())))
+}
+
+// reorderPoint is the demand of the supplier's lead time and half as much again.
+func (i *itemSeen) reorderPoint(c source) int64 {
+	return int64(math.Ceil(1.5*i.mean()*float64(c.leadDays))) + 1
 }
 
 // cost is a share of the median of its first prices, a penny at least.

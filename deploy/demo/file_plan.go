@@ -22,7 +22,7 @@ var fileSources = []source{
 const (
 	fileApprovalLimit = 1000
 	absurd            = 20 // times the limit
-	fileCoverDays     = 14
+	fileCoverDays     = 21
 )
 
 func supplierOf(item string) source {
@@ -60,12 +60,11 @@ func (f *File) Master(suppliers string) (Master, error) {
 	return m, f.voice.err
 }
 
-// rule orders by the mean of the item's first weeks: at the lead time's demand
-// and half as much again, up to two weeks more. A fixed rule stays so; an auto
+// rule orders by the mean of the item's first weeks, up to three weeks' demand more. A fixed rule stays so; an auto
 // one begins so, and then follows the forecast.
 func (f *File) rule(key store.PositionKey, i *itemSeen) store.Rule {
 	c := supplierOf(key.Item)
-	point := int64(math.Ceil(1.5*i.mean()*float64(c.leadDays))) + 1
+	point := i.reorderPoint(c)
 	reorder, threshold := event.NewDecimal(point), event.NewDecimal((point+1)/2)
 	r := store.Rule{
 		Tenant: key.Tenant, Item: key.Item, Location: key.Location, Mode: f.mode, Supplier: c.id,

@@ -125,14 +125,7 @@ func (g *Game) live(ctx context.Context, date event.Date, until time.Time) error
 	if err := g.trade(ctx, trade, until); err != nil {
 		return err
 	}
-	evening, err := g.World.Evening(date)
-	if err != nil {
-		return err
-	}
-	if err := g.say(ctx, evening); err != nil {
-		return err
-	}
-	if err := g.settle(ctx); err != nil {
+	if err := g.evening(ctx, date); err != nil {
 		return err
 	}
 	return rest(ctx, time.Until(until))
@@ -202,6 +195,23 @@ func (g *Game) trade(ctx context.Context, said Said, until time.Time) error {
 		if err := rest(ctx, time.Until(due)); err != nil {
 			return err
 		}
+	}
+	return g.settle(ctx)
+}
+
+func (g *Game) evening(ctx context.Context, date event.Date) (err error) {
+	var lots []store.StandingShelf
+	if g.facts.expires {
+		if lots, err = g.DB.StandingLots(ctx, store.PositionKey{Tenant: g.World.Tenant()}); err != nil {
+			return err
+		}
+	}
+	said, err := g.World.Evening(date, lots)
+	if err != nil {
+		return err
+	}
+	if err := g.say(ctx, said); err != nil {
+		return err
 	}
 	return g.settle(ctx)
 }

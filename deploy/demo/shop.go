@@ -44,7 +44,7 @@ func (s *Shop) Tenant() string { return Tenant }
 func (s *Shop) Days() (first, last event.Date) { return s.first, "" }
 
 func (s *Shop) facts() facts {
-	return facts{seed: s.seed, voice: &s.voice, zone: s.zone, sources: sources, keeps: keeps, rejects: func(o Waiting, n int) string {
+	return facts{seed: s.seed, voice: &s.voice, zone: s.zone, sources: sources, keeps: keeps, expires: true, rejects: func(o Waiting, n int) string {
 		if n%12 == 3 {
 			return "too much at once"
 		}

@@ -49,6 +49,28 @@ func TestShelvesAddUp(t *testing.T) {
 	}
 }
 
+// In the evening goes to the bin what expires, as far as it is there, and nothing else.
+func TestThrowAway(t *testing.T) {
+	t.Parallel()
+	shop := newShop(t, 1)
+	milk, bread := shop.key(products[10], places[0]), shop.key(products[15], places[0])
+	shop.shelf[milk], shop.shelf[bread] = 10, 2
+	tonight, tomorrow, gone := 0, 1, -2
+	lots := []store.StandingShelf{
+		{Tenant: Tenant, Item: milk.Item, Location: milk.Location, Lots: []store.StandingLot{
+			{DaysLeft: &gone, Quantity: event.NewDecimal(1)}, {DaysLeft: &tonight, Quantity: event.NewDecimal(3)},
+			{DaysLeft: &tomorrow, Quantity: event.NewDecimal(5)}, {Quantity: event.NewDecimal(1)}}},
+		{Tenant: Tenant, Item: bread.Item, Location: bread.Location, Lots: []store.StandingLot{{DaysLeft: &tonight, Quantity: event.NewDecimal(4)}}},
+	}
+	said := Said{}
+	shop.throwAway(&said, event.Date("2026-02-10").Time(), lots)
+	var total Tally
+	total.add(said)
+	if shop.shelf[milk] != 6 || shop.shelf[bread] != 0 || total.Expired.String() != "6" || len(said.Logged) != 2 {
+		t.Errorf("%d and %d are left, %s thrown away in %d events", shop.shelf[milk], shop.shelf[bread], total.Expired, len(said.Logged))
+	}
+}
+
 // The same seed says the same bytes.
 func TestSameSeedSameEvents(t *testing.T) {
 	t.Parallel()
@@ -99,7 +121,7 @@ func liveDay(t *testing.T, shop *Shop, date event.Date) (day lived) {
 	for _, part := range []func() (Said, error){
 		func() (Said, error) { return shop.Morning(date) },
 		func() (Said, error) { return shop.Trade(t.Context(), date) },
-		func() (Said, error) { return shop.Evening(date) },
+		func() (Said, error) { return shop.Evening(date, nil) },
 	} {
 		said, err := part()
 		if err != nil {

@@ -12,6 +12,7 @@ type Tally struct {
 	Received event.Decimal `json:"received"` // from suppliers
 	Moved    event.Decimal `json:"moved"`    // sent from one place to another
 	Damaged  event.Decimal `json:"damaged"`  // adjusted away
+	Expired  event.Decimal `json:"expired"`  // thrown away
 	Found    event.Decimal `json:"found"`    // adjusted the other way
 	Counts   int64         `json:"counts"`   // positions counted
 	Wanted   event.Decimal `json:"wanted"`   // what customers asked for
@@ -48,9 +49,12 @@ func (t *Tally) count(p event.Payload) {
 	case event.TransferInitiated:
 		t.Moved = t.Moved.Add(p.Quantity)
 	case event.StockAdjusted:
-		if p.Quantity.IsNegative() {
+		switch {
+		case p.Reason == expired:
+			t.Expired = t.Expired.Sub(p.Quantity)
+		case p.Quantity.IsNegative():
 			t.Damaged = t.Damaged.Sub(p.Quantity)
-		} else {
+		default:
 			t.Found = t.Found.Add(p.Quantity)
 		}
 	case event.StockCounted:

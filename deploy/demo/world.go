@@ -17,10 +17,11 @@ type World interface {
 	Master(suppliers string) (Master, error)
 	// Resume takes up a world that was left on a day.
 	Resume(left event.Date, stock []store.Stock, underway []Underway) error
-	// Morning, Trade and Evening are what is said in the parts of a day.
+	// Morning, Trade and Evening are what is said in the parts of a day; in the
+	// evening somebody looks at the lots, where the world's goods expire.
 	Morning(date event.Date) (Said, error)
 	Trade(ctx context.Context, date event.Date) (Said, error)
-	Evening(date event.Date) (Said, error)
+	Evening(date event.Date, lots []store.StandingShelf) (Said, error)
 	// Arrive takes a delivery in and says so.
 	Arrive(d Delivery, date event.Date) event.Any
 
@@ -34,6 +35,7 @@ type facts struct {
 	zone    *time.Location
 	sources []source
 	keeps   func(item string) int // days an item keeps, 0 for ever
+	expires bool                  // some items do not keep
 	// lostIsSold: a till sells what is not there, so that what was lost is among what was sold.
 	lostIsSold bool
 	// rejects tells whether the buyer turns a waiting order down; n counts those that waited, from 1.
