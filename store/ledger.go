@@ -304,28 +304,3 @@ func (tx *Tx) Post(ctx context.Context, movements []Movement, positions []*Posit
 	}
 	return nil
 }
-
-var setThresholds = sqlText(`
-INSERT INTO replenishment_rule (tenant_id, item_id, location_id, low_stock_threshold)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::numeric[])
-ON CONFLICT (tenant_id, item_id, location_id) DO UPDATE SET low_stock_threshold = excluded.low_stock_threshold`)
-
-// SetThresholds sets the low-stock threshold of positions, known or not yet known.
-func (db *DB) SetThresholds(ctx context.Context, thresholds map[PositionKey]event.Decimal) error {
-	keys := make([]PositionKey, 0, len(thresholds))
-	for k := range thresholds {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, comparePositionKeys)
-	tenants, items, locations := keyColumns(keys)
-	values := newPlain(len(keys), 8)
-	for _, k := range keys {
-		values.decimal(thresholds[k])
-	}
-	return db.InTx(ctx, func(tx *Tx) error {
-		if _, err := tx.exec(ctx, setThresholds, tenants, items, locations, values); err != nil {
-			return fmt.Errorf("setting %d low-stock thresholds: %w", len(keys), err)
-		}
-		return nil
-	})
-}

@@ -33,6 +33,13 @@ func (p *place) locks(tx *store.Tx, keys ...store.PositionKey) map[store.Positio
 	return positions
 }
 
+// watches sets the low-stock threshold of a position.
+func (p *place) watches(k store.PositionKey, threshold string) {
+	p.Helper()
+	rule := store.Rule{Tenant: k.Tenant, Item: k.Item, Location: k.Location, LowStockThreshold: number(p, threshold)}
+	must2(p.SetRules(context.Background(), []store.Rule{rule}, ruleTime))(p)
+}
+
 func TestPositionsAreMadeOnFirstSight(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, 4)
@@ -54,8 +61,9 @@ func TestPositionsAreMadeOnFirstSight(t *testing.T) {
 	if name := value[string](t, p.SQL(), `SELECT name || ' ' || incomplete FROM item`); name != "an ear true" {
 		t.Errorf("the item is %s", name)
 	}
-	must(t, p.SetThresholds(t.Context(), map[store.PositionKey]event.Decimal{a: decimal(t, "2.5"), key("later", "S1"): decimal(t, "1")}))
-	must(t, p.SetThresholds(t.Context(), map[store.PositionKey]event.Decimal{a: decimal(t, "3")}))
+	p.watches(a, "2.5")
+	p.watches(key("later", "S1"), "1")
+	p.watches(a, "3")
 	positions = p.locks(p.begin(), a, key("later", "S1"))
 	if got := positions[a].Threshold; got == nil || got.String() != "3" {
 		t.Errorf("the threshold is %v", got)

@@ -20,9 +20,7 @@ func TestEmittedEventsAreGolden(t *testing.T) {
 	t.Parallel()
 	db := storetest.DB(t)
 	key := store.PositionKey{Tenant: workertest.Tenant, Item: "cup", Location: "shop"}
-	if err := db.SetThresholds(t.Context(), map[store.PositionKey]event.Decimal{key: workertest.Decimal("9")}); err != nil {
-		t.Fatal(err)
-	}
+	watches(t, db, key, "9")
 	receipt := workertest.Event(t, event.ReceiptCompleted{
 		ReceiptID: "r", ItemID: "cup", LocationID: "shop", Quantity: workertest.Decimal("10"), LotNumber: "lot-7", PurchaseOrderID: "po-1", Timestamp: workertest.Day,
 	}, workertest.WithID("00000000-0000-4000-8000-000000000001"))

@@ -119,9 +119,7 @@ func TestWhatHappensToStock(t *testing.T) {
 			db := storetest.Open(t, url, 2)
 			if c.threshold != "" {
 				key := store.PositionKey{Tenant: workertest.Tenant, Item: "cup", Location: "shop"}
-				if err := db.SetThresholds(t.Context(), map[store.PositionKey]event.Decimal{key: workertest.Decimal(c.threshold)}); err != nil {
-					t.Fatal(err)
-				}
+				watches(t, db, key, c.threshold)
 			}
 			if c.before != nil {
 				handle(t, db, c.before...)
@@ -138,6 +136,15 @@ func TestWhatHappensToStock(t *testing.T) {
 			}
 			wantBalance(t, url)
 		})
+	}
+}
+
+// watches sets the low-stock threshold of a position.
+func watches(t *testing.T, db *store.DB, k store.PositionKey, threshold string) {
+	t.Helper()
+	least := workertest.Decimal(threshold)
+	if _, err := db.SetRules(t.Context(), []store.Rule{{Tenant: k.Tenant, Item: k.Item, Location: k.Location, LowStockThreshold: &least}}, workertest.Day); err != nil {
+		t.Fatal(err)
 	}
 }
 
