@@ -31,6 +31,10 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	app := newApp(stdin, stdout, stderr)
+	if len(args) > 2 && args[1] == completeWord {
+		completeLine(app, args[2], args[3:], stdout)
+		return exitOK
+	}
 	err := app.RunContext(ctx, permute(app, args))
 	if err == nil {
 		return exitOK
@@ -66,6 +70,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			itemCommand(), locationCommand(), supplierCommand(), ruleCommand(), tenantCommand(),
 			forecastCommand(),
 			workerCommand(), relayCommand(), topologyCommand(), migrateCommand(), doctorCommand(), benchCommand(), versionCommand(),
+			completionCommand(), manCommand(),
 		},
 		Description: "Data goes to stdout, messages to stderr. Exit codes: 0 ok, 1 failure, 2 findings, 64 usage,\n" +
 			"69 a server is unreachable, 78 configuration.\n\n" +

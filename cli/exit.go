@@ -21,6 +21,19 @@ const (
 	exitConfiguration = 78
 )
 
+// exitCodes are told in the manual page.
+var exitCodes = []struct {
+	code    int
+	meaning string
+}{
+	{exitOK, "ok"},
+	{exitFailure, "failure"},
+	{exitFindings, "findings: of audit, doctor and topology diff"},
+	{exitUsage, "usage: what was typed"},
+	{exitUnreachable, "a server is unreachable"},
+	{exitConfiguration, "configuration: wrong password, missing migration, old server, missing program, taken port, unknown key"},
+}
+
 // usageError is a mistake on the command line.
 type usageError struct{ text string }
 

@@ -90,7 +90,7 @@ func TestGoldenOutputOfEveryCommand(t *testing.T) {
 		compare := func(file string, out result) {
 			known[file] = true
 			if out.code != g.code {
-				t.Errorf("composerp %s: exit %d, want %d: %s", strings.Join(line, " "), out.code, g.code, out.errors)
+				t.Errorf("composerp %s: exit %d, want %d: %s%s", strings.Join(line, " "), out.code, g.code, out.out, out.errors)
 				return
 			}
 			cli.CompareGolden(t, filepath.Join(folder, file), g.masked(t, out.out))

@@ -1,0 +1,195 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/workers"
+)
+
+// completeWord is typed by the scripts of `completion` alone: composerp __complete
+// SHELL WORD... prints what the last word, which may be empty, can become, a line
+// each, for zsh and fish with a tab and a description behind it.
+const completeWord = "__complete"
+
+// filesOnly, as the only line, says that the shell shall complete the name of a file.
+const filesOnly = ":files"
+
+// candidate is one way to go on.
+type candidate struct{ text, about string }
+
+// completeLine answers a shell that asks.
+func completeLine(app *cli.App, shell string, words []string, out io.Writer) {
+	found, files := candidates(app, words)
+	if files {
+		fmt.Fprintln(out, filesOnly)
+		return
+	}
+	for _, c := range found {
+		if shell != "bash" && c.about != "" {
+			fmt.Fprintf(out, "%s\t%s\n", c.text, c.about)
+			continue
+		}
+		fmt.Fprintln(out, c.text)
+	}
+}
+
+// candidates gives what the last word can become, or says that it is the name of a file.
+func candidates(app *cli.App, words []string) (found []candidate, files bool) {
+	if len(words) == 0 {
+		words = []string{""}
+	}
+	words, apart := joined(words)
+	last := words[len(words)-1]
+	here, arguments, open := reach(app, words[:len(words)-1])
+	switch name, value, given := strings.Cut(last, "="); {
+	case open != "":
+		found, files = flagValues(open)
+	case given && strings.HasPrefix(last, "--"):
+		found, files = flagValues(name[2:])
+		if apart {
+			last = value // bash has the part behind "=" as a word of its own
+			break
+		}
+		for i := range found {
+			found[i].text = name + "=" + found[i].text
+		}
+	case strings.HasPrefix(last, "-"):
+		found = flagNames(here.flags, words)
+	case len(here.commands) > 0 && len(arguments) == 0:
+		for _, c := range here.commands {
+			found = append(found, candidate{c.Name, c.Usage})
+		}
+	default:
+		found, files = argumentValues(here.arguments, arguments)
+	}
+	found = slices.DeleteFunc(found, func(c candidate) bool { return !strings.HasPrefix(c.text, last) })
+	return found, files
+}
+
+// joined puts together again what bash takes apart at "=", and tells whether that was so at the last word.
+func joined(words []string) (whole []string, apart bool) {
+	for i := 0; i < len(words); i++ {
+		if words[i] != "=" || len(whole) == 0 {
+			whole = append(whole, words[i])
+			continue
+		}
+		whole[len(whole)-1] += "="
+		apart = i >= len(words)-2
+		if i+1 < len(words) {
+			i++
+			whole[len(whole)-1] += words[i]
+		}
+	}
+	return whole, apart
+}
+
+// place is where a command line has got to.
+type place struct {
+	commands  []*cli.Command
+	flags     []cli.Flag
+	arguments string // ArgsUsage
+}
+
+// reach follows whole words. open is the flag whose value comes next, if one does.
+func reach(app *cli.App, words []string) (here place, arguments []string, open string) {
+	here = place{app.Commands, app.Flags, ""}
+	for _, w := range words {
+		switch {
+		case open != "":
+			open = ""
+		case strings.HasPrefix(w, "-") && w != "-":
+			if name := strings.TrimLeft(w, "-"); !strings.Contains(w, "=") && takesValue(slices.Concat(here.flags, settingFlags()), name) {
+				open = flagNamed(slices.Concat(here.flags, settingFlags()), name).Names()[0]
+			}
+		default:
+			c := find(here.commands, w)
+			if c == nil {
+				arguments = append(arguments, w)
+				continue
+			}
+			here = place{c.Subcommands, c.Flags, c.ArgsUsage}
+		}
+	}
+	return here, arguments, open
+}
+
+// flagNames are the flags that are not on the line yet.
+func flagNames(flags []cli.Flag, words []string) []candidate {
+	found := []candidate{{"--help", "show help"}}
+	for _, f := range flags {
+		name := "--" + f.Names()[0]
+		about := ""
+		if doc, ok := f.(cli.DocGenerationFlag); ok {
+			about = doc.GetUsage()
+		}
+		if !slices.Contains(words[:len(words)-1], name) {
+			found = append(found, candidate{name, about})
+		}
+	}
+	slices.SortFunc(found, func(a, b candidate) int { return strings.Compare(a.text, b.text) })
+	return found
+}
+
+// flagValues are what a flag may be set to, where that can be listed.
+func flagValues(name string) (found []candidate, files bool) {
+	switch name {
+	case "config", "dir", "map", "rejects", "data", "sales":
+		return nil, true
+	case flagOutput:
+		return texts("table", "json"), false
+	case flagLogLevel:
+		return texts("debug", "info", "warn", "error"), false
+	case flagLogFormat:
+		return texts("text", "json"), false
+	case "status":
+		return texts("pending", "approved", "cancelled"), false
+	case "mode":
+		return texts("fixed", "auto"), false
+	case flagSlots:
+		for _, w := range workerNames() {
+			found = append(found, candidate{text: w + "="})
+		}
+	}
+	return found, false
+}
+
+// argumentValues are what the next argument may be, by the words of the command's usage: WORKER..., FILE, bash|zsh|fish.
+func argumentValues(usage string, given []string) (found []candidate, files bool) {
+	wanted := strings.Fields(usage)
+	if len(wanted) == 0 {
+		return nil, false
+	}
+	next := wanted[min(len(given), len(wanted)-1)]
+	repeats := strings.Contains(next, "...")
+	if len(given) >= len(wanted) && !repeats {
+		return nil, false
+	}
+	switch next = strings.Trim(next, "[]."); {
+	case next == "FILE":
+		return nil, true
+	case next == "WORKER":
+		found = texts(workerNames()...)
+	case next == "QUEUE":
+		for _, q := range workers.Topology().Queues {
+			found = append(found, candidate{text: q.Name})
+		}
+	case next == "TYPE":
+		found = texts(outsideTypes()...)
+	case strings.Contains(next, "|"):
+		found = texts(strings.Split(next, "|")...)
+	}
+	return slices.DeleteFunc(found, func(c candidate) bool { return slices.Contains(given, c.text) }), false
+}
+
+func texts(all ...string) []candidate {
+	found := make([]candidate, len(all))
+	for i, t := range all {
+		found[i].text = t
+	}
+	return found
+}

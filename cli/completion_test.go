@@ -1,0 +1,145 @@
+package cli
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestCandidates(t *testing.T) {
+	t.Parallel()
+	app := newApp(nil, nil, nil)
+	for _, c := range []struct {
+		typed string // the words, the last behind the last blank
+		want  string // some of what it can become
+		not   string
+	}{
+		{"", "up stock worker", "list"},
+		{"wor", "worker", "up"},
+		{"worker ", "list run", "up"},
+		{"worker run ", "ledger intake", "worker"},
+		{"worker run ledger ", "intake", "ledger"},
+		{"worker run --slots 2 ", "ledger", "--slots"},
+		{"worker run --slots ", "ledger= intake=", "ledger"},
+		{"worker run --sl", "--slots", "--dir"},
+		{"worker run --slots 2 --", "--dir --help", "--slots"},
+		{"publish ", "SALE_COMPLETED STOCK_COUNTED", "INVENTORY_UPDATED"},
+		{"publish SALE_COMPLETED ", "", "SALE_COMPLETED"},
+		{"stock -o ", "table json", "up"},
+		{"stock --output=", "--output=table --output=json", "json"},
+		{"stock --output = j", "json", "--output=json"},
+		{"stock --output =", "json table", "--output=json"},
+		{"completion ", "bash zsh fish", "up"},
+		{"up --log-level d", "debug", "info"},
+		{"--config x worker r", "run", "list"},
+	} {
+		found, files := candidates(app, strings.Split(c.typed, " "))
+		var got []string
+		for _, f := range found {
+			got = append(got, f.text)
+		}
+		for _, w := range strings.Fields(c.want) {
+			if !slices.Contains(got, w) {
+				t.Errorf("%q can not become %q, but %q", c.typed, w, got)
+			}
+		}
+		if slices.Contains(got, c.not) || files {
+			t.Errorf("%q can become %q, files %v", c.typed, got, files)
+		}
+	}
+	for _, typed := range []string{"import ", "import s", "import x.csv --map ", "stock --config "} {
+		if _, files := candidates(app, strings.Split(typed, " ")); !files {
+			t.Errorf("%q is not the name of a file", typed)
+		}
+	}
+}
+
+// A real bash, which has sourced the script, is asked what it would offer.
+func TestCompletionInBash(t *testing.T) {
+	t.Parallel()
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("SKIPPED: there is no bash")
+	}
+	dir := t.TempDir()
+	program := filepath.Join(dir, "composerp")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./composerp").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	write(t, dir, "sales of march.csv", "")
+	write(t, dir, "sales.yaml", "")
+	write(t, dir, "completion.bash", command(t, "completion", "bash").out)
+	for typed, want := range map[string]string{
+		"composerp worker run led":                  "ledger",
+		"composerp worker ":                         "list|run",
+		"composerp publish SALE":                    "SALE_COMPLETED",
+		"composerp import sales":                    "sales of march.csv|sales.yaml",
+		"composerp import x --map sales.":           "sales.yaml",
+		"composerp stock --output=j":                "json",
+		"composerp topology e":                      "export",
+		"composerp worker run --slots led":          "ledger=",
+		"composerp no-such ":                        "",
+		program + " doctor --show":                  "--show-config",
+		"composerp --log-level debug worker run no": "notification",
+	} {
+		// Bash parts the line as readline would, "=" being a word of its own.
+		words := strings.Split(strings.ReplaceAll(typed, "=", " = "), " ")
+		script := `source completion.bash; COMP_WORDS=("$@"); COMP_CWORD=$(($#-1)); _composerp "$1"; IFS="|"; printf %s "${COMPREPLY[*]}"`
+		cmd := exec.CommandContext(t.Context(), bash, append([]string{"--norc", "-c", script, "bash"}, words...)...)
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
+		out, err := cmd.CombinedOutput()
+		got := strings.Split(string(out), "|")
+		slices.Sort(got)
+		if err != nil || strings.Join(got, "|") != want {
+			t.Errorf("%q: %v, offers %q, want %q", typed, err, out, want)
+		}
+	}
+}
+
+func TestCompletionScriptsAreOfTheirShell(t *testing.T) {
+	t.Parallel()
+	for shell, flag := range map[string]string{"bash": "-n", "zsh": "-n", "fish": "--no-execute"} {
+		path, err := exec.LookPath(shell)
+		if err != nil {
+			t.Logf("there is no %s: its script's syntax is not proven", shell)
+			continue
+		}
+		file := write(t, t.TempDir(), "script", command(t, "completion", shell).out)
+		if out, err := exec.CommandContext(t.Context(), path, flag, file).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", shell, err, out)
+		}
+	}
+	if r := command(t, "completion", "tcsh"); r.code != exitUsage || !strings.Contains(r.errors, "bash, fish, zsh") {
+		t.Errorf("of tcsh: exit %d, %s", r.code, r.errors)
+	}
+}
+
+func TestManualPage(t *testing.T) {
+	t.Parallel()
+	text := command(t, "man").out
+	for _, path := range leaves() {
+		if !strings.Contains(text, "composerp "+strings.Join(path, " ")) {
+			t.Errorf("%s is not in the manual page", strings.Join(path, " "))
+		}
+	}
+	for _, s := range settings {
+		if !strings.Contains(text, s.variable()) {
+			t.Errorf("%s is not in the manual page", s.variable())
+		}
+	}
+	groff, err := exec.LookPath("groff")
+	if err != nil {
+		t.Skip("SKIPPED: there is no groff to set the page with")
+	}
+	cmd := exec.CommandContext(t.Context(), groff, "-man", "-Tutf8", "-ww", "-z")
+	cmd.Stdin = strings.NewReader(text)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	if err := cmd.Run(); err != nil || said.Len() > 0 {
+		t.Errorf("groff: %v\n%s", err, said.String())
+	}
+}
