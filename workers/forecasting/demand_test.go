@@ -76,7 +76,9 @@ func TestForecastsAreDueOnTheCadenceOfClosedDays(t *testing.T) {
 	h.want("one run for the gap, one for the week after it", h.runs(),
 		"shop 03-07 02-29 0 false", "shop 04-08 03-07 0 false", "shop 04-15 04-08 0 false")
 	storetest.Exec(t, h.url, `INSERT INTO tenant_setting (tenant_id, forecast_cadence_days) VALUES ('acme', 2)`)
-	h.hear(sold(t, "cup", "1", day(48)), sold(t, "cup", "1", day(49)))
+	h.hear(sold(t, "cup", "1", day(49)), sold(t, "cup", "1", day(48))) // turned round: no day goes back
+	h.want("calendars", h.table(`SELECT location_id, to_char(open_day, 'MM-DD') AS open, to_char(last_run, 'MM-DD') AS last FROM demand_calendar ORDER BY location_id`),
+		"shop 04-18 04-17", "stall 04-16 04-15")
 	h.want("the tenant's own cadence", h.runs(),
 		"shop 03-07 02-29 0 false", "shop 04-08 03-07 0 false", "shop 04-15 04-08 0 false", "shop 04-17 04-15 0 false")
 	if due, err := h.db.DueForecasts(t.Context()); err != nil || due != 4 {

@@ -52,6 +52,16 @@ func TestByHand(t *testing.T) {
 	}
 }
 
+// The seasonal naive forecast of the second week is that of the first: nobody knows the first when it is made.
+func TestSeasonsRepeat(t *testing.T) {
+	t.Parallel()
+	demand := []float64{1, 2, 3, 4, 5, 6, 7, 1, 2, 3, 4, 5, 6, 7, 2, 2, 3, 4, 5, 6, 7}
+	r := measure.Of(measure.Item{Demand: demand, Forecasts: []measure.Forecast{{Start: 7, Daily: make([]float64, 14)}}}, 14, always)
+	if r.Days != 14 || !near(r.Seasonal.Bias, -1.0/14) {
+		t.Errorf("over %d days it is off by %v, want one unit on one day", r.Days, r.Seasonal.Bias)
+	}
+}
+
 func TestWhichDaysCount(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

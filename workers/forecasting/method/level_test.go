@@ -130,6 +130,16 @@ func TestProfile(t *testing.T) {
 	if long := ProfileOf(append(make([]float64, 7*20), trade...), time.Wednesday); long[time.Saturday] >= long[time.Sunday] {
 		t.Errorf("after twenty silent weeks it is %v", long)
 	}
+	// Ninety-six days of which a Saturday is the second: the first five are left out, and Saturdays are Saturdays still.
+	shifted := make([]float64, 7*profileWeeks+5)
+	for i := range shifted {
+		if (int(time.Friday)+i)%7 != int(time.Saturday) {
+			shifted[i] = 1
+		}
+	}
+	if p := ProfileOf(shifted, time.Friday); p[time.Saturday] > 0.2 || p[time.Sunday] < 1 || p[time.Monday] < 1 {
+		t.Errorf("of weeks that begin on a Friday it is %v", p)
+	}
 	old := make([]float64, 7*profileWeeks+5)
 	for i := range old {
 		old[i] = 1
