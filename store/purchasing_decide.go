@@ -2,33 +2,49 @@ package store
 
 import (
 	"context"
-	"errors"
+	"database/sql"
 	"fmt"
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
 )
 
+// In key order, so that two of these cannot deadlock.
 var approveByPolicy = sqlText(`
-UPDATE purchase_order o SET status = 'APPROVED', version = o.version + 1, decided_at = $3, decided_by = $4
-FROM tenant_setting s
-WHERE o.tenant_id = $1 AND o.purchase_order_id = $2 AND o.status = 'PENDING' AND o.priced
-  AND s.tenant_id = o.tenant_id AND o.total_amount <= s.approval_limit
-RETURNING o.version`)
+UPDATE purchase_order o SET status = 'APPROVED', version = o.version + 1, decided_at = n.at, decided_by = $4
+FROM (SELECT o.tenant_id, o.purchase_order_id, n.at
+      FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS n(tenant_id, purchase_order_id, at)
+      JOIN purchase_order o USING (tenant_id, purchase_order_id) JOIN tenant_setting s USING (tenant_id)
+      WHERE o.status = 'PENDING' AND o.priced AND o.total_amount <= s.approval_limit
+      ORDER BY o.tenant_id, o.purchase_order_id FOR NO KEY UPDATE OF o) n
+WHERE o.tenant_id = n.tenant_id AND o.purchase_order_id = n.purchase_order_id
+RETURNING o.tenant_id, o.purchase_order_id, o.version`)
 
-// ApproveByPolicy approves an order that still waits, if the prices of all its
-// lines are known and their total is within the tenant's approval limit, and
-// tells by its version whether it did: 0 means that it waits on, was decided
-// already, or is not known.
-func (tx *Tx) ApproveByPolicy(ctx context.Context, order OrderKey, by string, at time.Time) (version int64, err error) {
-	err = tx.get(ctx, &version, approveByPolicy, order.Tenant, order.Order, at, by)
-	if errors.Is(err, ErrNotFound) {
-		return 0, nil
+// ApproveByPolicy approves those of the orders that still wait, if the prices of
+// all their lines are known and their total is within the tenant's approval
+// limit. Each is given once, with the business time of its decision. The versions
+// are of those that were approved; the others wait on, were decided already, or are not known.
+func (tx *Tx) ApproveByPolicy(ctx context.Context, orders map[OrderKey]time.Time, by string) (versions map[OrderKey]int64, err error) {
+	keys, at := make([]OrderKey, 0, len(orders)), newPlain(len(orders), 28)
+	for k, decided := range orders {
+		keys = append(keys, k)
+		at.time(decided)
 	}
+	tenants, ids := orderColumns(keys)
+	versions = map[OrderKey]int64{}
+	err = tx.each(ctx, approveByPolicy, func(row *sql.Rows) error {
+		var k OrderKey
+		var version int64
+		if err := row.Scan(&k.Tenant, &k.Order, &version); err != nil {
+			return err
+		}
+		versions[k] = version
+		return nil
+	}, tenants, ids, at, by)
 	if err != nil {
-		return 0, fmt.Errorf("approving %s: %w", order.Order, err)
+		return nil, fmt.Errorf("approving %d orders: %w", len(orders), err)
 	}
-	return version, nil
+	return versions, nil
 }
 
 // OrderDecision is an order as somebody finds it who wants to decide about it,

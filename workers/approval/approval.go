@@ -23,6 +23,8 @@ package approval
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
@@ -36,15 +38,42 @@ const Policy = "policy"
 const source = "approval"
 
 // New declares the approval worker.
-func New() worker.Worker { return worker.New(source, worker.On(approve)) }
+func New() worker.Worker {
+	return worker.New(source, worker.OnBatch(approve, event.TypePurchaseOrderCreated))
+}
 
-func approve(ctx context.Context, tx *worker.Tx, e event.Of[event.PurchaseOrderCreated]) error {
-	order := store.OrderKey{Tenant: e.TenantID, Order: e.Payload.PurchaseOrderID}
-	version, err := tx.ApproveByPolicy(ctx, order, Policy, e.Timestamp)
-	if err != nil || version == 0 {
+// approve decides about all the orders at once, and says so in their order.
+func approve(ctx context.Context, tx *worker.Tx, events []event.Any) error {
+	orders := make(map[store.OrderKey]time.Time, len(events))
+	for i := range events {
+		created, ok := event.As[event.PurchaseOrderCreated](events[i])
+		if !ok {
+			return worker.Reject(fmt.Errorf("approval does not know %s", events[i].Type))
+		}
+		orders[keyOf(created)] = created.Timestamp
+	}
+	versions, err := tx.ApproveByPolicy(ctx, orders, Policy)
+	if err != nil {
 		return err
 	}
-	return tx.Emit(e.Envelope, order.Order, version, event.PurchaseOrderApproved{
-		PurchaseOrderID: order.Order, ApprovedBy: Policy, ApprovedAt: e.Timestamp,
-	})
+	for i := range events {
+		created, _ := event.As[event.PurchaseOrderCreated](events[i])
+		order := keyOf(created)
+		version, approved := versions[order]
+		if !approved {
+			continue
+		}
+		delete(versions, order) // an order is approved once, whoever says twice that it was made
+		err := tx.Emit(created.Envelope, order.Order, version, event.PurchaseOrderApproved{
+			PurchaseOrderID: order.Order, ApprovedBy: Policy, ApprovedAt: orders[order],
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func keyOf(e event.Of[event.PurchaseOrderCreated]) store.OrderKey {
+	return store.OrderKey{Tenant: e.TenantID, Order: e.Payload.PurchaseOrderID}
 }
