@@ -51,9 +51,9 @@ var settings = []setting{
 	{name: flagTenant, standard: "default", usage: "the tenant it belongs to"},
 	{name: flagSlots, form: asSlots, check: checkSlots, usage: "consumers a worker, N for all or worker=N,worker=N"},
 	{name: flagMetrics, standard: defaultMetrics, usage: "where Prometheus finds the metrics; another free port when the default is taken"},
-	{name: flagNotification, check: checkHTTP, show: hostOnly, usage: "who hears of orders, by a POST of JSON; without it they are written to the log and a table"},
-	{name: flagAlert, check: checkHTTP, show: hostOnly, usage: "who hears of low stock, by a POST of JSON; without it that is written to the log and a table"},
-	{name: flagAlertmanager, check: checkHTTP, show: withoutPassword, usage: "the base URL of an Alertmanager that hears of low stock too"},
+	{name: flagNotification, check: checkHTTP, show: hostOnly, usage: "who hears of orders, by a POST of JSON; without it they are told to the log and the table notice"},
+	{name: flagAlert, check: checkHTTP, show: hostOnly, usage: "who hears of low stock and expiring lots, by a POST of JSON; without it they are told to the log and the table notice"},
+	{name: flagAlertmanager, check: checkHTTP, show: withoutPassword, usage: "an Alertmanager that hears of low stock and expiring lots too, its base URL, http://host:9093"},
 	{name: flagLogLevel, standard: "warn", check: checkLevel, usage: "debug, info, warn or error"},
 	{name: flagLogFormat, standard: "text", check: checkLogFormat, usage: "text, or json: a line each to stderr"},
 }

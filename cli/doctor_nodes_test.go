@@ -1,0 +1,46 @@
+package cli
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/composerp/composerp/exchange"
+)
+
+// A node in trouble can not be had from a broker that others are testing on.
+func TestDoctorOfNodesInTrouble(t *testing.T) {
+	t.Parallel()
+	const good = `"running":true,"mem_used":1048576,"mem_limit":9048576,"disk_free":90485760,"disk_free_limit":1048576,"enabled_plugins":["rabbitmq_management","rabbitmq_prometheus"]`
+	for _, c := range []struct {
+		node    string
+		state   state
+		what    string
+		alarmed bool
+	}{
+		{good, stateOK, "none", false},
+		{`"running":false`, stateProblem, "rabbit@h is down", false},
+		{good + `,"mem_alarm":true`, stateProblem, "it uses 1 MB of memory, its limit is 8 MB", true},
+		{good + `,"disk_free_alarm":true`, stateProblem, "86 MB of disk are free, its limit is 1 MB", true},
+		{strings.Replace(good, `"disk_free":90485760`, `"disk_free":1548576`, 1), stateWarning, "1 MB of disk free", false},
+		{strings.Replace(good, `,"rabbitmq_prometheus"`, ``, 1), stateWarning, "rabbitmq_prometheus is not enabled", false},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprintf(w, `[{"name":"rabbit@h",%s}]`, c.node)
+		}))
+		defer server.Close()
+		management, err := exchange.NewManagement(server.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := &examination{}
+		alarmed := x.examineNodes(t.Context(), management)
+		ok := slices.ContainsFunc(x.findings, func(f finding) bool { return f.State == c.state && strings.Contains(f.What, c.what) })
+		if !ok || alarmed != c.alarmed || len(x.findings) != 1 || x.worst() != c.state {
+			t.Errorf("%s: alarmed %v, %+v", c.node, alarmed, x.findings)
+		}
+	}
+}

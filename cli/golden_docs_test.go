@@ -1,0 +1,47 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+// The table of settings in docs/operations.md is that of settings.go.
+func TestGoldenSettingsInTheDocs(t *testing.T) {
+	t.Parallel()
+	const path, begin, end = "../docs/operations.md", "<!-- settings -->\n", "<!-- end of settings -->\n"
+	var table strings.Builder
+	table.WriteString("| flag | environment, also with `_FILE` | key | default | |\n|---|---|---|---|---|\n")
+	for _, s := range settings {
+		key, standard := "`"+s.key()+"`", "`"+s.standard+"`"
+		if s.notInFile {
+			key = ""
+		}
+		switch {
+		case s.server:
+			standard = "the running `up`'s"
+		case s.standard == "":
+			standard = ""
+		}
+		fmt.Fprintf(&table, "| `--%s` | `%s` | %s | %s | %s |\n", s.name, s.variable(), key, standard, s.usage)
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(raw), begin)
+	is, after, ended := strings.Cut(rest, end)
+	if !found || !ended {
+		t.Fatalf("%s has no place for the table", path)
+	}
+	if *Update {
+		if err := os.WriteFile(path, []byte(before+begin+table.String()+end+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if is != table.String() {
+		t.Errorf("the table of settings in %s is not that of the program; go test ./cli -run Golden -update writes it. %s", path, firstDifference(table.String(), is))
+	}
+}
