@@ -34,7 +34,7 @@ test: setup ## set up and run every test against real servers
 	go -C deploy/tools test -count=1 ./...
 
 real-file: setup ## the whole real till, by every road, with the fleet killed on the way (minutes; needs its file)
-	$(WITHSERVERS) env COMPOSERP_REAL_ROWS=0 go test ./cli -run 'TestRealSales|TestBothRoads' -count=1 -parallel 1 -timeout 60m -v
+	$(WITHSERVERS) env COMPOSERP_REAL_ROWS=0 go test ./cli -run 'TestRealSales|TestBothRoads|TestThePlanners' -count=1 -parallel 1 -timeout 60m -v
 
 race: setup ## the same under the race detector (needs a C compiler)
 	$(WITHSERVERS) env CGO_ENABLED=1 go test -race -timeout 30m $(PKG)
