@@ -1,6 +1,7 @@
 package forecasting_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -121,5 +122,39 @@ func TestManySlotsCloseADayOnce(t *testing.T) {
 	h.want("three runs a location", h.runs(), want...)
 	if n := storetest.Value[int](t, h.url, `SELECT sum(sold) FROM demand`); n != slots*22*6 {
 		t.Errorf("%d units are in demand", n)
+	}
+}
+
+// Slots that open different days of one week at once make one run of it between
+// them: who comes second sees what the first has closed.
+func TestSlotsAgreeOnWhatIsDue(t *testing.T) {
+	t.Parallel()
+	const slots, locations = 6, 10
+	h := newHouse(t)
+	everywhere := func(d int) (events []event.Any) {
+		for i := range locations {
+			events = append(events, moved(t, event.TransactionSale, "cup", fmt.Sprintf("shop-%d", i), "1", day(d)))
+		}
+		return events
+	}
+	h.hear(everywhere(1)...)
+	errs := make(chan error, slots)
+	for n := range slots {
+		events := everywhere(8 + n)
+		go func() {
+			_, err := workertest.Handle(t, h.db, forecasting.New(), events...)
+			errs <- err
+		}()
+	}
+	for range slots {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	if runs := storetest.Value[int](t, h.url, `SELECT count(*) FROM forecast_run`); runs != locations {
+		t.Errorf("%d runs are due at %d locations", runs, locations)
+	}
+	if open := storetest.Value[int](t, h.url, `SELECT count(*) FROM demand_calendar WHERE open_day = '2024-03-13'`); open != locations {
+		t.Errorf("the last day is open at %d of %d locations", open, locations)
 	}
 }
