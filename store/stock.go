@@ -45,14 +45,20 @@ WHERE s.sequence < excluded.sequence`)
 func (tx *Tx) UpdateStock(ctx context.Context, rows []Stock) error {
 	slices.SortFunc(rows, func(a, b Stock) int { return comparePositionKeys(a.key(), b.key()) })
 	n := len(rows)
-	tenants, items, locations, types := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
-	onHand, reserved, available, at := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
-	sequences := make(pq.Int64Array, n)
+	tenants, items, locations, types := newTexts(n, 16), newTexts(n, 16), newTexts(n, 16), newTexts(n, 10)
+	onHand, reserved, available := newPlain(n, 8), newPlain(n, 8), newPlain(n, 8)
+	sequences, at := newPlain(n, 6), newPlain(n, 28)
 	for i := range rows {
 		r := &rows[i]
-		tenants[i], items[i], locations[i], types[i] = r.Tenant, r.Item, r.Location, r.LastType
-		onHand[i], reserved[i], available[i] = r.OnHand.String(), r.Reserved.String(), r.Available.String()
-		sequences[i], at[i] = r.Sequence, r.LastMovement.UTC().Format(time.RFC3339Nano)
+		tenants.add(r.Tenant)
+		items.add(r.Item)
+		locations.add(r.Location)
+		onHand.decimal(r.OnHand)
+		reserved.decimal(r.Reserved)
+		available.decimal(r.Available)
+		sequences.integer(r.Sequence)
+		at.time(r.LastMovement)
+		types.add(r.LastType)
 	}
 	if _, err := tx.exec(ctx, updateStock, tenants, items, locations, onHand, reserved, available, sequences, at, types); err != nil {
 		return fmt.Errorf("updating %d rows of the stock read model: %w", n, err)
