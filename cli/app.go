@@ -188,7 +188,7 @@ func permute(app *cli.App, args []string) []string {
 		}
 		path, commands, flags, rest = append(path, c.Name), c.Subcommands, c.Flags, rest[1:]
 	}
-	if len(commands) > 0 && len(early) > 0 {
+	if len(early) > 0 && (len(path) == 1 || len(commands) > 0 && len(flags) == 0) {
 		return args // no command that could take them
 	}
 	typed, positional := split(flags, rest)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -45,6 +46,9 @@ func importFile(cctx *cli.Context) error {
 	mapping, err := loadMapping(cctx, file)
 	if err != nil {
 		return err
+	}
+	if _, err := os.Stat(file); err != nil {
+		return usage("reading %s: %v", file, reason(err))
 	}
 	if cctx.Bool("dry-run") {
 		return printEvents(cctx, file, mapping)

@@ -40,7 +40,7 @@ func servers(cctx *cli.Context, log *slog.Logger) (endpoints, private, error) {
 		}
 		return at, private{}, nil
 	case at.database != "" || at.amqp != "":
-		return at, private{}, misconfigured("of COMPOSERP_DATABASE_URL and COMPOSERP_AMQP_URL only one is set: set both, or none to have private servers")
+		return at, private{}, misconfigured("of --database-url and --amqp-url only one is given, by flag, environment or configuration file: give both, or none to have private servers; `composerp doctor --show-config` says where it comes from")
 	}
 	dir := cctx.String(flagDir)
 	if cctx.Bool(flagFresh) {
