@@ -13,39 +13,38 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/storetest"
-	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
 func TestAnOrderIsSentOnceBothAreHeard(t *testing.T) {
 	t.Parallel()
-	for name, events := range map[string][]event.Any{
-		"created first":      {created(t, "o-1"), approved(t, "o-1")},
-		"approved first":     {approved(t, "o-1"), created(t, "o-1")},
-		"approved by two":    {created(t, "o-1"), approved(t, "o-1"), approved(t, "o-1")},
-		"another one waits":  {created(t, "o-1"), approved(t, "o-2"), created(t, "o-3"), approved(t, "o-1")},
-		"created once again": {approved(t, "o-1"), created(t, "o-1"), created(t, "o-1")},
+	s := newShop(t, "")
+	for order, events := range map[string][]event.Any{
+		"o-1": {created(t, "o-1"), approved(t, "o-1")},
+		"o-2": {approved(t, "o-2"), created(t, "o-2")},
+		"o-3": {created(t, "o-3"), approved(t, "o-3"), approved(t, "o-3")},
+		"o-4": {created(t, "o-4"), approved(t, "o-5"), created(t, "o-6"), approved(t, "o-4")},
+		"o-7": {approved(t, "o-7"), created(t, "o-7"), created(t, "o-7")},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+		t.Run(order, func(t *testing.T) {
 			potter := newSupplier(t)
-			s := newShop(t, potter.URL+"/orders")
+			s.endpoint(potter.URL + "/orders")
 			for _, e := range events {
 				s.handle(e, e)
 				s.handle(e)
 			}
 			calls := potter.called()
-			if len(calls) != 1 || calls[0].key != "o-1:send" || calls[0].path != "/orders" || calls[0].contentType != "application/json" {
+			if len(calls) != 1 || calls[0].key != order+":send" || calls[0].path != "/orders" || calls[0].contentType != "application/json" {
 				t.Fatalf("want one call with the order's key, got %+v", calls)
 			}
 			var got, want any
 			must(t, json.Unmarshal(calls[0].body, &got))
-			must(t, json.Unmarshal([]byte(`{"purchaseOrderId":"o-1","poNumber":"PO-2024-000007","tenantId":"acme","supplierId":"potter","locationId":"shop",
+			must(t, json.Unmarshal([]byte(`{"purchaseOrderId":"`+order+`","poNumber":"PO-2024-000007","tenantId":"acme","supplierId":"potter","locationId":"shop",
 				"orderedAt":"2024-03-01T10:00:00Z","totalAmount":15,"lines":[{"itemId":"cup","quantity":12,"unitPrice":1.25},{"itemId":"clay","quantity":0.5}]}`), &want))
 			if !reflect.DeepEqual(got, want) {
 				t.Errorf("want the protocol's body, got %s", calls[0].body)
 			}
-			d := s.wantStatus("o-1", "SENT")
+			d := s.wantStatus(order, "SENT")
 			if d.Reference != "S-77" || d.Promised.String != "2026-03-09" || d.AnswerStatus.Int64 != 200 || d.Attempts != 1 || !d.Recent {
 				t.Errorf("want the answer kept, got %+v", d)
 			}
@@ -205,103 +204,6 @@ func TestADeathWithinTheCall(t *testing.T) {
 	s.wantStatus("o-1", "SENT")
 }
 
-func TestARefusalIsKeptAndMayBeMended(t *testing.T) {
-	t.Parallel()
-	potter := newSupplier(t)
-	potter.says(http.StatusUnprocessableEntity, `{"error":"no cups of clay this year"}`)
-	s := newShop(t, potter.URL)
-	s.handle(approved(t, "o-1"))
-	e := created(t, "o-1")
-	_, err := workertest.Handle(t, s.db, s.w, e)
-	if !errors.Is(err, worker.ErrRejected) || !strings.Contains(err.Error(), "sending order o-1 to supplier potter") || !strings.Contains(err.Error(), "no cups of clay this year") {
-		t.Fatalf("want the supplier's words, got %v", err)
-	}
-	if d := s.wantStatus("o-1", "REFUSED"); d.Failure != err.Error() || d.Attempts != 1 {
-		t.Errorf("want the reason kept, got %+v", d)
-	}
-	potter.answer = nil
-	s.handle(e)
-	if d := s.wantStatus("o-1", "SENT"); d.Failure != "" || d.Attempts != 2 {
-		t.Errorf("want the refusal forgotten, got %+v", d)
-	}
-}
-
-// What a supplier answers is a stranger's: the order is taken, and of the answer is kept what can be.
-func TestStrangeAnswers(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		status              int
-		body                string
-		reference, promised string
-		warned              bool
-	}{
-		"nothing":          {204, ``, "", "", false},
-		"no reference":     {200, `{}`, "", "", false},
-		"no JSON":          {200, `<html>thanks</html>`, "", "", true},
-		"a number":         {200, `{"supplierReference":77,"promisedDate":"2026-03-09"}`, "", "2026-03-09", true},
-		"no date":          {200, `{"supplierReference":"S","promisedDate":"soon"}`, "S", "", true},
-		"a day in no year": {200, `{"supplierReference":"S","promisedDate":"0000-01-01"}`, "S", "", true},
-		"NUL and escapes":  {200, `{"supplierReference":"S\u0000\u001b[31m 7\n\ud800"}`, "S [31m 7", "", false},
-		"known already":    {409, confirmed, "S-77", "2026-03-09", false},
-		"a long one":       {201, `{"supplierReference":"` + strings.Repeat("ß", 5000) + `"}`, strings.Repeat("ß", 100), "", false},
-		"without an end":   {200, strings.Repeat(" ", 1<<20) + confirmed, "", "", true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			potter := newSupplier(t)
-			potter.says(c.status, c.body)
-			s := newShop(t, potter.URL)
-			s.handle(created(t, "o-1"), approved(t, "o-1"))
-			d := s.wantStatus("o-1", "SENT")
-			if d.Reference != c.reference || d.Promised.String != c.promised || int(d.AnswerStatus.Int64) != c.status {
-				t.Errorf("want %q and %q, got %+v", c.reference, c.promised, d)
-			}
-			if warned := strings.Contains(s.log.String(), "level=WARN"); warned != c.warned {
-				t.Errorf("want a warning: %t, got %s", c.warned, s.log)
-			}
-		})
-	}
-}
-
-func TestWhatPassesIsTriedAgain(t *testing.T) {
-	t.Parallel()
-	strange := newSupplier(t)
-	for name, answer := range map[string]func(http.ResponseWriter, *http.Request, int){
-		"unavailable": func(w http.ResponseWriter, _ *http.Request, _ int) { w.WriteHeader(http.StatusServiceUnavailable) },
-		"a redirect": func(w http.ResponseWriter, r *http.Request, _ int) {
-			http.Redirect(w, r, strange.URL, http.StatusTemporaryRedirect)
-		},
-		"half an answer": func(w http.ResponseWriter, _ *http.Request, _ int) {
-			w.Header().Set("Content-Length", "1000")
-			_, _ = io.WriteString(w, `{"supplierRef`)
-			w.(http.Flusher).Flush()
-			panic(http.ErrAbortHandler)
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			potter := newSupplier(t)
-			potter.answer = answer
-			s := newShop(t, potter.URL)
-			s.handle(created(t, "o-1"))
-			e := approved(t, "o-1")
-			_, err := workertest.Handle(t, s.db, s.w, e)
-			if err == nil || errors.Is(err, worker.ErrRejected) {
-				t.Fatalf("want to try again, got %v", err)
-			}
-			if d := s.wantStatus("o-1", "SENDING"); d.Failure != err.Error() {
-				t.Errorf("want the reason kept, got %+v", d)
-			}
-			potter.answer = nil
-			s.handle(e)
-			s.wantStatus("o-1", "SENT")
-			if calls := strange.called(); len(calls) != 0 {
-				t.Errorf("the redirect was followed: %+v", calls)
-			}
-		})
-	}
-}
-
 // An order whose supplier can not be called is a person's, and stays it.
 func TestWithoutAnEndpointAPersonSends(t *testing.T) {
 	t.Parallel()
@@ -331,17 +233,18 @@ func TestWithoutAnEndpointAPersonSends(t *testing.T) {
 
 func TestACancelledOrderIsNotSent(t *testing.T) {
 	t.Parallel()
-	for _, order := range [][]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {2, 0, 1}} {
-		events := []event.Any{cancelled(t, "o-1"), created(t, "o-1"), approved(t, "o-1")}
-		potter := newSupplier(t)
-		s := newShop(t, potter.URL)
+	potter := newSupplier(t)
+	s := newShop(t, potter.URL)
+	for i, order := range [][]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {2, 0, 1}} {
+		id := fmt.Sprintf("o-%d", i)
+		events := []event.Any{cancelled(t, id), created(t, id), approved(t, id)}
 		for _, i := range order {
 			s.handle(events[i])
 		}
 		if calls := potter.called(); len(calls) != 0 {
 			t.Errorf("%v: want no call, got %+v", order, calls)
 		}
-		s.wantStatus("o-1", "CANCELLED")
+		s.wantStatus(id, "CANCELLED")
 		if s.log.Len() > 0 {
 			t.Errorf("want no warning, got %s", s.log)
 		}

@@ -1,0 +1,107 @@
+package procurement_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/workertest"
+)
+
+func TestARefusalIsKeptAndMayBeMended(t *testing.T) {
+	t.Parallel()
+	potter := newSupplier(t)
+	potter.says(http.StatusUnprocessableEntity, `{"error":"no cups of clay this year"}`)
+	s := newShop(t, potter.URL)
+	s.handle(approved(t, "o-1"))
+	e := created(t, "o-1")
+	_, err := workertest.Handle(t, s.db, s.w, e)
+	if !errors.Is(err, worker.ErrRejected) || !strings.Contains(err.Error(), "sending order o-1 to supplier potter") || !strings.Contains(err.Error(), "no cups of clay this year") {
+		t.Fatalf("want the supplier's words, got %v", err)
+	}
+	if d := s.wantStatus("o-1", "REFUSED"); d.Failure != err.Error() || d.Attempts != 1 {
+		t.Errorf("want the reason kept, got %+v", d)
+	}
+	potter.answer = nil
+	s.handle(e)
+	if d := s.wantStatus("o-1", "SENT"); d.Failure != "" || d.Attempts != 2 {
+		t.Errorf("want the refusal forgotten, got %+v", d)
+	}
+}
+
+// What a supplier answers is a stranger's: the order is taken, and of the answer is kept what can be.
+func TestStrangeAnswers(t *testing.T) {
+	t.Parallel()
+	potter := newSupplier(t)
+	s := newShop(t, potter.URL)
+	for name, c := range map[string]struct {
+		status              int
+		body                string
+		reference, promised string
+		warned              bool
+	}{
+		"nothing":          {204, ``, "", "", false},
+		"no reference":     {200, `{}`, "", "", false},
+		"no JSON":          {200, `<html>thanks</html>`, "", "", true},
+		"a number":         {200, `{"supplierReference":77,"promisedDate":"2026-03-09"}`, "", "2026-03-09", true},
+		"no date":          {200, `{"supplierReference":"S","promisedDate":"soon"}`, "S", "", true},
+		"a day in no year": {200, `{"supplierReference":"S","promisedDate":"0000-01-01"}`, "S", "", true},
+		"NUL and escapes":  {200, `{"supplierReference":"S\u0000\u001b[31m 7\n\ud800"}`, "S [31m 7", "", false},
+		"known already":    {409, confirmed, "S-77", "2026-03-09", false},
+		"a long one":       {201, `{"supplierReference":"` + strings.Repeat("ß", 5000) + `"}`, strings.Repeat("ß", 100), "", false},
+		"without an end":   {200, strings.Repeat(" ", 1<<20) + confirmed, "", "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			potter.says(c.status, c.body)
+			s.log.Reset()
+			s.handle(created(t, name), approved(t, name))
+			d := s.wantStatus(name, "SENT")
+			if d.Reference != c.reference || d.Promised.String != c.promised || int(d.AnswerStatus.Int64) != c.status {
+				t.Errorf("want %q and %q, got %+v", c.reference, c.promised, d)
+			}
+			if warned := strings.Contains(s.log.String(), "level=WARN"); warned != c.warned {
+				t.Errorf("want a warning: %t, got %s", c.warned, s.log)
+			}
+		})
+	}
+}
+
+func TestWhatPassesIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	strange, potter := newSupplier(t), newSupplier(t)
+	s := newShop(t, potter.URL)
+	for name, answer := range map[string]func(http.ResponseWriter, *http.Request, int){
+		"unavailable": func(w http.ResponseWriter, _ *http.Request, _ int) { w.WriteHeader(http.StatusServiceUnavailable) },
+		"a redirect": func(w http.ResponseWriter, r *http.Request, _ int) {
+			http.Redirect(w, r, strange.URL, http.StatusTemporaryRedirect)
+		},
+		"half an answer": func(w http.ResponseWriter, _ *http.Request, _ int) {
+			w.Header().Set("Content-Length", "1000")
+			_, _ = io.WriteString(w, `{"supplierRef`)
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			potter.answer = answer
+			s.handle(created(t, name))
+			e := approved(t, name)
+			_, err := workertest.Handle(t, s.db, s.w, e)
+			if err == nil || errors.Is(err, worker.ErrRejected) {
+				t.Fatalf("want to try again, got %v", err)
+			}
+			if d := s.wantStatus(name, "SENDING"); d.Failure != err.Error() {
+				t.Errorf("want the reason kept, got %+v", d)
+			}
+			potter.answer = nil
+			s.handle(e)
+			s.wantStatus(name, "SENT")
+			if calls := strange.called(); len(calls) != 0 {
+				t.Errorf("the redirect was followed: %+v", calls)
+			}
+		})
+	}
+}
