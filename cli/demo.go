@@ -40,9 +40,21 @@ func demoCommand() *cli.Command {
 			&cli.StringFlag{Name: "measure-from", Usage: "the day from which on fill rate, average stock and orders are counted"},
 			&cli.DurationFlag{Name: "wait", Value: 2 * time.Minute, Usage: "how long to wait for the fleet to be quiet"},
 			outputFlag(),
-		}, upFlags()...),
+		}, demoFleetFlags()...),
 		Action: runDemo,
 	}
+}
+
+// demoFleetFlags are up's, but for what is logged: that a busy supplier's order is
+// sent again belongs to the story, and the story tells it.
+func demoFleetFlags() []cli.Flag {
+	flags := upFlags()
+	for i, f := range flags {
+		if f.Names()[0] == flagLogLevel {
+			flags[i] = logFlag("error")
+		}
+	}
+	return flags
 }
 
 // Defaults of the seeded shop.
@@ -124,6 +136,10 @@ func (o *demoOptions) chooseWorld(cctx *cli.Context, speed *string) (err error) 
 	return err
 }
 
+// fileSlots lets more calls be made at once: a wholesaler orders hundreds of items
+// on a day, and nobody paces a file's days.
+const fileSlots = "procurement=4,notification=4,alert=2"
+
 func (o *demoOptions) chooseFile(cctx *cli.Context, file string) error {
 	if cctx.IsSet("seed") {
 		return usage("--seed is the shop's; a file's days are as they are")
@@ -135,6 +151,11 @@ func (o *demoOptions) chooseFile(cctx *cli.Context, file string) error {
 	mapping, err := loadMapping(cctx, file)
 	if err != nil {
 		return err
+	}
+	if cctx.String(flagSlots) == "" {
+		if err := cctx.Set(flagSlots, fileSlots); err != nil {
+			return err
+		}
 	}
 	say(cctx, "looking through %s ...", file)
 	o.world, err = demo.NewFile(cctx.Context, file, mapping, policy)
@@ -183,7 +204,11 @@ func play(ctx context.Context, cctx *cli.Context, r *running, o demoOptions, con
 		return err
 	}
 	introduce(console, game)
-	if err := live(ctx, game, console, &watcher{game: game, db: db, broker: broker, console: console, log: log, pace: o.paceText}); err != nil {
+	err = live(ctx, game, console, &watcher{game: game, db: db, broker: broker, console: console, log: log, pace: o.paceText})
+	if err != nil {
+		if s := game.State(); ctx.Err() != nil && s.Date != "" {
+			fmt.Fprintf(console, "interrupted on %s, day %d; run again, the demo goes on from there\n", s.Date, s.Day)
+		}
 		return err
 	}
 	return conclude(ctx, cctx, r, db, game, o, stdout)

@@ -3,6 +3,7 @@ package cli_test
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -31,7 +32,7 @@ type told struct {
 	Audit         struct{ Verdict string }
 }
 
-func (h *house) demo(args ...string) told {
+func (h *house) demo(args ...string) (told, string) {
 	h.Helper()
 	r := h.ok(append([]string{"demo", "--exit", "--speed", "max", "-o", "json"}, args...)...)
 	var d told
@@ -44,7 +45,7 @@ func (h *house) demo(args ...string) told {
 	if n := strings.Count(r.errors, "  sold "); n != d.Days {
 		h.Errorf("%d days of %d have a line\n%s", n, d.Days, r.errors)
 	}
-	return d
+	return d, r.errors
 }
 
 func (h *house) number(query string) string {
@@ -64,7 +65,7 @@ func (h *house) moved(kind, and string) string {
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	first := h.demo("--days", "4")
+	first, _ := h.demo("--days", "4")
 	if first.From != "2026-02-02" || first.To != "2026-02-05" || first.Days != 4 {
 		t.Errorf("it lived from %s to %s, %d days", first.From, first.To, first.Days)
 	}
@@ -95,12 +96,24 @@ func TestDemo(t *testing.T) {
 		t.Error("no till published by itself")
 	}
 
-	second := h.demo("--days", "2")
+	second, said := h.demo("--days", "2")
 	if second.From != "2026-02-06" || second.To != "2026-02-07" || second.EventsNewToTheLog == 0 {
 		t.Errorf("the second run lived from %s to %s and said %d new events", second.From, second.To, second.EventsNewToTheLog)
 	}
+	if !strings.Contains(said, "was here before, until 2026-02-05; it goes on from 2026-02-06") {
+		t.Errorf("the second run does not say that it goes on: %s", said)
+	}
 	if all, want := h.number(`SELECT sum(received)::text FROM purchase_order_line`), first.World.Received.Add(second.World.Received).String(); all != want {
 		t.Errorf("%s came for orders, the two runs tell of %s", all, want)
+	}
+	// What the first run left on the road has arrived, from suppliers and from the warehouse.
+	if n := h.number(`SELECT count(*)::text FROM on_order_booking b JOIN purchase_order o USING (tenant_id, purchase_order_id)
+		WHERE b.kind = 'RECEIVED' AND b.occurred_at > '2026-02-06' AND o.created_at < '2026-02-06'`); n == "0" {
+		t.Error("nothing that was ordered in the first run has come in the second")
+	}
+	if n := h.number(`SELECT count(*)::text FROM event_log t WHERE t.type = 'TRANSFER_INITIATED' AND t.occurred_at < '2026-02-07' AND NOT EXISTS (
+		SELECT FROM event_log r WHERE r.type = 'RECEIPT_COMPLETED' AND r.body::jsonb #>> '{payload,transferId}' = t.body::jsonb #>> '{payload,transferId}')`); n != "0" {
+		t.Errorf("%s transfers never arrived", n)
 	}
 }
 
@@ -109,25 +122,43 @@ func TestDemoOnAFile(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	till := realTill(t, h.dir, 1500)
+	// A slip of the till: ordered for at once, taken back in the evening; the buyer does not fall for it.
+	appendTo(t, till.path, "900001,85123A,SLIP,60000,2010-12-02 10:01:00,2.55,,United Kingdom\nC900001,85123A,SLIP,-60000,2010-12-02 17:01:00,2.55,,United Kingdom\n"+
+		"900002,85123A,HEART,1,2010-12-03 10:01:00,2.55,,United Kingdom\n")
+	till.units["85123A"]--
 	path, err := filepath.Abs(mapping)
 	if err != nil {
 		t.Fatal(err)
 	}
 	args := []string{"--sales", till.path, "--map", path, "--policy", "fixed"}
-	d := h.demo(args...)
+	d, _ := h.demo(args...)
 	net := d.World.Returned.Sub(d.World.Sold).IntPart()
 	if got := h.number(`SELECT sum(m.quantity)::text FROM movement m WHERE m.line = 0 AND m.type IN ('SALE', 'RETURN', 'ADJUSTMENT')`); got != fmt.Sprint(netOf(till.units)) {
 		t.Errorf("the ledger moved %s, the file %d (sold and returned %d)", got, netOf(till.units), net)
 	}
-	if d.From != "2010-12-01" || d.Service.Orders == 0 || d.FillRate <= 0 || d.FillRate > 1 {
-		t.Errorf("from %s, %d orders, fill rate %f", d.From, d.Service.Orders, d.FillRate)
+	if d.From != "2010-12-01" || d.Service.Orders == 0 || d.Now.Rejected != 1 || d.FillRate <= 0 || d.FillRate >= 1 {
+		t.Errorf("from %s, %d orders of which %d were rejected, fill rate %f", d.From, d.Service.Orders, d.Now.Rejected, d.FillRate)
 	}
 	// What the world counts and what the ledger shows is the same.
 	if filled := d.World.Wanted.Sub(d.World.Lost); !filled.Equal(d.Service.Filled) {
 		t.Errorf("by the world %s pieces were there when they were sold, by the ledger %s", filled, d.Service.Filled)
 	}
-	if again := h.demo(args...); again.EventsNewToTheLog != 0 {
+	if again, _ := h.demo(args...); again.EventsNewToTheLog != 0 {
 		t.Errorf("the second run said %d new events", again.EventsNewToTheLog)
+	}
+}
+
+func appendTo(t *testing.T, path, text string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString(text); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 
