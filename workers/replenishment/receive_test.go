@@ -171,6 +171,15 @@ func TestARejectedOrder(t *testing.T) {
 		h.rule("cup", point10, "order_up_to=20")
 		h.wantOrders("15 of cup for 37.5", h.ruleChanged("cup"))
 	})
+	t.Run("comes back when the rule changed before anybody heard of the rejection", func(t *testing.T) {
+		t.Parallel()
+		h := w.house(t)
+		h.rule("cup", point10, "order_up_to=40")
+		order := h.wantOrders("35 of cup for 87.5", h.counted("cup", "5"))[0].PurchaseOrderID
+		h.rule("cup", point10, "order_up_to=20")
+		h.wantOrders("", h.cancelled(order), h.sold("cup", "1"))
+		h.wantOrders("16 of cup for 40", h.ruleChanged("cup"), h.ruleChanged("cup"))
+	})
 	t.Run("the shop's day counts", func(t *testing.T) {
 		t.Parallel()
 		h := w.house(t)
@@ -260,7 +269,7 @@ func TestAnAutoRule(t *testing.T) {
 		h := w.house(t)
 		h.rule("cup", "reorder_point=90", "order_up_to=100")
 		h.wantOrders("", h.counted("cup", "91"), h.forecast("cup", "2024-03-02", "3", week...))
-		h.rule("cup", append(auto, "order_up_to=NULL")...)
+		h.rule("cup", append(auto, "reorder_point=NULL", "order_up_to=NULL")...)
 		h.wantOrders("", h.sold("cup", "61"))
 		h.wantOrders("51 of cup for 127.5", h.sold("cup", "1"))
 		h.wantOrders("", h.ruleChanged("cup"))

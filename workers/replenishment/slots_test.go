@@ -44,14 +44,14 @@ func (h *house) slots(n int, batches [][]event.Any) (orders []event.PurchaseOrde
 	return orders
 }
 
-// Forty ask about the same need, each of them twice, in four slots at once.
+// Twenty ask about the same need, each of them twice, in four slots at once.
 func TestFourSlotsOneNeed(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	h.rule("cup", "reorder_point=100", "order_up_to=400")
 	h.hears(h.counted("cup", "140"))
 	var batches [][]event.Any
-	for i := range 40 {
+	for i := range 20 {
 		e := h.sold("cup", "1")
 		if i%4 == 0 {
 			e = h.lowStock("cup")
@@ -70,7 +70,7 @@ func TestFourSlotsOneNeed(t *testing.T) {
 	// And now all slots see the need first at once.
 	h.rule("jug", "reorder_point=100", "order_up_to=400")
 	batches = nil
-	for range 40 {
+	for range 16 {
 		batches = append(batches, []event.Any{h.counted("jug", "50"), h.lowStock("jug")})
 	}
 	if orders := h.slots(4, batches); ordered(orders) != "350 of jug for 875" {
@@ -83,7 +83,7 @@ func TestFourSlotsOneNeed(t *testing.T) {
 // and cancellations for what was ordered in the round before.
 func TestFourSlotsKeepTheBooks(t *testing.T) {
 	t.Parallel()
-	const rounds, items = 6, 12
+	const rounds, items = 4, 10
 	h := newHouse(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	for i := range items {
@@ -93,7 +93,7 @@ func TestFourSlotsKeepTheBooks(t *testing.T) {
 	made := 0
 	for range rounds {
 		var events []event.Any
-		for range 25 * items {
+		for range 16 * items {
 			events = append(events, h.sold(fmt.Sprintf("item-%d", random.IntN(items)), fmt.Sprint(1+random.IntN(5))))
 		}
 		for _, o := range open {
