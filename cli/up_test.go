@@ -47,6 +47,9 @@ func TestUpWithServersOfItsOwn(t *testing.T) {
 		t.Errorf("worker list: %v, %+v", err, workers)
 	}
 	h.ok("topology", "apply")
+	if r := h.ok("doctor"); !strings.Contains(r.out, "GB are free in ") {
+		t.Errorf("the doctor has not looked at the disk of the private servers:\n%s", r.out)
+	}
 	h.ok("down")
 	if err := <-f.ended; err != nil {
 		t.Errorf("up did not end well after down: %v\n%s", err, f.log)
