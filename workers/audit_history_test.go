@@ -44,6 +44,7 @@ func newHistory(t *testing.T) *history {
 	h := &history{TB: t, server: localtest.Database(t), exchange: exchangetest.Vhost(t)}
 	h.say()
 	databaseURL := storetest.URL(t)
+	h.plan(databaseURL)
 	h.name = databaseName(t, databaseURL)
 	if err := workers.Topology().Apply(t.Context(), h.exchange); err != nil {
 		t.Fatal(err)
@@ -64,6 +65,18 @@ func newHistory(t *testing.T) *history {
 	h.rest(db)
 	stop()
 	return h
+}
+
+// plan makes the straight sale order more of what it sold: by policy, from a supplier who is written to by hand.
+func (h *history) plan(databaseURL string) {
+	for _, statement := range []string{
+		`INSERT INTO tenant_setting (tenant_id, approval_limit) VALUES ($1, 100)`,
+		`INSERT INTO supplier (tenant_id, supplier_id, lead_time_days) VALUES ($1, 'smith', 3)`,
+		`INSERT INTO item (tenant_id, item_id, unit_cost) VALUES ($1, 'B', 1.5)`,
+		`INSERT INTO replenishment_rule (tenant_id, item_id, location_id, supplier_id, reorder_point, order_up_to) VALUES ($1, 'B', 'shop', 'smith', 0, 10)`,
+	} {
+		storetest.Exec(h, databaseURL, statement, workertest.Tenant)
+	}
 }
 
 func (h *history) say() {

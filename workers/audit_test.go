@@ -60,16 +60,16 @@ func breakages(h *history) []breakage {
 		{"two movements have one number", `UPDATE movement SET sequence = sequence - 1 WHERE event_id = $1 AND line = 0`, one(h.last), "movements told", "acme/A/shop is number 5 of its position, and so is another"},
 		{"an event has moved more, and all sums agree", `WITH m AS (UPDATE movement SET quantity = quantity * 2, on_hand = on_hand + quantity WHERE event_id = $1
 			RETURNING position_id, quantity / 2 AS q) UPDATE position p SET on_hand = on_hand + q FROM m WHERE m.position_id = p.id`,
-			one(h.last), "implied told stock", id(h.last)},
+			one(h.last), "implied told stock planned lots", id(h.last)},
 		{"an effect is doubled, and all sums agree", `WITH m AS (INSERT INTO movement SELECT '00000000-0000-4000-8000-000000000001', m.line, m.position_id, p.sequence + 1,
 			m.quantity, p.on_hand + m.quantity, m.type, m.occurred_at FROM movement m JOIN position p ON p.id = m.position_id WHERE event_id = $1 RETURNING *)
 			UPDATE position p SET on_hand = m.on_hand, sequence = m.sequence FROM m WHERE m.position_id = p.id`,
-			one(h.sale), "implied told stock", "00000000-0000-4000-8000-000000000001"},
+			one(h.sale), "implied told stock planned lots", "00000000-0000-4000-8000-000000000001"},
 		{"an event has moved twice, and all sums agree", `WITH m AS (INSERT INTO movement SELECT event_id, m.line + 2, m.position_id, p.sequence + 1,
 			m.quantity, p.on_hand + m.quantity, m.type, m.occurred_at FROM movement m JOIN position p ON p.id = m.position_id WHERE event_id = $1 RETURNING *)
 			UPDATE position p SET on_hand = m.on_hand, sequence = m.sequence FROM m WHERE m.position_id = p.id`,
-			one(h.sale), "implied stock", id(h.sale)},
-		{"a position is changed", `UPDATE position SET on_hand = on_hand + 1 WHERE location_id = 'depot'`, nil, "positions stock", "acme/A/depot"},
+			one(h.sale), "implied stock planned lots", id(h.sale)},
+		{"a position is changed", `UPDATE position SET on_hand = on_hand + 1 WHERE location_id = 'depot'`, nil, "positions stock planned lots", "acme/A/depot"},
 		{"a position counts wrong", `UPDATE position SET sequence = sequence + 1 WHERE location_id = '@transit'`, nil, "positions", "acme/A/@transit"},
 		{"a position is gone", `DELETE FROM position WHERE location_id = '@transit'`, nil, "implied movements positions", "is not there"},
 		{"a derived event is gone", `DELETE FROM event_log WHERE event_id = ` + told, one(h.count), "told", id(h.count) + " acme/A/shop has moved stock, and no INVENTORY_UPDATED tells of it"},
@@ -85,6 +85,14 @@ func breakages(h *history) []breakage {
 		{"the read model lacks a row", `DELETE FROM stock WHERE location_id = 'depot'`, nil, "stock", "acme/A/depot"},
 		{"the read model has a row too many", `INSERT INTO stock SELECT tenant_id, item_id, 'nowhere', on_hand, reserved, available, sequence, last_movement_at,
 			last_movement_type FROM stock WHERE location_id = 'depot'`, nil, "stock", "acme/A/nowhere"},
+		{"more is on order than was ordered", `UPDATE replenishment_state SET on_order = on_order + 1 WHERE item_id = 'B'`, nil, "orders on order", "its open lines await 12"},
+		{"an order was made for no need", `UPDATE purchase_order_line SET reorder_point = -10`, nil, "orders", "above the reorder point -10"},
+		{"an order was forgotten", `WITH l AS (DELETE FROM purchase_order_line) DELETE FROM on_order_booking`, nil, "orders", "B at shop"},
+		{"replenishment has missed a movement", `UPDATE replenishment_state SET sequence = sequence - 1 WHERE location_id = 'depot'`, nil, "planned", "acme/A/depot"},
+		{"planners are shown another order", `UPDATE stock_supply SET on_order = 0`, nil, "on order", "acme/B/shop has 0 on order"},
+		{"an order is not with its supplier", `DELETE FROM dispatch`, nil, "sent", "was never heard of by procurement"},
+		{"an order was sent before it was approved", `UPDATE purchase_order SET status = 'PENDING', decided_by = '', decided_at = NULL`, nil, "sent", "awaits a decision"},
+		{"a lot holds too much", `UPDATE lot SET quantity = quantity + 1 WHERE location_id = 'depot'`, nil, "lots", "acme/A/depot has 5 in lots"},
 	}
 }
 
@@ -156,14 +164,18 @@ func testTrueHistory(t *testing.T, h *history) {
 		}
 	}
 	c := report.Counts
-	// Ten events moved stock or died, and each movement was told of.
-	if c.Events != 19 || c.Published != 18 || c.ByType["SALE_COMPLETED"] != 5 || c.ByType["INVENTORY_UPDATED"] != 9 {
+	// Ten events moved stock or died, and each movement was told of; one order was asked for, made and approved.
+	if c.Events != 22 || c.Published != 21 || c.ByType["SALE_COMPLETED"] != 5 || c.ByType["INVENTORY_UPDATED"] != 9 {
 		t.Errorf("%d events, %d published, %v", c.Events, c.Published, c.ByType)
 	}
 	if c.Movements != 18 || c.Items != 2 || c.Positions != 8 || c.UnitsNet.String() != "8" {
 		t.Errorf("%d movements, %d items, %d positions, %s units", c.Movements, c.Items, c.Positions, c.UnitsNet)
 	}
-	want := []store.ConsumerCounts{{Consumer: "ledger", Handled: 9, Dead: 1}, {Consumer: "stockview", Handled: 9}}
+	want := []store.ConsumerCounts{
+		{Consumer: "alert"}, {Consumer: "analytics", Handled: 9}, {Consumer: "approval", Handled: 1}, {Consumer: "forecasting", Handled: 9},
+		{Consumer: "ledger", Handled: 9, Dead: 1}, {Consumer: "lots", Handled: 9}, {Consumer: "notification", Handled: 2},
+		{Consumer: "procurement", Handled: 2}, {Consumer: "replenishment", Handled: 9}, {Consumer: "stockview", Handled: 12},
+	}
 	if !slices.Equal(c.Consumers, want) {
 		t.Errorf("consumers %+v, want %+v", c.Consumers, want)
 	}
@@ -236,7 +248,8 @@ func testDeadInsteadOfHandled(t *testing.T, h *history) {
 	storetest.Exec(t, at, die, h.sale.ID.String())
 	p := proof(t, db)
 	expect(t, p, "", "")
-	if c := p.Counts.Consumers[0]; c.Dead != 2 || c.Copies != 1 {
+	ledger := slices.IndexFunc(p.Counts.Consumers, func(c store.ConsumerCounts) bool { return c.Consumer == "ledger" })
+	if c := p.Counts.Consumers[ledger]; c.Dead != 2 || c.Copies != 1 {
 		t.Errorf("the ledger has %+v, want 2 dead and 1 of them a copy", c)
 	}
 	storetest.Exec(t, at, `DELETE FROM inbox WHERE event_id = $1`, h.sale.ID.String())
@@ -258,10 +271,11 @@ func testZeroCharacter(t *testing.T, h *history) {
 // Of many findings the first ten are named and all are counted.
 func testManyFindings(t *testing.T, h *history) {
 	db, at := h.copy(t)
+	debts := storetest.Value[int64](t, at, `SELECT count(*) FROM inbox`)
 	storetest.Exec(t, at, `DELETE FROM inbox`)
 	for _, c := range proof(t, db).Checks {
-		if c.Name == "handled" && (c.Wrong != 18 || len(c.Findings) != 10) {
-			t.Errorf("%d findings, %d named; want 18 and 10", c.Wrong, len(c.Findings))
+		if c.Name == "handled" && (c.Wrong != debts || debts < 50 || len(c.Findings) != 10) {
+			t.Errorf("%d findings, %d named; want %d and 10", c.Wrong, len(c.Findings), debts)
 		}
 	}
 }

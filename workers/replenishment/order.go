@@ -99,7 +99,8 @@ func (b *batch) place(ctx context.Context) error {
 func (b *batch) say(o *newOrder) error {
 	at := o.Position.PositionKey
 	rule := store.RuleID(at)
-	err := b.tx.Emit(o.cause, rule, 0, event.ReplenishmentTriggered{
+	// The number tells what the rule had seen: whoever hears of the order later knows which receipts came before it.
+	err := b.tx.Emit(o.cause, rule, o.Sequence, event.ReplenishmentTriggered{
 		RuleID: rule, ItemID: at.Item, LocationID: at.Location, Available: o.Available, OnOrder: o.OnOrder, ReorderPoint: o.ReorderPoint,
 		Quantity: o.Line.Quantity, SupplierID: o.Supplier, PurchaseOrderID: o.Line.Order,
 	})

@@ -47,7 +47,9 @@ func (n *news) supply(ctx context.Context, tx *worker.Tx) error {
 			}
 		}
 		for _, p := range positions {
-			touched[p] = touched[p] // with no receipt, if there is none
+			if _, ok := touched[p]; !ok {
+				touched[p] = nil
+			}
 		}
 	}
 	if len(touched) == 0 {
