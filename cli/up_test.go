@@ -43,7 +43,7 @@ func TestUpWithServersOfItsOwn(t *testing.T) {
 		Worker           string
 		Consumers, Ready int
 	}
-	if err := json.Unmarshal([]byte(h.ok("worker", "list", "-o", "json").out), &workers); err != nil || len(workers) != 4 || workers[0].Consumers != 1 {
+	if err := json.Unmarshal([]byte(h.ok("worker", "list", "-o", "json").out), &workers); err != nil || len(workers) < 4 || workers[0].Consumers != 1 {
 		t.Errorf("worker list: %v, %+v", err, workers)
 	}
 	h.ok("topology", "apply")
