@@ -79,15 +79,14 @@ func runDemo(cctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	stdout, stderr := cctx.App.Writer, cctx.App.ErrWriter
-	console := newConsole(stderr, cctx.Bool("plain"))
+	stdout := cctx.App.Writer
+	console := newConsole(cctx.App.ErrWriter, cctx.Bool("plain"))
 	cctx.App.ErrWriter = console
 	if options.json {
 		cctx.App.Writer = console // stdout is for the summary alone
 	}
 	defer console.leave()
 	return up(cctx, func(ctx context.Context, r *running) error {
-		defer func() { cctx.App.ErrWriter = stderr }()
 		return play(ctx, cctx, r, options, console, stdout)
 	})
 }
@@ -210,6 +209,9 @@ func play(ctx context.Context, cctx *cli.Context, r *running, o demoOptions, con
 			fmt.Fprintf(console, "interrupted on %s, day %d; run again, the demo goes on from there\n", s.Date, s.Day)
 		}
 		return err
+	}
+	if console.terminal >= 0 {
+		cctx.App.ErrWriter = console.out // the audit knows how to show on a terminal what it waits for
 	}
 	return conclude(ctx, cctx, r, db, game, o, stdout)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -82,7 +83,7 @@ func conclude(ctx context.Context, cctx *cli.Context, r *running, db *store.DB, 
 		encoder.SetIndent("", "  ")
 		err = encoder.Encode(summary)
 	} else {
-		_, err = fmt.Fprint(stdout, "\n"+summary.Audit.Table())
+		_, err = fmt.Fprint(stdout, "\n"+proof(summary.Audit))
 	}
 	if err != nil {
 		return err
@@ -93,8 +94,19 @@ func conclude(ctx context.Context, cctx *cli.Context, r *running, db *store.DB, 
 	if o.exit {
 		return errDone
 	}
-	say(cctx, "\nstill up; look around, and stop it with Ctrl-C")
+	say(cctx, "\nstill up; look around from another terminal, and stop it with Ctrl-C:\n"+
+		"  composerp stock --low    composerp stock --lots    composerp po list    composerp forecast accuracy    composerp audit")
 	return nil
+}
+
+// proof is the audit's table, without the counts at its end where all is well:
+// what a newcomer wants to know would be pushed off the screen.
+func proof(r audit.Report) string {
+	table := r.Table()
+	if parts := strings.SplitN(table, "\n\n", 3); r.Proven() && len(parts) == 3 {
+		return parts[0] + "\n\n" + parts[1] + "\n"
+	}
+	return table
 }
 
 // summarise reads what the fleet made of the world.

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"math"
 	"testing"
 
 	"github.com/google/uuid"
@@ -19,7 +20,7 @@ func TestOwing(t *testing.T) {
 	begin := found(p.LogEnd(t.Context()))(t)
 	owed := func(since int64) string {
 		t.Helper()
-		o := found(p.Owing(t.Context(), since, []string{"ledger", "view"}))(t)
+		o := found(p.Owing(t.Context(), since, math.MaxInt64, []string{"ledger", "view"}))(t)
 		if o == nil {
 			return ""
 		}
@@ -36,6 +37,9 @@ func TestOwing(t *testing.T) {
 	}
 	if got := owed(end); got != "" {
 		t.Errorf("past the log's end %s is owed", got)
+	}
+	if o := found(p.Owing(t.Context(), begin, begin, []string{"ledger"}))(t); o != nil {
+		t.Errorf("up to where the log ended before, %+v is owed", o)
 	}
 	must(t, p.InTx(t.Context(), func(tx *store.Tx) error {
 		_, err := tx.Claim(t.Context(), ledger, []uuid.UUID{e.ID})

@@ -119,13 +119,13 @@ func (i *itemSeen) mean() float64 { return i.sold / max(1, i.days) }
 func (i *itemSeen) pack() int64 {
 	switch mean := i.mean(); {
 	case mean < 0.3:
-		return 1
-	case mean < 2:
 		return 6
-	case mean < 10:
+	case mean < 2:
 		return 12
+	case mean < 10:
+		return 24
 	}
-	return 24
+	return 48
 }
 
 // opening is what lies there on an item's first day: the first reorder point, and

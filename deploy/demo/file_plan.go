@@ -22,7 +22,7 @@ var fileSources = []source{
 const (
 	fileApprovalLimit = 1000
 	absurd            = 20 // times the limit
-	fileCoverDays     = 21
+	fileCoverDays     = 28
 )
 
 func supplierOf(item string) source {
@@ -60,7 +60,7 @@ func (f *File) Master(suppliers string) (Master, error) {
 	return m, f.voice.err
 }
 
-// rule orders by the mean of the item's first weeks, up to three weeks' demand more. A fixed rule stays so; an auto
+// rule orders by the mean of the item's first weeks, up to four weeks' demand more. A fixed rule stays so; an auto
 // one begins so, and then follows the forecast.
 func (f *File) rule(key store.PositionKey, i *itemSeen) store.Rule {
 	c := supplierOf(key.Item)

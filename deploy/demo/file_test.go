@@ -93,7 +93,7 @@ func TestFileMaster(t *testing.T) {
 			t.Fatalf("%s: %+v", mode, m)
 		}
 		heart := m.Items[1]
-		if heart.Item != "85123A" || heart.Name != "WHITE HEART" || heart.UnitCost.String() != "1.65" || heart.Pack.String() != "24" {
+		if heart.Item != "85123A" || heart.Name != "WHITE HEART" || heart.UnitCost.String() != "1.65" || heart.Pack.String() != "48" {
 			t.Errorf("%s: %+v costs %s, in packs of %s", mode, heart, heart.UnitCost, heart.Pack)
 		}
 		for _, r := range m.Rules {

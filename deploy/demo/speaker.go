@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -124,8 +125,10 @@ const (
 // with its number.
 func (s *speaker) settle(ctx context.Context) error {
 	deadline := time.Now().Add(s.patience)
+	var last *store.Owed
 	for pause := firstLook; ; pause = min(pause*3/2, lastLook) {
-		owed, err := s.owed(ctx)
+		began := time.Now()
+		owed, err := s.owed(ctx, &last)
 		if err != nil {
 			return err
 		}
@@ -138,7 +141,7 @@ func (s *speaker) settle(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(pause):
+		case <-time.After(max(pause, 2*time.Since(began))): // the look may not be what keeps the fleet from its work
 		}
 	}
 	end, err := s.db.LogEnd(ctx)
@@ -146,8 +149,10 @@ func (s *speaker) settle(ctx context.Context) error {
 	return err
 }
 
-// owed says what is still to be done, "" when nothing is.
-func (s *speaker) owed(ctx context.Context) (string, error) {
+// owed says what is still to be done, "" when nothing is. What was owed at the
+// last look is asked for alone first: a look at all of it goes over all that has
+// come since.
+func (s *speaker) owed(ctx context.Context, last **store.Owed) (string, error) {
 	missing, err := s.db.NotAdmitted(ctx, s.unlogged)
 	if err != nil {
 		return "", err
@@ -157,16 +162,21 @@ func (s *speaker) owed(ctx context.Context) (string, error) {
 		return fmt.Sprintf("%d published events are not in the log", len(missing)), nil
 	}
 	s.unlogged = nil
-	owing, err := s.db.Owing(ctx, s.before, s.consumers)
+	if o := *last; o != nil {
+		*last, err = s.db.Owing(ctx, o.Seq-1, o.Seq, []string{o.Consumer})
+	}
+	if *last == nil && err == nil {
+		*last, err = s.db.Owing(ctx, s.before, math.MaxInt64, s.consumers)
+	}
+	if o := *last; o != nil {
+		return fmt.Sprintf("%s has not handled %s %s", o.Consumer, o.Type, o.EventID), nil
+	}
 	if err != nil {
 		return "", err
 	}
-	if owing == nil {
-		due, err := s.db.DueForecasts(ctx)
-		if due > 0 {
-			return fmt.Sprintf("forecasts are due at %d locations", due), err
-		}
-		return "", err
+	due, err := s.db.DueForecasts(ctx)
+	if err == nil && due > 0 {
+		return fmt.Sprintf("forecasts are due at %d locations", due), nil
 	}
-	return fmt.Sprintf("%s has not handled %s %s", owing.Consumer, owing.Type, owing.EventID), nil
+	return "", err
 }
