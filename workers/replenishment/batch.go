@@ -108,9 +108,7 @@ func (b *batch) readPlans(ctx context.Context) error {
 	}
 	for _, p := range b.order {
 		if plan := plans[p.Replenishment]; plan != nil {
-			if err := p.adopt(plan); err != nil {
-				return err
-			}
+			p.adopt(plan)
 		}
 	}
 	return nil

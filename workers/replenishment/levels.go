@@ -1,9 +1,9 @@
 package replenishment
 
 import (
-	"fmt"
 	"math"
-	"strconv"
+
+	"github.com/shopspring/decimal"
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
@@ -25,16 +25,13 @@ import (
 // Chains, 4th ed. (CRC Press, 2017), chapter 6: the (s, Q) and (s, S) systems
 // with normal demand, decision rule for a specified probability P1 of no
 // stock-out per cycle, s = x̂L + kσL.
-func Levels(expected store.ExpectedDemand, leadTimeDays, coverDays int, serviceLevel float64) (store.PlannedLevels, error) {
-	lead := float64(leadTimeDays)
-	point := demand(expected.Daily, 0, leadTimeDays) + Quantile(serviceLevel)*expected.ErrorStdDev*math.Sqrt(lead)
+func Levels(expected store.ExpectedDemand, leadTimeDays, coverDays int, serviceLevel float64) store.PlannedLevels {
+	point := demand(expected.Daily, 0, leadTimeDays) + Quantile(serviceLevel)*expected.ErrorStdDev*math.Sqrt(float64(leadTimeDays))
 	point = max(0, point)
-	reorderPoint, err := units(point)
-	if err != nil {
-		return store.PlannedLevels{}, err
+	return store.PlannedLevels{
+		ReorderPoint: units(point),
+		OrderUpTo:    units(point + demand(expected.Daily, leadTimeDays, leadTimeDays+coverDays)),
 	}
-	orderUpTo, err := units(point + demand(expected.Daily, leadTimeDays, leadTimeDays+coverDays))
-	return store.PlannedLevels{ReorderPoint: reorderPoint, OrderUpTo: orderUpTo}, err
 }
 
 // Quantile is the standard normal quantile: z with Φ(z) = p, by the inverse of
@@ -59,11 +56,10 @@ func demand(daily []float64, from, to int) (sum float64) {
 	return sum + mean*float64(max(0, beyond))
 }
 
+// mostUnits is more than anybody stocks, and little enough for what is ordered up to it to be said in an event.
+const mostUnits = 1e12
+
 // units rounds to the thousandth: more digits would only look exact.
-func units(v float64) (event.Decimal, error) {
-	d, err := event.ParseDecimal(strconv.FormatFloat(v, 'f', 3, 64))
-	if err != nil {
-		return d, fmt.Errorf("planning for %g units: %w", v, err)
-	}
-	return d, nil
+func units(v float64) event.Decimal {
+	return event.Decimal{Decimal: decimal.New(int64(math.Round(min(v, mostUnits)*1000)), -3)}
 }

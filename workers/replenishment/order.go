@@ -63,6 +63,9 @@ func (b *batch) make(ctx context.Context, p *position, cause event.Envelope) err
 	}}
 	if o.UnitPrice != nil {
 		o.Total = event.Decimal{Decimal: quantity.Mul(*o.UnitPrice).Round(6)}
+		if _, err := o.Total.MarshalJSON(); err != nil {
+			o.UnitPrice, o.Total = nil, event.Decimal{} // who could pay that? A person is to look at it
+		}
 	}
 	b.orders = append(b.orders, o)
 	p.lines = append(p.lines, line)

@@ -88,26 +88,22 @@ func (p *position) mayNeed() bool {
 }
 
 // adopt takes the position's plan, which is at least as new as the rule it was locked with.
-func (p *position) adopt(plan *store.ReplenishmentPlan) error {
+func (p *position) adopt(plan *store.ReplenishmentPlan) {
 	p.plan, p.RuleVersion = plan, plan.RuleVersion
 	if plan.Planned == nil {
-		return p.level()
+		p.level()
+		return
 	}
 	p.settle()
-	return nil
 }
 
 // level makes the levels of an auto rule anew, from the newest forecast.
-func (p *position) level() error {
+func (p *position) level() {
 	if plan := p.plan; plan.Auto && plan.Expected != nil && plan.Supplier != "" {
-		levels, err := Levels(*plan.Expected, plan.LeadTimeDays, plan.CoverDays, plan.ServiceLevel)
-		if err != nil {
-			return err
-		}
+		levels := Levels(*plan.Expected, plan.LeadTimeDays, plan.CoverDays, plan.ServiceLevel)
 		plan.Planned, p.levelled = &levels, true
 	}
 	p.settle()
-	return nil
 }
 
 // settle says at what point the position is ordered for; nil: it is not.
@@ -124,31 +120,30 @@ func (p *position) settle() {
 
 // expect takes a forecast, if it is newer than the one that is known. It is kept
 // without a rule too: one may come.
-func (p *position) expect(f event.ForecastGenerated) error {
+func (p *position) expect(f event.ForecastGenerated) {
 	if f.StartDate <= p.ForecastStart || len(f.DailyDemand) == 0 {
-		return nil
+		return
 	}
 	p.ForecastStart, p.forecast, p.planned = f.StartDate, &f, true
 	if p.plan == nil {
-		return nil
+		return
 	}
 	daily := make([]float64, len(f.DailyDemand))
 	for i, d := range f.DailyDemand {
 		daily[i] = d.InexactFloat64()
 	}
 	p.plan.Expected = &store.ExpectedDemand{Daily: daily, ErrorStdDev: f.ErrorStdDev.InexactFloat64()}
-	return p.level()
+	p.level()
 }
 
 // follow takes up a rule that has changed: nothing is held by it any more.
-func (p *position) follow() error {
+func (p *position) follow() {
 	if p.HeldOn != "" {
 		p.HeldOn, p.HeldVersion, p.planned = "", 0, true
 	}
-	if p.plan == nil {
-		return nil
+	if p.plan != nil {
+		p.level()
 	}
-	return p.level()
 }
 
 func isReceipt(said event.InventoryUpdated) bool {

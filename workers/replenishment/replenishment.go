@@ -42,7 +42,11 @@
 //	writing and RULE_CHANGED      makes them anew
 //	no supplier, or no reorder    nothing is ordered
 //	point
-//	the price is not known        the order is made without it, and is for a person to decide
+//	the price is not known, or    the order is made without it, and is for a person to decide
+//	the total is beyond what an
+//	event can say
+//	a till's clock is years       the position's latest business day is then, and a rejection is held
+//	ahead                         until the rule changes
 package replenishment
 
 import (
@@ -93,15 +97,11 @@ func (b *batch) hear(ctx context.Context, e *event.Any) error {
 		return b.consider(ctx, b.at(e.TenantID, said.ItemID, said.LocationID), e.Envelope)
 	case event.ForecastGenerated:
 		p := b.at(e.TenantID, said.ItemID, said.LocationID)
-		if err := p.expect(said); err != nil {
-			return err
-		}
+		p.expect(said)
 		return b.consider(ctx, p, e.Envelope)
 	case event.RuleChanged:
 		p := b.at(e.TenantID, said.ItemID, said.LocationID)
-		if err := p.follow(); err != nil {
-			return err
-		}
+		p.follow()
 		return b.consider(ctx, p, e.Envelope)
 	case event.PurchaseOrderCancelled:
 		return b.cancel(ctx, e, said)

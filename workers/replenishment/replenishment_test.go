@@ -72,6 +72,17 @@ func TestAnUnknownPriceIsSaidAsSuch(t *testing.T) {
 	}
 }
 
+// A total that no event can say is not known, either: the order is made all the same, and nobody's sale fails over it.
+func TestATotalBeyondSaying(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.rule("cup", point10, "order_up_to=900000000000000")
+	o := h.wantOrders("899999999999995 of cup for 0", h.counted("cup", "5"))
+	if o[0].Lines[0].UnitPrice != nil {
+		t.Errorf("the line has a price: %s", o[0].Lines[0].UnitPrice)
+	}
+}
+
 // The packs of the item count where the rule has none of its own.
 func TestTheItemsPack(t *testing.T) {
 	t.Parallel()
