@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"context"
 	"math"
 
 	"github.com/composerp/composerp/exchange/event"
@@ -99,4 +100,26 @@ func (s *Shop) rule(p product, at place) store.Rule {
 	s.voice.keep(err)
 	r.Mode, r.ServiceLevel, r.CoverDays = store.RuleAuto, level, n.coverDays
 	return r
+}
+
+// writeDown sets the master data. What is there already and says the same is left alone.
+func (g *Game) writeDown(ctx context.Context) error {
+	m, err := g.World.Master(g.suppliers.addr)
+	if err != nil {
+		return err
+	}
+	if _, err := g.DB.SetItems(ctx, m.Items); err != nil {
+		return err
+	}
+	if _, err := g.DB.SetLocations(ctx, m.Locations); err != nil {
+		return err
+	}
+	if _, err := g.DB.SetSuppliers(ctx, m.Suppliers); err != nil {
+		return err
+	}
+	if _, err := g.DB.SetTenantSettings(ctx, []store.TenantSetting{m.Settings}); err != nil {
+		return err
+	}
+	_, err = g.DB.SetRules(ctx, m.Rules, g.Moment(g.first))
+	return err
 }

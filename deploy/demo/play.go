@@ -68,28 +68,6 @@ func Open(ctx context.Context, cfg Config) (*Game, error) {
 	return g, err
 }
 
-// writeDown sets the master data. What is there already and says the same is left alone.
-func (g *Game) writeDown(ctx context.Context) error {
-	m, err := g.World.Master(g.suppliers.addr)
-	if err != nil {
-		return err
-	}
-	if _, err := g.DB.SetItems(ctx, m.Items); err != nil {
-		return err
-	}
-	if _, err := g.DB.SetLocations(ctx, m.Locations); err != nil {
-		return err
-	}
-	if _, err := g.DB.SetSuppliers(ctx, m.Suppliers); err != nil {
-		return err
-	}
-	if _, err := g.DB.SetTenantSettings(ctx, []store.TenantSetting{m.Settings}); err != nil {
-		return err
-	}
-	_, err = g.DB.SetRules(ctx, m.Rules, g.Moment(g.first))
-	return err
-}
-
 // Run lives the days. It ends with the last of them, with ctx, or when the fleet
 // does not keep up.
 func (g *Game) Run(ctx context.Context) error {
