@@ -169,7 +169,7 @@ func (l *look) await(ctx context.Context, sales int) (seen, time.Time, error) {
 			}
 		}
 		select {
-		case <-time.After(5 * glance):
+		case <-time.After(20 * glance):
 		case <-ctx.Done():
 			return seen{}, since, fmt.Errorf("the ledger handled %d of %d sales: %w", c.by["ledger"], sales, context.Cause(ctx))
 		}

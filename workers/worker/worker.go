@@ -46,7 +46,7 @@ const (
 	eachBatch, eachPrefetch = 50, 250
 	callBatch, callPrefetch = 1, 4
 	// Calls are made one by one, but prepared together.
-	preparedBatch, preparedPrefetch = 16, 32
+	preparedBatch, preparedPrefetch = 32, 64
 )
 
 // New declares a worker. It panics on a declaration that contradicts itself:
