@@ -24,6 +24,7 @@ package analytics
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
@@ -32,7 +33,8 @@ import (
 
 // New declares the analytics worker.
 func New() worker.Worker {
-	return worker.New("analytics", worker.OnBatch(note, event.TypeForecastGenerated, event.TypeInventoryUpdated))
+	return worker.New("analytics", worker.OnBatch(note, event.TypeForecastGenerated, event.TypeInventoryUpdated),
+		worker.Linger(100*time.Millisecond))
 }
 
 // note writes down a batch of forecasts and movements.

@@ -33,6 +33,7 @@ package lots
 
 import (
 	"context"
+	"time"
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
@@ -42,7 +43,7 @@ import (
 // New declares the lots worker.
 func New() worker.Worker {
 	k := keeper{new(store.Shelves)}
-	return worker.New("lots", worker.OnBatch(k.keep, event.TypeInventoryUpdated))
+	return worker.New("lots", worker.OnBatch(k.keep, event.TypeInventoryUpdated), worker.Linger(50*time.Millisecond))
 }
 
 type keeper struct{ shelves *store.Shelves }

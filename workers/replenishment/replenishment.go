@@ -52,6 +52,7 @@ package replenishment
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
@@ -65,7 +66,8 @@ func New() worker.Worker {
 		func(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 			return replenish(ctx, tx, &known, events)
 		},
-		event.TypeInventoryUpdated, event.TypeInventoryLowStock, event.TypeForecastGenerated, event.TypeRuleChanged, event.TypePurchaseOrderCancelled))
+		event.TypeInventoryUpdated, event.TypeInventoryLowStock, event.TypeForecastGenerated, event.TypeRuleChanged, event.TypePurchaseOrderCancelled),
+		worker.Linger(50*time.Millisecond))
 }
 
 // replenish hears a batch of events, in arrival order, set-based: what they may

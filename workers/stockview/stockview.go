@@ -23,6 +23,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
@@ -33,7 +34,8 @@ import (
 func New() worker.Worker {
 	return worker.New("stockview", worker.OnBatch(update,
 		event.TypeInventoryUpdated, event.TypeInventoryLowStock, event.TypeReplenishmentTriggered, event.TypeForecastGenerated,
-		event.TypePurchaseOrderCreated, event.TypePurchaseOrderApproved, event.TypePurchaseOrderCancelled))
+		event.TypePurchaseOrderCreated, event.TypePurchaseOrderApproved, event.TypePurchaseOrderCancelled),
+		worker.Linger(50*time.Millisecond))
 }
 
 // update sorts a batch by what each event tells, and writes each kind at once. A

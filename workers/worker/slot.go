@@ -51,6 +51,7 @@ func (s *slot) consume(ctx context.Context) error {
 		if err != nil {
 			return s.leave(ctx, err)
 		}
+		deliveries = s.await(ctx, consumer, deliveries, batch)
 		if !s.careful && anySuspicious(deliveries) {
 			s.Log.Warn("a message comes again and again; going on one by one", "queue", s.Worker.queue)
 			s.careful = true
@@ -67,6 +68,24 @@ func (s *slot) consume(ctx context.Context) error {
 			return s.leave(ctx, ctx.Err())
 		}
 	}
+}
+
+// await lingers for more, where the worker does. An error of the session's will
+// be found again by whoever acknowledges what is in hand.
+func (s *slot) await(ctx context.Context, consumer *exchange.Consumer, deliveries []exchange.Delivery, batch int) []exchange.Delivery {
+	if s.Worker.linger == 0 || len(deliveries) < 2 {
+		return deliveries
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.Worker.linger)
+	defer cancel()
+	for len(deliveries) < batch {
+		more, err := consumer.Take(ctx, batch-len(deliveries))
+		if err != nil {
+			break
+		}
+		deliveries = append(deliveries, more...)
+	}
+	return deliveries
 }
 
 // leave tells the end of the process's patience from the end of the session.

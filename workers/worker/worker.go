@@ -17,6 +17,7 @@ type Worker struct {
 	ladder     []time.Duration
 	batch      int
 	prefetch   int
+	linger     time.Duration
 	idempotent bool
 
 	each     map[event.Type]eachFunc
@@ -133,6 +134,11 @@ func Ladder(rungs ...time.Duration) Option { return func(w *Worker) { w.ladder =
 func Batch(size, prefetch int) Option {
 	return func(w *Worker) { w.batch, w.prefetch = size, prefetch }
 }
+
+// Linger lets a slot that finds several messages, and fewer than a batch, wait so
+// long for more: under load that makes few large transactions of many small ones.
+// A message that comes alone is handled at once. It is for workers whom nobody waits for.
+func Linger(wait time.Duration) Option { return func(w *Worker) { w.linger = wait } }
 
 func (w *Worker) hear(t event.Type) event.Type {
 	for _, known := range w.types {
