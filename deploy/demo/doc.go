@@ -10,7 +10,7 @@
 //
 // # Business time
 //
-// Days are lived one after another (Play). A day has a morning, in which goods
+// Days are lived one after another (Game.Run). A day has a morning, in which goods
 // arrive, hours of trade, and an evening in which goods are counted, thrown away
 // and sent from place to place. Each part is said, and the next begins when the
 // fleet has handled everything that followed from it (store.Owing): orders that
