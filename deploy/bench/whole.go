@@ -18,9 +18,9 @@ import (
 // two or three sales of an item, as in a real wholesaler's till, and as many forecasts for each sale.
 const weeks = 8
 
-// furnish gives the place master data for every item there is. Reorder points follow the forecasts, and orders are of four
-// packs, whatever the forecasts say: how many orders a sale makes must not depend on how soon they are made. Nobody can be called: the
-// supplier takes orders by hand.
+// furnish gives the place master data for every item there is. Reorder points follow the forecasts, and orders are of ten
+// packs, whatever the forecasts say: how many orders a sale makes must not depend on how soon they are made. It is one in seventeen or so;
+// auto rules on a real wholesaler's till made one in twenty-two. Nobody can be called: the supplier takes orders by hand.
 func (p *place) furnish(ctx context.Context) error {
 	db, err := p.open(1)
 	if err != nil {
@@ -37,7 +37,7 @@ func (p *place) furnish(ctx context.Context) error {
 		  SELECT $1, 'SKU-' || lpad(i::text, 6, '0'), 'Item ' || i, false, 6, 7.50 FROM generate_series(0, $2::int - 1) i`, []any{tenant, items}},
 		{`INSERT INTO supplier (tenant_id, supplier_id, name, lead_time_days) VALUES ($1, 'SUP', 'Supplier', 5)`, []any{tenant}},
 		{`INSERT INTO replenishment_rule (tenant_id, item_id, location_id, low_stock_threshold, mode, supplier_id, reorder_point, order_quantity)
-		  SELECT $1, 'SKU-' || lpad(i::text, 6, '0'), $2, -100, 'auto', 'SUP', -5, 24 FROM generate_series(0, $3::int - 1) i`, []any{tenant, location, items}},
+		  SELECT $1, 'SKU-' || lpad(i::text, 6, '0'), $2, -100, 'auto', 'SUP', -5, 60 FROM generate_series(0, $3::int - 1) i`, []any{tenant, location, items}},
 	} {
 		if _, err := db.ExecContext(ctx, statement.text, statement.args...); err != nil {
 			return fmt.Errorf("making master data: %w", err)
