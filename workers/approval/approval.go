@@ -39,7 +39,7 @@ const source = "approval"
 
 // New declares the approval worker.
 func New() worker.Worker {
-	return worker.New(source, worker.OnBatch(approve, event.TypePurchaseOrderCreated))
+	return worker.New(source, worker.OnBatch(approve, event.TypePurchaseOrderCreated), worker.Linger(50*time.Millisecond))
 }
 
 // approve decides about all the orders at once, and says so in their order.

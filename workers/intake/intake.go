@@ -11,6 +11,7 @@ package intake
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
@@ -20,7 +21,7 @@ import (
 // New declares the intake worker. Admission tells by itself what it has seen, so
 // there is no inbox.
 func New() worker.Worker {
-	return worker.New("intake", worker.Idempotent(), worker.OnBatch(admit, outside()...))
+	return worker.New("intake", worker.Idempotent(), worker.OnBatch(admit, outside()...), worker.Linger(50*time.Millisecond))
 }
 
 // outside are the types that outsiders say.

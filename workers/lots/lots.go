@@ -43,7 +43,7 @@ import (
 // New declares the lots worker.
 func New() worker.Worker {
 	k := keeper{new(store.Shelves)}
-	return worker.New("lots", worker.OnBatch(k.keep, event.TypeInventoryUpdated), worker.Linger(50*time.Millisecond))
+	return worker.New("lots", worker.OnBatch(k.keep, event.TypeInventoryUpdated), worker.Linger(100*time.Millisecond))
 }
 
 type keeper struct{ shelves *store.Shelves }

@@ -65,7 +65,7 @@ func declare(log *slog.Logger, caller webcall.Caller, ladder []time.Duration) wo
 		log = slog.New(slog.DiscardHandler)
 	}
 	o := office{log.With("worker", "procurement"), caller}
-	return worker.New("procurement", worker.Ladder(ladder...),
+	return worker.New("procurement", worker.Ladder(ladder...), worker.Linger(50*time.Millisecond),
 		worker.OnPreparedCall(o.created, send[event.PurchaseOrderCreated](o)),
 		worker.OnPreparedCall(o.approved, send[event.PurchaseOrderApproved](o)),
 		worker.On(o.cancelled))

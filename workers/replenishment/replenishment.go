@@ -67,7 +67,7 @@ func New() worker.Worker {
 			return replenish(ctx, tx, &known, events)
 		},
 		event.TypeInventoryUpdated, event.TypeInventoryLowStock, event.TypeForecastGenerated, event.TypeRuleChanged, event.TypePurchaseOrderCancelled),
-		worker.Linger(50*time.Millisecond))
+		worker.Linger(100*time.Millisecond))
 }
 
 // replenish hears a batch of events, in arrival order, set-based: what they may

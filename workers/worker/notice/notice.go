@@ -31,6 +31,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -105,9 +106,12 @@ func Of[T event.Payload](say func(e event.Of[T]) Message) Subject {
 	}
 }
 
+// linger is how long several notices wait for more to be written with them.
+const linger = 100 * time.Millisecond
+
 // Hear are the options of a worker that tells of the subjects.
 func (t Teller) Hear(subjects ...Subject) []worker.Option {
-	var options []worker.Option
+	options := []worker.Option{worker.Linger(linger)}
 	say, types := map[event.Type]func(event.Any) (Message, bool){}, []event.Type{}
 	for _, s := range subjects {
 		options, types = append(options, s.hear(t)), append(types, s.typ)
@@ -125,7 +129,7 @@ func (t Teller) Hear(subjects ...Subject) []worker.Option {
 		}
 		t.write(notices)
 		return tx.KeepNotices(ctx, notices)
-	}, types...)}
+	}, types...), worker.Linger(linger)}
 }
 
 func (t Teller) write(notices []store.Notice) {
