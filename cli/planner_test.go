@@ -189,7 +189,7 @@ func TestThePlannersFleetThroughKills(t *testing.T) {
 	}
 	<-imported
 	h.proven()
-	if n := checks(); n < sold.rows/1000 {
+	if n := checks(); n < sold.rows/1000 && realRowsWanted() > 0 || n < 4 {
 		t.Errorf("the orders were checked %d times only", n)
 	}
 	for code, units := range supplier.shipped() {
@@ -200,7 +200,8 @@ func TestThePlannersFleetThroughKills(t *testing.T) {
 }
 
 // checkPurchasing holds the orders against each other at every thousandth event
-// of the log until it is stopped, which gives how often that was.
+// of the log until it is stopped, which gives how often that was. On the whole
+// file, where one look takes as long as a thousand events, it looks a tenth of the time.
 func (h *house) checkPurchasing(db *store.DB) (stop func() int) {
 	ctx, cancel := context.WithCancel(h.Context())
 	done := make(chan int)
@@ -210,6 +211,7 @@ func (h *house) checkPurchasing(db *store.DB) (stop func() int) {
 		for {
 			seq := storetest.Value[int](h, h.database, `SELECT coalesce(max(seq), 0) FROM event_log`)
 			if over := ctx.Err() != nil; over || seq >= next {
+				began := time.Now()
 				wrong, err := db.CheckPurchasing(context.WithoutCancel(ctx))
 				if err != nil || len(wrong) > 0 {
 					h.Errorf("with %d events in the log: %v %s", seq, err, strings.Join(wrong, "\n"))
@@ -218,6 +220,12 @@ func (h *house) checkPurchasing(db *store.DB) (stop func() int) {
 				n, next = n+1, (seq/1000+1)*1000
 				if over {
 					return
+				}
+				if took := time.Since(began); realRowsWanted() == 0 {
+					select {
+					case <-ctx.Done():
+					case <-time.After(10 * took):
+					}
 				}
 			}
 			select {

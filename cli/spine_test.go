@@ -48,7 +48,7 @@ func (h *house) importFile(path string) importReport {
 // proven audits and expects the proof.
 func (h *house) proven() {
 	h.Helper()
-	r := h.run("audit", "--wait", "5m")
+	r := h.run("audit", "--wait", "20m") // the whole file may take so long; the audit ends as soon as the fleet is quiet
 	if r.code != 0 {
 		h.Fatalf("the audit exits with %d:\n%s%s", r.code, r.out, r.errors)
 	}
