@@ -51,3 +51,26 @@ func TestRun(t *testing.T) {
 		}
 	}
 }
+
+// TestRunAges ages a log a little, and finds the fleet right at each age.
+func TestRunAges(t *testing.T) {
+	t.Parallel()
+	at := localtest.Servers(t)
+	report, err := bench.RunAges(t.Context(), bench.Config{
+		DatabaseURL: at.DatabaseURL, AMQPURL: at.AMQPURL, ManagementURL: at.ManagementURL, Events: 400,
+	}, []int{9000, 5000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Ages) != 2 || report.Ages[0].Logged < 4990 || report.Ages[0].Logged > 5010 || report.Ages[1].Logged < 8990 {
+		t.Errorf("the ages are %+v", report.Ages)
+	}
+	for _, a := range report.Ages {
+		if a.Ratio <= 0 || a.Fleet.Handled < 5 {
+			t.Errorf("with %d events: %+v", a.Logged, a)
+		}
+	}
+	if !strings.Contains(report.Table(), "EVENTS IN THE LOG") {
+		t.Errorf("the table is\n%s", report.Table())
+	}
+}

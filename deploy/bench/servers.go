@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/lib/pq"
@@ -20,10 +21,14 @@ type servers struct {
 	cfg        Config
 	admin      *sql.DB
 	management *exchange.Management
+	name       string // what all databases and virtual hosts of this bench begin with
 	template   string // a migrated database, copied for each run
 	runs       int
 	meter      meter
 }
+
+// benches counts those of this process: several may run on the same servers.
+var benches atomic.Int64
 
 func connect(ctx context.Context, cfg Config) (*servers, error) {
 	s := &servers{cfg: cfg}
@@ -34,7 +39,8 @@ func connect(ctx context.Context, cfg Config) (*servers, error) {
 	if s.admin, err = sql.Open("postgres", cfg.DatabaseURL); err != nil {
 		return nil, fmt.Errorf("connecting to the database: %w", err)
 	}
-	s.template = fmt.Sprintf("composerp_bench_%d_template", os.Getpid())
+	s.name = fmt.Sprintf("composerp_bench_%d_%d", os.Getpid(), benches.Add(1))
+	s.template = s.name + "_template"
 	if err := s.makeTemplate(ctx); err != nil {
 		s.close()
 		return nil, fmt.Errorf("preparing the database: %w", err)
@@ -79,7 +85,7 @@ type place struct {
 // newPlace makes a place; the database is a copy of template, or empty when that is "".
 func (s *servers) newPlace(ctx context.Context, template string) (*place, error) {
 	s.runs++
-	name := fmt.Sprintf("composerp_bench_%d_%d", os.Getpid(), s.runs)
+	name := fmt.Sprintf("%s_%d", s.name, s.runs)
 	p := &place{servers: s, name: name, databaseURL: withPath(s.cfg.DatabaseURL, name)}
 	p.exchange = exchange.Config{URLs: []string{withPath(s.cfg.AMQPURL, name)}, Name: "bench", Log: quiet}
 	statement := `CREATE DATABASE ` + name
