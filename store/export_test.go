@@ -50,6 +50,7 @@ var (
 	MakeTick     = string(makeTick)
 	ReadInterval = string(readInterval)
 	NextTick     = string(nextTick)
+	LogStateText = string(logState)
 	ClaimEvents  = string(claimEvents)
 )
 
