@@ -69,6 +69,11 @@ func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group, registry prom
 	if err != nil {
 		return nil, err
 	}
+	// Better a start that says what to do than a fleet in which nothing flows.
+	if err := tickDB.CheckEpoch(ctx); err != nil {
+		tickDB.Close()
+		return nil, err
+	}
 	relayDB, err := openDatabase(ctx, f.at, "relay", relayConnections)
 	if err != nil {
 		tickDB.Close()

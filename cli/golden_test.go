@@ -41,6 +41,8 @@ func goldens(h *house) []golden {
 		{command: "topology diff"},
 		{command: "migrate status", only: "0001"},
 		{command: "migrate up"},
+		{command: "epoch show", mask: []string{"systemIdentifier"}, noTable: true},
+		{command: "epoch begin", mask: []string{"systemIdentifier"}, noTable: true},
 		{command: "doctor", mask: []string{"what"}, noTable: true},
 		{command: "publish", args: []string{"STOCK_COUNTED", "--tenant", "t1", "--id", "0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a31", "--data",
 			`{"countId":"C1","itemId":"22423","locationId":"UK-WH","quantity":40,"timestamp":"2026-02-09T18:00:00Z"}`}},
