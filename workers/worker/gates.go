@@ -37,7 +37,7 @@ import (
 //	before the gate is opened    with its key
 
 // DefaultPace is how long gates stay closed where nobody says otherwise.
-var DefaultPace = store.GatePace{First: time.Second, Longest: 15 * time.Second, LongestAsked: 15 * time.Minute}
+var DefaultPace = store.GatePace{First: time.Second, Longest: 15 * time.Second, LongestAsked: time.Hour}
 
 // Gates are the ways to those whom the workers of a process call. The zero value
 // works once a worker that was declared with it runs; before that, and where
