@@ -16,17 +16,17 @@ import (
 //
 // Invariants:
 //
-//   - Between closing and opening one call goes each interval, the probe's. Whoever
-//     moves opens_at from the past into the future, by one UPDATE, makes it; all
-//     others, in whatever process, find it in the future.
+//   - Between closing and opening one call goes each interval, the probe's: that of
+//     whoever finds opens_at and probe_until in the past and moves the latter into
+//     the future, by one UPDATE. All others, in whatever process, find it there.
 //   - Only the probe's answer counts: it lengthens the wait or takes the row away.
 //     Calls that were under way when the gate was closed tell nothing of what is now;
 //     one of them may move opens_at later, if it was asked to come later, and never
 //     earlier. Terms come from a sequence, so that a probe of a former closing is
 //     nobody's in this one.
 //
-// A process that dies with the probe leaves opens_at where its claim has set it,
-// ProbeTime on: then another probes. One that dies before it has closed a gate
+// A process that dies with the probe leaves probe_until where its claim has set
+// it, ProbeTime on: then another probes. One that dies before it has closed a gate
 // leaves that to the next call.
 
 // ProbeTime is how long a probe has the gate for itself: longer than a call takes.
@@ -71,15 +71,15 @@ func (db *DB) ClosedGates(ctx context.Context) ([]ClosedGate, error) {
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 var claimProbe = sqlText(`
-UPDATE dependency SET term = nextval('dependency_term'), opens_at = clock_timestamp() + make_interval(secs => $2)
-WHERE name = $1 AND opens_at <= clock_timestamp()
+UPDATE dependency SET term = nextval('dependency_term'), probe_until = clock_timestamp() + make_interval(secs => $2)
+WHERE name = $1 AND opens_at <= clock_timestamp() AND probe_until <= clock_timestamp()
 RETURNING term`)
 
 var gateOpensIn = sqlText(`SELECT extract(epoch FROM opens_at - clock_timestamp()) FROM dependency WHERE name = $1`)
 
 // Gate is what is known of a dependency's gate. The zero value is an open one.
 type Gate struct {
-	// Closed: nobody may call for Wait.
+	// Closed: nobody may call for Wait, or, where that is 0, while a probe is under way.
 	Closed bool
 	Wait   time.Duration
 	// Probe, if it is not 0, is the term of a probe that whoever asked is to make, and to report.
@@ -116,6 +116,7 @@ VALUES ($1, $2, clock_timestamp() + make_interval(secs => greatest($4::float8, $
 ON CONFLICT (name) DO UPDATE SET
     last_error = excluded.last_error,
     failures = d.failures + CASE WHEN d.term = $3 THEN 1 ELSE 0 END,
+    probe_until = CASE WHEN d.term = $3 THEN '-infinity' ELSE d.probe_until END,
     opens_at = CASE WHEN d.term = $3
         THEN clock_timestamp() + make_interval(secs => greatest($4, least($6::float8, $5 * power(2, least(d.failures, 30))) * (0.5 + random())))
         ELSE greatest(d.opens_at, clock_timestamp() + make_interval(secs => $4)) END

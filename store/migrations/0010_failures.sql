@@ -36,15 +36,16 @@ CREATE TABLE quarantine (
     released_at timestamptz
 );
 
--- A row for each dependency that is not known to be there: its gate is closed until opens_at, and then for all but one probe.
--- term fences that probe: it is drawn anew by each, and only the last may say how it went. failures counts the answers in vain.
+-- A row for each dependency that is not known to be there: its gate is closed until opens_at, and then for all but one probe, which has it
+-- for itself until probe_until. term fences the probe: each draws it anew, and only the last may say how it went. failures counts the answers in vain.
 CREATE TABLE dependency (
-    name       text        NOT NULL PRIMARY KEY,
-    failures   int         NOT NULL DEFAULT 1,
-    term       bigint      NOT NULL DEFAULT 0,
-    opens_at   timestamptz NOT NULL,
-    last_error text        NOT NULL,
-    since      timestamptz NOT NULL DEFAULT clock_timestamp()
+    name        text        NOT NULL PRIMARY KEY,
+    failures    int         NOT NULL DEFAULT 1,
+    term        bigint      NOT NULL DEFAULT 0,
+    opens_at    timestamptz NOT NULL,
+    probe_until timestamptz NOT NULL DEFAULT '-infinity',
+    last_error  text        NOT NULL,
+    since       timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE SEQUENCE dependency_term AS bigint;
 

@@ -45,7 +45,7 @@ func (s *slot) rest(ctx context.Context, consumer *exchange.Consumer, taken int)
 	if consumer.Waiting() > 0 {
 		return
 	}
-	pause := min(s.resting.pause(), had.first)
+	pause := min(s.resting.pause(), max(firstWait, had.first)) // a gate whose probe is under way may open at any moment
 	s.Log.Warn("all that was taken waits for dependencies; pausing", "messages", taken, "dependencies", had.dependencies, "pause", pause)
 	s.pause(ctx, pause)
 }
