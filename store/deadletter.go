@@ -24,12 +24,14 @@ type DeadLetter struct {
 	Headers    []byte        `db:"headers"` // a JSON object
 	Body       []byte        `db:"body"`
 	DiedAt     time.Time     `db:"died_at"`
+	// Fingerprint is Error's. It is made when the letter is recorded; letters older than that have none.
+	Fingerprint string `db:"fingerprint"`
 }
 
 var recordDeadLetters = sqlText(`
-INSERT INTO dead_letter (id, consumer, event_id, message_id, type, routing_key, error, attempt, headers, body, died_at)
+INSERT INTO dead_letter (id, consumer, event_id, message_id, type, routing_key, error, attempt, headers, body, died_at, fingerprint)
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[],
-                     $9::jsonb[], $10::bytea[], $11::timestamptz[])
+                     $9::jsonb[], $10::bytea[], $11::timestamptz[], $12::text[])
 ON CONFLICT DO NOTHING`)
 
 // storable makes the text of a stranger's message fit a column: valid UTF-8
@@ -37,6 +39,14 @@ ON CONFLICT DO NOTHING`)
 // has died.
 func storable(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+// shortened cuts a text to at most so many bytes, between two characters.
+func shortened(s string, bytes int) string {
+	if len(s) <= bytes {
+		return s
+	}
+	return strings.ToValidUTF8(s[:bytes], "")
 }
 
 // storableJSON is storable for jsonb, which refuses the zero byte escaped too.
@@ -55,15 +65,16 @@ func (tx *Tx) RecordDeadLetters(ctx context.Context, letters []DeadLetter) error
 	ids, consumers, messages := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
 	types, keys, errs := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
 	attempts, headers, bodies, died := make(pq.Int64Array, n), make(pq.StringArray, n), make(pq.ByteaArray, n), make(pq.StringArray, n)
-	events := make([]sql.NullString, n)
+	events, prints := make([]sql.NullString, n), make(pq.StringArray, n)
 	for i, l := range letters {
 		ids[i], consumers[i], messages[i] = l.ID.String(), storable(l.Consumer), storable(l.MessageID)
 		types[i], keys[i], errs[i] = storable(l.Type), storable(l.RoutingKey), storable(l.Error)
 		attempts[i], headers[i], bodies[i] = int64(l.Attempt), storableJSON(l.Headers), l.Body
 		died[i] = l.DiedAt.UTC().Format(time.RFC3339Nano)
 		events[i] = sql.NullString{String: l.EventID.UUID.String(), Valid: l.EventID.Valid}
+		prints[i] = Fingerprint(errs[i])
 	}
-	_, err := tx.exec(ctx, recordDeadLetters, ids, consumers, pq.GenericArray{A: events}, messages, types, keys, errs, attempts, headers, bodies, died)
+	_, err := tx.exec(ctx, recordDeadLetters, ids, consumers, pq.GenericArray{A: events}, messages, types, keys, errs, attempts, headers, bodies, died, prints)
 	if err != nil {
 		return fmt.Errorf("recording %d dead letters: %w", n, err)
 	}
@@ -71,7 +82,7 @@ func (tx *Tx) RecordDeadLetters(ctx context.Context, letters []DeadLetter) error
 }
 
 var deadLetters = sqlText(`
-SELECT id, consumer, event_id, message_id, type, routing_key, error, attempt, headers, body, died_at
+SELECT id, consumer, event_id, message_id, type, routing_key, error, attempt, headers, body, died_at, fingerprint
 FROM dead_letter ORDER BY died_at DESC, id LIMIT $1`)
 
 // DeadLetters gives the newest entries of the journal.
