@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -30,6 +31,7 @@ type postgres struct {
 	installed []postgresBin
 	home
 	log    *slog.Logger
+	mu     sync.Mutex // one restart at a time
 	server *child
 }
 

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -30,17 +31,23 @@ type broker struct {
 	installed brokerPrograms
 	home
 	log          *slog.Logger
+	mu           sync.Mutex // one restart at a time
 	server, epmd *child
 }
 
 func (b *broker) start(ctx context.Context, st state) error {
-	began := time.Now()
 	if err := b.configure(st); err != nil {
 		return err
 	}
 	if err := b.launchEpmd(ctx, st.Ports); err != nil {
 		return err
 	}
+	return b.launch(ctx, st)
+}
+
+// launch starts the node, which finds its files and the port mapper ready.
+func (b *broker) launch(ctx context.Context, st state) error {
+	began := time.Now()
 	server, err := run(command{
 		name: brokerName, account: b.account, dir: b.path, env: b.environment(st.Ports),
 		path: b.installed.server, logFile: filepath.Join(b.cfg.Dir, "rabbitmq.log"), pidFile: b.serverPid(), orderly: syscall.SIGTERM,
