@@ -137,7 +137,7 @@ func startLocked(ctx context.Context, cfg Config, found programs) (*Servers, err
 	st.Endpoints, st.Owner = nil, os.Getpid()
 	s := &Servers{cfg: cfg, stopping: make(chan struct{}), exited: make(chan struct{})}
 	pg := &postgres{cfg: cfg, installed: found.postgres.bins, log: cfg.Log.With("server", "postgresql")}
-	mq := &broker{cfg: cfg, installed: found.broker, log: cfg.Log.With("server", "rabbitmq")}
+	mq := &broker{cfg: cfg, node: ourName, installed: found.broker, log: cfg.Log.With("server", "rabbitmq")}
 	if !cfg.BrokerOnly {
 		if pg.home, err = place(cfg, "postgres", found.postgres.account); err != nil {
 			return nil, err
