@@ -34,8 +34,8 @@ type child struct {
 	logFile string
 	logFrom int64 // where this run's output begins in the log
 	pidFile string
-	meant   atomic.Bool   // its end is wanted, and no news
 	done    chan struct{} // closed when the process has ended and was waited for
+	halted  atomic.Bool   // somebody wants it to end
 }
 
 // maxLog is the size at which a log is put aside before a start. Only the one before is kept.

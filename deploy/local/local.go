@@ -17,7 +17,8 @@
 // below /root), the data lies in a directory under /var/tmp named after the path, and a symbolic link stands in its place.
 //
 // What fails: a server that does not come up takes the other one down with it, and Start returns one line with the reason from its log. A
-// server that dies later closes Exited; restarting it is the owner's decision.
+// server that dies later closes Exited; restarting it is the owner's decision. An owner who wants to see what others do about it ends one
+// server by Halt and starts it again in its place by Revive.
 package local
 
 import (
@@ -78,11 +79,10 @@ type Endpoints struct {
 	PrometheusURL string `json:"prometheusUrl,omitempty"` // http://127.0.0.1:port/metrics
 }
 
-// Servers are running servers. They are stopped by Stop or Discard, and by the end of this process. One of the two may be stopped, killed
-// and started again in place meanwhile: see restart.go.
+// Servers are running servers. They are stopped by Stop or Discard, and by the end of this process.
 type Servers struct {
 	Endpoints
-	PostgresPID, BrokerPID int // as of the last start
+	PostgresPID, BrokerPID int // as Start left them
 
 	cfg      Config
 	lock     *os.File

@@ -2,67 +2,78 @@ package local
 
 import (
 	"context"
+	"database/sql"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"syscall"
 )
 
-// One server of a pair can be taken down and started again in place, with the same data, addresses and passwords, while the other goes on:
-// for tests of what a fleet does when a server goes away. Exited does not tell of an end that was asked for here. The methods wait for each
-// other; each returns when the process is gone, or answers. A server that is down is not started by Stop and Discard, which go on as usual.
+// # One server of a running pair
+//
+// What stands here is for those who break servers on purpose, to see what becomes of their clients. Each method is about one server and
+// leaves the other alone; those about one server wait for each other. Stop and Discard work as usual, whatever is down or stands still.
+//
+// RabbitMQ 3.10 enters a new quorum queue in its directory of queues half a second after it was declared. A node killed with SIGKILL before
+// that comes back with a queue that has no leader and answers nobody, until somebody deletes it: let a topology that has just been applied
+// settle for a second.
 
-// StopBroker stops RabbitMQ in the orderly way. Stopping a server that is down does nothing.
-func (s *Servers) StopBroker(ctx context.Context) error {
-	return s.rabbitmq().down(ctx, syscall.SIGTERM)
+// Server names one server of a pair.
+type Server string
+
+// The servers.
+const (
+	PostgreSQL Server = postgresName
+	RabbitMQ   Server = brokerName
+)
+
+// Signal sends a signal to a server's own process, which for PostgreSQL is not those that serve the connections. A server that ends by it
+// closes Exited: see Halt. One that was made to stand still (SIGSTOP) when this process is killed stays, until a Start in the same directory
+// ends it.
+func (s *Servers) Signal(which Server, sig syscall.Signal) error { return s.seat(which).pass(sig) }
+
+// Halt ends a server by a signal and waits until it is gone. To PostgreSQL SIGINT is a fast shutdown and SIGQUIT an immediate one; to
+// RabbitMQ SIGTERM is an orderly stop. Its end does not close Exited, and its data stays. When ctx or Config.StopTimeout ends first it is
+// killed, which is an error.
+func (s *Servers) Halt(ctx context.Context, which Server, sig syscall.Signal) error {
+	return s.seat(which).down(ctx, sig)
 }
 
-// KillBroker kills RabbitMQ with SIGKILL.
-func (s *Servers) KillBroker(ctx context.Context) error {
-	return s.rabbitmq().down(ctx, syscall.SIGKILL)
-}
-
-// PauseBroker has RabbitMQ stand still (SIGSTOP) until ResumeBroker: its connections stay, and nothing answers. A process killed in between
-// leaves a RabbitMQ that stands still until a Start in the same directory ends it.
-func (s *Servers) PauseBroker() error { return s.rabbitmq().pass(syscall.SIGSTOP) }
-
-// ResumeBroker lets a paused RabbitMQ go on.
-func (s *Servers) ResumeBroker() error { return s.rabbitmq().pass(syscall.SIGCONT) }
-
-// StartBroker starts a RabbitMQ that is down, and returns once it answers.
-func (s *Servers) StartBroker(ctx context.Context) error {
-	return s.rabbitmq().up(ctx)
-}
+// Revive starts a server that Halt has ended in its place: with the same port, password and data. It returns when the server answers.
+func (s *Servers) Revive(ctx context.Context, which Server) error { return s.seat(which).up(ctx) }
 
 // LoseBrokerData deletes everything a RabbitMQ that is down has on its disk but its configuration: queues, messages, exchanges, bindings,
-// virtual hosts. The next start makes an empty broker with the same user, password and virtual host.
-func (s *Servers) LoseBrokerData() error { return s.rabbitmq().loseQueues() }
+// virtual hosts. Revive then makes an empty broker with the same user, password and virtual host.
+func (s *Servers) LoseBrokerData() error { return s.seat(RabbitMQ).loseQueues() }
 
-// StopPostgres stops PostgreSQL in the orderly way, which ends its connections (a fast shutdown). Stopping a server that is down does nothing.
-func (s *Servers) StopPostgres(ctx context.Context) error {
-	return s.postgresql().down(ctx, syscall.SIGINT)
-}
-
-// KillPostgres ends PostgreSQL as a loss of power would, with all its processes: an immediate shutdown writes nothing more, and the next start
-// recovers from the write-ahead log. SIGKILL would do the same to the data and leave the processes to find out by themselves.
-func (s *Servers) KillPostgres(ctx context.Context) error {
-	return s.postgresql().down(ctx, syscall.SIGQUIT)
-}
-
-// StartPostgres starts a PostgreSQL that is down, and returns once it takes connections.
-func (s *Servers) StartPostgres(ctx context.Context) error {
-	return s.postgresql().up(ctx)
-}
-
-func (s *Servers) rabbitmq() seat {
+func (s *Servers) seat(which Server) seat {
+	if which == PostgreSQL {
+		return seat{
+			cfg: s.cfg, home: s.postgres.home, mu: &s.postgres.mu, server: &s.postgres.server, stopping: s.stopping,
+			launch: func(ctx context.Context) error { return s.postgres.open(ctx, s.state) },
+			begun:  func(c *child) { go s.watch(c) },
+		}
+	}
 	return seat{
 		cfg: s.cfg, home: s.broker.home, mu: &s.broker.mu, server: &s.broker.server, stopping: s.stopping,
 		launch: func(ctx context.Context) error { return s.broker.launch(ctx, s.state) },
-		begun:  func(c *child) { s.BrokerPID = c.pid(); go s.watch(c) },
+		begun:  func(c *child) { go s.watch(c) },
 	}
 }
 
-func (s *Servers) postgresql() seat {
-	return seat{
-		cfg: s.cfg, home: s.postgres.home, mu: &s.postgres.mu, server: &s.postgres.server, stopping: s.stopping,
-		launch: func(ctx context.Context) error { return s.postgres.start(ctx, s.state) },
-		begun:  func(c *child) { s.PostgresPID = c.pid(); go s.watch(c) },
+// Superuser opens the database as PostgreSQL's superuser, whom no limit of connections and no setting of a role keeps out. The caller closes it.
+func (s *Servers) Superuser() (*sql.DB, error) {
+	return sql.Open("postgres", databaseURL("postgres", s.state.SuperuserPassword, s.state.Ports.Postgres, ourName)+"&default_transaction_read_only=off")
+}
+
+// BrokerControl runs rabbitmqctl on the node. It takes a second or two: it is an Erlang node of its own.
+func (s *Servers) BrokerControl(ctx context.Context, args ...string) error {
+	ctl := exec.CommandContext(ctx, filepath.Join(filepath.Dir(s.broker.installed.server), "rabbitmqctl"), args...)
+	ctl.Dir, ctl.Env = s.broker.path, s.broker.environment(s.state.Ports)
+	ctl.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: s.broker.account.credential()}
+	if out, err := ctl.CombinedOutput(); err != nil {
+		return fmt.Errorf("running rabbitmqctl %s: %w: %s", strings.Join(args, " "), err, shorten(strings.Join(strings.Fields(string(out)), " ")))
 	}
+	return nil
 }

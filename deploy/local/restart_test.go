@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/composerp/composerp/deploy/local"
@@ -18,7 +19,7 @@ func TestRestartInPlace(t *testing.T) {
 	before := servers.Endpoints
 	writeRow(t, servers.DatabaseURL)
 	publishOne(t, servers.AMQPURL)
-	if err := servers.StartBroker(t.Context()); err == nil || !strings.Contains(err.Error(), "runs already") {
+	if err := servers.Revive(t.Context(), local.RabbitMQ); err == nil || !strings.Contains(err.Error(), "runs already") {
 		t.Errorf("starting a server that is up: %v", err)
 	}
 	if err := servers.LoseBrokerData(); err == nil {
@@ -27,11 +28,11 @@ func TestRestartInPlace(t *testing.T) {
 	t.Run("database", func(t *testing.T) {
 		t.Parallel()
 		for _, step := range []func() error{
-			func() error { return servers.StopPostgres(t.Context()) },
-			func() error { return servers.StopPostgres(t.Context()) }, // Down already.
-			func() error { return servers.StartPostgres(t.Context()) },
-			func() error { return servers.KillPostgres(t.Context()) },
-			func() error { return servers.StartPostgres(t.Context()) },
+			func() error { return servers.Halt(t.Context(), local.PostgreSQL, syscall.SIGINT) },
+			func() error { return servers.Halt(t.Context(), local.PostgreSQL, syscall.SIGINT) }, // Down already.
+			func() error { return servers.Revive(t.Context(), local.PostgreSQL) },
+			func() error { return servers.Halt(t.Context(), local.PostgreSQL, syscall.SIGQUIT) },
+			func() error { return servers.Revive(t.Context(), local.PostgreSQL) },
 		} {
 			if err := step(); err != nil {
 				t.Fatal(err)
@@ -42,11 +43,11 @@ func TestRestartInPlace(t *testing.T) {
 	t.Run("broker", func(t *testing.T) {
 		t.Parallel()
 		for _, step := range []func() error{
-			servers.PauseBroker,
-			func() error { return servers.StopBroker(t.Context()) }, // It hears the request although it stands still.
-			func() error { return servers.StartBroker(t.Context()) },
-			servers.PauseBroker,
-			servers.ResumeBroker,
+			func() error { return servers.Signal(local.RabbitMQ, syscall.SIGSTOP) },
+			func() error { return servers.Halt(t.Context(), local.RabbitMQ, syscall.SIGTERM) }, // It hears the request although it stands still.
+			func() error { return servers.Revive(t.Context(), local.RabbitMQ) },
+			func() error { return servers.Signal(local.RabbitMQ, syscall.SIGSTOP) },
+			func() error { return servers.Signal(local.RabbitMQ, syscall.SIGCONT) },
 		} {
 			if err := step(); err != nil {
 				t.Fatal(err)
@@ -55,9 +56,9 @@ func TestRestartInPlace(t *testing.T) {
 		wantMessage(t, before.AMQPURL)
 		publishOne(t, before.AMQPURL)
 		for _, step := range []func() error{
-			func() error { return servers.KillBroker(t.Context()) },
+			func() error { return servers.Halt(t.Context(), local.RabbitMQ, syscall.SIGKILL) },
 			servers.LoseBrokerData,
-			func() error { return servers.StartBroker(t.Context()) },
+			func() error { return servers.Revive(t.Context(), local.RabbitMQ) },
 		} {
 			if err := step(); err != nil {
 				t.Fatal(err)
@@ -71,7 +72,7 @@ func TestRestartInPlace(t *testing.T) {
 		if err := servers.Err(); err != nil {
 			t.Errorf("an end that was asked for is told as news: %v", err)
 		}
-		if err := servers.KillBroker(context.Background()); err != nil {
+		if err := servers.Halt(context.Background(), local.RabbitMQ, syscall.SIGKILL); err != nil {
 			t.Error(err)
 		}
 	})
@@ -82,19 +83,19 @@ func TestRestartOfWhatWasLeftOut(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
 	servers := start(t, local.Config{Dir: dir, PostgresOnly: true})
-	if err := servers.StartBroker(t.Context()); err == nil {
+	if err := servers.Revive(t.Context(), local.RabbitMQ); err == nil {
 		t.Error("a server was started that was left out")
 	}
 	if err := servers.LoseBrokerData(); err == nil {
 		t.Error("data was deleted that is not there")
 	}
-	if err := servers.StopPostgres(t.Context()); err != nil {
+	if err := servers.Halt(t.Context(), local.PostgreSQL, syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
 	if err := servers.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := servers.StartPostgres(t.Context()); err == nil {
+	if err := servers.Revive(t.Context(), local.PostgreSQL); err == nil {
 		t.Error("a server was started after all were stopped")
 	}
 	if _, err := os.Stat(filepath.Join(dir, "postgres", "data", "postmaster.pid")); !os.IsNotExist(err) {

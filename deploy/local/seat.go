@@ -32,7 +32,7 @@ func (at seat) down(ctx context.Context, by syscall.Signal) error {
 	if c == nil {
 		return nil
 	}
-	c.meant.Store(true)
+	c.halted.Store(true)
 	if by == syscall.SIGKILL {
 		c.killGroup()
 	} else {
@@ -103,9 +103,11 @@ func (at seat) pass(sig syscall.Signal) error {
 	at.mu.Lock()
 	defer at.mu.Unlock()
 	if *at.server == nil {
-		return errors.New("signalling a server: it is down")
+		return fmt.Errorf("sending a signal to a server that is %w", ErrNotRunning)
 	}
-	(*at.server).signal(sig)
+	if err := (*at.server).cmd.Process.Signal(sig); err != nil {
+		return fmt.Errorf("sending %s to %s: %w", sig, (*at.server).name, err)
+	}
 	return nil
 }
 

@@ -30,7 +30,7 @@ func (s *Servers) watch(c *child) {
 		return
 	default:
 	}
-	if c.meant.Load() {
+	if c.halted.Load() {
 		return
 	}
 	s.exitOnce.Do(func() {
