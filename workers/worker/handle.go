@@ -46,7 +46,7 @@ func (s *slot) handle(ctx context.Context, deliveries []exchange.Delivery) error
 // dependency and has no rung to wait on waits here.
 func (s *slot) alone(ctx context.Context, m []message) error {
 	for began := time.Now(); ; {
-		err := s.try(ctx, m)
+		err := s.persist(ctx, m)
 		if err == nil || isOurs(ctx, err) {
 			return err
 		}
