@@ -43,7 +43,7 @@ func (s *slot) handle(ctx context.Context, deliveries []exchange.Delivery) error
 
 // alone tries one message, and judges it when it fails.
 func (s *slot) alone(ctx context.Context, m []message) error {
-	err := s.try(ctx, m)
+	err := s.persist(ctx, m)
 	if err != nil && !isOurs(ctx, err) {
 		err = s.judge(ctx, m[0].Delivery, err)
 	}
