@@ -153,6 +153,28 @@ func TestADatabaseThatIsAwayIsWaitedFor(t *testing.T) {
 			return func() { storetest.Exec(h, h.url, "ALTER TABLE inbox RENAME TO inbox_away") },
 				func() { storetest.Exec(h, h.url, "ALTER TABLE inbox_away RENAME TO inbox") }
 		},
+		"a full disk": func(h *house) (away, back func()) { // It can be read all the time.
+			storetest.Exec(h, h.url, `CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'full' USING ERRCODE = '53100'; END $$`)
+			return func() {
+					storetest.Exec(h, h.url, "CREATE TRIGGER full_disk BEFORE INSERT ON inbox EXECUTE FUNCTION full_disk()")
+				}, func() {
+					storetest.Exec(h, h.url, "DROP TRIGGER full_disk ON inbox")
+				}
+		},
+		"a lock held for long": func(h *house) (away, back func()) {
+			h.db = storetest.Open(h, h.url+"&lock_timeout=50", 4)
+			locker, err := sql.Open("postgres", h.url)
+			h.must(err)
+			h.Cleanup(func() { locker.Close() })
+			tx, err := locker.Begin()
+			h.must(err)
+			return func() {
+					_, err := tx.Exec("LOCK TABLE inbox IN EXCLUSIVE MODE")
+					h.must(err)
+				}, func() {
+					h.must(tx.Rollback())
+				}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
