@@ -36,7 +36,7 @@ func (s *Session) Holds(t Topology) (have Topology, states []QueueState, err err
 		}
 		if found {
 			have.Queues, there["queue "+q.Name] = append(have.Queues, q), true
-			states = append(states, QueueState{Name: q.Name, Ready: int64(state.Messages), Consumers: state.Consumers})
+			states = append(states, QueueState{Name: q.Name, Ready: int64(state.Messages), Consumers: state.Consumers, Counted: true})
 		}
 	}
 	for _, b := range t.Bindings {

@@ -20,7 +20,7 @@ type Gap struct {
 // earlier one is not known then: everything beyond the place is taken. A consumer without a subscription owes nothing.
 var noteGaps = sqlText(`
 INSERT INTO gap AS g (consumer, seq, snapshot)
-SELECT c.name, $2, $3 FROM consumer c WHERE c.name = ANY ($1::text[]) AND EXISTS (SELECT FROM subscription s WHERE s.consumer = c.id)
+SELECT c.name, $2::bigint, $3::pg_snapshot FROM consumer c WHERE c.name = ANY ($1::text[]) AND EXISTS (SELECT FROM subscription s WHERE s.consumer = c.id)
 ON CONFLICT (consumer) DO UPDATE SET
     seq = least(g.seq, excluded.seq),
     snapshot = CASE WHEN g.seq < excluded.seq OR g.snapshot::text = excluded.snapshot::text THEN g.snapshot

@@ -75,6 +75,14 @@ func (r Report) Owed() (n int64) {
 	return n
 }
 
+// Published is how much the broker has confirmed of it.
+func (r Report) Published() (n int64) {
+	for _, t := range r.Consumers {
+		n += t.Published
+	}
+	return n
+}
+
 // Tally is what one consumer owed. Published is how much of it the broker has confirmed.
 type Tally struct {
 	Consumer  string `json:"consumer"`

@@ -96,7 +96,7 @@ func (p Plan) Lasting(then, now Look) []Problem {
 	found := leaders(then, now)
 	for _, w := range p.Workers {
 		a, b := then.Queues[w.Queue], now.Queues[w.Queue]
-		if a.Name == "" || b.Name == "" || a.Consumers > 0 || b.Consumers > 0 || now.Figures && !(a.Counted && b.Counted) {
+		if a.Consumers > 0 || b.Consumers > 0 || !a.Counted || !b.Counted {
 			continue
 		}
 		switch {
@@ -173,6 +173,19 @@ func (p Plan) Moving(then, now Look) []Problem {
 			Do: "look at what " + w.Name + " says in the log: it may wait for the database, or for somebody it calls"})
 	}
 	return found
+}
+
+// Busy tells whether something should move: only then a second look is worth the wait.
+func (p Plan) Busy(now Look) bool {
+	if now.Database == nil && now.Log.RelayHolder != "" && (now.Log.Unpublished > 0 || now.Log.End > now.Log.Covered) {
+		return true
+	}
+	for _, w := range p.Workers {
+		if q := now.Queues[w.Queue]; q.Ready > 0 && q.Consumers > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

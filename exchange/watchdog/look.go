@@ -33,6 +33,9 @@ type Looker struct {
 	Exchange   exchange.Config
 	Management *exchange.Management // may be nil
 	Plan       Plan
+	// Exact has it ask the broker itself how each queue stands, beside the management API, whose figures may be some
+	// seconds old.
+	Exact bool
 
 	session *exchange.Session
 }
@@ -43,6 +46,8 @@ const (
 	askPatience   = 5 * time.Second
 	probePatience = 2 * time.Second
 )
+
+var errNoDatabase = errors.New("no database is known")
 
 var errNoManagement = errors.New("the URL of RabbitMQ's management API is not known: bindings, alarms and progress are not watched")
 
@@ -55,7 +60,13 @@ func (l *Looker) Look(ctx context.Context) Look {
 		defer cancel()
 		return ask(ctx)
 	}
-	now.Database = within(func(ctx context.Context) (err error) { now.Log, err = l.DB.Wellbeing(ctx); return err })
+	now.Database = within(func(ctx context.Context) (err error) {
+		if l.DB == nil {
+			return errNoDatabase
+		}
+		now.Log, err = l.DB.Wellbeing(ctx)
+		return err
+	})
 	now.Unseen = within(func(ctx context.Context) error { return l.askManagement(ctx, &now) })
 	now.Broker = within(func(ctx context.Context) error { return l.askBroker(ctx, &now) })
 	return now
@@ -99,17 +110,29 @@ func (l *Looker) askBroker(ctx context.Context, now *Look) error {
 		return err
 	}
 	defer context.AfterFunc(ctx, func() { _ = session.Close() })() // a call to a broker that hangs ends with it
-	if !now.Seen {
-		var states []exchange.QueueState
-		if now.Have, states, err = session.Holds(l.Plan.Topology); err != nil {
+	if !now.Seen || l.Exact {
+		if err := l.askQueues(session, now); err != nil {
 			return err
-		}
-		for _, s := range states {
-			now.Queues[s.Name] = s
 		}
 	}
 	now.Access = l.askPermission(ctx, session, now.Have)
 	now.Blocked, _ = session.Blocked()
+	return nil
+}
+
+func (l *Looker) askQueues(session *exchange.Session, now *Look) error {
+	have, states, err := session.Holds(l.Plan.Topology)
+	if err != nil {
+		return err
+	}
+	if !now.Seen {
+		now.Have = have
+	}
+	for _, s := range states {
+		q := now.Queues[s.Name]
+		q.Name, q.Ready, q.Consumers, q.Counted = s.Name, s.Ready, s.Consumers, true
+		now.Queues[s.Name] = q
+	}
 	return nil
 }
 

@@ -1,7 +1,6 @@
 package watchdog
 
 import (
-	"slices"
 	"time"
 
 	"github.com/composerp/composerp/exchange"
@@ -41,9 +40,9 @@ func (m *memory) see(now Look) {
 	for len(m.recent) > 1 && now.At.Sub(m.recent[1].at) >= figuresAge {
 		m.recent = m.recent[1:]
 	}
-	lacks := m.plan.Topology.Missing(now.Have)
+	lacking := m.plan.Lacking(m.plan.Topology.Missing(now.Have))
 	for _, w := range m.plan.Workers {
-		if now.Seen && !lacksAny(lacks, w) {
+		if _, lacks := lacking[w.Name]; now.Seen && !lacks {
 			m.bound[w.Name] = now.Log.Confirmed
 		}
 		// The figures of now are of a moment after the oldest of the recent: whatever had been passed then has left the queue.
@@ -64,21 +63,12 @@ func (m *memory) fill(consumer string, at time.Time) {
 // where nothing is known.
 func (m *memory) gaps(missing exchange.Topology) map[string]store.Point {
 	lost := map[string]store.Point{}
-	for _, w := range m.plan.Workers {
-		switch {
-		case slices.ContainsFunc(missing.Queues, func(q exchange.QueueSpec) bool { return q.Name == w.Queue || slices.Contains(w.Rungs, q.Name) }):
-			lost[w.Name] = m.empty[w.Name]
-		case lacksAny(missing, w):
-			lost[w.Name] = m.bound[w.Name]
+	for name, queue := range m.plan.Lacking(missing) {
+		if lost[name] = m.bound[name]; queue {
+			lost[name] = m.empty[name]
 		}
 	}
 	return lost
-}
-
-// lacksAny tells whether what is missing stands between composerp.events and the worker, or on its ladder.
-func lacksAny(missing exchange.Topology, w Worker) bool {
-	return slices.ContainsFunc(missing.Queues, func(q exchange.QueueSpec) bool { return q.Name == w.Queue || slices.Contains(w.Rungs, q.Name) }) ||
-		slices.ContainsFunc(missing.Bindings, func(b exchange.BindingSpec) bool { return b.Exchange == exchange.Events && b.Queue == w.Queue })
 }
 
 // isEmpty tells whether nothing was in the worker's queue, in its hand, or on its ladder.

@@ -44,18 +44,19 @@ func (v *vigil) makeGood(ctx context.Context, now Look) []Problem {
 	}
 	var due []mend
 	var open []Problem
-	missing := v.Plan.Topology.Missing(now.Have)
+	lacking := v.Plan.Lacking(v.Plan.Topology.Missing(now.Have))
 	for name, m := range v.mends {
+		_, lacks := lacking[name]
 		switch {
 		case m.there && m.tick == 0:
 			m.tick, m.since = now.Log.Tick, now.At
 		case !m.there && (now.Seen || now.Broker == nil):
-			m.there = !lacksAny(missing, m.worker)
+			m.there = !lacks
 		}
 		if m.tick > 0 && now.Log.Passed >= m.tick && now.At.After(m.next) && (m.times == 0 || v.logged(now, m)) {
 			due = append(due, *m)
 		}
-		open = append(open, m.problem(name))
+		open = append(open, m.problem())
 	}
 	if len(due) > 0 && v.mended == nil {
 		v.begin(ctx, due)
@@ -63,11 +64,16 @@ func (v *vigil) makeGood(ctx context.Context, now Look) []Problem {
 	return open
 }
 
-func (m *mend) problem(consumer string) Problem {
-	p := Problem{Kind: Owed, Subject: consumer, Do: "composerp republish --consumer " + consumer,
-		What: fmt.Sprintf("events for %s may have gone to nobody; they are published again as soon as the relay has passed them", m.worker.Queue)}
+// Open is the problem that a gap is until it is closed.
+func Open(g store.Gap) Problem {
+	return Problem{Kind: Owed, Subject: g.Consumer, Do: "composerp republish --consumer " + g.Consumer + ", if the watchdog does not do it soon",
+		What: fmt.Sprintf("events for %s may have gone to nobody; they are published again as soon as the relay has passed them", g.Consumer)}
+}
+
+func (m *mend) problem() Problem {
+	p := Open(m.gap)
 	if m.err != nil {
-		p.What = fmt.Sprintf("events for %s may have gone to nobody, and can not be published again: %s", m.worker.Queue, oneLine(m.err))
+		p.What = fmt.Sprintf("events for %s may have gone to nobody, and can not be published again: %s", m.gap.Consumer, oneLine(m.err))
 	}
 	return p
 }

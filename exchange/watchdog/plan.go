@@ -38,6 +38,25 @@ func NewPlan(subs []exchange.Subscription, here []string, intake string) Plan {
 	return plan
 }
 
+// Lacking gives the workers who may lose something while this is missing: their queue or a rung of their ladder, with
+// what was in it (true), or only a binding to composerp.events (false).
+func (p Plan) Lacking(missing exchange.Topology) map[string]bool {
+	lacking := map[string]bool{}
+	for _, w := range p.Workers {
+		for _, b := range missing.Bindings {
+			if b.Exchange == exchange.Events && b.Queue == w.Queue {
+				lacking[w.Name] = false
+			}
+		}
+		for _, q := range missing.Queues {
+			if q.Name == w.Queue || slices.Contains(w.Rungs, q.Name) {
+				lacking[w.Name] = true
+			}
+		}
+	}
+	return lacking
+}
+
 // bound says whether some queue is bound for events with that routing key.
 func (p Plan) bound(key string) bool {
 	return slices.ContainsFunc(p.Topology.Bindings, func(b exchange.BindingSpec) bool {
