@@ -11,18 +11,18 @@ import (
 // Gap says that a consumer may owe events that no queue holds, since its own, or a binding of it, was missing for a
 // while. It is noted before what was missing is declared again, so that whoever declares and dies leaves it behind.
 type Gap struct {
-	Consumer string
-	After    Point // before it nothing was lost
-	NotedAt  time.Time
+	Consumer string    `db:"consumer"`
+	After    Point     `db:"after"` // before it nothing was lost
+	NotedAt  time.Time `db:"noted_at"`
 }
 
 // Of two gaps the earlier point is kept. Two points of one place are told apart by their snapshots, and which is the
 // earlier one is not known then: everything beyond the place is taken. A consumer without a subscription owes nothing.
 var noteGaps = sqlText(`
-INSERT INTO gap AS g (consumer, seq, snapshot)
-SELECT c.name, $2::bigint, $3::pg_snapshot FROM consumer c WHERE c.name = ANY ($1::text[]) AND EXISTS (SELECT FROM subscription s WHERE s.consumer = c.id)
+INSERT INTO gap AS g (consumer, epoch, seq, snapshot)
+SELECT c.name, $2::int, $3::bigint, $4::pg_snapshot FROM consumer c WHERE c.name = ANY ($1::text[]) AND EXISTS (SELECT FROM subscription s WHERE s.consumer = c.id)
 ON CONFLICT (consumer) DO UPDATE SET
-    seq = least(g.seq, excluded.seq),
+    epoch = least(g.epoch, excluded.epoch), seq = least(g.seq, excluded.seq),
     snapshot = CASE WHEN g.seq < excluded.seq OR g.snapshot::text = excluded.snapshot::text THEN g.snapshot
                     WHEN g.seq > excluded.seq THEN excluded.snapshot END,
     noted_at = clock_timestamp()`)
@@ -30,7 +30,7 @@ ON CONFLICT (consumer) DO UPDATE SET
 // NoteGaps notes that these consumers may lack what lies after a point.
 func (db *DB) NoteGaps(ctx context.Context, consumers []string, after Point) error {
 	err := db.InTx(ctx, func(tx *Tx) error {
-		_, err := tx.exec(ctx, noteGaps, pq.StringArray(consumers), after.Seq, nullable(after.Snapshot))
+		_, err := tx.exec(ctx, noteGaps, pq.StringArray(consumers), after.Epoch, after.Seq, nullable(after.Snapshot))
 		return err
 	})
 	if err != nil {
@@ -39,22 +39,13 @@ func (db *DB) NoteGaps(ctx context.Context, consumers []string, after Point) err
 	return nil
 }
 
-var listGaps = sqlText(`SELECT consumer, seq, coalesce(snapshot::text, '') AS snapshot, noted_at FROM gap ORDER BY consumer`)
+var listGaps = sqlText(`SELECT consumer, epoch AS "after.epoch", seq AS "after.seq", coalesce(snapshot::text, '') AS "after.snapshot", noted_at FROM gap ORDER BY consumer`)
 
 // Gaps gives what is noted, by consumer.
 func (db *DB) Gaps(ctx context.Context) ([]Gap, error) {
-	var rows []struct {
-		Consumer string    `db:"consumer"`
-		Seq      int64     `db:"seq"`
-		Snapshot string    `db:"snapshot"`
-		NotedAt  time.Time `db:"noted_at"`
-	}
-	if err := db.selectAll(ctx, &rows, listGaps); err != nil {
+	var gaps []Gap
+	if err := db.selectAll(ctx, &gaps, listGaps); err != nil {
 		return nil, fmt.Errorf("reading what consumers may lack: %w", err)
-	}
-	gaps := make([]Gap, len(rows))
-	for i, r := range rows {
-		gaps[i] = Gap{Consumer: r.Consumer, After: Point{Seq: r.Seq, Snapshot: r.Snapshot}, NotedAt: r.NotedAt}
 	}
 	return gaps, nil
 }

@@ -63,13 +63,11 @@ type Wellbeing struct {
 	// passed whole, and Confirmed the same as a point of the log.
 	Place     string `db:"place"`
 	Passed    int64  `db:"passed"`
-	Confirmed Point  `db:"-"`
+	Confirmed Point  `db:"confirmed"`
 	SetAside  int64  `db:"set_aside"` // events that no broker will take
 	Suspects  int64  `db:"suspects"`  // messages that were in hand when a process died
 
 	BehindSeconds float64 `db:"behind_seconds"`
-	Snapshot      string  `db:"snapshot"`
-	Seq           int64   `db:"seq"`
 }
 
 var wellbeing = sqlText(`
@@ -85,7 +83,8 @@ SELECT coalesce((SELECT holder FROM lease WHERE name = 'ticker' AND expires_at >
        greatest(0, log.seq - greatest(c.seq, p.max_seq)) AS unpublished,
        coalesce(extract(epoch FROM clock_timestamp() - (SELECT made_at FROM tick WHERE id > c.tick ORDER BY id LIMIT 1)), 0) AS behind_seconds,
        log.seq AS log_end, last.id AS tick, last.seq_before AS covered,
-       c.tick || ' ' || c.upto || ' ' || c.seq AS place, c.tick AS passed, p.snapshot::text AS snapshot, ` + beganAfter + ` AS seq,
+       c.tick || ' ' || c.upto || ' ' || c.seq AS place, c.tick AS passed,
+       p.epoch AS "confirmed.epoch", p.snapshot::text AS "confirmed.snapshot", ` + beganAfter + ` AS "confirmed.seq",
        (SELECT count(*) FROM set_aside) AS set_aside, (SELECT count(*) FROM suspect) AS suspects
 FROM c, last, log, tick p WHERE p.id = c.tick`)
 
@@ -96,7 +95,6 @@ func (db *DB) Wellbeing(ctx context.Context) (Wellbeing, error) {
 	if err := db.InTx(ctx, func(tx *Tx) error { return tx.get(ctx, &w, wellbeing, auditedRelay) }); err != nil {
 		return w, fmt.Errorf("looking how the log stands: %w", err)
 	}
-	w.Confirmed = Point{Seq: w.Seq, Snapshot: w.Snapshot}
 	if w.Unpublished > 0 {
 		w.Behind = time.Duration(w.BehindSeconds * float64(time.Second))
 	}

@@ -11,7 +11,7 @@
 //     each message is mandatory and confirmed.
 //   - Nothing is applied twice. An event that is in a queue already, in a worker's hand or on a ladder is published once
 //     more, and the inbox takes it for the copy that it is. Dead letters are no debts: somebody has to decide about them.
-//   - It goes no further back than the inbox can prove (DB.OwingSince): an old event whose proof is gone is none of its.
+//   - It goes no further back than the inbox can prove: an old event whose proof is gone is owed by nobody.
 //   - What the relay has still to pass is left to the relay.
 //
 // # What a crash leaves
@@ -143,16 +143,16 @@ func (r *run) run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// bounds says between which places to look: no further back than anything can be proven, and up to what was logged when
-// it began. What is logged later finds its queue.
+// bounds says between which places to look: since the consumers hear, and up to what was logged when it began. What is logged later finds its queue.
 func (r *run) bounds(ctx context.Context) (err error) {
-	if r.since, err = r.DB.OwingSince(ctx, r.consumers); err != nil {
+	since, err := r.DB.OwingSince(ctx, r.consumers)
+	if err != nil {
 		return err
 	}
 	if r.report.Upto, err = r.DB.LogEnd(ctx); err != nil {
 		return err
 	}
-	r.report.Beyond = min(max(r.since.Seq, r.After.Seq), r.report.Upto)
+	r.report.Beyond = min(max(since, r.After.Seq), r.report.Upto)
 	return nil
 }
 
@@ -160,7 +160,7 @@ func (r *run) bounds(ctx context.Context) (err error) {
 func (r *run) read(ctx context.Context, give func([]store.Debt) error) error {
 	for at := r.report.Beyond; at < r.report.Upto; {
 		next := min(at+pageSize, r.report.Upto)
-		debts, err := r.DB.Debts(ctx, r.consumers, at, next, r.After, r.since)
+		debts, err := r.DB.Debts(ctx, r.consumers, at, next, r.After)
 		if err != nil {
 			return err
 		}

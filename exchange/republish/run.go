@@ -14,7 +14,6 @@ import (
 type run struct {
 	Config
 	consumers []string // in order
-	since     store.Point
 	report    Report
 	tallies   map[string]*Tally // into report.Consumers
 	owed      int64             // told in Progress, by the reader

@@ -4,6 +4,7 @@
 CREATE TABLE gap (
     consumer text        NOT NULL PRIMARY KEY,
     -- The point of the log before which nothing was lost (store/point.go).
+    epoch    int         NOT NULL,
     seq      bigint      NOT NULL,
     snapshot pg_snapshot,
     noted_at timestamptz NOT NULL DEFAULT clock_timestamp()
