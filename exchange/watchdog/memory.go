@@ -7,14 +7,12 @@ import (
 	"github.com/composerp/composerp/store"
 )
 
-// figuresAge is how old the management API's figures may be: RabbitMQ renews them every 5 s.
-const figuresAge = 7 * time.Second
-
 // memory are the points of the log before which nothing was lost, by consumer: where only a binding is missing, and where
 // the queue itself is.
 type memory struct {
 	plan   Plan
-	recent []moment // the newest that is older than figuresAge, and all after it
+	age    time.Duration // how old figures may be
+	recent []moment      // the newest that is older than that, and all after it
 	bound  map[string]store.Point
 	empty  map[string]store.Point
 	// filled is when events from long ago were last published to a queue: figures from before tell nothing of these.
@@ -27,8 +25,8 @@ type moment struct {
 	confirmed store.Point
 }
 
-func newMemory(plan Plan) *memory {
-	return &memory{plan: plan, bound: map[string]store.Point{}, empty: map[string]store.Point{}, filled: map[string]time.Time{}}
+func newMemory(plan Plan, age time.Duration) *memory {
+	return &memory{plan: plan, age: age, bound: map[string]store.Point{}, empty: map[string]store.Point{}, filled: map[string]time.Time{}}
 }
 
 // see remembers what a look proves.
@@ -37,7 +35,7 @@ func (m *memory) see(now Look) {
 		return
 	}
 	m.recent = append(m.recent, moment{now.At, now.Log.Confirmed})
-	for len(m.recent) > 1 && now.At.Sub(m.recent[1].at) >= figuresAge {
+	for len(m.recent) > 1 && now.At.Sub(m.recent[1].at) >= m.age {
 		m.recent = m.recent[1:]
 	}
 	lacking := m.plan.Lacking(m.plan.Topology.Missing(now.Have))
@@ -47,7 +45,7 @@ func (m *memory) see(now Look) {
 		}
 		// The figures of now are of a moment after the oldest of the recent: whatever had been passed then has left the queue.
 		oldest := m.recent[0]
-		if now.Figures && now.At.Sub(oldest.at) >= figuresAge && oldest.at.After(m.filled[w.Name]) && isEmpty(now, w) {
+		if now.Figures && now.At.Sub(oldest.at) >= m.age && oldest.at.After(m.filled[w.Name]) && isEmpty(now, w) {
 			m.empty[w.Name] = oldest.confirmed
 		}
 	}

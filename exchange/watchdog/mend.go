@@ -108,7 +108,7 @@ func (v *vigil) logged(now Look, m *mend) bool {
 	}
 	for _, w := range v.Plan.Workers {
 		if w.Logs {
-			return now.Figures && now.At.Sub(m.since) >= figuresAge && isEmpty(now, w)
+			return now.Figures && now.At.Sub(m.since) >= v.FiguresAge && isEmpty(now, w)
 		}
 	}
 	return true

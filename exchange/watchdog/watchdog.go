@@ -25,9 +25,10 @@ type Watchdog struct {
 	Log     *slog.Logger
 	Metrics *Metrics
 
-	Every    time.Duration // between two looks; 2 s
-	Patience time.Duration // how long something lasts before it is a problem; 10 s, longer than the broker's figures may be old
-	Trend    time.Duration // over how long growth is measured; 1 min
+	Every      time.Duration // between two looks; 2 s
+	Patience   time.Duration // how long something lasts before it is a problem; 10 s, and longer than figures may be old
+	Trend      time.Duration // over how long growth is measured; 1 min
+	FiguresAge time.Duration // how old the management API's figures may be; 7 s, for RabbitMQ renews them every 5
 }
 
 // Run watches whenever this process holds the lease, until ctx is done.
@@ -46,6 +47,7 @@ func (w *Watchdog) defaults() {
 	set(&w.Every, 2*time.Second)
 	set(&w.Patience, 10*time.Second)
 	set(&w.Trend, time.Minute)
+	set(&w.FiguresAge, 7*time.Second)
 	if w.Log == nil {
 		w.Log = slog.New(slog.DiscardHandler)
 	}
@@ -59,7 +61,7 @@ func (w *Watchdog) defaults() {
 func (w *Watchdog) lead(ctx context.Context, _ store.Lease) error {
 	w.Log.Info("this watchdog leads")
 	w.Metrics.leading.Set(1)
-	v := &vigil{Watchdog: w, current: map[identity]Problem{}, memory: newMemory(w.Plan), mends: map[string]*mend{},
+	v := &vigil{Watchdog: w, current: map[identity]Problem{}, memory: newMemory(w.Plan, w.FiguresAge), mends: map[string]*mend{},
 		looker: &Looker{DB: w.DB, Exchange: w.Exchange, Management: w.Management, Plan: w.Plan}}
 	defer func() {
 		v.looker.Close()
