@@ -24,7 +24,7 @@ import (
 // and some workers.
 type fleet struct {
 	at      endpoints
-	relay   bool // the ticker goes with it
+	relay   bool // the ticker and the watchdog go with it
 	workers []worker.Worker
 	slots   map[string]int
 	metrics net.Listener // nil: none are served
@@ -51,6 +51,9 @@ func (f *fleet) run(ctx context.Context) error {
 			return err
 		}
 		poke = ticker.Poke
+		if err := f.startWatchdog(ctx, g, registry); err != nil {
+			return err
+		}
 	}
 	if err := f.startWorkers(ctx, g, registry, poke); err != nil {
 		return err

@@ -55,16 +55,21 @@ func failed(d Delivery, worker string, cause error, exchange, key string) Messag
 func onward(d Delivery, exchange, key string) Message {
 	m := d.Message
 	m.Exchange, m.RoutingKey = exchange, key
-	if m.ID == "" {
-		// An outsider need not give one, but returns are matched by it. The same body gets the same.
-		m.ID = uuid.NewSHA1(uuid.NameSpaceOID, m.Body).String()
-	}
+	m.ID = identified(m)
 	m.Headers = carried(d.Headers)
 	delete(m.Headers, HeaderWaitsFor)
 	delete(m.Headers, HeaderQuarantine)
 	keepFirst(m.Headers, HeaderOriginalExchange, d.Exchange)
 	keepFirst(m.Headers, HeaderOriginalRoutingKey, d.RoutingKey)
 	return m
+}
+
+// identified is the message's id. An outsider need not give one, but returns are matched by it: the same body gets the same.
+func identified(m Message) string {
+	if m.ID == "" {
+		return uuid.NewSHA1(uuid.NameSpaceOID, m.Body).String()
+	}
+	return m.ID
 }
 
 func keepFirst(headers map[string]any, name, value string) {
