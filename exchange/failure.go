@@ -31,7 +31,7 @@ func failed(d Delivery, worker string, cause error, exchange, key string) Messag
 		// An outsider need not give one, but returns are matched by it. The same body gets the same.
 		m.ID = uuid.NewSHA1(uuid.NameSpaceOID, m.Body).String()
 	}
-	now := time.Now().UTC().Format(time.RFC3339Nano)
+	now := d.now().UTC().Format(time.RFC3339Nano)
 	m.Headers = carried(d.Headers)
 	m.Headers[HeaderAttempt] = int64(d.Attempt() + 1)
 	m.Headers[HeaderWorker] = worker
@@ -41,6 +41,14 @@ func failed(d Delivery, worker string, cause error, exchange, key string) Messag
 	keepFirst(m.Headers, HeaderOriginalExchange, d.Exchange)
 	keepFirst(m.Headers, HeaderOriginalRoutingKey, d.RoutingKey)
 	return m
+}
+
+// now is the time by the clock of whoever took the delivery.
+func (d Delivery) now() time.Time {
+	if d.consumer == nil {
+		return time.Now() // it was made by hand
+	}
+	return d.consumer.session.config.Now()
 }
 
 func keepFirst(headers map[string]any, name, value string) {

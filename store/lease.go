@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/composerp/composerp/exchange/failpoint"
 )
 
 // Lease is leadership of something, by name, for a while. The database's clock
@@ -49,6 +51,7 @@ func (db *DB) Acquire(ctx context.Context, name, holder string) (Lease, error) {
 	if err != nil {
 		return Lease{}, fmt.Errorf("acquiring the lease of %s: %w", name, err)
 	}
+	failpoint.Hit("lease.acquired")
 	return lease, nil
 }
 
@@ -64,6 +67,7 @@ func (db *DB) Renew(ctx context.Context, l Lease) error {
 	if err != nil {
 		return fmt.Errorf("renewing the lease of %s: %w", l.Name, err)
 	}
+	failpoint.Hit("lease.renewed")
 	return nil
 }
 

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/composerp/composerp/exchange/failpoint"
 )
 
 // # The ticker
@@ -193,11 +195,15 @@ func (t *Ticker) make(ctx context.Context, lease Lease, seqBefore int64) error {
 		if err := tx.hold(ctx, lease); err != nil {
 			return err
 		}
-		return tx.get(ctx, &made, makeTick, seqBefore)
+		failpoint.Hit("tick.held")
+		err := tx.get(ctx, &made, makeTick, seqBefore)
+		failpoint.Hit("tick.made")
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("making a tick: %w", err)
 	}
+	failpoint.Hit("tick.committed")
 	t.spent = max(0, t.spent-float64(time.Since(t.made))/float64(tickPace)) + 1
 	t.last, t.made = made.tick, time.Now()
 	return t.last.parse()
@@ -261,6 +267,7 @@ func (db *DB) thinTicks(ctx context.Context) error {
 		if _, err := tx.exec(ctx, thinTicks); err != nil {
 			return fmt.Errorf("thinning out ticks: %w", err)
 		}
+		failpoint.Hit("tick.thinned")
 		return nil
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/failpoint"
 	"github.com/composerp/composerp/store"
 )
 
@@ -24,6 +25,7 @@ func (s *slot) handle(ctx context.Context, deliveries []exchange.Delivery) error
 			return err
 		}
 		s.Log.Info("a batch failed; doing it again one by one", "size", len(messages), "error", err)
+		failpoint.Hit("worker.alone")
 	}
 	for len(messages) > 0 {
 		together := s.preparable(messages)

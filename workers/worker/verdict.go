@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/failpoint"
 )
 
 // ErrRejected is what every error of Reject is, for errors.Is.
@@ -65,9 +66,11 @@ func (s *slot) judge(ctx context.Context, d exchange.Delivery, failure error) er
 		outcome, message = outcomeRetried, exchange.RetryMessage(d, s.Worker.name, s.Worker.rung(attempt, failure), failure)
 	}
 	message.Headers[exchange.HeaderAttempt] = int64(attempt + 1) // what came may be a stranger's: below zero it would climb for ever
+	failpoint.Hit("judge.begun")
 	if err := s.send(ctx, message); err != nil {
 		return fmt.Errorf("sending message %s to %s: %w", message.ID, message.Exchange, err)
 	}
+	failpoint.Hit("judge.confirmed")
 	s.count(outcome, 1)
 	s.Log.Warn("a message failed", "outcome", outcome, "event", message.ID, "type", d.Type, "attempt", attempt+1, "error", failure)
 	return nil
@@ -80,6 +83,7 @@ func (s *slot) send(ctx context.Context, m exchange.Message) error {
 	for backoff := newBackoff(); ; {
 		confirmation, err := s.publisher.Publish(ctx, m)
 		if err == nil {
+			failpoint.Hit("judge.published")
 			err = confirmation.Wait(ctx)
 		}
 		if !errors.Is(err, exchange.ErrNacked) && !errors.Is(err, exchange.ErrUnroutable) {
