@@ -13,6 +13,11 @@ import (
 // alone decides when it ends, and whoever acts on it fences every write with
 // Term inside the same transaction: a leader that slept through its lease finds
 // that the term has moved on.
+//
+// That clock may be set, too. Set forward, it ends leases early: a new term
+// begins, and fences the old one. Set back, it would have a dead leader's lease
+// live on for as long as it was set back by: so one that ends later than any
+// renewal can have it end has been left by another time, and is over.
 type Lease struct {
 	Name   string
 	Holder string
@@ -27,7 +32,7 @@ var acquireLease = sqlText(`
 INSERT INTO lease AS l (name, term, holder, expires_at)
 VALUES ($1, 1, $2, clock_timestamp() + make_interval(secs => $3))
 ON CONFLICT (name) DO UPDATE SET term = l.term + 1, holder = excluded.holder, expires_at = excluded.expires_at
-WHERE l.expires_at < clock_timestamp()
+WHERE l.expires_at < clock_timestamp() OR l.expires_at > clock_timestamp() + 2 * make_interval(secs => $3)
 RETURNING term`)
 
 var renewLease = sqlText(`

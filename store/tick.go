@@ -150,6 +150,7 @@ func (t *Ticker) Run(ctx context.Context, lease Lease) error {
 			guarded = time.Now()
 		}
 		if due.tick {
+			failpoint.Hit("tick.due")
 			if err := t.make(ctx, lease, due.seq); err != nil {
 				return err
 			}

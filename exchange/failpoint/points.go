@@ -45,6 +45,7 @@ var Points = []Point{
 	{"lease.acquired", "a lease that nobody works for: it ends by itself"},
 	{"lease.renewed", "the same"},
 
+	{"tick.due", "nothing: the next leader looks for itself"},
 	{"tick.held", "a locked lease: the lock goes with the connection"},
 	{"tick.made", "a tick that is not committed: rolled back, the next leader makes it"},
 	{"tick.committed", "a tick: readers find it by polling"},
