@@ -95,6 +95,27 @@ func TestKilledAtEveryPoint(t *testing.T) {
 	}
 }
 
+// What arms is refused where it is no order; a usual build does not listen to it at all.
+func TestArming(t *testing.T) {
+	t.Parallel()
+	h := &house{T: t, dir: t.TempDir(), env: cleanEnv()}
+	for told, code := range map[string]int{
+		"COMPOSERP_FAILPOINT=worker.taken": 0, "COMPOSERP_FAILPOINT=worker.taken:2:stop": 0, "COMPOSERP_FAILPOINT=": 0, "COMPOSERP_CLOCK=-1h/300ms": 0,
+		"COMPOSERP_FAILPOINT=nothing": 64, "COMPOSERP_FAILPOINT=worker.taken:0": 64, "COMPOSERP_FAILPOINT=worker.taken:x": 64,
+		"COMPOSERP_FAILPOINT=worker.taken:1:sleep": 64, "COMPOSERP_CLOCK=late": 64, "COMPOSERP_CLOCK=1h/0s": 64,
+	} {
+		f := h.armed([]string{told}, "version")
+		err := <-f.ended
+		f.ended <- err
+		if got := f.cmd.ProcessState.ExitCode(); got != code {
+			t.Errorf("%s: exit %d, want %d: %s", told, got, code, f.log)
+		}
+		if r := runIn(t, h.dir, append(cleanEnv(), told), "version"); r.code != 0 {
+			t.Errorf("%s: a usual build exits with %d: %s", told, r.code, r.errors)
+		}
+	}
+}
+
 // once are points to which a process comes once in its life, or seldom.
 var once = []string{
 	"relay.opened", "relay.aside", "lease.acquired", "lease.renewed", "tick.thinned", "partition.made", "generation.made", "generation.opened",
