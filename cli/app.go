@@ -24,6 +24,10 @@ var Version = ""
 // findings, 64 usage, 69 a server is unreachable, 78 configuration.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	tuneMemory()
+	if err := arm(); err != nil {
+		fmt.Fprintf(stderr, "composerp: %s\n", err)
+		return exitUsage
+	}
 	ctx, stop := signalContext(stderr)
 	defer stop()
 	return run(ctx, args, stdin, stdout, stderr)

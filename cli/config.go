@@ -50,7 +50,7 @@ func fleetFlags(more ...cli.Flag) []cli.Flag {
 // fleetConfig is what the workers are told of the world around them.
 func fleetConfig(cctx *cli.Context, log *slog.Logger) workers.Config {
 	return workers.Config{
-		NotificationURL: cctx.String(flagNotification), AlertURL: cctx.String(flagAlert), AlertmanagerURL: cctx.String(flagAlertmanager), Log: log,
+		NotificationURL: cctx.String(flagNotification), AlertURL: cctx.String(flagAlert), AlertmanagerURL: cctx.String(flagAlertmanager), Log: log, Now: wallClock,
 	}
 }
 
@@ -125,7 +125,7 @@ func brokerConfig(e endpoints, log *slog.Logger) (exchange.Config, error) {
 	if e.amqp == "" {
 		return exchange.Config{}, misconfigured("no broker is known: run `composerp up` here, or set COMPOSERP_AMQP_URL")
 	}
-	return exchange.Config{URLs: strings.Split(e.amqp, ","), Log: log}, nil
+	return exchange.Config{URLs: strings.Split(e.amqp, ","), Log: log, Now: wallClock}, nil
 }
 
 // managementClient is nil where no URL is known.

@@ -155,22 +155,35 @@ func (h *house) up(args ...string) *fleet {
 	if err != nil {
 		h.Fatal(err)
 	}
-	f := &fleet{cmd: exec.Command(path, append([]string{"up"}, args...)...), ended: make(chan error, 1), log: &lines{want: " is up\n", said: make(chan struct{})}}
-	f.cmd.Dir, f.cmd.Env, f.cmd.Stdout, f.cmd.Stderr = h.dir, h.env, f.log, f.log
+	f := h.start(path, h.env, append([]string{"up"}, args...)...)
+	f.isUp(h.T)
+	return f
+}
+
+// start starts a program of the house; isUp waits for it.
+func (h *house) start(path string, env []string, args ...string) *fleet {
+	h.Helper()
+	f := &fleet{cmd: exec.Command(path, args...), ended: make(chan error, 1), log: &lines{want: " is up\n", said: make(chan struct{})}}
+	f.cmd.Dir, f.cmd.Env, f.cmd.Stdout, f.cmd.Stderr = h.dir, env, f.log, f.log
 	if err := f.cmd.Start(); err != nil {
 		h.Fatal(err)
 	}
 	go func() { f.ended <- f.cmd.Wait() }()
 	h.Cleanup(func() { _ = f.cmd.Process.Kill(); f.ended <- <-f.ended })
+	return f
+}
+
+// isUp returns when the fleet says that it is up.
+func (f *fleet) isUp(t *testing.T) {
+	t.Helper()
 	select {
 	case <-f.log.said:
 	case err := <-f.ended:
 		f.ended <- err
-		h.Fatalf("up ended: %v\n%s", err, f.log)
+		t.Fatalf("up ended: %v\n%s", err, f.log)
 	case <-time.After(time.Minute):
-		h.Fatalf("up is not up\n%s", f.log)
+		t.Fatalf("up is not up\n%s", f.log)
 	}
-	return f
 }
 
 // kill is kill -9.

@@ -26,6 +26,8 @@ type Config struct {
 
 	TLS *tls.Config // nil: what an amqps:// URL says
 	Log *slog.Logger
+	// Now is the wall clock that a failed message's headers tell the time by; nil: the machine's. Nothing is decided by it.
+	Now func() time.Time
 }
 
 func (c Config) withDefaults() Config {
@@ -47,6 +49,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	return c
 }

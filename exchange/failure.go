@@ -36,7 +36,7 @@ func DeferMessage(d Delivery, worker string, rung time.Duration, dependency stri
 
 func failed(d Delivery, worker string, cause error, exchange, key string) Message {
 	m := onward(d, exchange, key)
-	now := time.Now().UTC().Format(time.RFC3339Nano)
+	now := d.now().UTC().Format(time.RFC3339Nano)
 	first := text(m.Headers[HeaderError]) // of a version that kept only the last one
 	if first == "" {
 		first = errorText(cause)
@@ -70,6 +70,14 @@ func identified(m Message) string {
 		return uuid.NewSHA1(uuid.NameSpaceOID, m.Body).String()
 	}
 	return m.ID
+}
+
+// now is the time by the clock of whoever took the delivery.
+func (d Delivery) now() time.Time {
+	if d.consumer == nil {
+		return time.Now() // it was made by hand
+	}
+	return d.consumer.session.config.Now()
 }
 
 func keepFirst(headers map[string]any, name, value string) {

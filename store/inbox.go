@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/lib/pq"
+
+	"github.com/composerp/composerp/exchange/failpoint"
 )
 
 // # The inbox
@@ -180,6 +182,7 @@ func (db *DB) RotateInbox(ctx context.Context, age time.Duration) (bool, error) 
 	if err := db.createGeneration(ctx, next); err != nil {
 		return false, fmt.Errorf("making generation %d of the inbox: %w", next, err)
 	}
+	failpoint.Hit("generation.made")
 	var opened int64
 	err := db.InTx(ctx, func(tx *Tx) error {
 		if _, err := tx.exec(ctx, rotateSoon, fmt.Sprint(rotationPatience.Milliseconds())); err != nil {
@@ -190,11 +193,13 @@ func (db *DB) RotateInbox(ctx context.Context, age time.Duration) (bool, error) 
 		}
 		var err error
 		opened, err = tx.exec(ctx, openGeneration, next)
+		failpoint.Hit("generation.opened")
 		return err
 	})
 	if err != nil {
 		return false, fmt.Errorf("rotating the inbox: %w", err)
 	}
+	failpoint.Hit("generation.committed")
 	return opened > 0, nil
 }
 

@@ -5,12 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/composerp/composerp/exchange/failpoint"
 )
 
 // Lease is leadership of something, by name, for a while. The database's clock
 // alone decides when it ends, and whoever acts on it fences every write with
 // Term inside the same transaction: a leader that slept through its lease finds
 // that the term has moved on.
+//
+// That clock may be set, too. Set forward, it ends leases early: a new term
+// begins, and fences the old one. Set back, it would have a dead leader's lease
+// live on for as long as it was set back by: so one that ends later than any
+// renewal can have it end has been left by another time, and is over.
 type Lease struct {
 	Name   string
 	Holder string
@@ -25,7 +32,7 @@ var acquireLease = sqlText(`
 INSERT INTO lease AS l (name, term, holder, expires_at)
 VALUES ($1, 1, $2, clock_timestamp() + make_interval(secs => $3))
 ON CONFLICT (name) DO UPDATE SET term = l.term + 1, holder = excluded.holder, expires_at = excluded.expires_at
-WHERE l.expires_at < clock_timestamp()
+WHERE l.expires_at < clock_timestamp() OR l.expires_at > clock_timestamp() + 2 * make_interval(secs => $3)
 RETURNING term`)
 
 var renewLease = sqlText(`
@@ -49,6 +56,7 @@ func (db *DB) Acquire(ctx context.Context, name, holder string) (Lease, error) {
 	if err != nil {
 		return Lease{}, fmt.Errorf("acquiring the lease of %s: %w", name, err)
 	}
+	failpoint.Hit("lease.acquired")
 	return lease, nil
 }
 
@@ -64,6 +72,7 @@ func (db *DB) Renew(ctx context.Context, l Lease) error {
 	if err != nil {
 		return fmt.Errorf("renewing the lease of %s: %w", l.Name, err)
 	}
+	failpoint.Hit("lease.renewed")
 	return nil
 }
 

@@ -48,6 +48,27 @@ func TestALeaseThatEndedAndWasNotTakenCannotBeRenewed(t *testing.T) {
 	isError(t, p.Renew(t.Context(), lease), store.ErrNotLeader)
 }
 
+// The server's clock is set back by an hour: what was to end soon ends in an hour by
+// it, and whoever held it may be dead. One who lives renews it by the new time.
+func TestALeaseFromBeforeTheClockWasSetBackIsOver(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, 2)
+	const setBack = `UPDATE lease SET expires_at = expires_at + interval '1 hour'`
+	held, err := p.Acquire(t.Context(), "x", "one")
+	must(t, err)
+	p.exec(setBack)
+	must(t, p.Renew(t.Context(), held))
+	_, err = p.Acquire(t.Context(), "x", "another")
+	isError(t, err, store.ErrNotLeader)
+	p.exec(setBack)
+	next, err := p.Acquire(t.Context(), "x", "another")
+	must(t, err)
+	if next.Term != held.Term+1 {
+		t.Errorf("terms are %d and then %d", held.Term, next.Term)
+	}
+	isError(t, p.Renew(t.Context(), held), store.ErrNotLeader)
+}
+
 // leading is a leader that tells when it leads.
 type leading struct {
 	began chan store.Lease

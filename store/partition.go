@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/jmoiron/sqlx"
+
+	"github.com/composerp/composerp/exchange/failpoint"
 )
 
 // partitionSize is how many places of the log one partition holds.
@@ -65,6 +67,7 @@ func (db *DB) createPartition(ctx context.Context, name string, i int64) error {
 		}
 		low, high := i*partitionSize, (i+1)*partitionSize
 		// The check lets ATTACH skip its scan; it is the partition's bound said twice.
+		defer failpoint.Hit("partition.made")
 		return tx.ddl(ctx, fmt.Sprintf(`
 			CREATE TABLE %[1]s (LIKE event_log INCLUDING ALL, CONSTRAINT %[1]s_bound CHECK (seq >= %[2]d AND seq < %[3]d));
 			ALTER TABLE event_log ATTACH PARTITION %[1]s FOR VALUES FROM (%[2]d) TO (%[3]d);

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/composerp/composerp/exchange/failpoint"
 )
 
 // # The ticker
@@ -150,6 +152,7 @@ func (t *Ticker) Run(ctx context.Context, lease Lease) error {
 			guarded = time.Now()
 		}
 		if due.tick {
+			failpoint.Hit("tick.due")
 			if err := t.make(ctx, lease, due.seq); err != nil {
 				return err
 			}
@@ -195,15 +198,18 @@ func (t *Ticker) make(ctx context.Context, lease Lease, seqBefore int64) error {
 		if err := tx.hold(ctx, lease); err != nil {
 			return err
 		}
+		failpoint.Hit("tick.held")
 		err := tx.get(ctx, &made, makeTick, seqBefore)
 		if errors.Is(err, ErrNotFound) {
 			return ErrRestored // while it led: its connections lead to another server now
 		}
+		failpoint.Hit("tick.made")
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("making a tick: %w", err)
 	}
+	failpoint.Hit("tick.committed")
 	t.spent = max(0, t.spent-float64(time.Since(t.made))/float64(tickPace)) + 1
 	t.last, t.made = made.tick, time.Now()
 	return t.last.parse()
@@ -272,6 +278,7 @@ func (db *DB) thinTicks(ctx context.Context) error {
 		if _, err := tx.exec(ctx, thinTicks); err != nil {
 			return fmt.Errorf("thinning out ticks: %w", err)
 		}
+		failpoint.Hit("tick.thinned")
 		return nil
 	})
 }

@@ -4,6 +4,7 @@ package workers
 
 import (
 	"log/slog"
+	"time"
 
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/workers/alert"
@@ -28,6 +29,8 @@ type Config struct {
 	// POST of JSON; AlertmanagerURL is the base of an Alertmanager that is told of the latter too.
 	NotificationURL, AlertURL, AlertmanagerURL string
 	Log                                        *slog.Logger
+	// Now is the wall clock by which an Alertmanager is told the time; nil: the machine's.
+	Now func() time.Time
 }
 
 // Fleet declares every worker.
@@ -42,7 +45,7 @@ func Fleet(cfg Config) []worker.Worker {
 		forecasting.New(),
 		procurement.New(cfg.Log),
 		notification.New(cfg.NotificationURL, cfg.Log),
-		alert.New(alert.Config{WebhookURL: cfg.AlertURL, AlertmanagerURL: cfg.AlertmanagerURL, Log: cfg.Log}),
+		alert.New(alert.Config{WebhookURL: cfg.AlertURL, AlertmanagerURL: cfg.AlertmanagerURL, Log: cfg.Log, Now: cfg.Now}),
 		analytics.New(),
 		journal.New(),
 	}

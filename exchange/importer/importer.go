@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/failpoint"
 	"github.com/composerp/composerp/store"
 )
 
@@ -133,6 +134,7 @@ func (w *writer) takeUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	failpoint.Hit("import.taken")
 	w.progress, w.tally = before, Tally{}.clone()
 	if !before.Finished && before.Rows > 0 && before.RejectsFile == w.rejects.path && w.rejects.has(before.RejectsBytes) {
 		w.resumedAt = before.Rows
@@ -163,6 +165,7 @@ func (w *writer) finish(ctx context.Context) error {
 	if err := w.persist(ctx, next, w.tally, nil); err != nil {
 		return err
 	}
+	failpoint.Hit("import.finished")
 	if w.tally.RejectedTotal() == 0 {
 		return w.rejects.remove()
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/composerp/composerp/exchange/failpoint"
 	"github.com/composerp/composerp/store"
 )
 
@@ -76,6 +77,7 @@ func (w *writer) save(ctx context.Context, next store.ImportProgress, tally Tall
 			if err != nil {
 				return err
 			}
+			failpoint.Hit("import.admitted")
 			text = settle(b, verdicts, &tally)
 			tally.Rows = b.rows
 		}
@@ -89,14 +91,18 @@ func (w *writer) save(ctx context.Context, next store.ImportProgress, tally Tall
 		if err := tx.SaveImport(ctx, w.key, next); err != nil {
 			return err
 		}
+		failpoint.Hit("import.noted")
 		if text == nil {
 			return nil
 		}
-		return w.rejects.write(at, text)
+		err = w.rejects.write(at, text)
+		failpoint.Hit("import.rejected")
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("importing %s after row %d: %w", w.options.File, w.progress.Rows, err)
 	}
+	failpoint.Hit("import.committed")
 	w.progress, w.tally = next, tally
 	return nil
 }

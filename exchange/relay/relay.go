@@ -38,6 +38,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/failpoint"
 	"github.com/composerp/composerp/store"
 )
 
@@ -97,6 +98,7 @@ func (r *Relay) lead(ctx context.Context, lease store.Lease) error {
 		if err != nil {
 			return err
 		}
+		failpoint.Hit("relay.opened")
 		return r.pump(ctx, publisher, cursor)
 	})
 }
@@ -134,6 +136,7 @@ func (r *Relay) read(ctx context.Context, at store.Cursor, out chan<- batch) err
 			r.rest(ctx)
 			continue
 		}
+		failpoint.Hit("relay.read")
 		select {
 		case out <- batch{from: at, page: page}:
 			at = page.Next
@@ -164,7 +167,9 @@ func (r *Relay) publish(ctx context.Context, publisher *exchange.Publisher, in <
 				return err
 			}
 			b.confirmations[i] = c
+			failpoint.Hit("relay.publishing")
 		}
+		failpoint.Hit("relay.published")
 		select {
 		case out <- b:
 		case <-ctx.Done():
@@ -195,7 +200,9 @@ func (r *Relay) publishOne(ctx context.Context, publisher *exchange.Publisher, e
 func (r *Relay) setAside(ctx context.Context, e *store.Logged, reason error) error {
 	r.Log.Error("an event can not be published and is set aside", "event", e.EventID, "type", e.Type, "error", reason)
 	r.Metrics.setAside.Inc()
-	return r.DB.SetAside(ctx, *e, reason.Error())
+	err := r.DB.SetAside(ctx, *e, reason.Error())
+	failpoint.Hit("relay.aside")
+	return err
 }
 
 // confirm waits for the broker's word and moves the cursor. Intervals without an
@@ -218,6 +225,7 @@ func (r *Relay) confirm(ctx context.Context, in <-chan batch) error {
 			if err := r.await(ctx, b); err != nil {
 				return err
 			}
+			failpoint.Hit("relay.confirmed")
 			due = len(b.page.Events) > 0
 		case <-resting.C:
 			due = true
@@ -227,6 +235,7 @@ func (r *Relay) confirm(ctx context.Context, in <-chan batch) error {
 				return err
 			}
 			at = to
+			failpoint.Hit("relay.moved")
 		}
 	}
 }

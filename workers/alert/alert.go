@@ -21,12 +21,16 @@ type Config struct {
 	// WebhookURL gets a POST of JSON, AlertmanagerURL is the base of an Alertmanager.
 	WebhookURL, AlertmanagerURL string
 	Log                         *slog.Logger
+	// Now is the wall clock by which the Alertmanager is told the time; nil: the machine's.
+	Now func() time.Time
 }
 
 // New declares the alert worker.
-func New(cfg Config) worker.Worker { return declare(cfg, time.Now) }
-
-func declare(cfg Config, now func() time.Time) worker.Worker {
+func New(cfg Config) worker.Worker {
+	now := cfg.Now
+	if now == nil {
+		now = time.Now
+	}
 	t := notice.Teller{Log: cfg.Log, Gates: &worker.Gates{}}
 	caller := webcall.Caller{Gates: t.Gates}
 	if cfg.WebhookURL != "" {

@@ -100,7 +100,7 @@ func TestAnAlertmanagerIsToldAsItsAPIWantsIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			manager := newListener(t)
-			w := alert.At(alert.Config{AlertmanagerURL: manager.URL + "/prefix/"}, func() time.Time { return now })
+			w := alert.New(alert.Config{AlertmanagerURL: manager.URL + "/prefix/", Now: func() time.Time { return now }})
 			if _, err := workertest.Handle(t, storetest.DB(t), w, c.e); err != nil {
 				t.Fatal(err)
 			}

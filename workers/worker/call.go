@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/failpoint"
 )
 
 // Record writes down what a call answered: it runs in a transaction together
@@ -100,13 +101,16 @@ func (k desk) handleCall(ctx context.Context, m message, c call) (outcome, error
 			return done, err
 		}
 	}
+	failpoint.Hit("call.prepared")
 	var record Record
 	calling, cancel := context.WithTimeout(ctx, callTime)
 	err := guard(func() (err error) { record, err = c.make(calling, e, prepared); return err })
 	cancel()
 	if err != nil {
+		failpoint.Hit("call.failed")
 		return outcome{}, k.recordFailure(ctx, record, err)
 	}
+	failpoint.Hit("call.made")
 	return k.transact(ctx, func(tx *Tx) (int, error) {
 		fresh, err := tx.Claim(ctx, k.consumer, []uuid.UUID{e.ID})
 		if err != nil || !fresh[e.ID] || record == nil {

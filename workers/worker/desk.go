@@ -10,6 +10,7 @@ import (
 
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/failpoint"
 	"github.com/composerp/composerp/store"
 )
 
@@ -158,6 +159,7 @@ func (k desk) claim(ctx context.Context, tx *Tx, messages []message) ([]event.An
 			fresh[e.ID] = false // a second copy in the same batch is a duplicate too
 		}
 	}
+	failpoint.Hit("worker.claimed")
 	return kept, nil
 }
 
@@ -184,6 +186,7 @@ func (k desk) transact(ctx context.Context, do func(tx *Tx) (int, error)) (done 
 		if err != nil {
 			return err
 		}
+		failpoint.Hit("worker.handled")
 		return tx.flush(ctx)
 	})
 	if err != nil {

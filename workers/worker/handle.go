@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/failpoint"
 	"github.com/composerp/composerp/store"
 )
 
@@ -25,6 +26,7 @@ func (s *slot) handle(ctx context.Context, deliveries []exchange.Delivery) error
 			return err
 		}
 		s.Log.Info("a batch failed; doing it again one by one", "size", len(messages), "error", err)
+		failpoint.Hit("worker.alone")
 	}
 	for len(messages) > 0 {
 		together := s.preparable(messages)

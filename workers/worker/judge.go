@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/failpoint"
 	"github.com/composerp/composerp/store"
 )
 
@@ -74,9 +75,11 @@ func (s *slot) judge(ctx context.Context, m message, failure error) error {
 		copied.Headers[exchange.HeaderQuarantine] = class
 	}
 	copied.Headers[exchange.HeaderAttempt] = int64(attempt + 1) // what came may be a stranger's: below zero it would climb for ever
+	failpoint.Hit("judge.begun")
 	if err := s.send(ctx, copied); err != nil {
 		return fmt.Errorf("sending message %s to %s: %w", copied.ID, copied.Exchange, err)
 	}
+	failpoint.Hit("judge.confirmed")
 	s.count(string(outcome), 1)
 	s.Log.Warn("a message failed", "outcome", outcome, "event", copied.ID, "type", m.Type, "attempt", attempt+1, "class", class, "error", failure)
 	return nil
@@ -144,6 +147,7 @@ func (s *slot) send(ctx context.Context, m exchange.Message) error {
 	for backoff := newBackoff(); ; {
 		confirmation, err := s.publisher.Publish(ctx, m)
 		if err == nil {
+			failpoint.Hit("judge.published")
 			err = confirmation.Wait(ctx)
 		}
 		if !errors.Is(err, exchange.ErrNacked) && !errors.Is(err, exchange.ErrUnroutable) {

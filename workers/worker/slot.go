@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/failpoint"
 )
 
 // slot is one consumer on its own channel, and the goroutine that drains it.
@@ -107,6 +108,7 @@ func (s *slot) leave(ctx context.Context, err error) error {
 // finish carries the deliveries through to their acknowledgement. Once begun it
 // is not broken off by ctx; it gets drainTime after that.
 func (s *slot) finish(ctx context.Context, consumer *exchange.Consumer, deliveries []exchange.Delivery) error {
+	failpoint.Hit("worker.taken")
 	began := time.Now()
 	working, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -121,9 +123,11 @@ func (s *slot) finish(ctx context.Context, consumer *exchange.Consumer, deliveri
 	if err != nil {
 		return err
 	}
+	failpoint.Hit("worker.committed")
 	if err := consumer.Ack(deliveries[len(deliveries)-1]); err != nil {
 		return fmt.Errorf("acknowledging %d messages: %w", len(deliveries), err)
 	}
+	failpoint.Hit("worker.acked")
 	s.Metrics.batch.WithLabelValues(s.Worker.name).Observe(float64(len(deliveries)))
 	s.Metrics.handling.WithLabelValues(s.Worker.name).Observe(time.Since(began).Seconds())
 	return nil

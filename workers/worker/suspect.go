@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/failpoint"
 )
 
 // suspicious is how many deliveries before this one make a message suspect, and
@@ -48,11 +49,13 @@ func (s *slot) handleSuspect(ctx context.Context, d exchange.Delivery) error {
 	if err != nil {
 		return err
 	}
+	failpoint.Hit("suspect.noted")
 	if deaths >= suspicious {
 		err = s.judge(ctx, message{Delivery: d}, Reject(fmt.Errorf("poison: the process died %d times with this message in hand", deaths)))
 	} else {
 		err = s.handle(ctx, []exchange.Delivery{d})
 	}
+	failpoint.Hit("suspect.tried")
 	return errors.Join(err, s.forget(ctx, name))
 }
 

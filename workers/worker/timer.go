@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/failpoint"
 	"github.com/composerp/composerp/store"
 )
 
@@ -44,8 +45,9 @@ func (w Worker) RunTimer(ctx context.Context, db *store.DB) (emitted []event.Any
 		return nil, false, fmt.Errorf("worker %s has no timer", w.name)
 	}
 	done, err := desk{worker: w, db: db}.transact(ctx, func(tx *Tx) (int, error) {
-		return 0, guard(func() (err error) { more, err = w.timer.work(ctx, tx); return err })
+		return 0, guard(func() (err error) { more, err = w.timer.work(ctx, tx); failpoint.Hit("timer.worked"); return err })
 	})
+	failpoint.Hit("timer.committed")
 	return done.emitted, more && err == nil, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/failpoint"
 	"github.com/composerp/composerp/store"
 )
 
@@ -43,4 +44,11 @@ func (tx *Tx) Emit(cause event.Envelope, aggregateID string, sequence int64, pay
 // Emitted is what has been said so far in this transaction.
 func (tx *Tx) Emitted() []event.Any { return tx.emitted }
 
-func (tx *Tx) flush(ctx context.Context) error { return tx.Append(ctx, tx.emitted) }
+func (tx *Tx) flush(ctx context.Context) error {
+	if len(tx.emitted) == 0 {
+		return nil
+	}
+	err := tx.Append(ctx, tx.emitted)
+	failpoint.Hit("worker.appended")
+	return err
+}
