@@ -5,7 +5,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/google/uuid"
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
@@ -21,18 +20,23 @@ func RetryMessage(d Delivery, worker string, rung time.Duration, cause error) Me
 // DeadMessage is d as it goes to the dead letters of worker; cause is why. Publish it, wait for the confirmation,
 // then acknowledge d.
 func DeadMessage(d Delivery, worker string, cause error) Message {
-	return failed(d, worker, cause, Dead, QueueName(worker))
+	m := failed(d, worker, cause, Dead, QueueName(worker))
+	m.Headers[HeaderDead] = DeadName(worker)
+	return m
 }
 
 func failed(d Delivery, worker string, cause error, exchange, key string) Message {
 	m := d.Message
 	m.Exchange, m.RoutingKey = exchange, key
 	if m.ID == "" {
-		// An outsider need not give one, but returns are matched by it. The same body gets the same.
-		m.ID = uuid.NewSHA1(uuid.NameSpaceOID, m.Body).String()
+		// An outsider need not give one, but returns are matched by it.
+		m.ID = nameless(m.Body)
 	}
 	now := time.Now().UTC().Format(time.RFC3339Nano)
 	m.Headers = carried(d.Headers)
+	if d.fromDead() {
+		revive(m.Headers, d.Failure())
+	}
 	m.Headers[HeaderAttempt] = int64(d.Attempt() + 1)
 	m.Headers[HeaderWorker] = worker
 	m.Headers[HeaderError] = errorText(cause)
@@ -81,14 +85,14 @@ func (d Delivery) Failure() Failure {
 	f := Failure{
 		Worker:             text(d.Headers[HeaderWorker]),
 		Error:              text(d.Headers[HeaderError]),
-		Attempt:            d.Attempt(),
+		Attempt:            int(integer(d.Headers[HeaderAttempt])),
 		FirstFailedAt:      instant(d.Headers[HeaderFirstFailedAt]),
 		LastFailedAt:       instant(d.Headers[HeaderLastFailedAt]),
 		OriginalExchange:   text(d.Headers[HeaderOriginalExchange]),
 		OriginalRoutingKey: text(d.Headers[HeaderOriginalRoutingKey]),
 	}
 	death, there := lastDeath(d.Headers)
-	if !there || text(death["reason"]) == "expired" { // that was only its time on a rung
+	if !there || text(death["reason"]) == expired { // that was only its time on a rung
 		return f
 	}
 	queue := text(death["queue"])
@@ -108,6 +112,9 @@ func (d Delivery) Failure() Failure {
 	}
 	return f
 }
+
+// expired is the broker's word for a message whose time on a rung was over.
+const expired = "expired"
 
 // lastDeath is the broker's newest account of a dead-lettering. What we publish carries none.
 func lastDeath(headers map[string]any) (amqp.Table, bool) {

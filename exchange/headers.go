@@ -49,7 +49,7 @@ func carried(headers map[string]any) map[string]any {
 func ours(name string) bool {
 	switch name {
 	case HeaderLogSeq, HeaderAttempt, HeaderWorker, HeaderError, HeaderFirstFailedAt, HeaderLastFailedAt,
-		HeaderOriginalExchange, HeaderOriginalRoutingKey:
+		HeaderOriginalExchange, HeaderOriginalRoutingKey, HeaderRedriven, HeaderRedrivenAt, HeaderDiedOf:
 		return true
 	}
 	return false
