@@ -37,9 +37,11 @@ const (
 	maxPrefetch = 65535
 	// lull is how long nothing arrives before the sieve asks whether there is anything left.
 	lull = time.Second
+	// backTime is how long the queue may take until it has everything again.
+	backTime = 5 * time.Second
 )
 
-// Sieve is a walk through one queue. It is for one goroutine, except that Ack may be called by another.
+// Sieve is a walk through one queue, for one goroutine.
 type Sieve struct {
 	session *Session
 	channel *amqp.Channel
@@ -48,8 +50,10 @@ type Sieve struct {
 	ended   <-chan struct{} // the broker cancelled what consumes
 
 	left    int // messages still to be looked at
+	absent  int // of those, in another's hand
 	seen    int
 	bytes   int // of the bodies of those
+	acked   int
 	windows int
 	window  *Consumer // the one that receives
 	size    int       // how many it may hold
@@ -102,6 +106,7 @@ func (v *Sieve) Take(ctx context.Context, limit int) ([]Delivery, error) {
 			quiet = 0 // they come once something in hand is acknowledged
 		}
 	}
+	v.absent = v.left
 	return nil, fmt.Errorf("going through %s: %w", v.queue, ErrDrained)
 }
 
@@ -121,7 +126,11 @@ func (v *Sieve) Ack(d Delivery) error {
 	if d.consumer == nil || d.consumer.channel != v.channel {
 		return fmt.Errorf("acknowledging %s: %w", d.ID, ErrForeignDelivery)
 	}
-	return d.consumer.AckOne(d)
+	if err := d.consumer.AckOne(d); err != nil {
+		return err
+	}
+	v.acked++
+	return nil
 }
 
 // openWindow opens the next consumer. The one before holds its fill and receives nothing more.
@@ -142,10 +151,17 @@ func (v *Sieve) openWindow() error {
 	return nil
 }
 
-// Close ends the walk. What was not acknowledged goes back to its place.
+// Close ends the walk. What was not acknowledged goes back to its place; when Close returns the queue has it again, or
+// somebody else has taken it since.
 func (v *Sieve) Close() error {
 	if err := v.channel.Close(); err != nil {
 		return fmt.Errorf("giving back what is left of %s: %w", v.queue, explain(err))
+	}
+	whole := v.seen - v.acked + v.left - v.absent
+	for until := time.Now().Add(backTime); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
+		if ready, _, err := v.session.Depth(v.queue); err != nil || ready >= whole {
+			return err
+		}
 	}
 	return nil
 }
