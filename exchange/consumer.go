@@ -152,6 +152,9 @@ func (c *Consumer) takeMore(first Delivery, limit int) []Delivery {
 	return taken
 }
 
+// Waiting is how many deliveries have arrived and wait to be taken.
+func (c *Consumer) Waiting() int { return len(c.arrived) }
+
 // over is why nothing more arrives. The library ends the deliveries before it tells the session, so that the end of the
 // session may be a moment away; nothing else is left by then.
 func (c *Consumer) over(ctx context.Context) error {

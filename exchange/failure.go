@@ -25,23 +25,47 @@ func DeadMessage(d Delivery, worker string, cause error) Message {
 	return m
 }
 
+// DeferMessage is d as it goes to the rung of worker's ladder that holds it for that long, because a dependency is away.
+// That is no failure of the message's: its attempt and what was wrong with it before stay as they are. Publish it, wait
+// for the confirmation, then acknowledge d.
+func DeferMessage(d Delivery, worker string, rung time.Duration, dependency string) Message {
+	m := onward(d, Retry, RungName(worker, rung))
+	m.Headers[HeaderDeferred] = d.Deferred() + 1
+	m.Headers[HeaderWaitsFor] = shortText(dependency)
+	return m
+}
+
 func failed(d Delivery, worker string, cause error, exchange, key string) Message {
+	m := onward(d, exchange, key)
+	now := time.Now().UTC().Format(time.RFC3339Nano)
+	first := text(m.Headers[HeaderError]) // of a version that kept only the last one
+	if first == "" {
+		first = errorText(cause)
+	}
+	keepFirst(m.Headers, HeaderFirstError, first)
+	m.Headers[HeaderAttempt] = int64(d.Attempt() + 1)
+	m.Headers[HeaderWorker] = worker
+	m.Headers[HeaderError] = errorText(cause)
+	m.Headers[HeaderLastFailedAt] = now
+	keepFirst(m.Headers, HeaderFirstFailedAt, now)
+	return m
+}
+
+// onward is d as it leaves its worker's queue for another place, with where it came from. What was said of the place it
+// was in before is not carried on.
+func onward(d Delivery, exchange, key string) Message {
 	m := d.Message
 	m.Exchange, m.RoutingKey = exchange, key
 	if m.ID == "" {
 		// An outsider need not give one, but returns are matched by it.
 		m.ID = nameless(m.Body)
 	}
-	now := time.Now().UTC().Format(time.RFC3339Nano)
 	m.Headers = carried(d.Headers)
 	if d.fromDead() {
 		revive(m.Headers, d.Failure())
 	}
-	m.Headers[HeaderAttempt] = int64(d.Attempt() + 1)
-	m.Headers[HeaderWorker] = worker
-	m.Headers[HeaderError] = errorText(cause)
-	m.Headers[HeaderLastFailedAt] = now
-	keepFirst(m.Headers, HeaderFirstFailedAt, now)
+	delete(m.Headers, HeaderWaitsFor)
+	delete(m.Headers, HeaderQuarantine)
 	keepFirst(m.Headers, HeaderOriginalExchange, d.Exchange)
 	keepFirst(m.Headers, HeaderOriginalRoutingKey, d.RoutingKey)
 	return m
@@ -57,7 +81,11 @@ func errorText(cause error) string {
 	if cause == nil {
 		return ""
 	}
-	s := strings.ToValidUTF8(cause.Error(), "\uFFFD")
+	return shortText(cause.Error())
+}
+
+func shortText(s string) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
 	if len(s) <= maxErrorText {
 		return s
 	}
@@ -72,11 +100,13 @@ func errorText(cause error) string {
 type Failure struct {
 	Worker             string // "" when the broker cannot know it
 	Error              string
+	FirstError         string // "" where nobody wrote it
 	Attempt            int
 	FirstFailedAt      time.Time // zero where nobody wrote it
 	LastFailedAt       time.Time
 	OriginalExchange   string
 	OriginalRoutingKey string
+	Quarantine         string // the class it is set aside with, "" when it died by itself
 }
 
 // Failure reads what RetryMessage and DeadMessage wrote. Where the broker itself dead-lettered the message last (it was
@@ -85,11 +115,13 @@ func (d Delivery) Failure() Failure {
 	f := Failure{
 		Worker:             text(d.Headers[HeaderWorker]),
 		Error:              text(d.Headers[HeaderError]),
+		FirstError:         text(d.Headers[HeaderFirstError]),
 		Attempt:            int(integer(d.Headers[HeaderAttempt])),
 		FirstFailedAt:      instant(d.Headers[HeaderFirstFailedAt]),
 		LastFailedAt:       instant(d.Headers[HeaderLastFailedAt]),
 		OriginalExchange:   text(d.Headers[HeaderOriginalExchange]),
 		OriginalRoutingKey: text(d.Headers[HeaderOriginalRoutingKey]),
+		Quarantine:         text(d.Headers[HeaderQuarantine]),
 	}
 	death, there := lastDeath(d.Headers)
 	if !there || text(death["reason"]) == expired { // that was only its time on a rung

@@ -35,3 +35,6 @@ func (d Delivery) Attempt() int {
 	}
 	return int(integer(d.Headers[HeaderAttempt]))
 }
+
+// Deferred is how often it has waited on a ladder for a dependency, from the header x-deferred; 0 at first.
+func (d Delivery) Deferred() int64 { return max(0, integer(d.Headers[HeaderDeferred])) }

@@ -22,9 +22,6 @@ const (
 	HeaderDiedOf     = "x-died-of"     // the error it died of, the last time
 )
 
-// headerQuarantine is on what was set aside with all of its kind. Whoever brings it back wants it tried.
-const headerQuarantine = "x-quarantine"
-
 // RedriveMessage is the dead letter d as it goes back to the queue of worker, as new but for its history. Publish it,
 // wait for the confirmation, then acknowledge d.
 func RedriveMessage(d Delivery, worker string) Message {
@@ -55,15 +52,20 @@ func (d Delivery) fromDead() bool {
 	return there && text(death["reason"]) != expired
 }
 
-// revive takes from a dead letter's headers what was of its last life, and keeps its history.
+// revive takes from a dead letter's headers what was of its last life, and keeps its history: when it failed last too,
+// for by that the journal of failures tells the tries of this life from those of the last.
 func revive(headers map[string]any, f Failure) {
-	for _, name := range []string{HeaderAttempt, HeaderWorker, HeaderError, HeaderLastFailedAt, HeaderDead, headerQuarantine} {
+	for _, name := range []string{HeaderAttempt, HeaderWorker, HeaderError, HeaderDead, HeaderDeferred, HeaderWaitsFor, HeaderQuarantine} {
 		delete(headers, name)
 	}
 	headers[HeaderRedriven] = integer(headers[HeaderRedriven]) + 1
 	headers[HeaderRedrivenAt] = time.Now().UTC().Format(time.RFC3339Nano)
 	if f.Error != "" {
 		headers[HeaderDiedOf] = f.Error
+		keepFirst(headers, HeaderFirstError, f.Error)
+	}
+	if !f.LastFailedAt.IsZero() {
+		headers[HeaderLastFailedAt] = f.LastFailedAt.UTC().Format(time.RFC3339Nano)
 	}
 	if !f.FirstFailedAt.IsZero() {
 		keepFirst(headers, HeaderFirstFailedAt, f.FirstFailedAt.UTC().Format(time.RFC3339Nano))

@@ -27,13 +27,13 @@ func TestWhatIsRedrivenIsNewButForItsHistory(t *testing.T) {
 	if f := dead.Failure(); f.Attempt != 4 || dead.Attempt() != 0 {
 		t.Errorf("the dead letter says %+v, and attempt %d", f, dead.Attempt())
 	}
-	dead.Headers["x-quarantine"] = "class"
+	dead.Headers[exchange.HeaderQuarantine] = "class"
 	m := exchange.RedriveMessage(dead, ledger)
 	again := exchange.Delivery{Message: m}
 	if m.Exchange != exchange.Retry || m.RoutingKey != ledgerQueue || m.ID != d.ID || m.Type != d.Type || string(m.Body) != string(d.Body) {
 		t.Errorf("it goes back as %+v", m)
 	}
-	for _, gone := range []string{exchange.HeaderAttempt, exchange.HeaderError, exchange.HeaderWorker, exchange.HeaderLastFailedAt, exchange.HeaderDead, "x-quarantine"} {
+	for _, gone := range []string{exchange.HeaderAttempt, exchange.HeaderError, exchange.HeaderWorker, exchange.HeaderDead, exchange.HeaderQuarantine} {
 		if value, there := m.Headers[gone]; there {
 			t.Errorf("it still has %s: %v", gone, value)
 		}

@@ -140,21 +140,6 @@ func (db *DB) EachDeadLetter(ctx context.Context, of LetterFilter, limit int, do
 	}
 }
 
-var fingerprints = sqlText(`SELECT error_fingerprint(e.error) FROM unnest($1::text[]) WITH ORDINALITY AS e(error, ord) ORDER BY e.ord`)
-
-// Fingerprints gives the fingerprint of each error, as the journal has it.
-func (db *DB) Fingerprints(ctx context.Context, errs []string) ([]string, error) {
-	texts := make(pq.StringArray, len(errs))
-	for i, text := range errs {
-		texts[i] = storable(text)
-	}
-	var list []string
-	if err := db.selectAll(ctx, &list, fingerprints, texts); err != nil {
-		return nil, fmt.Errorf("taking the fingerprints of %d errors: %w", len(errs), err)
-	}
-	return list, nil
-}
-
 var lettersByID = sqlText(`SELECT ` + deadLetterColumns + ` FROM dead_letter d WHERE d.id = ANY ($1::uuid[])`)
 
 // DeadLettersByID gives the entries of these ids, as far as there are any.

@@ -244,6 +244,9 @@ func (t *Ticker) keepHouse(ctx context.Context) {
 		if err := t.db.thinTicks(ctx); err != nil && ctx.Err() == nil {
 			t.log.Warn("old ticks stay for now", "error", err)
 		}
+		if err := t.db.ThinFailures(ctx, FailureLife, MostFailures); err != nil && ctx.Err() == nil {
+			t.log.Warn("old failures stay for now", "error", err)
+		}
 		switch rotated, err := t.db.RotateInbox(ctx, GenerationLife); {
 		case err != nil && ctx.Err() == nil:
 			t.log.Warn("the inbox is not rotated for now", "error", err)

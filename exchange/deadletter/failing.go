@@ -2,7 +2,7 @@ package deadletter
 
 import (
 	"cmp"
-	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -20,40 +20,19 @@ type Failing struct {
 // failure is how one letter failed.
 type failure struct{ eventType, text string }
 
-// grouped puts together what fails by the same kind of error, the most frequent
-// first. It leaves them apart where the database can not be asked.
-func grouped(ctx context.Context, db *store.DB, failures map[failure]int) []Failing {
-	found := make([]Failing, 0, len(failures))
-	texts := make([]string, 0, len(failures))
+// grouped puts together what fails by the same kind of error, the most frequent first.
+func grouped(failures map[failure]int) []Failing {
+	type kind struct{ eventType, fingerprint string }
+	groups := map[kind]Failing{}
 	for f, n := range failures {
-		found, texts = append(found, Failing{Type: f.eventType, Error: f.text, Count: n}), append(texts, f.text)
-	}
-	if prints, err := db.Fingerprints(ctx, texts); err == nil {
-		for i := range found {
-			found[i].Fingerprint = prints[i]
+		k := kind{f.eventType, store.Fingerprint(f.text)}
+		g, there := groups[k]
+		if !there || f.text < g.Error { // whichever: the same each time
+			g.Error = f.text
 		}
-		found = together(found)
+		groups[k] = Failing{Type: k.eventType, Fingerprint: k.fingerprint, Error: g.Error, Count: g.Count + n}
 	}
-	slices.SortFunc(found, func(a, b Failing) int {
+	return slices.SortedFunc(maps.Values(groups), func(a, b Failing) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Type, b.Type), strings.Compare(a.Error, b.Error))
 	})
-	return found
-}
-
-func together(found []Failing) []Failing {
-	type kind struct{ eventType, fingerprint string }
-	at := map[kind]int{}
-	groups := []Failing{}
-	for _, f := range found {
-		k := kind{f.Type, f.Fingerprint}
-		n, there := at[k]
-		if !there {
-			at[k] = len(groups)
-			groups = append(groups, f)
-			continue
-		}
-		groups[n].Count += f.Count
-		groups[n].Error = min(groups[n].Error, f.Error) // whichever: the same each time
-	}
-	return groups
 }

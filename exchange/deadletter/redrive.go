@@ -237,5 +237,5 @@ func (d *redriver) sum(ctx context.Context) {
 	defer d.watch.mu.Unlock()
 	d.report.Seen, d.report.Absent = d.walk.seen, d.walk.absent
 	d.report.Handled, d.report.Failed, d.report.Waiting = d.watch.handled, d.watch.failed, len(d.watch.out)
-	d.report.Failures = grouped(ctx, d.walk.DB, d.watch.failures)
+	d.report.Failures = grouped(d.watch.failures)
 }

@@ -74,7 +74,7 @@ func (c Config) Rehearse(ctx context.Context, r Rehearsal) (RehearsalReport, err
 		}
 		return nil
 	})
-	report.Failures = grouped(ctx, c.DB, failures)
+	report.Failures = grouped(failures)
 	report.ElapsedMs = time.Since(began).Milliseconds()
 	if err != nil {
 		return report, fmt.Errorf("rehearsing the dead letters of %s: %w", r.Queue.Worker, err)

@@ -90,12 +90,22 @@ func (v *watch) hear(ctx context.Context, from *exchange.Consumer) {
 			if _, ours := v.out[d.ID]; ours {
 				delete(v.out, d.ID)
 				v.failed++
-				v.failures[failure{d.Type, d.Failure().Error}]++
+				v.failures[failureOf(d)]++
 			}
 		}
 		v.mu.Unlock()
 		_ = from.Ack(heard[len(heard)-1]) // a lost session is found by the next Take
 	}
+}
+
+// failureOf is why a letter goes to the ladder, or dies. To wait for somebody who
+// is away is no failure, but no better: the next ones would wait too.
+func failureOf(d exchange.Delivery) failure {
+	text := d.Failure().Error
+	if away, _ := d.Headers[exchange.HeaderWaitsFor].(string); away != "" {
+		text = "waits for " + away + ", which is away"
+	}
+	return failure{d.Type, text}
 }
 
 // expect says that letters are about to be put back.

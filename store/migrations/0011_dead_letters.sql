@@ -2,17 +2,6 @@
 
 -- +goose Up
 -- +goose StatementBegin
--- error_fingerprint is the same for errors that differ in numbers, ids and quoted texts alone, by their first line.
-CREATE FUNCTION error_fingerprint(error text) RETURNS text IMMUTABLE STRICT PARALLEL SAFE LANGUAGE sql AS $$
-    SELECT left(encode(sha256(convert_to(
-        regexp_replace(regexp_replace(regexp_replace(split_part(error, E'\n', 1),
-            '"[^"]*"', '"#"', 'g'),
-            '[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}', '#', 'g'),
-            '[0-9]+([.,:-][0-9]+)*', '#', 'g'), 'UTF8')), 'hex'), 8)
-$$;
--- +goose StatementEnd
-
--- +goose StatementBegin
 -- envelope_text reads a text of an envelope; '' where the body is none. A stranger's body may be anything.
 CREATE FUNCTION envelope_text(body bytea, key text) RETURNS text IMMUTABLE STRICT PARALLEL SAFE LANGUAGE plpgsql AS $$
 BEGIN
@@ -28,7 +17,6 @@ $$;
 ALTER TABLE dead_letter
     ADD COLUMN tenant_id    text        NOT NULL GENERATED ALWAYS AS (envelope_text(body, 'tenantId')) STORED,
     ADD COLUMN aggregate_id text        NOT NULL GENERATED ALWAYS AS (envelope_text(body, 'aggregateId')) STORED,
-    ADD COLUMN fingerprint  text        NOT NULL GENERATED ALWAYS AS (error_fingerprint(error)) STORED,
     ADD COLUMN quarantine   text        NOT NULL GENERATED ALWAYS AS (coalesce(headers ->> 'x-quarantine', '')) STORED,
     ADD COLUMN redrives     int         NOT NULL DEFAULT 0,
     ADD COLUMN redriven_at  timestamptz,
@@ -36,9 +24,11 @@ ALTER TABLE dead_letter
     ADD COLUMN missed_at    timestamptz,
     ADD COLUMN lies         boolean     NOT NULL GENERATED ALWAYS AS (redriven_at IS NULL AND discarded_at IS NULL AND missed_at IS NULL) STORED;
 CREATE INDEX dead_letter_lies ON dead_letter (consumer, died_at, id) WHERE lies;
+-- Fingerprints are made by the program: what the version before has written has none yet.
+CREATE INDEX dead_letter_unprinted ON dead_letter (id) WHERE fingerprint = '' AND error <> '';
 
 -- +goose Down
-DROP INDEX dead_letter_lies;
+DROP INDEX dead_letter_unprinted, dead_letter_lies;
 ALTER TABLE dead_letter DROP COLUMN lies, DROP COLUMN missed_at, DROP COLUMN discarded_at, DROP COLUMN redriven_at, DROP COLUMN redrives,
-    DROP COLUMN quarantine, DROP COLUMN fingerprint, DROP COLUMN aggregate_id, DROP COLUMN tenant_id;
-DROP FUNCTION envelope_text, error_fingerprint;
+    DROP COLUMN quarantine, DROP COLUMN aggregate_id, DROP COLUMN tenant_id;
+DROP FUNCTION envelope_text;

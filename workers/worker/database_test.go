@@ -120,7 +120,7 @@ func TestASlowHandlerIsNotADatabaseThatIsAway(t *testing.T) {
 			}
 		}
 		return nil
-	}, worker.Ladder(), worker.Batch(1, 10))
+	}, worker.Ladder(), worker.Batch(1, 10), worker.Quarantine(1, time.Hour))
 	h := newHouse(t, w)
 	h.db = storetest.Open(t, h.url+"&idle_in_transaction_session_timeout=100", 4)
 	h.publish(events...)
@@ -129,6 +129,10 @@ func TestASlowHandlerIsNotADatabaseThatIsAway(t *testing.T) {
 	h.wantEffects(len(events) - 1)
 	if dead.ID != slow.ID.String() || !strings.Contains(dead.Failure().Error, "idle") || r.metric("composerp_worker_paused_slots", "") != 0 {
 		t.Errorf("want the slow one with its reason, got %s: %s", dead.ID, dead.Failure().Error)
+	}
+	// What the database has broken off fills no class.
+	if rows := h.journal(); len(rows) != 1 || rows[0].Class != "" || rows[0].Outcome != "dead" || dead.Failure().Quarantine != "" {
+		t.Errorf("want it written down and counted for nothing, got %+v", rows)
 	}
 }
 

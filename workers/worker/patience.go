@@ -22,6 +22,9 @@ const (
 	answerTime       = 5 * time.Second
 )
 
+// errGivenUp is an error of the database's that is left to the message, for want of anybody else.
+var errGivenUp = errors.New("given up")
+
 // keep runs do and tries again for as long as the fault is not the message's:
 // it waits for a database that is away, and repeats what collided. A server that
 // breaks off this transaction again and again, and serves others, is not away:
@@ -39,7 +42,7 @@ func (s *slot) keep(ctx context.Context, do func() error) error {
 		switch {
 		case errors.Is(err, store.ErrRetryable), errors.Is(err, store.ErrUnavailable) && s.answers(ctx):
 			if collisions++; collisions > collisionRetries {
-				return fmt.Errorf("given up after %d tries, while the database serves others (was the transaction left idle for long?): %s", collisions, err)
+				return fmt.Errorf("%w after %d tries, while the database serves others (was the transaction left idle for long?): %s", errGivenUp, collisions, err)
 			}
 			s.Log.Info("a transaction was broken off; doing it again", "error", err)
 		case isDatabases(err) && time.Since(since) < keepTime:
@@ -74,10 +77,13 @@ const firstWait, longestWait = 50 * time.Millisecond, 5 * time.Second
 func newBackoff() *backoff { return &backoff{next: firstWait} }
 
 // wait reports whether ctx is still alive after waiting.
-func (b *backoff) wait(ctx context.Context) bool {
+func (b *backoff) wait(ctx context.Context) bool { return sleep(ctx, b.pause()) }
+
+// pause is how long to wait this time.
+func (b *backoff) pause() time.Duration {
 	pause := b.next/2 + rand.N(b.next)
 	b.next = min(2*b.next, longestWait)
-	return sleep(ctx, pause)
+	return pause
 }
 
 // sleep reports whether ctx is still alive after the pause.
