@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/uuid"
+
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
@@ -21,7 +22,9 @@ func RetryMessage(d Delivery, worker string, rung time.Duration, cause error) Me
 // DeadMessage is d as it goes to the dead letters of worker; cause is why. Publish it, wait for the confirmation,
 // then acknowledge d.
 func DeadMessage(d Delivery, worker string, cause error) Message {
-	return failed(d, worker, cause, Dead, QueueName(worker))
+	m := failed(d, worker, cause, Dead, QueueName(worker))
+	m.Headers[HeaderDead] = DeadName(worker)
+	return m
 }
 
 // DeferMessage is d as it goes to the rung of worker's ladder that holds it for that long, because a dependency is away.
@@ -57,6 +60,9 @@ func onward(d Delivery, exchange, key string) Message {
 	m.Exchange, m.RoutingKey = exchange, key
 	m.ID = identified(m)
 	m.Headers = carried(d.Headers)
+	if d.fromDead() {
+		revive(m.Headers, d.Failure())
+	}
 	delete(m.Headers, HeaderWaitsFor)
 	delete(m.Headers, HeaderQuarantine)
 	keepFirst(m.Headers, HeaderOriginalExchange, d.Exchange)
@@ -125,7 +131,7 @@ func (d Delivery) Failure() Failure {
 		Worker:             text(d.Headers[HeaderWorker]),
 		Error:              text(d.Headers[HeaderError]),
 		FirstError:         text(d.Headers[HeaderFirstError]),
-		Attempt:            d.Attempt(),
+		Attempt:            int(integer(d.Headers[HeaderAttempt])),
 		FirstFailedAt:      instant(d.Headers[HeaderFirstFailedAt]),
 		LastFailedAt:       instant(d.Headers[HeaderLastFailedAt]),
 		OriginalExchange:   text(d.Headers[HeaderOriginalExchange]),
@@ -133,7 +139,7 @@ func (d Delivery) Failure() Failure {
 		Quarantine:         text(d.Headers[HeaderQuarantine]),
 	}
 	death, there := lastDeath(d.Headers)
-	if !there || text(death["reason"]) == "expired" { // that was only its time on a rung
+	if !there || text(death["reason"]) == expired { // that was only its time on a rung
 		return f
 	}
 	queue := text(death["queue"])
@@ -153,6 +159,9 @@ func (d Delivery) Failure() Failure {
 	}
 	return f
 }
+
+// expired is the broker's word for a message whose time on a rung was over.
+const expired = "expired"
 
 // lastDeath is the broker's newest account of a dead-lettering. What we publish carries none.
 func lastDeath(headers map[string]any) (amqp.Table, bool) {

@@ -53,7 +53,8 @@ func carried(headers map[string]any) map[string]any {
 func ours(name string) bool {
 	switch name {
 	case HeaderLogSeq, HeaderAttempt, HeaderWorker, HeaderError, HeaderFirstError, HeaderFirstFailedAt, HeaderLastFailedAt,
-		HeaderOriginalExchange, HeaderOriginalRoutingKey, HeaderDeferred, HeaderWaitsFor, HeaderQuarantine:
+		HeaderOriginalExchange, HeaderOriginalRoutingKey, HeaderDeferred, HeaderWaitsFor, HeaderQuarantine,
+		HeaderRedriven, HeaderRedrivenAt, HeaderDiedOf:
 		return true
 	}
 	return false

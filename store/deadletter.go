@@ -11,6 +11,21 @@ import (
 	"github.com/lib/pq"
 )
 
+// # The journal of dead letters
+//
+// dead_letter has a row for every message that reached composerp.dead: what it
+// was, why it died, and what became of it. People look at the journal; the
+// messages themselves lie in their queues, and whoever takes one out writes that
+// down here first. So a row says:
+//
+//   - lies: the message is in its queue of dead letters, as far as is known. Who
+//     moves it in the management UI tells nobody; the next walk through the queue
+//     finds that it is not there (missed_at).
+//   - redriven_at, discarded_at: it was about to leave the queue. A crash just
+//     then leaves it there; the next walk finds it and says that it lies.
+//
+// A letter that dies again is another row: its id is made of the time too.
+
 // DeadLetter is a message in a dead-letter queue, as the journal keeps it.
 type DeadLetter struct {
 	ID         uuid.UUID     `db:"id"`
@@ -24,9 +39,21 @@ type DeadLetter struct {
 	Headers    []byte        `db:"headers"` // a JSON object
 	Body       []byte        `db:"body"`
 	DiedAt     time.Time     `db:"died_at"`
-	// Fingerprint is Error's. It is made when the letter is recorded; letters older than that have none.
-	Fingerprint string `db:"fingerprint"`
+
+	// What follows is the journal's to know, and not to be recorded.
+	Tenant      string       `db:"tenant_id"`
+	Aggregate   string       `db:"aggregate_id"`
+	Fingerprint string       `db:"fingerprint"` // of the error
+	Quarantine  string       `db:"quarantine"`  // the class it was set aside with, if any
+	RecordedAt  time.Time    `db:"recorded_at"`
+	Redrives    int          `db:"redrives"` // how often this very letter was put back
+	RedrivenAt  sql.NullTime `db:"redriven_at"`
+	DiscardedAt sql.NullTime `db:"discarded_at"`
+	MissedAt    sql.NullTime `db:"missed_at"`
 }
+
+const deadLetterColumns = `d.id, d.consumer, d.event_id, d.message_id, d.type, d.routing_key, d.error, d.attempt, d.headers, d.body, d.died_at,
+       d.tenant_id, d.aggregate_id, d.fingerprint, d.quarantine, d.recorded_at, d.redrives, d.redriven_at, d.discarded_at, d.missed_at`
 
 var recordDeadLetters = sqlText(`
 INSERT INTO dead_letter (id, consumer, event_id, message_id, type, routing_key, error, attempt, headers, body, died_at, fingerprint)
@@ -82,8 +109,7 @@ func (tx *Tx) RecordDeadLetters(ctx context.Context, letters []DeadLetter) error
 }
 
 var deadLetters = sqlText(`
-SELECT id, consumer, event_id, message_id, type, routing_key, error, attempt, headers, body, died_at, fingerprint
-FROM dead_letter ORDER BY died_at DESC, id LIMIT $1`)
+SELECT ` + deadLetterColumns + ` FROM dead_letter d ORDER BY d.died_at DESC, d.id LIMIT $1`)
 
 // DeadLetters gives the newest entries of the journal.
 func (db *DB) DeadLetters(ctx context.Context, limit int) ([]DeadLetter, error) {
