@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -34,6 +35,7 @@ type child struct {
 	logFrom int64 // where this run's output begins in the log
 	pidFile string
 	done    chan struct{} // closed when the process has ended and was waited for
+	halted  atomic.Bool   // somebody wants it to end
 }
 
 // maxLog is the size at which a log is put aside before a start. Only the one before is kept.

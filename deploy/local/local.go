@@ -17,7 +17,8 @@
 // below /root), the data lies in a directory under /var/tmp named after the path, and a symbolic link stands in its place.
 //
 // What fails: a server that does not come up takes the other one down with it, and Start returns one line with the reason from its log. A
-// server that dies later closes Exited; restarting it is the owner's decision.
+// server that dies later closes Exited; restarting it is the owner's decision. An owner who wants to see what others do about it ends one
+// server by Halt and starts it again in its place by Revive.
 package local
 
 import (
@@ -86,6 +87,9 @@ type Servers struct {
 	cfg      Config
 	lock     *os.File
 	state    state
+	postgres *postgres
+	broker   *broker
+	mu       sync.Mutex
 	children []*child // in the order in which they are stopped
 	stopOnce sync.Once
 	stopping chan struct{}
@@ -182,6 +186,7 @@ func (s *Servers) startAll(ctx context.Context, pg *postgres, mq *broker, st sta
 		group.Go(func() error { return mq.start(groupCtx, st) })
 	}
 	err := group.Wait()
+	s.postgres, s.broker = pg, mq
 	s.children = compact(pg.server, mq.server, mq.epmd)
 	if err != nil {
 		s.killAll()

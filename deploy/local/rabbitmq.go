@@ -34,13 +34,18 @@ type broker struct {
 }
 
 func (b *broker) start(ctx context.Context, st state) error {
-	began := time.Now()
 	if err := b.configure(st); err != nil {
 		return err
 	}
 	if err := b.launchEpmd(ctx, st.Ports); err != nil {
 		return err
 	}
+	return b.launch(ctx, st)
+}
+
+// launch starts the node and waits until it serves.
+func (b *broker) launch(ctx context.Context, st state) error {
+	began := time.Now()
 	server, err := run(command{
 		name: brokerName, account: b.account, dir: b.path, env: b.environment(st.Ports),
 		path: b.installed.server, logFile: filepath.Join(b.cfg.Dir, "rabbitmq.log"), pidFile: b.serverPid(), orderly: syscall.SIGTERM,

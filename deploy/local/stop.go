@@ -30,6 +30,9 @@ func (s *Servers) watch(c *child) {
 		return
 	default:
 	}
+	if c.halted.Load() {
+		return
+	}
 	s.exitOnce.Do(func() {
 		s.err = fmt.Errorf("%s ended by itself (%v): %s", c.name, c.cmd.ProcessState, c.reason())
 		close(s.exited)
@@ -54,13 +57,14 @@ func (s *Servers) Stop(ctx context.Context) error {
 func (s *Servers) stopChildren(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.StopTimeout)
 	defer cancel()
-	for _, c := range s.children {
+	children := s.current()
+	for _, c := range children {
 		if c.name != epmdName {
 			c.signal(c.orderly)
 		}
 	}
 	var late []error
-	for _, c := range s.children {
+	for _, c := range children {
 		if c.name == epmdName { // It is last, for a RabbitMQ going down still talks to it.
 			c.signal(c.orderly)
 		}
@@ -91,10 +95,11 @@ func (s *Servers) Discard(ctx context.Context) error {
 
 // killAll kills the children, each with its process group, and waits until the kernel has taken them away.
 func (s *Servers) killAll() {
-	for _, c := range s.children {
+	children := s.current()
+	for _, c := range children {
 		c.killGroup()
 	}
-	for _, c := range s.children {
+	for _, c := range children {
 		<-c.done
 		c.awaitGroup(5 * time.Second)
 		c.forget()

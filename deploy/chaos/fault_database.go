@@ -1,0 +1,128 @@
+package chaos
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"syscall"
+
+	"github.com/lib/pq"
+
+	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+)
+
+func databaseCrash(ctx context.Context, h *house, _ uint64) (heal, error) {
+	err := h.servers.Halt(ctx, local.PostgreSQL, syscall.SIGQUIT)
+	return h.revive(local.PostgreSQL), err
+}
+
+const terminateBackends = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1`
+
+func backendsTerminated(ctx context.Context, h *house, _ uint64) (heal, error) {
+	_, err := h.super.ExecContext(ctx, terminateBackends, h.user)
+	return nothing, err
+}
+
+const aBackend = `
+SELECT pid FROM pg_stat_activity WHERE usename = $1 AND application_name LIKE 'composerp/%' ORDER BY state <> 'active', pid LIMIT 1`
+
+// backendKilled kills one of the fleet's sessions, a busy one if there is any. PostgreSQL then ends all others and recovers.
+func backendKilled(ctx context.Context, h *house, _ uint64) (heal, error) {
+	var pid int
+	if err := h.super.QueryRowContext(ctx, aBackend, h.user).Scan(&pid); err != nil {
+		return nothing, fmt.Errorf("choosing a backend: %w", err)
+	}
+	return h.databaseAnswers, syscall.Kill(pid, syscall.SIGKILL)
+}
+
+// databaseAnswers is the heal of what the database mends by itself.
+func (h *house) databaseAnswers(ctx context.Context) error { return h.super.PingContext(ctx) }
+
+// longTransaction admits an event in a transaction that stays open. A commit of which nobody knows whether it was one is settled by admitting
+// the event again.
+func longTransaction(ctx context.Context, h *house, dice uint64) (heal, error) {
+	e, err := h.extra(fmt.Sprintf("late-%x", dice))
+	if err != nil {
+		return nothing, err
+	}
+	say := func(ctx context.Context) error { _, err := h.direct.Admit(ctx, []event.Any{e}, true); return err }
+	tx, err := h.patient.Begin(ctx)
+	if err != nil {
+		return say, err
+	}
+	if _, err := tx.Admit(ctx, []event.Any{e}, true); err != nil {
+		return say, errors.Join(err, tx.Rollback())
+	}
+	return func(ctx context.Context) error {
+		if tx != nil {
+			err := tx.Commit()
+			tx = nil
+			if err == nil {
+				return nil
+			}
+		}
+		return say(ctx)
+	}, nil
+}
+
+const lockRows = `SELECT count(*) FROM (SELECT FROM position ORDER BY sequence DESC LIMIT 10 FOR UPDATE) locked`
+
+func rowsLocked(ctx context.Context, h *house, _ uint64) (heal, error) {
+	tx, err := h.super.BeginTx(context.WithoutCancel(ctx), nil)
+	if err != nil {
+		return nothing, fmt.Errorf("locking rows: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, lockRows); err != nil {
+		return nothing, errors.Join(fmt.Errorf("locking rows: %w", err), tx.Rollback())
+	}
+	// A transaction whose server has crashed holds nothing any more.
+	return func(context.Context) error { _ = tx.Rollback(); return nil }, nil
+}
+
+// connectionsExhausted leaves the role no connection. The server answers as it does when all are taken, SQLSTATE 53300.
+func connectionsExhausted(ctx context.Context, h *house, _ uint64) (heal, error) {
+	limit := func(ctx context.Context, n int) error {
+		_, err := h.super.ExecContext(ctx, fmt.Sprintf("ALTER ROLE %s CONNECTION LIMIT %d", pq.QuoteIdentifier(h.user), n))
+		return err
+	}
+	err := limit(ctx, 0)
+	if err == nil {
+		_, err = h.super.ExecContext(ctx, terminateBackends, h.user)
+	}
+	return func(ctx context.Context) error { return limit(ctx, -1) }, err
+}
+
+func readOnly(ctx context.Context, h *house, _ uint64) (heal, error) {
+	err := h.configure(ctx, "SET default_transaction_read_only = on")
+	return func(ctx context.Context) error { return h.configure(ctx, "RESET default_transaction_read_only") }, err
+}
+
+// configure changes a setting of the whole server, for sessions that are open too.
+func (h *house) configure(ctx context.Context, change string) error {
+	for _, statement := range []string{"ALTER SYSTEM " + change, "SELECT pg_reload_conf()"} {
+		if _, err := h.super.ExecContext(ctx, statement); err != nil {
+			return fmt.Errorf("configuring the database: %w", err)
+		}
+	}
+	return nil
+}
+
+// superuser opens the database for breaking it: no setting of a fault's keeps it out.
+func superuser(servers *local.Servers) (*sql.DB, error) {
+	db, err := servers.Superuser()
+	if err != nil {
+		return nil, fmt.Errorf("connecting as superuser: %w", err)
+	}
+	db.SetMaxIdleConns(2)
+	return db, nil
+}
+
+// patientURL opens sessions whose transactions may be left idle.
+const patientURL = "&idle_in_transaction_session_timeout=0&statement_timeout=0"
+
+func openPatient(ctx context.Context, address string) (*store.DB, error) {
+	return store.Open(ctx, store.Config{URL: address + patientURL, Name: "chaos/patient", Connections: 2})
+}
