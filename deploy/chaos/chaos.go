@@ -153,6 +153,9 @@ func (h *house) step(ctx context.Context, i int, step Step) (Suffered, error) {
 	if err := g.Wait(); err != nil {
 		return s, err
 	}
+	if only := s.Faults[0]; len(s.Faults) == 1 && only.Skipped != "" {
+		return s, fmt.Errorf("injecting %s: %s", only.Fault, only.Skipped)
+	}
 	took, err := h.recovery(ctx, fmt.Sprintf("probe-%d", i))
 	s.Recovery = Seconds(took)
 	if ctx.Err() != nil {

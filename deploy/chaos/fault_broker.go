@@ -34,7 +34,7 @@ func memoryAlarm(ctx context.Context, h *house, _ uint64) (heal, error) {
 }
 
 func diskAlarm(ctx context.Context, h *house, _ uint64) (heal, error) {
-	err := h.servers.BrokerControl(ctx, "set_disk_free_limit", "1000TB")
+	err := h.servers.BrokerControl(ctx, "set_disk_free_limit", "1000000GB")
 	return func(ctx context.Context) error {
 		return h.servers.BrokerControl(ctx, "set_disk_free_limit", "200MB")
 	}, err

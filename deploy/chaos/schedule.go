@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -32,35 +33,42 @@ func dice(seed, stream uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, st
 const (
 	leastPause, mostPause = 200 * time.Millisecond, 1500 * time.Millisecond
 	companionOneIn        = 4
-	expectedRecovery      = 2 * time.Second
+	expectedRecovery      = time.Second
 )
 
-// Plan gives the steps of a seed: so many as about fill the duration. The faults are dealt from a shuffled deck, so that none comes again
-// before all others have come; the companion of a fault comes from another group.
+// Plan gives the steps of a seed: so many as about fill the duration, and one at least. The faults are dealt from a shuffled deck, so that
+// none comes again before all others have come; one that does not fit into what is left of the time is laid aside. The companion of a fault
+// comes from another group.
 func Plan(seed uint64, duration time.Duration, faults []Fault) []Step {
 	r := dice(seed, streamSchedule)
 	var steps []Step
-	var deck []Fault
-	for left := duration; ; {
-		if len(deck) == 0 {
-			deck = append(deck, faults...)
-			r.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
+	for left, misfits := duration, 0; ; {
+		deck := slices.Clone(faults)
+		r.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
+		for _, f := range deck {
+			step, takes := deal(r, f, faults)
+			if takes > left && len(steps) > 0 {
+				if misfits++; misfits == len(faults) {
+					return steps
+				}
+				continue
+			}
+			steps, left, misfits = append(steps, step), left-takes, 0
 		}
-		step, cost := Step{Pause: between(r, leastPause, mostPause)}, time.Duration(0)
-		first := deck[0]
-		deck = deck[1:]
-		step.Picks = append(step.Picks, pick(r, first, 0))
-		cost = step.Picks[0].Hold + first.costs
-		if second, ok := companion(r, first, faults); ok {
-			p := pick(r, second, between(r, 0, step.Picks[0].Hold))
-			step.Picks = append(step.Picks, p)
-			cost = max(cost, p.After+p.Hold+second.costs)
-		}
-		if left -= step.Pause + cost + expectedRecovery; left < 0 && len(steps) > 0 {
-			return steps
-		}
-		steps = append(steps, step)
 	}
+}
+
+// deal makes a step of a fault, and says how long it may take.
+func deal(r *rand.Rand, first Fault, faults []Fault) (Step, time.Duration) {
+	step := Step{Pause: between(r, leastPause, mostPause)}
+	step.Picks = append(step.Picks, pick(r, first, 0))
+	takes := step.Picks[0].Hold + first.costs
+	if second, ok := companion(r, first, faults); ok {
+		p := pick(r, second, between(r, 0, step.Picks[0].Hold))
+		step.Picks = append(step.Picks, p)
+		takes = max(takes, p.After+p.Hold+second.costs)
+	}
+	return step, step.Pause + takes + expectedRecovery
 }
 
 func pick(r *rand.Rand, f Fault, after time.Duration) Pick {

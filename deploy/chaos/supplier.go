@@ -23,7 +23,7 @@ const (
 )
 
 // supplier takes orders by HTTP. It knows an order by its Idempotency-Key: the same again is answered with 409. It turns nobody away more than
-// twice, so that no order has to wait for the long rungs of the ladder.
+// once, so that no order has to wait for the long rungs of the ladder.
 type supplier struct {
 	address string
 	server  *http.Server
@@ -44,7 +44,7 @@ type supplierCalls struct {
 	Turned int `json:"turned"` // sent away or hung up on
 }
 
-const patienceWithUs = 2
+const patienceWithUs = 1
 
 // openSupplier takes orders until ctx ends.
 func openSupplier(ctx context.Context) (*supplier, error) {
