@@ -58,6 +58,18 @@ func mapCall(ctx context.Context, err error) error {
 	return mapError(err)
 }
 
+// notSupported is what a standby answers to the driver's BEGIN READ WRITE, before anything was asked that it might not support.
+const notSupported = "0A000"
+
+// mapBegin is mapCall for the beginning of a transaction that is to write.
+func mapBegin(ctx context.Context, err error) error {
+	var pqErr *pq.Error
+	if ctx.Err() == nil && errors.As(err, &pqErr) && pqErr.Code == notSupported {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return mapCall(ctx, err)
+}
+
 func kindOf(err error) error {
 	var pqErr *pq.Error
 	var netErr net.Error

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -80,6 +81,18 @@ func (s *Servers) Revive(ctx context.Context, which Server) error {
 	return err
 }
 
+// Demote restarts PostgreSQL as a standby that follows nobody: it answers, and takes no writes, until pg_promote makes it what it was.
+func (s *Servers) Demote(ctx context.Context) error {
+	if err := s.Halt(ctx, PostgreSQL, syscall.SIGINT); err != nil {
+		return err
+	}
+	mark := filepath.Join(s.postgres.data(), "standby.signal")
+	if err := errors.Join(writeDurably(mark, nil), s.postgres.account.give(mark)); err != nil {
+		return fmt.Errorf("making a standby: %w", err)
+	}
+	return s.Revive(ctx, PostgreSQL)
+}
+
 // child is the process of a server; nil when the pair is without it.
 func (s *Servers) child(which Server) *child {
 	for _, c := range s.current() {
@@ -108,9 +121,9 @@ func (s *Servers) replace(c *child) {
 	}
 }
 
-// Superuser opens the database as PostgreSQL's superuser, whom no limit of connections and no setting of a role keeps out. The caller closes it.
+// Superuser opens the database as PostgreSQL's superuser, whom no limit of connections keeps out. The caller closes it.
 func (s *Servers) Superuser() (*sql.DB, error) {
-	return sql.Open("postgres", databaseURL("postgres", s.state.SuperuserPassword, s.state.Ports.Postgres, ourName)+"&default_transaction_read_only=off")
+	return sql.Open("postgres", databaseURL("postgres", s.state.SuperuserPassword, s.state.Ports.Postgres, ourName))
 }
 
 // BrokerControl runs rabbitmqctl on the node. It takes a second or two: it is an Erlang node of its own.
