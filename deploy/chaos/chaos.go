@@ -166,6 +166,9 @@ func (h *house) step(ctx context.Context, i int, step Step) (Suffered, error) {
 		h.find(fmt.Sprintf("the recovery from %s took %s (%v)", s.names(), took.Round(time.Millisecond), err))
 	}
 	h.cfg.Progress(s.line())
+	if err := h.ladders(ctx, s.names()); err != nil {
+		h.find(fmt.Sprintf("after %s the ladders could not be looked at: %v", s.names(), err))
+	}
 	return s, nil
 }
 

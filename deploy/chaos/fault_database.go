@@ -29,11 +29,18 @@ func backendsTerminated(ctx context.Context, h *house, _ uint64) (heal, error) {
 const aBackend = `
 SELECT pid FROM pg_stat_activity WHERE usename = $1 AND application_name LIKE 'composerp/%' ORDER BY state <> 'active', pid LIMIT 1`
 
-// backendKilled kills one of the fleet's sessions, a busy one if there is any. PostgreSQL then ends all others and recovers.
+// backendKilled kills one of the fleet's sessions, a busy one if there is any; where there is none it waits for one. PostgreSQL then ends all
+// others and recovers.
 func backendKilled(ctx context.Context, h *house, _ uint64) (heal, error) {
 	var pid int
-	if err := h.super.QueryRowContext(ctx, aBackend, h.user).Scan(&pid); err != nil {
-		return nothing, fmt.Errorf("choosing a backend: %w", err)
+	for {
+		err := h.super.QueryRowContext(ctx, aBackend, h.user).Scan(&pid)
+		if err == nil {
+			break
+		}
+		if !sleep(ctx, sayingPause) {
+			return nothing, fmt.Errorf("choosing a backend: %w", err)
+		}
 	}
 	return h.databaseAnswers, syscall.Kill(pid, syscall.SIGKILL)
 }
@@ -95,22 +102,21 @@ func connectionsExhausted(ctx context.Context, h *house, _ uint64) (heal, error)
 	return func(ctx context.Context) error { return limit(ctx, -1) }, err
 }
 
+// readOnly makes the database a standby, as a failover's old address may lead to, and has it promoted again. A setting would not do: the driver
+// says READ WRITE of every transaction.
 func readOnly(ctx context.Context, h *house, _ uint64) (heal, error) {
-	err := h.configure(ctx, "SET default_transaction_read_only = on")
-	return func(ctx context.Context) error { return h.configure(ctx, "RESET default_transaction_read_only") }, err
-}
-
-// configure changes a setting of the whole server, for sessions that are open too.
-func (h *house) configure(ctx context.Context, change string) error {
-	for _, statement := range []string{"ALTER SYSTEM " + change, "SELECT pg_reload_conf()"} {
-		if _, err := h.super.ExecContext(ctx, statement); err != nil {
-			return fmt.Errorf("configuring the database: %w", err)
+	err := h.servers.Demote(ctx)
+	return func(ctx context.Context) error {
+		var standby bool
+		if err := h.super.QueryRowContext(ctx, `SELECT pg_is_in_recovery()`).Scan(&standby); err != nil || !standby {
+			return err
 		}
-	}
-	return nil
+		_, err := h.super.ExecContext(ctx, `SELECT pg_promote()`)
+		return err
+	}, err
 }
 
-// superuser opens the database for breaking it: no setting of a fault's keeps it out.
+// superuser opens the database for breaking it.
 func superuser(servers *local.Servers) (*sql.DB, error) {
 	db, err := servers.Superuser()
 	if err != nil {

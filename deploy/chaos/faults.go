@@ -53,7 +53,7 @@ var faults = []Fault{
 	{"long-transaction", groupDatabase, "a transaction that has written an event stays open beside the load, and commits late", 4 * time.Second, 9 * time.Second, 0, longTransaction},
 	{"rows-locked", groupDatabase, "hot rows stay locked, for longer than a lock is waited for now and then", 2 * time.Second, 13 * time.Second, 0, rowsLocked},
 	{"connections-exhausted", groupDatabase, "the database takes no more connections, and those of the fleet are gone", 2 * time.Second, 5 * time.Second, 0, connectionsExhausted},
-	{"read-only", groupDatabase, "the database takes no writes", 2 * time.Second, 5 * time.Second, 0, readOnly},
+	{"read-only", groupDatabase, "the database is a standby that takes no writes, until it is promoted", 2 * time.Second, 5 * time.Second, 2 * time.Second, readOnly},
 
 	{"net-cut", groupNetwork, "connections are reset, and new ones too", 1 * time.Second, 5 * time.Second, 0, netCut},
 	{"net-black-hole", groupNetwork, "nothing gets through either way, and nobody hears of it", 3 * time.Second, 8 * time.Second, 0, netBlackHole},

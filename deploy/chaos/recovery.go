@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -118,4 +119,33 @@ func (h *house) absent(ctx context.Context) string {
 		}
 	}
 	return ""
+}
+
+// callers are the workers that may put a message on their ladder here: the supplier sends them away.
+var callers = []string{"procurement"}
+
+// ladders finds messages that wait for another try although nothing of theirs has failed: a fault around them has cost them an attempt.
+func (h *house) ladders(ctx context.Context, after string) error {
+	ctx, cancel := context.WithTimeout(ctx, hearing)
+	defer cancel()
+	session, err := exchange.Open(ctx, h.broker)
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	for _, w := range workers.Fleet(workers.Config{}) {
+		if w.Queue() != exchange.QueueName(w.Name()) || slices.Contains(callers, w.Name()) {
+			continue
+		}
+		for _, rung := range w.Subscription().Ladder {
+			ready, _, err := session.Depth(exchange.RungName(w.Name(), rung))
+			if err != nil {
+				return err
+			}
+			if ready > 0 {
+				h.find(fmt.Sprintf("after %s, %d good messages wait for another try in %s", after, ready, exchange.RungName(w.Name(), rung)))
+			}
+		}
+	}
+	return nil
 }
