@@ -30,19 +30,28 @@ const aBackend = `
 SELECT pid FROM pg_stat_activity WHERE usename = $1 AND application_name LIKE 'composerp/%' ORDER BY state <> 'active', pid LIMIT 1`
 
 // backendKilled kills one of the fleet's sessions, a busy one if there is any; where there is none it waits for one. PostgreSQL then ends all
-// others and recovers.
+// others, by which it is known that it has noticed, and recovers.
 func backendKilled(ctx context.Context, h *house, _ uint64) (heal, error) {
+	witness, err := h.super.Conn(ctx)
+	if err != nil {
+		return nothing, fmt.Errorf("choosing a backend: %w", err)
+	}
+	defer witness.Close()
 	var pid int
-	for {
-		err := h.super.QueryRowContext(ctx, aBackend, h.user).Scan(&pid)
-		if err == nil {
-			break
-		}
+	for witness.QueryRowContext(ctx, aBackend, h.user).Scan(&pid) != nil {
 		if !sleep(ctx, sayingPause) {
-			return nothing, fmt.Errorf("choosing a backend: %w", err)
+			return nothing, errors.New("choosing a backend: the fleet has none")
 		}
 	}
-	return h.databaseAnswers, syscall.Kill(pid, syscall.SIGKILL)
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		return nothing, fmt.Errorf("killing a backend: %w", err)
+	}
+	for witness.PingContext(ctx) == nil {
+		if !sleep(ctx, recoveryLook) {
+			return nothing, errors.New("killing a backend: the database does not notice")
+		}
+	}
+	return h.databaseAnswers, nil
 }
 
 // databaseAnswers is the heal of what the database mends by itself.
