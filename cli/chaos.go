@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -106,7 +105,7 @@ func liveSeed(cctx *cli.Context, faults []chaos.Fault) (chaos.Report, error) {
 		Progress: func(text string) { say(cctx, "%6.1f  %s", time.Since(began).Seconds(), text) },
 	})
 	if err != nil && report.Dir != "" {
-		err = errors.Join(err, fmt.Errorf("data and logs are kept in %s", report.Dir))
+		err = fmt.Errorf("%w; data and logs are kept in %s", err, report.Dir)
 	}
 	return report, err
 }

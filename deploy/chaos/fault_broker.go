@@ -40,6 +40,12 @@ func diskAlarm(ctx context.Context, h *house, _ uint64) (heal, error) {
 	}, err
 }
 
+// connectionsClosed asks until it is done: the management API fails on a connection that ends while it is at it.
 func connectionsClosed(ctx context.Context, h *house, _ uint64) (heal, error) {
-	return nothing, h.management.CloseConnectionsOf(ctx, h.user, "chaos closes it")
+	for {
+		err := h.management.CloseConnectionsOf(ctx, h.user, "chaos closes it")
+		if err == nil || !sleep(ctx, sayingPause) {
+			return nothing, err
+		}
+	}
 }
