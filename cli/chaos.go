@@ -23,11 +23,11 @@ func chaosCommand() *cli.Command {
 			"is the same faults and the same events. Exits 0 when nothing was found; 2 with findings, and then data and\n" +
 			"logs are kept, and it says where.",
 		Flags: []cli.Flag{
-			&cli.Uint64Flag{Name: "seed", Usage: "what decides faults and events; a random one when left out"},
+			&cli.Uint64Flag{Name: "seed", DefaultText: "random", Usage: "what decides faults and events"},
 			&cli.DurationFlag{Name: "duration", Value: time.Minute, Usage: "of the schedule; starting, coming to rest and the proof take about a minute more, two at most"},
 			&cli.StringFlag{Name: "faults", Usage: "these faults or groups alone, separated by commas"},
 			&cli.BoolFlag{Name: "list", Usage: "say which faults there are, and do nothing"},
-			&cli.StringFlag{Name: "results", Usage: "a file that gets a line of JSON for the run, for `composerp chaos report`"},
+			&cli.StringFlag{Name: "results", Usage: "a file that gets a line of JSON for the run; `FILE` is what the command report adds up"},
 			outputFlag(),
 		},
 		Action: chaosRun,

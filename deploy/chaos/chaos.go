@@ -41,7 +41,9 @@ const (
 	healPatience = 45 * time.Second
 	// injectPatience bounds injecting one: an orderly stop takes the broker six seconds.
 	injectPatience = 30 * time.Second
-	cleanUp        = 30 * time.Second
+	// lastHeal is how long after the end of a run something is still healed.
+	lastHeal = 10 * time.Second
+	cleanUp  = 30 * time.Second
 )
 
 func (c Config) withDefaults() (Config, error) {
@@ -78,16 +80,18 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 		Seed: cfg.Seed, Duration: Seconds(cfg.Duration), Version: cfg.Version, At: began.UTC().Truncate(time.Second), Machine: bench.ThisMachine().String(),
 		Faults: map[string]Tally{}, Findings: []string{},
 	}
-	ctx, cancel := context.WithTimeout(ctx, cfg.Duration+overtime)
+	bounded, cancel := context.WithTimeout(ctx, cfg.Duration+overtime)
 	defer cancel()
-	h, err := build(ctx, cfg)
+	h, err := build(bounded, cfg)
 	if err == nil {
-		err = h.live(ctx, &report)
+		err = h.live(bounded, &report)
+	}
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		h.find(fmt.Sprintf("the run did not come to its end within %s: %v", cfg.Duration+overtime, err))
+		err = nil
 	}
 	report.conclude(h, time.Since(began))
-	if err == nil && report.Verdict == Clean {
-		report.Dir = ""
-	} else {
+	if ctx.Err() == nil && (err != nil || report.Verdict == Found) {
 		report.Dir = cfg.Dir
 	}
 	closing, stop := context.WithTimeout(context.WithoutCancel(ctx), cleanUp)
@@ -191,7 +195,11 @@ func (h *house) fault(ctx context.Context, p Pick) (Injected, error) {
 
 // heal heals until it has worked. It goes on after the end of ctx for a moment, so that nothing that is stopped stays so.
 func (h *house) heal(ctx context.Context, name string, heal heal) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), healPatience)
+	limit := time.Now().Add(healPatience)
+	if end, bounded := ctx.Deadline(); bounded && end.Add(lastHeal).Before(limit) {
+		limit = end.Add(lastHeal)
+	}
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	for {
 		err := heal(ctx)
