@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/composerp/composerp/deploy/chaos/proxy"
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/exchangetest"
@@ -247,4 +248,13 @@ func (l *logbook) says(text string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return strings.Contains(l.text.String(), text)
+}
+
+// way is a network of the test's own to a server, and the URL that leads through it.
+func (h *house) way(serverURL string) (*proxy.Proxy, string) {
+	h.Helper()
+	p, through, err := proxy.Before(serverURL)
+	h.must(err)
+	h.Cleanup(p.Close)
+	return p, through
 }

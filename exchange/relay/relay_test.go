@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/composerp/composerp/deploy/chaos/proxy"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/relay"
 	"github.com/composerp/composerp/store"
@@ -94,17 +95,17 @@ func TestManyCrashesLoseNothing(t *testing.T) {
 func TestTheBrokerIsDownForAWhile(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	line := newGate(h, h.broker.URLs[0])
+	line, through := h.way(h.broker.URLs[0])
 	broker := h.broker
-	broker.URLs = []string{line.url}
+	broker.URLs = []string{through}
 	h.runWith("a", h.db, broker)
 	events := h.sales(100)
 	h.wantAll(events)
-	line.shut()
+	line.Shut()
 	events = append(events, h.sales(3000)...)
-	line.open()
+	line.Open()
 	h.soon("half of them have come", func() bool { return h.different() > 1500 })
-	line.throwOut()
+	line.Cut()
 	h.wantAll(events)
 }
 
@@ -112,22 +113,23 @@ func TestTheBrokerIsDownForAWhile(t *testing.T) {
 func TestOnlyAConfirmMovesTheCursor(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	line := newGate(h, h.broker.URLs[0])
+	line, through := h.way(h.broker.URLs[0])
 	broker := h.broker
-	broker.URLs = []string{line.url}
+	broker.URLs = []string{through}
 	h.runWith("a", h.db, broker)
 	events := h.sales(10)
 	h.wantOnce(events)
-	line.swallow.Store(true)
+	line.Set(proxy.Weather{HoldUp: true})
+	before := line.Taken()
 	lost := h.sales(100)
-	h.soon("they are written into the line", func() bool { return line.swallowed.Load() > int64(len(lost)*len(lost[0].Body)) })
+	h.soon("they are written into the line", func() bool { return line.Taken() > before+int64(len(lost[0].Body)) })
 	for range 50 {
 		if lag, err := h.db.Lag(t.Context(), relay.LeaseName); err != nil || lag < int64(len(lost)) {
 			t.Fatalf("want the cursor before all %d, there are %d after it with nothing confirmed, %v", len(lost), lag, err)
 		}
 	}
-	line.swallow.Store(false)
-	line.throwOut()
+	line.Cut()
+	line.Open()
 	h.wantOnce(append(events, lost...))
 }
 
@@ -205,16 +207,17 @@ func TestTheSecondRelayTakesOverWhenTheFirstLeaves(t *testing.T) {
 func TestTheSecondRelayTakesOverWhenTheFirstVanishes(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	database, broker := newGate(h, h.url), newGate(h, h.broker.URLs[0])
+	database, throughDatabase := h.way(h.url)
+	broker, throughBroker := h.way(h.broker.URLs[0])
 	cut := h.broker
-	cut.URLs = []string{broker.url}
-	first := h.runWith("a", storetest.Open(t, database.url, 4), cut)
+	cut.URLs = []string{throughBroker}
+	first := h.runWith("a", storetest.Open(t, throughDatabase, 4), cut)
 	h.soon("the first leads", first.leads)
 	second := h.run("b")
 	events := h.sales(100)
 	h.wantAll(events)
-	database.shut()
-	broker.shut()
+	database.Shut()
+	broker.Shut()
 	vanished := time.Now()
 	events = append(events, h.sales(100)...)
 	h.soon("the second leads", second.leads)

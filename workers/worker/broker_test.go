@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/composerp/composerp/deploy/chaos/proxy"
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/storetest"
@@ -108,10 +109,10 @@ func TestALostSessionCondemnsNobody(t *testing.T) {
 	const losses = 5
 	e := workertest.Sale(t, "cup", "shop", "1")
 	seen := &tries{}
-	var line *gate
+	var line *proxy.Proxy
 	w := echoing(seen, func(context.Context, []event.Any) error {
 		if seen.of(e) <= losses {
-			line.throwOut()
+			line.Cut()
 			return errors.New("a verdict that cannot be carried out")
 		}
 		return nil
@@ -119,8 +120,7 @@ func TestALostSessionCondemnsNobody(t *testing.T) {
 	h := newHouse(t, w)
 	h.publish(e)
 	h.deliver(exchange.QueueName("echo"), 1, 4)
-	line = newGate(h, h.broker.URLs[0])
-	h.broker.URLs = []string{line.url}
+	line, h.broker.URLs[0] = h.way(h.broker.URLs[0])
 	r := h.run(w, 1)
 	h.wantEffects(1)
 	if r.messages("dead") != 0 || seen.of(e) != losses+1 {

@@ -137,9 +137,9 @@ func TestADatabaseThatIsAwayIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]func(h *house) (away, back func()){
 		"no server": func(h *house) (away, back func()) {
-			g := newGate(h, h.url)
-			h.db = storetest.Open(h, g.url, 4)
-			return g.shut, g.open
+			door, through := h.way(h.url)
+			h.db = storetest.Open(h, through, 4)
+			return door.Shut, door.Open
 		},
 		"no such database": func(h *house) (away, back func()) {
 			name := databaseName(h)

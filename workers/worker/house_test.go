@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/composerp/composerp/deploy/chaos/proxy"
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/exchangetest"
@@ -255,4 +256,13 @@ func (l *logbook) has(holds func(line string) bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.ContainsFunc(l.lines, holds)
+}
+
+// way is a network of the test's own to a server, and the URL that leads through it.
+func (h *house) way(serverURL string) (*proxy.Proxy, string) {
+	h.Helper()
+	p, through, err := proxy.Before(serverURL)
+	h.must(err)
+	h.Cleanup(p.Close)
+	return p, through
 }

@@ -156,18 +156,17 @@ func TestATimerOutlastsItsServers(t *testing.T) {
 	w := timed(short, doNext)
 	h := newHouse(t, w)
 	// Nobody listens there: no slot will ever consume.
-	away := newGate(h, "tcp://127.0.0.1:1")
-	away.shut()
-	h.broker.URLs = []string{strings.Replace(away.url, "tcp://", "amqp://guest:guest@", 1)}
-	door := newGate(h, h.url)
-	h.db = storetest.Open(t, door.url, 2)
+	_, away := h.way("amqp://guest:guest@127.0.0.1:1")
+	h.broker.URLs = []string{away}
+	door, through := h.way(h.url)
+	h.db = storetest.Open(t, through, 2)
 	h.due(1)
 	r := h.start(w, 1)
 	h.wantEffects(1)
-	door.shut()
+	door.Shut()
 	h.soon("the database is missed", func() bool { return r.metric("composerp_worker_timer_failures_total", "") > 0 })
 	storetest.Exec(t, h.url, `UPDATE forecast_run SET as_of = '2024-03-14', done = false`)
-	door.open()
+	door.Open()
 	h.wantEffects(2)
 }
 
