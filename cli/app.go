@@ -73,7 +73,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			poCommand(), noticeCommand(),
 			itemCommand(), locationCommand(), supplierCommand(), ruleCommand(), tenantCommand(),
 			forecastCommand(),
-			workerCommand(), relayCommand(), topologyCommand(), migrateCommand(), epochCommand(), doctorCommand(), benchCommand(), versionCommand(),
+			workerCommand(), relayCommand(), topologyCommand(), migrateCommand(), epochCommand(), doctorCommand(), benchCommand(), chaosCommand(), versionCommand(),
 			completionCommand(), manCommand(),
 		},
 		Description: "Data goes to stdout, messages to stderr. Exit codes: 0 ok, 1 failure, 2 findings, 64 usage,\n" +

@@ -39,6 +39,7 @@ func goldens(h *house) []golden {
 		{command: "worker list", only: "ledger"},
 		{command: "topology show", only: "composerp.ledger"},
 		{command: "topology diff"},
+		{command: "chaos", as: "chaos_list", args: []string{"--list"}},
 		{command: "migrate status", only: "0001"},
 		{command: "migrate up"},
 		{command: "epoch show", mask: []string{"systemIdentifier"}, noTable: true},

@@ -6,7 +6,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/uuid"
-
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 

@@ -193,15 +193,15 @@ func TestAKilledBackend(t *testing.T) {
 func TestAPoisonedConnectionIsDropped(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, 2)
-	cut := newCutter(t, p.url)
-	through := &place{TB: t, DB: openAt(t, cut.url), url: cut.url}
+	cut, address := way(t, p.url)
+	through := &place{TB: t, DB: openAt(t, address), url: address}
 	through.append(sale("a"))
 	for range 3 {
 		tx := through.begin()
 		rows, err := tx.SQL().Query(`SELECT repeat('x', 1000) FROM generate_series(1, 100000)`)
 		must(t, err)
 		rows.Next()
-		cut.all()
+		cut.Cut()
 		for rows.Next() {
 		}
 		rows.Close()

@@ -2,6 +2,7 @@ package local_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/store"
 )
 
 // TestRestartInPlace takes each server down in each of the ways there are and finds its data again, at the same address.
@@ -39,6 +41,7 @@ func TestRestartInPlace(t *testing.T) {
 			}
 		}
 		wantRow(t, before.DatabaseURL)
+		wantStandby(t, servers)
 	})
 	t.Run("broker", func(t *testing.T) {
 		t.Parallel()
@@ -100,5 +103,35 @@ func TestRestartOfWhatWasLeftOut(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "postgres", "data", "postmaster.pid")); !os.IsNotExist(err) {
 		t.Errorf("a server runs after all were stopped: %v", err)
+	}
+}
+
+// wantStandby makes the database a standby that refuses to be written to, and what it was again.
+func wantStandby(t *testing.T, s *local.Servers) {
+	t.Helper()
+	db, err := store.Open(t.Context(), store.Config{URL: s.DatabaseURL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := s.Demote(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wantRow(t, s.DatabaseURL)
+	begin := func() error { return db.InTx(t.Context(), func(*store.Tx) error { return nil }) }
+	_ = begin() // the pool finds out that its connections are gone
+	if err := begin(); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("a transaction begins on a standby with %v", err)
+	}
+	super, err := s.Superuser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer super.Close()
+	if _, err := super.Exec(`SELECT pg_promote()`); err != nil {
+		t.Fatal(err)
+	}
+	if err := begin(); err != nil {
+		t.Errorf("a transaction begins on what was promoted with %v", err)
 	}
 }

@@ -31,7 +31,8 @@ const piece = 16 << 10
 type Proxy struct {
 	listener net.Listener
 	target   string
-	carried  atomic.Int64 // bytes from clients
+	taken    atomic.Int64 // bytes from clients
+	carried  atomic.Int64 // of those, bytes that the server got
 
 	mu      sync.Mutex
 	weather Weather
@@ -94,8 +95,20 @@ func (p *Proxy) Forsake() {
 	}
 }
 
+// Shut lets nobody through, and throws out whoever was; Open lets them through again.
+func (p *Proxy) Shut() {
+	p.Set(Weather{Refuse: true})
+	p.Cut()
+}
+
+// Open is a good weather.
+func (p *Proxy) Open() { p.Set(Weather{}) }
+
 // Connections is how many are open.
 func (p *Proxy) Connections() int { return len(p.open()) }
+
+// Taken is how many bytes of clients have come this far.
+func (p *Proxy) Taken() int64 { return p.taken.Load() }
 
 // Carried is how many bytes of clients have been handed to the server.
 func (p *Proxy) Carried() int64 { return p.carried.Load() }
@@ -163,6 +176,9 @@ func (p *Proxy) carry(l *line, to, from net.Conn, up bool) {
 	buffer := make([]byte, piece)
 	for {
 		n, err := from.Read(buffer)
+		if up {
+			p.taken.Add(int64(n))
+		}
 		if !p.pass(l, up) {
 			return
 		}
