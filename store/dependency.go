@@ -129,7 +129,7 @@ func (db *DB) CloseGate(ctx context.Context, name string, probe int64, cause str
 	asked = min(max(0, asked), p.LongestAsked)
 	var opensIn float64
 	err = db.InTx(ctx, func(tx *Tx) error {
-		return tx.get(ctx, &opensIn, closeGate, storable(name), shortened(storable(cause), maxFailureText), probe, asked.Seconds(), p.First.Seconds(), p.Longest.Seconds())
+		return tx.get(ctx, &opensIn, closeGate, storable(name), shortened(storable(firstLine(cause)), maxFailureText), probe, asked.Seconds(), p.First.Seconds(), p.Longest.Seconds())
 	})
 	if err != nil {
 		return 0, fmt.Errorf("closing the gate of %s: %w", name, err)
