@@ -72,8 +72,10 @@ func TestWhatWasBeforeCountsNoMore(t *testing.T) {
 	p.fails(uuid.New(), "no")
 	p.fails(uuid.New(), "no")
 	p.exec(`UPDATE failure SET failed_at = failed_at - interval '61 minutes'`)
-	if p.fails(uuid.New(), "no") != "" || p.fails(uuid.New(), "no") != "" {
-		t.Fatal("what failed before the window fills the class")
+	for range 2 {
+		if p.fails(uuid.New(), "no") != "" {
+			t.Fatal("what failed before the window fills the class")
+		}
 	}
 	class := p.fails(uuid.New(), "no")
 	if class == "" {
@@ -88,8 +90,10 @@ func TestWhatWasBeforeCountsNoMore(t *testing.T) {
 	isError(t, err, store.ErrReleased)
 	_, err = p.ReleaseQuarantine(t.Context(), "nobody's")
 	isError(t, err, store.ErrNotFound)
-	if p.fails(uuid.New(), "no") != "" || p.fails(uuid.New(), "no") != "" {
-		t.Fatal("what failed before the release fills the class")
+	for range 2 {
+		if p.fails(uuid.New(), "no") != "" {
+			t.Fatal("what failed before the release fills the class")
+		}
 	}
 	if p.fails(uuid.New(), "no") != class {
 		t.Fatal("it is not quarantined a second time")
