@@ -70,7 +70,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Action:          group,
 		Commands: []*cli.Command{
 			upCommand(), downCommand(), demoCommand(), importCommand(), publishCommand(), stockCommand(), auditCommand(), republishCommand(),
-			poCommand(), noticeCommand(),
+			poCommand(), noticeCommand(), quarantineCommand(),
 			itemCommand(), locationCommand(), supplierCommand(), ruleCommand(), tenantCommand(),
 			forecastCommand(),
 			workerCommand(), relayCommand(), topologyCommand(), migrateCommand(), epochCommand(), doctorCommand(), benchCommand(), chaosCommand(), versionCommand(),

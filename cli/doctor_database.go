@@ -24,6 +24,7 @@ func (x *examination) examineDatabase(ctx context.Context) {
 		return
 	}
 	x.db = db
+	x.examineFailures(ctx, db)
 }
 
 const (

@@ -119,6 +119,7 @@ func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, registry pr
 		return err
 	}
 	metrics := worker.NewMetrics(registry)
+	worker.RegisterFailures(registry, db)
 	started := make(chan struct{}, total)
 	running, runningCtx := errgroup.WithContext(ctx)
 	for _, w := range f.workers {

@@ -109,7 +109,7 @@ func (db *DB) EnterGate(ctx context.Context, name string) (g Gate, err error) {
 	return g, nil
 }
 
-// A row's term is never 0 once it was probed, and a call that is no probe has the term -1.
+// No row's term is 0, which is that of a call that is no probe.
 var closeGate = sqlText(`
 INSERT INTO dependency AS d (name, last_error, opens_at)
 VALUES ($1, $2, clock_timestamp() + make_interval(secs => greatest($4::float8, $5::float8 * (0.5 + random()))))
@@ -126,13 +126,10 @@ RETURNING extract(epoch FROM opens_at - clock_timestamp())`)
 // nobody is to call. asked is how long the other side wants to be left alone, 0
 // if it has not said; probe is the term of EnterGate, 0 for a call that was none.
 func (db *DB) CloseGate(ctx context.Context, name string, probe int64, cause string, asked time.Duration, p GatePace) (wait time.Duration, err error) {
-	if probe == 0 {
-		probe = -1
-	}
 	asked = min(max(0, asked), p.LongestAsked)
 	var opensIn float64
 	err = db.InTx(ctx, func(tx *Tx) error {
-		return tx.get(ctx, &opensIn, closeGate, storable(name), shortened(storable(cause), maxFailureText), probe, asked.Seconds(), p.First.Seconds(), p.Longest.Seconds())
+		return tx.get(ctx, &opensIn, closeGate, storable(name), shortened(storable(firstLine(cause)), maxFailureText), probe, asked.Seconds(), p.First.Seconds(), p.Longest.Seconds())
 	})
 	if err != nil {
 		return 0, fmt.Errorf("closing the gate of %s: %w", name, err)

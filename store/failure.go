@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -57,6 +58,12 @@ type Failure struct {
 
 // maxFailureText bounds what is kept of an error, in bytes.
 const maxFailureText = 4000
+
+// firstLine is what of an error says it in a list: what follows may be a stack.
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return line
+}
 
 var recordFailure = sqlText(`
 INSERT INTO failure (try_id, consumer, event_id, message_id, type, version, attempt, error, fingerprint, class, dependency, outcome)

@@ -80,7 +80,7 @@ func (tx *Tx) quarantined(ctx context.Context, f Failure, class, fingerprint str
 	if err := tx.get(ctx, &held, isQuarantined, class); err != nil || held {
 		return held, err
 	}
-	n, err := tx.exec(ctx, openQuarantine, class, f.Consumer, f.Type, f.Version, fingerprint, f.Error, f.EventID.UUID, p.Within.Seconds(), p.After)
+	n, err := tx.exec(ctx, openQuarantine, class, f.Consumer, f.Type, f.Version, fingerprint, firstLine(f.Error), f.EventID.UUID, p.Within.Seconds(), p.After)
 	return n > 0, err
 }
 

@@ -38,16 +38,16 @@ CREATE TABLE quarantine (
 
 -- A row for each dependency that is not known to be there: its gate is closed until opens_at, and then for all but one probe, which has it
 -- for itself until probe_until. term fences the probe: each draws it anew, and only the last may say how it went. failures counts the answers in vain.
+CREATE SEQUENCE dependency_term AS bigint;
 CREATE TABLE dependency (
     name        text        NOT NULL PRIMARY KEY,
     failures    int         NOT NULL DEFAULT 1,
-    term        bigint      NOT NULL DEFAULT 0,
+    term        bigint      NOT NULL DEFAULT nextval('dependency_term'),
     opens_at    timestamptz NOT NULL,
     probe_until timestamptz NOT NULL DEFAULT '-infinity',
     last_error  text        NOT NULL,
     since       timestamptz NOT NULL DEFAULT clock_timestamp()
 );
-CREATE SEQUENCE dependency_term AS bigint;
 
 -- Dead letters are grouped by it, and those of a quarantined class are found by their header.
 ALTER TABLE dead_letter ADD COLUMN fingerprint text NOT NULL DEFAULT '';
@@ -56,5 +56,5 @@ CREATE INDEX dead_letter_quarantine ON dead_letter ((headers ->> 'x-quarantine')
 -- +goose Down
 DROP INDEX dead_letter_quarantine;
 ALTER TABLE dead_letter DROP COLUMN fingerprint;
-DROP SEQUENCE dependency_term;
 DROP TABLE dependency, quarantine, failure;
+DROP SEQUENCE dependency_term;
