@@ -118,25 +118,24 @@ func (db *DB) Epochs(ctx context.Context) ([]Epoch, error) {
 // or in any case when force is set, and tells whether it did. It waits as long as
 // a leader that was killed may keep its lease; ErrLed when one is alive.
 func (db *DB) BeginEpoch(ctx context.Context, force bool) (begun bool, err error) {
-	needed := func() (bool, error) {
-		err := db.CheckEpoch(ctx)
-		return force || errors.Is(err, ErrRestored), err
-	}
-	if needed, err := needed(); !needed {
+	if err := db.CheckEpoch(ctx); !force && !errors.Is(err, ErrRestored) {
 		return false, err
 	}
 	if err := db.awaitLeaders(ctx); err != nil {
 		return false, err
 	}
-	err = db.InTx(ctx, func(tx *Tx) error {
-		begun, err = tx.beginEpoch(ctx, force)
-		return err
-	})
+	err = db.InTx(ctx, func(tx *Tx) error { return tx.beginEpoch(ctx, force) })
+	if errors.Is(err, errBegun) {
+		return false, nil
+	}
 	if err != nil {
 		return false, fmt.Errorf("beginning a new epoch: %w", err)
 	}
-	return begun, nil
+	return true, nil
 }
+
+// errBegun: somebody else has begun the new epoch meanwhile.
+var errBegun = errors.New("a new epoch has been begun")
 
 var liveLeases = sqlText(`SELECT name, holder, term, expires_at FROM lease WHERE expires_at >= clock_timestamp() ORDER BY name`)
 
@@ -208,36 +207,39 @@ WITH place AS MATERIALIZED (
 INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq)
 SELECT $1::bigint + 2, $2::int + 1, pg_current_snapshot(), last, last FROM place`)
 
-// beginEpoch does nothing when somebody else has begun one meanwhile.
-func (tx *Tx) beginEpoch(ctx context.Context, force bool) (bool, error) {
+// beginEpoch is errBegun where there is nothing more to do.
+func (tx *Tx) beginEpoch(ctx context.Context, force bool) error {
 	if _, err := tx.exec(ctx, epochSettings); err != nil {
-		return false, err
+		return err
 	}
 	// The leases' rows first, as every leader does: from here on no tick is made.
 	if _, err := tx.exec(ctx, fenceLeaders, termsApart); err != nil {
-		return false, fmt.Errorf("fencing leaders: %w", err)
+		return fmt.Errorf("fencing leaders: %w", err)
 	}
 	if _, err := tx.exec(ctx, lockLog); err != nil {
-		return false, fmt.Errorf("waiting for those who append to the log: %w", err)
+		return fmt.Errorf("waiting for those who append to the log: %w", err)
 	}
 	var fits bool
-	if err := tx.get(ctx, &fits, epochFits); err != nil || fits && !force {
-		return false, err
+	if err := tx.get(ctx, &fits, epochFits); err != nil {
+		return err
+	}
+	if fits && !force {
+		return errBegun
 	}
 	var last tick
 	if err := tx.get(ctx, &last, lastTick); err != nil {
-		return false, fmt.Errorf("reading the last tick: %w", err)
+		return fmt.Errorf("reading the last tick: %w", err)
 	}
 	if err := tx.adopt(ctx, last); err != nil {
-		return false, err
+		return err
 	}
 	if _, err := tx.exec(ctx, fenceReaders, termsApart); err != nil {
-		return false, fmt.Errorf("fencing readers: %w", err)
+		return fmt.Errorf("fencing readers: %w", err)
 	}
 	if _, err := tx.exec(ctx, turnEpoch, last.ID, last.Epoch); err != nil {
-		return false, fmt.Errorf("ending epoch %d: %w", last.Epoch, err)
+		return fmt.Errorf("ending epoch %d: %w", last.Epoch, err)
 	}
-	return true, nil
+	return nil
 }
 
 // adopt brings what stands past the last tick in order: the sequence, and events of this server that bear the old epoch's number.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/storetest"
 )
 
 // restore makes of the tables what a dump of them would be in another server,
@@ -145,6 +147,28 @@ func TestAnEpochThatFitsIsLeftAlone(t *testing.T) {
 	must(t, err)
 	if n := value[int](t, p.SQL(), `SELECT max(epoch) FROM epoch`); !forced || n != 3 {
 		t.Errorf("forced %t to epoch %d", forced, n)
+	}
+}
+
+// Of several who run the command at once one begins the epoch.
+func TestAnEpochIsBegunOnce(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, 8)
+	p.restore(10)
+	var begun atomic.Int32
+	var run []func(context.Context) error
+	for range 4 {
+		run = append(run, func(ctx context.Context) error {
+			did, err := p.BeginEpoch(ctx, false)
+			if did {
+				begun.Add(1)
+			}
+			return err
+		})
+	}
+	storetest.Concurrently(t, run...)
+	if n := value[int](t, p.SQL(), `SELECT max(epoch) FROM epoch`); n != 2 || begun.Load() != 1 {
+		t.Errorf("%d say that they have begun it, and the epoch is %d", begun.Load(), n)
 	}
 }
 

@@ -111,7 +111,7 @@ SELECT least(
     coalesce(
         (SELECT t.id FROM tick t WHERE t.id > p.id AND t.max_seq >= p.max_seq + $2 ORDER BY t.id LIMIT 1),
         (SELECT max(id) FROM tick)),
-    (SELECT CASE min(first_tick) WHEN p.id + 1 THEN p.id + 1 ELSE min(first_tick) - 1 END FROM epoch WHERE first_tick > p.id))
+    (SELECT CASE first_tick WHEN p.id + 1 THEN p.id + 1 ELSE first_tick - 1 END FROM epoch WHERE epoch = p.epoch + 1))
 FROM tick p WHERE p.id = $1`)
 
 var readInterval = sqlText(`
