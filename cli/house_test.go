@@ -145,11 +145,17 @@ func (l *lines) String() string {
 // up starts the fleet and returns when it says that it is up.
 func (h *house) up(args ...string) *fleet {
 	h.Helper()
+	return h.start(" is up\n", append([]string{"up"}, args...)...)
+}
+
+// start starts a part of the fleet, or all of it, and returns when it has said what it says once it runs.
+func (h *house) start(says string, args ...string) *fleet {
+	h.Helper()
 	path, err := program()
 	if err != nil {
 		h.Fatal(err)
 	}
-	f := &fleet{cmd: exec.Command(path, append([]string{"up"}, args...)...), ended: make(chan error, 1), log: &lines{want: " is up\n", said: make(chan struct{})}}
+	f := &fleet{cmd: exec.Command(path, args...), ended: make(chan error, 1), log: &lines{want: says, said: make(chan struct{})}}
 	f.cmd.Dir, f.cmd.Env, f.cmd.Stdout, f.cmd.Stderr = h.dir, h.env, f.log, f.log
 	if err := f.cmd.Start(); err != nil {
 		h.Fatal(err)
@@ -160,9 +166,9 @@ func (h *house) up(args ...string) *fleet {
 	case <-f.log.said:
 	case err := <-f.ended:
 		f.ended <- err
-		h.Fatalf("up ended: %v\n%s", err, f.log)
+		h.Fatalf("%s ended: %v\n%s", args[0], err, f.log)
 	case <-time.After(time.Minute):
-		h.Fatalf("up is not up\n%s", f.log)
+		h.Fatalf("%s is not up\n%s", args[0], f.log)
 	}
 	return f
 }

@@ -86,6 +86,7 @@ type Servers struct {
 	cfg      Config
 	lock     *os.File
 	state    state
+	broker   *broker
 	children []*child // in the order in which they are stopped
 	stopOnce sync.Once
 	stopping chan struct{}
@@ -160,6 +161,7 @@ func startLocked(ctx context.Context, cfg Config, found programs) (*Servers, err
 	if err := st.save(cfg.Dir); err != nil {
 		return nil, err
 	}
+	s.broker = &mq
 	if err := s.startAll(ctx, &pg, &mq, st); err != nil {
 		return nil, err
 	}
