@@ -105,7 +105,7 @@ func TestTheBrokersDataIsGone(t *testing.T) {
 	if r := h.run("audit"); r.code != 2 || !strings.Contains(r.out, "neither handled nor dead") || !strings.Contains(r.out, "-> composerp republish") {
 		t.Fatalf("the audit exits with %d:\n%s%s", r.code, r.out, r.errors)
 	}
-	owed, published := h.republish("--dry-run").owed()
+	owed, published := h.republish("--dry-run", "--now").owed()
 	if want := sold.rows - sold.rejected; owed < want || published != 0 {
 		t.Errorf("a dry run finds %d owed and publishes %d, want %d and more, and none", owed, published, want)
 	}
@@ -121,7 +121,7 @@ func TestTheBrokersDataIsGone(t *testing.T) {
 	f := h.up()
 	h.proven()
 	h.sells(sold)
-	if owed, _ := h.republish("--dry-run").owed(); owed != 0 {
+	if owed, _ := h.republish("--dry-run", "--now").owed(); owed != 0 {
 		t.Errorf("%d are still owed", owed)
 	}
 	f.stop(t)
