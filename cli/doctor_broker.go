@@ -12,7 +12,6 @@ import (
 
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/exchange/watchdog"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -56,12 +55,8 @@ func (x *examination) management(ctx context.Context) *exchange.Management {
 	return management
 }
 
-func (x *examination) examineNodes(nodes []exchange.NodeState) (alarmed bool) {
-	before := len(x.findings)
-	for _, p := range watchdog.Nodes(nodes) {
-		alarmed = alarmed || p.Kind == watchdog.Alarm && !p.Warning
-		x.judged(p)
-	}
+// examineNodes says what the watchdog's judgements of the nodes came to, and which plugins are missing.
+func (x *examination) examineNodes(nodes []exchange.NodeState) {
 	for _, n := range nodes {
 		for plugin, use := range map[string]string{"rabbitmq_prometheus": "the broker's own metrics can not be scraped"} {
 			if n.Running && !slices.Contains(n.Plugins, plugin) {
@@ -69,10 +64,9 @@ func (x *examination) examineNodes(nodes []exchange.NodeState) (alarmed bool) {
 			}
 		}
 	}
-	if len(x.findings) == before {
+	if len(nodes) > 0 && !x.has("node") && !x.has("alarm") && !x.has("plugins") {
 		x.ok("alarms", "none; memory and disk have room, plugins are enabled")
 	}
-	return alarmed
 }
 
 // examineExtras looks for what nothing of the fleet needs; what is missing, or differs, the watchdog's judgements say.

@@ -36,24 +36,17 @@ func (x *examination) examineFleet(ctx context.Context, broker exchange.Config, 
 	if management != nil && now.Unseen != nil {
 		x.unasked("management", fmt.Errorf("%w; to see its nodes, the user needs the tag monitoring", now.Unseen))
 	}
-	if now.Nodes != nil {
-		alarmed = x.examineNodes(now.Nodes)
-	}
 	for _, p := range append(plan.Standing(now), plan.Lasting(now, now)...) {
-		switch p.Kind {
-		case watchdog.Database, watchdog.Broker, watchdog.Node: // said already
-		case watchdog.Alarm:
-			if now.Nodes == nil {
-				alarmed = true
-				x.judged(p)
-			}
-		default:
-			x.judged(p)
+		if p.Kind == watchdog.Database || p.Kind == watchdog.Broker {
+			continue // that is said already
 		}
+		alarmed = alarmed || p.Kind == watchdog.Alarm && !p.Warning
+		x.judged(p)
 	}
+	x.examineNodes(now.Nodes)
 	x.lookAgain(ctx, looker, now)
 	x.examineRest(ctx, now)
-	return alarmed || now.Blocked != ""
+	return alarmed
 }
 
 // lookAgain looks a second time where something should move meanwhile.

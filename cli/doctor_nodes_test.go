@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/watchdog"
 )
 
 // A node in trouble can not be had from a broker that others are testing on.
@@ -41,7 +42,12 @@ func TestDoctorOfNodesInTrouble(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		alarmed := x.examineNodes(nodes)
+		alarmed := false
+		for _, p := range watchdog.Nodes(nodes) {
+			alarmed = alarmed || p.Kind == watchdog.Alarm && !p.Warning
+			x.judged(p)
+		}
+		x.examineNodes(nodes)
 		ok := slices.ContainsFunc(x.findings, func(f finding) bool { return f.State == c.state && strings.Contains(f.What, c.what) })
 		if !ok || alarmed != c.alarmed || len(x.findings) != 1 || x.worst() != c.state {
 			t.Errorf("%s: alarmed %v, %+v", c.node, alarmed, x.findings)

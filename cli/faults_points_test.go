@@ -37,7 +37,7 @@ func (h *house) armed(told []string, args ...string) *fleet {
 	if err != nil {
 		h.Fatal(err)
 	}
-	return h.start(path, append(told, h.env...), args...)
+	return h.start(path, append(told, h.env...), " is up\n", args...)
 }
 
 // died tells whether the process has ended within patience, and expects that it died by SIGKILL then.

@@ -73,7 +73,7 @@ func TestThePreviousVersionBesideThisOne(t *testing.T) {
 	}
 	start := func(path string) *fleet {
 		t.Helper()
-		f := s.start(path, s.env, "up", "--dir", t.TempDir())
+		f := s.start(path, s.env, " is up\n", "up", "--dir", t.TempDir())
 		f.isUp(t)
 		return f
 	}

@@ -151,19 +151,25 @@ func (l *lines) String() string {
 // up starts the fleet and returns when it says that it is up.
 func (h *house) up(args ...string) *fleet {
 	h.Helper()
+	return h.part(" is up\n", append([]string{"up"}, args...)...)
+}
+
+// part starts a part of the fleet, or all of it, and returns when it has said what it says once it runs.
+func (h *house) part(says string, args ...string) *fleet {
+	h.Helper()
 	path, err := program()
 	if err != nil {
 		h.Fatal(err)
 	}
-	f := h.start(path, h.env, append([]string{"up"}, args...)...)
+	f := h.start(path, h.env, says, args...)
 	f.isUp(h.T)
 	return f
 }
 
-// start starts a program of the house; isUp waits for it.
-func (h *house) start(path string, env []string, args ...string) *fleet {
+// start starts a program of the house; isUp waits until it has said what it says once it runs.
+func (h *house) start(path string, env []string, says string, args ...string) *fleet {
 	h.Helper()
-	f := &fleet{cmd: exec.Command(path, args...), ended: make(chan error, 1), log: &lines{want: " is up\n", said: make(chan struct{})}}
+	f := &fleet{cmd: exec.Command(path, args...), ended: make(chan error, 1), log: &lines{want: says, said: make(chan struct{})}}
 	f.cmd.Dir, f.cmd.Env, f.cmd.Stdout, f.cmd.Stderr = h.dir, env, f.log, f.log
 	if err := f.cmd.Start(); err != nil {
 		h.Fatal(err)
@@ -173,16 +179,16 @@ func (h *house) start(path string, env []string, args ...string) *fleet {
 	return f
 }
 
-// isUp returns when the fleet says that it is up.
+// isUp returns when the program says that it is up.
 func (f *fleet) isUp(t *testing.T) {
 	t.Helper()
 	select {
 	case <-f.log.said:
 	case err := <-f.ended:
 		f.ended <- err
-		t.Fatalf("up ended: %v\n%s", err, f.log)
+		t.Fatalf("%s ended: %v\n%s", f.cmd.Args[1], err, f.log)
 	case <-time.After(time.Minute):
-		t.Fatalf("up is not up\n%s", f.log)
+		t.Fatalf("%s is not up\n%s", f.cmd.Args[1], f.log)
 	}
 }
 

@@ -39,7 +39,7 @@ JOIN subscription s ON s.type = e.type JOIN consumer c ON c.id = s.consumer JOIN
 WHERE c.name = ANY ($2::text[])
   AND NOT ` + seenBy("t.epoch", "t.snapshot") + `
   AND ($6::pg_snapshot IS NULL OR NOT ` + seenBy("$5::int", "$6::pg_snapshot") + `)
-  AND (NOT e.publish OR ` + passedByRelay + `)
+  AND (NOT e.publish OR NOT $7 AND ` + passedByRelay + `)
   AND (SELECT count(*) FROM inbox i
        WHERE i.generation = ANY (ARRAY(SELECT generation FROM inbox_generation)) AND i.consumer = s.consumer AND i.event_id = e.event_id) = 0
   AND (SELECT count(*) FROM dead_letter d WHERE d.event_id = e.event_id AND d.consumer = c.name) = 0
@@ -48,15 +48,16 @@ WHERE c.name = ANY ($2::text[])
 ORDER BY e.seq, c.name`)
 
 // Debts gives, in the log's order, what the consumers owe of the events beyond one place of the log and up to another
-// that lie after a point. It reads everything between the two places: take a few thousand at a time.
-func (db *DB) Debts(ctx context.Context, consumers []string, beyond, upto int64, after Point) ([]Debt, error) {
+// that lie after a point; outside leaves out all but what came straight over AMQP. It reads everything between the two
+// places: take a few thousand at a time.
+func (db *DB) Debts(ctx context.Context, consumers []string, beyond, upto int64, after Point, outside bool) ([]Debt, error) {
 	var owed []Debt
 	err := db.each(ctx, debts, func(row *sql.Rows) error {
 		var d Debt
 		err := row.Scan(&d.Seq, &d.EventID, &d.Type, &d.OccurredAt, &d.Body, &d.Consumer)
 		owed = append(owed, d)
 		return err
-	}, auditedRelay, pq.StringArray(consumers), max(beyond, after.Seq), upto, after.Epoch, nullable(after.Snapshot))
+	}, auditedRelay, pq.StringArray(consumers), max(beyond, after.Seq), upto, after.Epoch, nullable(after.Snapshot), outside)
 	if err != nil {
 		return nil, fmt.Errorf("reading what %d consumers owe up to place %d: %w", len(consumers), upto, err)
 	}

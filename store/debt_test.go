@@ -41,7 +41,7 @@ func (d *debtor) owed(after store.Point) string {
 	d.Helper()
 	var texts []string
 	end := found(d.LogEnd(context.Background()))(d)
-	for _, debt := range found(d.Debts(context.Background(), []string{"ledger", "view"}, 0, end, after))(d) {
+	for _, debt := range found(d.Debts(context.Background(), []string{"ledger", "view"}, 0, end, after, false))(d) {
 		_, name, _ := strings.Cut(string(debt.Body), `"aggregateId":"`)
 		texts = append(texts, debt.Consumer+" "+name[:1])
 	}
@@ -72,6 +72,9 @@ func TestDebts(t *testing.T) {
 	d.tick()
 	if got := d.owed(store.Point{}); got != "ledger a, view a, ledger b, view b, ledger c, view c" {
 		t.Errorf("of all that is published %q is owed", got)
+	}
+	if got := found(d.Debts(t.Context(), []string{"ledger"}, 0, 3, store.Point{}, true))(t); len(got) != 1 || got[0].EventID != c.ID {
+		t.Errorf("of what came straight over AMQP %+v is owed", got)
 	}
 	d.claim(d.ledger, a)
 	d.exec(`INSERT INTO dead_letter (id, consumer, event_id, message_id, type, routing_key, error, attempt, headers, body, died_at)
@@ -168,7 +171,7 @@ func TestDebtsWithARealTicker(t *testing.T) {
 	}
 	end := found(d.LogEnd(t.Context()))(t)
 	for n, p := range points {
-		after := len(found(d.Debts(t.Context(), []string{"ledger"}, 0, end, p))(t))
+		after := len(found(d.Debts(t.Context(), []string{"ledger"}, 0, end, p, true))(t))
 		before := value[int](t, d.SQL(), `SELECT count(*) FROM event_log WHERE seq <= $1 OR $2 <> '' AND pg_visible_in_snapshot(tx, $2::pg_snapshot)`, p.Seq, p.Snapshot)
 		if after+before != len(points) || before > n+1 {
 			t.Errorf("point %d %+v has %d events before it and %d after it", n, p, before, after)

@@ -5,9 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 )
 
@@ -78,15 +76,4 @@ func (s *Servers) seat(which Server) seat {
 // Superuser opens the database as PostgreSQL's superuser, whom no limit of connections and no setting of a role keeps out. The caller closes it.
 func (s *Servers) Superuser() (*sql.DB, error) {
 	return sql.Open("postgres", databaseURL("postgres", s.state.SuperuserPassword, s.state.Ports.Postgres, ourName)+"&default_transaction_read_only=off")
-}
-
-// BrokerControl runs rabbitmqctl on the node. It takes a second or two: it is an Erlang node of its own.
-func (s *Servers) BrokerControl(ctx context.Context, args ...string) error {
-	ctl := exec.CommandContext(ctx, filepath.Join(filepath.Dir(s.broker.installed.server), "rabbitmqctl"), args...)
-	ctl.Dir, ctl.Env = s.broker.path, s.broker.environment(s.state.Ports)
-	ctl.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: s.broker.account.credential()}
-	if out, err := ctl.CombinedOutput(); err != nil {
-		return fmt.Errorf("running rabbitmqctl %s: %w: %s", strings.Join(args, " "), err, shorten(strings.Join(strings.Fields(string(out)), " ")))
-	}
-	return nil
 }

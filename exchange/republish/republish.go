@@ -43,8 +43,9 @@ type Config struct {
 	// Queues are the queues of the consumers to look at, by the consumers' names.
 	Queues map[string]string
 	// After is the point of the log before which nothing was lost. The zero value means as far back as can be proven.
-	After  store.Point
-	DryRun bool // only count
+	After   store.Point
+	Outside bool // only what came straight over AMQP
+	DryRun  bool // only count
 	// Progress is told how far it has come; it may be nil.
 	Progress func(Progress)
 }
@@ -160,7 +161,7 @@ func (r *run) bounds(ctx context.Context) (err error) {
 func (r *run) read(ctx context.Context, give func([]store.Debt) error) error {
 	for at := r.report.Beyond; at < r.report.Upto; {
 		next := min(at+pageSize, r.report.Upto)
-		debts, err := r.DB.Debts(ctx, r.consumers, at, next, r.After)
+		debts, err := r.DB.Debts(ctx, r.consumers, at, next, r.After, r.Outside)
 		if err != nil {
 			return err
 		}

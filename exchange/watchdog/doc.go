@@ -31,7 +31,7 @@
 //   - where there is no such moment in the watchdog's memory, as far back as the inbox can prove anything.
 //
 // What came straight over AMQP is in the log only when intake has drained its queue: so there is a second time after
-// that. Copies are harmless; this is why a later point than necessary is never taken.
+// that, for those events alone. Copies are harmless, and a loss is not: so the point is rather too early than too late.
 //
 // # What a crash leaves
 //

@@ -19,9 +19,12 @@ type mend struct {
 	there bool
 	tick  int64
 	since time.Time // when the tick was seen
-	times int       // how often its debts have been published: the second time when intake has logged the rest
-	next  time.Time // not before
-	err   error     // of the last time
+	// looked: its debts have been published, of the log as it was then up to the point rest. What came straight over AMQP
+	// may have been logged since.
+	looked bool
+	rest   store.Point
+	next   time.Time // not before
+	err    error     // of the last time
 }
 
 const (
@@ -53,7 +56,10 @@ func (v *vigil) makeGood(ctx context.Context, now Look) []Problem {
 		case !m.there && (now.Seen || now.Broker == nil):
 			m.there = !lacks
 		}
-		if m.tick > 0 && now.Log.Passed >= m.tick && now.At.After(m.next) && (m.times == 0 || v.logged(now, m)) {
+		if m.tick > 0 && now.Log.Passed >= m.tick && now.At.After(m.next) && (!m.looked || v.logged(now, m)) {
+			if !m.looked {
+				m.rest = now.Log.Confirmed
+			}
 			due = append(due, *m)
 		}
 		open = append(open, m.problem())
@@ -101,7 +107,8 @@ func (v *vigil) readGaps(ctx context.Context) error {
 	return nil
 }
 
-// logged tells whether intake has logged what came straight over AMQP before the consumer's queue was there again.
+// logged tells whether intake has logged what came straight over AMQP before the consumer's queue was there again. Where
+// there is no intake, nothing of that is ever logged.
 func (v *vigil) logged(now Look, m *mend) bool {
 	if now.At.Sub(m.since) >= intakePatience {
 		return true
@@ -139,15 +146,19 @@ func (v *vigil) publish(ctx context.Context, due []mend) mendOutcome {
 	if done.rerouted, done.err = v.reroute(ctx); done.err != nil {
 		return done
 	}
-	since := map[store.Point]map[string]string{}
+	together := map[republishing]map[string]string{}
 	for _, m := range due {
-		if since[m.gap.After] == nil {
-			since[m.gap.After] = map[string]string{}
+		r := republishing{after: m.gap.After}
+		if m.looked {
+			r = republishing{after: m.rest, outside: true}
 		}
-		since[m.gap.After][m.worker.Name] = m.worker.Queue
+		if together[r] == nil {
+			together[r] = map[string]string{}
+		}
+		together[r][m.worker.Name] = m.worker.Queue
 	}
-	for after, queues := range since {
-		report, err := republish.Run(ctx, republish.Config{DB: v.DB, Exchange: v.Exchange, Queues: queues, After: after})
+	for r, queues := range together {
+		report, err := republish.Run(ctx, republish.Config{DB: v.DB, Exchange: v.Exchange, Queues: queues, After: r.after, Outside: r.outside})
 		done.reports = append(done.reports, report)
 		if err != nil {
 			done.err = err
@@ -155,6 +166,12 @@ func (v *vigil) publish(ctx context.Context, due []mend) mendOutcome {
 		}
 	}
 	return done
+}
+
+// republishing is what consumers have in common whose debts are published together.
+type republishing struct {
+	after   store.Point
+	outside bool
 }
 
 func (v *vigil) reroute(ctx context.Context) (int64, error) {
@@ -182,7 +199,9 @@ func (v *vigil) collect(ctx context.Context) {
 	for _, r := range done.reports {
 		for _, t := range r.Consumers {
 			v.Metrics.republished.Add(float64(t.Published))
-			v.Log.Warn("what may have been lost is published again", "consumer", t.Consumer, "events", t.Published)
+			if t.Published > 0 {
+				v.Log.Warn("what may have been lost is published again", "consumer", t.Consumer, "events", t.Published)
+			}
 		}
 	}
 	for _, m := range done.of {
@@ -202,7 +221,8 @@ func (v *vigil) settle(ctx context.Context, was mend, err error) {
 		v.Log.Error("what may have been lost can not be published again", "consumer", was.worker.Name, "error", err)
 		return
 	}
-	if m.times++; m.times < 2 {
+	if !was.looked {
+		m.looked = true
 		return
 	}
 	if err := v.DB.CloseGap(ctx, m.gap); err != nil {

@@ -109,10 +109,16 @@ func unjudged(kind Kind, now Look) bool {
 		return now.Database != nil
 	case Topology:
 		return now.Broker != nil && !now.Seen
-	case Mismatch, Node, Alarm:
-		return now.Unseen != nil && now.Broker != nil
-	case Consumers, Progress, Journal, Stuck, Unrouted, Growth:
-		return now.Unseen != nil
+	case Alarm:
+		return now.Broker != nil && now.Nodes == nil
+	case Node:
+		return now.Nodes == nil
+	case Mismatch:
+		return !now.Seen
+	case Consumers, Unrouted:
+		return now.Broker != nil && !now.Figures
+	case Progress, Journal, Stuck, Growth:
+		return !now.Figures
 	}
 	return false
 }

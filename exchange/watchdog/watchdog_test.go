@@ -146,8 +146,15 @@ func TestAWatchdogWithoutTheManagementAPI(t *testing.T) {
 	g.shouts(watchdog.Topology, "composerp.view")
 	h.soon("the topology is whole", h.whole)
 	h.take("view", 3, true)
-	h.soon("nobody takes from the ledger's queue", func() bool { return g.metric("composerp_watchdog_problem", string(watchdog.Consumers)) == 1 })
+	g.shouts(watchdog.Consumers, "composerp.ledger")
 	h.take("ledger", 3, true)
+	exchangetest.DeleteQueue(t, h.broker, exchange.DeadName("ledger"))
+	h.soon("it is declared again", h.whole)
+	consumer, err := h.session.Consume("composerp.ledger", "test", 1)
+	h.must(err)
+	g.over(watchdog.Consumers)
+	h.must(consumer.Close())
+	g.shouts(watchdog.Consumers, "although ledger runs")
 }
 
 // One watches at a time, and another goes on where it stopped: it finds what was noted.

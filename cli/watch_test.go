@@ -1,0 +1,272 @@
+package cli_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/exchangetest"
+	"github.com/composerp/composerp/store/storetest"
+)
+
+// whole waits until the broker holds what the fleet needs, and nothing that was lost is still to be published again.
+func (h *house) whole(f *fleet) {
+	h.Helper()
+	h.until("the topology is whole and nothing is owed", func() bool {
+		return storetest.Value[int](h, h.database, `SELECT count(*) FROM gap`) == 0 && h.run("topology", "diff").code == 0
+	})
+	if !strings.Contains(f.log.String(), "what was missing is declared again") {
+		h.Errorf("the watchdog has not said what it mended:\n%s", f.log)
+	}
+}
+
+// A queue, a binding and then the exchange itself are taken away under load. The watchdog puts them back, and what should
+// have gone there comes again.
+func TestTheTopologyIsTakenApartUnderLoad(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	sold := madeTill(t, h.dir, 2000)
+	f := h.up()
+	imported, outside := make(chan struct{}), make(chan struct{})
+	go func() { defer close(imported); h.importFile(sold.path) }()
+	go func() { defer close(outside); h.outsider(t.Context(), sold) }()
+	moved := func() int { return storetest.Value[int](t, h.database, `SELECT count(*) FROM movement`) }
+	h.until("the load is on", func() bool { return moved() > 200 })
+	exchangetest.DeleteQueue(t, h.broker, "composerp.ledger")
+	exchangetest.DeleteBinding(t, h.broker, exchange.BindingSpec{Exchange: exchange.Events, Queue: "composerp.stockview", RoutingKey: "inventory.updated"})
+	h.until("it is declared again", func() bool { return strings.Contains(f.log.String(), "what was missing is declared again") })
+	<-outside
+	exchangetest.DeleteExchange(t, h.broker, exchange.Events)
+	<-imported
+	h.whole(f)
+	h.proven()
+	h.sells(sold)
+	if n := strings.Count(f.log.String(), "something is wrong"); n == 0 || n > 40 {
+		t.Errorf("the watchdog has shouted %d times:\n%s", n, f.log)
+	}
+	f.stop(t)
+}
+
+type republished struct {
+	DryRun    bool
+	Consumers []struct {
+		Consumer        string
+		Owed, Published int
+	}
+	Rerouted int
+}
+
+// owed is what the consumers owe together, and what was published again of it.
+func (r republished) owed() (owed, published int) {
+	for _, c := range r.Consumers {
+		owed, published = owed+c.Owed, published+c.Published
+	}
+	return owed, published
+}
+
+func (h *house) republish(args ...string) republished {
+	h.Helper()
+	var report republished
+	r := h.ok(append([]string{"republish", "-o", "json"}, args...)...)
+	if err := json.Unmarshal([]byte(r.out), &report); err != nil {
+		h.Fatalf("%v in %s", err, r.out)
+	}
+	return report
+}
+
+// The broker comes back without its queues' data. The audit finds what is lost, and a command publishes it again.
+func TestTheBrokersDataIsGone(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	sold := madeTill(t, h.dir, 600)
+	h.up().stop(t) // everybody subscribes
+	relay := h.part("metrics at ", "relay")
+	h.importFile(sold.path)
+	h.until("everything is published", func() bool {
+		return storetest.Value[int](t, h.database, `SELECT count(*) FROM event_log WHERE seq > (SELECT t.max_seq FROM log_cursor c JOIN tick t ON t.id = c.tick WHERE c.consumer = 'relay')`) == 0
+	})
+	relay.stop(t)
+	management, vhost := exchangetest.Management(t), exchangetest.VhostOf(t, h.broker)
+	for _, err := range []error{management.DeleteVhost(t.Context(), vhost), management.CreateVhost(t.Context(), vhost)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.ok("topology", "apply")
+	if r := h.run("audit"); r.code != 2 || !strings.Contains(r.out, "neither handled nor dead") || !strings.Contains(r.out, "-> composerp republish") {
+		t.Fatalf("the audit exits with %d:\n%s%s", r.code, r.out, r.errors)
+	}
+	owed, published := h.republish("--dry-run", "--now").owed()
+	if want := sold.rows - sold.rejected; owed < want || published != 0 {
+		t.Errorf("a dry run finds %d owed and publishes %d, want %d and more, and none", owed, published, want)
+	}
+	if report := h.republish("--consumer", "ledger", "--since", "2h"); len(report.Consumers) != 1 || report.Consumers[0].Published != sold.rows-sold.rejected {
+		t.Errorf("for the ledger %+v is published again", report)
+	}
+	if r := h.run("republish", "--wait", "1ms"); r.code != 2 || !strings.Contains(r.errors, "composerp.ledger") || !strings.Contains(r.errors, "--now") {
+		t.Errorf("with messages in a queue: exit %d, %s%s", r.code, r.out, r.errors)
+	}
+	if again, published := h.republish("--now").owed(); again != owed || published != owed {
+		t.Errorf("%d are owed and %d published again, want %d", again, published, owed)
+	}
+	f := h.up()
+	h.proven()
+	h.sells(sold)
+	if owed, _ := h.republish("--dry-run", "--now").owed(); owed != 0 {
+		t.Errorf("%d are still owed", owed)
+	}
+	f.stop(t)
+}
+
+// Alarms of the broker's memory and disk: publishers wait, consumers go on, the watchdog says it, a fleet that is told to
+// stop ends, and one that starts comes up. When the alarm is over everything arrives.
+func TestAlarmsOfTheBroker(t *testing.T) {
+	t.Parallel()
+	dir, err := os.MkdirTemp("", "composerp-alarms-")
+	if err == nil {
+		err = os.Chmod(dir, 0o755) // the server's user passes through it
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	servers, err := local.Start(t.Context(), local.Config{Dir: dir, BrokerOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = servers.Discard(context.Background()) })
+	h := &house{T: t, dir: t.TempDir(), database: storetest.URL(t), broker: exchange.Config{URLs: []string{servers.AMQPURL}, Name: "test"}}
+	h.env = append(cleanEnv(), "COMPOSERP_DATABASE_URL="+h.database, "COMPOSERP_AMQP_URL="+servers.AMQPURL,
+		"COMPOSERP_MANAGEMENT_URL="+servers.ManagementURL, "COMPOSERP_METRICS_ADDR=127.0.0.1:0")
+	control := func(args ...string) {
+		t.Helper()
+		if err := servers.BrokerControl(t.Context(), args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sold := madeTill(t, h.dir, 1500)
+	f := h.up()
+	imported := make(chan struct{})
+	go func() { defer close(imported); h.importFile(sold.path) }()
+	h.until("the load is on", func() bool { return storetest.Value[int](t, h.database, `SELECT count(*) FROM movement`) > 100 })
+	control("set_vm_memory_high_watermark", "absolute", "1MB")
+	<-imported
+	h.alarmed(f, "memory")
+	control("set_vm_memory_high_watermark", "0.4")
+	h.until("the watchdog says that it is over", func() bool { return f.says("it is over", "kind=alarm") })
+
+	// Messages that nobody can read end among the dead letters, where nobody can publish now: they are in hand when the fleet is to stop.
+	f.stop(t)
+	h.nonsense("composerp.ledger", 20)
+	control("set_disk_free_limit", "1000GB")
+	f = h.up()
+	h.alarmed(f, "disk")
+	stopped := time.Now()
+	f.stop(t)
+	if took := time.Since(stopped); took > 40*time.Second {
+		t.Errorf("the fleet took %s to end during an alarm", took)
+	}
+	f = h.up()
+	control("set_disk_free_limit", "50MB")
+	h.proven()
+	h.stands(sold)
+	if n := storetest.Value[int](t, h.database, `SELECT count(*) FROM dead_letter`); n != 20 {
+		t.Errorf("%d dead letters, want the 20 that nobody can read", n)
+	}
+	f.stop(t)
+}
+
+// alarmed waits until the watchdog has told of an alarm, the queues are drained all the same, and what is said stays in the log.
+func (h *house) alarmed(f *fleet, of string) {
+	h.Helper()
+	h.until("the watchdog tells of the alarm", func() bool { return f.says("something is wrong", "kind=alarm", of) })
+	h.ok("publish", "SALE_COMPLETED", "--tenant", "demo", "--data",
+		`{"saleId":"S","itemId":"`+of+`","locationId":"UK-WH","quantity":1,"amount":1,"timestamp":"2026-02-09T12:00:00Z"}`)
+	h.until("the queues are drained", func() bool {
+		var workers []struct{ Ready int }
+		if err := json.Unmarshal([]byte(h.ok("worker", "list", "-o", "json").out), &workers); err != nil {
+			h.Fatal(err)
+		}
+		ready := 0
+		for _, w := range workers {
+			ready += w.Ready
+		}
+		return ready == 0
+	})
+	if r := h.run("doctor"); r.code != 2 || !strings.Contains(r.out, "takes no messages") {
+		h.Errorf("the doctor exits with %d:\n%s%s", r.code, r.out, r.errors)
+	}
+	if n := storetest.Value[int](h, h.database, `SELECT count(*) FROM position WHERE item_id = $1`, of); n != 0 {
+		h.Error("an event was published during an alarm: the test shows nothing")
+	}
+}
+
+// says tells whether a line of the log has all of the texts.
+func (f *fleet) says(texts ...string) bool {
+	for line := range strings.Lines(f.log.String()) {
+		has := true
+		for _, text := range texts {
+			has = has && strings.Contains(line, text)
+		}
+		if has {
+			return true
+		}
+	}
+	return false
+}
+
+// nonsense sends messages that no worker can read to one queue.
+func (h *house) nonsense(queue string, n int) {
+	h.Helper()
+	session, err := exchange.Open(h.Context(), h.broker)
+	if err != nil {
+		h.Fatal(err)
+	}
+	defer session.Close()
+	publisher, err := session.Publisher(1)
+	for i := 0; i < n && err == nil; i++ {
+		var sent *exchange.Confirmation
+		if sent, err = publisher.Publish(h.Context(), exchange.Message{Exchange: exchange.Retry, RoutingKey: queue, ID: uuid.NewString(), Body: []byte("nonsense")}); err == nil {
+			err = sent.Wait(h.Context())
+		}
+	}
+	if err != nil {
+		h.Fatal(err)
+	}
+}
+
+// stands holds the stock of every item against the till's own arithmetic.
+func (h *house) stands(sold till) {
+	h.Helper()
+	for item, want := range sold.units {
+		if got := storetest.Value[int64](h, h.database, `SELECT on_hand::bigint FROM position WHERE item_id = $1 AND location_id = 'UK-WH'`, item); got != want {
+			h.Fatalf("item %s stands at %d, want %d", item, got, want)
+		}
+	}
+}
+
+// madeTill writes a till's file of so many rows.
+func madeTill(t *testing.T, dir string, rows int) till {
+	t.Helper()
+	made := till{path: filepath.Join(dir, "sales.csv"), rows: rows, units: map[string]int64{}}
+	var text strings.Builder
+	text.WriteString("InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n")
+	for i := range rows {
+		code, quantity := fmt.Sprint(10000+i%40), int64(1+i%5)
+		made.units[code] -= quantity
+		at := time.Date(2024, time.March, 1, 9, 0, i, 0, time.UTC)
+		fmt.Fprintf(&text, "%d,%s,MUG,%d,%s,2.50,17850.0,United Kingdom\n", 500000+i, code, quantity, at.Format(time.DateTime))
+	}
+	if err := os.WriteFile(made.path, []byte(text.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
