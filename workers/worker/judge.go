@@ -118,7 +118,7 @@ func (s *slot) writeDown(ctx context.Context, m message, failure error, outcome 
 	if away, is := asUnavailable(failure); is {
 		f.Dependency = away.dependency
 	}
-	f.Counts = f.Dependency == "" && !errors.Is(failure, ErrRejected) && !errors.Is(failure, errGivenUp)
+	f.Counts = f.Dependency == "" && !errors.Is(failure, ErrRejected) && !errors.Is(failure, errGivenUp) && !errors.Is(failure, ErrInDoubt)
 	err = s.keep(ctx, func() (err error) {
 		class, err = s.DB.RecordFailure(ctx, f, s.Worker.quarantine)
 		return err

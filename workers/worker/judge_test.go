@@ -122,7 +122,7 @@ func TestATryJudgedTwiceIsOneRow(t *testing.T) {
 	h.publish(e)
 	for i := range 2 {
 		h.soon("the try is written down", func() bool { return seen.of(e) > i && len(h.journal()) == 1 })
-		line.throwOut()
+		line.Cut()
 	}
 	h.soon("it was tried three times", func() bool { return seen.of(e) >= 3 })
 	h.apply(w)
@@ -204,6 +204,20 @@ func TestRejectionsFillNoClass(t *testing.T) {
 	for _, row := range h.journal() {
 		if row.Class != "" || row.Outcome != "dead" {
 			t.Errorf("it is written down as %+v", row)
+		}
+	}
+}
+
+// What may be the other side's fault climbs its ladder like any failure, and fills no class.
+func TestWhatIsInDoubtFillsNoClass(t *testing.T) {
+	t.Parallel()
+	w := echoing(&tries{}, func(context.Context, []event.Any) error { return worker.InDoubt(errors.New("EOF")) }, worker.Quarantine(1, time.Hour))
+	h := newHouse(t, w)
+	h.run(w, 1)
+	h.publish(sales(t, 3)...)
+	for _, d := range h.take(exchange.DeadName("echo"), 3) {
+		if f := d.Failure(); f.Quarantine != "" || f.Attempt < 2 {
+			t.Errorf("it did not climb its ladder to the end: %+v", f)
 		}
 	}
 }

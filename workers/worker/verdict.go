@@ -31,6 +31,21 @@ type postponement struct {
 func (p postponement) Error() string { return p.cause.Error() }
 func (p postponement) Unwrap() error { return p.cause }
 
+// ErrInDoubt is what every error of InDoubt is, for errors.Is.
+var ErrInDoubt = errors.New("in doubt")
+
+// InDoubt marks an error of which nobody can say whose fault it is, such as a
+// call that the other side hung up on: it may have died of it, or of something
+// else. The message climbs its ladder and is dead at its end, as with any error,
+// but no class of events is quarantined because of it.
+func InDoubt(err error) error { return doubt{err} }
+
+type doubt struct{ cause error }
+
+func (d doubt) Error() string        { return d.cause.Error() }
+func (d doubt) Unwrap() error        { return d.cause }
+func (d doubt) Is(target error) bool { return target == ErrInDoubt }
+
 // ErrUnavailable is what every error of Unavailable is, for errors.Is.
 var ErrUnavailable = errors.New("a dependency is away")
 

@@ -13,8 +13,8 @@
 //	answer in time      that holds
 //	408, 425, other 5xx an error: try again; by worker.RetryAfter when the answer
 //	other 3xx           has a Retry-After
-//	half an answer      an error: try again. The call itself may be what the other
-//	                    side died of
+//	hung up on, half    worker.InDoubt: try again. The call itself may be what the
+//	an answer           other side died of
 //	other 4xx           worker.Reject, with the other side's own words
 //	no URL              worker.Reject
 //
@@ -164,7 +164,7 @@ var errNoAnswer = errors.New("no answer")
 
 // fault is the verdict on a call without an answer. It is the other side's when
 // no connection came about or nothing was said in time; not when ctx was ended
-// here, nor when an answer broke off.
+// here. When the other side hung up, nobody knows.
 func fault(ctx context.Context, to *url.URL, err error) error {
 	var timed interface{ Timeout() bool }
 	var dialled *net.OpError
@@ -176,7 +176,7 @@ func fault(ctx context.Context, to *url.URL, err error) error {
 		errors.As(err, &dialled) && dialled.Op == "dial", errors.As(err, &certificate):
 		return worker.Unavailable(endpointOf(to), err, 0)
 	}
-	return err
+	return worker.InDoubt(err)
 }
 
 // bare takes the address out of the error of a call, and says whose patience has ended.

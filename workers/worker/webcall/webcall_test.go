@@ -179,9 +179,14 @@ func half(w http.ResponseWriter, _ *http.Request) {
 
 func TestHalfAnAnswerIsNone(t *testing.T) {
 	t.Parallel()
-	s := serve(t, half)
-	if _, err := (webcall.Caller{}).Post(t.Context(), s.URL, "k", nil); err == nil || errors.Is(err, worker.ErrRejected) {
-		t.Errorf("want to try again, got %v", err)
+	for name, server := range map[string]http.HandlerFunc{
+		"half": half, "hung up": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+	} {
+		s := serve(t, server)
+		_, err := (webcall.Caller{}).Post(t.Context(), s.URL, "k", nil)
+		if !errors.Is(err, worker.ErrInDoubt) || errors.Is(err, worker.ErrRejected) || errors.Is(err, worker.ErrUnavailable) {
+			t.Errorf("%s: want to try again, in doubt whose fault it is, got %v", name, err)
+		}
 	}
 }
 
