@@ -91,11 +91,10 @@ func epochBegin(cctx *cli.Context) error {
 		return err
 	}
 	newest := epochs[len(epochs)-1]
-	switch {
-	case !begun:
+	if !begun {
 		say(cctx, "the log's epoch %d fits this server: nothing to do", newest.Epoch)
-	default:
+	} else {
 		say(cctx, "epoch %d has begun at place %d of the log; %d events of before are still to be published, and will be", newest.Epoch, newest.FirstSeq, state.Unpublished)
 	}
-	return show(cctx, epochs[len(epochs)-1:], func(w io.Writer) { epochTable(w, epochs[len(epochs)-1:]) })
+	return show(cctx, newest, func(w io.Writer) { epochTable(w, []store.Epoch{newest}) })
 }
