@@ -122,7 +122,7 @@ func TestAudit(t *testing.T) {
 
 func proof(t testing.TB, db *store.DB) store.Proof {
 	t.Helper()
-	p, err := db.Audit(t.Context(), "", nil)
+	p, err := db.Audit(t.Context(), store.AuditScope{Full: true, Forget: true}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,12 +227,9 @@ func testUnpublished(t *testing.T, h *history) {
 	if _, err := db.Admit(t.Context(), []event.Any{late}, true); err != nil {
 		t.Fatal(err)
 	}
-	p, err := db.Audit(t.Context(), before.Point, nil)
+	p, err := db.Audit(t.Context(), store.AuditScope{Forget: true}, nil)
 	if err != nil {
 		t.Fatal(err)
-	}
-	if p.Moved != 1 {
-		t.Errorf("%d events moved, want 1", p.Moved)
 	}
 	expect(t, p, "published handled implied", late.ID.String())
 	after, err := db.LogState(t.Context(), before.Point)
