@@ -10,6 +10,9 @@ const body = `CASE WHEN e.body_sha256 = sha256(convert_to(e.body, 'UTF8')) THEN 
 // movingTypes are the types of the events that say that goods have moved.
 const movingTypes = `'SALE_COMPLETED', 'RECEIPT_COMPLETED', 'TRANSFER_INITIATED', 'STOCK_ADJUSTED', 'STOCK_COUNTED'`
 
+// unmoved: what is open for these may have moved nothing yet. The ledger hears of nothing that the relay has not published.
+const unmoved = `'` + auditedLedger + `', '` + auditedRelay + `'`
+
 // What an event says should move: quantity to the place it names (negative: from
 // it), and the opposite at the counterpart. A count says what is there afterwards.
 // OFFSET 0 keeps the planner from parsing a body once for every field. This is DESIGN's table of movements, written a second time and on purpose.
@@ -25,7 +28,7 @@ implied AS (
     FROM (SELECT e.seq, e.event_id, e.type, e.b ->> 'tenantId' AS tenant_id, e.b -> 'payload' AS payload
           FROM (SELECT e.seq, e.event_id, e.type, ` + body + ` AS b
                 FROM (SELECT e.* FROM event_log e WHERE ` + w.fresh + w.only(`
-                      UNION ALL `+carried(auditedLedger)) + `) e
+                      UNION ALL `+carried(unmoved)) + `) e
                 WHERE e.type IN (` + movingTypes + `) OFFSET 0) e
           OFFSET 0) e
 ), line AS (
@@ -40,7 +43,8 @@ implied AS (
 var auditImplied = bothWays(func(w auditWay) string {
 	return `
 WITH ` + impliedLines(w) + `, open AS (
-    SELECT event_id, consumer, dead FROM audit_open WHERE checkpoint = {now} AND consumer IN ('` + auditedLedger + `', '` + auditedIntake + `') AND NOT lost
+    SELECT event_id, consumer = '` + auditedIntake + `' AS unlogged, bool_and(dead) AS dead FROM audit_open
+    WHERE checkpoint = {now} AND consumer IN (` + unmoved + `, '` + auditedIntake + `') AND NOT lost GROUP BY 1, 2
 ), moved AS (
     SELECT coalesce(s.event_id, a.event_id, b.event_id) AS id, s.event_id AS said, s.seq, s.type, s.counterpart, s.quantity AS wanted,
            s.tenant_id AS of_tenant, s.item_id AS of_item, s.location_id AS at_location,
@@ -64,7 +68,7 @@ WITH ` + impliedLines(w) + `, open AS (
                 WHEN m.type = 'STOCK_COUNTED' AND m.a_on_hand <> m.wanted THEN format('counted %s, and on hand was %s afterwards', m.wanted, m.a_on_hand)
                 WHEN m.type <> 'STOCK_COUNTED' AND m.a_quantity <> m.wanted THEN format('has moved %s instead of %s', m.a_quantity, m.wanted)
                 WHEN m.a_quantity <> -m.b_quantity THEN format('has moved %s, and %s at %s', m.a_quantity, m.b_quantity, m.counterpart) END AS problem
-    FROM moved m LEFT JOIN open o ON o.event_id = m.id AND o.consumer = CASE WHEN m.said IS NULL THEN '` + auditedIntake + `' ELSE '` + auditedLedger + `' END
+    FROM moved m LEFT JOIN open o ON o.event_id = m.id AND o.unlogged = (m.said IS NULL)
     ` + w.only(`LEFT JOIN LATERAL (SELECT e.seq FROM admission a JOIN event_log e ON e.seq = a.seq AND e.event_id = a.event_id
                        WHERE a.event_id = m.id AND m.said IS NULL OFFSET 0) p ON true`) + `
     WHERE (o.event_id IS NULL OR o.dead OR m.said IS NOT NULL AND (m.a_id IS NOT NULL OR m.b_id IS NOT NULL))
@@ -83,7 +87,7 @@ SELECT {now}, cause::uuid FROM (
     FROM (SELECT ` + body + ` AS b FROM event_log e WHERE ` + sinceTheCheckpoint.fresh + ` AND e.type = 'INVENTORY_UPDATED' OFFSET 0) e) t
 WHERE cause ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
 UNION SELECT {now}, e.event_id FROM event_log e WHERE ` + sinceTheCheckpoint.fresh + ` AND e.type IN (` + movingTypes + `)
-UNION SELECT {now}, o.event_id FROM audit_open o WHERE o.checkpoint = {before} AND o.consumer IN ('` + auditedLedger + `', '` + auditedIntake + `')
+UNION SELECT {now}, o.event_id FROM audit_open o WHERE o.checkpoint = {before} AND o.consumer IN (` + unmoved + `, '` + auditedIntake + `')
 UNION SELECT {now}, m.event_id FROM movement m WHERE m.ctid > {movementEnd}
 ON CONFLICT DO NOTHING`)
 

@@ -35,9 +35,9 @@ WITH fresh AS MATERIALIZED (
     FROM fresh e LEFT JOIN twice t ON t.event_id = e.event_id
     LEFT JOIN LATERAL (SELECT a.seq, a.body_sha256 FROM admission a WHERE a.event_id = e.event_id OFFSET 0) a ON true
     UNION ALL
-    SELECT a.seq, a.event_id, NULL, NULL, NULL, NULL, NULL,
+    SELECT a.seq, coalesce(e.event_id, a.event_id), NULL, NULL, NULL, NULL, NULL,
            CASE WHEN e.seq IS NULL THEN format('was admitted at place %s and is not in the log', a.seq)
-                ELSE format('was admitted at place %s, where event %s stands', a.seq, e.event_id) END
+                ELSE format('stands at place %s, where event %s was admitted', a.seq, a.event_id) END
     FROM admission a LEFT JOIN LATERAL (SELECT e.seq, e.event_id FROM event_log e WHERE e.seq = a.seq OFFSET 0) e ON true
     WHERE a.ctid > {admissionEnd} AND e.event_id IS DISTINCT FROM a.event_id
     UNION ALL
@@ -65,7 +65,7 @@ WITH ` + relayPlace + `, judged AS MATERIALIZED (
            CASE WHEN a.seq IS NOT NULL THEN 'was set aside: ' || a.reason
                 WHEN NOT ` + passedByRelay + ` THEN format('is not published: the relay has not passed place %s', e.seq) END AS problem
     FROM (SELECT e.seq, e.event_id, e.type, e.tenant_id, e.epoch, e.tx FROM event_log e WHERE e.publish AND ` + w.fresh + w.only(`
-          UNION ALL SELECT c.seq, c.event_id, c.type, c.tenant_id, c.epoch, c.tx FROM (`+carried(auditedRelay)+`) c`) + `) e
+          UNION ALL SELECT c.seq, c.event_id, c.type, c.tenant_id, c.epoch, c.tx FROM (`+carried(`'`+auditedRelay+`'`)+`) c`) + `) e
     CROSS JOIN relay r LEFT JOIN set_aside a ON a.seq = e.seq
     WHERE a.seq IS NOT NULL OR ` + passedByRelay + ` OR ` + settled("e") + `
 )` + verdict
@@ -77,7 +77,7 @@ WITH ` + relayPlace + `
 INSERT INTO audit_open (checkpoint, consumer, event_id, seq, epoch, tx, type, tenant_id, aggregate_id)
 SELECT {now}, '` + auditedRelay + `', e.event_id, e.seq, e.epoch, e.tx, e.type, e.tenant_id, e.aggregate_id
 FROM (SELECT e.seq, e.event_id, e.type, e.tenant_id, e.aggregate_id, e.epoch, e.tx FROM event_log e WHERE e.publish AND ` + w.fresh + w.only(`
-      UNION ALL SELECT c.seq, c.event_id, c.type, c.tenant_id, c.aggregate_id, c.epoch, c.tx FROM (`+carried(auditedRelay)+`) c`) + `) e
+      UNION ALL SELECT c.seq, c.event_id, c.type, c.tenant_id, c.aggregate_id, c.epoch, c.tx FROM (`+carried(`'`+auditedRelay+`'`)+`) c`) + `) e
 CROSS JOIN relay r
 WHERE NOT ` + passedByRelay + ` AND NOT ` + settled("e") + ` AND NOT EXISTS (SELECT FROM set_aside a WHERE a.seq = e.seq)
 ON CONFLICT DO NOTHING`

@@ -54,10 +54,10 @@ func (w auditWay) either(whole, since string) string {
 	return whole
 }
 
-// carried are the events that the checkpoint left open for a consumer, as rows of the log.
-func carried(consumer string) string {
-	return `SELECT e.* FROM audit_open o CROSS JOIN LATERAL (SELECT * FROM event_log e WHERE e.seq = o.seq OFFSET 0) e
-        WHERE o.checkpoint = {before} AND o.consumer = '` + consumer + `' AND o.seq IS NOT NULL`
+// carried are the events that the checkpoint left open for consumers, as rows of the log.
+func carried(consumers string) string {
+	return `SELECT e.* FROM (SELECT DISTINCT o.seq FROM audit_open o WHERE o.checkpoint = {before} AND o.consumer IN (` + consumers + `) AND o.seq IS NOT NULL) o
+        CROSS JOIN LATERAL (SELECT * FROM event_log e WHERE e.seq = o.seq OFFSET 0) e`
 }
 
 // settled tells whether an event has had its time: there is nothing of it that was not yet published when the audit began.
