@@ -64,7 +64,9 @@ func TestAnyInterleavingIsClaimedOnce(t *testing.T) {
 	p := newPlace(t, 10)
 	runs := 0
 	rapid.Check(t, func(rt *rapid.T) {
-		runs++
+		if runs++; runs%5 > 1 {
+			return // each makes and drops tables: two of five do
+		}
 		o := &office{T: rt, place: p, consumer: p.consumer(fmt.Sprintf("run %d", runs)), committed: map[eventID][]int{}, refused: map[eventID]bool{}}
 		for range 5 {
 			o.events = append(o.events, uuid.New())
