@@ -83,8 +83,8 @@ WHERE NOT ` + passedByRelay + ` AND NOT ` + settled("e") + ` AND NOT EXISTS (SEL
 ON CONFLICT DO NOTHING`
 })
 
-// judgedDebts: what was open is judged by auditLost; beside it an event may be in the inbox twice. Two
-// generations that both hold an event mean that it was handled twice.
+// What is open was judged by auditLost; beside it an event may be in the inbox twice. Two generations
+// that both hold an event mean that it was handled twice.
 var auditHandled = inWays{whole: marked(`
 WITH judged AS MATERIALIZED (` + lostDebts + `
     UNION ALL
@@ -100,7 +100,7 @@ WITH judged AS MATERIALIZED (` + lostDebts + `
     FROM event_log e JOIN subscription s ON s.type = e.type JOIN consumer c ON c.id = s.consumer
     CROSS JOIN LATERAL (SELECT min(i.generation) AS first, max(i.generation) AS last FROM inbox i
                         WHERE i.generation = ANY (` + keptGenerations + `) AND i.consumer = s.consumer AND i.event_id = e.event_id) i
-    WHERE ` + sinceTheCheckpoint.fresh + ` AND i.first < i.last
+    WHERE ` + sinceTheCheckpoint.fresh + ` AND i.first < i.last AND (SELECT count(*) FROM inbox_generation) > 1
 )` + verdict)}
 
 const lostDebts = `

@@ -18,7 +18,6 @@ func TestLossBesideTheLoad(t *testing.T) {
 	}{
 		"nowhere":                     {func(int) int { return 0 }, "", audit.Findings, "handled implied hands"},
 		"in hand":                     {func(int) int { return 1 }, "", audit.InFlight, "hands"},
-		"not in the first figures":    {func(look int) int { return min(1, look-1) }, "", audit.InFlight, "hands"},
 		"perhaps on the ladder":       {func(int) int { return 0 }, exchange.RungName("ledger", time.Hour), audit.InFlight, "queues hands"},
 		"perhaps on its way to death": {func(int) int { return 0 }, exchange.DeadJournal, audit.InFlight, "queues hands"},
 	} {
