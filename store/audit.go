@@ -239,9 +239,6 @@ func (db *DB) inAudit(ctx context.Context, do func(tx *Tx) error) error {
 func (a *auditRun) prove(ctx context.Context, said func(check string)) (proof Proof, err error) {
 	if a.last != nil {
 		proof.Since = &a.last.Checkpoint
-		if err := a.exec(ctx, auditMoved); err != nil {
-			return proof, fmt.Errorf("looking for new movements: %w", err)
-		}
 	}
 	if err := a.tallyLog(ctx); err != nil {
 		return proof, err

@@ -32,8 +32,8 @@ implied AS (
                 WHERE e.type IN (` + movingTypes + `) OFFSET 0) e
           OFFSET 0) e
 ), line AS (
-    SELECT m.event_id, m.line, m.quantity, m.on_hand, m.sequence, p.tenant_id, p.item_id, p.location_id
-    FROM ` + w.lines + ` m LEFT JOIN position p ON p.id = m.position_id
+    SELECT m.event_id, m.line, m.quantity, m.on_hand, m.sequence, p.tenant_id, p.item_id, p.location_id, coalesce(m.sequence <= b.sequence, false) AS proven
+    FROM ` + w.lines + ` m LEFT JOIN position p ON p.id = m.position_id LEFT JOIN ` + w.base + ` b ON b.position_id = m.position_id
 )`
 }
 
@@ -49,6 +49,7 @@ WITH ` + impliedLines(w) + `, open AS (
     SELECT coalesce(s.event_id, a.event_id, b.event_id) AS id, s.event_id AS said, s.seq, s.type, s.counterpart, s.quantity AS wanted,
            s.tenant_id AS of_tenant, s.item_id AS of_item, s.location_id AS at_location,
            a.event_id AS a_id, a.tenant_id AS a_tenant, a.item_id AS a_item, a.location_id AS a_location, a.quantity AS a_quantity, a.on_hand AS a_on_hand,
+           coalesce(a.proven, true) AND coalesce(b.proven, true) AS proven,
            b.event_id AS b_id, b.tenant_id AS b_tenant, b.item_id AS b_item, b.location_id AS b_location, b.quantity AS b_quantity
     FROM implied s
     FULL JOIN (SELECT * FROM line WHERE line = 0) a ON a.event_id = s.event_id
@@ -71,7 +72,8 @@ WITH ` + impliedLines(w) + `, open AS (
     FROM moved m LEFT JOIN open o ON o.event_id = m.id AND o.unlogged = (m.said IS NULL)
     ` + w.only(`LEFT JOIN LATERAL (SELECT e.seq FROM admission a JOIN event_log e ON e.seq = a.seq AND e.event_id = a.event_id
                        WHERE a.event_id = m.id AND m.said IS NULL OFFSET 0) p ON true`) + `
-    WHERE (o.event_id IS NULL OR o.dead OR m.said IS NOT NULL AND (m.a_id IS NOT NULL OR m.b_id IS NOT NULL))
+    WHERE (o.event_id IS NULL OR o.dead OR m.said IS NOT NULL AND (m.a_id IS NOT NULL OR m.b_id IS NOT NULL))` + w.only(`
+      AND NOT (m.said IS NULL AND m.proven AND p.seq IS NOT NULL)`) + `
     UNION ALL
     SELECT NULL, event_id, NULL, NULL, tenant_id, item_id, location_id, format('has moved %s more, as line %s: there are lines 0 and 1', quantity, line)
     FROM line WHERE line NOT IN (0, 1)

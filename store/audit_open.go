@@ -122,8 +122,13 @@ type openDebts struct {
 
 func (o openDebts) flying() int64 { return o.Unhandled - o.Dead - o.Lost }
 
-// findOpen writes down what is open, and gives it by consumer.
+// findOpen writes down whose movements are new and what is open, and gives the latter by consumer.
 func (a *auditRun) findOpen(ctx context.Context) error {
+	if a.last != nil {
+		if err := a.exec(ctx, auditMoved); err != nil {
+			return err
+		}
+	}
 	steps := []inWays{auditUnpublished, auditUnhandled}
 	if a.scope.Fewest != nil {
 		steps = append(steps, auditUnlogged)

@@ -128,6 +128,9 @@ func TestAudit(t *testing.T) {
 		t.Run("unpublished", func(t *testing.T) { t.Parallel(); testUnpublished(t, h) })
 		t.Run("dead instead of handled", func(t *testing.T) { t.Parallel(); testDeadInsteadOfHandled(t, h) })
 		t.Run("a stranger's zero character", func(t *testing.T) { t.Parallel(); testZeroCharacter(t, h) })
+		t.Run("totals", func(t *testing.T) { t.Parallel(); testTotals(t, h) })
+		t.Run("straight, on its way", func(t *testing.T) { t.Parallel(); testStraightOnItsWay(t, h) })
+		t.Run("changed after the proof", func(t *testing.T) { testChangedAfterTheProof(t, h) })
 		t.Run("many findings", func(t *testing.T) { t.Parallel(); testManyFindings(t, h) })
 	})
 }
