@@ -21,7 +21,7 @@ import (
 var Version = ""
 
 // Main runs the command line and gives the exit code: 0 ok, 1 failure, 2
-// findings, 64 usage, 69 a server is unreachable, 78 configuration.
+// findings, 3 in flight, 64 usage, 69 a server is unreachable, 78 configuration.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	tuneMemory()
 	if err := arm(); err != nil {
@@ -44,7 +44,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitOK
 	}
 	var quiet findings
-	if !errors.As(err, &quiet) {
+	var flying inFlight
+	if !errors.As(err, &quiet) && !errors.As(err, &flying) {
 		text := oneLine(err)
 		if do := advice(err); do != "" {
 			text += "; " + do
@@ -76,7 +77,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 			workerCommand(), relayCommand(), topologyCommand(), migrateCommand(), epochCommand(), doctorCommand(), benchCommand(), chaosCommand(), versionCommand(),
 			completionCommand(), manCommand(),
 		},
-		Description: "Data goes to stdout, messages to stderr. Exit codes: 0 ok, 1 failure, 2 findings, 64 usage,\n" +
+		Description: "Data goes to stdout, messages to stderr. Exit codes: 0 ok, 1 failure, 2 findings, 3 in flight, 64 usage,\n" +
 			"69 a server is unreachable, 78 configuration.\n\n" +
 			"A setting comes from its flag, else from the environment (COMPOSERP_DATABASE_URL, or the same with _FILE for\n" +
 			"a file that holds the value), else from the configuration file (database_url in composerp.yaml), else, for\n" +

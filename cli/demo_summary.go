@@ -75,7 +75,7 @@ func conclude(ctx context.Context, cctx *cli.Context, r *running, db *store.DB, 
 			return err
 		}
 	}
-	if summary.Audit, err = runAudit(ctx, cctx, db, r.endpoints, o.wait); err != nil {
+	if summary.Audit, err = runAudit(ctx, cctx, db, r.endpoints, o.wait, false); err != nil {
 		return err
 	}
 	if o.json {
@@ -88,8 +88,8 @@ func conclude(ctx context.Context, cctx *cli.Context, r *running, db *store.DB, 
 	if err != nil {
 		return err
 	}
-	if !summary.Audit.Proven() {
-		return findings{"the audit has findings"}
+	if err := verdict(summary.Audit); err != nil {
+		return err
 	}
 	if o.exit {
 		return errDone

@@ -16,6 +16,7 @@ const (
 	exitOK            = 0
 	exitFailure       = 1
 	exitFindings      = 2
+	exitInFlight      = 3
 	exitUsage         = 64
 	exitUnreachable   = 69
 	exitConfiguration = 78
@@ -29,6 +30,7 @@ var exitCodes = []struct {
 	{exitOK, "ok"},
 	{exitFailure, "failure"},
 	{exitFindings, "findings: of audit, chaos, doctor and topology diff"},
+	{exitInFlight, "in flight: audit has found nothing wrong, and something is still on its way"},
 	{exitUsage, "usage: what was typed"},
 	{exitUnreachable, "a server is unreachable"},
 	{exitConfiguration, "configuration: wrong password, missing migration, old server, missing program, taken port, unknown key"},
@@ -55,10 +57,16 @@ type findings struct{ what string }
 
 func (f findings) Error() string { return f.what }
 
+// inFlight ends an audit that has found nothing wrong of a fleet that did not come to rest.
+type inFlight struct{ what string }
+
+func (f inFlight) Error() string { return f.what }
+
 func exitCode(err error) int {
 	var bad usageError
 	var wrong configError
 	var found findings
+	var flying inFlight
 	var nobody unreachable
 	is := func(targets ...error) bool {
 		for _, t := range targets {
@@ -73,6 +81,8 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &found):
 		return exitFindings
+	case errors.As(err, &flying):
+		return exitInFlight
 	case errors.As(err, &nobody):
 		return exitUnreachable
 	case errors.As(err, &wrong),

@@ -33,7 +33,7 @@ func goldens(h *house) []golden {
 	mapping := h.file("sales.yaml", goldenMapping)
 	return slices.Concat([]golden{
 		// The audit waits until all of it is handled.
-		{command: "audit", mask: []string{"count", "elapsedMs"}, drop: []string{"consumers"}, noTable: true},
+		{command: "audit", mask: []string{"count", "elapsedMs", "fresh", "provenUpTo"}, drop: []string{"consumers"}, noTable: true},
 		{command: "republish", args: []string{"--dry-run", "--now", "--consumer", "ledger"}, mask: []string{"beyond", "elapsedMs", "upto"}},
 		{command: "version", mask: []string{"go", "version"}, noTable: true},
 		{command: "stock"},

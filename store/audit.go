@@ -1,11 +1,9 @@
 package store
 
 import (
-	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // # The audit
@@ -18,20 +16,36 @@ import (
 // Invariants:
 //
 //   - All checks see one state: they run in one REPEATABLE READ transaction,
-//     which writes nothing and locks nobody out.
+//     which locks out nobody but whoever would drop a generation of the inbox.
 //   - A check never passes because it could not look: what cannot be read is an
 //     error, and what there was nothing of has a count of 0.
+//   - What is only late is never called wrong. A consumer's inbox, its effect and
+//     what it says are committed together, so whatever one snapshot shows adds up,
+//     but for what somebody has still to hear. That is open (audit_open.go): it is
+//     excused by name, event by event, and nothing else is.
+//   - What was proven is not looked at again (audit_checkpoint.go), and nothing
+//     is left out: each event, debt and movement is judged once by some audit, or
+//     is open in the newest checkpoint.
 //
-// What is in queues or in a worker's hand cannot be seen from here. Whoever
-// calls Audit makes sure that there is nothing (see the package exchange/audit),
-// and learns by Proof.Moved whether that was still so when the audit looked.
+// # What hides from an audit since a checkpoint
+//
+// It trusts that what was proven stays as it was. It does not see an old row that
+// was changed or deleted, unless a position, a read model or a later row no longer
+// agrees; nor a row too many that nothing refers to, in a page of admission,
+// movement or the inbox that had room; nor a second copy of an old derived event
+// other than INVENTORY_UPDATED. Nothing here writes such rows; a hand may.
+// AuditScope.Full looks at everything, as the first audit does.
+//
+// What is in queues or in a worker's hand cannot be seen from here. Whoever calls
+// Audit has looked there, and says what it knows (see the package exchange/audit).
 
-// The names under which the relay keeps its cursor, the ledger its inbox and
-// stockview its own: whose work the tables are that the audit looks at.
+// The names under which the relay keeps its cursor, the ledger and stockview their
+// inboxes, and intake its queue: whose work the tables are that the audit looks at.
 const (
 	auditedRelay     = "relay"
 	auditedLedger    = "ledger"
 	auditedStockview = "stockview"
+	auditedIntake    = "intake"
 )
 
 // AuditCheck is the outcome of one check.
@@ -80,12 +94,46 @@ func (f AuditFinding) String() string {
 	return b.String() + f.Problem
 }
 
+// AuditScope says what to look at, and what the caller knows of the messages on
+// their way. The zero value is a fleet at rest, from the last checkpoint on.
+type AuditScope struct {
+	// Full looks at everything, whatever was proven before.
+	Full bool
+	// Forget leaves no checkpoint.
+	Forget bool
+	// Settled is a point of the log in an epoch (LogState.Point or Passed). Events that it has seen were published before the caller began
+	// to watch; later ones may be on their way. Empty: all of them were.
+	Settled      string
+	SettledEpoch int
+	// Fewest are the fewest messages there were of a consumer at one moment since, wherever they may be. It is in doubt of a consumer
+	// that is not named, whose events are then in flight; nil: there were none of anybody's.
+	Fewest map[string]int64
+}
+
 // Proof is what the checks found, all in one state of the database.
 type Proof struct {
 	Checks []AuditCheck
 	Counts AuditCounts
-	// Moved is how many events have entered the log since the point that Audit was given.
+	// Since is what was proven before and not looked at again; nil when everything was looked at.
+	Since *Checkpoint
+	// Fresh is how many events were new since then.
+	Fresh int64
+	// Moved is how many events have entered the log since AuditScope.Settled.
 	Moved int64
+	// Flights are what somebody has still to do. Everything before UpTo, and all that is not among them, is proven if nothing is wrong.
+	Flights []Flight
+	UpTo    time.Time
+	// Made tells that a checkpoint was made of it; Unmade why not, where one was due.
+	Made   bool
+	Unmade error
+}
+
+// Wrong is how many things do not add up.
+func (p Proof) Wrong() (n int64) {
+	for _, c := range p.Checks {
+		n += c.Wrong
+	}
+	return n
 }
 
 // verdict ends each check's statement. What stands before it defines judged: a
@@ -101,26 +149,27 @@ ORDER BY f.place`
 // auditCheck is a check as it is written down.
 type auditCheck struct {
 	name, what, unit string
-	statement        statement
-	args             []any
+	ways             inWays
+	// counting goes on from checkpoint to checkpoint: what was looked at is never looked at again.
+	counting bool
 }
 
 // auditChecks are all checks, in the order in which an event goes through the house.
 var auditChecks = []auditCheck{
-	{"log", "every admitted event is in the log, once, with the body it was admitted with", "events", auditLog, nil},
-	{"published", "every event to be published is passed by the relay", "events", auditPublished, []any{auditedRelay}},
-	{"handled", "every event is handled once, or dead, for each consumer that owes it", "debts", auditHandled, nil},
-	{"implied", "stock moved as the log's events say, and by nothing else", "events", auditImplied, []any{auditedLedger}},
-	{"movements", "each position's movements count 1, 2, 3 and each goes on where the one before ended", "movements", auditMovements, nil},
-	{"positions", "every position is the sum of its movements", "positions", auditPositions, nil},
-	{"balance", "each item sums to zero over real and virtual locations", "items", auditBalance, nil},
-	{"told", "each movement was told by one INVENTORY_UPDATED, with the same figures", "movements", auditTold, nil},
-	{"stock", "the stock read model is what the positions are", "positions", auditStock, []any{auditedStockview}},
-	{"orders", "orders, their lines, what came and what is on order add up; no need has two orders", "orders", auditOrders, nil},
-	{"planned", "replenishment counts with what the ledger has", "positions", auditPlanned, []any{auditedReplenishment}},
-	{"on order", "planners are shown what replenishment counts with", "positions", auditOnOrder, []any{auditedStockview}},
-	{"sent", "each approved order is with its supplier, and no other", "orders", auditSent, []any{auditedProcurement}},
-	{"lots", "lots, less what was sold beyond them, are what is on hand", "positions", auditLots, []any{auditedLots}},
+	{"log", "every admitted event is in the log, once, with the body it was admitted with", "events", auditLog, true},
+	{"published", "every event to be published is passed by the relay", "events", auditPublished, true},
+	{"handled", "every event is handled once, or dead, for each consumer that owes it", "debts", auditHandled, true},
+	{"implied", "stock moved as the log's events say, and by nothing else", "events", auditImplied, true},
+	{"movements", "each position's movements count 1, 2, 3 and each goes on where the one before ended", "movements", auditMovements, true},
+	{"positions", "every position is the sum of its movements", "positions", auditPositions, false},
+	{"balance", "each item sums to zero over real and virtual locations", "items", auditBalance, false},
+	{"told", "each movement was told by one INVENTORY_UPDATED, with the same figures", "movements", auditTold, true},
+	{"stock", "the stock read model is what the positions are", "positions", auditStock, false},
+	{"orders", "orders, their lines, what came and what is on order add up; no need has two orders", "orders", auditOrders, false},
+	{"planned", "replenishment counts with what the ledger has", "positions", auditPlanned, false},
+	{"on order", "planners are shown what replenishment counts with", "positions", auditOnOrder, false},
+	{"sent", "each approved order is with its supplier, and no other", "orders", auditSent, false},
+	{"lots", "lots, less what was sold beyond them, are what is on hand", "positions", auditLots, false},
 }
 
 // auditSettings make the planner and the server treat the audit as what it is:
@@ -129,107 +178,5 @@ var auditChecks = []auditCheck{
 // shared memory that containers are short of.
 var auditSettings = sqlText(`
 SELECT set_config('statement_timeout', '30min', true), set_config('idle_in_transaction_session_timeout', '1min', true),
-       set_config('work_mem', '256MB', true), set_config('jit', 'off', true), set_config('enable_seqscan', 'on', true), set_config('plan_cache_mode', 'force_custom_plan', true),
+       set_config('work_mem', '256MB', true), set_config('jit', 'off', true), set_config('enable_seqscan', $1, true), set_config('plan_cache_mode', 'force_custom_plan', true),
        set_config('max_parallel_workers_per_gather', '0', true), set_config('enable_mergejoin', 'off', true)`)
-
-// Audit runs every check. since is the LogState.Point that Proof.Moved is
-// counted from. said, which may be nil, is told the name of each check before it runs.
-func (db *DB) Audit(ctx context.Context, since string, said func(check string)) (Proof, error) {
-	var proof Proof
-	err := db.inAudit(ctx, func(tx *Tx) error {
-		state, err := tx.logState(ctx, since)
-		if err != nil {
-			return err
-		}
-		proof.Moved = state.Moved
-		for _, check := range auditChecks {
-			if said != nil {
-				said(check.name)
-			}
-			outcome, err := tx.audit(ctx, check)
-			if err != nil {
-				return fmt.Errorf("auditing %s: %w", check.name, err)
-			}
-			proof.Checks = append(proof.Checks, outcome)
-		}
-		proof.Counts, err = tx.auditCounts(ctx)
-		return err
-	})
-	return proof, err
-}
-
-// inAudit runs do in a transaction that sees one state and changes nothing.
-func (db *DB) inAudit(ctx context.Context, do func(tx *Tx) error) error {
-	inner, err := db.pool.BeginTxx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
-	if err != nil {
-		return fmt.Errorf("beginning an audit: %w", mapCall(ctx, err))
-	}
-	tx := &Tx{db: db, tx: inner}
-	if _, err := tx.exec(ctx, auditSettings); err != nil {
-		return errors.Join(fmt.Errorf("beginning an audit: %w", err), tx.Rollback())
-	}
-	return errors.Join(do(tx), tx.Rollback())
-}
-
-func (tx *Tx) audit(ctx context.Context, check auditCheck) (AuditCheck, error) {
-	var rows []struct {
-		Counted int64 `db:"counted"`
-		Wrong   int64 `db:"wrong"`
-		AuditFinding
-	}
-	if err := tx.selectAll(ctx, &rows, check.statement, check.args...); err != nil {
-		return AuditCheck{}, err
-	}
-	outcome := AuditCheck{Name: check.name, What: check.what, Unit: check.unit, Findings: []AuditFinding{}}
-	for _, row := range rows {
-		outcome.Count, outcome.Wrong = row.Counted, row.Wrong
-		if row.Problem != "" {
-			outcome.Findings = append(outcome.Findings, row.AuditFinding)
-		}
-	}
-	outcome.OK = outcome.Wrong == 0
-	return outcome, nil
-}
-
-// LogState is how far the log has got.
-type LogState struct {
-	// Point is a point of the log to count Moved from later: a snapshot.
-	Point string `db:"point"`
-	// Moved is how many events have entered the log since the point that was given.
-	Moved int64 `db:"moved"`
-	// Unpublished is how many events the relay has still to publish.
-	Unpublished int64 `db:"unpublished"`
-	// DueForecasts are runs of forecasts that have not ended: more will be said.
-	DueForecasts int64 `db:"due_forecasts"`
-
-	Fits bool `db:"fits"`
-}
-
-// The planner cannot know that almost nothing lies beyond the relay's tick, and
-// would rather read the whole log.
-var logStateSettings = sqlText(`SELECT set_config('enable_seqscan', 'off', true)`)
-
-// LogState looks how far the log and its relay have got. since is the Point of
-// an earlier look, or empty. It costs about a millisecond when they are at rest.
-func (db *DB) LogState(ctx context.Context, since string) (state LogState, err error) {
-	err = db.InTx(ctx, func(tx *Tx) error {
-		if _, err := tx.exec(ctx, logStateSettings); err != nil {
-			return err
-		}
-		state, err = tx.logState(ctx, since)
-		return err
-	})
-	return state, err
-}
-
-func (tx *Tx) logState(ctx context.Context, since string) (LogState, error) {
-	var state LogState
-	point := sql.NullString{String: since, Valid: since != ""}
-	if err := tx.get(ctx, &state, logState, auditedRelay, point); err != nil {
-		return LogState{}, fmt.Errorf("looking how far the log has got: %w", err)
-	}
-	if !state.Fits {
-		return LogState{}, ErrRestored // ids tell nothing here: neither what is published nor what has moved
-	}
-	return state, nil
-}

@@ -23,23 +23,17 @@ type Debt struct {
 	Consumer string
 }
 
-// forgotten tells of an event that the inbox may have forgotten: it was logged before the oldest generation that is left
-// was opened. A generation goes only after everything it could prove was proven.
-var forgotten = `EXISTS (SELECT FROM (
-    SELECT t.epoch, t.snapshot FROM tick t, (SELECT generation, opened_at FROM inbox_generation ORDER BY generation LIMIT 1) oldest
-    WHERE oldest.generation > 1 AND t.made_at <= oldest.opened_at ORDER BY t.id DESC LIMIT 1) g WHERE ` + seenBy("g.epoch", "g.snapshot") + `)`
-
 // Each look into the inbox is one by its key, as in newestOwed.
 var debts = sqlText(`
 WITH ` + relayPlace + `
 SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body, c.name
-FROM (SELECT seq, epoch, tx, publish, event_id, type, occurred_at, body FROM event_log WHERE seq > $3 AND seq <= $4 ORDER BY seq OFFSET 0) e
+FROM (SELECT seq, epoch, tx, publish, event_id, type, occurred_at, body FROM event_log WHERE seq > $2 AND seq <= $3 ORDER BY seq OFFSET 0) e
 CROSS JOIN relay r
 JOIN subscription s ON s.type = e.type JOIN consumer c ON c.id = s.consumer JOIN tick t ON t.id = s.from_tick
-WHERE c.name = ANY ($2::text[])
+WHERE c.name = ANY ($1::text[])
   AND NOT ` + seenBy("t.epoch", "t.snapshot") + `
-  AND ($6::pg_snapshot IS NULL OR NOT ` + seenBy("$5::int", "$6::pg_snapshot") + `)
-  AND (NOT e.publish OR NOT $7 AND ` + passedByRelay + `)
+  AND ($5::pg_snapshot IS NULL OR NOT ` + seenBy("$4::int", "$5::pg_snapshot") + `)
+  AND (NOT e.publish OR NOT $6 AND ` + passedByRelay + `)
   AND (SELECT count(*) FROM inbox i
        WHERE i.generation = ANY (ARRAY(SELECT generation FROM inbox_generation)) AND i.consumer = s.consumer AND i.event_id = e.event_id) = 0
   AND (SELECT count(*) FROM dead_letter d WHERE d.event_id = e.event_id AND d.consumer = c.name) = 0
@@ -57,7 +51,7 @@ func (db *DB) Debts(ctx context.Context, consumers []string, beyond, upto int64,
 		err := row.Scan(&d.Seq, &d.EventID, &d.Type, &d.OccurredAt, &d.Body, &d.Consumer)
 		owed = append(owed, d)
 		return err
-	}, auditedRelay, pq.StringArray(consumers), max(beyond, after.Seq), upto, after.Epoch, nullable(after.Snapshot), outside)
+	}, pq.StringArray(consumers), max(beyond, after.Seq), upto, after.Epoch, nullable(after.Snapshot), outside)
 	if err != nil {
 		return nil, fmt.Errorf("reading what %d consumers owe up to place %d: %w", len(consumers), upto, err)
 	}

@@ -16,7 +16,8 @@ import (
 //
 // inbox holds a row for every event a consumer has handled, committed together
 // with what the event caused. It grows with the log, so it is kept in
-// generations: rows go to the newest one, and old ones are dropped whole.
+// generations: rows go to the newest one, and old ones are dropped whole
+// (inbox_drop.go).
 //
 // Invariant: for each (consumer, event) at most one transaction ever claims it,
 // whatever rotates meanwhile.
@@ -39,8 +40,8 @@ import (
 // rotationLock is the key of the advisory lock between claims and rotation.
 const rotationLock = 7_316_001
 
-// GenerationLife is how long a generation of the inbox lives at least: an event
-// that turns up again within it is recognised.
+// GenerationLife is how long a generation of the inbox is written to, and how long
+// it is kept at least after that: an event that turns up again within it is recognised.
 const GenerationLife = 7 * 24 * time.Hour
 
 var consumerID = sqlText(`SELECT id FROM consumer WHERE name = $1`)

@@ -248,8 +248,8 @@ WHERE t.id < (SELECT least(min(tick), (SELECT max(id) FROM tick)) FROM log_curso
   AND NOT EXISTS (SELECT FROM subscription s WHERE s.from_tick = t.id)
   AND NOT EXISTS (SELECT FROM epoch e WHERE t.id IN (e.first_tick - 1, e.first_tick))`)
 
-// keepHouse makes partitions ahead of need and thins out old ticks, now and
-// then. It runs beside the ticks: a lock it waits for must not hold them up.
+// keepHouse makes partitions ahead of need, thins out old ticks, opens and drops
+// generations of the inbox, now and then. It runs beside the ticks: a lock it waits for must not hold them up.
 func (t *Ticker) keepHouse(ctx context.Context) {
 	for {
 		if err := t.db.EnsurePartitions(ctx); err != nil && ctx.Err() == nil {
@@ -266,6 +266,12 @@ func (t *Ticker) keepHouse(ctx context.Context) {
 			t.log.Warn("the inbox is not rotated for now", "error", err)
 		case rotated:
 			t.log.Info("the inbox has a new generation")
+		}
+		switch dropped, err := t.db.DropInbox(ctx, GenerationLife); {
+		case err != nil && ctx.Err() == nil:
+			t.log.Warn("an old generation of the inbox stays for now", "error", err)
+		case dropped > 0:
+			t.log.Info("a proven generation of the inbox was dropped", "generation", dropped)
 		}
 		if !wait(ctx, housekeep) {
 			return

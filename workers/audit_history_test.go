@@ -32,6 +32,9 @@ type history struct {
 	server, name string // of the database
 	exchange     exchange.Config
 
+	// earlier was proven, and a checkpoint made, before all others.
+	earlier event.Any
+
 	sale, refund, receipt, transfer, arrival, adjustment, count event.Any
 	// straight came over AMQP, poison no ledger can book, last is the newest sale of all.
 	straight, poison, last event.Any
@@ -52,17 +55,21 @@ func newHistory(t *testing.T) *history {
 	stop := startFleet(t, databaseURL, h.exchange)
 	db := open(t, databaseURL)
 	defer db.Close()
+	if _, err := db.Admit(t.Context(), []event.Any{h.earlier}, true); err != nil {
+		t.Fatal(err)
+	}
+	h.rest(db, true)
 	for _, e := range []event.Any{h.receipt, h.sale, h.refund, h.transfer, h.arrival, h.adjustment, h.count, h.poison} {
 		if v, err := db.Admit(t.Context(), []event.Any{e}, true); err != nil || v[0] != store.Admitted {
 			t.Fatalf("admitting %s: %v, %v", e.ID, v, err)
 		}
 	}
 	h.sendStraight()
-	h.rest(db)
+	h.rest(db, false)
 	if _, err := db.Admit(t.Context(), []event.Any{h.last}, true); err != nil {
 		t.Fatal(err)
 	}
-	h.rest(db)
+	h.rest(db, false)
 	stop()
 	return h
 }
@@ -80,6 +87,7 @@ func (h *history) plan(databaseURL string) {
 }
 
 func (h *history) say() {
+	h.earlier = workertest.Receipt(h, "C", "shop", "5")
 	h.receipt = workertest.Receipt(h, "A", "shop", "10")
 	h.sale = workertest.Sale(h, "A", "shop", "3")
 	h.refund = workertest.Sale(h, "A", "shop", "-1")
@@ -115,12 +123,12 @@ func (h *history) sendStraight() {
 	}
 }
 
-// rest waits until the audit proves what there is.
-func (h *history) rest(db *store.DB) {
+// rest waits until the audit proves what there is, and makes a checkpoint of it or not.
+func (h *history) rest(db *store.DB, checkpoint bool) {
 	h.Helper()
 	deadline := time.Now().Add(2 * time.Minute)
 	for {
-		report := h.audit(db)
+		report := h.audit(db, checkpoint)
 		if report.Proven() {
 			return
 		}
@@ -131,10 +139,10 @@ func (h *history) rest(db *store.DB) {
 }
 
 // audit settles soon, for it is tried again: what is in hand may not be seen at first.
-func (h *history) audit(db *store.DB) audit.Report {
+func (h *history) audit(db *store.DB, checkpoint bool) audit.Report {
 	h.Helper()
 	report, err := audit.Run(h.Context(), audit.Config{
-		DB: db, Exchange: h.exchange, Management: exchangetest.Management(h), Topology: workers.Topology(), Wait: time.Minute, Settle: 300 * time.Millisecond,
+		DB: db, Exchange: h.exchange, Management: exchangetest.Management(h), Topology: workers.Topology(), Forget: !checkpoint, Wait: time.Minute, Settle: 300 * time.Millisecond,
 	})
 	if err != nil {
 		h.Fatal(err)

@@ -74,3 +74,26 @@ func TestRunAges(t *testing.T) {
 		t.Errorf("the table is\n%s", report.Table())
 	}
 }
+
+// TestRunAudit makes a short history, which the audit must prove.
+func TestRunAudit(t *testing.T) {
+	t.Parallel()
+	at := localtest.Servers(t)
+	report, err := bench.RunAudit(t.Context(), bench.Config{
+		DatabaseURL: at.DatabaseURL, AMQPURL: at.AMQPURL, ManagementURL: at.ManagementURL,
+	}, 4000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Events != 44_000 || report.Bytes == 0 || len(report.Audits) != 3 {
+		t.Errorf("the report is %+v", report)
+	}
+	for i, fresh := range []int64{4000, 20_000, 20_000} {
+		if a := report.Audits[i]; a.Fresh != fresh || a.Seconds <= 0 || len(a.Checks) != 3 {
+			t.Errorf("audit %d is %+v, want %d events looked at", i, a, fresh)
+		}
+	}
+	if table := report.Table(); !strings.Contains(table, "what is new") || !strings.Contains(table, "44000 events in the log") {
+		t.Errorf("the table reads\n%s", table)
+	}
+}

@@ -21,6 +21,9 @@
 // Throughput is given as a ratio to the reference on the same servers in the same minute: absolute figures drift with the machine, ratios
 // hardly. Each round runs all of them once, in an order that turns round from one to the next; the figure is the median of the rounds' ratios.
 //
+// Apart from these, RunAges measures what a sale costs when the log is long, and RunAudit what an audit does: of everything, and of what is
+// new since the last one. The long history is written by statements (history.go), and a full audit must find it proven.
+//
 // # How
 //
 // Each run has a database and a virtual host of its own, deleted afterwards. Everything is connected and has handled one event before it

@@ -165,3 +165,9 @@ func programOf(pid int) string {
 	raw, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
 	return strings.TrimSpace(string(raw))
 }
+
+// privateMiB is how much memory a process has that no other shares; 0 where it cannot be known.
+func privateMiB(pid int) float64 {
+	kilobytes, _ := strconv.ParseFloat(strings.TrimSuffix(valueIn(fmt.Sprintf("/proc/%d/status", pid), "RssAnon"), " kB"), 64)
+	return kilobytes / (1 << 10)
+}

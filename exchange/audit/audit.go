@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/composerp/composerp/exchange"
@@ -17,6 +18,11 @@ type Config struct {
 	// Management is nil when nobody knows its URL. Then the report says what could not be looked at.
 	Management *exchange.Management
 	Topology   exchange.Topology // what the fleet needs: says which queues to look at
+
+	// Full looks at everything, and not only at what is new since the last checkpoint.
+	Full bool
+	// Forget leaves no checkpoint.
+	Forget bool
 
 	Wait time.Duration // how long the fleet may take to come to rest; 2 min
 	// Settle is how long it must have been at rest: longer than the figures of the
@@ -39,25 +45,34 @@ type Verdict string
 // The verdicts.
 const (
 	Proven   Verdict = "proven"    // everything that could be looked at adds up
-	InFlight Verdict = "in flight" // the fleet did not come to rest
+	InFlight Verdict = "in flight" // nothing is wrong, and something is still on its way
 	Findings Verdict = "findings"  // something does not add up
 )
 
 // Report is what the audit found.
 type Report struct {
-	Verdict   Verdict            `json:"verdict"`
-	Checks    []store.AuditCheck `json:"checks"`
-	Counts    store.AuditCounts  `json:"counts"` // empty when in flight
-	Elapsed   time.Duration      `json:"-"`
-	ElapsedMs int64              `json:"elapsedMs"`
+	Verdict Verdict            `json:"verdict"`
+	Checks  []store.AuditCheck `json:"checks"`
+	Counts  store.AuditCounts  `json:"counts"`
+	// ProvenUpTo is the moment up to which everything that the log had is proven; not told beside findings.
+	ProvenUpTo time.Time      `json:"provenUpTo,omitzero"`
+	InFlight   []store.Flight `json:"inFlight,omitempty"`
+	// Since is what was proven before and not looked at again; nil when everything was looked at. Fresh is how many events are new.
+	Since *store.Checkpoint `json:"since,omitempty"`
+	Fresh int64             `json:"fresh"`
+	// Unremembered says why no checkpoint was made of it.
+	Unremembered string        `json:"unremembered,omitempty"`
+	Elapsed      time.Duration `json:"-"`
+	ElapsedMs    int64         `json:"elapsedMs"`
 }
 
 // Proven tells whether nothing was found.
 func (r Report) Proven() bool { return r.Verdict == Proven }
 
-// Run waits until the fleet is quiet and then proves it. An error means that
-// the audit could not be made, because a server is away for instance; what does
-// not add up is in the report.
+// Run waits until the fleet is quiet and then proves it; if it does not become
+// quiet, it proves all but what is on its way. An error means that the audit could
+// not be made, because a server is away for instance; what does not add up is in
+// the report.
 func Run(ctx context.Context, cfg Config) (Report, error) {
 	began := time.Now()
 	a, end, err := begin(ctx, cfg)
@@ -95,46 +110,90 @@ type auditor struct {
 	Config
 	session  *exchange.Session
 	deadline time.Time
+	watch    watch
 }
 
 // run waits and proves, again if something has moved meanwhile.
 func (a *auditor) run(ctx context.Context) (Report, error) {
+	a.watch.settle = a.Settle
 	for {
 		at, quiet, err := a.settle(ctx)
 		if err != nil {
 			return Report{}, err
 		}
 		if !quiet {
-			return inFlight(at), nil
+			return a.beside(ctx, at)
 		}
-		proof, err := a.DB.Audit(ctx, at.log.Point, func(check string) { a.Progress("checking " + check) })
+		proof, err := a.prove(ctx, store.AuditScope{Settled: at.log.Point, SettledEpoch: at.log.Epoch})
 		if err != nil {
 			return Report{}, err
 		}
-		if proof.Moved == 0 {
-			return judge(at, proof), nil
+		if proof.Moved == 0 || proof.Wrong() == 0 && len(proof.Flights) == 0 {
+			return a.atRest(at, proof), nil
 		}
-		a.Progress(fmt.Sprintf("%s entered the log meanwhile; once more", plural(proof.Moved, "event")))
 		if time.Now().After(a.deadline) {
 			at.log.Moved = proof.Moved
-			return inFlight(at), nil
+			return a.beside(ctx, at)
 		}
+		a.Progress(fmt.Sprintf("%s entered the log meanwhile; once more", plural(proof.Moved, "event")))
 	}
 }
 
-func inFlight(at look) Report {
-	checks := append([]store.AuditCheck{at.relayCheck()}, at.restChecks()...)
-	return Report{Verdict: InFlight, Checks: append(checks, at.unroutedCheck(), at.stuckCheck())}
+func (a *auditor) prove(ctx context.Context, scope store.AuditScope) (store.Proof, error) {
+	scope.Full, scope.Forget = a.Full, a.Forget
+	return a.DB.Audit(ctx, scope, func(check string) { a.Progress("checking " + check) })
 }
 
-func judge(at look, proof store.Proof) Report {
-	r := Report{Verdict: Proven, Checks: proof.Checks, Counts: proof.Counts}
+// atRest judges a fleet that has come to rest.
+func (a *auditor) atRest(at look, proof store.Proof) Report {
+	r := reportOf(proof)
 	r.Checks = append(r.Checks, at.restChecks()...)
 	r.Checks = append(r.Checks, at.unroutedCheck(), at.stuckCheck(), at.deadCheck(proof.Counts))
+	r.Verdict = Proven
 	for _, c := range r.Checks {
 		if c.Wrong > 0 {
 			r.Verdict = Findings
 		}
+	}
+	return r.told()
+}
+
+// beside proves what it can of a fleet that goes on. Only what can not be meant by delay is a finding.
+func (a *auditor) beside(ctx context.Context, at look) (Report, error) {
+	point, epoch := a.watch.passed()
+	proof, err := a.prove(ctx, store.AuditScope{Settled: point, SettledEpoch: epoch, Fewest: a.watch.fewest()})
+	if err != nil {
+		return Report{}, err
+	}
+	r := reportOf(proof)
+	r.Verdict = InFlight
+	stuck := at.onlyStuck(a.watch.stuck())
+	for _, c := range slices.Concat(r.Checks, []store.AuditCheck{at.missingCheck(), at.unroutedCheck(), stuck.stuckCheck(), at.deadCheck(proof.Counts)}) {
+		if c.Wrong > 0 {
+			r.Verdict = Findings
+		}
+	}
+	if waiting := at.relayCheck(); waiting.Wrong > 0 {
+		r.Checks = slices.DeleteFunc(r.Checks, func(c store.AuditCheck) bool { return c.Name == waiting.Name && c.Wrong == 0 })
+		r.Checks = append([]store.AuditCheck{waiting}, r.Checks...)
+	}
+	r.Checks = append(r.Checks, at.restChecks()...)
+	r.Checks = append(r.Checks, at.unroutedCheck(), stuck.stuckCheck(), at.deadCheck(proof.Counts))
+	return r.told(), nil
+}
+
+func reportOf(proof store.Proof) Report {
+	r := Report{Checks: proof.Checks, Counts: proof.Counts, ProvenUpTo: proof.UpTo, InFlight: proof.Flights, Since: proof.Since, Fresh: proof.Fresh}
+	if proof.Unmade != nil {
+		r.Unremembered = proof.Unmade.Error()
+	}
+	return r
+}
+
+// told leaves out what a verdict says nothing of.
+func (r Report) told() Report {
+	if r.Verdict == Findings {
+		r.ProvenUpTo = time.Time{}
 	}
 	return r
 }
@@ -150,6 +209,7 @@ func (a *auditor) settle(ctx context.Context) (look, bool, error) {
 			return look{}, false, err
 		}
 		point = at.log.Point
+		a.watch.add(at)
 		late := at.at.After(a.deadline)
 		switch calm := at.calm(late); {
 		case !calm && late:

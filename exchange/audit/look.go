@@ -32,6 +32,7 @@ type queue struct {
 	missing   bool
 	// From the management API, and only where known.
 	unacked, stuck int64
+	held           int64 // ready and in hand, both of one moment
 	known          bool
 }
 
@@ -68,7 +69,7 @@ func (a *auditor) look(ctx context.Context, since string) (look, error) {
 			return at, err
 		}
 		if s, ok := states[spec.Name]; ok && s.Counted {
-			q.unacked, q.stuck, q.known = s.Unacked, s.MessagesDLX, true
+			q.unacked, q.stuck, q.held, q.known = s.Unacked, s.MessagesDLX, s.Ready+s.Unacked, true
 		}
 		at.queues = append(at.queues, q)
 	}

@@ -24,6 +24,7 @@ const saleKey = "integration.sale_completed"
 type place struct {
 	testing.TB
 	audit.Config
+	url       string // of the database
 	session   *exchange.Session
 	publisher *exchange.Publisher
 }
@@ -32,9 +33,9 @@ type place struct {
 func newPlace(t *testing.T, more ...exchange.QueueSpec) *place {
 	t.Helper()
 	t.Parallel()
-	p := &place{TB: t}
+	p := &place{TB: t, url: storetest.URL(t)}
 	p.Config = audit.Config{
-		DB: storetest.DB(t), Exchange: exchangetest.Vhost(t), Management: exchangetest.Management(t),
+		DB: storetest.Open(t, p.url, 4), Exchange: exchangetest.Vhost(t), Management: exchangetest.Management(t),
 		Topology: exchange.Compute([]exchange.Subscription{{Worker: "ledger", RoutingKeys: []string{saleKey}, Ladder: []time.Duration{time.Hour}}}),
 		Wait:     time.Millisecond, Settle: time.Millisecond,
 	}
@@ -165,6 +166,34 @@ func (p *place) figures(t *testing.T, inHand func(look int) int) {
 		look++
 		fmt.Fprintf(w, `[{"name":"composerp.ledger","messages_ready":0,"messages_unacknowledged":%d}]`, inHand(look))
 	})
+}
+
+// load makes a fleet that never comes to rest: another worker has always something in
+// hand. held is what the management API says is in the ledger's queue and hand, look by look.
+func (p *place) load(t *testing.T, held func(look int) int) {
+	p.Settle, p.Wait = 100*time.Millisecond, time.Second
+	p.Topology.Queues = append(p.Topology.Queues, exchange.QueueSpec{Name: "composerp.view", Arguments: map[string]any{"x-queue-type": "quorum"}})
+	must(t, p.Topology.Apply(t.Context(), p.Exchange))
+	look := 0
+	p.Management = management(t, func(w http.ResponseWriter) {
+		look++
+		var queues []string
+		for _, q := range p.Topology.Queues {
+			n := map[string]int{"composerp.ledger": held(look), "composerp.view": 1}[q.Name]
+			queues = append(queues, fmt.Sprintf(`{"name":%q,"messages_ready":0,"messages_unacknowledged":%d}`, q.Name, n))
+		}
+		fmt.Fprintf(w, "[%s]", strings.Join(queues, ","))
+	})
+}
+
+// owe has a consumer owe an event that the relay has published.
+func (p *place) owe(t *testing.T) {
+	t.Helper()
+	_, err := p.DB.Subscribe(t.Context(), "ledger", []string{"SALE_COMPLETED"})
+	must(t, err)
+	p.admit(true)
+	storetest.Exec(t, p.url, `INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq) SELECT 1, 1, pg_current_snapshot(), n, n FROM pg_sequence_last_value('event_log_seq') n`)
+	storetest.Exec(t, p.url, `INSERT INTO log_cursor (consumer, tick, upto, seq, term) VALUES ('relay', 1, 1, 0, 1)`)
 }
 
 func managementThatAnswers(t *testing.T, status int, body string) *exchange.Management {

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/composerp/composerp/store"
 )
@@ -24,7 +25,7 @@ func (l look) check(name, what string, of func(q queue) bool, problem func(q que
 	return c
 }
 
-// relayCheck stands for the store's check of the log where that was not made.
+// relayCheck stands for the store's check of the log where some of it is still to be published.
 func (l look) relayCheck() store.AuditCheck {
 	c := store.AuditCheck{Name: "published", What: "every event to be published is passed by the relay", Unit: "events", Findings: []store.AuditFinding{}}
 	found := func(n int64, text string) {
@@ -90,6 +91,27 @@ func (l look) stuckCheck() store.AuditCheck {
 	}), all)
 }
 
+// onlyStuck is the look with no other queue stuck than those.
+func (l look) onlyStuck(stuck map[string]bool) look {
+	l.queues = slices.Clone(l.queues)
+	for i, q := range l.queues {
+		if !stuck[q.name] {
+			l.queues[i].stuck = 0
+		}
+	}
+	return l
+}
+
+// missingCheck is about queues that hold nothing because they are not there.
+func (l look) missingCheck() store.AuditCheck {
+	return l.check("queues", "every queue is there", func(queue) bool { return true }, func(q queue) string {
+		if q.missing {
+			return "is not there; apply the topology"
+		}
+		return ""
+	})
+}
+
 // deadCheck holds the dead-letter queues against the journal. Fewer than the
 // journal has are fine: somebody took them out by hand, or put them back.
 func (l look) deadCheck(counts store.AuditCounts) store.AuditCheck {
@@ -97,11 +119,17 @@ func (l look) deadCheck(counts store.AuditCounts) store.AuditCheck {
 	for _, c := range counts.Consumers {
 		journaled[c.Consumer] = c.Dead
 	}
+	toDrain := int64(0) // its letters may be anybody's
+	for _, q := range l.queues {
+		if q.role == journal {
+			toDrain = int64(q.ready) + q.unacked
+		}
+	}
 	return l.check("dead", "every dead letter is in the journal", func(q queue) bool { return q.role == dead }, func(q queue) string {
 		switch n := int64(q.ready); {
 		case q.missing:
 			return "is not there; apply the topology"
-		case n > journaled[q.worker]:
+		case n > journaled[q.worker]+toDrain:
 			return fmt.Sprintf("%s, and the journal has %s", plural(n, "message"), thousands(journaled[q.worker]))
 		}
 		return ""

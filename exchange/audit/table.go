@@ -18,9 +18,8 @@ func (r Report) Table() string {
 	fmt.Fprintf(&page, "%s, after %s\n\n", r.headline(), r.Elapsed.Round(100*time.Millisecond))
 	r.writeChecks(&page)
 	r.writeFindings(&page)
-	if r.Verdict != InFlight {
-		r.writeCounts(&page)
-	}
+	r.writeFlights(&page)
+	r.writeCounts(&page)
 	return page.String()
 }
 
@@ -33,7 +32,7 @@ func (r Report) headline() string {
 	}
 	switch {
 	case r.Verdict == InFlight:
-		return "IN FLIGHT: the fleet did not come to rest, so nothing is proven yet"
+		return "IN FLIGHT: the fleet did not come to rest; all is proven up to " + at(r.ProvenUpTo) + ", and later all but what is on its way"
 	case r.Verdict == Findings:
 		return "FINDINGS: something does not add up"
 	case skipped > 0:
@@ -78,6 +77,22 @@ func (r Report) writeFindings(page *strings.Builder) {
 	}
 }
 
+func (r Report) writeFlights(page *strings.Builder) {
+	for i, f := range r.InFlight {
+		if i == 0 {
+			page.WriteString("\non their way\n")
+		}
+		fmt.Fprintf(page, "  %s for %s", plural(f.Events, "event"), f.Consumer)
+		if f.Type != "" {
+			fmt.Fprintf(page, ", the oldest %s %s, in the log since %s", f.Type, f.EventID, at(f.LoggedAt))
+		}
+		page.WriteString("\n")
+	}
+}
+
+// at writes a moment.
+func at(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 MST") }
+
 func (r Report) writeCounts(page *strings.Builder) {
 	c := r.Counts
 	fmt.Fprintf(page, "\n%s in the log, %s of them published from here\n", plural(c.Events, "event"), thousands(c.Published))
@@ -91,6 +106,12 @@ func (r Report) writeCounts(page *strings.Builder) {
 	}
 	fmt.Fprintf(page, "%s of %s in %s; %s units on hand, net\n",
 		plural(c.Movements, "movement"), plural(c.Items, "item"), plural(c.Positions, "position"), c.UnitsNet)
+	if r.Since != nil {
+		fmt.Fprintf(page, "%s new since the checkpoint of %s; the %s before it were proven then\n", plural(r.Fresh, "event"), at(r.Since.MadeAt), thousands(r.Since.Events))
+	}
+	if r.Unremembered != "" {
+		fmt.Fprintf(page, "no checkpoint was made of it: %s\n", r.Unremembered)
+	}
 }
 
 func writeConsumer(page *strings.Builder, k store.ConsumerCounts) {

@@ -18,7 +18,7 @@ func TestReportJSON(t *testing.T) {
 	must(t, err)
 	const want = `{"verdict":"findings","checks":[{"name":"implied","what":"it is so","ok":false,"count":2,"unit":"events","wrong":1,` +
 		`"findings":[{"eventId":"e","type":"T","problem":"is not"}]}],` +
-		`"counts":{"events":0,"published":0,"byType":null,"consumers":null,"movements":0,"positions":0,"items":0,"unitsNet":0},"elapsedMs":5}`
+		`"counts":{"events":0,"published":0,"byType":null,"consumers":null,"movements":0,"positions":0,"items":0,"unitsNet":0},"fresh":0,"elapsedMs":5}`
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

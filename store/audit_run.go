@@ -1,0 +1,148 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// auditRun is one audit.
+type auditRun struct {
+	tx    *Tx
+	scope AuditScope
+	began auditBeginning
+	last  *checkpoint // nil: everything is looked at
+	open  []openDebts
+	tally tally
+	// fresh events and debts are those looked at, less what is in flight of the debts.
+	fresh, debts int64
+}
+
+// Audit runs every check, and makes a checkpoint when nothing is wrong. said,
+// which may be nil, is told the name of each check before it runs.
+func (db *DB) Audit(ctx context.Context, scope AuditScope, said func(check string)) (Proof, error) {
+	if said == nil {
+		said = func(string) {}
+	}
+	var proof Proof
+	err := db.inAudit(ctx, func(tx *Tx) error {
+		a := &auditRun{tx: tx, scope: scope, tally: newTally()}
+		if err := a.begin(ctx); err != nil {
+			return fmt.Errorf("beginning an audit: %w", err)
+		}
+		said("what is open")
+		if err := a.findOpen(ctx); err != nil {
+			return fmt.Errorf("looking for what is open: %w", err)
+		}
+		var err error
+		if proof, err = a.prove(ctx, said); err != nil {
+			return err
+		}
+		if !scope.Forget && proof.Wrong() == 0 {
+			proof.Unmade = a.checkpoint(ctx)
+			proof.Made = proof.Unmade == nil
+		}
+		return nil
+	})
+	return proof, err
+}
+
+// inAudit runs do in a transaction that sees one state. What do writes stays only if it made a checkpoint: see auditRun.checkpoint.
+func (db *DB) inAudit(ctx context.Context, do func(tx *Tx) error) error {
+	inner, err := db.pool.BeginTxx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead})
+	if err != nil {
+		return fmt.Errorf("beginning an audit: %w", mapCall(ctx, err))
+	}
+	tx := &Tx{db: db, tx: inner}
+	defer tx.Rollback() // does nothing after a checkpoint, which commits
+	return do(tx)
+}
+
+// prove runs the checks and counts.
+func (a *auditRun) prove(ctx context.Context, said func(check string)) (proof Proof, err error) {
+	if a.last != nil {
+		proof.Since = &a.last.Checkpoint
+	}
+	if err := a.tallyLog(ctx); err != nil {
+		return proof, err
+	}
+	for _, check := range auditChecks {
+		said(check.name)
+		outcome, err := a.check(ctx, check)
+		if err != nil {
+			return proof, fmt.Errorf("auditing %s: %w", check.name, err)
+		}
+		proof.Checks = append(proof.Checks, outcome)
+	}
+	proof.Fresh, proof.Moved = a.fresh, a.began.Moved
+	if proof.Flights, err = a.flights(ctx); err != nil {
+		return proof, fmt.Errorf("telling what is in flight: %w", err)
+	}
+	if proof.UpTo, err = a.upTo(ctx); err != nil {
+		return proof, err
+	}
+	proof.Counts, err = a.counts(ctx)
+	return proof, err
+}
+
+func (a *auditRun) check(ctx context.Context, check auditCheck) (AuditCheck, error) {
+	var rows []struct {
+		Counted int64 `db:"counted"`
+		Wrong   int64 `db:"wrong"`
+		AuditFinding
+	}
+	if err := a.selectAll(ctx, &rows, a.way(check.ways)); err != nil {
+		return AuditCheck{}, err
+	}
+	outcome := AuditCheck{Name: check.name, What: check.what, Unit: check.unit, Findings: []AuditFinding{}}
+	for _, row := range rows {
+		outcome.Count, outcome.Wrong = row.Counted, row.Wrong
+		if row.Problem != "" {
+			outcome.Findings = append(outcome.Findings, row.AuditFinding)
+		}
+	}
+	if check.name == "handled" {
+		outcome.Count = a.debts // judged holds only those that are not
+	}
+	if check.counting {
+		outcome.Count += a.tally.Checks[check.name]
+		a.tally.Checks[check.name] = outcome.Count
+	}
+	outcome.OK = outcome.Wrong == 0
+	return outcome, nil
+}
+
+// way is the statement for what this audit looks at.
+func (a *auditRun) way(s inWays) auditStatement {
+	if a.last != nil {
+		return s.since
+	}
+	return s.whole
+}
+
+func (a *auditRun) selectAll(ctx context.Context, dest any, s auditStatement) error {
+	return a.tx.selectAll(ctx, dest, s.text, a.arguments(s)...)
+}
+
+func (a *auditRun) exec(ctx context.Context, s auditStatement) error {
+	_, err := a.tx.exec(ctx, s.text, a.arguments(s)...)
+	return err
+}
+
+// arguments are the values of a statement's parameters.
+func (a *auditRun) arguments(s auditStatement) []any {
+	consumers, fewest := a.scope.fewest()
+	values := map[string]any{
+		"now": a.began.Next, "before": a.began.Last, "settled": sql.NullString{String: a.scope.Settled, Valid: a.scope.Settled != ""},
+		"settledEpoch": a.scope.SettledEpoch, "consumers": consumers, "fewest": fewest, "nowhere": sql.NullInt64{Valid: a.scope.Fewest == nil},
+	}
+	if a.last != nil {
+		values["since"], values["epoch"], values["floor"] = a.last.Snapshot, a.last.Epoch, a.last.Floor
+		values["admissionEnd"], values["movementEnd"] = a.last.AdmissionEnd, a.last.MovementEnd
+	}
+	args := make([]any, len(s.params))
+	for i, name := range s.params {
+		args[i] = values[name]
+	}
+	return args
+}
