@@ -17,7 +17,7 @@ FROM event_log WHERE type = 'FORECAST_GENERATED'`
 // same waits on the ladder, and nobody takes a lease from another.
 func TestClocksThatAreWrong(t *testing.T) {
 	t.Parallel()
-	rounds := 4
+	rounds := 3
 	if testing.Short() {
 		rounds = 2
 	}
