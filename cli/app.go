@@ -69,11 +69,11 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Flags:           []cli.Flag{flagOf(flagConfig)},
 		Action:          group,
 		Commands: []*cli.Command{
-			upCommand(), downCommand(), demoCommand(), importCommand(), publishCommand(), stockCommand(), auditCommand(),
-			poCommand(), noticeCommand(),
+			upCommand(), downCommand(), demoCommand(), importCommand(), publishCommand(), stockCommand(), auditCommand(), republishCommand(),
+			poCommand(), noticeCommand(), quarantineCommand(),
 			itemCommand(), locationCommand(), supplierCommand(), ruleCommand(), tenantCommand(),
 			forecastCommand(),
-			workerCommand(), relayCommand(), topologyCommand(), migrateCommand(), doctorCommand(), benchCommand(), versionCommand(),
+			workerCommand(), relayCommand(), topologyCommand(), migrateCommand(), epochCommand(), doctorCommand(), benchCommand(), chaosCommand(), versionCommand(),
 			completionCommand(), manCommand(),
 		},
 		Description: "Data goes to stdout, messages to stderr. Exit codes: 0 ok, 1 failure, 2 findings, 64 usage,\n" +

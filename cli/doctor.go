@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/store"
 )
 
 func doctorCommand() *cli.Command {
@@ -44,8 +46,21 @@ type examination struct {
 	endpoints
 	dir      string
 	log      *slog.Logger
-	asked    bool // at least one server answered
+	asked    bool      // at least one server answered
+	db       *store.DB // nil when it can not be asked
 	findings []finding
+}
+
+// close ends what was opened to ask with.
+func (x *examination) close() {
+	if x.db != nil {
+		x.db.Close()
+	}
+}
+
+// has tells whether something was found in that place already.
+func (x *examination) has(check string) bool {
+	return slices.ContainsFunc(x.findings, func(f finding) bool { return f.Check == check })
 }
 
 func (x *examination) ok(check, format string, args ...any) {
@@ -99,6 +114,7 @@ func doctor(cctx *cli.Context) error {
 		return err
 	}
 	x := &examination{endpoints: at, dir: cctx.String(flagDir), log: slog.New(slog.DiscardHandler)}
+	defer x.close()
 	x.settings(cctx)
 	within := func(examine func(context.Context)) {
 		ctx, cancel := context.WithTimeout(cctx.Context, askPatience)

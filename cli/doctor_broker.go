@@ -12,6 +12,7 @@ import (
 
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/watchdog"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -30,68 +31,40 @@ func (x *examination) examineBroker(ctx context.Context) {
 		defer session.Close()
 		x.asked = true
 	}
-	alarmed := x.examineManagement(ctx, broker)
-	if session == nil {
-		return
-	}
-	x.examineQueues(session)
-	if !alarmed {
+	alarmed := x.examineFleet(ctx, broker, x.management(ctx))
+	if session != nil && !alarmed {
 		x.examineMessageSize(ctx, session)
 	}
 }
 
-// examineManagement asks the management API, and tells whether the broker is alarmed and takes no messages.
-func (x *examination) examineManagement(ctx context.Context, broker exchange.Config) (alarmed bool) {
+// management gives a client of the management API that answers; nil when there is none.
+func (x *examination) management(ctx context.Context) *exchange.Management {
 	management, err := managementClient(x.endpoints)
 	if err == nil && management == nil {
 		err = errors.New("no management API is known; set COMPOSERP_MANAGEMENT_URL, and enable the plugin: rabbitmq-plugins enable rabbitmq_management")
 	}
-	if err != nil {
-		x.unasked("management", err)
-		return false
+	var overview exchange.Overview
+	if err == nil {
+		overview, err = management.Overview(ctx)
 	}
-	overview, err := management.Overview(ctx)
 	if err != nil {
 		x.unasked("management", err)
-		return false
+		return nil
 	}
 	x.asked = true
 	x.ok("broker", "RabbitMQ %s, Erlang %s, management at %s", overview.Version, overview.Erlang, management.Host())
-	alarmed = x.examineNodes(ctx, management)
-	vhost, err := broker.Vhost()
-	if err != nil {
-		x.unasked("topology", err)
-		return alarmed
-	}
-	x.examineTopology(ctx, management, vhost)
-	x.examineStuck(ctx, management, vhost)
-	return alarmed
+	return management
 }
 
-func (x *examination) examineNodes(ctx context.Context, management *exchange.Management) (alarmed bool) {
-	nodes, err := management.Nodes(ctx)
-	if err != nil {
-		x.unasked("alarms", fmt.Errorf("%w; the user needs the tag monitoring", err))
-		return false
-	}
+func (x *examination) examineNodes(nodes []exchange.NodeState) (alarmed bool) {
 	before := len(x.findings)
+	for _, p := range watchdog.Nodes(nodes) {
+		alarmed = alarmed || p.Kind == watchdog.Alarm && !p.Warning
+		x.judged(p)
+	}
 	for _, n := range nodes {
-		switch {
-		case !n.Running:
-			x.problem("node", "start it, or take it out of the cluster", "%s is down", n.Name)
-			continue
-		case n.DiskAlarm:
-			alarmed = true
-			x.problem("alarm", "make room on its disk; it goes on by itself then", "%s takes no messages: %d MB of disk are free, its limit is %d MB", n.Name, n.DiskFree>>20, n.DiskFreeLimit>>20)
-		case n.DiskFree < 2*n.DiskFreeLimit:
-			x.warn("alarm", "make room on its disk before the broker stops taking messages", "%s has %d MB of disk free, and its limit is %d MB", n.Name, n.DiskFree>>20, n.DiskFreeLimit>>20)
-		}
-		if n.MemoryAlarm {
-			alarmed = true
-			x.problem("alarm", "drain its queues, or raise vm_memory_high_watermark", "%s takes no messages: it uses %d MB of memory, its limit is %d MB", n.Name, n.MemoryUsed>>20, n.MemoryLimit>>20)
-		}
 		for plugin, use := range map[string]string{"rabbitmq_prometheus": "the broker's own metrics can not be scraped"} {
-			if !slices.Contains(n.Plugins, plugin) {
+			if n.Running && !slices.Contains(n.Plugins, plugin) {
 				x.warn("plugins", "rabbitmq-plugins enable "+plugin, "%s is not enabled on %s: %s", plugin, n.Name, use)
 			}
 		}
@@ -102,28 +75,19 @@ func (x *examination) examineNodes(ctx context.Context, management *exchange.Man
 	return alarmed
 }
 
-func (x *examination) examineTopology(ctx context.Context, management *exchange.Management, vhost string) {
-	have, err := management.Topology(ctx, vhost)
-	if err != nil {
-		x.unasked("topology", err)
-		return
-	}
-	count := map[exchange.State]int{}
-	name := map[exchange.State]string{}
+// examineExtras looks for what nothing of the fleet needs; what is missing, or differs, the watchdog's judgements say.
+func (x *examination) examineExtras(have exchange.Topology, vhost string) {
+	extra, first, differs := 0, "", false
 	for _, d := range workers.Topology().Diff(have) {
-		count[d.State]++
-		name[d.State] = first(name[d.State], strings.TrimSpace(d.Kind+" "+d.Name+" "+whatDiffers(d)))
+		if d.State != exchange.Extra {
+			differs = true
+		} else if extra++; extra == 1 {
+			first = strings.TrimSpace(d.Kind + " " + d.Name + " " + d.Words())
+		}
 	}
-	if n := count[exchange.Missing]; n > 0 {
-		x.problem("topology", "composerp topology apply", "%d exchanges, queues or bindings are missing, the first is %s", n, name[exchange.Missing])
-	}
-	if n := count[exchange.Mismatch]; n > 0 {
-		x.problem("topology", "empty and delete it, then composerp topology apply; composerp topology diff shows them all", "%d properties differ, the first of %s", n, name[exchange.Mismatch])
-	}
-	if n := count[exchange.Extra]; n > 0 {
-		x.warn("topology", "composerp topology diff shows them; delete what no newer or older program needs", "%d exchanges, queues or bindings are of no use, the first is %s", n, name[exchange.Extra])
-	}
-	if len(count) == 0 {
+	if extra > 0 {
+		x.warn("topology", "composerp topology diff shows them; delete what no newer or older program needs", "%d exchanges, queues or bindings are of no use, the first is %s", extra, first)
+	} else if !differs {
 		x.ok("topology", "the virtual host %s holds what the fleet needs", vhost)
 	}
 }

@@ -17,13 +17,14 @@ func (x *examination) examineDatabase(ctx context.Context) {
 		x.asked = x.asked || errors.Is(err, store.ErrAccess) || errors.Is(err, store.ErrConfiguration)
 		return
 	}
-	defer db.Close()
 	x.asked = true
 	x.examineServer(ctx, db)
 	if !x.examineSchema(ctx, db) {
+		db.Close()
 		return
 	}
-	x.examineLog(ctx, db)
+	x.db = db
+	x.examineFailures(ctx, db)
 }
 
 const (
@@ -101,24 +102,9 @@ func (x *examination) examineSchema(ctx context.Context, db *store.DB) bool {
 	return true
 }
 
-// behindPatience is how long the relay may be behind before somebody should know.
-const behindPatience = 10 * time.Second
-
-func (x *examination) examineLog(ctx context.Context, db *store.DB) {
-	w, err := db.Wellbeing(ctx)
-	if err != nil {
-		x.failed("log", err)
-		return
-	}
-	const start = "composerp up, or composerp relay"
-	switch {
-	case w.RelayHolder == "" && w.Unpublished > 0:
-		x.problem("relay", start, "no relay runs, and %d events wait to be published", w.Unpublished)
-	case w.RelayHolder == "" || w.TickerHolder == "":
-		x.warn("relay", start, "no relay runs: what is said stays in the log")
-	case w.Behind > behindPatience:
-		x.warn("relay", "look at the alarms of the broker, and at the log of the relay", "%s leads, and is %s behind with %d events", w.RelayHolder, w.Behind.Round(time.Second), w.Unpublished)
-	default:
+// examineLog says what the watchdog's judgements of the log leave.
+func (x *examination) examineLog(w store.Wellbeing) {
+	if !x.has("relay") {
 		x.ok("relay", "%s leads; %d events wait to be published", w.RelayHolder, w.Unpublished)
 	}
 	if w.SetAside > 0 {

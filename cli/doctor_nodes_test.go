@@ -37,7 +37,11 @@ func TestDoctorOfNodesInTrouble(t *testing.T) {
 			t.Fatal(err)
 		}
 		x := &examination{}
-		alarmed := x.examineNodes(t.Context(), management)
+		nodes, err := management.Nodes(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		alarmed := x.examineNodes(nodes)
 		ok := slices.ContainsFunc(x.findings, func(f finding) bool { return f.State == c.state && strings.Contains(f.What, c.what) })
 		if !ok || alarmed != c.alarmed || len(x.findings) != 1 || x.worst() != c.state {
 			t.Errorf("%s: alarmed %v, %+v", c.node, alarmed, x.findings)

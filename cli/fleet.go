@@ -24,7 +24,7 @@ import (
 // and some workers.
 type fleet struct {
 	at      endpoints
-	relay   bool // the ticker goes with it
+	relay   bool // the ticker and the watchdog go with it
 	workers []worker.Worker
 	slots   map[string]int
 	metrics net.Listener // nil: none are served
@@ -51,6 +51,9 @@ func (f *fleet) run(ctx context.Context) error {
 			return err
 		}
 		poke = ticker.Poke
+		if err := f.startWatchdog(ctx, g, registry); err != nil {
+			return err
+		}
 	}
 	if err := f.startWorkers(ctx, g, registry, poke); err != nil {
 		return err
@@ -67,6 +70,11 @@ func (f *fleet) run(ctx context.Context) error {
 func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group, registry prometheus.Registerer) (*store.Ticker, error) {
 	tickDB, err := openDatabase(ctx, f.at, "ticker", tickerConnections)
 	if err != nil {
+		return nil, err
+	}
+	// Better a start that says what to do than a fleet in which nothing flows.
+	if err := tickDB.CheckEpoch(ctx); err != nil {
+		tickDB.Close()
 		return nil, err
 	}
 	relayDB, err := openDatabase(ctx, f.at, "relay", relayConnections)
@@ -111,6 +119,7 @@ func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, registry pr
 		return err
 	}
 	metrics := worker.NewMetrics(registry)
+	worker.RegisterFailures(registry, db)
 	started := make(chan struct{}, total)
 	running, runningCtx := errgroup.WithContext(ctx)
 	for _, w := range f.workers {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/composerp/composerp/deploy/bench"
+	"github.com/composerp/composerp/deploy/chaos"
 )
 
 // What takes minutes to make is held against its shape alone: every key that a
@@ -16,7 +17,7 @@ func TestGoldenShapes(t *testing.T) {
 	t.Parallel()
 	const folder = "testdata/shape"
 	known := map[string]bool{}
-	for name, shown := range map[string]any{"bench.json": &bench.Report{}, "demo.json": &demoSummary{}} {
+	for name, shown := range map[string]any{"bench.json": &bench.Report{}, "chaos.json": &chaos.Report{}, "demo.json": &demoSummary{}} {
 		known[name] = true
 		fillIn(reflect.ValueOf(shown).Elem())
 		raw, err := json.MarshalIndent(shown, "", "  ")

@@ -53,10 +53,16 @@ type house struct {
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{T: t, dir: t.TempDir(), database: storetest.URL(t), broker: exchangetest.Vhost(t)}
-	h.env = append(cleanEnv(),
-		"COMPOSERP_DATABASE_URL="+h.database, "COMPOSERP_AMQP_URL="+h.broker.URLs[0], "COMPOSERP_MANAGEMENT_URL="+exchangetest.ManagementURL(t),
-		"COMPOSERP_METRICS_ADDR=127.0.0.1:0")
+	h.env = h.environment()
 	return h
+}
+
+// environment leads to the house's servers.
+func (h *house) environment() []string {
+	h.Helper()
+	return append(cleanEnv(),
+		"COMPOSERP_DATABASE_URL="+h.database, "COMPOSERP_AMQP_URL="+h.broker.URLs[0], "COMPOSERP_MANAGEMENT_URL="+exchangetest.ManagementURL(h),
+		"COMPOSERP_METRICS_ADDR=127.0.0.1:0")
 }
 
 // cleanEnv is the environment without what would lead to somebody's servers.

@@ -8,7 +8,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/deploy/local"
-	"github.com/composerp/composerp/workers"
 )
 
 // private are servers that this process started, if any.
@@ -74,5 +73,5 @@ func prepare(ctx context.Context, at endpoints, log *slog.Logger) error {
 		return err
 	}
 	broker.Name = "topology"
-	return workers.Topology().Apply(ctx, broker)
+	return applyTopology(ctx, db, broker)
 }

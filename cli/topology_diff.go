@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -48,7 +47,7 @@ func topologyDiff(cctx *cli.Context) error {
 		}
 		row(w, "STATE", "KIND", "NAME", "WHAT")
 		for _, d := range found {
-			row(w, d.State, d.Kind, d.Name, whatDiffers(d))
+			row(w, d.State, d.Kind, d.Name, d.Words())
 		}
 	})
 	if err != nil || len(found) == 0 {
@@ -57,29 +56,6 @@ func topologyDiff(cctx *cli.Context) error {
 	}
 	say(cctx, "%d differences; `composerp topology diff --help` says what to do about them", len(found))
 	return findings{"the broker differs"}
-}
-
-// whatDiffers says a difference for a person; a thing that is missing or extra speaks for itself.
-func whatDiffers(d exchange.Difference) string {
-	switch {
-	case d.State == exchange.Mismatch:
-		return fmt.Sprintf("%s is %s, shall be %s", d.Property, said(d.Have), said(d.Want))
-	case d.Kind == "binding":
-		return "key " + said(d.Property)
-	}
-	return ""
-}
-
-// said is a value as JSON; what is not there is "nothing".
-func said(v any) string {
-	if v == nil {
-		return "nothing"
-	}
-	raw, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Sprint(v)
-	}
-	return string(raw)
 }
 
 // managementOf gives a client of the management API, and the virtual host that the broker's URL leads to.

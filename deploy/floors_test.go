@@ -19,6 +19,7 @@ type room struct {
 // Helpers stand between the floor they test and the next.
 var rooms = []room{
 	{path: "exchange/event", floor: 0},
+	{path: "deploy/chaos/proxy", floor: 0},
 	{path: "exchange/failpoint", floor: 0},
 	{path: "exchange", floor: 10},
 	{path: "store", floor: 10},

@@ -82,6 +82,9 @@ var calls = map[string]map[int]string{
 	"Nack":                       {1: "false", 2: "true"},
 }
 
+// exclusive are the files that may declare queues of one connection alone: 4.x still has those, of the classic type.
+var exclusive = []string{"overhear.go"}
+
 var forbidden = []string{"Tx", "TxCommit", "TxRollback", "Recover", "Flow", "Publish", "PublishWithContext", "Reject", "Get",
 	"QueueInspect", "ConsumeWithContext", "ExchangeBind", "QueueDelete", "QueuePurge", "QueueUnbind"}
 
@@ -111,6 +114,9 @@ func TestEveryCallIsFitFor4(t *testing.T) {
 				t.Errorf("%s: %s is not for us", at, method.Sel.Name)
 			}
 			for place, want := range calls[method.Sel.Name] {
+				if method.Sel.Name == "QueueDeclare" && place == 3 && slices.Contains(exclusive, name) {
+					want = "true"
+				}
 				if got := literal(call.Args[place]); got != want {
 					t.Errorf("%s: argument %d of %s is %s, want %s", at, place, method.Sel.Name, got, want)
 				}

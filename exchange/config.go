@@ -21,7 +21,7 @@ type Config struct {
 	DialTimeout  time.Duration // 10 s, for connecting and for the handshake
 	CloseTimeout time.Duration // 5 s, for a polite goodbye; then the sockets are closed
 	Backoff      time.Duration // 100 ms before the second session, doubling, with jitter
-	MaxBackoff   time.Duration // 10 s
+	MaxBackoff   time.Duration // 5 s; with the jitter a session begins at most 7.5 s after the broker is back
 	MaxBody      int           // 1 MiB: the broker's max_message_size; a larger message would cost the session
 
 	TLS *tls.Config // nil: what an amqps:// URL says
@@ -40,7 +40,7 @@ func (c Config) withDefaults() Config {
 	set(&c.DialTimeout, 10*time.Second)
 	set(&c.CloseTimeout, 5*time.Second)
 	set(&c.Backoff, 100*time.Millisecond)
-	set(&c.MaxBackoff, 10*time.Second)
+	set(&c.MaxBackoff, 5*time.Second)
 	if c.MaxBody <= 0 {
 		c.MaxBody = 1 << 20
 	}

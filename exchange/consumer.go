@@ -16,9 +16,9 @@ type Consumer struct {
 	queue   string
 	tag     string
 
-	arrived  chan Delivery // as long as the prefetch; closed when nothing more comes
-	ended    chan struct{} // the broker cancelled the consumer
-	draining atomic.Bool   // its owner cancelled or closed it
+	arrived  chan Delivery   // as long as the prefetch; closed when nothing more comes
+	ended    <-chan struct{} // the broker cancelled the consumer
+	draining atomic.Bool     // its owner cancelled or closed it
 	closed   atomic.Bool
 }
 
@@ -32,34 +32,45 @@ func (s *Session) Consume(queue, tag string, prefetch int) (*Consumer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("consuming from %s: %w", queue, explain(err))
 	}
-	c := &Consumer{
-		session: s,
-		channel: channel,
-		queue:   queue,
-		tag:     tag,
-		arrived: make(chan Delivery, prefetch),
-		ended:   make(chan struct{}),
-	}
-	cancels := channel.NotifyCancel(make(chan string, 1))
 	closes := channel.NotifyClose(make(chan *amqp.Error, 1)) // heeded once it consumes: a missing queue ends no session
-	if err = channel.Qos(prefetch, 0, false); err == nil {
-		var deliveries <-chan amqp.Delivery
-		deliveries, err = channel.Consume(queue, tag, false, false, false, false, nil)
-		if err == nil {
-			go s.watchChannel(closes)
-			go c.watchCancel(cancels)
-			go c.pump(deliveries)
-			return c, nil
-		}
+	c, err := s.consumeOn(channel, watchCancel(channel), queue, tag, prefetch)
+	if err != nil {
+		_ = channel.Close()
+		return nil, fmt.Errorf("consuming from %s: %w", queue, err)
 	}
-	_ = channel.Close()
-	return nil, fmt.Errorf("consuming from %s: %w", queue, explain(err))
+	go s.watchChannel(closes)
+	return c, nil
 }
 
-func (c *Consumer) watchCancel(cancels <-chan string) {
-	if _, cancelled := <-cancels; cancelled {
-		close(c.ended)
+// consumeOn is Consume on a channel that is there; its owner watches and closes it.
+func (s *Session) consumeOn(channel *amqp.Channel, ended <-chan struct{}, queue, tag string, prefetch int) (*Consumer, error) {
+	c := &Consumer{session: s, channel: channel, queue: queue, tag: tag, arrived: make(chan Delivery, prefetch), ended: ended}
+	if err := channel.Qos(prefetch, 0, false); err != nil {
+		return nil, explain(err)
 	}
+	deliveries, err := channel.Consume(queue, tag, false, false, false, false, nil)
+	if err != nil {
+		return nil, explain(err)
+	}
+	go c.pump(deliveries)
+	return c, nil
+}
+
+// watchCancel gives what is closed when the broker cancels a consumer of the channel. It goes on listening: the library's
+// reader waits for whoever has asked to be told.
+func watchCancel(channel *amqp.Channel) <-chan struct{} {
+	cancels, ended := channel.NotifyCancel(make(chan string, 1)), make(chan struct{})
+	go func() {
+		for first := true; ; first = false {
+			if _, cancelled := <-cancels; !cancelled {
+				return
+			}
+			if first {
+				close(ended)
+			}
+		}
+	}()
+	return ended
 }
 
 // pump moves what the broker sends into a channel with room for the prefetch. See the package documentation for what
@@ -76,6 +87,10 @@ func (c *Consumer) pump(deliveries <-chan amqp.Delivery) {
 }
 
 func (c *Consumer) delivery(d amqp.Delivery) Delivery {
+	var count int64
+	if d.Redelivered { // otherwise the header is of another queue, from where somebody has moved the message
+		count = integer(d.Headers[headerDeliveryCount])
+	}
 	return Delivery{
 		Message: Message{
 			Exchange:   d.Exchange,
@@ -88,7 +103,7 @@ func (c *Consumer) delivery(d amqp.Delivery) Delivery {
 		},
 		Queue:         c.queue,
 		Redelivered:   d.Redelivered,
-		DeliveryCount: integer(d.Headers[headerDeliveryCount]),
+		DeliveryCount: count,
 		tag:           d.DeliveryTag,
 		consumer:      c,
 	}
@@ -136,6 +151,9 @@ func (c *Consumer) takeMore(first Delivery, limit int) []Delivery {
 	}
 	return taken
 }
+
+// Waiting is how many deliveries have arrived and wait to be taken.
+func (c *Consumer) Waiting() int { return len(c.arrived) }
 
 // over is why nothing more arrives. The library ends the deliveries before it tells the session, so that the end of the
 // session may be a moment away; nothing else is left by then.

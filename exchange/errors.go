@@ -103,10 +103,13 @@ func frameTrouble(reply *amqp.Error) string {
 	return oneLine(reply.Reason[strings.LastIndex(reply.Reason, ": ")+1:])
 }
 
-// lostBecause is ErrSessionLost with what ended the session.
+// lostBecause is ErrSessionLost with what ended the session; ErrAccessRefused too, when that was it.
 func lostBecause(cause error) error {
 	var reply *amqp.Error
 	if errors.As(cause, &reply) {
+		if reply.Code == amqp.AccessRefused {
+			return fmt.Errorf("%w: %w", ErrSessionLost, explainReply(reply))
+		}
 		return fmt.Errorf("%w: %d %s", ErrSessionLost, reply.Code, oneLine(reply.Reason))
 	}
 	if errors.Is(cause, ErrSessionLost) {

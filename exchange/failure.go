@@ -21,26 +21,60 @@ func RetryMessage(d Delivery, worker string, rung time.Duration, cause error) Me
 // DeadMessage is d as it goes to the dead letters of worker; cause is why. Publish it, wait for the confirmation,
 // then acknowledge d.
 func DeadMessage(d Delivery, worker string, cause error) Message {
-	return failed(d, worker, cause, Dead, QueueName(worker))
+	m := failed(d, worker, cause, Dead, QueueName(worker))
+	m.Headers[HeaderDead] = DeadName(worker)
+	return m
+}
+
+// DeferMessage is d as it goes to the rung of worker's ladder that holds it for that long, because a dependency is away.
+// That is no failure of the message's: its attempt and what was wrong with it before stay as they are. Publish it, wait
+// for the confirmation, then acknowledge d.
+func DeferMessage(d Delivery, worker string, rung time.Duration, dependency string) Message {
+	m := onward(d, Retry, RungName(worker, rung))
+	m.Headers[HeaderDeferred] = d.Deferred() + 1
+	m.Headers[HeaderWaitsFor] = shortText(dependency)
+	return m
 }
 
 func failed(d Delivery, worker string, cause error, exchange, key string) Message {
-	m := d.Message
-	m.Exchange, m.RoutingKey = exchange, key
-	if m.ID == "" {
-		// An outsider need not give one, but returns are matched by it. The same body gets the same.
-		m.ID = uuid.NewSHA1(uuid.NameSpaceOID, m.Body).String()
-	}
+	m := onward(d, exchange, key)
 	now := d.now().UTC().Format(time.RFC3339Nano)
-	m.Headers = carried(d.Headers)
+	first := text(m.Headers[HeaderError]) // of a version that kept only the last one
+	if first == "" {
+		first = errorText(cause)
+	}
+	keepFirst(m.Headers, HeaderFirstError, first)
 	m.Headers[HeaderAttempt] = int64(d.Attempt() + 1)
 	m.Headers[HeaderWorker] = worker
 	m.Headers[HeaderError] = errorText(cause)
 	m.Headers[HeaderLastFailedAt] = now
 	keepFirst(m.Headers, HeaderFirstFailedAt, now)
+	return m
+}
+
+// onward is d as it leaves its worker's queue for another place, with where it came from. What was said of the place it
+// was in before is not carried on.
+func onward(d Delivery, exchange, key string) Message {
+	m := d.Message
+	m.Exchange, m.RoutingKey = exchange, key
+	m.ID = identified(m)
+	m.Headers = carried(d.Headers)
+	if d.fromDead() {
+		revive(m.Headers, d.Failure())
+	}
+	delete(m.Headers, HeaderWaitsFor)
+	delete(m.Headers, HeaderQuarantine)
 	keepFirst(m.Headers, HeaderOriginalExchange, d.Exchange)
 	keepFirst(m.Headers, HeaderOriginalRoutingKey, d.RoutingKey)
 	return m
+}
+
+// identified is the message's id. An outsider need not give one, but returns are matched by it: the same body gets the same.
+func identified(m Message) string {
+	if m.ID == "" {
+		return uuid.NewSHA1(uuid.NameSpaceOID, m.Body).String()
+	}
+	return m.ID
 }
 
 // now is the time by the clock of whoever took the delivery.
@@ -61,7 +95,11 @@ func errorText(cause error) string {
 	if cause == nil {
 		return ""
 	}
-	s := strings.ToValidUTF8(cause.Error(), "\uFFFD")
+	return shortText(cause.Error())
+}
+
+func shortText(s string) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
 	if len(s) <= maxErrorText {
 		return s
 	}
@@ -76,11 +114,13 @@ func errorText(cause error) string {
 type Failure struct {
 	Worker             string // "" when the broker cannot know it
 	Error              string
+	FirstError         string // "" where nobody wrote it
 	Attempt            int
 	FirstFailedAt      time.Time // zero where nobody wrote it
 	LastFailedAt       time.Time
 	OriginalExchange   string
 	OriginalRoutingKey string
+	Quarantine         string // the class it is set aside with, "" when it died by itself
 }
 
 // Failure reads what RetryMessage and DeadMessage wrote. Where the broker itself dead-lettered the message last (it was
@@ -89,14 +129,16 @@ func (d Delivery) Failure() Failure {
 	f := Failure{
 		Worker:             text(d.Headers[HeaderWorker]),
 		Error:              text(d.Headers[HeaderError]),
-		Attempt:            d.Attempt(),
+		FirstError:         text(d.Headers[HeaderFirstError]),
+		Attempt:            int(integer(d.Headers[HeaderAttempt])),
 		FirstFailedAt:      instant(d.Headers[HeaderFirstFailedAt]),
 		LastFailedAt:       instant(d.Headers[HeaderLastFailedAt]),
 		OriginalExchange:   text(d.Headers[HeaderOriginalExchange]),
 		OriginalRoutingKey: text(d.Headers[HeaderOriginalRoutingKey]),
+		Quarantine:         text(d.Headers[HeaderQuarantine]),
 	}
 	death, there := lastDeath(d.Headers)
-	if !there || text(death["reason"]) == "expired" { // that was only its time on a rung
+	if !there || text(death["reason"]) == expired { // that was only its time on a rung
 		return f
 	}
 	queue := text(death["queue"])
@@ -116,6 +158,9 @@ func (d Delivery) Failure() Failure {
 	}
 	return f
 }
+
+// expired is the broker's word for a message whose time on a rung was over.
+const expired = "expired"
 
 // lastDeath is the broker's newest account of a dead-lettering. What we publish carries none.
 func lastDeath(headers map[string]any) (amqp.Table, bool) {

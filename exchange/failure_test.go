@@ -2,6 +2,7 @@ package exchange_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -20,7 +21,7 @@ func TestARungGivesTheMessageBack(t *testing.T) {
 	var first exchange.Failure
 	for attempt := 1; attempt <= 3; attempt++ {
 		d := take(t, c, 1)[0]
-		must(t, publish(t, p, exchange.RetryMessage(d, ledger, rung, errors.New("no such item"))).Wait(patient(t)))
+		must(t, publish(t, p, exchange.RetryMessage(d, ledger, rung, fmt.Errorf("no such item %d", attempt))).Wait(patient(t)))
 		must(t, c.AckOne(d))
 
 		d = take(t, c, 1)[0]
@@ -28,7 +29,8 @@ func TestARungGivesTheMessageBack(t *testing.T) {
 			t.Fatalf("attempt %d brings %+v", attempt, d)
 		}
 		f := d.Failure()
-		if f.OriginalExchange != exchange.Events || f.OriginalRoutingKey != saleKey || f.Worker != ledger {
+		if f.OriginalExchange != exchange.Events || f.OriginalRoutingKey != saleKey || f.Worker != ledger ||
+			f.FirstError != "no such item 1" || f.Error != fmt.Sprintf("no such item %d", attempt) {
 			t.Errorf("attempt %d says %+v", attempt, f)
 		}
 		if attempt == 1 {
@@ -101,6 +103,46 @@ func TestAFailureIsReadBackAsWritten(t *testing.T) {
 		t.Error("the delivery's own headers were changed")
 	}
 	if f := (exchange.Delivery{Message: m}).Failure(); f.Error != "why" || f.Attempt != 1 || f.Worker != ledger {
+		t.Errorf("read back as %+v", f)
+	}
+}
+
+// A message that waits for a dependency is as it was: nothing counts against it.
+func TestAWaitIsNoFailure(t *testing.T) {
+	t.Parallel()
+	session := open(t, withLedger(t))
+	p := publisher(t, session, 1)
+	c := consumer(t, session, ledgerQueue, 10)
+	must(t, publish(t, p, sale(7)).Wait(patient(t)))
+	for waits := int64(1); waits <= 2; waits++ {
+		d := take(t, c, 1)[0]
+		must(t, publish(t, p, exchange.DeferMessage(d, ledger, rung, "https://potter.example")).Wait(patient(t)))
+		must(t, c.AckOne(d))
+		d = take(t, c, 1)[0]
+		f := d.Failure()
+		if d.Deferred() != waits || d.Headers[exchange.HeaderWaitsFor] != "https://potter.example" || d.Attempt() != 0 || f.Error != "" || !f.FirstFailedAt.IsZero() {
+			t.Errorf("wait %d brings %+v", waits, d.Headers)
+		}
+		if f.OriginalExchange != exchange.Events || f.OriginalRoutingKey != saleKey || d.ID != sale(7).ID || d.LogSeq() != 7 {
+			t.Errorf("wait %d brings %+v", waits, d)
+		}
+		must(t, c.Requeue(d))
+	}
+	d := take(t, c, 1)[0]
+	d.Headers[exchange.HeaderQuarantine] = "ledger-0123456789ab"
+	m := exchange.RetryMessage(d, ledger, rung, errors.New("why"))
+	if m.Headers[exchange.HeaderWaitsFor] != nil || m.Headers[exchange.HeaderQuarantine] != nil || m.Headers[exchange.HeaderDeferred] != int64(2) {
+		t.Errorf("it goes on as %+v", m.Headers)
+	}
+}
+
+// What a version that kept only the last error has sent up its ladder keeps that one as the first that is known.
+func TestTheFirstErrorThatIsKnown(t *testing.T) {
+	t.Parallel()
+	d := exchange.Delivery{Message: sale(1)}
+	d.Headers[exchange.HeaderError], d.Headers[exchange.HeaderAttempt] = "the second", int64(2)
+	f := exchange.Delivery{Message: exchange.RetryMessage(d, ledger, rung, errors.New("the third"))}.Failure()
+	if f.FirstError != "the second" || f.Error != "the third" || f.Attempt != 3 {
 		t.Errorf("read back as %+v", f)
 	}
 }

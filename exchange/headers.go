@@ -14,10 +14,14 @@ const (
 	HeaderAttempt            = "x-attempt"              // how often it has failed so far
 	HeaderWorker             = "x-failed-worker"        // who could not handle it
 	HeaderError              = "x-error"                // what was wrong, the last time
+	HeaderFirstError         = "x-first-error"          // and the first time
 	HeaderFirstFailedAt      = "x-first-failed-at"      // RFC 3339
 	HeaderLastFailedAt       = "x-last-failed-at"       // RFC 3339
 	HeaderOriginalExchange   = "x-original-exchange"    // where it was published first
 	HeaderOriginalRoutingKey = "x-original-routing-key" // and how
+	HeaderDeferred           = "x-deferred"             // how often it has waited for a dependency so far; that is no attempt
+	HeaderWaitsFor           = "x-waits-for"            // the dependency that it waits for now
+	HeaderQuarantine         = "x-quarantine"           // the class of failing events that it is set aside with
 )
 
 const headerDeliveryCount = "x-delivery-count"
@@ -48,8 +52,9 @@ func carried(headers map[string]any) map[string]any {
 
 func ours(name string) bool {
 	switch name {
-	case HeaderLogSeq, HeaderAttempt, HeaderWorker, HeaderError, HeaderFirstFailedAt, HeaderLastFailedAt,
-		HeaderOriginalExchange, HeaderOriginalRoutingKey:
+	case HeaderLogSeq, HeaderAttempt, HeaderWorker, HeaderError, HeaderFirstError, HeaderFirstFailedAt, HeaderLastFailedAt,
+		HeaderOriginalExchange, HeaderOriginalRoutingKey, HeaderDeferred, HeaderWaitsFor, HeaderQuarantine,
+		HeaderRedriven, HeaderRedrivenAt, HeaderDiedOf:
 		return true
 	}
 	return false

@@ -30,6 +30,8 @@ type QueueState struct {
 	Unacked     int64  `json:"unacked"`
 	Consumers   int    `json:"consumers"`
 	MessagesDLX int64  `json:"messagesDlx"` // dead-lettered at least once and with no place to go: no depth shows them
+	Bytes       int64  `json:"bytes"`       // of the bodies in it
+	Acked       int64  `json:"acked"`       // acknowledged since the broker counts; it may begin again at 0
 	Counted     bool   `json:"counted"`     // false: the queue is so new that the broker has no statistics of it yet
 }
 
@@ -77,20 +79,28 @@ func (m *Management) Overview(ctx context.Context) (Overview, error) {
 // Queues gives the state of every queue of a virtual host.
 func (m *Management) Queues(ctx context.Context, vhost string) ([]QueueState, error) {
 	var found []struct {
-		Name      string `json:"name"`
-		Ready     *int64 `json:"messages_ready"`
-		Unacked   int64  `json:"messages_unacknowledged"`
-		Consumers int    `json:"consumers"`
-		DLX       int64  `json:"messages_dlx"`
+		Name      string          `json:"name"`
+		Ready     *int64          `json:"messages_ready"`
+		Unacked   int64           `json:"messages_unacknowledged"`
+		Consumers int             `json:"consumers"`
+		DLX       int64           `json:"messages_dlx"`
+		Bytes     int64           `json:"message_bytes"`
+		Stats     json.RawMessage `json:"message_stats"` // an object, or [] where nothing has happened yet
 	}
 	err := m.call(ctx, http.MethodGet, "/api/queues/"+url.PathEscape(vhost)+
-		"?columns=name,messages_ready,messages_unacknowledged,consumers,messages_dlx", nil, &found)
+		"?columns=name,messages_ready,messages_unacknowledged,consumers,messages_dlx,message_bytes,message_stats.ack", nil, &found)
 	if err != nil {
 		return nil, err
 	}
 	states := make([]QueueState, len(found))
 	for i, q := range found {
-		states[i] = QueueState{Name: q.Name, Unacked: q.Unacked, Consumers: q.Consumers, MessagesDLX: q.DLX, Counted: q.Ready != nil}
+		states[i] = QueueState{Name: q.Name, Unacked: q.Unacked, Consumers: q.Consumers, MessagesDLX: q.DLX, Bytes: q.Bytes, Counted: q.Ready != nil}
+		var stats struct {
+			Ack int64 `json:"ack"`
+		}
+		if json.Unmarshal(q.Stats, &stats) == nil {
+			states[i].Acked = stats.Ack
+		}
 		if q.Ready != nil {
 			states[i].Ready = *q.Ready
 		}

@@ -27,5 +27,14 @@ type Delivery struct {
 // LogSeq is the event's place in the log, from the header x-log-seq; 0 when it did not come through the log.
 func (d Delivery) LogSeq() int64 { return integer(d.Headers[HeaderLogSeq]) }
 
-// Attempt is how many times a worker has tried and put it on its ladder, from the header x-attempt; 0 at first.
-func (d Delivery) Attempt() int { return int(integer(d.Headers[HeaderAttempt])) }
+// Attempt is how many times a worker has tried and put it on its ladder, from the header x-attempt; 0 at first, and
+// again when it comes straight from the dead letters.
+func (d Delivery) Attempt() int {
+	if d.fromDead() {
+		return 0
+	}
+	return int(integer(d.Headers[HeaderAttempt]))
+}
+
+// Deferred is how often it has waited on a ladder for a dependency, from the header x-deferred; 0 at first.
+func (d Delivery) Deferred() int64 { return max(0, integer(d.Headers[HeaderDeferred])) }

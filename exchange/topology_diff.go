@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -17,6 +18,29 @@ type Difference struct {
 	Property string `json:"property,omitempty"`
 	Want     any    `json:"want"` // nil: shall not be there
 	Have     any    `json:"have"` // nil: is not there
+}
+
+// Words say the difference for a person; a thing that is missing or extra speaks for itself.
+func (d Difference) Words() string {
+	switch {
+	case d.State == Mismatch:
+		return fmt.Sprintf("%s is %s, shall be %s", d.Property, said(d.Have), said(d.Want))
+	case d.Kind == "binding":
+		return "key " + said(d.Property)
+	}
+	return ""
+}
+
+// said is a value as JSON; what is not there is "nothing".
+func said(v any) string {
+	if v == nil {
+		return "nothing"
+	}
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return string(raw)
 }
 
 // State is how something differs.

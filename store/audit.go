@@ -201,6 +201,8 @@ type LogState struct {
 	Unpublished int64 `db:"unpublished"`
 	// DueForecasts are runs of forecasts that have not ended: more will be said.
 	DueForecasts int64 `db:"due_forecasts"`
+
+	Fits bool `db:"fits"`
 }
 
 // The planner cannot know that almost nothing lies beyond the relay's tick, and
@@ -225,6 +227,9 @@ func (tx *Tx) logState(ctx context.Context, since string) (LogState, error) {
 	point := sql.NullString{String: since, Valid: since != ""}
 	if err := tx.get(ctx, &state, logState, auditedRelay, point); err != nil {
 		return LogState{}, fmt.Errorf("looking how far the log has got: %w", err)
+	}
+	if !state.Fits {
+		return LogState{}, ErrRestored // ids tell nothing here: neither what is published nor what has moved
 	}
 	return state, nil
 }

@@ -23,13 +23,12 @@ WITH twice AS (
 // seen it has passed, and of what the next one sees, all up to seq.
 const relayPlace = `
 relay AS MATERIALIZED (
-    SELECT p.snapshot AS passed, u.snapshot AS upto, coalesce(c.seq, 0) AS seq
+    SELECT p.epoch AS passed_epoch, p.snapshot AS passed, u.epoch AS upto_epoch, u.snapshot AS upto, coalesce(c.seq, 0) AS seq
     FROM (SELECT) one LEFT JOIN log_cursor c ON c.consumer = $1
     JOIN tick p ON p.id = coalesce(c.tick, 0) JOIN tick u ON u.id = coalesce(c.upto, 0)
 )`
 
-const passedByRelay = `
-(pg_visible_in_snapshot(e.tx, r.passed) OR e.seq <= r.seq AND pg_visible_in_snapshot(e.tx, r.upto))`
+var passedByRelay = `(` + seenBy("r.passed_epoch", "r.passed") + ` OR e.seq <= r.seq AND ` + seenBy("r.upto_epoch", "r.upto") + `)`
 
 var auditPublished = sqlText(`
 WITH ` + relayPlace + `, judged AS MATERIALIZED (
@@ -40,17 +39,31 @@ WITH ` + relayPlace + `, judged AS MATERIALIZED (
     WHERE e.publish
 )` + verdict)
 
+// unpublished are the events of a range that the relay has still to publish.
+func unpublished(within string) string {
+	return `
+(SELECT count(*) FROM event_log e CROSS JOIN relay r
+ WHERE e.publish AND ` + within + ` AND NOT ` + passedByRelay + ` AND NOT EXISTS (SELECT FROM set_aside a WHERE a.seq = e.seq))`
+}
+
 // The events that the relay has not passed began no earlier than the oldest
-// transaction that its tick saw open: the index on tx finds them.
+// transaction that its tick saw open, and those since a point no earlier than
+// the oldest that was open then: the index on tx finds them. They began before
+// now, too: that keeps out the many of an earlier epoch whose ids are higher. A
+// relay that is still in an earlier epoch has all of the later ones before it.
 var logState = sqlText(`
-WITH ` + relayPlace + `
-SELECT pg_current_snapshot()::text AS point,
-       (SELECT count(*) FROM event_log e CROSS JOIN relay r
-        WHERE e.publish AND e.tx >= (SELECT pg_snapshot_xmin(passed) FROM relay) AND NOT ` + passedByRelay + `
-          AND NOT EXISTS (SELECT FROM set_aside a WHERE a.seq = e.seq)) AS unpublished,
+WITH ` + relayPlace + `, present AS MATERIALIZED (
+    SELECT pg_current_snapshot() AS snapshot, (SELECT max(epoch) FROM epoch) AS epoch
+)
+SELECT n.snapshot::text AS point, EXISTS (SELECT ` + fitting + `) AS fits, ` + unpublished(`
+       e.epoch = r.passed_epoch AND e.tx >= (SELECT pg_snapshot_xmin(passed) FROM relay)
+       AND e.tx < (SELECT CASE WHEN passed_epoch < n.epoch THEN '`+beyond+`' ELSE pg_snapshot_xmax(n.snapshot) END FROM relay)`) + ` +` + unpublished(`
+       e.seq > (SELECT t.seq_before FROM relay p JOIN epoch s ON s.epoch = p.passed_epoch + 1 JOIN tick t ON t.id = s.first_tick)`) + ` AS unpublished,
        (SELECT count(*) FROM event_log e
-        WHERE e.tx >= pg_snapshot_xmin($2::pg_snapshot) AND NOT pg_visible_in_snapshot(e.tx, $2::pg_snapshot)) AS moved,
-       (SELECT count(*) FROM forecast_run WHERE NOT done) AS due_forecasts`)
+        WHERE e.epoch = n.epoch AND e.tx >= pg_snapshot_xmin($2::pg_snapshot) AND e.tx < pg_snapshot_xmax(n.snapshot)
+          AND NOT pg_visible_in_snapshot(e.tx, $2::pg_snapshot)) AS moved,
+       (SELECT count(*) FROM forecast_run WHERE NOT done) AS due_forecasts
+FROM present n`)
 
 // Owed is what a subscription says, for the events that its first tick has not
 // seen. Handled goes before dead: an event that is both was redriven, or died as
@@ -64,7 +77,7 @@ WITH dead AS (
     FROM event_log e JOIN subscription s ON s.type = e.type JOIN consumer c ON c.id = s.consumer JOIN tick t ON t.id = s.from_tick
     LEFT JOIN inbox i ON i.consumer = s.consumer AND i.event_id = e.event_id
     LEFT JOIN dead d ON d.consumer = s.consumer AND d.event_id = e.event_id
-    WHERE NOT pg_visible_in_snapshot(e.tx, t.snapshot)
+    WHERE NOT ` + seenBy("t.epoch", "t.snapshot") + `
     UNION ALL
     SELECT NULL, one.event_id, NULL, c.name, NULL, NULL, NULL,
            format('handled twice, in generations %s and %s of the inbox', one.generation, other.generation)

@@ -57,6 +57,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: reading the database URL: %s", ErrConfiguration, redact(err.Error(), cfg.URL))
 	}
+	connector.Dialer(attentive{})
 	pool := sqlx.NewDb(sql.OpenDB(connector), "postgres")
 	n := cfg.Connections
 	if n <= 0 {
@@ -106,6 +107,8 @@ func dataSource(cfg Config) (string, error) {
 	set("lock_timeout", fmt.Sprint(lockTimeout.Milliseconds()))
 	set("idle_in_transaction_session_timeout", fmt.Sprint(idleInTxTimeout.Milliseconds()))
 	set("timezone", "UTC")
+	// The log's order and the inbox are thought out for it; a server may have another default.
+	set("default_transaction_isolation", "read committed")
 	// Statements here are short, and their costs over many partitions overestimated: compiling them would take longer than running them.
 	set("jit", "off")
 	// The hot tables are in memory, where a look by key costs no more than the next row of a scan. Told otherwise, the planner scans all

@@ -11,6 +11,21 @@ import (
 	"github.com/lib/pq"
 )
 
+// # The journal of dead letters
+//
+// dead_letter has a row for every message that reached composerp.dead: what it
+// was, why it died, and what became of it. People look at the journal; the
+// messages themselves lie in their queues, and whoever takes one out writes that
+// down here first. So a row says:
+//
+//   - lies: the message is in its queue of dead letters, as far as is known. Who
+//     moves it in the management UI tells nobody; the next walk through the queue
+//     finds that it is not there (missed_at).
+//   - redriven_at, discarded_at: it was about to leave the queue. A crash just
+//     then leaves it there; the next walk finds it and says that it lies.
+//
+// A letter that dies again is another row: its id is made of the time too.
+
 // DeadLetter is a message in a dead-letter queue, as the journal keeps it.
 type DeadLetter struct {
 	ID         uuid.UUID     `db:"id"`
@@ -24,12 +39,26 @@ type DeadLetter struct {
 	Headers    []byte        `db:"headers"` // a JSON object
 	Body       []byte        `db:"body"`
 	DiedAt     time.Time     `db:"died_at"`
+
+	// What follows is the journal's to know, and not to be recorded.
+	Tenant      string       `db:"tenant_id"`
+	Aggregate   string       `db:"aggregate_id"`
+	Fingerprint string       `db:"fingerprint"` // of the error
+	Quarantine  string       `db:"quarantine"`  // the class it was set aside with, if any
+	RecordedAt  time.Time    `db:"recorded_at"`
+	Redrives    int          `db:"redrives"` // how often this very letter was put back
+	RedrivenAt  sql.NullTime `db:"redriven_at"`
+	DiscardedAt sql.NullTime `db:"discarded_at"`
+	MissedAt    sql.NullTime `db:"missed_at"`
 }
 
+const deadLetterColumns = `d.id, d.consumer, d.event_id, d.message_id, d.type, d.routing_key, d.error, d.attempt, d.headers, d.body, d.died_at,
+       d.tenant_id, d.aggregate_id, d.fingerprint, d.quarantine, d.recorded_at, d.redrives, d.redriven_at, d.discarded_at, d.missed_at`
+
 var recordDeadLetters = sqlText(`
-INSERT INTO dead_letter (id, consumer, event_id, message_id, type, routing_key, error, attempt, headers, body, died_at)
+INSERT INTO dead_letter (id, consumer, event_id, message_id, type, routing_key, error, attempt, headers, body, died_at, fingerprint)
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[],
-                     $9::jsonb[], $10::bytea[], $11::timestamptz[])
+                     $9::jsonb[], $10::bytea[], $11::timestamptz[], $12::text[])
 ON CONFLICT DO NOTHING`)
 
 // storable makes the text of a stranger's message fit a column: valid UTF-8
@@ -37,6 +66,14 @@ ON CONFLICT DO NOTHING`)
 // has died.
 func storable(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+// shortened cuts a text to at most so many bytes, between two characters.
+func shortened(s string, bytes int) string {
+	if len(s) <= bytes {
+		return s
+	}
+	return strings.ToValidUTF8(s[:bytes], "")
 }
 
 // storableJSON is storable for jsonb, which refuses the zero byte escaped too.
@@ -55,15 +92,16 @@ func (tx *Tx) RecordDeadLetters(ctx context.Context, letters []DeadLetter) error
 	ids, consumers, messages := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
 	types, keys, errs := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
 	attempts, headers, bodies, died := make(pq.Int64Array, n), make(pq.StringArray, n), make(pq.ByteaArray, n), make(pq.StringArray, n)
-	events := make([]sql.NullString, n)
+	events, prints := make([]sql.NullString, n), make(pq.StringArray, n)
 	for i, l := range letters {
 		ids[i], consumers[i], messages[i] = l.ID.String(), storable(l.Consumer), storable(l.MessageID)
 		types[i], keys[i], errs[i] = storable(l.Type), storable(l.RoutingKey), storable(l.Error)
 		attempts[i], headers[i], bodies[i] = int64(l.Attempt), storableJSON(l.Headers), l.Body
 		died[i] = l.DiedAt.UTC().Format(time.RFC3339Nano)
 		events[i] = sql.NullString{String: l.EventID.UUID.String(), Valid: l.EventID.Valid}
+		prints[i] = Fingerprint(errs[i])
 	}
-	_, err := tx.exec(ctx, recordDeadLetters, ids, consumers, pq.GenericArray{A: events}, messages, types, keys, errs, attempts, headers, bodies, died)
+	_, err := tx.exec(ctx, recordDeadLetters, ids, consumers, pq.GenericArray{A: events}, messages, types, keys, errs, attempts, headers, bodies, died, prints)
 	if err != nil {
 		return fmt.Errorf("recording %d dead letters: %w", n, err)
 	}
@@ -71,8 +109,7 @@ func (tx *Tx) RecordDeadLetters(ctx context.Context, letters []DeadLetter) error
 }
 
 var deadLetters = sqlText(`
-SELECT id, consumer, event_id, message_id, type, routing_key, error, attempt, headers, body, died_at
-FROM dead_letter ORDER BY died_at DESC, id LIMIT $1`)
+SELECT ` + deadLetterColumns + ` FROM dead_letter d ORDER BY d.died_at DESC, d.id LIMIT $1`)
 
 // DeadLetters gives the newest entries of the journal.
 func (db *DB) DeadLetters(ctx context.Context, limit int) ([]DeadLetter, error) {

@@ -107,6 +107,15 @@ func (tx *Tx) BeginSending(ctx context.Context, key OrderKey) error {
 	return tx.moveOrder(ctx, key, beginSending)
 }
 
+var takeBackSending = sqlText(`
+UPDATE dispatch SET attempts = greatest(0, attempts - 1), attempted_at = CASE WHEN attempts > 1 THEN attempted_at END, failure = $3
+WHERE tenant_id = $1 AND purchase_order_id = $2 AND sent_at IS NULL`)
+
+// TakeBackSending uncounts a call that was begun and not made, and keeps why.
+func (tx *Tx) TakeBackSending(ctx context.Context, key OrderKey, why string) error {
+	return tx.moveOrder(ctx, key, takeBackSending, why)
+}
+
 var leaveToHand = sqlText(`
 UPDATE dispatch SET by_hand_at = clock_timestamp() WHERE tenant_id = $1 AND purchase_order_id = $2 AND by_hand_at IS NULL`)
 

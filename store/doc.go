@@ -14,7 +14,8 @@
 //
 //   - Every committed event lies between exactly one pair of neighbouring ticks
 //     (tick.go, reader.go). A transaction that stays open delays its own events
-//     and nobody else's.
+//     and nobody else's. It stays so when the database is restored into another
+//     server (epoch.go).
 //   - An event from outside is in the log at most once: admission has its id
 //     and the hash of its body (admission.go).
 //   - A consumer's effect of an event is committed together with the event's

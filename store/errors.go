@@ -21,9 +21,15 @@ var (
 	// ErrUnavailable: the server cannot be reached, is starting, stopping, full
 	// or read-only. No statement's fault; trying later may help.
 	ErrUnavailable = errors.New("the database is not available")
+	// ErrUnwritable is ErrUnavailable of a server that answers questions and takes
+	// nothing in: it is full, or a standby. That it serves others proves nothing.
+	ErrUnwritable = fmt.Errorf("%w for writing", ErrUnavailable)
 	// ErrRetryable: a deadlock, a lock or serialization failure. The same
 	// transaction done again at once will probably succeed.
 	ErrRetryable = errors.New("the transaction collided with another")
+	// ErrLocked is ErrRetryable of a statement that has waited for a lock for as
+	// long as it may. Whoever holds it may hold it for longer still.
+	ErrLocked = fmt.Errorf("%w that keeps its lock", ErrRetryable)
 	// ErrAccess: the password, the user or a permission is wrong.
 	ErrAccess = errors.New("the database refuses access")
 	// ErrSchema: a table or column is missing or of another version.
@@ -58,6 +64,17 @@ func mapCall(ctx context.Context, err error) error {
 	return mapError(err)
 }
 
+// mapBegin is mapCall for the beginning of a transaction, in which nothing has
+// been asked for yet: whatever the server objects to, it is no statement's
+// fault. A standby objects to a transaction that may write (0A000).
+func mapBegin(ctx context.Context, err error) error {
+	var pqErr *pq.Error
+	if ctx.Err() == nil && kindOf(err) == nil && errors.As(err, &pqErr) {
+		return fmt.Errorf("%w: %w", ErrUnwritable, err)
+	}
+	return mapCall(ctx, err)
+}
+
 func kindOf(err error) error {
 	var pqErr *pq.Error
 	var netErr net.Error
@@ -88,9 +105,13 @@ func kindOf(err error) error {
 // kindOfState sorts an SQLSTATE (PostgreSQL manual, appendix A).
 func kindOfState(code string) error {
 	switch code {
-	case "40001", "40P01", "55P03": // serialization failure, deadlock, lock not available
+	case "40001", "40P01": // serialization failure, deadlock
 		return ErrRetryable
-	case "25006", "25P03": // read-only server, idle-in-transaction timeout
+	case "55P03": // lock not available
+		return ErrLocked
+	case "25006", "53100", "58030": // read-only server, disk full, input or output error
+		return ErrUnwritable
+	case "25P03", "25P04": // idle-in-transaction and transaction timeout
 		return ErrUnavailable
 	case "28P01", "28000", "42501", "3D000": // password, authorization, privilege, no such database
 		return ErrAccess

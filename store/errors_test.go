@@ -27,7 +27,9 @@ func TestErrorsOfStatements(t *testing.T) {
 		holder, waiter := p.begin(), p.begin()
 		must(t, p.mapped(holder, `INSERT INTO thing VALUES (10, 0)`))
 		must(t, p.mapped(waiter, `SET LOCAL lock_timeout = 50`))
-		isError(t, p.mapped(waiter, `INSERT INTO thing VALUES (10, 0)`), store.ErrRetryable)
+		err := p.mapped(waiter, `INSERT INTO thing VALUES (10, 0)`)
+		isError(t, err, store.ErrRetryable)
+		isError(t, err, store.ErrLocked)
 		holder.Rollback()
 	})
 	run("statement timeout", func(t *testing.T) {
@@ -68,7 +70,9 @@ func TestErrorsOfStatements(t *testing.T) {
 	run("read-only", func(t *testing.T) {
 		tx := p.begin()
 		must(t, p.mapped(tx, `SET TRANSACTION READ ONLY`))
-		isError(t, p.mapped(tx, `INSERT INTO thing VALUES (30, 0)`), store.ErrUnavailable)
+		err := p.mapped(tx, `INSERT INTO thing VALUES (30, 0)`)
+		isError(t, err, store.ErrUnavailable)
+		isError(t, err, store.ErrUnwritable)
 	})
 	run("a mistake of the caller's", func(t *testing.T) {
 		err := p.mapped(p.begin(), `INSERT INTO thing VALUES (1, 0)`)
@@ -189,15 +193,15 @@ func TestAKilledBackend(t *testing.T) {
 func TestAPoisonedConnectionIsDropped(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, 2)
-	cut := newCutter(t, p.url)
-	through := &place{TB: t, DB: openAt(t, cut.url), url: cut.url}
+	cut, address := way(t, p.url)
+	through := &place{TB: t, DB: openAt(t, address), url: address}
 	through.append(sale("a"))
 	for range 3 {
 		tx := through.begin()
 		rows, err := tx.SQL().Query(`SELECT repeat('x', 1000) FROM generate_series(1, 100000)`)
 		must(t, err)
 		rows.Next()
-		cut.all()
+		cut.Cut()
 		for rows.Next() {
 		}
 		rows.Close()

@@ -19,9 +19,6 @@ func Statements() []string {
 // SQL is the pool itself.
 func (db *DB) SQL() *sql.DB { return db.pool.DB }
 
-// CheckEpoch is what a ticker asks first.
-func (db *DB) CheckEpoch(ctx context.Context) error { return db.checkEpoch(ctx) }
-
 // ThinTicks is a part of the ticker's housekeeping.
 func (db *DB) ThinTicks(ctx context.Context) error { return db.thinTicks(ctx) }
 
@@ -53,6 +50,7 @@ var (
 	MakeTick     = string(makeTick)
 	ReadInterval = string(readInterval)
 	NextTick     = string(nextTick)
+	LogStateText = string(logState)
 	ClaimEvents  = string(claimEvents)
 )
 

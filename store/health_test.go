@@ -46,7 +46,7 @@ func TestWellbeing(t *testing.T) {
 		}
 		return w
 	}
-	if w := look(); w != (store.Wellbeing{}) {
+	if w := look(); w != (store.Wellbeing{Place: "0 0 0", Confirmed: w.Confirmed}) || w.Confirmed.Seq != 0 || w.Confirmed.Snapshot == "" {
 		t.Errorf("of an empty house it says %+v", w)
 	}
 	if _, err := db.Acquire(t.Context(), "relay", "me"); err != nil {
@@ -57,7 +57,11 @@ func TestWellbeing(t *testing.T) {
 	storetest.Exec(t, at, `INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq, made_at) VALUES (1, 1, pg_current_snapshot(), 0, 0, now() - interval '1 hour')`)
 	storetest.Exec(t, at, `INSERT INTO event_log (epoch, publish, occurred_at, event_id, tenant_id, type, version, aggregate_id, body_sha256, body)
 		VALUES (1, true, now(), gen_random_uuid(), 't', 'SALE_COMPLETED', '1.0', 'a', '', '{}')`)
+	storetest.Exec(t, at, `INSERT INTO log_cursor (consumer, tick, upto, seq, term) VALUES ('relay', 0, 1, 0, 1)`)
 	w := look()
+	if w.End != 1 || w.Tick != 1 || w.Covered != 0 || w.Passed != 0 || w.Place != "0 1 0" {
+		t.Errorf("of the ticks and the relay's place it says %+v", w)
+	}
 	if w.RelayHolder != "me" || w.TickerHolder != "" || w.SetAside != 1 || w.Suspects != 1 || w.Unpublished != 1 || w.Behind < time.Hour || w.Behind > 2*time.Hour {
 		t.Errorf("it says %+v", w)
 	}

@@ -22,7 +22,7 @@ const (
 // given each time the connection stands, the first time included, and whoever
 // listens polls now and then.
 func (db *DB) Listen(ctx context.Context, channel string) <-chan struct{} {
-	listener := pq.NewListener(db.source, relistenSoon, relistenLate, nil)
+	listener := pq.NewDialListener(attentive{}, db.source, relistenSoon, relistenLate, nil)
 	hints := make(chan struct{}, 1)
 	first := make(chan error, 1)
 	// It waits for the connection, however long; closing the listener ends it.

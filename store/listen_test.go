@@ -75,10 +75,9 @@ func TestListeningGoesOnWhenItsConnectionIsLost(t *testing.T) {
 func TestListeningToAServerThatIsGone(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, 2)
-	cut := newCutter(t, p.url)
-	db := openAt(t, cut.url)
-	cut.listener.Close()
-	cut.all()
+	cut, through := way(t, p.url)
+	db := openAt(t, through)
+	cut.Shut()
 	ctx, stop := context.WithCancel(t.Context())
 	hints := db.Listen(ctx, store.TickChannel)
 	stop()

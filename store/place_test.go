@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/composerp/composerp/deploy/chaos/proxy"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/storetest"
@@ -226,4 +227,13 @@ func must2[T any](_ T, err error) func(testing.TB) {
 		t.Helper()
 		must(t, err)
 	}
+}
+
+// way is a network of the test's own to the server, and the URL that leads through it.
+func way(t testing.TB, databaseURL string) (*proxy.Proxy, string) {
+	t.Helper()
+	p, through, err := proxy.Before(databaseURL)
+	must(t, err)
+	t.Cleanup(p.Close)
+	return p, through
 }

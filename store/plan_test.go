@@ -197,3 +197,36 @@ func TestAClaimLooksUpOldGenerationsByTheirKeys(t *testing.T) {
 		}
 	}
 }
+
+// How far the log has got is told at the cost of what moves, whatever the log
+// holds from another server, with ids that are higher than this one's.
+func TestLookingAtTheLogCostsNothingForOldEpochs(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, 4)
+	p.exec(fmt.Sprintf(fill, 20))
+	reader := p.newReader("relay")
+	reader.readAll(1000)
+	p.restore(1_000_000_000)
+	p.turn()
+	reader.again()
+	reader.readAll(1000)
+	state, err := p.LogState(t.Context(), "")
+	must(t, err)
+	p.append(sale("a"))
+	for _, analyzed := range []bool{false, true} {
+		if analyzed {
+			p.exec(`ANALYZE`)
+		}
+		for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
+			seen := p.explain(mode+`; SET enable_seqscan = off`, store.LogStateText, "text, pg_snapshot", `'relay'`, `'`+state.Point+`'`)
+			seen.walk(func(n plan) {
+				if strings.HasPrefix(n.Relation, "event_log") && n.Rows*n.Loops+n.Filtered > 10 {
+					t.Errorf("%s, analyzed %t: old events are looked at\n%v", mode, analyzed, seen)
+				}
+			})
+			if len(seen.touched("event_log")) == 0 {
+				t.Errorf("the log was not looked at: the test would pass whatever happens\n%v", seen)
+			}
+		}
+	}
+}

@@ -44,6 +44,8 @@ type OrderLine struct {
 	Received event.Decimal
 	Open     bool
 	Ordinal  int64
+	// Sequence is the position's version that the rule saw when it asked for the line.
+	Sequence int64
 }
 
 // Rest is what the line still awaits.
@@ -82,12 +84,12 @@ func (tx *Tx) OrderPositions(ctx context.Context, orders []OrderKey) (map[OrderK
 
 // The open ones, and those of the orders named, which may be closed.
 var orderLines = sqlText(`
-SELECT k.at, l.purchase_order_id, l.quantity, l.received, l.open, l.ordinal
+SELECT k.at, l.purchase_order_id, l.quantity, l.received, l.open, l.ordinal, l.sequence
 FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS k(tenant_id, item_id, location_id, at)
 JOIN purchase_order_line l USING (tenant_id, item_id, location_id)
 WHERE l.open
 UNION ALL
-SELECT n.at, l.purchase_order_id, l.quantity, l.received, l.open, l.ordinal
+SELECT n.at, l.purchase_order_id, l.quantity, l.received, l.open, l.ordinal, l.sequence
 FROM (SELECT DISTINCT * FROM unnest($5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[])) AS n(tenant_id, purchase_order_id, item_id, location_id, at)
 JOIN purchase_order_line l USING (tenant_id, purchase_order_id, item_id, location_id)
 WHERE NOT l.open
@@ -114,7 +116,7 @@ func (tx *Tx) OrderLines(ctx context.Context, positions []*Replenishment, named 
 	err := tx.each(ctx, orderLines, func(row *sql.Rows) error {
 		var i int
 		var l OrderLine
-		if err := row.Scan(&i, &l.Order, &l.Quantity, &l.Received, &l.Open, &l.Ordinal); err != nil {
+		if err := row.Scan(&i, &l.Order, &l.Quantity, &l.Received, &l.Open, &l.Ordinal, &l.Sequence); err != nil {
 			return err
 		}
 		p := positions[i]

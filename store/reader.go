@@ -31,7 +31,8 @@ import (
 // Only the late ones, few and old, are found by their transaction, one after the
 // other: asked for all at once, the planner would rather read the log from the
 // oldest one on. The newest tick before the oldest of them began (floor) tells
-// which partitions need not be looked into.
+// which partitions need not be looked into, and keeps out the events of an
+// earlier epoch that bear the same ids: they stand below this one's first tick.
 //
 // Order: two events of one aggregate are never turned round. Whoever wrote the
 // second held the aggregate's row lock, so the first had committed; if both are
@@ -64,7 +65,7 @@ RETURNING consumer, tick, upto, seq, term`)
 
 var moveCursor = sqlText(`
 UPDATE log_cursor SET tick = $6, upto = $7, seq = $8, moved_at = now()
-WHERE consumer = $1 AND term = $2 AND tick = $3 AND upto = $4 AND seq = $5`)
+WHERE consumer = $1 AND term = $2 AND tick = $3 AND upto = $4 AND seq = $5 AND EXISTS (SELECT FROM tick WHERE id = $7)`)
 
 // OpenCursor gives the lease's reader its place, at the beginning of the log
 // when it is new, and shuts out every earlier term. ErrNotLeader when a later
@@ -87,7 +88,8 @@ func (db *DB) OpenCursor(ctx context.Context, lease Lease) (Cursor, error) {
 }
 
 // MoveCursor moves from one place to the next. ErrNotLeader when the place is
-// not where it was left: somebody else has moved it.
+// not where it was left: somebody else has moved it, or there is no such place
+// to move to, because the database was restored meanwhile.
 func (db *DB) MoveCursor(ctx context.Context, from, to Cursor) error {
 	err := db.InTx(ctx, func(tx *Tx) error {
 		n, err := tx.exec(ctx, moveCursor, from.Consumer, from.Term, from.Tick, from.Upto, from.Seq, to.Tick, to.Upto, to.Seq)
@@ -102,15 +104,18 @@ func (db *DB) MoveCursor(ctx context.Context, from, to Cursor) error {
 	return nil
 }
 
-// A next tick that brings a page full of events, or else the newest there is.
+// A next tick that brings a page full of events, or else the newest there is, but
+// no further than the end of the epoch; from there, the beginning of the next.
 var nextTick = sqlText(`
-SELECT coalesce(
-    (SELECT t.id FROM tick t WHERE t.id > p.id AND t.max_seq >= p.max_seq + $2 ORDER BY t.id LIMIT 1),
-    (SELECT max(id) FROM tick))
+SELECT least(
+    coalesce(
+        (SELECT t.id FROM tick t WHERE t.id > p.id AND t.max_seq >= p.max_seq + $2 ORDER BY t.id LIMIT 1),
+        (SELECT max(id) FROM tick)),
+    (SELECT CASE first_tick WHEN p.id + 1 THEN p.id + 1 ELSE first_tick - 1 END FROM epoch WHERE epoch = p.epoch + 1))
 FROM tick p WHERE p.id = $1`)
 
 var readInterval = sqlText(`
-WITH p AS MATERIALIZED (SELECT snapshot, seq_before, tx FROM tick WHERE id = $1),
+WITH p AS MATERIALIZED (SELECT epoch, snapshot, seq_before, tx FROM tick WHERE id = $1),
      c AS MATERIALIZED (SELECT snapshot, max_seq FROM tick WHERE id = $2),
      open AS MATERIALIZED (
          SELECT pg_snapshot_xip(snapshot) AS x FROM p
@@ -119,7 +124,8 @@ WITH p AS MATERIALIZED (SELECT snapshot, seq_before, tx FROM tick WHERE id = $1)
      late AS MATERIALIZED (SELECT x FROM open WHERE x < (SELECT tx FROM p) AND pg_visible_in_snapshot(x, (SELECT snapshot FROM c))),
      floor AS MATERIALIZED (
          SELECT t.seq_before FROM tick t
-         WHERE t.id <= $1 AND EXISTS (SELECT FROM late) AND t.tx < (SELECT x FROM late ORDER BY x LIMIT 1)
+         WHERE t.id <= $1 AND EXISTS (SELECT FROM late)
+           AND (t.epoch < (SELECT epoch FROM p) OR t.tx < (SELECT x FROM late ORDER BY x LIMIT 1))
          ORDER BY t.id DESC LIMIT 1)
 (SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body
  FROM event_log e

@@ -39,6 +39,8 @@ import (
 //     when a transaction that was open in the last snapshot has ended, whether
 //     or not it said anything. Every second a tick is made if anything at all
 //     was written: a guard against a way nobody thought of.
+//   - One server. Snapshots of different servers can not be compared, so a tick
+//     is made only where the newest epoch is this server's (epoch.go).
 //   - Durability. The tick is committed with synchronous_commit=on, and WAL is
 //     flushed in order: a tick that can be read proves that all it covers is durable.
 //
@@ -92,6 +94,7 @@ func (t *Ticker) Poke() {
 
 type tick struct {
 	ID        int64  `db:"id"`
+	Epoch     int    `db:"epoch"`
 	SeqBefore int64  `db:"seq_before"`
 	MaxSeq    int64  `db:"max_seq"`
 	Snapshot  string `db:"snapshot"`
@@ -113,7 +116,7 @@ func (t *tick) parse() (err error) {
 
 var lastSeq = sqlText(`SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0)`)
 
-var lastTick = sqlText(`SELECT id, seq_before, max_seq, snapshot::text AS snapshot, tx::text AS tx FROM tick ORDER BY id DESC LIMIT 1`)
+var lastTick = sqlText(`SELECT id, epoch, seq_before, max_seq, snapshot::text AS snapshot, tx::text AS tx FROM tick ORDER BY id DESC LIMIT 1`)
 
 var lookForTick = sqlText(`
 SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0) AS seq, pg_current_snapshot()::text AS snapshot`)
@@ -121,15 +124,14 @@ SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0) AS seq, pg_current_s
 var makeTick = sqlText(`
 WITH made AS (
     INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq)
-    SELECT (SELECT max(id) + 1 FROM tick), (SELECT max(epoch) FROM epoch), pg_current_snapshot(), $1,
-           coalesce(pg_sequence_last_value('event_log_seq'), 0)
-    RETURNING id, seq_before, max_seq, snapshot::text AS snapshot, tx::text AS tx
+    SELECT last.id + 1, e.epoch, pg_current_snapshot(), $1, coalesce(pg_sequence_last_value('event_log_seq'), 0)` + fitting + `
+    RETURNING id, epoch, seq_before, max_seq, snapshot::text AS snapshot, tx::text AS tx
 )
 SELECT made.*, pg_notify('composerp_tick', made.id::text)::text AS told FROM made`)
 
 // Run makes ticks while the lease is held; it is the work handed to DB.Lead.
 func (t *Ticker) Run(ctx context.Context, lease Lease) error {
-	if err := t.db.checkEpoch(ctx); err != nil {
+	if err := t.db.CheckEpoch(ctx); err != nil {
 		return err
 	}
 	if err := t.resume(ctx); err != nil {
@@ -198,6 +200,9 @@ func (t *Ticker) make(ctx context.Context, lease Lease, seqBefore int64) error {
 		}
 		failpoint.Hit("tick.held")
 		err := tx.get(ctx, &made, makeTick, seqBefore)
+		if errors.Is(err, ErrNotFound) {
+			return ErrRestored // while it led: its connections lead to another server now
+		}
 		failpoint.Hit("tick.made")
 		return err
 	})
@@ -234,12 +239,14 @@ func (t *Ticker) pause(ctx context.Context, silence time.Duration) bool {
 }
 
 // Ticks that all readers have passed tell nothing any more; each thousandth
-// stays, as a point to replay from, and those that subscriptions began at.
+// stays, as a point to replay from, and those that subscriptions began at, or
+// epochs began and ended with.
 var thinTicks = sqlText(`
 DELETE FROM tick t
 WHERE t.id < (SELECT least(min(tick), (SELECT max(id) FROM tick)) FROM log_cursor)
   AND t.id % 1000 <> 0
-  AND NOT EXISTS (SELECT FROM subscription s WHERE s.from_tick = t.id)`)
+  AND NOT EXISTS (SELECT FROM subscription s WHERE s.from_tick = t.id)
+  AND NOT EXISTS (SELECT FROM epoch e WHERE t.id IN (e.first_tick - 1, e.first_tick))`)
 
 // keepHouse makes partitions ahead of need and thins out old ticks, now and
 // then. It runs beside the ticks: a lock it waits for must not hold them up.
@@ -250,6 +257,9 @@ func (t *Ticker) keepHouse(ctx context.Context) {
 		}
 		if err := t.db.thinTicks(ctx); err != nil && ctx.Err() == nil {
 			t.log.Warn("old ticks stay for now", "error", err)
+		}
+		if err := t.db.ThinFailures(ctx, FailureLife, MostFailures); err != nil && ctx.Err() == nil {
+			t.log.Warn("old failures stay for now", "error", err)
 		}
 		switch rotated, err := t.db.RotateInbox(ctx, GenerationLife); {
 		case err != nil && ctx.Err() == nil:
@@ -271,24 +281,4 @@ func (db *DB) thinTicks(ctx context.Context) error {
 		failpoint.Hit("tick.thinned")
 		return nil
 	})
-}
-
-// ErrRestored: the tables come from another cluster, or from its past, so that
-// transaction ids in them say nothing about this one's.
-var ErrRestored = errors.New("this database was restored from another server: its log needs a new epoch before events can flow")
-
-var epochFits = sqlText(`
-SELECT e.system_identifier = c.system_identifier AND pg_snapshot_xmax(t.snapshot) <= pg_snapshot_xmax(pg_current_snapshot())
-FROM (SELECT system_identifier FROM epoch ORDER BY epoch DESC LIMIT 1) e, pg_control_system() c,
-     (SELECT snapshot FROM tick ORDER BY id DESC LIMIT 1) t`)
-
-func (db *DB) checkEpoch(ctx context.Context) error {
-	var fits bool
-	if err := db.get(ctx, &fits, epochFits); err != nil {
-		return fmt.Errorf("checking the log's epoch: %w", err)
-	}
-	if !fits {
-		return ErrRestored
-	}
-	return nil
 }

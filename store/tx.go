@@ -26,7 +26,7 @@ func (db *DB) Begin(ctx context.Context) (*Tx, error) {
 	db.prepareWanted(ctx)
 	tx, err := db.pool.BeginTxx(ctx, nil)
 	if err != nil {
-		return nil, fmt.Errorf("beginning a transaction: %w", mapCall(ctx, err))
+		return nil, fmt.Errorf("beginning a transaction: %w", mapBegin(ctx, err))
 	}
 	return &Tx{db: db, tx: tx}, nil
 }

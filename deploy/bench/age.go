@@ -49,7 +49,7 @@ func RunAges(ctx context.Context, cfg Config, ages []int) (report AgeReport, err
 	if err := p.furnish(ctx); err != nil {
 		return report, err
 	}
-	report = AgeReport{Sales: cfg.Events, Machine: machine()}
+	report = AgeReport{Sales: cfg.Events, Machine: ThisMachine()}
 	// The first run is not reported: it makes the consumers whose inboxes are aged, and the positions.
 	from := opening
 	for i, age := range append([]int{0}, slices.Sorted(slices.Values(ages))...) {

@@ -32,7 +32,7 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 		return Report{}, err
 	}
 	defer s.close()
-	report := Report{Events: cfg.Events, Machine: machine(), Versions: s.versions(ctx)}
+	report := Report{Events: cfg.Events, Machine: ThisMachine(), Versions: s.versions(ctx)}
 	for i := range cfg.Runs {
 		round, err := measureRound(ctx, cfg, s, i)
 		if err != nil {

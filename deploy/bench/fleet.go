@@ -201,7 +201,7 @@ func (f *fleet) counts() (counts, error) {
 				case "handled":
 					c.handled += int(m.GetCounter().GetValue())
 					c.by[label(m, "worker")] = int(m.GetCounter().GetValue())
-				case "retried", "dead":
+				case "retried", "deferred", "quarantined", "dead":
 					c.failed += int(m.GetCounter().GetValue())
 				}
 			}

@@ -29,7 +29,8 @@ func (m Machine) String() string {
 	return text + ", " + m.OS
 }
 
-func machine() Machine {
+// ThisMachine looks at the machine that this process runs on.
+func ThisMachine() Machine {
 	m := Machine{CPUs: runtime.NumCPU(), OS: runtime.GOOS + "/" + runtime.GOARCH}
 	m.Model = valueIn("/proc/cpuinfo", "model name")
 	kilobytes, _ := strconv.ParseFloat(strings.TrimSuffix(valueIn("/proc/meminfo", "MemTotal"), " kB"), 64)

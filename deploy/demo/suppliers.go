@@ -21,9 +21,9 @@ import (
 //
 // Each supplier takes orders at an address of its own, POST …/suppliers/ID/orders.
 // It knows an order by its Idempotency-Key: the same again is answered as it was,
-// with 409; another content under the same key with 422. On busy days some
-// callers are sent away once, with 503 and Retry-After. Whatever a supplier has
-// confirmed it ships, once.
+// with 409; another content under the same key with 422. On busy days the
+// first caller is sent away once, with 503 and Retry-After; the fleet then leaves
+// that address alone for a while. Whatever a supplier has confirmed it ships, once.
 
 // order is what procurement sends; orderLine one line of it.
 type order struct {
@@ -68,8 +68,8 @@ type Suppliers struct {
 	mu      sync.Mutex
 	today   event.Date
 	calls   Calls
-	known   map[string]known // by idempotency key
-	turned  map[string]bool  // keys that were sent away once
+	known   map[string]known    // by idempotency key
+	turned  map[event.Date]bool // busy days on which somebody was sent away
 	shipped book
 	word    []string // what happened since it was last asked
 
@@ -83,7 +83,7 @@ type known struct {
 }
 
 func newSuppliers(seed uint64, all []source, zone *time.Location, keeps func(item string) int) *Suppliers {
-	s := &Suppliers{seed: seed, sources: map[string]source{}, zone: zone, keeps: keeps, known: map[string]known{}, turned: map[string]bool{}, shipped: book{}}
+	s := &Suppliers{seed: seed, sources: map[string]source{}, zone: zone, keeps: keeps, known: map[string]known{}, turned: map[event.Date]bool{}, shipped: book{}}
 	for _, c := range all {
 		s.sources[c.id] = c
 	}
@@ -175,8 +175,7 @@ func readOrder(r *http.Request, supplier string, body []byte) (order, error) {
 
 const (
 	busyEvery, busyOn = 21, 9 // days: once in three weeks all suppliers are busy
-	busyShare         = 6     // and send one caller in so many away
-	busySeconds       = 1
+	busySeconds       = 1     // and send the first caller away for so long
 )
 
 // decide answers a call that is in order. The lock is held.
@@ -190,8 +189,8 @@ func (s *Suppliers) decide(c source, o order, key string, content [sha256.Size]b
 		return http.StatusConflict, before.answer
 	}
 	ordered := event.DateOf(o.OrderedAt.In(s.zone))
-	if busy(ordered) && !s.turned[key] && dice(s.seed, ordered, key).IntN(busyShare) == 0 {
-		s.turned[key] = true
+	if busy(ordered) && !s.turned[ordered] {
+		s.turned[ordered] = true
 		s.calls.Busy++
 		s.word = append(s.word, fmt.Sprintf("%s is busy: %s is to come again", c.name, o.PONumber))
 		return http.StatusServiceUnavailable, problem{"too many calls; come again"}

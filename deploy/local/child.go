@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -34,6 +35,7 @@ type child struct {
 	logFrom int64 // where this run's output begins in the log
 	pidFile string
 	done    chan struct{} // closed when the process has ended and was waited for
+	halted  atomic.Bool   // somebody wants it to end
 }
 
 // maxLog is the size at which a log is put aside before a start. Only the one before is kept.
@@ -93,6 +95,12 @@ func (c *child) pid() int {
 
 // signal reaches the process alone: PostgreSQL and Erlang see to their own children.
 func (c *child) signal(sig syscall.Signal) { c.cmd.Process.Signal(sig) }
+
+// ask sends a signal that asks the process to end, and wakes it up to hear that if somebody had it stand still.
+func (c *child) ask(sig syscall.Signal) {
+	c.signal(sig)
+	c.signal(syscall.SIGCONT)
+}
 
 // killGroup ends the process and all it has started that stayed in its group.
 func (c *child) killGroup() {

@@ -27,6 +27,7 @@ func stopLeftover(ctx context.Context, cfg Config, name, pidFile string, orderly
 	if err := syscall.Kill(pid, orderly); err == syscall.EPERM {
 		return fmt.Errorf("%s is still running as pid %d under another user: stop it first", name, pid)
 	}
+	syscall.Kill(pid, syscall.SIGCONT) // It may have been made to stand still.
 	deadline := time.Now().Add(leftoverTimeout)
 	for isOurs(pid, ours) {
 		if err := ctx.Err(); err != nil {

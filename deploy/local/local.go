@@ -17,7 +17,8 @@
 // below /root), the data lies in a directory under /var/tmp named after the path, and a symbolic link stands in its place.
 //
 // What fails: a server that does not come up takes the other one down with it, and Start returns one line with the reason from its log. A
-// server that dies later closes Exited; restarting it is the owner's decision.
+// server that dies later closes Exited; restarting it is the owner's decision. An owner who wants to see what others do about it ends one
+// server by Halt and starts it again in its place by Revive.
 package local
 
 import (
@@ -81,12 +82,13 @@ type Endpoints struct {
 // Servers are running servers. They are stopped by Stop or Discard, and by the end of this process.
 type Servers struct {
 	Endpoints
-	PostgresPID, BrokerPID int
+	PostgresPID, BrokerPID int // as Start left them
 
 	cfg      Config
 	lock     *os.File
 	state    state
-	children []*child // in the order in which they are stopped
+	postgres *postgres
+	broker   *broker
 	stopOnce sync.Once
 	stopping chan struct{}
 	exitOnce sync.Once
@@ -134,8 +136,8 @@ func startLocked(ctx context.Context, cfg Config, found programs) (*Servers, err
 	}
 	st.Endpoints, st.Owner = nil, os.Getpid()
 	s := &Servers{cfg: cfg, stopping: make(chan struct{}), exited: make(chan struct{})}
-	pg := postgres{cfg: cfg, installed: found.postgres.bins, log: cfg.Log.With("server", "postgresql")}
-	mq := broker{cfg: cfg, installed: found.broker, log: cfg.Log.With("server", "rabbitmq")}
+	pg := &postgres{cfg: cfg, installed: found.postgres.bins, log: cfg.Log.With("server", "postgresql")}
+	mq := &broker{cfg: cfg, node: ourName, installed: found.broker, log: cfg.Log.With("server", "rabbitmq")}
 	if !cfg.BrokerOnly {
 		if pg.home, err = place(cfg, "postgres", found.postgres.account); err != nil {
 			return nil, err
@@ -160,7 +162,8 @@ func startLocked(ctx context.Context, cfg Config, found programs) (*Servers, err
 	if err := st.save(cfg.Dir); err != nil {
 		return nil, err
 	}
-	if err := s.startAll(ctx, &pg, &mq, st); err != nil {
+	s.postgres, s.broker = pg, mq
+	if err := s.startAll(ctx, st); err != nil {
 		return nil, err
 	}
 	s.Endpoints = st.endpoints(cfg)
@@ -173,25 +176,28 @@ func startLocked(ctx context.Context, cfg Config, found programs) (*Servers, err
 }
 
 // startAll starts both servers side by side; the first that fails stops the other.
-func (s *Servers) startAll(ctx context.Context, pg *postgres, mq *broker, st state) error {
+func (s *Servers) startAll(ctx context.Context, st state) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	if !s.cfg.BrokerOnly {
-		group.Go(func() error { return pg.start(groupCtx, st) })
+		group.Go(func() error { return s.postgres.start(groupCtx, st) })
 	}
 	if !s.cfg.PostgresOnly {
-		group.Go(func() error { return mq.start(groupCtx, st) })
+		group.Go(func() error { return s.broker.start(groupCtx, st) })
 	}
-	err := group.Wait()
-	s.children = compact(pg.server, mq.server, mq.epmd)
-	if err != nil {
+	if err := group.Wait(); err != nil {
 		s.killAll()
 		return err
 	}
-	s.PostgresPID, s.BrokerPID = pg.server.pid(), mq.server.pid()
-	for _, c := range s.children {
+	s.PostgresPID, s.BrokerPID = s.postgres.server.pid(), s.broker.server.pid()
+	for _, c := range s.children() {
 		go s.watch(c)
 	}
 	return nil
+}
+
+// children are the processes that were started and not stopped, in the order in which they are stopped at the end.
+func (s *Servers) children() []*child {
+	return compact(s.postgres.server, s.broker.server, s.broker.epmd)
 }
 
 // Find returns the addresses of the servers that another process runs in dir, and that process's pid; ErrNotRunning when none does.

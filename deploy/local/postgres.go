@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -30,6 +31,7 @@ type postgres struct {
 	installed []postgresBin
 	home
 	log    *slog.Logger
+	mu     sync.Mutex // one restart at a time
 	server *child
 }
 
@@ -37,7 +39,6 @@ func (p *postgres) data() string { return filepath.Join(p.path, "data") }
 
 // start makes the cluster if there is none, starts the server and sees to role and database.
 func (p *postgres) start(ctx context.Context, st state) error {
-	began := time.Now()
 	bin, err := p.chooseBin()
 	if err != nil {
 		return err
@@ -47,13 +48,23 @@ func (p *postgres) start(ctx context.Context, st state) error {
 			return err
 		}
 	}
+	if err := p.open(ctx, st); err != nil {
+		return err
+	}
+	return p.prepare(ctx, st)
+}
+
+// open starts the server on a cluster that is there.
+func (p *postgres) open(ctx context.Context, st state) error {
+	began := time.Now()
+	bin, err := p.chooseBin()
+	if err != nil {
+		return err
+	}
 	if err := p.disownPid(); err != nil {
 		return err
 	}
 	if err := p.launch(ctx, bin, st); err != nil {
-		return err
-	}
-	if err := p.prepare(ctx, st); err != nil {
 		return err
 	}
 	p.log.Info("started", "pid", p.server.pid(), "version", bin.major, "port", st.Ports.Postgres, "took", time.Since(began).Round(time.Millisecond))

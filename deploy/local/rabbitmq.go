@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -20,30 +21,39 @@ import (
 const (
 	brokerName = "RabbitMQ"
 	epmdName   = "Erlang's port mapper"
-	nodeName   = ourName + "@localhost"
+	nodeHost   = "localhost"
 )
 
 // broker is one RabbitMQ node and the Erlang port mapper it registers with. The port mapper is started first, as a child of ours on a port
 // of its own: RabbitMQ would otherwise start one as a daemon that outlives it, or register with the system's.
 type broker struct {
 	cfg       Config
+	node      string   // the node's name, without its host
+	peers     []string // the nodes whose cluster it joins, itself included; none: it stands alone
+	size      int      // of the cluster
 	installed brokerPrograms
 	home
 	log          *slog.Logger
+	mu           sync.Mutex // one restart at a time
 	server, epmd *child
 }
 
 func (b *broker) start(ctx context.Context, st state) error {
-	began := time.Now()
 	if err := b.configure(st); err != nil {
 		return err
 	}
 	if err := b.launchEpmd(ctx, st.Ports); err != nil {
 		return err
 	}
+	return b.launch(ctx, st)
+}
+
+// launch starts the node, which finds its files and the port mapper ready.
+func (b *broker) launch(ctx context.Context, st state) error {
+	began := time.Now()
 	server, err := run(command{
-		name: brokerName, account: b.account, dir: b.path, env: b.environment(st.Ports),
-		path: b.installed.server, logFile: filepath.Join(b.cfg.Dir, "rabbitmq.log"), pidFile: b.serverPid(), orderly: syscall.SIGTERM,
+		name: b.name(), account: b.account, dir: b.path, env: b.environment(st.Ports),
+		path: b.installed.server, logFile: filepath.Join(b.cfg.Dir, b.logName()), pidFile: b.serverPid(), orderly: syscall.SIGTERM,
 	})
 	if err != nil {
 		return err
@@ -56,6 +66,23 @@ func (b *broker) start(ctx context.Context, st state) error {
 		"took", time.Since(began).Round(time.Millisecond))
 	return nil
 }
+
+// name is what errors call the node.
+func (b *broker) name() string {
+	if len(b.peers) == 0 {
+		return brokerName
+	}
+	return brokerName + " " + b.node
+}
+
+func (b *broker) logName() string {
+	if len(b.peers) == 0 {
+		return "rabbitmq.log"
+	}
+	return b.node + ".log"
+}
+
+func nodeAddress(node string) string { return node + "@" + nodeHost }
 
 // launchEpmd starts the port mapper and waits until it listens, for RabbitMQ looks for it early.
 func (b *broker) launchEpmd(ctx context.Context, at ports) error {
@@ -120,7 +147,7 @@ func get(ctx context.Context, address string) error {
 // node when its database is empty.
 func (b *broker) configure(st state) error {
 	for name, content := range map[string]string{
-		"rabbitmq.conf":   configuration(st),
+		"rabbitmq.conf":   configuration(st) + clustering(b.peers, b.size),
 		"advanced.config": advancedConfiguration,
 		"enabled_plugins": "[rabbitmq_management,rabbitmq_prometheus].\n",
 	} {
@@ -170,7 +197,7 @@ func (b *broker) environment(at ports) []string {
 		"ERL_EPMD_ADDRESS=" + loopback,
 		"ERL_EPMD_PORT=" + strconv.Itoa(at.Epmd),
 		"ERL_CRASH_DUMP_SECONDS=0",
-		"RABBITMQ_NODENAME=" + nodeName,
+		"RABBITMQ_NODENAME=" + nodeAddress(b.node),
 		"RABBITMQ_NODE_PORT=" + strconv.Itoa(at.AMQP),
 		"RABBITMQ_NODE_IP_ADDRESS=" + loopback,
 		"RABBITMQ_DIST_PORT=" + strconv.Itoa(at.Distribution),

@@ -81,6 +81,11 @@ func writeDurably(path string, content []byte) error {
 
 // complete generates missing passwords and keeps each remembered port that is still free.
 func (st *state) complete() error {
+	st.makePasswords()
+	return choosePorts(st.Ports.each())
+}
+
+func (st *state) makePasswords() {
 	for _, password := range []*string{&st.SuperuserPassword, &st.Password} {
 		if *password == "" {
 			var random [18]byte
@@ -88,12 +93,11 @@ func (st *state) complete() error {
 			*password = hex.EncodeToString(random[:]) // Hexadecimal needs no escaping in URLs, SQL and configuration files.
 		}
 	}
-	return st.Ports.choose()
 }
 
-// choose holds each port until all are chosen, so that no two are the same.
-func (p *ports) choose() error {
-	for _, port := range p.each() {
+// choosePorts holds each port until all are chosen, so that no two are the same.
+func choosePorts(wanted []*int) error {
+	for _, port := range wanted {
 		listener, err := listenFree(*port)
 		if err != nil {
 			return err

@@ -30,6 +30,9 @@ func (s *Servers) watch(c *child) {
 		return
 	default:
 	}
+	if c.halted.Load() {
+		return
+	}
 	s.exitOnce.Do(func() {
 		s.err = fmt.Errorf("%s ended by itself (%v): %s", c.name, c.cmd.ProcessState, c.reason())
 		close(s.exited)
@@ -43,6 +46,7 @@ func (s *Servers) Stop(ctx context.Context) error {
 	var err error
 	s.stopOnce.Do(func() {
 		close(s.stopping)
+		defer s.holdBoth()()
 		st := s.state
 		st.Endpoints, st.Owner = nil, 0
 		err = errors.Join(st.save(s.cfg.Dir), s.stopChildren(ctx))
@@ -51,18 +55,29 @@ func (s *Servers) Stop(ctx context.Context) error {
 	return err
 }
 
+// holdBoth waits for restarts under way, and lets no other begin until the returned function is called.
+func (s *Servers) holdBoth() (release func()) {
+	s.postgres.mu.Lock()
+	s.broker.mu.Lock()
+	return func() {
+		s.broker.mu.Unlock()
+		s.postgres.mu.Unlock()
+	}
+}
+
 func (s *Servers) stopChildren(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.StopTimeout)
 	defer cancel()
-	for _, c := range s.children {
+	children := s.children()
+	for _, c := range children {
 		if c.name != epmdName {
-			c.signal(c.orderly)
+			c.ask(c.orderly)
 		}
 	}
 	var late []error
-	for _, c := range s.children {
+	for _, c := range children {
 		if c.name == epmdName { // It is last, for a RabbitMQ going down still talks to it.
-			c.signal(c.orderly)
+			c.ask(c.orderly)
 		}
 		select {
 		case <-c.done:
@@ -82,6 +97,7 @@ func (s *Servers) Discard(ctx context.Context) error {
 	var err error
 	s.stopOnce.Do(func() {
 		close(s.stopping)
+		defer s.holdBoth()()
 		s.killAll()
 		err = errors.Join(removeData(ctx, s.cfg, s.cfg.Dir), os.RemoveAll(s.cfg.Dir))
 		s.lock.Close()
@@ -91,10 +107,11 @@ func (s *Servers) Discard(ctx context.Context) error {
 
 // killAll kills the children, each with its process group, and waits until the kernel has taken them away.
 func (s *Servers) killAll() {
-	for _, c := range s.children {
+	children := s.children()
+	for _, c := range children {
 		c.killGroup()
 	}
-	for _, c := range s.children {
+	for _, c := range children {
 		<-c.done
 		c.awaitGroup(5 * time.Second)
 		c.forget()

@@ -60,16 +60,11 @@ func (r Report) Proven() bool { return r.Verdict == Proven }
 // not add up is in the report.
 func Run(ctx context.Context, cfg Config) (Report, error) {
 	began := time.Now()
-	a := auditor{Config: cfg.withDefaults()}
-	a.deadline = began.Add(a.Wait)
-	session, err := exchange.Open(ctx, a.Exchange)
+	a, end, err := begin(ctx, cfg)
 	if err != nil {
-		return Report{}, fmt.Errorf("auditing the exchange: %w", err)
+		return Report{}, err
 	}
-	defer session.Close()
-	// A call to a broker that has stopped answering ends with the session.
-	defer context.AfterFunc(ctx, func() { session.Close() })()
-	a.session = session
+	defer end()
 	report, err := a.run(ctx)
 	if ctx.Err() != nil {
 		return Report{}, fmt.Errorf("auditing: %w", ctx.Err())

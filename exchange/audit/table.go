@@ -72,6 +72,9 @@ func (r Report) writeFindings(page *strings.Builder) {
 		if more := c.Wrong - int64(len(c.Findings)); more > 0 && r.Verdict != InFlight {
 			fmt.Fprintf(page, "  ... and %s more\n", thousands(more))
 		}
+		if do := remedies[c.Name]; do != "" {
+			fmt.Fprintf(page, "  -> %s\n", do)
+		}
 	}
 }
 

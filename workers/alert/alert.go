@@ -31,12 +31,13 @@ func New(cfg Config) worker.Worker {
 	if now == nil {
 		now = time.Now
 	}
-	t := notice.Teller{Log: cfg.Log}
+	t := notice.Teller{Log: cfg.Log, Gates: &worker.Gates{}}
+	caller := webcall.Caller{Gates: t.Gates}
 	if cfg.WebhookURL != "" {
-		t.Channels = append(t.Channels, notice.Webhook(cfg.WebhookURL, webcall.Caller{}))
+		t.Channels = append(t.Channels, notice.Webhook(cfg.WebhookURL, caller))
 	}
 	if cfg.AlertmanagerURL != "" {
-		t.Channels = append(t.Channels, alertmanager(cfg.AlertmanagerURL, webcall.Caller{}, now))
+		t.Channels = append(t.Channels, alertmanager(cfg.AlertmanagerURL, caller, now))
 	}
 	return worker.New("alert", t.Hear(notice.Of(lowStock), notice.Of(lotExpiring))...)
 }

@@ -87,11 +87,13 @@ func TestOneFailsTheOtherHearsOnce(t *testing.T) {
 			if swap {
 				failing, well = manager, hook
 			}
-			db := storetest.DB(t)
+			url := storetest.URL(t)
+			db := storetest.Open(t, url, 8)
 			w := alert.New(alert.Config{WebhookURL: hook.URL, AlertmanagerURL: manager.URL})
 			e := low(t, "3")
 			failing.answers(http.StatusBadGateway)
 			for range 2 {
+				openGates(t, url)
 				if _, err := workertest.Handle(t, db, w, e); err == nil || errors.Is(err, worker.ErrRejected) || !strings.Contains(err.Error(), "502") {
 					t.Fatalf("want to try again, got %v", err)
 				}
@@ -99,7 +101,12 @@ func TestOneFailsTheOtherHearsOnce(t *testing.T) {
 			if got := notices(t, db); len(got) != 2 || !slices.ContainsFunc(got, func(s string) bool { return strings.Contains(s, "untold ii") && strings.Contains(s, "502") }) {
 				t.Errorf("want both rows, one untold at the second try, got %q", got)
 			}
+			// Its gate is closed: it is not called, and that is no try.
+			if _, err := workertest.Handle(t, db, w, e); !errors.Is(err, worker.ErrNotCalled) || len(failing.heard()) != 2 {
+				t.Fatalf("want no call, got %d and %v", len(failing.heard()), err)
+			}
 			failing.answers(http.StatusOK)
+			openGates(t, url)
 			if _, err := workertest.Handle(t, db, w, e, e); err != nil {
 				t.Fatal(err)
 			}
@@ -121,8 +128,8 @@ func TestOneFailsTheOtherHearsOnce(t *testing.T) {
 // One refuses for good, the other is away: it is tried again for the one, and the refusal comes out in the end.
 func TestARefusalWaitsForTheOther(t *testing.T) {
 	t.Parallel()
-	hook, manager := newListener(t), newListener(t)
-	db := storetest.DB(t)
+	hook, manager, url := newListener(t), newListener(t), storetest.URL(t)
+	db := storetest.Open(t, url, 8)
 	w := alert.New(alert.Config{WebhookURL: hook.URL, AlertmanagerURL: manager.URL})
 	e := low(t, "3")
 	hook.answers(http.StatusGone)
@@ -131,6 +138,7 @@ func TestARefusalWaitsForTheOther(t *testing.T) {
 		t.Fatalf("want to try again, got %v", err)
 	}
 	manager.answers(http.StatusOK)
+	openGates(t, url)
 	if _, err := workertest.Handle(t, db, w, e); !errors.Is(err, worker.ErrRejected) || !strings.Contains(err.Error(), "telling the webhook") || !strings.Contains(err.Error(), "410 Gone") {
 		t.Fatalf("want the refusal, got %v", err)
 	}

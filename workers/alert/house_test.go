@@ -11,6 +11,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
@@ -66,6 +67,12 @@ func expiring(t testing.TB) event.Any {
 	return workertest.Event(t, event.LotExpiring{
 		ItemID: "milk", LocationID: "shop", LotNumber: "L-1", Quantity: workertest.Decimal("2.5"), ExpiryDate: "2024-03-09",
 	})
+}
+
+// openGates lets whoever was found away be called at once, as after a while.
+func openGates(t testing.TB, url string) {
+	t.Helper()
+	storetest.Exec(t, url, `UPDATE dependency SET opens_at = clock_timestamp()`)
 }
 
 // notices are the table's rows as "channel told attempts answer", sorted.

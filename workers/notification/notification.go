@@ -16,9 +16,9 @@ import (
 
 // New declares the notification worker. url is the webhook's; empty, there is none.
 func New(url string, log *slog.Logger) worker.Worker {
-	t := notice.Teller{Log: log}
+	t := notice.Teller{Log: log, Gates: &worker.Gates{}}
 	if url != "" {
-		t.Channels = []notice.Channel{notice.Webhook(url, webcall.Caller{})}
+		t.Channels = []notice.Channel{notice.Webhook(url, webcall.Caller{Gates: t.Gates})}
 	}
 	return worker.New("notification", t.Hear(notice.Of(created), notice.Of(approved), notice.Of(cancelled))...)
 }

@@ -97,11 +97,46 @@ func TestWhatPassesIsTriedAgain(t *testing.T) {
 				t.Errorf("want the reason kept, got %+v", d)
 			}
 			potter.answer = nil
+			s.opensItsGate()
 			s.handle(e)
 			s.wantStatus(name, "SENT")
 			if calls := strange.called(); len(calls) != 0 {
 				t.Errorf("the redirect was followed: %+v", calls)
 			}
 		})
+	}
+}
+
+// While a supplier is away nobody calls him, and what was not called does not count as a call.
+func TestASupplierThatIsAwayIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	potter := newSupplier(t)
+	s := newShop(t, potter.URL+"/orders")
+	potter.says(http.StatusServiceUnavailable, "")
+	for i, order := range []string{"o-1", "o-2", "o-3"} {
+		s.handle(created(t, order))
+		_, err := workertest.Handle(t, s.db, s.w, approved(t, order))
+		if !errors.Is(err, worker.ErrUnavailable) || errors.Is(err, worker.ErrNotCalled) != (i > 0) {
+			t.Fatalf("order %s: want it to wait, called if it is the first, got %v", order, err)
+		}
+	}
+	if calls := potter.called(); len(calls) != 1 {
+		t.Errorf("want one call, got %+v", calls)
+	}
+	if d := s.wantStatus("o-1", "SENDING"); d.Attempts != 1 || !strings.Contains(d.Failure, "503") {
+		t.Errorf("want the call and its end kept, got %+v", d)
+	}
+	if d := s.wantStatus("o-2", "WAITING"); d.Attempts != 0 || !strings.Contains(d.Failure, "not called: "+potter.URL+" is away") {
+		t.Errorf("want no call counted, and why, got %+v", d)
+	}
+	s.handle(cancelled(t, "o-2")) // nobody was called: there is no doubt
+	s.wantStatus("o-2", "CANCELLED")
+	potter.answer = nil
+	s.opensItsGate()
+	for _, order := range []string{"o-1", "o-3"} {
+		s.handle(approved(t, order))
+		if d := s.wantStatus(order, "SENT"); d.Failure != "" {
+			t.Errorf("want the wait forgotten, got %+v", d)
+		}
 	}
 }

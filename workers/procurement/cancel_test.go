@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/procurement"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
@@ -80,6 +81,7 @@ func TestAHangingSupplierIsTriedAgain(t *testing.T) {
 	}
 	s.wantStatus("o-1", "SENDING")
 	potter.answer = nil
+	s.opensItsGate()
 	s.handle(e)
 	s.wantStatus("o-1", "SENT")
 }
@@ -117,15 +119,16 @@ func TestManySlotsBehindABroker(t *testing.T) {
 	}
 }
 
-// A supplier that says when to come again is called then: the next rung that is long enough.
+// A supplier that says when to come again is called then, and not before: the order waits on the first rung that is long
+// enough, and that is no attempt.
 func TestRetryAfterTakesTheRungThatIsLongEnough(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		header func() string
 		rung   time.Duration
 	}{
-		"seconds": {func() string { return "120" }, time.Hour},
-		"a date":  {func() string { return time.Now().Add(90 * time.Minute).UTC().Format(http.TimeFormat) }, 2 * time.Hour},
+		"seconds": {func() string { return "120" }, 10 * time.Minute},
+		"a date":  {func() string { return time.Now().Add(50 * time.Minute).UTC().Format(http.TimeFormat) }, time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -135,14 +138,20 @@ func TestRetryAfterTakesTheRungThatIsLongEnough(t *testing.T) {
 				w.WriteHeader(http.StatusServiceUnavailable)
 			}
 			s := newShop(t, potter.URL)
-			s.w = procurement.Hurried(nil, 0, time.Minute, time.Hour, 2*time.Hour)
+			s.w = procurement.Hurried(nil, 0, time.Minute, 10*time.Minute, time.Hour)
 			f := s.run(1)
 			f.publish(created(t, "o-1"), approved(t, "o-1"))
 			d := f.take(exchange.RungName("procurement", c.rung))
-			if failure := d.Failure(); d.Attempt() != 1 || !strings.Contains(failure.Error, "503") {
-				t.Errorf("want one attempt and its reason, got %+v", failure)
+			if d.Attempt() != 0 || d.Deferred() != 1 || d.Headers[exchange.HeaderWaitsFor] != potter.URL {
+				t.Errorf("want a wait for the supplier and no attempt, got %+v", d.Headers)
 			}
-			s.wantStatus("o-1", "SENDING")
+			if order := s.wantStatus("o-1", "SENDING"); !strings.Contains(order.Failure, "503") || order.Attempts != 1 {
+				t.Errorf("want the reason kept, got %+v", order)
+			}
+			if n := storetest.Value[int](t, s.url, `SELECT count(*) FROM failure
+				WHERE outcome = 'deferred' AND dependency = $1 AND error LIKE '%503%' AND class = ''`, potter.URL); n != 1 {
+				t.Errorf("want the try written down once, got %d", n)
+			}
 		})
 	}
 }

@@ -106,6 +106,12 @@ func (s *shop) endpoint(url string) {
 		ON CONFLICT (tenant_id, supplier_id) DO UPDATE SET endpoint = excluded.endpoint`, workertest.Tenant, url)
 }
 
+// opensItsGate lets whoever was found away be called at once, as after a while.
+func (s *shop) opensItsGate() {
+	s.Helper()
+	storetest.Exec(s, s.url, `UPDATE dependency SET opens_at = clock_timestamp()`)
+}
+
 // handle lets the worker handle events one by one, and fails the test when one fails.
 func (s *shop) handle(events ...event.Any) {
 	s.Helper()

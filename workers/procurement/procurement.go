@@ -35,9 +35,16 @@
 //
 // # When a supplier does not answer
 //
-// Its orders climb a ladder that outlasts a night; a Retry-After takes the rung
-// that is long enough. One that is refused is a dead letter at once, with the
-// supplier's words; it is tried again when somebody moves it back.
+// While he is away or busy his orders wait, for as long as it takes, and one call
+// now and then finds out whether he is there again (package webcall, and gates of
+// package worker); other suppliers' orders go past them. An order that was kept
+// from calling takes its attempt back: dispatch counts calls that were made. A
+// crash between the two leaves the count one too high, and a cancelled order in
+// doubt rather than cancelled.
+//
+// What he answers that is neither yes nor no climbs a ladder that outlasts a
+// night. An order that is refused is a dead letter at once, with the supplier's
+// words; it is tried again when somebody moves it back.
 package procurement
 
 import (
@@ -54,18 +61,21 @@ import (
 	"github.com/composerp/composerp/workers/worker/webcall"
 )
 
-// ladder is longer than other workers': a supplier's system may be away for a night.
+// ladder is longer than other workers': a supplier's system may fail in its own ways for a night. When it is not there
+// at all its orders wait without climbing.
 var ladder = []time.Duration{5 * time.Second, time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour}
 
 // New declares the procurement worker. A nil log says nothing.
-func New(log *slog.Logger) worker.Worker { return declare(log, webcall.Caller{}, ladder) }
+func New(log *slog.Logger) worker.Worker {
+	return declare(log, webcall.Caller{Gates: &worker.Gates{}}, ladder)
+}
 
 func declare(log *slog.Logger, caller webcall.Caller, ladder []time.Duration) worker.Worker {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	o := office{log.With("worker", "procurement"), caller}
-	return worker.New("procurement", worker.Ladder(ladder...), worker.Linger(50*time.Millisecond),
+	return worker.New("procurement", worker.Ladder(ladder...), worker.Linger(50*time.Millisecond), worker.Gated(caller.Gates),
 		worker.OnPreparedCall(o.created, send[event.PurchaseOrderCreated](o)),
 		worker.OnPreparedCall(o.approved, send[event.PurchaseOrderApproved](o)),
 		worker.On(o.cancelled))
@@ -139,6 +149,9 @@ func send[T event.Payload](o office) func(context.Context, event.Of[T], letter) 
 		if err != nil {
 			err = fmt.Errorf("sending order %s to supplier %s: %w", l.Order, l.Supplier, err)
 			return func(ctx context.Context, tx *worker.Tx) error {
+				if errors.Is(err, worker.ErrNotCalled) {
+					return tx.TakeBackSending(ctx, l.OrderKey, err.Error())
+				}
 				return tx.RecordUnsent(ctx, l.OrderKey, err.Error(), errors.Is(err, worker.ErrRejected))
 			}, err
 		}

@@ -54,7 +54,7 @@ func (b *batch) make(ctx context.Context, p *position, cause event.Envelope) err
 	quantity := Quantity(*p.plan, p.Position(), *p.ReorderPoint)
 	line := &store.OrderLine{
 		OrderKey: store.OrderKey{Tenant: p.Tenant, Order: orderID(cause.ID, p.PositionKey)},
-		Quantity: quantity, Open: true, Ordinal: p.Bookings + 1,
+		Quantity: quantity, Open: true, Ordinal: p.Bookings + 1, Sequence: p.Sequence,
 	}
 	o := &newOrder{cause: cause, series: store.NumberKey{Tenant: p.Tenant, Year: year}, NewOrder: store.NewOrder{
 		Line: line, Position: p.Replenishment, Supplier: p.plan.Supplier, UnitPrice: p.plan.UnitCost,

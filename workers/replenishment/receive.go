@@ -13,6 +13,9 @@ import (
 // else off the oldest open lines, as many as it takes. What comes for a closed
 // line is noted there and changes nothing; so is what comes beyond the line's
 // quantity. What names an order that has no line here changes nothing at all.
+//
+// A receipt that is heard late may be older than a line: the rule had seen those
+// goods on hand when it asked for it, so they are not what it awaits.
 func (b *batch) receive(p *position, e *event.Any, said event.InventoryUpdated) {
 	if said.PurchaseOrderID != "" {
 		i := slices.IndexFunc(p.lines, func(l *store.OrderLine) bool { return l.Order == said.PurchaseOrderID })
@@ -23,7 +26,7 @@ func (b *batch) receive(p *position, e *event.Any, said event.InventoryUpdated) 
 	}
 	left := said.Quantity
 	for _, l := range p.lines {
-		if !l.Open || !left.IsPositive() {
+		if !l.Open || !left.IsPositive() || l.Sequence >= e.Metadata.Sequence {
 			continue
 		}
 		part := least(left, l.Rest())

@@ -103,6 +103,18 @@ func TestReceipts(t *testing.T) {
 		h.wantOrders("30 of cup for 75", h.sold("cup", "40"))
 		h.wantOnOrder("cup", "30")
 	})
+	t.Run("heard after the order that was made with it in sight", func(t *testing.T) {
+		t.Parallel()
+		h := w.house(t)
+		h.rule("cup", point10, "order_up_to=40")
+		late := h.received("cup", "3", "")
+		o := h.wantOrders("40 of cup for 100", h.counted("cup", "0"))
+		h.wantOrders("", late)
+		h.wantLine(o[0].PurchaseOrderID, "0 of 40, open")
+		h.wantOnOrder("cup", "40")
+		h.wantOrders("", h.received("cup", "3", ""))
+		h.wantOnOrder("cup", "37")
+	})
 	t.Run("for an order of the same batch", func(t *testing.T) {
 		t.Parallel()
 		h := w.house(t)

@@ -27,7 +27,8 @@
 //	the event comes again         the inbox has it: nothing. Were it forgotten there, the
 //	                              order would have the id it had, and the database refuses it
 //	an old event comes late       sequence guards on hand; its receipt still counts
-//	                              on order down, which nobody else has done
+//	                              on order down, which nobody else has done, unless
+//	                              the order was made with these goods in sight
 //	a crash before the commit     nothing has happened; the broker delivers again
 //	a crash after it              the order is in the log with its id; the relay says it
 //	two slots, one position       the second waits for the first's commit, and reads what is

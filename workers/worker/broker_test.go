@@ -111,7 +111,7 @@ func TestALostSessionCondemnsNobody(t *testing.T) {
 	var line *gate
 	w := echoing(seen, func(context.Context, []event.Any) error {
 		if seen.of(e) <= losses {
-			line.throwOut()
+			line.Cut()
 			return errors.New("a verdict that cannot be carried out")
 		}
 		return nil

@@ -105,6 +105,9 @@ func TestWhatKillsTheProcessDiesAlone(t *testing.T) {
 			if suspects := storetest.Value[int](t, h.url, `SELECT count(*) FROM suspect`); suspects != 0 {
 				t.Errorf("want no suspect left, got %d", suspects)
 			}
+			if rows := h.journal(); len(rows) != 1 || rows[0].Message_ID != dead.ID || rows[0].Outcome != "dead" || rows[0].Class != "" {
+				t.Errorf("want the poison alone written down, got %+v", rows)
+			}
 			t.Logf("the process died %d times", deaths)
 		})
 	}

@@ -120,7 +120,7 @@ func TestASlowHandlerIsNotADatabaseThatIsAway(t *testing.T) {
 			}
 		}
 		return nil
-	}, worker.Ladder(), worker.Batch(1, 10))
+	}, worker.Ladder(), worker.Batch(1, 10), worker.Quarantine(1, time.Hour))
 	h := newHouse(t, w)
 	h.db = storetest.Open(t, h.url+"&idle_in_transaction_session_timeout=100", 4)
 	h.publish(events...)
@@ -129,6 +129,10 @@ func TestASlowHandlerIsNotADatabaseThatIsAway(t *testing.T) {
 	h.wantEffects(len(events) - 1)
 	if dead.ID != slow.ID.String() || !strings.Contains(dead.Failure().Error, "idle") || r.metric("composerp_worker_paused_slots", "") != 0 {
 		t.Errorf("want the slow one with its reason, got %s: %s", dead.ID, dead.Failure().Error)
+	}
+	// What the database has broken off fills no class.
+	if rows := h.journal(); len(rows) != 1 || rows[0].Class != "" || rows[0].Outcome != "dead" || dead.Failure().Quarantine != "" {
+		t.Errorf("want it written down and counted for nothing, got %+v", rows)
 	}
 }
 
@@ -148,6 +152,28 @@ func TestADatabaseThatIsAwayIsWaitedFor(t *testing.T) {
 		"no tables": func(h *house) (away, back func()) {
 			return func() { storetest.Exec(h, h.url, "ALTER TABLE inbox RENAME TO inbox_away") },
 				func() { storetest.Exec(h, h.url, "ALTER TABLE inbox_away RENAME TO inbox") }
+		},
+		"a full disk": func(h *house) (away, back func()) { // It can be read all the time.
+			storetest.Exec(h, h.url, `CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'full' USING ERRCODE = '53100'; END $$`)
+			return func() {
+					storetest.Exec(h, h.url, "CREATE TRIGGER full_disk BEFORE INSERT ON inbox EXECUTE FUNCTION full_disk()")
+				}, func() {
+					storetest.Exec(h, h.url, "DROP TRIGGER full_disk ON inbox")
+				}
+		},
+		"a lock held for long": func(h *house) (away, back func()) {
+			h.db = storetest.Open(h, h.url+"&lock_timeout=50", 4)
+			locker, err := sql.Open("postgres", h.url)
+			h.must(err)
+			h.Cleanup(func() { locker.Close() })
+			tx, err := locker.Begin()
+			h.must(err)
+			return func() {
+					_, err := tx.Exec("LOCK TABLE inbox IN EXCLUSIVE MODE")
+					h.must(err)
+				}, func() {
+					h.must(tx.Rollback())
+				}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

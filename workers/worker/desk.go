@@ -68,7 +68,11 @@ func (w Worker) Handle(ctx context.Context, db *store.DB, deliveries ...exchange
 }
 
 // subscribe registers what the worker owes; one that owes nothing is no consumer.
+// From then on its gates are those of the database.
 func (w Worker) subscribe(ctx context.Context, db *store.DB) (store.ConsumerID, error) {
+	if w.gates != nil {
+		w.gates.db.Store(db)
+	}
 	if !w.Owes() {
 		return 0, nil
 	}

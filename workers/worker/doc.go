@@ -16,7 +16,9 @@
 //     dead letters received.
 //   - What cannot be any message's fault (the database is away, this process is
 //     stopping, the ladder is not declared) costs no message an attempt: it is
-//     kept in hand.
+//     kept in hand. Nor does a dependency that is away: its messages wait on the
+//     ladder (gates.go).
+//   - A failed try is in the journal before its message is sent on (judge.go).
 //   - One message that fails takes no other with it: a batch that fails is done
 //     again one message at a time.
 //
@@ -54,7 +56,10 @@
 //	slot.go      one consumer: take, finish, acknowledge
 //	handle.go    what becomes of what was taken
 //	desk.go      the transaction: read, claim, handle, say
-//	verdict.go   the ladder and the dead letters
+//	verdict.go   what an error says, and which rung follows from it
+//	judge.go     the journal of failures, the ladder and the dead letters
+//	gates.go     dependencies that are away
+//	rest.go      a slot that has nothing but waits
 //	suspect.go   carefulness
 //	patience.go  waiting for the database
 package worker

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/failpoint"
@@ -43,13 +44,23 @@ func (s *slot) handle(ctx context.Context, deliveries []exchange.Delivery) error
 	return nil
 }
 
-// alone tries one message, and judges it when it fails.
+// alone tries one message, and judges it when it fails. One that must wait for a
+// dependency and has no rung to wait on waits here.
 func (s *slot) alone(ctx context.Context, m []message) error {
-	err := s.try(ctx, m)
-	if err != nil && !isOurs(ctx, err) {
-		err = s.judge(ctx, m[0].Delivery, err)
+	for began := time.Now(); ; {
+		err := s.persist(ctx, m)
+		if err == nil || isOurs(ctx, err) {
+			return err
+		}
+		away, is := asUnavailable(err)
+		if !is || len(s.Worker.ladder) > 0 || time.Since(began) > keepTime {
+			return s.judge(ctx, m[0], err)
+		}
+		s.Log.Warn("a dependency is away; keeping what is in hand", "dependency", away.dependency, "wait", away.wait, "error", err)
+		if !s.pause(ctx, max(firstWait, min(away.wait, longestWait))) {
+			return ctx.Err()
+		}
 	}
-	return err
 }
 
 // preparable is how many of the messages, from the first on, may be prepared
@@ -94,7 +105,7 @@ func (s *slot) read(ctx context.Context, deliveries []exchange.Delivery) ([]mess
 			messages = append(messages, m)
 			continue
 		}
-		if err := s.judge(ctx, d, err); err != nil {
+		if err := s.judge(ctx, message{Delivery: d}, err); err != nil {
 			return nil, err
 		}
 	}

@@ -1,16 +1,25 @@
 package worker
 
 import (
+	"context"
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/composerp/composerp/store"
 )
 
-// Outcomes of a message, as the metric's label has them.
+// Outcomes of a message, as the metric's label has them: those of a try that went
+// well, and the journal's of one that failed.
 const (
 	outcomeHandled   = "handled"
 	outcomeDuplicate = "duplicate"
-	outcomeRetried   = "retried"
-	outcomeDead      = "dead"
 )
+
+var outcomes = []string{
+	outcomeHandled, outcomeDuplicate,
+	string(store.OutcomeRetried), string(store.OutcomeDeferred), string(store.OutcomeQuarantined), string(store.OutcomeDead),
+}
 
 // Metrics are the harness's counters; make one with NewMetrics and share it
 // between all runners of a process.
@@ -42,7 +51,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "composerp_worker_slots", Help: "Slots that are consuming now.",
 		}, []string{"worker"}),
 		paused: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "composerp_worker_paused_slots", Help: "Slots that wait for the database with messages in hand.",
+			Name: "composerp_worker_paused_slots", Help: "Slots that wait for the database with messages in hand, or for a dependency that all they took must wait for.",
 		}, []string{"worker"}),
 	}
 	m.timerFailures = prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -54,7 +63,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 
 // precreate makes every series of a worker, so that zeros are there to see.
 func (m *Metrics) precreate(worker string) {
-	for _, outcome := range []string{outcomeHandled, outcomeDuplicate, outcomeRetried, outcomeDead} {
+	for _, outcome := range outcomes {
 		m.messages.WithLabelValues(worker, outcome)
 	}
 	m.handling.WithLabelValues(worker)
@@ -62,4 +71,29 @@ func (m *Metrics) precreate(worker string) {
 	m.slots.WithLabelValues(worker).Add(0)
 	m.paused.WithLabelValues(worker).Add(0)
 	m.timerFailures.WithLabelValues(worker).Add(0)
+}
+
+// scrapeTime bounds what a scrape asks the database.
+const scrapeTime = 2 * time.Second
+
+// RegisterFailures adds what the whole fleet knows of its failures, asked of the
+// database at each scrape: -1 where it does not answer. Dependencies and classes
+// are no closed set, so that they are counted and not named; the doctor names them.
+func RegisterFailures(r prometheus.Registerer, db *store.DB) {
+	gauge := func(name, help string, count func(ctx context.Context) (int, error)) {
+		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
+			ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
+			defer cancel()
+			n, err := count(ctx)
+			if err != nil {
+				return -1
+			}
+			return float64(n)
+		}))
+	}
+	gauge("composerp_closed_gates", "Dependencies that are away, and are not called but to probe them.", func(ctx context.Context) (int, error) {
+		gates, err := db.ClosedGates(ctx)
+		return len(gates), err
+	})
+	gauge("composerp_quarantined_classes", "Classes of failing events that are set aside until somebody releases them.", db.QuarantinedClasses)
 }

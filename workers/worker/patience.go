@@ -22,35 +22,69 @@ const (
 	answerTime       = 5 * time.Second
 )
 
+// errGivenUp is an error of the database's that is left to the message, for want of anybody else.
+var errGivenUp = errors.New("given up")
+
 // keep runs do and tries again for as long as the fault is not the message's:
 // it waits for a database that is away, and repeats what collided. A server that
 // breaks off this transaction again and again, and serves others, is not away:
-// that may be the message's fault after all.
+// that may be the message's fault after all. What waits for somebody's lock has
+// waited for long; whoever asked decides whether its neighbours shall too.
 func (s *slot) keep(ctx context.Context, do func() error) error {
 	backoff, since, collisions := newBackoff(), time.Now(), 0
-	paused := false
-	defer func() {
-		if paused {
-			s.Metrics.paused.WithLabelValues(s.Worker.name).Dec()
-		}
-	}()
+	pause, resume := s.pausing()
+	defer resume()
 	for {
 		err := do()
 		switch {
-		case errors.Is(err, store.ErrRetryable), errors.Is(err, store.ErrUnavailable) && s.answers(ctx):
+		case errors.Is(err, store.ErrLocked):
+			return err
+		case errors.Is(err, store.ErrRetryable), errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrUnwritable) && s.answers(ctx):
 			if collisions++; collisions > collisionRetries {
-				return fmt.Errorf("given up after %d tries, while the database serves others (was the transaction left idle for long?): %s", collisions, err)
+				return fmt.Errorf("%w after %d tries, while the database serves others (was the transaction left idle for long?): %s", errGivenUp, collisions, err)
 			}
 			s.Log.Info("a transaction was broken off; doing it again", "error", err)
 		case isDatabases(err) && time.Since(since) < keepTime:
-			if !paused {
-				paused = true
-				s.Metrics.paused.WithLabelValues(s.Worker.name).Inc()
-			}
+			pause()
 			s.Log.Warn("the database does not serve; keeping what is in hand", "error", err)
 		default:
 			return err
 		}
+		if !backoff.wait(ctx) {
+			return err
+		}
+	}
+}
+
+// pausing gives what counts the slot among those that wait for the database, and what ends that.
+func (s *slot) pausing() (pause, resume func()) {
+	paused := false
+	pause = func() {
+		if !paused {
+			paused = true
+			s.Metrics.paused.WithLabelValues(s.Worker.name).Inc()
+		}
+	}
+	resume = func() {
+		if paused {
+			s.Metrics.paused.WithLabelValues(s.Worker.name).Dec()
+		}
+	}
+	return pause, resume
+}
+
+// persist tries one message, for as long as only the database or somebody's lock
+// stands in the way: a lock that is held for long is no message's fault.
+func (s *slot) persist(ctx context.Context, m []message) error {
+	pause, resume := s.pausing()
+	defer resume()
+	for backoff, since := newBackoff(), time.Now(); ; {
+		err := s.try(ctx, m)
+		if !errors.Is(err, store.ErrLocked) || time.Since(since) > keepTime {
+			return err
+		}
+		pause()
+		s.Log.Warn("somebody holds a lock for long; keeping what is in hand", "error", err)
 		if !backoff.wait(ctx) {
 			return err
 		}
@@ -74,10 +108,13 @@ const firstWait, longestWait = 50 * time.Millisecond, 5 * time.Second
 func newBackoff() *backoff { return &backoff{next: firstWait} }
 
 // wait reports whether ctx is still alive after waiting.
-func (b *backoff) wait(ctx context.Context) bool {
+func (b *backoff) wait(ctx context.Context) bool { return sleep(ctx, b.pause()) }
+
+// pause is how long to wait this time.
+func (b *backoff) pause() time.Duration {
 	pause := b.next/2 + rand.N(b.next)
 	b.next = min(2*b.next, longestWait)
-	return sleep(ctx, pause)
+	return pause
 }
 
 // sleep reports whether ctx is still alive after the pause.

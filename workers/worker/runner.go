@@ -110,7 +110,7 @@ func (r *Runner) consume(ctx context.Context, session *exchange.Session) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	for i := range r.Slots {
-		s := &slot{Runner: r, number: i + 1, session: session, publisher: publisher}
+		s := &slot{Runner: r, number: i + 1, session: session, publisher: publisher, resting: newBackoff()}
 		g.Go(func() error { return s.run(ctx) })
 	}
 	return g.Wait()

@@ -17,6 +17,9 @@ type slot struct {
 	session   *exchange.Session
 	publisher *exchange.Publisher
 	careful   bool
+
+	deferred waits // of what was taken last
+	resting  *backoff
 }
 
 // errTurn ends a consumer because the slot turns careful, or stops being so.
@@ -61,6 +64,7 @@ func (s *slot) consume(ctx context.Context) error {
 		if err := s.finish(ctx, consumer, deliveries); err != nil {
 			return err
 		}
+		s.rest(ctx, consumer, len(deliveries))
 		if s.careful && !anySuspicious(deliveries) {
 			s.careful = false
 			return errTurn

@@ -51,7 +51,7 @@ func (s *slot) handleSuspect(ctx context.Context, d exchange.Delivery) error {
 	}
 	failpoint.Hit("suspect.noted")
 	if deaths >= suspicious {
-		err = s.judge(ctx, d, Reject(fmt.Errorf("poison: the process died %d times with this message in hand", deaths)))
+		err = s.judge(ctx, message{Delivery: d}, Reject(fmt.Errorf("poison: the process died %d times with this message in hand", deaths)))
 	} else {
 		err = s.handle(ctx, []exchange.Delivery{d})
 	}

@@ -1,13 +1,8 @@
 package worker
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"time"
-
-	"github.com/composerp/composerp/exchange"
-	"github.com/composerp/composerp/exchange/failpoint"
 )
 
 // ErrRejected is what every error of Reject is, for errors.Is.
@@ -36,62 +31,54 @@ type postponement struct {
 func (p postponement) Error() string { return p.cause.Error() }
 func (p postponement) Unwrap() error { return p.cause }
 
+// ErrUnavailable is what every error of Unavailable is, for errors.Is.
+var ErrUnavailable = errors.New("a dependency is away")
+
+// ErrNotCalled is what an ErrUnavailable is besides when no call was made,
+// because the dependency's gate is closed.
+var ErrNotCalled = errors.New("not called")
+
+// Unavailable marks an error as the fault of a dependency, somebody outside whom
+// no message of this worker can do anything about: it is away, or busy. The
+// message waits on its ladder and keeps its attempts, however often; it takes the
+// first rung that is as long as after, or the longest. Gates close by it.
+func Unavailable(dependency string, err error, after time.Duration) error {
+	return unavailability{dependency, err, after}
+}
+
+// unavailability is somebody's being away, for so long at least.
+type unavailability struct {
+	dependency string
+	cause      error
+	wait       time.Duration
+}
+
+func (u unavailability) Error() string        { return u.cause.Error() }
+func (u unavailability) Unwrap() error        { return u.cause }
+func (u unavailability) Is(target error) bool { return target == ErrUnavailable }
+
+// asUnavailable finds a dependency's fault in an error. Where others are joined
+// to it they will show again when it is mended.
+func asUnavailable(err error) (unavailability, bool) {
+	var u unavailability
+	return u, errors.As(err, &u)
+}
+
 // rung is how long a message waits for its next try after a failure.
 func (w Worker) rung(attempt int, failure error) time.Duration {
 	var asked postponement
 	if !errors.As(failure, &asked) {
 		return w.ladder[attempt]
 	}
+	return w.longEnough(attempt, asked.wait)
+}
+
+// longEnough is the first rung from an attempt on that is as long as wait, or the longest.
+func (w Worker) longEnough(attempt int, wait time.Duration) time.Duration {
 	for _, rung := range w.ladder[attempt:] {
-		if rung >= asked.wait {
+		if rung >= wait {
 			return rung
 		}
 	}
 	return w.ladder[len(w.ladder)-1]
-}
-
-// judge sends a failed message on: up its ladder, or, when it has none left or
-// the failure is final, to the dead letters. nil means that the broker has
-// confirmed the copy and the message itself may be acknowledged.
-//
-// A worker that drains another's queue has neither. Its message stays where it
-// is, and the slot ends with an error: that is noise enough for somebody to come.
-func (s *slot) judge(ctx context.Context, d exchange.Delivery, failure error) error {
-	if s.Worker.drainsAnothers() {
-		return fmt.Errorf("handling message %s of %s, which has no ladder: %w", d.ID, s.Worker.queue, failure)
-	}
-	attempt := max(0, d.Attempt())
-	outcome, message := outcomeDead, exchange.DeadMessage(d, s.Worker.name, failure)
-	if !errors.Is(failure, ErrRejected) && attempt < len(s.Worker.ladder) {
-		outcome, message = outcomeRetried, exchange.RetryMessage(d, s.Worker.name, s.Worker.rung(attempt, failure), failure)
-	}
-	message.Headers[exchange.HeaderAttempt] = int64(attempt + 1) // what came may be a stranger's: below zero it would climb for ever
-	failpoint.Hit("judge.begun")
-	if err := s.send(ctx, message); err != nil {
-		return fmt.Errorf("sending message %s to %s: %w", message.ID, message.Exchange, err)
-	}
-	failpoint.Hit("judge.confirmed")
-	s.count(outcome, 1)
-	s.Log.Warn("a message failed", "outcome", outcome, "event", message.ID, "type", d.Type, "attempt", attempt+1, "error", failure)
-	return nil
-}
-
-// send publishes until the broker has the message. A ladder that is full or was
-// never declared is no fault of the message's, nor of those taken with it: they
-// are kept in hand, with noise, until somebody has mended it.
-func (s *slot) send(ctx context.Context, m exchange.Message) error {
-	for backoff := newBackoff(); ; {
-		confirmation, err := s.publisher.Publish(ctx, m)
-		if err == nil {
-			failpoint.Hit("judge.published")
-			err = confirmation.Wait(ctx)
-		}
-		if !errors.Is(err, exchange.ErrNacked) && !errors.Is(err, exchange.ErrUnroutable) {
-			return err
-		}
-		s.Log.Error("a failed message has no place to go; keeping what is in hand", "exchange", m.Exchange, "key", m.RoutingKey, "error", err)
-		if !backoff.wait(ctx) {
-			return err
-		}
-	}
 }

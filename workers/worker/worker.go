@@ -7,6 +7,7 @@ import (
 
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
 )
 
 // Worker is a declared worker: a name, what it hears, and what it does about it.
@@ -19,6 +20,8 @@ type Worker struct {
 	prefetch   int
 	linger     time.Duration
 	idempotent bool
+	quarantine store.QuarantinePolicy
+	gates      *Gates
 
 	each     map[event.Type]eachFunc
 	calls    map[event.Type]call
@@ -40,6 +43,10 @@ type Option func(*Worker)
 // try. After that a message goes to the dead letters.
 var DefaultLadder = []time.Duration{5 * time.Second, time.Minute, 15 * time.Minute}
 
+// DefaultQuarantine is after how many distinct events of one type, version and
+// error, failed within how long, those that fail like them are set aside at once.
+var DefaultQuarantine = store.QuarantinePolicy{After: 5, Within: time.Hour}
+
 // Batches and prefetches by kind of handler: set-based ones bite off much, ones
 // that go event by event less, and calls to the outside world go one by one.
 const (
@@ -53,7 +60,7 @@ const (
 // New declares a worker. It panics on a declaration that contradicts itself:
 // that is a mistake in the program, found by the first test that touches it.
 func New(name string, options ...Option) Worker {
-	w := Worker{name: name, queue: exchange.QueueName(name), ladder: DefaultLadder, each: map[event.Type]eachFunc{}, calls: map[event.Type]call{}}
+	w := Worker{name: name, queue: exchange.QueueName(name), ladder: DefaultLadder, quarantine: DefaultQuarantine, each: map[event.Type]eachFunc{}, calls: map[event.Type]call{}}
 	for _, o := range options {
 		o(&w)
 	}
@@ -84,8 +91,9 @@ func New(name string, options ...Option) Worker {
 
 // On handles one event in the transaction it is given. Several On for several
 // types may stand in one worker. The error is the verdict: nil is done,
-// Reject(err) sends the message to the dead letters now, any other error to the
-// retry ladder.
+// Reject(err) sends the message to the dead letters now, Unavailable(...) lets it
+// wait for somebody else without an attempt, any other error sends it to the retry
+// ladder.
 func On[T event.Payload](handle func(ctx context.Context, tx *Tx, e event.Of[T]) error) Option {
 	return func(w *Worker) {
 		t := w.hear(typeOf[T]())
@@ -128,6 +136,12 @@ func Idempotent() Option { return func(w *Worker) { w.idempotent = true } }
 
 // Ladder sets how long to wait before each further try.
 func Ladder(rungs ...time.Duration) Option { return func(w *Worker) { w.ladder = rungs } }
+
+// Quarantine sets after how many distinct events that have failed with one error,
+// within how long, that class of them is set aside; after 0 none ever is.
+func Quarantine(after int, within time.Duration) Option {
+	return func(w *Worker) { w.quarantine = store.QuarantinePolicy{After: after, Within: within} }
+}
 
 // Batch sets how many messages one transaction takes at most, and how many the
 // broker may send ahead.

@@ -56,6 +56,31 @@ func Servers(t testing.TB) local.Endpoints {
 	return at
 }
 
+// AnotherDatabase starts a PostgreSQL of t's own, which ends with it: one that may be broken, or that shall be another server than the rest's.
+func AnotherDatabase(t testing.TB) string {
+	t.Helper()
+	pair, err := Start(t.Context(), local.Config{PostgresOnly: true})
+	if err != nil {
+		t.Fatalf("starting another PostgreSQL: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := pair.Stop(); err != nil {
+			t.Errorf("stopping it: %v", err)
+		}
+	})
+	return pair.DatabaseURL
+}
+
+// PostgresProgram is the path of a program that comes with PostgreSQL: pg_dump.
+func PostgresProgram(t testing.TB, name string) string {
+	t.Helper()
+	path, err := local.PostgresProgram(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // lazy starts one private server once for the whole test binary.
 type lazy struct {
 	cfg  local.Config

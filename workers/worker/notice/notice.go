@@ -18,10 +18,13 @@
 //
 // # When one of two channels fails
 //
-//	one is away                  the event climbs the ladder for that one alone
+//	one is away                  the event waits for that one alone, and keeps its
+//	                             attempts; when its gate kept it from being called,
+//	                             that is no try, and nothing is written of it
+//	one fails otherwise          the event climbs the ladder for that one alone
 //	one refuses (4xx)            a dead letter with its words; the other has heard
-//	one is away, one refuses     the ladder first; the refusal is heard again, and
-//	                             is the verdict when the other one has heard
+//	one is away, one refuses     the wait first; the refusal is heard again, and is
+//	                             the verdict when the other one has heard
 //	a crash after both calls     both are called again, with the same keys
 package notice
 
@@ -67,7 +70,8 @@ type Channel struct {
 // Teller tells of events. Without channels it writes to the log and the table.
 type Teller struct {
 	Channels []Channel
-	Log      *slog.Logger // nil says nothing
+	Log      *slog.Logger  // nil says nothing
+	Gates    *worker.Gates // those that the channels' calls go through; nil when there are none
 }
 
 // Subject is a type of event that is told of.
@@ -111,7 +115,7 @@ const linger = 100 * time.Millisecond
 
 // Hear are the options of a worker that tells of the subjects.
 func (t Teller) Hear(subjects ...Subject) []worker.Option {
-	options := []worker.Option{worker.Linger(linger)}
+	options := []worker.Option{worker.Linger(linger), worker.Gated(t.Gates)}
 	say, types := map[event.Type]func(event.Any) (Message, bool){}, []event.Type{}
 	for _, s := range subjects {
 		options, types = append(options, s.hear(t)), append(types, s.typ)
@@ -167,7 +171,9 @@ func (t Teller) tell(ctx context.Context, m Message, whom []string) (worker.Reco
 			notices = append(notices, m.notice(c.Name, true, fmt.Sprint(answer.Status)))
 			continue
 		}
-		notices = append(notices, m.notice(c.Name, false, err.Error()))
+		if !errors.Is(err, worker.ErrNotCalled) {
+			notices = append(notices, m.notice(c.Name, false, err.Error()))
+		}
 		err = fmt.Errorf("telling the %s: %w", c.Name, err)
 		if errors.Is(err, worker.ErrRejected) {
 			final = append(final, err)

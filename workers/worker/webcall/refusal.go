@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -16,22 +17,35 @@ import (
 const MaxWords = 200
 
 // refusal is the verdict on an answer that says no.
-func refusal(host string, response *http.Response) error {
+func refusal(by *url.URL, response *http.Response) error {
 	text := strconv.Itoa(response.StatusCode) + " " + http.StatusText(response.StatusCode)
-	err := fmt.Errorf("%s answered %s", host, strings.TrimSpace(text))
+	err := fmt.Errorf("%s answered %s", by.Host, strings.TrimSpace(text))
 	if target, isURL := moved(response); isURL {
 		err = fmt.Errorf("%w, a redirect to %s, which is not followed", err, target)
 	}
 	if words := wordsOf(response.Body); words != "" {
 		err = fmt.Errorf("%w: %s", err, words)
 	}
-	if !passing(response.StatusCode) {
+	wait, asked := retryAfter(response.Header, time.Now())
+	switch {
+	case away(response.StatusCode, asked):
+		return worker.Unavailable(endpointOf(by), err, wait)
+	case !passing(response.StatusCode):
 		return worker.Reject(err)
-	}
-	if wait, asked := retryAfter(response.Header, time.Now()); asked {
+	case asked:
 		return worker.RetryAfter(err, wait)
 	}
 	return err
+}
+
+// away tells whether an answer speaks of who gives it and not of what was asked
+// (RFC 9110, 15.6; RFC 6585, 4). An error with a time to come again does.
+func away(status int, asked bool) bool {
+	switch status {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return status >= 500 && asked
 }
 
 // passing tells whether the same call may be answered otherwise later. Of the

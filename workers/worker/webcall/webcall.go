@@ -6,12 +6,20 @@
 //	2xx, 409            done: an Answer. 409 says that the key is known from an
 //	                    earlier call, which is what was wanted
 //	301, 308            worker.Reject: somebody must correct the address
-//	408, 425, 429, 5xx, an error: try again; by worker.RetryAfter when the answer
+//	429, 502, 503, 504, worker.Unavailable: whom we call is away or busy, for as
+//	any 5xx with a      long as its Retry-After says
+//	Retry-After
+//	nobody there, no    worker.Unavailable: no connection, no name, no certificate
+//	answer in time      that holds
+//	408, 425, other 5xx an error: try again; by worker.RetryAfter when the answer
 //	other 3xx           has a Retry-After
+//	half an answer      an error: try again. The call itself may be what the other
+//	                    side died of
 //	other 4xx           worker.Reject, with the other side's own words
-//	no answer in time,  an error: try again
-//	or half of one
 //	no URL              worker.Reject
+//
+// What is unavailable is the endpoint's scheme, host and port: while it is away no
+// message is called for there, whichever it is, by the gates of package worker.
 //
 // # Invariants
 //
@@ -33,12 +41,14 @@ package webcall
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/composerp/composerp/workers/worker"
@@ -57,6 +67,8 @@ const (
 type Caller struct {
 	// Timeout bounds a call, from connecting to the end of the answer; 0 means 10 seconds.
 	Timeout time.Duration
+	// Gates keep calls from those who are away; nil keeps none.
+	Gates *worker.Gates
 }
 
 // Answer is what somebody said who has taken what was posted.
@@ -82,20 +94,28 @@ var client = &http.Client{
 }
 
 // Post posts a JSON body with an Idempotency-Key. The error is the verdict.
-func (c Caller) Post(ctx context.Context, to, key string, body []byte) (Answer, error) {
+func (c Caller) Post(ctx context.Context, to, key string, body []byte) (answer Answer, err error) {
 	address, err := url.Parse(to)
 	if err != nil || address.Host == "" || address.Scheme != "http" && address.Scheme != "https" {
 		return Answer{}, worker.Reject(errors.New("the address to call is no http or https URL"))
 	}
+	err = c.Gates.Call(ctx, endpointOf(address), func() (err error) {
+		answer, err = c.post(ctx, address, key, body)
+		return err
+	})
+	return answer, err
+}
+
+func (c Caller) post(ctx context.Context, to *url.URL, key string, body []byte) (Answer, error) {
 	timeout := c.Timeout
 	if timeout <= 0 {
 		timeout = callTime
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %s", timeout))
+	calling, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("%w within %s", errNoAnswer, timeout))
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(calling, http.MethodPost, to.String(), bytes.NewReader(body))
 	if err != nil {
-		return Answer{}, worker.Reject(fmt.Errorf("calling %s: %w", address.Host, bare(ctx, err)))
+		return Answer{}, worker.Reject(fmt.Errorf("calling %s: %w", to.Host, bare(ctx, err)))
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Accept", "application/json")
@@ -103,15 +123,15 @@ func (c Caller) Post(ctx context.Context, to, key string, body []byte) (Answer, 
 	request.Header.Set("User-Agent", "composerp")
 	response, err := client.Do(request)
 	if err != nil {
-		return Answer{}, fmt.Errorf("calling %s: %w", address.Host, bare(ctx, err))
+		return Answer{}, fault(ctx, to, fmt.Errorf("calling %s: %w", to.Host, bare(calling, err)))
 	}
 	defer response.Body.Close()
 	if !taken(response.StatusCode) {
-		return Answer{}, refusal(address.Host, response)
+		return Answer{}, refusal(to, response)
 	}
 	answer, err := read(response)
 	if err != nil {
-		return Answer{}, fmt.Errorf("reading the answer of %s: %w", address.Host, bare(ctx, err))
+		return Answer{}, fault(ctx, to, fmt.Errorf("reading the answer of %s: %w", to.Host, bare(calling, err)))
 	}
 	return answer, nil
 }
@@ -128,6 +148,35 @@ func read(response *http.Response) (Answer, error) {
 		return Answer{}, err
 	}
 	return Answer{Status: response.StatusCode, Body: body}, nil
+}
+
+// endpointOf names whom an address calls: what is away when he is. The port is
+// named where it is not the scheme's own.
+func endpointOf(address *url.URL) string {
+	host := strings.ToLower(address.Host)
+	if port := address.Port(); port == "" || address.Scheme+port == "http80" || address.Scheme+port == "https443" {
+		host = strings.TrimSuffix(host, ":"+port)
+	}
+	return address.Scheme + "://" + host
+}
+
+var errNoAnswer = errors.New("no answer")
+
+// fault is the verdict on a call without an answer. It is the other side's when
+// no connection came about or nothing was said in time; not when ctx was ended
+// here, nor when an answer broke off.
+func fault(ctx context.Context, to *url.URL, err error) error {
+	var timed interface{ Timeout() bool }
+	var dialled *net.OpError
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case errors.Is(ctx.Err(), context.Canceled):
+		return err
+	case errors.Is(err, errNoAnswer), errors.As(err, &timed) && timed.Timeout(),
+		errors.As(err, &dialled) && dialled.Op == "dial", errors.As(err, &certificate):
+		return worker.Unavailable(endpointOf(to), err, 0)
+	}
+	return err
 }
 
 // bare takes the address out of the error of a call, and says whose patience has ended.

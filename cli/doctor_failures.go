@@ -1,0 +1,41 @@
+package cli
+
+import (
+	"context"
+	"time"
+
+	"github.com/composerp/composerp/store"
+)
+
+// examineFailures looks for whom the fleet does not call, and for what it sets aside.
+func (x *examination) examineFailures(ctx context.Context, db *store.DB) {
+	gates, err := db.ClosedGates(ctx)
+	switch {
+	case err != nil:
+		x.unasked("dependencies", err)
+	case len(gates) == 0:
+		x.ok("dependencies", "nobody whom workers call is known to be away")
+	}
+	for _, g := range gates {
+		x.warn("dependencies", "nothing, if it comes back: it is called again by itself, and its messages wait without losing an attempt",
+			"%s is away since %s: %s; %s", g.Name, moment(g.Since), g.LastError, nextCall(g))
+	}
+	classes, err := db.Quarantined(ctx, false)
+	switch {
+	case err != nil:
+		x.unasked("quarantine", err)
+	case len(classes) == 0:
+		x.ok("quarantine", "no class of events is set aside")
+	}
+	for _, q := range classes {
+		x.warn("quarantine", "mend what it says, then composerp quarantine release "+q.Class,
+			"%s %s fails in %s since %s, %d set aside: %s", q.Type, q.Version, q.Consumer, moment(q.Since), q.SetAside, q.Sample)
+	}
+}
+
+func nextCall(g store.ClosedGate) string {
+	if g.OpensIn <= 0 {
+		return "the next message for it calls"
+	}
+	return "it is called again from " + moment(g.OpensAt) + " on, in " + max(time.Second, g.OpensIn.Round(time.Second)).String()
+}

@@ -1,0 +1,114 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/watchdog"
+)
+
+// doctorChecks are the doctor's names for the watchdog's kinds of problems, where they differ.
+var doctorChecks = map[watchdog.Kind]string{
+	watchdog.Mismatch: "topology", watchdog.Consumers: "queues", watchdog.Progress: "queues", watchdog.Growth: "alarm", watchdog.Ticker: "relay",
+}
+
+// judged notes a problem of the watchdog's.
+func (x *examination) judged(p watchdog.Problem) {
+	check := first(doctorChecks[p.Kind], string(p.Kind))
+	if p.Warning {
+		x.warn(check, p.Do, "%s", p.What)
+	} else {
+		x.problem(check, p.Do, "%s", p.What)
+	}
+}
+
+// betweenLooks is how long the doctor looks on when something should move: longer than the broker's figures may be old.
+const betweenLooks = 6 * time.Second
+
+// examineFleet makes the watchdog's judgements, and tells whether the broker is alarmed and takes no messages.
+func (x *examination) examineFleet(ctx context.Context, broker exchange.Config, management *exchange.Management) (alarmed bool) {
+	plan := planOf()
+	looker := &watchdog.Looker{DB: x.db, Exchange: broker, Management: management, Plan: plan, Exact: true}
+	defer looker.Close()
+	now := looker.Look(ctx)
+	if management != nil && now.Unseen != nil {
+		x.unasked("management", fmt.Errorf("%w; to see its nodes, the user needs the tag monitoring", now.Unseen))
+	}
+	if now.Nodes != nil {
+		alarmed = x.examineNodes(now.Nodes)
+	}
+	for _, p := range append(plan.Standing(now), plan.Lasting(now, now)...) {
+		switch p.Kind {
+		case watchdog.Database, watchdog.Broker, watchdog.Node: // said already
+		case watchdog.Alarm:
+			if now.Nodes == nil {
+				alarmed = true
+				x.judged(p)
+			}
+		default:
+			x.judged(p)
+		}
+	}
+	x.lookAgain(ctx, looker, now)
+	x.examineRest(ctx, now)
+	return alarmed || now.Blocked != ""
+}
+
+// lookAgain looks a second time where something should move meanwhile.
+func (x *examination) lookAgain(ctx context.Context, looker *watchdog.Looker, now watchdog.Look) {
+	if !looker.Plan.Busy(now) {
+		return
+	}
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(betweenLooks):
+	}
+	later := looker.Look(ctx)
+	for _, p := range append(looker.Plan.Moving(now, later), looker.Plan.Growing(now, later)...) {
+		x.judged(p)
+	}
+}
+
+// examineRest says what is well, and what only a doctor looks at.
+func (x *examination) examineRest(ctx context.Context, now watchdog.Look) {
+	if x.db != nil && now.Database != nil {
+		x.failed("log", now.Database)
+	}
+	if now.Database == nil {
+		x.examineGaps(ctx)
+		x.examineLog(now.Log)
+	}
+	if now.Broker != nil {
+		return
+	}
+	if vhost, err := x.vhost(); err == nil && now.Seen {
+		x.examineExtras(now.Have, vhost)
+	}
+	x.examineQueues(now)
+	x.examineDead(now)
+	if now.Figures && !x.has("stuck") {
+		x.ok("stuck", "no message is without a place to go")
+	}
+}
+
+func (x *examination) vhost() (string, error) {
+	broker, err := brokerConfig(x.endpoints, x.log)
+	if err != nil {
+		return "", err
+	}
+	return broker.Vhost()
+}
+
+// examineGaps says what the watchdog has still to publish again.
+func (x *examination) examineGaps(ctx context.Context) {
+	gaps, err := x.db.Gaps(ctx)
+	if err != nil {
+		x.unasked("owed", err)
+	}
+	for _, g := range gaps {
+		x.judged(watchdog.Open(g))
+	}
+}

@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"io"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/store"
+)
+
+func quarantineCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "quarantine",
+		Usage: "classes of failing events that are set aside",
+		Description: "When several events of one worker, type and version have failed with one error, those that fail with it go to the\n" +
+			"dead letters at once instead of being tried again and again, until the class is released.",
+		Subcommands: []*cli.Command{
+			{
+				Name: "list", Usage: "the classes that are set aside",
+				Flags: []cli.Flag{
+					&cli.BoolFlag{Name: "all", Usage: "those that were released in the last 30 days too"},
+					outputFlag(), databaseFlag(), dirFlag(),
+				},
+				Action: quarantineList,
+			},
+			{
+				Name: "release", Usage: "let events of a class be tried again", ArgsUsage: "CLASS...",
+				Description: "Counting begins anew. What was set aside stays among the dead letters until somebody puts it back.",
+				Flags:       []cli.Flag{outputFlag(), databaseFlag(), dirFlag()},
+				Action:      quarantineRelease,
+			},
+		},
+	}
+}
+
+func quarantineList(cctx *cli.Context) error {
+	if err := noArguments(cctx); err != nil {
+		return err
+	}
+	if err := checkOutput(cctx); err != nil {
+		return err
+	}
+	db, _, err := openSchema(cctx, "quarantine", 1)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	classes, err := db.Quarantined(cctx.Context, cctx.Bool("all"))
+	if err != nil {
+		return err
+	}
+	return showClasses(cctx, classes)
+}
+
+func quarantineRelease(cctx *cli.Context) error {
+	if cctx.NArg() == 0 {
+		return usage("name the classes; composerp quarantine list shows them")
+	}
+	if err := checkOutput(cctx); err != nil {
+		return err
+	}
+	db, _, err := openSchema(cctx, "quarantine", 1)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	var released []store.Quarantine
+	for _, class := range cctx.Args().Slice() {
+		q, err := db.ReleaseQuarantine(cctx.Context, class)
+		if err != nil {
+			return err
+		}
+		say(cctx, "%s is released; `composerp dlq redrive --quarantine %s` puts back what was set aside", q.Class, q.Class)
+		released = append(released, q)
+	}
+	return showClasses(cctx, released)
+}
+
+func showClasses(cctx *cli.Context, classes []store.Quarantine) error {
+	return show(cctx, classes, func(w io.Writer) {
+		row(w, "CLASS", "TYPE", "VERSION", "SINCE", "RELEASED", "SET ASIDE", "ERROR")
+		for _, q := range classes {
+			row(w, q.Class, q.Type, q.Version, moment(q.Since), momentOrNot(q.ReleasedAt), q.SetAside, q.Sample)
+		}
+	})
+}
+
+func momentOrNot(t *time.Time) string {
+	if t == nil {
+		return "no"
+	}
+	return moment(*t)
+}

@@ -1,0 +1,203 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/audit"
+	"github.com/composerp/composerp/exchange/republish"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers"
+)
+
+const (
+	flagConsumer = "consumer"
+	flagSince    = "since"
+	flagNow      = "now"
+)
+
+func republishCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "republish",
+		Usage: "publish again what the log holds and no inbox has seen",
+		Description: "For when queues were lost with what was in them, or a binding was missing: audit says that events are neither handled\n" +
+			"nor dead. Each goes to the one queue whose worker owes it, and to no other; dead letters stay where they are. What lies in\n" +
+			"composerp.unrouted and has a place to go now is published once more. It waits until the fleet is quiet, for what is in\n" +
+			"flight would be published twice: harmless, and of no use. It can be broken off and begun again at any time.",
+		Flags: connectionFlags(
+			&cli.StringFlag{Name: flagConsumer, Usage: "only for these workers, separated by commas"},
+			&cli.StringFlag{Name: flagSince, Usage: "only what was logged since then: 2h, 2026-02-09T12:00:00Z, or a place of the log; as far back as can be proven when left out"},
+			&cli.BoolFlag{Name: flagDryRun, Usage: "only count"},
+			&cli.BoolFlag{Name: flagNow, Usage: "do not wait until the fleet is quiet"},
+			&cli.DurationFlag{Name: "wait", Value: time.Minute, Usage: "how long to wait for the fleet to be quiet"},
+			outputFlag(),
+		),
+		Action: republishLost,
+	}
+}
+
+func republishLost(cctx *cli.Context) error {
+	if err := noArguments(cctx); err != nil {
+		return err
+	}
+	if err := checkOutput(cctx); err != nil {
+		return err
+	}
+	queues, err := queuesOf(cctx.String(flagConsumer))
+	if err != nil {
+		return err
+	}
+	db, e, err := openSchema(cctx, "republish", 3)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	after, err := pointSince(cctx, db, cctx.String(flagSince))
+	if err != nil {
+		return err
+	}
+	if !cctx.Bool(flagNow) {
+		if err := awaitQuiet(cctx, db, e); err != nil {
+			return err
+		}
+	}
+	report, err := publishLost(cctx, db, e, republish.Config{DB: db, Queues: queues, After: after, DryRun: cctx.Bool(flagDryRun)})
+	if err != nil {
+		return fmt.Errorf("%w; %d events were published again by then, and the same command goes on", err, report.Published())
+	}
+	return showRepublished(cctx, report)
+}
+
+// publishLost publishes again, and closes the gaps that are made good by that.
+func publishLost(cctx *cli.Context, db *store.DB, e endpoints, cfg republish.Config) (republish.Report, error) {
+	log, err := logger(cctx)
+	if err != nil {
+		return republish.Report{}, err
+	}
+	if cfg.Exchange, err = brokerConfig(e, log); err != nil {
+		return republish.Report{}, err
+	}
+	cfg.Exchange.Name = "republish"
+	progress := newStatus(cctx.App.ErrWriter)
+	defer progress.end()
+	cfg.Progress = func(p republish.Progress) {
+		progress.say(fmt.Sprintf("looked at %d of %d places of the log, %d events owed", p.Place-p.Begin, p.End-p.Begin, p.Owed))
+	}
+	gaps, err := db.Gaps(cctx.Context)
+	if err != nil {
+		return republish.Report{}, err
+	}
+	var rerouted int64
+	if !cfg.DryRun {
+		if rerouted, err = reroute(cctx, cfg.Exchange); err != nil {
+			return republish.Report{}, err
+		}
+	}
+	report, err := republish.Run(cctx.Context, cfg)
+	report.Rerouted = rerouted
+	if err != nil || cfg.DryRun || cfg.After != (store.Point{}) {
+		return report, err
+	}
+	for _, g := range gaps {
+		if _, ok := cfg.Queues[g.Consumer]; ok {
+			if err := db.CloseGap(cctx.Context, g); err != nil {
+				return report, err
+			}
+		}
+	}
+	return report, nil
+}
+
+func reroute(cctx *cli.Context, broker exchange.Config) (int64, error) {
+	session, err := exchange.Open(cctx.Context, broker)
+	if err != nil {
+		return 0, err
+	}
+	defer session.Close()
+	bindings := workers.Topology().Bindings
+	return republish.Reroute(cctx.Context, session, "republish."+holder(), func(key string) bool {
+		return slices.ContainsFunc(bindings, func(b exchange.BindingSpec) bool { return b.Exchange == exchange.Events && b.RoutingKey == key })
+	})
+}
+
+func showRepublished(cctx *cli.Context, report republish.Report) error {
+	return show(cctx, report, func(w io.Writer) {
+		row(w, "CONSUMER", "QUEUE", "OWED", "PUBLISHED")
+		for _, t := range report.Consumers {
+			row(w, t.Consumer, t.Queue, t.Owed, t.Published)
+		}
+		if report.Rerouted > 0 {
+			row(w, "(everybody)", exchange.Unrouted, report.Rerouted, report.Rerouted)
+		}
+	})
+}
+
+// awaitQuiet ends with findings when something is in flight still.
+func awaitQuiet(cctx *cli.Context, db *store.DB, e endpoints) error {
+	broker, err := brokerConfig(e, nil)
+	if err != nil {
+		return err
+	}
+	management, err := managementClient(e)
+	if err != nil {
+		return err
+	}
+	broker.Name = "republish"
+	progress := newStatus(cctx.App.ErrWriter)
+	defer progress.end()
+	quiet, waits, err := audit.Await(cctx.Context, audit.Config{
+		DB: db, Exchange: broker, Management: management, Topology: workers.Topology(), Wait: cctx.Duration("wait"), Progress: progress.say,
+	})
+	if err == nil && !quiet {
+		say(cctx, "%s; nothing is published again. --%s does not wait", waits, flagNow)
+		err = findings{"the fleet is not quiet"}
+	}
+	return err
+}
+
+// queuesOf gives the queues of the named workers that have an inbox, or of all of them, by the workers' names.
+func queuesOf(names string) (map[string]string, error) {
+	queues := map[string]string{}
+	for _, w := range workers.Fleet(workers.Config{}) {
+		if w.Owes() {
+			queues[w.Name()] = w.Queue()
+		}
+	}
+	if names == "" {
+		return queues, nil
+	}
+	wanted := map[string]string{}
+	for _, name := range strings.Split(names, ",") {
+		queue, ok := queues[name]
+		if !ok {
+			return nil, usage("--%s %q: no worker of that name has an inbox; `composerp worker list` shows the workers", flagConsumer, name)
+		}
+		wanted[name] = queue
+	}
+	return wanted, nil
+}
+
+// pointSince reads a time ago, a time, or a place of the log.
+func pointSince(cctx *cli.Context, db *store.DB, text string) (store.Point, error) {
+	if text == "" {
+		return store.Point{}, nil
+	}
+	if place, err := strconv.ParseInt(text, 10, 64); err == nil && place >= 0 {
+		return store.Point{Seq: place}, nil
+	}
+	if ago, err := time.ParseDuration(text); err == nil && ago > 0 {
+		return db.PointAt(cctx.Context, time.Now().Add(-ago))
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return store.Point{}, usage("--%s %q: want a time ago such as 2h, a time such as 2026-02-09T12:00:00Z, or a place of the log", flagSince, text)
+	}
+	return db.PointAt(cctx.Context, at)
+}

@@ -1,0 +1,103 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Fault is one way to break the house.
+type Fault struct {
+	Name  string `json:"name"`
+	Group string `json:"group"` // what it is done to
+	What  string `json:"what"`  // as a sentence
+
+	least, most time.Duration // how long it is held
+	costs       time.Duration // about what injecting and healing take by themselves
+	inject      func(ctx context.Context, h *house, dice uint64) (heal, error)
+}
+
+// heal ends a fault. One that fails is tried again.
+type heal func(ctx context.Context) error
+
+// nothing is the heal of a fault that is over as soon as it has happened.
+func nothing(context.Context) error { return nil }
+
+const (
+	groupProcess  = "process"
+	groupBroker   = "broker"
+	groupDatabase = "database"
+	groupNetwork  = "network"
+	groupSupplier = "supplier"
+)
+
+// faults is the closed set. A process that is stopped stays so for longer than a lease lives (store.LeaseTTL, 3 s); a broker that is stopped,
+// for longer than a silent peer is borne (one and a half of the heartbeat's 10 s).
+var faults = []Fault{
+	{"kill", groupProcess, "a process of the fleet is killed and started again", 0, 2 * time.Second, time.Second, kill},
+	{"pause", groupProcess, "a process of the fleet is stopped for longer than its lease, and wakes up late", 4 * time.Second, 7 * time.Second, 0, pause},
+	{"terminate", groupProcess, "a process of the fleet is told to end, and started again", 0, 2 * time.Second, 2 * time.Second, terminate},
+
+	{"broker-kill", groupBroker, "the broker is killed and started again", 0, 3 * time.Second, 9 * time.Second, brokerKill},
+	{"broker-pause", groupBroker, "the broker is stopped for longer than the heartbeat bears", 16 * time.Second, 18 * time.Second, 0, brokerPause},
+	{"broker-restart", groupBroker, "the broker is stopped in order and started again", 0, 2 * time.Second, 14 * time.Second, brokerRestart},
+	{"memory-alarm", groupBroker, "the broker has too little memory and blocks publishers", 2 * time.Second, 5 * time.Second, 4 * time.Second, memoryAlarm},
+	{"disk-alarm", groupBroker, "the broker has too little disk and blocks publishers", 2 * time.Second, 5 * time.Second, 4 * time.Second, diskAlarm},
+	{"connections-closed", groupBroker, "the broker closes all connections of the fleet", 0, 0, time.Second, connectionsClosed},
+
+	{"database-crash", groupDatabase, "the database is shut down at once, without a checkpoint, and started again", 0, 3 * time.Second, 2 * time.Second, databaseCrash},
+	{"backends-terminated", groupDatabase, "the database ends all sessions of the fleet", 0, 0, 0, backendsTerminated},
+	{"backend-killed", groupDatabase, "a session's process is killed, and the database recovers from that", 0, 0, 2 * time.Second, backendKilled},
+	{"long-transaction", groupDatabase, "a transaction that has written an event stays open beside the load, and commits late", 4 * time.Second, 9 * time.Second, 0, longTransaction},
+	{"rows-locked", groupDatabase, "hot rows stay locked, for longer than a lock is waited for now and then", 2 * time.Second, 13 * time.Second, 0, rowsLocked},
+	{"connections-exhausted", groupDatabase, "the database takes no more connections, and those of the fleet are gone", 2 * time.Second, 5 * time.Second, 0, connectionsExhausted},
+	{"read-only", groupDatabase, "the database is a standby that takes no writes, until it is promoted", 2 * time.Second, 5 * time.Second, 2 * time.Second, readOnly},
+
+	{"net-cut", groupNetwork, "connections are reset, and new ones too", 1 * time.Second, 5 * time.Second, 0, netCut},
+	{"net-black-hole", groupNetwork, "nothing gets through either way, and nobody hears of it", 3 * time.Second, 8 * time.Second, 0, netBlackHole},
+	{"net-half-open", groupNetwork, "connections end at the server, and the fleet does not hear of it", 3 * time.Second, 8 * time.Second, 0, netHalfOpen},
+	{"net-one-way", groupNetwork, "nothing gets through one way", 3 * time.Second, 8 * time.Second, 0, netOneWay},
+	{"net-slow", groupNetwork, "everything is late, and not much gets through", 3 * time.Second, 6 * time.Second, 0, netSlow},
+
+	{"supplier-busy", groupSupplier, "the supplier answers 503 with Retry-After", 2 * time.Second, 4 * time.Second, 0, supplierBusy},
+	{"supplier-away", groupSupplier, "the supplier hangs up, some of the time after it has taken the order", 2 * time.Second, 4 * time.Second, 0, supplierAway},
+}
+
+// Faults gives those that are named, in their own order; all without a name.
+func Faults(names ...string) ([]Fault, error) {
+	if len(names) == 0 {
+		return slices.Clone(faults), nil
+	}
+	var chosen []Fault
+	for _, f := range faults {
+		if slices.Contains(names, f.Name) || slices.Contains(names, f.Group) {
+			chosen = append(chosen, f)
+		}
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(faults, func(f Fault) bool { return f.Name == name || f.Group == name }) {
+			return nil, fmt.Errorf("there is no fault %q; there are %s", name, strings.Join(FaultNames(), ", "))
+		}
+	}
+	return chosen, nil
+}
+
+// FaultNames gives the names of all faults.
+func FaultNames() []string {
+	names := make([]string, len(faults))
+	for i, f := range faults {
+		names[i] = f.Name
+	}
+	return names
+}
+
+// find gives a fault of the table; to ask for another is a mistake in this package.
+func find(name string) Fault {
+	i := slices.IndexFunc(faults, func(f Fault) bool { return f.Name == name })
+	if i < 0 {
+		panic("chaos: there is no fault " + name)
+	}
+	return faults[i]
+}

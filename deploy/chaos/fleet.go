@@ -1,0 +1,163 @@
+package chaos
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/composerp/composerp/deploy/chaos/proxy"
+	"github.com/composerp/composerp/deploy/local"
+)
+
+// member is one process of the fleet, which runs everything, and its network. One that ends by itself is started again, as systemd or
+// Kubernetes would; once it was up, its end is a finding.
+type member struct {
+	name             string
+	program          local.Program
+	database, broker *proxy.Proxy
+	found            func(problem string)
+
+	mu      sync.Mutex
+	process *local.Process
+	began   int64 // where its output begins in the log
+	wanted  bool  // it shall run
+	deaths  int   // ends by itself, also of those that never came up
+}
+
+const (
+	// comeback is how long a process that has ended by itself is left alone.
+	comeback = 500 * time.Millisecond
+	// isUp is what `composerp up` says when everything consumes.
+	isUp = " is up\n"
+)
+
+// newMember makes a process of the fleet that is not running yet.
+func newMember(name, dir, program string, at local.Endpoints, environment []string, found func(string)) (*member, error) {
+	m := &member{name: name, found: found}
+	var databaseURL, amqpURL string
+	var err error
+	if m.database, databaseURL, err = proxy.Before(at.DatabaseURL); err != nil {
+		return nil, err
+	}
+	if m.broker, amqpURL, err = proxy.Before(at.AMQPURL); err != nil {
+		m.database.Close()
+		return nil, err
+	}
+	home := filepath.Join(dir, name)
+	m.program = local.Program{
+		Name: name, Path: program, Args: []string{"up"}, Dir: home, LogFile: filepath.Join(dir, name+".log"),
+		Env: append([]string{
+			"COMPOSERP_DATABASE_URL=" + databaseURL, "COMPOSERP_AMQP_URL=" + amqpURL, "COMPOSERP_MANAGEMENT_URL=" + at.ManagementURL,
+			"COMPOSERP_METRICS_ADDR=127.0.0.1:0", "COMPOSERP_DIR=" + home, "COMPOSERP_LOG_LEVEL=info",
+		}, environment...),
+	}
+	return m, nil
+}
+
+// start starts the process and sees to it that it stays.
+func (m *member) start() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.wanted = true
+	return m.launch()
+}
+
+func (m *member) launch() error {
+	if info, err := os.Stat(m.program.LogFile); err == nil {
+		m.began = info.Size()
+	}
+	process, err := local.Run(m.program)
+	if err != nil {
+		return err
+	}
+	m.process = process
+	go m.watch(process)
+	return nil
+}
+
+// watch starts the process again when it ends and nobody wanted it to.
+func (m *member) watch(process *local.Process) {
+	<-process.Done()
+	m.mu.Lock()
+	if !m.wanted || m.process != process {
+		m.mu.Unlock()
+		return
+	}
+	m.deaths++
+	if m.wasUp() {
+		m.found(fmt.Sprintf("%s ended by itself: %s", m.name, process.Ended()))
+	}
+	m.mu.Unlock()
+	time.Sleep(comeback)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.wanted && m.process == process {
+		if err := m.launch(); err != nil {
+			m.found(err.Error())
+		}
+	}
+}
+
+// wasUp tells whether this life of the process has said that it is up.
+func (m *member) wasUp() bool {
+	file, err := os.Open(m.program.LogFile)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	said, _ := io.ReadAll(io.NewSectionReader(file, m.began, 1<<30))
+	return bytes.Contains(said, []byte(isUp))
+}
+
+// up tells whether the process is there and says that it is up.
+func (m *member) up() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.process != nil && m.wanted && m.wasUp()
+}
+
+// unwanted takes the process out of the supervision and gives it; nil when there is none.
+func (m *member) unwanted() *local.Process {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.wanted = false
+	return m.process
+}
+
+func (m *member) kill() {
+	if p := m.unwanted(); p != nil {
+		p.Kill()
+	}
+}
+
+// stop asks the process to end and tells whether it did in time; otherwise it is killed.
+func (m *member) stop(patience time.Duration) bool {
+	p := m.unwanted()
+	return p == nil || p.Stop(patience)
+}
+
+func (m *member) signal(sig syscall.Signal) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.process != nil {
+		m.process.Signal(sig)
+	}
+}
+
+// close ends the process and its network.
+func (m *member) close() {
+	m.kill()
+	m.database.Close()
+	m.broker.Close()
+}
+
+func (m *member) restarts() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.deaths
+}

@@ -1,0 +1,78 @@
+package chaos
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+func example(seed uint64) Report {
+	r := Report{Seed: seed, Duration: Seconds(time.Minute), Version: "v1", Machine: "2 cores, linux/amd64", At: time.Date(2026, time.March, 1, 10, 0, 0, 0, time.UTC),
+		Took: Seconds(85 * time.Second), Faults: map[string]Tally{}, Said: 6400, Repeated: 12, Events: 6130, Dead: 60, Findings: []string{},
+		Audit: Audit{Verdict: "proven", Logged: 13_800, Handled: map[string]int64{"ledger": 6130}}, Verdict: Clean}
+	r.add(Suffered{Faults: []Injected{{Fault: "kill", Hold: Seconds(time.Second)}}, Recovery: Seconds(1500 * time.Millisecond)})
+	r.add(Suffered{Faults: []Injected{{Fault: "kill", Hold: Seconds(time.Second)}, {Fault: "net-cut", Skipped: "no way"}}, Recovery: Seconds(2500 * time.Millisecond)})
+	r.add(Suffered{Faults: []Injected{{Fault: "broker-kill"}}, Recovery: Seconds(time.Duration(seed) * time.Second)})
+	return r
+}
+
+func TestResultsAddUp(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "results.ndjson")
+	bad := example(9)
+	bad.Lost, bad.Findings, bad.Verdict = 2, []string{"event 1 is 0 times in the log"}, Found
+	for _, r := range []Report{example(3), example(3), bad} {
+		if err := Append(path, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs, err := Read(bytes.NewReader(raw))
+	if err != nil || len(runs) != 3 || !reflect.DeepEqual(runs[2], bad) {
+		t.Fatalf("%v: read back %+v, want %+v", err, runs[len(runs)-1], bad)
+	}
+	golden(t, "testdata/results.md", Markdown(runs))
+	if _, err := Read(strings.NewReader("{}\nno JSON\n")); err == nil || !strings.Contains(err.Error(), "line 2") {
+		t.Errorf("a broken line: %v", err)
+	}
+}
+
+func TestTheTableSaysWhatWasFound(t *testing.T) {
+	t.Parallel()
+	clean := example(1).Table()
+	if !strings.Contains(clean, "CLEAN") || !strings.Contains(clean, "6130 events") || strings.Contains(clean, "✗") {
+		t.Errorf("a clean run reads\n%s", clean)
+	}
+	r := example(1)
+	r.Verdict, r.Dir, r.Findings = Found, "/var/tmp/chaos", make([]string, 30)
+	if text := r.Table(); !strings.Contains(text, "/var/tmp/chaos") || !strings.Contains(text, "and 10 more") || strings.Contains(text, "CLEAN") {
+		t.Errorf("a run with findings reads\n%s", text)
+	}
+}
+
+func TestVerdicts(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(r *Report, h *house)
+		want   Verdict
+	}{
+		"nothing found":  {func(*Report, *house) {}, Clean},
+		"a problem":      {func(_ *Report, h *house) { h.problems.add("late") }, Found},
+		"something lost": {func(r *Report, _ *house) { r.Lost = 1 }, Found},
+		"doubled":        {func(r *Report, _ *house) { r.Doubled = 1 }, Found},
+		"no audit":       {func(r *Report, _ *house) { r.Audit = Audit{} }, Found},
+	} {
+		r, h := example(1), &house{}
+		c.change(&r, h)
+		if r.conclude(h, time.Minute); r.Verdict != c.want {
+			t.Errorf("%s: %s, want %s", name, r.Verdict, c.want)
+		}
+	}
+}

@@ -1,0 +1,232 @@
+package chaos
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/exchange/event"
+)
+
+// Road is how something is said.
+type Road string
+
+// The roads: through the log, by admission; and straight over AMQP.
+const (
+	RoadLog  Road = "log"
+	RoadAMQP Road = "amqp"
+)
+
+// Sort says what a saying must come to.
+type Sort string
+
+// The sorts of sayings.
+const (
+	Fresh   Sort = "fresh"   // an event nobody has said before: applied once
+	Again   Sort = "again"   // one that was said before, on either road: changes nothing
+	Altered Sort = "altered" // another content under the id of one that the log has: refused
+	Stray   Sort = "stray"   // a message that is no event: dead, for everyone who hears it
+)
+
+// Saying is something said, once.
+type Saying struct {
+	Sort  Sort
+	Road  Road
+	Event event.Any // all but its Body and ID are empty in a stray
+}
+
+// The world of the sayings: a tenant with some items at some locations. All events of a run span so many days of business time.
+const (
+	tenant       = "chaos"
+	items        = 40
+	spannedDays  = 28
+	openingStock = 500
+)
+
+var (
+	locations = []string{"WAREHOUSE", "SHOP-1", "SHOP-2"}
+	opening   = time.Date(2026, time.January, 5, 8, 0, 0, 0, time.UTC)
+)
+
+func itemOf(i int) string { return fmt.Sprintf("SKU-%03d", i) }
+
+// sayingSpace is the UUID namespace of the events' ids.
+var sayingSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://composerp.dev/chaos"))
+
+func idOf(seed uint64, name string) uuid.UUID {
+	return uuid.NewSHA1(sayingSpace, fmt.Appendf(nil, "%d\x00%s", seed, name))
+}
+
+// Shares of the sayings, out of a thousand: first of what follows an event, then of what an event is. The rest are sales.
+const (
+	againShare, alteredShare, strayShare                  = 60, 5, 10
+	receiptShare, transferShare, adjustShare, returnShare = 150, 60, 40, 50
+)
+
+// author makes the sayings of a seed.
+type author struct {
+	seed    uint64
+	r       *rand.Rand
+	at      time.Time
+	gap     time.Duration
+	sayings []Saying
+	logged  []event.Any // by the log's road: the log has them before anything that is said there later
+	said    []event.Any
+	roads   []transfer // goods that have left and not arrived
+}
+
+type transfer struct {
+	id, item, to string
+	quantity     event.Decimal
+}
+
+// Sayings gives what is said in a run of this seed: at first the opening stock, then so many events and what goes with them.
+func Sayings(seed uint64, n int) ([]Saying, error) {
+	a := &author{seed: seed, r: dice(seed, streamSayings), at: opening, gap: spannedDays * 24 * time.Hour / time.Duration(max(n, 1))}
+	for i := range items {
+		for _, l := range locations {
+			id := fmt.Sprintf("opening-%s-%s", itemOf(i), l)
+			if err := a.say(id, event.ReceiptCompleted{ReceiptID: id, ItemID: itemOf(i), LocationID: l, Quantity: event.NewDecimal(openingStock), Timestamp: a.at}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for i := range n {
+		a.at = a.at.Add(a.gap)
+		if err := a.next(i); err != nil {
+			return nil, err
+		}
+	}
+	return a.sayings, nil
+}
+
+// next says one event and, now and then, something that goes with it.
+func (a *author) next(i int) error {
+	switch roll := a.r.IntN(1000); {
+	case roll < againShare:
+		a.add(Again, a.road(), a.said[len(a.said)-1-a.r.IntN(min(len(a.said), 200))])
+	case roll < againShare+alteredShare && len(a.logged) > 0:
+		altered := a.logged[a.r.IntN(len(a.logged))]
+		altered.Metadata.UserID = "somebody else"
+		e, err := event.Encode(altered.Envelope, altered.Payload)
+		if err != nil {
+			return fmt.Errorf("altering event %s: %w", altered.ID, err)
+		}
+		a.add(Altered, RoadLog, e)
+	case roll < againShare+alteredShare+strayShare:
+		a.add(Stray, RoadAMQP, a.stray(i))
+	}
+	id, p := a.payload(i)
+	return a.say(id, p)
+}
+
+// payload draws what happened.
+func (a *author) payload(i int) (string, event.Payload) {
+	item, location := itemOf(a.r.IntN(items)), locations[a.r.IntN(len(locations))]
+	quantity := a.quantity(item)
+	id := fmt.Sprintf("%06d", i)
+	roll := a.r.IntN(1000)
+	switch {
+	case roll < receiptShare && len(a.roads) > 0 && roll%2 == 0:
+		t := a.roads[0]
+		a.roads = a.roads[1:]
+		return "arrival-" + id, event.ReceiptCompleted{ReceiptID: "arrival-" + id, ItemID: t.item, LocationID: t.to, Quantity: t.quantity, TransferID: t.id, Timestamp: a.at}
+	case roll < receiptShare:
+		r := event.ReceiptCompleted{ReceiptID: "receipt-" + id, ItemID: item, LocationID: location, Quantity: quantity, Timestamp: a.at}
+		if roll%3 == 0 {
+			r.LotNumber, r.ExpiryDate = "L"+id, event.DateOf(a.at).AddDays(60+roll)
+		}
+		return r.ReceiptID, r
+	case roll < receiptShare+transferShare:
+		t := transfer{"transfer-" + id, item, locations[(a.r.IntN(2)+1)%len(locations)], quantity}
+		from := locations[0]
+		if t.to == from {
+			from = locations[1]
+		}
+		a.roads = append(a.roads, t)
+		return t.id, event.TransferInitiated{TransferID: t.id, ItemID: item, FromLocationID: from, ToLocationID: t.to, Quantity: quantity}
+	case roll < receiptShare+transferShare+adjustShare:
+		if roll%2 == 0 {
+			quantity = quantity.Neg()
+		}
+		return "adjustment-" + id, event.StockAdjusted{AdjustmentID: "adjustment-" + id, ItemID: item, LocationID: location, Quantity: quantity, Reason: "chaos"}
+	case roll < receiptShare+transferShare+adjustShare+returnShare:
+		quantity = quantity.Neg()
+	}
+	return "sale-" + id, event.SaleCompleted{SaleID: "sale-" + id, ItemID: item, LocationID: location, Quantity: quantity, Amount: quantity, ItemName: "Item " + item, Timestamp: a.at}
+}
+
+// quantity draws a whole number, or for some of the items one that is none: they are sold by weight.
+func (a *author) quantity(item string) event.Decimal {
+	whole, thousandths := a.r.Int64N(5)+1, a.r.Int64N(1000)
+	if item >= itemOf(5) {
+		thousandths = 0
+	}
+	d, err := event.ParseDecimal(fmt.Sprintf("%d.%03d", whole, thousandths))
+	if err != nil {
+		panic(fmt.Sprintf("chaos: writing a quantity: %v", err))
+	}
+	return d
+}
+
+func (a *author) road() Road {
+	if a.r.IntN(2) == 0 {
+		return RoadLog
+	}
+	return RoadAMQP
+}
+
+func (a *author) say(name string, p event.Payload) error {
+	e, err := eventOf(a.seed, name, a.at, p)
+	if err != nil {
+		return err
+	}
+	road := a.road()
+	a.add(Fresh, road, e)
+	a.said = append(a.said, e)
+	if road == RoadLog {
+		a.logged = append(a.logged, e)
+	}
+	return nil
+}
+
+func (a *author) add(sort Sort, road Road, e event.Any) {
+	a.sayings = append(a.sayings, Saying{Sort: sort, Road: road, Event: e})
+}
+
+// eventOf makes an event whose id follows from the seed and its name.
+func eventOf(seed uint64, name string, at time.Time, p event.Payload) (event.Any, error) {
+	e, err := event.Encode(event.Envelope{
+		ID: idOf(seed, name), AggregateID: name, TenantID: tenant, Timestamp: at, Metadata: event.Metadata{Source: "chaos", UserID: "till"},
+	}, p)
+	if err != nil {
+		return e, fmt.Errorf("making event %s: %w", name, err)
+	}
+	return e, nil
+}
+
+// stray makes a message that is no event, of one of some kinds.
+func (a *author) stray(i int) event.Any {
+	id := idOf(a.seed, fmt.Sprintf("stray-%06d", i))
+	envelope := map[string]any{
+		"eventId": id, "eventType": event.TypeSaleCompleted, "aggregateType": "SALES_ORDER", "aggregateId": "stray", "tenantId": tenant,
+		"timestamp": a.at.Format(time.RFC3339), "version": "1.0", "metadata": map[string]any{"source": "chaos"},
+		"payload": map[string]any{"saleId": "stray", "itemId": itemOf(0), "locationId": locations[0], "quantity": 1, "amount": 1, "timestamp": a.at.Format(time.RFC3339)},
+	}
+	switch a.r.IntN(3) {
+	case 0:
+		return event.Any{Envelope: event.Envelope{ID: id}, Body: fmt.Appendf(nil, "no JSON %s", id)}
+	case 1:
+		envelope["payload"].(map[string]any)["quantity"] = 0
+	case 2:
+		delete(envelope, "tenantId")
+	}
+	body, err := json.Marshal(envelope)
+	if err != nil {
+		panic(fmt.Sprintf("chaos: writing a stray message: %v", err))
+	}
+	return event.Any{Envelope: event.Envelope{ID: id}, Body: body}
+}

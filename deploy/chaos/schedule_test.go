@@ -1,0 +1,198 @@
+package chaos
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/exchange/event"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil || string(want) != got {
+		t.Errorf("%s has changed (%v): results of the same seed can no longer be compared. If on purpose, go test ./deploy/chaos -run Golden -update. Now:\n%s", path, err, got)
+	}
+}
+
+func TestGoldenSchedule(t *testing.T) {
+	t.Parallel()
+	var text bytes.Buffer
+	for seed := range uint64(3) {
+		fmt.Fprintf(&text, "seed %d\n", seed)
+		for _, s := range Plan(seed, time.Minute, faults) {
+			fmt.Fprintf(&text, "  after %s:", s.Pause)
+			for _, p := range s.Picks {
+				fmt.Fprintf(&text, " %s at %s for %s (%016x)", p.Fault, p.After, p.Hold, p.Dice)
+			}
+			fmt.Fprintln(&text)
+		}
+	}
+	golden(t, "testdata/schedule.txt", text.String())
+}
+
+func TestGoldenSayings(t *testing.T) {
+	t.Parallel()
+	sayings, err := Sayings(7, 60)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text bytes.Buffer
+	for _, s := range sayings[items*len(locations):] {
+		fmt.Fprintf(&text, "%s %s %s\n", s.Sort, s.Road, s.Event.Body)
+	}
+	golden(t, "testdata/sayings.txt", text.String())
+}
+
+func TestASchedule(t *testing.T) {
+	t.Parallel()
+	seen := map[string]int{}
+	for seed := range uint64(200) {
+		steps := Plan(seed, time.Minute, faults)
+		var total time.Duration
+		for _, s := range steps {
+			longest := time.Duration(0)
+			for _, p := range s.Picks {
+				seen[p.Fault]++
+				f := find(p.Fault)
+				if p.Hold < f.least || p.Hold > f.most {
+					t.Errorf("seed %d holds %s for %s", seed, p.Fault, p.Hold)
+				}
+				longest = max(longest, p.After+p.Hold)
+			}
+			total += s.Pause + longest
+			if len(s.Picks) == 2 && find(s.Picks[0].Fault).Group == find(s.Picks[1].Fault).Group {
+				t.Errorf("seed %d breaks the same thing twice at once: %+v", seed, s.Picks)
+			}
+		}
+		if len(steps) == 0 || total > time.Minute {
+			t.Errorf("seed %d has %d steps that take %s", seed, len(steps), total)
+		}
+	}
+	for _, f := range faults {
+		if seen[f.Name] < 20 {
+			t.Errorf("%s comes %d times in 200 seeds", f.Name, seen[f.Name])
+		}
+	}
+}
+
+func TestAShortSchedule(t *testing.T) {
+	t.Parallel()
+	only, err := Faults("broker-pause")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if steps := Plan(1, time.Second, only); len(steps) != 1 {
+		t.Errorf("%d steps, want the one that was asked for, however long it takes", len(steps))
+	}
+}
+
+func TestFaultsByName(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		names []string
+		want  int
+	}{{nil, len(faults)}, {[]string{"kill"}, 1}, {[]string{"network"}, 5}, {[]string{"supplier", "kill", "kill"}, 3}, {[]string{"kil"}, -1}, {[]string{""}, -1}} {
+		got, err := Faults(c.names...)
+		if (err != nil) != (c.want < 0) || err == nil && len(got) != c.want {
+			t.Errorf("%q: %d faults, %v; want %d", c.names, len(got), err, c.want)
+		}
+	}
+	var names []string
+	for _, f := range faults {
+		names = append(names, f.Name)
+		if f.inject == nil || f.What == "" || f.most < f.least {
+			t.Errorf("%s is not whole", f.Name)
+		}
+	}
+	slices.Sort(names)
+	if len(slices.Compact(names)) != len(faults) {
+		t.Error("a name stands for two faults")
+	}
+}
+
+// What is said must be what it is taken for: an event that no schema refuses, said first before it is said again; a
+// stray that cannot be read.
+func TestSayings(t *testing.T) {
+	t.Parallel()
+	sayings, err := Sayings(3, 3000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, logged := map[uuid.UUID][]byte{}, map[uuid.UUID]bool{}
+	count := map[Sort]int{}
+	for _, s := range sayings {
+		count[s.Sort]++
+		_, err := event.DecodeOutside(s.Event.Body)
+		before, said := known[s.Event.ID]
+		switch s.Sort {
+		case Fresh:
+			if err != nil || said {
+				t.Errorf("%s: %v, said before: %v", s.Event.ID, err, said)
+			}
+			known[s.Event.ID] = s.Event.Body
+			logged[s.Event.ID] = s.Road == RoadLog
+		case Again:
+			if !bytes.Equal(before, s.Event.Body) {
+				t.Errorf("%s is said again with another body", s.Event.ID)
+			}
+		case Altered:
+			if err != nil || s.Road != RoadLog || !logged[s.Event.ID] || bytes.Equal(before, s.Event.Body) {
+				t.Errorf("%s is altered: %v, road %s", s.Event.ID, err, s.Road)
+			}
+		case Stray:
+			if err == nil || said || s.Road != RoadAMQP {
+				t.Errorf("%s should be no event: %s", s.Event.ID, s.Event.Body)
+			}
+		}
+	}
+	for _, sort := range []Sort{Fresh, Again, Altered, Stray} {
+		if count[sort] < 10 {
+			t.Errorf("%d are %s", count[sort], sort)
+		}
+	}
+}
+
+// Goods move and do not come from nowhere: each item sums to zero, and the sums are those of the events.
+func TestStockAfter(t *testing.T) {
+	t.Parallel()
+	sayings, err := Sayings(3, 2000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var events []event.Any
+	for _, s := range sayings {
+		if s.Sort == Fresh {
+			events = append(events, s.Event)
+		}
+	}
+	sums := map[string]event.Decimal{}
+	places := map[string]bool{}
+	for at, quantity := range stockAfter(events) {
+		sums[at.item] = sums[at.item].Add(quantity)
+		places[at.location] = true
+	}
+	for item, sum := range sums {
+		if sum.Sign() != 0 {
+			t.Errorf("%s sums to %s", item, sum)
+		}
+	}
+	if len(sums) != items || len(places) != len(locations)+4 {
+		t.Errorf("%d items at %d places", len(sums), len(places))
+	}
+}

@@ -1,0 +1,126 @@
+package chaos
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// mood is how the supplier is disposed.
+type mood int
+
+const (
+	moodGood mood = iota
+	moodBusy      // 503, come again
+	moodAway      // hangs up, half of the time after it has taken the order
+)
+
+// supplier takes orders by HTTP. It knows an order by its Idempotency-Key: the same again is answered with 409. It turns nobody away more than
+// once, so that no order has to wait for the long rungs of the ladder.
+type supplier struct {
+	address string
+	server  *http.Server
+
+	mu     sync.Mutex
+	now    mood
+	taken  map[string][sha256.Size]byte // by key, the content
+	turned map[string]int
+	calls  supplierCalls
+	odd    []string
+}
+
+// supplierCalls counts what the supplier was asked.
+type supplierCalls struct {
+	All    int `json:"all"`
+	Taken  int `json:"taken"`  // orders
+	Known  int `json:"known"`  // the same order again
+	Turned int `json:"turned"` // sent away or hung up on
+}
+
+const patienceWithUs = 1
+
+// openSupplier takes orders until ctx ends.
+func openSupplier(ctx context.Context) (*supplier, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp4", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("opening the supplier's door: %w", err)
+	}
+	s := &supplier{address: "http://" + l.Addr().String() + "/orders", taken: map[string][sha256.Size]byte{}, turned: map[string]int{}}
+	s.server = &http.Server{Handler: s, ReadHeaderTimeout: 5 * time.Second}
+	context.AfterFunc(ctx, func() { s.server.Close() })
+	go func() { _ = s.server.Serve(l) }()
+	return s, nil
+}
+
+func (s *supplier) mood(m mood) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = m
+}
+
+// ServeHTTP takes an order, or does not.
+func (s *supplier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	key := r.Header.Get("Idempotency-Key")
+	if err != nil || key == "" {
+		http.Error(w, "want an order and its Idempotency-Key", http.StatusBadRequest)
+		return
+	}
+	status, away := s.take(key, sha256.Sum256(body))
+	if away {
+		panic(http.ErrAbortHandler) // hangs up without an answer
+	}
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", strconv.Itoa(1))
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]string{"supplierReference": key})
+}
+
+func (s *supplier) take(key string, content [sha256.Size]byte) (status int, away bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls.All++
+	turning := s.now != moodGood && s.turned[key] < patienceWithUs
+	if turning {
+		s.turned[key]++
+		s.calls.Turned++
+		if s.now == moodBusy {
+			return http.StatusServiceUnavailable, false
+		}
+		if s.calls.All%2 == 0 {
+			return 0, true
+		}
+	}
+	before, known := s.taken[key]
+	switch {
+	case known && before != content:
+		s.odd = append(s.odd, fmt.Sprintf("the supplier got two orders under the key %s", key))
+		return http.StatusUnprocessableEntity, turning
+	case known:
+		s.calls.Known++
+		return http.StatusConflict, turning
+	}
+	s.taken[key] = content
+	s.calls.Taken++
+	return http.StatusOK, turning
+}
+
+// account gives the calls so far, the keys of the orders taken, and what was odd about them.
+func (s *supplier) account() (supplierCalls, map[string]bool, []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	keys := make(map[string]bool, len(s.taken))
+	for key := range s.taken {
+		keys[key] = true
+	}
+	return s.calls, keys, append([]string(nil), s.odd...)
+}

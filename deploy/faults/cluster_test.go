@@ -1,0 +1,136 @@
+package faults_test
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/audit"
+	"github.com/composerp/composerp/store/storetest"
+)
+
+// group is a house on a cluster of three nodes.
+type group struct {
+	*house
+	cluster *local.Cluster
+}
+
+// TestCluster takes nodes of a cluster away: one, each in turn, two at once.
+func TestCluster(t *testing.T) {
+	t.Parallel()
+	cluster, err := local.StartCluster(t.Context(), local.Config{Dir: place(t), Log: slog.New(slog.DiscardHandler)}, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cluster.Discard(context.Background()) })
+	database := storetest.URL(t)
+	urls := cluster.AMQPURLs()
+	g := &group{cluster: cluster}
+	g.house = newHouse(t, ground{
+		fleetDatabase: database, fleetExchange: urls, database: database, exchange: urls, management: cluster.Node(1).ManagementURL,
+	})
+	g.wantMembers()
+	g.run(g.fleet()...)
+	g.speak()
+	g.survive("the leader of the ledger's queue is killed", 2*limit, g.killLeader)
+	g.survive("a rolling restart", 2*limit, g.restartEach)
+	g.survive("two of three nodes are killed", 2*limit, g.killTwo)
+	g.rest(audit.Proven)
+	g.wantMembers()
+}
+
+// replicas are what the cluster says of a queue.
+type replicas struct {
+	Name    string   `json:"name"`
+	Leader  string   `json:"leader"`
+	Members []string `json:"members"`
+	Online  []string `json:"online"`
+}
+
+// queues asks a node of the cluster for the replicas of all queues, by name; nil while it does not answer.
+func (g *group) queues(node *local.Node) map[string]replicas {
+	ctx, cancel := context.WithTimeout(g.Context(), 5*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, node.ManagementURL+"/api/queues/composerp?columns=name,leader,members,online", nil)
+	g.must(err)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil
+	}
+	defer response.Body.Close()
+	var list []replicas
+	if json.NewDecoder(response.Body).Decode(&list) != nil {
+		return nil
+	}
+	queues := map[string]replicas{}
+	for _, q := range list {
+		queues[q.Name] = q
+	}
+	return queues
+}
+
+// wantMembers waits until each queue has a replica on each node, all of them there.
+func (g *group) wantMembers() {
+	g.Helper()
+	g.soon(limit, "every queue has three members", func() bool {
+		queues := g.queues(g.cluster.Node(1))
+		for _, q := range queues {
+			if len(q.Members) != 3 || len(q.Online) != 3 {
+				return false
+			}
+		}
+		return len(queues) > 0
+	})
+}
+
+func (g *group) killLeader() (heal func()) {
+	g.Helper()
+	ledger := exchange.QueueName("ledger")
+	leader := g.cluster.NodeNamed(g.queues(g.cluster.Node(1))[ledger].Leader)
+	if leader == nil {
+		g.Fatalf("%s has no leader", ledger)
+	}
+	g.must(leader.Kill(g.Context()))
+	took := g.recover(time.Now(), limit)
+	g.Logf("without the leader the fleet goes on after %.2f s", took.Seconds())
+	return func() { g.revive(leader) }
+}
+
+func (g *group) restartEach() (heal func()) {
+	g.Helper()
+	for _, node := range g.cluster.Nodes() {
+		g.must(node.Stop(g.Context()))
+		g.revive(node)
+	}
+	return func() {}
+}
+
+func (g *group) killTwo() (heal func()) {
+	g.Helper()
+	var killed errgroup.Group
+	nodes := g.cluster.Nodes()[:2]
+	for _, node := range nodes {
+		killed.Go(func() error { return node.Kill(g.Context()) })
+	}
+	g.must(killed.Wait())
+	g.soon(2*limit, "nobody consumes", g.nobody)
+	return func() { g.revive(nodes...) }
+}
+
+// revive starts nodes again, side by side.
+func (g *group) revive(nodes ...*local.Node) {
+	g.Helper()
+	var started errgroup.Group
+	for _, node := range nodes {
+		started.Go(func() error { return node.Start(g.Context()) })
+	}
+	g.must(started.Wait())
+	g.must(g.cluster.AwaitMembers(g.Context()))
+}

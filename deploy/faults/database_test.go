@@ -1,0 +1,184 @@
+package faults_test
+
+import (
+	"context"
+	"database/sql"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+)
+
+func (p *pair) breakDatabase() {
+	p.Helper()
+	p.survive("the database crashes", limit, func() func() {
+		p.must(p.servers.Halt(p.Context(), local.PostgreSQL, syscall.SIGQUIT))
+		p.soon(limit, "a slot pauses", p.paused)
+		return func() { p.must(p.servers.Revive(p.Context(), local.PostgreSQL)) }
+	})
+	p.survive("a process of the database's is killed", limit, func() func() {
+		var pid int
+		p.must(p.super.QueryRowContext(p.Context(), `SELECT pid FROM pg_stat_activity WHERE application_name = 'composerp/workers' LIMIT 1`).Scan(&pid))
+		p.must(syscall.Kill(pid, syscall.SIGKILL))
+		p.soon(limit, "the database has recovered", func() bool {
+			var n int
+			return p.ask(&n, `SELECT count(*) FROM pg_stat_activity WHERE pid = $1`, pid) && n == 0
+		})
+		return func() {}
+	})
+	p.survive("all connections are taken by others", limit, p.takeConnections)
+	p.survive("the database is a standby, and is promoted", limit, p.followNobody)
+	p.survive("the disk is full", limit, p.fillDisk)
+}
+
+// takeConnections takes every connection that the server has for such as the fleet, its own ones too.
+func (p *pair) takeConnections() (heal func()) {
+	p.Helper()
+	hog, err := sql.Open("postgres", p.database)
+	p.must(err)
+	p.soon(limit, "the fleet has no connection", func() bool {
+		for {
+			if _, err := hog.Conn(p.Context()); err != nil { // Those taken are kept until the pool is closed.
+				break
+			}
+		}
+		var left int
+		p.must(p.super.QueryRowContext(p.Context(), `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name LIKE 'composerp/%'`).Scan(&left))
+		return left == 0
+	})
+	p.soon(limit, "a slot pauses", p.paused)
+	return func() { p.must(hog.Close()) }
+}
+
+// followNobody restarts the server as a standby: it reads, and takes nothing in until it is promoted.
+func (p *pair) followNobody() (heal func()) {
+	p.Helper()
+	p.must(p.servers.Halt(p.Context(), local.PostgreSQL, syscall.SIGINT))
+	data, uid, gid := p.dataDir()
+	file := filepath.Join(data, "standby.signal")
+	p.must(os.WriteFile(file, nil, 0o600))
+	p.must(os.Chown(file, uid, gid))
+	p.must(p.servers.Revive(p.Context(), local.PostgreSQL))
+	p.soon(limit, "a slot pauses", p.paused)
+	return func() {
+		p.exec(`SELECT pg_promote(true, 30)`)
+		p.soon(limit, "the database takes writes", func() bool {
+			var standby bool
+			return p.ask(&standby, `SELECT pg_is_in_recovery()`) && !standby
+		})
+	}
+}
+
+// fillDisk puts the ledger's movements on a disk of their own and fills that. It takes the privilege to mount one.
+func (p *pair) fillDisk() (heal func()) {
+	p.Helper()
+	_, uid, gid := p.dataDir()
+	disk := filepath.Join(p.dir, "disk")
+	p.must(os.Mkdir(disk, 0o700))
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=16m"); err != nil {
+		p.Logf("NOT TESTED: a full disk; no disk can be mounted here: %v", err)
+		return func() {}
+	}
+	p.Cleanup(func() { _ = syscall.Unmount(disk, syscall.MNT_DETACH) })
+	p.must(os.Chown(disk, uid, gid))
+	p.must(os.Chmod(disk, 0o700))
+	p.exec(`CREATE TABLESPACE small LOCATION '` + disk + `'`)
+	p.exec(`ALTER TABLE movement SET TABLESPACE small`)
+	filler, err := os.Create(filepath.Join(disk, "filler"))
+	p.must(err)
+	for block := make([]byte, 64<<10); err == nil; {
+		_, err = filler.Write(block)
+	}
+	p.must(filler.Close())
+	p.soon(limit, "a slot pauses", p.paused)
+	return func() {
+		p.must(os.Remove(filler.Name()))
+		p.exec(`ALTER TABLE movement SET TABLESPACE pg_default`)
+	}
+}
+
+// states are SQLSTATEs that say nothing about the statement they are said of.
+var states = []string{
+	"08006", "25006", "25P03", "40001", "40P01", "53100", "53200", "53300", "53400", "55P03", "57014", "57P01", "57P02", "57P03", "58030",
+}
+
+// breakStatements has statements and transactions fail one by one, on a server that serves others.
+func (p *pair) breakStatements() {
+	p.Helper()
+	p.exec(`ALTER SYSTEM SET deadlock_timeout = '100ms'`)
+	p.exec(`SELECT pg_reload_conf()`)
+	p.exec(`CREATE TABLE fault (state text)`)
+	p.exec(`GRANT SELECT ON fault TO PUBLIC`)
+	p.exec(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE s text; BEGIN
+		FOR s IN SELECT state FROM fault LOOP RAISE 'on purpose: %', s USING ERRCODE = s; END LOOP; RETURN NULL; END $$`)
+	p.exec(`CREATE TRIGGER fail BEFORE INSERT ON movement EXECUTE FUNCTION fail()`)
+	for _, state := range states {
+		p.survive("statements fail with "+state, limit, func() func() {
+			p.exec(`INSERT INTO fault VALUES ($1)`, state)
+			p.soon(limit, "a statement fails", func() bool { return p.log.has("on purpose: " + state) })
+			return func() { p.exec(`DELETE FROM fault`) }
+		})
+	}
+	p.exec(`DROP TRIGGER fail ON movement`)
+	p.survive("a table is locked for long", limit, func() func() {
+		tx := p.begin()
+		_, err := tx.ExecContext(p.Context(), `LOCK TABLE movement IN ACCESS EXCLUSIVE MODE`)
+		p.must(err)
+		p.soon(limit, "a slot pauses", p.paused)
+		return func() { p.must(tx.Rollback()) }
+	})
+	p.survive("a deadlock", limit, p.deadlock)
+	p.survive("all sessions are terminated, again and again", limit, func() func() {
+		for range 20 {
+			p.exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'composerp/%'`)
+			pause(context.Background(), 50*time.Millisecond)
+		}
+		return func() {}
+	})
+	p.openForLong()
+}
+
+// deadlock takes the second of two rows that the ledger locks one after the other, waits until the ledger has the first, and asks for that.
+func (p *pair) deadlock() (heal func()) {
+	p.Helper()
+	tx := p.begin()
+	lock := func(location string) {
+		p.Helper()
+		_, err := tx.ExecContext(p.Context(), `SELECT FROM position WHERE item_id = 'item-1' AND location_id = $1 FOR UPDATE`, location)
+		p.must(err)
+	}
+	_, err := tx.ExecContext(p.Context(), `SET LOCAL deadlock_timeout = '1h'`) // The ledger shall be the one that is broken off.
+	p.must(err)
+	lock("shop")
+	p.soon(limit, "the ledger waits for it", func() bool {
+		var n int
+		return p.ask(&n, `SELECT count(*) FROM pg_stat_activity WHERE application_name = 'composerp/workers' AND wait_event_type = 'Lock'`) && n > 0
+	})
+	lock("@customer")
+	p.soon(limit, "the ledger was broken off", func() bool { return p.log.has("deadlock detected") })
+	return func() { p.must(tx.Rollback()) }
+}
+
+// openForLong leaves a transaction open that has written to the log: nothing but its own event waits for it.
+func (p *pair) openForLong() {
+	p.Helper()
+	patient, err := store.Open(p.Context(), store.Config{URL: p.database + "&idle_in_transaction_session_timeout=0", Name: "patient", Connections: 1})
+	p.must(err)
+	defer patient.Close()
+	tx, err := patient.Begin(p.Context())
+	p.must(err)
+	late := p.sale("late")
+	_, err = tx.Admit(p.Context(), []event.Any{late}, true)
+	p.must(err)
+	p.survive("a transaction stays open", limit/3, func() func() { return func() {} })
+	if p.known("late") {
+		p.Error("an event is known before it was committed")
+	}
+	p.must(tx.Commit())
+	p.note(late)
+	p.soon(limit, "its event comes too", func() bool { return p.known("late") })
+}

@@ -1,0 +1,174 @@
+package faults_test
+
+import (
+	"context"
+	"database/sql"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/audit"
+	"github.com/composerp/composerp/exchange/relay"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers"
+	"github.com/composerp/composerp/workers/worker"
+)
+
+// ground is what a house stands on: how the fleet gets to its servers, and how everybody else does.
+type ground struct {
+	fleetDatabase string
+	fleetExchange []string
+	database      string
+	exchange      []string
+	management    string
+}
+
+// house is a fleet in this process, those who speak to it, and a way to look at what becomes of it.
+type house struct {
+	*testing.T
+	ground
+	db         *store.DB // around what is broken
+	look       *sql.DB
+	management *exchange.Management
+	registry   *prometheus.Registry
+	log        *logbook
+	probes     int
+
+	workers []worker.Worker // that run
+	stop    context.CancelFunc
+	ended   chan struct{}
+	speakers
+}
+
+// heartbeat is short, so that silence is noticed while a test waits.
+const heartbeat = 2 * time.Second
+
+// newHouse makes schema and topology. Nothing runs yet.
+func newHouse(t *testing.T, g ground) *house {
+	t.Helper()
+	h := &house{T: t, ground: g, log: &logbook{}, registry: prometheus.NewRegistry()}
+	var err error
+	h.db, err = store.Open(t.Context(), store.Config{URL: g.database, Name: "outside", Connections: 4})
+	h.must(err)
+	t.Cleanup(func() { h.db.Close() })
+	_, err = h.db.Migrate(t.Context())
+	h.must(err)
+	h.look, err = sql.Open("postgres", g.database)
+	h.must(err)
+	t.Cleanup(func() { h.look.Close() })
+	h.management, err = exchange.NewManagement(g.management)
+	h.must(err)
+	h.apply()
+	return h
+}
+
+func (h *house) must(err error) {
+	h.Helper()
+	if err != nil {
+		h.Fatal(err)
+	}
+}
+
+func (h *house) apply() {
+	h.Helper()
+	h.must(workers.Topology().Apply(h.Context(), h.outside("apply")))
+}
+
+// outside is the configuration of somebody who is not the fleet.
+func (h *house) outside(name string) exchange.Config {
+	return exchange.Config{URLs: h.exchange, Name: name, Heartbeat: heartbeat, MaxBackoff: time.Second, Log: slog.New(slog.DiscardHandler)}
+}
+
+// fleet is every worker.
+func (h *house) fleet() []worker.Worker { return workers.Fleet(workers.Config{Log: slog.New(h.log)}) }
+
+// run runs ticker, relay and these workers, as `composerp up` does, until halt or the end of the test, and returns when all of them consume.
+func (h *house) run(ws ...worker.Worker) {
+	h.Helper()
+	h.workers = ws
+	ctx, stop := context.WithCancel(context.Background())
+	h.registry = prometheus.NewRegistry()
+	h.stop, h.ended = stop, make(chan struct{})
+	log := slog.New(h.log)
+	broker := exchange.Config{URLs: h.fleetExchange, Heartbeat: heartbeat, Log: log}
+	poke, relaying := h.startRelay(ctx, broker, log)
+	db := h.pool("composerp/workers", len(ws)+2, poke)
+	metrics := worker.NewMetrics(h.registry)
+	ends := []func(){relaying}
+	for _, w := range ws {
+		r := &worker.Runner{Worker: w, DB: db, Exchange: broker, Node: "faults", Log: log, Metrics: metrics}
+		done := make(chan error, 1)
+		go func() { done <- r.Run(ctx) }()
+		ends = append(ends, func() {
+			if err := <-done; err != nil {
+				h.Errorf("worker %s ended with %v", w.Name(), err)
+			}
+		})
+	}
+	go func() {
+		defer close(h.ended)
+		for _, end := range ends {
+			end()
+		}
+		db.Close()
+	}()
+	h.Cleanup(h.halt)
+	h.soon(20*time.Second, "all slots consume", h.whole)
+}
+
+func (h *house) startRelay(ctx context.Context, broker exchange.Config, log *slog.Logger) (poke func(), wait func()) {
+	h.Helper()
+	ticking, reading := h.pool("composerp/ticker", 4, nil), h.pool("composerp/relay", 4, nil)
+	ticker := store.NewTicker(ticking, log)
+	r := &relay.Relay{DB: reading, Exchange: broker, Holder: "faults", Hints: reading.Listen(ctx, store.TickChannel), Log: log, Metrics: relay.NewMetrics(h.registry)}
+	ticked, relayed := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ticked)
+		ticking.Lead(ctx, "ticker", "faults", ticker.Run, func(err error) { log.Error("the ticker stands still", "error", err) })
+	}()
+	go func() { defer close(relayed); _ = r.Run(ctx) }()
+	return ticker.Poke, func() {
+		<-ticked
+		<-relayed
+		ticking.Close()
+		reading.Close()
+	}
+}
+
+func (h *house) pool(name string, connections int, appended func()) *store.DB {
+	h.Helper()
+	db, err := store.Open(h.Context(), store.Config{URL: h.fleetDatabase, Name: name, Connections: connections, Appended: appended})
+	h.must(err)
+	return db
+}
+
+// shutdown is how long the fleet may take to end: what is in hand is given 20 s, goodbyes 5 s.
+const shutdown = 27 * time.Second
+
+// halt ends the fleet as SIGTERM does. A second one does nothing.
+func (h *house) halt() {
+	h.stop()
+	began := time.Now()
+	select {
+	case <-h.ended:
+	case <-time.After(shutdown):
+		h.Errorf("the fleet has not ended after %s", time.Since(began).Round(time.Second))
+	}
+}
+
+// rest waits until nobody speaks and nothing moves, and has the audit prove it. It gives what was found.
+func (h *house) rest(want audit.Verdict) audit.Report {
+	h.Helper()
+	h.hush()
+	report, err := audit.Run(h.Context(), audit.Config{
+		DB: h.db, Exchange: h.outside("audit"), Management: h.management, Topology: workers.Topology(), Wait: time.Minute, Settle: 2500 * time.Millisecond,
+	})
+	h.must(err)
+	if report.Verdict != want {
+		h.Errorf("the audit comes to %q, want %q:\n%s", report.Verdict, want, report.Table())
+	}
+	return report
+}

@@ -1,0 +1,182 @@
+package faults_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/audit"
+	"github.com/composerp/composerp/exchange/relay"
+)
+
+// limit is how long a recovery may take; of a cluster it may take twice as long.
+const limit = 15 * time.Second
+
+// pair is a house on a private PostgreSQL and a private RabbitMQ.
+type pair struct {
+	*house
+	servers *local.Servers
+	dir     string
+	super   *sql.DB
+}
+
+// place is a directory that the servers' users can enter.
+func place(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "composerp-faults-")
+	if err == nil {
+		err = os.Chmod(dir, 0o711)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+func newPair(t *testing.T) *pair {
+	t.Helper()
+	dir := place(t)
+	servers, err := local.Start(t.Context(), local.Config{Dir: dir, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { servers.Discard(context.Background()) })
+	super, err := servers.Superuser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { super.Close() })
+	p := &pair{servers: servers, dir: dir, super: super}
+	p.house = newHouse(t, ground{
+		// Whoever waits for a lock waits half a second, and not ten.
+		fleetDatabase: servers.DatabaseURL + "&lock_timeout=500", fleetExchange: []string{servers.AMQPURL},
+		database: servers.DatabaseURL, exchange: []string{servers.AMQPURL}, management: servers.ManagementURL,
+	})
+	return p
+}
+
+// exec does as the superuser.
+func (p *pair) exec(statement string, args ...any) {
+	p.Helper()
+	if _, err := p.super.ExecContext(p.Context(), statement, args...); err != nil {
+		p.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// begin opens a superuser's transaction, whose idleness nobody minds.
+func (p *pair) begin() *sql.Tx {
+	p.Helper()
+	tx, err := p.super.BeginTx(p.Context(), nil)
+	p.must(err)
+	return tx
+}
+
+// TestServers breaks each server of a pair in every way, under one fleet.
+func TestServers(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	p.run(p.fleet()...)
+	p.speak()
+	p.breakStatements()
+	p.breakDatabase()
+	p.breakBroker()
+	p.rest(audit.Proven)
+	p.loseQueues()
+}
+
+func (p *pair) breakBroker() {
+	p.Helper()
+	gone := func(sig syscall.Signal) func() func() {
+		return func() func() {
+			p.must(p.servers.Halt(p.Context(), local.RabbitMQ, sig))
+			p.soon(limit, "nobody consumes", p.nobody)
+			return func() { p.must(p.servers.Revive(p.Context(), local.RabbitMQ)) }
+		}
+	}
+	p.survive("the broker is killed", limit, gone(syscall.SIGKILL))
+	p.survive("the broker is restarted", limit, gone(syscall.SIGTERM))
+	p.survive("the broker stands still for longer than the heartbeat", limit, func() func() {
+		p.must(p.servers.Signal(local.RabbitMQ, syscall.SIGSTOP))
+		p.soon(limit, "nobody consumes", p.nobody)
+		return func() { p.must(p.servers.Signal(local.RabbitMQ, syscall.SIGCONT)) }
+	})
+}
+
+// loseQueues takes the broker's disk away while what the log had is in its queues, and nowhere else.
+func (p *pair) loseQueues() {
+	p.Helper()
+	p.halt()
+	p.run() // The relay alone.
+	const lost = 100
+	for range lost {
+		p.admit(p.Context(), p.sale("lost"))
+	}
+	p.soon(limit, "all of them are in the queues", func() bool {
+		lag, err := p.db.Lag(p.Context(), relay.LeaseName)
+		return err == nil && lag == 0
+	})
+	p.halt()
+	p.must(p.servers.Halt(p.Context(), local.RabbitMQ, syscall.SIGKILL))
+	p.must(p.servers.LoseBrokerData())
+	p.must(p.servers.Revive(p.Context(), local.RabbitMQ))
+	p.apply()
+	p.run(p.fleet()...)
+	report := p.rest(audit.Findings)
+	for _, c := range report.Checks {
+		if c.Name == "handled" && (c.Wrong != lost || !strings.Contains(c.Findings[0].String(), "for ledger: neither handled nor dead")) {
+			p.Errorf("want the audit to name %d events that the ledger has not handled:\n%s", lost, report.Table())
+		}
+	}
+	p.republish()
+	p.rest(audit.Proven)
+	if n := p.unmoved(p.said()); n != 0 {
+		p.Errorf("%d events have not moved stock", n)
+	}
+}
+
+// republish publishes again what the log holds and the ledger has not handled.
+func (p *pair) republish() {
+	p.Helper()
+	session, err := exchange.Open(p.Context(), p.outside("republish"))
+	p.must(err)
+	defer session.Close()
+	publisher, err := session.Publisher(16)
+	p.must(err)
+	rows, err := p.look.QueryContext(p.Context(), `SELECT e.seq, e.event_id::text, e.type, e.body FROM event_log e WHERE e.type = 'SALE_COMPLETED'
+		AND NOT EXISTS (SELECT FROM inbox i JOIN consumer c ON c.id = i.consumer WHERE c.name = 'ledger' AND i.event_id = e.event_id) ORDER BY e.seq`)
+	p.must(err)
+	defer rows.Close()
+	for rows.Next() {
+		var seq int64
+		m := exchange.Message{Exchange: exchange.Events, RoutingKey: "integration.sale_completed"}
+		p.must(rows.Scan(&seq, &m.ID, &m.Type, &m.Body))
+		m.Headers = map[string]any{exchange.HeaderLogSeq: seq}
+		c, err := publisher.Publish(p.Context(), m)
+		p.must(err)
+		p.must(c.Wait(p.Context()))
+	}
+	p.must(rows.Err())
+}
+
+// dataDir is PostgreSQL's own, and whose it is.
+func (p *pair) dataDir() (path string, uid, gid int) {
+	p.Helper()
+	path = filepath.Join(p.dir, "postgres", "data")
+	info, err := os.Stat(path)
+	p.must(err)
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		p.Fatal(fmt.Errorf("whose %s is cannot be told", path))
+	}
+	return path, int(owner.Uid), int(owner.Gid)
+}

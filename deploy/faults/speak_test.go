@@ -1,0 +1,128 @@
+package faults_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/workers/worker/workertest"
+)
+
+// speakers say what happens outside, until somebody takes it, and keep account of what was taken.
+type speakers struct {
+	quiet  context.CancelFunc // nil: they are
+	hang   context.CancelFunc // breaks off what they are saying
+	silent sync.WaitGroup
+	mu     sync.Mutex
+	taken  []string // ids of what was taken
+}
+
+// between is how long they are silent after each saying.
+const between = 25 * time.Millisecond
+
+// speak has both speak until hush or the end of the test.
+func (h *house) speak() {
+	begun, hang := context.WithCancel(context.Background())
+	ctx, quiet := context.WithCancel(begun)
+	h.quiet, h.hang = quiet, hang
+	h.silent.Go(func() { h.commit(ctx, begun) })
+	h.silent.Go(func() { h.publish(ctx, begun) })
+	h.Cleanup(h.hush)
+}
+
+// hush waits until what they are saying is taken, for half a minute.
+func (h *house) hush() {
+	if h.quiet != nil {
+		h.quiet()
+		defer time.AfterFunc(30*time.Second, h.hang).Stop()
+		h.silent.Wait()
+		h.quiet = nil
+	}
+}
+
+// commit says sales to the log, two in a transaction.
+func (h *house) commit(ctx, begun context.Context) {
+	for i := 0; pause(ctx, between); i++ {
+		sales := []event.Any{h.sale(fmt.Sprintf("item-%d", i%10)), h.sale(fmt.Sprintf("item-%d", (i+1)%10))}
+		h.admit(begun, sales...)
+	}
+}
+
+// admit tries until the log has the events: whoever has no answer asks again.
+func (h *house) admit(ctx context.Context, events ...event.Any) {
+	for {
+		if _, err := h.db.Admit(ctx, events, true); err == nil {
+			h.note(events...)
+			return
+		}
+		if !pause(ctx, between) {
+			return
+		}
+	}
+}
+
+// publish says sales straight to the exchange, one at a time, through every loss of the session.
+func (h *house) publish(ctx, begun context.Context) {
+	i, sale := 0, h.sale("item-0")
+	_ = exchange.Maintain(begun, h.outside("till"), func(within context.Context, session *exchange.Session) error {
+		publisher, err := session.Publisher(1)
+		for err == nil {
+			if err = confirm(within, publisher, sale); err != nil {
+				break
+			}
+			h.note(sale)
+			if !pause(ctx, between) {
+				return nil
+			}
+			i++
+			sale = h.sale(fmt.Sprintf("item-%d", i%10))
+		}
+		return err
+	})
+}
+
+func confirm(ctx context.Context, publisher *exchange.Publisher, e event.Any) error {
+	c, err := publisher.Publish(ctx, exchange.Message{
+		Exchange: exchange.Events, RoutingKey: e.Type.RoutingKey(), ID: e.ID.String(), Type: string(e.Type), Body: e.Body, Timestamp: e.Timestamp,
+	})
+	if err != nil {
+		return err
+	}
+	return c.Wait(ctx)
+}
+
+func (h *house) note(events ...event.Any) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, e := range events {
+		h.taken = append(h.taken, e.ID.String())
+	}
+}
+
+// said are the ids of what was taken so far.
+func (h *house) said() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return append([]string(nil), h.taken...)
+}
+
+func (h *house) sale(item string) event.Any {
+	return workertest.Event(h, event.SaleCompleted{
+		SaleID: uuid.NewString(), ItemID: item, LocationID: "shop", Quantity: workertest.Decimal("1"), Amount: workertest.Decimal("1"), Timestamp: workertest.Day,
+	})
+}
+
+// pause reports whether ctx is alive after so long.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}

@@ -1,0 +1,92 @@
+package local
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// # One server of a running pair
+//
+// What stands here is for those who break servers on purpose, to see what becomes of their clients. Each method is about one server and
+// leaves the other alone; those about one server wait for each other. Stop and Discard work as usual, whatever is down or stands still.
+//
+// RabbitMQ 3.10 enters a new quorum queue in its directory of queues half a second after it was declared. A node killed with SIGKILL before
+// that comes back with a queue that has no leader and answers nobody, until somebody deletes it: let a topology that has just been applied
+// settle for a second.
+
+// Server names one server of a pair.
+type Server string
+
+// The servers.
+const (
+	PostgreSQL Server = postgresName
+	RabbitMQ   Server = brokerName
+)
+
+// Signal sends a signal to a server's own process, which for PostgreSQL is not those that serve the connections. A server that ends by it
+// closes Exited: see Halt. One that was made to stand still (SIGSTOP) when this process is killed stays, until a Start in the same directory
+// ends it.
+func (s *Servers) Signal(which Server, sig syscall.Signal) error { return s.seat(which).pass(sig) }
+
+// Halt ends a server by a signal and waits until it is gone. To PostgreSQL SIGINT is a fast shutdown and SIGQUIT an immediate one; to
+// RabbitMQ SIGTERM is an orderly stop. Its end does not close Exited, and its data stays. When ctx or Config.StopTimeout ends first it is
+// killed, which is an error.
+func (s *Servers) Halt(ctx context.Context, which Server, sig syscall.Signal) error {
+	return s.seat(which).down(ctx, sig)
+}
+
+// Revive starts a server that Halt has ended in its place: with the same port, password and data. It returns when the server answers.
+func (s *Servers) Revive(ctx context.Context, which Server) error { return s.seat(which).up(ctx) }
+
+// Demote restarts PostgreSQL as a standby that follows nobody: it answers, and takes no writes, until pg_promote makes it what it was.
+func (s *Servers) Demote(ctx context.Context) error {
+	if err := s.Halt(ctx, PostgreSQL, syscall.SIGINT); err != nil {
+		return err
+	}
+	mark := filepath.Join(s.postgres.data(), "standby.signal")
+	if err := errors.Join(writeDurably(mark, nil), s.postgres.account.give(mark)); err != nil {
+		return fmt.Errorf("making a standby: %w", err)
+	}
+	return s.Revive(ctx, PostgreSQL)
+}
+
+// LoseBrokerData deletes everything a RabbitMQ that is down has on its disk but its configuration: queues, messages, exchanges, bindings,
+// virtual hosts. Revive then makes an empty broker with the same user, password and virtual host.
+func (s *Servers) LoseBrokerData() error { return s.seat(RabbitMQ).loseQueues() }
+
+func (s *Servers) seat(which Server) seat {
+	if which == PostgreSQL {
+		return seat{
+			cfg: s.cfg, home: s.postgres.home, mu: &s.postgres.mu, server: &s.postgres.server, stopping: s.stopping,
+			launch: func(ctx context.Context) error { return s.postgres.open(ctx, s.state) },
+			begun:  func(c *child) { go s.watch(c) },
+		}
+	}
+	return seat{
+		cfg: s.cfg, home: s.broker.home, mu: &s.broker.mu, server: &s.broker.server, stopping: s.stopping,
+		launch: func(ctx context.Context) error { return s.broker.launch(ctx, s.state) },
+		begun:  func(c *child) { go s.watch(c) },
+	}
+}
+
+// Superuser opens the database as PostgreSQL's superuser, whom no limit of connections and no setting of a role keeps out. The caller closes it.
+func (s *Servers) Superuser() (*sql.DB, error) {
+	return sql.Open("postgres", databaseURL("postgres", s.state.SuperuserPassword, s.state.Ports.Postgres, ourName)+"&default_transaction_read_only=off")
+}
+
+// BrokerControl runs rabbitmqctl on the node. It takes a second or two: it is an Erlang node of its own.
+func (s *Servers) BrokerControl(ctx context.Context, args ...string) error {
+	ctl := exec.CommandContext(ctx, filepath.Join(filepath.Dir(s.broker.installed.server), "rabbitmqctl"), args...)
+	ctl.Dir, ctl.Env = s.broker.path, s.broker.environment(s.state.Ports)
+	ctl.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: s.broker.account.credential()}
+	if out, err := ctl.CombinedOutput(); err != nil {
+		return fmt.Errorf("running rabbitmqctl %s: %w: %s", strings.Join(args, " "), err, shorten(strings.Join(strings.Fields(string(out)), " ")))
+	}
+	return nil
+}

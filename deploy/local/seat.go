@@ -1,0 +1,130 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// seat is where one server runs, or does not.
+type seat struct {
+	cfg      Config
+	home     home // without a path: of a server that was left out
+	mu       *sync.Mutex
+	server   **child // nil: it is down
+	stopping <-chan struct{}
+	launch   func(context.Context) error // sets server
+	begun    func(*child)                // told of a server that is up
+}
+
+var errLeftOut = errors.New("restarting a server: it was left out when the other was started")
+
+// down ends a server by a signal, and by SIGKILL when that did not do it in time, and waits until it is gone.
+func (at seat) down(ctx context.Context, by syscall.Signal) error {
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	c := *at.server
+	if c == nil {
+		return nil
+	}
+	c.halted.Store(true)
+	if by == syscall.SIGKILL {
+		c.killGroup()
+	} else {
+		c.ask(by)
+	}
+	ctx, cancel := context.WithTimeout(ctx, at.cfg.StopTimeout)
+	defer cancel()
+	var err error
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+		c.killGroup()
+		<-c.done
+		if by != syscall.SIGKILL {
+			err = fmt.Errorf("stopping %s: killed, for it had not ended in time", c.name)
+		}
+	}
+	at.left()
+	return err
+}
+
+// left clears up after a server that has ended.
+func (at seat) left() {
+	(*at.server).awaitGroup(5 * time.Second)
+	(*at.server).forget()
+	*at.server = nil
+}
+
+// up starts a server that is down. One that does not come up is down afterwards.
+func (at seat) up(ctx context.Context) error {
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	if at.home.path == "" {
+		return errLeftOut
+	}
+	if *at.server != nil {
+		return fmt.Errorf("starting %s: it runs already", (*at.server).name)
+	}
+	ctx, cancel := at.starting(ctx)
+	defer cancel()
+	if err := at.launch(ctx); err != nil {
+		if c := *at.server; c != nil {
+			c.killGroup()
+			<-c.done
+			at.left()
+		}
+		return err
+	}
+	at.begun(*at.server)
+	return nil
+}
+
+// starting bounds a start by its timeout and by the end of all servers, which waits for it.
+func (at seat) starting(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, at.cfg.StartTimeout)
+	go func() {
+		select {
+		case <-at.stopping:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
+// pass hands a signal to a server that is up.
+func (at seat) pass(sig syscall.Signal) error {
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	if *at.server == nil {
+		return fmt.Errorf("sending a signal to a server that is %w", ErrNotRunning)
+	}
+	if err := (*at.server).cmd.Process.Signal(sig); err != nil {
+		return fmt.Errorf("sending %s to %s: %w", sig, (*at.server).name, err)
+	}
+	return nil
+}
+
+// loseQueues deletes everything a RabbitMQ that is down has on its disk but its configuration.
+func (at seat) loseQueues() error {
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	if at.home.path == "" {
+		return errLeftOut
+	}
+	if *at.server != nil {
+		return errors.New("deleting RabbitMQ's data: stop it first")
+	}
+	for _, name := range []string{"mnesia", "feature_flags"} {
+		if err := os.RemoveAll(filepath.Join(at.home.path, name)); err != nil {
+			return fmt.Errorf("deleting RabbitMQ's data: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,226 @@
+package deadletter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/store"
+)
+
+// Config says where the letters are. DB and Exchange are needed.
+type Config struct {
+	DB       *store.DB // two connections are enough
+	Exchange exchange.Config
+	Log      *slog.Logger
+	// WalkTime is how long letters are held at most before a walk ends and another
+	// goes on: the broker ends a consumer that acknowledges nothing for half an hour. 0 means 10 min.
+	WalkTime time.Duration
+}
+
+// Queue is the queue of dead letters of one worker.
+type Queue struct {
+	Worker string
+	Owes   bool // the worker keeps an inbox: it knows again what it has handled
+}
+
+// ErrBusy: somebody else takes from the queue. Two at once would turn its order round.
+var ErrBusy = errors.New("somebody else takes from it: another redrive or discard, or a shovel; wait until that is done")
+
+// batch is how many letters are looked at, and acted on, at once.
+const batch = 256
+
+// defaultWalkTime is well below the broker's consumer_timeout.
+const defaultWalkTime = 10 * time.Minute
+
+// actTime is how long acting on a batch that was begun may take once nobody wants it any more.
+const actTime = 30 * time.Second
+
+// letter is a message in the queue and its entry in the journal.
+type letter struct {
+	exchange.Delivery
+	entry store.DeadLetter
+	back  exchange.Message // what goes back to the worker
+}
+
+// walk goes through a queue of dead letters, as often as it takes.
+type walk struct {
+	Config
+	queue   Queue
+	filter  store.LetterFilter
+	limit   int // acts on so many at most; 0: on all
+	session *exchange.Session
+	sieve   *exchange.Sieve
+
+	began  time.Time // by the database's clock
+	start  time.Time // by our own
+	length int       // of the queue, at the beginning
+	seen   int
+	chosen int
+	found  map[uuid.UUID]bool
+	absent int // did not come, because somebody else has them
+	// progress is called after each batch; may be nil.
+	progress func()
+}
+
+// open begins a walk; the session is the walk's from now on.
+func (c Config) open(ctx context.Context, queue Queue, filter store.LetterFilter, limit int) (*walk, error) {
+	if c.WalkTime <= 0 {
+		c.WalkTime = defaultWalkTime
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	// What goes back are copies of what the broker has taken before, whatever their size.
+	c.Exchange.Name, c.Exchange.MaxBody = "dlq", math.MaxInt32
+	filter.Consumers, filter.Dealt = nil, true // the queue says whose they are, and that they lie
+	w := &walk{Config: c, queue: queue, filter: filter, limit: limit, start: time.Now(), found: map[uuid.UUID]bool{}}
+	var err error
+	if w.began, err = c.DB.Time(ctx); err != nil {
+		return nil, err
+	}
+	if w.session, err = exchange.Open(ctx, c.Exchange); err != nil {
+		return nil, err
+	}
+	ready, consumers, err := w.session.Depth(w.name())
+	if err == nil && consumers > 0 {
+		err = fmt.Errorf("taking from %s: %w", w.name(), ErrBusy)
+	}
+	if err != nil {
+		w.session.Close()
+		return nil, err
+	}
+	w.length = ready
+	return w, nil
+}
+
+func (w *walk) name() string { return exchange.DeadName(w.queue.Worker) }
+
+// act does something about letters and tells which of them stay. Those that do
+// not stay it has acknowledged. It may be called with any number of them.
+type act func(ctx context.Context, letters []letter) (stay int, err error)
+
+// errEnough ends a walk before the end of the queue.
+var errEnough = errors.New("enough")
+
+// run goes through the whole queue and acts on what is chosen. Whatever ends it
+// early, what is left of the queue is given back.
+func (w *walk) run(ctx context.Context, do act) error {
+	for {
+		whole, err := w.once(ctx, do)
+		if err != nil || whole {
+			return err
+		}
+		w.Log.Info("going through the queue again: letters may not be held for longer", "queue", w.name())
+	}
+}
+
+// once goes through the queue until its end, or until letters were held for too long.
+func (w *walk) once(ctx context.Context, do act) (whole bool, err error) {
+	w.sieve, err = w.session.Sieve(w.name(), "dlq."+w.queue.Worker+"."+uuid.NewString()[:8])
+	if err != nil {
+		return false, err
+	}
+	defer func() {
+		if closing := w.sieve.Close(); err == nil && closing != nil {
+			err = closing
+		}
+	}()
+	until := time.Now().Add(w.WalkTime)
+	for time.Now().Before(until) {
+		taken, err := w.sieve.Take(ctx, batch)
+		if errors.Is(err, exchange.ErrDrained) {
+			w.absent = w.sieve.Left()
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		if err := w.look(ctx, taken, do); err != nil {
+			return false, err
+		}
+		if w.limit > 0 && w.chosen >= w.limit {
+			return false, errEnough
+		}
+	}
+	return false, nil
+}
+
+// look asks the journal which of the messages are chosen, and acts on those.
+func (w *walk) look(ctx context.Context, taken []exchange.Delivery, do act) error {
+	letters, entries := make([]letter, len(taken)), make([]store.DeadLetter, len(taken))
+	for i, d := range taken {
+		entries[i] = LetterOf(d)
+		letters[i] = letter{Delivery: d, entry: entries[i]}
+	}
+	chosen, err := w.DB.ChooseDeadLetters(ctx, w.filter, entries)
+	if err != nil {
+		return err
+	}
+	wanted := letters[:0]
+	for _, l := range letters {
+		if !w.found[l.entry.ID] {
+			w.found[l.entry.ID] = true
+			w.seen++
+		}
+		_, back := l.Redriven()
+		switch {
+		case back.After(w.start): // it was put back by this walk, and has died again
+		case !chosen[l.entry.ID], w.limit > 0 && w.chosen+len(wanted) >= w.limit:
+		default:
+			wanted = append(wanted, l)
+		}
+	}
+	w.sieve.Keep(len(taken) - len(wanted))
+	w.chosen += len(wanted)
+	if len(wanted) > 0 {
+		stay, err := do(ctx, wanted)
+		w.sieve.Keep(stay)
+		if err != nil {
+			return err
+		}
+	}
+	if w.progress != nil {
+		w.progress()
+	}
+	return nil
+}
+
+// leave writes down what is about to happen to letters, and takes them out of the queue.
+func (w *walk) leave(ctx context.Context, fate store.Fate, letters []letter) error {
+	if len(letters) == 0 {
+		return nil
+	}
+	ids := make([]uuid.UUID, len(letters))
+	for i, l := range letters {
+		ids[i] = l.entry.ID
+	}
+	if err := w.DB.MarkDeadLetters(ctx, fate, ids); err != nil {
+		return err
+	}
+	for _, l := range letters {
+		if err := w.sieve.Ack(l.Delivery); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// miss marks what the journal has and a whole walk has not found. Where some
+// were in another's hand nothing can be said.
+func (w *walk) miss(ctx context.Context) (int, error) {
+	if w.absent > 0 {
+		return 0, nil
+	}
+	ids := make([]uuid.UUID, 0, len(w.found))
+	for id := range w.found {
+		ids = append(ids, id)
+	}
+	return w.DB.MissDeadLetters(ctx, w.queue.Worker, w.began, ids)
+}

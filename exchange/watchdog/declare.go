@@ -1,0 +1,60 @@
+package watchdog
+
+import (
+	"context"
+	"time"
+
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/store"
+)
+
+// declarePatience bounds a declaration of everything that is missing.
+const declarePatience = 20 * time.Second
+
+// declare declares what is missing, and before that notes for whom something may be lost.
+func (v *vigil) declare(ctx context.Context, now Look) {
+	if now.Broker != nil && !now.Seen {
+		return
+	}
+	missing := v.Plan.Topology.Missing(now.Have)
+	if missing.Empty() {
+		v.unable = ""
+		return
+	}
+	err := v.note(ctx, v.memory.gaps(missing))
+	if err == nil {
+		ctx, cancel := context.WithTimeout(ctx, declarePatience)
+		defer cancel()
+		err = missing.Apply(ctx, v.Exchange)
+	}
+	if err != nil {
+		if text := oneLine(err); text != v.unable && ctx.Err() == nil {
+			v.unable = text
+			v.Log.Error("what is missing can not be declared", "error", err, "do", "composerp topology apply, as a user who may")
+		}
+		return
+	}
+	v.Metrics.repairs.WithLabelValues(repairExchange).Add(float64(len(missing.Exchanges)))
+	v.Metrics.repairs.WithLabelValues(repairQueue).Add(float64(len(missing.Queues)))
+	v.Metrics.repairs.WithLabelValues(repairBinding).Add(float64(len(missing.Bindings)))
+	v.Log.Warn("what was missing is declared again", "exchanges", names(missing.Exchanges, func(e exchange.ExchangeSpec) string { return e.Name }),
+		"queues", names(missing.Queues, func(q exchange.QueueSpec) string { return q.Name }),
+		"bindings", names(missing.Bindings, func(b exchange.BindingSpec) string { return b.Exchange + " -" + b.RoutingKey + "-> " + b.Queue }))
+}
+
+func (v *vigil) note(ctx context.Context, gaps map[string]store.Point) error {
+	for consumer, after := range gaps {
+		if err := v.DB.NoteGaps(ctx, []string{consumer}, after); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func names[T any](all []T, name func(T) string) []string {
+	list := make([]string, len(all))
+	for i, one := range all {
+		list[i] = name(one)
+	}
+	return list
+}

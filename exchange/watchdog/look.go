@@ -1,0 +1,186 @@
+package watchdog
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/store"
+)
+
+// Look is the state of the fleet at one moment. What could not be asked has an error instead.
+type Look struct {
+	At       time.Time
+	Log      store.Wellbeing
+	Database error  // why the log could not be asked
+	Broker   error  // why the broker could not be asked
+	Access   error  // what its user may not do
+	Blocked  string // why it takes no messages, as it told whoever published
+	// Have is what the broker holds of the topology; Seen says that the bindings and arguments in it are known too.
+	Have exchange.Topology
+	Seen bool
+	// Queues are by name. Without Figures only Ready and Consumers are known of them.
+	Queues  map[string]exchange.QueueState
+	Figures bool
+	Nodes   []exchange.NodeState
+	Unseen  error // why the management API did not tell
+}
+
+// Looker looks at a fleet again and again, on one session as long as it lasts. DB, Exchange and Plan are needed.
+type Looker struct {
+	DB         *store.DB
+	Exchange   exchange.Config
+	Management *exchange.Management // may be nil
+	Plan       Plan
+	// Exact has it ask the broker itself how each queue stands, beside the management API, whose figures may be some
+	// seconds old.
+	Exact bool
+
+	session *exchange.Session
+}
+
+// askPatience bounds each question of a look. probePatience is how long the broker may take for one message: during an
+// alarm it takes none.
+const (
+	askPatience   = 5 * time.Second
+	probePatience = 2 * time.Second
+)
+
+var errNoDatabase = errors.New("no database is known")
+
+var errNoManagement = errors.New("the URL of RabbitMQ's management API is not known: bindings, alarms and progress are not watched")
+
+// Look looks at everything. It asks the log first: whatever the relay had passed by then was routed by what the broker
+// holds at that moment, or a later one.
+func (l *Looker) Look(ctx context.Context) Look {
+	now := Look{At: time.Now(), Queues: map[string]exchange.QueueState{}}
+	within := func(ask func(context.Context) error) error {
+		ctx, cancel := context.WithTimeout(ctx, askPatience)
+		defer cancel()
+		return ask(ctx)
+	}
+	now.Database = within(func(ctx context.Context) (err error) {
+		if l.DB == nil {
+			return errNoDatabase
+		}
+		now.Log, err = l.DB.Wellbeing(ctx)
+		return err
+	})
+	now.Unseen = within(func(ctx context.Context) error { return l.askManagement(ctx, &now) })
+	now.Broker = within(func(ctx context.Context) error { return l.askBroker(ctx, &now) })
+	return now
+}
+
+// Close ends the session.
+func (l *Looker) Close() {
+	if l.session != nil {
+		_ = l.session.Close()
+	}
+}
+
+func (l *Looker) askManagement(ctx context.Context, now *Look) error {
+	if l.Management == nil {
+		return errNoManagement
+	}
+	vhost, err := l.Exchange.Vhost()
+	if err != nil {
+		return err
+	}
+	if now.Have, err = l.Management.Topology(ctx, vhost); err != nil {
+		return err
+	}
+	now.Seen = true
+	states, err := l.Management.Queues(ctx, vhost)
+	if err != nil {
+		return err
+	}
+	for _, s := range states {
+		now.Queues[s.Name] = s
+	}
+	now.Figures = true
+	now.Nodes, err = l.Management.Nodes(ctx)
+	return err
+}
+
+// askBroker asks over AMQP what the management API did not tell, and on new channels what is allowed.
+func (l *Looker) askBroker(ctx context.Context, now *Look) error {
+	session, err := l.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, func() { _ = session.Close() })() // a call to a broker that hangs ends with it
+	if !now.Seen || l.Exact {
+		if err := l.askQueues(session, now); err != nil {
+			return err
+		}
+	}
+	now.Access = l.askPermission(ctx, session, now.Have)
+	now.Blocked, _ = session.Blocked()
+	return nil
+}
+
+func (l *Looker) askQueues(session *exchange.Session, now *Look) error {
+	have, states, err := session.Holds(l.Plan.Topology)
+	if err != nil {
+		return err
+	}
+	if !now.Seen {
+		now.Have = have
+	}
+	for _, s := range states {
+		q := now.Queues[s.Name]
+		q.Name, q.Ready, q.Consumers, q.Counted = s.Name, s.Ready, s.Consumers, true
+		now.Queues[s.Name] = q
+	}
+	return nil
+}
+
+// askPermission asks with what is there: whether something is missing is another question.
+func (l *Looker) askPermission(ctx context.Context, session *exchange.Session, have exchange.Topology) error {
+	if q, ok := l.Plan.probe(); ok && holdsQueue(have, q.Name) {
+		if err := session.MayDeclare(q); errors.Is(err, exchange.ErrAccessRefused) {
+			return err
+		}
+	}
+	if _, blocked := session.Blocked(); blocked || !holdsExchange(have, exchange.Retry) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, probePatience)
+	defer cancel()
+	if err := session.MayPublish(ctx); errors.Is(err, exchange.ErrAccessRefused) {
+		return err
+	}
+	return nil
+}
+
+func (l *Looker) open(ctx context.Context) (*exchange.Session, error) {
+	if l.session != nil && l.session.Err() == nil {
+		return l.session, nil
+	}
+	cfg := l.Exchange
+	cfg.DialTimeout, cfg.CloseTimeout = probePatience, probePatience/4
+	session, err := exchange.Open(ctx, cfg)
+	if err == nil {
+		l.session = session
+	}
+	return session, err
+}
+
+func holdsQueue(t exchange.Topology, name string) bool {
+	for _, q := range t.Queues {
+		if q.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+func holdsExchange(t exchange.Topology, name string) bool {
+	for _, e := range t.Exchanges {
+		if e.Name == name {
+			return true
+		}
+	}
+	return false
+}

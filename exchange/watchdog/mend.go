@@ -1,0 +1,213 @@
+package watchdog
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/republish"
+	"github.com/composerp/composerp/store"
+)
+
+// mend is a noted gap on its way to be made good.
+type mend struct {
+	gap    store.Gap
+	worker Worker
+	// there says that a look has seen what was missing. The tick is of the look after that one: whatever the relay may
+	// have published before, it had read up to that tick.
+	there bool
+	tick  int64
+	since time.Time // when the tick was seen
+	times int       // how often its debts have been published: the second time when intake has logged the rest
+	next  time.Time // not before
+	err   error     // of the last time
+}
+
+const (
+	// intakePatience is how long intake may take to log what had come when the queue was there again; under constant load
+	// its queue is never seen empty.
+	intakePatience = time.Minute
+	mendAgain      = 10 * time.Second // after an error
+	mendPatience   = 10 * time.Minute
+)
+
+// makeGood publishes again what may be lost, once that can be known, and gives what is not made good yet.
+func (v *vigil) makeGood(ctx context.Context, now Look) []Problem {
+	v.collect(ctx)
+	if now.Database != nil {
+		return nil
+	}
+	if err := v.readGaps(ctx); err != nil {
+		v.Log.Warn("what may be lost is not known for now", "error", err)
+		return nil
+	}
+	var due []mend
+	var open []Problem
+	lacking := v.Plan.Lacking(v.Plan.Topology.Missing(now.Have))
+	for name, m := range v.mends {
+		_, lacks := lacking[name]
+		switch {
+		case m.there && m.tick == 0:
+			m.tick, m.since = now.Log.Tick, now.At
+		case !m.there && (now.Seen || now.Broker == nil):
+			m.there = !lacks
+		}
+		if m.tick > 0 && now.Log.Passed >= m.tick && now.At.After(m.next) && (m.times == 0 || v.logged(now, m)) {
+			due = append(due, *m)
+		}
+		open = append(open, m.problem())
+	}
+	if len(due) > 0 && v.mended == nil {
+		v.begin(ctx, due)
+	}
+	return open
+}
+
+// Open is the problem that a gap is until it is closed.
+func Open(g store.Gap) Problem {
+	return Problem{Kind: Owed, Subject: g.Consumer, Do: "composerp republish --consumer " + g.Consumer + ", if the watchdog does not do it soon",
+		What: fmt.Sprintf("events for %s may have gone to nobody; they are published again as soon as the relay has passed them", g.Consumer)}
+}
+
+func (m *mend) problem() Problem {
+	p := Open(m.gap)
+	if m.err != nil {
+		p.What = fmt.Sprintf("events for %s may have gone to nobody, and can not be published again: %s", m.gap.Consumer, oneLine(m.err))
+	}
+	return p
+}
+
+// readGaps follows the table: others note gaps too, and make them good.
+func (v *vigil) readGaps(ctx context.Context) error {
+	gaps, err := v.DB.Gaps(ctx)
+	if err != nil {
+		return err
+	}
+	noted := map[string]*mend{}
+	for _, l := range gaps {
+		for _, w := range v.Plan.Workers {
+			if w.Name != l.Consumer {
+				continue
+			}
+			if m := v.mends[w.Name]; m != nil && m.gap.NotedAt.Equal(l.NotedAt) {
+				noted[w.Name] = m
+			} else {
+				noted[w.Name] = &mend{gap: l, worker: w}
+			}
+		}
+	}
+	v.mends = noted
+	return nil
+}
+
+// logged tells whether intake has logged what came straight over AMQP before the consumer's queue was there again.
+func (v *vigil) logged(now Look, m *mend) bool {
+	if now.At.Sub(m.since) >= intakePatience {
+		return true
+	}
+	for _, w := range v.Plan.Workers {
+		if w.Logs {
+			return now.Figures && now.At.Sub(m.since) >= v.FiguresAge && isEmpty(now, w)
+		}
+	}
+	return true
+}
+
+// mendOutcome is what became of one time of publishing again.
+type mendOutcome struct {
+	of       []mend
+	reports  []republish.Report
+	rerouted int64
+	err      error
+}
+
+// begin publishes in the background: the log may be long, and the watchdog goes on looking.
+func (v *vigil) begin(ctx context.Context, due []mend) {
+	v.mended = make(chan mendOutcome, 1)
+	v.mending.Go(func() {
+		ctx, cancel := context.WithTimeout(ctx, mendPatience)
+		defer cancel()
+		v.mended <- v.publish(ctx, due)
+	})
+}
+
+// publish publishes what the consumers owe, for those together that have lost since the same point, and brings what lies
+// in composerp.unrouted to where it belongs.
+func (v *vigil) publish(ctx context.Context, due []mend) mendOutcome {
+	done := mendOutcome{of: due}
+	if done.rerouted, done.err = v.reroute(ctx); done.err != nil {
+		return done
+	}
+	since := map[store.Point]map[string]string{}
+	for _, m := range due {
+		if since[m.gap.After] == nil {
+			since[m.gap.After] = map[string]string{}
+		}
+		since[m.gap.After][m.worker.Name] = m.worker.Queue
+	}
+	for after, queues := range since {
+		report, err := republish.Run(ctx, republish.Config{DB: v.DB, Exchange: v.Exchange, Queues: queues, After: after})
+		done.reports = append(done.reports, report)
+		if err != nil {
+			done.err = err
+			return done
+		}
+	}
+	return done
+}
+
+func (v *vigil) reroute(ctx context.Context) (int64, error) {
+	session, err := exchange.Open(ctx, v.Exchange)
+	if err != nil {
+		return 0, err
+	}
+	defer session.Close()
+	defer context.AfterFunc(ctx, func() { _ = session.Close() })()
+	return republish.Reroute(ctx, session, "watchdog."+v.Holder, v.Plan.bound)
+}
+
+// collect takes the outcome, when there is one.
+func (v *vigil) collect(ctx context.Context) {
+	var done mendOutcome
+	select {
+	case done = <-v.mended:
+		v.mended = nil
+	default:
+		return
+	}
+	if done.rerouted > 0 {
+		v.Log.Warn("events that no queue was bound for are published once more", "events", done.rerouted)
+	}
+	for _, r := range done.reports {
+		for _, t := range r.Consumers {
+			v.Metrics.republished.Add(float64(t.Published))
+			v.Log.Warn("what may have been lost is published again", "consumer", t.Consumer, "events", t.Published)
+		}
+	}
+	for _, m := range done.of {
+		v.settle(ctx, m, done.err)
+	}
+}
+
+// settle closes a gap that is made good.
+func (v *vigil) settle(ctx context.Context, was mend, err error) {
+	v.memory.fill(was.worker.Name, time.Now())
+	m := v.mends[was.worker.Name]
+	if m == nil || !m.gap.NotedAt.Equal(was.gap.NotedAt) {
+		return // it was noted anew
+	}
+	if m.err = err; err != nil {
+		m.next = time.Now().Add(mendAgain)
+		v.Log.Error("what may have been lost can not be published again", "consumer", was.worker.Name, "error", err)
+		return
+	}
+	if m.times++; m.times < 2 {
+		return
+	}
+	if err := v.DB.CloseGap(ctx, m.gap); err != nil {
+		v.Log.Warn("a gap that was made good stays noted for now", "error", err)
+		return
+	}
+	delete(v.mends, was.worker.Name)
+}

@@ -1,0 +1,59 @@
+package watchdog
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// What is declared again, as the metric's label has it.
+const (
+	repairExchange = "exchange"
+	repairQueue    = "queue"
+	repairBinding  = "binding"
+)
+
+// Metrics are the watchdog's; make one with NewMetrics. They tell something where the watchdog leads, and are 0 elsewhere.
+type Metrics struct {
+	leading     prometheus.Gauge
+	looks       prometheus.Counter
+	problems    *prometheus.GaugeVec
+	repairs     *prometheus.CounterVec
+	republished prometheus.Counter
+}
+
+// NewMetrics registers the watchdog's metrics.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		leading: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "composerp_watchdog_leading", Help: "1 where this process's watchdog holds the lease.",
+		}),
+		looks: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "composerp_watchdog_looks_total", Help: "How often the watchdog has looked.",
+		}),
+		problems: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "composerp_watchdog_problem", Help: "Problems the watchdog sees now, by kind.",
+		}, []string{"kind"}),
+		repairs: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "composerp_watchdog_repairs_total", Help: "Exchanges, queues and bindings that were missing and have been declared again.",
+		}, []string{"what"}),
+		republished: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "composerp_watchdog_republished_total", Help: "Messages published again because they may have been lost with a queue or a binding.",
+		}),
+	}
+	for _, kind := range Kinds {
+		m.problems.WithLabelValues(string(kind))
+	}
+	for _, what := range []string{repairExchange, repairQueue, repairBinding} {
+		m.repairs.WithLabelValues(what)
+	}
+	r.MustRegister(m.leading, m.looks, m.problems, m.repairs, m.republished)
+	return m
+}
+
+// show sets the gauge of each kind to how many there are.
+func (m *Metrics) show(problems map[identity]Problem) {
+	count := map[Kind]int{}
+	for _, p := range problems {
+		count[p.Kind]++
+	}
+	for _, kind := range Kinds {
+		m.problems.WithLabelValues(string(kind)).Set(float64(count[kind]))
+	}
+}

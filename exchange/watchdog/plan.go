@@ -1,0 +1,75 @@
+package watchdog
+
+import (
+	"slices"
+
+	"github.com/composerp/composerp/exchange"
+)
+
+// Plan is what the fleet should look like.
+type Plan struct {
+	Topology exchange.Topology
+	Workers  []Worker
+}
+
+// Worker is a worker of the fleet, as the broker knows it.
+type Worker struct {
+	Name  string
+	Queue string   // what it drains
+	Rungs []string // its ladder's queues
+	Here  bool     // it runs in this process: then its queue has a consumer
+	Logs  bool     // it logs what came straight over AMQP
+}
+
+// NewPlan gives the plan of a fleet with these subscriptions. here names the workers that run in this process, intake the
+// one that logs what came straight over AMQP; it may be empty.
+func NewPlan(subs []exchange.Subscription, here []string, intake string) Plan {
+	plan := Plan{Topology: exchange.Compute(subs)}
+	for _, sub := range subs {
+		w := Worker{Name: sub.Worker, Queue: sub.Queue, Here: slices.Contains(here, sub.Worker), Logs: sub.Worker == intake}
+		if w.Queue == "" {
+			w.Queue = exchange.QueueName(sub.Worker)
+			for _, d := range sub.Ladder {
+				w.Rungs = append(w.Rungs, exchange.RungName(sub.Worker, d))
+			}
+		}
+		plan.Workers = append(plan.Workers, w)
+	}
+	return plan
+}
+
+// Lacking gives the workers who may lose something while this is missing: their queue or a rung of their ladder, with
+// what was in it (true), or only a binding to composerp.events (false).
+func (p Plan) Lacking(missing exchange.Topology) map[string]bool {
+	lacking := map[string]bool{}
+	for _, w := range p.Workers {
+		for _, b := range missing.Bindings {
+			if b.Exchange == exchange.Events && b.Queue == w.Queue {
+				lacking[w.Name] = false
+			}
+		}
+		for _, q := range missing.Queues {
+			if q.Name == w.Queue || slices.Contains(w.Rungs, q.Name) {
+				lacking[w.Name] = true
+			}
+		}
+	}
+	return lacking
+}
+
+// bound says whether some queue is bound for events with that routing key.
+func (p Plan) bound(key string) bool {
+	return slices.ContainsFunc(p.Topology.Bindings, func(b exchange.BindingSpec) bool {
+		return b.Exchange == exchange.Events && b.RoutingKey == key
+	})
+}
+
+// probe is a queue to ask for permissions with: a worker's own, whose dead letters go to composerp.dead.
+func (p Plan) probe() (exchange.QueueSpec, bool) {
+	for _, q := range p.Topology.Queues {
+		if q.Arguments["x-dead-letter-exchange"] == exchange.Dead {
+			return q, true
+		}
+	}
+	return exchange.QueueSpec{}, false
+}

@@ -1,0 +1,118 @@
+package watchdog
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/composerp/composerp/exchange"
+)
+
+// vigil is what a watchdog knows as long as it leads.
+type vigil struct {
+	*Watchdog
+	looker  *Looker
+	looks   []Look // as far back as anything is judged by, the newest last
+	current map[identity]Problem
+	memory  *memory
+	unable  string // why what is missing could not be declared, as it was said
+
+	mends   map[string]*mend // by consumer
+	mending sync.WaitGroup   // one at a time
+	mended  chan mendOutcome // nil while nothing is published again
+}
+
+// watch looks once, says what it sees, and mends what it can.
+func (v *vigil) watch(ctx context.Context) {
+	now := v.looker.Look(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	v.Metrics.looks.Inc()
+	v.memory.see(now)
+	owed := v.makeGood(ctx, now)
+	v.report(append(v.judge(now), owed...), now)
+	v.declare(ctx, now)
+	now.Have = exchange.Topology{} // no judgement looks back at it
+	v.looks = append(v.looks, now)
+	for len(v.looks) > 1 && now.At.Sub(v.looks[1].At) >= max(v.Trend, v.Patience) {
+		v.looks = v.looks[1:]
+	}
+}
+
+func (v *vigil) judge(now Look) []Problem {
+	found := v.Plan.Standing(now)
+	if now.Unseen != nil {
+		found = append(found, Problem{Kind: Unseen, Warning: true, What: oneLine(now.Unseen)})
+	}
+	if then, ok := v.lookBefore(now.At.Add(-v.Patience)); ok {
+		lasting := v.Plan.Lasting(then, now)
+		found = append(found, lasting...)
+		for _, p := range v.Plan.Moving(then, now) {
+			if !slices.ContainsFunc(lasting, func(l Problem) bool { return l.identity() == p.identity() }) {
+				found = append(found, p)
+			}
+		}
+	}
+	if then, ok := v.lookBefore(now.At.Add(-v.Trend)); ok {
+		found = append(found, v.Plan.Growing(then, now)...)
+	}
+	return found
+}
+
+// lookBefore is the newest look that was made before a time.
+func (v *vigil) lookBefore(at time.Time) (Look, bool) {
+	for _, l := range slices.Backward(v.looks) {
+		if !l.At.After(at) {
+			return l, true
+		}
+	}
+	return Look{}, false
+}
+
+// report says what has begun and what is over. What could not be looked at this time is as it was.
+func (v *vigil) report(found []Problem, now Look) {
+	seen := map[identity]Problem{}
+	for _, p := range found {
+		seen[p.identity()] = p
+	}
+	for id, p := range v.current {
+		if _, still := seen[id]; !still && unjudged(id.kind, now) {
+			seen[id] = p
+		}
+	}
+	for id, p := range seen {
+		if _, known := v.current[id]; !known {
+			level := slog.LevelError
+			if p.Warning {
+				level = slog.LevelWarn
+			}
+			v.Log.Log(context.Background(), level, "something is wrong", "kind", p.Kind, "subject", p.Subject, "what", p.What, "do", p.Do)
+		}
+	}
+	for id, p := range v.current {
+		if _, still := seen[id]; !still {
+			v.Log.Warn("it is over", "kind", p.Kind, "subject", p.Subject, "what", p.What)
+		}
+	}
+	v.current = maps.Clone(seen)
+	v.Metrics.show(seen)
+}
+
+// unjudged tells whether this look could not show whether such a problem is still there.
+func unjudged(kind Kind, now Look) bool {
+	switch kind {
+	case Ticker, Relay, Owed:
+		return now.Database != nil
+	case Topology:
+		return now.Broker != nil && !now.Seen
+	case Mismatch, Node, Alarm:
+		return now.Unseen != nil && now.Broker != nil
+	case Consumers, Progress, Journal, Stuck, Unrouted, Growth:
+		return now.Unseen != nil
+	}
+	return false
+}

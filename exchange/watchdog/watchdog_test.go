@@ -1,0 +1,169 @@
+package watchdog_test
+
+import (
+	"net/url"
+	"slices"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/exchangetest"
+	"github.com/composerp/composerp/exchange/watchdog"
+	"github.com/composerp/composerp/store"
+)
+
+func (h *house) whole() bool {
+	have, err := exchangetest.Management(h).Topology(h.Context(), exchangetest.VhostOf(h, h.broker))
+	h.must(err)
+	return plan.Topology.Missing(have).Empty()
+}
+
+// closed waits until nothing is owed any more.
+func (g *guard) closed() {
+	g.Helper()
+	g.soon("every gap is closed", func() bool { gaps, err := g.db.Gaps(g.Context()); return err == nil && len(gaps) == 0 })
+	g.over(watchdog.Owed)
+}
+
+// Everything that can be missing is declared again within seconds, and said once.
+func TestWhatIsMissingIsDeclaredAgain(t *testing.T) {
+	h := newHouse(t)
+	g := h.watch(h.broker, exchangetest.Management(t))
+	exchangetest.DeleteExchange(t, h.broker, exchange.Dead)
+	exchangetest.DeleteQueue(t, h.broker, exchange.DeadName("view"))
+	g.shouts(watchdog.Topology, "missing")
+	h.soon("the topology is whole", h.whole)
+	g.over(watchdog.Topology)
+	if exchanges, queues := g.metric("composerp_watchdog_repairs_total", "exchange"), g.metric("composerp_watchdog_repairs_total", "queue"); exchanges < 1 || queues < 1 {
+		t.Errorf("%v exchanges and %v queues are counted as repaired", exchanges, queues)
+	}
+	if n := g.log.count("something is wrong", string(watchdog.Topology), ""); n > 2 {
+		t.Errorf("it is said %d times:\n%s", n, g.log.text())
+	}
+	if g.log.count("what is missing can not be declared", "", "") > 0 || g.log.count("something is wrong", string(watchdog.Owed), "") > 0 {
+		t.Errorf("nobody could have lost anything by that:\n%s", g.log.text())
+	}
+}
+
+// A queue takes with it what was in it. The log has it, and nobody else hears it again.
+func TestWhatWasInADeletedQueueComesBack(t *testing.T) {
+	h := newHouse(t)
+	early := h.sell(20)
+	h.take("ledger", 20, true)
+	h.take("view", 20, false)
+	g := h.watch(h.broker, exchangetest.Management(t))
+	sold := h.sell(30)
+	h.soon("all have come", func() bool { return h.depth("composerp.ledger") == 30 && h.depth("composerp.view") == 30 })
+	exchangetest.DeleteQueue(t, h.broker, "composerp.ledger")
+	g.shouts(watchdog.Topology, "composerp.ledger")
+	g.shouts(watchdog.Owed, "events for ledger may have gone to nobody")
+	if got := h.take("ledger", 30, true); !slices.Equal(got, sold) {
+		t.Errorf("other events have come back than were lost: %d of %d", len(got), len(sold))
+	}
+	g.closed()
+	if l, v := h.depth("composerp.ledger"), h.depth("composerp.view"); l != 0 || v != 30 {
+		t.Errorf("%d messages more have come to the ledger, and view has %d, want 0 and 30 (%d were handled before)", l, v, len(early))
+	}
+	if n := g.metric("composerp_watchdog_republished_total", ""); n < 30 {
+		t.Errorf("%v messages are counted as published again", n)
+	}
+}
+
+// Without the permission to declare it can only shout. What goes to nobody meanwhile is published again when it may, and
+// nothing else: what waits in the queue since before that is not lost.
+func TestAMissingBindingWhileAPermissionIsMissing(t *testing.T) {
+	h := newHouse(t)
+	user := exchangetest.User(t, h.broker, "secret")
+	its := h.broker
+	u, err := url.Parse(h.broker.URLs[0])
+	h.must(err)
+	u.User = url.UserPassword(user, "secret")
+	its.URLs = []string{u.String()}
+	h.sell(20)
+	h.soon("all have come", func() bool { return h.depth("composerp.ledger") == 20 })
+	g := h.watch(its, exchangetest.Management(t))
+
+	exchangetest.Restrict(t, h.broker, user, "^$", ".*", ".*")
+	g.shouts(watchdog.Access, "refuses access")
+	exchangetest.DeleteBinding(t, h.broker, exchange.BindingSpec{Exchange: exchange.Events, Queue: "composerp.ledger", RoutingKey: saleKey})
+	exchangetest.DeleteQueue(t, h.broker, exchange.DeadName("ledger"))
+	g.shouts(watchdog.Topology, "missing")
+	h.soon("it says that it can not", func() bool { return g.log.count("what is missing can not be declared", "", "topology apply") > 0 })
+	lost := h.sell(30)
+	exchangetest.Restrict(t, h.broker, user, ".*", ".*", ".*")
+	g.over(watchdog.Access)
+	g.over(watchdog.Topology)
+	h.soon("what was lost comes", func() bool { return h.depth("composerp.ledger") >= 50 })
+	g.closed()
+	if got := h.take("ledger", 50, true); !slices.Equal(slices.Compact(got), got) || len(got) != 50 {
+		t.Errorf("%d different events have come, want the 20 that waited and the 30 that were lost", len(slices.Compact(got)))
+	} else if !slices.ContainsFunc(got, func(id string) bool { return id == lost[0] }) {
+		t.Error("what was lost has not come")
+	}
+	if l, v := h.depth("composerp.ledger"), h.depth("composerp.view"); l != 0 || v != 50 {
+		t.Errorf("%d messages more have come to the ledger, and view has %d, want 0 and 50", l, v)
+	}
+	exchangetest.Forbid(t, h.broker, user)
+	g.shouts(watchdog.Access, "")
+	exchangetest.Restrict(t, h.broker, user, ".*", "^$", ".*")
+	h.soon("it is said that it may not publish", func() bool { return g.metric("composerp_watchdog_problem", string(watchdog.Access)) > 0 })
+	exchangetest.Restrict(t, h.broker, user, ".*", ".*", ".*")
+	g.over(watchdog.Access)
+}
+
+// With the exchange all bindings go; what nobody was bound for lies in composerp.unrouted, and is brought to where it belongs.
+func TestTheExchangeIsDeleted(t *testing.T) {
+	h := newHouse(t)
+	before := h.sell(5)
+	exchangetest.DeleteExchange(t, h.broker, exchange.Events)
+	h.must(exchange.Topology{Exchanges: plan.Topology.Exchanges}.Apply(t.Context(), h.broker)) // and nobody binds
+	lost := h.sell(5)
+	publisher, err := h.session.Publisher(1)
+	h.must(err)
+	h.must(publish(t.Context(), publisher, exchange.Events, "nobody.hears", uuid.New(), 0))
+	h.soon("it is in composerp.unrouted", func() bool { return h.depth(exchange.Unrouted) == 6 })
+	g := h.watch(h.broker, exchangetest.Management(t))
+	g.closed()
+	all := slices.Sorted(slices.Values(append(before, lost...)))
+	for _, consumer := range []string{"ledger", "view"} {
+		got := h.take(consumer, h.depth(exchange.QueueName(consumer)), true)
+		if !slices.Equal(slices.Compact(got), all) {
+			t.Errorf("%s has %d different events, want %d", consumer, len(slices.Compact(got)), len(all))
+		}
+	}
+	h.soon("what nobody hears stays there alone", func() bool { return h.depth(exchange.Unrouted) == 1 })
+	g.shouts(watchdog.Unrouted, "1 events")
+}
+
+// Without the management API it sees less, says so, and mends what it sees.
+func TestAWatchdogWithoutTheManagementAPI(t *testing.T) {
+	h := newHouse(t)
+	g := h.watch(h.broker, nil)
+	g.shouts(watchdog.Unseen, "not known")
+	h.sell(3)
+	exchangetest.DeleteQueue(t, h.broker, "composerp.view")
+	g.shouts(watchdog.Topology, "composerp.view")
+	h.soon("the topology is whole", h.whole)
+	h.take("view", 3, true)
+	h.soon("nobody takes from the ledger's queue", func() bool { return g.metric("composerp_watchdog_problem", string(watchdog.Consumers)) == 1 })
+	h.take("ledger", 3, true)
+}
+
+// One watches at a time, and another goes on where it stopped: it finds what was noted.
+func TestAnotherWatchdogClosesTheGap(t *testing.T) {
+	h := newHouse(t)
+	first := h.watch(h.broker, exchangetest.Management(t))
+	h.sell(3)
+	first.stop()
+	exchangetest.DeleteQueue(t, h.broker, "composerp.ledger")
+	// As one does that dies right after.
+	h.must(h.db.NoteGaps(t.Context(), []string{"ledger"}, store.Point{}))
+	h.must(plan.Topology.Apply(t.Context(), h.broker))
+	g := h.watch(h.broker, exchangetest.Management(t))
+	h.take("ledger", 3, true)
+	g.closed()
+	if n := first.metric("composerp_watchdog_leading", ""); n != 0 {
+		t.Errorf("the first one still leads: %v", n)
+	}
+}

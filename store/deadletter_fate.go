@@ -1,0 +1,133 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Fate is what becomes of a dead letter that leaves its queue.
+type Fate int
+
+const (
+	// Redriven: it goes back to its worker.
+	Redriven Fate = iota
+	// Discarded: it was exported, and is taken away.
+	Discarded
+)
+
+// Letters found in their queue are in the journal, whatever else it said: who
+// found them records them first. What was thought to have left lies there still.
+var findLetters = sqlText(`
+UPDATE dead_letter d SET redriven_at = NULL, discarded_at = NULL, missed_at = NULL WHERE d.id = ANY ($1::uuid[]) AND NOT d.lies`)
+
+var knownLetters = sqlText(`SELECT id FROM dead_letter WHERE id = ANY ($1::uuid[])`)
+
+var chooseLetters = sqlText(`SELECT d.id FROM dead_letter d WHERE d.id = ANY ($11::uuid[]) AND ` + chosenLetters)
+
+// ChooseDeadLetters is told which letters were found in a queue, and gives those
+// of a filter. Afterwards all of them are in the journal, as lying there.
+func (db *DB) ChooseDeadLetters(ctx context.Context, of LetterFilter, found []DeadLetter) (chosen map[uuid.UUID]bool, err error) {
+	ids := make([]uuid.UUID, len(found))
+	for i, l := range found {
+		ids[i] = l.ID
+	}
+	err = db.InTx(ctx, func(tx *Tx) error {
+		if err := tx.recordUnknown(ctx, found, ids); err != nil {
+			return err
+		}
+		if _, err := tx.exec(ctx, findLetters, uuids(ids)); err != nil {
+			return err
+		}
+		chosen = make(map[uuid.UUID]bool, len(ids))
+		return tx.each(ctx, chooseLetters, func(row *sql.Rows) error {
+			var id uuid.UUID
+			err := row.Scan(&id)
+			chosen[id] = true
+			return err
+		}, of.arguments(uuids(ids))...)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("choosing among %d dead letters: %w", len(found), err)
+	}
+	return chosen, nil
+}
+
+// recordUnknown adds those that the journal's worker has not come to yet.
+func (tx *Tx) recordUnknown(ctx context.Context, found []DeadLetter, ids []uuid.UUID) error {
+	var known []uuid.UUID
+	if err := tx.selectAll(ctx, &known, knownLetters, uuids(ids)); err != nil {
+		return err
+	}
+	has := make(map[uuid.UUID]bool, len(known))
+	for _, id := range known {
+		has[id] = true
+	}
+	var unknown []DeadLetter
+	for _, l := range found {
+		if !has[l.ID] {
+			unknown = append(unknown, l)
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	return tx.RecordDeadLetters(ctx, unknown)
+}
+
+var markRedriven = sqlText(`
+UPDATE dead_letter SET redriven_at = clock_timestamp(), redrives = redrives + 1 WHERE id = ANY ($1::uuid[])`)
+
+var markDiscarded = sqlText(`UPDATE dead_letter SET discarded_at = clock_timestamp() WHERE id = ANY ($1::uuid[])`)
+
+// MarkDeadLetters writes down that these letters are about to leave their queue.
+func (db *DB) MarkDeadLetters(ctx context.Context, fate Fate, ids []uuid.UUID) error {
+	mark := markRedriven
+	if fate == Discarded {
+		mark = markDiscarded
+	}
+	err := db.InTx(ctx, func(tx *Tx) error {
+		_, err := tx.exec(ctx, mark, uuids(ids))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("marking %d dead letters: %w", len(ids), err)
+	}
+	return nil
+}
+
+// A letter reaches the journal and its queue at the same time, but the walk may
+// have begun a moment before; and the clock is this server's.
+var missLetters = sqlText(`
+UPDATE dead_letter d SET missed_at = clock_timestamp()
+WHERE d.lies AND d.consumer = $1 AND d.recorded_at < $2::timestamptz - interval '1 minute'
+  AND NOT EXISTS (SELECT FROM unnest($3::uuid[]) AS f(id) WHERE f.id = d.id)`)
+
+var serverTime = sqlText(`SELECT clock_timestamp()`)
+
+// Time is what the database's clock says.
+func (db *DB) Time(ctx context.Context) (time.Time, error) {
+	var now time.Time
+	if err := db.get(ctx, &now, serverTime); err != nil {
+		return now, fmt.Errorf("asking the database for the time: %w", err)
+	}
+	return now, nil
+}
+
+// MissDeadLetters is told what a whole walk through a consumer's dead letters,
+// begun at that time, has found, and marks the others as missed: somebody has
+// moved them by another hand. It says how many that were.
+func (db *DB) MissDeadLetters(ctx context.Context, consumer string, began time.Time, found []uuid.UUID) (missed int, err error) {
+	err = db.InTx(ctx, func(tx *Tx) error {
+		n, err := tx.exec(ctx, missLetters, consumer, began, uuids(found))
+		missed = int(n)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("marking the dead letters of %s that are missing: %w", consumer, err)
+	}
+	return missed, nil
+}

@@ -1,0 +1,66 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/lib/pq"
+)
+
+// # Debts
+//
+// A debt is an event that a consumer was to be told of, by its subscription, and has neither handled nor among its dead
+// letters: it waits in a queue, or it was lost on the way. Which of the two, the log does not know; but it has the event
+// still, and a second copy does no harm.
+//
+// What the relay has not passed is nobody's debt yet: it will be published in any case. What came straight over AMQP was
+// published when it was logged.
+
+// Debt is an event that a consumer owes.
+type Debt struct {
+	Logged
+	Consumer string
+}
+
+// forgotten tells of an event that the inbox may have forgotten: it was logged before the oldest generation that is left
+// was opened. A generation goes only after everything it could prove was proven.
+var forgotten = `EXISTS (SELECT FROM (
+    SELECT t.epoch, t.snapshot FROM tick t, (SELECT generation, opened_at FROM inbox_generation ORDER BY generation LIMIT 1) oldest
+    WHERE oldest.generation > 1 AND t.made_at <= oldest.opened_at ORDER BY t.id DESC LIMIT 1) g WHERE ` + seenBy("g.epoch", "g.snapshot") + `)`
+
+// Each look into the inbox is one by its key, as in newestOwed.
+var debts = sqlText(`
+WITH ` + relayPlace + `
+SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body, c.name
+FROM (SELECT seq, epoch, tx, publish, event_id, type, occurred_at, body FROM event_log WHERE seq > $3 AND seq <= $4 ORDER BY seq OFFSET 0) e
+CROSS JOIN relay r
+JOIN subscription s ON s.type = e.type JOIN consumer c ON c.id = s.consumer JOIN tick t ON t.id = s.from_tick
+WHERE c.name = ANY ($2::text[])
+  AND NOT ` + seenBy("t.epoch", "t.snapshot") + `
+  AND ($6::pg_snapshot IS NULL OR NOT ` + seenBy("$5::int", "$6::pg_snapshot") + `)
+  AND (NOT e.publish OR ` + passedByRelay + `)
+  AND (SELECT count(*) FROM inbox i
+       WHERE i.generation = ANY (ARRAY(SELECT generation FROM inbox_generation)) AND i.consumer = s.consumer AND i.event_id = e.event_id) = 0
+  AND (SELECT count(*) FROM dead_letter d WHERE d.event_id = e.event_id AND d.consumer = c.name) = 0
+  AND (SELECT count(*) FROM set_aside a WHERE a.seq = e.seq) = 0
+  AND NOT ` + forgotten + `
+ORDER BY e.seq, c.name`)
+
+// Debts gives, in the log's order, what the consumers owe of the events beyond one place of the log and up to another
+// that lie after a point. It reads everything between the two places: take a few thousand at a time.
+func (db *DB) Debts(ctx context.Context, consumers []string, beyond, upto int64, after Point) ([]Debt, error) {
+	var owed []Debt
+	err := db.each(ctx, debts, func(row *sql.Rows) error {
+		var d Debt
+		err := row.Scan(&d.Seq, &d.EventID, &d.Type, &d.OccurredAt, &d.Body, &d.Consumer)
+		owed = append(owed, d)
+		return err
+	}, auditedRelay, pq.StringArray(consumers), max(beyond, after.Seq), upto, after.Epoch, nullable(after.Snapshot))
+	if err != nil {
+		return nil, fmt.Errorf("reading what %d consumers owe up to place %d: %w", len(consumers), upto, err)
+	}
+	return owed, nil
+}
+
+func nullable(text string) sql.NullString { return sql.NullString{String: text, Valid: text != ""} }

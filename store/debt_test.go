@@ -1,0 +1,210 @@
+package store_test
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+)
+
+// debtor is a log with a ticker, a relay that has passed what it is told to, and two consumers of sales.
+type debtor struct {
+	*place
+	ledger store.ConsumerID
+}
+
+func newDebtor(t *testing.T) *debtor {
+	t.Helper()
+	d := &debtor{place: newPlace(t, 4)}
+	d.ledger = found(d.Subscribe(t.Context(), "ledger", []string{"SALE_COMPLETED"}))(t)
+	must2(d.Subscribe(t.Context(), "view", []string{"SALE_COMPLETED", "INVENTORY_UPDATED"}))(t)
+	return d
+}
+
+// tick makes a tick as the ticker does, and says that the relay has passed it.
+func (d *debtor) tick() {
+	d.Helper()
+	d.exec(`INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq)
+		SELECT max(id) + 1, 1, pg_current_snapshot(), coalesce(pg_sequence_last_value('event_log_seq'), 0), coalesce(pg_sequence_last_value('event_log_seq'), 0) FROM tick`)
+	d.exec(`INSERT INTO log_cursor (consumer, tick, upto, seq, term) SELECT 'relay', max(id), max(id), 0, 1 FROM tick
+		ON CONFLICT (consumer) DO UPDATE SET tick = excluded.tick, upto = excluded.upto`)
+}
+
+// owed is what both owe after a point, a letter an event: "ledger a, view a".
+func (d *debtor) owed(after store.Point) string {
+	d.Helper()
+	var texts []string
+	end := found(d.LogEnd(context.Background()))(d)
+	for _, debt := range found(d.Debts(context.Background(), []string{"ledger", "view"}, 0, end, after))(d) {
+		_, name, _ := strings.Cut(string(debt.Body), `"aggregateId":"`)
+		texts = append(texts, debt.Consumer+" "+name[:1])
+	}
+	return strings.Join(texts, ", ")
+}
+
+func (d *debtor) claim(consumer store.ConsumerID, e event.Any) {
+	d.Helper()
+	must(d, d.InTx(context.Background(), func(tx *store.Tx) error {
+		_, err := tx.Claim(context.Background(), consumer, []uuid.UUID{e.ID})
+		return err
+	}))
+}
+
+// A debt is what was to be heard, and is neither handled, nor dead, nor set aside, nor still the relay's to publish.
+func TestDebts(t *testing.T) {
+	t.Parallel()
+	d := newDebtor(t)
+	a, b, c := sale("a"), sale("b"), sale("c")
+	must2(d.Admit(t.Context(), []event.Any{a, b}, true))(t)
+	if got := d.owed(store.Point{}); got != "" {
+		t.Errorf("before the relay has passed anything %q is owed", got)
+	}
+	must2(d.Admit(t.Context(), []event.Any{c}, false))(t)
+	if got := d.owed(store.Point{}); got != "ledger c, view c" {
+		t.Errorf("of what came straight over AMQP %q is owed", got)
+	}
+	d.tick()
+	if got := d.owed(store.Point{}); got != "ledger a, view a, ledger b, view b, ledger c, view c" {
+		t.Errorf("of all that is published %q is owed", got)
+	}
+	d.claim(d.ledger, a)
+	d.exec(`INSERT INTO dead_letter (id, consumer, event_id, message_id, type, routing_key, error, attempt, headers, body, died_at)
+		VALUES ($1, 'view', $2, '', '', '', '', 1, '{}', '', now())`, uuid.New(), a.ID)
+	d.exec(`INSERT INTO set_aside (seq, event_id, reason) SELECT seq, event_id, 'too large' FROM event_log WHERE event_id = $1`, b.ID)
+	if got := d.owed(store.Point{}); got != "ledger c, view c" {
+		t.Errorf("of what is neither handled nor dead nor set aside %q is owed", got)
+	}
+	must2(d.Subscribe(t.Context(), "view", []string{"INVENTORY_UPDATED"}))(t)
+	must2(d.Subscribe(t.Context(), "view", []string{"INVENTORY_UPDATED", "SALE_COMPLETED"}))(t)
+	if got := d.owed(store.Point{}); got != "ledger c" {
+		t.Errorf("of what was said before anybody heard it %q is owed", got)
+	}
+}
+
+// A transaction that was open at a point lies after it, however low its numbers are.
+func TestAPointPartsWhatEndedFromWhatWasOpen(t *testing.T) {
+	t.Parallel()
+	d := newDebtor(t)
+	d.tick()
+	late := d.begin()
+	must2(late.Admit(t.Context(), []event.Any{sale("a")}, true))(t)
+	must2(d.Admit(t.Context(), []event.Any{sale("b")}, true))(t)
+	d.tick()
+	point := found(d.Wellbeing(t.Context()))(t).Confirmed
+	byTime := found(d.PointAt(t.Context(), value[time.Time](t, d.SQL(), `SELECT clock_timestamp()`)))(t)
+	must(t, late.Commit())
+	must2(d.Admit(t.Context(), []event.Any{sale("c")}, true))(t)
+	d.tick()
+	const want = "ledger a, view a, ledger c, view c"
+	if got := d.owed(point); got != want {
+		t.Errorf("after the relay's point %+v %q is owed, want %q", point, got, want)
+	}
+	if got := d.owed(byTime); got != want {
+		t.Errorf("after the point of that time %+v %q is owed, want %q", byTime, got, want)
+	}
+	if p := found(d.PointAt(t.Context(), time.Unix(0, 0)))(t); p != (store.Point{}) {
+		t.Errorf("before all time the point is %+v", p)
+	}
+}
+
+// Where the inbox's proofs are gone, nobody may be told again.
+func TestOwingGoesNoFurtherBackThanTheInbox(t *testing.T) {
+	t.Parallel()
+	d := newDebtor(t)
+	a, b := sale("a"), sale("b")
+	must2(d.Admit(t.Context(), []event.Any{a}, true))(t)
+	d.claim(d.ledger, a)
+	d.tick()
+	must2(d.RotateInbox(t.Context(), 0))(t)
+	must2(d.Admit(t.Context(), []event.Any{b}, true))(t)
+	d.tick()
+	if got := d.owed(store.Point{}); got != "view a, ledger b, view b" {
+		t.Errorf("with all generations %q is owed", got)
+	}
+	d.exec(`DELETE FROM inbox_generation WHERE generation = 1`)
+	d.exec(`DELETE FROM inbox WHERE generation = 1`)
+	if got := d.owed(store.Point{}); got != "ledger b, view b" {
+		t.Errorf("when the first generation is gone %q is owed", got)
+	}
+}
+
+// Before its subscription began nobody needs to look for what a consumer owes.
+func TestOwingSince(t *testing.T) {
+	t.Parallel()
+	d := newDebtor(t)
+	must2(d.Admit(t.Context(), []event.Any{sale("a")}, true))(t)
+	d.tick()
+	d.tick()
+	must2(d.Subscribe(t.Context(), "late", []string{"SALE_COMPLETED"}))(t)
+	for consumers, most := range map[string]int64{"ledger": 0, "ledger,late": 0, "late": 1, "nobody": 1} {
+		if p := found(d.OwingSince(t.Context(), strings.Split(consumers, ",")))(t); p < 0 || p > most {
+			t.Errorf("%s owe since place %d, want %d at most", consumers, p, most)
+		}
+	}
+}
+
+// With a real ticker beside it, and many writers, no event is on both sides of a point, and none on neither.
+func TestDebtsWithARealTicker(t *testing.T) {
+	t.Parallel()
+	d := newDebtor(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		ticker := store.NewTicker(d.DB, slog.New(slog.DiscardHandler))
+		d.Lead(ctx, "ticker", "test", ticker.Run, func(err error) { t.Log(err) })
+	}()
+	defer func() { cancel(); <-done }()
+	var points []store.Point
+	for range 40 {
+		must2(d.Admit(t.Context(), []event.Any{sale("x")}, false))(t)
+		points = append(points, found(d.PointAt(t.Context(), value[time.Time](t, d.SQL(), `SELECT clock_timestamp()`)))(t))
+	}
+	end := found(d.LogEnd(t.Context()))(t)
+	for n, p := range points {
+		after := len(found(d.Debts(t.Context(), []string{"ledger"}, 0, end, p))(t))
+		before := value[int](t, d.SQL(), `SELECT count(*) FROM event_log WHERE seq <= $1 OR $2 <> '' AND pg_visible_in_snapshot(tx, $2::pg_snapshot)`, p.Seq, p.Snapshot)
+		if after+before != len(points) || before > n+1 {
+			t.Errorf("point %d %+v has %d events before it and %d after it", n, p, before, after)
+		}
+	}
+}
+
+func TestGaps(t *testing.T) {
+	t.Parallel()
+	d := newDebtor(t)
+	gaps := func() []store.Gap { t.Helper(); return found(d.Gaps(t.Context()))(t) }
+	early, late := store.Point{Epoch: 1, Seq: 10, Snapshot: "100:100:"}, store.Point{Epoch: 1, Seq: 20, Snapshot: "200:200:"}
+	must(t, d.NoteGaps(t.Context(), []string{"ledger", "nobody"}, late))
+	first := gaps()
+	if len(first) != 1 || first[0].Consumer != "ledger" || first[0].After != late {
+		t.Fatalf("noted are %+v", first)
+	}
+	for _, c := range []struct{ noted, want store.Point }{
+		{store.Point{Epoch: 1, Seq: 30, Snapshot: "300:300:"}, late},
+		{early, early},
+		{late, early},
+		{store.Point{Epoch: 1, Seq: 10, Snapshot: "101:101:"}, store.Point{Epoch: 1, Seq: 10}},
+		{store.Point{}, store.Point{}},
+		{early, store.Point{}},
+	} {
+		must(t, d.NoteGaps(t.Context(), []string{"ledger"}, c.noted))
+		if g := gaps(); g[0].After != c.want {
+			t.Errorf("when %+v is noted too, the gap is after %+v, want %+v", c.noted, g[0].After, c.want)
+		}
+	}
+	must(t, d.CloseGap(t.Context(), first[0]))
+	if len(gaps()) != 1 {
+		t.Error("a gap that was noted anew is closed with the old one")
+	}
+	must(t, d.CloseGap(t.Context(), gaps()[0]))
+	if len(gaps()) != 0 {
+		t.Error("a closed gap is still noted")
+	}
+}

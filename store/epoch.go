@@ -1,0 +1,258 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// # Epochs
+//
+// Ticks and events are held against each other by transaction ids, and these
+// belong to one server. Tables that were restored into another hold ids which
+// this one has given to others long ago, or will give some day. So the life of
+// the log is cut into epochs, one a server, and ids are compared within one
+// epoch only.
+//
+// An epoch ends with a tick that has seen all of it, because its snapshot lies
+// above every id. The next one begins with the tick after that, made in the same
+// transaction, which has seen nothing of its own epoch:
+//
+//	tick     ... 811  812 | 813: the end, sees all | 814: the beginning, sees nothing | 815 ...
+//	epoch    ... 1    1   | 1                      | 2                                | 2   ...
+//
+// Nothing is copied and no event is stamped anew. Whoever has not read the old
+// epoch to its end, and be it in the middle of an interval, reads on by the old
+// ids and snapshots, for which no server need be asked: which of two numbers is
+// the smaller is the same everywhere.
+//
+// Invariants and what keeps them:
+//
+//   - No interval spans two epochs, but the empty one from the end of one to the
+//     beginning of the next (nextTick). Both stay when ticks are thinned out.
+//   - Places part the epochs: every event of the old one stands at the end's
+//     max_seq or below, every one of the new one above it. The log is locked
+//     against writers while the sequence is read and until the new epoch is
+//     committed; whoever waited for that lock reads the new epoch's number and
+//     draws later places. So the reader, whose branches are bounded by places,
+//     pays nothing for epochs; whoever goes by ids alone uses seenBy.
+//   - An event that somebody appended here before the new epoch is read too. It
+//     bears the old epoch's number and an id of this server, by which the old
+//     ticks may seem to have seen it. They had not: it stands past the max_seq
+//     of the last of them, and what a tick has seen does not (tick.go). It is
+//     given an id that the end has seen and the last tick has not.
+//   - No number is drawn twice: the sequence is lifted to the last place in use,
+//     for whoever restores the tables alone.
+//   - A leader that slept through the restore is fenced. Terms were set back by
+//     it, so that the next term may be one that the sleeper has, with places of
+//     the lost life in its hand. Terms of leases and cursors leap by more than
+//     there can ever have been. Until then a tick is made only where the epoch
+//     fits (makeTick), and a cursor moves only to ticks that there are.
+//
+// Crash: all of it is one transaction. Before its commit nothing has happened
+// but that the sequence may be higher, which is a gap like any other; after it
+// the epoch fits, and the command run again finds nothing to do.
+
+// ErrRestored: the tables come from another cluster, or from its past, so that
+// transaction ids in them say nothing about this one's.
+var ErrRestored = errors.New("this database was restored from another server, and its log needs a new epoch before events can flow: stop the fleet and run `composerp epoch begin` (docs/backup.md)")
+
+// ErrLed: somebody leads the ticker, the relay or something else just now.
+var ErrLed = errors.New("a fleet is at work on this database")
+
+// Epoch is a life of the log in one server.
+type Epoch struct {
+	Epoch            int       `db:"epoch" json:"epoch"`
+	SystemIdentifier int64     `db:"system_identifier" json:"systemIdentifier,string"` // of the server, by pg_control_system()
+	FirstTick        int64     `db:"first_tick" json:"firstTick"`
+	FirstSeq         int64     `db:"first_seq" json:"firstSeq"` // the first place of the log that is its own
+	BeganAt          time.Time `db:"began_at" json:"beganAt"`
+	// Fits is true of the newest one where it is this server's: events can flow.
+	Fits bool `db:"fits" json:"fits"`
+}
+
+// fitting gives a row where the newest epoch is this server's and its ids are
+// not from this server's future: the newest tick, its epoch and the server.
+const fitting = `
+FROM (SELECT id, epoch, snapshot FROM tick ORDER BY id DESC LIMIT 1) last JOIN epoch e ON e.epoch = last.epoch, pg_control_system() c
+WHERE e.system_identifier = c.system_identifier AND pg_snapshot_xmax(last.snapshot) <= pg_snapshot_xmax(pg_current_snapshot())`
+
+var epochFits = sqlText(`SELECT EXISTS (SELECT ` + fitting + `)`)
+
+var listEpochs = sqlText(`
+SELECT s.epoch, s.system_identifier, s.first_tick, t.seq_before + 1 AS first_seq, s.began_at,
+       EXISTS (SELECT ` + fitting + ` AND e.epoch = s.epoch) AS fits
+FROM epoch s JOIN tick t ON t.id = s.first_tick ORDER BY s.epoch`)
+
+// seenBy tells in SQL whether a tick, by its epoch and snapshot, has seen the
+// event e: all of earlier epochs, and of its own what had ended.
+func seenBy(epoch, snapshot string) string {
+	return `(e.epoch < ` + epoch + ` OR e.epoch = ` + epoch + ` AND pg_visible_in_snapshot(e.tx, ` + snapshot + `))`
+}
+
+// CheckEpoch is ErrRestored where the log needs a new epoch.
+func (db *DB) CheckEpoch(ctx context.Context) error {
+	var fits bool
+	if err := db.get(ctx, &fits, epochFits); err != nil {
+		return fmt.Errorf("checking the log's epoch: %w", err)
+	}
+	if !fits {
+		return ErrRestored
+	}
+	return nil
+}
+
+// Epochs lists the lives of the log, the oldest first.
+func (db *DB) Epochs(ctx context.Context) ([]Epoch, error) {
+	var list []Epoch
+	if err := db.selectAll(ctx, &list, listEpochs); err != nil {
+		return nil, fmt.Errorf("listing the log's epochs: %w", err)
+	}
+	return list, nil
+}
+
+// BeginEpoch begins a new epoch where the newest one does not fit this server,
+// or in any case when force is set, and tells whether it did. It waits as long as
+// a leader that was killed may keep its lease; ErrLed when one is alive.
+func (db *DB) BeginEpoch(ctx context.Context, force bool) (begun bool, err error) {
+	if err := db.CheckEpoch(ctx); !force && !errors.Is(err, ErrRestored) {
+		return false, err
+	}
+	if err := db.awaitLeaders(ctx); err != nil {
+		return false, err
+	}
+	err = db.InTx(ctx, func(tx *Tx) error { return tx.beginEpoch(ctx, force) })
+	if errors.Is(err, errBegun) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("beginning a new epoch: %w", err)
+	}
+	return true, nil
+}
+
+// errBegun: somebody else has begun the new epoch meanwhile.
+var errBegun = errors.New("a new epoch has been begun")
+
+var liveLeases = sqlText(`SELECT name, holder, term, expires_at FROM lease WHERE expires_at >= clock_timestamp() ORDER BY name`)
+
+// awaitLeaders returns when no lease lives. One that nobody renews for as long as
+// it would last belongs to nobody, whatever the clock of the server it was
+// written by has said. What somebody takes after that is fenced.
+func (db *DB) awaitLeaders(ctx context.Context) error {
+	type held struct {
+		Name, Holder string
+		Term         int64
+		ExpiresAt    time.Time `db:"expires_at"`
+	}
+	var first []held
+	for began := time.Now(); ; {
+		var now []held
+		if err := db.selectAll(ctx, &now, liveLeases); err != nil {
+			return fmt.Errorf("looking who leads: %w", err)
+		}
+		if first == nil {
+			first = now
+		}
+		for _, l := range now {
+			if !slices.ContainsFunc(first, func(f held) bool { return f.Name == l.Name && f.Term == l.Term && f.ExpiresAt.Equal(l.ExpiresAt) }) {
+				return fmt.Errorf("%w: %s leads the %s; stop it first", ErrLed, l.Holder, l.Name)
+			}
+		}
+		if len(now) == 0 || time.Since(began) > LeaseTTL {
+			return nil
+		}
+		if !wait(ctx, LeaseTTL/6) {
+			return ctx.Err()
+		}
+	}
+}
+
+// A restored log may have many events that were appended before its new epoch.
+var epochSettings = sqlText(`SELECT set_config('statement_timeout', '30min', true)`)
+
+// termsApart is by how much terms leap.
+const termsApart = 1_000_000_000
+
+var fenceLeaders = sqlText(`UPDATE lease SET term = term + $1, expires_at = '-infinity'`)
+
+var fenceReaders = sqlText(`UPDATE log_cursor SET term = term + $1`)
+
+// It waits for those who have appended to end, and lets nobody append, nor begin another epoch, until the commit.
+var lockLog = sqlText(`LOCK TABLE event_log IN SHARE ROW EXCLUSIVE MODE`)
+
+var liftSequence = sqlText(`
+SELECT setval('event_log_seq', used)
+FROM (SELECT greatest((SELECT max(seq) FROM event_log), (SELECT max_seq FROM tick ORDER BY id DESC LIMIT 1)) AS used) log
+WHERE used > coalesce(pg_sequence_last_value('event_log_seq'), 0)`)
+
+var adoptStrays = sqlText(`
+UPDATE event_log SET tx = $4::xid8 WHERE seq > $1 AND (tx = $2::xid8 OR pg_visible_in_snapshot(tx, $3::pg_snapshot))`)
+
+// beyond is above every transaction id there will be, and fits into a bigint.
+const beyond = `9223372036854775807`
+
+var turnEpoch = sqlText(`
+WITH place AS MATERIALIZED (
+    SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0) AS last
+), ended AS (
+    INSERT INTO tick (id, tx, epoch, snapshot, seq_before, max_seq)
+    SELECT $1::bigint + 1, '` + beyond + `', $2::int, '` + beyond + `:` + beyond + `:', last, last FROM place
+), began AS (
+    INSERT INTO epoch (epoch, system_identifier, first_tick) SELECT $2::int + 1, system_identifier, $1::bigint + 2 FROM pg_control_system()
+)
+INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq)
+SELECT $1::bigint + 2, $2::int + 1, pg_current_snapshot(), last, last FROM place`)
+
+// beginEpoch is errBegun where there is nothing more to do.
+func (tx *Tx) beginEpoch(ctx context.Context, force bool) error {
+	if _, err := tx.exec(ctx, epochSettings); err != nil {
+		return err
+	}
+	// The leases' rows first, as every leader does: from here on no tick is made.
+	if _, err := tx.exec(ctx, fenceLeaders, termsApart); err != nil {
+		return fmt.Errorf("fencing leaders: %w", err)
+	}
+	if _, err := tx.exec(ctx, lockLog); err != nil {
+		return fmt.Errorf("waiting for those who append to the log: %w", err)
+	}
+	var fits bool
+	if err := tx.get(ctx, &fits, epochFits); err != nil {
+		return err
+	}
+	if fits && !force {
+		return errBegun
+	}
+	var last tick
+	if err := tx.get(ctx, &last, lastTick); err != nil {
+		return fmt.Errorf("reading the last tick: %w", err)
+	}
+	if err := tx.adopt(ctx, last); err != nil {
+		return err
+	}
+	if _, err := tx.exec(ctx, fenceReaders, termsApart); err != nil {
+		return fmt.Errorf("fencing readers: %w", err)
+	}
+	if _, err := tx.exec(ctx, turnEpoch, last.ID, last.Epoch); err != nil {
+		return fmt.Errorf("ending epoch %d: %w", last.Epoch, err)
+	}
+	return nil
+}
+
+// adopt brings what stands past the last tick in order: the sequence, and events of this server that bear the old epoch's number.
+func (tx *Tx) adopt(ctx context.Context, last tick) error {
+	if err := last.parse(); err != nil {
+		return err
+	}
+	if _, err := tx.exec(ctx, liftSequence); err != nil {
+		return fmt.Errorf("lifting the log's sequence: %w", err)
+	}
+	unseen := max(last.snapshot.xmax, last.Tx+1)
+	if _, err := tx.exec(ctx, adoptStrays, last.MaxSeq, strconv.FormatUint(last.Tx, 10), last.Snapshot, strconv.FormatUint(unseen, 10)); err != nil {
+		return fmt.Errorf("adopting events of this server: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,294 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/storetest"
+	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/webcall"
+	"github.com/composerp/composerp/workers/worker/workertest"
+)
+
+// potter is a supplier who can be away, and remembers when he was called.
+type potter struct {
+	*httptest.Server
+	away       atomic.Bool
+	retryAfter string
+
+	mu    sync.Mutex
+	calls []time.Time
+}
+
+func newPotter(t testing.TB, retryAfter string) *potter {
+	t.Helper()
+	p := &potter{retryAfter: retryAfter}
+	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		p.mu.Lock()
+		p.calls = append(p.calls, time.Now())
+		p.mu.Unlock()
+		if p.away.Load() {
+			w.Header().Set("Retry-After", p.retryAfter)
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	t.Cleanup(p.Close)
+	return p
+}
+
+func (p *potter) called() []time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.calls)
+}
+
+// hurried is a pace that leaves the last word to Retry-After.
+var hurried = store.GatePace{First: 50 * time.Millisecond, Longest: 200 * time.Millisecond, LongestAsked: time.Hour}
+
+// calling is a worker that calls the supplier that a sale's location names, through gates of its own.
+func calling(suppliers map[string]*potter, options ...worker.Option) worker.Worker {
+	gates := &worker.Gates{Pace: hurried}
+	call := worker.OnCall(func(ctx context.Context, sale event.Of[event.SaleCompleted]) (worker.Record, error) {
+		caller := webcall.Caller{Gates: gates}
+		if _, err := caller.Post(ctx, suppliers[sale.Payload.LocationID].URL, sale.ID.String(), nil); err != nil {
+			return nil, err
+		}
+		return func(_ context.Context, tx *worker.Tx) error { return echo(tx, sale.Envelope) }, nil
+	})
+	return worker.New("echo", append([]worker.Option{worker.Ladder(rung), worker.Gated(gates), worker.Quarantine(1, time.Hour), call}, options...)...)
+}
+
+func salesAt(t testing.TB, location string, n int) []event.Any {
+	t.Helper()
+	events := make([]event.Any, n)
+	for i := range events {
+		events[i] = workertest.Sale(t, fmt.Sprintf("cup-%d", i), location, "1")
+	}
+	return events
+}
+
+// However many slots and processes would call him, a supplier who is away is called once an interval; whoever is there
+// is called meanwhile, and nobody's messages die or lose an attempt.
+func TestRetriesAreNoStorm(t *testing.T) {
+	t.Parallel()
+	const slots, orders, probes = 8, 60, 3
+	busy, there := newPotter(t, "1"), newPotter(t, "")
+	busy.away.Store(true)
+	suppliers := map[string]*potter{"busy": busy, "there": there}
+	h := newHouse(t, calling(suppliers, worker.Ladder(3*rung)))
+	for i, e := range salesAt(t, "busy", orders) {
+		h.publish(e)
+		if i%2 == 0 {
+			h.publish(workertest.Sale(t, "jar", "there", "1"))
+		}
+	}
+	var processes []*running
+	for _, n := range []int{3, 3, 2} { // each with its own gates, as processes have
+		processes = append(processes, h.run(calling(suppliers, worker.Ladder(3*rung)), n))
+	}
+	h.wantEffects(orders / 2)
+	h.soon("several intervals go by", func() bool {
+		return storetest.Value[int](t, h.url, `SELECT coalesce(max(failures), 0) FROM dependency`) > probes
+	})
+	calls := busy.called()
+	burst := 0
+	for _, at := range calls {
+		if at.Sub(calls[0]) < 500*time.Millisecond {
+			burst++
+		}
+	}
+	if burst > slots {
+		t.Errorf("want at most a call a slot until all have heard, got %d", burst)
+	}
+	for i := burst; i < len(calls); i++ {
+		if apart := calls[i].Sub(calls[i-1]); apart < 900*time.Millisecond {
+			t.Errorf("call %d comes %s after the one before it: more than one an interval", i, apart)
+		}
+	}
+	healed := time.Now()
+	busy.away.Store(false)
+	h.wantEffects(orders + orders/2)
+	took := time.Since(healed)
+	if took > 15*time.Second {
+		t.Errorf("it took %s from the heal to the last order", took)
+	}
+	t.Logf("%d calls of %d slots in %s, of them %d before all had heard; %s from the heal to the last of %d orders",
+		len(calls), slots, calls[len(calls)-1].Sub(calls[0]).Round(time.Millisecond), burst, took.Round(time.Millisecond), orders)
+	h.wantNobodyHurt(processes...)
+}
+
+// wantNobodyHurt holds that no message has lost an attempt or died, and that no gate is left closed.
+func (h *house) wantNobodyHurt(processes ...*running) {
+	h.Helper()
+	for _, r := range processes {
+		if hurt := r.messages("retried") + r.messages("dead") + r.messages("quarantined"); hurt != 0 {
+			h.Errorf("want nothing but waits, got %d attempts lost", hurt)
+		}
+	}
+	if n := h.depth(exchange.DeadName("echo")); n != 0 {
+		h.Errorf("%d messages died of somebody's absence", n)
+	}
+	if n := storetest.Value[int](h, h.url, `SELECT count(*) FROM failure WHERE outcome <> 'deferred' OR attempt <> 1 OR class <> '' OR dependency = ''`); n != 0 {
+		h.Errorf("the journal has %d failures that are more than waits", n)
+	}
+	if n := storetest.Value[int](h, h.url, `SELECT (SELECT count(*) FROM dependency) + (SELECT count(*) FROM quarantine)`); n != 0 {
+		h.Errorf("%d gates or classes are left", n)
+	}
+}
+
+// A slot that finds nothing to do but waits rests, and is seen to; what comes for somebody else is handled, and told to
+// stop it stops.
+func TestASlotWithNothingButWaitsRests(t *testing.T) {
+	t.Parallel()
+	busy, there := newPotter(t, "600"), newPotter(t, "")
+	busy.away.Store(true)
+	w := calling(map[string]*potter{"busy": busy, "there": there})
+	h := newHouse(t, w)
+	r := h.run(w, 1)
+	h.publish(salesAt(t, "busy", 3)...)
+	h.soon("the slot rests", func() bool { return r.metric("composerp_worker_paused_slots", "") == 1 })
+	if !r.log.has(func(line string) bool {
+		return strings.HasPrefix(line, "WARN all that was taken waits for dependencies") && strings.Contains(line, busy.URL)
+	}) {
+		t.Error("nobody is told what it waits for")
+	}
+	h.publish(salesAt(t, "there", 5)...)
+	h.wantEffects(5)
+	h.soon("the messages have waited again and again", func() bool { return r.messages("deferred") > 10 })
+	if calls := len(busy.called()); calls != 1 {
+		t.Errorf("want one call to whom asked for ten minutes, got %d", calls)
+	}
+	began := time.Now()
+	r.end()
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %s to stop a slot that rests", took)
+	}
+	if r.metric("composerp_worker_paused_slots", "") != 0 {
+		t.Error("a slot that is gone is said to rest")
+	}
+}
+
+// What waits keeps what is known of it, its attempts too.
+func TestWaitsDoNotCountAsAttempts(t *testing.T) {
+	t.Parallel()
+	var step atomic.Int32
+	w := worker.New("echo", worker.Ladder(rung, 2*rung), worker.OnCall(func(context.Context, event.Of[event.SaleCompleted]) (worker.Record, error) {
+		switch n := step.Add(1); {
+		case n == 1 || n == 5:
+			return nil, errors.New("the form is wrong")
+		case n < 8:
+			return nil, fmt.Errorf("selling: %w", worker.Unavailable("potter", errors.New("gone fishing"), 0))
+		}
+		return nil, worker.Reject(errors.New("never"))
+	}))
+	h := newHouse(t, w)
+	r := h.run(w, 1)
+	h.publish(workertest.Sale(t, "cup", "shop", "1"))
+	dead := h.take(exchange.DeadName("echo"), 1)[0]
+	f := dead.Failure()
+	if dead.Attempt() != 3 || dead.Deferred() != 5 || f.FirstError != "the form is wrong" || f.Error != "never" || f.OriginalExchange != exchange.Events {
+		t.Errorf("want three attempts and five waits, got %+v of %v", f, dead.Headers)
+	}
+	h.soon("it is counted", func() bool { return r.messages("dead") == 1 })
+	if r.messages("deferred") != 5 || r.messages("retried") != 2 {
+		t.Errorf("want 5 waits and 2 retries, got %d and %d", r.messages("deferred"), r.messages("retried"))
+	}
+}
+
+// Without a ladder to wait on a message is kept in hand.
+func TestWithoutALadderAMessageWaitsInHand(t *testing.T) {
+	t.Parallel()
+	busy := newPotter(t, "0")
+	busy.away.Store(true)
+	w := calling(map[string]*potter{"busy": busy}, worker.Ladder())
+	h := newHouse(t, w)
+	r := h.run(w, 1)
+	h.publish(salesAt(t, "busy", 1)...)
+	h.soon("it is called again", func() bool { return len(busy.called()) > 2 })
+	busy.away.Store(false)
+	h.wantEffects(1)
+	h.wantNobodyHurt(r)
+}
+
+// A gate is the database's: while that is away nobody is called blindly, and no message is to blame.
+func TestAGateThatCannotBeAskedIsTheDatabasesFault(t *testing.T) {
+	t.Parallel()
+	there := newPotter(t, "")
+	w := calling(map[string]*potter{"there": there})
+	h := newHouse(t, w)
+	storetest.Exec(t, h.url, "ALTER TABLE dependency RENAME TO dependency_away")
+	r := h.run(w, 1)
+	h.publish(salesAt(t, "there", 2)...)
+	h.soon("the slot pauses", func() bool { return r.metric("composerp_worker_paused_slots", "") == 1 })
+	if calls := len(there.called()); calls != 0 {
+		t.Errorf("want nobody called, got %d calls", calls)
+	}
+	storetest.Exec(t, h.url, "ALTER TABLE dependency_away RENAME TO dependency")
+	h.wantEffects(2)
+	h.wantNobodyHurt(r)
+}
+
+// Whatever a probe is answered, somebody has answered; and one that is broken off tells nothing.
+func TestWhatOpensAGate(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		ends  error
+		opens bool
+	}{
+		"success":     {nil, true},
+		"a refusal":   {worker.Reject(errors.New("no")), true},
+		"a failure":   {errors.New("500"), true},
+		"absence":     {worker.Unavailable("p", errors.New("503"), 0), false},
+		"being ended": {context.Canceled, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url := storetest.URL(t)
+			gates := &worker.Gates{Pace: store.GatePace{First: time.Hour, Longest: time.Hour, LongestAsked: time.Hour}}
+			var result error
+			made := 0
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			w := worker.New("echo", worker.Gated(gates), worker.OnCall(func(context.Context, event.Of[event.SaleCompleted]) (worker.Record, error) {
+				return nil, gates.Call(ctx, "p", func() error {
+					made++
+					if errors.Is(result, context.Canceled) {
+						stop()
+					}
+					return result
+				})
+			}))
+			db := storetest.Open(t, url, 2)
+			call := func(ends error) error {
+				result = ends
+				_, err := workertest.Handle(t, db, w, workertest.Sale(t, "cup", "shop", "1"))
+				return err
+			}
+			if err := call(worker.Unavailable("p", errors.New("503"), 0)); !errors.Is(err, worker.ErrUnavailable) || errors.Is(err, worker.ErrNotCalled) {
+				t.Fatalf("the first call ends with %v", err)
+			}
+			if err := call(nil); !errors.Is(err, worker.ErrNotCalled) {
+				t.Fatalf("the second call ends with %v", err)
+			}
+			storetest.Exec(t, url, `UPDATE dependency SET opens_at = clock_timestamp()`)
+			if err := call(c.ends); made != 2 {
+				t.Fatalf("want the first call and a probe, got %d and %v", made, err)
+			}
+			if open := storetest.Value[int](t, url, `SELECT count(*) FROM dependency`) == 0; open != c.opens {
+				t.Errorf("the gate is open: %t", open)
+			}
+		})
+	}
+}
