@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"net/http"
 	"testing"
 	"time"
 
@@ -42,7 +43,7 @@ func TestClocksThatAreWrong(t *testing.T) {
 	})
 	terms := wrong.terms()
 	for n := range rounds {
-		wrong.buyer.setBusy(n == 1)
+		wrong.buyer.set(http.StatusOK, n == 1)
 		began := time.Now()
 		wrong.round()
 		wrong.settle()

@@ -56,6 +56,11 @@ var Points = []Point{
 	{"generation.opened", "a generation that is not committed, and the lock of rotation: both go with the connection"},
 	{"generation.committed", "a new generation: claims look into the older ones too"},
 
+	{"redrive.published", "copies that the broker may have, and the letters: the same command puts them back again, and the inbox knows them"},
+	{"redrive.confirmed", "copies that the broker has, and the letters: the same"},
+	{"redrive.marked", "letters that the journal has as dealt with, and that are still among the dead: the same command deals with them again"},
+	{"redrive.acked", "acknowledgements that may not have left: done, or the same"},
+
 	{"import.taken", "an import with a new term: the next start takes it up with a newer one"},
 	{"import.admitted", "rows of an open transaction: rolled back, read again"},
 	{"import.noted", "the same, with the progress"},
