@@ -268,11 +268,10 @@ func (s *street) prove() {
 // bell is somebody outside who is called, knows callers by their Idempotency-Key, and keeps what each said.
 type bell struct {
 	*httptest.Server
-	status int // what it answers
-
-	mu    sync.Mutex
-	busy  bool // sends everybody away once
-	calls map[string][]call
+	mu     sync.Mutex
+	status int  // what it answers
+	busy   bool // sends everybody away once
+	calls  map[string][]call
 }
 
 type call struct {
