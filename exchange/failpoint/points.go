@@ -20,7 +20,7 @@ var Points = []Point{
 	{"worker.acked", "an acknowledgement that may not have left: done, or a duplicate"},
 	{"worker.alone", "a batch that has failed and is done again one by one: those done are duplicates when they come again"},
 
-	{"judge.begun", "a failed message without its copy: it comes again and fails again"},
+	{"judge.begun", "a failed try that is written down, its message without a copy: it comes again, and the row is written over"},
 	{"judge.published", "a copy that the broker may have, and the message: two copies, one effect"},
 	{"judge.confirmed", "a copy that the broker has, and the message: two copies, one effect"},
 
