@@ -3,6 +3,7 @@ package cli_test
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -62,7 +63,7 @@ var pointsTests = []struct {
 	kill        func(s *street, points map[string][]failpoint.Point)
 }{
 	{"workers", "worker call timer suspect", killWorkers},
-	{"verdicts and imports", "judge import", killVerdictsAndImports},
+	{"verdicts, letters and imports", "judge redrive import", killByRole},
 	{"leaders", "relay lease tick partition generation", killLeaders},
 }
 
@@ -191,20 +192,21 @@ func (s *street) killSuspect(p failpoint.Point) {
 	f.kill(s.T)
 }
 
-// killVerdictsAndImports has `up` die with failed messages in hand, on their way to
+// killByRole has `up` die with failed messages in hand, on their way to
 // the dead letters and, while the buyer is busy, up the ladder, whose first rung
-// takes its time; and then `import`.
-func killVerdictsAndImports(s *street, points map[string][]failpoint.Point) {
+// takes its time; and then the commands that bring messages into the fleet.
+func killByRole(s *street, points map[string][]failpoint.Point) {
 	for _, p := range points["judge"] {
 		for _, order := range occasions(p) {
 			s.kill(order)
 		}
 	}
-	s.buyer.setBusy(true)
+	s.buyer.set(http.StatusOK, true)
 	for _, p := range points["judge"] {
 		s.kill(p.Name)
 	}
-	s.buyer.setBusy(false)
+	s.buyer.set(http.StatusOK, false)
+	killRedrives(s, points["redrive"])
 	killImports(s, points["import"])
 }
 
@@ -247,6 +249,27 @@ func (s *street) after(point string) {
 		s.Errorf("%d events were set aside, want the one that nobody hears", n)
 	}
 	storetest.Exec(s, s.database, `DELETE FROM set_aside; DELETE FROM event_log WHERE type = 'NEVER_HEARD_OF'`)
+}
+
+// killRedrives kills `dlq redrive` while it puts back the orders that grump has refused, and now takes. The same
+// command again brings all of them to him, each once.
+func killRedrives(s *street, points []failpoint.Point) {
+	redrive := []string{"dlq", "redrive", "--queue", "procurement", "--rate", "max"}
+	for _, p := range points {
+		f := s.up()
+		s.round()
+		s.settle()
+		s.grump.set(http.StatusOK, false)
+		if f := s.armed([]string{"COMPOSERP_FAILPOINT=" + p.Name}, redrive...); !f.died(s.T, 20*time.Second) {
+			s.Fatalf("the redrive does not come to %s\n%s", p.Name, f.log)
+		}
+		s.ok(redrive...)
+		s.taken = storetest.Value[int](s, s.database, `SELECT count(*) FROM purchase_order WHERE supplier_id = 'grump'`)
+		s.settle()
+		s.Logf("%s: what was left was put back", p.Name)
+		s.grump.set(http.StatusUnprocessableEntity, false)
+		s.end(f)
+	}
 }
 
 // importRows are a file of two batches; of importOdd rows one is rejected.

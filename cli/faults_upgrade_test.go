@@ -17,7 +17,8 @@ import (
 const previousVersion = "78f9ac28414ac27520ebe0852beb6c91ae2c676e"
 
 // previousProgram builds the binary of the previous version, once. It is empty
-// where the clone does not reach back so far.
+// where the clone does not reach back so far. By -trimpath the build's cache serves
+// the next run too, whose folder is another.
 var previousProgram = sync.OnceValues(func() (string, error) {
 	usual, err := program()
 	if err != nil {
@@ -38,7 +39,7 @@ var previousProgram = sync.OnceValues(func() (string, error) {
 	}{
 		{"..", []string{"git", "archive", "--format=tar", "-o", archive, previousVersion}},
 		{dir, []string{"tar", "-xf", archive}},
-		{dir, []string{"go", "build", "-o", path, "./cli/composerp"}},
+		{dir, []string{"go", "build", "-trimpath", "-o", path, "./cli/composerp"}},
 	} {
 		cmd := exec.Command(step.line[0], step.line[1:]...)
 		cmd.Dir = step.dir

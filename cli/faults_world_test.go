@@ -43,6 +43,7 @@ type street struct {
 	buyer   *bell
 
 	rounds   int
+	taken    int       // orders that grump has taken after all
 	imported int       // files of importRows rows, of which one in importOdd is no sale
 	known    event.Any // a sale over AMQP that has been heard by all
 	latest   event.Any
@@ -168,7 +169,8 @@ type standing struct {
 	RightItems, Movements       int // items that stand at what was sold, and what moved in all
 	Imported                    int // units sold by the rows of files
 	Ordered, OrderedItems       int // lines of orders, and the items in them
-	Sent, Refused, Elsewhere    int // orders with smith, refused by grump, and all others
+	Sent, Refused, Taken        int // orders with smith, refused by grump, and with him after all
+	Elsewhere                   int // neither sent nor refused
 	AtSmith, Told, TwoBodies    int // items ordered of smith, notices of the buyer's, keys that came with two bodies
 	Strange, Others, OtherDeath int // dead letters of strangers, of known ids, and of what should not have died
 }
@@ -181,6 +183,7 @@ SELECT json_build_object(
     'Ordered', (SELECT count(*) FROM purchase_order_line), 'OrderedItems', (SELECT count(DISTINCT item_id) FROM purchase_order_line),
     'Sent', (SELECT count(*) FROM dispatch WHERE status = 'SENT' AND supplier_id = 'smith'),
     'Refused', (SELECT count(*) FROM dispatch WHERE status = 'REFUSED' AND supplier_id = 'grump'),
+    'Taken', (SELECT count(*) FROM dispatch WHERE status = 'SENT' AND supplier_id = 'grump'),
     'Elsewhere', (SELECT count(*) FROM purchase_order) - (SELECT count(*) FROM dispatch WHERE status IN ('SENT', 'REFUSED')),
     'Strange', (SELECT count(DISTINCT (consumer, message_id)) FROM dead_letter WHERE message_id LIKE 'stranger-%%'),
     'Others', (SELECT count(DISTINCT (consumer, message_id)) FROM dead_letter WHERE message_id LIKE 'other-%%'),
@@ -203,7 +206,7 @@ func (s *street) stands() (got, want standing) {
 	got.AtSmith, got.Told, got.TwoBodies = len(s.smith.items()), len(s.buyer.keys(http.StatusOK)), s.smith.doubled()+s.grump.doubled()+s.buyer.doubled()
 	n, rows := s.rounds, s.imported*(importRows-importRows/importOdd)
 	return got, standing{
-		RightItems: 4 * n, Movements: 4*n*2*2 + 2*rows, Imported: rows, Ordered: 3 * n, OrderedItems: 3 * n, Sent: orders - grumps, Refused: grumps,
+		RightItems: 4 * n, Movements: 4*n*2*2 + 2*rows, Imported: rows, Ordered: 3 * n, OrderedItems: 3 * n, Sent: orders - grumps, Refused: grumps - s.taken, Taken: s.taken,
 		AtSmith: 2 * n, Told: 2 * orders, Strange: 2 * n, Others: n - 1,
 	}
 }
@@ -265,11 +268,10 @@ func (s *street) prove() {
 // bell is somebody outside who is called, knows callers by their Idempotency-Key, and keeps what each said.
 type bell struct {
 	*httptest.Server
-	status int // what it answers
-
-	mu    sync.Mutex
-	busy  bool // sends everybody away once
-	calls map[string][]call
+	mu     sync.Mutex
+	status int  // what it answers
+	busy   bool // sends everybody away once
+	calls  map[string][]call
 }
 
 type call struct {
@@ -302,10 +304,10 @@ func (b *bell) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, "{}")
 }
 
-func (b *bell) setBusy(busy bool) {
+func (b *bell) set(status int, busy bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.busy = busy
+	b.status, b.busy = status, busy
 }
 
 // keys are those that were answered so at least once.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/failpoint"
 	"github.com/composerp/composerp/store"
 )
 
@@ -177,6 +178,7 @@ func (d *redriver) putBack(ctx context.Context, letters []letter) (stay int, err
 	}
 	d.watch.expect(letters)
 	back, not, err := d.publish(ctx, letters)
+	failpoint.Hit("redrive.confirmed")
 	d.watch.back(back, not)
 	if leaving := d.walk.leave(ctx, store.Redriven, back); leaving != nil {
 		return len(letters), errors.Join(err, leaving)
@@ -196,6 +198,7 @@ func (d *redriver) publish(ctx context.Context, letters []letter) (back, not []l
 		}
 		confirmations = append(confirmations, c)
 	}
+	failpoint.Hit("redrive.published")
 	not = letters[len(confirmations):]
 	for i, c := range confirmations {
 		if failed := c.Wait(ctx); failed != nil {

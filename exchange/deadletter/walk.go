@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/failpoint"
 	"github.com/composerp/composerp/store"
 )
 
@@ -204,11 +205,13 @@ func (w *walk) leave(ctx context.Context, fate store.Fate, letters []letter) err
 	if err := w.DB.MarkDeadLetters(ctx, fate, ids); err != nil {
 		return err
 	}
+	failpoint.Hit("redrive.marked")
 	for _, l := range letters {
 		if err := w.sieve.Ack(l.Delivery); err != nil {
 			return err
 		}
 	}
+	failpoint.Hit("redrive.acked")
 	return nil
 }
 

@@ -20,7 +20,7 @@ var Points = []Point{
 	{"worker.acked", "an acknowledgement that may not have left: done, or a duplicate"},
 	{"worker.alone", "a batch that has failed and is done again one by one: those done are duplicates when they come again"},
 
-	{"judge.begun", "a failed message without its copy: it comes again and fails again"},
+	{"judge.begun", "a failed try that is written down, its message without a copy: it comes again, and the row is written over"},
 	{"judge.published", "a copy that the broker may have, and the message: two copies, one effect"},
 	{"judge.confirmed", "a copy that the broker has, and the message: two copies, one effect"},
 
@@ -55,6 +55,11 @@ var Points = []Point{
 	{"generation.made", "a partition of the inbox that nobody writes to: the next leader opens it"},
 	{"generation.opened", "a generation that is not committed, and the lock of rotation: both go with the connection"},
 	{"generation.committed", "a new generation: claims look into the older ones too"},
+
+	{"redrive.published", "copies that the broker may have, and the letters: the same command puts them back again, and the inbox knows them"},
+	{"redrive.confirmed", "copies that the broker has, and the letters: the same"},
+	{"redrive.marked", "letters that the journal has as dealt with, and that are still among the dead: the same command deals with them again"},
+	{"redrive.acked", "acknowledgements that may not have left: done, or the same"},
 
 	{"import.taken", "an import with a new term: the next start takes it up with a newer one"},
 	{"import.admitted", "rows of an open transaction: rolled back, read again"},
