@@ -77,7 +77,7 @@ func (h *house) count(ctx context.Context, sayings []Saying) (count, error) {
 }
 
 const timesLogged = `
-SELECT e.event_id, (SELECT count(*) FROM event_log l WHERE l.event_id = e.event_id) FROM unnest($1::uuid[]) AS e(event_id)`
+SELECT e.event_id, count(l.event_id) FROM unnest($1::uuid[]) AS e(event_id) LEFT JOIN event_log l ON l.event_id = e.event_id GROUP BY e.event_id`
 
 func (h *house) countLog(ctx context.Context, events []event.Any, c *count) error {
 	return h.countEach(ctx, c, 1, "in the log", timesLogged, idsOf(events))
@@ -104,7 +104,7 @@ func (h *house) countInboxes(ctx context.Context, events []event.Any, c *count) 
 }
 
 const timesMoved = `
-SELECT e.event_id, (SELECT count(*) FROM movement m WHERE m.event_id = e.event_id) FROM unnest($1::uuid[]) AS e(event_id)`
+SELECT e.event_id, count(m.event_id) FROM unnest($1::uuid[]) AS e(event_id) LEFT JOIN movement m ON m.event_id = e.event_id GROUP BY e.event_id`
 
 // linesOfEvent is how many movements an event makes: one at the place it names and one at its counterpart.
 const linesOfEvent = 2
