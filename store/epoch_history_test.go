@@ -178,6 +178,7 @@ func (h *history) finish(t *rapid.T) {
 func TestEveryHistoryIsReadOnceThroughRestores(t *testing.T) {
 	t.Parallel()
 	h := &history{place: newPlace(t, 16)}
+	spendIDs(h.place)
 	restores := 0
 	rapid.Check(t, func(t *rapid.T) {
 		h.empty()

@@ -3,7 +3,9 @@ package store_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,18 +19,16 @@ import (
 
 // restore makes of the tables what a dump of them would be in another server,
 // whose transaction ids are lower by ahead: all ids in them stay where they are,
-// seen from there. Below zero the other server's are higher.
+// seen from there. Below zero the other server's are higher; that needs spendIDs first.
 func (p *place) restore(ahead int64) {
 	p.Helper()
-	// A server that has just been made has few ids to go back by.
-	ahead = max(ahead, -value[int64](p, p.SQL(), `SELECT pg_current_xact_id()::text::bigint / 2`))
 	tx, err := p.SQL().Begin()
 	must(p, err)
 	defer tx.Rollback()
 	for _, q := range []string{
 		`UPDATE event_log SET tx = (tx::text::bigint + $1)::text::xid8`,
-		`UPDATE tick SET tx = (tx::text::bigint + $1)::text::xid8,
-			snapshot = concat_ws(':', pg_snapshot_xmin(snapshot)::text::bigint + $1, pg_snapshot_xmax(snapshot)::text::bigint + $1,
+		`UPDATE tick SET tx = greatest(3, tx::text::bigint + $1)::text::xid8,
+			snapshot = concat_ws(':', greatest(3, pg_snapshot_xmin(snapshot)::text::bigint + $1), greatest(3, pg_snapshot_xmax(snapshot)::text::bigint + $1),
 				(SELECT coalesce(string_agg((x::text::bigint + $1)::text, ',' ORDER BY x::text::bigint), '') FROM pg_snapshot_xip(snapshot) x))::pg_snapshot
 		 WHERE tx::text <> '9223372036854775807'`,
 		`UPDATE epoch SET system_identifier = system_identifier + 1 WHERE $1 <> 0`,
@@ -37,6 +37,19 @@ func (p *place) restore(ahead int64) {
 		must(p, err)
 	}
 	must(p, tx.Commit())
+}
+
+// idsToSpend are more than all restores of a test go back by.
+const idsToSpend = 100_000
+
+var spent sync.Once
+
+// spendIDs has the server give away as many transaction ids as a test may go back by: one that has just been made has few.
+func spendIDs(p *place) {
+	p.Helper()
+	spent.Do(func() {
+		p.exec(`DO $$ BEGIN FOR i IN 1..` + fmt.Sprint(idsToSpend) + ` LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$`)
+	})
 }
 
 // nobodyLeads lets go of every lease, as a fleet that was stopped has done.
@@ -73,6 +86,7 @@ func TestWhatWasNotReadBeforeARestoreIsReadOnceAfterIt(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			p := newPlace(t, 6)
+			spendIDs(p)
 			ticker, reader := p.newTicker(), p.newReader("relay")
 			late, lost := p.begin(), p.begin()
 			committedLate := sale("late")
@@ -297,6 +311,7 @@ func TestANewEpochLiftsTheSequence(t *testing.T) {
 func TestAReplayFromTheBeginningCrossesEpochs(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, 4)
+	spendIDs(p)
 	var want []uuid.UUID
 	for epoch := range 3 {
 		ticker := p.newTicker()
