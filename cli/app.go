@@ -66,7 +66,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Action:          group,
 		Commands: []*cli.Command{
 			upCommand(), downCommand(), demoCommand(), importCommand(), publishCommand(), stockCommand(), auditCommand(),
-			poCommand(), noticeCommand(),
+			poCommand(), noticeCommand(), dlqCommand(),
 			itemCommand(), locationCommand(), supplierCommand(), ruleCommand(), tenantCommand(),
 			forecastCommand(),
 			workerCommand(), relayCommand(), topologyCommand(), migrateCommand(), doctorCommand(), benchCommand(), versionCommand(),

@@ -62,7 +62,7 @@ func (x *examination) examineDead(depth func(string) (int, int, bool)) {
 			continue // it drains a queue that has no dead letters
 		}
 		if n, _, ok := depth(exchange.DeadName(w.Name())); ok && n > 0 {
-			x.warn("dead", "the table dead_letter says why each died; when that is mended, move them to "+w.Queue()+" in the management UI", "%s holds %d dead letters", exchange.DeadName(w.Name()), n)
+			x.warn("dead", "composerp dlq list --queue "+w.Name()+" says why they died; when that is mended, composerp dlq redrive --queue "+w.Name()+" puts them back", "%s holds %d dead letters", exchange.DeadName(w.Name()), n)
 		}
 	}
 	if n, _, ok := depth(exchange.Unrouted); ok && n > 0 {

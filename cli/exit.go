@@ -28,7 +28,7 @@ var exitCodes = []struct {
 }{
 	{exitOK, "ok"},
 	{exitFailure, "failure"},
-	{exitFindings, "findings: of audit, doctor and topology diff"},
+	{exitFindings, "findings: of audit, doctor, topology diff and dlq redrive"},
 	{exitUsage, "usage: what was typed"},
 	{exitUnreachable, "a server is unreachable"},
 	{exitConfiguration, "configuration: wrong password, missing migration, old server, missing program, taken port, unknown key"},
