@@ -111,15 +111,14 @@ func pointOfTime(flag, text string) (time.Time, error) {
 	return time.Time{}, usage("--%s %q: want 2026-02-09T12:00:00Z, 2026-02-09, or 2h for two hours ago", flag, text)
 }
 
-// openLetters opens what the commands about dead letters work with. Without a broker the journal alone is there.
-func openLetters(cctx *cli.Context, broker bool) (deadletter.Config, error) {
-	var c deadletter.Config
+// openJournal opens the journal of dead letters, and leads to the broker where one is known.
+func openJournal(cctx *cli.Context) (deadletter.Config, error) {
 	db, e, err := openSchema(cctx, "dlq", 2)
 	if err != nil {
-		return c, err
+		return deadletter.Config{}, err
 	}
-	c.DB = db
-	if broker {
+	c := deadletter.Config{DB: db}
+	if cctx.String(flagLogLevel) != "" && e.amqp != "" {
 		if c.Log, err = logger(cctx); err == nil {
 			c.Exchange, err = brokerConfig(e, c.Log)
 		}
@@ -129,6 +128,16 @@ func openLetters(cctx *cli.Context, broker bool) (deadletter.Config, error) {
 	}
 	if err != nil {
 		db.Close()
+	}
+	return c, err
+}
+
+// openLetters is openJournal for those that act on the queues.
+func openLetters(cctx *cli.Context) (deadletter.Config, error) {
+	c, err := openJournal(cctx)
+	if err == nil && len(c.Exchange.URLs) == 0 {
+		c.DB.Close()
+		_, err = brokerConfig(endpoints{}, nil) // says what is missing
 	}
 	return c, err
 }

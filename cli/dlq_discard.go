@@ -48,7 +48,7 @@ func dlqDiscard(cctx *cli.Context) error {
 		return usage("--queue: name the one worker whose letters to take away; composerp dlq list shows where some are")
 	}
 	queue := exchange.DeadName(of.Consumers[0])
-	c, err := openLetters(cctx, true)
+	c, err := openLetters(cctx)
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func dlqList(cctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	c, err := openLetters(cctx, true)
+	c, err := openJournal(cctx)
 	if err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ func dlqRedrive(cctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	c, err := openLetters(cctx, true)
+	c, err := openLetters(cctx)
 	if err != nil {
 		return err
 	}

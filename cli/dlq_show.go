@@ -22,7 +22,7 @@ func dlqShow(cctx *cli.Context) error {
 	if err := checkOutput(cctx); err != nil {
 		return err
 	}
-	c, err := openLetters(cctx, false)
+	c, err := openJournal(cctx)
 	if err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func dlqExport(cctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	c, err := openLetters(cctx, false)
+	c, err := openJournal(cctx)
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ type golden struct {
 	mask    []string // JSON keys whose values differ from run to run
 	noTable bool     // its table has such values too, or another golden
 	drop    []string // JSON keys that are left out: exchange/audit tests what each worker has done
+	before  func()   // what it needs, and those before it shall not see
 	only    string   // of lists, what speaks of this: the fleet grows, and what a worker has is golden elsewhere
 }
 
@@ -45,7 +46,7 @@ func goldens(h *house) []golden {
 		{command: "publish", args: []string{"STOCK_COUNTED", "--tenant", "t1", "--id", "0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a31", "--data",
 			`{"countId":"C1","itemId":"22423","locationId":"UK-WH","quantity":40,"timestamp":"2026-02-09T18:00:00Z"}`}},
 		{command: "import", args: []string{sales, "--map", mapping}, mask: []string{"elapsedNs", "file", "rejectsFile"}, noTable: true},
-	}, masterDataGoldens(h), orderGoldens(h), noticeGoldens(h), forecastGoldens(h))
+	}, masterDataGoldens(h), orderGoldens(h), noticeGoldens(h), forecastGoldens(h), letterGoldens(h))
 }
 
 const goldenMapping = `
@@ -82,6 +83,9 @@ func TestGoldenOutputOfEveryCommand(t *testing.T) {
 	known, shown := map[string]bool{}, map[string]bool{}
 	for _, g := range goldens(h) {
 		shown[g.command] = true
+		if g.before != nil {
+			g.before()
+		}
 		name := g.as
 		if name == "" {
 			name = strings.ReplaceAll(g.command, " ", "_")
