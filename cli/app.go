@@ -71,7 +71,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Action:          group,
 		Commands: []*cli.Command{
 			upCommand(), downCommand(), demoCommand(), importCommand(), publishCommand(), stockCommand(), auditCommand(), republishCommand(),
-			poCommand(), noticeCommand(), quarantineCommand(),
+			poCommand(), noticeCommand(), quarantineCommand(), dlqCommand(),
 			itemCommand(), locationCommand(), supplierCommand(), ruleCommand(), tenantCommand(),
 			forecastCommand(),
 			workerCommand(), relayCommand(), topologyCommand(), migrateCommand(), epochCommand(), doctorCommand(), benchCommand(), chaosCommand(), versionCommand(),

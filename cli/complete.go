@@ -8,6 +8,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -138,7 +140,7 @@ func flagNames(flags []cli.Flag, words []string) []candidate {
 // flagValues are what a flag may be set to, where that can be listed.
 func flagValues(name string) (found []candidate, files bool) {
 	switch name {
-	case "config", "dir", "map", "rejects", "data", "sales":
+	case "config", "dir", "map", "rejects", "data", "sales", "export":
 		return nil, true
 	case flagOutput:
 		return texts("table", "json"), false
@@ -148,6 +150,18 @@ func flagValues(name string) (found []candidate, files bool) {
 		return texts("text", "json"), false
 	case "status":
 		return texts("pending", "approved", "cancelled"), false
+	case "queue":
+		return texts(deadNames()...), false
+	case "confirm":
+		for _, name := range deadNames() {
+			found = append(found, candidate{text: exchange.DeadName(name)})
+		}
+	case "type":
+		for _, t := range event.Types() {
+			found = append(found, candidate{text: string(t)})
+		}
+	case "rate":
+		return texts("max"), false
 	case "mode":
 		return texts("fixed", "auto"), false
 	case flagSlots:

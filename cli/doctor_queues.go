@@ -48,7 +48,7 @@ func (x *examination) examineDead(now watchdog.Look) {
 			continue // it drains a queue that has no dead letters
 		}
 		if n := now.Queues[exchange.DeadName(w.Name())].Ready; n > 0 {
-			x.warn("dead", "the table dead_letter says why each died; when that is mended, move them to "+w.Queue()+" in the management UI", "%s holds %d dead letters", exchange.DeadName(w.Name()), n)
+			x.warn("dead", "composerp dlq list --queue "+w.Name()+" says why they died; when that is mended, composerp dlq redrive --queue "+w.Name()+" puts them back", "%s holds %d dead letters", exchange.DeadName(w.Name()), n)
 		}
 	}
 	if !x.has("dead") && !x.has("unrouted") {

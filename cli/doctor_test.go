@@ -74,7 +74,7 @@ func TestDoctorOfAHouseInDisorder(t *testing.T) {
 	x.has(t, "relay", "problem", "no relay runs, and 1 events wait", "composerp up")
 	x.has(t, "set aside", "warning", "1 events", "set_aside")
 	x.has(t, "topology", "problem", "queue composerp.lots.dead", "topology apply")
-	x.has(t, "dead", "warning", "composerp.ledger.dead holds 1", "dead_letter")
+	x.has(t, "dead", "warning", "composerp.ledger.dead holds 1", "composerp dlq redrive --queue ledger")
 	x.has(t, "unrouted", "problem", "composerp.unrouted holds 1", "topology apply")
 	x.has(t, "queues", "problem", "composerp.alert holds 1 messages, and nobody takes them", "worker run alert")
 	if table := h.run("doctor").out; !strings.Contains(table, "problem  unrouted") || !strings.Contains(table, "-> composerp topology apply") {

@@ -29,7 +29,7 @@ var exitCodes = []struct {
 }{
 	{exitOK, "ok"},
 	{exitFailure, "failure"},
-	{exitFindings, "findings: of audit, chaos, doctor and topology diff"},
+	{exitFindings, "findings: of audit, chaos, dlq redrive, doctor and topology diff"},
 	{exitInFlight, "in flight: audit has found nothing wrong, and something is still on its way"},
 	{exitUsage, "usage: what was typed"},
 	{exitUnreachable, "a server is unreachable"},

@@ -36,7 +36,7 @@ type Entry struct {
 	RedrivenAt  *time.Time      `json:"redrivenAt,omitempty"`
 	DiscardedAt *time.Time      `json:"discardedAt,omitempty"`
 	MissedAt    *time.Time      `json:"missedAt,omitempty"`
-	Headers     json.RawMessage `json:"headers"`
+	Headers     json.RawMessage `json:"headers,omitempty"`
 	// Body is the message's body, byte for byte; BodyBase64 is it where it is no text.
 	Body       *string `json:"body,omitempty"`
 	BodyBase64 []byte  `json:"bodyBase64,omitempty"`

@@ -32,7 +32,9 @@ func grouped(failures map[failure]int) []Failing {
 		}
 		groups[k] = Failing{Type: k.eventType, Fingerprint: k.fingerprint, Error: g.Error, Count: g.Count + n}
 	}
-	return slices.SortedFunc(maps.Values(groups), func(a, b Failing) int {
+	found := slices.AppendSeq([]Failing{}, maps.Values(groups))
+	slices.SortFunc(found, func(a, b Failing) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Type, b.Type), strings.Compare(a.Error, b.Error))
 	})
+	return found
 }

@@ -58,6 +58,9 @@ func (c Config) Standings(ctx context.Context, workers []string, of store.Letter
 var ErrDepths = errors.New("the queues could not be looked at")
 
 func (c Config) depths(ctx context.Context, standings []Standing) error {
+	if len(c.Exchange.URLs) == 0 {
+		return fmt.Errorf("%w: no broker is known", ErrDepths)
+	}
 	session, err := exchange.Open(ctx, c.Exchange)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrDepths, err)

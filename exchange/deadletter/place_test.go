@@ -276,3 +276,8 @@ func handlesAll(exchange.Delivery) error { return nil }
 func (p *place) deleteQueue(name string) error {
 	return exchangetest.Management(p).DeleteQueue(p.Context(), exchangetest.VhostOf(p, p.cfg.Exchange), name)
 }
+
+func (p *place) exec(statement string) {
+	p.Helper()
+	storetest.Exec(p, p.url, statement)
+}

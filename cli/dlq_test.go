@@ -1,0 +1,172 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/deadletter"
+	"github.com/composerp/composerp/exchange/exchangetest"
+	"github.com/composerp/composerp/store/storetest"
+	"github.com/composerp/composerp/workers"
+)
+
+// seedLetters writes four letters: three of the ledger, of which one was redriven, and one of intake that is no text.
+const seedLetters = `
+INSERT INTO dead_letter (id, consumer, event_id, message_id, type, routing_key, error, attempt, headers, body, died_at, redriven_at, redrives)
+SELECT l.id::uuid, l.consumer, l.event_id::uuid, l.message_id, l.type, 'integration.sale_completed', l.error, 4, l.headers::jsonb, convert_to(l.body, 'UTF8'), l.died_at::timestamptz,
+       l.redriven_at::timestamptz, CASE WHEN l.redriven_at IS NULL THEN 0 ELSE 1 END
+FROM (VALUES
+ ('00000000-0000-5000-8000-000000000001', 'ledger', '00000000-0000-5000-8000-0000000000a1', 'm-1', 'SALE_COMPLETED', 'item "cup": 3 are missing', '{"x-attempt": 4, "x-log-seq": 7}', '{"tenantId":"t1","aggregateId":"S1"}', '2026-02-09 12:00Z', NULL),
+ ('00000000-0000-5000-8000-000000000002', 'ledger', '00000000-0000-5000-8000-0000000000a2', 'm-2', 'SALE_COMPLETED', 'item "jug": 4 are missing', '{}', '{"tenantId":"t2","aggregateId":"S2"}', '2026-02-09 13:00Z', NULL),
+ ('00000000-0000-5000-8000-000000000003', 'ledger', '00000000-0000-5000-8000-0000000000a1', 'm-1', 'STOCK_COUNTED', 'the handler panicked: no' || E'\n' || 'goroutine 7', '{"x-quarantine": "ledger-1"}', '{"tenantId":"t1","aggregateId":"C1"}', '2026-02-10 12:00Z', '2026-02-10 13:00Z'),
+ ('00000000-0000-5000-8000-000000000004', 'intake', NULL, 'm-4', '', '', '{}', '', '2026-02-08 12:00Z', NULL)
+) l (id, consumer, event_id, message_id, type, error, headers, body, died_at, redriven_at)`
+
+func letterPlace(t *testing.T) string {
+	t.Helper()
+	url := storetest.URL(t)
+	storetest.Exec(t, url, seedLetters)
+	storetest.Exec(t, url, `UPDATE dead_letter SET body = '\x00ff' WHERE consumer = 'intake'`)
+	return url
+}
+
+func TestDeadLetters(t *testing.T) {
+	t.Parallel()
+	url := letterPlace(t)
+	for _, c := range []struct {
+		args string
+		code int
+		says []string
+		not  string
+	}{
+		{"list", exitOK, []string{"no broker is known", "composerp.ledger.dead", "2  ", "item \"jug\": 4 are missing", "composerp.procurement.dead"}, "panicked"},
+		{"list --each", exitOK, []string{"00000000-0000-5000-8000-000000000002", "t2", "S2", "lies"}, "000000000003"},
+		{"list --each --dealt", exitOK, []string{"the handler panicked: no", "redriven"}, "goroutine"},
+		{"list --queue composerp.ledger.dead --each", exitOK, []string{"S1"}, "intake"},
+		{"list --each --since 2026-02-09T12:30:00Z", exitOK, []string{"S2"}, "S1"},
+		{"list --each --until 2026-02-09", exitOK, []string{"000000000004"}, "S1"},
+		{"list --each --limit 1", exitOK, []string{"000000000004"}, "S1"},
+		{"list --since soon", exitUsage, []string{"2h for two hours ago"}, ""},
+		{"list --limit -1", exitUsage, []string{"want 0 or more"}, ""},
+		{"show", exitUsage, []string{"dlq show ID"}, ""},
+		{"show 00000000-0000-5000-8000-0000000000a1", exitOK, []string{"item \"cup\"", "header x-log-seq", "lies in its queue", "redriven at 2026-02-10 13:00:00", "quarantined with", "goroutine 7"}, "jug"},
+		{"show m-4", exitOK, []string{"2 bytes that are no text"}, ""},
+		{"show m-5", exitFailure, []string{`no dead letter "m-5"`, "--dealt"}, ""},
+		{"redrive", exitUsage, []string{"--queue ledger, or --all"}, ""},
+		{"redrive --all --queue ledger", exitUsage, []string{"say one of the two"}, ""},
+		{"redrive --queue legder", exitUsage, []string{`did you mean "ledger"`}, ""},
+		{"redrive --queue journal", exitUsage, []string{"there are ledger"}, ""},
+		{"redrive --queue ledger --rate fast", exitUsage, []string{"letters a second, or max"}, ""},
+		{"redrive --queue ledger --stop-at 0", exitUsage, []string{"1 to 100"}, ""},
+		{"redrive --queue ledger", exitConfiguration, []string{"no broker is known"}, ""},
+		{"discard", exitUsage, []string{"name the one worker"}, ""},
+	} {
+		line := append([]string{"dlq"}, strings.Fields(c.args)...)
+		r := command(t, append(line, "--database-url", url, "--dir", t.TempDir())...)
+		if r.code != c.code {
+			t.Errorf("dlq %s: exit %d, want %d: %s", c.args, r.code, c.code, r.errors)
+		}
+		for _, want := range c.says {
+			if !strings.Contains(r.out+r.errors, want) {
+				t.Errorf("dlq %s: want %q in\n%s%s", c.args, want, r.out, r.errors)
+			}
+		}
+		if c.not != "" && strings.Contains(r.out, c.not) {
+			t.Errorf("dlq %s: want no %q in\n%s", c.args, c.not, r.out)
+		}
+	}
+}
+
+func TestExportedLetters(t *testing.T) {
+	t.Parallel()
+	url := letterPlace(t)
+	for args, want := range map[string][]string{
+		"":                                     {"m-4", "m-1", "m-2"},
+		"--dealt --id m-1":                     {"m-1", "m-1"},
+		"--error 0_of --queue ledger":          nil,
+		"--error MISSING --tenant t1":          {"m-1"},
+		"--quarantine ledger-1 --dealt":        {"m-1"},
+		"--type SALE_COMPLETED --aggregate S2": {"m-2"},
+		"--limit 2":                            {"m-4", "m-1"},
+	} {
+		r := command(t, append(append([]string{"dlq", "export"}, strings.Fields(args)...), "--database-url", url)...)
+		if r.code != exitOK {
+			t.Errorf("dlq export %s: exit %d: %s", args, r.code, r.errors)
+		}
+		var got []string
+		for line := range strings.Lines(r.out) {
+			var e deadletter.Entry
+			if err := json.Unmarshal([]byte(line), &e); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, e.MessageID)
+			if body := string(e.BodyBase64); e.MessageID == "m-4" && body != "\x00\xff" || e.MessageID == "m-2" && *e.Body != `{"tenantId":"t2","aggregateId":"S2"}` {
+				t.Errorf("the body of %s is %q", e.MessageID, body)
+			}
+		}
+		if strings.Join(got, " ") != strings.Join(want, " ") {
+			t.Errorf("dlq export %s: %v, want %v", args, got, want)
+		}
+	}
+}
+
+// What can be tried without a fleet: the queues are there, and nobody works.
+func TestDiscardAsksFirst(t *testing.T) {
+	t.Parallel()
+	url, broker := storetest.URL(t), exchangetest.Vhost(t)
+	if err := workers.Topology().Apply(t.Context(), broker); err != nil {
+		t.Fatal(err)
+	}
+	session, err := exchange.Open(t.Context(), broker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	publisher, err := session.Publisher(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := exchange.Delivery{Message: exchange.Message{ID: "m-1", Body: []byte("?")}}
+	confirmation, err := publisher.Publish(t.Context(), exchange.DeadMessage(d, "ledger", os.ErrInvalid))
+	if err == nil {
+		err = confirmation.Wait(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "out.ndjson")
+	discard := func(args ...string) outcome {
+		line := append([]string{"dlq", "discard", "--queue", "ledger", "--database-url", url, "--amqp-url", broker.URLs[0], "--export", file}, args...)
+		return command(t, line...)
+	}
+	if r := discard(); r.code != exitUsage || !strings.Contains(r.errors, "add --confirm=composerp.ledger.dead") {
+		t.Errorf("unasked: exit %d: %s", r.code, r.errors)
+	}
+	if r := discard("--confirm", "composerp.intake.dead"); r.code != exitUsage || !strings.Contains(r.errors, "which is composerp.ledger.dead") {
+		t.Errorf("of another queue: exit %d: %s", r.code, r.errors)
+	}
+	if r := discard("--confirm=composerp.ledger.dead", "--tenant", "nobody"); r.code != exitOK {
+		t.Errorf("of nobody: exit %d: %s", r.code, r.errors)
+	}
+	if _, err := os.Stat(file); err == nil {
+		t.Error("an empty export is left")
+	}
+	if r := discard("--confirm=composerp.ledger.dead"); r.code != exitOK || !strings.Contains(r.out, file) {
+		t.Errorf("confirmed: exit %d: %s%s", r.code, r.out, r.errors)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil || bytes.Count(text, []byte("\n")) != 1 || !bytes.Contains(text, []byte(`"m-1"`)) {
+		t.Errorf("the export is %s, %v", text, err)
+	}
+	if n, _, err := session.Depth("composerp.ledger.dead"); err != nil || n != 0 {
+		t.Errorf("%d letters are left, %v", n, err)
+	}
+	if r := discard("--confirm=composerp.ledger.dead"); r.code != exitUsage || !strings.Contains(r.errors, "exists") {
+		t.Errorf("into a file that is there: exit %d: %s", r.code, r.errors)
+	}
+}

@@ -1,0 +1,52 @@
+package deadletter_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/deadletter"
+	"github.com/composerp/composerp/store"
+)
+
+func TestARehearsalTellsWhatWouldPass(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	ids := p.zoo()
+	verdicts := map[string]deadletter.Verdict{ids[0]: deadletter.Passes, ids[1]: deadletter.Duplicate, ids[2]: deadletter.BeforeCall, ids[3]: deadletter.Passes}
+	var order []string
+	report, err := p.cfg.Rehearse(t.Context(), deadletter.Rehearsal{Queue: queue, Try: func(_ context.Context, d exchange.Delivery) (deadletter.Verdict, error) {
+		order = append(order, d.ID)
+		if v := verdicts[d.ID]; v != "" {
+			if d.Attempt() != 0 || d.RoutingKey != ledgerQueue || d.Headers[exchange.HeaderDiedOf] == nil {
+				t.Errorf("it comes as %+v", d.Message)
+			}
+			return v, nil
+		}
+		return deadletter.Fails, errors.New("order " + d.ID[:1] + "7 is gone")
+	}})
+	must(t, err)
+	if report.Rehearsed != 6 || report.Passes != 2 || report.Duplicates != 1 || report.BeforeCall != 1 || report.Fails != 2 || len(report.Failures) != 2 {
+		t.Errorf("the report is %+v", report)
+	}
+	if len(order) != 6 || order[0] != "no event" || order[5] != ids[4] {
+		t.Errorf("they come in the order %v", order)
+	}
+	if n := p.depth(deadQueue); n != 6 {
+		t.Errorf("%d letters are left of 6", n)
+	}
+}
+
+func TestARehearsalWithoutADatabaseComesToNoEnd(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.zoo()
+	_, err := p.cfg.Rehearse(t.Context(), deadletter.Rehearsal{Queue: queue, Limit: 2, Filter: store.LetterFilter{Tenant: "acme"},
+		Try: func(context.Context, exchange.Delivery) (deadletter.Verdict, error) {
+			return deadletter.Fails, errors.Join(deadletter.ErrNoVerdict, store.ErrUnavailable)
+		}})
+	if !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("it says %v", err)
+	}
+}
