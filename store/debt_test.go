@@ -99,6 +99,7 @@ func TestAPointPartsWhatEndedFromWhatWasOpen(t *testing.T) {
 	must2(late.Admit(t.Context(), []event.Any{sale("a")}, true))(t)
 	must2(d.Admit(t.Context(), []event.Any{sale("b")}, true))(t)
 	d.tick()
+	d.tick()
 	point := found(d.Wellbeing(t.Context()))(t).Confirmed
 	byTime := found(d.PointAt(t.Context(), value[time.Time](t, d.SQL(), `SELECT clock_timestamp()`)))(t)
 	must(t, late.Commit())

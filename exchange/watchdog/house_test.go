@@ -118,11 +118,15 @@ func (h *house) take(consumer string, n int, handled bool) []string {
 	c, err := h.session.Consume(exchange.QueueName(consumer), "test."+uuid.NewString(), 1000)
 	h.must(err)
 	defer func() { _ = c.Close() }()
+	ctx, cancel := context.WithTimeout(h.Context(), time.Minute)
+	defer cancel()
 	var ids []string
 	var claimed []uuid.UUID
 	for len(ids) < n {
-		taken, err := c.Take(h.Context(), n-len(ids))
-		h.must(err)
+		taken, err := c.Take(ctx, n-len(ids))
+		if err != nil {
+			h.Fatalf("taking the %d of %d messages for %s: %v", len(ids), n, consumer, err)
+		}
 		for _, d := range taken {
 			ids, claimed = append(ids, d.ID), append(claimed, uuid.MustParse(d.ID))
 			if d.LogSeq() == 0 {
@@ -162,7 +166,7 @@ func (h *house) watch(broker exchange.Config, management *exchange.Management) *
 	h.Helper()
 	g := &guard{house: h, log: &logbook{}, metrics: prometheus.NewRegistry()}
 	w := &watchdog.Watchdog{DB: h.db, Exchange: broker, Management: management, Plan: plan, Holder: "test", Log: slog.New(g.log),
-		Metrics: watchdog.NewMetrics(g.metrics), Every: 100 * time.Millisecond, Patience: 500 * time.Millisecond, FiguresAge: time.Second}
+		Metrics: watchdog.NewMetrics(g.metrics), Every: 100 * time.Millisecond, Patience: 500 * time.Millisecond, FiguresAge: 2500 * time.Millisecond}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {

@@ -25,10 +25,12 @@ type Watchdog struct {
 	Log     *slog.Logger
 	Metrics *Metrics
 
-	Every      time.Duration // between two looks; 2 s
-	Patience   time.Duration // how long something lasts before it is a problem; 10 s, and longer than figures may be old
-	Trend      time.Duration // over how long growth is measured; 1 min
-	FiguresAge time.Duration // how old the management API's figures may be; 7 s, for RabbitMQ renews them every 5
+	Every    time.Duration // between two looks; 2 s
+	Patience time.Duration // how long something lasts before it is a problem; 10 s, and longer than figures may be old
+	Trend    time.Duration // over how long growth is measured; 1 min
+	// FiguresAge is how old the management API's figures of a queue may be: a quorum queue tells them every 5 s, and they
+	// are gathered every 5 s; 12 s.
+	FiguresAge time.Duration
 }
 
 // Run watches whenever this process holds the lease, until ctx is done.
@@ -47,7 +49,7 @@ func (w *Watchdog) defaults() {
 	set(&w.Every, 2*time.Second)
 	set(&w.Patience, 10*time.Second)
 	set(&w.Trend, time.Minute)
-	set(&w.FiguresAge, 7*time.Second)
+	set(&w.FiguresAge, 12*time.Second)
 	if w.Log == nil {
 		w.Log = slog.New(slog.DiscardHandler)
 	}

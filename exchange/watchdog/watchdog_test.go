@@ -84,7 +84,8 @@ func TestAMissingBindingWhileAPermissionIsMissing(t *testing.T) {
 	h.soon("all have come", func() bool { return h.depth("composerp.ledger") == 20 })
 	g := h.watch(its, exchangetest.Management(t))
 
-	exchangetest.Restrict(t, h.broker, user, "^$", ".*", ".*")
+	// To bind, one must be allowed to write to the queue; to publish, to the exchange.
+	exchangetest.Restrict(t, h.broker, user, "^$", `^composerp\.(events|retry|dead)$`, ".*")
 	g.shouts(watchdog.Access, "refuses access")
 	exchangetest.DeleteBinding(t, h.broker, exchange.BindingSpec{Exchange: exchange.Events, Queue: "composerp.ledger", RoutingKey: saleKey})
 	exchangetest.DeleteQueue(t, h.broker, exchange.DeadName("ledger"))
@@ -155,6 +156,9 @@ func TestAWatchdogWithoutTheManagementAPI(t *testing.T) {
 	g.over(watchdog.Consumers)
 	h.must(consumer.Close())
 	g.shouts(watchdog.Consumers, "although ledger runs")
+	if n := g.log.count("something is wrong", string(watchdog.Unseen), ""); n != 1 {
+		t.Errorf("that it sees less is said %d times", n)
+	}
 }
 
 // One watches at a time, and another goes on where it stopped: it finds what was noted.
