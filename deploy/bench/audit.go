@@ -29,6 +29,8 @@ type Audited struct {
 	What    string  `json:"what"`
 	Fresh   int64   `json:"fresh"` // events that it looked at
 	Seconds float64 `json:"seconds"`
+	// CPUSeconds are the processor's, of its backend; zero where they cannot be known.
+	CPUSeconds float64 `json:"cpuSeconds,omitzero"`
 	// Checks are the seconds of its three slowest steps.
 	Checks []AuditStep `json:"slowest"`
 	// MemoryMiB is the most private memory that its backend had, and SpilledMiB what it wrote to temporary files. Zero where it cannot be known.
@@ -95,7 +97,7 @@ func (b *history) audit(ctx context.Context, what string, since bool) (Audited, 
 	}
 	defer db.Close()
 	spilled := b.spilled(ctx)
-	watched := b.watchMemory(ctx, name)
+	watched := b.watchBackend(ctx, name)
 	var steps []AuditStep
 	began, step := time.Now(), time.Now()
 	proof, err := db.Audit(ctx, store.AuditScope{}, func(check string) {
@@ -104,7 +106,8 @@ func (b *history) audit(ctx context.Context, what string, since bool) (Audited, 
 		}
 		steps, step = append(steps, AuditStep{Name: check}), time.Now()
 	})
-	a := Audited{What: what, Fresh: proof.Fresh, Seconds: time.Since(began).Seconds(), MemoryMiB: watched()}
+	a := Audited{What: what, Fresh: proof.Fresh, Seconds: time.Since(began).Seconds()}
+	a.CPUSeconds, a.MemoryMiB = watched()
 	if err != nil {
 		return a, fmt.Errorf("auditing %s: %w", what, err)
 	}
@@ -130,13 +133,15 @@ func (b *history) spilled(ctx context.Context) float64 {
 	return bytes / (1 << 20)
 }
 
-// watchMemory looks at the private memory of the backend that has this name, now and then, until the most is asked for.
-func (b *history) watchMemory(ctx context.Context, name string) (most func() float64) {
+// watchBackend looks at the backend that has this name, now and then, until it is asked for the processor time that it has used since, and
+// for the most private memory it had.
+func (b *history) watchBackend(ctx context.Context, name string) (used func() (cpuSeconds, mostMiB float64)) {
 	var pid int
 	err := b.db.QueryRowContext(ctx, `SELECT pid FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()`, name).Scan(&pid)
 	if err != nil || !strings.HasPrefix(programOf(pid), "postgres") {
-		return func() float64 { return 0 }
+		return func() (float64, float64) { return 0, 0 }
 	}
+	before := secondsOf(pid, false)
 	end, result := make(chan struct{}), make(chan float64)
 	go func() {
 		peak := 0.0
@@ -152,20 +157,20 @@ func (b *history) watchMemory(ctx context.Context, name string) (most func() flo
 			}
 		}
 	}()
-	return func() float64 { close(end); return <-result }
+	return func() (float64, float64) { close(end); return secondsOf(pid, false) - before, <-result }
 }
 
 // Table is the report for people.
 func (r AuditReport) Table() string {
 	var text strings.Builder
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "AUDITED\tEVENTS\tSECONDS\tMEMORY\tSPILLED\tSLOWEST")
+	fmt.Fprintln(w, "AUDITED\tEVENTS\tSECONDS\tCPU SECONDS\tMEMORY\tSPILLED\tSLOWEST")
 	for _, a := range r.Audits {
 		var steps []string
 		for _, s := range a.Checks {
 			steps = append(steps, fmt.Sprintf("%s %.2f", s.Name, s.Seconds))
 		}
-		fmt.Fprintf(w, "%s\t%d\t%.2f\t%.0f MiB\t%.0f MiB\t%s\n", a.What, a.Fresh, a.Seconds, a.MemoryMiB, a.SpilledMiB, strings.Join(steps, ", "))
+		fmt.Fprintf(w, "%s\t%d\t%.2f\t%.2f\t%.0f MiB\t%.0f MiB\t%s\n", a.What, a.Fresh, a.Seconds, a.CPUSeconds, a.MemoryMiB, a.SpilledMiB, strings.Join(steps, ", "))
 	}
 	_ = w.Flush()
 	fmt.Fprintf(&text, "\n%d events in the log, %.1f GiB, made in %.0f s. %s.\n", r.Events, float64(r.Bytes)/(1<<30), r.Built, r.Machine)
