@@ -31,6 +31,7 @@ const (
 	groupDatabase = "database"
 	groupNetwork  = "network"
 	groupSupplier = "supplier"
+	groupTopology = "topology"
 )
 
 // faults is the closed set. A process that is stopped stays so for longer than a lease lives (store.LeaseTTL, 3 s); a broker that is stopped,
@@ -60,6 +61,8 @@ var faults = []Fault{
 	{"net-half-open", groupNetwork, "connections end at the server, and the fleet does not hear of it", 3 * time.Second, 8 * time.Second, 0, netHalfOpen},
 	{"net-one-way", groupNetwork, "nothing gets through one way", 3 * time.Second, 8 * time.Second, 0, netOneWay},
 	{"net-slow", groupNetwork, "everything is late, and not much gets through", 3 * time.Second, 6 * time.Second, 0, netSlow},
+
+	{"queue-deleted", groupTopology, "a worker's queue is deleted under its consumers, with everything in it", 0, 0, 4 * time.Second, queueDeleted},
 
 	{"supplier-busy", groupSupplier, "the supplier answers 503 with Retry-After", 2 * time.Second, 4 * time.Second, 0, supplierBusy},
 	{"supplier-away", groupSupplier, "the supplier hangs up, some of the time after it has taken the order", 2 * time.Second, 4 * time.Second, 0, supplierAway},

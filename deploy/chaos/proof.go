@@ -29,6 +29,7 @@ type count struct {
 
 // prove lets composerp audit itself and then counts everything that was said.
 func (h *house) prove(ctx context.Context, sayings []Saying) (audit.Report, count, error) {
+	h.awaitMends(ctx)
 	report, err := audit.Run(ctx, audit.Config{
 		DB: h.direct, Exchange: h.broker, Management: h.management, Topology: workers.Topology(), Wait: restPatience, Settle: restFor, Progress: h.cfg.Progress,
 	})
@@ -41,6 +42,25 @@ func (h *house) prove(ctx context.Context, sayings []Saying) (audit.Report, coun
 	h.cfg.Progress("counting what was said")
 	c, err := h.count(ctx, sayings)
 	return report, c, err
+}
+
+const openGaps = `SELECT coalesce(string_agg(DISTINCT consumer, ', '), '') FROM gap`
+
+// awaitMends waits until the watchdog has published again what was lost with a queue.
+func (h *house) awaitMends(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, restPatience)
+	defer cancel()
+	for {
+		var open string
+		err := h.super.QueryRowContext(ctx, openGaps).Scan(&open)
+		if err == nil && open == "" {
+			return
+		}
+		if !sleep(ctx, sayingPause) {
+			h.find(fmt.Sprintf("what was lost with its queue has not come back for %s (%v)", open, err))
+			return
+		}
+	}
 }
 
 // ledgered are the events that were said and must have been applied, once each.

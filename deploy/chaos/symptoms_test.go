@@ -32,6 +32,7 @@ var symptoms = map[string]func(ctx context.Context, h *house) error{
 	"net-black-hole":        noWay,
 	"net-half-open":         noWay,
 	"net-one-way":           noWay,
+	"queue-deleted":         noQueue,
 	"supplier-busy":         noOrders,
 	"supplier-away":         noOrders,
 }
@@ -124,6 +125,13 @@ func noWay(ctx context.Context, h *house) error {
 		before := way.Carried()
 		return sleep(ctx, 300*time.Millisecond) && way.Carried() == before
 	})
+}
+
+func noQueue(ctx context.Context, h *house) error {
+	if h.absent(ctx) == "" {
+		return errors.New("all queues have their consumers")
+	}
+	return nil
 }
 
 func noOrders(_ context.Context, h *house) error {
