@@ -12,7 +12,7 @@ import (
 
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/audit"
-	"github.com/composerp/composerp/exchange/republish"
+	"github.com/composerp/composerp/exchange/watchdog/republish"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/workers"
 )

@@ -11,17 +11,20 @@ import (
 // The broker remembers on each channel what its user was allowed to do there. Only a new channel tells what is allowed now,
 // and so who has worked for days learns on the next morning's first reconnect that somebody has taken a permission away.
 
-// MayDeclare asks on a new channel whether a queue that is there may be declared: whether its user may configure it, read
-// from it, and write to the exchange of its dead letters. ErrAccessRefused says no.
-func (s *Session) MayDeclare(q QueueSpec) error {
+// MayDeclare asks on a new channel whether its user may declare and bind: configure the exchange composerp.retry, which must
+// be there, and lead composerp.unrouted to its queue once more. ErrAccessRefused says no. It declares no queue: one that
+// was deleted a moment ago would be there again, and nobody would notice that what was in it is lost.
+func (s *Session) MayDeclare() error {
 	channel, err := s.consuming.Channel()
 	if err != nil {
-		return fmt.Errorf("asking for permission to declare %s: %w", q.Name, explain(err))
+		return fmt.Errorf("asking for permission to declare: %w", explain(err))
 	}
-	_, err = channel.QueueDeclare(q.Name, true, false, false, false, q.Arguments)
-	_ = channel.Close()
-	if err = explain(err); err != nil && !errors.Is(err, ErrMismatch) {
-		return fmt.Errorf("asking for permission to declare %s: %w", q.Name, err)
+	defer func() { _ = channel.Close() }()
+	if err = channel.ExchangeDeclare(Retry, "topic", true, false, false, false, nil); err == nil {
+		err = channel.QueueBind(Unrouted, "", Unrouted, false, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("asking for permission to declare: %w", explain(err))
 	}
 	return nil
 }

@@ -28,10 +28,7 @@ func (v *vigil) declare(ctx context.Context, now Look) {
 		err = missing.Apply(ctx, v.Exchange)
 	}
 	if err != nil {
-		if text := oneLine(err); text != v.unable && ctx.Err() == nil {
-			v.unable = text
-			v.Log.Error("what is missing can not be declared", "error", err, "do", "composerp topology apply, as a user who may")
-		}
+		v.complain(ctx, err)
 		return
 	}
 	v.Metrics.repairs.WithLabelValues(repairExchange).Add(float64(len(missing.Exchanges)))
@@ -40,6 +37,19 @@ func (v *vigil) declare(ctx context.Context, now Look) {
 	v.Log.Warn("what was missing is declared again", "exchanges", names(missing.Exchanges, func(e exchange.ExchangeSpec) string { return e.Name }),
 		"queues", names(missing.Queues, func(q exchange.QueueSpec) string { return q.Name }),
 		"bindings", names(missing.Bindings, func(b exchange.BindingSpec) string { return b.Exchange + " -" + b.RoutingKey + "-> " + b.Queue }))
+}
+
+// complain says an error that comes a second time. The first one may be of a look that saw something half deleted.
+func (v *vigil) complain(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	if text := oneLine(err); text != v.unable {
+		v.unable, v.said = text, false
+	} else if !v.said {
+		v.said = true
+		v.Log.Error("what is missing can not be declared", "error", err, "do", "composerp topology apply, as a user who may")
+	}
 }
 
 func (v *vigil) note(ctx context.Context, gaps map[string]store.Point) error {

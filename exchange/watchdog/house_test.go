@@ -177,6 +177,11 @@ func (h *house) watch(broker exchange.Config, management *exchange.Management) *
 	}()
 	g.stop = func() { cancel(); <-done }
 	h.Cleanup(g.stop)
+	h.Cleanup(func() {
+		if h.Failed() {
+			h.Logf("the watchdog has said:\n%s", g.log.text())
+		}
+	})
 	h.soon("it has looked some times", func() bool { return g.metric("composerp_watchdog_looks_total", "") >= 3 })
 	return g
 }
@@ -215,7 +220,7 @@ func (g *guard) over(kind watchdog.Kind) {
 
 func (h *house) soon(what string, holds func() bool) {
 	h.Helper()
-	deadline := time.After(time.Minute)
+	deadline := time.After(20 * time.Second)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for !holds() {

@@ -251,3 +251,30 @@ func TestWhenTheDiskWillBeFull(t *testing.T) {
 		t.Errorf("of one moment it says %+v", found)
 	}
 }
+
+func TestWhoLosesWhat(t *testing.T) {
+	t.Parallel()
+	event := exchange.BindingSpec{Exchange: exchange.Events, Queue: "composerp.ledger", RoutingKey: saleKey}
+	own := exchange.BindingSpec{Exchange: exchange.Retry, Queue: "composerp.ledger", RoutingKey: "composerp.ledger"}
+	queue := func(name string) []exchange.QueueSpec { return []exchange.QueueSpec{{Name: name}} }
+	for name, c := range map[string]struct {
+		missing exchange.Topology
+		want    string
+	}{
+		"nothing":                  {exchange.Topology{}, "map[]"},
+		"a binding":                {exchange.Topology{Bindings: []exchange.BindingSpec{event}}, "map[ledger:false]"},
+		"the queue":                {exchange.Topology{Queues: queue("composerp.ledger"), Bindings: []exchange.BindingSpec{event, own}}, "map[ledger:true]"},
+		"a rung":                   {exchange.Topology{Queues: queue("composerp.ledger.retry.1h")}, "map[ledger:true]"},
+		"its dead letters":         {exchange.Topology{Queues: queue("composerp.ledger.dead")}, "map[]"},
+		"all bindings":             {exchange.Topology{Bindings: []exchange.BindingSpec{event, own}}, "map[ledger:true]"},
+		"with composerp.retry":     {exchange.Topology{Exchanges: []exchange.ExchangeSpec{{Name: exchange.Retry}}, Bindings: []exchange.BindingSpec{own}}, "map[]"},
+		"the journal's":            {exchange.Topology{Queues: queue(exchange.DeadJournal)}, "map[journal:true]"},
+		"everything":               {plan.Topology, "map[journal:true ledger:true view:true]"},
+		"a stranger's, or an old":  {exchange.Topology{Queues: queue("composerp.old")}, "map[]"},
+		"what nobody was bound to": {exchange.Topology{Queues: queue(exchange.Unrouted)}, "map[]"},
+	} {
+		if got := fmt.Sprint(plan.Lacking(c.missing)); got != c.want {
+			t.Errorf("while %s is missing: %s, want %s", name, got, c.want)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package watchdog
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/composerp/composerp/exchange"
@@ -23,6 +24,9 @@ type Look struct {
 	// Queues are by name. Without Figures only Ready and Consumers are known of them.
 	Queues  map[string]exchange.QueueState
 	Figures bool
+	// Exact says that Ready and Consumers are exact. Sampled is Ready as the figures had it, a moment ago.
+	Exact   bool
+	Sampled map[string]int64
 	Nodes   []exchange.NodeState
 	Unseen  error // why the management API did not tell
 }
@@ -54,7 +58,7 @@ var errNoManagement = errors.New("the URL of RabbitMQ's management API is not kn
 // Look looks at everything. It asks the log first: whatever the relay had passed by then was routed by what the broker
 // holds at that moment, or a later one.
 func (l *Looker) Look(ctx context.Context) Look {
-	now := Look{At: time.Now(), Queues: map[string]exchange.QueueState{}}
+	now := Look{At: time.Now(), Queues: map[string]exchange.QueueState{}, Sampled: map[string]int64{}}
 	within := func(ask func(context.Context) error) error {
 		ctx, cancel := context.WithTimeout(ctx, askPatience)
 		defer cancel()
@@ -128,8 +132,10 @@ func (l *Looker) askQueues(session *exchange.Session, now *Look) error {
 	if !now.Seen {
 		now.Have = have
 	}
+	now.Exact = true
 	for _, s := range states {
 		q := now.Queues[s.Name]
+		now.Sampled[s.Name] = q.Ready
 		q.Name, q.Ready, q.Consumers, q.Counted = s.Name, s.Ready, s.Consumers, true
 		now.Queues[s.Name] = q
 	}
@@ -138,12 +144,13 @@ func (l *Looker) askQueues(session *exchange.Session, now *Look) error {
 
 // askPermission asks with what is there: whether something is missing is another question.
 func (l *Looker) askPermission(ctx context.Context, session *exchange.Session, have exchange.Topology) error {
-	if q, ok := l.Plan.probe(); ok && holdsQueue(have, q.Name) {
-		if err := session.MayDeclare(q); errors.Is(err, exchange.ErrAccessRefused) {
-			return err
-		}
+	if !slices.ContainsFunc(have.Exchanges, func(e exchange.ExchangeSpec) bool { return e.Name == exchange.Retry }) {
+		return nil
 	}
-	if _, blocked := session.Blocked(); blocked || !holdsExchange(have, exchange.Retry) {
+	if err := session.MayDeclare(); errors.Is(err, exchange.ErrAccessRefused) {
+		return err
+	}
+	if _, blocked := session.Blocked(); blocked {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, probePatience)
@@ -165,22 +172,4 @@ func (l *Looker) open(ctx context.Context) (*exchange.Session, error) {
 		l.session = session
 	}
 	return session, err
-}
-
-func holdsQueue(t exchange.Topology, name string) bool {
-	for _, q := range t.Queues {
-		if q.Name == name {
-			return true
-		}
-	}
-	return false
-}
-
-func holdsExchange(t exchange.Topology, name string) bool {
-	for _, e := range t.Exchanges {
-		if e.Name == name {
-			return true
-		}
-	}
-	return false
 }

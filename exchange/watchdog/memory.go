@@ -44,8 +44,9 @@ func (m *memory) see(now Look) {
 			m.bound[w.Name] = now.Log.Confirmed
 		}
 		// The figures of now are of a moment after the oldest of the recent: whatever had been passed then has left the queue.
+		// A broker that is short of breath may be later with its figures than it should; what is ready it tells exactly.
 		oldest := m.recent[0]
-		if now.Figures && now.At.Sub(oldest.at) >= m.age && oldest.at.After(m.filled[w.Name]) && isEmpty(now, w) {
+		if now.Figures && now.Exact && now.At.Sub(oldest.at) >= m.age && oldest.at.After(m.filled[w.Name]) && isEmpty(now, w) {
 			m.empty[w.Name] = oldest.confirmed
 		}
 	}
@@ -73,8 +74,11 @@ func (m *memory) gaps(missing exchange.Topology) map[string]store.Point {
 func isEmpty(now Look, w Worker) bool {
 	for _, name := range append([]string{w.Queue}, w.Rungs...) {
 		q := now.Queues[name]
-		if !q.Counted || q.Ready+q.Unacked+q.MessagesDLX > 0 {
+		if !q.Counted || q.Ready+now.Sampled[name]+q.Unacked+q.MessagesDLX > 0 {
 			return false
+		}
+		if _, exact := now.Sampled[name]; now.Exact && !exact {
+			return false // it has just gone
 		}
 	}
 	return true

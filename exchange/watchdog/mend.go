@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange"
-	"github.com/composerp/composerp/exchange/republish"
+	"github.com/composerp/composerp/exchange/watchdog/republish"
 	"github.com/composerp/composerp/store"
 )
 

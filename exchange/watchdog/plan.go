@@ -38,20 +38,25 @@ func NewPlan(subs []exchange.Subscription, here []string, intake string) Plan {
 	return plan
 }
 
-// Lacking gives the workers who may lose something while this is missing: their queue or a rung of their ladder, with
-// what was in it (true), or only a binding to composerp.events (false).
+// Lacking gives the workers who may lose something while this is missing: only what is said meanwhile (false), or also
+// what was in their queue or on their ladder (true).
+//
+// A queue that is there, and is not bound to composerp.retry by its own name, is not the queue that was: somebody has
+// deleted it, and another declared it.
 func (p Plan) Lacking(missing exchange.Topology) map[string]bool {
 	lacking := map[string]bool{}
+	retryIsThere := !slices.ContainsFunc(missing.Exchanges, func(e exchange.ExchangeSpec) bool { return e.Name == exchange.Retry })
 	for _, w := range p.Workers {
 		for _, b := range missing.Bindings {
-			if b.Exchange == exchange.Events && b.Queue == w.Queue {
-				lacking[w.Name] = false
+			if b.Queue == w.Queue && b.Exchange == exchange.Events {
+				lacking[w.Name] = lacking[w.Name] // false at least
 			}
-		}
-		for _, q := range missing.Queues {
-			if q.Name == w.Queue || slices.Contains(w.Rungs, q.Name) {
+			if retryIsThere && b.Exchange == exchange.Retry && (b.Queue == w.Queue || slices.Contains(w.Rungs, b.Queue)) {
 				lacking[w.Name] = true
 			}
+		}
+		if slices.ContainsFunc(missing.Queues, func(q exchange.QueueSpec) bool { return q.Name == w.Queue || slices.Contains(w.Rungs, q.Name) }) {
+			lacking[w.Name] = true
 		}
 	}
 	return lacking
@@ -62,14 +67,4 @@ func (p Plan) bound(key string) bool {
 	return slices.ContainsFunc(p.Topology.Bindings, func(b exchange.BindingSpec) bool {
 		return b.Exchange == exchange.Events && b.RoutingKey == key
 	})
-}
-
-// probe is a queue to ask for permissions with: a worker's own, whose dead letters go to composerp.dead.
-func (p Plan) probe() (exchange.QueueSpec, bool) {
-	for _, q := range p.Topology.Queues {
-		if q.Arguments["x-dead-letter-exchange"] == exchange.Dead {
-			return q, true
-		}
-	}
-	return exchange.QueueSpec{}, false
 }

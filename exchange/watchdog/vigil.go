@@ -18,7 +18,9 @@ type vigil struct {
 	looks   []Look // as far back as anything is judged by, the newest last
 	current map[identity]Problem
 	memory  *memory
-	unable  string // why what is missing could not be declared, as it was said
+	exact   time.Time // when the queues were last counted exactly
+	unable  string    // why what is missing could not be declared the last time
+	said    bool      // and that this was said
 
 	mends   map[string]*mend // by consumer
 	mending sync.WaitGroup   // one at a time
@@ -27,9 +29,13 @@ type vigil struct {
 
 // watch looks once, says what it sees, and mends what it can.
 func (v *vigil) watch(ctx context.Context) {
+	v.looker.Exact = time.Since(v.exact) >= v.Patience // now and then: it asks for each queue
 	now := v.looker.Look(ctx)
 	if ctx.Err() != nil {
 		return
+	}
+	if now.Exact {
+		v.exact = now.At
 	}
 	v.Metrics.looks.Inc()
 	v.memory.see(now)

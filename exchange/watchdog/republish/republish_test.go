@@ -13,7 +13,7 @@ import (
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/exchangetest"
-	"github.com/composerp/composerp/exchange/republish"
+	"github.com/composerp/composerp/exchange/watchdog/republish"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/storetest"
 )
