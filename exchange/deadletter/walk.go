@@ -218,9 +218,5 @@ func (w *walk) miss(ctx context.Context) (int, error) {
 	if w.absent > 0 {
 		return 0, nil
 	}
-	ids := make([]uuid.UUID, 0, len(w.found))
-	for id := range w.found {
-		ids = append(ids, id)
-	}
-	return w.DB.MissDeadLetters(ctx, w.queue.Worker, w.began, ids)
+	return w.DB.MissDeadLetters(ctx, w.queue.Worker, w.began, w.found)
 }
