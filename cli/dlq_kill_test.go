@@ -95,7 +95,7 @@ func (h *house) ids(session *exchange.Session, queue string) []string {
 		}
 		s.Keep(len(taken))
 	}
-	if err := s.Close(); err != nil {
+	if _, err := s.Close(); err != nil {
 		h.Fatal(err)
 	}
 	return found

@@ -79,7 +79,7 @@ func want(from, n int, left func(i int) bool) []string {
 func TestWhatASieveLeavesKeepsItsOrder(t *testing.T) {
 	t.Parallel()
 	dead := exchange.DeadName(ledger)
-	closed := func(s *exchange.Sieve, _ *exchange.Session) error { return s.Close() }
+	closed := func(s *exchange.Sieve, _ *exchange.Session) error { _, err := s.Close(); return err }
 	died := func(_ *exchange.Sieve, session *exchange.Session) error { return session.Close() }
 	for name, c := range map[string]struct {
 		n    int
@@ -134,7 +134,11 @@ func TestASieveEnds(t *testing.T) {
 		next++
 		return true
 	})
-	must(t, s.Close())
+	returned, err := s.Close()
+	must(t, err)
+	if returned != 10 {
+		t.Errorf("%d came in, and are not told of", returned)
+	}
 	soon(t, "what came in stays", func() bool { return depth(t, session, dead) == 10 })
 	if out != 10 {
 		t.Errorf("%d messages were taken out of 10", out)

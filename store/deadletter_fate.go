@@ -101,10 +101,10 @@ func (db *DB) MarkDeadLetters(ctx context.Context, fate Fate, ids []uuid.UUID) e
 
 // A letter reaches the journal and its queue at the same time, but the walk may
 // have begun a moment before; and the clock is this server's.
-var missLetters = sqlText(`
-UPDATE dead_letter d SET missed_at = clock_timestamp()
-WHERE d.lies AND d.consumer = $1 AND d.recorded_at < $2::timestamptz - interval '1 minute'
-  AND NOT EXISTS (SELECT FROM unnest($3::uuid[]) AS f(id) WHERE f.id = d.id)`)
+var oldLetters = sqlText(`
+SELECT id FROM dead_letter WHERE lies AND consumer = $1 AND recorded_at < $2::timestamptz - interval '1 minute'`)
+
+var missLetters = sqlText(`UPDATE dead_letter SET missed_at = clock_timestamp() WHERE lies AND id = ANY ($1::uuid[])`)
 
 var serverTime = sqlText(`SELECT clock_timestamp()`)
 
@@ -120,12 +120,23 @@ func (db *DB) Time(ctx context.Context) (time.Time, error) {
 // MissDeadLetters is told what a whole walk through a consumer's dead letters,
 // begun at that time, has found, and marks the others as missed: somebody has
 // moved them by another hand. It says how many that were.
-func (db *DB) MissDeadLetters(ctx context.Context, consumer string, began time.Time, found []uuid.UUID) (missed int, err error) {
-	err = db.InTx(ctx, func(tx *Tx) error {
-		n, err := tx.exec(ctx, missLetters, consumer, began, uuids(found))
-		missed = int(n)
+func (db *DB) MissDeadLetters(ctx context.Context, consumer string, began time.Time, found map[uuid.UUID]bool) (missed int, err error) {
+	var gone []uuid.UUID
+	err = db.each(ctx, oldLetters, func(row *sql.Rows) error {
+		var id uuid.UUID
+		err := row.Scan(&id)
+		if !found[id] {
+			gone = append(gone, id)
+		}
 		return err
-	})
+	}, consumer, began)
+	if err == nil && len(gone) > 0 {
+		err = db.InTx(ctx, func(tx *Tx) error {
+			n, err := tx.exec(ctx, missLetters, uuids(gone))
+			missed = int(n)
+			return err
+		})
+	}
 	if err != nil {
 		return 0, fmt.Errorf("marking the dead letters of %s that are missing: %w", consumer, err)
 	}

@@ -165,7 +165,8 @@ func (p *place) ids(queue string) []string {
 		}
 		s.Keep(len(taken))
 	}
-	must(p, s.Close())
+	_, err = s.Close()
+	must(p, err)
 	p.soon("all is back", func() bool { return p.depth(queue) >= n })
 	return found
 }

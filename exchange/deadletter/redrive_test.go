@@ -277,3 +277,31 @@ func TestTheJournalIsPutRight(t *testing.T) {
 		t.Errorf("%d lie there, %d are missed", lying, missed)
 	}
 }
+
+// The broker may forget acknowledgements of a channel that ends; then what was
+// put back is there again. It is taken out, and not put back twice.
+func TestWhatIsThereAgainIsOnlyTakenOut(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	e := p.sale("acme", "1")
+	letter := dead(e, ledger, errNoCup)
+	p.send(letter, dead(p.sale("acme", "2"), ledger, errors.New("another")))
+	again := false
+	report, err := p.cfg.Redrive(t.Context(), deadletter.Redrive{
+		Queue: queue, Pace: deadletter.Pace{Steps: []int{0}}, Filter: store.LetterFilter{Error: "cup"},
+		Progress: func(now deadletter.Progress) {
+			if now.Done == 1 && !again {
+				again = true
+				p.send(letter)
+			}
+		},
+	})
+	must(t, err)
+	p.soon("the other is back", func() bool { return p.depth(deadQueue) == 1 })
+	if n := p.depth(ledgerQueue); report.Redriven != 1 || n != 1 {
+		t.Errorf("%d were put back, the worker has %d", report.Redriven, n)
+	}
+	if n := p.count(`SELECT count(*) FROM dead_letter WHERE lies`); n != 1 {
+		t.Errorf("%d letters are said to lie there", n)
+	}
+}

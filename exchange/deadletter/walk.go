@@ -65,7 +65,9 @@ type walk struct {
 	seen   int
 	chosen int
 	found  map[uuid.UUID]bool
-	absent int // did not come, because somebody else has them
+	gone   map[uuid.UUID]bool // what this walk has taken out
+	back   int                // messages that the queue has in the end, and should not have
+	absent int                // did not come, because somebody else has them
 	// progress is called after each batch; may be nil.
 	progress func()
 }
@@ -81,7 +83,7 @@ func (c Config) open(ctx context.Context, queue Queue, filter store.LetterFilter
 	// What goes back are copies of what the broker has taken before, whatever their size.
 	c.Exchange.Name, c.Exchange.MaxBody = "dlq", math.MaxInt32
 	filter.Consumers, filter.Dealt = nil, true // the queue says whose they are, and that they lie
-	w := &walk{Config: c, queue: queue, filter: filter, limit: limit, start: time.Now(), found: map[uuid.UUID]bool{}}
+	w := &walk{Config: c, queue: queue, filter: filter, limit: limit, start: time.Now(), found: map[uuid.UUID]bool{}, gone: map[uuid.UUID]bool{}}
 	var err error
 	if w.began, err = c.DB.Time(ctx); err != nil {
 		return nil, err
@@ -110,9 +112,24 @@ type act func(ctx context.Context, letters []letter) (stay int, err error)
 // errEnough ends a walk before the end of the queue.
 var errEnough = errors.New("enough")
 
+// mostReturns is how often it is gone after acknowledgements that did not arrive.
+const mostReturns = 3
+
 // run goes through the whole queue and acts on what is chosen. Whatever ends it
-// early, what is left of the queue is given back.
+// early, what is left of the queue is given back. What was taken out and is there
+// again is taken out again; it is not acted on twice.
 func (w *walk) run(ctx context.Context, do act) error {
+	err := w.through(ctx, do)
+	ended := err == nil || errors.Is(err, errEnough) || errors.Is(err, errStopped)
+	for n := 0; ended && w.back > 0 && len(w.gone) > 0 && n < mostReturns; n++ {
+		if _, err := w.once(ctx, nil); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+func (w *walk) through(ctx context.Context, do act) error {
 	for {
 		whole, err := w.once(ctx, do)
 		if err != nil || whole {
@@ -122,14 +139,16 @@ func (w *walk) run(ctx context.Context, do act) error {
 	}
 }
 
-// once goes through the queue until its end, or until letters were held for too long.
+// once goes through the queue until its end, or until letters were held for too
+// long. Without an act it only takes out once more what was taken out before.
 func (w *walk) once(ctx context.Context, do act) (whole bool, err error) {
 	w.sieve, err = w.session.Sieve(w.name(), "dlq."+w.queue.Worker+"."+uuid.NewString()[:8])
 	if err != nil {
 		return false, err
 	}
 	defer func() {
-		if closing := w.sieve.Close(); err == nil && closing != nil {
+		var closing error
+		if w.back, closing = w.sieve.Close(); err == nil {
 			err = closing
 		}
 	}()
@@ -146,7 +165,7 @@ func (w *walk) once(ctx context.Context, do act) (whole bool, err error) {
 		if err := w.look(ctx, taken, do); err != nil {
 			return false, err
 		}
-		if w.limit > 0 && w.chosen >= w.limit {
+		if do != nil && w.limit > 0 && w.chosen >= w.limit {
 			return false, errEnough
 		}
 	}
@@ -155,30 +174,27 @@ func (w *walk) once(ctx context.Context, do act) (whole bool, err error) {
 
 // look asks the journal which of the messages are chosen, and acts on those.
 func (w *walk) look(ctx context.Context, taken []exchange.Delivery, do act) error {
-	letters, entries := make([]letter, len(taken)), make([]store.DeadLetter, len(taken))
-	for i, d := range taken {
-		entries[i] = LetterOf(d)
-		letters[i] = letter{Delivery: d, entry: entries[i]}
+	letters, entries := make([]letter, 0, len(taken)), make([]store.DeadLetter, 0, len(taken))
+	for _, d := range taken {
+		entry := LetterOf(d)
+		if w.gone[entry.ID] {
+			if err := w.sieve.Ack(d); err != nil {
+				return err
+			}
+			continue
+		}
+		letters, entries = append(letters, letter{Delivery: d, entry: entry}), append(entries, entry)
+	}
+	if do == nil || len(letters) == 0 {
+		w.sieve.Keep(len(letters))
+		return nil
 	}
 	chosen, err := w.DB.ChooseDeadLetters(ctx, w.filter, entries)
 	if err != nil {
 		return err
 	}
-	wanted := letters[:0]
-	for _, l := range letters {
-		if !w.found[l.entry.ID] {
-			w.found[l.entry.ID] = true
-			w.seen++
-		}
-		_, back := l.Redriven()
-		switch {
-		case back.After(w.start): // it was put back by this walk, and has died again
-		case !chosen[l.entry.ID], w.limit > 0 && w.chosen+len(wanted) >= w.limit:
-		default:
-			wanted = append(wanted, l)
-		}
-	}
-	w.sieve.Keep(len(taken) - len(wanted))
+	wanted := w.wanted(letters, chosen)
+	w.sieve.Keep(len(letters) - len(wanted))
 	w.chosen += len(wanted)
 	if len(wanted) > 0 {
 		stay, err := do(ctx, wanted)
@@ -191,6 +207,22 @@ func (w *walk) look(ctx context.Context, taken []exchange.Delivery, do act) erro
 		w.progress()
 	}
 	return nil
+}
+
+// wanted are the letters to act on: those chosen, within the limit, except what
+// this walk has put back and what has died again since.
+func (w *walk) wanted(letters []letter, chosen map[uuid.UUID]bool) (wanted []letter) {
+	for _, l := range letters {
+		if !w.found[l.entry.ID] {
+			w.found[l.entry.ID] = true
+			w.seen++
+		}
+		_, back := l.Redriven()
+		if chosen[l.entry.ID] && !back.After(w.start) && (w.limit == 0 || w.chosen+len(wanted) < w.limit) {
+			wanted = append(wanted, l)
+		}
+	}
+	return wanted
 }
 
 // leave writes down what is about to happen to letters, and takes them out of the queue.
@@ -207,6 +239,7 @@ func (w *walk) leave(ctx context.Context, fate store.Fate, letters []letter) err
 	}
 	failpoint.Hit("redrive.marked")
 	for _, l := range letters {
+		w.gone[l.entry.ID] = true
 		if err := w.sieve.Ack(l.Delivery); err != nil {
 			return err
 		}
@@ -221,9 +254,5 @@ func (w *walk) miss(ctx context.Context) (int, error) {
 	if w.absent > 0 {
 		return 0, nil
 	}
-	ids := make([]uuid.UUID, 0, len(w.found))
-	for id := range w.found {
-		ids = append(ids, id)
-	}
-	return w.DB.MissDeadLetters(ctx, w.queue.Worker, w.began, ids)
+	return w.DB.MissDeadLetters(ctx, w.queue.Worker, w.began, w.found)
 }
