@@ -7,11 +7,15 @@ ARGS ?=
 # What `make test` and `make race` test, and `make bench` measures: make test PKG=./store/...
 PKG  ?= ./...
 FUZZTIME ?= 30s
+# How `make chaos` breaks things, for how long, and where it adds its line.
+SEED ?=
+DURATION ?= 10m
+RESULTS ?= docs/chaos.ndjson
 
 WITHSERVERS := go run ./deploy/local/withservers --
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo run test real-file race fuzz bench lint clean
+.PHONY: help setup build demo run test chaos real-file race fuzz bench lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +36,10 @@ test: setup ## set up and run every test against real servers
 	$(WITHSERVERS) go test -timeout 15m $(PKG)
 	@# -count=1: the test cache does not see files outside the tools module, such as compose.yaml.
 	go -C deploy/tools test -count=1 ./...
+
+chaos: setup build ## break a fleet of its own at random for ten minutes and prove it (SEED=, DURATION=1m); the results add up in docs/chaos.ndjson
+	bin/composerp chaos $(if $(SEED),--seed $(SEED)) --duration $(DURATION) --results $(RESULTS)
+	@bin/composerp chaos report $(RESULTS)
 
 real-file: setup ## the whole real till, by every road, with the fleet killed on the way (minutes; needs its file)
 	$(WITHSERVERS) env COMPOSERP_REAL_ROWS=0 go test ./cli -run 'TestRealSales|TestBothRoads|TestThePlanners' -count=1 -parallel 1 -timeout 60m -v
