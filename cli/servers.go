@@ -73,5 +73,5 @@ func prepare(ctx context.Context, at endpoints, log *slog.Logger) error {
 		return err
 	}
 	broker.Name = "topology"
-	return applyTopology(ctx, db, broker)
+	return applyTopology(ctx, at, db, broker)
 }

@@ -57,14 +57,9 @@ func (f *fleet) startWatchdog(ctx context.Context, g *errgroup.Group, registry p
 }
 
 // applyTopology declares what the fleet needs, and first notes for whom something may be lost because it was not there.
-func applyTopology(ctx context.Context, db *store.DB, broker exchange.Config) error {
-	session, err := exchange.Open(ctx, broker)
-	if err != nil {
-		return err
-	}
-	defer session.Close()
+func applyTopology(ctx context.Context, at endpoints, db *store.DB, broker exchange.Config) error {
 	plan := planOf()
-	have, _, err := session.Holds(plan.Topology)
+	have, err := held(ctx, at, broker, plan.Topology)
 	if err != nil {
 		return err
 	}
@@ -74,4 +69,24 @@ func applyTopology(ctx context.Context, db *store.DB, broker exchange.Config) er
 		}
 	}
 	return plan.Topology.Apply(ctx, broker)
+}
+
+// held is what the broker holds of a topology. Of bindings only its management API can tell.
+func held(ctx context.Context, at endpoints, broker exchange.Config, wanted exchange.Topology) (have exchange.Topology, err error) {
+	if management, err := managementClient(at); err == nil && management != nil {
+		vhost, err := broker.Vhost()
+		if err == nil {
+			have, err = management.Topology(ctx, vhost)
+		}
+		if err == nil {
+			return have, nil
+		}
+	}
+	session, err := exchange.Open(ctx, broker)
+	if err != nil {
+		return have, err
+	}
+	defer session.Close()
+	have, _, err = session.Holds(wanted)
+	return have, err
 }

@@ -47,15 +47,15 @@ func (p Plan) Lacking(missing exchange.Topology) map[string]bool {
 	lacking := map[string]bool{}
 	retryIsThere := !slices.ContainsFunc(missing.Exchanges, func(e exchange.ExchangeSpec) bool { return e.Name == exchange.Retry })
 	for _, w := range p.Workers {
-		for _, b := range missing.Bindings {
-			if b.Queue == w.Queue && b.Exchange == exchange.Events {
-				lacking[w.Name] = lacking[w.Name] // false at least
-			}
-			if retryIsThere && b.Exchange == exchange.Retry && (b.Queue == w.Queue || slices.Contains(w.Rungs, b.Queue)) {
-				lacking[w.Name] = true
-			}
+		its := func(queue string) bool { return queue == w.Queue || slices.Contains(w.Rungs, queue) }
+		from := func(name string) func(exchange.BindingSpec) bool {
+			return func(b exchange.BindingSpec) bool { return b.Exchange == name && its(b.Queue) }
 		}
-		if slices.ContainsFunc(missing.Queues, func(q exchange.QueueSpec) bool { return q.Name == w.Queue || slices.Contains(w.Rungs, q.Name) }) {
+		if slices.ContainsFunc(missing.Bindings, from(exchange.Events)) {
+			lacking[w.Name] = false
+		}
+		if retryIsThere && slices.ContainsFunc(missing.Bindings, from(exchange.Retry)) ||
+			slices.ContainsFunc(missing.Queues, func(q exchange.QueueSpec) bool { return its(q.Name) }) {
 			lacking[w.Name] = true
 		}
 	}
