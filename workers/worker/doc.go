@@ -55,6 +55,7 @@
 //	handle.go    what becomes of what was taken
 //	desk.go      the transaction: read, claim, handle, say
 //	verdict.go   the ladder and the dead letters
+//	rehearse.go  what would become of a message, without a trace
 //	suspect.go   carefulness
 //	patience.go  waiting for the database
 package worker
