@@ -34,6 +34,8 @@
 //	marked, not acknowledged      the same, and the journal says that it was put
 //	                              back; the next walk finds it in the queue, and
 //	                              the journal is put right
+//	acknowledged, and forgotten   the walk counts the queue in the end, and takes out
+//	by the broker                 once more what is there again (exchange/sieve.go)
 //	exported, not marked          a line in a file that was not needed
 //	while a handler is rehearsed  nothing: its transaction is rolled back
 //

@@ -63,7 +63,7 @@ type walk struct {
 	start  time.Time // by our own
 	length int       // of the queue, at the beginning
 	seen   int
-	chosen int
+	chosen int // and acted on
 	found  map[uuid.UUID]bool
 	gone   map[uuid.UUID]bool // what this walk has taken out
 	back   int                // messages that the queue has in the end, and should not have
@@ -195,10 +195,10 @@ func (w *walk) look(ctx context.Context, taken []exchange.Delivery, do act) erro
 	}
 	wanted := w.wanted(letters, chosen)
 	w.sieve.Keep(len(letters) - len(wanted))
-	w.chosen += len(wanted)
 	if len(wanted) > 0 {
 		stay, err := do(ctx, wanted)
 		w.sieve.Keep(stay)
+		w.chosen += len(wanted) - stay
 		if err != nil {
 			return err
 		}

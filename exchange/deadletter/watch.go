@@ -137,17 +137,22 @@ func (v *watch) tooMany(percent int) bool {
 	return v.failed >= fewest && v.failed*100 > percent*v.putBack
 }
 
+// mostAsked is for how many letters the inbox is asked at once.
+const mostAsked = 5000
+
 // look asks the inbox which of those it waits for were handled, and tells how many are left.
 func (v *watch) look(ctx context.Context) (waiting int, err error) {
 	v.mu.Lock()
 	messages, ids := make([]string, 0, len(v.out)), make([]uuid.UUID, 0, len(v.out))
 	for message, id := range v.out {
-		messages, ids = append(messages, message), append(ids, id)
+		if messages, ids = append(messages, message), append(ids, id); len(ids) == mostAsked {
+			break // the others are asked for the next time
+		}
 	}
-	broken := v.broken
+	waiting, broken := len(v.out), v.broken
 	v.mu.Unlock()
-	if broken != nil || len(ids) == 0 || !v.owes {
-		return len(ids), broken
+	if broken != nil || waiting == 0 || !v.owes {
+		return waiting, broken
 	}
 	handled, err := v.db.HandledOf(ctx, v.consumer, ids)
 	if err != nil {
@@ -164,8 +169,12 @@ func (v *watch) look(ctx context.Context) (waiting int, err error) {
 	return len(v.out), nil
 }
 
-// lookEvery is how often it is asked how letters fare while it is waited for.
-const lookEvery = 100 * time.Millisecond
+const (
+	// lookEvery is how often it is asked how letters fare while it is waited for.
+	lookEvery = 100 * time.Millisecond
+	// hearTime is what failures get to be heard of where nobody can be asked for success.
+	hearTime = time.Second
+)
 
 // settle waits until it is known how everything put back has fared, but not
 // longer than patience, and not at all for a worker that nobody runs.
@@ -174,8 +183,11 @@ func (v *watch) settle(ctx context.Context, patience time.Duration) error {
 	if err != nil {
 		return err
 	}
-	if consumers == 0 {
+	switch {
+	case consumers == 0:
 		patience = 0
+	case !v.owes:
+		patience = min(patience, hearTime)
 	}
 	for until := time.Now().Add(patience); ; {
 		waiting, err := v.look(ctx)

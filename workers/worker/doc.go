@@ -60,6 +60,7 @@
 //	judge.go     the journal of failures, the ladder and the dead letters
 //	gates.go     dependencies that are away
 //	rest.go      a slot that has nothing but waits
+//	rehearse.go  what would become of a message, without a trace
 //	suspect.go   carefulness
 //	patience.go  waiting for the database
 package worker
