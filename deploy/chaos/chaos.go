@@ -90,6 +90,9 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 		h.find(fmt.Sprintf("the run did not come to its end within %s: %v", cfg.Duration+overtime, err))
 		err = nil
 	}
+	if ctx.Err() != nil {
+		err = ctx.Err() // whatever was broken off by it
+	}
 	report.conclude(h, time.Since(began))
 	if ctx.Err() == nil && (err != nil || report.Verdict == Found) {
 		report.Dir = cfg.Dir
