@@ -83,6 +83,10 @@ func TestDebts(t *testing.T) {
 	if got := d.owed(store.Point{}); got != "ledger c, view c" {
 		t.Errorf("of what is neither handled nor dead nor set aside %q is owed", got)
 	}
+	d.exec(`UPDATE dead_letter SET redriven_at = now()`)
+	if got := d.owed(store.Point{}); got != "view a, ledger c, view c" {
+		t.Errorf("when a dead letter was put back %q is owed", got)
+	}
 	must2(d.Subscribe(t.Context(), "view", []string{"INVENTORY_UPDATED"}))(t)
 	must2(d.Subscribe(t.Context(), "view", []string{"INVENTORY_UPDATED", "SALE_COMPLETED"}))(t)
 	if got := d.owed(store.Point{}); got != "ledger c" {

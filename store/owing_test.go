@@ -53,6 +53,10 @@ func TestOwing(t *testing.T) {
 	if got := owed(begin); got != "" {
 		t.Errorf("when it is dead for the other %q is owed", got)
 	}
+	p.exec(`UPDATE dead_letter SET redriven_at = now()`)
+	if got := owed(begin); got != "view SALE_COMPLETED" {
+		t.Errorf("when its dead letter was put back %q is owed", got)
+	}
 }
 
 func TestNotAdmitted(t *testing.T) {

@@ -54,6 +54,7 @@ func breakages(h *history) []breakage {
 		{"the ledger has not handled an event", `DELETE FROM inbox WHERE event_id = $1`, one(h.sale), "handled", "for ledger: neither handled nor dead"},
 		{"stockview has not handled an event", `DELETE FROM inbox WHERE event_id IN ` + told, one(h.sale), "handled", "for stockview: neither handled nor dead"},
 		{"a dead letter is in no journal", `DELETE FROM dead_letter`, nil, "handled implied", id(h.poison)},
+		{"a dead letter was put back, and is nowhere", `UPDATE dead_letter SET redriven_at = now()`, nil, "handled implied", id(h.poison)},
 		{"a dead letter is another consumer's", `UPDATE dead_letter SET consumer = 'stockview'`, nil, "handled implied", id(h.poison)},
 		{"a movement is gone", `DELETE FROM movement WHERE event_id = $1 AND line = 0`, one(h.sale), "implied movements positions balance told", "acme/A/shop has moved no stock at its own location"},
 		{"a number is left out", `UPDATE movement SET sequence = sequence + 1 WHERE event_id = $1 AND line = 0`, one(h.last), "movements told",
