@@ -243,7 +243,7 @@ func (p *place) handle(ctx context.Context, h *hands, publisher *exchange.Publis
 	for _, d := range taken {
 		if cause := fails(d); cause != nil {
 			m := exchange.RetryMessage(d, ledger, time.Hour, cause)
-			if d.Attempt() > 0 || d.ID == "" {
+			if errors.Is(cause, errRejected) {
 				m = exchange.DeadMessage(d, ledger, cause)
 			}
 			c, err := publisher.Publish(ctx, m)
@@ -271,6 +271,9 @@ func (h *hands) all() (effects map[string]int, got []exchange.Delivery) {
 	defer h.mu.Unlock()
 	return h.effects, h.got
 }
+
+// errRejected sends a message to the dead letters at once.
+var errRejected = errors.New("rejected")
 
 func handlesAll(exchange.Delivery) error { return nil }
 

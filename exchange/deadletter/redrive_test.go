@@ -215,7 +215,7 @@ func TestALongRedriveWalksAgain(t *testing.T) {
 	for i := 0; i < 700; i += 35 {
 		wanted = append(wanted, events[i].ID.String())
 	}
-	p.work(func(d exchange.Delivery) error { return errNoCup }) // they come back to the queue meanwhile
+	p.work(func(d exchange.Delivery) error { return errRejected }) // they come back to the queue meanwhile
 	report, err := p.cfg.Redrive(t.Context(), deadletter.Redrive{
 		Queue: queue, Pace: deadletter.Pace{Steps: []int{50}, Patience: 20 * time.Second}, StopAt: 100, Filter: store.LetterFilter{IDs: wanted},
 	})
