@@ -14,6 +14,7 @@ import (
 
 	"github.com/composerp/composerp/deploy/local"
 	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/exchangetest"
 	"github.com/composerp/composerp/store/storetest"
 )
@@ -38,7 +39,8 @@ func TestTheTopologyIsTakenApartUnderLoad(t *testing.T) {
 	f := h.up()
 	imported, outside := make(chan struct{}), make(chan struct{})
 	go func() { defer close(imported); h.importFile(sold.path) }()
-	go func() { defer close(outside); h.outsider(t.Context(), sold) }()
+	events := h.events(sold)
+	go func() { defer close(outside); h.insist(events) }()
 	moved := func() int { return storetest.Value[int](t, h.database, `SELECT count(*) FROM movement`) }
 	h.until("the load is on", func() bool { return moved() > 200 })
 	exchangetest.DeleteQueue(t, h.broker, "composerp.ledger")
@@ -54,6 +56,53 @@ func TestTheTopologyIsTakenApartUnderLoad(t *testing.T) {
 		t.Errorf("the watchdog has shouted %d times:\n%s", n, f.log)
 	}
 	f.stop(t)
+}
+
+// events are what a till says, as messages.
+func (h *house) events(sold till) []exchange.Message {
+	h.Helper()
+	mapped, err := filepath.Abs(mapping)
+	if err != nil {
+		h.Fatal(err)
+	}
+	var messages []exchange.Message
+	for line := range strings.Lines(h.ok("import", "--dry-run", sold.path, "--map", mapped).out) {
+		e, err := event.DecodeOutside([]byte(strings.TrimSpace(line)))
+		if err != nil {
+			h.Fatal(err)
+		}
+		messages = append(messages, exchange.Message{Exchange: exchange.Events, RoutingKey: e.Type.RoutingKey(), ID: e.ID.String(), Type: string(e.Type), Body: e.Body})
+	}
+	return messages
+}
+
+// insist publishes straight to the exchange, as a till of its own: what the broker has not confirmed it sends again, on
+// a new session.
+func (h *house) insist(messages []exchange.Message) {
+	err := exchange.Maintain(h.Context(), h.broker, func(ctx context.Context, session *exchange.Session) error {
+		publisher, err := session.Publisher(64)
+		if err != nil {
+			return err
+		}
+		for len(messages) > 0 {
+			sent := make([]*exchange.Confirmation, min(64, len(messages)))
+			for i := range sent {
+				if sent[i], err = publisher.Publish(ctx, messages[i]); err != nil {
+					return err
+				}
+			}
+			for _, c := range sent {
+				if err := c.Wait(ctx); err != nil {
+					return err
+				}
+			}
+			messages = messages[len(sent):]
+		}
+		return nil
+	})
+	if err != nil || len(messages) > 0 {
+		h.Errorf("%d messages are not published: %v", len(messages), err)
+	}
 }
 
 type republished struct {

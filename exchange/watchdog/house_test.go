@@ -220,7 +220,7 @@ func (g *guard) over(kind watchdog.Kind) {
 
 func (h *house) soon(what string, holds func() bool) {
 	h.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for !holds() {
