@@ -32,8 +32,9 @@ demo: setup build ## set up, and live ten weeks of a small shop, a day a second,
 run: setup build ## set up, start the fleet with a small shop, show it, stay until interrupted (ARGS=--exit: leave)
 	bin/composerp $(RUN) $(ARGS)
 
+# Tests wait for servers most of the time: four at once, whatever the cores.
 test: setup ## set up and run every test against real servers
-	$(WITHSERVERS) go test -timeout 15m $(PKG)
+	$(WITHSERVERS) go test -timeout 25m -parallel 4 $(PKG)
 	@# -count=1: the test cache does not see files outside the tools module, such as compose.yaml.
 	go -C deploy/tools test -count=1 ./...
 
@@ -61,6 +62,7 @@ bench: setup build ## Go benchmarks, then the whole road against the bare refere
 lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted: $$unformatted"; exit 1; fi
 	go vet ./...
+	go vet -tags failpoints ./cli ./exchange/failpoint
 	go -C deploy/tools vet ./...
 	go -C deploy/tools build -o ../../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
 	bin/staticcheck ./...
