@@ -23,6 +23,9 @@ func (x *examination) examineDatabase(ctx context.Context) {
 		db.Close()
 		return
 	}
+	if err := db.CheckEpoch(ctx); err != nil {
+		x.failed("log", err)
+	}
 	x.db = db
 	x.examineFailures(ctx, db)
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -166,37 +167,44 @@ func (h *house) outsider(ctx context.Context, sold till) {
 		return
 	}
 	events := h.ok("import", "--dry-run", sold.path, "--map", m).out
-	session, err := exchange.Open(ctx, h.broker)
+	// What was not confirmed is said again, all of it: that is for the fleet to know.
+	for err = h.say(ctx, events); errors.Is(err, exchange.ErrSessionLost); {
+		err = h.say(ctx, events)
+	}
 	if err != nil {
 		h.Error(err)
-		return
+	}
+}
+
+// say publishes events, a line each, and waits until the broker has them.
+func (h *house) say(ctx context.Context, events string) error {
+	session, err := exchange.Open(ctx, h.broker)
+	if err != nil {
+		return err
 	}
 	defer session.Close()
 	publisher, err := session.Publisher(0)
 	if err != nil {
-		h.Error(err)
-		return
+		return err
 	}
 	var confirmations []*exchange.Confirmation
 	for scanner := bufio.NewScanner(strings.NewReader(events)); scanner.Scan(); {
 		e, err := event.DecodeOutside([]byte(scanner.Text()))
 		if err != nil {
-			h.Error(err)
-			return
+			return err
 		}
 		c, err := publisher.Publish(ctx, exchange.Message{Exchange: exchange.Events, RoutingKey: e.Type.RoutingKey(), ID: e.ID.String(), Type: string(e.Type), Body: e.Body})
 		if err != nil {
-			h.Error(err)
-			return
+			return err
 		}
 		confirmations = append(confirmations, c)
 	}
 	for _, c := range confirmations {
 		if err := c.Wait(ctx); err != nil {
-			h.Error(err)
-			return
+			return err
 		}
 	}
+	return nil
 }
 
 // The whole file's arithmetic, without the product: the totals of the data's README.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -163,21 +164,50 @@ func (p *Publisher) writeOne(c *Confirmation) (err error) {
 	return err
 }
 
+// confirmTime is how long a confirmation may take while no alarm holds publishers up. RabbitMQ has been seen to forget one: of a message on its
+// way to a quorum queue that was deleted at that moment. Nothing else on the channel is settled before it, so the session ends: what was in doubt is
+// published again by whoever wants it to arrive.
+const confirmTime = 30 * time.Second
+
+// await waits for the broker's word on c, and reports whether it came.
+func (p *Publisher) await(c *Confirmation) bool {
+	select {
+	case <-c.deferred.Done(): // under load most have come by now
+		return true
+	default:
+	}
+	for {
+		timer := time.NewTimer(confirmTime)
+		select {
+		case <-c.deferred.Done():
+			timer.Stop()
+			return true
+		case <-p.session.done:
+			timer.Stop()
+			return false
+		case <-p.closing:
+			timer.Stop()
+			return false
+		case <-timer.C:
+			if p.session.blocked.Load() == nil {
+				p.session.lose(fmt.Errorf("no confirmation of message %s within %v", c.message.ID, confirmTime))
+				return false
+			}
+		}
+	}
+}
+
 // reap settles confirmations in the order of publishing and frees their places in the window.
 func (p *Publisher) reap() {
 	for {
 		select {
 		case c := <-p.inFlight:
-			select {
-			case <-c.deferred.Done():
-				c.err = p.outcome(c)
-				close(c.done)
-				<-p.window
-			case <-p.session.done:
-				return
-			case <-p.closing:
+			if !p.await(c) {
 				return
 			}
+			c.err = p.outcome(c)
+			close(c.done)
+			<-p.window
 		case <-p.session.done:
 			return
 		case <-p.closing:

@@ -93,7 +93,7 @@ func Management(t testing.TB) *exchange.Management {
 // uniqueName says in the management UI which test it belongs to, and is unique.
 func uniqueName(t testing.TB) string {
 	name := strings.Map(func(r rune) rune {
-		if r == '/' || r == '#' || r == '%' {
+		if r == '/' || r == '#' || r == '%' || r == ',' { // a comma parts the nodes of a cluster
 			return '.'
 		}
 		return r

@@ -187,7 +187,7 @@ func TestWaitsDoNotCountAsAttempts(t *testing.T) {
 	h.publish(workertest.Sale(t, "cup", "shop", "1"))
 	dead := h.take(exchange.DeadName("echo"), 1)[0]
 	f := dead.Failure()
-	if dead.Attempt() != 3 || dead.Deferred() != 5 || f.FirstError != "the form is wrong" || f.Error != "never" || f.OriginalExchange != exchange.Events {
+	if f.Attempt != 3 || dead.Deferred() != 5 || f.FirstError != "the form is wrong" || f.Error != "never" || f.OriginalExchange != exchange.Events {
 		t.Errorf("want three attempts and five waits, got %+v of %v", f, dead.Headers)
 	}
 	h.soon("it is counted", func() bool { return r.messages("dead") == 1 })

@@ -80,7 +80,7 @@ func TestAFailureThatCannotBeWrittenDownIsKeptInHand(t *testing.T) {
 	}
 	storetest.Exec(t, h.url, "ALTER TABLE failure_away RENAME TO failure")
 	dead := h.take(exchange.DeadName("echo"), 1)[0]
-	if rows := h.journal(); len(rows) != 1 || dead.Attempt() != 1 || seen.of(e) != 1 || dead.DeliveryCount != 0 {
+	if rows := h.journal(); len(rows) != 1 || dead.Failure().Attempt != 1 || seen.of(e) != 1 || dead.DeliveryCount != 0 {
 		t.Errorf("want one try and one row, got %d tries, %+v", seen.of(e), rows)
 	}
 }
@@ -128,7 +128,7 @@ func TestATryJudgedTwiceIsOneRow(t *testing.T) {
 	h.apply(w)
 	dead := h.take(exchange.DeadName("echo"), 1)[0]
 	rows := h.journal()
-	if len(rows) != 2 || rows[0].Attempt != 1 || rows[0].Error != "still no" || rows[1].Attempt != 2 || dead.Attempt() != 2 {
+	if len(rows) != 2 || rows[0].Attempt != 1 || rows[0].Error != "still no" || rows[1].Attempt != 2 || dead.Failure().Attempt != 2 {
 		t.Errorf("want a row an attempt, the last word in each, got %+v", rows)
 	}
 	h.soon("it is counted", func() bool { return r.messages("dead") == 1 })
