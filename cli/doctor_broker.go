@@ -86,9 +86,12 @@ func (x *examination) examineExtras(have exchange.Topology, vhost string) {
 	}
 }
 
+// examineTime is how long the broker may take for one message.
+const examineTime = 5 * time.Second
+
 // examineMessageSize sends the largest event there may be where no queue is bound, and has it returned.
 func (x *examination) examineMessageSize(ctx context.Context, session *exchange.Session) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, examineTime)
 	defer cancel()
 	publisher, err := session.Publisher(1)
 	if err == nil {
@@ -103,6 +106,8 @@ func (x *examination) examineMessageSize(ctx context.Context, session *exchange.
 		x.ok("message size", "the broker takes messages of %d KiB", event.MaxBody>>10)
 	case err != nil && strings.Contains(err.Error(), "404"):
 		return // the exchange is missing, and examineTopology has said so
+	case errors.Is(err, context.DeadlineExceeded): // an alarm that the nodes' figures do not tell of yet
+		x.problem("alarms", "look at the memory and the disk of the broker's nodes", "the broker takes no messages: one has not been confirmed within %s", examineTime)
 	case err != nil:
 		x.problem("message size", fmt.Sprintf("set max_message_size to %d or more in rabbitmq.conf", event.MaxBody), "the broker does not take a message of %d KiB: %s", event.MaxBody>>10, oneLine(err))
 	}
