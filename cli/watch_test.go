@@ -22,6 +22,11 @@ import (
 // whole waits until the broker holds what the fleet needs, and nothing that was lost is still to be published again.
 func (h *house) whole(f *fleet) {
 	h.Helper()
+	h.Cleanup(func() {
+		if h.Failed() {
+			h.Logf("the fleet has said:\n%s", f.log)
+		}
+	})
 	h.until("the topology is whole and nothing is owed", func() bool {
 		return storetest.Value[int](h, h.database, `SELECT count(*) FROM gap`) == 0 && h.run("topology", "diff").code == 0
 	})
@@ -50,7 +55,9 @@ func TestTheTopologyIsTakenApartUnderLoad(t *testing.T) {
 	exchangetest.DeleteExchange(t, h.broker, exchange.Events)
 	<-imported
 	h.whole(f)
-	h.proven()
+	if r := h.run("audit", "--wait", "90s"); r.code != 0 {
+		t.Fatalf("the audit exits with %d:\n%s%s\n%s", r.code, r.out, r.errors, f.log)
+	}
 	h.sells(sold)
 	if n := strings.Count(f.log.String(), "something is wrong"); n == 0 || n > 40 {
 		t.Errorf("the watchdog has shouted %d times:\n%s", n, f.log)

@@ -20,9 +20,12 @@ type Config struct {
 	Heartbeat    time.Duration // 10 s; a peer silent for one and a half of them is gone
 	DialTimeout  time.Duration // 10 s, for connecting and for the handshake
 	CloseTimeout time.Duration // 5 s, for a polite goodbye; then the sockets are closed
-	Backoff      time.Duration // 100 ms before the second session, doubling, with jitter
-	MaxBackoff   time.Duration // 5 s; with the jitter a session begins at most 7.5 s after the broker is back
-	MaxBody      int           // 1 MiB: the broker's max_message_size; a larger message would cost the session
+	// ConfirmTimeout is how long the oldest message in flight waits for its confirm, while no alarm blocks publishers; then
+	// the session is given up, and what was unconfirmed is in doubt. 10 s.
+	ConfirmTimeout time.Duration
+	Backoff        time.Duration // 100 ms before the second session, doubling, with jitter
+	MaxBackoff     time.Duration // 5 s; with the jitter a session begins at most 7.5 s after the broker is back
+	MaxBody        int           // 1 MiB: the broker's max_message_size; a larger message would cost the session
 
 	TLS *tls.Config // nil: what an amqps:// URL says
 	Log *slog.Logger
@@ -39,6 +42,7 @@ func (c Config) withDefaults() Config {
 	set(&c.Heartbeat, 10*time.Second)
 	set(&c.DialTimeout, 10*time.Second)
 	set(&c.CloseTimeout, 5*time.Second)
+	set(&c.ConfirmTimeout, 10*time.Second)
 	set(&c.Backoff, 100*time.Millisecond)
 	set(&c.MaxBackoff, 5*time.Second)
 	if c.MaxBody <= 0 {

@@ -27,6 +27,9 @@
 // A lost session leaves the unconfirmed messages in doubt; they may or may not have arrived. Publish them again under
 // the same id: consumers know ids.
 //
+// A broker that says nothing of the oldest message in flight for ConfirmTimeout loses the session. That happens: of what is
+// on its way to a quorum queue that is being deleted, it never says anything.
+//
 // During a memory or disk alarm the broker stops reading from the publishing connection. Publish then waits, with its
 // context; consumers are on the other connection and go on.
 //

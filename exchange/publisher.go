@@ -164,45 +164,14 @@ func (p *Publisher) writeOne(c *Confirmation) (err error) {
 	return err
 }
 
-// confirmTime is how long a confirmation may take while no alarm holds publishers up. RabbitMQ has been seen to forget one: of a message on its
-// way to a quorum queue that was deleted at that moment. Nothing else on the channel is settled before it, so the session ends: what was in doubt is
-// published again by whoever wants it to arrive.
-const confirmTime = 30 * time.Second
-
-// await waits for the broker's word on c, and reports whether it came.
-func (p *Publisher) await(c *Confirmation) bool {
-	select {
-	case <-c.deferred.Done(): // under load most have come by now
-		return true
-	default:
-	}
-	for {
-		timer := time.NewTimer(confirmTime)
-		select {
-		case <-c.deferred.Done():
-			timer.Stop()
-			return true
-		case <-p.session.done:
-			timer.Stop()
-			return false
-		case <-p.closing:
-			timer.Stop()
-			return false
-		case <-timer.C:
-			if p.session.blocked.Load() == nil {
-				p.session.lose(fmt.Errorf("no confirmation of message %s within %v", c.message.ID, confirmTime))
-				return false
-			}
-		}
-	}
-}
-
 // reap settles confirmations in the order of publishing and frees their places in the window.
 func (p *Publisher) reap() {
+	step := time.NewTicker(p.session.config.ConfirmTimeout / patienceSteps)
+	defer step.Stop()
 	for {
 		select {
 		case c := <-p.inFlight:
-			if !p.await(c) {
+			if !p.answered(c, step.C) {
 				return
 			}
 			c.err = p.outcome(c)
@@ -214,6 +183,38 @@ func (p *Publisher) reap() {
 			return
 		}
 	}
+}
+
+// patienceSteps are the parts in which the patience for a confirm runs out; one in which publishers were blocked does not count.
+const patienceSteps = 4
+
+var errUnconfirmed = errors.New("the broker neither confirms a message nor refuses it; its queue may have been deleted meanwhile")
+
+// answered waits for the broker's word about the oldest message in flight. Of a message that is on its way to a quorum
+// queue while that is deleted, the broker never says a word (seen with 3.10): whoever waited for it would wait for ever, and
+// with the relay the whole fleet. What is younger gets its own time, so that a broker which is only slow is not given up.
+func (p *Publisher) answered(c *Confirmation, step <-chan time.Time) bool {
+	select {
+	case <-c.deferred.Done():
+		return true
+	default:
+	}
+	for waited := 0; waited < patienceSteps; {
+		select {
+		case <-c.deferred.Done():
+			return true
+		case <-p.session.done:
+			return false
+		case <-p.closing:
+			return false
+		case <-step:
+			if waited++; p.session.blocked.Load() != nil {
+				waited = 0
+			}
+		}
+	}
+	p.session.lose(errUnconfirmed)
+	return false
 }
 
 // outcome is what became of a message whose confirmation is here. The return of an unroutable message comes before its

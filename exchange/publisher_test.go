@@ -218,6 +218,41 @@ func TestAnAlarmStopsPublishersAndNotConsumers(t *testing.T) {
 	}
 }
 
+// A confirm that never comes ends the session, so that somebody publishes again. An alarm is no reason to.
+func TestAConfirmThatNeverComesEndsTheSession(t *testing.T) {
+	t.Parallel()
+	broker, config := throughProxy(t, withLedger(t))
+	config.ConfirmTimeout = 400 * time.Millisecond
+	session := open(t, config)
+	p := publisher(t, session, 16)
+	must(t, publish(t, p, sale(1)).Wait(patient(t)))
+
+	broker.toClient.hold()
+	const publishing = 0
+	broker.say(t, publishing, methodFrame(60, "\x0alow memory"))
+	soon(t, "the alarm is known", func() bool { _, blocked := session.Blocked(); return blocked })
+	alarmed := time.Now()
+	late := make(chan error, 1)
+	go func() {
+		c, err := p.Publish(patient(t), sale(2))
+		if err == nil {
+			err = c.Wait(patient(t))
+		}
+		late <- err
+	}()
+	soon(t, "its patience would have ended", func() bool { return time.Since(alarmed) > 2*config.ConfirmTimeout })
+	must(t, session.Err())
+	broker.say(t, publishing, methodFrame(61, ""))
+	released := time.Now()
+	if err := <-late; !errors.Is(err, exchange.ErrSessionLost) || !strings.Contains(err.Error(), "neither confirms") {
+		t.Errorf("a message without an answer: %v", err)
+	}
+	if took := time.Since(released); took < config.ConfirmTimeout/2 {
+		t.Errorf("it was given up after %s", took)
+	}
+	broker.toClient.release()
+}
+
 // methodFrame is a frame of the connection class on channel 0.
 func methodFrame(method byte, arguments string) []byte {
 	payload := "\x00\x0a\x00" + string(method) + arguments
