@@ -150,15 +150,26 @@ func (l *Looker) askPermission(ctx context.Context, session *exchange.Session, h
 	if err := session.MayDeclare(); errors.Is(err, exchange.ErrAccessRefused) {
 		return err
 	}
-	if _, blocked := session.Blocked(); blocked {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, probePatience)
 	defer cancel()
-	if err := session.MayPublish(ctx); errors.Is(err, exchange.ErrAccessRefused) {
-		return err
+	// During an alarm the broker answers a connection's first message, and then tells it that it is blocked: a second one
+	// is waited for until then, or until patience ends. A session that lasts is told by the next look.
+	for range probes(l.Exact) {
+		if _, blocked := session.Blocked(); blocked {
+			return nil
+		}
+		if err := session.MayPublish(ctx); errors.Is(err, exchange.ErrAccessRefused) {
+			return err
+		}
 	}
 	return nil
+}
+
+func probes(exact bool) int {
+	if exact {
+		return 2
+	}
+	return 1
 }
 
 func (l *Looker) open(ctx context.Context) (*exchange.Session, error) {
