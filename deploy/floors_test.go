@@ -25,7 +25,6 @@ var rooms = []room{
 	{path: "store", floor: 10},
 	{path: "exchange/exchangetest", floor: 15, helper: true},
 	{path: "store/storetest", floor: 15, helper: true},
-	{path: "exchange/watchdog", floor: 22}, // it mends by republishing
 	{path: "exchange/*", floor: 20},
 	{path: "workers/worker", floor: 20},
 	{path: "workers/worker/workertest", floor: 25, helper: true},

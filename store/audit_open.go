@@ -33,9 +33,6 @@ const owed = `
 
 var owedEvents = owed + seenBy("t.epoch", "t.snapshot") + ` AND `
 
-// keptGenerations are the inbox's, as an array: then each look into them is one by the key.
-const keptGenerations = `ARRAY(SELECT generation FROM inbox_generation)`
-
 // forgotten tells of an event that the inbox may have forgotten: a checkpoint has
 // proven it before its generation was dropped, but for what that left open.
 var forgotten = `EXISTS (SELECT FROM (SELECT epoch, snapshot FROM inbox_dropped ORDER BY generation DESC LIMIT 1) g WHERE ` + seenBy("g.epoch", "g.snapshot") + `)`

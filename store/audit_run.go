@@ -133,7 +133,7 @@ func (a *auditRun) exec(ctx context.Context, s auditStatement) error {
 func (a *auditRun) arguments(s auditStatement) []any {
 	consumers, fewest := a.scope.fewest()
 	values := map[string]any{
-		"now": a.began.Next, "before": a.began.Last, "settled": sql.NullString{String: a.scope.Settled, Valid: a.scope.Settled != ""},
+		"now": a.began.Next, "before": a.began.Last, "settled": nullable(a.scope.Settled),
 		"settledEpoch": a.scope.SettledEpoch, "consumers": consumers, "fewest": fewest, "nowhere": sql.NullInt64{Valid: a.scope.Fewest == nil},
 	}
 	if a.last != nil {

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 )
 
@@ -62,7 +61,7 @@ func (db *DB) LogState(ctx context.Context, since string) (state LogState, err e
 		if _, err := tx.exec(ctx, logStateSettings); err != nil {
 			return err
 		}
-		return tx.get(ctx, &state, logState, sql.NullString{String: since, Valid: since != ""})
+		return tx.get(ctx, &state, logState, nullable(since))
 	})
 	if err != nil {
 		return LogState{}, fmt.Errorf("looking how far the log has got: %w", err)

@@ -35,7 +35,7 @@ WHERE c.name = ANY ($1::text[])
   AND ($5::pg_snapshot IS NULL OR NOT ` + seenBy("$4::int", "$5::pg_snapshot") + `)
   AND (NOT e.publish OR NOT $6 AND ` + passedByRelay + `)
   AND (SELECT count(*) FROM inbox i
-       WHERE i.generation = ANY (ARRAY(SELECT generation FROM inbox_generation)) AND i.consumer = s.consumer AND i.event_id = e.event_id) = 0
+       WHERE i.generation = ANY (` + keptGenerations + `) AND i.consumer = s.consumer AND i.event_id = e.event_id) = 0
   AND (SELECT count(*) FROM dead_letter d WHERE d.event_id = e.event_id AND d.consumer = c.name AND d.redriven_at IS NULL) = 0
   AND (SELECT count(*) FROM set_aside a WHERE a.seq = e.seq) = 0
   AND NOT ` + forgotten + `

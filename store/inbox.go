@@ -122,8 +122,11 @@ func (tx *Tx) Claim(ctx context.Context, consumer ConsumerID, ids []uuid.UUID) (
 	return claimed, nil
 }
 
+// keptGenerations are the inbox's, as an array: then each look into them is one by the key.
+const keptGenerations = `ARRAY(SELECT generation FROM inbox_generation)`
+
 var isHandled = sqlText(`SELECT EXISTS (
-    SELECT FROM inbox i WHERE i.generation = ANY (ARRAY(SELECT generation FROM inbox_generation)) AND i.consumer = $1 AND i.event_id = $2)`)
+    SELECT FROM inbox i WHERE i.generation = ANY (` + keptGenerations + `) AND i.consumer = $1 AND i.event_id = $2)`)
 
 // Handled tells whether the consumer's inbox has the event. It claims nothing:
 // an answer of no may be old by the time it is read.
@@ -136,7 +139,7 @@ func (db *DB) Handled(ctx context.Context, consumer ConsumerID, id uuid.UUID) (b
 }
 
 var areHandled = sqlText(`SELECT DISTINCT i.event_id FROM inbox i
-WHERE i.generation = ANY (ARRAY(SELECT generation FROM inbox_generation)) AND i.consumer = $1 AND i.event_id = ANY ($2::uuid[])`)
+WHERE i.generation = ANY (` + keptGenerations + `) AND i.consumer = $1 AND i.event_id = ANY ($2::uuid[])`)
 
 // HandledOf is Handled for several events at once.
 func (db *DB) HandledOf(ctx context.Context, consumer ConsumerID, ids []uuid.UUID) (map[uuid.UUID]bool, error) {

@@ -26,7 +26,7 @@ FROM (SELECT seq, event_id, type, epoch, tx FROM event_log WHERE seq > $1 AND se
 JOIN subscription s ON s.type = e.type JOIN consumer c ON c.id = s.consumer
 WHERE c.name = ANY ($2::text[])
   AND (SELECT count(*) FROM inbox i
-       WHERE i.generation = ANY (ARRAY(SELECT generation FROM inbox_generation)) AND i.consumer = s.consumer AND i.event_id = e.event_id) = 0
+       WHERE i.generation = ANY (` + keptGenerations + `) AND i.consumer = s.consumer AND i.event_id = e.event_id) = 0
   AND (SELECT count(*) FROM dead_letter d WHERE d.event_id = e.event_id AND d.consumer = c.name AND d.redriven_at IS NULL) = 0
   AND NOT ` + forgotten + `
 LIMIT 1`)
