@@ -80,7 +80,7 @@ func (x *examination) examineExtras(have exchange.Topology, vhost string) {
 		}
 	}
 	if extra > 0 {
-		x.warn("topology", "composerp topology diff shows them; delete what no newer or older program needs", "%d exchanges, queues or bindings are of no use, the first is %s", extra, first)
+		x.warn("topology", "composerp topology diff shows them, topology unbind takes bindings away; delete what no newer or older program needs", "%d exchanges, queues or bindings are of no use, the first is %s", extra, first)
 	} else if !differs {
 		x.ok("topology", "the virtual host %s holds what the fleet needs", vhost)
 	}

@@ -15,10 +15,10 @@ INSERT INTO item (tenant_id, item_id, name) VALUES ('t4', 'cup', 'A cup');
 INSERT INTO forecast (tenant_id, location_id, item_id, start_day, method, daily, error_std_dev) VALUES
 	('t4', 'shop', 'cup', '2024-03-09', 'SES 0.2', '{3,3,3,9,9}', 2.5), ('t4', 'shop', 'cup', '2024-03-12', 'SES 0.05 weekly', '{2,5,7.125,7,7,7,7,7}', 2.125),
 	('t4', 'shop', 'jar', '2024-03-09', 'SES 0.05 weekly', '{0,0.5,0}', 0), ('t4', 'shop', 'pot', '2024-03-14', 'SES 0.05 weekly', '{1,1,1}', 1);
-INSERT INTO forecast_outcome (tenant_id, location_id, item_id, day, sold, returned)
+INSERT INTO demand (tenant_id, location_id, item_id, day, sold, returned)
 SELECT 't4', 'shop', 'cup', date '2024-03-01' + n, sold, returned
 FROM (VALUES (1, 4, 0), (3, 2, 0), (6, 6, 0), (7, 4, 0), (8, 2, 0), (9, 9, 1), (10, 0, 5), (11, 4, 0), (12, 4, 0), (13, 50, 0)) AS d(n, sold, returned);
-INSERT INTO forecast_outcome_calendar (tenant_id, location_id, open_day) VALUES ('t4', 'shop', '2024-03-14')`
+INSERT INTO demand_calendar (tenant_id, location_id, open_day, last_run) VALUES ('t4', 'shop', '2024-03-14', '2024-03-13')`
 
 // Output of all three, with what is told to whoever asks for too much or too little.
 func TestForecastCommands(t *testing.T) {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/cli"
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/exchangetest"
 )
 
 // golden is a command line whose output is held against files: testdata/output/NAME.json
@@ -41,6 +43,11 @@ func goldens(h *house) []golden {
 		{command: "worker list", only: "ledger"},
 		{command: "topology show", only: "composerp.ledger"},
 		{command: "topology diff"},
+		{command: "topology unbind", args: []string{"--dry-run"}, before: func() {
+			exchangetest.Bind(h.T, h.broker, exchange.BindingSpec{Exchange: exchange.Events, Queue: "composerp.intake", RoutingKey: "integration.sale_completed"})
+		}},
+		{command: "topology diff", as: "topology_diff_extra", code: 2},
+		{command: "topology unbind", as: "topology_unbind_done", noTable: true},
 		{command: "chaos", as: "chaos_list", args: []string{"--list"}},
 		{command: "migrate status", only: "0001"},
 		{command: "migrate up"},

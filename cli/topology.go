@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -20,7 +21,7 @@ func topologyCommand() *cli.Command {
 				Name: "apply", Usage: "declare them at the broker; what is there already stays",
 				Flags: append(brokerFlags(), dirFlag(), logFlag("warn")), Action: topologyApply,
 			},
-			topologyDiffCommand(), topologyExportCommand(),
+			topologyDiffCommand(), topologyUnbindCommand(), topologyExportCommand(),
 		},
 	}
 }
@@ -31,32 +32,39 @@ func topologyShow(cctx *cli.Context) error {
 	}
 	t := workers.Topology()
 	return show(cctx, t, func(w io.Writer) {
-		row(w, "EXCHANGE", "TYPE", "ARGUMENTS")
+		row(w, "EXCHANGE", "TYPE", "BOUND TO", "ARGUMENTS")
 		for _, e := range t.Exchanges {
-			row(w, e.Name, e.Kind, arguments(e.Arguments))
+			to := bound(t, func(b exchange.BindingSpec) bool { return b.To == e.Name })
+			row(w, e.Name, e.Kind, to[0], arguments(e.Arguments))
+			for _, more := range to[1:] {
+				row(w, "", "", more, "")
+			}
 		}
 		row(w)
 		row(w, "QUEUE", "BOUND TO", "ARGUMENTS")
 		for _, q := range t.Queues {
-			var bound []string
-			for _, b := range t.Bindings {
-				if b.Queue == q.Name {
-					bound = append(bound, b.Exchange+" "+b.RoutingKey)
-				}
-			}
-			slices.Sort(bound)
-			for i := range max(1, len(bound)) {
-				name, to, args := "", "", ""
-				if i == 0 {
-					name, args = q.Name, arguments(q.Arguments)
-				}
-				if i < len(bound) {
-					to = bound[i]
-				}
-				row(w, name, to, args)
+			to := bound(t, func(b exchange.BindingSpec) bool { return b.Queue == q.Name })
+			row(w, q.Name, to[0], arguments(q.Arguments))
+			for _, more := range to[1:] {
+				row(w, "", more, "")
 			}
 		}
 	})
+}
+
+// bound are the exchanges that something is bound to, each with what a message must have: one line at least.
+func bound(t exchange.Topology, its func(exchange.BindingSpec) bool) []string {
+	var to []string
+	for _, b := range t.Bindings {
+		if its(b) {
+			to = append(to, b.Exchange+" "+b.Asks())
+		}
+	}
+	if to == nil {
+		return []string{""}
+	}
+	slices.Sort(to)
+	return to
 }
 
 // arguments are a table of AMQP on one line.

@@ -16,7 +16,8 @@ func topologyDiffCommand() *cli.Command {
 		Name: "diff", Usage: "hold the broker against what the fleet needs",
 		Description: "Asks the management API for everything called composerp.* in the virtual host. Missing things are declared by\n" +
 			"`composerp topology apply`. A mismatch can not be changed in place: empty and delete the queue or exchange, then\n" +
-			"apply. What is extra does no harm until messages gather in it; nobody deletes it but you. Exits 2 when anything differs.",
+			"apply. What is extra does no harm until messages gather in it; nobody deletes it but you, and `composerp topology\n" +
+			"unbind` takes extra bindings of the fleet's own queues away. Exits 2 when anything differs.",
 		Flags: append(append([]cli.Flag{outputFlag()}, brokerFlags()...), dirFlag()), Action: topologyDiff,
 	}
 }

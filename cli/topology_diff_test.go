@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/exchangetest"
 )
 
@@ -30,4 +31,20 @@ func TestTopologyIsExportedAndHeldAgainstTheBroker(t *testing.T) {
 		t.Errorf("after the import the broker differs: %s", r.out)
 	}
 	h.ok("topology", "apply")
+
+	// What an older fleet has left is taken away, and nothing else: not from an outsider's queue, and not what is needed.
+	if r := h.ok("topology", "unbind"); !strings.Contains(r.errors, "bound for nothing that it does not need") {
+		t.Errorf("with nothing to take away it says %s%s", r.out, r.errors)
+	}
+	for queue, key := range map[string]string{"theirs": "#", "composerp.intake": "integration.sale_completed", "composerp.analytics": "inventory.updated"} {
+		exchangetest.Bind(t, broker, exchange.BindingSpec{Exchange: exchange.Events, Queue: queue, RoutingKey: key})
+	}
+	if r := h.ok("topology", "unbind", "--dry-run"); strings.Count(r.out, "composerp.events") != 2 || !strings.Contains(r.errors, "2 bindings would be taken away") {
+		t.Errorf("the dry run says\n%s%s", r.out, r.errors)
+	}
+	h.ok("topology", "unbind")
+	if r := h.ok("topology", "diff", "-o", "json"); strings.TrimSpace(r.out) != "[]" {
+		t.Errorf("afterwards the broker differs: %s", r.out)
+	}
+	exchangetest.DeleteBinding(t, broker, exchange.BindingSpec{Exchange: exchange.Events, Queue: "theirs", RoutingKey: "#"})
 }

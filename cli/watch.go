@@ -22,11 +22,8 @@ func planOf(here ...string) watchdog.Plan {
 	for _, w := range workers.Fleet(workers.Config{}) {
 		subscriptions = append(subscriptions, w.Subscription())
 	}
-	return watchdog.NewPlan(subscriptions, here, intakeWorker)
+	return watchdog.NewPlan(subscriptions, here)
 }
-
-// intakeWorker logs what came straight over AMQP.
-const intakeWorker = "intake"
 
 func (f *fleet) startWatchdog(ctx context.Context, g *errgroup.Group, registry prometheus.Registerer) error {
 	db, err := openDatabase(ctx, f.at, "watchdog", watchConnections)

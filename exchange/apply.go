@@ -37,8 +37,11 @@ func (t Topology) Apply(ctx context.Context, config Config) error {
 		})
 	}
 	for _, b := range t.Bindings {
-		d.declare("binding of "+b.Queue+" to "+b.Exchange, func(ch *amqp.Channel) error {
-			return ch.QueueBind(b.Queue, b.RoutingKey, b.Exchange, false, nil)
+		d.declare("binding of "+b.Destination()+" to "+b.Exchange, func(ch *amqp.Channel) error {
+			if b.To != "" {
+				return ch.ExchangeBind(b.To, b.RoutingKey, b.Exchange, false, b.arguments())
+			}
+			return ch.QueueBind(b.Queue, b.RoutingKey, b.Exchange, false, b.arguments())
 		})
 	}
 	if ctx.Err() != nil {
@@ -46,6 +49,30 @@ func (t Topology) Apply(ctx context.Context, config Config) error {
 	}
 	if len(d.found) > 0 {
 		return d.found
+	}
+	return nil
+}
+
+// Unbind takes bindings away. One that is not there is taken away already.
+func Unbind(ctx context.Context, config Config, bindings []BindingSpec) error {
+	session, err := Open(ctx, config)
+	if err != nil {
+		return fmt.Errorf("unbinding: %w", err)
+	}
+	defer func() { _ = session.Close() }()
+	channel, err := session.consuming.Channel()
+	if err != nil {
+		return fmt.Errorf("unbinding: %w", explain(err))
+	}
+	for _, b := range bindings {
+		if b.To != "" {
+			err = channel.ExchangeUnbind(b.To, b.RoutingKey, b.Exchange, false, b.arguments())
+		} else {
+			err = channel.QueueUnbind(b.Queue, b.RoutingKey, b.Exchange, b.arguments())
+		}
+		if err != nil {
+			return fmt.Errorf("unbinding %s from %s: %w", b.Destination(), b.Exchange, explain(err))
+		}
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 // The headers we write and read.
 const (
 	HeaderLogSeq             = "x-log-seq"              // the event's place in the log
+	HeaderRelayed            = "x-relayed"              // true: it comes from the log, and need not be logged
 	HeaderAttempt            = "x-attempt"              // how often it has failed so far
 	HeaderWorker             = "x-failed-worker"        // who could not handle it
 	HeaderError              = "x-error"                // what was wrong, the last time
@@ -52,7 +53,7 @@ func carried(headers map[string]any) map[string]any {
 
 func ours(name string) bool {
 	switch name {
-	case HeaderLogSeq, HeaderAttempt, HeaderWorker, HeaderError, HeaderFirstError, HeaderFirstFailedAt, HeaderLastFailedAt,
+	case HeaderLogSeq, HeaderRelayed, HeaderAttempt, HeaderWorker, HeaderError, HeaderFirstError, HeaderFirstFailedAt, HeaderLastFailedAt,
 		HeaderOriginalExchange, HeaderOriginalRoutingKey, HeaderDeferred, HeaderWaitsFor, HeaderQuarantine,
 		HeaderRedriven, HeaderRedrivenAt, HeaderDiedOf:
 		return true

@@ -8,7 +8,7 @@ import (
 )
 
 // Holds asks the broker itself, and not its management API, what it has of a topology, and how its queues stand. Bindings
-// can not be asked for over AMQP: those whose exchange and queue are there are taken to be there too. Of a queue's state
+// can not be asked for over AMQP: those whose both ends are there are taken to be there too. Of a queue's state
 // only Ready and Consumers are known, and these are exact.
 func (s *Session) Holds(t Topology) (have Topology, states []QueueState, err error) {
 	asking := passive{session: s}
@@ -40,7 +40,7 @@ func (s *Session) Holds(t Topology) (have Topology, states []QueueState, err err
 		}
 	}
 	for _, b := range t.Bindings {
-		if there["exchange "+b.Exchange] && there["queue "+b.Queue] {
+		if there["exchange "+b.Exchange] && (there["queue "+b.Queue] || there["exchange "+b.To]) {
 			have.Bindings = append(have.Bindings, b)
 		}
 	}

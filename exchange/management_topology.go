@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strings"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -57,19 +58,40 @@ func (m *Management) Topology(ctx context.Context, vhost string) (Topology, erro
 		}
 	}
 	var bindings []struct {
-		Source      string `json:"source"`
-		Destination string `json:"destination"`
-		RoutingKey  string `json:"routing_key"`
+		Source      string         `json:"source"`
+		Destination string         `json:"destination"`
+		Kind        string         `json:"destination_type"`
+		RoutingKey  string         `json:"routing_key"`
+		Arguments   map[string]any `json:"arguments"`
 	}
 	if err := m.call(ctx, http.MethodGet, "/api/bindings/"+escaped, nil, &bindings); err != nil {
 		return t, err
 	}
 	for _, b := range bindings {
 		if b.Source != "" && strings.HasPrefix(b.Destination, prefix) {
-			t.Bindings = append(t.Bindings, BindingSpec{Exchange: b.Source, Queue: b.Destination, RoutingKey: b.RoutingKey})
+			spec := BindingSpec{Exchange: b.Source, RoutingKey: b.RoutingKey, Header: headerOf(b.Arguments)}
+			if b.Kind == "exchange" {
+				spec.To = b.Destination
+			} else {
+				spec.Queue = b.Destination
+			}
+			t.Bindings = append(t.Bindings, spec)
 		}
 	}
 	return t, nil
+}
+
+// headerOf reads which header a binding asks for. Arguments that we would not give are told as they are, so that they differ from ours.
+func headerOf(arguments map[string]any) string {
+	if len(arguments) == 0 {
+		return ""
+	}
+	for name := range arguments {
+		if reflect.DeepEqual((BindingSpec{Header: name}).arguments(), arguments) {
+			return name
+		}
+	}
+	return said(arguments)
 }
 
 // property is something that all of ours have alike, and that AMQP does not count among the arguments.
@@ -110,8 +132,12 @@ func (t Topology) Definitions(vhost string) ([]byte, error) {
 		d.Queues = append(d.Queues, object{"name": q.Name, "vhost": vhost, "durable": true, "auto_delete": false, "arguments": present(q.Arguments)})
 	}
 	for _, b := range t.Bindings {
-		d.Bindings = append(d.Bindings, object{"source": b.Exchange, "vhost": vhost, "destination": b.Queue, "destination_type": "queue",
-			"routing_key": b.RoutingKey, "arguments": object{}})
+		kind := "queue"
+		if b.To != "" {
+			kind = "exchange"
+		}
+		d.Bindings = append(d.Bindings, object{"source": b.Exchange, "vhost": vhost, "destination": b.Destination(), "destination_type": kind,
+			"routing_key": b.RoutingKey, "arguments": present(b.arguments())})
 	}
 	return json.MarshalIndent(d, "", "  ")
 }

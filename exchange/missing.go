@@ -1,7 +1,7 @@
 package exchange
 
 // Missing is the part of a topology that a broker lacks, by name and not by argument: what Apply declares of it. A
-// binding is missing too where its exchange or its queue is.
+// binding is missing too where either of its ends is.
 func (t Topology) Missing(have Topology) Topology {
 	exchanges, queues, bindings := map[string]bool{}, map[string]bool{}, map[BindingSpec]bool{}
 	for _, e := range have.Exchanges {
@@ -25,7 +25,7 @@ func (t Topology) Missing(have Topology) Topology {
 		}
 	}
 	for _, b := range t.Bindings {
-		if !bindings[b] || !exchanges[b.Exchange] || !queues[b.Queue] {
+		if !bindings[b] || !exchanges[b.Exchange] || !queues[b.Queue] && !exchanges[b.To] {
 			missing.Bindings = append(missing.Bindings, b)
 		}
 	}

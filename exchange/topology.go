@@ -12,6 +12,7 @@ type Subscription struct {
 	RoutingKeys []string        // what it hears
 	Ladder      []time.Duration // how long its retry queues hold a message
 	Queue       string          // a queue that exists without it, which it drains: then it has no queue and no ladder of its own
+	Unlogged    bool            // of that, it hears only what outsiders publish, and not what the relay does
 }
 
 // Topology is everything the broker must hold, in the order in which it is declared.
@@ -35,12 +36,30 @@ type QueueSpec struct {
 	Arguments map[string]any `json:"arguments"`
 }
 
-// BindingSpec leads what an exchange gets under a routing key to a queue.
+// BindingSpec leads what an exchange gets under a routing key to a queue or to another exchange.
 type BindingSpec struct {
 	Exchange   string `json:"exchange"`
-	Queue      string `json:"queue"`
+	Queue      string `json:"queue,omitempty"`
+	To         string `json:"to,omitempty"` // an exchange, where there is no queue
 	RoutingKey string `json:"routingKey"`
+	Header     string `json:"header,omitempty"` // of a headers exchange: what has this header, and there says true
 }
+
+// Destination is the queue or the exchange that the binding leads to.
+func (b BindingSpec) Destination() string { return b.Queue + b.To }
+
+// arguments are the binding's. A header whose name begins with x- counts only where the match says so.
+func (b BindingSpec) arguments() map[string]any {
+	if b.Header == "" {
+		return nil
+	}
+	return map[string]any{matchArgument: matchAnyWithX, b.Header: true}
+}
+
+const (
+	matchArgument = "x-match"
+	matchAnyWithX = "any-with-x"
+)
 
 const (
 	// deliveryLimit leaves room for innocents: a dropped connection, and before 4.3 a requeue, counts as one delivery of
@@ -84,8 +103,12 @@ func (t *Topology) addWorker(sub Subscription) {
 	t.Queues = append(t.Queues,
 		QueueSpec{Name: queue, Arguments: working(Dead, queue)},
 		QueueSpec{Name: dead, Arguments: resting()})
-	for _, key := range slices.Compact(slices.Sorted(slices.Values(sub.RoutingKeys))) {
-		t.Bindings = append(t.Bindings, BindingSpec{Exchange: Events, Queue: queue, RoutingKey: key})
+	hears := BindingSpec{Exchange: Events, Queue: queue}
+	if sub.Unlogged {
+		hears = BindingSpec{Exchange: Events, To: t.addSieve(sub.Worker)}
+	}
+	for _, hears.RoutingKey = range slices.Compact(slices.Sorted(slices.Values(sub.RoutingKeys))) {
+		t.Bindings = append(t.Bindings, hears)
 	}
 	t.Bindings = append(t.Bindings,
 		BindingSpec{Exchange: Retry, Queue: queue, RoutingKey: queue},
@@ -97,6 +120,21 @@ func (t *Topology) addWorker(sub Subscription) {
 		t.Queues = append(t.Queues, QueueSpec{Name: rung, Arguments: arguments})
 		t.Bindings = append(t.Bindings, BindingSpec{Exchange: Retry, Queue: rung, RoutingKey: rung})
 	}
+}
+
+// addSieve adds the exchanges that let only what the relay has not published through to a worker's queue, and gives the
+// first. No exchange matches what is not there: so what has the header is led astray, and the rest takes the sieve's
+// alternate. A copy the worker need not be sent costs no delivery.
+func (t *Topology) addSieve(worker string) string {
+	sieve, unlogged, logged := SieveName(worker), UnloggedName(worker), LoggedName(worker)
+	t.Exchanges = append(t.Exchanges,
+		ExchangeSpec{Name: logged, Kind: "fanout"},
+		ExchangeSpec{Name: unlogged, Kind: "fanout"},
+		ExchangeSpec{Name: sieve, Kind: "headers", Arguments: map[string]any{"alternate-exchange": unlogged}})
+	t.Bindings = append(t.Bindings,
+		BindingSpec{Exchange: unlogged, Queue: QueueName(worker)},
+		BindingSpec{Exchange: sieve, To: logged, Header: HeaderRelayed})
+	return sieve
 }
 
 // working are the arguments of a queue whose messages leave it for deadLetterExchange, under key, when they expire or

@@ -14,7 +14,7 @@ type Difference struct {
 	Kind  string `json:"kind"` // exchange, queue or binding
 	Name  string `json:"name"` // a binding's reads "composerp.events -> composerp.ledger"
 	State State  `json:"state"`
-	// Property is what differs: "type", or an argument. A binding's is its routing key.
+	// Property is what differs: "type", or an argument. A binding's is its routing key, or the header it asks for.
 	Property string `json:"property,omitempty"`
 	Want     any    `json:"want"` // nil: shall not be there
 	Have     any    `json:"have"` // nil: is not there
@@ -25,6 +25,8 @@ func (d Difference) Words() string {
 	switch {
 	case d.State == Mismatch:
 		return fmt.Sprintf("%s is %s, shall be %s", d.Property, said(d.Have), said(d.Want))
+	case d.Kind == "binding" && strings.HasPrefix(d.Property, headerMark):
+		return d.Property
 	case d.Kind == "binding":
 		return "key " + said(d.Property)
 	}
@@ -125,6 +127,39 @@ func diffObjects(kind string, want, have []object) []Difference {
 	return found
 }
 
+// Surplus gives the bindings by which what the topology holds gets more from its exchanges than it asks for. They are an
+// older version's, or somebody's who wanted it so.
+func (t Topology) Surplus(have Topology) []BindingSpec {
+	wanted, ours := map[BindingSpec]bool{}, map[string]bool{}
+	for _, b := range t.Bindings {
+		wanted[b] = true
+	}
+	for _, e := range t.Exchanges {
+		ours[e.Name] = true
+	}
+	joined := func(b BindingSpec) bool {
+		return ours[b.Exchange] && (ours[b.To] || slices.ContainsFunc(t.Queues, func(q QueueSpec) bool { return q.Name == b.Queue }))
+	}
+	var surplus []BindingSpec
+	for _, b := range have.Bindings {
+		if joined(b) && !wanted[b] && b.Header == "" {
+			surplus = append(surplus, b)
+		}
+	}
+	return surplus
+}
+
+// headerMark stands before a header where otherwise a routing key would be.
+const headerMark = "header "
+
+// Asks is what a message must have to be led on: a routing key, or "header x-relayed".
+func (b BindingSpec) Asks() string {
+	if b.Header != "" {
+		return headerMark + b.Header
+	}
+	return b.RoutingKey
+}
+
 func diffBindings(want, have []BindingSpec) []Difference {
 	var found []Difference
 	has := map[BindingSpec]bool{}
@@ -133,15 +168,15 @@ func diffBindings(want, have []BindingSpec) []Difference {
 	}
 	for _, b := range want {
 		if !has[b] {
-			found = append(found, Difference{Kind: "binding", Name: b.Exchange + " -> " + b.Queue, State: Missing, Property: b.RoutingKey, Want: b.RoutingKey})
+			found = append(found, Difference{Kind: "binding", Name: b.Exchange + " -> " + b.Destination(), State: Missing, Property: b.Asks(), Want: b.Asks()})
 		}
 		delete(has, b)
 	}
 	extra := slices.SortedFunc(maps.Keys(has), func(a, b BindingSpec) int {
-		return strings.Compare(a.Exchange+" "+a.Queue+" "+a.RoutingKey, b.Exchange+" "+b.Queue+" "+b.RoutingKey)
+		return strings.Compare(a.Exchange+" "+a.Destination()+" "+a.Asks(), b.Exchange+" "+b.Destination()+" "+b.Asks())
 	})
 	for _, b := range extra {
-		found = append(found, Difference{Kind: "binding", Name: b.Exchange + " -> " + b.Queue, State: Extra, Property: b.RoutingKey, Have: b.RoutingKey})
+		found = append(found, Difference{Kind: "binding", Name: b.Exchange + " -> " + b.Destination(), State: Extra, Property: b.Asks(), Have: b.Asks()})
 	}
 	return found
 }

@@ -19,6 +19,7 @@ func someFleet() []exchange.Subscription {
 		{Worker: "ledger", RoutingKeys: []string{"integration.transfer_initiated", "integration.sale_completed", "integration.sale_completed"},
 			Ladder: []time.Duration{15 * time.Minute, 5 * time.Second, time.Minute}},
 		{Worker: "alert", RoutingKeys: []string{"inventory.low_stock"}, Ladder: []time.Duration{90 * time.Second, time.Hour}},
+		{Worker: "intake", RoutingKeys: []string{saleKey}, Ladder: []time.Duration{time.Minute}, Unlogged: true},
 		{Worker: "journal", Queue: exchange.DeadJournal},
 	}
 }

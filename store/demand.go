@@ -14,9 +14,8 @@ import (
 //
 // What customers took of an item and what they brought back is added up by the
 // location's calendar day, sold and returned apart: a sum may come in pieces and in
-// any order, and is right when all pieces are in. Two workers keep such an account,
-// each in tables of its own: forecasting, to forecast from, and analytics, to hold
-// forecasts against what happened.
+// any order, and is right when all pieces are in. Forecasting keeps this account, to
+// forecast from; analytics holds forecasts against it.
 //
 // Rows are written in key order, then calendars in theirs: no two batches deadlock.
 
@@ -47,38 +46,21 @@ func compareLocations(a, b LocationKey) int {
 	return strings.Compare(a.Location, b.Location)
 }
 
-// addDemand adds to one account and reads, in the same round trip, which day is
-// the open one at the locations.
-func addDemand(table string) statement {
-	return sqlText(`
+// It reads, in the same round trip, which day is the open one at the locations.
+var addDemand = sqlText(`
 WITH added AS (
-    INSERT INTO ` + table + ` AS d (tenant_id, location_id, item_id, day, sold, returned)
+    INSERT INTO demand AS d (tenant_id, location_id, item_id, day, sold, returned)
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::numeric[], $6::numeric[])
     ON CONFLICT (tenant_id, location_id, item_id, day) DO UPDATE
     SET sold = d.sold + excluded.sold, returned = d.returned + excluded.returned
 )
 SELECT k.ord, c.open_day::text
 FROM unnest($7::text[], $8::text[]) WITH ORDINALITY AS k(tenant_id, location_id, ord)
-JOIN ` + table + `_calendar c USING (tenant_id, location_id)`)
-}
+JOIN demand_calendar c USING (tenant_id, location_id)`)
 
-var (
-	addToDemand  = addDemand("demand")
-	addToOutcome = addDemand("forecast_outcome")
-)
-
-// AddDemand adds to forecasting's account, at most one row a key, and gives the
-// open day of those of the locations that have one.
+// AddDemand adds to the account, at most one row a key, and gives the open day of
+// those of the locations that have one.
 func (tx *Tx) AddDemand(ctx context.Context, rows []Demand, at []LocationKey) (map[LocationKey]event.Date, error) {
-	return tx.addDemand(ctx, addToDemand, rows, at)
-}
-
-// AddOutcome is AddDemand for the account of analytics.
-func (tx *Tx) AddOutcome(ctx context.Context, rows []Demand, at []LocationKey) (map[LocationKey]event.Date, error) {
-	return tx.addDemand(ctx, addToOutcome, rows, at)
-}
-
-func (tx *Tx) addDemand(ctx context.Context, q statement, rows []Demand, at []LocationKey) (map[LocationKey]event.Date, error) {
 	slices.SortFunc(rows, compareDemand)
 	n := len(rows)
 	tenants, locations, items := newTexts(n, 16), newTexts(n, 16), newTexts(n, 16)
@@ -94,7 +76,7 @@ func (tx *Tx) addDemand(ctx context.Context, q statement, rows []Demand, at []Lo
 	}
 	ofTenants, ofLocations := locationColumns(at)
 	open := make(map[LocationKey]event.Date, len(at))
-	err := tx.each(ctx, q, func(row *sql.Rows) error {
+	err := tx.each(ctx, addDemand, func(row *sql.Rows) error {
 		var ord int
 		var day string
 		if err := row.Scan(&ord, &day); err != nil {
@@ -211,29 +193,6 @@ func (tx *Tx) CloseDays(ctx context.Context, calendars []*Calendar, due []Foreca
 	_, err := tx.exec(ctx, closeDays, tenants, locations, open, last, dueTenants, dueLocations, asOf, previous, closedBy, closedAt, correlations, traces)
 	if err != nil {
 		return fmt.Errorf("closing days of %d locations: %w", k, err)
-	}
-	return nil
-}
-
-var closeOutcomes = sqlText(`
-INSERT INTO forecast_outcome_calendar AS c (tenant_id, location_id, open_day)
-SELECT * FROM unnest($1::text[], $2::text[], $3::date[])
-ON CONFLICT (tenant_id, location_id) DO UPDATE SET open_day = excluded.open_day WHERE c.open_day < excluded.open_day`)
-
-// CloseOutcomes brings the calendars of analytics up to the days given; none goes back.
-func (tx *Tx) CloseOutcomes(ctx context.Context, open map[LocationKey]event.Date) error {
-	keys := make([]LocationKey, 0, len(open))
-	for k := range open {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, compareLocations)
-	tenants, locations := locationColumns(keys)
-	days := newPlain(len(keys), 10)
-	for _, k := range keys {
-		days.date(open[k])
-	}
-	if _, err := tx.exec(ctx, closeOutcomes, tenants, locations, days); err != nil {
-		return fmt.Errorf("closing days of %d locations: %w", len(keys), err)
 	}
 	return nil
 }

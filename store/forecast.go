@@ -140,11 +140,11 @@ WITH f AS (
 )
 SELECT f.tenant_id, f.item_id, f.location_id, coalesce(i.name, ''), f.method, f.starts, f.daily, o.days, o.units, c.open_day - date '2000-01-01'
 FROM f
-JOIN forecast_outcome_calendar c USING (tenant_id, location_id)
+JOIN demand_calendar c USING (tenant_id, location_id)
 LEFT JOIN item i USING (tenant_id, item_id)
 CROSS JOIN LATERAL (
     SELECT array_agg(d.day - date '2000-01-01') AS days, array_agg(greatest(d.sold - d.returned, 0)::float8) AS units
-    FROM forecast_outcome d
+    FROM demand d
     WHERE d.tenant_id = f.tenant_id AND d.location_id = f.location_id AND d.item_id = f.item_id AND d.day < c.open_day) o
 ORDER BY f.tenant_id, f.item_id, f.location_id`)
 

@@ -60,15 +60,13 @@ func (db *DB) Acquire(ctx context.Context, name, holder string) (Lease, error) {
 	return lease, nil
 }
 
-// Renew prolongs the lease; ErrNotLeader when it has ended.
+// Renew prolongs the lease; ErrNotLeader when it has ended. One round trip, that
+// a database far away, or a connection made anew, costs nobody the leadership.
 func (db *DB) Renew(ctx context.Context, l Lease) error {
-	err := db.InTx(ctx, func(tx *Tx) error {
-		n, err := tx.exec(ctx, renewLease, l.Name, l.Holder, l.Term, LeaseTTL.Seconds())
-		if err == nil && n == 0 {
-			return ErrNotLeader
-		}
-		return err
-	})
+	n, err := db.repeat(ctx, renewLease, l.Name, l.Holder, l.Term, LeaseTTL.Seconds())
+	if err == nil && n == 0 {
+		err = ErrNotLeader
+	}
 	if err != nil {
 		return fmt.Errorf("renewing the lease of %s: %w", l.Name, err)
 	}
@@ -78,10 +76,8 @@ func (db *DB) Renew(ctx context.Context, l Lease) error {
 
 // Release ends the lease, so that the next leader need not wait.
 func (db *DB) Release(ctx context.Context, l Lease) error {
-	return db.InTx(ctx, func(tx *Tx) error {
-		_, err := tx.exec(ctx, releaseLease, l.Name, l.Holder, l.Term)
-		return err
-	})
+	_, err := db.repeat(ctx, releaseLease, l.Name, l.Holder, l.Term)
+	return err
 }
 
 // hold locks the lease's row for the rest of the transaction: while it is held

@@ -23,8 +23,9 @@ type Owed struct {
 var newestOwed = sqlText(`
 SELECT e.seq, e.event_id, e.type, c.name
 FROM (SELECT seq, event_id, type, epoch, tx FROM event_log WHERE seq > $1 AND seq <= $3 ORDER BY seq DESC OFFSET 0) e
-JOIN subscription s ON s.type = e.type JOIN consumer c ON c.id = s.consumer
+JOIN subscription s ON s.type = e.type JOIN consumer c ON c.id = s.consumer JOIN tick t ON t.id = s.from_tick
 WHERE c.name = ANY ($2::text[])
+  AND NOT ` + seenBy("t.epoch", "t.snapshot") + `
   AND (SELECT count(*) FROM inbox i
        WHERE i.generation = ANY (` + keptGenerations + `) AND i.consumer = s.consumer AND i.event_id = e.event_id) = 0
   AND (SELECT count(*) FROM dead_letter d WHERE d.event_id = e.event_id AND d.consumer = c.name AND d.redriven_at IS NULL) = 0
@@ -33,7 +34,7 @@ LIMIT 1`)
 
 // Owing gives the newest event past a place of the log and up to another that one
 // of the consumers owes and has neither handled nor put aside as dead; nil when
-// nothing is owed. What the inbox has forgotten was proven, and is owed by nobody.
+// nothing is owed. Nobody owes what was in the log before its subscription. What the inbox has forgotten was proven, and is owed by nobody.
 // What a worker says is committed with its inbox row, so that nothing more
 // follows from what nobody owes. It reads the log from that place on: it is for
 // somebody who goes along with it, not for a dashboard.

@@ -57,6 +57,11 @@ func TestOwing(t *testing.T) {
 	if got := owed(begin); got != "view SALE_COMPLETED" {
 		t.Errorf("when its dead letter was put back %q is owed", got)
 	}
+	p.newTicker().tick()
+	must2(p.Subscribe(t.Context(), "late", []string{"SALE_COMPLETED"}))(t)
+	if o := found(p.Owing(t.Context(), begin, math.MaxInt64, []string{"late"}))(t); o != nil {
+		t.Errorf("who subscribed after it owes %+v", o)
+	}
 }
 
 func TestNotAdmitted(t *testing.T) {

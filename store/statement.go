@@ -118,6 +118,26 @@ func (db *DB) get(ctx context.Context, dest any, q statement, args ...any) error
 	return mapCall(ctx, st.GetContext(ctx, dest, args...))
 }
 
+// repeat runs a statement in a transaction of its own, in one round trip, and
+// gives the number of rows. The driver may run it again when a connection breaks:
+// only for statements that may be repeated.
+func (db *DB) repeat(ctx context.Context, q statement, args ...any) (int64, error) {
+	st, err := db.prepare(ctx, q)
+	if err != nil {
+		return 0, err
+	}
+	return execute(ctx, st, args)
+}
+
+func execute(ctx context.Context, st *sqlx.Stmt, args []any) (int64, error) {
+	res, err := st.ExecContext(ctx, args...)
+	if err != nil {
+		return 0, mapCall(ctx, err)
+	}
+	n, err := res.RowsAffected()
+	return n, mapError(err)
+}
+
 // each runs scan on every row, outside any transaction: only for statements that
 // change nothing. Tx.each says when to use it.
 func (db *DB) each(ctx context.Context, q statement, scan func(row *sql.Rows) error, args ...any) error {

@@ -91,12 +91,7 @@ func (tx *Tx) exec(ctx context.Context, q statement, args ...any) (int64, error)
 	if err != nil {
 		return 0, err
 	}
-	res, err := st.ExecContext(ctx, args...)
-	if err != nil {
-		return 0, mapCall(ctx, err)
-	}
-	n, err := res.RowsAffected()
-	return n, mapError(err)
+	return execute(ctx, st, args)
 }
 
 func (tx *Tx) selectAll(ctx context.Context, dest any, q statement, args ...any) error {

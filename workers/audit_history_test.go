@@ -1,11 +1,12 @@
 package workers_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -195,7 +196,8 @@ func startFleet(t testing.TB, databaseURL string, at exchange.Config) (stop func
 	db := open(t, databaseURL)
 	ctx, cancel := context.WithCancel(t.Context())
 	var g errgroup.Group
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	said := &lockedBuffer{}
+	log := slog.New(slog.NewTextHandler(said, nil))
 	ticker := store.NewTicker(db, log)
 	g.Go(func() error {
 		db.Lead(ctx, "ticker", "test", ticker.Run, func(err error) { t.Errorf("the ticker stands still: %v", err) })
@@ -203,16 +205,22 @@ func startFleet(t testing.TB, databaseURL string, at exchange.Config) (stop func
 	})
 	r := &relay.Relay{DB: db, Exchange: at, Holder: "test", Log: log}
 	g.Go(func() error { return r.Run(ctx) })
-	started := make(chan struct{}, 16)
+	started, failed := make(chan struct{}, 16), make(chan error, 16)
 	for _, w := range workers.Fleet(workers.Config{}) {
 		runner := &worker.Runner{Worker: w, DB: db, Exchange: at, Log: log, Started: func() { started <- struct{}{} }}
-		g.Go(func() error { return runner.Run(ctx) })
+		g.Go(func() error {
+			err := runner.Run(ctx)
+			failed <- fmt.Errorf("worker %s has ended: %w", w.Name(), err)
+			return err
+		})
 	}
 	for range workers.Fleet(workers.Config{}) {
 		select {
 		case <-started:
+		case err := <-failed:
+			t.Fatalf("the fleet does not start: %v. It says:\n%s", err, said)
 		case <-time.After(time.Minute):
-			t.Fatal("the fleet does not start")
+			t.Fatalf("the fleet does not start. It says:\n%s", said)
 		}
 	}
 	return func() {
@@ -222,4 +230,22 @@ func startFleet(t testing.TB, databaseURL string, at exchange.Config) (stop func
 		}
 		db.Close()
 	}
+}
+
+// lockedBuffer keeps what the fleet says.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }

@@ -201,7 +201,7 @@ func testTrueHistory(t *testing.T, h *history) {
 		t.Errorf("%d movements, %d items, %d positions, %s units", c.Movements, c.Items, c.Positions, c.UnitsNet)
 	}
 	want := []store.ConsumerCounts{
-		{Consumer: "alert"}, {Consumer: "analytics", Handled: 10}, {Consumer: "approval", Handled: 1}, {Consumer: "forecasting", Handled: 10},
+		{Consumer: "alert"}, {Consumer: "analytics"}, {Consumer: "approval", Handled: 1}, {Consumer: "forecasting", Handled: 10},
 		{Consumer: "ledger", Handled: 10, Dead: 1}, {Consumer: "lots", Handled: 10}, {Consumer: "notification", Handled: 2},
 		{Consumer: "procurement", Handled: 2}, {Consumer: "replenishment", Handled: 10}, {Consumer: "stockview", Handled: 13},
 	}

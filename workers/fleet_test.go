@@ -68,7 +68,7 @@ var heardBy = map[event.Type][]string{
 	event.TypeTransferInitiated:      {"intake", "ledger"},
 	event.TypeStockAdjusted:          {"intake", "ledger"},
 	event.TypeStockCounted:           {"intake", "ledger"},
-	event.TypeInventoryUpdated:       {"analytics", "forecasting", "lots", "replenishment", "stockview"},
+	event.TypeInventoryUpdated:       {"forecasting", "lots", "replenishment", "stockview"},
 	event.TypeInventoryLowStock:      {"alert", "replenishment", "stockview"},
 	event.TypeReplenishmentTriggered: {"stockview"},
 	event.TypeForecastGenerated:      {"analytics", "replenishment", "stockview"},

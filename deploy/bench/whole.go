@@ -116,7 +116,7 @@ SELECT (SELECT coalesce(max(seq), 0) FROM event_log), -(SELECT coalesce(sum(on_h
 type look struct {
 	fleet *fleet
 	db    *sql.DB
-	hears map[event.Type]int // how many workers
+	hears map[event.Type]int // how many workers, of what the relay publishes
 	since int64              // what is up to here in the log was handled before
 	sold  int64              // what had left the shop before
 }
@@ -131,6 +131,9 @@ func (f *fleet) newLook(ctx context.Context, guests []worker.Worker) (*look, err
 		return nil, errors.Join(fmt.Errorf("reading the log: %w", err), db.Close())
 	}
 	for _, w := range guests {
+		if w.Subscription().Unlogged {
+			continue
+		}
 		for _, t := range w.Types() {
 			l.hears[t]++
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/composerp/composerp/exchange"
@@ -22,11 +23,21 @@ func DeleteQueue(t testing.TB, config exchange.Config, name string) {
 	manage(t, http.MethodDelete, "/api/queues/"+url.PathEscape(VhostOf(t, config))+"/"+url.PathEscape(name), nil)
 }
 
-// DeleteBinding takes a binding away.
+// DeleteBinding takes the binding of a queue away.
 func DeleteBinding(t testing.TB, config exchange.Config, b exchange.BindingSpec) {
 	t.Helper()
 	manage(t, http.MethodDelete, "/api/bindings/"+url.PathEscape(VhostOf(t, config))+"/e/"+url.PathEscape(b.Exchange)+"/q/"+
 		url.PathEscape(b.Queue)+"/"+url.PathEscape(b.RoutingKey), nil)
+}
+
+// Bind leads what an exchange gets to a queue, which is made where there is none.
+func Bind(t testing.TB, config exchange.Config, b exchange.BindingSpec) {
+	t.Helper()
+	vhost := url.PathEscape(VhostOf(t, config))
+	if !strings.HasPrefix(b.Queue, exchange.QueueName("")) {
+		manage(t, http.MethodPut, "/api/queues/"+vhost+"/"+url.PathEscape(b.Queue), map[string]any{"durable": true})
+	}
+	manage(t, http.MethodPost, "/api/bindings/"+vhost+"/e/"+url.PathEscape(b.Exchange)+"/q/"+url.PathEscape(b.Queue), map[string]any{"routing_key": b.RoutingKey})
 }
 
 // Restrict sets what a user may do in the virtual host, by regular expressions of names; "" is nothing.

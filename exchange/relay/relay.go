@@ -23,8 +23,10 @@
 //	after moving the cursor  nothing to do again
 //
 // An event that the broker will never take (too large for it, or of a type
-// without a routing key) is set aside, and the rest goes on. A broker that is
-// full or blocked is waited for.
+// without a routing key) is set aside, and the rest goes on. One that no queue
+// takes goes to composerp.unrouted: the exchange sends it there itself unless it
+// knows of somebody before a sieve, which does not want it. A broker that is full
+// or blocked is waited for.
 package relay
 
 import (
@@ -118,7 +120,7 @@ func (r *Relay) pump(ctx context.Context, publisher *exchange.Publisher, cursor 
 	read, published := make(chan batch, pagesAhead), make(chan batch, pagesAhead)
 	g.Go(func() error { defer close(read); return r.read(ctx, cursor, read) })
 	g.Go(func() error { defer close(published); return r.publish(ctx, publisher, read, published) })
-	g.Go(func() error { return r.confirm(ctx, published) })
+	g.Go(func() error { return r.confirm(ctx, publisher, published) })
 	err := g.Wait()
 	if ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)) {
 		return nil
@@ -180,14 +182,10 @@ func (r *Relay) publish(ctx context.Context, publisher *exchange.Publisher, in <
 }
 
 func (r *Relay) publishOne(ctx context.Context, publisher *exchange.Publisher, e *store.Logged) (*exchange.Confirmation, error) {
-	key := e.Type.RoutingKey()
-	if key == "" {
+	if e.Type.RoutingKey() == "" {
 		return nil, r.setAside(ctx, e, fmt.Errorf("type %s has no routing key", e.Type))
 	}
-	c, err := publisher.Publish(ctx, exchange.Message{
-		Exchange: exchange.Events, RoutingKey: key, ID: e.EventID.String(), Type: string(e.Type),
-		Headers: map[string]any{exchange.HeaderLogSeq: e.Seq}, Body: e.Body, Timestamp: e.OccurredAt,
-	})
+	c, err := publisher.Publish(ctx, message(exchange.Events, e))
 	if errors.Is(err, exchange.ErrUnpublishable) {
 		return nil, r.setAside(ctx, e, err)
 	}
@@ -195,6 +193,22 @@ func (r *Relay) publishOne(ctx context.Context, publisher *exchange.Publisher, e
 		return nil, fmt.Errorf("publishing event %s: %w", e.EventID, err)
 	}
 	return c, nil
+}
+
+func message(to string, e *store.Logged) exchange.Message {
+	return exchange.Message{
+		Exchange: to, RoutingKey: e.Type.RoutingKey(), ID: e.EventID.String(), Type: string(e.Type),
+		Headers: map[string]any{exchange.HeaderLogSeq: e.Seq, exchange.HeaderRelayed: true}, Body: e.Body, Timestamp: e.OccurredAt,
+	}
+}
+
+// divert sends an event that no queue took where the exchange sends what nobody is bound for.
+func (r *Relay) divert(ctx context.Context, publisher *exchange.Publisher, e *store.Logged) error {
+	c, err := publisher.Publish(ctx, message(exchange.Unrouted, e))
+	if err != nil {
+		return err
+	}
+	return c.Wait(ctx)
 }
 
 func (r *Relay) setAside(ctx context.Context, e *store.Logged, reason error) error {
@@ -207,7 +221,7 @@ func (r *Relay) setAside(ctx context.Context, e *store.Logged, reason error) err
 
 // confirm waits for the broker's word and moves the cursor. Intervals without an
 // event for the exchange are passed together, now and then.
-func (r *Relay) confirm(ctx context.Context, in <-chan batch) error {
+func (r *Relay) confirm(ctx context.Context, publisher *exchange.Publisher, in <-chan batch) error {
 	var at, to store.Cursor
 	resting := time.NewTicker(restAfter)
 	defer resting.Stop()
@@ -222,7 +236,7 @@ func (r *Relay) confirm(ctx context.Context, in <-chan batch) error {
 				at = b.from
 			}
 			to = b.page.Next
-			if err := r.await(ctx, b); err != nil {
+			if err := r.await(ctx, publisher, b); err != nil {
 				return err
 			}
 			failpoint.Hit("relay.confirmed")
@@ -240,13 +254,17 @@ func (r *Relay) confirm(ctx context.Context, in <-chan batch) error {
 	}
 }
 
-func (r *Relay) await(ctx context.Context, b batch) error {
+func (r *Relay) await(ctx context.Context, publisher *exchange.Publisher, b batch) error {
 	confirmed := 0
 	for i, c := range b.confirmations {
 		if c == nil {
 			continue
 		}
-		if err := c.Wait(ctx); err != nil {
+		err := c.Wait(ctx)
+		if errors.Is(err, exchange.ErrUnroutable) {
+			err = r.divert(ctx, publisher, &b.page.Events[i])
+		}
+		if err != nil {
 			return fmt.Errorf("waiting for the confirm of event %s: %w", b.page.Events[i].EventID, err)
 		}
 		confirmed++

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/deploy/chaos/proxy"
+	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/relay"
 	"github.com/composerp/composerp/store"
@@ -33,6 +34,34 @@ func TestEverythingComesOnceAndInOrder(t *testing.T) {
 	h.wantOnce(all)
 	h.soon("all confirms are counted", func() bool { return r.metric("composerp_relay_confirmed_total") == float64(len(all)) })
 	h.soon("the cursor has passed all", func() bool { lag, err := h.db.Lag(t.Context(), relay.LeaseName); return err == nil && lag == 0 })
+}
+
+// What no queue takes goes where the exchange sends what nobody is bound for, and nothing waits for it.
+func TestWhatNoQueueTakesIsUnrouted(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	counted := event.TypeStockCounted.RoutingKey()
+	h.must(exchange.Compute([]exchange.Subscription{{Worker: "intake", RoutingKeys: []string{counted}, Unlogged: true}}).Apply(t.Context(), h.broker))
+	at := time.Date(2024, time.March, 1, 10, 0, 0, 0, time.UTC)
+	count, err := event.Encode(event.Envelope{ID: uuid.New(), AggregateID: "c", TenantID: "acme", Timestamp: at},
+		event.StockCounted{CountID: "c", ItemID: "cup", LocationID: "shop", Quantity: event.NewDecimal(5)})
+	h.must(err)
+	_, err = h.db.Admit(t.Context(), []event.Any{count}, true)
+	h.must(err)
+	events := h.sales(10)
+	h.run("a")
+	h.wantOnce(events)
+	h.soon("the cursor has passed all", func() bool { lag, err := h.db.Lag(t.Context(), relay.LeaseName); return err == nil && lag == 0 })
+	session, err := exchange.Open(t.Context(), h.broker)
+	h.must(err)
+	defer func() { _ = session.Close() }()
+	unrouted, err := session.Consume(exchange.Unrouted, "unrouted", 10)
+	h.must(err)
+	taken, err := unrouted.Take(t.Context(), 10)
+	h.must(err)
+	if len(taken) != 1 || taken[0].ID != count.ID.String() || taken[0].LogSeq() != 1 || taken[0].RoutingKey != counted {
+		t.Errorf("unrouted are %+v, want the count alone", taken)
+	}
 }
 
 func TestTwentyThousandEvents(t *testing.T) {

@@ -36,7 +36,7 @@ func (v *vigil) declare(ctx context.Context, now Look) {
 	v.Metrics.repairs.WithLabelValues(repairBinding).Add(float64(len(missing.Bindings)))
 	v.Log.Warn("what was missing is declared again", "exchanges", names(missing.Exchanges, func(e exchange.ExchangeSpec) string { return e.Name }),
 		"queues", names(missing.Queues, func(q exchange.QueueSpec) string { return q.Name }),
-		"bindings", names(missing.Bindings, func(b exchange.BindingSpec) string { return b.Exchange + " -" + b.RoutingKey + "-> " + b.Queue }))
+		"bindings", names(missing.Bindings, func(b exchange.BindingSpec) string { return b.Exchange + " -" + b.RoutingKey + "-> " + b.Destination() }))
 }
 
 // complain says an error that comes a second time. The first one may be of a look that saw something half deleted.

@@ -21,7 +21,7 @@ var subscriptions = []exchange.Subscription{
 }
 
 var (
-	plan  = watchdog.NewPlan(subscriptions, []string{"ledger"}, "")
+	plan  = watchdog.NewPlan(subscriptions, []string{"ledger"})
 	begin = time.Date(2026, time.March, 1, 10, 0, 0, 0, time.UTC)
 )
 

@@ -17,16 +17,19 @@ type Worker struct {
 	Name  string
 	Queue string   // what it drains
 	Rungs []string // its ladder's queues
+	Ways  []string // the exchanges through which it hears
 	Here  bool     // it runs in this process: then its queue has a consumer
 	Logs  bool     // it logs what came straight over AMQP
 }
 
-// NewPlan gives the plan of a fleet with these subscriptions. here names the workers that run in this process, intake the
-// one that logs what came straight over AMQP; it may be empty.
-func NewPlan(subs []exchange.Subscription, here []string, intake string) Plan {
+// NewPlan gives the plan of a fleet with these subscriptions. here names the workers that run in this process.
+func NewPlan(subs []exchange.Subscription, here []string) Plan {
 	plan := Plan{Topology: exchange.Compute(subs)}
 	for _, sub := range subs {
-		w := Worker{Name: sub.Worker, Queue: sub.Queue, Here: slices.Contains(here, sub.Worker), Logs: sub.Worker == intake}
+		w := Worker{Name: sub.Worker, Queue: sub.Queue, Here: slices.Contains(here, sub.Worker), Logs: sub.Unlogged, Ways: []string{exchange.Events}}
+		if sub.Unlogged {
+			w.Ways = append(w.Ways, exchange.SieveName(sub.Worker), exchange.UnloggedName(sub.Worker))
+		}
 		if w.Queue == "" {
 			w.Queue = exchange.QueueName(sub.Worker)
 			for _, d := range sub.Ladder {
@@ -48,13 +51,14 @@ func (p Plan) Lacking(missing exchange.Topology) map[string]bool {
 	retryIsThere := !slices.ContainsFunc(missing.Exchanges, func(e exchange.ExchangeSpec) bool { return e.Name == exchange.Retry })
 	for _, w := range p.Workers {
 		its := func(queue string) bool { return queue == w.Queue || slices.Contains(w.Rungs, queue) }
-		from := func(name string) func(exchange.BindingSpec) bool {
-			return func(b exchange.BindingSpec) bool { return b.Exchange == name && its(b.Queue) }
+		hears := func(b exchange.BindingSpec) bool {
+			return slices.Contains(w.Ways, b.Exchange) && (its(b.Queue) || slices.Contains(w.Ways, b.To))
 		}
-		if slices.ContainsFunc(missing.Bindings, from(exchange.Events)) {
+		tries := func(b exchange.BindingSpec) bool { return b.Exchange == exchange.Retry && its(b.Queue) }
+		if slices.ContainsFunc(missing.Bindings, hears) {
 			lacking[w.Name] = false
 		}
-		if retryIsThere && slices.ContainsFunc(missing.Bindings, from(exchange.Retry)) ||
+		if retryIsThere && slices.ContainsFunc(missing.Bindings, tries) ||
 			slices.ContainsFunc(missing.Queues, func(q exchange.QueueSpec) bool { return its(q.Name) }) {
 			lacking[w.Name] = true
 		}
@@ -62,7 +66,7 @@ func (p Plan) Lacking(missing exchange.Topology) map[string]bool {
 	return lacking
 }
 
-// bound says whether some queue is bound for events with that routing key.
+// bound says whether somebody is bound for events with that routing key.
 func (p Plan) bound(key string) bool {
 	return slices.ContainsFunc(p.Topology.Bindings, func(b exchange.BindingSpec) bool {
 		return b.Exchange == exchange.Events && b.RoutingKey == key

@@ -17,17 +17,30 @@ import (
 // day is noon of a day of March 2024.
 func day(n int) time.Time { return time.Date(2024, time.March, n, 12, 0, 0, 0, time.UTC) }
 
-func moved(t testing.TB, kind event.TransactionType, item, units string, at time.Time) event.Any {
-	t.Helper()
-	q := workertest.Decimal(units)
-	return workertest.Event(t, event.InventoryUpdated{
-		ItemID: item, LocationID: "shop", OnHand: q, Available: q, Quantity: q, TransactionID: "x", TransactionType: kind,
-	}, func(env *event.Envelope) { env.Timestamp = at })
+// sold is what customers took of an item on a day of that month, and brought back.
+func sold(item string, n int, units, returned int64) store.Demand {
+	return store.Demand{PositionKey: store.PositionKey{Tenant: workertest.Tenant, Item: item, Location: "shop"}, Day: event.DateOf(day(n)),
+		Sold: event.NewDecimal(units), Returned: event.NewDecimal(returned)}
 }
 
-func sold(t testing.TB, item string, units int, at time.Time) event.Any {
+// happened writes into the account of demand, on behalf of forecasting, and opens a day.
+func happened(t testing.TB, db *store.DB, open event.Date, rows ...store.Demand) {
 	t.Helper()
-	return moved(t, event.TransactionSale, item, fmt.Sprint(-units), at)
+	shop := store.LocationKey{Tenant: workertest.Tenant, Location: "shop"}
+	err := db.InTx(t.Context(), func(tx *store.Tx) error {
+		if _, err := tx.AddDemand(t.Context(), rows, nil); err != nil {
+			return err
+		}
+		calendars, err := tx.LockCalendars(t.Context(), map[store.LocationKey]event.Date{shop: open})
+		if err != nil {
+			return err
+		}
+		calendars[shop].Open = open
+		return tx.CloseDays(t.Context(), []*store.Calendar{calendars[shop]}, nil)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func forecast(t testing.TB, item string, start event.Date, units ...int64) event.Any {
@@ -42,33 +55,49 @@ func forecast(t testing.TB, item string, start event.Date, units ...int64) event
 	})
 }
 
-// The table of package measure's test, told by events: March 1 is its day 0, and
-// the location's 14th is open, on which nothing counts yet.
-func story(t testing.TB) []event.Any {
+// hear has analytics hear events, and say nothing.
+func hear(t testing.TB, db *store.DB, events ...event.Any) {
 	t.Helper()
-	events := []event.Any{moved(t, event.TransactionReceipt, "cup", "100", day(1))}
-	for i, units := range []int{0, 4, 0, 2, 0, 0, 6, 4, 2, 9, 0, 4, 4, 50} {
+	if said, err := workertest.Handle(t, db, analytics.New(), events...); err != nil || len(said) != 0 {
+		t.Fatalf("want no word, got %d events and %v", len(said), err)
+	}
+}
+
+// The table of package measure's test: March 1 is its day 0, and the location's
+// 14th is open, on which nothing counts yet.
+func story(t testing.TB, db *store.DB) []event.Any {
+	t.Helper()
+	var rows []store.Demand
+	for i, units := range []int64{0, 4, 0, 2, 0, 0, 6, 4, 2, 9, 0, 4, 4, 50} {
 		if units > 0 {
-			events = append(events, sold(t, "cup", units, day(1+i)))
+			rows = append(rows, sold("cup", 1+i, units, 0))
 		}
 	}
-	return append(events,
-		moved(t, event.TransactionReturn, "cup", "1", day(10).Add(time.Hour)), moved(t, event.TransactionReturn, "cup", "5", day(11)),
+	happened(t, db, "2024-03-14", append(rows, sold("jar", 2, 1, 0))...)
+	happened(t, db, "2024-03-14", sold("cup", 10, 0, 1), sold("cup", 11, 0, 5))
+	return []event.Any{
 		forecast(t, "cup", "2024-03-09", 3, 3, 3, 9, 9), forecast(t, "cup", "2024-03-12", 2, 5, 7, 7, 7),
-		sold(t, "jar", 1, day(2)), forecast(t, "jar", "2024-03-14", 1, 1, 1), // of days that are not closed
-	)
+		forecast(t, "jar", "2024-03-14", 1, 1, 1), // of days that are not closed
+		movement(t), // from the time when analytics kept an account of its own
+	}
+}
+
+func movement(t testing.TB) event.Any {
+	t.Helper()
+	one := event.NewDecimal(1)
+	return workertest.Event(t, event.InventoryUpdated{
+		ItemID: "cup", LocationID: "shop", OnHand: one, Available: one, Quantity: one, TransactionID: "x", TransactionType: event.TransactionReturn,
+	}, func(env *event.Envelope) { env.Timestamp = day(9) })
 }
 
 func TestAccuracyOfWhatWasHeard(t *testing.T) {
 	t.Parallel()
 	db := storetest.DB(t)
-	events := story(t)
+	events := story(t, db)
 	for range 2 { // and all of it a second time
 		rand.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
-		for i := 0; i < len(events); i += 5 {
-			if said, err := workertest.Handle(t, db, analytics.New(), events[i:min(i+5, len(events))]...); err != nil || len(said) != 0 {
-				t.Fatalf("want no word, got %d events and %v", len(said), err)
-			}
+		for i := 0; i < len(events); i += 2 {
+			hear(t, db, events[i:min(i+2, len(events))]...)
 		}
 	}
 	a, err := analytics.Accuracy(t.Context(), db, analytics.Question{Horizon: 3})
@@ -99,9 +128,7 @@ func TestAccuracyOfWhatWasHeard(t *testing.T) {
 func TestWhatIsAskedFor(t *testing.T) {
 	t.Parallel()
 	db := storetest.DB(t)
-	if _, err := workertest.Handle(t, db, analytics.New(), story(t)...); err != nil {
-		t.Fatal(err)
-	}
+	hear(t, db, story(t, db)...)
 	for name, c := range map[string]struct {
 		q        analytics.Question
 		days     int
@@ -128,50 +155,17 @@ func TestWhatIsAskedFor(t *testing.T) {
 	}
 }
 
-// A day is the location's own, and closes there on the first event of a later one.
-func TestOnlyClosedDaysCount(t *testing.T) {
-	t.Parallel()
-	url := storetest.URL(t)
-	db := storetest.Open(t, url, 2)
-	storetest.Exec(t, url, `INSERT INTO location (tenant_id, location_id, kind, timezone) VALUES ('acme', 'shop', 'stock', 'America/New_York')`)
-	midnight := time.Date(2024, time.March, 2, 5, 0, 0, 0, time.UTC)
-	hear := func(events ...event.Any) (days int, units float64) {
-		if _, err := workertest.Handle(t, db, analytics.New(), events...); err != nil {
-			t.Fatal(err)
-		}
-		a, err := analytics.Accuracy(t.Context(), db, analytics.Question{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return a.Overall.Days, a.Overall.Units
-	}
-	if days, _ := hear(forecast(t, "cup", "2024-03-01", 1, 1), sold(t, "cup", 7, midnight.Add(-time.Second))); days != 0 {
-		t.Errorf("%d open days count", days)
-	}
-	if days, units := hear(moved(t, event.TransactionReceipt, "jar", "1", midnight)); days != 1 || units != 7 {
-		t.Errorf("%d days of %v units count, want one of 7", days, units)
-	}
-	if days, units := hear(sold(t, "cup", 2, midnight.Add(-time.Hour))); days != 1 || units != 9 {
-		t.Errorf("with what came late %d days of %v units count, want one of 9", days, units)
-	}
-}
-
 // What is said again of the same days is what counts, and the latest is found.
 func TestTheLastWordCounts(t *testing.T) {
 	t.Parallel()
 	db := storetest.DB(t)
-	hear := func(events ...event.Any) {
-		if _, err := workertest.Handle(t, db, analytics.New(), events...); err != nil {
-			t.Fatal(err)
-		}
-	}
-	hear(forecast(t, "cup", "2024-03-15", 5, 6), forecast(t, "cup", "2024-03-01", 1, 2), forecast(t, "cup", "2024-03-01", 3, 4), forecast(t, "jar", "2024-03-01", 9))
-	hear(forecast(t, "cup", "2024-03-08", 7, 8))
+	hear(t, db, forecast(t, "cup", "2024-03-15", 5, 6), forecast(t, "cup", "2024-03-01", 1, 2), forecast(t, "cup", "2024-03-01", 3, 4), forecast(t, "jar", "2024-03-01", 9))
+	hear(t, db, forecast(t, "cup", "2024-03-08", 7, 8))
 	list, err := db.LatestForecasts(t.Context(), store.PositionKey{})
 	if err != nil || len(list) != 2 || list[0].Start != "2024-03-15" || fmt.Sprint(list[0].Daily) != "[5 6]" || list[1].Item != "jar" {
 		t.Errorf("the latest are %+v, %v", list, err)
 	}
-	hear(sold(t, "cup", 3, day(1)), sold(t, "cup", 4, day(2)), sold(t, "cup", 1, day(3)))
+	happened(t, db, "2024-03-03", sold("cup", 1, 3, 0), sold("cup", 2, 4, 0), sold("cup", 3, 1, 0))
 	a, err := analytics.Accuracy(t.Context(), db, analytics.Question{})
 	if err != nil || len(a.Items) != 2 || a.Items[0].Forecast.RMSSE != 0 {
 		t.Errorf("want the second word on the first of March to hold, got %+v, %v", a, err)

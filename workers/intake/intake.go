@@ -2,9 +2,11 @@
 //
 // Whoever publishes to composerp.events directly is heard by every worker bound
 // to the event's type, but the log, which the relay feeds the exchange from, does
-// not know of it. Intake hears the same messages. What the log has already (its
-// place is in the message's x-log-seq header, and that very event stands there)
-// it passes over; the rest it admits, marked as published. An event whose id was
+// not know of it. Intake hears these messages, and not those that the relay publishes.
+// Should one of them come all the same (an older fleet's binding is still there,
+// somebody has moved it by hand), and that very event stand at the place that its
+// header x-log-seq names, it is passed over; the rest is admitted, marked as
+// published. An event whose id was
 // admitted with another body is refused: it goes to the dead letters.
 package intake
 
@@ -21,7 +23,7 @@ import (
 // New declares the intake worker. Admission tells by itself what it has seen, so
 // there is no inbox.
 func New() worker.Worker {
-	return worker.New("intake", worker.Idempotent(), worker.OnBatch(admit, outside()...), worker.Linger(50*time.Millisecond))
+	return worker.New("intake", worker.Idempotent(), worker.Unlogged(), worker.OnBatch(admit, outside()...), worker.Linger(50*time.Millisecond))
 }
 
 // outside are the types that outsiders say.

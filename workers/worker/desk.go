@@ -101,7 +101,7 @@ func (w Worker) read(d exchange.Delivery) (message, error) {
 		return message{}, Reject(err)
 	case d.Type != "" && d.Type != string(e.Type):
 		return message{}, Reject(fmt.Errorf("the message's type property is %q, its envelope's eventType %q", d.Type, e.Type))
-	case !slices.Contains(w.types, e.Type):
+	case !slices.Contains(w.types, e.Type) && !slices.Contains(w.former, e.Type):
 		return message{}, Reject(fmt.Errorf("worker %s does not hear %s", w.name, e.Type))
 	}
 	e.LogSeq = max(0, d.LogSeq())

@@ -20,6 +20,8 @@ type Worker struct {
 	prefetch   int
 	linger     time.Duration
 	idempotent bool
+	unlogged   bool
+	former     []event.Type
 	quarantine store.QuarantinePolicy
 	gates      *Gates
 
@@ -134,6 +136,14 @@ func OnMessages(queue string, handle func(ctx context.Context, tx *Tx, messages 
 // before. Its events are not entered in the inbox, and audit expects none there.
 func Idempotent() Option { return func(w *Worker) { w.idempotent = true } }
 
+// Unlogged declares that the worker hears only what outsiders publish, and not what
+// the relay does: that is in the log already.
+func Unlogged() Option { return func(w *Worker) { w.unlogged = true } }
+
+// Formerly names types that the worker heard once: its queue may still be bound
+// for them by an older fleet, or hold some. The handler gets them with the others.
+func Formerly(types ...event.Type) Option { return func(w *Worker) { w.former = types } }
+
 // Ladder sets how long to wait before each further try.
 func Ladder(rungs ...time.Duration) Option { return func(w *Worker) { w.ladder = rungs } }
 
@@ -178,7 +188,7 @@ func (w Worker) Owes() bool { return !w.idempotent }
 
 // Subscription is what the worker needs of the exchange.
 func (w Worker) Subscription() exchange.Subscription {
-	s := exchange.Subscription{Worker: w.name, Ladder: w.ladder}
+	s := exchange.Subscription{Worker: w.name, Ladder: w.ladder, Unlogged: w.unlogged}
 	if w.drainsAnothers() {
 		s.Queue = w.queue
 	}

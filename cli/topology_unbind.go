@@ -1,0 +1,71 @@
+package cli
+
+import (
+	"io"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/workers"
+)
+
+func topologyUnbindCommand() *cli.Command {
+	return &cli.Command{
+		Name: "unbind", Usage: "take away bindings of the fleet's queues that it no longer needs",
+		Description: "After an upgrade, once no older fleet runs: by such a binding a worker is sent what it has no use for, which costs time\n" +
+			"and nothing else. Queues, exchanges and other people's bindings stay. `composerp topology diff` shows them as extra.",
+		Flags:  append(append([]cli.Flag{outputFlag(), &cli.BoolFlag{Name: "dry-run", Usage: "say which, and leave them"}}, brokerFlags()...), dirFlag()),
+		Action: topologyUnbind,
+	}
+}
+
+func topologyUnbind(cctx *cli.Context) error {
+	if err := noArguments(cctx); err != nil {
+		return err
+	}
+	if err := checkOutput(cctx); err != nil {
+		return err
+	}
+	e, err := discover(cctx)
+	if err != nil {
+		return err
+	}
+	management, vhost, err := managementOf(e)
+	if err != nil {
+		return err
+	}
+	have, err := management.Topology(cctx.Context, vhost)
+	if err != nil {
+		return err
+	}
+	surplus := append([]exchange.BindingSpec{}, workers.Topology().Surplus(have)...)
+	if !cctx.Bool("dry-run") && len(surplus) > 0 {
+		broker, err := brokerConfig(e, nil)
+		if err != nil {
+			return err
+		}
+		broker.Name = "topology"
+		if err := exchange.Unbind(cctx.Context, broker, surplus); err != nil {
+			return err
+		}
+	}
+	err = show(cctx, surplus, func(w io.Writer) {
+		for i, b := range surplus {
+			if i == 0 {
+				row(w, "EXCHANGE", "KEY", "QUEUE")
+			}
+			row(w, b.Exchange, b.RoutingKey, b.Destination())
+		}
+	})
+	switch {
+	case err != nil:
+		return err
+	case len(surplus) == 0:
+		say(cctx, "the fleet's queues are bound for nothing that it does not need")
+	case cctx.Bool("dry-run"):
+		say(cctx, "%s would be taken away", plural(len(surplus), "binding"))
+	default:
+		say(cctx, "%s taken away", plural(len(surplus), "binding"))
+	}
+	return nil
+}
