@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -36,16 +35,14 @@ type AgeReport struct {
 // sales would have left in the log, at the admission, in every inbox and among the movements.
 func RunAges(ctx context.Context, cfg Config, ages []int) (report AgeReport, err error) {
 	cfg.defaults()
-	s, err := connect(ctx, cfg)
-	if err != nil {
-		return report, err
-	}
-	defer s.close()
-	p, err := s.newPlace(ctx, s.template)
-	if err != nil {
-		return report, err
-	}
-	defer func() { err = errors.Join(err, p.remove()) }()
+	err = inPlace(ctx, cfg, func(p *place) error {
+		report, err = p.measureAges(ctx, cfg, ages)
+		return err
+	})
+	return report, err
+}
+
+func (p *place) measureAges(ctx context.Context, cfg Config, ages []int) (report AgeReport, err error) {
 	if err := p.furnish(ctx); err != nil {
 		return report, err
 	}
@@ -64,7 +61,7 @@ func RunAges(ctx context.Context, cfg Config, ages []int) (report AgeReport, err
 		}
 		from = from.Add(time.Duration(len(sales)) * gap)
 		limited, cancel := context.WithTimeout(ctx, 2*runLimit)
-		bare, err := runReference(limited, s, cfg.Events)
+		bare, err := runReference(limited, p.servers, cfg.Events)
 		var t Throughput
 		if err == nil {
 			t, err = p.runWhole(limited, sales, 1)

@@ -51,16 +51,14 @@ const freshEvents = 20_000
 // 20,000 events more have left. An audit that does not prove what was made is an error.
 func RunAudit(ctx context.Context, cfg Config, events int) (report AuditReport, err error) {
 	cfg.defaults()
-	s, err := connect(ctx, cfg)
-	if err != nil {
-		return report, err
-	}
-	defer s.close()
-	p, err := s.newPlace(ctx, s.template)
-	if err != nil {
-		return report, err
-	}
-	defer func() { err = errors.Join(err, p.remove()) }()
+	err = inPlace(ctx, cfg, func(p *place) error {
+		report, err = p.measureAudits(ctx, cfg, events)
+		return err
+	})
+	return report, err
+}
+
+func (p *place) measureAudits(ctx context.Context, cfg Config, events int) (report AuditReport, err error) {
 	b, err := p.newHistory(ctx, cfg.Progress)
 	if err != nil {
 		return report, fmt.Errorf("making a history: %w", err)

@@ -82,6 +82,20 @@ type place struct {
 	exchange    exchange.Config
 }
 
+// inPlace measures in one place, on servers of its own, and leaves nothing behind.
+func inPlace(ctx context.Context, cfg Config, measure func(p *place) error) error {
+	s, err := connect(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	p, err := s.newPlace(ctx, s.template)
+	if err != nil {
+		return err
+	}
+	return errors.Join(measure(p), p.remove())
+}
+
 // newPlace makes a place; the database is a copy of template, or empty when that is "".
 func (s *servers) newPlace(ctx context.Context, template string) (*place, error) {
 	s.runs++

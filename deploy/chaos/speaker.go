@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/composerp/composerp/deploy/outsider"
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
@@ -17,16 +18,13 @@ import (
 // speaker says everything on both roads, each in order and at its time, and says it again until it was heard. It is somebody outside: it
 // goes to the servers themselves, and has nothing to do with the fleet's networks.
 type speaker struct {
-	db     *store.DB
-	broker exchange.Config
-	rate   int // sayings a second
-	found  func(problem string)
+	db    *store.DB
+	line  outsider.Line
+	rate  int // sayings a second
+	found func(problem string)
 
 	said     atomic.Int64 // heard for certain
 	repeated atomic.Int64 // said once more, because nobody knew whether it was heard
-
-	session   *exchange.Session
-	publisher *exchange.Publisher
 }
 
 const (
@@ -50,7 +48,7 @@ func (s *speaker) run(ctx context.Context, sayings []Saying) error {
 		g.Go(func() error { return s.walk(ctx, began, mine, due, say) })
 	}
 	err := g.Wait()
-	s.hangUp()
+	s.line.HangUp()
 	return err
 }
 
@@ -104,16 +102,17 @@ func (s *speaker) log(ctx context.Context, sayings []Saying) error {
 func (s *speaker) publish(ctx context.Context, sayings []Saying) (err error) {
 	defer func() {
 		if err != nil {
-			s.hangUp()
+			s.line.HangUp()
 		}
 	}()
-	if err := s.dial(ctx); err != nil {
+	publisher, err := s.line.Publisher(ctx)
+	if err != nil {
 		return err
 	}
 	// A broker that has stopped answering would otherwise be waited for by the dial alone.
 	confirmations := make([]*exchange.Confirmation, len(sayings))
 	for i, saying := range sayings {
-		if confirmations[i], err = s.publisher.Publish(ctx, messageOf(saying)); err != nil {
+		if confirmations[i], err = publisher.Publish(ctx, messageOf(saying)); err != nil {
 			return err
 		}
 	}
@@ -134,26 +133,6 @@ func messageOf(s Saying) exchange.Message {
 		m.RoutingKey, m.Type, m.Timestamp = s.Event.Type.RoutingKey(), string(s.Event.Type), s.Event.Timestamp
 	}
 	return m
-}
-
-func (s *speaker) dial(ctx context.Context) (err error) {
-	if s.session != nil {
-		return nil
-	}
-	if s.session, err = exchange.Open(ctx, s.broker); err != nil {
-		return err
-	}
-	if s.publisher, err = s.session.Publisher(0); err != nil {
-		s.hangUp()
-	}
-	return err
-}
-
-func (s *speaker) hangUp() {
-	if s.session != nil {
-		s.session.Close()
-	}
-	s.session, s.publisher = nil, nil
 }
 
 // notes are lines that several goroutines write.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/composerp/composerp/deploy/outsider"
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
@@ -50,7 +51,7 @@ func Open(ctx context.Context, cfg Config) (*Game, error) {
 	f := cfg.World.facts()
 	g := &Game{
 		Config: cfg, facts: f, suppliers: newSuppliers(f.seed, f.sources, f.zone, f.keeps),
-		speaker: speaker{db: cfg.DB, broker: cfg.Exchange, consumers: cfg.Consumers, patience: cfg.Patience},
+		speaker: speaker{db: cfg.DB, line: outsider.Line{Broker: cfg.Exchange}, consumers: cfg.Consumers, patience: cfg.Patience},
 	}
 	g.buyer = buyer{db: cfg.DB, tenant: cfg.World.Tenant(), rejects: f.rejects}
 	if err := g.suppliers.listen(ctx); err != nil {
@@ -71,7 +72,7 @@ func Open(ctx context.Context, cfg Config) (*Game, error) {
 // Run lives the days. It ends with the last of them, with ctx, or when the fleet
 // does not keep up.
 func (g *Game) Run(ctx context.Context) error {
-	defer g.speaker.hangUp()
+	defer g.speaker.line.HangUp()
 	g.board.start()
 	defer g.board.stop()
 	next := time.Now()

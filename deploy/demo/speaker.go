@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/composerp/composerp/deploy/outsider"
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
@@ -18,15 +19,13 @@ import (
 // speaker says events on both roads, and waits for what follows from them.
 type speaker struct {
 	db        *store.DB
-	broker    exchange.Config
+	line      outsider.Line
 	consumers []string
 	patience  time.Duration
 
-	session   *exchange.Session
-	publisher *exchange.Publisher
-	before    int64       // the log's end two waits ago, from where on it is asked what is owed
-	since     int64       // the log's end at the last wait
-	unlogged  []uuid.UUID // published, and not yet seen in the log
+	before   int64       // the log's end two waits ago, from where on it is asked what is owed
+	since    int64       // the log's end at the last wait
+	unlogged []uuid.UUID // published, and not yet seen in the log
 }
 
 // logChunk is how many events are admitted in a transaction.
@@ -63,20 +62,21 @@ func (s *speaker) direct(ctx context.Context, events []event.Any) error {
 	}
 	err := s.publish(ctx, events)
 	if errors.Is(err, exchange.ErrSessionLost) || errors.Is(err, exchange.ErrUnreachable) {
-		s.hangUp()
+		s.line.HangUp()
 		err = s.publish(ctx, events)
 	}
 	return err
 }
 
 func (s *speaker) publish(ctx context.Context, events []event.Any) error {
-	if err := s.dial(ctx); err != nil {
+	publisher, err := s.line.Publisher(ctx)
+	if err != nil {
 		return err
 	}
 	confirmations := make([]*exchange.Confirmation, len(events))
 	for i, e := range events {
 		var err error
-		confirmations[i], err = s.publisher.Publish(ctx, exchange.Message{
+		confirmations[i], err = publisher.Publish(ctx, exchange.Message{
 			Exchange: exchange.Events, RoutingKey: e.Type.RoutingKey(), ID: e.ID.String(), Type: string(e.Type), Body: e.Body, Timestamp: e.Timestamp,
 		})
 		if err != nil {
@@ -89,26 +89,6 @@ func (s *speaker) publish(ctx context.Context, events []event.Any) error {
 		}
 	}
 	return nil
-}
-
-func (s *speaker) dial(ctx context.Context) (err error) {
-	if s.session != nil {
-		return nil
-	}
-	if s.session, err = exchange.Open(ctx, s.broker); err != nil {
-		return err
-	}
-	if s.publisher, err = s.session.Publisher(0); err != nil {
-		s.hangUp()
-	}
-	return err
-}
-
-func (s *speaker) hangUp() {
-	if s.session != nil {
-		s.session.Close()
-	}
-	s.session, s.publisher = nil, nil
 }
 
 // How often it is asked whether the fleet is done: often at first, when a lone

@@ -40,6 +40,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/failpoint"
 	"github.com/composerp/composerp/store"
 )
@@ -195,11 +196,16 @@ func (r *Relay) publishOne(ctx context.Context, publisher *exchange.Publisher, e
 	return c, nil
 }
 
+// message is an event on its way to an exchange. Of what outsiders say too, somebody may want to hear theirs alone: it is marked.
 func message(to string, e *store.Logged) exchange.Message {
-	return exchange.Message{
+	m := exchange.Message{
 		Exchange: to, RoutingKey: e.Type.RoutingKey(), ID: e.EventID.String(), Type: string(e.Type),
-		Headers: map[string]any{exchange.HeaderLogSeq: e.Seq, exchange.HeaderRelayed: true}, Body: e.Body, Timestamp: e.OccurredAt,
+		Headers: map[string]any{exchange.HeaderLogSeq: e.Seq}, Body: e.Body, Timestamp: e.OccurredAt,
 	}
+	if d, known := event.Lookup(e.Type); known && d.Outside {
+		m.Headers[exchange.HeaderRelayed] = true
+	}
+	return m
 }
 
 // divert sends an event that no queue took where the exchange sends what nobody is bound for.

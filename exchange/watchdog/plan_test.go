@@ -32,14 +32,18 @@ func TestWhoLacksWhat(t *testing.T) {
 	nothing := func(exchange.BindingSpec) bool { return false }
 	said := map[string]bool{"intake": false}
 	for name, c := range map[string]struct{ got, want map[string]bool }{
-		"nothing":                     {lacking(nothing), map[string]bool{}},
-		"the sieve":                   {lacking(nothing, exchange.SieveName("intake")), said},
-		"what leads past the sieve":   {lacking(nothing, exchange.UnloggedName("intake")), said},
-		"where the relayed are lost":  {lacking(nothing, exchange.LoggedName("intake")), map[string]bool{}},
-		"the binding of the sieve":    {lacking(func(b exchange.BindingSpec) bool { return b.To == exchange.SieveName("intake") }), said},
-		"the binding of its queue":    {lacking(func(b exchange.BindingSpec) bool { return b.Exchange == exchange.UnloggedName("intake") }), said},
-		"the binding of the ledger's": {lacking(func(b exchange.BindingSpec) bool { return b.Exchange == exchange.Events && b.Queue == "composerp.ledger" }), map[string]bool{"ledger": false}},
-		"the way back from a retry":   {lacking(func(b exchange.BindingSpec) bool { return b.Exchange == exchange.Retry && b.Queue == "composerp.intake" }), map[string]bool{"intake": true}},
+		"nothing":                    {lacking(nothing), map[string]bool{}},
+		"the sieve":                  {lacking(nothing, exchange.SieveName("intake")), said},
+		"what leads past the sieve":  {lacking(nothing, exchange.UnloggedName("intake")), said},
+		"where the relayed are lost": {lacking(nothing, exchange.LoggedName("intake")), map[string]bool{}},
+		"the binding of the sieve":   {lacking(func(b exchange.BindingSpec) bool { return b.To == exchange.SieveName("intake") }), said},
+		"the binding of its queue":   {lacking(func(b exchange.BindingSpec) bool { return b.Exchange == exchange.UnloggedName("intake") }), said},
+		"the binding of the ledger's": {lacking(func(b exchange.BindingSpec) bool {
+			return b.Exchange == exchange.Events && b.Queue == "composerp.ledger"
+		}), map[string]bool{"ledger": false}},
+		"the way back from a retry": {lacking(func(b exchange.BindingSpec) bool {
+			return b.Exchange == exchange.Retry && b.Queue == "composerp.intake"
+		}), map[string]bool{"intake": true}},
 	} {
 		if !maps.Equal(c.got, c.want) {
 			t.Errorf("without %s %v lack something, want %v", name, c.got, c.want)
