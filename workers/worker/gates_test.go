@@ -196,6 +196,42 @@ func TestWaitsDoNotCountAsAttempts(t *testing.T) {
 	}
 }
 
+// A wait of seconds is one on the first rung, so that whoever is there again soon is called soon; a long absence
+// turns the ladder seldom.
+func TestWhichRungAMessageWaitsOn(t *testing.T) {
+	t.Parallel()
+	const after = 10 * time.Second
+	for name, c := range map[string]struct {
+		deferred int64
+		wait     time.Duration
+		want     time.Duration
+	}{
+		"a short wait":                 {0, after, rung},
+		"the last of the short ones":   {11, after, rung},
+		"one more":                     {12, after, time.Minute},
+		"one more, and as short":       {12, rung, rung},
+		"as long as somebody asks for": {0, time.Minute, time.Minute},
+		"longer than any rung":         {0, time.Hour, time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := worker.New("echo", worker.Ladder(rung, time.Minute), worker.OnCall(func(context.Context, event.Of[event.SaleCompleted]) (worker.Record, error) {
+				return nil, worker.Unavailable("potter", errors.New("gone fishing"), c.wait)
+			}))
+			h := newHouse(t, w)
+			r := h.run(w, 1)
+			m := workertest.Delivery(workertest.Sale(t, "cup", "shop", "1")).Message
+			m.Headers = map[string]any{exchange.HeaderDeferred: c.deferred}
+			h.send(m)
+			if c.want == rung {
+				h.soon("it comes back by the first rung", func() bool { return r.messages("deferred") > 1 })
+			} else {
+				h.soon("it waits on the long rung", func() bool { return h.depth(exchange.RungName("echo", c.want)) == 1 })
+			}
+		})
+	}
+}
+
 // Without a ladder to wait on a message is kept in hand.
 func TestWithoutALadderAMessageWaitsInHand(t *testing.T) {
 	t.Parallel()

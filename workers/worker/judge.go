@@ -92,7 +92,7 @@ func (s *slot) postpone(ctx context.Context, m message, away unavailability) err
 			return err
 		}
 	}
-	copied := exchange.DeferMessage(m.Delivery, s.Worker.name, s.Worker.longEnough(0, away.wait), away.dependency)
+	copied := exchange.DeferMessage(m.Delivery, s.Worker.name, s.Worker.waits(m.Deferred(), away.wait), away.dependency)
 	if err := s.send(ctx, copied); err != nil {
 		return fmt.Errorf("sending message %s to %s: %w", copied.ID, copied.Exchange, err)
 	}

@@ -88,6 +88,21 @@ func (w Worker) rung(attempt int, failure error) time.Duration {
 	return w.longEnough(attempt, asked.wait)
 }
 
+// A dependency is probed by the next message that is let go, and a gate that waits by its own pace waits seconds: a
+// message that has waited seldom comes back by the first rung, however long the next one is.
+const (
+	shortWait  = 30 * time.Second
+	shortWaits = 12
+)
+
+// waits is how long a message waits for its dependency, when that shall be left alone for so long.
+func (w Worker) waits(deferred int64, wait time.Duration) time.Duration {
+	if wait <= shortWait && deferred < shortWaits {
+		return w.ladder[0]
+	}
+	return w.longEnough(0, wait)
+}
+
 // longEnough is the first rung from an attempt on that is as long as wait, or the longest.
 func (w Worker) longEnough(attempt int, wait time.Duration) time.Duration {
 	for _, rung := range w.ladder[attempt:] {

@@ -4,87 +4,103 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/composerp/composerp/exchange"
 )
 
-// takePatience is how long to wait for a message that the queue said it had: somebody else may have taken it.
-const takePatience = 2 * time.Second
+// mostWalks bounds how often one Reroute goes through the queue.
+const mostWalks = 5
 
 // Reroute publishes to composerp.events again what lies in composerp.unrouted and has a place to go now, and gives how
-// many messages that were. bound says which routing keys some queue is bound for; the others stay. It looks at no more
-// than what lies there when it begins: a message for which there still is no queue comes back to the end.
+// many messages that were. bound says which routing keys somebody is bound for; the others stay. A message for which there
+// still is no queue comes back to the end.
 //
-// A message leaves composerp.unrouted when the broker has confirmed its copy. A crash in between leaves both, and every
-// consumer knows the copy by its id.
+// A message leaves composerp.unrouted when the broker has confirmed its copy. A crash in between leaves both, and so does
+// an acknowledgement that the broker forgets: so the queue is gone through again while there is more in it than was left
+// there, a few times at most. Every consumer knows a copy by its id.
 func Reroute(ctx context.Context, session *exchange.Session, tag string, bound func(key string) bool) (rerouted int64, err error) {
 	lying, _, err := session.Depth(exchange.Unrouted)
 	if err != nil || lying == 0 {
 		return 0, err
 	}
-	consumer, err := session.Consume(exchange.Unrouted, tag, min(lying, 65535))
-	if err != nil {
-		return 0, err
-	}
-	defer consumer.Close() // what was left unacknowledged goes back to its place
 	publisher, err := session.Publisher(window)
 	if err != nil {
 		return 0, err
 	}
 	defer publisher.Close()
-	for looked := 0; looked < min(lying, 65535); {
-		taken, err := take(ctx, consumer, min(lying-looked, window))
-		if err != nil || len(taken) == 0 {
-			return rerouted, err
-		}
-		looked += len(taken)
-		n, err := again(ctx, consumer, publisher, taken, bound)
-		rerouted += n
+	r := rerouting{publisher: publisher, bound: bound, moved: map[string]bool{}}
+	for walk := range mostWalks {
+		more, err := r.walk(ctx, session, fmt.Sprintf("%s.%d", tag, walk))
 		if err != nil {
-			return rerouted, fmt.Errorf("taking messages out of %s: %w", exchange.Unrouted, err)
+			return int64(len(r.moved)), fmt.Errorf("taking messages out of %s: %w", exchange.Unrouted, err)
+		}
+		if !more {
+			break
 		}
 	}
-	return rerouted, nil
+	return int64(len(r.moved)), nil
 }
 
-// take gives nothing when nothing comes.
-func take(ctx context.Context, consumer *exchange.Consumer, limit int) ([]exchange.Delivery, error) {
-	waiting, cancel := context.WithTimeout(ctx, takePatience)
-	defer cancel()
-	taken, err := consumer.Take(waiting, limit)
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		return nil, nil
+type rerouting struct {
+	publisher *exchange.Publisher
+	bound     func(key string) bool
+	moved     map[string]bool // by message id
+}
+
+// walk goes through the queue once, and says whether there is reason to do it again.
+func (r rerouting) walk(ctx context.Context, session *exchange.Session, tag string) (more bool, err error) {
+	sieve, err := session.Sieve(exchange.Unrouted, tag)
+	if err != nil {
+		return false, err
 	}
-	return taken, err
+	acknowledged := 0
+	for err == nil {
+		var taken []exchange.Delivery
+		if taken, err = sieve.Take(ctx, window); err == nil {
+			var n int
+			n, err = r.again(ctx, sieve, taken)
+			acknowledged += n
+		}
+	}
+	returned, closing := sieve.Close()
+	if !errors.Is(err, exchange.ErrDrained) {
+		return false, err
+	}
+	return acknowledged > 0 && returned > 0, closing
 }
 
 // again publishes what has a place to go, waits for the confirms, and acknowledges.
-func again(ctx context.Context, consumer *exchange.Consumer, publisher *exchange.Publisher, taken []exchange.Delivery, bound func(string) bool) (n int64, err error) {
+func (r rerouting) again(ctx context.Context, sieve *exchange.Sieve, taken []exchange.Delivery) (acknowledged int, err error) {
 	var moving []exchange.Delivery
 	var confirmations []*exchange.Confirmation
 	for _, d := range taken {
 		m := exchange.AgainMessage(d)
-		if !bound(m.RoutingKey) {
+		if !r.bound(m.RoutingKey) {
 			continue
 		}
-		c, err := publisher.Publish(ctx, m)
+		c, err := r.publisher.Publish(ctx, m)
 		if errors.Is(err, exchange.ErrUnpublishable) {
 			continue
 		}
 		if err != nil {
-			return n, err
+			return 0, err
 		}
 		moving, confirmations = append(moving, d), append(confirmations, c)
 	}
 	for i, c := range confirmations {
-		if err := c.Wait(ctx); err != nil {
-			return n, err
+		err := c.Wait(ctx)
+		if errors.Is(err, exchange.ErrUnroutable) {
+			continue
 		}
-		if err := consumer.AckOne(moving[i]); err != nil {
-			return n, err
+		if err == nil {
+			err = sieve.Ack(moving[i])
 		}
-		n++
+		if err != nil {
+			return acknowledged, err
+		}
+		acknowledged++
+		r.moved[moving[i].ID] = true
 	}
-	return n, nil
+	sieve.Keep(len(taken) - acknowledged)
+	return acknowledged, nil
 }
