@@ -61,13 +61,14 @@ func TestAKilledRedriveGoesOn(t *testing.T) {
 	if len(rest) == 0 || !slices.Equal(rest, want[n-len(rest):]) {
 		t.Errorf("the rest of %d has another order: %v", len(rest), rest)
 	}
+	put := depth("composerp.ledger") // some of them are among the rest as well: what the broker had not heard of when the process died
 	h.ok(append(redrive, "--rate", "max")...)
 	h.soon("all are put back", func() bool { return depth("composerp.ledger.dead") == 0 })
 	got := h.ids(session, "composerp.ledger")
 	copies := len(got) - n
 	slices.Sort(got)
-	if got = slices.Compact(got); !slices.Equal(got, want) || copies < 0 || copies > n-len(rest) {
-		t.Errorf("put back were %d different ones of %d, and %d copies", len(got), n, copies)
+	if got = slices.Compact(got); !slices.Equal(got, want) || copies < 0 || copies > put {
+		t.Errorf("put back were %d different ones of %d, and %d copies; %d were put back when the process died", len(got), n, copies, put)
 	}
 	if lying := storetest.Value[int](t, h.database, `SELECT count(*) FROM dead_letter WHERE lies OR redrives = 0`); lying != 0 {
 		t.Errorf("of %d letters the journal says that they were not put back", lying)

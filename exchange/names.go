@@ -14,9 +14,9 @@ const (
 	DeadJournal = "composerp.dead-journal" // queue: a copy of every dead letter, for the journal
 )
 
-// SieveName, UnloggedName and LoggedName are the three exchanges before the queue of a worker who hears only what
-// outsiders publish: to the sieve goes all it subscribes to, from there to the one or to the other.
-func SieveName(worker string) string    { return QueueName(worker) + ".sieve" }    // headers
+// FilterName, UnloggedName and LoggedName are the three exchanges before the queue of a worker who hears only what
+// outsiders publish: to the filter goes all it subscribes to, from there to the one or to the other.
+func FilterName(worker string) string   { return QueueName(worker) + ".filter" }   // headers
 func UnloggedName(worker string) string { return QueueName(worker) + ".unlogged" } // fanout: to its queue
 func LoggedName(worker string) string   { return QueueName(worker) + ".logged" }   // fanout: nothing is bound, this is dropped
 

@@ -105,7 +105,7 @@ func (t *Topology) addWorker(sub Subscription) {
 		QueueSpec{Name: dead, Arguments: resting()})
 	hears := BindingSpec{Exchange: Events, Queue: queue}
 	if sub.Unlogged {
-		hears = BindingSpec{Exchange: Events, To: t.addSieve(sub.Worker)}
+		hears = BindingSpec{Exchange: Events, To: t.addFilter(sub.Worker)}
 	}
 	for _, hears.RoutingKey = range slices.Compact(slices.Sorted(slices.Values(sub.RoutingKeys))) {
 		t.Bindings = append(t.Bindings, hears)
@@ -122,19 +122,19 @@ func (t *Topology) addWorker(sub Subscription) {
 	}
 }
 
-// addSieve adds the exchanges that let only what the relay has not published through to a worker's queue, and gives the
-// first. No exchange matches what is not there: so what has the header is led astray, and the rest takes the sieve's
+// addFilter adds the exchanges that let only what the relay has not published through to a worker's queue, and gives the
+// first. No exchange matches what is not there: so what has the header is led astray, and the rest takes the filter's
 // alternate. A copy the worker need not be sent costs no delivery.
-func (t *Topology) addSieve(worker string) string {
-	sieve, unlogged, logged := SieveName(worker), UnloggedName(worker), LoggedName(worker)
+func (t *Topology) addFilter(worker string) string {
+	filter, unlogged, logged := FilterName(worker), UnloggedName(worker), LoggedName(worker)
 	t.Exchanges = append(t.Exchanges,
 		ExchangeSpec{Name: logged, Kind: "fanout"},
 		ExchangeSpec{Name: unlogged, Kind: "fanout"},
-		ExchangeSpec{Name: sieve, Kind: "headers", Arguments: map[string]any{"alternate-exchange": unlogged}})
+		ExchangeSpec{Name: filter, Kind: "headers", Arguments: map[string]any{"alternate-exchange": unlogged}})
 	t.Bindings = append(t.Bindings,
 		BindingSpec{Exchange: unlogged, Queue: QueueName(worker)},
-		BindingSpec{Exchange: sieve, To: logged, Header: HeaderRelayed})
-	return sieve
+		BindingSpec{Exchange: filter, To: logged, Header: HeaderRelayed})
+	return filter
 }
 
 // working are the arguments of a queue whose messages leave it for deadLetterExchange, under key, when they expire or

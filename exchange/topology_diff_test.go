@@ -65,8 +65,8 @@ func TestDiffAgainstTheBroker(t *testing.T) {
 	must(t, channel.QueueBind("theirs", "#", exchange.Events, false, nil))
 	must(t, channel.QueueBind("composerp.ledger", "inventory.updated", exchange.Events, false, nil))
 	must(t, channel.QueueUnbind("composerp.ledger", "integration.sale_completed", exchange.Events, nil))
-	must(t, channel.ExchangeUnbind("composerp.intake.logged", "", "composerp.intake.sieve", false, amqp.Table{"x-match": "any-with-x", "x-relayed": true}))
-	must(t, channel.ExchangeBind("composerp.intake.logged", "", "composerp.intake.sieve", false, amqp.Table{"x-match": "all"}))
+	must(t, channel.ExchangeUnbind("composerp.intake.logged", "", "composerp.intake.filter", false, amqp.Table{"x-match": "any-with-x", "x-relayed": true}))
+	must(t, channel.ExchangeBind("composerp.intake.logged", "", "composerp.intake.filter", false, amqp.Table{"x-match": "all"}))
 	must(t, channel.ExchangeDeclare("composerp.old", "fanout", true, false, false, false, nil))
 
 	got := differences(t, config, want)
@@ -81,8 +81,8 @@ func TestDiffAgainstTheBroker(t *testing.T) {
 		"missing binding composerp.events -> composerp.alert inventory.low_stock",
 		"missing binding composerp.dead -> composerp.alert.dead composerp.alert",
 		"extra binding composerp.events -> composerp.ledger inventory.updated",
-		"missing binding composerp.intake.sieve -> composerp.intake.logged header x-relayed",
-		`extra binding composerp.intake.sieve -> composerp.intake.logged header {"x-match":"all"}`,
+		"missing binding composerp.intake.filter -> composerp.intake.logged header x-relayed",
+		`extra binding composerp.intake.filter -> composerp.intake.logged header {"x-match":"all"}`,
 	} {
 		if !slices.Contains(got, line) {
 			t.Errorf("not found: %s", line)

@@ -38,10 +38,10 @@ func TestUnloggedHearsOutsidersAlone(t *testing.T) {
 		t.Errorf("the ledger has %d messages, want all 4 that were said to everybody", n)
 	}
 
-	// Somebody before a sieve is bound for it, so the exchange calls it routed; but no queue takes it, and that is said.
+	// Somebody before a filter is bound for it, so the exchange calls it routed; but no queue takes it, and that is said.
 	exchangetest.DeleteQueue(t, config, ledgerQueue)
 	if err := say(6, relayed); !errors.Is(err, exchange.ErrUnroutable) {
-		t.Errorf("publishing what only a sieve is bound for: %v", err)
+		t.Errorf("publishing what only a filter is bound for: %v", err)
 	}
 	if n := depth(t, session, exchange.Unrouted); n != 0 {
 		t.Errorf("the exchange has diverted %d messages", n)

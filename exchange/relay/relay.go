@@ -25,7 +25,7 @@
 // An event that the broker will never take (too large for it, or of a type
 // without a routing key) is set aside, and the rest goes on. One that no queue
 // takes goes to composerp.unrouted: the exchange sends it there itself unless it
-// knows of somebody before a sieve, which does not want it. A broker that is full
+// knows of somebody before a filter, which does not want it. A broker that is full
 // or blocked is waited for.
 package relay
 

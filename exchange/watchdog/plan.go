@@ -28,7 +28,7 @@ func NewPlan(subs []exchange.Subscription, here []string) Plan {
 	for _, sub := range subs {
 		w := Worker{Name: sub.Worker, Queue: sub.Queue, Here: slices.Contains(here, sub.Worker), Logs: sub.Unlogged, Ways: []string{exchange.Events}}
 		if sub.Unlogged {
-			w.Ways = append(w.Ways, exchange.SieveName(sub.Worker), exchange.UnloggedName(sub.Worker))
+			w.Ways = append(w.Ways, exchange.FilterName(sub.Worker), exchange.UnloggedName(sub.Worker))
 		}
 		if w.Queue == "" {
 			w.Queue = exchange.QueueName(sub.Worker)

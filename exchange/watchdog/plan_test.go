@@ -33,10 +33,10 @@ func TestWhoLacksWhat(t *testing.T) {
 	said := map[string]bool{"intake": false}
 	for name, c := range map[string]struct{ got, want map[string]bool }{
 		"nothing":                    {lacking(nothing), map[string]bool{}},
-		"the sieve":                  {lacking(nothing, exchange.SieveName("intake")), said},
-		"what leads past the sieve":  {lacking(nothing, exchange.UnloggedName("intake")), said},
+		"the filter":                 {lacking(nothing, exchange.FilterName("intake")), said},
+		"what leads past the filter": {lacking(nothing, exchange.UnloggedName("intake")), said},
 		"where the relayed are lost": {lacking(nothing, exchange.LoggedName("intake")), map[string]bool{}},
-		"the binding of the sieve":   {lacking(func(b exchange.BindingSpec) bool { return b.To == exchange.SieveName("intake") }), said},
+		"the binding of the filter":  {lacking(func(b exchange.BindingSpec) bool { return b.To == exchange.FilterName("intake") }), said},
 		"the binding of its queue":   {lacking(func(b exchange.BindingSpec) bool { return b.Exchange == exchange.UnloggedName("intake") }), said},
 		"the binding of the ledger's": {lacking(func(b exchange.BindingSpec) bool {
 			return b.Exchange == exchange.Events && b.Queue == "composerp.ledger"
