@@ -127,6 +127,14 @@ func TestHowMuchIsSetAside(t *testing.T) {
 	if len(list) != 1 || list[0].SetAside != 2 {
 		t.Errorf("want two set aside, got %+v", list)
 	}
+	must2(p.ReleaseQuarantine(t.Context(), class))(t)
+	for range 3 {
+		p.fails(uuid.New(), "no item 7")
+	}
+	die(`{"x-quarantine": "` + class + `"}`)
+	if list, err = p.Quarantined(t.Context(), false); err != nil || len(list) != 1 || list[0].SetAside != 1 {
+		t.Errorf("want one set aside since it was quarantined anew, got %+v, %v", list, err)
+	}
 	letters, err := p.DeadLetters(t.Context(), 10)
 	must(t, err)
 	for _, l := range letters {
