@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -187,6 +188,30 @@ func TestWhatIsOpenIsPassedOn(t *testing.T) {
 	a.audit(beside(map[string]int64{}), "")
 	a.exec(`DELETE FROM event_log WHERE event_id = $1`, gone[0])
 	a.audit(beside(map[string]int64{}), "log")
+}
+
+// What is open may be much: a backlog is gone through once, and not once for each of it.
+func TestAnAuditOfALongBacklog(t *testing.T) {
+	t.Parallel()
+	a := newAudited(t)
+	// The planner believes that a checkpoint leaves a few hundred open, and that there is none of the next one yet.
+	a.say(800)
+	a.audit(beside(map[string]int64{"one": 800}), "")
+	a.exec(`ANALYZE audit_open`)
+	const backlog = 30_000
+	for range backlog/1000 - 1 {
+		a.say(1000)
+	}
+	a.say(200)
+	state := found(a.LogState(t.Context(), ""))(t)
+	scope := store.AuditScope{Settled: state.Passed, SettledEpoch: state.PassedEpoch, Fewest: map[string]int64{"one": backlog - 10}}
+	began := time.Now()
+	if c := checkOf(a.audit(scope, "handled"), "handled"); c.Wrong != 10 {
+		t.Errorf("%d are lost, want 10", c.Wrong)
+	}
+	if took := time.Since(began); took > 30*time.Second { // one is enough; once for each, and it takes minutes
+		t.Errorf("an audit of %d open debts takes %s", backlog, took)
+	}
 }
 
 // Of more debts than there were messages so many are lost, the oldest by guess.
