@@ -146,7 +146,7 @@ func noOrders(_ context.Context, h *house) error {
 }
 
 func eventually(ctx context.Context, complaint string, is func(ctx context.Context) bool) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second) // the management API's figures are five seconds old, and older on a busy machine
 	defer cancel()
 	for !is(ctx) {
 		if !sleep(ctx, 20*time.Millisecond) {
