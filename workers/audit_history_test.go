@@ -219,7 +219,7 @@ func startFleet(t testing.TB, databaseURL string, at exchange.Config) (stop func
 		case <-started:
 		case err := <-failed:
 			t.Fatalf("the fleet does not start: %v. It says:\n%s", err, said)
-		case <-time.After(time.Minute):
+		case <-time.After(2 * time.Minute):
 			t.Fatalf("the fleet does not start. It says:\n%s", said)
 		}
 	}
