@@ -34,12 +34,6 @@ type discarded struct {
 }
 
 func dlqDiscard(cctx *cli.Context) error {
-	if err := noArguments(cctx); err != nil {
-		return err
-	}
-	if err := checkOutput(cctx); err != nil {
-		return err
-	}
 	of, limit, err := letters(cctx)
 	if err != nil {
 		return err

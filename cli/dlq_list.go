@@ -37,12 +37,6 @@ type letterGroup struct {
 }
 
 func dlqList(cctx *cli.Context) error {
-	if err := noArguments(cctx); err != nil {
-		return err
-	}
-	if err := checkOutput(cctx); err != nil {
-		return err
-	}
 	of, limit, err := letters(cctx)
 	if err != nil {
 		return err

@@ -35,12 +35,6 @@ func dlqRedriveCommand() *cli.Command {
 }
 
 func dlqRedrive(cctx *cli.Context) error {
-	if err := noArguments(cctx); err != nil {
-		return err
-	}
-	if err := checkOutput(cctx); err != nil {
-		return err
-	}
 	of, limit, err := letters(cctx)
 	if err != nil {
 		return err

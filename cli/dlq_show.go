@@ -114,9 +114,6 @@ func stateText(e deadletter.Entry) string {
 }
 
 func dlqExport(cctx *cli.Context) error {
-	if err := noArguments(cctx); err != nil {
-		return err
-	}
 	of, limit, err := letters(cctx)
 	if err != nil {
 		return err

@@ -23,21 +23,7 @@ func topologyDiffCommand() *cli.Command {
 }
 
 func topologyDiff(cctx *cli.Context) error {
-	if err := noArguments(cctx); err != nil {
-		return err
-	}
-	if err := checkOutput(cctx); err != nil {
-		return err
-	}
-	e, err := discover(cctx)
-	if err != nil {
-		return err
-	}
-	management, vhost, err := managementOf(e)
-	if err != nil {
-		return err
-	}
-	have, err := management.Topology(cctx.Context, vhost)
+	_, vhost, have, err := brokersTopology(cctx)
 	if err != nil {
 		return err
 	}
@@ -57,6 +43,25 @@ func topologyDiff(cctx *cli.Context) error {
 	}
 	say(cctx, "%d differences; `composerp topology diff --help` says what to do about them", len(found))
 	return findings{"the broker differs"}
+}
+
+// brokersTopology reads what the broker has, for a command that takes no argument, and where that is.
+func brokersTopology(cctx *cli.Context) (e endpoints, vhost string, have exchange.Topology, err error) {
+	if err = noArguments(cctx); err != nil {
+		return e, "", have, err
+	}
+	if err = checkOutput(cctx); err != nil {
+		return e, "", have, err
+	}
+	if e, err = discover(cctx); err != nil {
+		return e, "", have, err
+	}
+	management, vhost, err := managementOf(e)
+	if err != nil {
+		return e, "", have, err
+	}
+	have, err = management.Topology(cctx.Context, vhost)
+	return e, vhost, have, err
 }
 
 // managementOf gives a client of the management API, and the virtual host that the broker's URL leads to.

@@ -20,21 +20,7 @@ func topologyUnbindCommand() *cli.Command {
 }
 
 func topologyUnbind(cctx *cli.Context) error {
-	if err := noArguments(cctx); err != nil {
-		return err
-	}
-	if err := checkOutput(cctx); err != nil {
-		return err
-	}
-	e, err := discover(cctx)
-	if err != nil {
-		return err
-	}
-	management, vhost, err := managementOf(e)
-	if err != nil {
-		return err
-	}
-	have, err := management.Topology(cctx.Context, vhost)
+	e, _, have, err := brokersTopology(cctx)
 	if err != nil {
 		return err
 	}

@@ -130,10 +130,7 @@ func diffObjects(kind string, want, have []object) []Difference {
 // Surplus gives the bindings by which what the topology holds gets more from its exchanges than it asks for. They are an
 // older version's, or somebody's who wanted it so.
 func (t Topology) Surplus(have Topology) []BindingSpec {
-	wanted, ours := map[BindingSpec]bool{}, map[string]bool{}
-	for _, b := range t.Bindings {
-		wanted[b] = true
-	}
+	ours := map[string]bool{}
 	for _, e := range t.Exchanges {
 		ours[e.Name] = true
 	}
@@ -141,8 +138,8 @@ func (t Topology) Surplus(have Topology) []BindingSpec {
 		return ours[b.Exchange] && (ours[b.To] || slices.ContainsFunc(t.Queues, func(q QueueSpec) bool { return q.Name == b.Queue }))
 	}
 	var surplus []BindingSpec
-	for _, b := range have.Bindings {
-		if joined(b) && !wanted[b] && b.Header == "" {
+	for _, b := range extraBindings(t.Bindings, have.Bindings) {
+		if joined(b) && b.Header == "" {
 			surplus = append(surplus, b)
 		}
 	}
@@ -162,21 +159,27 @@ func (b BindingSpec) Asks() string {
 
 func diffBindings(want, have []BindingSpec) []Difference {
 	var found []Difference
+	for _, b := range want {
+		if !slices.Contains(have, b) {
+			found = append(found, Difference{Kind: "binding", Name: b.Exchange + " -> " + b.Destination(), State: Missing, Property: b.Asks(), Want: b.Asks()})
+		}
+	}
+	for _, b := range extraBindings(want, have) {
+		found = append(found, Difference{Kind: "binding", Name: b.Exchange + " -> " + b.Destination(), State: Extra, Property: b.Asks(), Have: b.Asks()})
+	}
+	return found
+}
+
+// extraBindings are those a broker has beyond the wanted, in order.
+func extraBindings(want, have []BindingSpec) []BindingSpec {
 	has := map[BindingSpec]bool{}
 	for _, b := range have {
 		has[b] = true
 	}
 	for _, b := range want {
-		if !has[b] {
-			found = append(found, Difference{Kind: "binding", Name: b.Exchange + " -> " + b.Destination(), State: Missing, Property: b.Asks(), Want: b.Asks()})
-		}
 		delete(has, b)
 	}
-	extra := slices.SortedFunc(maps.Keys(has), func(a, b BindingSpec) int {
+	return slices.SortedFunc(maps.Keys(has), func(a, b BindingSpec) int {
 		return strings.Compare(a.Exchange+" "+a.Destination()+" "+a.Asks(), b.Exchange+" "+b.Destination()+" "+b.Asks())
 	})
-	for _, b := range extra {
-		found = append(found, Difference{Kind: "binding", Name: b.Exchange + " -> " + b.Destination(), State: Extra, Property: b.Asks(), Have: b.Asks()})
-	}
-	return found
 }
