@@ -28,6 +28,7 @@ func (x *examination) examineDatabase(ctx context.Context) {
 	}
 	x.db = db
 	x.examineFailures(ctx, db)
+	x.examineProof(ctx, db)
 }
 
 const (
@@ -103,6 +104,23 @@ func (x *examination) examineSchema(ctx context.Context, db *store.DB) bool {
 		x.ok("schema", "all %d migrations are applied", len(list))
 	}
 	return true
+}
+
+// examineProof warns of a log that nobody audits: the inbox forgets only what is proven, and grows.
+func (x *examination) examineProof(ctx context.Context, db *store.DB) {
+	const do = "run `composerp audit` by a timer, every hour say: it looks at what is new, and the inbox forgets only what it has proven"
+	switch p, err := db.LastProof(ctx); {
+	case err != nil:
+		x.failed("proof", err)
+	case p.Since <= store.GenerationLife && !p.ProvenAt.Valid:
+		x.ok("proof", "no audit has been made, and the log is young")
+	case p.Since <= store.GenerationLife:
+		x.ok("proof", "an audit has proven everything up to %s", moment(p.ProvenAt.Time))
+	case !p.ProvenAt.Valid:
+		x.warn("proof", do, "no audit has ever proven anything, and the log is %d days old", int(p.Since.Hours()/24))
+	default:
+		x.warn("proof", do, "the log has gone on for %d days since the last audit, of %s", int(p.Since.Hours()/24), moment(p.ProvenAt.Time))
+	}
 }
 
 // examineLog says what the watchdog's judgements of the log leave.

@@ -50,6 +50,10 @@ func TestDoctorOfAHouseInDisorder(t *testing.T) {
 	x.has(t, "topology", "problem", "missing, the first is exchange composerp.unrouted", "topology apply")
 	x.has(t, "database", "ok", "PostgreSQL 1", "")
 	x.has(t, "relay", "warning", "no relay runs", "composerp up")
+	x.has(t, "proof", "ok", "the log is young", "")
+	storetest.Exec(t, h.database, `UPDATE tick SET made_at = made_at - interval '8 days 1 hour'; INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq) SELECT 1, epoch, snapshot, 0, 0 FROM tick`)
+	h.doctor(2).has(t, "proof", "warning", "no audit has ever proven anything, and the log is 8 days old", "composerp audit")
+	storetest.Exec(t, h.database, `DELETE FROM tick WHERE id = 1; UPDATE tick SET made_at = clock_timestamp()`)
 
 	topology := workers.Topology()
 	if err := topology.Apply(t.Context(), h.broker); err != nil {

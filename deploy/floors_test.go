@@ -25,6 +25,7 @@ var rooms = []room{
 	{path: "store", floor: 10},
 	{path: "exchange/exchangetest", floor: 15, helper: true},
 	{path: "store/storetest", floor: 15, helper: true},
+	{path: "exchange/audit", floor: 22}, // has the room of the dead letters take stock
 	{path: "exchange/*", floor: 20},
 	{path: "workers/worker", floor: 20},
 	{path: "workers/worker/workertest", floor: 25, helper: true},

@@ -55,9 +55,11 @@ type AuditCheck struct {
 	OK   bool   `json:"ok"`
 	// Skipped says why nothing could be looked at; then OK means nothing.
 	Skipped string `json:"skipped,omitempty"`
-	Count   int64  `json:"count"` // how many things were looked at
-	Unit    string `json:"unit"`  // what was counted: "events"
-	Wrong   int64  `json:"wrong"` // how many of them do not add up
+	// Mended says what the audit itself has put right.
+	Mended string `json:"mended,omitempty"`
+	Count  int64  `json:"count"` // how many things were looked at
+	Unit   string `json:"unit"`  // what was counted: "events"
+	Wrong  int64  `json:"wrong"` // how many of them do not add up
 	// Findings are the first of those.
 	Findings []AuditFinding `json:"findings"`
 }

@@ -29,19 +29,23 @@ var knownLetters = sqlText(`SELECT id FROM dead_letter WHERE id = ANY ($1::uuid[
 var chooseLetters = sqlText(`SELECT d.id FROM dead_letter d WHERE d.id = ANY ($11::uuid[]) AND ` + chosenLetters)
 
 // ChooseDeadLetters is told which letters were found in a queue, and gives those
-// of a filter. Afterwards all of them are in the journal, as lying there.
-func (db *DB) ChooseDeadLetters(ctx context.Context, of LetterFilter, found []DeadLetter) (chosen map[uuid.UUID]bool, err error) {
+// of a filter. Afterwards all of them are in the journal, as lying there; entered
+// is how many of them it did not have, or not as lying.
+func (db *DB) ChooseDeadLetters(ctx context.Context, of LetterFilter, found []DeadLetter) (chosen map[uuid.UUID]bool, entered int, err error) {
 	ids := make([]uuid.UUID, len(found))
 	for i, l := range found {
 		ids[i] = l.ID
 	}
 	err = db.InTx(ctx, func(tx *Tx) error {
-		if err := tx.recordUnknown(ctx, found, ids); err != nil {
+		unknown, err := tx.recordUnknown(ctx, found, ids)
+		if err != nil {
 			return err
 		}
-		if _, err := tx.exec(ctx, findLetters, uuids(ids)); err != nil {
+		left, err := tx.exec(ctx, findLetters, uuids(ids))
+		if err != nil {
 			return err
 		}
+		entered = unknown + int(left)
 		chosen = make(map[uuid.UUID]bool, len(ids))
 		return tx.each(ctx, chooseLetters, func(row *sql.Rows) error {
 			var id uuid.UUID
@@ -51,16 +55,16 @@ func (db *DB) ChooseDeadLetters(ctx context.Context, of LetterFilter, found []De
 		}, of.arguments(uuids(ids))...)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("choosing among %d dead letters: %w", len(found), err)
+		return nil, 0, fmt.Errorf("choosing among %d dead letters: %w", len(found), err)
 	}
-	return chosen, nil
+	return chosen, entered, nil
 }
 
-// recordUnknown adds those that the journal's worker has not come to yet.
-func (tx *Tx) recordUnknown(ctx context.Context, found []DeadLetter, ids []uuid.UUID) error {
+// recordUnknown adds those that the journal's worker has not come to, and says how many.
+func (tx *Tx) recordUnknown(ctx context.Context, found []DeadLetter, ids []uuid.UUID) (int, error) {
 	var known []uuid.UUID
 	if err := tx.selectAll(ctx, &known, knownLetters, uuids(ids)); err != nil {
-		return err
+		return 0, err
 	}
 	has := make(map[uuid.UUID]bool, len(known))
 	for _, id := range known {
@@ -69,13 +73,14 @@ func (tx *Tx) recordUnknown(ctx context.Context, found []DeadLetter, ids []uuid.
 	var unknown []DeadLetter
 	for _, l := range found {
 		if !has[l.ID] {
+			has[l.ID] = true
 			unknown = append(unknown, l)
 		}
 	}
 	if len(unknown) == 0 {
-		return nil
+		return 0, nil
 	}
-	return tx.RecordDeadLetters(ctx, unknown)
+	return len(unknown), tx.RecordDeadLetters(ctx, unknown)
 }
 
 var markRedriven = sqlText(`

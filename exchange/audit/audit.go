@@ -129,7 +129,7 @@ func (a *auditor) run(ctx context.Context) (Report, error) {
 			return Report{}, err
 		}
 		if proof.Moved == 0 || proof.Wrong() == 0 && len(proof.Flights) == 0 {
-			return a.atRest(at, proof), nil
+			return a.atRest(ctx, at, proof)
 		}
 		if time.Now().After(a.deadline) {
 			at.log.Moved = proof.Moved
@@ -145,17 +145,21 @@ func (a *auditor) prove(ctx context.Context, scope store.AuditScope) (store.Proo
 }
 
 // atRest judges a fleet that has come to rest.
-func (a *auditor) atRest(at look, proof store.Proof) Report {
+func (a *auditor) atRest(ctx context.Context, at look, proof store.Proof) (Report, error) {
+	dead, err := a.deadCheck(ctx, at)
+	if err != nil {
+		return Report{}, err
+	}
 	r := reportOf(proof)
 	r.Checks = append(r.Checks, at.restChecks()...)
-	r.Checks = append(r.Checks, at.unroutedCheck(), at.stuckCheck(), at.deadCheck(proof.Counts))
+	r.Checks = append(r.Checks, at.unroutedCheck(), at.stuckCheck(), dead)
 	r.Verdict = Proven
 	for _, c := range r.Checks {
 		if c.Wrong > 0 {
 			r.Verdict = Findings
 		}
 	}
-	return r.told()
+	return r.told(), nil
 }
 
 // beside proves what it can of a fleet that goes on. Only what can not be meant by delay is a finding.
@@ -165,10 +169,14 @@ func (a *auditor) beside(ctx context.Context, at look) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
+	dead, err := a.deadCheck(ctx, at)
+	if err != nil {
+		return Report{}, err
+	}
 	r := reportOf(proof)
 	r.Verdict = InFlight
 	stuck := at.onlyStuck(a.watch.stuck())
-	for _, c := range slices.Concat(r.Checks, []store.AuditCheck{at.missingCheck(), at.unroutedCheck(), stuck.stuckCheck(), at.deadCheck(proof.Counts)}) {
+	for _, c := range slices.Concat(r.Checks, []store.AuditCheck{at.missingCheck(), at.unroutedCheck(), stuck.stuckCheck(), dead}) {
 		if c.Wrong > 0 {
 			r.Verdict = Findings
 		}
@@ -178,7 +186,7 @@ func (a *auditor) beside(ctx context.Context, at look) (Report, error) {
 		r.Checks = append([]store.AuditCheck{waiting}, r.Checks...)
 	}
 	r.Checks = append(r.Checks, at.restChecks()...)
-	r.Checks = append(r.Checks, at.unroutedCheck(), stuck.stuckCheck(), at.deadCheck(proof.Counts))
+	r.Checks = append(r.Checks, at.unroutedCheck(), stuck.stuckCheck(), dead)
 	return r.told(), nil
 }
 

@@ -40,8 +40,9 @@
 //   - Delay alone is never a finding.
 //   - What could not be looked at is said, never passed: a check without an
 //     answer is marked as skipped and gives the reason.
-//   - No message is taken from a queue, and no row is written but the audit's own:
-//     the checkpoint that the next audit goes on from (store/audit_checkpoint.go).
+//   - No message leaves a queue, and no row is written but the audit's own, the
+//     checkpoint that the next audit goes on from (store/audit_checkpoint.go), and
+//     what the journal of dead letters has missed of those that lie in their queues.
 //
 // # What it cannot see
 //

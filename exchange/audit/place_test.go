@@ -141,11 +141,16 @@ func (p *place) admit(publish bool) {
 // drain takes what is in a queue.
 func (p *place) drain(queue string) {
 	p.Helper()
+	n, _, err := p.session.Depth(queue)
+	must(p, err)
 	consumer, err := p.session.Consume(queue, "drain."+queue, 10)
 	must(p, err)
-	taken, err := consumer.Take(p.Context(), 10)
-	must(p, err)
-	must(p, consumer.Ack(taken[len(taken)-1]))
+	for n > 0 {
+		taken, err := consumer.Take(p.Context(), 10)
+		must(p, err)
+		must(p, consumer.Ack(taken[len(taken)-1]))
+		n -= len(taken)
+	}
 	must(p, consumer.Close())
 	for deadline := time.Now().Add(time.Minute); ; {
 		n, _, err := p.session.Depth(queue)

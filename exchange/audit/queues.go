@@ -112,30 +112,6 @@ func (l look) missingCheck() store.AuditCheck {
 	})
 }
 
-// deadCheck holds the dead-letter queues against the journal. Fewer than the
-// journal has are fine: somebody took them out by hand, or put them back.
-func (l look) deadCheck(counts store.AuditCounts) store.AuditCheck {
-	journaled := map[string]int64{}
-	for _, c := range counts.Consumers {
-		journaled[c.Consumer] = c.Dead
-	}
-	toDrain := int64(0) // its letters may be anybody's
-	for _, q := range l.queues {
-		if q.role == journal {
-			toDrain = int64(q.ready) + q.unacked
-		}
-	}
-	return l.check("dead", "every dead letter is in the journal", func(q queue) bool { return q.role == dead }, func(q queue) string {
-		switch n := int64(q.ready); {
-		case q.missing:
-			return "is not there; apply the topology"
-		case n > journaled[q.worker]+toDrain:
-			return fmt.Sprintf("%s, and the journal has %s", plural(n, "message"), thousands(journaled[q.worker]))
-		}
-		return ""
-	})
-}
-
 // seen marks a check as skipped when the management API has not told of all its queues.
 func (l look) seen(c store.AuditCheck, of func(q queue) bool) store.AuditCheck {
 	if l.unseen != nil {

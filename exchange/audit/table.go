@@ -61,6 +61,9 @@ func (r Report) writeFindings(page *strings.Builder) {
 		if c.Skipped != "" {
 			fmt.Fprintf(page, "\n%s could not be looked at: %s\n", c.Name, c.Skipped)
 		}
+		if c.Mended != "" {
+			fmt.Fprintf(page, "\n%s was put right: %s\n", c.Name, c.Mended)
+		}
 		if len(c.Findings) == 0 {
 			continue
 		}

@@ -59,15 +59,16 @@ type walk struct {
 	session *exchange.Session
 	sieve   *exchange.Sieve
 
-	began  time.Time // by the database's clock
-	start  time.Time // by our own
-	length int       // of the queue, at the beginning
-	seen   int
-	chosen int // and acted on
-	found  map[uuid.UUID]bool
-	gone   map[uuid.UUID]bool // what this walk has taken out
-	back   int                // messages that the queue has in the end, and should not have
-	absent int                // did not come, because somebody else has them
+	began   time.Time // by the database's clock
+	start   time.Time // by our own
+	length  int       // of the queue, at the beginning
+	seen    int
+	chosen  int // and acted on
+	entered int // in the journal, which did not have them
+	found   map[uuid.UUID]bool
+	gone    map[uuid.UUID]bool // what this walk has taken out
+	back    int                // messages that the queue has in the end, and should not have
+	absent  int                // did not come, because somebody else has them
 	// progress is called after each batch; may be nil.
 	progress func()
 }
@@ -189,10 +190,11 @@ func (w *walk) look(ctx context.Context, taken []exchange.Delivery, do act) erro
 		w.sieve.Keep(len(letters))
 		return nil
 	}
-	chosen, err := w.DB.ChooseDeadLetters(ctx, w.filter, entries)
+	chosen, entered, err := w.DB.ChooseDeadLetters(ctx, w.filter, entries)
 	if err != nil {
 		return err
 	}
+	w.entered += entered
 	wanted := w.wanted(letters, chosen)
 	w.sieve.Keep(len(letters) - len(wanted))
 	if len(wanted) > 0 {
