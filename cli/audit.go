@@ -37,9 +37,6 @@ func auditFleet(cctx *cli.Context) error {
 	if err := noArguments(cctx); err != nil {
 		return err
 	}
-	if err := checkOutput(cctx); err != nil {
-		return err
-	}
 	db, e, err := openSchema(cctx, "audit", 2)
 	if err != nil {
 		return err

@@ -36,9 +36,6 @@ func measure(cctx *cli.Context) error {
 	if err := noArguments(cctx); err != nil {
 		return err
 	}
-	if err := checkOutput(cctx); err != nil {
-		return err
-	}
 	if cctx.Int("runs") < 1 || cctx.Int("events") < 100 {
 		return usage("want at least 1 run of at least 100 events")
 	}

@@ -40,9 +40,6 @@ func chaosCommand() *cli.Command {
 }
 
 func chaosRun(cctx *cli.Context) error {
-	if err := checkOutput(cctx); err != nil {
-		return err
-	}
 	var names []string
 	if text := cctx.String("faults"); text != "" {
 		names = strings.Split(text, ",")

@@ -273,3 +273,17 @@ func TestTopologyShowIsTheFleets(t *testing.T) {
 		t.Errorf("the table shows no binding: %s", table.out)
 	}
 }
+
+// Whatever else is wrong or missing, an unknown format is found before anything is done.
+func TestEveryCommandKnowsItsFormats(t *testing.T) {
+	t.Parallel()
+	shows := Shows()
+	for _, path := range shows {
+		if r := command(t, append(strings.Fields(path), "-o", "xml")...); r.code != exitUsage || r.out != "" || !strings.Contains(r.errors, `--output "xml": want table or json`) {
+			t.Errorf("%s -o xml: exit %d, %s%s", path, r.code, r.out, r.errors)
+		}
+	}
+	if len(shows) == 0 {
+		t.Error("no command shows anything")
+	}
+}

@@ -16,10 +16,6 @@ import (
 // flagOutput is of every command that shows data.
 const flagOutput = "output"
 
-func outputFlag() cli.Flag {
-	return &cli.StringFlag{Name: flagOutput, Aliases: []string{"o"}, Value: "table", Usage: "table or json"}
-}
-
 func dirFlag() cli.Flag      { return flagOf(flagDir) }
 func databaseFlag() cli.Flag { return flagOf(flagDatabase) }
 func tenantFlag() cli.Flag   { return flagOf(flagTenant) }

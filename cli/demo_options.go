@@ -33,9 +33,6 @@ func readDemoOptions(cctx *cli.Context) (o demoOptions, err error) {
 	if err := noArguments(cctx); err != nil {
 		return o, err
 	}
-	if err := checkOutput(cctx); err != nil {
-		return o, err
-	}
 	o = demoOptions{days: cctx.Int("days"), wait: cctx.Duration("wait"), exit: cctx.Bool("exit"), json: cctx.String(flagOutput) == "json"}
 	if o.days < 0 {
 		return o, usage("--days %d: want 1 or more", o.days)

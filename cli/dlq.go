@@ -74,9 +74,6 @@ func letters(cctx *cli.Context) (of store.LetterFilter, limit int, err error) {
 	if err = noArguments(cctx); err != nil {
 		return of, 0, err
 	}
-	if err = checkOutput(cctx); err != nil {
-		return of, 0, err
-	}
 	of = store.LetterFilter{
 		Type: cctx.String("type"), Error: cctx.String("error"), Tenant: cctx.String("tenant"), Aggregate: cctx.String("aggregate"),
 		Quarantine: cctx.String("quarantine"), IDs: cctx.StringSlice("id"), Dealt: cctx.Bool("dealt"),

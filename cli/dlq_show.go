@@ -19,9 +19,6 @@ func dlqShow(cctx *cli.Context) error {
 	if cctx.NArg() == 0 {
 		return usage("name a letter by its id or its event's: composerp dlq show ID; composerp dlq list --each shows the ids")
 	}
-	if err := checkOutput(cctx); err != nil {
-		return err
-	}
 	c, err := openJournal(cctx)
 	if err != nil {
 		return err

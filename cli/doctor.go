@@ -103,9 +103,6 @@ func doctor(cctx *cli.Context) error {
 	if err := noArguments(cctx); err != nil {
 		return err
 	}
-	if err := checkOutput(cctx); err != nil {
-		return err
-	}
 	if cctx.Bool("show-config") {
 		return showConfig(cctx)
 	}

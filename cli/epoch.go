@@ -38,9 +38,6 @@ func openEpochs(cctx *cli.Context) (*store.DB, error) {
 	if err := noArguments(cctx); err != nil {
 		return nil, err
 	}
-	if err := checkOutput(cctx); err != nil {
-		return nil, err
-	}
 	db, _, err := openSchema(cctx, "epoch", 2)
 	return db, err
 }

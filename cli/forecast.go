@@ -84,9 +84,6 @@ func forecastList(cctx *cli.Context) error {
 }
 
 func latestForecasts(cctx *cli.Context, of store.PositionKey) ([]store.Forecast, error) {
-	if err := checkOutput(cctx); err != nil {
-		return nil, err
-	}
 	db, _, err := openSchema(cctx, "forecast", 1)
 	if err != nil {
 		return nil, err

@@ -60,9 +60,6 @@ func forecastAccuracy(cctx *cli.Context) error {
 	if err := noArguments(cctx); err != nil {
 		return err
 	}
-	if err := checkOutput(cctx); err != nil {
-		return err
-	}
 	q, err := accuracyQuestion(cctx)
 	if err != nil {
 		return err

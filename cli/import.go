@@ -39,9 +39,6 @@ func importFile(cctx *cli.Context) error {
 	if cctx.NArg() != 1 {
 		return usage("name one file to import: composerp import FILE --map MAP.yaml")
 	}
-	if err := checkOutput(cctx); err != nil {
-		return err
-	}
 	file := cctx.Args().First()
 	mapping, err := loadMapping(cctx, file)
 	if err != nil {

@@ -72,9 +72,6 @@ func (m masterData[T]) listRows(cctx *cli.Context) error {
 	if limit < 0 {
 		return usage("--%s %d: want 0 or more", flagLimit, limit)
 	}
-	if err := checkOutput(cctx); err != nil {
-		return err
-	}
 	filter := store.MasterDataFilter{
 		Tenant: cctx.String("tenant"), Item: cctx.String("item"), Location: cctx.String("location"), Supplier: cctx.String("supplier"),
 		Incomplete: cctx.Bool("incomplete"),
@@ -131,9 +128,6 @@ func (m masterData[T]) atFlag() []cli.Flag {
 func (m masterData[T]) set(cctx *cli.Context) error {
 	if cctx.NArg() > 0 {
 		return usage("`%s` takes no argument, got %q; it is named by %s", cctx.Command.HelpName, cctx.Args().First(), strings.Join(m.keyFlags(), " and "))
-	}
-	if err := checkOutput(cctx); err != nil {
-		return err
 	}
 	at, err := readTime(flagAt, cctx.String(flagAt), time.Now())
 	if err != nil {

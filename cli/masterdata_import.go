@@ -51,9 +51,6 @@ type masterReport struct {
 }
 
 func (m masterData[T]) importFile(cctx *cli.Context) error {
-	if err := checkOutput(cctx); err != nil {
-		return err
-	}
 	at, err := readTime(flagAt, cctx.String(flagAt), time.Now())
 	if err != nil {
 		return err

@@ -25,9 +25,6 @@ func openUnmigrated(cctx *cli.Context) (*store.DB, error) {
 	if err := noArguments(cctx); err != nil {
 		return nil, err
 	}
-	if err := checkOutput(cctx); err != nil {
-		return nil, err
-	}
 	e, err := discover(cctx)
 	if err != nil {
 		return nil, err

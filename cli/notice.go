@@ -29,9 +29,6 @@ func noticeList(cctx *cli.Context) error {
 	if err := noArguments(cctx); err != nil {
 		return err
 	}
-	if err := checkOutput(cctx); err != nil {
-		return err
-	}
 	limit := cctx.Int("limit")
 	if limit < 0 {
 		return usage("--limit %d: want 0 or more", limit)

@@ -47,9 +47,6 @@ func poList(cctx *cli.Context) error {
 	if err := noArguments(cctx); err != nil {
 		return err
 	}
-	if err := checkOutput(cctx); err != nil {
-		return err
-	}
 	status := strings.ToUpper(cctx.String("status"))
 	if status != "" && status != store.OrderPending && status != store.OrderApproved && status != store.OrderCancelled {
 		return usage("--status %q: want pending, approved or cancelled", cctx.String("status"))

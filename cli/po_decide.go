@@ -52,9 +52,6 @@ func poDecide(cctx *cli.Context, done string, decide func(db *store.DB, order st
 	if err != nil {
 		return err
 	}
-	if err := checkOutput(cctx); err != nil {
-		return err
-	}
 	db, _, err := openSchema(cctx, "po", 1)
 	if err != nil {
 		return err

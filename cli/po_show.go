@@ -22,9 +22,6 @@ func poShow(cctx *cli.Context) error {
 	if cctx.NArg() != 1 {
 		return usage("name one order by its id or its number: composerp po show ID|NUMBER")
 	}
-	if err := checkOutput(cctx); err != nil {
-		return err
-	}
 	db, _, err := openSchema(cctx, "po", 1)
 	if err != nil {
 		return err

@@ -51,9 +51,6 @@ func outsideTypes() []string {
 }
 
 func publish(cctx *cli.Context) error {
-	if err := checkOutput(cctx); err != nil {
-		return err
-	}
 	e, err := composeEvent(cctx)
 	if err != nil {
 		return err

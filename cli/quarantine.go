@@ -38,9 +38,6 @@ func quarantineList(cctx *cli.Context) error {
 	if err := noArguments(cctx); err != nil {
 		return err
 	}
-	if err := checkOutput(cctx); err != nil {
-		return err
-	}
 	db, _, err := openSchema(cctx, "quarantine", 1)
 	if err != nil {
 		return err
@@ -56,9 +53,6 @@ func quarantineList(cctx *cli.Context) error {
 func quarantineRelease(cctx *cli.Context) error {
 	if cctx.NArg() == 0 {
 		return usage("name the classes; composerp quarantine list shows them")
-	}
-	if err := checkOutput(cctx); err != nil {
-		return err
 	}
 	db, _, err := openSchema(cctx, "quarantine", 1)
 	if err != nil {

@@ -47,9 +47,6 @@ func republishLost(cctx *cli.Context) error {
 	if err := noArguments(cctx); err != nil {
 		return err
 	}
-	if err := checkOutput(cctx); err != nil {
-		return err
-	}
 	queues, err := queuesOf(cctx.String(flagConsumer))
 	if err != nil {
 		return err

@@ -44,9 +44,6 @@ func stock(cctx *cli.Context) error {
 	if err := noArguments(cctx); err != nil {
 		return err
 	}
-	if err := checkOutput(cctx); err != nil {
-		return err
-	}
 	query, err := stockQuery(cctx)
 	if err != nil {
 		return err

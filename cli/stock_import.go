@@ -69,9 +69,6 @@ func stockImport(cctx *cli.Context) error {
 	if cctx.NArg() != 1 {
 		return usage("name one file to import: %s FILE", cctx.Command.HelpName)
 	}
-	if err := checkOutput(cctx); err != nil {
-		return err
-	}
 	now, err := readTime(flagAt, cctx.String(flagAt), time.Now().UTC().Truncate(time.Microsecond))
 	if err != nil {
 		return err

@@ -50,9 +50,6 @@ func brokersTopology(cctx *cli.Context) (e endpoints, vhost string, have exchang
 	if err = noArguments(cctx); err != nil {
 		return e, "", have, err
 	}
-	if err = checkOutput(cctx); err != nil {
-		return e, "", have, err
-	}
 	if e, err = discover(cctx); err != nil {
 		return e, "", have, err
 	}

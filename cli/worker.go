@@ -45,9 +45,6 @@ func workerList(cctx *cli.Context) error {
 	if err := noArguments(cctx); err != nil {
 		return err
 	}
-	if err := checkOutput(cctx); err != nil {
-		return err
-	}
 	session, err := lookAtBroker(cctx)
 	if err != nil {
 		return err
