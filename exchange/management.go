@@ -158,6 +158,11 @@ func (m *Management) DeleteQueue(ctx context.Context, vhost, queue string) error
 	return m.call(ctx, http.MethodDelete, "/api/queues/"+url.PathEscape(vhost)+"/"+url.PathEscape(queue), nil, nil)
 }
 
+// DeleteExchange deletes an exchange with all its bindings.
+func (m *Management) DeleteExchange(ctx context.Context, vhost, name string) error {
+	return m.call(ctx, http.MethodDelete, "/api/exchanges/"+url.PathEscape(vhost)+"/"+url.PathEscape(name), nil, nil)
+}
+
 // Connections gives the connections to a virtual host.
 func (m *Management) Connections(ctx context.Context, vhost string) ([]ConnectionState, error) {
 	var found []struct {

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -69,7 +70,9 @@ const (
 	restingDeliveryLimit = 1_000_000
 )
 
-// Compute gives the topology of these subscriptions. It is pure: the same subscriptions, in any order, give the same.
+// Compute gives the topology of these subscriptions. It is pure: the same subscriptions, in any order, give the same. Whoever
+// hears only what is not logged yet comes first: while an exchange is put together again, what others hear of outsiders
+// reaches the log too.
 func Compute(subs []Subscription) Topology {
 	t := Topology{
 		Exchanges: []ExchangeSpec{
@@ -87,7 +90,15 @@ func Compute(subs []Subscription) Topology {
 			{Exchange: Dead, Queue: DeadJournal, RoutingKey: "#"},
 		},
 	}
-	sorted := slices.SortedFunc(slices.Values(subs), func(a, b Subscription) int { return strings.Compare(a.Worker, b.Worker) })
+	rank := func(s Subscription) int {
+		if s.Unlogged {
+			return 0
+		}
+		return 1
+	}
+	sorted := slices.SortedFunc(slices.Values(subs), func(a, b Subscription) int {
+		return cmp.Or(rank(a)-rank(b), strings.Compare(a.Worker, b.Worker))
+	})
 	for _, sub := range sorted {
 		if sub.Queue == "" {
 			t.addWorker(sub)

@@ -47,3 +47,21 @@ func TestUnloggedHearsOutsidersAlone(t *testing.T) {
 		t.Errorf("the exchange has diverted %d messages", n)
 	}
 }
+
+// While an exchange is bound again, whoever hears a message of an outsider hears it no sooner than the one who logs it.
+func TestUnloggedIsBoundFirst(t *testing.T) {
+	t.Parallel()
+	topology := exchange.Compute([]exchange.Subscription{
+		{Worker: ledger, RoutingKeys: []string{saleKey}}, {Worker: "zoo", RoutingKeys: []string{saleKey}, Unlogged: true},
+	})
+	for _, b := range topology.Bindings {
+		if b.Exchange != exchange.Events {
+			continue
+		}
+		if b.Destination() != exchange.FilterName("zoo") {
+			t.Errorf("%s is bound first", b.Destination())
+		}
+		return
+	}
+	t.Error("nobody is bound")
+}

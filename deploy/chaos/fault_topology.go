@@ -9,18 +9,66 @@ import (
 	"github.com/composerp/composerp/workers"
 )
 
-// queueDeleted deletes a worker's queue. Nobody heals it but the fleet: its watchdog declares the queue again and publishes what was in it from
-// the log. So it is no queue of those who hear messages that the log may not have: what comes straight over AMQP, and dead letters.
-func queueDeleted(ctx context.Context, h *house, dice uint64) (heal, error) {
-	var queues []string
+// What is deleted nobody heals but the fleet: its watchdog declares it again and publishes from the log what was lost with it.
+
+// loggedOnly are the workers who hear nothing but what the log has. What came straight over AMQP and has not reached intake nobody can
+// bring back, nor a dead letter of what was no event: so it is their queues that are deleted, and their bindings.
+func loggedOnly() (names []string) {
 	for _, w := range workers.Fleet(workers.Config{}) {
 		if w.Queue() == exchange.QueueName(w.Name()) && !slices.Contains(w.Types(), event.TypeSaleCompleted) {
-			queues = append(queues, w.Queue())
+			names = append(names, w.Name())
 		}
 	}
+	return names
+}
+
+func oneOf[T any](list []T, dice uint64) T { return list[dice%uint64(len(list))] }
+
+func queueDeleted(ctx context.Context, h *house, dice uint64) (heal, error) {
 	vhost, err := h.broker.Vhost()
 	if err != nil {
 		return nothing, err
 	}
-	return nothing, h.management.DeleteQueue(ctx, vhost, queues[dice%uint64(len(queues))])
+	return nothing, h.management.DeleteQueue(ctx, vhost, exchange.QueueName(oneOf(loggedOnly(), dice)))
+}
+
+func bindingRemoved(ctx context.Context, h *house, dice uint64) (heal, error) {
+	queue := exchange.QueueName(oneOf(loggedOnly(), dice))
+	var bindings []exchange.BindingSpec
+	for _, b := range workers.Topology().Bindings {
+		if b.Queue == queue && b.Exchange == exchange.Events {
+			bindings = append(bindings, b)
+		}
+	}
+	return nothing, exchange.Unbind(ctx, h.broker, bindings)
+}
+
+// exchangeDeleted deletes one with all its bindings. While composerp.events is put together again, a message that is no event and comes just
+// then is heard by those alone who are bound by then, intake before all others.
+func exchangeDeleted(ctx context.Context, h *house, dice uint64) (heal, error) {
+	vhost, err := h.broker.Vhost()
+	if err != nil {
+		return nothing, err
+	}
+	name := oneOf([]string{exchange.Events, exchange.Retry, exchange.Dead}, dice)
+	if name == exchange.Events {
+		h.torn.Store(true)
+	}
+	return nothing, h.management.DeleteExchange(ctx, vhost, name)
+}
+
+// permissionTaken has everybody connect anew, and nobody may do anything: an open channel goes on with what it was allowed.
+func permissionTaken(ctx context.Context, h *house, dice uint64) (heal, error) {
+	vhost, err := h.broker.Vhost()
+	if err != nil {
+		return nothing, err
+	}
+	back := func(ctx context.Context) error {
+		return h.servers.BrokerControl(ctx, "set_permissions", "-p", vhost, h.user, ".*", ".*", ".*")
+	}
+	if err := h.servers.BrokerControl(ctx, "set_permissions", "-p", vhost, h.user, "", "", ""); err != nil {
+		return back, err
+	}
+	_, err = connectionsClosed(ctx, h, dice)
+	return back, err
 }

@@ -63,6 +63,9 @@ var faults = []Fault{
 	{"net-slow", groupNetwork, "everything is late, and not much gets through", 3 * time.Second, 6 * time.Second, 0, netSlow},
 
 	{"queue-deleted", groupTopology, "a worker's queue is deleted under its consumers, with everything in it", 0, 0, 4 * time.Second, queueDeleted},
+	{"binding-removed", groupTopology, "a worker's queue is no longer bound to what it hears", 0, 0, 4 * time.Second, bindingRemoved},
+	{"exchange-deleted", groupTopology, "an exchange is deleted, with all its bindings", 0, 0, 4 * time.Second, exchangeDeleted},
+	{"permission-taken", groupTopology, "the fleet's user may do nothing at the broker any more", 1 * time.Second, 4 * time.Second, 5 * time.Second, permissionTaken},
 
 	{"supplier-busy", groupSupplier, "the supplier answers 503 with Retry-After", 2 * time.Second, 4 * time.Second, 0, supplierBusy},
 	{"supplier-away", groupSupplier, "the supplier hangs up, some of the time after it has taken the order", 2 * time.Second, 4 * time.Second, 0, supplierAway},

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/lib/pq"
 
@@ -31,6 +32,7 @@ type house struct {
 	fleet      []*member
 	supplier   *supplier
 	problems   notes
+	torn       atomic.Bool // composerp.events was deleted
 
 	mu     sync.Mutex
 	extras []event.Any // events of faults and probes

@@ -76,7 +76,26 @@ func (h *house) lacks(ctx context.Context, probe event.Any) string {
 			return m.name + " is not up"
 		}
 	}
+	if missing := h.missing(ctx); missing != "" {
+		return missing
+	}
 	return h.absent(ctx)
+}
+
+// missing says what the broker lacks of the topology.
+func (h *house) missing(ctx context.Context) string {
+	vhost, err := h.broker.Vhost()
+	if err != nil {
+		return err.Error()
+	}
+	have, err := h.management.Topology(ctx, vhost)
+	if err != nil {
+		return "the management API does not answer: " + err.Error()
+	}
+	if missing := workers.Topology().Missing(have); !missing.Empty() {
+		return fmt.Sprintf("the broker lacks %d exchanges, %d queues and %d bindings", len(missing.Exchanges), len(missing.Queues), len(missing.Bindings))
+	}
+	return ""
 }
 
 const inboxHas = `

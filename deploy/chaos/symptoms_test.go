@@ -9,8 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers"
 )
 
 // symptoms say by what each fault is felt; nil: its heal is all there is of it.
@@ -33,6 +35,9 @@ var symptoms = map[string]func(ctx context.Context, h *house) error{
 	"net-half-open":         noWay,
 	"net-one-way":           noWay,
 	"queue-deleted":         noQueue,
+	"binding-removed":       declaredAgain("exchanges=[] queues=[] bindings=\"[composerp.events -"),
+	"exchange-deleted":      declaredAgain("exchanges=[" + exchange.Events + "]"),
+	"permission-taken":      noPermission,
 	"supplier-busy":         noOrders,
 	"supplier-away":         noOrders,
 }
@@ -132,6 +137,24 @@ func noQueue(ctx context.Context, h *house) error {
 		return errors.New("all queues have their consumers")
 	}
 	return nil
+}
+
+// declaredAgain waits until a watchdog has missed it.
+func declaredAgain(what string) func(ctx context.Context, h *house) error {
+	return func(ctx context.Context, h *house) error {
+		return eventually(ctx, "nobody has missed it", func(context.Context) bool {
+			return slices.ContainsFunc(h.fleet, func(m *member) bool {
+				log, err := os.ReadFile(m.program.LogFile)
+				return err == nil && strings.Contains(string(log), "what was missing is declared again\" "+what)
+			})
+		})
+	}
+}
+
+func noPermission(ctx context.Context, h *house) error {
+	return eventually(ctx, "everything is permitted", func(ctx context.Context) bool {
+		return errors.Is(workers.Topology().Apply(ctx, h.broker), exchange.ErrAccessRefused)
+	})
 }
 
 func noOrders(_ context.Context, h *house) error {
