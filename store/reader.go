@@ -201,8 +201,9 @@ SELECT greatest(0, s.last_value - greatest(coalesce(c.seq, 0), coalesce(t.max_se
 FROM (SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0) AS last_value) s
 LEFT JOIN log_cursor c ON c.consumer = $1 LEFT JOIN tick t ON t.id = c.tick`)
 
-// Lag is how many places of the log a reader has not passed yet. Numbers that
-// were drawn and rolled back count as places, so it is an upper bound.
+// Lag is about how many places of the log a reader has not passed yet. Numbers that
+// were drawn and rolled back count; one that was drawn before the reader's tick by
+// a transaction that ended after it does not. LogState counts events, exactly.
 func (db *DB) Lag(ctx context.Context, consumer string) (int64, error) {
 	var lag int64
 	if err := db.get(ctx, &lag, lagOf, consumer); err != nil {

@@ -224,8 +224,8 @@ func auditOf(a audit.Report) Audit {
 		kept.Copies += c.Copies
 	}
 	for _, c := range a.Checks {
-		if c.Wrong == 0 {
-			continue
+		if c.Mended != "" {
+			kept.Mended = append(kept.Mended, c.Mended)
 		}
 		for _, f := range c.Findings {
 			kept.Findings = append(kept.Findings, c.Name+": "+f.String())

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/composerp/composerp/exchange"
 )
 
 // program builds composerp once: its processes are what is broken.
@@ -71,16 +73,16 @@ func TestDamageIsFound(t *testing.T) {
 		{fmt.Sprintf(`INSERT INTO event_log (epoch, publish, occurred_at, event_id, tenant_id, type, version, aggregate_id, body_sha256, body)
 			SELECT epoch, false, occurred_at, event_id, tenant_id, type, version, aggregate_id, body_sha256, body FROM event_log WHERE event_id = '%s'`, logged),
 			logged.String() + " is 2 times in the log"},
-		{fmt.Sprintf(`DELETE FROM dead_letter WHERE message_id = '%s'`, stray), stray.String() + ", which is no event, is not among the dead letters"},
+		{fmt.Sprintf(`DELETE FROM dead_letter WHERE message_id = '%s'`, stray), stray.String() + ", which is no event, is not among the dead letters of ledger"},
 		{`INSERT INTO dead_letter (id, consumer, message_id, type, routing_key, error, attempt, headers, body, died_at)
 			VALUES (gen_random_uuid(), 'lots', 'm', '', '', '', 1, '{}', '', now())`, "1 good messages are among the dead letters"},
 		{`UPDATE position SET on_hand = on_hand + 1 WHERE item_id = 'SKU-007' AND location_id = '@customer'`, "SKU-007 at @customer"},
 	}
 	cfg.sabotage = func(ctx context.Context, h *house) error {
 		for {
-			var there bool
-			err := h.super.QueryRowContext(ctx, `SELECT EXISTS (SELECT FROM dead_letter WHERE message_id = $1)`, stray.String()).Scan(&there)
-			if err != nil || there {
+			var hearers int
+			err := h.super.QueryRowContext(ctx, `SELECT count(DISTINCT consumer) FROM dead_letter WHERE message_id = $1`, stray.String()).Scan(&hearers)
+			if err != nil || hearers == 2 {
 				break
 			}
 			if !sleep(ctx, sayingPause) {
@@ -93,6 +95,13 @@ func TestDamageIsFound(t *testing.T) {
 			} else if n, _ := done.RowsAffected(); n == 0 {
 				return errors.New("no damage was done by " + d.statement)
 			}
+		}
+		vhost, err := h.broker.Vhost()
+		if err != nil {
+			return err
+		}
+		if err := h.management.DeleteQueue(ctx, vhost, exchange.DeadName("ledger")); err != nil { // intake's still has the stray
+			return err
 		}
 		h.supplier.mu.Lock()
 		defer h.supplier.mu.Unlock()
@@ -113,6 +122,9 @@ func TestDamageIsFound(t *testing.T) {
 		if !strings.Contains(all, more) {
 			t.Errorf("not found: %s", more)
 		}
+	}
+	if want := []string{"1 letter of composerp.intake.dead, which the journal did not have, entered"}; !slices.Equal(report.Audit.Mended, want) {
+		t.Errorf("the audit has put right %q, want %q", report.Audit.Mended, want)
 	}
 	if report.Verdict != Found || report.Lost == 0 || report.Doubled != 1 || report.Dir != cfg.Dir {
 		t.Errorf("verdict %s, lost %d, doubled %d, kept in %q\n%s", report.Verdict, report.Lost, report.Doubled, report.Dir, all)
@@ -138,7 +150,7 @@ func TestEveryFault(t *testing.T) {
 	}
 	group := ""
 	for i, f := range faults {
-		if group != f.Group {
+		if group != f.Group || group == groupTopology { // there, each takes away what the one before has
 			h.wholeAgain(t, ctx, fmt.Sprintf("probe-%d", i))
 			group = f.Group
 		}

@@ -75,6 +75,7 @@ type Audit struct {
 	Handled  map[string]int64 `json:"handled"`
 	Copies   int64            `json:"copies"` // further copies of dead letters: harmless
 	Findings []string         `json:"findings,omitempty"`
+	Mended   []string         `json:"mended,omitempty"` // what it has put right itself
 }
 
 // Suffered is a step that was lived through.
@@ -158,6 +159,9 @@ func (r Report) Table() string {
 	fmt.Fprintf(&text, "The log has %d events; %d orders went out in %d calls, %d of them sent away or hung up on. The audit says: %s.\n",
 		r.Audit.Logged, r.Orders.Taken, r.Orders.All, r.Orders.Turned, r.Audit.Verdict)
 	fmt.Fprintf(&text, "Lost %d, doubled %d. Took %s.\n", r.Lost, r.Doubled, r.Took)
+	for _, mended := range r.Audit.Mended {
+		fmt.Fprintf(&text, "The audit has put right: %s.\n", mended)
+	}
 	const most = 20
 	for i, problem := range append(slices.Clone(r.Findings), r.Audit.Findings...) {
 		if i == most {

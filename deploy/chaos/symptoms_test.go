@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -35,8 +36,8 @@ var symptoms = map[string]func(ctx context.Context, h *house) error{
 	"net-half-open":         noWay,
 	"net-one-way":           noWay,
 	"queue-deleted":         noQueue,
-	"binding-removed":       declaredAgain("exchanges=[] queues=[] bindings=\"[composerp.events -"),
-	"exchange-deleted":      declaredAgain("exchanges=[" + exchange.Events + "]"),
+	"binding-removed":       declaredAgain(`exchanges=\[] queues=\[] bindings="\[composerp.events -`),
+	"exchange-deleted":      declaredAgain(`exchanges=\[composerp.events]`),
 	"permission-taken":      noPermission,
 	"supplier-busy":         noOrders,
 	"supplier-away":         noOrders,
@@ -141,11 +142,12 @@ func noQueue(ctx context.Context, h *house) error {
 
 // declaredAgain waits until a watchdog has missed it.
 func declaredAgain(what string) func(ctx context.Context, h *house) error {
+	line := regexp.MustCompile(`what was missing is declared again.* ` + what)
 	return func(ctx context.Context, h *house) error {
 		return eventually(ctx, "nobody has missed it", func(context.Context) bool {
 			return slices.ContainsFunc(h.fleet, func(m *member) bool {
 				log, err := os.ReadFile(m.program.LogFile)
-				return err == nil && strings.Contains(string(log), "what was missing is declared again\" "+what)
+				return err == nil && line.Match(log)
 			})
 		})
 	}

@@ -15,7 +15,6 @@ import (
 	"github.com/composerp/composerp/deploy/local"
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/audit"
-	"github.com/composerp/composerp/exchange/relay"
 )
 
 // limit is how long a recovery may take; of a cluster it may take twice as long.
@@ -122,8 +121,8 @@ func (p *pair) loseQueues() {
 		p.admit(p.Context(), p.sale("lost"))
 	}
 	p.soon(limit, "all of them are in the queues", func() bool {
-		lag, err := p.db.Lag(p.Context(), relay.LeaseName)
-		return err == nil && lag == 0
+		log, err := p.db.LogState(p.Context(), "")
+		return err == nil && log.Unpublished == 0
 	})
 	p.halt()
 	p.must(p.servers.Halt(p.Context(), local.RabbitMQ, syscall.SIGKILL))

@@ -205,6 +205,16 @@ func (h *house) cursor() string {
 const patience = 60 * time.Second
 
 // soon polls until what holds, or fails the test.
+// passed tells whether the relay has passed every event, and its cursor the newest place.
+func (h *house) passed() bool {
+	lag, err := h.db.Lag(h.Context(), relay.LeaseName)
+	if err != nil || lag > 0 {
+		return false
+	}
+	log, err := h.db.LogState(h.Context(), "")
+	return err == nil && log.Unpublished == 0
+}
+
 func (h *house) soon(what string, holds func() bool) {
 	h.Helper()
 	deadline := time.After(patience)

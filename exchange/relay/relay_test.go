@@ -33,7 +33,7 @@ func TestEverythingComesOnceAndInOrder(t *testing.T) {
 	all := slices.Concat(before, after)
 	h.wantOnce(all)
 	h.soon("all confirms are counted", func() bool { return r.metric("composerp_relay_confirmed_total") == float64(len(all)) })
-	h.soon("the cursor has passed all", func() bool { lag, err := h.db.Lag(t.Context(), relay.LeaseName); return err == nil && lag == 0 })
+	h.soon("the cursor has passed all", h.passed)
 }
 
 // What no queue takes goes where the exchange sends what nobody is bound for, and nothing waits for it.
@@ -51,7 +51,7 @@ func TestWhatNoQueueTakesIsUnrouted(t *testing.T) {
 	events := h.sales(10)
 	h.run("a")
 	h.wantOnce(events)
-	h.soon("the cursor has passed all", func() bool { lag, err := h.db.Lag(t.Context(), relay.LeaseName); return err == nil && lag == 0 })
+	h.soon("the cursor has passed all", h.passed)
 	session, err := exchange.Open(t.Context(), h.broker)
 	h.must(err)
 	defer func() { _ = session.Close() }()
@@ -92,7 +92,7 @@ func TestACrashBeforeTheCursorMovesMakesOnlyCopies(t *testing.T) {
 	h.run("b")
 	h.soon("all have come again", func() bool { return len(h.arrived()) == 201 })
 	h.wantAll(events)
-	h.soon("the cursor has passed all", func() bool { lag, err := h.db.Lag(t.Context(), relay.LeaseName); return err == nil && lag == 0 })
+	h.soon("the cursor has passed all", h.passed)
 }
 
 // lockCursor holds the cursor where it is until release is called.
@@ -231,7 +231,7 @@ func TestTheSecondRelayTakesOverWhenTheFirstLeaves(t *testing.T) {
 	if second.leads() {
 		t.Fatal("two relays lead")
 	}
-	h.soon("the cursor has passed all", func() bool { lag, err := h.db.Lag(t.Context(), relay.LeaseName); return err == nil && lag == 0 })
+	h.soon("the cursor has passed all", h.passed)
 	first.end()
 	if held := storetest.Value[bool](t, h.url, `SELECT holder = 'a' AND expires_at >= clock_timestamp() FROM lease WHERE name = 'relay'`); held {
 		t.Error("the first has left and holds the lease still")
@@ -273,7 +273,7 @@ func TestAnOldLeaderCannotMoveTheCursor(t *testing.T) {
 	h := newHouse(t)
 	old := h.run("a")
 	h.wantOnce(h.sales(1))
-	h.soon("the cursor rests", func() bool { lag, err := h.db.Lag(t.Context(), relay.LeaseName); return err == nil && lag == 0 })
+	h.soon("the cursor rests", h.passed)
 	// What a successor's Acquire and OpenCursor do, before the old one has noticed.
 	storetest.Exec(t, h.url, `UPDATE lease SET term = term + 1, holder = 'b', expires_at = clock_timestamp() + interval '1 hour' WHERE name = 'relay'`)
 	storetest.Exec(t, h.url, `UPDATE log_cursor SET term = term + 1 WHERE consumer = 'relay'`)

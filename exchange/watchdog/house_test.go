@@ -107,7 +107,7 @@ func (h *house) sell(n int) []string {
 	}
 	_, err := h.db.Admit(h.Context(), events, true)
 	h.must(err)
-	h.soon("the relay passes them", func() bool { lag, err := h.db.Lag(h.Context(), "relay"); return err == nil && lag == 0 })
+	h.soon("the relay passes them", func() bool { log, err := h.db.LogState(h.Context(), ""); return err == nil && log.Unpublished == 0 })
 	slices.Sort(ids)
 	return ids
 }
