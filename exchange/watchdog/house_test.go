@@ -23,15 +23,20 @@ import (
 // house is a log with its ticker and a relay, and the queues of two consumers, ledger and view.
 type house struct {
 	testing.TB
+	url     string // of the database
 	db      *store.DB
 	broker  exchange.Config // of somebody who may do everything
 	session *exchange.Session
+	plan    watchdog.Plan
 }
 
-func newHouse(t *testing.T) *house {
+func newHouse(t *testing.T) *house { return newHouseOf(t, plan) }
+
+func newHouseOf(t *testing.T, plan watchdog.Plan) *house {
 	t.Helper()
 	t.Parallel()
-	h := &house{TB: t, db: storetest.DB(t), broker: exchangetest.Vhost(t)}
+	h := &house{TB: t, url: storetest.URL(t), broker: exchangetest.Vhost(t), plan: plan}
+	h.db = storetest.Open(t, h.url, 8)
 	h.must(plan.Topology.Apply(t.Context(), h.broker))
 	var err error
 	h.session, err = exchange.Open(t.Context(), h.broker)
@@ -96,20 +101,43 @@ func publish(ctx context.Context, publisher *exchange.Publisher, at, key string,
 // sell commits n sales and waits until the relay has passed them.
 func (h *house) sell(n int) []string {
 	h.Helper()
+	ids := h.admit(n)
+	h.passed()
+	return ids
+}
+
+// admit commits n sales, and gives their ids, sorted.
+func (h *house) admit(n int) []string {
+	h.Helper()
+	events := h.sales(n)
+	ids := make([]string, n)
+	for i, e := range events {
+		ids[i] = e.ID.String()
+	}
+	_, err := h.db.Admit(h.Context(), events, true)
+	h.must(err)
+	slices.Sort(ids)
+	return ids
+}
+
+// sales makes n sales that nobody knows of.
+func (h *house) sales(n int) []event.Any {
+	h.Helper()
 	at := time.Date(2024, time.March, 1, 10, 0, 0, 0, time.UTC)
 	events := make([]event.Any, n)
-	ids := make([]string, n)
 	for i := range events {
 		e, err := event.Encode(event.Envelope{ID: uuid.New(), AggregateID: "s", TenantID: "acme", Timestamp: at},
 			event.SaleCompleted{SaleID: "s", ItemID: "cup", LocationID: "shop", Quantity: event.NewDecimal(1), Amount: event.NewDecimal(1), Timestamp: at})
 		h.must(err)
-		events[i], ids[i] = e, e.ID.String()
+		events[i] = e
 	}
-	_, err := h.db.Admit(h.Context(), events, true)
-	h.must(err)
+	return events
+}
+
+// passed waits until the relay has passed everything.
+func (h *house) passed() {
+	h.Helper()
 	h.soon("the relay passes them", func() bool { log, err := h.db.LogState(h.Context(), ""); return err == nil && log.Unpublished == 0 })
-	slices.Sort(ids)
-	return ids
 }
 
 // take takes what is in a queue, n messages, and gives their ids. handled enters them into the consumer's inbox.
@@ -165,8 +193,8 @@ type guard struct {
 func (h *house) watch(broker exchange.Config, management *exchange.Management) *guard {
 	h.Helper()
 	g := &guard{house: h, log: &logbook{}, metrics: prometheus.NewRegistry()}
-	w := &watchdog.Watchdog{DB: h.db, Exchange: broker, Management: management, Plan: plan, Holder: "test", Log: slog.New(g.log),
-		Metrics: watchdog.NewMetrics(g.metrics), Every: 100 * time.Millisecond, Patience: 500 * time.Millisecond, FiguresAge: 2500 * time.Millisecond}
+	w := &watchdog.Watchdog{DB: h.db, Exchange: broker, Management: management, Plan: h.plan, Holder: "test", Log: slog.New(g.log),
+		Metrics: watchdog.NewMetrics(g.metrics), Every: 100 * time.Millisecond, Patience: 500 * time.Millisecond, FiguresAge: 2500 * time.Millisecond, Trend: 3 * time.Second}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {

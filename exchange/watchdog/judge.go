@@ -133,8 +133,12 @@ func leaders(then, now Look) []Problem {
 	switch {
 	case noRelay && a.Unpublished > 0 && b.Unpublished > 0:
 		return []Problem{{Kind: Relay, Do: start, What: fmt.Sprintf("no relay runs, and %d events wait to be published", b.Unpublished)}}
-	case noRelay || noTicker:
+	case noRelay:
 		return []Problem{{Kind: Relay, Do: start, Warning: true, What: "no relay runs: what is said stays in the log"}}
+	case noTicker && a.End > a.Covered && b.End > b.Covered:
+		return []Problem{{Kind: Ticker, Do: start, What: "nobody leads as ticker, and there are new events: the relay does not hear of them"}}
+	case noTicker:
+		return []Problem{{Kind: Ticker, Do: start, Warning: true, What: "nobody leads as ticker: what is said now stays in the log"}}
 	case a.Behind > behindPatience && b.Behind > behindPatience:
 		return []Problem{{Kind: Relay, Warning: true, Do: "look at the alarms of the broker, and at the log of the relay",
 			What: fmt.Sprintf("%s leads, and is %s behind with %d events", b.RelayHolder, b.Behind.Round(time.Second), b.Unpublished)}}
@@ -157,8 +161,8 @@ func (p Plan) Moving(then, now Look) []Problem {
 				What: fmt.Sprintf("the relay of %s has not moved for %s, and %d events wait to be published", b.RelayHolder, over, b.Unpublished)})
 		}
 	}
-	if !then.Figures || !now.Figures {
-		return found
+	if !then.Figures || !now.Figures || !now.Exact {
+		return found // what the figures call ready may have been handled since
 	}
 	for _, w := range p.Workers {
 		a, b := then.Queues[w.Queue], now.Queues[w.Queue]
@@ -171,6 +175,24 @@ func (p Plan) Moving(then, now Look) []Problem {
 		}
 		found = append(found, Problem{Kind: kind, Subject: w.Queue, What: what,
 			Do: "look at what " + w.Name + " says in the log: it may wait for the database, or for somebody it calls"})
+	}
+	return found
+}
+
+// Hanging judges who has messages in hand and has acknowledged none between two looks that are long apart: longer than a
+// batch, or a call to somebody outside, may take.
+func (p Plan) Hanging(then, now Look) []Problem {
+	if !then.Figures || !now.Figures {
+		return nil
+	}
+	var found []Problem
+	for _, w := range p.Workers {
+		a, b := then.Queues[w.Queue], now.Queues[w.Queue]
+		if a.Unacked == 0 || b.Unacked == 0 || a.Consumers == 0 || b.Consumers == 0 || a.Acked != b.Acked {
+			continue
+		}
+		found = append(found, Problem{Kind: Progress, Subject: w.Queue, Do: "look at what " + w.Name + " says in the log, and at what it waits for; restart it if it hangs",
+			What: fmt.Sprintf("%d messages of %s are in hand, and none has been acknowledged for %s", b.Unacked, w.Queue, now.At.Sub(then.At).Round(time.Second))})
 	}
 	return found
 }

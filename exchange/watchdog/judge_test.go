@@ -27,7 +27,7 @@ var (
 
 // well is a look at a fleet that is well, so many seconds after the beginning, and then changed.
 func well(second int, change ...func(*watchdog.Look)) watchdog.Look {
-	l := watchdog.Look{At: begin.Add(time.Duration(second) * time.Second), Have: plan.Topology, Seen: true, Figures: true, Queues: map[string]exchange.QueueState{},
+	l := watchdog.Look{At: begin.Add(time.Duration(second) * time.Second), Have: plan.Topology, Seen: true, Figures: true, Exact: true, Queues: map[string]exchange.QueueState{},
 		Nodes: []exchange.NodeState{{Name: "rabbit@h", Running: true, DiskFree: 10 << 30, DiskFreeLimit: 1 << 30, MemoryLimit: 1 << 30}},
 		Log:   store.Wellbeing{TickerHolder: "h#1", RelayHolder: "h#1", End: 100, Covered: 100, Tick: 9, Passed: 9, Place: "9 9 0"}}
 	for _, q := range plan.Topology.Queues {
@@ -129,6 +129,9 @@ func TestWhatLasts(t *testing.T) {
 	nobody := func(unpublished int64) func(*watchdog.Look) {
 		return log(func(w *store.Wellbeing) { w.RelayHolder, w.Unpublished = "", unpublished })
 	}
+	noTicker := func(end int64) func(*watchdog.Look) {
+		return log(func(w *store.Wellbeing) { w.TickerHolder, w.End = "", end })
+	}
 	behind := func(d time.Duration) func(*watchdog.Look) {
 		return log(func(w *store.Wellbeing) { w.Behind, w.Unpublished = d, 5 })
 	}
@@ -144,18 +147,20 @@ func TestWhatLasts(t *testing.T) {
 		"empty, and runs here":      {ledgerIdle, ledgerIdle, "consumers composerp.ledger", "although ledger runs"},
 		"not counted yet": {queue("composerp.ledger", func(q *exchange.QueueState) { q.Consumers, q.Counted = 0, false }), ledgerIdle,
 			"", ""},
-		"stuck":            {stuck(2), stuck(2), "stuck composerp.ledger.retry.1h", "2 messages"},
-		"stuck, and more":  {stuck(2), stuck(3), "stuck composerp.ledger.retry.1h", "3 messages"},
-		"stuck, and less":  {stuck(2), stuck(1), "", ""},
-		"just stuck":       {no, stuck(1), "", ""},
-		"to nobody":        {unrouted(1), unrouted(1), "unrouted composerp.unrouted", "1 events"},
-		"no relay":         {nobody(0), nobody(0), "relay (warning)", "no relay runs"},
-		"no relay, events": {nobody(1), nobody(2), "relay", "2 events wait"},
-		"a new relay":      {nobody(1), no, "", ""},
-		"no ticker":        {log(func(w *store.Wellbeing) { w.TickerHolder = "" }), log(func(w *store.Wellbeing) { w.TickerHolder = "" }), "relay (warning)", ""},
-		"behind":           {behind(11 * time.Second), behind(12 * time.Second), "relay (warning)", "12s behind with 5 events"},
-		"was behind":       {behind(11 * time.Second), behind(time.Second), "", ""},
-		"no database":      {nobody(1), func(l *watchdog.Look) { nobody(1)(l); l.Database = errors.New("away") }, "", ""},
+		"stuck":             {stuck(2), stuck(2), "stuck composerp.ledger.retry.1h", "2 messages"},
+		"stuck, and more":   {stuck(2), stuck(3), "stuck composerp.ledger.retry.1h", "3 messages"},
+		"stuck, and less":   {stuck(2), stuck(1), "", ""},
+		"just stuck":        {no, stuck(1), "", ""},
+		"to nobody":         {unrouted(1), unrouted(1), "unrouted composerp.unrouted", "1 events"},
+		"no relay":          {nobody(0), nobody(0), "relay (warning)", "no relay runs"},
+		"no relay, events":  {nobody(1), nobody(2), "relay", "2 events wait"},
+		"a new relay":       {nobody(1), no, "", ""},
+		"no ticker":         {noTicker(100), noTicker(100), "ticker (warning)", "nobody leads as ticker"},
+		"no ticker, events": {noTicker(101), noTicker(105), "ticker", "there are new events"},
+		"a new ticker":      {noTicker(101), no, "", ""},
+		"behind":            {behind(11 * time.Second), behind(12 * time.Second), "relay (warning)", "12s behind with 5 events"},
+		"was behind":        {behind(11 * time.Second), behind(time.Second), "", ""},
+		"no database":       {nobody(1), func(l *watchdog.Look) { nobody(1)(l); l.Database = errors.New("away") }, "", ""},
 	} {
 		found := plan.Lasting(well(0, c.then), well(10, c.now))
 		if got := told(found); got != c.want || c.what != "" && !says(found, c.what) {
@@ -186,6 +191,7 @@ func TestWhatDoesNotMove(t *testing.T) {
 		"new figures":  {holds(q, 7, 5), holds(q, 9, 0), "", ""},
 		"just arrived": {holds(q, 0, 5), holds(q, 9, 5), "", ""},
 		"no figures":   {holds(q, 7, 5), func(l *watchdog.Look) { holds(q, 8, 5)(l); l.Figures = false }, "", ""},
+		"old figures":  {holds(q, 7, 5), func(l *watchdog.Look) { holds(q, 8, 5)(l); l.Exact = false }, "", ""},
 		"nobody takes": {holds(q, 7, 5), func(l *watchdog.Look) {
 			queue(q, func(q *exchange.QueueState) { q.Ready, q.Acked, q.Consumers = 8, 5, 0 })(l)
 		}, "", ""},
@@ -209,6 +215,33 @@ func TestWhatDoesNotMove(t *testing.T) {
 	}
 	if plan.Busy(well(0)) {
 		t.Error("where all is well a second look is worth the wait")
+	}
+}
+
+func TestWhatHangs(t *testing.T) {
+	t.Parallel()
+	const q = "composerp.ledger"
+	hand := func(unacked, acked int64) func(*watchdog.Look) {
+		return queue(q, func(q *exchange.QueueState) { q.Unacked, q.Acked = unacked, acked })
+	}
+	for name, c := range map[string]struct {
+		then, now func(*watchdog.Look)
+		want      string
+	}{
+		"all is well": {hand(0, 5), hand(0, 5), ""},
+		"it hangs":    {hand(250, 5), hand(250, 5), "progress " + q},
+		"it works":    {hand(250, 5), hand(250, 6), ""},
+		"just taken":  {hand(0, 5), hand(250, 5), ""},
+		"given back":  {hand(250, 5), hand(0, 5), ""},
+		"no figures":  {hand(250, 5), func(l *watchdog.Look) { hand(250, 5)(l); l.Figures = false }, ""},
+		"it has gone": {hand(250, 5), func(l *watchdog.Look) {
+			queue(q, func(q *exchange.QueueState) { q.Unacked, q.Acked, q.Consumers = 250, 5, 0 })(l)
+		}, ""},
+	} {
+		found := plan.Hanging(well(0, c.then), well(60, c.now))
+		if got := told(found); got != c.want || c.want != "" && !says(found, "250 messages of "+q+" are in hand, and none has been acknowledged for 1m0s") {
+			t.Errorf("%s: %q, want %q: %+v", name, got, c.want, found)
+		}
 	}
 }
 

@@ -56,15 +56,15 @@ func (v *vigil) makeGood(ctx context.Context, now Look) []Problem {
 		case !m.there && (now.Seen || now.Broker == nil):
 			m.there = !lacks
 		}
-		if m.tick > 0 && now.Log.Passed >= m.tick && now.At.After(m.next) && (!m.looked || v.logged(now, m)) {
-			if !m.looked {
+		if v.mended == nil && m.tick > 0 && now.Log.Passed >= m.tick && now.At.After(m.next) && (!m.looked || v.logged(now, m)) {
+			if !m.looked { // what is logged while it is published is for the second time
 				m.rest = now.Log.Confirmed
 			}
 			due = append(due, *m)
 		}
 		open = append(open, m.problem())
 	}
-	if len(due) > 0 && v.mended == nil {
+	if len(due) > 0 {
 		v.begin(ctx, due)
 	}
 	return open
@@ -108,13 +108,15 @@ func (v *vigil) readGaps(ctx context.Context) error {
 }
 
 // logged tells whether intake has logged what came straight over AMQP before the consumer's queue was there again. Where
-// there is no intake, nothing of that is ever logged.
+// there is no intake, nothing of that is ever logged. While nobody works as intake, what has come waits in its queue.
 func (v *vigil) logged(now Look, m *mend) bool {
-	if now.At.Sub(m.since) >= intakePatience {
-		return true
-	}
 	for _, w := range v.Plan.Workers {
-		if w.Logs {
+		switch {
+		case !w.Logs:
+		case now.Queues[w.Queue].Consumers == 0 && !isEmpty(now, w):
+			m.since = now.At
+			return false
+		case now.At.Sub(m.since) < intakePatience:
 			return now.Figures && now.At.Sub(m.since) >= v.FiguresAge && isEmpty(now, w)
 		}
 	}

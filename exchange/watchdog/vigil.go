@@ -55,16 +55,21 @@ func (v *vigil) judge(now Look) []Problem {
 		found = append(found, Problem{Kind: Unseen, Warning: true, What: oneLine(now.Unseen)})
 	}
 	if then, ok := v.lookBefore(now.At.Add(-v.Patience)); ok {
-		lasting := v.Plan.Lasting(then, now)
-		found = append(found, lasting...)
-		for _, p := range v.Plan.Moving(then, now) {
-			if !slices.ContainsFunc(lasting, func(l Problem) bool { return l.identity() == p.identity() }) {
-				found = append(found, p)
-			}
-		}
+		found = append(found, v.Plan.Lasting(then, now)...)
+		found = with(found, v.Plan.Moving(then, now))
 	}
 	if then, ok := v.lookBefore(now.At.Add(-v.Trend)); ok {
-		found = append(found, v.Plan.Growing(then, now)...)
+		found = with(append(found, v.Plan.Growing(then, now)...), v.Plan.Hanging(then, now))
+	}
+	return found
+}
+
+// with adds what is not found already.
+func with(found, more []Problem) []Problem {
+	for _, p := range more {
+		if !slices.ContainsFunc(found, func(f Problem) bool { return f.identity() == p.identity() }) {
+			found = append(found, p)
+		}
 	}
 	return found
 }
@@ -123,7 +128,9 @@ func unjudged(kind Kind, now Look) bool {
 		return !now.Seen
 	case Consumers, Unrouted:
 		return now.Broker != nil && !now.Figures
-	case Progress, Journal, Stuck, Growth:
+	case Progress, Journal:
+		return !now.Figures || !now.Exact
+	case Stuck, Growth:
 		return !now.Figures
 	}
 	return false

@@ -16,7 +16,7 @@ import (
 func (h *house) whole() bool {
 	have, err := exchangetest.Management(h).Topology(h.Context(), exchangetest.VhostOf(h, h.broker))
 	h.must(err)
-	return plan.Topology.Missing(have).Empty()
+	return h.plan.Topology.Missing(have).Empty()
 }
 
 // closed waits until nothing is owed any more.
