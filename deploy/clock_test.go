@@ -14,7 +14,7 @@ import (
 var wallClock = map[string]string{
 	"exchange/config.go":                "the default of a clock that is passed in: only headers that people read",
 	"exchange/failure.go":               "the same, for a delivery that came from no consumer",
-	"exchange/redrive.go":               "x-redriven-at, a header: a walk holds it against when it began itself, and a letter that dies again in a walk may be put back once more",
+	"exchange/redrive.go":               "x-redriven-at, a header: with the id it tells one life of a message from another, whatever time it says",
 	"exchange/watchdog/mend.go":         "handed to a memory that compares it with other readings of its own",
 	"store/migrate.go":                  "when a migration was applied is shown to whoever applied it",
 	"workers/alert/alert.go":            "the default of a clock that is passed in: an Alertmanager wants to be told the time",

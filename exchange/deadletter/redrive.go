@@ -175,6 +175,7 @@ func (d *redriver) putBack(ctx context.Context, letters []letter) (stay int, err
 	defer cancel()
 	for i := range letters {
 		letters[i].back = exchange.RedriveMessage(letters[i].Delivery, d.Queue.Worker)
+		d.walk.again[lifeOf(letters[i].back)] = true
 	}
 	d.watch.expect(letters)
 	back, not, err := d.publish(ctx, letters)

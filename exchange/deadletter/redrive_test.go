@@ -225,6 +225,34 @@ func TestALongRedriveWalksAgain(t *testing.T) {
 	}
 }
 
+// A walk that comes upon nothing new in its time gets more.
+func TestAWalkGetsTheTimeItNeeds(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.cfg.WalkTime = 1
+	p.die(3, errNoCup)
+	report, err := p.cfg.Redrive(t.Context(), deadletter.Redrive{Queue: queue, Pace: fast})
+	must(t, err)
+	if report.Redriven != 3 || report.Seen != 3 {
+		t.Errorf("the report is %+v", report)
+	}
+}
+
+// Who put a letter back before had a clock of his own.
+func TestALetterFromALaterTimeIsPutBack(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	m := dead(p.sale("acme", "1"), ledger, errNoCup)
+	m.Headers[exchange.HeaderRedriven], m.Headers[exchange.HeaderRedrivenAt] = int64(1), time.Now().Add(time.Hour).UTC().Format(time.RFC3339Nano)
+	p.send(m)
+	h := p.work(func(exchange.Delivery) error { return errRejected })
+	report, err := p.cfg.Redrive(t.Context(), deadletter.Redrive{Queue: queue, Pace: fast, StopAt: 100})
+	must(t, err)
+	if _, got := h.all(); report.Redriven != 1 || report.Failed != 1 || len(got) != 1 {
+		t.Errorf("it came %d times, and the report is %+v", len(got), report)
+	}
+}
+
 func TestNobodyElseMayTakeFromTheQueue(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)

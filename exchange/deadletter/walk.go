@@ -20,8 +20,8 @@ type Config struct {
 	DB       *store.DB // two connections are enough
 	Exchange exchange.Config
 	Log      *slog.Logger
-	// WalkTime is how long letters are held at most before a walk ends and another
-	// goes on: the broker ends a consumer that acknowledges nothing for half an hour. 0 means 10 min.
+	// WalkTime is how long letters are held before a walk ends and another goes on:
+	// the broker ends a consumer that acknowledges nothing for half an hour. 0 means 10 min.
 	WalkTime time.Duration
 }
 
@@ -37,8 +37,11 @@ var ErrBusy = errors.New("somebody else takes from it: another redrive or discar
 // batch is how many letters are looked at, and acted on, at once.
 const batch = 256
 
-// defaultWalkTime is well below the broker's consumer_timeout.
-const defaultWalkTime = 10 * time.Minute
+// Both are below the broker's consumer_timeout. A walk that comes upon nothing new gets more time, up to the longest.
+const (
+	defaultWalkTime = 10 * time.Minute
+	longestWalkTime = 25 * time.Minute
+)
 
 // actTime is how long acting on a batch that was begun may take once nobody wants it any more.
 const actTime = 30 * time.Second
@@ -60,13 +63,13 @@ type walk struct {
 	sieve   *exchange.Sieve
 
 	began   time.Time // by the database's clock
-	start   time.Time // by our own
 	length  int       // of the queue, at the beginning
 	seen    int
 	chosen  int // and acted on
 	entered int // in the journal, which did not have them
 	found   map[uuid.UUID]bool
 	gone    map[uuid.UUID]bool // what this walk has taken out
+	again   map[life]bool      // what this walk has put back, as it was then
 	back    int                // messages that the queue has in the end, and should not have
 	absent  int                // did not come, because somebody else has them
 	// progress is called after each batch; may be nil.
@@ -84,7 +87,7 @@ func (c Config) open(ctx context.Context, queue Queue, filter store.LetterFilter
 	// What goes back are copies of what the broker has taken before, whatever their size.
 	c.Exchange.Name, c.Exchange.MaxBody = "dlq", math.MaxInt32
 	filter.Consumers, filter.Dealt = nil, true // the queue says whose they are, and that they lie
-	w := &walk{Config: c, queue: queue, filter: filter, limit: limit, start: time.Now(), found: map[uuid.UUID]bool{}, gone: map[uuid.UUID]bool{}}
+	w := &walk{Config: c, queue: queue, filter: filter, limit: limit, found: map[uuid.UUID]bool{}, gone: map[uuid.UUID]bool{}, again: map[life]bool{}}
 	var err error
 	if w.began, err = c.DB.Time(ctx); err != nil {
 		return nil, err
@@ -123,18 +126,28 @@ func (w *walk) run(ctx context.Context, do act) error {
 	err := w.through(ctx, do)
 	ended := err == nil || errors.Is(err, errEnough) || errors.Is(err, errStopped)
 	for n := 0; ended && w.back > 0 && len(w.gone) > 0 && n < mostReturns; n++ {
-		if _, err := w.once(ctx, nil); err != nil {
+		if _, err := w.once(ctx, longestWalkTime, nil); err != nil {
 			return err
 		}
 	}
 	return err
 }
 
+// errTooLong: letters may not be held for as long as it takes to come to the end of the queue.
+var errTooLong = errors.New("the queue is too long to be gone through in " + longestWalkTime.String() + "; put back or take away what lies in front of it first")
+
 func (w *walk) through(ctx context.Context, do act) error {
-	for {
-		whole, err := w.once(ctx, do)
+	for limit := w.WalkTime; ; {
+		before := w.seen + w.chosen
+		whole, err := w.once(ctx, limit, do)
 		if err != nil || whole {
 			return err
+		}
+		if w.seen+w.chosen == before {
+			if limit >= longestWalkTime {
+				return errTooLong
+			}
+			limit = min(2*limit, longestWalkTime)
 		}
 		w.Log.Info("going through the queue again: letters may not be held for longer", "queue", w.name())
 	}
@@ -142,7 +155,7 @@ func (w *walk) through(ctx context.Context, do act) error {
 
 // once goes through the queue until its end, or until letters were held for too
 // long. Without an act it only takes out once more what was taken out before.
-func (w *walk) once(ctx context.Context, do act) (whole bool, err error) {
+func (w *walk) once(ctx context.Context, limit time.Duration, do act) (whole bool, err error) {
 	w.sieve, err = w.session.Sieve(w.name(), "dlq."+w.queue.Worker+"."+uuid.NewString()[:8])
 	if err != nil {
 		return false, err
@@ -153,7 +166,7 @@ func (w *walk) once(ctx context.Context, do act) (whole bool, err error) {
 			err = closing
 		}
 	}()
-	until := time.Now().Add(w.WalkTime)
+	until := time.Now().Add(limit)
 	for time.Now().Before(until) {
 		taken, err := w.sieve.Take(ctx, batch)
 		if errors.Is(err, exchange.ErrDrained) {
@@ -211,6 +224,17 @@ func (w *walk) look(ctx context.Context, taken []exchange.Delivery, do act) erro
 	return nil
 }
 
+// life is a message as it came back from the dead once.
+type life struct {
+	id string
+	at time.Time
+}
+
+func lifeOf(m exchange.Message) life {
+	_, at := exchange.Delivery{Message: m}.Redriven()
+	return life{m.ID, at.UTC()}
+}
+
 // wanted are the letters to act on: those chosen, within the limit, except what
 // this walk has put back and what has died again since.
 func (w *walk) wanted(letters []letter, chosen map[uuid.UUID]bool) (wanted []letter) {
@@ -219,8 +243,7 @@ func (w *walk) wanted(letters []letter, chosen map[uuid.UUID]bool) (wanted []let
 			w.found[l.entry.ID] = true
 			w.seen++
 		}
-		_, back := l.Redriven()
-		if chosen[l.entry.ID] && !back.After(w.start) && (w.limit == 0 || w.chosen+len(wanted) < w.limit) {
+		if chosen[l.entry.ID] && !w.again[lifeOf(l.Message)] && (w.limit == 0 || w.chosen+len(wanted) < w.limit) {
 			wanted = append(wanted, l)
 		}
 	}
