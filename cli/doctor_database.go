@@ -119,7 +119,7 @@ func (x *examination) examineProof(ctx context.Context, db *store.DB) {
 	case !p.ProvenAt.Valid:
 		x.warn("proof", do, "no audit has ever proven anything, and the log is %d days old", int(p.Since.Hours()/24))
 	default:
-		x.warn("proof", do, "the log has gone on for %d days since the last audit, of %s", int(p.Since.Hours()/24), moment(p.ProvenAt.Time))
+		x.warn("proof", do, "the log has gone on for %d days since the last audit that proved it, of %s", int(p.Since.Hours()/24), moment(p.ProvenAt.Time))
 	}
 }
 

@@ -81,7 +81,7 @@ func (x *examination) examineRest(ctx context.Context, now watchdog.Look) {
 		x.examineExtras(now.Have, vhost)
 	}
 	x.examineQueues(now)
-	x.examineDead(now)
+	x.examineDead(ctx, now)
 	if now.Figures && !x.has("stuck") {
 		x.ok("stuck", "no message is without a place to go")
 	}

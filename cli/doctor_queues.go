@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"context"
 	"strings"
 
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/watchdog"
+	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -42,7 +44,8 @@ func (x *examination) examineQueues(now watchdog.Look) {
 	}
 }
 
-func (x *examination) examineDead(now watchdog.Look) {
+func (x *examination) examineDead(ctx context.Context, now watchdog.Look) {
+	x.examineJournal(ctx, now)
 	for _, w := range workers.Fleet(workers.Config{}) {
 		if w.Queue() != exchange.QueueName(w.Name()) {
 			continue // it drains a queue that has no dead letters
@@ -53,5 +56,23 @@ func (x *examination) examineDead(now watchdog.Look) {
 	}
 	if !x.has("dead") && !x.has("unrouted") {
 		x.ok("dead", "no dead letters, and no event went to nobody")
+	}
+}
+
+// examineJournal holds the queues of dead letters against the journal. A letter that is gone without a word was moved by hand, or lost.
+func (x *examination) examineJournal(ctx context.Context, now watchdog.Look) {
+	if x.db == nil || !now.Exact {
+		return
+	}
+	known, err := x.db.LettersByConsumer(ctx, store.LetterFilter{})
+	if err != nil {
+		x.failed("dead", err)
+	}
+	for _, l := range known {
+		q, there := now.Queues[exchange.DeadName(l.Consumer)]
+		if there && q.Consumers == 0 && q.Ready+q.Unacked < int64(l.Lying) {
+			x.warn("dead", "composerp audit goes through the queue and says what is lost; composerp republish brings back what is in the log",
+				"%s holds %d dead letters, and the journal says that %d lie there", q.Name, q.Ready, l.Lying)
+		}
 	}
 }

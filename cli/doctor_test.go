@@ -53,7 +53,11 @@ func TestDoctorOfAHouseInDisorder(t *testing.T) {
 	x.has(t, "proof", "ok", "the log is young", "")
 	storetest.Exec(t, h.database, `UPDATE tick SET made_at = made_at - interval '8 days 1 hour'; INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq) SELECT 1, epoch, snapshot, 0, 0 FROM tick`)
 	h.doctor(2).has(t, "proof", "warning", "no audit has ever proven anything, and the log is 8 days old", "composerp audit")
-	storetest.Exec(t, h.database, `DELETE FROM tick WHERE id = 1; UPDATE tick SET made_at = clock_timestamp()`)
+	storetest.Exec(t, h.database, `INSERT INTO audit_checkpoint SELECT 1, 0, 1, pg_current_snapshot(), 0, 1, 0, '(0,0)', 0, '(0,0)', '{}', clock_timestamp() - interval '10 days 1 hour'`)
+	h.doctor(2).has(t, "proof", "warning", "the log has gone on for 10 days since the last audit that proved it, of ", "composerp audit")
+	storetest.Exec(t, h.database, `INSERT INTO audit_checkpoint SELECT 2, 1, 1, pg_current_snapshot(), 0, 1, 0, '(0,0)', 0, '(0,0)', '{}'`)
+	h.doctor(2).has(t, "proof", "ok", "an audit has proven everything up to 2", "")
+	storetest.Exec(t, h.database, `DELETE FROM audit_checkpoint; DELETE FROM tick WHERE id = 1; UPDATE tick SET made_at = clock_timestamp()`)
 
 	topology := workers.Topology()
 	if err := topology.Apply(t.Context(), h.broker); err != nil {
@@ -66,6 +70,8 @@ func TestDoctorOfAHouseInDisorder(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.send(exchange.Message{Exchange: exchange.Dead, RoutingKey: "composerp.ledger"})
+	storetest.Exec(t, h.database, `INSERT INTO dead_letter (id, consumer, message_id, type, routing_key, error, attempt, headers, body, died_at)
+SELECT gen_random_uuid(), 'stockview', 'm', '', '', '', 1, '{}', '', now() FROM generate_series(1, 3)`)
 	h.send(exchange.Message{Exchange: exchange.Events, RoutingKey: "nobody.hears"})
 	h.send(exchange.Message{Exchange: exchange.Events, RoutingKey: "inventory.low_stock"})
 	h.ok("publish", "SALE_COMPLETED", "--data", `{"saleId":"S1","itemId":"I","locationId":"L","quantity":1,"amount":1,"timestamp":"2026-02-09T12:00:00Z"}`)
@@ -79,6 +85,7 @@ func TestDoctorOfAHouseInDisorder(t *testing.T) {
 	x.has(t, "set aside", "warning", "1 events", "set_aside")
 	x.has(t, "topology", "problem", "queue composerp.lots.dead", "topology apply")
 	x.has(t, "dead", "warning", "composerp.ledger.dead holds 1", "composerp dlq redrive --queue ledger")
+	x.has(t, "dead", "warning", "composerp.stockview.dead holds 0 dead letters, and the journal says that 3 lie there", "composerp republish")
 	x.has(t, "unrouted", "problem", "composerp.unrouted holds 1", "topology apply")
 	x.has(t, "queues", "problem", "composerp.alert holds 1 messages, and nobody takes them", "worker run alert")
 	if table := h.run("doctor").out; !strings.Contains(table, "problem  unrouted") || !strings.Contains(table, "-> composerp topology apply") {

@@ -99,8 +99,8 @@ func publishLost(cctx *cli.Context, db *store.DB, e endpoints, cfg republish.Con
 	}
 	report, err := republish.Run(cctx.Context, cfg)
 	report.Rerouted = rerouted
-	if err != nil || cfg.DryRun || cfg.After != (store.Point{}) {
-		return report, err
+	if err != nil || cfg.DryRun || cfg.After != (store.Point{}) || cctx.Bool(flagNow) {
+		return report, err // with something in flight, a gap is not closed by that: the watchdog does it
 	}
 	for _, g := range gaps {
 		if _, ok := cfg.Queues[g.Consumer]; ok {

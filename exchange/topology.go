@@ -87,7 +87,6 @@ func Compute(subs []Subscription) Topology {
 		},
 		Bindings: []BindingSpec{
 			{Exchange: Unrouted, Queue: Unrouted, RoutingKey: ""},
-			{Exchange: Dead, Queue: DeadJournal, RoutingKey: "#"},
 		},
 	}
 	rank := func(s Subscription) int {
@@ -104,6 +103,8 @@ func Compute(subs []Subscription) Topology {
 			t.addWorker(sub)
 		}
 	}
+	// Last: a dead letter that is routed somewhere is in its own queue, and the journal may be told of it later.
+	t.Bindings = append(t.Bindings, BindingSpec{Exchange: Dead, Queue: DeadJournal, RoutingKey: "#"})
 	return t
 }
 

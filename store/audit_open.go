@@ -49,7 +49,7 @@ WITH debt AS (
 )
 INSERT INTO audit_open (checkpoint, consumer, event_id, seq, epoch, tx, type, tenant_id, aggregate_id, dead)
 SELECT {now}, e.name, e.event_id, e.seq, e.epoch, e.tx, e.type, e.tenant_id, e.aggregate_id,
-       (SELECT count(*) FROM dead_letter l WHERE l.event_id = e.event_id AND l.consumer = e.name AND l.redriven_at IS NULL) > 0
+       (SELECT count(*) FROM dead_letter d WHERE d.event_id = e.event_id AND d.consumer = e.name AND ` + stillDead + `) > 0
 FROM debt e LEFT JOIN LATERAL (
     SELECT i.event_id FROM inbox i WHERE i.generation = ANY (` + keptGenerations + `) AND i.consumer = e.id AND i.event_id = e.event_id ` + w.each + `) i ON true
 WHERE i.event_id IS NULL` + w.either(` AND (NOT `+forgotten+` OR EXISTS (

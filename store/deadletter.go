@@ -55,6 +55,10 @@ type DeadLetter struct {
 const deadLetterColumns = `d.id, d.consumer, d.event_id, d.message_id, d.type, d.routing_key, d.error, d.attempt, d.headers, d.body, d.died_at,
        d.tenant_id, d.aggregate_id, d.fingerprint, d.quarantine, d.recorded_at, d.redrives, d.redriven_at, d.discarded_at, d.missed_at`
 
+// stillDead are the letters that make a consumer owe their event no more: nobody has put them back, and none was found to have left its
+// queue by another hand, or with the queue itself. What was discarded stays dead.
+const stillDead = `d.redriven_at IS NULL AND d.missed_at IS NULL`
+
 var recordDeadLetters = sqlText(`
 INSERT INTO dead_letter (id, consumer, event_id, message_id, type, routing_key, error, attempt, headers, body, died_at, fingerprint)
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[],

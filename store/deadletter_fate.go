@@ -104,10 +104,10 @@ func (db *DB) MarkDeadLetters(ctx context.Context, fate Fate, ids []uuid.UUID) e
 	return nil
 }
 
-// A letter reaches the journal and its queue at the same time, but the walk may
-// have begun a moment before; and the clock is this server's.
+// A letter reaches the journal and its queue at about the same time, and the walk
+// may have begun in between. The clock is this server's.
 var oldLetters = sqlText(`
-SELECT id FROM dead_letter WHERE lies AND consumer = $1 AND recorded_at < $2::timestamptz - interval '1 minute'`)
+SELECT id FROM dead_letter WHERE lies AND consumer = $1 AND recorded_at < $2::timestamptz - make_interval(secs => $3)`)
 
 var missLetters = sqlText(`UPDATE dead_letter SET missed_at = clock_timestamp() WHERE lies AND id = ANY ($1::uuid[])`)
 
@@ -124,8 +124,9 @@ func (db *DB) Time(ctx context.Context) (time.Time, error) {
 
 // MissDeadLetters is told what a whole walk through a consumer's dead letters,
 // begun at that time, has found, and marks the others as missed: somebody has
-// moved them by another hand. It says how many that were.
-func (db *DB) MissDeadLetters(ctx context.Context, consumer string, began time.Time, found map[uuid.UUID]bool) (missed int, err error) {
+// moved them by another hand, or their queue was lost. It says how many that
+// were. Letters that the journal had for less than age before the walk are left out.
+func (db *DB) MissDeadLetters(ctx context.Context, consumer string, began time.Time, age time.Duration, found map[uuid.UUID]bool) (missed int, err error) {
 	var gone []uuid.UUID
 	err = db.each(ctx, oldLetters, func(row *sql.Rows) error {
 		var id uuid.UUID
@@ -134,7 +135,7 @@ func (db *DB) MissDeadLetters(ctx context.Context, consumer string, began time.T
 			gone = append(gone, id)
 		}
 		return err
-	}, consumer, began)
+	}, consumer, began, age.Seconds())
 	if err == nil && len(gone) > 0 {
 		err = db.InTx(ctx, func(tx *Tx) error {
 			n, err := tx.exec(ctx, missLetters, uuids(gone))

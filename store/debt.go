@@ -36,7 +36,7 @@ WHERE c.name = ANY ($1::text[])
   AND (NOT e.publish OR NOT $6 AND ` + passedByRelay + `)
   AND (SELECT count(*) FROM inbox i
        WHERE i.generation = ANY (` + keptGenerations + `) AND i.consumer = s.consumer AND i.event_id = e.event_id) = 0
-  AND (SELECT count(*) FROM dead_letter d WHERE d.event_id = e.event_id AND d.consumer = c.name AND d.redriven_at IS NULL) = 0
+  AND (SELECT count(*) FROM dead_letter d WHERE d.event_id = e.event_id AND d.consumer = c.name AND ` + stillDead + `) = 0
   AND (SELECT count(*) FROM set_aside a WHERE a.seq = e.seq) = 0
   AND NOT ` + forgotten + `
 ORDER BY e.seq, c.name`)

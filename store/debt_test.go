@@ -83,9 +83,12 @@ func TestDebts(t *testing.T) {
 	if got := d.owed(store.Point{}); got != "ledger c, view c" {
 		t.Errorf("of what is neither handled nor dead nor set aside %q is owed", got)
 	}
-	d.exec(`UPDATE dead_letter SET redriven_at = now()`)
-	if got := d.owed(store.Point{}); got != "view a, ledger c, view c" {
-		t.Errorf("when a dead letter was put back %q is owed", got)
+	for _, gone := range []string{"redriven_at", "missed_at"} {
+		d.exec(`UPDATE dead_letter SET redriven_at = NULL, missed_at = NULL`)
+		d.exec(`UPDATE dead_letter SET ` + gone + ` = now()`)
+		if got := d.owed(store.Point{}); got != "view a, ledger c, view c" {
+			t.Errorf("when a dead letter is no more by %s, %q is owed", gone, got)
+		}
 	}
 	must2(d.Subscribe(t.Context(), "view", []string{"INVENTORY_UPDATED"}))(t)
 	must2(d.Subscribe(t.Context(), "view", []string{"INVENTORY_UPDATED", "SALE_COMPLETED"}))(t)

@@ -28,7 +28,7 @@ WHERE c.name = ANY ($2::text[])
   AND NOT ` + seenBy("t.epoch", "t.snapshot") + `
   AND (SELECT count(*) FROM inbox i
        WHERE i.generation = ANY (` + keptGenerations + `) AND i.consumer = s.consumer AND i.event_id = e.event_id) = 0
-  AND (SELECT count(*) FROM dead_letter d WHERE d.event_id = e.event_id AND d.consumer = c.name AND d.redriven_at IS NULL) = 0
+  AND (SELECT count(*) FROM dead_letter d WHERE d.event_id = e.event_id AND d.consumer = c.name AND ` + stillDead + `) = 0
   AND NOT ` + forgotten + `
 LIMIT 1`)
 

@@ -53,9 +53,12 @@ func TestOwing(t *testing.T) {
 	if got := owed(begin); got != "" {
 		t.Errorf("when it is dead for the other %q is owed", got)
 	}
-	p.exec(`UPDATE dead_letter SET redriven_at = now()`)
-	if got := owed(begin); got != "view SALE_COMPLETED" {
-		t.Errorf("when its dead letter was put back %q is owed", got)
+	for _, gone := range []string{"redriven_at", "missed_at"} {
+		p.exec(`UPDATE dead_letter SET redriven_at = NULL, missed_at = NULL`)
+		p.exec(`UPDATE dead_letter SET ` + gone + ` = now()`)
+		if got := owed(begin); got != "view SALE_COMPLETED" {
+			t.Errorf("when its dead letter is no more by %s, %q is owed", gone, got)
+		}
 	}
 	p.newTicker().tick()
 	must2(p.Subscribe(t.Context(), "late", []string{"SALE_COMPLETED"}))(t)

@@ -111,6 +111,7 @@ type auditor struct {
 	session  *exchange.Session
 	deadline time.Time
 	watch    watch
+	stock    stock
 }
 
 // run waits and proves, again if something has moved meanwhile.
@@ -124,12 +125,15 @@ func (a *auditor) run(ctx context.Context) (Report, error) {
 		if !quiet {
 			return a.beside(ctx, at)
 		}
+		if err := a.takeStock(ctx, at, true); err != nil {
+			return Report{}, err
+		}
 		proof, err := a.prove(ctx, store.AuditScope{Settled: at.log.Point, SettledEpoch: at.log.Epoch})
 		if err != nil {
 			return Report{}, err
 		}
 		if proof.Moved == 0 || proof.Wrong() == 0 && len(proof.Flights) == 0 {
-			return a.atRest(ctx, at, proof)
+			return a.atRest(at, proof), nil
 		}
 		if time.Now().After(a.deadline) {
 			at.log.Moved = proof.Moved
@@ -145,34 +149,30 @@ func (a *auditor) prove(ctx context.Context, scope store.AuditScope) (store.Proo
 }
 
 // atRest judges a fleet that has come to rest.
-func (a *auditor) atRest(ctx context.Context, at look, proof store.Proof) (Report, error) {
-	dead, err := a.deadCheck(ctx, at)
-	if err != nil {
-		return Report{}, err
-	}
+func (a *auditor) atRest(at look, proof store.Proof) Report {
 	r := reportOf(proof)
 	r.Checks = append(r.Checks, at.restChecks()...)
-	r.Checks = append(r.Checks, at.unroutedCheck(), at.stuckCheck(), dead)
+	r.Checks = append(r.Checks, at.unroutedCheck(), at.stuckCheck(), a.stock.check(at))
 	r.Verdict = Proven
 	for _, c := range r.Checks {
 		if c.Wrong > 0 {
 			r.Verdict = Findings
 		}
 	}
-	return r.told(), nil
+	return r.told()
 }
 
 // beside proves what it can of a fleet that goes on. Only what can not be meant by delay is a finding.
 func (a *auditor) beside(ctx context.Context, at look) (Report, error) {
+	if err := a.takeStock(ctx, at, false); err != nil {
+		return Report{}, err
+	}
 	point, epoch := a.watch.passed()
 	proof, err := a.prove(ctx, store.AuditScope{Settled: point, SettledEpoch: epoch, Fewest: a.watch.fewest()})
 	if err != nil {
 		return Report{}, err
 	}
-	dead, err := a.deadCheck(ctx, at)
-	if err != nil {
-		return Report{}, err
-	}
+	dead := a.stock.check(at)
 	r := reportOf(proof)
 	r.Verdict = InFlight
 	stuck := at.onlyStuck(a.watch.stuck())

@@ -125,6 +125,28 @@ func TestADeadLetterThatTheJournalNeverHeardOfIsEntered(t *testing.T) {
 	p.until("the drained queue is at rest", audit.Report.Proven)
 }
 
+// A dead letter goes with its queue. Its event is neither handled nor dead then, whatever the journal says.
+func TestADeadLetterThatWasLostWithItsQueueIsOwedAgain(t *testing.T) {
+	p := newPlace(t)
+	p.owe(t)
+	id, body := storetest.Value[string](t, p.url, `SELECT event_id::text FROM event_log`), storetest.Value[string](t, p.url, `SELECT body FROM event_log`)
+	c, err := p.publisher.Publish(t.Context(), exchange.Message{Exchange: exchange.Dead, RoutingKey: exchange.QueueName("ledger"), ID: id, Body: []byte(body)})
+	must(t, err)
+	must(t, c.Wait(t.Context()))
+	p.drain(exchange.DeadJournal)
+	r := p.until("the letter is entered, and all is at rest", func(r audit.Report) bool { return r.Verdict != audit.InFlight })
+	if check(t, r, "handled").Wrong > 0 {
+		t.Errorf("with its letter in the queue the event is called lost:\n%s", r.Table())
+	}
+	must(t, p.Management.DeleteQueue(t.Context(), exchangetest.VhostOf(t, p.Exchange), exchange.DeadName("ledger")))
+	must(t, p.Topology.Apply(t.Context(), p.Exchange))
+	r = p.run()
+	p.expect(r, audit.Findings, "handled implied", "", "neither handled nor dead")
+	if c := check(t, r, "dead"); c.Mended != "1 letter that "+exchange.DeadName("ledger")+" does not hold any more, marked as missed" {
+		t.Errorf("the check is %+v", c)
+	}
+}
+
 func TestAMissingQueueIsAFinding(t *testing.T) {
 	p := newPlace(t)
 	must(t, p.Management.DeleteQueue(t.Context(), exchangetest.VhostOf(t, p.Exchange), "composerp.ledger"))

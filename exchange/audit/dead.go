@@ -11,20 +11,23 @@ import (
 	"github.com/composerp/composerp/store"
 )
 
-// deadCheck holds the queues of dead letters against the journal. Where a queue
-// has more letters than the journal says lie there, stock is taken of it: two of them
-// may be one letter, and one that its journal has never heard of is entered
-// now, so that people see it. Fewer are fine: somebody took them out by hand.
-func (a *auditor) deadCheck(ctx context.Context, at look) (store.AuditCheck, error) {
-	c := at.check("dead", "every dead letter is in the journal", func(q queue) bool { return q.role == dead }, func(q queue) string {
-		if q.missing {
-			return "is not there; apply the topology"
-		}
-		return ""
-	})
+// stock is what came of holding the queues of dead letters against their journal.
+type stock struct {
+	mended []string // what the journal said wrong, and says right now
+	unseen string   // why some queue could not be gone through
+}
+
+// takeStock holds the queues of dead letters against the journal, before anything
+// is proven: who is dead for a consumer owes it nothing, and the journal says who is.
+// A queue is gone through where the two disagree in their numbers. What lies there and
+// the journal never heard of is entered, so that people see it. What the journal has, and
+// the queue has not, is marked as missed, so that it is owed again: somebody has moved it
+// by hand, and then it is handled, or it was lost with its queue. A fleet that goes on
+// has letters on their way to both, and only what is too many in a queue is looked at.
+func (a *auditor) takeStock(ctx context.Context, at look, rest bool) error {
 	known, err := a.DB.LettersByConsumer(ctx, store.LetterFilter{})
 	if err != nil {
-		return c, err
+		return err
 	}
 	lying := map[string]int{}
 	for _, l := range known {
@@ -36,27 +39,39 @@ func (a *auditor) deadCheck(ctx context.Context, at look) (store.AuditCheck, err
 			toDrain = q.ready + int(q.unacked)
 		}
 	}
-	var mended []string
+	a.stock.unseen = ""
 	for _, q := range at.queues {
-		if q.role != dead || q.missing || q.ready <= lying[q.worker]+toDrain {
+		differs := q.ready > lying[q.worker]+toDrain || rest && q.ready < lying[q.worker]
+		if q.role != dead || q.missing || !differs {
 			continue
 		}
-		switch entered, err := a.enter(ctx, q); {
+		a.Progress("going through " + q.name + ", of which the journal says otherwise")
+		walk := deadletter.Config{DB: a.DB, Exchange: a.Exchange, MissAge: a.Settle}
+		found, err := walk.TakeStock(ctx, deadletter.Queue{Worker: q.worker})
+		switch {
 		case errors.Is(err, deadletter.ErrBusy):
-			c.Skipped = fmt.Sprintf("%s has %s, and the journal %s: %v", q.name, plural(int64(q.ready), "message"), thousands(int64(lying[q.worker])), deadletter.ErrBusy)
+			a.stock.unseen = fmt.Sprintf("%s has %s, and the journal %s: %v", q.name, plural(int64(q.ready), "message"), thousands(int64(lying[q.worker])), deadletter.ErrBusy)
 		case errors.Is(err, exchange.ErrMissing): // deleted since it was looked at: the next audit says so
 		case err != nil:
-			return c, err
-		case entered > 0:
-			mended = append(mended, fmt.Sprintf("%s of %s, which the journal did not have, entered", plural(int64(entered), "letter"), q.name))
+			return err
+		}
+		if found.Entered > 0 {
+			a.stock.mended = append(a.stock.mended, fmt.Sprintf("%s of %s, which the journal did not have, entered", plural(int64(found.Entered), "letter"), q.name))
+		}
+		if found.Missed > 0 {
+			a.stock.mended = append(a.stock.mended, fmt.Sprintf("%s that %s does not hold any more, marked as missed", plural(int64(found.Missed), "letter"), q.name))
 		}
 	}
-	c.Mended = strings.Join(mended, "; ")
-	return c, nil
+	return nil
 }
 
-func (a *auditor) enter(ctx context.Context, q queue) (entered int, err error) {
-	a.Progress("going through " + q.name + ": it has more letters than the journal knows of")
-	stock, err := deadletter.Config{DB: a.DB, Exchange: a.Exchange}.TakeStock(ctx, deadletter.Queue{Worker: q.worker})
-	return stock.Entered, err
+func (s stock) check(at look) store.AuditCheck {
+	c := at.check("dead", "the journal says which dead letters there are", func(q queue) bool { return q.role == dead }, func(q queue) string {
+		if q.missing {
+			return "is not there; apply the topology"
+		}
+		return ""
+	})
+	c.Mended, c.Skipped = strings.Join(s.mended, "; "), s.unseen
+	return c
 }

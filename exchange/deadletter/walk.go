@@ -23,6 +23,8 @@ type Config struct {
 	// WalkTime is how long letters are held before a walk ends and another goes on:
 	// the broker ends a consumer that acknowledges nothing for half an hour. 0 means 10 min.
 	WalkTime time.Duration
+	// MissAge is how long the journal must have had a letter before a walk that does not find it calls it missed. 0 means 1 min.
+	MissAge time.Duration
 }
 
 // Queue is the queue of dead letters of one worker.
@@ -80,6 +82,9 @@ type walk struct {
 func (c Config) open(ctx context.Context, queue Queue, filter store.LetterFilter, limit int) (*walk, error) {
 	if c.WalkTime <= 0 {
 		c.WalkTime = defaultWalkTime
+	}
+	if c.MissAge <= 0 {
+		c.MissAge = time.Minute
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -279,5 +284,5 @@ func (w *walk) miss(ctx context.Context) (int, error) {
 	if w.absent > 0 {
 		return 0, nil
 	}
-	return w.DB.MissDeadLetters(ctx, w.queue.Worker, w.began, w.found)
+	return w.DB.MissDeadLetters(ctx, w.queue.Worker, w.began, w.MissAge, w.found)
 }

@@ -37,6 +37,9 @@ func (v *vigil) declare(ctx context.Context, now Look) {
 	v.Log.Warn("what was missing is declared again", "exchanges", names(missing.Exchanges, func(e exchange.ExchangeSpec) string { return e.Name }),
 		"queues", names(missing.Queues, func(q exchange.QueueSpec) string { return q.Name }),
 		"bindings", names(missing.Bindings, func(b exchange.BindingSpec) string { return b.Exchange + " -" + b.RoutingKey + "-> " + b.Destination() }))
+	if lost := v.Plan.graves(missing); len(lost) > 0 {
+		v.Log.Error("dead letters may be lost", "queues", lost, "do", "composerp audit says which, by the journal; composerp republish brings back what is in the log")
+	}
 }
 
 // complain says an error that comes a second time. The first one may be of a look that saw something half deleted.

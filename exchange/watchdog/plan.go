@@ -72,3 +72,15 @@ func (p Plan) bound(key string) bool {
 		return b.Exchange == exchange.Events && b.RoutingKey == key
 	})
 }
+
+// graves are the queues of dead letters whose letters are gone, or have gone elsewhere, while this is missing.
+func (p Plan) graves(missing exchange.Topology) (queues []string) {
+	for _, w := range p.Workers {
+		dead := exchange.DeadName(w.Name)
+		if slices.ContainsFunc(missing.Queues, func(q exchange.QueueSpec) bool { return q.Name == dead }) ||
+			slices.ContainsFunc(missing.Bindings, func(b exchange.BindingSpec) bool { return b.Queue == dead }) {
+			queues = append(queues, dead)
+		}
+	}
+	return queues
+}

@@ -52,7 +52,10 @@ func TestWhatIsMissingIsDeclaredAgain(t *testing.T) {
 		t.Errorf("it is said %d times:\n%s", n, g.log.text())
 	}
 	if g.log.count("what is missing can not be declared", "", "") > 0 || g.log.count("something is wrong", string(watchdog.Owed), "") > 0 {
-		t.Errorf("nobody could have lost anything by that:\n%s", g.log.text())
+		t.Errorf("no queue could have lost what it was to be told:\n%s", g.log.text())
+	}
+	if g.log.count("dead letters may be lost", "", exchange.DeadName("view")) == 0 {
+		t.Errorf("of dead letters that went with their queue nothing is said:\n%s", g.log.text())
 	}
 }
 
