@@ -34,7 +34,7 @@ type Queue struct {
 }
 
 // ErrBusy: somebody else takes from the queue. Two at once would turn its order round.
-var ErrBusy = errors.New("somebody else takes from it: another redrive or discard, or a shovel; wait until that is done")
+var ErrBusy = errors.New("somebody else takes from it: another redrive or discard, an audit or a shovel; wait until that is done")
 
 // batch is how many letters are looked at, and acted on, at once.
 const batch = 256

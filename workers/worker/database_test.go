@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -133,6 +134,35 @@ func TestASlowHandlerIsNotADatabaseThatIsAway(t *testing.T) {
 	// What the database has broken off fills no class.
 	if rows := h.journal(); len(rows) != 1 || rows[0].Class != "" || rows[0].Outcome != "dead" || dead.Failure().Quarantine != "" {
 		t.Errorf("want it written down and counted for nothing, got %+v", rows)
+	}
+}
+
+// Whoever holds the journal of failures locked keeps messages in hand, and none goes unwritten.
+func TestALockedJournalIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	events := sales(t, 1)
+	w := echoing(&tries{}, failing(events[0], errors.New("no")), worker.Ladder())
+	h := newHouse(t, w)
+	h.db = storetest.Open(t, h.url+"&lock_timeout=50", 4)
+	db, err := sql.Open("postgres", h.url)
+	h.must(err)
+	defer db.Close()
+	tx, err := db.Begin()
+	h.must(err)
+	_, err = tx.Exec(`LOCK TABLE failure IN ACCESS EXCLUSIVE MODE`)
+	h.must(err)
+	h.publish(events...)
+	r := h.run(w, 1)
+	h.soon("the slot waits", func() bool {
+		return r.log.has(func(line string) bool { return strings.Contains(line, "somebody holds a lock for long") })
+	})
+	if n := h.depth(exchange.DeadName("echo")); n != 0 || r.messages("dead") != 0 {
+		t.Errorf("while the journal is locked %d messages have left", n)
+	}
+	h.must(tx.Rollback())
+	h.take(exchange.DeadName("echo"), 1)
+	if rows := h.journal(); len(rows) != 1 || rows[0].Outcome != "dead" {
+		t.Errorf("the journal has %+v", rows)
 	}
 }
 

@@ -48,7 +48,7 @@ func (s *slot) handle(ctx context.Context, deliveries []exchange.Delivery) error
 // dependency and has no rung to wait on waits here.
 func (s *slot) alone(ctx context.Context, m []message) error {
 	for began := time.Now(); ; {
-		err := s.persist(ctx, m)
+		err := s.outwait(ctx, func() error { return s.try(ctx, m) })
 		if err == nil || isOurs(ctx, err) {
 			return err
 		}

@@ -33,8 +33,8 @@ import (
 //	before the ack          attempt: two copies, one effect, since the inbox
 //	                        decides, and again one row
 //
-// While the database is away nothing can be written down: the message is kept in
-// hand. What the database would not take for another reason is no ground to hold
+// While the database is away, or somebody holds the journal locked, nothing can be
+// written down: the message is kept in hand. What the database would not take for another reason is no ground to hold
 // up a queue: that is said loudly, and the message goes its way.
 //
 // A message that a dependency has failed goes the same way, to the rung that is
@@ -119,9 +119,11 @@ func (s *slot) writeDown(ctx context.Context, m message, failure error, outcome 
 		f.Dependency = away.dependency
 	}
 	f.Counts = f.Dependency == "" && !errors.Is(failure, ErrRejected) && !errors.Is(failure, errGivenUp) && !errors.Is(failure, ErrInDoubt)
-	err = s.keep(ctx, func() (err error) {
-		class, err = s.DB.RecordFailure(ctx, f, s.Worker.quarantine)
-		return err
+	err = s.outwait(ctx, func() error {
+		return s.keep(ctx, func() (err error) {
+			class, err = s.DB.RecordFailure(ctx, f, s.Worker.quarantine)
+			return err
+		})
 	})
 	if err != nil && !isOurs(ctx, err) {
 		s.Log.Error("a failure can not be written down; its message goes on without that", "event", m.ID, "error", err)

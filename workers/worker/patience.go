@@ -73,13 +73,13 @@ func (s *slot) pausing() (pause, resume func()) {
 	return pause, resume
 }
 
-// persist tries one message, for as long as only the database or somebody's lock
-// stands in the way: a lock that is held for long is no message's fault.
-func (s *slot) persist(ctx context.Context, m []message) error {
+// outwait tries for as long as only somebody's lock stands in the way: one that
+// is held for long is no message's fault.
+func (s *slot) outwait(ctx context.Context, do func() error) error {
 	pause, resume := s.pausing()
 	defer resume()
 	for backoff, since := newBackoff(), time.Now(); ; {
-		err := s.try(ctx, m)
+		err := do()
 		if !errors.Is(err, store.ErrLocked) || time.Since(since) > keepTime {
 			return err
 		}
