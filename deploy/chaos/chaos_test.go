@@ -167,6 +167,15 @@ func TestEveryFault(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	for dice, name := range map[uint64]string{1: exchange.Retry, 2: exchange.Dead} {
+		h.wholeAgain(t, ctx, fmt.Sprintf("probe-before-%s", name))
+		if _, err := exchangeDeleted(ctx, h, dice); err != nil {
+			t.Errorf("deleting %s: %v", name, err)
+		}
+		if err := declaredAgain(`exchanges=\[` + name + `]`)(ctx, h); err != nil {
+			t.Errorf("the deletion of %s is not felt: %v", name, err)
+		}
+	}
 	h.wholeAgain(t, ctx, "probe-after")
 	if found := h.problems.all(); len(found) > 0 {
 		t.Errorf("found: %s", strings.Join(found, "\n"))

@@ -97,8 +97,9 @@ func TestOnePoisonAmongManyFailsAlone(t *testing.T) {
 				tries, retried = 2, 0
 			}
 			h.soon("the death is counted", func() bool { return r.messages("dead") == 1 })
-			if n := seen.of(poison); n != tries || r.messages("retried") != retried || r.messages("dead") != 1 {
-				t.Errorf("want %d tries, %d retried, 1 dead, got %d, %d, %d", tries, retried, n, r.messages("retried"), r.messages("dead"))
+			again := r.log.has(func(line string) bool { return strings.Contains(line, "a transaction was broken off") }) // a busy server breaks one off now and then
+			if n := seen.of(poison); n != tries && !(again && n > tries) || r.messages("retried") != retried || r.messages("dead") != 1 {
+				t.Errorf("want %d tries, %d retried, 1 dead, got %d, %d, %d:\n%s", tries, retried, n, r.messages("retried"), r.messages("dead"), strings.Join(r.log.lines, "\n"))
 			}
 		})
 	}
