@@ -30,6 +30,9 @@ var program = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
+	// Whatever the environment says of servers, chaos and the fleet that it breaks go to its own.
+	os.Setenv("COMPOSERP_DATABASE_URL", "postgres://nobody@127.0.0.1:1/somebody_elses")
+	os.Setenv("COMPOSERP_AMQP_URL", "amqp://nobody@127.0.0.1:1/")
 	code := m.Run()
 	if path, err := program(); err == nil {
 		os.RemoveAll(filepath.Dir(path))

@@ -103,7 +103,7 @@ func TestWhatStandsAtOnce(t *testing.T) {
 		"nobody could look":   {func(l *watchdog.Look) { l.Have, l.Seen, l.Broker = exchange.Topology{}, false, exchange.ErrUnreachable }, "broker", ""},
 		"something more":      {without(func(h *exchange.Topology) { h.Queues = append(h.Queues, exchange.QueueSpec{Name: "composerp.old"}) }), "", ""},
 		"another argument":    {without(func(h *exchange.Topology) { h.Queues[0].Arguments = map[string]any{"x-queue-type": "classic"} }), "mismatch", "x-delivery-limit is nothing, shall be 1000000"},
-		"a missing binding":   {without(func(h *exchange.Topology) { h.Bindings = h.Bindings[:len(h.Bindings)-1] }), "topology", "binding composerp.dead -> composerp.view.dead"},
+		"a missing binding":   {without(func(h *exchange.Topology) { h.Bindings = h.Bindings[:len(h.Bindings)-1] }), "topology", "binding composerp.dead -> composerp.dead-journal"},
 		"an exchange without": {without(func(h *exchange.Topology) { h.Exchanges[1].Arguments = nil }), "mismatch", "alternate-exchange"},
 	} {
 		found := plan.Standing(well(0, c.change))
