@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -41,6 +42,45 @@ func TestResultsAddUp(t *testing.T) {
 	golden(t, "testdata/results.md", Markdown(runs))
 	if _, err := Read(strings.NewReader("{}\nno JSON\n")); err == nil || !strings.Contains(err.Error(), "line 2") {
 		t.Errorf("a broken line: %v", err)
+	}
+}
+
+// The table in docs/reliability.md is of the runs in docs/chaos.ndjson, all of them or the first ones: whoever adds a run by make chaos need
+// not write the page anew.
+func TestGoldenTableInTheDocs(t *testing.T) {
+	t.Parallel()
+	const page, begin, end = "../../docs/reliability.md", "<!-- chaos: composerp chaos report docs/chaos.ndjson -->\n", "<!-- end of chaos -->"
+	file, err := os.Open("../../docs/chaos.ndjson")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	runs, err := Read(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(raw), begin)
+	is, after, ended := strings.Cut(rest, end)
+	if !found || !ended {
+		t.Fatalf("%s has no place for the table", page)
+	}
+	if *update {
+		if err := os.WriteFile(page, []byte(before+begin+Markdown(runs)+end+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	var n int
+	lines := strings.SplitN(is, "\n", 4)
+	if _, err := fmt.Sscanf(lines[min(2, len(lines)-1)], "| %d |", &n); err != nil || n > len(runs) {
+		t.Fatalf("%s has a table of %d runs (%v), and the file has %d", page, n, err, len(runs))
+	}
+	if is != Markdown(runs[:n]) {
+		t.Errorf("the table in %s is not that of the first %d runs; go test ./deploy/chaos -run Golden -update writes it", page, n)
 	}
 }
 
