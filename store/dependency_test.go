@@ -85,6 +85,22 @@ func TestOneProbeAnInterval(t *testing.T) {
 }
 
 // The wait doubles with each probe in vain up to the longest; whoever was asked to stay away does, within reason.
+// A call that was under way when the gate was closed fails while it is probed: the probe keeps its time.
+func TestALateFailureLeavesTheProbeAlone(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, 1)
+	p.closes(0, 0)
+	p.later()
+	if g := p.enter(); g.Probe == 0 {
+		t.Fatalf("nobody probes: %+v", g)
+	}
+	p.closes(0, 0)
+	p.later()
+	if g := p.enter(); !g.Closed || g.Probe != 0 {
+		t.Errorf("a second one may probe: %+v", g)
+	}
+}
+
 func TestHowLongAGateIsClosed(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, 2)

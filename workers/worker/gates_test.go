@@ -159,6 +159,9 @@ func TestASlotWithNothingButWaitsRests(t *testing.T) {
 	if calls := len(busy.called()); calls != 1 {
 		t.Errorf("want one call to whom asked for ten minutes, got %d", calls)
 	}
+	if n := storetest.Value[int](t, h.url, `SELECT count(*) FROM failure`); n != 1 {
+		t.Errorf("the journal has %d failed tries, and one call was made", n)
+	}
 	began := time.Now()
 	r.end()
 	if took := time.Since(began); took > 5*time.Second {
