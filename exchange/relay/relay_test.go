@@ -2,7 +2,6 @@ package relay_test
 
 import (
 	"context"
-	"database/sql"
 	"slices"
 	"strings"
 	"testing"
@@ -80,7 +79,7 @@ func TestACrashBeforeTheCursorMovesMakesOnlyCopies(t *testing.T) {
 	events := h.sales(1)
 	h.wantOnce(events)
 	h.soon("the cursor has moved", func() bool { return h.cursor() != "" && h.cursor() != "0 0 0" })
-	release := h.lockCursor()
+	release := storetest.Lock(t, h.url, `SELECT FROM log_cursor FOR UPDATE`)
 	at := h.cursor()
 	events = append(events, h.sales(100)...)
 	h.soon("all are published", func() bool { return len(h.arrived()) == 101 })
@@ -93,18 +92,6 @@ func TestACrashBeforeTheCursorMovesMakesOnlyCopies(t *testing.T) {
 	h.soon("all have come again", func() bool { return len(h.arrived()) == 201 })
 	h.wantAll(events)
 	h.soon("the cursor has passed all", h.passed)
-}
-
-// lockCursor holds the cursor where it is until release is called.
-func (h *house) lockCursor() (release func()) {
-	h.Helper()
-	db, err := sql.Open("postgres", h.url)
-	h.must(err)
-	tx, err := db.Begin()
-	h.must(err)
-	_, err = tx.Exec(`SELECT FROM log_cursor FOR UPDATE`)
-	h.must(err)
-	return func() { _ = tx.Rollback(); _ = db.Close() }
 }
 
 // Relays are stopped again and again in the middle of the road.

@@ -1,7 +1,6 @@
 package watchdog_test
 
 import (
-	"database/sql"
 	"slices"
 	"testing"
 
@@ -10,6 +9,7 @@ import (
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/exchangetest"
 	"github.com/composerp/composerp/exchange/watchdog"
+	"github.com/composerp/composerp/store/storetest"
 )
 
 // A consumer that acknowledges nothing, with more in the queue than it has in hand, or with all of it in hand.
@@ -30,34 +30,20 @@ func TestAQueueWithoutProgress(t *testing.T) {
 	}
 }
 
-// locked runs do while somebody holds a lock.
-func (h *house) locked(statement string, do func()) {
-	h.Helper()
-	db, err := sql.Open("postgres", h.url)
-	h.must(err)
-	defer db.Close()
-	tx, err := db.Begin()
-	h.must(err)
-	_, err = tx.Exec(statement)
-	h.must(err)
-	do()
-	h.must(tx.Rollback())
-}
-
 // Both lead, and get nowhere.
 func TestATickerAndARelayThatStandStill(t *testing.T) {
 	h := newHouse(t)
 	g := h.watch(h.broker, exchangetest.Management(t))
 	h.sell(1)
-	h.locked(`LOCK TABLE tick IN EXCLUSIVE MODE`, func() {
-		h.admit(3)
-		g.shouts(watchdog.Ticker, "has not ticked for")
-	})
+	release := storetest.Lock(t, h.url, `LOCK TABLE tick IN EXCLUSIVE MODE`)
+	h.admit(3)
+	g.shouts(watchdog.Ticker, "has not ticked for")
+	release()
 	h.passed()
-	h.locked(`SELECT FROM log_cursor FOR UPDATE`, func() {
-		h.admit(3)
-		g.shouts(watchdog.Relay, "has not moved for")
-	})
+	release = storetest.Lock(t, h.url, `SELECT FROM log_cursor FOR UPDATE`)
+	h.admit(3)
+	g.shouts(watchdog.Relay, "has not moved for")
+	release()
 	h.passed()
 	g.over(watchdog.Ticker)
 	g.over(watchdog.Relay)

@@ -147,6 +147,30 @@ func Value[T any](t testing.TB, databaseURL, query string, args ...any) T {
 	return v
 }
 
+// Lock runs a statement in a transaction that stays open until release, or the end of the test: whoever wants what it has locked waits.
+func Lock(t testing.TB, databaseURL, statement string) (release func()) {
+	t.Helper()
+	db, err := sql.Open("postgres", databaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx, err := db.Begin()
+	if err == nil {
+		_, err = tx.Exec(statement)
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+	release = sync.OnceFunc(func() {
+		if err := tx.Rollback(); err != nil {
+			t.Error(err)
+		}
+		db.Close()
+	})
+	t.Cleanup(release)
+	return release
+}
+
 // Concurrently runs every function at once and fails the test with the first error.
 func Concurrently(t testing.TB, run ...func(ctx context.Context) error) {
 	t.Helper()

@@ -144,13 +144,7 @@ func TestALockedJournalIsWaitedFor(t *testing.T) {
 	w := echoing(&tries{}, failing(events[0], errors.New("no")), worker.Ladder())
 	h := newHouse(t, w)
 	h.db = storetest.Open(t, h.url+"&lock_timeout=50", 4)
-	db, err := sql.Open("postgres", h.url)
-	h.must(err)
-	defer db.Close()
-	tx, err := db.Begin()
-	h.must(err)
-	_, err = tx.Exec(`LOCK TABLE failure IN ACCESS EXCLUSIVE MODE`)
-	h.must(err)
+	release := storetest.Lock(t, h.url, `LOCK TABLE failure IN ACCESS EXCLUSIVE MODE`)
 	h.publish(events...)
 	r := h.run(w, 1)
 	h.soon("the slot waits", func() bool {
@@ -159,7 +153,7 @@ func TestALockedJournalIsWaitedFor(t *testing.T) {
 	if n := h.depth(exchange.DeadName("echo")); n != 0 || r.messages("dead") != 0 {
 		t.Errorf("while the journal is locked %d messages have left", n)
 	}
-	h.must(tx.Rollback())
+	release()
 	h.take(exchange.DeadName("echo"), 1)
 	if rows := h.journal(); len(rows) != 1 || rows[0].Outcome != "dead" {
 		t.Errorf("the journal has %+v", rows)
@@ -193,17 +187,8 @@ func TestADatabaseThatIsAwayIsWaitedFor(t *testing.T) {
 		},
 		"a lock held for long": func(h *house) (away, back func()) {
 			h.db = storetest.Open(h, h.url+"&lock_timeout=50", 4)
-			locker, err := sql.Open("postgres", h.url)
-			h.must(err)
-			h.Cleanup(func() { locker.Close() })
-			tx, err := locker.Begin()
-			h.must(err)
-			return func() {
-					_, err := tx.Exec("LOCK TABLE inbox IN EXCLUSIVE MODE")
-					h.must(err)
-				}, func() {
-					h.must(tx.Rollback())
-				}
+			var release func()
+			return func() { release = storetest.Lock(h, h.url, "LOCK TABLE inbox IN EXCLUSIVE MODE") }, func() { release() }
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
