@@ -99,11 +99,7 @@ func TestDamageIsFound(t *testing.T) {
 				return errors.New("no damage was done by " + d.statement)
 			}
 		}
-		vhost, err := h.broker.Vhost()
-		if err != nil {
-			return err
-		}
-		if err := h.management.DeleteQueue(ctx, vhost, exchange.DeadName("ledger")); err != nil { // intake's still has the stray
+		if err := h.management.DeleteQueue(ctx, h.vhost, exchange.DeadName("ledger")); err != nil { // intake's still has the stray
 			return err
 		}
 		h.supplier.mu.Lock()

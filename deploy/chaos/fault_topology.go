@@ -25,11 +25,7 @@ func loggedOnly() (names []string) {
 func oneOf[T any](list []T, dice uint64) T { return list[dice%uint64(len(list))] }
 
 func queueDeleted(ctx context.Context, h *house, dice uint64) (heal, error) {
-	vhost, err := h.broker.Vhost()
-	if err != nil {
-		return nothing, err
-	}
-	return nothing, h.management.DeleteQueue(ctx, vhost, exchange.QueueName(oneOf(loggedOnly(), dice)))
+	return nothing, h.management.DeleteQueue(ctx, h.vhost, exchange.QueueName(oneOf(loggedOnly(), dice)))
 }
 
 func bindingRemoved(ctx context.Context, h *house, dice uint64) (heal, error) {
@@ -46,29 +42,21 @@ func bindingRemoved(ctx context.Context, h *house, dice uint64) (heal, error) {
 // exchangeDeleted deletes one with all its bindings. While composerp.events is put together again, a message that is no event and comes just
 // then is heard by those alone who are bound by then, intake before all others.
 func exchangeDeleted(ctx context.Context, h *house, dice uint64) (heal, error) {
-	vhost, err := h.broker.Vhost()
-	if err != nil {
-		return nothing, err
-	}
 	name := oneOf([]string{exchange.Events, exchange.Retry, exchange.Dead}, dice)
 	if name == exchange.Events {
 		h.torn.Store(true)
 	}
-	return nothing, h.management.DeleteExchange(ctx, vhost, name)
+	return nothing, h.management.DeleteExchange(ctx, h.vhost, name)
 }
 
 // permissionTaken has everybody connect anew, and nobody may do anything: an open channel goes on with what it was allowed.
 func permissionTaken(ctx context.Context, h *house, dice uint64) (heal, error) {
-	vhost, err := h.broker.Vhost()
-	if err != nil {
-		return nothing, err
-	}
 	back := func(ctx context.Context) error {
-		return h.servers.BrokerControl(ctx, "set_permissions", "-p", vhost, h.user, ".*", ".*", ".*")
+		return h.servers.BrokerControl(ctx, "set_permissions", "-p", h.vhost, h.user, ".*", ".*", ".*")
 	}
-	if err := h.servers.BrokerControl(ctx, "set_permissions", "-p", vhost, h.user, "", "", ""); err != nil {
+	if err := h.servers.BrokerControl(ctx, "set_permissions", "-p", h.vhost, h.user, "", "", ""); err != nil {
 		return back, err
 	}
-	_, err = connectionsClosed(ctx, h, dice)
+	_, err := connectionsClosed(ctx, h, dice)
 	return back, err
 }

@@ -29,6 +29,7 @@ type house struct {
 	patient    *store.DB // whose transactions may be left idle
 	management *exchange.Management
 	broker     exchange.Config // around the proxies
+	vhost      string          // that the broker's URL leads to
 	fleet      []*member
 	supplier   *supplier
 	problems   notes
@@ -76,6 +77,9 @@ func (h *house) connect(ctx context.Context) (err error) {
 		return err
 	}
 	h.broker = exchange.Config{URLs: []string{h.servers.AMQPURL}, Name: "chaos", Log: h.cfg.Log}
+	if h.vhost, err = h.broker.Vhost(); err != nil {
+		return err
+	}
 	h.management, err = exchange.NewManagement(h.servers.ManagementURL)
 	return err
 }

@@ -84,11 +84,7 @@ func (h *house) lacks(ctx context.Context, probe event.Any) string {
 
 // missing says what the broker lacks of the topology.
 func (h *house) missing(ctx context.Context) string {
-	vhost, err := h.broker.Vhost()
-	if err != nil {
-		return err.Error()
-	}
-	have, err := h.management.Topology(ctx, vhost)
+	have, err := h.management.Topology(ctx, h.vhost)
 	if err != nil {
 		return "the management API does not answer: " + err.Error()
 	}
