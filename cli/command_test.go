@@ -11,7 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/composerp/composerp/exchange/exchangetest"
+	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/store/storetest"
 )
 
@@ -181,7 +181,7 @@ func takesFlag(args []string, name string) bool {
 func TestWrongPasswordsAreConfigurationAndStaySecret(t *testing.T) {
 	t.Parallel()
 	database := strings.Replace(storetest.URL(t), "composerp:", "composerp:s3cret-", 1)
-	broker := strings.Replace(exchangetest.Vhost(t).URLs[0], "composerp:", "composerp:s3cret-", 1)
+	broker := strings.Replace(rabbitmqtest.Vhost(t).URLs[0], "composerp:", "composerp:s3cret-", 1)
 	for _, args := range [][]string{
 		{"migrate", "status", "--database-url", database},
 		{"topology", "apply", "--amqp-url", broker},

@@ -8,8 +8,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -154,7 +154,7 @@ func flagValues(name string) (found []candidate, files bool) {
 		return texts(deadNames()...), false
 	case "confirm":
 		for _, name := range deadNames() {
-			found = append(found, candidate{text: exchange.DeadName(name)})
+			found = append(found, candidate{text: topology.DeadQueueName(name)})
 		}
 	case "type":
 		for _, t := range event.Types() {

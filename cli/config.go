@@ -8,7 +8,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/management"
+	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/workers"
 )
@@ -117,19 +118,19 @@ func openSchema(cctx *cli.Context, name string, connections int) (*store.DB, end
 	return db, e, nil
 }
 
-func brokerConfig(e endpoints, log *slog.Logger) (exchange.Config, error) {
+func brokerConfig(e endpoints, log *slog.Logger) (rabbitmq.Config, error) {
 	if e.amqp == "" {
-		return exchange.Config{}, misconfigured("no broker is known: run `composerp up` here, or set COMPOSERP_AMQP_URL")
+		return rabbitmq.Config{}, misconfigured("no broker is known: run `composerp up` here, or set COMPOSERP_AMQP_URL")
 	}
-	return exchange.Config{URLs: strings.Split(e.amqp, ","), Log: log, Now: wallClock}, nil
+	return rabbitmq.Config{URLs: strings.Split(e.amqp, ","), Log: log, Now: wallClock}, nil
 }
 
 // managementClient is nil where no URL is known.
-func managementClient(e endpoints) (*exchange.Management, error) {
+func managementClient(e endpoints) (*management.Client, error) {
 	if e.management == "" {
 		return nil, nil
 	}
-	m, err := exchange.NewManagement(e.management)
+	m, err := management.New(e.management)
 	if err != nil {
 		return nil, configError{err}
 	}

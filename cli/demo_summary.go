@@ -12,10 +12,10 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/deploy/demo"
-	"github.com/composerp/composerp/exchange/audit"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/workers/analytics"
+	"github.com/composerp/composerp/workers/runtime/audit"
 )
 
 // demoSummary is what came of a demo. World is what the world said in this run;

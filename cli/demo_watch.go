@@ -10,8 +10,9 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/deploy/demo"
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/workers"
 )
@@ -21,12 +22,12 @@ import (
 type watcher struct {
 	game    *demo.Game
 	db      *store.DB // its own
-	broker  exchange.Config
+	broker  rabbitmq.Config
 	console *console
 	log     *slog.Logger
 	pace    string
 
-	session *exchange.Session
+	session *rabbitmq.Session
 	mu      sync.Mutex
 	seen    view
 	lastSeq int64
@@ -112,13 +113,13 @@ func (w *watcher) look(ctx context.Context, first int64) error {
 // depths asks the broker for the queues that hold anything.
 func (w *watcher) depths(ctx context.Context) (found []depth, err error) {
 	if w.session == nil {
-		if w.session, err = exchange.Open(ctx, w.broker); err != nil {
+		if w.session, err = rabbitmq.Open(ctx, w.broker); err != nil {
 			return nil, err
 		}
 	}
 	for _, q := range workers.Topology().Queues {
 		ready, _, err := w.session.Depth(q.Name)
-		if errors.Is(err, exchange.ErrMissing) {
+		if errors.Is(err, rabbitmq.ErrMissing) {
 			continue
 		}
 		if err != nil {
@@ -126,7 +127,7 @@ func (w *watcher) depths(ctx context.Context) (found []depth, err error) {
 			return nil, err
 		}
 		if ready > 0 {
-			found = append(found, depth{strings.TrimPrefix(q.Name, exchange.QueueName("")), ready})
+			found = append(found, depth{strings.TrimPrefix(q.Name, topology.QueueName("")), ready})
 		}
 	}
 	return found, nil

@@ -7,10 +7,10 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/composerp/composerp/exchange"
-	"github.com/composerp/composerp/exchange/deadletter"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/workers"
+	"github.com/composerp/composerp/workers/runtime/deadletters"
 	"github.com/composerp/composerp/workers/worker"
 )
 
@@ -95,7 +95,7 @@ func letters(cctx *cli.Context) (of store.LetterFilter, limit int, err error) {
 
 // workerOf takes a worker's name, its queue's and that of its dead letters for the worker.
 func workerOf(queue string) string {
-	return strings.TrimSuffix(strings.TrimPrefix(queue, exchange.QueueName("")), ".dead")
+	return strings.TrimSuffix(strings.TrimPrefix(queue, topology.QueueName("")), ".dead")
 }
 
 // pointOfTime reads a point of time: an instant, a day, or how long ago.
@@ -115,12 +115,12 @@ func pointOfTime(flag, text string) (time.Time, error) {
 }
 
 // openJournal opens the journal of dead letters, and leads to the broker where one is known.
-func openJournal(cctx *cli.Context) (deadletter.Config, error) {
+func openJournal(cctx *cli.Context) (deadletters.Config, error) {
 	db, e, err := openSchema(cctx, "dlq", 2)
 	if err != nil {
-		return deadletter.Config{}, err
+		return deadletters.Config{}, err
 	}
-	c := deadletter.Config{DB: db}
+	c := deadletters.Config{DB: db}
 	if cctx.String(flagLogLevel) != "" && e.amqp != "" {
 		if c.Log, err = logger(cctx); err == nil {
 			c.Exchange, err = brokerConfig(e, c.Log)
@@ -136,7 +136,7 @@ func openJournal(cctx *cli.Context) (deadletter.Config, error) {
 }
 
 // openLetters is openJournal for those that act on the queues.
-func openLetters(cctx *cli.Context) (deadletter.Config, error) {
+func openLetters(cctx *cli.Context) (deadletters.Config, error) {
 	c, err := openJournal(cctx)
 	if err == nil && len(c.Exchange.URLs) == 0 {
 		c.DB.Close()
@@ -151,7 +151,7 @@ func actingWorkers(names []string, fleet []worker.Worker) ([]worker.Worker, erro
 	for _, name := range names {
 		known := false
 		for _, w := range fleet {
-			if w.Name() == name && w.Queue() == exchange.QueueName(name) {
+			if w.Name() == name && w.Queue() == topology.QueueName(name) {
 				found, known = append(found, w), true
 			}
 		}
@@ -166,7 +166,7 @@ func actingWorkers(names []string, fleet []worker.Worker) ([]worker.Worker, erro
 func deadNames() []string {
 	var names []string
 	for _, w := range workers.Fleet(workers.Config{}) {
-		if w.Queue() == exchange.QueueName(w.Name()) {
+		if w.Queue() == topology.QueueName(w.Name()) {
 			names = append(names, w.Name())
 		}
 	}

@@ -9,9 +9,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/composerp/composerp/exchange"
-	"github.com/composerp/composerp/exchange/deadletter"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers/runtime/deadletters"
 )
 
 func dlqDiscardCommand() *cli.Command {
@@ -29,7 +29,7 @@ func dlqDiscardCommand() *cli.Command {
 
 // discarded is what `dlq discard` shows.
 type discarded struct {
-	deadletter.DiscardReport
+	deadletters.DiscardReport
 	Export string `json:"export"`
 }
 
@@ -41,7 +41,7 @@ func dlqDiscard(cctx *cli.Context) error {
 	if len(of.Consumers) != 1 {
 		return usage("--queue: name the one worker whose letters to take away; composerp dlq list shows where some are")
 	}
-	queue := exchange.DeadName(of.Consumers[0])
+	queue := topology.DeadQueueName(of.Consumers[0])
 	c, err := openLetters(cctx)
 	if err != nil {
 		return err
@@ -55,8 +55,8 @@ func dlqDiscard(cctx *cli.Context) error {
 		return err
 	}
 	bars := newWalking(cctx)
-	report, err := c.Discard(cctx.Context, deadletter.Discard{
-		Queue: deadletter.Queue{Worker: of.Consumers[0]}, Filter: of, Limit: limit, Export: file, Progress: bars.of(queue),
+	report, err := c.Discard(cctx.Context, deadletters.Discard{
+		Queue: deadletters.Queue{Worker: of.Consumers[0]}, Filter: of, Limit: limit, Export: file, Progress: bars.of(queue),
 	})
 	bars.end()
 	if closing := file.Close(); err == nil && closing != nil {
@@ -81,7 +81,7 @@ func dlqDiscard(cctx *cli.Context) error {
 }
 
 // unconfirmed tells what it would be, and what to type.
-func unconfirmed(cctx *cli.Context, c deadletter.Config, of store.LetterFilter, limit int, queue string) error {
+func unconfirmed(cctx *cli.Context, c deadletters.Config, of store.LetterFilter, limit int, queue string) error {
 	if typed := cctx.String("confirm"); typed != "" {
 		return usage("--confirm=%s is not the queue that letters would be taken from, which is %s", typed, queue)
 	}

@@ -9,17 +9,17 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/composerp/composerp/exchange"
-	"github.com/composerp/composerp/exchange/deadletter"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers/runtime/deadletters"
 )
 
 // letterList is what `dlq list` shows.
 type letterList struct {
-	Queues []deadletter.Standing `json:"queues"`
-	Groups []letterGroup         `json:"groups"`
+	Queues []deadletters.QueueSummary `json:"queues"`
+	Groups []letterGroup              `json:"groups"`
 	// Letters are listed by --each, without headers and body.
-	Letters []deadletter.Entry `json:"letters,omitempty"`
+	Letters []deadletters.Entry `json:"letters,omitempty"`
 }
 
 // letterGroup are dead letters of one queue, type and kind of error.
@@ -53,13 +53,13 @@ func dlqList(cctx *cli.Context) error {
 	return show(cctx, list, func(w io.Writer) { list.table(w, cctx.Bool("each")) })
 }
 
-func readLetters(cctx *cli.Context, c deadletter.Config, of store.LetterFilter, limit int) (list letterList, err error) {
+func readLetters(cctx *cli.Context, c deadletters.Config, of store.LetterFilter, limit int) (list letterList, err error) {
 	names := of.Consumers
 	if len(names) == 0 {
 		names = deadNames()
 	}
-	list.Queues, err = c.Standings(cctx.Context, names, of)
-	if errors.Is(err, deadletter.ErrDepths) { // at three in the morning the journal alone is worth something
+	list.Queues, err = c.Summaries(cctx.Context, names, of)
+	if errors.Is(err, deadletters.ErrDepths) { // at three in the morning the journal alone is worth something
 		say(cctx, "%s; what follows is the journal's", oneLine(err))
 		err = nil
 	}
@@ -69,7 +69,7 @@ func readLetters(cctx *cli.Context, c deadletter.Config, of store.LetterFilter, 
 	list.Groups = []letterGroup{}
 	if cctx.Bool("each") {
 		return list, c.DB.EachDeadLetter(cctx.Context, of, limit, func(l store.DeadLetter) error {
-			e := deadletter.EntryOf(l)
+			e := deadletters.EntryOf(l)
 			e.Headers, e.Body, e.BodyBase64 = nil, nil, nil
 			list.Letters = append(list.Letters, e)
 			return nil
@@ -78,7 +78,7 @@ func readLetters(cctx *cli.Context, c deadletter.Config, of store.LetterFilter, 
 	groups, err := c.DB.LetterGroups(cctx.Context, of, limit)
 	for _, g := range groups {
 		list.Groups = append(list.Groups, letterGroup{
-			Queue: exchange.DeadName(g.Consumer), Worker: g.Consumer, Type: g.Type, Kind: g.Fingerprint, Quarantine: g.Quarantine, Count: g.Count,
+			Queue: topology.DeadQueueName(g.Consumer), Worker: g.Consumer, Type: g.Type, Kind: g.Fingerprint, Quarantine: g.Quarantine, Count: g.Count,
 			Oldest: g.Oldest.UTC(), Newest: g.Newest.UTC(), Error: g.Error, Example: g.Example.String(),
 		})
 	}

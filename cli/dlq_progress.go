@@ -8,7 +8,7 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
-	"github.com/composerp/composerp/exchange/deadletter"
+	"github.com/composerp/composerp/workers/runtime/deadletters"
 )
 
 // walking shows how far walks through queues have come, a bar each.
@@ -17,14 +17,14 @@ type walking struct{ *progress }
 func newWalking(cctx *cli.Context) walking { return walking{newProgress(cctx.App.ErrWriter)} }
 
 // of gives what a walk through a queue tells.
-func (p walking) of(queue string) func(deadletter.Progress) {
+func (p walking) of(queue string) func(deadletters.Progress) {
 	if p.bars == nil {
 		return nil
 	}
 	p.finish()
 	p.bar = nil
-	var latest atomic.Pointer[deadletter.Progress] // the bar is drawn by another goroutine
-	return func(now deadletter.Progress) {
+	var latest atomic.Pointer[deadletters.Progress] // the bar is drawn by another goroutine
+	return func(now deadletters.Progress) {
 		latest.Store(&now)
 		if p.bar == nil {
 			p.bar = p.bars.AddBar(int64(now.Length),
@@ -35,7 +35,7 @@ func (p walking) of(queue string) func(deadletter.Progress) {
 	}
 }
 
-func walkText(now *deadletter.Progress) string {
+func walkText(now *deadletters.Progress) string {
 	text := fmt.Sprintf("  %d done", now.Done)
 	if now.Failed > 0 {
 		text += fmt.Sprintf(", %d failed again", now.Failed)

@@ -7,10 +7,10 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/composerp/composerp/exchange"
-	"github.com/composerp/composerp/exchange/deadletter"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/workers"
+	"github.com/composerp/composerp/workers/runtime/deadletters"
 	"github.com/composerp/composerp/workers/worker"
 )
 
@@ -26,7 +26,7 @@ func dlqRedriveCommand() *cli.Command {
 		Flags: connectionFlags(letterFlags(
 			&cli.BoolFlag{Name: "all", Usage: "of all workers"},
 			&cli.StringFlag{Name: "rate", Usage: "so many a second from the beginning, or max"},
-			&cli.IntFlag{Name: "stop-at", Value: deadletter.DefaultStopAt, Usage: "end when more than so many percent have failed again; 100: never"},
+			&cli.IntFlag{Name: "stop-at", Value: deadletters.DefaultStopAt, Usage: "end when more than so many percent have failed again; 100: never"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "put nothing back, and tell what would become of it"},
 			&cli.BoolFlag{Name: "force", Usage: "put back what may have been handled long ago, too"},
 		)...),
@@ -39,7 +39,7 @@ func dlqRedrive(cctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	r := deadletter.Redrive{Filter: of, Limit: limit, StopAt: cctx.Int("stop-at"), Force: cctx.Bool("force")}
+	r := deadletters.Redrive{Filter: of, Limit: limit, StopAt: cctx.Int("stop-at"), Force: cctx.Bool("force")}
 	if r.StopAt < 1 || r.StopAt > 100 {
 		return usage("--stop-at %d: want a share in percent, 1 to 100", r.StopAt)
 	}
@@ -79,28 +79,28 @@ func redriven(cctx *cli.Context, of store.LetterFilter, fleet []worker.Worker) (
 	return actingWorkers(names, fleet)
 }
 
-func pace(rate string) (deadletter.Pace, error) {
+func pace(rate string) (deadletters.Pace, error) {
 	switch n, err := strconv.Atoi(rate); {
 	case rate == "":
-		return deadletter.Careful, nil
+		return deadletters.Careful, nil
 	case rate == "max":
-		return deadletter.Steady(0), nil
+		return deadletters.Steady(0), nil
 	case err != nil || n < 1:
-		return deadletter.Pace{}, usage("--rate %q: want letters a second, or max", rate)
+		return deadletters.Pace{}, usage("--rate %q: want letters a second, or max", rate)
 	default:
-		return deadletter.Steady(n), nil
+		return deadletters.Steady(n), nil
 	}
 }
 
 // redrive puts back queue after queue. One that stops stops all: what is wrong may be wrong for all of them.
-func redrive(cctx *cli.Context, c deadletter.Config, r deadletter.Redrive, fleet []worker.Worker) error {
-	reports := []deadletter.RedriveReport{}
+func redrive(cctx *cli.Context, c deadletters.Config, r deadletters.Redrive, fleet []worker.Worker) error {
+	reports := []deadletters.RedriveReport{}
 	bars := newWalking(cctx)
 	found, err := false, error(nil)
 	for _, w := range fleet {
-		r.Queue = deadletter.Queue{Worker: w.Name(), Owes: w.Owes()}
-		r.Progress = bars.of(exchange.DeadName(w.Name()))
-		var report deadletter.RedriveReport
+		r.Queue = deadletters.Queue{Worker: w.Name(), Owes: w.Owes()}
+		r.Progress = bars.of(topology.DeadQueueName(w.Name()))
+		var report deadletters.RedriveReport
 		if report, err = c.Redrive(cctx.Context, r); report.Queue != "" {
 			reports = append(reports, report)
 		}
@@ -131,7 +131,7 @@ func redrive(cctx *cli.Context, c deadletter.Config, r deadletter.Redrive, fleet
 	return nil
 }
 
-func showRedrives(cctx *cli.Context, w io.Writer, reports []deadletter.RedriveReport) {
+func showRedrives(cctx *cli.Context, w io.Writer, reports []deadletters.RedriveReport) {
 	row(w, "QUEUE", "LOOKED AT", "PUT BACK", "HANDLED", "FAILED AGAIN", "NOT HEARD OF", "REFUSED")
 	for _, r := range reports {
 		row(w, r.Queue, r.Seen, r.Redriven, r.Handled, r.Failed, r.Waiting, len(r.Refused))
@@ -153,7 +153,7 @@ func showRedrives(cctx *cli.Context, w io.Writer, reports []deadletter.RedriveRe
 	}
 }
 
-func sayOfRedrive(cctx *cli.Context, r deadletter.RedriveReport) {
+func sayOfRedrive(cctx *cli.Context, r deadletters.RedriveReport) {
 	if r.Stopped {
 		say(cctx, "%s: stopped, for too many failed again; the rest lies where it lay", r.Queue)
 	}
@@ -161,7 +161,7 @@ func sayOfRedrive(cctx *cli.Context, r deadletter.RedriveReport) {
 		say(cctx, "%s: %s refused; if you know that their workers have not handled them, --force puts them back", r.Queue, plural(len(r.Refused), "letter"))
 	}
 	if r.Idle && r.Redriven > 0 {
-		say(cctx, "nobody takes from %s: what was put back waits there", exchange.QueueName(workerOf(r.Queue)))
+		say(cctx, "nobody takes from %s: what was put back waits there", topology.QueueName(workerOf(r.Queue)))
 	}
 	if r.Absent > 0 {
 		say(cctx, "%s: %s in another's hand, and not looked at", r.Queue, plural(r.Absent, "letter"))
@@ -171,7 +171,7 @@ func sayOfRedrive(cctx *cli.Context, r deadletter.RedriveReport) {
 	}
 }
 
-func showFailing(w io.Writer, failures []deadletter.Failing, title string) {
+func showFailing(w io.Writer, failures []deadletters.Failing, title string) {
 	if len(failures) == 0 {
 		return
 	}

@@ -8,22 +8,22 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/composerp/composerp/exchange"
-	"github.com/composerp/composerp/exchange/deadletter"
+	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers/runtime/deadletters"
 	"github.com/composerp/composerp/workers/worker"
 )
 
 // rehearse tells what would become of the letters.
-func rehearse(cctx *cli.Context, c deadletter.Config, r deadletter.Redrive, fleet []worker.Worker) error {
-	reports := []deadletter.RehearsalReport{}
+func rehearse(cctx *cli.Context, c deadletters.Config, r deadletters.Redrive, fleet []worker.Worker) error {
+	reports := []deadletters.RehearsalReport{}
 	status := newStatus(cctx.App.ErrWriter)
 	defer status.end()
 	fails := 0
 	for _, w := range fleet {
-		report, err := c.Rehearse(cctx.Context, deadletter.Rehearsal{
-			Queue: deadletter.Queue{Worker: w.Name(), Owes: w.Owes()}, Filter: r.Filter, Limit: r.Limit,
-			Try: func(ctx context.Context, d exchange.Delivery) (deadletter.Verdict, error) {
+		report, err := c.Rehearse(cctx.Context, deadletters.Rehearsal{
+			Queue: deadletters.Queue{Worker: w.Name(), Owes: w.Owes()}, Filter: r.Filter, Limit: r.Limit,
+			Try: func(ctx context.Context, d rabbitmq.Delivery) (deadletters.Verdict, error) {
 				return try(ctx, c.DB, w, d)
 			},
 			Progress: func(done int) { status.say(fmt.Sprintf("%s: %d rehearsed", w.Name(), done)) },
@@ -51,17 +51,17 @@ func rehearse(cctx *cli.Context, c deadletter.Config, r deadletter.Redrive, flee
 }
 
 // try rehearses one message. What is no fault of the message's ends the rehearsal.
-func try(ctx context.Context, db *store.DB, w worker.Worker, d exchange.Delivery) (deadletter.Verdict, error) {
+func try(ctx context.Context, db *store.DB, w worker.Worker, d rabbitmq.Delivery) (deadletters.Verdict, error) {
 	err := w.Rehearse(ctx, db, d)
 	switch {
 	case err == nil:
-		return deadletter.Passes, nil
+		return deadletters.Passes, nil
 	case errors.Is(err, worker.ErrHandledBefore):
-		return deadletter.Duplicate, nil
+		return deadletters.Duplicate, nil
 	case errors.Is(err, worker.ErrBeforeCall):
-		return deadletter.BeforeCall, nil
+		return deadletters.BeforeCall, nil
 	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrSchema), errors.Is(err, store.ErrAccess):
-		return deadletter.Fails, fmt.Errorf("%w: %w", deadletter.ErrNoVerdict, err)
+		return deadletters.Fails, fmt.Errorf("%w: %w", deadletters.ErrNoVerdict, err)
 	}
-	return deadletter.Fails, err
+	return deadletters.Fails, err
 }

@@ -11,8 +11,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/composerp/composerp/exchange/deadletter"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers/runtime/deadletters"
 )
 
 func dlqShow(cctx *cli.Context) error {
@@ -28,9 +28,9 @@ func dlqShow(cctx *cli.Context) error {
 	for _, q := range cctx.StringSlice("queue") {
 		of.Consumers = append(of.Consumers, workerOf(q))
 	}
-	found := []deadletter.Entry{}
+	found := []deadletters.Entry{}
 	err = c.DB.EachDeadLetter(cctx.Context, of, 0, func(l store.DeadLetter) error {
-		found = append(found, deadletter.EntryOf(l))
+		found = append(found, deadletters.EntryOf(l))
 		return nil
 	})
 	if err != nil {
@@ -49,7 +49,7 @@ func dlqShow(cctx *cli.Context) error {
 	})
 }
 
-func showLetter(w io.Writer, e deadletter.Entry) {
+func showLetter(w io.Writer, e deadletters.Entry) {
 	row(w, "id", e.ID)
 	row(w, "queue", e.Queue)
 	row(w, "state", stateText(e))
@@ -98,7 +98,7 @@ func plainHeader(value any) string {
 	return string(raw)
 }
 
-func stateText(e deadletter.Entry) string {
+func stateText(e deadletters.Entry) string {
 	switch {
 	case e.DiscardedAt != nil:
 		return "discarded at " + moment(*e.DiscardedAt)
@@ -124,7 +124,7 @@ func dlqExport(cctx *cli.Context) error {
 	n := 0
 	err = c.DB.EachDeadLetter(cctx.Context, of, limit, func(l store.DeadLetter) error {
 		n++
-		return deadletter.WriteLine(out, l)
+		return deadletters.WriteLine(out, l)
 	})
 	if err != nil {
 		return err

@@ -8,11 +8,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/composerp/composerp/exchange"
-	"github.com/composerp/composerp/exchange/deadletter"
-	"github.com/composerp/composerp/exchange/exchangetest"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers"
+	"github.com/composerp/composerp/workers/runtime/deadletters"
 )
 
 // seedLetters writes four letters: three of the ledger, of which one was redriven, and one of intake that is no text.
@@ -100,7 +100,7 @@ func TestExportedLetters(t *testing.T) {
 		}
 		var got []string
 		for line := range strings.Lines(r.out) {
-			var e deadletter.Entry
+			var e deadletters.Entry
 			if err := json.Unmarshal([]byte(line), &e); err != nil {
 				t.Fatal(err)
 			}
@@ -118,11 +118,11 @@ func TestExportedLetters(t *testing.T) {
 // What can be tried without a fleet: the queues are there, and nobody works.
 func TestDiscardAsksFirst(t *testing.T) {
 	t.Parallel()
-	url, broker := storetest.URL(t), exchangetest.Vhost(t)
-	if err := workers.Topology().Apply(t.Context(), broker); err != nil {
+	url, broker := storetest.URL(t), rabbitmqtest.Vhost(t)
+	if err := rabbitmq.Apply(t.Context(), workers.Topology(), broker); err != nil {
 		t.Fatal(err)
 	}
-	session, err := exchange.Open(t.Context(), broker)
+	session, err := rabbitmq.Open(t.Context(), broker)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,8 +131,8 @@ func TestDiscardAsksFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := exchange.Delivery{Message: exchange.Message{ID: "m-1", Body: []byte("?")}}
-	confirmation, err := publisher.Publish(t.Context(), exchange.DeadMessage(d, "ledger", os.ErrInvalid))
+	d := rabbitmq.Delivery{Message: rabbitmq.Message{ID: "m-1", Body: []byte("?")}}
+	confirmation, err := publisher.Publish(t.Context(), rabbitmq.DeadMessage(d, "ledger", os.ErrInvalid))
 	if err == nil {
 		err = confirmation.Wait(t.Context())
 	}

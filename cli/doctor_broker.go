@@ -10,8 +10,10 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/management"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -22,10 +24,10 @@ func (x *examination) examineBroker(ctx context.Context) {
 		return
 	}
 	broker.Name, broker.DialTimeout = "doctor", 5*time.Second
-	session, err := exchange.Open(ctx, broker)
+	session, err := rabbitmq.Open(ctx, broker)
 	if err != nil {
 		x.failed("broker", err)
-		x.asked = x.asked || !errors.Is(err, exchange.ErrUnreachable) && !errors.Is(err, exchange.ErrBadURL)
+		x.asked = x.asked || !errors.Is(err, rabbitmq.ErrUnreachable) && !errors.Is(err, rabbitmq.ErrBadURL)
 	} else {
 		defer session.Close()
 		x.asked = true
@@ -37,26 +39,26 @@ func (x *examination) examineBroker(ctx context.Context) {
 }
 
 // management gives a client of the management API that answers; nil when there is none.
-func (x *examination) management(ctx context.Context) *exchange.Management {
-	management, err := managementClient(x.endpoints)
-	if err == nil && management == nil {
+func (x *examination) management(ctx context.Context) *management.Client {
+	api, err := managementClient(x.endpoints)
+	if err == nil && api == nil {
 		err = errors.New("no management API is known; set COMPOSERP_MANAGEMENT_URL, and enable the plugin: rabbitmq-plugins enable rabbitmq_management")
 	}
-	var overview exchange.Overview
+	var overview management.Overview
 	if err == nil {
-		overview, err = management.Overview(ctx)
+		overview, err = api.Overview(ctx)
 	}
 	if err != nil {
 		x.unasked("management", err)
 		return nil
 	}
 	x.asked = true
-	x.ok("broker", "RabbitMQ %s, Erlang %s, management at %s", overview.Version, overview.Erlang, management.Host())
-	return management
+	x.ok("broker", "RabbitMQ %s, Erlang %s, management at %s", overview.Version, overview.Erlang, api.Host())
+	return api
 }
 
 // examineNodes says what the watchdog's judgements of the nodes came to, and which plugins are missing.
-func (x *examination) examineNodes(nodes []exchange.NodeState) {
+func (x *examination) examineNodes(nodes []management.NodeState) {
 	for _, n := range nodes {
 		for plugin, use := range map[string]string{"rabbitmq_prometheus": "the broker's own metrics can not be scraped"} {
 			if n.Running && !slices.Contains(n.Plugins, plugin) {
@@ -70,13 +72,13 @@ func (x *examination) examineNodes(nodes []exchange.NodeState) {
 }
 
 // examineExtras looks for what nothing of the fleet needs; what is missing, or differs, the watchdog's judgements say.
-func (x *examination) examineExtras(have exchange.Topology, vhost string) {
+func (x *examination) examineExtras(have topology.Topology, vhost string) {
 	extra, first, differs := 0, "", false
 	for _, d := range workers.Topology().Diff(have) {
-		if d.State != exchange.Extra {
+		if d.State != topology.Extra {
 			differs = true
 		} else if extra++; extra == 1 {
-			first = strings.TrimSpace(d.Kind + " " + d.Name + " " + d.Words())
+			first = strings.TrimSpace(d.Kind + " " + d.Name + " " + d.String())
 		}
 	}
 	if extra > 0 {
@@ -90,19 +92,19 @@ func (x *examination) examineExtras(have exchange.Topology, vhost string) {
 const examineTime = 5 * time.Second
 
 // examineMessageSize sends the largest event there may be where no queue is bound, and has it returned.
-func (x *examination) examineMessageSize(ctx context.Context, session *exchange.Session) {
+func (x *examination) examineMessageSize(ctx context.Context, session *rabbitmq.Session) {
 	ctx, cancel := context.WithTimeout(ctx, examineTime)
 	defer cancel()
 	publisher, err := session.Publisher(1)
 	if err == nil {
-		var sent *exchange.Confirmation
-		sent, err = publisher.Publish(ctx, exchange.Message{Exchange: exchange.Retry, RoutingKey: "composerp.doctor", ID: uuid.NewString(), Type: "DOCTOR", Body: make([]byte, event.MaxBody)})
+		var sent *rabbitmq.Confirmation
+		sent, err = publisher.Publish(ctx, rabbitmq.Message{Exchange: topology.Retry, RoutingKey: "composerp.doctor", ID: uuid.NewString(), Type: "DOCTOR", Body: make([]byte, event.MaxBody)})
 		if err == nil {
 			err = sent.Wait(ctx)
 		}
 	}
 	switch {
-	case errors.Is(err, exchange.ErrUnroutable):
+	case errors.Is(err, rabbitmq.ErrUnroutable):
 		x.ok("message size", "the broker takes messages of %d KiB", event.MaxBody>>10)
 	case err != nil && strings.Contains(err.Error(), "404"):
 		return // the exchange is missing, and examineTopology has said so

@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/composerp/composerp/exchange"
-	"github.com/composerp/composerp/exchange/watchdog"
+	"github.com/composerp/composerp/exchange/management"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
 
 // doctorChecks are the doctor's names for the watchdog's kinds of problems, where they differ.
@@ -28,11 +29,11 @@ func (x *examination) judged(p watchdog.Problem) {
 const betweenLooks = 6 * time.Second
 
 // examineFleet makes the watchdog's judgements, and tells whether the broker is alarmed and takes no messages.
-func (x *examination) examineFleet(ctx context.Context, broker exchange.Config, management *exchange.Management) (alarmed bool) {
+func (x *examination) examineFleet(ctx context.Context, broker rabbitmq.Config, management *management.Client) (alarmed bool) {
 	plan := planOf()
-	looker := &watchdog.Looker{DB: x.db, Exchange: broker, Management: management, Plan: plan, Exact: true}
+	looker := &watchdog.Observer{DB: x.db, Exchange: broker, Management: management, Plan: plan, Exact: true}
 	defer looker.Close()
-	now := looker.Look(ctx)
+	now := looker.Observe(ctx)
 	if management != nil && now.Unseen != nil {
 		x.unasked("management", fmt.Errorf("%w; to see its nodes, the user needs the tag monitoring", now.Unseen))
 	}
@@ -50,7 +51,7 @@ func (x *examination) examineFleet(ctx context.Context, broker exchange.Config, 
 }
 
 // lookAgain looks a second time where something should move meanwhile.
-func (x *examination) lookAgain(ctx context.Context, looker *watchdog.Looker, now watchdog.Look) {
+func (x *examination) lookAgain(ctx context.Context, looker *watchdog.Observer, now watchdog.Snapshot) {
 	if !looker.Plan.Busy(now) {
 		return
 	}
@@ -59,14 +60,14 @@ func (x *examination) lookAgain(ctx context.Context, looker *watchdog.Looker, no
 		return
 	case <-time.After(betweenLooks):
 	}
-	later := looker.Look(ctx)
+	later := looker.Observe(ctx)
 	for _, p := range append(looker.Plan.Moving(now, later), looker.Plan.Growing(now, later)...) {
 		x.judged(p)
 	}
 }
 
 // examineRest says what is well, and what only a doctor looks at.
-func (x *examination) examineRest(ctx context.Context, now watchdog.Look) {
+func (x *examination) examineRest(ctx context.Context, now watchdog.Snapshot) {
 	if x.db != nil && now.Database != nil {
 		x.failed("log", now.Database)
 	}
@@ -102,6 +103,6 @@ func (x *examination) examineGaps(ctx context.Context) {
 		x.unasked("owed", err)
 	}
 	for _, g := range gaps {
-		x.judged(watchdog.Open(g))
+		x.judged(watchdog.OpenGap(g))
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/composerp/composerp/exchange"
-	"github.com/composerp/composerp/exchange/watchdog"
+	"github.com/composerp/composerp/exchange/management"
+	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
 
 // A node in trouble can not be had from a broker that others are testing on.
@@ -33,7 +33,7 @@ func TestDoctorOfNodesInTrouble(t *testing.T) {
 			fmt.Fprintf(w, `[{"name":"rabbit@h",%s}]`, c.node)
 		}))
 		defer server.Close()
-		management, err := exchange.NewManagement(server.URL)
+		management, err := management.New(server.URL)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,17 +4,17 @@ import (
 	"context"
 	"strings"
 
-	"github.com/composerp/composerp/exchange"
-	"github.com/composerp/composerp/exchange/watchdog"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/workers"
+	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
 
 // longQueue is a backlog that somebody should know of.
 const longQueue = 50_000
 
 // examineQueues says what the watchdog's judgements of the queues leave: who does not work at all, and who has much to do.
-func (x *examination) examineQueues(now watchdog.Look) {
+func (x *examination) examineQueues(now watchdog.Snapshot) {
 	var idle, names []string
 	var retrying int64
 	for _, w := range planOf().Workers {
@@ -44,14 +44,14 @@ func (x *examination) examineQueues(now watchdog.Look) {
 	}
 }
 
-func (x *examination) examineDead(ctx context.Context, now watchdog.Look) {
+func (x *examination) examineDead(ctx context.Context, now watchdog.Snapshot) {
 	x.examineJournal(ctx, now)
 	for _, w := range workers.Fleet(workers.Config{}) {
-		if w.Queue() != exchange.QueueName(w.Name()) {
+		if w.Queue() != topology.QueueName(w.Name()) {
 			continue // it drains a queue that has no dead letters
 		}
-		if n := now.Queues[exchange.DeadName(w.Name())].Ready; n > 0 {
-			x.warn("dead", "composerp dlq list --queue "+w.Name()+" says why they died; when that is mended, composerp dlq redrive --queue "+w.Name()+" puts them back", "%s holds %d dead letters", exchange.DeadName(w.Name()), n)
+		if n := now.Queues[topology.DeadQueueName(w.Name())].Ready; n > 0 {
+			x.warn("dead", "composerp dlq list --queue "+w.Name()+" says why they died; when that is mended, composerp dlq redrive --queue "+w.Name()+" puts them back", "%s holds %d dead letters", topology.DeadQueueName(w.Name()), n)
 		}
 	}
 	if !x.has("dead") && !x.has("unrouted") {
@@ -60,7 +60,7 @@ func (x *examination) examineDead(ctx context.Context, now watchdog.Look) {
 }
 
 // examineJournal holds the queues of dead letters against the journal. A letter that is gone without a word was moved by hand, or lost.
-func (x *examination) examineJournal(ctx context.Context, now watchdog.Look) {
+func (x *examination) examineJournal(ctx context.Context, now watchdog.Snapshot) {
 	if x.db == nil || !now.Exact {
 		return
 	}
@@ -69,7 +69,7 @@ func (x *examination) examineJournal(ctx context.Context, now watchdog.Look) {
 		x.failed("dead", err)
 	}
 	for _, l := range known {
-		q, there := now.Queues[exchange.DeadName(l.Consumer)]
+		q, there := now.Queues[topology.DeadQueueName(l.Consumer)]
 		if there && q.Consumers == 0 && q.Ready+q.Unacked < int64(l.Lying) {
 			x.warn("dead", "composerp audit goes through the queue and says what is lost; composerp republish brings back what is in the log",
 				"%s holds %d dead letters, and the journal says that %d lie there", q.Name, q.Ready, l.Lying)

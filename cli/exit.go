@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/composerp/composerp/deploy/local"
-	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
 )
 
@@ -87,10 +87,10 @@ func exitCode(err error) int {
 		return exitUnreachable
 	case errors.As(err, &wrong),
 		is(store.ErrConfiguration, store.ErrAccess, store.ErrSchema, store.ErrRestored),
-		is(exchange.ErrBadURL, exchange.ErrAccessRefused, exchange.ErrVhostMissing, exchange.ErrTooOld, exchange.ErrMismatch),
+		is(rabbitmq.ErrBadURL, rabbitmq.ErrAccessRefused, rabbitmq.ErrVhostMissing, rabbitmq.ErrTooOld, rabbitmq.ErrMismatch),
 		is(local.ErrNotInstalled):
 		return exitConfiguration
-	case is(store.ErrUnavailable, exchange.ErrUnreachable, exchange.ErrSessionLost, local.ErrNotRunning):
+	case is(store.ErrUnavailable, rabbitmq.ErrUnreachable, rabbitmq.ErrSessionLost, local.ErrNotRunning):
 		return exitUnreachable
 	}
 	return exitFailure

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/composerp/composerp/exchange/failpoint"
+	"github.com/composerp/composerp/store/failpoint"
 )
 
 // What only a build for tests is told, and only by the environment.

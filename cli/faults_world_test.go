@@ -15,8 +15,9 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers"
@@ -37,7 +38,7 @@ import (
 type street struct {
 	*house
 	db      *store.DB
-	session *exchange.Session
+	session *rabbitmq.Session
 	smith   *bell
 	grump   *bell
 	buyer   *bell
@@ -62,7 +63,7 @@ INSERT INTO location (tenant_id, location_id, kind) VALUES ('acme', 'shop', 'sto
 INSERT INTO tenant_setting (tenant_id, approval_limit, forecast_cadence_days) VALUES ('acme', 100000, 1)`)
 	storetest.Exec(t, s.database, fmt.Sprintf(`INSERT INTO supplier (tenant_id, supplier_id, lead_time_days, endpoint) VALUES ('acme', 'smith', 3, '%s'), ('acme', 'grump', 3, '%s')`, s.smith.URL, s.grump.URL))
 	f := s.up()
-	session, err := exchange.Open(t.Context(), s.broker)
+	session, err := rabbitmq.Open(t.Context(), s.broker)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +129,7 @@ func (s *street) sale(item, quantity string) event.Any {
 func (s *street) straight(item string) {
 	s.Helper()
 	first, second := s.sale(item, "2"), s.sale(item, "1")
-	messages := []exchange.Message{
+	messages := []rabbitmq.Message{
 		{ID: first.ID.String(), Type: string(first.Type), Body: first.Body},
 		{ID: second.ID.String(), Type: string(second.Type), Body: second.Body},
 		{ID: fmt.Sprintf("stranger-%d", s.rounds), Type: string(first.Type), Body: []byte("ho ho")},
@@ -137,16 +138,16 @@ func (s *street) straight(item string) {
 		other := workertest.Event(s, event.SaleCompleted{
 			SaleID: "other", ItemID: item, LocationID: "shop", Quantity: workertest.Decimal("7"), Amount: workertest.Decimal("7"), Timestamp: s.known.Timestamp,
 		}, func(e *event.Envelope) { e.ID, e.Timestamp = s.known.ID, s.known.Timestamp })
-		messages = append(messages, exchange.Message{ID: fmt.Sprintf("other-%d", s.rounds), Type: string(other.Type), Body: other.Body})
+		messages = append(messages, rabbitmq.Message{ID: fmt.Sprintf("other-%d", s.rounds), Type: string(other.Type), Body: other.Body})
 	}
 	publisher, err := s.session.Publisher(0)
 	if err != nil {
 		s.Fatal(err)
 	}
 	defer publisher.Close()
-	var confirmations []*exchange.Confirmation
+	var confirmations []*rabbitmq.Confirmation
 	for _, m := range messages {
-		m.Exchange, m.RoutingKey = exchange.Events, first.Type.RoutingKey()
+		m.Exchange, m.RoutingKey = topology.Events, first.Type.RoutingKey()
 		c, err := publisher.Publish(s.Context(), m)
 		if err != nil {
 			s.Fatal(err)

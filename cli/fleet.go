@@ -15,8 +15,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/composerp/composerp/exchange/relay"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers/runtime/relay"
 	"github.com/composerp/composerp/workers/worker"
 )
 

@@ -13,7 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/exchange/importer"
+	"github.com/composerp/composerp/workers/runtime/importer"
 )
 
 func importCommand() *cli.Command {

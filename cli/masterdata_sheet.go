@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/composerp/composerp/exchange/importer"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers/runtime/importer"
 )
 
 // sheet is a file whose rows are edits of master data. It is read twice: first

@@ -10,7 +10,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
 
-	"github.com/composerp/composerp/exchange/importer"
+	"github.com/composerp/composerp/workers/runtime/importer"
 )
 
 // progress shows how far a long command has come: a bar on a terminal, nothing

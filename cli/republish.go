@@ -10,11 +10,12 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/composerp/composerp/exchange"
-	"github.com/composerp/composerp/exchange/audit"
-	"github.com/composerp/composerp/exchange/watchdog/republish"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/workers"
+	"github.com/composerp/composerp/workers/runtime/audit"
+	"github.com/composerp/composerp/workers/runtime/republish"
 )
 
 const (
@@ -112,15 +113,15 @@ func publishLost(cctx *cli.Context, db *store.DB, e endpoints, cfg republish.Con
 	return report, nil
 }
 
-func reroute(cctx *cli.Context, broker exchange.Config) (int64, error) {
-	session, err := exchange.Open(cctx.Context, broker)
+func reroute(cctx *cli.Context, broker rabbitmq.Config) (int64, error) {
+	session, err := rabbitmq.Open(cctx.Context, broker)
 	if err != nil {
 		return 0, err
 	}
 	defer session.Close()
 	bindings := workers.Topology().Bindings
 	return republish.Reroute(cctx.Context, session, "republish."+holder(), func(key string) bool {
-		return slices.ContainsFunc(bindings, func(b exchange.BindingSpec) bool { return b.Exchange == exchange.Events && b.RoutingKey == key })
+		return slices.ContainsFunc(bindings, func(b topology.BindingSpec) bool { return b.Exchange == topology.Events && b.RoutingKey == key })
 	})
 }
 
@@ -131,7 +132,7 @@ func showRepublished(cctx *cli.Context, report republish.Report) error {
 			row(w, t.Consumer, t.Queue, t.Owed, t.Published)
 		}
 		if report.Rerouted > 0 {
-			row(w, "(everybody)", exchange.Unrouted, report.Rerouted, report.Rerouted)
+			row(w, "(everybody)", topology.Unrouted, report.Rerouted, report.Rerouted)
 		}
 	})
 }

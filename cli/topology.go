@@ -7,7 +7,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -34,7 +35,7 @@ func topologyShow(cctx *cli.Context) error {
 	return show(cctx, t, func(w io.Writer) {
 		row(w, "EXCHANGE", "TYPE", "BOUND TO", "ARGUMENTS")
 		for _, e := range t.Exchanges {
-			to := bound(t, func(b exchange.BindingSpec) bool { return b.To == e.Name })
+			to := bound(t, func(b topology.BindingSpec) bool { return b.To == e.Name })
 			row(w, e.Name, e.Kind, to[0], arguments(e.Arguments))
 			for _, more := range to[1:] {
 				row(w, "", "", more, "")
@@ -43,7 +44,7 @@ func topologyShow(cctx *cli.Context) error {
 		row(w)
 		row(w, "QUEUE", "BOUND TO", "ARGUMENTS")
 		for _, q := range t.Queues {
-			to := bound(t, func(b exchange.BindingSpec) bool { return b.Queue == q.Name })
+			to := bound(t, func(b topology.BindingSpec) bool { return b.Queue == q.Name })
 			row(w, q.Name, to[0], arguments(q.Arguments))
 			for _, more := range to[1:] {
 				row(w, "", more, "")
@@ -53,11 +54,11 @@ func topologyShow(cctx *cli.Context) error {
 }
 
 // bound are the exchanges that something is bound to, each with what a message must have: one line at least.
-func bound(t exchange.Topology, its func(exchange.BindingSpec) bool) []string {
+func bound(t topology.Topology, its func(topology.BindingSpec) bool) []string {
 	var to []string
 	for _, b := range t.Bindings {
 		if its(b) {
-			to = append(to, b.Exchange+" "+b.Asks())
+			to = append(to, b.Exchange+" "+b.Condition())
 		}
 	}
 	if to == nil {
@@ -97,7 +98,7 @@ func topologyApply(cctx *cli.Context) error {
 	}
 	broker.Name = "topology"
 	t := workers.Topology()
-	if err := t.Apply(cctx.Context, broker); err != nil {
+	if err := rabbitmq.Apply(cctx.Context, t, broker); err != nil {
 		return err
 	}
 	say(cctx, "%d exchanges, %d queues and %d bindings are in place", len(t.Exchanges), len(t.Queues), len(t.Bindings))

@@ -7,7 +7,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/management"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -34,7 +35,7 @@ func topologyDiff(cctx *cli.Context) error {
 		}
 		row(w, "STATE", "KIND", "NAME", "WHAT")
 		for _, d := range found {
-			row(w, d.State, d.Kind, d.Name, d.Words())
+			row(w, d.State, d.Kind, d.Name, d.String())
 		}
 	})
 	if err != nil || len(found) == 0 {
@@ -46,7 +47,7 @@ func topologyDiff(cctx *cli.Context) error {
 }
 
 // brokersTopology reads what the broker has, for a command that takes no argument, and where that is.
-func brokersTopology(cctx *cli.Context) (e endpoints, vhost string, have exchange.Topology, err error) {
+func brokersTopology(cctx *cli.Context) (e endpoints, vhost string, have topology.Topology, err error) {
 	if err = noArguments(cctx); err != nil {
 		return e, "", have, err
 	}
@@ -62,7 +63,7 @@ func brokersTopology(cctx *cli.Context) (e endpoints, vhost string, have exchang
 }
 
 // managementOf gives a client of the management API, and the virtual host that the broker's URL leads to.
-func managementOf(e endpoints) (*exchange.Management, string, error) {
+func managementOf(e endpoints) (*management.Client, string, error) {
 	broker, err := brokerConfig(e, nil)
 	if err != nil {
 		return nil, "", err

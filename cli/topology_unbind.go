@@ -5,7 +5,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -24,14 +25,14 @@ func topologyUnbind(cctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	surplus := append([]exchange.BindingSpec{}, workers.Topology().Surplus(have)...)
+	surplus := append([]topology.BindingSpec{}, workers.Topology().Surplus(have)...)
 	if !cctx.Bool("dry-run") && len(surplus) > 0 {
 		broker, err := brokerConfig(e, nil)
 		if err != nil {
 			return err
 		}
 		broker.Name = "topology"
-		if err := exchange.Unbind(cctx.Context, broker, surplus); err != nil {
+		if err := rabbitmq.Unbind(cctx.Context, broker, surplus); err != nil {
 			return err
 		}
 	}

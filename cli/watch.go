@@ -8,17 +8,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/composerp/composerp/exchange"
-	"github.com/composerp/composerp/exchange/watchdog"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/workers"
+	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
 
 const watchConnections = 4
 
 // planOf is what the whole fleet needs, and what of it this process runs.
 func planOf(here ...string) watchdog.Plan {
-	var subscriptions []exchange.Subscription
+	var subscriptions []topology.Subscription
 	for _, w := range workers.Fleet(workers.Config{}) {
 		subscriptions = append(subscriptions, w.Subscription())
 	}
@@ -54,7 +55,7 @@ func (f *fleet) startWatchdog(ctx context.Context, g *errgroup.Group, registry p
 }
 
 // applyTopology declares what the fleet needs, and first notes for whom something may be lost because it was not there.
-func applyTopology(ctx context.Context, at endpoints, db *store.DB, broker exchange.Config) error {
+func applyTopology(ctx context.Context, at endpoints, db *store.DB, broker rabbitmq.Config) error {
 	plan := planOf()
 	have, err := held(ctx, at, broker, plan.Topology)
 	if err != nil {
@@ -65,11 +66,11 @@ func applyTopology(ctx context.Context, at endpoints, db *store.DB, broker excha
 			return err
 		}
 	}
-	return plan.Topology.Apply(ctx, broker)
+	return rabbitmq.Apply(ctx, plan.Topology, broker)
 }
 
 // held is what the broker holds of a topology. Of bindings only its management API can tell.
-func held(ctx context.Context, at endpoints, broker exchange.Config, wanted exchange.Topology) (have exchange.Topology, err error) {
+func held(ctx context.Context, at endpoints, broker rabbitmq.Config, wanted topology.Topology) (have topology.Topology, err error) {
 	if management, err := managementClient(at); err == nil && management != nil {
 		vhost, err := broker.Vhost()
 		if err == nil {
@@ -79,11 +80,11 @@ func held(ctx context.Context, at endpoints, broker exchange.Config, wanted exch
 			return have, nil
 		}
 	}
-	session, err := exchange.Open(ctx, broker)
+	session, err := rabbitmq.Open(ctx, broker)
 	if err != nil {
 		return have, err
 	}
 	defer session.Close()
-	have, _, err = session.Holds(wanted)
+	have, _, err = session.InspectTopology(wanted)
 	return have, err
 }

@@ -6,7 +6,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/worker"
 )
@@ -85,7 +86,7 @@ func number(n *int) any {
 }
 
 // lookAtBroker opens a session to count with; nil when no broker is known, and then says so.
-func lookAtBroker(cctx *cli.Context) (*exchange.Session, error) {
+func lookAtBroker(cctx *cli.Context) (*rabbitmq.Session, error) {
 	log, err := logger(cctx)
 	if err != nil {
 		return nil, err
@@ -103,26 +104,26 @@ func lookAtBroker(cctx *cli.Context) (*exchange.Session, error) {
 		return nil, err
 	}
 	broker.Name = "list"
-	return exchange.Open(cctx.Context, broker)
+	return rabbitmq.Open(cctx.Context, broker)
 }
 
 // count asks the broker itself, not its statistics, so that the numbers are of now.
-func (r *workerRow) count(session *exchange.Session, w worker.Worker) error {
+func (r *workerRow) count(session *rabbitmq.Session, w worker.Worker) error {
 	ready, consumers, err := session.Depth(r.Queue)
 	if err != nil {
 		return err
 	}
 	r.Ready, r.Consumers = &ready, &consumers
-	if r.Queue != exchange.QueueName(w.Name()) {
+	if r.Queue != topology.QueueName(w.Name()) {
 		return nil // it drains a queue that has neither ladder nor dead letters
 	}
-	dead, _, err := session.Depth(exchange.DeadName(w.Name()))
+	dead, _, err := session.Depth(topology.DeadQueueName(w.Name()))
 	if err != nil {
 		return err
 	}
 	retrying := 0
-	for _, rung := range w.Subscription().Ladder {
-		n, _, err := session.Depth(exchange.RungName(w.Name(), rung))
+	for _, rung := range w.Subscription().RetryDelays {
+		n, _, err := session.Depth(topology.RetryQueueName(w.Name(), rung))
 		if err != nil {
 			return err
 		}

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/composerp/composerp/exchange/failpoint"
+	"github.com/composerp/composerp/store/failpoint"
 )
 
 // TestFailPointsAreListed holds the list of fail points, the calls and the document together: each name of the list is hit at one place of

@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/lib/pq"
 
-	"github.com/composerp/composerp/exchange/failpoint"
+	"github.com/composerp/composerp/store/failpoint"
 )
 
 // # The inbox

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/composerp/composerp/exchange/failpoint"
+	"github.com/composerp/composerp/store/failpoint"
 )
 
 // Lease is leadership of something, by name, for a while. The database's clock

@@ -7,7 +7,7 @@ import (
 
 	"github.com/jmoiron/sqlx"
 
-	"github.com/composerp/composerp/exchange/failpoint"
+	"github.com/composerp/composerp/store/failpoint"
 )
 
 // partitionSize is how many places of the log one partition holds.

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/composerp/composerp/exchange/failpoint"
+	"github.com/composerp/composerp/store/failpoint"
 )
 
 // # The ticker

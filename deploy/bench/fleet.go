@@ -11,10 +11,11 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/exchange/relay"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers/runtime/relay"
 	"github.com/composerp/composerp/workers/worker"
 )
 
@@ -31,13 +32,13 @@ type fleet struct {
 
 // start runs the fleet until ctx is done and returns once its workers consume. Its end, or its failure, is the group's. The fleet is to be
 // closed after an error too.
-func (p *place) start(ctx context.Context, g *errgroup.Group, ws []worker.Worker, applied func(), heard ...exchange.Subscription) (*fleet, error) {
+func (p *place) start(ctx context.Context, g *errgroup.Group, ws []worker.Worker, applied func(), heard ...topology.Subscription) (*fleet, error) {
 	f := &fleet{place: p, registry: prometheus.NewRegistry(), applied: applied}
 	for _, w := range ws {
 		heard = append(heard, w.Subscription())
 	}
-	topology := exchange.Compute(heard)
-	if err := topology.Apply(ctx, p.exchange); err != nil {
+	topology := topology.Compute(heard)
+	if err := rabbitmq.Apply(ctx, topology, p.exchange); err != nil {
 		return f, err
 	}
 	var err error

@@ -8,8 +8,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/workers/ledger"
 	"github.com/composerp/composerp/workers/worker"
@@ -60,14 +61,14 @@ func runSameWork(ctx context.Context, s *servers, n int) (Throughput, error) {
 
 // runLedger measures the real ledger. Each sale makes one update, which the relay publishes too.
 func runLedger(ctx context.Context, s *servers, n int) (Throughput, error) {
-	hears := exchange.Subscription{Worker: sink, RoutingKeys: []string{event.TypeInventoryUpdated.RoutingKey()}}
+	hears := topology.Subscription{Worker: sink, RoutingKeys: []string{event.TypeInventoryUpdated.RoutingKey()}}
 	return s.runFleet(ctx, n, ledger.New(), 2, func(n int) tally {
 		return tally{Inbox: n, Movements: 2 * n, Distinct: n, Quantity: quantityOf(n), Logged: 2 * n, Updates: n, Sunk: n}
 	}, hears)
 }
 
 // runFleet carries n sales through a fleet with one worker. published is how many events there are to publish for each sale.
-func (s *servers) runFleet(ctx context.Context, n int, w worker.Worker, published int, want func(n int) tally, heard ...exchange.Subscription) (t Throughput, err error) {
+func (s *servers) runFleet(ctx context.Context, n int, w worker.Worker, published int, want func(n int) tally, heard ...topology.Subscription) (t Throughput, err error) {
 	p, err := s.newPlace(ctx, s.template)
 	if err != nil {
 		return t, err
@@ -143,7 +144,7 @@ func (p *place) verify(w worker.Worker, want tally) error {
 	if err != nil {
 		return fmt.Errorf("reading the tables: %w", err)
 	}
-	session, err := exchange.Open(ctx, p.exchange)
+	session, err := rabbitmq.Open(ctx, p.exchange)
 	if err != nil {
 		return err
 	}
@@ -152,7 +153,7 @@ func (p *place) verify(w worker.Worker, want tally) error {
 		return err
 	}
 	if want.Sunk > 0 {
-		if found.Sunk, _, err = session.Depth(exchange.QueueName(sink)); err != nil {
+		if found.Sunk, _, err = session.Depth(topology.QueueName(sink)); err != nil {
 			return err
 		}
 	}

@@ -10,8 +10,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/composerp/composerp/deploy/outsider"
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
 )
 
@@ -110,7 +111,7 @@ func (s *speaker) publish(ctx context.Context, sayings []Saying) (err error) {
 		return err
 	}
 	// A broker that has stopped answering would otherwise be waited for by the dial alone.
-	confirmations := make([]*exchange.Confirmation, len(sayings))
+	confirmations := make([]*rabbitmq.Confirmation, len(sayings))
 	for i, saying := range sayings {
 		if confirmations[i], err = publisher.Publish(ctx, messageOf(saying)); err != nil {
 			return err
@@ -127,8 +128,8 @@ func (s *speaker) publish(ctx context.Context, sayings []Saying) (err error) {
 // strayKey is the routing key of messages that are no events: that of a sale, so that those who hear sales get them.
 var strayKey = event.TypeSaleCompleted.RoutingKey()
 
-func messageOf(s Saying) exchange.Message {
-	m := exchange.Message{Exchange: exchange.Events, RoutingKey: strayKey, ID: s.Event.ID.String(), Type: string(event.TypeSaleCompleted), Body: s.Event.Body}
+func messageOf(s Saying) rabbitmq.Message {
+	m := rabbitmq.Message{Exchange: topology.Events, RoutingKey: strayKey, ID: s.Event.ID.String(), Type: string(event.TypeSaleCompleted), Body: s.Event.Body}
 	if s.Sort != Stray {
 		m.RoutingKey, m.Type, m.Timestamp = s.Event.Type.RoutingKey(), string(s.Event.Type), s.Event.Timestamp
 	}

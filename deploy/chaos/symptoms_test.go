@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/workers"
 )
@@ -155,7 +155,7 @@ func declaredAgain(what string) func(ctx context.Context, h *house) error {
 
 func noPermission(ctx context.Context, h *house) error {
 	return eventually(ctx, "everything is permitted", func(ctx context.Context) bool {
-		return errors.Is(workers.Topology().Apply(ctx, h.broker), exchange.ErrAccessRefused)
+		return errors.Is(rabbitmq.Apply(ctx, workers.Topology(), h.broker), rabbitmq.ErrAccessRefused)
 	})
 }
 

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/exchange/importer"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers/runtime/importer"
 )
 
 // File is the world of a real till: its days are those of a file. What was sold

@@ -5,8 +5,8 @@ import (
 	"errors"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/exchange/importer"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers/runtime/importer"
 )
 
 // dayReader reads a file a day at a time, one day ahead at most: what is in

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/exchange/importer"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers/runtime/importer"
 )
 
 // sighting is what a first look through a file finds. It grows with the items of

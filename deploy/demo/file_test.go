@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/exchange/importer"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers/runtime/importer"
 )
 
 const tillFile = `InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country

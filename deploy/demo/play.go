@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/deploy/outsider"
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
 )
 
@@ -16,7 +16,7 @@ import (
 type Config struct {
 	World    World
 	DB       *store.DB
-	Exchange exchange.Config
+	Exchange rabbitmq.Config
 	// Consumers are the fleet's workers that owe an effect.
 	Consumers []string
 	// Days is how many are lived, 0: all there are. Until is the last of them, "": none.

@@ -11,8 +11,9 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/deploy/outsider"
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
 )
 
@@ -61,7 +62,7 @@ func (s *speaker) direct(ctx context.Context, events []event.Any) error {
 		s.unlogged = append(s.unlogged, events[i].ID)
 	}
 	err := s.publish(ctx, events)
-	if errors.Is(err, exchange.ErrSessionLost) || errors.Is(err, exchange.ErrUnreachable) {
+	if errors.Is(err, rabbitmq.ErrSessionLost) || errors.Is(err, rabbitmq.ErrUnreachable) {
 		s.line.HangUp()
 		err = s.publish(ctx, events)
 	}
@@ -73,11 +74,11 @@ func (s *speaker) publish(ctx context.Context, events []event.Any) error {
 	if err != nil {
 		return err
 	}
-	confirmations := make([]*exchange.Confirmation, len(events))
+	confirmations := make([]*rabbitmq.Confirmation, len(events))
 	for i, e := range events {
 		var err error
-		confirmations[i], err = publisher.Publish(ctx, exchange.Message{
-			Exchange: exchange.Events, RoutingKey: e.Type.RoutingKey(), ID: e.ID.String(), Type: string(e.Type), Body: e.Body, Timestamp: e.Timestamp,
+		confirmations[i], err = publisher.Publish(ctx, rabbitmq.Message{
+			Exchange: topology.Events, RoutingKey: e.Type.RoutingKey(), ID: e.ID.String(), Type: string(e.Type), Body: e.Body, Timestamp: e.Timestamp,
 		})
 		if err != nil {
 			return fmt.Errorf("publishing %s: %w", e.ID, err)

@@ -9,11 +9,12 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/composerp/composerp/exchange"
-	"github.com/composerp/composerp/exchange/audit"
-	"github.com/composerp/composerp/exchange/relay"
+	"github.com/composerp/composerp/exchange/management"
+	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/workers"
+	"github.com/composerp/composerp/workers/runtime/audit"
+	"github.com/composerp/composerp/workers/runtime/relay"
 	"github.com/composerp/composerp/workers/worker"
 )
 
@@ -32,7 +33,7 @@ type house struct {
 	ground
 	db         *store.DB // around what is broken
 	look       *sql.DB
-	management *exchange.Management
+	management *management.Client
 	registry   *prometheus.Registry
 	log        *logbook
 	probes     int
@@ -59,7 +60,7 @@ func newHouse(t *testing.T, g ground) *house {
 	h.look, err = sql.Open("postgres", g.database)
 	h.must(err)
 	t.Cleanup(func() { h.look.Close() })
-	h.management, err = exchange.NewManagement(g.management)
+	h.management, err = management.New(g.management)
 	h.must(err)
 	h.apply()
 	return h
@@ -74,12 +75,12 @@ func (h *house) must(err error) {
 
 func (h *house) apply() {
 	h.Helper()
-	h.must(workers.Topology().Apply(h.Context(), h.outside("apply")))
+	h.must(rabbitmq.Apply(h.Context(), workers.Topology(), h.outside("apply")))
 }
 
 // outside is the configuration of somebody who is not the fleet.
-func (h *house) outside(name string) exchange.Config {
-	return exchange.Config{URLs: h.exchange, Name: name, Heartbeat: heartbeat, MaxBackoff: time.Second, Log: slog.New(slog.DiscardHandler)}
+func (h *house) outside(name string) rabbitmq.Config {
+	return rabbitmq.Config{URLs: h.exchange, Name: name, Heartbeat: heartbeat, MaxBackoff: time.Second, Log: slog.New(slog.DiscardHandler)}
 }
 
 // fleet is every worker.
@@ -93,7 +94,7 @@ func (h *house) run(ws ...worker.Worker) {
 	h.registry = prometheus.NewRegistry()
 	h.stop, h.ended = stop, make(chan struct{})
 	log := slog.New(h.log)
-	broker := exchange.Config{URLs: h.fleetExchange, Heartbeat: heartbeat, Log: log}
+	broker := rabbitmq.Config{URLs: h.fleetExchange, Heartbeat: heartbeat, Log: log}
 	poke, relaying := h.startRelay(ctx, broker, log)
 	db := h.pool("composerp/workers", len(ws)+2, poke)
 	metrics := worker.NewMetrics(h.registry)
@@ -119,7 +120,7 @@ func (h *house) run(ws ...worker.Worker) {
 	h.soon(20*time.Second, "all slots consume", h.whole)
 }
 
-func (h *house) startRelay(ctx context.Context, broker exchange.Config, log *slog.Logger) (poke func(), wait func()) {
+func (h *house) startRelay(ctx context.Context, broker rabbitmq.Config, log *slog.Logger) (poke func(), wait func()) {
 	h.Helper()
 	ticking, reading := h.pool("composerp/ticker", 4, nil), h.pool("composerp/relay", 4, nil)
 	ticker := store.NewTicker(ticking, log)

@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/exchange/failpoint"
+	"github.com/composerp/composerp/store/failpoint"
 )
 
 // Record writes down what a call answered: it runs in a transaction together

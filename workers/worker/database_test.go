@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/deploy/local/localtest"
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker"
@@ -126,7 +126,7 @@ func TestASlowHandlerIsNotADatabaseThatIsAway(t *testing.T) {
 	h.db = storetest.Open(t, h.url+"&idle_in_transaction_session_timeout=100", 4)
 	h.publish(events...)
 	r := h.run(w, 1)
-	dead := h.take(exchange.DeadName("echo"), 1)[0]
+	dead := h.take(topology.DeadQueueName("echo"), 1)[0]
 	h.wantEffects(len(events) - 1)
 	if dead.ID != slow.ID.String() || !strings.Contains(dead.Failure().Error, "idle") || r.metric("composerp_worker_paused_slots", "") != 0 {
 		t.Errorf("want the slow one with its reason, got %s: %s", dead.ID, dead.Failure().Error)
@@ -150,11 +150,11 @@ func TestALockedJournalIsWaitedFor(t *testing.T) {
 	h.soon("the slot waits", func() bool {
 		return r.log.has(func(line string) bool { return strings.Contains(line, "somebody holds a lock for long") })
 	})
-	if n := h.depth(exchange.DeadName("echo")); n != 0 || r.messages("dead") != 0 {
+	if n := h.depth(topology.DeadQueueName("echo")); n != 0 || r.messages("dead") != 0 {
 		t.Errorf("while the journal is locked %d messages have left", n)
 	}
 	release()
-	h.take(exchange.DeadName("echo"), 1)
+	h.take(topology.DeadQueueName("echo"), 1)
 	if rows := h.journal(); len(rows) != 1 || rows[0].Outcome != "dead" {
 		t.Errorf("the journal has %+v", rows)
 	}

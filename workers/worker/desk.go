@@ -8,10 +8,10 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/exchange/failpoint"
+	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failpoint"
 )
 
 // desk is where a worker's messages are handled: read, claimed, handled, their
@@ -25,7 +25,7 @@ type desk struct {
 
 // message is a delivery and, unless its worker takes messages as they are, the event in it.
 type message struct {
-	exchange.Delivery
+	rabbitmq.Delivery
 	event event.Any
 	// prepared is what its call's preparation gave, when isPrepared.
 	prepared   any
@@ -41,7 +41,7 @@ type outcome struct {
 // Handle handles deliveries as a slot handles a batch, once and without a
 // broker: the verdict is returned instead of carried out. It gives what was
 // emitted. It is what package workertest stands on.
-func (w Worker) Handle(ctx context.Context, db *store.DB, deliveries ...exchange.Delivery) ([]event.Any, error) {
+func (w Worker) Handle(ctx context.Context, db *store.DB, deliveries ...rabbitmq.Delivery) ([]event.Any, error) {
 	consumer, err := w.subscribe(ctx, db)
 	if err != nil {
 		return nil, err
@@ -87,7 +87,7 @@ func (w Worker) subscribe(ctx context.Context, db *store.DB) (store.ConsumerID, 
 // what did not come through the log has not been held against its schema yet.
 // The routing key decides nothing: a message moved by hand has its queue's name
 // for a key. Every error is a rejection.
-func (w Worker) read(d exchange.Delivery) (message, error) {
+func (w Worker) read(d rabbitmq.Delivery) (message, error) {
 	if w.messages != nil {
 		return message{Delivery: d}, nil
 	}
@@ -129,7 +129,7 @@ func (k desk) handle(ctx context.Context, messages []message) (outcome, error) {
 
 // handleMessages hands messages to a worker that takes them as they are.
 func (k desk) handleMessages(ctx context.Context, messages []message) (outcome, error) {
-	deliveries := make([]exchange.Delivery, len(messages))
+	deliveries := make([]rabbitmq.Delivery, len(messages))
 	for i, m := range messages {
 		deliveries[i] = m.Delivery
 	}

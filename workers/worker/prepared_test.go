@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker"
@@ -215,18 +215,18 @@ func TestWhoAsksForTimeGetsTheRungThatIsLongEnough(t *testing.T) {
 			h.run(w, 1)
 			h.publish(workertest.Sale(t, "cup", "shop", "1"))
 			if want == ladder[0] {
-				if f := h.take(exchange.DeadName("echo"), 1)[0].Failure(); f.Attempt != 2 || f.Error != "that was the next rung" {
+				if f := h.take(topology.DeadQueueName("echo"), 1)[0].Failure(); f.Attempt != 2 || f.Error != "that was the next rung" {
 					t.Errorf("want the second try at once, got %+v", f)
 				}
 				return
 			}
-			taken := h.take(exchange.RungName("echo", want), 1)[0]
+			taken := h.take(topology.RetryQueueName("echo", want), 1)[0]
 			if f := taken.Failure(); f.Error != "asking: come back later" || f.Attempt != 1 || taken.Attempt() != 1 {
 				t.Errorf("want the reason and one attempt, got %+v", f)
 			}
 			others := slices.DeleteFunc(slices.Clone(ladder), func(d time.Duration) bool { return d == want })
 			for _, d := range others {
-				if n := h.depth(exchange.RungName("echo", d)); n != 0 {
+				if n := h.depth(topology.RetryQueueName("echo", d)); n != 0 {
 					t.Errorf("want nothing on the rung of %s, got %d", d, n)
 				}
 			}
@@ -243,7 +243,7 @@ func TestAskingForTimeDoesNotLengthenTheLadder(t *testing.T) {
 	h := newHouse(t, w)
 	h.run(w, 1)
 	h.publish(workertest.Sale(t, "cup", "shop", "1"))
-	if f := h.take(exchange.DeadName("echo"), 1)[0].Failure(); f.Attempt != 2 || f.Error != "come back later" {
+	if f := h.take(topology.DeadQueueName("echo"), 1)[0].Failure(); f.Attempt != 2 || f.Error != "come back later" {
 		t.Errorf("want two tries and the reason, got %+v", f)
 	}
 }

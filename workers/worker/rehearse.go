@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
 )
 
@@ -28,7 +28,7 @@ var errRehearsed = errors.New("rehearsed")
 // the message would die at once; anything else is the failure it would be tried
 // again for. What was said is held against its schema and against the log's
 // tables, but what only a commit finds is not found.
-func (w Worker) Rehearse(ctx context.Context, db *store.DB, d exchange.Delivery) error {
+func (w Worker) Rehearse(ctx context.Context, db *store.DB, d rabbitmq.Delivery) error {
 	m, err := w.read(d)
 	if err != nil {
 		return err

@@ -7,8 +7,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/exchange/failpoint"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failpoint"
 )
 
 // Tx is the transaction a handler works in: the store's, and a mouth. The
