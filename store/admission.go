@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -30,7 +31,7 @@ func (a Admission) String() string {
 // (the first CTE), and only then are the ids inserted in sorted order, so that
 // two admissions of the same events wait for each other instead of deadlocking;
 // of two with the same id the one that arrived first is admitted.
-var admitEvents = sqlText(`
+var admitEvents = SQL(`
 WITH arrived AS MATERIALIZED (
     SELECT pg_current_xact_id() AS tx, e.*, sha256(convert_to(e.body, 'UTF8')) AS body_sha256
     FROM unnest($2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], string_to_array($8, ` + splitBodies + `)) WITH ORDINALITY
@@ -48,25 +49,27 @@ WITH arrived AS MATERIALIZED (
 )
 SELECT n.ord FROM numbered n JOIN admitted a USING (event_id, seq)`)
 
-var admittedBodies = sqlText(`
+var admittedBodies = SQL(`
 SELECT e.ord FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS e(event_id, body, ord)
 JOIN admission a ON a.event_id = e.event_id AND a.body_sha256 = sha256(convert_to(e.body, 'UTF8'))`)
 
 // Admit lets events from outside into the log, each once, and says for each
 // what became of it, in the order given. publish is false for those that are on
 // the exchange already.
-func (tx *Tx) Admit(ctx context.Context, events []event.Any, publish bool) ([]Admission, error) {
+func (tx *Transaction) Admit(ctx context.Context, events []event.Any, publish bool) ([]Admission, error) {
 	verdicts := make([]Admission, len(events))
 	if len(events) == 0 {
 		return verdicts, nil
 	}
 	c := columnsOf(events)
 	var ords []int
-	err := tx.selectAll(ctx, &ords, admitEvents, publish, c.occurred, c.ids, c.tenants, c.types, c.versions, c.aggregate, c.bodies)
+	err := Select(ctx, tx, &ords, admitEvents, publish, c.occurred, c.ids, c.tenants, c.types, c.versions, c.aggregate, c.bodies)
 	if err != nil {
 		return nil, fmt.Errorf("admitting %d events: %w", len(events), err)
 	}
-	tx.appended = tx.appended || len(ords) > 0
+	if len(ords) > 0 {
+		NoteAppended(tx)
+	}
 	if len(ords) == len(events) {
 		return verdicts, nil
 	}
@@ -80,7 +83,7 @@ func (tx *Tx) Admit(ctx context.Context, events []event.Any, publish bool) ([]Ad
 }
 
 // markDuplicates turns the conflicts whose body is the admitted one into duplicates.
-func (tx *Tx) markDuplicates(ctx context.Context, events []event.Any, verdicts []Admission) error {
+func (tx *Transaction) markDuplicates(ctx context.Context, events []event.Any, verdicts []Admission) error {
 	var ids, bodies []string
 	var at []int
 	for i, v := range verdicts {
@@ -89,7 +92,7 @@ func (tx *Tx) markDuplicates(ctx context.Context, events []event.Any, verdicts [
 		}
 	}
 	var same []int
-	if err := tx.selectAll(ctx, &same, admittedBodies, pq.StringArray(ids), pq.StringArray(bodies)); err != nil {
+	if err := Select(ctx, tx, &same, admittedBodies, pq.StringArray(ids), pq.StringArray(bodies)); err != nil {
 		return fmt.Errorf("comparing %d events with those admitted: %w", len(ids), err)
 	}
 	for _, ord := range same {
@@ -100,21 +103,39 @@ func (tx *Tx) markDuplicates(ctx context.Context, events []event.Any, verdicts [
 
 // Admit is Tx.Admit in a transaction of its own.
 func (db *DB) Admit(ctx context.Context, events []event.Any, publish bool) (verdicts []Admission, err error) {
-	err = db.InTx(ctx, func(tx *Tx) error {
+	err = db.InTx(ctx, func(tx Tx) error {
 		verdicts, err = tx.Admit(ctx, events, publish)
 		return err
 	})
 	return verdicts, err
 }
 
-var eventByID = sqlText(`
+var eventByID = SQL(`
 SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body FROM admission a JOIN event_log e ON e.seq = a.seq WHERE a.event_id = $1`)
 
 // Event gives an event that came from outside, by its id; ErrNotFound when there is none.
 func (db *DB) Event(ctx context.Context, id uuid.UUID) (Logged, error) {
 	var e Logged
-	if err := db.get(ctx, &e, eventByID, id); err != nil {
+	if err := Get(ctx, db, &e, eventByID, id); err != nil {
 		return Logged{}, fmt.Errorf("reading event %s: %w", id, err)
 	}
 	return e, nil
+}
+
+var admittedAt = SQL(`SELECT a.event_id, a.seq FROM admission a WHERE a.event_id = ANY ($1::uuid[])`)
+
+// AdmittedAt gives the places in the log of those events that came from outside and are in it.
+func (db *DB) AdmittedAt(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]int64, error) {
+	places := make(map[uuid.UUID]int64, len(ids))
+	err := Each(ctx, db, admittedAt, func(row *sql.Rows) error {
+		var id uuid.UUID
+		var seq int64
+		err := row.Scan(&id, &seq)
+		places[id] = seq
+		return err
+	}, UUIDs(ids))
+	if err != nil {
+		return nil, fmt.Errorf("asking for the places of %d events: %w", len(ids), err)
+	}
+	return places, nil
 }

@@ -64,7 +64,7 @@ func TestAdmissionKeepsTheOrderOfArrivalAndEveryByte(t *testing.T) {
 	events = append(events, awkward)
 	must2(p.Admit(t.Context(), events, true))(t)
 	appended := anySales(100)
-	must(t, p.InTx(t.Context(), func(tx *store.Tx) error { return tx.Append(t.Context(), appended) }))
+	must(t, p.InTx(t.Context(), func(tx store.Tx) error { return tx.Append(t.Context(), appended) }))
 	if got := p.read(`SELECT event_id FROM event_log ORDER BY seq`); !slices.Equal(got, idsOf(slices.Concat(events, appended))) {
 		t.Error("the log has another order than the batch")
 	}

@@ -178,7 +178,7 @@ var auditChecks = []auditCheck{
 // few large statements over tables that nobody may have analyzed since they grew.
 // No parallel workers: they would take the other core from the fleet, and need
 // shared memory that containers are short of.
-var auditSettings = sqlText(`
+var auditSettings = SQL(`
 SELECT set_config('statement_timeout', '30min', true), set_config('idle_in_transaction_session_timeout', '1min', true),
        set_config('work_mem', '256MB', true), set_config('jit', 'off', true), set_config('enable_seqscan', $1, true), set_config('plan_cache_mode', 'force_custom_plan', true),
        set_config('max_parallel_workers_per_gather', '0', true), set_config('enable_mergejoin', 'off', true)`)

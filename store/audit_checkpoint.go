@@ -83,12 +83,12 @@ type auditBeginning struct {
 
 // Whoever drops a generation waits for audits, and an audit that comes later sees
 // that it is gone. The lock is taken before the snapshot.
-var lockInboxForAudit = sqlText(`LOCK TABLE inbox IN ACCESS SHARE MODE`)
+var lockInboxForAudit = SQL(`LOCK TABLE inbox IN ACCESS SHARE MODE`)
 
 // The ends are looked for from some pages before: pages are added several at a
 // time, and the newest may have no row yet. An epoch's first tick has read the
 // sequence past all events of those before it.
-var auditBegin = sqlText(`
+var auditBegin = SQL(`
 SELECT clock_timestamp() AS now, n.epoch, pg_current_snapshot()::text AS snapshot,
        coalesce((SELECT t.seq_before FROM tick t WHERE t.epoch = n.epoch AND t.tx < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY t.id DESC LIMIT 1), 0) AS floor,
        (SELECT max(generation) FROM inbox_generation) AS generation,
@@ -98,22 +98,22 @@ SELECT clock_timestamp() AS now, n.epoch, pg_current_snapshot()::text AS snapsho
        coalesce((SELECT max(id) FROM audit_checkpoint), 0) AS last, nextval('audit_number') AS next, EXISTS (SELECT ` + fitting + `) AS fits
 FROM (SELECT max(epoch) AS epoch FROM epoch) n`)
 
-var auditMovedSince = sqlText(`
+var auditMovedSince = SQL(`
 SELECT count(*) FROM event_log e
 WHERE e.seq > coalesce((SELECT t.seq_before FROM tick t WHERE t.epoch = $1 AND t.tx < pg_snapshot_xmin($2::pg_snapshot) ORDER BY t.id DESC LIMIT 1), 0)
   AND NOT ` + seenBy("$1", "$2::pg_snapshot"))
 
-var auditLastCheckpoint = sqlText(`
+var auditLastCheckpoint = SQL(`
 SELECT id, epoch, snapshot::text AS snapshot, floor, generation, admission_file, admission_end::text AS admission_end,
        movement_file, movement_end::text AS movement_end, tallies, made_at
 FROM audit_checkpoint WHERE id = $1`)
 
 // begin takes the snapshot, and decides what to look at.
 func (a *auditRun) begin(ctx context.Context) error {
-	if _, err := a.tx.exec(ctx, lockInboxForAudit); err != nil {
+	if _, err := Exec(ctx, a.tx, lockInboxForAudit); err != nil {
 		return err
 	}
-	if err := a.tx.get(ctx, &a.began, auditBegin); err != nil {
+	if err := Get(ctx, a.tx, &a.began, auditBegin); err != nil {
 		return err
 	}
 	if !a.began.Fits {
@@ -126,13 +126,13 @@ func (a *auditRun) begin(ctx context.Context) error {
 	if a.last != nil {
 		scans = "off" // little is fresh, and is to be found by key
 	}
-	if _, err := a.tx.exec(ctx, auditSettings, scans); err != nil {
+	if _, err := Exec(ctx, a.tx, auditSettings, scans); err != nil {
 		return err
 	}
 	if a.scope.Settled == "" {
 		return nil
 	}
-	return a.tx.get(ctx, &a.began.Moved, auditMovedSince, a.scope.SettledEpoch, a.scope.Settled)
+	return Get(ctx, a.tx, &a.began.Moved, auditMovedSince, a.scope.SettledEpoch, a.scope.Settled)
 }
 
 // resume takes up the last checkpoint, if it can be gone on from.
@@ -141,7 +141,7 @@ func (a *auditRun) resume(ctx context.Context) error {
 		return nil
 	}
 	var last checkpoint
-	if err := a.tx.get(ctx, &last, auditLastCheckpoint, a.began.Last); err != nil {
+	if err := Get(ctx, a.tx, &last, auditLastCheckpoint, a.began.Last); err != nil {
 		return err
 	}
 	if last.Epoch != a.began.Epoch || last.AdmissionFile != a.began.AdmissionFile || last.MovementFile != a.began.MovementFile {
@@ -155,30 +155,30 @@ func (a *auditRun) resume(ctx context.Context) error {
 	return nil
 }
 
-var admissionEnd = sqlText(`SELECT coalesce(max(ctid), $1::tid)::text FROM admission WHERE ctid >= $1::tid`)
+var admissionEnd = SQL(`SELECT coalesce(max(ctid), $1::tid)::text FROM admission WHERE ctid >= $1::tid`)
 
-var movementEnd = sqlText(`SELECT coalesce(max(ctid), $1::tid)::text FROM movement WHERE ctid >= $1::tid`)
+var movementEnd = SQL(`SELECT coalesce(max(ctid), $1::tid)::text FROM movement WHERE ctid >= $1::tid`)
 
-var makeCheckpoint = sqlText(`
+var makeCheckpoint = SQL(`
 INSERT INTO audit_checkpoint (id, previous, epoch, snapshot, floor, generation, admission_file, admission_end, movement_file, movement_end, tallies)
 VALUES ($1, $2, $3, $4::pg_snapshot, $5, $6, $7, $8::tid, $9, $10::tid, $11::jsonb) ON CONFLICT (previous) DO NOTHING`)
 
-var markPositions = sqlText(`
+var markPositions = SQL(`
 UPDATE audit_position a SET sequence = p.sequence, on_hand = p.on_hand
 FROM position p WHERE p.id = a.position_id AND (p.sequence, p.on_hand) IS DISTINCT FROM (a.sequence, a.on_hand)`)
 
-var addPositions = sqlText(`
+var addPositions = SQL(`
 INSERT INTO audit_position (position_id, sequence, on_hand)
 SELECT p.id, p.sequence, p.on_hand FROM position p LEFT JOIN audit_position a ON a.position_id = p.id WHERE a.position_id IS NULL`)
 
 // keptCheckpoints is how many checkpoints stay to be looked back at. Only the newest is gone on from.
 const keptCheckpoints = 1000
 
-var forgetCheckpoints = sqlText(`DELETE FROM audit_checkpoint WHERE id <= $1`)
+var forgetCheckpoints = SQL(`DELETE FROM audit_checkpoint WHERE id <= $1`)
 
-var forgetOpen = sqlText(`DELETE FROM audit_open WHERE checkpoint < $1`)
+var forgetOpen = SQL(`DELETE FROM audit_open WHERE checkpoint < $1`)
 
-var forgetMoved = sqlText(`DELETE FROM audit_moved WHERE checkpoint <= $1`)
+var forgetMoved = SQL(`DELETE FROM audit_moved WHERE checkpoint <= $1`)
 
 // errOvertaken: two audits at once; the other's checkpoint stands.
 var errOvertaken = errors.New("another audit has just made a checkpoint")
@@ -200,10 +200,10 @@ func (a *auditRun) checkpoint(ctx context.Context) error {
 
 func (a *auditRun) writeCheckpoint(ctx context.Context) error {
 	var admissions, movements string
-	if err := a.tx.get(ctx, &admissions, admissionEnd, a.began.AdmissionPage); err != nil {
+	if err := Get(ctx, a.tx, &admissions, admissionEnd, a.began.AdmissionPage); err != nil {
 		return err
 	}
-	if err := a.tx.get(ctx, &movements, movementEnd, a.began.MovementPage); err != nil {
+	if err := Get(ctx, a.tx, &movements, movementEnd, a.began.MovementPage); err != nil {
 		return err
 	}
 	for _, o := range a.open { // they are counted again, as long as they are dead
@@ -217,20 +217,20 @@ func (a *auditRun) writeCheckpoint(ctx context.Context) error {
 		return err
 	}
 	b := a.began
-	if _, err := a.tx.exec(ctx, makeCheckpoint, b.Next, b.Last, b.Epoch, b.Snapshot, b.Floor, b.Generation,
+	if _, err := Exec(ctx, a.tx, makeCheckpoint, b.Next, b.Last, b.Epoch, b.Snapshot, b.Floor, b.Generation,
 		b.AdmissionFile, admissions, b.MovementFile, movements, string(tallies)); err != nil {
 		return err
 	}
-	for _, q := range []statement{markPositions, addPositions} {
-		if _, err := a.tx.exec(ctx, q); err != nil {
+	for _, q := range []Statement{markPositions, addPositions} {
+		if _, err := Exec(ctx, a.tx, q); err != nil {
 			return err
 		}
 	}
-	if _, err := a.tx.exec(ctx, forgetCheckpoints, b.Next-keptCheckpoints); err != nil {
+	if _, err := Exec(ctx, a.tx, forgetCheckpoints, b.Next-keptCheckpoints); err != nil {
 		return err
 	}
-	for _, q := range []statement{forgetOpen, forgetMoved} {
-		if _, err := a.tx.exec(ctx, q, b.Next); err != nil {
+	for _, q := range []Statement{forgetOpen, forgetMoved} {
+		if _, err := Exec(ctx, a.tx, q, b.Next); err != nil {
 			return err
 		}
 	}

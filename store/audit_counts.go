@@ -35,7 +35,7 @@ var auditCountTypes = bothWays(func(w auditWay) string {
 	return `SELECT e.type, count(*) AS events, count(*) FILTER (WHERE e.publish) AS published FROM event_log e WHERE ` + w.fresh + ` GROUP BY e.type ORDER BY e.type`
 })
 
-var auditCountConsumers = sqlText(`
+var auditCountConsumers = SQL(`
 WITH dead AS (
     SELECT d.consumer, count(*) AS n, count(*) FILTER (WHERE i.n > 0 OR d.nth > 1) AS copies
     FROM (SELECT consumer, event_id, row_number() OVER (PARTITION BY consumer, event_id, CASE WHEN event_id IS NULL THEN id END ORDER BY recorded_at, id) AS nth
@@ -47,7 +47,7 @@ WITH dead AS (
 SELECT coalesce(c.name, d.consumer) AS consumer, coalesce(d.n, 0) AS dead, coalesce(d.copies, 0) AS copies
 FROM consumer c FULL JOIN dead d ON d.consumer = c.name ORDER BY 1`)
 
-var auditCountStock = sqlText(`
+var auditCountStock = SQL(`
 SELECT count(*) AS positions, count(DISTINCT (tenant_id, item_id)) AS items,
        coalesce(sum(on_hand) FILTER (WHERE location_id NOT LIKE '@%'), 0) AS units_net
 FROM position WHERE sequence > 0`)
@@ -111,7 +111,7 @@ func (a *auditRun) counts(ctx context.Context) (AuditCounts, error) {
 	counts := AuditCounts{
 		Events: a.tally.events(), Published: a.tally.Published, ByType: a.tally.Events, Movements: a.tally.Checks["movements"], Consumers: []ConsumerCounts{},
 	}
-	if err := a.tx.selectAll(ctx, &counts.Consumers, auditCountConsumers); err != nil {
+	if err := Select(ctx, a.tx, &counts.Consumers, auditCountConsumers); err != nil {
 		return counts, fmt.Errorf("counting what consumers have handled: %w", err)
 	}
 	for i, c := range counts.Consumers {
@@ -122,7 +122,7 @@ func (a *auditRun) counts(ctx context.Context) (AuditCounts, error) {
 		Items     int64         `db:"items"`
 		UnitsNet  event.Decimal `db:"units_net"`
 	}
-	if err := a.tx.get(ctx, &stock, auditCountStock); err != nil {
+	if err := Get(ctx, a.tx, &stock, auditCountStock); err != nil {
 		return counts, fmt.Errorf("counting positions: %w", err)
 	}
 	counts.Positions, counts.Items, counts.UnitsNet = stock.Positions, stock.Items, stock.UnitsNet

@@ -109,7 +109,7 @@ type Flight struct {
 	LoggedAt time.Time `db:"logged_at" json:"oldestLoggedAt,omitzero"`
 }
 
-var auditFlight = sqlText(`
+var auditFlight = SQL(`
 SELECT e.event_id, e.type, coalesce((SELECT made_at FROM tick WHERE max_seq >= e.seq ORDER BY id LIMIT 1), clock_timestamp()) AS logged_at
 FROM event_log e WHERE e.seq = $1`)
 
@@ -155,7 +155,7 @@ func (a *auditRun) flights(ctx context.Context) (list []Flight, err error) {
 		}
 		f := Flight{Consumer: o.Consumer, Events: o.flying()}
 		if o.Oldest != nil {
-			if err := a.tx.get(ctx, &f, auditFlight, *o.Oldest); err != nil {
+			if err := Get(ctx, a.tx, &f, auditFlight, *o.Oldest); err != nil {
 				return nil, err
 			}
 		}
@@ -164,7 +164,7 @@ func (a *auditRun) flights(ctx context.Context) (list []Flight, err error) {
 	return list, nil
 }
 
-var auditUpTo = sqlText(`SELECT made_at FROM tick WHERE max_seq < $1 ORDER BY id DESC LIMIT 1`)
+var auditUpTo = SQL(`SELECT made_at FROM tick WHERE max_seq < $1 ORDER BY id DESC LIMIT 1`)
 
 // upTo is when the last point of the log was made before which nothing is open.
 func (a *auditRun) upTo(ctx context.Context) (time.Time, error) {
@@ -178,7 +178,7 @@ func (a *auditRun) upTo(ctx context.Context) (time.Time, error) {
 	if len(oldest) == 0 {
 		return at, nil
 	}
-	if err := a.tx.get(ctx, &at, auditUpTo, slices.Min(oldest)); err != nil {
+	if err := Get(ctx, a.tx, &at, auditUpTo, slices.Min(oldest)); err != nil {
 		return at, fmt.Errorf("finding the point up to which nothing is open: %w", err)
 	}
 	return at, nil

@@ -8,7 +8,7 @@ import (
 
 // auditRun is one audit.
 type auditRun struct {
-	tx    *Tx
+	tx    Tx
 	scope AuditScope
 	began auditBeginning
 	last  *checkpoint // nil: everything is looked at
@@ -25,7 +25,7 @@ func (db *DB) Audit(ctx context.Context, scope AuditScope, said func(check strin
 		said = func(string) {}
 	}
 	var proof Proof
-	err := db.inAudit(ctx, func(tx *Tx) error {
+	err := db.inAudit(ctx, func(tx Tx) error {
 		a := &auditRun{tx: tx, scope: scope, tally: newTally()}
 		if err := a.begin(ctx); err != nil {
 			return fmt.Errorf("beginning an audit: %w", err)
@@ -48,12 +48,11 @@ func (db *DB) Audit(ctx context.Context, scope AuditScope, said func(check strin
 }
 
 // inAudit runs do in a transaction that sees one state. What do writes stays only if it made a checkpoint: see auditRun.checkpoint.
-func (db *DB) inAudit(ctx context.Context, do func(tx *Tx) error) error {
-	inner, err := db.pool.BeginTxx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead})
+func (db *DB) inAudit(ctx context.Context, do func(tx Tx) error) error {
+	tx, err := BeginSnapshot(ctx, db)
 	if err != nil {
-		return fmt.Errorf("beginning an audit: %w", mapCall(ctx, err))
+		return fmt.Errorf("beginning an audit: %w", err)
 	}
-	tx := &Tx{db: db, tx: inner}
 	defer tx.Rollback() // does nothing after a checkpoint, which commits
 	return do(tx)
 }
@@ -121,11 +120,11 @@ func (a *auditRun) way(s inWays) auditStatement {
 }
 
 func (a *auditRun) selectAll(ctx context.Context, dest any, s auditStatement) error {
-	return a.tx.selectAll(ctx, dest, s.text, a.arguments(s)...)
+	return Select(ctx, a.tx, dest, s.text, a.arguments(s)...)
 }
 
 func (a *auditRun) exec(ctx context.Context, s auditStatement) error {
-	_, err := a.tx.exec(ctx, s.text, a.arguments(s)...)
+	_, err := Exec(ctx, a.tx, s.text, a.arguments(s)...)
 	return err
 }
 

@@ -41,7 +41,7 @@ func news(n int) []event.Any {
 func (a *audited) say(n int) []uuid.UUID {
 	a.Helper()
 	events := news(n)
-	must(a, a.InTx(a.Context(), func(tx *store.Tx) error { return tx.Append(a.Context(), events) }))
+	must(a, a.InTx(a.Context(), func(tx store.Tx) error { return tx.Append(a.Context(), events) }))
 	a.pass()
 	return idsOf(events)
 }
@@ -54,7 +54,7 @@ func (a *audited) pass() {
 
 func (a *audited) handle(ids ...uuid.UUID) {
 	a.Helper()
-	must(a, a.InTx(a.Context(), func(tx *store.Tx) error {
+	must(a, a.InTx(a.Context(), func(tx store.Tx) error {
 		_, err := tx.Claim(a.Context(), a.worker, ids)
 		return err
 	}))
@@ -243,7 +243,7 @@ func TestWhatTheRelayHasNotPassedIsOnItsWay(t *testing.T) {
 	a.handle(a.say(1)...)
 	state := found(a.LogState(t.Context(), ""))(t)
 	late := news(1)
-	must(t, a.InTx(t.Context(), func(tx *store.Tx) error { return tx.Append(t.Context(), late) }))
+	must(t, a.InTx(t.Context(), func(tx store.Tx) error { return tx.Append(t.Context(), late) }))
 	scope := store.AuditScope{Settled: state.Passed, SettledEpoch: state.PassedEpoch, Fewest: map[string]int64{"one": 0}}
 	for range 2 {
 		if p := a.audit(scope, ""); flying(p)["relay"] != 1 || flying(p)["one"] != 1 || checkOf(p, "published").Count != 1 {

@@ -73,7 +73,7 @@ var auditTypes = map[string]string{
 
 // auditStatement is a statement and the names of its parameters, in order.
 type auditStatement struct {
-	text   statement
+	text   Statement
 	params []string
 }
 
@@ -83,7 +83,7 @@ var auditMark = regexp.MustCompile(`\{([a-z]\w*)\}`)
 func marked(text string) auditStatement {
 	var s auditStatement
 	numbers := map[string]int{}
-	s.text = sqlText(auditMark.ReplaceAllStringFunc(text, func(mark string) string {
+	s.text = SQL(auditMark.ReplaceAllStringFunc(text, func(mark string) string {
 		name := mark[1 : len(mark)-1]
 		if auditTypes[name] == "" {
 			panic("no parameter of an audit is called " + name)

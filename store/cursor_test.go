@@ -137,7 +137,7 @@ func TestLagAndSetAside(t *testing.T) {
 	if n := lag(); n != 0 {
 		t.Errorf("on an empty log the lag is %d", n)
 	}
-	must(t, p.InTx(t.Context(), func(tx *store.Tx) error { return tx.Append(t.Context(), anySales(7)) }))
+	must(t, p.InTx(t.Context(), func(tx store.Tx) error { return tx.Append(t.Context(), anySales(7)) }))
 	ticker.tick()
 	if n := lag(); n != 7 {
 		t.Errorf("before its first reading the lag is %d, want 7", n)

@@ -40,8 +40,7 @@ const (
 type DB struct {
 	pool     *sqlx.DB
 	source   string // what the driver is opened with; holds the password
-	seen     seenPositions
-	zones    zones
+	state    states
 	appended func()
 	prepared preparations
 }
@@ -134,4 +133,16 @@ func (db *DB) checkServer(ctx context.Context) error {
 		return fmt.Errorf("%w: PostgreSQL %d is too old, 15 or later is needed", ErrConfiguration, version/10000)
 	}
 	return nil
+}
+
+type appendNoted struct{ bool }
+
+// NoteAppended has Config.Appended called once after the transaction's commit.
+func NoteAppended(tx Tx) {
+	noted, appended := TxState[appendNoted](tx), DBOf(tx).appended
+	if noted.bool || appended == nil {
+		return
+	}
+	noted.bool = true
+	OnCommit(tx, appended)
 }

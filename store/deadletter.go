@@ -59,7 +59,7 @@ const deadLetterColumns = `d.id, d.consumer, d.event_id, d.message_id, d.type, d
 // queue by another hand, or with the queue itself. What was discarded stays dead.
 const stillDead = `d.redriven_at IS NULL AND d.missed_at IS NULL`
 
-var recordDeadLetters = sqlText(`
+var recordDeadLetters = SQL(`
 INSERT INTO dead_letter (id, consumer, event_id, message_id, type, routing_key, error, attempt, headers, body, died_at, fingerprint)
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[],
                      $9::jsonb[], $10::bytea[], $11::timestamptz[], $12::text[])
@@ -91,7 +91,7 @@ func storableJSON(document []byte) string {
 // RecordDeadLetters adds to the journal those that are not in it yet, by ID.
 // Texts that no column can hold are kept as far as they can be; the body is kept
 // byte for byte.
-func (tx *Tx) RecordDeadLetters(ctx context.Context, letters []DeadLetter) error {
+func (tx *Transaction) RecordDeadLetters(ctx context.Context, letters []DeadLetter) error {
 	n := len(letters)
 	ids, consumers, messages := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
 	types, keys, errs := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
@@ -105,20 +105,20 @@ func (tx *Tx) RecordDeadLetters(ctx context.Context, letters []DeadLetter) error
 		events[i] = sql.NullString{String: l.EventID.UUID.String(), Valid: l.EventID.Valid}
 		prints[i] = Fingerprint(errs[i])
 	}
-	_, err := tx.exec(ctx, recordDeadLetters, ids, consumers, pq.GenericArray{A: events}, messages, types, keys, errs, attempts, headers, bodies, died, prints)
+	_, err := Exec(ctx, tx, recordDeadLetters, ids, consumers, pq.GenericArray{A: events}, messages, types, keys, errs, attempts, headers, bodies, died, prints)
 	if err != nil {
 		return fmt.Errorf("recording %d dead letters: %w", n, err)
 	}
 	return nil
 }
 
-var deadLetters = sqlText(`
+var deadLetters = SQL(`
 SELECT ` + deadLetterColumns + ` FROM dead_letter d ORDER BY d.died_at DESC, d.id LIMIT $1`)
 
 // DeadLetters gives the newest entries of the journal.
 func (db *DB) DeadLetters(ctx context.Context, limit int) ([]DeadLetter, error) {
 	var list []DeadLetter
-	if err := db.selectAll(ctx, &list, deadLetters, limit); err != nil {
+	if err := Select(ctx, db, &list, deadLetters, limit); err != nil {
 		return nil, fmt.Errorf("reading the journal of dead letters: %w", err)
 	}
 	return list, nil

@@ -21,12 +21,12 @@ const (
 
 // Letters found in their queue are in the journal, whatever else it said: who
 // found them records them first. What was thought to have left lies there still.
-var findLetters = sqlText(`
+var findLetters = SQL(`
 UPDATE dead_letter d SET redriven_at = NULL, discarded_at = NULL, missed_at = NULL WHERE d.id = ANY ($1::uuid[]) AND NOT d.lies`)
 
-var knownLetters = sqlText(`SELECT id FROM dead_letter WHERE id = ANY ($1::uuid[])`)
+var knownLetters = SQL(`SELECT id FROM dead_letter WHERE id = ANY ($1::uuid[])`)
 
-var chooseLetters = sqlText(`SELECT d.id FROM dead_letter d WHERE d.id = ANY ($11::uuid[]) AND ` + chosenLetters)
+var chooseLetters = SQL(`SELECT d.id FROM dead_letter d WHERE d.id = ANY ($11::uuid[]) AND ` + chosenLetters)
 
 // ChooseDeadLetters is told which letters were found in a queue, and gives those
 // of a filter. Afterwards all of them are in the journal, as lying there; entered
@@ -36,23 +36,23 @@ func (db *DB) ChooseDeadLetters(ctx context.Context, of LetterFilter, found []De
 	for i, l := range found {
 		ids[i] = l.ID
 	}
-	err = db.InTx(ctx, func(tx *Tx) error {
+	err = db.InTx(ctx, func(tx Tx) error {
 		unknown, err := tx.recordUnknown(ctx, found, ids)
 		if err != nil {
 			return err
 		}
-		left, err := tx.exec(ctx, findLetters, uuids(ids))
+		left, err := Exec(ctx, tx, findLetters, UUIDs(ids))
 		if err != nil {
 			return err
 		}
 		entered = unknown + int(left)
 		chosen = make(map[uuid.UUID]bool, len(ids))
-		return tx.each(ctx, chooseLetters, func(row *sql.Rows) error {
+		return Each(ctx, tx, chooseLetters, func(row *sql.Rows) error {
 			var id uuid.UUID
 			err := row.Scan(&id)
 			chosen[id] = true
 			return err
-		}, of.arguments(uuids(ids))...)
+		}, of.arguments(UUIDs(ids))...)
 	})
 	if err != nil {
 		return nil, 0, fmt.Errorf("choosing among %d dead letters: %w", len(found), err)
@@ -61,9 +61,9 @@ func (db *DB) ChooseDeadLetters(ctx context.Context, of LetterFilter, found []De
 }
 
 // recordUnknown adds those that the journal's worker has not come to, and says how many.
-func (tx *Tx) recordUnknown(ctx context.Context, found []DeadLetter, ids []uuid.UUID) (int, error) {
+func (tx *Transaction) recordUnknown(ctx context.Context, found []DeadLetter, ids []uuid.UUID) (int, error) {
 	var known []uuid.UUID
-	if err := tx.selectAll(ctx, &known, knownLetters, uuids(ids)); err != nil {
+	if err := Select(ctx, tx, &known, knownLetters, UUIDs(ids)); err != nil {
 		return 0, err
 	}
 	has := make(map[uuid.UUID]bool, len(known))
@@ -83,10 +83,10 @@ func (tx *Tx) recordUnknown(ctx context.Context, found []DeadLetter, ids []uuid.
 	return len(unknown), tx.RecordDeadLetters(ctx, unknown)
 }
 
-var markRedriven = sqlText(`
+var markRedriven = SQL(`
 UPDATE dead_letter SET redriven_at = clock_timestamp(), redrives = redrives + 1 WHERE id = ANY ($1::uuid[])`)
 
-var markDiscarded = sqlText(`UPDATE dead_letter SET discarded_at = clock_timestamp() WHERE id = ANY ($1::uuid[])`)
+var markDiscarded = SQL(`UPDATE dead_letter SET discarded_at = clock_timestamp() WHERE id = ANY ($1::uuid[])`)
 
 // MarkDeadLetters writes down that these letters are about to leave their queue.
 func (db *DB) MarkDeadLetters(ctx context.Context, fate Fate, ids []uuid.UUID) error {
@@ -94,8 +94,8 @@ func (db *DB) MarkDeadLetters(ctx context.Context, fate Fate, ids []uuid.UUID) e
 	if fate == Discarded {
 		mark = markDiscarded
 	}
-	err := db.InTx(ctx, func(tx *Tx) error {
-		_, err := tx.exec(ctx, mark, uuids(ids))
+	err := db.InTx(ctx, func(tx Tx) error {
+		_, err := Exec(ctx, tx, mark, UUIDs(ids))
 		return err
 	})
 	if err != nil {
@@ -106,21 +106,10 @@ func (db *DB) MarkDeadLetters(ctx context.Context, fate Fate, ids []uuid.UUID) e
 
 // A letter reaches the journal and its queue at about the same time, and the walk
 // may have begun in between. The clock is this server's.
-var oldLetters = sqlText(`
+var oldLetters = SQL(`
 SELECT id FROM dead_letter WHERE lies AND consumer = $1 AND recorded_at < $2::timestamptz - make_interval(secs => $3)`)
 
-var missLetters = sqlText(`UPDATE dead_letter SET missed_at = clock_timestamp() WHERE lies AND id = ANY ($1::uuid[])`)
-
-var serverTime = sqlText(`SELECT clock_timestamp()`)
-
-// Time is what the database's clock says.
-func (db *DB) Time(ctx context.Context) (time.Time, error) {
-	var now time.Time
-	if err := db.get(ctx, &now, serverTime); err != nil {
-		return now, fmt.Errorf("asking the database for the time: %w", err)
-	}
-	return now, nil
-}
+var missLetters = SQL(`UPDATE dead_letter SET missed_at = clock_timestamp() WHERE lies AND id = ANY ($1::uuid[])`)
 
 // MissDeadLetters is told what a whole walk through a consumer's dead letters,
 // begun at that time, has found, and marks the others as missed: somebody has
@@ -128,7 +117,7 @@ func (db *DB) Time(ctx context.Context) (time.Time, error) {
 // were. Letters that the journal had for less than age before the walk are left out.
 func (db *DB) MissDeadLetters(ctx context.Context, consumer string, began time.Time, age time.Duration, found map[uuid.UUID]bool) (missed int, err error) {
 	var gone []uuid.UUID
-	err = db.each(ctx, oldLetters, func(row *sql.Rows) error {
+	err = Each(ctx, db, oldLetters, func(row *sql.Rows) error {
 		var id uuid.UUID
 		err := row.Scan(&id)
 		if !found[id] {
@@ -137,8 +126,8 @@ func (db *DB) MissDeadLetters(ctx context.Context, consumer string, began time.T
 		return err
 	}, consumer, began, age.Seconds())
 	if err == nil && len(gone) > 0 {
-		err = db.InTx(ctx, func(tx *Tx) error {
-			n, err := tx.exec(ctx, missLetters, uuids(gone))
+		err = db.InTx(ctx, func(tx Tx) error {
+			n, err := Exec(ctx, tx, missLetters, UUIDs(gone))
 			missed = int(n)
 			return err
 		})

@@ -54,7 +54,7 @@ type LettersOf struct {
 	Newest    sql.NullTime `db:"newest"`
 }
 
-var lettersByConsumer = sqlText(`
+var lettersByConsumer = SQL(`
 SELECT d.consumer, count(*) FILTER (WHERE d.lies) AS lying, count(d.redriven_at) AS redriven, count(d.discarded_at) AS discarded,
        count(d.missed_at) AS missed, min(d.died_at) FILTER (WHERE d.lies) AS oldest, max(d.died_at) FILTER (WHERE d.lies) AS newest
 FROM dead_letter d WHERE ` + chosenLetters + ` GROUP BY d.consumer ORDER BY d.consumer`)
@@ -63,7 +63,7 @@ FROM dead_letter d WHERE ` + chosenLetters + ` GROUP BY d.consumer ORDER BY d.co
 func (db *DB) LettersByConsumer(ctx context.Context, of LetterFilter) ([]LettersOf, error) {
 	of.Dealt = true
 	var list []LettersOf
-	if err := db.selectAll(ctx, &list, lettersByConsumer, of.arguments()...); err != nil {
+	if err := Select(ctx, db, &list, lettersByConsumer, of.arguments()...); err != nil {
 		return nil, fmt.Errorf("counting dead letters: %w", err)
 	}
 	return list, nil
@@ -82,7 +82,7 @@ type LetterGroup struct {
 	Example     uuid.UUID `db:"example"`
 }
 
-var letterGroups = sqlText(`
+var letterGroups = SQL(`
 SELECT g.*, newest.error, newest.id AS example
 FROM (SELECT d.consumer, d.type, d.fingerprint, d.quarantine, count(*) AS count, min(d.died_at) AS oldest, max(d.died_at) AS newest
       FROM dead_letter d WHERE ` + chosenLetters + ` GROUP BY d.consumer, d.type, d.fingerprint, d.quarantine) g
@@ -96,15 +96,13 @@ ORDER BY g.count DESC, g.newest DESC, g.consumer, g.type, g.fingerprint, g.quara
 // error, the largest group first, at most limit of them; 0 means all.
 func (db *DB) LetterGroups(ctx context.Context, of LetterFilter, limit int) ([]LetterGroup, error) {
 	groups := []LetterGroup{}
-	if err := db.selectAll(ctx, &groups, letterGroups, of.arguments(atMost(limit))...); err != nil {
+	if err := Select(ctx, db, &groups, letterGroups, of.arguments(atMost(limit))...); err != nil {
 		return nil, fmt.Errorf("grouping dead letters: %w", err)
 	}
 	return groups, nil
 }
 
-func atMost(limit int) sql.NullInt64 { return sql.NullInt64{Int64: int64(limit), Valid: limit > 0} }
-
-var pageOfLetters = sqlText(`
+var pageOfLetters = SQL(`
 SELECT ` + deadLetterColumns + ` FROM dead_letter d
 WHERE ` + chosenLetters + ` AND (d.died_at, d.id) > (coalesce($11::timestamptz, '-infinity'), $12::uuid)
 ORDER BY d.died_at, d.id LIMIT $13`)
@@ -124,7 +122,7 @@ func (db *DB) EachDeadLetter(ctx context.Context, of LetterFilter, limit int, do
 			size = min(size, limit-done)
 		}
 		var page []DeadLetter
-		if err := db.selectAll(ctx, &page, pageOfLetters, of.arguments(from, after, size)...); err != nil {
+		if err := Select(ctx, db, &page, pageOfLetters, of.arguments(from, after, size)...); err != nil {
 			return fmt.Errorf("reading dead letters: %w", err)
 		}
 		for _, l := range page {
@@ -140,12 +138,12 @@ func (db *DB) EachDeadLetter(ctx context.Context, of LetterFilter, limit int, do
 	}
 }
 
-var lettersByID = sqlText(`SELECT ` + deadLetterColumns + ` FROM dead_letter d WHERE d.id = ANY ($1::uuid[])`)
+var lettersByID = SQL(`SELECT ` + deadLetterColumns + ` FROM dead_letter d WHERE d.id = ANY ($1::uuid[])`)
 
 // DeadLettersByID gives the entries of these ids, as far as there are any.
 func (db *DB) DeadLettersByID(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]DeadLetter, error) {
 	var list []DeadLetter
-	if err := db.selectAll(ctx, &list, lettersByID, uuids(ids)); err != nil {
+	if err := Select(ctx, db, &list, lettersByID, UUIDs(ids)); err != nil {
 		return nil, fmt.Errorf("reading %d dead letters: %w", len(ids), err)
 	}
 	letters := make(map[uuid.UUID]DeadLetter, len(list))

@@ -8,9 +8,9 @@ import (
 	"github.com/lib/pq"
 )
 
-var unprintedLetters = sqlText(`SELECT id, error FROM dead_letter WHERE fingerprint = '' AND error <> '' ORDER BY id LIMIT $1`)
+var unprintedLetters = SQL(`SELECT id, error FROM dead_letter WHERE fingerprint = '' AND error <> '' ORDER BY id LIMIT $1`)
 
-var printLetters = sqlText(`
+var printLetters = SQL(`
 UPDATE dead_letter d SET fingerprint = p.fingerprint
 FROM unnest($1::uuid[], $2::text[]) AS p(id, fingerprint) WHERE d.id = p.id AND d.fingerprint = ''`)
 
@@ -28,7 +28,7 @@ func (db *DB) PrintDeadLetters(ctx context.Context) error {
 			ID    uuid.UUID `db:"id"`
 			Error string    `db:"error"`
 		}
-		if err := db.selectAll(ctx, &letters, unprintedLetters, printBatch); err != nil {
+		if err := Select(ctx, db, &letters, unprintedLetters, printBatch); err != nil {
 			return fmt.Errorf("looking for dead letters without a fingerprint: %w", err)
 		}
 		if len(letters) == 0 {
@@ -40,8 +40,8 @@ func (db *DB) PrintDeadLetters(ctx context.Context) error {
 				prints[i] = blankPrint
 			}
 		}
-		err := db.InTx(ctx, func(tx *Tx) error {
-			_, err := tx.exec(ctx, printLetters, uuids(ids), prints)
+		err := db.InTx(ctx, func(tx Tx) error {
+			_, err := Exec(ctx, tx, printLetters, UUIDs(ids), prints)
 			return err
 		})
 		if err != nil {

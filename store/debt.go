@@ -24,7 +24,7 @@ type Debt struct {
 }
 
 // Each look into the inbox is one by its key, as in newestOwed.
-var debts = sqlText(`
+var debts = SQL(`
 WITH ` + relayPlace + `
 SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body, c.name
 FROM (SELECT seq, epoch, tx, publish, event_id, type, occurred_at, body FROM event_log WHERE seq > $2 AND seq <= $3 ORDER BY seq OFFSET 0) e
@@ -46,7 +46,7 @@ ORDER BY e.seq, c.name`)
 // places: take a few thousand at a time.
 func (db *DB) Debts(ctx context.Context, consumers []string, beyond, upto int64, after Point, outside bool) ([]Debt, error) {
 	var owed []Debt
-	err := db.each(ctx, debts, func(row *sql.Rows) error {
+	err := Each(ctx, db, debts, func(row *sql.Rows) error {
 		var d Debt
 		err := row.Scan(&d.Seq, &d.EventID, &d.Type, &d.OccurredAt, &d.Body, &d.Consumer)
 		owed = append(owed, d)
@@ -57,5 +57,3 @@ func (db *DB) Debts(ctx context.Context, consumers []string, beyond, upto int64,
 	}
 	return owed, nil
 }
-
-func nullable(text string) sql.NullString { return sql.NullString{String: text, Valid: text != ""} }

@@ -50,7 +50,7 @@ func (d *debtor) owed(after store.Point) string {
 
 func (d *debtor) claim(consumer store.ConsumerID, e event.Any) {
 	d.Helper()
-	must(d, d.InTx(context.Background(), func(tx *store.Tx) error {
+	must(d, d.InTx(context.Background(), func(tx store.Tx) error {
 		_, err := tx.Claim(context.Background(), consumer, []uuid.UUID{e.ID})
 		return err
 	}))

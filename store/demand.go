@@ -47,7 +47,7 @@ func compareLocations(a, b LocationKey) int {
 }
 
 // It reads, in the same round trip, which day is the open one at the locations.
-var addDemand = sqlText(`
+var addDemand = SQL(`
 WITH added AS (
     INSERT INTO demand AS d (tenant_id, location_id, item_id, day, sold, returned)
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::numeric[], $6::numeric[])
@@ -60,11 +60,11 @@ JOIN demand_calendar c USING (tenant_id, location_id)`)
 
 // AddDemand adds to the account, at most one row a key, and gives the open day of
 // those of the locations that have one.
-func (tx *Tx) AddDemand(ctx context.Context, rows []Demand, at []LocationKey) (map[LocationKey]event.Date, error) {
+func (tx *Transaction) AddDemand(ctx context.Context, rows []Demand, at []LocationKey) (map[LocationKey]event.Date, error) {
 	slices.SortFunc(rows, compareDemand)
 	n := len(rows)
-	tenants, locations, items := newTexts(n, 16), newTexts(n, 16), newTexts(n, 16)
-	days, sold, returned := newPlain(n, 10), newPlain(n, 8), newPlain(n, 8)
+	tenants, locations, items := NewTexts(n, 16), NewTexts(n, 16), NewTexts(n, 16)
+	days, sold, returned := NewColumn(n, 10), NewColumn(n, 8), NewColumn(n, 8)
 	for i := range rows {
 		r := &rows[i]
 		tenants.add(r.Tenant)
@@ -76,7 +76,7 @@ func (tx *Tx) AddDemand(ctx context.Context, rows []Demand, at []LocationKey) (m
 	}
 	ofTenants, ofLocations := locationColumns(at)
 	open := make(map[LocationKey]event.Date, len(at))
-	err := tx.each(ctx, addDemand, func(row *sql.Rows) error {
+	err := Each(ctx, tx, addDemand, func(row *sql.Rows) error {
 		var ord int
 		var day string
 		if err := row.Scan(&ord, &day); err != nil {
@@ -91,15 +91,6 @@ func (tx *Tx) AddDemand(ctx context.Context, rows []Demand, at []LocationKey) (m
 	return open, nil
 }
 
-func locationColumns(keys []LocationKey) (tenants, locations *texts) {
-	tenants, locations = newTexts(len(keys), 16), newTexts(len(keys), 16)
-	for _, k := range keys {
-		tenants.add(k.Tenant)
-		locations.add(k.Location)
-	}
-	return tenants, locations
-}
-
 // Calendar is which day is open at a location, locked by the transaction that read
 // it, and up to which day forecasts were last due. Cadence is in days.
 type Calendar struct {
@@ -108,13 +99,13 @@ type Calendar struct {
 	Cadence       int
 }
 
-var openCalendars = sqlText(`
+var openCalendars = SQL(`
 INSERT INTO demand_calendar (tenant_id, location_id, open_day, last_run)
 SELECT tenant_id, location_id, day, day - 1 FROM unnest($1::text[], $2::text[], $3::date[]) AS k(tenant_id, location_id, day)
 ON CONFLICT DO NOTHING`)
 
 // Keys come in the order in which they are to be locked.
-var lockCalendars = sqlText(`
+var lockCalendars = SQL(`
 SELECT k.ord, c.open_day::text, c.last_run::text, coalesce(s.forecast_cadence_days, 7)
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k(tenant_id, location_id, ord)
 JOIN demand_calendar c USING (tenant_id, location_id)
@@ -124,22 +115,22 @@ FOR NO KEY UPDATE OF c`)
 
 // LockCalendars locks the calendars of locations. One that is not there is made:
 // its first day is open, and no forecast was due before.
-func (tx *Tx) LockCalendars(ctx context.Context, first map[LocationKey]event.Date) (map[LocationKey]*Calendar, error) {
+func (tx *Transaction) LockCalendars(ctx context.Context, first map[LocationKey]event.Date) (map[LocationKey]*Calendar, error) {
 	keys := make([]LocationKey, 0, len(first))
 	for k := range first {
 		keys = append(keys, k)
 	}
 	slices.SortFunc(keys, compareLocations)
 	tenants, locations := locationColumns(keys)
-	days := newPlain(len(keys), 10)
+	days := NewColumn(len(keys), 10)
 	for _, k := range keys {
 		days.date(first[k])
 	}
-	if _, err := tx.exec(ctx, openCalendars, tenants, locations, days); err != nil {
+	if _, err := Exec(ctx, tx, openCalendars, tenants, locations, days); err != nil {
 		return nil, fmt.Errorf("opening the calendars of %d locations: %w", len(keys), err)
 	}
 	calendars := make(map[LocationKey]*Calendar, len(keys))
-	err := tx.each(ctx, lockCalendars, func(row *sql.Rows) error {
+	err := Each(ctx, tx, lockCalendars, func(row *sql.Rows) error {
 		var ord int
 		var c Calendar
 		if err := row.Scan(&ord, &c.Open, &c.LastRun, &c.Cadence); err != nil {
@@ -155,7 +146,7 @@ func (tx *Tx) LockCalendars(ctx context.Context, first map[LocationKey]event.Dat
 	return calendars, nil
 }
 
-var closeDays = sqlText(`
+var closeDays = SQL(`
 WITH due AS (
     INSERT INTO forecast_run (tenant_id, location_id, as_of, previous, closed_by, closed_at, correlation_id, traceparent)
     SELECT * FROM unnest($5::text[], $6::text[], $7::date[], $8::date[], $9::uuid[], $10::timestamptz[], $11::text[], $12::text[])
@@ -167,9 +158,9 @@ WHERE c.tenant_id = n.tenant_id AND c.location_id = n.location_id`)
 
 // CloseDays writes calendars, which this transaction must have locked, and the
 // forecasts that have become due.
-func (tx *Tx) CloseDays(ctx context.Context, calendars []*Calendar, due []ForecastRun) error {
+func (tx *Transaction) CloseDays(ctx context.Context, calendars []*Calendar, due []ForecastRun) error {
 	k := len(calendars)
-	tenants, locations, open, last := newTexts(k, 16), newTexts(k, 16), newPlain(k, 10), newPlain(k, 10)
+	tenants, locations, open, last := NewTexts(k, 16), NewTexts(k, 16), NewColumn(k, 10), NewColumn(k, 10)
 	for _, c := range calendars {
 		tenants.add(c.Tenant)
 		locations.add(c.Location)
@@ -177,8 +168,8 @@ func (tx *Tx) CloseDays(ctx context.Context, calendars []*Calendar, due []Foreca
 		last.date(c.LastRun)
 	}
 	n := len(due)
-	dueTenants, dueLocations, asOf, previous := newTexts(n, 16), newTexts(n, 16), newPlain(n, 10), newPlain(n, 10)
-	closedBy, closedAt, correlations, traces := newPlain(n, 36), newPlain(n, 28), newTexts(n, 36), newTexts(n, 55)
+	dueTenants, dueLocations, asOf, previous := NewTexts(n, 16), NewTexts(n, 16), NewColumn(n, 10), NewColumn(n, 10)
+	closedBy, closedAt, correlations, traces := NewColumn(n, 36), NewColumn(n, 28), NewTexts(n, 36), NewTexts(n, 55)
 	for i := range due {
 		r := &due[i]
 		dueTenants.add(r.Tenant)
@@ -190,15 +181,9 @@ func (tx *Tx) CloseDays(ctx context.Context, calendars []*Calendar, due []Foreca
 		correlations.add(r.CorrelationID)
 		traces.add(r.Traceparent)
 	}
-	_, err := tx.exec(ctx, closeDays, tenants, locations, open, last, dueTenants, dueLocations, asOf, previous, closedBy, closedAt, correlations, traces)
+	_, err := Exec(ctx, tx, closeDays, tenants, locations, open, last, dueTenants, dueLocations, asOf, previous, closedBy, closedAt, correlations, traces)
 	if err != nil {
 		return fmt.Errorf("closing days of %d locations: %w", k, err)
 	}
 	return nil
-}
-
-// date writes a calendar day.
-func (p *plain) date(d event.Date) {
-	p.next()
-	p.text = append(p.text, d...)
 }

@@ -53,13 +53,13 @@ type ClosedGate struct {
 	OpensInSeconds float64 `db:"opens_in"`
 }
 
-var closedGates = sqlText(`
+var closedGates = SQL(`
 SELECT name, failures, last_error, since, opens_at, extract(epoch FROM opens_at - clock_timestamp()) AS opens_in FROM dependency ORDER BY name`)
 
 // ClosedGates lists the dependencies that are not known to be there.
 func (db *DB) ClosedGates(ctx context.Context) ([]ClosedGate, error) {
 	var gates []ClosedGate
-	if err := db.selectAll(ctx, &gates, closedGates); err != nil {
+	if err := Select(ctx, db, &gates, closedGates); err != nil {
 		return nil, fmt.Errorf("reading which dependencies are away: %w", err)
 	}
 	for i := range gates {
@@ -68,14 +68,12 @@ func (db *DB) ClosedGates(ctx context.Context) ([]ClosedGate, error) {
 	return gates, nil
 }
 
-func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
-
-var claimProbe = sqlText(`
+var claimProbe = SQL(`
 UPDATE dependency SET term = nextval('dependency_term'), probe_until = clock_timestamp() + make_interval(secs => $2)
 WHERE name = $1 AND opens_at <= clock_timestamp() AND probe_until <= clock_timestamp()
 RETURNING term`)
 
-var gateOpensIn = sqlText(`SELECT extract(epoch FROM opens_at - clock_timestamp()) FROM dependency WHERE name = $1`)
+var gateOpensIn = SQL(`SELECT extract(epoch FROM opens_at - clock_timestamp()) FROM dependency WHERE name = $1`)
 
 // Gate is what is known of a dependency's gate. The zero value is an open one.
 type Gate struct {
@@ -89,14 +87,14 @@ type Gate struct {
 // EnterGate asks whether a dependency may be called, and claims the probe when it is due.
 func (db *DB) EnterGate(ctx context.Context, name string) (g Gate, err error) {
 	name = storable(name)
-	err = db.InTx(ctx, func(tx *Tx) error {
+	err = db.InTx(ctx, func(tx Tx) error {
 		g = Gate{}
-		err := tx.get(ctx, &g.Probe, claimProbe, name, ProbeTime.Seconds())
+		err := Get(ctx, tx, &g.Probe, claimProbe, name, ProbeTime.Seconds())
 		if !errors.Is(err, ErrNotFound) {
 			return err
 		}
 		var opensIn float64
-		err = tx.get(ctx, &opensIn, gateOpensIn, name)
+		err = Get(ctx, tx, &opensIn, gateOpensIn, name)
 		if errors.Is(err, ErrNotFound) {
 			return nil
 		}
@@ -110,7 +108,7 @@ func (db *DB) EnterGate(ctx context.Context, name string) (g Gate, err error) {
 }
 
 // No row's term is 0, which is that of a call that is no probe.
-var closeGate = sqlText(`
+var closeGate = SQL(`
 INSERT INTO dependency AS d (name, last_error, opens_at)
 VALUES ($1, $2, clock_timestamp() + make_interval(secs => greatest($4::float8, $5::float8 * (0.5 + random()))))
 ON CONFLICT (name) DO UPDATE SET
@@ -128,8 +126,8 @@ RETURNING extract(epoch FROM opens_at - clock_timestamp())`)
 func (db *DB) CloseGate(ctx context.Context, name string, probe int64, cause string, asked time.Duration, p GatePace) (wait time.Duration, err error) {
 	asked = min(max(0, asked), p.LongestAsked)
 	var opensIn float64
-	err = db.InTx(ctx, func(tx *Tx) error {
-		return tx.get(ctx, &opensIn, closeGate, storable(name), shortened(storable(firstLine(cause)), maxFailureText), probe, asked.Seconds(), p.First.Seconds(), p.Longest.Seconds())
+	err = db.InTx(ctx, func(tx Tx) error {
+		return Get(ctx, tx, &opensIn, closeGate, storable(name), shortened(storable(firstLine(cause)), maxFailureText), probe, asked.Seconds(), p.First.Seconds(), p.Longest.Seconds())
 	})
 	if err != nil {
 		return 0, fmt.Errorf("closing the gate of %s: %w", name, err)
@@ -137,12 +135,12 @@ func (db *DB) CloseGate(ctx context.Context, name string, probe int64, cause str
 	return max(0, seconds(opensIn)), nil
 }
 
-var openGate = sqlText(`DELETE FROM dependency WHERE name = $1 AND term = $2`)
+var openGate = SQL(`DELETE FROM dependency WHERE name = $1 AND term = $2`)
 
 // OpenGate records that a probe found its dependency there again.
 func (db *DB) OpenGate(ctx context.Context, name string, probe int64) error {
-	err := db.InTx(ctx, func(tx *Tx) error {
-		_, err := tx.exec(ctx, openGate, storable(name), probe)
+	err := db.InTx(ctx, func(tx Tx) error {
+		_, err := Exec(ctx, tx, openGate, storable(name), probe)
 		return err
 	})
 	if err != nil {

@@ -60,67 +60,67 @@ const returnDispatch = `
 RETURNING d.status, coalesce(d.supplier_id, '') AS supplier_id, coalesce(d.request, '') AS request, d.approved_at IS NOT NULL AS approved,
           coalesce((SELECT s.endpoint FROM supplier s WHERE s.tenant_id = d.tenant_id AND s.supplier_id = d.supplier_id), '') AS endpoint`
 
-var noteOrderCreated = sqlText(`
+var noteOrderCreated = SQL(`
 INSERT INTO dispatch AS d (tenant_id, purchase_order_id, supplier_id, request) VALUES ($1, $2, $3, $4)
 ON CONFLICT (tenant_id, purchase_order_id) DO UPDATE
 SET supplier_id = coalesce(d.supplier_id, excluded.supplier_id), request = coalesce(d.request, excluded.request)` + returnDispatch)
 
 // NoteOrderCreated keeps what is to be sent, and to whom. Once kept it stays as
 // it is: a call made again says the same.
-func (tx *Tx) NoteOrderCreated(ctx context.Context, key OrderKey, supplier string, request []byte) (Dispatch, error) {
+func (tx *Transaction) NoteOrderCreated(ctx context.Context, key OrderKey, supplier string, request []byte) (Dispatch, error) {
 	return tx.noteOrder(ctx, key, noteOrderCreated, key.Tenant, key.Order, supplier, string(request))
 }
 
-var noteOrderApproved = sqlText(`
+var noteOrderApproved = SQL(`
 INSERT INTO dispatch AS d (tenant_id, purchase_order_id, approved_at) VALUES ($1, $2, $3)
 ON CONFLICT (tenant_id, purchase_order_id) DO UPDATE SET approved_at = coalesce(d.approved_at, excluded.approved_at)` + returnDispatch)
 
 // NoteOrderApproved keeps that the order may be sent, since a moment of business time.
-func (tx *Tx) NoteOrderApproved(ctx context.Context, key OrderKey, at time.Time) (Dispatch, error) {
+func (tx *Transaction) NoteOrderApproved(ctx context.Context, key OrderKey, at time.Time) (Dispatch, error) {
 	return tx.noteOrder(ctx, key, noteOrderApproved, key.Tenant, key.Order, at)
 }
 
-var noteOrderCancelled = sqlText(`
+var noteOrderCancelled = SQL(`
 INSERT INTO dispatch AS d (tenant_id, purchase_order_id, cancelled_at) VALUES ($1, $2, $3)
 ON CONFLICT (tenant_id, purchase_order_id) DO UPDATE SET cancelled_at = coalesce(d.cancelled_at, excluded.cancelled_at)` + returnDispatch)
 
 // NoteOrderCancelled keeps that the order was taken back, at a moment of business time.
-func (tx *Tx) NoteOrderCancelled(ctx context.Context, key OrderKey, at time.Time) (Dispatch, error) {
+func (tx *Transaction) NoteOrderCancelled(ctx context.Context, key OrderKey, at time.Time) (Dispatch, error) {
 	return tx.noteOrder(ctx, key, noteOrderCancelled, key.Tenant, key.Order, at)
 }
 
-func (tx *Tx) noteOrder(ctx context.Context, key OrderKey, note statement, args ...any) (Dispatch, error) {
+func (tx *Transaction) noteOrder(ctx context.Context, key OrderKey, note Statement, args ...any) (Dispatch, error) {
 	var d Dispatch
-	if err := tx.get(ctx, &d, note, args...); err != nil {
+	if err := Get(ctx, tx, &d, note, args...); err != nil {
 		return Dispatch{}, fmt.Errorf("noting order %s: %w", key.Order, err)
 	}
 	return d, nil
 }
 
 // An attempt takes a refusal back: how it ends is not known yet.
-var beginSending = sqlText(`
+var beginSending = SQL(`
 UPDATE dispatch SET attempts = attempts + 1, attempted_at = clock_timestamp(), refused_at = NULL
 WHERE tenant_id = $1 AND purchase_order_id = $2`)
 
 // BeginSending counts a call that is about to be made.
-func (tx *Tx) BeginSending(ctx context.Context, key OrderKey) error {
+func (tx *Transaction) BeginSending(ctx context.Context, key OrderKey) error {
 	return tx.moveOrder(ctx, key, beginSending)
 }
 
-var takeBackSending = sqlText(`
+var takeBackSending = SQL(`
 UPDATE dispatch SET attempts = greatest(0, attempts - 1), attempted_at = CASE WHEN attempts > 1 THEN attempted_at END, failure = $3
 WHERE tenant_id = $1 AND purchase_order_id = $2 AND sent_at IS NULL`)
 
 // TakeBackSending uncounts a call that was begun and not made, and keeps why.
-func (tx *Tx) TakeBackSending(ctx context.Context, key OrderKey, why string) error {
+func (tx *Transaction) TakeBackSending(ctx context.Context, key OrderKey, why string) error {
 	return tx.moveOrder(ctx, key, takeBackSending, why)
 }
 
-var leaveToHand = sqlText(`
+var leaveToHand = SQL(`
 UPDATE dispatch SET by_hand_at = clock_timestamp() WHERE tenant_id = $1 AND purchase_order_id = $2 AND by_hand_at IS NULL`)
 
 // LeaveToHand keeps that a person must send the order, since its supplier can not be called.
-func (tx *Tx) LeaveToHand(ctx context.Context, key OrderKey) error {
+func (tx *Transaction) LeaveToHand(ctx context.Context, key OrderKey) error {
 	return tx.moveOrder(ctx, key, leaveToHand)
 }
 
@@ -132,27 +132,27 @@ type Receipt struct {
 	PromisedDate      event.Date
 }
 
-var recordSent = sqlText(`
+var recordSent = SQL(`
 UPDATE dispatch SET sent_at = clock_timestamp(), answer_status = $3, supplier_reference = $4, promised_date = CAST(nullif($5, '') AS date),
     failure = '', refused_at = NULL
 WHERE tenant_id = $1 AND purchase_order_id = $2 AND sent_at IS NULL`)
 
 // RecordSent keeps a supplier's answer, the first that is recorded: two slots may have called.
-func (tx *Tx) RecordSent(ctx context.Context, key OrderKey, r Receipt) error {
+func (tx *Transaction) RecordSent(ctx context.Context, key OrderKey, r Receipt) error {
 	return tx.moveOrder(ctx, key, recordSent, r.Status, r.SupplierReference, string(r.PromisedDate))
 }
 
-var recordUnsent = sqlText(`
+var recordUnsent = SQL(`
 UPDATE dispatch SET failure = $3, refused_at = CASE WHEN $4::boolean THEN clock_timestamp() END
 WHERE tenant_id = $1 AND purchase_order_id = $2 AND sent_at IS NULL`)
 
 // RecordUnsent keeps why a call came to nothing, and whether that is the supplier's last word.
-func (tx *Tx) RecordUnsent(ctx context.Context, key OrderKey, failure string, refused bool) error {
+func (tx *Transaction) RecordUnsent(ctx context.Context, key OrderKey, failure string, refused bool) error {
 	return tx.moveOrder(ctx, key, recordUnsent, failure, refused)
 }
 
-func (tx *Tx) moveOrder(ctx context.Context, key OrderKey, move statement, args ...any) error {
-	if _, err := tx.exec(ctx, move, append([]any{key.Tenant, key.Order}, args...)...); err != nil {
+func (tx *Transaction) moveOrder(ctx context.Context, key OrderKey, move Statement, args ...any) error {
+	if _, err := Exec(ctx, tx, move, append([]any{key.Tenant, key.Order}, args...)...); err != nil {
 		return fmt.Errorf("recording the dispatch of order %s: %w", key.Order, err)
 	}
 	return nil

@@ -16,28 +16,28 @@ func TestAnOrdersStatusFollowsFromTheFacts(t *testing.T) {
 	t.Parallel()
 	db := storetest.DB(t)
 	at := time.Date(2026, time.March, 9, 12, 0, 0, 0, time.UTC)
-	facts := map[rune]func(context.Context, *store.Tx, store.OrderKey) error{
-		'c': func(ctx context.Context, tx *store.Tx, k store.OrderKey) error {
+	facts := map[rune]func(context.Context, store.Tx, store.OrderKey) error{
+		'c': func(ctx context.Context, tx store.Tx, k store.OrderKey) error {
 			_, err := tx.NoteOrderCreated(ctx, k, "potter", []byte(`{}`))
 			return err
 		},
-		'a': func(ctx context.Context, tx *store.Tx, k store.OrderKey) error {
+		'a': func(ctx context.Context, tx store.Tx, k store.OrderKey) error {
 			_, err := tx.NoteOrderApproved(ctx, k, at)
 			return err
 		},
-		'x': func(ctx context.Context, tx *store.Tx, k store.OrderKey) error {
+		'x': func(ctx context.Context, tx store.Tx, k store.OrderKey) error {
 			_, err := tx.NoteOrderCancelled(ctx, k, at)
 			return err
 		},
-		'b': func(ctx context.Context, tx *store.Tx, k store.OrderKey) error { return tx.BeginSending(ctx, k) },
-		'h': func(ctx context.Context, tx *store.Tx, k store.OrderKey) error { return tx.LeaveToHand(ctx, k) },
-		's': func(ctx context.Context, tx *store.Tx, k store.OrderKey) error {
+		'b': func(ctx context.Context, tx store.Tx, k store.OrderKey) error { return tx.BeginSending(ctx, k) },
+		'h': func(ctx context.Context, tx store.Tx, k store.OrderKey) error { return tx.LeaveToHand(ctx, k) },
+		's': func(ctx context.Context, tx store.Tx, k store.OrderKey) error {
 			return tx.RecordSent(ctx, k, store.Receipt{Status: 200})
 		},
-		'f': func(ctx context.Context, tx *store.Tx, k store.OrderKey) error {
+		'f': func(ctx context.Context, tx store.Tx, k store.OrderKey) error {
 			return tx.RecordUnsent(ctx, k, "away", false)
 		},
-		'r': func(ctx context.Context, tx *store.Tx, k store.OrderKey) error {
+		'r': func(ctx context.Context, tx store.Tx, k store.OrderKey) error {
 			return tx.RecordUnsent(ctx, k, "no", true)
 		},
 	}
@@ -53,7 +53,7 @@ func TestAnOrdersStatusFollowsFromTheFacts(t *testing.T) {
 	} {
 		key := store.OrderKey{Tenant: "acme", Order: history}
 		due := map[store.DispatchStatus]bool{store.DispatchWaiting: true, store.DispatchSending: true, store.DispatchRefused: true}
-		err := db.InTx(t.Context(), func(tx *store.Tx) error {
+		err := db.InTx(t.Context(), func(tx store.Tx) error {
 			for _, f := range history {
 				if err := facts[f](t.Context(), tx, key); err != nil {
 					return err
@@ -79,7 +79,7 @@ func TestAnOrderIsSentAsItWasFirstSaid(t *testing.T) {
 	storetest.Exec(t, url, `INSERT INTO supplier (tenant_id, supplier_id, lead_time_days, endpoint) VALUES
 		('acme', 'potter', 3, 'http://potter'), ('acme', 'smith', 3, 'http://smith'), ('other', 'potter', 3, 'http://other')`)
 	key := store.OrderKey{Tenant: "acme", Order: "o-1"}
-	err := db.InTx(t.Context(), func(tx *store.Tx) error {
+	err := db.InTx(t.Context(), func(tx store.Tx) error {
 		_, one := tx.NoteOrderCreated(t.Context(), key, "potter", []byte(`{"n": 1}`))
 		d, two := tx.NoteOrderCreated(t.Context(), key, "smith", []byte(`{"n":2}`))
 		if want := (store.Dispatch{Status: store.DispatchWaiting, Supplier: "potter", Request: `{"n": 1}`, Endpoint: "http://potter"}); d != want {

@@ -78,9 +78,9 @@ const fitting = `
 FROM (SELECT id, epoch, snapshot FROM tick ORDER BY id DESC LIMIT 1) last JOIN epoch e ON e.epoch = last.epoch, pg_control_system() c
 WHERE e.system_identifier = c.system_identifier AND pg_snapshot_xmax(last.snapshot) <= pg_snapshot_xmax(pg_current_snapshot())`
 
-var epochFits = sqlText(`SELECT EXISTS (SELECT ` + fitting + `)`)
+var epochFits = SQL(`SELECT EXISTS (SELECT ` + fitting + `)`)
 
-var listEpochs = sqlText(`
+var listEpochs = SQL(`
 SELECT s.epoch, s.system_identifier, s.first_tick, t.seq_before + 1 AS first_seq, s.began_at,
        EXISTS (SELECT ` + fitting + ` AND e.epoch = s.epoch) AS fits
 FROM epoch s JOIN tick t ON t.id = s.first_tick ORDER BY s.epoch`)
@@ -94,7 +94,7 @@ func seenBy(epoch, snapshot string) string {
 // CheckEpoch is ErrRestored where the log needs a new epoch.
 func (db *DB) CheckEpoch(ctx context.Context) error {
 	var fits bool
-	if err := db.get(ctx, &fits, epochFits); err != nil {
+	if err := Get(ctx, db, &fits, epochFits); err != nil {
 		return fmt.Errorf("checking the log's epoch: %w", err)
 	}
 	if !fits {
@@ -106,7 +106,7 @@ func (db *DB) CheckEpoch(ctx context.Context) error {
 // Epochs lists the lives of the log, the oldest first.
 func (db *DB) Epochs(ctx context.Context) ([]Epoch, error) {
 	var list []Epoch
-	if err := db.selectAll(ctx, &list, listEpochs); err != nil {
+	if err := Select(ctx, db, &list, listEpochs); err != nil {
 		return nil, fmt.Errorf("listing the log's epochs: %w", err)
 	}
 	return list, nil

@@ -21,7 +21,7 @@ func (db *DB) BeginEpoch(ctx context.Context, force bool) (begun bool, err error
 	if err := db.awaitLeaders(ctx); err != nil {
 		return false, err
 	}
-	err = db.InTx(ctx, func(tx *Tx) error { return tx.beginEpoch(ctx, force) })
+	err = db.InTx(ctx, func(tx Tx) error { return tx.beginEpoch(ctx, force) })
 	if errors.Is(err, errBegun) {
 		return false, nil
 	}
@@ -34,7 +34,7 @@ func (db *DB) BeginEpoch(ctx context.Context, force bool) (begun bool, err error
 // errBegun: somebody else has begun the new epoch meanwhile.
 var errBegun = errors.New("a new epoch has been begun")
 
-var liveLeases = sqlText(`SELECT name, holder, term, expires_at FROM lease WHERE expires_at >= clock_timestamp() ORDER BY name`)
+var liveLeases = SQL(`SELECT name, holder, term, expires_at FROM lease WHERE expires_at >= clock_timestamp() ORDER BY name`)
 
 // awaitLeaders returns when no lease lives. One that nobody renews for as long as
 // it would last belongs to nobody, whatever the clock of the server it was
@@ -48,7 +48,7 @@ func (db *DB) awaitLeaders(ctx context.Context) error {
 	var first []held
 	for began := time.Now(); ; {
 		var now []held
-		if err := db.selectAll(ctx, &now, liveLeases); err != nil {
+		if err := Select(ctx, db, &now, liveLeases); err != nil {
 			return fmt.Errorf("looking who leads: %w", err)
 		}
 		if first == nil {
@@ -69,30 +69,30 @@ func (db *DB) awaitLeaders(ctx context.Context) error {
 }
 
 // A restored log may have many events that were appended before its new epoch.
-var epochSettings = sqlText(`SELECT set_config('statement_timeout', '30min', true)`)
+var epochSettings = SQL(`SELECT set_config('statement_timeout', '30min', true)`)
 
 // termsApart is by how much terms leap.
 const termsApart = 1_000_000_000
 
-var fenceLeaders = sqlText(`UPDATE lease SET term = term + $1, expires_at = '-infinity'`)
+var fenceLeaders = SQL(`UPDATE lease SET term = term + $1, expires_at = '-infinity'`)
 
-var fenceReaders = sqlText(`UPDATE log_cursor SET term = term + $1`)
+var fenceReaders = SQL(`UPDATE log_cursor SET term = term + $1`)
 
 // It waits for those who have appended to end, and lets nobody append, nor begin another epoch, until the commit.
-var lockLog = sqlText(`LOCK TABLE event_log IN SHARE ROW EXCLUSIVE MODE`)
+var lockLog = SQL(`LOCK TABLE event_log IN SHARE ROW EXCLUSIVE MODE`)
 
-var liftSequence = sqlText(`
+var liftSequence = SQL(`
 SELECT setval('event_log_seq', used)
 FROM (SELECT greatest((SELECT max(seq) FROM event_log), (SELECT max_seq FROM tick ORDER BY id DESC LIMIT 1)) AS used) log
 WHERE used > coalesce(pg_sequence_last_value('event_log_seq'), 0)`)
 
-var adoptStrays = sqlText(`
+var adoptStrays = SQL(`
 UPDATE event_log SET tx = $4::xid8 WHERE seq > $1 AND (tx = $2::xid8 OR pg_visible_in_snapshot(tx, $3::pg_snapshot))`)
 
 // beyond is above every transaction id there will be, and fits into a bigint.
 const beyond = `9223372036854775807`
 
-var turnEpoch = sqlText(`
+var turnEpoch = SQL(`
 WITH place AS MATERIALIZED (
     SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0) AS last
 ), ended AS (
@@ -105,50 +105,50 @@ INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq)
 SELECT $1::bigint + 2, $2::int + 1, pg_current_snapshot(), last, last FROM place`)
 
 // beginEpoch is errBegun where there is nothing more to do.
-func (tx *Tx) beginEpoch(ctx context.Context, force bool) error {
-	if _, err := tx.exec(ctx, epochSettings); err != nil {
+func (tx *Transaction) beginEpoch(ctx context.Context, force bool) error {
+	if _, err := Exec(ctx, tx, epochSettings); err != nil {
 		return err
 	}
 	// The leases' rows first, as every leader does: from here on no tick is made.
-	if _, err := tx.exec(ctx, fenceLeaders, termsApart); err != nil {
+	if _, err := Exec(ctx, tx, fenceLeaders, termsApart); err != nil {
 		return fmt.Errorf("fencing leaders: %w", err)
 	}
-	if _, err := tx.exec(ctx, lockLog); err != nil {
+	if _, err := Exec(ctx, tx, lockLog); err != nil {
 		return fmt.Errorf("waiting for those who append to the log: %w", err)
 	}
 	var fits bool
-	if err := tx.get(ctx, &fits, epochFits); err != nil {
+	if err := Get(ctx, tx, &fits, epochFits); err != nil {
 		return err
 	}
 	if fits && !force {
 		return errBegun
 	}
 	var last tick
-	if err := tx.get(ctx, &last, lastTick); err != nil {
+	if err := Get(ctx, tx, &last, lastTick); err != nil {
 		return fmt.Errorf("reading the last tick: %w", err)
 	}
 	if err := tx.adopt(ctx, last); err != nil {
 		return err
 	}
-	if _, err := tx.exec(ctx, fenceReaders, termsApart); err != nil {
+	if _, err := Exec(ctx, tx, fenceReaders, termsApart); err != nil {
 		return fmt.Errorf("fencing readers: %w", err)
 	}
-	if _, err := tx.exec(ctx, turnEpoch, last.ID, last.Epoch); err != nil {
+	if _, err := Exec(ctx, tx, turnEpoch, last.ID, last.Epoch); err != nil {
 		return fmt.Errorf("ending epoch %d: %w", last.Epoch, err)
 	}
 	return nil
 }
 
 // adopt brings what stands past the last tick in order: the sequence, and events of this server that bear the old epoch's number.
-func (tx *Tx) adopt(ctx context.Context, last tick) error {
+func (tx *Transaction) adopt(ctx context.Context, last tick) error {
 	if err := last.parse(); err != nil {
 		return err
 	}
-	if _, err := tx.exec(ctx, liftSequence); err != nil {
+	if _, err := Exec(ctx, tx, liftSequence); err != nil {
 		return fmt.Errorf("lifting the log's sequence: %w", err)
 	}
 	unseen := max(last.snapshot.xmax, last.Tx+1)
-	if _, err := tx.exec(ctx, adoptStrays, last.MaxSeq, strconv.FormatUint(last.Tx, 10), last.Snapshot, strconv.FormatUint(unseen, 10)); err != nil {
+	if _, err := Exec(ctx, tx, adoptStrays, last.MaxSeq, strconv.FormatUint(last.Tx, 10), last.Snapshot, strconv.FormatUint(unseen, 10)); err != nil {
 		return fmt.Errorf("adopting events of this server: %w", err)
 	}
 	return nil

@@ -29,7 +29,7 @@ type history struct {
 
 // openWriter is a transaction that has an id, and has said what it says.
 type openWriter struct {
-	tx   *store.Tx
+	tx   store.Tx
 	says []uuid.UUID
 }
 

@@ -379,7 +379,7 @@ func TestTheAuditCountsWithinEpochs(t *testing.T) {
 	if moved, wrong := audit(state); moved != 1 || wrong["published"] != 1 || wrong["handled"] != 2 {
 		t.Errorf("after one event more: %d moved, %v", moved, wrong)
 	}
-	must(t, p.InTx(t.Context(), func(tx *store.Tx) error {
+	must(t, p.InTx(t.Context(), func(tx store.Tx) error {
 		return must3(tx.Claim(t.Context(), worker, []uuid.UUID{old.ID, said.ID}))
 	}))
 	// Whoever hears from now on owes nothing of before.

@@ -10,7 +10,7 @@ import (
 )
 
 // mapped runs SQL of the test's own in a transaction and gives the error sorted.
-func (p *place) mapped(tx *store.Tx, query string, args ...any) error {
+func (p *place) mapped(tx store.Tx, query string, args ...any) error {
 	_, err := tx.SQL().ExecContext(context.Background(), query, args...)
 	return store.MapError(err)
 }
@@ -42,7 +42,7 @@ func TestErrorsOfStatements(t *testing.T) {
 		must(t, p.mapped(one, `UPDATE thing SET n = 1 WHERE id = 1`))
 		must(t, p.mapped(two, `UPDATE thing SET n = 1 WHERE id = 2`))
 		errs := make(chan error, 2)
-		for tx, id := range map[*store.Tx]int{one: 2, two: 1} {
+		for tx, id := range map[store.Tx]int{one: 2, two: 1} {
 			go func() {
 				err := p.mapped(tx, `UPDATE thing SET n = 1 WHERE id = $1`, id)
 				tx.Rollback()
@@ -55,7 +55,7 @@ func TestErrorsOfStatements(t *testing.T) {
 	})
 	run("serialization", func(t *testing.T) {
 		one, two := p.begin(), p.begin()
-		for _, tx := range []*store.Tx{one, two} {
+		for _, tx := range []store.Tx{one, two} {
 			must(t, p.mapped(tx, `SET TRANSACTION ISOLATION LEVEL REPEATABLE READ`))
 			must(t, p.mapped(tx, `SELECT FROM thing`))
 		}
@@ -126,7 +126,7 @@ func TestACancelledCallIsNotToBeTriedAgain(t *testing.T) {
 }
 
 // backend is the process that serves a transaction.
-func (p *place) backend(tx *store.Tx) int {
+func (p *place) backend(tx store.Tx) int {
 	p.Helper()
 	var pid int
 	must(p, tx.SQL().QueryRow(`SELECT pg_backend_pid()`).Scan(&pid))
@@ -142,11 +142,11 @@ func TestAKilledBackend(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name string
-		next func(tx *store.Tx) error
+		next func(tx store.Tx) error
 	}{
-		{"between statements", func(tx *store.Tx) error { return tx.Append(t.Context(), anySales(1)) }},
-		{"before the commit", func(tx *store.Tx) error { return tx.Commit() }},
-		{"and then read", func(tx *store.Tx) error { _, err := tx.Moved(t.Context(), nil); return err }},
+		{"between statements", func(tx store.Tx) error { return tx.Append(t.Context(), anySales(1)) }},
+		{"before the commit", func(tx store.Tx) error { return tx.Commit() }},
+		{"and then read", func(tx store.Tx) error { _, err := tx.Moved(t.Context(), nil); return err }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			tx := p.begin()
@@ -157,7 +157,7 @@ func TestAKilledBackend(t *testing.T) {
 			tx.Rollback()
 			// The connection is dropped, all others go on.
 			for range 5 {
-				must(t, p.InTx(t.Context(), func(tx *store.Tx) error { _, err := tx.Moved(t.Context(), nil); return err }))
+				must(t, p.InTx(t.Context(), func(tx store.Tx) error { _, err := tx.Moved(t.Context(), nil); return err }))
 			}
 		})
 	}
@@ -209,7 +209,7 @@ func TestAPoisonedConnectionIsDropped(t *testing.T) {
 		isError(t, err, store.ErrUnavailable)
 		tx.Rollback()
 		for range 5 {
-			must(t, through.InTx(t.Context(), func(tx *store.Tx) error { _, err := tx.Moved(t.Context(), nil); return err }))
+			must(t, through.InTx(t.Context(), func(tx store.Tx) error { _, err := tx.Moved(t.Context(), nil); return err }))
 		}
 	}
 }

@@ -7,15 +7,6 @@ import (
 
 // What tests, which live in store_test, see of the inside.
 
-// Statements are all registered statements.
-func Statements() []string {
-	var list []string
-	for _, q := range statements {
-		list = append(list, string(q))
-	}
-	return list
-}
-
 // SQL is the pool itself.
 func (db *DB) SQL() *sql.DB { return db.pool.DB }
 
@@ -23,7 +14,7 @@ func (db *DB) SQL() *sql.DB { return db.pool.DB }
 func (db *DB) ThinTicks(ctx context.Context) error { return db.thinTicks(ctx) }
 
 // SQL is the transaction itself, for statements of a test's own.
-func (tx *Tx) SQL() *sql.Tx { return tx.tx.Tx }
+func (tx *Transaction) SQL() *sql.Tx { return tx.tx.Tx }
 
 // Step looks once, as Run does, and makes a tick when one is due.
 func (t *Ticker) Step(ctx context.Context, lease Lease) (made bool, err error) {

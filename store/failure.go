@@ -65,7 +65,7 @@ func firstLine(text string) string {
 	return line
 }
 
-var recordFailure = sqlText(`
+var recordFailure = SQL(`
 INSERT INTO failure (try_id, consumer, event_id, message_id, type, version, attempt, error, fingerprint, class, dependency, outcome)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 ON CONFLICT (try_id) DO UPDATE SET error = excluded.error, fingerprint = excluded.fingerprint, class = excluded.class,
@@ -81,7 +81,7 @@ func (db *DB) RecordFailure(ctx context.Context, f Failure, p QuarantinePolicy) 
 	if f.Counts && f.EventID.Valid && p.quarantines() {
 		counted = classOf(f.Consumer, f.Type, f.Version, fingerprint)
 	}
-	err = db.InTx(ctx, func(tx *Tx) error {
+	err = db.InTx(ctx, func(tx Tx) error {
 		held, err := tx.quarantined(ctx, f, counted, fingerprint, p)
 		if err != nil {
 			return err
@@ -89,7 +89,7 @@ func (db *DB) RecordFailure(ctx context.Context, f Failure, p QuarantinePolicy) 
 		if class = ""; held {
 			class, f.Outcome = counted, OutcomeQuarantined
 		}
-		_, err = tx.exec(ctx, recordFailure, f.Try, f.Consumer, f.EventID, storable(f.MessageID), f.Type, f.Version, f.Attempt,
+		_, err = Exec(ctx, tx, recordFailure, f.Try, f.Consumer, f.EventID, storable(f.MessageID), f.Type, f.Version, f.Attempt,
 			f.Error, fingerprint, counted, storable(f.Dependency), string(f.Outcome))
 		return err
 	})
@@ -100,15 +100,15 @@ func (db *DB) RecordFailure(ctx context.Context, f Failure, p QuarantinePolicy) 
 }
 
 // Those of the oldest that have had their time. Nobody writes to rows so old: nobody is waited for.
-var thinFailures = sqlText(`
+var thinFailures = SQL(`
 WITH oldest AS (SELECT id, failed_at FROM failure ORDER BY id LIMIT $1)
 DELETE FROM failure f USING oldest o
 WHERE f.id = o.id AND (o.failed_at < clock_timestamp() - make_interval(secs => $2) OR f.id <= (SELECT max(id) FROM failure) - $3::bigint)`)
 
-var thinQuarantine = sqlText(`DELETE FROM quarantine WHERE released_at < clock_timestamp() - make_interval(secs => $1)`)
+var thinQuarantine = SQL(`DELETE FROM quarantine WHERE released_at < clock_timestamp() - make_interval(secs => $1)`)
 
 // Nobody has had anything to ask of it for a day: its orders were cancelled, or its address is another by now.
-var thinDependencies = sqlText(`DELETE FROM dependency WHERE opens_at < clock_timestamp() - interval '1 day'`)
+var thinDependencies = SQL(`DELETE FROM dependency WHERE opens_at < clock_timestamp() - interval '1 day'`)
 
 // failureBite is how many failures are taken away at once.
 const failureBite = 5000
@@ -117,19 +117,19 @@ const failureBite = 5000
 // beyond the newest so many, and dependencies nobody has asked for in a day.
 func (db *DB) ThinFailures(ctx context.Context, life time.Duration, most int64) error {
 	for gone := int64(failureBite); gone == failureBite; {
-		err := db.InTx(ctx, func(tx *Tx) (err error) {
-			gone, err = tx.exec(ctx, thinFailures, failureBite, life.Seconds(), most)
+		err := db.InTx(ctx, func(tx Tx) (err error) {
+			gone, err = Exec(ctx, tx, thinFailures, failureBite, life.Seconds(), most)
 			return err
 		})
 		if err != nil {
 			return fmt.Errorf("thinning out failures: %w", err)
 		}
 	}
-	err := db.InTx(ctx, func(tx *Tx) error {
-		if _, err := tx.exec(ctx, thinQuarantine, life.Seconds()); err != nil {
+	err := db.InTx(ctx, func(tx Tx) error {
+		if _, err := Exec(ctx, tx, thinQuarantine, life.Seconds()); err != nil {
 			return err
 		}
-		_, err := tx.exec(ctx, thinDependencies)
+		_, err := Exec(ctx, tx, thinDependencies)
 		return err
 	})
 	if err != nil {

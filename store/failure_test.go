@@ -110,7 +110,7 @@ func TestHowMuchIsSetAside(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, 2)
 	die := func(header string) {
-		must(t, p.InTx(t.Context(), func(tx *store.Tx) error {
+		must(t, p.InTx(t.Context(), func(tx store.Tx) error {
 			return tx.RecordDeadLetters(t.Context(), []store.DeadLetter{{ID: uuid.New(), Error: "no item 7", Headers: []byte(header)}})
 		}))
 	}

@@ -33,7 +33,7 @@ func compareForecasts(a, b Forecast) int {
 }
 
 // Whoever says another thing of the same days has thought again.
-var keepForecasts = sqlText(`
+var keepForecasts = SQL(`
 INSERT INTO forecast AS f (tenant_id, location_id, item_id, start_day, method, daily, error_std_dev)
 SELECT tenant_id, location_id, item_id, start_day, method, daily::real[], error_std_dev
 FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::text[], $6::text[], $7::numeric[])
@@ -42,11 +42,11 @@ ON CONFLICT (tenant_id, location_id, item_id, start_day) DO UPDATE
 SET method = excluded.method, daily = excluded.daily, error_std_dev = excluded.error_std_dev`)
 
 // KeepForecasts keeps forecasts, at most one given an item, location and first day, in key order.
-func (tx *Tx) KeepForecasts(ctx context.Context, forecasts []Forecast) error {
+func (tx *Transaction) KeepForecasts(ctx context.Context, forecasts []Forecast) error {
 	slices.SortFunc(forecasts, compareForecasts)
 	n := len(forecasts)
-	tenants, locations, items, starts := newTexts(n, 16), newTexts(n, 16), newTexts(n, 16), newPlain(n, 10)
-	methods, daily, deviations := newTexts(n, 20), newTexts(n, 200), newPlain(n, 8)
+	tenants, locations, items, starts := NewTexts(n, 16), NewTexts(n, 16), NewTexts(n, 16), NewColumn(n, 10)
+	methods, daily, deviations := NewTexts(n, 20), NewTexts(n, 200), NewColumn(n, 8)
 	for i := range forecasts {
 		f := &forecasts[i]
 		tenants.add(f.Tenant)
@@ -57,7 +57,7 @@ func (tx *Tx) KeepForecasts(ctx context.Context, forecasts []Forecast) error {
 		daily.add(numbers(f.Daily))
 		deviations.decimal(f.ErrorStdDev)
 	}
-	if _, err := tx.exec(ctx, keepForecasts, tenants, locations, items, starts, methods, daily, deviations); err != nil {
+	if _, err := Exec(ctx, tx, keepForecasts, tenants, locations, items, starts, methods, daily, deviations); err != nil {
 		return fmt.Errorf("keeping %d forecasts: %w", n, err)
 	}
 	return nil
@@ -89,7 +89,7 @@ func parseNumbers(text string) ([]float64, error) {
 	return values, nil
 }
 
-var latestForecasts = sqlText(`
+var latestForecasts = SQL(`
 SELECT DISTINCT ON (f.tenant_id, f.location_id, f.item_id)
        f.tenant_id, f.item_id, coalesce(i.name, ''), f.location_id, f.method, f.start_day::text, array_to_string(f.daily, ' '), f.error_std_dev
 FROM forecast f LEFT JOIN item i USING (tenant_id, item_id)
@@ -100,7 +100,7 @@ ORDER BY f.tenant_id, f.location_id, f.item_id, f.start_day DESC`)
 // empty tenant, item or location means all of them.
 func (db *DB) LatestForecasts(ctx context.Context, of PositionKey) ([]Forecast, error) {
 	forecasts := []Forecast{}
-	err := db.each(ctx, latestForecasts, func(row *sql.Rows) error {
+	err := Each(ctx, db, latestForecasts, func(row *sql.Rows) error {
 		var f Forecast
 		var daily string
 		err := row.Scan(&f.Tenant, &f.Item, &f.ItemName, &f.Location, &f.Method, &f.Start, &daily, &f.ErrorStdDev)
@@ -129,7 +129,7 @@ type ForecastedItem struct {
 	Open         int             // the location's open day: those before it are closed
 }
 
-var forecastedItems = sqlText(`
+var forecastedItems = SQL(`
 WITH f AS (
     SELECT tenant_id, location_id, item_id, array_agg(start_day - date '2000-01-01' ORDER BY start_day) AS starts,
            array_agg(array_to_string(daily[1:$6], ' ') ORDER BY start_day) AS daily, (array_agg(method ORDER BY start_day DESC))[1] AS method
@@ -158,7 +158,7 @@ func (db *DB) EachForecastedItem(ctx context.Context, of PositionKey, from, to e
 	if to == "" {
 		to = "infinity"
 	}
-	err := db.each(ctx, forecastedItems, func(row *sql.Rows) error {
+	err := Each(ctx, db, forecastedItems, func(row *sql.Rows) error {
 		var f ForecastedItem
 		var daily pq.StringArray
 		if err := row.Scan(&f.Tenant, &f.Item, &f.Location, &f.Name, &f.Method, &f.Starts, &daily, &f.Days, &f.Units, &f.Open); err != nil {

@@ -34,7 +34,7 @@ type ForecastRun struct {
 
 // Forecasts of a location are made in the order of their days, also by several
 // processes: a run waits for the one before it.
-var takeForecastRun = sqlText(`
+var takeForecastRun = SQL(`
 SELECT r.tenant_id, r.location_id, r.as_of::text AS as_of, r.previous::text AS previous, r.closed_by, r.closed_at, r.correlation_id,
        r.traceparent, r.next_item, r.week, coalesce(r.first_day::text, '') AS first_day
 FROM forecast_run r
@@ -47,34 +47,34 @@ FOR UPDATE OF r SKIP LOCKED`)
 
 // TakeForecastRun locks the oldest run that is due and that nobody else has in
 // hand; ErrNotFound when there is none.
-func (tx *Tx) TakeForecastRun(ctx context.Context) (ForecastRun, error) {
+func (tx *Transaction) TakeForecastRun(ctx context.Context) (ForecastRun, error) {
 	var run ForecastRun
-	if err := tx.get(ctx, &run, takeForecastRun); err != nil {
+	if err := Get(ctx, tx, &run, takeForecastRun); err != nil {
 		return run, fmt.Errorf("looking for forecasts that are due: %w", err)
 	}
 	return run, nil
 }
 
-var moveForecastRun = sqlText(`
+var moveForecastRun = SQL(`
 UPDATE forecast_run SET next_item = $4, week = $5, first_day = nullif($6, '')::date, made = made + $7, done = $8
 WHERE tenant_id = $1 AND location_id = $2 AND as_of = $3::date`)
 
 // MoveForecastRun writes how far a run has come that this transaction has taken: so
 // many forecasts made more, and whether they were the last ones.
-func (tx *Tx) MoveForecastRun(ctx context.Context, r ForecastRun, made int, done bool) error {
-	if _, err := tx.exec(ctx, moveForecastRun, r.Tenant, r.Location, string(r.AsOf), r.NextItem, r.Week, string(r.FirstDay), made, done); err != nil {
+func (tx *Transaction) MoveForecastRun(ctx context.Context, r ForecastRun, made int, done bool) error {
+	if _, err := Exec(ctx, tx, moveForecastRun, r.Tenant, r.Location, string(r.AsOf), r.NextItem, r.Week, string(r.FirstDay), made, done); err != nil {
 		return fmt.Errorf("moving the forecasts of %s as of %s: %w", r.Location, r.AsOf, err)
 	}
 	return nil
 }
 
-var dueForecasts = sqlText(`SELECT count(*) FROM forecast_run WHERE NOT done`)
+var dueForecasts = SQL(`SELECT count(*) FROM forecast_run WHERE NOT done`)
 
 // DueForecasts counts the runs that have not ended: as long as there are any, more
 // will be said.
 func (db *DB) DueForecasts(ctx context.Context) (int, error) {
 	var n int
-	if err := db.get(ctx, &n, dueForecasts); err != nil {
+	if err := Get(ctx, db, &n, dueForecasts); err != nil {
 		return 0, fmt.Errorf("counting forecasts that are due: %w", err)
 	}
 	return n, nil
@@ -91,7 +91,7 @@ WITH RECURSIVE walk AS (
     FROM walk WHERE walk.item_id IS NOT NULL
 ), items AS (SELECT item_id FROM walk WHERE item_id IS NOT NULL LIMIT $4)`
 
-var demandHistories = sqlText(itemsOfLocation + `
+var demandHistories = SQL(itemsOfLocation + `
 SELECT items.item_id, f.day::text, h.days, h.units
 FROM items
 CROSS JOIN LATERAL (SELECT min(d.day) AS day FROM demand d WHERE d.tenant_id = $1 AND d.location_id = $2 AND d.item_id = items.item_id) f
@@ -112,9 +112,9 @@ type DemandHistory struct {
 
 // DemandHistories reads the demand of the days from first to last for the next
 // items of the run, at most limit. Items without any in those days come without days.
-func (tx *Tx) DemandHistories(ctx context.Context, r ForecastRun, first, last event.Date, limit int) ([]DemandHistory, error) {
+func (tx *Transaction) DemandHistories(ctx context.Context, r ForecastRun, first, last event.Date, limit int) ([]DemandHistory, error) {
 	histories := make([]DemandHistory, 0, limit)
-	err := tx.each(ctx, demandHistories, func(row *sql.Rows) error {
+	err := Each(ctx, tx, demandHistories, func(row *sql.Rows) error {
 		var h DemandHistory
 		err := row.Scan(&h.Item, &h.First, &h.Days, &h.Units)
 		histories = append(histories, h)
@@ -127,7 +127,7 @@ func (tx *Tx) DemandHistories(ctx context.Context, r ForecastRun, first, last ev
 }
 
 // OFFSET 0 keeps the planner from making one join of it, which reads all the location's years.
-var tradeByDay = sqlText(itemsOfLocation + `
+var tradeByDay = SQL(itemsOfLocation + `
 SELECT d.day - $5::date, count(*)
 FROM items JOIN LATERAL (
     SELECT d.day FROM demand d
@@ -139,10 +139,10 @@ GROUP BY d.day`)
 const allItems = 1 << 30
 
 // TradeByDay counts by day, from first to last, how many items of the location had a demand.
-func (tx *Tx) TradeByDay(ctx context.Context, at LocationKey, first, last event.Date) ([]float64, error) {
+func (tx *Transaction) TradeByDay(ctx context.Context, at LocationKey, first, last event.Date) ([]float64, error) {
 	days := int(last.Time().Sub(first.Time())/(24*time.Hour)) + 1
 	trade := make([]float64, max(0, days))
-	err := tx.each(ctx, tradeByDay, func(row *sql.Rows) error {
+	err := Each(ctx, tx, tradeByDay, func(row *sql.Rows) error {
 		var day, items int
 		if err := row.Scan(&day, &items); err != nil {
 			return err

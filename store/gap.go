@@ -18,7 +18,7 @@ type Gap struct {
 
 // Of two gaps the earlier point is kept. Two points of one place are told apart by their snapshots, and which is the
 // earlier one is not known then: everything beyond the place is taken. A consumer without a subscription owes nothing.
-var noteGaps = sqlText(`
+var noteGaps = SQL(`
 INSERT INTO gap AS g (consumer, epoch, seq, snapshot)
 SELECT c.name, $2::int, $3::bigint, $4::pg_snapshot FROM consumer c WHERE c.name = ANY ($1::text[]) AND EXISTS (SELECT FROM subscription s WHERE s.consumer = c.id)
 ON CONFLICT (consumer) DO UPDATE SET
@@ -29,8 +29,8 @@ ON CONFLICT (consumer) DO UPDATE SET
 
 // NoteGaps notes that these consumers may lack what lies after a point.
 func (db *DB) NoteGaps(ctx context.Context, consumers []string, after Point) error {
-	err := db.InTx(ctx, func(tx *Tx) error {
-		_, err := tx.exec(ctx, noteGaps, pq.StringArray(consumers), after.Epoch, after.Seq, nullable(after.Snapshot))
+	err := db.InTx(ctx, func(tx Tx) error {
+		_, err := Exec(ctx, tx, noteGaps, pq.StringArray(consumers), after.Epoch, after.Seq, nullable(after.Snapshot))
 		return err
 	})
 	if err != nil {
@@ -39,23 +39,23 @@ func (db *DB) NoteGaps(ctx context.Context, consumers []string, after Point) err
 	return nil
 }
 
-var listGaps = sqlText(`SELECT consumer, epoch AS "after.epoch", seq AS "after.seq", coalesce(snapshot::text, '') AS "after.snapshot", noted_at FROM gap ORDER BY consumer`)
+var listGaps = SQL(`SELECT consumer, epoch AS "after.epoch", seq AS "after.seq", coalesce(snapshot::text, '') AS "after.snapshot", noted_at FROM gap ORDER BY consumer`)
 
 // Gaps gives what is noted, by consumer.
 func (db *DB) Gaps(ctx context.Context) ([]Gap, error) {
 	var gaps []Gap
-	if err := db.selectAll(ctx, &gaps, listGaps); err != nil {
+	if err := Select(ctx, db, &gaps, listGaps); err != nil {
 		return nil, fmt.Errorf("reading what consumers may lack: %w", err)
 	}
 	return gaps, nil
 }
 
-var closeGap = sqlText(`DELETE FROM gap WHERE consumer = $1 AND noted_at <= $2`)
+var closeGap = SQL(`DELETE FROM gap WHERE consumer = $1 AND noted_at <= $2`)
 
 // CloseGap forgets a gap that was made good, unless it has been noted anew since it was read.
 func (db *DB) CloseGap(ctx context.Context, g Gap) error {
-	err := db.InTx(ctx, func(tx *Tx) error {
-		_, err := tx.exec(ctx, closeGap, g.Consumer, g.NotedAt)
+	err := db.InTx(ctx, func(tx Tx) error {
+		_, err := Exec(ctx, tx, closeGap, g.Consumer, g.NotedAt)
 		return err
 	})
 	if err != nil {

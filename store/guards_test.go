@@ -134,7 +134,7 @@ func TestReadingBelowXminStallsBehindAnyOpenTransaction(t *testing.T) {
 // read, the tick's transaction gets its id, the snapshot is taken.
 type handMadeTick struct {
 	*place
-	tx *store.Tx
+	tx store.Tx
 }
 
 func (p *place) sequence() int64 {
@@ -288,7 +288,7 @@ func TestAppendAndAdmitDrawNumbersAfterTheID(t *testing.T) {
 	p := newPlace(t, 2)
 	p.exec(drawnWithID)
 	guarded := openAt(t, withParameter(p.url, "search_path", "guard,pg_catalog,public"))
-	must(t, guarded.InTx(t.Context(), func(tx *store.Tx) error {
+	must(t, guarded.InTx(t.Context(), func(tx store.Tx) error {
 		if _, err := tx.SQL().Exec(`SAVEPOINT s`); err != nil {
 			return err
 		}

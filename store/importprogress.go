@@ -29,7 +29,7 @@ type ImportProgress struct {
 	Finished     bool            `db:"finished"`
 }
 
-var takeImport = sqlText(`
+var takeImport = SQL(`
 INSERT INTO import_progress AS p (file_sha256, mapping_sha256, term, file, rejects_file, rows, rejects_bytes, tally, finished)
 VALUES ($1, $2, 1, '', '', 0, 0, '{}', false)
 ON CONFLICT (file_sha256, mapping_sha256) DO UPDATE SET term = p.term + 1
@@ -38,8 +38,8 @@ RETURNING term, file, rejects_file, rows, rejects_bytes, tally, finished`)
 // TakeImport takes an import up, with a new term, and says how far it had come. Whoever had it before can write
 // nothing any more: its next SaveImport gives ErrTakenOver.
 func (db *DB) TakeImport(ctx context.Context, key ImportKey) (p ImportProgress, err error) {
-	err = db.InTx(ctx, func(tx *Tx) error {
-		return tx.get(ctx, &p, takeImport, key.FileSHA256[:], key.MappingSHA256[:])
+	err = db.InTx(ctx, func(tx Tx) error {
+		return Get(ctx, tx, &p, takeImport, key.FileSHA256[:], key.MappingSHA256[:])
 	})
 	if err != nil {
 		return p, fmt.Errorf("taking up the import: %w", err)
@@ -47,28 +47,28 @@ func (db *DB) TakeImport(ctx context.Context, key ImportKey) (p ImportProgress, 
 	return p, nil
 }
 
-var readImport = sqlText(`
+var readImport = SQL(`
 SELECT term, file, rejects_file, rows, rejects_bytes, tally, finished
 FROM import_progress WHERE file_sha256 = $1 AND mapping_sha256 = $2`)
 
 // Import says how far an import has come; ErrNotFound when there was none.
 func (db *DB) Import(ctx context.Context, key ImportKey) (ImportProgress, error) {
 	var p ImportProgress
-	if err := db.get(ctx, &p, readImport, key.FileSHA256[:], key.MappingSHA256[:]); err != nil {
+	if err := Get(ctx, db, &p, readImport, key.FileSHA256[:], key.MappingSHA256[:]); err != nil {
 		return p, fmt.Errorf("reading the import's progress: %w", err)
 	}
 	return p, nil
 }
 
-var saveImport = sqlText(`
+var saveImport = SQL(`
 UPDATE import_progress
 SET file = $4, rejects_file = $5, rows = $6, rejects_bytes = $7, tally = $8, finished = $9, moved_at = clock_timestamp()
 WHERE file_sha256 = $1 AND mapping_sha256 = $2 AND term = $3`)
 
 // SaveImport notes how far an import has come, and holds it until the transaction ends: nobody else takes it up
 // before. ErrTakenOver when somebody has done so already.
-func (tx *Tx) SaveImport(ctx context.Context, key ImportKey, p ImportProgress) error {
-	n, err := tx.exec(ctx, saveImport, key.FileSHA256[:], key.MappingSHA256[:], p.Term, p.File, p.RejectsFile, p.Rows, p.RejectsBytes, string(p.Tally), p.Finished)
+func (tx *Transaction) SaveImport(ctx context.Context, key ImportKey, p ImportProgress) error {
+	n, err := Exec(ctx, tx, saveImport, key.FileSHA256[:], key.MappingSHA256[:], p.Term, p.File, p.RejectsFile, p.Rows, p.RejectsBytes, string(p.Tally), p.Finished)
 	if err != nil {
 		return fmt.Errorf("noting the import's progress: %w", err)
 	}

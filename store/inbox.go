@@ -44,20 +44,20 @@ const rotationLock = 7_316_001
 // it is kept at least after that: an event that turns up again within it is recognised.
 const GenerationLife = 7 * 24 * time.Hour
 
-var consumerID = sqlText(`SELECT id FROM consumer WHERE name = $1`)
+var consumerID = SQL(`SELECT id FROM consumer WHERE name = $1`)
 
 // Only a name that is not there is inserted: an insert that conflicts draws an
 // id too, and 32767 starts of workers would use them up.
-var registerConsumer = sqlText(`
+var registerConsumer = SQL(`
 INSERT INTO consumer (name) SELECT $1 WHERE NOT EXISTS (SELECT FROM consumer WHERE name = $1)
 ON CONFLICT DO NOTHING`)
 
-var subscribe = sqlText(`
+var subscribe = SQL(`
 INSERT INTO subscription (consumer, type, from_tick)
 SELECT $1, t, (SELECT max(id) FROM tick) FROM unnest($2::text[]) t
 ON CONFLICT DO NOTHING`)
 
-var unsubscribe = sqlText(`DELETE FROM subscription WHERE consumer = $1 AND NOT type = ANY ($2::text[])`)
+var unsubscribe = SQL(`DELETE FROM subscription WHERE consumer = $1 AND NOT type = ANY ($2::text[])`)
 
 // ConsumerID stands for a consumer in the inbox.
 type ConsumerID int16
@@ -66,17 +66,17 @@ type ConsumerID int16
 // from now on for those that are new. Audit reads it.
 func (db *DB) Subscribe(ctx context.Context, name string, types []string) (ConsumerID, error) {
 	var id ConsumerID
-	err := db.InTx(ctx, func(tx *Tx) error {
-		if _, err := tx.exec(ctx, registerConsumer, name); err != nil {
+	err := db.InTx(ctx, func(tx Tx) error {
+		if _, err := Exec(ctx, tx, registerConsumer, name); err != nil {
 			return err
 		}
-		if err := tx.get(ctx, &id, consumerID, name); err != nil {
+		if err := Get(ctx, tx, &id, consumerID, name); err != nil {
 			return err
 		}
-		if _, err := tx.exec(ctx, unsubscribe, id, pq.StringArray(types)); err != nil {
+		if _, err := Exec(ctx, tx, unsubscribe, id, pq.StringArray(types)); err != nil {
 			return err
 		}
-		_, err := tx.exec(ctx, subscribe, id, pq.StringArray(types))
+		_, err := Exec(ctx, tx, subscribe, id, pq.StringArray(types))
 		return err
 	})
 	if err != nil {
@@ -85,7 +85,7 @@ func (db *DB) Subscribe(ctx context.Context, name string, types []string) (Consu
 	return id, nil
 }
 
-var lockRotationShared = sqlText(`SELECT pg_advisory_xact_lock_shared($1)::text`)
+var lockRotationShared = SQL(`SELECT pg_advisory_xact_lock_shared($1)::text`)
 
 // The older generations are an array and not a join: so each look into them is
 // one by the primary key, whatever the planner believes about how many there
@@ -93,7 +93,7 @@ var lockRotationShared = sqlText(`SELECT pg_advisory_xact_lock_shared($1)::text`
 // too young to have statistics.)
 const olderGenerations = `ARRAY(SELECT generation FROM inbox_generation WHERE generation < (SELECT max(generation) FROM inbox_generation))`
 
-var claimEvents = sqlText(`
+var claimEvents = SQL(`
 INSERT INTO inbox (generation, consumer, event_id)
 SELECT (SELECT max(generation) FROM inbox_generation), $1, m.event_id
 FROM unnest($2::uuid[]) AS m(event_id)
@@ -105,17 +105,17 @@ RETURNING event_id`)
 // Claim enters events into the consumer's inbox and gives those that were not
 // there: the ones this transaction, and no other, is to handle. An event given
 // twice is claimed once: the caller handles one of its copies.
-func (tx *Tx) Claim(ctx context.Context, consumer ConsumerID, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
-	if _, err := tx.exec(ctx, lockRotationShared, rotationLock); err != nil {
+func (tx *Transaction) Claim(ctx context.Context, consumer ConsumerID, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
+	if _, err := Exec(ctx, tx, lockRotationShared, rotationLock); err != nil {
 		return nil, fmt.Errorf("locking the inbox against rotation: %w", err)
 	}
 	claimed := make(map[uuid.UUID]bool, len(ids))
-	err := tx.each(ctx, claimEvents, func(row *sql.Rows) error {
+	err := Each(ctx, tx, claimEvents, func(row *sql.Rows) error {
 		var id uuid.UUID
 		err := row.Scan(&id)
 		claimed[id] = true
 		return err
-	}, int(consumer), uuids(ids))
+	}, int(consumer), UUIDs(ids))
 	if err != nil {
 		return nil, fmt.Errorf("claiming %d events: %w", len(ids), err)
 	}
@@ -125,26 +125,26 @@ func (tx *Tx) Claim(ctx context.Context, consumer ConsumerID, ids []uuid.UUID) (
 // keptGenerations are the inbox's, as an array: then each look into them is one by the key.
 const keptGenerations = `ARRAY(SELECT generation FROM inbox_generation)`
 
-var isHandled = sqlText(`SELECT EXISTS (
+var isHandled = SQL(`SELECT EXISTS (
     SELECT FROM inbox i WHERE i.generation = ANY (` + keptGenerations + `) AND i.consumer = $1 AND i.event_id = $2)`)
 
 // Handled tells whether the consumer's inbox has the event. It claims nothing:
 // an answer of no may be old by the time it is read.
 func (db *DB) Handled(ctx context.Context, consumer ConsumerID, id uuid.UUID) (bool, error) {
 	var handled bool
-	if err := db.get(ctx, &handled, isHandled, consumer, id); err != nil {
+	if err := Get(ctx, db, &handled, isHandled, consumer, id); err != nil {
 		return false, fmt.Errorf("asking the inbox for %s: %w", id, err)
 	}
 	return handled, nil
 }
 
-var areHandled = sqlText(`SELECT DISTINCT i.event_id FROM inbox i
+var areHandled = SQL(`SELECT DISTINCT i.event_id FROM inbox i
 WHERE i.generation = ANY (` + keptGenerations + `) AND i.consumer = $1 AND i.event_id = ANY ($2::uuid[])`)
 
 // HandledOf is Handled for several events at once.
 func (db *DB) HandledOf(ctx context.Context, consumer ConsumerID, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
 	var found []uuid.UUID
-	if err := db.selectAll(ctx, &found, areHandled, consumer, uuids(ids)); err != nil {
+	if err := Select(ctx, db, &found, areHandled, consumer, UUIDs(ids)); err != nil {
 		return nil, fmt.Errorf("asking the inbox for %d events: %w", len(ids), err)
 	}
 	handled := make(map[uuid.UUID]bool, len(found))
@@ -154,17 +154,17 @@ func (db *DB) HandledOf(ctx context.Context, consumer ConsumerID, ids []uuid.UUI
 	return handled, nil
 }
 
-var newestGeneration = sqlText(`SELECT generation, opened_at < clock_timestamp() - make_interval(secs => $1) AS old
+var newestGeneration = SQL(`SELECT generation, opened_at < clock_timestamp() - make_interval(secs => $1) AS old
 FROM inbox_generation ORDER BY generation DESC LIMIT 1`)
 
-var openGeneration = sqlText(`INSERT INTO inbox_generation (generation) VALUES ($1) ON CONFLICT DO NOTHING`)
+var openGeneration = SQL(`INSERT INTO inbox_generation (generation) VALUES ($1) ON CONFLICT DO NOTHING`)
 
 // While rotation waits for the claims in hand, new ones wait for it: not for long.
-var rotateSoon = sqlText(`SELECT set_config('lock_timeout', $1, true)`)
+var rotateSoon = SQL(`SELECT set_config('lock_timeout', $1, true)`)
 
 const rotationPatience = time.Second
 
-var lockRotation = sqlText(`SELECT pg_advisory_xact_lock($1)::text`)
+var lockRotation = SQL(`SELECT pg_advisory_xact_lock($1)::text`)
 
 // RotateInbox opens a new generation when the newest is older than age, and
 // tells whether it did. It waits for the claims in hand, a second at most
@@ -175,7 +175,7 @@ func (db *DB) RotateInbox(ctx context.Context, age time.Duration) (bool, error) 
 		Generation int  `db:"generation"`
 		Old        bool `db:"old"`
 	}
-	if err := db.get(ctx, &newest, newestGeneration, age.Seconds()); err != nil {
+	if err := Get(ctx, db, &newest, newestGeneration, age.Seconds()); err != nil {
 		return false, fmt.Errorf("reading the inbox's generation: %w", err)
 	}
 	if !newest.Old {
@@ -188,15 +188,15 @@ func (db *DB) RotateInbox(ctx context.Context, age time.Duration) (bool, error) 
 	}
 	failpoint.Hit("generation.made")
 	var opened int64
-	err := db.InTx(ctx, func(tx *Tx) error {
-		if _, err := tx.exec(ctx, rotateSoon, fmt.Sprint(rotationPatience.Milliseconds())); err != nil {
+	err := db.InTx(ctx, func(tx Tx) error {
+		if _, err := Exec(ctx, tx, rotateSoon, fmt.Sprint(rotationPatience.Milliseconds())); err != nil {
 			return err
 		}
-		if _, err := tx.exec(ctx, lockRotation, rotationLock); err != nil {
+		if _, err := Exec(ctx, tx, lockRotation, rotationLock); err != nil {
 			return err
 		}
 		var err error
-		opened, err = tx.exec(ctx, openGeneration, next)
+		opened, err = Exec(ctx, tx, openGeneration, next)
 		failpoint.Hit("generation.opened")
 		return err
 	})
@@ -208,13 +208,22 @@ func (db *DB) RotateInbox(ctx context.Context, age time.Duration) (bool, error) 
 }
 
 func (db *DB) createGeneration(ctx context.Context, next int) error {
-	return db.InTx(ctx, func(tx *Tx) error {
+	return db.InTx(ctx, func(tx Tx) error {
 		name := fmt.Sprintf("inbox_%d", next)
 		if missing, err := tx.lockUnlessThere(ctx, name); err != nil || !missing {
 			return err
 		}
-		return tx.ddl(ctx, fmt.Sprintf(`
+		return ExecText(ctx, tx, fmt.Sprintf(`
 			CREATE TABLE %[1]s (LIKE inbox INCLUDING ALL);
 			ALTER TABLE inbox ATTACH PARTITION %[1]s FOR VALUES IN (%[2]d)`, name, next))
 	})
+}
+
+// ConsumerNamed is the consumer of a name; ErrNotFound where none has ever subscribed.
+func (db *DB) ConsumerNamed(ctx context.Context, name string) (ConsumerID, error) {
+	var id ConsumerID
+	if err := Get(ctx, db, &id, consumerID, name); err != nil {
+		return 0, fmt.Errorf("asking for consumer %s: %w", name, err)
+	}
+	return id, nil
 }

@@ -38,7 +38,7 @@ import (
 // refers to, as any DROP TABLE does.
 
 // The oldest generation that has a successor old enough, and the newest checkpoint, if that saw the successor.
-var droppableGeneration = sqlText(`
+var droppableGeneration = SQL(`
 SELECT g.generation, c.id, c.epoch, c.snapshot::text AS snapshot
 FROM (SELECT generation, lead(opened_at) OVER w AS followed_at, lead(generation) OVER w AS successor
       FROM inbox_generation WINDOW w AS (ORDER BY generation) ORDER BY generation LIMIT 1) g
@@ -47,9 +47,9 @@ WHERE g.followed_at < clock_timestamp() - make_interval(secs => $1)
   AND NOT EXISTS (SELECT FROM audit_open o CROSS JOIN consumer k JOIN inbox i ON i.generation = g.generation AND i.consumer = k.id AND i.event_id = o.event_id
                   WHERE o.checkpoint = c.id AND o.seq IS NULL)`)
 
-var forgetGeneration = sqlText(`DELETE FROM inbox_generation WHERE generation = $1`)
+var forgetGeneration = SQL(`DELETE FROM inbox_generation WHERE generation = $1`)
 
-var noteDropped = sqlText(`INSERT INTO inbox_dropped (generation, epoch, snapshot) VALUES ($1, $2, $3::pg_snapshot)`)
+var noteDropped = SQL(`INSERT INTO inbox_dropped (generation, epoch, snapshot) VALUES ($1, $2, $3::pg_snapshot)`)
 
 // DropInbox drops the oldest generation of the inbox if nobody needs it any more,
 // and tells which; 0 when there is none. age is how long after its last row one is
@@ -62,28 +62,28 @@ func (db *DB) DropInbox(ctx context.Context, age time.Duration) (dropped int, er
 		Epoch      int    `db:"epoch"`
 		Snapshot   string `db:"snapshot"`
 	}
-	if err := db.selectAll(ctx, &old, droppableGeneration, age.Seconds()); err != nil {
+	if err := Select(ctx, db, &old, droppableGeneration, age.Seconds()); err != nil {
 		return 0, fmt.Errorf("looking for a generation of the inbox to drop: %w", err)
 	}
 	if len(old) == 0 {
 		return 0, nil
 	}
 	g := old[0]
-	err = db.InTx(ctx, func(tx *Tx) error {
-		if _, err := tx.exec(ctx, rotateSoon, fmt.Sprint(rotationPatience.Milliseconds())); err != nil {
+	err = db.InTx(ctx, func(tx Tx) error {
+		if _, err := Exec(ctx, tx, rotateSoon, fmt.Sprint(rotationPatience.Milliseconds())); err != nil {
 			return err
 		}
-		if _, err := tx.exec(ctx, lockRotation, rotationLock); err != nil {
+		if _, err := Exec(ctx, tx, lockRotation, rotationLock); err != nil {
 			return err
 		}
-		if n, err := tx.exec(ctx, forgetGeneration, g.Generation); err != nil || n == 0 {
+		if n, err := Exec(ctx, tx, forgetGeneration, g.Generation); err != nil || n == 0 {
 			return err // somebody else has dropped it
 		}
 		dropped = g.Generation
-		if _, err := tx.exec(ctx, noteDropped, g.Generation, g.Epoch, g.Snapshot); err != nil {
+		if _, err := Exec(ctx, tx, noteDropped, g.Generation, g.Epoch, g.Snapshot); err != nil {
 			return err
 		}
-		return tx.ddl(ctx, fmt.Sprintf(`DROP TABLE inbox_%d`, g.Generation))
+		return ExecText(ctx, tx, fmt.Sprintf(`DROP TABLE inbox_%d`, g.Generation))
 	})
 	if err != nil {
 		return 0, fmt.Errorf("dropping generation %d of the inbox: %w", g.Generation, err)
@@ -91,14 +91,14 @@ func (db *DB) DropInbox(ctx context.Context, age time.Duration) (dropped int, er
 	return dropped, nil
 }
 
-var isForgotten = sqlText(`SELECT ` + forgotten + ` FROM event_log e WHERE e.seq = $1`)
+var isForgotten = SQL(`SELECT ` + forgotten + ` FROM event_log e WHERE e.seq = $1`)
 
 // Forgotten tells whether the inbox may have forgotten who has handled the event
 // at this place of the log. Whoever has it handled again does not know whether it
 // is done twice. ErrNotFound when no event stands there.
 func (db *DB) Forgotten(ctx context.Context, seq int64) (bool, error) {
 	var is bool
-	if err := db.get(ctx, &is, isForgotten, seq); err != nil {
+	if err := Get(ctx, db, &is, isForgotten, seq); err != nil {
 		return false, fmt.Errorf("asking whether the inbox has forgotten place %d of the log: %w", seq, err)
 	}
 	return is, nil

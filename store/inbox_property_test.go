@@ -18,7 +18,7 @@ import (
 
 // claiming is a transaction that claims, or waits to.
 type claiming struct {
-	tx     *store.Tx
+	tx     store.Tx
 	pid    int
 	wants  []eventID
 	result chan claimed

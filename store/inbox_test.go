@@ -25,7 +25,7 @@ func (p *place) consumer(name string) store.ConsumerID {
 	return id
 }
 
-func (p *place) claims(tx *store.Tx, consumer store.ConsumerID, ids ...eventID) map[eventID]bool {
+func (p *place) claims(tx store.Tx, consumer store.ConsumerID, ids ...eventID) map[eventID]bool {
 	p.Helper()
 	claimed, err := tx.Claim(context.Background(), consumer, ids)
 	must(p, err)
@@ -109,9 +109,9 @@ func TestASecondClaimantWaitsForTheFirst(t *testing.T) {
 }
 
 // claim is a way to claim one event, and tells whether it did.
-type claim func(ctx context.Context, tx *store.Tx, consumer store.ConsumerID, ids []eventID) (map[eventID]bool, error)
+type claim func(ctx context.Context, tx store.Tx, consumer store.ConsumerID, ids []eventID) (map[eventID]bool, error)
 
-func properly(ctx context.Context, tx *store.Tx, consumer store.ConsumerID, ids []eventID) (map[eventID]bool, error) {
+func properly(ctx context.Context, tx store.Tx, consumer store.ConsumerID, ids []eventID) (map[eventID]bool, error) {
 	return tx.Claim(ctx, consumer, ids)
 }
 
@@ -208,20 +208,20 @@ func TestClaimsWhileTheInboxRotates(t *testing.T) {
 // The variants below take the guard away, and claim one event twice in a fixed interleaving.
 
 // claimWithoutLock is Claim without the rotation lock.
-func claimWithoutLock(ctx context.Context, tx *store.Tx, consumer store.ConsumerID, ids []eventID) (map[eventID]bool, error) {
+func claimWithoutLock(ctx context.Context, tx store.Tx, consumer store.ConsumerID, ids []eventID) (map[eventID]bool, error) {
 	return claimBy(ctx, tx, store.ClaimEvents, consumer, ids)
 }
 
 // claimInOneStatement takes the lock in the statement that claims, whose
 // snapshot is then older than the lock.
-func claimInOneStatement(ctx context.Context, tx *store.Tx, consumer store.ConsumerID, ids []eventID) (map[eventID]bool, error) {
+func claimInOneStatement(ctx context.Context, tx store.Tx, consumer store.ConsumerID, ids []eventID) (map[eventID]bool, error) {
 	const newest = `(SELECT max(generation) FROM inbox_generation, locked)`
 	query := fmt.Sprintf(`WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared(%d))`, store.RotationLock) +
 		strings.ReplaceAll(store.ClaimEvents, `(SELECT max(generation) FROM inbox_generation)`, newest)
 	return claimBy(ctx, tx, query, consumer, ids)
 }
 
-func claimBy(ctx context.Context, tx *store.Tx, query string, consumer store.ConsumerID, ids []eventID) (map[eventID]bool, error) {
+func claimBy(ctx context.Context, tx store.Tx, query string, consumer store.ConsumerID, ids []eventID) (map[eventID]bool, error) {
 	texts := make(pq.StringArray, len(ids))
 	for i, id := range ids {
 		texts[i] = id.String()
@@ -308,7 +308,7 @@ func TestALockTakenWithTheClaimIsTakenTooLate(t *testing.T) {
 }
 
 // claimsLater claims beside the test.
-func (p *place) claimsLater(tx *store.Tx, claim claim, consumer store.ConsumerID, ids ...eventID) <-chan map[eventID]bool {
+func (p *place) claimsLater(tx store.Tx, claim claim, consumer store.ConsumerID, ids ...eventID) <-chan map[eventID]bool {
 	result := make(chan map[eventID]bool, 1)
 	go func() {
 		claimed, err := claim(context.Background(), tx, consumer, ids)

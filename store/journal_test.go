@@ -13,7 +13,7 @@ import (
 
 func (p *place) records(letters ...store.DeadLetter) {
 	p.Helper()
-	must(p, p.InTx(p.Context(), func(tx *store.Tx) error { return tx.RecordDeadLetters(p.Context(), letters) }))
+	must(p, p.InTx(p.Context(), func(tx store.Tx) error { return tx.RecordDeadLetters(p.Context(), letters) }))
 }
 
 func TestDeadLettersAreRecordedOnce(t *testing.T) {

@@ -28,27 +28,27 @@ type Lease struct {
 // stands still when a leader is killed. It is renewed three times as often.
 const LeaseTTL = 3 * time.Second
 
-var acquireLease = sqlText(`
+var acquireLease = SQL(`
 INSERT INTO lease AS l (name, term, holder, expires_at)
 VALUES ($1, 1, $2, clock_timestamp() + make_interval(secs => $3))
 ON CONFLICT (name) DO UPDATE SET term = l.term + 1, holder = excluded.holder, expires_at = excluded.expires_at
 WHERE l.expires_at < clock_timestamp() OR l.expires_at > clock_timestamp() + 2 * make_interval(secs => $3)
 RETURNING term`)
 
-var renewLease = sqlText(`
+var renewLease = SQL(`
 UPDATE lease SET expires_at = clock_timestamp() + make_interval(secs => $4)
 WHERE name = $1 AND holder = $2 AND term = $3 AND expires_at >= clock_timestamp()`)
 
-var releaseLease = sqlText(`
+var releaseLease = SQL(`
 UPDATE lease SET expires_at = '-infinity' WHERE name = $1 AND holder = $2 AND term = $3`)
 
-var holdLease = sqlText(`SELECT term FROM lease WHERE name = $1 AND term = $2 FOR NO KEY UPDATE`)
+var holdLease = SQL(`SELECT term FROM lease WHERE name = $1 AND term = $2 FOR NO KEY UPDATE`)
 
 // Acquire takes the lease when nobody holds it. It gives ErrNotLeader while somebody does.
 func (db *DB) Acquire(ctx context.Context, name, holder string) (Lease, error) {
 	lease := Lease{Name: name, Holder: holder}
-	err := db.InTx(ctx, func(tx *Tx) error {
-		return tx.get(ctx, &lease.Term, acquireLease, name, holder, LeaseTTL.Seconds())
+	err := db.InTx(ctx, func(tx Tx) error {
+		return Get(ctx, tx, &lease.Term, acquireLease, name, holder, LeaseTTL.Seconds())
 	})
 	if errors.Is(err, ErrNotFound) {
 		return Lease{}, ErrNotLeader
@@ -63,7 +63,7 @@ func (db *DB) Acquire(ctx context.Context, name, holder string) (Lease, error) {
 // Renew prolongs the lease; ErrNotLeader when it has ended. One round trip, that
 // a database far away, or a connection made anew, costs nobody the leadership.
 func (db *DB) Renew(ctx context.Context, l Lease) error {
-	n, err := db.repeat(ctx, renewLease, l.Name, l.Holder, l.Term, LeaseTTL.Seconds())
+	n, err := Repeat(ctx, db, renewLease, l.Name, l.Holder, l.Term, LeaseTTL.Seconds())
 	if err == nil && n == 0 {
 		err = ErrNotLeader
 	}
@@ -76,15 +76,15 @@ func (db *DB) Renew(ctx context.Context, l Lease) error {
 
 // Release ends the lease, so that the next leader need not wait.
 func (db *DB) Release(ctx context.Context, l Lease) error {
-	_, err := db.repeat(ctx, releaseLease, l.Name, l.Holder, l.Term)
+	_, err := Repeat(ctx, db, releaseLease, l.Name, l.Holder, l.Term)
 	return err
 }
 
 // hold locks the lease's row for the rest of the transaction: while it is held
 // nobody can begin a new term. ErrNotLeader when the term is over.
-func (tx *Tx) hold(ctx context.Context, l Lease) error {
+func (tx *Transaction) hold(ctx context.Context, l Lease) error {
 	var term int64
-	err := tx.get(ctx, &term, holdLease, l.Name, l.Term)
+	err := Get(ctx, tx, &term, holdLease, l.Name, l.Term)
 	if errors.Is(err, ErrNotFound) {
 		return ErrNotLeader
 	}
@@ -137,16 +137,4 @@ func (db *DB) leadOnce(ctx context.Context, l Lease, work func(ctx context.Conte
 	releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	return errors.Join(err, db.Release(releasing, l))
-}
-
-// wait sleeps for d and reports whether ctx is still alive.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }

@@ -45,26 +45,6 @@ func kindOfLocation(location string) string {
 	return "stock"
 }
 
-// PositionKey names a position: an item of a tenant at a location.
-type PositionKey struct {
-	Tenant   string `db:"tenant_id"`
-	Item     string `db:"item_id"`
-	Location string `db:"location_id"`
-}
-
-// ItemKey names an item of a tenant.
-type ItemKey struct{ Tenant, Item string }
-
-func comparePositionKeys(a, b PositionKey) int {
-	if c := strings.Compare(a.Tenant, b.Tenant); c != 0 {
-		return c
-	}
-	if c := strings.Compare(a.Item, b.Item); c != 0 {
-		return c
-	}
-	return strings.Compare(a.Location, b.Location)
-}
-
 // Position is how much of an item stands at a location, locked by the
 // transaction that read it. Threshold is the low-stock threshold of the
 // position's replenishment rule, if it has one.
@@ -96,7 +76,7 @@ type Movement struct {
 
 // Keys come in the order in which they are to be locked. Movements are counted
 // once, not once a row.
-var lockPositions = sqlText(`
+var lockPositions = SQL(`
 SELECT k.ord, p.id, p.on_hand, p.reserved, p.sequence, p.armed, r.low_stock_threshold,
        (SELECT count(*) FROM movement WHERE event_id = ANY ($4::uuid[])) AS moved
 FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k(tenant_id, item_id, location_id, ord)
@@ -105,7 +85,7 @@ LEFT JOIN replenishment_rule r USING (tenant_id, item_id, location_id)
 ORDER BY k.ord
 FOR NO KEY UPDATE OF p`)
 
-var missingPositions = sqlText(`
+var missingPositions = SQL(`
 SELECT k.tenant_id, k.item_id, k.location_id
 FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, item_id, location_id)
 LEFT JOIN position p USING (tenant_id, item_id, location_id)
@@ -119,7 +99,7 @@ WHERE p.id IS NULL`)
 // who do, and each time costs PostgreSQL's deadlock_timeout of a second. So what
 // this process has not seen before is asked for, and made where it is missing,
 // before anything is locked.
-func (tx *Tx) LockPositions(ctx context.Context, keys []PositionKey, names map[ItemKey]string) (map[PositionKey]*Position, error) {
+func (tx *Transaction) LockPositions(ctx context.Context, keys []PositionKey, names map[ItemKey]string) (map[PositionKey]*Position, error) {
 	positions, _, err := tx.lockPositions(ctx, nil, keys, names)
 	return positions, err
 }
@@ -129,7 +109,7 @@ func (tx *Tx) LockPositions(ctx context.Context, keys []PositionKey, names map[I
 // statement's snapshot, which may be a little older than the locks: the events
 // must have been claimed by this transaction (Claim), so that nobody else is
 // about to move them.
-func (tx *Tx) LockUnmoved(ctx context.Context, events []uuid.UUID, keys []PositionKey, names map[ItemKey]string) (map[PositionKey]*Position, map[uuid.UUID]bool, error) {
+func (tx *Transaction) LockUnmoved(ctx context.Context, events []uuid.UUID, keys []PositionKey, names map[ItemKey]string) (map[PositionKey]*Position, map[uuid.UUID]bool, error) {
 	positions, movements, err := tx.lockPositions(ctx, events, keys, names)
 	if err != nil || movements == 0 {
 		return positions, nil, err
@@ -139,14 +119,14 @@ func (tx *Tx) LockUnmoved(ctx context.Context, events []uuid.UUID, keys []Positi
 }
 
 // lockPositions also counts the movements of the events.
-func (tx *Tx) lockPositions(ctx context.Context, events []uuid.UUID, keys []PositionKey, names map[ItemKey]string) (map[PositionKey]*Position, int, error) {
+func (tx *Transaction) lockPositions(ctx context.Context, events []uuid.UUID, keys []PositionKey, names map[ItemKey]string) (map[PositionKey]*Position, int, error) {
 	keys = slices.Clone(keys)
 	slices.SortFunc(keys, comparePositionKeys)
 	keys = slices.Compact(keys)
-	if strange := tx.db.seen.strange(keys); len(strange) > 0 {
+	if strange := seenIn(tx).strange(keys); len(strange) > 0 {
 		tenants, items, locations := keyColumns(strange)
 		var missing []PositionKey
-		if err := tx.selectAll(ctx, &missing, missingPositions, tenants, items, locations); err != nil {
+		if err := Select(ctx, tx, &missing, missingPositions, tenants, items, locations); err != nil {
 			return nil, 0, fmt.Errorf("looking for %d positions: %w", len(strange), err)
 		}
 		if err := tx.createPositions(ctx, missing, names); err != nil {
@@ -164,11 +144,11 @@ func (tx *Tx) lockPositions(ctx context.Context, events []uuid.UUID, keys []Posi
 	return tx.lockKnown(ctx, events, keys)
 }
 
-func (tx *Tx) lockKnown(ctx context.Context, events []uuid.UUID, keys []PositionKey) (map[PositionKey]*Position, int, error) {
+func (tx *Transaction) lockKnown(ctx context.Context, events []uuid.UUID, keys []PositionKey) (map[PositionKey]*Position, int, error) {
 	tenants, items, locations := keyColumns(keys)
 	found := make([]Position, 0, len(keys))
 	var ord, movements int
-	err := tx.each(ctx, lockPositions, func(row *sql.Rows) error {
+	err := Each(ctx, tx, lockPositions, func(row *sql.Rows) error {
 		var p Position
 		if err := row.Scan(&ord, &p.ID, &p.OnHand, &p.Reserved, &p.Sequence, &p.Armed, &p.Threshold, &movements); err != nil {
 			return err
@@ -176,7 +156,7 @@ func (tx *Tx) lockKnown(ctx context.Context, events []uuid.UUID, keys []Position
 		p.PositionKey = keys[ord-1]
 		found = append(found, p)
 		return nil
-	}, tenants, items, locations, uuids(events))
+	}, tenants, items, locations, UUIDs(events))
 	if err != nil {
 		return nil, 0, fmt.Errorf("locking %d positions: %w", len(keys), err)
 	}
@@ -186,72 +166,58 @@ func (tx *Tx) lockKnown(ctx context.Context, events []uuid.UUID, keys []Position
 	}
 	if len(positions) == len(keys) {
 		// Those made by this transaction are there for others only when it has committed (Commit).
-		tx.db.seen.add(slices.DeleteFunc(slices.Clone(keys), func(k PositionKey) bool { return tx.made[k] }))
+		made := TxState[madePositions](tx).keys
+		seenIn(tx).add(slices.DeleteFunc(slices.Clone(keys), func(k PositionKey) bool { return made[k] }))
 	}
 	return positions, movements, nil
 }
 
-func keyColumns(keys []PositionKey) (tenants, items, locations *texts) {
-	tenants, items, locations = newTexts(len(keys), 16), newTexts(len(keys), 16), newTexts(len(keys), 16)
-	for _, k := range keys {
-		tenants.add(k.Tenant)
-		items.add(k.Item)
-		locations.add(k.Location)
-	}
-	return tenants, items, locations
-}
-
 // A receipt does not know an item's name, a till does: the item's first sale is
 // the first to want its position at @customer, and so comes by here.
-var createItems = sqlText(`
+var createItems = SQL(`
 INSERT INTO item (tenant_id, item_id, name)
 SELECT DISTINCT ON (tenant_id, item_id) tenant_id, item_id, name FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, item_id, name)
 ORDER BY tenant_id, item_id
 ON CONFLICT (tenant_id, item_id) DO UPDATE SET name = excluded.name WHERE item.name = '' AND excluded.name <> ''`)
 
-var createLocations = sqlText(`
+var createLocations = SQL(`
 INSERT INTO location (tenant_id, location_id, kind)
 SELECT DISTINCT tenant_id, location_id, kind FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, location_id, kind)
 ORDER BY tenant_id, location_id ON CONFLICT DO NOTHING`)
 
-var createPositions = sqlText(`
+var createPositions = SQL(`
 INSERT INTO position (tenant_id, item_id, location_id)
 SELECT tenant_id, item_id, location_id FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, item_id, location_id)
 ORDER BY tenant_id, item_id, location_id ON CONFLICT DO NOTHING`)
 
-func (tx *Tx) createPositions(ctx context.Context, keys []PositionKey, names map[ItemKey]string) error {
+func (tx *Transaction) createPositions(ctx context.Context, keys []PositionKey, names map[ItemKey]string) error {
 	if len(keys) == 0 {
 		return nil
 	}
 	tenants, items, locations := keyColumns(keys)
-	itemNames, kinds := newTexts(len(keys), 32), newTexts(len(keys), 8)
+	itemNames, kinds := NewTexts(len(keys), 32), NewTexts(len(keys), 8)
 	for _, k := range keys {
 		itemNames.add(names[ItemKey{k.Tenant, k.Item}])
 		kinds.add(kindOfLocation(k.Location))
 	}
-	if _, err := tx.exec(ctx, createItems, tenants, items, itemNames); err != nil {
+	if _, err := Exec(ctx, tx, createItems, tenants, items, itemNames); err != nil {
 		return err
 	}
-	if _, err := tx.exec(ctx, createLocations, tenants, locations, kinds); err != nil {
+	if _, err := Exec(ctx, tx, createLocations, tenants, locations, kinds); err != nil {
 		return err
 	}
-	if tx.made == nil {
-		tx.made = map[PositionKey]bool{}
-	}
-	for _, k := range keys {
-		tx.made[k] = true
-	}
-	_, err := tx.exec(ctx, createPositions, tenants, items, locations)
+	noteMade(tx, keys)
+	_, err := Exec(ctx, tx, createPositions, tenants, items, locations)
 	return err
 }
 
-var movedEvents = sqlText(`SELECT DISTINCT event_id FROM movement WHERE event_id = ANY ($1::uuid[])`)
+var movedEvents = SQL(`SELECT DISTINCT event_id FROM movement WHERE event_id = ANY ($1::uuid[])`)
 
 // Moved tells which of the events have moved stock already. It is asked with
 // their positions locked, so that the answer stays true.
-func (tx *Tx) Moved(ctx context.Context, events []uuid.UUID) (map[uuid.UUID]bool, error) {
+func (tx *Transaction) Moved(ctx context.Context, events []uuid.UUID) (map[uuid.UUID]bool, error) {
 	var found []uuid.UUID
-	if err := tx.selectAll(ctx, &found, movedEvents, uuids(events)); err != nil {
+	if err := Select(ctx, tx, &found, movedEvents, UUIDs(events)); err != nil {
 		return nil, fmt.Errorf("looking for movements of %d events: %w", len(events), err)
 	}
 	moved := map[uuid.UUID]bool{}
@@ -261,7 +227,7 @@ func (tx *Tx) Moved(ctx context.Context, events []uuid.UUID) (map[uuid.UUID]bool
 	return moved, nil
 }
 
-var postMovements = sqlText(`
+var postMovements = SQL(`
 WITH posted AS (
     INSERT INTO movement (event_id, line, position_id, sequence, quantity, on_hand, type, occurred_at)
     SELECT * FROM unnest($1::uuid[], $2::smallint[], $3::bigint[], $4::bigint[], $5::numeric[], $6::numeric[], $7::text[], $8::timestamptz[])
@@ -272,10 +238,10 @@ WHERE p.id = n.id`)
 
 // Post writes movements and the positions they end in. The positions must be
 // locked by this transaction (LockPositions).
-func (tx *Tx) Post(ctx context.Context, movements []Movement, positions []*Position) error {
+func (tx *Transaction) Post(ctx context.Context, movements []Movement, positions []*Position) error {
 	n := len(movements)
-	events, lines, at, sequences := newPlain(n, 36), newPlain(n, 1), newPlain(n, 10), newPlain(n, 6)
-	quantities, onHand, types, occurred := newPlain(n, 8), newPlain(n, 8), newTexts(n, 10), newPlain(n, 28)
+	events, lines, at, sequences := NewColumn(n, 36), NewColumn(n, 1), NewColumn(n, 10), NewColumn(n, 6)
+	quantities, onHand, types, occurred := NewColumn(n, 8), NewColumn(n, 8), NewTexts(n, 10), NewColumn(n, 28)
 	for i := range movements {
 		m := &movements[i]
 		events.uuid(m.EventID)
@@ -288,14 +254,14 @@ func (tx *Tx) Post(ctx context.Context, movements []Movement, positions []*Posit
 		occurred.time(m.OccurredAt)
 	}
 	k := len(positions)
-	ids, ends, ended, armed := newPlain(k, 10), newPlain(k, 8), newPlain(k, 6), newPlain(k, 5)
+	ids, ends, ended, armed := NewColumn(k, 10), NewColumn(k, 8), NewColumn(k, 6), NewColumn(k, 5)
 	for _, p := range positions {
 		ids.integer(p.ID)
 		ends.decimal(p.OnHand)
 		ended.integer(p.Sequence)
 		armed.boolean(p.Armed)
 	}
-	changed, err := tx.exec(ctx, postMovements, events, lines, at, sequences, quantities, onHand, types, occurred, ids, ends, ended, armed)
+	changed, err := Exec(ctx, tx, postMovements, events, lines, at, sequences, quantities, onHand, types, occurred, ids, ends, ended, armed)
 	if err != nil {
 		return fmt.Errorf("posting %d movements: %w", n, err)
 	}

@@ -26,7 +26,7 @@ func decimal(t testing.TB, text string) event.Decimal {
 	return d
 }
 
-func (p *place) locks(tx *store.Tx, keys ...store.PositionKey) map[store.PositionKey]*store.Position {
+func (p *place) locks(tx store.Tx, keys ...store.PositionKey) map[store.PositionKey]*store.Position {
 	p.Helper()
 	positions, err := tx.LockPositions(context.Background(), keys, nil)
 	must(p, err)
@@ -81,7 +81,7 @@ func TestPositionsAreMadeOnFirstSight(t *testing.T) {
 }
 
 // moves posts n of the item from one place to another as one event, as the ledger does.
-func moves(ctx context.Context, tx *store.Tx, id eventID, item, from, to string, n event.Decimal) error {
+func moves(ctx context.Context, tx store.Tx, id eventID, item, from, to string, n event.Decimal) error {
 	keys := []store.PositionKey{key(item, from), key(item, to)}
 	positions, err := tx.LockPositions(ctx, keys, nil)
 	if err != nil {
@@ -143,7 +143,7 @@ func TestTheLedgerUnderConcurrency(t *testing.T) {
 		run = append(run, func(ctx context.Context) error {
 			rnd := rand.New(rand.NewPCG(seed, uint64(i)))
 			for range batches {
-				err := p.InTx(ctx, func(tx *store.Tx) error {
+				err := p.InTx(ctx, func(tx store.Tx) error {
 					n := rnd.IntN(len(ids))
 					item, shop := fmt.Sprintf("i%d", n%6), fmt.Sprintf("S%d", n%5) // the same for an event, whoever handles it
 					keys := []store.PositionKey{key(item, shop), key(item, store.Customer)}
@@ -203,7 +203,7 @@ func TestALockedPositionIsTheNewest(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, 6)
 	ctx := t.Context()
-	must(t, p.InTx(ctx, func(tx *store.Tx) error {
+	must(t, p.InTx(ctx, func(tx store.Tx) error {
 		return moves(ctx, tx, uuid.New(), "i", store.Supplier, "S", event.NewDecimal(10))
 	}))
 	first, second := p.begin(), p.begin()
@@ -227,7 +227,7 @@ func TestAnEventMovesOnce(t *testing.T) {
 	p := newPlace(t, 4)
 	ctx, id := t.Context(), uuid.New()
 	for range 3 {
-		must(t, p.InTx(ctx, func(tx *store.Tx) error { return moves(ctx, tx, id, "i", "S", store.Customer, event.NewDecimal(1)) }))
+		must(t, p.InTx(ctx, func(tx store.Tx) error { return moves(ctx, tx, id, "i", "S", store.Customer, event.NewDecimal(1)) }))
 	}
 	p.sums()
 	tx := p.begin()
@@ -265,7 +265,7 @@ func TestQuantitiesAreExact(t *testing.T) {
 	ctx := t.Context()
 	quantities := []string{"0.1", "0.2", "999999999999999.999999", "-999999999999999.999999", "0.000001", "-0.000001", "1e3", "0"}
 	for _, q := range quantities {
-		must(t, p.InTx(ctx, func(tx *store.Tx) error { return moves(ctx, tx, uuid.New(), "i", "S", store.Customer, decimal(t, q)) }))
+		must(t, p.InTx(ctx, func(tx store.Tx) error { return moves(ctx, tx, uuid.New(), "i", "S", store.Customer, decimal(t, q)) }))
 		p.sums()
 	}
 	at := p.locks(p.begin(), key("i", "S"))[key("i", "S")]

@@ -21,16 +21,16 @@ type Logged struct {
 
 // columns are events turned into one array a column, as unnest takes them.
 type columns struct {
-	occurred, ids                       *plain
-	tenants, types, versions, aggregate *texts
-	bodies                              bodies
+	occurred, ids                       *Column
+	tenants, types, versions, aggregate *Texts
+	bodies                              Bodies
 }
 
 func columnsOf(events []event.Any) columns {
 	n := len(events)
 	c := columns{
-		occurred: newPlain(n, 28), ids: newPlain(n, 36), tenants: newTexts(n, 16), types: newTexts(n, 20), versions: newTexts(n, 4),
-		aggregate: newTexts(n, 36), bodies: make(bodies, n),
+		occurred: NewColumn(n, 28), ids: NewColumn(n, 36), tenants: NewTexts(n, 16), types: NewTexts(n, 20), versions: NewTexts(n, 4),
+		aggregate: NewTexts(n, 36), bodies: make(Bodies, n),
 	}
 	for i := range events {
 		e := &events[i]
@@ -45,7 +45,7 @@ func columnsOf(events []event.Any) columns {
 	return c
 }
 
-var appendEvents = sqlText(`
+var appendEvents = SQL(`
 INSERT INTO event_log (epoch, publish, occurred_at, event_id, tenant_id, type, version, aggregate_id, body_sha256, body)
 SELECT (SELECT max(epoch) FROM epoch), $1, e.occurred_at, e.event_id, e.tenant_id, e.type, e.version, e.aggregate_id,
        sha256(convert_to(e.body, 'UTF8')), e.body
@@ -55,28 +55,28 @@ FROM unnest($2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::text[], $
 // Append adds events to the log, to be published, in the order given. It is for
 // derived events, which are unique by their ids and their cause's inbox row;
 // what comes from outside goes through Admit.
-func (tx *Tx) Append(ctx context.Context, events []event.Any) error {
+func (tx *Transaction) Append(ctx context.Context, events []event.Any) error {
 	if len(events) == 0 {
 		return nil
 	}
 	c := columnsOf(events)
-	if _, err := tx.exec(ctx, appendEvents, true, c.occurred, c.ids, c.tenants, c.types, c.versions, c.aggregate, c.bodies); err != nil {
+	if _, err := Exec(ctx, tx, appendEvents, true, c.occurred, c.ids, c.tenants, c.types, c.versions, c.aggregate, c.bodies); err != nil {
 		return fmt.Errorf("appending %d events to the log: %w", len(events), err)
 	}
-	tx.appended = true
+	NoteAppended(tx)
 	return nil
 }
 
 // logHas joins by seq, the log's key: event_id alone is not unique over partitions.
-var logHas = sqlText(`
+var logHas = SQL(`
 SELECT e.event_id
 FROM unnest($1::bigint[], $2::uuid[]) AS m(seq, event_id)
 JOIN event_log e ON e.seq = m.seq AND e.event_id = m.event_id`)
 
 // LogHas tells which of the events, each with the place in the log it claims
 // (Any.LogSeq), really stand there.
-func (tx *Tx) LogHas(ctx context.Context, events []event.Any) (map[uuid.UUID]bool, error) {
-	seqs, ids := newPlain(len(events), 10), newPlain(len(events), 36)
+func (tx *Transaction) LogHas(ctx context.Context, events []event.Any) (map[uuid.UUID]bool, error) {
+	seqs, ids := NewColumn(len(events), 10), NewColumn(len(events), 36)
 	for i := range events {
 		if events[i].LogSeq > 0 {
 			seqs.integer(events[i].LogSeq)
@@ -88,7 +88,7 @@ func (tx *Tx) LogHas(ctx context.Context, events []event.Any) (map[uuid.UUID]boo
 		return has, nil
 	}
 	var found []uuid.UUID
-	if err := tx.selectAll(ctx, &found, logHas, seqs, ids); err != nil {
+	if err := Select(ctx, tx, &found, logHas, seqs, ids); err != nil {
 		return nil, fmt.Errorf("looking up %d events in the log: %w", seqs.n, err)
 	}
 	for _, id := range found {

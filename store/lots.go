@@ -61,7 +61,7 @@ type LotDay struct {
 const DefaultExpiryWarning = 30
 
 // Both kinds of rows come with one round trip: shelves, and the days of their locations (shelf NULL).
-var lockShelves = sqlText(`
+var lockShelves = SQL(`
 SELECT s.ord, s.id, s.shortfall, s.lots, s.first_heard, NULL AS day, NULL AS warning_days FROM (
     SELECT k.ord, b.id, b.shortfall, b.lots, b.first_heard
     FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k(tenant_id, item_id, location_id, ord)
@@ -74,13 +74,13 @@ FROM unnest($4::text[], $5::text[]) WITH ORDINALITY AS k(tenant_id, location_id,
 LEFT JOIN lot_day d USING (tenant_id, location_id)
 LEFT JOIN tenant_setting s USING (tenant_id)`)
 
-var missingShelves = sqlText(`
+var missingShelves = SQL(`
 SELECT k.tenant_id, k.item_id, k.location_id
 FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, item_id, location_id)
 LEFT JOIN lot_balance b USING (tenant_id, item_id, location_id)
 WHERE b.id IS NULL`)
 
-var createShelves = sqlText(`
+var createShelves = SQL(`
 INSERT INTO lot_balance (tenant_id, item_id, location_id)
 SELECT tenant_id, item_id, location_id FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k(tenant_id, item_id, location_id, ord)
 ORDER BY k.ord ON CONFLICT DO NOTHING`)
@@ -92,7 +92,7 @@ type Shelves struct{ seen seenPositions }
 // Lock locks the shelves of positions, with their lots, for the rest of the
 // transaction, and tells the days of their locations. Shelves seen for the first
 // time are made. The days are as of a moment before: see Tx.BeginDays.
-func (s *Shelves) Lock(ctx context.Context, tx *Tx, keys []PositionKey) (map[PositionKey]*Shelf, map[LocationKey]LotDay, error) {
+func (s *Shelves) Lock(ctx context.Context, tx Tx, keys []PositionKey) (map[PositionKey]*Shelf, map[LocationKey]LotDay, error) {
 	keys = slices.Clone(keys)
 	slices.SortFunc(keys, comparePositionKeys)
 	keys = slices.Compact(keys)
@@ -103,7 +103,7 @@ func (s *Shelves) Lock(ctx context.Context, tx *Tx, keys []PositionKey) (map[Pos
 			made[k] = true
 		}
 		tenants, items, locations := keyColumns(missing)
-		if _, err := tx.exec(ctx, createShelves, tenants, items, locations); err != nil {
+		if _, err := Exec(ctx, tx, createShelves, tenants, items, locations); err != nil {
 			return fmt.Errorf("making shelves for the lots of %d positions: %w", len(missing), err)
 		}
 		return nil
@@ -111,7 +111,7 @@ func (s *Shelves) Lock(ctx context.Context, tx *Tx, keys []PositionKey) (map[Pos
 	if strange := s.seen.strange(keys); len(strange) > 0 {
 		tenants, items, locations := keyColumns(strange)
 		var missing []PositionKey
-		if err := tx.selectAll(ctx, &missing, missingShelves, tenants, items, locations); err != nil {
+		if err := Select(ctx, tx, &missing, missingShelves, tenants, items, locations); err != nil {
 			return nil, nil, fmt.Errorf("looking for the lots of %d positions: %w", len(strange), err)
 		}
 		if len(missing) > 0 {
@@ -134,13 +134,13 @@ func (s *Shelves) Lock(ctx context.Context, tx *Tx, keys []PositionKey) (map[Pos
 	return shelves, days, tx.readLots(ctx, shelves)
 }
 
-func (tx *Tx) lockShelves(ctx context.Context, keys []PositionKey) (map[PositionKey]*Shelf, map[LocationKey]LotDay, error) {
+func (tx *Transaction) lockShelves(ctx context.Context, keys []PositionKey) (map[PositionKey]*Shelf, map[LocationKey]LotDay, error) {
 	tenants, items, locations := keyColumns(keys)
-	places := placesOf(keys)
-	placeTenants, placeLocations := placeColumns(places)
+	places := locationsOf(keys)
+	placeTenants, placeLocations := locationColumns(places)
 	rows := make([]Shelf, 0, len(keys))
 	days := make(map[LocationKey]LotDay, len(places))
-	err := tx.each(ctx, lockShelves, func(row *sql.Rows) error {
+	err := Each(ctx, tx, lockShelves, func(row *sql.Rows) error {
 		var ord int
 		var id, firstHeard, lots, warning sql.NullInt64
 		var shortfall *event.Decimal
@@ -171,7 +171,7 @@ func (tx *Tx) lockShelves(ctx context.Context, keys []PositionKey) (map[Position
 	return shelves, days, nil
 }
 
-var readLots = sqlText(`
+var readLots = SQL(`
 SELECT l.balance_id, l.lot_number, ` + knownExpiry + `, l.quantity, l.received_at
 FROM unnest($1::bigint[]) AS b(id) JOIN lot l ON l.balance_id = b.id
 ORDER BY l.balance_id, l.expiry, l.received_at, l.lot_number COLLATE "C"`)
@@ -180,9 +180,9 @@ ORDER BY l.balance_id, l.expiry, l.received_at, l.lot_number COLLATE "C"`)
 const knownExpiry = `CASE WHEN l.expiry = '-infinity' THEN '' ELSE l.expiry::text END`
 
 // readLots is a statement of its own, after the locks: in one with them it would see what was there before they were had.
-func (tx *Tx) readLots(ctx context.Context, shelves map[PositionKey]*Shelf) error {
+func (tx *Transaction) readLots(ctx context.Context, shelves map[PositionKey]*Shelf) error {
 	byID := map[int64]*Shelf{}
-	ids := newPlain(len(shelves), 8)
+	ids := NewColumn(len(shelves), 8)
 	for _, s := range shelves {
 		if s.lots > 0 {
 			byID[s.ID] = s
@@ -192,7 +192,7 @@ func (tx *Tx) readLots(ctx context.Context, shelves map[PositionKey]*Shelf) erro
 	if len(byID) == 0 {
 		return nil
 	}
-	err := tx.each(ctx, readLots, func(row *sql.Rows) error {
+	err := Each(ctx, tx, readLots, func(row *sql.Rows) error {
 		var id int64
 		var l Lot
 		if err := row.Scan(&id, &l.Number, &l.Expiry, &l.Quantity, &l.ReceivedAt); err != nil {
@@ -206,26 +206,4 @@ func (tx *Tx) readLots(ctx context.Context, shelves map[PositionKey]*Shelf) erro
 		return fmt.Errorf("reading the lots of %d positions: %w", len(byID), err)
 	}
 	return nil
-}
-
-func placesOf(keys []PositionKey) []LocationKey {
-	var places []LocationKey
-	seen := map[LocationKey]bool{}
-	for _, k := range keys {
-		if p := (LocationKey{k.Tenant, k.Location}); !seen[p] {
-			seen[p] = true
-			places = append(places, p)
-		}
-	}
-	slices.SortFunc(places, compareLocationKeys)
-	return places
-}
-
-func placeColumns(places []LocationKey) (tenants, locations *texts) {
-	tenants, locations = newTexts(len(places), 16), newTexts(len(places), 16)
-	for _, p := range places {
-		tenants.add(p.Tenant)
-		locations.add(p.Location)
-	}
-	return tenants, locations
 }

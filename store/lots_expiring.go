@@ -20,7 +20,7 @@ type ExpiringLot struct {
 	Quantity event.Decimal
 }
 
-var lotsToExpire = sqlText(`
+var lotsToExpire = SQL(`
 SELECT b.tenant_id, b.item_id, b.location_id, b.id, l.lot_number, l.expiry::text, l.quantity
 FROM unnest($1::text[], $2::text[], $3::date[]) AS u(tenant_id, location_id, until)
 JOIN lot l ON l.tenant_id = u.tenant_id AND l.location_id = u.location_id AND l.expiry > '-infinity' AND l.expiry <= u.until
@@ -30,15 +30,15 @@ ORDER BY b.tenant_id, b.location_id, l.expiry, b.item_id, l.lot_number`)
 
 // LotsToExpire gives the lots that expire at each location on the day given or
 // before, and have not been noted as expiring. It locks nothing.
-func (tx *Tx) LotsToExpire(ctx context.Context, until map[LocationKey]event.Date) ([]ExpiringLot, error) {
-	tenants, locations, days := newTexts(len(until), 16), newTexts(len(until), 16), newPlain(len(until), 10)
+func (tx *Transaction) LotsToExpire(ctx context.Context, until map[LocationKey]event.Date) ([]ExpiringLot, error) {
+	tenants, locations, days := NewTexts(len(until), 16), NewTexts(len(until), 16), NewColumn(len(until), 10)
 	for p, day := range until {
 		tenants.add(p.Tenant)
 		locations.add(p.Location)
 		days.expiry(day)
 	}
 	var lots []ExpiringLot
-	err := tx.each(ctx, lotsToExpire, func(row *sql.Rows) error {
+	err := Each(ctx, tx, lotsToExpire, func(row *sql.Rows) error {
 		var l ExpiringLot
 		err := row.Scan(&l.Tenant, &l.Item, &l.Location, &l.Shelf, &l.Number, &l.Expiry, &l.Quantity)
 		lots = append(lots, l)
@@ -50,7 +50,7 @@ func (tx *Tx) LotsToExpire(ctx context.Context, until map[LocationKey]event.Date
 	return lots, nil
 }
 
-var noteExpiring = sqlText(`
+var noteExpiring = SQL(`
 INSERT INTO lot_expiring (balance_id, lot_number, expiry, said_on)
 SELECT id, number, expiry, said_on
 FROM unnest($1::bigint[], $2::text[], $3::date[], $4::date[]) WITH ORDINALITY AS n(id, number, expiry, said_on, ord)
@@ -72,13 +72,13 @@ func compareLotNames(a, b LotName) int {
 // NoteExpiring notes lots as said to expire, each with the business day it is
 // said on, and gives those that had not been noted: the ones this transaction,
 // and no other, is to say.
-func (tx *Tx) NoteExpiring(ctx context.Context, lots map[LotName]event.Date) (map[LotName]bool, error) {
+func (tx *Transaction) NoteExpiring(ctx context.Context, lots map[LotName]event.Date) (map[LotName]bool, error) {
 	names := make([]LotName, 0, len(lots))
 	for n := range lots {
 		names = append(names, n)
 	}
 	slices.SortFunc(names, compareLotNames)
-	ids, numbers, expiries, days := newPlain(len(names), 8), newTexts(len(names), 12), newPlain(len(names), 10), newPlain(len(names), 10)
+	ids, numbers, expiries, days := NewColumn(len(names), 8), NewTexts(len(names), 12), NewColumn(len(names), 10), NewColumn(len(names), 10)
 	for _, n := range names {
 		ids.integer(n.Shelf)
 		numbers.add(n.Number)
@@ -86,7 +86,7 @@ func (tx *Tx) NoteExpiring(ctx context.Context, lots map[LotName]event.Date) (ma
 		days.expiry(lots[n])
 	}
 	noted := map[LotName]bool{}
-	err := tx.each(ctx, noteExpiring, func(row *sql.Rows) error {
+	err := Each(ctx, tx, noteExpiring, func(row *sql.Rows) error {
 		var n LotName
 		err := row.Scan(&n.Shelf, &n.Number, &n.Expiry)
 		noted[n] = true

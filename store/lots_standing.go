@@ -35,7 +35,7 @@ type StandingLot struct {
 	ReceivedAt time.Time     `json:"receivedAt"`
 }
 
-var standingLots = sqlText(`
+var standingLots = SQL(`
 SELECT b.tenant_id, b.item_id, coalesce(i.name, ''), b.location_id, coalesce(d.day::text, ''), b.shortfall,
        l.lot_number, nullif(` + knownExpiry + `, ''), CASE WHEN l.expiry > '-infinity' THEN l.expiry - d.day END,
        coalesce(l.expiry > '-infinity' AND l.expiry - d.day <= coalesce(s.expiry_warning_days, $4), false), l.quantity, l.received_at
@@ -51,7 +51,7 @@ ORDER BY b.tenant_id, b.item_id, b.location_id, l.expiry, l.received_at, l.lot_n
 // tenant, item or location means all of them.
 func (db *DB) StandingLots(ctx context.Context, of PositionKey) ([]StandingShelf, error) {
 	shelves := []StandingShelf{}
-	err := db.each(ctx, standingLots, func(row *sql.Rows) error {
+	err := Each(ctx, db, standingLots, func(row *sql.Rows) error {
 		var s StandingShelf
 		var number *string
 		var quantity *event.Decimal

@@ -5,25 +5,17 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/composerp/composerp/exchange/event"
 )
 
-func compareLocationKeys(a, b LocationKey) int {
-	if c := strings.Compare(a.Tenant, b.Tenant); c != 0 {
-		return c
-	}
-	return strings.Compare(a.Location, b.Location)
-}
-
-var writeBalances = sqlText(`
+var writeBalances = SQL(`
 UPDATE lot_balance b SET shortfall = n.shortfall, lots = n.lots, first_heard = n.first_heard
 FROM unnest($1::bigint[], $2::numeric[], $3::int[], $4::bigint[]) AS n(id, shortfall, lots, first_heard)
 WHERE b.id = n.id`)
 
 // A lot that is there is updated by its key; only a new one is inserted.
-var writeLots = sqlText(`
+var writeLots = SQL(`
 WITH used AS (
     DELETE FROM lot l USING unnest($1::bigint[], $2::text[], $3::date[]) AS u(id, number, expiry)
     WHERE l.balance_id = u.id AND l.lot_number = u.number AND l.expiry = u.expiry
@@ -38,9 +30,9 @@ FROM unnest($9::bigint[], $10::text[], $11::date[], $12::numeric[], $13::timesta
 WHERE l.balance_id = n.id AND l.lot_number = n.number AND l.expiry = n.expiry`)
 
 // WriteShelves writes what has changed on shelves that this transaction has locked.
-func (tx *Tx) WriteShelves(ctx context.Context, shelves map[PositionKey]*Shelf) error {
+func (tx *Transaction) WriteShelves(ctx context.Context, shelves map[PositionKey]*Shelf) error {
 	n := len(shelves)
-	ids, shortfalls, counts, heard := newPlain(n, 8), newPlain(n, 8), newPlain(n, 2), newPlain(n, 6)
+	ids, shortfalls, counts, heard := NewColumn(n, 8), NewColumn(n, 8), NewColumn(n, 2), NewColumn(n, 6)
 	used, opened, left := newLotColumns(0), newLotColumns(0), newLotColumns(n)
 	for _, s := range shelves {
 		lots := 0
@@ -66,14 +58,14 @@ func (tx *Tx) WriteShelves(ctx context.Context, shelves map[PositionKey]*Shelf) 
 		}
 	}
 	if ids.n > 0 {
-		if _, err := tx.exec(ctx, writeBalances, ids, shortfalls, counts, heard); err != nil {
+		if _, err := Exec(ctx, tx, writeBalances, ids, shortfalls, counts, heard); err != nil {
 			return fmt.Errorf("writing the balances of %d positions: %w", ids.n, err)
 		}
 	}
 	if used.ids.n+opened.ids.n+left.ids.n == 0 {
 		return nil
 	}
-	_, err := tx.exec(ctx, writeLots, used.ids, used.numbers, used.expiries,
+	_, err := Exec(ctx, tx, writeLots, used.ids, used.numbers, used.expiries,
 		opened.ids, opened.numbers, opened.expiries, opened.quantities, opened.received,
 		left.ids, left.numbers, left.expiries, left.quantities, left.received)
 	if err != nil {
@@ -83,12 +75,12 @@ func (tx *Tx) WriteShelves(ctx context.Context, shelves map[PositionKey]*Shelf) 
 }
 
 type lotColumns struct {
-	ids, expiries, quantities, received *plain
-	numbers                             *texts
+	ids, expiries, quantities, received *Column
+	numbers                             *Texts
 }
 
 func newLotColumns(n int) lotColumns {
-	return lotColumns{newPlain(n, 8), newPlain(n, 10), newPlain(n, 8), newPlain(n, 28), newTexts(n, 12)}
+	return lotColumns{NewColumn(n, 8), NewColumn(n, 10), NewColumn(n, 8), NewColumn(n, 28), NewTexts(n, 12)}
 }
 
 func (c lotColumns) add(shelf int64, l *Lot) {
@@ -99,16 +91,7 @@ func (c lotColumns) add(shelf int64, l *Lot) {
 	c.received.time(l.ReceivedAt)
 }
 
-// expiry writes a day, "" as the one before all days: not known.
-func (p *plain) expiry(d event.Date) {
-	p.next()
-	if d == "" {
-		d = "-infinity"
-	}
-	p.text = append(p.text, d...)
-}
-
-var beginDays = sqlText(`
+var beginDays = SQL(`
 INSERT INTO lot_day AS d (tenant_id, location_id, day)
 SELECT tenant_id, location_id, day FROM unnest($1::text[], $2::text[], $3::date[]) WITH ORDINALITY AS n(tenant_id, location_id, day, ord) ORDER BY n.ord
 ON CONFLICT (tenant_id, location_id) DO UPDATE SET day = excluded.day WHERE d.day < excluded.day
@@ -116,19 +99,19 @@ RETURNING d.tenant_id, d.location_id`)
 
 // BeginDays begins a business day at each of the locations, and tells where it
 // has: elsewhere that day or a later one has begun already.
-func (tx *Tx) BeginDays(ctx context.Context, days map[LocationKey]event.Date) (map[LocationKey]bool, error) {
+func (tx *Transaction) BeginDays(ctx context.Context, days map[LocationKey]event.Date) (map[LocationKey]bool, error) {
 	places := make([]LocationKey, 0, len(days))
 	for p := range days {
 		places = append(places, p)
 	}
 	slices.SortFunc(places, compareLocationKeys)
-	tenants, locations := placeColumns(places)
-	begin := newPlain(len(places), 10)
+	tenants, locations := locationColumns(places)
+	begin := NewColumn(len(places), 10)
 	for _, p := range places {
 		begin.expiry(days[p])
 	}
 	begun := map[LocationKey]bool{}
-	err := tx.each(ctx, beginDays, func(row *sql.Rows) error {
+	err := Each(ctx, tx, beginDays, func(row *sql.Rows) error {
 		var p LocationKey
 		err := row.Scan(&p.Tenant, &p.Location)
 		begun[p] = true

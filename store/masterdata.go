@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-
-	"github.com/composerp/composerp/exchange/event"
 )
 
 // # Master data
@@ -32,7 +30,7 @@ import (
 // masterDataLock is the key of the advisory lock of those who edit.
 const masterDataLock = 7_316_010
 
-var lockMasterData = sqlText(`SELECT pg_advisory_xact_lock($1)::text`)
+var lockMasterData = SQL(`SELECT pg_advisory_xact_lock($1)::text`)
 
 // Edit is a change of one row of master data.
 type Edit[T any] struct {
@@ -77,10 +75,10 @@ type register[T any, K comparable] struct {
 	// settle, where it is set, is called after a change, before check.
 	settle func(*T)
 	check  func(*T) error
-	read   func(ctx context.Context, tx *Tx, keys []K) ([]T, error)
+	read   func(ctx context.Context, tx Tx, keys []K) ([]T, error)
 	// verify, where it is set, checks rows against others in the database.
-	verify func(ctx context.Context, tx *Tx, rows []*edited[T]) error
-	write  func(ctx context.Context, tx *Tx, rows []*edited[T]) error
+	verify func(ctx context.Context, tx Tx, rows []*edited[T]) error
+	write  func(ctx context.Context, tx Tx, rows []*edited[T]) error
 }
 
 // edited is a row that some edits have changed; before is empty for a new one,
@@ -96,9 +94,9 @@ func (r register[T, K]) edit(ctx context.Context, db *DB, edits []Edit[T], dryRu
 	if len(edits) == 0 {
 		return w, nil
 	}
-	err = db.InTx(ctx, func(tx *Tx) error {
+	err = db.InTx(ctx, func(tx Tx) error {
 		if !dryRun {
-			if _, err := tx.exec(ctx, lockMasterData, masterDataLock); err != nil {
+			if _, err := Exec(ctx, tx, lockMasterData, masterDataLock); err != nil {
 				return err
 			}
 		}
@@ -123,7 +121,7 @@ func (r register[T, K]) edit(ctx context.Context, db *DB, edits []Edit[T], dryRu
 }
 
 // change gives the rows that the edits make or change, as they are to be.
-func (r register[T, K]) change(ctx context.Context, tx *Tx, edits []Edit[T]) (changed []*edited[T], w Written, err error) {
+func (r register[T, K]) change(ctx context.Context, tx Tx, edits []Edit[T]) (changed []*edited[T], w Written, err error) {
 	byKey, keys := make(map[K]*edited[T], len(edits)), make([]K, 0, len(edits))
 	for i := range edits {
 		if err := about(i, r.named(&edits[i].Of)); err != nil {
@@ -214,14 +212,4 @@ type MasterDataFilter struct {
 	Incomplete bool
 	// Limit is how many rows are given at most; 0 means all.
 	Limit int
-}
-
-// optional adds a number or NULL.
-func (p *plain) optional(v *event.Decimal) {
-	if v == nil {
-		p.next()
-		p.text = append(p.text, "NULL"...)
-		return
-	}
-	p.decimal(*v)
 }

@@ -68,26 +68,26 @@ func (db *DB) EditItems(ctx context.Context, edits []Edit[Item], dryRun bool) (W
 	}.edit(ctx, db, edits, dryRun)
 }
 
-var itemsByKey = sqlText(`
+var itemsByKey = SQL(`
 SELECT i.tenant_id, i.item_id, i.name, i.unit, i.pack, i.unit_cost, i.incomplete
 FROM unnest($1::text[], $2::text[]) AS k(tenant_id, item_id) JOIN item i USING (tenant_id, item_id)
 ORDER BY i.tenant_id, i.item_id
 FOR NO KEY UPDATE OF i`)
 
-func readItems(ctx context.Context, tx *Tx, keys []ItemKey) ([]Item, error) {
-	tenants, ids := newTexts(len(keys), 16), newTexts(len(keys), 16)
+func readItems(ctx context.Context, tx Tx, keys []ItemKey) ([]Item, error) {
+	tenants, ids := NewTexts(len(keys), 16), NewTexts(len(keys), 16)
 	for _, k := range keys {
 		tenants.add(k.Tenant)
 		ids.add(k.Item)
 	}
 	var found []Item
-	if err := tx.selectAll(ctx, &found, itemsByKey, tenants, ids); err != nil {
+	if err := Select(ctx, tx, &found, itemsByKey, tenants, ids); err != nil {
 		return nil, fmt.Errorf("reading them: %w", err)
 	}
 	return found, nil
 }
 
-var writeItemRows = sqlText(`
+var writeItemRows = SQL(`
 INSERT INTO item (tenant_id, item_id, name, unit, pack, unit_cost, incomplete)
 SELECT n.tenant_id, n.item_id, n.name, n.unit, n.pack, n.unit_cost, n.incomplete
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::numeric[], $6::numeric[], $7::boolean[])
@@ -96,10 +96,10 @@ ORDER BY n.tenant_id, n.item_id
 ON CONFLICT (tenant_id, item_id) DO UPDATE
 SET name = excluded.name, unit = excluded.unit, pack = excluded.pack, unit_cost = excluded.unit_cost, incomplete = excluded.incomplete`)
 
-func writeItems(ctx context.Context, tx *Tx, rows []*edited[Item]) error {
+func writeItems(ctx context.Context, tx Tx, rows []*edited[Item]) error {
 	n := len(rows)
-	tenants, ids, names, units := newTexts(n, 16), newTexts(n, 16), newTexts(n, 32), newTexts(n, 8)
-	packs, costs, incomplete := newPlain(n, 4), newPlain(n, 8), newPlain(n, 5)
+	tenants, ids, names, units := NewTexts(n, 16), NewTexts(n, 16), NewTexts(n, 32), NewTexts(n, 8)
+	packs, costs, incomplete := NewColumn(n, 4), NewColumn(n, 8), NewColumn(n, 5)
 	for _, e := range rows {
 		tenants.add(e.row.Tenant)
 		ids.add(e.row.Item)
@@ -109,13 +109,13 @@ func writeItems(ctx context.Context, tx *Tx, rows []*edited[Item]) error {
 		costs.optional(e.row.UnitCost)
 		incomplete.boolean(e.row.Incomplete)
 	}
-	if _, err := tx.exec(ctx, writeItemRows, tenants, ids, names, units, packs, costs, incomplete); err != nil {
+	if _, err := Exec(ctx, tx, writeItemRows, tenants, ids, names, units, packs, costs, incomplete); err != nil {
 		return fmt.Errorf("writing them: %w", err)
 	}
 	return nil
 }
 
-var listItems = sqlText(`
+var listItems = SQL(`
 SELECT i.tenant_id, i.item_id, i.name, i.unit, i.pack, i.unit_cost, i.incomplete
 FROM item i
 WHERE ($1 = '' OR i.tenant_id = $1) AND ($2 = '' OR i.item_id = $2) AND (i.incomplete OR NOT $3)
@@ -124,7 +124,7 @@ ORDER BY i.tenant_id, i.item_id LIMIT nullif($4, 0)`)
 // Items lists items by key.
 func (db *DB) Items(ctx context.Context, f MasterDataFilter) ([]Item, error) {
 	found := []Item{}
-	if err := db.selectAll(ctx, &found, listItems, f.Tenant, f.Item, f.Incomplete, f.Limit); err != nil {
+	if err := Select(ctx, db, &found, listItems, f.Tenant, f.Item, f.Incomplete, f.Limit); err != nil {
 		return nil, fmt.Errorf("listing items: %w", err)
 	}
 	return found, nil

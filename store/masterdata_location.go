@@ -61,48 +61,48 @@ func (db *DB) EditLocations(ctx context.Context, edits []Edit[Location], dryRun 
 	}.edit(ctx, db, edits, dryRun)
 }
 
-var locationsByKey = sqlText(`
+var locationsByKey = SQL(`
 SELECT l.tenant_id, l.location_id, l.name, l.timezone
 FROM unnest($1::text[], $2::text[]) AS k(tenant_id, location_id) JOIN location l USING (tenant_id, location_id)
 ORDER BY l.tenant_id, l.location_id
 FOR NO KEY UPDATE OF l`)
 
-func readLocations(ctx context.Context, tx *Tx, keys []LocationKey) ([]Location, error) {
-	tenants, ids := newTexts(len(keys), 16), newTexts(len(keys), 16)
+func readLocations(ctx context.Context, tx Tx, keys []LocationKey) ([]Location, error) {
+	tenants, ids := NewTexts(len(keys), 16), NewTexts(len(keys), 16)
 	for _, k := range keys {
 		tenants.add(k.Tenant)
 		ids.add(k.Location)
 	}
 	var found []Location
-	if err := tx.selectAll(ctx, &found, locationsByKey, tenants, ids); err != nil {
+	if err := Select(ctx, tx, &found, locationsByKey, tenants, ids); err != nil {
 		return nil, fmt.Errorf("reading them: %w", err)
 	}
 	return found, nil
 }
 
-var writeLocationRows = sqlText(`
+var writeLocationRows = SQL(`
 INSERT INTO location (tenant_id, location_id, kind, name, timezone)
 SELECT n.tenant_id, n.location_id, 'stock', n.name, n.timezone
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS n(tenant_id, location_id, name, timezone)
 ORDER BY n.tenant_id, n.location_id
 ON CONFLICT (tenant_id, location_id) DO UPDATE SET name = excluded.name, timezone = excluded.timezone`)
 
-func writeLocations(ctx context.Context, tx *Tx, rows []*edited[Location]) error {
+func writeLocations(ctx context.Context, tx Tx, rows []*edited[Location]) error {
 	n := len(rows)
-	tenants, ids, names, zones := newTexts(n, 16), newTexts(n, 16), newTexts(n, 32), newTexts(n, 16)
+	tenants, ids, names, zones := NewTexts(n, 16), NewTexts(n, 16), NewTexts(n, 32), NewTexts(n, 16)
 	for _, e := range rows {
 		tenants.add(e.row.Tenant)
 		ids.add(e.row.Location)
 		names.add(e.row.Name)
 		zones.add(e.row.Timezone)
 	}
-	if _, err := tx.exec(ctx, writeLocationRows, tenants, ids, names, zones); err != nil {
+	if _, err := Exec(ctx, tx, writeLocationRows, tenants, ids, names, zones); err != nil {
 		return fmt.Errorf("writing them: %w", err)
 	}
 	return nil
 }
 
-var listLocations = sqlText(`
+var listLocations = SQL(`
 SELECT l.tenant_id, l.location_id, l.name, l.timezone
 FROM location l
 WHERE l.kind = 'stock' AND ($1 = '' OR l.tenant_id = $1) AND ($2 = '' OR l.location_id = $2)
@@ -111,7 +111,7 @@ ORDER BY l.tenant_id, l.location_id LIMIT nullif($3, 0)`)
 // Locations lists locations by key, without the ledger's own.
 func (db *DB) Locations(ctx context.Context, f MasterDataFilter) ([]Location, error) {
 	found := []Location{}
-	if err := db.selectAll(ctx, &found, listLocations, f.Tenant, f.Location, f.Limit); err != nil {
+	if err := Select(ctx, db, &found, listLocations, f.Tenant, f.Location, f.Limit); err != nil {
 		return nil, fmt.Errorf("listing locations: %w", err)
 	}
 	return found, nil

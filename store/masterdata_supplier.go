@@ -98,36 +98,36 @@ func (db *DB) EditSuppliers(ctx context.Context, edits []Edit[SupplierRecord], d
 	}.edit(ctx, db, edits, dryRun)
 }
 
-var suppliersByKey = sqlText(`
+var suppliersByKey = SQL(`
 SELECT s.tenant_id, s.supplier_id, s.name, s.lead_time_days, s.endpoint
 FROM unnest($1::text[], $2::text[]) AS k(tenant_id, supplier_id) JOIN supplier s USING (tenant_id, supplier_id)
 ORDER BY s.tenant_id, s.supplier_id
 FOR NO KEY UPDATE OF s`)
 
-func readSuppliers(ctx context.Context, tx *Tx, keys []supplierKey) ([]SupplierRecord, error) {
-	tenants, ids := newTexts(len(keys), 16), newTexts(len(keys), 16)
+func readSuppliers(ctx context.Context, tx Tx, keys []supplierKey) ([]SupplierRecord, error) {
+	tenants, ids := NewTexts(len(keys), 16), NewTexts(len(keys), 16)
 	for _, k := range keys {
 		tenants.add(k.Tenant)
 		ids.add(k.Supplier)
 	}
 	var found []SupplierRecord
-	if err := tx.selectAll(ctx, &found, suppliersByKey, tenants, ids); err != nil {
+	if err := Select(ctx, tx, &found, suppliersByKey, tenants, ids); err != nil {
 		return nil, fmt.Errorf("reading them: %w", err)
 	}
 	return found, nil
 }
 
-var writeSupplierRows = sqlText(`
+var writeSupplierRows = SQL(`
 INSERT INTO supplier (tenant_id, supplier_id, name, lead_time_days, endpoint)
 SELECT n.tenant_id, n.supplier_id, n.name, n.lead_time_days, n.endpoint
 FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[]) AS n(tenant_id, supplier_id, name, lead_time_days, endpoint)
 ORDER BY n.tenant_id, n.supplier_id
 ON CONFLICT (tenant_id, supplier_id) DO UPDATE SET name = excluded.name, lead_time_days = excluded.lead_time_days, endpoint = excluded.endpoint`)
 
-func writeSuppliers(ctx context.Context, tx *Tx, rows []*edited[SupplierRecord]) error {
+func writeSuppliers(ctx context.Context, tx Tx, rows []*edited[SupplierRecord]) error {
 	n := len(rows)
-	tenants, ids, names, endpoints := newTexts(n, 16), newTexts(n, 16), newTexts(n, 32), newTexts(n, 48)
-	days := newPlain(n, 3)
+	tenants, ids, names, endpoints := NewTexts(n, 16), NewTexts(n, 16), NewTexts(n, 32), NewTexts(n, 48)
+	days := NewColumn(n, 3)
 	for _, e := range rows {
 		tenants.add(e.row.Tenant)
 		ids.add(e.row.Supplier)
@@ -135,13 +135,13 @@ func writeSuppliers(ctx context.Context, tx *Tx, rows []*edited[SupplierRecord])
 		days.integer(int64(e.row.LeadTimeDays))
 		endpoints.add(e.row.Endpoint)
 	}
-	if _, err := tx.exec(ctx, writeSupplierRows, tenants, ids, names, days, endpoints); err != nil {
+	if _, err := Exec(ctx, tx, writeSupplierRows, tenants, ids, names, days, endpoints); err != nil {
 		return fmt.Errorf("writing them: %w", err)
 	}
 	return nil
 }
 
-var listSuppliers = sqlText(`
+var listSuppliers = SQL(`
 SELECT s.tenant_id, s.supplier_id, s.name, s.lead_time_days, s.endpoint
 FROM supplier s
 WHERE ($1 = '' OR s.tenant_id = $1) AND ($2 = '' OR s.supplier_id = $2)
@@ -150,7 +150,7 @@ ORDER BY s.tenant_id, s.supplier_id LIMIT nullif($3, 0)`)
 // Suppliers lists suppliers by key.
 func (db *DB) Suppliers(ctx context.Context, f MasterDataFilter) ([]SupplierRecord, error) {
 	found := []SupplierRecord{}
-	if err := db.selectAll(ctx, &found, listSuppliers, f.Tenant, f.Supplier, f.Limit); err != nil {
+	if err := Select(ctx, db, &found, listSuppliers, f.Tenant, f.Supplier, f.Limit); err != nil {
 		return nil, fmt.Errorf("listing suppliers: %w", err)
 	}
 	return found, nil

@@ -59,25 +59,25 @@ func (db *DB) EditTenantSettings(ctx context.Context, edits []Edit[TenantSetting
 	}.edit(ctx, db, edits, dryRun)
 }
 
-var settingsByKey = sqlText(`
+var settingsByKey = SQL(`
 SELECT s.tenant_id, s.approval_limit, s.forecast_cadence_days, s.expiry_warning_days
 FROM tenant_setting s WHERE s.tenant_id = ANY ($1::text[])
 ORDER BY s.tenant_id
 FOR NO KEY UPDATE OF s`)
 
-func readTenantSettings(ctx context.Context, tx *Tx, keys []string) ([]TenantSetting, error) {
-	tenants := newTexts(len(keys), 16)
+func readTenantSettings(ctx context.Context, tx Tx, keys []string) ([]TenantSetting, error) {
+	tenants := NewTexts(len(keys), 16)
 	for _, k := range keys {
 		tenants.add(k)
 	}
 	var found []TenantSetting
-	if err := tx.selectAll(ctx, &found, settingsByKey, tenants); err != nil {
+	if err := Select(ctx, tx, &found, settingsByKey, tenants); err != nil {
 		return nil, fmt.Errorf("reading them: %w", err)
 	}
 	return found, nil
 }
 
-var writeSettingRows = sqlText(`
+var writeSettingRows = SQL(`
 INSERT INTO tenant_setting (tenant_id, approval_limit, forecast_cadence_days, expiry_warning_days)
 SELECT n.tenant_id, n.approval_limit, n.forecast_cadence_days, n.expiry_warning_days
 FROM unnest($1::text[], $2::numeric[], $3::int[], $4::int[]) AS n(tenant_id, approval_limit, forecast_cadence_days, expiry_warning_days)
@@ -85,23 +85,23 @@ ORDER BY n.tenant_id
 ON CONFLICT (tenant_id) DO UPDATE
 SET approval_limit = excluded.approval_limit, forecast_cadence_days = excluded.forecast_cadence_days, expiry_warning_days = excluded.expiry_warning_days`)
 
-func writeTenantSettings(ctx context.Context, tx *Tx, rows []*edited[TenantSetting]) error {
+func writeTenantSettings(ctx context.Context, tx Tx, rows []*edited[TenantSetting]) error {
 	n := len(rows)
-	tenants := newTexts(n, 16)
-	limits, cadences, warnings := newPlain(n, 8), newPlain(n, 3), newPlain(n, 3)
+	tenants := NewTexts(n, 16)
+	limits, cadences, warnings := NewColumn(n, 8), NewColumn(n, 3), NewColumn(n, 3)
 	for _, e := range rows {
 		tenants.add(e.row.Tenant)
 		limits.optional(e.row.ApprovalLimit)
 		cadences.integer(int64(e.row.ForecastCadenceDays))
 		warnings.integer(int64(e.row.ExpiryWarningDays))
 	}
-	if _, err := tx.exec(ctx, writeSettingRows, tenants, limits, cadences, warnings); err != nil {
+	if _, err := Exec(ctx, tx, writeSettingRows, tenants, limits, cadences, warnings); err != nil {
 		return fmt.Errorf("writing them: %w", err)
 	}
 	return nil
 }
 
-var listSettings = sqlText(`
+var listSettings = SQL(`
 SELECT s.tenant_id, s.approval_limit, s.forecast_cadence_days, s.expiry_warning_days
 FROM tenant_setting s WHERE $1 = '' OR s.tenant_id = $1
 ORDER BY s.tenant_id LIMIT nullif($2, 0)`)
@@ -109,7 +109,7 @@ ORDER BY s.tenant_id LIMIT nullif($2, 0)`)
 // TenantSettings lists the settings of tenants that have some of their own.
 func (db *DB) TenantSettings(ctx context.Context, f MasterDataFilter) ([]TenantSetting, error) {
 	found := []TenantSetting{}
-	if err := db.selectAll(ctx, &found, listSettings, f.Tenant, f.Limit); err != nil {
+	if err := Select(ctx, db, &found, listSettings, f.Tenant, f.Limit); err != nil {
 		return nil, fmt.Errorf("listing tenants' settings: %w", err)
 	}
 	return found, nil

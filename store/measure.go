@@ -32,7 +32,7 @@ type Service struct {
 // A position's stock holds from one movement to the next; of that the part
 // between the two times counts. Where business time went backwards from one
 // movement to the next it held for no time.
-var service = sqlText(`
+var service = SQL(`
 WITH held AS (
     SELECT p.tenant_id, p.item_id, m.type, m.quantity, m.on_hand, m.occurred_at,
            greatest(m.occurred_at, $2::timestamptz) AS since,
@@ -55,7 +55,7 @@ JOIN item i USING (tenant_id, item_id)`)
 // whole ledger: it is for a summary, not for a dashboard.
 func (db *DB) Served(ctx context.Context, tenant string, from, to time.Time) (Service, error) {
 	var s Service
-	if err := db.get(ctx, &s, service, tenant, from, to); err != nil {
+	if err := Get(ctx, db, &s, service, tenant, from, to); err != nil {
 		return Service{}, fmt.Errorf("measuring the service of %s: %w", tenant, err)
 	}
 	return s, nil

@@ -21,7 +21,7 @@ func TestServed(t *testing.T) {
 	day := func(n int) time.Time { return time.Date(2026, 3, n, 0, 0, 0, 0, time.UTC) }
 	sequence, onHand := int64(0), int64(0)
 	move := func(kind event.TransactionType, pieces int64, at time.Time) {
-		must(t, p.InTx(t.Context(), func(tx *store.Tx) error {
+		must(t, p.InTx(t.Context(), func(tx store.Tx) error {
 			key := store.PositionKey{Tenant: "shop", Item: "i", Location: "S"}
 			positions, err := tx.LockPositions(t.Context(), []store.PositionKey{key}, nil)
 			if err != nil {

@@ -32,7 +32,7 @@ func (db *DB) migrations() (*goose.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return goose.NewProvider(goose.DialectPostgres, db.pool.DB, files, goose.WithSessionLocker(locker))
+	return goose.NewProvider(goose.DialectPostgres, Pool(db), files, goose.WithSessionLocker(locker))
 }
 
 // Migrate brings the schema up to this program's version and says what it

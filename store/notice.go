@@ -36,7 +36,7 @@ type Notice struct {
 }
 
 // What has arrived stays as it is: of two slots that said it, the first to record.
-var keepNotices = sqlText(`
+var keepNotices = SQL(`
 INSERT INTO notice AS n (event_id, channel, tenant_id, type, about, summary, occurred_at, told, answer)
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::boolean[], $9::text[])
 ON CONFLICT (event_id, channel) DO UPDATE
@@ -44,7 +44,7 @@ SET told = excluded.told, answer = excluded.answer, attempts = n.attempts + 1, s
 WHERE NOT n.told`)
 
 // KeepNotices writes notices, at most one an event and channel, in key order.
-func (tx *Tx) KeepNotices(ctx context.Context, notices []Notice) error {
+func (tx *Transaction) KeepNotices(ctx context.Context, notices []Notice) error {
 	sorted := slices.SortedFunc(slices.Values(notices), func(a, b Notice) int {
 		if c := slices.Compare(a.EventID[:], b.EventID[:]); c != 0 {
 			return c
@@ -52,9 +52,9 @@ func (tx *Tx) KeepNotices(ctx context.Context, notices []Notice) error {
 		return strings.Compare(a.Channel, b.Channel)
 	})
 	n := len(sorted)
-	events, times, told := newPlain(n, 36), newPlain(n, 28), newPlain(n, 5)
-	channels, tenants, types := newTexts(n, 8), newTexts(n, 16), newTexts(n, 24)
-	about, summaries, answers := newTexts(n, 32), newTexts(n, 96), newTexts(n, 32)
+	events, times, told := NewColumn(n, 36), NewColumn(n, 28), NewColumn(n, 5)
+	channels, tenants, types := NewTexts(n, 8), NewTexts(n, 16), NewTexts(n, 24)
+	about, summaries, answers := NewTexts(n, 32), NewTexts(n, 96), NewTexts(n, 32)
 	for i := range sorted {
 		s := &sorted[i]
 		events.uuid(s.EventID)
@@ -67,24 +67,24 @@ func (tx *Tx) KeepNotices(ctx context.Context, notices []Notice) error {
 		told.boolean(s.Told)
 		answers.add(s.Answer)
 	}
-	if _, err := tx.exec(ctx, keepNotices, events, channels, tenants, types, about, summaries, times, told, answers); err != nil {
+	if _, err := Exec(ctx, tx, keepNotices, events, channels, tenants, types, about, summaries, times, told, answers); err != nil {
 		return fmt.Errorf("keeping %d notices: %w", n, err)
 	}
 	return nil
 }
 
-var toldChannels = sqlText(`SELECT channel FROM notice WHERE event_id = $1 AND told`)
+var toldChannels = SQL(`SELECT channel FROM notice WHERE event_id = $1 AND told`)
 
 // TellWhom gives those of the channels that have not heard of the event yet.
-func (tx *Tx) TellWhom(ctx context.Context, event uuid.UUID, channels []string) ([]string, error) {
+func (tx *Transaction) TellWhom(ctx context.Context, event uuid.UUID, channels []string) ([]string, error) {
 	var told []string
-	if err := tx.selectAll(ctx, &told, toldChannels, event); err != nil {
+	if err := Select(ctx, tx, &told, toldChannels, event); err != nil {
 		return nil, fmt.Errorf("asking who has heard of %s: %w", event, err)
 	}
 	return slices.DeleteFunc(slices.Clone(channels), func(c string) bool { return slices.Contains(told, c) }), nil
 }
 
-var listNotices = sqlText(`
+var listNotices = SQL(`
 SELECT id, event_id, tenant_id, type, about, summary, occurred_at, channel, told, attempts, answer, said_at
 FROM notice WHERE ($1 = '' OR tenant_id = $1) AND (NOT $2::boolean OR NOT told) ORDER BY id DESC LIMIT nullif($3::bigint, 0)`)
 
@@ -92,7 +92,7 @@ FROM notice WHERE ($1 = '' OR tenant_id = $1) AND (NOT $2::boolean OR NOT told) 
 // empty tenant means every one. With untold only those are given that have not arrived.
 func (db *DB) Notices(ctx context.Context, tenant string, untold bool, limit int) ([]Notice, error) {
 	rows := []Notice{}
-	if err := db.selectAll(ctx, &rows, listNotices, tenant, untold, limit); err != nil {
+	if err := Select(ctx, db, &rows, listNotices, tenant, untold, limit); err != nil {
 		return nil, fmt.Errorf("reading the notices: %w", err)
 	}
 	return rows, nil

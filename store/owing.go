@@ -20,7 +20,7 @@ type Owed struct {
 // The newest is looked at first: while anything is owed, most often that is. The
 // counts are what keeps each look one by a key: of NOT EXISTS the planner makes a
 // join, and reads the whole inbox.
-var newestOwed = sqlText(`
+var newestOwed = SQL(`
 SELECT e.seq, e.event_id, e.type, c.name
 FROM (SELECT seq, event_id, type, epoch, tx FROM event_log WHERE seq > $1 AND seq <= $3 ORDER BY seq DESC OFFSET 0) e
 JOIN subscription s ON s.type = e.type JOIN consumer c ON c.id = s.consumer JOIN tick t ON t.id = s.from_tick
@@ -40,7 +40,7 @@ LIMIT 1`)
 // somebody who goes along with it, not for a dashboard.
 func (db *DB) Owing(ctx context.Context, since, upto int64, consumers []string) (*Owed, error) {
 	var owed Owed
-	err := db.get(ctx, &owed, newestOwed, since, pq.StringArray(consumers), upto)
+	err := Get(ctx, db, &owed, newestOwed, since, pq.StringArray(consumers), upto)
 	if errors.Is(err, ErrNotFound) {
 		return nil, nil
 	}
@@ -50,19 +50,19 @@ func (db *DB) Owing(ctx context.Context, since, upto int64, consumers []string) 
 	return &owed, nil
 }
 
-var logEnd = sqlText(`SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0)`)
+var logEnd = SQL(`SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0)`)
 
 // LogEnd is the last number that was drawn for the log. Not every number below it
 // is, or will be, an event's.
 func (db *DB) LogEnd(ctx context.Context) (int64, error) {
 	var end int64
-	if err := db.get(ctx, &end, logEnd); err != nil {
+	if err := Get(ctx, db, &end, logEnd); err != nil {
 		return 0, fmt.Errorf("reading the log's end: %w", err)
 	}
 	return end, nil
 }
 
-var notAdmitted = sqlText(`
+var notAdmitted = SQL(`
 SELECT e.event_id FROM unnest($1::uuid[]) AS e(event_id)
 WHERE NOT EXISTS (SELECT FROM admission a WHERE a.event_id = e.event_id)`)
 
@@ -72,7 +72,7 @@ func (db *DB) NotAdmitted(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, er
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	if err := db.selectAll(ctx, &missing, notAdmitted, uuids(ids)); err != nil {
+	if err := Select(ctx, db, &missing, notAdmitted, UUIDs(ids)); err != nil {
 		return nil, fmt.Errorf("looking for %d events in the log: %w", len(ids), err)
 	}
 	return missing, nil

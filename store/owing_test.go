@@ -41,7 +41,7 @@ func TestOwing(t *testing.T) {
 	if o := found(p.Owing(t.Context(), begin, begin, []string{"ledger"}))(t); o != nil {
 		t.Errorf("up to where the log ended before, %+v is owed", o)
 	}
-	must(t, p.InTx(t.Context(), func(tx *store.Tx) error {
+	must(t, p.InTx(t.Context(), func(tx store.Tx) error {
 		_, err := tx.Claim(t.Context(), ledger, []uuid.UUID{e.ID})
 		return err
 	}))

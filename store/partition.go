@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/jmoiron/sqlx"
-
 	"github.com/composerp/composerp/store/failpoint"
 )
 
@@ -17,7 +15,7 @@ const partitionSize = 1_000_000
 // use. An insert that finds none fails, and with it the business transaction.
 const partitionsAhead = 2
 
-var logPartitions = sqlText(`
+var logPartitions = SQL(`
 SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'event_log'::regclass`)
 
 // EnsurePartitions makes the log's partitions ahead of need. CREATE LIKE and
@@ -25,11 +23,11 @@ SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE 
 // processes may call it at once.
 func (db *DB) EnsurePartitions(ctx context.Context) error {
 	var last int64
-	if err := db.get(ctx, &last, lastSeq); err != nil {
+	if err := Get(ctx, db, &last, lastSeq); err != nil {
 		return fmt.Errorf("reading the log's sequence: %w", err)
 	}
 	var names []string
-	if err := db.selectAll(ctx, &names, logPartitions); err != nil {
+	if err := Select(ctx, db, &names, logPartitions); err != nil {
 		return fmt.Errorf("listing the log's partitions: %w", err)
 	}
 	for i := last / partitionSize; i <= last/partitionSize+partitionsAhead; i++ {
@@ -46,37 +44,31 @@ func (db *DB) EnsurePartitions(ctx context.Context) error {
 // of the log or of the inbox: IF NOT EXISTS alone still lets two collide.
 const partitionLock = 7_316_002
 
-var lockPartitions = sqlText(`SELECT pg_advisory_xact_lock($1)::text`)
+var lockPartitions = SQL(`SELECT pg_advisory_xact_lock($1)::text`)
 
-var hasTable = sqlText(`SELECT to_regclass($1) IS NOT NULL`)
+var hasTable = SQL(`SELECT to_regclass($1) IS NOT NULL`)
 
 // lockUnlessThere tells whether the table is still to be made, by this transaction and no other.
-func (tx *Tx) lockUnlessThere(ctx context.Context, table string) (bool, error) {
-	if _, err := tx.exec(ctx, lockPartitions, partitionLock); err != nil {
+func (tx *Transaction) lockUnlessThere(ctx context.Context, table string) (bool, error) {
+	if _, err := Exec(ctx, tx, lockPartitions, partitionLock); err != nil {
 		return false, err
 	}
 	var there bool
-	err := tx.get(ctx, &there, hasTable, table)
+	err := Get(ctx, tx, &there, hasTable, table)
 	return !there, err
 }
 
 func (db *DB) createPartition(ctx context.Context, name string, i int64) error {
-	return db.InTx(ctx, func(tx *Tx) error {
+	return db.InTx(ctx, func(tx Tx) error {
 		if missing, err := tx.lockUnlessThere(ctx, name); err != nil || !missing {
 			return err
 		}
 		low, high := i*partitionSize, (i+1)*partitionSize
 		// The check lets ATTACH skip its scan; it is the partition's bound said twice.
 		defer failpoint.Hit("partition.made")
-		return tx.ddl(ctx, fmt.Sprintf(`
+		return ExecText(ctx, tx, fmt.Sprintf(`
 			CREATE TABLE %[1]s (LIKE event_log INCLUDING ALL, CONSTRAINT %[1]s_bound CHECK (seq >= %[2]d AND seq < %[3]d));
 			ALTER TABLE event_log ATTACH PARTITION %[1]s FOR VALUES FROM (%[2]d) TO (%[3]d);
 			ALTER TABLE %[1]s DROP CONSTRAINT %[1]s_bound`, name, low, high))
 	})
-}
-
-// ddl runs statements built from constants and numbers of our own.
-func (tx *Tx) ddl(ctx context.Context, text string) error {
-	_, err := sqlx.ExecerContext(tx.tx).ExecContext(ctx, text)
-	return mapCall(ctx, err)
 }

@@ -56,13 +56,13 @@ func TestAnInsertMayCrossTheBorderOfPartitions(t *testing.T) {
 	ticker, reader := p.newTicker(), p.newReader("relay")
 	p.exec(`SELECT setval('event_log_seq', $1)`, 2*store.PartitionSize-5)
 	events := anySales(10)
-	err := p.InTx(t.Context(), func(tx *store.Tx) error { return tx.Append(t.Context(), events) })
+	err := p.InTx(t.Context(), func(tx store.Tx) error { return tx.Append(t.Context(), events) })
 	if err == nil {
 		t.Fatal("an insert found a partition that nobody has made")
 	}
 	must(t, p.EnsurePartitions(t.Context()))
 	p.exec(`SELECT setval('event_log_seq', $1)`, 2*store.PartitionSize-5)
-	must(t, p.InTx(t.Context(), func(tx *store.Tx) error { return tx.Append(t.Context(), events) }))
+	must(t, p.InTx(t.Context(), func(tx store.Tx) error { return tx.Append(t.Context(), events) }))
 	admitted := anySales(10)
 	p.exec(`SELECT setval('event_log_seq', $1)`, 3*store.PartitionSize-5)
 	must2(p.Admit(t.Context(), admitted, true))(t)

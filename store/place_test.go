@@ -59,7 +59,7 @@ func withParameter(databaseURL, key, value string) string {
 }
 
 // begin opens a transaction that is rolled back with the test unless it ends before.
-func (p *place) begin() *store.Tx {
+func (p *place) begin() store.Tx {
 	p.Helper()
 	tx, err := p.Begin(context.Background())
 	if err != nil {
@@ -134,7 +134,7 @@ func saleWith(id uuid.UUID, aggregate string, n int) event.Any {
 // append commits one event in a transaction of its own.
 func (p *place) append(e event.Any) {
 	p.Helper()
-	must(p, p.InTx(context.Background(), func(tx *store.Tx) error {
+	must(p, p.InTx(context.Background(), func(tx store.Tx) error {
 		return tx.Append(context.Background(), []event.Any{e})
 	}))
 }

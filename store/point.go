@@ -24,7 +24,7 @@ type Point struct {
 const beganAfter = `
 coalesce((SELECT f.seq_before FROM tick f WHERE f.id <= p.id AND (f.epoch < p.epoch OR f.tx < pg_snapshot_xmin(p.snapshot)) ORDER BY f.id DESC LIMIT 1), 0)`
 
-var pointAt = sqlText(`
+var pointAt = SQL(`
 SELECT p.epoch, p.snapshot::text AS snapshot, ` + beganAfter + ` AS seq
 FROM (SELECT id, epoch, snapshot FROM tick WHERE made_at <= $1 ORDER BY id DESC LIMIT 1) p`)
 
@@ -32,7 +32,7 @@ FROM (SELECT id, epoch, snapshot FROM tick WHERE made_at <= $1 ORDER BY id DESC 
 // lies after the point.
 func (db *DB) PointAt(ctx context.Context, at time.Time) (Point, error) {
 	var p Point
-	err := db.get(ctx, &p, pointAt, at)
+	err := Get(ctx, db, &p, pointAt, at)
 	if errors.Is(err, ErrNotFound) {
 		return Point{}, nil
 	}
@@ -42,14 +42,14 @@ func (db *DB) PointAt(ctx context.Context, at time.Time) (Point, error) {
 	return p, nil
 }
 
-var owingSince = sqlText(`
+var owingSince = SQL(`
 SELECT ` + beganAfter + ` FROM tick p
 WHERE p.id = coalesce((SELECT min(s.from_tick) FROM subscription s JOIN consumer c ON c.id = s.consumer WHERE c.name = ANY ($1::text[])),
                       (SELECT max(id) FROM tick))`)
 
 // OwingSince gives the place of the log up to which none of the consumers owes anything: they heard nothing yet.
 func (db *DB) OwingSince(ctx context.Context, consumers []string) (place int64, err error) {
-	if err := db.get(ctx, &place, owingSince, pq.StringArray(consumers)); err != nil {
+	if err := Get(ctx, db, &place, owingSince, pq.StringArray(consumers)); err != nil {
 		return 0, fmt.Errorf("asking since when %d consumers owe: %w", len(consumers), err)
 	}
 	return place, nil

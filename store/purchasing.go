@@ -56,7 +56,7 @@ func (l *OrderLine) Rest() event.Decimal {
 	return event.Decimal{}
 }
 
-var orderPositions = sqlText(`
+var orderPositions = SQL(`
 SELECT k.ord, l.item_id, l.location_id
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k(tenant_id, purchase_order_id, ord)
 JOIN purchase_order_line l USING (tenant_id, purchase_order_id)
@@ -64,10 +64,10 @@ ORDER BY k.ord, l.item_id, l.location_id`)
 
 // OrderPositions gives the positions that have a line in the orders. They never
 // change: an order's lines are those it was made with.
-func (tx *Tx) OrderPositions(ctx context.Context, orders []OrderKey) (map[OrderKey][]PositionKey, error) {
+func (tx *Transaction) OrderPositions(ctx context.Context, orders []OrderKey) (map[OrderKey][]PositionKey, error) {
 	tenants, ids := orderColumns(orders)
 	positions := make(map[OrderKey][]PositionKey, len(orders))
-	err := tx.each(ctx, orderPositions, func(row *sql.Rows) error {
+	err := Each(ctx, tx, orderPositions, func(row *sql.Rows) error {
 		var ord int
 		var k PositionKey
 		err := row.Scan(&ord, &k.Item, &k.Location)
@@ -83,7 +83,7 @@ func (tx *Tx) OrderPositions(ctx context.Context, orders []OrderKey) (map[OrderK
 }
 
 // The open ones, and those of the orders named, which may be closed.
-var orderLines = sqlText(`
+var orderLines = SQL(`
 SELECT k.at, l.purchase_order_id, l.quantity, l.received, l.open, l.ordinal, l.sequence
 FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS k(tenant_id, item_id, location_id, at)
 JOIN purchase_order_line l USING (tenant_id, item_id, location_id)
@@ -97,10 +97,10 @@ ORDER BY 1, 6`)
 
 // OrderLines gives the open lines of locked positions, and those closed ones
 // whose orders are named, oldest first.
-func (tx *Tx) OrderLines(ctx context.Context, positions []*Replenishment, named map[*Replenishment][]string) (map[*Replenishment][]*OrderLine, error) {
-	keys, at := make([]PositionKey, len(positions)), newPlain(len(positions), 6)
+func (tx *Transaction) OrderLines(ctx context.Context, positions []*Replenishment, named map[*Replenishment][]string) (map[*Replenishment][]*OrderLine, error) {
+	keys, at := make([]PositionKey, len(positions)), NewColumn(len(positions), 6)
 	var namedKeys []PositionKey
-	orders, namedAt := newTexts(len(named), 36), newPlain(len(named), 6)
+	orders, namedAt := NewTexts(len(named), 36), NewColumn(len(named), 6)
 	for i, p := range positions {
 		keys[i] = p.PositionKey
 		at.integer(int64(i))
@@ -113,7 +113,7 @@ func (tx *Tx) OrderLines(ctx context.Context, positions []*Replenishment, named 
 	tenants, items, locations := keyColumns(keys)
 	namedTenants, namedItems, namedLocations := keyColumns(namedKeys)
 	lines := map[*Replenishment][]*OrderLine{}
-	err := tx.each(ctx, orderLines, func(row *sql.Rows) error {
+	err := Each(ctx, tx, orderLines, func(row *sql.Rows) error {
 		var i int
 		var l OrderLine
 		if err := row.Scan(&i, &l.Order, &l.Quantity, &l.Received, &l.Open, &l.Ordinal, &l.Sequence); err != nil {
@@ -130,8 +130,8 @@ func (tx *Tx) OrderLines(ctx context.Context, positions []*Replenishment, named 
 	return lines, nil
 }
 
-func orderColumns(orders []OrderKey) (tenants, ids *texts) {
-	tenants, ids = newTexts(len(orders), 16), newTexts(len(orders), 36)
+func orderColumns(orders []OrderKey) (tenants, ids *Texts) {
+	tenants, ids = NewTexts(len(orders), 16), NewTexts(len(orders), 36)
 	for _, o := range orders {
 		tenants.add(o.Tenant)
 		ids.add(o.Order)
@@ -146,7 +146,7 @@ type NumberKey struct {
 }
 
 // Those who draw from two series take them in one order, lest they deadlock.
-var drawOrderNumbers = sqlText(`
+var drawOrderNumbers = SQL(`
 INSERT INTO purchase_order_number AS n (tenant_id, year, last) SELECT tenant_id, year, wanted
 FROM unnest($1::text[], $2::int[], $3::bigint[]) AS k(tenant_id, year, wanted) ORDER BY tenant_id, year
 ON CONFLICT (tenant_id, year) DO UPDATE SET last = n.last + excluded.last
@@ -155,15 +155,15 @@ RETURNING tenant_id, year, last`)
 // DrawOrderNumbers draws as many numbers of each series as are wanted and gives
 // the first of each: the others follow it. A number drawn in a transaction that
 // is rolled back was never seen, and is drawn again.
-func (tx *Tx) DrawOrderNumbers(ctx context.Context, wanted map[NumberKey]int) (map[NumberKey]int64, error) {
-	tenants, years, counts := newTexts(len(wanted), 16), newPlain(len(wanted), 4), newPlain(len(wanted), 4)
+func (tx *Transaction) DrawOrderNumbers(ctx context.Context, wanted map[NumberKey]int) (map[NumberKey]int64, error) {
+	tenants, years, counts := NewTexts(len(wanted), 16), NewColumn(len(wanted), 4), NewColumn(len(wanted), 4)
 	for k, n := range wanted {
 		tenants.add(k.Tenant)
 		years.integer(int64(k.Year))
 		counts.integer(int64(n))
 	}
 	first := make(map[NumberKey]int64, len(wanted))
-	err := tx.each(ctx, drawOrderNumbers, func(row *sql.Rows) error {
+	err := Each(ctx, tx, drawOrderNumbers, func(row *sql.Rows) error {
 		var k NumberKey
 		var last int64
 		err := row.Scan(&k.Tenant, &k.Year, &last)

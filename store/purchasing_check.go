@@ -6,7 +6,7 @@ import (
 )
 
 // Each part names what does not add up, in a sentence; all of them look at one snapshot.
-var checkPurchasing = sqlText(`
+var checkPurchasing = SQL(`
 WITH lines AS (
     SELECT l.tenant_id, l.item_id, l.location_id, sum(greatest(l.quantity - l.received, 0)) FILTER (WHERE l.open) AS awaited
     FROM purchase_order_line l GROUP BY 1, 2, 3
@@ -70,7 +70,7 @@ FROM purchase_order WHERE (status = 'PENDING') <> (decided_by = '') OR (status =
 // for one need. Nothing is well.
 func (db *DB) CheckPurchasing(ctx context.Context) ([]string, error) {
 	var wrong []string
-	if err := db.selectAll(ctx, &wrong, checkPurchasing); err != nil {
+	if err := Select(ctx, db, &wrong, checkPurchasing); err != nil {
 		return nil, fmt.Errorf("checking the purchase orders: %w", err)
 	}
 	return wrong, nil

@@ -10,7 +10,7 @@ import (
 )
 
 // In key order, so that two of these cannot deadlock.
-var approveByPolicy = sqlText(`
+var approveByPolicy = SQL(`
 UPDATE purchase_order o SET status = 'APPROVED', version = o.version + 1, decided_at = n.at, decided_by = $4
 FROM (SELECT o.tenant_id, o.purchase_order_id, n.at
       FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS n(tenant_id, purchase_order_id, at)
@@ -24,15 +24,15 @@ RETURNING o.tenant_id, o.purchase_order_id, o.version`)
 // all their lines are known and their total is within the tenant's approval
 // limit. Each is given once, with the business time of its decision. The versions
 // are of those that were approved; the others wait on, were decided already, or are not known.
-func (tx *Tx) ApproveByPolicy(ctx context.Context, orders map[OrderKey]time.Time, by string) (versions map[OrderKey]int64, err error) {
-	keys, at := make([]OrderKey, 0, len(orders)), newPlain(len(orders), 28)
+func (tx *Transaction) ApproveByPolicy(ctx context.Context, orders map[OrderKey]time.Time, by string) (versions map[OrderKey]int64, err error) {
+	keys, at := make([]OrderKey, 0, len(orders)), NewColumn(len(orders), 28)
 	for k, decided := range orders {
 		keys = append(keys, k)
 		at.time(decided)
 	}
 	tenants, ids := orderColumns(keys)
 	versions = map[OrderKey]int64{}
-	err = tx.each(ctx, approveByPolicy, func(row *sql.Rows) error {
+	err = Each(ctx, tx, approveByPolicy, func(row *sql.Rows) error {
 		var k OrderKey
 		var version int64
 		if err := row.Scan(&k.Tenant, &k.Order, &version); err != nil {
@@ -63,7 +63,7 @@ type OrderDecision struct {
 	LatestAt time.Time `db:"latest_at"`
 }
 
-var lockOrder = sqlText(`
+var lockOrder = SQL(`
 SELECT o.tenant_id, o.purchase_order_id, o.po_number, o.status, o.version, o.total_amount, o.correlation_id, o.decided_by, o.decided_at, o.reason,
        greatest(o.created_at, (SELECT max(s.latest_at) FROM purchase_order_line l JOIN replenishment_state s USING (tenant_id, item_id, location_id)
                                WHERE l.tenant_id = o.tenant_id AND l.purchase_order_id = o.purchase_order_id)) AS latest_at
@@ -71,22 +71,22 @@ FROM purchase_order o WHERE o.tenant_id = $1 AND o.purchase_order_id = $2
 FOR NO KEY UPDATE OF o`)
 
 // LockOrder reads an order to decide about it; ErrNotFound when there is none.
-func (tx *Tx) LockOrder(ctx context.Context, order OrderKey) (OrderDecision, error) {
+func (tx *Transaction) LockOrder(ctx context.Context, order OrderKey) (OrderDecision, error) {
 	var d OrderDecision
-	if err := tx.get(ctx, &d, lockOrder, order.Tenant, order.Order); err != nil {
+	if err := Get(ctx, tx, &d, lockOrder, order.Tenant, order.Order); err != nil {
 		return d, fmt.Errorf("reading order %s: %w", order.Order, err)
 	}
 	return d, nil
 }
 
-var decideOrder = sqlText(`
+var decideOrder = SQL(`
 UPDATE purchase_order SET status = $3, version = $4, decided_at = $5, decided_by = $6, reason = $7
 WHERE tenant_id = $1 AND purchase_order_id = $2`)
 
 // DecideOrder writes the status, version, time, author and reason of a decision
 // about an order that this transaction has locked.
-func (tx *Tx) DecideOrder(ctx context.Context, d OrderDecision) error {
-	if _, err := tx.exec(ctx, decideOrder, d.Tenant, d.Order, d.Status, d.Version, d.DecidedAt, d.DecidedBy, d.Reason); err != nil {
+func (tx *Transaction) DecideOrder(ctx context.Context, d OrderDecision) error {
+	if _, err := Exec(ctx, tx, decideOrder, d.Tenant, d.Order, d.Status, d.Version, d.DecidedAt, d.DecidedBy, d.Reason); err != nil {
 		return fmt.Errorf("deciding about order %s: %w", d.Order, err)
 	}
 	return nil

@@ -58,7 +58,7 @@ type PurchaseOrderLine struct {
 // OrderFilter chooses orders; what is empty chooses all. Name is an order's id or its number.
 type OrderFilter struct{ Tenant, Name, Status, Supplier, Item, Location string }
 
-var listOrders = sqlText(`
+var listOrders = SQL(`
 SELECT o.tenant_id, o.purchase_order_id, o.po_number, o.status, o.supplier_id, coalesce(s.name, ''), o.location_id, o.total_amount, o.priced,
        o.created_at, o.decided_at, o.decided_by, o.reason,
        coalesce(d.status, ''), d.sent_at, coalesce(d.supplier_reference, ''), coalesce(d.promised_date::text, ''), coalesce(d.failure, '')
@@ -72,7 +72,7 @@ WHERE ($1 = '' OR o.tenant_id = $1) AND ($2 = '' OR o.purchase_order_id = $2 OR 
 ORDER BY o.created_at DESC, o.po_number DESC, o.tenant_id
 LIMIT $7`)
 
-var listOrderLines = sqlText(`
+var listOrderLines = SQL(`
 SELECT k.ord, l.item_id, coalesce(i.name, ''), l.location_id, l.quantity, l.unit_price, l.received, l.open,
        l.available, l.on_order, l.reorder_point, l.rule_version, l.sequence
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k(tenant_id, purchase_order_id, ord)
@@ -84,7 +84,7 @@ ORDER BY k.ord, l.item_id, l.location_id`)
 func (db *DB) PurchaseOrders(ctx context.Context, of OrderFilter, limit int) ([]PurchaseOrder, error) {
 	orders := []PurchaseOrder{}
 	most := sql.NullInt64{Int64: int64(limit), Valid: limit > 0}
-	err := db.each(ctx, listOrders, func(row *sql.Rows) error {
+	err := Each(ctx, db, listOrders, func(row *sql.Rows) error {
 		var o PurchaseOrder
 		var d OrderDispatch
 		if err := row.Scan(&o.Tenant, &o.ID, &o.Number, &o.Status, &o.Supplier, &o.SupplierName, &o.Location, &o.Total, &o.Priced,
@@ -105,7 +105,7 @@ func (db *DB) PurchaseOrders(ctx context.Context, of OrderFilter, limit int) ([]
 		keys[i] = OrderKey{orders[i].Tenant, orders[i].ID}
 	}
 	tenants, ids := orderColumns(keys)
-	err = db.each(ctx, listOrderLines, func(row *sql.Rows) error {
+	err = Each(ctx, db, listOrderLines, func(row *sql.Rows) error {
 		var ord int
 		var l PurchaseOrderLine
 		err := row.Scan(&ord, &l.Item, &l.ItemName, &l.Location, &l.Quantity, &l.UnitPrice, &l.Received, &l.Open,
@@ -135,7 +135,7 @@ type OrderBooking struct {
 	OnOrder event.Decimal `db:"on_order" json:"onOrder"`
 }
 
-var orderBookings = sqlText(`
+var orderBookings = SQL(`
 SELECT b.occurred_at, b.kind, s.item_id, s.location_id, b.quantity, b.change, b.on_order
 FROM on_order_booking b JOIN replenishment_state s ON s.id = b.state_id
 WHERE b.tenant_id = $1 AND b.purchase_order_id = $2 ORDER BY s.item_id, s.location_id, b.ordinal`)
@@ -143,7 +143,7 @@ WHERE b.tenant_id = $1 AND b.purchase_order_id = $2 ORDER BY s.item_id, s.locati
 // OrderBookings is what happened to the lines of an order, in the order it was booked.
 func (db *DB) OrderBookings(ctx context.Context, order OrderKey) ([]OrderBooking, error) {
 	bookings := []OrderBooking{}
-	if err := db.selectAll(ctx, &bookings, orderBookings, order.Tenant, order.Order); err != nil {
+	if err := Select(ctx, db, &bookings, orderBookings, order.Tenant, order.Order); err != nil {
 		return nil, fmt.Errorf("reading the bookings of order %s: %w", order.Order, err)
 	}
 	return bookings, nil

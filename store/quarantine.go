@@ -58,10 +58,10 @@ func classOf(consumer, typ, version, fingerprint string) string {
 	return consumer + "-" + hex.EncodeToString(sum[:6])
 }
 
-var isQuarantined = sqlText(`SELECT EXISTS (SELECT FROM quarantine WHERE class = $1 AND released_at IS NULL)`)
+var isQuarantined = SQL(`SELECT EXISTS (SELECT FROM quarantine WHERE class = $1 AND released_at IS NULL)`)
 
 // The event's own failure counts too, and is not written yet. No more events are counted than are needed.
-var openQuarantine = sqlText(`
+var openQuarantine = SQL(`
 INSERT INTO quarantine AS q (class, consumer, type, version, fingerprint, sample)
 SELECT $1, $2, $3, $4, $5, $6
 WHERE $9::bigint <= 1 + (SELECT count(*) FROM (
@@ -73,14 +73,14 @@ ON CONFLICT (class) DO UPDATE SET sample = excluded.sample, since = clock_timest
 WHERE q.released_at IS NOT NULL`)
 
 // quarantined tells whether the class is set aside, or is from this failure on.
-func (tx *Tx) quarantined(ctx context.Context, f Failure, class, fingerprint string, p QuarantinePolicy) (held bool, err error) {
+func (tx *Transaction) quarantined(ctx context.Context, f Failure, class, fingerprint string, p QuarantinePolicy) (held bool, err error) {
 	if class == "" {
 		return false, nil
 	}
-	if err := tx.get(ctx, &held, isQuarantined, class); err != nil || held {
+	if err := Get(ctx, tx, &held, isQuarantined, class); err != nil || held {
 		return held, err
 	}
-	n, err := tx.exec(ctx, openQuarantine, class, f.Consumer, f.Type, f.Version, fingerprint, firstLine(f.Error), f.EventID.UUID, p.Within.Seconds(), p.After)
+	n, err := Exec(ctx, tx, openQuarantine, class, f.Consumer, f.Type, f.Version, fingerprint, firstLine(f.Error), f.EventID.UUID, p.Within.Seconds(), p.After)
 	return n > 0, err
 }
 
@@ -90,21 +90,21 @@ SELECT q.class, q.consumer, q.type, q.version, q.fingerprint, q.sample, q.since,
         WHERE d.headers ? 'x-quarantine' AND d.headers ->> 'x-quarantine' = q.class AND d.recorded_at >= q.since) AS set_aside
 FROM quarantine q `
 
-var listQuarantine = sqlText(selectQuarantine + `WHERE q.released_at IS NULL OR $1::boolean ORDER BY q.released_at IS NOT NULL, q.since DESC, q.class`)
+var listQuarantine = SQL(selectQuarantine + `WHERE q.released_at IS NULL OR $1::boolean ORDER BY q.released_at IS NOT NULL, q.since DESC, q.class`)
 
 // Quarantined lists the classes that are set aside, the newest first; with all,
 // those that were released too, after the others.
 func (db *DB) Quarantined(ctx context.Context, all bool) ([]Quarantine, error) {
 	list := []Quarantine{}
-	if err := db.selectAll(ctx, &list, listQuarantine, all); err != nil {
+	if err := Select(ctx, db, &list, listQuarantine, all); err != nil {
 		return nil, fmt.Errorf("reading what is quarantined: %w", err)
 	}
 	return list, nil
 }
 
-var releaseQuarantine = sqlText(`UPDATE quarantine SET released_at = clock_timestamp() WHERE class = $1 AND released_at IS NULL`)
+var releaseQuarantine = SQL(`UPDATE quarantine SET released_at = clock_timestamp() WHERE class = $1 AND released_at IS NULL`)
 
-var oneQuarantine = sqlText(selectQuarantine + `WHERE q.class = $1`)
+var oneQuarantine = SQL(selectQuarantine + `WHERE q.class = $1`)
 
 // ErrReleased: the class was released before.
 var ErrReleased = errors.New("it was released before")
@@ -113,12 +113,12 @@ var ErrReleased = errors.New("it was released before")
 // begins anew. It gives the class as it is then: ErrNotFound when there is none of
 // that name, ErrReleased when it was released before.
 func (db *DB) ReleaseQuarantine(ctx context.Context, class string) (q Quarantine, err error) {
-	err = db.InTx(ctx, func(tx *Tx) error {
-		n, err := tx.exec(ctx, releaseQuarantine, class)
+	err = db.InTx(ctx, func(tx Tx) error {
+		n, err := Exec(ctx, tx, releaseQuarantine, class)
 		if err != nil {
 			return err
 		}
-		if err := tx.get(ctx, &q, oneQuarantine, class); err != nil || n > 0 {
+		if err := Get(ctx, tx, &q, oneQuarantine, class); err != nil || n > 0 {
 			return err
 		}
 		return ErrReleased
@@ -129,11 +129,11 @@ func (db *DB) ReleaseQuarantine(ctx context.Context, class string) (q Quarantine
 	return q, nil
 }
 
-var quarantinedClasses = sqlText(`SELECT count(*) FROM quarantine WHERE released_at IS NULL`)
+var quarantinedClasses = SQL(`SELECT count(*) FROM quarantine WHERE released_at IS NULL`)
 
 // QuarantinedClasses counts the classes that are set aside.
 func (db *DB) QuarantinedClasses(ctx context.Context) (n int, err error) {
-	if err := db.get(ctx, &n, quarantinedClasses); err != nil {
+	if err := Get(ctx, db, &n, quarantinedClasses); err != nil {
 		return 0, fmt.Errorf("counting what is quarantined: %w", err)
 	}
 	return n, nil

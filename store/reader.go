@@ -58,12 +58,12 @@ type Page struct {
 	Next   Cursor
 }
 
-var openCursor = sqlText(`
+var openCursor = SQL(`
 INSERT INTO log_cursor AS c (consumer, tick, upto, seq, term) VALUES ($1, 0, 0, 0, $2)
 ON CONFLICT (consumer) DO UPDATE SET term = excluded.term WHERE c.term <= excluded.term
 RETURNING consumer, tick, upto, seq, term`)
 
-var moveCursor = sqlText(`
+var moveCursor = SQL(`
 UPDATE log_cursor SET tick = $6, upto = $7, seq = $8, moved_at = now()
 WHERE consumer = $1 AND term = $2 AND tick = $3 AND upto = $4 AND seq = $5 AND EXISTS (SELECT FROM tick WHERE id = $7)`)
 
@@ -72,11 +72,11 @@ WHERE consumer = $1 AND term = $2 AND tick = $3 AND upto = $4 AND seq = $5 AND E
 // one was here already.
 func (db *DB) OpenCursor(ctx context.Context, lease Lease) (Cursor, error) {
 	var c Cursor
-	err := db.InTx(ctx, func(tx *Tx) error {
+	err := db.InTx(ctx, func(tx Tx) error {
 		if err := tx.hold(ctx, lease); err != nil {
 			return err
 		}
-		return tx.get(ctx, &c, openCursor, lease.Name, lease.Term)
+		return Get(ctx, tx, &c, openCursor, lease.Name, lease.Term)
 	})
 	if errors.Is(err, ErrNotFound) {
 		err = ErrNotLeader
@@ -91,8 +91,8 @@ func (db *DB) OpenCursor(ctx context.Context, lease Lease) (Cursor, error) {
 // not where it was left: somebody else has moved it, or there is no such place
 // to move to, because the database was restored meanwhile.
 func (db *DB) MoveCursor(ctx context.Context, from, to Cursor) error {
-	err := db.InTx(ctx, func(tx *Tx) error {
-		n, err := tx.exec(ctx, moveCursor, from.Consumer, from.Term, from.Tick, from.Upto, from.Seq, to.Tick, to.Upto, to.Seq)
+	err := db.InTx(ctx, func(tx Tx) error {
+		n, err := Exec(ctx, tx, moveCursor, from.Consumer, from.Term, from.Tick, from.Upto, from.Seq, to.Tick, to.Upto, to.Seq)
 		if err == nil && n == 0 {
 			return ErrNotLeader
 		}
@@ -106,7 +106,7 @@ func (db *DB) MoveCursor(ctx context.Context, from, to Cursor) error {
 
 // A next tick that brings a page full of events, or else the newest there is, but
 // no further than the end of the epoch; from there, the beginning of the next.
-var nextTick = sqlText(`
+var nextTick = SQL(`
 SELECT least(
     coalesce(
         (SELECT t.id FROM tick t WHERE t.id > p.id AND t.max_seq >= p.max_seq + $2 ORDER BY t.id LIMIT 1),
@@ -114,7 +114,7 @@ SELECT least(
     (SELECT CASE first_tick WHEN p.id + 1 THEN p.id + 1 ELSE first_tick - 1 END FROM epoch WHERE epoch = p.epoch + 1))
 FROM tick p WHERE p.id = $1`)
 
-var readInterval = sqlText(`
+var readInterval = SQL(`
 WITH p AS MATERIALIZED (SELECT epoch, snapshot, seq_before, tx FROM tick WHERE id = $1),
      c AS MATERIALIZED (SELECT snapshot, max_seq FROM tick WHERE id = $2),
      open AS MATERIALIZED (
@@ -144,21 +144,21 @@ UNION ALL
  ORDER BY e.seq LIMIT $4)
 ORDER BY seq LIMIT $4`)
 
-var haveTicks = sqlText(`SELECT 1 FROM tick p, tick c WHERE p.id = $1 AND c.id = $2`)
+var haveTicks = SQL(`SELECT 1 FROM tick p, tick c WHERE p.id = $1 AND c.id = $2`)
 
 // ReadPage reads at most limit events to be published from the cursor on. An
 // empty page whose Next is the cursor itself means there is nothing new.
 func (db *DB) ReadPage(ctx context.Context, at Cursor, limit int) (Page, error) {
 	page := Page{Next: at}
 	if at.Tick == at.Upto {
-		if err := db.get(ctx, &page.Next.Upto, nextTick, at.Tick, limit); err != nil {
+		if err := Get(ctx, db, &page.Next.Upto, nextTick, at.Tick, limit); err != nil {
 			return Page{}, fmt.Errorf("finding the next tick: %w", err)
 		}
 		if page.Next.Upto == at.Tick {
 			return page, nil
 		}
 	}
-	err := db.each(ctx, readInterval, func(row *sql.Rows) error {
+	err := Each(ctx, db, readInterval, func(row *sql.Rows) error {
 		var e Logged
 		err := row.Scan(&e.Seq, &e.EventID, &e.Type, &e.OccurredAt, &e.Body)
 		page.Events = append(page.Events, e)
@@ -170,7 +170,7 @@ func (db *DB) ReadPage(ctx context.Context, at Cursor, limit int) (Page, error) 
 	if len(page.Events) == 0 {
 		// An interval whose ticks are gone is empty too, and to pass it would lose what was in it.
 		var n int
-		if err := db.get(ctx, &n, haveTicks, page.Next.Tick, page.Next.Upto); err != nil {
+		if err := Get(ctx, db, &n, haveTicks, page.Next.Tick, page.Next.Upto); err != nil {
 			return Page{}, fmt.Errorf("looking for ticks %d and %d: %w", page.Next.Tick, page.Next.Upto, err)
 		}
 	}
@@ -182,12 +182,12 @@ func (db *DB) ReadPage(ctx context.Context, at Cursor, limit int) (Page, error) 
 	return page, nil
 }
 
-var setAside = sqlText(`INSERT INTO set_aside (seq, event_id, reason) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`)
+var setAside = SQL(`INSERT INTO set_aside (seq, event_id, reason) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`)
 
 // SetAside notes an event that can not be published, so that the cursor may pass it.
 func (db *DB) SetAside(ctx context.Context, e Logged, reason string) error {
-	return db.InTx(ctx, func(tx *Tx) error {
-		if _, err := tx.exec(ctx, setAside, e.Seq, e.EventID, reason); err != nil {
+	return db.InTx(ctx, func(tx Tx) error {
+		if _, err := Exec(ctx, tx, setAside, e.Seq, e.EventID, reason); err != nil {
 			return fmt.Errorf("setting event %s aside: %w", e.EventID, err)
 		}
 		return nil
@@ -196,7 +196,7 @@ func (db *DB) SetAside(ctx context.Context, e Logged, reason string) error {
 
 // Places are what the cursor's tick has not seen: the sequence's last number,
 // less the last one that the tick knows, or that is paged past.
-var lagOf = sqlText(`
+var lagOf = SQL(`
 SELECT greatest(0, s.last_value - greatest(coalesce(c.seq, 0), coalesce(t.max_seq, 0)))
 FROM (SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0) AS last_value) s
 LEFT JOIN log_cursor c ON c.consumer = $1 LEFT JOIN tick t ON t.id = c.tick`)
@@ -206,7 +206,7 @@ LEFT JOIN log_cursor c ON c.consumer = $1 LEFT JOIN tick t ON t.id = c.tick`)
 // a transaction that ended after it does not. LogState counts events, exactly.
 func (db *DB) Lag(ctx context.Context, consumer string) (int64, error) {
 	var lag int64
-	if err := db.get(ctx, &lag, lagOf, consumer); err != nil {
+	if err := Get(ctx, db, &lag, lagOf, consumer); err != nil {
 		return 0, fmt.Errorf("reading the lag of %s: %w", consumer, err)
 	}
 	return lag, nil

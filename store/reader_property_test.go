@@ -21,7 +21,7 @@ type interleaving struct {
 	*rapid.T
 	town    *town
 	ticker  *ticker
-	open    [4]*store.Tx
+	open    [4]store.Tx
 	said    [4][]event.Any
 	readers []*reader
 	passed  [][]store.Logged

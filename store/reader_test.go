@@ -169,7 +169,7 @@ func TestEveryCommittedEventIsReadOnce(t *testing.T) {
 }
 
 // releaseHeld waits until the ticks show all events but those of the open transaction, and then commits it.
-func (w *town) releaseHeld(ctx context.Context, held *store.Tx, says []event.Any) error {
+func (w *town) releaseHeld(ctx context.Context, held store.Tx, says []event.Any) error {
 	deadline := time.Now().Add(patience)
 	for {
 		var missing int

@@ -53,7 +53,7 @@ func (r *Replenishment) Available() event.Decimal { return r.OnHand.Sub(r.Reserv
 // Position is the inventory position: on hand and on order, less reserved.
 func (r *Replenishment) Position() event.Decimal { return r.Available().Add(r.OnOrder) }
 
-var lockReplenishments = sqlText(`
+var lockReplenishments = SQL(`
 SELECT k.ord, s.id, s.on_hand, s.reserved, s.sequence, s.latest_at, s.on_order, s.bookings,
        coalesce(s.held_on::text, ''), coalesce(s.held_version, 0), coalesce(s.forecast_start::text, ''), coalesce(r.version, 0),
        CASE WHEN r.supplier_id IS NULL THEN NULL WHEN r.mode = 'auto' AND s.planned_version = r.version THEN s.reorder_point ELSE r.reorder_point END,
@@ -64,13 +64,13 @@ LEFT JOIN replenishment_rule r USING (tenant_id, item_id, location_id)
 ORDER BY k.ord
 FOR NO KEY UPDATE OF s`)
 
-var missingReplenishments = sqlText(`
+var missingReplenishments = SQL(`
 SELECT k.tenant_id, k.item_id, k.location_id
 FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, item_id, location_id)
 LEFT JOIN replenishment_state s USING (tenant_id, item_id, location_id)
 WHERE s.id IS NULL`)
 
-var createReplenishments = sqlText(`
+var createReplenishments = SQL(`
 INSERT INTO replenishment_state (tenant_id, item_id, location_id)
 SELECT tenant_id, item_id, location_id FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, item_id, location_id)
 ORDER BY tenant_id, item_id, location_id ON CONFLICT DO NOTHING`)
@@ -81,7 +81,7 @@ type Replenishments struct{ seen seenPositions }
 
 // Lock locks the positions for the rest of the transaction; those seen for the
 // first time are made.
-func (r *Replenishments) Lock(ctx context.Context, tx *Tx, keys []PositionKey) (map[PositionKey]*Replenishment, error) {
+func (r *Replenishments) Lock(ctx context.Context, tx Tx, keys []PositionKey) (map[PositionKey]*Replenishment, error) {
 	keys = slices.Clone(keys)
 	slices.SortFunc(keys, comparePositionKeys)
 	keys = slices.Compact(keys)
@@ -89,7 +89,7 @@ func (r *Replenishments) Lock(ctx context.Context, tx *Tx, keys []PositionKey) (
 	if strange := r.seen.strange(keys); len(strange) > 0 {
 		tenants, items, locations := keyColumns(strange)
 		var missing []PositionKey
-		if err := tx.selectAll(ctx, &missing, missingReplenishments, tenants, items, locations); err != nil {
+		if err := Select(ctx, tx, &missing, missingReplenishments, tenants, items, locations); err != nil {
 			return nil, fmt.Errorf("looking for the replenishment of %d positions: %w", len(strange), err)
 		}
 		if err := tx.createReplenishments(ctx, missing, made); err != nil {
@@ -114,13 +114,13 @@ func (r *Replenishments) Lock(ctx context.Context, tx *Tx, keys []PositionKey) (
 	return locked, nil
 }
 
-func (tx *Tx) createReplenishments(ctx context.Context, keys []PositionKey, made map[PositionKey]bool) error {
+func (tx *Transaction) createReplenishments(ctx context.Context, keys []PositionKey, made map[PositionKey]bool) error {
 	if len(keys) == 0 {
 		return nil
 	}
 	slices.SortFunc(keys, comparePositionKeys)
 	tenants, items, locations := keyColumns(keys)
-	if _, err := tx.exec(ctx, createReplenishments, tenants, items, locations); err != nil {
+	if _, err := Exec(ctx, tx, createReplenishments, tenants, items, locations); err != nil {
 		return fmt.Errorf("making the replenishment of %d positions: %w", len(keys), err)
 	}
 	for _, k := range keys {
@@ -129,12 +129,12 @@ func (tx *Tx) createReplenishments(ctx context.Context, keys []PositionKey, made
 	return nil
 }
 
-func (tx *Tx) lockReplenishments(ctx context.Context, keys []PositionKey) (map[PositionKey]*Replenishment, error) {
+func (tx *Transaction) lockReplenishments(ctx context.Context, keys []PositionKey) (map[PositionKey]*Replenishment, error) {
 	tenants, items, locations := keyColumns(keys)
 	rows := make([]Replenishment, 0, len(keys))
 	locked := make(map[PositionKey]*Replenishment, len(keys))
 	var ord int
-	err := tx.each(ctx, lockReplenishments, func(row *sql.Rows) error {
+	err := Each(ctx, tx, lockReplenishments, func(row *sql.Rows) error {
 		rows = append(rows, Replenishment{})
 		s := &rows[len(rows)-1]
 		if err := row.Scan(&ord, &s.ID, &s.OnHand, &s.Reserved, &s.Sequence, &s.LatestAt, &s.OnOrder, &s.Bookings,
@@ -151,19 +151,19 @@ func (tx *Tx) lockReplenishments(ctx context.Context, keys []PositionKey) (map[P
 	return locked, nil
 }
 
-var noteStock = sqlText(`
+var noteStock = SQL(`
 UPDATE replenishment_state s SET on_hand = n.on_hand, reserved = n.reserved, sequence = n.sequence, latest_at = n.latest_at
 FROM unnest($1::bigint[], $2::numeric[], $3::numeric[], $4::bigint[], $5::timestamptz[]) AS n(id, on_hand, reserved, sequence, latest_at)
 WHERE s.id = n.id`)
 
 // NoteStock writes what stands at the positions: OnHand, Reserved, Sequence and
 // LatestAt. They must be locked by this transaction.
-func (tx *Tx) NoteStock(ctx context.Context, positions []*Replenishment) error {
+func (tx *Transaction) NoteStock(ctx context.Context, positions []*Replenishment) error {
 	if len(positions) == 0 {
 		return nil
 	}
 	n := len(positions)
-	ids, onHand, reserved, sequences, latest := newPlain(n, 10), newPlain(n, 8), newPlain(n, 4), newPlain(n, 6), newPlain(n, 28)
+	ids, onHand, reserved, sequences, latest := NewColumn(n, 10), NewColumn(n, 8), NewColumn(n, 4), NewColumn(n, 6), NewColumn(n, 28)
 	for _, p := range positions {
 		ids.integer(p.ID)
 		onHand.decimal(p.OnHand)
@@ -171,7 +171,7 @@ func (tx *Tx) NoteStock(ctx context.Context, positions []*Replenishment) error {
 		sequences.integer(p.Sequence)
 		latest.time(p.LatestAt)
 	}
-	if _, err := tx.exec(ctx, noteStock, ids, onHand, reserved, sequences, latest); err != nil {
+	if _, err := Exec(ctx, tx, noteStock, ids, onHand, reserved, sequences, latest); err != nil {
 		return fmt.Errorf("noting the stock of %d positions: %w", n, err)
 	}
 	return nil

@@ -43,7 +43,7 @@ type ExpectedDemand struct {
 	ErrorStdDev float64
 }
 
-var replenishmentPlans = sqlText(`
+var replenishmentPlans = SQL(`
 SELECT k.ord, r.version, r.mode = 'auto', coalesce(r.supplier_id, ''), coalesce(p.lead_time_days, 0), r.reorder_point, r.order_up_to, r.order_quantity,
        coalesce(r.pack_size, i.pack, 1), r.minimum_order, r.service_level, r.cover_days, i.unit_cost,
        CASE WHEN s.planned_version = r.version THEN s.reorder_point END, CASE WHEN s.planned_version = r.version THEN s.order_up_to END,
@@ -56,13 +56,13 @@ LEFT JOIN item i ON i.tenant_id = r.tenant_id AND i.item_id = r.item_id
 LEFT JOIN replenishment_forecast f ON f.state_id = s.id AND r.mode = 'auto'`)
 
 // ReplenishmentPlans reads the plans of locked positions that have a rule.
-func (tx *Tx) ReplenishmentPlans(ctx context.Context, positions []*Replenishment) (map[*Replenishment]*ReplenishmentPlan, error) {
-	ids := newPlain(len(positions), 10)
+func (tx *Transaction) ReplenishmentPlans(ctx context.Context, positions []*Replenishment) (map[*Replenishment]*ReplenishmentPlan, error) {
+	ids := NewColumn(len(positions), 10)
 	for _, p := range positions {
 		ids.integer(p.ID)
 	}
 	plans := make(map[*Replenishment]*ReplenishmentPlan, len(positions))
-	err := tx.each(ctx, replenishmentPlans, func(row *sql.Rows) error {
+	err := Each(ctx, tx, replenishmentPlans, func(row *sql.Rows) error {
 		var ord int
 		var p ReplenishmentPlan
 		var plannedPoint, plannedUpTo *event.Decimal
@@ -87,7 +87,7 @@ func (tx *Tx) ReplenishmentPlans(ctx context.Context, positions []*Replenishment
 	return plans, nil
 }
 
-var notePlans = sqlText(`
+var notePlans = SQL(`
 UPDATE replenishment_state s
 SET on_order = n.on_order, bookings = n.bookings, held_on = n.held_on, held_version = n.held_version, forecast_start = n.forecast_start
 FROM unnest($1::bigint[], $2::numeric[], $3::bigint[], $4::date[], $5::bigint[], $6::date[]) AS n(id, on_order, bookings, held_on, held_version, forecast_start)
@@ -95,13 +95,13 @@ WHERE s.id = n.id`)
 
 // NotePlans writes what is on order for the positions, whether their need is
 // held, and how new their forecast is. They must be locked by this transaction.
-func (tx *Tx) NotePlans(ctx context.Context, positions []*Replenishment) error {
+func (tx *Transaction) NotePlans(ctx context.Context, positions []*Replenishment) error {
 	if len(positions) == 0 {
 		return nil
 	}
 	n := len(positions)
-	ids, onOrder, bookings := newPlain(n, 10), newPlain(n, 8), newPlain(n, 6)
-	held, versions, starts := newPlain(n, 10), newPlain(n, 6), newPlain(n, 10)
+	ids, onOrder, bookings := NewColumn(n, 10), NewColumn(n, 8), NewColumn(n, 6)
+	held, versions, starts := NewColumn(n, 10), NewColumn(n, 6), NewColumn(n, 10)
 	for _, p := range positions {
 		ids.integer(p.ID)
 		onOrder.decimal(p.OnOrder)
@@ -110,52 +110,52 @@ func (tx *Tx) NotePlans(ctx context.Context, positions []*Replenishment) error {
 		versions.integer(p.HeldVersion)
 		starts.dateOrNull(p.ForecastStart)
 	}
-	if _, err := tx.exec(ctx, notePlans, ids, onOrder, bookings, held, versions, starts); err != nil {
+	if _, err := Exec(ctx, tx, notePlans, ids, onOrder, bookings, held, versions, starts); err != nil {
 		return fmt.Errorf("noting the plans of %d positions: %w", n, err)
 	}
 	return nil
 }
 
-var noteLevels = sqlText(`
+var noteLevels = SQL(`
 UPDATE replenishment_state s SET planned_version = n.version, reorder_point = n.reorder_point, order_up_to = n.order_up_to
 FROM unnest($1::bigint[], $2::bigint[], $3::numeric[], $4::numeric[]) AS n(id, version, reorder_point, order_up_to)
 WHERE s.id = n.id`)
 
 // NoteLevels keeps what the forecast has made of the rules: Planned of each plan.
-func (tx *Tx) NoteLevels(ctx context.Context, plans map[*Replenishment]*ReplenishmentPlan) error {
+func (tx *Transaction) NoteLevels(ctx context.Context, plans map[*Replenishment]*ReplenishmentPlan) error {
 	if len(plans) == 0 {
 		return nil
 	}
 	n := len(plans)
-	ids, versions, points, upTo := newPlain(n, 10), newPlain(n, 6), newPlain(n, 8), newPlain(n, 8)
+	ids, versions, points, upTo := NewColumn(n, 10), NewColumn(n, 6), NewColumn(n, 8), NewColumn(n, 8)
 	for position, plan := range plans {
 		ids.integer(position.ID)
 		versions.integer(plan.RuleVersion)
 		points.decimal(plan.Planned.ReorderPoint)
 		upTo.decimal(plan.Planned.OrderUpTo)
 	}
-	if _, err := tx.exec(ctx, noteLevels, ids, versions, points, upTo); err != nil {
+	if _, err := Exec(ctx, tx, noteLevels, ids, versions, points, upTo); err != nil {
 		return fmt.Errorf("noting the planned levels of %d positions: %w", n, err)
 	}
 	return nil
 }
 
 // Arrays of arrays would have to be of one length each; as texts they may differ.
-var rememberForecasts = sqlText(`
+var rememberForecasts = SQL(`
 INSERT INTO replenishment_forecast (state_id, daily, error_std_dev)
 SELECT id, daily::numeric[], error_std_dev FROM unnest($1::bigint[], $2::text[], $3::numeric[]) AS n(id, daily, error_std_dev)
 ON CONFLICT (state_id) DO UPDATE SET daily = excluded.daily, error_std_dev = excluded.error_std_dev`)
 
 // RememberForecasts remembers the newest forecast of each position, which must be
 // locked by this transaction.
-func (tx *Tx) RememberForecasts(ctx context.Context, forecasts map[*Replenishment]event.ForecastGenerated) error {
+func (tx *Transaction) RememberForecasts(ctx context.Context, forecasts map[*Replenishment]event.ForecastGenerated) error {
 	if len(forecasts) == 0 {
 		return nil
 	}
 	n := len(forecasts)
-	ids, daily, deviations := newPlain(n, 10), newTexts(n, 256), newPlain(n, 8)
+	ids, daily, deviations := NewColumn(n, 10), NewTexts(n, 256), NewColumn(n, 8)
 	for position, f := range forecasts {
-		days := newPlain(len(f.DailyDemand), 8)
+		days := NewColumn(len(f.DailyDemand), 8)
 		for _, d := range f.DailyDemand {
 			days.decimal(d)
 		}
@@ -163,18 +163,8 @@ func (tx *Tx) RememberForecasts(ctx context.Context, forecasts map[*Replenishmen
 		daily.add(string(days.text) + "}")
 		deviations.decimal(f.ErrorStdDev)
 	}
-	if _, err := tx.exec(ctx, rememberForecasts, ids, daily, deviations); err != nil {
+	if _, err := Exec(ctx, tx, rememberForecasts, ids, daily, deviations); err != nil {
 		return fmt.Errorf("remembering the forecasts of %d positions: %w", n, err)
 	}
 	return nil
-}
-
-// dateOrNull writes no date as NULL.
-func (p *plain) dateOrNull(d event.Date) {
-	p.next()
-	if d == "" {
-		p.text = append(p.text, "NULL"...)
-		return
-	}
-	p.text = append(p.text, d...)
 }

@@ -147,13 +147,13 @@ func (db *DB) EditRules(ctx context.Context, edits []Edit[Rule], at time.Time, d
 		check:  (*Rule).Check,
 		read:   readRules,
 		verify: knowSuppliers,
-		write: func(ctx context.Context, tx *Tx, rows []*edited[Rule]) error {
+		write: func(ctx context.Context, tx Tx, rows []*edited[Rule]) error {
 			return tx.writeRules(ctx, rows, at)
 		},
 	}.edit(ctx, db, edits, dryRun)
 }
 
-var listRules = sqlText(`
+var listRules = SQL(`
 SELECT ` + ruleColumns + `
 FROM replenishment_rule r
 WHERE ($1 = '' OR r.tenant_id = $1) AND ($2 = '' OR r.item_id = $2) AND ($3 = '' OR r.location_id = $3) AND ($4 = '' OR r.supplier_id = $4)
@@ -162,7 +162,7 @@ ORDER BY r.tenant_id, r.item_id, r.location_id LIMIT nullif($5, 0)`)
 // Rules lists rules by key.
 func (db *DB) Rules(ctx context.Context, f MasterDataFilter) ([]Rule, error) {
 	found := []Rule{}
-	if err := db.selectAll(ctx, &found, listRules, f.Tenant, f.Item, f.Location, f.Supplier, f.Limit); err != nil {
+	if err := Select(ctx, db, &found, listRules, f.Tenant, f.Item, f.Location, f.Supplier, f.Limit); err != nil {
 		return nil, fmt.Errorf("listing replenishment rules: %w", err)
 	}
 	return found, nil
@@ -171,36 +171,36 @@ func (db *DB) Rules(ctx context.Context, f MasterDataFilter) ([]Rule, error) {
 const ruleColumns = `r.tenant_id, r.item_id, r.location_id, r.mode, coalesce(r.supplier_id, '') AS supplier_id, r.reorder_point,
        r.order_up_to, r.order_quantity, r.pack_size, r.minimum_order, r.service_level, r.cover_days, r.low_stock_threshold, r.version`
 
-var rulesByKey = sqlText(`
+var rulesByKey = SQL(`
 SELECT ` + ruleColumns + `
 FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, item_id, location_id)
 JOIN replenishment_rule r USING (tenant_id, item_id, location_id)
 ORDER BY r.tenant_id, r.item_id, r.location_id
 FOR NO KEY UPDATE OF r`)
 
-func readRules(ctx context.Context, tx *Tx, keys []PositionKey) ([]Rule, error) {
+func readRules(ctx context.Context, tx Tx, keys []PositionKey) ([]Rule, error) {
 	tenants, items, locations := keyColumns(keys)
 	var found []Rule
-	if err := tx.selectAll(ctx, &found, rulesByKey, tenants, items, locations); err != nil {
+	if err := Select(ctx, tx, &found, rulesByKey, tenants, items, locations); err != nil {
 		return nil, fmt.Errorf("reading them: %w", err)
 	}
 	return found, nil
 }
 
-var unknownSuppliers = sqlText(`
+var unknownSuppliers = SQL(`
 SELECT k.ord FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k(tenant_id, supplier_id, ord)
 WHERE k.supplier_id <> '' AND NOT EXISTS (SELECT FROM supplier s WHERE s.tenant_id = k.tenant_id AND s.supplier_id = k.supplier_id)
 ORDER BY k.ord LIMIT 1`)
 
 // knowSuppliers refuses a rule whose supplier nobody knows.
-func knowSuppliers(ctx context.Context, tx *Tx, rows []*edited[Rule]) error {
-	tenants, suppliers := newTexts(len(rows), 16), newTexts(len(rows), 16)
+func knowSuppliers(ctx context.Context, tx Tx, rows []*edited[Rule]) error {
+	tenants, suppliers := NewTexts(len(rows), 16), NewTexts(len(rows), 16)
 	for _, e := range rows {
 		tenants.add(e.row.Tenant)
 		suppliers.add(e.row.Supplier)
 	}
 	var ords []int
-	if err := tx.selectAll(ctx, &ords, unknownSuppliers, tenants, suppliers); err != nil {
+	if err := Select(ctx, tx, &ords, unknownSuppliers, tenants, suppliers); err != nil {
 		return fmt.Errorf("looking for their suppliers: %w", err)
 	}
 	if len(ords) == 0 {

@@ -11,7 +11,7 @@ import (
 
 // A rule that somebody has made meanwhile, past the lock of those who edit, is
 // overwritten and counts on: its version is the row's own.
-var writeRules = sqlText(`
+var writeRules = SQL(`
 INSERT INTO replenishment_rule AS r (tenant_id, item_id, location_id, mode, supplier_id, reorder_point, order_up_to, order_quantity,
                                      pack_size, minimum_order, service_level, cover_days, low_stock_threshold)
 SELECT n.tenant_id, n.item_id, n.location_id, n.mode, nullif(n.supplier_id, ''), n.reorder_point, n.order_up_to, n.order_quantity,
@@ -29,12 +29,12 @@ SET mode = excluded.mode, supplier_id = excluded.supplier_id, reorder_point = ex
 RETURNING r.tenant_id, r.item_id, r.location_id, r.version`)
 
 // writeRules writes rules and says of each that it has changed.
-func (tx *Tx) writeRules(ctx context.Context, rows []*edited[Rule], at time.Time) error {
+func (tx *Transaction) writeRules(ctx context.Context, rows []*edited[Rule], at time.Time) error {
 	n := len(rows)
 	keys, fresh := make([]PositionKey, n), make([]PositionKey, 0, n)
-	modes, suppliers := newTexts(n, 6), newTexts(n, 16)
-	points, upTo, quantities, packs := newPlain(n, 8), newPlain(n, 8), newPlain(n, 8), newPlain(n, 8)
-	minimums, levels, covers, thresholds := newPlain(n, 8), newPlain(n, 5), newPlain(n, 4), newPlain(n, 8)
+	modes, suppliers := NewTexts(n, 6), NewTexts(n, 16)
+	points, upTo, quantities, packs := NewColumn(n, 8), NewColumn(n, 8), NewColumn(n, 8), NewColumn(n, 8)
+	minimums, levels, covers, thresholds := NewColumn(n, 8), NewColumn(n, 5), NewColumn(n, 4), NewColumn(n, 8)
 	for i, e := range rows {
 		r := &e.row
 		keys[i] = r.Key()
@@ -57,7 +57,7 @@ func (tx *Tx) writeRules(ctx context.Context, rows []*edited[Rule], at time.Time
 	}
 	tenants, items, locations := keyColumns(keys)
 	versions := make(map[PositionKey]int64, n)
-	err := tx.each(ctx, writeRules, func(row *sql.Rows) error {
+	err := Each(ctx, tx, writeRules, func(row *sql.Rows) error {
 		var k PositionKey
 		var version int64
 		err := row.Scan(&k.Tenant, &k.Item, &k.Location, &version)
@@ -70,14 +70,14 @@ func (tx *Tx) writeRules(ctx context.Context, rows []*edited[Rule], at time.Time
 	return tx.sayRulesChanged(ctx, keys, versions, at)
 }
 
-var lastMovements = sqlText(`
+var lastMovements = SQL(`
 SELECT coalesce(s.last_movement_at, $4) FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k(tenant_id, item_id, location_id, ord)
 LEFT JOIN stock s USING (tenant_id, item_id, location_id) ORDER BY k.ord`)
 
-func (tx *Tx) sayRulesChanged(ctx context.Context, keys []PositionKey, versions map[PositionKey]int64, at time.Time) error {
+func (tx *Transaction) sayRulesChanged(ctx context.Context, keys []PositionKey, versions map[PositionKey]int64, at time.Time) error {
 	tenants, items, locations := keyColumns(keys)
 	var moved []time.Time
-	if err := tx.selectAll(ctx, &moved, lastMovements, tenants, items, locations, at.UTC()); err != nil {
+	if err := Select(ctx, tx, &moved, lastMovements, tenants, items, locations, at.UTC()); err != nil {
 		return fmt.Errorf("looking for their last movements: %w", err)
 	}
 	said := make([]event.Any, len(keys))
@@ -92,20 +92,20 @@ func (tx *Tx) sayRulesChanged(ctx context.Context, keys []PositionKey, versions 
 
 // createPlaces makes the items and locations that nobody has seen yet. They are
 // incomplete until master data says more.
-func (tx *Tx) createPlaces(ctx context.Context, keys []PositionKey) error {
+func (tx *Transaction) createPlaces(ctx context.Context, keys []PositionKey) error {
 	if len(keys) == 0 {
 		return nil
 	}
 	tenants, items, locations := keyColumns(keys)
-	names, kinds := newTexts(len(keys), 0), newTexts(len(keys), 5)
+	names, kinds := NewTexts(len(keys), 0), NewTexts(len(keys), 5)
 	for range keys {
 		names.add("")
 		kinds.add("stock")
 	}
-	if _, err := tx.exec(ctx, createItems, tenants, items, names); err != nil {
+	if _, err := Exec(ctx, tx, createItems, tenants, items, names); err != nil {
 		return fmt.Errorf("making their items: %w", err)
 	}
-	if _, err := tx.exec(ctx, createLocations, tenants, locations, kinds); err != nil {
+	if _, err := Exec(ctx, tx, createLocations, tenants, locations, kinds); err != nil {
 		return fmt.Errorf("making their locations: %w", err)
 	}
 	return nil

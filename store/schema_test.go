@@ -19,7 +19,7 @@ func TestEveryStatementPrepares(t *testing.T) {
 		t.Fatalf("only %d statements are registered", len(statements))
 	}
 	for _, q := range statements {
-		st, err := p.SQL().PrepareContext(t.Context(), q)
+		st, err := p.SQL().PrepareContext(t.Context(), string(q))
 		if err != nil {
 			t.Errorf("%v in\n%s", err, q)
 			continue

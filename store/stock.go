@@ -32,7 +32,7 @@ func (s *Stock) key() PositionKey { return PositionKey{s.Tenant, s.Item, s.Locat
 
 // A row never goes back: of two events the one with the higher sequence stays,
 // in whatever order they come.
-var updateStock = sqlText(`
+var updateStock = SQL(`
 INSERT INTO stock AS s (tenant_id, item_id, location_id, on_hand, reserved, available, sequence, last_movement_at, last_movement_type)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::numeric[], $5::numeric[], $6::numeric[], $7::bigint[], $8::timestamptz[], $9::text[])
 ON CONFLICT (tenant_id, item_id, location_id) DO UPDATE
@@ -42,12 +42,12 @@ WHERE s.sequence < excluded.sequence`)
 
 // UpdateStock brings the read model up to the rows given, at most one a
 // position, written in key order.
-func (tx *Tx) UpdateStock(ctx context.Context, rows []Stock) error {
+func (tx *Transaction) UpdateStock(ctx context.Context, rows []Stock) error {
 	slices.SortFunc(rows, func(a, b Stock) int { return comparePositionKeys(a.key(), b.key()) })
 	n := len(rows)
-	tenants, items, locations, types := newTexts(n, 16), newTexts(n, 16), newTexts(n, 16), newTexts(n, 10)
-	onHand, reserved, available := newPlain(n, 8), newPlain(n, 8), newPlain(n, 8)
-	sequences, at := newPlain(n, 6), newPlain(n, 28)
+	tenants, items, locations, types := NewTexts(n, 16), NewTexts(n, 16), NewTexts(n, 16), NewTexts(n, 10)
+	onHand, reserved, available := NewColumn(n, 8), NewColumn(n, 8), NewColumn(n, 8)
+	sequences, at := NewColumn(n, 6), NewColumn(n, 28)
 	for i := range rows {
 		r := &rows[i]
 		tenants.add(r.Tenant)
@@ -60,7 +60,7 @@ func (tx *Tx) UpdateStock(ctx context.Context, rows []Stock) error {
 		at.time(r.LastMovement)
 		types.add(r.LastType)
 	}
-	if _, err := tx.exec(ctx, updateStock, tenants, items, locations, onHand, reserved, available, sequences, at, types); err != nil {
+	if _, err := Exec(ctx, tx, updateStock, tenants, items, locations, onHand, reserved, available, sequences, at, types); err != nil {
 		return fmt.Errorf("updating %d rows of the stock read model: %w", n, err)
 	}
 	return nil
@@ -74,7 +74,7 @@ type LowStock struct {
 	SaidAt    time.Time
 }
 
-var noteLowStock = sqlText(`
+var noteLowStock = SQL(`
 INSERT INTO low_stock AS l (tenant_id, item_id, location_id, threshold, sequence, said_at)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::numeric[], $5::bigint[], $6::timestamptz[])
 ON CONFLICT (tenant_id, item_id, location_id) DO UPDATE
@@ -83,7 +83,7 @@ WHERE l.sequence < excluded.sequence`)
 
 // NoteLowStock keeps the newest word of each position, at most one given a
 // position, written in key order.
-func (tx *Tx) NoteLowStock(ctx context.Context, said []LowStock) error {
+func (tx *Transaction) NoteLowStock(ctx context.Context, said []LowStock) error {
 	slices.SortFunc(said, func(a, b LowStock) int { return comparePositionKeys(a.PositionKey, b.PositionKey) })
 	n := len(said)
 	keys := make([]PositionKey, n)
@@ -93,13 +93,13 @@ func (tx *Tx) NoteLowStock(ctx context.Context, said []LowStock) error {
 		at[i] = said[i].SaidAt.UTC().Format(time.RFC3339Nano)
 	}
 	tenants, items, locations := keyColumns(keys)
-	if _, err := tx.exec(ctx, noteLowStock, tenants, items, locations, thresholds, sequences, at); err != nil {
+	if _, err := Exec(ctx, tx, noteLowStock, tenants, items, locations, thresholds, sequences, at); err != nil {
 		return fmt.Errorf("noting low stock of %d positions: %w", n, err)
 	}
 	return nil
 }
 
-var stockRows = sqlText(`
+var stockRows = SQL(`
 SELECT s.tenant_id, s.item_id, coalesce(i.name, '') AS name, s.location_id, s.on_hand, s.reserved, s.available, s.sequence,
        s.last_movement_at, s.last_movement_type, coalesce(s.available < l.threshold, false) AS low
 FROM stock s LEFT JOIN item i USING (tenant_id, item_id) LEFT JOIN low_stock l USING (tenant_id, item_id, location_id)
@@ -109,7 +109,7 @@ ORDER BY s.tenant_id, s.item_id, s.location_id`)
 // StockRows reads the read model; an empty tenant, item or location means all of them.
 func (db *DB) StockRows(ctx context.Context, of PositionKey) ([]Stock, error) {
 	rows := []Stock{}
-	if err := db.selectAll(ctx, &rows, stockRows, of.Tenant, of.Item, of.Location); err != nil {
+	if err := Select(ctx, db, &rows, stockRows, of.Tenant, of.Item, of.Location); err != nil {
 		return nil, fmt.Errorf("reading the stock: %w", err)
 	}
 	return rows, nil

@@ -51,7 +51,7 @@ type OrderCreation struct {
 	Lines []event.PurchaseOrderLine
 }
 
-var noteOrders = sqlText(`
+var noteOrders = SQL(`
 INSERT INTO stock_order AS o (tenant_id, purchase_order_id, po_number, supplier_id, ordered_at, created_seq, approved, cancelled_seq)
 SELECT tenant_id, purchase_order_id, po_number, supplier_id, ordered_at, created_seq, approved, cancelled_seq
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::bigint[], $7::boolean[], $8::bigint[]) WITH ORDINALITY
@@ -64,7 +64,7 @@ SET po_number = CASE WHEN o.created_seq IS NULL THEN excluded.po_number ELSE o.p
     approved = o.approved OR excluded.approved, cancelled_seq = coalesce(o.cancelled_seq, excluded.cancelled_seq)`)
 
 // A line may be heard of by its trigger or by its order's creation first.
-var noteOrderLines = sqlText(`
+var noteOrderLines = SQL(`
 INSERT INTO stock_order_line AS l (tenant_id, item_id, location_id, purchase_order_id, ordered, position_seq)
 SELECT tenant_id, item_id, location_id, purchase_order_id, sum(ordered), max(position_seq)
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::numeric[], $6::bigint[])
@@ -74,13 +74,13 @@ ON CONFLICT (tenant_id, item_id, location_id, purchase_order_id) DO UPDATE
 SET ordered = greatest(l.ordered, excluded.ordered), position_seq = greatest(l.position_seq, excluded.position_seq)`)
 
 // NoteOrders keeps what was heard of orders, at most one news an order, written in key order.
-func (tx *Tx) NoteOrders(ctx context.Context, news []OrderNews) error {
+func (tx *Transaction) NoteOrders(ctx context.Context, news []OrderNews) error {
 	slices.SortFunc(news, func(a, b OrderNews) int { return compareOrderKeys(a.OrderKey, b.OrderKey) })
 	n := len(news)
-	tenants, orders, numbers, suppliers := newTexts(n, 16), newTexts(n, 36), newTexts(n, 16), newTexts(n, 16)
-	madeAt, created, approved, cancelled := newPlain(n, 28), newPlain(n, 8), newPlain(n, 5), newPlain(n, 8)
+	tenants, orders, numbers, suppliers := NewTexts(n, 16), NewTexts(n, 36), NewTexts(n, 16), NewTexts(n, 16)
+	madeAt, created, approved, cancelled := NewColumn(n, 28), NewColumn(n, 8), NewColumn(n, 5), NewColumn(n, 8)
 	var at []PositionKey
-	of, ordered, seen := newTexts(n, 36), newPlain(n, 8), newPlain(n, 8)
+	of, ordered, seen := NewTexts(n, 36), NewColumn(n, 8), NewColumn(n, 8)
 	line := func(order string, where PositionKey, quantity event.Decimal, sequence int64) {
 		at = append(at, where)
 		of.add(order)
@@ -111,14 +111,14 @@ func (tx *Tx) NoteOrders(ctx context.Context, news []OrderNews) error {
 			line(o.Order, PositionKey{o.Tenant, l.ItemID, c.Location}, l.Quantity, 0)
 		}
 	}
-	if _, err := tx.exec(ctx, noteOrders, tenants, orders, numbers, suppliers, madeAt, created, approved, cancelled); err != nil {
+	if _, err := Exec(ctx, tx, noteOrders, tenants, orders, numbers, suppliers, madeAt, created, approved, cancelled); err != nil {
 		return fmt.Errorf("noting %d orders: %w", n, err)
 	}
 	if len(at) == 0 {
 		return nil
 	}
 	lineTenants, items, locations := keyColumns(at)
-	if _, err := tx.exec(ctx, noteOrderLines, lineTenants, items, locations, of, ordered, seen); err != nil {
+	if _, err := Exec(ctx, tx, noteOrderLines, lineTenants, items, locations, of, ordered, seen); err != nil {
 		return fmt.Errorf("noting %d lines of orders: %w", len(at), err)
 	}
 	return nil
@@ -131,33 +131,20 @@ func compareOrderKeys(a, b OrderKey) int {
 	return strings.Compare(a.Order, b.Order)
 }
 
-func (p *plain) null() {
-	p.next()
-	p.text = append(p.text, "NULL"...)
-}
-
-func (p *plain) integerOrNull(v *int64) {
-	if v == nil {
-		p.null()
-		return
-	}
-	p.integer(*v)
-}
-
-var orderedPositions = sqlText(`
+var orderedPositions = SQL(`
 SELECT DISTINCT l.tenant_id, l.item_id, l.location_id FROM unnest($1::text[], $2::text[]) AS k(tenant_id, purchase_order_id)
 JOIN stock_order_line l USING (tenant_id, purchase_order_id)`)
 
 // OrderedPositions gives the positions that the orders have lines at, as far as
 // their creation has been heard of. The orders must have been noted by this transaction.
-func (tx *Tx) OrderedPositions(ctx context.Context, orders []OrderKey) ([]PositionKey, error) {
-	tenants, ids := newTexts(len(orders), 16), newTexts(len(orders), 36)
+func (tx *Transaction) OrderedPositions(ctx context.Context, orders []OrderKey) ([]PositionKey, error) {
+	tenants, ids := NewTexts(len(orders), 16), NewTexts(len(orders), 36)
 	for _, o := range orders {
 		tenants.add(o.Tenant)
 		ids.add(o.Order)
 	}
 	var keys []PositionKey
-	err := tx.each(ctx, orderedPositions, func(row *sql.Rows) error {
+	err := Each(ctx, tx, orderedPositions, func(row *sql.Rows) error {
 		var k PositionKey
 		err := row.Scan(&k.Tenant, &k.Item, &k.Location)
 		keys = append(keys, k)

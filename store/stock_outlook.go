@@ -34,7 +34,7 @@ const (
 )
 
 // Both in one statement: in two, each in key order, two slots could wait for each other.
-var noteOutlook = sqlText(`
+var noteOutlook = SQL(`
 INSERT INTO stock_outlook AS o (tenant_id, item_id, location_id, daily_demand, forecast_start, forecast_seq, reorder_point, triggered_seq)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::numeric[], $5::date[], $6::bigint[], $7::numeric[], $8::bigint[])
 ON CONFLICT (tenant_id, item_id, location_id) DO UPDATE
@@ -47,11 +47,11 @@ SET daily_demand = CASE WHEN ` + newerForecast + ` THEN excluded.daily_demand EL
 // NoteOutlook keeps what is newer than what is known: a forecast that starts
 // later or, of one start, stands later in the log; a trigger that stands later in
 // the log. At most one outlook a position is given; they are written in key order.
-func (tx *Tx) NoteOutlook(ctx context.Context, outlook []Outlook) error {
+func (tx *Transaction) NoteOutlook(ctx context.Context, outlook []Outlook) error {
 	slices.SortFunc(outlook, func(a, b Outlook) int { return comparePositionKeys(a.PositionKey, b.PositionKey) })
 	n := len(outlook)
 	keys := make([]PositionKey, n)
-	units, starts, forecast, points, triggered := newPlain(n, 8), newPlain(n, 10), newPlain(n, 8), newPlain(n, 8), newPlain(n, 8)
+	units, starts, forecast, points, triggered := NewColumn(n, 8), NewColumn(n, 10), NewColumn(n, 8), NewColumn(n, 8), NewColumn(n, 8)
 	for i, o := range outlook {
 		keys[i] = o.PositionKey
 		if d := o.Demand; d != nil {
@@ -72,7 +72,7 @@ func (tx *Tx) NoteOutlook(ctx context.Context, outlook []Outlook) error {
 		}
 	}
 	tenants, items, locations := keyColumns(keys)
-	if _, err := tx.exec(ctx, noteOutlook, tenants, items, locations, units, starts, forecast, points, triggered); err != nil {
+	if _, err := Exec(ctx, tx, noteOutlook, tenants, items, locations, units, starts, forecast, points, triggered); err != nil {
 		return fmt.Errorf("noting the outlook of %d positions: %w", n, err)
 	}
 	return nil

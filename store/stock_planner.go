@@ -80,7 +80,7 @@ CASE WHEN r.supplier_id IS NULL THEN NULL
      ELSE r.reorder_point END`
 
 // A hundred years of cover are as good as for ever: no day is worked out beyond them.
-var plannedStock = sqlText(`
+var plannedStock = SQL(`
 WITH today AS (
     SELECT p.tenant_id, p.location_id, (p.latest AT TIME ZONE coalesce(l.timezone, 'UTC'))::date AS day
     FROM (SELECT tenant_id, location_id, max(last_movement_at) AS latest FROM stock GROUP BY tenant_id, location_id) p
@@ -134,7 +134,7 @@ func (db *DB) PlannedStock(ctx context.Context, q StockQuery) ([]PlannedStock, e
 		return nil, fmt.Errorf("%w: stock cannot be sorted by %q", ErrConfiguration, q.Sort)
 	}
 	rows := []PlannedStock{}
-	err := db.each(ctx, plannedStock, func(row *sql.Rows) error {
+	err := Each(ctx, db, plannedStock, func(row *sql.Rows) error {
 		var p PlannedStock
 		var n NextOrder
 		var approved bool

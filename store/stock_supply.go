@@ -51,25 +51,25 @@ type Supply struct {
 	Receipts []SupplyReceipt
 }
 
-var lockSupplies = sqlText(`
+var lockSupplies = SQL(`
 INSERT INTO stock_supply AS s (tenant_id, item_id, location_id)
 SELECT tenant_id, item_id, location_id FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k(tenant_id, item_id, location_id, ord)
 ORDER BY k.ord
 ON CONFLICT (tenant_id, item_id, location_id) DO UPDATE SET on_order = s.on_order`)
 
-var noteReceipts = sqlText(`
+var noteReceipts = SQL(`
 INSERT INTO stock_receipt (tenant_id, item_id, location_id, event_id, log_seq, position_seq, purchase_order_id, quantity)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::bigint[], $6::bigint[], $7::text[], $8::numeric[])
 ON CONFLICT DO NOTHING`)
 
-var supplyLines = sqlText(`
+var supplyLines = SQL(`
 SELECT k.ord, l.purchase_order_id, l.ordered, l.received, o.created_seq, o.cancelled_seq, l.position_seq
 FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k(tenant_id, item_id, location_id, ord)
 JOIN stock_order_line l USING (tenant_id, item_id, location_id)
 JOIN stock_order o ON o.tenant_id = l.tenant_id AND o.purchase_order_id = l.purchase_order_id AND o.created_seq IS NOT NULL
 ORDER BY k.ord, o.created_seq, l.purchase_order_id COLLATE "C"`)
 
-var supplyReceipts = sqlText(`
+var supplyReceipts = SQL(`
 SELECT k.ord, r.event_id, r.log_seq, r.position_seq, r.purchase_order_id, r.quantity
 FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k(tenant_id, item_id, location_id, ord)
 JOIN stock_receipt r USING (tenant_id, item_id, location_id)
@@ -77,7 +77,7 @@ ORDER BY k.ord, r.log_seq, r.event_id`)
 
 // Supplies locks what is on its way to positions, keeps the receipts among the
 // news, which may be none, and gives all that is known of the positions then.
-func (tx *Tx) Supplies(ctx context.Context, news map[PositionKey][]SupplyReceipt) ([]*Supply, error) {
+func (tx *Transaction) Supplies(ctx context.Context, news map[PositionKey][]SupplyReceipt) ([]*Supply, error) {
 	supplies := make([]*Supply, 0, len(news))
 	keys := make([]PositionKey, 0, len(news))
 	for k := range news {
@@ -88,13 +88,13 @@ func (tx *Tx) Supplies(ctx context.Context, news map[PositionKey][]SupplyReceipt
 		supplies = append(supplies, &Supply{PositionKey: k})
 	}
 	tenants, items, locations := keyColumns(keys)
-	if _, err := tx.exec(ctx, lockSupplies, tenants, items, locations); err != nil {
+	if _, err := Exec(ctx, tx, lockSupplies, tenants, items, locations); err != nil {
 		return nil, fmt.Errorf("locking the supply of %d positions: %w", len(keys), err)
 	}
 	if err := tx.noteReceipts(ctx, keys, news); err != nil {
 		return nil, err
 	}
-	err := tx.each(ctx, supplyLines, func(row *sql.Rows) error {
+	err := Each(ctx, tx, supplyLines, func(row *sql.Rows) error {
 		var ord int
 		var l SupplyLine
 		if err := row.Scan(&ord, &l.Order, &l.Ordered, &l.Received, &l.CreatedAt, &l.CancelledAt, &l.Sequence); err != nil {
@@ -107,7 +107,7 @@ func (tx *Tx) Supplies(ctx context.Context, news map[PositionKey][]SupplyReceipt
 	if err != nil {
 		return nil, fmt.Errorf("reading the order lines of %d positions: %w", len(keys), err)
 	}
-	err = tx.each(ctx, supplyReceipts, func(row *sql.Rows) error {
+	err = Each(ctx, tx, supplyReceipts, func(row *sql.Rows) error {
 		var ord int
 		var r SupplyReceipt
 		err := row.Scan(&ord, &r.EventID, &r.Seq, &r.Sequence, &r.Order, &r.Quantity)
@@ -120,9 +120,9 @@ func (tx *Tx) Supplies(ctx context.Context, news map[PositionKey][]SupplyReceipt
 	return supplies, nil
 }
 
-func (tx *Tx) noteReceipts(ctx context.Context, keys []PositionKey, news map[PositionKey][]SupplyReceipt) error {
+func (tx *Transaction) noteReceipts(ctx context.Context, keys []PositionKey, news map[PositionKey][]SupplyReceipt) error {
 	var of []PositionKey
-	ids, places, sequences, orders, quantities := newPlain(len(keys), 36), newPlain(len(keys), 8), newPlain(len(keys), 8), newTexts(len(keys), 36), newPlain(len(keys), 8)
+	ids, places, sequences, orders, quantities := NewColumn(len(keys), 36), NewColumn(len(keys), 8), NewColumn(len(keys), 8), NewTexts(len(keys), 36), NewColumn(len(keys), 8)
 	for _, k := range keys {
 		for _, r := range news[k] {
 			of = append(of, k)
@@ -137,13 +137,13 @@ func (tx *Tx) noteReceipts(ctx context.Context, keys []PositionKey, news map[Pos
 		return nil
 	}
 	tenants, items, locations := keyColumns(of)
-	if _, err := tx.exec(ctx, noteReceipts, tenants, items, locations, ids, places, sequences, orders, quantities); err != nil {
+	if _, err := Exec(ctx, tx, noteReceipts, tenants, items, locations, ids, places, sequences, orders, quantities); err != nil {
 		return fmt.Errorf("noting %d receipts: %w", len(of), err)
 	}
 	return nil
 }
 
-var writeSupplies = sqlText(`
+var writeSupplies = SQL(`
 WITH line AS (
     UPDATE stock_order_line l SET received = n.received
     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::numeric[]) AS n(tenant_id, item_id, location_id, purchase_order_id, received)
@@ -155,11 +155,11 @@ WHERE s.tenant_id = n.tenant_id AND s.item_id = n.item_id AND s.location_id = n.
 
 // WriteSupplies writes what has come for the lines of supplies that this
 // transaction has locked, and what that leaves on order.
-func (tx *Tx) WriteSupplies(ctx context.Context, supplies []*Supply) error {
+func (tx *Transaction) WriteSupplies(ctx context.Context, supplies []*Supply) error {
 	n := len(supplies)
 	var lines, positions []PositionKey
-	orders, received := newTexts(n, 36), newPlain(n, 8)
-	onOrder, next, awaited := newPlain(n, 8), newTexts(n, 36), newPlain(n, 8)
+	orders, received := NewTexts(n, 36), NewColumn(n, 8)
+	onOrder, next, awaited := NewColumn(n, 8), NewTexts(n, 36), NewColumn(n, 8)
 	for _, s := range supplies {
 		positions = append(positions, s.PositionKey)
 		var sum, first event.Decimal
@@ -182,7 +182,7 @@ func (tx *Tx) WriteSupplies(ctx context.Context, supplies []*Supply) error {
 	}
 	lineTenants, lineItems, lineLocations := keyColumns(lines)
 	tenants, items, locations := keyColumns(positions)
-	if _, err := tx.exec(ctx, writeSupplies, lineTenants, lineItems, lineLocations, orders, received, tenants, items, locations, onOrder, next, awaited); err != nil {
+	if _, err := Exec(ctx, tx, writeSupplies, lineTenants, lineItems, lineLocations, orders, received, tenants, items, locations, onOrder, next, awaited); err != nil {
 		return fmt.Errorf("writing the supply of %d positions: %w", n, err)
 	}
 	return nil

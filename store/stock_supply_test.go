@@ -18,7 +18,7 @@ func TestSuppliesAreWorkedOutOneAfterTheOther(t *testing.T) {
 	receipt := func(seq int64) map[store.PositionKey][]store.SupplyReceipt {
 		return map[store.PositionKey][]store.SupplyReceipt{key: {{EventID: uuid.New(), Seq: seq, Quantity: event.NewDecimal(seq)}}}
 	}
-	must(t, p.InTx(t.Context(), func(tx *store.Tx) error { // the position is known already
+	must(t, p.InTx(t.Context(), func(tx store.Tx) error { // the position is known already
 		_, err := tx.Supplies(t.Context(), receipt(3))
 		return err
 	}))

@@ -26,7 +26,7 @@ func TestStockNeverGoesBack(t *testing.T) {
 	for i := range 5 {
 		run = append(run, func(ctx context.Context) error {
 			for _, k := range rand.Perm(20) {
-				err := p.InTx(ctx, func(tx *store.Tx) error {
+				err := p.InTx(ctx, func(tx store.Tx) error {
 					return tx.UpdateStock(ctx, []store.Stock{row(int64(1 + k*5 + i)), {Tenant: "shop", Item: "other", Location: fmt.Sprint(i)}})
 				})
 				if err != nil {

@@ -114,14 +114,14 @@ func (t *tick) parse() (err error) {
 	return nil
 }
 
-var lastSeq = sqlText(`SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0)`)
+var lastSeq = SQL(`SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0)`)
 
-var lastTick = sqlText(`SELECT id, epoch, seq_before, max_seq, snapshot::text AS snapshot, tx::text AS tx FROM tick ORDER BY id DESC LIMIT 1`)
+var lastTick = SQL(`SELECT id, epoch, seq_before, max_seq, snapshot::text AS snapshot, tx::text AS tx FROM tick ORDER BY id DESC LIMIT 1`)
 
-var lookForTick = sqlText(`
+var lookForTick = SQL(`
 SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0) AS seq, pg_current_snapshot()::text AS snapshot`)
 
-var makeTick = sqlText(`
+var makeTick = SQL(`
 WITH made AS (
     INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq)
     SELECT last.id + 1, e.epoch, pg_current_snapshot(), $1, coalesce(pg_sequence_last_value('event_log_seq'), 0)` + fitting + `
@@ -177,7 +177,7 @@ func (t *Ticker) due(ctx context.Context, guard bool) (dueTick, error) {
 		Seq      int64  `db:"seq"`
 		Snapshot string `db:"snapshot"`
 	}
-	if err := t.db.get(ctx, &now, lookForTick); err != nil {
+	if err := Get(ctx, t.db, &now, lookForTick); err != nil {
 		return dueTick{}, fmt.Errorf("looking for new events: %w", err)
 	}
 	current, err := parseSnapshot(now.Snapshot)
@@ -194,12 +194,12 @@ func (t *Ticker) make(ctx context.Context, lease Lease, seqBefore int64) error {
 		tick
 		Told string `db:"told"`
 	}
-	err := t.db.InTx(ctx, func(tx *Tx) error {
+	err := t.db.InTx(ctx, func(tx Tx) error {
 		if err := tx.hold(ctx, lease); err != nil {
 			return err
 		}
 		failpoint.Hit("tick.held")
-		err := tx.get(ctx, &made, makeTick, seqBefore)
+		err := Get(ctx, tx, &made, makeTick, seqBefore)
 		if errors.Is(err, ErrNotFound) {
 			return ErrRestored // while it led: its connections lead to another server now
 		}
@@ -217,7 +217,7 @@ func (t *Ticker) make(ctx context.Context, lease Lease, seqBefore int64) error {
 
 // resume reads the last tick: a new leader goes on where the old one stopped.
 func (t *Ticker) resume(ctx context.Context) error {
-	if err := t.db.get(ctx, &t.last, lastTick); err != nil {
+	if err := Get(ctx, t.db, &t.last, lastTick); err != nil {
 		return fmt.Errorf("reading the last tick: %w", err)
 	}
 	return t.last.parse()
@@ -241,7 +241,7 @@ func (t *Ticker) pause(ctx context.Context, silence time.Duration) bool {
 // Ticks that all readers have passed tell nothing any more; each thousandth
 // stays, as a point to replay from, and those that subscriptions began at, or
 // epochs began and ended with.
-var thinTicks = sqlText(`
+var thinTicks = SQL(`
 DELETE FROM tick t
 WHERE t.id < (SELECT least(min(tick), (SELECT max(id) FROM tick)) FROM log_cursor)
   AND t.id % 1000 <> 0
@@ -280,8 +280,8 @@ func (t *Ticker) keepHouse(ctx context.Context) {
 }
 
 func (db *DB) thinTicks(ctx context.Context) error {
-	return db.InTx(ctx, func(tx *Tx) error {
-		if _, err := tx.exec(ctx, thinTicks); err != nil {
+	return db.InTx(ctx, func(tx Tx) error {
+		if _, err := Exec(ctx, tx, thinTicks); err != nil {
 			return fmt.Errorf("thinning out ticks: %w", err)
 		}
 		failpoint.Hit("tick.thinned")

@@ -118,7 +118,7 @@ func TestPokeMakesATickAtOnce(t *testing.T) {
 	rolledBack := other.begin()
 	must(t, rolledBack.Append(t.Context(), anySales(1)))
 	must(t, rolledBack.Rollback())
-	must(t, other.InTx(t.Context(), func(tx *store.Tx) error { _, err := tx.Moved(t.Context(), nil); return err }))
+	must(t, other.InTx(t.Context(), func(tx store.Tx) error { _, err := tx.Moved(t.Context(), nil); return err }))
 	must2(other.Admit(t.Context(), anySales(2), true))(t)
 	if len(hints) != 2 {
 		t.Errorf("%d hints were given for 2 transactions that appended", len(hints))

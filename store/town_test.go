@@ -47,7 +47,7 @@ func newTown(t *testing.T) *town {
 }
 
 // say locks the aggregate's row, counts on, and appends n events that tell the numbers.
-func (w *town) say(ctx context.Context, tx *store.Tx, aggregate string, n int) ([]event.Any, error) {
+func (w *town) say(ctx context.Context, tx store.Tx, aggregate string, n int) ([]event.Any, error) {
 	var last int
 	if err := tx.SQL().QueryRowContext(ctx, `UPDATE aggregate SET n = n + $2 WHERE id = $1 RETURNING n`, aggregate, n).Scan(&last); err != nil {
 		return nil, err
@@ -104,7 +104,7 @@ func (w *town) write(ctx context.Context, rnd *rand.Rand) error {
 	return nil
 }
 
-func (w *town) sayInVain(ctx context.Context, tx *store.Tx, aggregate string) error {
+func (w *town) sayInVain(ctx context.Context, tx store.Tx, aggregate string) error {
 	if _, err := tx.SQL().ExecContext(ctx, `SAVEPOINT vain`); err != nil {
 		return err
 	}

@@ -10,12 +10,6 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 )
 
-// LocationKey names a location of a tenant.
-type LocationKey struct {
-	Tenant   string `db:"tenant_id"`
-	Location string `db:"location_id"`
-}
-
 // zoneAge is how old what is known of a location's time zone may be: zones change
 // once in a location's life, if ever.
 const zoneAge = time.Minute
@@ -53,24 +47,26 @@ func (z *zones) keep(k LocationKey, zone *time.Location) {
 	z.known[k] = zone
 }
 
-var locationZones = sqlText(`
+func zonesIn(tx Tx) *zones { return PoolState[zones](DBOf(tx)) }
+
+var locationZones = SQL(`
 SELECT k.ord, l.timezone FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k(tenant_id, location_id, ord)
 JOIN location l USING (tenant_id, location_id)`)
 
 // Zones gives the time zones of locations, UTC for those not known. It is what
 // tells which calendar day a moment of business time belongs to; see BusinessDate.
-func (tx *Tx) Zones(ctx context.Context, keys []LocationKey) (map[LocationKey]*time.Location, error) {
+func (tx *Transaction) Zones(ctx context.Context, keys []LocationKey) (map[LocationKey]*time.Location, error) {
 	found := make(map[LocationKey]*time.Location, 1)
-	unknown := tx.db.zones.missing(keys, found)
+	unknown := zonesIn(tx).missing(keys, found)
 	if len(unknown) == 0 {
 		return found, nil
 	}
-	tenants, locations := newTexts(len(unknown), 16), newTexts(len(unknown), 16)
+	tenants, locations := NewTexts(len(unknown), 16), NewTexts(len(unknown), 16)
 	for _, k := range unknown {
 		tenants.add(k.Tenant)
 		locations.add(k.Location)
 	}
-	err := tx.each(ctx, locationZones, func(row *sql.Rows) error {
+	err := Each(ctx, tx, locationZones, func(row *sql.Rows) error {
 		var ord int
 		var name string
 		if err := row.Scan(&ord, &name); err != nil {
@@ -81,7 +77,7 @@ func (tx *Tx) Zones(ctx context.Context, keys []LocationKey) (map[LocationKey]*t
 			return fmt.Errorf("location %s: %w", unknown[ord-1].Location, err)
 		}
 		found[unknown[ord-1]] = zone
-		tx.db.zones.keep(unknown[ord-1], zone)
+		zonesIn(tx).keep(unknown[ord-1], zone)
 		return nil
 	}, tenants, locations)
 	if err != nil {

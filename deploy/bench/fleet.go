@@ -134,7 +134,7 @@ func (f *fleet) close() {
 
 // admit commits sales to the log, all in one transaction.
 func (f *fleet) admit(ctx context.Context, sales []event.Any) error {
-	return f.sender.InTx(ctx, func(tx *store.Tx) error {
+	return f.sender.InTx(ctx, func(tx store.Tx) error {
 		for from := 0; from < len(sales); from += 1000 {
 			part := sales[from:min(from+1000, len(sales))]
 			verdicts, err := tx.Admit(ctx, part, true)

@@ -92,7 +92,7 @@ func noWrites(ctx context.Context, h *house) error {
 		return err
 	}
 	return eventually(ctx, "the database takes writes", func(ctx context.Context) bool {
-		err := h.direct.InTx(ctx, func(tx *store.Tx) error {
+		err := h.direct.InTx(ctx, func(tx store.Tx) error {
 			if _, err := tx.Admit(ctx, []event.Any{e}, false); err != nil {
 				return err
 			}

@@ -27,7 +27,7 @@ func sold(item string, n int, units, returned int64) store.Demand {
 func happened(t testing.TB, db *store.DB, open event.Date, rows ...store.Demand) {
 	t.Helper()
 	shop := store.LocationKey{Tenant: workertest.Tenant, Location: "shop"}
-	err := db.InTx(t.Context(), func(tx *store.Tx) error {
+	err := db.InTx(t.Context(), func(tx store.Tx) error {
 		if _, err := tx.AddDemand(t.Context(), rows, nil); err != nil {
 			return err
 		}

@@ -49,7 +49,7 @@ func decide(ctx context.Context, db *store.DB, order store.OrderKey, status, by,
 	if by == "" {
 		return d, errors.New("a decision needs a name: who decides?")
 	}
-	err = db.InTx(ctx, func(tx *store.Tx) error {
+	err = db.InTx(ctx, func(tx store.Tx) error {
 		if d, err = tx.LockOrder(ctx, order); err != nil {
 			return err
 		}

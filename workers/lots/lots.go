@@ -56,7 +56,7 @@ func (k keeper) keep(ctx context.Context, tx *worker.Tx, events []event.Any) err
 		moves[i] = move{Envelope: e.Envelope, InventoryUpdated: e.Payload.(event.InventoryUpdated)}
 		keys[i] = moves[i].position()
 	}
-	shelves, days, err := k.shelves.Lock(ctx, tx.Tx, keys)
+	shelves, days, err := k.shelves.Lock(ctx, tx.Transaction, keys)
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func (b *batch) open(ctx context.Context, known *store.Replenishments, events []
 			keys = append(keys, at...)
 		}
 	}
-	locked, err := known.Lock(ctx, b.tx.Tx, keys)
+	locked, err := known.Lock(ctx, b.tx.Transaction, keys)
 	if err != nil {
 		return err
 	}

@@ -71,7 +71,7 @@ func TestADeadlockCostsNoAttempt(t *testing.T) {
 		return echo(tx, e.Envelope)
 	}))
 	h := newHouse(t, w)
-	h.must(h.db.InTx(t.Context(), func(tx *store.Tx) error {
+	h.must(h.db.InTx(t.Context(), func(tx store.Tx) error {
 		_, err := tx.LockPositions(t.Context(), append(position("cup"), position("saucer")...), nil)
 		return err
 	}))

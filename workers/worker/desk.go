@@ -179,7 +179,7 @@ func (w Worker) apply(ctx context.Context, tx *Tx, events []event.Any) error {
 // transact runs do, which says how many messages it handled, in a transaction,
 // appends what was emitted, and commits.
 func (k desk) transact(ctx context.Context, do func(tx *Tx) (int, error)) (done outcome, err error) {
-	err = k.db.InTx(ctx, func(stx *store.Tx) error {
+	err = k.db.InTx(ctx, func(stx store.Tx) error {
 		tx := newTx(stx, k.worker.name)
 		handled, err := do(tx)
 		done = outcome{handled, tx.emitted}

@@ -66,7 +66,7 @@ func (w Worker) Rehearse(ctx context.Context, db *store.DB, d rabbitmq.Delivery)
 
 // rehearse is transact without a commit.
 func (k desk) rehearse(ctx context.Context, do func(tx *Tx) error) error {
-	err := k.db.InTx(ctx, func(stx *store.Tx) error {
+	err := k.db.InTx(ctx, func(stx store.Tx) error {
 		tx := newTx(stx, k.worker.name)
 		if err := do(tx); err != nil {
 			return err

@@ -14,14 +14,14 @@ import (
 // Tx is the transaction a handler works in: the store's, and a mouth. The
 // harness commits it; a handler never does.
 type Tx struct {
-	*store.Tx
+	*store.Transaction
 	worker   string
 	emitted  []event.Any
 	ordinals map[uuid.UUID]int
 }
 
-func newTx(tx *store.Tx, worker string) *Tx {
-	return &Tx{Tx: tx, worker: worker, ordinals: map[uuid.UUID]int{}}
+func newTx(tx store.Tx, worker string) *Tx {
+	return &Tx{Transaction: tx, worker: worker, ordinals: map[uuid.UUID]int{}}
 }
 
 // Emit says what follows from an event: the new event is appended to the log

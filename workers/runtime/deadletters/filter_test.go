@@ -210,7 +210,7 @@ func TestEachOfALongJournal(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	var want []uuid.UUID
-	must(t, p.cfg.DB.InTx(t.Context(), func(tx *store.Tx) error {
+	must(t, p.cfg.DB.InTx(t.Context(), func(tx store.Tx) error {
 		var list []store.DeadLetter
 		for i := range 200 {
 			l := store.DeadLetter{ID: uuid.New(), Consumer: ledger, DiedAt: noon.Add(time.Duration(i/90) * time.Second)}

@@ -132,7 +132,7 @@ func (p *place) journal() {
 		for i, d := range taken {
 			letters[i] = deadletters.LetterOf(d)
 		}
-		must(p, p.cfg.DB.InTx(p.Context(), func(tx *store.Tx) error { return tx.RecordDeadLetters(p.Context(), letters) }))
+		must(p, p.cfg.DB.InTx(p.Context(), func(tx store.Tx) error { return tx.RecordDeadLetters(p.Context(), letters) }))
 		must(p, c.Ack(taken[len(taken)-1]))
 		n -= len(taken)
 	}
@@ -258,7 +258,7 @@ func (p *place) handle(ctx context.Context, h *hands, publisher *rabbitmq.Publis
 		}
 		ids = append(ids, uuid.MustParse(d.ID))
 	}
-	return p.cfg.DB.InTx(ctx, func(tx *store.Tx) error {
+	return p.cfg.DB.InTx(ctx, func(tx store.Tx) error {
 		fresh, err := tx.Claim(ctx, p.consumer, ids)
 		for id := range fresh {
 			h.effects[id.String()]++

@@ -71,7 +71,7 @@ func mayPass(err error) bool {
 // are none and text is nil, the rejects file is left alone.
 func (w *writer) save(ctx context.Context, next store.ImportProgress, tally Tally, b *batch, text []byte) error {
 	tally = tally.clone()
-	err := w.options.DB.InTx(ctx, func(tx *store.Tx) error {
+	err := w.options.DB.InTx(ctx, func(tx store.Tx) error {
 		if b != nil {
 			verdicts, err := tx.Admit(ctx, b.events, true)
 			if err != nil {

@@ -169,7 +169,7 @@ func TestALongTransactionDelaysItsOwnEventsAlone(t *testing.T) {
 	long := h.unsaid(3)
 	appended, finish, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() {
-		done <- patient.InTx(context.Background(), func(tx *store.Tx) error {
+		done <- patient.InTx(context.Background(), func(tx store.Tx) error {
 			_, err := tx.Admit(context.Background(), long, true)
 			close(appended)
 			<-finish

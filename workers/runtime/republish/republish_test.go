@@ -79,7 +79,7 @@ func (h *house) claim(consumer string, events []event.Any) {
 	for i, e := range events {
 		ids[i] = e.ID
 	}
-	h.must(h.DB.InTx(h.Context(), func(tx *store.Tx) error { _, err := tx.Claim(h.Context(), id, ids); return err }))
+	h.must(h.DB.InTx(h.Context(), func(tx store.Tx) error { _, err := tx.Claim(h.Context(), id, ids); return err }))
 }
 
 // take takes n messages from a queue.

@@ -168,7 +168,7 @@ func (h *house) take(consumer string, n int, handled bool) []string {
 	if handled {
 		id, err := h.db.Subscribe(h.Context(), consumer, []string{string(event.TypeSaleCompleted)})
 		h.must(err)
-		h.must(h.db.InTx(h.Context(), func(tx *store.Tx) error { _, err := tx.Claim(h.Context(), id, claimed); return err }))
+		h.must(h.db.InTx(h.Context(), func(tx store.Tx) error { _, err := tx.Claim(h.Context(), id, claimed); return err }))
 	}
 	slices.Sort(ids)
 	return ids

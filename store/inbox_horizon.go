@@ -2,12 +2,9 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"math"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // Horizon is how far back the inbox can prove what was handled. Generations of
@@ -25,7 +22,7 @@ type Horizon struct {
 // been handled in no older one. The first tick after that is an upper bound of
 // the places that were taken by then; ticks are thinned out, so it may be a
 // higher one than need be. Without any tick nothing is known to be younger.
-var inboxHorizon = sqlText(`
+var inboxHorizon = SQL(`
 SELECT g.generation, g.opened_at,
        CASE WHEN g.generation > 1 THEN coalesce((SELECT t.max_seq FROM tick t WHERE t.made_at >= g.opened_at ORDER BY t.id LIMIT 1), $1) ELSE 0 END AS seq
 FROM inbox_generation g ORDER BY g.generation LIMIT 1`)
@@ -37,35 +34,8 @@ func (db *DB) InboxHorizon(ctx context.Context) (Horizon, error) {
 		OpenedAt   time.Time `db:"opened_at"`
 		Seq        int64     `db:"seq"`
 	}
-	if err := db.get(ctx, &h, inboxHorizon, int64(math.MaxInt64)); err != nil {
+	if err := Get(ctx, db, &h, inboxHorizon, int64(math.MaxInt64)); err != nil {
 		return Horizon{}, fmt.Errorf("asking how far back the inbox goes: %w", err)
 	}
 	return Horizon(h), nil
-}
-
-var admittedAt = sqlText(`SELECT a.event_id, a.seq FROM admission a WHERE a.event_id = ANY ($1::uuid[])`)
-
-// AdmittedAt gives the places in the log of those events that came from outside and are in it.
-func (db *DB) AdmittedAt(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]int64, error) {
-	places := make(map[uuid.UUID]int64, len(ids))
-	err := db.each(ctx, admittedAt, func(row *sql.Rows) error {
-		var id uuid.UUID
-		var seq int64
-		err := row.Scan(&id, &seq)
-		places[id] = seq
-		return err
-	}, uuids(ids))
-	if err != nil {
-		return nil, fmt.Errorf("asking for the places of %d events: %w", len(ids), err)
-	}
-	return places, nil
-}
-
-// ConsumerNamed is the consumer of a name; ErrNotFound where none has ever subscribed.
-func (db *DB) ConsumerNamed(ctx context.Context, name string) (ConsumerID, error) {
-	var id ConsumerID
-	if err := db.get(ctx, &id, consumerID, name); err != nil {
-		return 0, fmt.Errorf("asking for consumer %s: %w", name, err)
-	}
-	return id, nil
 }

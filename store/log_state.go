@@ -2,9 +2,7 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
-	"time"
 )
 
 // LogState is how far the log has got.
@@ -38,7 +36,7 @@ func unpublished(within string) string {
 // the oldest that was open then: the index on tx finds them. They began before
 // now, too: that keeps out the many of an earlier epoch whose ids are higher. A
 // relay that is still in an earlier epoch has all of the later ones before it.
-var logState = sqlText(`
+var logState = SQL(`
 WITH ` + relayPlace + `, present AS MATERIALIZED (
     SELECT pg_current_snapshot() AS snapshot, (SELECT max(epoch) FROM epoch) AS epoch
 )
@@ -54,16 +52,16 @@ FROM present n CROSS JOIN relay r`)
 
 // The planner cannot know that almost nothing lies beyond the relay's tick, and
 // would rather read the whole log.
-var logStateSettings = sqlText(`SELECT set_config('enable_seqscan', 'off', true)`)
+var logStateSettings = SQL(`SELECT set_config('enable_seqscan', 'off', true)`)
 
 // LogState looks how far the log and its relay have got. since is the Point of
 // an earlier look, or empty. It costs about a millisecond when they are at rest.
 func (db *DB) LogState(ctx context.Context, since string) (state LogState, err error) {
-	err = db.InTx(ctx, func(tx *Tx) error {
-		if _, err := tx.exec(ctx, logStateSettings); err != nil {
+	err = db.InTx(ctx, func(tx Tx) error {
+		if _, err := Exec(ctx, tx, logStateSettings); err != nil {
 			return err
 		}
-		return tx.get(ctx, &state, logState, nullable(since))
+		return Get(ctx, tx, &state, logState, nullable(since))
 	})
 	if err != nil {
 		return LogState{}, fmt.Errorf("looking how far the log has got: %w", err)
@@ -72,26 +70,4 @@ func (db *DB) LogState(ctx context.Context, since string) (state LogState, err e
 		return LogState{}, ErrRestored // ids tell nothing here: neither what is published nor what has moved
 	}
 	return state, nil
-}
-
-// LastProof is what the newest checkpoint leaves: ProvenAt is when an audit made it, not valid where none has; Since is how
-// long the log has gone on after it, or after its beginning.
-type LastProof struct {
-	ProvenAt sql.NullTime  `db:"proven_at"`
-	Since    time.Duration `db:"-"`
-
-	SinceSeconds float64 `db:"since"`
-}
-
-var lastProof = sqlText(`
-SELECT c.made_at AS proven_at, greatest(0, extract(epoch FROM (SELECT made_at FROM tick ORDER BY id DESC LIMIT 1) - coalesce(c.made_at, t.made_at))) AS since
-FROM (SELECT made_at FROM tick ORDER BY id LIMIT 1) t LEFT JOIN (SELECT made_at FROM audit_checkpoint ORDER BY id DESC LIMIT 1) c ON true`)
-
-// LastProof tells how old the newest proof is.
-func (db *DB) LastProof(ctx context.Context) (p LastProof, err error) {
-	if err := db.get(ctx, &p, lastProof); err != nil {
-		return p, fmt.Errorf("looking for the last audit: %w", err)
-	}
-	p.Since = seconds(p.SinceSeconds)
-	return p, nil
 }
