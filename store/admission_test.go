@@ -14,8 +14,6 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-type eventID = uuid.UUID
-
 func (p *place) admits(events []event.Any, want ...store.Admission) {
 	p.Helper()
 	got, err := p.Admit(context.Background(), events, true)
@@ -155,12 +153,12 @@ func TestUnsortedAdmissionsDeadlock(t *testing.T) {
 	const insert = `INSERT INTO admission (event_id, body_sha256, seq) VALUES ($1, '', 1) ON CONFLICT DO NOTHING`
 	a, b := uuid.New(), uuid.New()
 	one, two := p.begin(), p.begin()
-	must2(one.SQL().Exec(insert, a))(t)
-	must2(two.SQL().Exec(insert, b))(t)
+	must2(store.RawTx(one).Exec(insert, a))(t)
+	must2(store.RawTx(two).Exec(insert, b))(t)
 	other := make(chan error, 1)
-	go func() { _, err := one.SQL().Exec(insert, b); other <- err }()
+	go func() { _, err := store.RawTx(one).Exec(insert, b); other <- err }()
 	p.waitsForLock(1)
-	_, err := two.SQL().Exec(insert, a)
+	_, err := store.RawTx(two).Exec(insert, a)
 	if err == nil {
 		two.Commit()
 		err = <-other

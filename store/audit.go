@@ -42,7 +42,6 @@ import (
 // The names under which the relay keeps its cursor, the ledger and stockview their
 // inboxes, and intake its queue: whose work the tables are that the audit looks at.
 const (
-	auditedRelay     = "relay"
 	auditedLedger    = "ledger"
 	auditedStockview = "stockview"
 	auditedIntake    = "intake"

@@ -98,7 +98,7 @@ func (a *auditRun) tallyLog(ctx context.Context) error {
 		a.tally.Handled[o.Consumer] += o.Debts
 	}
 	for _, o := range a.open {
-		if o.Consumer != auditedRelay && o.Consumer != auditedIntake {
+		if o.Consumer != RelayConsumer && o.Consumer != auditedIntake {
 			a.debts -= o.flying()
 			a.tally.Handled[o.Consumer] -= o.Unhandled
 		}

@@ -11,7 +11,7 @@ const body = `CASE WHEN e.body_sha256 = sha256(convert_to(e.body, 'UTF8')) THEN 
 const movingTypes = `'SALE_COMPLETED', 'RECEIPT_COMPLETED', 'TRANSFER_INITIATED', 'STOCK_ADJUSTED', 'STOCK_COUNTED'`
 
 // unmoved: what is open for these may have moved nothing yet. The ledger hears of nothing that the relay has not published.
-const unmoved = `'` + auditedLedger + `', '` + auditedRelay + `'`
+const unmoved = `'` + auditedLedger + `', '` + RelayConsumer + `'`
 
 // What an event says should move: quantity to the place it names (negative: from
 // it), and the opposite at the counterpart. A count says what is there afterwards.

@@ -46,18 +46,6 @@ WITH fresh AS MATERIALIZED (
     WHERE o.checkpoint = {before} AND o.seq IS NOT NULL AND e.seq IS NULL
 )` + verdict
 
-// relayPlace is where the relay's cursor stands (reader.go): what the tick has
-// seen it has passed, and of what the next one sees, all up to seq.
-const relayPlace = `
-relay AS MATERIALIZED (
-    SELECT p.epoch AS passed_epoch, p.snapshot AS passed, u.epoch AS upto_epoch, u.snapshot AS upto, coalesce(c.seq, 0) AS seq
-    FROM (SELECT) one LEFT JOIN log_cursor c ON c.consumer = '` + auditedRelay + `'
-    JOIN tick p ON p.id = coalesce(c.tick, 0) JOIN tick u ON u.id = coalesce(c.upto, 0)
-)`
-
-var passedByRelay = `(` + seenBy("r.passed_epoch", "r.passed") + ` OR e.seq <= r.seq AND ` + seenBy("r.upto_epoch", "r.upto") + `)`
-
-// An event that the relay has not passed is on its way until it has had its time. What is on its way is open, and not judged.
 var auditPublished = bothWays(func(w auditWay) string {
 	return `
 WITH ` + relayPlace + `, judged AS MATERIALIZED (
@@ -65,7 +53,7 @@ WITH ` + relayPlace + `, judged AS MATERIALIZED (
            CASE WHEN a.seq IS NOT NULL THEN 'was set aside: ' || a.reason
                 WHEN NOT ` + passedByRelay + ` THEN format('is not published: the relay has not passed place %s', e.seq) END AS problem
     FROM (SELECT e.seq, e.event_id, e.type, e.tenant_id, e.epoch, e.tx FROM event_log e WHERE e.publish AND ` + w.fresh + w.only(`
-          UNION ALL SELECT c.seq, c.event_id, c.type, c.tenant_id, c.epoch, c.tx FROM (`+carried(`'`+auditedRelay+`'`)+`) c`) + `) e
+          UNION ALL SELECT c.seq, c.event_id, c.type, c.tenant_id, c.epoch, c.tx FROM (`+carried(`'`+RelayConsumer+`'`)+`) c`) + `) e
     CROSS JOIN relay r LEFT JOIN set_aside a ON a.seq = e.seq
     WHERE a.seq IS NOT NULL OR ` + passedByRelay + ` OR ` + settled("e") + `
 )` + verdict
@@ -75,9 +63,9 @@ var auditUnpublished = bothWays(func(w auditWay) string {
 	return `
 WITH ` + relayPlace + `
 INSERT INTO audit_open (checkpoint, consumer, event_id, seq, epoch, tx, type, tenant_id, aggregate_id)
-SELECT {now}, '` + auditedRelay + `', e.event_id, e.seq, e.epoch, e.tx, e.type, e.tenant_id, e.aggregate_id
+SELECT {now}, '` + RelayConsumer + `', e.event_id, e.seq, e.epoch, e.tx, e.type, e.tenant_id, e.aggregate_id
 FROM (SELECT e.seq, e.event_id, e.type, e.tenant_id, e.aggregate_id, e.epoch, e.tx FROM event_log e WHERE e.publish AND ` + w.fresh + w.only(`
-      UNION ALL SELECT c.seq, c.event_id, c.type, c.tenant_id, c.aggregate_id, c.epoch, c.tx FROM (`+carried(`'`+auditedRelay+`'`)+`) c`) + `) e
+      UNION ALL SELECT c.seq, c.event_id, c.type, c.tenant_id, c.aggregate_id, c.epoch, c.tx FROM (`+carried(`'`+RelayConsumer+`'`)+`) c`) + `) e
 CROSS JOIN relay r
 WHERE NOT ` + passedByRelay + ` AND NOT ` + settled("e") + ` AND NOT EXISTS (SELECT FROM set_aside a WHERE a.seq = e.seq)
 ON CONFLICT DO NOTHING`

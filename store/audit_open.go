@@ -33,10 +33,6 @@ const owed = `
 
 var owedEvents = owed + seenBy("t.epoch", "t.snapshot") + ` AND `
 
-// forgotten tells of an event that the inbox may have forgotten: a checkpoint has
-// proven it before its generation was dropped, but for what that left open.
-var forgotten = `EXISTS (SELECT FROM (SELECT epoch, snapshot FROM inbox_dropped ORDER BY generation DESC LIMIT 1) g WHERE ` + seenBy("g.epoch", "g.snapshot") + `)`
-
 var auditUnhandled = bothWays(func(w auditWay) string {
 	const columns = `e.seq, e.epoch, e.tx, e.event_id, e.type, e.tenant_id, e.aggregate_id, c.id, c.name`
 	return `
@@ -76,7 +72,7 @@ WHERE ctid = ANY (ARRAY(
     SELECT late.place
     FROM (SELECT o.ctid AS place, o.consumer, row_number() OVER (PARTITION BY o.consumer ORDER BY o.seq, o.event_id) AS nth, count(*) OVER (PARTITION BY o.consumer) AS n
           FROM audit_open o
-          WHERE o.checkpoint = {now} AND NOT o.dead AND o.consumer <> '` + auditedRelay + `'
+          WHERE o.checkpoint = {now} AND NOT o.dead AND o.consumer <> '` + RelayConsumer + `'
             AND CASE WHEN o.seq IS NULL
                 THEN (SELECT count(*) FROM audit_open b WHERE b.checkpoint = {before} AND b.consumer = o.consumer AND b.event_id = o.event_id) > 0
                 ELSE ` + settled("o") + ` END) late

@@ -133,7 +133,7 @@ func TestALateCommitIsFresh(t *testing.T) {
 		a.handle(a.say(1)...)
 		late := a.begin()
 		if known {
-			must2(late.SQL().Exec(`SELECT pg_current_xact_id()`))(t)
+			must2(store.RawTx(late).Exec(`SELECT pg_current_xact_id()`))(t)
 			a.handle(a.say(1)...)
 		}
 		must(t, late.Append(t.Context(), news(1)))

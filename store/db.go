@@ -127,7 +127,7 @@ const oldestServer = 150000
 func (db *DB) checkServer(ctx context.Context) error {
 	var version int
 	if err := db.pool.GetContext(ctx, &version, `SELECT current_setting('server_version_num')::int`); err != nil {
-		return fmt.Errorf("connecting to the database: %w", mapError(err))
+		return fmt.Errorf("connecting to the database: %w", MapError(err))
 	}
 	if version < oldestServer {
 		return fmt.Errorf("%w: PostgreSQL %d is too old, 15 or later is needed", ErrConfiguration, version/10000)

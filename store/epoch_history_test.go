@@ -60,7 +60,7 @@ func (h *history) begin() {
 	h.Helper()
 	tx, err := h.Begin(context.Background())
 	must(h, err)
-	must2(tx.SQL().Exec(`SELECT pg_current_xact_id()`))(h)
+	must2(store.RawTx(tx).Exec(`SELECT pg_current_xact_id()`))(h)
 	h.open = append(h.open, &openWriter{tx: tx})
 }
 

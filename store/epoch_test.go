@@ -230,7 +230,7 @@ func TestWhoAppendsWhileAnEpochBeginsIsReadInIt(t *testing.T) {
 	reader := p.newReader("relay")
 	p.restore(1_000_000)
 	early := p.begin()
-	must2(early.SQL().Exec(`SELECT pg_current_xact_id()`))(t)
+	must2(store.RawTx(early).Exec(`SELECT pg_current_xact_id()`))(t)
 	writing := p.begin()
 	written := sale("before")
 	must(t, writing.Append(t.Context(), []event.Any{written}))

@@ -42,9 +42,9 @@ var (
 	ErrNotLeader = errors.New("no longer the leader")
 )
 
-// mapError wraps a driver's error with the sentinel it belongs to. Context
+// MapError wraps a driver's error with the sentinel it belongs to. Context
 // errors and errors of unknown kind are given back as they are.
-func mapError(err error) error {
+func MapError(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -54,14 +54,14 @@ func mapError(err error) error {
 	return err
 }
 
-// mapCall is mapError for a call made with ctx. The server reports a statement
+// mapCall is MapError for a call made with ctx. The server reports a statement
 // cancelled because ctx was done like one that ran too long; it is the former
 // that is told then, and nobody should try again.
 func mapCall(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("%w: %w", ctx.Err(), err)
 	}
-	return mapError(err)
+	return MapError(err)
 }
 
 // mapBegin is mapCall for the beginning of a transaction, in which nothing has

@@ -11,7 +11,7 @@ import (
 
 // mapped runs SQL of the test's own in a transaction and gives the error sorted.
 func (p *place) mapped(tx store.Tx, query string, args ...any) error {
-	_, err := tx.SQL().ExecContext(context.Background(), query, args...)
+	_, err := store.RawTx(tx).ExecContext(context.Background(), query, args...)
 	return store.MapError(err)
 }
 
@@ -129,7 +129,7 @@ func TestACancelledCallIsNotToBeTriedAgain(t *testing.T) {
 func (p *place) backend(tx store.Tx) int {
 	p.Helper()
 	var pid int
-	must(p, tx.SQL().QueryRow(`SELECT pg_backend_pid()`).Scan(&pid))
+	must(p, store.RawTx(tx).QueryRow(`SELECT pg_backend_pid()`).Scan(&pid))
 	return pid
 }
 
@@ -138,7 +138,7 @@ func TestAKilledBackend(t *testing.T) {
 	p := newPlace(t, 2)
 	killer := openAt(t, p.url)
 	kill := func(pid int) {
-		must2(killer.SQL().Exec(`SELECT pg_terminate_backend($1, 5000)`, pid))(t)
+		must2(store.Pool(killer).Exec(`SELECT pg_terminate_backend($1, 5000)`, pid))(t)
 	}
 	for _, c := range []struct {
 		name string
@@ -169,7 +169,7 @@ func TestAKilledBackend(t *testing.T) {
 		pid, done := p.backend(tx), make(chan error, 1)
 		go func() { done <- p.mapped(tx, `SELECT pg_sleep(60)`) }()
 		eventually(t, "it sleeps", func() bool {
-			return value[int](t, killer.SQL(), `SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'PgSleep'`, pid) == 1
+			return value[int](t, store.Pool(killer), `SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'PgSleep'`, pid) == 1
 		})
 		kill(pid)
 		isError(t, <-done, store.ErrUnavailable)
@@ -181,7 +181,7 @@ func TestAKilledBackend(t *testing.T) {
 		tx := hasty.begin()
 		pid := hasty.backend(tx)
 		eventually(t, "it is gone", func() bool {
-			return value[int](t, killer.SQL(), `SELECT count(*) FROM pg_stat_activity WHERE pid = $1`, pid) == 0
+			return value[int](t, store.Pool(killer), `SELECT count(*) FROM pg_stat_activity WHERE pid = $1`, pid) == 0
 		})
 		isError(t, tx.Append(t.Context(), anySales(1)), store.ErrUnavailable)
 		tx.Rollback()
@@ -198,7 +198,7 @@ func TestAPoisonedConnectionIsDropped(t *testing.T) {
 	through.append(sale("a"))
 	for range 3 {
 		tx := through.begin()
-		rows, err := tx.SQL().Query(`SELECT repeat('x', 1000) FROM generate_series(1, 100000)`)
+		rows, err := store.RawTx(tx).Query(`SELECT repeat('x', 1000) FROM generate_series(1, 100000)`)
 		must(t, err)
 		rows.Next()
 		cut.Cut()

@@ -117,7 +117,7 @@ func TestReadingBelowXminStallsBehindAnyOpenTransaction(t *testing.T) {
 	ticker, reader := p.newTicker(), p.newReader("relay")
 	// It says nothing at all, and has only written elsewhere.
 	open := p.begin()
-	_, err := open.SQL().Exec(`INSERT INTO suspect (consumer, message_id, deaths) VALUES ('x', 'y', 0)`)
+	_, err := store.RawTx(open).Exec(`INSERT INTO suspect (consumer, message_id, deaths) VALUES ('x', 'y', 0)`)
 	must(t, err)
 	said := sale("a")
 	p.append(said)
@@ -146,14 +146,14 @@ func (p *place) sequence() int64 {
 func (p *place) beginTick() *handMadeTick {
 	p.Helper()
 	tx := p.begin()
-	must2(tx.SQL().Exec(`SELECT pg_current_xact_id()`))(p)
+	must2(store.RawTx(tx).Exec(`SELECT pg_current_xact_id()`))(p)
 	return &handMadeTick{p, tx}
 }
 
 // end takes the snapshot and commits.
 func (h *handMadeTick) end(id, seqBefore int64) {
 	h.Helper()
-	must2(h.tx.SQL().Exec(`
+	must2(store.RawTx(h.tx).Exec(`
 		INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq)
 		VALUES ($1, 1, pg_current_snapshot(), $2, pg_sequence_last_value('event_log_seq'))`, id, seqBefore))(h)
 	must(h, h.tx.Commit())
@@ -207,7 +207,7 @@ func TestXmaxIsNoBorderBetweenOldAndNew(t *testing.T) {
 		tried = append(tried, tries.ID)
 		before = ticker.tick()
 		beyond := false
-		must(t, tx.SQL().QueryRow(`SELECT pg_snapshot_xmax(snapshot) <= pg_current_xact_id() FROM tick WHERE id = $1`, before).Scan(&beyond))
+		must(t, store.RawTx(tx).QueryRow(`SELECT pg_snapshot_xmax(snapshot) <= pg_current_xact_id() FROM tick WHERE id = $1`, before).Scan(&beyond))
 		must(t, tx.Commit())
 		upto = ticker.tick() // due although the sequence has not moved
 		return beyond
@@ -257,12 +257,12 @@ func TestANumberDrawnBeforeTheTransactionHasItsIDIsLost(t *testing.T) {
 		must(t, tx.Rollback())
 		p.exec(`SELECT nextval('event_log_seq')`)
 		tx = p.begin()
-		must(t, tx.SQL().QueryRow(`SELECT nextval('event_log_seq')`).Scan(&drawn))
-		must(t, tx.SQL().QueryRow(`SELECT pg_current_xact_id_if_assigned() IS NOT NULL`).Scan(&hasID))
+		must(t, store.RawTx(tx).QueryRow(`SELECT nextval('event_log_seq')`).Scan(&drawn))
+		must(t, store.RawTx(tx).QueryRow(`SELECT pg_current_xact_id_if_assigned() IS NOT NULL`).Scan(&hasID))
 	}
 	ticker.tick()
 	reader.readAll(10) // stands at that tick now
-	_, err := tx.SQL().Exec(`
+	_, err := store.RawTx(tx).Exec(`
 		INSERT INTO event_log (seq, epoch, publish, occurred_at, event_id, tenant_id, type, version, aggregate_id, body_sha256, body)
 		VALUES ($1, 1, true, now(), gen_random_uuid(), '', '', '', '', '', '')`, drawn)
 	must(t, err)
@@ -289,7 +289,7 @@ func TestAppendAndAdmitDrawNumbersAfterTheID(t *testing.T) {
 	p.exec(drawnWithID)
 	guarded := openAt(t, withParameter(p.url, "search_path", "guard,pg_catalog,public"))
 	must(t, guarded.InTx(t.Context(), func(tx store.Tx) error {
-		if _, err := tx.SQL().Exec(`SAVEPOINT s`); err != nil {
+		if _, err := store.RawTx(tx).Exec(`SAVEPOINT s`); err != nil {
 			return err
 		}
 		return tx.Append(t.Context(), anySales(3))
@@ -300,7 +300,7 @@ func TestAppendAndAdmitDrawNumbersAfterTheID(t *testing.T) {
 		t.Errorf("verdicts are %v", verdicts)
 	}
 	// The guard itself works.
-	if _, err := guarded.SQL().Exec(`SELECT nextval('event_log_seq')`); err == nil {
+	if _, err := store.Pool(guarded).Exec(`SELECT nextval('event_log_seq')`); err == nil {
 		t.Error("the guard lets a number be drawn without an id")
 	}
 }
@@ -316,7 +316,7 @@ func TestATickOutOfOrderDoublesEvents(t *testing.T) {
 	old := value[string](t, p.SQL(), `SELECT pg_current_snapshot()::text`)
 	must(t, tx.Commit())
 	first := ticker.tick()
-	must2(late.tx.SQL().Exec(`INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq) VALUES ($1, 1, $2::pg_snapshot, 0, 1)`, first+1, old))(t)
+	must2(store.RawTx(late.tx).Exec(`INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq) VALUES ($1, 1, $2::pg_snapshot, 0, 1)`, first+1, old))(t)
 	must(t, late.tx.Commit())
 	p.append(sale("b"))
 	must2(ticker.Step(t.Context(), ticker.lease))(t)
@@ -331,11 +331,11 @@ func TestTwoTicksAtOnceCollide(t *testing.T) {
 	p := newPlace(t, 6)
 	p.append(sale("a"))
 	one, two := p.begin(), p.begin()
-	_, err := one.SQL().Exec(store.MakeTick, 0)
+	_, err := store.RawTx(one).Exec(store.MakeTick, 0)
 	must(t, err)
 	second := make(chan error, 1)
 	go func() {
-		_, err := two.SQL().Exec(store.MakeTick, 0)
+		_, err := store.RawTx(two).Exec(store.MakeTick, 0)
 		second <- err
 	}()
 	p.waitsForLock(1)

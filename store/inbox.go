@@ -122,9 +122,6 @@ func (tx *Transaction) Claim(ctx context.Context, consumer ConsumerID, ids []uui
 	return claimed, nil
 }
 
-// keptGenerations are the inbox's, as an array: then each look into them is one by the key.
-const keptGenerations = `ARRAY(SELECT generation FROM inbox_generation)`
-
 var isHandled = SQL(`SELECT EXISTS (
     SELECT FROM inbox i WHERE i.generation = ANY (` + keptGenerations + `) AND i.consumer = $1 AND i.event_id = $2)`)
 

@@ -97,13 +97,13 @@ func (o *office) claim(t *rapid.T) {
 	o.must(err)
 	c := &claiming{tx: tx, result: make(chan claimed, 1)}
 	o.open[i] = c
-	o.must(tx.SQL().QueryRow(`SELECT pg_backend_pid()`).Scan(&c.pid))
+	o.must(store.RawTx(tx).QueryRow(`SELECT pg_backend_pid()`).Scan(&c.pid))
 	c.wants = rapid.Permutation(o.events).Draw(t, "order")[:rapid.IntRange(1, len(o.events)).Draw(t, "how many")]
 	go func() {
 		ids, err := tx.Claim(context.Background(), o.consumer, c.wants)
 		got := claimed{ids: ids, err: err}
 		if err == nil && len(ids) > 0 {
-			got.err = tx.SQL().QueryRow(`SELECT max(generation) FROM inbox WHERE consumer = $1 AND event_id = ANY ($2)`, o.consumer, pq.StringArray(textsOf(ids))).Scan(&got.generation)
+			got.err = store.RawTx(tx).QueryRow(`SELECT max(generation) FROM inbox WHERE consumer = $1 AND event_id = ANY ($2)`, o.consumer, pq.StringArray(textsOf(ids))).Scan(&got.generation)
 		}
 		c.result <- got
 	}()

@@ -18,20 +18,6 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-func (p *place) consumer(name string) store.ConsumerID {
-	p.Helper()
-	id, err := p.Subscribe(context.Background(), name, []string{"SALE_COMPLETED"})
-	must(p, err)
-	return id
-}
-
-func (p *place) claims(tx store.Tx, consumer store.ConsumerID, ids ...eventID) map[eventID]bool {
-	p.Helper()
-	claimed, err := tx.Claim(context.Background(), consumer, ids)
-	must(p, err)
-	return claimed
-}
-
 func TestAnEventIsClaimedOnceByEachConsumer(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, 6)
@@ -226,7 +212,7 @@ func claimBy(ctx context.Context, tx store.Tx, query string, consumer store.Cons
 	for i, id := range ids {
 		texts[i] = id.String()
 	}
-	rows, err := tx.SQL().QueryContext(ctx, query, consumer, texts)
+	rows, err := store.RawTx(tx).QueryContext(ctx, query, consumer, texts)
 	if err != nil {
 		return nil, store.MapError(err)
 	}
@@ -280,11 +266,11 @@ func TestALockTakenWithTheClaimIsTakenTooLate(t *testing.T) {
 			p := newPlace(t, 8)
 			consumer, a := p.consumer("one"), uuid.New()
 			rotating := p.begin()
-			must2(rotating.SQL().Exec(`SELECT pg_advisory_xact_lock($1)`, store.RotationLock))(t)
+			must2(store.RawTx(rotating).Exec(`SELECT pg_advisory_xact_lock($1)`, store.RotationLock))(t)
 			late, after := p.begin(), p.begin()
 			first := p.claimsLater(late, c.claim, consumer, a)
 			p.waitsForLock(1)
-			must2(rotating.SQL().Exec(`
+			must2(store.RawTx(rotating).Exec(`
 				CREATE TABLE inbox_2 (LIKE inbox INCLUDING ALL); ALTER TABLE inbox ATTACH PARTITION inbox_2 FOR VALUES IN (2);
 				INSERT INTO inbox_generation (generation) VALUES (2)`))(t)
 			must(t, rotating.Commit())

@@ -9,12 +9,6 @@ import (
 	"github.com/composerp/composerp/store"
 )
 
-// expire ends a lease as time would: its holder, stalled, has not renewed it.
-func (p *place) expire(name string) {
-	p.Helper()
-	p.exec(`UPDATE lease SET expires_at = clock_timestamp() - interval '1 ms' WHERE name = $1`, name)
-}
-
 func TestALeaderThatSleptThroughItsLeaseMakesNoTick(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, 6)
@@ -167,7 +161,7 @@ func TestALeaderWhoseRenewalHangsStopsWithTheLease(t *testing.T) {
 	one.mustBegin(t)
 	began := time.Now()
 	hanging := p.begin()
-	must2(hanging.SQL().Exec(`SELECT FROM lease WHERE name = 'x' FOR UPDATE`))(t)
+	must2(store.RawTx(hanging).Exec(`SELECT FROM lease WHERE name = 'x' FOR UPDATE`))(t)
 	select {
 	case err := <-reported:
 		// And not when the lock has timed out, much later.

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -33,17 +32,6 @@ const (
 	Loss     = "@loss"
 	Transit  = "@transit"
 )
-
-// IsVirtual tells whether the location is one of the ledger's own. Nobody else
-// may use a name that begins with @.
-func IsVirtual(location string) bool { return strings.HasPrefix(location, "@") }
-
-func kindOfLocation(location string) string {
-	if IsVirtual(location) {
-		return location[1:]
-	}
-	return "stock"
-}
 
 // Position is how much of an item stands at a location, locked by the
 // transaction that read it. Threshold is the low-stock threshold of the
@@ -171,19 +159,6 @@ func (tx *Transaction) lockKnown(ctx context.Context, events []uuid.UUID, keys [
 	}
 	return positions, movements, nil
 }
-
-// A receipt does not know an item's name, a till does: the item's first sale is
-// the first to want its position at @customer, and so comes by here.
-var createItems = SQL(`
-INSERT INTO item (tenant_id, item_id, name)
-SELECT DISTINCT ON (tenant_id, item_id) tenant_id, item_id, name FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, item_id, name)
-ORDER BY tenant_id, item_id
-ON CONFLICT (tenant_id, item_id) DO UPDATE SET name = excluded.name WHERE item.name = '' AND excluded.name <> ''`)
-
-var createLocations = SQL(`
-INSERT INTO location (tenant_id, location_id, kind)
-SELECT DISTINCT tenant_id, location_id, kind FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, location_id, kind)
-ORDER BY tenant_id, location_id ON CONFLICT DO NOTHING`)
 
 var createPositions = SQL(`
 INSERT INTO position (tenant_id, item_id, location_id)

@@ -15,17 +15,6 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-func key(item, location string) store.PositionKey {
-	return store.PositionKey{Tenant: "shop", Item: item, Location: location}
-}
-
-func decimal(t testing.TB, text string) event.Decimal {
-	t.Helper()
-	d, err := event.ParseDecimal(text)
-	must(t, err)
-	return d
-}
-
 func (p *place) locks(tx store.Tx, keys ...store.PositionKey) map[store.PositionKey]*store.Position {
 	p.Helper()
 	positions, err := tx.LockPositions(context.Background(), keys, nil)

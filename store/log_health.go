@@ -52,7 +52,7 @@ FROM c, last, log, tick p WHERE p.id = c.tick`)
 // look every other second.
 func (db *DB) Wellbeing(ctx context.Context) (Wellbeing, error) {
 	var w Wellbeing
-	if err := db.InTx(ctx, func(tx Tx) error { return Get(ctx, tx, &w, wellbeing, auditedRelay) }); err != nil {
+	if err := db.InTx(ctx, func(tx Tx) error { return Get(ctx, tx, &w, wellbeing, RelayConsumer) }); err != nil {
 		return w, fmt.Errorf("looking how the log stands: %w", err)
 	}
 	if w.Unpublished > 0 {

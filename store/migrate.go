@@ -44,7 +44,7 @@ func (db *DB) Migrate(ctx context.Context) ([]Migration, error) {
 	}
 	results, err := provider.Up(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("migrating: %w", mapError(err))
+		return nil, fmt.Errorf("migrating: %w", MapError(err))
 	}
 	var done []Migration
 	for _, r := range results {
@@ -61,7 +61,7 @@ func (db *DB) Migrations(ctx context.Context) ([]Migration, error) {
 	}
 	status, err := provider.Status(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("reading the migrations' status: %w", mapError(err))
+		return nil, fmt.Errorf("reading the migrations' status: %w", MapError(err))
 	}
 	var list []Migration
 	for _, s := range status {

@@ -80,12 +80,3 @@ func TestNotAdmitted(t *testing.T) {
 		t.Errorf("of none %v are missing", none)
 	}
 }
-
-// found gives what a look gave, or ends the test.
-func found[T any](v T, err error) func(testing.TB) T {
-	return func(t testing.TB) T {
-		t.Helper()
-		must(t, err)
-		return v
-	}
-}

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/storetest"
 )
@@ -98,11 +97,4 @@ func TestPartitionsAreMadeBesideOpenWritersAndByManyAtOnce(t *testing.T) {
 	if n := value[int](t, p.SQL(), `SELECT count(*) FROM event_log`); n != 2 {
 		t.Errorf("%d of 2 events are in the log", n)
 	}
-}
-
-func idsOf(events []event.Any) (ids []eventID) {
-	for _, e := range events {
-		ids = append(ids, e.ID)
-	}
-	return ids
 }

@@ -47,6 +47,9 @@ func newPlace(t testing.TB, connections int) *place {
 	return &place{TB: t, DB: storetest.Open(t, at, connections), url: at}
 }
 
+// SQL is the pool itself, for statements of the test's own.
+func (p *place) SQL() *sql.DB { return store.Pool(p.DB) }
+
 func withParameter(databaseURL, key, value string) string {
 	u, err := url.Parse(databaseURL)
 	if err != nil {

@@ -1,14 +1,10 @@
 package store_test
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/jmoiron/sqlx"
 
 	"github.com/composerp/composerp/store"
 )
@@ -26,71 +22,6 @@ DO $$ DECLARE before bigint; BEGIN
 		COMMIT;
 	END LOOP;
 END $$`
-
-// plan is what EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) tells of a node.
-type plan struct {
-	NodeType string  `json:"Node Type"`
-	Relation string  `json:"Relation Name"`
-	Index    string  `json:"Index Name"`
-	Cond     string  `json:"Index Cond"`
-	Rows     float64 `json:"Actual Rows"`
-	Loops    float64 `json:"Actual Loops"`
-	Filtered float64 `json:"Rows Removed by Filter"`
-	Hit      int     `json:"Shared Hit Blocks"`
-	Read     int     `json:"Shared Read Blocks"`
-	Plans    []plan  `json:"Plans"`
-}
-
-func (p plan) walk(visit func(plan)) {
-	visit(p)
-	for _, child := range p.Plans {
-		child.walk(visit)
-	}
-}
-
-func (p plan) String() string {
-	var b strings.Builder
-	p.walk(func(n plan) {
-		fmt.Fprintf(&b, "%s %s %s rows=%v loops=%v filtered=%v buffers=%d cond=%s\n", n.NodeType, n.Relation, n.Index, n.Rows, n.Loops, n.Filtered, n.Hit+n.Read, n.Cond)
-	})
-	return b.String()
-}
-
-// touched are the tables with the prefix that were really looked into.
-func (p plan) touched(prefix string) []string {
-	var tables []string
-	p.walk(func(n plan) {
-		if strings.HasPrefix(n.Relation, prefix) && n.Loops > 0 && !slices.Contains(tables, n.Relation) {
-			tables = append(tables, n.Relation)
-		}
-	})
-	slices.Sort(tables)
-	return tables
-}
-
-// explain runs a statement as a prepared one, with a plan for these parameters or a generic one.
-func (p *place) explain(mode, query, types string, args ...any) plan {
-	p.Helper()
-	conn, err := p.SQL().Conn(context.Background())
-	must(p, err)
-	defer conn.Close()
-	var texts []string
-	for _, a := range args {
-		texts = append(texts, fmt.Sprint(a))
-	}
-	for _, q := range []string{
-		`SET plan_cache_mode = ` + mode,
-		`PREPARE explained (` + types + `) AS ` + query,
-	} {
-		must2(conn.ExecContext(context.Background(), q))(p)
-	}
-	defer conn.ExecContext(context.Background(), `DEALLOCATE explained; RESET ALL`)
-	var out []byte
-	must(p, conn.QueryRowContext(context.Background(), `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE explained (`+strings.Join(texts, ", ")+`)`).Scan(&out))
-	var plans []struct{ Plan plan }
-	must(p, json.Unmarshal(out, &plans))
-	return plans[0].Plan
-}
 
 // Reading costs the same at the beginning of a long log as at its end, and
 // looks only where the interval's events can be.
@@ -118,9 +49,6 @@ func TestAPageCostsTheSameWhereverItIs(t *testing.T) {
 		}
 	}
 }
-
-// untuned gives the planner PostgreSQL's own settings, whatever the store sets: reading the log should not depend on them.
-const untuned = `; SET random_page_cost = 4; SET enable_seqscan = on`
 
 func (p *place) checkPages(mode string, lastTick int64) {
 	const types, limit = "bigint, bigint, bigint, bigint", 500
@@ -171,31 +99,6 @@ func (p *place) keyed(seen plan) {
 			p.Errorf("%s is read by %s, which threw %v rows away\n%v", n.Relation, n.NodeType, n.Filtered, seen)
 		}
 	})
-}
-
-// A claim looks into older generations by their keys, however large they have grown.
-func TestAClaimLooksUpOldGenerationsByTheirKeys(t *testing.T) {
-	t.Parallel()
-	p := newPlace(t, 4)
-	p.exec(`INSERT INTO inbox (generation, consumer, event_id) SELECT 1, 1, gen_random_uuid() FROM generate_series(1, 50000)`)
-	must2(p.RotateInbox(t.Context(), 0))(t)
-	p.exec(`INSERT INTO inbox (generation, consumer, event_id) SELECT 2, 1, gen_random_uuid() FROM generate_series(1, 50000)`)
-	var ids []string
-	must(t, sqlx.NewDb(p.SQL(), "postgres").Select(&ids, `SELECT event_id FROM inbox ORDER BY event_id LIMIT 200`))
-	list := `'{` + strings.Join(ids, ",") + `}'`
-	for _, analyzed := range []bool{false, true} {
-		if analyzed {
-			p.exec(`ANALYZE`)
-		}
-		for _, mode := range []string{"force_custom_plan", "force_generic_plan"} {
-			seen := p.explain(mode+untuned, store.ClaimEvents, "smallint, uuid[]", 1, list)
-			seen.walk(func(n plan) {
-				if strings.HasPrefix(n.Relation, "inbox_") && n.Relation != "inbox_generation" && strings.Contains(n.NodeType, "Seq Scan") && n.Loops > 0 {
-					t.Errorf("%s, analyzed %t: a whole generation is read\n%v", mode, analyzed, seen)
-				}
-			})
-		}
-	}
 }
 
 // How far the log has got is told at the cost of what moves, whatever the log

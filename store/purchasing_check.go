@@ -1,11 +1,10 @@
 package store
 
-import (
-	"context"
-	"fmt"
-)
-
-// Each part names what does not add up, in a sentence; all of them look at one snapshot.
+// checkPurchasing holds orders, their lines, what is on order and its bookings
+// against each other, in one snapshot, and names each that does not add up: what
+// is on order is not what the open lines await; an order was made above its
+// reorder point, or by a wrong idea of what was on order, so that two were open
+// for one need.
 var checkPurchasing = SQL(`
 WITH lines AS (
     SELECT l.tenant_id, l.item_id, l.location_id, sum(greatest(l.quantity - l.received, 0)) FILTER (WHERE l.open) AS awaited
@@ -62,16 +61,3 @@ HAVING coalesce(sum(round(l.quantity * l.unit_price, 6)), 0) <> o.total_amount O
 UNION ALL
 SELECT format('%s is %s by %s', po_number, status, CASE decided_by WHEN '' THEN 'nobody' ELSE decided_by END)
 FROM purchase_order WHERE (status = 'PENDING') <> (decided_by = '') OR (status = 'PENDING') <> (decided_at IS NULL)`)
-
-// CheckPurchasing holds orders, their lines, what is on order and its bookings
-// against each other, in one snapshot, and names whatever does not add up: what
-// is on order is not what the open lines await; an order was made above its
-// reorder point, or by a wrong idea of what was on order, so that two were open
-// for one need. Nothing is well.
-func (db *DB) CheckPurchasing(ctx context.Context) ([]string, error) {
-	var wrong []string
-	if err := Select(ctx, db, &wrong, checkPurchasing); err != nil {
-		return nil, fmt.Errorf("checking the purchase orders: %w", err)
-	}
-	return wrong, nil
-}

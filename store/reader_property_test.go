@@ -74,7 +74,7 @@ func (v *interleaving) begin(t *rapid.T) {
 	v.done(err)
 	v.open[i] = tx
 	if rapid.Bool().Draw(t, "has its id before it says anything") {
-		_, err := tx.SQL().Exec(`SELECT pg_current_xact_id()`)
+		_, err := store.RawTx(tx).Exec(`SELECT pg_current_xact_id()`)
 		v.done(err)
 	}
 }

@@ -6,20 +6,11 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/storetest"
 )
-
-var ruleTime = time.Date(2026, 2, 9, 12, 0, 0, 0, time.UTC)
-
-func number(t testing.TB, text string) *event.Decimal {
-	t.Helper()
-	d := decimal(t, text)
-	return &d
-}
 
 // rulesSaid gives the RULE_CHANGED events of the log, in its order, as "item version time".
 func (p *place) rulesSaid() string {
@@ -175,7 +166,7 @@ func TestARuleThatTwoMakeAtOnce(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, 4)
 	inTheWay := p.begin()
-	if _, err := inTheWay.SQL().Exec(`INSERT INTO replenishment_rule (tenant_id, item_id, location_id) VALUES ('shop', 'cup', 'S1')`); err != nil {
+	if _, err := store.RawTx(inTheWay).Exec(`INSERT INTO replenishment_rule (tenant_id, item_id, location_id) VALUES ('shop', 'cup', 'S1')`); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error)

@@ -89,24 +89,3 @@ func (tx *Transaction) sayRulesChanged(ctx context.Context, keys []PositionKey, 
 	}
 	return tx.Append(ctx, said)
 }
-
-// createPlaces makes the items and locations that nobody has seen yet. They are
-// incomplete until master data says more.
-func (tx *Transaction) createPlaces(ctx context.Context, keys []PositionKey) error {
-	if len(keys) == 0 {
-		return nil
-	}
-	tenants, items, locations := keyColumns(keys)
-	names, kinds := NewTexts(len(keys), 0), NewTexts(len(keys), 5)
-	for range keys {
-		names.add("")
-		kinds.add("stock")
-	}
-	if _, err := Exec(ctx, tx, createItems, tenants, items, names); err != nil {
-		return fmt.Errorf("making their items: %w", err)
-	}
-	if _, err := Exec(ctx, tx, createLocations, tenants, locations, kinds); err != nil {
-		return fmt.Errorf("making their locations: %w", err)
-	}
-	return nil
-}

@@ -112,7 +112,7 @@ func TestAFullPoolOfNewTransactionsDoesNotWaitForItself(t *testing.T) {
 	tx := p.begin()
 	must(t, tx.Append(t.Context(), anySales(1)))
 	n := 0
-	must(t, tx.SQL().QueryRow(`SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%INSERT INTO event_log%'`).Scan(&n))
+	must(t, store.RawTx(tx).QueryRow(`SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%INSERT INTO event_log%'`).Scan(&n))
 	if n != 1 {
 		t.Errorf("the statement is prepared %d times on the connection", n)
 	}
@@ -125,7 +125,7 @@ func TestSessionSettings(t *testing.T) {
 		"lock_timeout": "10s", "statement_timeout": "1min", "idle_in_transaction_session_timeout": "5s", "TimeZone": "UTC", "jit": "off",
 		"transaction_isolation": "read committed", "application_name": "test",
 	} {
-		if got := value[string](t, db.SQL(), `SELECT current_setting($1)`, name); got != want {
+		if got := value[string](t, store.Pool(db), `SELECT current_setting($1)`, name); got != want {
 			t.Errorf("%s is %s, want %s", name, got, want)
 		}
 	}

@@ -171,7 +171,7 @@ func execute(ctx context.Context, on Querier, q Statement, args []any) (int64, e
 		return 0, mapCall(ctx, err)
 	}
 	n, err := res.RowsAffected()
-	return n, mapError(err)
+	return n, MapError(err)
 }
 
 // ExecText runs statements built from constants and numbers of our own, unprepared: DDL.

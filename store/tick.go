@@ -288,3 +288,17 @@ func (db *DB) thinTicks(ctx context.Context) error {
 		return nil
 	})
 }
+
+// Step looks once, as Run does, and makes a tick when one is due: for tests that go tick by tick.
+func (t *Ticker) Step(ctx context.Context, lease Lease) (made bool, err error) {
+	if t.last.Snapshot == "" {
+		if err := t.resume(ctx); err != nil {
+			return false, err
+		}
+	}
+	due, err := t.due(ctx, false)
+	if err != nil || !due.tick {
+		return false, err
+	}
+	return true, t.make(ctx, lease, due.seq)
+}

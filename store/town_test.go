@@ -49,7 +49,7 @@ func newTown(t *testing.T) *town {
 // say locks the aggregate's row, counts on, and appends n events that tell the numbers.
 func (w *town) say(ctx context.Context, tx store.Tx, aggregate string, n int) ([]event.Any, error) {
 	var last int
-	if err := tx.SQL().QueryRowContext(ctx, `UPDATE aggregate SET n = n + $2 WHERE id = $1 RETURNING n`, aggregate, n).Scan(&last); err != nil {
+	if err := store.RawTx(tx).QueryRowContext(ctx, `UPDATE aggregate SET n = n + $2 WHERE id = $1 RETURNING n`, aggregate, n).Scan(&last); err != nil {
 		return nil, err
 	}
 	events := make([]event.Any, n)
@@ -72,7 +72,7 @@ func (w *town) write(ctx context.Context, rnd *rand.Rand) error {
 	}
 	defer tx.Rollback()
 	if rnd.IntN(3) == 0 { // gets its id long before it appends
-		if _, err := tx.SQL().ExecContext(ctx, `INSERT INTO suspect (consumer, message_id, deaths) VALUES ('early', $1, 0)`, uuid.NewString()); err != nil {
+		if _, err := store.RawTx(tx).ExecContext(ctx, `INSERT INTO suspect (consumer, message_id, deaths) VALUES ('early', $1, 0)`, uuid.NewString()); err != nil {
 			return err
 		}
 		w.ticksPass(ctx, rnd.IntN(3))
@@ -105,13 +105,13 @@ func (w *town) write(ctx context.Context, rnd *rand.Rand) error {
 }
 
 func (w *town) sayInVain(ctx context.Context, tx store.Tx, aggregate string) error {
-	if _, err := tx.SQL().ExecContext(ctx, `SAVEPOINT vain`); err != nil {
+	if _, err := store.RawTx(tx).ExecContext(ctx, `SAVEPOINT vain`); err != nil {
 		return err
 	}
 	if _, err := w.say(ctx, tx, aggregate, 2); err != nil {
 		return err
 	}
-	_, err := tx.SQL().ExecContext(ctx, `ROLLBACK TO vain; SAVEPOINT more`)
+	_, err := store.RawTx(tx).ExecContext(ctx, `ROLLBACK TO vain; SAVEPOINT more`)
 	return err
 }
 

@@ -46,7 +46,7 @@ func (db *DB) begin(ctx context.Context, options *sql.TxOptions) (*Transaction, 
 // unknown unless errors.Is tells otherwise: the caller must look.
 func (tx *Transaction) Commit() error {
 	if err := tx.tx.Commit(); err != nil {
-		return fmt.Errorf("committing: %w", mapError(err))
+		return fmt.Errorf("committing: %w", MapError(err))
 	}
 	for _, do := range tx.onCommit {
 		do()
@@ -57,7 +57,7 @@ func (tx *Transaction) Commit() error {
 // Rollback undoes everything. It may be called after Commit, and then does nothing.
 func (tx *Transaction) Rollback() error {
 	if err := tx.tx.Rollback(); err != nil && !errors.Is(err, sql.ErrTxDone) {
-		return fmt.Errorf("rolling back: %w", mapError(err))
+		return fmt.Errorf("rolling back: %w", MapError(err))
 	}
 	return nil
 }
