@@ -111,7 +111,7 @@ func openSchema(cctx *cli.Context, name string, connections int) (*store.DB, end
 	if err != nil {
 		return nil, e, err
 	}
-	if err := db.CheckSchema(cctx.Context); err != nil {
+	if err := store.CheckSchema(cctx.Context, db); err != nil {
 		db.Close()
 		return nil, e, err
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/deploy/demo"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -33,7 +33,7 @@ func demoCommand() *cli.Command {
 			&cli.StringFlag{Name: "speed", Usage: "days a second, or max; 1, or max with a file"},
 			&cli.StringFlag{Name: "sales", Usage: "live the days of this till's file (.csv or .ndjson, also .gz)"},
 			&cli.StringFlag{Name: "map", Aliases: []string{"m"}, Usage: "what the file's columns mean, a YAML file"},
-			&cli.StringFlag{Name: "policy", Value: store.RuleAuto, Usage: "with a file: its items' rules, auto or fixed"},
+			&cli.StringFlag{Name: "policy", Value: masterdata.RuleAuto, Usage: "with a file: its items' rules, auto or fixed"},
 			&cli.StringFlag{Name: "measure-from", Usage: "the day from which on fill rate, average stock and orders are counted"},
 			&cli.DurationFlag{Name: "wait", Value: 2 * time.Minute, Usage: "how long to wait for the fleet to be quiet"},
 			outputFlag(),

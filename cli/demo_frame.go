@@ -8,13 +8,13 @@ import (
 
 	"github.com/composerp/composerp/deploy/demo"
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/stockview"
 )
 
 // view is what the demo's screen shows at a moment.
 type view struct {
 	state  demo.State
-	pulse  store.Pulse
+	pulse  stockview.TenantSummary
 	queues []depth // those that are not empty
 	rate   float64 // events a second
 	rates  []float64

@@ -11,7 +11,7 @@ import (
 
 	"github.com/composerp/composerp/deploy/demo"
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/stockview"
 )
 
 func updateGolden() bool {
@@ -28,7 +28,7 @@ func aView() view {
 			Total: demo.Tally{Sold: n(18250), Wanted: n(18400), Lost: n(150)},
 			Calls: demo.Calls{All: 431, Confirmed: 420, Busy: 11},
 		},
-		pulse:  store.Pulse{Low: 14, Out: 2, Watched: 180, Waiting: 3, Unsent: 1, Sent: 41, Received: 374, Rejected: 1},
+		pulse:  stockview.TenantSummary{Low: 14, Out: 2, Watched: 180, Waiting: 3, Unsent: 1, Sent: 41, Received: 374, Rejected: 1},
 		queues: []depth{{"ledger", 120}, {"procurement.retry.5s", 2}, {"alert.dead", 1}},
 		rate:   1204.4, rates: []float64{0, 300, 900, 1204, 600}, events: 45210, pace: "a day a second",
 		notes: []string{"a note of the program\x1b[2J with an escape in it"},

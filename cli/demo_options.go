@@ -9,7 +9,7 @@ import (
 
 	"github.com/composerp/composerp/deploy/demo"
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
 )
 
 // Defaults of the seeded shop.
@@ -79,7 +79,7 @@ func (o *demoOptions) chooseFile(cctx *cli.Context, file string) error {
 		return usage("--seed is the shop's; a file's days are as they are")
 	}
 	policy := cctx.String("policy")
-	if policy != store.RuleAuto && policy != store.RuleFixed {
+	if policy != masterdata.RuleAuto && policy != masterdata.RuleFixed {
 		return usage("--policy %q: want auto or fixed", policy)
 	}
 	mapping, err := loadMapping(cctx, file)

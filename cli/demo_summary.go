@@ -14,6 +14,11 @@ import (
 	"github.com/composerp/composerp/deploy/demo"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/lots"
+	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/planning"
+	"github.com/composerp/composerp/store/stockview"
 	"github.com/composerp/composerp/workers/analytics"
 	"github.com/composerp/composerp/workers/runtime/audit"
 )
@@ -26,15 +31,15 @@ type demoSummary struct {
 	To     event.Date `json:"to"`
 	Days   int        `json:"days"`
 	// MeasuredFrom is from when on Service was measured, to the end of the last day.
-	MeasuredFrom event.Date    `json:"measuredFrom"`
-	World        demo.Tally    `json:"world"`
-	Fresh        int64         `json:"eventsNewToTheLog"`
-	Service      store.Service `json:"service"`
+	MeasuredFrom event.Date            `json:"measuredFrom"`
+	World        demo.Tally            `json:"world"`
+	Fresh        int64                 `json:"eventsNewToTheLog"`
+	Service      planning.ServiceLevel `json:"service"`
 	// FillRate is the share of the pieces asked for that were on hand.
-	FillRate float64     `json:"fillRate"`
-	Now      store.Pulse `json:"now"`
-	Calls    demo.Calls  `json:"supplierCalls"`
-	Repeated int         `json:"deliveryNotesTwice"`
+	FillRate float64                 `json:"fillRate"`
+	Now      stockview.TenantSummary `json:"now"`
+	Calls    demo.Calls              `json:"supplierCalls"`
+	Repeated int                     `json:"deliveryNotesTwice"`
 	// Lots that are about to expire, and what is in them.
 	Expiring demoLots `json:"expiring"`
 	// Forecast is nil where no forecast has met a closed day yet.
@@ -120,15 +125,15 @@ func summarise(ctx context.Context, db *store.DB, game *demo.Game, o demoOptions
 	if state.Date == "" {
 		s.To = first.AddDays(-1)
 	}
-	end, err := db.LogEnd(ctx)
+	end, err := eventlog.End(ctx, db)
 	if err != nil {
 		return s, err
 	}
 	s.Events = end - state.FirstSeq
-	if s.Now, err = db.Pulse(ctx, s.Tenant); err != nil || state.Date == "" {
+	if s.Now, err = stockview.SummarizeTenant(ctx, db, s.Tenant); err != nil || state.Date == "" {
 		return s, err
 	}
-	if s.Service, err = db.Served(ctx, s.Tenant, game.Moment(s.MeasuredFrom), game.Moment(s.To.AddDays(1))); err != nil {
+	if s.Service, err = planning.MeasureService(ctx, db, s.Tenant, game.Moment(s.MeasuredFrom), game.Moment(s.To.AddDays(1))); err != nil {
 		return s, err
 	}
 	if s.Expiring, err = expiringLots(ctx, db, s.Tenant); err != nil {
@@ -148,7 +153,7 @@ func summarise(ctx context.Context, db *store.DB, game *demo.Game, o demoOptions
 }
 
 func expiringLots(ctx context.Context, db *store.DB, tenant string) (n demoLots, err error) {
-	shelves, err := db.StandingLots(ctx, store.PositionKey{Tenant: tenant})
+	shelves, err := lots.OnHand(ctx, db, masterdata.PositionKey{Tenant: tenant})
 	for _, s := range shelves {
 		for _, l := range s.Lots {
 			if l.Expiring {
@@ -160,7 +165,7 @@ func expiringLots(ctx context.Context, db *store.DB, tenant string) (n demoLots,
 }
 
 func forecastErrors(ctx context.Context, db *store.DB, s demoSummary) (*demoForecast, error) {
-	answer, err := analytics.Accuracy(ctx, db, analytics.Question{Of: store.PositionKey{Tenant: s.Tenant}, From: s.MeasuredFrom, To: s.To})
+	answer, err := analytics.Accuracy(ctx, db, analytics.Question{Of: masterdata.PositionKey{Tenant: s.Tenant}, From: s.MeasuredFrom, To: s.To})
 	if err != nil || len(answer.Items) == 0 {
 		return nil, err
 	}

@@ -14,6 +14,8 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/stockview"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -85,11 +87,11 @@ func (w *watcher) view() view {
 func (w *watcher) look(ctx context.Context, first int64) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*lookEvery)
 	defer cancel()
-	pulse, err := w.db.Pulse(ctx, w.game.World.Tenant())
+	pulse, err := stockview.SummarizeTenant(ctx, w.db, w.game.World.Tenant())
 	if err != nil {
 		return err
 	}
-	end, err := w.db.LogEnd(ctx)
+	end, err := eventlog.End(ctx, w.db)
 	if err != nil {
 		return err
 	}
@@ -146,7 +148,7 @@ const tellLimit = 200
 // tell puts what the fleet has said since the last look among what happened: the
 // last of each kind, and how many more there were.
 func (w *watcher) tell(ctx context.Context) error {
-	found, err := w.db.LoggedAfter(ctx, w.game.World.Tenant(), w.told, tellLimit,
+	found, err := eventlog.EntriesAfter(ctx, w.db, w.game.World.Tenant(), w.told, tellLimit,
 		event.TypePurchaseOrderCreated, event.TypeInventoryLowStock, event.TypeForecastGenerated, event.TypeLotExpiring)
 	if err != nil || len(found) == 0 {
 		return err

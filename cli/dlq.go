@@ -8,7 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/exchange/topology"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
 	"github.com/composerp/composerp/workers/worker"
@@ -70,11 +70,11 @@ func chooseFlags(more ...cli.Flag) []cli.Flag {
 func letterFlags(more ...cli.Flag) []cli.Flag { return append(chooseFlags(more...), outputFlag()) }
 
 // letters reads what chooses letters, on the line of a command that takes no argument.
-func letters(cctx *cli.Context) (of store.LetterFilter, limit int, err error) {
+func letters(cctx *cli.Context) (of failures.LetterFilter, limit int, err error) {
 	if err = noArguments(cctx); err != nil {
 		return of, 0, err
 	}
-	of = store.LetterFilter{
+	of = failures.LetterFilter{
 		Type: cctx.String("type"), Error: cctx.String("error"), Tenant: cctx.String("tenant"), Aggregate: cctx.String("aggregate"),
 		Quarantine: cctx.String("quarantine"), IDs: cctx.StringSlice("id"), Dealt: cctx.Bool("dealt"),
 	}
@@ -127,7 +127,7 @@ func openJournal(cctx *cli.Context) (deadletters.Config, error) {
 		}
 	}
 	if err == nil {
-		err = db.PrintDeadLetters(cctx.Context)
+		err = failures.FingerprintDeadLetters(cctx.Context, db)
 	}
 	if err != nil {
 		db.Close()

@@ -10,7 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/exchange/topology"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
 )
 
@@ -81,11 +81,11 @@ func dlqDiscard(cctx *cli.Context) error {
 }
 
 // unconfirmed tells what it would be, and what to type.
-func unconfirmed(cctx *cli.Context, c deadletters.Config, of store.LetterFilter, limit int, queue string) error {
+func unconfirmed(cctx *cli.Context, c deadletters.Config, of failures.LetterFilter, limit int, queue string) error {
 	if typed := cctx.String("confirm"); typed != "" {
 		return usage("--confirm=%s is not the queue that letters would be taken from, which is %s", typed, queue)
 	}
-	known, err := c.DB.LettersByConsumer(cctx.Context, of)
+	known, err := failures.LettersByConsumer(cctx.Context, c.DB, of)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/exchange/topology"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
 )
 
@@ -53,7 +53,7 @@ func dlqList(cctx *cli.Context) error {
 	return show(cctx, list, func(w io.Writer) { list.table(w, cctx.Bool("each")) })
 }
 
-func readLetters(cctx *cli.Context, c deadletters.Config, of store.LetterFilter, limit int) (list letterList, err error) {
+func readLetters(cctx *cli.Context, c deadletters.Config, of failures.LetterFilter, limit int) (list letterList, err error) {
 	names := of.Consumers
 	if len(names) == 0 {
 		names = deadNames()
@@ -68,14 +68,14 @@ func readLetters(cctx *cli.Context, c deadletters.Config, of store.LetterFilter,
 	}
 	list.Groups = []letterGroup{}
 	if cctx.Bool("each") {
-		return list, c.DB.EachDeadLetter(cctx.Context, of, limit, func(l store.DeadLetter) error {
+		return list, failures.EachDeadLetter(cctx.Context, c.DB, of, limit, func(l failures.DeadLetter) error {
 			e := deadletters.EntryOf(l)
 			e.Headers, e.Body, e.BodyBase64 = nil, nil, nil
 			list.Letters = append(list.Letters, e)
 			return nil
 		})
 	}
-	groups, err := c.DB.LetterGroups(cctx.Context, of, limit)
+	groups, err := failures.LetterGroups(cctx.Context, c.DB, of, limit)
 	for _, g := range groups {
 		list.Groups = append(list.Groups, letterGroup{
 			Queue: topology.DeadQueueName(g.Consumer), Worker: g.Consumer, Type: g.Type, Kind: g.Fingerprint, Quarantine: g.Quarantine, Count: g.Count,

@@ -8,7 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/exchange/topology"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
 	"github.com/composerp/composerp/workers/worker"
@@ -66,7 +66,7 @@ func dlqRedrive(cctx *cli.Context) error {
 }
 
 // redriven are the workers whose letters are put back: those named, or all.
-func redriven(cctx *cli.Context, of store.LetterFilter, fleet []worker.Worker) ([]worker.Worker, error) {
+func redriven(cctx *cli.Context, of failures.LetterFilter, fleet []worker.Worker) ([]worker.Worker, error) {
 	names := of.Consumers
 	switch all := cctx.Bool("all"); {
 	case all && len(names) > 0:

@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
 )
 
@@ -24,12 +25,12 @@ func dlqShow(cctx *cli.Context) error {
 		return err
 	}
 	defer c.DB.Close()
-	of := store.LetterFilter{IDs: cctx.Args().Slice(), Dealt: true}
+	of := failures.LetterFilter{IDs: cctx.Args().Slice(), Dealt: true}
 	for _, q := range cctx.StringSlice("queue") {
 		of.Consumers = append(of.Consumers, workerOf(q))
 	}
 	found := []deadletters.Entry{}
-	err = c.DB.EachDeadLetter(cctx.Context, of, 0, func(l store.DeadLetter) error {
+	err = failures.EachDeadLetter(cctx.Context, c.DB, of, 0, func(l failures.DeadLetter) error {
 		found = append(found, deadletters.EntryOf(l))
 		return nil
 	})
@@ -122,7 +123,7 @@ func dlqExport(cctx *cli.Context) error {
 	defer c.DB.Close()
 	out := bufio.NewWriterSize(cctx.App.Writer, 1<<16)
 	n := 0
-	err = c.DB.EachDeadLetter(cctx.Context, of, limit, func(l store.DeadLetter) error {
+	err = failures.EachDeadLetter(cctx.Context, c.DB, of, limit, func(l failures.DeadLetter) error {
 		n++
 		return deadletters.WriteLine(out, l)
 	})

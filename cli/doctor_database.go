@@ -8,6 +8,9 @@ import (
 
 	"github.com/composerp/composerp/deploy/local"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/audit"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/inbox"
 )
 
 func (x *examination) examineDatabase(ctx context.Context) {
@@ -23,7 +26,7 @@ func (x *examination) examineDatabase(ctx context.Context) {
 		db.Close()
 		return
 	}
-	if err := db.CheckEpoch(ctx); err != nil {
+	if err := eventlog.CheckEpoch(ctx, db); err != nil {
 		x.failed("log", err)
 	}
 	x.db = db
@@ -38,7 +41,7 @@ const (
 
 func (x *examination) examineServer(ctx context.Context, db *store.DB) {
 	asked := time.Now()
-	s, err := db.ServerState(ctx)
+	s, err := store.InspectServer(ctx, db)
 	took := time.Since(asked)
 	if err != nil {
 		x.failed("database", err)
@@ -76,7 +79,7 @@ func (x *examination) examineServer(ctx context.Context, db *store.DB) {
 
 // examineSchema tells whether the tables can be asked.
 func (x *examination) examineSchema(ctx context.Context, db *store.DB) bool {
-	list, err := db.Migrations(ctx)
+	list, err := store.Migrations(ctx, db)
 	if err != nil {
 		x.failed("schema", err)
 		return false
@@ -93,7 +96,7 @@ func (x *examination) examineSchema(ctx context.Context, db *store.DB) bool {
 		x.problem("schema", "composerp migrate up", "%d of %d migrations are not applied, the first is %s", len(pending), len(list), pending[0])
 		return len(pending) < len(list)
 	}
-	switch version, err := db.SchemaVersion(ctx); {
+	switch version, err := store.SchemaVersion(ctx, db); {
 	case err != nil:
 		x.failed("schema", err)
 		return false
@@ -109,12 +112,12 @@ func (x *examination) examineSchema(ctx context.Context, db *store.DB) bool {
 // examineProof warns of a log that nobody audits: the inbox forgets only what is proven, and grows.
 func (x *examination) examineProof(ctx context.Context, db *store.DB) {
 	const do = "run `composerp audit` by a timer, every hour say: it looks at what is new, and the inbox forgets only what it has proven"
-	switch p, err := db.LastProof(ctx); {
+	switch p, err := audit.ReadLastProof(ctx, db); {
 	case err != nil:
 		x.failed("proof", err)
-	case p.Since <= store.GenerationLife && !p.ProvenAt.Valid:
+	case p.Since <= inbox.GenerationLife && !p.ProvenAt.Valid:
 		x.ok("proof", "no audit has been made, and the log is young")
-	case p.Since <= store.GenerationLife:
+	case p.Since <= inbox.GenerationLife:
 		x.ok("proof", "an audit has proven everything up to %s", moment(p.ProvenAt.Time))
 	case !p.ProvenAt.Valid:
 		x.warn("proof", do, "no audit has ever proven anything, and the log is %d days old", int(p.Since.Hours()/24))
@@ -124,12 +127,12 @@ func (x *examination) examineProof(ctx context.Context, db *store.DB) {
 }
 
 // examineLog says what the watchdog's judgements of the log leave.
-func (x *examination) examineLog(w store.Wellbeing) {
+func (x *examination) examineLog(w eventlog.Health) {
 	if !x.has("relay") {
 		x.ok("relay", "%s leads; %d events wait to be published", w.RelayHolder, w.Unpublished)
 	}
-	if w.SetAside > 0 {
-		x.warn("set aside", "the table set_aside says why; correct and publish them anew under other ids", "%d events that no broker would take", w.SetAside)
+	if w.Unpublishable > 0 {
+		x.warn("set aside", "the table set_aside says why; correct and publish them anew under other ids", "%d events that no broker would take", w.Unpublishable)
 	}
 	if w.Suspects > 0 {
 		x.warn("suspects", "the table suspect names them; look at what the process said before it died", "%d messages were in hand when a process died", w.Suspects)

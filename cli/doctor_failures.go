@@ -5,11 +5,12 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
 )
 
 // examineFailures looks for whom the fleet does not call, and for what it sets aside.
 func (x *examination) examineFailures(ctx context.Context, db *store.DB) {
-	gates, err := db.ClosedGates(ctx)
+	gates, err := failures.OpenCircuits(ctx, db)
 	switch {
 	case err != nil:
 		x.unasked("dependencies", err)
@@ -20,7 +21,7 @@ func (x *examination) examineFailures(ctx context.Context, db *store.DB) {
 		x.warn("dependencies", "nothing, if it comes back: it is called again by itself, and its messages wait without losing an attempt",
 			"%s is away since %s: %s; %s", g.Name, moment(g.Since), g.LastError, nextCall(g))
 	}
-	classes, err := db.Quarantined(ctx, false)
+	classes, err := failures.Quarantined(ctx, db, false)
 	switch {
 	case err != nil:
 		x.unasked("quarantine", err)
@@ -33,9 +34,9 @@ func (x *examination) examineFailures(ctx context.Context, db *store.DB) {
 	}
 }
 
-func nextCall(g store.ClosedGate) string {
-	if g.OpensIn <= 0 {
+func nextCall(g failures.CircuitState) string {
+	if g.RetryIn <= 0 {
 		return "the next message for it calls"
 	}
-	return "it is called again from " + moment(g.OpensAt) + " on, in " + max(time.Second, g.OpensIn.Round(time.Second)).String()
+	return "it is called again from " + moment(g.RetryAt) + " on, in " + max(time.Second, g.RetryIn.Round(time.Second)).String()
 }

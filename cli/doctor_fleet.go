@@ -7,6 +7,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
 
@@ -98,7 +99,7 @@ func (x *examination) vhost() (string, error) {
 
 // examineGaps says what the watchdog has still to publish again.
 func (x *examination) examineGaps(ctx context.Context) {
-	gaps, err := x.db.Gaps(ctx)
+	gaps, err := eventlog.Gaps(ctx, x.db)
 	if err != nil {
 		x.unasked("owed", err)
 	}

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/composerp/composerp/exchange/topology"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
@@ -64,7 +64,7 @@ func (x *examination) examineJournal(ctx context.Context, now watchdog.Snapshot)
 	if x.db == nil || !now.Exact {
 		return
 	}
-	known, err := x.db.LettersByConsumer(ctx, store.LetterFilter{})
+	known, err := failures.LettersByConsumer(ctx, x.db, failures.LetterFilter{})
 	if err != nil {
 		x.failed("dead", err)
 	}

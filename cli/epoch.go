@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 )
 
 func epochCommand() *cli.Command {
@@ -48,17 +49,17 @@ func epochShow(cctx *cli.Context) error {
 		return err
 	}
 	defer db.Close()
-	epochs, err := db.Epochs(cctx.Context)
+	epochs, err := eventlog.Epochs(cctx.Context, db)
 	if err != nil {
 		return err
 	}
 	if !epochs[len(epochs)-1].Fits {
-		say(cctx, "%s", store.ErrRestored)
+		say(cctx, "%s", eventlog.ErrRestored)
 	}
 	return show(cctx, epochs, func(w io.Writer) { epochTable(w, epochs) })
 }
 
-func epochTable(w io.Writer, epochs []store.Epoch) {
+func epochTable(w io.Writer, epochs []eventlog.Epoch) {
 	row(w, "EPOCH", "BEGAN", "FROM TICK", "FROM PLACE", "SERVER", "FITS")
 	for _, e := range epochs {
 		fits := "no"
@@ -75,15 +76,15 @@ func epochBegin(cctx *cli.Context) error {
 		return err
 	}
 	defer db.Close()
-	begun, err := db.BeginEpoch(cctx.Context, cctx.Bool("force"))
+	begun, err := eventlog.BeginEpoch(cctx.Context, db, cctx.Bool("force"))
 	if err != nil {
 		return err
 	}
-	epochs, err := db.Epochs(cctx.Context)
+	epochs, err := eventlog.Epochs(cctx.Context, db)
 	if err != nil {
 		return err
 	}
-	state, err := db.LogState(cctx.Context, "")
+	state, err := eventlog.ReadState(cctx.Context, db, "")
 	if err != nil {
 		return err
 	}
@@ -93,5 +94,5 @@ func epochBegin(cctx *cli.Context) error {
 	} else {
 		say(cctx, "epoch %d has begun at place %d of the log; %d events of before are still to be published, and will be", newest.Epoch, newest.FirstSeq, state.Unpublished)
 	}
-	return show(cctx, newest, func(w io.Writer) { epochTable(w, []store.Epoch{newest}) })
+	return show(cctx, newest, func(w io.Writer) { epochTable(w, []eventlog.Epoch{newest}) })
 }

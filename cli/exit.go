@@ -9,6 +9,7 @@ import (
 	"github.com/composerp/composerp/deploy/local"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 )
 
 // Exit codes, after sysexits.h where it has one.
@@ -86,7 +87,7 @@ func exitCode(err error) int {
 	case errors.As(err, &nobody):
 		return exitUnreachable
 	case errors.As(err, &wrong),
-		is(store.ErrConfiguration, store.ErrAccess, store.ErrSchema, store.ErrRestored),
+		is(store.ErrConfiguration, store.ErrAccess, store.ErrSchema, eventlog.ErrRestored),
 		is(rabbitmq.ErrBadURL, rabbitmq.ErrAccessRefused, rabbitmq.ErrVhostMissing, rabbitmq.ErrTooOld, rabbitmq.ErrMismatch),
 		is(local.ErrNotInstalled):
 		return exitConfiguration

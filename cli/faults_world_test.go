@@ -19,6 +19,7 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/worker/workertest"
@@ -107,7 +108,7 @@ VALUES ('acme', '%[1]s', 'shop', '%[2]s', 5, 20, 3)`, item(kind), supplier))
 		for _, kind := range []string{"cup", "jug", "hat"} {
 			sales = append(sales, s.sale(item(kind), quantity))
 		}
-		if _, err := s.db.Admit(s.Context(), sales, true); err != nil {
+		if _, err := eventlog.AdmitOnce(s.Context(), s.db, sales, true); err != nil {
 			s.Fatal(err)
 		}
 	}
@@ -198,7 +199,7 @@ func (s *street) stands() (got, want standing) {
 	}
 	orders := storetest.Value[int](s, s.database, `SELECT count(*) FROM purchase_order`)
 	grumps := storetest.Value[int](s, s.database, `SELECT count(*) FROM purchase_order WHERE supplier_id = 'grump'`)
-	log, err := s.db.LogState(s.Context(), "")
+	log, err := eventlog.ReadState(s.Context(), s.db, "")
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -215,7 +216,7 @@ func (s *street) stands() (got, want standing) {
 // owed names an event that somebody has still to handle.
 func (s *street) owed() string {
 	s.Helper()
-	end, err := s.db.LogEnd(s.Context())
+	end, err := eventlog.End(s.Context(), s.db)
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -225,7 +226,7 @@ func (s *street) owed() string {
 			names = append(names, w.Name())
 		}
 	}
-	owed, err := s.db.Owing(s.Context(), 0, end, names)
+	owed, err := eventlog.FindNewestPending(s.Context(), s.db, 0, end, names)
 	if err != nil {
 		s.Fatal(err)
 	}

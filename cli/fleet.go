@@ -16,6 +16,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/workers/runtime/housekeeping"
 	"github.com/composerp/composerp/workers/runtime/relay"
 	"github.com/composerp/composerp/workers/worker"
 )
@@ -67,13 +69,13 @@ func (f *fleet) run(ctx context.Context) error {
 	return nil
 }
 
-func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group, registry prometheus.Registerer) (*store.Ticker, error) {
+func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group, registry prometheus.Registerer) (*eventlog.Ticker, error) {
 	tickDB, err := openDatabase(ctx, f.at, "ticker", tickerConnections)
 	if err != nil {
 		return nil, err
 	}
 	// Better a start that says what to do than a fleet in which nothing flows.
-	if err := tickDB.CheckEpoch(ctx); err != nil {
+	if err := eventlog.CheckEpoch(ctx, tickDB); err != nil {
 		tickDB.Close()
 		return nil, err
 	}
@@ -86,13 +88,13 @@ func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group, registry prom
 	if err != nil {
 		return nil, err
 	}
-	hints := relayDB.Listen(ctx, store.TickChannel)
+	hints := relayDB.Listen(ctx, eventlog.TickChannel)
 	relay.RegisterLag(registry, relayDB)
-	ticker := store.NewTicker(tickDB, f.log.With("part", "ticker"))
+	ticker := newTicker(tickDB, f.log.With("part", "ticker"))
 	r := &relay.Relay{DB: relayDB, Exchange: broker, Holder: holder(), Hints: hints, Log: f.log.With("part", "relay"), Metrics: relay.NewMetrics(registry)}
 	g.Go(func() error {
 		defer tickDB.Close()
-		tickDB.Lead(ctx, "ticker", holder(), ticker.Run, func(err error) { f.log.Error("the ticker stands still", "error", err) })
+		store.Lead(ctx, tickDB, "ticker", holder(), ticker.Run, func(err error) { f.log.Error("the ticker stands still", "error", err) })
 		return nil
 	})
 	g.Go(func() error {
@@ -196,4 +198,9 @@ func listenMetrics(addr string, chosen bool) (net.Listener, error) {
 func holder() string {
 	host, _ := os.Hostname()
 	return fmt.Sprintf("%s#%d", host, os.Getpid())
+}
+
+// newTicker is the ticker with the chores of a fleet.
+func newTicker(db *store.DB, log *slog.Logger) *eventlog.Ticker {
+	return eventlog.NewTicker(db, log, housekeeping.Chores(db, log)...)
 }

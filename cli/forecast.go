@@ -10,6 +10,8 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/planning"
 	"github.com/composerp/composerp/workers/analytics"
 )
 
@@ -51,8 +53,8 @@ func forecastCommand() *cli.Command {
 }
 
 // positionFlags are the flags that say of what.
-func positionFlags(cctx *cli.Context) store.PositionKey {
-	return store.PositionKey{Tenant: cctx.String("tenant"), Item: cctx.String("item"), Location: cctx.String("location")}
+func positionFlags(cctx *cli.Context) masterdata.PositionKey {
+	return masterdata.PositionKey{Tenant: cctx.String("tenant"), Item: cctx.String("item"), Location: cctx.String("location")}
 }
 
 func forecastList(cctx *cli.Context) error {
@@ -83,13 +85,13 @@ func forecastList(cctx *cli.Context) error {
 	})
 }
 
-func latestForecasts(cctx *cli.Context, of store.PositionKey) ([]store.Forecast, error) {
+func latestForecasts(cctx *cli.Context, of masterdata.PositionKey) ([]planning.Forecast, error) {
 	db, _, err := openSchema(cctx, "forecast", 1)
 	if err != nil {
 		return nil, err
 	}
 	defer db.Close()
-	return db.LatestForecasts(cctx.Context, of)
+	return planning.LatestForecasts(cctx.Context, db, of)
 }
 
 func forecastShow(cctx *cli.Context) error {

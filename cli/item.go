@@ -8,10 +8,11 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
 )
 
 func itemCommand() *cli.Command {
-	type row = store.Item
+	type row = masterdata.Item
 	return masterData[row]{
 		noun: "item", plural: "items",
 		usage: "what is bought, kept and sold: name, unit, pack, cost",
@@ -28,12 +29,14 @@ func itemCommand() *cli.Command {
 			&cli.StringFlag{Name: "item", Usage: "this item only"},
 			&cli.BoolFlag{Name: "incomplete", Usage: "only items that a till or a rule has named and nobody has completed"},
 		},
-		key: func(r *row) store.MasterDataFilter { return store.MasterDataFilter{Tenant: r.Tenant, Item: r.Item} },
-		edit: func(ctx context.Context, db *store.DB, edits []store.Edit[row], _ time.Time, dryRun bool) (store.Written, error) {
-			return db.EditItems(ctx, edits, dryRun)
+		key: func(r *row) masterdata.MasterDataFilter {
+			return masterdata.MasterDataFilter{Tenant: r.Tenant, Item: r.Item}
 		},
-		list: func(ctx context.Context, db *store.DB, f store.MasterDataFilter) ([]row, error) {
-			return db.Items(ctx, f)
+		edit: func(ctx context.Context, db *store.DB, edits []masterdata.Edit[row], _ time.Time, dryRun bool) (masterdata.Written, error) {
+			return masterdata.EditItems(ctx, db, edits, dryRun)
+		},
+		list: func(ctx context.Context, db *store.DB, f masterdata.MasterDataFilter) ([]row, error) {
+			return masterdata.Items(ctx, db, f)
 		},
 		header: []any{"TENANT", "ITEM", "UNIT", "PACK", "UNIT COST", "INCOMPLETE", "NAME"},
 		cells: func(r *row) []any {

@@ -7,10 +7,11 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
 )
 
 func locationCommand() *cli.Command {
-	type row = store.Location
+	type row = masterdata.Location
 	return masterData[row]{
 		noun: "location", plural: "locations",
 		usage: "where goods stand: name, time zone",
@@ -21,14 +22,14 @@ func locationCommand() *cli.Command {
 			textField("timezone", "its IANA time zone, such as Europe/London: which day a moment belongs to there", "UTC", func(r *row) *string { return &r.Timezone }),
 		},
 		filters: []cli.Flag{&cli.StringFlag{Name: "location", Usage: "this location only"}},
-		key: func(r *row) store.MasterDataFilter {
-			return store.MasterDataFilter{Tenant: r.Tenant, Location: r.Location}
+		key: func(r *row) masterdata.MasterDataFilter {
+			return masterdata.MasterDataFilter{Tenant: r.Tenant, Location: r.Location}
 		},
-		edit: func(ctx context.Context, db *store.DB, edits []store.Edit[row], _ time.Time, dryRun bool) (store.Written, error) {
-			return db.EditLocations(ctx, edits, dryRun)
+		edit: func(ctx context.Context, db *store.DB, edits []masterdata.Edit[row], _ time.Time, dryRun bool) (masterdata.Written, error) {
+			return masterdata.EditLocations(ctx, db, edits, dryRun)
 		},
-		list: func(ctx context.Context, db *store.DB, f store.MasterDataFilter) ([]row, error) {
-			return db.Locations(ctx, f)
+		list: func(ctx context.Context, db *store.DB, f masterdata.MasterDataFilter) ([]row, error) {
+			return masterdata.Locations(ctx, db, f)
 		},
 		header: []any{"TENANT", "LOCATION", "TIME ZONE", "NAME"},
 		cells:  func(r *row) []any { return []any{r.Tenant, r.Location, r.Timezone, r.Name} },

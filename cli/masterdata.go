@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
 )
 
 // masterData is one kind of what planners keep, as a command with import, list and set.
@@ -27,9 +28,9 @@ type masterData[T any] struct {
 	// settingsOnly: there are too few to import.
 	settingsOnly bool
 	// key is what names a row, as what lists it alone.
-	key    func(*T) store.MasterDataFilter
-	edit   func(ctx context.Context, db *store.DB, edits []store.Edit[T], at time.Time, dryRun bool) (store.Written, error)
-	list   func(ctx context.Context, db *store.DB, f store.MasterDataFilter) ([]T, error)
+	key    func(*T) masterdata.MasterDataFilter
+	edit   func(ctx context.Context, db *store.DB, edits []masterdata.Edit[T], at time.Time, dryRun bool) (masterdata.Written, error)
+	list   func(ctx context.Context, db *store.DB, f masterdata.MasterDataFilter) ([]T, error)
 	header []any
 	cells  func(*T) []any
 }
@@ -72,7 +73,7 @@ func (m masterData[T]) listRows(cctx *cli.Context) error {
 	if limit < 0 {
 		return usage("--%s %d: want 0 or more", flagLimit, limit)
 	}
-	filter := store.MasterDataFilter{
+	filter := masterdata.MasterDataFilter{
 		Tenant: cctx.String("tenant"), Item: cctx.String("item"), Location: cctx.String("location"), Supplier: cctx.String("supplier"),
 		Incomplete: cctx.Bool("incomplete"),
 	}
@@ -142,8 +143,8 @@ func (m masterData[T]) set(cctx *cli.Context) error {
 		return err
 	}
 	defer db.Close()
-	written, err := m.edit(cctx.Context, db, []store.Edit[T]{edit}, at, false)
-	var bad *store.InvalidError
+	written, err := m.edit(cctx.Context, db, []masterdata.Edit[T]{edit}, at, false)
+	var bad *masterdata.InvalidError
 	if errors.As(err, &bad) {
 		return usage("%s: %s", m.flagOf(bad.Field), bad.Problem)
 	}
@@ -161,7 +162,7 @@ func (m masterData[T]) set(cctx *cli.Context) error {
 	})
 }
 
-func resultOf(w store.Written) string {
+func resultOf(w masterdata.Written) string {
 	switch {
 	case w.New > 0:
 		return "new"
@@ -172,8 +173,8 @@ func resultOf(w store.Written) string {
 }
 
 // typed is the edit that the flags say.
-func (m masterData[T]) typed(cctx *cli.Context) (store.Edit[T], error) {
-	var edit store.Edit[T]
+func (m masterData[T]) typed(cctx *cli.Context) (masterdata.Edit[T], error) {
+	var edit masterdata.Edit[T]
 	var changes []func(*T)
 	var others []string
 	for _, f := range m.fields {

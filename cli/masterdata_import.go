@@ -8,7 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
 )
 
 const fileForms = "FILE is .csv (with a header line), .csv.gz, .ndjson or .ndjson.gz."
@@ -45,7 +45,7 @@ func describeFields[T any](fields []field[T]) string {
 type masterReport struct {
 	File string `json:"file"`
 	Rows int64  `json:"rows"`
-	store.Written
+	masterdata.Written
 	// DryRun: nothing was written.
 	DryRun bool `json:"dryRun"`
 }
@@ -69,7 +69,7 @@ func (m masterData[T]) importFile(cctx *cli.Context) error {
 		return err
 	}
 	defer db.Close()
-	sheet.apply = func(edits []store.Edit[T], dryRun bool) (store.Written, error) {
+	sheet.apply = func(edits []masterdata.Edit[T], dryRun bool) (masterdata.Written, error) {
 		return m.edit(cctx.Context, db, edits, at, dryRun)
 	}
 	written, err := sheet.run(cctx, m.noun)
@@ -90,7 +90,7 @@ func (m masterData[T]) importFile(cctx *cli.Context) error {
 }
 
 // run checks the whole file, and then, unless that is all that is wanted, writes it.
-func (s *sheet[T]) run(cctx *cli.Context, noun string) (store.Written, error) {
+func (s *sheet[T]) run(cctx *cli.Context, noun string) (masterdata.Written, error) {
 	progress := newProgress(cctx.App.ErrWriter)
 	defer progress.end()
 	s.progress = progress.importing

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/workers/runtime/importer"
 )
 
@@ -22,14 +23,14 @@ type sheet[T any] struct {
 	shown  []string
 	tenant string // of rows that have none
 	key    func(*T) []string
-	apply  func(edits []store.Edit[T], dryRun bool) (store.Written, error)
+	apply  func(edits []masterdata.Edit[T], dryRun bool) (masterdata.Written, error)
 	// place, where it is set, is told each row's line.
 	place    func(row *T, line int64)
 	progress func(importer.Progress)
 
 	names   []string    // the columns bound last
 	columns []*field[T] // what they are; nil for those passed over
-	edits   []store.Edit[T]
+	edits   []masterdata.Edit[T]
 	lines   []int64 // of the edits
 	rows    int64
 	// problems are what the check has found, at most maxProblems of them.
@@ -56,7 +57,7 @@ func openSheet[T any](file string, fields []field[T], shown []string) (*sheet[T]
 func (s *sheet[T]) close() { s.table.Close() }
 
 // check reads the whole file and tells what it would do.
-func (s *sheet[T]) check(ctx context.Context, noun string) (store.Written, error) {
+func (s *sheet[T]) check(ctx context.Context, noun string) (masterdata.Written, error) {
 	keys := importer.NewKeys()
 	defer keys.Close()
 	written, err := s.read(ctx, importer.PhaseCheck, true, func(line int64, of *T) error { return keys.Add(line, s.key(of)...) })
@@ -84,14 +85,14 @@ func (s *sheet[T]) check(ctx context.Context, noun string) (store.Written, error
 }
 
 // write reads it again and writes.
-func (s *sheet[T]) write(ctx context.Context) (store.Written, error) {
+func (s *sheet[T]) write(ctx context.Context) (masterdata.Written, error) {
 	return s.read(ctx, importer.PhaseWrite, false, func(int64, *T) error { return nil })
 }
 
 // errTooMany ends a check that has found enough.
 var errTooMany = errors.New("too many bad lines")
 
-func (s *sheet[T]) read(ctx context.Context, phase importer.Phase, dryRun bool, seen func(line int64, of *T) error) (written store.Written, err error) {
+func (s *sheet[T]) read(ctx context.Context, phase importer.Phase, dryRun bool, seen func(line int64, of *T) error) (written masterdata.Written, err error) {
 	s.rows, s.edits, s.lines = 0, s.edits[:0], s.lines[:0]
 	flush := func() error {
 		w, err := s.flush(dryRun)
@@ -127,10 +128,10 @@ func (s *sheet[T]) read(ctx context.Context, phase importer.Phase, dryRun bool, 
 }
 
 // flush applies the batch in hand. A check leaves out what is bad, and goes on.
-func (s *sheet[T]) flush(dryRun bool) (store.Written, error) {
+func (s *sheet[T]) flush(dryRun bool) (masterdata.Written, error) {
 	for collisions := 0; ; {
 		written, err := s.apply(s.edits, dryRun)
-		var bad *store.InvalidError
+		var bad *masterdata.InvalidError
 		switch {
 		case errors.Is(err, store.ErrRetryable) && collisions < maxCollisions:
 			collisions++
@@ -160,8 +161,8 @@ func (s *sheet[T]) problem(line int64, err error) error {
 }
 
 // edit is what a row says.
-func (s *sheet[T]) edit(r importer.TableRow) (store.Edit[T], error) {
-	var edit store.Edit[T]
+func (s *sheet[T]) edit(r importer.TableRow) (masterdata.Edit[T], error) {
+	var edit masterdata.Edit[T]
 	if !slices.Equal(r.Names, s.names) {
 		if err := s.bind(r.Names); err != nil {
 			return edit, err

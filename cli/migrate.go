@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 )
 
 func migrateCommand() *cli.Command {
@@ -38,11 +39,11 @@ func migrateUp(cctx *cli.Context) error {
 		return err
 	}
 	defer db.Close()
-	done, err := db.Migrate(cctx.Context)
+	done, err := store.Migrate(cctx.Context, db)
 	if err != nil {
 		return err
 	}
-	if err := db.EnsurePartitions(cctx.Context); err != nil {
+	if err := eventlog.EnsurePartitions(cctx.Context, db); err != nil {
 		return err
 	}
 	if len(done) == 0 {
@@ -57,7 +58,7 @@ func migrateStatus(cctx *cli.Context) error {
 		return err
 	}
 	defer db.Close()
-	list, err := db.Migrations(cctx.Context)
+	list, err := store.Migrations(cctx.Context, db)
 	if err != nil {
 		return err
 	}

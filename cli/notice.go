@@ -4,6 +4,8 @@ import (
 	"io"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/store/notifications"
 )
 
 func noticeCommand() *cli.Command {
@@ -42,7 +44,7 @@ func noticeList(cctx *cli.Context) error {
 	if limit > 0 {
 		wanted++ // to know that there are more
 	}
-	notices, err := db.Notices(cctx.Context, cctx.String("tenant"), cctx.Bool("untold"), wanted)
+	notices, err := notifications.List(cctx.Context, db, cctx.String("tenant"), cctx.Bool("untold"), wanted)
 	if err != nil {
 		return err
 	}
@@ -54,7 +56,7 @@ func noticeList(cctx *cli.Context) error {
 		row(w, "SAID", "TENANT", "TO", "TOLD", "TRIES", "ANSWER", "HAPPENED", "SUMMARY")
 		for _, n := range notices {
 			told := "no"
-			if n.Told {
+			if n.Delivered {
 				told = "yes"
 			}
 			row(w, moment(n.SaidAt), n.Tenant, n.Channel, told, n.Attempts, n.Answer, moment(n.OccurredAt), n.Summary)

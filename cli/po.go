@@ -8,7 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/purchasing"
 )
 
 func poCommand() *cli.Command {
@@ -48,7 +48,7 @@ func poList(cctx *cli.Context) error {
 		return err
 	}
 	status := strings.ToUpper(cctx.String("status"))
-	if status != "" && status != store.OrderPending && status != store.OrderApproved && status != store.OrderCancelled {
+	if status != "" && status != purchasing.OrderPending && status != purchasing.OrderApproved && status != purchasing.OrderCancelled {
 		return usage("--status %q: want pending, approved or cancelled", cctx.String("status"))
 	}
 	limit := cctx.Int("limit")
@@ -60,14 +60,14 @@ func poList(cctx *cli.Context) error {
 		return err
 	}
 	defer db.Close()
-	filter := store.OrderFilter{
+	filter := purchasing.OrderFilter{
 		Tenant: cctx.String("tenant"), Status: status, Supplier: cctx.String("supplier"), Item: cctx.String("item"), Location: cctx.String("location"),
 	}
 	wanted := limit
 	if limit > 0 {
 		wanted++ // to know that there are more
 	}
-	orders, err := db.PurchaseOrders(cctx.Context, filter, wanted)
+	orders, err := purchasing.PurchaseOrders(cctx.Context, db, filter, wanted)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func poList(cctx *cli.Context) error {
 func moment(t time.Time) string { return t.UTC().Format(time.DateTime) }
 
 // total is what an order costs, as far as that is known.
-func total(o *store.PurchaseOrder) string {
+func total(o *purchasing.PurchaseOrder) string {
 	if !o.Priced {
 		return "not known"
 	}
@@ -104,7 +104,7 @@ func total(o *store.PurchaseOrder) string {
 }
 
 // sent is how far an order is on its way to its supplier, in a word.
-func sent(o *store.PurchaseOrder) string {
+func sent(o *purchasing.PurchaseOrder) string {
 	if o.Dispatch == nil {
 		return ""
 	}

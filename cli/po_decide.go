@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/purchasing"
 	"github.com/composerp/composerp/workers/approval"
 )
 
@@ -27,7 +28,7 @@ type decidedOrder struct {
 }
 
 func poApprove(cctx *cli.Context) error {
-	return poDecide(cctx, "approved", func(db *store.DB, order store.OrderKey, by string) (store.OrderDecision, error) {
+	return poDecide(cctx, "approved", func(db *store.DB, order purchasing.OrderKey, by string) (purchasing.OrderDecision, error) {
 		return approval.Approve(cctx.Context, db, order, by)
 	})
 }
@@ -37,14 +38,14 @@ func poReject(cctx *cli.Context) error {
 	if reason == "" {
 		return usage("--reason is missing: whoever asks for the goods will want to know")
 	}
-	return poDecide(cctx, "rejected", func(db *store.DB, order store.OrderKey, by string) (store.OrderDecision, error) {
+	return poDecide(cctx, "rejected", func(db *store.DB, order purchasing.OrderKey, by string) (purchasing.OrderDecision, error) {
 		return approval.Reject(cctx.Context, db, order, by, reason)
 	})
 }
 
 // poDecide decides about each order named, in a transaction of its own, and says
 // of each what became of it. One that cannot be decided does not stop the others.
-func poDecide(cctx *cli.Context, done string, decide func(db *store.DB, order store.OrderKey, by string) (store.OrderDecision, error)) error {
+func poDecide(cctx *cli.Context, done string, decide func(db *store.DB, order purchasing.OrderKey, by string) (purchasing.OrderDecision, error)) error {
 	if cctx.NArg() == 0 {
 		return usage("name the orders by their ids or numbers; composerp po list --status pending shows those that wait")
 	}
@@ -95,7 +96,7 @@ func decider(cctx *cli.Context) (string, error) {
 	return "", usage("--by is missing: who decides?")
 }
 
-func decideOne(cctx *cli.Context, db *store.DB, name, by string, decide func(*store.DB, store.OrderKey, string) (store.OrderDecision, error)) decidedOrder {
+func decideOne(cctx *cli.Context, db *store.DB, name, by string, decide func(*store.DB, purchasing.OrderKey, string) (purchasing.OrderDecision, error)) decidedOrder {
 	r := decidedOrder{Name: name}
 	found, err := findOrder(cctx.Context, db, name, cctx.String("tenant"))
 	if err != nil {
@@ -103,7 +104,7 @@ func decideOne(cctx *cli.Context, db *store.DB, name, by string, decide func(*st
 		return r
 	}
 	r.Tenant, r.ID, r.Number = found.Tenant, found.ID, found.Number
-	d, err := decide(db, store.OrderKey{Tenant: found.Tenant, Order: found.ID}, by)
+	d, err := decide(db, purchasing.OrderKey{Tenant: found.Tenant, Order: found.ID}, by)
 	r.Status, r.DecidedBy, r.DecidedAt, r.err = d.Status, d.DecidedBy, d.DecidedAt, err
 	return r
 }

@@ -10,12 +10,13 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/purchasing"
 )
 
 // shownOrder is an order and what happened to it.
 type shownOrder struct {
-	store.PurchaseOrder
-	Bookings []store.OrderBooking `json:"bookings"`
+	purchasing.PurchaseOrder
+	Bookings []purchasing.OrderBooking `json:"bookings"`
 }
 
 func poShow(cctx *cli.Context) error {
@@ -31,7 +32,7 @@ func poShow(cctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	bookings, err := db.OrderBookings(cctx.Context, store.OrderKey{Tenant: found.Tenant, Order: found.ID})
+	bookings, err := purchasing.OrderBookings(cctx.Context, db, purchasing.OrderKey{Tenant: found.Tenant, Order: found.ID})
 	if err != nil {
 		return err
 	}
@@ -56,7 +57,7 @@ func poShow(cctx *cli.Context) error {
 	})
 }
 
-func head(w io.Writer, o *store.PurchaseOrder) {
+func head(w io.Writer, o *purchasing.PurchaseOrder) {
 	row(w, "number", o.Number)
 	row(w, "id", o.ID)
 	row(w, "tenant", o.Tenant)
@@ -83,7 +84,7 @@ func head(w io.Writer, o *store.PurchaseOrder) {
 }
 
 // history is what happened, by business time; what was booked comes in the order of its booking.
-func history(w io.Writer, o *store.PurchaseOrder, bookings []store.OrderBooking) {
+func history(w io.Writer, o *purchasing.PurchaseOrder, bookings []purchasing.OrderBooking) {
 	decided := o.DecidedAt == nil
 	decide := func() {
 		if decided {
@@ -91,20 +92,20 @@ func history(w io.Writer, o *store.PurchaseOrder, bookings []store.OrderBooking)
 		}
 		decided = true
 		what := "approved by " + o.DecidedBy
-		if o.Status == store.OrderCancelled {
+		if o.Status == purchasing.OrderCancelled {
 			what = "rejected by " + o.DecidedBy + ": " + o.Reason
 		}
 		row(w, moment(*o.DecidedAt), what, "", "", "")
 	}
 	for _, b := range bookings {
-		if b.Kind != store.BookedOrdered && !decided && !b.At.Before(*o.DecidedAt) {
+		if b.Kind != purchasing.BookedOrdered && !decided && !b.At.Before(*o.DecidedAt) {
 			decide()
 		}
 		note := ""
 		switch {
-		case b.Kind == store.BookedReceived && b.Change.IsZero():
+		case b.Kind == purchasing.BookedReceived && b.Change.IsZero():
 			note = "nothing was awaited any more"
-		case b.Kind == store.BookedReceived && !b.Change.Neg().Equal(b.Quantity):
+		case b.Kind == purchasing.BookedReceived && !b.Change.Neg().Equal(b.Quantity):
 			note = fmt.Sprintf("%s more than awaited", b.Quantity.Add(b.Change))
 		}
 		row(w, moment(b.At), strings.ToLower(b.Kind)+" "+b.Item, b.Quantity, b.OnOrder, note)
@@ -113,17 +114,17 @@ func history(w io.Writer, o *store.PurchaseOrder, bookings []store.OrderBooking)
 }
 
 // findOrder finds one order by its id or its number.
-func findOrder(ctx context.Context, db *store.DB, name, tenant string) (store.PurchaseOrder, error) {
-	found, err := db.PurchaseOrders(ctx, store.OrderFilter{Name: name, Tenant: tenant}, 2)
+func findOrder(ctx context.Context, db *store.DB, name, tenant string) (purchasing.PurchaseOrder, error) {
+	found, err := purchasing.PurchaseOrders(ctx, db, purchasing.OrderFilter{Name: name, Tenant: tenant}, 2)
 	switch {
 	case err != nil:
-		return store.PurchaseOrder{}, err
+		return purchasing.PurchaseOrder{}, err
 	case len(found) == 0 && tenant != "":
-		return store.PurchaseOrder{}, fmt.Errorf("tenant %s has no order %q: %w", tenant, name, store.ErrNotFound)
+		return purchasing.PurchaseOrder{}, fmt.Errorf("tenant %s has no order %q: %w", tenant, name, store.ErrNotFound)
 	case len(found) == 0:
-		return store.PurchaseOrder{}, fmt.Errorf("no order %q: %w; composerp po list shows the orders", name, store.ErrNotFound)
+		return purchasing.PurchaseOrder{}, fmt.Errorf("no order %q: %w; composerp po list shows the orders", name, store.ErrNotFound)
 	case len(found) > 1:
-		return store.PurchaseOrder{}, usage("%q is an order of %s and of %s: say which by --tenant", name, found[0].Tenant, found[1].Tenant)
+		return purchasing.PurchaseOrder{}, usage("%q is an order of %s and of %s: say which by --tenant", name, found[0].Tenant, found[1].Tenant)
 	}
 	return found[0], nil
 }

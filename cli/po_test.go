@@ -45,7 +45,7 @@ func TestPurchaseOrders(t *testing.T) {
 	t.Parallel()
 	url := storetest.URL(t)
 	storetest.Exec(t, url, seedOrders)
-	if wrong, err := storetest.Open(t, url, 1).CheckPurchasing(t.Context()); err != nil || len(wrong) > 0 {
+	if wrong, err := storetest.CheckPurchasing(t.Context(), storetest.Open(t, url, 1)); err != nil || len(wrong) > 0 {
 		t.Fatalf("the seed does not add up: %v, %v", wrong, err)
 	}
 	for _, c := range []struct {

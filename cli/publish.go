@@ -13,7 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 )
 
 func publishCommand() *cli.Command {
@@ -60,11 +60,11 @@ func publish(cctx *cli.Context) error {
 		return err
 	}
 	defer db.Close()
-	verdicts, err := db.Admit(cctx.Context, []event.Any{e}, true)
+	verdicts, err := eventlog.AdmitOnce(cctx.Context, db, []event.Any{e}, true)
 	if err != nil {
 		return err
 	}
-	if verdicts[0] == store.Conflict {
+	if verdicts[0] == eventlog.Conflict {
 		return fmt.Errorf("event %s is in the log already, with other content", e.ID)
 	}
 	said := struct {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
 )
 
 func quarantineCommand() *cli.Command {
@@ -43,7 +43,7 @@ func quarantineList(cctx *cli.Context) error {
 		return err
 	}
 	defer db.Close()
-	classes, err := db.Quarantined(cctx.Context, cctx.Bool("all"))
+	classes, err := failures.Quarantined(cctx.Context, db, cctx.Bool("all"))
 	if err != nil {
 		return err
 	}
@@ -59,9 +59,9 @@ func quarantineRelease(cctx *cli.Context) error {
 		return err
 	}
 	defer db.Close()
-	var released []store.Quarantine
+	var released []failures.Quarantine
 	for _, class := range cctx.Args().Slice() {
-		q, err := db.ReleaseQuarantine(cctx.Context, class)
+		q, err := failures.ReleaseQuarantine(cctx.Context, db, class)
 		if err != nil {
 			return err
 		}
@@ -71,7 +71,7 @@ func quarantineRelease(cctx *cli.Context) error {
 	return showClasses(cctx, released)
 }
 
-func showClasses(cctx *cli.Context, classes []store.Quarantine) error {
+func showClasses(cctx *cli.Context, classes []failures.Quarantine) error {
 	return show(cctx, classes, func(w io.Writer) {
 		row(w, "CLASS", "TYPE", "VERSION", "SINCE", "RELEASED", "SET ASIDE", "ERROR")
 		for _, q := range classes {

@@ -13,6 +13,7 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/audit"
 	"github.com/composerp/composerp/workers/runtime/republish"
@@ -88,7 +89,7 @@ func publishLost(cctx *cli.Context, db *store.DB, e endpoints, cfg republish.Con
 	cfg.Progress = func(p republish.Progress) {
 		progress.say(fmt.Sprintf("looked at %d of %d places of the log, %d events owed", p.Place-p.Begin, p.End-p.Begin, p.Owed))
 	}
-	gaps, err := db.Gaps(cctx.Context)
+	gaps, err := eventlog.Gaps(cctx.Context, db)
 	if err != nil {
 		return republish.Report{}, err
 	}
@@ -100,12 +101,12 @@ func publishLost(cctx *cli.Context, db *store.DB, e endpoints, cfg republish.Con
 	}
 	report, err := republish.Run(cctx.Context, cfg)
 	report.Rerouted = rerouted
-	if err != nil || cfg.DryRun || cfg.After != (store.Point{}) || cctx.Bool(flagNow) {
+	if err != nil || cfg.DryRun || cfg.After != (eventlog.Position{}) || cctx.Bool(flagNow) {
 		return report, err // with something in flight, a gap is not closed by that: the watchdog does it
 	}
 	for _, g := range gaps {
 		if _, ok := cfg.Queues[g.Consumer]; ok {
-			if err := db.CloseGap(cctx.Context, g); err != nil {
+			if err := eventlog.CloseGap(cctx.Context, db, g); err != nil {
 				return report, err
 			}
 		}
@@ -183,19 +184,19 @@ func queuesOf(names string) (map[string]string, error) {
 }
 
 // pointSince reads a time ago, a time, or a place of the log.
-func pointSince(cctx *cli.Context, db *store.DB, text string) (store.Point, error) {
+func pointSince(cctx *cli.Context, db *store.DB, text string) (eventlog.Position, error) {
 	if text == "" {
-		return store.Point{}, nil
+		return eventlog.Position{}, nil
 	}
 	if place, err := strconv.ParseInt(text, 10, 64); err == nil && place >= 0 {
-		return store.Point{Seq: place}, nil
+		return eventlog.Position{Seq: place}, nil
 	}
 	if ago, err := time.ParseDuration(text); err == nil && ago > 0 {
-		return db.PointAt(cctx.Context, time.Now().Add(-ago))
+		return eventlog.PositionAt(cctx.Context, db, time.Now().Add(-ago))
 	}
 	at, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return store.Point{}, usage("--%s %q: want a time ago such as 2h, a time such as 2026-02-09T12:00:00Z, or a place of the log", flagSince, text)
+		return eventlog.Position{}, usage("--%s %q: want a time ago such as 2h, a time such as 2026-02-09T12:00:00Z, or a place of the log", flagSince, text)
 	}
-	return db.PointAt(cctx.Context, at)
+	return eventlog.PositionAt(cctx.Context, db, at)
 }

@@ -9,10 +9,11 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
 )
 
 func ruleCommand() *cli.Command {
-	type row = store.Rule
+	type row = masterdata.Rule
 	return masterData[row]{
 		noun: "rule", plural: "rules", dated: true,
 		usage:  "when and how much of an item is ordered for a location, and when its stock is low",
@@ -22,14 +23,14 @@ func ruleCommand() *cli.Command {
 			&cli.StringFlag{Name: "item", Usage: "this item only"}, &cli.StringFlag{Name: "location", Usage: "this location only"},
 			&cli.StringFlag{Name: "supplier", Usage: "this supplier only"},
 		},
-		key: func(r *row) store.MasterDataFilter {
-			return store.MasterDataFilter{Tenant: r.Tenant, Item: r.Item, Location: r.Location}
+		key: func(r *row) masterdata.MasterDataFilter {
+			return masterdata.MasterDataFilter{Tenant: r.Tenant, Item: r.Item, Location: r.Location}
 		},
-		edit: func(ctx context.Context, db *store.DB, edits []store.Edit[row], at time.Time, dryRun bool) (store.Written, error) {
-			return db.EditRules(ctx, edits, at, dryRun)
+		edit: func(ctx context.Context, db *store.DB, edits []masterdata.Edit[row], at time.Time, dryRun bool) (masterdata.Written, error) {
+			return masterdata.EditRules(ctx, db, edits, at, dryRun)
 		},
-		list: func(ctx context.Context, db *store.DB, f store.MasterDataFilter) ([]row, error) {
-			return db.Rules(ctx, f)
+		list: func(ctx context.Context, db *store.DB, f masterdata.MasterDataFilter) ([]row, error) {
+			return masterdata.Rules(ctx, db, f)
 		},
 		header: []any{
 			"TENANT", "ITEM", "LOCATION", "MODE", "SUPPLIER", "REORDER POINT", "UP TO", "QUANTITY", "PACK", "MINIMUM", "SERVICE LEVEL", "COVER", "LOW BELOW", "VERSION",
@@ -43,13 +44,13 @@ func ruleCommand() *cli.Command {
 	}.command()
 }
 
-func ruleFields() []field[store.Rule] {
-	type row = store.Rule
+func ruleFields() []field[masterdata.Rule] {
+	type row = masterdata.Rule
 	return []field[row]{
 		keyField(tenantColumn, "the tenant it belongs to", func(r *row) *string { return &r.Tenant }),
 		keyField("itemId", "which item", func(r *row) *string { return &r.Item }),
 		keyField("locationId", "at which location", func(r *row) *string { return &r.Location }),
-		textField("mode", "fixed: the reorder point is as given; auto: it follows the forecast", store.RuleFixed, func(r *row) *string { return &r.Mode }),
+		textField("mode", "fixed: the reorder point is as given; auto: it follows the forecast", masterdata.RuleFixed, func(r *row) *string { return &r.Mode }),
 		textField("supplierId", "whom to order from; empty: the rule only watches", "", func(r *row) *string { return &r.Supplier }),
 		optionalField("reorderPoint", "at or below it more is ordered; in mode auto until there is a forecast", func(r *row) **event.Decimal { return &r.ReorderPoint }),
 		optionalField("orderUpTo", "order up to so many", func(r *row) **event.Decimal { return &r.OrderUpTo }),

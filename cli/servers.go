@@ -8,6 +8,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 )
 
 // private are servers that this process started, if any.
@@ -62,10 +64,10 @@ func prepare(ctx context.Context, at endpoints, log *slog.Logger) error {
 		return err
 	}
 	defer db.Close()
-	if _, err := db.Migrate(ctx); err != nil {
+	if _, err := store.Migrate(ctx, db); err != nil {
 		return err
 	}
-	if err := db.EnsurePartitions(ctx); err != nil {
+	if err := eventlog.EnsurePartitions(ctx, db); err != nil {
 		return err
 	}
 	broker, err := brokerConfig(at, log)

@@ -9,7 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/stockview"
 )
 
 func stockCommand() *cli.Command {
@@ -27,7 +27,7 @@ func stockCommand() *cli.Command {
 			&cli.BoolFlag{Name: "on-order", Usage: "only what is on order"},
 			&cli.BoolFlag{Name: "negative", Usage: "only what is below zero: sold, and not received yet"},
 			&cli.StringFlag{Name: "cover-below", Usage: "only what will last less than `DAYS`"},
-			&cli.StringFlag{Name: "sort", Usage: "by " + strings.Join(store.StockSorts, ", ") + "; what a line does not have comes last"},
+			&cli.StringFlag{Name: "sort", Usage: "by " + strings.Join(stockview.StockSorts, ", ") + "; what a line does not have comes last"},
 			&cli.BoolFlag{Name: "desc", Usage: "largest first, latest first"},
 			&cli.IntFlag{Name: "limit", Usage: "at most `N` lines"},
 			&cli.BoolFlag{Name: flagLots, Usage: "the lots that stock stands in, instead: what expires first goes out first"},
@@ -56,15 +56,15 @@ func stock(cctx *cli.Context) error {
 	if cctx.Bool(flagLots) {
 		return showLots(cctx, db, query)
 	}
-	rows, err := db.PlannedStock(cctx.Context, query)
+	rows, err := stockview.ListPlannedStock(cctx.Context, db, query)
 	if err != nil {
 		return err
 	}
 	return show(cctx, rows, func(w io.Writer) { stockTable(w, rows) })
 }
 
-func stockQuery(cctx *cli.Context) (store.StockQuery, error) {
-	q := store.StockQuery{
+func stockQuery(cctx *cli.Context) (stockview.StockQuery, error) {
+	q := stockview.StockQuery{
 		Tenant: cctx.String("tenant"), Item: cctx.String("item"), Location: cctx.String("location"), Supplier: cctx.String("supplier"),
 		Low: cctx.Bool("low"), OnOrder: cctx.Bool("on-order"), Negative: cctx.Bool("negative"),
 		Sort: cctx.String("sort"), Descending: cctx.Bool("desc"), Limit: cctx.Int("limit"),
@@ -76,8 +76,8 @@ func stockQuery(cctx *cli.Context) (store.StockQuery, error) {
 		}
 		q.CoverBelow = &limit
 	}
-	if q.Sort != "" && !slices.Contains(store.StockSorts, q.Sort) {
-		return q, usage("--sort %q: want one of %s", q.Sort, strings.Join(store.StockSorts, ", "))
+	if q.Sort != "" && !slices.Contains(stockview.StockSorts, q.Sort) {
+		return q, usage("--sort %q: want one of %s", q.Sort, strings.Join(stockview.StockSorts, ", "))
 	}
 	if q.Limit < 0 {
 		return q, usage("--limit %d: want 1 or more, or 0 for all", q.Limit)
@@ -96,30 +96,30 @@ func stockQuery(cctx *cli.Context) (store.StockQuery, error) {
 type column struct {
 	title string
 	tells bool
-	cell  func(s *store.PlannedStock) any
+	cell  func(s *stockview.PlannedStock) any
 }
 
 // stockTable leaves out what is the same in every line: the tenant, where there
 // is one, and what is reserved, where nothing is.
-func stockTable(w io.Writer, rows []store.PlannedStock) {
-	some := func(has func(s *store.PlannedStock) bool) bool {
-		return slices.ContainsFunc(rows, func(s store.PlannedStock) bool { return has(&s) })
+func stockTable(w io.Writer, rows []stockview.PlannedStock) {
+	some := func(has func(s *stockview.PlannedStock) bool) bool {
+		return slices.ContainsFunc(rows, func(s stockview.PlannedStock) bool { return has(&s) })
 	}
-	reserved := some(func(s *store.PlannedStock) bool { return !s.Reserved.IsZero() })
+	reserved := some(func(s *stockview.PlannedStock) bool { return !s.Reserved.IsZero() })
 	always := true
 	columns := []column{
-		{"TENANT", some(func(s *store.PlannedStock) bool { return s.Tenant != rows[0].Tenant }), func(s *store.PlannedStock) any { return s.Tenant }},
-		{"ITEM", always, func(s *store.PlannedStock) any { return s.Item }},
-		{"LOCATION", always, func(s *store.PlannedStock) any { return s.Location }},
-		{"ON HAND", always, func(s *store.PlannedStock) any { return s.OnHand }},
-		{"RESERVED", reserved, func(s *store.PlannedStock) any { return s.Reserved }},
-		{"AVAILABLE", reserved, func(s *store.PlannedStock) any { return s.Available }},
-		{"ON ORDER", always, func(s *store.PlannedStock) any { return unlessZero(s.OnOrder) }},
-		{"COVER", always, func(s *store.PlannedStock) any { return daysOfCover(s.DaysOfCover) }},
-		{"LAST MOVEMENT", always, func(s *store.PlannedStock) any { return lastMovement(s) }},
-		{"NEXT ORDER", always, func(s *store.PlannedStock) any { return nextOrder(s.Next) }},
-		{"LOW", some(func(s *store.PlannedStock) bool { return s.Low }), func(s *store.PlannedStock) any { return map[bool]string{true: "low"}[s.Low] }},
-		{"NAME", some(func(s *store.PlannedStock) bool { return s.ItemName != "" }), func(s *store.PlannedStock) any { return shortened(s.ItemName, 18) }},
+		{"TENANT", some(func(s *stockview.PlannedStock) bool { return s.Tenant != rows[0].Tenant }), func(s *stockview.PlannedStock) any { return s.Tenant }},
+		{"ITEM", always, func(s *stockview.PlannedStock) any { return s.Item }},
+		{"LOCATION", always, func(s *stockview.PlannedStock) any { return s.Location }},
+		{"ON HAND", always, func(s *stockview.PlannedStock) any { return s.OnHand }},
+		{"RESERVED", reserved, func(s *stockview.PlannedStock) any { return s.Reserved }},
+		{"AVAILABLE", reserved, func(s *stockview.PlannedStock) any { return s.Available }},
+		{"ON ORDER", always, func(s *stockview.PlannedStock) any { return unlessZero(s.OnOrder) }},
+		{"COVER", always, func(s *stockview.PlannedStock) any { return daysOfCover(s.DaysOfCover) }},
+		{"LAST MOVEMENT", always, func(s *stockview.PlannedStock) any { return lastMovement(s) }},
+		{"NEXT ORDER", always, func(s *stockview.PlannedStock) any { return nextOrder(s.Next) }},
+		{"LOW", some(func(s *stockview.PlannedStock) bool { return s.Low }), func(s *stockview.PlannedStock) any { return map[bool]string{true: "low"}[s.Low] }},
+		{"NAME", some(func(s *stockview.PlannedStock) bool { return s.ItemName != "" }), func(s *stockview.PlannedStock) any { return shortened(s.ItemName, 18) }},
 	}
 	columns = slices.DeleteFunc(columns, func(c column) bool { return !c.tells })
 	cells := make([]any, len(columns))
@@ -149,7 +149,7 @@ func daysOfCover(days *event.Decimal) string {
 	return days.StringFixed(1) + " d"
 }
 
-func lastMovement(s *store.PlannedStock) string {
+func lastMovement(s *stockview.PlannedStock) string {
 	if s.LastMovement == nil {
 		return ""
 	}
@@ -157,7 +157,7 @@ func lastMovement(s *store.PlannedStock) string {
 }
 
 // nextOrder says when goods are due, once somebody has approved of it.
-func nextOrder(n *store.NextOrder) string {
+func nextOrder(n *stockview.NextOrder) string {
 	switch {
 	case n == nil:
 		return ""

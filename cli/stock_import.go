@@ -15,6 +15,8 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/masterdata"
 )
 
 // countSource is who says what was counted.
@@ -120,8 +122,8 @@ type count struct {
 }
 
 // apply checks lines, or says what they counted.
-func (c *count) apply(edits []store.Edit[countedLine], dryRun bool) (store.Written, error) {
-	var written store.Written
+func (c *count) apply(edits []masterdata.Edit[countedLine], dryRun bool) (masterdata.Written, error) {
+	var written masterdata.Written
 	if len(edits) == 0 {
 		return written, nil
 	}
@@ -143,11 +145,11 @@ func (c *count) apply(edits []store.Edit[countedLine], dryRun bool) (store.Writt
 		}
 	}
 	if dryRun {
-		return store.Written{New: len(lines)}, nil
+		return masterdata.Written{New: len(lines)}, nil
 	}
-	verdicts, err := c.db.Admit(c.ctx, events, true)
+	verdicts, err := eventlog.AdmitOnce(c.ctx, c.db, events, true)
 	for _, v := range verdicts {
-		if v == store.Admitted {
+		if v == eventlog.Admitted {
 			written.New++
 		} else {
 			written.Unchanged++ // another body under this id can only be the same count at another now
@@ -162,7 +164,7 @@ func (c *count) takeUp(first *countedLine) error {
 	if c.given || c.begun {
 		return nil
 	}
-	before, err := c.db.Event(c.ctx, c.id(first))
+	before, err := eventlog.EntryByID(c.ctx, c.db, c.id(first))
 	if err == nil {
 		c.at = before.OccurredAt.UTC()
 	}
@@ -188,10 +190,10 @@ func (c *count) id(l *countedLine) uuid.UUID {
 
 func (c *count) event(l *countedLine) (event.Any, error) {
 	if l.quantity == nil {
-		return event.Any{}, &store.InvalidError{Field: "quantity", Problem: "missing"}
+		return event.Any{}, &masterdata.InvalidError{Field: "quantity", Problem: "missing"}
 	}
-	if store.IsVirtual(l.location) {
-		return event.Any{}, &store.InvalidError{Field: "locationId", Problem: fmt.Sprintf("%q: names that begin with @ are the ledger's own", l.location)}
+	if masterdata.IsVirtual(l.location) {
+		return event.Any{}, &masterdata.InvalidError{Field: "locationId", Problem: fmt.Sprintf("%q: names that begin with @ are the ledger's own", l.location)}
 	}
 	id := c.countID(l.tenant)
 	return event.Encode(event.Envelope{
@@ -202,13 +204,13 @@ func (c *count) event(l *countedLine) (event.Any, error) {
 // about says which line an error is about.
 func about(index int, err error) error {
 	var field *event.FieldError
-	var bad *store.InvalidError
+	var bad *masterdata.InvalidError
 	switch {
 	case errors.As(err, &bad):
 		bad.Index = index
 		return bad
 	case errors.As(err, &field):
-		return &store.InvalidError{Index: index, Field: strings.TrimPrefix(field.Field, "payload."), Problem: field.Problem}
+		return &masterdata.InvalidError{Index: index, Field: strings.TrimPrefix(field.Field, "payload."), Problem: field.Problem}
 	}
 	return err
 }

@@ -8,11 +8,14 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/lots"
+	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/stockview"
 )
 
 // showLots is `stock --lots`.
-func showLots(cctx *cli.Context, db *store.DB, q store.StockQuery) error {
-	shelves, err := db.StandingLots(cctx.Context, store.PositionKey{Tenant: q.Tenant, Item: q.Item, Location: q.Location})
+func showLots(cctx *cli.Context, db *store.DB, q stockview.StockQuery) error {
+	shelves, err := lots.OnHand(cctx.Context, db, masterdata.PositionKey{Tenant: q.Tenant, Item: q.Item, Location: q.Location})
 	if err != nil {
 		return err
 	}
@@ -20,8 +23,8 @@ func showLots(cctx *cli.Context, db *store.DB, q store.StockQuery) error {
 }
 
 // lotsTable has a line for each lot, in the order in which they go out, and one for what went out beyond them.
-func lotsTable(w io.Writer, shelves []store.StandingShelf) {
-	several := slices.ContainsFunc(shelves, func(s store.StandingShelf) bool { return s.Tenant != shelves[0].Tenant })
+func lotsTable(w io.Writer, shelves []lots.OnHandLots) {
+	several := slices.ContainsFunc(shelves, func(s lots.OnHandLots) bool { return s.Tenant != shelves[0].Tenant })
 	line := func(tenant string, cells ...any) {
 		if several {
 			cells = append([]any{tenant}, cells...)

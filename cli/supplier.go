@@ -7,10 +7,11 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
 )
 
 func supplierCommand() *cli.Command {
-	type row = store.SupplierRecord
+	type row = masterdata.SupplierRecord
 	return masterData[row]{
 		noun: "supplier", plural: "suppliers",
 		usage: "whom orders are sent to: lead time, endpoint",
@@ -22,14 +23,14 @@ func supplierCommand() *cli.Command {
 			textField("endpoint", "the http or https URL that orders are POSTed to, user and password in it where it wants them; empty: nobody can be called", "", func(r *row) *string { return &r.Endpoint }),
 		},
 		filters: []cli.Flag{&cli.StringFlag{Name: "supplier", Usage: "this supplier only"}},
-		key: func(r *row) store.MasterDataFilter {
-			return store.MasterDataFilter{Tenant: r.Tenant, Supplier: r.Supplier}
+		key: func(r *row) masterdata.MasterDataFilter {
+			return masterdata.MasterDataFilter{Tenant: r.Tenant, Supplier: r.Supplier}
 		},
-		edit: func(ctx context.Context, db *store.DB, edits []store.Edit[row], _ time.Time, dryRun bool) (store.Written, error) {
-			return db.EditSuppliers(ctx, edits, dryRun)
+		edit: func(ctx context.Context, db *store.DB, edits []masterdata.Edit[row], _ time.Time, dryRun bool) (masterdata.Written, error) {
+			return masterdata.EditSuppliers(ctx, db, edits, dryRun)
 		},
-		list: func(ctx context.Context, db *store.DB, f store.MasterDataFilter) ([]row, error) {
-			rows, err := db.Suppliers(ctx, f)
+		list: func(ctx context.Context, db *store.DB, f masterdata.MasterDataFilter) ([]row, error) {
+			rows, err := masterdata.Suppliers(ctx, db, f)
 			for i := range rows {
 				rows[i].Endpoint = rows[i].ShownEndpoint()
 			}

@@ -8,10 +8,11 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
 )
 
 func tenantCommand() *cli.Command {
-	type row = store.TenantSetting
+	type row = masterdata.TenantSetting
 	return masterData[row]{
 		noun: "tenant", plural: "tenants that have settings of their own", settingsOnly: true,
 		usage: "how a tenant's planning works: approval limit, forecast cadence, expiry warning",
@@ -21,12 +22,12 @@ func tenantCommand() *cli.Command {
 			daysField("forecastCadenceDays", "business days from forecast to forecast", "7", func(r *row) *int { return &r.ForecastCadenceDays }),
 			daysField("expiryWarningDays", "days before its expiry a lot is said to expire", "30", func(r *row) *int { return &r.ExpiryWarningDays }),
 		},
-		key: func(r *row) store.MasterDataFilter { return store.MasterDataFilter{Tenant: r.Tenant} },
-		edit: func(ctx context.Context, db *store.DB, edits []store.Edit[row], _ time.Time, dryRun bool) (store.Written, error) {
-			return db.EditTenantSettings(ctx, edits, dryRun)
+		key: func(r *row) masterdata.MasterDataFilter { return masterdata.MasterDataFilter{Tenant: r.Tenant} },
+		edit: func(ctx context.Context, db *store.DB, edits []masterdata.Edit[row], _ time.Time, dryRun bool) (masterdata.Written, error) {
+			return masterdata.EditTenantSettings(ctx, db, edits, dryRun)
 		},
-		list: func(ctx context.Context, db *store.DB, f store.MasterDataFilter) ([]row, error) {
-			return db.TenantSettings(ctx, f)
+		list: func(ctx context.Context, db *store.DB, f masterdata.MasterDataFilter) ([]row, error) {
+			return masterdata.TenantSettings(ctx, db, f)
 		},
 		header: []any{"TENANT", "APPROVAL LIMIT", "FORECAST CADENCE", "EXPIRY WARNING"},
 		cells: func(r *row) []any {

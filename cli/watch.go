@@ -11,6 +11,7 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
@@ -62,7 +63,7 @@ func applyTopology(ctx context.Context, at endpoints, db *store.DB, broker rabbi
 		return err
 	}
 	if lacking := slices.Collect(maps.Keys(plan.Lacking(plan.Topology.Missing(have)))); len(lacking) > 0 {
-		if err := db.NoteGaps(ctx, lacking, store.Point{}); err != nil {
+		if err := eventlog.RecordGaps(ctx, db, lacking, eventlog.Position{}); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/composerp/composerp/store/internal/pg"
 )
 
 // ServerState is what a PostgreSQL server says of itself.
@@ -20,7 +22,7 @@ type ServerState struct {
 	Standby bool `db:"standby"`
 }
 
-var serverState = SQL(`
+var serverState = pg.SQL(`
 SELECT split_part(current_setting('server_version'), ' ', 1) AS version, clock_timestamp() AS now,
        (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS connections,
        current_setting('max_connections')::int AS max_connections, current_setting('fsync')::bool AS fsync,
@@ -28,30 +30,30 @@ SELECT split_part(current_setting('server_version'), ' ', 1) AS version, clock_t
        pg_is_in_recovery() AS standby`)
 
 // ServerState asks the server about itself. It needs no schema.
-func (db *DB) ServerState(ctx context.Context) (ServerState, error) {
+func InspectServer(ctx context.Context, db *DB) (ServerState, error) {
 	var s ServerState
-	if err := db.InTx(ctx, func(tx Tx) error { return Get(ctx, tx, &s, serverState) }); err != nil {
+	if err := db.InTx(ctx, func(tx Tx) error { return pg.Get(ctx, tx, &s, serverState) }); err != nil {
 		return s, fmt.Errorf("asking the database server about itself: %w", err)
 	}
 	return s, nil
 }
 
-var schemaVersion = SQL(`SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`)
+var schemaVersion = pg.SQL(`SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`)
 
 // SchemaVersion is the last migration the database has, which this program need not know. It is an ErrSchema where there is none.
-func (db *DB) SchemaVersion(ctx context.Context) (version int64, err error) {
-	if err := db.InTx(ctx, func(tx Tx) error { return Get(ctx, tx, &version, schemaVersion) }); err != nil {
+func SchemaVersion(ctx context.Context, db *DB) (version int64, err error) {
+	if err := db.InTx(ctx, func(tx Tx) error { return pg.Get(ctx, tx, &version, schemaVersion) }); err != nil {
 		return 0, fmt.Errorf("reading the schema's version: %w", err)
 	}
 	return version, nil
 }
 
-var serverTime = SQL(`SELECT clock_timestamp()`)
+var serverTime = pg.SQL(`SELECT clock_timestamp()`)
 
 // Time is what the database's clock says.
-func (db *DB) Time(ctx context.Context) (time.Time, error) {
+func ServerTime(ctx context.Context, db *DB) (time.Time, error) {
 	var now time.Time
-	if err := Get(ctx, db, &now, serverTime); err != nil {
+	if err := pg.Get(ctx, db, &now, serverTime); err != nil {
 		return now, fmt.Errorf("asking the database for the time: %w", err)
 	}
 	return now, nil

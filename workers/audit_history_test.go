@@ -18,9 +18,11 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/audit"
+	"github.com/composerp/composerp/workers/runtime/housekeeping"
 	"github.com/composerp/composerp/workers/runtime/relay"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/workertest"
@@ -56,18 +58,18 @@ func newHistory(t *testing.T) *history {
 	stop := startFleet(t, databaseURL, h.exchange)
 	db := open(t, databaseURL)
 	defer db.Close()
-	if _, err := db.Admit(t.Context(), []event.Any{h.earlier}, true); err != nil {
+	if _, err := eventlog.AdmitOnce(t.Context(), db, []event.Any{h.earlier}, true); err != nil {
 		t.Fatal(err)
 	}
 	h.rest(db, true)
 	for _, e := range []event.Any{h.receipt, h.sale, h.refund, h.transfer, h.arrival, h.adjustment, h.count, h.poison} {
-		if v, err := db.Admit(t.Context(), []event.Any{e}, true); err != nil || v[0] != store.Admitted {
+		if v, err := eventlog.AdmitOnce(t.Context(), db, []event.Any{e}, true); err != nil || v[0] != eventlog.Admitted {
 			t.Fatalf("admitting %s: %v, %v", e.ID, v, err)
 		}
 	}
 	h.sendStraight()
 	h.rest(db, false)
-	if _, err := db.Admit(t.Context(), []event.Any{h.last}, true); err != nil {
+	if _, err := eventlog.AdmitOnce(t.Context(), db, []event.Any{h.last}, true); err != nil {
 		t.Fatal(err)
 	}
 	h.rest(db, false)
@@ -198,9 +200,9 @@ func startFleet(t testing.TB, databaseURL string, at rabbitmq.Config) (stop func
 	var g errgroup.Group
 	said := &lockedBuffer{}
 	log := slog.New(slog.NewTextHandler(said, nil))
-	ticker := store.NewTicker(db, log)
+	ticker := eventlog.NewTicker(db, log, housekeeping.Chores(db, log)...)
 	g.Go(func() error {
-		db.Lead(ctx, "ticker", "test", ticker.Run, func(err error) { t.Errorf("the ticker stands still: %v", err) })
+		store.Lead(ctx, db, "ticker", "test", ticker.Run, func(err error) { t.Errorf("the ticker stands still: %v", err) })
 		return nil
 	})
 	r := &relay.Relay{DB: db, Exchange: at, Holder: "test", Log: log}

@@ -11,6 +11,7 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/audit"
@@ -42,7 +43,7 @@ func newLoaded(t *testing.T) *loaded {
 			for k := range 5 {
 				sales = append(sales, workertest.Sale(t, fmt.Sprintf("item %d", (i+k)%10), "shop", "1"))
 			}
-			if _, err := l.db.Admit(ctx, sales, true); err != nil && ctx.Err() == nil {
+			if _, err := eventlog.AdmitOnce(ctx, l.db, sales, true); err != nil && ctx.Err() == nil {
 				t.Error(err)
 				return
 			}

@@ -59,7 +59,7 @@ func (s *servers) makeTemplate(ctx context.Context) error {
 		return err
 	}
 	defer db.Close()
-	_, err = db.Migrate(ctx)
+	_, err = store.Migrate(ctx, db)
 	return err
 }
 

@@ -11,7 +11,8 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
-	"github.com/composerp/composerp/store"
+	storeledger "github.com/composerp/composerp/store/ledger"
+	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/workers/ledger"
 	"github.com/composerp/composerp/workers/worker"
 )
@@ -22,31 +23,31 @@ func sameWork() worker.Worker {
 }
 
 func move(ctx context.Context, tx *worker.Tx, sales []event.Any) error {
-	keys := make([]store.PositionKey, len(sales))
+	keys := make([]masterdata.PositionKey, len(sales))
 	for i := range sales {
 		sale, ok := event.As[event.SaleCompleted](sales[i])
 		if !ok {
 			return worker.Reject(fmt.Errorf("event %s is no sale", sales[i].ID))
 		}
-		keys[i] = store.PositionKey{Tenant: sale.TenantID, Item: sale.Payload.ItemID, Location: sale.Payload.LocationID}
+		keys[i] = masterdata.PositionKey{Tenant: sale.TenantID, Item: sale.Payload.ItemID, Location: sale.Payload.LocationID}
 	}
-	positions, err := tx.LockPositions(ctx, keys, nil)
+	positions, err := storeledger.LockPositions(ctx, tx, keys, nil)
 	if err != nil {
 		return err
 	}
-	movements, changed := make([]store.Movement, len(sales)), make([]*store.Position, 0, len(positions))
+	movements, changed := make([]storeledger.Movement, len(sales)), make([]*storeledger.Position, 0, len(positions))
 	for _, p := range positions {
 		changed = append(changed, p)
 	}
 	for i := range sales {
 		sale, p := sales[i].Payload.(event.SaleCompleted), positions[keys[i]]
 		p.OnHand, p.Sequence = p.OnHand.Sub(sale.Quantity), p.Sequence+1
-		movements[i] = store.Movement{
+		movements[i] = storeledger.Movement{
 			EventID: sales[i].ID, Position: p.ID, Sequence: p.Sequence, Quantity: sale.Quantity.Neg(), OnHand: p.OnHand,
 			Type: event.TransactionSale, OccurredAt: sales[i].Timestamp,
 		}
 	}
-	return tx.Post(ctx, movements, changed)
+	return storeledger.Post(ctx, tx, movements, changed)
 }
 
 // sink is a queue that gets every update and that nobody drains.

@@ -17,6 +17,7 @@ import (
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -87,10 +88,10 @@ func (h *house) connect(ctx context.Context) (err error) {
 
 // furnish makes schema, topology and master data. Every position has a rule, whose orders policy approves and the supplier gets.
 func (h *house) furnish(ctx context.Context) error {
-	if _, err := h.direct.Migrate(ctx); err != nil {
+	if _, err := store.Migrate(ctx, h.direct); err != nil {
 		return err
 	}
-	if err := errors.Join(h.direct.EnsurePartitions(ctx), rabbitmq.Apply(ctx, workers.Topology(), h.broker)); err != nil {
+	if err := errors.Join(eventlog.EnsurePartitions(ctx, h.direct), rabbitmq.Apply(ctx, workers.Topology(), h.broker)); err != nil {
 		return err
 	}
 	places := pq.StringArray(locations)

@@ -13,6 +13,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -62,7 +63,7 @@ func (h *house) recovery(ctx context.Context, name string) (time.Duration, error
 func (h *house) lacks(ctx context.Context, probe event.Any) string {
 	ctx, cancel := context.WithTimeout(ctx, hearing)
 	defer cancel()
-	if _, err := h.direct.Admit(ctx, []event.Any{probe}, true); err != nil {
+	if _, err := eventlog.AdmitOnce(ctx, h.direct, []event.Any{probe}, true); err != nil {
 		return "an event is not admitted: " + err.Error()
 	}
 	owing, err := h.owing(ctx, probe.ID)

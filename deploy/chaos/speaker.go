@@ -14,6 +14,7 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 )
 
 // speaker says everything on both roads, each in order and at its time, and says it again until it was heard. It is somebody outside: it
@@ -87,12 +88,12 @@ func (s *speaker) log(ctx context.Context, sayings []Saying) error {
 	for i := range sayings {
 		events[i] = sayings[i].Event
 	}
-	verdicts, err := s.db.Admit(ctx, events, true)
+	verdicts, err := eventlog.AdmitOnce(ctx, s.db, events, true)
 	if err != nil {
 		return err
 	}
 	for i, v := range verdicts {
-		if refused := v == store.Conflict; refused != (sayings[i].Sort == Altered) {
+		if refused := v == eventlog.Conflict; refused != (sayings[i].Sort == Altered) {
 			s.found(fmt.Sprintf("%s event %s is %s", sayings[i].Sort, events[i].ID, v))
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -80,7 +81,7 @@ func alarm(ctx context.Context, h *house) error {
 }
 
 func noDatabase(ctx context.Context, h *house) error {
-	if _, err := h.direct.LogEnd(ctx); err == nil {
+	if _, err := eventlog.End(ctx, h.direct); err == nil {
 		return errors.New("the database answers")
 	}
 	return nil
@@ -93,7 +94,7 @@ func noWrites(ctx context.Context, h *house) error {
 	}
 	return eventually(ctx, "the database takes writes", func(ctx context.Context) bool {
 		err := h.direct.InTx(ctx, func(tx store.Tx) error {
-			if _, err := tx.Admit(ctx, []event.Any{e}, false); err != nil {
+			if _, err := eventlog.Admit(ctx, tx, []event.Any{e}, false); err != nil {
 				return err
 			}
 			return errUndone

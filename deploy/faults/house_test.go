@@ -12,8 +12,10 @@ import (
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/audit"
+	"github.com/composerp/composerp/workers/runtime/housekeeping"
 	"github.com/composerp/composerp/workers/runtime/relay"
 	"github.com/composerp/composerp/workers/worker"
 )
@@ -55,7 +57,7 @@ func newHouse(t *testing.T, g ground) *house {
 	h.db, err = store.Open(t.Context(), store.Config{URL: g.database, Name: "outside", Connections: 4})
 	h.must(err)
 	t.Cleanup(func() { h.db.Close() })
-	_, err = h.db.Migrate(t.Context())
+	_, err = store.Migrate(t.Context(), h.db)
 	h.must(err)
 	h.look, err = sql.Open("postgres", g.database)
 	h.must(err)
@@ -123,12 +125,12 @@ func (h *house) run(ws ...worker.Worker) {
 func (h *house) startRelay(ctx context.Context, broker rabbitmq.Config, log *slog.Logger) (poke func(), wait func()) {
 	h.Helper()
 	ticking, reading := h.pool("composerp/ticker", 4, nil), h.pool("composerp/relay", 4, nil)
-	ticker := store.NewTicker(ticking, log)
-	r := &relay.Relay{DB: reading, Exchange: broker, Holder: "faults", Hints: reading.Listen(ctx, store.TickChannel), Log: log, Metrics: relay.NewMetrics(h.registry)}
+	ticker := eventlog.NewTicker(ticking, log, housekeeping.Chores(ticking, log)...)
+	r := &relay.Relay{DB: reading, Exchange: broker, Holder: "faults", Hints: reading.Listen(ctx, eventlog.TickChannel), Log: log, Metrics: relay.NewMetrics(h.registry)}
 	ticked, relayed := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ticked)
-		ticking.Lead(ctx, "ticker", "faults", ticker.Run, func(err error) { log.Error("the ticker stands still", "error", err) })
+		store.Lead(ctx, ticking, "ticker", "faults", ticker.Run, func(err error) { log.Error("the ticker stands still", "error", err) })
 	}()
 	go func() { defer close(relayed); _ = r.Run(ctx) }()
 	return ticker.Poke, func() {

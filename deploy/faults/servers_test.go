@@ -15,6 +15,7 @@ import (
 	"github.com/composerp/composerp/deploy/local"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/workers/runtime/audit"
 )
 
@@ -122,7 +123,7 @@ func (p *pair) loseQueues() {
 		p.admit(p.Context(), p.sale("lost"))
 	}
 	p.soon(limit, "all of them are in the queues", func() bool {
-		log, err := p.db.LogState(p.Context(), "")
+		log, err := eventlog.ReadState(p.Context(), p.db, "")
 		return err == nil && log.Unpublished == 0
 	})
 	p.halt()

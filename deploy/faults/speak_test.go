@@ -11,6 +11,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
@@ -57,7 +58,7 @@ func (h *house) commit(ctx, begun context.Context) {
 // admit tries until the log has the events: whoever has no answer asks again.
 func (h *house) admit(ctx context.Context, events ...event.Any) {
 	for {
-		if _, err := h.db.Admit(ctx, events, true); err == nil {
+		if _, err := eventlog.AdmitOnce(ctx, h.db, events, true); err == nil {
 			h.note(events...)
 			return
 		}

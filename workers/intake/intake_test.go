@@ -7,6 +7,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/intake"
 	"github.com/composerp/composerp/workers/worker"
@@ -49,7 +50,7 @@ func TestWhatCameStraightOverAMQPIsLoggedOnce(t *testing.T) {
 			t.Parallel()
 			url := storetest.URL(t)
 			db := storetest.Open(t, url, 2)
-			if _, err := db.Admit(t.Context(), c.admitted, true); err != nil {
+			if _, err := eventlog.AdmitOnce(t.Context(), db, c.admitted, true); err != nil {
 				t.Fatal(err)
 			}
 			at := func(e event.Any) event.Any {

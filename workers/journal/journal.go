@@ -11,7 +11,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
 	"github.com/composerp/composerp/workers/worker"
 )
@@ -22,9 +22,9 @@ func New() worker.Worker {
 }
 
 func record(ctx context.Context, tx *worker.Tx, messages []rabbitmq.Delivery) error {
-	letters := make([]store.DeadLetter, len(messages))
+	letters := make([]failures.DeadLetter, len(messages))
 	for i, m := range messages {
 		letters[i] = deadletters.LetterOf(m)
 	}
-	return tx.RecordDeadLetters(ctx, letters)
+	return failures.RecordDeadLetters(ctx, tx, letters)
 }

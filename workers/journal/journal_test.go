@@ -12,18 +12,19 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/journal"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
 // record hands messages to the journal and gives all that is in it, newest first.
-func record(t *testing.T, db *store.DB, messages ...rabbitmq.Delivery) []store.DeadLetter {
+func record(t *testing.T, db *store.DB, messages ...rabbitmq.Delivery) []failures.DeadLetter {
 	t.Helper()
 	if said, err := workertest.Deliver(t, db, journal.New(), messages...); err != nil || len(said) != 0 {
 		t.Fatalf("want an entry and no word, got %d events and %v", len(said), err)
 	}
-	letters, err := db.DeadLetters(t.Context(), 100)
+	letters, err := failures.DeadLetters(t.Context(), db, 100)
 	if err != nil {
 		t.Fatal(err)
 	}

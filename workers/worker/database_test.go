@@ -15,6 +15,8 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/ledger"
+	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/workertest"
@@ -48,8 +50,8 @@ func TestWhatCollidedIsDoneAgainWhole(t *testing.T) {
 // Two slots lock two positions crosswise: PostgreSQL shoots one of them down.
 func TestADeadlockCostsNoAttempt(t *testing.T) {
 	t.Parallel()
-	position := func(item string) []store.PositionKey {
-		return []store.PositionKey{{Tenant: workertest.Tenant, Item: item, Location: "shop"}}
+	position := func(item string) []masterdata.PositionKey {
+		return []masterdata.PositionKey{{Tenant: workertest.Tenant, Item: item, Location: "shop"}}
 	}
 	var handled atomic.Int32
 	met := make(chan struct{})
@@ -58,21 +60,21 @@ func TestADeadlockCostsNoAttempt(t *testing.T) {
 		if e.Payload.ItemID == "saucer" {
 			first, second = second, first
 		}
-		if _, err := tx.LockPositions(ctx, position(first), nil); err != nil {
+		if _, err := ledger.LockPositions(ctx, tx, position(first), nil); err != nil {
 			return err
 		}
 		if handled.Add(1) == 2 {
 			close(met)
 		}
 		<-met
-		if _, err := tx.LockPositions(ctx, position(second), nil); err != nil {
+		if _, err := ledger.LockPositions(ctx, tx, position(second), nil); err != nil {
 			return err
 		}
 		return echo(tx, e.Envelope)
 	}))
 	h := newHouse(t, w)
 	h.must(h.db.InTx(t.Context(), func(tx store.Tx) error {
-		_, err := tx.LockPositions(t.Context(), append(position("cup"), position("saucer")...), nil)
+		_, err := ledger.LockPositions(t.Context(), tx, append(position("cup"), position("saucer")...), nil)
 		return err
 	}))
 	r := h.run(w, 2)

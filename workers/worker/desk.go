@@ -12,6 +12,7 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failpoint"
+	"github.com/composerp/composerp/store/inbox"
 )
 
 // desk is where a worker's messages are handled: read, claimed, handled, their
@@ -20,7 +21,7 @@ import (
 type desk struct {
 	worker   Worker
 	db       *store.DB
-	consumer store.ConsumerID
+	consumer inbox.ConsumerID
 }
 
 // message is a delivery and, unless its worker takes messages as they are, the event in it.
@@ -69,7 +70,7 @@ func (w Worker) Handle(ctx context.Context, db *store.DB, deliveries ...rabbitmq
 
 // subscribe registers what the worker owes; one that owes nothing is no consumer.
 // From then on its gates are those of the database.
-func (w Worker) subscribe(ctx context.Context, db *store.DB) (store.ConsumerID, error) {
+func (w Worker) subscribe(ctx context.Context, db *store.DB) (inbox.ConsumerID, error) {
 	if w.gates != nil {
 		w.gates.db.Store(db)
 	}
@@ -80,7 +81,7 @@ func (w Worker) subscribe(ctx context.Context, db *store.DB) (store.ConsumerID, 
 	for i, t := range w.types {
 		types[i] = string(t)
 	}
-	return db.Subscribe(ctx, w.name, types)
+	return inbox.Subscribe(ctx, db, w.name, types)
 }
 
 // read decodes the event, unless the worker takes messages as they are. Only
@@ -148,7 +149,7 @@ func (k desk) claim(ctx context.Context, tx *Tx, messages []message) ([]event.An
 	if k.worker.idempotent {
 		return events, nil
 	}
-	fresh, err := tx.Claim(ctx, k.consumer, ids)
+	fresh, err := inbox.Claim(ctx, tx, k.consumer, ids)
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/webcall"
@@ -56,7 +56,7 @@ func (p *potter) called() []time.Time {
 }
 
 // hurried is a pace that leaves the last word to Retry-After.
-var hurried = store.GatePace{First: 50 * time.Millisecond, Longest: 200 * time.Millisecond, LongestAsked: time.Hour}
+var hurried = failures.CircuitBackoff{First: 50 * time.Millisecond, Longest: 200 * time.Millisecond, LongestAsked: time.Hour}
 
 // calling is a worker that calls the supplier that a sale's location names, through gates of its own.
 func calling(suppliers map[string]*potter, options ...worker.Option) worker.Worker {
@@ -285,7 +285,7 @@ func TestWhatOpensAGate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url := storetest.URL(t)
-			gates := &worker.Gates{Pace: store.GatePace{First: time.Hour, Longest: time.Hour, LongestAsked: time.Hour}}
+			gates := &worker.Gates{Pace: failures.CircuitBackoff{First: time.Hour, Longest: time.Hour, LongestAsked: time.Hour}}
 			var result error
 			made := 0
 			ctx, stop := context.WithCancel(t.Context())

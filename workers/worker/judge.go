@@ -8,8 +8,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
-	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failpoint"
+	"github.com/composerp/composerp/store/failures"
 )
 
 // # What becomes of a message that failed
@@ -56,22 +56,22 @@ func (s *slot) judge(ctx context.Context, m message, failure error) error {
 		return s.postpone(ctx, m, away)
 	}
 	attempt := max(0, m.Attempt())
-	outcome := store.OutcomeRetried
+	outcome := failures.OutcomeRetried
 	if errors.Is(failure, ErrRejected) || attempt >= len(s.Worker.ladder) {
-		outcome = store.OutcomeDead
+		outcome = failures.OutcomeDead
 	}
 	class, err := s.writeDown(ctx, m, failure, outcome)
 	if err != nil {
 		return err
 	}
 	if class != "" {
-		outcome = store.OutcomeQuarantined
+		outcome = failures.OutcomeQuarantined
 	}
 	copied := rabbitmq.DeadMessage(m.Delivery, s.Worker.name, failure)
 	switch outcome {
-	case store.OutcomeRetried:
+	case failures.OutcomeRetried:
 		copied = rabbitmq.RetryMessage(m.Delivery, s.Worker.name, s.Worker.rung(attempt, failure), failure)
-	case store.OutcomeQuarantined:
+	case failures.OutcomeQuarantined:
 		copied.Headers[rabbitmq.HeaderQuarantine] = class
 	}
 	copied.Headers[rabbitmq.HeaderAttempt] = int64(attempt + 1) // what came may be a stranger's: below zero it would climb for ever
@@ -88,7 +88,7 @@ func (s *slot) judge(ctx context.Context, m message, failure error) error {
 // postpone lets a message wait on its ladder until its dependency may be called.
 func (s *slot) postpone(ctx context.Context, m message, away unavailability) error {
 	if !errors.Is(away, ErrNotCalled) {
-		if _, err := s.writeDown(ctx, m, away, store.OutcomeDeferred); err != nil {
+		if _, err := s.writeDown(ctx, m, away, failures.OutcomeDeferred); err != nil {
 			return err
 		}
 	}
@@ -96,15 +96,15 @@ func (s *slot) postpone(ctx context.Context, m message, away unavailability) err
 	if err := s.send(ctx, copied); err != nil {
 		return fmt.Errorf("sending message %s to %s: %w", copied.ID, copied.Exchange, err)
 	}
-	s.count(string(store.OutcomeDeferred), 1)
+	s.count(string(failures.OutcomeDeferred), 1)
 	s.deferred.add(away)
 	s.Log.Info("a message waits for a dependency", "event", copied.ID, "type", m.Type, "dependency", away.dependency, "wait", away.wait, "error", away)
 	return nil
 }
 
 // writeDown enters a failed try in the journal, and gives the class that it is quarantined with.
-func (s *slot) writeDown(ctx context.Context, m message, failure error, outcome store.Outcome) (class string, err error) {
-	f := store.Failure{
+func (s *slot) writeDown(ctx context.Context, m message, failure error, outcome failures.Outcome) (class string, err error) {
+	f := failures.Failure{
 		Try: tryOf(s.Worker.name, m.Delivery), Consumer: s.Worker.name, MessageID: m.ID, Type: m.Type, Version: m.event.Version,
 		Attempt: max(0, m.Attempt()) + 1, Error: failure.Error(), Outcome: outcome,
 	}
@@ -121,7 +121,7 @@ func (s *slot) writeDown(ctx context.Context, m message, failure error, outcome 
 	f.Counts = f.Dependency == "" && !errors.Is(failure, ErrRejected) && !errors.Is(failure, errGivenUp) && !errors.Is(failure, ErrInDoubt)
 	err = s.outwait(ctx, func() error {
 		return s.keep(ctx, func() (err error) {
-			class, err = s.DB.RecordFailure(ctx, f, s.Worker.quarantine)
+			class, err = failures.RecordFailure(ctx, s.DB, f, s.Worker.quarantine)
 			return err
 		})
 	})

@@ -11,7 +11,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/topology"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/workertest"
@@ -47,9 +47,9 @@ func TestEveryFailedTryIsWrittenDown(t *testing.T) {
 		t.Fatalf("want a row a try, got %+v", rows)
 	}
 	for i, r := range rows {
-		outcome := store.OutcomeRetried
+		outcome := failures.OutcomeRetried
 		if i == 2 {
-			outcome = store.OutcomeDead
+			outcome = failures.OutcomeDead
 		}
 		if r.Consumer != "echo" || r.Event_ID != e.ID.String() || r.Message_ID != dead.ID || r.Type != "SALE_COMPLETED" || r.Version != e.Version || r.Attempt != i+1 ||
 			r.Error != fmt.Sprintf("no cup is left\uFFFD at try %d", i+1) || r.Fingerprint != rows[0].Fingerprint || r.Class != rows[0].Class || r.Class == "" || r.Outcome != string(outcome) {
@@ -169,13 +169,13 @@ func TestAClassOfFailingEventsIsQuarantined(t *testing.T) {
 	if n := r.messages("retried"); n != k-1 || r.messages("dead") != 0 || len(seen.all()) != good+bad+k-1 {
 		t.Errorf("want the first %d retried and none tried more often, got %d and %d tries", k-1, n, len(seen.all()))
 	}
-	list, err := h.db.Quarantined(t.Context(), false)
+	list, err := failures.Quarantined(t.Context(), h.db, false)
 	if err != nil || len(list) != 1 || list[0].Class != class || list[0].Consumer != "echo" || list[0].Type != "SALE_COMPLETED" ||
-		list[0].Fingerprint != store.Fingerprint(`no "cup-1" at bad-1`) || !strings.HasPrefix(list[0].Sample, `no "cup-`) || !strings.HasPrefix(class, "echo-") {
+		list[0].Fingerprint != failures.Fingerprint(`no "cup-1" at bad-1`) || !strings.HasPrefix(list[0].Sample, `no "cup-`) || !strings.HasPrefix(class, "echo-") {
 		t.Fatalf("want the class listed, got %+v, %v", list, err)
 	}
 
-	_, err = h.db.ReleaseQuarantine(t.Context(), class)
+	_, err = failures.ReleaseQuarantine(t.Context(), h.db, class)
 	h.must(err)
 	h.publish(salesAt(t, "bad-1", 1)...)
 	if f := h.take(topology.DeadQueueName("echo"), 1)[0].Failure(); f.Quarantine != "" || f.Attempt != 3 {

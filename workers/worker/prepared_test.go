@@ -12,7 +12,8 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/topology"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/stockview"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/workertest"
@@ -25,8 +26,8 @@ func prepared(prepare func(tx *worker.Tx, e event.Envelope) error, do func(count
 	return worker.New("echo", worker.Ladder(rung), worker.OnPreparedCall(
 		func(ctx context.Context, tx *worker.Tx, sale event.Of[event.SaleCompleted]) (int64, error) {
 			count++
-			err := tx.NoteLowStock(ctx, []store.LowStock{{
-				PositionKey: store.PositionKey{Tenant: sale.TenantID, Item: sale.Payload.ItemID, Location: sale.Payload.LocationID},
+			err := stockview.NoteLowStock(ctx, tx, []stockview.LowStock{{
+				PositionKey: masterdata.PositionKey{Tenant: sale.TenantID, Item: sale.Payload.ItemID, Location: sale.Payload.LocationID},
 				Threshold:   sale.Payload.Quantity, Sequence: count, SaidAt: sale.Timestamp,
 			}})
 			return count, errors.Join(err, prepare(tx, sale.Envelope))
@@ -118,7 +119,7 @@ func TestAFailedCallIsWrittenDown(t *testing.T) {
 	refused := worker.Reject(errors.New("unknown item"))
 	sale := workertest.Sale(t, "cup", "shop", "1")
 	note := func(ctx context.Context, tx *worker.Tx) error {
-		return tx.NoteLowStock(ctx, []store.LowStock{{PositionKey: store.PositionKey{Tenant: "x", Item: "x", Location: "x"}, Sequence: 7, SaidAt: sale.Timestamp}})
+		return stockview.NoteLowStock(ctx, tx, []stockview.LowStock{{PositionKey: masterdata.PositionKey{Tenant: "x", Item: "x", Location: "x"}, Sequence: 7, SaidAt: sale.Timestamp}})
 	}
 	for name, c := range map[string]struct {
 		record worker.Record

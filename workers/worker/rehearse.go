@@ -8,6 +8,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/inbox"
 )
 
 // What a rehearsal may come to beside success and failure.
@@ -37,11 +38,11 @@ func (w Worker) Rehearse(ctx context.Context, db *store.DB, d rabbitmq.Delivery)
 		return fmt.Errorf("worker %s takes messages as they are, and has no dead letters", w.name)
 	}
 	k := desk{worker: w, db: db}
-	if k.consumer, err = db.ConsumerNamed(ctx, w.name); err != nil && !errors.Is(err, store.ErrNotFound) {
+	if k.consumer, err = inbox.ConsumerByName(ctx, db, w.name); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
 	if w.Owes() {
-		handled, err := db.Handled(ctx, k.consumer, m.event.ID)
+		handled, err := inbox.Handled(ctx, db, k.consumer, m.event.ID)
 		if err != nil {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store/failpoint"
+	"github.com/composerp/composerp/store/failures"
 )
 
 // suspicious is how many deliveries before this one make a message suspect, and
@@ -43,7 +44,7 @@ func (s *slot) handleSuspect(ctx context.Context, d rabbitmq.Delivery) error {
 	name := suspectName(d)
 	var deaths int
 	err := s.keep(ctx, func() (err error) {
-		deaths, err = s.DB.NoteSuspect(ctx, s.Worker.name, name)
+		deaths, err = failures.NoteSuspect(ctx, s.DB, s.Worker.name, name)
 		return err
 	})
 	if err != nil {
@@ -68,7 +69,7 @@ func (s *slot) forget(ctx context.Context, name string) error {
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), forgetTime)
 		defer cancel()
 	}
-	return s.keep(ctx, func() error { return s.DB.ClearSuspect(ctx, s.Worker.name, name) })
+	return s.keep(ctx, func() error { return failures.ClearSuspect(ctx, s.DB, s.Worker.name, name) })
 }
 
 // suspectName is the message's id where it is a UUID, else one made of id and

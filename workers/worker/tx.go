@@ -8,20 +8,21 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/failpoint"
 )
 
 // Tx is the transaction a handler works in: the store's, and a mouth. The
 // harness commits it; a handler never does.
 type Tx struct {
-	*store.Transaction
+	store.Tx
 	worker   string
 	emitted  []event.Any
 	ordinals map[uuid.UUID]int
 }
 
 func newTx(tx store.Tx, worker string) *Tx {
-	return &Tx{Transaction: tx, worker: worker, ordinals: map[uuid.UUID]int{}}
+	return &Tx{Tx: tx, worker: worker, ordinals: map[uuid.UUID]int{}}
 }
 
 // Emit says what follows from an event: the new event is appended to the log
@@ -48,7 +49,7 @@ func (tx *Tx) flush(ctx context.Context) error {
 	if len(tx.emitted) == 0 {
 		return nil
 	}
-	err := tx.Append(ctx, tx.emitted)
+	err := eventlog.Append(ctx, tx, tx.emitted)
 	failpoint.Hit("worker.appended")
 	return err
 }

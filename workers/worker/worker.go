@@ -8,7 +8,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
 )
 
 // Worker is a declared worker: a name, what it hears, and what it does about it.
@@ -23,7 +23,7 @@ type Worker struct {
 	idempotent bool
 	unlogged   bool
 	former     []event.Type
-	quarantine store.QuarantinePolicy
+	quarantine failures.QuarantinePolicy
 	gates      *Gates
 
 	each     map[event.Type]eachFunc
@@ -48,7 +48,7 @@ var DefaultLadder = []time.Duration{5 * time.Second, time.Minute, 15 * time.Minu
 
 // DefaultQuarantine is after how many distinct events of one type, version and
 // error, failed within how long, those that fail like them are set aside at once.
-var DefaultQuarantine = store.QuarantinePolicy{After: 5, Within: time.Hour}
+var DefaultQuarantine = failures.QuarantinePolicy{After: 5, Within: time.Hour}
 
 // Batches and prefetches by kind of handler: set-based ones bite off much, ones
 // that go event by event less, and calls to the outside world go one by one.
@@ -151,7 +151,7 @@ func Ladder(rungs ...time.Duration) Option { return func(w *Worker) { w.ladder =
 // Quarantine sets after how many distinct events that have failed with one error,
 // within how long, that class of them is set aside; after 0 none ever is.
 func Quarantine(after int, within time.Duration) Option {
-	return func(w *Worker) { w.quarantine = store.QuarantinePolicy{After: after, Within: within} }
+	return func(w *Worker) { w.quarantine = failures.QuarantinePolicy{After: after, Within: within} }
 }
 
 // Batch sets how many messages one transaction takes at most, and how many the

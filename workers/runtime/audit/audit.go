@@ -11,6 +11,7 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/audit"
 )
 
 // Config says what to audit. DB, Exchange and Topology are needed.
@@ -53,14 +54,14 @@ const (
 
 // Report is what the audit found.
 type Report struct {
-	Verdict Verdict            `json:"verdict"`
-	Checks  []store.AuditCheck `json:"checks"`
-	Counts  store.AuditCounts  `json:"counts"`
+	Verdict Verdict       `json:"verdict"`
+	Checks  []audit.Check `json:"checks"`
+	Counts  audit.Counts  `json:"counts"`
 	// ProvenUpTo is the moment up to which everything that the log had is proven; not told beside findings.
 	ProvenUpTo time.Time      `json:"provenUpTo,omitzero"`
-	InFlight   []store.Flight `json:"inFlight,omitempty"`
+	InFlight   []audit.Flight `json:"inFlight,omitempty"`
 	// Since is what was proven before and not looked at again; nil when everything was looked at. Fresh is how many events are new.
-	Since *store.Checkpoint `json:"since,omitempty"`
+	Since *audit.Checkpoint `json:"since,omitempty"`
 	Fresh int64             `json:"fresh"`
 	// Unremembered says why no checkpoint was made of it.
 	Unremembered string        `json:"unremembered,omitempty"`
@@ -130,7 +131,7 @@ func (a *auditor) run(ctx context.Context) (Report, error) {
 		if err := a.reconcile(ctx, at, true); err != nil {
 			return Report{}, err
 		}
-		proof, err := a.prove(ctx, store.AuditScope{Settled: at.log.Point, SettledEpoch: at.log.Epoch})
+		proof, err := a.prove(ctx, audit.Scope{Settled: at.log.Position, SettledEpoch: at.log.Epoch})
 		if err != nil {
 			return Report{}, err
 		}
@@ -145,13 +146,13 @@ func (a *auditor) run(ctx context.Context) (Report, error) {
 	}
 }
 
-func (a *auditor) prove(ctx context.Context, scope store.AuditScope) (store.Proof, error) {
+func (a *auditor) prove(ctx context.Context, scope audit.Scope) (audit.Proof, error) {
 	scope.Full, scope.Forget = a.Full, a.Forget
-	return a.DB.Audit(ctx, scope, func(check string) { a.Progress("checking " + check) })
+	return audit.Run(ctx, a.DB, scope, func(check string) { a.Progress("checking " + check) })
 }
 
 // atRest judges a fleet that has come to rest.
-func (a *auditor) atRest(at snapshot, proof store.Proof) Report {
+func (a *auditor) atRest(at snapshot, proof audit.Proof) Report {
 	r := reportOf(proof)
 	r.Checks = append(r.Checks, at.restChecks()...)
 	r.Checks = append(r.Checks, at.unroutedCheck(), at.stuckCheck(), a.stock.check(at))
@@ -170,7 +171,7 @@ func (a *auditor) beside(ctx context.Context, at snapshot) (Report, error) {
 		return Report{}, err
 	}
 	point, epoch := a.watch.passed()
-	proof, err := a.prove(ctx, store.AuditScope{Settled: point, SettledEpoch: epoch, Fewest: a.watch.fewest()})
+	proof, err := a.prove(ctx, audit.Scope{Settled: point, SettledEpoch: epoch, Fewest: a.watch.fewest()})
 	if err != nil {
 		return Report{}, err
 	}
@@ -178,21 +179,21 @@ func (a *auditor) beside(ctx context.Context, at snapshot) (Report, error) {
 	r := reportOf(proof)
 	r.Verdict = InFlight
 	stuck := at.onlyStuck(a.watch.stuck())
-	for _, c := range slices.Concat(r.Checks, []store.AuditCheck{at.missingCheck(), at.unroutedCheck(), stuck.stuckCheck(), dead}) {
+	for _, c := range slices.Concat(r.Checks, []audit.Check{at.missingCheck(), at.unroutedCheck(), stuck.stuckCheck(), dead}) {
 		if c.Wrong > 0 {
 			r.Verdict = Findings
 		}
 	}
 	if waiting := at.relayCheck(); waiting.Wrong > 0 {
-		r.Checks = slices.DeleteFunc(r.Checks, func(c store.AuditCheck) bool { return c.Name == waiting.Name && c.Wrong == 0 })
-		r.Checks = append([]store.AuditCheck{waiting}, r.Checks...)
+		r.Checks = slices.DeleteFunc(r.Checks, func(c audit.Check) bool { return c.Name == waiting.Name && c.Wrong == 0 })
+		r.Checks = append([]audit.Check{waiting}, r.Checks...)
 	}
 	r.Checks = append(r.Checks, at.restChecks()...)
 	r.Checks = append(r.Checks, at.unroutedCheck(), stuck.stuckCheck(), dead)
 	return r.told(), nil
 }
 
-func reportOf(proof store.Proof) Report {
+func reportOf(proof audit.Proof) Report {
 	r := Report{Checks: proof.Checks, Counts: proof.Counts, ProvenUpTo: proof.UpTo, InFlight: proof.Flights, Since: proof.Since, Fresh: proof.Fresh}
 	if proof.Unmade != nil {
 		r.Unremembered = proof.Unmade.Error()
@@ -218,7 +219,7 @@ func (a *auditor) settle(ctx context.Context) (snapshot, bool, error) {
 		if err != nil {
 			return snapshot{}, false, err
 		}
-		point = at.log.Point
+		point = at.log.Position
 		a.watch.add(at)
 		late := at.at.After(a.deadline)
 		switch calm := at.calm(late); {

@@ -7,7 +7,8 @@ import (
 	"strings"
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/audit"
+	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
 )
 
@@ -25,7 +26,7 @@ type reconciliation struct {
 // by hand, and then it is handled, or it was lost with its queue. A fleet that goes on
 // has letters on their way to both, and only what is too many in a queue is looked at.
 func (a *auditor) reconcile(ctx context.Context, at snapshot, rest bool) error {
-	known, err := a.DB.LettersByConsumer(ctx, store.LetterFilter{})
+	known, err := failures.LettersByConsumer(ctx, a.DB, failures.LetterFilter{})
 	if err != nil {
 		return err
 	}
@@ -65,7 +66,7 @@ func (a *auditor) reconcile(ctx context.Context, at snapshot, rest bool) error {
 	return nil
 }
 
-func (s reconciliation) check(at snapshot) store.AuditCheck {
+func (s reconciliation) check(at snapshot) audit.Check {
 	c := at.check("dead", "the journal says which dead letters there are", func(q queue) bool { return q.role == dead }, func(q queue) string {
 		if q.missing {
 			return "is not there; apply the topology"

@@ -10,7 +10,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 )
 
 // role is what a queue is for, which decides what may be in it.
@@ -40,7 +40,7 @@ type queue struct {
 // look is the state of the fleet at one moment.
 type snapshot struct {
 	at     time.Time
-	log    store.LogState
+	log    eventlog.State
 	queues []queue
 	unseen error // why the management API was not asked, or what it said
 }
@@ -53,7 +53,7 @@ const managementPatience = 5 * time.Second
 func (a *auditor) observe(ctx context.Context, since string) (snapshot, error) {
 	at := snapshot{at: time.Now()}
 	var err error
-	if at.log, err = a.DB.LogState(ctx, since); err != nil {
+	if at.log, err = eventlog.ReadState(ctx, a.DB, since); err != nil {
 		return at, err
 	}
 	states, err := a.statistics(ctx)

@@ -15,7 +15,9 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
-	"github.com/composerp/composerp/store"
+	storeaudit "github.com/composerp/composerp/store/audit"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/inbox"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/audit"
 )
@@ -91,7 +93,7 @@ func (p *place) until(what string, holds func(r audit.Report) bool) audit.Report
 	}
 }
 
-func check(t testing.TB, r audit.Report, name string) store.AuditCheck {
+func check(t testing.TB, r audit.Report, name string) storeaudit.Check {
 	t.Helper()
 	for _, c := range r.Checks {
 		if c.Name == name {
@@ -99,7 +101,7 @@ func check(t testing.TB, r audit.Report, name string) store.AuditCheck {
 		}
 	}
 	t.Fatalf("there is no check %s:\n%s", name, r.Table())
-	return store.AuditCheck{}
+	return storeaudit.Check{}
 }
 
 // failed are the checks with findings.
@@ -136,7 +138,7 @@ func (p *place) admit(publish bool) {
 	e, err := event.Encode(event.Envelope{ID: uuid.New(), AggregateID: "1", TenantID: "acme", Timestamp: now},
 		event.SaleCompleted{SaleID: "1", ItemID: "A", LocationID: "shop", Quantity: one, Amount: one, Timestamp: now})
 	must(p, err)
-	_, err = p.DB.Admit(p.Context(), []event.Any{e}, publish)
+	_, err = eventlog.AdmitOnce(p.Context(), p.DB, []event.Any{e}, publish)
 	must(p, err)
 }
 
@@ -196,7 +198,7 @@ func (p *place) load(t *testing.T, held func(look int) int) {
 // owe has a consumer owe an event that the relay has published.
 func (p *place) owe(t *testing.T) {
 	t.Helper()
-	_, err := p.DB.Subscribe(t.Context(), "ledger", []string{"SALE_COMPLETED"})
+	_, err := inbox.Subscribe(t.Context(), p.DB, "ledger", []string{"SALE_COMPLETED"})
 	must(t, err)
 	p.admit(true)
 	storetest.Exec(t, p.url, `INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq) SELECT 1, 1, pg_current_snapshot(), n, n FROM pg_sequence_last_value('event_log_seq') n`)

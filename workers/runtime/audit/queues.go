@@ -4,20 +4,20 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/audit"
 )
 
 // The checks of the queues, each from one look.
 
-func (l snapshot) check(name, what string, of func(q queue) bool, problem func(q queue) string) store.AuditCheck {
-	c := store.AuditCheck{Name: name, What: what, Unit: "queues", Findings: []store.AuditFinding{}}
+func (l snapshot) check(name, what string, of func(q queue) bool, problem func(q queue) string) audit.Check {
+	c := audit.Check{Name: name, What: what, Unit: "queues", Findings: []audit.Finding{}}
 	for _, q := range l.queues {
 		if !of(q) {
 			continue
 		}
 		c.Count++
 		if p := problem(q); p != "" {
-			c.Findings = append(c.Findings, store.AuditFinding{Queue: q.name, Problem: p})
+			c.Findings = append(c.Findings, audit.Finding{Queue: q.name, Problem: p})
 		}
 	}
 	c.Wrong = int64(len(c.Findings))
@@ -26,11 +26,11 @@ func (l snapshot) check(name, what string, of func(q queue) bool, problem func(q
 }
 
 // relayCheck stands for the store's check of the log where some of it is still to be published.
-func (l snapshot) relayCheck() store.AuditCheck {
-	c := store.AuditCheck{Name: "published", What: "every event to be published is passed by the relay", Unit: "events", Findings: []store.AuditFinding{}}
+func (l snapshot) relayCheck() audit.Check {
+	c := audit.Check{Name: "published", What: "every event to be published is passed by the relay", Unit: "events", Findings: []audit.Finding{}}
 	found := func(n int64, text string) {
 		c.Wrong += n
-		c.Findings = append(c.Findings, store.AuditFinding{Problem: fmt.Sprintf("%s %s", plural(n, "event"), text)})
+		c.Findings = append(c.Findings, audit.Finding{Problem: fmt.Sprintf("%s %s", plural(n, "event"), text)})
 	}
 	if l.log.Unpublished > 0 {
 		found(l.log.Unpublished, "to be published: is a relay running, and does the ticker tick?")
@@ -40,14 +40,14 @@ func (l snapshot) relayCheck() store.AuditCheck {
 	}
 	if n := l.log.DueForecasts; n > 0 {
 		c.Wrong += n
-		c.Findings = append(c.Findings, store.AuditFinding{Problem: plural(n, "run") + " of forecasts to be said: does forecasting run?"})
+		c.Findings = append(c.Findings, audit.Finding{Problem: plural(n, "run") + " of forecasts to be said: does forecasting run?"})
 	}
 	c.Count, c.OK = c.Wrong, c.Wrong == 0
 	return c
 }
 
 // restChecks are what a fleet at rest fulfils.
-func (l snapshot) restChecks() []store.AuditCheck {
+func (l snapshot) restChecks() []audit.Check {
 	toHandle := func(q queue) bool { return q.role == working || q.role == journal }
 	queues := l.check("queues", "no message waits in a worker's queue, on a ladder or for the journal", toHandle, func(q queue) string {
 		switch {
@@ -66,10 +66,10 @@ func (l snapshot) restChecks() []store.AuditCheck {
 		}
 		return ""
 	})
-	return []store.AuditCheck{queues, l.seen(hands, toHandle)}
+	return []audit.Check{queues, l.seen(hands, toHandle)}
 }
 
-func (l snapshot) unroutedCheck() store.AuditCheck {
+func (l snapshot) unroutedCheck() audit.Check {
 	return l.check("unrouted", "no event went to nobody", func(q queue) bool { return q.role == unrouted }, func(q queue) string {
 		switch {
 		case q.missing:
@@ -81,7 +81,7 @@ func (l snapshot) unroutedCheck() store.AuditCheck {
 	})
 }
 
-func (l snapshot) stuckCheck() store.AuditCheck {
+func (l snapshot) stuckCheck() audit.Check {
 	all := func(queue) bool { return true }
 	return l.seen(l.check("stuck", "no dead-lettered message is without a place to go", all, func(q queue) string {
 		if q.stuck > 0 {
@@ -103,7 +103,7 @@ func (l snapshot) onlyStuck(stuck map[string]bool) snapshot {
 }
 
 // missingCheck is about queues that hold nothing because they are not there.
-func (l snapshot) missingCheck() store.AuditCheck {
+func (l snapshot) missingCheck() audit.Check {
 	return l.check("queues", "every queue is there", func(queue) bool { return true }, func(q queue) string {
 		if q.missing {
 			return "is not there; apply the topology"
@@ -113,7 +113,7 @@ func (l snapshot) missingCheck() store.AuditCheck {
 }
 
 // seen marks a check as skipped when the management API has not told of all its queues.
-func (l snapshot) seen(c store.AuditCheck, of func(q queue) bool) store.AuditCheck {
+func (l snapshot) seen(c audit.Check, of func(q queue) bool) audit.Check {
 	if l.unseen != nil {
 		c.Skipped = l.unseen.Error()
 	}

@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/audit"
 )
 
 // Table is the report as a page to read: the verdict, a line a check, what was
@@ -117,7 +117,7 @@ func (r Report) writeCounts(page *strings.Builder) {
 	}
 }
 
-func writeConsumer(page *strings.Builder, k store.ConsumerCounts) {
+func writeConsumer(page *strings.Builder, k audit.ConsumerCounts) {
 	fmt.Fprintf(page, "%s has handled %s", k.Consumer, plural(k.Handled, "event"))
 	if k.Dead > 0 {
 		fmt.Fprintf(page, "; %s", plural(k.Dead, "dead letter"))

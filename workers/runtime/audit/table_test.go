@@ -5,14 +5,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/composerp/composerp/store"
+	storeaudit "github.com/composerp/composerp/store/audit"
 	"github.com/composerp/composerp/workers/runtime/audit"
 )
 
 func TestReportJSON(t *testing.T) {
 	t.Parallel()
-	r := audit.Report{Verdict: audit.Findings, ElapsedMs: 5, Checks: []store.AuditCheck{{
-		Name: "implied", What: "it is so", Count: 2, Unit: "events", Wrong: 1, Findings: []store.AuditFinding{{EventID: "e", Type: "T", Problem: "is not"}},
+	r := audit.Report{Verdict: audit.Findings, ElapsedMs: 5, Checks: []storeaudit.Check{{
+		Name: "implied", What: "it is so", Count: 2, Unit: "events", Wrong: 1, Findings: []storeaudit.Finding{{EventID: "e", Type: "T", Problem: "is not"}},
 	}}}
 	got, err := json.Marshal(r)
 	must(t, err)
@@ -26,14 +26,14 @@ func TestReportJSON(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	t.Parallel()
-	r := audit.Report{Verdict: audit.Findings, Elapsed: 4236 * time.Millisecond, Checks: []store.AuditCheck{
+	r := audit.Report{Verdict: audit.Findings, Elapsed: 4236 * time.Millisecond, Checks: []storeaudit.Check{
 		{Name: "log", What: "every event is in the log", OK: true, Count: 641_410, Unit: "events"},
-		{Name: "implied", What: "stock moved as the log says", Count: 320_705, Unit: "events", Wrong: 1_204, Findings: []store.AuditFinding{
+		{Name: "implied", What: "stock moved as the log says", Count: 320_705, Unit: "events", Wrong: 1_204, Findings: []storeaudit.Finding{
 			{EventID: "45f10bf1", Type: "SALE_COMPLETED", Tenant: "acme", Item: "85123A", Location: "UK-WH", Problem: "has moved -5 instead of -6"}}},
 		{Name: "stuck", What: "no message is stuck", Unit: "queues", Skipped: "nobody knows"},
 	}}
-	r.Counts = store.AuditCounts{Events: 641_410, Published: 641_410, ByType: map[string]int64{"SALE_COMPLETED": 320_705},
-		Consumers: []store.ConsumerCounts{{Consumer: "ledger", Handled: 320_704, Dead: 2, Copies: 1}}, Movements: 2, Positions: 2, Items: 1}
+	r.Counts = storeaudit.Counts{Events: 641_410, Published: 641_410, ByType: map[string]int64{"SALE_COMPLETED": 320_705},
+		Consumers: []storeaudit.ConsumerCounts{{Consumer: "ledger", Handled: 320_704, Dead: 2, Copies: 1}}, Movements: 2, Positions: 2, Items: 1}
 	const want = `FINDINGS: something does not add up, after 4.2s
 
   ✓ log      641,410 events           every event is in the log

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
 )
 
@@ -46,7 +46,7 @@ func BenchmarkFewOfMany(b *testing.B) {
 	b.ResetTimer()
 	for b.Loop() {
 		report, err := p.cfg.Redrive(b.Context(), deadletters.Redrive{
-			Queue: queue, Pace: deadletters.Pace{Steps: []int{0}}, Filter: store.LetterFilter{Type: "STOCK_COUNTED"},
+			Queue: queue, Pace: deadletters.Pace{Steps: []int{0}}, Filter: failures.LetterFilter{Type: "STOCK_COUNTED"},
 		})
 		must(b, err)
 		if report.Redriven != wanted || report.Seen != letters {

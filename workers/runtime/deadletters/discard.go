@@ -9,13 +9,13 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
 )
 
 // Discard says which letters to take away.
 type Discard struct {
 	Queue  Queue
-	Filter store.LetterFilter
+	Filter failures.LetterFilter
 	Limit  int
 	// Export gets a line of each letter before it is taken away; a file.
 	Export interface {
@@ -76,7 +76,7 @@ func (w *walk) takeAway(ctx context.Context, letters []letter, d Discard) error 
 		ids[i] = l.entry.ID
 	}
 	// The journal knows more of a letter than the message says.
-	known, err := w.DB.DeadLettersByID(ctx, ids)
+	known, err := failures.DeadLettersByID(ctx, w.DB, ids)
 	if err != nil {
 		return err
 	}
@@ -92,5 +92,5 @@ func (w *walk) takeAway(ctx context.Context, letters []letter, d Discard) error 
 	if err := d.Export.Sync(); err != nil {
 		return fmt.Errorf("exporting %d dead letters: %w", len(letters), err)
 	}
-	return w.leave(ctx, store.Discarded, letters)
+	return w.leave(ctx, failures.Discarded, letters)
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
 )
 
@@ -48,7 +48,7 @@ func TestWhatIsDiscardedIsExportedBefore(t *testing.T) {
 		}
 		synced = bytes.Count(file.Bytes(), []byte("\n"))
 	}
-	report, err := p.cfg.Discard(t.Context(), deadletters.Discard{Queue: queue, Filter: store.LetterFilter{Tenant: "acme"}, Export: file})
+	report, err := p.cfg.Discard(t.Context(), deadletters.Discard{Queue: queue, Filter: failures.LetterFilter{Tenant: "acme"}, Export: file})
 	must(t, err)
 	if report.Discarded != 3 || report.Seen != 6 || report.Queue != deadQueue {
 		t.Errorf("the report is %+v", report)
@@ -60,9 +60,9 @@ func TestWhatIsDiscardedIsExportedBefore(t *testing.T) {
 	for i, e := range list {
 		headers := map[string]any{}
 		must(t, json.Unmarshal(e.Headers, &headers))
-		want := p.listed(store.LetterFilter{IDs: ids[i : i+1], Dealt: true})
+		want := p.listed(failures.LetterFilter{IDs: ids[i : i+1], Dealt: true})
 		if e.MessageID != ids[i] || len(want) != 1 || e.EventID.String() != ids[i] || e.Tenant != "acme" || e.Worker != ledger || e.Queue != deadQueue ||
-			headers[rabbitmq.HeaderAttempt] != float64(2) || e.Body == nil || !bytes.Contains([]byte(*e.Body), []byte(ids[i])) || e.Fingerprint != store.Fingerprint(e.Error) {
+			headers[rabbitmq.HeaderAttempt] != float64(2) || e.Body == nil || !bytes.Contains([]byte(*e.Body), []byte(ids[i])) || e.Fingerprint != failures.Fingerprint(e.Error) {
 			t.Errorf("line %d is %+v", i+1, e)
 		}
 	}
@@ -98,7 +98,7 @@ func TestABodyThatIsNoTextIsExportedByteForByte(t *testing.T) {
 	p := newPlace(t)
 	p.zoo()
 	file := &disk{}
-	_, err := p.cfg.Discard(t.Context(), deadletters.Discard{Queue: queue, Filter: store.LetterFilter{IDs: []string{"no event"}}, Export: file})
+	_, err := p.cfg.Discard(t.Context(), deadletters.Discard{Queue: queue, Filter: failures.LetterFilter{IDs: []string{"no event"}}, Export: file})
 	must(t, err)
 	list := entries(t, file.Bytes())
 	if len(list) != 1 || string(list[0].BodyBase64) != "\x00\xff" || list[0].Body != nil || list[0].Worker != ledger || list[0].EventID != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/exchange/topology"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
 )
 
 // Entry is a dead letter as it is shown and exported, a line of JSON each.
@@ -43,7 +43,7 @@ type Entry struct {
 }
 
 // EntryOf is a letter of the journal as an Entry.
-func EntryOf(l store.DeadLetter) Entry {
+func EntryOf(l failures.DeadLetter) Entry {
 	e := Entry{
 		ID: l.ID, Queue: topology.DeadQueueName(l.Consumer), Worker: l.Consumer, State: stateOf(l), MessageID: l.MessageID, Type: l.Type,
 		Tenant: l.Tenant, Aggregate: l.Aggregate, RoutingKey: l.RoutingKey, Error: l.Error, Fingerprint: l.Fingerprint, Quarantine: l.Quarantine,
@@ -64,7 +64,7 @@ func EntryOf(l store.DeadLetter) Entry {
 	return e
 }
 
-func stateOf(l store.DeadLetter) string {
+func stateOf(l failures.DeadLetter) string {
 	switch {
 	case l.DiscardedAt.Valid:
 		return "discarded"
@@ -85,7 +85,7 @@ func instant(t sql.NullTime) *time.Time {
 }
 
 // WriteLine writes a letter of the journal as one line of JSON.
-func WriteLine(w io.Writer, l store.DeadLetter) error {
+func WriteLine(w io.Writer, l failures.DeadLetter) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(EntryOf(l)); err != nil {

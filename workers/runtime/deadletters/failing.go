@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
 )
 
 // Failing is an error that letters fail with, or would.
@@ -21,11 +21,11 @@ type Failing struct {
 type failure struct{ eventType, text string }
 
 // grouped puts together what fails by the same kind of error, the most frequent first.
-func grouped(failures map[failure]int) []Failing {
+func grouped(kinds map[failure]int) []Failing {
 	type kind struct{ eventType, fingerprint string }
 	groups := map[kind]Failing{}
-	for f, n := range failures {
-		k := kind{f.eventType, store.Fingerprint(f.text)}
+	for f, n := range kinds {
+		k := kind{f.eventType, failures.Fingerprint(f.text)}
 		g, there := groups[k]
 		if !there || f.text < g.Error { // whichever: the same each time
 			g.Error = f.text

@@ -12,6 +12,7 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
 )
 
@@ -47,33 +48,33 @@ func TestEveryFilter(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	ids := p.zoo()
-	print := store.Fingerprint(`item "x": none left of 1`)
+	print := failures.Fingerprint(`item "x": none left of 1`)
 	letterID := func(i int) string {
 		var found string
-		must(t, p.cfg.DB.EachDeadLetter(t.Context(), store.LetterFilter{IDs: ids[i : i+1]}, 0, func(l store.DeadLetter) error {
+		must(t, failures.EachDeadLetter(t.Context(), p.cfg.DB, failures.LetterFilter{IDs: ids[i : i+1]}, 0, func(l failures.DeadLetter) error {
 			found = l.ID.String()
 			return nil
 		}))
 		return found
 	}
 	for name, c := range map[string]struct {
-		of   store.LetterFilter
+		of   failures.LetterFilter
 		want []int
 	}{
-		"all":                   {store.LetterFilter{}, []int{5, 0, 1, 2, 3, 4}},
-		"type":                  {store.LetterFilter{Type: "STOCK_COUNTED"}, []int{2}},
-		"a part of the error":   {store.LetterFilter{Error: "the lock"}, []int{3}},
-		"a percent sign":        {store.LetterFilter{Error: "0% of"}, []int{4}},
-		"a fingerprint":         {store.LetterFilter{Error: print}, []int{0, 1}},
-		"tenant":                {store.LetterFilter{Tenant: "zeta"}, []int{3, 4}},
-		"aggregate":             {store.LetterFilter{Aggregate: "S1"}, []int{0, 3}},
-		"aggregate of a tenant": {store.LetterFilter{Aggregate: "S1", Tenant: "zeta"}, []int{3}},
-		"quarantine":            {store.LetterFilter{Quarantine: "ledger-late"}, []int{2}},
-		"since":                 {store.LetterFilter{Since: noon.Add(3 * time.Minute)}, []int{3, 4}},
-		"until":                 {store.LetterFilter{Until: noon.Add(time.Minute)}, []int{5, 0}},
-		"between":               {store.LetterFilter{Since: noon, Until: noon.Add(2 * time.Minute)}, []int{0, 1}},
-		"ids of an event and of a letter, and a message's": {store.LetterFilter{IDs: []string{ids[1], letterID(4), ids[5]}}, []int{5, 1, 4}},
-		"nobody": {store.LetterFilter{Tenant: "nobody"}, nil},
+		"all":                   {failures.LetterFilter{}, []int{5, 0, 1, 2, 3, 4}},
+		"type":                  {failures.LetterFilter{Type: "STOCK_COUNTED"}, []int{2}},
+		"a part of the error":   {failures.LetterFilter{Error: "the lock"}, []int{3}},
+		"a percent sign":        {failures.LetterFilter{Error: "0% of"}, []int{4}},
+		"a fingerprint":         {failures.LetterFilter{Error: print}, []int{0, 1}},
+		"tenant":                {failures.LetterFilter{Tenant: "zeta"}, []int{3, 4}},
+		"aggregate":             {failures.LetterFilter{Aggregate: "S1"}, []int{0, 3}},
+		"aggregate of a tenant": {failures.LetterFilter{Aggregate: "S1", Tenant: "zeta"}, []int{3}},
+		"quarantine":            {failures.LetterFilter{Quarantine: "ledger-late"}, []int{2}},
+		"since":                 {failures.LetterFilter{Since: noon.Add(3 * time.Minute)}, []int{3, 4}},
+		"until":                 {failures.LetterFilter{Until: noon.Add(time.Minute)}, []int{5, 0}},
+		"between":               {failures.LetterFilter{Since: noon, Until: noon.Add(2 * time.Minute)}, []int{0, 1}},
+		"ids of an event and of a letter, and a message's": {failures.LetterFilter{IDs: []string{ids[1], letterID(4), ids[5]}}, []int{5, 1, 4}},
+		"nobody": {failures.LetterFilter{Tenant: "nobody"}, nil},
 	} {
 		var want, listed []string
 		for _, i := range c.want {
@@ -81,7 +82,7 @@ func TestEveryFilter(t *testing.T) {
 		}
 		of := c.of
 		of.Consumers = []string{ledger}
-		must(t, p.cfg.DB.EachDeadLetter(t.Context(), of, 0, func(l store.DeadLetter) error {
+		must(t, failures.EachDeadLetter(t.Context(), p.cfg.DB, of, 0, func(l failures.DeadLetter) error {
 			listed = append(listed, l.MessageID)
 			return nil
 		}))
@@ -93,7 +94,7 @@ func TestEveryFilter(t *testing.T) {
 		if !slices.Equal(chosen, want) {
 			t.Errorf("%s: of the queue are chosen %v, want %v", name, chosen, want)
 		}
-		groups, err := p.cfg.DB.LetterGroups(t.Context(), of, 0)
+		groups, err := failures.LetterGroups(t.Context(), p.cfg.DB, of, 0)
 		must(t, err)
 		n := 0
 		for _, g := range groups {
@@ -103,14 +104,14 @@ func TestEveryFilter(t *testing.T) {
 			t.Errorf("%s: the groups have %d letters, want %d", name, n, len(want))
 		}
 	}
-	if other := (store.LetterFilter{Consumers: []string{"stockview"}}); len(p.listed(other)) != 0 {
+	if other := (failures.LetterFilter{Consumers: []string{"stockview"}}); len(p.listed(other)) != 0 {
 		t.Error("another worker has letters")
 	}
 }
 
-func (p *place) listed(of store.LetterFilter) (ids []string) {
+func (p *place) listed(of failures.LetterFilter) (ids []string) {
 	p.Helper()
-	must(p, p.cfg.DB.EachDeadLetter(p.Context(), of, 0, func(l store.DeadLetter) error {
+	must(p, failures.EachDeadLetter(p.Context(), p.cfg.DB, of, 0, func(l failures.DeadLetter) error {
 		ids = append(ids, l.MessageID)
 		return nil
 	}))
@@ -118,7 +119,7 @@ func (p *place) listed(of store.LetterFilter) (ids []string) {
 }
 
 // chosen are the ids of the messages that a filter chooses in the queue, sorted. They are sent back into it.
-func (p *place) chosen(of store.LetterFilter) []string {
+func (p *place) chosen(of failures.LetterFilter) []string {
 	p.Helper()
 	report, err := p.cfg.Redrive(p.Context(), deadletters.Redrive{Queue: queue, Pace: fast, Filter: of})
 	must(p, err)
@@ -157,7 +158,7 @@ func (p *place) asItDied(d rabbitmq.Delivery) rabbitmq.Message {
 	m.Exchange, m.RoutingKey = topology.Dead, ledgerQueue
 	if cause, died := m.Headers[rabbitmq.HeaderDiedOf]; died {
 		var class string
-		must(p, p.cfg.DB.EachDeadLetter(p.Context(), store.LetterFilter{IDs: []string{d.ID}, Dealt: true}, 0, func(l store.DeadLetter) error {
+		must(p, failures.EachDeadLetter(p.Context(), p.cfg.DB, failures.LetterFilter{IDs: []string{d.ID}, Dealt: true}, 0, func(l failures.DeadLetter) error {
 			class = l.Quarantine
 			return nil
 		}))
@@ -175,7 +176,7 @@ func TestListingTouchesNoQueue(t *testing.T) {
 	p := newPlace(t)
 	p.zoo()
 	must(t, p.session.Close()) // the test's own
-	standings, err := p.cfg.Summaries(t.Context(), []string{ledger, "stockview"}, store.LetterFilter{Tenant: "acme"})
+	standings, err := p.cfg.Summaries(t.Context(), []string{ledger, "stockview"}, failures.LetterFilter{Tenant: "acme"})
 	must(t, err)
 	if len(standings) != 2 || standings[0].Queue != deadQueue || *standings[0].InQueue != 6 || standings[0].Lying != 3 ||
 		!standings[0].Oldest.Equal(noon) || !standings[0].Newest.Equal(noon.Add(2*time.Minute)) || *standings[1].InQueue != 0 || standings[1].Lying != 0 {
@@ -183,10 +184,10 @@ func TestListingTouchesNoQueue(t *testing.T) {
 	}
 	away := p.cfg
 	away.Exchange.URLs = []string{"amqp://127.0.0.1:1/"}
-	if standings, err = away.Summaries(t.Context(), []string{ledger}, store.LetterFilter{}); !errors.Is(err, deadletters.ErrDepths) || standings[0].Lying != 6 || standings[0].InQueue != nil {
+	if standings, err = away.Summaries(t.Context(), []string{ledger}, failures.LetterFilter{}); !errors.Is(err, deadletters.ErrDepths) || standings[0].Lying != 6 || standings[0].InQueue != nil {
 		t.Errorf("without a broker it says %v, %+v", err, standings)
 	}
-	groups, err := p.cfg.DB.LetterGroups(t.Context(), store.LetterFilter{}, 1)
+	groups, err := failures.LetterGroups(t.Context(), p.cfg.DB, failures.LetterFilter{}, 1)
 	must(t, err)
 	if len(groups) != 1 || groups[0].Count != 2 || groups[0].Error != `item "jug": none left of 7` || groups[0].Type != "SALE_COMPLETED" {
 		t.Errorf("the largest group is %+v", groups)
@@ -198,11 +199,11 @@ func TestLettersOfTheVersionBeforeGetFingerprints(t *testing.T) {
 	p := newPlace(t)
 	p.zoo()
 	p.count(`WITH u AS (UPDATE dead_letter SET fingerprint = '' RETURNING 1) SELECT count(*) FROM u`)
-	must(t, p.cfg.DB.PrintDeadLetters(t.Context()))
-	if n := p.count(`SELECT count(*) FROM dead_letter WHERE fingerprint = $1`, store.Fingerprint(`item "x": none left of 1`)); n != 2 {
+	must(t, failures.FingerprintDeadLetters(t.Context(), p.cfg.DB))
+	if n := p.count(`SELECT count(*) FROM dead_letter WHERE fingerprint = $1`, failures.Fingerprint(`item "x": none left of 1`)); n != 2 {
 		t.Errorf("%d letters have the fingerprint of two", n)
 	}
-	must(t, p.cfg.DB.PrintDeadLetters(t.Context()))
+	must(t, failures.FingerprintDeadLetters(t.Context(), p.cfg.DB))
 }
 
 // The pages of a long journal follow each other without a gap, those of one moment too.
@@ -211,16 +212,16 @@ func TestEachOfALongJournal(t *testing.T) {
 	p := newPlace(t)
 	var want []uuid.UUID
 	must(t, p.cfg.DB.InTx(t.Context(), func(tx store.Tx) error {
-		var list []store.DeadLetter
+		var list []failures.DeadLetter
 		for i := range 200 {
-			l := store.DeadLetter{ID: uuid.New(), Consumer: ledger, DiedAt: noon.Add(time.Duration(i/90) * time.Second)}
+			l := failures.DeadLetter{ID: uuid.New(), Consumer: ledger, DiedAt: noon.Add(time.Duration(i/90) * time.Second)}
 			list, want = append(list, l), append(want, l.ID)
 		}
-		return tx.RecordDeadLetters(t.Context(), list)
+		return failures.RecordDeadLetters(t.Context(), tx, list)
 	}))
 	for _, limit := range []int{0, 1, 64, 65, 200, 500} {
 		seen := map[uuid.UUID]bool{}
-		must(t, p.cfg.DB.EachDeadLetter(t.Context(), store.LetterFilter{}, limit, func(l store.DeadLetter) error {
+		must(t, failures.EachDeadLetter(t.Context(), p.cfg.DB, failures.LetterFilter{}, limit, func(l failures.DeadLetter) error {
 			seen[l.ID] = true
 			return nil
 		}))
@@ -229,7 +230,7 @@ func TestEachOfALongJournal(t *testing.T) {
 		}
 	}
 	stop := errors.New("stop")
-	if err := p.cfg.DB.EachDeadLetter(context.Background(), store.LetterFilter{}, 0, func(store.DeadLetter) error { return stop }); !errors.Is(err, stop) {
+	if err := failures.EachDeadLetter(context.Background(), p.cfg.DB, failures.LetterFilter{}, 0, func(failures.DeadLetter) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("it goes on after %v", err)
 	}
 }

@@ -6,7 +6,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/inbox"
 )
 
 // Refusal is a letter that is not put back unasked.
@@ -21,7 +22,7 @@ type Refusal struct {
 // stands in the log its message says, or the admission; where neither does, it
 // counts as old. What is no event can have had no effect.
 func (w *walk) refuse(ctx context.Context, letters []letter) (good []letter, refused []Refusal, err error) {
-	horizon, err := w.DB.InboxHorizon(ctx)
+	horizon, err := inbox.ReadHorizon(ctx, w.DB)
 	if err != nil || horizon.Seq == 0 {
 		return letters, nil, err
 	}
@@ -40,7 +41,7 @@ func (w *walk) refuse(ctx context.Context, letters []letter) (good []letter, ref
 	return good, refused, nil
 }
 
-func unproven(at int64, horizon store.Horizon) string {
+func unproven(at int64, horizon inbox.Horizon) string {
 	where := "its place in the log is not known"
 	if at > 0 {
 		where = fmt.Sprintf("it is at place %d of the log", at)
@@ -57,7 +58,7 @@ func (w *walk) places(ctx context.Context, letters []letter) (map[uuid.UUID]int6
 			unknown = append(unknown, l.entry.EventID.UUID)
 		}
 	}
-	places, err := w.DB.AdmittedAt(ctx, unknown)
+	places, err := eventlog.AdmittedAt(ctx, w.DB, unknown)
 	if err != nil {
 		return nil, err
 	}

@@ -12,13 +12,15 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/inbox"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
 )
 
 // generations opens a second generation of the inbox now, and drops the first.
 func (p *place) generations() {
 	p.Helper()
-	if rotated, err := p.cfg.DB.RotateInbox(p.Context(), 0); err != nil || !rotated {
+	if rotated, err := inbox.Rotate(p.Context(), p.cfg.DB, 0); err != nil || !rotated {
 		p.Fatalf("the inbox is not rotated: %v", err)
 	}
 	p.count(`WITH gone AS (DELETE FROM inbox_generation WHERE generation = 1 RETURNING 1) SELECT count(*) FROM gone`)
@@ -36,9 +38,9 @@ func (p *place) tick() {
 func (p *place) logged() (event.Any, int64) {
 	p.Helper()
 	e := p.sale("acme", uuid.NewString())
-	_, err := p.cfg.DB.Admit(p.Context(), []event.Any{e}, true)
+	_, err := eventlog.AdmitOnce(p.Context(), p.cfg.DB, []event.Any{e}, true)
 	must(p, err)
-	places, err := p.cfg.DB.AdmittedAt(p.Context(), []uuid.UUID{e.ID})
+	places, err := eventlog.AdmittedAt(p.Context(), p.cfg.DB, []uuid.UUID{e.ID})
 	must(p, err)
 	return e, places[e.ID]
 }

@@ -12,7 +12,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
 )
 
 // letterSpace is the UUID namespace of journal entries (RFC 9562, 5.5).
@@ -23,7 +23,7 @@ var letterSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://composerp.dev/
 // others for ever. The entry's id follows from the message and the time of its
 // failure, so that the message in its queue and its copy for the journal are the
 // same entry, and the same message dead again later is another.
-func LetterOf(m rabbitmq.Delivery) store.DeadLetter {
+func LetterOf(m rabbitmq.Delivery) failures.DeadLetter {
 	failure := m.Failure()
 	died := failure.LastFailedAt
 	if died.IsZero() {
@@ -32,7 +32,7 @@ func LetterOf(m rabbitmq.Delivery) store.DeadLetter {
 	if died.Year() < 1 || died.Year() > 9999 { // a stranger's clock
 		died = time.Time{}
 	}
-	letter := store.DeadLetter{
+	letter := failures.DeadLetter{
 		Consumer: failure.Worker, MessageID: m.ID, Type: m.Type, RoutingKey: failure.OriginalRoutingKey,
 		Error: failure.Error, Attempt: min(max(failure.Attempt, 0), math.MaxInt32), Headers: headersOf(m), Body: m.Body, DiedAt: died,
 	}
@@ -74,7 +74,7 @@ func eventID(m rabbitmq.Delivery) (uuid.UUID, bool) {
 
 // deliveryOf is the message that the journal tells of, as its worker would get
 // it once it was put back.
-func deliveryOf(l store.DeadLetter) rabbitmq.Delivery {
+func deliveryOf(l failures.DeadLetter) rabbitmq.Delivery {
 	d := rabbitmq.Delivery{Message: rabbitmq.Message{
 		Exchange: topology.Dead, RoutingKey: topology.QueueName(l.Consumer), ID: l.MessageID, Type: l.Type, Body: l.Body, Headers: headersIn(l.Headers),
 	}}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
 )
 
 // Standing is how a queue of dead letters stands: what the broker says, and what the journal says.
@@ -31,8 +31,8 @@ type QueueSummary struct {
 // Standings tells how the workers' queues of dead letters stand, and those of
 // whoever else the journal has letters of. Where the broker does not answer the
 // error says so, and the rest is as the journal has it.
-func (c Config) Summaries(ctx context.Context, workers []string, of store.LetterFilter) ([]QueueSummary, error) {
-	known, err := c.DB.LettersByConsumer(ctx, of)
+func (c Config) Summaries(ctx context.Context, workers []string, of failures.LetterFilter) ([]QueueSummary, error) {
+	known, err := failures.LettersByConsumer(ctx, c.DB, of)
 	if err != nil {
 		return nil, err
 	}

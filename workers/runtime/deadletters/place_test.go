@@ -15,6 +15,8 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
+	"github.com/composerp/composerp/store/inbox"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
 )
@@ -37,7 +39,7 @@ type place struct {
 	testing.TB
 	cfg       deadletters.Config
 	url       string
-	consumer  store.ConsumerID
+	consumer  inbox.ConsumerID
 	session   *rabbitmq.Session
 	publisher *rabbitmq.Publisher
 }
@@ -57,7 +59,7 @@ func newPlace(t testing.TB) *place {
 	t.Cleanup(func() { _ = p.session.Close() })
 	p.publisher, err = p.session.Publisher(512)
 	must(t, err)
-	p.consumer, err = p.cfg.DB.Subscribe(t.Context(), ledger, []string{"SALE_COMPLETED"})
+	p.consumer, err = inbox.Subscribe(t.Context(), p.cfg.DB, ledger, []string{"SALE_COMPLETED"})
 	must(t, err)
 	return p
 }
@@ -128,11 +130,11 @@ func (p *place) journal() {
 	for n > 0 {
 		taken, err := c.Take(p.Context(), 1000)
 		must(p, err)
-		letters := make([]store.DeadLetter, len(taken))
+		letters := make([]failures.DeadLetter, len(taken))
 		for i, d := range taken {
 			letters[i] = deadletters.LetterOf(d)
 		}
-		must(p, p.cfg.DB.InTx(p.Context(), func(tx store.Tx) error { return tx.RecordDeadLetters(p.Context(), letters) }))
+		must(p, p.cfg.DB.InTx(p.Context(), func(tx store.Tx) error { return failures.RecordDeadLetters(p.Context(), tx, letters) }))
 		must(p, c.Ack(taken[len(taken)-1]))
 		n -= len(taken)
 	}
@@ -259,7 +261,7 @@ func (p *place) handle(ctx context.Context, h *hands, publisher *rabbitmq.Publis
 		ids = append(ids, uuid.MustParse(d.ID))
 	}
 	return p.cfg.DB.InTx(ctx, func(tx store.Tx) error {
-		fresh, err := tx.Claim(ctx, p.consumer, ids)
+		fresh, err := inbox.Claim(ctx, tx, p.consumer, ids)
 		for id := range fresh {
 			h.effects[id.String()]++
 		}

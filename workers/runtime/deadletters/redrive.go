@@ -8,16 +8,16 @@ import (
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
-	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failpoint"
+	"github.com/composerp/composerp/store/failures"
 )
 
 // Redrive says which letters to put back to their worker, and how.
 type Redrive struct {
 	Queue  Queue
-	Filter store.LetterFilter // its Consumers and Dealt mean nothing here
-	Limit  int                // so many at most; 0: all
-	Pace   Pace               // the zero value is Careful
+	Filter failures.LetterFilter // its Consumers and Dealt mean nothing here
+	Limit  int                   // so many at most; 0: all
+	Pace   Pace                  // the zero value is Careful
 	// StopAt ends it when more than so many percent of what was put back has failed again; 0 means DefaultStopAt, 100 never.
 	StopAt int
 	// Force puts back even what its worker may have handled and would not know.
@@ -182,7 +182,7 @@ func (d *redriver) putBack(ctx context.Context, letters []letter) (stay int, err
 	back, not, err := d.publish(ctx, letters)
 	failpoint.Hit("redrive.confirmed")
 	d.watch.back(back, not)
-	if leaving := d.walk.leave(ctx, store.Redriven, back); leaving != nil {
+	if leaving := d.walk.leave(ctx, failures.Redriven, back); leaving != nil {
 		return len(letters), errors.Join(err, leaving)
 	}
 	d.report.Redriven += len(back)

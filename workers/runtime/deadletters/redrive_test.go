@@ -10,7 +10,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
 )
 
@@ -59,7 +59,7 @@ func TestRedriveOfSomeKeepsTheOrderOfTheRest(t *testing.T) {
 		}
 		rest = append(rest, id)
 	}
-	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast, Filter: store.LetterFilter{IDs: wanted}})
+	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast, Filter: failures.LetterFilter{IDs: wanted}})
 	must(t, err)
 	if report.Redriven != len(wanted) || report.Seen != 1000 || !report.Idle || report.Waiting != len(wanted) {
 		t.Errorf("the report is %+v", report)
@@ -218,7 +218,7 @@ func TestALongRedriveWalksAgain(t *testing.T) {
 	}
 	p.work(func(d rabbitmq.Delivery) error { return errRejected }) // they come back to the queue meanwhile
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{
-		Queue: queue, Pace: deadletters.Pace{Steps: []int{50}, Patience: 20 * time.Second}, StopAt: 100, Filter: store.LetterFilter{IDs: wanted},
+		Queue: queue, Pace: deadletters.Pace{Steps: []int{50}, Patience: 20 * time.Second}, StopAt: 100, Filter: failures.LetterFilter{IDs: wanted},
 	})
 	must(t, err)
 	if report.Redriven != 20 || report.Failed != 20 {
@@ -297,7 +297,7 @@ func TestTheJournalIsPutRight(t *testing.T) {
 	p.count(`WITH ghost AS (INSERT INTO dead_letter (id, consumer, event_id, message_id, type, routing_key, error, attempt, headers, body, died_at, recorded_at)
 		SELECT gen_random_uuid(), consumer, event_id, message_id, type, routing_key, error, attempt, headers, body, died_at, now() - interval '1 hour'
 		FROM dead_letter WHERE aggregate_id = '2' RETURNING 1) SELECT count(*) FROM ghost`)
-	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast, Filter: store.LetterFilter{Aggregate: "1"}})
+	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast, Filter: failures.LetterFilter{Aggregate: "1"}})
 	must(t, err)
 	if report.Redriven != 1 || report.Missed != 1 {
 		t.Errorf("the report is %+v", report)
@@ -317,7 +317,7 @@ func TestWhatIsThereAgainIsOnlyTakenOut(t *testing.T) {
 	p.send(letter, dead(p.sale("acme", "2"), ledger, errors.New("another")))
 	again := false
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{
-		Queue: queue, Pace: deadletters.Pace{Steps: []int{0}}, Filter: store.LetterFilter{Error: "cup"},
+		Queue: queue, Pace: deadletters.Pace{Steps: []int{0}}, Filter: failures.LetterFilter{Error: "cup"},
 		Progress: func(now deadletters.Progress) {
 			if now.Done == 1 && !again {
 				again = true

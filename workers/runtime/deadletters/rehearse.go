@@ -8,7 +8,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
 )
 
 // Verdict is what would become of a letter that was put back.
@@ -25,7 +25,7 @@ const (
 // Rehearsal says which letters to rehearse, and with whom.
 type Rehearsal struct {
 	Queue  Queue
-	Filter store.LetterFilter
+	Filter failures.LetterFilter
 	Limit  int
 	// Try lets the worker handle a message without leaving a trace. The error is what it fails with.
 	Try      func(ctx context.Context, d rabbitmq.Delivery) (Verdict, error)
@@ -53,8 +53,8 @@ func (c Config) Rehearse(ctx context.Context, r Rehearsal) (RehearsalReport, err
 	began := time.Now()
 	r.Filter.Consumers, r.Filter.Dealt = []string{r.Queue.Worker}, false
 	report := RehearsalReport{Queue: topology.DeadQueueName(r.Queue.Worker)}
-	failures := map[failure]int{}
-	err := c.DB.EachDeadLetter(ctx, r.Filter, r.Limit, func(l store.DeadLetter) error {
+	kinds := map[failure]int{}
+	err := failures.EachDeadLetter(ctx, c.DB, r.Filter, r.Limit, func(l failures.DeadLetter) error {
 		verdict, err := r.Try(ctx, deliveryOf(l))
 		switch {
 		case errors.Is(err, ErrNoVerdict) || ctx.Err() != nil:
@@ -67,7 +67,7 @@ func (c Config) Rehearse(ctx context.Context, r Rehearsal) (RehearsalReport, err
 			report.BeforeCall++
 		default:
 			report.Fails++
-			failures[failure{l.Type, err.Error()}]++
+			kinds[failure{l.Type, err.Error()}]++
 		}
 		report.Rehearsed++
 		if r.Progress != nil {
@@ -75,7 +75,7 @@ func (c Config) Rehearse(ctx context.Context, r Rehearsal) (RehearsalReport, err
 		}
 		return nil
 	})
-	report.Failures = grouped(failures)
+	report.Failures = grouped(kinds)
 	report.ElapsedMs = time.Since(began).Milliseconds()
 	if err != nil {
 		return report, fmt.Errorf("rehearsing the dead letters of %s: %w", r.Queue.Worker, err)

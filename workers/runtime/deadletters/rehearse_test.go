@@ -7,6 +7,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
 )
 
@@ -42,7 +43,7 @@ func TestARehearsalWithoutADatabaseComesToNoEnd(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	p.zoo()
-	_, err := p.cfg.Rehearse(t.Context(), deadletters.Rehearsal{Queue: queue, Limit: 2, Filter: store.LetterFilter{Tenant: "acme"},
+	_, err := p.cfg.Rehearse(t.Context(), deadletters.Rehearsal{Queue: queue, Limit: 2, Filter: failures.LetterFilter{Tenant: "acme"},
 		Try: func(context.Context, rabbitmq.Delivery) (deadletters.Verdict, error) {
 			return deadletters.Fails, errors.Join(deadletters.ErrNoVerdict, store.ErrUnavailable)
 		}})

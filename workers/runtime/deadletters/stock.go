@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
 )
 
 // Stock is what lies in a queue of dead letters.
@@ -20,7 +20,7 @@ type Reconciliation struct {
 // own and the journal's, and a broker that dies in between has it in one of them.
 // ErrBusy means that somebody else takes from the queue.
 func (c Config) Reconcile(ctx context.Context, queue Queue) (s Reconciliation, err error) {
-	w, err := c.open(ctx, queue, store.LetterFilter{}, 0)
+	w, err := c.open(ctx, queue, failures.LetterFilter{}, 0)
 	if err != nil {
 		return s, fmt.Errorf("taking stock of %s: %w", queue.Worker, err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failpoint"
+	"github.com/composerp/composerp/store/failures"
 )
 
 // Config says where the letters are. DB and Exchange are needed.
@@ -52,7 +53,7 @@ const actTime = 30 * time.Second
 // letter is a message in the queue and its entry in the journal.
 type letter struct {
 	rabbitmq.Delivery
-	entry store.DeadLetter
+	entry failures.DeadLetter
 	back  rabbitmq.Message // what goes back to the worker
 }
 
@@ -60,7 +61,7 @@ type letter struct {
 type walk struct {
 	Config
 	queue   Queue
-	filter  store.LetterFilter
+	filter  failures.LetterFilter
 	limit   int // acts on so many at most; 0: on all
 	session *rabbitmq.Session
 	sieve   *rabbitmq.QueueBrowser
@@ -80,7 +81,7 @@ type walk struct {
 }
 
 // open begins a walk; the session is the walk's from now on.
-func (c Config) open(ctx context.Context, queue Queue, filter store.LetterFilter, limit int) (*walk, error) {
+func (c Config) open(ctx context.Context, queue Queue, filter failures.LetterFilter, limit int) (*walk, error) {
 	if c.WalkTime <= 0 {
 		c.WalkTime = defaultWalkTime
 	}
@@ -95,7 +96,7 @@ func (c Config) open(ctx context.Context, queue Queue, filter store.LetterFilter
 	filter.Consumers, filter.Dealt = nil, true // the queue says whose they are, and that they lie
 	w := &walk{Config: c, queue: queue, filter: filter, limit: limit, found: map[uuid.UUID]bool{}, gone: map[uuid.UUID]bool{}, again: map[life]bool{}}
 	var err error
-	if w.began, err = c.DB.Time(ctx); err != nil {
+	if w.began, err = store.ServerTime(ctx, c.DB); err != nil {
 		return nil, err
 	}
 	if w.session, err = rabbitmq.Open(ctx, c.Exchange); err != nil {
@@ -194,7 +195,7 @@ func (w *walk) once(ctx context.Context, limit time.Duration, do act) (whole boo
 
 // look asks the journal which of the messages are chosen, and acts on those.
 func (w *walk) look(ctx context.Context, taken []rabbitmq.Delivery, do act) error {
-	letters, entries := make([]letter, 0, len(taken)), make([]store.DeadLetter, 0, len(taken))
+	letters, entries := make([]letter, 0, len(taken)), make([]failures.DeadLetter, 0, len(taken))
 	for _, d := range taken {
 		entry := LetterOf(d)
 		if w.gone[entry.ID] {
@@ -209,7 +210,7 @@ func (w *walk) look(ctx context.Context, taken []rabbitmq.Delivery, do act) erro
 		w.sieve.Keep(len(letters))
 		return nil
 	}
-	chosen, entered, err := w.DB.ChooseDeadLetters(ctx, w.filter, entries)
+	chosen, entered, err := failures.ChooseDeadLetters(ctx, w.DB, w.filter, entries)
 	if err != nil {
 		return err
 	}
@@ -257,7 +258,7 @@ func (w *walk) wanted(letters []letter, chosen map[uuid.UUID]bool) (wanted []let
 }
 
 // leave writes down what is about to happen to letters, and takes them out of the queue.
-func (w *walk) leave(ctx context.Context, fate store.Fate, letters []letter) error {
+func (w *walk) leave(ctx context.Context, fate failures.Disposition, letters []letter) error {
 	if len(letters) == 0 {
 		return nil
 	}
@@ -265,7 +266,7 @@ func (w *walk) leave(ctx context.Context, fate store.Fate, letters []letter) err
 	for i, l := range letters {
 		ids[i] = l.entry.ID
 	}
-	if err := w.DB.MarkDeadLetters(ctx, fate, ids); err != nil {
+	if err := failures.MarkDeadLetters(ctx, w.DB, fate, ids); err != nil {
 		return err
 	}
 	failpoint.Hit("redrive.marked")
@@ -285,5 +286,5 @@ func (w *walk) miss(ctx context.Context) (int, error) {
 	if w.absent > 0 {
 		return 0, nil
 	}
-	return w.DB.MissDeadLetters(ctx, w.queue.Worker, w.began, w.MissAge, w.found)
+	return failures.MarkLost(ctx, w.DB, w.queue.Worker, w.began, w.MissAge, w.found)
 }

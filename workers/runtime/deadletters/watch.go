@@ -12,6 +12,7 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/inbox"
 )
 
 // watch sees how what was put back fares. What the worker sends to its ladder or
@@ -21,7 +22,7 @@ type watch struct {
 	db       *store.DB
 	session  *rabbitmq.Session
 	queue    string // the worker's own
-	consumer store.ConsumerID
+	consumer inbox.ConsumerID
 	owes     bool
 	end      context.CancelFunc
 	done     chan struct{}
@@ -44,7 +45,7 @@ func (w *walk) listen(ctx context.Context) (*watch, error) {
 	}
 	var err error
 	if v.owes {
-		if v.consumer, err = w.DB.ConsumerNamed(ctx, worker); errors.Is(err, store.ErrNotFound) {
+		if v.consumer, err = inbox.ConsumerByName(ctx, w.DB, worker); errors.Is(err, store.ErrNotFound) {
 			err = nil // it has never run, and handled nothing
 		}
 		if err != nil {
@@ -155,7 +156,7 @@ func (v *watch) look(ctx context.Context) (waiting int, err error) {
 	if broken != nil || waiting == 0 || !v.owes {
 		return waiting, broken
 	}
-	handled, err := v.db.HandledOf(ctx, v.consumer, ids)
+	handled, err := inbox.HandledAmong(ctx, v.db, v.consumer, ids)
 	if err != nil {
 		return 0, err
 	}

@@ -11,7 +11,9 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/failpoint"
+	"github.com/composerp/composerp/store/imports"
 )
 
 // Options say what is imported and where to. DB and File are needed, and Mapping for everything but NDJSON of whole
@@ -69,8 +71,8 @@ func Run(ctx context.Context, o Options) (Report, error) {
 }
 
 // importKey tells what is imported. A mapping that was changed makes another import of it: its events are others.
-func importKey(m *Mapping, found *survey) store.ImportKey {
-	key := store.ImportKey{FileSHA256: found.sum}
+func importKey(m *Mapping, found *survey) imports.Key {
+	key := imports.Key{FileSHA256: found.sum}
 	if m != nil {
 		key.MappingSHA256 = m.sum
 	} else {
@@ -130,7 +132,7 @@ func (w *writer) begin(ctx context.Context) error {
 }
 
 func (w *writer) takeUp(ctx context.Context) error {
-	before, err := w.options.DB.TakeImport(ctx, w.key)
+	before, err := imports.Take(ctx, w.options.DB, w.key)
 	if err != nil {
 		return err
 	}
@@ -144,12 +146,12 @@ func (w *writer) takeUp(ctx context.Context) error {
 		return w.save(ctx, before, w.tally, nil, []byte{}) // cuts off what a crash has left behind the lines that count
 	}
 	// Everything is read again. What is in the log already will be known as such, and the rejects are written anew.
-	next := store.ImportProgress{Term: before.Term, File: w.options.File, RejectsFile: w.rejects.path}
+	next := imports.Progress{Term: before.Term, File: w.options.File, RejectsFile: w.rejects.path}
 	return w.save(ctx, next, w.tally, nil, []byte(rejectsHeader))
 }
 
 // adopt goes on from what the database says.
-func (w *writer) adopt(p store.ImportProgress) error {
+func (w *writer) adopt(p imports.Progress) error {
 	tally := Tally{}
 	if err := json.Unmarshal(p.Tally, &tally); err != nil {
 		return fmt.Errorf("reading the import's counts: %w", err)
@@ -173,9 +175,9 @@ func (w *writer) finish(ctx context.Context) error {
 }
 
 // countEvent counts an event that is in the log.
-func (t *Tally) countEvent(kind event.Type, a store.Admission) {
+func (t *Tally) countEvent(kind event.Type, a eventlog.Admission) {
 	t.Events[kind]++
-	if a == store.Admitted {
+	if a == eventlog.Admitted {
 		t.Admitted++
 	} else {
 		t.Duplicates++

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/imports"
 	"github.com/composerp/composerp/store/storetest"
 )
 
@@ -130,7 +130,7 @@ func TestTakenOver(t *testing.T) {
 			}
 		}
 	}
-	if _, err := Run(t.Context(), o); !errors.Is(err, store.ErrTakenOver) {
+	if _, err := Run(t.Context(), o); !errors.Is(err, imports.ErrTakenOver) {
 		t.Errorf("the first ended with %v", err)
 	}
 	l.check(t)

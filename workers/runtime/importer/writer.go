@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/failpoint"
+	"github.com/composerp/composerp/store/imports"
 )
 
 // patience is how long a batch is tried again while the database is away or others are in the way.
@@ -20,10 +22,10 @@ const patience = 30 * time.Second
 // writer brings batches into the log, each in one transaction with the note of how far the import has come.
 type writer struct {
 	options   Options
-	key       store.ImportKey
+	key       imports.Key
 	rejects   *rejects
-	progress  store.ImportProgress // as the database has it
-	tally     Tally                // of progress.Rows rows
+	progress  imports.Progress // as the database has it
+	tally     Tally            // of progress.Rows rows
 	resumedAt int64
 	size      int64
 	totalRows int64
@@ -38,7 +40,7 @@ func (w *writer) write(ctx context.Context, b *batch) error {
 
 // persist saves, and saves again while that may help. When it is not known whether a transaction was committed, the
 // database is asked: nothing is counted twice.
-func (w *writer) persist(ctx context.Context, next store.ImportProgress, tally Tally, b *batch) error {
+func (w *writer) persist(ctx context.Context, next imports.Progress, tally Tally, b *batch) error {
 	deadline := time.Now().Add(patience)
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 3*time.Second) {
 		err := w.save(ctx, next, tally, b, nil)
@@ -50,11 +52,11 @@ func (w *writer) persist(ctx context.Context, next store.ImportProgress, tally T
 			return ctx.Err()
 		case <-time.After(pause):
 		}
-		switch saved, askErr := w.options.DB.Import(ctx, w.key); {
+		switch saved, askErr := imports.Read(ctx, w.options.DB, w.key); {
 		case askErr != nil && !mayPass(askErr):
 			return errors.Join(err, askErr)
 		case askErr == nil && saved.Term != next.Term:
-			return fmt.Errorf("importing %s: %w", w.options.File, store.ErrTakenOver)
+			return fmt.Errorf("importing %s: %w", w.options.File, imports.ErrTakenOver)
 		case askErr == nil && saved.Rows == next.Rows && saved.Finished == next.Finished:
 			return w.adopt(saved)
 		}
@@ -69,11 +71,11 @@ func mayPass(err error) bool {
 // save brings a batch, if any, into the log and notes next as the import's progress, in one transaction. The lines of
 // rejected rows, or text in their place, are on disk before it is committed, and nothing is behind them. Where there
 // are none and text is nil, the rejects file is left alone.
-func (w *writer) save(ctx context.Context, next store.ImportProgress, tally Tally, b *batch, text []byte) error {
+func (w *writer) save(ctx context.Context, next imports.Progress, tally Tally, b *batch, text []byte) error {
 	tally = tally.clone()
 	err := w.options.DB.InTx(ctx, func(tx store.Tx) error {
 		if b != nil {
-			verdicts, err := tx.Admit(ctx, b.events, true)
+			verdicts, err := eventlog.Admit(ctx, tx, b.events, true)
 			if err != nil {
 				return err
 			}
@@ -88,7 +90,7 @@ func (w *writer) save(ctx context.Context, next store.ImportProgress, tally Tall
 			return fmt.Errorf("writing the import's counts: %w", err)
 		}
 		// This row of the database is the lock on the rejects file: it is held from here to the commit.
-		if err := tx.SaveImport(ctx, w.key, next); err != nil {
+		if err := imports.Save(ctx, tx, w.key, next); err != nil {
 			return err
 		}
 		failpoint.Hit("import.noted")
@@ -109,10 +111,10 @@ func (w *writer) save(ctx context.Context, next store.ImportProgress, tally Tall
 
 // settle counts what became of a batch's rows and gives the lines of the rejects file for it, by row; nil
 // for none.
-func settle(b *batch, verdicts []store.Admission, tally *Tally) []byte {
+func settle(b *batch, verdicts []eventlog.Admission, tally *Tally) []byte {
 	refused := slices.Clone(b.rejects)
 	for i, v := range verdicts {
-		if v == store.Conflict {
+		if v == eventlog.Conflict {
 			why := reject(ReasonConflict, "eventId: another event with the id %s is in the log", b.events[i].ID)
 			refused = append(refused, rejected{b.origins[i], why})
 			continue

@@ -17,6 +17,7 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/relay"
 )
@@ -49,8 +50,8 @@ func newHouse(t testing.TB) *house {
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
 	t.Cleanup(func() { cancel(); all.Wait() })
-	ticker := store.NewTicker(h.db, slog.New(slog.DiscardHandler))
-	all.Go(func() { h.db.Lead(ctx, "ticker", "test", ticker.Run, func(err error) { t.Log("ticker:", err) }) })
+	ticker := eventlog.NewTicker(h.db, slog.New(slog.DiscardHandler))
+	all.Go(func() { store.Lead(ctx, h.db, "ticker", "test", ticker.Run, func(err error) { t.Log("ticker:", err) }) })
 	session, err := rabbitmq.Open(t.Context(), h.broker)
 	h.must(err)
 	consumer, err := session.Consume(topology.QueueName("sink"), "sink", 1000)
@@ -94,7 +95,7 @@ func (h *house) sales(n int) []event.Any {
 	h.Helper()
 	events := h.unsaid(n)
 	for i := 0; i < n; i += 1000 {
-		_, err := h.db.Admit(h.Context(), events[i:min(n, i+1000)], true)
+		_, err := eventlog.AdmitOnce(h.Context(), h.db, events[i:min(n, i+1000)], true)
 		h.must(err)
 	}
 	return events
@@ -208,11 +209,11 @@ const patience = 60 * time.Second
 // soon polls until what holds, or fails the test.
 // passed tells whether the relay has passed every event, and its cursor the newest place.
 func (h *house) passed() bool {
-	lag, err := h.db.Lag(h.Context(), relay.LeaseName)
+	lag, err := eventlog.Lag(h.Context(), h.db, relay.LeaseName)
 	if err != nil || lag > 0 {
 		return false
 	}
-	log, err := h.db.LogState(h.Context(), "")
+	log, err := eventlog.ReadState(h.Context(), h.db, "")
 	return err == nil && log.Unpublished == 0
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 )
 
 // Metrics are the relay's counters; make one with NewMetrics.
@@ -46,7 +47,7 @@ func RegisterLag(r prometheus.Registerer, db *store.DB) {
 	}, func() float64 {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		lag, err := db.Lag(ctx, LeaseName)
+		lag, err := eventlog.Lag(ctx, db, LeaseName)
 		if err != nil {
 			return -1
 		}

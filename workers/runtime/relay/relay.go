@@ -43,6 +43,7 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/failpoint"
 )
 
@@ -81,7 +82,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	if r.Metrics == nil {
 		r.Metrics = NewMetrics(prometheus.NewRegistry())
 	}
-	r.DB.Lead(ctx, LeaseName, r.Holder, r.lead, func(err error) { r.Log.Error("the relay stands still", "error", err) })
+	store.Lead(ctx, r.DB, LeaseName, r.Holder, r.lead, func(err error) { r.Log.Error("the relay stands still", "error", err) })
 	return nil
 }
 
@@ -98,7 +99,7 @@ func (r *Relay) lead(ctx context.Context, lease store.Lease) error {
 			return err
 		}
 		// Whatever an earlier session left unconfirmed is published again.
-		cursor, err := r.DB.OpenCursor(ctx, lease)
+		cursor, err := eventlog.OpenCursor(ctx, r.DB, lease)
 		if err != nil {
 			return err
 		}
@@ -109,15 +110,15 @@ func (r *Relay) lead(ctx context.Context, lease store.Lease) error {
 
 // batch is a page of the log on its way: read, then published, then confirmed.
 type batch struct {
-	from          store.Cursor
-	page          store.Page
+	from          eventlog.Cursor
+	page          eventlog.Page
 	confirmations []*rabbitmq.Confirmation // nil for an event that was set aside
 	published     time.Time
 }
 
 // pump runs the three steps side by side, so that the window of confirms is
 // never emptied by a read or by the cursor's commit.
-func (r *Relay) pump(ctx context.Context, publisher *rabbitmq.Publisher, cursor store.Cursor) error {
+func (r *Relay) pump(ctx context.Context, publisher *rabbitmq.Publisher, cursor eventlog.Cursor) error {
 	g, ctx := errgroup.WithContext(ctx)
 	read, published := make(chan batch, pagesAhead), make(chan batch, pagesAhead)
 	g.Go(func() error { defer close(read); return r.read(ctx, cursor, read) })
@@ -130,9 +131,9 @@ func (r *Relay) pump(ctx context.Context, publisher *rabbitmq.Publisher, cursor 
 	return err
 }
 
-func (r *Relay) read(ctx context.Context, at store.Cursor, out chan<- batch) error {
+func (r *Relay) read(ctx context.Context, at eventlog.Cursor, out chan<- batch) error {
 	for ctx.Err() == nil {
-		page, err := r.DB.ReadPage(ctx, at, pageSize)
+		page, err := eventlog.ReadPage(ctx, r.DB, at, pageSize)
 		if err != nil {
 			return err
 		}
@@ -183,7 +184,7 @@ func (r *Relay) publish(ctx context.Context, publisher *rabbitmq.Publisher, in <
 	return nil
 }
 
-func (r *Relay) publishOne(ctx context.Context, publisher *rabbitmq.Publisher, e *store.Logged) (*rabbitmq.Confirmation, error) {
+func (r *Relay) publishOne(ctx context.Context, publisher *rabbitmq.Publisher, e *eventlog.Entry) (*rabbitmq.Confirmation, error) {
 	if e.Type.RoutingKey() == "" {
 		return nil, r.setAside(ctx, e, fmt.Errorf("type %s has no routing key", e.Type))
 	}
@@ -198,7 +199,7 @@ func (r *Relay) publishOne(ctx context.Context, publisher *rabbitmq.Publisher, e
 }
 
 // message is an event on its way to an exchange. Of what outsiders say too, somebody may want to hear theirs alone: it is marked.
-func message(to string, e *store.Logged) rabbitmq.Message {
+func message(to string, e *eventlog.Entry) rabbitmq.Message {
 	m := rabbitmq.Message{
 		Exchange: to, RoutingKey: e.Type.RoutingKey(), ID: e.EventID.String(), Type: string(e.Type),
 		Headers: map[string]any{rabbitmq.HeaderLogSeq: e.Seq}, Body: e.Body, Timestamp: e.OccurredAt,
@@ -210,7 +211,7 @@ func message(to string, e *store.Logged) rabbitmq.Message {
 }
 
 // divert sends an event that no queue took where the exchange sends what nobody is bound for.
-func (r *Relay) divert(ctx context.Context, publisher *rabbitmq.Publisher, e *store.Logged) error {
+func (r *Relay) divert(ctx context.Context, publisher *rabbitmq.Publisher, e *eventlog.Entry) error {
 	c, err := publisher.Publish(ctx, message(topology.Unrouted, e))
 	if err != nil {
 		return err
@@ -218,10 +219,10 @@ func (r *Relay) divert(ctx context.Context, publisher *rabbitmq.Publisher, e *st
 	return c.Wait(ctx)
 }
 
-func (r *Relay) setAside(ctx context.Context, e *store.Logged, reason error) error {
+func (r *Relay) setAside(ctx context.Context, e *eventlog.Entry, reason error) error {
 	r.Log.Error("an event can not be published and is set aside", "event", e.EventID, "type", e.Type, "error", reason)
 	r.Metrics.setAside.Inc()
-	err := r.DB.SetAside(ctx, *e, reason.Error())
+	err := eventlog.MarkUnpublishable(ctx, r.DB, *e, reason.Error())
 	failpoint.Hit("relay.aside")
 	return err
 }
@@ -229,7 +230,7 @@ func (r *Relay) setAside(ctx context.Context, e *store.Logged, reason error) err
 // confirm waits for the broker's word and moves the cursor. Intervals without an
 // event for the exchange are passed together, now and then.
 func (r *Relay) confirm(ctx context.Context, publisher *rabbitmq.Publisher, in <-chan batch) error {
-	var at, to store.Cursor
+	var at, to eventlog.Cursor
 	resting := time.NewTicker(restAfter)
 	defer resting.Stop()
 	for {
@@ -252,7 +253,7 @@ func (r *Relay) confirm(ctx context.Context, publisher *rabbitmq.Publisher, in <
 			due = true
 		}
 		if due && at != to {
-			if err := r.DB.MoveCursor(ctx, at, to); err != nil {
+			if err := eventlog.MoveCursor(ctx, r.DB, at, to); err != nil {
 				return err
 			}
 			at = to

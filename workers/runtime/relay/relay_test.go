@@ -14,6 +14,7 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/relay"
 )
@@ -24,7 +25,7 @@ func TestEverythingComesOnceAndInOrder(t *testing.T) {
 	before := h.sales(500)
 	r := h.run("a")
 	foreign := h.unsaid(50)
-	_, err := h.db.Admit(t.Context(), foreign, false) // on the exchange already
+	_, err := eventlog.AdmitOnce(t.Context(), h.db, foreign, false) // on the exchange already
 	h.must(err)
 	var after []event.Any
 	for range 200 {
@@ -46,7 +47,7 @@ func TestWhatNoQueueTakesIsUnrouted(t *testing.T) {
 	count, err := event.Encode(event.Envelope{ID: uuid.New(), AggregateID: "c", TenantID: "acme", Timestamp: at},
 		event.StockCounted{CountID: "c", ItemID: "cup", LocationID: "shop", Quantity: event.NewDecimal(5)})
 	h.must(err)
-	_, err = h.db.Admit(t.Context(), []event.Any{count}, true)
+	_, err = eventlog.AdmitOnce(t.Context(), h.db, []event.Any{count}, true)
 	h.must(err)
 	events := h.sales(10)
 	h.run("a")
@@ -139,7 +140,7 @@ func TestOnlyAConfirmMovesTheCursor(t *testing.T) {
 	h.wantOnce(events)
 	wantUnmoved := func(n int) {
 		for range 50 {
-			if lag, err := h.db.Lag(t.Context(), relay.LeaseName); err != nil || lag < int64(n) {
+			if lag, err := eventlog.Lag(t.Context(), h.db, relay.LeaseName); err != nil || lag < int64(n) {
 				t.Fatalf("want the cursor before all %d, there are %d after it with nothing confirmed, %v", n, lag, err)
 			}
 		}
@@ -170,7 +171,7 @@ func TestALongTransactionDelaysItsOwnEventsAlone(t *testing.T) {
 	appended, finish, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() {
 		done <- patient.InTx(context.Background(), func(tx store.Tx) error {
-			_, err := tx.Admit(context.Background(), long, true)
+			_, err := eventlog.Admit(context.Background(), tx, long, true)
 			close(appended)
 			<-finish
 			return err

@@ -34,6 +34,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 )
 
 // Config says for whom to publish again, and since when. DB, Exchange and Queues are needed.
@@ -43,7 +44,7 @@ type Config struct {
 	// Queues are the queues of the consumers to look at, by the consumers' names.
 	Queues map[string]string
 	// After is the point of the log before which nothing was lost. The zero value means as far back as can be proven.
-	After   store.Point
+	After   eventlog.Position
 	Outside bool // only what came straight over AMQP
 	DryRun  bool // only count
 	// Progress is told how far it has come; it may be nil.
@@ -116,7 +117,7 @@ func (r *run) run(ctx context.Context) error {
 		return err
 	}
 	if r.DryRun {
-		return r.read(ctx, func(debts []store.Debt) error { r.count(debts); return nil })
+		return r.read(ctx, func(debts []eventlog.PendingDelivery) error { r.count(debts); return nil })
 	}
 	session, err := rabbitmq.Open(ctx, r.Exchange)
 	if err != nil {
@@ -128,10 +129,10 @@ func (r *run) run(ctx context.Context) error {
 		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	pages := make(chan []store.Debt, 1)
+	pages := make(chan []eventlog.PendingDelivery, 1)
 	g.Go(func() error {
 		defer close(pages)
-		return r.read(ctx, func(debts []store.Debt) error {
+		return r.read(ctx, func(debts []eventlog.PendingDelivery) error {
 			select {
 			case pages <- debts:
 				return nil
@@ -146,11 +147,11 @@ func (r *run) run(ctx context.Context) error {
 
 // bounds says between which places to look: since the consumers hear, and up to what was logged when it began. What is logged later finds its queue.
 func (r *run) bounds(ctx context.Context) (err error) {
-	since, err := r.DB.OwingSince(ctx, r.consumers)
+	since, err := eventlog.PendingSince(ctx, r.DB, r.consumers)
 	if err != nil {
 		return err
 	}
-	if r.report.Upto, err = r.DB.LogEnd(ctx); err != nil {
+	if r.report.Upto, err = eventlog.End(ctx, r.DB); err != nil {
 		return err
 	}
 	r.report.Beyond = min(max(since, r.After.Seq), r.report.Upto)
@@ -158,10 +159,10 @@ func (r *run) bounds(ctx context.Context) (err error) {
 }
 
 // read gives the debts page by page, in the log's order.
-func (r *run) read(ctx context.Context, give func([]store.Debt) error) error {
+func (r *run) read(ctx context.Context, give func([]eventlog.PendingDelivery) error) error {
 	for at := r.report.Beyond; at < r.report.Upto; {
 		next := min(at+pageSize, r.report.Upto)
-		debts, err := r.DB.Debts(ctx, r.consumers, at, next, r.After, r.Outside)
+		debts, err := eventlog.PendingDeliveries(ctx, r.DB, r.consumers, at, next, r.After, r.Outside)
 		if err != nil {
 			return err
 		}
@@ -177,7 +178,7 @@ func (r *run) read(ctx context.Context, give func([]store.Debt) error) error {
 }
 
 // publish sends what is read, and waits for each page's confirms while the next one is on its way.
-func (r *run) publish(ctx context.Context, publisher *rabbitmq.Publisher, pages <-chan []store.Debt) error {
+func (r *run) publish(ctx context.Context, publisher *rabbitmq.Publisher, pages <-chan []eventlog.PendingDelivery) error {
 	var before []sent
 	for debts := range pages {
 		r.count(debts)

@@ -15,6 +15,8 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/inbox"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/republish"
 )
@@ -36,7 +38,7 @@ func newHouse(t testing.TB) *house {
 	topology := topology.Compute([]topology.Subscription{{Worker: "ledger", RoutingKeys: []string{saleKey}}, {Worker: "view", RoutingKeys: []string{saleKey}}})
 	h.must(rabbitmq.Apply(t.Context(), topology, h.Exchange))
 	for name := range queues {
-		_, err := h.DB.Subscribe(t.Context(), name, []string{string(event.TypeSaleCompleted)})
+		_, err := inbox.Subscribe(t.Context(), h.DB, name, []string{string(event.TypeSaleCompleted)})
 		h.must(err)
 	}
 	var err error
@@ -65,7 +67,7 @@ func (h *house) sales(n int) []event.Any {
 		events[i] = e
 	}
 	for some := range slices.Chunk(events, 1000) {
-		_, err := h.DB.Admit(h.Context(), some, false)
+		_, err := eventlog.AdmitOnce(h.Context(), h.DB, some, false)
 		h.must(err)
 	}
 	return events
@@ -73,13 +75,13 @@ func (h *house) sales(n int) []event.Any {
 
 func (h *house) claim(consumer string, events []event.Any) {
 	h.Helper()
-	id, err := h.DB.Subscribe(h.Context(), consumer, []string{string(event.TypeSaleCompleted)})
+	id, err := inbox.Subscribe(h.Context(), h.DB, consumer, []string{string(event.TypeSaleCompleted)})
 	h.must(err)
 	ids := make([]uuid.UUID, len(events))
 	for i, e := range events {
 		ids[i] = e.ID
 	}
-	h.must(h.DB.InTx(h.Context(), func(tx store.Tx) error { _, err := tx.Claim(h.Context(), id, ids); return err }))
+	h.must(h.DB.InTx(h.Context(), func(tx store.Tx) error { _, err := inbox.Claim(h.Context(), tx, id, ids); return err }))
 }
 
 // take takes n messages from a queue.
@@ -168,10 +170,10 @@ func TestSinceAPoint(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	h.sales(10)
-	end, err := h.DB.LogEnd(t.Context())
+	end, err := eventlog.End(t.Context(), h.DB)
 	h.must(err)
 	later := h.sales(5)
-	h.Queues, h.After = map[string]string{"view": "composerp.view"}, store.Point{Seq: end}
+	h.Queues, h.After = map[string]string{"view": "composerp.view"}, eventlog.Position{Seq: end}
 	if r, err := republish.Run(t.Context(), h.Config); err != nil || told(r) != "view 5/5 " || r.Beyond != end {
 		t.Errorf("it says %s beyond place %d, %v", told(r), r.Beyond, err)
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 )
 
 // run is one time of publishing again.
@@ -41,7 +41,7 @@ func newRun(cfg Config) *run {
 	return r
 }
 
-func (r *run) count(debts []store.Debt) {
+func (r *run) count(debts []eventlog.PendingDelivery) {
 	for _, d := range debts {
 		r.tallies[d.Consumer].Owed++
 	}
@@ -54,7 +54,7 @@ func (r *run) tell(at, owed int64) {
 }
 
 // message is the event as the relay published it, but for one queue.
-func (r *run) message(d store.Debt) rabbitmq.Message {
+func (r *run) message(d eventlog.PendingDelivery) rabbitmq.Message {
 	return rabbitmq.Message{
 		Exchange: topology.Retry, RoutingKey: r.Queues[d.Consumer], ID: d.EventID.String(), Type: string(d.Type),
 		Headers: map[string]any{rabbitmq.HeaderLogSeq: d.Seq}, Body: d.Body, Timestamp: d.OccurredAt,

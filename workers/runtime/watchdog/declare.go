@@ -6,7 +6,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 )
 
 // declarePatience bounds a declaration of everything that is missing.
@@ -56,9 +56,9 @@ func (v *monitor) complain(ctx context.Context, err error) {
 	}
 }
 
-func (v *monitor) note(ctx context.Context, gaps map[string]store.Point) error {
+func (v *monitor) note(ctx context.Context, gaps map[string]eventlog.Position) error {
 	for consumer, after := range gaps {
-		if err := v.DB.NoteGaps(ctx, []string{consumer}, after); err != nil {
+		if err := eventlog.RecordGaps(ctx, v.DB, []string{consumer}, after); err != nil {
 			return err
 		}
 	}

@@ -18,6 +18,8 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/inbox"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
@@ -45,22 +47,22 @@ func newHouseOf(t *testing.T, plan watchdog.Plan) *house {
 	h.must(err)
 	t.Cleanup(func() { _ = h.session.Close() })
 	for _, consumer := range []string{"ledger", "view"} {
-		_, err := h.db.Subscribe(t.Context(), consumer, []string{string(event.TypeSaleCompleted)})
+		_, err := inbox.Subscribe(t.Context(), h.db, consumer, []string{string(event.TypeSaleCompleted)})
 		h.must(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
 	t.Cleanup(func() { cancel(); all.Wait() })
-	ticker := store.NewTicker(h.db, slog.New(slog.DiscardHandler))
-	all.Go(func() { h.db.Lead(ctx, "ticker", "test", ticker.Run, func(error) {}) })
-	all.Go(func() { h.db.Lead(ctx, "relay", "test", h.relay, func(error) {}) })
+	ticker := eventlog.NewTicker(h.db, slog.New(slog.DiscardHandler))
+	all.Go(func() { store.Lead(ctx, h.db, "ticker", "test", ticker.Run, func(error) {}) })
+	all.Go(func() { store.Lead(ctx, h.db, "relay", "test", h.relay, func(error) {}) })
 	return h
 }
 
 // relay publishes what the log holds, a page at a time, for as long as the exchange is there.
 func (h *house) relay(ctx context.Context, lease store.Lease) error {
 	return rabbitmq.KeepConnected(ctx, h.broker, func(ctx context.Context, session *rabbitmq.Session) error {
-		cursor, err := h.db.OpenCursor(ctx, lease)
+		cursor, err := eventlog.OpenCursor(ctx, h.db, lease)
 		if err != nil {
 			return err
 		}
@@ -69,7 +71,7 @@ func (h *house) relay(ctx context.Context, lease store.Lease) error {
 			return err
 		}
 		for {
-			page, err := h.db.ReadPage(ctx, cursor, 1000)
+			page, err := eventlog.ReadPage(ctx, h.db, cursor, 1000)
 			if err != nil {
 				return err
 			}
@@ -78,7 +80,7 @@ func (h *house) relay(ctx context.Context, lease store.Lease) error {
 					return err
 				}
 			}
-			if err := h.db.MoveCursor(ctx, cursor, page.Next); err != nil {
+			if err := eventlog.MoveCursor(ctx, h.db, cursor, page.Next); err != nil {
 				return err
 			}
 			cursor = page.Next
@@ -116,7 +118,7 @@ func (h *house) admit(n int) []string {
 	for i, e := range events {
 		ids[i] = e.ID.String()
 	}
-	_, err := h.db.Admit(h.Context(), events, true)
+	_, err := eventlog.AdmitOnce(h.Context(), h.db, events, true)
 	h.must(err)
 	slices.Sort(ids)
 	return ids
@@ -139,7 +141,10 @@ func (h *house) sales(n int) []event.Any {
 // passed waits until the relay has passed everything.
 func (h *house) passed() {
 	h.Helper()
-	h.soon("the relay passes them", func() bool { log, err := h.db.LogState(h.Context(), ""); return err == nil && log.Unpublished == 0 })
+	h.soon("the relay passes them", func() bool {
+		log, err := eventlog.ReadState(h.Context(), h.db, "")
+		return err == nil && log.Unpublished == 0
+	})
 }
 
 // take takes what is in a queue, n messages, and gives their ids. handled enters them into the consumer's inbox.
@@ -166,9 +171,9 @@ func (h *house) take(consumer string, n int, handled bool) []string {
 		h.must(c.Ack(taken[len(taken)-1]))
 	}
 	if handled {
-		id, err := h.db.Subscribe(h.Context(), consumer, []string{string(event.TypeSaleCompleted)})
+		id, err := inbox.Subscribe(h.Context(), h.db, consumer, []string{string(event.TypeSaleCompleted)})
 		h.must(err)
-		h.must(h.db.InTx(h.Context(), func(tx store.Tx) error { _, err := tx.Claim(h.Context(), id, claimed); return err }))
+		h.must(h.db.InTx(h.Context(), func(tx store.Tx) error { _, err := inbox.Claim(h.Context(), tx, id, claimed); return err }))
 	}
 	slices.Sort(ids)
 	return ids

@@ -10,7 +10,7 @@ import (
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
 
@@ -31,7 +31,7 @@ var (
 func well(second int, change ...func(*watchdog.Snapshot)) watchdog.Snapshot {
 	l := watchdog.Snapshot{At: begin.Add(time.Duration(second) * time.Second), Have: plan.Topology, Seen: true, Figures: true, Exact: true, Queues: map[string]topology.QueueState{},
 		Nodes: []management.NodeState{{Name: "rabbit@h", Running: true, DiskFree: 10 << 30, DiskFreeLimit: 1 << 30, MemoryLimit: 1 << 30}},
-		Log:   store.Wellbeing{TickerHolder: "h#1", RelayHolder: "h#1", End: 100, Covered: 100, Tick: 9, Passed: 9, Place: "9 9 0"}}
+		Log:   eventlog.Health{TickerHolder: "h#1", RelayHolder: "h#1", End: 100, Covered: 100, Tick: 9, Passed: 9, Place: "9 9 0"}}
 	for _, q := range plan.Topology.Queues {
 		l.Queues[q.Name] = topology.QueueState{Name: q.Name, Consumers: 1, Counted: true}
 	}
@@ -53,7 +53,7 @@ func node(change func(*management.NodeState)) func(*watchdog.Snapshot) {
 	return func(l *watchdog.Snapshot) { change(&l.Nodes[0]) }
 }
 
-func log(change func(*store.Wellbeing)) func(*watchdog.Snapshot) {
+func log(change func(*eventlog.Health)) func(*watchdog.Snapshot) {
 	return func(l *watchdog.Snapshot) { change(&l.Log) }
 }
 
@@ -131,13 +131,13 @@ func TestWhatLasts(t *testing.T) {
 		return queue(topology.Unrouted, func(q *topology.QueueState) { q.Ready = n })
 	}
 	nobody := func(unpublished int64) func(*watchdog.Snapshot) {
-		return log(func(w *store.Wellbeing) { w.RelayHolder, w.Unpublished = "", unpublished })
+		return log(func(w *eventlog.Health) { w.RelayHolder, w.Unpublished = "", unpublished })
 	}
 	noTicker := func(end int64) func(*watchdog.Snapshot) {
-		return log(func(w *store.Wellbeing) { w.TickerHolder, w.End = "", end })
+		return log(func(w *eventlog.Health) { w.TickerHolder, w.End = "", end })
 	}
 	behind := func(d time.Duration) func(*watchdog.Snapshot) {
-		return log(func(w *store.Wellbeing) { w.Behind, w.Unpublished = d, 5 })
+		return log(func(w *eventlog.Health) { w.Behind, w.Unpublished = d, 5 })
 	}
 	for name, c := range map[string]struct {
 		then, now  func(*watchdog.Snapshot)
@@ -179,10 +179,10 @@ func TestWhatDoesNotMove(t *testing.T) {
 		return queue(name, func(q *topology.QueueState) { q.Ready, q.Acked = ready, acked })
 	}
 	relay := func(place string, tick, passed, unpublished int64) func(*watchdog.Snapshot) {
-		return log(func(w *store.Wellbeing) { w.Place, w.Tick, w.Passed, w.Unpublished = place, tick, passed, unpublished })
+		return log(func(w *eventlog.Health) { w.Place, w.Tick, w.Passed, w.Unpublished = place, tick, passed, unpublished })
 	}
 	ticker := func(end, covered, tick int64) func(*watchdog.Snapshot) {
-		return log(func(w *store.Wellbeing) { w.End, w.Covered, w.Tick, w.Passed = end, covered, tick, tick })
+		return log(func(w *eventlog.Health) { w.End, w.Covered, w.Tick, w.Passed = end, covered, tick, tick })
 	}
 	const q = "composerp.ledger"
 	for name, c := range map[string]struct {

@@ -10,12 +10,13 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 )
 
 // Look is the state of the fleet at one moment. What could not be asked has an error instead.
 type Snapshot struct {
 	At       time.Time
-	Log      store.Wellbeing
+	Log      eventlog.Health
 	Database error  // why the log could not be asked
 	Broker   error  // why the broker could not be asked
 	Access   error  // what its user may not do
@@ -70,7 +71,7 @@ func (l *Observer) Observe(ctx context.Context) Snapshot {
 		if l.DB == nil {
 			return errNoDatabase
 		}
-		now.Log, err = l.DB.Wellbeing(ctx)
+		now.Log, err = eventlog.ReadHealth(ctx, l.DB)
 		return err
 	})
 	now.Unseen = within(func(ctx context.Context) error { return l.askManagement(ctx, &now) })

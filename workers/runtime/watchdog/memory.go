@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/topology"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 )
 
 // memory are the points of the log before which nothing was lost, by consumer: where only a binding is missing, and where
@@ -13,8 +13,8 @@ type history struct {
 	plan   Plan
 	age    time.Duration // how old figures may be
 	recent []moment      // the newest that is older than that, and all after it
-	bound  map[string]store.Point
-	empty  map[string]store.Point
+	bound  map[string]eventlog.Position
+	empty  map[string]eventlog.Position
 	// filled is when events from long ago were last published to a queue: figures from before tell nothing of these.
 	filled map[string]time.Time
 }
@@ -22,11 +22,11 @@ type history struct {
 // moment is what the relay had passed at a look.
 type moment struct {
 	at        time.Time
-	confirmed store.Point
+	confirmed eventlog.Position
 }
 
 func newHistory(plan Plan, age time.Duration) *history {
-	return &history{plan: plan, age: age, bound: map[string]store.Point{}, empty: map[string]store.Point{}, filled: map[string]time.Time{}}
+	return &history{plan: plan, age: age, bound: map[string]eventlog.Position{}, empty: map[string]eventlog.Position{}, filled: map[string]time.Time{}}
 }
 
 // see remembers what a look proves.
@@ -60,8 +60,8 @@ func (m *history) fill(consumer string, at time.Time) {
 
 // gaps gives the consumers for whom something may be lost when this is missing, and since which point: the zero one
 // where nothing is known.
-func (m *history) gaps(missing topology.Topology) map[string]store.Point {
-	lost := map[string]store.Point{}
+func (m *history) gaps(missing topology.Topology) map[string]eventlog.Position {
+	lost := map[string]eventlog.Position{}
 	for name, queue := range m.plan.Lacking(missing) {
 		if lost[name] = m.bound[name]; queue {
 			lost[name] = m.empty[name]

@@ -6,13 +6,13 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/workers/runtime/republish"
 )
 
 // mend is a noted gap on its way to be made good.
 type repair struct {
-	gap    store.Gap
+	gap    eventlog.Gap
 	worker Worker
 	// there says that a look has seen what was missing. The tick is of the look after that one: whatever the relay may
 	// have published before, it had read up to that tick.
@@ -22,7 +22,7 @@ type repair struct {
 	// looked: its debts have been published, of the log as it was then up to the point rest. What came straight over AMQP
 	// may have been logged since.
 	looked bool
-	rest   store.Point
+	rest   eventlog.Position
 	next   time.Time // not before
 	err    error     // of the last time
 }
@@ -71,7 +71,7 @@ func (v *monitor) repair(ctx context.Context, now Snapshot) []Problem {
 }
 
 // Open is the problem that a gap is until it is closed.
-func OpenGap(g store.Gap) Problem {
+func OpenGap(g eventlog.Gap) Problem {
 	return Problem{Kind: Owed, Subject: g.Consumer, Do: "composerp republish --consumer " + g.Consumer + ", if the watchdog does not do it soon",
 		What: fmt.Sprintf("events for %s may have gone to nobody; they are published again as soon as the relay has passed them", g.Consumer)}
 }
@@ -86,7 +86,7 @@ func (m *repair) problem() Problem {
 
 // readGaps follows the table: others note gaps too, and make them good.
 func (v *monitor) readGaps(ctx context.Context) error {
-	gaps, err := v.DB.Gaps(ctx)
+	gaps, err := eventlog.Gaps(ctx, v.DB)
 	if err != nil {
 		return err
 	}
@@ -172,7 +172,7 @@ func (v *monitor) publish(ctx context.Context, due []repair) repairOutcome {
 
 // republishing is what consumers have in common whose debts are published together.
 type republishing struct {
-	after   store.Point
+	after   eventlog.Position
 	outside bool
 }
 
@@ -227,7 +227,7 @@ func (v *monitor) settle(ctx context.Context, was repair, err error) {
 		m.looked = true
 		return
 	}
-	if err := v.DB.CloseGap(ctx, m.gap); err != nil {
+	if err := eventlog.CloseGap(ctx, v.DB, m.gap); err != nil {
 		v.Log.Warn("a gap that was made good stays noted for now", "error", err)
 		return
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
@@ -80,10 +81,10 @@ func TestWhatOutsidersSaidComesBack(t *testing.T) {
 	h.soon("it is in both queues", func() bool { return h.depth("composerp.ledger") == 4 && h.depth("composerp.intake") == 4 })
 	rabbitmqtest.DeleteQueue(t, h.broker, "composerp.ledger")
 	h.soon("what the log has comes back", func() bool { return g.log.count("what may have been lost is published again", "", "events=3") > 0 })
-	if gaps, err := h.db.Gaps(t.Context()); err != nil || len(gaps) != 1 {
+	if gaps, err := eventlog.Gaps(t.Context(), h.db); err != nil || len(gaps) != 1 {
 		t.Fatalf("before intake has logged anything the gap is closed: %v, %v", gaps, err)
 	}
-	_, err = h.db.Admit(t.Context(), outside, false) // as intake does
+	_, err = eventlog.AdmitOnce(t.Context(), h.db, outside, false) // as intake does
 	h.must(err)
 	intake, err := h.session.Consume("composerp.intake", "intake", 10)
 	h.must(err)

@@ -37,7 +37,7 @@ type Watchdog struct {
 // Run watches whenever this process holds the lease, until ctx is done.
 func (w *Watchdog) Run(ctx context.Context) error {
 	w.defaults()
-	w.DB.Lead(ctx, LeaseName, w.Holder, w.lead, func(err error) { w.Log.Error("nobody watches", "error", err) })
+	store.Lead(ctx, w.DB, LeaseName, w.Holder, w.lead, func(err error) { w.Log.Error("nobody watches", "error", err) })
 	return nil
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
 
@@ -23,7 +23,7 @@ func (h *house) whole() bool {
 // closed waits until nothing is owed any more.
 func (g *guard) closed() {
 	g.Helper()
-	g.soon("every gap is closed", func() bool { gaps, err := g.db.Gaps(g.Context()); return err == nil && len(gaps) == 0 })
+	g.soon("every gap is closed", func() bool { gaps, err := eventlog.Gaps(g.Context(), g.db); return err == nil && len(gaps) == 0 })
 	g.over(watchdog.Owed)
 }
 
@@ -182,7 +182,7 @@ func TestAnotherWatchdogClosesTheGap(t *testing.T) {
 	first.stop()
 	rabbitmqtest.DeleteQueue(t, h.broker, "composerp.ledger")
 	// As one does that dies right after.
-	h.must(h.db.NoteGaps(t.Context(), []string{"ledger"}, store.Point{}))
+	h.must(eventlog.RecordGaps(t.Context(), h.db, []string{"ledger"}, eventlog.Position{}))
 	h.must(rabbitmq.Apply(t.Context(), plan.Topology, h.broker))
 	g := h.watch(h.broker, rabbitmqtest.Management(t))
 	h.take("ledger", 3, true)

@@ -1,6 +1,0 @@
-package store
-
-// RotationLock and ClaimEvents are those that broken variants are held against.
-const RotationLock = rotationLock
-
-var ClaimEvents = string(claimEvents)
