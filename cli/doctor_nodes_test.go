@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/composerp/composerp/cli/doctor"
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
@@ -18,16 +19,16 @@ func TestDoctorOfNodesInTrouble(t *testing.T) {
 	const good = `"running":true,"mem_used":1048576,"mem_limit":9048576,"disk_free":90485760,"disk_free_limit":1048576,"enabled_plugins":["rabbitmq_management","rabbitmq_prometheus"]`
 	for _, c := range []struct {
 		node    string
-		state   state
+		state   doctor.State
 		what    string
 		alarmed bool
 	}{
-		{good, stateOK, "none", false},
-		{`"running":false`, stateProblem, "rabbit@h is down", false},
-		{good + `,"mem_alarm":true`, stateProblem, "it uses 1 MB of memory, its limit is 8 MB", true},
-		{good + `,"disk_free_alarm":true`, stateProblem, "86 MB of disk are free, its limit is 1 MB", true},
-		{strings.Replace(good, `"disk_free":90485760`, `"disk_free":1548576`, 1), stateWarning, "1 MB of disk free", false},
-		{strings.Replace(good, `,"rabbitmq_prometheus"`, ``, 1), stateWarning, "rabbitmq_prometheus is not enabled", false},
+		{good, doctor.StateOK, "none", false},
+		{`"running":false`, doctor.StateProblem, "rabbit@h is down", false},
+		{good + `,"mem_alarm":true`, doctor.StateProblem, "it uses 1 MB of memory, its limit is 8 MB", true},
+		{good + `,"disk_free_alarm":true`, doctor.StateProblem, "86 MB of disk are free, its limit is 1 MB", true},
+		{strings.Replace(good, `"disk_free":90485760`, `"disk_free":1548576`, 1), doctor.StateWarning, "1 MB of disk free", false},
+		{strings.Replace(good, `,"rabbitmq_prometheus"`, ``, 1), doctor.StateWarning, "rabbitmq_prometheus is not enabled", false},
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprintf(w, `[{"name":"rabbit@h",%s}]`, c.node)
@@ -37,7 +38,7 @@ func TestDoctorOfNodesInTrouble(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		x := &examination{}
+		x := &doctor.Examination{}
 		nodes, err := management.Nodes(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -45,12 +46,12 @@ func TestDoctorOfNodesInTrouble(t *testing.T) {
 		alarmed := false
 		for _, p := range watchdog.Nodes(nodes) {
 			alarmed = alarmed || p.Kind == watchdog.Alarm && !p.Warning
-			x.judged(p)
+			x.Judged(p)
 		}
-		x.examineNodes(nodes)
-		ok := slices.ContainsFunc(x.findings, func(f finding) bool { return f.State == c.state && strings.Contains(f.What, c.what) })
-		if !ok || alarmed != c.alarmed || len(x.findings) != 1 || x.worst() != c.state {
-			t.Errorf("%s: alarmed %v, %+v", c.node, alarmed, x.findings)
+		x.ExamineNodes(nodes)
+		ok := slices.ContainsFunc(x.Findings, func(f doctor.Finding) bool { return f.State == c.state && strings.Contains(f.What, c.what) })
+		if !ok || alarmed != c.alarmed || len(x.Findings) != 1 || x.Worst() != c.state {
+			t.Errorf("%s: alarmed %v, %+v", c.node, alarmed, x.Findings)
 		}
 	}
 }

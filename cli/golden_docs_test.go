@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/composerp/composerp/cli/settings"
 )
 
 // The table of settings in docs/operations.md is that of settings.go.
@@ -13,18 +15,18 @@ func TestGoldenSettingsInTheDocs(t *testing.T) {
 	const path, begin, end = "../docs/operations.md", "<!-- settings -->\n", "<!-- end of settings -->\n"
 	var table strings.Builder
 	table.WriteString("| flag | environment, also with `_FILE` | key | default | |\n|---|---|---|---|---|\n")
-	for _, s := range settings {
-		key, standard := "`"+s.key()+"`", "`"+s.standard+"`"
-		if s.notInFile {
+	for _, s := range settings.All {
+		key, standard := "`"+s.Key()+"`", "`"+s.Standard+"`"
+		if s.NotInFile {
 			key = ""
 		}
 		switch {
-		case s.server:
+		case s.Server:
 			standard = "the running `up`'s"
-		case s.standard == "":
+		case s.Standard == "":
 			standard = ""
 		}
-		fmt.Fprintf(&table, "| `--%s` | `%s` | %s | %s | %s |\n", s.name, s.variable(), key, standard, s.usage)
+		fmt.Fprintf(&table, "| `--%s` | `%s` | %s | %s | %s |\n", s.Name, s.Variable(), key, standard, s.Usage)
 	}
 	raw, err := os.ReadFile(path)
 	if err != nil {
