@@ -20,12 +20,12 @@ import (
 	"github.com/composerp/composerp/cli/deadletters"
 	"github.com/composerp/composerp/cli/demo"
 	"github.com/composerp/composerp/cli/doctor"
-	"github.com/composerp/composerp/cli/eventlog"
+	"github.com/composerp/composerp/cli/events"
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/fleet"
 	"github.com/composerp/composerp/cli/masterdata"
 	"github.com/composerp/composerp/cli/measure"
-	"github.com/composerp/composerp/cli/planning"
+	"github.com/composerp/composerp/cli/planner"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
 )
@@ -83,11 +83,11 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Flags:           []cli.Flag{settings.FlagOf(settings.FlagConfig)},
 		Action:          group,
 		Commands: []*cli.Command{
-			fleet.UpCommand(), fleet.DownCommand(), demo.Command(), eventlog.ImportCommand(), eventlog.PublishCommand(), planning.StockCommand(), eventlog.AuditCommand(), eventlog.RepublishCommand(),
-			planning.PurchaseOrderCommand(), planning.NotificationCommand(), deadletters.QuarantineCommand(), deadletters.Command(),
+			fleet.UpCommand(), fleet.DownCommand(), demo.Command(), events.ImportCommand(), events.PublishCommand(), planner.StockCommand(), events.AuditCommand(), events.RepublishCommand(),
+			planner.PurchaseOrderCommand(), planner.NotificationCommand(), deadletters.QuarantineCommand(), deadletters.Command(),
 			masterdata.ItemCommand(), masterdata.LocationCommand(), masterdata.SupplierCommand(), masterdata.RuleCommand(), masterdata.TenantCommand(),
-			planning.ForecastCommand(),
-			fleet.WorkerCommand(), fleet.RelayCommand(), broker.Command(), eventlog.MigrateCommand(), eventlog.EpochCommand(), doctor.Command(), measure.BenchCommand(), measure.ChaosCommand(), versionCommand(),
+			planner.ForecastCommand(),
+			fleet.WorkerCommand(), fleet.RelayCommand(), broker.Command(), events.MigrateCommand(), events.EpochCommand(), doctor.Command(), measure.BenchCommand(), measure.ChaosCommand(), versionCommand(),
 			completionCommand(), manCommand(),
 		},
 		Description: "Data goes to stdout, messages to stderr. Exit codes: 0 ok, 1 failure, 2 findings, 3 in flight, 64 usage,\n" +

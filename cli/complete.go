@@ -9,7 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/cli/deadletters"
-	"github.com/composerp/composerp/cli/eventlog"
+	"github.com/composerp/composerp/cli/events"
 	"github.com/composerp/composerp/cli/fleet"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
@@ -198,7 +198,7 @@ func argumentValues(usage string, given []string) (found []candidate, files bool
 			found = append(found, candidate{text: q.Name})
 		}
 	case next == "TYPE":
-		found = texts(eventlog.ExternalTypes()...)
+		found = texts(events.ExternalTypes()...)
 	case strings.Contains(next, "|"):
 		found = texts(strings.Split(next, "|")...)
 	}

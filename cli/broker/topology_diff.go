@@ -46,7 +46,7 @@ func topologyDiff(cctx *cli.Context) error {
 		return err
 	}
 	terminal.Say(cctx, "%d differences; `composerp topology diff --help` says what to do about them", len(found))
-	return exit.Findings{"the broker differs"}
+	return exit.Findings{What: "the broker differs"}
 }
 
 // brokersTopology reads what the broker has, for a command that takes no argument, and where that is.

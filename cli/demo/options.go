@@ -7,7 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/composerp/composerp/cli/eventlog"
+	"github.com/composerp/composerp/cli/events"
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
@@ -86,7 +86,7 @@ func (o *demoOptions) chooseFile(cctx *cli.Context, file string) error {
 	if policy != masterdata.RuleAuto && policy != masterdata.RuleFixed {
 		return exit.Usage("--policy %q: want auto or fixed", policy)
 	}
-	mapping, err := eventlog.LoadMapping(cctx, file)
+	mapping, err := events.LoadMapping(cctx, file)
 	if err != nil {
 		return err
 	}

@@ -11,9 +11,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/composerp/composerp/cli/eventlog"
+	"github.com/composerp/composerp/cli/events"
 	"github.com/composerp/composerp/cli/fleet"
-	"github.com/composerp/composerp/cli/planning"
+	"github.com/composerp/composerp/cli/planner"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/deploy/demo"
 	"github.com/composerp/composerp/deploy/demo/screen"
@@ -85,7 +85,7 @@ func conclude(ctx context.Context, cctx *cli.Context, r *fleet.Running, db *stor
 			return err
 		}
 	}
-	if summary.Audit, err = eventlog.RunAudit(ctx, cctx, db, r.Endpoints, o.wait, false); err != nil {
+	if summary.Audit, err = events.RunAudit(ctx, cctx, db, r.Endpoints, o.wait, false); err != nil {
 		return err
 	}
 	if o.json {
@@ -98,7 +98,7 @@ func conclude(ctx context.Context, cctx *cli.Context, r *fleet.Running, db *stor
 	if err != nil {
 		return err
 	}
-	if err := eventlog.Verdict(summary.Audit); err != nil {
+	if err := events.Verdict(summary.Audit); err != nil {
 		return err
 	}
 	if o.exit {
@@ -204,7 +204,7 @@ func showSummary(out io.Writer, s DemoSummary) error {
 	terminal.Row(w, "  orders made", screen.Thousands(s.Service.Orders), "")
 	terminal.Row(w, "  average stock", screen.Thousands(int64(s.Service.Stock)), fmt.Sprintf("pieces, worth %s at cost", screen.Thousands(int64(s.Service.Value))))
 	if f := s.Forecast; f != nil {
-		terminal.Row(w, "  forecast error", planning.Digits(f.RMSSE, 3), fmt.Sprintf("RMSSE of %d items, naive %s, seasonal naive %s; bias %+.1f %%", f.Items, planning.Digits(f.Naive, 3), planning.Digits(f.Seasonal, 3), 100*f.Bias))
+		terminal.Row(w, "  forecast error", planner.Digits(f.RMSSE, 3), fmt.Sprintf("RMSSE of %d items, naive %s, seasonal naive %s; bias %+.1f %%", f.Items, planner.Digits(f.Naive, 3), planner.Digits(f.Seasonal, 3), 100*f.Bias))
 	}
 	if s.Expiring.Lots > 0 {
 		terminal.Row(w, "  expiring", pieces(s.Expiring.Pieces), fmt.Sprintf("pieces in %d lots: composerp stock --lots", s.Expiring.Lots))

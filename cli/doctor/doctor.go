@@ -134,7 +134,7 @@ func doctor(cctx *cli.Context) error {
 	case !x.asked:
 		return exit.Unreachable{}
 	case worst != StateOK:
-		return exit.Findings{string(worst)}
+		return exit.Findings{What: string(worst)}
 	}
 	return nil
 }

@@ -55,14 +55,14 @@ func Misconfigured(format string, args ...any) error {
 }
 
 // findings end a command that worked and found something. They have been printed already.
-type Findings struct{ what string }
+type Findings struct{ What string }
 
-func (f Findings) Error() string { return f.what }
+func (f Findings) Error() string { return f.What }
 
 // inFlight ends an audit that has found nothing wrong of a fleet that did not come to rest.
-type InFlight struct{ what string }
+type InFlight struct{ What string }
 
-func (f InFlight) Error() string { return f.what }
+func (f InFlight) Error() string { return f.What }
 
 func CodeOf(err error) int {
 	var bad usageError

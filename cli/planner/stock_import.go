@@ -1,4 +1,4 @@
-package planning
+package planner
 
 import (
 	"context"
@@ -20,7 +20,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
-	"github.com/composerp/composerp/store/masterdata"
+	storemasterdata "github.com/composerp/composerp/store/masterdata"
 )
 
 // countSource is who says what was counted.
@@ -126,8 +126,8 @@ type count struct {
 }
 
 // apply checks lines, or says what they counted.
-func (c *count) apply(edits []masterdata.Edit[countedLine], dryRun bool) (masterdata.Written, error) {
-	var written masterdata.Written
+func (c *count) apply(edits []storemasterdata.Edit[countedLine], dryRun bool) (storemasterdata.Written, error) {
+	var written storemasterdata.Written
 	if len(edits) == 0 {
 		return written, nil
 	}
@@ -149,7 +149,7 @@ func (c *count) apply(edits []masterdata.Edit[countedLine], dryRun bool) (master
 		}
 	}
 	if dryRun {
-		return masterdata.Written{New: len(lines)}, nil
+		return storemasterdata.Written{New: len(lines)}, nil
 	}
 	verdicts, err := eventlog.AdmitOnce(c.ctx, c.db, events, true)
 	for _, v := range verdicts {
@@ -194,10 +194,10 @@ func (c *count) id(l *countedLine) uuid.UUID {
 
 func (c *count) event(l *countedLine) (event.Any, error) {
 	if l.quantity == nil {
-		return event.Any{}, &masterdata.InvalidError{Field: "quantity", Problem: "missing"}
+		return event.Any{}, &storemasterdata.InvalidError{Field: "quantity", Problem: "missing"}
 	}
-	if masterdata.IsVirtual(l.location) {
-		return event.Any{}, &masterdata.InvalidError{Field: "locationId", Problem: fmt.Sprintf("%q: names that begin with @ are the ledger's own", l.location)}
+	if storemasterdata.IsVirtual(l.location) {
+		return event.Any{}, &storemasterdata.InvalidError{Field: "locationId", Problem: fmt.Sprintf("%q: names that begin with @ are the ledger's own", l.location)}
 	}
 	id := c.countID(l.tenant)
 	return event.Encode(event.Envelope{
@@ -208,13 +208,13 @@ func (c *count) event(l *countedLine) (event.Any, error) {
 // about says which line an error is about.
 func about(index int, err error) error {
 	var field *event.FieldError
-	var bad *masterdata.InvalidError
+	var bad *storemasterdata.InvalidError
 	switch {
 	case errors.As(err, &bad):
 		bad.Index = index
 		return bad
 	case errors.As(err, &field):
-		return &masterdata.InvalidError{Index: index, Field: strings.TrimPrefix(field.Field, "payload."), Problem: field.Problem}
+		return &storemasterdata.InvalidError{Index: index, Field: strings.TrimPrefix(field.Field, "payload."), Problem: field.Problem}
 	}
 	return err
 }

@@ -1,4 +1,4 @@
-package planning
+package planner
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package cli
+package screen
 
 import (
 	"flag"
@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/deploy/demo"
-	"github.com/composerp/composerp/deploy/demo/screen"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/stockview"
 )
@@ -20,9 +19,9 @@ func updateGolden() bool {
 	return f != nil && f.Value.String() == "true"
 }
 
-func aView() screen.View {
+func aView() View {
 	n := event.NewDecimal
-	v := screen.View{
+	v := View{
 		State: demo.State{
 			Date: "2026-03-10", First: "2026-02-02", Day: 37, Days: 70, Running: 37400 * time.Millisecond,
 			Today: demo.Tally{Sold: n(512), Returned: n(6), Received: n(240), Moved: n(48), Damaged: n(2), Wanted: n(515), Lost: n(3)},
@@ -30,7 +29,7 @@ func aView() screen.View {
 			Calls: demo.Calls{All: 431, Confirmed: 420, Busy: 11},
 		},
 		Pulse:  stockview.TenantSummary{Low: 14, Out: 2, Watched: 180, Waiting: 3, Unsent: 1, Sent: 41, Received: 374, Rejected: 1},
-		Queues: []screen.Depth{{"ledger", 120}, {"procurement.retry.5s", 2}, {"alert.dead", 1}},
+		Queues: []Depth{{"ledger", 120}, {"procurement.retry.5s", 2}, {"alert.dead", 1}},
 		Rate:   1204.4, Rates: []float64{0, 300, 900, 1204, 600}, Events: 45210, Pace: "a day a second",
 		Notes: []string{"a note of the program\x1b[2J with an escape in it"},
 	}
@@ -73,7 +72,7 @@ func TestFrameFits(t *testing.T) {
 					t.Fatalf("%d lines on a terminal of %d", len(lines), height)
 				}
 				for _, l := range lines {
-					if n := screen.Visible(l); n > width {
+					if n := Visible(l); n > width {
 						t.Fatalf("%d characters on a terminal of %d: %q", n, width, l)
 					}
 					if bare := strings.NewReplacer("\x1b[0m", "", "\x1b[1m", "", "\x1b[2m", "", "\x1b[31;1m", "", "\x1b[32m", "").Replace(l); strings.Contains(bare, "\x1b") || !colour && bare != l {
@@ -90,7 +89,7 @@ func TestFrameFits(t *testing.T) {
 func TestConsoleKeepsWhatIsSaid(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
-	c := &screen.Console{Out: &out, Terminal: 0}
+	c := &Console{Out: &out, Terminal: 0}
 	fmt.Fprintln(c, "before")
 	c.Enter()
 	c.Enter()
@@ -98,12 +97,12 @@ func TestConsoleKeepsWhatIsSaid(t *testing.T) {
 	if got := c.Notes(3); len(got) != 1 || got[0] != "a warning" {
 		t.Errorf("it shows %q", got)
 	}
-	fmt.Fprint(c, strings.Repeat("much ", screen.MaxKept))
+	fmt.Fprint(c, strings.Repeat("much ", MaxKept))
 	c.Leave()
 	c.Leave()
 	fmt.Fprintln(c, "after")
-	want := "before\n" + screen.EnterScreen + screen.LeaveScreen + "a warning\n"
-	if got := out.String(); !strings.HasPrefix(got, want) || !strings.HasSuffix(got, "after\n") || strings.Count(got, screen.EnterScreen) != 1 || strings.Count(got, screen.LeaveScreen) != 1 {
+	want := "before\n" + EnterScreen + LeaveScreen + "a warning\n"
+	if got := out.String(); !strings.HasPrefix(got, want) || !strings.HasSuffix(got, "after\n") || strings.Count(got, EnterScreen) != 1 || strings.Count(got, LeaveScreen) != 1 {
 		t.Errorf("the terminal got %.200q", got)
 	}
 }
@@ -112,7 +111,7 @@ func TestConsoleKeepsWhatIsSaid(t *testing.T) {
 func TestNoScreenInAPipe(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
-	if c := screen.NewConsole(&out, false); c.Terminal >= 0 {
+	if c := NewConsole(&out, false); c.Terminal >= 0 {
 		t.Error("a screen in a pipe")
 	}
 }
@@ -120,7 +119,7 @@ func TestNoScreenInAPipe(t *testing.T) {
 func TestThousands(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", -1234567: "-1,234,567"} {
-		if got := screen.Thousands(n); got != want {
+		if got := Thousands(n); got != want {
 			t.Errorf("%d is written %s", n, got)
 		}
 	}

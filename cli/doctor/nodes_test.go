@@ -1,4 +1,4 @@
-package cli
+package doctor
 
 import (
 	"fmt"
@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/composerp/composerp/cli/doctor"
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
@@ -19,16 +18,16 @@ func TestDoctorOfNodesInTrouble(t *testing.T) {
 	const good = `"running":true,"mem_used":1048576,"mem_limit":9048576,"disk_free":90485760,"disk_free_limit":1048576,"enabled_plugins":["rabbitmq_management","rabbitmq_prometheus"]`
 	for _, c := range []struct {
 		node    string
-		state   doctor.State
+		state   State
 		what    string
 		alarmed bool
 	}{
-		{good, doctor.StateOK, "none", false},
-		{`"running":false`, doctor.StateProblem, "rabbit@h is down", false},
-		{good + `,"mem_alarm":true`, doctor.StateProblem, "it uses 1 MB of memory, its limit is 8 MB", true},
-		{good + `,"disk_free_alarm":true`, doctor.StateProblem, "86 MB of disk are free, its limit is 1 MB", true},
-		{strings.Replace(good, `"disk_free":90485760`, `"disk_free":1548576`, 1), doctor.StateWarning, "1 MB of disk free", false},
-		{strings.Replace(good, `,"rabbitmq_prometheus"`, ``, 1), doctor.StateWarning, "rabbitmq_prometheus is not enabled", false},
+		{good, StateOK, "none", false},
+		{`"running":false`, StateProblem, "rabbit@h is down", false},
+		{good + `,"mem_alarm":true`, StateProblem, "it uses 1 MB of memory, its limit is 8 MB", true},
+		{good + `,"disk_free_alarm":true`, StateProblem, "86 MB of disk are free, its limit is 1 MB", true},
+		{strings.Replace(good, `"disk_free":90485760`, `"disk_free":1548576`, 1), StateWarning, "1 MB of disk free", false},
+		{strings.Replace(good, `,"rabbitmq_prometheus"`, ``, 1), StateWarning, "rabbitmq_prometheus is not enabled", false},
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprintf(w, `[{"name":"rabbit@h",%s}]`, c.node)
@@ -38,7 +37,7 @@ func TestDoctorOfNodesInTrouble(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		x := &doctor.Examination{}
+		x := &Examination{}
 		nodes, err := management.Nodes(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -49,7 +48,7 @@ func TestDoctorOfNodesInTrouble(t *testing.T) {
 			x.Judged(p)
 		}
 		x.ExamineNodes(nodes)
-		ok := slices.ContainsFunc(x.Findings, func(f doctor.Finding) bool { return f.State == c.state && strings.Contains(f.What, c.what) })
+		ok := slices.ContainsFunc(x.Findings, func(f Finding) bool { return f.State == c.state && strings.Contains(f.What, c.what) })
 		if !ok || alarmed != c.alarmed || len(x.Findings) != 1 || x.Worst() != c.state {
 			t.Errorf("%s: alarmed %v, %+v", c.node, alarmed, x.Findings)
 		}

@@ -1,4 +1,4 @@
-package eventlog
+package events
 
 import (
 	"context"
@@ -67,9 +67,9 @@ func Verdict(r audit.Report) error {
 	case audit.Proven:
 		return nil
 	case audit.InFlight:
-		return exit.InFlight{"something is still in flight"}
+		return exit.InFlight{What: "something is still in flight"}
 	}
-	return exit.Findings{"the audit has findings"}
+	return exit.Findings{What: "the audit has findings"}
 }
 
 func RunAudit(ctx context.Context, cctx *cli.Context, db *store.DB, e settings.Endpoints, wait time.Duration, full bool) (audit.Report, error) {
