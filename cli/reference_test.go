@@ -20,6 +20,7 @@ import (
 	"github.com/composerp/composerp/exchange/failpoint"
 	"github.com/composerp/composerp/exchange/relay"
 	"github.com/composerp/composerp/exchange/watchdog"
+	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/worker"
 )
@@ -439,4 +440,50 @@ func metricsInCode(t *testing.T) map[string]string {
 		t.Error("no metric was found in the source: the test would miss one that is new")
 	}
 	return found
+}
+
+// renamedTables keep their old names for one version, as views.
+var renamedTables = map[string]string{"notice": "notification", "set_aside": "unpublishable"}
+
+func TestTheTablesPageHasEveryTable(t *testing.T) {
+	t.Parallel()
+	there := strings.Fields(storetest.Value[string](t, storetest.URL(t), `SELECT string_agg(c.relname, ' ') FROM pg_class c
+		JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public' WHERE c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition`))
+	raw, err := os.ReadFile("../docs/reference/tables.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("`([a-z_]+)`")
+	told := map[string]bool{"goose_db_version": true}
+	for line := range strings.Lines(string(raw)) {
+		if cells := strings.Split(line, "|"); len(cells) > 2 {
+			for _, name := range named.FindAllStringSubmatch(cells[1], -1) {
+				told[name[1]] = true
+			}
+		}
+	}
+	for _, name := range there {
+		if now := cmp.Or(renamedTables[name], name); !told[now] {
+			t.Errorf("docs/reference/tables.md lacks the table %s", now)
+		}
+		told[cmp.Or(renamedTables[name], name)] = false
+	}
+	for name, left := range told {
+		if left && !slices.Contains(there, name) {
+			t.Errorf("docs/reference/tables.md has the table %s, which is not there", name)
+		}
+	}
+}
+
+func TestTheWatchdogsPageHasEveryKind(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("../docs/reference/watchdog.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range watchdog.Kinds {
+		if !strings.Contains(string(raw), code(string(kind))) {
+			t.Errorf("docs/reference/watchdog.md lacks the kind %s", kind)
+		}
+	}
 }
