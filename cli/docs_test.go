@@ -32,7 +32,7 @@ func typePage(t *testing.T, page string) {
 	f := o.up()
 	for _, line := range lines {
 		switch {
-		case line == "bin/composerp up --detach": // it is up, and ends with the test
+		case strings.HasPrefix(line, "bin/composerp up"): // it is up, and ends with the test
 		case line == "bin/composerp down":
 			f.stop(t)
 		case strings.HasPrefix(line, "bin/composerp po list"): // a reader takes longer to come to it than the fleet does
