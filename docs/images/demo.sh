@@ -1,5 +1,5 @@
 #!/bin/sh
-# Takes docs/images/demo.png: the live screen of `make demo` after 40 days, in an xterm on a display of its own.
+# Takes docs/images/demo.png: the live screen of `make demo` after a minute, in an xterm on a display of its own.
 # Needs Xvfb, xterm, ImageMagick and the DejaVu fonts:  apt-get install xvfb xterm imagemagick fonts-dejavu-core
 set -eu
 cd "$(dirname "$0")/../.."
@@ -11,6 +11,6 @@ DISPLAY=:78 xterm -fa 'DejaVu Sans Mono' -fs 10 -geometry 110x26+0+0 -b 12 -bg '
 	-e bin/composerp demo --exit --fresh --dir "$data" &
 terminal=$!
 trap 'kill $terminal $display; sleep 5; rm -rf "$data"' EXIT
-sleep 62 # 40 days, a day a second, and the start of the servers
+sleep 62
 DISPLAY=:78 import -window root -silent png:- |
 	convert - -trim -bordercolor "#1c1f26" -border 14 -colors 32 -depth 8 -strip docs/images/demo.png
