@@ -22,17 +22,17 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// runbook gives the commands of a block of docs/backup.md.
+// runbook gives the commands of a block of docs/howto/backup.md.
 func runbook(t *testing.T, name string) []string {
 	t.Helper()
-	raw, err := os.ReadFile("../docs/backup.md")
+	raw, err := os.ReadFile("../docs/howto/backup.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, rest, found := strings.Cut(string(raw), "<!-- runbook: "+name+" -->\n```sh\n")
 	block, _, ended := strings.Cut(rest, "```\n")
 	if !found || !ended {
-		t.Fatalf("docs/backup.md has no block %q", name)
+		t.Fatalf("docs/howto/backup.md has no block %q", name)
 	}
 	var lines []string
 	for line := range strings.Lines(block) {
@@ -211,7 +211,7 @@ const inQueues = `SELECT count(*) FROM event_log e, log_cursor r JOIN tick t ON 
 	WHERE r.consumer = 'relay' AND e.publish AND e.type = 'SALE_COMPLETED' AND pg_visible_in_snapshot(e.tx, t.snapshot)
 	AND NOT EXISTS (SELECT FROM inbox i JOIN consumer c ON c.id = i.consumer AND c.name = 'ledger' WHERE i.event_id = e.event_id)`
 
-// TestTheRunbookOfARestore does what docs/backup.md says, line by line, to a
+// TestTheRunbookOfARestore does what docs/howto/backup.md says, line by line, to a
 // fleet that is dumped in the middle of its work and goes on working: in another
 // server and another virtual host everything is there again, once.
 func TestTheRunbookOfARestore(t *testing.T) {
@@ -267,7 +267,7 @@ func (o *operator) refuses() {
 		code    int
 	}{{"relay", 78}, {"audit", 78}, {"doctor", 2}, {"epoch show", 0}} {
 		r := o.run(strings.Fields(c.command)...)
-		if text := r.out + r.errors; r.code != c.code || !strings.Contains(text, "composerp epoch begin") || !strings.Contains(text, "docs/backup.md") {
+		if text := r.out + r.errors; r.code != c.code || !strings.Contains(text, "composerp epoch begin") || !strings.Contains(text, "docs/howto/backup.md") {
 			o.Errorf("composerp %s: exit %d, want %d: %s", c.command, r.code, c.code, text)
 		}
 	}

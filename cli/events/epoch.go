@@ -26,7 +26,7 @@ func EpochCommand() *cli.Command {
 				Description: "Transaction ids of a restored database are another server's. This ends the log's old epoch and begins one of\n" +
 					"this server: what was not published before the restore is published once, from where the relay had come. It\n" +
 					"waits for leases of processes that were killed, and refuses while a fleet is at work. Where the log fits\n" +
-					"already it changes nothing, so it may be run again at any time. docs/backup.md has the whole of a restore.",
+					"already it changes nothing, so it may be run again at any time. docs/howto/backup.md has the whole of a restore.",
 				Flags: []cli.Flag{
 					&cli.BoolFlag{Name: "force", Usage: "begin one where it fits too: after a restore into the server that the dump is of, or from files of it"},
 					terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag(),

@@ -59,7 +59,7 @@ import (
 
 // ErrRestored: the tables come from another cluster, or from its past, so that
 // transaction ids in them say nothing about this one's.
-var ErrRestored = errors.New("this database was restored from another server, and its log needs a new epoch before events can flow: stop the fleet and run `composerp epoch begin` (docs/backup.md)")
+var ErrRestored = errors.New("this database was restored from another server, and its log needs a new epoch before events can flow: stop the fleet and run `composerp epoch begin` (docs/howto/backup.md)")
 
 // ErrLed: somebody leads the ticker, the relay or something else just now.
 var ErrFleetRunning = errors.New("a fleet is at work on this database")

@@ -8,9 +8,9 @@ type Point struct {
 	Leaves string
 }
 
-// Points are all there are, part by part. A new one stands here, in the code, and
-// in docs/faults-process.md, and is tried by cli's tests: a part that is new to
-// them needs a line there that says how a fleet is brought to it.
+// Points are all there are, part by part; docs/reference/crash-steps.md is generated
+// from them. A new one stands here and in the code, and cli's tests try it: a part that
+// is new to them needs a line there that says how a fleet is brought to it.
 var Points = []Point{
 	{"worker.taken", "a batch in hand and nothing begun: the broker delivers it again, counted as one more delivery"},
 	{"worker.claimed", "inbox rows of an open transaction: rolled back, and the batch comes again"},

@@ -3,7 +3,7 @@
 // An order is sent once it is known to be created and to be approved, which may
 // be heard in either order and by two slots at once. What is sent is what
 // PURCHASE_ORDER_CREATED said, kept as the bytes of the body, so that each call
-// for an order is the same call. The supplier's protocol is in docs/planning.md.
+// for an order is the same call. The supplier's protocol is in docs/reference/http-calls.md.
 //
 // # Invariants
 //

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestDocExample reads the mapping that the package's doc promises, and has a row go through each of its rules.
+// TestDocExample reads the mapping that the package's doc promises.
 func TestDocExample(t *testing.T) {
 	t.Parallel()
 	doc, err := os.ReadFile("doc.go")
@@ -21,9 +21,47 @@ func TestDocExample(t *testing.T) {
 			example.WriteString("\n")
 		}
 	}
-	m, err := parseMapping("doc.go", []byte(example.String()))
+	tryExample(t, "doc.go", example.String())
+}
+
+// TestReferencePage reads the mapping in the reference, and holds its tables against the keys there are.
+func TestReferencePage(t *testing.T) {
+	t.Parallel()
+	const name = "../../../docs/reference/mapping.md"
+	page, err := os.ReadFile(name)
 	if err != nil {
-		t.Fatalf("the example in the package's doc: %v", err)
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "```yaml\n")
+	example, tables, found := strings.Cut(rest, "```\n")
+	if !found {
+		t.Fatalf("%s has no mapping", name)
+	}
+	tryExample(t, name, example)
+	for _, keys := range [][]string{topKeys, inputKeys, deriveKeys, conditionKeys, ruleKeys} {
+		for _, key := range keys {
+			if !strings.Contains(tables, "`"+key+"`") {
+				t.Errorf("%s does not explain the key %s", name, key)
+			}
+		}
+	}
+	guide, err := os.ReadFile("../../../docs/howto/import.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, reason := range []string{ReasonMalformed, ReasonTooLong, ReasonFieldCount, ReasonBadNumber, ReasonBadTime, ReasonNoRule, ReasonInvalid, ReasonNotOutside, ReasonConflict} {
+		if !strings.Contains(string(guide), "`"+reason+"`") {
+			t.Errorf("docs/howto/import.md does not explain the reason %s", reason)
+		}
+	}
+}
+
+// tryExample has a row go through each rule of the mapping.
+func tryExample(t *testing.T, name, text string) {
+	t.Helper()
+	m, err := parseMapping(name, []byte(text))
+	if err != nil {
+		t.Fatalf("the example in %s: %v", name, err)
 	}
 	file := writeFile(t, "till.csv", strings.Join([]string{
 		`R1;1;anna;BAG;Tüte;1;0,10;05.03.2026 10:00;`,
