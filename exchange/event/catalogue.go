@@ -1,5 +1,7 @@
 package event
 
+import "reflect"
+
 // Type names what happened, in the past tense: SALE_COMPLETED.
 type Type string
 
@@ -37,20 +39,20 @@ type Definition struct {
 // catalogue is the guest list of event types, one line each. Adding a type means adding a line here, its payload,
 // its schema and its example in testdata; a test names what is missing.
 var catalogue = []entry{
-	{Definition{TypeSaleCompleted, "integration.sale_completed", "SALES_ORDER", "1.0", true}, codecOf[SaleCompleted]()},
-	{Definition{TypeReceiptCompleted, "integration.receipt_completed", "RECEIPT", "1.0", true}, codecOf[ReceiptCompleted]()},
-	{Definition{TypeTransferInitiated, "integration.transfer_initiated", "TRANSFER", "1.0", true}, codecOf[TransferInitiated]()},
-	{Definition{TypeStockAdjusted, "integration.stock_adjusted", "STOCK_ADJUSTMENT", "1.0", true}, codecOf[StockAdjusted]()},
-	{Definition{TypeStockCounted, "integration.stock_counted", "STOCK_COUNT", "1.0", true}, codecOf[StockCounted]()},
-	{Definition{TypeInventoryUpdated, "inventory.updated", "INVENTORY_POSITION", "1.0", false}, codecOf[InventoryUpdated]()},
-	{Definition{TypeInventoryLowStock, "inventory.low_stock", "INVENTORY_POSITION", "1.0", false}, codecOf[InventoryLowStock]()},
-	{Definition{TypeLotExpiring, "inventory.lot_expiring", "LOT", "1.0", false}, codecOf[LotExpiring]()},
-	{Definition{TypeRuleChanged, "inventory.rule_changed", "REPLENISHMENT_RULE", "1.0", false}, codecOf[RuleChanged]()},
-	{Definition{TypeReplenishmentTriggered, "inventory.replenishment_triggered", "REPLENISHMENT_RULE", "1.0", false}, codecOf[ReplenishmentTriggered]()},
-	{Definition{TypePurchaseOrderCreated, "purchase_order.created", "PURCHASE_ORDER", "1.0", false}, codecOf[PurchaseOrderCreated]()},
-	{Definition{TypePurchaseOrderApproved, "purchase_order.approved", "PURCHASE_ORDER", "1.0", false}, codecOf[PurchaseOrderApproved]()},
-	{Definition{TypePurchaseOrderCancelled, "purchase_order.cancelled", "PURCHASE_ORDER", "1.0", false}, codecOf[PurchaseOrderCancelled]()},
-	{Definition{TypeForecastGenerated, "forecast.generated", "FORECAST", "1.0", false}, codecOf[ForecastGenerated]()},
+	{Definition{TypeSaleCompleted, "integration.sale_completed", "SALES_ORDER", "1.0", true}, codecOf[SaleCompleted](mustObjectOf(reflect.TypeFor[SaleCompleted]()))},
+	{Definition{TypeReceiptCompleted, "integration.receipt_completed", "RECEIPT", "1.0", true}, codecOf[ReceiptCompleted](mustObjectOf(reflect.TypeFor[ReceiptCompleted]()))},
+	{Definition{TypeTransferInitiated, "integration.transfer_initiated", "TRANSFER", "1.0", true}, codecOf[TransferInitiated](mustObjectOf(reflect.TypeFor[TransferInitiated]()))},
+	{Definition{TypeStockAdjusted, "integration.stock_adjusted", "STOCK_ADJUSTMENT", "1.0", true}, codecOf[StockAdjusted](mustObjectOf(reflect.TypeFor[StockAdjusted]()))},
+	{Definition{TypeStockCounted, "integration.stock_counted", "STOCK_COUNT", "1.0", true}, codecOf[StockCounted](mustObjectOf(reflect.TypeFor[StockCounted]()))},
+	{Definition{TypeInventoryUpdated, "inventory.updated", "INVENTORY_POSITION", "1.0", false}, codecOf[InventoryUpdated](mustObjectOf(reflect.TypeFor[InventoryUpdated]()))},
+	{Definition{TypeInventoryLowStock, "inventory.low_stock", "INVENTORY_POSITION", "1.0", false}, codecOf[InventoryLowStock](mustObjectOf(reflect.TypeFor[InventoryLowStock]()))},
+	{Definition{TypeLotExpiring, "inventory.lot_expiring", "LOT", "1.0", false}, codecOf[LotExpiring](mustObjectOf(reflect.TypeFor[LotExpiring]()))},
+	{Definition{TypeRuleChanged, "inventory.rule_changed", "REPLENISHMENT_RULE", "1.0", false}, codecOf[RuleChanged](mustObjectOf(reflect.TypeFor[RuleChanged]()))},
+	{Definition{TypeReplenishmentTriggered, "inventory.replenishment_triggered", "REPLENISHMENT_RULE", "1.0", false}, codecOf[ReplenishmentTriggered](mustObjectOf(reflect.TypeFor[ReplenishmentTriggered]()))},
+	{Definition{TypePurchaseOrderCreated, "purchase_order.created", "PURCHASE_ORDER", "1.0", false}, codecOf[PurchaseOrderCreated](mustObjectOf(reflect.TypeFor[PurchaseOrderCreated]()))},
+	{Definition{TypePurchaseOrderApproved, "purchase_order.approved", "PURCHASE_ORDER", "1.0", false}, codecOf[PurchaseOrderApproved](mustObjectOf(reflect.TypeFor[PurchaseOrderApproved]()))},
+	{Definition{TypePurchaseOrderCancelled, "purchase_order.cancelled", "PURCHASE_ORDER", "1.0", false}, codecOf[PurchaseOrderCancelled](mustObjectOf(reflect.TypeFor[PurchaseOrderCancelled]()))},
+	{Definition{TypeForecastGenerated, "forecast.generated", "FORECAST", "1.0", false}, codecOf[ForecastGenerated](mustObjectOf(reflect.TypeFor[ForecastGenerated]()))},
 }
 
 // entry is a line of the catalogue: what a type is called, and how its payload is read and written.

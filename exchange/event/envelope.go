@@ -16,35 +16,37 @@ type Payload interface {
 	EventType() Type
 }
 
-// Envelope is everything of an event but its payload.
+// Envelope is what every event of Composerp travels in. The payload's own schema is in the file named after eventType
+// and version. Fields that are not named here are allowed and ignored. The formats opaque-id, plain-text and decimal
+// are Composerp's own: their descriptions say what they ask.
 type Envelope struct {
-	// ID is the event's own. A second event with the same ID is the same event.
+	// The event's own id. A second event with the same id is the same event.
 	ID            uuid.UUID `json:"eventId"`
 	Type          Type      `json:"eventType"`
 	AggregateType string    `json:"aggregateType"`
-	// AggregateID names the thing the event is about; the order of events is kept within it.
+	// The thing the event is about; the order of events is kept within it.
 	AggregateID string `json:"aggregateId"`
 	TenantID    string `json:"tenantId"`
-	// Timestamp is business time: when it happened, not when it was heard. UTC, kept to the microsecond.
-	Timestamp time.Time `json:"timestamp"`
-	// Version is the schema's, "major.minor": a new minor version adds fields, a new major one changes them.
-	Version  string   `json:"version"`
-	Metadata Metadata `json:"metadata"`
+	// Business time: when it happened, not when it was heard.
+	Timestamp time.Time `json:"timestamp"` // in UTC
+	// The version of the payload's schema: major.minor.
+	Version  string   `json:"version"` // a new minor version adds fields, a new major one changes them
+	Metadata Metadata `json:"metadata" event:"optional"`
 }
 
 // Metadata says where an event came from.
 type Metadata struct {
-	// Source is the system or worker that said it.
+	// The system or worker that said it.
 	Source string `json:"source,omitempty"`
 	UserID string `json:"userId,omitempty"`
-	// CorrelationID is the same for all events that follow from one.
+	// The same for all events that follow from one.
 	CorrelationID string `json:"correlationId,omitempty"`
-	// CausationID is the eventId of the event that this one follows from directly.
+	// The eventId of the event that this one follows from directly.
 	CausationID string `json:"causationId,omitempty"`
-	// Traceparent is the W3C trace context header, passed on unread.
-	Traceparent string `json:"traceparent,omitempty"`
-	// Sequence is the aggregate's own version number, counting from 1; 0 means the aggregate has none.
-	Sequence int64 `json:"sequence,omitempty"`
+	// The W3C trace context header.
+	Traceparent string `json:"traceparent,omitempty" event:"name"`
+	// The aggregate's own version number, counting from 1.
+	Sequence int64 `json:"sequence,omitempty" event:"nonnegative"` // 0: the aggregate has none
 }
 
 // Any is an event of whatever type.

@@ -28,3 +28,12 @@ func (e *FieldError) Error() string {
 
 // Unwrap gives ErrUnknownType or ErrTooLarge where it is one of these, else nil.
 func (e *FieldError) Unwrap() error { return e.kind }
+
+// within puts the name of what holds the field before the error's field. It changes the error.
+func (e *FieldError) within(name string) *FieldError {
+	if e.Field != "" && e.Field[0] != '[' {
+		name += "."
+	}
+	e.Field = name + e.Field
+	return e
+}

@@ -3,7 +3,6 @@ package event_test
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -11,8 +10,6 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 )
-
-var update = flag.Bool("update", false, "write the examples in testdata anew")
 
 func goldenFile(typ event.Type) string { return filepath.Join("testdata", string(typ)+".json") }
 
@@ -46,7 +43,7 @@ func TestGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			pretty.WriteByte('\n')
-			if *update {
+			if *event.Update {
 				if err := os.WriteFile(goldenFile(typ), pretty.Bytes(), 0o600); err != nil {
 					t.Fatal(err)
 				}

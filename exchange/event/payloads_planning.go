@@ -2,65 +2,66 @@ package event
 
 import "time"
 
-// RuleChanged is a planner's word that an item's replenishment rule at a location is new or another now.
+// RuleChanged reports that a planner made an item's replenishment rule at a location, or changed it.
 type RuleChanged struct {
 	RuleID     string `json:"ruleId"`
 	ItemID     string `json:"itemId"`
 	LocationID string `json:"locationId"`
 }
 
-// ReplenishmentTriggered is a rule that found an item short at a location and wants more of it.
+// ReplenishmentTriggered reports that a rule found an item short at a location and wants more of it.
+//
+// Available and OnOrder together fell to or below ReorderPoint.
 type ReplenishmentTriggered struct {
 	RuleID     string `json:"ruleId"`
 	ItemID     string `json:"itemId"`
 	LocationID string `json:"locationId"`
-	// Available and OnOrder are what the rule saw; together they fell to or below ReorderPoint.
-	Available    Decimal `json:"available"`
+	// What the rule saw.
+	Available Decimal `json:"available"`
+	// What the rule saw on its way.
 	OnOrder      Decimal `json:"onOrder"`
 	ReorderPoint Decimal `json:"reorderPoint"`
-	// Quantity is how much it wants, more than zero.
-	Quantity   Decimal `json:"quantity"`
+	// How much it wants.
+	Quantity   Decimal `json:"quantity" event:"positive"`
 	SupplierID string  `json:"supplierId,omitempty"`
-	// PurchaseOrderID is the order made for it, where one was.
+	// The order made for it, where one was.
 	PurchaseOrderID string `json:"purchaseOrderId,omitempty"`
 }
 
-// PurchaseOrderPending is the status of an order that nobody has approved or cancelled yet.
+// PurchaseOrderPending is the status of an order that is neither approved nor cancelled.
 const PurchaseOrderPending = "PENDING"
 
 // PurchaseOrderCreated is a new order to a supplier, for delivery to one location.
 type PurchaseOrderCreated struct {
-	PurchaseOrderID string `json:"purchaseOrderId"`
-	// PONumber is the number people and suppliers call it by.
-	PONumber    string  `json:"poNumber"`
-	SupplierID  string  `json:"supplierId"`
-	LocationID  string  `json:"locationId"`
-	TotalAmount Decimal `json:"totalAmount"`
-	Status      string  `json:"status"`
-	// Lines are what is ordered, at least one.
-	Lines []PurchaseOrderLine `json:"lines"`
+	PurchaseOrderID string  `json:"purchaseOrderId"`
+	PONumber        string  `json:"poNumber"` // the order's number on paper and for the supplier
+	SupplierID      string  `json:"supplierId"`
+	LocationID      string  `json:"locationId"`
+	TotalAmount     Decimal `json:"totalAmount" event:"nonnegative"`
+	// PENDING, when nobody has approved or cancelled it yet.
+	Status string              `json:"status"`
+	Lines  []PurchaseOrderLine `json:"lines" event:"nonempty"`
 }
 
 // PurchaseOrderLine is how much of one item is ordered.
 type PurchaseOrderLine struct {
-	ItemID string `json:"itemId"`
-	// Quantity is more than zero.
-	Quantity Decimal `json:"quantity"`
-	// UnitPrice is nil when it is not known, which is not the same as free.
-	UnitPrice *Decimal `json:"unitPrice,omitempty"`
+	ItemID   string  `json:"itemId"`
+	Quantity Decimal `json:"quantity" event:"positive"`
+	// Absent: not known, which is not the same as free.
+	UnitPrice *Decimal `json:"unitPrice,omitempty" event:"nonnegative"`
 }
 
-// PurchaseOrderApproved is an order that may be sent to its supplier.
+// PurchaseOrderApproved reports that an order may be sent to its supplier.
 type PurchaseOrderApproved struct {
 	PurchaseOrderID string    `json:"purchaseOrderId"`
 	ApprovedBy      string    `json:"approvedBy"`
 	ApprovedAt      time.Time `json:"approvedAt"`
 }
 
-// PurchaseOrderCancelled takes an order back, whether or not it was approved.
+// PurchaseOrderCancelled reports that an order is taken back, whether or not it was approved.
 type PurchaseOrderCancelled struct {
 	PurchaseOrderID string `json:"purchaseOrderId"`
-	Reason          string `json:"reason"`
+	Reason          string `json:"reason" event:"note"`
 	CancelledBy     string `json:"cancelledBy,omitempty"`
 }
 
@@ -68,18 +69,20 @@ type PurchaseOrderCancelled struct {
 type ForecastGenerated struct {
 	ItemID     string `json:"itemId"`
 	LocationID string `json:"locationId"`
-	// ModelType names what kind of forecast it is: BASELINE.
+	// How it was computed: BASELINE.
 	ModelType string `json:"modelType"`
-	// Method is the one that the item's own history chose: SES, SBA, ...
-	Method string `json:"method,omitempty"`
-	// ForecastCount is the number of days, StartDate the first and EndDate the last of them.
-	ForecastCount int64 `json:"forecastCount"`
-	StartDate     Date  `json:"startDate"`
-	EndDate       Date  `json:"endDate"`
-	// DailyDemand is the units expected on each day from StartDate on.
-	DailyDemand []Decimal `json:"dailyDemand"`
-	// ErrorStdDev is the standard deviation of the error of one day's forecast, in units.
-	ErrorStdDev Decimal `json:"errorStdDev"`
+	// The one that the item's own history chose.
+	Method string `json:"method,omitempty"` // SES, SBA, ...
+	// The number of days.
+	ForecastCount int64 `json:"forecastCount" event:"nonnegative"`
+	// The first day.
+	StartDate Date `json:"startDate"`
+	// The last day.
+	EndDate Date `json:"endDate"`
+	// The units expected on each day from startDate on.
+	DailyDemand []Decimal `json:"dailyDemand" event:"nonnegative"`
+	// The standard deviation of the error of one day's forecast, in units.
+	ErrorStdDev Decimal `json:"errorStdDev" event:"nonnegative"`
 }
 
 // EventType is RULE_CHANGED.
