@@ -10,7 +10,7 @@ func BenchmarkSchema(b *testing.B) {
 	}
 	defer d.release()
 	payload := d.member(0, 1, "payload")
-	envelope, inner := schemas().envelope, schemas().payloads[TypeInventoryUpdated]["1.0"]
+	envelope, inner := known.Load().schemas().envelope, known.Load().schemas().payloads[TypeInventoryUpdated]["1.0"]
 	b.Run("rule", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

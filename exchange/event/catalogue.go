@@ -1,6 +1,10 @@
 package event
 
-import "reflect"
+import (
+	"reflect"
+	"sync"
+	"sync/atomic"
+)
 
 // Type names what happened, in the past tense: SALE_COMPLETED.
 type Type string
@@ -26,62 +30,110 @@ const (
 // Definition is a type's entry in the catalogue.
 type Definition struct {
 	Type Type
-	// RoutingKey is what the event is published with. Nobody dispatches by it: see the package exchange.
+	// RoutingKey is what the event is published with. Consumers dispatch by the type, never by the routing key.
 	RoutingKey string
 	// AggregateType is the kind of thing the event is about.
 	AggregateType string
-	// Version is the one Encode writes.
+	// Version is the one that Encode writes, "major.minor".
 	Version string
-	// Outside is true for what tills and warehouses say, false for what only our own workers say.
+	// Outside is true for what external publishers such as tills and warehouses may publish, false for what only
+	// workers publish.
 	Outside bool
+	// Schema is the payload's JSON Schema in this version. It refers to the definitions of envelope-1.0.json.
+	Schema string
+	// Payload is the payload's Go struct.
+	Payload reflect.Type
 }
 
-// catalogue is the guest list of event types, one line each. Adding a type means adding a line here, its payload,
-// its schema and its example in testdata; a test names what is missing.
-var catalogue = []entry{
-	{Definition{TypeSaleCompleted, "integration.sale_completed", "SALES_ORDER", "1.0", true}, codecOf[SaleCompleted](mustObjectOf(reflect.TypeFor[SaleCompleted]()))},
-	{Definition{TypeReceiptCompleted, "integration.receipt_completed", "RECEIPT", "1.0", true}, codecOf[ReceiptCompleted](mustObjectOf(reflect.TypeFor[ReceiptCompleted]()))},
-	{Definition{TypeTransferInitiated, "integration.transfer_initiated", "TRANSFER", "1.0", true}, codecOf[TransferInitiated](mustObjectOf(reflect.TypeFor[TransferInitiated]()))},
-	{Definition{TypeStockAdjusted, "integration.stock_adjusted", "STOCK_ADJUSTMENT", "1.0", true}, codecOf[StockAdjusted](mustObjectOf(reflect.TypeFor[StockAdjusted]()))},
-	{Definition{TypeStockCounted, "integration.stock_counted", "STOCK_COUNT", "1.0", true}, codecOf[StockCounted](mustObjectOf(reflect.TypeFor[StockCounted]()))},
-	{Definition{TypeInventoryUpdated, "inventory.updated", "INVENTORY_POSITION", "1.0", false}, codecOf[InventoryUpdated](mustObjectOf(reflect.TypeFor[InventoryUpdated]()))},
-	{Definition{TypeInventoryLowStock, "inventory.low_stock", "INVENTORY_POSITION", "1.0", false}, codecOf[InventoryLowStock](mustObjectOf(reflect.TypeFor[InventoryLowStock]()))},
-	{Definition{TypeLotExpiring, "inventory.lot_expiring", "LOT", "1.0", false}, codecOf[LotExpiring](mustObjectOf(reflect.TypeFor[LotExpiring]()))},
-	{Definition{TypeRuleChanged, "inventory.rule_changed", "REPLENISHMENT_RULE", "1.0", false}, codecOf[RuleChanged](mustObjectOf(reflect.TypeFor[RuleChanged]()))},
-	{Definition{TypeReplenishmentTriggered, "inventory.replenishment_triggered", "REPLENISHMENT_RULE", "1.0", false}, codecOf[ReplenishmentTriggered](mustObjectOf(reflect.TypeFor[ReplenishmentTriggered]()))},
-	{Definition{TypePurchaseOrderCreated, "purchase_order.created", "PURCHASE_ORDER", "1.0", false}, codecOf[PurchaseOrderCreated](mustObjectOf(reflect.TypeFor[PurchaseOrderCreated]()))},
-	{Definition{TypePurchaseOrderApproved, "purchase_order.approved", "PURCHASE_ORDER", "1.0", false}, codecOf[PurchaseOrderApproved](mustObjectOf(reflect.TypeFor[PurchaseOrderApproved]()))},
-	{Definition{TypePurchaseOrderCancelled, "purchase_order.cancelled", "PURCHASE_ORDER", "1.0", false}, codecOf[PurchaseOrderCancelled](mustObjectOf(reflect.TypeFor[PurchaseOrderCancelled]()))},
-	{Definition{TypeForecastGenerated, "forecast.generated", "FORECAST", "1.0", false}, codecOf[ForecastGenerated](mustObjectOf(reflect.TypeFor[ForecastGenerated]()))},
+// builtIn are Composerp's own event types, a line each. A new type needs a line here, its payload and an example in
+// testdata; make generate writes its schema. A test names what is missing.
+var builtIn = []*entry{
+	outside[SaleCompleted]("integration.sale_completed", "SALES_ORDER", "1.0"),
+	outside[ReceiptCompleted]("integration.receipt_completed", "RECEIPT", "1.0"),
+	outside[TransferInitiated]("integration.transfer_initiated", "TRANSFER", "1.0"),
+	outside[StockAdjusted]("integration.stock_adjusted", "STOCK_ADJUSTMENT", "1.0"),
+	outside[StockCounted]("integration.stock_counted", "STOCK_COUNT", "1.0"),
+	inside[InventoryUpdated]("inventory.updated", "INVENTORY_POSITION", "1.0"),
+	inside[InventoryLowStock]("inventory.low_stock", "INVENTORY_POSITION", "1.0"),
+	inside[LotExpiring]("inventory.lot_expiring", "LOT", "1.0"),
+	inside[RuleChanged]("inventory.rule_changed", "REPLENISHMENT_RULE", "1.0"),
+	inside[ReplenishmentTriggered]("inventory.replenishment_triggered", "REPLENISHMENT_RULE", "1.0"),
+	inside[PurchaseOrderCreated]("purchase_order.created", "PURCHASE_ORDER", "1.0"),
+	inside[PurchaseOrderApproved]("purchase_order.approved", "PURCHASE_ORDER", "1.0"),
+	inside[PurchaseOrderCancelled]("purchase_order.cancelled", "PURCHASE_ORDER", "1.0"),
+	inside[ForecastGenerated]("forecast.generated", "FORECAST", "1.0"),
 }
 
-// entry is a line of the catalogue: what a type is called, and how its payload is read and written.
+func outside[T Payload](routingKey, aggregateType, version string) *entry {
+	return mustEntry[T](Definition{RoutingKey: routingKey, AggregateType: aggregateType, Version: version, Outside: true})
+}
+
+func inside[T Payload](routingKey, aggregateType, version string) *entry {
+	return mustEntry[T](Definition{RoutingKey: routingKey, AggregateType: aggregateType, Version: version})
+}
+
+// mustEntry makes the entry of one of Composerp's own types, with the schema of its file. A file that make generate
+// has yet to write leaves the schema empty.
+func mustEntry[T Payload](d Definition) *entry {
+	e, err := entryOf[T](d)
+	if err != nil {
+		panic(err)
+	}
+	e.Schema = schemaText(e.schemaFile())
+	return e
+}
+
+// entry is a type of the catalogue, and how its payload is read and written.
 type entry struct {
 	Definition
 	codec codec
 }
 
-// byType finds a type's entry. It is filled once and only read afterwards.
-var byType = func() map[Type]*entry {
-	m := make(map[Type]*entry, len(catalogue))
-	for i := range catalogue {
-		m[catalogue[i].Type] = &catalogue[i]
-	}
-	return m
-}()
+// schemaFile is the name of the file of the type's schema.
+func (e *entry) schemaFile() string { return string(e.Type) + "-" + e.Version + ".json" }
 
-// Types gives all types in the catalogue's order. The slice is the caller's own.
+// catalogue is all event types. It is never changed: Register puts another in its place, so that readers need no
+// lock.
+type catalogue struct {
+	entries []*entry
+	byType  map[Type]*entry
+	// schemas are compiled when the first event is checked: a command that checks none does not wait for them.
+	schemas func() schemaSet
+}
+
+// known is the catalogue in use.
+var known atomic.Pointer[catalogue]
+
+func init() { known.Store(catalogueOf(builtIn)) }
+
+func catalogueOf(entries []*entry) *catalogue {
+	c := &catalogue{entries: entries, byType: make(map[Type]*entry, len(entries))}
+	for _, e := range entries {
+		c.byType[e.Type] = e
+	}
+	c.schemas = sync.OnceValue(func() schemaSet {
+		set, err := compileSchemas(schemaTexts(entries))
+		if err != nil {
+			panic(err) // A test compiles the built-in ones, Register each other one.
+		}
+		return set
+	})
+	return c
+}
+
+// Types gives all types: the built-in ones, then the registered ones. The slice is the caller's own.
 func Types() []Type {
-	types := make([]Type, len(catalogue))
-	for i := range catalogue {
-		types[i] = catalogue[i].Type
+	c := known.Load()
+	types := make([]Type, len(c.entries))
+	for i, e := range c.entries {
+		types[i] = e.Type
 	}
 	return types
 }
 
 // Lookup gives a type's definition, and false when the catalogue does not have it.
 func Lookup(t Type) (Definition, bool) {
-	e, ok := byType[t]
+	e, ok := known.Load().byType[t]
 	if !ok {
 		return Definition{}, false
 	}
@@ -90,6 +142,8 @@ func Lookup(t Type) (Definition, bool) {
 
 // RoutingKey gives what events of this type are published with, and "" when the catalogue does not have it.
 func (t Type) RoutingKey() string {
-	d, _ := Lookup(t)
-	return d.RoutingKey
+	if e, ok := known.Load().byType[t]; ok {
+		return e.RoutingKey
+	}
+	return ""
 }

@@ -19,9 +19,9 @@ var update = flag.Bool("update", false, "write the generated files and the examp
 func TestSchemaFiles(t *testing.T) {
 	t.Parallel()
 	texts := docComments(t)
-	checkGenerated(t, "schema/envelope-1.0.json", makeEnvelopeSchema(texts))
-	for _, e := range catalogue {
-		checkGenerated(t, "schema/"+string(e.Type)+"-"+e.Version+".json", payloadSchema(e.Type, e.Version, e.codec.object, texts))
+	checkGenerated(t, "schema/"+envelopeFile, makeEnvelopeSchema(texts))
+	for _, e := range builtIn {
+		checkGenerated(t, "schema/"+e.schemaFile(), payloadSchema(e.Type, e.Version, e.codec.object, texts))
 	}
 }
 

@@ -1,13 +1,12 @@
 package event
 
 import (
-	"bytes"
 	"embed"
 	"encoding/json"
 	"fmt"
-	"io/fs"
+	"maps"
+	"slices"
 	"strings"
-	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
@@ -17,15 +16,6 @@ import (
 //
 //go:embed schema/*.json
 var schemaFiles embed.FS
-
-// SchemaFS gives the schema files: envelope-1.0.json, and SALE_COMPLETED-1.0.json for each type and version.
-func SchemaFS() fs.FS {
-	sub, err := fs.Sub(schemaFiles, "schema")
-	if err != nil {
-		panic(err) // The folder is embedded under that very name.
-	}
-	return sub
-}
 
 // schema is a JSON Schema, as its library holds it and as a rule.
 type schema struct {
@@ -41,43 +31,57 @@ type schemaSet struct {
 	payloads map[Type]map[string]*schema
 }
 
-// schemas gives all schemas. They are compiled when the first event is checked: a command that checks none does not
-// wait for them.
-var schemas = sync.OnceValue(func() schemaSet {
-	set, err := compileSchemas(SchemaFS())
-	if err != nil {
-		panic(err) // A test compiles the same files.
-	}
-	return set
-})
-
-// envelopeSchema is the name of the one schema that is not a payload's.
-const envelopeSchema = "envelope"
+// envelopeFile is the schema that is not a payload's.
+const envelopeFile = "envelope-1.0.json"
 
 // schemaBase stands before the schemas' names while they are compiled; nothing is ever fetched from it.
 const schemaBase = "embedded:///schema/"
 
-func compileSchemas(files fs.FS) (schemaSet, error) {
-	set := schemaSet{payloads: make(map[Type]map[string]*schema)}
-	names, err := fs.Glob(files, "*.json")
+// schemaText gives the text of a schema file, and nothing when there is none.
+func schemaText(name string) string {
+	text, err := schemaFiles.ReadFile("schema/" + name)
 	if err != nil {
-		return set, fmt.Errorf("listing schemas: %w", err)
+		return ""
 	}
-	c, err := newCompiler(files, names)
+	return string(text)
+}
+
+// schemaTexts gives the texts of all schema files, and the schemas of these entries, by their files' names.
+func schemaTexts(entries []*entry) map[string]string {
+	texts := make(map[string]string)
+	files, err := schemaFiles.ReadDir("schema")
+	if err != nil {
+		panic(err) // The folder is embedded under that very name.
+	}
+	for _, f := range files {
+		texts[f.Name()] = schemaText(f.Name())
+	}
+	for _, e := range entries {
+		if e.Schema != "" {
+			texts[e.schemaFile()] = e.Schema
+		}
+	}
+	return texts
+}
+
+// compileSchemas compiles schemas by their files' names.
+func compileSchemas(texts map[string]string) (schemaSet, error) {
+	set := schemaSet{payloads: make(map[Type]map[string]*schema)}
+	c, err := newCompiler(texts)
 	if err != nil {
 		return set, err
 	}
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
 		full, err := c.Compile(schemaBase + name)
 		if err != nil {
 			return set, fmt.Errorf("compiling schema %s: %w", name, err)
 		}
 		s := &schema{full: full, fast: ruleOf(full)}
-		what, version, _ := strings.Cut(strings.TrimSuffix(name, ".json"), "-")
-		if what == envelopeSchema {
+		if name == envelopeFile {
 			set.envelope = s
 			continue
 		}
+		what, version, _ := strings.Cut(strings.TrimSuffix(name, ".json"), "-")
 		if set.payloads[Type(what)] == nil {
 			set.payloads[Type(what)] = make(map[string]*schema)
 		}
@@ -86,20 +90,16 @@ func compileSchemas(files fs.FS) (schemaSet, error) {
 	return set, nil
 }
 
-// newCompiler makes a compiler that knows these files and our formats, and looks nowhere else.
-func newCompiler(files fs.FS, names []string) (*jsonschema.Compiler, error) {
+// newCompiler makes a compiler that knows these schemas and our formats, and looks nowhere else.
+func newCompiler(texts map[string]string) (*jsonschema.Compiler, error) {
 	c := jsonschema.NewCompiler()
 	c.UseLoader(jsonschema.SchemeURLLoader{})
 	c.AssertFormat()
 	for name, f := range formats {
 		c.RegisterFormat(&jsonschema.Format{Name: name, Validate: f.validate})
 	}
-	for _, name := range names {
-		text, err := fs.ReadFile(files, name)
-		if err != nil {
-			return nil, fmt.Errorf("reading schema %s: %w", name, err)
-		}
-		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		doc, err := jsonschema.UnmarshalJSON(strings.NewReader(texts[name]))
 		if err != nil {
 			return nil, fmt.Errorf("reading schema %s: %w", name, err)
 		}
@@ -112,7 +112,7 @@ func newCompiler(files fs.FS, names []string) (*jsonschema.Compiler, error) {
 
 // validate holds the document to the envelope's schema and to the one of its type and version.
 func (d *document) validate() *FieldError {
-	all := schemas()
+	all := known.Load().schemas()
 	if err := all.envelope.check(d, 0); err != nil {
 		return err
 	}

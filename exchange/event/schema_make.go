@@ -53,7 +53,7 @@ func plainText(length int, what string) members {
 func payloadSchema(t Type, version string, o *object, texts descriptions) string {
 	s := members{{"$schema", dialect}, {"title", "Payload of " + string(t) + ", version " + version}}
 	s = append(s, described(texts[o.of.Name()])...)
-	return string(append(appendValue(nil, append(s, o.schema("envelope-1.0.json", texts)...), ""), '\n'))
+	return string(append(appendValue(nil, append(s, o.schema(envelopeFile, texts)...), ""), '\n'))
 }
 
 // makeEnvelopeSchema writes the JSON Schema of the envelope, whose payload is any object.
