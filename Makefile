@@ -15,7 +15,7 @@ RESULTS ?= docs/chaos.ndjson
 WITHSERVERS := go run ./deploy/local/withservers --
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo run test chaos real-file race fuzz bench lint clean
+.PHONY: help setup build generate demo run test chaos real-file race fuzz bench lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ setup: ## install PostgreSQL and RabbitMQ when they are missing (Debian, as root
 
 build: ## leave the program in bin/composerp
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/composerp/composerp/cli.Version=$(VERSION)' -o bin/composerp ./cli/composerp
+
+generate: ## write anew what is generated: the schemas of events and their reference page
+	go generate ./...
 
 demo: setup build ## set up, and live ten weeks of a small shop, a day a second, on a live screen; proven at the end (ARGS=--exit: leave)
 	bin/composerp demo $(ARGS)

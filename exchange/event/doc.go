@@ -23,3 +23,8 @@
 // An error names the field and what is wrong with it ("payload.quantity: want a number, got string \"five\"") and is
 // a *FieldError. It says nothing of who sent the event: that is for the one who received it to add.
 package event
+
+// The schemas come first, because the tests of what follows are compiled with them.
+//
+//go:generate go test -run TestGoldenSchemas -count 1 . -update
+//go:generate go test -run Golden -count 1 . -update
