@@ -6,10 +6,10 @@ import (
 	"sync/atomic"
 )
 
-// Type names what happened, in the past tense: SALE_COMPLETED.
+// Type is the name of an event type, in the past tense: SALE_COMPLETED.
 type Type string
 
-// The catalogue's types.
+// The built-in types.
 const (
 	TypeSaleCompleted          Type = "SALE_COMPLETED"
 	TypeReceiptCompleted       Type = "RECEIPT_COMPLETED"
@@ -30,14 +30,13 @@ const (
 // Definition is a type's entry in the catalogue.
 type Definition struct {
 	Type Type
-	// RoutingKey is what the event is published with. Consumers dispatch by the type, never by the routing key.
+	// RoutingKey is the AMQP routing key. Consumers are bound by it and dispatch by the type.
 	RoutingKey string
 	// AggregateType is the kind of thing the event is about.
 	AggregateType string
-	// Version is the one that Encode writes, "major.minor".
+	// Version is the schema version that Encode writes, "major.minor".
 	Version string
-	// Outside is true for what external publishers such as tills and warehouses may publish, false for what only
-	// workers publish.
+	// Outside is true when external publishers, such as tills and warehouses, may publish the type.
 	Outside bool
 	// Schema is the payload's JSON Schema in this version. It refers to the definitions of envelope-1.0.json.
 	Schema string
@@ -45,8 +44,8 @@ type Definition struct {
 	Payload reflect.Type
 }
 
-// builtIn are Composerp's own event types, a line each. A new type needs a line here, its payload and an example in
-// testdata; make generate writes its schema. A test names what is missing.
+// builtIn are Composerp's own event types, one line each. A new type needs a constant and a line here, its payload
+// struct, and an example in testdata; make generate writes its schema. TestEveryTypeIsComplete names what is missing.
 var builtIn = []*entry{
 	outside[SaleCompleted]("integration.sale_completed", "SALES_ORDER", "1.0"),
 	outside[ReceiptCompleted]("integration.receipt_completed", "RECEIPT", "1.0"),
@@ -72,8 +71,8 @@ func inside[T Payload](routingKey, aggregateType, version string) *entry {
 	return mustEntry[T](Definition{RoutingKey: routingKey, AggregateType: aggregateType, Version: version})
 }
 
-// mustEntry makes the entry of one of Composerp's own types, with the schema of its file. A file that make generate
-// has yet to write leaves the schema empty.
+// mustEntry returns the entry of a built-in type, with the schema in its file. Schema is empty until make generate has
+// written the file.
 func mustEntry[T Payload](d Definition) *entry {
 	e, err := entryOf[T](d)
 	if err != nil {
@@ -83,7 +82,7 @@ func mustEntry[T Payload](d Definition) *entry {
 	return e
 }
 
-// entry is a type of the catalogue, and how its payload is read and written.
+// entry is a type of the catalogue with the codec of its payload.
 type entry struct {
 	Definition
 	codec codec
@@ -92,16 +91,15 @@ type entry struct {
 // schemaFile is the name of the file of the type's schema.
 func (e *entry) schemaFile() string { return string(e.Type) + "-" + e.Version + ".json" }
 
-// catalogue is all event types. It is never changed: Register puts another in its place, so that readers need no
-// lock.
+// catalogue holds all event types. It is immutable: Register replaces it, so that readers need no lock.
 type catalogue struct {
 	entries []*entry
 	byType  map[Type]*entry
-	// schemas are compiled when the first event is checked: a command that checks none does not wait for them.
+	// schemas compiles all schemas at the first call, so that a command that checks no event does not pay for it.
 	schemas func() schemaSet
 }
 
-// known is the catalogue in use.
+// known is the current catalogue.
 var known atomic.Pointer[catalogue]
 
 func init() { known.Store(catalogueOf(builtIn)) }
@@ -121,7 +119,8 @@ func catalogueOf(entries []*entry) *catalogue {
 	return c
 }
 
-// Types gives all types: the built-in ones, then the registered ones. The slice is the caller's own.
+// Types returns all types, the built-in ones first, then the registered ones in the order of registration. The caller
+// may change the slice.
 func Types() []Type {
 	c := known.Load()
 	types := make([]Type, len(c.entries))
@@ -131,7 +130,7 @@ func Types() []Type {
 	return types
 }
 
-// Lookup gives a type's definition, and false when the catalogue does not have it.
+// Lookup returns a type's definition, and false when the catalogue lacks the type.
 func Lookup(t Type) (Definition, bool) {
 	e, ok := known.Load().byType[t]
 	if !ok {
@@ -140,7 +139,7 @@ func Lookup(t Type) (Definition, bool) {
 	return e.Definition, true
 }
 
-// RoutingKey gives what events of this type are published with, and "" when the catalogue does not have it.
+// RoutingKey returns the routing key of events of this type, and "" when the catalogue lacks the type.
 func (t Type) RoutingKey() string {
 	if e, ok := known.Load().byType[t]; ok {
 		return e.RoutingKey

@@ -14,7 +14,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 )
 
-func TestCatalogueSaysWhatTheDesignSays(t *testing.T) {
+func TestCatalogueIsTheDesigns(t *testing.T) {
 	t.Parallel()
 	want := []string{
 		"SALE_COMPLETED integration.sale_completed SALES_ORDER outside",
@@ -31,7 +31,7 @@ func TestCatalogueSaysWhatTheDesignSays(t *testing.T) {
 		"PURCHASE_ORDER_APPROVED purchase_order.approved PURCHASE_ORDER",
 		"PURCHASE_ORDER_CANCELLED purchase_order.cancelled PURCHASE_ORDER",
 		"FORECAST_GENERATED forecast.generated FORECAST",
-		// The tests' own, registered by init functions.
+		// Registered by init functions of the tests.
 		"SHELF_INSPECTED store-ops.shelf_inspected SHELF",
 		"COUPON_REDEEMED marketing.coupon_redeemed COUPON outside",
 	}
@@ -55,7 +55,7 @@ func TestCatalogueSaysWhatTheDesignSays(t *testing.T) {
 	}
 }
 
-// registered are the types that these tests register.
+// registered is the number of types that the tests register.
 const registered = 2
 
 func versionOf(typ event.Type) string {
@@ -65,14 +65,13 @@ func versionOf(typ event.Type) string {
 	return "1.0"
 }
 
-// payloadSchema is what the tests below want to know of a schema file.
+// payloadSchema is the part of a schema that the tests below compare.
 type payloadSchema struct {
 	Required   []string
 	Properties map[string]any
 }
 
-// TestEveryTypeIsComplete finds the type whose payload, schema or example was forgotten, or of which the three
-// disagree about a field.
+// TestEveryTypeIsComplete finds a type without a payload, schema or example, and a field that is not in all three.
 func TestEveryTypeIsComplete(t *testing.T) {
 	t.Parallel()
 	for _, typ := range event.Types() {
@@ -110,8 +109,7 @@ func TestEveryTypeIsComplete(t *testing.T) {
 	}
 }
 
-// TestTagsAndFieldsAgree holds the two ways in which a payload becomes JSON against each other: ours, and that of
-// encoding/json, which is used where a payload is shown.
+// TestTagsAndFieldsAgree compares the writer's JSON with that of encoding/json, which prints payloads elsewhere.
 func TestTagsAndFieldsAgree(t *testing.T) {
 	t.Parallel()
 	for _, typ := range event.Types() {
@@ -127,7 +125,7 @@ func TestTagsAndFieldsAgree(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The order differs by the place of the metadata only.
+		// The order differs: encoding/json writes the metadata before the payload.
 		if got, want := sortKeys(t, made.Body), sortKeys(t, byTags); got != want {
 			t.Errorf("%s: fields write\n%s\ntags write\n%s", typ, got, want)
 		}
@@ -149,7 +147,7 @@ func sortKeys(t *testing.T, body []byte) string {
 	return string(sorted)
 }
 
-func TestNothingStrayBesideTheCatalogue(t *testing.T) {
+func TestNoFilesWithoutAType(t *testing.T) {
 	t.Parallel()
 	want := len(event.Types())
 	if files, err := os.ReadDir("testdata"); err != nil || len(jsonOnly(files)) != want {

@@ -7,11 +7,11 @@ import (
 	"sync"
 )
 
-// Decode reads an event: the envelope, and the payload as its type's struct. It is strict about the fields it knows,
-// ignores those it does not, and asks no schema: it is for events that were checked when they were made or let in.
-// It takes any minor version of the major version it knows. The error is a *FieldError.
+// Decode reads an event: the envelope, and the payload as its type's struct. It refuses known fields of a wrong type,
+// ignores unknown fields, and does not check the schema: it is for events that were checked before. It accepts any
+// minor version of the type's major version. The error is a *FieldError.
 //
-// The event keeps body; the caller no longer changes it.
+// The event keeps body: the caller must not change it afterwards.
 func Decode(body []byte) (Any, error) {
 	d, ferr := parse(body)
 	if ferr != nil {
@@ -25,7 +25,7 @@ func Decode(body []byte) (Any, error) {
 	return a, nil
 }
 
-// Validate holds an event to the JSON Schemas of the envelope and of its type and version. The error is a
+// Validate checks an event against the JSON Schemas of the envelope and of its type and version. The error is a
 // *FieldError.
 func Validate(body []byte) error {
 	d, ferr := parse(body)
@@ -39,7 +39,7 @@ func Validate(body []byte) error {
 	return nil
 }
 
-// DecodeOutside reads an event that nobody has checked: it is Validate and Decode in one. The error is a
+// DecodeOutside reads an event that was not checked before: it is Validate and Decode in one. The error is a
 // *FieldError.
 func DecodeOutside(body []byte) (Any, error) {
 	d, ferr := parse(body)
@@ -57,9 +57,9 @@ func DecodeOutside(body []byte) (Any, error) {
 	return a, nil
 }
 
-// Encode makes an event. Type, AggregateType and Version come from the catalogue where they are empty. What it makes
-// is held to the schemas, so an event that nobody could read is an error here and not with everybody who hears it.
-// The same envelope and payload give the same bytes. The error is a *FieldError.
+// Encode makes an event. The catalogue provides Type, AggregateType and Version where they are empty. Encode checks its
+// result against the schemas, so a bad event fails here and not in its consumers. The same envelope and payload
+// result in the same bytes. The error is a *FieldError.
 func Encode(env Envelope, p Payload) (Any, error) {
 	if p == nil {
 		return Any{}, &FieldError{Field: "payload", Problem: "missing"}
@@ -88,10 +88,10 @@ func Encode(env Envelope, p Payload) (Any, error) {
 	return a, nil
 }
 
-// usualBody is the room an event is given at first; most fit.
+// usualBody is the initial capacity of a body, in bytes. Most events fit.
 const usualBody = 768
 
-// envelopeObject is the envelope as an object. The payload stands between its head and its tail, the metadata.
+// envelopeObject is the envelope as an object. The payload is written between its head and its tail, the metadata.
 var (
 	envelopeObject = mustObjectOf(reflect.TypeFor[Envelope]())
 	envelopeHead   = envelopeObject.fields[:len(envelopeObject.fields)-1]
@@ -101,15 +101,15 @@ var (
 // codec reads and writes one type's payload.
 type codec struct {
 	object *object
-	// has tells whether a payload is of the codec's Go type, as a value or by a pointer.
+	// has reports whether a payload is of the codec's Go type, a value or a pointer to one.
 	has func(p Payload) bool
-	// read makes a payload of the object at index i.
+	// read returns the payload that the object at index i holds.
 	read func(r *reader, i int32) Payload
-	// write writes a payload that the codec has, and gives it as it will be read again.
+	// write writes a payload of the codec's Go type, and returns it as Decode will return it.
 	write func(w *writer, p Payload) (Payload, *FieldError)
 }
 
-// codecOf makes the codec of the payload T.
+// codecOf returns the codec of the payload T, whose object is o.
 func codecOf[T Payload](o *object) codec {
 	var values scratch[T]
 	return codec{
@@ -139,8 +139,8 @@ func codecOf[T Payload](o *object) codec {
 	}
 }
 
-// scratch keeps values of T for the next event. What reflection touches is on the heap, so reading and writing would
-// allocate each value twice.
+// scratch is a pool of values of T to read into and to write from. Reflection moves such a value to the heap; without
+// the pool each event would allocate it twice.
 type scratch[T any] struct{ pool sync.Pool }
 
 func (s *scratch[T]) get() *T {
@@ -150,7 +150,7 @@ func (s *scratch[T]) get() *T {
 	return new(T)
 }
 
-// put takes a value back and forgets what is in it.
+// put returns a value to the pool, cleared.
 func (s *scratch[T]) put(v *T) {
 	*v = *new(T)
 	s.pool.Put(v)
@@ -158,7 +158,7 @@ func (s *scratch[T]) put(v *T) {
 
 var envelopes scratch[Envelope]
 
-// write makes an event's bytes without asking the schemas. The payload it gives is as it will be read again.
+// write makes an event without checking the schemas. Its envelope and payload are as Decode will return them.
 func write(e *entry, env Envelope, p Payload) (Any, *FieldError) {
 	if !e.codec.has(p) {
 		return Any{}, &FieldError{Field: "payload", Problem: fmt.Sprintf("a Go type that is not the catalogue's for %s", e.Type)}
@@ -182,7 +182,7 @@ func write(e *entry, env Envelope, p Payload) (Any, *FieldError) {
 	return Any{Envelope: *scratch, Payload: p, Body: append(w.b, '}')}, nil
 }
 
-// event reads the event that the document is.
+// event reads the document as an event. The event keeps body, the document's text.
 func (d *document) event(body []byte) (Any, *FieldError) {
 	env := envelopes.get()
 	defer envelopes.put(env)
@@ -209,7 +209,7 @@ func (d *document) event(body []byte) (Any, *FieldError) {
 	return Any{Envelope: *env, Payload: p, Body: body}, nil
 }
 
-// payload reads the event's payload, and gives the index behind it. It looks for it at index next first.
+// payload reads the event's payload, which it first looks for at index next, and returns the index after it.
 func (r *reader) payload(e *entry, next int32) (Payload, int32) {
 	switch i := r.doc.member(0, next, "payload"); {
 	case i < 0:

@@ -23,7 +23,7 @@ func TestOrderOfFieldsIsFree(t *testing.T) {
 	}
 }
 
-// TestBodyIsTheEventsOwn: strings of an event live on when the parser's memory is used for the next one.
+// TestBodyIsTheEventsOwn: an event's strings stay valid when the parser's memory is reused.
 func TestBodyIsTheEventsOwn(t *testing.T) {
 	t.Parallel()
 	want := golden(t, event.TypeSaleCompleted)

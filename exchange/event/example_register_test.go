@@ -26,7 +26,8 @@ func init() {
 	})
 }
 
-// A team declares an event type of its own as a struct and registers it. It is then as good as a built-in one.
+// A team declares an event type as a struct and registers it in an init function. Events of the type are then encoded,
+// decoded and checked as those of a built-in type.
 func ExampleRegister() {
 	made, err := event.Encode(event.Envelope{
 		ID: uuid.MustParse("7d444840-9dc0-11d1-b245-5ffdce74fad2"), AggregateID: "C-7", TenantID: "acme",

@@ -1,4 +1,4 @@
 package event
 
-// Update is set by -update: generated files and examples are written anew, not compared.
+// Update is the flag -update: the tests write generated files and examples instead of comparing them.
 var Update = update

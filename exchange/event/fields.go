@@ -11,23 +11,16 @@ import (
 	"github.com/google/uuid"
 )
 
-// object is how a struct is written in JSON: its fields, in the struct's order. It is made once from the struct's
-// fields and tags. The reader, the writer and the JSON Schema all follow it, so a field is declared once: in the
-// struct.
+// object is the JSON form of a struct: its fields in the struct's order. It is made once, from the struct's fields and
+// tags. The reader, the writer and the JSON Schema follow it, so a field is declared once: in the struct.
 //
-// The json tag gives the name, and with omitempty or omitzero makes the field optional. The event tag holds words
-// that narrow the field's type:
-//
-//   - name, note: a text of at most 255 or 1000 characters; without either a string is an opaque id
-//   - positive, nonnegative, nonzero: the sign of a number
-//   - nonempty: at least one item in a list
-//   - optional: may be absent when read, is always written
+// The doc comment of Register describes the tags.
 type object struct {
 	of     reflect.Type
 	fields []field
 }
 
-// field is one field of an object, or with no name the items of a list.
+// field is a field of an object, or without a name the item of a list.
 type field struct {
 	name     string
 	member   string // the name as the writer writes it
@@ -35,16 +28,16 @@ type field struct {
 	index    int // in the struct
 	kind     fieldKind
 	required bool
-	omit     bool   // leave it out when it is zero
+	omit     bool   // not written when it is zero
 	nonempty bool   // of a list
 	sign     sign   // of a number
-	text     string // of a string: the name of its definition in the envelope's schema
+	text     string // of a string: its definition in the envelope's schema
 	enum     []string
 	object   *object // of an object
 	item     *field  // of a list
 }
 
-// fieldKind is how a Go type is read and written.
+// fieldKind is the way in which a Go type is read and written.
 type fieldKind uint8
 
 const (
@@ -55,13 +48,13 @@ const (
 	boolField
 	integerField
 	decimalField
-	// optionalDecimalField is a *Decimal, whose absence is not zero.
+	// optionalDecimalField is a *Decimal: nil is not zero.
 	optionalDecimalField
 	objectField
 	listField
 )
 
-// sign is which signs a number may have.
+// sign is a bound on the sign of a number.
 type sign uint8
 
 const (
@@ -71,13 +64,13 @@ const (
 	positive
 )
 
-// Enum is a string type with a closed list of values. A field of such a type takes these values only.
+// Enum is a string type with a closed list of values. The schema of a field of such a type allows only these.
 type Enum interface {
-	// Values gives all values.
+	// Values returns all values. It must not depend on the value.
 	Values() []string
 }
 
-// fieldKinds are the kinds of the types that are not known by their reflect.Kind.
+// fieldKinds are the kinds of the types that reflect.Kind does not tell.
 var fieldKinds = map[reflect.Type]fieldKind{
 	reflect.TypeFor[uuid.UUID](): uuidField,
 	reflect.TypeFor[time.Time](): timeField,
@@ -86,11 +79,11 @@ var fieldKinds = map[reflect.Type]fieldKind{
 	reflect.TypeFor[*Decimal]():  optionalDecimalField,
 }
 
-// fieldName is what a field may be called in JSON. Nothing in it needs an escape.
+// fieldName matches a field's name in JSON. No character of it needs an escape.
 var fieldName = regexp.MustCompile(`^[a-z][a-zA-Z0-9]*$`)
 
-// objectOf makes the object of a struct type. The error names the Go field that it cannot use. The types in outer
-// are those that hold this one.
+// objectOf returns the object of a struct type. The error names the Go field that cannot be used. The types in outer
+// contain this one.
 func objectOf(t reflect.Type, outer ...reflect.Type) (*object, error) {
 	if t.Kind() != reflect.Struct {
 		return nil, fmt.Errorf("%s is not a struct", t)
@@ -112,7 +105,7 @@ func objectOf(t reflect.Type, outer ...reflect.Type) (*object, error) {
 	return o, nil
 }
 
-// fieldOf makes one field of an object.
+// fieldOf returns one field of an object.
 func fieldOf(sf reflect.StructField, outer []reflect.Type) (*field, error) {
 	name, option, _ := strings.Cut(sf.Tag.Get("json"), ",")
 	switch {
@@ -163,7 +156,7 @@ func (f *field) setType(t reflect.Type, outer []reflect.Type) (err error) {
 	return err
 }
 
-// setOmit takes the json tag's option. It refuses those with which encoding/json would write another text than the
+// setOmit takes the option of the json tag. It refuses an option that encoding/json treats in another way than the
 // writer does.
 func (f *field) setOmit(option string) error {
 	f.omit = option != ""
@@ -180,7 +173,7 @@ func (f *field) setOmit(option string) error {
 	}
 }
 
-// narrow takes a word of the event tag, and gives false when it does not suit the field.
+// narrow applies a word of the event tag, and returns false when the field's type does not take it.
 func (f *field) narrow(word string) bool {
 	signs := map[string]sign{"positive": positive, "nonnegative": nonnegative, "nonzero": nonzero}
 	switch {
@@ -203,7 +196,7 @@ func (f *field) narrow(word string) bool {
 	return true
 }
 
-// mustObjectOf is objectOf of one of this package's own types.
+// mustObjectOf is objectOf for the types of this package.
 func mustObjectOf(t reflect.Type) *object {
 	o, err := objectOf(t)
 	if err != nil {
@@ -212,17 +205,17 @@ func mustObjectOf(t reflect.Type) *object {
 	return o
 }
 
-// kindsOfFields is what a field is in JSON. A bool has two kinds there: see suits.
+// kindsOfFields are the kinds of the fields' JSON values. A bool has two: see suits.
 var kindsOfFields = [...]kind{
 	textField: kindString, uuidField: kindString, timeField: kindString, dateField: kindString,
 	integerField: kindNumber, decimalField: kindNumber, optionalDecimalField: kindNumber,
 	boolField: kindTrue, objectField: kindObject, listField: kindArray,
 }
 
-// suits tells whether a JSON value of kind k can be the field's.
+// suits reports whether the field can be read from a JSON value of kind k.
 func (f *field) suits(k kind) bool {
 	return k == kindsOfFields[f.kind] || k == kindFalse && f.kind == boolField
 }
 
-// at gives the address of the field or item that v is.
+// at returns the address of v, which is addressable and of type T.
 func at[T any](v reflect.Value) *T { return v.Addr().Interface().(*T) }

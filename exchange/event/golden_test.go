@@ -13,7 +13,7 @@ import (
 
 func goldenFile(typ event.Type) string { return filepath.Join("testdata", string(typ)+".json") }
 
-// golden reads the example of a type as an event from outside.
+// golden reads the example of a type as DecodeOutside does.
 func golden(t *testing.T, typ event.Type) event.Any {
 	t.Helper()
 	body, err := os.ReadFile(goldenFile(typ))
@@ -27,7 +27,7 @@ func golden(t *testing.T, typ event.Type) event.Any {
 	return a
 }
 
-// TestGolden pins the JSON of every type: what is read from the example writes the example again.
+// TestGolden pins the JSON of every type: the event read from the example is written as the example again.
 func TestGolden(t *testing.T) {
 	t.Parallel()
 	for _, typ := range event.Types() {

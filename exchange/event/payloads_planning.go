@@ -9,22 +9,22 @@ type RuleChanged struct {
 	LocationID string `json:"locationId"`
 }
 
-// ReplenishmentTriggered reports that a rule found an item short at a location and wants more of it.
+// ReplenishmentTriggered reports that a rule found an item short at a location and orders more of it.
 //
-// Available and OnOrder together fell to or below ReorderPoint.
+// Available and OnOrder together were at or below ReorderPoint.
 type ReplenishmentTriggered struct {
 	RuleID     string `json:"ruleId"`
 	ItemID     string `json:"itemId"`
 	LocationID string `json:"locationId"`
-	// What the rule saw.
+	// The available stock that the rule found.
 	Available Decimal `json:"available"`
-	// What the rule saw on its way.
+	// The quantity on order that the rule found.
 	OnOrder      Decimal `json:"onOrder"`
 	ReorderPoint Decimal `json:"reorderPoint"`
-	// How much it wants.
+	// The quantity to order.
 	Quantity   Decimal `json:"quantity" event:"positive"`
 	SupplierID string  `json:"supplierId,omitempty"`
-	// The order made for it, where one was.
+	// The purchase order made for it, if any.
 	PurchaseOrderID string `json:"purchaseOrderId,omitempty"`
 }
 
@@ -38,16 +38,16 @@ type PurchaseOrderCreated struct {
 	SupplierID      string  `json:"supplierId"`
 	LocationID      string  `json:"locationId"`
 	TotalAmount     Decimal `json:"totalAmount" event:"nonnegative"`
-	// PENDING, when nobody has approved or cancelled it yet.
+	// PENDING until the order is approved or cancelled.
 	Status string              `json:"status"`
 	Lines  []PurchaseOrderLine `json:"lines" event:"nonempty"`
 }
 
-// PurchaseOrderLine is how much of one item is ordered.
+// PurchaseOrderLine is the ordered quantity of one item.
 type PurchaseOrderLine struct {
 	ItemID   string  `json:"itemId"`
 	Quantity Decimal `json:"quantity" event:"positive"`
-	// Absent: not known, which is not the same as free.
+	// Absent when not known, which is not the same as free.
 	UnitPrice *Decimal `json:"unitPrice,omitempty" event:"nonnegative"`
 }
 
@@ -58,7 +58,7 @@ type PurchaseOrderApproved struct {
 	ApprovedAt      time.Time `json:"approvedAt"`
 }
 
-// PurchaseOrderCancelled reports that an order is taken back, whether or not it was approved.
+// PurchaseOrderCancelled reports that an order is cancelled, whether or not it was approved.
 type PurchaseOrderCancelled struct {
 	PurchaseOrderID string `json:"purchaseOrderId"`
 	Reason          string `json:"reason" event:"note"`
@@ -69,10 +69,10 @@ type PurchaseOrderCancelled struct {
 type ForecastGenerated struct {
 	ItemID     string `json:"itemId"`
 	LocationID string `json:"locationId"`
-	// How it was computed: BASELINE.
+	// The kind of forecast: BASELINE.
 	ModelType string `json:"modelType"`
-	// The one that the item's own history chose.
-	Method string `json:"method,omitempty"` // SES, SBA, ...
+	// The forecasting method, chosen by the item's own history: SES, SBA, ...
+	Method string `json:"method,omitempty"`
 	// The number of days.
 	ForecastCount int64 `json:"forecastCount" event:"nonnegative"`
 	// The first day.

@@ -7,12 +7,12 @@ type SaleCompleted struct {
 	SaleID     string `json:"saleId"`
 	ItemID     string `json:"itemId"`
 	LocationID string `json:"locationId"`
-	// What left the location; negative for a return, never zero.
+	// The quantity that left the location; negative for a return, never zero.
 	Quantity Decimal `json:"quantity" event:"nonzero"`
-	// What the customer paid for the line; negative for a return.
+	// The amount that the customer paid for the line; negative for a return.
 	Amount Decimal `json:"amount"`
-	// What the till calls the item.
-	ItemName  string    `json:"itemName,omitempty" event:"name"` // the name of an item that is new to the ledger
+	// The item's name at the till. It names an item that is new to the ledger.
+	ItemName  string    `json:"itemName,omitempty" event:"name"`
 	Timestamp time.Time `json:"timestamp"`
 }
 
@@ -21,13 +21,13 @@ type ReceiptCompleted struct {
 	ReceiptID  string `json:"receiptId"`
 	ItemID     string `json:"itemId"`
 	LocationID string `json:"locationId"`
-	// What came in.
+	// The quantity taken in.
 	Quantity   Decimal `json:"quantity" event:"positive"`
 	LotNumber  string  `json:"lotNumber,omitempty"`
 	ExpiryDate Date    `json:"expiryDate,omitempty"`
-	// The order it answers, where known.
+	// The purchase order that the goods were delivered for, where known.
 	PurchaseOrderID string `json:"purchaseOrderId,omitempty"`
-	// Present: the goods come out of in-transit, not from a supplier.
+	// Present when the goods come out of in-transit, not from a supplier.
 	TransferID string    `json:"transferId,omitempty"`
 	Timestamp  time.Time `json:"timestamp"`
 }
@@ -40,11 +40,11 @@ type TransferInitiated struct {
 	ItemID         string `json:"itemId"`
 	FromLocationID string `json:"fromLocationId"`
 	ToLocationID   string `json:"toLocationId"`
-	// What left.
+	// The quantity that left.
 	Quantity Decimal `json:"quantity" event:"positive"`
 }
 
-// StockAdjusted is stock found to be more or less than it was thought to be.
+// StockAdjusted is a correction of an item's stock at a location: damaged, lost or found goods.
 type StockAdjusted struct {
 	AdjustmentID string `json:"adjustmentId"`
 	ItemID       string `json:"itemId"`
@@ -54,7 +54,7 @@ type StockAdjusted struct {
 	Reason   string  `json:"reason,omitempty" event:"note"`
 }
 
-// StockCounted is what somebody who went and looked has found.
+// StockCounted is the stock of an item at a location, as a count found it.
 type StockCounted struct {
 	CountID    string `json:"countId"`
 	ItemID     string `json:"itemId"`
@@ -76,7 +76,7 @@ const (
 	TransactionCount      TransactionType = "COUNT"
 )
 
-// Values gives all kinds of movement.
+// Values returns all kinds of movement.
 func (TransactionType) Values() []string {
 	return []string{
 		string(TransactionSale), string(TransactionReturn), string(TransactionReceipt),
@@ -90,7 +90,7 @@ type InventoryUpdated struct {
 	LocationID string `json:"locationId"`
 	// The stock there after the movement; may be negative.
 	OnHand Decimal `json:"onHand"` // negative when the till is ahead of the warehouse
-	// The part of it that is promised; absent: none.
+	// The part of it that is reserved; absent when none is.
 	Reserved Decimal `json:"reserved,omitzero"`
 	// onHand less reserved.
 	Available Decimal `json:"available"`
@@ -100,11 +100,12 @@ type InventoryUpdated struct {
 	TransactionType TransactionType `json:"transactionType"`
 	PurchaseOrderID string          `json:"purchaseOrderId,omitempty"`
 	LotNumber       string          `json:"lotNumber,omitempty"`
-	// The lot's, as the warehouse said it.
+	// The lot's expiry date, as the warehouse recorded it.
 	ExpiryDate Date `json:"expiryDate,omitempty"`
 }
 
-// InventoryLowStock reports that a position's available stock has fallen below its threshold. Said once per crossing.
+// InventoryLowStock reports that a position's available stock has fallen below its threshold. It is published
+// once per crossing.
 type InventoryLowStock struct {
 	ItemID     string  `json:"itemId"`
 	LocationID string  `json:"locationId"`
@@ -112,12 +113,12 @@ type InventoryLowStock struct {
 	Threshold  Decimal `json:"threshold"`
 }
 
-// LotExpiring reports that a lot will expire soon and some of it is left. Said once a lot.
+// LotExpiring reports that a lot will expire soon and some of it is left. It is published once per lot.
 type LotExpiring struct {
 	ItemID     string `json:"itemId"`
 	LocationID string `json:"locationId"`
 	LotNumber  string `json:"lotNumber"`
-	// What is left of it.
+	// The quantity left of it.
 	Quantity   Decimal `json:"quantity" event:"positive"`
 	ExpiryDate Date    `json:"expiryDate"`
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// reader fills structs from the objects of a document. After its first error it reads nothing more.
+// reader fills structs from the objects of a document. It stops at its first error.
 type reader struct {
 	doc *document
 	err *FieldError
@@ -20,7 +20,7 @@ func (r *reader) fail(field, problem string) {
 	}
 }
 
-// mismatch reports that the value at index i is not what was wanted.
+// mismatch records that the value at index i is not as wanted.
 func (r *reader) mismatch(i int32, want string) {
 	r.fail(r.doc.path(i), want+", got "+r.doc.describe(i))
 }
@@ -34,13 +34,13 @@ const (
 	wantBool   = "want true or false"
 )
 
-// wanted is what an error says of a value of another kind than the field's.
+// wanted are the first halves of errors about a value of a wrong kind, by the right kind.
 var wanted = [...]string{
 	kindString: wantString, kindNumber: wantNumber, kindArray: wantArray, kindObject: wantObject, kindTrue: wantBool,
 }
 
-// fields fills v, a struct, from the object at index i. It looks for the first field at index next, and gives the
-// index behind the last one that it found: fields mostly stand in the order in which they are asked for.
+// fields fills v, a struct, from the object at index i. It looks for the first field at index next, and returns the
+// index after the last field found: members are mostly in the order of the struct's fields.
 func (r *reader) fields(fields []field, v reflect.Value, i, next int32) int32 {
 	for n := range fields {
 		f := &fields[n]
@@ -119,7 +119,7 @@ func (r *reader) integer(i int32) int64 {
 	return d.IntPart()
 }
 
-// list reads the array at index i. An optional list without items stays nil: it is not written either.
+// list fills v from the array at index i. An optional list without items stays nil, as it is not written either.
 func (r *reader) list(f *field, v reflect.Value, i int32) {
 	n := r.doc.count(i)
 	if n == 0 && f.omit {

@@ -10,32 +10,32 @@ import (
 	"sync"
 )
 
-// Register adds an event type of your own to the catalogue: from then on Encode, Decode, DecodeOutside and Validate
-// know it, workers can consume it, and the commands show it. Call it in an init function, or first thing in main:
-// what a fleet consumes is settled when the fleet is made.
+// Register adds an event type to the catalogue. Encode, Decode, DecodeOutside and Validate then handle it, workers can
+// consume and emit it, and every command that goes through Types includes it. Call it from an init function or at the
+// start of main: the topology is computed when the fleet is made.
 //
-// T is the payload: a struct whose EventType method has a value receiver, and whose fields have tags as those of
-// the built-in payloads have. The types of fields are string, bool, int64, time.Time, uuid.UUID, Decimal, *Decimal,
-// Date, structs, and slices of these. The json tag gives a field's name, and with omitempty or omitzero makes it
-// optional. The event tag holds words, with commas between them:
+// T is the payload: a struct with an EventType method on the value. Its fields are of the types string, bool, int64,
+// time.Time, uuid.UUID, Decimal, *Decimal and Date, structs of these, and slices of these. The json tag names the
+// field; omitempty or omitzero makes it optional. The event tag, a comma-separated list, narrows the type:
 //
 //   - name, note: a text of at most 255 or 1000 characters; without either, a string is an opaque id of at most 64
 //     bytes, or a value of its type's Enum
 //   - positive, nonnegative, nonzero: the sign of a number
 //   - nonempty: at least one item in a list
-//   - optional: a struct that may be absent when read and is always written
+//   - optional: the struct may be absent when read, and is always written
 //
 // The definition needs RoutingKey, AggregateType and Version. Type and Payload follow from T. An empty Schema is made
-// from the struct; one that is given must have the struct's fields as its properties, and require the same.
+// from the struct. A given Schema must have the struct's fields as its properties and require the same ones.
 //
-// Register panics when the declaration is wrong or the type or routing key is taken. The text names the type.
+// Register panics when the declaration is wrong, or the type or the routing key is registered already. The message
+// names the type.
 func Register[T Payload](d Definition) {
 	if err := register[T](d); err != nil {
 		panic(fmt.Errorf("event: registering the payload %s: %w", reflect.TypeFor[T](), err))
 	}
 }
 
-// registering is held while the catalogue is replaced.
+// registering guards the replacement of the catalogue.
 var registering sync.Mutex
 
 func register[T Payload](d Definition) error {
@@ -63,17 +63,17 @@ func register[T Payload](d Definition) error {
 	return nil
 }
 
-// What a definition's texts look like.
+// The forms of a definition's texts.
 var (
 	typeText       = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,63}$`)
 	routingKeyText = regexp.MustCompile(`^[a-z0-9_-]+(\.[a-z0-9_-]+)*$`)
 	versionText    = regexp.MustCompile(`^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$`)
 )
 
-// maxRoutingKey is the length of the longest routing key of AMQP.
+// maxRoutingKey is AMQP's limit, in bytes.
 const maxRoutingKey = 255
 
-// entryOf makes the entry of the payload T.
+// entryOf returns the entry of the payload T, without a schema when d has none.
 func entryOf[T Payload](d Definition) (*entry, error) {
 	d.Payload = reflect.TypeFor[T]()
 	o, err := objectOf(d.Payload)
@@ -99,7 +99,7 @@ func entryOf[T Payload](d Definition) (*entry, error) {
 	return &entry{Definition: d, codec: codecOf[T](o)}, nil
 }
 
-// checkSchema tells whether a schema that was given can be compiled, and asks for what the struct needs.
+// checkSchema checks that a given schema compiles and has the struct's fields.
 func (e *entry) checkSchema() error {
 	set, err := compileSchemas(map[string]string{envelopeFile: schemaText(envelopeFile), e.schemaFile(): e.Schema})
 	if err != nil {

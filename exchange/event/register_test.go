@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// shelfInspected has a field of every type, and of every word of the event tag. The tests of all types try it too.
+// shelfInspected has a field of every type, and most words of the event tag. The tests of all types include it.
 type shelfInspected struct {
 	InspectionID uuid.UUID   `json:"inspectionId"`
 	Inspector    string      `json:"inspector" event:"name"`
@@ -49,7 +49,7 @@ func init() {
 	Register[shelfInspected](Definition{RoutingKey: "store-ops.shelf_inspected", AggregateType: "SHELF", Version: "2.1"})
 }
 
-// TestRegisteredTypeIsChecked tries what only a registered type has: the schema's words and the reader's types.
+// TestRegisteredTypeIsChecked checks the field types and words of the tag that no built-in type has.
 func TestRegisteredTypeIsChecked(t *testing.T) {
 	t.Parallel()
 	body := string(readExample(t, "SHELF_INSPECTED"))
@@ -87,7 +87,7 @@ func text(err error) string {
 	return err.Error()
 }
 
-// TestEncodeLeavesThePayloadAlone: times are written in UTC, in the event's copy and not in the caller's list.
+// TestEncodeLeavesThePayloadAlone: a time is set to UTC in the event's copy, not in the caller's list.
 func TestEncodeLeavesThePayloadAlone(t *testing.T) {
 	t.Parallel()
 	a, err := Decode(readExample(t, "SHELF_INSPECTED"))
@@ -106,7 +106,7 @@ func TestEncodeLeavesThePayloadAlone(t *testing.T) {
 	}
 }
 
-// The types below are declared wrongly, each in its own way.
+// The types below have a wrong declaration each, except fine.
 type (
 	wrongName struct{ A string }
 	wrongCase struct {
@@ -155,7 +155,7 @@ func (fine) EventType() Type         { return "FINE" }
 func (notStruct) EventType() Type    { return "WRONG" }
 func (lowerCase) EventType() Type    { return "fine" }
 
-// TestRegisterRefuses pins what is told about a wrong declaration, and that it leaves the catalogue as it was.
+// TestRegisterRefuses pins the errors of wrong declarations, and that they leave the catalogue as it was.
 func TestRegisterRefuses(t *testing.T) {
 	t.Parallel()
 	good := Definition{RoutingKey: "a.b", AggregateType: "A", Version: "1.0"}
@@ -222,7 +222,7 @@ func TestFieldsHaveDifferentNames(t *testing.T) {
 	}
 }
 
-// TestRegisterWithASchema lets a schema ask more than tags can say.
+// TestRegisterWithASchema uses a schema with a keyword that tags cannot express.
 func TestRegisterWithASchema(t *testing.T) {
 	t.Parallel()
 	given := `{"type":"object","required":["a"],"properties":{"a":{"$ref":"envelope-1.0.json#/$defs/id","pattern":"^[A-Z]+$"}}}`
@@ -250,7 +250,7 @@ type concurrent struct {
 
 func (concurrent) EventType() Type { return "CONCURRENT" }
 
-// TestRegisterBesideReaders is for the race detector: events are read while types are registered and taken back.
+// TestRegisterBesideReaders is for the race detector: it reads events while it registers a type.
 func TestRegisterBesideReaders(t *testing.T) {
 	body := readExample(t, TypeSaleCompleted)
 	before := known.Load()

@@ -11,33 +11,33 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// schemaFiles are the contract with everybody outside: the envelope's schema, and one per type and version for its
-// payload. Their $refs are file names, so a copy of the folder works with any validator.
+// schemaFiles are the schemas that external systems build against: the envelope's, and the payload's of each built-in
+// type and version. make generate writes them. Their $refs are file names, so that a copy of the folder works with any
+// validator.
 //
 //go:embed schema/*.json
 var schemaFiles embed.FS
 
-// schema is a JSON Schema, as its library holds it and as a rule.
+// schema is a JSON Schema, compiled by the library and as a rule.
 type schema struct {
 	full *jsonschema.Schema
-	// fast says yes for what the schema allows, quickly; its no says nothing. It is nil when the schema uses what
-	// rules do not know.
+	// fast is nil when the schema has a keyword that rules lack.
 	fast *rule
 }
 
-// schemaSet is the schema of the envelope, and those of the payloads by type and version.
+// schemaSet is the envelope's schema, and the payloads' schemas by type and version.
 type schemaSet struct {
 	envelope *schema
 	payloads map[Type]map[string]*schema
 }
 
-// envelopeFile is the schema that is not a payload's.
+// envelopeFile is the file of the envelope's schema.
 const envelopeFile = "envelope-1.0.json"
 
-// schemaBase stands before the schemas' names while they are compiled; nothing is ever fetched from it.
+// schemaBase prefixes the file names while schemas are compiled. Nothing is fetched from it.
 const schemaBase = "embedded:///schema/"
 
-// schemaText gives the text of a schema file, and nothing when there is none.
+// schemaText returns the text of a schema file, and "" when there is no such file.
 func schemaText(name string) string {
 	text, err := schemaFiles.ReadFile("schema/" + name)
 	if err != nil {
@@ -46,12 +46,12 @@ func schemaText(name string) string {
 	return string(text)
 }
 
-// schemaTexts gives the texts of all schema files, and the schemas of these entries, by their files' names.
+// schemaTexts returns the texts of all schema files and of the entries' schemas, by file name.
 func schemaTexts(entries []*entry) map[string]string {
 	texts := make(map[string]string)
 	files, err := schemaFiles.ReadDir("schema")
 	if err != nil {
-		panic(err) // The folder is embedded under that very name.
+		panic(err) // The folder is embedded under this name.
 	}
 	for _, f := range files {
 		texts[f.Name()] = schemaText(f.Name())
@@ -64,7 +64,7 @@ func schemaTexts(entries []*entry) map[string]string {
 	return texts
 }
 
-// compileSchemas compiles schemas by their files' names.
+// compileSchemas compiles schemas, whose texts are by file name.
 func compileSchemas(texts map[string]string) (schemaSet, error) {
 	set := schemaSet{payloads: make(map[Type]map[string]*schema)}
 	c, err := newCompiler(texts)
@@ -90,7 +90,7 @@ func compileSchemas(texts map[string]string) (schemaSet, error) {
 	return set, nil
 }
 
-// newCompiler makes a compiler that knows these schemas and our formats, and looks nowhere else.
+// newCompiler returns a compiler with these schemas and this package's formats. It loads no others.
 func newCompiler(texts map[string]string) (*jsonschema.Compiler, error) {
 	c := jsonschema.NewCompiler()
 	c.UseLoader(jsonschema.SchemeURLLoader{})
@@ -110,13 +110,13 @@ func newCompiler(texts map[string]string) (*jsonschema.Compiler, error) {
 	return c, nil
 }
 
-// validate holds the document to the envelope's schema and to the one of its type and version.
+// validate checks the document against the envelope's schema and the one of its type and version.
 func (d *document) validate() *FieldError {
 	all := known.Load().schemas()
 	if err := all.envelope.check(d, 0); err != nil {
 		return err
 	}
-	// The envelope's schema has made sure that these are there, and strings.
+	// The envelope's schema requires both, as strings.
 	t := Type(d.nodes[d.member(0, 1, "eventType")].text)
 	version := d.nodes[d.member(0, 1, "version")].text
 	e, err := lookup(t)
@@ -130,9 +130,9 @@ func (d *document) validate() *FieldError {
 	return s.check(d, d.member(0, 1, "payload"))
 }
 
-// check holds the value at index i to the schema. The library has the last word, and gives the reason.
+// check checks the value at index i against the schema.
 func (s *schema) check(d *document, i int32) *FieldError {
-	if s.fast != nil && s.fast.holds(d, i) {
+	if s.fast != nil && s.fast.accepts(d, i) {
 		return nil
 	}
 	err := s.full.Validate(d.value(i))
@@ -142,8 +142,8 @@ func (s *schema) check(d *document, i int32) *FieldError {
 	return d.explain(i, err)
 }
 
-// value gives the value at index i as the schema library wants it: numbers as their text, whose length and exponent
-// the parser has bounded.
+// value returns the value at index i in the schema library's form: numbers as their text, whose length and exponent the
+// parser has bounded.
 func (d *document) value(i int32) any {
 	n := d.nodes[i]
 	switch n.kind {

@@ -16,13 +16,13 @@ type member struct {
 // members is a JSON object that keeps its order.
 type members []member
 
-// descriptions are the texts for people in a schema, by the struct's name or "Struct.Field". At run time there are
-// none: they are doc comments, which only the generator reads.
+// descriptions are the "description" texts of a schema, by "Struct" or "Struct.Field". They are doc comments, which
+// only make generate reads: a schema that is made at run time has none.
 type descriptions map[string]string
 
 const dialect = "https://json-schema.org/draft/2020-12/schema"
 
-// definitions are what all schemas refer to: the envelope's schema has them.
+// definitions are the "$defs" of the envelope's schema, which all schemas refer to.
 var definitions = members{
 	{"id", members{
 		{"type", "string"}, {"minLength", 1}, {"maxLength", maxID}, {"format", "opaque-id"},
@@ -49,14 +49,14 @@ func plainText(length int, what string) members {
 	}
 }
 
-// payloadSchema writes the JSON Schema of a payload.
+// payloadSchema returns the JSON Schema of a payload.
 func payloadSchema(t Type, version string, o *object, texts descriptions) string {
 	s := members{{"$schema", dialect}, {"title", "Payload of " + string(t) + ", version " + version}}
 	s = append(s, described(texts[o.of.Name()])...)
 	return string(append(appendValue(nil, append(s, o.schema(envelopeFile, texts)...), ""), '\n'))
 }
 
-// makeEnvelopeSchema writes the JSON Schema of the envelope, whose payload is any object.
+// makeEnvelopeSchema returns the JSON Schema of the envelope, whose payload is any object.
 func makeEnvelopeSchema(texts descriptions) string {
 	s := members{{"$schema", dialect}, {"title", "Event envelope, version 1.0"}}
 	s = append(s, described(texts["Envelope"])...)
@@ -73,7 +73,7 @@ func makeEnvelopeSchema(texts descriptions) string {
 	return string(append(appendValue(nil, s, ""), '\n'))
 }
 
-// schema gives the schema of an object. The definitions are in the file base.
+// schema returns the schema of an object. The definitions are in the file base.
 func (o *object) schema(base string, texts descriptions) members {
 	var required []string
 	var properties members
@@ -92,7 +92,7 @@ func (o *object) schema(base string, texts descriptions) members {
 	return append(s, member{"properties", properties})
 }
 
-// schema gives the schema of a field without its description.
+// schema returns the schema of a field without its description.
 func (f *field) schema(base string, texts descriptions) members {
 	refer := func(definition string) members { return members{{"$ref", base + "#/$defs/" + definition}} }
 	switch f.kind {
@@ -137,7 +137,7 @@ func (s sign) schema() members {
 	}
 }
 
-// described gives a description as the last member of a schema, and nothing when there is none.
+// described returns a description as a member of a schema, and no member for an empty text.
 func described(text string) members {
 	if text == "" {
 		return nil
@@ -145,7 +145,7 @@ func described(text string) members {
 	return members{{"description", text}}
 }
 
-// appendValue writes a part of a schema: what has properties over several lines, the rest on one.
+// appendValue appends a part of a schema: objects with properties or definitions over several lines, others on one.
 func appendValue(b []byte, value any, indent string) []byte {
 	switch v := value.(type) {
 	case int:
@@ -179,7 +179,7 @@ func appendMembers(b []byte, all members, indent string) []byte {
 	return append(b, end...)
 }
 
-// long tells whether there are schemas in an object, of properties or definitions.
+// long reports whether an object holds objects other than a condition or a short item schema.
 func (all members) long() bool {
 	return slices.ContainsFunc(all, func(m member) bool {
 		inner, ok := m.value.(members)

@@ -10,11 +10,11 @@ import (
 	"github.com/google/uuid"
 )
 
-// writer writes structs as JSON. What it writes depends on their fields alone, so the same event is always the same
-// bytes. It also sets what it writes to what will be read again: times in UTC, to the microsecond.
+// writer writes structs as JSON. The output depends on the fields alone, so that the same event always has the same
+// bytes. The writer also sets each field to the value that the reader will read: times in UTC, to the microsecond.
 type writer struct{ b []byte }
 
-// member writes a member's name, as field.member has it, without the comma when it is the first.
+// member writes a member's name in the form of field.member, without its comma when it is the first.
 func (w *writer) member(name string) {
 	if w.b[len(w.b)-1] == '{' {
 		name = name[1:]
@@ -30,8 +30,8 @@ func (w *writer) object(o *object, v reflect.Value) *FieldError {
 	return err
 }
 
-// fields writes the fields of a struct, without those that are zero and may be left out. It stops at the first error,
-// whose field is relative to the struct.
+// fields writes the fields of a struct, except those to omit. It stops at the first error, whose Field is relative to
+// the struct.
 func (w *writer) fields(fields []field, v reflect.Value) *FieldError {
 	for i := range fields {
 		f := &fields[i]
@@ -60,7 +60,7 @@ func isZero(f *field, v reflect.Value) bool {
 	}
 }
 
-// value writes one value. Its error names no field when it is about the value as a whole.
+// value writes one value. The error's Field is relative to the value.
 func (w *writer) value(f *field, v reflect.Value) *FieldError {
 	problem := ""
 	switch f.kind {
@@ -91,7 +91,7 @@ func (w *writer) value(f *field, v reflect.Value) *FieldError {
 
 func (w *writer) list(f *field, v reflect.Value) *FieldError {
 	if f.item.kind == objectField && v.Len() > 0 {
-		// The caller's own items are not changed, only those of the event.
+		// Setting times must not change the caller's items.
 		v.Set(reflect.AppendSlice(reflect.MakeSlice(v.Type(), 0, v.Len()), v))
 	}
 	w.b = append(w.b, '[')
@@ -129,7 +129,7 @@ func (w *writer) uuid(id *uuid.UUID) {
 
 func (w *writer) time(t *time.Time) string {
 	*t = canonicalTime(*t)
-	if !speakable(*t) {
+	if !writable(*t) {
 		return wantTime + ", got " + t.String()
 	}
 	w.b = append(w.b, '"')
@@ -138,7 +138,7 @@ func (w *writer) time(t *time.Time) string {
 	return ""
 }
 
-// appendString writes a string, which is UTF-8, with the escapes that JSON demands and no others.
+// appendString appends a UTF-8 string in quotes, with the escapes that JSON requires and no others.
 func appendString(b []byte, s string) []byte {
 	const digits = "0123456789abcdef"
 	b = append(b, '"')
