@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/composerp/composerp/deploy/bench"
-	"github.com/composerp/composerp/deploy/outsider"
+	"github.com/composerp/composerp/exchange/rabbitmq/external"
 	"github.com/composerp/composerp/workers/runtime/audit"
 )
 
@@ -112,7 +112,7 @@ func (h *house) live(ctx context.Context, r *Report) error {
 	if err != nil {
 		return err
 	}
-	speaker := &speaker{db: h.direct, line: outsider.Line{Broker: h.broker}, rate: h.cfg.Rate, found: h.find}
+	speaker := &speaker{db: h.direct, external: external.Publisher{Broker: h.broker}, rate: h.cfg.Rate, found: h.find}
 	g, living := errgroup.WithContext(ctx)
 	g.Go(func() error { return speaker.run(living, sayings) })
 	g.Go(func() error { return h.suffer(living, r) })

@@ -9,10 +9,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/composerp/composerp/deploy/outsider"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
-	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/rabbitmq/external"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 )
@@ -20,10 +19,10 @@ import (
 // speaker says everything on both roads, each in order and at its time, and says it again until it was heard. It is somebody outside: it
 // goes to the servers themselves, and has nothing to do with the fleet's networks.
 type speaker struct {
-	db    *store.DB
-	line  outsider.Line
-	rate  int // sayings a second
-	found func(problem string)
+	db       *store.DB
+	external external.Publisher
+	rate     int // sayings a second
+	found    func(problem string)
 
 	said     atomic.Int64 // heard for certain
 	repeated atomic.Int64 // said once more, because nobody knew whether it was heard
@@ -50,7 +49,7 @@ func (s *speaker) run(ctx context.Context, sayings []Saying) error {
 		g.Go(func() error { return s.walk(ctx, began, mine, due, say) })
 	}
 	err := g.Wait()
-	s.line.HangUp()
+	s.external.Close()
 	return err
 }
 
@@ -100,39 +99,22 @@ func (s *speaker) log(ctx context.Context, sayings []Saying) error {
 	return nil
 }
 
-// publish publishes them as an outsider does and waits for the confirms.
-func (s *speaker) publish(ctx context.Context, sayings []Saying) (err error) {
-	defer func() {
-		if err != nil {
-			s.line.HangUp()
-		}
-	}()
-	publisher, err := s.line.Publisher(ctx)
-	if err != nil {
-		return err
-	}
-	// A broker that has stopped answering would otherwise be waited for by the dial alone.
-	confirmations := make([]*rabbitmq.Confirmation, len(sayings))
+// publish publishes them straight over AMQP and waits for the confirms.
+func (s *speaker) publish(ctx context.Context, sayings []Saying) error {
+	messages := make([]rabbitmq.Message, len(sayings))
 	for i, saying := range sayings {
-		if confirmations[i], err = publisher.Publish(ctx, messageOf(saying)); err != nil {
-			return err
-		}
+		messages[i] = messageOf(saying)
 	}
-	for _, c := range confirmations {
-		if err := c.Wait(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.external.Publish(ctx, messages...)
 }
 
 // strayKey is the routing key of messages that are no events: that of a sale, so that those who hear sales get them.
 var strayKey = event.TypeSaleCompleted.RoutingKey()
 
 func messageOf(s Saying) rabbitmq.Message {
-	m := rabbitmq.Message{Exchange: topology.Events, RoutingKey: strayKey, ID: s.Event.ID.String(), Type: string(event.TypeSaleCompleted), Body: s.Event.Body}
-	if s.Sort != Stray {
-		m.RoutingKey, m.Type, m.Timestamp = s.Event.Type.RoutingKey(), string(s.Event.Type), s.Event.Timestamp
+	m := external.Message(s.Event)
+	if s.Sort == Stray {
+		m.RoutingKey, m.Type = strayKey, string(event.TypeSaleCompleted)
 	}
 	return m
 }

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/composerp/composerp/deploy/outsider"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/rabbitmq/external"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/lots"
@@ -54,7 +54,7 @@ func Open(ctx context.Context, cfg Config) (*Game, error) {
 	f := cfg.World.facts()
 	g := &Game{
 		Config: cfg, facts: f, suppliers: newSuppliers(f.seed, f.sources, f.zone, f.keeps),
-		speaker: speaker{db: cfg.DB, line: outsider.Line{Broker: cfg.Exchange}, consumers: cfg.Consumers, patience: cfg.Patience},
+		speaker: speaker{db: cfg.DB, external: external.Publisher{Broker: cfg.Exchange}, consumers: cfg.Consumers, patience: cfg.Patience},
 	}
 	g.buyer = buyer{db: cfg.DB, tenant: cfg.World.Tenant(), rejects: f.rejects}
 	if err := g.suppliers.listen(ctx); err != nil {
@@ -75,7 +75,7 @@ func Open(ctx context.Context, cfg Config) (*Game, error) {
 // Run lives the days. It ends with the last of them, with ctx, or when the fleet
 // does not keep up.
 func (g *Game) Run(ctx context.Context) error {
-	defer g.speaker.line.HangUp()
+	defer g.speaker.external.Close()
 	g.board.start()
 	defer g.board.stop()
 	next := time.Now()
@@ -139,7 +139,7 @@ func (g *Game) morning(ctx context.Context, date event.Date) error {
 	if err := g.say(ctx, said); err != nil {
 		return err
 	}
-	if err := g.speaker.direct(ctx, again); err != nil {
+	if err := g.speaker.publish(ctx, again); err != nil {
 		return err
 	}
 	g.board.repeated(len(again))
@@ -204,7 +204,7 @@ func (g *Game) say(ctx context.Context, said Said) error {
 	if err != nil {
 		return err
 	}
-	if err := g.speaker.direct(ctx, said.Direct); err != nil {
+	if err := g.speaker.publish(ctx, said.Direct); err != nil {
 		return err
 	}
 	g.board.said(said, fresh)

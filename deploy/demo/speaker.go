@@ -10,10 +10,9 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/composerp/composerp/deploy/outsider"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
-	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/rabbitmq/external"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/planning"
@@ -22,7 +21,7 @@ import (
 // speaker says events on both roads, and waits for what follows from them.
 type speaker struct {
 	db        *store.DB
-	line      outsider.Line
+	external  external.Publisher
 	consumers []string
 	patience  time.Duration
 
@@ -53,45 +52,21 @@ func (s *speaker) log(ctx context.Context, events []event.Any) (fresh int, err e
 	return fresh, nil
 }
 
-// direct publishes to composerp.events as an outsider does, and waits for the
-// confirms. A session that was lost is opened again, once: what was published
-// twice is handled once.
-func (s *speaker) direct(ctx context.Context, events []event.Any) error {
+// publish publishes straight to composerp.events and waits for the confirms. When the session is lost it publishes once
+// more on a new one: the fleet handles each event once.
+func (s *speaker) publish(ctx context.Context, events []event.Any) error {
 	if len(events) == 0 {
 		return nil
 	}
 	for i := range events {
 		s.unlogged = append(s.unlogged, events[i].ID)
 	}
-	err := s.publish(ctx, events)
+	messages := external.Messages(events)
+	err := s.external.Publish(ctx, messages...)
 	if errors.Is(err, rabbitmq.ErrSessionLost) || errors.Is(err, rabbitmq.ErrUnreachable) {
-		s.line.HangUp()
-		err = s.publish(ctx, events)
+		err = s.external.Publish(ctx, messages...)
 	}
 	return err
-}
-
-func (s *speaker) publish(ctx context.Context, events []event.Any) error {
-	publisher, err := s.line.Publisher(ctx)
-	if err != nil {
-		return err
-	}
-	confirmations := make([]*rabbitmq.Confirmation, len(events))
-	for i, e := range events {
-		var err error
-		confirmations[i], err = publisher.Publish(ctx, rabbitmq.Message{
-			Exchange: topology.Events, RoutingKey: e.Type.RoutingKey(), ID: e.ID.String(), Type: string(e.Type), Body: e.Body, Timestamp: e.Timestamp,
-		})
-		if err != nil {
-			return fmt.Errorf("publishing %s: %w", e.ID, err)
-		}
-	}
-	for i, c := range confirmations {
-		if err := c.Wait(ctx); err != nil {
-			return fmt.Errorf("publishing %s: %w", events[i].ID, err)
-		}
-	}
-	return nil
 }
 
 // How often it is asked whether the fleet is done: often at first, when a lone
