@@ -91,16 +91,16 @@ func play(ctx context.Context, cctx *cli.Context, r *fleet.Running, o demoOption
 		return err
 	}
 	broker.Name = "till"
-	cfg := demo.Config{World: o.world, DB: db, Exchange: broker, Consumers: owingWorkers(), Days: o.days, Until: o.until, Pace: o.pace, Patience: o.wait}
+	cfg := demo.Config{Scenario: o.world, DB: db, Broker: broker, Consumers: owingWorkers(), Days: o.days, Until: o.until, Pace: o.pace, Timeout: o.wait}
 	if console.Terminal < 0 {
-		cfg.Ended = func(s demo.State) { fmt.Fprintln(console, dayLine(s)) }
+		cfg.DayEnded = func(s demo.State) { fmt.Fprintln(console, dayLine(s)) }
 	}
 	game, err := demo.Open(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	introduce(console, game)
-	err = live(ctx, game, console, &screen.Watcher{Game: game, DB: db, Broker: broker, Console: console, Log: log, Pace: o.paceText})
+	err = live(ctx, game, console, &screen.Watcher{Simulation: game, DB: db, Broker: broker, Console: console, Log: log, Pace: o.paceText})
 	if err != nil {
 		if s := game.State(); ctx.Err() != nil && s.Date != "" {
 			fmt.Fprintf(console, "interrupted on %s, day %d; run again, the demo goes on from there\n", s.Date, s.Day)
@@ -124,7 +124,7 @@ func owingWorkers() (names []string) {
 }
 
 // introduce says which days are to come.
-func introduce(console *screen.Console, game *demo.Game) {
+func introduce(console *screen.Console, game *demo.Simulation) {
 	first, last, left := game.Span()
 	switch {
 	case last != "" && last < first:
@@ -137,7 +137,7 @@ func introduce(console *screen.Console, game *demo.Game) {
 }
 
 // live runs the game, and beside it, on a terminal, the screen.
-func live(ctx context.Context, game *demo.Game, console *screen.Console, w *screen.Watcher) error {
+func live(ctx context.Context, game *demo.Simulation, console *screen.Console, w *screen.Watcher) error {
 	if console.Terminal < 0 {
 		return game.Run(ctx)
 	}

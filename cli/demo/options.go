@@ -24,7 +24,7 @@ const (
 
 // demoOptions are the demo's flags, read.
 type demoOptions struct {
-	world       demo.World
+	world       demo.Scenario
 	days        int
 	until, from event.Date
 	pace        time.Duration

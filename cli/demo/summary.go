@@ -75,7 +75,7 @@ type demoForecast struct {
 }
 
 // conclude measures, audits, shows, and ends the demo or leaves it up.
-func conclude(ctx context.Context, cctx *cli.Context, r *fleet.Running, db *store.DB, game *demo.Game, o demoOptions, stdout io.Writer) error {
+func conclude(ctx context.Context, cctx *cli.Context, r *fleet.Running, db *store.DB, game *demo.Simulation, o demoOptions, stdout io.Writer) error {
 	summary, err := summarise(ctx, db, game, o)
 	if err != nil {
 		return err
@@ -120,11 +120,11 @@ func proof(r audit.Report) string {
 }
 
 // summarise reads what the fleet made of the world.
-func summarise(ctx context.Context, db *store.DB, game *demo.Game, o demoOptions) (s DemoSummary, err error) {
+func summarise(ctx context.Context, db *store.DB, game *demo.Simulation, o demoOptions) (s DemoSummary, err error) {
 	state := game.State()
 	first, _, _ := game.Span()
 	s = DemoSummary{
-		Tenant: game.World.Tenant(), From: first, To: state.Date, Days: state.Day, World: state.Total, Fresh: state.Fresh,
+		Tenant: game.Scenario.Tenant(), From: first, To: state.Date, Days: state.Day, World: state.Total, Fresh: state.Fresh,
 		Calls: state.Calls, Repeated: state.Repeated, Seconds: state.Running.Seconds(), MeasuredFrom: max(first, o.from),
 	}
 	if state.Date == "" {
@@ -148,7 +148,7 @@ func summarise(ctx context.Context, db *store.DB, game *demo.Game, o demoOptions
 		return s, err
 	}
 	asked := s.Service.Sold
-	if s.MeasuredFrom == first && !game.LostIsSold() {
+	if s.MeasuredFrom == first && !game.SellsWithoutStock() {
 		asked = asked.Add(state.Total.Lost) // what no till has said
 	}
 	if !asked.IsZero() {

@@ -36,15 +36,15 @@ type AgeReport struct {
 // sales would have left in the log, at the admission, in every inbox and among the movements.
 func RunAges(ctx context.Context, cfg Config, ages []int) (report AgeReport, err error) {
 	cfg.defaults()
-	err = inPlace(ctx, cfg, func(p *place) error {
+	err = inEnvironment(ctx, cfg, func(p *environment) error {
 		report, err = p.measureAges(ctx, cfg, ages)
 		return err
 	})
 	return report, err
 }
 
-func (p *place) measureAges(ctx context.Context, cfg Config, ages []int) (report AgeReport, err error) {
-	if err := p.furnish(ctx); err != nil {
+func (p *environment) measureAges(ctx context.Context, cfg Config, ages []int) (report AgeReport, err error) {
+	if err := p.insertMasterData(ctx); err != nil {
 		return report, err
 	}
 	report = AgeReport{Sales: cfg.Events, Machine: ThisMachine()}
@@ -100,7 +100,7 @@ func (r AgeReport) Table() string {
 const ageStep = 10_000
 
 // What sales and their updates leave behind, all at once: two events in the log, one at the admission, a row for each hearer in the inbox, two movements.
-const leaveTraces = `
+const insertSales = `
 WITH made AS (
     INSERT INTO event_log (epoch, publish, occurred_at, event_id, tenant_id, type, version, aggregate_id, body_sha256, body)
     SELECT 1, false, now(), gen_random_uuid(), $2, t, '1.0', i::text, sha256(convert_to(i::text, 'UTF8')), repeat('x', 560)
@@ -116,7 +116,7 @@ INSERT INTO inbox (generation, consumer, event_id)
 SELECT (SELECT max(generation) FROM inbox_generation), s.consumer, e.event_id FROM made e JOIN subscription s USING (type)`
 
 // age fills the log up to so many events and gives how many it has.
-func (p *place) age(ctx context.Context, events int, progress func(string)) (logged int, err error) {
+func (p *environment) age(ctx context.Context, events int, progress func(string)) (logged int, err error) {
 	db, err := p.open(1)
 	if err != nil {
 		return 0, err
@@ -139,7 +139,7 @@ func (p *place) age(ctx context.Context, events int, progress func(string)) (log
 		if err := eventlog.EnsurePartitions(ctx, ahead); err != nil {
 			return 0, err
 		}
-		if err := p.leaveTraces(ctx, db, min(missing, 20*ageStep)); err != nil {
+		if err := p.insertSales(ctx, db, min(missing, 20*ageStep)); err != nil {
 			return 0, err
 		}
 	}
@@ -151,9 +151,9 @@ func (p *place) age(ctx context.Context, events int, progress func(string)) (log
 	return logged, err
 }
 
-func (p *place) leaveTraces(ctx context.Context, db *sql.DB, sales int) error {
+func (p *environment) insertSales(ctx context.Context, db *sql.DB, sales int) error {
 	for ; sales > 0; sales -= ageStep {
-		if _, err := db.ExecContext(ctx, leaveTraces, min(sales, ageStep), tenant); err != nil {
+		if _, err := db.ExecContext(ctx, insertSales, min(sales, ageStep), tenant); err != nil {
 			return err
 		}
 	}

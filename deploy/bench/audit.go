@@ -53,21 +53,21 @@ const freshEvents = 20_000
 // 20,000 events more have left. An audit that does not prove what was made is an error.
 func RunAudit(ctx context.Context, cfg Config, events int) (report AuditReport, err error) {
 	cfg.defaults()
-	err = inPlace(ctx, cfg, func(p *place) error {
+	err = inEnvironment(ctx, cfg, func(p *environment) error {
 		report, err = p.measureAudits(ctx, cfg, events)
 		return err
 	})
 	return report, err
 }
 
-func (p *place) measureAudits(ctx context.Context, cfg Config, events int) (report AuditReport, err error) {
+func (p *environment) measureAudits(ctx context.Context, cfg Config, events int) (report AuditReport, err error) {
 	b, err := p.newHistory(ctx, cfg.Progress)
 	if err != nil {
 		return report, fmt.Errorf("making a history: %w", err)
 	}
 	defer b.close()
 	began := time.Now()
-	if err := b.whole(ctx, events/2); err != nil {
+	if err := b.fill(ctx, events/2); err != nil {
 		return report, fmt.Errorf("making a history: %w", err)
 	}
 	report = AuditReport{Built: time.Since(began).Seconds(), Machine: ThisMachine()}
@@ -91,7 +91,7 @@ func (p *place) measureAudits(ctx context.Context, cfg Config, events int) (repo
 // audit times one audit of a pool with one connection, whose backend is watched.
 func (b *history) audit(ctx context.Context, what string, since bool) (Audited, error) {
 	const name = "bench audit"
-	db, err := store.Open(ctx, store.Config{URL: b.place.databaseURL, Name: name, Connections: 1})
+	db, err := store.Open(ctx, store.Config{URL: b.environment.databaseURL, Name: name, Connections: 1})
 	if err != nil {
 		return Audited{}, err
 	}
@@ -179,14 +179,14 @@ func (r AuditReport) Table() string {
 
 // history is a place whose log is made without a fleet.
 type history struct {
-	place    *place
-	db       *sql.DB
-	ahead    *store.DB
-	sales    int
-	progress func(string)
+	environment *environment
+	db          *sql.DB
+	store       *store.DB
+	sales       int
+	progress    func(string)
 }
 
-func (p *place) newHistory(ctx context.Context, progress func(string)) (*history, error) {
+func (p *environment) newHistory(ctx context.Context, progress func(string)) (*history, error) {
 	db, err := p.open(1)
 	if err != nil {
 		return nil, err
@@ -195,7 +195,7 @@ func (p *place) newHistory(ctx context.Context, progress func(string)) (*history
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	h := &history{place: p, db: db, ahead: ahead, progress: progress}
+	h := &history{environment: p, db: db, store: ahead, progress: progress}
 	for _, w := range workers.Fleet(workers.Config{}) {
 		if !w.Owes() {
 			continue
@@ -218,5 +218,5 @@ func (p *place) newHistory(ctx context.Context, progress func(string)) (*history
 
 func (b *history) close() {
 	_ = b.db.Close()
-	_ = b.ahead.Close()
+	_ = b.store.Close()
 }

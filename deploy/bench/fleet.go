@@ -21,26 +21,26 @@ import (
 	"github.com/composerp/composerp/workers/worker"
 )
 
-var quiet = slog.New(slog.DiscardHandler)
+var noLog = slog.New(slog.DiscardHandler)
 
 // fleet is Composerp as `composerp up` runs it, with one worker or all: ticker, relay and the workers' runners, with pools of their own.
 type fleet struct {
-	place    *place
-	registry *prometheus.Registry
-	sender   *store.DB // commits the sales, as a process of its own would
-	applied  func()    // called after each commit of a worker's that appended to the log
-	pools    []*store.DB
+	environment *environment
+	registry    *prometheus.Registry
+	sender      *store.DB // commits the sales, as a process of its own would
+	applied     func()    // called after each commit of a worker's that appended to the log
+	pools       []*store.DB
 }
 
 // start runs the fleet until ctx is done and returns once its workers consume. Its end, or its failure, is the group's. The fleet is to be
 // closed after an error too.
-func (p *place) start(ctx context.Context, g *errgroup.Group, ws []worker.Worker, applied func(), heard ...topology.Subscription) (*fleet, error) {
-	f := &fleet{place: p, registry: prometheus.NewRegistry(), applied: applied}
+func (p *environment) start(ctx context.Context, g *errgroup.Group, ws []worker.Worker, applied func(), heard ...topology.Subscription) (*fleet, error) {
+	f := &fleet{environment: p, registry: prometheus.NewRegistry(), applied: applied}
 	for _, w := range ws {
 		heard = append(heard, w.Subscription())
 	}
 	topology := topology.Compute(heard)
-	if err := rabbitmq.Apply(ctx, topology, p.exchange); err != nil {
+	if err := rabbitmq.Apply(ctx, topology, p.broker); err != nil {
 		return f, err
 	}
 	var err error
@@ -55,7 +55,7 @@ func (p *place) start(ctx context.Context, g *errgroup.Group, ws []worker.Worker
 }
 
 func (f *fleet) pool(ctx context.Context, name string, connections int, appended func()) (*store.DB, error) {
-	db, err := store.Open(ctx, store.Config{URL: f.place.databaseURL, Name: "composerp/" + name, Connections: connections, Appended: appended})
+	db, err := store.Open(ctx, store.Config{URL: f.environment.databaseURL, Name: "composerp/" + name, Connections: connections, Appended: appended})
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group) (poke func(),
 		default:
 		}
 	}
-	ticker := eventlog.NewTicker(ticking, quiet, housekeeping.Chores(ticking, quiet)...)
+	ticker := eventlog.NewTicker(ticking, noLog, housekeeping.Chores(ticking, noLog)...)
 	g.Go(func() error { store.Lead(ctx, ticking, "ticker", "bench", ticker.Run, report); return nil })
 	g.Go(func() error {
 		select {
@@ -91,7 +91,7 @@ func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group) (poke func(),
 		}
 	})
 	r := relay.Relay{
-		DB: relaying, Exchange: f.place.exchange, Holder: "bench", Hints: relaying.Listen(ctx, eventlog.TickChannel), Log: quiet, Metrics: relay.NewMetrics(f.registry),
+		DB: relaying, Exchange: f.environment.broker, Holder: "bench", Hints: relaying.Listen(ctx, eventlog.TickChannel), Log: noLog, Metrics: relay.NewMetrics(f.registry),
 	}
 	g.Go(func() error { return r.Run(ctx) })
 	return ticker.Poke, nil
@@ -112,7 +112,7 @@ func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, ws []worker
 	metrics := worker.NewMetrics(f.registry)
 	for _, w := range ws {
 		runner := worker.Runner{
-			Worker: w, DB: db, Exchange: f.place.exchange, Node: "bench", Log: quiet, Metrics: metrics,
+			Worker: w, DB: db, Exchange: f.environment.broker, Node: "bench", Log: noLog, Metrics: metrics,
 			Started: func() { started <- struct{}{} },
 		}
 		g.Go(func() error { return runner.Run(ctx) })
@@ -154,11 +154,11 @@ func (f *fleet) admit(ctx context.Context, sales []event.Any) error {
 }
 
 // glance is how often the counters are looked at: often enough for a run of a second, seldom enough to cost it nothing.
-const glance = 5 * time.Millisecond
+const pollInterval = 5 * time.Millisecond
 
 // await waits until the worker has committed so many events and the broker confirmed so many.
 func (f *fleet) await(ctx context.Context, handled, confirmed int) error {
-	ticker := time.NewTicker(glance)
+	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	for {
 		c, err := f.counts()

@@ -62,7 +62,7 @@ SELECT 1, s.consumer, md5(CASE s.type WHEN 'SALE_COMPLETED' THEN 'sale ' ELSE 't
 FROM generate_series($1::bigint, $2::bigint) i CROSS JOIN subscription s WHERE s.type IN ('SALE_COMPLETED', 'INVENTORY_UPDATED')`
 
 // What everybody keeps after $1 sales.
-var keptAfter = []string{
+var stateAfter = []string{
 	`UPDATE position p SET sequence = s.k, on_hand = CASE WHEN p.location_id = '@customer' THEN s.k * s.q ELSE -s.k * s.q END
 	 FROM (SELECT 'SKU-' || lpad(i::text, 6, '0') AS item_id, ($1::bigint - i - 1) / $2::int + 1 AS k, i % 5 + 1 AS q
 	       FROM generate_series(0, $2::int - 1) i WHERE i < $1) s WHERE s.item_id = p.item_id`,
@@ -99,20 +99,20 @@ var (
 const historyStep = 50_000
 
 // whole makes so many sales' traces in an empty place.
-func (b *history) whole(ctx context.Context, sales int) error {
+func (b *history) fill(ctx context.Context, sales int) error {
 	if err := b.do(ctx, withoutKeys...); err != nil {
 		return err
 	}
 	began := time.Now()
 	for b.sales < sales {
-		if err := b.leave(ctx, min(historyStep, sales-b.sales), "inbox_1"); err != nil {
+		if err := b.insertSales(ctx, min(historyStep, sales-b.sales), "inbox_1"); err != nil {
 			return err
 		}
 		if b.sales%(20*historyStep) == 0 {
 			b.progress(fmt.Sprintf("made %d events in %s", 2*b.sales, time.Since(began).Round(time.Second)))
 		}
 	}
-	if err := b.keep(ctx); err != nil {
+	if err := b.updateState(ctx); err != nil {
 		return err
 	}
 	return b.do(ctx, withKeys...)
@@ -120,14 +120,14 @@ func (b *history) whole(ctx context.Context, sales int) error {
 
 // add leaves the traces of so many sales more.
 func (b *history) add(ctx context.Context, sales int) error {
-	if err := b.leave(ctx, sales, "inbox"); err != nil {
+	if err := b.insertSales(ctx, sales, "inbox"); err != nil {
 		return err
 	}
-	return b.keep(ctx)
+	return b.updateState(ctx)
 }
 
-func (b *history) leave(ctx context.Context, sales int, inbox string) error {
-	if err := eventlog.EnsurePartitions(ctx, b.ahead); err != nil {
+func (b *history) insertSales(ctx context.Context, sales int, inbox string) error {
+	if err := eventlog.EnsurePartitions(ctx, b.store); err != nil {
 		return err
 	}
 	first, last := b.sales+1, b.sales+sales
@@ -141,8 +141,8 @@ func (b *history) leave(ctx context.Context, sales int, inbox string) error {
 	return nil
 }
 
-func (b *history) keep(ctx context.Context) error {
-	for i, statement := range keptAfter {
+func (b *history) updateState(ctx context.Context) error {
+	for i, statement := range stateAfter {
 		args := []any{}
 		if i == 0 {
 			args = []any{b.sales, items}

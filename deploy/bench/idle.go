@@ -17,12 +17,12 @@ import (
 const (
 	idleGap     = 20 * time.Millisecond
 	idleWarmUp  = 20
-	idlePatient = 10 * time.Second
+	idleTimeout = 10 * time.Second
 )
 
 // runIdle sends one sale after the other through an idle fleet and takes the time each needs.
 func runIdle(ctx context.Context, s *servers, n int) (l Latency, err error) {
-	p, err := s.newPlace(ctx, s.template)
+	p, err := s.newEnvironment(ctx, s.template)
 	if err != nil {
 		return l, err
 	}
@@ -64,8 +64,8 @@ func (f *fleet) oneByOne(ctx context.Context, sales []event.Any, applied <-chan 
 		select {
 		case at := <-applied:
 			taken = append(taken, at.Sub(committed))
-		case <-time.After(idlePatient):
-			return nil, fmt.Errorf("sale %d has not been applied within %s", i, idlePatient)
+		case <-time.After(idleTimeout):
+			return nil, fmt.Errorf("sale %d has not been applied within %s", i, idleTimeout)
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}

@@ -34,7 +34,7 @@ func (c Cores) String() string {
 type meter struct{ broker, postmaster int }
 
 // statisticsDelay is how long a broker that has just started may take to tell its own pid.
-const statisticsDelay = 6 * time.Second
+const statisticsTimeout = 6 * time.Second
 
 // newMeter finds the servers' processes. A pid that another machine gave is told from ours by the program's name.
 func newMeter(ctx context.Context, db *sql.DB, managementURL string) meter {
@@ -46,7 +46,7 @@ func newMeter(ctx context.Context, db *sql.DB, managementURL string) meter {
 		}
 	}
 	pid := brokerPID(ctx, managementURL)
-	for deadline := time.Now().Add(statisticsDelay); pid == 0 && time.Now().Before(deadline) && ctx.Err() == nil; pid = brokerPID(ctx, managementURL) {
+	for deadline := time.Now().Add(statisticsTimeout); pid == 0 && time.Now().Before(deadline) && ctx.Err() == nil; pid = brokerPID(ctx, managementURL) {
 		time.Sleep(100 * time.Millisecond)
 	}
 	if strings.HasPrefix(programOf(pid), "beam") {

@@ -118,7 +118,7 @@ func (r *reference) verify(ctx context.Context, n int) error {
 			return found.check(want)
 		}
 		select {
-		case <-time.After(glance):
+		case <-time.After(pollInterval):
 		case <-ctx.Done():
 			return fmt.Errorf("waiting for the relay: %w", found.check(want))
 		}

@@ -31,7 +31,7 @@ func (r *reference) relay(ctx context.Context, channel *amqp.Channel) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-r.bell:
+		case <-r.wake:
 		}
 		for {
 			n, err := r.relayClaim(ctx, channel, claim, clearing)

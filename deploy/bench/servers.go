@@ -29,7 +29,7 @@ type servers struct {
 }
 
 // benches counts those of this process: several may run on the same servers.
-var benches atomic.Int64
+var benchCount atomic.Int64
 
 func connect(ctx context.Context, cfg Config) (*servers, error) {
 	s := &servers{cfg: cfg}
@@ -40,7 +40,7 @@ func connect(ctx context.Context, cfg Config) (*servers, error) {
 	if s.admin, err = sql.Open("postgres", cfg.DatabaseURL); err != nil {
 		return nil, fmt.Errorf("connecting to the database: %w", err)
 	}
-	s.name = fmt.Sprintf("composerp_bench_%d_%d", os.Getpid(), benches.Add(1))
+	s.name = fmt.Sprintf("composerp_bench_%d_%d", os.Getpid(), benchCount.Add(1))
 	s.template = s.name + "_template"
 	if err := s.makeTemplate(ctx); err != nil {
 		s.close()
@@ -76,21 +76,21 @@ func cleanUp() (context.Context, context.CancelFunc) {
 }
 
 // place is one run's own database and virtual host.
-type place struct {
+type environment struct {
 	servers     *servers
 	name        string
 	databaseURL string
-	exchange    rabbitmq.Config
+	broker      rabbitmq.Config
 }
 
 // inPlace measures in one place, on servers of its own, and leaves nothing behind.
-func inPlace(ctx context.Context, cfg Config, measure func(p *place) error) error {
+func inEnvironment(ctx context.Context, cfg Config, measure func(p *environment) error) error {
 	s, err := connect(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	p, err := s.newPlace(ctx, s.template)
+	p, err := s.newEnvironment(ctx, s.template)
 	if err != nil {
 		return err
 	}
@@ -98,11 +98,11 @@ func inPlace(ctx context.Context, cfg Config, measure func(p *place) error) erro
 }
 
 // newPlace makes a place; the database is a copy of template, or empty when that is "".
-func (s *servers) newPlace(ctx context.Context, template string) (*place, error) {
+func (s *servers) newEnvironment(ctx context.Context, template string) (*environment, error) {
 	s.runs++
 	name := fmt.Sprintf("%s_%d", s.name, s.runs)
-	p := &place{servers: s, name: name, databaseURL: withPath(s.cfg.DatabaseURL, name)}
-	p.exchange = rabbitmq.Config{URLs: []string{withPath(s.cfg.AMQPURL, name)}, Name: "bench", Log: quiet}
+	p := &environment{servers: s, name: name, databaseURL: withPath(s.cfg.DatabaseURL, name)}
+	p.broker = rabbitmq.Config{URLs: []string{withPath(s.cfg.AMQPURL, name)}, Name: "bench", Log: noLog}
 	statement := `CREATE DATABASE ` + name
 	if template != "" {
 		statement += ` TEMPLATE ` + template
@@ -117,9 +117,11 @@ func (s *servers) newPlace(ctx context.Context, template string) (*place, error)
 }
 
 // settle writes out what earlier runs left behind, so that no run pays for another. It needs a right that not everybody has.
-func (p *place) settle(ctx context.Context) { _, _ = p.servers.admin.ExecContext(ctx, `CHECKPOINT`) }
+func (p *environment) checkpoint(ctx context.Context) {
+	_, _ = p.servers.admin.ExecContext(ctx, `CHECKPOINT`)
+}
 
-func (p *place) remove() error {
+func (p *environment) remove() error {
 	ctx, cancel := cleanUp()
 	defer cancel()
 	return errors.Join(p.servers.drop(ctx, p.name), p.servers.management.DeleteVhost(ctx, p.name))
@@ -142,7 +144,7 @@ func (s *servers) drop(ctx context.Context, name string) error {
 }
 
 // open gives a bare connection pool to the place's database.
-func (p *place) open(connections int) (*sql.DB, error) {
+func (p *environment) open(connections int) (*sql.DB, error) {
 	db, err := sql.Open("postgres", p.databaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the database: %w", err)

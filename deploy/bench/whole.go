@@ -21,7 +21,7 @@ const weeks = 8
 // furnish gives the place master data for every item there is. Reorder points follow the forecasts, and orders are of ten
 // packs, whatever the forecasts say: how many orders a sale makes must not depend on how soon they are made. It is one in seventeen or so;
 // auto rules on a real wholesaler's till made one in twenty-two. Nobody can be called: the supplier takes orders by hand.
-func (p *place) furnish(ctx context.Context) error {
+func (p *environment) insertMasterData(ctx context.Context) error {
 	db, err := p.open(1)
 	if err != nil {
 		return err
@@ -48,12 +48,12 @@ func (p *place) furnish(ctx context.Context) error {
 
 // runWhole carries n sales through every worker.
 func runWhole(ctx context.Context, s *servers, n int) (t Throughput, err error) {
-	p, err := s.newPlace(ctx, s.template)
+	p, err := s.newEnvironment(ctx, s.template)
 	if err != nil {
 		return t, err
 	}
 	defer func() { err = errors.Join(err, p.remove()) }()
-	if err := p.furnish(ctx); err != nil {
+	if err := p.insertMasterData(ctx); err != nil {
 		return t, err
 	}
 	sales, err := newSales(n+1, opening, weeks*7*24*time.Hour/time.Duration(n))
@@ -64,11 +64,11 @@ func runWhole(ctx context.Context, s *servers, n int) (t Throughput, err error) 
 }
 
 // runWhole runs the whole fleet on the place: the first sales warm it up, the others count.
-func (p *place) runWhole(ctx context.Context, sales []event.Any, warmUp int) (t Throughput, err error) {
+func (p *environment) runWhole(ctx context.Context, sales []event.Any, warmUp int) (t Throughput, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	g, ctx := errgroup.WithContext(ctx)
-	guests := workers.Fleet(workers.Config{Log: quiet})
+	guests := workers.Fleet(workers.Config{Log: noLog})
 	f, err := p.start(ctx, g, guests, nil)
 	if err == nil {
 		t, err = f.measureWhole(ctx, guests, sales, warmUp)
@@ -80,7 +80,7 @@ func (p *place) runWhole(ctx context.Context, sales []event.Any, warmUp int) (t 
 }
 
 func (f *fleet) measureWhole(ctx context.Context, guests []worker.Worker, sales []event.Any, warmUp int) (Throughput, error) {
-	look, err := f.newLook(ctx, guests)
+	look, err := f.newObserver(ctx, guests)
 	if err != nil {
 		return Throughput{}, err
 	}
@@ -92,42 +92,42 @@ func (f *fleet) measureWhole(ctx context.Context, guests []worker.Worker, sales 
 	if err != nil {
 		return Throughput{}, fmt.Errorf("warming up: %w", err)
 	}
-	f.place.settle(ctx)
+	f.environment.checkpoint(ctx)
 	if err := f.admit(ctx, sales[warmUp:]); err != nil {
 		return Throughput{}, err
 	}
-	began, before := time.Now(), f.place.servers.meter.read()
+	began, before := time.Now(), f.environment.servers.meter.read()
 	end, ended, err := look.await(ctx, len(sales))
 	if err != nil {
 		return Throughput{}, err
 	}
 	n := len(sales) - warmUp
 	t := throughput(n, ended.Sub(began))
-	t.Cores = f.place.servers.meter.read().since(before)
+	t.Cores = f.environment.servers.meter.read().since(before)
 	t.Batch = (end.messages - warm.messages) / (end.batches - warm.batches)
 	t.Events, t.Handled = float64(end.logged-warm.logged)/float64(n), float64(end.handled-warm.handled)/float64(n)
 	return t, look.verify(ctx, len(sales))
 }
 
-const lookBefore = `
+const stateBefore = `
 SELECT (SELECT coalesce(max(seq), 0) FROM event_log), -(SELECT coalesce(sum(on_hand), 0) FROM position WHERE location_id = $1)`
 
 // look sees whether everything has been handled by everyone who hears it.
-type look struct {
-	fleet *fleet
-	db    *sql.DB
-	hears map[event.Type]int // how many workers, of what the relay publishes
-	since int64              // what is up to here in the log was handled before
-	sold  int64              // what had left the shop before
+type observer struct {
+	fleet     *fleet
+	db        *sql.DB
+	consumers map[event.Type]int // how many workers, of what the relay publishes
+	since     int64              // what is up to here in the log was handled before
+	sold      int64              // what had left the shop before
 }
 
-func (f *fleet) newLook(ctx context.Context, guests []worker.Worker) (*look, error) {
-	db, err := f.place.open(1)
+func (f *fleet) newObserver(ctx context.Context, guests []worker.Worker) (*observer, error) {
+	db, err := f.environment.open(1)
 	if err != nil {
 		return nil, err
 	}
-	l := &look{fleet: f, db: db, hears: map[event.Type]int{}}
-	if err := db.QueryRowContext(ctx, lookBefore, location).Scan(&l.since, &l.sold); err != nil {
+	l := &observer{fleet: f, db: db, consumers: map[event.Type]int{}}
+	if err := db.QueryRowContext(ctx, stateBefore, location).Scan(&l.since, &l.sold); err != nil {
 		return nil, errors.Join(fmt.Errorf("reading the log: %w", err), db.Close())
 	}
 	for _, w := range guests {
@@ -135,52 +135,52 @@ func (f *fleet) newLook(ctx context.Context, guests []worker.Worker) (*look, err
 			continue
 		}
 		for _, t := range w.Types() {
-			l.hears[t]++
+			l.consumers[t]++
 		}
 	}
 	return l, nil
 }
 
 // seen is what one look saw.
-type seen struct {
+type snapshot struct {
 	counts
 	logged int // events that were published
 }
 
 // rest is how long nothing must have been handled before the log is asked whether anything is left: asking costs the database more than
 // many sales do.
-const rest = 200 * time.Millisecond
+const quietFor = 200 * time.Millisecond
 
 // await waits until the ledger has handled so many sales, and everything that follows has been handled. It gives when the last was.
-func (l *look) await(ctx context.Context, sales int) (seen, time.Time, error) {
+func (l *observer) await(ctx context.Context, sales int) (snapshot, time.Time, error) {
 	handled, since := -1, time.Now()
 	for {
 		c, err := l.fleet.counts()
 		if err != nil {
-			return seen{}, since, err
+			return snapshot{}, since, err
 		}
 		if c.failed > 0 {
-			return seen{}, since, fmt.Errorf("%d messages failed", c.failed)
+			return snapshot{}, since, fmt.Errorf("%d messages failed", c.failed)
 		}
 		if c.handled != handled {
 			handled, since = c.handled, time.Now()
 		}
-		if c.by["ledger"] >= sales && time.Since(since) > rest {
+		if c.by["ledger"] >= sales && time.Since(since) > quietFor {
 			s, owed, err := l.at(ctx, c)
 			if err != nil || owed == 0 {
 				return s, since, err
 			}
 		}
 		select {
-		case <-time.After(20 * glance):
+		case <-time.After(20 * pollInterval):
 		case <-ctx.Done():
-			return seen{}, since, fmt.Errorf("the ledger handled %d of %d sales: %w", c.by["ledger"], sales, context.Cause(ctx))
+			return snapshot{}, since, fmt.Errorf("the ledger handled %d of %d sales: %w", c.by["ledger"], sales, context.Cause(ctx))
 		}
 	}
 }
 
 // at reads what is in the log after what was handled: when the two agree, nothing has followed in between.
-func (l *look) at(ctx context.Context, c counts) (s seen, owed int, err error) {
+func (l *observer) at(ctx context.Context, c counts) (s snapshot, owed int, err error) {
 	s.counts = c
 	var due int
 	if err := l.db.QueryRowContext(ctx, `SELECT count(*) FROM forecast_run WHERE NOT done`).Scan(&due); err != nil {
@@ -199,7 +199,7 @@ func (l *look) at(ctx context.Context, c counts) (s seen, owed int, err error) {
 			return s, 0, fmt.Errorf("counting the log: %w", err)
 		}
 		s.logged += n
-		owed += n * l.hears[t]
+		owed += n * l.consumers[t]
 	}
 	return s, owed, rows.Err()
 }
@@ -211,7 +211,7 @@ SELECT (SELECT count(*) FROM event_log WHERE seq > $2 AND publish AND type = 'IN
        (SELECT count(*) FROM purchase_order), (SELECT count(*) FROM event_log WHERE type = 'PURCHASE_ORDER_APPROVED')`
 
 // verify holds the tables against what so many sales must leave.
-func (l *look) verify(ctx context.Context, sales int) error {
+func (l *observer) verify(ctx context.Context, sales int) error {
 	var updates, doubles, orders, approved int
 	var quantity int64
 	if err := l.db.QueryRowContext(ctx, wholeLeft, location, l.since).Scan(&updates, &quantity, &doubles, &orders, &approved); err != nil {

@@ -70,7 +70,7 @@ func runLedger(ctx context.Context, s *servers, n int) (Throughput, error) {
 
 // runFleet carries n sales through a fleet with one worker. published is how many events there are to publish for each sale.
 func (s *servers) runFleet(ctx context.Context, n int, w worker.Worker, published int, want func(n int) tally, heard ...topology.Subscription) (t Throughput, err error) {
-	p, err := s.newPlace(ctx, s.template)
+	p, err := s.newEnvironment(ctx, s.template)
 	if err != nil {
 		return t, err
 	}
@@ -106,16 +106,16 @@ func (f *fleet) measure(ctx context.Context, sales []event.Any, published int) (
 	if err != nil {
 		return Throughput{}, err
 	}
-	f.place.settle(ctx)
+	f.environment.checkpoint(ctx)
 	if err := f.admit(ctx, sales[1:]); err != nil {
 		return Throughput{}, err
 	}
-	began, before := time.Now(), f.place.servers.meter.read()
+	began, before := time.Now(), f.environment.servers.meter.read()
 	if err := f.await(ctx, len(sales), published*len(sales)); err != nil {
 		return Throughput{}, err
 	}
 	t := throughput(len(sales)-1, time.Since(began))
-	t.Cores = f.place.servers.meter.read().since(before)
+	t.Cores = f.environment.servers.meter.read().since(before)
 	c, err := f.counts()
 	if err != nil {
 		return t, err
@@ -131,7 +131,7 @@ SELECT (SELECT count(*) FROM inbox), (SELECT count(*) FROM movement), (SELECT co
        (SELECT count(DISTINCT event_id) FROM event_log WHERE type = 'INVENTORY_UPDATED')`
 
 // verify holds tables and queues against what the run must leave.
-func (p *place) verify(w worker.Worker, want tally) error {
+func (p *environment) verify(w worker.Worker, want tally) error {
 	ctx, cancel := cleanUp()
 	defer cancel()
 	db, err := p.open(1)
@@ -145,7 +145,7 @@ func (p *place) verify(w worker.Worker, want tally) error {
 	if err != nil {
 		return fmt.Errorf("reading the tables: %w", err)
 	}
-	session, err := rabbitmq.Open(ctx, p.exchange)
+	session, err := rabbitmq.Open(ctx, p.broker)
 	if err != nil {
 		return err
 	}

@@ -30,18 +30,18 @@ type Config struct {
 	Progress    func(text string) // told what is being done; may be nil
 
 	// sabotage is called at rest, before the proof: a test breaks something there that the proof must find.
-	sabotage func(ctx context.Context, h *house) error
+	sabotage func(ctx context.Context, h *environment) error
 }
 
 const (
 	defaultDuration = time.Minute
 	defaultRate     = 100
 	// overtime is how much longer than its schedule a run may take, whatever hangs.
-	overtime = 2 * time.Minute
+	extraTime = 2 * time.Minute
 	// healPatience bounds the healing of a fault: a broker takes a quarter of a minute to start on a busy machine.
-	healPatience = 45 * time.Second
+	healTimeout = 45 * time.Second
 	// injectPatience bounds injecting one: an orderly stop takes the broker six seconds.
-	injectPatience = 30 * time.Second
+	injectTimeout = 30 * time.Second
 	// lastHeal is how long after the end of a run something is still healed.
 	lastHeal = 10 * time.Second
 	cleanUp  = 30 * time.Second
@@ -81,14 +81,14 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 		Seed: cfg.Seed, Duration: Seconds(cfg.Duration), Version: cfg.Version, At: began.UTC().Truncate(time.Second), Machine: bench.ThisMachine().String(),
 		Faults: map[string]Tally{}, Findings: []string{},
 	}
-	bounded, cancel := context.WithTimeout(ctx, cfg.Duration+overtime)
+	bounded, cancel := context.WithTimeout(ctx, cfg.Duration+extraTime)
 	defer cancel()
 	h, err := build(bounded, cfg)
 	if err == nil {
-		err = h.live(bounded, &report)
+		err = h.execute(bounded, &report)
 	}
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		h.find(fmt.Sprintf("the run did not come to its end within %s: %v", cfg.Duration+overtime, err))
+		h.addFinding(fmt.Sprintf("the run did not come to its end within %s: %v", cfg.Duration+extraTime, err))
 		err = nil
 	}
 	if ctx.Err() != nil {
@@ -107,18 +107,18 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 }
 
 // live says everything, goes through the schedule meanwhile, and proves.
-func (h *house) live(ctx context.Context, r *Report) error {
-	sayings, err := Sayings(h.cfg.Seed, int(h.cfg.Duration.Seconds()*float64(h.cfg.Rate)))
+func (h *environment) execute(ctx context.Context, r *Report) error {
+	sayings, err := Publications(h.cfg.Seed, int(h.cfg.Duration.Seconds()*float64(h.cfg.Rate)))
 	if err != nil {
 		return err
 	}
-	speaker := &speaker{db: h.direct, external: external.Publisher{Broker: h.broker}, rate: h.cfg.Rate, found: h.find}
+	speaker := &publisher{db: h.direct, external: external.Publisher{Broker: h.broker}, rate: h.cfg.Rate, addFinding: h.addFinding}
 	g, living := errgroup.WithContext(ctx)
 	g.Go(func() error { return speaker.run(living, sayings) })
-	g.Go(func() error { return h.suffer(living, r) })
+	g.Go(func() error { return h.injectFaults(living, r) })
 	err = g.Wait()
-	r.Said, r.Repeated = int(speaker.said.Load()), int(speaker.repeated.Load())
-	r.Events = len(h.ledgered(sayings))
+	r.Published, r.Repeated = int(speaker.confirmed.Load()), int(speaker.repeated.Load())
+	r.Events = len(h.appliedOnce(sayings))
 	if err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ func (h *house) live(ctx context.Context, r *Report) error {
 }
 
 // suffer goes through the schedule.
-func (h *house) suffer(ctx context.Context, r *Report) error {
+func (h *environment) injectFaults(ctx context.Context, r *Report) error {
 	for i, step := range Plan(h.cfg.Seed, h.cfg.Duration, h.cfg.Faults) {
 		if !sleep(ctx, step.Pause) {
 			return ctx.Err()
@@ -149,8 +149,8 @@ func (h *house) suffer(ctx context.Context, r *Report) error {
 }
 
 // step injects the faults of a step, heals them, and waits for the recovery.
-func (h *house) step(ctx context.Context, i int, step Step) (Suffered, error) {
-	s := Suffered{Faults: make([]Injected, len(step.Picks))}
+func (h *environment) step(ctx context.Context, i int, step Step) (StepResult, error) {
+	s := StepResult{Faults: make([]Injected, len(step.Picks))}
 	var g errgroup.Group
 	for j, pick := range step.Picks {
 		g.Go(func() (err error) {
@@ -171,22 +171,22 @@ func (h *house) step(ctx context.Context, i int, step Step) (Suffered, error) {
 	}
 	if took > Limit {
 		s.Late = true
-		h.find(fmt.Sprintf("the recovery from %s took %s (%v)", s.names(), took.Round(time.Millisecond), err))
+		h.addFinding(fmt.Sprintf("the recovery from %s took %s (%v)", s.names(), took.Round(time.Millisecond), err))
 	}
 	h.cfg.Progress(s.line())
-	if err := h.ladders(ctx, s.names()); err != nil {
-		h.find(fmt.Sprintf("after %s the ladders could not be looked at: %v", s.names(), err))
+	if err := h.checkRetryQueues(ctx, s.names()); err != nil {
+		h.addFinding(fmt.Sprintf("after %s the ladders could not be looked at: %v", s.names(), err))
 	}
 	return s, nil
 }
 
 // fault injects one fault, holds it and heals it.
-func (h *house) fault(ctx context.Context, p Pick) (Injected, error) {
+func (h *environment) fault(ctx context.Context, p Pick) (Injected, error) {
 	done := Injected{Fault: p.Fault, Hold: Seconds(p.Hold)}
 	if !sleep(ctx, p.After) {
 		return done, ctx.Err()
 	}
-	injecting, cancel := context.WithTimeout(ctx, injectPatience)
+	injecting, cancel := context.WithTimeout(ctx, injectTimeout)
 	heal, err := find(p.Fault).inject(injecting, h, p.Dice)
 	cancel()
 	if err != nil {
@@ -198,8 +198,8 @@ func (h *house) fault(ctx context.Context, p Pick) (Injected, error) {
 }
 
 // heal heals until it has worked. It goes on after the end of ctx for a moment, so that nothing that is stopped stays so.
-func (h *house) heal(ctx context.Context, name string, heal heal) error {
-	limit := time.Now().Add(healPatience)
+func (h *environment) heal(ctx context.Context, name string, heal heal) error {
+	limit := time.Now().Add(healTimeout)
 	if end, bounded := ctx.Deadline(); bounded && end.Add(lastHeal).Before(limit) {
 		limit = end.Add(lastHeal)
 	}
@@ -210,7 +210,7 @@ func (h *house) heal(ctx context.Context, name string, heal heal) error {
 		if err == nil {
 			return nil
 		}
-		if !sleep(ctx, sayingPause) {
+		if !sleep(ctx, retryPause) {
 			return fmt.Errorf("healing %s: %w", name, err)
 		}
 	}
@@ -225,7 +225,7 @@ func auditOf(a audit.Report) Audit {
 	}
 	for _, c := range a.Checks {
 		if c.Mended != "" {
-			kept.Mended = append(kept.Mended, c.Mended)
+			kept.Repaired = append(kept.Repaired, c.Mended)
 		}
 		for _, f := range c.Findings {
 			kept.Findings = append(kept.Findings, c.Name+": "+f.String())

@@ -64,12 +64,12 @@ func TestDamageIsFound(t *testing.T) {
 	t.Parallel()
 	cfg := config(t)
 	cfg.Faults = []Fault{find("backends-terminated")}
-	sayings, err := Sayings(cfg.Seed, int(cfg.Duration.Seconds())*cfg.Rate)
+	sayings, err := Publications(cfg.Seed, int(cfg.Duration.Seconds())*cfg.Rate)
 	if err != nil {
 		t.Fatal(err)
 	}
 	moved, handled, logged := sayings[0].Event.ID, sayings[1].Event.ID, sayings[2].Event.ID
-	stray := sayings[slices.IndexFunc(sayings, func(s Saying) bool { return s.Sort == Stray })].Event.ID
+	stray := sayings[slices.IndexFunc(sayings, func(s Publication) bool { return s.Kind == Invalid })].Event.ID
 	damage := []struct{ statement, found string }{
 		{fmt.Sprintf(`DELETE FROM movement WHERE event_id = '%s' AND line = 1`, moved), moved.String() + " is 1 times among the movements"},
 		{fmt.Sprintf(`DELETE FROM inbox WHERE event_id = '%s'`, handled), handled.String() + " is 0 times handled by ledger"},
@@ -81,14 +81,14 @@ func TestDamageIsFound(t *testing.T) {
 			VALUES (gen_random_uuid(), 'lots', 'm', '', '', '', 1, '{}', '', now())`, "1 good messages are among the dead letters"},
 		{`UPDATE position SET on_hand = on_hand + 1 WHERE item_id = 'SKU-007' AND location_id = '@customer'`, "SKU-007 at @customer"},
 	}
-	cfg.sabotage = func(ctx context.Context, h *house) error {
+	cfg.sabotage = func(ctx context.Context, h *environment) error {
 		for {
 			var hearers int
 			err := h.super.QueryRowContext(ctx, `SELECT count(DISTINCT consumer) FROM dead_letter WHERE message_id = $1`, stray.String()).Scan(&hearers)
 			if err != nil || hearers == 2 {
 				break
 			}
-			if !sleep(ctx, sayingPause) {
+			if !sleep(ctx, retryPause) {
 				return ctx.Err()
 			}
 		}
@@ -123,8 +123,8 @@ func TestDamageIsFound(t *testing.T) {
 		}
 	}
 	for _, mended := range []string{"1 letter of composerp.intake.dead, which the journal did not have, entered", "1 letter that composerp.lots.dead does not hold any more, marked as missed"} {
-		if !strings.Contains(strings.Join(report.Audit.Mended, "; "), mended) {
-			t.Errorf("the audit has put right %q, and not %q", report.Audit.Mended, mended)
+		if !strings.Contains(strings.Join(report.Audit.Repaired, "; "), mended) {
+			t.Errorf("the audit has put right %q, and not %q", report.Audit.Repaired, mended)
 		}
 	}
 	if report.Verdict != Found || report.Lost == 0 || report.Doubled != 1 || report.Dir != cfg.Dir {
@@ -178,12 +178,12 @@ func TestEveryFault(t *testing.T) {
 		}
 	}
 	h.wholeAgain(t, ctx, "probe-after")
-	if found := h.problems.all(); len(found) > 0 {
+	if found := h.findings.all(); len(found) > 0 {
 		t.Errorf("found: %s", strings.Join(found, "\n"))
 	}
 }
 
-func (h *house) wholeAgain(t *testing.T, ctx context.Context, probe string) {
+func (h *environment) wholeAgain(t *testing.T, ctx context.Context, probe string) {
 	t.Helper()
 	if took, err := h.recovery(ctx, probe); err != nil || took > Limit {
 		t.Errorf("%s: recovery took %s: %v", probe, took, err)

@@ -15,14 +15,14 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 )
 
-func databaseCrash(ctx context.Context, h *house, _ uint64) (heal, error) {
+func databaseCrash(ctx context.Context, h *environment, _ uint64) (heal, error) {
 	err := h.servers.Halt(ctx, local.PostgreSQL, syscall.SIGQUIT)
 	return h.revive(local.PostgreSQL), err
 }
 
 const terminateBackends = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1`
 
-func backendsTerminated(ctx context.Context, h *house, _ uint64) (heal, error) {
+func backendsTerminated(ctx context.Context, h *environment, _ uint64) (heal, error) {
 	_, err := h.super.ExecContext(ctx, terminateBackends, h.user)
 	return nothing, err
 }
@@ -32,7 +32,7 @@ SELECT pid FROM pg_stat_activity WHERE usename = $1 AND application_name LIKE 'c
 
 // backendKilled kills one of the fleet's sessions, a busy one if there is any; where there is none it waits for one. PostgreSQL then ends all
 // others, by which it is known that it has noticed, and recovers.
-func backendKilled(ctx context.Context, h *house, _ uint64) (heal, error) {
+func backendKilled(ctx context.Context, h *environment, _ uint64) (heal, error) {
 	witness, err := h.super.Conn(ctx)
 	if err != nil {
 		return nothing, fmt.Errorf("choosing a backend: %w", err)
@@ -40,7 +40,7 @@ func backendKilled(ctx context.Context, h *house, _ uint64) (heal, error) {
 	defer witness.Close()
 	var pid int
 	for witness.QueryRowContext(ctx, aBackend, h.user).Scan(&pid) != nil {
-		if !sleep(ctx, sayingPause) {
+		if !sleep(ctx, retryPause) {
 			return nothing, errors.New("choosing a backend: the fleet has none")
 		}
 	}
@@ -48,7 +48,7 @@ func backendKilled(ctx context.Context, h *house, _ uint64) (heal, error) {
 		return nothing, fmt.Errorf("killing a backend: %w", err)
 	}
 	for witness.PingContext(ctx) == nil {
-		if !sleep(ctx, recoveryLook) {
+		if !sleep(ctx, recoveryPoll) {
 			return nothing, errors.New("killing a backend: the database does not notice")
 		}
 	}
@@ -56,11 +56,11 @@ func backendKilled(ctx context.Context, h *house, _ uint64) (heal, error) {
 }
 
 // databaseAnswers is the heal of what the database mends by itself.
-func (h *house) databaseAnswers(ctx context.Context) error { return h.super.PingContext(ctx) }
+func (h *environment) databaseAnswers(ctx context.Context) error { return h.super.PingContext(ctx) }
 
 // longTransaction admits an event in a transaction that stays open. A commit of which nobody knows whether it was one is settled by admitting
 // the event again.
-func longTransaction(ctx context.Context, h *house, dice uint64) (heal, error) {
+func longTransaction(ctx context.Context, h *environment, dice uint64) (heal, error) {
 	e, err := h.extra(fmt.Sprintf("late-%x", dice))
 	if err != nil {
 		return nothing, err
@@ -69,7 +69,7 @@ func longTransaction(ctx context.Context, h *house, dice uint64) (heal, error) {
 		_, err := eventlog.AdmitOnce(ctx, h.direct, []event.Any{e}, true)
 		return err
 	}
-	tx, err := h.patient.Begin(ctx)
+	tx, err := h.openTransactions.Begin(ctx)
 	if err != nil {
 		return say, err
 	}
@@ -90,7 +90,7 @@ func longTransaction(ctx context.Context, h *house, dice uint64) (heal, error) {
 
 const lockRows = `SELECT count(*) FROM (SELECT FROM position ORDER BY sequence DESC LIMIT 10 FOR UPDATE) locked`
 
-func rowsLocked(ctx context.Context, h *house, _ uint64) (heal, error) {
+func rowsLocked(ctx context.Context, h *environment, _ uint64) (heal, error) {
 	tx, err := h.super.BeginTx(context.WithoutCancel(ctx), nil)
 	if err != nil {
 		return nothing, fmt.Errorf("locking rows: %w", err)
@@ -103,7 +103,7 @@ func rowsLocked(ctx context.Context, h *house, _ uint64) (heal, error) {
 }
 
 // connectionsExhausted leaves the role no connection. The server answers as it does when all are taken, SQLSTATE 53300.
-func connectionsExhausted(ctx context.Context, h *house, _ uint64) (heal, error) {
+func connectionsExhausted(ctx context.Context, h *environment, _ uint64) (heal, error) {
 	limit := func(ctx context.Context, n int) error {
 		_, err := h.super.ExecContext(ctx, fmt.Sprintf("ALTER ROLE %s CONNECTION LIMIT %d", pq.QuoteIdentifier(h.user), n))
 		return err
@@ -117,7 +117,7 @@ func connectionsExhausted(ctx context.Context, h *house, _ uint64) (heal, error)
 
 // readOnly makes the database a standby, as a failover's old address may lead to, and has it promoted again. A setting would not do: the driver
 // says READ WRITE of every transaction.
-func readOnly(ctx context.Context, h *house, _ uint64) (heal, error) {
+func readOnly(ctx context.Context, h *environment, _ uint64) (heal, error) {
 	err := h.servers.Demote(ctx)
 	return func(ctx context.Context) error {
 		var standby bool
@@ -140,8 +140,8 @@ func superuser(servers *local.Servers) (*sql.DB, error) {
 }
 
 // patientURL opens sessions whose transactions may be left idle.
-const patientURL = "&idle_in_transaction_session_timeout=0&statement_timeout=0"
+const openTransactionsURL = "&idle_in_transaction_session_timeout=0&statement_timeout=0"
 
-func openPatient(ctx context.Context, address string) (*store.DB, error) {
-	return store.Open(ctx, store.Config{URL: address + patientURL, Name: "chaos/patient", Connections: 2})
+func openUnlimited(ctx context.Context, address string) (*store.DB, error) {
+	return store.Open(ctx, store.Config{URL: address + openTransactionsURL, Name: "chaos/patient", Connections: 2})
 }

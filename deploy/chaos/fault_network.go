@@ -8,7 +8,7 @@ import (
 )
 
 // ways are the proxies that a fault is about: one process's way to one of the servers, or everybody's.
-func (h *house) ways(dice uint64) []*proxy.Proxy {
+func (h *environment) proxies(dice uint64) []*proxy.Proxy {
 	toDatabase := dice%2 == 0
 	who := dice / 2 % uint64(len(h.fleet)+1)
 	var ways []*proxy.Proxy
@@ -26,8 +26,8 @@ func (h *house) ways(dice uint64) []*proxy.Proxy {
 }
 
 // weather sets the weather on some ways, does what happens at once, and clears up again. With cut, connections do not outlive it.
-func (h *house) weather(dice uint64, w proxy.Weather, at func(*proxy.Proxy), cut bool) (heal, error) {
-	ways := h.ways(dice)
+func (h *environment) setNetwork(dice uint64, w proxy.Weather, at func(*proxy.Proxy), cut bool) (heal, error) {
+	ways := h.proxies(dice)
 	for _, p := range ways {
 		p.Set(w)
 		if at != nil {
@@ -45,23 +45,23 @@ func (h *house) weather(dice uint64, w proxy.Weather, at func(*proxy.Proxy), cut
 	}, nil
 }
 
-func netCut(_ context.Context, h *house, dice uint64) (heal, error) {
-	return h.weather(dice, proxy.Weather{Refuse: true}, (*proxy.Proxy).Cut, true)
+func netCut(_ context.Context, h *environment, dice uint64) (heal, error) {
+	return h.setNetwork(dice, proxy.Weather{Refuse: true}, (*proxy.Proxy).Cut, true)
 }
 
-func netBlackHole(_ context.Context, h *house, dice uint64) (heal, error) {
-	return h.weather(dice, proxy.Weather{HoldUp: true, HoldDown: true}, nil, dice&(1<<20) == 0)
+func netBlackHole(_ context.Context, h *environment, dice uint64) (heal, error) {
+	return h.setNetwork(dice, proxy.Weather{HoldUp: true, HoldDown: true}, nil, dice&(1<<20) == 0)
 }
 
-func netHalfOpen(_ context.Context, h *house, dice uint64) (heal, error) {
-	return h.weather(dice, proxy.Weather{HoldUp: true, HoldDown: true}, (*proxy.Proxy).Forsake, true)
+func netHalfOpen(_ context.Context, h *environment, dice uint64) (heal, error) {
+	return h.setNetwork(dice, proxy.Weather{HoldUp: true, HoldDown: true}, (*proxy.Proxy).Forsake, true)
 }
 
-func netOneWay(_ context.Context, h *house, dice uint64) (heal, error) {
+func netOneWay(_ context.Context, h *environment, dice uint64) (heal, error) {
 	up := dice&(1<<21) == 0
-	return h.weather(dice, proxy.Weather{HoldUp: up, HoldDown: !up}, nil, dice&(1<<20) == 0)
+	return h.setNetwork(dice, proxy.Weather{HoldUp: up, HoldDown: !up}, nil, dice&(1<<20) == 0)
 }
 
-func netSlow(_ context.Context, h *house, dice uint64) (heal, error) {
-	return h.weather(dice, proxy.Weather{Delay: 40 * time.Millisecond}, nil, false)
+func netSlow(_ context.Context, h *environment, dice uint64) (heal, error) {
+	return h.setNetwork(dice, proxy.Weather{Delay: 40 * time.Millisecond}, nil, false)
 }

@@ -2,14 +2,14 @@ package chaos
 
 import "context"
 
-func supplierBusy(_ context.Context, h *house, _ uint64) (heal, error) {
-	h.supplier.mood(moodBusy)
+func supplierBusy(_ context.Context, h *environment, _ uint64) (heal, error) {
+	h.supplier.behave(busy)
 	return h.supplierServes, nil
 }
 
-func supplierAway(_ context.Context, h *house, _ uint64) (heal, error) {
-	h.supplier.mood(moodAway)
+func supplierHangsUp(_ context.Context, h *environment, _ uint64) (heal, error) {
+	h.supplier.behave(hangingUp)
 	return h.supplierServes, nil
 }
 
-func (h *house) supplierServes(context.Context) error { h.supplier.mood(moodGood); return nil }
+func (h *environment) supplierServes(context.Context) error { h.supplier.behave(serving); return nil }

@@ -25,11 +25,11 @@ func loggedOnly() (names []string) {
 
 func oneOf[T any](list []T, dice uint64) T { return list[dice%uint64(len(list))] }
 
-func queueDeleted(ctx context.Context, h *house, dice uint64) (heal, error) {
+func queueDeleted(ctx context.Context, h *environment, dice uint64) (heal, error) {
 	return nothing, h.management.DeleteQueue(ctx, h.vhost, topology.QueueName(oneOf(loggedOnly(), dice)))
 }
 
-func bindingRemoved(ctx context.Context, h *house, dice uint64) (heal, error) {
+func bindingRemoved(ctx context.Context, h *environment, dice uint64) (heal, error) {
 	queue := topology.QueueName(oneOf(loggedOnly(), dice))
 	var bindings []topology.BindingSpec
 	for _, b := range workers.Topology().Bindings {
@@ -42,16 +42,16 @@ func bindingRemoved(ctx context.Context, h *house, dice uint64) (heal, error) {
 
 // exchangeDeleted deletes one with all its bindings. While composerp.events is put together again, a message that is no event and comes just
 // then is heard by those alone who are bound by then, intake before all others.
-func exchangeDeleted(ctx context.Context, h *house, dice uint64) (heal, error) {
+func exchangeDeleted(ctx context.Context, h *environment, dice uint64) (heal, error) {
 	name := oneOf([]string{topology.Events, topology.Retry, topology.Dead}, dice)
 	if name == topology.Events {
-		h.torn.Store(true)
+		h.eventsDeleted.Store(true)
 	}
 	return nothing, h.management.DeleteExchange(ctx, h.vhost, name)
 }
 
 // permissionTaken has everybody connect anew, and nobody may do anything: an open channel goes on with what it was allowed.
-func permissionTaken(ctx context.Context, h *house, dice uint64) (heal, error) {
+func permissionTaken(ctx context.Context, h *environment, dice uint64) (heal, error) {
 	back := func(ctx context.Context) error {
 		return h.servers.BrokerControl(ctx, "set_permissions", "-p", h.vhost, h.user, ".*", ".*", ".*")
 	}

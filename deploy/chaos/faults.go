@@ -16,7 +16,7 @@ type Fault struct {
 
 	least, most time.Duration // how long it is held
 	costs       time.Duration // about what injecting and healing take by themselves
-	inject      func(ctx context.Context, h *house, dice uint64) (heal, error)
+	inject      func(ctx context.Context, h *environment, dice uint64) (heal, error)
 }
 
 // heal ends a fault. One that fails is tried again.
@@ -68,7 +68,7 @@ var faults = []Fault{
 	{"permission-taken", groupTopology, "the fleet's user may do nothing at the broker any more", 1 * time.Second, 4 * time.Second, 5 * time.Second, permissionTaken},
 
 	{"supplier-busy", groupSupplier, "the supplier answers 503 with Retry-After", 2 * time.Second, 4 * time.Second, 0, supplierBusy},
-	{"supplier-away", groupSupplier, "the supplier hangs up, some of the time after it has taken the order", 2 * time.Second, 4 * time.Second, 0, supplierAway},
+	{"supplier-away", groupSupplier, "the supplier hangs up, some of the time after it has taken the order", 2 * time.Second, 4 * time.Second, 0, supplierHangsUp},
 }
 
 // Faults gives those that are named, in their own order; all without a name.

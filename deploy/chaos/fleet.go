@@ -20,7 +20,7 @@ type member struct {
 	name             string
 	program          local.Program
 	database, broker *proxy.Proxy
-	found            func(problem string)
+	addFinding       func(problem string)
 
 	mu      sync.Mutex
 	process *local.Process
@@ -31,14 +31,14 @@ type member struct {
 
 const (
 	// comeback is how long a process that has ended by itself is left alone.
-	comeback = 500 * time.Millisecond
+	restartDelay = 500 * time.Millisecond
 	// isUp is what `composerp up` says when everything consumes.
 	isUp = " is up\n"
 )
 
 // newMember makes a process of the fleet that is not running yet.
 func newMember(name, dir, program string, at local.Endpoints, environment []string, found func(string)) (*member, error) {
-	m := &member{name: name, found: found}
+	m := &member{name: name, addFinding: found}
 	var databaseURL, amqpURL string
 	var err error
 	if m.database, databaseURL, err = proxy.Before(at.DatabaseURL); err != nil {
@@ -90,15 +90,15 @@ func (m *member) watch(process *local.Process) {
 	}
 	m.deaths++
 	if m.wasUp() {
-		m.found(fmt.Sprintf("%s ended by itself: %s", m.name, process.Ended()))
+		m.addFinding(fmt.Sprintf("%s ended by itself: %s", m.name, process.Ended()))
 	}
 	m.mu.Unlock()
-	time.Sleep(comeback)
+	time.Sleep(restartDelay)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.wanted && m.process == process {
 		if err := m.launch(); err != nil {
-			m.found(err.Error())
+			m.addFinding(err.Error())
 		}
 	}
 }

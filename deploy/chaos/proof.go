@@ -15,9 +15,9 @@ import (
 
 const (
 	// restPatience is how long the fleet may take to come to rest: a message that has failed twice waits for a minute on its ladder.
-	restPatience = 80 * time.Second
+	settleTimeout = 80 * time.Second
 	// restFor is how long it must have been at rest: the private broker renews its figures each second.
-	restFor = 3 * time.Second
+	settledFor = 3 * time.Second
 )
 
 // count is what the arithmetic comes to.
@@ -28,16 +28,16 @@ type count struct {
 }
 
 // prove lets composerp audit itself and then counts everything that was said.
-func (h *house) prove(ctx context.Context, sayings []Saying) (audit.Report, count, error) {
-	h.awaitMends(ctx)
+func (h *environment) prove(ctx context.Context, sayings []Publication) (audit.Report, count, error) {
+	h.awaitRepairs(ctx)
 	report, err := audit.Run(ctx, audit.Config{
-		DB: h.direct, Exchange: h.broker, Management: h.management, Topology: workers.Topology(), Wait: restPatience, Settle: restFor, Progress: h.cfg.Progress,
+		DB: h.direct, Exchange: h.broker, Management: h.management, Topology: workers.Topology(), Wait: settleTimeout, Settle: settledFor, Progress: h.cfg.Progress,
 	})
 	if err != nil {
 		return report, count{}, err
 	}
 	if !report.Proven() {
-		h.find("the audit says " + string(report.Verdict))
+		h.addFinding("the audit says " + string(report.Verdict))
 	}
 	h.cfg.Progress("counting what was said")
 	c, err := h.count(ctx, sayings)
@@ -47,8 +47,8 @@ func (h *house) prove(ctx context.Context, sayings []Saying) (audit.Report, coun
 const openGaps = `SELECT coalesce(string_agg(DISTINCT consumer, ', '), '') FROM gap`
 
 // awaitMends waits until the watchdog has published again what was lost with a queue.
-func (h *house) awaitMends(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, restPatience)
+func (h *environment) awaitRepairs(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
 	for {
 		var open string
@@ -56,18 +56,18 @@ func (h *house) awaitMends(ctx context.Context) {
 		if err == nil && open == "" {
 			return
 		}
-		if !sleep(ctx, sayingPause) {
-			h.find(fmt.Sprintf("what was lost with its queue has not come back for %s (%v)", open, err))
+		if !sleep(ctx, retryPause) {
+			h.addFinding(fmt.Sprintf("what was lost with its queue has not come back for %s (%v)", open, err))
 			return
 		}
 	}
 }
 
 // ledgered are the events that were said and must have been applied, once each.
-func (h *house) ledgered(sayings []Saying) []event.Any {
+func (h *environment) appliedOnce(sayings []Publication) []event.Any {
 	var events []event.Any
 	for _, s := range sayings {
-		if s.Sort == Fresh {
+		if s.Kind == Fresh {
 			events = append(events, s.Event)
 		}
 	}
@@ -82,9 +82,9 @@ func (h *house) ledgered(sayings []Saying) []event.Any {
 	return events
 }
 
-func (h *house) count(ctx context.Context, sayings []Saying) (count, error) {
+func (h *environment) count(ctx context.Context, sayings []Publication) (count, error) {
 	var c count
-	events := h.ledgered(sayings)
+	events := h.appliedOnce(sayings)
 	for _, check := range []func(context.Context, []event.Any, *count) error{h.countLog, h.countInboxes, h.countMovements, h.countStock} {
 		if err := check(ctx, events, &c); err != nil {
 			return c, fmt.Errorf("counting what was said: %w", err)
@@ -99,7 +99,7 @@ func (h *house) count(ctx context.Context, sayings []Saying) (count, error) {
 const timesLogged = `
 SELECT e.event_id, count(l.event_id) FROM unnest($1::uuid[]) AS e(event_id) LEFT JOIN event_log l ON l.event_id = e.event_id GROUP BY e.event_id`
 
-func (h *house) countLog(ctx context.Context, events []event.Any, c *count) error {
+func (h *environment) countLog(ctx context.Context, events []event.Any, c *count) error {
 	return h.countEach(ctx, c, 1, "in the log", timesLogged, idsOf(events))
 }
 
@@ -107,8 +107,8 @@ const timesHandled = `
 SELECT e.event_id, count(i.event_id) FROM unnest($1::uuid[]) AS e(event_id)
 LEFT JOIN inbox i ON i.event_id = e.event_id AND i.consumer = (SELECT id FROM consumer WHERE name = $2) GROUP BY e.event_id`
 
-func (h *house) countInboxes(ctx context.Context, events []event.Any, c *count) error {
-	owes := duties()
+func (h *environment) countInboxes(ctx context.Context, events []event.Any, c *count) error {
+	owes := trackingWorkers()
 	byConsumer := map[string][]event.Any{}
 	for _, e := range events {
 		for _, consumer := range owes[e.Type] {
@@ -129,12 +129,12 @@ SELECT e.event_id, count(m.event_id) FROM unnest($1::uuid[]) AS e(event_id) LEFT
 // linesOfEvent is how many movements an event makes: one at the place it names and one at its counterpart.
 const linesOfEvent = 2
 
-func (h *house) countMovements(ctx context.Context, events []event.Any, c *count) error {
+func (h *environment) countMovements(ctx context.Context, events []event.Any, c *count) error {
 	return h.countEach(ctx, c, linesOfEvent, "among the movements", timesMoved, idsOf(events))
 }
 
 // countEach counts something for each event and holds it against what it must be.
-func (h *house) countEach(ctx context.Context, c *count, want int, where, query string, args ...any) error {
+func (h *environment) countEach(ctx context.Context, c *count, want int, where, query string, args ...any) error {
 	rows, err := h.super.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
@@ -147,7 +147,7 @@ func (h *house) countEach(ctx context.Context, c *count, want int, where, query 
 			return err
 		}
 		if n != want {
-			h.find(fmt.Sprintf("event %s is %d times %s, and should be %d times", id, n, where, want))
+			h.addFinding(fmt.Sprintf("event %s is %d times %s, and should be %d times", id, n, where, want))
 		}
 		if n < want {
 			c.Lost++
@@ -159,13 +159,13 @@ func (h *house) countEach(ctx context.Context, c *count, want int, where, query 
 }
 
 // place is a position.
-type place struct{ item, location string }
+type position struct{ item, location string }
 
 // stockAfter is what must be where once all events have been applied, at the virtual locations too.
-func stockAfter(events []event.Any) map[place]event.Decimal {
-	stock := map[place]event.Decimal{}
+func stockAfter(events []event.Any) map[position]event.Decimal {
+	stock := map[position]event.Decimal{}
 	move := func(item, location, counterpart string, quantity event.Decimal) {
-		to, from := place{item, location}, place{item, counterpart}
+		to, from := position{item, location}, position{item, counterpart}
 		stock[to], stock[from] = stock[to].Add(quantity), stock[from].Sub(quantity)
 	}
 	for _, e := range events {
@@ -190,7 +190,7 @@ func stockAfter(events []event.Any) map[place]event.Decimal {
 const allStock = `SELECT item_id, location_id, on_hand FROM position WHERE tenant_id = $1`
 
 // countStock holds every position against what was said, to the piece.
-func (h *house) countStock(ctx context.Context, events []event.Any, _ *count) error {
+func (h *environment) countStock(ctx context.Context, events []event.Any, _ *count) error {
 	want := stockAfter(events)
 	rows, err := h.super.QueryContext(ctx, allStock, tenant)
 	if err != nil {
@@ -198,19 +198,19 @@ func (h *house) countStock(ctx context.Context, events []event.Any, _ *count) er
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var at place
+		var at position
 		var onHand event.Decimal
 		if err := rows.Scan(&at.item, &at.location, &onHand); err != nil {
 			return err
 		}
 		if expected := want[at]; !onHand.Equal(expected) {
-			h.find(fmt.Sprintf("%s at %s: %s on hand, and %s was said", at.item, at.location, onHand, expected))
+			h.addFinding(fmt.Sprintf("%s at %s: %s on hand, and %s was said", at.item, at.location, onHand, expected))
 		}
 		delete(want, at)
 	}
 	for at, expected := range want {
 		if expected.Sign() != 0 {
-			h.find(fmt.Sprintf("%s at %s: no stock, and %s was said", at.item, at.location, expected))
+			h.addFinding(fmt.Sprintf("%s at %s: no stock, and %s was said", at.item, at.location, expected))
 		}
 	}
 	return rows.Err()

@@ -21,12 +21,12 @@ const (
 	// Limit is how long a recovery may take before it is a finding.
 	Limit = 15 * time.Second
 	// recoveryPatience is how long it is waited for a recovery, to see how long it takes.
-	recoveryPatience = 40 * time.Second
-	recoveryLook     = 50 * time.Millisecond
+	recoveryTimeout = 40 * time.Second
+	recoveryPoll    = 50 * time.Millisecond
 )
 
 // duties says, for each type of event, who owes a row in the inbox for it.
-func duties() map[event.Type][]string {
+func trackingWorkers() map[event.Type][]string {
 	owes := map[event.Type][]string{}
 	for _, w := range workers.Fleet(workers.Config{}) {
 		for _, t := range w.Types() {
@@ -39,9 +39,9 @@ func duties() map[event.Type][]string {
 }
 
 // recovery waits, from a heal on, until the fleet is whole again, and gives how long that took.
-func (h *house) recovery(ctx context.Context, name string) (time.Duration, error) {
+func (h *environment) recovery(ctx context.Context, name string) (time.Duration, error) {
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, recoveryPatience)
+	ctx, cancel := context.WithTimeout(ctx, recoveryTimeout)
 	defer cancel()
 	probe, err := h.extra(name)
 	if err != nil {
@@ -49,24 +49,24 @@ func (h *house) recovery(ctx context.Context, name string) (time.Duration, error
 	}
 	var waits string
 	for {
-		waits = h.lacks(ctx, probe)
+		waits = h.unrecovered(ctx, probe)
 		if waits == "" {
 			return time.Since(began), nil
 		}
-		if !sleep(ctx, recoveryLook) {
+		if !sleep(ctx, recoveryPoll) {
 			return time.Since(began), fmt.Errorf("not recovered after %s: %s", time.Since(began).Round(time.Second), waits)
 		}
 	}
 }
 
 // lacks says what is not as it should be, "" when the fleet is whole.
-func (h *house) lacks(ctx context.Context, probe event.Any) string {
-	ctx, cancel := context.WithTimeout(ctx, hearing)
+func (h *environment) unrecovered(ctx context.Context, probe event.Any) string {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	if _, err := eventlog.AdmitOnce(ctx, h.direct, []event.Any{probe}, true); err != nil {
 		return "an event is not admitted: " + err.Error()
 	}
-	owing, err := h.owing(ctx, probe.ID)
+	owing, err := h.pendingConsumer(ctx, probe.ID)
 	switch {
 	case err != nil:
 		return "the inboxes cannot be read: " + err.Error()
@@ -81,11 +81,11 @@ func (h *house) lacks(ctx context.Context, probe event.Any) string {
 	if missing := h.missing(ctx); missing != "" {
 		return missing
 	}
-	return h.absent(ctx)
+	return h.missingConsumers(ctx)
 }
 
 // missing says what the broker lacks of the topology.
-func (h *house) missing(ctx context.Context) string {
+func (h *environment) missing(ctx context.Context) string {
 	have, err := h.management.Topology(ctx, h.vhost)
 	if err != nil {
 		return "the management API does not answer: " + err.Error()
@@ -101,8 +101,8 @@ SELECT d.name FROM unnest($1::uuid[], $2::text[]) AS d(event_id, name)
 WHERE NOT EXISTS (SELECT FROM consumer c JOIN inbox i ON i.consumer = c.id WHERE c.name = d.name AND i.event_id = d.event_id) LIMIT 1`
 
 // owing names a worker that has not handled the probe, or what the ledger says of it.
-func (h *house) owing(ctx context.Context, probe uuid.UUID) (string, error) {
-	owes := duties()
+func (h *environment) pendingConsumer(ctx context.Context, probe uuid.UUID) (string, error) {
+	owes := trackingWorkers()
 	var ids, names []string
 	owed := func(id uuid.UUID, t event.Type) {
 		for _, name := range owes[t] {
@@ -120,7 +120,7 @@ func (h *house) owing(ctx context.Context, probe uuid.UUID) (string, error) {
 }
 
 // absent names a queue that lacks consumers, "" when each has those of all processes.
-func (h *house) absent(ctx context.Context) string {
+func (h *environment) missingConsumers(ctx context.Context) string {
 	session, err := rabbitmq.Open(ctx, h.broker)
 	if err != nil {
 		return "the broker does not answer: " + err.Error()
@@ -142,8 +142,8 @@ func (h *house) absent(ctx context.Context) string {
 var callers = []string{"procurement"}
 
 // ladders finds messages that wait for another try although nothing of theirs has failed: a fault around them has cost them an attempt.
-func (h *house) ladders(ctx context.Context, after string) error {
-	ctx, cancel := context.WithTimeout(ctx, hearing)
+func (h *environment) checkRetryQueues(ctx context.Context, after string) error {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	session, err := rabbitmq.Open(ctx, h.broker)
 	if err != nil {
@@ -160,7 +160,7 @@ func (h *house) ladders(ctx context.Context, after string) error {
 				return err
 			}
 			if ready > 0 {
-				h.find(fmt.Sprintf("after %s, %d good messages wait for another try in %s", after, ready, topology.RetryQueueName(w.Name(), rung)))
+				h.addFinding(fmt.Sprintf("after %s, %d good messages wait for another try in %s", after, ready, topology.RetryQueueName(w.Name(), rung)))
 			}
 		}
 	}

@@ -39,26 +39,26 @@ func (s Seconds) String() string { return fmt.Sprintf("%.1f s", time.Duration(s)
 
 // Report is what a run has shown. One line of the results is one of them.
 type Report struct {
-	Seed     uint64           `json:"seed"`
-	Duration Seconds          `json:"duration"`
-	Version  string           `json:"version"`
-	Machine  string           `json:"machine"`
-	At       time.Time        `json:"at"`
-	Took     Seconds          `json:"took"`
-	Faults   map[string]Tally `json:"faults"` // by kind
-	Said     int              `json:"said"`   // messages of all sorts that were heard
-	Repeated int              `json:"repeated"`
-	Events   int              `json:"events"` // different ones, each to be applied once
-	Lost     int              `json:"lost"`
-	Doubled  int              `json:"doubled"`
-	Dead     int              `json:"dead"` // messages that were no events
-	Orders   supplierCalls    `json:"orders"`
-	Restarts int              `json:"restarts"` // processes that ended by themselves, most of them before they were up
-	Audit    Audit            `json:"audit"`
-	Verdict  Verdict          `json:"verdict"`
-	Findings []string         `json:"findings"`
-	Steps    []Suffered       `json:"steps"`
-	Dir      string           `json:"dir,omitempty"` // data and logs, where something was found
+	Seed      uint64           `json:"seed"`
+	Duration  Seconds          `json:"duration"`
+	Version   string           `json:"version"`
+	Machine   string           `json:"machine"`
+	At        time.Time        `json:"at"`
+	Took      Seconds          `json:"took"`
+	Faults    map[string]Tally `json:"faults"` // by kind
+	Published int              `json:"said"`   // messages of all sorts that were heard
+	Repeated  int              `json:"repeated"`
+	Events    int              `json:"events"` // different ones, each to be applied once
+	Lost      int              `json:"lost"`
+	Doubled   int              `json:"doubled"`
+	Dead      int              `json:"dead"` // messages that were no events
+	Orders    supplierCalls    `json:"orders"`
+	Restarts  int              `json:"restarts"` // processes that ended by themselves, most of them before they were up
+	Audit     Audit            `json:"audit"`
+	Verdict   Verdict          `json:"verdict"`
+	Findings  []string         `json:"findings"`
+	Steps     []StepResult     `json:"steps"`
+	Dir       string           `json:"dir,omitempty"` // data and logs, where something was found
 }
 
 // Tally is one kind of fault.
@@ -75,11 +75,11 @@ type Audit struct {
 	Handled  map[string]int64 `json:"handled"`
 	Copies   int64            `json:"copies"` // further copies of dead letters: harmless
 	Findings []string         `json:"findings,omitempty"`
-	Mended   []string         `json:"mended,omitempty"` // what it has put right itself
+	Repaired []string         `json:"mended,omitempty"` // what it has put right itself
 }
 
 // Suffered is a step that was lived through.
-type Suffered struct {
+type StepResult struct {
 	Faults   []Injected `json:"faults"`
 	Recovery Seconds    `json:"recovery"`
 	Late     bool       `json:"late,omitempty"`
@@ -92,7 +92,7 @@ type Injected struct {
 	Skipped string  `json:"skipped,omitempty"` // why it could not be injected
 }
 
-func (s Suffered) names() string {
+func (s StepResult) names() string {
 	names := make([]string, len(s.Faults))
 	for i, f := range s.Faults {
 		names[i] = f.Fault
@@ -101,7 +101,7 @@ func (s Suffered) names() string {
 }
 
 // line is the step as it is told when it is over.
-func (s Suffered) line() string {
+func (s StepResult) line() string {
 	parts := make([]string, len(s.Faults))
 	for i, f := range s.Faults {
 		parts[i] = fmt.Sprintf("%s for %s", f.Fault, f.Hold)
@@ -113,7 +113,7 @@ func (s Suffered) line() string {
 }
 
 // add counts a step.
-func (r *Report) add(s Suffered) {
+func (r *Report) add(s StepResult) {
 	r.Steps = append(r.Steps, s)
 	for _, f := range s.Faults {
 		t := r.Faults[f.Fault]
@@ -128,7 +128,7 @@ func (r *Report) add(s Suffered) {
 }
 
 // conclude takes the verdict.
-func (r *Report) conclude(h *house, took time.Duration) {
+func (r *Report) conclude(h *environment, took time.Duration) {
 	r.Took = Seconds(took)
 	if h.supplier != nil {
 		r.Orders, _, _ = h.supplier.account()
@@ -136,7 +136,7 @@ func (r *Report) conclude(h *house, took time.Duration) {
 	for _, m := range h.fleet {
 		r.Restarts += m.restarts()
 	}
-	r.Findings = append(r.Findings, h.problems.all()...)
+	r.Findings = append(r.Findings, h.findings.all()...)
 	r.Verdict = Clean
 	if len(r.Findings) > 0 || r.Lost+r.Doubled > 0 || r.Audit.Verdict == "" {
 		r.Verdict = Found
@@ -155,11 +155,11 @@ func (r Report) Table() string {
 	}
 	_ = w.Flush()
 	fmt.Fprintf(&text, "\nSeed %d, %s: %d events, each applied once unless said below; %d messages heard, %d said again in doubt, %d dead as they should be.\n",
-		r.Seed, time.Duration(r.Duration), r.Events, r.Said, r.Repeated, r.Dead)
+		r.Seed, time.Duration(r.Duration), r.Events, r.Published, r.Repeated, r.Dead)
 	fmt.Fprintf(&text, "The log has %d events; %d orders went out in %d calls, %d of them sent away or hung up on. The audit says: %s.\n",
-		r.Audit.Logged, r.Orders.Taken, r.Orders.All, r.Orders.Turned, r.Audit.Verdict)
+		r.Audit.Logged, r.Orders.Taken, r.Orders.All, r.Orders.Refused, r.Audit.Verdict)
 	fmt.Fprintf(&text, "Lost %d, doubled %d. Took %s.\n", r.Lost, r.Doubled, r.Took)
-	for _, mended := range r.Audit.Mended {
+	for _, mended := range r.Audit.Repaired {
 		fmt.Fprintf(&text, "The audit has put right: %s.\n", mended)
 	}
 	const most = 20

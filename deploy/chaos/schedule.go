@@ -23,10 +23,10 @@ type Step struct {
 // The streams of random numbers of a seed: what one of them gives does not depend on how much was taken from another.
 const (
 	streamSchedule = iota + 1
-	streamSayings
+	streamPublications
 )
 
-func dice(seed, stream uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, stream)) }
+func randomFor(seed, stream uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, stream)) }
 
 // Pauses between steps, the share of steps with a second fault (one in so many), and what a recovery is expected to take. The last only
 // decides how many steps there are.
@@ -40,7 +40,7 @@ const (
 // none comes again before all others have come; one that does not fit into what is left of the time is laid aside. The companion of a fault
 // comes from another group.
 func Plan(seed uint64, duration time.Duration, faults []Fault) []Step {
-	r := dice(seed, streamSchedule)
+	r := randomFor(seed, streamSchedule)
 	var steps []Step
 	for left, misfits := duration, 0; ; {
 		deck := slices.Clone(faults)

@@ -48,15 +48,15 @@ func TestGoldenSchedule(t *testing.T) {
 
 func TestGoldenSayings(t *testing.T) {
 	t.Parallel()
-	sayings, err := Sayings(7, 60)
+	sayings, err := Publications(7, 60)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var text bytes.Buffer
 	for _, s := range sayings[items*len(locations):] {
-		fmt.Fprintf(&text, "%s %s %s\n", s.Sort, s.Road, s.Event.Body)
+		fmt.Fprintf(&text, "%s %s %s\n", s.Kind, s.Route, s.Event.Body)
 	}
-	golden(t, "testdata/sayings.txt", text.String())
+	golden(t, "testdata/publications.txt", text.String())
 }
 
 func TestASchedule(t *testing.T) {
@@ -130,38 +130,38 @@ func TestFaultsByName(t *testing.T) {
 // stray that cannot be read.
 func TestSayings(t *testing.T) {
 	t.Parallel()
-	sayings, err := Sayings(3, 3000)
+	sayings, err := Publications(3, 3000)
 	if err != nil {
 		t.Fatal(err)
 	}
 	known, logged := map[uuid.UUID][]byte{}, map[uuid.UUID]bool{}
-	count := map[Sort]int{}
+	count := map[Kind]int{}
 	for _, s := range sayings {
-		count[s.Sort]++
+		count[s.Kind]++
 		_, err := event.DecodeOutside(s.Event.Body)
 		before, said := known[s.Event.ID]
-		switch s.Sort {
+		switch s.Kind {
 		case Fresh:
 			if err != nil || said {
 				t.Errorf("%s: %v, said before: %v", s.Event.ID, err, said)
 			}
 			known[s.Event.ID] = s.Event.Body
-			logged[s.Event.ID] = s.Road == RoadLog
-		case Again:
+			logged[s.Event.ID] = s.Route == RouteLog
+		case Repeated:
 			if !bytes.Equal(before, s.Event.Body) {
 				t.Errorf("%s is said again with another body", s.Event.ID)
 			}
 		case Altered:
-			if err != nil || s.Road != RoadLog || !logged[s.Event.ID] || bytes.Equal(before, s.Event.Body) {
-				t.Errorf("%s is altered: %v, road %s", s.Event.ID, err, s.Road)
+			if err != nil || s.Route != RouteLog || !logged[s.Event.ID] || bytes.Equal(before, s.Event.Body) {
+				t.Errorf("%s is altered: %v, road %s", s.Event.ID, err, s.Route)
 			}
-		case Stray:
-			if err == nil || said || s.Road != RoadAMQP {
+		case Invalid:
+			if err == nil || said || s.Route != RouteAMQP {
 				t.Errorf("%s should be no event: %s", s.Event.ID, s.Event.Body)
 			}
 		}
 	}
-	for _, sort := range []Sort{Fresh, Again, Altered, Stray} {
+	for _, sort := range []Kind{Fresh, Repeated, Altered, Invalid} {
 		if count[sort] < 10 {
 			t.Errorf("%d are %s", count[sort], sort)
 		}
@@ -171,13 +171,13 @@ func TestSayings(t *testing.T) {
 // Goods move and do not come from nowhere: each item sums to zero, and the sums are those of the events.
 func TestStockAfter(t *testing.T) {
 	t.Parallel()
-	sayings, err := Sayings(3, 2000)
+	sayings, err := Publications(3, 2000)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var events []event.Any
 	for _, s := range sayings {
-		if s.Sort == Fresh {
+		if s.Kind == Fresh {
 			events = append(events, s.Event)
 		}
 	}

@@ -18,7 +18,7 @@ import (
 )
 
 // symptoms say by what each fault is felt; nil: its heal is all there is of it.
-var symptoms = map[string]func(ctx context.Context, h *house) error{
+var symptoms = map[string]func(ctx context.Context, h *environment) error{
 	"kill":                  aMemberIsDown,
 	"terminate":             aMemberIsDown,
 	"pause":                 aMemberIsStopped,
@@ -44,7 +44,7 @@ var symptoms = map[string]func(ctx context.Context, h *house) error{
 	"supplier-away":         noOrders,
 }
 
-func aMemberIsDown(_ context.Context, h *house) error {
+func aMemberIsDown(_ context.Context, h *environment) error {
 	for _, m := range h.fleet {
 		select {
 		case <-m.process.Done():
@@ -55,7 +55,7 @@ func aMemberIsDown(_ context.Context, h *house) error {
 	return errors.New("all processes are there")
 }
 
-func aMemberIsStopped(ctx context.Context, h *house) error {
+func aMemberIsStopped(ctx context.Context, h *environment) error {
 	return eventually(ctx, "no process is stopped", func(context.Context) bool {
 		return slices.ContainsFunc(h.fleet, func(m *member) bool {
 			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", m.process.PID()))
@@ -64,7 +64,7 @@ func aMemberIsStopped(ctx context.Context, h *house) error {
 	})
 }
 
-func noBroker(ctx context.Context, h *house) error {
+func noBroker(ctx context.Context, h *environment) error {
 	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 	defer cancel()
 	if _, err := h.management.Overview(ctx); err == nil {
@@ -73,21 +73,21 @@ func noBroker(ctx context.Context, h *house) error {
 	return nil
 }
 
-func alarm(ctx context.Context, h *house) error {
+func alarm(ctx context.Context, h *environment) error {
 	return eventually(ctx, "there is no alarm", func(ctx context.Context) bool {
 		nodes, err := h.management.Nodes(ctx)
 		return err == nil && (nodes[0].MemoryAlarm || nodes[0].DiskAlarm)
 	})
 }
 
-func noDatabase(ctx context.Context, h *house) error {
+func noDatabase(ctx context.Context, h *environment) error {
 	if _, err := eventlog.End(ctx, h.direct); err == nil {
 		return errors.New("the database answers")
 	}
 	return nil
 }
 
-func noWrites(ctx context.Context, h *house) error {
+func noWrites(ctx context.Context, h *environment) error {
 	e, err := eventOf(99, "unwritten", opening, event.StockCounted{CountID: "c", ItemID: "i", LocationID: "l", Quantity: event.NewDecimal(1)})
 	if err != nil {
 		return err
@@ -105,11 +105,11 @@ func noWrites(ctx context.Context, h *house) error {
 
 var errUndone = errors.New("undone")
 
-func anOpenTransaction(ctx context.Context, h *house) error {
+func anOpenTransaction(ctx context.Context, h *environment) error {
 	return holds(ctx, h, `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE state = 'idle in transaction' AND backend_xid IS NOT NULL)`)
 }
 
-func aLock(ctx context.Context, h *house) error {
+func aLock(ctx context.Context, h *environment) error {
 	_, err := h.super.ExecContext(ctx, `SELECT count(*) FROM (SELECT FROM position ORDER BY sequence DESC LIMIT 10 FOR UPDATE NOWAIT) rows`)
 	if err == nil {
 		return errors.New("nothing is locked")
@@ -117,7 +117,7 @@ func aLock(ctx context.Context, h *house) error {
 	return nil
 }
 
-func holds(ctx context.Context, h *house, question string) error {
+func holds(ctx context.Context, h *environment, question string) error {
 	var yes bool
 	if err := h.super.QueryRowContext(ctx, question).Scan(&yes); err != nil || !yes {
 		return fmt.Errorf("%s: %v, %w", question, yes, err)
@@ -126,7 +126,7 @@ func holds(ctx context.Context, h *house, question string) error {
 }
 
 // noWay asks whether anything from the first process still arrives at the database: its lease and its polls would.
-func noWay(ctx context.Context, h *house) error {
+func noWay(ctx context.Context, h *environment) error {
 	way := h.fleet[0].database
 	return eventually(ctx, "bytes get through", func(ctx context.Context) bool {
 		before := way.Carried()
@@ -134,17 +134,17 @@ func noWay(ctx context.Context, h *house) error {
 	})
 }
 
-func noQueue(ctx context.Context, h *house) error {
-	if h.absent(ctx) == "" {
+func noQueue(ctx context.Context, h *environment) error {
+	if h.missingConsumers(ctx) == "" {
 		return errors.New("all queues have their consumers")
 	}
 	return nil
 }
 
 // declaredAgain waits until a watchdog has missed it.
-func declaredAgain(what string) func(ctx context.Context, h *house) error {
+func declaredAgain(what string) func(ctx context.Context, h *environment) error {
 	line := regexp.MustCompile(`what was missing is declared again.* ` + what)
-	return func(ctx context.Context, h *house) error {
+	return func(ctx context.Context, h *environment) error {
 		return eventually(ctx, "nobody has missed it", func(context.Context) bool {
 			return slices.ContainsFunc(h.fleet, func(m *member) bool {
 				log, err := os.ReadFile(m.program.LogFile)
@@ -154,20 +154,20 @@ func declaredAgain(what string) func(ctx context.Context, h *house) error {
 	}
 }
 
-func noPermission(ctx context.Context, h *house) error {
+func noPermission(ctx context.Context, h *environment) error {
 	return eventually(ctx, "everything is permitted", func(ctx context.Context) bool {
 		return errors.Is(rabbitmq.Apply(ctx, workers.Topology(), h.broker), rabbitmq.ErrAccessRefused)
 	})
 }
 
-func noOrders(_ context.Context, h *house) error {
+func noOrders(_ context.Context, h *environment) error {
 	if status, away := h.supplier.take("a-key", [32]byte{1}); status == 200 && !away {
 		return errors.New("the supplier takes orders")
 	}
 	h.supplier.mu.Lock()
 	defer h.supplier.mu.Unlock()
 	delete(h.supplier.taken, "a-key")
-	delete(h.supplier.turned, "a-key")
+	delete(h.supplier.refused, "a-key")
 	return nil
 }
 

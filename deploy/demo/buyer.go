@@ -18,10 +18,10 @@ const buyerName = "buyer"
 // buyer decides orders on the morning after they were made, by the same function
 // as `composerp po approve` and `po reject`.
 type buyer struct {
-	db      *store.DB
-	tenant  string
-	rejects func(o Waiting, n int) string
-	seen    int
+	db        *store.DB
+	tenant    string
+	rejection func(o WaitingOrder, n int) string
+	seen      int
 }
 
 // decide looks at what has waited since yesterday or longer and gives what it decided.
@@ -31,12 +31,12 @@ func (b *buyer) decide(ctx context.Context, date event.Date, zone *time.Location
 		return nil, err
 	}
 	for _, w := range waiting {
-		o := Waiting{w.Order, w.Number, w.Supplier, w.Total, event.DateOf(w.CreatedAt.In(zone))}
+		o := WaitingOrder{w.Order, w.Number, w.Supplier, w.Total, event.DateOf(w.CreatedAt.In(zone))}
 		if o.Created >= date {
 			continue
 		}
 		b.seen++
-		line, err := b.judge(ctx, purchasing.OrderKey{Tenant: b.tenant, Order: o.OrderID}, o, b.rejects(o, b.seen))
+		line, err := b.decideOne(ctx, purchasing.OrderKey{Tenant: b.tenant, Order: o.OrderID}, o, b.rejection(o, b.seen))
 		if errors.Is(err, approval.ErrDecided) {
 			continue // somebody else was first: a person who watches the demo
 		}
@@ -49,7 +49,7 @@ func (b *buyer) decide(ctx context.Context, date event.Date, zone *time.Location
 }
 
 // judge approves an order, or rejects it for a reason.
-func (b *buyer) judge(ctx context.Context, key purchasing.OrderKey, o Waiting, reason string) (string, error) {
+func (b *buyer) decideOne(ctx context.Context, key purchasing.OrderKey, o WaitingOrder, reason string) (string, error) {
 	what := fmt.Sprintf("%s from %s over %s", o.PONumber, o.Supplier, o.Amount.StringFixed(2))
 	if reason != "" {
 		_, err := approval.Reject(ctx, b.db, key, buyerName, reason)

@@ -12,22 +12,22 @@ import (
 // dayReader reads a file a day at a time, one day ahead at most: what is in
 // memory is two days, however long the file is.
 type dayReader struct {
-	days  chan dayOf
-	next  *dayOf
+	days  chan fileDay
+	next  *fileDay
 	ended error // once days is closed
 }
 
-type dayOf struct {
+type fileDay struct {
 	date   event.Date
 	events []event.Any
 }
 
 // readDays begins to read from the first day on, until ctx is done.
 func readDays(ctx context.Context, f *File, first event.Date) *dayReader {
-	r := &dayReader{days: make(chan dayOf)}
+	r := &dayReader{days: make(chan fileDay)}
 	go func() {
 		defer close(r.days)
-		today := dayOf{}
+		today := fileDay{}
 		hand := func() error {
 			if len(today.events) == 0 {
 				return nil
@@ -49,7 +49,7 @@ func readDays(ctx context.Context, f *File, first event.Date) *dayReader {
 				if err := hand(); err != nil {
 					return err
 				}
-				today = dayOf{date: date}
+				today = fileDay{date: date}
 			}
 			today.events = append(today.events, e)
 			return nil

@@ -47,7 +47,7 @@ func TestFileDays(t *testing.T) {
 	want := map[event.Date]int{"2010-12-01": 2, "2010-12-03": 1, "2011-07-01": 1, "2011-07-02": 1}
 	var total Tally
 	for date := event.Date("2010-12-01"); date <= "2011-07-03"; date = date.AddDays(1) {
-		morning, err := f.Morning(date)
+		morning, err := f.OpenDay(date)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,7 +61,7 @@ func TestFileDays(t *testing.T) {
 		total.add(said)
 	}
 	heart := masterdata.PositionKey{Tenant: "demo", Item: "85123A", Location: "UK-WH"}
-	lost := 3028 - f.found.seen[heart].opening(supplierOf("85123A"))
+	lost := 3028 - f.scan.items[heart].opening(supplierOf("85123A"))
 	if total.Sold.String() != "3128" || lost <= 0 || total.Lost.IntPart() != lost || total.Returned.String() != "6" || total.Found.String() != "5" {
 		t.Errorf("it sold %s, of which %s were not there, want %d; %s came back, %s were found", total.Sold, total.Lost, lost, total.Returned, total.Found)
 	}
@@ -111,7 +111,7 @@ func TestFileMaster(t *testing.T) {
 func TestBuyerTurnsSlipsDown(t *testing.T) {
 	t.Parallel()
 	for amount, want := range map[int64]bool{1001: false, 20000: false, 20001: true} {
-		if got := rejectAbsurd(Waiting{Amount: event.NewDecimal(amount)}, 1) != ""; got != want {
+		if got := rejectAbsurd(WaitingOrder{Amount: event.NewDecimal(amount)}, 1) != ""; got != want {
 			t.Errorf("an order over %d: rejected %v", amount, got)
 		}
 	}

@@ -16,18 +16,18 @@ type plan struct {
 	coverDays                       int
 }
 
-func planFor(p product, at place) plan {
+func planFor(p product, at location) plan {
 	mean, lead := p.mean(at), float64(leadOf(p.supplier))
-	if p.habit == seasonal {
+	if p.pattern == seasonal {
 		mean /= 5 // nobody stocks up before the season
 	}
 	up := func(x float64) int64 { return int64(math.Ceil(x)) }
-	if !p.ordered(at) {
+	if !p.ordersItself(at) {
 		return plan{threshold: up(mean * 3), first: up(mean*8) + 1}
 	}
 	n := plan{coverDays: 14, threshold: up(mean * lead / 2), reorder: up(mean*(lead+1)*1.4) + 1}
-	if p.keeps > 0 && p.keeps <= 14 {
-		n.coverDays = max(1, p.keeps/2-1)
+	if p.shelfLife > 0 && p.shelfLife <= 14 {
+		n.coverDays = max(1, p.shelfLife/2-1)
 	}
 	n.upTo = n.reorder + up(mean*float64(n.coverDays)) + 1
 	n.first = n.upTo
@@ -35,7 +35,7 @@ func planFor(p product, at place) plan {
 }
 
 func leadOf(supplier string) int {
-	for _, s := range sources {
+	for _, s := range shopSuppliers {
 		if s.id == supplier {
 			return s.leadDays
 		}
@@ -44,7 +44,7 @@ func leadOf(supplier string) int {
 }
 
 // approvalLimit is up to what the shop's orders need nobody's word.
-const approvalLimit = "300"
+const shopApprovalLimit = "300"
 
 // Master is what the world's planners and buyers write down before the first day.
 type Master struct {
@@ -60,51 +60,51 @@ func (s *Shop) Master(suppliers string) (Master, error) {
 	var m Master
 	for _, p := range products {
 		cost, err := event.ParseDecimal(p.cost)
-		s.voice.keep(err)
+		s.producer.keepError(err)
 		pack := event.NewDecimal(p.pack)
 		m.Items = append(m.Items, masterdata.Item{Tenant: Tenant, Item: p.id, Name: p.name, Unit: "each", Pack: pack, UnitCost: &cost})
-		for _, l := range places {
+		for _, l := range locations {
 			m.Rules = append(m.Rules, s.rule(p, l))
 		}
 	}
-	for _, l := range places {
+	for _, l := range locations {
 		m.Locations = append(m.Locations, masterdata.Location{Tenant: Tenant, Location: l.id, Name: l.name, Timezone: shopZone})
 	}
-	for _, c := range sources {
+	for _, c := range shopSuppliers {
 		m.Suppliers = append(m.Suppliers, masterdata.SupplierRecord{Tenant: Tenant, Supplier: c.id, Name: c.name, LeadTimeDays: c.leadDays, Endpoint: endpoint(suppliers, c.id)})
 	}
-	limit, err := event.ParseDecimal(approvalLimit)
-	s.voice.keep(err)
+	limit, err := event.ParseDecimal(shopApprovalLimit)
+	s.producer.keepError(err)
 	m.Settings = masterdata.TenantSetting{Tenant: Tenant, ApprovalLimit: &limit, ForecastCadenceDays: 7, ExpiryWarningDays: 2}
-	return m, s.voice.err
+	return m, s.producer.err
 }
 
 // rule follows the forecast, except for what is asked for so seldom that a fixed
 // stock reads better, and for what a store does not order itself: there it only
 // watches.
-func (s *Shop) rule(p product, at place) masterdata.Rule {
+func (s *Shop) rule(p product, at location) masterdata.Rule {
 	n := planFor(p, at)
 	threshold := event.NewDecimal(n.threshold)
 	r := masterdata.Rule{Tenant: Tenant, Item: p.id, Location: at.id, LowStockThreshold: &threshold}
-	if !p.ordered(at) {
+	if !p.ordersItself(at) {
 		return r
 	}
 	point := event.NewDecimal(n.reorder)
 	r.Supplier, r.ReorderPoint = p.supplier, &point
-	if p.habit == lumpy {
+	if p.pattern == lumpy {
 		upTo := event.NewDecimal(n.upTo)
 		r.OrderUpTo = &upTo
 		return r
 	}
 	level, err := event.ParseDecimal("0.97")
-	s.voice.keep(err)
+	s.producer.keepError(err)
 	r.Mode, r.ServiceLevel, r.CoverDays = masterdata.RuleAuto, level, n.coverDays
 	return r
 }
 
 // writeDown sets the master data. What is there already and says the same is left alone.
-func (g *Game) writeDown(ctx context.Context) error {
-	m, err := g.World.Master(g.suppliers.addr)
+func (g *Simulation) setMasterData(ctx context.Context) error {
+	m, err := g.Scenario.Master(g.suppliers.addr)
 	if err != nil {
 		return err
 	}

@@ -25,13 +25,13 @@ import (
 // what has arrived of it already is known by its event's id.
 
 // takeUp gives the world and its suppliers what they need to go on.
-func (g *Game) takeUp(ctx context.Context, left event.Date) error {
-	tenant := g.World.Tenant()
+func (g *Simulation) restore(ctx context.Context, left event.Date) error {
+	tenant := g.Scenario.Tenant()
 	stock, err := stockview.StockRows(ctx, g.DB, masterdata.PositionKey{Tenant: tenant})
 	if err != nil {
 		return err
 	}
-	underway, err := g.underway(ctx, left)
+	underway, err := g.transfers(ctx, left)
 	if err != nil {
 		return err
 	}
@@ -39,26 +39,26 @@ func (g *Game) takeUp(ctx context.Context, left event.Date) error {
 	if err != nil {
 		return err
 	}
-	if err := g.suppliers.remember(sent); err != nil {
+	if err := g.suppliers.restore(sent); err != nil {
 		return err
 	}
-	if err := g.forgetArrived(ctx); err != nil {
+	if err := g.dropArrived(ctx); err != nil {
 		return err
 	}
-	return g.World.Resume(left, stock, underway)
+	return g.Scenario.Resume(left, stock, underway)
 }
 
 // longestRoad is how many days a transfer may take.
-const longestRoad = 3
+const maxTransitDays = 3
 
 // underway finds the transfers of the last days that nobody has taken in.
-func (g *Game) underway(ctx context.Context, left event.Date) ([]Underway, error) {
-	since := left.AddDays(-longestRoad).Time()
-	logged, err := eventlog.EntriesSince(ctx, g.DB, g.World.Tenant(), event.TypeTransferInitiated, since)
+func (g *Simulation) transfers(ctx context.Context, left event.Date) ([]Transfer, error) {
+	since := left.AddDays(-maxTransitDays).Time()
+	logged, err := eventlog.EntriesSince(ctx, g.DB, g.Scenario.Tenant(), event.TypeTransferInitiated, since)
 	if err != nil {
 		return nil, err
 	}
-	byArrival := map[uuid.UUID]Underway{}
+	byArrival := map[uuid.UUID]Transfer{}
 	ids := make([]uuid.UUID, 0, len(logged))
 	for _, l := range logged {
 		e, err := event.Decode(l.Body)
@@ -67,8 +67,8 @@ func (g *Game) underway(ctx context.Context, left event.Date) ([]Underway, error
 		}
 		if t, ok := event.As[event.TransferInitiated](e); ok {
 			p := t.Payload
-			id := g.facts.voice.id("R-" + p.TransferID)
-			byArrival[id] = Underway{p.TransferID, p.ItemID, p.ToLocationID, p.Quantity}
+			id := g.facts.producer.id("R-" + p.TransferID)
+			byArrival[id] = Transfer{p.TransferID, p.ItemID, p.ToLocationID, p.Quantity}
 			ids = append(ids, id)
 		}
 	}
@@ -76,7 +76,7 @@ func (g *Game) underway(ctx context.Context, left event.Date) ([]Underway, error
 	if err != nil {
 		return nil, err
 	}
-	found := make([]Underway, len(missing))
+	found := make([]Transfer, len(missing))
 	for i, id := range missing {
 		found[i] = byArrival[id]
 	}
@@ -84,11 +84,11 @@ func (g *Game) underway(ctx context.Context, left event.Date) ([]Underway, error
 }
 
 // forgetArrived takes out of the suppliers' books what the warehouse has said to be in.
-func (g *Game) forgetArrived(ctx context.Context) error {
+func (g *Simulation) dropArrived(ctx context.Context) error {
 	byID := map[uuid.UUID]Delivery{}
 	var ids []uuid.UUID
-	for _, d := range g.suppliers.due(farAway) {
-		id := g.facts.voice.id(d.number())
+	for _, d := range g.suppliers.due(noDate) {
+		id := g.facts.producer.id(d.number())
 		byID[id] = d
 		ids = append(ids, id)
 	}
@@ -97,17 +97,17 @@ func (g *Game) forgetArrived(ctx context.Context) error {
 		return err
 	}
 	for _, id := range missing {
-		g.suppliers.shipped.add(byID[id])
+		g.suppliers.shipments.add(byID[id])
 	}
 	g.suppliers.today = ""
 	return nil
 }
 
 // farAway is after every day of business.
-const farAway event.Date = "9999-12-31"
+const noDate event.Date = "9999-12-31"
 
 // remember takes up the orders that were confirmed before, as they were sent.
-func (s *Suppliers) remember(requests []string) error {
+func (s *Suppliers) restore(requests []string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range requests {
@@ -115,7 +115,7 @@ func (s *Suppliers) remember(requests []string) error {
 		if err := json.Unmarshal([]byte(r), &o); err != nil {
 			return fmt.Errorf("reading an order that was sent before: %w", err)
 		}
-		if c, ok := s.sources[o.SupplierID]; ok {
+		if c, ok := s.suppliers[o.SupplierID]; ok {
 			s.confirm(c, o, sendKey(o), sha256.Sum256([]byte(r)), event.DateOf(o.OrderedAt.In(s.zone)))
 		}
 	}
@@ -123,18 +123,18 @@ func (s *Suppliers) remember(requests []string) error {
 }
 
 // resume finds the first and the last day of this run.
-func (g *Game) resume(ctx context.Context) error {
-	left, err := stockview.LastBusinessDate(ctx, g.DB, g.World.Tenant(), g.facts.zone)
+func (g *Simulation) resume(ctx context.Context) error {
+	left, err := stockview.LastBusinessDate(ctx, g.DB, g.Scenario.Tenant(), g.facts.zone)
 	if err != nil {
 		return err
 	}
 	if left != "" {
-		g.board.tell("this world has been here before, until %s: it goes on from there", day(left))
-		if err := g.takeUp(ctx, left); err != nil {
+		g.progress.notef("this world has been here before, until %s: it goes on from there", day(left))
+		if err := g.restore(ctx, left); err != nil {
 			return err
 		}
 	}
-	first, last := g.World.Days()
+	first, last := g.Scenario.Days()
 	if g.Until != "" && (last == "" || g.Until < last) {
 		last = g.Until
 	}
@@ -150,10 +150,10 @@ func day(d event.Date) string { return d.Time().Format("Mon 2 Jan 2006") }
 // Span gives the first and the last day of this run, and the day on which the
 // world was left before, "" where it is new. A last day before the first says
 // that there is nothing more to live.
-func (g *Game) Span() (first, last, left event.Date) { return g.first, g.last, g.left }
+func (g *Simulation) Span() (first, last, left event.Date) { return g.first, g.last, g.left }
 
 // Moment is when a day begins where the world is.
-func (g *Game) Moment(d event.Date) time.Time {
+func (g *Simulation) Moment(d event.Date) time.Time {
 	t := d.Time()
 	return time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, g.facts.zone)
 }

@@ -28,8 +28,8 @@ func (d *Delivery) number() string {
 }
 
 // receipt is what the warehouse says when the goods are in.
-func (d *Delivery) receipt(v *voice, at time.Time) event.Any {
-	return v.say(at, "wms", d.number(), event.ReceiptCompleted{
+func (d *Delivery) receipt(v *producer, at time.Time) event.Any {
+	return v.encode(at, "wms", d.number(), event.ReceiptCompleted{
 		ReceiptID: d.number(), ItemID: d.Item, LocationID: d.Location, Quantity: d.Quantity,
 		LotNumber: d.Lot, ExpiryDate: d.Expiry, PurchaseOrderID: d.OrderID, Timestamp: at,
 	})
@@ -37,8 +37,8 @@ func (d *Delivery) receipt(v *voice, at time.Time) event.Any {
 
 // ship decides how a supplier answers one line of an order placed on a day: when
 // it comes, and in how many parts. It follows from the seed and the order alone.
-func (c source) ship(seed uint64, o order, line orderLine, ordered event.Date, keeps int) []Delivery {
-	d := dice(seed, "", o.PurchaseOrderID+"/"+line.ItemID) // not of the day: taken up again, it is the same
+func (c supplier) ship(seed uint64, o order, line orderLine, ordered event.Date, keeps int) []Delivery {
+	d := randomFor(seed, "", o.PurchaseOrderID+"/"+line.ItemID) // not of the day: taken up again, it is the same
 	late := 0
 	if d.IntN(100) < c.late {
 		late = 1 + d.IntN(1+c.leadDays/2)
@@ -65,7 +65,7 @@ func (c source) ship(seed uint64, o order, line orderLine, ordered event.Date, k
 const unknownExpiry event.Date = "9999-12-31"
 
 // mark gives what expires its lot and date: it was made the day before it came.
-func (d *Delivery) mark(c source, keeps int) {
+func (d *Delivery) mark(c supplier, keeps int) {
 	if keeps == 0 {
 		return
 	}
@@ -77,9 +77,9 @@ func (d *Delivery) mark(c source, keeps int) {
 }
 
 // book holds what is on its way to the world, by day.
-type book map[event.Date][]Delivery
+type deliveries map[event.Date][]Delivery
 
-func (b book) add(ds ...Delivery) {
+func (b deliveries) add(ds ...Delivery) {
 	for _, d := range ds {
 		b[d.Date] = append(b[d.Date], d)
 	}
@@ -87,7 +87,7 @@ func (b book) add(ds ...Delivery) {
 
 // due takes out what arrives up to a day, in an order that does not depend on
 // who was asked first.
-func (b book) due(date event.Date) (all []Delivery) {
+func (b deliveries) due(date event.Date) (all []Delivery) {
 	for day, ds := range b {
 		if day <= date {
 			all = append(all, ds...)

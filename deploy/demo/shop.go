@@ -14,17 +14,17 @@ import (
 // Shop is the seeded world. It knows what really lies on its shelves, which the
 // ledger only hears of.
 type Shop struct {
-	seed     uint64
-	first    event.Date
-	zone     *time.Location
-	shelf    map[masterdata.PositionKey]int64
-	underway []move
-	sold     []want // yesterday's, some of which come back
-	voice    voice
+	seed      uint64
+	first     event.Date
+	zone      *time.Location
+	onHand    map[masterdata.PositionKey]int64
+	inTransit []transit
+	sold      []basket // yesterday's, some of which come back
+	producer  producer
 }
 
 // move is goods on their way from the warehouse to a store.
-type move struct {
+type transit struct {
 	id, item, to string
 	pieces       int64
 }
@@ -35,7 +35,7 @@ func NewShop(seed uint64) (*Shop, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding the shop's time zone: %w", err)
 	}
-	return &Shop{seed: seed, first: opening, zone: zone, shelf: map[masterdata.PositionKey]int64{}, voice: voice{tenant: Tenant, space: fmt.Sprintf("shop/%d", seed)}}, nil
+	return &Shop{seed: seed, first: opening, zone: zone, onHand: map[masterdata.PositionKey]int64{}, producer: producer{tenant: Tenant, space: fmt.Sprintf("shop/%d", seed)}}, nil
 }
 
 // Tenant is whose shop it is.
@@ -45,7 +45,7 @@ func (s *Shop) Tenant() string { return Tenant }
 func (s *Shop) Days() (first, last event.Date) { return s.first, "" }
 
 func (s *Shop) facts() facts {
-	return facts{seed: s.seed, voice: &s.voice, zone: s.zone, sources: sources, keeps: keeps, expires: true, rejects: func(o Waiting, n int) string {
+	return facts{seed: s.seed, producer: &s.producer, zone: s.zone, suppliers: shopSuppliers, shelfLife: shelfLifeOf, expires: true, rejection: func(o WaitingOrder, n int) string {
 		if n%12 == 3 {
 			return "too much at once"
 		}
@@ -55,50 +55,50 @@ func (s *Shop) facts() facts {
 
 // Resume takes the shelves for what the fleet knows of them. The day on which
 // the shop was left stays as short as it was.
-func (s *Shop) Resume(left event.Date, stock []stockview.Stock, underway []Underway) error {
+func (s *Shop) Resume(left event.Date, stock []stockview.Stock, underway []Transfer) error {
 	s.first = left.AddDays(1)
 	for _, row := range stock {
-		s.shelf[masterdata.PositionKey{Tenant: row.Tenant, Item: row.Item, Location: row.Location}] = row.OnHand.IntPart()
+		s.onHand[masterdata.PositionKey{Tenant: row.Tenant, Item: row.Item, Location: row.Location}] = row.OnHand.IntPart()
 	}
 	for _, u := range underway {
-		s.underway = append(s.underway, move{u.ID, u.Item, u.To, u.Quantity.IntPart()})
+		s.inTransit = append(s.inTransit, transit{u.ID, u.Item, u.To, u.Quantity.IntPart()})
 	}
 	return nil
 }
 
 // Morning takes in what was on its way, and on the first day fills the shelves:
 // what keeps for ever is counted, what expires is received, each with its lot.
-func (s *Shop) Morning(date event.Date) (Said, error) {
-	day, said := date.Time(), Said{}
-	for _, m := range s.underway {
+func (s *Shop) OpenDay(date event.Date) (Activity, error) {
+	day, said := date.Time(), Activity{}
+	for _, m := range s.inTransit {
 		at := s.clock(day, 6, 15, 0)
-		s.shelf[masterdata.PositionKey{Tenant: Tenant, Item: m.item, Location: m.to}] += m.pieces
-		said.log(s.voice.say(at, "wms", "R-"+m.id, event.ReceiptCompleted{
+		s.onHand[masterdata.PositionKey{Tenant: Tenant, Item: m.item, Location: m.to}] += m.pieces
+		said.add(s.producer.encode(at, "wms", "R-"+m.id, event.ReceiptCompleted{
 			ReceiptID: "R-" + m.id, ItemID: m.item, LocationID: m.to, Quantity: event.NewDecimal(m.pieces), TransferID: m.id, Timestamp: at,
 		}))
 	}
-	s.underway = nil
+	s.inTransit = nil
 	if date == opening {
-		s.stock(day, &said)
+		s.openingStock(day, &said)
 	}
-	return said, s.voice.err
+	return said, s.producer.err
 }
 
 // stock fills the shelves before the first day.
-func (s *Shop) stock(day time.Time, said *Said) {
+func (s *Shop) openingStock(day time.Time, said *Activity) {
 	at := s.clock(day, 5, 30, 0)
 	for _, p := range products {
-		for _, l := range places {
+		for _, l := range locations {
 			pieces := planFor(p, l).first
-			s.shelf[s.key(p, l)] = pieces
+			s.onHand[s.key(p, l)] = pieces
 			id := "OPENING-" + p.id + "-" + l.id
-			if p.keeps == 0 {
-				said.log(s.voice.say(at, "wms", id, event.StockCounted{CountID: id, ItemID: p.id, LocationID: l.id, Quantity: event.NewDecimal(pieces)}))
+			if p.shelfLife == 0 {
+				said.add(s.producer.encode(at, "wms", id, event.StockCounted{CountID: id, ItemID: p.id, LocationID: l.id, Quantity: event.NewDecimal(pieces)}))
 				continue
 			}
-			said.log(s.voice.say(at, "wms", id, event.ReceiptCompleted{
+			said.add(s.producer.encode(at, "wms", id, event.ReceiptCompleted{
 				ReceiptID: id, ItemID: p.id, LocationID: l.id, Quantity: event.NewDecimal(pieces), Timestamp: at,
-				LotNumber: "OPENING", ExpiryDate: event.DateOf(day).AddDays(p.keeps),
+				LotNumber: "OPENING", ExpiryDate: event.DateOf(day).AddDays(p.shelfLife),
 			}))
 		}
 	}
@@ -106,62 +106,62 @@ func (s *Shop) stock(day time.Time, said *Said) {
 
 // Arrive puts a delivery on the shelf.
 func (s *Shop) Arrive(d Delivery, date event.Date) event.Any {
-	s.shelf[masterdata.PositionKey{Tenant: Tenant, Item: d.Item, Location: d.Location}] += d.Quantity.IntPart()
-	return d.receipt(&s.voice, s.clock(date.Time(), 7, 0, 0))
+	s.onHand[masterdata.PositionKey{Tenant: Tenant, Item: d.Item, Location: d.Location}] += d.Quantity.IntPart()
+	return d.receipt(&s.producer, s.clock(date.Time(), 7, 0, 0))
 }
 
 // Trade is a day's customers: who finds enough takes it, who does not takes what
 // there is and goes. Of yesterday's sales some come back.
-func (s *Shop) Trade(_ context.Context, date event.Date) (Said, error) {
-	said, numbers := Said{}, map[string]int{}
-	today := s.wants(date)
+func (s *Shop) Trade(_ context.Context, date event.Date) (Activity, error) {
+	said, numbers := Activity{}, map[string]int{}
+	today := s.baskets(date)
 	all := append(s.returns(date), today...)
-	slices.SortStableFunc(all, func(a, b want) int { return a.at.Compare(b.at) })
+	slices.SortStableFunc(all, func(a, b basket) int { return a.at.Compare(b.at) })
 	for _, w := range all {
-		p, l := products[w.product], places[w.place]
+		p, l := products[w.product], locations[w.location]
 		key := s.key(p, l)
 		pieces := w.pieces
 		if pieces > 0 {
-			pieces = min(w.pieces, max(0, s.shelf[key]))
+			pieces = min(w.pieces, max(0, s.onHand[key]))
 			said.Wanted += w.pieces
 			said.Lost += w.pieces - pieces
 		}
 		if pieces == 0 {
 			continue
 		}
-		s.shelf[key] -= pieces
-		if pieces > 0 && s.shelf[key] == 0 {
-			said.happened("%s has sold its last %s", l.name, p.name)
+		s.onHand[key] -= pieces
+		if pieces > 0 && s.onHand[key] == 0 {
+			said.note("%s has sold its last %s", l.name, p.name)
 		}
 		numbers[l.id]++
-		s.ring(&said, date, w, pieces, numbers[l.id])
+		s.sell(&said, date, w, pieces, numbers[l.id])
 	}
 	s.sold = today
-	return said, s.voice.err
+	return said, s.producer.err
 }
 
 // ring is the till's word for one line of a sale.
-func (s *Shop) ring(said *Said, date event.Date, w want, pieces int64, number int) {
-	p, l := products[w.product], places[w.place]
+func (s *Shop) sell(said *Activity, date event.Date, w basket, pieces int64, number int) {
+	p, l := products[w.product], locations[w.location]
 	id := fmt.Sprintf("%s-%s-%04d", l.id, date, number)
 	price, err := event.ParseDecimal(p.price)
-	s.voice.keep(err)
+	s.producer.keepError(err)
 	quantity := event.NewDecimal(pieces)
-	e := s.voice.say(w.at, "till-"+l.id, id, event.SaleCompleted{
+	e := s.producer.encode(w.at, "till-"+l.id, id, event.SaleCompleted{
 		SaleID: id, ItemID: p.id, ItemName: p.name, LocationID: l.id, Quantity: quantity, Amount: price.Mul(quantity), Timestamp: w.at,
 	})
 	if l.direct {
 		said.Direct = append(said.Direct, e)
 	} else {
-		said.log(e)
+		said.add(e)
 	}
 }
 
 // returns are pieces of yesterday that somebody brings back, one in fifty sales.
-func (s *Shop) returns(date event.Date) (back []want) {
-	d := dice(s.seed, date, "returns")
+func (s *Shop) returns(date event.Date) (back []basket) {
+	d := randomFor(s.seed, date, "returns")
 	for _, w := range s.sold {
-		if d.IntN(50) == 0 && products[w.product].keeps == 0 || d.IntN(120) == 0 {
+		if d.IntN(50) == 0 && products[w.product].shelfLife == 0 || d.IntN(120) == 0 {
 			w.at = s.clock(date.Time(), 9, d.IntN(60), 0)
 			w.pieces = -1
 			back = append(back, w)

@@ -22,7 +22,7 @@ func TestShelvesAddUp(t *testing.T) {
 	for date := event.Date(opening); date < "2026-03-02"; date = date.AddDays(1) {
 		before := onShelves(shop)
 		said := liveDay(t, shop, date)
-		total.add(said.Said)
+		total.add(said.Activity)
 		moved := int64(0)
 		for _, e := range said.all {
 			if ids[e.ID.String()] {
@@ -34,8 +34,8 @@ func TestShelvesAddUp(t *testing.T) {
 		stolen += before + moved - onShelves(shop)
 	}
 	for key, n := range book {
-		if gap := n - shop.shelf[key]; n < 0 || gap < 0 {
-			t.Errorf("%v: %d by the book, %d on the shelf", key, n, shop.shelf[key])
+		if gap := n - shop.onHand[key]; n < 0 || gap < 0 {
+			t.Errorf("%v: %d by the book, %d on the shelf", key, n, shop.onHand[key])
 		}
 	}
 	if total.Lost.IsZero() || total.Wanted.Sub(total.Lost).Cmp(total.Sold) != 0 {
@@ -55,8 +55,8 @@ func TestShelvesAddUp(t *testing.T) {
 func TestThrowAway(t *testing.T) {
 	t.Parallel()
 	shop := newShop(t, 1)
-	milk, bread := shop.key(products[10], places[0]), shop.key(products[15], places[0])
-	shop.shelf[milk], shop.shelf[bread] = 10, 2
+	milk, bread := shop.key(products[10], locations[0]), shop.key(products[15], locations[0])
+	shop.onHand[milk], shop.onHand[bread] = 10, 2
 	tonight, tomorrow, gone := 0, 1, -2
 	lots := []lots.OnHandLots{
 		{Tenant: Tenant, Item: milk.Item, Location: milk.Location, Lots: []lots.LotOnHand{
@@ -64,12 +64,12 @@ func TestThrowAway(t *testing.T) {
 			{DaysLeft: &tomorrow, Quantity: event.NewDecimal(5)}, {Quantity: event.NewDecimal(1)}}},
 		{Tenant: Tenant, Item: bread.Item, Location: bread.Location, Lots: []lots.LotOnHand{{DaysLeft: &tonight, Quantity: event.NewDecimal(4)}}},
 	}
-	said := Said{}
-	shop.throwAway(&said, event.Date("2026-02-10").Time(), lots)
+	said := Activity{}
+	shop.discardExpired(&said, event.Date("2026-02-10").Time(), lots)
 	var total Tally
 	total.add(said)
-	if shop.shelf[milk] != 6 || shop.shelf[bread] != 0 || total.Expired.String() != "6" || len(said.Logged) != 2 {
-		t.Errorf("%d and %d are left, %s thrown away in %d events", shop.shelf[milk], shop.shelf[bread], total.Expired, len(said.Logged))
+	if shop.onHand[milk] != 6 || shop.onHand[bread] != 0 || total.Expired.String() != "6" || len(said.Logged) != 2 {
+		t.Errorf("%d and %d are left, %s thrown away in %d events", shop.onHand[milk], shop.onHand[bread], total.Expired, len(said.Logged))
 	}
 }
 
@@ -96,13 +96,13 @@ func TestResume(t *testing.T) {
 	t.Parallel()
 	shop := newShop(t, 1)
 	stock := []stockview.Stock{{Tenant: Tenant, Item: "MUG-STN-035", Location: storeNorth, OnHand: event.NewDecimal(4)}}
-	if err := shop.Resume("2026-02-10", stock, []Underway{{"T-1", "MUG-STN-035", storeNorth, event.NewDecimal(3)}}); err != nil {
+	if err := shop.Resume("2026-02-10", stock, []Transfer{{"T-1", "MUG-STN-035", storeNorth, event.NewDecimal(3)}}); err != nil {
 		t.Fatal(err)
 	}
 	if first, _ := shop.Days(); first != "2026-02-11" {
 		t.Errorf("it goes on with %s", first)
 	}
-	said, err := shop.Morning("2026-02-11")
+	said, err := shop.OpenDay("2026-02-11")
 	if err != nil || len(said.Logged) != 1 {
 		t.Fatalf("the morning says %d events, %v", len(said.Logged), err)
 	}
@@ -114,16 +114,16 @@ func TestResume(t *testing.T) {
 
 // lived is a day with its events in the order of its parts.
 type lived struct {
-	Said
+	Activity
 	all []event.Any
 }
 
 func liveDay(t *testing.T, shop *Shop, date event.Date) (day lived) {
 	t.Helper()
-	for _, part := range []func() (Said, error){
-		func() (Said, error) { return shop.Morning(date) },
-		func() (Said, error) { return shop.Trade(t.Context(), date) },
-		func() (Said, error) { return shop.Evening(date, nil) },
+	for _, part := range []func() (Activity, error){
+		func() (Activity, error) { return shop.OpenDay(date) },
+		func() (Activity, error) { return shop.Trade(t.Context(), date) },
+		func() (Activity, error) { return shop.CloseDay(date, nil) },
 	} {
 		said, err := part()
 		if err != nil {
@@ -138,10 +138,10 @@ func liveDay(t *testing.T, shop *Shop, date event.Date) (day lived) {
 
 // onShelves counts what lies in the shop and what is on its roads.
 func onShelves(shop *Shop) (n int64) {
-	for _, pieces := range shop.shelf {
+	for _, pieces := range shop.onHand {
 		n += pieces
 	}
-	for _, m := range shop.underway {
+	for _, m := range shop.inTransit {
 		n += m.pieces
 	}
 	return n

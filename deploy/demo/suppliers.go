@@ -60,32 +60,32 @@ type Calls struct {
 
 // Suppliers is the HTTP server of all suppliers of a world.
 type Suppliers struct {
-	seed    uint64
-	sources map[string]source
-	zone    *time.Location
-	keeps   func(item string) int // days an item keeps, 0 for ever
+	seed      uint64
+	suppliers map[string]supplier
+	zone      *time.Location
+	shelfLife func(item string) int // days an item keeps, 0 for ever
 
-	mu      sync.Mutex
-	today   event.Date
-	calls   Calls
-	known   map[string]known    // by idempotency key
-	turned  map[event.Date]bool // busy days on which somebody was sent away
-	shipped book
-	word    []string // what happened since it was last asked
+	mu        sync.Mutex
+	today     event.Date
+	calls     Calls
+	confirmed map[string]confirmed // by idempotency key
+	sentAway  map[event.Date]bool  // busy days on which somebody was sent away
+	shipments deliveries
+	notes     []string // what happened since it was last asked
 
 	server *http.Server
 	addr   string
 }
 
-type known struct {
+type confirmed struct {
 	content [sha256.Size]byte
 	answer  answer
 }
 
-func newSuppliers(seed uint64, all []source, zone *time.Location, keeps func(item string) int) *Suppliers {
-	s := &Suppliers{seed: seed, sources: map[string]source{}, zone: zone, keeps: keeps, known: map[string]known{}, turned: map[event.Date]bool{}, shipped: book{}}
+func newSuppliers(seed uint64, all []supplier, zone *time.Location, keeps func(item string) int) *Suppliers {
+	s := &Suppliers{seed: seed, suppliers: map[string]supplier{}, zone: zone, shelfLife: keeps, confirmed: map[string]confirmed{}, sentAway: map[event.Date]bool{}, shipments: deliveries{}}
 	for _, c := range all {
-		s.sources[c.id] = c
+		s.suppliers[c.id] = c
 	}
 	return s
 }
@@ -126,7 +126,7 @@ type problem struct {
 
 func (s *Suppliers) take(r *http.Request) (int, any) {
 	id, ok := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, "/suppliers/"), "/orders")
-	c, there := s.sources[id]
+	c, there := s.suppliers[id]
 	if !ok || !there {
 		return http.StatusNotFound, problem{"no supplier takes orders here"}
 	}
@@ -179,8 +179,8 @@ const (
 )
 
 // decide answers a call that is in order. The lock is held.
-func (s *Suppliers) decide(c source, o order, key string, content [sha256.Size]byte) (int, any) {
-	if before, ok := s.known[key]; ok {
+func (s *Suppliers) decide(c supplier, o order, key string, content [sha256.Size]byte) (int, any) {
+	if before, ok := s.confirmed[key]; ok {
 		if before.content != content {
 			s.calls.Refused++
 			return http.StatusUnprocessableEntity, problem{"another order came under this Idempotency-Key"}
@@ -189,10 +189,10 @@ func (s *Suppliers) decide(c source, o order, key string, content [sha256.Size]b
 		return http.StatusConflict, before.answer
 	}
 	ordered := event.DateOf(o.OrderedAt.In(s.zone))
-	if busy(ordered) && !s.turned[ordered] {
-		s.turned[ordered] = true
+	if busy(ordered) && !s.sentAway[ordered] {
+		s.sentAway[ordered] = true
 		s.calls.Busy++
-		s.word = append(s.word, fmt.Sprintf("%s is busy: %s is to come again", c.name, o.PONumber))
+		s.notes = append(s.notes, fmt.Sprintf("%s is busy: %s is to come again", c.name, o.PONumber))
 		return http.StatusServiceUnavailable, problem{"too many calls; come again"}
 	}
 	s.calls.Confirmed++
@@ -200,14 +200,14 @@ func (s *Suppliers) decide(c source, o order, key string, content [sha256.Size]b
 }
 
 // confirm takes an order and plans what is shipped for it. The lock is held.
-func (s *Suppliers) confirm(c source, o order, key string, content [sha256.Size]byte, ordered event.Date) answer {
+func (s *Suppliers) confirm(c supplier, o order, key string, content [sha256.Size]byte, ordered event.Date) answer {
 	// Goods arrive in the morning, and this one has begun.
 	start := max(ordered, s.today)
 	a := answer{SupplierReference: fmt.Sprintf("%.3s-%s", c.id, strings.TrimPrefix(o.PONumber, "PO-")), PromisedDate: start.AddDays(max(1, c.leadDays))}
 	for _, l := range o.Lines {
-		s.shipped.add(c.ship(s.seed, o, l, start, s.keeps(l.ItemID))...)
+		s.shipments.add(c.ship(s.seed, o, l, start, s.shelfLife(l.ItemID))...)
 	}
-	s.known[key] = known{content, a}
+	s.confirmed[key] = confirmed{content, a}
 	return a
 }
 
@@ -225,14 +225,14 @@ func (s *Suppliers) due(date event.Date) []Delivery {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.today = date
-	return s.shipped.due(date)
+	return s.shipments.due(date)
 }
 
 // heard gives the calls so far, and what is worth telling since the last time.
-func (s *Suppliers) heard() (Calls, []string) {
+func (s *Suppliers) report() (Calls, []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	word := s.word
-	s.word = nil
+	word := s.notes
+	s.notes = nil
 	return s.calls, word
 }

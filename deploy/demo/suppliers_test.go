@@ -42,7 +42,7 @@ func TestSuppliers(t *testing.T) {
 	if r := s.post(t, "NOBODY", "a:send", a); r.status != http.StatusNotFound {
 		t.Errorf("an unknown supplier: %+v", r)
 	}
-	calls, _ := s.heard()
+	calls, _ := s.report()
 	if want := (Calls{All: 9, Confirmed: 1, Known: 1, Refused: 7}); calls != want {
 		t.Errorf("they counted %+v, want %+v", calls, want)
 	}
@@ -71,7 +71,7 @@ func TestBusySuppliers(t *testing.T) {
 	if r := s.post(t, roastery, "b:send", sentOrder("b", string(day)+"T10:00:00Z", 6)); r.status != http.StatusOK {
 		t.Errorf("another order: %+v", r)
 	}
-	if calls, word := s.heard(); calls.Busy != 1 || calls.Confirmed != 2 || len(word) != 1 {
+	if calls, word := s.report(); calls.Busy != 1 || calls.Confirmed != 2 || len(word) != 1 {
 		t.Errorf("they counted %+v and say %q", calls, word)
 	}
 }
@@ -80,7 +80,7 @@ func TestBusySuppliers(t *testing.T) {
 // announced twice; the same order always in the same way.
 func TestShipments(t *testing.T) {
 	t.Parallel()
-	c := sources[4]
+	c := shopSuppliers[4]
 	late, parts, twice := 0, 0, 0
 	const orders = 2000
 	for i := range orders {
@@ -122,7 +122,7 @@ func TestSuppliersRemember(t *testing.T) {
 	t.Parallel()
 	s := openSuppliers(t)
 	body := sentOrder("a", "2026-02-02T10:00:00Z", 12)
-	if err := s.remember([]string{body}); err != nil {
+	if err := s.restore([]string{body}); err != nil {
 		t.Fatal(err)
 	}
 	if r := s.post(t, roastery, "a:send", body); r.status != http.StatusConflict {
@@ -138,7 +138,7 @@ type open struct{ *Suppliers }
 
 func openSuppliers(t *testing.T) open {
 	t.Helper()
-	s := newSuppliers(1, sources, time.UTC, keeps)
+	s := newSuppliers(1, shopSuppliers, time.UTC, shelfLifeOf)
 	if err := s.listen(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +185,7 @@ func sentOrder(id, at string, pieces int) string {
 // arriving adds up what comes some day, "" when nothing does.
 func arriving(s *Suppliers) string {
 	var sum event.Decimal
-	all := s.due(farAway)
+	all := s.due(noDate)
 	for _, d := range all {
 		sum = sum.Add(d.Quantity)
 	}

@@ -20,7 +20,7 @@ type Tally struct {
 	Events   int64         `json:"events"`
 }
 
-func (t *Tally) add(said Said) {
+func (t *Tally) add(said Activity) {
 	t.Wanted = t.Wanted.Add(event.NewDecimal(said.Wanted))
 	t.Lost = t.Lost.Add(event.NewDecimal(said.Lost))
 	for _, events := range [][]event.Any{said.Logged, said.Direct} {

@@ -12,19 +12,19 @@ import (
 )
 
 // view is what the demo's screen shows at a moment.
-type View struct {
-	State  demo.State
-	Pulse  stockview.TenantSummary
-	Queues []Depth // those that are not empty
-	Rate   float64 // events a second
-	Rates  []float64
-	Events int64 // in the log since the demo began
-	Pace   string
-	Notes  []string // what the program itself had to say
+type view struct {
+	State   demo.State
+	Summary stockview.TenantSummary
+	Queues  []queueDepth // those that are not empty
+	Rate    float64      // events a second
+	Rates   []float64
+	Events  int64 // in the log since the demo began
+	Pace    string
+	Notes   []string // what the program itself had to say
 }
 
 // depth is how many messages wait in a queue.
-type Depth struct {
+type queueDepth struct {
 	queue string
 	n     int
 }
@@ -32,7 +32,7 @@ type Depth struct {
 // frame draws the view into so many lines of so many columns; no line is longer
 // and there are no more of them. What does not fit is left out from below, and
 // what happened last has the rest.
-func (v View) Frame(width, height int, colour bool) []string {
+func (v view) frame(width, height int, colour bool) []string {
 	p := painter{width: width, colour: colour}
 	p.line(p.bold(" composerp demo")+v.headline(), v.State.Running.Round(time.Second).String()+" ")
 	if height >= 14 && v.State.Days > 0 {
@@ -42,12 +42,12 @@ func (v View) Frame(width, height int, colour bool) []string {
 	p.gap(roomy)
 	t, all := v.State.Today, v.State.Total
 	p.figures("TODAY", "sold", t.Sold, "returned", t.Returned, "received", t.Received, "moved", t.Moved, "damaged", t.Damaged, "not there", t.Lost)
-	p.figures("SO FAR", "sold", all.Sold, "on the shelf when asked for", share(all.Wanted.Sub(all.Lost), all.Wanted), "low", v.Pulse.Low, "sold out", v.Pulse.Out)
-	p.figures("ORDERS", "made", v.Pulse.Ordered(), "waiting", v.Pulse.Waiting, "to send", v.Pulse.Unsent, "on the way", v.Pulse.Sent, "received", v.Pulse.Received, "rejected", v.Pulse.Rejected)
+	p.figures("SO FAR", "sold", all.Sold, "on the shelf when asked for", share(all.Wanted.Sub(all.Lost), all.Wanted), "low", v.Summary.Low, "sold out", v.Summary.Out)
+	p.figures("ORDERS", "made", v.Summary.Ordered(), "waiting", v.Summary.Waiting, "to send", v.Summary.Unsent, "on the way", v.Summary.Sent, "received", v.Summary.Received, "rejected", v.Summary.Rejected)
 	p.figures("EVENTS", "a second", int64(v.Rate), spark(v.Rates), "", "in all", v.Events, "supplier calls", v.State.Calls.All, "retried", v.State.Calls.Busy)
 	p.line(p.label("QUEUES")+v.depths(&p), "")
 	p.gap(roomy)
-	last := append(append([]string{}, v.State.Happened...), v.Notes...)
+	last := append(append([]string{}, v.State.Notes...), v.Notes...)
 	if room := height - len(p.lines); room < len(last) {
 		last = last[len(last)-max(0, room):]
 	}
@@ -57,7 +57,7 @@ func (v View) Frame(width, height int, colour bool) []string {
 	return p.lines[:min(len(p.lines), max(0, height))]
 }
 
-func (v View) headline() string {
+func (v view) headline() string {
 	s := v.State
 	if s.Date == "" {
 		return "  about to open"
@@ -69,7 +69,7 @@ func (v View) headline() string {
 	return fmt.Sprintf("  %s  day %d%s  %s", s.Date.Time().Format("Mon 2 Jan 2006"), s.Day, of, v.Pace)
 }
 
-func (v View) depths(p *painter) string {
+func (v view) depths(p *painter) string {
 	if len(v.Queues) == 0 {
 		return "empty"
 	}
@@ -150,7 +150,7 @@ func (p *painter) gap(wanted bool) {
 
 // line adds a line, its right part at the right border where there is room for it.
 func (p *painter) line(left, right string) {
-	if pad := p.width - Visible(left) - Visible(right); right != "" && pad > 0 {
+	if pad := p.width - visible(left) - visible(right); right != "" && pad > 0 {
 		left += strings.Repeat(" ", pad) + right
 	}
 	p.lines = append(p.lines, cut(left, p.width))
@@ -168,7 +168,7 @@ func (p *painter) figures(label string, pairs ...any) {
 		if i > 0 {
 			part = "  " + part
 		}
-		if Visible(text)+Visible(part) > p.width {
+		if visible(text)+visible(part) > p.width {
 			break
 		}
 		text += part
@@ -194,7 +194,7 @@ func (p *painter) bar(done, of int) string {
 }
 
 // visible counts the characters that are seen: not those of an escape sequence.
-func Visible(text string) (n int) {
+func visible(text string) (n int) {
 	for _, part := range escapes(text) {
 		if !strings.HasPrefix(part, "\x1b") {
 			n += len([]rune(part))

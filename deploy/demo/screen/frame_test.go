@@ -19,22 +19,22 @@ func updateGolden() bool {
 	return f != nil && f.Value.String() == "true"
 }
 
-func aView() View {
+func aView() view {
 	n := event.NewDecimal
-	v := View{
+	v := view{
 		State: demo.State{
 			Date: "2026-03-10", First: "2026-02-02", Day: 37, Days: 70, Running: 37400 * time.Millisecond,
 			Today: demo.Tally{Sold: n(512), Returned: n(6), Received: n(240), Moved: n(48), Damaged: n(2), Wanted: n(515), Lost: n(3)},
 			Total: demo.Tally{Sold: n(18250), Wanted: n(18400), Lost: n(150)},
 			Calls: demo.Calls{All: 431, Confirmed: 420, Busy: 11},
 		},
-		Pulse:  stockview.TenantSummary{Low: 14, Out: 2, Watched: 180, Waiting: 3, Unsent: 1, Sent: 41, Received: 374, Rejected: 1},
-		Queues: []Depth{{"ledger", 120}, {"procurement.retry.5s", 2}, {"alert.dead", 1}},
-		Rate:   1204.4, Rates: []float64{0, 300, 900, 1204, 600}, Events: 45210, Pace: "a day a second",
+		Summary: stockview.TenantSummary{Low: 14, Out: 2, Watched: 180, Waiting: 3, Unsent: 1, Sent: 41, Received: 374, Rejected: 1},
+		Queues:  []queueDepth{{"ledger", 120}, {"procurement.retry.5s", 2}, {"alert.dead", 1}},
+		Rate:    1204.4, Rates: []float64{0, 300, 900, 1204, 600}, Events: 45210, Pace: "a day a second",
 		Notes: []string{"a note of the program\x1b[2J with an escape in it"},
 	}
 	for i := range 30 {
-		v.State.Happened = append(v.State.Happened, fmt.Sprintf("03-10  something happened, number %d", i))
+		v.State.Notes = append(v.State.Notes, fmt.Sprintf("03-10  something happened, number %d", i))
 	}
 	return v
 }
@@ -43,7 +43,7 @@ func aView() View {
 func TestFrameGolden(t *testing.T) {
 	t.Parallel()
 	for name, size := range map[string][2]int{"wide": {120, 40}, "usual": {80, 24}, "small": {40, 10}} {
-		got := strings.Join(aView().Frame(size[0], size[1], false), "\n") + "\n"
+		got := strings.Join(aView().frame(size[0], size[1], false), "\n") + "\n"
 		path := filepath.Join("testdata", "demo_frame_"+name+".txt")
 		if updateGolden() {
 			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
@@ -67,12 +67,12 @@ func TestFrameFits(t *testing.T) {
 	for width := range 130 {
 		for height := range 45 {
 			for _, colour := range []bool{false, true} {
-				lines := aView().Frame(width, height, colour)
+				lines := aView().frame(width, height, colour)
 				if len(lines) > height {
 					t.Fatalf("%d lines on a terminal of %d", len(lines), height)
 				}
 				for _, l := range lines {
-					if n := Visible(l); n > width {
+					if n := visible(l); n > width {
 						t.Fatalf("%d characters on a terminal of %d: %q", n, width, l)
 					}
 					if bare := strings.NewReplacer("\x1b[0m", "", "\x1b[1m", "", "\x1b[2m", "", "\x1b[31;1m", "", "\x1b[32m", "").Replace(l); strings.Contains(bare, "\x1b") || !colour && bare != l {
@@ -94,15 +94,15 @@ func TestConsoleKeepsWhatIsSaid(t *testing.T) {
 	c.Enter()
 	c.Enter()
 	fmt.Fprintln(c, "a warning")
-	if got := c.Notes(3); len(got) != 1 || got[0] != "a warning" {
+	if got := c.notes(3); len(got) != 1 || got[0] != "a warning" {
 		t.Errorf("it shows %q", got)
 	}
-	fmt.Fprint(c, strings.Repeat("much ", MaxKept))
+	fmt.Fprint(c, strings.Repeat("much ", maxKept))
 	c.Leave()
 	c.Leave()
 	fmt.Fprintln(c, "after")
-	want := "before\n" + EnterScreen + LeaveScreen + "a warning\n"
-	if got := out.String(); !strings.HasPrefix(got, want) || !strings.HasSuffix(got, "after\n") || strings.Count(got, EnterScreen) != 1 || strings.Count(got, LeaveScreen) != 1 {
+	want := "before\n" + enterScreen + leaveScreen + "a warning\n"
+	if got := out.String(); !strings.HasPrefix(got, want) || !strings.HasSuffix(got, "after\n") || strings.Count(got, enterScreen) != 1 || strings.Count(got, leaveScreen) != 1 {
 		t.Errorf("the terminal got %.200q", got)
 	}
 }

@@ -35,7 +35,7 @@ func NewConsole(out io.Writer, plain bool) *Console {
 }
 
 // maxKept bounds what is kept while the screen is drawn, in bytes.
-const MaxKept = 1 << 16
+const maxKept = 1 << 16
 
 // Write passes on what is said, or keeps it.
 func (c *Console) Write(p []byte) (int, error) {
@@ -44,14 +44,14 @@ func (c *Console) Write(p []byte) (int, error) {
 	if !c.live {
 		return c.Out.Write(p)
 	}
-	if c.kept.Len() < MaxKept {
+	if c.kept.Len() < maxKept {
 		c.kept.Write(p)
 	}
 	return len(p), nil
 }
 
 // notes are the last lines that were kept.
-func (c *Console) Notes(n int) []string {
+func (c *Console) notes(n int) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	lines := strings.Split(strings.TrimSpace(c.kept.String()), "\n")
@@ -64,15 +64,15 @@ func (c *Console) Notes(n int) []string {
 // What a terminal is told: another page without a cursor and without breaking
 // lines, and back.
 const (
-	EnterScreen = "\x1b[?1049h\x1b[?25l\x1b[?7l"
-	LeaveScreen = "\x1b[?7h\x1b[?25h\x1b[?1049l"
+	enterScreen = "\x1b[?1049h\x1b[?25l\x1b[?7l"
+	leaveScreen = "\x1b[?7h\x1b[?25h\x1b[?1049l"
 )
 
 func (c *Console) Enter() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.Terminal >= 0 && !c.live {
-		fmt.Fprint(c.Out, EnterScreen)
+		fmt.Fprint(c.Out, enterScreen)
 		c.live = true
 	}
 }
@@ -82,19 +82,19 @@ func (c *Console) Leave() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.live {
-		fmt.Fprint(c.Out, LeaveScreen)
+		fmt.Fprint(c.Out, leaveScreen)
 		c.live = false
 		_, _ = c.kept.WriteTo(c.Out)
 	}
 }
 
 // draw shows a view in place of the one before it.
-func (c *Console) draw(v View) {
+func (c *Console) draw(v view) {
 	width, height, err := term.GetSize(c.Terminal)
 	if err != nil || width <= 0 || height <= 0 {
 		width, height = 80, 24
 	}
-	text := picture(v.Frame(width, height, c.colour))
+	text := picture(v.frame(width, height, c.colour))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.live {

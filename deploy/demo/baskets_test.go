@@ -22,8 +22,8 @@ func TestWantsGolden(t *testing.T) {
 	pieces, baskets := map[string]int64{}, map[string]int{}
 	date := event.Date(opening)
 	for range 70 {
-		for _, w := range shop.wants(date) {
-			key := products[w.product].id + " " + places[w.place].id
+		for _, w := range shop.baskets(date) {
+			key := products[w.product].id + " " + locations[w.location].id
 			pieces[key] += w.pieces
 			baskets[key]++
 		}
@@ -31,19 +31,19 @@ func TestWantsGolden(t *testing.T) {
 	}
 	var text strings.Builder
 	for _, p := range products {
-		for _, l := range places {
+		for _, l := range locations {
 			key := p.id + " " + l.id
 			fmt.Fprintf(&text, "%s %d pieces in %d baskets\n", key, pieces[key], baskets[key])
 		}
 	}
-	golden(t, "wants.txt", text.String())
+	golden(t, "baskets.txt", text.String())
 }
 
 // A day's wants are the same whether or not other days were asked for before.
 func TestWantsDoNotDependOnWhatWasAsked(t *testing.T) {
 	t.Parallel()
 	one, other := newShop(t, 7), newShop(t, 7)
-	one.wants(opening)
+	one.baskets(opening)
 	if a, b := text(one, "2026-03-01"), text(other, "2026-03-01"); a != b {
 		t.Error("a day is another one after other days")
 	}
@@ -54,8 +54,8 @@ func TestWantsDoNotDependOnWhatWasAsked(t *testing.T) {
 
 func text(shop *Shop, date event.Date) string {
 	var b strings.Builder
-	for _, w := range shop.wants(date) {
-		fmt.Fprintln(&b, w.at.UTC(), w.product, w.place, w.pieces)
+	for _, w := range shop.baskets(date) {
+		fmt.Fprintln(&b, w.at.UTC(), w.product, w.location, w.pieces)
 	}
 	return b.String()
 }
@@ -70,7 +70,7 @@ func TestHabits(t *testing.T) {
 	perDay := make([][]int64, len(products))
 	for range days {
 		sums := make([]int64, len(products))
-		for _, w := range shop.wants(date) {
+		for _, w := range shop.baskets(date) {
 			sums[w.product] += w.pieces
 		}
 		for i, n := range sums {
@@ -87,13 +87,13 @@ func TestHabits(t *testing.T) {
 			}
 		}
 		mean := float64(total) / days
-		if p.habit != seasonal && math.Abs(mean-p.perDay) > 0.15*p.perDay+4*math.Sqrt(4*p.perDay/days) {
+		if p.pattern != seasonal && math.Abs(mean-p.perDay) > 0.15*p.perDay+4*math.Sqrt(4*p.perDay/days) {
 			t.Errorf("%s is asked for %.2f times a day, want about %.2f", p.id, mean, p.perDay)
 		}
-		if p.habit == fast && idle > days/20 || p.habit == lumpy && idle < days/2 {
+		if p.pattern == fast && idle > days/20 || p.pattern == lumpy && idle < days/2 {
 			t.Errorf("%s has %d idle days of %d", p.id, idle, days)
 		}
-		if p.habit == seasonal && float64(most) < 3*mean {
+		if p.pattern == seasonal && float64(most) < 3*mean {
 			t.Errorf("%s has no season: %d at most, %.2f on average", p.id, most, mean)
 		}
 	}

@@ -18,35 +18,35 @@ import (
 
 // speaker says everything on both roads, each in order and at its time, and says it again until it was heard. It is somebody outside: it
 // goes to the servers themselves, and has nothing to do with the fleet's networks.
-type speaker struct {
-	db       *store.DB
-	external external.Publisher
-	rate     int // sayings a second
-	found    func(problem string)
+type publisher struct {
+	db         *store.DB
+	external   external.Publisher
+	rate       int // sayings a second
+	addFinding func(problem string)
 
-	said     atomic.Int64 // heard for certain
-	repeated atomic.Int64 // said once more, because nobody knew whether it was heard
+	confirmed atomic.Int64 // heard for certain
+	repeated  atomic.Int64 // said once more, because nobody knew whether it was heard
 }
 
 const (
-	mouthful    = 50                     // how many are said at once at most
-	hearing     = 5 * time.Second        // how long it is waited for an answer
-	sayingPause = 100 * time.Millisecond // before something is said again
+	maxBatch       = 50                     // how many are said at once at most
+	attemptTimeout = 5 * time.Second        // how long it is waited for an answer
+	retryPause     = 100 * time.Millisecond // before something is said again
 )
 
 // run says everything and returns when all of it was heard.
-func (s *speaker) run(ctx context.Context, sayings []Saying) error {
+func (s *publisher) run(ctx context.Context, sayings []Publication) error {
 	began := time.Now()
 	g, ctx := errgroup.WithContext(ctx)
-	for road, say := range map[Road]func(context.Context, []Saying) error{RoadLog: s.log, RoadAMQP: s.publish} {
-		var mine []Saying
+	for road, say := range map[Route]func(context.Context, []Publication) error{RouteLog: s.admit, RouteAMQP: s.publish} {
+		var mine []Publication
 		var due []time.Duration
 		for i, saying := range sayings {
-			if saying.Road == road {
+			if saying.Route == road {
 				mine, due = append(mine, saying), append(due, time.Duration(i)*time.Second/time.Duration(s.rate))
 			}
 		}
-		g.Go(func() error { return s.walk(ctx, began, mine, due, say) })
+		g.Go(func() error { return s.publishDue(ctx, began, mine, due, say) })
 	}
 	err := g.Wait()
 	s.external.Close()
@@ -54,35 +54,35 @@ func (s *speaker) run(ctx context.Context, sayings []Saying) error {
 }
 
 // walk says what is due, over and over.
-func (s *speaker) walk(ctx context.Context, began time.Time, mine []Saying, due []time.Duration, say func(context.Context, []Saying) error) error {
+func (s *publisher) publishDue(ctx context.Context, began time.Time, mine []Publication, due []time.Duration, say func(context.Context, []Publication) error) error {
 	for at := 0; at < len(mine); {
 		if !sleep(ctx, max(time.Until(began.Add(due[at])), 20*time.Millisecond)) {
 			return ctx.Err()
 		}
 		end := at + 1
-		for end < len(mine) && end-at < mouthful && time.Since(began) >= due[end] {
+		for end < len(mine) && end-at < maxBatch && time.Since(began) >= due[end] {
 			end++
 		}
 		for {
-			attempt, cancel := context.WithTimeout(ctx, hearing)
+			attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
 			err := say(attempt, mine[at:end])
 			cancel()
 			if err == nil {
 				break
 			}
 			s.repeated.Add(int64(end - at))
-			if !sleep(ctx, sayingPause) {
-				return fmt.Errorf("saying what is due on the road %s: %w", mine[at].Road, err)
+			if !sleep(ctx, retryPause) {
+				return fmt.Errorf("saying what is due on the road %s: %w", mine[at].Route, err)
 			}
 		}
-		s.said.Add(int64(end - at))
+		s.confirmed.Add(int64(end - at))
 		at = end
 	}
 	return nil
 }
 
 // log admits them. What is altered has to be refused, and nothing else may be.
-func (s *speaker) log(ctx context.Context, sayings []Saying) error {
+func (s *publisher) admit(ctx context.Context, sayings []Publication) error {
 	events := make([]event.Any, len(sayings))
 	for i := range sayings {
 		events[i] = sayings[i].Event
@@ -92,15 +92,15 @@ func (s *speaker) log(ctx context.Context, sayings []Saying) error {
 		return err
 	}
 	for i, v := range verdicts {
-		if refused := v == eventlog.Conflict; refused != (sayings[i].Sort == Altered) {
-			s.found(fmt.Sprintf("%s event %s is %s", sayings[i].Sort, events[i].ID, v))
+		if refused := v == eventlog.Conflict; refused != (sayings[i].Kind == Altered) {
+			s.addFinding(fmt.Sprintf("%s event %s is %s", sayings[i].Kind, events[i].ID, v))
 		}
 	}
 	return nil
 }
 
 // publish publishes them straight over AMQP and waits for the confirms.
-func (s *speaker) publish(ctx context.Context, sayings []Saying) error {
+func (s *publisher) publish(ctx context.Context, sayings []Publication) error {
 	messages := make([]rabbitmq.Message, len(sayings))
 	for i, saying := range sayings {
 		messages[i] = messageOf(saying)
@@ -109,29 +109,29 @@ func (s *speaker) publish(ctx context.Context, sayings []Saying) error {
 }
 
 // strayKey is the routing key of messages that are no events: that of a sale, so that those who hear sales get them.
-var strayKey = event.TypeSaleCompleted.RoutingKey()
+var invalidKey = event.TypeSaleCompleted.RoutingKey()
 
-func messageOf(s Saying) rabbitmq.Message {
+func messageOf(s Publication) rabbitmq.Message {
 	m := external.Message(s.Event)
-	if s.Sort == Stray {
-		m.RoutingKey, m.Type = strayKey, string(event.TypeSaleCompleted)
+	if s.Kind == Invalid {
+		m.RoutingKey, m.Type = invalidKey, string(event.TypeSaleCompleted)
 	}
 	return m
 }
 
 // notes are lines that several goroutines write.
-type notes struct {
+type findings struct {
 	mu    sync.Mutex
 	lines []string
 }
 
-func (n *notes) add(line string) {
+func (n *findings) add(line string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.lines = append(n.lines, line)
 }
 
-func (n *notes) all() []string {
+func (n *findings) all() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return append([]string(nil), n.lines...)

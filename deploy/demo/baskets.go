@@ -11,16 +11,16 @@ import (
 )
 
 // want is a customer who wants so many pieces of a product.
-type want struct {
-	at      time.Time
-	product int
-	place   int
-	pieces  int64
+type basket struct {
+	at       time.Time
+	product  int
+	location int
+	pieces   int64
 }
 
 // dice gives the chances of one thing on one day: the same for the same seed,
 // whatever else was drawn before.
-func dice(seed uint64, date event.Date, about string) *rand.Rand {
+func randomFor(seed uint64, date event.Date, about string) *rand.Rand {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(date))
 	_, _ = h.Write([]byte{0})
@@ -29,27 +29,27 @@ func dice(seed uint64, date event.Date, about string) *rand.Rand {
 }
 
 // wants are the customers of a day in the order in which they come.
-func (s *Shop) wants(date event.Date) []want {
+func (s *Shop) baskets(date event.Date) []basket {
 	day := date.Time()
-	var all []want
+	var all []basket
 	for i := range products {
-		for j := range places {
-			d := dice(s.seed, date, products[i].id+"@"+places[j].id)
-			for _, pieces := range products[i].asked(d, places[j], day) {
-				minutes := (places[j].shut - places[j].opens) * 60
-				at := s.clock(day, places[j].opens, d.IntN(minutes), d.IntN(60))
-				all = append(all, want{at, i, j, pieces})
+		for j := range locations {
+			d := randomFor(s.seed, date, products[i].id+"@"+locations[j].id)
+			for _, pieces := range products[i].draw(d, locations[j], day) {
+				minutes := (locations[j].shut - locations[j].opens) * 60
+				at := s.clock(day, locations[j].opens, d.IntN(minutes), d.IntN(60))
+				all = append(all, basket{at, i, j, pieces})
 			}
 		}
 	}
-	slices.SortStableFunc(all, func(a, b want) int { return a.at.Compare(b.at) })
+	slices.SortStableFunc(all, func(a, b basket) int { return a.at.Compare(b.at) })
 	return all
 }
 
 // asked draws what the customers of a day put into their baskets, one number each.
-func (p product) asked(d *rand.Rand, at place, day time.Time) []int64 {
+func (p product) draw(d *rand.Rand, at location, day time.Time) []int64 {
 	mean := p.mean(at) * at.weekdays[day.Weekday()] * p.season(day)
-	if p.habit == lumpy {
+	if p.pattern == lumpy {
 		most := 7
 		if p.perDay < 0.4 {
 			most = 3

@@ -11,7 +11,7 @@ const Tenant = "demo-shop"
 
 // place is where goods lie and are sold. direct: its till publishes to the
 // exchange itself, as an outsider's does.
-type place struct {
+type location struct {
 	id, name    string
 	share       float64 // of what all places together are asked for
 	opens, shut int     // hours
@@ -25,7 +25,7 @@ const (
 	storeSouth = "STORE-SOUTH"
 )
 
-var places = []place{
+var locations = []location{
 	{warehouse, "Warehouse and web shop", 0.40, 8, 22, [7]float64{1.05, 1.1, 1.05, 1, 1, 0.95, 0.85}, false},
 	{storeNorth, "Store North", 0.35, 9, 19, [7]float64{0.7, 0.8, 0.85, 0.9, 1, 1.2, 1.55}, false},
 	{storeSouth, "Store South", 0.25, 9, 19, [7]float64{0.7, 0.8, 0.85, 0.9, 1, 1.2, 1.55}, true},
@@ -40,17 +40,17 @@ const opening = "2026-02-02"
 // keptFromSupplier tells whether suppliers bring a product to the stores as well:
 // what is fresh or goes fast. The rest lies in the warehouse, which fills the
 // stores' shelves.
-func (p product) keptFromSupplier() bool {
-	return p.habit == fast || p.supplier == bakery || p.supplier == dairy
+func (p product) suppliedToStores() bool {
+	return p.pattern == fast || p.supplier == bakery || p.supplier == dairy
 }
 
 // ordered tells whether the place orders the product itself.
-func (p product) ordered(at place) bool { return at.id == warehouse || p.keptFromSupplier() }
+func (p product) ordersItself(at location) bool { return at.id == warehouse || p.suppliedToStores() }
 
 // mean is how many pieces of the product the place is asked for on a day, in season.
-func (p product) mean(at place) float64 { return p.perDay * at.share }
+func (p product) mean(at location) float64 { return p.perDay * at.share }
 
-func (s *Shop) key(p product, at place) masterdata.PositionKey {
+func (s *Shop) key(p product, at location) masterdata.PositionKey {
 	return masterdata.PositionKey{Tenant: Tenant, Item: p.id, Location: at.id}
 }
 

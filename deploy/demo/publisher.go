@@ -19,22 +19,22 @@ import (
 )
 
 // speaker says events on both roads, and waits for what follows from them.
-type speaker struct {
+type publisher struct {
 	db        *store.DB
 	external  external.Publisher
 	consumers []string
-	patience  time.Duration
+	timeout   time.Duration
 
-	before   int64       // the log's end two waits ago, from where on it is asked what is owed
-	since    int64       // the log's end at the last wait
-	unlogged []uuid.UUID // published, and not yet seen in the log
+	checkFrom int64       // the log's end two waits ago, from where on it is asked what is owed
+	lastEnd   int64       // the log's end at the last wait
+	notLogged []uuid.UUID // published, and not yet seen in the log
 }
 
 // logChunk is how many events are admitted in a transaction.
 const logChunk = 500
 
 // log says events through the log and gives how many it did not know yet.
-func (s *speaker) log(ctx context.Context, events []event.Any) (fresh int, err error) {
+func (s *publisher) admit(ctx context.Context, events []event.Any) (fresh int, err error) {
 	for chunk := range slices.Chunk(events, logChunk) {
 		verdicts, err := eventlog.AdmitOnce(ctx, s.db, chunk, true)
 		if err != nil {
@@ -54,12 +54,12 @@ func (s *speaker) log(ctx context.Context, events []event.Any) (fresh int, err e
 
 // publish publishes straight to composerp.events and waits for the confirms. When the session is lost it publishes once
 // more on a new one: the fleet handles each event once.
-func (s *speaker) publish(ctx context.Context, events []event.Any) error {
+func (s *publisher) publish(ctx context.Context, events []event.Any) error {
 	if len(events) == 0 {
 		return nil
 	}
 	for i := range events {
-		s.unlogged = append(s.unlogged, events[i].ID)
+		s.notLogged = append(s.notLogged, events[i].ID)
 	}
 	messages := external.Messages(events)
 	err := s.external.Publish(ctx, messages...)
@@ -72,8 +72,8 @@ func (s *speaker) publish(ctx context.Context, events []event.Any) error {
 // How often it is asked whether the fleet is done: often at first, when a lone
 // event has been through in a few milliseconds.
 const (
-	firstLook = 4 * time.Millisecond
-	lastLook  = 60 * time.Millisecond
+	firstPoll = 4 * time.Millisecond
+	lastPoll  = 60 * time.Millisecond
 )
 
 // settle waits until everything that was said, and all that followed from it, is
@@ -81,12 +81,12 @@ const (
 // that follows from an event, and what a timer has still to say is due by a row, so
 // that when nobody owes anything nothing more comes. It asks from the wait before the last one on: a transaction may be late
 // with its number.
-func (s *speaker) settle(ctx context.Context) error {
-	deadline := time.Now().Add(s.patience)
+func (s *publisher) settle(ctx context.Context) error {
+	deadline := time.Now().Add(s.timeout)
 	var last *eventlog.NewestPending
-	for pause := firstLook; ; pause = min(pause*3/2, lastLook) {
+	for pause := firstPoll; ; pause = min(pause*3/2, lastPoll) {
 		began := time.Now()
-		owed, err := s.owed(ctx, &last)
+		owed, err := s.pending(ctx, &last)
 		if err != nil {
 			return err
 		}
@@ -94,7 +94,7 @@ func (s *speaker) settle(ctx context.Context) error {
 			break
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("waiting for the fleet: after %s %s", s.patience, owed)
+			return fmt.Errorf("waiting for the fleet: after %s %s", s.timeout, owed)
 		}
 		select {
 		case <-ctx.Done():
@@ -103,28 +103,28 @@ func (s *speaker) settle(ctx context.Context) error {
 		}
 	}
 	end, err := eventlog.End(ctx, s.db)
-	s.before, s.since = s.since, end
+	s.checkFrom, s.lastEnd = s.lastEnd, end
 	return err
 }
 
 // owed says what is still to be done, "" when nothing is. What was owed at the
 // last look is asked for alone first: a look at all of it goes over all that has
 // come since.
-func (s *speaker) owed(ctx context.Context, last **eventlog.NewestPending) (string, error) {
-	missing, err := eventlog.NotAdmitted(ctx, s.db, s.unlogged)
+func (s *publisher) pending(ctx context.Context, last **eventlog.NewestPending) (string, error) {
+	missing, err := eventlog.NotAdmitted(ctx, s.db, s.notLogged)
 	if err != nil {
 		return "", err
 	}
 	if len(missing) > 0 {
-		s.unlogged = missing
+		s.notLogged = missing
 		return fmt.Sprintf("%d published events are not in the log", len(missing)), nil
 	}
-	s.unlogged = nil
+	s.notLogged = nil
 	if o := *last; o != nil {
 		*last, err = eventlog.FindNewestPending(ctx, s.db, o.Seq-1, o.Seq, []string{o.Consumer})
 	}
 	if *last == nil && err == nil {
-		*last, err = eventlog.FindNewestPending(ctx, s.db, s.before, math.MaxInt64, s.consumers)
+		*last, err = eventlog.FindNewestPending(ctx, s.db, s.checkFrom, math.MaxInt64, s.consumers)
 	}
 	if o := *last; o != nil {
 		return fmt.Sprintf("%s has not handled %s %s", o.Consumer, o.Type, o.EventID), nil

@@ -22,20 +22,20 @@ import (
 )
 
 // house is everything of a run: servers, fleet, and those outside.
-type house struct {
-	cfg        Config
-	servers    *local.Servers
-	user       string    // of the fleet, at both servers
-	super      *sql.DB   // breaks and proves
-	direct     *store.DB // around the proxies
-	patient    *store.DB // whose transactions may be left idle
-	management *management.Client
-	broker     rabbitmq.Config // around the proxies
-	vhost      string          // that the broker's URL leads to
-	fleet      []*member
-	supplier   *supplier
-	problems   notes
-	torn       atomic.Bool // composerp.events was deleted
+type environment struct {
+	cfg              Config
+	servers          *local.Servers
+	user             string    // of the fleet, at both servers
+	super            *sql.DB   // breaks and proves
+	direct           *store.DB // around the proxies
+	openTransactions *store.DB // whose transactions may be left idle
+	management       *management.Client
+	broker           rabbitmq.Config // around the proxies
+	vhost            string          // that the broker's URL leads to
+	fleet            []*member
+	supplier         *supplier
+	findings         findings
+	eventsDeleted    atomic.Bool // composerp.events was deleted
 
 	mu     sync.Mutex
 	extras []event.Any // events of faults and probes
@@ -45,8 +45,8 @@ type house struct {
 const fleetSize = 2
 
 // build starts the servers, fills them, and starts the fleet. What was built is to be closed after an error too.
-func build(ctx context.Context, cfg Config) (h *house, err error) {
-	h = &house{cfg: cfg}
+func build(ctx context.Context, cfg Config) (h *environment, err error) {
+	h = &environment{cfg: cfg}
 	cfg.Progress("starting PostgreSQL and RabbitMQ on loopback, data in " + cfg.Dir)
 	if h.servers, err = local.Start(ctx, local.Config{Dir: cfg.Dir, Log: cfg.Log}); err != nil {
 		return h, err
@@ -57,13 +57,13 @@ func build(ctx context.Context, cfg Config) (h *house, err error) {
 	if err := h.connect(ctx); err != nil {
 		return h, err
 	}
-	if err := h.furnish(ctx); err != nil {
+	if err := h.insertMasterData(ctx); err != nil {
 		return h, err
 	}
 	return h, h.startFleet(ctx)
 }
 
-func (h *house) connect(ctx context.Context) (err error) {
+func (h *environment) connect(ctx context.Context) (err error) {
 	at, err := url.Parse(h.servers.DatabaseURL)
 	if err != nil {
 		return fmt.Errorf("connecting to the servers: %w", err)
@@ -75,7 +75,7 @@ func (h *house) connect(ctx context.Context) (err error) {
 	if h.direct, err = store.Open(ctx, store.Config{URL: h.servers.DatabaseURL, Name: "chaos", Connections: 4}); err != nil {
 		return err
 	}
-	if h.patient, err = openPatient(ctx, h.servers.DatabaseURL); err != nil {
+	if h.openTransactions, err = openUnlimited(ctx, h.servers.DatabaseURL); err != nil {
 		return err
 	}
 	h.broker = rabbitmq.Config{URLs: []string{h.servers.AMQPURL}, Name: "chaos", Log: h.cfg.Log}
@@ -87,7 +87,7 @@ func (h *house) connect(ctx context.Context) (err error) {
 }
 
 // furnish makes schema, topology and master data. Every position has a rule, whose orders policy approves and the supplier gets.
-func (h *house) furnish(ctx context.Context) error {
+func (h *environment) insertMasterData(ctx context.Context) error {
 	if _, err := store.Migrate(ctx, h.direct); err != nil {
 		return err
 	}
@@ -115,10 +115,10 @@ func (h *house) furnish(ctx context.Context) error {
 	return nil
 }
 
-func (h *house) startFleet(ctx context.Context) error {
+func (h *environment) startFleet(ctx context.Context) error {
 	h.cfg.Progress(fmt.Sprintf("starting %d processes of %s", fleetSize, h.cfg.Program))
 	for i := range fleetSize {
-		m, err := newMember(fmt.Sprintf("fleet-%d", i+1), h.cfg.Dir, h.cfg.Program, h.servers.Endpoints, h.cfg.Environment, h.find)
+		m, err := newMember(fmt.Sprintf("fleet-%d", i+1), h.cfg.Dir, h.cfg.Program, h.servers.Endpoints, h.cfg.Environment, h.addFinding)
 		if err != nil {
 			return err
 		}
@@ -129,7 +129,7 @@ func (h *house) startFleet(ctx context.Context) error {
 	}
 	for _, m := range h.fleet {
 		for !m.up() {
-			if !sleep(ctx, sayingPause) {
+			if !sleep(ctx, retryPause) {
 				return fmt.Errorf("waiting for %s to be up: %w", m.name, ctx.Err())
 			}
 		}
@@ -138,8 +138,8 @@ func (h *house) startFleet(ctx context.Context) error {
 }
 
 // find notes what is wrong, once.
-func (h *house) find(problem string) {
-	h.problems.add(strings.Join(strings.Fields(problem), " "))
+func (h *environment) addFinding(problem string) {
+	h.findings.add(strings.Join(strings.Fields(problem), " "))
 	h.cfg.Progress("FOUND: " + problem)
 }
 
@@ -147,7 +147,7 @@ func (h *house) find(problem string) {
 const probeItem = "PROBE"
 
 // extra makes an event of a fault or a probe: one piece sold.
-func (h *house) extra(name string) (event.Any, error) {
+func (h *environment) extra(name string) (event.Any, error) {
 	e, err := eventOf(h.cfg.Seed, name, opening, event.SaleCompleted{
 		SaleID: name, ItemID: probeItem, LocationID: locations[0], Quantity: event.NewDecimal(1), Amount: event.NewDecimal(1), Timestamp: opening,
 	})
@@ -160,11 +160,11 @@ func (h *house) extra(name string) (event.Any, error) {
 }
 
 // close ends everything. keep leaves data and logs where they are.
-func (h *house) close(ctx context.Context, keep bool) error {
+func (h *environment) close(ctx context.Context, keep bool) error {
 	for _, m := range h.fleet {
 		m.close()
 	}
-	for _, db := range []*store.DB{h.direct, h.patient} {
+	for _, db := range []*store.DB{h.direct, h.openTransactions} {
 		if db != nil {
 			db.Close()
 		}

@@ -10,22 +10,22 @@ import (
 
 // State is where a world stands, for whoever watches.
 type State struct {
-	Date          event.Date
-	Day, Days     int // Days is 0 where nobody knows how many there will be
-	First         event.Date
-	Today, Total  Tally
-	Fresh         int64 // events the log did not know yet
-	Repeated      int   // delivery notes that came twice
-	Calls         Calls
-	Happened      []string // the last of them, oldest first
-	HappenedCount int      // of all
-	Running       time.Duration
-	FirstSeq      int64 // the log's end before the first day
-	Finished      bool
+	Date         event.Date
+	Day, Days    int // Days is 0 where nobody knows how many there will be
+	First        event.Date
+	Today, Total Tally
+	Fresh        int64 // events the log did not know yet
+	Repeated     int   // delivery notes that came twice
+	Calls        Calls
+	Notes        []string // the last of them, oldest first
+	NoteCount    int      // of all
+	Running      time.Duration
+	FirstSeq     int64 // the log's end before the first day
+	Finished     bool
 }
 
 // board is where a game writes down how it stands.
-type board struct {
+type progress struct {
 	mu    sync.Mutex
 	state State
 	began time.Time
@@ -33,9 +33,9 @@ type board struct {
 }
 
 // remembered is how many happenings are kept.
-const remembered = 64
+const keptNotes = 64
 
-func (b *board) begin(first, last event.Date, seq int64) {
+func (b *progress) setSpan(first, last event.Date, seq int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.state.First, b.state.FirstSeq = first, seq
@@ -44,75 +44,75 @@ func (b *board) begin(first, last event.Date, seq int64) {
 	}
 }
 
-func (b *board) start() {
+func (b *progress) start() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.began = time.Now()
 }
 
-func (b *board) stop() {
+func (b *progress) stop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.ended, b.state.Finished = time.Now(), true
 }
 
-func (b *board) open(date event.Date) {
+func (b *progress) startDay(date event.Date) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.state.Date, b.state.Today = date, Tally{}
 	b.state.Day++
 }
 
-func (b *board) said(said Said, fresh int) {
+func (b *progress) count(said Activity, fresh int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.state.Today.add(said)
 	b.state.Total.add(said)
 	b.state.Fresh += int64(fresh + len(said.Direct))
-	b.keep(said.Happened)
+	b.append(said.Notes)
 }
 
-func (b *board) repeated(n int) {
+func (b *progress) repeated(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.state.Repeated += n
 }
 
-func (b *board) called(calls Calls, word []string) {
+func (b *progress) setCalls(calls Calls, word []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.state.Calls = calls
-	b.keep(word)
+	b.append(word)
 }
 
-func (b *board) tell(format string, args ...any) { b.tellAll([]string{fmt.Sprintf(format, args...)}) }
+func (b *progress) notef(format string, args ...any) { b.note([]string{fmt.Sprintf(format, args...)}) }
 
-func (b *board) tellAll(lines []string) {
+func (b *progress) note(lines []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.keep(lines)
+	b.append(lines)
 }
 
-func (b *board) keep(lines []string) {
+func (b *progress) append(lines []string) {
 	for _, l := range lines {
 		if b.state.Date != "" {
 			l = string(b.state.Date[5:]) + "  " + l
 		}
-		b.state.Happened = append(b.state.Happened, l)
+		b.state.Notes = append(b.state.Notes, l)
 	}
-	b.state.HappenedCount += len(lines)
-	if n := len(b.state.Happened); n > 2*remembered {
-		b.state.Happened = append([]string(nil), b.state.Happened[n-remembered:]...)
+	b.state.NoteCount += len(lines)
+	if n := len(b.state.Notes); n > 2*keptNotes {
+		b.state.Notes = append([]string(nil), b.state.Notes[n-keptNotes:]...)
 	}
 }
 
 // State gives a copy of how the world stands.
-func (g *Game) State() State {
-	b := &g.board
+func (g *Simulation) State() State {
+	b := &g.progress
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.state
-	s.Happened = append([]string(nil), s.Happened...)
+	s.Notes = append([]string(nil), s.Notes...)
 	switch {
 	case s.Finished:
 		s.Running = b.ended.Sub(b.began)
@@ -123,7 +123,7 @@ func (g *Game) State() State {
 }
 
 // Tell lets somebody else put a line among what has happened.
-func (g *Game) Tell(line string) { g.board.tell("%s", line) }
+func (g *Simulation) Note(line string) { g.progress.notef("%s", line) }
 
 func plural(n int, what string) string {
 	if n == 1 {
