@@ -9,41 +9,40 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 )
 
-// Said is what the world says in a part of a day.
+// Activity is what happens in a part of a day.
 type Activity struct {
-	// Logged go through the log; Direct are published by an outsider's till.
+	// Logged are published through the log, Direct straight over AMQP.
 	Logged, Direct []event.Any
-	// Wanted are the pieces that customers asked for, Lost those of them that were not there.
+	// Wanted are the pieces that customers asked for, Lost those of them that were not in stock.
 	Wanted, Lost int64
-	// Happened are short lines for whoever watches.
+	// Notes are short lines for the display.
 	Notes []string
 }
 
-func (s *Activity) add(e event.Any) { s.Logged = append(s.Logged, e) }
+func (a *Activity) add(e event.Any) { a.Logged = append(a.Logged, e) }
 
-// slice gives the i-th of n pieces, in the order in which it was said.
-func (s *Activity) slice(i, n int) Activity {
+// slice gives the i-th of n parts, in the order of the events.
+func (a *Activity) slice(i, n int) Activity {
 	cut := func(events []event.Any) []event.Any {
 		return events[len(events)*i/n : len(events)*(i+1)/n]
 	}
-	part := Activity{Logged: cut(s.Logged), Direct: cut(s.Direct)}
-	part.Wanted, part.Lost = s.Wanted*int64(i+1)/int64(n)-s.Wanted*int64(i)/int64(n), s.Lost*int64(i+1)/int64(n)-s.Lost*int64(i)/int64(n)
-	part.Notes = s.Notes[len(s.Notes)*i/n : len(s.Notes)*(i+1)/n]
+	part := Activity{Logged: cut(a.Logged), Direct: cut(a.Direct)}
+	part.Wanted, part.Lost = a.Wanted*int64(i+1)/int64(n)-a.Wanted*int64(i)/int64(n), a.Lost*int64(i+1)/int64(n)-a.Lost*int64(i)/int64(n)
+	part.Notes = a.Notes[len(a.Notes)*i/n : len(a.Notes)*(i+1)/n]
 	return part
 }
 
-// id is the event's that the world says under a number.
-func (v *producer) id(number string) uuid.UUID {
-	return uuid.NewSHA1(idSpace, []byte(v.space+"\x00"+number))
+// id is the id of the event with a key.
+func (p *producer) id(number string) uuid.UUID {
+	return uuid.NewSHA1(idSpace, []byte(p.space+"\x00"+number))
 }
 
-func (s *Activity) note(format string, args ...any) {
-	s.Notes = append(s.Notes, fmt.Sprintf(format, args...))
+func (a *Activity) note(format string, args ...any) {
+	a.Notes = append(a.Notes, fmt.Sprintf(format, args...))
 }
 
-// voice makes the events of a world. Its ids follow from the world and the
-// number that the thing has there, so that the same thing said again is known.
-// The first error is kept: it is a mistake in this package.
+// producer encodes the events of a scenario. Their ids follow from the scenario and the business object's number, so that
+// the fleet recognises the same event published again. The first error is kept: it is a mistake in this package.
 type producer struct {
 	tenant, space string
 	err           error
@@ -51,22 +50,22 @@ type producer struct {
 
 var idSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://composerp.dev/demo"))
 
-func (v *producer) encode(when time.Time, source, number string, payload event.Payload) event.Any {
-	return v.encodeKeyed(when, source, number, number, payload)
+func (p *producer) encode(when time.Time, source, number string, payload event.Payload) event.Any {
+	return p.encodeKeyed(when, source, number, number, payload)
 }
 
-// sayOf is say where the number that people see is not all that tells the thing apart.
-func (v *producer) encodeKeyed(when time.Time, source, number, whole string, payload event.Payload) event.Any {
+// encodeKeyed is encode for a number that does not identify the business object by itself; key does.
+func (p *producer) encodeKeyed(when time.Time, source, number, key string, payload event.Payload) event.Any {
 	e, err := event.Encode(event.Envelope{
-		ID: v.id(whole), TenantID: v.tenant, AggregateID: number, Timestamp: when,
+		ID: p.id(key), TenantID: p.tenant, AggregateID: number, Timestamp: when,
 		Metadata: event.Metadata{Source: source},
 	}, payload)
-	v.keepError(err)
+	p.keepError(err)
 	return e
 }
 
-func (v *producer) keepError(err error) {
-	if v.err == nil && err != nil {
-		v.err = fmt.Errorf("making an event of the demo: %w", err)
+func (p *producer) keepError(err error) {
+	if p.err == nil && err != nil {
+		p.err = fmt.Errorf("making an event of the demo: %w", err)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 )
 
-// want is a customer who wants so many pieces of a product.
+// basket is a customer's demand for one product.
 type basket struct {
 	at       time.Time
 	product  int
@@ -18,8 +18,8 @@ type basket struct {
 	pieces   int64
 }
 
-// dice gives the chances of one thing on one day: the same for the same seed,
-// whatever else was drawn before.
+// randomFor gives the random numbers of one subject on one day. They are the same for the same seed, whatever was drawn
+// before.
 func randomFor(seed uint64, date event.Date, about string) *rand.Rand {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(date))
@@ -28,7 +28,7 @@ func randomFor(seed uint64, date event.Date, about string) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, h.Sum64()))
 }
 
-// wants are the customers of a day in the order in which they come.
+// baskets are the customers of a day in the order of their arrival.
 func (s *Shop) baskets(date event.Date) []basket {
 	day := date.Time()
 	var all []basket
@@ -46,7 +46,7 @@ func (s *Shop) baskets(date event.Date) []basket {
 	return all
 }
 
-// asked draws what the customers of a day put into their baskets, one number each.
+// draw draws how many pieces each customer of a day asks for.
 func (p product) draw(d *rand.Rand, at location, day time.Time) []int64 {
 	mean := p.mean(at) * at.weekdays[day.Weekday()] * p.season(day)
 	if p.pattern == lumpy {
@@ -54,7 +54,7 @@ func (p product) draw(d *rand.Rand, at location, day time.Time) []int64 {
 		if p.perDay < 0.4 {
 			most = 3
 		}
-		// Somebody comes so seldom that the mean is right with what he takes.
+		// Customers come so seldom that the mean is right with the pieces that one takes.
 		if d.Float64() < mean/(float64(most+1)/2) {
 			return []int64{1 + int64(d.IntN(most))}
 		}
@@ -82,10 +82,10 @@ var seasons = map[string]struct{ peak, width float64 }{
 	"EST-LMB-300": {92, 6},
 }
 
-// offSeason is what is left of a seasonal product's demand out of its season.
+// offSeason is the share of a seasonal product's demand out of its season.
 const offSeason = 0.05
 
-// season is the share of its peak at which a product is asked for on a day.
+// season is a product's demand on a day as a share of its peak.
 func (p product) season(day time.Time) float64 {
 	s, ok := seasons[p.id]
 	if !ok {
@@ -96,8 +96,8 @@ func (p product) season(day time.Time) float64 {
 	return offSeason + (1-offSeason)*math.Exp(-away*away/2)
 }
 
-// poisson draws by Knuth's method (The Art of Computer Programming 2, 3.4.1), in
-// parts so that the exponential of a large mean does not vanish.
+// poisson draws by Knuth's method (The Art of Computer Programming 2, 3.4.1), in parts so that the exponential of a large
+// mean does not underflow.
 func poisson(d *rand.Rand, mean float64) (n int64) {
 	const part = 30
 	for ; mean > part; mean -= part {

@@ -12,11 +12,10 @@ import (
 	"github.com/composerp/composerp/workers/approval"
 )
 
-// buyerName is who decides what policy leaves to a person.
+// buyerName is the user who decides the orders that policy leaves to a person.
 const buyerName = "buyer"
 
-// buyer decides orders on the morning after they were made, by the same function
-// as `composerp po approve` and `po reject`.
+// buyer decides orders on the day after they were made, by the same functions as `composerp po approve` and `po reject`.
 type buyer struct {
 	db        *store.DB
 	tenant    string
@@ -24,7 +23,7 @@ type buyer struct {
 	seen      int
 }
 
-// decide looks at what has waited since yesterday or longer and gives what it decided.
+// decide decides the orders that have waited since the day before or longer, and gives a note of each decision.
 func (b *buyer) decide(ctx context.Context, date event.Date, zone *time.Location) (decided []string, err error) {
 	waiting, err := purchasing.WaitingOrders(ctx, b.db, b.tenant)
 	if err != nil {
@@ -38,7 +37,7 @@ func (b *buyer) decide(ctx context.Context, date event.Date, zone *time.Location
 		b.seen++
 		line, err := b.decideOne(ctx, purchasing.OrderKey{Tenant: b.tenant, Order: o.OrderID}, o, b.rejection(o, b.seen))
 		if errors.Is(err, approval.ErrDecided) {
-			continue // somebody else was first: a person who watches the demo
+			continue // a person who watches the demo was first
 		}
 		if err != nil {
 			return decided, err
@@ -48,7 +47,7 @@ func (b *buyer) decide(ctx context.Context, date event.Date, zone *time.Location
 	return decided, nil
 }
 
-// judge approves an order, or rejects it for a reason.
+// decideOne approves an order, or rejects it where there is a reason.
 func (b *buyer) decideOne(ctx context.Context, key purchasing.OrderKey, o WaitingOrder, reason string) (string, error) {
 	what := fmt.Sprintf("%s from %s over %s", o.PONumber, o.Supplier, o.Amount.StringFixed(2))
 	if reason != "" {

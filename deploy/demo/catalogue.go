@@ -1,7 +1,6 @@
 package demo
 
-// habit is how a product is asked for; together they are what a forecaster meets
-// (Syntetos and Boylan 2005 draw the lines between them).
+// demandPattern is how a product is asked for, in the classes of Syntetos and Boylan (2005).
 type demandPattern int
 
 const (
@@ -11,15 +10,15 @@ const (
 	seasonal                      // fast for some weeks of the year
 )
 
-// product is what the shop sells. perDay is the mean number of pieces asked for
-// in all places together; a seasonal one's is at its peak.
+// product is what the shop sells. perDay is the mean number of pieces asked for a day at all locations together, for a
+// seasonal product at its peak.
 type product struct {
 	id, name    string
 	pattern     demandPattern
 	perDay      float64
 	price, cost string
 	pack        int64
-	shelfLife   int // days until it expires; 0: for ever
+	shelfLife   int // days until it expires; 0: never
 	supplier    string
 }
 
@@ -33,8 +32,8 @@ const (
 	tableware = "TABLEWARE"
 )
 
-// source is a supplier, and how it keeps its word: of a hundred shipments so
-// many are late, come in two parts, or are announced twice.
+// supplier is a supplier and how reliable it is: how many of a hundred shipments are late, come in two parts, or have
+// their delivery note sent twice.
 type supplier struct {
 	id, name             string
 	leadDays             int

@@ -13,9 +13,8 @@ import (
 	"github.com/composerp/composerp/workers/runtime/importer"
 )
 
-// File is the world of a real till: its days are those of a file. What was sold
-// cannot be refused, so stock may fall below zero; suppliers and the buyer act as
-// in the shop.
+// File is the scenario of a real till: its days are those of a file. Its sales have happened, so stock may fall below
+// zero. Suppliers and the buyer act as in the shop.
 type File struct {
 	path     string
 	mapping  *importer.Mapping
@@ -23,13 +22,12 @@ type File struct {
 	zone     *time.Location
 	scan     *fileScan
 	onHand   map[masterdata.PositionKey]float64
-	left     event.Date // on which an earlier run ended
+	left     event.Date // the last day of an earlier run
 	days     *dayReader
 	producer producer
 }
 
-// NewFile looks the file through: which items there are, since when, how fast
-// they go and at what price. mode is that of its items' rules.
+// NewFile scans the file for its items: their first day, demand and price. mode is the mode of the items' rules.
 func NewFile(ctx context.Context, path string, mapping *importer.Mapping, mode string) (*File, error) {
 	f := &File{path: path, mapping: mapping, mode: mode, zone: time.UTC, onHand: map[masterdata.PositionKey]float64{}}
 	if mapping != nil {
@@ -43,30 +41,28 @@ func NewFile(ctx context.Context, path string, mapping *importer.Mapping, mode s
 	return f, nil
 }
 
-// Tenant is whose till it is.
+// Tenant is the tenant of the file's events.
 func (f *File) Tenant() string { return f.scan.tenant }
 
-// Days are the file's, from the one on which an earlier run ended: what was said
-// of that is known again.
+// Days are the file's, from the last day of an earlier run on: the log recognises the events of that day.
 func (f *File) Days() (first, last event.Date) { return max(f.left, f.scan.first), f.scan.last }
 
 func (f *File) facts() facts {
 	return facts{
 		seed: 1, producer: &f.producer, zone: f.zone, suppliers: fileSuppliers, shelfLife: func(string) int { return 0 },
-		soldUnlimited: true, rejection: rejectAbsurd,
+		sellsWithoutStock: true, rejection: rejectAbsurd,
 	}
 }
 
-// rejectAbsurd turns down what nobody can mean: an order for a slip of the till,
-// which was taken back meanwhile.
+// rejectAbsurd rejects orders that a mistyped sale has caused: the till has cancelled it meanwhile.
 func rejectAbsurd(o WaitingOrder, _ int) string {
 	if limit := event.NewDecimal(fileApprovalLimit * absurdFactor); limit.LessThan(o.Amount) {
-		return "this must be a slip"
+		return "far above the usual amount"
 	}
 	return ""
 }
 
-// Resume takes up the stock.
+// Resume takes the ledger's stock for the real one.
 func (f *File) Resume(left event.Date, stock []stockview.Stock, _ []Transfer) error {
 	f.left = left
 	for _, row := range stock {
@@ -75,19 +71,19 @@ func (f *File) Resume(left event.Date, stock []stockview.Stock, _ []Transfer) er
 	return nil
 }
 
-// Morning counts the items that the file sells for the first time on this day.
+// OpenDay counts the items that the file sells for the first time on this day.
 func (f *File) OpenDay(date event.Date) (Activity, error) {
-	said := Activity{}
+	activity := Activity{}
 	at := f.hour(date, 5)
 	for _, key := range f.scan.newOn[date] {
 		pieces := f.scan.items[key].opening(supplierOf(key.Item))
 		f.onHand[key] = float64(pieces)
 		id := fmt.Sprintf("OPENING-%.48s", key.Item)
-		said.add(f.producer.encodeKeyed(at, "wms", id, key.Item+"\x00"+key.Location, event.StockCounted{
+		activity.add(f.producer.encodeKeyed(at, "wms", id, key.Item+"\x00"+key.Location, event.StockCounted{
 			CountID: id, ItemID: key.Item, LocationID: key.Location, Quantity: event.NewDecimal(pieces),
 		}))
 	}
-	return said, f.producer.err
+	return activity, f.producer.err
 }
 
 // Arrive takes a delivery in.
@@ -96,7 +92,7 @@ func (f *File) Arrive(d Delivery, date event.Date) event.Any {
 	return d.receipt(&f.producer, f.hour(date, 6))
 }
 
-// hour is a moment of a day by the till's clock.
+// hour is a time of day in the till's time zone.
 func (f *File) hour(date event.Date, hour int) time.Time {
 	day := date.Time()
 	return time.Date(day.Year(), day.Month(), day.Day(), hour, 0, 0, 0, f.zone)
@@ -112,21 +108,21 @@ func (f *File) Trade(ctx context.Context, date event.Date) (Activity, error) {
 	if err != nil {
 		return Activity{}, err
 	}
-	said := Activity{Logged: events}
+	activity := Activity{Logged: events}
 	for i := range events {
-		f.book(&said, events[i])
+		f.book(&activity, events[i])
 	}
-	return said, nil
+	return activity, nil
 }
 
-// take books an event on the shelf and counts what was not there when it was sold.
-func (f *File) book(said *Activity, e event.Any) {
+// book applies an event to the stock and counts the pieces that were sold without stock.
+func (f *File) book(activity *Activity, e event.Any) {
 	switch p := e.Payload.(type) {
 	case event.SaleCompleted:
 		key, pieces := masterdata.PositionKey{Tenant: e.TenantID, Item: p.ItemID, Location: p.LocationID}, p.Quantity.InexactFloat64()
 		if pieces > 0 {
-			said.Wanted += int64(math.Round(pieces))
-			said.Lost += int64(math.Round(pieces - min(pieces, max(0, f.onHand[key]))))
+			activity.Wanted += int64(math.Round(pieces))
+			activity.Lost += int64(math.Round(pieces - min(pieces, max(0, f.onHand[key]))))
 		}
 		f.onHand[key] -= pieces
 	case event.StockAdjusted:
@@ -136,5 +132,5 @@ func (f *File) book(said *Activity, e event.Any) {
 	}
 }
 
-// Evening is quiet: the file says all there is.
+// CloseDay has no events: the file holds all there are.
 func (f *File) CloseDay(event.Date, []lots.OnHandLots) (Activity, error) { return Activity{}, nil }

@@ -10,7 +10,7 @@ import (
 	"github.com/composerp/composerp/store/masterdata"
 )
 
-// Who the wholesaler buys from is not in his till's file; each item has one of these.
+// The file does not name suppliers: each item is given one of these.
 var fileSuppliers = []supplier{
 	{"SUPPLIER-A", "Next-door Wholesale", 3, 8, 6, 3, false},
 	{"SUPPLIER-B", "Midlands Giftware", 5, 10, 8, 3, false},
@@ -31,7 +31,7 @@ func supplierOf(item string) supplier {
 	return fileSuppliers[h.Sum32()%uint32(len(fileSuppliers))]
 }
 
-// Master is made from what the file shows: items, their cost, and a rule each.
+// Master makes the master data from the file: items, their cost, and a rule each.
 func (f *File) Master(suppliers string) (Master, error) {
 	m := Master{Settings: masterdata.TenantSetting{Tenant: f.Tenant(), ForecastCadenceDays: 7, ExpiryWarningDays: 30}}
 	limit := event.NewDecimal(fileApprovalLimit)
@@ -60,8 +60,8 @@ func (f *File) Master(suppliers string) (Master, error) {
 	return m, f.producer.err
 }
 
-// rule orders by the mean of the item's first weeks, up to four weeks' demand more. A fixed rule stays so; an auto
-// one begins so, and then follows the forecast.
+// rule orders by the mean demand of the item's first weeks, up to four weeks' demand above the reorder point. A fixed rule
+// stays so; an auto rule begins so, and then follows the forecast.
 func (f *File) rule(key masterdata.PositionKey, i *itemScan) masterdata.Rule {
 	c := supplierOf(key.Item)
 	point := i.reorderPoint(c)
@@ -77,7 +77,7 @@ func (f *File) rule(key masterdata.PositionKey, i *itemScan) masterdata.Rule {
 	return r
 }
 
-// keys are the positions in an order of their own.
+// keys are the positions, sorted.
 func (s *fileScan) keys() []masterdata.PositionKey {
 	keys := make([]masterdata.PositionKey, 0, len(s.items))
 	for k := range s.items {

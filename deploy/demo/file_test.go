@@ -54,11 +54,11 @@ func TestFileDays(t *testing.T) {
 		if n := len(morning.Logged); (n == 1) != (date == "2010-12-01" || date == "2011-07-01") {
 			t.Errorf("on the morning of %s %d items are counted", date, n)
 		}
-		said, err := f.Trade(t.Context(), date)
-		if err != nil || len(said.Logged) != want[date] {
-			t.Errorf("%s has %d events, want %d (%v)", date, len(said.Logged), want[date], err)
+		activity, err := f.Trade(t.Context(), date)
+		if err != nil || len(activity.Logged) != want[date] {
+			t.Errorf("%s has %d events, want %d (%v)", date, len(activity.Logged), want[date], err)
 		}
-		total.add(said)
+		total.add(activity)
 	}
 	heart := masterdata.PositionKey{Tenant: "demo", Item: "85123A", Location: "UK-WH"}
 	lost := 3028 - f.scan.items[heart].opening(supplierOf("85123A"))
@@ -67,7 +67,7 @@ func TestFileDays(t *testing.T) {
 	}
 }
 
-// A file that was lived up to a day begins there: its events are known by their ids.
+// A file that was runOf up to a day begins there: its events are known by their ids.
 func TestFileResumes(t *testing.T) {
 	t.Parallel()
 	f := openFile(t, masterdata.RuleAuto)
@@ -75,9 +75,9 @@ func TestFileResumes(t *testing.T) {
 		t.Fatal(err)
 	}
 	first, _ := f.Days()
-	said, err := f.Trade(t.Context(), first)
-	if err != nil || first != "2010-12-03" || len(said.Logged) != 1 || said.Logged[0].AggregateID != "C36367" {
-		t.Errorf("it goes on with %s: %d events, %v", first, len(said.Logged), err)
+	activity, err := f.Trade(t.Context(), first)
+	if err != nil || first != "2010-12-03" || len(activity.Logged) != 1 || activity.Logged[0].AggregateID != "C36367" {
+		t.Errorf("it goes on with %s: %d events, %v", first, len(activity.Logged), err)
 	}
 }
 

@@ -6,14 +6,13 @@ import (
 	"github.com/composerp/composerp/store/masterdata"
 )
 
-// Tenant is whose shop it is.
+// Tenant is the shop's tenant.
 const Tenant = "demo-shop"
 
-// place is where goods lie and are sold. direct: its till publishes to the
-// exchange itself, as an outsider's does.
+// location is where goods are stored and sold. direct: its till publishes straight over AMQP, as an external publisher.
 type location struct {
 	id, name    string
-	share       float64 // of what all places together are asked for
+	share       float64 // of the demand at all locations
 	opens, shut int     // hours
 	weekdays    [7]float64
 	direct      bool
@@ -31,30 +30,29 @@ var locations = []location{
 	{storeSouth, "Store South", 0.25, 9, 19, [7]float64{0.7, 0.8, 0.85, 0.9, 1, 1.2, 1.55}, true},
 }
 
-// shopZone is where the shop stands: its days are those of Berlin.
+// shopZone is the shop's time zone.
 const shopZone = "Europe/Berlin"
 
 // opening is the first day of the shop, a Monday.
 const opening = "2026-02-02"
 
-// keptFromSupplier tells whether suppliers bring a product to the stores as well:
-// what is fresh or goes fast. The rest lies in the warehouse, which fills the
-// stores' shelves.
+// suppliedToStores reports whether suppliers deliver a product to the stores as well: fresh and fast-moving goods. The
+// warehouse restocks the stores with all others.
 func (p product) suppliedToStores() bool {
 	return p.pattern == fast || p.supplier == bakery || p.supplier == dairy
 }
 
-// ordered tells whether the place orders the product itself.
+// ordersItself reports whether the location orders the product from its supplier.
 func (p product) ordersItself(at location) bool { return at.id == warehouse || p.suppliedToStores() }
 
-// mean is how many pieces of the product the place is asked for on a day, in season.
+// mean is how many pieces of the product are asked for at the location on a day, in season.
 func (p product) mean(at location) float64 { return p.perDay * at.share }
 
 func (s *Shop) key(p product, at location) masterdata.PositionKey {
 	return masterdata.PositionKey{Tenant: Tenant, Item: p.id, Location: at.id}
 }
 
-// clock gives a moment of a day as the shop's clocks show it.
+// clock gives a time of day in the shop's time zone.
 func (s *Shop) clock(day time.Time, hour, minute, second int) time.Time {
 	return time.Date(day.Year(), day.Month(), day.Day(), hour, minute, second, 0, s.zone)
 }

@@ -8,9 +8,8 @@ import (
 	"github.com/composerp/composerp/store/masterdata"
 )
 
-// plan is what a planner would write down for a product at a place before
-// anything was sold, from the mean day: when to say that stock is low, when to
-// order, how far, and what to begin with.
+// plan is how a planner sets up a product at a location before the first sale, from its mean demand: low-stock threshold,
+// reorder point, order-up-to level and opening stock.
 type plan struct {
 	threshold, reorder, upTo, first int64
 	coverDays                       int
@@ -19,7 +18,7 @@ type plan struct {
 func planFor(p product, at location) plan {
 	mean, lead := p.mean(at), float64(leadOf(p.supplier))
 	if p.pattern == seasonal {
-		mean /= 5 // nobody stocks up before the season
+		mean /= 5 // no stock is built up before the season
 	}
 	up := func(x float64) int64 { return int64(math.Ceil(x)) }
 	if !p.ordersItself(at) {
@@ -43,10 +42,10 @@ func leadOf(supplier string) int {
 	return 0
 }
 
-// approvalLimit is up to what the shop's orders need nobody's word.
+// shopApprovalLimit is up to which amount policy approves the shop's orders.
 const shopApprovalLimit = "300"
 
-// Master is what the world's planners and buyers write down before the first day.
+// Master is the master data of a scenario.
 type Master struct {
 	Items     []masterdata.Item
 	Locations []masterdata.Location
@@ -55,7 +54,7 @@ type Master struct {
 	Settings  masterdata.TenantSetting
 }
 
-// Master gives the shop's, its suppliers being reached below the address.
+// Master gives the shop's master data, with suppliers that take orders below the address.
 func (s *Shop) Master(suppliers string) (Master, error) {
 	var m Master
 	for _, p := range products {
@@ -79,9 +78,8 @@ func (s *Shop) Master(suppliers string) (Master, error) {
 	return m, s.producer.err
 }
 
-// rule follows the forecast, except for what is asked for so seldom that a fixed
-// stock reads better, and for what a store does not order itself: there it only
-// watches.
+// rule follows the forecast, except for lumpy products, which have a fixed level, and for products that the location does
+// not order itself, which have only a low-stock threshold.
 func (s *Shop) rule(p product, at location) masterdata.Rule {
 	n := planFor(p, at)
 	threshold := event.NewDecimal(n.threshold)
@@ -102,24 +100,24 @@ func (s *Shop) rule(p product, at location) masterdata.Rule {
 	return r
 }
 
-// writeDown sets the master data. What is there already and says the same is left alone.
-func (g *Simulation) setMasterData(ctx context.Context) error {
-	m, err := g.Scenario.Master(g.suppliers.addr)
+// setMasterData writes the master data. Records that have not changed are left alone.
+func (s *Simulation) setMasterData(ctx context.Context) error {
+	m, err := s.Scenario.Master(s.suppliers.addr)
 	if err != nil {
 		return err
 	}
-	if _, err := masterdata.SetItems(ctx, g.DB, m.Items); err != nil {
+	if _, err := masterdata.SetItems(ctx, s.DB, m.Items); err != nil {
 		return err
 	}
-	if _, err := masterdata.SetLocations(ctx, g.DB, m.Locations); err != nil {
+	if _, err := masterdata.SetLocations(ctx, s.DB, m.Locations); err != nil {
 		return err
 	}
-	if _, err := masterdata.SetSuppliers(ctx, g.DB, m.Suppliers); err != nil {
+	if _, err := masterdata.SetSuppliers(ctx, s.DB, m.Suppliers); err != nil {
 		return err
 	}
-	if _, err := masterdata.SetTenantSettings(ctx, g.DB, []masterdata.TenantSetting{m.Settings}); err != nil {
+	if _, err := masterdata.SetTenantSettings(ctx, s.DB, []masterdata.TenantSetting{m.Settings}); err != nil {
 		return err
 	}
-	_, err = masterdata.SetRules(ctx, g.DB, m.Rules, g.Moment(g.first))
+	_, err = masterdata.SetRules(ctx, s.DB, m.Rules, s.Moment(s.first))
 	return err
 }

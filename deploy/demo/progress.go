@@ -8,23 +8,23 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 )
 
-// State is where a world stands, for whoever watches.
+// State is how far a simulation is, for display.
 type State struct {
 	Date         event.Date
-	Day, Days    int // Days is 0 where nobody knows how many there will be
+	Day, Days    int // Days is 0 where the simulation has no last day
 	First        event.Date
 	Today, Total Tally
-	Fresh        int64 // events the log did not know yet
-	Repeated     int   // delivery notes that came twice
+	Fresh        int64 // events that were new to the log
+	Repeated     int   // delivery notes that were sent twice
 	Calls        Calls
-	Notes        []string // the last of them, oldest first
-	NoteCount    int      // of all
+	Notes        []string // the latest, oldest first
+	NoteCount    int      // of all notes
 	Running      time.Duration
 	FirstSeq     int64 // the log's end before the first day
 	Finished     bool
 }
 
-// board is where a game writes down how it stands.
+// progress holds the state of a simulation.
 type progress struct {
 	mu    sync.Mutex
 	state State
@@ -32,98 +32,98 @@ type progress struct {
 	ended time.Time
 }
 
-// remembered is how many happenings are kept.
+// keptNotes is how many notes are kept.
 const keptNotes = 64
 
-func (b *progress) setSpan(first, last event.Date, seq int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.state.First, b.state.FirstSeq = first, seq
+func (p *progress) setSpan(first, last event.Date, seq int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state.First, p.state.FirstSeq = first, seq
 	if last != "" {
-		b.state.Days = max(0, int(last.Time().Sub(first.Time()).Hours()/24)+1)
+		p.state.Days = max(0, int(last.Time().Sub(first.Time()).Hours()/24)+1)
 	}
 }
 
-func (b *progress) start() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.began = time.Now()
+func (p *progress) start() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.began = time.Now()
 }
 
-func (b *progress) stop() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.ended, b.state.Finished = time.Now(), true
+func (p *progress) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ended, p.state.Finished = time.Now(), true
 }
 
-func (b *progress) startDay(date event.Date) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.state.Date, b.state.Today = date, Tally{}
-	b.state.Day++
+func (p *progress) startDay(date event.Date) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state.Date, p.state.Today = date, Tally{}
+	p.state.Day++
 }
 
-func (b *progress) count(said Activity, fresh int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.state.Today.add(said)
-	b.state.Total.add(said)
-	b.state.Fresh += int64(fresh + len(said.Direct))
-	b.append(said.Notes)
+func (p *progress) count(activity Activity, fresh int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state.Today.add(activity)
+	p.state.Total.add(activity)
+	p.state.Fresh += int64(fresh + len(activity.Direct))
+	p.append(activity.Notes)
 }
 
-func (b *progress) repeated(n int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.state.Repeated += n
+func (p *progress) repeated(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state.Repeated += n
 }
 
-func (b *progress) setCalls(calls Calls, word []string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.state.Calls = calls
-	b.append(word)
+func (p *progress) setCalls(calls Calls, notes []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state.Calls = calls
+	p.append(notes)
 }
 
-func (b *progress) notef(format string, args ...any) { b.note([]string{fmt.Sprintf(format, args...)}) }
+func (p *progress) notef(format string, args ...any) { p.note([]string{fmt.Sprintf(format, args...)}) }
 
-func (b *progress) note(lines []string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.append(lines)
+func (p *progress) note(lines []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.append(lines)
 }
 
-func (b *progress) append(lines []string) {
+func (p *progress) append(lines []string) {
 	for _, l := range lines {
-		if b.state.Date != "" {
-			l = string(b.state.Date[5:]) + "  " + l
+		if p.state.Date != "" {
+			l = string(p.state.Date[5:]) + "  " + l
 		}
-		b.state.Notes = append(b.state.Notes, l)
+		p.state.Notes = append(p.state.Notes, l)
 	}
-	b.state.NoteCount += len(lines)
-	if n := len(b.state.Notes); n > 2*keptNotes {
-		b.state.Notes = append([]string(nil), b.state.Notes[n-keptNotes:]...)
+	p.state.NoteCount += len(lines)
+	if n := len(p.state.Notes); n > 2*keptNotes {
+		p.state.Notes = append([]string(nil), p.state.Notes[n-keptNotes:]...)
 	}
 }
 
-// State gives a copy of how the world stands.
-func (g *Simulation) State() State {
-	b := &g.progress
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	s := b.state
-	s.Notes = append([]string(nil), s.Notes...)
+// State is a copy of how far the simulation is.
+func (s *Simulation) State() State {
+	p := &s.progress
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	state := p.state
+	state.Notes = append([]string(nil), state.Notes...)
 	switch {
-	case s.Finished:
-		s.Running = b.ended.Sub(b.began)
-	case !b.began.IsZero():
-		s.Running = time.Since(b.began)
+	case state.Finished:
+		state.Running = p.ended.Sub(p.began)
+	case !p.began.IsZero():
+		state.Running = time.Since(p.began)
 	}
-	return s
+	return state
 }
 
-// Tell lets somebody else put a line among what has happened.
-func (g *Simulation) Note(line string) { g.progress.notef("%s", line) }
+// Note adds a line to the notes of the state.
+func (s *Simulation) Note(line string) { s.progress.notef("%s", line) }
 
 func plural(n int, what string) string {
 	if n == 1 {

@@ -9,48 +9,48 @@ import (
 	"github.com/composerp/composerp/store/stockview"
 )
 
-// World is what lies outside of Composerp: the shop, or the days of a file.
+// Scenario is the business that is simulated: the shop, or the days of a file.
 type Scenario interface {
 	Tenant() string
-	// Days gives the first day and, where there is one, the last.
+	// Days gives the first day and the last, "" where there is none.
 	Days() (first, last event.Date)
-	// Master is what its planners write down, the suppliers being reached below an address.
+	// Master is its master data, with suppliers that take orders below an address.
 	Master(suppliers string) (Master, error)
-	// Resume takes up a world that was left on a day.
+	// Resume continues a scenario whose last simulated day is left.
 	Resume(left event.Date, stock []stockview.Stock, underway []Transfer) error
-	// Morning, Trade and Evening are what is said in the parts of a day; in the
-	// evening somebody looks at the lots, where the world's goods expire.
+	// OpenDay, Trade and CloseDay are the parts of a day. CloseDay gets the lots where the scenario's goods expire.
 	OpenDay(date event.Date) (Activity, error)
 	Trade(ctx context.Context, date event.Date) (Activity, error)
 	CloseDay(date event.Date, lots []lots.OnHandLots) (Activity, error)
-	// Arrive takes a delivery in and says so.
+	// Arrive takes a delivery in and gives its receipt.
 	Arrive(d Delivery, date event.Date) event.Any
 
 	facts() facts
 }
 
-// facts are what the people around a world must know of it.
+// facts are what suppliers, buyer and publisher need to know of a scenario.
 type facts struct {
 	seed      uint64
 	producer  *producer
 	zone      *time.Location
 	suppliers []supplier
-	shelfLife func(item string) int // days an item keeps, 0 for ever
-	expires   bool                  // some items do not keep
-	// lostIsSold: a till sells what is not there, so that what was lost is among what was sold.
-	soldUnlimited bool
-	// rejects tells whether the buyer turns a waiting order down; n counts those that waited, from 1.
+	shelfLife func(item string) int // days until an item expires, 0: never
+	expires   bool                  // some items expire
+	// sellsWithoutStock: the till sold what was not there, so lost sales are among the sold pieces.
+	sellsWithoutStock bool
+	// rejection gives the reason for which the buyer rejects a waiting order, "" to approve it; n counts the waiting orders
+	// from 1.
 	rejection func(o WaitingOrder, n int) (reason string)
 }
 
-// Waiting is an order that policy has left to a person.
+// WaitingOrder is an order that policy has left to a person.
 type WaitingOrder struct {
 	OrderID, PONumber, Supplier string
 	Amount                      event.Decimal
 	Created                     event.Date
 }
 
-// Underway is goods that have left one place and are not yet at the other.
+// Transfer is goods that have left one location and have not arrived at the other.
 type Transfer struct {
 	ID, Item, To string
 	Quantity     event.Decimal

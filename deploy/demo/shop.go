@@ -11,25 +11,24 @@ import (
 	"github.com/composerp/composerp/store/stockview"
 )
 
-// Shop is the seeded world. It knows what really lies on its shelves, which the
-// ledger only hears of.
+// Shop is the seeded scenario. It knows the real stock, which may differ from the ledger's.
 type Shop struct {
 	seed      uint64
 	first     event.Date
 	zone      *time.Location
 	onHand    map[masterdata.PositionKey]int64
 	inTransit []transit
-	sold      []basket // yesterday's, some of which come back
+	sold      []basket // the day before; some are returned
 	producer  producer
 }
 
-// move is goods on their way from the warehouse to a store.
+// transit is goods on their way from the warehouse to a store.
 type transit struct {
 	id, item, to string
 	pieces       int64
 }
 
-// NewShop makes the shop of a seed, with empty shelves.
+// NewShop makes the shop of a seed, without stock.
 func NewShop(seed uint64) (*Shop, error) {
 	zone, err := time.LoadLocation(shopZone)
 	if err != nil {
@@ -38,10 +37,10 @@ func NewShop(seed uint64) (*Shop, error) {
 	return &Shop{seed: seed, first: opening, zone: zone, onHand: map[masterdata.PositionKey]int64{}, producer: producer{tenant: Tenant, space: fmt.Sprintf("shop/%d", seed)}}, nil
 }
 
-// Tenant is whose shop it is.
+// Tenant is the shop's tenant.
 func (s *Shop) Tenant() string { return Tenant }
 
-// Days begin with the opening, or on the day after the shop was left; they do not end.
+// Days begin with the opening, or after the last simulated day; they do not end.
 func (s *Shop) Days() (first, last event.Date) { return s.first, "" }
 
 func (s *Shop) facts() facts {
@@ -53,8 +52,7 @@ func (s *Shop) facts() facts {
 	}}
 }
 
-// Resume takes the shelves for what the fleet knows of them. The day on which
-// the shop was left stays as short as it was.
+// Resume takes the ledger's stock for the real one. A last day that was interrupted stays incomplete.
 func (s *Shop) Resume(left event.Date, stock []stockview.Stock, underway []Transfer) error {
 	s.first = left.AddDays(1)
 	for _, row := range stock {
@@ -66,26 +64,26 @@ func (s *Shop) Resume(left event.Date, stock []stockview.Stock, underway []Trans
 	return nil
 }
 
-// Morning takes in what was on its way, and on the first day fills the shelves:
-// what keeps for ever is counted, what expires is received, each with its lot.
+// OpenDay receives the transfers of the day before, and on the first day the opening stock: goods that do not expire are
+// counted, goods that do are received with a lot.
 func (s *Shop) OpenDay(date event.Date) (Activity, error) {
-	day, said := date.Time(), Activity{}
+	day, activity := date.Time(), Activity{}
 	for _, m := range s.inTransit {
 		at := s.clock(day, 6, 15, 0)
 		s.onHand[masterdata.PositionKey{Tenant: Tenant, Item: m.item, Location: m.to}] += m.pieces
-		said.add(s.producer.encode(at, "wms", "R-"+m.id, event.ReceiptCompleted{
+		activity.add(s.producer.encode(at, "wms", "R-"+m.id, event.ReceiptCompleted{
 			ReceiptID: "R-" + m.id, ItemID: m.item, LocationID: m.to, Quantity: event.NewDecimal(m.pieces), TransferID: m.id, Timestamp: at,
 		}))
 	}
 	s.inTransit = nil
 	if date == opening {
-		s.openingStock(day, &said)
+		s.openingStock(day, &activity)
 	}
-	return said, s.producer.err
+	return activity, s.producer.err
 }
 
-// stock fills the shelves before the first day.
-func (s *Shop) openingStock(day time.Time, said *Activity) {
+// openingStock is the stock of the first day.
+func (s *Shop) openingStock(day time.Time, activity *Activity) {
 	at := s.clock(day, 5, 30, 0)
 	for _, p := range products {
 		for _, l := range locations {
@@ -93,10 +91,10 @@ func (s *Shop) openingStock(day time.Time, said *Activity) {
 			s.onHand[s.key(p, l)] = pieces
 			id := "OPENING-" + p.id + "-" + l.id
 			if p.shelfLife == 0 {
-				said.add(s.producer.encode(at, "wms", id, event.StockCounted{CountID: id, ItemID: p.id, LocationID: l.id, Quantity: event.NewDecimal(pieces)}))
+				activity.add(s.producer.encode(at, "wms", id, event.StockCounted{CountID: id, ItemID: p.id, LocationID: l.id, Quantity: event.NewDecimal(pieces)}))
 				continue
 			}
-			said.add(s.producer.encode(at, "wms", id, event.ReceiptCompleted{
+			activity.add(s.producer.encode(at, "wms", id, event.ReceiptCompleted{
 				ReceiptID: id, ItemID: p.id, LocationID: l.id, Quantity: event.NewDecimal(pieces), Timestamp: at,
 				LotNumber: "OPENING", ExpiryDate: event.DateOf(day).AddDays(p.shelfLife),
 			}))
@@ -104,16 +102,15 @@ func (s *Shop) openingStock(day time.Time, said *Activity) {
 	}
 }
 
-// Arrive puts a delivery on the shelf.
+// Arrive adds a delivery to the stock.
 func (s *Shop) Arrive(d Delivery, date event.Date) event.Any {
 	s.onHand[masterdata.PositionKey{Tenant: Tenant, Item: d.Item, Location: d.Location}] += d.Quantity.IntPart()
 	return d.receipt(&s.producer, s.clock(date.Time(), 7, 0, 0))
 }
 
-// Trade is a day's customers: who finds enough takes it, who does not takes what
-// there is and goes. Of yesterday's sales some come back.
+// Trade serves a day's customers, each with as much as is in stock. Some of the sales of the day before are returned.
 func (s *Shop) Trade(_ context.Context, date event.Date) (Activity, error) {
-	said, numbers := Activity{}, map[string]int{}
+	activity, numbers := Activity{}, map[string]int{}
 	today := s.baskets(date)
 	all := append(s.returns(date), today...)
 	slices.SortStableFunc(all, func(a, b basket) int { return a.at.Compare(b.at) })
@@ -123,25 +120,25 @@ func (s *Shop) Trade(_ context.Context, date event.Date) (Activity, error) {
 		pieces := w.pieces
 		if pieces > 0 {
 			pieces = min(w.pieces, max(0, s.onHand[key]))
-			said.Wanted += w.pieces
-			said.Lost += w.pieces - pieces
+			activity.Wanted += w.pieces
+			activity.Lost += w.pieces - pieces
 		}
 		if pieces == 0 {
 			continue
 		}
 		s.onHand[key] -= pieces
 		if pieces > 0 && s.onHand[key] == 0 {
-			said.note("%s has sold its last %s", l.name, p.name)
+			activity.note("%s has sold its last %s", l.name, p.name)
 		}
 		numbers[l.id]++
-		s.sell(&said, date, w, pieces, numbers[l.id])
+		s.sell(&activity, date, w, pieces, numbers[l.id])
 	}
 	s.sold = today
-	return said, s.producer.err
+	return activity, s.producer.err
 }
 
-// ring is the till's word for one line of a sale.
-func (s *Shop) sell(said *Activity, date event.Date, w basket, pieces int64, number int) {
+// sell is the till's event for one line of a sale.
+func (s *Shop) sell(activity *Activity, date event.Date, w basket, pieces int64, number int) {
 	p, l := products[w.product], locations[w.location]
 	id := fmt.Sprintf("%s-%s-%04d", l.id, date, number)
 	price, err := event.ParseDecimal(p.price)
@@ -151,13 +148,13 @@ func (s *Shop) sell(said *Activity, date event.Date, w basket, pieces int64, num
 		SaleID: id, ItemID: p.id, ItemName: p.name, LocationID: l.id, Quantity: quantity, Amount: price.Mul(quantity), Timestamp: w.at,
 	})
 	if l.direct {
-		said.Direct = append(said.Direct, e)
+		activity.Direct = append(activity.Direct, e)
 	} else {
-		said.add(e)
+		activity.add(e)
 	}
 }
 
-// returns are pieces of yesterday that somebody brings back, one in fifty sales.
+// returns are pieces of the day before that customers bring back, about one in fifty sales.
 func (s *Shop) returns(date event.Date) (back []basket) {
 	d := randomFor(s.seed, date, "returns")
 	for _, w := range s.sold {

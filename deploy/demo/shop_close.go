@@ -9,46 +9,45 @@ import (
 	"github.com/composerp/composerp/store/masterdata"
 )
 
-// Evening is what a day leaves behind: something broke, something was taken
-// unseen, what expires goes to the bin, shelves that ran low are filled from the
-// warehouse, and on Saturdays one aisle is counted.
+// CloseDay ends a day: goods have been damaged or stolen, expiring lots are thrown away, stores that ran low are restocked
+// from the warehouse, and on Saturdays ten products are counted.
 func (s *Shop) CloseDay(date event.Date, lots []lots.OnHandLots) (Activity, error) {
-	day, said := date.Time(), Activity{}
+	day, activity := date.Time(), Activity{}
 	for _, l := range locations {
 		d := randomFor(s.seed, date, "mishap@"+l.id)
 		if d.IntN(3) == 0 {
-			s.damage(&said, day, products[d.IntN(len(products))], l, 1+int64(d.IntN(3)))
+			s.damage(&activity, day, products[d.IntN(len(products))], l, 1+int64(d.IntN(3)))
 		}
-		// Nobody says this; a count finds it.
+		// A theft: no event; a count finds it.
 		if key := s.key(products[d.IntN(len(products))], l); d.IntN(4) == 0 && s.onHand[key] > 0 {
 			s.onHand[key]--
 		}
 	}
-	s.discardExpired(&said, day, lots)
-	s.restockStores(&said, day)
+	s.discardExpired(&activity, day, lots)
+	s.restockStores(&activity, day)
 	if day.Weekday() == time.Saturday {
-		s.countStock(&said, day)
+		s.countStock(&activity, day)
 	}
-	return said, s.producer.err
+	return activity, s.producer.err
 }
 
-func (s *Shop) damage(said *Activity, day time.Time, p product, l location, pieces int64) {
+func (s *Shop) damage(activity *Activity, day time.Time, p product, l location, pieces int64) {
 	pieces = min(pieces, s.onHand[s.key(p, l)])
 	if pieces <= 0 {
 		return
 	}
 	s.onHand[s.key(p, l)] -= pieces
 	id := fmt.Sprintf("A-%s-%s", event.DateOf(day), l.id)
-	said.add(s.producer.encode(s.clock(day, 22, 10, 0), "wms", id, event.StockAdjusted{
+	activity.add(s.producer.encode(s.clock(day, 22, 10, 0), "wms", id, event.StockAdjusted{
 		AdjustmentID: id, ItemID: p.id, LocationID: l.id, Quantity: event.NewDecimal(-pieces), Reason: "damaged",
 	}))
 }
 
-// expired is the reason that the shop gives for what it throws away.
+// expired is the reason of the adjustment for goods that are thrown away.
 const expired = "expired"
 
-// throwAway takes out what the lots' list says will be too old tomorrow.
-func (s *Shop) discardExpired(said *Activity, day time.Time, lots []lots.OnHandLots) {
+// discardExpired removes the lots that expire today.
+func (s *Shop) discardExpired(activity *Activity, day time.Time, lots []lots.OnHandLots) {
 	for _, shelf := range lots {
 		key := masterdata.PositionKey{Tenant: shelf.Tenant, Item: shelf.Item, Location: shelf.Location}
 		pieces := int64(0)
@@ -63,15 +62,15 @@ func (s *Shop) discardExpired(said *Activity, day time.Time, lots []lots.OnHandL
 		}
 		s.onHand[key] -= pieces
 		id := fmt.Sprintf("X-%s-%s-%s", event.DateOf(day), key.Item, key.Location)
-		said.add(s.producer.encode(s.clock(day, 22, 5, 0), "wms", id, event.StockAdjusted{
+		activity.add(s.producer.encode(s.clock(day, 22, 5, 0), "wms", id, event.StockAdjusted{
 			AdjustmentID: id, ItemID: key.Item, LocationID: key.Location, Quantity: event.NewDecimal(-pieces), Reason: expired,
 		}))
 	}
 }
 
-// fill sends from the warehouse what a store's shelf is short of, at most half
-// of what lies there: the web shop sells it too.
-func (s *Shop) restockStores(said *Activity, day time.Time) {
+// restockStores sends goods from the warehouse to stores that are below their threshold, at most half of the warehouse's
+// stock: the web shop sells it too.
+func (s *Shop) restockStores(activity *Activity, day time.Time) {
 	at := s.clock(day, 22, 30, 0)
 	for _, p := range products {
 		for _, l := range locations {
@@ -90,22 +89,22 @@ func (s *Shop) restockStores(said *Activity, day time.Time) {
 			s.onHand[from] -= pieces
 			m := transit{fmt.Sprintf("T-%s-%s-%s", event.DateOf(day), p.id, l.id), p.id, l.id, pieces}
 			s.inTransit = append(s.inTransit, m)
-			said.add(s.producer.encode(at, "wms", m.id, event.TransferInitiated{
+			activity.add(s.producer.encode(at, "wms", m.id, event.TransferInitiated{
 				TransferID: m.id, ItemID: p.id, FromLocationID: warehouse, ToLocationID: l.id, Quantity: event.NewDecimal(pieces),
 			}))
 		}
 	}
 }
 
-// countAisle counts ten products in one place, another place each week.
-func (s *Shop) countStock(said *Activity, day time.Time) {
+// countStock counts ten products at one location, another location each week.
+func (s *Shop) countStock(activity *Activity, day time.Time) {
 	week := int(day.Unix() / (7 * 24 * 3600))
 	l, first := locations[week%len(locations)], week*10%len(products)
 	for _, p := range products[first:min(first+10, len(products))] {
 		id := fmt.Sprintf("C-%s-%s-%s", event.DateOf(day), p.id, l.id)
-		said.add(s.producer.encode(s.clock(day, 23, 0, 0), "wms", id, event.StockCounted{
+		activity.add(s.producer.encode(s.clock(day, 23, 0, 0), "wms", id, event.StockCounted{
 			CountID: id, ItemID: p.id, LocationID: l.id, Quantity: event.NewDecimal(max(0, s.onHand[s.key(p, l)])),
 		}))
 	}
-	said.note("%s has counted an aisle", l.name)
+	activity.note("%s has counted ten products", l.name)
 }

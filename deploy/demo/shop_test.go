@@ -12,7 +12,7 @@ import (
 )
 
 // Without a delivery the shop sells what it began with and no more, and nothing
-// appears or vanishes but by what is said: but for what is taken unseen.
+// appears or vanishes but by what is activity: but for what is taken unseen.
 func TestShelvesAddUp(t *testing.T) {
 	t.Parallel()
 	shop := newShop(t, 1)
@@ -21,10 +21,10 @@ func TestShelvesAddUp(t *testing.T) {
 	stolen, ids := int64(0), map[string]bool{}
 	for date := event.Date(opening); date < "2026-03-02"; date = date.AddDays(1) {
 		before := onShelves(shop)
-		said := liveDay(t, shop, date)
-		total.add(said.Activity)
+		activity := runDay(t, shop, date)
+		total.add(activity.Activity)
 		moved := int64(0)
-		for _, e := range said.all {
+		for _, e := range activity.all {
 			if ids[e.ID.String()] {
 				t.Fatalf("%s of %s has the id of another event", e.AggregateID, date)
 			}
@@ -64,12 +64,12 @@ func TestThrowAway(t *testing.T) {
 			{DaysLeft: &tomorrow, Quantity: event.NewDecimal(5)}, {Quantity: event.NewDecimal(1)}}},
 		{Tenant: Tenant, Item: bread.Item, Location: bread.Location, Lots: []lots.LotOnHand{{DaysLeft: &tonight, Quantity: event.NewDecimal(4)}}},
 	}
-	said := Activity{}
-	shop.discardExpired(&said, event.Date("2026-02-10").Time(), lots)
+	activity := Activity{}
+	shop.discardExpired(&activity, event.Date("2026-02-10").Time(), lots)
 	var total Tally
-	total.add(said)
-	if shop.onHand[milk] != 6 || shop.onHand[bread] != 0 || total.Expired.String() != "6" || len(said.Logged) != 2 {
-		t.Errorf("%d and %d are left, %s thrown away in %d events", shop.onHand[milk], shop.onHand[bread], total.Expired, len(said.Logged))
+	total.add(activity)
+	if shop.onHand[milk] != 6 || shop.onHand[bread] != 0 || total.Expired.String() != "6" || len(activity.Logged) != 2 {
+		t.Errorf("%d and %d are left, %s thrown away in %d events", shop.onHand[milk], shop.onHand[bread], total.Expired, len(activity.Logged))
 	}
 }
 
@@ -80,8 +80,8 @@ func TestSameSeedSameEvents(t *testing.T) {
 	for i := range texts {
 		shop := newShop(t, 5)
 		for date := event.Date(opening); date < "2026-02-09"; date = date.AddDays(1) {
-			said := liveDay(t, shop, date)
-			for _, e := range said.all {
+			activity := runDay(t, shop, date)
+			for _, e := range activity.all {
 				texts[i].Write(e.Body)
 			}
 		}
@@ -102,36 +102,36 @@ func TestResume(t *testing.T) {
 	if first, _ := shop.Days(); first != "2026-02-11" {
 		t.Errorf("it goes on with %s", first)
 	}
-	said, err := shop.OpenDay("2026-02-11")
-	if err != nil || len(said.Logged) != 1 {
-		t.Fatalf("the morning says %d events, %v", len(said.Logged), err)
+	activity, err := shop.OpenDay("2026-02-11")
+	if err != nil || len(activity.Logged) != 1 {
+		t.Fatalf("the morning says %d events, %v", len(activity.Logged), err)
 	}
-	receipt, ok := said.Logged[0].Payload.(event.ReceiptCompleted)
+	receipt, ok := activity.Logged[0].Payload.(event.ReceiptCompleted)
 	if !ok || receipt.TransferID != "T-1" || onShelves(shop) != 7 {
-		t.Errorf("the morning says %+v, %d pieces are there", said.Logged[0].Payload, onShelves(shop))
+		t.Errorf("the morning says %+v, %d pieces are there", activity.Logged[0].Payload, onShelves(shop))
 	}
 }
 
-// lived is a day with its events in the order of its parts.
-type lived struct {
+// runOf is a day with its events in the order of its parts.
+type runOf struct {
 	Activity
 	all []event.Any
 }
 
-func liveDay(t *testing.T, shop *Shop, date event.Date) (day lived) {
+func runDay(t *testing.T, shop *Shop, date event.Date) (day runOf) {
 	t.Helper()
 	for _, part := range []func() (Activity, error){
 		func() (Activity, error) { return shop.OpenDay(date) },
 		func() (Activity, error) { return shop.Trade(t.Context(), date) },
 		func() (Activity, error) { return shop.CloseDay(date, nil) },
 	} {
-		said, err := part()
+		activity, err := part()
 		if err != nil {
 			t.Fatal(err)
 		}
-		day.Logged, day.Direct = append(day.Logged, said.Logged...), append(day.Direct, said.Direct...)
-		day.all = append(append(day.all, said.Logged...), said.Direct...)
-		day.Wanted, day.Lost = day.Wanted+said.Wanted, day.Lost+said.Lost
+		day.Logged, day.Direct = append(day.Logged, activity.Logged...), append(day.Direct, activity.Direct...)
+		day.all = append(append(day.all, activity.Logged...), activity.Direct...)
+		day.Wanted, day.Lost = day.Wanted+activity.Wanted, day.Lost+activity.Lost
 	}
 	return day
 }

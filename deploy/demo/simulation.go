@@ -14,26 +14,25 @@ import (
 	"github.com/composerp/composerp/store/masterdata"
 )
 
-// Config says which world is lived with which fleet. World, DB, Exchange and
-// Consumers are needed.
+// Config says what to simulate, with which fleet. Scenario, DB, Broker and Consumers are needed.
 type Config struct {
 	Scenario Scenario
 	DB       *store.DB
 	Broker   rabbitmq.Config
-	// Consumers are the fleet's workers that owe an effect.
+	// Consumers are the fleet's workers that track their events in the inbox.
 	Consumers []string
-	// Days is how many are lived, 0: all there are. Until is the last of them, "": none.
+	// Days is how many days are simulated, 0: all. Until is the last of them, "": no limit.
 	Days  int
 	Until event.Date
 	// Pace is the least time a day takes; 0: as fast as the fleet handles it.
 	Pace time.Duration
-	// Ended, when set, is told at the end of each day.
+	// DayEnded, if set, is called at the end of each day.
 	DayEnded func(State)
-	// Patience is how long the fleet may take to handle a part of a day; 2 min.
+	// Timeout is how long the fleet may take to handle a part of a day; 2 min.
 	Timeout time.Duration
 }
 
-// Game is a world that is lived.
+// Simulation publishes the days of a scenario, one after another.
 type Simulation struct {
 	Config
 	facts     facts
@@ -41,136 +40,134 @@ type Simulation struct {
 	publisher publisher
 	buyer     buyer
 	progress  progress
-	// first and last are this run's days, left the one on which an earlier run ended.
+	// first and last are this run's days, left is the last day of an earlier run.
 	first, last, left event.Date
 }
 
-// Open opens the suppliers' door, which stays open until the context ends, writes
-// the master data down and finds the day on which the world goes on.
+// Open starts the suppliers' server, which runs until ctx ends, writes the master data and finds the first day.
 func Open(ctx context.Context, cfg Config) (*Simulation, error) {
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = 2 * time.Minute
 	}
 	f := cfg.Scenario.facts()
-	g := &Simulation{
+	s := &Simulation{
 		Config: cfg, facts: f, suppliers: newSuppliers(f.seed, f.suppliers, f.zone, f.shelfLife),
 		publisher: publisher{db: cfg.DB, external: external.Publisher{Broker: cfg.Broker}, consumers: cfg.Consumers, timeout: cfg.Timeout},
 	}
-	g.buyer = buyer{db: cfg.DB, tenant: cfg.Scenario.Tenant(), rejection: f.rejection}
-	if err := g.suppliers.listen(ctx); err != nil {
+	s.buyer = buyer{db: cfg.DB, tenant: cfg.Scenario.Tenant(), rejection: f.rejection}
+	if err := s.suppliers.listen(ctx); err != nil {
 		return nil, err
 	}
-	if err := g.resume(ctx); err != nil {
+	if err := s.resume(ctx); err != nil {
 		return nil, err
 	}
-	if err := g.setMasterData(ctx); err != nil {
+	if err := s.setMasterData(ctx); err != nil {
 		return nil, err
 	}
 	end, err := eventlog.End(ctx, cfg.DB)
-	g.publisher.checkFrom, g.publisher.lastEnd = end, end
-	g.progress.setSpan(g.first, g.last, end)
-	return g, err
+	s.publisher.checkFrom, s.publisher.lastEnd = end, end
+	s.progress.setSpan(s.first, s.last, end)
+	return s, err
 }
 
-// Run lives the days. It ends with the last of them, with ctx, or when the fleet
-// does not keep up.
-func (g *Simulation) Run(ctx context.Context) error {
-	defer g.publisher.external.Close()
-	g.progress.start()
-	defer g.progress.stop()
+// Run simulates the days. It ends after the last of them, with ctx, or when the fleet does not handle a part of a day
+// within the timeout.
+func (s *Simulation) Run(ctx context.Context) error {
+	defer s.publisher.external.Close()
+	s.progress.start()
+	defer s.progress.stop()
 	next := time.Now()
-	for date := g.first; g.last == "" || date <= g.last; date = date.AddDays(1) {
-		next = next.Add(g.Pace)
+	for date := s.first; s.last == "" || date <= s.last; date = date.AddDays(1) {
+		next = next.Add(s.Pace)
 		if now := time.Now(); next.Before(now) {
-			next = now // behind: the days that were late are not made up for
+			next = now // behind: later days are not shortened to catch up
 		}
-		if err := g.runDay(ctx, date, next); err != nil {
-			return fmt.Errorf("living %s: %w", date, err)
+		if err := s.runDay(ctx, date, next); err != nil {
+			return fmt.Errorf("simulating %s: %w", date, err)
 		}
-		if g.DayEnded != nil {
-			g.DayEnded(g.State())
+		if s.DayEnded != nil {
+			s.DayEnded(s.State())
 		}
 	}
 	return nil
 }
 
-// live is one day, which ends not before the moment given.
-func (g *Simulation) runDay(ctx context.Context, date event.Date, until time.Time) error {
-	g.progress.startDay(date)
-	if err := g.openDay(ctx, date); err != nil {
+// runDay simulates one day, which does not end before until.
+func (s *Simulation) runDay(ctx context.Context, date event.Date, until time.Time) error {
+	s.progress.startDay(date)
+	if err := s.openDay(ctx, date); err != nil {
 		return err
 	}
-	trade, err := g.Scenario.Trade(ctx, date)
+	trade, err := s.Scenario.Trade(ctx, date)
 	if err != nil {
 		return err
 	}
-	if err := g.trade(ctx, trade, until); err != nil {
+	if err := s.trade(ctx, trade, until); err != nil {
 		return err
 	}
-	if err := g.closeDay(ctx, date); err != nil {
+	if err := s.closeDay(ctx, date); err != nil {
 		return err
 	}
 	return sleep(ctx, time.Until(until))
 }
 
-// morning takes in what has arrived; then the buyer looks at what waits. A
-// delivery note that comes twice comes through the log, and once more from a
-// carrier who publishes it himself.
-func (g *Simulation) openDay(ctx context.Context, date event.Date) error {
-	said, err := g.Scenario.OpenDay(date)
+// openDay receives the deliveries; then the buyer decides the waiting orders. A delivery note that is sent twice is
+// published through the log, and once more straight over AMQP.
+func (s *Simulation) openDay(ctx context.Context, date event.Date) error {
+	activity, err := s.Scenario.OpenDay(date)
 	if err != nil {
 		return err
 	}
-	var again []event.Any
-	for _, d := range g.suppliers.due(date) {
-		e := g.Scenario.Arrive(d, date)
-		said.add(e)
+	var repeated []event.Any
+	for _, d := range s.suppliers.due(date) {
+		e := s.Scenario.Arrive(d, date)
+		activity.add(e)
 		if d.Twice {
-			again = append(again, e)
-			said.note("%s: the delivery note of %s comes twice", d.Supplier, d.PONumber)
+			repeated = append(repeated, e)
+			activity.note("%s sends the delivery note of %s twice", d.Supplier, d.PONumber)
 		}
 		if d.Late > 0 && d.Part == 1 {
-			said.note("%s delivers %s %s late", d.Supplier, d.PONumber, plural(d.Late, "day"))
+			activity.note("%s delivers %s %s late", d.Supplier, d.PONumber, plural(d.Late, "day"))
 		}
 		if d.Part > 1 {
-			said.note("%s brings the rest of %s", d.Supplier, d.PONumber)
+			activity.note("%s delivers the rest of %s", d.Supplier, d.PONumber)
 		}
 	}
-	if err := g.publish(ctx, said); err != nil {
+	if err := s.publish(ctx, activity); err != nil {
 		return err
 	}
-	if err := g.publisher.publish(ctx, again); err != nil {
+	if err := s.publisher.publish(ctx, repeated); err != nil {
 		return err
 	}
-	g.progress.repeated(len(again))
-	if err := g.settle(ctx); err != nil {
+	s.progress.repeated(len(repeated))
+	if err := s.settle(ctx); err != nil {
 		return err
 	}
-	decided, err := g.buyer.decide(ctx, date, g.facts.zone)
-	g.progress.note(decided)
+	decided, err := s.buyer.decide(ctx, date, s.facts.zone)
+	s.progress.note(decided)
 	if err != nil || len(decided) == 0 {
 		return err
 	}
-	return g.settle(ctx)
+	return s.settle(ctx)
 }
 
-// portions is into how many pieces the hours of trade are cut where there is time.
+// tradeSlices is into how many parts the sales of a paced day are cut.
 const tradeSlices = 8
 
-// trade says a day's sales, spread over what is left of the day where it is
-// paced: the last of it is left for the evening.
-func (g *Simulation) trade(ctx context.Context, said Activity, until time.Time) error {
+// trade publishes a day's sales. In a paced day it spreads them over the time that is left, except for the last slice,
+// which is for closing the day.
+func (s *Simulation) trade(ctx context.Context, activity Activity, until time.Time) error {
 	left := time.Until(until)
-	if g.Pace <= 0 || left <= 0 {
-		if err := g.publish(ctx, said); err != nil {
+	if s.Pace <= 0 || left <= 0 {
+		if err := s.publish(ctx, activity); err != nil {
 			return err
 		}
-		return g.settle(ctx)
+		return s.settle(ctx)
 	}
 	began := time.Now()
 	for i := range tradeSlices {
-		part := said.slice(i, tradeSlices)
-		if err := g.publish(ctx, part); err != nil {
+		part := activity.slice(i, tradeSlices)
+		if err := s.publish(ctx, part); err != nil {
 			return err
 		}
 		due := began.Add(left * time.Duration(i+1) / (tradeSlices + 1))
@@ -178,45 +175,45 @@ func (g *Simulation) trade(ctx context.Context, said Activity, until time.Time) 
 			return err
 		}
 	}
-	return g.settle(ctx)
+	return s.settle(ctx)
 }
 
-func (g *Simulation) closeDay(ctx context.Context, date event.Date) (err error) {
+func (s *Simulation) closeDay(ctx context.Context, date event.Date) (err error) {
 	var found []lots.OnHandLots
-	if g.facts.expires {
-		if found, err = lots.OnHand(ctx, g.DB, masterdata.PositionKey{Tenant: g.Scenario.Tenant()}); err != nil {
+	if s.facts.expires {
+		if found, err = lots.OnHand(ctx, s.DB, masterdata.PositionKey{Tenant: s.Scenario.Tenant()}); err != nil {
 			return err
 		}
 	}
-	said, err := g.Scenario.CloseDay(date, found)
+	activity, err := s.Scenario.CloseDay(date, found)
 	if err != nil {
 		return err
 	}
-	if err := g.publish(ctx, said); err != nil {
+	if err := s.publish(ctx, activity); err != nil {
 		return err
 	}
-	return g.settle(ctx)
+	return s.settle(ctx)
 }
 
-// say says on both roads what a part of a day holds.
-func (g *Simulation) publish(ctx context.Context, said Activity) error {
-	fresh, err := g.publisher.admit(ctx, said.Logged)
+// publish publishes the events of a part of a day, through the log and over AMQP.
+func (s *Simulation) publish(ctx context.Context, activity Activity) error {
+	fresh, err := s.publisher.admit(ctx, activity.Logged)
 	if err != nil {
 		return err
 	}
-	if err := g.publisher.publish(ctx, said.Direct); err != nil {
+	if err := s.publisher.publish(ctx, activity.Direct); err != nil {
 		return err
 	}
-	g.progress.count(said, fresh)
+	s.progress.count(activity, fresh)
 	return nil
 }
 
-func (g *Simulation) settle(ctx context.Context) error {
-	if err := g.publisher.settle(ctx); err != nil {
+func (s *Simulation) settle(ctx context.Context) error {
+	if err := s.publisher.settle(ctx); err != nil {
 		return err
 	}
-	calls, word := g.suppliers.report()
-	g.progress.setCalls(calls, word)
+	calls, notes := s.suppliers.report()
+	s.progress.setCalls(calls, notes)
 	return nil
 }
 
@@ -232,5 +229,5 @@ func sleep(ctx context.Context, pause time.Duration) error {
 	}
 }
 
-// LostIsSold tells whether what was not on the shelf is among what was sold.
-func (g *Simulation) SellsWithoutStock() bool { return g.facts.soldUnlimited }
+// SellsWithoutStock reports whether the lost sales are among the sold pieces.
+func (s *Simulation) SellsWithoutStock() bool { return s.facts.sellsWithoutStock }

@@ -19,13 +19,11 @@ import (
 
 // # The suppliers' side
 //
-// Each supplier takes orders at an address of its own, POST …/suppliers/ID/orders.
-// It knows an order by its Idempotency-Key: the same again is answered as it was,
-// with 409; another content under the same key with 422. On busy days the
-// first caller is sent away once, with 503 and Retry-After; the fleet then leaves
-// that address alone for a while. Whatever a supplier has confirmed it ships, once.
+// Each supplier takes orders at an address of its own, POST …/suppliers/ID/orders. It identifies an order by its
+// Idempotency-Key: the same order again gets the first answer with 409, other content under the same key gets 422. On
+// busy days the first call gets 503 with Retry-After. A supplier ships what it has confirmed, once.
 
-// order is what procurement sends; orderLine one line of it.
+// order is what procurement sends.
 type order struct {
 	PurchaseOrderID string        `json:"purchaseOrderId"`
 	PONumber        string        `json:"poNumber"`
@@ -49,29 +47,29 @@ type answer struct {
 	PromisedDate      event.Date `json:"promisedDate,omitempty"`
 }
 
-// Calls counts what suppliers were asked.
+// Calls counts the calls that the suppliers got.
 type Calls struct {
 	All       int64 `json:"all"`
 	Confirmed int64 `json:"confirmed"`
 	Known     int64 `json:"known"` // the same order again
-	Busy      int64 `json:"busy"`  // sent away, to come again
+	Busy      int64 `json:"busy"`  // answered with 503
 	Refused   int64 `json:"refused"`
 }
 
-// Suppliers is the HTTP server of all suppliers of a world.
+// Suppliers is the HTTP server of all suppliers of a scenario.
 type Suppliers struct {
 	seed      uint64
 	suppliers map[string]supplier
 	zone      *time.Location
-	shelfLife func(item string) int // days an item keeps, 0 for ever
+	shelfLife func(item string) int // days until an item expires, 0: never
 
 	mu        sync.Mutex
 	today     event.Date
 	calls     Calls
 	confirmed map[string]confirmed // by idempotency key
-	sentAway  map[event.Date]bool  // busy days on which somebody was sent away
+	sentAway  map[event.Date]bool  // busy days that have had their 503
 	shipments deliveries
-	notes     []string // what happened since it was last asked
+	notes     []string // since the last report
 
 	server *http.Server
 	addr   string
@@ -82,8 +80,8 @@ type confirmed struct {
 	answer  answer
 }
 
-func newSuppliers(seed uint64, all []supplier, zone *time.Location, keeps func(item string) int) *Suppliers {
-	s := &Suppliers{seed: seed, suppliers: map[string]supplier{}, zone: zone, shelfLife: keeps, confirmed: map[string]confirmed{}, sentAway: map[event.Date]bool{}, shipments: deliveries{}}
+func newSuppliers(seed uint64, all []supplier, zone *time.Location, shelfLife func(item string) int) *Suppliers {
+	s := &Suppliers{seed: seed, suppliers: map[string]supplier{}, zone: zone, shelfLife: shelfLife, confirmed: map[string]confirmed{}, sentAway: map[event.Date]bool{}, shipments: deliveries{}}
 	for _, c := range all {
 		s.suppliers[c.id] = c
 	}
@@ -94,7 +92,7 @@ func newSuppliers(seed uint64, all []supplier, zone *time.Location, keeps func(i
 func (s *Suppliers) listen(ctx context.Context) error {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		return fmt.Errorf("opening the suppliers' door: %w", err)
+		return fmt.Errorf("listening for the suppliers' orders: %w", err)
 	}
 	s.addr = "http://" + l.Addr().String()
 	s.server = &http.Server{Handler: s, ReadHeaderTimeout: 5 * time.Second}
@@ -119,7 +117,7 @@ func (s *Suppliers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(reply)
 }
 
-// problem is the body of an answer that is no confirmation.
+// problem is the body of an answer that refuses an order.
 type problem struct {
 	Error string `json:"error"`
 }
@@ -128,10 +126,10 @@ func (s *Suppliers) take(r *http.Request) (int, any) {
 	id, ok := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, "/suppliers/"), "/orders")
 	c, there := s.suppliers[id]
 	if !ok || !there {
-		return http.StatusNotFound, problem{"no supplier takes orders here"}
+		return http.StatusNotFound, problem{"no supplier has this address"}
 	}
 	if r.Method != http.MethodPost {
-		return http.StatusMethodNotAllowed, problem{"orders are POSTed"}
+		return http.StatusMethodNotAllowed, problem{"want POST"}
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxOrder+1))
 	if err != nil || len(body) > maxOrder {
@@ -148,14 +146,14 @@ func (s *Suppliers) take(r *http.Request) (int, any) {
 	return s.decide(c, o, r.Header.Get("Idempotency-Key"), sha256.Sum256(body))
 }
 
-// readOrder holds a call to the protocol.
+// readOrder checks a call against the protocol.
 func readOrder(r *http.Request, supplier string, body []byte) (order, error) {
 	var o order
 	if mime, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); mime != "application/json" {
 		return o, errors.New("want Content-Type: application/json")
 	}
 	if err := json.Unmarshal(body, &o); err != nil {
-		return o, fmt.Errorf("this is no order: %w", err)
+		return o, fmt.Errorf("reading the order: %w", err)
 	}
 	switch key := r.Header.Get("Idempotency-Key"); {
 	case o.PurchaseOrderID == "" || key != sendKey(o):
@@ -174,16 +172,16 @@ func readOrder(r *http.Request, supplier string, body []byte) (order, error) {
 }
 
 const (
-	busyEvery, busyOn = 21, 9 // days: once in three weeks all suppliers are busy
-	busySeconds       = 1     // and send the first caller away for so long
+	busyEvery, busyOn = 21, 9 // days: all suppliers are busy once in three weeks
+	busySeconds       = 1     // of Retry-After
 )
 
-// decide answers a call that is in order. The lock is held.
+// decide answers a valid call. The lock is held.
 func (s *Suppliers) decide(c supplier, o order, key string, content [sha256.Size]byte) (int, any) {
 	if before, ok := s.confirmed[key]; ok {
 		if before.content != content {
 			s.calls.Refused++
-			return http.StatusUnprocessableEntity, problem{"another order came under this Idempotency-Key"}
+			return http.StatusUnprocessableEntity, problem{"this Idempotency-Key has another order"}
 		}
 		s.calls.Known++
 		return http.StatusConflict, before.answer
@@ -192,16 +190,16 @@ func (s *Suppliers) decide(c supplier, o order, key string, content [sha256.Size
 	if busy(ordered) && !s.sentAway[ordered] {
 		s.sentAway[ordered] = true
 		s.calls.Busy++
-		s.notes = append(s.notes, fmt.Sprintf("%s is busy: %s is to come again", c.name, o.PONumber))
-		return http.StatusServiceUnavailable, problem{"too many calls; come again"}
+		s.notes = append(s.notes, fmt.Sprintf("%s is busy: %s is sent again later", c.name, o.PONumber))
+		return http.StatusServiceUnavailable, problem{"too many calls; try again later"}
 	}
 	s.calls.Confirmed++
 	return http.StatusOK, s.confirm(c, o, key, content, ordered)
 }
 
-// confirm takes an order and plans what is shipped for it. The lock is held.
+// confirm takes an order and plans its deliveries. The lock is held.
 func (s *Suppliers) confirm(c supplier, o order, key string, content [sha256.Size]byte, ordered event.Date) answer {
-	// Goods arrive in the morning, and this one has begun.
+	// Goods arrive when a day opens, and this day is open.
 	start := max(ordered, s.today)
 	a := answer{SupplierReference: fmt.Sprintf("%.3s-%s", c.id, strings.TrimPrefix(o.PONumber, "PO-")), PromisedDate: start.AddDays(max(1, c.leadDays))}
 	for _, l := range o.Lines {
@@ -213,14 +211,14 @@ func (s *Suppliers) confirm(c supplier, o order, key string, content [sha256.Siz
 
 func sendKey(o order) string { return o.PurchaseOrderID + ":send" }
 
-// busy tells whether callers are sent away on a day. It is one day for all: each
-// such day holds the demo up for as long as the shortest retry takes.
+// busy reports whether suppliers answer with 503 on a day. It is the same day for all of them, because each such day holds
+// the demo up for the shortest retry delay.
 func busy(date event.Date) bool {
 	first := event.Date(opening).Time()
 	return int(date.Time().Sub(first).Hours()/24)%busyEvery == busyOn
 }
 
-// due opens a day and gives what arrives on it, and what was said since.
+// due begins a day and gives the deliveries that have arrived by it.
 func (s *Suppliers) due(date event.Date) []Delivery {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -228,11 +226,11 @@ func (s *Suppliers) due(date event.Date) []Delivery {
 	return s.shipments.due(date)
 }
 
-// heard gives the calls so far, and what is worth telling since the last time.
+// report gives the calls so far, and the notes since the last report.
 func (s *Suppliers) report() (Calls, []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	word := s.notes
+	notes := s.notes
 	s.notes = nil
-	return s.calls, word
+	return s.calls, notes
 }
