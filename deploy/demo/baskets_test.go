@@ -14,9 +14,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// What customers want follows from the seed alone: a change of it is a change of
-// everybody's demo, and shows here.
-func TestWantsGolden(t *testing.T) {
+// The customers' demand follows from the seed alone. A change of it changes every demo, and shows here.
+func TestBasketsGolden(t *testing.T) {
 	t.Parallel()
 	shop := newShop(t, 1)
 	pieces, baskets := map[string]int64{}, map[string]int{}
@@ -39,16 +38,16 @@ func TestWantsGolden(t *testing.T) {
 	golden(t, "baskets.txt", text.String())
 }
 
-// A day's wants are the same whether or not other days were asked for before.
-func TestWantsDoNotDependOnWhatWasAsked(t *testing.T) {
+// A day's demand is the same whether or not other days were drawn before.
+func TestBasketsOfADayAreIndependent(t *testing.T) {
 	t.Parallel()
 	one, other := newShop(t, 7), newShop(t, 7)
 	one.baskets(opening)
 	if a, b := text(one, "2026-03-01"), text(other, "2026-03-01"); a != b {
-		t.Error("a day is another one after other days")
+		t.Error("a day differs when other days were drawn before")
 	}
 	if a, b := text(one, "2026-03-01"), text(newShop(t, 8), "2026-03-01"); a == b {
-		t.Error("another seed gives the same day")
+		t.Error("two seeds give the same day")
 	}
 }
 
@@ -60,9 +59,9 @@ func text(shop *Shop, date event.Date) string {
 	return b.String()
 }
 
-// Each habit shows: what is fast sells nearly every day, what is lumpy seldom and
-// in numbers, and a season has its peak.
-func TestHabits(t *testing.T) {
+// Each demand pattern shows: fast products sell nearly every day, lumpy ones seldom and several at once, and a season has
+// its peak.
+func TestDemandPatterns(t *testing.T) {
 	t.Parallel()
 	shop := newShop(t, 3)
 	const days = 365
@@ -108,7 +107,7 @@ func newShop(t *testing.T, seed uint64) *Shop {
 	return shop
 }
 
-// golden holds a text against the file of that name in testdata.
+// golden compares a text with the file of that name in testdata.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -122,6 +121,6 @@ func golden(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if got != string(want) {
-		t.Errorf("%s is another now; if that is meant, run the test with -update\n%s", name, got)
+		t.Errorf("%s has changed; if on purpose, run the test with -update. Now:\n%s", name, got)
 	}
 }

@@ -41,12 +41,12 @@ func (f *File) Master(suppliers string) (Master, error) {
 			Tenant: f.Tenant(), Supplier: c.id, Name: c.name, LeadTimeDays: c.leadDays, Endpoint: endpoint(suppliers, c.id),
 		})
 	}
-	places, items := map[string]bool{}, map[string]bool{}
+	locations, items := map[string]bool{}, map[string]bool{}
 	for _, key := range f.scan.keys() {
 		i := f.scan.items[key]
 		m.Rules = append(m.Rules, f.rule(key, i))
-		if !places[key.Location] {
-			places[key.Location] = true
+		if !locations[key.Location] {
+			locations[key.Location] = true
 			m.Locations = append(m.Locations, masterdata.Location{Tenant: key.Tenant, Location: key.Location, Timezone: f.zone.String()})
 		}
 		if !items[key.Item] {

@@ -18,7 +18,6 @@ type State struct {
 	Repeated     int   // delivery notes that were sent twice
 	Calls        Calls
 	Notes        []string // the latest, oldest first
-	NoteCount    int      // of all notes
 	Running      time.Duration
 	FirstSeq     int64 // the log's end before the first day
 	Finished     bool
@@ -100,7 +99,6 @@ func (p *progress) append(lines []string) {
 		}
 		p.state.Notes = append(p.state.Notes, l)
 	}
-	p.state.NoteCount += len(lines)
 	if n := len(p.state.Notes); n > 2*keptNotes {
 		p.state.Notes = append([]string(nil), p.state.Notes[n-keptNotes:]...)
 	}

@@ -29,7 +29,7 @@ func (s *Simulation) restore(ctx context.Context, left event.Date) error {
 	if err != nil {
 		return err
 	}
-	underway, err := s.transfers(ctx, left)
+	transfers, err := s.transfers(ctx, left)
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func (s *Simulation) restore(ctx context.Context, left event.Date) error {
 	if err := s.dropArrived(ctx); err != nil {
 		return err
 	}
-	return s.Scenario.Resume(left, stock, underway)
+	return s.Scenario.Resume(left, stock, transfers)
 }
 
 // maxTransitDays is how many days a transfer may take.

@@ -17,7 +17,7 @@ type Scenario interface {
 	// Master is its master data, with suppliers that take orders below an address.
 	Master(suppliers string) (Master, error)
 	// Resume continues a scenario whose last simulated day is left.
-	Resume(left event.Date, stock []stockview.Stock, underway []Transfer) error
+	Resume(left event.Date, stock []stockview.Stock, transfers []Transfer) error
 	// OpenDay, Trade and CloseDay are the parts of a day. CloseDay gets the lots where the scenario's goods expire.
 	OpenDay(date event.Date) (Activity, error)
 	Trade(ctx context.Context, date event.Date) (Activity, error)

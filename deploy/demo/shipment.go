@@ -37,7 +37,7 @@ func (d *Delivery) receipt(v *producer, at time.Time) event.Any {
 
 // ship decides how a supplier delivers one line of an order: when, and in how many parts. It follows from the seed and
 // the order alone.
-func (c supplier) ship(seed uint64, o order, line orderLine, ordered event.Date, keeps int) []Delivery {
+func (c supplier) ship(seed uint64, o order, line orderLine, ordered event.Date, shelfLife int) []Delivery {
 	d := randomFor(seed, "", o.PurchaseOrderID+"/"+line.ItemID) // without the day: a resumed run draws the same
 	late := 0
 	if d.IntN(100) < c.late {
@@ -56,7 +56,7 @@ func (c supplier) ship(seed uint64, o order, line orderLine, ordered event.Date,
 		parts = append(parts, rest)
 	}
 	for i := range parts {
-		parts[i].mark(c, keeps)
+		parts[i].mark(c, shelfLife)
 	}
 	return parts
 }
@@ -65,12 +65,12 @@ func (c supplier) ship(seed uint64, o order, line orderLine, ordered event.Date,
 const unknownExpiry event.Date = "9999-12-31"
 
 // mark gives goods that expire their lot and date. They were made the day before they arrive.
-func (d *Delivery) mark(c supplier, keeps int) {
-	if keeps == 0 {
+func (d *Delivery) mark(c supplier, shelfLife int) {
+	if shelfLife == 0 {
 		return
 	}
 	d.Lot = fmt.Sprintf("%s-%s-%.8s", c.id, d.Date, d.OrderID)
-	d.Expiry = d.Date.AddDays(keeps - 1)
+	d.Expiry = d.Date.AddDays(shelfLife - 1)
 	if c.unknownExpiry && d.Part == 2 {
 		d.Expiry = unknownExpiry
 	}

@@ -53,12 +53,12 @@ func (s *Shop) facts() facts {
 }
 
 // Resume takes the ledger's stock for the real one. A last day that was interrupted stays incomplete.
-func (s *Shop) Resume(left event.Date, stock []stockview.Stock, underway []Transfer) error {
+func (s *Shop) Resume(left event.Date, stock []stockview.Stock, transfers []Transfer) error {
 	s.first = left.AddDays(1)
 	for _, row := range stock {
 		s.onHand[masterdata.PositionKey{Tenant: row.Tenant, Item: row.Item, Location: row.Location}] = row.OnHand.IntPart()
 	}
-	for _, u := range underway {
+	for _, u := range transfers {
 		s.inTransit = append(s.inTransit, transit{u.ID, u.Item, u.To, u.Quantity.IntPart()})
 	}
 	return nil

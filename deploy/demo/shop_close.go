@@ -48,10 +48,10 @@ const expired = "expired"
 
 // discardExpired removes the lots that expire today.
 func (s *Shop) discardExpired(activity *Activity, day time.Time, lots []lots.OnHandLots) {
-	for _, shelf := range lots {
-		key := masterdata.PositionKey{Tenant: shelf.Tenant, Item: shelf.Item, Location: shelf.Location}
+	for _, held := range lots {
+		key := masterdata.PositionKey{Tenant: held.Tenant, Item: held.Item, Location: held.Location}
 		pieces := int64(0)
-		for _, l := range shelf.Lots {
+		for _, l := range held.Lots {
 			if l.DaysLeft != nil && *l.DaysLeft <= 0 {
 				pieces += l.Quantity.IntPart()
 			}

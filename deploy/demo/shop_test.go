@@ -11,16 +11,16 @@ import (
 	"github.com/composerp/composerp/store/stockview"
 )
 
-// Without a delivery the shop sells what it began with and no more, and nothing
-// appears or vanishes but by what is activity: but for what is taken unseen.
-func TestShelvesAddUp(t *testing.T) {
+// Without deliveries the shop sells its opening stock and no more. Every change of the stock has its event, except for
+// thefts.
+func TestStockAddsUp(t *testing.T) {
 	t.Parallel()
 	shop := newShop(t, 1)
 	book := map[masterdata.PositionKey]int64{}
 	var total Tally
 	stolen, ids := int64(0), map[string]bool{}
 	for date := event.Date(opening); date < "2026-03-02"; date = date.AddDays(1) {
-		before := onShelves(shop)
+		before := inStock(shop)
 		activity := runDay(t, shop, date)
 		total.add(activity.Activity)
 		moved := int64(0)
@@ -31,11 +31,11 @@ func TestShelvesAddUp(t *testing.T) {
 			ids[e.ID.String()] = true
 			moved += apply(book, e)
 		}
-		stolen += before + moved - onShelves(shop)
+		stolen += before + moved - inStock(shop)
 	}
 	for key, n := range book {
 		if gap := n - shop.onHand[key]; n < 0 || gap < 0 {
-			t.Errorf("%v: %d by the book, %d on the shelf", key, n, shop.onHand[key])
+			t.Errorf("%v: %d by the events, %d in stock", key, n, shop.onHand[key])
 		}
 	}
 	if total.Lost.IsZero() || total.Wanted.Sub(total.Lost).Cmp(total.Sold) != 0 {
@@ -47,12 +47,12 @@ func TestShelvesAddUp(t *testing.T) {
 		}
 	}
 	if total.Counts <= int64(len(products)) || stolen <= 0 {
-		t.Errorf("%d positions counted, %d pieces taken unseen", total.Counts, stolen)
+		t.Errorf("%d positions counted, %d pieces stolen", total.Counts, stolen)
 	}
 }
 
-// In the evening goes to the bin what expires, as far as it is there, and nothing else.
-func TestThrowAway(t *testing.T) {
+// At closing the shop throws away the lots that expire, as far as they are in stock, and no other.
+func TestDiscardExpired(t *testing.T) {
 	t.Parallel()
 	shop := newShop(t, 1)
 	milk, bread := shop.key(products[10], locations[0]), shop.key(products[15], locations[0])
@@ -73,7 +73,7 @@ func TestThrowAway(t *testing.T) {
 	}
 }
 
-// The same seed says the same bytes.
+// The same seed gives the same bytes.
 func TestSameSeedSameEvents(t *testing.T) {
 	t.Parallel()
 	var texts [2]strings.Builder
@@ -87,11 +87,11 @@ func TestSameSeedSameEvents(t *testing.T) {
 		}
 	}
 	if texts[0].String() != texts[1].String() {
-		t.Error("one seed, two stories")
+		t.Error("the same seed gives other events")
 	}
 }
 
-// A shop taken up again goes on with the next day and the goods that were on the road.
+// A shop resumes with the next day and the goods in transit.
 func TestResume(t *testing.T) {
 	t.Parallel()
 	shop := newShop(t, 1)
@@ -100,25 +100,25 @@ func TestResume(t *testing.T) {
 		t.Fatal(err)
 	}
 	if first, _ := shop.Days(); first != "2026-02-11" {
-		t.Errorf("it goes on with %s", first)
+		t.Errorf("it resumes with %s", first)
 	}
 	activity, err := shop.OpenDay("2026-02-11")
 	if err != nil || len(activity.Logged) != 1 {
-		t.Fatalf("the morning says %d events, %v", len(activity.Logged), err)
+		t.Fatalf("opening the day gives %d events, %v", len(activity.Logged), err)
 	}
 	receipt, ok := activity.Logged[0].Payload.(event.ReceiptCompleted)
-	if !ok || receipt.TransferID != "T-1" || onShelves(shop) != 7 {
-		t.Errorf("the morning says %+v, %d pieces are there", activity.Logged[0].Payload, onShelves(shop))
+	if !ok || receipt.TransferID != "T-1" || inStock(shop) != 7 {
+		t.Errorf("opening the day gives %+v, %d pieces are in stock", activity.Logged[0].Payload, inStock(shop))
 	}
 }
 
-// runOf is a day with its events in the order of its parts.
-type runOf struct {
+// dayRun is a day with its events in the order of its parts.
+type dayRun struct {
 	Activity
 	all []event.Any
 }
 
-func runDay(t *testing.T, shop *Shop, date event.Date) (day runOf) {
+func runDay(t *testing.T, shop *Shop, date event.Date) (day dayRun) {
 	t.Helper()
 	for _, part := range []func() (Activity, error){
 		func() (Activity, error) { return shop.OpenDay(date) },
@@ -136,8 +136,8 @@ func runDay(t *testing.T, shop *Shop, date event.Date) (day runOf) {
 	return day
 }
 
-// onShelves counts what lies in the shop and what is on its roads.
-func onShelves(shop *Shop) (n int64) {
+// inStock counts the pieces in stock and in transit.
+func inStock(shop *Shop) (n int64) {
 	for _, pieces := range shop.onHand {
 		n += pieces
 	}
@@ -147,8 +147,7 @@ func onShelves(shop *Shop) (n int64) {
 	return n
 }
 
-// apply books an event as the ledger does and gives by how much it changed what
-// is on the shelves and roads.
+// apply books an event as the ledger does and gives the change of the pieces in stock and in transit.
 func apply(book map[masterdata.PositionKey]int64, e event.Any) (change int64) {
 	key := func(item, location string) masterdata.PositionKey {
 		return masterdata.PositionKey{Tenant: e.TenantID, Item: item, Location: location}
@@ -173,7 +172,7 @@ func apply(book map[masterdata.PositionKey]int64, e event.Any) (change int64) {
 		}
 		book[key(p.ItemID, p.LocationID)] = p.Quantity.IntPart()
 	default:
-		panic(fmt.Sprintf("the shop says %s", e.Type))
+		panic(fmt.Sprintf("the shop publishes %s", e.Type))
 	}
 	return change
 }

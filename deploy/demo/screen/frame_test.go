@@ -14,10 +14,7 @@ import (
 	"github.com/composerp/composerp/store/stockview"
 )
 
-func updateGolden() bool {
-	f := flag.Lookup("update")
-	return f != nil && f.Value.String() == "true"
-}
+var update = flag.Bool("update", false, "write the golden files anew")
 
 func aView() view {
 	n := event.NewDecimal
@@ -39,13 +36,13 @@ func aView() view {
 	return v
 }
 
-// The screen on terminals of several sizes, as it is seen.
+// The screen on terminals of several sizes.
 func TestFrameGolden(t *testing.T) {
 	t.Parallel()
 	for name, size := range map[string][2]int{"wide": {120, 40}, "usual": {80, 24}, "small": {40, 10}} {
 		got := strings.Join(aView().frame(size[0], size[1], false), "\n") + "\n"
 		path := filepath.Join("testdata", "demo_frame_"+name+".txt")
-		if updateGolden() {
+		if *update {
 			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 				t.Fatal(err)
 			}
@@ -55,13 +52,12 @@ func TestFrameGolden(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got != string(want) {
-			t.Errorf("%s: if that is meant, run the test with -update\n%s", path, got)
+			t.Errorf("%s has changed; if on purpose, run the test with -update. Now:\n%s", path, got)
 		}
 	}
 }
 
-// Whatever the size of a terminal, nothing is longer or more than fits, with
-// colours as without, and nothing but colours escapes.
+// On a terminal of any size the frame fits, with colours and without, and has no escape sequences but colours.
 func TestFrameFits(t *testing.T) {
 	t.Parallel()
 	for width := range 130 {
@@ -84,15 +80,14 @@ func TestFrameFits(t *testing.T) {
 	}
 }
 
-// What is said while the screen is drawn comes out when it is gone, and the
-// terminal is left as it was.
-func TestConsoleKeepsWhatIsSaid(t *testing.T) {
+// Output that comes while the screen is drawn is written when the screen is left, and the terminal is restored.
+func TestConsoleKeepsOutput(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
-	c := &Console{Out: &out, Terminal: 0}
+	c := &Console{out: &out, terminal: 0}
 	fmt.Fprintln(c, "before")
-	c.Enter()
-	c.Enter()
+	c.enter()
+	c.enter()
 	fmt.Fprintln(c, "a warning")
 	if got := c.notes(3); len(got) != 1 || got[0] != "a warning" {
 		t.Errorf("it shows %q", got)
@@ -107,11 +102,11 @@ func TestConsoleKeepsWhatIsSaid(t *testing.T) {
 	}
 }
 
-// No screen where nobody could see one.
+// A pipe has no screen.
 func TestNoScreenInAPipe(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
-	if c := NewConsole(&out, false); c.Terminal >= 0 {
+	if c := NewConsole(&out, false); c.HasScreen() {
 		t.Error("a screen in a pipe")
 	}
 }

@@ -20,8 +20,8 @@ import (
 	"github.com/composerp/composerp/workers"
 )
 
-// watcher looks at a demo from outside, as a user could: it asks the database and
-// the broker, and knows nothing that they do not.
+// Watcher shows a running simulation on a console. It reads the fleet's state from the database and the broker, as a user
+// could. All fields are needed.
 type Watcher struct {
 	Simulation *demo.Simulation
 	DB         *store.DB // its own
@@ -35,38 +35,37 @@ type Watcher struct {
 	latest   view
 	lastSeq  int64
 	lastAt   time.Time
-	notedSeq int64 // up to where in the log it has told what happened
+	notedSeq int64 // the last event of the log that has been noted
 }
 
-// How often the database and the broker are looked at, and how many of the looks
-// the row of blocks shows.
+// How often the database and the broker are polled, and how many polls the row of blocks shows.
 const (
 	pollEvery = 500 * time.Millisecond
 	sparks    = 24
 )
 
-// watch looks and draws until the context ends, and gives the terminal back.
+// Watch polls and draws until ctx ends, and restores the terminal.
 func (w *Watcher) Watch(ctx context.Context) {
-	w.Console.Enter()
+	w.Console.enter()
 	defer w.Console.Leave()
 	defer w.closeSession()
 	first := w.Simulation.State().FirstSeq
 	w.lastSeq, w.notedSeq, w.lastAt = first, first, time.Now()
-	var looking sync.WaitGroup
-	looking.Go(func() {
+	var polling sync.WaitGroup
+	polling.Go(func() {
 		for every(ctx, pollEvery) {
 			if err := w.poll(ctx, first); err != nil && ctx.Err() == nil {
-				w.Log.Warn("looking at the demo", "error", err)
+				w.Log.Warn("the demo's screen could not be updated", "error", err)
 			}
 		}
 	})
 	for every(ctx, redrawEvery) {
 		w.Console.draw(w.view())
 	}
-	looking.Wait()
+	polling.Wait()
 }
 
-// every waits and reports whether the context is still alive.
+// every waits and reports whether ctx is still alive.
 func every(ctx context.Context, pause time.Duration) bool {
 	select {
 	case <-ctx.Done():
@@ -84,11 +83,11 @@ func (w *Watcher) view() view {
 	return v
 }
 
-// look asks once what the screen shows besides the world itself.
+// poll reads once what the screen shows besides the simulation's own state.
 func (w *Watcher) poll(ctx context.Context, first int64) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*pollEvery)
 	defer cancel()
-	pulse, err := stockview.SummarizeTenant(ctx, w.DB, w.Simulation.Scenario.Tenant())
+	summary, err := stockview.SummarizeTenant(ctx, w.DB, w.Simulation.Scenario.Tenant())
 	if err != nil {
 		return err
 	}
@@ -103,7 +102,7 @@ func (w *Watcher) poll(ctx context.Context, first int64) error {
 	now := time.Now()
 	w.mu.Lock()
 	rate := float64(end-w.lastSeq) / now.Sub(w.lastAt).Seconds()
-	w.latest.Summary, w.latest.Queues, w.latest.Events, w.latest.Rate = pulse, queues, end-first, rate
+	w.latest.Summary, w.latest.Queues, w.latest.Events, w.latest.Rate = summary, queues, end-first, rate
 	w.latest.Rates = append(w.latest.Rates, rate)
 	if n := len(w.latest.Rates); n > sparks {
 		w.latest.Rates = append([]float64(nil), w.latest.Rates[n-sparks:]...)
@@ -113,7 +112,7 @@ func (w *Watcher) poll(ctx context.Context, first int64) error {
 	return w.note(ctx)
 }
 
-// depths asks the broker for the queues that hold anything.
+// depths reads the queues that are not empty.
 func (w *Watcher) depths(ctx context.Context) (found []queueDepth, err error) {
 	if w.session == nil {
 		if w.session, err = rabbitmq.Open(ctx, w.Broker); err != nil {
@@ -143,11 +142,11 @@ func (w *Watcher) closeSession() {
 	}
 }
 
-// told at a time, at most.
+// noteLimit is how many events are read at a time.
 const noteLimit = 200
 
-// tell puts what the fleet has said since the last look among what happened: the
-// last of each kind, and how many more there were.
+// note adds the fleet's events since the last poll to the simulation's notes: the last one of each type, and how many more
+// there were.
 func (w *Watcher) note(ctx context.Context) error {
 	found, err := eventlog.EntriesAfter(ctx, w.DB, w.Simulation.Scenario.Tenant(), w.notedSeq, noteLimit,
 		event.TypePurchaseOrderCreated, event.TypeInventoryLowStock, event.TypeForecastGenerated, event.TypeLotExpiring)
@@ -178,14 +177,14 @@ func (w *Watcher) note(ctx context.Context) error {
 	return nil
 }
 
-// headlineOf is an event in a few words.
+// describe is an event in a few words.
 func describe(p event.Payload) string {
 	switch p := p.(type) {
 	case event.PurchaseOrderCreated:
 		l := p.Lines[0]
 		return fmt.Sprintf("%s: %s × %s from %s for %s, %s", p.PONumber, l.Quantity, l.ItemID, p.SupplierID, p.LocationID, p.TotalAmount.StringFixed(2))
 	case event.InventoryLowStock:
-		return fmt.Sprintf("%s is low at %s: %s left, %s wanted", p.ItemID, p.LocationID, p.Available, p.Threshold)
+		return fmt.Sprintf("%s is low at %s: %s available, threshold %s", p.ItemID, p.LocationID, p.Available, p.Threshold)
 	case event.ForecastGenerated:
 		return fmt.Sprintf("forecast of %s at %s by %s", p.ItemID, p.LocationID, cmp.Or(p.Method, p.ModelType))
 	case event.LotExpiring:
