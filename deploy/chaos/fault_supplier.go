@@ -2,14 +2,17 @@ package chaos
 
 import "context"
 
-func supplierBusy(_ context.Context, h *environment, _ uint64) (heal, error) {
-	h.supplier.behave(busy)
-	return h.supplierServes, nil
+func supplierBusy(_ context.Context, env *environment, _ uint64) (heal, error) {
+	env.supplier.behave(busy)
+	return env.supplierServes, nil
 }
 
-func supplierHangsUp(_ context.Context, h *environment, _ uint64) (heal, error) {
-	h.supplier.behave(hangingUp)
-	return h.supplierServes, nil
+func supplierHangsUp(_ context.Context, env *environment, _ uint64) (heal, error) {
+	env.supplier.behave(hangingUp)
+	return env.supplierServes, nil
 }
 
-func (h *environment) supplierServes(context.Context) error { h.supplier.behave(serving); return nil }
+func (env *environment) supplierServes(context.Context) error {
+	env.supplier.behave(serving)
+	return nil
+}

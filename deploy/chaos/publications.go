@@ -11,34 +11,34 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 )
 
-// Road is how something is said.
+// Route is how a message reaches the fleet.
 type Route string
 
-// The roads: through the log, by admission; and straight over AMQP.
+// The routes: through the log, by admission; and straight over AMQP.
 const (
 	RouteLog  Route = "log"
 	RouteAMQP Route = "amqp"
 )
 
-// Sort says what a saying must come to.
+// Kind is what must become of a message.
 type Kind string
 
-// The sorts of sayings.
+// The kinds of messages.
 const (
-	Fresh    Kind = "fresh"   // an event nobody has said before: applied once
-	Repeated Kind = "again"   // one that was said before, on either road: changes nothing
-	Altered  Kind = "altered" // another content under the id of one that the log has: refused
-	Invalid  Kind = "stray"   // a message that is no event: dead, for everyone who hears it
+	Fresh    Kind = "fresh"    // a new event: applied once
+	Repeated Kind = "repeated" // an event that was published before, by either route: changes nothing
+	Altered  Kind = "altered"  // other content under the id of an event in the log: refused
+	Invalid  Kind = "invalid"  // a message that is not an event: a dead letter of every consumer
 )
 
-// Saying is something said, once.
+// Publication is one publishing of a message.
 type Publication struct {
 	Kind  Kind
 	Route Route
-	Event event.Any // all but its Body and ID are empty in a stray
+	Event event.Any // of an invalid message only ID and Body
 }
 
-// The world of the sayings: a tenant with some items at some locations. All events of a run span so many days of business time.
+// The business: a tenant with some items at some locations. All events of a run span the same days of business time.
 const (
 	tenant       = "chaos"
 	items        = 40
@@ -53,29 +53,29 @@ var (
 
 func itemOf(i int) string { return fmt.Sprintf("SKU-%03d", i) }
 
-// sayingSpace is the UUID namespace of the events' ids.
+// idSpace is the UUID namespace of the events' ids.
 var idSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://composerp.dev/chaos"))
 
 func idOf(seed uint64, name string) uuid.UUID {
 	return uuid.NewSHA1(idSpace, fmt.Appendf(nil, "%d\x00%s", seed, name))
 }
 
-// Shares of the sayings, out of a thousand: first of what follows an event, then of what an event is. The rest are sales.
+// Shares out of a thousand: first of the messages that precede an event, then of the types of events. The rest are sales.
 const (
 	repeatedShare, alteredShare, invalidShare             = 60, 5, 10
 	receiptShare, transferShare, adjustShare, returnShare = 150, 60, 40, 50
 )
 
-// author makes the sayings of a seed.
+// generator makes the publications of a seed.
 type generator struct {
 	seed         uint64
 	r            *rand.Rand
 	at           time.Time
 	gap          time.Duration
 	publications []Publication
-	logged       []event.Any // by the log's road: the log has them before anything that is said there later
+	logged       []event.Any // events that go through the log
 	events       []event.Any
-	inTransit    []transfer // goods that have left and not arrived
+	inTransit    []transfer // transfers that have not arrived
 }
 
 type transfer struct {
@@ -83,7 +83,8 @@ type transfer struct {
 	quantity     event.Decimal
 }
 
-// Sayings gives what is said in a run of this seed: at first the opening stock, then so many events and what goes with them.
+// Publications gives the publications of a run: first the opening stock, then n events with repetitions and invalid messages
+// between them.
 func Publications(seed uint64, n int) ([]Publication, error) {
 	a := &generator{seed: seed, r: randomFor(seed, streamPublications), at: opening, gap: spannedDays * 24 * time.Hour / time.Duration(max(n, 1))}
 	for i := range items {
@@ -103,7 +104,7 @@ func Publications(seed uint64, n int) ([]Publication, error) {
 	return a.publications, nil
 }
 
-// next says one event and, now and then, something that goes with it.
+// next adds one event and, now and then, another message before it.
 func (a *generator) next(i int) error {
 	switch roll := a.r.IntN(1000); {
 	case roll < repeatedShare:
@@ -123,7 +124,7 @@ func (a *generator) next(i int) error {
 	return a.addEvent(id, p)
 }
 
-// payload draws what happened.
+// payload draws an event.
 func (a *generator) payload(i int) (string, event.Payload) {
 	item, location := itemOf(a.r.IntN(items)), locations[a.r.IntN(len(locations))]
 	quantity := a.quantity(item)
@@ -159,7 +160,7 @@ func (a *generator) payload(i int) (string, event.Payload) {
 	return "sale-" + id, event.SaleCompleted{SaleID: "sale-" + id, ItemID: item, LocationID: location, Quantity: quantity, Amount: quantity, ItemName: "Item " + item, Timestamp: a.at}
 }
 
-// quantity draws a whole number, or for some of the items one that is none: they are sold by weight.
+// quantity draws a whole number, or a fraction for items that are sold by weight.
 func (a *generator) quantity(item string) event.Decimal {
 	whole, thousandths := a.r.Int64N(5)+1, a.r.Int64N(1000)
 	if item >= itemOf(5) {
@@ -197,7 +198,7 @@ func (a *generator) add(sort Kind, road Route, e event.Any) {
 	a.publications = append(a.publications, Publication{Kind: sort, Route: road, Event: e})
 }
 
-// eventOf makes an event whose id follows from the seed and its name.
+// eventOf makes an event with an id that follows from the seed and the name.
 func eventOf(seed uint64, name string, at time.Time, p event.Payload) (event.Any, error) {
 	e, err := event.Encode(event.Envelope{
 		ID: idOf(seed, name), AggregateID: name, TenantID: tenant, Timestamp: at, Metadata: event.Metadata{Source: "chaos", UserID: "till"},
@@ -208,7 +209,7 @@ func eventOf(seed uint64, name string, at time.Time, p event.Payload) (event.Any
 	return e, nil
 }
 
-// stray makes a message that is no event, of one of some kinds.
+// invalid makes a message that is not an event: not JSON, against its schema, or without a tenant.
 func (a *generator) invalid(i int) event.Any {
 	id := idOf(a.seed, fmt.Sprintf("stray-%06d", i))
 	envelope := map[string]any{
@@ -226,7 +227,7 @@ func (a *generator) invalid(i int) event.Any {
 	}
 	body, err := json.Marshal(envelope)
 	if err != nil {
-		panic(fmt.Sprintf("chaos: writing a stray message: %v", err))
+		panic(fmt.Sprintf("chaos: writing an invalid message: %v", err))
 	}
 	return event.Any{Envelope: event.Envelope{ID: id}, Body: body}
 }

@@ -16,45 +16,45 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 )
 
-// speaker says everything on both roads, each in order and at its time, and says it again until it was heard. It is somebody outside: it
-// goes to the servers themselves, and has nothing to do with the fleet's networks.
+// publisher publishes everything by both routes, each in order and on time, and again until it is committed or confirmed. It
+// reaches the servers directly, not through the fleet's proxies.
 type publisher struct {
 	db         *store.DB
 	external   external.Publisher
-	rate       int // sayings a second
+	rate       int // messages a second
 	addFinding func(problem string)
 
-	confirmed atomic.Int64 // heard for certain
-	repeated  atomic.Int64 // said once more, because nobody knew whether it was heard
+	confirmed atomic.Int64 // committed or confirmed
+	repeated  atomic.Int64 // published again, because the outcome was unknown
 }
 
 const (
-	maxBatch       = 50                     // how many are said at once at most
-	attemptTimeout = 5 * time.Second        // how long it is waited for an answer
-	retryPause     = 100 * time.Millisecond // before something is said again
+	maxBatch       = 50                     // messages at once
+	attemptTimeout = 5 * time.Second        // for one attempt
+	retryPause     = 100 * time.Millisecond // before the next attempt
 )
 
-// run says everything and returns when all of it was heard.
-func (s *publisher) run(ctx context.Context, sayings []Publication) error {
+// run publishes everything and returns when all of it is committed or confirmed.
+func (s *publisher) run(ctx context.Context, publications []Publication) error {
 	began := time.Now()
 	g, ctx := errgroup.WithContext(ctx)
-	for road, say := range map[Route]func(context.Context, []Publication) error{RouteLog: s.admit, RouteAMQP: s.publish} {
+	for route, send := range map[Route]func(context.Context, []Publication) error{RouteLog: s.admit, RouteAMQP: s.publish} {
 		var mine []Publication
 		var due []time.Duration
-		for i, saying := range sayings {
-			if saying.Route == road {
-				mine, due = append(mine, saying), append(due, time.Duration(i)*time.Second/time.Duration(s.rate))
+		for i, publication := range publications {
+			if publication.Route == route {
+				mine, due = append(mine, publication), append(due, time.Duration(i)*time.Second/time.Duration(s.rate))
 			}
 		}
-		g.Go(func() error { return s.publishDue(ctx, began, mine, due, say) })
+		g.Go(func() error { return s.publishDue(ctx, began, mine, due, send) })
 	}
 	err := g.Wait()
 	s.external.Close()
 	return err
 }
 
-// walk says what is due, over and over.
-func (s *publisher) publishDue(ctx context.Context, began time.Time, mine []Publication, due []time.Duration, say func(context.Context, []Publication) error) error {
+// publishDue publishes what is due, until everything is published.
+func (s *publisher) publishDue(ctx context.Context, began time.Time, mine []Publication, due []time.Duration, send func(context.Context, []Publication) error) error {
 	for at := 0; at < len(mine); {
 		if !sleep(ctx, max(time.Until(began.Add(due[at])), 20*time.Millisecond)) {
 			return ctx.Err()
@@ -65,14 +65,14 @@ func (s *publisher) publishDue(ctx context.Context, began time.Time, mine []Publ
 		}
 		for {
 			attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
-			err := say(attempt, mine[at:end])
+			err := send(attempt, mine[at:end])
 			cancel()
 			if err == nil {
 				break
 			}
 			s.repeated.Add(int64(end - at))
 			if !sleep(ctx, retryPause) {
-				return fmt.Errorf("saying what is due on the road %s: %w", mine[at].Route, err)
+				return fmt.Errorf("publishing by route %s: %w", mine[at].Route, err)
 			}
 		}
 		s.confirmed.Add(int64(end - at))
@@ -81,34 +81,34 @@ func (s *publisher) publishDue(ctx context.Context, began time.Time, mine []Publ
 	return nil
 }
 
-// log admits them. What is altered has to be refused, and nothing else may be.
-func (s *publisher) admit(ctx context.Context, sayings []Publication) error {
-	events := make([]event.Any, len(sayings))
-	for i := range sayings {
-		events[i] = sayings[i].Event
+// admit appends events to the log. Altered events must be refused, and no others.
+func (s *publisher) admit(ctx context.Context, publications []Publication) error {
+	events := make([]event.Any, len(publications))
+	for i := range publications {
+		events[i] = publications[i].Event
 	}
 	verdicts, err := eventlog.AdmitOnce(ctx, s.db, events, true)
 	if err != nil {
 		return err
 	}
 	for i, v := range verdicts {
-		if refused := v == eventlog.Conflict; refused != (sayings[i].Kind == Altered) {
-			s.addFinding(fmt.Sprintf("%s event %s is %s", sayings[i].Kind, events[i].ID, v))
+		if refused := v == eventlog.Conflict; refused != (publications[i].Kind == Altered) {
+			s.addFinding(fmt.Sprintf("%s event %s is %s", publications[i].Kind, events[i].ID, v))
 		}
 	}
 	return nil
 }
 
 // publish publishes them straight over AMQP and waits for the confirms.
-func (s *publisher) publish(ctx context.Context, sayings []Publication) error {
-	messages := make([]rabbitmq.Message, len(sayings))
-	for i, saying := range sayings {
-		messages[i] = messageOf(saying)
+func (s *publisher) publish(ctx context.Context, publications []Publication) error {
+	messages := make([]rabbitmq.Message, len(publications))
+	for i, publication := range publications {
+		messages[i] = messageOf(publication)
 	}
 	return s.external.Publish(ctx, messages...)
 }
 
-// strayKey is the routing key of messages that are no events: that of a sale, so that those who hear sales get them.
+// invalidKey is the routing key of messages that are not events: that of a sale, so that the consumers of sales get them.
 var invalidKey = event.TypeSaleCompleted.RoutingKey()
 
 func messageOf(s Publication) rabbitmq.Message {
@@ -119,7 +119,7 @@ func messageOf(s Publication) rabbitmq.Message {
 	return m
 }
 
-// notes are lines that several goroutines write.
+// findings are lines that several goroutines write.
 type findings struct {
 	mu    sync.Mutex
 	lines []string

@@ -45,8 +45,8 @@ func TestResultsAddUp(t *testing.T) {
 	}
 }
 
-// The table in docs/explanation/reliability.md is of the runs in docs/chaos.ndjson, all of them or the first ones: whoever adds a run by make chaos need
-// not write the page anew.
+// The table in docs/explanation/reliability.md is of the runs in docs/chaos.ndjson, of all or the first ones: a run that
+// make chaos adds does not make the page wrong.
 func TestGoldenTableInTheDocs(t *testing.T) {
 	t.Parallel()
 	const page, begin, end = "../../docs/explanation/reliability.md", "<!-- chaos: composerp chaos report docs/chaos.ndjson -->\n", "<!-- end of chaos -->"
@@ -66,7 +66,7 @@ func TestGoldenTableInTheDocs(t *testing.T) {
 	before, rest, found := strings.Cut(string(raw), begin)
 	is, after, ended := strings.Cut(rest, end)
 	if !found || !ended {
-		t.Fatalf("%s has no place for the table", page)
+		t.Fatalf("%s has no markers for the table", page)
 	}
 	if *update {
 		if err := os.WriteFile(page, []byte(before+begin+Markdown(runs)+end+after), 0o644); err != nil {
@@ -84,7 +84,7 @@ func TestGoldenTableInTheDocs(t *testing.T) {
 	}
 }
 
-func TestTheTableSaysWhatWasFound(t *testing.T) {
+func TestTableHasTheFindings(t *testing.T) {
 	t.Parallel()
 	clean := example(1).Table()
 	if !strings.Contains(clean, "CLEAN") || !strings.Contains(clean, "6130 events") || strings.Contains(clean, "✗") {
@@ -100,18 +100,18 @@ func TestTheTableSaysWhatWasFound(t *testing.T) {
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		change func(r *Report, h *environment)
+		change func(r *Report, env *environment)
 		want   Verdict
 	}{
 		"nothing found":  {func(*Report, *environment) {}, Clean},
-		"a problem":      {func(_ *Report, h *environment) { h.findings.add("late") }, Found},
+		"a problem":      {func(_ *Report, env *environment) { env.findings.add("late") }, Found},
 		"something lost": {func(r *Report, _ *environment) { r.Lost = 1 }, Found},
 		"doubled":        {func(r *Report, _ *environment) { r.Doubled = 1 }, Found},
 		"no audit":       {func(r *Report, _ *environment) { r.Audit = Audit{} }, Found},
 	} {
-		r, h := example(1), &environment{}
-		c.change(&r, h)
-		if r.conclude(h, time.Minute); r.Verdict != c.want {
+		r, env := example(1), &environment{}
+		c.change(&r, env)
+		if r.conclude(env, time.Minute); r.Verdict != c.want {
 			t.Errorf("%s: %s, want %s", name, r.Verdict, c.want)
 		}
 	}

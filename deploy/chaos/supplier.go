@@ -13,17 +13,17 @@ import (
 	"time"
 )
 
-// mood is how the supplier is disposed.
+// behaviour is how the supplier answers.
 type behaviour int
 
 const (
 	serving   behaviour = iota
-	busy                // 503, come again
+	busy                // 503 with Retry-After
 	hangingUp           // hangs up, half of the time after it has taken the order
 )
 
-// supplier takes orders by HTTP. It knows an order by its Idempotency-Key: the same again is answered with 409. It turns nobody away more than
-// once, so that no order has to wait for the long rungs of the ladder.
+// supplier takes orders by HTTP. It identifies an order by its Idempotency-Key: the same order again gets 409. It refuses an
+// order at most once, so that no order has to wait for the long retry delays.
 type supplier struct {
 	address string
 	server  *http.Server
@@ -36,12 +36,12 @@ type supplier struct {
 	conflicts []string
 }
 
-// supplierCalls counts what the supplier was asked.
+// supplierCalls counts the calls that the supplier got.
 type supplierCalls struct {
 	All     int `json:"all"`
 	Taken   int `json:"taken"`  // orders
 	Known   int `json:"known"`  // the same order again
-	Refused int `json:"turned"` // sent away or hung up on
+	Refused int `json:"turned"` // refused or cut off
 }
 
 const maxRefusals = 1
@@ -50,7 +50,7 @@ const maxRefusals = 1
 func openSupplier(ctx context.Context) (*supplier, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp4", "127.0.0.1:0")
 	if err != nil {
-		return nil, fmt.Errorf("opening the supplier's door: %w", err)
+		return nil, fmt.Errorf("listening for the supplier's orders: %w", err)
 	}
 	s := &supplier{address: "http://" + l.Addr().String() + "/orders", taken: map[string][sha256.Size]byte{}, refused: map[string]int{}}
 	s.server = &http.Server{Handler: s, ReadHeaderTimeout: 5 * time.Second}
@@ -65,7 +65,7 @@ func (s *supplier) behave(m behaviour) {
 	s.now = m
 }
 
-// ServeHTTP takes an order, or does not.
+// ServeHTTP takes or refuses an order.
 func (s *supplier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 	key := r.Header.Get("Idempotency-Key")
@@ -89,8 +89,8 @@ func (s *supplier) take(key string, content [sha256.Size]byte) (status int, away
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls.All++
-	turning := s.now != serving && s.refused[key] < maxRefusals
-	if turning {
+	refusing := s.now != serving && s.refused[key] < maxRefusals
+	if refusing {
 		s.refused[key]++
 		s.calls.Refused++
 		if s.now == busy {
@@ -104,17 +104,17 @@ func (s *supplier) take(key string, content [sha256.Size]byte) (status int, away
 	switch {
 	case known && before != content:
 		s.conflicts = append(s.conflicts, fmt.Sprintf("the supplier got two orders under the key %s", key))
-		return http.StatusUnprocessableEntity, turning
+		return http.StatusUnprocessableEntity, refusing
 	case known:
 		s.calls.Known++
-		return http.StatusConflict, turning
+		return http.StatusConflict, refusing
 	}
 	s.taken[key] = content
 	s.calls.Taken++
-	return http.StatusOK, turning
+	return http.StatusOK, refusing
 }
 
-// account gives the calls so far, the keys of the orders taken, and what was odd about them.
+// account gives the calls so far, the keys of the orders taken, and the conflicts between orders.
 func (s *supplier) account() (supplierCalls, map[string]bool, []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
