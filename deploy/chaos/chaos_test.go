@@ -31,8 +31,8 @@ var program = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	// Chaos and its fleet use servers of their own, not those that the environment names.
-	os.Setenv("COMPOSERP_DATABASE_URL", "postgres://nobody@127.0.0.1:1/another")
-	os.Setenv("COMPOSERP_AMQP_URL", "amqp://nobody@127.0.0.1:1/")
+	os.Setenv("COMPOSERP_DATABASE_URL", "postgres://none@127.0.0.1:1/another")
+	os.Setenv("COMPOSERP_AMQP_URL", "amqp://none@127.0.0.1:1/")
 	code := m.Run()
 	if path, err := program(); err == nil {
 		os.RemoveAll(filepath.Dir(path))
@@ -122,9 +122,9 @@ func TestDamageIsFound(t *testing.T) {
 			t.Errorf("not found: %s", more)
 		}
 	}
-	for _, mended := range []string{"1 letter of composerp.intake.dead, which the journal did not have, entered", "1 letter that composerp.lots.dead does not hold any more, marked as missed"} {
-		if !strings.Contains(strings.Join(report.Audit.Repaired, "; "), mended) {
-			t.Errorf("the audit has repaired %q, and not %q", report.Audit.Repaired, mended)
+	for _, repaired := range []string{"1 letter of composerp.intake.dead, which the journal did not have, entered", "1 letter that composerp.lots.dead does not hold any more, marked as missed"} {
+		if !strings.Contains(strings.Join(report.Audit.Repaired, "; "), repaired) {
+			t.Errorf("the audit has repaired %q, and not %q", report.Audit.Repaired, repaired)
 		}
 	}
 	if report.Verdict != Found || report.Lost == 0 || report.Doubled != 1 || report.Dir != cfg.Dir {
@@ -155,7 +155,7 @@ func TestEveryFault(t *testing.T) {
 			env.recovered(t, ctx, fmt.Sprintf("probe-%d", i))
 			group = f.Group
 		}
-		heal, err := f.inject(ctx, env, 0) // the first process, its way to the database
+		heal, err := f.inject(ctx, env, 0) // the first process, its connections to the database
 		if err != nil {
 			t.Errorf("injecting %s: %v", f.Name, err)
 		}

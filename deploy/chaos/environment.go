@@ -57,7 +57,7 @@ func build(ctx context.Context, cfg Config) (env *environment, err error) {
 	if err := env.connect(ctx); err != nil {
 		return env, err
 	}
-	if err := env.insertMasterData(ctx); err != nil {
+	if err := env.prepare(ctx); err != nil {
 		return env, err
 	}
 	return env, env.startFleet(ctx)
@@ -86,9 +86,9 @@ func (env *environment) connect(ctx context.Context) (err error) {
 	return err
 }
 
-// insertMasterData makes schema, topology and master data. Every position has a rule. Policy approves its orders, and the
+// prepare makes schema, topology and master data. Every position has a rule. Policy approves its orders, and the
 // supplier gets them.
-func (env *environment) insertMasterData(ctx context.Context) error {
+func (env *environment) prepare(ctx context.Context) error {
 	if _, err := store.Migrate(ctx, env.direct); err != nil {
 		return err
 	}

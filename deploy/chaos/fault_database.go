@@ -27,7 +27,7 @@ func backendsTerminated(ctx context.Context, env *environment, _ uint64) (heal, 
 	return nothing, err
 }
 
-const aBackend = `
+const chooseBackend = `
 SELECT pid FROM pg_stat_activity WHERE usename = $1 AND application_name LIKE 'composerp/%' ORDER BY state <> 'active', pid LIMIT 1`
 
 // backendKilled kills one of the fleet's sessions, a busy one if there is one; it waits until the fleet has a session.
@@ -39,7 +39,7 @@ func backendKilled(ctx context.Context, env *environment, _ uint64) (heal, error
 	}
 	defer witness.Close()
 	var pid int
-	for witness.QueryRowContext(ctx, aBackend, env.user).Scan(&pid) != nil {
+	for witness.QueryRowContext(ctx, chooseBackend, env.user).Scan(&pid) != nil {
 		if !sleep(ctx, retryPause) {
 			return nothing, errors.New("choosing a backend: the fleet has none")
 		}

@@ -111,7 +111,7 @@ func (a *generator) next(i int) error {
 		a.add(Repeated, a.route(), a.events[len(a.events)-1-a.r.IntN(min(len(a.events), 200))])
 	case roll < repeatedShare+alteredShare && len(a.logged) > 0:
 		altered := a.logged[a.r.IntN(len(a.logged))]
-		altered.Metadata.UserID = "somebody else"
+		altered.Metadata.UserID = "another user"
 		e, err := event.Encode(altered.Envelope, altered.Payload)
 		if err != nil {
 			return fmt.Errorf("altering event %s: %w", altered.ID, err)
@@ -185,17 +185,17 @@ func (a *generator) addEvent(name string, p event.Payload) error {
 	if err != nil {
 		return err
 	}
-	road := a.route()
-	a.add(Fresh, road, e)
+	route := a.route()
+	a.add(Fresh, route, e)
 	a.events = append(a.events, e)
-	if road == RouteLog {
+	if route == RouteLog {
 		a.logged = append(a.logged, e)
 	}
 	return nil
 }
 
-func (a *generator) add(sort Kind, road Route, e event.Any) {
-	a.publications = append(a.publications, Publication{Kind: sort, Route: road, Event: e})
+func (a *generator) add(kind Kind, route Route, e event.Any) {
+	a.publications = append(a.publications, Publication{Kind: kind, Route: route, Event: e})
 }
 
 // eventOf makes an event with an id that follows from the seed and the name.

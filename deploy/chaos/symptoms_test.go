@@ -19,9 +19,9 @@ import (
 
 // symptoms show that each fault has an effect; nil: its heal is its only effect.
 var symptoms = map[string]func(ctx context.Context, env *environment) error{
-	"kill":                  aMemberIsDown,
-	"terminate":             aMemberIsDown,
-	"pause":                 aMemberIsStopped,
+	"kill":                  processDown,
+	"terminate":             processDown,
+	"pause":                 processStopped,
 	"broker-kill":           noBroker,
 	"broker-restart":        noBroker,
 	"broker-pause":          noBroker,
@@ -30,12 +30,12 @@ var symptoms = map[string]func(ctx context.Context, env *environment) error{
 	"database-crash":        noDatabase,
 	"connections-exhausted": noDatabase,
 	"read-only":             noWrites,
-	"long-transaction":      anOpenTransaction,
-	"rows-locked":           aLock,
-	"net-cut":               noWay,
-	"net-black-hole":        noWay,
-	"net-half-open":         noWay,
-	"net-one-way":           noWay,
+	"long-transaction":      openTransaction,
+	"rows-locked":           rowsLockedNow,
+	"net-cut":               noTraffic,
+	"net-black-hole":        noTraffic,
+	"net-half-open":         noTraffic,
+	"net-one-way":           noTraffic,
 	"queue-deleted":         noQueue,
 	"binding-removed":       declaredAgain(`exchanges=\[] queues=\[] bindings="\[composerp.events -`),
 	"exchange-deleted":      declaredAgain(`exchanges=\[composerp.events]`),
@@ -44,7 +44,7 @@ var symptoms = map[string]func(ctx context.Context, env *environment) error{
 	"supplier-away":         noOrders,
 }
 
-func aMemberIsDown(_ context.Context, env *environment) error {
+func processDown(_ context.Context, env *environment) error {
 	for _, m := range env.fleet {
 		select {
 		case <-m.process.Done():
@@ -55,7 +55,7 @@ func aMemberIsDown(_ context.Context, env *environment) error {
 	return errors.New("all processes run")
 }
 
-func aMemberIsStopped(ctx context.Context, env *environment) error {
+func processStopped(ctx context.Context, env *environment) error {
 	return eventually(ctx, "no process is stopped", func(context.Context) bool {
 		return slices.ContainsFunc(env.fleet, func(m *member) bool {
 			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", m.process.PID()))
@@ -105,11 +105,11 @@ func noWrites(ctx context.Context, env *environment) error {
 
 var errUndone = errors.New("undone")
 
-func anOpenTransaction(ctx context.Context, env *environment) error {
+func openTransaction(ctx context.Context, env *environment) error {
 	return holds(ctx, env, `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE state = 'idle in transaction' AND backend_xid IS NOT NULL)`)
 }
 
-func aLock(ctx context.Context, env *environment) error {
+func rowsLockedNow(ctx context.Context, env *environment) error {
 	_, err := env.super.ExecContext(ctx, `SELECT count(*) FROM (SELECT FROM position ORDER BY sequence DESC LIMIT 10 FOR UPDATE NOWAIT) rows`)
 	if err == nil {
 		return errors.New("nothing is locked")
@@ -125,8 +125,8 @@ func holds(ctx context.Context, env *environment, question string) error {
 	return nil
 }
 
-// noWay checks that no bytes of the first process reach the database, which its lease and its polls would send.
-func noWay(ctx context.Context, env *environment) error {
+// noTraffic checks that no bytes of the first process reach the database, which its lease and its polls would send.
+func noTraffic(ctx context.Context, env *environment) error {
 	network := env.fleet[0].database
 	return eventually(ctx, "bytes get through", func(ctx context.Context) bool {
 		before := network.Carried()
