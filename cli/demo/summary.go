@@ -207,6 +207,6 @@ func showSummary(out io.Writer, s DemoSummary) error {
 	if s.Expiring.Lots > 0 {
 		terminal.Row(w, "  expiring", pieces(s.Expiring.Pieces), fmt.Sprintf("pieces in %d lots: composerp stock --lots", s.Expiring.Lots))
 	}
-	terminal.Row(w, "  events", screen.Thousands(s.Events), fmt.Sprintf("in the log, %s a second over %s", screen.Thousands(int64(float64(s.Events)/max(s.Seconds, 0.001))), (time.Duration(s.Seconds*float64(time.Second))).Round(100*time.Millisecond)))
+	terminal.Row(w, "  events", screen.Thousands(s.Events), fmt.Sprintf("logged in this run, %s a second over %s", screen.Thousands(int64(float64(s.Events)/max(s.Seconds, 0.001))), (time.Duration(s.Seconds*float64(time.Second))).Round(100*time.Millisecond)))
 	return w.Flush()
 }
