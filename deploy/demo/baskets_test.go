@@ -14,16 +14,15 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// What customers want follows from the seed alone: a change of it is a change of
-// everybody's demo, and shows here.
-func TestWantsGolden(t *testing.T) {
+// The customers' demand follows from the seed alone. A change of it changes every demo, and shows here.
+func TestBasketsGolden(t *testing.T) {
 	t.Parallel()
 	shop := newShop(t, 1)
 	pieces, baskets := map[string]int64{}, map[string]int{}
 	date := event.Date(opening)
 	for range 70 {
-		for _, w := range shop.wants(date) {
-			key := products[w.product].id + " " + places[w.place].id
+		for _, w := range shop.baskets(date) {
+			key := products[w.product].id + " " + locations[w.location].id
 			pieces[key] += w.pieces
 			baskets[key]++
 		}
@@ -31,38 +30,38 @@ func TestWantsGolden(t *testing.T) {
 	}
 	var text strings.Builder
 	for _, p := range products {
-		for _, l := range places {
+		for _, l := range locations {
 			key := p.id + " " + l.id
 			fmt.Fprintf(&text, "%s %d pieces in %d baskets\n", key, pieces[key], baskets[key])
 		}
 	}
-	golden(t, "wants.txt", text.String())
+	golden(t, "baskets.txt", text.String())
 }
 
-// A day's wants are the same whether or not other days were asked for before.
-func TestWantsDoNotDependOnWhatWasAsked(t *testing.T) {
+// A day's demand is the same whether or not other days were drawn before.
+func TestBasketsOfADayAreIndependent(t *testing.T) {
 	t.Parallel()
 	one, other := newShop(t, 7), newShop(t, 7)
-	one.wants(opening)
+	one.baskets(opening)
 	if a, b := text(one, "2026-03-01"), text(other, "2026-03-01"); a != b {
-		t.Error("a day is another one after other days")
+		t.Error("a day differs when other days were drawn before")
 	}
 	if a, b := text(one, "2026-03-01"), text(newShop(t, 8), "2026-03-01"); a == b {
-		t.Error("another seed gives the same day")
+		t.Error("two seeds give the same day")
 	}
 }
 
 func text(shop *Shop, date event.Date) string {
 	var b strings.Builder
-	for _, w := range shop.wants(date) {
-		fmt.Fprintln(&b, w.at.UTC(), w.product, w.place, w.pieces)
+	for _, w := range shop.baskets(date) {
+		fmt.Fprintln(&b, w.at.UTC(), w.product, w.location, w.pieces)
 	}
 	return b.String()
 }
 
-// Each habit shows: what is fast sells nearly every day, what is lumpy seldom and
-// in numbers, and a season has its peak.
-func TestHabits(t *testing.T) {
+// Each demand pattern shows: fast products sell nearly every day, lumpy ones seldom and several at once, and a season has
+// its peak.
+func TestDemandPatterns(t *testing.T) {
 	t.Parallel()
 	shop := newShop(t, 3)
 	const days = 365
@@ -70,7 +69,7 @@ func TestHabits(t *testing.T) {
 	perDay := make([][]int64, len(products))
 	for range days {
 		sums := make([]int64, len(products))
-		for _, w := range shop.wants(date) {
+		for _, w := range shop.baskets(date) {
 			sums[w.product] += w.pieces
 		}
 		for i, n := range sums {
@@ -87,13 +86,13 @@ func TestHabits(t *testing.T) {
 			}
 		}
 		mean := float64(total) / days
-		if p.habit != seasonal && math.Abs(mean-p.perDay) > 0.15*p.perDay+4*math.Sqrt(4*p.perDay/days) {
+		if p.pattern != seasonal && math.Abs(mean-p.perDay) > 0.15*p.perDay+4*math.Sqrt(4*p.perDay/days) {
 			t.Errorf("%s is asked for %.2f times a day, want about %.2f", p.id, mean, p.perDay)
 		}
-		if p.habit == fast && idle > days/20 || p.habit == lumpy && idle < days/2 {
+		if p.pattern == fast && idle > days/20 || p.pattern == lumpy && idle < days/2 {
 			t.Errorf("%s has %d idle days of %d", p.id, idle, days)
 		}
-		if p.habit == seasonal && float64(most) < 3*mean {
+		if p.pattern == seasonal && float64(most) < 3*mean {
 			t.Errorf("%s has no season: %d at most, %.2f on average", p.id, most, mean)
 		}
 	}
@@ -108,7 +107,7 @@ func newShop(t *testing.T, seed uint64) *Shop {
 	return shop
 }
 
-// golden holds a text against the file of that name in testdata.
+// golden compares a text with the file of that name in testdata.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -122,6 +121,6 @@ func golden(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if got != string(want) {
-		t.Errorf("%s is another now; if that is meant, run the test with -update\n%s", name, got)
+		t.Errorf("%s has changed; if on purpose, run the test with -update. Now:\n%s", name, got)
 	}
 }

@@ -13,17 +13,16 @@ import (
 	"github.com/composerp/composerp/workers/runtime/importer"
 )
 
-// sighting is what a first look through a file finds. It grows with the items of
-// the file, not with its rows.
-type sighting struct {
+// fileScan is what a first pass over a file finds. It grows with the items of the file, not with its rows.
+type fileScan struct {
 	tenant      string
 	first, last event.Date
-	seen        map[masterdata.PositionKey]*itemSeen
+	items       map[masterdata.PositionKey]*itemScan
 	newOn       map[event.Date][]masterdata.PositionKey
 }
 
-// itemSeen is what the file shows of an item at a place.
-type itemSeen struct {
+// itemScan is what the file shows of an item at a location.
+type itemScan struct {
 	name   string
 	first  event.Date
 	sold   float64   // pieces in its first weeks
@@ -31,29 +30,28 @@ type itemSeen struct {
 	prices []float64 // of its first sales
 }
 
-// How much of an item is looked at: the pieces of its first weeks, the prices of
-// its first sales.
+// What the plan of an item is made from: the pieces of its first weeks, the prices of its first sales.
 const (
 	firstWeeks  = 28 // days
 	firstPrices = 51
 )
 
-var errNothing = errors.New("the file holds nothing that was sold")
+var errNothing = errors.New("the file has no sales")
 
-// look goes through the file once.
-func look(ctx context.Context, path string, mapping *importer.Mapping, zone *time.Location) (*sighting, error) {
-	s := &sighting{seen: map[masterdata.PositionKey]*itemSeen{}, newOn: map[event.Date][]masterdata.PositionKey{}}
+// scan reads the file once.
+func scan(ctx context.Context, path string, mapping *importer.Mapping, zone *time.Location) (*fileScan, error) {
+	s := &fileScan{items: map[masterdata.PositionKey]*itemScan{}, newOn: map[event.Date][]masterdata.PositionKey{}}
 	err := importer.Events(ctx, path, mapping, func(e event.Any) error {
-		s.see(e, masterdata.BusinessDate(e.Timestamp, zone))
+		s.add(e, masterdata.BusinessDate(e.Timestamp, zone))
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	if len(s.seen) == 0 {
+	if len(s.items) == 0 {
 		return nil, errNothing
 	}
-	for key, i := range s.seen {
+	for key, i := range s.items {
 		i.days = min(firstWeeks, s.last.Time().Sub(i.first.Time()).Hours()/24+1)
 		s.newOn[i.first] = append(s.newOn[i.first], key)
 	}
@@ -65,7 +63,7 @@ func look(ctx context.Context, path string, mapping *importer.Mapping, zone *tim
 	return s, nil
 }
 
-func (s *sighting) see(e event.Any, date event.Date) {
+func (s *fileScan) add(e event.Any, date event.Date) {
 	if s.tenant == "" {
 		s.tenant, s.first, s.last = e.TenantID, date, date
 	}
@@ -76,17 +74,17 @@ func (s *sighting) see(e event.Any, date event.Date) {
 		return
 	}
 	key := masterdata.PositionKey{Tenant: e.TenantID, Item: item, Location: location}
-	i := s.seen[key]
+	i := s.items[key]
 	if i == nil {
-		i = &itemSeen{first: date}
-		s.seen[key] = i
+		i = &itemScan{first: date}
+		s.items[key] = i
 	}
 	i.first = min(i.first, date)
 	if i.name == "" {
 		i.name = sale.ItemName
 	}
 	pieces := sale.Quantity.InexactFloat64()
-	// What one customer takes at once beyond all measure says nothing of the weeks to come.
+	// One customer's huge order says nothing of the weeks to come.
 	if pieces > 0 && date < i.first.AddDays(firstWeeks) {
 		i.sold += min(pieces, bulk)
 	}
@@ -113,10 +111,10 @@ func positionOf(p event.Payload) (item, location string) {
 }
 
 // mean is the pieces sold a day in the item's first weeks.
-func (i *itemSeen) mean() float64 { return i.sold / max(1, i.days) }
+func (i *itemScan) mean() float64 { return i.sold / max(1, i.days) }
 
-// pack is in what steps it is bought: what goes faster comes in larger boxes.
-func (i *itemSeen) pack() int64 {
+// pack is the pack size: items that sell faster come in larger packs.
+func (i *itemScan) pack() int64 {
 	switch mean := i.mean(); {
 	case mean < 0.3:
 		return 6
@@ -128,19 +126,18 @@ func (i *itemSeen) pack() int64 {
 	return 48
 }
 
-// opening is what lies there on an item's first day: the first reorder point, and
-// two weeks of the demand of its first weeks beyond it, at least a pack.
-func (i *itemSeen) opening(c source) int64 {
+// opening is the stock on an item's first day: the reorder point and two weeks of demand, at least a pack.
+func (i *itemScan) opening(c supplier) int64 {
 	return i.reorderPoint(c) + max(i.pack(), int64(math.Ceil(14*i.mean())))
 }
 
-// reorderPoint is the demand of the supplier's lead time and half as much again.
-func (i *itemSeen) reorderPoint(c source) int64 {
+// reorderPoint is one and a half times the demand of the supplier's lead time.
+func (i *itemScan) reorderPoint(c supplier) int64 {
 	return int64(math.Ceil(1.5*i.mean()*float64(c.leadDays))) + 1
 }
 
-// cost is a share of the median of its first prices, a penny at least.
-func (i *itemSeen) cost() float64 {
+// cost is a share of the median of its first prices, at least a penny.
+func (i *itemScan) cost() float64 {
 	if len(i.prices) == 0 {
 		return 0.01
 	}
@@ -148,5 +145,5 @@ func (i *itemSeen) cost() float64 {
 	return max(0.01, math.Round(100*costShare*sorted[len(sorted)/2])/100)
 }
 
-// costShare is what the wholesaler is taken to pay of the price he asks.
+// costShare is the assumed share of the cost in the price.
 const costShare = 0.55

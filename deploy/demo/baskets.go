@@ -10,17 +10,17 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 )
 
-// want is a customer who wants so many pieces of a product.
-type want struct {
-	at      time.Time
-	product int
-	place   int
-	pieces  int64
+// basket is a customer's demand for one product.
+type basket struct {
+	at       time.Time
+	product  int
+	location int
+	pieces   int64
 }
 
-// dice gives the chances of one thing on one day: the same for the same seed,
-// whatever else was drawn before.
-func dice(seed uint64, date event.Date, about string) *rand.Rand {
+// randomFor gives the random numbers of one subject on one day. They are the same for the same seed, whatever was drawn
+// before.
+func randomFor(seed uint64, date event.Date, about string) *rand.Rand {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(date))
 	_, _ = h.Write([]byte{0})
@@ -28,33 +28,33 @@ func dice(seed uint64, date event.Date, about string) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, h.Sum64()))
 }
 
-// wants are the customers of a day in the order in which they come.
-func (s *Shop) wants(date event.Date) []want {
+// baskets are the customers of a day in the order of their arrival.
+func (s *Shop) baskets(date event.Date) []basket {
 	day := date.Time()
-	var all []want
+	var all []basket
 	for i := range products {
-		for j := range places {
-			d := dice(s.seed, date, products[i].id+"@"+places[j].id)
-			for _, pieces := range products[i].asked(d, places[j], day) {
-				minutes := (places[j].shut - places[j].opens) * 60
-				at := s.clock(day, places[j].opens, d.IntN(minutes), d.IntN(60))
-				all = append(all, want{at, i, j, pieces})
+		for j := range locations {
+			d := randomFor(s.seed, date, products[i].id+"@"+locations[j].id)
+			for _, pieces := range products[i].draw(d, locations[j], day) {
+				minutes := (locations[j].shut - locations[j].opens) * 60
+				at := s.clock(day, locations[j].opens, d.IntN(minutes), d.IntN(60))
+				all = append(all, basket{at, i, j, pieces})
 			}
 		}
 	}
-	slices.SortStableFunc(all, func(a, b want) int { return a.at.Compare(b.at) })
+	slices.SortStableFunc(all, func(a, b basket) int { return a.at.Compare(b.at) })
 	return all
 }
 
-// asked draws what the customers of a day put into their baskets, one number each.
-func (p product) asked(d *rand.Rand, at place, day time.Time) []int64 {
+// draw draws how many pieces each customer of a day asks for.
+func (p product) draw(d *rand.Rand, at location, day time.Time) []int64 {
 	mean := p.mean(at) * at.weekdays[day.Weekday()] * p.season(day)
-	if p.habit == lumpy {
+	if p.pattern == lumpy {
 		most := 7
 		if p.perDay < 0.4 {
 			most = 3
 		}
-		// Somebody comes so seldom that the mean is right with what he takes.
+		// Customers come so seldom that the mean is right with the pieces that one takes.
 		if d.Float64() < mean/(float64(most+1)/2) {
 			return []int64{1 + int64(d.IntN(most))}
 		}
@@ -82,10 +82,10 @@ var seasons = map[string]struct{ peak, width float64 }{
 	"EST-LMB-300": {92, 6},
 }
 
-// offSeason is what is left of a seasonal product's demand out of its season.
+// offSeason is the share of a seasonal product's demand out of its season.
 const offSeason = 0.05
 
-// season is the share of its peak at which a product is asked for on a day.
+// season is a product's demand on a day as a share of its peak.
 func (p product) season(day time.Time) float64 {
 	s, ok := seasons[p.id]
 	if !ok {
@@ -96,8 +96,8 @@ func (p product) season(day time.Time) float64 {
 	return offSeason + (1-offSeason)*math.Exp(-away*away/2)
 }
 
-// poisson draws by Knuth's method (The Art of Computer Programming 2, 3.4.1), in
-// parts so that the exponential of a large mean does not vanish.
+// poisson draws by Knuth's method (The Art of Computer Programming 2, 3.4.1), in parts so that the exponential of a large
+// mean does not underflow.
 func poisson(d *rand.Rand, mean float64) (n int64) {
 	const part = 30
 	for ; mean > part; mean -= part {

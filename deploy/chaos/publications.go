@@ -11,34 +11,34 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 )
 
-// Road is how something is said.
-type Road string
+// Route is how a message reaches the fleet.
+type Route string
 
-// The roads: through the log, by admission; and straight over AMQP.
+// The routes: through the log, by admission; and straight over AMQP.
 const (
-	RoadLog  Road = "log"
-	RoadAMQP Road = "amqp"
+	RouteLog  Route = "log"
+	RouteAMQP Route = "amqp"
 )
 
-// Sort says what a saying must come to.
-type Sort string
+// Kind is what must become of a message.
+type Kind string
 
-// The sorts of sayings.
+// The kinds of messages.
 const (
-	Fresh   Sort = "fresh"   // an event nobody has said before: applied once
-	Again   Sort = "again"   // one that was said before, on either road: changes nothing
-	Altered Sort = "altered" // another content under the id of one that the log has: refused
-	Stray   Sort = "stray"   // a message that is no event: dead, for everyone who hears it
+	Fresh    Kind = "fresh"    // a new event: applied once
+	Repeated Kind = "repeated" // an event that was published before, by either route: changes nothing
+	Altered  Kind = "altered"  // other content under the id of an event in the log: refused
+	Invalid  Kind = "invalid"  // a message that is not an event: a dead letter of every consumer
 )
 
-// Saying is something said, once.
-type Saying struct {
-	Sort  Sort
-	Road  Road
-	Event event.Any // all but its Body and ID are empty in a stray
+// Publication is one publishing of a message.
+type Publication struct {
+	Kind  Kind
+	Route Route
+	Event event.Any // of an invalid message only ID and Body
 }
 
-// The world of the sayings: a tenant with some items at some locations. All events of a run span so many days of business time.
+// The business: a tenant with some items at some locations. All events of a run span the same days of business time.
 const (
 	tenant       = "chaos"
 	items        = 40
@@ -53,29 +53,29 @@ var (
 
 func itemOf(i int) string { return fmt.Sprintf("SKU-%03d", i) }
 
-// sayingSpace is the UUID namespace of the events' ids.
-var sayingSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://composerp.dev/chaos"))
+// idSpace is the UUID namespace of the events' ids.
+var idSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://composerp.dev/chaos"))
 
 func idOf(seed uint64, name string) uuid.UUID {
-	return uuid.NewSHA1(sayingSpace, fmt.Appendf(nil, "%d\x00%s", seed, name))
+	return uuid.NewSHA1(idSpace, fmt.Appendf(nil, "%d\x00%s", seed, name))
 }
 
-// Shares of the sayings, out of a thousand: first of what follows an event, then of what an event is. The rest are sales.
+// Shares out of a thousand: first of the messages that precede an event, then of the types of events. The rest are sales.
 const (
-	againShare, alteredShare, strayShare                  = 60, 5, 10
+	repeatedShare, alteredShare, invalidShare             = 60, 5, 10
 	receiptShare, transferShare, adjustShare, returnShare = 150, 60, 40, 50
 )
 
-// author makes the sayings of a seed.
-type author struct {
-	seed    uint64
-	r       *rand.Rand
-	at      time.Time
-	gap     time.Duration
-	sayings []Saying
-	logged  []event.Any // by the log's road: the log has them before anything that is said there later
-	said    []event.Any
-	roads   []transfer // goods that have left and not arrived
+// generator makes the publications of a seed.
+type generator struct {
+	seed         uint64
+	r            *rand.Rand
+	at           time.Time
+	gap          time.Duration
+	publications []Publication
+	logged       []event.Any // events that go through the log
+	events       []event.Any
+	inTransit    []transfer // transfers that have not arrived
 }
 
 type transfer struct {
@@ -83,13 +83,14 @@ type transfer struct {
 	quantity     event.Decimal
 }
 
-// Sayings gives what is said in a run of this seed: at first the opening stock, then so many events and what goes with them.
-func Sayings(seed uint64, n int) ([]Saying, error) {
-	a := &author{seed: seed, r: dice(seed, streamSayings), at: opening, gap: spannedDays * 24 * time.Hour / time.Duration(max(n, 1))}
+// Publications gives the publications of a run: first the opening stock, then n events with repetitions and invalid messages
+// between them.
+func Publications(seed uint64, n int) ([]Publication, error) {
+	a := &generator{seed: seed, r: randomFor(seed, streamPublications), at: opening, gap: spannedDays * 24 * time.Hour / time.Duration(max(n, 1))}
 	for i := range items {
 		for _, l := range locations {
 			id := fmt.Sprintf("opening-%s-%s", itemOf(i), l)
-			if err := a.say(id, event.ReceiptCompleted{ReceiptID: id, ItemID: itemOf(i), LocationID: l, Quantity: event.NewDecimal(openingStock), Timestamp: a.at}); err != nil {
+			if err := a.addEvent(id, event.ReceiptCompleted{ReceiptID: id, ItemID: itemOf(i), LocationID: l, Quantity: event.NewDecimal(openingStock), Timestamp: a.at}); err != nil {
 				return nil, err
 			}
 		}
@@ -100,39 +101,39 @@ func Sayings(seed uint64, n int) ([]Saying, error) {
 			return nil, err
 		}
 	}
-	return a.sayings, nil
+	return a.publications, nil
 }
 
-// next says one event and, now and then, something that goes with it.
-func (a *author) next(i int) error {
+// next adds one event and, now and then, another message before it.
+func (a *generator) next(i int) error {
 	switch roll := a.r.IntN(1000); {
-	case roll < againShare:
-		a.add(Again, a.road(), a.said[len(a.said)-1-a.r.IntN(min(len(a.said), 200))])
-	case roll < againShare+alteredShare && len(a.logged) > 0:
+	case roll < repeatedShare:
+		a.add(Repeated, a.route(), a.events[len(a.events)-1-a.r.IntN(min(len(a.events), 200))])
+	case roll < repeatedShare+alteredShare && len(a.logged) > 0:
 		altered := a.logged[a.r.IntN(len(a.logged))]
-		altered.Metadata.UserID = "somebody else"
+		altered.Metadata.UserID = "another user"
 		e, err := event.Encode(altered.Envelope, altered.Payload)
 		if err != nil {
 			return fmt.Errorf("altering event %s: %w", altered.ID, err)
 		}
-		a.add(Altered, RoadLog, e)
-	case roll < againShare+alteredShare+strayShare:
-		a.add(Stray, RoadAMQP, a.stray(i))
+		a.add(Altered, RouteLog, e)
+	case roll < repeatedShare+alteredShare+invalidShare:
+		a.add(Invalid, RouteAMQP, a.invalid(i))
 	}
 	id, p := a.payload(i)
-	return a.say(id, p)
+	return a.addEvent(id, p)
 }
 
-// payload draws what happened.
-func (a *author) payload(i int) (string, event.Payload) {
+// payload draws an event.
+func (a *generator) payload(i int) (string, event.Payload) {
 	item, location := itemOf(a.r.IntN(items)), locations[a.r.IntN(len(locations))]
 	quantity := a.quantity(item)
 	id := fmt.Sprintf("%06d", i)
 	roll := a.r.IntN(1000)
 	switch {
-	case roll < receiptShare && len(a.roads) > 0 && roll%2 == 0:
-		t := a.roads[0]
-		a.roads = a.roads[1:]
+	case roll < receiptShare && len(a.inTransit) > 0 && roll%2 == 0:
+		t := a.inTransit[0]
+		a.inTransit = a.inTransit[1:]
 		return "arrival-" + id, event.ReceiptCompleted{ReceiptID: "arrival-" + id, ItemID: t.item, LocationID: t.to, Quantity: t.quantity, TransferID: t.id, Timestamp: a.at}
 	case roll < receiptShare:
 		r := event.ReceiptCompleted{ReceiptID: "receipt-" + id, ItemID: item, LocationID: location, Quantity: quantity, Timestamp: a.at}
@@ -146,7 +147,7 @@ func (a *author) payload(i int) (string, event.Payload) {
 		if t.to == from {
 			from = locations[1]
 		}
-		a.roads = append(a.roads, t)
+		a.inTransit = append(a.inTransit, t)
 		return t.id, event.TransferInitiated{TransferID: t.id, ItemID: item, FromLocationID: from, ToLocationID: t.to, Quantity: quantity}
 	case roll < receiptShare+transferShare+adjustShare:
 		if roll%2 == 0 {
@@ -159,8 +160,8 @@ func (a *author) payload(i int) (string, event.Payload) {
 	return "sale-" + id, event.SaleCompleted{SaleID: "sale-" + id, ItemID: item, LocationID: location, Quantity: quantity, Amount: quantity, ItemName: "Item " + item, Timestamp: a.at}
 }
 
-// quantity draws a whole number, or for some of the items one that is none: they are sold by weight.
-func (a *author) quantity(item string) event.Decimal {
+// quantity draws a whole number, or a fraction for items that are sold by weight.
+func (a *generator) quantity(item string) event.Decimal {
 	whole, thousandths := a.r.Int64N(5)+1, a.r.Int64N(1000)
 	if item >= itemOf(5) {
 		thousandths = 0
@@ -172,32 +173,32 @@ func (a *author) quantity(item string) event.Decimal {
 	return d
 }
 
-func (a *author) road() Road {
+func (a *generator) route() Route {
 	if a.r.IntN(2) == 0 {
-		return RoadLog
+		return RouteLog
 	}
-	return RoadAMQP
+	return RouteAMQP
 }
 
-func (a *author) say(name string, p event.Payload) error {
+func (a *generator) addEvent(name string, p event.Payload) error {
 	e, err := eventOf(a.seed, name, a.at, p)
 	if err != nil {
 		return err
 	}
-	road := a.road()
-	a.add(Fresh, road, e)
-	a.said = append(a.said, e)
-	if road == RoadLog {
+	route := a.route()
+	a.add(Fresh, route, e)
+	a.events = append(a.events, e)
+	if route == RouteLog {
 		a.logged = append(a.logged, e)
 	}
 	return nil
 }
 
-func (a *author) add(sort Sort, road Road, e event.Any) {
-	a.sayings = append(a.sayings, Saying{Sort: sort, Road: road, Event: e})
+func (a *generator) add(kind Kind, route Route, e event.Any) {
+	a.publications = append(a.publications, Publication{Kind: kind, Route: route, Event: e})
 }
 
-// eventOf makes an event whose id follows from the seed and its name.
+// eventOf makes an event with an id that follows from the seed and the name.
 func eventOf(seed uint64, name string, at time.Time, p event.Payload) (event.Any, error) {
 	e, err := event.Encode(event.Envelope{
 		ID: idOf(seed, name), AggregateID: name, TenantID: tenant, Timestamp: at, Metadata: event.Metadata{Source: "chaos", UserID: "till"},
@@ -208,8 +209,8 @@ func eventOf(seed uint64, name string, at time.Time, p event.Payload) (event.Any
 	return e, nil
 }
 
-// stray makes a message that is no event, of one of some kinds.
-func (a *author) stray(i int) event.Any {
+// invalid makes a message that is not an event: not JSON, against its schema, or without a tenant.
+func (a *generator) invalid(i int) event.Any {
 	id := idOf(a.seed, fmt.Sprintf("stray-%06d", i))
 	envelope := map[string]any{
 		"eventId": id, "eventType": event.TypeSaleCompleted, "aggregateType": "SALES_ORDER", "aggregateId": "stray", "tenantId": tenant,
@@ -226,7 +227,7 @@ func (a *author) stray(i int) event.Any {
 	}
 	body, err := json.Marshal(envelope)
 	if err != nil {
-		panic(fmt.Sprintf("chaos: writing a stray message: %v", err))
+		panic(fmt.Sprintf("chaos: writing an invalid message: %v", err))
 	}
 	return event.Any{Envelope: event.Envelope{ID: id}, Body: body}
 }
