@@ -92,7 +92,7 @@ func (l *leading) mustBegin(t *testing.T) store.Lease {
 	select {
 	case lease := <-l.began:
 		return lease
-	case <-time.After(storetest.Patience):
+	case <-time.After(storetest.Timeout):
 		t.Fatal("nobody leads")
 		panic("unreachable")
 	}
@@ -148,7 +148,7 @@ func TestALeaderIsToldThatItsLeaseIsLost(t *testing.T) {
 	select {
 	case err := <-reported:
 		storetest.IsError(t, err, store.ErrNotLeader)
-	case <-time.After(storetest.Patience):
+	case <-time.After(storetest.Timeout):
 		t.Fatalf("%+v was not told", lease)
 	}
 }
@@ -171,7 +171,7 @@ func TestALeaderWhoseRenewalHangsStopsWithTheLease(t *testing.T) {
 			t.Errorf("told after %v: %v", took, err)
 		}
 		storetest.IsError(t, err, context.DeadlineExceeded)
-	case <-time.After(storetest.Patience):
+	case <-time.After(storetest.Timeout):
 		t.Fatal("it was not told")
 	}
 }

@@ -16,7 +16,7 @@ func hear(t testing.TB, hints <-chan struct{}, what string) {
 		if !open {
 			t.Fatalf("the channel is closed; %s", what)
 		}
-	case <-time.After(storetest.Patience):
+	case <-time.After(storetest.Timeout):
 		t.Fatalf("nothing was heard; %s", what)
 	}
 }
@@ -47,7 +47,7 @@ func TestTicksAreHeard(t *testing.T) {
 				storetest.Eventually(t, "its connection is closed", func() bool { return listeners(p) == 0 })
 				return
 			}
-		case <-time.After(storetest.Patience):
+		case <-time.After(storetest.Timeout):
 			t.Fatal("the channel is not closed with its context")
 		}
 	}
@@ -87,7 +87,7 @@ func TestListeningToAServerThatIsGone(t *testing.T) {
 		if open {
 			t.Error("something was heard")
 		}
-	case <-time.After(storetest.Patience):
+	case <-time.After(storetest.Timeout):
 		t.Error("the channel is not closed with its context")
 	}
 }

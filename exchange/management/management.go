@@ -215,7 +215,7 @@ func (m *Client) call(ctx context.Context, method, path string, body, result any
 	}
 	defer func() { _ = answer.Body.Close() }()
 	if answer.StatusCode >= 300 {
-		return fmt.Errorf("asking the management API at %s: %s %s: %w", m.base, method, request.URL.EscapedPath(), refusal(answer, request.URL.EscapedPath()))
+		return fmt.Errorf("asking the management API at %s: %s %s: %w", m.base, method, request.URL.EscapedPath(), statusError(answer, request.URL.EscapedPath()))
 	}
 	if result == nil {
 		return nil
@@ -236,10 +236,10 @@ func (m managementUnreachable) Error() string {
 func (managementUnreachable) Is(target error) bool { return target == rabbitmq.ErrUnreachable }
 
 // wholeVhost is a question for everything of a kind in a virtual host.
-var wholeVhost = regexp.MustCompile(`^/api/(queues|exchanges|bindings)/[^/]*$`)
+var collectionPath = regexp.MustCompile(`^/api/(queues|exchanges|bindings)/[^/]*$`)
 
 // refusal maps an HTTP status to the errors of this package.
-func refusal(answer *http.Response, path string) error {
+func statusError(answer *http.Response, path string) error {
 	var said struct {
 		Reason any `json:"reason"`
 	}
@@ -252,7 +252,7 @@ func refusal(answer *http.Response, path string) error {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return fmt.Errorf("%w (%s)", rabbitmq.ErrAccessRefused, reason)
 	case http.StatusNotFound:
-		if strings.HasPrefix(path, "/api/vhosts/") || wholeVhost.MatchString(path) {
+		if strings.HasPrefix(path, "/api/vhosts/") || collectionPath.MatchString(path) {
 			return fmt.Errorf("%w (%s)", rabbitmq.ErrVhostMissing, reason)
 		}
 		return fmt.Errorf("%w (%s)", rabbitmq.ErrMissing, reason)

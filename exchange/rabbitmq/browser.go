@@ -36,13 +36,13 @@ const (
 	// windowBytes is how much memory the bodies of a window shall take, by the mean of what was seen before.
 	windowBytes = 16 << 20
 	firstWindow = 64
-	mostWindows = 32
+	maxWindows  = 32
 	maxPrefetch = 65535
 	// lull is how long nothing arrives before the sieve asks whether there is anything left.
-	lull = time.Second
+	quietTime = time.Second
 	// passTime is what acknowledgements get to reach the queue, backTime is how long that may take until it has everything again.
-	passTime = 100 * time.Millisecond
-	backTime = 5 * time.Second
+	ackTime    = 100 * time.Millisecond
+	returnTime = 5 * time.Second
 )
 
 // Sieve is a walk through one queue, for one goroutine.
@@ -93,7 +93,7 @@ func (v *QueueBrowser) Take(ctx context.Context, limit int) ([]Delivery, error) 
 				return nil, err
 			}
 		}
-		waiting, stop := context.WithTimeout(ctx, lull)
+		waiting, stop := context.WithTimeout(ctx, quietTime)
 		taken, err := v.window.Take(waiting, min(limit, v.left))
 		stop()
 		if err == nil {
@@ -145,7 +145,7 @@ func (v *QueueBrowser) openWindow() error {
 	if v.seen > 0 {
 		size = windowBytes / max(1, v.bytes/v.seen)
 	}
-	windows := max(1, mostWindows-v.windows)
+	windows := max(1, maxWindows-v.windows)
 	v.size = min(max(size, (v.left+windows-1)/windows), maxPrefetch)
 	v.windows++
 	// The broker sorts consumers by their tags.
@@ -161,12 +161,12 @@ func (v *QueueBrowser) openWindow() error {
 // somebody else has taken it since. returned is how many messages more are there than should be: that have arrived
 // meanwhile, or whose acknowledgement did not reach the queue.
 func (v *QueueBrowser) Close() (returned int, err error) {
-	time.Sleep(time.Until(v.ackedAt.Add(passTime)))
+	time.Sleep(time.Until(v.ackedAt.Add(ackTime)))
 	if err := v.channel.Close(); err != nil {
 		return 0, fmt.Errorf("giving back what is left of %s: %w", v.queue, explain(err))
 	}
 	whole := v.seen - v.acked + v.left - v.absent
-	for until := time.Now().Add(backTime); ; time.Sleep(10 * time.Millisecond) {
+	for until := time.Now().Add(returnTime); ; time.Sleep(10 * time.Millisecond) {
 		ready, consumers, err := v.session.Depth(v.queue)
 		if err != nil || consumers == 0 && ready >= whole || time.Now().After(until) {
 			return max(0, ready-whole), err

@@ -70,7 +70,7 @@ func (c Config) connectionName() string {
 }
 
 // place is a broker's URL without the password, for logs and errors.
-func place(uri amqp.URI) string {
+func displayURL(uri amqp.URI) string {
 	return uri.Scheme + "://" + uri.Username + "@" + net.JoinHostPort(uri.Host, strconv.Itoa(uri.Port)) + "/" + trimSlash(uri.Vhost)
 }
 

@@ -197,7 +197,7 @@ func (c *Consumer) answer(doing string, d Delivery, send func() error) error {
 		return fmt.Errorf("%s %s: %w", doing, d.ID, err)
 	}
 	if err := send(); err != nil {
-		return fmt.Errorf("%s %s: %w", doing, d.ID, lostBecause(err))
+		return fmt.Errorf("%s %s: %w", doing, d.ID, sessionLost(err))
 	}
 	return nil
 }

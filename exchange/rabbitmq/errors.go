@@ -71,7 +71,7 @@ func explainReply(reply *amqp.Error) error {
 	kind := ErrUnreachable
 	switch reply.Code {
 	case amqp.FrameError:
-		return fmt.Errorf("%w (%s)", kind, frameTrouble(reply))
+		return fmt.Errorf("%w (%s)", kind, frameError(reply))
 	case amqp.AccessRefused:
 		kind = ErrAccessRefused
 		if strings.Contains(reply.Reason, "exclusive use") {
@@ -96,7 +96,7 @@ func explainReply(reply *amqp.Error) error {
 }
 
 // frameTrouble says why no frame could be read: the library passes the network's own text on in such a reply.
-func frameTrouble(reply *amqp.Error) string {
+func frameError(reply *amqp.Error) string {
 	if strings.HasPrefix(reply.Reason, "Exception") {
 		return "what answers there does not speak AMQP 0-9-1"
 	}
@@ -104,7 +104,7 @@ func frameTrouble(reply *amqp.Error) string {
 }
 
 // lostBecause is ErrSessionLost with what ended the session; ErrAccessRefused too, when that was it.
-func lostBecause(cause error) error {
+func sessionLost(cause error) error {
 	var reply *amqp.Error
 	if errors.As(cause, &reply) {
 		if reply.Code == amqp.AccessRefused {

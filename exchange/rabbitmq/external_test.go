@@ -16,13 +16,13 @@ func TestUnloggedHearsOutsidersAlone(t *testing.T) {
 	want := topology.Compute([]topology.Subscription{
 		{Worker: "intake", RoutingKeys: []string{saleKey}, ExternalOnly: true}, {Worker: ledger, RoutingKeys: []string{saleKey}},
 	})
-	must(t, rabbitmq.Apply(patient(t), want, config))
+	must(t, rabbitmq.Apply(testTimeout(t), want, config))
 	session := open(t, config)
 	p := publisher(t, session, 16)
 	say := func(n int, change func(m *rabbitmq.Message)) error {
 		m := sale(n)
 		change(&m)
-		return publish(t, p, m).Wait(patient(t))
+		return publish(t, p, m).Wait(testTimeout(t))
 	}
 	relayed := func(m *rabbitmq.Message) { m.Headers[topology.HeaderRelayed] = true }
 	must(t, say(1, relayed))

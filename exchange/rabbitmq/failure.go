@@ -62,7 +62,7 @@ func forward(d Delivery, exchange, key string) Message {
 	m.ID = messageID(m)
 	m.Headers = carriedHeaders(d.Headers)
 	if d.fromDead() {
-		revive(m.Headers, d.Failure())
+		clearFailure(m.Headers, d.Failure())
 	}
 	delete(m.Headers, HeaderWaitsFor)
 	delete(m.Headers, HeaderQuarantine)

@@ -27,11 +27,11 @@ type link struct {
 // come in; and with it the session and its consumers, who shall go on.
 type watchedConn struct {
 	net.Conn
-	patience atomic.Int64 // nanoseconds; 0 during the handshake, which has a deadline of its own
+	timeout atomic.Int64 // nanoseconds; 0 during the handshake, which has a deadline of its own
 }
 
 func (a *watchedConn) Read(b []byte) (int, error) {
-	if patience := time.Duration(a.patience.Load()); patience > 0 {
+	if patience := time.Duration(a.timeout.Load()); patience > 0 {
 		if err := a.SetReadDeadline(time.Now().Add(patience)); err != nil {
 			return 0, err
 		}
@@ -46,7 +46,7 @@ func dial(ctx context.Context, config Config, url, role string) (*link, error) {
 	if err != nil {
 		return nil, ErrBadURL // its text may quote the password
 	}
-	l := &link{place: place(uri)}
+	l := &link{place: displayURL(uri)}
 	if err := l.open(ctx, config, url, role); err != nil {
 		if ctx.Err() != nil {
 			err = ctx.Err()
@@ -101,7 +101,7 @@ func (l *link) open(ctx context.Context, config Config, url, role string) error 
 	switch {
 	case err == nil:
 		l.Connection = connection
-		l.socket.patience.Store(int64(connection.Config.Heartbeat) * 3 / 2)
+		l.socket.timeout.Store(int64(connection.Config.Heartbeat) * 3 / 2)
 		err = checkVersion(l.version())
 	case !time.Now().Before(deadline):
 		err = fmt.Errorf("%w (no answer in %v)", ErrUnreachable, config.DialTimeout)

@@ -62,7 +62,7 @@ func (s *Session) Publisher(window int) (*Publisher, error) {
 	}
 	go s.watchChannel(closes)
 	go p.write()
-	go p.reap()
+	go p.settle()
 	return p, nil
 }
 
@@ -84,7 +84,7 @@ func (p *Publisher) Publish(ctx context.Context, m Message) (*Confirmation, erro
 	if p.over() {
 		return nil, p.lost()
 	}
-	if err := p.takePlace(ctx); err != nil {
+	if err := p.acquireSlot(ctx); err != nil {
 		return nil, err
 	}
 	c := &Confirmation{publisher: p, message: m, done: make(chan struct{})}
@@ -93,7 +93,7 @@ func (p *Publisher) Publish(ctx context.Context, m Message) (*Confirmation, erro
 }
 
 // takePlace waits for the end of an alarm and for a place in the window.
-func (p *Publisher) takePlace(ctx context.Context) error {
+func (p *Publisher) acquireSlot(ctx context.Context) error {
 	if alarm := p.session.blocked.Load(); alarm != nil {
 		select {
 		case <-alarm.lifted:
@@ -165,13 +165,13 @@ func (p *Publisher) writeOne(c *Confirmation) (err error) {
 }
 
 // reap settles confirmations in the order of publishing and frees their places in the window.
-func (p *Publisher) reap() {
+func (p *Publisher) settle() {
 	step := time.NewTicker(p.session.config.ConfirmTimeout / confirmTimeoutSteps)
 	defer step.Stop()
 	for {
 		select {
 		case c := <-p.inFlight:
-			if !p.answered(c, step.C) {
+			if !p.awaitConfirm(c, step.C) {
 				return
 			}
 			c.err = p.outcome(c)
@@ -193,7 +193,7 @@ var errUnconfirmed = errors.New("the broker neither confirms a message nor refus
 // answered waits for the broker's word about the oldest message in flight. Of a message that is on its way to a quorum
 // queue while that is deleted, the broker never says a word (seen with 3.10): whoever waited for it would wait for ever, and
 // with the relay the whole fleet. What is younger gets its own time, so that a broker which is only slow is not given up.
-func (p *Publisher) answered(c *Confirmation, step <-chan time.Time) bool {
+func (p *Publisher) awaitConfirm(c *Confirmation, step <-chan time.Time) bool {
 	select {
 	case <-c.deferred.Done():
 		return true

@@ -29,7 +29,7 @@ func RedriveMessage(d Delivery, worker string) Message {
 	m.Exchange, m.RoutingKey = topology.Retry, topology.QueueName(worker)
 	m.ID = messageID(m)
 	m.Headers = carriedHeaders(d.Headers)
-	revive(m.Headers, d.Failure())
+	clearFailure(m.Headers, d.Failure())
 	return m
 }
 
@@ -49,7 +49,7 @@ func (d Delivery) fromDead() bool {
 
 // revive takes from a dead letter's headers what was of its last life, and keeps its history: when it failed last too,
 // for by that the journal of failures tells the tries of this life from those of the last.
-func revive(headers map[string]any, f Failure) {
+func clearFailure(headers map[string]any, f Failure) {
 	for _, name := range []string{HeaderAttempt, HeaderWorker, HeaderError, HeaderDead, HeaderDeferred, HeaderWaitsFor, HeaderQuarantine} {
 		delete(headers, name)
 	}

@@ -13,7 +13,7 @@ import (
 // dies sends d to the dead letters at the end of its ladder, and gives it as it lies there.
 func dies(d rabbitmq.Delivery) rabbitmq.Delivery {
 	for range 3 {
-		d.Message = rabbitmq.RetryMessage(d, ledger, rung, errors.New("no cup is left"))
+		d.Message = rabbitmq.RetryMessage(d, ledger, retryDelay, errors.New("no cup is left"))
 	}
 	d.Message = rabbitmq.DeadMessage(d, ledger, errors.New("no cup is left"))
 	return d
@@ -67,7 +67,7 @@ func TestWhatIsMovedByHandHasAWholeLadderBeforeIt(t *testing.T) {
 		if moved.Attempt() != 0 {
 			t.Errorf("%s: it comes as attempt %d", name, moved.Attempt())
 		}
-		up := rabbitmq.Delivery{Message: rabbitmq.RetryMessage(moved, ledger, rung, errors.New("why"))}
+		up := rabbitmq.Delivery{Message: rabbitmq.RetryMessage(moved, ledger, retryDelay, errors.New("why"))}
 		if f := up.Failure(); up.Attempt() != 1 || f.Error != "why" || up.Headers[rabbitmq.HeaderDead] != nil || up.Headers[rabbitmq.HeaderDiedOf] == "" {
 			t.Errorf("%s: it goes up the ladder as %v", name, up.Headers)
 		}
@@ -82,8 +82,8 @@ func TestWhatIsMovedByHandHasAWholeLadderBeforeIt(t *testing.T) {
 
 func TestWhatComesOffARungIsNotFromTheDead(t *testing.T) {
 	t.Parallel()
-	d := rabbitmq.Delivery{Message: rabbitmq.RetryMessage(rabbitmq.Delivery{Message: sale(7)}, ledger, rung, errors.New("why"))}
-	d.Headers["x-death"] = []any{amqp.Table{"queue": topology.RetryQueueName(ledger, rung), "reason": "expired"}}
+	d := rabbitmq.Delivery{Message: rabbitmq.RetryMessage(rabbitmq.Delivery{Message: sale(7)}, ledger, retryDelay, errors.New("why"))}
+	d.Headers["x-death"] = []any{amqp.Table{"queue": topology.RetryQueueName(ledger, retryDelay), "reason": "expired"}}
 	if d.Attempt() != 1 {
 		t.Errorf("it comes as attempt %d", d.Attempt())
 	}
@@ -95,7 +95,7 @@ func TestTheCountOfAnotherQueueIsNotHeeded(t *testing.T) {
 	session := open(t, withLedger(t))
 	m := sale(7)
 	m.Headers["x-delivery-count"] = int64(9)
-	must(t, publish(t, publisher(t, session, 1), m).Wait(patient(t)))
+	must(t, publish(t, publisher(t, session, 1), m).Wait(testTimeout(t)))
 	c := consumer(t, session, ledgerQueue, 1)
 	d := take(t, c, 1)[0]
 	if d.DeliveryCount != 0 {

@@ -72,7 +72,7 @@ type object struct {
 func describeExchanges(specs []ExchangeSpec) []object {
 	var objects []object
 	for _, e := range specs {
-		properties := plain(e.Arguments)
+		properties := normalized(e.Arguments)
 		properties["type"] = e.Kind
 		objects = append(objects, object{e.Name, properties})
 	}
@@ -82,13 +82,13 @@ func describeExchanges(specs []ExchangeSpec) []object {
 func describeQueues(specs []QueueSpec) []object {
 	var objects []object
 	for _, q := range specs {
-		objects = append(objects, object{q.Name, plain(q.Arguments)})
+		objects = append(objects, object{q.Name, normalized(q.Arguments)})
 	}
 	return objects
 }
 
 // plain gives arguments as JSON has them, for a number of the broker's answer is no int64.
-func plain(arguments map[string]any) map[string]any {
+func normalized(arguments map[string]any) map[string]any {
 	properties := map[string]any{}
 	raw, err := json.Marshal(arguments)
 	if err == nil {

@@ -152,7 +152,7 @@ ORDER BY f.place`
 // auditCheck is a check as it is written down.
 type check struct {
 	name, what, unit string
-	ways             inWays
+	ways             variants
 	// counting goes on from checkpoint to checkpoint: what was looked at is never looked at again.
 	counting bool
 }
@@ -166,7 +166,7 @@ var auditChecks = []check{
 	{"movements", "each position's movements count 1, 2, 3 and each goes on where the one before ended", "movements", auditMovements, true},
 	{"positions", "every position is the sum of its movements", "positions", auditPositions, false},
 	{"balance", "each item sums to zero over real and virtual locations", "items", auditBalance, false},
-	{"told", "each movement was told by one INVENTORY_UPDATED, with the same figures", "movements", auditTold, true},
+	{"told", "each movement was told by one INVENTORY_UPDATED, with the same figures", "movements", auditUpdates, true},
 	{"stock", "the stock read model is what the positions are", "positions", auditStock, false},
 	{"orders", "orders, their lines, what came and what is on order add up; no need has two orders", "orders", auditOrders, false},
 	{"planned", "replenishment counts with what the ledger has", "positions", auditPlanned, false},

@@ -92,7 +92,7 @@ func checkOf(p audit.Proof, name string) audit.Check {
 }
 
 // flying is how many events are in flight for whom.
-func flying(p audit.Proof) map[string]int64 {
+func inFlight(p audit.Proof) map[string]int64 {
 	in := map[string]int64{}
 	for _, f := range p.Flights {
 		in[f.Consumer] = f.Events
@@ -159,14 +159,14 @@ func TestWhatIsOpenIsPassedOn(t *testing.T) {
 	a := newAudited(t)
 	ids := a.say(2)
 	p := a.audit(beside(map[string]int64{}), "")
-	if got := flying(p); got["one"] != 2 || len(got) != 1 || p.Flights[0].EventID != ids[0] || p.Flights[0].LoggedAt.IsZero() {
+	if got := inFlight(p); got["one"] != 2 || len(got) != 1 || p.Flights[0].EventID != ids[0] || p.Flights[0].LoggedAt.IsZero() {
 		t.Errorf("in flight are %+v", p.Flights)
 	}
 	if !p.UpTo.Before(p.Flights[0].LoggedAt) {
 		t.Errorf("all is proven up to %v, and open since %v", p.UpTo, p.Flights[0].LoggedAt)
 	}
 	a.handle(ids[0])
-	if p = a.audit(beside(map[string]int64{"one": 1}), ""); flying(p)["one"] != 1 || p.Counts.Consumers[0].Handled != 1 || checkOf(p, "handled").Count != 1 {
+	if p = a.audit(beside(map[string]int64{"one": 1}), ""); inFlight(p)["one"] != 1 || p.Counts.Consumers[0].Handled != 1 || checkOf(p, "handled").Count != 1 {
 		t.Errorf("in flight are %+v, handled %+v", p.Flights, p.Counts.Consumers)
 	}
 	// Where it can be nowhere it is lost; the dead are not.
@@ -230,7 +230,7 @@ func TestLossIsToldFromDelay(t *testing.T) {
 	scope := audit.Scope{Settled: state.Passed, SettledEpoch: state.PassedEpoch, Fewest: map[string]int64{"one": 1}}
 	p := a.audit(scope, "handled")
 	c := checkOf(p, "handled")
-	if c.Wrong != 2 || len(c.Findings) != 2 || c.Findings[0].EventID != ids[0].String() || c.Findings[1].EventID != ids[1].String() || flying(p)["one"] != 5 {
+	if c.Wrong != 2 || len(c.Findings) != 2 || c.Findings[0].EventID != ids[0].String() || c.Findings[1].EventID != ids[1].String() || inFlight(p)["one"] != 5 {
 		t.Errorf("lost are %+v, in flight %+v", c.Findings, p.Flights)
 	}
 	if p.Moved != 4 {
@@ -251,7 +251,7 @@ func TestWhatTheRelayHasNotPassedIsOnItsWay(t *testing.T) {
 	storetest.Must(t, a.InTx(t.Context(), func(tx store.Tx) error { return eventlog.Append(t.Context(), tx, late) }))
 	scope := audit.Scope{Settled: state.Passed, SettledEpoch: state.PassedEpoch, Fewest: map[string]int64{"one": 0}}
 	for range 2 {
-		if p := a.audit(scope, ""); flying(p)["relay"] != 1 || flying(p)["one"] != 1 || checkOf(p, "published").Count != 1 {
+		if p := a.audit(scope, ""); inFlight(p)["relay"] != 1 || inFlight(p)["one"] != 1 || checkOf(p, "published").Count != 1 {
 			t.Errorf("in flight are %+v, published %d", p.Flights, checkOf(p, "published").Count)
 		}
 	}

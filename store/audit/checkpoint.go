@@ -69,7 +69,7 @@ type checkpoint struct {
 }
 
 // auditBeginning is what an audit's snapshot is.
-type auditBeginning struct {
+type snapshotInfo struct {
 	Now           time.Time `db:"now"`
 	Epoch         int       `db:"epoch"`
 	Snapshot      string    `db:"snapshot"`

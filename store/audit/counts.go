@@ -33,7 +33,7 @@ type ConsumerCounts struct {
 	Copies int64 `db:"copies" json:"copies"`
 }
 
-var auditCountTypes = bothWays(func(w way) string {
+var auditCountTypes = twoVariants(func(w extent) string {
 	return `SELECT e.type, count(*) AS events, count(*) FILTER (WHERE e.publish) AS published FROM event_log e WHERE ` + w.fresh + ` GROUP BY e.type ORDER BY e.type`
 })
 
@@ -80,7 +80,7 @@ func (a *run) tallyLog(ctx context.Context) error {
 		Events    int64  `db:"events"`
 		Published int64  `db:"published"`
 	}
-	if err := a.selectAll(ctx, &types, a.inWay(auditCountTypes)); err != nil {
+	if err := a.selectAll(ctx, &types, a.variant(auditCountTypes)); err != nil {
 		return fmt.Errorf("counting the log's events: %w", err)
 	}
 	for _, t := range types {
@@ -92,7 +92,7 @@ func (a *run) tallyLog(ctx context.Context) error {
 		Consumer string `db:"consumer"`
 		Debts    int64  `db:"debts"`
 	}
-	if err := a.selectAll(ctx, &owed, a.inWay(auditOwed)); err != nil {
+	if err := a.selectAll(ctx, &owed, a.variant(auditSubscribed)); err != nil {
 		return fmt.Errorf("counting what consumers owe: %w", err)
 	}
 	for _, o := range owed {

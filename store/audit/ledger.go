@@ -15,12 +15,12 @@ const body = `CASE WHEN e.body_sha256 = sha256(convert_to(e.body, 'UTF8')) THEN 
 const movingTypes = `'SALE_COMPLETED', 'RECEIPT_COMPLETED', 'TRANSFER_INITIATED', 'STOCK_ADJUSTED', 'STOCK_COUNTED'`
 
 // unmoved: what is open for these may have moved nothing yet. The ledger hears of nothing that the relay has not published.
-const unmoved = `'` + auditedLedger + `', '` + eventlog.RelayConsumer + `'`
+const notMoved = `'` + auditedLedger + `', '` + eventlog.RelayConsumer + `'`
 
 // What an event says should move: quantity to the place it names (negative: from
 // it), and the opposite at the counterpart. A count says what is there afterwards.
 // OFFSET 0 keeps the planner from parsing a body once for every field. This is DESIGN's table of movements, written a second time and on purpose.
-func impliedLines(w way) string {
+func impliedLines(w extent) string {
 	return `
 implied AS (
     SELECT e.seq, e.event_id, e.type, e.tenant_id, e.payload ->> 'itemId' AS item_id,
@@ -32,7 +32,7 @@ implied AS (
     FROM (SELECT e.seq, e.event_id, e.type, e.b ->> 'tenantId' AS tenant_id, e.b -> 'payload' AS payload
           FROM (SELECT e.seq, e.event_id, e.type, ` + body + ` AS b
                 FROM (SELECT e.* FROM event_log e WHERE ` + w.fresh + w.only(`
-                      UNION ALL `+carried(unmoved)) + `) e
+                      UNION ALL `+carriedOver(notMoved)) + `) e
                 WHERE e.type IN (` + movingTypes + `) OFFSET 0) e
           OFFSET 0) e
 ), line AS (
@@ -44,11 +44,11 @@ implied AS (
 // An event that is dead for the ledger, and not handled by it, moves nothing; one
 // that is on its way moves nothing yet. What moved before it was logged may not
 // be in the log yet. What moved before the checkpoint was judged by then.
-var auditImplied = bothWays(func(w way) string {
+var auditImplied = twoVariants(func(w extent) string {
 	return `
 WITH ` + impliedLines(w) + `, open AS (
     SELECT event_id, consumer = '` + auditedIntake + `' AS unlogged, bool_and(dead) AS dead FROM audit_open
-    WHERE checkpoint = {now} AND consumer IN (` + unmoved + `, '` + auditedIntake + `') AND NOT lost GROUP BY 1, 2
+    WHERE checkpoint = {now} AND consumer IN (` + notMoved + `, '` + auditedIntake + `') AND NOT lost GROUP BY 1, 2
 ), moved AS (
     SELECT coalesce(s.event_id, a.event_id, b.event_id) AS id, s.event_id AS said, s.seq, s.type, s.counterpart, s.quantity AS wanted,
            s.tenant_id AS of_tenant, s.item_id AS of_item, s.location_id AS at_location,
@@ -90,16 +90,16 @@ var auditMoved = marked(`
 INSERT INTO audit_moved (checkpoint, event_id)
 SELECT {now}, cause::uuid FROM (
     SELECT e.b -> 'metadata' ->> 'causationId' AS cause
-    FROM (SELECT ` + body + ` AS b FROM event_log e WHERE ` + sinceTheCheckpoint.fresh + ` AND e.type = 'INVENTORY_UPDATED' OFFSET 0) e) t
+    FROM (SELECT ` + body + ` AS b FROM event_log e WHERE ` + sinceCheckpoint.fresh + ` AND e.type = 'INVENTORY_UPDATED' OFFSET 0) e) t
 WHERE cause ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-UNION SELECT {now}, e.event_id FROM event_log e WHERE ` + sinceTheCheckpoint.fresh + ` AND e.type IN (` + movingTypes + `)
-UNION SELECT {now}, o.event_id FROM audit_open o WHERE o.checkpoint = {before} AND o.consumer IN (` + unmoved + `, '` + auditedIntake + `')
+UNION SELECT {now}, e.event_id FROM event_log e WHERE ` + sinceCheckpoint.fresh + ` AND e.type IN (` + movingTypes + `)
+UNION SELECT {now}, o.event_id FROM audit_open o WHERE o.checkpoint = {before} AND o.consumer IN (` + notMoved + `, '` + auditedIntake + `')
 UNION SELECT {now}, m.event_id FROM movement m WHERE m.ctid > {movementEnd}
 ON CONFLICT DO NOTHING`)
 
 // A movement says its place in its position's row of movements and what was on
 // hand after it: a gap, a double or a changed quantity is seen where it begins.
-var auditMovements = bothWays(func(w way) string {
+var auditMovements = twoVariants(func(w extent) string {
 	return `
 WITH step AS (
     SELECT m.event_id, m.line, m.position_id, m.sequence, m.quantity, m.on_hand, m.type,
@@ -123,7 +123,7 @@ WITH step AS (
 })
 
 // stands is where each position's movements lead, from the checkpoint on.
-func stands(w way) string {
+func positionTotals(w extent) string {
 	return `
 moved AS (
     SELECT m.position_id, sum(m.quantity) AS on_hand, count(*) AS sequence FROM ` + w.lines + ` m LEFT JOIN ` + w.base + ` b ON b.position_id = m.position_id
@@ -135,9 +135,9 @@ moved AS (
 )`
 }
 
-var auditPositions = bothWays(func(w way) string {
+var auditPositions = twoVariants(func(w extent) string {
 	return `
-WITH ` + stands(w) + `, judged AS MATERIALIZED (
+WITH ` + positionTotals(w) + `, judged AS MATERIALIZED (
     SELECT coalesce(p.id, m.position_id) AS place, NULL::uuid AS event_id, NULL::text AS type, NULL::text AS consumer, p.tenant_id, p.item_id, p.location_id,
            CASE WHEN p.id IS NULL THEN format('position %s has %s movements and is not there', m.position_id, m.sequence)
                 WHEN p.on_hand <> coalesce(m.on_hand, 0) THEN format('has %s on hand, and its movements sum to %s', p.on_hand, coalesce(m.on_hand, 0))
@@ -146,9 +146,9 @@ WITH ` + stands(w) + `, judged AS MATERIALIZED (
 )` + verdict
 })
 
-var auditBalance = bothWays(func(w way) string {
+var auditBalance = twoVariants(func(w extent) string {
 	return `
-WITH ` + stands(w) + `, judged AS MATERIALIZED (
+WITH ` + positionTotals(w) + `, judged AS MATERIALIZED (
     SELECT 0 AS place, NULL::uuid AS event_id, NULL::text AS type, NULL::text AS consumer, p.tenant_id, p.item_id, NULL::text AS location_id,
            CASE WHEN sum(m.on_hand) <> 0 THEN format('its movements sum to %s over all locations', sum(m.on_hand)) END AS problem
     FROM stands m JOIN position p ON p.id = m.position_id
@@ -159,7 +159,7 @@ WITH ` + stands(w) + `, judged AS MATERIALIZED (
 // The ledger says INVENTORY_UPDATED of the position an event names, which is line
 // 0, in the transaction that moves it. So of what the checkpoint has counted
 // nothing is told anew.
-var auditTold = bothWays(func(w way) string {
+var auditUpdates = twoVariants(func(w extent) string {
 	return `
 WITH told AS MATERIALIZED (
     SELECT e.seq, e.event_id, e.metadata ->> 'causationId' AS cause, (e.metadata -> 'sequence')::bigint AS sequence, e.tenant_id,

@@ -9,7 +9,7 @@ import (
 
 // An event from outside has its row in admission, written in the same
 // transaction; a derived one must at least be unique and whole.
-var auditLog = inWays{whole: marked(`
+var auditLog = variants{whole: marked(`
 WITH twice AS (
     SELECT event_id FROM event_log GROUP BY event_id HAVING count(*) > 1
 ), judged AS MATERIALIZED (
@@ -28,7 +28,7 @@ WITH twice AS (
 var auditLogSince = `
 WITH fresh AS MATERIALIZED (
     SELECT e.seq, e.event_id, e.type, e.tenant_id, e.body_sha256, e.body_sha256 = sha256(convert_to(e.body, 'UTF8')) AS whole
-    FROM event_log e WHERE ` + sinceTheCheckpoint.fresh + `
+    FROM event_log e WHERE ` + sinceCheckpoint.fresh + `
 ), twice AS (
     SELECT event_id FROM fresh GROUP BY event_id HAVING count(*) > 1
 ), judged AS MATERIALIZED (
@@ -50,26 +50,26 @@ WITH fresh AS MATERIALIZED (
     WHERE o.checkpoint = {before} AND o.seq IS NOT NULL AND e.seq IS NULL
 )` + verdict
 
-var auditPublished = bothWays(func(w way) string {
+var auditPublished = twoVariants(func(w extent) string {
 	return `
 WITH ` + eventlog.RelayCursorSQL + `, judged AS MATERIALIZED (
     SELECT e.seq AS place, e.event_id, e.type, NULL::text AS consumer, e.tenant_id, NULL::text AS item_id, NULL::text AS location_id,
            CASE WHEN a.seq IS NOT NULL THEN 'was set aside: ' || a.reason
                 WHEN NOT ` + eventlog.PassedByRelaySQL + ` THEN format('is not published: the relay has not passed place %s', e.seq) END AS problem
     FROM (SELECT e.seq, e.event_id, e.type, e.tenant_id, e.epoch, e.tx FROM event_log e WHERE e.publish AND ` + w.fresh + w.only(`
-          UNION ALL SELECT c.seq, c.event_id, c.type, c.tenant_id, c.epoch, c.tx FROM (`+carried(`'`+eventlog.RelayConsumer+`'`)+`) c`) + `) e
+          UNION ALL SELECT c.seq, c.event_id, c.type, c.tenant_id, c.epoch, c.tx FROM (`+carriedOver(`'`+eventlog.RelayConsumer+`'`)+`) c`) + `) e
     CROSS JOIN relay r LEFT JOIN set_aside a ON a.seq = e.seq
     WHERE a.seq IS NOT NULL OR ` + eventlog.PassedByRelaySQL + ` OR ` + settled("e") + `
 )` + verdict
 })
 
-var auditUnpublished = bothWays(func(w way) string {
+var auditUnpublished = twoVariants(func(w extent) string {
 	return `
 WITH ` + eventlog.RelayCursorSQL + `
 INSERT INTO audit_open (checkpoint, consumer, event_id, seq, epoch, tx, type, tenant_id, aggregate_id)
 SELECT {now}, '` + eventlog.RelayConsumer + `', e.event_id, e.seq, e.epoch, e.tx, e.type, e.tenant_id, e.aggregate_id
 FROM (SELECT e.seq, e.event_id, e.type, e.tenant_id, e.aggregate_id, e.epoch, e.tx FROM event_log e WHERE e.publish AND ` + w.fresh + w.only(`
-      UNION ALL SELECT c.seq, c.event_id, c.type, c.tenant_id, c.aggregate_id, c.epoch, c.tx FROM (`+carried(`'`+eventlog.RelayConsumer+`'`)+`) c`) + `) e
+      UNION ALL SELECT c.seq, c.event_id, c.type, c.tenant_id, c.aggregate_id, c.epoch, c.tx FROM (`+carriedOver(`'`+eventlog.RelayConsumer+`'`)+`) c`) + `) e
 CROSS JOIN relay r
 WHERE NOT ` + eventlog.PassedByRelaySQL + ` AND NOT ` + settled("e") + ` AND NOT EXISTS (SELECT FROM set_aside a WHERE a.seq = e.seq)
 ON CONFLICT DO NOTHING`
@@ -77,24 +77,24 @@ ON CONFLICT DO NOTHING`
 
 // What is open was judged by auditLost; beside it an event may be in the inbox twice. Two generations
 // that both hold an event mean that it was handled twice.
-var auditHandled = inWays{whole: marked(`
-WITH judged AS MATERIALIZED (` + lostDebts + `
+var auditHandled = variants{whole: marked(`
+WITH judged AS MATERIALIZED (` + lostDeliveries + `
     UNION ALL
     SELECT NULL, one.event_id, NULL, c.name, NULL, NULL, NULL,
            format('handled twice, in generations %s and %s of the inbox', one.generation, other.generation)
     FROM inbox one JOIN inbox other USING (consumer, event_id) JOIN consumer c ON c.id = one.consumer
     WHERE one.generation < other.generation AND (SELECT count(*) FROM inbox_generation) > 1
 )` + verdict), since: marked(`
-WITH judged AS MATERIALIZED (` + lostDebts + `
+WITH judged AS MATERIALIZED (` + lostDeliveries + `
     UNION ALL
     SELECT e.seq, e.event_id, e.type, c.name, e.tenant_id, NULL, NULL,
            format('handled twice, in generations %s and %s of the inbox', i.first, i.last)
     FROM event_log e JOIN subscription s ON s.type = e.type JOIN consumer c ON c.id = s.consumer
     CROSS JOIN LATERAL (SELECT min(i.generation) AS first, max(i.generation) AS last FROM inbox i
                         WHERE i.generation = ANY (` + eventlog.KeptGenerationsSQL + `) AND i.consumer = s.consumer AND i.event_id = e.event_id) i
-    WHERE ` + sinceTheCheckpoint.fresh + ` AND i.first < i.last AND (SELECT count(*) FROM inbox_generation) > 1
+    WHERE ` + sinceCheckpoint.fresh + ` AND i.first < i.last AND (SELECT count(*) FROM inbox_generation) > 1
 )` + verdict)}
 
-const lostDebts = `
+const lostDeliveries = `
     SELECT o.seq AS place, o.event_id, o.type, o.consumer, o.tenant_id, NULL::text AS item_id, NULL::text AS location_id, 'neither handled nor dead' AS problem
     FROM audit_open o WHERE o.checkpoint = {now} AND o.lost AND o.seq IS NOT NULL`

@@ -31,17 +31,17 @@ import (
 // which ones nobody can tell, so the oldest are named.
 
 // owed are the debts of events, as subscriptions tell them: what a subscription's first tick has not seen.
-const owed = `
+const subscribedDeliveries = `
     FROM event_log e JOIN subscription s ON s.type = e.type JOIN consumer c ON c.id = s.consumer JOIN tick t ON t.id = s.from_tick
     WHERE NOT `
 
-var owedEvents = owed + eventlog.SeenBySQL("t.epoch", "t.snapshot") + ` AND `
+var subscribedEvents = subscribedDeliveries + eventlog.SeenBySQL("t.epoch", "t.snapshot") + ` AND `
 
-var auditUnhandled = bothWays(func(w way) string {
+var auditUnhandled = twoVariants(func(w extent) string {
 	const columns = `e.seq, e.epoch, e.tx, e.event_id, e.type, e.tenant_id, e.aggregate_id, c.id, c.name`
 	return `
 WITH debt AS (
-    SELECT ` + columns + owedEvents + w.fresh + w.only(`
+    SELECT ` + columns + subscribedEvents + w.fresh + w.only(`
     UNION ALL
     SELECT `+columns+` FROM audit_open o JOIN consumer c ON c.name = o.consumer JOIN subscription s ON s.consumer = c.id AND s.type = o.type
     CROSS JOIN LATERAL (SELECT * FROM event_log e WHERE e.seq = o.seq OFFSET 0) e
@@ -58,7 +58,7 @@ ON CONFLICT DO NOTHING`
 })
 
 // What came straight over AMQP may move stock before intake has logged it.
-var auditUnlogged = bothWays(func(w way) string {
+var auditUnlogged = twoVariants(func(w extent) string {
 	return `
 INSERT INTO audit_open (checkpoint, consumer, event_id)
 SELECT DISTINCT {now}, '` + auditedIntake + `', m.event_id
@@ -83,17 +83,17 @@ WHERE ctid = ANY (ARRAY(
     LEFT JOIN unnest({consumers}, {fewest}) f(consumer, fewest) ON f.consumer = late.consumer
     WHERE late.nth <= late.n - coalesce(f.fewest, {nowhere})))`)
 
-var auditOwed = bothWays(func(w way) string {
+var auditSubscribed = twoVariants(func(w extent) string {
 	return `
 SELECT d.name AS consumer, sum(d.n) AS debts FROM (
-    SELECT c.name, count(*) AS n` + owedEvents + w.fresh + ` GROUP BY c.name` + w.only(`
+    SELECT c.name, count(*) AS n` + subscribedEvents + w.fresh + ` GROUP BY c.name` + w.only(`
     UNION ALL
     SELECT c.name, count(*) FROM audit_open o JOIN consumer c ON c.name = o.consumer JOIN subscription s ON s.consumer = c.id AND s.type = o.type
     WHERE o.checkpoint = {before} AND o.seq IS NOT NULL GROUP BY c.name`) + `
 ) d GROUP BY d.name`
 })
 
-var auditOpenDebts = marked(`
+var auditOpenDeliveries = marked(`
 SELECT consumer, count(*) AS unhandled, count(*) FILTER (WHERE dead) AS dead, count(*) FILTER (WHERE lost) AS lost,
        count(*) FILTER (WHERE dead AND type IN (` + movingTypes + `)) AS dead_moving,
        min(seq) FILTER (WHERE NOT dead AND NOT lost) AS oldest
@@ -114,7 +114,7 @@ SELECT e.event_id, e.type, coalesce((SELECT made_at FROM tick WHERE max_seq >= e
 FROM event_log e WHERE e.seq = $1`)
 
 // openDebts are what is open for one consumer.
-type openDebts struct {
+type openDeliveries struct {
 	Consumer   string `db:"consumer"`
 	Unhandled  int64  `db:"unhandled"`
 	Dead       int64  `db:"dead"`
@@ -123,7 +123,7 @@ type openDebts struct {
 	Oldest     *int64 `db:"oldest"`
 }
 
-func (o openDebts) flying() int64 { return o.Unhandled - o.Dead - o.Lost }
+func (o openDeliveries) flying() int64 { return o.Unhandled - o.Dead - o.Lost }
 
 // findOpen writes down whose movements are new and what is open, and gives the latter by consumer.
 func (a *run) findOpen(ctx context.Context) error {
@@ -132,19 +132,19 @@ func (a *run) findOpen(ctx context.Context) error {
 			return err
 		}
 	}
-	steps := []inWays{auditUnpublished, auditUnhandled}
+	steps := []variants{auditUnpublished, auditUnhandled}
 	if a.scope.Fewest != nil {
 		steps = append(steps, auditUnlogged)
 	}
 	for _, s := range steps {
-		if err := a.exec(ctx, a.inWay(s)); err != nil {
+		if err := a.exec(ctx, a.variant(s)); err != nil {
 			return err
 		}
 	}
 	if err := a.exec(ctx, auditLost); err != nil {
 		return err
 	}
-	return a.selectAll(ctx, &a.open, auditOpenDebts)
+	return a.selectAll(ctx, &a.open, auditOpenDeliveries)
 }
 
 // flights tells what is open and not lost, and up to when nothing is.

@@ -13,9 +13,9 @@ import (
 type run struct {
 	tx    *store.Transaction
 	scope Scope
-	began auditBeginning
+	began snapshotInfo
 	last  *checkpoint // nil: everything is looked at
-	open  []openDebts
+	open  []openDeliveries
 	tally tally
 	// fresh events and debts are those looked at, less what is in flight of the debts.
 	fresh, debts int64
@@ -93,7 +93,7 @@ func (a *run) runCheck(ctx context.Context, check check) (Check, error) {
 		Wrong   int64 `db:"wrong"`
 		Finding
 	}
-	if err := a.selectAll(ctx, &rows, a.inWay(check.ways)); err != nil {
+	if err := a.selectAll(ctx, &rows, a.variant(check.ways)); err != nil {
 		return Check{}, err
 	}
 	outcome := Check{Name: check.name, What: check.what, Unit: check.unit, Findings: []Finding{}}
@@ -115,7 +115,7 @@ func (a *run) runCheck(ctx context.Context, check check) (Check, error) {
 }
 
 // way is the statement for what this audit looks at.
-func (a *run) inWay(s inWays) namedStatement {
+func (a *run) variant(s variants) namedStatement {
 	if a.last != nil {
 		return s.since
 	}

@@ -13,7 +13,7 @@ import (
 // against whole tables, join by join; what is new since a checkpoint is little,
 // and each of its events is looked up by key, however large the tables are and
 // whatever the planner believes.
-type way struct {
+type extent struct {
 	since bool
 	// fresh is a condition on event_log e: events that are to be looked at.
 	fresh string
@@ -25,7 +25,7 @@ type way struct {
 	base string
 }
 
-var theWhole = way{
+var everything = extent{
 	fresh: `true`,
 	lines: `movement`,
 	base:  `(SELECT 0::bigint AS position_id, 0::bigint AS sequence, 0::numeric AS on_hand WHERE false)`,
@@ -33,7 +33,7 @@ var theWhole = way{
 
 // A movement is as old as its INVENTORY_UPDATED, and so found without an index of
 // its own: by the events that tell of it or imply it.
-var sinceTheCheckpoint = way{
+var sinceCheckpoint = extent{
 	since: true,
 	fresh: `(e.seq > {floor} AND NOT ` + eventlog.SeenBySQL(`{epoch}`, `{since}`) + `)`,
 	each:  `OFFSET 0`,
@@ -42,7 +42,7 @@ var sinceTheCheckpoint = way{
 }
 
 // only is the text where what is new is looked at, and nothing otherwise.
-func (w way) only(text string) string {
+func (w extent) only(text string) string {
 	if w.since {
 		return text
 	}
@@ -50,7 +50,7 @@ func (w way) only(text string) string {
 }
 
 // either is one text of two.
-func (w way) either(whole, since string) string {
+func (w extent) either(whole, since string) string {
 	if w.since {
 		return since
 	}
@@ -58,7 +58,7 @@ func (w way) either(whole, since string) string {
 }
 
 // carried are the events that the checkpoint left open for consumers, as rows of the log.
-func carried(consumers string) string {
+func carriedOver(consumers string) string {
 	return `SELECT e.* FROM (SELECT DISTINCT o.seq FROM audit_open o WHERE o.checkpoint = {before} AND o.consumer IN (` + consumers + `) AND o.seq IS NOT NULL) o
         CROSS JOIN LATERAL (SELECT * FROM event_log e WHERE e.seq = o.seq OFFSET 0) e`
 }
@@ -101,14 +101,14 @@ func marked(text string) namedStatement {
 }
 
 // inWays are a text's two statements.
-type inWays struct{ whole, since namedStatement }
+type variants struct{ whole, since namedStatement }
 
-func bothWays(text func(w way) string) inWays {
-	return inWays{whole: marked(text(theWhole)), since: marked(text(sinceTheCheckpoint))}
+func twoVariants(text func(w extent) string) variants {
+	return variants{whole: marked(text(everything)), since: marked(text(sinceCheckpoint))}
 }
 
 // inOneWay is for what looks at everything in either way: states, which grow with the catalogue and not with the log.
-func inOneWay(text string) inWays {
+func oneVariant(text string) variants {
 	s := marked(text)
-	return inWays{whole: s, since: s}
+	return variants{whole: s, since: s}
 }

@@ -70,7 +70,7 @@ func Append(ctx context.Context, tx store.Tx, events []event.Any) error {
 }
 
 // logHas joins by seq, the log's key: event_id alone is not unique over partitions.
-var logHas = pg.SQL(`
+var containedEvents = pg.SQL(`
 SELECT e.event_id
 FROM unnest($1::bigint[], $2::uuid[]) AS m(seq, event_id)
 JOIN event_log e ON e.seq = m.seq AND e.event_id = m.event_id`)
@@ -90,7 +90,7 @@ func Contains(ctx context.Context, tx store.Tx, events []event.Any) (map[uuid.UU
 		return has, nil
 	}
 	var found []uuid.UUID
-	if err := pg.Select(ctx, tx, &found, logHas, seqs, ids); err != nil {
+	if err := pg.Select(ctx, tx, &found, containedEvents, seqs, ids); err != nil {
 		return nil, fmt.Errorf("looking up %d events in the log: %w", seqs.N, err)
 	}
 	for _, id := range found {

@@ -93,14 +93,14 @@ var adoptUncovered = pg.SQL(`
 UPDATE event_log SET tx = $4::xid8 WHERE seq > $1 AND (tx = $2::xid8 OR pg_visible_in_snapshot(tx, $3::pg_snapshot))`)
 
 // beyond is above every transaction id there will be, and fits into a bigint.
-const beyond = `9223372036854775807`
+const aboveAllIDs = `9223372036854775807`
 
-var turnEpoch = pg.SQL(`
+var writeEpoch = pg.SQL(`
 WITH place AS MATERIALIZED (
     SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0) AS last
 ), ended AS (
     INSERT INTO tick (id, tx, epoch, snapshot, seq_before, max_seq)
-    SELECT $1::bigint + 1, '` + beyond + `', $2::int, '` + beyond + `:` + beyond + `:', last, last FROM place
+    SELECT $1::bigint + 1, '` + aboveAllIDs + `', $2::int, '` + aboveAllIDs + `:` + aboveAllIDs + `:', last, last FROM place
 ), began AS (
     INSERT INTO epoch (epoch, system_identifier, first_tick) SELECT $2::int + 1, system_identifier, $1::bigint + 2 FROM pg_control_system()
 )
@@ -130,20 +130,20 @@ func beginEpoch(ctx context.Context, tx store.Tx, force bool) error {
 	if err := pg.Get(ctx, tx, &last, lastTick); err != nil {
 		return fmt.Errorf("reading the last tick: %w", err)
 	}
-	if err := adopt(ctx, tx, last); err != nil {
+	if err := adoptEvents(ctx, tx, last); err != nil {
 		return err
 	}
 	if _, err := pg.Exec(ctx, tx, fenceReaders, termsApart); err != nil {
 		return fmt.Errorf("fencing readers: %w", err)
 	}
-	if _, err := pg.Exec(ctx, tx, turnEpoch, last.ID, last.Epoch); err != nil {
+	if _, err := pg.Exec(ctx, tx, writeEpoch, last.ID, last.Epoch); err != nil {
 		return fmt.Errorf("ending epoch %d: %w", last.Epoch, err)
 	}
 	return nil
 }
 
 // adopt brings what stands past the last tick in order: the sequence, and events of this server that bear the old epoch's number.
-func adopt(ctx context.Context, tx store.Tx, last tick) error {
+func adoptEvents(ctx context.Context, tx store.Tx, last tick) error {
 	if err := last.parse(); err != nil {
 		return err
 	}

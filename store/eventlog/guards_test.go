@@ -135,7 +135,7 @@ func TestReadingBelowXminStallsBehindAnyOpenTransaction(t *testing.T) {
 
 // handMadeTick is a tick whose steps a test takes one by one: the sequence is
 // read, the tick's transaction gets its id, the snapshot is taken.
-type handMadeTick struct {
+type manualTick struct {
 	*storetest.Env
 	tx *store.Transaction
 }
@@ -146,15 +146,15 @@ func lastSequence(p *storetest.Env) int64 {
 }
 
 // beginTick begins a tick's transaction, which gets its id.
-func beginTick(p *storetest.Env) *handMadeTick {
+func beginTick(p *storetest.Env) *manualTick {
 	p.Helper()
 	tx := p.OpenTx()
 	storetest.Must2(pg.RawTx(tx).Exec(`SELECT pg_current_xact_id()`))(p)
-	return &handMadeTick{p, tx}
+	return &manualTick{p, tx}
 }
 
 // end takes the snapshot and commits.
-func (h *handMadeTick) end(id, seqBefore int64) {
+func (h *manualTick) end(id, seqBefore int64) {
 	h.Helper()
 	storetest.Must2(pg.RawTx(h.tx).Exec(`
 		INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq)

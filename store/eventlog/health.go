@@ -33,7 +33,7 @@ type Health struct {
 	BehindSeconds float64 `db:"behind_seconds"`
 }
 
-var wellbeing = pg.SQL(`
+var readHealth = pg.SQL(`
 WITH c AS MATERIALIZED (
     SELECT coalesce(max(tick), 0) AS tick, coalesce(max(upto), 0) AS upto, coalesce(max(seq), 0) AS seq FROM log_cursor WHERE consumer = $1
 ), last AS MATERIALIZED (
@@ -55,7 +55,7 @@ FROM c, last, log, tick p WHERE p.id = c.tick`)
 // look every other second.
 func ReadHealth(ctx context.Context, db *store.DB) (Health, error) {
 	var w Health
-	if err := db.InTx(ctx, func(tx store.Tx) error { return pg.Get(ctx, tx, &w, wellbeing, RelayConsumer) }); err != nil {
+	if err := db.InTx(ctx, func(tx store.Tx) error { return pg.Get(ctx, tx, &w, readHealth, RelayConsumer) }); err != nil {
 		return w, fmt.Errorf("looking how the log stands: %w", err)
 	}
 	if w.Unpublished > 0 {

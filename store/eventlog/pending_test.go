@@ -17,21 +17,21 @@ import (
 )
 
 // debtor is a log with a ticker, a relay that has passed what it is told to, and two consumers of sales.
-type debtor struct {
+type pendingEnv struct {
 	*storetest.Env
 	ledger inbox.ConsumerID
 }
 
-func newDebtor(t *testing.T) *debtor {
+func newPendingEnv(t *testing.T) *pendingEnv {
 	t.Helper()
-	d := &debtor{Env: storetest.NewEnv(t, 4)}
+	d := &pendingEnv{Env: storetest.NewEnv(t, 4)}
 	d.ledger = storetest.Found(inbox.Subscribe(t.Context(), d.Env.DB, "ledger", []string{"SALE_COMPLETED"}))(t)
 	storetest.Must2(inbox.Subscribe(t.Context(), d.Env.DB, "view", []string{"SALE_COMPLETED", "INVENTORY_UPDATED"}))(t)
 	return d
 }
 
 // tick makes a tick as the ticker does, and says that the relay has passed it.
-func (d *debtor) tick() {
+func (d *pendingEnv) tick() {
 	d.Helper()
 	d.Exec(`INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq)
 		SELECT max(id) + 1, 1, pg_current_snapshot(), coalesce(pg_sequence_last_value('event_log_seq'), 0), coalesce(pg_sequence_last_value('event_log_seq'), 0) FROM tick`)
@@ -40,7 +40,7 @@ func (d *debtor) tick() {
 }
 
 // owed is what both owe after a point, a letter an event: "ledger a, view a".
-func (d *debtor) owed(after eventlog.Position) string {
+func (d *pendingEnv) owed(after eventlog.Position) string {
 	d.Helper()
 	var texts []string
 	end := storetest.Found(eventlog.End(context.Background(), d.Env.DB))(d)
@@ -51,7 +51,7 @@ func (d *debtor) owed(after eventlog.Position) string {
 	return strings.Join(texts, ", ")
 }
 
-func (d *debtor) claim(consumer inbox.ConsumerID, e event.Any) {
+func (d *pendingEnv) claim(consumer inbox.ConsumerID, e event.Any) {
 	d.Helper()
 	storetest.Must(d, d.InTx(context.Background(), func(tx store.Tx) error {
 		_, err := inbox.Claim(context.Background(), tx, consumer, []uuid.UUID{e.ID})
@@ -62,7 +62,7 @@ func (d *debtor) claim(consumer inbox.ConsumerID, e event.Any) {
 // A debt is what was to be heard, and is neither handled, nor dead, nor set aside, nor still the relay's to publish.
 func TestDebts(t *testing.T) {
 	t.Parallel()
-	d := newDebtor(t)
+	d := newPendingEnv(t)
 	a, b, c := storetest.Sale("a"), storetest.Sale("b"), storetest.Sale("c")
 	storetest.Must2(eventlog.AdmitOnce(t.Context(), d.Env.DB, []event.Any{a, b}, true))(t)
 	if got := d.owed(eventlog.Position{}); got != "" {
@@ -103,7 +103,7 @@ func TestDebts(t *testing.T) {
 // A transaction that was open at a point lies after it, however low its numbers are.
 func TestAPointPartsWhatEndedFromWhatWasOpen(t *testing.T) {
 	t.Parallel()
-	d := newDebtor(t)
+	d := newPendingEnv(t)
 	d.tick()
 	late := d.OpenTx()
 	storetest.Must2(eventlog.Admit(t.Context(), late, []event.Any{storetest.Sale("a")}, true))(t)
@@ -130,7 +130,7 @@ func TestAPointPartsWhatEndedFromWhatWasOpen(t *testing.T) {
 // Where the inbox's proofs are gone, nobody may be told again.
 func TestOwingGoesNoFurtherBackThanTheInbox(t *testing.T) {
 	t.Parallel()
-	d := newDebtor(t)
+	d := newPendingEnv(t)
 	a, b := storetest.Sale("a"), storetest.Sale("b")
 	storetest.Must2(eventlog.AdmitOnce(t.Context(), d.Env.DB, []event.Any{a}, true))(t)
 	d.claim(d.ledger, a)
@@ -153,7 +153,7 @@ func TestOwingGoesNoFurtherBackThanTheInbox(t *testing.T) {
 // Before its subscription began nobody needs to look for what a consumer owes.
 func TestOwingSince(t *testing.T) {
 	t.Parallel()
-	d := newDebtor(t)
+	d := newPendingEnv(t)
 	storetest.Must2(eventlog.AdmitOnce(t.Context(), d.Env.DB, []event.Any{storetest.Sale("a")}, true))(t)
 	d.tick()
 	d.tick()
@@ -168,7 +168,7 @@ func TestOwingSince(t *testing.T) {
 // With a real ticker beside it, and many writers, no event is on both sides of a point, and none on neither.
 func TestDebtsWithARealTicker(t *testing.T) {
 	t.Parallel()
-	d := newDebtor(t)
+	d := newPendingEnv(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
@@ -194,7 +194,7 @@ func TestDebtsWithARealTicker(t *testing.T) {
 
 func TestGaps(t *testing.T) {
 	t.Parallel()
-	d := newDebtor(t)
+	d := newPendingEnv(t)
 	gaps := func() []eventlog.Gap { t.Helper(); return storetest.Found(eventlog.Gaps(t.Context(), d.Env.DB))(t) }
 	early, late := eventlog.Position{Epoch: 1, Seq: 10, Snapshot: "100:100:"}, eventlog.Position{Epoch: 1, Seq: 20, Snapshot: "200:200:"}
 	storetest.Must(t, eventlog.RecordGaps(t.Context(), d.Env.DB, []string{"ledger", "nobody"}, late))

@@ -199,7 +199,7 @@ func MarkUnpublishable(ctx context.Context, db *store.DB, e Entry, reason string
 
 // Places are what the cursor's tick has not seen: the sequence's last number,
 // less the last one that the tick knows, or that is paged past.
-var lagOf = pg.SQL(`
+var cursorLag = pg.SQL(`
 SELECT greatest(0, s.last_value - greatest(coalesce(c.seq, 0), coalesce(t.max_seq, 0)))
 FROM (SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0) AS last_value) s
 LEFT JOIN log_cursor c ON c.consumer = $1 LEFT JOIN tick t ON t.id = c.tick`)
@@ -209,7 +209,7 @@ LEFT JOIN log_cursor c ON c.consumer = $1 LEFT JOIN tick t ON t.id = c.tick`)
 // a transaction that ended after it does not. LogState counts events, exactly.
 func Lag(ctx context.Context, db *store.DB, consumer string) (int64, error) {
 	var lag int64
-	if err := pg.Get(ctx, db, &lag, lagOf, consumer); err != nil {
+	if err := pg.Get(ctx, db, &lag, cursorLag, consumer); err != nil {
 		return 0, fmt.Errorf("reading the lag of %s: %w", consumer, err)
 	}
 	return lag, nil

@@ -171,7 +171,7 @@ func TestEveryCommittedEventIsReadOnce(t *testing.T) {
 
 // releaseHeld waits until the ticks show all events but those of the open transaction, and then commits it.
 func (w *town) releaseHeld(ctx context.Context, held *store.Transaction, says []event.Any) error {
-	deadline := time.Now().Add(storetest.Patience)
+	deadline := time.Now().Add(storetest.Timeout)
 	for {
 		var missing int
 		err := w.SQL().QueryRowContext(ctx, `

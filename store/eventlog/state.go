@@ -45,7 +45,7 @@ WITH ` + RelayCursorSQL + `, present AS MATERIALIZED (
 )
 SELECT n.snapshot::text AS point, n.epoch, r.passed::text AS passed, r.passed_epoch, EXISTS (SELECT ` + EpochFitsSQL + `) AS fits, ` + unpublished(`
        e.epoch = r.passed_epoch AND e.tx >= (SELECT pg_snapshot_xmin(passed) FROM relay)
-       AND e.tx < (SELECT CASE WHEN passed_epoch < n.epoch THEN '`+beyond+`' ELSE pg_snapshot_xmax(n.snapshot) END FROM relay)`) + ` +` + unpublished(`
+       AND e.tx < (SELECT CASE WHEN passed_epoch < n.epoch THEN '`+aboveAllIDs+`' ELSE pg_snapshot_xmax(n.snapshot) END FROM relay)`) + ` +` + unpublished(`
        e.seq > (SELECT t.seq_before FROM relay p JOIN epoch s ON s.epoch = p.passed_epoch + 1 JOIN tick t ON t.id = s.first_tick)`) + ` AS unpublished,
        (SELECT count(*) FROM event_log e
         WHERE e.epoch = n.epoch AND e.tx >= pg_snapshot_xmin($1::pg_snapshot) AND e.tx < pg_snapshot_xmax(n.snapshot)

@@ -123,7 +123,7 @@ var lastSeq = pg.SQL(`SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0
 
 var lastTick = pg.SQL(`SELECT id, epoch, seq_before, max_seq, snapshot::text AS snapshot, tx::text AS tx FROM tick ORDER BY id DESC LIMIT 1`)
 
-var lookForTick = pg.SQL(`
+var checkTickDue = pg.SQL(`
 SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0) AS seq, pg_current_snapshot()::text AS snapshot`)
 
 var makeTick = pg.SQL(`
@@ -182,7 +182,7 @@ func (t *Ticker) due(ctx context.Context, guard bool) (dueTick, error) {
 		Seq      int64  `db:"seq"`
 		Snapshot string `db:"snapshot"`
 	}
-	if err := pg.Get(ctx, t.db, &now, lookForTick); err != nil {
+	if err := pg.Get(ctx, t.db, &now, checkTickDue); err != nil {
 		return dueTick{}, fmt.Errorf("looking for new events: %w", err)
 	}
 	current, err := parseSnapshot(now.Snapshot)

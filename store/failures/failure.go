@@ -114,14 +114,14 @@ var thinQuarantine = pg.SQL(`DELETE FROM quarantine WHERE released_at < clock_ti
 var thinDependencies = pg.SQL(`DELETE FROM dependency WHERE opens_at < clock_timestamp() - interval '1 day'`)
 
 // failureBite is how many failures are taken away at once.
-const failureBite = 5000
+const failureBatch = 5000
 
 // ThinFailures takes away what is older than life, of failures also what is
 // beyond the newest so many, and dependencies nobody has asked for in a day.
 func ThinFailures(ctx context.Context, db *store.DB, life time.Duration, most int64) error {
-	for gone := int64(failureBite); gone == failureBite; {
+	for gone := int64(failureBatch); gone == failureBatch; {
 		err := db.InTx(ctx, func(tx store.Tx) (err error) {
-			gone, err = pg.Exec(ctx, tx, thinFailures, failureBite, life.Seconds(), most)
+			gone, err = pg.Exec(ctx, tx, thinFailures, failureBatch, life.Seconds(), most)
 			return err
 		})
 		if err != nil {

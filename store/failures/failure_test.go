@@ -31,11 +31,13 @@ func TestAClassIsFullAfterDistinctEvents(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 2)
 	other := map[string]func(f *failures.Failure){
-		"worker":     func(f *failures.Failure) { f.Consumer = "lots" },
-		"type":       func(f *failures.Failure) { f.Type = "STOCK_COUNTED" },
-		"version":    func(f *failures.Failure) { f.Version = "2.0" },
-		"error":      func(f *failures.Failure) { f.Error = "another thing" },
-		"dependency": func(f *failures.Failure) { f.Counts, f.Dependency, f.Outcome = false, potter, failures.OutcomeDeferred },
+		"worker":  func(f *failures.Failure) { f.Consumer = "lots" },
+		"type":    func(f *failures.Failure) { f.Type = "STOCK_COUNTED" },
+		"version": func(f *failures.Failure) { f.Version = "2.0" },
+		"error":   func(f *failures.Failure) { f.Error = "another thing" },
+		"dependency": func(f *failures.Failure) {
+			f.Counts, f.Dependency, f.Outcome = false, parkNothing, failures.OutcomeDeferred
+		},
 	}
 	one, two := uuid.New(), uuid.New()
 	for range 4 { // the same two again and again, and others that are not like them

@@ -74,7 +74,7 @@ func Drop(ctx context.Context, db *store.DB, age time.Duration) (dropped int, er
 	}
 	g := old[0]
 	err = db.InTx(ctx, func(tx store.Tx) error {
-		if _, err := pg.Exec(ctx, tx, rotateSoon, fmt.Sprint(rotationLockTimeout.Milliseconds())); err != nil {
+		if _, err := pg.Exec(ctx, tx, setRotationTimeout, fmt.Sprint(rotationLockTimeout.Milliseconds())); err != nil {
 			return err
 		}
 		if _, err := pg.Exec(ctx, tx, lockRotation, rotationLock); err != nil {

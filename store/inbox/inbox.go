@@ -160,7 +160,7 @@ FROM inbox_generation ORDER BY generation DESC LIMIT 1`)
 var openGeneration = pg.SQL(`INSERT INTO inbox_generation (generation) VALUES ($1) ON CONFLICT DO NOTHING`)
 
 // While rotation waits for the claims in hand, new ones wait for it: not for long.
-var rotateSoon = pg.SQL(`SELECT set_config('lock_timeout', $1, true)`)
+var setRotationTimeout = pg.SQL(`SELECT set_config('lock_timeout', $1, true)`)
 
 const rotationLockTimeout = time.Second
 
@@ -189,7 +189,7 @@ func Rotate(ctx context.Context, db *store.DB, age time.Duration) (bool, error) 
 	failpoint.Hit("generation.made")
 	var opened int64
 	err := db.InTx(ctx, func(tx store.Tx) error {
-		if _, err := pg.Exec(ctx, tx, rotateSoon, fmt.Sprint(rotationLockTimeout.Milliseconds())); err != nil {
+		if _, err := pg.Exec(ctx, tx, setRotationTimeout, fmt.Sprint(rotationLockTimeout.Milliseconds())); err != nil {
 			return err
 		}
 		if _, err := pg.Exec(ctx, tx, lockRotation, rotationLock); err != nil {

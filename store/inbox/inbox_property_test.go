@@ -115,7 +115,7 @@ func (o *office) claim(t *rapid.T) {
 
 // await waits until everybody who has begun something is done with it or waits for somebody.
 func (o *office) await() {
-	for deadline := time.Now().Add(storetest.Patience); ; {
+	for deadline := time.Now().Add(storetest.Timeout); ; {
 		busy := false
 		for _, c := range o.open {
 			if c == nil || c.got != nil {

@@ -44,7 +44,7 @@ func checkPlain(field, text string) error {
 }
 
 // checkPlace is checkID for a location that goods can stand in.
-func checkPlace(field, id string) error {
+func checkLocation(field, id string) error {
 	if IsVirtual(id) {
 		return invalid(field, "%q: names that begin with @ are the ledger's own", id)
 	}

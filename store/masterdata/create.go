@@ -31,7 +31,7 @@ ORDER BY tenant_id, location_id ON CONFLICT DO NOTHING`)
 
 // createPlaces makes the items and locations that nobody has seen yet. They are
 // incomplete until master data says more.
-func CreatePlaces(ctx context.Context, tx store.Tx, keys []PositionKey) error {
+func CreateItemsAndLocations(ctx context.Context, tx store.Tx, keys []PositionKey) error {
 	if len(keys) == 0 {
 		return nil
 	}

@@ -37,14 +37,14 @@ func (i Item) withDefaults() Item {
 	return i
 }
 
-func (i *Item) named() error {
+func (i *Item) checkKey() error {
 	return firstError(checkID("tenantId", i.Tenant), checkID("itemId", i.Item))
 }
 
 // Check holds the item to what can be; the error is an *InvalidError.
 func (i *Item) Check() error {
 	return firstError(
-		i.named(), checkName("name", i.Name), checkID("unit", i.Unit),
+		i.checkKey(), checkName("name", i.Name), checkID("unit", i.Unit),
 		checkPositive("pack", &i.Pack), checkNotNegative("unitCost", i.UnitCost),
 	)
 }
@@ -52,21 +52,21 @@ func (i *Item) Check() error {
 // SetItems makes items what is given, each as a whole. One with a name is
 // complete then.
 func SetItems(ctx context.Context, db *store.DB, items []Item) (Written, error) {
-	return EditItems(ctx, db, wholeEdits(items, func(_, given *Item) { *given = given.withDefaults() }), false)
+	return EditItems(ctx, db, replaceEdits(items, func(_, given *Item) { *given = given.withDefaults() }), false)
 }
 
 // EditItems is SetItems for changes of parts; a dry run only checks them and
 // tells what they would do.
 func EditItems(ctx context.Context, db *store.DB, edits []Edit[Item], dryRun bool) (Written, error) {
 	return registry[Item, ItemKey]{
-		what:   "items",
-		key:    (*Item).key,
-		named:  (*Item).named,
-		begin:  func(of *Item) Item { return Item{Tenant: of.Tenant, Item: of.Item}.withDefaults() },
-		settle: func(i *Item) { i.Incomplete = i.Name == "" },
-		check:  (*Item).Check,
-		read:   readItems,
-		write:  writeItems,
+		what:     "items",
+		key:      (*Item).key,
+		checkKey: (*Item).checkKey,
+		begin:    func(of *Item) Item { return Item{Tenant: of.Tenant, Item: of.Item}.withDefaults() },
+		settle:   func(i *Item) { i.Incomplete = i.Name == "" },
+		check:    (*Item).Check,
+		read:     readItems,
+		write:    writeItems,
 	}.edit(ctx, db, edits, dryRun)
 }
 

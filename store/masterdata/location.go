@@ -28,13 +28,13 @@ func (l Location) withDefaults() Location {
 	return l
 }
 
-func (l *Location) named() error {
-	return firstError(checkID("tenantId", l.Tenant), checkPlace("locationId", l.Location))
+func (l *Location) checkKey() error {
+	return firstError(checkID("tenantId", l.Tenant), checkLocation("locationId", l.Location))
 }
 
 // Check holds the location to what can be; the error is an *InvalidError.
 func (l *Location) Check() error {
-	return firstError(l.named(), checkName("name", l.Name), checkTimezone(l.Timezone))
+	return firstError(l.checkKey(), checkName("name", l.Name), checkTimezone(l.Timezone))
 }
 
 // checkTimezone refuses Local too: it is another place on each machine.
@@ -47,20 +47,20 @@ func checkTimezone(name string) error {
 
 // SetLocations makes locations what is given, each as a whole.
 func SetLocations(ctx context.Context, db *store.DB, locations []Location) (Written, error) {
-	return EditLocations(ctx, db, wholeEdits(locations, func(_, given *Location) { *given = given.withDefaults() }), false)
+	return EditLocations(ctx, db, replaceEdits(locations, func(_, given *Location) { *given = given.withDefaults() }), false)
 }
 
 // EditLocations is SetLocations for changes of parts; a dry run only checks them
 // and tells what they would do.
 func EditLocations(ctx context.Context, db *store.DB, edits []Edit[Location], dryRun bool) (Written, error) {
 	return registry[Location, LocationKey]{
-		what:  "locations",
-		key:   (*Location).key,
-		named: (*Location).named,
-		begin: func(of *Location) Location { return Location{Tenant: of.Tenant, Location: of.Location}.withDefaults() },
-		check: (*Location).Check,
-		read:  readLocations,
-		write: writeLocations,
+		what:     "locations",
+		key:      (*Location).key,
+		checkKey: (*Location).checkKey,
+		begin:    func(of *Location) Location { return Location{Tenant: of.Tenant, Location: of.Location}.withDefaults() },
+		check:    (*Location).Check,
+		read:     readLocations,
+		write:    writeLocations,
 	}.edit(ctx, db, edits, dryRun)
 }
 

@@ -73,8 +73,8 @@ type registry[T any, K comparable] struct {
 	what string
 	key  func(*T) K
 	// named checks the key alone, before the database is asked by it.
-	named func(*T) error
-	begin func(of *T) T
+	checkKey func(*T) error
+	begin    func(of *T) T
 	// settle, where it is set, is called after a change, before check.
 	settle func(*T)
 	check  func(*T) error
@@ -127,7 +127,7 @@ func (r registry[T, K]) edit(ctx context.Context, db *store.DB, edits []Edit[T],
 func (r registry[T, K]) change(ctx context.Context, tx store.Tx, edits []Edit[T]) (changed []*edited[T], w Written, err error) {
 	byKey, keys := make(map[K]*edited[T], len(edits)), make([]K, 0, len(edits))
 	for i := range edits {
-		if err := inRow(i, r.named(&edits[i].Of)); err != nil {
+		if err := inRow(i, r.checkKey(&edits[i].Of)); err != nil {
 			return nil, w, err
 		}
 		key := r.key(&edits[i].Of)
@@ -177,7 +177,7 @@ func (r registry[T, K]) change(ctx context.Context, tx store.Tx, edits []Edit[T]
 }
 
 // wholes are the edits that make rows what is given.
-func wholeEdits[T any](rows []T, keep func(row, given *T)) []Edit[T] {
+func replaceEdits[T any](rows []T, keep func(row, given *T)) []Edit[T] {
 	edits := make([]Edit[T], len(rows))
 	for i := range rows {
 		given := rows[i]

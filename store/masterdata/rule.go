@@ -22,12 +22,12 @@ const (
 )
 
 // ruleSpace is the UUID namespace of replenishment rules (RFC 9562, 5.5).
-var ruleSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://composerp.dev/replenishment-rule"))
+var ruleNamespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://composerp.dev/replenishment-rule"))
 
 // RuleID is the id of the replenishment rule of a position, a name-based UUID of
 // its tenant, item and location: the aggregate id of the rule's events.
 func RuleID(k PositionKey) string {
-	return uuid.NewSHA1(ruleSpace, []byte(k.Tenant+"\x00"+k.Item+"\x00"+k.Location)).String()
+	return uuid.NewSHA1(ruleNamespace, []byte(k.Tenant+"\x00"+k.Item+"\x00"+k.Location)).String()
 }
 
 // Rule says when and how much of an item is ordered for a location, and when its
@@ -79,14 +79,14 @@ func (r Rule) withDefaults() Rule {
 
 const maxCoverDays = 3650
 
-func (r *Rule) named() error {
-	return firstError(checkID("tenantId", r.Tenant), checkID("itemId", r.Item), checkPlace("locationId", r.Location))
+func (r *Rule) checkKey() error {
+	return firstError(checkID("tenantId", r.Tenant), checkID("itemId", r.Item), checkLocation("locationId", r.Location))
 }
 
 // Check holds the rule to what can work; the error is an *InvalidError.
 func (r *Rule) Check() error {
 	err := firstError(
-		r.named(),
+		r.checkKey(),
 		checkNotNegative("reorderPoint", r.ReorderPoint), checkNotNegative("orderUpTo", r.OrderUpTo),
 		checkPositive("orderQuantity", r.OrderQuantity), checkPositive("packSize", r.PackSize),
 		checkNotNegative("minimumOrder", &r.MinimumOrder), checkNotNegative("lowStockThreshold", r.LowStockThreshold),
@@ -127,7 +127,7 @@ func (r *Rule) orders() bool {
 // Items and locations nobody has seen yet are made, incomplete. An unknown
 // supplier or a rule that cannot work is an *InvalidError, and nothing is set.
 func SetRules(ctx context.Context, db *store.DB, rules []Rule, at time.Time) (changed int, err error) {
-	edits := wholeEdits(rules, func(row, given *Rule) {
+	edits := replaceEdits(rules, func(row, given *Rule) {
 		version := row.Version
 		*given = given.withDefaults()
 		given.Version = version
@@ -140,9 +140,9 @@ func SetRules(ctx context.Context, db *store.DB, rules []Rule, at time.Time) (ch
 // tells what they would do.
 func EditRules(ctx context.Context, db *store.DB, edits []Edit[Rule], at time.Time, dryRun bool) (Written, error) {
 	return registry[Rule, PositionKey]{
-		what:  "replenishment rules",
-		key:   (*Rule).Key,
-		named: (*Rule).named,
+		what:     "replenishment rules",
+		key:      (*Rule).Key,
+		checkKey: (*Rule).checkKey,
 		begin: func(of *Rule) Rule {
 			return Rule{Tenant: of.Tenant, Item: of.Item, Location: of.Location}.withDefaults()
 		},

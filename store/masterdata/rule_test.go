@@ -14,7 +14,7 @@ import (
 )
 
 // rulesSaid gives the RULE_CHANGED events of the log, in its order, as "item version time".
-func rulesSaid(p *storetest.Env) string {
+func publishedRules(p *storetest.Env) string {
 	p.Helper()
 	rows, err := p.SQL().Query(`SELECT body FROM event_log WHERE type = 'RULE_CHANGED' AND publish ORDER BY seq`)
 	storetest.Must(p, err)
@@ -64,7 +64,7 @@ func TestARuleSaysThatItHasChangedExactlyWhenItHas(t *testing.T) {
 		if changed != step.changed {
 			t.Errorf("%d rules changed, want %d", changed, step.changed)
 		}
-		if said := rulesSaid(p); said != step.said {
+		if said := publishedRules(p); said != step.said {
 			t.Errorf("said is %s, want %s", said, step.said)
 		}
 	}

@@ -15,7 +15,7 @@ type KnownPositions struct {
 }
 
 // seenAtMost bounds the memory to a few megabytes; beyond it all is forgotten.
-const seenAtMost = 200_000
+const maxKnownPositions = 200_000
 
 var seenSeed = maphash.MakeSeed()
 
@@ -37,7 +37,7 @@ func (s *KnownPositions) Add(keys []PositionKey) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.hashes == nil || len(s.hashes)+len(keys) > seenAtMost {
+	if s.hashes == nil || len(s.hashes)+len(keys) > maxKnownPositions {
 		s.hashes = map[uint64]struct{}{}
 	}
 	for _, k := range keys {

@@ -32,13 +32,13 @@ func (s *SupplierRecord) key() supplierKey { return supplierKey{s.Tenant, s.Supp
 
 type supplierKey struct{ Tenant, Supplier string }
 
-func (s *SupplierRecord) named() error {
+func (s *SupplierRecord) checkKey() error {
 	return firstError(checkID("tenantId", s.Tenant), checkID("supplierId", s.Supplier))
 }
 
 // Check holds the supplier to what can be; the error is an *InvalidError.
 func (s *SupplierRecord) Check() error {
-	err := firstError(s.named(), checkName("name", s.Name))
+	err := firstError(s.checkKey(), checkName("name", s.Name))
 	switch {
 	case err != nil:
 		return err
@@ -81,7 +81,7 @@ func checkEndpoint(endpoint string) error {
 
 // SetSuppliers makes suppliers what is given, each as a whole.
 func SetSuppliers(ctx context.Context, db *store.DB, suppliers []SupplierRecord) (Written, error) {
-	return EditSuppliers(ctx, db, wholeEdits(suppliers, func(_, _ *SupplierRecord) {}), false)
+	return EditSuppliers(ctx, db, replaceEdits(suppliers, func(_, _ *SupplierRecord) {}), false)
 }
 
 // EditSuppliers is SetSuppliers for changes of parts; a dry run only checks them
@@ -89,9 +89,9 @@ func SetSuppliers(ctx context.Context, db *store.DB, suppliers []SupplierRecord)
 // must be given.
 func EditSuppliers(ctx context.Context, db *store.DB, edits []Edit[SupplierRecord], dryRun bool) (Written, error) {
 	return registry[SupplierRecord, supplierKey]{
-		what:  "suppliers",
-		key:   (*SupplierRecord).key,
-		named: (*SupplierRecord).named,
+		what:     "suppliers",
+		key:      (*SupplierRecord).key,
+		checkKey: (*SupplierRecord).checkKey,
 		begin: func(of *SupplierRecord) SupplierRecord {
 			return SupplierRecord{Tenant: of.Tenant, Supplier: of.Supplier, LeadTimeDays: unknownLeadTime}
 		},

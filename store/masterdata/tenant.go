@@ -29,12 +29,12 @@ func (s TenantSetting) withDefaults() TenantSetting {
 	return s
 }
 
-func (s *TenantSetting) named() error { return checkID("tenantId", s.Tenant) }
+func (s *TenantSetting) checkKey() error { return checkID("tenantId", s.Tenant) }
 
 // Check holds the settings to what can work; the error is an *InvalidError.
 func (s *TenantSetting) Check() error {
 	return firstError(
-		s.named(), checkNotNegative("approvalLimit", s.ApprovalLimit),
+		s.checkKey(), checkNotNegative("approvalLimit", s.ApprovalLimit),
 		checkRange("forecastCadenceDays", s.ForecastCadenceDays, 1, maxSettingDays),
 		checkRange("expiryWarningDays", s.ExpiryWarningDays, 0, maxSettingDays),
 	)
@@ -42,16 +42,16 @@ func (s *TenantSetting) Check() error {
 
 // SetTenantSettings makes tenants' settings what is given, each as a whole.
 func SetTenantSettings(ctx context.Context, db *store.DB, settings []TenantSetting) (Written, error) {
-	return EditTenantSettings(ctx, db, wholeEdits(settings, func(_, given *TenantSetting) { *given = given.withDefaults() }), false)
+	return EditTenantSettings(ctx, db, replaceEdits(settings, func(_, given *TenantSetting) { *given = given.withDefaults() }), false)
 }
 
 // EditTenantSettings is SetTenantSettings for changes of parts; a dry run only
 // checks them and tells what they would do.
 func EditTenantSettings(ctx context.Context, db *store.DB, edits []Edit[TenantSetting], dryRun bool) (Written, error) {
 	return registry[TenantSetting, string]{
-		what:  "tenants' settings",
-		key:   func(s *TenantSetting) string { return s.Tenant },
-		named: (*TenantSetting).named,
+		what:     "tenants' settings",
+		key:      func(s *TenantSetting) string { return s.Tenant },
+		checkKey: (*TenantSetting).checkKey,
 		begin: func(of *TenantSetting) TenantSetting {
 			return TenantSetting{Tenant: of.Tenant, ExpiryWarningDays: 30}.withDefaults()
 		},

@@ -139,7 +139,7 @@ FROM items JOIN LATERAL (
 GROUP BY d.day`)
 
 // allItems is more than any location has.
-const allItems = 1 << 30
+const noLimit = 1 << 30
 
 // TradeByDay counts by day, from first to last, how many items of the location had a demand.
 func TradeByDay(ctx context.Context, tx store.Tx, at masterdata.LocationKey, first, last event.Date) ([]float64, error) {
@@ -152,7 +152,7 @@ func TradeByDay(ctx context.Context, tx store.Tx, at masterdata.LocationKey, fir
 		}
 		trade[day] = float64(items)
 		return nil
-	}, at.Tenant, at.Location, "", allItems, string(first), string(last))
+	}, at.Tenant, at.Location, "", noLimit, string(first), string(last))
 	if err != nil {
 		return nil, fmt.Errorf("counting the trade of %s: %w", at.Location, err)
 	}

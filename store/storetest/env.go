@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is how long a test waits for what must happen: far longer than it takes.
-const Patience = 20 * time.Second
+const Timeout = 20 * time.Second
 
 // place is a migrated database of a test's own, and a pool on it.
 type Env struct {
@@ -100,10 +100,10 @@ func Must(t testing.TB, err error) {
 // eventually polls until the condition holds.
 func Eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(Patience)
+	deadline := time.Now().Add(Timeout)
 	for !holds() {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited %v in vain until %s", Patience, what)
+			t.Fatalf("waited %v in vain until %s", Timeout, what)
 		}
 		time.Sleep(time.Millisecond)
 	}

@@ -9,8 +9,8 @@ import (
 
 // How soon a lost listening connection is tried again, at first and after many failures.
 const (
-	relistenSoon = 50 * time.Millisecond
-	relistenLate = 5 * time.Second
+	relistenMin = 50 * time.Millisecond
+	relistenMax = 5 * time.Second
 )
 
 // Listen hears what is notified on a channel (TickChannel), on a connection of
@@ -22,7 +22,7 @@ const (
 // given each time the connection stands, the first time included, and whoever
 // listens polls now and then.
 func (db *DB) Listen(ctx context.Context, channel string) <-chan struct{} {
-	listener := pq.NewDialListener(keepAliveDialer{}, db.source, relistenSoon, relistenLate, nil)
+	listener := pq.NewDialListener(keepAliveDialer{}, db.source, relistenMin, relistenMax, nil)
 	hints := make(chan struct{}, 1)
 	first := make(chan error, 1)
 	// It waits for the connection, however long; closing the listener ends it.
