@@ -6,20 +6,20 @@ import (
 
 // The checks of the ledger. In each, judged has the columns that verdict reads.
 
-// body is an event's envelope as jsonb: null when it is not the one that was
-// logged, which auditLog names. A jsonb cannot hold the zero character, which
-// strangers may say in fields that nobody reads.
+// body is an event's envelope as jsonb: null when it is not the one that was logged, which auditLog reports. jsonb
+// cannot hold the zero character, which external publishers may send in unread fields.
 const body = `CASE WHEN e.body_sha256 = sha256(convert_to(e.body, 'UTF8')) THEN replace(e.body, '\u0000', '\ufffd')::jsonb END`
 
-// movingTypes are the types of the events that say that goods have moved.
+// movingTypes are the types of the events that move goods.
 const movingTypes = `'SALE_COMPLETED', 'RECEIPT_COMPLETED', 'TRANSFER_INITIATED', 'STOCK_ADJUSTED', 'STOCK_COUNTED'`
 
-// unmoved: what is open for these may have moved nothing yet. The ledger hears of nothing that the relay has not published.
+// notMoved: events open for these may have moved nothing yet. The ledger gets nothing that the relay has not
+// published.
 const notMoved = `'` + auditedLedger + `', '` + eventlog.RelayConsumer + `'`
 
-// What an event says should move: quantity to the place it names (negative: from
-// it), and the opposite at the counterpart. A count says what is there afterwards.
-// OFFSET 0 keeps the planner from parsing a body once for every field. This is DESIGN's table of movements, written a second time and on purpose.
+// What an event should move: quantity to the location it names (negative: from it), and the opposite at the
+// counterpart. A count sets the stock. OFFSET 0 keeps the planner from parsing a body once for every field. This is
+// DESIGN's table of movements, written a second time on purpose.
 func impliedLines(w extent) string {
 	return `
 implied AS (
@@ -41,9 +41,8 @@ implied AS (
 )`
 }
 
-// An event that is dead for the ledger, and not handled by it, moves nothing; one
-// that is on its way moves nothing yet. What moved before it was logged may not
-// be in the log yet. What moved before the checkpoint was judged by then.
+// An event that is dead for the ledger, and not handled by it, moves nothing; one in flight moves nothing yet. What
+// moved before it was logged may not be in the log yet. What moved before the checkpoint was checked by then.
 var auditImplied = twoVariants(func(w extent) string {
 	return `
 WITH ` + impliedLines(w) + `, open AS (
@@ -84,8 +83,8 @@ WITH ` + impliedLines(w) + `, open AS (
 )` + verdict
 })
 
-// The events whose movements are looked at: those that tell of one, those that
-// imply one, those that were open, and those of all rows that movement has got since.
+// The events whose movements are checked: those that report one, those that imply one, those that were open, and those
+// of all rows that movement has got since.
 var auditMoved = marked(`
 INSERT INTO audit_moved (checkpoint, event_id)
 SELECT {now}, cause::uuid FROM (
@@ -97,8 +96,8 @@ UNION SELECT {now}, o.event_id FROM audit_open o WHERE o.checkpoint = {before} A
 UNION SELECT {now}, m.event_id FROM movement m WHERE m.ctid > {movementEnd}
 ON CONFLICT DO NOTHING`)
 
-// A movement says its place in its position's row of movements and what was on
-// hand after it: a gap, a double or a changed quantity is seen where it begins.
+// A movement states its number in its position's row of movements and on hand after it: a gap, a double or a changed
+// quantity shows where it begins.
 var auditMovements = twoVariants(func(w extent) string {
 	return `
 WITH step AS (
@@ -122,7 +121,7 @@ WITH step AS (
 )` + verdict
 })
 
-// stands is where each position's movements lead, from the checkpoint on.
+// positionTotals is where each position's movements lead, from the checkpoint on.
 func positionTotals(w extent) string {
 	return `
 moved AS (
@@ -156,9 +155,8 @@ WITH ` + positionTotals(w) + `, judged AS MATERIALIZED (
 )` + verdict
 })
 
-// The ledger says INVENTORY_UPDATED of the position an event names, which is line
-// 0, in the transaction that moves it. So of what the checkpoint has counted
-// nothing is told anew.
+// The ledger emits INVENTORY_UPDATED for the position an event names (line 0), in the transaction that moves it. So
+// none is new for what the checkpoint has counted.
 var auditUpdates = twoVariants(func(w extent) string {
 	return `
 WITH told AS MATERIALIZED (

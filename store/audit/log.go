@@ -4,11 +4,10 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 )
 
-// The checks of the log and of the inboxes. In each, judged has the columns that
-// verdict reads.
+// The checks of the log and of the inboxes. In each, judged has the columns that verdict reads.
 
-// An event from outside has its row in admission, written in the same
-// transaction; a derived one must at least be unique and whole.
+// An event from outside has its row in admission, written in the same transaction; a derived one must at least be
+// unique and whole.
 var auditLog = variants{whole: marked(`
 WITH twice AS (
     SELECT event_id FROM event_log GROUP BY event_id HAVING count(*) > 1
@@ -23,8 +22,8 @@ WITH twice AS (
     FROM event_log e FULL JOIN admission a ON a.seq = e.seq LEFT JOIN twice t ON t.event_id = e.event_id
 )` + verdict), since: marked(auditLogSince)}
 
-// What is new is held against the admissions of the same ids, and the rows that
-// admission has got since against the log. What was left open must still be there.
+// New events are compared with the admissions of their ids, and new rows of admission with the log. What was left open
+// must still be there.
 var auditLogSince = `
 WITH fresh AS MATERIALIZED (
     SELECT e.seq, e.event_id, e.type, e.tenant_id, e.body_sha256, e.body_sha256 = sha256(convert_to(e.body, 'UTF8')) AS whole
@@ -75,8 +74,9 @@ WHERE NOT ` + eventlog.PassedByRelaySQL + ` AND NOT ` + settled("e") + ` AND NOT
 ON CONFLICT DO NOTHING`
 })
 
-// What is open was judged by auditLost; beside it an event may be in the inbox twice. Two generations
-// that both hold an event mean that it was handled twice.
+// Open deliveries are judged by auditLost; besides, an event may be in the inbox twice: two generations that both hold
+// it
+// mean that it was handled twice.
 var auditHandled = variants{whole: marked(`
 WITH judged AS MATERIALIZED (` + lostDeliveries + `
     UNION ALL

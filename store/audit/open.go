@@ -14,23 +14,26 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// # What is open
+// # Open deliveries
 //
-// A debt is an event and a consumer that is subscribed to it. It is paid when the
-// consumer's inbox has the event, or, as long as it has not, when the event is
-// dead for it. What is not handled is written to audit_open first of all: those
-// rows are what the other checks excuse, what the report calls in flight, and what
-// the next checkpoint passes on. A dead debt stays open, for it may be redriven.
+// A delivery is an event and a consumer subscribed to it. It is done when the consumer's inbox has the event, or,
+// until
+// then, when the event is dead for it. Deliveries not handled are first written to audit_open: the other checks excuse
+// those rows, the report calls them in flight, and the next checkpoint carries them over. A dead one stays open, for
+// it
+// may be redriven.
 //
-// Which of the living are lost? A fleet at rest has no message anywhere: all of
-// them. Beside the load a message may be in its queue, in a hand, on the ladder.
-// Whoever calls Audit has watched these places and knows, for some consumers, the
-// fewest messages that were there at one moment (AuditScope.Fewest). Debts that
-// were published before the watch began and are open after its end must all have
-// been among those. If they are more than there were messages, so many are lost;
-// which ones nobody can tell, so the oldest are named.
+// Which of the others are lost? A fleet at rest has no messages: all of them. Beside the load a message may be in its
+// queue, with a consumer, in a retry queue. The caller of Run has observed these and knows, for some consumers, the
+// fewest messages at one moment (Scope.Fewest). Deliveries published before the observation began and open after its
+// end
+// must have been among those. If they are more than there were messages, the difference is lost; which ones is
+// unknown,
+// so the oldest are named.
 
-// owed are the debts of events, as subscriptions tell them: what a subscription's first tick has not seen.
+// subscribedDeliveries are the deliveries of events, by subscription: events that the subscription's first tick has
+// not
+// seen.
 const subscribedDeliveries = `
     FROM event_log e JOIN subscription s ON s.type = e.type JOIN consumer c ON c.id = s.consumer JOIN tick t ON t.id = s.from_tick
     WHERE NOT `
@@ -57,7 +60,7 @@ WHERE i.event_id IS NULL` + w.either(` AND (NOT `+eventlog.ForgottenSQL+` OR EXI
 ON CONFLICT DO NOTHING`
 })
 
-// What came straight over AMQP may move stock before intake has logged it.
+// An event straight over AMQP may move stock before intake has logged it.
 var auditUnlogged = twoVariants(func(w extent) string {
 	return `
 INSERT INTO audit_open (checkpoint, consumer, event_id)
@@ -67,9 +70,12 @@ WHERE a.seq IS NULL
 ON CONFLICT DO NOTHING`
 })
 
-// Fewest says how many messages a consumer's debts may be among; nowhere, where it says nothing, is 0 at rest and NULL beside the load.
-// The lost are an array of places, and the look at what was open before is a count: joined, the planner, who takes this checkpoint's
-// open debts for a handful, goes through all of them once for each (seen: for minutes, of a backlog that grew faster).
+// Fewest bounds how many of a consumer's open deliveries may be messages; without an entry it is 0 at rest and NULL
+// beside the load. The lost are an array of positions, and the check of what was open before is a count: as a join,
+// the
+// planner, which expects few open deliveries, goes through all of them once for each (seen: for minutes, with a
+// growing
+// backlog).
 var auditLost = marked(`
 UPDATE audit_open SET lost = true
 WHERE ctid = ANY (ARRAY(
@@ -99,11 +105,11 @@ SELECT consumer, count(*) AS unhandled, count(*) FILTER (WHERE dead) AS dead, co
        min(seq) FILTER (WHERE NOT dead AND NOT lost) AS oldest
 FROM audit_open WHERE checkpoint = {now} GROUP BY consumer ORDER BY consumer`)
 
-// Flight is what a consumer has still to do, and may do: nothing is known to be lost of it.
+// Flight is the deliveries a consumer may still handle: none of them is known to be lost.
 type Flight struct {
-	Consumer string `json:"consumer"` // or the relay, which has still to publish
+	Consumer string `json:"consumer"` // or the relay, for events it has still to publish
 	Events   int64  `json:"events"`
-	// The oldest of them, and when the log had it; not known of what is not in the log yet.
+	// The oldest of them, and when the log got it; unset for events not in the log yet.
 	EventID  uuid.UUID `db:"event_id" json:"oldestEventId,omitzero"`
 	Type     string    `db:"type" json:"oldestType,omitempty"`
 	LoggedAt time.Time `db:"logged_at" json:"oldestLoggedAt,omitzero"`
@@ -113,7 +119,7 @@ var auditFlight = pg.SQL(`
 SELECT e.event_id, e.type, coalesce((SELECT made_at FROM tick WHERE max_seq >= e.seq ORDER BY id LIMIT 1), clock_timestamp()) AS logged_at
 FROM event_log e WHERE e.seq = $1`)
 
-// openDebts are what is open for one consumer.
+// openDeliveries are what is open for one consumer.
 type openDeliveries struct {
 	Consumer   string `db:"consumer"`
 	Unhandled  int64  `db:"unhandled"`
@@ -125,7 +131,7 @@ type openDeliveries struct {
 
 func (o openDeliveries) flying() int64 { return o.Unhandled - o.Dead - o.Lost }
 
-// findOpen writes down whose movements are new and what is open, and gives the latter by consumer.
+// findOpen records the new movements' events and the open deliveries, and returns the latter by consumer.
 func (a *run) findOpen(ctx context.Context) error {
 	if a.last != nil {
 		if err := a.exec(ctx, auditMoved); err != nil {
@@ -147,7 +153,7 @@ func (a *run) findOpen(ctx context.Context) error {
 	return a.selectAll(ctx, &a.open, auditOpenDeliveries)
 }
 
-// flights tells what is open and not lost, and up to when nothing is.
+// flights returns what is open and not lost, and up to when nothing is.
 func (a *run) flights(ctx context.Context) (list []Flight, err error) {
 	for _, o := range a.open {
 		if o.flying() == 0 {
@@ -166,7 +172,7 @@ func (a *run) flights(ctx context.Context) (list []Flight, err error) {
 
 var auditUpTo = pg.SQL(`SELECT made_at FROM tick WHERE max_seq < $1 ORDER BY id DESC LIMIT 1`)
 
-// upTo is when the last point of the log was made before which nothing is open.
+// upTo is the time of the last tick before which nothing is open.
 func (a *run) upTo(ctx context.Context) (time.Time, error) {
 	var oldest []int64
 	for _, o := range a.open {
@@ -184,7 +190,7 @@ func (a *run) upTo(ctx context.Context) (time.Time, error) {
 	return at, nil
 }
 
-// fewest are the scope's figures as the columns that auditLost takes.
+// fewest returns the scope's numbers as the columns that auditLost takes.
 func (s Scope) fewest() (consumers pq.StringArray, fewest pq.Int64Array) {
 	consumers, fewest = pq.StringArray{}, pq.Int64Array{}
 	for c, n := range s.Fewest {

@@ -4,28 +4,28 @@ import (
 	"github.com/composerp/composerp/store/purchasing"
 )
 
-// The checks of what workers keep besides: what is in stock, what was ordered,
-// what stands in lots, what planners see. They compare states, position by
+// The checks of the tables that other workers keep: stock, orders, lots, planned stock. They compare states, position
+// by
 // position and order by order, and so grow with the catalogue and not with the log.
 
-// The names under which these workers keep their inboxes: whose tables the audit looks at.
+// The names under which these workers keep their inboxes.
 const (
 	auditedReplenishment = "replenishment"
 	auditedLots          = "lots"
 	auditedProcurement   = "procurement"
 )
 
-// keptBy is a row when the consumer is there: nobody's tables are not held against anything.
+// consumerExists yields a row when the consumer exists: tables without their worker are not checked.
 func consumerExists(consumer string) string {
 	return `kept AS (SELECT 1 FROM consumer c JOIN subscription s ON s.consumer = c.id WHERE c.name = '` + consumer + `' LIMIT 1)`
 }
 
-// flying are open debts of some consumers that nothing is known to be wrong with.
+// inFlight are open deliveries of some consumers that are not known to be lost.
 func inFlight(consumers string) string {
 	return `FROM audit_open o WHERE o.checkpoint = {now} AND NOT o.dead AND NOT o.lost AND o.consumer IN (` + consumers + `)`
 }
 
-// busy are the positions of which a consumer has still to hear: what it keeps of them may differ until then.
+// pendingPositions are the positions with a delivery in flight to a consumer: its tables may differ there until then.
 func pendingPositions(consumers string) string {
 	return `
 busy AS MATERIALIZED (
@@ -35,12 +35,12 @@ busy AS MATERIALIZED (
 )`
 }
 
-// calm leaves out the positions that are busy.
+// withoutPending leaves out the positions with deliveries in flight.
 func withoutPending(of string) string {
 	return `NOT EXISTS (SELECT FROM busy y WHERE y.tenant_id = ` + of + `.tenant_id AND y.item_id = ` + of + `.item_id AND y.location_id = ` + of + `.location_id)`
 }
 
-// The read model is compared when somebody keeps it. A virtual location is in nobody's view.
+// The read model is compared when stockview exists. It does not keep virtual locations.
 var auditStock = oneVariant(`
 WITH ` + consumerExists(auditedStockview) + `, ` + pendingPositions(`'`+auditedStockview+`'`) + `, compared AS (
     SELECT coalesce(p.tenant_id, s.tenant_id) AS tenant_id, coalesce(p.item_id, s.item_id) AS item_id, coalesce(p.location_id, s.location_id) AS location_id,
@@ -55,7 +55,7 @@ WITH ` + consumerExists(auditedStockview) + `, ` + pendingPositions(`'`+auditedS
     SELECT 0 AS place, NULL::uuid AS event_id, NULL::text AS type, NULL::text AS consumer, c.* FROM compared c WHERE c.problem IS NULL OR ` + withoutPending("c") + `
 )` + verdict)
 
-// All that CheckPurchasing finds wrong, beside a row for every order.
+// All that PurchasingProblemsSQL finds, beside a row for every order.
 var auditOrders = oneVariant(`
 WITH wrong (problem) AS (` + string(purchasing.PurchasingProblemsSQL) + `), judged AS MATERIALIZED (
     SELECT 0 AS place, NULL::uuid AS event_id, NULL::text AS type, NULL::text AS consumer, NULL::text AS tenant_id, NULL::text AS item_id,
@@ -64,7 +64,7 @@ WITH wrong (problem) AS (` + string(purchasing.PurchasingProblemsSQL) + `), judg
     SELECT 1, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM purchase_order
 )` + verdict)
 
-// Replenishment knows what stands there from what it was told, and so must agree with the ledger.
+// Replenishment keeps stock from events, and so must agree with the ledger.
 var auditPlanned = oneVariant(`
 WITH ` + consumerExists(auditedReplenishment) + `, ` + pendingPositions(`'`+auditedReplenishment+`'`) + `, judged AS MATERIALIZED (
     SELECT 0 AS place, NULL::uuid AS event_id, NULL::text AS type, NULL::text AS consumer, s.tenant_id, s.item_id, s.location_id,
@@ -74,7 +74,7 @@ WITH ` + consumerExists(auditedReplenishment) + `, ` + pendingPositions(`'`+audi
     WHERE s.sequence > 0 AND EXISTS (SELECT FROM kept) AND ` + withoutPending("s") + `
 )` + verdict)
 
-// What planners are shown to be on order is what replenishment counts with, where both have heard the same.
+// The on-order quantity shown to planners is the one replenishment uses, once both have handled the same events.
 var auditOnOrder = oneVariant(`
 WITH ` + consumerExists(auditedStockview) + `, ` + pendingPositions(`'`+auditedStockview+`', '`+auditedReplenishment+`'`) + `, ordering AS (
     SELECT l.tenant_id, l.item_id, l.location_id FROM purchase_order_line l
@@ -106,8 +106,8 @@ WITH ` + consumerExists(auditedLots) + `, ` + pendingPositions(`'`+auditedLots+`
     WHERE b.first_heard > 0 AND EXISTS (SELECT FROM kept) AND ` + withoutPending("b") + `
 )` + verdict)
 
-// An approved order is with its supplier, with a person who sends it, or with the supplier's refusal in writing; no other was sent.
-// What died on the way to its supplier is counted among the dead, and what is on the way is left out.
+// An approved order is with its supplier, left to a person, or refused by the supplier in writing; no other was sent.
+// Deliveries that died count among the dead, and those in flight are left out.
 var auditSent = oneVariant(`
 WITH ` + consumerExists(auditedProcurement) + `, judged AS MATERIALIZED (
     SELECT 0 AS place, NULL::uuid AS event_id, 'order ' || o.po_number AS type, NULL::text AS consumer, NULL::text AS tenant_id, NULL::text AS item_id,

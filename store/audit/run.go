@@ -9,20 +9,20 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// auditRun is one audit.
+// run is one audit.
 type run struct {
 	tx    *store.Transaction
 	scope Scope
 	began snapshotInfo
-	last  *checkpoint // nil: everything is looked at
+	last  *checkpoint // nil: everything is checked
 	open  []openDeliveries
 	tally tally
-	// fresh events and debts are those looked at, less what is in flight of the debts.
+	// fresh events and deliveries are those checked, deliveries without those in flight.
 	fresh, debts int64
 }
 
-// Audit runs every check, and makes a checkpoint when nothing is wrong. said,
-// which may be nil, is told the name of each check before it runs.
+// Run runs every check, and makes a checkpoint when nothing is wrong. It calls said, unless nil, with the name of each
+// check before it runs.
 func Run(ctx context.Context, db *store.DB, scope Scope, said func(check string)) (Proof, error) {
 	if said == nil {
 		said = func(string) {}
@@ -50,7 +50,8 @@ func Run(ctx context.Context, db *store.DB, scope Scope, said func(check string)
 	return proof, err
 }
 
-// inAudit runs do in a transaction that sees one state. What do writes stays only if it made a checkpoint: see auditRun.checkpoint.
+// inAudit runs do in a transaction that sees one state. Its writes stay only if it made a checkpoint: see
+// run.checkpoint.
 func inAudit(ctx context.Context, db *store.DB, do func(tx *store.Transaction) error) error {
 	tx, err := pg.BeginSnapshot(ctx, db)
 	if err != nil {
@@ -104,7 +105,7 @@ func (a *run) runCheck(ctx context.Context, check check) (Check, error) {
 		}
 	}
 	if check.name == "handled" {
-		outcome.Count = a.debts // judged holds only those that are not
+		outcome.Count = a.debts // judged holds only those in flight or lost
 	}
 	if check.counting {
 		outcome.Count += a.tally.Checks[check.name]
@@ -114,7 +115,7 @@ func (a *run) runCheck(ctx context.Context, check check) (Check, error) {
 	return outcome, nil
 }
 
-// way is the statement for what this audit looks at.
+// variant returns the statement for the extent of this audit.
 func (a *run) variant(s variants) namedStatement {
 	if a.last != nil {
 		return s.since
@@ -131,7 +132,7 @@ func (a *run) exec(ctx context.Context, s namedStatement) error {
 	return err
 }
 
-// arguments are the values of a statement's parameters.
+// arguments returns the values of a statement's parameters.
 func (a *run) arguments(s namedStatement) []any {
 	consumers, fewest := a.scope.fewest()
 	values := map[string]any{

@@ -12,11 +12,10 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// How an epoch begins; epoch.go says what holds, and what a crash leaves.
+// This file begins an epoch; epoch.go states the invariants and the crash analysis.
 
-// BeginEpoch begins a new epoch where the newest one does not fit this server,
-// or in any case when force is set, and tells whether it did. It waits as long as
-// a leader that was killed may keep its lease; ErrLed when one is alive.
+// BeginEpoch begins a new epoch when the newest does not fit this server, or in any case with force, and reports
+// whether it did. It waits for as long as a killed leader keeps its lease; ErrFleetRunning when a leader is alive.
 func BeginEpoch(ctx context.Context, db *store.DB, force bool) (begun bool, err error) {
 	if err := CheckEpoch(ctx, db); !force && !errors.Is(err, ErrRestored) {
 		return false, err
@@ -34,14 +33,13 @@ func BeginEpoch(ctx context.Context, db *store.DB, force bool) (begun bool, err 
 	return true, nil
 }
 
-// errBegun: somebody else has begun the new epoch meanwhile.
+// errBegun: another process has begun the new epoch meanwhile.
 var errBegun = errors.New("a new epoch has been begun")
 
 var liveLeases = pg.SQL(`SELECT name, holder, term, expires_at FROM lease WHERE expires_at >= clock_timestamp() ORDER BY name`)
 
-// awaitLeaders returns when no lease lives. One that nobody renews for as long as
-// it would last belongs to nobody, whatever the clock of the server it was
-// written by has said. What somebody takes after that is fenced.
+// awaitLeaders returns when no lease is alive. A lease that is not renewed for its whole life has no leader, whatever
+// the clock of the server that wrote it. Leases acquired after that are fenced.
 func awaitLeaders(ctx context.Context, db *store.DB) error {
 	type held struct {
 		Name, Holder string
@@ -71,17 +69,17 @@ func awaitLeaders(ctx context.Context, db *store.DB) error {
 	}
 }
 
-// A restored log may have many events that were appended before its new epoch.
+// A restored log may hold many events that were appended before its new epoch.
 var epochSettings = pg.SQL(`SELECT set_config('statement_timeout', '30min', true)`)
 
-// termsApart is by how much terms leap.
+// termsApart is the distance by which terms leap.
 const termsApart = 1_000_000_000
 
 var fenceLeaders = pg.SQL(`UPDATE lease SET term = term + $1, expires_at = '-infinity'`)
 
 var fenceReaders = pg.SQL(`UPDATE log_cursor SET term = term + $1`)
 
-// It waits for those who have appended to end, and lets nobody append, nor begin another epoch, until the commit.
+// It waits for open appends to end, and blocks appends and other new epochs until the commit.
 var lockLog = pg.SQL(`LOCK TABLE event_log IN SHARE ROW EXCLUSIVE MODE`)
 
 var liftSequence = pg.SQL(`
@@ -92,7 +90,7 @@ WHERE used > coalesce(pg_sequence_last_value('event_log_seq'), 0)`)
 var adoptUncovered = pg.SQL(`
 UPDATE event_log SET tx = $4::xid8 WHERE seq > $1 AND (tx = $2::xid8 OR pg_visible_in_snapshot(tx, $3::pg_snapshot))`)
 
-// beyond is above every transaction id there will be, and fits into a bigint.
+// aboveAllIDs is above every transaction id and fits into a bigint.
 const aboveAllIDs = `9223372036854775807`
 
 var writeEpoch = pg.SQL(`
@@ -107,12 +105,12 @@ WITH place AS MATERIALIZED (
 INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq)
 SELECT $1::bigint + 2, $2::int + 1, pg_current_snapshot(), last, last FROM place`)
 
-// beginEpoch is errBegun where there is nothing more to do.
+// beginEpoch returns errBegun when the epoch fits already.
 func beginEpoch(ctx context.Context, tx store.Tx, force bool) error {
 	if _, err := pg.Exec(ctx, tx, epochSettings); err != nil {
 		return err
 	}
-	// The leases' rows first, as every leader does: from here on no tick is made.
+	// Leases first, as every leader locks them: from here on no tick is made.
 	if _, err := pg.Exec(ctx, tx, fenceLeaders, termsApart); err != nil {
 		return fmt.Errorf("fencing leaders: %w", err)
 	}
@@ -142,7 +140,8 @@ func beginEpoch(ctx context.Context, tx store.Tx, force bool) error {
 	return nil
 }
 
-// adopt brings what stands past the last tick in order: the sequence, and events of this server that bear the old epoch's number.
+// adoptEvents repairs what stands past the last tick: the sequence, and this server's events that bear the old
+// epoch's number.
 func adoptEvents(ctx context.Context, tx store.Tx, last tick) error {
 	if err := last.parse(); err != nil {
 		return err

@@ -7,10 +7,9 @@ import (
 	"strings"
 )
 
-// Two errors are one when they differ only in whom they speak of. What names
-// somebody is folded: what stands in quotes, and every word that has a digit in
-// it, which numbers, times, UUIDs, hashes, addresses and most ids have. Only the
-// first line counts: what follows it, a stack, has addresses and goroutines in it.
+// Two errors are the same when they differ only in names: quoted text, and every word with a digit in it, as numbers,
+// times, UUIDs, hashes, addresses and most ids have. Only the first line counts: a stack after it has addresses and
+// goroutines in it.
 var (
 	quoted  = regexp.MustCompile("\"(?:[^\"\\\\]|\\\\.)*\"|`[^`]*`|\u201c[^\u201d]*\u201d|\u00ab[^\u00bb]*\u00bb")
 	ticked  = regexp.MustCompile(`(^|[^\pL\pN])'[^']*'`) // and no apostrophe within a word

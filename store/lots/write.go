@@ -17,7 +17,7 @@ UPDATE lot_balance b SET shortfall = n.shortfall, lots = n.lots, first_heard = n
 FROM unnest($1::bigint[], $2::numeric[], $3::int[], $4::bigint[]) AS n(id, shortfall, lots, first_heard)
 WHERE b.id = n.id`)
 
-// A lot that is there is updated by its key; only a new one is inserted.
+// An existing lot is updated by its key; only a new one is inserted.
 var writeLots = pg.SQL(`
 WITH used AS (
     DELETE FROM lot l USING unnest($1::bigint[], $2::text[], $3::date[]) AS u(id, number, expiry)
@@ -32,7 +32,7 @@ UPDATE lot l SET quantity = n.quantity, received_at = n.received_at
 FROM unnest($9::bigint[], $10::text[], $11::date[], $12::numeric[], $13::timestamptz[]) AS n(id, number, expiry, quantity, received_at)
 WHERE l.balance_id = n.id AND l.lot_number = n.number AND l.expiry = n.expiry`)
 
-// WriteShelves writes what has changed on shelves that this transaction has locked.
+// WriteBalances writes what has changed in balances that this transaction has locked.
 func WriteBalances(ctx context.Context, tx store.Tx, shelves map[masterdata.PositionKey]*LotBalance) error {
 	n := len(shelves)
 	ids, shortfalls, counts, heard := pg.NewColumn(n, 8), pg.NewColumn(n, 8), pg.NewColumn(n, 2), pg.NewColumn(n, 6)
@@ -100,8 +100,8 @@ SELECT tenant_id, location_id, day FROM unnest($1::text[], $2::text[], $3::date[
 ON CONFLICT (tenant_id, location_id) DO UPDATE SET day = excluded.day WHERE d.day < excluded.day
 RETURNING d.tenant_id, d.location_id`)
 
-// BeginDays begins a business day at each of the locations, and tells where it
-// has: elsewhere that day or a later one has begun already.
+// BeginDays begins a business day at each location, and returns the locations where it did: elsewhere that day or a
+// later one has begun already.
 func BeginDays(ctx context.Context, tx store.Tx, days map[masterdata.LocationKey]event.Date) (map[masterdata.LocationKey]bool, error) {
 	places := make([]masterdata.LocationKey, 0, len(days))
 	for p := range days {

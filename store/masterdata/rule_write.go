@@ -12,8 +12,8 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// A rule that somebody has made meanwhile, past the lock of those who edit, is
-// overwritten and counts on: its version is the row's own.
+// A rule inserted meanwhile without the editors' lock is overwritten and its version counts on: the version comes from
+// the row.
 var writeRulesSQL = pg.SQL(`
 INSERT INTO replenishment_rule AS r (tenant_id, item_id, location_id, mode, supplier_id, reorder_point, order_up_to, order_quantity,
                                      pack_size, minimum_order, service_level, cover_days, low_stock_threshold)
@@ -31,7 +31,7 @@ SET mode = excluded.mode, supplier_id = excluded.supplier_id, reorder_point = ex
     low_stock_threshold = excluded.low_stock_threshold, version = r.version + 1
 RETURNING r.tenant_id, r.item_id, r.location_id, r.version`)
 
-// writeRules writes rules and says of each that it has changed.
+// writeRules writes rules and emits RULE_CHANGED for each.
 func writeRules(ctx context.Context, tx store.Tx, rows []*edited[Rule], at time.Time) error {
 	n := len(rows)
 	keys, fresh := make([]PositionKey, n), make([]PositionKey, 0, n)
