@@ -9,9 +9,10 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 )
 
-// Holds asks the broker itself, and not its management API, what it has of a topology, and how its queues stand. Bindings
-// can not be asked for over AMQP: those whose both ends are there are taken to be there too. Of a queue's state
-// only Ready and Consumers are known, and these are exact.
+// InspectTopology asks the broker over AMQP, not its management API, which part of a topology it has, and the state of
+// its queues. AMQP cannot query bindings: one whose ends both exist counts as present. Of a queue's state only Ready
+// and
+// Consumers are known, and these are exact.
 func (s *Session) InspectTopology(t topology.Topology) (have topology.Topology, states []topology.QueueState, err error) {
 	asking := passive{session: s}
 	defer asking.close()
@@ -49,7 +50,7 @@ func (s *Session) InspectTopology(t topology.Topology) (have topology.Topology, 
 	return have, states, nil
 }
 
-// passive asks one thing after the other; what is missing costs the channel, and the next is asked on another.
+// passive declares one thing after the other passively; a missing one costs the channel, and the next gets a new one.
 type passive struct {
 	session *Session
 	channel *amqp.Channel

@@ -20,14 +20,15 @@ type link struct {
 	place  string
 }
 
-// attentive is a socket that is read from as long as something comes now and then, a heartbeat at least.
+// watchedConn is a socket that stays open for as long as something arrives now and then, at least a heartbeat.
 //
-// The library leaves that to the goroutine that sends our own heartbeats. During an alarm of the broker's that goroutine
-// waits behind a write that hangs, so that a connection would be given up for dead although the broker's heartbeats
-// come in; and with it the session and its consumers, who shall go on.
+// The library leaves that to the goroutine that sends our own heartbeats. During an alarm that goroutine waits behind
+// a
+// hanging write, and the library would close the connection although the broker's heartbeats arrive; with it would end
+// the session and its consumers, which must go on.
 type watchedConn struct {
 	net.Conn
-	timeout atomic.Int64 // nanoseconds; 0 during the handshake, which has a deadline of its own
+	timeout atomic.Int64 // nanoseconds; 0 during the handshake, which has its own deadline
 }
 
 func (a *watchedConn) Read(b []byte) (int, error) {
@@ -39,8 +40,9 @@ func (a *watchedConn) Read(b []byte) (int, error) {
 	return a.Conn.Read(b)
 }
 
-// dial opens one connection. The role (publishing, consuming, declaring) stands among its client properties.
-// Errors name the place without its password.
+// dial opens one connection. Its client properties include the role (publishing, consuming, declaring). Errors name
+// the
+// URL without its password.
 func dial(ctx context.Context, config Config, url, role string) (*link, error) {
 	uri, err := amqp.ParseURI(url)
 	if err != nil {
@@ -56,7 +58,7 @@ func dial(ctx context.Context, config Config, url, role string) (*link, error) {
 	return l, nil
 }
 
-// firstHost tries the hosts in turn and gives what the first that answers gave, or what is wrong with each.
+// firstHost tries the hosts in turn and returns the first success, or the errors of all.
 func firstHost[T any](config Config, try func(url string) (T, error)) (T, error) {
 	var found problems
 	for _, url := range config.URLs {
@@ -74,7 +76,7 @@ func firstHost[T any](config Config, try func(url string) (T, error)) (T, error)
 }
 
 func (l *link) open(ctx context.Context, config Config, url, role string) error {
-	properties := amqp.NewConnectionProperties() // a fresh map per dial: the library writes into it
+	properties := amqp.NewConnectionProperties() // a new map per dial: the library writes into it
 	properties.SetClientConnectionName(config.connectionName())
 	properties["role"] = role
 	var stop func() bool
@@ -91,7 +93,7 @@ func (l *link) open(ctx context.Context, config Config, url, role string) error 
 			}
 			l.socket = &watchedConn{Conn: socket}
 			stop = context.AfterFunc(ctx, func() { _ = socket.Close() })
-			return l.socket, socket.SetDeadline(deadline) // the library lifts it after the handshake
+			return l.socket, socket.SetDeadline(deadline) // the library clears it after the handshake
 		},
 	})
 	interrupted := stop != nil && !stop()
@@ -116,8 +118,8 @@ func (l *link) open(ctx context.Context, config Config, url, role string) error 
 	return err
 }
 
-// drop says goodbye, within patience, and closes the socket in any case: where the library is stuck in a write, or
-// believes the connection closed already, only that frees its goroutines.
+// drop closes the connection, within the timeout, and the socket in any case: a library stuck in a write, or that
+// believes the connection closed, only frees its goroutines then.
 func (l *link) drop(patience time.Duration) {
 	force := time.AfterFunc(patience, func() { _ = l.socket.Close() })
 	defer force.Stop() // the library's heartbeat may move the deadline it has set itself
@@ -125,7 +127,7 @@ func (l *link) drop(patience time.Duration) {
 	_ = l.socket.Close()
 }
 
-// version is what the broker called itself in the handshake: "3.10.8".
+// version is the broker's version by the handshake: "3.10.8".
 func (l *link) version() string {
 	version, _ := l.Properties["version"].(string)
 	return version
@@ -135,7 +137,7 @@ func (l *link) version() string {
 func checkVersion(version string) error {
 	parts := strings.SplitN(version, ".", 3)
 	if len(parts) < 2 {
-		return nil // not RabbitMQ's way to write a version; let it try
+		return nil // not a RabbitMQ version; let it try
 	}
 	major, err1 := strconv.Atoi(parts[0])
 	minor, err2 := strconv.Atoi(parts[1])

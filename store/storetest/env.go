@@ -22,7 +22,7 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// TestMain lets more tests run at once than there are cores: most of them wait for the server.
+// TestMain runs more tests at once than there are cores: most of them wait for the server.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
@@ -31,24 +31,24 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// patience is how long a test waits for what must happen: far longer than it takes.
+// Timeout is how long a test waits for a condition: far longer than it takes.
 const Timeout = 20 * time.Second
 
-// place is a migrated database of a test's own, and a pool on it.
+// Env is a migrated database of a test's own, and a pool on it.
 type Env struct {
 	testing.TB
 	*store.DB
 	URL string
 }
 
-// newPlace opens a database. Its transactions may idle as long as the test likes.
+// NewEnv makes a database. Its transactions may idle as long as the test likes.
 func NewEnv(t testing.TB, connections int) *Env {
 	t.Helper()
 	at := WithParameter(URL(t), "idle_in_transaction_session_timeout", "0")
 	return &Env{TB: t, DB: Open(t, at, connections), URL: at}
 }
 
-// SQL is the pool itself, for statements of the test's own.
+// SQL is the underlying pool, for the test's own statements.
 func (p *Env) SQL() *sql.DB { return pg.Pool(p.DB) }
 
 func WithParameter(databaseURL, key, value string) string {
@@ -62,7 +62,7 @@ func WithParameter(databaseURL, key, value string) string {
 	return u.String()
 }
 
-// begin opens a transaction that is rolled back with the test unless it ends before.
+// OpenTx opens a transaction that is rolled back with the test unless it ends before.
 func (p *Env) OpenTx() *store.Transaction {
 	p.Helper()
 	tx, err := p.Begin(context.Background())
@@ -80,7 +80,7 @@ func (p *Env) Exec(query string, args ...any) {
 	}
 }
 
-// value reads one value.
+// One reads one value.
 func One[T any](t testing.TB, db *sql.DB, query string, args ...any) T {
 	t.Helper()
 	var v T
@@ -97,7 +97,7 @@ func Must(t testing.TB, err error) {
 	}
 }
 
-// eventually polls until the condition holds.
+// Eventually polls until the condition holds.
 func Eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(Timeout)
@@ -109,8 +109,9 @@ func Eventually(t testing.TB, what string, holds func() bool) {
 	}
 }
 
-// waitsForLock polls until n backends of the database wait for a lock: then
-// what was started beside the test has come as far as it can.
+// AwaitLockWaiters polls until n backends of the database wait for a lock: then concurrent calls of the test have got
+// as
+// far as they can.
 func (p *Env) AwaitLockWaiters(n int) {
 	p.Helper()
 	Eventually(p, fmt.Sprintf("%d backends wait for a lock", n), func() bool {
@@ -118,12 +119,12 @@ func (p *Env) AwaitLockWaiters(n int) {
 	})
 }
 
-// sale is an event as an outsider sends it.
+// Sale is an event as an external publisher sends it.
 func Sale(aggregate string) event.Any {
 	return SaleWith(uuid.New(), aggregate, 1)
 }
 
-// saleWith is an event whose body tells n.
+// SaleWith is an event whose body contains n.
 func SaleWith(id uuid.UUID, aggregate string, n int) event.Any {
 	at := time.Date(2011, 8, 1, 9, 30, 0, 123456000, time.UTC)
 	body := fmt.Sprintf(`{"eventId":%q,"eventType":"SALE_COMPLETED","aggregateId":%q,"payload":{"quantity":%d}}`, id, aggregate, n)
@@ -135,7 +136,7 @@ func SaleWith(id uuid.UUID, aggregate string, n int) event.Any {
 	}
 }
 
-// append commits one event in a transaction of its own.
+// Append commits one event in a transaction of its own.
 func (p *Env) Append(e event.Any) {
 	p.Helper()
 	Must(p, p.InTx(context.Background(), func(tx store.Tx) error {
@@ -143,7 +144,7 @@ func (p *Env) Append(e event.Any) {
 	}))
 }
 
-// ticker is a ticker that leads and goes step by step.
+// Ticker leads and makes ticks one by one.
 type Ticker struct {
 	*Env
 	*eventlog.Ticker
@@ -157,7 +158,7 @@ func (p *Env) NewTicker() *Ticker {
 	return &Ticker{Env: p, Ticker: eventlog.NewTicker(p.DB, Quiet()), Lease: lease}
 }
 
-// tick makes a tick, which must be due, and gives its id.
+// Tick makes a tick, which must be due, and returns its id.
 func (t *Ticker) Tick() int64 {
 	t.Helper()
 	made, err := t.Step(context.Background(), t.Lease)
@@ -168,7 +169,7 @@ func (t *Ticker) Tick() int64 {
 	return One[int64](t, t.SQL(), `SELECT max(id) FROM tick`)
 }
 
-// reader is a cursor of its own and what it has passed.
+// Reader is a cursor of its own.
 type Reader struct {
 	*Env
 	Lease store.Lease
@@ -184,7 +185,7 @@ func (p *Env) NewReader(name string) *Reader {
 	return &Reader{Env: p, Lease: lease, At: at}
 }
 
-// readAll pages to the newest tick and gives the ids of the events, in order.
+// ReadAll pages to the newest tick and returns the ids of the events, in order.
 func (r *Reader) ReadAll(limit int) []uuid.UUID {
 	r.Helper()
 	var ids []uuid.UUID
@@ -204,7 +205,7 @@ func (r *Reader) ReadAll(limit int) []uuid.UUID {
 
 func Quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
-// isError fails the test unless err is target.
+// IsError fails the test unless err is target.
 func IsError(t testing.TB, err, target error) {
 	t.Helper()
 	if !errors.Is(err, target) {
@@ -225,7 +226,7 @@ func OpenAt(t testing.TB, databaseURL string) *store.DB {
 	return Open(t, databaseURL, 4)
 }
 
-// must2 is must for a call that gives a value too.
+// Must2 is Must for a call that also returns a value.
 func Must2[T any](_ T, err error) func(testing.TB) {
 	return func(t testing.TB) {
 		t.Helper()
@@ -233,7 +234,7 @@ func Must2[T any](_ T, err error) func(testing.TB) {
 	}
 }
 
-// way is a network of the test's own to the server, and the URL that leads through it.
+// Proxied starts a proxy before the server, and returns the URL through it.
 func Proxied(t testing.TB, databaseURL string) (*proxy.Proxy, string) {
 	t.Helper()
 	p, through, err := proxy.Before(databaseURL)

@@ -29,7 +29,7 @@ func (p *Env) Claims(tx store.Tx, consumer inbox.ConsumerID, ids ...EventID) map
 	return claimed
 }
 
-// expire ends a lease as time would: its holder, stalled, has not renewed it.
+// Expire ends a lease as time would: its holder has not renewed it.
 func (p *Env) Expire(name string) {
 	p.Helper()
 	p.Exec(`UPDATE lease SET expires_at = clock_timestamp() - interval '1 ms' WHERE name = $1`, name)
@@ -46,7 +46,7 @@ func Decimal(t testing.TB, text string) event.Decimal {
 	return d
 }
 
-// found gives what a look gave, or ends the test.
+// Found returns the value, or ends the test.
 func Found[T any](v T, err error) func(testing.TB) T {
 	return func(t testing.TB) T {
 		t.Helper()

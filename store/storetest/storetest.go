@@ -1,8 +1,8 @@
-// Package storetest gives tests a database of their own on a real PostgreSQL.
+// Package storetest gives tests a database of their own on a real PostgreSQL, and the helpers to drive and break it.
 //
-// The server is the one `make test` has started, or else a private one that
-// lives as long as the test binary. Each database is copied from a template that
-// was migrated once, and dropped when its test ends.
+// The server is the one that `make test` has started, or else a private one for the life of the test binary. Each
+// database
+// is copied from a template that was migrated once, and dropped when its test ends.
 package storetest
 
 import (
@@ -29,13 +29,13 @@ var (
 	counter      atomic.Int64
 )
 
-// DB opens a migrated database that nobody else uses.
+// DB opens a pool on a new migrated database.
 func DB(t testing.TB) *store.DB {
 	t.Helper()
 	return Open(t, URL(t), 8)
 }
 
-// Open opens one more pool on a database of URL.
+// Open opens another pool on a database of URL.
 func Open(t testing.TB, databaseURL string, connections int) *store.DB {
 	t.Helper()
 	db, err := store.Open(t.Context(), store.Config{URL: databaseURL, Name: "test", Connections: connections})
@@ -46,7 +46,7 @@ func Open(t testing.TB, databaseURL string, connections int) *store.DB {
 	return db
 }
 
-// URL makes a migrated database that nobody else uses and gives its URL.
+// URL makes a migrated database and returns its URL.
 func URL(t testing.TB) string {
 	t.Helper()
 	server := localtest.Database(t)
@@ -66,8 +66,9 @@ func URL(t testing.TB) string {
 	return withDatabase(server, name)
 }
 
-// drop deletes a database. An autovacuum worker in it is the superuser's, and
-// cannot be sent away by others: it is waited for.
+// drop deletes a database. An autovacuum worker in it belongs to the superuser and cannot be terminated: drop waits
+// for
+// it.
 func drop(server, name string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
@@ -84,8 +85,7 @@ func drop(server, name string) error {
 	}
 }
 
-// makeTemplate migrates a database of this test binary's own. Several binaries
-// may do so at once, each under its own name.
+// makeTemplate migrates a database of this test binary's own: several may run at once, each under its own name.
 func makeTemplate(ctx context.Context, server string) (string, error) {
 	name := fmt.Sprintf("template_%d", time.Now().UnixNano())
 	if err := execute(ctx, server, `CREATE DATABASE `+name); err != nil {
@@ -119,7 +119,7 @@ func withDatabase(server, name string) string {
 	return u.String()
 }
 
-// Exec runs SQL of the test's own on a database of URL: to look, and to break things.
+// Exec runs the test's own SQL on a database of URL.
 func Exec(t testing.TB, databaseURL, statement string, args ...any) {
 	t.Helper()
 	db, err := sql.Open("postgres", databaseURL)
@@ -132,7 +132,7 @@ func Exec(t testing.TB, databaseURL, statement string, args ...any) {
 	}
 }
 
-// Value reads one value by SQL of the test's own.
+// Value reads one value by the test's own SQL.
 func Value[T any](t testing.TB, databaseURL, query string, args ...any) T {
 	t.Helper()
 	db, err := sql.Open("postgres", databaseURL)
@@ -147,7 +147,7 @@ func Value[T any](t testing.TB, databaseURL, query string, args ...any) T {
 	return v
 }
 
-// Lock runs a statement in a transaction that stays open until release, or the end of the test: whoever wants what it has locked waits.
+// Lock runs a statement in a transaction that stays open, with its locks, until release or the end of the test.
 func Lock(t testing.TB, databaseURL, statement string) (release func()) {
 	t.Helper()
 	db, err := sql.Open("postgres", databaseURL)
