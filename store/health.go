@@ -34,7 +34,7 @@ SELECT split_part(current_setting('server_version'), ' ', 1) AS version, clock_t
 func InspectServer(ctx context.Context, db *DB) (ServerState, error) {
 	var s ServerState
 	if err := db.InTx(ctx, func(tx Tx) error { return pg.Get(ctx, tx, &s, serverState) }); err != nil {
-		return s, fmt.Errorf("asking the database server about itself: %w", err)
+		return s, fmt.Errorf("inspecting the database server: %w", err)
 	}
 	return s, nil
 }
@@ -56,7 +56,7 @@ var serverTime = pg.SQL(`SELECT clock_timestamp()`)
 func ServerTime(ctx context.Context, db *DB) (time.Time, error) {
 	var now time.Time
 	if err := pg.Get(ctx, db, &now, serverTime); err != nil {
-		return now, fmt.Errorf("asking the database for the time: %w", err)
+		return now, fmt.Errorf("reading the database's clock: %w", err)
 	}
 	return now, nil
 }

@@ -48,7 +48,7 @@ func New(rawURL string) (*Client, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		// The parser's own error may quote the password.
-		return nil, errors.New("the management API's URL is not of the form http://user:password@host:port; percent-encode what is special in user and password")
+		return nil, errors.New("the management API's URL is not of the form http://user:password@host:port; percent-encode special characters in user and password")
 	}
 	m := &Client{user: "guest", password: "guest", client: &http.Client{Timeout: 30 * time.Second}}
 	if u.User != nil {
@@ -199,7 +199,7 @@ func (m *Client) call(ctx context.Context, method, path string, body, result any
 	}
 	request, err := http.NewRequestWithContext(ctx, method, m.base+path, sent)
 	if err != nil {
-		return fmt.Errorf("asking the management API at %s: %w", m.base, err)
+		return fmt.Errorf("calling the management API at %s: %w", m.base, err)
 	}
 	request.SetBasicAuth(m.user, m.password)
 	request.Header.Set("Content-Type", "application/json")
@@ -209,13 +209,13 @@ func (m *Client) call(ctx context.Context, method, path string, body, result any
 	answer, err := m.client.Do(request)
 	if err != nil {
 		if ctx.Err() != nil {
-			return fmt.Errorf("asking the management API at %s: %w", m.base, ctx.Err())
+			return fmt.Errorf("calling the management API at %s: %w", m.base, ctx.Err())
 		}
-		return fmt.Errorf("asking the management API at %s: %w", m.base, managementUnreachable(rabbitmq.LastCause(err)))
+		return fmt.Errorf("calling the management API at %s: %w", m.base, managementUnreachable(rabbitmq.LastCause(err)))
 	}
 	defer func() { _ = answer.Body.Close() }()
 	if answer.StatusCode >= 300 {
-		return fmt.Errorf("asking the management API at %s: %s %s: %w", m.base, method, request.URL.EscapedPath(), statusError(answer, request.URL.EscapedPath()))
+		return fmt.Errorf("calling the management API at %s: %s %s: %w", m.base, method, request.URL.EscapedPath(), statusError(answer, request.URL.EscapedPath()))
 	}
 	if result == nil {
 		return nil

@@ -124,7 +124,7 @@ func mismatch(subject string, err error) error {
 	if found == nil {
 		return err
 	}
-	return fmt.Errorf("its %s is %s on the broker, but shall be %s: %w", found[1], found[3], found[2], mismatched{subject})
+	return fmt.Errorf("its %s is %s on the broker, want %s: %w", found[1], found[3], found[2], mismatched{subject})
 }
 
 // mismatched is ErrMismatch with its subject.

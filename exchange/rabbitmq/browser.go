@@ -76,11 +76,11 @@ type QueueBrowser struct {
 func (s *Session) Browse(queue, tag string) (*QueueBrowser, error) {
 	ready, _, err := s.Depth(queue)
 	if err != nil {
-		return nil, fmt.Errorf("going through %s: %w", queue, err)
+		return nil, fmt.Errorf("browsing %s: %w", queue, err)
 	}
 	channel, err := s.consuming.Channel()
 	if err != nil {
-		return nil, fmt.Errorf("going through %s: %w", queue, explain(err))
+		return nil, fmt.Errorf("browsing %s: %w", queue, explain(err))
 	}
 	go s.watchChannel(channel.NotifyClose(make(chan *amqp.Error, 1)))
 	return &QueueBrowser{session: s, channel: channel, queue: queue, tag: tag, ended: watchCancel(channel), left: ready}, nil
@@ -118,7 +118,7 @@ func (v *QueueBrowser) Take(ctx context.Context, limit int) ([]Delivery, error) 
 		}
 	}
 	v.absent = v.left
-	return nil, fmt.Errorf("going through %s: %w", v.queue, ErrDrained)
+	return nil, fmt.Errorf("browsing %s: %w", v.queue, ErrDrained)
 }
 
 func (v *QueueBrowser) note(taken []Delivery) {
@@ -157,7 +157,7 @@ func (v *QueueBrowser) openWindow() error {
 	// The broker sorts consumers by their tags.
 	window, err := v.session.consumeOn(v.channel, v.ended, v.queue, fmt.Sprintf("%s.%06d", v.tag, v.windows), v.size)
 	if err != nil {
-		return fmt.Errorf("going through %s: %w", v.queue, err)
+		return fmt.Errorf("browsing %s: %w", v.queue, err)
 	}
 	v.window, v.kept = window, 0
 	return nil
@@ -170,7 +170,7 @@ func (v *QueueBrowser) openWindow() error {
 func (v *QueueBrowser) Close() (returned int, err error) {
 	time.Sleep(time.Until(v.ackedAt.Add(ackTime)))
 	if err := v.channel.Close(); err != nil {
-		return 0, fmt.Errorf("giving back what is left of %s: %w", v.queue, explain(err))
+		return 0, fmt.Errorf("returning the rest of %s: %w", v.queue, explain(err))
 	}
 	whole := v.seen - v.acked + v.left - v.absent
 	for until := time.Now().Add(returnTime); ; time.Sleep(10 * time.Millisecond) {

@@ -11,7 +11,7 @@ import (
 
 // The broker's errors by kind, for errors.Is. The texts say what to do.
 var (
-	ErrBadURL        = errors.New("the broker's URL is not of the form amqp://user:password@host:port/vhost; percent-encode what is special in user, password and vhost")
+	ErrBadURL        = errors.New("the broker's URL is not of the form amqp://user:password@host:port/vhost; percent-encode special characters in user, password and vhost")
 	ErrUnreachable   = errors.New("the broker is unreachable; start RabbitMQ there, or correct host and port of its URL")
 	ErrAccessRefused = errors.New("the broker refuses access; correct user and password of its URL, or give the user permissions on the virtual host")
 	ErrVhostMissing  = errors.New("the broker has no such virtual host; create it, or correct the path of its URL")

@@ -22,7 +22,7 @@ func (s *Session) InspectTopology(t topology.Topology) (have topology.Topology, 
 			return ch.ExchangeDeclarePassive(e.Name, e.Kind, true, false, false, false, nil)
 		})
 		if err != nil {
-			return have, nil, fmt.Errorf("looking for the exchange %s: %w", e.Name, err)
+			return have, nil, fmt.Errorf("inspecting exchange %s: %w", e.Name, err)
 		}
 		if found {
 			have.Exchanges, there["exchange "+e.Name] = append(have.Exchanges, e), true
@@ -35,7 +35,7 @@ func (s *Session) InspectTopology(t topology.Topology) (have topology.Topology, 
 			return err
 		})
 		if err != nil {
-			return have, nil, fmt.Errorf("looking for the queue %s: %w", q.Name, err)
+			return have, nil, fmt.Errorf("inspecting queue %s: %w", q.Name, err)
 		}
 		if found {
 			have.Queues, there["queue "+q.Name] = append(have.Queues, q), true

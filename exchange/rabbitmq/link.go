@@ -108,7 +108,7 @@ func (l *link) open(ctx context.Context, config Config, url, role string) error 
 	case !time.Now().Before(deadline):
 		err = fmt.Errorf("%w (no answer in %v)", ErrUnreachable, config.DialTimeout)
 	case errors.Is(err, amqp.ErrClosed):
-		err = fmt.Errorf("%w (it hung up during the handshake)", ErrUnreachable)
+		err = fmt.Errorf("%w (it closed the connection during the handshake)", ErrUnreachable)
 	default:
 		err = explain(err)
 	}

@@ -21,14 +21,14 @@ import (
 func (s *Session) CheckConfigurePermission() error {
 	channel, err := s.consuming.Channel()
 	if err != nil {
-		return fmt.Errorf("asking for permission to declare: %w", explain(err))
+		return fmt.Errorf("checking the permission to declare: %w", explain(err))
 	}
 	defer func() { _ = channel.Close() }()
 	if err = channel.ExchangeDeclare(topology.Retry, "topic", true, false, false, false, nil); err == nil {
 		err = channel.QueueBind(topology.Unrouted, "", topology.Unrouted, false, nil)
 	}
 	if err != nil {
-		return fmt.Errorf("asking for permission to declare: %w", explain(err))
+		return fmt.Errorf("checking the permission to declare: %w", explain(err))
 	}
 	return nil
 }
@@ -39,7 +39,7 @@ func (s *Session) CheckConfigurePermission() error {
 func (s *Session) CheckWritePermission(ctx context.Context) error {
 	publisher, err := s.Publisher(1)
 	if err != nil {
-		return fmt.Errorf("asking for permission to publish: %w", err)
+		return fmt.Errorf("checking the permission to publish: %w", err)
 	}
 	sent, err := publisher.Publish(ctx, Message{Exchange: topology.Retry, RoutingKey: "composerp.nobody", ID: uuid.NewString(), Type: "PROBE"})
 	if err == nil {
@@ -49,5 +49,5 @@ func (s *Session) CheckWritePermission(ctx context.Context) error {
 	if err == nil || errors.Is(err, ErrUnroutable) {
 		return nil
 	}
-	return fmt.Errorf("asking for permission to publish: %w", err)
+	return fmt.Errorf("checking the permission to publish: %w", err)
 }

@@ -191,7 +191,7 @@ func (p *Publisher) settle() {
 // confirmTimeoutSteps are the parts of ConfirmTimeout; one during which publishers were blocked does not count.
 const confirmTimeoutSteps = 4
 
-var errUnconfirmed = errors.New("the broker neither confirms a message nor refuses it; its queue may have been deleted meanwhile")
+var errUnconfirmed = errors.New("the broker neither confirms nor refuses a message; its queue may have been deleted")
 
 // awaitConfirm waits for the answer to the oldest message in flight. For a message on its way to a quorum queue that
 // is

@@ -22,7 +22,7 @@ import (
 func KeepConnected(ctx context.Context, config Config, run func(ctx context.Context, s *Session) error) error {
 	config = config.withDefaults()
 	if len(config.URLs) == 0 {
-		return fmt.Errorf("maintaining a session: no URL given: %w", ErrBadURL)
+		return fmt.Errorf("keeping a session: no URL given: %w", ErrBadURL)
 	}
 	pause := config.Backoff
 	for attempt, begun := 0, false; ; attempt++ {
@@ -30,7 +30,7 @@ func KeepConnected(ctx context.Context, config Config, run func(ctx context.Cont
 		if err == nil {
 			begun = true
 			started := time.Now()
-			config.Log.Info("session with the broker begins", "broker", session.publishing.place)
+			config.Log.Info("broker session began", "broker", session.publishing.place)
 			var over bool
 			if over, err = runOn(ctx, session, run); over {
 				return err
@@ -46,7 +46,7 @@ func KeepConnected(ctx context.Context, config Config, run func(ctx context.Cont
 		}
 		// Every process of a fleet loses its session at the same moment: jitter keeps them from returning together.
 		wait := pause/2 + rand.N(pause)
-		config.Log.Warn("session with the broker ends; another follows", "error", err, "in", wait)
+		config.Log.Warn("broker session lost; reconnecting", "error", err, "in", wait)
 		select {
 		case <-ctx.Done():
 			return nil

@@ -30,7 +30,7 @@ type blockage struct {
 	lifted chan struct{}
 }
 
-var errClosedByOwner = errors.New("it was closed from this side")
+var errClosedByOwner = errors.New("closed by this process")
 
 // Open opens a session with the first host that answers. When none does, the error says for each what is wrong, in one
 // line, and is ErrUnreachable, ErrAccessRefused, ErrVhostMissing, ErrBadURL or ErrTooOld.
@@ -96,7 +96,7 @@ func (s *Session) alarm(alarm amqp.Blocking) {
 		s.config.Log.Warn("the broker blocks publishers", "broker", s.publishing.place, "reason", alarm.Reason)
 		s.blocked.Store(&blockage{reason: alarm.Reason, lifted: make(chan struct{})})
 	case !alarm.Active && was != nil:
-		s.config.Log.Info("the broker takes messages again", "broker", s.publishing.place)
+		s.config.Log.Info("the broker unblocks publishers", "broker", s.publishing.place)
 		s.blocked.Store(nil)
 		close(was.lifted)
 	}
@@ -167,11 +167,11 @@ func (s *Session) BrokerVersion() string { return s.publishing.version() }
 func (s *Session) Depth(queue string) (ready int, consumers int, err error) {
 	channel, err := s.consuming.Channel()
 	if err != nil {
-		return 0, 0, fmt.Errorf("asking the depth of %s: %w", queue, explain(err))
+		return 0, 0, fmt.Errorf("reading the depth of %s: %w", queue, explain(err))
 	}
 	state, err := channel.QueueDeclarePassive(queue, true, false, false, false, nil)
 	if err != nil {
-		return 0, 0, fmt.Errorf("asking the depth of %s: %w", queue, explain(err))
+		return 0, 0, fmt.Errorf("reading the depth of %s: %w", queue, explain(err))
 	}
 	_ = channel.Close()
 	return state.Messages, state.Consumers, nil

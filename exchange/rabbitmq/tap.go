@@ -15,13 +15,13 @@ const tapLimit = 50_000
 func (s *Session) Tap(exchange string, keys []string, queue string) (*Consumer, error) {
 	channel, err := s.consuming.Channel()
 	if err != nil {
-		return nil, fmt.Errorf("overhearing %s: %w", exchange, explain(err))
+		return nil, fmt.Errorf("tapping %s: %w", exchange, explain(err))
 	}
 	closes := channel.NotifyClose(make(chan *amqp.Error, 1))
 	c, err := s.tapOn(channel, exchange, keys, queue)
 	if err != nil {
 		_ = channel.Close()
-		return nil, fmt.Errorf("overhearing %s: %w", exchange, err)
+		return nil, fmt.Errorf("tapping %s: %w", exchange, err)
 	}
 	go s.watchChannel(closes)
 	return c, nil

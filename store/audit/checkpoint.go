@@ -182,7 +182,7 @@ var forgetOpen = pg.SQL(`DELETE FROM audit_open WHERE checkpoint < $1`)
 var forgetMoved = pg.SQL(`DELETE FROM audit_moved WHERE checkpoint <= $1`)
 
 // errOvertaken: a concurrent audit has made its checkpoint first.
-var errOvertaken = errors.New("another audit has just made a checkpoint")
+var errOvertaken = errors.New("another audit has made a checkpoint meanwhile")
 
 // checkpoint writes the checkpoint and commits. An error costs the checkpoint, not the proof.
 func (a *run) checkpoint(ctx context.Context) error {

@@ -93,7 +93,7 @@ func (a *run) tallyLog(ctx context.Context) error {
 		Debts    int64  `db:"debts"`
 	}
 	if err := a.selectAll(ctx, &owed, a.variant(auditSubscribed)); err != nil {
-		return fmt.Errorf("counting what consumers owe: %w", err)
+		return fmt.Errorf("counting the deliveries of consumers: %w", err)
 	}
 	for _, o := range owed {
 		a.debts += o.Debts

@@ -27,7 +27,7 @@ FROM (SELECT made_at FROM tick ORDER BY id LIMIT 1) t LEFT JOIN (SELECT made_at 
 // ReadLastProof reads the newest checkpoint.
 func ReadLastProof(ctx context.Context, db *store.DB) (p LastProof, err error) {
 	if err := pg.Get(ctx, db, &p, lastProof); err != nil {
-		return p, fmt.Errorf("looking for the last audit: %w", err)
+		return p, fmt.Errorf("reading the last audit: %w", err)
 	}
 	p.Since = pg.Seconds(p.SinceSeconds)
 	return p, nil

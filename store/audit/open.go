@@ -185,7 +185,7 @@ func (a *run) upTo(ctx context.Context) (time.Time, error) {
 		return at, nil
 	}
 	if err := pg.Get(ctx, a.tx, &at, auditUpTo, slices.Min(oldest)); err != nil {
-		return at, fmt.Errorf("finding the point up to which nothing is open: %w", err)
+		return at, fmt.Errorf("finding the tick up to which nothing is open: %w", err)
 	}
 	return at, nil
 }

@@ -35,7 +35,7 @@ func Run(ctx context.Context, db *store.DB, scope Scope, said func(check string)
 		}
 		said("what is open")
 		if err := a.findOpen(ctx); err != nil {
-			return fmt.Errorf("looking for what is open: %w", err)
+			return fmt.Errorf("finding open deliveries: %w", err)
 		}
 		var err error
 		if proof, err = a.prove(ctx, said); err != nil {
@@ -79,7 +79,7 @@ func (a *run) prove(ctx context.Context, said func(check string)) (proof Proof, 
 	}
 	proof.Fresh, proof.Moved = a.fresh, a.began.Moved
 	if proof.Flights, err = a.flights(ctx); err != nil {
-		return proof, fmt.Errorf("telling what is in flight: %w", err)
+		return proof, fmt.Errorf("listing the deliveries in flight: %w", err)
 	}
 	if proof.UpTo, err = a.upTo(ctx); err != nil {
 		return proof, err

@@ -136,7 +136,7 @@ func AdmittedAt(ctx context.Context, db *store.DB, ids []uuid.UUID) (map[uuid.UU
 		return err
 	}, pg.UUIDs(ids))
 	if err != nil {
-		return nil, fmt.Errorf("asking for the places of %d events: %w", len(ids), err)
+		return nil, fmt.Errorf("reading the log positions of %d events: %w", len(ids), err)
 	}
 	return places, nil
 }

@@ -50,7 +50,7 @@ func awaitLeaders(ctx context.Context, db *store.DB) error {
 	for began := time.Now(); ; {
 		var now []held
 		if err := pg.Select(ctx, db, &now, liveLeases); err != nil {
-			return fmt.Errorf("looking who leads: %w", err)
+			return fmt.Errorf("reading the live leases: %w", err)
 		}
 		if first == nil {
 			first = now
@@ -115,7 +115,7 @@ func beginEpoch(ctx context.Context, tx store.Tx, force bool) error {
 		return fmt.Errorf("fencing leaders: %w", err)
 	}
 	if _, err := pg.Exec(ctx, tx, lockLog); err != nil {
-		return fmt.Errorf("waiting for those who append to the log: %w", err)
+		return fmt.Errorf("waiting for open appends to the log: %w", err)
 	}
 	var fits bool
 	if err := pg.Get(ctx, tx, &fits, epochFits); err != nil {

@@ -37,7 +37,7 @@ func RecordGaps(ctx context.Context, db *store.DB, consumers []string, after Pos
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("noting what %d consumers may lack: %w", len(consumers), err)
+		return fmt.Errorf("recording gaps of %d consumers: %w", len(consumers), err)
 	}
 	return nil
 }
@@ -48,7 +48,7 @@ var listGaps = pg.SQL(`SELECT consumer, epoch AS "after.epoch", seq AS "after.se
 func Gaps(ctx context.Context, db *store.DB) ([]Gap, error) {
 	var gaps []Gap
 	if err := pg.Select(ctx, db, &gaps, listGaps); err != nil {
-		return nil, fmt.Errorf("reading what consumers may lack: %w", err)
+		return nil, fmt.Errorf("reading the gaps of consumers: %w", err)
 	}
 	return gaps, nil
 }

@@ -58,7 +58,7 @@ FROM c, last, log, tick p WHERE p.id = c.tick`)
 func ReadHealth(ctx context.Context, db *store.DB) (Health, error) {
 	var w Health
 	if err := db.InTx(ctx, func(tx store.Tx) error { return pg.Get(ctx, tx, &w, readHealth, RelayConsumer) }); err != nil {
-		return w, fmt.Errorf("looking how the log stands: %w", err)
+		return w, fmt.Errorf("reading the log's health: %w", err)
 	}
 	if w.Unpublished > 0 {
 		w.Behind = time.Duration(w.BehindSeconds * float64(time.Second))

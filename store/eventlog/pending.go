@@ -57,7 +57,7 @@ func PendingDeliveries(ctx context.Context, db *store.DB, consumers []string, be
 		return err
 	}, pq.StringArray(consumers), max(beyond, after.Seq), upto, after.Epoch, pg.Nullable(after.Snapshot), outside)
 	if err != nil {
-		return nil, fmt.Errorf("reading what %d consumers owe up to place %d: %w", len(consumers), upto, err)
+		return nil, fmt.Errorf("reading the pending deliveries of %d consumers up to log position %d: %w", len(consumers), upto, err)
 	}
 	return owed, nil
 }

@@ -46,7 +46,7 @@ func FindNewestPending(ctx context.Context, db *store.DB, since, upto int64, con
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("asking what is owed: %w", err)
+		return nil, fmt.Errorf("reading the newest pending delivery: %w", err)
 	}
 	return &owed, nil
 }

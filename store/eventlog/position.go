@@ -41,7 +41,7 @@ func PositionAt(ctx context.Context, db *store.DB, at time.Time) (Position, erro
 		return Position{}, nil
 	}
 	if err != nil {
-		return Position{}, fmt.Errorf("looking for the log's point of %s: %w", at.Format(time.RFC3339), err)
+		return Position{}, fmt.Errorf("reading the log position of %s: %w", at.Format(time.RFC3339), err)
 	}
 	return p, nil
 }
@@ -55,7 +55,7 @@ WHERE p.id = coalesce((SELECT min(s.from_tick) FROM subscription s JOIN consumer
 // there.
 func PendingSince(ctx context.Context, db *store.DB, consumers []string) (place int64, err error) {
 	if err := pg.Get(ctx, db, &place, pendingSince, pq.StringArray(consumers)); err != nil {
-		return 0, fmt.Errorf("asking since when %d consumers owe: %w", len(consumers), err)
+		return 0, fmt.Errorf("reading since when deliveries of %d consumers can be pending: %w", len(consumers), err)
 	}
 	return place, nil
 }

@@ -165,7 +165,7 @@ func ReadPage(ctx context.Context, db *store.DB, at Cursor, limit int) (Page, er
 		// An interval whose ticks are gone is empty too, and passing it would lose its events.
 		var n int
 		if err := pg.Get(ctx, db, &n, haveTicks, page.Next.Tick, page.Next.Upto); err != nil {
-			return Page{}, fmt.Errorf("looking for ticks %d and %d: %w", page.Next.Tick, page.Next.Upto, err)
+			return Page{}, fmt.Errorf("checking ticks %d and %d: %w", page.Next.Tick, page.Next.Upto, err)
 		}
 	}
 	if len(page.Events) == limit {
@@ -182,7 +182,7 @@ var markUnpublishable = pg.SQL(`INSERT INTO set_aside (seq, event_id, reason) VA
 func MarkUnpublishable(ctx context.Context, db *store.DB, e Entry, reason string) error {
 	return db.InTx(ctx, func(tx store.Tx) error {
 		if _, err := pg.Exec(ctx, tx, markUnpublishable, e.Seq, e.EventID, reason); err != nil {
-			return fmt.Errorf("setting event %s aside: %w", e.EventID, err)
+			return fmt.Errorf("marking event %s as unpublishable: %w", e.EventID, err)
 		}
 		return nil
 	})

@@ -65,7 +65,7 @@ func ReadState(ctx context.Context, db *store.DB, since string) (state State, er
 		return pg.Get(ctx, tx, &state, logState, pg.Nullable(since))
 	})
 	if err != nil {
-		return State{}, fmt.Errorf("looking how far the log has got: %w", err)
+		return State{}, fmt.Errorf("reading the state of the log: %w", err)
 	}
 	if !state.Fits {
 		return State{}, ErrRestored // ids of another server say nothing about what is published or moved

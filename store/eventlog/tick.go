@@ -182,7 +182,7 @@ func (t *Ticker) due(ctx context.Context, guard bool) (dueTick, error) {
 		Snapshot string `db:"snapshot"`
 	}
 	if err := pg.Get(ctx, t.db, &now, checkTickDue); err != nil {
-		return dueTick{}, fmt.Errorf("looking for new events: %w", err)
+		return dueTick{}, fmt.Errorf("checking for new events: %w", err)
 	}
 	current, err := parseSnapshot(now.Snapshot)
 	if err != nil {
@@ -257,10 +257,10 @@ WHERE t.id < (SELECT least(min(tick), (SELECT max(id) FROM tick)) FROM log_curso
 func (t *Ticker) housekeeping(ctx context.Context) {
 	for {
 		if err := EnsurePartitions(ctx, t.db); err != nil && ctx.Err() == nil {
-			t.log.Error("no new partition could be made: the log will fill up", "error", err)
+			t.log.Error("making partitions failed; appends will fail once the log's last one is full", "error", err)
 		}
 		if err := thinTicks(ctx, t.db); err != nil && ctx.Err() == nil {
-			t.log.Warn("old ticks stay for now", "error", err)
+			t.log.Warn("thinning out ticks failed; old ticks stay", "error", err)
 		}
 		for _, chore := range t.chores {
 			chore(ctx)

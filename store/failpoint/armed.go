@@ -33,21 +33,21 @@ func Arm(order string) error {
 	times, mode, _ := strings.Cut(rest, ":")
 	p := &plan{name: name, signal: syscall.SIGKILL}
 	if !known(name) {
-		return fmt.Errorf("arming %q: there is no such point", order)
+		return fmt.Errorf("arming %q: unknown point", order)
 	}
 	n, err := strconv.ParseInt(times, 10, 64)
 	switch {
 	case times == "":
 		n = 1
 	case err != nil, n < 1:
-		return fmt.Errorf("arming %q: the second part is which time, from 1 on", order)
+		return fmt.Errorf("arming %q: the second part must be a pass number from 1 on", order)
 	}
 	switch mode {
 	case "", "kill":
 	case "stop":
 		p.signal = syscall.SIGSTOP
 	default:
-		return fmt.Errorf("arming %q: the third part is kill or stop", order)
+		return fmt.Errorf("arming %q: the third part must be kill or stop", order)
 	}
 	p.left.Store(n)
 	armed.Store(p)

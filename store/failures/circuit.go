@@ -60,7 +60,7 @@ SELECT name, failures, last_error, since, opens_at, extract(epoch FROM opens_at 
 func OpenCircuits(ctx context.Context, db *store.DB) ([]CircuitState, error) {
 	var gates []CircuitState
 	if err := pg.Select(ctx, db, &gates, openCircuits); err != nil {
-		return nil, fmt.Errorf("reading which dependencies are away: %w", err)
+		return nil, fmt.Errorf("reading the open circuits: %w", err)
 	}
 	for i := range gates {
 		gates[i].RetryIn = pg.Seconds(gates[i].RetryInSeconds)
@@ -102,7 +102,7 @@ func RequestPermit(ctx context.Context, db *store.DB, name string) (g Permit, er
 		return err
 	})
 	if err != nil {
-		return Permit{}, fmt.Errorf("asking whether %s may be called: %w", name, err)
+		return Permit{}, fmt.Errorf("requesting a permit to call %s: %w", name, err)
 	}
 	return g, nil
 }
@@ -129,7 +129,7 @@ func TripCircuit(ctx context.Context, db *store.DB, name string, probe int64, ca
 		return pg.Get(ctx, tx, &opensIn, tripCircuit, storable(name), shortened(storable(firstLine(cause)), maxFailureText), probe, asked.Seconds(), p.First.Seconds(), p.Longest.Seconds())
 	})
 	if err != nil {
-		return 0, fmt.Errorf("closing the gate of %s: %w", name, err)
+		return 0, fmt.Errorf("opening the circuit of %s: %w", name, err)
 	}
 	return max(0, pg.Seconds(opensIn)), nil
 }
@@ -143,7 +143,7 @@ func ResetCircuit(ctx context.Context, db *store.DB, name string, probe int64) e
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("opening the gate of %s: %w", name, err)
+		return fmt.Errorf("closing the circuit of %s: %w", name, err)
 	}
 	return nil
 }

@@ -122,7 +122,7 @@ SELECT ` + deadLetterColumns + ` FROM dead_letter d ORDER BY d.died_at DESC, d.i
 func DeadLetters(ctx context.Context, db *store.DB, limit int) ([]DeadLetter, error) {
 	var list []DeadLetter
 	if err := pg.Select(ctx, db, &list, deadLetters, limit); err != nil {
-		return nil, fmt.Errorf("reading the journal of dead letters: %w", err)
+		return nil, fmt.Errorf("reading the dead-letter log: %w", err)
 	}
 	return list, nil
 }

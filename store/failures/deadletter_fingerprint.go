@@ -32,7 +32,7 @@ func FingerprintDeadLetters(ctx context.Context, db *store.DB) error {
 			Error string    `db:"error"`
 		}
 		if err := pg.Select(ctx, db, &letters, lettersWithoutFingerprint, fingerprintBatch); err != nil {
-			return fmt.Errorf("looking for dead letters without a fingerprint: %w", err)
+			return fmt.Errorf("reading dead letters without a fingerprint: %w", err)
 		}
 		if len(letters) == 0 {
 			return nil
@@ -48,7 +48,7 @@ func FingerprintDeadLetters(ctx context.Context, db *store.DB) error {
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("taking the fingerprints of %d dead letters: %w", len(letters), err)
+			return fmt.Errorf("writing the fingerprints of %d dead letters: %w", len(letters), err)
 		}
 	}
 }

@@ -135,7 +135,7 @@ func MarkLost(ctx context.Context, db *store.DB, consumer string, began time.Tim
 		})
 	}
 	if err != nil {
-		return 0, fmt.Errorf("marking the dead letters of %s that are missing: %w", consumer, err)
+		return 0, fmt.Errorf("marking lost dead letters of %s: %w", consumer, err)
 	}
 	return missed, nil
 }

@@ -94,7 +94,7 @@ func RecordFailure(ctx context.Context, db *store.DB, f Failure, p QuarantinePol
 		return err
 	})
 	if err != nil {
-		return "", fmt.Errorf("writing down that message %s failed: %w", f.MessageID, err)
+		return "", fmt.Errorf("recording the failure of message %s: %w", f.MessageID, err)
 	}
 	return class, nil
 }
@@ -132,7 +132,7 @@ func ThinFailures(ctx context.Context, db *store.DB, life time.Duration, most in
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("thinning out what was quarantined and away: %w", err)
+		return fmt.Errorf("thinning out quarantines and dependencies: %w", err)
 	}
 	return nil
 }

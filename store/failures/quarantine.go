@@ -98,7 +98,7 @@ var listQuarantine = pg.SQL(selectQuarantine + `WHERE q.released_at IS NULL OR $
 func Quarantined(ctx context.Context, db *store.DB, all bool) ([]Quarantine, error) {
 	list := []Quarantine{}
 	if err := pg.Select(ctx, db, &list, listQuarantine, all); err != nil {
-		return nil, fmt.Errorf("reading what is quarantined: %w", err)
+		return nil, fmt.Errorf("reading the quarantined classes: %w", err)
 	}
 	return list, nil
 }
@@ -135,7 +135,7 @@ var quarantinedClasses = pg.SQL(`SELECT count(*) FROM quarantine WHERE released_
 // QuarantinedClasses counts the quarantined classes.
 func QuarantinedClasses(ctx context.Context, db *store.DB) (n int, err error) {
 	if err := pg.Get(ctx, db, &n, quarantinedClasses); err != nil {
-		return 0, fmt.Errorf("counting what is quarantined: %w", err)
+		return 0, fmt.Errorf("counting the quarantined classes: %w", err)
 	}
 	return n, nil
 }

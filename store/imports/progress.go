@@ -49,7 +49,7 @@ func Take(ctx context.Context, db *store.DB, key Key) (p Progress, err error) {
 		return pg.Get(ctx, tx, &p, takeImport, key.FileSHA256[:], key.MappingSHA256[:])
 	})
 	if err != nil {
-		return p, fmt.Errorf("taking up the import: %w", err)
+		return p, fmt.Errorf("taking over the import: %w", err)
 	}
 	return p, nil
 }
@@ -77,10 +77,10 @@ WHERE file_sha256 = $1 AND mapping_sha256 = $2 AND term = $3`)
 func Save(ctx context.Context, tx store.Tx, key Key, p Progress) error {
 	n, err := pg.Exec(ctx, tx, saveImport, key.FileSHA256[:], key.MappingSHA256[:], p.Term, p.File, p.RejectsFile, p.Rows, p.RejectsBytes, string(p.Tally), p.Finished)
 	if err != nil {
-		return fmt.Errorf("noting the import's progress: %w", err)
+		return fmt.Errorf("recording the import's progress: %w", err)
 	}
 	if n == 0 {
-		return fmt.Errorf("noting the import's progress: %w", ErrTakenOver)
+		return fmt.Errorf("recording the import's progress: %w", ErrTakenOver)
 	}
 	return nil
 }

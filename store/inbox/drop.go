@@ -61,7 +61,7 @@ func Drop(ctx context.Context, db *store.DB, age time.Duration) (dropped int, er
 		Snapshot   string `db:"snapshot"`
 	}
 	if err := pg.Select(ctx, db, &old, droppableGeneration, age.Seconds()); err != nil {
-		return 0, fmt.Errorf("looking for a generation of the inbox to drop: %w", err)
+		return 0, fmt.Errorf("choosing a generation of the inbox to drop: %w", err)
 	}
 	if len(old) == 0 {
 		return 0, nil
@@ -96,7 +96,7 @@ var isForgotten = pg.SQL(`SELECT ` + eventlog.ForgottenSQL + ` FROM event_log e 
 func Forgotten(ctx context.Context, db *store.DB, seq int64) (bool, error) {
 	var is bool
 	if err := pg.Get(ctx, db, &is, isForgotten, seq); err != nil {
-		return false, fmt.Errorf("asking whether the inbox has forgotten place %d of the log: %w", seq, err)
+		return false, fmt.Errorf("checking whether the inbox has dropped log position %d: %w", seq, err)
 	}
 	return is, nil
 }

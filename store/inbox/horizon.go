@@ -36,7 +36,7 @@ func ReadHorizon(ctx context.Context, db *store.DB) (Horizon, error) {
 		Seq        int64     `db:"seq"`
 	}
 	if err := pg.Get(ctx, db, &h, inboxHorizon, int64(math.MaxInt64)); err != nil {
-		return Horizon{}, fmt.Errorf("asking how far back the inbox goes: %w", err)
+		return Horizon{}, fmt.Errorf("reading the inbox's horizon: %w", err)
 	}
 	return Horizon(h), nil
 }

@@ -105,7 +105,7 @@ var isHandled = pg.SQL(`SELECT EXISTS (
 func Handled(ctx context.Context, db *store.DB, consumer ConsumerID, id uuid.UUID) (bool, error) {
 	var handled bool
 	if err := pg.Get(ctx, db, &handled, isHandled, consumer, id); err != nil {
-		return false, fmt.Errorf("asking the inbox for %s: %w", id, err)
+		return false, fmt.Errorf("reading the inbox for %s: %w", id, err)
 	}
 	return handled, nil
 }
@@ -117,7 +117,7 @@ WHERE i.generation = ANY (` + eventlog.KeptGenerationsSQL + `) AND i.consumer = 
 func HandledAmong(ctx context.Context, db *store.DB, consumer ConsumerID, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
 	var found []uuid.UUID
 	if err := pg.Select(ctx, db, &found, areHandled, consumer, pg.UUIDs(ids)); err != nil {
-		return nil, fmt.Errorf("asking the inbox for %d events: %w", len(ids), err)
+		return nil, fmt.Errorf("reading the inbox for %d events: %w", len(ids), err)
 	}
 	handled := make(map[uuid.UUID]bool, len(found))
 	for _, id := range found {
@@ -195,7 +195,7 @@ func createGeneration(ctx context.Context, db *store.DB, next int) error {
 func ConsumerByName(ctx context.Context, db *store.DB, name string) (ConsumerID, error) {
 	var id ConsumerID
 	if err := pg.Get(ctx, db, &id, consumerID, name); err != nil {
-		return 0, fmt.Errorf("asking for consumer %s: %w", name, err)
+		return 0, fmt.Errorf("reading consumer %s: %w", name, err)
 	}
 	return id, nil
 }

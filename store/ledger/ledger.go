@@ -99,7 +99,7 @@ func lockPositions(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []
 		tenants, items, locations := masterdata.KeyColumns(strange)
 		var missing []masterdata.PositionKey
 		if err := pg.Select(ctx, tx, &missing, missingPositions, tenants, items, locations); err != nil {
-			return nil, 0, fmt.Errorf("looking for %d positions: %w", len(strange), err)
+			return nil, 0, fmt.Errorf("reading %d positions: %w", len(strange), err)
 		}
 		if err := createPositions(ctx, tx, missing, names); err != nil {
 			return nil, 0, fmt.Errorf("making %d new positions: %w", len(missing), err)
@@ -177,7 +177,7 @@ var movedEvents = pg.SQL(`SELECT DISTINCT event_id FROM movement WHERE event_id 
 func Moved(ctx context.Context, tx store.Tx, events []uuid.UUID) (map[uuid.UUID]bool, error) {
 	var found []uuid.UUID
 	if err := pg.Select(ctx, tx, &found, movedEvents, pg.UUIDs(events)); err != nil {
-		return nil, fmt.Errorf("looking for movements of %d events: %w", len(events), err)
+		return nil, fmt.Errorf("reading the movements of %d events: %w", len(events), err)
 	}
 	moved := map[uuid.UUID]bool{}
 	for _, id := range found {

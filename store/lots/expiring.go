@@ -48,7 +48,7 @@ func LotsToExpire(ctx context.Context, tx store.Tx, until map[masterdata.Locatio
 		return err
 	}, tenants, locations, days)
 	if err != nil {
-		return nil, fmt.Errorf("looking for lots that expire at %d locations: %w", len(until), err)
+		return nil, fmt.Errorf("reading the lots that expire at %d locations: %w", len(until), err)
 	}
 	return lots, nil
 }
@@ -95,7 +95,7 @@ func NoteExpiring(ctx context.Context, tx store.Tx, lots map[LotName]event.Date)
 		return err
 	}, ids, numbers, expiries, days)
 	if err != nil {
-		return nil, fmt.Errorf("noting %d lots that expire: %w", len(names), err)
+		return nil, fmt.Errorf("noting %d expiring lots: %w", len(names), err)
 	}
 	return noted, nil
 }

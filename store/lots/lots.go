@@ -94,7 +94,7 @@ func (s *Balances) Lock(ctx context.Context, tx store.Tx, keys []masterdata.Posi
 		}
 		tenants, items, locations := masterdata.KeyColumns(missing)
 		if _, err := pg.Exec(ctx, tx, createBalances, tenants, items, locations); err != nil {
-			return fmt.Errorf("making shelves for the lots of %d positions: %w", len(missing), err)
+			return fmt.Errorf("making the lot balances of %d positions: %w", len(missing), err)
 		}
 		return nil
 	}
@@ -102,7 +102,7 @@ func (s *Balances) Lock(ctx context.Context, tx store.Tx, keys []masterdata.Posi
 		tenants, items, locations := masterdata.KeyColumns(strange)
 		var missing []masterdata.PositionKey
 		if err := pg.Select(ctx, tx, &missing, missingBalances, tenants, items, locations); err != nil {
-			return nil, nil, fmt.Errorf("looking for the lots of %d positions: %w", len(strange), err)
+			return nil, nil, fmt.Errorf("reading the lot balances of %d positions: %w", len(strange), err)
 		}
 		if len(missing) > 0 {
 			if err := create(missing); err != nil {

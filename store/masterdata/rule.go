@@ -200,7 +200,7 @@ func checkSuppliersKnown(ctx context.Context, tx store.Tx, rows []*edited[Rule])
 	}
 	var ords []int
 	if err := pg.Select(ctx, tx, &ords, unknownSuppliers, tenants, suppliers); err != nil {
-		return fmt.Errorf("looking for their suppliers: %w", err)
+		return fmt.Errorf("reading their suppliers: %w", err)
 	}
 	if len(ords) == 0 {
 		return nil

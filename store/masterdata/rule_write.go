@@ -81,13 +81,13 @@ func emitRulesChanged(ctx context.Context, tx store.Tx, keys []PositionKey, vers
 	tenants, items, locations := KeyColumns(keys)
 	var moved []time.Time
 	if err := pg.Select(ctx, tx, &moved, lastMovements, tenants, items, locations, at.UTC()); err != nil {
-		return fmt.Errorf("looking for their last movements: %w", err)
+		return fmt.Errorf("reading their last movements: %w", err)
 	}
 	said := make([]event.Any, len(keys))
 	for i, k := range keys {
 		var err error
 		if said[i], err = ruleChanged(k, versions[k], moved[i]); err != nil {
-			return fmt.Errorf("saying that the rule of %s at %s has changed: %w", k.Item, k.Location, err)
+			return fmt.Errorf("building RULE_CHANGED for %s at %s: %w", k.Item, k.Location, err)
 		}
 	}
 	return eventlog.Append(ctx, tx, said)

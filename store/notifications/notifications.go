@@ -69,7 +69,7 @@ func Record(ctx context.Context, tx store.Tx, notices []Notification) error {
 		answers.Add(s.Answer)
 	}
 	if _, err := pg.Exec(ctx, tx, recordNotifications, events, channels, tenants, types, about, summaries, times, told, answers); err != nil {
-		return fmt.Errorf("keeping %d notices: %w", n, err)
+		return fmt.Errorf("recording %d notifications: %w", n, err)
 	}
 	return nil
 }
@@ -80,7 +80,7 @@ var deliveredChannels = pg.SQL(`SELECT channel FROM notice WHERE event_id = $1 A
 func PendingChannels(ctx context.Context, tx store.Tx, event uuid.UUID, channels []string) ([]string, error) {
 	var told []string
 	if err := pg.Select(ctx, tx, &told, deliveredChannels, event); err != nil {
-		return nil, fmt.Errorf("asking who has heard of %s: %w", event, err)
+		return nil, fmt.Errorf("reading the pending channels of event %s: %w", event, err)
 	}
 	return slices.DeleteFunc(slices.Clone(channels), func(c string) bool { return slices.Contains(told, c) }), nil
 }
@@ -94,7 +94,7 @@ FROM notice WHERE ($1 = '' OR tenant_id = $1) AND (NOT $2::boolean OR NOT told) 
 func List(ctx context.Context, db *store.DB, tenant string, untold bool, limit int) ([]Notification, error) {
 	rows := []Notification{}
 	if err := pg.Select(ctx, db, &rows, listNotifications, tenant, untold, limit); err != nil {
-		return nil, fmt.Errorf("reading the notices: %w", err)
+		return nil, fmt.Errorf("reading the notifications: %w", err)
 	}
 	return rows, nil
 }

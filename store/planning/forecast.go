@@ -60,7 +60,7 @@ func KeepForecasts(ctx context.Context, tx store.Tx, forecasts []Forecast) error
 		deviations.Decimal(f.ErrorStdDev)
 	}
 	if _, err := pg.Exec(ctx, tx, keepForecasts, tenants, locations, items, starts, methods, daily, deviations); err != nil {
-		return fmt.Errorf("keeping %d forecasts: %w", n, err)
+		return fmt.Errorf("storing %d forecasts: %w", n, err)
 	}
 	return nil
 }
@@ -175,7 +175,7 @@ func EachForecastedItem(ctx context.Context, db *store.DB, of masterdata.Positio
 		return do(f)
 	}, of.Tenant, of.Item, of.Location, string(from), string(to), horizon)
 	if err != nil {
-		return fmt.Errorf("reading forecasts and what came of them: %w", err)
+		return fmt.Errorf("reading forecasts and the actual demand: %w", err)
 	}
 	return nil
 }

@@ -53,7 +53,7 @@ FOR UPDATE OF r SKIP LOCKED`)
 func TakeForecastRun(ctx context.Context, tx store.Tx) (ForecastRun, error) {
 	var run ForecastRun
 	if err := pg.Get(ctx, tx, &run, takeForecastRun); err != nil {
-		return run, fmt.Errorf("looking for forecasts that are due: %w", err)
+		return run, fmt.Errorf("taking a due forecast run: %w", err)
 	}
 	return run, nil
 }
@@ -66,7 +66,7 @@ WHERE tenant_id = $1 AND location_id = $2 AND as_of = $3::date`)
 // whether it is done.
 func MoveForecastRun(ctx context.Context, tx store.Tx, r ForecastRun, made int, done bool) error {
 	if _, err := pg.Exec(ctx, tx, moveForecastRun, r.Tenant, r.Location, string(r.AsOf), r.NextItem, r.Week, string(r.FirstDay), made, done); err != nil {
-		return fmt.Errorf("moving the forecasts of %s as of %s: %w", r.Location, r.AsOf, err)
+		return fmt.Errorf("recording the progress of the forecasts of %s as of %s: %w", r.Location, r.AsOf, err)
 	}
 	return nil
 }
@@ -77,7 +77,7 @@ var dueForecasts = pg.SQL(`SELECT count(*) FROM forecast_run WHERE NOT done`)
 func DueForecasts(ctx context.Context, db *store.DB) (int, error) {
 	var n int
 	if err := pg.Get(ctx, db, &n, dueForecasts); err != nil {
-		return 0, fmt.Errorf("counting forecasts that are due: %w", err)
+		return 0, fmt.Errorf("counting due forecast runs: %w", err)
 	}
 	return n, nil
 }
@@ -152,7 +152,7 @@ func TradeByDay(ctx context.Context, tx store.Tx, at masterdata.LocationKey, fir
 		return nil
 	}, at.Tenant, at.Location, "", noLimit, string(first), string(last))
 	if err != nil {
-		return nil, fmt.Errorf("counting the trade of %s: %w", at.Location, err)
+		return nil, fmt.Errorf("counting the demand of %s: %w", at.Location, err)
 	}
 	return trade, nil
 }

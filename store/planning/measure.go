@@ -57,7 +57,7 @@ JOIN item i USING (tenant_id, item_id)`)
 func MeasureService(ctx context.Context, db *store.DB, tenant string, from, to time.Time) (ServiceLevel, error) {
 	var s ServiceLevel
 	if err := pg.Get(ctx, db, &s, measureService, tenant, from, to); err != nil {
-		return ServiceLevel{}, fmt.Errorf("measuring the service of %s: %w", tenant, err)
+		return ServiceLevel{}, fmt.Errorf("measuring the service level of %s: %w", tenant, err)
 	}
 	return s, nil
 }

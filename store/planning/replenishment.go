@@ -89,7 +89,7 @@ func (r *Replenishments) Lock(ctx context.Context, tx store.Tx, keys []masterdat
 		tenants, items, locations := masterdata.KeyColumns(strange)
 		var missing []masterdata.PositionKey
 		if err := pg.Select(ctx, tx, &missing, missingReplenishments, tenants, items, locations); err != nil {
-			return nil, fmt.Errorf("looking for the replenishment of %d positions: %w", len(strange), err)
+			return nil, fmt.Errorf("reading the replenishment of %d positions: %w", len(strange), err)
 		}
 		if err := createReplenishments(ctx, tx, missing, made); err != nil {
 			return nil, err
@@ -171,7 +171,7 @@ func NoteStock(ctx context.Context, tx store.Tx, positions []*Replenishment) err
 		latest.Time(p.LatestAt)
 	}
 	if _, err := pg.Exec(ctx, tx, noteStock, ids, onHand, reserved, sequences, latest); err != nil {
-		return fmt.Errorf("noting the stock of %d positions: %w", n, err)
+		return fmt.Errorf("writing the stock of %d positions: %w", n, err)
 	}
 	return nil
 }

@@ -111,7 +111,7 @@ func NotePlans(ctx context.Context, tx store.Tx, positions []*Replenishment) err
 		starts.DateOrNull(p.ForecastStart)
 	}
 	if _, err := pg.Exec(ctx, tx, notePlans, ids, onOrder, bookings, held, versions, starts); err != nil {
-		return fmt.Errorf("noting the plans of %d positions: %w", n, err)
+		return fmt.Errorf("writing the plans of %d positions: %w", n, err)
 	}
 	return nil
 }
@@ -135,7 +135,7 @@ func NoteLevels(ctx context.Context, tx store.Tx, plans map[*Replenishment]*Repl
 		upTo.Decimal(plan.Planned.OrderUpTo)
 	}
 	if _, err := pg.Exec(ctx, tx, noteLevels, ids, versions, points, upTo); err != nil {
-		return fmt.Errorf("noting the planned levels of %d positions: %w", n, err)
+		return fmt.Errorf("writing the planned levels of %d positions: %w", n, err)
 	}
 	return nil
 }
@@ -163,7 +163,7 @@ func RememberForecasts(ctx context.Context, tx store.Tx, forecasts map[*Replenis
 		deviations.Decimal(f.ErrorStdDev)
 	}
 	if _, err := pg.Exec(ctx, tx, rememberForecasts, ids, daily, deviations); err != nil {
-		return fmt.Errorf("remembering the forecasts of %d positions: %w", n, err)
+		return fmt.Errorf("storing the forecasts of %d positions: %w", n, err)
 	}
 	return nil
 }

@@ -67,7 +67,7 @@ func OrderPositions(ctx context.Context, tx store.Tx, orders []OrderKey) (map[Or
 		return err
 	}, tenants, ids)
 	if err != nil {
-		return nil, fmt.Errorf("looking for the positions of %d orders: %w", len(orders), err)
+		return nil, fmt.Errorf("reading the positions of %d orders: %w", len(orders), err)
 	}
 	return positions, nil
 }

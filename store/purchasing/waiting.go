@@ -20,7 +20,7 @@ ORDER BY d.purchase_order_id`)
 func SentOrders(ctx context.Context, db *store.DB, tenant string) ([]string, error) {
 	var requests []string
 	if err := pg.Select(ctx, db, &requests, sentRequests, tenant); err != nil {
-		return nil, fmt.Errorf("reading the orders under way of %s: %w", tenant, err)
+		return nil, fmt.Errorf("reading the sent orders of %s: %w", tenant, err)
 	}
 	return requests, nil
 }
@@ -42,7 +42,7 @@ WHERE tenant_id = $1 AND status = 'PENDING' ORDER BY created_at, purchase_order_
 func WaitingOrders(ctx context.Context, db *store.DB, tenant string) ([]WaitingOrder, error) {
 	var orders []WaitingOrder
 	if err := pg.Select(ctx, db, &orders, waitingOrders, tenant); err != nil {
-		return nil, fmt.Errorf("reading the orders that wait: %w", err)
+		return nil, fmt.Errorf("reading the waiting orders: %w", err)
 	}
 	return orders, nil
 }

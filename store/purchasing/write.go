@@ -120,7 +120,7 @@ func BookOnOrder(ctx context.Context, tx store.Tx, bookings []OnOrderBooking) er
 	}
 	tenants, orders := orderColumns(keys)
 	if _, err := pg.Exec(ctx, tx, bookOnOrder, ids, ordinals, kinds, tenants, orders, events, quantities, changes, onOrder, occurred); err != nil {
-		return fmt.Errorf("booking %d changes of what is on order: %w", n, err)
+		return fmt.Errorf("booking %d changes of on order: %w", n, err)
 	}
 	return nil
 }

@@ -142,7 +142,7 @@ func OrderedPositions(ctx context.Context, tx store.Tx, orders []purchasing.Orde
 		return err
 	}, tenants, ids)
 	if err != nil {
-		return nil, fmt.Errorf("looking for the positions of %d orders: %w", len(orders), err)
+		return nil, fmt.Errorf("reading the positions of %d orders: %w", len(orders), err)
 	}
 	return keys, nil
 }

@@ -75,7 +75,7 @@ func NoteOutlook(ctx context.Context, tx store.Tx, outlook []Outlook) error {
 	}
 	tenants, items, locations := masterdata.KeyColumns(keys)
 	if _, err := pg.Exec(ctx, tx, noteOutlook, tenants, items, locations, units, starts, forecast, points, triggered); err != nil {
-		return fmt.Errorf("noting the outlook of %d positions: %w", n, err)
+		return fmt.Errorf("writing the outlook of %d positions: %w", n, err)
 	}
 	return nil
 }

@@ -61,7 +61,7 @@ SELECT s.*, o.* FROM (
 func SummarizeTenant(ctx context.Context, db *store.DB, tenant string) (TenantSummary, error) {
 	var p TenantSummary
 	if err := pg.Get(ctx, db, &p, tenantSummary, tenant); err != nil {
-		return TenantSummary{}, fmt.Errorf("counting how %s stands: %w", tenant, err)
+		return TenantSummary{}, fmt.Errorf("summarizing tenant %s: %w", tenant, err)
 	}
 	return p, nil
 }
