@@ -11,8 +11,7 @@
 //
 // Invariants:
 //
-//   - Every committed event lies between exactly one pair of neighbouring ticks, also after the database was
-//     restored
+//   - Every committed event lies between exactly one pair of neighbouring ticks, also after the database was restored
 //     into another server. A long transaction delays only its own events (store/eventlog).
 //   - An event from outside is in the log at most once: admission holds its id and the hash of its body.
 //   - A consumer's effect of an event commits together with the event's inbox row, or not at all (store/inbox).

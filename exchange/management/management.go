@@ -240,13 +240,13 @@ var collectionPath = regexp.MustCompile(`^/api/(queues|exchanges|bindings)/[^/]*
 
 // statusError maps an HTTP status to the errors of package rabbitmq.
 func statusError(answer *http.Response, path string) error {
-	var said struct {
+	var problem struct {
 		Reason any `json:"reason"`
 	}
-	_ = json.NewDecoder(io.LimitReader(answer.Body, 4096)).Decode(&said)
+	_ = json.NewDecoder(io.LimitReader(answer.Body, 4096)).Decode(&problem)
 	reason := answer.Status
-	if said.Reason != nil {
-		reason = rabbitmq.OneLine(fmt.Sprint(said.Reason))
+	if problem.Reason != nil {
+		reason = rabbitmq.OneLine(fmt.Sprint(problem.Reason))
 	}
 	switch answer.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:

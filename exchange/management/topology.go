@@ -11,9 +11,8 @@ import (
 )
 
 // Topology reads our part of a virtual host: exchanges and queues whose names begin with "composerp.", and all
-// bindings
-// to them. A property that Compute never sets, such as transient, appears as an argument that no queue has: "durable",
-// "auto-delete", "exclusive", "internal". Bindings of the default exchange are left out.
+// bindings to them. A property that Compute never sets, such as transient, appears as an argument that no queue has:
+// "durable", "auto-delete", "exclusive", "internal". Bindings of the default exchange are left out.
 func (m *Client) Topology(ctx context.Context, vhost string) (topology.Topology, error) {
 	var t topology.Topology
 	escaped := url.PathEscape(vhost)

@@ -114,8 +114,7 @@ func (d *declarer) onChannel(on func(*amqp.Channel) error) error {
 }
 
 // inequivalent matches RabbitMQ's report of a mismatch: inequivalent arg 'x-delivery-limit' for queue 'q' in vhost
-// '/':
-// received the value '1000' of type 'signedint' but current is '20'.
+// '/': received the value '1000' of type 'signedint' but current is '20'.
 var inequivalent = regexp.MustCompile(`inequivalent arg '([^']+)' for .*: received (.*) but current is (.*)$`)
 
 // mismatch names the argument. Arguments cannot be changed, and a queue must not be deleted while it holds messages.

@@ -12,30 +12,24 @@ import (
 // # Browsing a queue
 //
 // A QueueBrowser goes through a queue once, from its front to where its end was, and leaves in it everything its
-// caller
-// does not acknowledge. AMQP cannot read a message without receiving it, and a requeued message is delivered again at
-// once: so all that stays is held, unacknowledged, until the browser is closed. Then it returns to the queue, in its
-// old
-// order, ahead of what arrived meanwhile.
+// caller does not acknowledge. AMQP cannot read a message without receiving it, and a requeued message is delivered
+// again at once: so all that stays is held, unacknowledged, until the browser is closed. Then it returns to the queue,
+// in its old order, ahead of what arrived meanwhile.
 //
 // Invariants:
 //
 //   - Only Ack removes a message. Close, a lost session and the death of the process return the rest.
-//   - Held messages cost no memory here: Keep forgets the delivery and its body. A window bounds what the broker
-//     sends
+//   - Held messages cost no memory here: Keep forgets the delivery and its body. A window bounds what the broker sends
 //     ahead; once all of a window is kept, the next window opens beside it. Windows grow with smaller messages, and
 //     beyond that only when there would be too many: from 500 MB of bodies on.
-//   - Order. All windows are consumers of one channel, and each holds a stretch of the queue. When the channel
-//     ends, the
-//     broker returns the stretches one after the other, each sorted. It does so in turn only up to 32 consumers (seen on
-//     3.10.8: it keeps consumers in a map, and a larger map has hash order; the same holds for many nacks).
-//   - What was acknowledged is gone, or is reported. AMQP does not confirm acknowledgements: the broker passes
-//     them to
-//     the queue later, and loses pending ones when the channel ends (seen: of 300 at once, some). So Close waits a moment,
-//     and counts the queue's messages at the end.
+//   - Order. All windows are consumers of one channel, and each holds a stretch of the queue. When the channel ends,
+//     the broker returns the stretches one after the other, each sorted. It does so in turn only up to 32 consumers
+//     (seen on 3.10.8: it keeps consumers in a map, and a larger map has hash order; the same holds for many nacks).
+//   - What was acknowledged is gone, or is reported. AMQP does not confirm acknowledgements: the broker passes them to
+//     the queue later, and loses pending ones when the channel ends (seen: of 300 at once, some). So Close waits a
+//     moment, and counts the queue's messages at the end.
 //   - It ends. It reads as many messages as there were at the beginning, so that returned ones are not read twice;
-//     when
-//     fewer are left, because another consumer takes them, it says so instead of waiting.
+//     when fewer are left, because another consumer takes them, it says so instead of waiting.
 
 const (
 	// windowBytes is the memory for the bodies of a window, by the mean size seen before.
@@ -90,8 +84,7 @@ func (s *Session) Browse(queue, tag string) (*QueueBrowser, error) {
 func (v *QueueBrowser) Left() int { return v.left }
 
 // Take waits for a message and returns it with those that have arrived, at most limit, in the queue's order. For each
-// the
-// caller calls Keep or Ack. After the last it returns ErrDrained; Left is then how many another consumer holds.
+// the caller calls Keep or Ack. After the last it returns ErrDrained; Left is then how many another consumer holds.
 func (v *QueueBrowser) Take(ctx context.Context, limit int) ([]Delivery, error) {
 	for quiet := 0; v.left > 0 && quiet < 2; {
 		if v.kept == v.size {
@@ -165,8 +158,7 @@ func (v *QueueBrowser) openWindow() error {
 
 // Close ends browsing. When it returns, unacknowledged messages are back in their places, unless another consumer took
 // them since. returned is how many more messages there are than expected: new ones, or ones whose acknowledgement did
-// not
-// reach the queue.
+// not reach the queue.
 func (v *QueueBrowser) Close() (returned int, err error) {
 	time.Sleep(time.Until(v.ackedAt.Add(ackTime)))
 	if err := v.channel.Close(); err != nil {

@@ -21,8 +21,7 @@ type Config struct {
 	DialTimeout  time.Duration // 10 s, for connecting and the handshake
 	CloseTimeout time.Duration // 5 s, for a clean close; then the sockets are closed
 	// ConfirmTimeout is how long the oldest message in flight may wait for its confirm while no alarm blocks
-	// publishers;
-	// then the session is closed, and unconfirmed messages are in doubt. 10 s.
+	// publishers; then the session is closed, and unconfirmed messages are in doubt. 10 s.
 	ConfirmTimeout time.Duration
 	Backoff        time.Duration // 100 ms before the second session, doubled each time, with jitter
 	MaxBackoff     time.Duration // 5 s; with jitter a session begins at most 7.5 s after the broker is back

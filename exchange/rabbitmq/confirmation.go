@@ -17,10 +17,8 @@ type Confirmation struct {
 }
 
 // Wait returns nil when the message is confirmed and routed: every queue it belongs to has it. ErrUnroutable means
-// that
-// no queue took it, ErrNacked that a queue refused it, ErrSessionLost that the outcome is unknown. When ctx ends
-// first, its
-// error is returned and Wait may be called again. Any number of goroutines may wait.
+// that no queue took it, ErrNacked that a queue refused it, ErrSessionLost that the outcome is unknown. When ctx ends
+// first, its error is returned and Wait may be called again. Any number of goroutines may wait.
 func (c *Confirmation) Wait(ctx context.Context) error {
 	select {
 	case <-c.done:

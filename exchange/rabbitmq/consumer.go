@@ -23,8 +23,7 @@ type Consumer struct {
 }
 
 // Consume starts a consumer of queue with up to prefetch deliveries unacknowledged. The management UI shows the tag;
-// it
-// must be unique. ErrMissing: there is no such queue.
+// it must be unique. ErrMissing: there is no such queue.
 func (s *Session) Consume(queue, tag string, prefetch int) (*Consumer, error) {
 	if prefetch < 1 || prefetch > 65535 {
 		return nil, fmt.Errorf("consuming from %s: prefetch %d is not between 1 and 65535", queue, prefetch)
@@ -110,9 +109,8 @@ func (c *Consumer) delivery(d amqp.Delivery) Delivery {
 }
 
 // Take waits for one delivery and returns it with those that have arrived, at most limit, in order, without waiting
-// for
-// more. It returns ctx's error, ErrSessionLost, ErrConsumerCancelled when the broker cancelled the consumer, and after
-// Cancel ErrDrained once all arrived deliveries are taken.
+// for more. It returns ctx's error, ErrSessionLost, ErrConsumerCancelled when the broker cancelled the consumer, and
+// after Cancel ErrDrained once all arrived deliveries are taken.
 func (c *Consumer) Take(ctx context.Context, limit int) ([]Delivery, error) {
 	select {
 	case <-c.session.done: // deliveries still here will be redelivered
@@ -173,8 +171,7 @@ func (c *Consumer) over(ctx context.Context) error {
 }
 
 // Ack acknowledges every delivery this consumer took, up to and including upTo, which must be unacknowledged itself.
-// nil
-// means sent, not received: after a lost session a message may be redelivered.
+// nil means sent, not received: after a lost session a message may be redelivered.
 func (c *Consumer) Ack(upTo Delivery) error {
 	return c.answer("acknowledging", upTo, func() error { return c.channel.Ack(upTo.tag, true) })
 }

@@ -7,15 +7,12 @@
 // closed together; nothing is ever repaired in place. Delivery tags begin at 1 on every channel, so an acknowledgement
 // that outlives its channel would remove another message. Invariants:
 //
-//   - A Delivery knows the Consumer that took it. Any other refuses to acknowledge it (ErrForeignDelivery), and
-//     its own
-//     refuses once the session is lost (ErrSessionLost). The broker then redelivers it.
-//   - The end of one connection or channel ends the session: Done is closed, Err says why, and every Publish,
-//     Wait, Take
-//     and Ack returns ErrSessionLost without waiting for the socket.
+//   - A Delivery knows the Consumer that took it. Any other refuses to acknowledge it (ErrForeignDelivery), and its
+//     own refuses once the session is lost (ErrSessionLost). The broker then redelivers it.
+//   - The end of one connection or channel ends the session: Done is closed, Err says why, and every Publish, Wait,
+//     Take and Ack returns ErrSessionLost without waiting for the socket.
 //   - Only these end alone: a consumer whose queue was deleted (ErrConsumerCancelled), and what its owner closes.
-//   - The session itself closes both sockets: a write that hangs on a dead peer holds the library's locks, and
-//     only
+//   - The session itself closes both sockets: a write that hangs on a dead peer holds the library's locks, and only
 //     closing the socket under it releases them. This bounds Close.
 //
 // KeepConnected makes sessions one after another, host after host, with a jittered backoff.
@@ -23,13 +20,10 @@
 // # Publishing
 //
 // Every message is mandatory, persistent and confirmed, with up to a window of messages in flight. A message that no
-// queue
-// takes is returned first and acknowledged after, on the same channel: when a confirmation has arrived, so has its
-// return.
-// Returns are matched by exchange, routing key and message id. An exchange with an alternate exchange
-// (composerp.events
-// has one) never returns a message: those without a route are in composerp.unrouted. A lost session leaves unconfirmed
-// messages in doubt: publish them again under the same id, which consumers recognise.
+// queue takes is returned first and acknowledged after, on the same channel: when a confirmation has arrived, so has
+// its return. Returns are matched by exchange, routing key and message id. An exchange with an alternate exchange
+// (composerp.events has one) never returns a message: those without a route are in composerp.unrouted. A lost session
+// leaves unconfirmed messages in doubt: publish them again under the same id, which consumers recognise.
 //
 // When the broker does not answer for the oldest message in flight within ConfirmTimeout, the session ends. It never
 // answers for a message on its way to a quorum queue that is being deleted.
@@ -40,8 +34,6 @@
 // # Consuming
 //
 // The library hands deliveries over an unbuffered channel. A non-blocking drain of it finds one message however many
-// have
-// arrived, and a batching consumer would run with batches of one, at a tenth of its speed. So a goroutine moves
-// deliveries
-// into a channel as long as the prefetch, and Take drains that.
+// have arrived, and a batching consumer would run with batches of one, at a tenth of its speed. So a goroutine moves
+// deliveries into a channel as long as the prefetch, and Take drains that.
 package rabbitmq

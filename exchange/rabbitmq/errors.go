@@ -120,8 +120,7 @@ func sessionLost(cause error) error {
 }
 
 // LastCause is the innermost text of a network error: "connection refused" of "dial tcp 127.0.0.1:1: connect:
-// connection
-// refused". The caller has named the address.
+// connection refused". The caller has named the address.
 func LastCause(err error) string {
 	for {
 		inner := errors.Unwrap(err)

@@ -9,7 +9,8 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 )
 
-// Who hears only what is not in the log yet gets what outsiders publish, what is put back to its queue, and nothing else.
+// Who hears only what is not in the log yet gets what outsiders publish, what is put back to its queue, and nothing
+// else.
 func TestUnloggedHearsOutsidersAlone(t *testing.T) {
 	t.Parallel()
 	config := rabbitmqtest.Vhost(t)
@@ -39,7 +40,8 @@ func TestUnloggedHearsOutsidersAlone(t *testing.T) {
 		t.Errorf("the ledger has %d messages, want all 4 that were said to everybody", n)
 	}
 
-	// Somebody before a filter is bound for it, so the exchange calls it routed; but no queue takes it, and that is said.
+	// Somebody before a filter is bound for it, so the exchange calls it routed; but no queue takes it, and that is
+	// said.
 	rabbitmqtest.DeleteQueue(t, config, ledgerQueue)
 	if err := say(6, relayed); !errors.Is(err, rabbitmq.ErrUnroutable) {
 		t.Errorf("publishing what only a filter is bound for: %v", err)

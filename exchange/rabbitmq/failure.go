@@ -15,15 +15,13 @@ import (
 const maxErrorText = 1000
 
 // RetryMessage is d for the retry queue of worker that holds it for that delay; cause is why. Its attempt is one
-// higher.
-// Publish it, wait for the confirmation, then acknowledge d.
-func RetryMessage(d Delivery, worker string, rung time.Duration, cause error) Message {
-	return failed(d, worker, cause, topology.Retry, topology.RetryQueueName(worker, rung))
+// higher. Publish it, wait for the confirmation, then acknowledge d.
+func RetryMessage(d Delivery, worker string, delay time.Duration, cause error) Message {
+	return failed(d, worker, cause, topology.Retry, topology.RetryQueueName(worker, delay))
 }
 
 // DeadMessage is d for worker's dead-letter queue; cause is why. Publish it, wait for the confirmation, then
-// acknowledge
-// d.
+// acknowledge d.
 func DeadMessage(d Delivery, worker string, cause error) Message {
 	m := failed(d, worker, cause, topology.Dead, topology.QueueName(worker))
 	m.Headers[HeaderDead] = topology.DeadQueueName(worker)
@@ -31,11 +29,10 @@ func DeadMessage(d Delivery, worker string, cause error) Message {
 }
 
 // DeferMessage is d for the retry queue of worker that holds it for that delay, because a dependency is away. That is
-// no
-// failure of the message: attempt and errors stay as they are. Publish it, wait for the confirmation, then acknowledge
-// d.
-func DeferMessage(d Delivery, worker string, rung time.Duration, dependency string) Message {
-	m := forward(d, topology.Retry, topology.RetryQueueName(worker, rung))
+// no failure of the message: attempt and errors stay as they are. Publish it, wait for the confirmation, then
+// acknowledge d.
+func DeferMessage(d Delivery, worker string, delay time.Duration, dependency string) Message {
+	m := forward(d, topology.Retry, topology.RetryQueueName(worker, delay))
 	m.Headers[HeaderDeferred] = d.Deferred() + 1
 	m.Headers[HeaderWaitsFor] = shortText(dependency)
 	return m
@@ -75,8 +72,7 @@ func forward(d Delivery, exchange, key string) Message {
 }
 
 // messageID is the message's id. External publishers may omit it, but returns are matched by it: then it is derived
-// from
-// the body.
+// from the body.
 func messageID(m Message) string {
 	if m.ID == "" {
 		return uuid.NewSHA1(uuid.NameSpaceOID, m.Body).String()

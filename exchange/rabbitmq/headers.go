@@ -36,21 +36,20 @@ func isBrokerHeader(name string) bool {
 }
 
 // carriedHeaders are a delivery's headers for its next copy. An external publisher's headers are left out when ours
-// would
-// no longer fit.
+// would no longer fit.
 func carriedHeaders(headers map[string]any) map[string]any {
-	kept := make(map[string]any, len(headers)+8)
+	carried := make(map[string]any, len(headers)+8)
 	size := 0
 	for name, value := range headers {
 		if !isBrokerHeader(name) {
-			kept[name] = value
+			carried[name] = value
 			size += headerSize(name, value)
 		}
 	}
 	if size > maxHeaders/2 {
-		maps.DeleteFunc(kept, func(name string, value any) bool { return !isOurs(name) || headerSize(name, value) > 2*maxErrorText })
+		maps.DeleteFunc(carried, func(name string, value any) bool { return !isOurs(name) || headerSize(name, value) > 2*maxErrorText })
 	}
-	return kept
+	return carried
 }
 
 func isOurs(name string) bool {

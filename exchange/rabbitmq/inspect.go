@@ -11,8 +11,7 @@ import (
 
 // InspectTopology asks the broker over AMQP, not its management API, which part of a topology it has, and the state of
 // its queues. AMQP cannot query bindings: one whose ends both exist counts as present. Of a queue's state only Ready
-// and
-// Consumers are known, and these are exact.
+// and Consumers are known, and these are exact.
 func (s *Session) InspectTopology(t topology.Topology) (have topology.Topology, states []topology.QueueState, err error) {
 	asking := passive{session: s}
 	defer asking.close()

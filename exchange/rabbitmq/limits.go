@@ -8,8 +8,7 @@ import (
 
 const (
 	// maxShort is AMQP's limit for names, keys and ids. The library finds a longer one in the middle of a write, which
-	// costs
-	// the connection.
+	// costs the connection.
 	maxShort = 255
 	// maxHeaders keeps a message's properties well inside one frame (128 KiB), which they must not exceed.
 	maxHeaders = 64 << 10

@@ -17,23 +17,22 @@ import (
 type link struct {
 	*amqp.Connection
 	socket *watchedConn
-	place  string
+	url    string
 }
 
 // watchedConn is a socket that stays open for as long as something arrives now and then, at least a heartbeat.
 //
 // The library leaves that to the goroutine that sends our own heartbeats. During an alarm that goroutine waits behind
-// a
-// hanging write, and the library would close the connection although the broker's heartbeats arrive; with it would end
-// the session and its consumers, which must go on.
+// a hanging write, and the library would close the connection although the broker's heartbeats arrive; with it would
+// end the session and its consumers, which must go on.
 type watchedConn struct {
 	net.Conn
 	timeout atomic.Int64 // nanoseconds; 0 during the handshake, which has its own deadline
 }
 
 func (a *watchedConn) Read(b []byte) (int, error) {
-	if patience := time.Duration(a.timeout.Load()); patience > 0 {
-		if err := a.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if timeout := time.Duration(a.timeout.Load()); timeout > 0 {
+		if err := a.SetReadDeadline(time.Now().Add(timeout)); err != nil {
 			return 0, err
 		}
 	}
@@ -41,19 +40,18 @@ func (a *watchedConn) Read(b []byte) (int, error) {
 }
 
 // dial opens one connection. Its client properties include the role (publishing, consuming, declaring). Errors name
-// the
-// URL without its password.
+// the URL without its password.
 func dial(ctx context.Context, config Config, url, role string) (*link, error) {
 	uri, err := amqp.ParseURI(url)
 	if err != nil {
 		return nil, ErrBadURL // its text may quote the password
 	}
-	l := &link{place: displayURL(uri)}
+	l := &link{url: displayURL(uri)}
 	if err := l.open(ctx, config, url, role); err != nil {
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
-		return nil, fmt.Errorf("connecting to %s: %w", l.place, err)
+		return nil, fmt.Errorf("connecting to %s: %w", l.url, err)
 	}
 	return l, nil
 }
@@ -120,10 +118,10 @@ func (l *link) open(ctx context.Context, config Config, url, role string) error 
 
 // drop closes the connection, within the timeout, and the socket in any case: a library stuck in a write, or that
 // believes the connection closed, only frees its goroutines then.
-func (l *link) drop(patience time.Duration) {
-	force := time.AfterFunc(patience, func() { _ = l.socket.Close() })
+func (l *link) drop(timeout time.Duration) {
+	force := time.AfterFunc(timeout, func() { _ = l.socket.Close() })
 	defer force.Stop() // the library's heartbeat may move the deadline it has set itself
-	_ = l.CloseDeadline(time.Now().Add(patience))
+	_ = l.CloseDeadline(time.Now().Add(timeout))
 	_ = l.socket.Close()
 }
 

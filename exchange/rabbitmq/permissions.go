@@ -14,10 +14,8 @@ import (
 // shows at the next reconnect, perhaps days later.
 
 // CheckConfigurePermission tests on a new channel whether the user may declare and bind: it declares the existing
-// exchange
-// composerp.retry and binds composerp.unrouted to its queue again. ErrAccessRefused: it may not. It declares no queue:
-// that
-// would recreate a deleted one and hide the loss of its messages.
+// exchange composerp.retry and binds composerp.unrouted to its queue again. ErrAccessRefused: it may not. It declares
+// no queue: that would recreate a deleted one and hide the loss of its messages.
 func (s *Session) CheckConfigurePermission() error {
 	channel, err := s.consuming.Channel()
 	if err != nil {
@@ -34,8 +32,7 @@ func (s *Session) CheckConfigurePermission() error {
 }
 
 // CheckWritePermission tests on a new channel whether the user may write to composerp.retry, by a message without a
-// route,
-// which is returned. ErrAccessRefused: it may not, and the session is lost. During an alarm ctx ends it.
+// route, which is returned. ErrAccessRefused: it may not, and the session is lost. During an alarm ctx ends it.
 func (s *Session) CheckWritePermission(ctx context.Context) error {
 	publisher, err := s.Publisher(1)
 	if err != nil {

@@ -16,9 +16,8 @@ const defaultWindow = 512
 // use; messages of one goroutine reach the broker in order.
 //
 // One goroutine writes: a write into a connection that the broker does not read hangs until the socket is closed,
-// while
-// callers wait for a slot in the window, which their context ends. Another goroutine settles the confirmations, in the
-// order of publishing.
+// while callers wait for a slot in the window, which their context ends. Another goroutine settles the confirmations,
+// in the order of publishing.
 type Publisher struct {
 	session *Session
 	channel *amqp.Channel
@@ -37,8 +36,7 @@ type Publisher struct {
 type route struct{ exchange, key, id string }
 
 // Publisher opens a publisher with a window of that many messages in flight; 512 unless positive. The broker's
-// throughput
-// peaks between 256 and 1024.
+// throughput peaks between 256 and 1024.
 func (s *Session) Publisher(window int) (*Publisher, error) {
 	if window <= 0 {
 		window = defaultWindow
@@ -78,8 +76,7 @@ func (s *Session) watchChannel(closes <-chan *amqp.Error) {
 
 // Publish sends one message and returns its confirmation. It waits while the window is full or the broker blocks
 // publishers, until ctx ends. A message over a limit is ErrUnpublishable and is not sent; after the end of the session
-// every
-// call returns ErrSessionLost at once. Do not change the message's headers and body until it is confirmed.
+// every call returns ErrSessionLost at once. Do not change the message's headers and body until it is confirmed.
 func (p *Publisher) Publish(ctx context.Context, m Message) (*Confirmation, error) {
 	if err := p.session.config.checkLimits(m); err != nil {
 		return nil, err
@@ -194,10 +191,8 @@ const confirmTimeoutSteps = 4
 var errUnconfirmed = errors.New("the broker neither confirms nor refuses a message; its queue may have been deleted")
 
 // awaitConfirm waits for the answer to the oldest message in flight. For a message on its way to a quorum queue that
-// is
-// being deleted, the broker never answers (seen with 3.10): the relay, and with it the fleet, would wait for ever.
-// Younger
-// messages get their own time, so that a slow broker is not given up.
+// is being deleted, the broker never answers (seen with 3.10): the relay, and with it the fleet, would wait for ever.
+// Younger messages get their own time, so that a slow broker is not given up.
 func (p *Publisher) awaitConfirm(c *Confirmation, step <-chan time.Time) bool {
 	select {
 	case <-c.deferred.Done():
@@ -223,8 +218,7 @@ func (p *Publisher) awaitConfirm(c *Confirmation, step <-chan time.Time) bool {
 }
 
 // outcome is the result of a confirmed message. The return of an unroutable message precedes its acknowledgement, on
-// the
-// same channel, so it has been received by now.
+// the same channel, so it has been received by now.
 func (p *Publisher) outcome(c *Confirmation) error {
 	p.collectReturns()
 	r := route{c.message.Exchange, c.message.RoutingKey, c.message.ID}

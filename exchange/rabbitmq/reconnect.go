@@ -11,14 +11,11 @@ import (
 // KeepConnected calls run with one session after another until ctx is done or run returns nil on a living session.
 //
 // The context given to run ends with its session; run must then release what it holds and return. When ctx itself
-// ends,
-// the session lives until run returns, so that deliveries in hand can be finished and acknowledged. An error from run
-// ends
-// its session too, and the next one begins after a jittered backoff, at the next host.
+// ends, the session lives until run returns, so that deliveries in hand can be finished and acknowledged. An error
+// from run ends its session too, and the next one begins after a jittered backoff, at the next host.
 //
 // Before the first session, errors that no retry cures are returned at once: ErrBadURL, ErrAccessRefused,
-// ErrVhostMissing
-// and ErrTooOld. Later they are retried like the rest: a password may be changing just now.
+// ErrVhostMissing and ErrTooOld. Later they are retried like the rest: a password may be changing just now.
 func KeepConnected(ctx context.Context, config Config, run func(ctx context.Context, s *Session) error) error {
 	config = config.withDefaults()
 	if len(config.URLs) == 0 {
@@ -30,7 +27,7 @@ func KeepConnected(ctx context.Context, config Config, run func(ctx context.Cont
 		if err == nil {
 			begun = true
 			started := time.Now()
-			config.Log.Info("broker session began", "broker", session.publishing.place)
+			config.Log.Info("broker session began", "broker", session.publishing.url)
 			var over bool
 			if over, err = runOn(ctx, session, run); over {
 				return err

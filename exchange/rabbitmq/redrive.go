@@ -11,8 +11,7 @@ import (
 // A message leaves the dead letters by `composerp dlq redrive`, which makes a RedriveMessage of it, or by hand in the
 // management UI: moved by Shovel it arrives with all its headers and its queue's name as key, published anew with the
 // typed ones. In each case its attempts begin at 0 again. A moved message is recognised by the header x-dead, which
-// every
-// dead letter of ours has, or by the broker's record of a death other than expiry; retrying removes both.
+// every dead letter of ours has, or by the broker's record of a death other than expiry; retrying removes both.
 
 // The headers of messages that were dead before. They stay for good.
 const (

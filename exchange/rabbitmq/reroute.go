@@ -5,8 +5,7 @@ import (
 )
 
 // RerouteMessage is d as it was first published, to publish again: for messages in composerp.unrouted. Publish it,
-// wait
-// for the confirmation, then acknowledge d.
+// wait for the confirmation, then acknowledge d.
 func RerouteMessage(d Delivery) Message {
 	m := d.Message
 	m.Exchange, m.RoutingKey = firstPublished(d)

@@ -93,10 +93,10 @@ func (s *Session) alarm(alarm amqp.Blocking) {
 	was := s.blocked.Load()
 	switch {
 	case alarm.Active && was == nil:
-		s.config.Log.Warn("the broker blocks publishers", "broker", s.publishing.place, "reason", alarm.Reason)
+		s.config.Log.Warn("the broker blocks publishers", "broker", s.publishing.url, "reason", alarm.Reason)
 		s.blocked.Store(&blockage{reason: alarm.Reason, lifted: make(chan struct{})})
 	case !alarm.Active && was != nil:
-		s.config.Log.Info("the broker unblocks publishers", "broker", s.publishing.place)
+		s.config.Log.Info("the broker unblocks publishers", "broker", s.publishing.url)
 		s.blocked.Store(nil)
 		close(was.lifted)
 	}
@@ -142,8 +142,7 @@ func (s *Session) Err() error {
 }
 
 // Close ends the session and returns when its sockets are closed, within Config.CloseTimeout or little more. It waits
-// for
-// no confirmation and acknowledges nothing: do that before.
+// for no confirmation and acknowledges nothing: do that before.
 func (s *Session) Close() error {
 	s.lose(errClosedByOwner)
 	<-s.dropped
@@ -162,8 +161,7 @@ func (s *Session) Blocked() (reason string, blocked bool) {
 func (s *Session) BrokerVersion() string { return s.publishing.version() }
 
 // Depth returns how many messages are ready in a queue and how many consumers it has; ErrMissing when there is none.
-// It
-// uses a channel of its own, because a missing queue costs the channel.
+// It uses a channel of its own, because a missing queue costs the channel.
 func (s *Session) Depth(queue string) (ready int, consumers int, err error) {
 	channel, err := s.consuming.Channel()
 	if err != nil {

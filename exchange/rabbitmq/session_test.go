@@ -47,7 +47,8 @@ func TestConnectionsSayWhoTheyAre(t *testing.T) {
 	}
 }
 
-// The main promise: whatever was confirmed is there after a forced close, what was not says so, and Maintain comes back.
+// The main promise: whatever was confirmed is there after a forced close, what was not says so, and Maintain comes
+// back.
 func TestAForcedCloseInTheMiddleOfPublishingLosesNothingThatWasConfirmed(t *testing.T) {
 	t.Parallel()
 	config, closeConnections := closable(t, withLedger(t))
@@ -266,7 +267,8 @@ func TestAHangingWriterIsFreedWhenThePeerIsGone(t *testing.T) {
 	must(t, session.Close())
 }
 
-// During an alarm writes hang and the broker's heartbeats come in: no reason to give the session up, with its consumers.
+// During an alarm writes hang and the broker's heartbeats come in: no reason to give the session up, with its
+// consumers.
 func TestAHangingWriterDoesNotEndASessionThatHearsTheBroker(t *testing.T) {
 	t.Parallel()
 	broker, config := throughProxy(t, withLedger(t))

@@ -10,8 +10,7 @@ import (
 const tapLimit = 50_000
 
 // Tap consumes copies of what an exchange gets under any of the keys from now on, beside its other queues. The copies
-// are
-// in an exclusive queue of the given, unused name, which ends with the session. The caller acknowledges them.
+// are in an exclusive queue of the given, unused name, which ends with the session. The caller acknowledges them.
 func (s *Session) Tap(exchange string, keys []string, queue string) (*Consumer, error) {
 	channel, err := s.consuming.Channel()
 	if err != nil {

@@ -3,8 +3,8 @@ package topology
 import "encoding/json"
 
 // Definitions returns the topology in RabbitMQ's import format, for `rabbitmqctl import_definitions`, the management
-// UI
-// or load_definitions. It contains the virtual host and everything in it, but no users: permissions need their names.
+// UI or load_definitions. It contains the virtual host and everything in it, but no users: permissions need their
+// names.
 func (t Topology) Definitions(vhost string) ([]byte, error) {
 	type object = map[string]any
 	d := struct {

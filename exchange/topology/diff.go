@@ -55,8 +55,7 @@ const (
 )
 
 // Diff compares a broker's topology with the wanted one, t. The result is empty when they are equal, else in the order
-// of
-// t, with extra things last.
+// of t, with extra things last.
 func (t Topology) Diff(have Topology) []Difference {
 	found := []Difference{}
 	found = append(found, diffObjects("exchange", describeExchanges(t.Exchanges), describeExchanges(have.Exchanges))...)
@@ -129,8 +128,7 @@ func diffObjects(kind string, want, have []object) []Difference {
 }
 
 // Surplus returns the bindings through which the topology's queues and exchanges get more than they ask for: of an
-// older
-// version, or added by hand.
+// older version, or added by hand.
 func (t Topology) Surplus(have Topology) []BindingSpec {
 	ours := map[string]bool{}
 	for _, e := range t.Exchanges {

@@ -1,8 +1,7 @@
 package topology
 
 // Missing is the part of a topology that a broker lacks, by name and not by argument: the part that Apply would
-// declare.
-// A binding is missing too when either of its ends is.
+// declare. A binding is missing too when either of its ends is.
 func (t Topology) Missing(have Topology) Topology {
 	exchanges, queues, bindings := map[string]bool{}, map[string]bool{}, map[BindingSpec]bool{}
 	for _, e := range have.Exchanges {

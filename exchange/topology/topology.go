@@ -71,8 +71,7 @@ const (
 )
 
 // Compute returns the topology of these subscriptions, whatever their order. External-only workers come first: while
-// an
-// exchange is being restored, events that other workers get from external publishers reach the log too.
+// an exchange is being restored, events that other workers get from external publishers reach the log too.
 func Compute(subs []Subscription) Topology {
 	t := Topology{
 		Exchanges: []ExchangeSpec{
@@ -126,18 +125,17 @@ func (t *Topology) addWorker(sub Subscription) {
 		BindingSpec{Exchange: Retry, Queue: queue, RoutingKey: queue},
 		BindingSpec{Exchange: Dead, Queue: dead, RoutingKey: queue})
 	for _, d := range slices.Compact(slices.Sorted(slices.Values(sub.RetryDelays))) {
-		rung := RetryQueueName(sub.Worker, d)
+		name := RetryQueueName(sub.Worker, d)
 		arguments := workingArguments("", queue)
 		arguments["x-message-ttl"] = d.Milliseconds()
-		t.Queues = append(t.Queues, QueueSpec{Name: rung, Arguments: arguments})
-		t.Bindings = append(t.Bindings, BindingSpec{Exchange: Retry, Queue: rung, RoutingKey: rung})
+		t.Queues = append(t.Queues, QueueSpec{Name: name, Arguments: arguments})
+		t.Bindings = append(t.Bindings, BindingSpec{Exchange: Retry, Queue: name, RoutingKey: name})
 	}
 }
 
 // addFilter adds the exchanges that let only external publishers' events through to a worker's queue, and returns the
 // first. No exchange can match a missing header, so messages with it are routed to an exchange without bindings, and
-// the
-// rest takes the filter's alternate exchange. A relayed copy thus costs no delivery.
+// the rest takes the filter's alternate exchange. A relayed copy thus costs no delivery.
 func (t *Topology) addFilter(worker string) string {
 	filter, unlogged, logged := FilterName(worker), ExternalName(worker), LoggedName(worker)
 	t.Exchanges = append(t.Exchanges,

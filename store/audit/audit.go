@@ -71,8 +71,7 @@ type Scope struct {
 	// Forget leaves no checkpoint.
 	Forget bool
 	// Settled is a snapshot of the log (eventlog.State) and its epoch. Events that it has seen were published before
-	// the
-	// caller began to observe; later ones may be in flight. Empty: all were published.
+	// the caller began to observe; later ones may be in flight. Empty: all were published.
 	Settled      string
 	SettledEpoch int
 	// Fewest is, by consumer, the fewest messages observed at one moment, wherever they were. Deliveries of a consumer
@@ -91,8 +90,7 @@ type Proof struct {
 	// Moved is how many events have entered the log since Scope.Settled.
 	Moved int64
 	// Flights are deliveries that may still happen. If nothing is wrong, everything before UpTo and everything not
-	// among
-	// them is proven.
+	// among them is proven.
 	Flights []Flight
 	UpTo    time.Time
 	// Made means that a checkpoint was made; Unmade says why not, when one was due.
@@ -115,8 +113,8 @@ SELECT t.counted, t.wrong, coalesce(f.event_id::text, '') AS event_id, coalesce(
        coalesce(f.tenant_id, '') AS tenant_id, coalesce(f.item_id, '') AS item_id, coalesce(f.location_id, '') AS location_id,
        coalesce(f.problem, '') AS problem
 FROM (SELECT count(*) AS counted, count(problem) AS wrong FROM judged) t
-LEFT JOIN (SELECT * FROM judged WHERE problem IS NOT NULL ORDER BY place LIMIT 10) f ON true
-ORDER BY f.place`
+LEFT JOIN (SELECT * FROM judged WHERE problem IS NOT NULL ORDER BY sort_key LIMIT 10) f ON true
+ORDER BY f.sort_key`
 
 // check is a check as declared below.
 type check struct {

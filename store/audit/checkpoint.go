@@ -15,30 +15,25 @@ import (
 // # Checkpoints
 //
 // An audit that finds nothing wrong leaves a checkpoint: its snapshot, the state of every position in it, what was
-// open,
-// and how much of everything there was. The next audit checks what that snapshot has not seen, and what was open,
-// however old the log is.
+// open, and how much of everything there was. The next audit checks what that snapshot has not seen, and what was
+// open, however old the log is.
 //
 // Invariants:
 //
-//   - A checkpoint holds only what was proven: the auditing transaction itself, REPEATABLE READ, writes it and
-//     names its
-//     snapshot. The checks, the copied positions and the rows of audit_open are of one state.
+//   - A checkpoint holds only what was proven: the auditing transaction itself, REPEATABLE READ, writes it and names
+//     its snapshot. The checks, the copied positions and the rows of audit_open are of one state.
 //   - Fresh events are found by log position and snapshot, as the log's reader finds them. Transactions that a
-//     snapshot
-//     has not seen start at its xmin; a tick with an older transaction has read the sequence before any of those drew a
-//     number (store/eventlog), so they stand past that tick's seq_before: floor. A long open transaction makes floor
-//     older, and nothing is lost by it.
-//   - A movement is fresh exactly when its INVENTORY_UPDATED is: they commit together. So movements are found by
-//     key from
-//     the events, without another index. Each position must then count, from the checkpoint's sequence on, as many
-//     movements as were found.
-//   - Rows without an event are found as well: admission and movement are append-only, so all rows after the last
-//     one
-//     that a snapshot saw (the ends, by ctid) are fresh. Rows may also reuse the space of a dead one before that; those
-//     with an event are found all the same. A rewritten table has another file number, and everything is checked.
-//   - Checkpoints follow one another: each continues from the newest that its snapshot saw, and one has one
-//     successor.
+//     snapshot has not seen start at its xmin; a tick with an older transaction has read the sequence before any of
+//     those drew a number (store/eventlog), so they stand past that tick's seq_before: floor. A long open transaction
+//     makes floor older, and nothing is lost by it.
+//   - A movement is fresh exactly when its INVENTORY_UPDATED is: they commit together. So movements are found by key
+//     from the events, without another index. Each position must then count, from the checkpoint's sequence on, as
+//     many movements as were found.
+//   - Rows without an event are found as well: admission and movement are append-only, so all rows after the last one
+//     that a snapshot saw (the ends, by ctid) are fresh. Rows may also reuse the space of a dead one before that;
+//     those with an event are found all the same. A rewritten table has another file number, and everything is
+//     checked.
+//   - Checkpoints follow one another: each continues from the newest that its snapshot saw, and one has one successor.
 //     Of two concurrent audits the first to end leaves a checkpoint; the other has proven no less, and leaves none.
 //   - Snapshots of another epoch say nothing about this one's transactions: after a restore everything is checked.
 //

@@ -28,8 +28,7 @@ type ConsumerCounts struct {
 	Handled  int64  `db:"handled" json:"handled"` // of the log's events it is subscribed to
 	Dead     int64  `db:"dead" json:"dead"`       // rows in the dead-letter log
 	// Copies are dead letters of events that were handled as well, or died more than once: a crash between a confirm
-	// and an
-	// ack makes them, and so does a redrive.
+	// and an ack makes them, and so does a redrive.
 	Copies int64 `db:"copies" json:"copies"`
 }
 
@@ -88,20 +87,20 @@ func (a *run) tallyLog(ctx context.Context) error {
 		a.tally.Published += t.Published
 		a.fresh += t.Events
 	}
-	var owed []struct {
-		Consumer string `db:"consumer"`
-		Debts    int64  `db:"debts"`
+	var subscribed []struct {
+		Consumer   string `db:"consumer"`
+		Deliveries int64  `db:"deliveries"`
 	}
-	if err := a.selectAll(ctx, &owed, a.variant(auditSubscribed)); err != nil {
+	if err := a.selectAll(ctx, &subscribed, a.variant(auditSubscribed)); err != nil {
 		return fmt.Errorf("counting the deliveries of consumers: %w", err)
 	}
-	for _, o := range owed {
-		a.debts += o.Debts
-		a.tally.Handled[o.Consumer] += o.Debts
+	for _, o := range subscribed {
+		a.deliveries += o.Deliveries
+		a.tally.Handled[o.Consumer] += o.Deliveries
 	}
 	for _, o := range a.open {
 		if o.Consumer != eventlog.RelayConsumer && o.Consumer != auditedIntake {
-			a.debts -= o.flying()
+			a.deliveries -= o.flying()
 			a.tally.Handled[o.Consumer] -= o.Unhandled
 		}
 	}

@@ -11,8 +11,7 @@ import (
 )
 
 // LastProof is the newest checkpoint: ProvenAt is when it was made, not valid without one; Since is for how long the
-// log
-// has gone on after it, or after its beginning.
+// log has gone on after it, or after its beginning.
 type LastProof struct {
 	ProvenAt sql.NullTime  `db:"proven_at"`
 	Since    time.Duration `db:"-"`

@@ -12,13 +12,13 @@ var auditLog = variants{whole: marked(`
 WITH twice AS (
     SELECT event_id FROM event_log GROUP BY event_id HAVING count(*) > 1
 ), judged AS MATERIALIZED (
-    SELECT coalesce(e.seq, a.seq) AS place, coalesce(e.event_id, a.event_id) AS event_id, e.type, NULL::text AS consumer,
+    SELECT coalesce(e.seq, a.seq) AS sort_key, coalesce(e.event_id, a.event_id) AS event_id, e.type, NULL::text AS consumer,
            e.tenant_id, NULL::text AS item_id, NULL::text AS location_id,
-           CASE WHEN e.seq IS NULL THEN format('was admitted at place %s and is not in the log', a.seq)
-                WHEN t.event_id IS NOT NULL THEN format('is in the log more than once, here at place %s', e.seq)
-                WHEN a.event_id <> e.event_id THEN format('stands at place %s, where event %s was admitted', e.seq, a.event_id)
+           CASE WHEN e.seq IS NULL THEN format('was admitted at position %s and is not in the log', a.seq)
+                WHEN t.event_id IS NOT NULL THEN format('is in the log more than once, here at position %s', e.seq)
+                WHEN a.event_id <> e.event_id THEN format('stands at position %s, where event %s was admitted', e.seq, a.event_id)
                 WHEN a.body_sha256 <> e.body_sha256 OR e.body_sha256 <> sha256(convert_to(e.body, 'UTF8'))
-                THEN format('has another body at place %s than it was logged with', e.seq) END AS problem
+                THEN format('has another body at position %s than it was logged with', e.seq) END AS problem
     FROM event_log e FULL JOIN admission a ON a.seq = e.seq LEFT JOIN twice t ON t.event_id = e.event_id
 )` + verdict), since: marked(auditLogSince)}
 
@@ -31,20 +31,20 @@ WITH fresh AS MATERIALIZED (
 ), twice AS (
     SELECT event_id FROM fresh GROUP BY event_id HAVING count(*) > 1
 ), judged AS MATERIALIZED (
-    SELECT e.seq AS place, e.event_id, e.type, NULL::text AS consumer, e.tenant_id, NULL::text AS item_id, NULL::text AS location_id,
-           CASE WHEN t.event_id IS NOT NULL THEN format('is in the log more than once, here at place %s', e.seq)
-                WHEN a.seq <> e.seq THEN format('stands at place %s, and was admitted at place %s', e.seq, a.seq)
-                WHEN a.body_sha256 <> e.body_sha256 OR NOT e.whole THEN format('has another body at place %s than it was logged with', e.seq) END AS problem
+    SELECT e.seq AS sort_key, e.event_id, e.type, NULL::text AS consumer, e.tenant_id, NULL::text AS item_id, NULL::text AS location_id,
+           CASE WHEN t.event_id IS NOT NULL THEN format('is in the log more than once, here at position %s', e.seq)
+                WHEN a.seq <> e.seq THEN format('stands at position %s, and was admitted at position %s', e.seq, a.seq)
+                WHEN a.body_sha256 <> e.body_sha256 OR NOT e.whole THEN format('has another body at position %s than it was logged with', e.seq) END AS problem
     FROM fresh e LEFT JOIN twice t ON t.event_id = e.event_id
     LEFT JOIN LATERAL (SELECT a.seq, a.body_sha256 FROM admission a WHERE a.event_id = e.event_id OFFSET 0) a ON true
     UNION ALL
     SELECT a.seq, coalesce(e.event_id, a.event_id), NULL, NULL, NULL, NULL, NULL,
-           CASE WHEN e.seq IS NULL THEN format('was admitted at place %s and is not in the log', a.seq)
-                ELSE format('stands at place %s, where event %s was admitted', a.seq, a.event_id) END
+           CASE WHEN e.seq IS NULL THEN format('was admitted at position %s and is not in the log', a.seq)
+                ELSE format('stands at position %s, where event %s was admitted', a.seq, a.event_id) END
     FROM admission a LEFT JOIN LATERAL (SELECT e.seq, e.event_id FROM event_log e WHERE e.seq = a.seq OFFSET 0) e ON true
     WHERE a.ctid > {admissionEnd} AND e.event_id IS DISTINCT FROM a.event_id
     UNION ALL
-    SELECT DISTINCT o.seq, o.event_id, o.type, NULL, o.tenant_id, NULL, NULL, format('was in the log at place %s and is not there any more', o.seq)
+    SELECT DISTINCT o.seq, o.event_id, o.type, NULL, o.tenant_id, NULL, NULL, format('was in the log at position %s and is not there any more', o.seq)
     FROM audit_open o LEFT JOIN LATERAL (SELECT e.seq FROM event_log e WHERE e.seq = o.seq AND e.event_id = o.event_id OFFSET 0) e ON true
     WHERE o.checkpoint = {before} AND o.seq IS NOT NULL AND e.seq IS NULL
 )` + verdict
@@ -52,9 +52,9 @@ WITH fresh AS MATERIALIZED (
 var auditPublished = twoVariants(func(w extent) string {
 	return `
 WITH ` + eventlog.RelayCursorSQL + `, judged AS MATERIALIZED (
-    SELECT e.seq AS place, e.event_id, e.type, NULL::text AS consumer, e.tenant_id, NULL::text AS item_id, NULL::text AS location_id,
+    SELECT e.seq AS sort_key, e.event_id, e.type, NULL::text AS consumer, e.tenant_id, NULL::text AS item_id, NULL::text AS location_id,
            CASE WHEN a.seq IS NOT NULL THEN 'was set aside: ' || a.reason
-                WHEN NOT ` + eventlog.PassedByRelaySQL + ` THEN format('is not published: the relay has not passed place %s', e.seq) END AS problem
+                WHEN NOT ` + eventlog.PassedByRelaySQL + ` THEN format('is not published: the relay has not passed position %s', e.seq) END AS problem
     FROM (SELECT e.seq, e.event_id, e.type, e.tenant_id, e.epoch, e.tx FROM event_log e WHERE e.publish AND ` + w.fresh + w.only(`
           UNION ALL SELECT c.seq, c.event_id, c.type, c.tenant_id, c.epoch, c.tx FROM (`+carriedOver(`'`+eventlog.RelayConsumer+`'`)+`) c`) + `) e
     CROSS JOIN relay r LEFT JOIN set_aside a ON a.seq = e.seq
@@ -75,8 +75,7 @@ ON CONFLICT DO NOTHING`
 })
 
 // Open deliveries are judged by auditLost; besides, an event may be in the inbox twice: two generations that both hold
-// it
-// mean that it was handled twice.
+// it mean that it was handled twice.
 var auditHandled = variants{whole: marked(`
 WITH judged AS MATERIALIZED (` + lostDeliveries + `
     UNION ALL
@@ -96,5 +95,5 @@ WITH judged AS MATERIALIZED (` + lostDeliveries + `
 )` + verdict)}
 
 const lostDeliveries = `
-    SELECT o.seq AS place, o.event_id, o.type, o.consumer, o.tenant_id, NULL::text AS item_id, NULL::text AS location_id, 'neither handled nor dead' AS problem
+    SELECT o.seq AS sort_key, o.event_id, o.type, o.consumer, o.tenant_id, NULL::text AS item_id, NULL::text AS location_id, 'neither handled nor dead' AS problem
     FROM audit_open o WHERE o.checkpoint = {now} AND o.lost AND o.seq IS NOT NULL`

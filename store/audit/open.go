@@ -17,23 +17,18 @@ import (
 // # Open deliveries
 //
 // A delivery is an event and a consumer subscribed to it. It is done when the consumer's inbox has the event, or,
-// until
-// then, when the event is dead for it. Deliveries not handled are first written to audit_open: the other checks excuse
-// those rows, the report calls them in flight, and the next checkpoint carries them over. A dead one stays open, for
-// it
-// may be redriven.
+// until then, when the event is dead for it. Deliveries not handled are first written to audit_open: the other checks
+// excuse those rows, the report calls them in flight, and the next checkpoint carries them over. A dead one stays
+// open, for it may be redriven.
 //
 // Which of the others are lost? A fleet at rest has no messages: all of them. Beside the load a message may be in its
 // queue, with a consumer, in a retry queue. The caller of Run has observed these and knows, for some consumers, the
 // fewest messages at one moment (Scope.Fewest). Deliveries published before the observation began and open after its
-// end
-// must have been among those. If they are more than there were messages, the difference is lost; which ones is
-// unknown,
-// so the oldest are named.
+// end must have been among those. If they are more than there were messages, the difference is lost; which ones is
+// unknown, so the oldest are named.
 
 // subscribedDeliveries are the deliveries of events, by subscription: events that the subscription's first tick has
-// not
-// seen.
+// not seen.
 const subscribedDeliveries = `
     FROM event_log e JOIN subscription s ON s.type = e.type JOIN consumer c ON c.id = s.consumer JOIN tick t ON t.id = s.from_tick
     WHERE NOT `
@@ -43,7 +38,7 @@ var subscribedEvents = subscribedDeliveries + eventlog.SeenBySQL("t.epoch", "t.s
 var auditUnhandled = twoVariants(func(w extent) string {
 	const columns = `e.seq, e.epoch, e.tx, e.event_id, e.type, e.tenant_id, e.aggregate_id, c.id, c.name`
 	return `
-WITH debt AS (
+WITH delivery AS (
     SELECT ` + columns + subscribedEvents + w.fresh + w.only(`
     UNION ALL
     SELECT `+columns+` FROM audit_open o JOIN consumer c ON c.name = o.consumer JOIN subscription s ON s.consumer = c.id AND s.type = o.type
@@ -53,7 +48,7 @@ WITH debt AS (
 INSERT INTO audit_open (checkpoint, consumer, event_id, seq, epoch, tx, type, tenant_id, aggregate_id, dead)
 SELECT {now}, e.name, e.event_id, e.seq, e.epoch, e.tx, e.type, e.tenant_id, e.aggregate_id,
        (SELECT count(*) FROM dead_letter d WHERE d.event_id = e.event_id AND d.consumer = e.name AND ` + failures.StillDeadSQL + `) > 0
-FROM debt e LEFT JOIN LATERAL (
+FROM delivery e LEFT JOIN LATERAL (
     SELECT i.event_id FROM inbox i WHERE i.generation = ANY (` + eventlog.KeptGenerationsSQL + `) AND i.consumer = e.id AND i.event_id = e.event_id ` + w.each + `) i ON true
 WHERE i.event_id IS NULL` + w.either(` AND (NOT `+eventlog.ForgottenSQL+` OR EXISTS (
           SELECT FROM audit_open o WHERE o.checkpoint = {before} AND o.consumer = e.name AND o.event_id = e.event_id))`, ``) + `
@@ -72,15 +67,13 @@ ON CONFLICT DO NOTHING`
 
 // Fewest bounds how many of a consumer's open deliveries may be messages; without an entry it is 0 at rest and NULL
 // beside the load. The lost are an array of positions, and the check of what was open before is a count: as a join,
-// the
-// planner, which expects few open deliveries, goes through all of them once for each (seen: for minutes, with a
-// growing
-// backlog).
+// the planner, which expects few open deliveries, goes through all of them once for each (seen: for minutes, with a
+// growing backlog).
 var auditLost = marked(`
 UPDATE audit_open SET lost = true
 WHERE ctid = ANY (ARRAY(
-    SELECT late.place
-    FROM (SELECT o.ctid AS place, o.consumer, row_number() OVER (PARTITION BY o.consumer ORDER BY o.seq, o.event_id) AS nth, count(*) OVER (PARTITION BY o.consumer) AS n
+    SELECT late.row_id
+    FROM (SELECT o.ctid AS row_id, o.consumer, row_number() OVER (PARTITION BY o.consumer ORDER BY o.seq, o.event_id) AS nth, count(*) OVER (PARTITION BY o.consumer) AS n
           FROM audit_open o
           WHERE o.checkpoint = {now} AND NOT o.dead AND o.consumer <> '` + eventlog.RelayConsumer + `'
             AND CASE WHEN o.seq IS NULL
@@ -91,7 +84,7 @@ WHERE ctid = ANY (ARRAY(
 
 var auditSubscribed = twoVariants(func(w extent) string {
 	return `
-SELECT d.name AS consumer, sum(d.n) AS debts FROM (
+SELECT d.name AS consumer, sum(d.n) AS deliveries FROM (
     SELECT c.name, count(*) AS n` + subscribedEvents + w.fresh + ` GROUP BY c.name` + w.only(`
     UNION ALL
     SELECT c.name, count(*) FROM audit_open o JOIN consumer c ON c.name = o.consumer JOIN subscription s ON s.consumer = c.id AND s.type = o.type

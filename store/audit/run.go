@@ -18,14 +18,14 @@ type run struct {
 	open  []openDeliveries
 	tally tally
 	// fresh events and deliveries are those checked, deliveries without those in flight.
-	fresh, debts int64
+	fresh, deliveries int64
 }
 
-// Run runs every check, and makes a checkpoint when nothing is wrong. It calls said, unless nil, with the name of each
+// Run runs every check, and makes a checkpoint when nothing is wrong. It calls onCheck, unless nil, with the name of each
 // check before it runs.
-func Run(ctx context.Context, db *store.DB, scope Scope, said func(check string)) (Proof, error) {
-	if said == nil {
-		said = func(string) {}
+func Run(ctx context.Context, db *store.DB, scope Scope, onCheck func(check string)) (Proof, error) {
+	if onCheck == nil {
+		onCheck = func(string) {}
 	}
 	var proof Proof
 	err := inAudit(ctx, db, func(tx *store.Transaction) error {
@@ -33,12 +33,12 @@ func Run(ctx context.Context, db *store.DB, scope Scope, said func(check string)
 		if err := a.begin(ctx); err != nil {
 			return fmt.Errorf("beginning an audit: %w", err)
 		}
-		said("what is open")
+		onCheck("what is open")
 		if err := a.findOpen(ctx); err != nil {
 			return fmt.Errorf("finding open deliveries: %w", err)
 		}
 		var err error
-		if proof, err = a.prove(ctx, said); err != nil {
+		if proof, err = a.prove(ctx, onCheck); err != nil {
 			return err
 		}
 		if !scope.Forget && proof.Wrong() == 0 {
@@ -62,7 +62,7 @@ func inAudit(ctx context.Context, db *store.DB, do func(tx *store.Transaction) e
 }
 
 // prove runs the checks and counts.
-func (a *run) prove(ctx context.Context, said func(check string)) (proof Proof, err error) {
+func (a *run) prove(ctx context.Context, onCheck func(check string)) (proof Proof, err error) {
 	if a.last != nil {
 		proof.Since = &a.last.Checkpoint
 	}
@@ -70,7 +70,7 @@ func (a *run) prove(ctx context.Context, said func(check string)) (proof Proof, 
 		return proof, err
 	}
 	for _, check := range auditChecks {
-		said(check.name)
+		onCheck(check.name)
 		outcome, err := a.runCheck(ctx, check)
 		if err != nil {
 			return proof, fmt.Errorf("auditing %s: %w", check.name, err)
@@ -105,7 +105,7 @@ func (a *run) runCheck(ctx context.Context, check check) (Check, error) {
 		}
 	}
 	if check.name == "handled" {
-		outcome.Count = a.debts // judged holds only those in flight or lost
+		outcome.Count = a.deliveries // judged holds only those in flight or lost
 	}
 	if check.counting {
 		outcome.Count += a.tally.Checks[check.name]

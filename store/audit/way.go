@@ -9,10 +9,8 @@ import (
 )
 
 // extent is what a check covers: everything, or what is new since a checkpoint. A check is written once, as a text
-// with
-// an extent in it. The whole log is best compared with whole tables by joins; what is new since a checkpoint is
-// little,
-// and each event is looked up by key, however large the tables are and whatever the planner estimates.
+// with an extent in it. The whole log is best compared with whole tables by joins; what is new since a checkpoint is
+// little, and each event is looked up by key, however large the tables are and whatever the planner estimates.
 type extent struct {
 	since bool
 	// fresh is a condition on event_log e: the events to check.
@@ -32,8 +30,7 @@ var everything = extent{
 }
 
 // A movement is as old as its INVENTORY_UPDATED, and so found without its own index: by the events that report or
-// imply
-// it.
+// imply it.
 var sinceCheckpoint = extent{
 	since: true,
 	fresh: `(e.seq > {floor} AND NOT ` + eventlog.SeenBySQL(`{epoch}`, `{since}`) + `)`,

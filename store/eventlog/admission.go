@@ -29,10 +29,9 @@ func (a Admission) String() string {
 	return [...]string{"admitted", "duplicate", "conflict"}[a]
 }
 
-// Numbers are drawn in arrival order, after the transaction has its id (the first CTE); only then are the ids
-// inserted in sorted order. So two admissions of the same events wait for each other instead of deadlocking, and of
-// two
-// events with one id the first to arrive is admitted.
+// Numbers are drawn in arrival order, after the transaction has its id (the first CTE); only then are the ids inserted
+// in sorted order. So two admissions of the same events wait for each other instead of deadlocking, and of two events
+// with one id the first to arrive is admitted.
 var admitEvents = pg.SQL(`
 WITH arrived AS MATERIALIZED (
     SELECT pg_current_xact_id() AS tx, e.*, sha256(convert_to(e.body, 'UTF8')) AS body_sha256
@@ -127,16 +126,16 @@ var admittedAt = pg.SQL(`SELECT a.event_id, a.seq FROM admission a WHERE a.event
 
 // AdmittedAt returns the log position (seq) of each event that came from outside and is in the log.
 func AdmittedAt(ctx context.Context, db *store.DB, ids []uuid.UUID) (map[uuid.UUID]int64, error) {
-	places := make(map[uuid.UUID]int64, len(ids))
+	seqs := make(map[uuid.UUID]int64, len(ids))
 	err := pg.Each(ctx, db, admittedAt, func(row *sql.Rows) error {
 		var id uuid.UUID
 		var seq int64
 		err := row.Scan(&id, &seq)
-		places[id] = seq
+		seqs[id] = seq
 		return err
 	}, pg.UUIDs(ids))
 	if err != nil {
 		return nil, fmt.Errorf("reading the log positions of %d events: %w", len(ids), err)
 	}
-	return places, nil
+	return seqs, nil
 }

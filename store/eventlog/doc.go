@@ -1,13 +1,14 @@
 // Package eventlog is the log of all events, which is also the outbox: what enters it and how it is read.
 //
-// Events from outside enter by Admit, derived events by Append, each in the transaction of the business change. A Ticker
-// writes snapshots, and readers such as the relay go from tick to tick with a Cursor. Partitions are made ahead of need.
+// Events from outside enter by Admit, derived events by Append, each in the transaction of the business change. A
+// Ticker writes snapshots, and readers such as the relay go from tick to tick with a Cursor. Partitions are made ahead
+// of need.
 //
 // Invariants:
 //
 //   - An event from outside is in the log at most once: admission holds its id and the hash of its body.
-//   - Every committed event lies between exactly one pair of neighbouring ticks (tick.go), and a reader gets it exactly
-//     once, after every earlier event of its aggregate (reader.go).
+//   - Every committed event lies between exactly one pair of neighbouring ticks (tick.go), and a reader gets it
+//     exactly once, after every earlier event of its aggregate (reader.go).
 //   - Both hold across a restore into another server: its log begins a new epoch (epoch.go).
 //   - What a consumer has neither handled nor among its dead letters can be found and sent again (pending.go).
 //

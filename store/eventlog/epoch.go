@@ -13,10 +13,8 @@ import (
 // # Epochs
 //
 // Ticks and events are compared by transaction ids, and these belong to one server. Tables restored into another
-// server
-// hold ids that it has given, or will give, to other transactions. So the log is cut into epochs, one a server, and
-// ids
-// are compared within one epoch only.
+// server hold ids that it has given, or will give, to other transactions. So the log is cut into epochs, one a server,
+// and ids are compared within one epoch only.
 //
 // An epoch ends with a tick that has seen all of it, because its snapshot lies above every id. The next epoch begins
 // with the following tick, made in the same transaction, which has seen nothing of its own epoch:
@@ -29,22 +27,17 @@ import (
 //
 // Invariants:
 //
-//   - No interval spans two epochs, except the empty one from the end of one to the beginning of the next
-//     (nextTick).
+//   - No interval spans two epochs, except the empty one from the end of one to the beginning of the next (nextTick).
 //     Both ticks survive thinning.
 //   - Log positions separate the epochs: every event of the old epoch stands at or below the end's max_seq, every
-//     event
-//     of the new one above it. The log is locked against writers from reading the sequence until the new epoch commits;
-//     a writer that waited for the lock reads the new epoch's number and draws later positions. So the reader, bounded
-//     by positions, pays nothing for epochs; statements that go by ids alone use SeenBySQL.
-//   - An event appended on this server before the new epoch is read too. It bears the old epoch's number and an id
-//     of
+//     event of the new one above it. The log is locked against writers from reading the sequence until the new epoch
+//     commits; a writer that waited for the lock reads the new epoch's number and draws later positions. So the
+//     reader, bounded by positions, pays nothing for epochs; statements that go by ids alone use SeenBySQL.
+//   - An event appended on this server before the new epoch is read too. It bears the old epoch's number and an id of
 //     this server, by which the old ticks may seem to have seen it. They have not: it stands past the last tick's
 //     max_seq. It gets an id that the end has seen and the last tick has not.
-//   - No number is drawn twice: the sequence is lifted to the last position in use, in case only tables were
-//     restored.
-//   - A leader that slept through the restore is fenced. The restore set terms back, so the next term may be one
-//     that
+//   - No number is drawn twice: the sequence is lifted to the last position in use, in case only tables were restored.
+//   - A leader that slept through the restore is fenced. The restore set terms back, so the next term may be one that
 //     the sleeping leader holds; terms of leases and cursors therefore leap by more than was ever used. Until then a
 //     tick is made only where the epoch fits (makeTick), and a cursor moves only to existing ticks.
 //

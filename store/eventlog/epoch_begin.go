@@ -94,16 +94,16 @@ UPDATE event_log SET tx = $4::xid8 WHERE seq > $1 AND (tx = $2::xid8 OR pg_visib
 const aboveAllIDs = `9223372036854775807`
 
 var writeEpoch = pg.SQL(`
-WITH place AS MATERIALIZED (
+WITH drawn AS MATERIALIZED (
     SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0) AS last
 ), ended AS (
     INSERT INTO tick (id, tx, epoch, snapshot, seq_before, max_seq)
-    SELECT $1::bigint + 1, '` + aboveAllIDs + `', $2::int, '` + aboveAllIDs + `:` + aboveAllIDs + `:', last, last FROM place
+    SELECT $1::bigint + 1, '` + aboveAllIDs + `', $2::int, '` + aboveAllIDs + `:` + aboveAllIDs + `:', last, last FROM drawn
 ), began AS (
     INSERT INTO epoch (epoch, system_identifier, first_tick) SELECT $2::int + 1, system_identifier, $1::bigint + 2 FROM pg_control_system()
 )
 INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq)
-SELECT $1::bigint + 2, $2::int + 1, pg_current_snapshot(), last, last FROM place`)
+SELECT $1::bigint + 2, $2::int + 1, pg_current_snapshot(), last, last FROM drawn`)
 
 // beginEpoch returns errBegun when the epoch fits already.
 func beginEpoch(ctx context.Context, tx store.Tx, force bool) error {

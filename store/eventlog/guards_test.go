@@ -254,7 +254,8 @@ func TestANumberDrawnBeforeTheTransactionHasItsIDIsLost(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 6)
 	ticker, reader := p.NewTicker(), p.NewReader("relay")
-	// The first to draw logs 32 numbers, and gets its id by that; so does the first after a checkpoint, which may come between.
+	// The first to draw logs 32 numbers, and gets its id by that; so does the first after a checkpoint, which may come
+	// between.
 	tx, drawn := p.OpenTx(), int64(0)
 	for hasID := true; hasID; {
 		storetest.Must(t, tx.Rollback())

@@ -18,14 +18,12 @@ type Health struct {
 	Unpublished int64         `db:"unpublished"`
 	Behind      time.Duration `db:"-"`
 	// End is the last position drawn, Tick the newest tick, and Covered the last position drawn before it: while End
-	// is
-	// larger, another tick is due.
+	// is larger, another tick is due.
 	End     int64 `db:"log_end"`
 	Tick    int64 `db:"tick"`
 	Covered int64 `db:"covered"`
 	// Place is the relay's cursor as text: it changes when the relay moves. Passed is the last tick the relay has
-	// passed
-	// completely, and Confirmed the same as a Position.
+	// passed completely, and Confirmed the same as a Position.
 	Place         string   `db:"place"`
 	Passed        int64    `db:"passed"`
 	Confirmed     Position `db:"confirmed"`

@@ -49,15 +49,15 @@ ORDER BY e.seq, c.name`)
 // and up to another that lie after a Position; outside keeps only events that came straight over AMQP. It reads every
 // event between the two positions: take a few thousand at a time.
 func PendingDeliveries(ctx context.Context, db *store.DB, consumers []string, beyond, upto int64, after Position, outside bool) ([]PendingDelivery, error) {
-	var owed []PendingDelivery
+	var pending []PendingDelivery
 	err := pg.Each(ctx, db, pendingDeliveries, func(row *sql.Rows) error {
 		var d PendingDelivery
 		err := row.Scan(&d.Seq, &d.EventID, &d.Type, &d.OccurredAt, &d.Body, &d.Consumer)
-		owed = append(owed, d)
+		pending = append(pending, d)
 		return err
 	}, pq.StringArray(consumers), max(beyond, after.Seq), upto, after.Epoch, pg.Nullable(after.Snapshot), outside)
 	if err != nil {
 		return nil, fmt.Errorf("reading the pending deliveries of %d consumers up to log position %d: %w", len(consumers), upto, err)
 	}
-	return owed, nil
+	return pending, nil
 }

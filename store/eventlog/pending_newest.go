@@ -40,15 +40,15 @@ LIMIT 1`)
 // nor do forgotten ones: they were proven. Emitted events commit with the inbox row, so with nothing pending, nothing
 // more will be emitted. It reads the log from the first position on: for a caller that follows the log.
 func FindNewestPending(ctx context.Context, db *store.DB, since, upto int64, consumers []string) (*NewestPending, error) {
-	var owed NewestPending
-	err := pg.Get(ctx, db, &owed, newestPending, since, pq.StringArray(consumers), upto)
+	var newest NewestPending
+	err := pg.Get(ctx, db, &newest, newestPending, since, pq.StringArray(consumers), upto)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the newest pending delivery: %w", err)
 	}
-	return &owed, nil
+	return &newest, nil
 }
 
 var logEnd = pg.SQL(`SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0)`)

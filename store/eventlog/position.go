@@ -53,9 +53,9 @@ WHERE p.id = coalesce((SELECT min(s.from_tick) FROM subscription s JOIN consumer
 
 // PendingSince returns the log position up to which nothing is pending for these consumers: their subscriptions began
 // there.
-func PendingSince(ctx context.Context, db *store.DB, consumers []string) (place int64, err error) {
-	if err := pg.Get(ctx, db, &place, pendingSince, pq.StringArray(consumers)); err != nil {
+func PendingSince(ctx context.Context, db *store.DB, consumers []string) (seq int64, err error) {
+	if err := pg.Get(ctx, db, &seq, pendingSince, pq.StringArray(consumers)); err != nil {
 		return 0, fmt.Errorf("reading since when deliveries of %d consumers can be pending: %w", len(consumers), err)
 	}
-	return place, nil
+	return seq, nil
 }

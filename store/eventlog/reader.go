@@ -32,8 +32,7 @@ import (
 // and events of an earlier epoch with the same ids: they stand below this epoch's first tick.
 //
 // Order: two events of one aggregate are never reversed. The writer of the second held the aggregate's row lock, so
-// the
-// first had committed; in one interval seq orders them, else the first is in the earlier interval.
+// the first had committed; in one interval seq orders them, else the first is in the earlier interval.
 //
 // Crash: a cursor moves only by compare-and-set with the lease's term, after its events have been processed. Events
 // processed but not yet passed are read again.

@@ -55,8 +55,7 @@ FROM present n CROSS JOIN relay r`)
 var logStateSettings = pg.SQL(`SELECT set_config('enable_seqscan', 'off', true)`)
 
 // ReadState reads how far the log and its relay have got. since is the Position of an earlier State, or empty. It
-// takes
-// about a millisecond on an idle fleet.
+// takes about a millisecond on an idle fleet.
 func ReadState(ctx context.Context, db *store.DB, since string) (state State, err error) {
 	err = db.InTx(ctx, func(tx store.Tx) error {
 		if _, err := pg.Exec(ctx, tx, logStateSettings); err != nil {

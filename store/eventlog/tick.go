@@ -21,33 +21,27 @@ import (
 //
 // Invariants:
 //
-//   - Order. The snapshot is taken by a statement of its own after the lease's row is locked, with max(id)+1 as
-//     the id.
-//     A second leader either finds another term on the lease or collides on the id; it cannot write an older snapshot
-//     under a higher id.
-//   - seq_before < every event of a transaction with an id above the tick's own (tx): a transaction has its id
-//     before it
-//     draws a number, and seq_before was read before the tick's transaction got its id. The snapshot's xmax is no such
-//     border: it is one more than the last id that had ended, and transactions from there on may long be at work (seen:
-//     the head of each was lost).
+//   - Order. The snapshot is taken by a statement of its own after the lease's row is locked, with max(id)+1 as the
+//     id. A second leader either finds another term on the lease or collides on the id; it cannot write an older
+//     snapshot under a higher id.
+//   - seq_before < every event of a transaction with an id above the tick's own (tx): a transaction has its id before
+//     it draws a number, and seq_before was read before the tick's transaction got its id. The snapshot's xmax is no
+//     such border: it is one more than the last id that had ended, and transactions from there on may long be at work
+//     (seen: the head of each was lost).
 //   - max_seq >= every event the snapshot sees: it is read after the snapshot, by the same statement.
 //   - The sequence is read by pg_sequence_last_value, which locks its page: while nextval logs, the page shows a
-//     number
-//     up to 32 ahead, and a SELECT of last_value sometimes sees it (seen: 4 times in 33 million reads). A seq_before
-//     that is too high loses events.
+//     number up to 32 ahead, and a SELECT of last_value sometimes sees it (seen: 4 times in 33 million reads). A
+//     seq_before that is too high loses events.
 //   - Progress. A tick is due when the sequence has moved past seq_before, or when a transaction open in the last
 //     snapshot has ended, whether or not it appended. Every second a tick is made if anything at all was written: a
 //     guard against an unforeseen case.
-//   - One server. Snapshots of different servers cannot be compared, so a tick is made only where the newest epoch
-//     is
+//   - One server. Snapshots of different servers cannot be compared, so a tick is made only where the newest epoch is
 //     this server's (epoch.go).
 //   - Durability. The tick is committed with synchronous_commit=on, and WAL is flushed in order: a readable tick
-//     proves
-//     that everything it covers is durable.
+//     proves that everything it covers is durable.
 //
 // A crash before the commit leaves no tick; after it, a tick without a notification, which readers find by polling.
-// The
-// notification is only a hint.
+// The notification is only a hint.
 
 // Ticker makes ticks while it leads; one process does at a time.
 type Ticker struct {
@@ -65,10 +59,8 @@ type Ticker struct {
 // The pace of the ticker. Checking is one cheap statement; a tick is a transaction here and a page and a transaction
 // in each reader. So the ticker checks often while events come, and spaces the ticks after a few in close succession,
 // so that under load each covers many events. (A lone event often takes two: a check between drawing its number and
-// its
-// commit makes a tick that does not see it.) During silence it checks ever more seldom: an event waits for a small
-// share
-// of the silence before it, and an idle fleet costs next to nothing.
+// its commit makes a tick that does not see it.) During silence it checks ever more seldom: an event waits for a small
+// share of the silence before it, and an idle fleet costs next to nothing.
 const (
 	tickAwake = time.Millisecond
 	tickIdle  = 20 * time.Millisecond
@@ -131,7 +123,7 @@ WITH made AS (
     SELECT last.id + 1, e.epoch, pg_current_snapshot(), $1, coalesce(pg_sequence_last_value('event_log_seq'), 0)` + EpochFitsSQL + `
     RETURNING id, epoch, seq_before, max_seq, snapshot::text AS snapshot, tx::text AS tx
 )
-SELECT made.*, pg_notify('composerp_tick', made.id::text)::text AS told FROM made`)
+SELECT made.*, pg_notify('composerp_tick', made.id::text)::text AS notified FROM made`)
 
 // Run makes ticks while the lease is held; it is the work for store.Lead.
 func (t *Ticker) Run(ctx context.Context, lease store.Lease) error {
@@ -141,9 +133,9 @@ func (t *Ticker) Run(ctx context.Context, lease store.Lease) error {
 	if err := t.resume(ctx); err != nil {
 		return err
 	}
-	house, leave := context.WithCancel(ctx)
+	background, leave := context.WithCancel(ctx)
 	var keeping sync.WaitGroup
-	keeping.Go(func() { t.housekeeping(house) })
+	keeping.Go(func() { t.housekeeping(background) })
 	defer keeping.Wait()
 	defer leave()
 	moved, guarded := time.Now(), time.Now()
@@ -196,7 +188,7 @@ func (t *Ticker) due(ctx context.Context, guard bool) (dueTick, error) {
 func (t *Ticker) make(ctx context.Context, lease store.Lease, seqBefore int64) error {
 	var made struct {
 		tick
-		Told string `db:"told"`
+		Notified string `db:"notified"`
 	}
 	err := t.db.InTx(ctx, func(tx store.Tx) error {
 		if err := store.HoldLease(ctx, tx, lease); err != nil {
@@ -252,8 +244,7 @@ WHERE t.id < (SELECT least(min(tick), (SELECT max(id) FROM tick)) FROM log_curso
   AND NOT EXISTS (SELECT FROM epoch e WHERE t.id IN (e.first_tick - 1, e.first_tick))`)
 
 // housekeeping makes partitions ahead of need, thins out old ticks and runs the chores, every housekeep. It runs
-// beside
-// the ticks: a lock it waits for must not delay them.
+// beside the ticks: a lock it waits for must not delay them.
 func (t *Ticker) housekeeping(ctx context.Context) {
 	for {
 		if err := EnsurePartitions(ctx, t.db); err != nil && ctx.Err() == nil {

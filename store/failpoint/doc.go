@@ -10,8 +10,7 @@
 //
 // Invariants:
 //
-//   - Points lists every name, with what a kill there leaves. A test (in deploy) compares the list with the calls,
-//     and
+//   - Points lists every name, with what a kill there leaves. A test (in deploy) compares the list with the calls, and
 //     another (in cli) kills a real fleet at each point.
 //   - Only Arm arms a point, and a usual build has no Arm. cli reads the order from the environment.
 package failpoint

@@ -18,17 +18,14 @@ import (
 //
 // Invariants:
 //
-//   - While the circuit is open, one call goes through each interval, the probe: the process that finds opens_at
-//     and
+//   - While the circuit is open, one call goes through each interval, the probe: the process that finds opens_at and
 //     probe_until in the past moves the latter into the future by one UPDATE, and all others find it there.
 //   - Only the probe's result counts: it lengthens the wait or deletes the row. Calls already under way when the
-//     circuit
-//     opened say nothing about the present; one may only move opens_at later, when the dependency asked for that. Terms
-//     come from a sequence, so that a late probe of a former outage is ignored.
+//     circuit opened say nothing about the present; one may only move opens_at later, when the dependency asked for
+//     that. Terms come from a sequence, so that a late probe of a former outage is ignored.
 //
 // A process that dies during its probe leaves probe_until where the claim set it, ProbeTime ahead: then another
-// process
-// probes. One that dies before it has opened the circuit leaves that to the next call.
+// process probes. One that dies before it has opened the circuit leaves that to the next call.
 
 // ProbeTime is how long a probe may take: longer than a call.
 const ProbeTime = 15 * time.Second
@@ -120,13 +117,13 @@ ON CONFLICT (name) DO UPDATE SET
         ELSE greatest(d.opens_at, clock_timestamp() + make_interval(secs => $4)) END
 RETURNING extract(epoch FROM opens_at - clock_timestamp())`)
 
-// TripCircuit records that a call failed because the dependency is away, and returns how long not to call it. asked is
+// TripCircuit records that a call failed because the dependency is away, and returns how long not to call it. requested is
 // the wait that the dependency requested, 0 for none; probe is the Permit's term, 0 for a call that was no probe.
-func TripCircuit(ctx context.Context, db *store.DB, name string, probe int64, cause string, asked time.Duration, p CircuitBackoff) (wait time.Duration, err error) {
-	asked = min(max(0, asked), p.LongestAsked)
+func TripCircuit(ctx context.Context, db *store.DB, name string, probe int64, cause string, requested time.Duration, p CircuitBackoff) (wait time.Duration, err error) {
+	requested = min(max(0, requested), p.LongestAsked)
 	var opensIn float64
 	err = db.InTx(ctx, func(tx store.Tx) error {
-		return pg.Get(ctx, tx, &opensIn, tripCircuit, storable(name), shortened(storable(firstLine(cause)), maxFailureText), probe, asked.Seconds(), p.First.Seconds(), p.Longest.Seconds())
+		return pg.Get(ctx, tx, &opensIn, tripCircuit, storable(name), shortened(storable(firstLine(cause)), maxFailureText), probe, requested.Seconds(), p.First.Seconds(), p.Longest.Seconds())
 	})
 	if err != nil {
 		return 0, fmt.Errorf("opening the circuit of %s: %w", name, err)

@@ -20,11 +20,9 @@ import (
 // The messages themselves are in their queues; a process that takes one out records that here first. So a row says:
 //
 //   - pending: the message is in its dead-letter queue, as far as is known. A move in the management UI is not
-//     reported;
-//     the next walk through the queue finds the message missing (missed_at).
+//     reported; the next walk through the queue finds the message missing (missed_at).
 //   - redriven_at, discarded_at: it was about to leave the queue. A crash just then leaves it there; the next walk
-//     finds
-//     it and makes it pending again.
+//     finds it and makes it pending again.
 //
 // A message that dies again has another row: its id includes the time of death.
 
@@ -58,8 +56,7 @@ const deadLetterColumns = `d.id, d.consumer, d.event_id, d.message_id, d.type, d
        d.tenant_id, d.aggregate_id, d.fingerprint, d.quarantine, d.recorded_at, d.redrives, d.redriven_at, d.discarded_at, d.missed_at`
 
 // StillDeadSQL selects the letters that settle their event's pending delivery: not redriven, and not found missing
-// from
-// their queue. A discarded letter stays dead.
+// from their queue. A discarded letter stays dead.
 const StillDeadSQL = `d.redriven_at IS NULL AND d.missed_at IS NULL`
 
 var recordDeadLetters = pg.SQL(`
@@ -69,8 +66,7 @@ SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[],
 ON CONFLICT DO NOTHING`)
 
 // storable makes any text fit a column: valid UTF-8 without a zero byte. AMQP guarantees neither, and the log must
-// take
-// every dead letter.
+// take every dead letter.
 func storable(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
@@ -92,8 +88,7 @@ func storableJSON(document []byte) string {
 }
 
 // RecordDeadLetters adds the letters that are not in the log yet, by ID. Texts that no column can hold are cleaned;
-// the
-// body is kept byte for byte.
+// the body is kept byte for byte.
 func RecordDeadLetters(ctx context.Context, tx store.Tx, letters []DeadLetter) error {
 	n := len(letters)
 	ids, consumers, messages := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)

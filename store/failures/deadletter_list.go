@@ -94,8 +94,7 @@ CROSS JOIN LATERAL (
 ORDER BY g.count DESC, g.newest DESC, g.consumer, g.type, g.fingerprint, g.quarantine LIMIT $11`)
 
 // LetterGroups groups the dead letters of a filter by consumer, event type and fingerprint, the largest group first,
-// at
-// most limit of them; 0 means all.
+// at most limit of them; 0 means all.
 func LetterGroups(ctx context.Context, db *store.DB, of LetterFilter, limit int) ([]LetterGroup, error) {
 	groups := []LetterGroup{}
 	if err := pg.Select(ctx, db, &groups, letterGroups, of.arguments(pg.AtMost(limit))...); err != nil {

@@ -31,8 +31,7 @@ var knownLetters = pg.SQL(`SELECT id FROM dead_letter WHERE id = ANY ($1::uuid[]
 var chooseLetters = pg.SQL(`SELECT d.id FROM dead_letter d WHERE d.id = ANY ($11::uuid[]) AND ` + chosenLetters)
 
 // ChooseDeadLetters takes the letters found in a queue and returns those of a filter. Afterwards all of them are
-// pending
-// in the log; entered is how many were missing or not pending.
+// pending in the log; entered is how many were missing or not pending.
 func ChooseDeadLetters(ctx context.Context, db *store.DB, of LetterFilter, found []DeadLetter) (chosen map[uuid.UUID]bool, entered int, err error) {
 	ids := make([]uuid.UUID, len(found))
 	for i, l := range found {
@@ -91,9 +90,9 @@ UPDATE dead_letter SET redriven_at = clock_timestamp(), redrives = redrives + 1 
 var markDiscarded = pg.SQL(`UPDATE dead_letter SET discarded_at = clock_timestamp() WHERE id = ANY ($1::uuid[])`)
 
 // MarkDeadLetters records that these letters are about to leave their queue.
-func MarkDeadLetters(ctx context.Context, db *store.DB, fate Disposition, ids []uuid.UUID) error {
+func MarkDeadLetters(ctx context.Context, db *store.DB, disposition Disposition, ids []uuid.UUID) error {
 	mark := markRedriven
-	if fate == Discarded {
+	if disposition == Discarded {
 		mark = markDiscarded
 	}
 	err := db.InTx(ctx, func(tx store.Tx) error {
@@ -115,8 +114,7 @@ var markLost = pg.SQL(`UPDATE dead_letter SET missed_at = clock_timestamp() WHER
 
 // MarkLost takes the letters that a whole walk through a consumer's dead-letter queue, begun at the given time, has
 // found, and marks the other pending ones as lost: they were moved by hand, or their queue was lost. It returns how
-// many.
-// Letters that the log had for less than age before the walk are left out.
+// many. Letters that the log had for less than age before the walk are left out.
 func MarkLost(ctx context.Context, db *store.DB, consumer string, began time.Time, age time.Duration, found map[uuid.UUID]bool) (missed int, err error) {
 	var gone []uuid.UUID
 	err = pg.Each(ctx, db, oldLetters, func(row *sql.Rows) error {

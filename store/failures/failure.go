@@ -41,8 +41,7 @@ const (
 )
 
 // Failure is a failed attempt. Try is the same when the same attempt is recorded again. Counts means that it counts
-// for
-// its class: rejections and server faults do not. Dependency is the dependency at fault, if any.
+// for its class: rejections and server faults do not. Dependency is the dependency at fault, if any.
 type Failure struct {
 	Try        uuid.UUID
 	Consumer   string

@@ -16,21 +16,17 @@ import (
 // # Quarantine
 //
 // When many distinct events of one class (consumer, event type, version and error fingerprint) fail within a window,
-// the
-// class is quarantined: further failures of the class go to the dead letters at once, until it is released.
+// the class is quarantined: further failures of the class go to the dead letters at once, until it is released.
 //
 // Invariants:
 //
-//   - Only failures with Counts are counted: no rejection, which is dead-lettered at once by itself, and no fault
-//     of a
+//   - Only failures with Counts are counted: no rejection, which is dead-lettered at once by itself, and no fault of a
 //     database or a dependency.
-//   - An event counts once, however often it fails: copies, retries and repetitions after a crash are the same
-//     event.
+//   - An event counts once, however often it fails: copies, retries and repetitions after a crash are the same event.
 //   - Failures before a release do not count afterwards.
 //
 // The count is taken when a failure is recorded, over committed failures and itself. Slots that fail at the same
-// moment
-// do not see each other: a class may need some more events than the policy says, never fewer.
+// moment do not see each other: a class may need some more events than the policy says, never fewer.
 
 // QuarantinePolicy quarantines a class after this many distinct events within this time. After 0 it never does.
 type QuarantinePolicy struct {
@@ -111,8 +107,7 @@ var oneQuarantine = pg.SQL(selectQuarantine + `WHERE q.class = $1`)
 var ErrReleased = errors.New("it was released before")
 
 // ReleaseQuarantine lets events of the class go to their retry queues again; counting begins anew. It returns the
-// class
-// as it is then: ErrNotFound when there is none of that name, ErrReleased when it was released before.
+// class as it is then: ErrNotFound when there is none of that name, ErrReleased when it was released before.
 func ReleaseQuarantine(ctx context.Context, db *store.DB, class string) (q Quarantine, err error) {
 	err = db.InTx(ctx, func(tx store.Tx) error {
 		n, err := pg.Exec(ctx, tx, releaseQuarantine, class)

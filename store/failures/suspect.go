@@ -17,8 +17,7 @@ RETURNING deaths`)
 var clearSuspect = pg.SQL(`DELETE FROM suspect WHERE consumer = $1 AND message_id = $2`)
 
 // NoteSuspect records, in a transaction of its own, that a suspect message is about to be handled, and returns how
-// many
-// earlier attempts neither succeeded nor failed, because the process died.
+// many earlier attempts neither succeeded nor failed, because the process died.
 func NoteSuspect(ctx context.Context, db *store.DB, consumer, messageID string) (deaths int, err error) {
 	err = db.InTx(ctx, func(tx store.Tx) error {
 		return pg.Get(ctx, tx, &deaths, noteSuspect, consumer, storable(messageID))

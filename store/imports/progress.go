@@ -1,7 +1,7 @@
 // Package imports records how far the import of a file has got, so that another process can resume it.
 //
-// Invariant: one owner at a time. Take gives a new term, and Save refuses every earlier one, in the transaction that admits
-// the rows. A crash leaves the progress of the last committed batch, and its successor resumes there.
+// Invariant: one owner at a time. Take gives a new term, and Save refuses every earlier one, in the transaction that
+// admits the rows. A crash leaves the progress of the last committed batch, and its successor resumes there.
 package imports
 
 import (

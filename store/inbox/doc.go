@@ -1,5 +1,6 @@
-// Package inbox holds a row for every event a consumer has handled, committed together with the event's effects. It grows
-// with the log, so it is kept in generations: rows go to the newest, and old generations are dropped whole (drop.go).
+// Package inbox holds a row for every event a consumer has handled, committed together with the event's effects. It
+// grows with the log, so it is kept in generations: rows go to the newest, and old generations are dropped whole
+// (drop.go).
 //
 // Invariant: for each (consumer, event) at most one transaction ever claims it, also across rotations.
 //

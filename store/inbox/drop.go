@@ -23,14 +23,12 @@ import (
 //     generations; Drop takes it exclusively and removes list entry and table in one transaction. Reads without that
 //     lock (Handled, pending deliveries) read the list in the same statement as the tables: the statement's lock on
 //     inbox precedes its snapshot.
-//   - No audit sees it half dropped: it locks inbox before it takes its snapshot (store/audit, checkpoint.go).
-//     Drop
+//   - No audit sees it half dropped: it locks inbox before it takes its snapshot (store/audit, checkpoint.go). Drop
 //     waits for that lock for at most a second, and the next call tries again.
 //   - Readers count events handled in a dropped generation as handled: inbox_dropped holds the snapshot of the
-//     checkpoint
-//     that proved them. What that checkpoint left open is in audit_open until it is handled, in a younger generation.
-//   - An event that moved stock in the generation and is not in the log yet prevents the drop: once logged it
-//     would be
+//     checkpoint that proved them. What that checkpoint left open is in audit_open until it is handled, in a younger
+//     generation.
+//   - An event that moved stock in the generation and is not in the log yet prevents the drop: once logged it would be
 //     pending.
 //
 // Crash: before the commit the generation is whole, after it gone. Its file is deleted after the commit; a crash in

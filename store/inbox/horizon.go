@@ -21,8 +21,7 @@ type Horizon struct {
 
 // An event that entered the log after the oldest generation opened cannot have been handled in an older one. The first
 // tick after that bounds the positions taken by then; ticks are thinned out, so the bound may be higher than
-// necessary.
-// Without any tick no event is known to be younger.
+// necessary. Without any tick no event is known to be younger.
 var inboxHorizon = pg.SQL(`
 SELECT g.generation, g.opened_at,
        CASE WHEN g.generation > 1 THEN coalesce((SELECT t.max_seq FROM tick t WHERE t.made_at >= g.opened_at ORDER BY t.id LIMIT 1), $1) ELSE 0 END AS seq

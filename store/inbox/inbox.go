@@ -140,8 +140,7 @@ var lockRotation = pg.SQL(`SELECT pg_advisory_xact_lock($1)::text`)
 
 // Rotate opens a new generation when the newest is older than age, and reports whether it did. It waits at most a
 // second for open claims (ErrRetryable then); claims begun meanwhile wait for it. Several processes may call it at
-// once:
-// one opens the generation.
+// once: one opens the generation.
 func Rotate(ctx context.Context, db *store.DB, age time.Duration) (bool, error) {
 	var newest struct {
 		Generation int  `db:"generation"`

@@ -54,7 +54,8 @@ type office struct {
 	open     [4]*claiming
 	turning  *turning
 	dropped  []int // generations
-	// committed are the generations in which each event was claimed for good, and refused those that somebody else was said to have.
+	// committed are the generations in which each event was claimed for good, and refused those that somebody else was
+	// said to have.
 	committed map[storetest.EventID][]int
 	refused   map[storetest.EventID]bool
 }

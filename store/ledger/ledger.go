@@ -79,8 +79,7 @@ func LockPositions(ctx context.Context, tx store.Tx, keys []masterdata.PositionK
 
 // LockUnmoved is LockPositions, and returns as Moved does which events have moved stock already, in the same round
 // trip. The answer is as old as the statement's snapshot, which may be older than the locks: this transaction must
-// have
-// claimed the events (inbox.Claim), so that no other is about to move them.
+// have claimed the events (inbox.Claim), so that no other is about to move them.
 func LockUnmoved(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []masterdata.PositionKey, names map[masterdata.ItemKey]string) (map[masterdata.PositionKey]*Position, map[uuid.UUID]bool, error) {
 	positions, movements, err := lockPositions(ctx, tx, events, keys, names)
 	if err != nil || movements == 0 {
@@ -95,11 +94,11 @@ func lockPositions(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []
 	keys = slices.Clone(keys)
 	slices.SortFunc(keys, masterdata.ComparePositionKeys)
 	keys = slices.Compact(keys)
-	if strange := seenIn(tx).Unknown(keys); len(strange) > 0 {
-		tenants, items, locations := masterdata.KeyColumns(strange)
+	if unknown := seenIn(tx).Unknown(keys); len(unknown) > 0 {
+		tenants, items, locations := masterdata.KeyColumns(unknown)
 		var missing []masterdata.PositionKey
 		if err := pg.Select(ctx, tx, &missing, missingPositions, tenants, items, locations); err != nil {
-			return nil, 0, fmt.Errorf("reading %d positions: %w", len(strange), err)
+			return nil, 0, fmt.Errorf("reading %d positions: %w", len(unknown), err)
 		}
 		if err := createPositions(ctx, tx, missing, names); err != nil {
 			return nil, 0, fmt.Errorf("making %d new positions: %w", len(missing), err)

@@ -1,7 +1,7 @@
 // Package lots keeps, of each position, what is left of every lot and when it expires.
 //
-// A LotBalance is a position as its lots see it: what is left of each, and the shortfall, which is what went out beyond
-// them.
+// A LotBalance is a position as its lots see it: what is left of each, and the shortfall, which is what went out
+// beyond them.
 //
 // Invariants:
 //

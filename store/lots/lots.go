@@ -98,11 +98,11 @@ func (s *Balances) Lock(ctx context.Context, tx store.Tx, keys []masterdata.Posi
 		}
 		return nil
 	}
-	if strange := s.seen.Unknown(keys); len(strange) > 0 {
-		tenants, items, locations := masterdata.KeyColumns(strange)
+	if unknown := s.seen.Unknown(keys); len(unknown) > 0 {
+		tenants, items, locations := masterdata.KeyColumns(unknown)
 		var missing []masterdata.PositionKey
 		if err := pg.Select(ctx, tx, &missing, missingBalances, tenants, items, locations); err != nil {
-			return nil, nil, fmt.Errorf("reading the lot balances of %d positions: %w", len(strange), err)
+			return nil, nil, fmt.Errorf("reading the lot balances of %d positions: %w", len(unknown), err)
 		}
 		if len(missing) > 0 {
 			if err := create(missing); err != nil {
@@ -110,18 +110,18 @@ func (s *Balances) Lock(ctx context.Context, tx store.Tx, keys []masterdata.Posi
 			}
 		}
 	}
-	shelves, days, err := lockBalanceRows(ctx, tx, keys)
-	if err == nil && len(shelves) < len(keys) {
-		if err := create(slices.DeleteFunc(slices.Clone(keys), func(k masterdata.PositionKey) bool { return shelves[k] != nil })); err != nil {
+	balances, days, err := lockBalanceRows(ctx, tx, keys)
+	if err == nil && len(balances) < len(keys) {
+		if err := create(slices.DeleteFunc(slices.Clone(keys), func(k masterdata.PositionKey) bool { return balances[k] != nil })); err != nil {
 			return nil, nil, err
 		}
-		shelves, days, err = lockBalanceRows(ctx, tx, keys)
+		balances, days, err = lockBalanceRows(ctx, tx, keys)
 	}
 	if err != nil {
 		return nil, nil, err
 	}
 	s.seen.Add(slices.DeleteFunc(keys, func(k masterdata.PositionKey) bool { return made[k] }))
-	return shelves, days, readLots(ctx, tx, shelves)
+	return balances, days, readLots(ctx, tx, balances)
 }
 
 func lockBalanceRows(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey) (map[masterdata.PositionKey]*LotBalance, map[masterdata.LocationKey]LotDay, error) {
@@ -154,11 +154,11 @@ func lockBalanceRows(ctx context.Context, tx store.Tx, keys []masterdata.Positio
 	if err != nil {
 		return nil, nil, fmt.Errorf("locking the lots of %d positions: %w", len(keys), err)
 	}
-	shelves := make(map[masterdata.PositionKey]*LotBalance, len(rows))
+	balances := make(map[masterdata.PositionKey]*LotBalance, len(rows))
 	for i := range rows {
-		shelves[rows[i].PositionKey] = &rows[i]
+		balances[rows[i].PositionKey] = &rows[i]
 	}
-	return shelves, days, nil
+	return balances, days, nil
 }
 
 var readLotsSQL = pg.SQL(`
@@ -170,10 +170,10 @@ ORDER BY l.balance_id, l.expiry, l.received_at, l.lot_number COLLATE "C"`)
 const knownExpiry = `CASE WHEN l.expiry = '-infinity' THEN '' ELSE l.expiry::text END`
 
 // readLots is a statement of its own, after the locks: in one statement with them it would see the state before them.
-func readLots(ctx context.Context, tx store.Tx, shelves map[masterdata.PositionKey]*LotBalance) error {
+func readLots(ctx context.Context, tx store.Tx, balances map[masterdata.PositionKey]*LotBalance) error {
 	byID := map[int64]*LotBalance{}
-	ids := pg.NewColumn(len(shelves), 8)
-	for _, s := range shelves {
+	ids := pg.NewColumn(len(balances), 8)
+	for _, s := range balances {
 		if s.lots > 0 {
 			byID[s.ID] = s
 			ids.Integer(s.ID)

@@ -52,7 +52,7 @@ ORDER BY b.tenant_id, b.item_id, b.location_id, l.expiry, l.received_at, l.lot_n
 
 // OnHand reads the lots, in the order in which they go out; an empty tenant, item or location selects all.
 func OnHand(ctx context.Context, db *store.DB, of masterdata.PositionKey) ([]OnHandLots, error) {
-	shelves := []OnHandLots{}
+	list := []OnHandLots{}
 	err := pg.Each(ctx, db, onHandLots, func(row *sql.Rows) error {
 		var s OnHandLots
 		var number *string
@@ -63,22 +63,22 @@ func OnHand(ctx context.Context, db *store.DB, of masterdata.PositionKey) ([]OnH
 			&number, &l.Expiry, &l.DaysLeft, &l.Expiring, &quantity, &received); err != nil {
 			return err
 		}
-		n := len(shelves)
-		if n == 0 || shelves[n-1].key() != s.key() {
+		n := len(list)
+		if n == 0 || list[n-1].key() != s.key() {
 			s.Lots = []LotOnHand{}
-			shelves = append(shelves, s)
+			list = append(list, s)
 			n++
 		}
 		if number != nil {
 			l.Number, l.Quantity, l.ReceivedAt = *number, *quantity, *received
-			shelves[n-1].Lots = append(shelves[n-1].Lots, l)
+			list[n-1].Lots = append(list[n-1].Lots, l)
 		}
 		return nil
 	}, of.Tenant, of.Item, of.Location, DefaultExpiryWarning)
 	if err != nil {
 		return nil, fmt.Errorf("reading the lots: %w", err)
 	}
-	return shelves, nil
+	return list, nil
 }
 
 func (s *OnHandLots) key() masterdata.PositionKey {

@@ -21,8 +21,7 @@ type Item struct {
 	// UnitCost is what a supplier charges for one unit; nil: not known, which is not the same as free.
 	UnitCost *event.Decimal `db:"unit_cost" json:"unitCost"`
 	// Incomplete: a till or a rule has named the item and master data has not completed it, or it has no name. The
-	// store
-	// maintains it.
+	// store maintains it.
 	Incomplete bool `db:"incomplete" json:"incomplete"`
 }
 

@@ -60,14 +60,14 @@ func LocationColumns(keys []LocationKey) (tenants, locations *pg.Texts) {
 }
 
 func LocationsOf(keys []PositionKey) []LocationKey {
-	var places []LocationKey
+	var locations []LocationKey
 	seen := map[LocationKey]bool{}
 	for _, k := range keys {
 		if p := (LocationKey{k.Tenant, k.Location}); !seen[p] {
 			seen[p] = true
-			places = append(places, p)
+			locations = append(locations, p)
 		}
 	}
-	slices.SortFunc(places, CompareLocationKeys)
-	return places
+	slices.SortFunc(locations, CompareLocationKeys)
+	return locations
 }

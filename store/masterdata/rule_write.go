@@ -83,12 +83,12 @@ func emitRulesChanged(ctx context.Context, tx store.Tx, keys []PositionKey, vers
 	if err := pg.Select(ctx, tx, &moved, lastMovements, tenants, items, locations, at.UTC()); err != nil {
 		return fmt.Errorf("reading their last movements: %w", err)
 	}
-	said := make([]event.Any, len(keys))
+	events := make([]event.Any, len(keys))
 	for i, k := range keys {
 		var err error
-		if said[i], err = ruleChanged(k, versions[k], moved[i]); err != nil {
+		if events[i], err = ruleChanged(k, versions[k], moved[i]); err != nil {
 			return fmt.Errorf("building RULE_CHANGED for %s at %s: %w", k.Item, k.Location, err)
 		}
 	}
-	return eventlog.Append(ctx, tx, said)
+	return eventlog.Append(ctx, tx, events)
 }

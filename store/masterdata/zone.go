@@ -55,8 +55,7 @@ SELECT k.ord, l.timezone FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS 
 JOIN location l USING (tenant_id, location_id)`)
 
 // Zones returns the time zones of locations, UTC for unknown ones. They decide the calendar day of a moment of
-// business
-// time; see BusinessDate.
+// business time; see BusinessDate.
 func Zones(ctx context.Context, tx store.Tx, keys []LocationKey) (map[LocationKey]*time.Location, error) {
 	found := make(map[LocationKey]*time.Location, 1)
 	unknown := zonesIn(tx).missing(keys, found)

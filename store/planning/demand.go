@@ -115,8 +115,7 @@ ORDER BY k.ord
 FOR NO KEY UPDATE OF c`)
 
 // LockCalendars locks the calendars of locations. A missing one is made: its first day is open, and no forecast was
-// due
-// before.
+// due before.
 func LockCalendars(ctx context.Context, tx store.Tx, first map[masterdata.LocationKey]event.Date) (map[masterdata.LocationKey]*Calendar, error) {
 	keys := make([]masterdata.LocationKey, 0, len(first))
 	for k := range first {

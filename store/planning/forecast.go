@@ -150,8 +150,7 @@ CROSS JOIN LATERAL (
 ORDER BY f.tenant_id, f.item_id, f.location_id`)
 
 // EachForecastedItem calls do for each item and location with a forecast for days in a range, with at most horizon
-// days
-// of each forecast; an empty tenant, item, location or day selects all.
+// days of each forecast; an empty tenant, item, location or day selects all.
 func EachForecastedItem(ctx context.Context, db *store.DB, of masterdata.PositionKey, from, to event.Date, horizon int, do func(ForecastedItem) error) error {
 	if from == "" {
 		from = "-infinity"

@@ -30,8 +30,7 @@ type ForecastRun struct {
 	// NextItem: the items up to it are done.
 	NextItem string `db:"next_item"`
 	// Week is the location's weekday profile and FirstDay its first day of trade in the period; nil and empty until
-	// the
-	// first piece has computed them.
+	// the first piece has computed them.
 	Week     pq.Float64Array `db:"week"`
 	FirstDay event.Date      `db:"first_day"`
 }
@@ -102,8 +101,7 @@ CROSS JOIN LATERAL (
 ORDER BY items.item_id`)
 
 // DemandHistory is the daily demand for an item: sold less returned on the same day, at least zero. Days count from
-// the
-// first requested day, and are those with a sale or a return, in no order.
+// the first requested day, and are those with a sale or a return, in no order.
 type DemandHistory struct {
 	Item  string
 	First event.Date // of all days, also outside the period

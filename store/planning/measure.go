@@ -13,17 +13,15 @@ import (
 // ServiceLevel is how well a tenant's customers were served in a period, and with how much stock.
 //
 // Sold counts pieces sold, Filled those that were on hand when sold; their quotient is the fill rate (P2 in Silver,
-// Pyke
-// and Thomas, Inventory and Production Management in Supply Chains, 4th ed., 6.2). Demand that no till recorded is
-// unknown here.
+// Pyke and Thomas, Inventory and Production Management in Supply Chains, 4th ed., 6.2). Demand that no till recorded
+// is unknown here.
 type ServiceLevel struct {
 	Sold   event.Decimal `db:"sold" json:"sold"`
 	Filled event.Decimal `db:"filled" json:"filled"`
 	// StockOuts is how often a sale took the last piece.
 	StockOuts int64 `db:"stock_outs" json:"stockOuts"`
 	// Stock is the average stock over time, in pieces; Value the same at unit costs, where these are known. Negative
-	// stock
-	// counts as zero.
+	// stock counts as zero.
 	Stock  float64 `db:"stock" json:"averageStock"`
 	Value  float64 `db:"value" json:"averageStockValue"`
 	Orders int64   `db:"orders" json:"orders"`

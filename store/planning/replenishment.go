@@ -85,11 +85,11 @@ func (r *Replenishments) Lock(ctx context.Context, tx store.Tx, keys []masterdat
 	slices.SortFunc(keys, masterdata.ComparePositionKeys)
 	keys = slices.Compact(keys)
 	made := map[masterdata.PositionKey]bool{}
-	if strange := r.seen.Unknown(keys); len(strange) > 0 {
-		tenants, items, locations := masterdata.KeyColumns(strange)
+	if unknown := r.seen.Unknown(keys); len(unknown) > 0 {
+		tenants, items, locations := masterdata.KeyColumns(unknown)
 		var missing []masterdata.PositionKey
 		if err := pg.Select(ctx, tx, &missing, missingReplenishments, tenants, items, locations); err != nil {
-			return nil, fmt.Errorf("reading the replenishment of %d positions: %w", len(strange), err)
+			return nil, fmt.Errorf("reading the replenishment of %d positions: %w", len(unknown), err)
 		}
 		if err := createReplenishments(ctx, tx, missing, made); err != nil {
 			return nil, err

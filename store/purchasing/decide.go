@@ -24,8 +24,7 @@ RETURNING o.tenant_id, o.purchase_order_id, o.version`)
 
 // ApproveByPolicy approves those waiting orders whose lines all have known prices and whose total is within the
 // tenant's approval limit. Each order is given once, with the business time of its decision. It returns the versions
-// of
-// the approved ones; the others wait, were decided already, or do not exist.
+// of the approved ones; the others wait, were decided already, or do not exist.
 func ApproveByPolicy(ctx context.Context, tx store.Tx, orders map[OrderKey]time.Time, by string) (versions map[OrderKey]int64, err error) {
 	keys, at := make([]OrderKey, 0, len(orders)), pg.NewColumn(len(orders), 28)
 	for k, decided := range orders {

@@ -34,9 +34,8 @@ const (
 )
 
 // Dispatch is the state of sending an order, its row locked by the transaction that noted the last fact. Request is
-// the
-// body to send, empty until PURCHASE_ORDER_CREATED arrived; Endpoint is the supplier's, empty when it has none or the
-// supplier is unknown.
+// the body to send, empty until PURCHASE_ORDER_CREATED arrived; Endpoint is the supplier's, empty when it has none or
+// the supplier is unknown.
 type Dispatch struct {
 	Status   DispatchStatus `db:"status"`
 	Supplier string         `db:"supplier_id"`

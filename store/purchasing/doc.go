@@ -1,9 +1,9 @@
-// Package purchasing keeps purchase orders: their lines, the decisions about them, what they add to on order, and their
-// dispatch to suppliers.
+// Package purchasing keeps purchase orders: their lines, the decisions about them, what they add to on order, and
+// their dispatch to suppliers.
 //
-// An order is written in the transaction that emits PURCHASE_ORDER_CREATED, under the lock of the position that needs it
-// (planning.Replenishments). The open quantity of its lines is the position's on order; each change of that is booked in
-// on_order_booking.
+// An order is written in the transaction that emits PURCHASE_ORDER_CREATED, under the lock of the position that needs
+// it (planning.Replenishments). The open quantity of its lines is the position's on order; each change of that is
+// booked in on_order_booking.
 //
 // Invariants:
 //

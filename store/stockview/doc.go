@@ -1,8 +1,8 @@
 // Package stockview keeps the planner's read model: stock, what is on order, and how long it will last.
 //
-// The view stores facts (orders, their lines, receipts), each with its log position, and computes from all of them which
-// receipt belongs to which line. So the order in which events arrive does not matter. A position is computed again when
-// one of its facts arrives: as often as it is ordered or received, and not as often as it is sold.
+// The view stores facts (orders, their lines, receipts), each with its log position, and computes from all of them
+// which receipt belongs to which line. So the order in which events arrive does not matter. A position is computed
+// again when one of its facts arrives: as often as it is ordered or received, and not as often as it is sold.
 //
 // Invariants:
 //

@@ -13,8 +13,7 @@ import (
 )
 
 // PlannedStock is a position for a planner: what is on hand, on order, and how long it will last. The JSON names are
-// the
-// events'.
+// the events'.
 type PlannedStock struct {
 	Tenant    string        `json:"tenantId"`
 	Item      string        `json:"itemId"`
@@ -131,8 +130,7 @@ ORDER BY CASE WHEN $10::boolean THEN -1 ELSE 1 END *
 LIMIT nullif($11::int, 0)`)
 
 // ListPlannedStock reads the stock for a planner. A position is listed once it has moved, or while something is on
-// order
-// for it.
+// order for it.
 func ListPlannedStock(ctx context.Context, db *store.DB, q StockQuery) ([]PlannedStock, error) {
 	if q.Sort != "" && !slices.Contains(StockSorts, q.Sort) {
 		return nil, fmt.Errorf("%w: stock cannot be sorted by %q", store.ErrConfiguration, q.Sort)

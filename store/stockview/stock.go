@@ -84,14 +84,14 @@ SET threshold = excluded.threshold, sequence = excluded.sequence, said_at = excl
 WHERE l.sequence < excluded.sequence`)
 
 // NoteLowStock stores the newest report of each position, at most one given a position, in key order.
-func NoteLowStock(ctx context.Context, tx store.Tx, said []LowStock) error {
-	slices.SortFunc(said, func(a, b LowStock) int { return masterdata.ComparePositionKeys(a.PositionKey, b.PositionKey) })
-	n := len(said)
+func NoteLowStock(ctx context.Context, tx store.Tx, reports []LowStock) error {
+	slices.SortFunc(reports, func(a, b LowStock) int { return masterdata.ComparePositionKeys(a.PositionKey, b.PositionKey) })
+	n := len(reports)
 	keys := make([]masterdata.PositionKey, n)
 	thresholds, at, sequences := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.Int64Array, n)
-	for i := range said {
-		keys[i], thresholds[i], sequences[i] = said[i].PositionKey, said[i].Threshold.String(), said[i].Sequence
-		at[i] = said[i].SaidAt.UTC().Format(time.RFC3339Nano)
+	for i := range reports {
+		keys[i], thresholds[i], sequences[i] = reports[i].PositionKey, reports[i].Threshold.String(), reports[i].Sequence
+		at[i] = reports[i].SaidAt.UTC().Format(time.RFC3339Nano)
 	}
 	tenants, items, locations := masterdata.KeyColumns(keys)
 	if _, err := pg.Exec(ctx, tx, noteLowStock, tenants, items, locations, thresholds, sequences, at); err != nil {

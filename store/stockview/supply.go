@@ -125,12 +125,12 @@ func Supplies(ctx context.Context, tx store.Tx, news map[masterdata.PositionKey]
 
 func noteReceipts(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey, news map[masterdata.PositionKey][]SupplyReceipt) error {
 	var of []masterdata.PositionKey
-	ids, places, sequences, orders, quantities := pg.NewColumn(len(keys), 36), pg.NewColumn(len(keys), 8), pg.NewColumn(len(keys), 8), pg.NewTexts(len(keys), 36), pg.NewColumn(len(keys), 8)
+	ids, seqs, sequences, orders, quantities := pg.NewColumn(len(keys), 36), pg.NewColumn(len(keys), 8), pg.NewColumn(len(keys), 8), pg.NewTexts(len(keys), 36), pg.NewColumn(len(keys), 8)
 	for _, k := range keys {
 		for _, r := range news[k] {
 			of = append(of, k)
 			ids.UUID(r.EventID)
-			places.Integer(r.Seq)
+			seqs.Integer(r.Seq)
 			sequences.Integer(r.Sequence)
 			orders.Add(r.Order)
 			quantities.Decimal(r.Quantity)
@@ -140,7 +140,7 @@ func noteReceipts(ctx context.Context, tx store.Tx, keys []masterdata.PositionKe
 		return nil
 	}
 	tenants, items, locations := masterdata.KeyColumns(of)
-	if _, err := pg.Exec(ctx, tx, noteReceiptsSQL, tenants, items, locations, ids, places, sequences, orders, quantities); err != nil {
+	if _, err := pg.Exec(ctx, tx, noteReceiptsSQL, tenants, items, locations, ids, seqs, sequences, orders, quantities); err != nil {
 		return fmt.Errorf("noting %d receipts: %w", len(of), err)
 	}
 	return nil

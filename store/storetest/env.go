@@ -110,8 +110,7 @@ func Eventually(t testing.TB, what string, holds func() bool) {
 }
 
 // AwaitLockWaiters polls until n backends of the database wait for a lock: then concurrent calls of the test have got
-// as
-// far as they can.
+// as far as they can.
 func (p *Env) AwaitLockWaiters(n int) {
 	p.Helper()
 	Eventually(p, fmt.Sprintf("%d backends wait for a lock", n), func() bool {

@@ -1,8 +1,7 @@
 // Package storetest gives tests a database of their own on a real PostgreSQL, and the helpers to drive and break it.
 //
 // The server is the one that `make test` has started, or else a private one for the life of the test binary. Each
-// database
-// is copied from a template that was migrated once, and dropped when its test ends.
+// database is copied from a template that was migrated once, and dropped when its test ends.
 package storetest
 
 import (
@@ -67,8 +66,7 @@ func URL(t testing.TB) string {
 }
 
 // drop deletes a database. An autovacuum worker in it belongs to the superuser and cannot be terminated: drop waits
-// for
-// it.
+// for it.
 func drop(server, name string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()

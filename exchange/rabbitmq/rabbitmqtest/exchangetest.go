@@ -1,6 +1,5 @@
 // Package rabbitmqtest gives a test a virtual host of its own on the shared test broker, deleted at the end, and the
-// means
-// to break what is in it.
+// means to break what is in it.
 package rabbitmqtest
 
 import (

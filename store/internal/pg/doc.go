@@ -1,5 +1,5 @@
-// Package pg is the door to SQL: pool, transactions, prepared statements, listening, and the driver's errors by kind. It
-// is the only importer of sqlx and, but for tests and arrays, of lib/pq; package store offers the part without SQL.
+// Package pg is the door to SQL: pool, transactions, prepared statements, listening, and the driver's errors by kind.
+// It is the only importer of sqlx and, but for tests and arrays, of lib/pq; package store offers the part without SQL.
 //
 // Invariants:
 //
@@ -8,6 +8,6 @@
 //   - An error is mapped to its kind once, here (errors.go); a call whose context is done returns the context's error.
 //   - Statements, locks and idle transactions end by timeouts of the server, and a dead peer is noticed (dial.go).
 //
-// After a crash or a lost connection the server rolls the open transaction back. The outcome of a Commit that returned an
-// error is unknown.
+// After a crash or a lost connection the server rolls the open transaction back. The outcome of a Commit that returned
+// an error is unknown.
 package pg

@@ -18,8 +18,7 @@ import (
 // Database errors by kind, mapped once from the driver's errors. Callers use errors.Is.
 var (
 	// ErrUnavailable: the server cannot be reached, is starting, stopping, full or read-only. No statement is at
-	// fault;
-	// try later.
+	// fault; try later.
 	ErrUnavailable = errors.New("the database is not available")
 	// ErrUnwritable is ErrUnavailable of a server that answers queries but takes no writes: disk full, or a standby.
 	ErrUnwritable = fmt.Errorf("%w for writing", ErrUnavailable)
