@@ -13,7 +13,7 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// mapped runs SQL of the test's own in a transaction and gives the error sorted.
+// mapped runs the test's own SQL in a transaction and returns the mapped error.
 func mapped(p *storetest.Env, tx store.Tx, query string, args ...any) error {
 	_, err := pg.RawTx(tx).ExecContext(context.Background(), query, args...)
 	return pg.MapError(err)
@@ -101,7 +101,7 @@ func TestErrorsOfStatements(t *testing.T) {
 	})
 }
 
-// A call that was cancelled is not one that was slow: nobody should do it again.
+// A cancelled call is not a slow one: it must not be retried.
 func TestACancelledCallIsNotToBeTriedAgain(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 6)
@@ -122,7 +122,7 @@ func TestACancelledCallIsNotToBeTriedAgain(t *testing.T) {
 	late, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	storetest.IsError(t, store.RenewLease(late, p.DB, lease), context.DeadlineExceeded)
-	// And the connection it was on is not used again as it is.
+	// And its connection is not reused as it is.
 	storetest.Must(t, holder.Rollback())
 	for range 10 {
 		storetest.Must(t, store.RenewLease(t.Context(), p.DB, lease))
@@ -159,7 +159,7 @@ func TestAKilledBackend(t *testing.T) {
 			err := c.next(tx)
 			storetest.IsError(t, err, store.ErrUnavailable)
 			tx.Rollback()
-			// The connection is dropped, all others go on.
+			// The connection is dropped; all others go on.
 			for range 5 {
 				storetest.Must(t, p.InTx(t.Context(), func(tx store.Tx) error { _, err := ledger.Moved(t.Context(), tx, nil); return err }))
 			}
@@ -192,8 +192,7 @@ func TestAKilledBackend(t *testing.T) {
 	})
 }
 
-// A socket that dies in the middle of an answer leaves lib/pq's connection
-// unusable: it must not come back from the pool.
+// A socket that dies in the middle of an answer leaves lib/pq's connection unusable: the pool must not reuse it.
 func TestAPoisonedConnectionIsDropped(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 2)

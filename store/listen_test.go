@@ -9,7 +9,7 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-func hear(t testing.TB, hints <-chan struct{}, what string) {
+func listen(t testing.TB, hints <-chan struct{}, what string) {
 	t.Helper()
 	select {
 	case _, open := <-hints:
@@ -21,24 +21,24 @@ func hear(t testing.TB, hints <-chan struct{}, what string) {
 	}
 }
 
-func TestTicksAreHeard(t *testing.T) {
+func TestTicksAreNotified(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	hints := p.Listen(ctx, eventlog.TickChannel)
-	hear(t, hints, "the connection stands")
+	listen(t, hints, "the connection stands")
 	ticker := p.NewTicker()
 	p.Append(storetest.Sale("a"))
 	ticker.Tick()
-	hear(t, hints, "a tick was made")
+	listen(t, hints, "a tick was made")
 
-	// Many come as one: nobody is held up by a listener that does not listen.
+	// Many arrive as one: a listener that does not receive delays no sender.
 	for range 200 {
 		p.Exec(`SELECT pg_notify($1, '')`, eventlog.TickChannel)
 	}
 	p.Exec(`SELECT pg_notify('another', '')`)
-	hear(t, hints, "200 were notified")
+	listen(t, hints, "200 were notified")
 	stop()
 	for {
 		select {
@@ -63,13 +63,13 @@ func TestListeningGoesOnWhenItsConnectionIsLost(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
 	hints := p.Listen(t.Context(), eventlog.TickChannel)
-	hear(t, hints, "the connection stands")
+	listen(t, hints, "the connection stands")
 	for range 2 {
 		storetest.Must2(p.SQL().Exec(`SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND query ILIKE 'LISTEN%'`))(t)
-		hear(t, hints, "the connection stands again, and something may have been missed")
+		listen(t, hints, "the connection stands again, and something may have been missed")
 		storetest.Eventually(t, "it listens", func() bool { return listeners(p) == 1 })
 		p.Exec(`SELECT pg_notify($1, '')`, eventlog.TickChannel)
-		hear(t, hints, "something was notified")
+		listen(t, hints, "something was notified")
 	}
 }
 

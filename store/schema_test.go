@@ -30,7 +30,7 @@ func TestEveryStatementPrepares(t *testing.T) {
 	}
 }
 
-// emptyDatabase makes one without a schema.
+// emptyDatabase makes a database without a schema.
 func emptyDatabase(t *testing.T) string {
 	t.Helper()
 	at := storetest.URL(t)
@@ -43,7 +43,7 @@ func TestMigrateIsIdempotentAndConcurrentSafe(t *testing.T) {
 	t.Parallel()
 	at := emptyDatabase(t)
 	first := storetest.Open(t, at, 1)
-	// The commands that say so are not to make a schema by asking about it.
+	// A command that reports this must not make a schema by asking.
 	storetest.IsError(t, store.CheckSchema(t.Context(), first), store.ErrSchema)
 	applied := make([]int, 3)
 	var run []func(context.Context) error
@@ -96,8 +96,7 @@ func TestSchemaThatLacksAMigrationSaysWhatToDo(t *testing.T) {
 	storetest.IsError(t, err, store.ErrSchema)
 }
 
-// All transactions of a pool at once use statements that nobody has used
-// before: preparing them must not need a connection more.
+// All transactions of a full pool use statements never used before: preparing them must not need another connection.
 func TestAFullPoolOfNewTransactionsDoesNotWaitForItself(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 2)
@@ -107,7 +106,7 @@ func TestAFullPoolOfNewTransactionsDoesNotWaitForItself(t *testing.T) {
 	storetest.Must(t, eventlog.Append(t.Context(), one, storetest.AnySales(1)))
 	storetest.Must(t, one.Commit())
 	storetest.Must(t, two.Commit())
-	// From the next transaction on it is prepared on the connections for good.
+	// From the next transaction on it is prepared on the connections.
 	for range 3 {
 		p.Append(storetest.Sale("a"))
 	}

@@ -22,15 +22,15 @@ const (
 
 var ledgerQueue = topology.QueueName(ledger)
 
-// patient is a context that ends a test which would otherwise hang.
+// testTimeout is a context that ends a test which would otherwise hang.
 func testTimeout(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// soon polls until what holds, or fails the test.
-func soon(t testing.TB, what string, holds func() bool) {
+// eventually polls until the condition holds, or fails the test.
+func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	deadline := time.After(20 * time.Second)
 	tick := time.NewTicker(10 * time.Millisecond)

@@ -12,7 +12,8 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 )
 
-// Without the pump behind the library's unbuffered channel every batch here has one delivery, or now and then two.
+// Without the pump behind the library's unbuffered channel allConnections batch here has one delivery, or now and then
+// two.
 func TestABacklogIsTakenInBigBatches(t *testing.T) {
 	t.Parallel()
 	session := open(t, withLedger(t))
@@ -134,7 +135,7 @@ func TestACancelledConsumerIsDrained(t *testing.T) {
 	publishSales(t, session, 10)
 	c := consumer(t, session, ledgerQueue, 10)
 	deliveries := take(t, c, 1)
-	soon(t, "everything is with the consumer", func() bool { return depth(t, session, ledgerQueue) == 0 })
+	eventually(t, "everything is with the consumer", func() bool { return depth(t, session, ledgerQueue) == 0 })
 	must(t, c.Cancel())
 	must(t, c.Cancel())
 	publishSales(t, session, 1)
@@ -175,5 +176,5 @@ func TestAForeignDeliveryIsNotAcknowledged(t *testing.T) {
 	}
 	must(t, one.Close())
 	must(t, other.Close())
-	soon(t, "both messages are in the queue again", func() bool { return depth(t, session, ledgerQueue) == 2 })
+	eventually(t, "both messages are in the queue again", func() bool { return depth(t, session, ledgerQueue) == 2 })
 }

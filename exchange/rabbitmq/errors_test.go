@@ -14,10 +14,10 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 )
 
-// closedPort is an address where nothing listens. One that was free a moment ago may be another test's by now.
+// closedPort is an address without a listener. A port that was free a moment ago may be another test's by now.
 func closedPort(testing.TB) string { return "127.0.0.1:1" }
 
-// hangsUp is the address of a server that hangs up on everybody, and says so in tried.
+// hangsUp is the address of a server that closes every connection, and reports it in tried.
 func hangsUp(t testing.TB, tried chan<- struct{}) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -39,7 +39,7 @@ func hangsUp(t testing.TB, tried chan<- struct{}) string {
 	return listener.Addr().String()
 }
 
-// silent is the address of a server that accepts and never says a word.
+// silent is the address of a server that accepts and never writes.
 func silent(t testing.TB) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -146,7 +146,7 @@ func TestAPasswordIsPercentEncoded(t *testing.T) {
 	_, err := rabbitmq.Open(testTimeout(t), plain)
 	checkLine(t, err, rabbitmq.ErrBadURL, "percent-encode")
 
-	// A user who may not enter the virtual host is told so, and not that it is missing.
+	// A user without access to the virtual host gets that error, and not that it is missing.
 	other := rabbitmqtest.Vhost(t)
 	barred := withURL(t, other, func(u *url.URL) { u.User = url.UserPassword(user, password) })
 	_, err = rabbitmq.Open(testTimeout(t), barred)

@@ -13,7 +13,7 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 )
 
-func TestARungGivesTheMessageBack(t *testing.T) {
+func TestARetryQueueReturnsTheMessage(t *testing.T) {
 	t.Parallel()
 	session := open(t, withLedger(t))
 	p := publisher(t, session, 1)
@@ -137,7 +137,7 @@ func TestAWaitIsNoFailure(t *testing.T) {
 	}
 }
 
-// What a version that kept only the last error has sent up its ladder keeps that one as the first that is known.
+// A retried message of a version that kept only the last error keeps that one as the first known.
 func TestTheFirstErrorThatIsKnown(t *testing.T) {
 	t.Parallel()
 	d := rabbitmq.Delivery{Message: sale(1)}

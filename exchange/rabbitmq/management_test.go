@@ -19,7 +19,7 @@ func TestManagementCountsQueues(t *testing.T) {
 	publishSales(t, session, 5)
 	c := consumer(t, session, ledgerQueue, 2)
 	take(t, c, 2)
-	soon(t, "the statistics show three ready, two unacknowledged and a consumer", func() bool {
+	eventually(t, "the statistics show three ready, two unacknowledged and a consumer", func() bool {
 		states, err := rabbitmqtest.Management(t).Queues(testTimeout(t), rabbitmqtest.VhostOf(t, config))
 		must(t, err)
 		i := slices.IndexFunc(states, func(q topology.QueueState) bool { return q.Name == ledgerQueue })
@@ -32,7 +32,7 @@ func TestManagementCountsQueues(t *testing.T) {
 	})
 }
 
-// A rung whose worker's queue is gone keeps what has expired, and no depth shows it.
+// A retry queue whose worker's queue is gone keeps expired messages, and no depth shows them.
 func TestManagementShowsWhatIsStuckBetweenQueues(t *testing.T) {
 	t.Parallel()
 	config := withLedger(t)
@@ -41,7 +41,7 @@ func TestManagementShowsWhatIsStuckBetweenQueues(t *testing.T) {
 	must(t, api.DeleteQueue(testTimeout(t), vhost, ledgerQueue))
 	m := rabbitmq.RetryMessage(rabbitmq.Delivery{Message: sale(1)}, ledger, retryDelay, nil)
 	must(t, publish(t, publisher(t, session, 1), m).Wait(testTimeout(t)))
-	soon(t, "the statistics show it", func() bool {
+	eventually(t, "the statistics show it", func() bool {
 		states, err := api.Queues(testTimeout(t), vhost)
 		must(t, err)
 		return slices.ContainsFunc(states, func(q topology.QueueState) bool {

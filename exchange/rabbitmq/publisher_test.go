@@ -60,7 +60,7 @@ func TestAMessageWithoutARouteIsSaidToBeUnroutable(t *testing.T) {
 	}
 }
 
-func TestAnEventThatNobodyHearsLiesInUnrouted(t *testing.T) {
+func TestAnEventWithoutABindingIsInUnrouted(t *testing.T) {
 	t.Parallel()
 	session := open(t, withLedger(t))
 	m := sale(1)
@@ -86,7 +86,7 @@ func TestTheWindowFillsWithoutAConfirmation(t *testing.T) {
 	if n := p.InFlight(); n != window {
 		t.Errorf("%d messages in flight, want %d", n, window)
 	}
-	soon(t, "all of them are with the broker", func() bool { return depth(t, witness, ledgerQueue) == window })
+	eventually(t, "all of them are with the broker", func() bool { return depth(t, witness, ledgerQueue) == window })
 
 	full, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
@@ -102,7 +102,7 @@ func TestTheWindowFillsWithoutAConfirmation(t *testing.T) {
 		must(t, c.Wait(testTimeout(t)))
 	}
 	must(t, publish(t, p, sale(window)).Wait(testTimeout(t)))
-	soon(t, "an empty window", func() bool { return p.InFlight() == 0 })
+	eventually(t, "an empty window", func() bool { return p.InFlight() == 0 })
 }
 
 func TestAMessageThatTheBrokerCannotTakeEndsNothing(t *testing.T) {
@@ -146,7 +146,7 @@ func TestAFullQueueRefusesItsMessage(t *testing.T) {
 	p := publisher(t, open(t, config), 1)
 	m := sale(1)
 	m.Exchange, m.RoutingKey = "", "small"
-	soon(t, "a refusal", func() bool { // a quorum queue lets a few pass before it knows that it is full
+	eventually(t, "a refusal", func() bool { // a quorum queue lets a few pass before it knows that it is full
 		err := publish(t, p, m).Wait(testTimeout(t))
 		if err != nil && !errors.Is(err, rabbitmq.ErrNacked) {
 			t.Fatal(err)
@@ -192,11 +192,11 @@ func TestAnAlarmStopsPublishersAndNotConsumers(t *testing.T) {
 	c := consumer(t, session, ledgerQueue, 10)
 	must(t, publish(t, p, sale(1)).Wait(testTimeout(t)))
 
-	// An alarm would stop every test's broker, so the proxy says what the broker says: connection.blocked, to the
-	// connection opened first, which is the one that publishes.
+	// A real alarm would stop every test's broker, so the proxy sends connection.blocked itself, to the connection
+	// opened first, which is the publishing one.
 	const publishing = 0
-	broker.say(t, publishing, methodFrame(60, "\x0alow memory"))
-	soon(t, "the alarm is known", func() bool { reason, blocked := session.Blocked(); return blocked && reason == "low memory" })
+	broker.inject(t, publishing, methodFrame(60, "\x0alow memory"))
+	eventually(t, "the alarm is known", func() bool { reason, blocked := session.Blocked(); return blocked && reason == "low memory" })
 	briefly, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := p.Publish(briefly, sale(2)); !errors.Is(err, context.DeadlineExceeded) {
@@ -212,14 +212,14 @@ func TestAnAlarmStopsPublishersAndNotConsumers(t *testing.T) {
 		}
 		published <- err
 	}()
-	broker.say(t, publishing, methodFrame(61, ""))
+	broker.inject(t, publishing, methodFrame(61, ""))
 	must(t, <-published)
 	if _, blocked := session.Blocked(); blocked {
 		t.Error("the alarm is over, and the session does not know")
 	}
 }
 
-// A confirm that never comes ends the session, so that somebody publishes again. An alarm is no reason to.
+// A confirm that never comes ends the session, so that the message is published again. An alarm does not.
 func TestAConfirmThatNeverComesEndsTheSession(t *testing.T) {
 	t.Parallel()
 	broker, config := throughProxy(t, withLedger(t))
@@ -230,8 +230,8 @@ func TestAConfirmThatNeverComesEndsTheSession(t *testing.T) {
 
 	broker.toClient.hold()
 	const publishing = 0
-	broker.say(t, publishing, methodFrame(60, "\x0alow memory"))
-	soon(t, "the alarm is known", func() bool { _, blocked := session.Blocked(); return blocked })
+	broker.inject(t, publishing, methodFrame(60, "\x0alow memory"))
+	eventually(t, "the alarm is known", func() bool { _, blocked := session.Blocked(); return blocked })
 	alarmed := time.Now()
 	late := make(chan error, 1)
 	go func() {
@@ -241,9 +241,9 @@ func TestAConfirmThatNeverComesEndsTheSession(t *testing.T) {
 		}
 		late <- err
 	}()
-	soon(t, "its patience would have ended", func() bool { return time.Since(alarmed) > 2*config.ConfirmTimeout })
+	eventually(t, "its patience would have ended", func() bool { return time.Since(alarmed) > 2*config.ConfirmTimeout })
 	must(t, session.Err())
-	broker.say(t, publishing, methodFrame(61, ""))
+	broker.inject(t, publishing, methodFrame(61, ""))
 	released := time.Now()
 	if err := <-late; !errors.Is(err, rabbitmq.ErrSessionLost) || !strings.Contains(err.Error(), "neither confirms") {
 		t.Errorf("a message without an answer: %v", err)

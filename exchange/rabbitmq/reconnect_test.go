@@ -9,7 +9,7 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 )
 
-func TestMaintainGoesToTheNextHost(t *testing.T) {
+func TestKeepConnectedGoesToTheNextHost(t *testing.T) {
 	t.Parallel()
 	config := withLedger(t)
 	dead := withURL(t, config, func(u *url.URL) { u.Host = closedPort(t) })
@@ -25,7 +25,7 @@ func TestMaintainGoesToTheNextHost(t *testing.T) {
 	open(t, config)
 }
 
-func TestMaintainBeginsAgainAfterAnError(t *testing.T) {
+func TestKeepConnectedBeginsAgainAfterAnError(t *testing.T) {
 	t.Parallel()
 	var sessions []*rabbitmq.Session
 	must(t, rabbitmq.KeepConnected(testTimeout(t), withLedger(t), func(_ context.Context, s *rabbitmq.Session) error {
@@ -44,8 +44,8 @@ func TestMaintainBeginsAgainAfterAnError(t *testing.T) {
 	}
 }
 
-// On the way out, what is in hand is finished: the session outlives the context.
-func TestMaintainLetsRunFinish(t *testing.T) {
+// At the end, deliveries in hand are finished: the session outlives the context.
+func TestKeepConnectedLetsRunFinish(t *testing.T) {
 	t.Parallel()
 	config := withLedger(t)
 	publishSales(t, open(t, config), 1)
@@ -65,7 +65,7 @@ func TestMaintainLetsRunFinish(t *testing.T) {
 	}
 }
 
-func TestMaintainReportsWhatWentWrongOnTheWayOut(t *testing.T) {
+func TestKeepConnectedReportsErrorsAtTheEnd(t *testing.T) {
 	t.Parallel()
 	ctx, stop := context.WithCancel(testTimeout(t))
 	wrong := errors.New("the last batch is not committed")
@@ -78,7 +78,7 @@ func TestMaintainReportsWhatWentWrongOnTheWayOut(t *testing.T) {
 	}
 }
 
-func TestMaintainWaitsForABrokerAndNotForAPassword(t *testing.T) {
+func TestKeepConnectedWaitsForABrokerAndNotForAPassword(t *testing.T) {
 	t.Parallel()
 	config := withLedger(t)
 	never := func(context.Context, *rabbitmq.Session) error { t.Error("there is no session"); return nil }

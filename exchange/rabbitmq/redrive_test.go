@@ -10,8 +10,8 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 )
 
-// dies sends d to the dead letters at the end of its ladder, and gives it as it lies there.
-func dies(d rabbitmq.Delivery) rabbitmq.Delivery {
+// deadLetter dead-letters d after its last retry, and returns it as it is in the queue.
+func deadLetter(d rabbitmq.Delivery) rabbitmq.Delivery {
 	for range 3 {
 		d.Message = rabbitmq.RetryMessage(d, ledger, retryDelay, errors.New("no cup is left"))
 	}
@@ -24,7 +24,7 @@ func TestWhatIsRedrivenIsNewButForItsHistory(t *testing.T) {
 	d := rabbitmq.Delivery{Message: sale(7)}
 	d.Exchange, d.RoutingKey = topology.Events, saleKey
 	d.Headers["x-outsider"] = "kept"
-	dead := dies(d)
+	dead := deadLetter(d)
 	if f := dead.Failure(); f.Attempt != 4 || dead.Attempt() != 0 {
 		t.Errorf("the dead letter says %+v, and attempt %d", f, dead.Attempt())
 	}
@@ -48,16 +48,16 @@ func TestWhatIsRedrivenIsNewButForItsHistory(t *testing.T) {
 	if dead.Headers[rabbitmq.HeaderAttempt] == nil {
 		t.Error("the dead letter's own headers were changed")
 	}
-	if times, _ := (rabbitmq.Delivery{Message: rabbitmq.RedriveMessage(dies(again), ledger)}).Redriven(); times != 2 {
+	if times, _ := (rabbitmq.Delivery{Message: rabbitmq.RedriveMessage(deadLetter(again), ledger)}).Redriven(); times != 2 {
 		t.Errorf("the second time it came back %d times", times)
 	}
 }
 
 // Shovel's move leaves all headers as they are.
-func TestWhatIsMovedByHandHasAWholeLadderBeforeIt(t *testing.T) {
+func TestAMessageMovedByHandBeginsAtAttemptZero(t *testing.T) {
 	t.Parallel()
 	for name, dead := range map[string]rabbitmq.Delivery{
-		"our own": dies(rabbitmq.Delivery{Message: sale(7)}),
+		"our own": deadLetter(rabbitmq.Delivery{Message: sale(7)}),
 		"the broker's": {Message: rabbitmq.Message{ID: "x", Headers: map[string]any{
 			rabbitmq.HeaderAttempt: int64(3), "x-death": []any{amqp.Table{"queue": ledgerQueue, "reason": "delivery_limit"}, amqp.Table{"reason": "expired"}},
 		}}},
@@ -74,13 +74,13 @@ func TestWhatIsMovedByHandHasAWholeLadderBeforeIt(t *testing.T) {
 		if times, _ := up.Redriven(); times != 1 {
 			t.Errorf("%s: it came back %d times", name, times)
 		}
-		if f := dies(up).Failure(); f.Attempt != 5 {
-			t.Errorf("%s: then it dies at attempt %d", name, f.Attempt)
+		if f := deadLetter(up).Failure(); f.Attempt != 5 {
+			t.Errorf("%s: then it deadLetter at attempt %d", name, f.Attempt)
 		}
 	}
 }
 
-func TestWhatComesOffARungIsNotFromTheDead(t *testing.T) {
+func TestAMessageFromARetryQueueIsNotRedriven(t *testing.T) {
 	t.Parallel()
 	d := rabbitmq.Delivery{Message: rabbitmq.RetryMessage(rabbitmq.Delivery{Message: sale(7)}, ledger, retryDelay, errors.New("why"))}
 	d.Headers["x-death"] = []any{amqp.Table{"queue": topology.RetryQueueName(ledger, retryDelay), "reason": "expired"}}
@@ -89,7 +89,7 @@ func TestWhatComesOffARungIsNotFromTheDead(t *testing.T) {
 	}
 }
 
-// A message that was looked at in another queue brings that queue's count along.
+// A message browsed in another queue brings that queue's count along.
 func TestTheCountOfAnotherQueueIsNotHeeded(t *testing.T) {
 	t.Parallel()
 	session := open(t, withLedger(t))

@@ -30,7 +30,7 @@ func TestConnectionsSayWhoTheyAre(t *testing.T) {
 	config.Name = "ledger"
 	session := open(t, config)
 	want := fmt.Sprintf("#%d", os.Getpid())
-	soon(t, "both connections show", func() bool {
+	eventually(t, "both connections show", func() bool {
 		connections, err := rabbitmqtest.Management(t).Connections(testTimeout(t), rabbitmqtest.VhostOf(t, config))
 		must(t, err)
 		roles := map[string]bool{}
@@ -47,8 +47,8 @@ func TestConnectionsSayWhoTheyAre(t *testing.T) {
 	}
 }
 
-// The main promise: whatever was confirmed is there after a forced close, what was not says so, and Maintain comes
-// back.
+// The main promise: confirmed messages are there after a forced close, unconfirmed ones are reported, and KeepConnected
+// reconnects.
 func TestAForcedCloseInTheMiddleOfPublishingLosesNothingThatWasConfirmed(t *testing.T) {
 	t.Parallel()
 	config, closeConnections := closable(t, withLedger(t))
@@ -131,7 +131,7 @@ func TestWhatIsInFlightWhenTheNetworkGoesIsInDoubt(t *testing.T) {
 		confirmations = append(confirmations, publish(t, p, sale(i)))
 	}
 	waiting := make(chan error, 1)
-	go func() { // for a place in the window
+	go func() { // for a slot in the window
 		_, err := p.Publish(testTimeout(t), sale(64))
 		waiting <- err
 	}()
@@ -194,7 +194,7 @@ func TestAnAcknowledgementFromALostSessionRemovesNothing(t *testing.T) {
 	})
 	must(t, err)
 	session := open(t, config)
-	soon(t, "all ten are in the queue", func() bool { return depth(t, session, ledgerQueue) == 10 })
+	eventually(t, "all ten are in the queue", func() bool { return depth(t, session, ledgerQueue) == 10 })
 }
 
 func TestOneConnectionTakesTheOtherAlong(t *testing.T) {
@@ -214,7 +214,7 @@ func TestOneConnectionTakesTheOtherAlong(t *testing.T) {
 		must(t, session.Close())
 	}
 	session := open(t, config)
-	soon(t, "no consumer is left", func() bool {
+	eventually(t, "no consumer is left", func() bool {
 		_, consumers, err := session.Depth(ledgerQueue)
 		must(t, err)
 		return consumers == 0
@@ -245,11 +245,11 @@ func hangingWriter(p *rabbitmq.Publisher) <-chan error {
 	}
 }
 
-// The library learns that the peer is gone, and then waits for the lock that the hanging write holds.
+// The library notices that the peer is gone, and then waits for the lock that the hanging write holds.
 func TestAHangingWriterIsFreedWhenThePeerIsGone(t *testing.T) {
 	t.Parallel()
 	broker, config := throughProxy(t, withLedger(t))
-	config.Heartbeat, config.CloseTimeout = time.Hour, time.Hour // neither shall be what frees it
+	config.Heartbeat, config.CloseTimeout = time.Hour, time.Hour // neither may be what frees it
 	session := open(t, config)
 	p := publisher(t, session, 1024)
 	broker.toBroker.hold()
@@ -263,13 +263,12 @@ func TestAHangingWriterIsFreedWhenThePeerIsGone(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Error("the publisher hangs still")
 	}
-	broker.drop(1) // it cannot answer a goodbye
+	broker.drop(1) // it cannot answer a close
 	must(t, session.Close())
 }
 
-// During an alarm writes hang and the broker's heartbeats come in: no reason to give the session up, with its
-// consumers.
-func TestAHangingWriterDoesNotEndASessionThatHearsTheBroker(t *testing.T) {
+// During an alarm writes hang and the broker's heartbeats arrive: the session and its consumers must live.
+func TestAHangingWriterDoesNotEndASessionWithHeartbeats(t *testing.T) {
 	t.Parallel()
 	broker, config := throughProxy(t, withLedger(t))
 	config.Heartbeat, config.CloseTimeout = time.Second, 100*time.Millisecond
@@ -277,14 +276,14 @@ func TestAHangingWriterDoesNotEndASessionThatHearsTheBroker(t *testing.T) {
 	p := publisher(t, session, 1024)
 	broker.toBroker.hold()
 	hangingWriter(p)
-	broker.toClient.hold() // the broker itself hears nothing and would hang up
+	broker.toClient.hold() // the broker itself gets nothing and would close the connection
 	enough := time.After(4 * time.Second)
 	for beat := time.NewTicker(100 * time.Millisecond); ; {
 		select {
 		case <-beat.C:
 			const heartbeat = "\x08\x00\x00\x00\x00\x00\x00\xce"
-			broker.say(t, 0, []byte(heartbeat))
-			broker.say(t, 1, []byte(heartbeat))
+			broker.inject(t, 0, []byte(heartbeat))
+			broker.inject(t, 1, []byte(heartbeat))
 		case <-session.Done():
 			t.Fatal(session.Err())
 		case <-enough:
@@ -293,7 +292,7 @@ func TestAHangingWriterDoesNotEndASessionThatHearsTheBroker(t *testing.T) {
 	}
 }
 
-// A peer that has fallen silent holds writes, and with them the library's locks.
+// A silent peer holds writes, and with them the library's locks.
 func TestCloseIsBoundedWhateverHangs(t *testing.T) {
 	t.Parallel()
 	broker, config := throughProxy(t, withLedger(t))

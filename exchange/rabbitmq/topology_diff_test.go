@@ -15,7 +15,7 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 )
 
-// said is a difference on a line.
+// Literal is a difference on a line.
 func Literal(d topology.Difference) string {
 	want, _ := json.Marshal(d.Want)
 	have, _ := json.Marshal(d.Have)
@@ -47,7 +47,7 @@ func TestDiffAgainstTheBroker(t *testing.T) {
 		t.Errorf("what was just applied differs: %q", got)
 	}
 
-	// One of each kind: gone, other, and too much; and an outsider's own queue, which is nobody's concern.
+	// One of each kind: missing, different and extra; and another application's queue, which is ignored.
 	management, vhost := rabbitmqtest.Management(t), rabbitmqtest.VhostOf(t, config)
 	must(t, management.DeleteQueue(testTimeout(t), vhost, "composerp.alert.dead"))
 	must(t, management.DeleteQueue(testTimeout(t), vhost, "composerp.alert"))
@@ -94,7 +94,7 @@ func TestDiffAgainstTheBroker(t *testing.T) {
 	}
 }
 
-// What is exported makes, in an empty broker, just what Apply makes.
+// The exported definitions make, in an empty broker, just what Apply makes.
 func TestDefinitionsCanBeImported(t *testing.T) {
 	t.Parallel()
 	config := rabbitmqtest.Vhost(t)

@@ -21,8 +21,8 @@ type run struct {
 	fresh, deliveries int64
 }
 
-// Run runs every check, and makes a checkpoint when nothing is wrong. It calls onCheck, unless nil, with the name of each
-// check before it runs.
+// Run runs every check, and makes a checkpoint when nothing is wrong. It calls onCheck, unless nil, with the name of
+// each check before it runs.
 func Run(ctx context.Context, db *store.DB, scope Scope, onCheck func(check string)) (Proof, error) {
 	if onCheck == nil {
 		onCheck = func(string) {}

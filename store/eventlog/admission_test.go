@@ -81,8 +81,7 @@ func TestAdmissionKeepsTheOrderOfArrivalAndEveryByte(t *testing.T) {
 	}
 }
 
-// Many admit the same events at once, in orders of their own: nobody deadlocks,
-// and each event is admitted by one of them.
+// Many admit the same events at once, in different orders: without a deadlock, each event is admitted by one of them.
 func TestConcurrentAdmissionsOfTheSameEvents(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 10)
@@ -178,7 +177,7 @@ func TestAdmissionAfterARollback(t *testing.T) {
 	if verdicts[0] != eventlog.Admitted {
 		t.Fatalf("verdict is %v", verdicts[0])
 	}
-	// A second one waits for the first, and takes its place when it is rolled back.
+	// A second one waits for the first, and is admitted when that is rolled back.
 	second := make(chan []eventlog.Admission, 1)
 	go func() {
 		verdicts, err := eventlog.AdmitOnce(t.Context(), p.DB, []event.Any{storetest.SaleWith(a.ID, "a", 9)}, true)
@@ -199,26 +198,26 @@ func TestPublishOrNot(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
 	ticker, reader := p.NewTicker(), p.NewReader("relay")
-	heard, said := storetest.Sale("heard"), storetest.Sale("said")
+	heard, appended := storetest.Sale("heard"), storetest.Sale("appended")
 	storetest.Must2(eventlog.AdmitOnce(t.Context(), p.DB, []event.Any{heard}, false))(t)
-	storetest.Must2(eventlog.AdmitOnce(t.Context(), p.DB, []event.Any{said}, true))(t)
+	storetest.Must2(eventlog.AdmitOnce(t.Context(), p.DB, []event.Any{appended}, true))(t)
 	ticker.Tick()
-	if got := reader.ReadAll(10); !slices.Equal(got, []storetest.EventID{said.ID}) {
-		t.Errorf("%v are to be published, want %s alone", got, said.ID)
+	if got := reader.ReadAll(10); !slices.Equal(got, []storetest.EventID{appended.ID}) {
+		t.Errorf("%v are to be published, want %s alone", got, appended.ID)
 	}
-	// What the log has is told by place and id together.
+	// An event is known by its position and id together.
 	at := func(e event.Any) event.Any {
 		found, err := eventlog.EntryByID(t.Context(), p.DB, e.ID)
 		storetest.Must(t, err)
 		e.LogSeq = found.Seq
 		return e
 	}
-	stranger, elsewhere, unplaced := storetest.Sale("stranger"), at(heard), said
-	stranger.LogSeq = at(said).LogSeq
+	stranger, elsewhere, unplaced := storetest.Sale("stranger"), at(heard), appended
+	stranger.LogSeq = at(appended).LogSeq
 	elsewhere.LogSeq++
-	has, err := eventlog.Contains(t.Context(), p.OpenTx(), []event.Any{at(said), stranger, elsewhere, unplaced})
+	has, err := eventlog.Contains(t.Context(), p.OpenTx(), []event.Any{at(appended), stranger, elsewhere, unplaced})
 	storetest.Must(t, err)
-	if len(has) != 1 || !has[said.ID] {
-		t.Errorf("the log is said to have %v", has)
+	if len(has) != 1 || !has[appended.ID] {
+		t.Errorf("the log is appended to have %v", has)
 	}
 }

@@ -15,12 +15,11 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// The tests of this file take one guard away each, by reading or ticking in a
-// way of their own, and show in a fixed interleaving that events are then lost,
-// doubled or held up, and that with the guard they are not.
+// Each test of this file removes one guard, by reading or ticking in its own way, and shows in a fixed interleaving
+// that events are then lost, doubled or delayed, and that with the guard they are not.
 
-// lateCommit is the interleaving most of them need: late has its id and its
-// place first, and commits last, after a tick has seen it in progress.
+// lateCommit is the interleaving most of them need: late has its id and its position first, and commits last, after a
+// tick has seen it in progress.
 type lateCommit struct {
 	*storetest.Env
 	ticker       *storetest.Ticker
@@ -41,7 +40,7 @@ func newLateCommit(t *testing.T) *lateCommit {
 	return l
 }
 
-// query runs a reader's query of the test's own.
+// query runs the test's own reading statement.
 func query(p *storetest.Env, text string, args ...any) []uuid.UUID {
 	p.Helper()
 	rows, err := p.SQL().Query(text, args...)
@@ -118,23 +117,23 @@ func TestReadingBelowXminStallsBehindAnyOpenTransaction(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 6)
 	ticker, reader := p.NewTicker(), p.NewReader("relay")
-	// It says nothing at all, and has only written elsewhere.
+	// It appends nothing, and has only written elsewhere.
 	open := p.OpenTx()
 	_, err := pg.RawTx(open).Exec(`INSERT INTO suspect (consumer, message_id, deaths) VALUES ('x', 'y', 0)`)
 	storetest.Must(t, err)
-	said := storetest.Sale("a")
-	p.Append(said)
+	appended := storetest.Sale("a")
+	p.Append(appended)
 	ticker.Tick()
 	if ids := query(p, `SELECT event_id FROM event_log WHERE tx < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY seq`); len(ids) != 0 {
 		t.Errorf("below xmin %v were read: the interleaving proves nothing", ids)
 	}
-	if ids := reader.ReadAll(10); !slices.Equal(ids, []uuid.UUID{said.ID}) {
+	if ids := reader.ReadAll(10); !slices.Equal(ids, []uuid.UUID{appended.ID}) {
 		t.Errorf("the tick reader read %v", ids)
 	}
 }
 
-// handMadeTick is a tick whose steps a test takes one by one: the sequence is
-// read, the tick's transaction gets its id, the snapshot is taken.
+// manualTick is a tick made step by step: the sequence is read, the tick's transaction gets its id, the snapshot is
+// taken.
 type manualTick struct {
 	*storetest.Env
 	tx *store.Transaction
@@ -162,7 +161,7 @@ func (h *manualTick) end(id, seqBefore int64) {
 	storetest.Must(h, h.tx.Commit())
 }
 
-// seq_before is the bound below which the first branch does not look.
+// seq_before is the lower bound of the first branch.
 func TestSeqBeforeReadAfterTheTickHasItsIDLosesEvents(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -329,7 +328,7 @@ func TestATickOutOfOrderDoublesEvents(t *testing.T) {
 	}
 }
 
-// Two tickers that both believe they lead collide on the id, even without the lease's row.
+// Two tickers that both believe they reopenAll collide on the id, even without the lease's row.
 func TestTwoTicksAtOnceCollide(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 6)

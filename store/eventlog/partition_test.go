@@ -37,7 +37,7 @@ func TestPartitionsAreMadeAheadOfNeed(t *testing.T) {
 	if got, want := partitions(p), []string{"event_log_p0", "event_log_p1", "event_log_p2", "event_log_p4", "event_log_p5", "event_log_p6"}; !slices.Equal(got, want) {
 		t.Errorf("partitions are %v, want %v", got, want)
 	}
-	// What was made is like what the schema began with: the same indexes, defaults and constraints.
+	// A new partition equals the first ones: the same indexes, defaults and constraints.
 	const like = `
 		SELECT (SELECT string_agg(replace(indexdef, $1, ''), ';' ORDER BY indexdef) FROM pg_indexes WHERE tablename = $1)
 		    || (SELECT string_agg(column_name || coalesce(column_default, '') || is_nullable, ';' ORDER BY ordinal_position) FROM information_schema.columns WHERE table_name = $1)
@@ -75,8 +75,8 @@ func TestAnInsertMayCrossTheBorderOfPartitions(t *testing.T) {
 	}
 }
 
-// Writers that have inserted and not committed hold locks on the log, and hold
-// up nobody who makes partitions; nor do those who make them fail each other.
+// Writers with uncommitted inserts hold locks on the log, and do not delay making partitions; nor do concurrent calls
+// fail.
 func TestPartitionsAreMadeBesideOpenWritersAndByManyAtOnce(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 10)
@@ -92,7 +92,7 @@ func TestPartitionsAreMadeBesideOpenWritersAndByManyAtOnce(t *testing.T) {
 	if n := len(partitions(p)); n != 2+3 {
 		t.Errorf("partitions are %v", partitions(p))
 	}
-	// The open one need not see a partition made since: they are made a million places ahead.
+	// The open one need not see a new partition: partitions are made a million positions ahead.
 	storetest.Must(t, open.Commit())
 	p.Append(storetest.Sale("a"))
 	if n := storetest.One[int](t, p.SQL(), `SELECT count(*) FROM event_log`); n != 2 {

@@ -16,7 +16,7 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// debtor is a log with a ticker, a relay that has passed what it is told to, and two consumers of sales.
+// pendingEnv is a log with a ticker, a relay with a given cursor, and two consumers of sales.
 type pendingEnv struct {
 	*storetest.Env
 	ledger inbox.ConsumerID
@@ -30,7 +30,7 @@ func newPendingEnv(t *testing.T) *pendingEnv {
 	return d
 }
 
-// tick makes a tick as the ticker does, and says that the relay has passed it.
+// tick makes a tick as the ticker does, and lets the relay pass it.
 func (d *pendingEnv) tick() {
 	d.Helper()
 	d.Exec(`INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq)
@@ -39,8 +39,8 @@ func (d *pendingEnv) tick() {
 		ON CONFLICT (consumer) DO UPDATE SET tick = excluded.tick, upto = excluded.upto`)
 }
 
-// owed is what both owe after a point, a letter an event: "ledger a, view a".
-func (d *pendingEnv) owed(after eventlog.Position) string {
+// pending is what is pending for both after a Position, a letter an event: "ledger a, view a".
+func (d *pendingEnv) pending(after eventlog.Position) string {
 	d.Helper()
 	var texts []string
 	end := storetest.Found(eventlog.End(context.Background(), d.Env.DB))(d)
@@ -59,49 +59,50 @@ func (d *pendingEnv) claim(consumer inbox.ConsumerID, e event.Any) {
 	}))
 }
 
-// A debt is what was to be heard, and is neither handled, nor dead, nor set aside, nor still the relay's to publish.
-func TestDebts(t *testing.T) {
+// A delivery is pending when the event is subscribed to and neither handled, nor dead, nor unpublishable, nor still
+// the relay's to publish.
+func TestPendingDeliveries(t *testing.T) {
 	t.Parallel()
 	d := newPendingEnv(t)
 	a, b, c := storetest.Sale("a"), storetest.Sale("b"), storetest.Sale("c")
 	storetest.Must2(eventlog.AdmitOnce(t.Context(), d.Env.DB, []event.Any{a, b}, true))(t)
-	if got := d.owed(eventlog.Position{}); got != "" {
-		t.Errorf("before the relay has passed anything %q is owed", got)
+	if got := d.pending(eventlog.Position{}); got != "" {
+		t.Errorf("before the relay has passed anything %q is pending", got)
 	}
 	storetest.Must2(eventlog.AdmitOnce(t.Context(), d.Env.DB, []event.Any{c}, false))(t)
-	if got := d.owed(eventlog.Position{}); got != "ledger c, view c" {
-		t.Errorf("of what came straight over AMQP %q is owed", got)
+	if got := d.pending(eventlog.Position{}); got != "ledger c, view c" {
+		t.Errorf("of what came straight over AMQP %q is pending", got)
 	}
 	d.tick()
-	if got := d.owed(eventlog.Position{}); got != "ledger a, view a, ledger b, view b, ledger c, view c" {
-		t.Errorf("of all that is published %q is owed", got)
+	if got := d.pending(eventlog.Position{}); got != "ledger a, view a, ledger b, view b, ledger c, view c" {
+		t.Errorf("of all that is published %q is pending", got)
 	}
 	if got := storetest.Found(eventlog.PendingDeliveries(t.Context(), d.Env.DB, []string{"ledger"}, 0, 3, eventlog.Position{}, true))(t); len(got) != 1 || got[0].EventID != c.ID {
-		t.Errorf("of what came straight over AMQP %+v is owed", got)
+		t.Errorf("of what came straight over AMQP %+v is pending", got)
 	}
 	d.claim(d.ledger, a)
 	d.Exec(`INSERT INTO dead_letter (id, consumer, event_id, message_id, type, routing_key, error, attempt, headers, body, died_at)
 		VALUES ($1, 'view', $2, '', '', '', '', 1, '{}', '', now())`, uuid.New(), a.ID)
 	d.Exec(`INSERT INTO set_aside (seq, event_id, reason) SELECT seq, event_id, 'too large' FROM event_log WHERE event_id = $1`, b.ID)
-	if got := d.owed(eventlog.Position{}); got != "ledger c, view c" {
-		t.Errorf("of what is neither handled nor dead nor set aside %q is owed", got)
+	if got := d.pending(eventlog.Position{}); got != "ledger c, view c" {
+		t.Errorf("of what is neither handled nor dead nor set aside %q is pending", got)
 	}
 	for _, gone := range []string{"redriven_at", "missed_at"} {
 		d.Exec(`UPDATE dead_letter SET redriven_at = NULL, missed_at = NULL`)
 		d.Exec(`UPDATE dead_letter SET ` + gone + ` = now()`)
-		if got := d.owed(eventlog.Position{}); got != "view a, ledger c, view c" {
-			t.Errorf("when a dead letter is no more by %s, %q is owed", gone, got)
+		if got := d.pending(eventlog.Position{}); got != "view a, ledger c, view c" {
+			t.Errorf("when a dead letter is no more by %s, %q is pending", gone, got)
 		}
 	}
 	storetest.Must2(inbox.Subscribe(t.Context(), d.Env.DB, "view", []string{"INVENTORY_UPDATED"}))(t)
 	storetest.Must2(inbox.Subscribe(t.Context(), d.Env.DB, "view", []string{"INVENTORY_UPDATED", "SALE_COMPLETED"}))(t)
-	if got := d.owed(eventlog.Position{}); got != "ledger c" {
-		t.Errorf("of what was said before anybody heard it %q is owed", got)
+	if got := d.pending(eventlog.Position{}); got != "ledger c" {
+		t.Errorf("of what was appended before anybody heard it %q is pending", got)
 	}
 }
 
-// A transaction that was open at a point lies after it, however low its numbers are.
-func TestAPointPartsWhatEndedFromWhatWasOpen(t *testing.T) {
+// Events of a transaction that was open at a Position lie after it, however low its numbers are.
+func TestAPositionSeparatesEndedFromOpenTransactions(t *testing.T) {
 	t.Parallel()
 	d := newPendingEnv(t)
 	d.tick()
@@ -116,19 +117,19 @@ func TestAPointPartsWhatEndedFromWhatWasOpen(t *testing.T) {
 	storetest.Must2(eventlog.AdmitOnce(t.Context(), d.Env.DB, []event.Any{storetest.Sale("c")}, true))(t)
 	d.tick()
 	const want = "ledger a, view a, ledger c, view c"
-	if got := d.owed(point); got != want {
-		t.Errorf("after the relay's point %+v %q is owed, want %q", point, got, want)
+	if got := d.pending(point); got != want {
+		t.Errorf("after the relay's point %+v %q is pending, want %q", point, got, want)
 	}
-	if got := d.owed(byTime); got != want {
-		t.Errorf("after the point of that time %+v %q is owed, want %q", byTime, got, want)
+	if got := d.pending(byTime); got != want {
+		t.Errorf("after the point of that time %+v %q is pending, want %q", byTime, got, want)
 	}
 	if p := storetest.Found(eventlog.PositionAt(t.Context(), d.Env.DB, time.Unix(0, 0)))(t); p != (eventlog.Position{}) {
 		t.Errorf("before all time the point is %+v", p)
 	}
 }
 
-// Where the inbox's proofs are gone, nobody may be told again.
-func TestOwingGoesNoFurtherBackThanTheInbox(t *testing.T) {
+// Where the inbox's proofs are dropped, nothing is delivered again.
+func TestPendingDeliveriesEndAtTheInboxHorizon(t *testing.T) {
 	t.Parallel()
 	d := newPendingEnv(t)
 	a, b := storetest.Sale("a"), storetest.Sale("b")
@@ -138,20 +139,20 @@ func TestOwingGoesNoFurtherBackThanTheInbox(t *testing.T) {
 	storetest.Must2(inbox.Rotate(t.Context(), d.Env.DB, 0))(t)
 	storetest.Must2(eventlog.AdmitOnce(t.Context(), d.Env.DB, []event.Any{b}, true))(t)
 	d.tick()
-	if got := d.owed(eventlog.Position{}); got != "view a, ledger b, view b" {
-		t.Errorf("with all generations %q is owed", got)
+	if got := d.pending(eventlog.Position{}); got != "view a, ledger b, view b" {
+		t.Errorf("with all generations %q is pending", got)
 	}
 	d.Exec(`INSERT INTO inbox_dropped (generation, epoch, snapshot)
 		SELECT 1, epoch, snapshot FROM tick WHERE max_seq < (SELECT max(seq) FROM event_log) ORDER BY id DESC LIMIT 1`)
 	d.Exec(`DELETE FROM inbox_generation WHERE generation = 1`)
 	d.Exec(`DELETE FROM inbox WHERE generation = 1`)
-	if got := d.owed(eventlog.Position{}); got != "ledger b, view b" {
-		t.Errorf("when the first generation is gone %q is owed", got)
+	if got := d.pending(eventlog.Position{}); got != "ledger b, view b" {
+		t.Errorf("when the first generation is gone %q is pending", got)
 	}
 }
 
-// Before its subscription began nobody needs to look for what a consumer owes.
-func TestOwingSince(t *testing.T) {
+// Before its subscription began a consumer has no pending deliveries.
+func TestPendingSince(t *testing.T) {
 	t.Parallel()
 	d := newPendingEnv(t)
 	storetest.Must2(eventlog.AdmitOnce(t.Context(), d.Env.DB, []event.Any{storetest.Sale("a")}, true))(t)
@@ -165,8 +166,8 @@ func TestOwingSince(t *testing.T) {
 	}
 }
 
-// With a real ticker beside it, and many writers, no event is on both sides of a point, and none on neither.
-func TestDebtsWithARealTicker(t *testing.T) {
+// With a real ticker beside it, and many writers, every event is on exactly one side of a Position.
+func TestPendingDeliveriesWithARealTicker(t *testing.T) {
 	t.Parallel()
 	d := newPendingEnv(t)
 	ctx, cancel := context.WithCancel(t.Context())

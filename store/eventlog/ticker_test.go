@@ -14,7 +14,7 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// run lets a ticker run by itself until the test ends.
+// run runs a ticker until the test ends.
 func run(p *storetest.Env) *eventlog.Ticker {
 	p.Helper()
 	ctx, stop := context.WithCancel(context.Background())
@@ -45,7 +45,7 @@ func TestATransactionThatCommitsLongAfterItsNumberIsTickedSoon(t *testing.T) {
 	tx := p.OpenTx()
 	storetest.Must(t, eventlog.Append(t.Context(), tx, storetest.AnySales(1)))
 	drawn := lastSequence(p)
-	// Others write and are ticked meanwhile; and then nothing moves any more.
+	// Other transactions write and are ticked meanwhile; then nothing moves any more.
 	for range 3 {
 		p.Append(storetest.Sale("b"))
 	}
@@ -66,8 +66,8 @@ func TestATransactionThatCommitsLongAfterItsNumberIsTickedSoon(t *testing.T) {
 	}
 }
 
-// As above, for the one that a snapshot does not know though it had begun: its
-// end moves neither the sequence nor anything the snapshot calls in progress.
+// As above, for the one that a snapshot does not know though it had begun: its end moves neither the sequence nor
+// anything the snapshot calls in progress.
 func TestATransactionBeyondXmaxIsDueWhenItEnds(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 6)
@@ -89,7 +89,7 @@ func TestAnIdleDatabaseMakesFewTicks(t *testing.T) {
 	const count = `SELECT (SELECT max(id) FROM tick), pg_snapshot_xmax(pg_current_snapshot())::text::bigint`
 	var ticksBefore, ticksAfter, xmaxBefore, xmaxAfter int64
 	storetest.Must(t, p.SQL().QueryRow(count).Scan(&ticksBefore, &xmaxBefore))
-	<-time.After(2 * time.Second) // what does not happen can only be waited for
+	<-time.After(2 * time.Second) // something that does not happen can only be waited for
 	storetest.Must(t, p.SQL().QueryRow(count).Scan(&ticksAfter, &xmaxAfter))
 	ticks, others := ticksAfter-ticksBefore, xmaxAfter-xmaxBefore-(ticksAfter-ticksBefore)
 	t.Logf("%d ticks, %d other transactions", ticks, others)
@@ -103,7 +103,7 @@ func TestPokeMakesATickAtOnce(t *testing.T) {
 	p := storetest.NewEnv(t, 6)
 	ticker := run(p)
 	for range 5 {
-		ticker.Poke() // never blocks, whoever listens
+		ticker.Poke() // never blocks, with or without a receiver
 	}
 	appended := time.Now()
 	p.Append(storetest.Sale("b"))
@@ -111,7 +111,7 @@ func TestPokeMakesATickAtOnce(t *testing.T) {
 	ticked(p)
 	t.Logf("ticked after %v", time.Since(appended))
 
-	// A store opened with the hint calls it after the commit of what appended, and of nothing else.
+	// A store opened with the hint calls it after the commit of an appending transaction, and of no other.
 	hints := make(chan struct{}, 10)
 	hinted, err := store.Open(t.Context(), store.Config{URL: p.URL, Appended: func() { hints <- struct{}{} }})
 	storetest.Must(t, err)
@@ -133,7 +133,7 @@ func TestTicksCarryOnFromLeaderToLeader(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 12)
 	reader := p.NewReader("relay")
-	const said = 60
+	const appended = 60
 	ctx, stop := context.WithCancel(t.Context())
 	var leaders sync.WaitGroup
 	for _, holder := range []string{"one", "two"} {
@@ -147,19 +147,19 @@ func TestTicksCarryOnFromLeaderToLeader(t *testing.T) {
 	}
 	defer leaders.Wait()
 	defer stop()
-	for i := range said {
-		if i%20 == 10 { // whoever leads is taken to be gone
+	for i := range appended {
+		if i%20 == 10 { // the leader is taken to be gone
 			p.Exec(`UPDATE lease SET expires_at = '-infinity' WHERE name = 'ticker'`)
 		}
 		p.Append(storetest.Sale("a"))
 		ticked(p)
 	}
-	if n := len(reader.ReadAll(7)); n != said {
-		t.Errorf("%d of %d events were read", n, said)
+	if n := len(reader.ReadAll(7)); n != appended {
+		t.Errorf("%d of %d events were read", n, appended)
 	}
 }
 
-func TestATickerRefusesATablesOfAnotherCluster(t *testing.T) {
+func TestATickerRefusesTablesOfAnotherServer(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
 	storetest.Must(t, eventlog.CheckEpoch(t.Context(), p.DB))
@@ -168,7 +168,7 @@ func TestATickerRefusesATablesOfAnotherCluster(t *testing.T) {
 	storetest.IsError(t, err, eventlog.ErrRestored)
 	p.Exec(`UPDATE epoch SET system_identifier = system_identifier - 1`)
 	storetest.Must(t, eventlog.CheckEpoch(t.Context(), p.DB))
-	// The same cluster, put back to before a tick was made.
+	// The same server, set back to before a tick was made.
 	p.Exec(`INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq) VALUES (1, 1, '900000000000:900000000000:', 0, 0)`)
 	storetest.IsError(t, eventlog.CheckEpoch(t.Context(), p.DB), eventlog.ErrRestored)
 }
@@ -190,7 +190,7 @@ func TestThinningKeepsWhatIsNeeded(t *testing.T) {
 	if n, want := count(), 4+1+1; n != want { // 0, 1000, 2000, 3000; 2500; 3500
 		t.Errorf("%d ticks were kept, want %d", n, want)
 	}
-	// A new reader begins at 0, which is always kept; one whose tick is gone says so.
+	// A new reader begins at 0, which is always kept; one whose tick is gone returns an error.
 	if at := p.NewReader("new").At; at.Tick != 0 {
 		t.Errorf("a new cursor stands at %+v", at)
 	}

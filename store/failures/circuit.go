@@ -117,8 +117,9 @@ ON CONFLICT (name) DO UPDATE SET
         ELSE greatest(d.opens_at, clock_timestamp() + make_interval(secs => $4)) END
 RETURNING extract(epoch FROM opens_at - clock_timestamp())`)
 
-// TripCircuit records that a call failed because the dependency is away, and returns how long not to call it. requested is
-// the wait that the dependency requested, 0 for none; probe is the Permit's term, 0 for a call that was no probe.
+// TripCircuit records that a call failed because the dependency is away, and returns how long not to call it.
+// requested is the wait that the dependency requested, 0 for none; probe is the Permit's term, 0 for a call that was
+// no probe.
 func TripCircuit(ctx context.Context, db *store.DB, name string, probe int64, cause string, requested time.Duration, p CircuitBackoff) (wait time.Duration, err error) {
 	requested = min(max(0, requested), p.LongestAsked)
 	var opensIn float64

@@ -96,15 +96,15 @@ func TestASecondClaimantWaitsForTheFirst(t *testing.T) {
 	}
 }
 
-// claim is a way to claim one event, and tells whether it did.
+// claim is a way to claim one event, and reports whether it did.
 type claim func(ctx context.Context, tx store.Tx, consumer inbox.ConsumerID, ids []storetest.EventID) (map[storetest.EventID]bool, error)
 
 func properly(ctx context.Context, tx store.Tx, consumer inbox.ConsumerID, ids []storetest.EventID) (map[storetest.EventID]bool, error) {
 	return inbox.Claim(ctx, tx, consumer, ids)
 }
 
-// race lets many claim the same events while the inbox rotates over and over,
-// and gives how often each event was claimed by a transaction that committed.
+// race lets many claim the same events while the inbox rotates over and over, and returns how often each event was
+// claimed by a transaction that committed.
 func race(p *storetest.Env, t *testing.T, claim claim) (claimed map[storetest.EventID]int, rotations int) {
 	t.Helper()
 	seed := uint64(time.Now().UnixNano())
@@ -193,7 +193,7 @@ func TestClaimsWhileTheInboxRotates(t *testing.T) {
 	t.Logf("%d rotations", rotations)
 }
 
-// The variants below take the guard away, and claim one event twice in a fixed interleaving.
+// The variants below remove the guard, and claim one event twice in a fixed interleaving.
 
 // claimWithoutLock is Claim without the rotation lock.
 func claimWithoutLock(ctx context.Context, tx store.Tx, consumer inbox.ConsumerID, ids []storetest.EventID) (map[storetest.EventID]bool, error) {
@@ -252,10 +252,8 @@ func TestWithoutTheRotationLockAnEventIsClaimedTwice(t *testing.T) {
 	}
 }
 
-// A claimant waits for a rotation in hand. When it took the lock in the
-// statement that claims, that statement's snapshot is from before the rotation:
-// it claims in the old generation, uncommitted, while another claims in the new
-// one and sees nothing of it.
+// A claim waits for an open rotation. When it took the lock in the claiming statement, its snapshot is from before the
+// rotation: it claims in the old generation, uncommitted, while another claims in the new one and does not see it.
 func TestALockTakenWithTheClaimIsTakenTooLate(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -289,13 +287,13 @@ func TestALockTakenWithTheClaimIsTakenTooLate(t *testing.T) {
 			}
 			storetest.Must(t, after.Commit())
 			if c.second {
-				storetest.Must(t, late.Commit()) // and nothing hinders it: the event is handled twice
+				storetest.Must(t, late.Commit()) // and nothing prevents it: the event is handled twice
 			}
 		})
 	}
 }
 
-// claimsLater claims beside the test.
+// claimsLater claims in a goroutine.
 func claimsLater(p *storetest.Env, tx store.Tx, claim claim, consumer inbox.ConsumerID, ids ...storetest.EventID) <-chan map[storetest.EventID]bool {
 	result := make(chan map[storetest.EventID]bool, 1)
 	go func() {
@@ -308,9 +306,8 @@ func claimsLater(p *storetest.Env, tx store.Tx, claim claim, consumer inbox.Cons
 	return result
 }
 
-// Rotation waits for a claim in hand, but not for long, and can be tried again;
-// claims are held up no longer than that.
-func TestRotationIsNotPatient(t *testing.T) {
+// Rotation waits for an open claim only briefly, and can be tried again; claims are delayed no longer than that.
+func TestARotationWaitsOnlyBriefly(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 8)
 	consumer := p.Consumer("one")
@@ -319,7 +316,7 @@ func TestRotationIsNotPatient(t *testing.T) {
 	began := time.Now()
 	opened, err := inbox.Rotate(t.Context(), p.DB, 0)
 	storetest.IsError(t, err, store.ErrRetryable)
-	if took := time.Since(began); opened || took > 8*time.Second { // lock_timeout, without its own patience, is 10 s
+	if took := time.Since(began); opened || took > 8*time.Second { // lock_timeout alone would be 10 s
 		t.Errorf("rotated: %t, after %v", opened, took)
 	}
 	p.Claims(p.OpenTx(), consumer, uuid.New())

@@ -10,7 +10,7 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// A claim looks into older generations by their keys, however large they have grown.
+// A claim reads older generations by their keys, however large they have grown.
 func TestAClaimLooksUpOldGenerationsByTheirKeys(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)

@@ -8,7 +8,7 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// A process starts again more often than there are small numbers.
+// A process restarts more often than there are small numbers.
 func TestSubscribingAgainUsesUpNoIDs(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)

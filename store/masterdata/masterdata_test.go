@@ -73,8 +73,7 @@ func TestMasterDataChangesOnlyWhenItDiffers(t *testing.T) {
 	}
 }
 
-// What the ledger has made on first sight is completed, not replaced: and an
-// edit leaves alone what it does not name.
+// Rows that the ledger made are completed, not replaced, and an edit changes only the fields it names.
 func TestAnEditChangesWhatItNames(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 2)

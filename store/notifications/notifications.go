@@ -88,8 +88,8 @@ var listNotifications = pg.SQL(`
 SELECT id, event_id, tenant_id, type, about, summary, occurred_at, channel, told, attempts, answer, said_at
 FROM notice WHERE ($1 = '' OR tenant_id = $1) AND (NOT $2::boolean OR NOT told) ORDER BY id DESC LIMIT nullif($3::bigint, 0)`)
 
-// List returns at most limit notifications, the newest first, 0 for all; an empty tenant selects all. With undelivered it
-// returns only undelivered ones.
+// List returns at most limit notifications, the newest first, 0 for all; an empty tenant selects all. With undelivered
+// it returns only undelivered ones.
 func List(ctx context.Context, db *store.DB, tenant string, undelivered bool, limit int) ([]Notification, error) {
 	rows := []Notification{}
 	if err := pg.Select(ctx, db, &rows, listNotifications, tenant, undelivered, limit); err != nil {

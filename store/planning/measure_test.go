@@ -17,7 +17,7 @@ import (
 
 // Ten pieces are counted in on day 1, six are sold on day 2, nine on day 4, and
 // seven come on day 6: measured from day 2 to day 8.
-func TestServed(t *testing.T) {
+func TestMeasureService(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 2)
 	cost := event.NewDecimal(3)
@@ -41,9 +41,9 @@ func TestServed(t *testing.T) {
 	}
 	move(event.TransactionCount, 10, day(1))
 	move(event.TransactionSale, -6, day(2))
-	move(event.TransactionSale, -9, day(4)) // of which four are there
+	move(event.TransactionSale, -9, day(4)) // of which four are on hand
 	move(event.TransactionReceipt, 7, day(6))
-	move(event.TransactionSale, -1, day(6).Add(-time.Hour)) // said late: it held for no time
+	move(event.TransactionSale, -1, day(6).Add(-time.Hour)) // late: it held for no time
 	move(event.TransactionSale, -1, day(9))
 	s := storetest.Found(planning.MeasureService(t.Context(), p.DB, "shop", day(2), day(8)))(t)
 	if s.Sold.String() != "16" || s.Filled.String() != "11" || s.StockOuts != 1 {
