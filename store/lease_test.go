@@ -163,7 +163,7 @@ func TestALeaderWhoseRenewalHangsStopsWithTheLease(t *testing.T) {
 	one.mustBegin(t)
 	began := time.Now()
 	hanging := p.OpenTx()
-	storetest.Must2(pg.RawTx(hanging).Exec(`SELECT FROM lease WHERE name = 'x' FOR UPDATE`))(t)
+	storetest.MustGet(pg.RawTx(hanging).Exec(`SELECT FROM lease WHERE name = 'x' FOR UPDATE`))(t)
 	select {
 	case err := <-reported:
 		// And not only when the lock has timed out, much later.

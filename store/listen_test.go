@@ -65,7 +65,7 @@ func TestListeningGoesOnWhenItsConnectionIsLost(t *testing.T) {
 	hints := p.Listen(t.Context(), eventlog.TickChannel)
 	listen(t, hints, "the connection stands")
 	for range 2 {
-		storetest.Must2(p.SQL().Exec(`SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND query ILIKE 'LISTEN%'`))(t)
+		storetest.MustGet(p.SQL().Exec(`SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND query ILIKE 'LISTEN%'`))(t)
 		listen(t, hints, "the connection stands again, and something may have been missed")
 		storetest.Eventually(t, "it listens", func() bool { return listeners(p) == 1 })
 		p.Exec(`SELECT pg_notify($1, '')`, eventlog.TickChannel)
@@ -77,7 +77,7 @@ func TestListeningToAServerThatIsGone(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 2)
 	cut, through := storetest.Proxied(t, p.URL)
-	db := storetest.OpenAt(t, through)
+	db := storetest.Open(t, through, 4)
 	cut.Shut()
 	ctx, stop := context.WithCancel(t.Context())
 	hints := db.Listen(ctx, eventlog.TickChannel)

@@ -101,9 +101,9 @@ func TestAFullPoolOfNewTransactionsDoesNotWaitForItself(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 2)
 	one, two := p.OpenTx(), p.OpenTx()
-	storetest.Must(t, eventlog.Append(t.Context(), one, storetest.AnySales(1)))
-	storetest.Must(t, eventlog.Append(t.Context(), two, storetest.AnySales(1)))
-	storetest.Must(t, eventlog.Append(t.Context(), one, storetest.AnySales(1)))
+	storetest.Must(t, eventlog.Append(t.Context(), one, storetest.Sales(1)))
+	storetest.Must(t, eventlog.Append(t.Context(), two, storetest.Sales(1)))
+	storetest.Must(t, eventlog.Append(t.Context(), one, storetest.Sales(1)))
 	storetest.Must(t, one.Commit())
 	storetest.Must(t, two.Commit())
 	// From the next transaction on it is prepared on the connections.
@@ -111,7 +111,7 @@ func TestAFullPoolOfNewTransactionsDoesNotWaitForItself(t *testing.T) {
 		p.Append(storetest.Sale("a"))
 	}
 	tx := p.OpenTx()
-	storetest.Must(t, eventlog.Append(t.Context(), tx, storetest.AnySales(1)))
+	storetest.Must(t, eventlog.Append(t.Context(), tx, storetest.Sales(1)))
 	n := 0
 	storetest.Must(t, pg.RawTx(tx).QueryRow(`SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%INSERT INTO event_log%'`).Scan(&n))
 	if n != 1 {

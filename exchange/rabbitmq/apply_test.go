@@ -17,8 +17,8 @@ func TestApplyDeclaresEverythingAndAgain(t *testing.T) {
 	t.Parallel()
 	config := rabbitmqtest.Vhost(t)
 	topology := topology.Compute(someFleet())
-	must(t, rabbitmq.Apply(testTimeout(t), topology, config))
-	must(t, rabbitmq.Apply(testTimeout(t), topology, config))
+	must(t, rabbitmq.Apply(testContext(t), topology, config))
+	must(t, rabbitmq.Apply(testContext(t), topology, config))
 	session := open(t, config)
 	for _, q := range topology.Queues {
 		depth(t, session, q.Name)
@@ -43,7 +43,7 @@ func TestApplyNamesWhatDiffers(t *testing.T) {
 	_, err := channel.QueueDeclare(ledgerQueue, true, false, false, false, old)
 	must(t, err)
 
-	err = rabbitmq.Apply(testTimeout(t), want, config)
+	err = rabbitmq.Apply(testContext(t), want, config)
 	checkLine(t, err, rabbitmq.ErrMismatch, "declaring queue composerp.ledger: its x-delivery-limit is '20' on the broker")
 	for _, part := range []string{"shall be", "1000", "empty and delete queue composerp.ledger", "declaring exchange composerp.dead: its type is"} {
 		if !strings.Contains(err.Error(), part) {
@@ -56,7 +56,7 @@ func TestApplyNamesWhatDiffers(t *testing.T) {
 func TestApplyEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	broker, config := throughProxy(t, rabbitmqtest.Vhost(t))
-	ctx, cancel := context.WithCancel(testTimeout(t))
+	ctx, cancel := context.WithCancel(testContext(t))
 	ended := make(chan error, 1)
 	go func() { ended <- rabbitmq.Apply(ctx, topology.Compute(someFleet()), config) }()
 	broker.toClient.hold()

@@ -22,8 +22,8 @@ const (
 
 var ledgerQueue = topology.QueueName(ledger)
 
-// testTimeout is a context that ends a test which would otherwise hang.
-func testTimeout(t testing.TB) context.Context {
+// testContext is a context that ends a test which would otherwise hang.
+func testContext(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	t.Cleanup(cancel)
 	return ctx
@@ -49,13 +49,13 @@ func withLedger(t testing.TB) rabbitmq.Config {
 	t.Helper()
 	config := rabbitmqtest.Vhost(t)
 	topology := topology.Compute([]topology.Subscription{{Worker: ledger, RoutingKeys: []string{saleKey}, RetryDelays: []time.Duration{retryDelay}}})
-	must(t, rabbitmq.Apply(testTimeout(t), topology, config))
+	must(t, rabbitmq.Apply(testContext(t), topology, config))
 	return config
 }
 
 func open(t testing.TB, config rabbitmq.Config) *rabbitmq.Session {
 	t.Helper()
-	session, err := rabbitmq.Open(testTimeout(t), config)
+	session, err := rabbitmq.Open(testContext(t), config)
 	must(t, err)
 	t.Cleanup(func() { _ = session.Close() })
 	return session
@@ -95,13 +95,13 @@ func publishSales(t testing.TB, session *rabbitmq.Session, n int) {
 		confirmations[i] = publish(t, p, sale(i))
 	}
 	for _, c := range confirmations {
-		must(t, c.Wait(testTimeout(t)))
+		must(t, c.Wait(testContext(t)))
 	}
 }
 
 func publish(t testing.TB, p *rabbitmq.Publisher, m rabbitmq.Message) *rabbitmq.Confirmation {
 	t.Helper()
-	c, err := p.Publish(testTimeout(t), m)
+	c, err := p.Publish(testContext(t), m)
 	must(t, err)
 	return c
 }
@@ -111,7 +111,7 @@ func take(t testing.TB, c *rabbitmq.Consumer, n int) []rabbitmq.Delivery {
 	t.Helper()
 	var taken []rabbitmq.Delivery
 	for len(taken) < n {
-		some, err := c.Take(testTimeout(t), n-len(taken))
+		some, err := c.Take(testContext(t), n-len(taken))
 		must(t, err)
 		taken = append(taken, some...)
 	}

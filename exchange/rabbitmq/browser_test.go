@@ -32,7 +32,7 @@ func ids(t testing.TB, session *rabbitmq.Session, queue string, n int) []string 
 func browse(t testing.TB, s *rabbitmq.QueueBrowser, matches func(id string) bool) (out int) {
 	t.Helper()
 	for {
-		taken, err := s.Take(testTimeout(t), 100)
+		taken, err := s.Take(testContext(t), 100)
 		if errors.Is(err, rabbitmq.ErrDrained) {
 			return out
 		}
@@ -62,7 +62,7 @@ func deadSales(t testing.TB, session *rabbitmq.Session, from, n int, body string
 		confirmations = append(confirmations, publish(t, p, m))
 	}
 	for _, c := range confirmations {
-		must(t, c.Wait(testTimeout(t)))
+		must(t, c.Wait(testContext(t)))
 	}
 	must(t, p.Close())
 }
@@ -178,14 +178,14 @@ func TestABrowserOfADeletedQueue(t *testing.T) {
 	s, err := session.Browse(dead, "sieve")
 	must(t, err)
 	for range 5 {
-		taken, err := s.Take(testTimeout(t), 64)
+		taken, err := s.Take(testContext(t), 64)
 		must(t, err)
 		s.Keep(len(taken))
 	}
 	_, err = raw(t, config).QueueDelete(dead, false, false, false)
 	must(t, err)
 	eventually(t, "the walk ends", func() bool {
-		_, err = s.Take(testTimeout(t), 1)
+		_, err = s.Take(testContext(t), 1)
 		s.Keep(1)
 		return err != nil
 	})

@@ -24,7 +24,7 @@ func TestABacklogIsTakenInBigBatches(t *testing.T) {
 	batches, largest := 0, 0
 	for taken := 0; taken < backlog; batches++ {
 		depth(t, session, ledgerQueue) // a round trip to the broker stands for the work on a batch
-		deliveries, err := c.Take(testTimeout(t), batch)
+		deliveries, err := c.Take(testContext(t), batch)
 		must(t, err)
 		for _, d := range deliveries {
 			if want := sale(taken).ID; d.ID != want {
@@ -50,8 +50,8 @@ func TestALoneMessageIsHandedOutAtOnce(t *testing.T) {
 	p := publisher(t, session, 1)
 	c := consumer(t, session, ledgerQueue, 1000)
 	for i := range 5 {
-		must(t, publish(t, p, sale(i)).Wait(testTimeout(t)))
-		deliveries, err := c.Take(testTimeout(t), 200) // would hang if it waited for more
+		must(t, publish(t, p, sale(i)).Wait(testContext(t)))
+		deliveries, err := c.Take(testContext(t), 200) // would hang if it waited for more
 		must(t, err)
 		if len(deliveries) != 1 || deliveries[0].ID != sale(i).ID {
 			t.Fatalf("took %d deliveries", len(deliveries))
@@ -107,14 +107,14 @@ func TestADeletedQueueCancelsItsConsumerAndNoMore(t *testing.T) {
 	c := consumer(t, session, ledgerQueue, 10)
 	result := make(chan error, 1)
 	go func() {
-		_, err := c.Take(testTimeout(t), 10)
+		_, err := c.Take(testContext(t), 10)
 		result <- err
 	}()
-	must(t, rabbitmqtest.Management(t).DeleteQueue(testTimeout(t), rabbitmqtest.VhostOf(t, config), ledgerQueue))
+	must(t, rabbitmqtest.Management(t).DeleteQueue(testContext(t), rabbitmqtest.VhostOf(t, config), ledgerQueue))
 	if err := <-result; !errors.Is(err, rabbitmq.ErrConsumerCancelled) || !strings.Contains(err.Error(), ledgerQueue) {
 		t.Errorf("Take, waiting, gives %v", err)
 	}
-	if _, err := c.Take(testTimeout(t), 10); !errors.Is(err, rabbitmq.ErrConsumerCancelled) {
+	if _, err := c.Take(testContext(t), 10); !errors.Is(err, rabbitmq.ErrConsumerCancelled) {
 		t.Errorf("Take afterwards gives %v", err)
 	}
 	must(t, session.Err())
@@ -140,7 +140,7 @@ func TestACancelledConsumerIsDrained(t *testing.T) {
 	must(t, c.Cancel())
 	publishSales(t, session, 1)
 	for {
-		more, err := c.Take(testTimeout(t), 4)
+		more, err := c.Take(testContext(t), 4)
 		if errors.Is(err, rabbitmq.ErrDrained) {
 			break
 		}

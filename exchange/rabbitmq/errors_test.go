@@ -88,9 +88,9 @@ func TestOpenSaysWhatIsWrongInOneLine(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			changed := withURL(t, config, c.change)
-			_, err := rabbitmq.Open(testTimeout(t), changed)
+			_, err := rabbitmq.Open(testContext(t), changed)
 			checkLine(t, err, c.want, c.says)
-			if err := rabbitmq.Apply(testTimeout(t), (topology.Topology{}), changed); !errors.Is(err, c.want) {
+			if err := rabbitmq.Apply(testContext(t), (topology.Topology{}), changed); !errors.Is(err, c.want) {
 				t.Errorf("Apply gives %v", err)
 			}
 		})
@@ -113,7 +113,7 @@ func checkLine(t *testing.T, err, want error, says string) {
 func TestASilentPeerIsUnreachableInTime(t *testing.T) {
 	t.Parallel()
 	config := rabbitmq.Config{URLs: []string{"amqp://guest:guest@" + silent(t) + "/"}, DialTimeout: 50 * time.Millisecond}
-	_, err := rabbitmq.Open(testTimeout(t), config)
+	_, err := rabbitmq.Open(testContext(t), config)
 	checkLine(t, err, rabbitmq.ErrUnreachable, "no answer in 50ms")
 
 	config.DialTimeout = time.Hour
@@ -126,10 +126,10 @@ func TestASilentPeerIsUnreachableInTime(t *testing.T) {
 func TestEveryHostIsNamed(t *testing.T) {
 	t.Parallel()
 	one, two := closedPort(t), closedPort(t)
-	_, err := rabbitmq.Open(testTimeout(t), rabbitmq.Config{URLs: []string{"amqp://" + one, "amqp://" + two}})
+	_, err := rabbitmq.Open(testContext(t), rabbitmq.Config{URLs: []string{"amqp://" + one, "amqp://" + two}})
 	checkLine(t, err, rabbitmq.ErrUnreachable, one)
 	checkLine(t, err, rabbitmq.ErrUnreachable, two)
-	_, err = rabbitmq.Open(testTimeout(t), rabbitmq.Config{})
+	_, err = rabbitmq.Open(testContext(t), rabbitmq.Config{})
 	checkLine(t, err, rabbitmq.ErrBadURL, "no URL given")
 }
 
@@ -143,12 +143,12 @@ func TestAPasswordIsPercentEncoded(t *testing.T) {
 
 	plain := config
 	plain.URLs = []string{"amqp://" + user + ":" + password + "@127.0.0.1:5672/"}
-	_, err := rabbitmq.Open(testTimeout(t), plain)
+	_, err := rabbitmq.Open(testContext(t), plain)
 	checkLine(t, err, rabbitmq.ErrBadURL, "percent-encode")
 
 	// A user without access to the virtual host gets that error, and not that it is missing.
 	other := rabbitmqtest.Vhost(t)
 	barred := withURL(t, other, func(u *url.URL) { u.User = url.UserPassword(user, password) })
-	_, err = rabbitmq.Open(testTimeout(t), barred)
+	_, err = rabbitmq.Open(testContext(t), barred)
 	checkLine(t, err, rabbitmq.ErrAccessRefused, "permissions")
 }

@@ -16,13 +16,13 @@ func TestExternalOnlyGetsNoRelayedEvents(t *testing.T) {
 	want := topology.Compute([]topology.Subscription{
 		{Worker: "intake", RoutingKeys: []string{saleKey}, ExternalOnly: true}, {Worker: ledger, RoutingKeys: []string{saleKey}},
 	})
-	must(t, rabbitmq.Apply(testTimeout(t), want, config))
+	must(t, rabbitmq.Apply(testContext(t), want, config))
 	session := open(t, config)
 	p := publisher(t, session, 16)
 	inject := func(n int, change func(m *rabbitmq.Message)) error {
 		m := sale(n)
 		change(&m)
-		return publish(t, p, m).Wait(testTimeout(t))
+		return publish(t, p, m).Wait(testContext(t))
 	}
 	relayed := func(m *rabbitmq.Message) { m.Headers[topology.HeaderRelayed] = true }
 	must(t, inject(1, relayed))

@@ -18,11 +18,11 @@ func TestARetryQueueReturnsTheMessage(t *testing.T) {
 	session := open(t, withLedger(t))
 	p := publisher(t, session, 1)
 	c := consumer(t, session, ledgerQueue, 10)
-	must(t, publish(t, p, sale(7)).Wait(testTimeout(t)))
+	must(t, publish(t, p, sale(7)).Wait(testContext(t)))
 	var first rabbitmq.Failure
 	for attempt := 1; attempt <= 3; attempt++ {
 		d := take(t, c, 1)[0]
-		must(t, publish(t, p, rabbitmq.RetryMessage(d, ledger, retryDelay, fmt.Errorf("no such item %d", attempt))).Wait(testTimeout(t)))
+		must(t, publish(t, p, rabbitmq.RetryMessage(d, ledger, retryDelay, fmt.Errorf("no such item %d", attempt))).Wait(testContext(t)))
 		must(t, c.AckOne(d))
 
 		d = take(t, c, 1)[0]
@@ -48,9 +48,9 @@ func TestADeadLetterSaysWhy(t *testing.T) {
 	session := open(t, withLedger(t))
 	p := publisher(t, session, 1)
 	c := consumer(t, session, ledgerQueue, 10)
-	must(t, publish(t, p, sale(7)).Wait(testTimeout(t)))
+	must(t, publish(t, p, sale(7)).Wait(testContext(t)))
 	d := take(t, c, 1)[0]
-	must(t, publish(t, p, rabbitmq.DeadMessage(d, ledger, errors.New("the quantity is no number"))).Wait(testTimeout(t)))
+	must(t, publish(t, p, rabbitmq.DeadMessage(d, ledger, errors.New("the quantity is no number"))).Wait(testContext(t)))
 	must(t, c.AckOne(d))
 	for _, queue := range []string{topology.DeadQueueName(ledger), topology.DeadLetterLog} {
 		dead := take(t, consumer(t, session, queue, 1), 1)[0]
@@ -114,10 +114,10 @@ func TestAWaitIsNoFailure(t *testing.T) {
 	session := open(t, withLedger(t))
 	p := publisher(t, session, 1)
 	c := consumer(t, session, ledgerQueue, 10)
-	must(t, publish(t, p, sale(7)).Wait(testTimeout(t)))
+	must(t, publish(t, p, sale(7)).Wait(testContext(t)))
 	for waits := int64(1); waits <= 2; waits++ {
 		d := take(t, c, 1)[0]
-		must(t, publish(t, p, rabbitmq.DeferMessage(d, ledger, retryDelay, "https://potter.example")).Wait(testTimeout(t)))
+		must(t, publish(t, p, rabbitmq.DeferMessage(d, ledger, retryDelay, "https://potter.example")).Wait(testContext(t)))
 		must(t, c.AckOne(d))
 		d = take(t, c, 1)[0]
 		f := d.Failure()
@@ -165,7 +165,7 @@ func TestAFailedMessageAlwaysFits(t *testing.T) {
 	if (rabbitmq.Delivery{Message: m}).LogSeq() != 1 {
 		t.Error("its place in the log is lost")
 	}
-	must(t, publish(t, p, m).Wait(testTimeout(t)))
+	must(t, publish(t, p, m).Wait(testContext(t)))
 }
 
 func TestHeadersOfAnyWidthAreRead(t *testing.T) {

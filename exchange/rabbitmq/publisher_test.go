@@ -19,7 +19,7 @@ func TestAConfirmedMessageIsInItsQueue(t *testing.T) {
 	session := open(t, withLedger(t))
 	sent := sale(42)
 	sent.Timestamp = time.Date(2011, 8, 31, 12, 30, 0, 0, time.UTC)
-	must(t, publish(t, publisher(t, session, 1), sent).Wait(testTimeout(t)))
+	must(t, publish(t, publisher(t, session, 1), sent).Wait(testContext(t)))
 
 	c := consumer(t, session, ledgerQueue, 10)
 	got := take(t, c, 1)[0]
@@ -48,10 +48,10 @@ func TestAMessageWithoutARouteIsSaidToBeUnroutable(t *testing.T) {
 		toLedger = append(toLedger, publish(t, p, home))
 	}
 	for i := range toNobody {
-		if err := toNobody[i].Wait(testTimeout(t)); !errors.Is(err, rabbitmq.ErrUnroutable) || !strings.Contains(err.Error(), "composerp.nobody") {
+		if err := toNobody[i].Wait(testContext(t)); !errors.Is(err, rabbitmq.ErrUnroutable) || !strings.Contains(err.Error(), "composerp.nobody") {
 			t.Fatalf("message %d without a route: %v", i, err)
 		}
-		if err := toLedger[i].Wait(testTimeout(t)); err != nil {
+		if err := toLedger[i].Wait(testContext(t)); err != nil {
 			t.Fatalf("message %d with a route: %v", i, err)
 		}
 	}
@@ -65,7 +65,7 @@ func TestAnEventWithoutABindingIsInUnrouted(t *testing.T) {
 	session := open(t, withLedger(t))
 	m := sale(1)
 	m.RoutingKey = "inventory.unheard_of"
-	must(t, publish(t, publisher(t, session, 1), m).Wait(testTimeout(t)))
+	must(t, publish(t, publisher(t, session, 1), m).Wait(testContext(t)))
 	if n := depth(t, session, topology.Unrouted); n != 1 {
 		t.Errorf("%d messages in %s, want 1", n, topology.Unrouted)
 	}
@@ -99,9 +99,9 @@ func TestTheWindowFillsWithoutAConfirmation(t *testing.T) {
 
 	broker.toClient.release()
 	for _, c := range confirmations {
-		must(t, c.Wait(testTimeout(t)))
+		must(t, c.Wait(testContext(t)))
 	}
-	must(t, publish(t, p, sale(window)).Wait(testTimeout(t)))
+	must(t, publish(t, p, sale(window)).Wait(testContext(t)))
 	eventually(t, "an empty window", func() bool { return p.InFlight() == 0 })
 }
 
@@ -123,7 +123,7 @@ func TestAMessageThatTheBrokerCannotTakeEndsNothing(t *testing.T) {
 	} {
 		m := sale(1)
 		change(&m)
-		if _, err := p.Publish(testTimeout(t), m); !errors.Is(err, rabbitmq.ErrUnpublishable) {
+		if _, err := p.Publish(testContext(t), m); !errors.Is(err, rabbitmq.ErrUnpublishable) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -133,7 +133,7 @@ func TestAMessageThatTheBrokerCannotTakeEndsNothing(t *testing.T) {
 	largest := sale(2)
 	largest.Body = make([]byte, 1<<20)
 	largest.Headers = map[string]any{"h": strings.Repeat("x", 60<<10)}
-	must(t, publish(t, p, largest).Wait(testTimeout(t)))
+	must(t, publish(t, p, largest).Wait(testContext(t)))
 }
 
 func TestAFullQueueRefusesItsMessage(t *testing.T) {
@@ -147,7 +147,7 @@ func TestAFullQueueRefusesItsMessage(t *testing.T) {
 	m := sale(1)
 	m.Exchange, m.RoutingKey = "", "small"
 	eventually(t, "a refusal", func() bool { // a quorum queue lets a few pass before it knows that it is full
-		err := publish(t, p, m).Wait(testTimeout(t))
+		err := publish(t, p, m).Wait(testContext(t))
 		if err != nil && !errors.Is(err, rabbitmq.ErrNacked) {
 			t.Fatal(err)
 		}
@@ -161,12 +161,12 @@ func TestAMissingExchangeEndsTheSessionAndIsNamed(t *testing.T) {
 	p := publisher(t, session, 16)
 	m := sale(1)
 	m.Exchange = "composerp.nowhere"
-	err := publish(t, p, m).Wait(testTimeout(t))
+	err := publish(t, p, m).Wait(testContext(t))
 	if !errors.Is(err, rabbitmq.ErrSessionLost) || !strings.Contains(err.Error(), "composerp.nowhere") {
 		t.Errorf("the confirmation says: %v", err)
 	}
 	<-session.Done()
-	if _, err := p.Publish(testTimeout(t), sale(2)); !errors.Is(err, rabbitmq.ErrSessionLost) {
+	if _, err := p.Publish(testContext(t), sale(2)); !errors.Is(err, rabbitmq.ErrSessionLost) {
 		t.Errorf("publishing on a dead session gives %v", err)
 	}
 }
@@ -175,13 +175,13 @@ func TestAClosedPublisherEndsAlone(t *testing.T) {
 	t.Parallel()
 	session := open(t, withLedger(t))
 	p := publisher(t, session, 16)
-	must(t, publish(t, p, sale(1)).Wait(testTimeout(t)))
+	must(t, publish(t, p, sale(1)).Wait(testContext(t)))
 	must(t, p.Close())
 	must(t, p.Close())
-	if _, err := p.Publish(testTimeout(t), sale(2)); !errors.Is(err, rabbitmq.ErrSessionLost) {
+	if _, err := p.Publish(testContext(t), sale(2)); !errors.Is(err, rabbitmq.ErrSessionLost) {
 		t.Errorf("publishing on a closed publisher gives %v", err)
 	}
-	must(t, publish(t, publisher(t, session, 16), sale(3)).Wait(testTimeout(t)))
+	must(t, publish(t, publisher(t, session, 16), sale(3)).Wait(testContext(t)))
 }
 
 func TestAnAlarmStopsPublishersAndNotConsumers(t *testing.T) {
@@ -190,7 +190,7 @@ func TestAnAlarmStopsPublishersAndNotConsumers(t *testing.T) {
 	session := open(t, config)
 	p := publisher(t, session, 16)
 	c := consumer(t, session, ledgerQueue, 10)
-	must(t, publish(t, p, sale(1)).Wait(testTimeout(t)))
+	must(t, publish(t, p, sale(1)).Wait(testContext(t)))
 
 	// A real alarm would stop every test's broker, so the proxy sends connection.blocked itself, to the connection
 	// opened first, which is the publishing one.
@@ -206,9 +206,9 @@ func TestAnAlarmStopsPublishersAndNotConsumers(t *testing.T) {
 
 	published := make(chan error, 1)
 	go func() {
-		confirmation, err := p.Publish(testTimeout(t), sale(3))
+		confirmation, err := p.Publish(testContext(t), sale(3))
 		if err == nil {
-			err = confirmation.Wait(testTimeout(t))
+			err = confirmation.Wait(testContext(t))
 		}
 		published <- err
 	}()
@@ -226,7 +226,7 @@ func TestAConfirmThatNeverComesEndsTheSession(t *testing.T) {
 	config.ConfirmTimeout = 400 * time.Millisecond
 	session := open(t, config)
 	p := publisher(t, session, 16)
-	must(t, publish(t, p, sale(1)).Wait(testTimeout(t)))
+	must(t, publish(t, p, sale(1)).Wait(testContext(t)))
 
 	broker.toClient.hold()
 	const publishing = 0
@@ -235,9 +235,9 @@ func TestAConfirmThatNeverComesEndsTheSession(t *testing.T) {
 	alarmed := time.Now()
 	late := make(chan error, 1)
 	go func() {
-		c, err := p.Publish(testTimeout(t), sale(2))
+		c, err := p.Publish(testContext(t), sale(2))
 		if err == nil {
-			err = c.Wait(testTimeout(t))
+			err = c.Wait(testContext(t))
 		}
 		late <- err
 	}()

@@ -95,7 +95,7 @@ func TestTheCountOfAnotherQueueIsNotHeeded(t *testing.T) {
 	session := open(t, withLedger(t))
 	m := sale(7)
 	m.Headers["x-delivery-count"] = int64(9)
-	must(t, publish(t, publisher(t, session, 1), m).Wait(testTimeout(t)))
+	must(t, publish(t, publisher(t, session, 1), m).Wait(testContext(t)))
 	c := consumer(t, session, ledgerQueue, 1)
 	d := take(t, c, 1)[0]
 	if d.DeliveryCount != 0 {

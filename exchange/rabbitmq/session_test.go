@@ -31,7 +31,7 @@ func TestConnectionsSayWhoTheyAre(t *testing.T) {
 	session := open(t, config)
 	want := fmt.Sprintf("#%d", os.Getpid())
 	eventually(t, "both connections show", func() bool {
-		connections, err := rabbitmqtest.Management(t).Connections(testTimeout(t), rabbitmqtest.VhostOf(t, config))
+		connections, err := rabbitmqtest.Management(t).Connections(testContext(t), rabbitmqtest.VhostOf(t, config))
 		must(t, err)
 		roles := map[string]bool{}
 		for _, c := range connections {
@@ -55,7 +55,7 @@ func TestAForcedCloseInTheMiddleOfPublishingLosesNothingThatWasConfirmed(t *test
 	confirmed := map[string]bool{}
 	doubtful, sessions := 0, 0
 	closing := make(chan error, 1)
-	err := rabbitmq.KeepConnected(testTimeout(t), config, func(ctx context.Context, s *rabbitmq.Session) error {
+	err := rabbitmq.KeepConnected(testContext(t), config, func(ctx context.Context, s *rabbitmq.Session) error {
 		if sessions++; sessions > 1 {
 			return nil
 		}
@@ -94,7 +94,7 @@ func TestAForcedCloseInTheMiddleOfPublishingLosesNothingThatWasConfirmed(t *test
 	c := consumer(t, session, ledgerQueue, 1000)
 	there := map[string]bool{}
 	for left := depth(t, session, ledgerQueue); left > 0 || len(there) == 0; left = depth(t, session, ledgerQueue) {
-		deliveries, err := c.Take(testTimeout(t), 1000)
+		deliveries, err := c.Take(testContext(t), 1000)
 		must(t, err)
 		for _, d := range deliveries {
 			there[d.ID] = true
@@ -103,7 +103,7 @@ func TestAForcedCloseInTheMiddleOfPublishingLosesNothingThatWasConfirmed(t *test
 	}
 	must(t, c.Cancel())
 	for {
-		deliveries, err := c.Take(testTimeout(t), 1000)
+		deliveries, err := c.Take(testContext(t), 1000)
 		if errors.Is(err, rabbitmq.ErrDrained) {
 			break
 		}
@@ -132,12 +132,12 @@ func TestWhatIsInFlightWhenTheNetworkGoesIsInDoubt(t *testing.T) {
 	}
 	waiting := make(chan error, 1)
 	go func() { // for a slot in the window
-		_, err := p.Publish(testTimeout(t), sale(64))
+		_, err := p.Publish(testContext(t), sale(64))
 		waiting <- err
 	}()
 	broker.drop(0, 1)
 	for i, c := range confirmations {
-		if err := c.Wait(testTimeout(t)); !errors.Is(err, rabbitmq.ErrSessionLost) {
+		if err := c.Wait(testContext(t)); !errors.Is(err, rabbitmq.ErrSessionLost) {
 			t.Errorf("confirmation %d says %v", i, err)
 		}
 	}
@@ -162,7 +162,7 @@ func TestAnAcknowledgementFromALostSessionRemovesNothing(t *testing.T) {
 	var old *rabbitmq.Consumer
 	var held []rabbitmq.Delivery
 	sessions := 0
-	err := rabbitmq.KeepConnected(testTimeout(t), config, func(ctx context.Context, s *rabbitmq.Session) error {
+	err := rabbitmq.KeepConnected(testContext(t), config, func(ctx context.Context, s *rabbitmq.Session) error {
 		sessions++
 		c, err := s.Consume(ledgerQueue, fmt.Sprintf("ledger.node.0.%d", sessions), 10)
 		if err != nil {
@@ -205,10 +205,10 @@ func TestOneConnectionTakesTheOtherAlong(t *testing.T) {
 		session := open(t, through)
 		p, c := publisher(t, session, 1), consumer(t, session, ledgerQueue, 10)
 		broker.drop(n)
-		if _, err := c.Take(testTimeout(t), 1); !errors.Is(err, rabbitmq.ErrSessionLost) {
+		if _, err := c.Take(testContext(t), 1); !errors.Is(err, rabbitmq.ErrSessionLost) {
 			t.Errorf("without the %s connection the consumer is told %v", name, err)
 		}
-		if _, err := p.Publish(testTimeout(t), sale(1)); !errors.Is(err, rabbitmq.ErrSessionLost) {
+		if _, err := p.Publish(testContext(t), sale(1)); !errors.Is(err, rabbitmq.ErrSessionLost) {
 			t.Errorf("without the %s connection the publisher is told %v", name, err)
 		}
 		must(t, session.Close())
@@ -313,7 +313,7 @@ func TestCloseIsBoundedWhateverHangs(t *testing.T) {
 	if err := <-hung; !errors.Is(err, rabbitmq.ErrSessionLost) {
 		t.Errorf("the publisher that hung is told %v", err)
 	}
-	if _, err := c.Take(testTimeout(t), 1); !errors.Is(err, rabbitmq.ErrSessionLost) {
+	if _, err := c.Take(testContext(t), 1); !errors.Is(err, rabbitmq.ErrSessionLost) {
 		t.Errorf("the consumer is told %v", err)
 	}
 	must(t, session.Close())

@@ -29,7 +29,7 @@ func differences(t *testing.T, config rabbitmq.Config, want topology.Topology) [
 	t.Helper()
 	vhost, err := config.Vhost()
 	must(t, err)
-	have, err := rabbitmqtest.Management(t).Topology(testTimeout(t), vhost)
+	have, err := rabbitmqtest.Management(t).Topology(testContext(t), vhost)
 	must(t, err)
 	lines := []string{}
 	for _, d := range want.Diff(have) {
@@ -42,15 +42,15 @@ func TestDiffAgainstTheBroker(t *testing.T) {
 	t.Parallel()
 	config := rabbitmqtest.Vhost(t)
 	want := topology.Compute(someFleet())
-	must(t, rabbitmq.Apply(testTimeout(t), want, config))
+	must(t, rabbitmq.Apply(testContext(t), want, config))
 	if got := differences(t, config, want); len(got) > 0 {
 		t.Errorf("what was just applied differs: %q", got)
 	}
 
 	// One of each kind: missing, different and extra; and another application's queue, which is ignored.
 	management, vhost := rabbitmqtest.Management(t), rabbitmqtest.VhostOf(t, config)
-	must(t, management.DeleteQueue(testTimeout(t), vhost, "composerp.alert.dead"))
-	must(t, management.DeleteQueue(testTimeout(t), vhost, "composerp.alert"))
+	must(t, management.DeleteQueue(testContext(t), vhost, "composerp.alert.dead"))
+	must(t, management.DeleteQueue(testContext(t), vhost, "composerp.alert"))
 	connection, err := amqp.Dial(config.URLs[0])
 	must(t, err)
 	defer connection.Close()
@@ -105,7 +105,7 @@ func TestDefinitionsCanBeImported(t *testing.T) {
 	}
 	definitions, err := want.Definitions(vhost)
 	must(t, err)
-	request, err := http.NewRequestWithContext(testTimeout(t), http.MethodPost, rabbitmqtest.ManagementURL(t)+"/api/definitions", bytes.NewReader(definitions))
+	request, err := http.NewRequestWithContext(testContext(t), http.MethodPost, rabbitmqtest.ManagementURL(t)+"/api/definitions", bytes.NewReader(definitions))
 	must(t, err)
 	request.Header.Set("Content-Type", "application/json")
 	answer, err := http.DefaultClient.Do(request)
@@ -117,12 +117,12 @@ func TestDefinitionsCanBeImported(t *testing.T) {
 	if got := differences(t, config, want); len(got) > 0 {
 		t.Errorf("what was imported differs: %q", got)
 	}
-	must(t, rabbitmq.Apply(testTimeout(t), want, config))
+	must(t, rabbitmq.Apply(testContext(t), want, config))
 }
 
 func TestTopologyOfNoVhost(t *testing.T) {
 	t.Parallel()
-	_, err := rabbitmqtest.Management(t).Topology(testTimeout(t), "nowhere")
+	_, err := rabbitmqtest.Management(t).Topology(testContext(t), "nowhere")
 	checkLine(t, err, rabbitmq.ErrVhostMissing, "create it")
 }
 

@@ -30,12 +30,12 @@ func newAudited(t *testing.T) *audited {
 	t.Helper()
 	p := storetest.NewEnv(t, 8)
 	a := &audited{Env: p, ticker: p.NewTicker(), relay: p.NewReader("relay")}
-	a.worker = storetest.Found(inbox.Subscribe(t.Context(), p.DB, "one", []string{string(event.TypeInventoryLowStock)}))(t)
+	a.worker = storetest.MustGet(inbox.Subscribe(t.Context(), p.DB, "one", []string{string(event.TypeInventoryLowStock)}))(t)
 	return a
 }
 
 func fresh(n int) []event.Any {
-	list := storetest.AnySales(n)
+	list := storetest.Sales(n)
 	for i := range list {
 		list[i].Type = event.TypeInventoryLowStock
 	}
@@ -138,7 +138,7 @@ func TestALateCommitIsFresh(t *testing.T) {
 		a.handle(a.appendEvents(1)...)
 		late := a.OpenTx()
 		if known {
-			storetest.Must2(pg.RawTx(late).Exec(`SELECT pg_current_xact_id()`))(t)
+			storetest.MustGet(pg.RawTx(late).Exec(`SELECT pg_current_xact_id()`))(t)
 			a.handle(a.appendEvents(1)...)
 		}
 		storetest.Must(t, eventlog.Append(t.Context(), late, fresh(1)))
@@ -208,7 +208,7 @@ func TestAnAuditOfALongBacklog(t *testing.T) {
 		a.appendEvents(1000)
 	}
 	a.appendEvents(200)
-	state := storetest.Found(eventlog.ReadState(t.Context(), a.Env.DB, ""))(t)
+	state := storetest.MustGet(eventlog.ReadState(t.Context(), a.Env.DB, ""))(t)
 	scope := audit.Scope{Settled: state.Passed, SettledEpoch: state.PassedEpoch, Fewest: map[string]int64{"one": backlog - 10}}
 	began := time.Now()
 	if c := checkOf(a.audit(scope, "handled"), "handled"); c.Wrong != 10 {
@@ -225,7 +225,7 @@ func TestLossDiffersFromDelay(t *testing.T) {
 	t.Parallel()
 	a := newAudited(t)
 	ids := a.appendEvents(3)
-	state := storetest.Found(eventlog.ReadState(t.Context(), a.Env.DB, ""))(t)
+	state := storetest.MustGet(eventlog.ReadState(t.Context(), a.Env.DB, ""))(t)
 	a.appendEvents(4)
 	scope := audit.Scope{Settled: state.Passed, SettledEpoch: state.PassedEpoch, Fewest: map[string]int64{"one": 1}}
 	p := a.audit(scope, "handled")
@@ -246,7 +246,7 @@ func TestWhatTheRelayHasNotPassedIsInFlight(t *testing.T) {
 	t.Parallel()
 	a := newAudited(t)
 	a.handle(a.appendEvents(1)...)
-	state := storetest.Found(eventlog.ReadState(t.Context(), a.Env.DB, ""))(t)
+	state := storetest.MustGet(eventlog.ReadState(t.Context(), a.Env.DB, ""))(t)
 	late := fresh(1)
 	storetest.Must(t, a.InTx(t.Context(), func(tx store.Tx) error { return eventlog.Append(t.Context(), tx, late) }))
 	scope := audit.Scope{Settled: state.Passed, SettledEpoch: state.PassedEpoch, Fewest: map[string]int64{"one": 0}}

@@ -51,13 +51,13 @@ func TestAProvenGenerationIsDropped(t *testing.T) {
 			t.Errorf("%+v: handled are %+v, %d debts are paid", scope, p.Counts.Consumers, checkOf(p, "handled").Count)
 		}
 	}
-	if o := storetest.Found(eventlog.FindNewestPending(t.Context(), a.Env.DB, 0, math.MaxInt64, []string{"one"}))(t); o != nil {
+	if o := storetest.MustGet(eventlog.FindNewestPending(t.Context(), a.Env.DB, 0, math.MaxInt64, []string{"one"}))(t); o != nil {
 		t.Errorf("%+v is owed", o)
 	}
 	seq := func(id uuid.UUID) int64 {
 		return storetest.One[int64](t, a.SQL(), `SELECT seq FROM event_log WHERE event_id = $1`, id)
 	}
-	if !storetest.Found(inbox.Forgotten(t.Context(), a.Env.DB, seq(old[0])))(t) || storetest.Found(inbox.Forgotten(t.Context(), a.Env.DB, seq(young[0])))(t) {
+	if !storetest.MustGet(inbox.Forgotten(t.Context(), a.Env.DB, seq(old[0])))(t) || storetest.MustGet(inbox.Forgotten(t.Context(), a.Env.DB, seq(young[0])))(t) {
 		t.Error("the inbox does not tell what it has forgotten")
 	}
 	// A younger one is not taken for proven.

@@ -57,13 +57,13 @@ func TestAdmissionVerdicts(t *testing.T) {
 func TestAdmissionKeepsTheOrderOfArrivalAndEveryByte(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
-	events := storetest.AnySales(200) // ids are random, and so not in order
+	events := storetest.Sales(200) // ids are random, and so not in order
 	awkward := storetest.Sale("awkward")
 	awkward.Body = []byte(`{ "a":"\"\\ {},'NULL' \u0000 ☃ 😀",` + "\n\t" + `"b":  1.50}  `)
 	awkward.AggregateID, awkward.TenantID = `{"a,b"}`, `NULL`
 	events = append(events, awkward)
-	storetest.Must2(eventlog.AdmitOnce(t.Context(), p.DB, events, true))(t)
-	appended := storetest.AnySales(100)
+	storetest.MustGet(eventlog.AdmitOnce(t.Context(), p.DB, events, true))(t)
+	appended := storetest.Sales(100)
 	storetest.Must(t, p.InTx(t.Context(), func(tx store.Tx) error { return eventlog.Append(t.Context(), tx, appended) }))
 	if got := query(p, `SELECT event_id FROM event_log ORDER BY seq`); !slices.Equal(got, storetest.IDs(slices.Concat(events, appended))) {
 		t.Error("the log has another order than the batch")
@@ -88,11 +88,11 @@ func TestConcurrentAdmissionsOfTheSameEvents(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	const clients, rounds = 6, 15
-	events := storetest.AnySales(120)
-	admitted := make([]map[storetest.EventID]int, clients)
+	events := storetest.Sales(120)
+	admitted := make([]map[uuid.UUID]int, clients)
 	var run []func(context.Context) error
 	for i := range clients {
-		admitted[i] = map[storetest.EventID]int{}
+		admitted[i] = map[uuid.UUID]int{}
 		run = append(run, func(ctx context.Context) error {
 			rnd := rand.New(rand.NewPCG(seed, uint64(i)))
 			for range rounds {
@@ -130,7 +130,7 @@ func TestConcurrentAdmissionsOfTheSameEvents(t *testing.T) {
 		})
 	}
 	storetest.Concurrently(t, run...)
-	sum := map[storetest.EventID]int{}
+	sum := map[uuid.UUID]int{}
 	for _, m := range admitted {
 		for id, n := range m {
 			sum[id] += n
@@ -154,8 +154,8 @@ func TestUnsortedAdmissionsDeadlock(t *testing.T) {
 	const insert = `INSERT INTO admission (event_id, body_sha256, seq) VALUES ($1, '', 1) ON CONFLICT DO NOTHING`
 	a, b := uuid.New(), uuid.New()
 	one, two := p.OpenTx(), p.OpenTx()
-	storetest.Must2(pg.RawTx(one).Exec(insert, a))(t)
-	storetest.Must2(pg.RawTx(two).Exec(insert, b))(t)
+	storetest.MustGet(pg.RawTx(one).Exec(insert, a))(t)
+	storetest.MustGet(pg.RawTx(two).Exec(insert, b))(t)
 	other := make(chan error, 1)
 	go func() { _, err := pg.RawTx(one).Exec(insert, b); other <- err }()
 	p.AwaitLockWaiters(1)
@@ -199,10 +199,10 @@ func TestPublishOrNot(t *testing.T) {
 	p := storetest.NewEnv(t, 4)
 	ticker, reader := p.NewTicker(), p.NewReader("relay")
 	heard, appended := storetest.Sale("heard"), storetest.Sale("appended")
-	storetest.Must2(eventlog.AdmitOnce(t.Context(), p.DB, []event.Any{heard}, false))(t)
-	storetest.Must2(eventlog.AdmitOnce(t.Context(), p.DB, []event.Any{appended}, true))(t)
+	storetest.MustGet(eventlog.AdmitOnce(t.Context(), p.DB, []event.Any{heard}, false))(t)
+	storetest.MustGet(eventlog.AdmitOnce(t.Context(), p.DB, []event.Any{appended}, true))(t)
 	ticker.Tick()
-	if got := reader.ReadAll(10); !slices.Equal(got, []storetest.EventID{appended.ID}) {
+	if got := reader.ReadAll(10); !slices.Equal(got, []uuid.UUID{appended.ID}) {
 		t.Errorf("%v are to be published, want %s alone", got, appended.ID)
 	}
 	// An event is known by its position and id together.

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/storetest"
@@ -17,7 +19,7 @@ func TestACursorMovesByCompareAndSet(t *testing.T) {
 	if reader.At != (eventlog.Cursor{Consumer: "relay", Term: reader.Lease.Term}) {
 		t.Errorf("a new cursor stands at %+v", reader.At)
 	}
-	events := storetest.AnySales(5)
+	events := storetest.Sales(5)
 	for _, e := range events {
 		p.Append(e)
 	}
@@ -36,7 +38,7 @@ func TestACursorMovesByCompareAndSet(t *testing.T) {
 	more, err := eventlog.ReadPage(ctx, p.DB, page.Next, 2)
 	storetest.Must(t, err)
 	storetest.IsError(t, eventlog.MoveCursor(ctx, p.DB, page.Next, more.Next), store.ErrNotLeader)
-	storetest.Must2(eventlog.ReadPage(ctx, p.DB, page.Next, 2))(t) // reading needs no lease
+	storetest.MustGet(eventlog.ReadPage(ctx, p.DB, page.Next, 2))(t) // reading needs no lease
 	_, err = eventlog.OpenCursor(ctx, p.DB, reader.Lease)
 	storetest.IsError(t, err, store.ErrNotLeader)
 	if got := next.ReadAll(2); !slices.Equal(got, storetest.IDs(events[2:])) {
@@ -63,7 +65,7 @@ func TestReadingWhatIsNotThere(t *testing.T) {
 	}
 	// A tick without events is passed.
 	rolledBack := p.OpenTx()
-	storetest.Must(t, eventlog.Append(t.Context(), rolledBack, storetest.AnySales(3)))
+	storetest.Must(t, eventlog.Append(t.Context(), rolledBack, storetest.Sales(3)))
 	storetest.Must(t, rolledBack.Rollback())
 	newest := ticker.Tick()
 	if got := reader.ReadAll(10); len(got) != 0 || reader.At.Tick != newest {
@@ -78,9 +80,9 @@ func TestPagesOfEverySizeGiveTheSame(t *testing.T) {
 	p := storetest.NewEnv(t, 6)
 	ticker := p.NewTicker()
 	late := p.OpenTx()
-	var appended, lateSaid []storetest.EventID
+	var appended, lateSaid []uuid.UUID
 	for i := range 24 {
-		e := storetest.AnySales(1)
+		e := storetest.Sales(1)
 		if i%4 == 0 {
 			storetest.Must(t, eventlog.Append(t.Context(), late, e))
 			lateSaid = append(lateSaid, e[0].ID)
@@ -93,7 +95,7 @@ func TestPagesOfEverySizeGiveTheSame(t *testing.T) {
 		}
 	}
 	ticker.Tick()
-	var before [][]storetest.EventID
+	var before [][]uuid.UUID
 	readers := make([]*storetest.Reader, 0, 26)
 	for limit := 1; limit <= 26; limit++ {
 		readers = append(readers, p.NewReader(string(rune('a'+limit))))
@@ -139,7 +141,7 @@ func TestLagAndUnpublishable(t *testing.T) {
 	if n := lag(); n != 0 {
 		t.Errorf("on an empty log the lag is %d", n)
 	}
-	storetest.Must(t, p.InTx(t.Context(), func(tx store.Tx) error { return eventlog.Append(t.Context(), tx, storetest.AnySales(7)) }))
+	storetest.Must(t, p.InTx(t.Context(), func(tx store.Tx) error { return eventlog.Append(t.Context(), tx, storetest.Sales(7)) }))
 	ticker.Tick()
 	if n := lag(); n != 7 {
 		t.Errorf("before its first reading the lag is %d, want 7", n)

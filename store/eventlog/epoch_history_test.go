@@ -63,13 +63,13 @@ func (h *history) begin() {
 	h.Helper()
 	tx, err := h.Begin(context.Background())
 	storetest.Must(h, err)
-	storetest.Must2(pg.RawTx(tx).Exec(`SELECT pg_current_xact_id()`))(h)
+	storetest.MustGet(pg.RawTx(tx).Exec(`SELECT pg_current_xact_id()`))(h)
 	h.open = append(h.open, &openWriter{tx: tx})
 }
 
 func (h *history) append(w *openWriter, n int) {
 	h.Helper()
-	events := storetest.AnySales(n)
+	events := storetest.Sales(n)
 	storetest.Must(h, eventlog.Append(context.Background(), w.tx, events))
 	w.says = append(w.says, storetest.IDs(events)...)
 }
@@ -210,7 +210,7 @@ func TestEveryHistoryIsReadOnceThroughRestores(t *testing.T) {
 				h.end(some(t), rapid.IntRange(0, 4).Draw(t, "end") > 0)
 			},
 			"tick": func(t *rapid.T) {
-				storetest.Must2(h.ticker.Step(context.Background(), h.ticker.Lease))(h)
+				storetest.MustGet(h.ticker.Step(context.Background(), h.ticker.Lease))(h)
 			},
 			"read": func(t *rapid.T) {
 				name := rapid.SampledFrom(historyReaders).Draw(t, "reader")

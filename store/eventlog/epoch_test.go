@@ -94,9 +94,9 @@ func TestWhatWasNotReadBeforeARestoreIsReadOnceAfterIt(t *testing.T) {
 			late, lost := p.OpenTx(), p.OpenTx()
 			committedLate := storetest.Sale("late")
 			storetest.Must(t, eventlog.Append(t.Context(), late, []event.Any{committedLate}))
-			storetest.Must(t, eventlog.Append(t.Context(), lost, storetest.AnySales(1))) // open when the dump is made
-			first := storetest.AnySales(5)
-			storetest.Must2(eventlog.AdmitOnce(t.Context(), p.DB, first, true))(t)
+			storetest.Must(t, eventlog.Append(t.Context(), lost, storetest.Sales(1))) // open when the dump is made
+			first := storetest.Sales(5)
+			storetest.MustGet(eventlog.AdmitOnce(t.Context(), p.DB, first, true))(t)
 			ticker.Tick()
 			// In the middle of an interval, past its second event.
 			page, err := eventlog.ReadPage(t.Context(), reader.Env.DB, reader.At, 2)
@@ -213,7 +213,7 @@ func TestNoEpochBeginsUnderALivingLeader(t *testing.T) {
 	// A killed leader's lease is neither released nor renewed.
 	p.Exec(`INSERT INTO lease VALUES ('ticker', 3, 'killed#8', clock_timestamp() + interval '1 hour')`)
 	began := time.Now()
-	storetest.Must2(eventlog.BeginEpoch(t.Context(), p.DB, false))(t)
+	storetest.MustGet(eventlog.BeginEpoch(t.Context(), p.DB, false))(t)
 	if took := time.Since(began); took > store.LeaseTTL+2*time.Second {
 		t.Errorf("it took %v", took)
 	}
@@ -232,7 +232,7 @@ func TestAnAppendWhileAnEpochBeginsIsReadInIt(t *testing.T) {
 	reader := p.NewReader("relay")
 	restore(p, 1_000_000)
 	early := p.OpenTx()
-	storetest.Must2(pg.RawTx(early).Exec(`SELECT pg_current_xact_id()`))(t)
+	storetest.MustGet(pg.RawTx(early).Exec(`SELECT pg_current_xact_id()`))(t)
 	writing := p.OpenTx()
 	written := storetest.Sale("before")
 	storetest.Must(t, eventlog.Append(t.Context(), writing, []event.Any{written}))
@@ -298,7 +298,7 @@ func TestANewEpochLiftsTheSequence(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
 	ticker := p.NewTicker()
-	storetest.Must2(eventlog.AdmitOnce(t.Context(), p.DB, storetest.AnySales(7), true))(t)
+	storetest.MustGet(eventlog.AdmitOnce(t.Context(), p.DB, storetest.Sales(7), true))(t)
 	ticker.Tick()
 	p.Exec(`SELECT setval('event_log_seq', 1, false)`)
 	restore(p, 50)
@@ -385,7 +385,7 @@ func TestTheAuditCountsWithinEpochs(t *testing.T) {
 	}))
 	// A new subscription has no pending deliveries from before.
 	ticker.Tick()
-	storetest.Must2(inbox.Subscribe(t.Context(), p.DB, "newcomer", []string{"SALE_COMPLETED"}))(t)
+	storetest.MustGet(inbox.Subscribe(t.Context(), p.DB, "newcomer", []string{"SALE_COMPLETED"}))(t)
 	reader.ReadAll(10)
 	if moved, wrong := audited(state); moved != 1 || wrong["published"] != 0 || wrong["handled"] != 0 {
 		t.Errorf("when all is read and handled: %d moved, %v", moved, wrong)

@@ -148,14 +148,14 @@ func lastSequence(p *storetest.Env) int64 {
 func beginTick(p *storetest.Env) *manualTick {
 	p.Helper()
 	tx := p.OpenTx()
-	storetest.Must2(pg.RawTx(tx).Exec(`SELECT pg_current_xact_id()`))(p)
+	storetest.MustGet(pg.RawTx(tx).Exec(`SELECT pg_current_xact_id()`))(p)
 	return &manualTick{p, tx}
 }
 
 // end takes the snapshot and commits.
 func (h *manualTick) end(id, seqBefore int64) {
 	h.Helper()
-	storetest.Must2(pg.RawTx(h.tx).Exec(`
+	storetest.MustGet(pg.RawTx(h.tx).Exec(`
 		INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq)
 		VALUES ($1, 1, pg_current_snapshot(), $2, pg_sequence_last_value('event_log_seq'))`, id, seqBefore))(h)
 	storetest.Must(h, h.tx.Commit())
@@ -175,7 +175,7 @@ func TestSeqBeforeReadAfterTheTickHasItsIDLosesEvents(t *testing.T) {
 			seqBefore := lastSequence(p)
 			tick := beginTick(p)
 			tx := p.OpenTx()
-			storetest.Must(t, eventlog.Append(t.Context(), tx, storetest.AnySales(1)))
+			storetest.Must(t, eventlog.Append(t.Context(), tx, storetest.Sales(1)))
 			if !c.before {
 				seqBefore = lastSequence(p)
 			}
@@ -290,14 +290,14 @@ func TestAppendAndAdmitDrawNumbersAfterTheID(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 2)
 	p.Exec(drawnWithID)
-	guarded := storetest.OpenAt(t, storetest.WithParameter(p.URL, "search_path", "guard,pg_catalog,public"))
+	guarded := storetest.Open(t, storetest.WithParameter(p.URL, "search_path", "guard,pg_catalog,public"), 4)
 	storetest.Must(t, guarded.InTx(t.Context(), func(tx store.Tx) error {
 		if _, err := pg.RawTx(tx).Exec(`SAVEPOINT s`); err != nil {
 			return err
 		}
-		return eventlog.Append(t.Context(), tx, storetest.AnySales(3))
+		return eventlog.Append(t.Context(), tx, storetest.Sales(3))
 	}))
-	verdicts, err := eventlog.AdmitOnce(t.Context(), guarded, storetest.AnySales(3), true)
+	verdicts, err := eventlog.AdmitOnce(t.Context(), guarded, storetest.Sales(3), true)
 	storetest.Must(t, err)
 	if !slices.Equal(verdicts, make([]eventlog.Admission, 3)) {
 		t.Errorf("verdicts are %v", verdicts)
@@ -315,14 +315,14 @@ func TestATickOutOfOrderDoublesEvents(t *testing.T) {
 	ticker := p.NewTicker()
 	late := beginTick(p)
 	tx := p.OpenTx()
-	storetest.Must(t, eventlog.Append(t.Context(), tx, storetest.AnySales(1)))
+	storetest.Must(t, eventlog.Append(t.Context(), tx, storetest.Sales(1)))
 	old := storetest.One[string](t, p.SQL(), `SELECT pg_current_snapshot()::text`)
 	storetest.Must(t, tx.Commit())
 	first := ticker.Tick()
-	storetest.Must2(pg.RawTx(late.tx).Exec(`INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq) VALUES ($1, 1, $2::pg_snapshot, 0, 1)`, first+1, old))(t)
+	storetest.MustGet(pg.RawTx(late.tx).Exec(`INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq) VALUES ($1, 1, $2::pg_snapshot, 0, 1)`, first+1, old))(t)
 	storetest.Must(t, late.tx.Commit())
 	p.Append(storetest.Sale("b"))
-	storetest.Must2(ticker.Step(t.Context(), ticker.Lease))(t)
+	storetest.MustGet(ticker.Step(t.Context(), ticker.Lease))(t)
 	if n := len(interval(p, 0, first)) + len(interval(p, first, first+1)) + len(interval(p, first+1, first+2)); n != 3 {
 		t.Errorf("2 events were read %d times: the interleaving proves nothing", n)
 	}

@@ -55,7 +55,7 @@ func TestAnInsertMayCrossTheBorderOfPartitions(t *testing.T) {
 	p := storetest.NewEnv(t, 4)
 	ticker, reader := p.NewTicker(), p.NewReader("relay")
 	p.Exec(`SELECT setval('event_log_seq', $1)`, 2*eventlog.PartitionSize-5)
-	events := storetest.AnySales(10)
+	events := storetest.Sales(10)
 	err := p.InTx(t.Context(), func(tx store.Tx) error { return eventlog.Append(t.Context(), tx, events) })
 	if err == nil {
 		t.Fatal("an insert found a partition that nobody has made")
@@ -63,9 +63,9 @@ func TestAnInsertMayCrossTheBorderOfPartitions(t *testing.T) {
 	storetest.Must(t, eventlog.EnsurePartitions(t.Context(), p.DB))
 	p.Exec(`SELECT setval('event_log_seq', $1)`, 2*eventlog.PartitionSize-5)
 	storetest.Must(t, p.InTx(t.Context(), func(tx store.Tx) error { return eventlog.Append(t.Context(), tx, events) }))
-	admitted := storetest.AnySales(10)
+	admitted := storetest.Sales(10)
 	p.Exec(`SELECT setval('event_log_seq', $1)`, 3*eventlog.PartitionSize-5)
-	storetest.Must2(eventlog.AdmitOnce(t.Context(), p.DB, admitted, true))(t)
+	storetest.MustGet(eventlog.AdmitOnce(t.Context(), p.DB, admitted, true))(t)
 	ticker.Tick()
 	if got := reader.ReadAll(3); !slices.Equal(got, storetest.IDs(slices.Concat(events, admitted))) {
 		t.Errorf("read %v", got)
@@ -81,9 +81,9 @@ func TestPartitionsAreMadeBesideOpenWritersAndByManyAtOnce(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 10)
 	open := p.OpenTx()
-	storetest.Must(t, eventlog.Append(t.Context(), open, storetest.AnySales(1)))
+	storetest.Must(t, eventlog.Append(t.Context(), open, storetest.Sales(1)))
 	p.Exec(`SELECT setval('event_log_seq', $1)`, 6*eventlog.PartitionSize)
-	impatient := storetest.OpenAt(t, storetest.WithParameter(p.URL, "lock_timeout", "2000"))
+	impatient := storetest.Open(t, storetest.WithParameter(p.URL, "lock_timeout", "2000"), 4)
 	var run []func(context.Context) error
 	for range 4 {
 		run = append(run, func(ctx context.Context) error { return eventlog.EnsurePartitions(ctx, impatient) })

@@ -17,13 +17,13 @@ import (
 func TestFindNewestPending(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
-	ledger := storetest.Found(inbox.Subscribe(t.Context(), p.DB, "ledger", []string{"SALE_COMPLETED"}))(t)
-	storetest.Must2(inbox.Subscribe(t.Context(), p.DB, "view", []string{"INVENTORY_UPDATED", "SALE_COMPLETED"}))(t)
-	storetest.Must2(inbox.Subscribe(t.Context(), p.DB, "gone", []string{"SALE_COMPLETED"}))(t)
-	begin := storetest.Found(eventlog.End(t.Context(), p.DB))(t)
+	ledger := storetest.MustGet(inbox.Subscribe(t.Context(), p.DB, "ledger", []string{"SALE_COMPLETED"}))(t)
+	storetest.MustGet(inbox.Subscribe(t.Context(), p.DB, "view", []string{"INVENTORY_UPDATED", "SALE_COMPLETED"}))(t)
+	storetest.MustGet(inbox.Subscribe(t.Context(), p.DB, "gone", []string{"SALE_COMPLETED"}))(t)
+	begin := storetest.MustGet(eventlog.End(t.Context(), p.DB))(t)
 	pending := func(since int64) string {
 		t.Helper()
-		o := storetest.Found(eventlog.FindNewestPending(t.Context(), p.DB, since, math.MaxInt64, []string{"ledger", "view"}))(t)
+		o := storetest.MustGet(eventlog.FindNewestPending(t.Context(), p.DB, since, math.MaxInt64, []string{"ledger", "view"}))(t)
 		if o == nil {
 			return ""
 		}
@@ -33,15 +33,15 @@ func TestFindNewestPending(t *testing.T) {
 		t.Errorf("of nothing %s is pending", got)
 	}
 	e := storetest.Sale("a")
-	storetest.Must2(eventlog.AdmitOnce(t.Context(), p.DB, []event.Any{e}, true))(t)
-	end := storetest.Found(eventlog.End(t.Context(), p.DB))(t)
+	storetest.MustGet(eventlog.AdmitOnce(t.Context(), p.DB, []event.Any{e}, true))(t)
+	end := storetest.MustGet(eventlog.End(t.Context(), p.DB))(t)
 	if got := pending(begin); got == "" || end <= begin {
 		t.Errorf("of a sale %q is pending; the log went from %d to %d", got, begin, end)
 	}
 	if got := pending(end); got != "" {
 		t.Errorf("past the log's end %s is pending", got)
 	}
-	if o := storetest.Found(eventlog.FindNewestPending(t.Context(), p.DB, begin, begin, []string{"ledger"}))(t); o != nil {
+	if o := storetest.MustGet(eventlog.FindNewestPending(t.Context(), p.DB, begin, begin, []string{"ledger"}))(t); o != nil {
 		t.Errorf("up to where the log ended before, %+v is pending", o)
 	}
 	storetest.Must(t, p.InTx(t.Context(), func(tx store.Tx) error {
@@ -64,8 +64,8 @@ func TestFindNewestPending(t *testing.T) {
 		}
 	}
 	p.NewTicker().Tick()
-	storetest.Must2(inbox.Subscribe(t.Context(), p.DB, "late", []string{"SALE_COMPLETED"}))(t)
-	if o := storetest.Found(eventlog.FindNewestPending(t.Context(), p.DB, begin, math.MaxInt64, []string{"late"}))(t); o != nil {
+	storetest.MustGet(inbox.Subscribe(t.Context(), p.DB, "late", []string{"SALE_COMPLETED"}))(t)
+	if o := storetest.MustGet(eventlog.FindNewestPending(t.Context(), p.DB, begin, math.MaxInt64, []string{"late"}))(t); o != nil {
 		t.Errorf("who subscribed after it owes %+v", o)
 	}
 }
@@ -74,12 +74,12 @@ func TestNotAdmitted(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 2)
 	here, away := storetest.Sale("a"), storetest.Sale("b")
-	storetest.Must2(eventlog.AdmitOnce(t.Context(), p.DB, []event.Any{here}, true))(t)
-	missing := storetest.Found(eventlog.NotAdmitted(t.Context(), p.DB, []uuid.UUID{here.ID, away.ID}))(t)
+	storetest.MustGet(eventlog.AdmitOnce(t.Context(), p.DB, []event.Any{here}, true))(t)
+	missing := storetest.MustGet(eventlog.NotAdmitted(t.Context(), p.DB, []uuid.UUID{here.ID, away.ID}))(t)
 	if len(missing) != 1 || missing[0] != away.ID {
 		t.Errorf("missing are %v, want %s", missing, away.ID)
 	}
-	if none := storetest.Found(eventlog.NotAdmitted(t.Context(), p.DB, nil))(t); len(none) != 0 {
+	if none := storetest.MustGet(eventlog.NotAdmitted(t.Context(), p.DB, nil))(t); len(none) != 0 {
 		t.Errorf("of none %v are missing", none)
 	}
 }

@@ -25,8 +25,8 @@ type pendingEnv struct {
 func newPendingEnv(t *testing.T) *pendingEnv {
 	t.Helper()
 	d := &pendingEnv{Env: storetest.NewEnv(t, 4)}
-	d.ledger = storetest.Found(inbox.Subscribe(t.Context(), d.Env.DB, "ledger", []string{"SALE_COMPLETED"}))(t)
-	storetest.Must2(inbox.Subscribe(t.Context(), d.Env.DB, "view", []string{"SALE_COMPLETED", "INVENTORY_UPDATED"}))(t)
+	d.ledger = storetest.MustGet(inbox.Subscribe(t.Context(), d.Env.DB, "ledger", []string{"SALE_COMPLETED"}))(t)
+	storetest.MustGet(inbox.Subscribe(t.Context(), d.Env.DB, "view", []string{"SALE_COMPLETED", "INVENTORY_UPDATED"}))(t)
 	return d
 }
 
@@ -43,8 +43,8 @@ func (d *pendingEnv) tick() {
 func (d *pendingEnv) pending(after eventlog.Position) string {
 	d.Helper()
 	var texts []string
-	end := storetest.Found(eventlog.End(context.Background(), d.Env.DB))(d)
-	for _, debt := range storetest.Found(eventlog.PendingDeliveries(context.Background(), d.Env.DB, []string{"ledger", "view"}, 0, end, after, false))(d) {
+	end := storetest.MustGet(eventlog.End(context.Background(), d.Env.DB))(d)
+	for _, debt := range storetest.MustGet(eventlog.PendingDeliveries(context.Background(), d.Env.DB, []string{"ledger", "view"}, 0, end, after, false))(d) {
 		_, name, _ := strings.Cut(string(debt.Body), `"aggregateId":"`)
 		texts = append(texts, debt.Consumer+" "+name[:1])
 	}
@@ -65,11 +65,11 @@ func TestPendingDeliveries(t *testing.T) {
 	t.Parallel()
 	d := newPendingEnv(t)
 	a, b, c := storetest.Sale("a"), storetest.Sale("b"), storetest.Sale("c")
-	storetest.Must2(eventlog.AdmitOnce(t.Context(), d.Env.DB, []event.Any{a, b}, true))(t)
+	storetest.MustGet(eventlog.AdmitOnce(t.Context(), d.Env.DB, []event.Any{a, b}, true))(t)
 	if got := d.pending(eventlog.Position{}); got != "" {
 		t.Errorf("before the relay has passed anything %q is pending", got)
 	}
-	storetest.Must2(eventlog.AdmitOnce(t.Context(), d.Env.DB, []event.Any{c}, false))(t)
+	storetest.MustGet(eventlog.AdmitOnce(t.Context(), d.Env.DB, []event.Any{c}, false))(t)
 	if got := d.pending(eventlog.Position{}); got != "ledger c, view c" {
 		t.Errorf("of what came straight over AMQP %q is pending", got)
 	}
@@ -77,7 +77,7 @@ func TestPendingDeliveries(t *testing.T) {
 	if got := d.pending(eventlog.Position{}); got != "ledger a, view a, ledger b, view b, ledger c, view c" {
 		t.Errorf("of all that is published %q is pending", got)
 	}
-	if got := storetest.Found(eventlog.PendingDeliveries(t.Context(), d.Env.DB, []string{"ledger"}, 0, 3, eventlog.Position{}, true))(t); len(got) != 1 || got[0].EventID != c.ID {
+	if got := storetest.MustGet(eventlog.PendingDeliveries(t.Context(), d.Env.DB, []string{"ledger"}, 0, 3, eventlog.Position{}, true))(t); len(got) != 1 || got[0].EventID != c.ID {
 		t.Errorf("of what came straight over AMQP %+v is pending", got)
 	}
 	d.claim(d.ledger, a)
@@ -94,8 +94,8 @@ func TestPendingDeliveries(t *testing.T) {
 			t.Errorf("when a dead letter is no more by %s, %q is pending", gone, got)
 		}
 	}
-	storetest.Must2(inbox.Subscribe(t.Context(), d.Env.DB, "view", []string{"INVENTORY_UPDATED"}))(t)
-	storetest.Must2(inbox.Subscribe(t.Context(), d.Env.DB, "view", []string{"INVENTORY_UPDATED", "SALE_COMPLETED"}))(t)
+	storetest.MustGet(inbox.Subscribe(t.Context(), d.Env.DB, "view", []string{"INVENTORY_UPDATED"}))(t)
+	storetest.MustGet(inbox.Subscribe(t.Context(), d.Env.DB, "view", []string{"INVENTORY_UPDATED", "SALE_COMPLETED"}))(t)
 	if got := d.pending(eventlog.Position{}); got != "ledger c" {
 		t.Errorf("of what was appended before anybody heard it %q is pending", got)
 	}
@@ -107,14 +107,14 @@ func TestAPositionSeparatesEndedFromOpenTransactions(t *testing.T) {
 	d := newPendingEnv(t)
 	d.tick()
 	late := d.OpenTx()
-	storetest.Must2(eventlog.Admit(t.Context(), late, []event.Any{storetest.Sale("a")}, true))(t)
-	storetest.Must2(eventlog.AdmitOnce(t.Context(), d.Env.DB, []event.Any{storetest.Sale("b")}, true))(t)
+	storetest.MustGet(eventlog.Admit(t.Context(), late, []event.Any{storetest.Sale("a")}, true))(t)
+	storetest.MustGet(eventlog.AdmitOnce(t.Context(), d.Env.DB, []event.Any{storetest.Sale("b")}, true))(t)
 	d.tick()
 	d.tick()
-	point := storetest.Found(eventlog.ReadHealth(t.Context(), d.Env.DB))(t).Confirmed
-	byTime := storetest.Found(eventlog.PositionAt(t.Context(), d.Env.DB, storetest.One[time.Time](t, d.SQL(), `SELECT clock_timestamp()`)))(t)
+	point := storetest.MustGet(eventlog.ReadHealth(t.Context(), d.Env.DB))(t).Confirmed
+	byTime := storetest.MustGet(eventlog.PositionAt(t.Context(), d.Env.DB, storetest.One[time.Time](t, d.SQL(), `SELECT clock_timestamp()`)))(t)
 	storetest.Must(t, late.Commit())
-	storetest.Must2(eventlog.AdmitOnce(t.Context(), d.Env.DB, []event.Any{storetest.Sale("c")}, true))(t)
+	storetest.MustGet(eventlog.AdmitOnce(t.Context(), d.Env.DB, []event.Any{storetest.Sale("c")}, true))(t)
 	d.tick()
 	const want = "ledger a, view a, ledger c, view c"
 	if got := d.pending(point); got != want {
@@ -123,7 +123,7 @@ func TestAPositionSeparatesEndedFromOpenTransactions(t *testing.T) {
 	if got := d.pending(byTime); got != want {
 		t.Errorf("after the point of that time %+v %q is pending, want %q", byTime, got, want)
 	}
-	if p := storetest.Found(eventlog.PositionAt(t.Context(), d.Env.DB, time.Unix(0, 0)))(t); p != (eventlog.Position{}) {
+	if p := storetest.MustGet(eventlog.PositionAt(t.Context(), d.Env.DB, time.Unix(0, 0)))(t); p != (eventlog.Position{}) {
 		t.Errorf("before all time the point is %+v", p)
 	}
 }
@@ -133,11 +133,11 @@ func TestPendingDeliveriesEndAtTheInboxHorizon(t *testing.T) {
 	t.Parallel()
 	d := newPendingEnv(t)
 	a, b := storetest.Sale("a"), storetest.Sale("b")
-	storetest.Must2(eventlog.AdmitOnce(t.Context(), d.Env.DB, []event.Any{a}, true))(t)
+	storetest.MustGet(eventlog.AdmitOnce(t.Context(), d.Env.DB, []event.Any{a}, true))(t)
 	d.claim(d.ledger, a)
 	d.tick()
-	storetest.Must2(inbox.Rotate(t.Context(), d.Env.DB, 0))(t)
-	storetest.Must2(eventlog.AdmitOnce(t.Context(), d.Env.DB, []event.Any{b}, true))(t)
+	storetest.MustGet(inbox.Rotate(t.Context(), d.Env.DB, 0))(t)
+	storetest.MustGet(eventlog.AdmitOnce(t.Context(), d.Env.DB, []event.Any{b}, true))(t)
 	d.tick()
 	if got := d.pending(eventlog.Position{}); got != "view a, ledger b, view b" {
 		t.Errorf("with all generations %q is pending", got)
@@ -155,12 +155,12 @@ func TestPendingDeliveriesEndAtTheInboxHorizon(t *testing.T) {
 func TestPendingSince(t *testing.T) {
 	t.Parallel()
 	d := newPendingEnv(t)
-	storetest.Must2(eventlog.AdmitOnce(t.Context(), d.Env.DB, []event.Any{storetest.Sale("a")}, true))(t)
+	storetest.MustGet(eventlog.AdmitOnce(t.Context(), d.Env.DB, []event.Any{storetest.Sale("a")}, true))(t)
 	d.tick()
 	d.tick()
-	storetest.Must2(inbox.Subscribe(t.Context(), d.Env.DB, "late", []string{"SALE_COMPLETED"}))(t)
+	storetest.MustGet(inbox.Subscribe(t.Context(), d.Env.DB, "late", []string{"SALE_COMPLETED"}))(t)
 	for consumers, most := range map[string]int64{"ledger": 0, "ledger,late": 0, "late": 1, "nobody": 1} {
-		if p := storetest.Found(eventlog.PendingSince(t.Context(), d.Env.DB, strings.Split(consumers, ",")))(t); p < 0 || p > most {
+		if p := storetest.MustGet(eventlog.PendingSince(t.Context(), d.Env.DB, strings.Split(consumers, ",")))(t); p < 0 || p > most {
 			t.Errorf("%s owe since place %d, want %d at most", consumers, p, most)
 		}
 	}
@@ -180,12 +180,12 @@ func TestPendingDeliveriesWithARealTicker(t *testing.T) {
 	defer func() { cancel(); <-done }()
 	var points []eventlog.Position
 	for range 40 {
-		storetest.Must2(eventlog.AdmitOnce(t.Context(), d.Env.DB, []event.Any{storetest.Sale("x")}, false))(t)
-		points = append(points, storetest.Found(eventlog.PositionAt(t.Context(), d.Env.DB, storetest.One[time.Time](t, d.SQL(), `SELECT clock_timestamp()`)))(t))
+		storetest.MustGet(eventlog.AdmitOnce(t.Context(), d.Env.DB, []event.Any{storetest.Sale("x")}, false))(t)
+		points = append(points, storetest.MustGet(eventlog.PositionAt(t.Context(), d.Env.DB, storetest.One[time.Time](t, d.SQL(), `SELECT clock_timestamp()`)))(t))
 	}
-	end := storetest.Found(eventlog.End(t.Context(), d.Env.DB))(t)
+	end := storetest.MustGet(eventlog.End(t.Context(), d.Env.DB))(t)
 	for n, p := range points {
-		after := len(storetest.Found(eventlog.PendingDeliveries(t.Context(), d.Env.DB, []string{"ledger"}, 0, end, p, true))(t))
+		after := len(storetest.MustGet(eventlog.PendingDeliveries(t.Context(), d.Env.DB, []string{"ledger"}, 0, end, p, true))(t))
 		before := storetest.One[int](t, d.SQL(), `SELECT count(*) FROM event_log WHERE seq <= $1 OR $2 <> '' AND pg_visible_in_snapshot(tx, $2::pg_snapshot)`, p.Seq, p.Snapshot)
 		if after+before != len(points) || before > n+1 {
 			t.Errorf("point %d %+v has %d events before it and %d after it", n, p, before, after)
@@ -196,7 +196,7 @@ func TestPendingDeliveriesWithARealTicker(t *testing.T) {
 func TestGaps(t *testing.T) {
 	t.Parallel()
 	d := newPendingEnv(t)
-	gaps := func() []eventlog.Gap { t.Helper(); return storetest.Found(eventlog.Gaps(t.Context(), d.Env.DB))(t) }
+	gaps := func() []eventlog.Gap { t.Helper(); return storetest.MustGet(eventlog.Gaps(t.Context(), d.Env.DB))(t) }
 	early, late := eventlog.Position{Epoch: 1, Seq: 10, Snapshot: "100:100:"}, eventlog.Position{Epoch: 1, Seq: 20, Snapshot: "200:200:"}
 	storetest.Must(t, eventlog.RecordGaps(t.Context(), d.Env.DB, []string{"ledger", "nobody"}, late))
 	first := gaps()

@@ -33,7 +33,7 @@ func TestAPageCostsTheSameWhereverItIs(t *testing.T) {
 	p.Exec(`UPDATE tick SET seq_before = $1, max_seq = $1`, eventlog.PartitionSize-thousands*500)
 	storetest.Must(t, eventlog.EnsurePartitions(t.Context(), p.DB))
 	late := p.OpenTx()
-	storetest.Must(t, eventlog.Append(t.Context(), late, storetest.AnySales(5)))
+	storetest.Must(t, eventlog.Append(t.Context(), late, storetest.Sales(5)))
 	p.Exec(fmt.Sprintf(fill, thousands))
 	storetest.Must(t, late.Commit())
 	lastTick := p.NewTicker().Tick()

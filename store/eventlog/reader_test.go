@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"sync/atomic"
 	"testing"
@@ -117,7 +118,7 @@ func TestEveryCommittedEventIsReadOnce(t *testing.T) {
 	ticking := make(chan struct{})
 	go func() {
 		defer close(ticking)
-		store.Lead(ctx, w.Env.DB, "ticker", "one", eventlog.NewTicker(w.DB, storetest.Quiet()).Run, func(err error) { t.Error(err) })
+		store.Lead(ctx, w.Env.DB, "ticker", "one", eventlog.NewTicker(w.DB, slog.New(slog.DiscardHandler)).Run, func(err error) { t.Error(err) })
 	}()
 	defer func() { stop(); <-ticking }()
 

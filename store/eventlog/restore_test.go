@@ -64,24 +64,24 @@ func TestADumpGoesOnInAnotherServer(t *testing.T) {
 	home, away := storetest.NewEnv(t, 8), localtest.AnotherDatabase(t)
 	var committed, read []uuid.UUID
 	appendNumbered := func(p *storetest.Env, events ...event.Any) {
-		storetest.Must2(eventlog.AdmitOnce(t.Context(), p.DB, events, true))(t)
+		storetest.MustGet(eventlog.AdmitOnce(t.Context(), p.DB, events, true))(t)
 		committed = append(committed, storetest.IDs(events)...)
 	}
 	life := func(p *storetest.Env, file string) {
 		ticker, reader := p.NewTicker(), p.NewReader("relay")
 		read = append(read, reader.ReadAll(3)...)
 		open, late := p.OpenTx(), p.OpenTx()
-		storetest.Must(t, eventlog.Append(t.Context(), open, storetest.AnySales(2))) // not committed when the dump is made: lost with this server
-		lateSays := storetest.AnySales(2)
+		storetest.Must(t, eventlog.Append(t.Context(), open, storetest.Sales(2))) // not committed when the dump is made: lost with this server
+		lateSays := storetest.Sales(2)
 		storetest.Must(t, eventlog.Append(t.Context(), late, lateSays))
 		for range 3 {
-			appendNumbered(p, storetest.AnySales(4)...)
+			appendNumbered(p, storetest.Sales(4)...)
 			ticker.Tick()
 		}
 		read = append(read, reader.ReadAll(5)...)
 		storetest.Must(t, late.Commit())
 		committed = append(committed, storetest.IDs(lateSays)...)
-		appendNumbered(p, storetest.AnySales(6)...)
+		appendNumbered(p, storetest.Sales(6)...)
 		ticker.Tick()
 		page, err := eventlog.ReadPage(t.Context(), reader.Env.DB, reader.At, 4) // of 8
 		storetest.Must(t, err)
@@ -92,7 +92,7 @@ func TestADumpGoesOnInAnotherServer(t *testing.T) {
 		appendNumbered(p, storetest.Sale("unticked"))
 		dump(p, file)
 		storetest.Must(t, open.Commit())
-		storetest.Must2(eventlog.AdmitOnce(t.Context(), p.DB, storetest.AnySales(5), true))(t) // lost, too
+		storetest.MustGet(eventlog.AdmitOnce(t.Context(), p.DB, storetest.Sales(5), true))(t) // lost, too
 		ticker.Tick()
 	}
 	there := filepath.Join(dir, "there")
@@ -114,7 +114,7 @@ func TestADumpGoesOnInAnotherServer(t *testing.T) {
 	storetest.IsError(t, eventlog.CheckEpoch(t.Context(), third.DB), eventlog.ErrRestored)
 	beginEpoch(third)
 	ticker, reader := third.NewTicker(), third.NewReader("relay")
-	appendNumbered(third, storetest.AnySales(3)...)
+	appendNumbered(third, storetest.Sales(3)...)
 	ticker.Tick()
 	read = append(read, reader.ReadAll(2)...)
 	count := map[uuid.UUID]int{}

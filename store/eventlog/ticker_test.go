@@ -3,6 +3,7 @@ package eventlog_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ import (
 func run(p *storetest.Env) *eventlog.Ticker {
 	p.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	ticker, ended := eventlog.NewTicker(p.DB, storetest.Quiet()), make(chan struct{})
+	ticker, ended := eventlog.NewTicker(p.DB, slog.New(slog.DiscardHandler)), make(chan struct{})
 	go func() {
 		defer close(ended)
 		store.Lead(ctx, p.DB, "ticker", p.Name(), ticker.Run, func(err error) { p.Error(err) })
@@ -43,7 +44,7 @@ func TestATransactionThatCommitsLongAfterItsNumberIsTickedSoon(t *testing.T) {
 	p := storetest.NewEnv(t, 8)
 	run(p)
 	tx := p.OpenTx()
-	storetest.Must(t, eventlog.Append(t.Context(), tx, storetest.AnySales(1)))
+	storetest.Must(t, eventlog.Append(t.Context(), tx, storetest.Sales(1)))
 	drawn := lastSequence(p)
 	// Other transactions write and are ticked meanwhile; then nothing moves any more.
 	for range 3 {
@@ -75,7 +76,7 @@ func TestATransactionBeyondXmaxIsDueWhenItEnds(t *testing.T) {
 	p.Append(storetest.Sale("a"))
 	ticker.Tick()
 	tx := p.OpenTx()
-	storetest.Must(t, eventlog.Append(t.Context(), tx, storetest.AnySales(1)))
+	storetest.Must(t, eventlog.Append(t.Context(), tx, storetest.Sales(1)))
 	ticker.Tick()
 	storetest.Must(t, tx.Commit())
 	ticker.Tick()
@@ -120,10 +121,10 @@ func TestPokeMakesATickAtOnce(t *testing.T) {
 	once := storetest.Sale("c")
 	other.Append(once)
 	rolledBack := other.OpenTx()
-	storetest.Must(t, eventlog.Append(t.Context(), rolledBack, storetest.AnySales(1)))
+	storetest.Must(t, eventlog.Append(t.Context(), rolledBack, storetest.Sales(1)))
 	storetest.Must(t, rolledBack.Rollback())
 	storetest.Must(t, other.InTx(t.Context(), func(tx store.Tx) error { _, err := ledger.Moved(t.Context(), tx, nil); return err }))
-	storetest.Must2(eventlog.AdmitOnce(t.Context(), other.DB, storetest.AnySales(2), true))(t)
+	storetest.MustGet(eventlog.AdmitOnce(t.Context(), other.DB, storetest.Sales(2), true))(t)
 	if len(hints) != 2 {
 		t.Errorf("%d hints were given for 2 transactions that appended", len(hints))
 	}
@@ -138,7 +139,7 @@ func TestTicksCarryOnFromLeaderToLeader(t *testing.T) {
 	var leaders sync.WaitGroup
 	for _, holder := range []string{"one", "two"} {
 		leaders.Go(func() {
-			store.Lead(ctx, p.DB, "ticker", holder, eventlog.NewTicker(p.DB, storetest.Quiet()).Run, func(err error) {
+			store.Lead(ctx, p.DB, "ticker", holder, eventlog.NewTicker(p.DB, slog.New(slog.DiscardHandler)).Run, func(err error) {
 				if !errors.Is(err, store.ErrNotLeader) {
 					t.Error(err)
 				}
@@ -164,7 +165,7 @@ func TestATickerRefusesTablesOfAnotherServer(t *testing.T) {
 	p := storetest.NewEnv(t, 4)
 	storetest.Must(t, eventlog.CheckEpoch(t.Context(), p.DB))
 	p.Exec(`UPDATE epoch SET system_identifier = system_identifier + 1`)
-	err := eventlog.NewTicker(p.DB, storetest.Quiet()).Run(t.Context(), p.NewTicker().Lease)
+	err := eventlog.NewTicker(p.DB, slog.New(slog.DiscardHandler)).Run(t.Context(), p.NewTicker().Lease)
 	storetest.IsError(t, err, eventlog.ErrRestored)
 	p.Exec(`UPDATE epoch SET system_identifier = system_identifier - 1`)
 	storetest.Must(t, eventlog.CheckEpoch(t.Context(), p.DB))
@@ -177,7 +178,7 @@ func TestThinningKeepsWhatIsNeeded(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
 	p.Exec(`INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq) SELECT i, 1, pg_current_snapshot(), 0, 0 FROM generate_series(1, 2500) i`)
-	storetest.Must2(inbox.Subscribe(t.Context(), p.DB, "worker", []string{"SALE_COMPLETED"}))(t) // from tick 2500
+	storetest.MustGet(inbox.Subscribe(t.Context(), p.DB, "worker", []string{"SALE_COMPLETED"}))(t) // from tick 2500
 	p.Exec(`INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq) SELECT i, 1, pg_current_snapshot(), 0, 0 FROM generate_series(2501, 3500) i`)
 	count := func() int { return storetest.One[int](t, p.SQL(), `SELECT count(*) FROM tick`) }
 	p.Exec(`INSERT INTO log_cursor (consumer, tick, upto, seq, term) VALUES ('slow', 2400, 2600, 17, 1), ('fast', 3500, 3500, 0, 1)`)

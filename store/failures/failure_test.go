@@ -131,7 +131,7 @@ func TestAQuarantineCountsItsDeadLetters(t *testing.T) {
 	if len(list) != 1 || list[0].SetAside != 2 {
 		t.Errorf("want two set aside, got %+v", list)
 	}
-	storetest.Must2(failures.ReleaseQuarantine(t.Context(), p.DB, class))(t)
+	storetest.MustGet(failures.ReleaseQuarantine(t.Context(), p.DB, class))(t)
 	for range 3 {
 		recordFailure(p, uuid.New(), "no item 7")
 	}

@@ -23,13 +23,13 @@ import (
 type claimTx struct {
 	tx     *store.Transaction
 	pid    int
-	wants  []storetest.EventID
+	wants  []uuid.UUID
 	result chan claimed
 	got    *claimed // nil: it still waits
 }
 
 type claimed struct {
-	ids        map[storetest.EventID]bool
+	ids        map[uuid.UUID]bool
 	generation int
 	err        error
 }
@@ -49,13 +49,13 @@ type claimModel struct {
 	*rapid.T
 	place    *storetest.Env
 	consumer inbox.ConsumerID
-	events   []storetest.EventID
+	events   []uuid.UUID
 	open     [4]*claimTx
 	rotation *rotation
 	dropped  []int // generations
 	// committed are the generations in which each event was claimed for good, and refused those of refused claims.
-	committed map[storetest.EventID][]int
-	refused   map[storetest.EventID]bool
+	committed map[uuid.UUID][]int
+	refused   map[uuid.UUID]bool
 }
 
 // Any interleaving of real claims, rotations and drops: an event is claimed once, and again only after the inbox has
@@ -68,7 +68,7 @@ func TestAnyInterleavingIsClaimedOnce(t *testing.T) {
 		if runs++; runs%5 > 1 {
 			return // each makes and drops tables: two of five do
 		}
-		o := &claimModel{T: rt, place: p, consumer: p.Consumer(fmt.Sprintf("run %d", runs)), committed: map[storetest.EventID][]int{}, refused: map[storetest.EventID]bool{}}
+		o := &claimModel{T: rt, place: p, consumer: p.Consumer(fmt.Sprintf("run %d", runs)), committed: map[uuid.UUID][]int{}, refused: map[uuid.UUID]bool{}}
 		for range 5 {
 			o.events = append(o.events, uuid.New())
 		}
@@ -283,7 +283,7 @@ func (o *claimModel) end() {
 	}
 }
 
-func textsOf(ids map[storetest.EventID]bool) (texts []string) {
+func textsOf(ids map[uuid.UUID]bool) (texts []string) {
 	for id := range ids {
 		texts = append(texts, id.String())
 	}

@@ -28,7 +28,7 @@ func lock(p *storetest.Env, tx store.Tx, keys ...masterdata.PositionKey) map[mas
 func setThreshold(p *storetest.Env, k masterdata.PositionKey, threshold string) {
 	p.Helper()
 	rule := masterdata.Rule{Tenant: k.Tenant, Item: k.Item, Location: k.Location, LowStockThreshold: storetest.DecimalPtr(p, threshold)}
-	storetest.Must2(masterdata.SetRules(context.Background(), p.DB, []masterdata.Rule{rule}, storetest.Morning))(p)
+	storetest.MustGet(masterdata.SetRules(context.Background(), p.DB, []masterdata.Rule{rule}, storetest.Morning))(p)
 }
 
 func TestPositionsAreMadeOnFirstSight(t *testing.T) {
@@ -72,13 +72,13 @@ func TestPositionsAreMadeOnFirstSight(t *testing.T) {
 }
 
 // move posts n of the item from one location to another as one event, as the ledger does.
-func move(ctx context.Context, tx store.Tx, id storetest.EventID, item, from, to string, n event.Decimal) error {
+func move(ctx context.Context, tx store.Tx, id uuid.UUID, item, from, to string, n event.Decimal) error {
 	keys := []masterdata.PositionKey{storetest.PositionKey(item, from), storetest.PositionKey(item, to)}
 	positions, err := ledger.LockPositions(ctx, tx, keys, nil)
 	if err != nil {
 		return err
 	}
-	moved, err := ledger.Moved(ctx, tx, []storetest.EventID{id})
+	moved, err := ledger.Moved(ctx, tx, []uuid.UUID{id})
 	if err != nil || moved[id] {
 		return err
 	}
@@ -125,7 +125,7 @@ func TestTheLedgerUnderConcurrency(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	const clients, batches = 6, 12
-	ids := make([]storetest.EventID, 60)
+	ids := make([]uuid.UUID, 60)
 	for i := range ids {
 		ids[i] = uuid.New()
 	}
@@ -222,19 +222,19 @@ func TestAnEventMovesOnce(t *testing.T) {
 	}
 	checkSums(p)
 	tx := p.OpenTx()
-	moved, err := ledger.Moved(ctx, tx, []storetest.EventID{id, uuid.New()})
+	moved, err := ledger.Moved(ctx, tx, []uuid.UUID{id, uuid.New()})
 	storetest.Must(t, err)
 	if len(moved) != 1 || !moved[id] {
 		t.Errorf("moved are %v", moved)
 	}
 	for _, known := range []string{"i", "new"} {
-		positions, moved, err := ledger.LockUnmoved(ctx, tx, []storetest.EventID{uuid.New(), id}, []masterdata.PositionKey{storetest.PositionKey("i", "S"), storetest.PositionKey(known, "S")}, nil)
+		positions, moved, err := ledger.LockUnmoved(ctx, tx, []uuid.UUID{uuid.New(), id}, []masterdata.PositionKey{storetest.PositionKey("i", "S"), storetest.PositionKey(known, "S")}, nil)
 		storetest.Must(t, err)
 		if len(moved) != 1 || !moved[id] || positions[storetest.PositionKey("i", "S")].Sequence != 1 || positions[storetest.PositionKey(known, "S")] == nil {
 			t.Errorf("moved are %v, with %v locked", moved, positions)
 		}
 	}
-	if _, moved, err := ledger.LockUnmoved(ctx, tx, []storetest.EventID{uuid.New()}, []masterdata.PositionKey{storetest.PositionKey("i", "S")}, nil); err != nil || len(moved) != 0 {
+	if _, moved, err := ledger.LockUnmoved(ctx, tx, []uuid.UUID{uuid.New()}, []masterdata.PositionKey{storetest.PositionKey("i", "S")}, nil); err != nil || len(moved) != 0 {
 		t.Errorf("of an event that has not moved: %v, %v", moved, err)
 	}
 	// Nor without asking first: the key of the movement is the event's.

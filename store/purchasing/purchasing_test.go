@@ -98,7 +98,7 @@ func TestReplenishmentIsMadeOnFirstSight(t *testing.T) {
 	}
 	// And a row deleted meanwhile is made anew, too.
 	tx = p.OpenTx()
-	storetest.Must2(known.Lock(t.Context(), tx, keys))(t)
+	storetest.MustGet(known.Lock(t.Context(), tx, keys))(t)
 	storetest.Must(t, tx.Commit())
 	p.Exec(`DELETE FROM replenishment_state WHERE item_id = 'b'`)
 	tx = p.OpenTx()

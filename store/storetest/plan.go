@@ -22,6 +22,7 @@ type Plan struct {
 	Plans    []Plan  `json:"Plans"`
 }
 
+// Walk visits the node and everything below it.
 func (p Plan) Walk(visit func(Plan)) {
 	visit(p)
 	for _, child := range p.Plans {
@@ -29,6 +30,7 @@ func (p Plan) Walk(visit func(Plan)) {
 	}
 }
 
+// String is a line a node.
 func (p Plan) String() string {
 	var b strings.Builder
 	p.Walk(func(n Plan) {
@@ -63,7 +65,7 @@ func (p *Env) Explain(mode, query, types string, args ...any) Plan {
 		`SET plan_cache_mode = ` + mode,
 		`PREPARE explained (` + types + `) AS ` + query,
 	} {
-		Must2(conn.ExecContext(context.Background(), q))(p)
+		MustGet(conn.ExecContext(context.Background(), q))(p)
 	}
 	defer conn.ExecContext(context.Background(), `DEALLOCATE explained; RESET ALL`)
 	var out []byte
