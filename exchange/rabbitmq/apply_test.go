@@ -11,12 +11,13 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/topology/topologytest"
 )
 
 func TestApplyDeclaresEverythingAndAgain(t *testing.T) {
 	t.Parallel()
 	config := rabbitmqtest.Vhost(t)
-	topology := topology.Compute(someFleet())
+	topology := topology.Compute(topologytest.Fleet())
 	must(t, rabbitmq.Apply(testContext(t), topology, config))
 	must(t, rabbitmq.Apply(testContext(t), topology, config))
 	session := open(t, config)
@@ -28,7 +29,7 @@ func TestApplyDeclaresEverythingAndAgain(t *testing.T) {
 func TestApplyNamesWhatDiffers(t *testing.T) {
 	t.Parallel()
 	config := rabbitmqtest.Vhost(t)
-	want := topology.Compute(someFleet())
+	want := topology.Compute(topologytest.Fleet())
 	channel := raw(t, config)
 	must(t, channel.ExchangeDeclare(topology.Dead, "fanout", true, false, false, false, nil))
 	old := amqp.Table{}
@@ -50,7 +51,7 @@ func TestApplyNamesWhatDiffers(t *testing.T) {
 			t.Errorf("it does not inject %q", part)
 		}
 	}
-	depth(t, open(t, config), topology.RetryQueueName("ledger", someFleet()[0].RetryDelays[0])) // the rest is declared nevertheless
+	depth(t, open(t, config), topology.RetryQueueName("ledger", topologytest.Fleet()[0].RetryDelays[0])) // the rest is declared nevertheless
 }
 
 func TestApplyEndsWithItsContext(t *testing.T) {
@@ -58,7 +59,7 @@ func TestApplyEndsWithItsContext(t *testing.T) {
 	broker, config := throughProxy(t, rabbitmqtest.Vhost(t))
 	ctx, cancel := context.WithCancel(testContext(t))
 	ended := make(chan error, 1)
-	go func() { ended <- rabbitmq.Apply(ctx, topology.Compute(someFleet()), config) }()
+	go func() { ended <- rabbitmq.Apply(ctx, topology.Compute(topologytest.Fleet()), config) }()
 	broker.toClient.hold()
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/topology/topologytest"
 )
 
 // RabbitMQ 4.x refuses some of what 3.10 takes. No 4.x runs in these tests, so our declarations and calls are compared
@@ -28,7 +29,7 @@ var allowed = map[string]func(value any) bool{
 
 func TestEveryQueueIsFitFor4(t *testing.T) {
 	t.Parallel()
-	topology := topology.Compute(someFleet())
+	topology := topology.Compute(topologytest.Fleet())
 	for _, q := range topology.Queues {
 		for _, always := range []string{"x-queue-type", "x-delivery-limit"} {
 			if q.Arguments[always] == nil {
@@ -48,7 +49,7 @@ func TestEveryQueueIsFitFor4(t *testing.T) {
 
 func TestEveryExchangeIsFitFor4(t *testing.T) {
 	t.Parallel()
-	want := topology.Compute(someFleet())
+	want := topology.Compute(topologytest.Fleet())
 	var names []string
 	for _, e := range want.Exchanges {
 		names = append(names, e.Name)

@@ -13,10 +13,11 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/topology/topologytest"
 )
 
-// Literal is a difference on a line.
-func Literal(d topology.Difference) string {
+// line is a difference on a line.
+func line(d topology.Difference) string {
 	want, _ := json.Marshal(d.Want)
 	have, _ := json.Marshal(d.Have)
 	if d.State == topology.Mismatch {
@@ -33,7 +34,7 @@ func differences(t *testing.T, config rabbitmq.Config, want topology.Topology) [
 	must(t, err)
 	lines := []string{}
 	for _, d := range want.Diff(have) {
-		lines = append(lines, Literal(d))
+		lines = append(lines, line(d))
 	}
 	return lines
 }
@@ -41,7 +42,7 @@ func differences(t *testing.T, config rabbitmq.Config, want topology.Topology) [
 func TestDiffAgainstTheBroker(t *testing.T) {
 	t.Parallel()
 	config := rabbitmqtest.Vhost(t)
-	want := topology.Compute(someFleet())
+	want := topology.Compute(topologytest.Fleet())
 	must(t, rabbitmq.Apply(testContext(t), want, config))
 	if got := differences(t, config, want); len(got) > 0 {
 		t.Errorf("what was just applied differs: %q", got)
@@ -99,7 +100,7 @@ func TestDefinitionsCanBeImported(t *testing.T) {
 	t.Parallel()
 	config := rabbitmqtest.Vhost(t)
 	vhost := rabbitmqtest.VhostOf(t, config)
-	want := topology.Compute(someFleet())
+	want := topology.Compute(topologytest.Fleet())
 	if got := differences(t, config, want); len(got) != len(want.Exchanges)+len(want.Queues)+len(want.Bindings) {
 		t.Errorf("of an empty virtual host %d things are missing", len(got))
 	}
