@@ -5,21 +5,20 @@ import (
 	"sync"
 )
 
-// seenPositions remembers which positions this process has locked and found
-// committed: they are there for everybody. It knows them by a hash. That it takes a new one for one it has seen,
-// by a collision or because the database was restored, costs no more than a
-// deadlock that is resolved: LockPositions looks at what it really locked.
+// KnownPositions remembers, by hash, which positions this process has locked and found committed: they exist for every
+// transaction. A false hit, by collision or after a restore, costs at most a resolved deadlock: LockPositions checks
+// what it really locked.
 type KnownPositions struct {
 	mu     sync.RWMutex
 	hashes map[uint64]struct{}
 }
 
-// seenAtMost bounds the memory to a few megabytes; beyond it all is forgotten.
-const seenAtMost = 200_000
+// maxKnownPositions bounds the memory to a few megabytes; beyond it everything is forgotten.
+const maxKnownPositions = 200_000
 
 var seenSeed = maphash.MakeSeed()
 
-// strange gives the keys that have not been seen.
+// Unknown returns the keys that have not been seen.
 func (s *KnownPositions) Unknown(keys []PositionKey) (unknown []PositionKey) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -37,7 +36,7 @@ func (s *KnownPositions) Add(keys []PositionKey) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.hashes == nil || len(s.hashes)+len(keys) > seenAtMost {
+	if s.hashes == nil || len(s.hashes)+len(keys) > maxKnownPositions {
 		s.hashes = map[uint64]struct{}{}
 	}
 	for _, k := range keys {

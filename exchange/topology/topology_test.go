@@ -1,4 +1,4 @@
-package rabbitmq_test
+package topology_test
 
 import (
 	"encoding/json"
@@ -10,41 +10,38 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/topology/topologytest"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
-
-func someFleet() []topology.Subscription {
-	return []topology.Subscription{
-		{Worker: "ledger", RoutingKeys: []string{"integration.transfer_initiated", "integration.sale_completed", "integration.sale_completed"},
-			RetryDelays: []time.Duration{15 * time.Minute, 5 * time.Second, time.Minute}},
-		{Worker: "alert", RoutingKeys: []string{"inventory.low_stock"}, RetryDelays: []time.Duration{90 * time.Second, time.Hour}},
-		{Worker: "intake", RoutingKeys: []string{saleKey}, RetryDelays: []time.Duration{time.Minute}, ExternalOnly: true},
-		{Worker: "journal", Queue: topology.DeadLetterLog},
-	}
-}
+var update = flag.Bool("update", false, "write the golden files")
 
 func TestComputeGivesTheGoldenTopology(t *testing.T) {
 	t.Parallel()
 	const golden = "testdata/topology.json"
-	got, err := json.MarshalIndent(topology.Compute(someFleet()), "", "  ")
-	must(t, err)
+	got, err := json.MarshalIndent(topology.Compute(topologytest.Fleet()), "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
 	got = append(got, '\n')
 	if *update {
-		must(t, os.WriteFile(golden, got, 0o644))
+		if err := os.WriteFile(golden, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	want, err := os.ReadFile(golden)
-	must(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if string(got) != string(want) {
-		t.Errorf("the topology has changed; if on purpose, go test ./exchange -run Golden -update. Now:\n%s", got)
+		t.Errorf("the topology has changed; if on purpose, go test ./exchange/topology -run Golden -update. Now:\n%s", got)
 	}
 }
 
 func TestComputeIgnoresTheOrderOfSubscriptions(t *testing.T) {
 	t.Parallel()
-	turned := someFleet()
-	slices.Reverse(turned)
-	if got, want := topology.Compute(turned), topology.Compute(someFleet()); !reflect.DeepEqual(got, want) {
+	reversed := topologytest.Fleet()
+	slices.Reverse(reversed)
+	if got, want := topology.Compute(reversed), topology.Compute(topologytest.Fleet()); !reflect.DeepEqual(got, want) {
 		t.Errorf("another order gives another topology:\n%v\n%v", got, want)
 	}
 }
@@ -62,10 +59,10 @@ func TestNames(t *testing.T) {
 		90 * time.Minute:       "composerp.ledger.retry.1h30m",
 	} {
 		if got := topology.RetryQueueName("ledger", d); got != want {
-			t.Errorf("RungName(%v) = %s, want %s", d, got, want)
+			t.Errorf("RetryQueueName(%v) = %s, want %s", d, got, want)
 		}
 	}
 	if got := topology.DeadQueueName("ledger"); got != "composerp.ledger.dead" {
-		t.Errorf("DeadName = %s", got)
+		t.Errorf("DeadQueueName = %s", got)
 	}
 }

@@ -8,32 +8,30 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// auditWay is a way to look: at everything, or at what is new since a checkpoint.
-// A check is written once, as a text with a way in it. The whole log is best held
-// against whole tables, join by join; what is new since a checkpoint is little,
-// and each of its events is looked up by key, however large the tables are and
-// whatever the planner believes.
-type way struct {
+// extent is what a check covers: everything, or what is new since a checkpoint. A check is written once, as a text
+// with an extent in it. The whole log is best compared with whole tables by joins; what is new since a checkpoint is
+// little, and each event is looked up by key, however large the tables are and whatever the planner estimates.
+type extent struct {
 	since bool
-	// fresh is a condition on event_log e: events that are to be looked at.
+	// fresh is a condition on event_log e: the events to check.
 	fresh string
-	// each keeps a lateral look a look by key: the planner cannot make a join of it.
+	// each keeps a lateral lookup a lookup by key: the planner cannot turn it into a join.
 	each string
-	// lines are the movements to be looked at, as a table.
+	// lines are the movements to check, as a table.
 	lines string
-	// base are the positions as they stood at the checkpoint, as a table: what the lines go on from.
+	// base are the positions at the checkpoint, as a table: the lines continue from them.
 	base string
 }
 
-var theWhole = way{
+var everything = extent{
 	fresh: `true`,
 	lines: `movement`,
 	base:  `(SELECT 0::bigint AS position_id, 0::bigint AS sequence, 0::numeric AS on_hand WHERE false)`,
 }
 
-// A movement is as old as its INVENTORY_UPDATED, and so found without an index of
-// its own: by the events that tell of it or imply it.
-var sinceTheCheckpoint = way{
+// A movement is as old as its INVENTORY_UPDATED, and so found without its own index: by the events that report or
+// imply it.
+var sinceCheckpoint = extent{
 	since: true,
 	fresh: `(e.seq > {floor} AND NOT ` + eventlog.SeenBySQL(`{epoch}`, `{since}`) + `)`,
 	each:  `OFFSET 0`,
@@ -41,29 +39,29 @@ var sinceTheCheckpoint = way{
 	base:  `audit_position`,
 }
 
-// only is the text where what is new is looked at, and nothing otherwise.
-func (w way) only(text string) string {
+// only returns the text for an audit since a checkpoint, "" for a full one.
+func (w extent) only(text string) string {
 	if w.since {
 		return text
 	}
 	return ""
 }
 
-// either is one text of two.
-func (w way) either(whole, since string) string {
+// either returns one of two texts.
+func (w extent) either(whole, since string) string {
 	if w.since {
 		return since
 	}
 	return whole
 }
 
-// carried are the events that the checkpoint left open for consumers, as rows of the log.
-func carried(consumers string) string {
+// carriedOver are the events that the checkpoint left open for consumers, as rows of the log.
+func carriedOver(consumers string) string {
 	return `SELECT e.* FROM (SELECT DISTINCT o.seq FROM audit_open o WHERE o.checkpoint = {before} AND o.consumer IN (` + consumers + `) AND o.seq IS NOT NULL) o
         CROSS JOIN LATERAL (SELECT * FROM event_log e WHERE e.seq = o.seq OFFSET 0) e`
 }
 
-// settled tells whether an event has had its time: there is nothing of it that was not yet published when the audit began.
+// settled is a condition: the event was published before the audit began.
 func settled(e string) string {
 	return `({settled} IS NULL OR ` + e + `.epoch < {settledEpoch} OR ` + e + `.epoch = {settledEpoch} AND pg_visible_in_snapshot(` + e + `.tx, {settled}))`
 }
@@ -74,7 +72,7 @@ var auditTypes = map[string]string{
 	"consumers": "text[]", "fewest": "bigint[]", "nowhere": "bigint", "admissionEnd": "tid", "movementEnd": "tid",
 }
 
-// auditStatement is a statement and the names of its parameters, in order.
+// namedStatement is a statement and the names of its parameters, in order.
 type namedStatement struct {
 	text   pg.Statement
 	params []string
@@ -100,15 +98,15 @@ func marked(text string) namedStatement {
 	return s
 }
 
-// inWays are a text's two statements.
-type inWays struct{ whole, since namedStatement }
+// variants are a check's two statements.
+type variants struct{ whole, since namedStatement }
 
-func bothWays(text func(w way) string) inWays {
-	return inWays{whole: marked(text(theWhole)), since: marked(text(sinceTheCheckpoint))}
+func twoVariants(text func(w extent) string) variants {
+	return variants{whole: marked(text(everything)), since: marked(text(sinceCheckpoint))}
 }
 
-// inOneWay is for what looks at everything in either way: states, which grow with the catalogue and not with the log.
-func inOneWay(text string) inWays {
+// oneVariant is for checks that always cover everything: states, which grow with the catalogue and not with the log.
+func oneVariant(text string) variants {
 	s := marked(text)
-	return inWays{whole: s, since: s}
+	return variants{whole: s, since: s}
 }

@@ -25,22 +25,22 @@ const (
 	transactions = 40 // a writer
 )
 
-// numbered is what an event of the property test tells: the n-th of its aggregate.
+// numbered is the body of an event of the property test: the n-th of its aggregate.
 type numbered struct {
 	Aggregate string
 	N         int
 }
 
-// town is a database in which many write at once.
-type town struct {
+// concurrentWriters is a database with many concurrent writers.
+type concurrentWriters struct {
 	*storetest.Env
 	mu        sync.Mutex
 	committed map[uuid.UUID]numbered
 }
 
-func newTown(t *testing.T) *town {
+func newWriters(t *testing.T) *concurrentWriters {
 	t.Helper()
-	w := &town{Env: storetest.NewEnv(t, writers+10), committed: map[uuid.UUID]numbered{}}
+	w := &concurrentWriters{Env: storetest.NewEnv(t, writers+10), committed: map[uuid.UUID]numbered{}}
 	w.Exec(`CREATE TABLE aggregate (id text PRIMARY KEY, n int NOT NULL)`)
 	for i := range aggregates {
 		w.Exec(`INSERT INTO aggregate VALUES ($1, 0)`, fmt.Sprintf("a%d", i))
@@ -49,8 +49,8 @@ func newTown(t *testing.T) *town {
 	return w
 }
 
-// say locks the aggregate's row, counts on, and appends n events that tell the numbers.
-func (w *town) say(ctx context.Context, tx store.Tx, aggregate string, n int) ([]event.Any, error) {
+// appendNumbered locks the aggregate's row, counts on, and appends n events with the numbers.
+func (w *concurrentWriters) appendNumbered(ctx context.Context, tx store.Tx, aggregate string, n int) ([]event.Any, error) {
 	var last int
 	if err := pg.RawTx(tx).QueryRowContext(ctx, `UPDATE aggregate SET n = n + $2 WHERE id = $1 RETURNING n`, aggregate, n).Scan(&last); err != nil {
 		return nil, err
@@ -68,7 +68,7 @@ func (w *town) say(ctx context.Context, tx store.Tx, aggregate string, n int) ([
 }
 
 // write runs one transaction of a writer: of random shape, with a random end.
-func (w *town) write(ctx context.Context, rnd *rand.Rand) error {
+func (w *concurrentWriters) write(ctx context.Context, rnd *rand.Rand) error {
 	tx, err := w.Begin(ctx)
 	if err != nil {
 		return err
@@ -78,24 +78,24 @@ func (w *town) write(ctx context.Context, rnd *rand.Rand) error {
 		if _, err := pg.RawTx(tx).ExecContext(ctx, `INSERT INTO suspect (consumer, message_id, deaths) VALUES ('early', $1, 0)`, uuid.NewString()); err != nil {
 			return err
 		}
-		w.ticksPass(ctx, rnd.IntN(3))
+		w.awaitTicks(ctx, rnd.IntN(3))
 	}
-	var said []event.Any
+	var appended []event.Any
 	for _, i := range slices.Sorted(slices.Values(rnd.Perm(aggregates)[:1+rnd.IntN(2)])) {
 		aggregate := fmt.Sprintf("a%d", i)
-		if rnd.IntN(4) == 0 { // said in a savepoint that is undone
-			if err := w.sayInVain(ctx, tx, aggregate); err != nil {
+		if rnd.IntN(4) == 0 { // appended in a savepoint that is rolled back
+			if err := w.appendRolledBack(ctx, tx, aggregate); err != nil {
 				return err
 			}
 		}
-		events, err := w.say(ctx, tx, aggregate, 1+rnd.IntN(50))
+		events, err := w.appendNumbered(ctx, tx, aggregate, 1+rnd.IntN(50))
 		if err != nil {
 			return err
 		}
-		said = append(said, events...)
+		appended = append(appended, events...)
 	}
 	if rnd.IntN(4) == 0 { // commits late
-		w.ticksPass(ctx, 1+rnd.IntN(3))
+		w.awaitTicks(ctx, 1+rnd.IntN(3))
 	}
 	if rnd.IntN(5) == 0 {
 		return tx.Rollback()
@@ -103,22 +103,22 @@ func (w *town) write(ctx context.Context, rnd *rand.Rand) error {
 	if err := tx.Commit(); err != nil {
 		return err
 	}
-	w.remember(said)
+	w.recordCommitted(appended)
 	return nil
 }
 
-func (w *town) sayInVain(ctx context.Context, tx store.Tx, aggregate string) error {
+func (w *concurrentWriters) appendRolledBack(ctx context.Context, tx store.Tx, aggregate string) error {
 	if _, err := pg.RawTx(tx).ExecContext(ctx, `SAVEPOINT vain`); err != nil {
 		return err
 	}
-	if _, err := w.say(ctx, tx, aggregate, 2); err != nil {
+	if _, err := w.appendNumbered(ctx, tx, aggregate, 2); err != nil {
 		return err
 	}
 	_, err := pg.RawTx(tx).ExecContext(ctx, `ROLLBACK TO vain; SAVEPOINT more`)
 	return err
 }
 
-func (w *town) remember(events []event.Any) {
+func (w *concurrentWriters) recordCommitted(events []event.Any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, e := range events {
@@ -130,8 +130,8 @@ func (w *town) remember(events []event.Any) {
 	}
 }
 
-// ticksPass waits until n more ticks were made, or for a while.
-func (w *town) ticksPass(ctx context.Context, n int) {
+// awaitTicks waits until n more ticks were made, or for a while.
+func (w *concurrentWriters) awaitTicks(ctx context.Context, n int) {
 	var from, now int64
 	if w.SQL().QueryRowContext(ctx, `SELECT max(id) FROM tick`).Scan(&from) != nil {
 		return

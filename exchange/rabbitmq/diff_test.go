@@ -13,10 +13,11 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/topology/topologytest"
 )
 
-// said is a difference on a line.
-func Literal(d topology.Difference) string {
+// line is a difference on a line.
+func line(d topology.Difference) string {
 	want, _ := json.Marshal(d.Want)
 	have, _ := json.Marshal(d.Have)
 	if d.State == topology.Mismatch {
@@ -29,11 +30,11 @@ func differences(t *testing.T, config rabbitmq.Config, want topology.Topology) [
 	t.Helper()
 	vhost, err := config.Vhost()
 	must(t, err)
-	have, err := rabbitmqtest.Management(t).Topology(patient(t), vhost)
+	have, err := rabbitmqtest.Management(t).Topology(testContext(t), vhost)
 	must(t, err)
 	lines := []string{}
 	for _, d := range want.Diff(have) {
-		lines = append(lines, Literal(d))
+		lines = append(lines, line(d))
 	}
 	return lines
 }
@@ -41,16 +42,16 @@ func differences(t *testing.T, config rabbitmq.Config, want topology.Topology) [
 func TestDiffAgainstTheBroker(t *testing.T) {
 	t.Parallel()
 	config := rabbitmqtest.Vhost(t)
-	want := topology.Compute(someFleet())
-	must(t, rabbitmq.Apply(patient(t), want, config))
+	want := topology.Compute(topologytest.Fleet())
+	must(t, rabbitmq.Apply(testContext(t), want, config))
 	if got := differences(t, config, want); len(got) > 0 {
 		t.Errorf("what was just applied differs: %q", got)
 	}
 
-	// One of each kind: gone, other, and too much; and an outsider's own queue, which is nobody's concern.
+	// One of each kind: missing, different and extra; and another application's queue, which is ignored.
 	management, vhost := rabbitmqtest.Management(t), rabbitmqtest.VhostOf(t, config)
-	must(t, management.DeleteQueue(patient(t), vhost, "composerp.alert.dead"))
-	must(t, management.DeleteQueue(patient(t), vhost, "composerp.alert"))
+	must(t, management.DeleteQueue(testContext(t), vhost, "composerp.alert.dead"))
+	must(t, management.DeleteQueue(testContext(t), vhost, "composerp.alert"))
 	connection, err := amqp.Dial(config.URLs[0])
 	must(t, err)
 	defer connection.Close()
@@ -94,18 +95,18 @@ func TestDiffAgainstTheBroker(t *testing.T) {
 	}
 }
 
-// What is exported makes, in an empty broker, just what Apply makes.
+// The exported definitions make, in an empty broker, just what Apply makes.
 func TestDefinitionsCanBeImported(t *testing.T) {
 	t.Parallel()
 	config := rabbitmqtest.Vhost(t)
 	vhost := rabbitmqtest.VhostOf(t, config)
-	want := topology.Compute(someFleet())
+	want := topology.Compute(topologytest.Fleet())
 	if got := differences(t, config, want); len(got) != len(want.Exchanges)+len(want.Queues)+len(want.Bindings) {
 		t.Errorf("of an empty virtual host %d things are missing", len(got))
 	}
 	definitions, err := want.Definitions(vhost)
 	must(t, err)
-	request, err := http.NewRequestWithContext(patient(t), http.MethodPost, rabbitmqtest.ManagementURL(t)+"/api/definitions", bytes.NewReader(definitions))
+	request, err := http.NewRequestWithContext(testContext(t), http.MethodPost, rabbitmqtest.ManagementURL(t)+"/api/definitions", bytes.NewReader(definitions))
 	must(t, err)
 	request.Header.Set("Content-Type", "application/json")
 	answer, err := http.DefaultClient.Do(request)
@@ -117,12 +118,12 @@ func TestDefinitionsCanBeImported(t *testing.T) {
 	if got := differences(t, config, want); len(got) > 0 {
 		t.Errorf("what was imported differs: %q", got)
 	}
-	must(t, rabbitmq.Apply(patient(t), want, config))
+	must(t, rabbitmq.Apply(testContext(t), want, config))
 }
 
 func TestTopologyOfNoVhost(t *testing.T) {
 	t.Parallel()
-	_, err := rabbitmqtest.Management(t).Topology(patient(t), "nowhere")
+	_, err := rabbitmqtest.Management(t).Topology(testContext(t), "nowhere")
 	checkLine(t, err, rabbitmq.ErrVhostMissing, "create it")
 }
 

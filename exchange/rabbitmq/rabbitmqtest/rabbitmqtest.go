@@ -1,4 +1,5 @@
-// Package exchangetest gives a test a broker of its own: a virtual host on the shared test broker, deleted at the end.
+// Package rabbitmqtest gives a test a virtual host of its own on the shared test broker, deleted at the end, and the
+// means to break what is in it.
 package rabbitmqtest
 
 import (
@@ -15,8 +16,8 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 )
 
-// Vhost makes a virtual host of its own for t and gives the configuration that leads to it. Sessions that the test has
-// not closed end with the virtual host.
+// Vhost makes a virtual host for t and returns the configuration for it. Sessions that the test leaves open end with
+// it.
 func Vhost(t testing.TB) rabbitmq.Config {
 	t.Helper()
 	management := Management(t)
@@ -41,7 +42,7 @@ func Vhost(t testing.TB) rabbitmq.Config {
 	return rabbitmq.Config{URLs: []string{u.String()}, Name: "test", Backoff: 10 * time.Millisecond, Log: slog.New(slog.DiscardHandler)}
 }
 
-// VhostOf is the virtual host that config leads to, as Management wants it.
+// VhostOf is the virtual host of config, as Management wants it.
 func VhostOf(t testing.TB, config rabbitmq.Config) string {
 	t.Helper()
 	u, err := url.Parse(config.URLs[0])
@@ -51,7 +52,7 @@ func VhostOf(t testing.TB, config rabbitmq.Config) string {
 	return strings.TrimPrefix(u.Path, "/")
 }
 
-// User makes a user with all permissions on the virtual host that config leads to, deleted at the end, and gives its name.
+// User makes a user with all permissions on the virtual host of config, deleted at the end, and returns its name.
 func User(t testing.TB, config rabbitmq.Config, password string) string {
 	t.Helper()
 	management := Management(t)
@@ -75,7 +76,7 @@ func User(t testing.TB, config rabbitmq.Config, password string) string {
 	return name
 }
 
-// ManagementURL is where the test broker's management API is, with credentials.
+// ManagementURL is the test broker's management API, with credentials.
 func ManagementURL(t testing.TB) string {
 	t.Helper()
 	return localtest.Broker(t).ManagementURL
@@ -91,10 +92,10 @@ func Management(t testing.TB) *management.Client {
 	return management
 }
 
-// uniqueName says in the management UI which test it belongs to, and is unique.
+// uniqueName is unique and shows the test's name in the management UI.
 func uniqueName(t testing.TB) string {
 	name := strings.Map(func(r rune) rune {
-		if r == '/' || r == '#' || r == '%' || r == ',' { // a comma parts the nodes of a cluster
+		if r == '/' || r == '#' || r == '%' || r == ',' { // a comma separates the nodes of a cluster
 			return '.'
 		}
 		return r

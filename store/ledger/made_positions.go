@@ -13,8 +13,7 @@ func seenIn(tx store.Tx) *masterdata.KnownPositions {
 	return pg.PoolState[masterdata.KnownPositions](pg.DBOf(tx))
 }
 
-// madePositions are those that a transaction has made. Other transactions see
-// them after its commit.
+// madePositions are the positions that a transaction has made. Other transactions see them after its commit.
 type madePositions struct {
 	keys map[masterdata.PositionKey]bool
 }
