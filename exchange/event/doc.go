@@ -26,7 +26,6 @@
 // *FieldError. It does not name the sender; the receiver adds that.
 package event
 
-// The schemas come first: the tests that write the rest embed them.
+// The schemas follow the structs; docs/reference/events.md is written by the tests of cli.
 //
 //go:generate go test -run TestGoldenSchemas -count 1 . -update
-//go:generate go test -run Golden -count 1 . -update
