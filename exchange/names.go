@@ -14,11 +14,15 @@ const (
 	DeadJournal = "composerp.dead-journal" // queue: a copy of every dead letter, for the journal
 )
 
-// FilterName, UnloggedName and LoggedName are the three exchanges before the queue of a worker who hears only what
-// outsiders publish: to the filter goes all it subscribes to, from there to the one or to the other.
-func FilterName(worker string) string   { return QueueName(worker) + ".filter" }   // headers
-func UnloggedName(worker string) string { return QueueName(worker) + ".unlogged" } // fanout: to its queue
-func LoggedName(worker string) string   { return QueueName(worker) + ".logged" }   // fanout: nothing is bound, this is dropped
+// FilterName is the headers exchange before the queue of a worker that wants external publishers' events only. It gets all
+// that the worker subscribes to, and sends each event on to UnloggedName or to LoggedName.
+func FilterName(worker string) string { return QueueName(worker) + ".filter" }
+
+// UnloggedName is the fanout exchange that leads from the filter to the worker's queue.
+func UnloggedName(worker string) string { return QueueName(worker) + ".unlogged" }
+
+// LoggedName is the fanout exchange that the filter sends the rest to. No queue is bound: what it gets is dropped.
+func LoggedName(worker string) string { return QueueName(worker) + ".logged" }
 
 const prefix = "composerp."
 

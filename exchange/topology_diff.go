@@ -48,6 +48,7 @@ func said(v any) string {
 // State is how something differs.
 type State string
 
+// The states of an exchange, queue or binding that differs.
 const (
 	Missing  State = "missing"  // `topology apply` declares it
 	Extra    State = "extra"    // nothing of the fleet needs it; nobody deletes it unasked

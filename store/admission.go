@@ -14,11 +14,11 @@ import (
 type Admission int
 
 const (
-	// Admitted: it is in the log now.
+	// Admitted means that the event is in the log now.
 	Admitted Admission = iota
-	// Duplicate: the same event, byte for byte, was in the log already.
+	// Duplicate means that the same event, byte for byte, was in the log already.
 	Duplicate
-	// Conflict: another event with this id is in the log; this one is refused.
+	// Conflict means that another event with this id is in the log; this one is refused.
 	Conflict
 )
 

@@ -13,9 +13,9 @@ import (
 type Fate int
 
 const (
-	// Redriven: it goes back to its worker.
+	// Redriven means that it goes back to its worker.
 	Redriven Fate = iota
-	// Discarded: it was exported, and is taken away.
+	// Discarded means that it was exported, and is taken away.
 	Discarded
 )
 

@@ -54,11 +54,11 @@ import (
 // but that the sequence may be higher, which is a gap like any other; after it
 // the epoch fits, and the command run again finds nothing to do.
 
-// ErrRestored: the tables come from another cluster, or from its past, so that
+// ErrRestored means that the tables come from another cluster, or from its past, so that
 // transaction ids in them say nothing about this one's.
 var ErrRestored = errors.New("this database was restored from another server, and its log needs a new epoch before events can flow: stop the fleet and run `composerp epoch begin` (docs/backup.md)")
 
-// ErrLed: somebody leads the ticker, the relay or something else just now.
+// ErrLed means that a process holds the lease of the ticker, of the relay or another one.
 var ErrLed = errors.New("a fleet is at work on this database")
 
 // Epoch is a life of the log in one server.

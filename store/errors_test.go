@@ -204,6 +204,9 @@ func TestAPoisonedConnectionIsDropped(t *testing.T) {
 		cut.Cut()
 		for rows.Next() {
 		}
+		if rows.Err() == nil {
+			t.Error("rows that were cut off came to their end")
+		}
 		rows.Close()
 		err = tx.Append(t.Context(), anySales(1))
 		isError(t, err, store.ErrUnavailable)

@@ -8,7 +8,7 @@ import (
 	"fmt"
 )
 
-// ErrTakenOver: somebody else has taken up the same import since.
+// ErrTakenOver means that another process has taken up the same import since.
 var ErrTakenOver = errors.New("another import of the same file has taken over")
 
 // ImportKey tells imports apart: by what is imported and by the rules, not by names.

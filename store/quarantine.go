@@ -106,7 +106,7 @@ var releaseQuarantine = sqlText(`UPDATE quarantine SET released_at = clock_times
 
 var oneQuarantine = sqlText(selectQuarantine + `WHERE q.class = $1`)
 
-// ErrReleased: the class was released before.
+// ErrReleased means that the class was released before.
 var ErrReleased = errors.New("it was released before")
 
 // ReleaseQuarantine lets events of the class climb their ladder again; counting

@@ -54,7 +54,7 @@ func (c Config) Standings(ctx context.Context, workers []string, of store.Letter
 	return standings, c.depths(ctx, standings)
 }
 
-// ErrDepths: the broker could not be asked how many messages lie in the queues.
+// ErrDepths means that the broker could not be asked how many messages lie in the queues.
 var ErrDepths = errors.New("the queues could not be looked at")
 
 func (c Config) depths(ctx context.Context, standings []Standing) error {
