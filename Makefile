@@ -15,7 +15,7 @@ RESULTS ?= docs/chaos.ndjson
 WITHSERVERS := go run ./deploy/local/withservers --
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo run test chaos real-file race fuzz bench lint clean
+.PHONY: help setup build demo run test chaos real-file race fuzz bench lint words stats vuln clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,13 +59,31 @@ bench: setup build ## Go benchmarks, then the whole road against the bare refere
 	$(WITHSERVERS) go test -run '^$$' -bench . -benchmem -timeout 30m $(PKG)
 	bin/composerp bench $(ARGS)
 
-lint: ## gofmt, go vet, staticcheck
+lint: ## gofmt, go vet, golangci-lint (.golangci.yml says why), the words, the links of the docs, the reasons of dependencies
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted: $$unformatted"; exit 1; fi
 	go vet ./...
-	go vet -tags failpoints ./cli ./exchange/failpoint
+	go vet -tags failpoints ./...
 	go -C deploy/tools vet ./...
-	go -C deploy/tools build -o ../../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
-	bin/staticcheck ./...
+	go -C deploy/tools build -o ../../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	bin/golangci-lint run ./...
+	cd deploy/tools && ../../bin/golangci-lint run ./...
+	go -C deploy/tools test -count=1 . ./links ./words
+
+words: ## every line with a retired word or with a comment that is too long
+	@go -C deploy/tools run ./words/print
+
+stats: ## sizes of packages, files and functions, private words, what a new worker touches
+	@go -C deploy/tools run ./stats
+
+vuln: ## known vulnerabilities in the code that is called; says so and goes on where the database cannot be reached
+	go -C deploy/tools build -o ../../bin/govulncheck golang.org/x/vuln/cmd/govulncheck
+	@found=$$(bin/govulncheck ./... 2>&1) && status=0 || status=$$?; \
+	case "$$status:$$found" in \
+	0:*) echo "vuln: none" ;; \
+	3:*) echo "$$found"; exit 3 ;; \
+	*"fetching vulnerabilities"*) echo "vuln: not checked: the vulnerability database cannot be reached" ;; \
+	*) echo "$$found"; exit $$status ;; \
+	esac
 
 clean: ## delete what was built; the data of `composerp up` stays in .composerp
 	rm -rf bin
