@@ -120,7 +120,7 @@ func driverOwner(path string) (string, bool) {
 }
 
 // topLevel are the names that may stand in the top folder, beside those that begin with a dot.
-var topLevel = []string{"workers", "exchange", "store", "cli", "deploy", "docs", "go.mod", "go.sum", "Makefile", "compose.yaml", "README.md", "LICENSE"}
+var topLevel = []string{"workers", "exchange", "store", "cli", "deploy", "docs", "go.mod", "go.sum", "Makefile", "compose.yaml", "README.md", "CONTRIBUTING.md", "LICENSE"}
 
 func permittedOnTop(name string) bool {
 	return strings.HasPrefix(name, ".") || slices.Contains(topLevel, name)

@@ -15,8 +15,8 @@ import (
 	"github.com/composerp/composerp/deploy/tools/tree"
 )
 
-// TestDependenciesHaveReasons holds docs/dependencies.md to the go.mod files: each module that one of them requires for itself has a
-// line with a reason in the table of that go.mod, and no other has.
+// TestDependenciesHaveReasons holds docs/dependencies.md to the go.mod files: each module that one of them requires for
+// itself has a line with a reason in the table of that go.mod, and no other has.
 func TestDependenciesHaveReasons(t *testing.T) {
 	t.Parallel()
 	root, err := tree.Find()

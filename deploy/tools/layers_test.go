@@ -15,8 +15,8 @@ import (
 
 const program = "github.com/composerp/composerp/"
 
-// TestWorkersDoNotImportOneAnother holds the test files of workers to what depguard asks of their other files. depguard cannot: a test
-// file imports the package that it tests, and a rule of .golangci.yml does not know which that is.
+// TestWorkersDoNotImportOneAnother holds the test files of workers to what depguard asks of their other files. depguard
+// cannot: a test file imports the package that it tests, and a rule of .golangci.yml does not know which that is.
 func TestWorkersDoNotImportOneAnother(t *testing.T) {
 	t.Parallel()
 	root, err := tree.Find()

@@ -1,5 +1,5 @@
-// Package links holds the links of Markdown documents: a relative one leads to a file of the repository, and its anchor to a heading
-// there. Links to other sites are not followed.
+// Package links holds the links of Markdown documents: a relative one leads to a file of the repository, and its anchor
+// to a heading there. Links to other sites are not followed.
 package links
 
 import (
@@ -105,7 +105,8 @@ func broken(from, target string, anchors map[string][]string, repository fs.FS) 
 	return ""
 }
 
-// Anchors gives what a link to a place in the document can name: its headings, as code hosts write them, and the ids of its HTML.
+// Anchors gives what a link to a place in the document can name: its headings, as code hosts write them, and the ids of
+// its HTML.
 func Anchors(document []byte) []string {
 	var all []string
 	seen := map[string]int{}

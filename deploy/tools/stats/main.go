@@ -1,5 +1,6 @@
-// Command stats prints the figures by which the layout of this repository is judged: sizes of packages, files and functions, private
-// words, and what a new worker touches. `make stats` runs it. It exits with 0 whatever the figures are.
+// Command stats prints the figures by which the layout of this repository is judged: sizes of packages, files and
+// functions, private words, and what a new worker touches. `make stats` runs it. It exits with 0 whatever the figures
+// are.
 package main
 
 import (
@@ -50,8 +51,8 @@ func run(root string, out io.Writer) error {
 	return nil
 }
 
-// counted reports whether a file is read: the sources of the program, and what is written about it and for it. The module deploy/tools
-// is no part of the program.
+// counted reports whether a file is read: the sources of the program, and what is written about it and for it. The
+// module deploy/tools is no part of the program.
 func counted(name string) bool {
 	return !strings.HasPrefix(name, "deploy/tools/") && (words.Checked(name) || path.Ext(name) == ".json")
 }

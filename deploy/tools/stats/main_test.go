@@ -89,7 +89,8 @@ func TestOver(t *testing.T) {
 	}
 }
 
-// TestGenerated gives the fixture a command that writes golden files and docs: they are not the engineer's to touch any more.
+// TestGenerated gives the fixture a command that writes golden files and docs: they are not the engineer's to touch any
+// more.
 func TestGenerated(t *testing.T) {
 	t.Parallel()
 	files, err := tree.Read(fixture, counted)

@@ -135,8 +135,9 @@ func (p *pkg) tooBig() string {
 	return strings.Join(reasons, ", ")
 }
 
-// touched gives the files that every worker of the fleet is named in, but for its own package: a new worker is to be named there too.
-// One worker may be missing from a file, for some lists leave one out on purpose. What `make generate` writes does not count.
+// touched gives the files that every worker of the fleet is named in, but for its own package: a new worker is to be
+// named there too. One worker may be missing from a file, for some lists leave one out on purpose. What `make generate`
+// writes does not count.
 func touched(files []tree.File) ([]string, error) {
 	workers, err := fleet(files)
 	if err != nil {

@@ -15,8 +15,8 @@ type File struct {
 	Text []byte
 }
 
-// Read gives the files under root that keep accepts, in the order of their paths. It does not enter bin/, testdata that keep refuses,
-// or folders whose name begins with a dot, but for .ci/ and .github/.
+// Read gives the files under root that keep accepts, in the order of their paths. It does not enter bin/, testdata that
+// keep refuses, or folders whose name begins with a dot, but for .ci/ and .github/.
 func Read(root string, keep func(path string) bool) ([]File, error) {
 	var files []File
 	err := fs.WalkDir(os.DirFS(root), ".", func(name string, entry fs.DirEntry, err error) error {
@@ -44,7 +44,8 @@ func skipped(folder string) bool {
 	return folder == "bin" || name == "node_modules" || hidden && name != ".ci" && name != ".github"
 }
 
-// Find gives the root of the repository that the working directory lies in: the nearest folder upwards that has a .golangci.yml.
+// Find gives the root of the repository that the working directory lies in: the nearest folder upwards that has a
+// .golangci.yml.
 func Find() (string, error) {
 	folder, err := os.Getwd()
 	if err != nil {

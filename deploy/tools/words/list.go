@@ -12,8 +12,8 @@ type phrase struct {
 	use    string
 }
 
-// retired are the phrases by their first word. The left side of a line is what to write instead, the right side what is retired, with
-// its forms, separated by commas.
+// retired are the phrases by their first word. The left side of a line is what to write instead, the right side what is
+// retired, with its forms, separated by commas.
 var retired = list(`
 the thing that acts, named       | whoever, whomever, whosoever, somebody, nobody
 must, or the present tense       | shall

@@ -1,8 +1,9 @@
-// Package words finds the words that this repository no longer uses, and comment lines that are too long. `make words` prints what it
-// finds, and its test fails when more lines than its limit have some.
+// Package words finds the words that this repository no longer uses, and comment lines that are too long. `make words`
+// prints what it finds, and its test fails when more lines than its limit have some.
 //
-// A phrase is found in prose and in names alike: "set aside" also in setAside, SetAside, set_aside and set-aside, and across the end of
-// a comment's line. A name of list.go is found in Go code alone, as it is written there: the method Holds is retired, the verb is not.
+// A phrase is found in prose and in names alike: "set aside" also in setAside, SetAside, set_aside and set-aside, and
+// across the end of a comment's line. A name of list.go is found in Go code alone, as it is written there: the method
+// Holds is retired, the verb is not.
 package words
 
 import (
@@ -29,7 +30,8 @@ type Finding struct {
 	Use  string // what to write instead
 }
 
-// Checked reports whether a file of that path is held to the words: sources, docs, help texts and what configures or builds the program.
+// Checked reports whether a file of that path is held to the words: sources, docs, help texts and what configures or
+// builds the program.
 func Checked(name string) bool {
 	switch path.Ext(name) {
 	case ".go", ".md", ".sql", ".sh", ".yml", ".yaml", ".txt", ".conf", ".service", ".env":
@@ -144,8 +146,8 @@ func begins(text []byte, words []word, p phrase) bool {
 	return true
 }
 
-// joined reports whether two words with gap between them can belong to one phrase: blanks, a hyphen, an underscore, the end of a line
-// with the sign of a comment behind it.
+// joined reports whether two words with gap between them can belong to one phrase: blanks, a hyphen, an underscore, the
+// end of a line with the sign of a comment behind it.
 func joined(gap []byte) bool {
 	before, after, broken := bytes.Cut(gap, []byte{'\n'})
 	if !broken {
