@@ -17,7 +17,7 @@ ARCHES ?= amd64 arm64
 WITHSERVERS := go run ./deploy/local/withservers --
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo run test chaos real-file race fuzz bench lint words stats vuln dist clean
+.PHONY: help setup build demo run test generate clients chaos real-file race fuzz bench lint words stats vuln dist clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,14 @@ test: setup ## set up and run every test against real servers
 	$(WITHSERVERS) go test -timeout 25m -parallel 4 $(PKG)
 	@# -count=1: the test cache does not see files outside the tools module, such as compose.yaml.
 	go -C deploy/tools test -count=1 ./...
+
+generate: ## write anew what is generated: docs/reference, the fleet's topology, the help texts
+	go test ./cli -run 'TestReference|TestGoldenHelp' -update
+	go test ./workers -run Golden -update
+
+clients: ## install what the clients in docs/examples need (npm; python3-pika on Debian, as root), so that tests run them
+	npm ci --prefix docs/examples/node --no-audit --no-fund
+	/usr/bin/python3 -c 'import pika' 2>/dev/null || apt-get install -y --no-install-recommends python3-pika
 
 chaos: setup build ## break a fleet of its own at random for ten minutes and prove it (SEED=, DURATION=1m); the results add up in docs/chaos.ndjson
 	bin/composerp chaos $(if $(SEED),--seed $(SEED)) --duration $(DURATION) --results $(RESULTS)

@@ -15,6 +15,19 @@ import (
 	"syscall"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/broker"
+	"github.com/composerp/composerp/cli/deadletters"
+	"github.com/composerp/composerp/cli/demo"
+	"github.com/composerp/composerp/cli/doctor"
+	"github.com/composerp/composerp/cli/events"
+	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/fleet"
+	"github.com/composerp/composerp/cli/masterdata"
+	"github.com/composerp/composerp/cli/measure"
+	"github.com/composerp/composerp/cli/planner"
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/cli/terminal"
 )
 
 // Version is set by the linker: -X github.com/composerp/composerp/cli.Version=v1.2.3.
@@ -24,9 +37,9 @@ var Version = ""
 // findings, 3 in flight, 64 usage, 69 a server is unreachable, 78 configuration.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	tuneMemory()
-	if err := arm(); err != nil {
+	if err := settings.Arm(); err != nil {
 		fmt.Fprintf(stderr, "composerp: %s\n", err)
-		return exitUsage
+		return exit.WrongUsage
 	}
 	ctx, stop := signalContext(stderr)
 	defer stop()
@@ -37,22 +50,22 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	app := newApp(stdin, stdout, stderr)
 	if len(args) > 2 && args[1] == completeWord {
 		completeLine(app, args[2], args[3:], stdout)
-		return exitOK
+		return exit.OK
 	}
 	err := app.RunContext(ctx, permute(app, args))
 	if err == nil {
-		return exitOK
+		return exit.OK
 	}
-	var quiet findings
-	var flying inFlight
+	var quiet exit.Findings
+	var flying exit.InFlight
 	if !errors.As(err, &quiet) && !errors.As(err, &flying) {
-		text := oneLine(err)
-		if do := advice(err); do != "" {
+		text := exit.OneLine(err)
+		if do := exit.Advice(err); do != "" {
 			text += "; " + do
 		}
 		fmt.Fprintf(stderr, "composerp: %s\n", text)
 	}
-	return exitCode(err)
+	return exit.CodeOf(err)
 }
 
 func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
@@ -64,17 +77,17 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Writer:          stdout,
 		ErrWriter:       stderr,
 		ExitErrHandler:  func(*cli.Context, error) {},
-		OnUsageError:    func(cctx *cli.Context, err error, _ bool) error { return flagTrouble(cctx, err) },
+		OnUsageError:    func(cctx *cli.Context, err error, _ bool) error { return terminal.FlagError(cctx, err) },
 		CommandNotFound: nil,
 		Suggest:         true,
-		Flags:           []cli.Flag{flagOf(flagConfig)},
+		Flags:           []cli.Flag{settings.FlagOf(settings.FlagConfig)},
 		Action:          group,
 		Commands: []*cli.Command{
-			upCommand(), downCommand(), demoCommand(), importCommand(), publishCommand(), stockCommand(), auditCommand(), republishCommand(),
-			poCommand(), noticeCommand(), quarantineCommand(), dlqCommand(),
-			itemCommand(), locationCommand(), supplierCommand(), ruleCommand(), tenantCommand(),
-			forecastCommand(),
-			workerCommand(), relayCommand(), topologyCommand(), migrateCommand(), epochCommand(), doctorCommand(), benchCommand(), chaosCommand(), versionCommand(),
+			fleet.UpCommand(), fleet.DownCommand(), demo.Command(), events.ImportCommand(), events.PublishCommand(), planner.StockCommand(), events.AuditCommand(), events.RepublishCommand(),
+			planner.PurchaseOrderCommand(), planner.NotificationCommand(), deadletters.QuarantineCommand(), deadletters.Command(),
+			masterdata.ItemCommand(), masterdata.LocationCommand(), masterdata.SupplierCommand(), masterdata.RuleCommand(), masterdata.TenantCommand(),
+			planner.ForecastCommand(),
+			fleet.WorkerCommand(), fleet.RelayCommand(), broker.Command(), events.MigrateCommand(), events.EpochCommand(), doctor.Command(), measure.BenchCommand(), measure.ChaosCommand(), versionCommand(),
 			completionCommand(), manCommand(),
 		},
 		Description: "Data goes to stdout, messages to stderr. Exit codes: 0 ok, 1 failure, 2 findings, 3 in flight, 64 usage,\n" +
@@ -104,15 +117,15 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 func withCommonSettings(flags []cli.Flag) []cli.Flag {
 	has := func(wanted string) bool {
 		return slices.ContainsFunc(flags, func(f cli.Flag) bool {
-			s, ok := f.(settingFlag)
+			s, ok := f.(settings.Flag)
 			return ok && (wanted == "" || s.Name == wanted)
 		})
 	}
-	if has(flagLogLevel) && !has(flagLogFormat) {
-		flags = append(flags, flagOf(flagLogFormat))
+	if has(settings.FlagLogLevel) && !has(settings.FlagLogFormat) {
+		flags = append(flags, settings.FlagOf(settings.FlagLogFormat))
 	}
-	if has("") && !has(flagConfig) {
-		flags = append(flags, flagOf(flagConfig))
+	if has("") && !has(settings.FlagConfig) {
+		flags = append(flags, settings.FlagOf(settings.FlagConfig))
 	}
 	return flags
 }
@@ -122,10 +135,10 @@ func checked(action cli.ActionFunc) cli.ActionFunc {
 	return func(cctx *cli.Context) error {
 		for _, arg := range cctx.Args().Slice() {
 			if strings.HasPrefix(arg, "-") && arg != "-" {
-				return usage("%q is no argument of `%s`; flags stand before or after the arguments, see `%[2]s --help`", arg, cctx.Command.HelpName)
+				return exit.Usage("%q is no argument of `%s`; flags stand before or after the arguments, see `%[2]s --help`", arg, cctx.Command.HelpName)
 			}
 		}
-		if err := configure(cctx); err != nil {
+		if err := settings.Configure(cctx); err != nil {
 			return err
 		}
 		return action(cctx)
@@ -165,7 +178,7 @@ func group(cctx *cli.Context) error {
 	if len(cctx.Command.Subcommands) > 0 {
 		known = cctx.Command.Subcommands
 	}
-	return usage("no command %q; %s`%s --help` lists them all", name, suggest(name, namesOf(known)), cctx.Command.HelpName)
+	return exit.Usage("no command %q; %s`%s --help` lists them all", name, terminal.Suggest(name, terminal.NamesOf(known)), cctx.Command.HelpName)
 }
 
 // permute moves flags before the positional arguments: the flag package stops
@@ -176,9 +189,9 @@ func permute(app *cli.App, args []string) []string {
 		return args
 	}
 	path, early, rest := args[:1:1], []string{}, args[1:]
-	commands, flags, known := app.Commands, app.Flags, settingFlags()
+	commands, flags, known := app.Commands, app.Flags, settings.Flags()
 	for len(rest) > 0 && len(commands) > 0 {
-		if name, _, given := strings.Cut(rest[0], "="); strings.HasPrefix(name, "--") && flagNamed(known, name[2:]) != nil {
+		if name, _, given := strings.Cut(rest[0], "="); strings.HasPrefix(name, "--") && terminal.FlagNamed(known, name[2:]) != nil {
 			n := 2
 			if given {
 				n = 1
@@ -230,17 +243,8 @@ func find(commands []*cli.Command, name string) *cli.Command {
 }
 
 func takesValue(flags []cli.Flag, name string) bool {
-	doc, ok := flagNamed(flags, name).(cli.DocGenerationFlag)
+	doc, ok := terminal.FlagNamed(flags, name).(cli.DocGenerationFlag)
 	return ok && doc.TakesValue()
-}
-
-func flagNamed(flags []cli.Flag, name string) cli.Flag {
-	for _, f := range flags {
-		if slices.Contains(f.Names(), name) {
-			return f
-		}
-	}
-	return nil
 }
 
 // signalContext ends with the first SIGINT or SIGTERM; the second leaves at
@@ -256,7 +260,7 @@ func signalContext(stderr io.Writer) (context.Context, func()) {
 		cancel()
 		if s, ok := <-signals; ok {
 			fmt.Fprintf(stderr, "composerp: %s again: leaving at once\n", s)
-			os.Exit(exitFailure)
+			os.Exit(exit.Failure)
 		}
 	}()
 	return ctx, func() { signal.Stop(signals); cancel() }

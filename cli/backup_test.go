@@ -15,23 +15,24 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/deploy/local/localtest"
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/exchange/exchangetest"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// runbook gives the commands of a block of docs/backup.md.
+// runbook gives the commands of a block of docs/howto/backup.md.
 func runbook(t *testing.T, name string) []string {
 	t.Helper()
-	raw, err := os.ReadFile("../docs/backup.md")
+	raw, err := os.ReadFile("../docs/howto/backup.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, rest, found := strings.Cut(string(raw), "<!-- runbook: "+name+" -->\n```sh\n")
 	block, _, ended := strings.Cut(rest, "```\n")
 	if !found || !ended {
-		t.Fatalf("docs/backup.md has no block %q", name)
+		t.Fatalf("docs/howto/backup.md has no block %q", name)
 	}
 	var lines []string
 	for line := range strings.Lines(block) {
@@ -103,7 +104,7 @@ func (o *operator) republish() {
 		o.Fatal(err)
 	}
 	defer rows.Close()
-	session, err := exchange.Open(o.Context(), o.broker)
+	session, err := rabbitmq.Open(o.Context(), o.broker)
 	if err != nil {
 		o.Fatal(err)
 	}
@@ -112,15 +113,15 @@ func (o *operator) republish() {
 	if err != nil {
 		o.Fatal(err)
 	}
-	var confirmations []*exchange.Confirmation
+	var confirmations []*rabbitmq.Confirmation
 	for rows.Next() {
 		var worker string
 		var seq int64
-		m := exchange.Message{Exchange: exchange.Retry}
+		m := rabbitmq.Message{Exchange: topology.Retry}
 		if err := rows.Scan(&worker, &seq, &m.ID, &m.Type, &m.Body); err != nil {
 			o.Fatal(err)
 		}
-		m.RoutingKey, m.Headers = exchange.QueueName(worker), map[string]any{exchange.HeaderLogSeq: seq}
+		m.RoutingKey, m.Headers = topology.QueueName(worker), map[string]any{rabbitmq.HeaderLogSeq: seq}
 		c, err := publisher.Publish(o.Context(), m)
 		if err != nil {
 			o.Fatal(err)
@@ -158,7 +159,7 @@ func (o *operator) brings(lines []string) {
 // straight publishes sales over AMQP, as an outsider who waits for the confirms.
 func (h *house) straight(ids []string) {
 	h.Helper()
-	session, err := exchange.Open(h.Context(), h.broker)
+	session, err := rabbitmq.Open(h.Context(), h.broker)
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -170,7 +171,7 @@ func (h *house) straight(ids []string) {
 	for _, id := range ids {
 		body := fmt.Sprintf(`{"eventId":%q,"eventType":"SALE_COMPLETED","aggregateType":"Sale","aggregateId":%[1]q,"tenantId":"t1","timestamp":"2026-02-10T09:00:00Z","version":"1.0","metadata":{"source":"pos"},`+
 			`"payload":{"saleId":%[1]q,"itemId":"straight","locationId":"UK-WH","quantity":1,"amount":1,"timestamp":"2026-02-10T09:00:00Z"}}`, id)
-		c, err := publisher.Publish(h.Context(), exchange.Message{Exchange: exchange.Events, RoutingKey: event.TypeSaleCompleted.RoutingKey(), ID: id, Type: string(event.TypeSaleCompleted), Body: []byte(body)})
+		c, err := publisher.Publish(h.Context(), rabbitmq.Message{Exchange: topology.Events, RoutingKey: event.TypeSaleCompleted.RoutingKey(), ID: id, Type: string(event.TypeSaleCompleted), Body: []byte(body)})
 		if err == nil {
 			err = c.Wait(h.Context())
 		}
@@ -210,7 +211,7 @@ const inQueues = `SELECT count(*) FROM event_log e, log_cursor r JOIN tick t ON 
 	WHERE r.consumer = 'relay' AND e.publish AND e.type = 'SALE_COMPLETED' AND pg_visible_in_snapshot(e.tx, t.snapshot)
 	AND NOT EXISTS (SELECT FROM inbox i JOIN consumer c ON c.id = i.consumer AND c.name = 'ledger' WHERE i.event_id = e.event_id)`
 
-// TestTheRunbookOfARestore does what docs/backup.md says, line by line, to a
+// TestTheRunbookOfARestore does what docs/howto/backup.md says, line by line, to a
 // fleet that is dumped in the middle of its work and goes on working: in another
 // server and another virtual host everything is there again, once.
 func TestTheRunbookOfARestore(t *testing.T) {
@@ -238,7 +239,7 @@ func TestTheRunbookOfARestore(t *testing.T) {
 	o.straight(after)
 	o.until("all is logged", func() bool { return o.count(logged) == len(lines)+len(before)+len(after) })
 
-	o.database, o.broker = localtest.AnotherDatabase(t), exchangetest.Vhost(t)
+	o.database, o.broker = localtest.AnotherDatabase(t), rabbitmqtest.Vhost(t)
 	o.env = o.environment()
 	for _, line := range runbook(t, "restore") {
 		o.types(line)
@@ -266,7 +267,7 @@ func (o *operator) refuses() {
 		code    int
 	}{{"relay", 78}, {"audit", 78}, {"doctor", 2}, {"epoch show", 0}} {
 		r := o.run(strings.Fields(c.command)...)
-		if text := r.out + r.errors; r.code != c.code || !strings.Contains(text, "composerp epoch begin") || !strings.Contains(text, "docs/backup.md") {
+		if text := r.out + r.errors; r.code != c.code || !strings.Contains(text, "composerp epoch begin") || !strings.Contains(text, "docs/howto/backup.md") {
 			o.Errorf("composerp %s: exit %d, want %d: %s", c.command, r.code, c.code, text)
 		}
 	}

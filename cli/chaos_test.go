@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/deploy/chaos"
 )
 
@@ -21,7 +22,7 @@ func TestChaosSaysWhatIsWrongWithItsFlags(t *testing.T) {
 		"report /nowhere/results.ndjson": "no such file",
 	} {
 		r := command(t, append([]string{"chaos"}, strings.Fields(line)...)...)
-		if r.code != exitUsage || !strings.Contains(r.errors, want) {
+		if r.code != exit.WrongUsage || !strings.Contains(r.errors, want) {
 			t.Errorf("chaos %s: exit %d, %q; want %q", line, r.code, r.errors, want)
 		}
 	}
@@ -36,14 +37,14 @@ func TestChaosReportAddsUp(t *testing.T) {
 		}
 	}
 	r := command(t, "chaos", "report", path)
-	if r.code != exitOK || !strings.Contains(r.out, "| 3 | 3 | 0s | 0 | 3000 | 0 | 0 |") {
+	if r.code != exit.OK || !strings.Contains(r.out, "| 3 | 3 | 0s | 0 | 3000 | 0 | 0 |") {
 		t.Errorf("exit %d\n%s%s", r.code, r.out, r.errors)
 	}
 	empty := filepath.Join(t.TempDir(), "empty")
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if r := command(t, "chaos", "report", empty); r.code != exitFailure || !strings.Contains(r.errors, "no results") {
+	if r := command(t, "chaos", "report", empty); r.code != exit.Failure || !strings.Contains(r.errors, "no results") {
 		t.Errorf("an empty file: exit %d, %s", r.code, r.errors)
 	}
 }

@@ -11,7 +11,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/composerp/composerp/exchange/exchangetest"
+	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/store/storetest"
 )
 
@@ -56,11 +58,11 @@ func TestEveryCommandRefusesAnArgumentThatLooksLikeAFlag(t *testing.T) {
 	}
 	for _, path := range leaves() {
 		r := command(t, append(append([]string{}, path...), "--", "--dir")...)
-		if r.code != exitUsage || !strings.Contains(r.errors, `"--dir"`) {
+		if r.code != exit.WrongUsage || !strings.Contains(r.errors, `"--dir"`) {
 			t.Errorf("%s -- --dir: exit %d, %s", strings.Join(path, " "), r.code, r.errors)
 		}
 		r = command(t, append(append([]string{}, path...), "--no-such-flag")...)
-		if r.code != exitUsage || !strings.Contains(r.errors, "no-such-flag") {
+		if r.code != exit.WrongUsage || !strings.Contains(r.errors, "no-such-flag") {
 			t.Errorf("%s --no-such-flag: exit %d, %s", strings.Join(path, " "), r.code, r.errors)
 		}
 	}
@@ -70,7 +72,7 @@ func TestEveryCommandHelps(t *testing.T) {
 	t.Parallel()
 	for _, path := range leaves() {
 		r := command(t, append(append([]string{}, path...), "--help")...)
-		if r.code != exitOK || !strings.Contains(r.out, "USAGE") {
+		if r.code != exit.OK || !strings.Contains(r.out, "USAGE") {
 			t.Errorf("%s --help: exit %d, %s%s", strings.Join(path, " "), r.code, r.out, r.errors)
 		}
 	}
@@ -109,51 +111,51 @@ func TestWrongUse(t *testing.T) {
 		code int
 		says string
 	}{
-		{"no-such", exitUsage, `no command "no-such"`},
-		{"worker lits", exitUsage, `did you mean "list"?`},
-		{"worker list item", exitUsage, "takes no argument"},
-		{"stock item", exitUsage, `no command "item"`},
-		{"stock -o yaml", exitUsage, "want table or json"},
-		{"topology show -o yaml", exitUsage, "want table or json"},
-		{"import", exitUsage, "name one file"},
-		{"import sales.csv", exitUsage, "--map is missing"},
-		{"import sales.csv --map no-such.yaml", exitConfiguration, "no-such.yaml"},
-		{"import no-such.csv --map ../deploy/demo/online-retail.yaml", exitUsage, "reading no-such.csv: no such file"},
-		{"stock --outptu json", exitUsage, `unknown flag --outptu; did you mean "--output"?`},
-		{"audit --wait 5", exitUsage, "want a time such as"},
-		{"version --output", exitUsage, "--output needs a value"},
-		{"--log-level debug version", exitUsage, "composerp version --help"},
-		{"up --database-url postgres://x", exitConfiguration, "only one is given"},
-		{"topology diff", exitConfiguration, "composerp up"},
-		{"topology export --amqp-url x", exitConfiguration, "amqp://"},
-		{"doctor --log-level loud", exitUsage, "want debug, info, warn or error"},
-		{"publish", exitUsage, "name one type"},
-		{"publish SALE --data {}", exitUsage, "SALE_COMPLETED"},
-		{"publish INVENTORY_UPDATED --data {}", exitUsage, "comes from outside"},
-		{"publish SALE_COMPLETED", exitUsage, "--data is missing"},
-		{"publish SALE_COMPLETED --data nonsense", exitUsage, "no JSON object"},
-		{"publish SALE_COMPLETED --data @no-such-file", exitUsage, "no-such-file"},
-		{"publish SALE_COMPLETED --data {} --id 7", exitUsage, "no UUID"},
-		{`publish SALE_COMPLETED --data {"saleId":"S1","itemId":"I","locationId":"L","quantity":"five","amount":1,"timestamp":"2026-01-01T00:00:00Z"}`, exitFailure, "payload.quantity"},
-		{"worker run", exitUsage, "name the workers"},
-		{"worker run no-such", exitUsage, `no worker "no-such"`},
-		{"worker run ledger --slots 0", exitUsage, "1 to 64"},
-		{"worker run ledger --slots no-such=2", exitUsage, `no worker "no-such"`},
-		{"up --log-level loud", exitUsage, "want debug, info, warn or error"},
-		{"bench --runs 0", exitUsage, "at least 1 run"},
-		{"stock", exitConfiguration, "composerp up"},
-		{"audit", exitConfiguration, "composerp up"},
-		{"migrate status", exitConfiguration, "composerp up"},
-		{"topology apply", exitConfiguration, "composerp up"},
-		{"stock --database-url mysql://x", exitConfiguration, "postgres://"},
-		{"stock --database-url postgres://nobody@127.0.0.1:1/none", exitUnreachable, "127.0.0.1"},
-		{"topology apply --amqp-url amqp://guest:guest@127.0.0.1:1/", exitUnreachable, "unreachable"},
-		{"topology apply --amqp-url http://127.0.0.1", exitConfiguration, "amqp://"},
-		{"down", exitOK, "nothing is up"},
+		{"no-such", exit.WrongUsage, `no command "no-such"`},
+		{"worker lits", exit.WrongUsage, `did you mean "list"?`},
+		{"worker list item", exit.WrongUsage, "takes no argument"},
+		{"stock item", exit.WrongUsage, `no command "item"`},
+		{"stock -o yaml", exit.WrongUsage, "want table or json"},
+		{"topology show -o yaml", exit.WrongUsage, "want table or json"},
+		{"import", exit.WrongUsage, "name one file"},
+		{"import sales.csv", exit.WrongUsage, "--map is missing"},
+		{"import sales.csv --map no-such.yaml", exit.WrongConfiguration, "no-such.yaml"},
+		{"import no-such.csv --map ../deploy/demo/online-retail.yaml", exit.WrongUsage, "reading no-such.csv: no such file"},
+		{"stock --outptu json", exit.WrongUsage, `unknown flag --outptu; did you mean "--output"?`},
+		{"audit --wait 5", exit.WrongUsage, "want a time such as"},
+		{"version --output", exit.WrongUsage, "--output needs a value"},
+		{"--log-level debug version", exit.WrongUsage, "composerp version --help"},
+		{"up --database-url postgres://x", exit.WrongConfiguration, "only one is given"},
+		{"topology diff", exit.WrongConfiguration, "composerp up"},
+		{"topology export --amqp-url x", exit.WrongConfiguration, "amqp://"},
+		{"doctor --log-level loud", exit.WrongUsage, "want debug, info, warn or error"},
+		{"publish", exit.WrongUsage, "name one type"},
+		{"publish SALE --data {}", exit.WrongUsage, "SALE_COMPLETED"},
+		{"publish INVENTORY_UPDATED --data {}", exit.WrongUsage, "comes from outside"},
+		{"publish SALE_COMPLETED", exit.WrongUsage, "--data is missing"},
+		{"publish SALE_COMPLETED --data nonsense", exit.WrongUsage, "no JSON object"},
+		{"publish SALE_COMPLETED --data @no-such-file", exit.WrongUsage, "no-such-file"},
+		{"publish SALE_COMPLETED --data {} --id 7", exit.WrongUsage, "no UUID"},
+		{`publish SALE_COMPLETED --data {"saleId":"S1","itemId":"I","locationId":"L","quantity":"five","amount":1,"timestamp":"2026-01-01T00:00:00Z"}`, exit.Failure, "payload.quantity"},
+		{"worker run", exit.WrongUsage, "name the workers"},
+		{"worker run no-such", exit.WrongUsage, `no worker "no-such"`},
+		{"worker run ledger --slots 0", exit.WrongUsage, "1 to 64"},
+		{"worker run ledger --slots no-such=2", exit.WrongUsage, `no worker "no-such"`},
+		{"up --log-level loud", exit.WrongUsage, "want debug, info, warn or error"},
+		{"bench --runs 0", exit.WrongUsage, "at least 1 run"},
+		{"stock", exit.WrongConfiguration, "composerp up"},
+		{"audit", exit.WrongConfiguration, "composerp up"},
+		{"migrate status", exit.WrongConfiguration, "composerp up"},
+		{"topology apply", exit.WrongConfiguration, "composerp up"},
+		{"stock --database-url mysql://x", exit.WrongConfiguration, "postgres://"},
+		{"stock --database-url postgres://nobody@127.0.0.1:1/none", exit.ServerUnreachable, "127.0.0.1"},
+		{"topology apply --amqp-url amqp://guest:guest@127.0.0.1:1/", exit.ServerUnreachable, "unreachable"},
+		{"topology apply --amqp-url http://127.0.0.1", exit.WrongConfiguration, "amqp://"},
+		{"down", exit.OK, "nothing is up"},
 	} {
 		args := strings.Fields(c.args)
-		if takesFlag(args, flagDir) {
-			args = append(args, "--"+flagDir, filepath.Join(dir, "none"))
+		if takesFlag(args, settings.FlagDir) {
+			args = append(args, "--"+settings.FlagDir, filepath.Join(dir, "none"))
 		}
 		r := command(t, args...)
 		if r.code != c.code || !strings.Contains(r.errors, c.says) {
@@ -181,13 +183,13 @@ func takesFlag(args []string, name string) bool {
 func TestWrongPasswordsAreConfigurationAndStaySecret(t *testing.T) {
 	t.Parallel()
 	database := strings.Replace(storetest.URL(t), "composerp:", "composerp:s3cret-", 1)
-	broker := strings.Replace(exchangetest.Vhost(t).URLs[0], "composerp:", "composerp:s3cret-", 1)
+	broker := strings.Replace(rabbitmqtest.Vhost(t).URLs[0], "composerp:", "composerp:s3cret-", 1)
 	for _, args := range [][]string{
 		{"migrate", "status", "--database-url", database},
 		{"topology", "apply", "--amqp-url", broker},
 	} {
 		r := command(t, args...)
-		if r.code != exitConfiguration || strings.Contains(r.errors+r.out, "s3cret") {
+		if r.code != exit.WrongConfiguration || strings.Contains(r.errors+r.out, "s3cret") {
 			t.Errorf("%s: exit %d: %s", args[0], r.code, r.errors)
 		}
 	}
@@ -199,10 +201,10 @@ func TestMissingMigrationSaysWhatToDo(t *testing.T) {
 	storetest.Exec(t, database, `DROP SCHEMA public CASCADE`)
 	storetest.Exec(t, database, `CREATE SCHEMA public`)
 	r := command(t, "stock", "--database-url", database)
-	if r.code != exitConfiguration || !strings.Contains(r.errors, "composerp migrate up") {
+	if r.code != exit.WrongConfiguration || !strings.Contains(r.errors, "composerp migrate up") {
 		t.Errorf("exit %d: %s", r.code, r.errors)
 	}
-	if r := command(t, "migrate", "up", "--database-url", database); r.code != exitOK || !strings.Contains(r.out, "0001_log.sql") {
+	if r := command(t, "migrate", "up", "--database-url", database); r.code != exit.OK || !strings.Contains(r.out, "0001_log.sql") {
 		t.Errorf("migrate up: exit %d: %s%s", r.code, r.out, r.errors)
 	}
 	var list []struct{ Applied bool }
@@ -220,7 +222,7 @@ func TestTakenMetricsPortIsOneLine(t *testing.T) {
 	}
 	defer taken.Close()
 	r := command(t, "up", "--dir", t.TempDir(), "--metrics-addr", taken.Addr().String())
-	if r.code != exitConfiguration || !strings.Contains(r.errors, "in use") || strings.Count(r.errors, "\n") != 1 {
+	if r.code != exit.WrongConfiguration || !strings.Contains(r.errors, "in use") || strings.Count(r.errors, "\n") != 1 {
 		t.Errorf("exit %d: %s", r.code, r.errors)
 	}
 }
@@ -239,14 +241,14 @@ func TestPublishOnceAndAgain(t *testing.T) {
 		return command(t, "publish", "SALE_COMPLETED", "--data", "@"+data, "--id", "0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a3d", "-o", "json", "--database-url", database)
 	}
 	write("6")
-	if r := publish(); r.code != exitOK || !strings.Contains(r.out, `"admitted"`) {
+	if r := publish(); r.code != exit.OK || !strings.Contains(r.out, `"admitted"`) {
 		t.Fatalf("exit %d: %s%s", r.code, r.out, r.errors)
 	}
-	if r := publish(); r.code != exitOK || !strings.Contains(r.out, `"duplicate"`) {
+	if r := publish(); r.code != exit.OK || !strings.Contains(r.out, `"duplicate"`) {
 		t.Errorf("again: exit %d: %s%s", r.code, r.out, r.errors)
 	}
 	write("7")
-	if r := publish(); r.code != exitFailure || !strings.Contains(r.errors, "other content") {
+	if r := publish(); r.code != exit.Failure || !strings.Contains(r.errors, "other content") {
 		t.Errorf("with other content: exit %d: %s%s", r.code, r.out, r.errors)
 	}
 }
@@ -279,7 +281,7 @@ func TestEveryCommandKnowsItsFormats(t *testing.T) {
 	t.Parallel()
 	shows := Shows()
 	for _, path := range shows {
-		if r := command(t, append(strings.Fields(path), "-o", "xml")...); r.code != exitUsage || r.out != "" || !strings.Contains(r.errors, `--output "xml": want table or json`) {
+		if r := command(t, append(strings.Fields(path), "-o", "xml")...); r.code != exit.WrongUsage || r.out != "" || !strings.Contains(r.errors, `--output "xml": want table or json`) {
 			t.Errorf("%s -o xml: exit %d, %s%s", path, r.code, r.out, r.errors)
 		}
 	}

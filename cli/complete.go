@@ -8,8 +8,13 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/cli/deadletters"
+	"github.com/composerp/composerp/cli/events"
+	"github.com/composerp/composerp/cli/fleet"
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -105,8 +110,8 @@ func reach(app *cli.App, words []string) (here place, arguments []string, open s
 		case open != "":
 			open = ""
 		case strings.HasPrefix(w, "-") && w != "-":
-			if name := strings.TrimLeft(w, "-"); !strings.Contains(w, "=") && takesValue(slices.Concat(here.flags, settingFlags()), name) {
-				open = flagNamed(slices.Concat(here.flags, settingFlags()), name).Names()[0]
+			if name := strings.TrimLeft(w, "-"); !strings.Contains(w, "=") && takesValue(slices.Concat(here.flags, settings.Flags()), name) {
+				open = terminal.FlagNamed(slices.Concat(here.flags, settings.Flags()), name).Names()[0]
 			}
 		default:
 			c := find(here.commands, w)
@@ -142,19 +147,19 @@ func flagValues(name string) (found []candidate, files bool) {
 	switch name {
 	case "config", "dir", "map", "rejects", "data", "sales", "export":
 		return nil, true
-	case flagOutput:
+	case terminal.FlagOutput:
 		return texts("table", "json"), false
-	case flagLogLevel:
+	case settings.FlagLogLevel:
 		return texts("debug", "info", "warn", "error"), false
-	case flagLogFormat:
+	case settings.FlagLogFormat:
 		return texts("text", "json"), false
 	case "status":
 		return texts("pending", "approved", "cancelled"), false
 	case "queue":
-		return texts(deadNames()...), false
+		return texts(deadletters.DeadNames()...), false
 	case "confirm":
-		for _, name := range deadNames() {
-			found = append(found, candidate{text: exchange.DeadName(name)})
+		for _, name := range deadletters.DeadNames() {
+			found = append(found, candidate{text: topology.DeadQueueName(name)})
 		}
 	case "type":
 		for _, t := range event.Types() {
@@ -164,8 +169,8 @@ func flagValues(name string) (found []candidate, files bool) {
 		return texts("max"), false
 	case "mode":
 		return texts("fixed", "auto"), false
-	case flagSlots:
-		for _, w := range workerNames() {
+	case settings.FlagSlots:
+		for _, w := range fleet.WorkerNames() {
 			found = append(found, candidate{text: w + "="})
 		}
 	}
@@ -187,13 +192,13 @@ func argumentValues(usage string, given []string) (found []candidate, files bool
 	case next == "FILE":
 		return nil, true
 	case next == "WORKER":
-		found = texts(workerNames()...)
+		found = texts(fleet.WorkerNames()...)
 	case next == "QUEUE":
 		for _, q := range workers.Topology().Queues {
 			found = append(found, candidate{text: q.Name})
 		}
 	case next == "TYPE":
-		found = texts(outsideTypes()...)
+		found = texts(events.ExternalTypes()...)
 	case strings.Contains(next, "|"):
 		found = texts(strings.Split(next, "|")...)
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/exit"
 )
 
 func completionCommand() *cli.Command {
@@ -20,7 +22,7 @@ func completionCommand() *cli.Command {
 		Action: func(cctx *cli.Context) error {
 			script, ok := completionScripts[cctx.Args().First()]
 			if !ok || cctx.NArg() != 1 {
-				return usage("name one shell: %s", strings.Join(slices.Sorted(maps.Keys(completionScripts)), ", "))
+				return exit.Usage("name one shell: %s", strings.Join(slices.Sorted(maps.Keys(completionScripts)), ", "))
 			}
 			_, err := fmt.Fprint(cctx.App.Writer, script)
 			return err

@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/settings"
 )
 
 func TestCandidates(t *testing.T) {
@@ -134,7 +137,7 @@ func TestCompletionScriptsAreOfTheirShell(t *testing.T) {
 			t.Errorf("%s: %v\n%s", shell, err, out)
 		}
 	}
-	if r := command(t, "completion", "tcsh"); r.code != exitUsage || !strings.Contains(r.errors, "bash, fish, zsh") {
+	if r := command(t, "completion", "tcsh"); r.code != exit.WrongUsage || !strings.Contains(r.errors, "bash, fish, zsh") {
 		t.Errorf("of tcsh: exit %d, %s", r.code, r.errors)
 	}
 }
@@ -147,9 +150,9 @@ func TestManualPage(t *testing.T) {
 			t.Errorf("%s is not in the manual page", strings.Join(path, " "))
 		}
 	}
-	for _, s := range settings {
-		if !strings.Contains(text, s.variable()) {
-			t.Errorf("%s is not in the manual page", s.variable())
+	for _, s := range settings.All {
+		if !strings.Contains(text, s.Variable()) {
+			t.Errorf("%s is not in the manual page", s.Variable())
 		}
 	}
 	groff, err := exec.LookPath("groff")

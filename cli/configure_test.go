@@ -8,26 +8,29 @@ import (
 	"testing"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/settings"
 )
 
 // probe runs a command line of an app whose only command tells what its settings are.
-func probe(t *testing.T, args ...string) (map[string]value, error) {
+func probe(t *testing.T, args ...string) (map[string]settings.Value, error) {
 	t.Helper()
-	got := map[string]value{}
+	got := map[string]settings.Value{}
 	app := newApp(nil, nil, nil)
-	app.Commands = []*cli.Command{{Name: "probe", Flags: settingFlags(), OnUsageError: app.OnUsageError, Action: checked(func(cctx *cli.Context) error {
-		for _, s := range settings {
-			v, err := configured(cctx).value(s)
+	app.Commands = []*cli.Command{{Name: "probe", Flags: settings.Flags(), OnUsageError: app.OnUsageError, Action: checked(func(cctx *cli.Context) error {
+		for _, s := range settings.All {
+			v, err := settings.Configured(cctx).Value(s)
 			if err != nil {
 				return err
 			}
-			if v.text != "" && cctx.String(s.name) != v.text {
-				t.Errorf("--%s is %q, and the setting %q", s.name, cctx.String(s.name), v.text)
+			if v.Text != "" && cctx.String(s.Name) != v.Text {
+				t.Errorf("--%s is %q, and the setting %q", s.Name, cctx.String(s.Name), v.Text)
 			}
-			if v.text == "" {
-				v.text = cctx.String(s.name)
+			if v.Text == "" {
+				v.Text = cctx.String(s.Name)
 			}
-			got[s.name] = v
+			got[s.Name] = v
 		}
 		return nil
 	})}}
@@ -46,9 +49,9 @@ func write(t *testing.T, dir, name, content string) string {
 
 // Not parallel: it sets the environment.
 func TestWhereASettingComesFrom(t *testing.T) {
-	for _, s := range settings {
-		t.Setenv(s.variable(), "")
-		t.Setenv(s.variable()+"_FILE", "")
+	for _, s := range settings.All {
+		t.Setenv(s.Variable(), "")
+		t.Setenv(s.Variable()+"_FILE", "")
 	}
 	dir := t.TempDir()
 	file := write(t, dir, "c.yaml", "tenant: of-file\namqp_url:\n  - amqp://one\n  - amqp://two\nslots: {default: 2, ledger: 4}\ndir: data\n")
@@ -59,30 +62,30 @@ func TestWhereASettingComesFrom(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v := got[name]; v.text != text || v.origin != origin {
-			t.Errorf("%s is %q from %q, want %q from %q", name, v.text, v.origin, text, origin)
+		if v := got[name]; v.Text != text || v.Origin != origin {
+			t.Errorf("%s is %q from %q, want %q from %q", name, v.Text, v.Origin, text, origin)
 		}
 	}
-	check(flagTenant, "default", "")
+	check(settings.FlagTenant, "default", "")
 	t.Setenv("COMPOSERP_CONFIG", file)
-	check(flagTenant, "of-file", file+":1")
-	check(flagAMQP, "amqp://one,amqp://two", file+":2")
-	check(flagSlots, "2,ledger=4", file+":5")
-	check(flagDir, filepath.Join(dir, "data"), file+":6")
+	check(settings.FlagTenant, "of-file", file+":1")
+	check(settings.FlagAMQP, "amqp://one,amqp://two", file+":2")
+	check(settings.FlagSlots, "2,ledger=4", file+":5")
+	check(settings.FlagDir, filepath.Join(dir, "data"), file+":6")
 	t.Setenv("COMPOSERP_TENANT_FILE", secret)
-	check(flagTenant, "of-secret", "$COMPOSERP_TENANT_FILE, "+secret)
+	check(settings.FlagTenant, "of-secret", "$COMPOSERP_TENANT_FILE, "+secret)
 	t.Setenv("COMPOSERP_TENANT", "of-env")
-	check(flagTenant, "of-env", "$COMPOSERP_TENANT")
-	check(flagTenant, "of-flag", "--tenant", "--tenant", "of-flag")
-	check(flagTenant, "of-env", "$COMPOSERP_TENANT", "--tenant", "")
+	check(settings.FlagTenant, "of-env", "$COMPOSERP_TENANT")
+	check(settings.FlagTenant, "of-flag", "--tenant", "--tenant", "of-flag")
+	check(settings.FlagTenant, "of-env", "$COMPOSERP_TENANT", "--tenant", "")
 
 	other := write(t, dir, "other.yaml", "log_level: debug\n")
-	check(flagLogLevel, "debug", other+":1", "--config", other)
+	check(settings.FlagLogLevel, "debug", other+":1", "--config", other)
 	t.Chdir(dir)
 	t.Setenv("COMPOSERP_CONFIG", "")
-	check(flagLogLevel, "warn", "")
-	write(t, dir, defaultConfigFile, "# mine\nlog_level: info\n")
-	check(flagLogLevel, "info", "composerp.yaml:2")
+	check(settings.FlagLogLevel, "warn", "")
+	write(t, dir, settings.DefaultConfigFile, "# mine\nlog_level: info\n")
+	check(settings.FlagLogLevel, "info", "composerp.yaml:2")
 }
 
 func TestConfigurationFilesThatAreWrong(t *testing.T) {
@@ -109,16 +112,16 @@ func TestConfigurationFilesThatAreWrong(t *testing.T) {
 	} {
 		path := write(t, dir, "wrong.yaml", c.content)
 		r := command(t, "up", "--config", path, "--dir", filepath.Join(dir, "none"))
-		if r.code != exitConfiguration || !strings.Contains(r.errors, path+c.says) && !strings.Contains(r.errors, c.says) || strings.Count(r.errors, "\n") != 1 {
+		if r.code != exit.WrongConfiguration || !strings.Contains(r.errors, path+c.says) && !strings.Contains(r.errors, c.says) || strings.Count(r.errors, "\n") != 1 {
 			t.Errorf("%q: exit %d, says %q, want %q", c.content, r.code, r.errors, c.says)
 		}
 	}
 	for _, content := range []string{"", "# nothing yet\n", "tenant:\n", "---\ntenant: a\n"} {
-		if _, err := parseConfig("c.yaml", []byte(content)); err != nil {
+		if _, err := settings.ParseConfig("c.yaml", []byte(content)); err != nil {
 			t.Errorf("%q: %v", content, err)
 		}
 	}
-	if r := command(t, "stock", "--config", filepath.Join(dir, "none.yaml")); r.code != exitConfiguration || !strings.Contains(r.errors, "no such file") {
+	if r := command(t, "stock", "--config", filepath.Join(dir, "none.yaml")); r.code != exit.WrongConfiguration || !strings.Contains(r.errors, "no such file") {
 		t.Errorf("a file that is not there: exit %d, %s", r.code, r.errors)
 	}
 }
@@ -126,7 +129,7 @@ func TestConfigurationFilesThatAreWrong(t *testing.T) {
 func FuzzConfigurationFile(f *testing.F) {
 	f.Add("tenant: a\nslots: {ledger: 2}\namqp_url: [a, b]\n")
 	f.Fuzz(func(t *testing.T, content string) {
-		if c, err := parseConfig("c.yaml", []byte(content)); (c == nil) == (err == nil) {
+		if c, err := settings.ParseConfig("c.yaml", []byte(content)); (c == nil) == (err == nil) {
 			t.Errorf("%v, %v", c, err)
 		}
 	})
@@ -137,7 +140,7 @@ func TestTheEnvironmentIsReadBySettingsAlone(t *testing.T) {
 	t.Parallel()
 	each(newApp(nil, nil, nil).Commands, func(c *cli.Command) {
 		for _, f := range c.Flags {
-			_, isSetting := f.(settingFlag)
+			_, isSetting := f.(settings.Flag)
 			reads, ok := f.(cli.DocGenerationFlag)
 			if ok && !isSetting && len(reads.GetEnvVars()) > 0 {
 				t.Errorf("--%s of %s reads %v: make it a line of settings, in settings.go", f.Names()[0], c.Name, reads.GetEnvVars())
@@ -149,11 +152,11 @@ func TestTheEnvironmentIsReadBySettingsAlone(t *testing.T) {
 func TestSettingsOfTheServersCoverTheFile(t *testing.T) {
 	t.Parallel()
 	var names []string
-	for _, s := range settings {
-		if slices.Contains(names, s.name) || s.usage == "" {
-			t.Errorf("%s stands twice, or says nothing", s.name)
+	for _, s := range settings.All {
+		if slices.Contains(names, s.Name) || s.Usage == "" {
+			t.Errorf("%s stands twice, or says nothing", s.Name)
 		}
-		names = append(names, s.name)
+		names = append(names, s.Name)
 	}
 }
 
@@ -167,7 +170,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 		"host=h password=secret":                     "xxxxx (no URL)",
 		"postgres://u:secret%zz@h":                   "xxxxx (no URL)",
 	} {
-		if got := withoutPassword(given); got != want {
+		if got := settings.WithoutPassword(given); got != want {
 			t.Errorf("%s is shown as %s, want %s", given, got, want)
 		}
 	}
@@ -177,7 +180,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 		"https://h/?password=secret": "https://h/xxxxx",
 		"https://h?token=secret":     "https://h/xxxxx",
 	} {
-		if got := hostOnly(given); got != want {
+		if got := settings.HostOnly(given); got != want {
 			t.Errorf("%s is shown as %s, want %s", given, got, want)
 		}
 	}

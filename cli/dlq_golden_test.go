@@ -5,7 +5,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/storetest"
 )
 
@@ -43,9 +44,9 @@ func (h *house) bury(worker, id, body, cause, died string) {
 	h.buryBy(publisher, worker, id, body, cause, died)
 }
 
-func (h *house) publisher() (*exchange.Session, *exchange.Publisher) {
+func (h *house) publisher() (*rabbitmq.Session, *rabbitmq.Publisher) {
 	h.Helper()
-	session, err := exchange.Open(h.Context(), h.broker)
+	session, err := rabbitmq.Open(h.Context(), h.broker)
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -57,18 +58,18 @@ func (h *house) publisher() (*exchange.Session, *exchange.Publisher) {
 	return session, publisher
 }
 
-func (h *house) buryBy(publisher *exchange.Publisher, worker, id, body, cause, died string) {
+func (h *house) buryBy(publisher *rabbitmq.Publisher, worker, id, body, cause, died string) {
 	h.Helper()
 	ctx, cancel := context.WithTimeout(h.Context(), time.Minute)
 	defer cancel()
 	died = "2026-02-09T" + died
-	d := exchange.Delivery{Message: exchange.Message{ID: id, Body: []byte(body), Exchange: exchange.Events, RoutingKey: "integration.sale_completed"}}
+	d := rabbitmq.Delivery{Message: rabbitmq.Message{ID: id, Body: []byte(body), Exchange: topology.Events, RoutingKey: "integration.sale_completed"}}
 	if id != "" {
 		d.Type = "SALE_COMPLETED"
 	}
-	m := exchange.DeadMessage(d, worker, nil)
-	m.Headers[exchange.HeaderError], m.Headers[exchange.HeaderFirstError] = cause, cause
-	m.Headers[exchange.HeaderFirstFailedAt], m.Headers[exchange.HeaderLastFailedAt] = died, died
+	m := rabbitmq.DeadMessage(d, worker, nil)
+	m.Headers[rabbitmq.HeaderError], m.Headers[rabbitmq.HeaderFirstError] = cause, cause
+	m.Headers[rabbitmq.HeaderFirstFailedAt], m.Headers[rabbitmq.HeaderLastFailedAt] = died, died
 	confirmation, err := publisher.Publish(ctx, m)
 	if err == nil {
 		err = confirmation.Wait(ctx)

@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store/storetest"
 )
 
@@ -76,9 +76,9 @@ func TestAKilledRedriveGoesOn(t *testing.T) {
 }
 
 // ids are the ids of a queue's messages, from its front; the messages stay.
-func (h *house) ids(session *exchange.Session, queue string) []string {
+func (h *house) ids(session *rabbitmq.Session, queue string) []string {
 	h.Helper()
-	s, err := session.Sieve(queue, "ids."+queue)
+	s, err := session.Browse(queue, "ids."+queue)
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func (h *house) ids(session *exchange.Session, queue string) []string {
 	for {
 		taken, err := s.Take(h.Context(), 100)
 		if err != nil {
-			if !strings.Contains(err.Error(), exchange.ErrDrained.Error()) {
+			if !strings.Contains(err.Error(), rabbitmq.ErrDrained.Error()) {
 				h.Fatal(err)
 			}
 			break

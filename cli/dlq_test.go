@@ -8,11 +8,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/composerp/composerp/exchange"
-	"github.com/composerp/composerp/exchange/deadletter"
-	"github.com/composerp/composerp/exchange/exchangetest"
+	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers"
+	"github.com/composerp/composerp/workers/runtime/deadletters"
 )
 
 // seedLetters writes four letters: three of the ledger, of which one was redriven, and one of intake that is no text.
@@ -44,27 +45,27 @@ func TestDeadLetters(t *testing.T) {
 		says []string
 		not  string
 	}{
-		{"list", exitOK, []string{"no broker is known", "composerp.ledger.dead", "2  ", "item \"jug\": 4 are missing", "composerp.procurement.dead"}, "panicked"},
-		{"list --each", exitOK, []string{"00000000-0000-5000-8000-000000000002", "t2", "S2", "lies"}, "000000000003"},
-		{"list --each --dealt", exitOK, []string{"the handler panicked: no", "redriven"}, "goroutine"},
-		{"list --queue composerp.ledger.dead --each", exitOK, []string{"S1"}, "intake"},
-		{"list --each --since 2026-02-09T12:30:00Z", exitOK, []string{"S2"}, "S1"},
-		{"list --each --until 2026-02-09", exitOK, []string{"000000000004"}, "S1"},
-		{"list --each --limit 1", exitOK, []string{"000000000004"}, "S1"},
-		{"list --since soon", exitUsage, []string{"2h for two hours ago"}, ""},
-		{"list --limit -1", exitUsage, []string{"want 0 or more"}, ""},
-		{"show", exitUsage, []string{"dlq show ID"}, ""},
-		{"show 00000000-0000-5000-8000-0000000000a1", exitOK, []string{"item \"cup\"", "header x-log-seq", "lies in its queue", "redriven at 2026-02-10 13:00:00", "quarantined with", "goroutine 7"}, "jug"},
-		{"show m-4", exitOK, []string{"2 bytes that are no text"}, ""},
-		{"show m-5", exitFailure, []string{`no dead letter "m-5"`, "--dealt"}, ""},
-		{"redrive", exitUsage, []string{"--queue ledger, or --all"}, ""},
-		{"redrive --all --queue ledger", exitUsage, []string{"say one of the two"}, ""},
-		{"redrive --queue legder", exitUsage, []string{`did you mean "ledger"`}, ""},
-		{"redrive --queue journal", exitUsage, []string{"there are ledger"}, ""},
-		{"redrive --queue ledger --rate fast", exitUsage, []string{"letters a second, or max"}, ""},
-		{"redrive --queue ledger --stop-at 0", exitUsage, []string{"1 to 100"}, ""},
-		{"redrive --queue ledger", exitConfiguration, []string{"no broker is known"}, ""},
-		{"discard", exitUsage, []string{"name the one worker"}, ""},
+		{"list", exit.OK, []string{"no broker is known", "composerp.ledger.dead", "2  ", "item \"jug\": 4 are missing", "composerp.procurement.dead"}, "panicked"},
+		{"list --each", exit.OK, []string{"00000000-0000-5000-8000-000000000002", "t2", "S2", "lies"}, "000000000003"},
+		{"list --each --dealt", exit.OK, []string{"the handler panicked: no", "redriven"}, "goroutine"},
+		{"list --queue composerp.ledger.dead --each", exit.OK, []string{"S1"}, "intake"},
+		{"list --each --since 2026-02-09T12:30:00Z", exit.OK, []string{"S2"}, "S1"},
+		{"list --each --until 2026-02-09", exit.OK, []string{"000000000004"}, "S1"},
+		{"list --each --limit 1", exit.OK, []string{"000000000004"}, "S1"},
+		{"list --since soon", exit.WrongUsage, []string{"2h for two hours ago"}, ""},
+		{"list --limit -1", exit.WrongUsage, []string{"want 0 or more"}, ""},
+		{"show", exit.WrongUsage, []string{"dlq show ID"}, ""},
+		{"show 00000000-0000-5000-8000-0000000000a1", exit.OK, []string{"item \"cup\"", "header x-log-seq", "lies in its queue", "redriven at 2026-02-10 13:00:00", "quarantined with", "goroutine 7"}, "jug"},
+		{"show m-4", exit.OK, []string{"2 bytes that are no text"}, ""},
+		{"show m-5", exit.Failure, []string{`no dead letter "m-5"`, "--dealt"}, ""},
+		{"redrive", exit.WrongUsage, []string{"--queue ledger, or --all"}, ""},
+		{"redrive --all --queue ledger", exit.WrongUsage, []string{"say one of the two"}, ""},
+		{"redrive --queue legder", exit.WrongUsage, []string{`did you mean "ledger"`}, ""},
+		{"redrive --queue journal", exit.WrongUsage, []string{"there are ledger"}, ""},
+		{"redrive --queue ledger --rate fast", exit.WrongUsage, []string{"letters a second, or max"}, ""},
+		{"redrive --queue ledger --stop-at 0", exit.WrongUsage, []string{"1 to 100"}, ""},
+		{"redrive --queue ledger", exit.WrongConfiguration, []string{"no broker is known"}, ""},
+		{"discard", exit.WrongUsage, []string{"name the one worker"}, ""},
 	} {
 		line := append([]string{"dlq"}, strings.Fields(c.args)...)
 		r := command(t, append(line, "--database-url", url, "--dir", t.TempDir())...)
@@ -95,12 +96,12 @@ func TestExportedLetters(t *testing.T) {
 		"--limit 2":                            {"m-4", "m-1"},
 	} {
 		r := command(t, append(append([]string{"dlq", "export"}, strings.Fields(args)...), "--database-url", url)...)
-		if r.code != exitOK {
+		if r.code != exit.OK {
 			t.Errorf("dlq export %s: exit %d: %s", args, r.code, r.errors)
 		}
 		var got []string
 		for line := range strings.Lines(r.out) {
-			var e deadletter.Entry
+			var e deadletters.Entry
 			if err := json.Unmarshal([]byte(line), &e); err != nil {
 				t.Fatal(err)
 			}
@@ -118,11 +119,11 @@ func TestExportedLetters(t *testing.T) {
 // What can be tried without a fleet: the queues are there, and nobody works.
 func TestDiscardAsksFirst(t *testing.T) {
 	t.Parallel()
-	url, broker := storetest.URL(t), exchangetest.Vhost(t)
-	if err := workers.Topology().Apply(t.Context(), broker); err != nil {
+	url, broker := storetest.URL(t), rabbitmqtest.Vhost(t)
+	if err := rabbitmq.Apply(t.Context(), workers.Topology(), broker); err != nil {
 		t.Fatal(err)
 	}
-	session, err := exchange.Open(t.Context(), broker)
+	session, err := rabbitmq.Open(t.Context(), broker)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,8 +132,8 @@ func TestDiscardAsksFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := exchange.Delivery{Message: exchange.Message{ID: "m-1", Body: []byte("?")}}
-	confirmation, err := publisher.Publish(t.Context(), exchange.DeadMessage(d, "ledger", os.ErrInvalid))
+	d := rabbitmq.Delivery{Message: rabbitmq.Message{ID: "m-1", Body: []byte("?")}}
+	confirmation, err := publisher.Publish(t.Context(), rabbitmq.DeadMessage(d, "ledger", os.ErrInvalid))
 	if err == nil {
 		err = confirmation.Wait(t.Context())
 	}
@@ -144,19 +145,19 @@ func TestDiscardAsksFirst(t *testing.T) {
 		line := append([]string{"dlq", "discard", "--queue", "ledger", "--database-url", url, "--amqp-url", broker.URLs[0], "--export", file}, args...)
 		return command(t, line...)
 	}
-	if r := discard(); r.code != exitUsage || !strings.Contains(r.errors, "add --confirm=composerp.ledger.dead") {
+	if r := discard(); r.code != exit.WrongUsage || !strings.Contains(r.errors, "add --confirm=composerp.ledger.dead") {
 		t.Errorf("unasked: exit %d: %s", r.code, r.errors)
 	}
-	if r := discard("--confirm", "composerp.intake.dead"); r.code != exitUsage || !strings.Contains(r.errors, "which is composerp.ledger.dead") {
+	if r := discard("--confirm", "composerp.intake.dead"); r.code != exit.WrongUsage || !strings.Contains(r.errors, "which is composerp.ledger.dead") {
 		t.Errorf("of another queue: exit %d: %s", r.code, r.errors)
 	}
-	if r := discard("--confirm=composerp.ledger.dead", "--tenant", "nobody"); r.code != exitOK {
+	if r := discard("--confirm=composerp.ledger.dead", "--tenant", "nobody"); r.code != exit.OK {
 		t.Errorf("of nobody: exit %d: %s", r.code, r.errors)
 	}
 	if _, err := os.Stat(file); err == nil {
 		t.Error("an empty export is left")
 	}
-	if r := discard("--confirm=composerp.ledger.dead"); r.code != exitOK || !strings.Contains(r.out, file) {
+	if r := discard("--confirm=composerp.ledger.dead"); r.code != exit.OK || !strings.Contains(r.out, file) {
 		t.Errorf("confirmed: exit %d: %s%s", r.code, r.out, r.errors)
 	}
 	text, err := os.ReadFile(file)
@@ -166,7 +167,7 @@ func TestDiscardAsksFirst(t *testing.T) {
 	if n, _, err := session.Depth("composerp.ledger.dead"); err != nil || n != 0 {
 		t.Errorf("%d letters are left, %v", n, err)
 	}
-	if r := discard("--confirm=composerp.ledger.dead"); r.code != exitUsage || !strings.Contains(r.errors, "exists") {
+	if r := discard("--confirm=composerp.ledger.dead"); r.code != exit.WrongUsage || !strings.Contains(r.errors, "exists") {
 		t.Errorf("into a file that is there: exit %d: %s", r.code, r.errors)
 	}
 }

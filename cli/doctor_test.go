@@ -6,8 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/composerp/composerp/exchange"
-	"github.com/composerp/composerp/exchange/exchangetest"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers"
 )
@@ -59,21 +60,21 @@ func TestDoctorOfAHouseInDisorder(t *testing.T) {
 	h.doctor(2).has(t, "proof", "ok", "an audit has proven everything up to 2", "")
 	storetest.Exec(t, h.database, `DELETE FROM audit_checkpoint; DELETE FROM tick WHERE id = 1; UPDATE tick SET made_at = clock_timestamp()`)
 
-	topology := workers.Topology()
-	if err := topology.Apply(t.Context(), h.broker); err != nil {
+	want := workers.Topology()
+	if err := rabbitmq.Apply(t.Context(), want, h.broker); err != nil {
 		t.Fatal(err)
 	}
 	h.doctor(2).has(t, "queues", "warning", "no worker runs", "composerp up")
 
-	management, vhost := exchangetest.Management(t), exchangetest.VhostOf(t, h.broker)
+	management, vhost := rabbitmqtest.Management(t), rabbitmqtest.VhostOf(t, h.broker)
 	if err := management.DeleteQueue(t.Context(), vhost, "composerp.lots.dead"); err != nil {
 		t.Fatal(err)
 	}
-	h.send(exchange.Message{Exchange: exchange.Dead, RoutingKey: "composerp.ledger"})
+	h.send(rabbitmq.Message{Exchange: topology.Dead, RoutingKey: "composerp.ledger"})
 	storetest.Exec(t, h.database, `INSERT INTO dead_letter (id, consumer, message_id, type, routing_key, error, attempt, headers, body, died_at)
 SELECT gen_random_uuid(), 'stockview', 'm', '', '', '', 1, '{}', '', now() FROM generate_series(1, 3)`)
-	h.send(exchange.Message{Exchange: exchange.Events, RoutingKey: "nobody.hears"})
-	h.send(exchange.Message{Exchange: exchange.Events, RoutingKey: "inventory.low_stock"})
+	h.send(rabbitmq.Message{Exchange: topology.Events, RoutingKey: "nobody.hears"})
+	h.send(rabbitmq.Message{Exchange: topology.Events, RoutingKey: "inventory.low_stock"})
 	h.ok("publish", "SALE_COMPLETED", "--data", `{"saleId":"S1","itemId":"I","locationId":"L","quantity":1,"amount":1,"timestamp":"2026-02-09T12:00:00Z"}`)
 	storetest.Exec(t, h.database, `INSERT INTO set_aside (seq, event_id, reason) VALUES (999, gen_random_uuid(), 'too large')`)
 	storetest.Exec(t, h.database, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)`)
@@ -102,9 +103,9 @@ SELECT gen_random_uuid(), 'stockview', 'm', '', '', '', 1, '{}', '', now() FROM 
 }
 
 // send publishes a message and waits until the broker has it.
-func (h *house) send(m exchange.Message) {
+func (h *house) send(m rabbitmq.Message) {
 	h.Helper()
-	session, err := exchange.Open(h.Context(), h.broker)
+	session, err := rabbitmq.Open(h.Context(), h.broker)
 	if err != nil {
 		h.Fatal(err)
 	}

@@ -4,6 +4,8 @@ import (
 	"flag"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/terminal"
 )
 
 // Update is set by -update: golden files are written anew, not compared.
@@ -13,7 +15,7 @@ var Update = flag.Bool("update", false, "write the golden files anew")
 func Shows() []string {
 	var all []string
 	walk("", newApp(nil, nil, nil).Commands, func(path string, c *cli.Command) {
-		if flagNamed(c.Flags, flagOutput) != nil {
+		if terminal.FlagNamed(c.Flags, terminal.FlagOutput) != nil {
 			all = append(all, path)
 		}
 	})

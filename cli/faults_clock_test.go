@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/storetest"
 )
 
@@ -70,7 +71,7 @@ func TestClocksThatAreWrong(t *testing.T) {
 func (s *street) forecast() {
 	s.Helper()
 	s.until("forecasts", func() bool {
-		state, err := s.db.LogState(s.Context(), "")
+		state, err := eventlog.ReadState(s.Context(), s.db, "")
 		if err != nil {
 			s.Fatal(err)
 		}

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/composerp/composerp/exchange/failpoint"
+	"github.com/composerp/composerp/store/failpoint"
 	"github.com/composerp/composerp/store/storetest"
 )
 

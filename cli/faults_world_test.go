@@ -15,9 +15,11 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/worker/workertest"
@@ -37,7 +39,7 @@ import (
 type street struct {
 	*house
 	db      *store.DB
-	session *exchange.Session
+	session *rabbitmq.Session
 	smith   *bell
 	grump   *bell
 	buyer   *bell
@@ -62,7 +64,7 @@ INSERT INTO location (tenant_id, location_id, kind) VALUES ('acme', 'shop', 'sto
 INSERT INTO tenant_setting (tenant_id, approval_limit, forecast_cadence_days) VALUES ('acme', 100000, 1)`)
 	storetest.Exec(t, s.database, fmt.Sprintf(`INSERT INTO supplier (tenant_id, supplier_id, lead_time_days, endpoint) VALUES ('acme', 'smith', 3, '%s'), ('acme', 'grump', 3, '%s')`, s.smith.URL, s.grump.URL))
 	f := s.up()
-	session, err := exchange.Open(t.Context(), s.broker)
+	session, err := rabbitmq.Open(t.Context(), s.broker)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +108,7 @@ VALUES ('acme', '%[1]s', 'shop', '%[2]s', 5, 20, 3)`, item(kind), supplier))
 		for _, kind := range []string{"cup", "jug", "hat"} {
 			sales = append(sales, s.sale(item(kind), quantity))
 		}
-		if _, err := s.db.Admit(s.Context(), sales, true); err != nil {
+		if _, err := eventlog.AdmitOnce(s.Context(), s.db, sales, true); err != nil {
 			s.Fatal(err)
 		}
 	}
@@ -128,7 +130,7 @@ func (s *street) sale(item, quantity string) event.Any {
 func (s *street) straight(item string) {
 	s.Helper()
 	first, second := s.sale(item, "2"), s.sale(item, "1")
-	messages := []exchange.Message{
+	messages := []rabbitmq.Message{
 		{ID: first.ID.String(), Type: string(first.Type), Body: first.Body},
 		{ID: second.ID.String(), Type: string(second.Type), Body: second.Body},
 		{ID: fmt.Sprintf("stranger-%d", s.rounds), Type: string(first.Type), Body: []byte("ho ho")},
@@ -137,16 +139,16 @@ func (s *street) straight(item string) {
 		other := workertest.Event(s, event.SaleCompleted{
 			SaleID: "other", ItemID: item, LocationID: "shop", Quantity: workertest.Decimal("7"), Amount: workertest.Decimal("7"), Timestamp: s.known.Timestamp,
 		}, func(e *event.Envelope) { e.ID, e.Timestamp = s.known.ID, s.known.Timestamp })
-		messages = append(messages, exchange.Message{ID: fmt.Sprintf("other-%d", s.rounds), Type: string(other.Type), Body: other.Body})
+		messages = append(messages, rabbitmq.Message{ID: fmt.Sprintf("other-%d", s.rounds), Type: string(other.Type), Body: other.Body})
 	}
 	publisher, err := s.session.Publisher(0)
 	if err != nil {
 		s.Fatal(err)
 	}
 	defer publisher.Close()
-	var confirmations []*exchange.Confirmation
+	var confirmations []*rabbitmq.Confirmation
 	for _, m := range messages {
-		m.Exchange, m.RoutingKey = exchange.Events, first.Type.RoutingKey()
+		m.Exchange, m.RoutingKey = topology.Events, first.Type.RoutingKey()
 		c, err := publisher.Publish(s.Context(), m)
 		if err != nil {
 			s.Fatal(err)
@@ -197,7 +199,7 @@ func (s *street) stands() (got, want standing) {
 	}
 	orders := storetest.Value[int](s, s.database, `SELECT count(*) FROM purchase_order`)
 	grumps := storetest.Value[int](s, s.database, `SELECT count(*) FROM purchase_order WHERE supplier_id = 'grump'`)
-	log, err := s.db.LogState(s.Context(), "")
+	log, err := eventlog.ReadState(s.Context(), s.db, "")
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -214,7 +216,7 @@ func (s *street) stands() (got, want standing) {
 // owed names an event that somebody has still to handle.
 func (s *street) owed() string {
 	s.Helper()
-	end, err := s.db.LogEnd(s.Context())
+	end, err := eventlog.End(s.Context(), s.db)
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -224,7 +226,7 @@ func (s *street) owed() string {
 			names = append(names, w.Name())
 		}
 	}
-	owed, err := s.db.Owing(s.Context(), 0, end, names)
+	owed, err := eventlog.FindNewestPending(s.Context(), s.db, 0, end, names)
 	if err != nil {
 		s.Fatal(err)
 	}

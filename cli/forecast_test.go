@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/store/storetest"
 )
 
@@ -27,13 +28,13 @@ func TestForecastCommands(t *testing.T) {
 	run := func(line string) outcome {
 		return command(t, append(strings.Fields("forecast "+line), "--database-url", database)...)
 	}
-	if r := run("accuracy"); r.code != exitOK || !strings.Contains(r.out, "no forecast has a closed day yet") {
+	if r := run("accuracy"); r.code != exit.OK || !strings.Contains(r.out, "no forecast has a closed day yet") {
 		t.Errorf("of nothing: exit %d: %s%s", r.code, r.out, r.errors)
 	}
-	if r := run("accuracy -o json"); r.code != exitOK || !strings.Contains(r.out, `"byItem": []`) || !strings.Contains(r.out, `"rmsse": null`) {
+	if r := run("accuracy -o json"); r.code != exit.OK || !strings.Contains(r.out, `"byItem": []`) || !strings.Contains(r.out, `"rmsse": null`) {
 		t.Errorf("of nothing: exit %d: %s%s", r.code, r.out, r.errors)
 	}
-	if r := run("show cup"); r.code != exitFailure || !strings.Contains(r.errors, "no forecast of item cup") {
+	if r := run("show cup"); r.code != exit.Failure || !strings.Contains(r.errors, "no forecast of item cup") {
 		t.Errorf("of nothing: exit %d: %s%s", r.code, r.out, r.errors)
 	}
 	storetest.Exec(t, database, SeedForecasts)
@@ -49,7 +50,7 @@ func TestForecastCommands(t *testing.T) {
 		"accuracy --limit 1 --horizon 1":                                    {"cup"},
 	} {
 		r := run(line)
-		if r.code != exitOK && line != "show cup --location nowhere" {
+		if r.code != exit.OK && line != "show cup --location nowhere" {
 			t.Errorf("forecast %s: exit %d: %s", line, r.code, r.errors)
 		}
 		for _, part := range want {
@@ -80,7 +81,7 @@ func TestForecastCommandsRefuse(t *testing.T) {
 		"show cup jar":                               "name one item",
 	} {
 		r := command(t, strings.Fields("forecast "+line)...)
-		if r.code != exitUsage || !strings.Contains(r.errors, says) {
+		if r.code != exit.WrongUsage || !strings.Contains(r.errors, says) {
 			t.Errorf("forecast %s: exit %d, %q", line, r.code, r.errors)
 		}
 	}

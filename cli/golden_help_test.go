@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/exit"
 )
 
 // A change of words is a change for whoever reads them: it shall be seen in a review.
@@ -19,7 +21,7 @@ func TestGoldenHelp(t *testing.T) {
 		name := strings.ReplaceAll(path, " ", "_") + ".txt"
 		known[name] = true
 		r := command(t, append(strings.Fields(path)[1:], "--help")...)
-		if r.code != exitOK || r.errors != "" {
+		if r.code != exit.OK || r.errors != "" {
 			t.Errorf("%s --help: exit %d, %s", path, r.code, r.errors)
 		}
 		for n, line := range strings.Split(r.out, "\n") {

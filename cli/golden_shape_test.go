@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/composerp/composerp/cli/demo"
 	"github.com/composerp/composerp/deploy/bench"
 	"github.com/composerp/composerp/deploy/chaos"
 )
@@ -17,7 +18,7 @@ func TestGoldenShapes(t *testing.T) {
 	t.Parallel()
 	const folder = "testdata/shape"
 	known := map[string]bool{}
-	for name, shown := range map[string]any{"bench.json": &bench.Report{}, "chaos.json": &chaos.Report{}, "demo.json": &demoSummary{}} {
+	for name, shown := range map[string]any{"bench.json": &bench.Report{}, "chaos.json": &chaos.Report{}, "demo.json": &demo.DemoSummary{}} {
 		known[name] = true
 		fillIn(reflect.ValueOf(shown).Elem())
 		raw, err := json.MarshalIndent(shown, "", "  ")

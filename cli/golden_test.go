@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/cli"
-	"github.com/composerp/composerp/exchange"
-	"github.com/composerp/composerp/exchange/exchangetest"
+	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
+	"github.com/composerp/composerp/exchange/topology"
 )
 
 // golden is a command line whose output is held against files: testdata/output/NAME.json
@@ -44,7 +44,7 @@ func goldens(h *house) []golden {
 		{command: "topology show", only: "composerp.ledger"},
 		{command: "topology diff"},
 		{command: "topology unbind", args: []string{"--dry-run"}, before: func() {
-			exchangetest.Bind(h.T, h.broker, exchange.BindingSpec{Exchange: exchange.Events, Queue: "composerp.intake", RoutingKey: "integration.sale_completed"})
+			rabbitmqtest.Bind(h.T, h.broker, topology.BindingSpec{Exchange: topology.Events, Queue: "composerp.intake", RoutingKey: "integration.sale_completed"})
 		}},
 		{command: "topology diff", as: "topology_diff_extra", code: 2},
 		{command: "topology unbind", as: "topology_unbind_done", noTable: true},

@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/composerp/composerp/exchange"
-	"github.com/composerp/composerp/exchange/exchangetest"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/store/storetest"
 )
 
@@ -46,13 +46,13 @@ type house struct {
 	*testing.T
 	dir      string
 	database string
-	broker   exchange.Config
+	broker   rabbitmq.Config
 	env      []string
 }
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	h := &house{T: t, dir: t.TempDir(), database: storetest.URL(t), broker: exchangetest.Vhost(t)}
+	h := &house{T: t, dir: t.TempDir(), database: storetest.URL(t), broker: rabbitmqtest.Vhost(t)}
 	h.env = h.environment()
 	return h
 }
@@ -61,7 +61,7 @@ func newHouse(t *testing.T) *house {
 func (h *house) environment() []string {
 	h.Helper()
 	return append(cleanEnv(),
-		"COMPOSERP_DATABASE_URL="+h.database, "COMPOSERP_AMQP_URL="+h.broker.URLs[0], "COMPOSERP_MANAGEMENT_URL="+exchangetest.ManagementURL(h),
+		"COMPOSERP_DATABASE_URL="+h.database, "COMPOSERP_AMQP_URL="+h.broker.URLs[0], "COMPOSERP_MANAGEMENT_URL="+rabbitmqtest.ManagementURL(h),
 		"COMPOSERP_METRICS_ADDR=127.0.0.1:0")
 }
 

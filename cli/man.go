@@ -6,6 +6,10 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/cli/terminal"
 )
 
 func manCommand() *cli.Command {
@@ -15,7 +19,7 @@ func manCommand() *cli.Command {
 		Description: "   composerp man | man -l -\n" +
 			"   composerp man > /usr/local/share/man/man1/composerp.1",
 		Action: func(cctx *cli.Context) error {
-			if err := noArguments(cctx); err != nil {
+			if err := settings.NoArguments(cctx); err != nil {
 				return err
 			}
 			return manual(cctx.App, cctx.App.Writer)
@@ -40,11 +44,11 @@ func manual(app *cli.App, out io.Writer) error {
 	m.commands(app.Name, app.Commands)
 	m.settings()
 	m.macro("SH", "EXIT STATUS")
-	for _, e := range exitCodes {
-		m.tagged(fmt.Sprint(e.code), e.meaning)
+	for _, e := range exit.Codes {
+		m.tagged(fmt.Sprint(e.Code), e.Meaning)
 	}
 	m.macro("SH", "FILES")
-	m.tagged(defaultConfigFile, "the configuration file of a directory: one YAML mapping of the keys above")
+	m.tagged(settings.DefaultConfigFile, "the configuration file of a directory: one YAML mapping of the keys above")
 	m.tagged(".composerp/", "data, logs and addresses of the servers that up keeps")
 	_, err := io.WriteString(out, m.String())
 	return err
@@ -116,9 +120,9 @@ func (m *page) commands(before string, commands []*cli.Command) {
 		var used []string
 		for _, f := range c.VisibleFlags() {
 			doc, ok := f.(cli.DocGenerationFlag)
-			switch _, isSetting := f.(settingFlag); {
+			switch _, isSetting := f.(settings.Flag); {
 			case isSetting:
-				used = append(used, dashed(f.Names()[0]))
+				used = append(used, terminal.Dashed(f.Names()[0]))
 			case ok && f.Names()[0] != "help":
 				m.tagged(flagHead(f.Names(), doc.TakesValue()), flagText(doc))
 			}
@@ -134,7 +138,7 @@ func (m *page) commands(before string, commands []*cli.Command) {
 func flagHead(names []string, takesValue bool) string {
 	heads := make([]string, len(names))
 	for i, n := range names {
-		heads[i] = dashed(n)
+		heads[i] = terminal.Dashed(n)
 	}
 	head := strings.Join(heads, ", ")
 	if takesValue {
@@ -153,13 +157,13 @@ func flagText(f cli.DocGenerationFlag) string {
 func (m *page) settings() {
 	m.macro("SH", "SETTINGS")
 	m.text("Each is a flag, a variable of the environment (with _FILE behind its name: a file that holds the value) and a key of the configuration file.")
-	for _, s := range settings {
-		m.tagged(dashed(s.name)+" VALUE, "+s.variable(), upper(s.usage)+".")
-		if s.standard != "" {
-			m.text("The default is " + s.standard + ".")
+	for _, s := range settings.All {
+		m.tagged(terminal.Dashed(s.Name)+" VALUE, "+s.Variable(), upper(s.Usage)+".")
+		if s.Standard != "" {
+			m.text("The default is " + s.Standard + ".")
 		}
-		if !s.notInFile {
-			m.text("In the file: " + s.key() + ".")
+		if !s.NotInFile {
+			m.text("In the file: " + s.Key() + ".")
 		}
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/store/storetest"
 )
 
@@ -21,11 +21,11 @@ func newDesk(t *testing.T) *house {
 }
 
 // imported imports a file and gives the counts that it reports.
-func (h *house) imported(args ...string) (rows int, w store.Written) {
+func (h *house) imported(args ...string) (rows int, w masterdata.Written) {
 	h.Helper()
 	var report struct {
 		Rows int
-		store.Written
+		masterdata.Written
 	}
 	r := h.ok(append(args, "-o", "json")...)
 	if err := json.Unmarshal([]byte(r.out), &report); err != nil {
@@ -140,11 +140,11 @@ func TestManyRulesAreImported(t *testing.T) {
 	write("more.csv.gz", func(i int) int { return 5 + max(0, i-(n-3)) })
 	for _, step := range []struct {
 		file string
-		want store.Written
+		want masterdata.Written
 		said int
 	}{
-		{"rules.csv.gz", store.Written{New: n}, n}, {"rules.csv.gz", store.Written{Unchanged: n}, n},
-		{"more.csv.gz", store.Written{Changed: 2, Unchanged: n - 2}, n + 2}, {"more.csv.gz", store.Written{Unchanged: n}, n + 2},
+		{"rules.csv.gz", masterdata.Written{New: n}, n}, {"rules.csv.gz", masterdata.Written{Unchanged: n}, n},
+		{"more.csv.gz", masterdata.Written{Changed: 2, Unchanged: n - 2}, n + 2}, {"more.csv.gz", masterdata.Written{Unchanged: n}, n + 2},
 	} {
 		if rows, w := h.imported("rule", "import", step.file); rows != n || w != step.want {
 			t.Errorf("%s: %d rows, %+v, want %+v", step.file, rows, w, step.want)
@@ -166,7 +166,7 @@ func TestManyRulesAreImported(t *testing.T) {
 		lines.WriteByte('\n')
 	}
 	h.file("listed.ndjson", lines.String())
-	if rows, w := h.imported("rule", "import", "listed.ndjson"); rows != 1000 || w != (store.Written{Unchanged: 1000}) {
+	if rows, w := h.imported("rule", "import", "listed.ndjson"); rows != 1000 || w != (masterdata.Written{Unchanged: 1000}) {
 		t.Errorf("what was listed is imported as %d rows, %+v", rows, w)
 	}
 }
@@ -175,8 +175,8 @@ func TestManyRulesAreImported(t *testing.T) {
 func TestMasterDataChangesInParts(t *testing.T) {
 	t.Parallel()
 	h := newDesk(t)
-	one := func() store.Item {
-		var items []store.Item
+	one := func() masterdata.Item {
+		var items []masterdata.Item
 		if err := json.Unmarshal([]byte(h.ok("item", "list", "-o", "json").out), &items); err != nil || len(items) != 1 {
 			t.Fatalf("%v, %+v", err, items)
 		}

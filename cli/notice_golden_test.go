@@ -1,6 +1,8 @@
 package cli_test
 
-import "github.com/composerp/composerp/store/storetest"
+import (
+	"github.com/composerp/composerp/store/storetest"
+)
 
 // noticeGoldens are those of notices, of a tenant of its own.
 func noticeGoldens(h *house) []golden {

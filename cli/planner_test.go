@@ -19,6 +19,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/storetest"
 )
 
@@ -147,7 +148,7 @@ func (s *smith) ship(order smithOrder) {
 		}
 	}
 	for _, note := range notes {
-		if _, err := s.db.Admit(context.Background(), []event.Any{note}, true); err != nil {
+		if _, err := eventlog.AdmitOnce(context.Background(), s.db, []event.Any{note}, true); err != nil {
 			s.t.Error(err)
 		}
 	}
@@ -212,7 +213,7 @@ func (h *house) checkPurchasing(db *store.DB) (stop func() int) {
 			seq := storetest.Value[int](h, h.database, `SELECT coalesce(max(seq), 0) FROM event_log`)
 			if over := ctx.Err() != nil; over || seq >= next {
 				began := time.Now()
-				wrong, err := db.CheckPurchasing(context.WithoutCancel(ctx))
+				wrong, err := storetest.CheckPurchasing(context.WithoutCancel(ctx), db)
 				if err != nil || len(wrong) > 0 {
 					h.Errorf("with %d events in the log: %v %s", seq, err, strings.Join(wrong, "\n"))
 					return

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/store/storetest"
 )
 
@@ -45,7 +46,7 @@ func TestPurchaseOrders(t *testing.T) {
 	t.Parallel()
 	url := storetest.URL(t)
 	storetest.Exec(t, url, seedOrders)
-	if wrong, err := storetest.Open(t, url, 1).CheckPurchasing(t.Context()); err != nil || len(wrong) > 0 {
+	if wrong, err := storetest.CheckPurchasing(t.Context(), storetest.Open(t, url, 1)); err != nil || len(wrong) > 0 {
 		t.Fatalf("the seed does not add up: %v, %v", wrong, err)
 	}
 	for _, c := range []struct {
@@ -54,29 +55,29 @@ func TestPurchaseOrders(t *testing.T) {
 		says []string // in what is shown, or else in what is said
 		not  string
 	}{
-		{"list", exitOK, []string{"PO-2026-000001", "PO-2026-000004"}, ""},
-		{"list --tenant t3 --status pending", exitOK, []string{"PO-2026-000002", "PO-2026-000003", "not known", "77.345"}, "PO-2026-000001"},
-		{"list --status approved", exitOK, []string{"PO-2026-000001", "75.00", "policy", "sent"}, "PO-2026-000002"},
-		{"list --supplier jones", exitOK, []string{"PO-2026-000003"}, "smith"},
-		{"list --item jug", exitOK, []string{"PO-2026-000003"}, "cup"},
-		{"list --location PAR", exitOK, []string{"PO-2026-000003"}, "LON"},
-		{"list --limit 2", exitOK, []string{"PO-2026-000004", "the newest 2; --limit 0 shows all"}, "PO-2026-000002"},
-		{"list --status lost", exitUsage, []string{"want pending, approved or cancelled"}, ""},
-		{"list --limit -1", exitUsage, []string{"want 0 or more"}, ""},
-		{"show PO-2026-000004", exitOK, []string{"rejected by bob: too dear", "10 available + 31 on order <= 41", "nothing was awaited any more"}, ""},
-		{"show o-1", exitOK, []string{"S-77", "2026-02-05", "4 more than awaited", "approved by policy", "A cup", "Smith & Sons"}, ""},
-		{"show o-3", exitOK, []string{"not known"}, "approved"},
-		{"show PO-2026-000001", exitUsage, []string{"is an order of t4 and of t3: say which by --tenant"}, ""},
-		{"show PO-2026-000001 --tenant t4", exitOK, []string{"o-5"}, ""},
-		{"show", exitUsage, []string{"name one order"}, ""},
-		{"show o-1 o-2", exitUsage, []string{"name one order"}, ""},
-		{"show o-99", exitFailure, []string{`no order "o-99"`}, ""},
-		{"show o-1 --tenant t4", exitFailure, []string{`tenant t4 has no order "o-1"`}, ""},
-		{"approve", exitUsage, []string{"po list --status pending"}, ""},
-		{"approve o-2 --by=", exitUsage, []string{"--by is missing"}, ""},
-		{"reject o-2", exitUsage, []string{"--reason is missing"}, ""},
-		{"approve o-4 --by ann", exitFailure, []string{"PO-2026-000004 was rejected by bob: too dear"}, ""},
-		{"approve o-99 --by ann", exitFailure, []string{`no order "o-99"`}, ""},
+		{"list", exit.OK, []string{"PO-2026-000001", "PO-2026-000004"}, ""},
+		{"list --tenant t3 --status pending", exit.OK, []string{"PO-2026-000002", "PO-2026-000003", "not known", "77.345"}, "PO-2026-000001"},
+		{"list --status approved", exit.OK, []string{"PO-2026-000001", "75.00", "policy", "sent"}, "PO-2026-000002"},
+		{"list --supplier jones", exit.OK, []string{"PO-2026-000003"}, "smith"},
+		{"list --item jug", exit.OK, []string{"PO-2026-000003"}, "cup"},
+		{"list --location PAR", exit.OK, []string{"PO-2026-000003"}, "LON"},
+		{"list --limit 2", exit.OK, []string{"PO-2026-000004", "the newest 2; --limit 0 shows all"}, "PO-2026-000002"},
+		{"list --status lost", exit.WrongUsage, []string{"want pending, approved or cancelled"}, ""},
+		{"list --limit -1", exit.WrongUsage, []string{"want 0 or more"}, ""},
+		{"show PO-2026-000004", exit.OK, []string{"rejected by bob: too dear", "10 available + 31 on order <= 41", "nothing was awaited any more"}, ""},
+		{"show o-1", exit.OK, []string{"S-77", "2026-02-05", "4 more than awaited", "approved by policy", "A cup", "Smith & Sons"}, ""},
+		{"show o-3", exit.OK, []string{"not known"}, "approved"},
+		{"show PO-2026-000001", exit.WrongUsage, []string{"is an order of t4 and of t3: say which by --tenant"}, ""},
+		{"show PO-2026-000001 --tenant t4", exit.OK, []string{"o-5"}, ""},
+		{"show", exit.WrongUsage, []string{"name one order"}, ""},
+		{"show o-1 o-2", exit.WrongUsage, []string{"name one order"}, ""},
+		{"show o-99", exit.Failure, []string{`no order "o-99"`}, ""},
+		{"show o-1 --tenant t4", exit.Failure, []string{`tenant t4 has no order "o-1"`}, ""},
+		{"approve", exit.WrongUsage, []string{"po list --status pending"}, ""},
+		{"approve o-2 --by=", exit.WrongUsage, []string{"--by is missing"}, ""},
+		{"reject o-2", exit.WrongUsage, []string{"--reason is missing"}, ""},
+		{"approve o-4 --by ann", exit.Failure, []string{"PO-2026-000004 was rejected by bob: too dear"}, ""},
+		{"approve o-99 --by ann", exit.Failure, []string{`no order "o-99"`}, ""},
 	} {
 		r := command(t, append(append([]string{"po"}, strings.Fields(c.args)...), "--database-url", url)...)
 		if r.code != c.code {
@@ -99,7 +100,7 @@ func TestDecidingAboutSeveralOrders(t *testing.T) {
 	url := storetest.URL(t)
 	storetest.Exec(t, url, seedOrders)
 	r := command(t, "po", "approve", "o-2", "PO-2026-000004", "o-99", "o-3", "--by", "ann", "--database-url", url)
-	if r.code != exitFailure || !strings.Contains(r.out, "PO-2026-000002") || !strings.Contains(r.out, "PO-2026-000003") {
+	if r.code != exit.Failure || !strings.Contains(r.out, "PO-2026-000002") || !strings.Contains(r.out, "PO-2026-000003") {
 		t.Errorf("exit %d\n%s", r.code, r.out)
 	}
 	for _, want := range []string{"PO-2026-000004: PO-2026-000004 was rejected by bob: too dear", `o-99: no order "o-99"`, "2 of 4 orders were not approved"} {
@@ -115,7 +116,7 @@ func TestDecidingAboutSeveralOrders(t *testing.T) {
 	}
 	r = command(t, "po", "reject", "o-5", "o-2", "--reason", "no room", "--by", "ann", "-o", "json", "--database-url", url)
 	var said []struct{ Order, PONumber, Status, DecidedBy, Error string }
-	if err := json.Unmarshal([]byte(r.out), &said); err != nil || r.code != exitFailure {
+	if err := json.Unmarshal([]byte(r.out), &said); err != nil || r.code != exit.Failure {
 		t.Fatalf("exit %d, %v\n%s", r.code, err, r.out)
 	}
 	if len(said) != 2 || said[0].Status != "CANCELLED" || said[0].Error != "" || said[1].Error != "PO-2026-000002 was approved by ann" || said[1].DecidedBy != "ann" {

@@ -1,6 +1,8 @@
 package cli_test
 
-import "github.com/composerp/composerp/store/storetest"
+import (
+	"github.com/composerp/composerp/store/storetest"
+)
 
 // quarantineGoldens are those of classes that are set aside. They come last: the doctor warns of them.
 func quarantineGoldens(h *house) []golden {

@@ -11,8 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/storetest"
 )
 
@@ -168,7 +169,7 @@ func (h *house) outsider(ctx context.Context, sold till) {
 	}
 	events := h.ok("import", "--dry-run", sold.path, "--map", m).out
 	// What was not confirmed is said again, all of it: that is for the fleet to know.
-	for err = h.say(ctx, events); errors.Is(err, exchange.ErrSessionLost); {
+	for err = h.say(ctx, events); errors.Is(err, rabbitmq.ErrSessionLost); {
 		err = h.say(ctx, events)
 	}
 	if err != nil {
@@ -178,7 +179,7 @@ func (h *house) outsider(ctx context.Context, sold till) {
 
 // say publishes events, a line each, and waits until the broker has them.
 func (h *house) say(ctx context.Context, events string) error {
-	session, err := exchange.Open(ctx, h.broker)
+	session, err := rabbitmq.Open(ctx, h.broker)
 	if err != nil {
 		return err
 	}
@@ -187,13 +188,13 @@ func (h *house) say(ctx context.Context, events string) error {
 	if err != nil {
 		return err
 	}
-	var confirmations []*exchange.Confirmation
+	var confirmations []*rabbitmq.Confirmation
 	for scanner := bufio.NewScanner(strings.NewReader(events)); scanner.Scan(); {
 		e, err := event.DecodeOutside([]byte(scanner.Text()))
 		if err != nil {
 			return err
 		}
-		c, err := publisher.Publish(ctx, exchange.Message{Exchange: exchange.Events, RoutingKey: e.Type.RoutingKey(), ID: e.ID.String(), Type: string(e.Type), Body: e.Body})
+		c, err := publisher.Publish(ctx, rabbitmq.Message{Exchange: topology.Events, RoutingKey: e.Type.RoutingKey(), ID: e.ID.String(), Type: string(e.Type), Body: e.Body})
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/lots"
@@ -109,7 +110,7 @@ func TestStockIsFilteredAndSorted(t *testing.T) {
 	} {
 		r := command(t, append(strings.Fields("stock -o json --database-url "+url), strings.Fields(c.args)...)...)
 		var rows []struct{ ItemID string }
-		if err := json.Unmarshal([]byte(r.out), &rows); r.code != exitOK || err != nil {
+		if err := json.Unmarshal([]byte(r.out), &rows); r.code != exit.OK || err != nil {
 			t.Fatalf("stock %s: exit %d, %v: %s", c.args, r.code, err, r.errors)
 		}
 		var items []string
@@ -127,7 +128,7 @@ func TestStockAskedWrongly(t *testing.T) {
 	for args, says := range map[string]string{
 		"--sort colour": "want one of item", "--cover-below soon": "want a number of days", "--limit -1": "--limit -1", "--lots --low": "does not go with --lots",
 	} {
-		if r := command(t, append([]string{"stock"}, strings.Fields(args)...)...); r.code != exitUsage || !strings.Contains(r.errors, says) {
+		if r := command(t, append([]string{"stock"}, strings.Fields(args)...)...); r.code != exit.WrongUsage || !strings.Contains(r.errors, says) {
 			t.Errorf("stock %s: exit %d, %s", args, r.code, r.errors)
 		}
 	}
@@ -139,7 +140,7 @@ func TestStockIsGolden(t *testing.T) {
 	url := stockroom(t)
 	for name, args := range map[string]string{"stock.txt": "", "stock.json": "-o json", "lots.txt": "--lots", "lots.json": "--lots -o json"} {
 		r := command(t, append(strings.Fields("stock --database-url "+url), strings.Fields(args)...)...)
-		if r.code != exitOK {
+		if r.code != exit.OK {
 			t.Fatalf("stock %s: exit %d: %s", args, r.code, r.errors)
 		}
 		golden := filepath.Join("testdata", "stock", name)

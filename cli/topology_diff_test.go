@@ -6,20 +6,20 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/composerp/composerp/exchange"
-	"github.com/composerp/composerp/exchange/exchangetest"
+	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
+	"github.com/composerp/composerp/exchange/topology"
 )
 
 // What export prints makes an empty broker just what the fleet needs.
 func TestTopologyIsExportedAndHeldAgainstTheBroker(t *testing.T) {
 	t.Parallel()
-	broker := exchangetest.Vhost(t)
-	h := &house{T: t, dir: t.TempDir(), env: append(cleanEnv(), "COMPOSERP_AMQP_URL="+broker.URLs[0], "COMPOSERP_MANAGEMENT_URL="+exchangetest.ManagementURL(t))}
+	broker := rabbitmqtest.Vhost(t)
+	h := &house{T: t, dir: t.TempDir(), env: append(cleanEnv(), "COMPOSERP_AMQP_URL="+broker.URLs[0], "COMPOSERP_MANAGEMENT_URL="+rabbitmqtest.ManagementURL(t))}
 	if r := h.run("topology", "diff"); r.code != 2 || !strings.Contains(r.out, "composerp.ledger.retry.15m") || !strings.Contains(r.out, "missing") {
 		t.Errorf("of an empty virtual host: exit %d\n%s%s", r.code, r.out, r.errors)
 	}
 	definitions := h.ok("topology", "export").out
-	answer, err := http.Post(exchangetest.ManagementURL(t)+"/api/definitions", "application/json", bytes.NewReader([]byte(definitions)))
+	answer, err := http.Post(rabbitmqtest.ManagementURL(t)+"/api/definitions", "application/json", bytes.NewReader([]byte(definitions)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func TestTopologyIsExportedAndHeldAgainstTheBroker(t *testing.T) {
 		t.Errorf("with nothing to take away it says %s%s", r.out, r.errors)
 	}
 	for queue, key := range map[string]string{"theirs": "#", "composerp.intake": "integration.sale_completed", "composerp.analytics": "inventory.updated"} {
-		exchangetest.Bind(t, broker, exchange.BindingSpec{Exchange: exchange.Events, Queue: queue, RoutingKey: key})
+		rabbitmqtest.Bind(t, broker, topology.BindingSpec{Exchange: topology.Events, Queue: queue, RoutingKey: key})
 	}
 	if r := h.ok("topology", "unbind", "--dry-run"); strings.Count(r.out, "composerp.events") != 2 || !strings.Contains(r.errors, "2 bindings would be taken away") {
 		t.Errorf("the dry run says\n%s%s", r.out, r.errors)
@@ -46,5 +46,5 @@ func TestTopologyIsExportedAndHeldAgainstTheBroker(t *testing.T) {
 	if r := h.ok("topology", "diff", "-o", "json"); strings.TrimSpace(r.out) != "[]" {
 		t.Errorf("afterwards the broker differs: %s", r.out)
 	}
-	exchangetest.DeleteBinding(t, broker, exchange.BindingSpec{Exchange: exchange.Events, Queue: "theirs", RoutingKey: "#"})
+	rabbitmqtest.DeleteBinding(t, broker, topology.BindingSpec{Exchange: topology.Events, Queue: "theirs", RoutingKey: "#"})
 }

@@ -5,22 +5,25 @@ import (
 	"runtime"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/cli/terminal"
 )
 
 func versionCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "version",
 		Usage: "print the version",
-		Flags: []cli.Flag{outputFlag()},
+		Flags: []cli.Flag{terminal.OutputFlag()},
 		Action: func(cctx *cli.Context) error {
-			if err := noArguments(cctx); err != nil {
+			if err := settings.NoArguments(cctx); err != nil {
 				return err
 			}
 			v := struct {
 				Version string `json:"version"`
 				Go      string `json:"go"`
-			}{version(), runtime.Version()}
-			return show(cctx, v, func(w io.Writer) { row(w, "composerp", v.Version, v.Go) })
+			}{cctx.App.Version, runtime.Version()}
+			return terminal.Show(cctx, v, func(w io.Writer) { terminal.Row(w, "composerp", v.Version, v.Go) })
 		},
 	}
 }

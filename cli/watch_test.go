@@ -13,9 +13,10 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/deploy/local"
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/exchange/exchangetest"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/storetest"
 )
 
@@ -48,11 +49,11 @@ func TestTheTopologyIsTakenApartUnderLoad(t *testing.T) {
 	go func() { defer close(outside); h.insist(events) }()
 	moved := func() int { return storetest.Value[int](t, h.database, `SELECT count(*) FROM movement`) }
 	h.until("the load is on", func() bool { return moved() > 200 })
-	exchangetest.DeleteQueue(t, h.broker, "composerp.ledger")
-	exchangetest.DeleteBinding(t, h.broker, exchange.BindingSpec{Exchange: exchange.Events, Queue: "composerp.stockview", RoutingKey: "inventory.updated"})
+	rabbitmqtest.DeleteQueue(t, h.broker, "composerp.ledger")
+	rabbitmqtest.DeleteBinding(t, h.broker, topology.BindingSpec{Exchange: topology.Events, Queue: "composerp.stockview", RoutingKey: "inventory.updated"})
 	h.until("it is declared again", func() bool { return strings.Contains(f.log.String(), "what was missing is declared again") })
 	<-outside
-	exchangetest.DeleteExchange(t, h.broker, exchange.Events)
+	rabbitmqtest.DeleteExchange(t, h.broker, topology.Events)
 	<-imported
 	h.whole(f)
 	if r := h.run("audit", "--wait", "90s"); r.code != 0 {
@@ -66,33 +67,33 @@ func TestTheTopologyIsTakenApartUnderLoad(t *testing.T) {
 }
 
 // events are what a till says, as messages.
-func (h *house) events(sold till) []exchange.Message {
+func (h *house) events(sold till) []rabbitmq.Message {
 	h.Helper()
 	mapped, err := filepath.Abs(mapping)
 	if err != nil {
 		h.Fatal(err)
 	}
-	var messages []exchange.Message
+	var messages []rabbitmq.Message
 	for line := range strings.Lines(h.ok("import", "--dry-run", sold.path, "--map", mapped).out) {
 		e, err := event.DecodeOutside([]byte(strings.TrimSpace(line)))
 		if err != nil {
 			h.Fatal(err)
 		}
-		messages = append(messages, exchange.Message{Exchange: exchange.Events, RoutingKey: e.Type.RoutingKey(), ID: e.ID.String(), Type: string(e.Type), Body: e.Body})
+		messages = append(messages, rabbitmq.Message{Exchange: topology.Events, RoutingKey: e.Type.RoutingKey(), ID: e.ID.String(), Type: string(e.Type), Body: e.Body})
 	}
 	return messages
 }
 
 // insist publishes straight to the exchange, as a till of its own: what the broker has not confirmed it sends again, on
 // a new session.
-func (h *house) insist(messages []exchange.Message) {
-	err := exchange.Maintain(h.Context(), h.broker, func(ctx context.Context, session *exchange.Session) error {
+func (h *house) insist(messages []rabbitmq.Message) {
+	err := rabbitmq.KeepConnected(h.Context(), h.broker, func(ctx context.Context, session *rabbitmq.Session) error {
 		publisher, err := session.Publisher(64)
 		if err != nil {
 			return err
 		}
 		for len(messages) > 0 {
-			sent := make([]*exchange.Confirmation, min(64, len(messages)))
+			sent := make([]*rabbitmq.Confirmation, min(64, len(messages)))
 			for i := range sent {
 				if sent[i], err = publisher.Publish(ctx, messages[i]); err != nil {
 					return err
@@ -155,7 +156,7 @@ func TestTheBrokersDataIsGone(t *testing.T) {
 	storetest.Exec(t, h.database, `
 INSERT INTO dead_letter (id, consumer, event_id, message_id, type, routing_key, error, attempt, headers, body, died_at, recorded_at)
 SELECT gen_random_uuid(), 'ledger', event_id, event_id::text, type, '', 'no', 1, '{}', '', now(), now() - interval '1 hour' FROM event_log WHERE type = 'SALE_COMPLETED' LIMIT 1`)
-	management, vhost := exchangetest.Management(t), exchangetest.VhostOf(t, h.broker)
+	management, vhost := rabbitmqtest.Management(t), rabbitmqtest.VhostOf(t, h.broker)
 	for _, err := range []error{management.DeleteVhost(t.Context(), vhost), management.CreateVhost(t.Context(), vhost)} {
 		if err != nil {
 			t.Fatal(err)
@@ -206,7 +207,7 @@ func TestAlarmsOfTheBroker(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = servers.Discard(context.Background()) })
-	h := &house{T: t, dir: t.TempDir(), database: storetest.URL(t), broker: exchange.Config{URLs: []string{servers.AMQPURL}, Name: "test"}}
+	h := &house{T: t, dir: t.TempDir(), database: storetest.URL(t), broker: rabbitmq.Config{URLs: []string{servers.AMQPURL}, Name: "test"}}
 	h.env = append(cleanEnv(), "COMPOSERP_DATABASE_URL="+h.database, "COMPOSERP_AMQP_URL="+servers.AMQPURL,
 		"COMPOSERP_MANAGEMENT_URL="+servers.ManagementURL, "COMPOSERP_METRICS_ADDR=127.0.0.1:0")
 	control := func(args ...string) {
@@ -289,15 +290,15 @@ func (f *fleet) says(texts ...string) bool {
 // nonsense sends messages that no worker can read to one queue.
 func (h *house) nonsense(queue string, n int) {
 	h.Helper()
-	session, err := exchange.Open(h.Context(), h.broker)
+	session, err := rabbitmq.Open(h.Context(), h.broker)
 	if err != nil {
 		h.Fatal(err)
 	}
 	defer session.Close()
 	publisher, err := session.Publisher(1)
 	for i := 0; i < n && err == nil; i++ {
-		var sent *exchange.Confirmation
-		if sent, err = publisher.Publish(h.Context(), exchange.Message{Exchange: exchange.Retry, RoutingKey: queue, ID: uuid.NewString(), Body: []byte("nonsense")}); err == nil {
+		var sent *rabbitmq.Confirmation
+		if sent, err = publisher.Publish(h.Context(), rabbitmq.Message{Exchange: topology.Retry, RoutingKey: queue, ID: uuid.NewString(), Body: []byte("nonsense")}); err == nil {
 			err = sent.Wait(h.Context())
 		}
 	}

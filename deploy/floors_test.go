@@ -35,6 +35,7 @@ var rooms = []room{
 	{path: "deploy/local", floor: 50},
 	{path: "deploy/local/localtest", floor: 50, helper: true},
 	{path: "cli", floor: 60},
+	{path: "docs", floor: 60}, // tests of the examples, which run the program
 }
 
 // drivers are the libraries that one room alone may know; deploy/ may too, for its reference implementations and its tests.

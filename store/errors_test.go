@@ -7,44 +7,48 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/internal/pg"
+	"github.com/composerp/composerp/store/ledger"
+	"github.com/composerp/composerp/store/storetest"
 )
 
 // mapped runs SQL of the test's own in a transaction and gives the error sorted.
-func (p *place) mapped(tx *store.Tx, query string, args ...any) error {
-	_, err := tx.SQL().ExecContext(context.Background(), query, args...)
-	return store.MapError(err)
+func mapped(p *storetest.Env, tx store.Tx, query string, args ...any) error {
+	_, err := pg.RawTx(tx).ExecContext(context.Background(), query, args...)
+	return pg.MapError(err)
 }
 
 func TestErrorsOfStatements(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t, 12)
-	p.exec(`CREATE TABLE thing (id int PRIMARY KEY, n int)`)
-	p.exec(`INSERT INTO thing VALUES (1, 0), (2, 0)`)
+	p := storetest.NewEnv(t, 12)
+	p.Exec(`CREATE TABLE thing (id int PRIMARY KEY, n int)`)
+	p.Exec(`INSERT INTO thing VALUES (1, 0), (2, 0)`)
 	run := func(name string, check func(t *testing.T)) {
 		t.Run(name, func(t *testing.T) { t.Parallel(); check(t) })
 	}
 	run("lock timeout", func(t *testing.T) {
-		holder, waiter := p.begin(), p.begin()
-		must(t, p.mapped(holder, `INSERT INTO thing VALUES (10, 0)`))
-		must(t, p.mapped(waiter, `SET LOCAL lock_timeout = 50`))
-		err := p.mapped(waiter, `INSERT INTO thing VALUES (10, 0)`)
-		isError(t, err, store.ErrRetryable)
-		isError(t, err, store.ErrLocked)
+		holder, waiter := p.OpenTx(), p.OpenTx()
+		storetest.Must(t, mapped(p, holder, `INSERT INTO thing VALUES (10, 0)`))
+		storetest.Must(t, mapped(p, waiter, `SET LOCAL lock_timeout = 50`))
+		err := mapped(p, waiter, `INSERT INTO thing VALUES (10, 0)`)
+		storetest.IsError(t, err, store.ErrRetryable)
+		storetest.IsError(t, err, store.ErrLocked)
 		holder.Rollback()
 	})
 	run("statement timeout", func(t *testing.T) {
-		tx := p.begin()
-		must(t, p.mapped(tx, `SET LOCAL statement_timeout = 20`))
-		isError(t, p.mapped(tx, `SELECT pg_sleep(20)`), store.ErrRetryable)
+		tx := p.OpenTx()
+		storetest.Must(t, mapped(p, tx, `SET LOCAL statement_timeout = 20`))
+		storetest.IsError(t, mapped(p, tx, `SELECT pg_sleep(20)`), store.ErrRetryable)
 	})
 	run("deadlock", func(t *testing.T) {
-		one, two := p.begin(), p.begin()
-		must(t, p.mapped(one, `UPDATE thing SET n = 1 WHERE id = 1`))
-		must(t, p.mapped(two, `UPDATE thing SET n = 1 WHERE id = 2`))
+		one, two := p.OpenTx(), p.OpenTx()
+		storetest.Must(t, mapped(p, one, `UPDATE thing SET n = 1 WHERE id = 1`))
+		storetest.Must(t, mapped(p, two, `UPDATE thing SET n = 1 WHERE id = 2`))
 		errs := make(chan error, 2)
-		for tx, id := range map[*store.Tx]int{one: 2, two: 1} {
+		for tx, id := range map[*store.Transaction]int{one: 2, two: 1} {
 			go func() {
-				err := p.mapped(tx, `UPDATE thing SET n = 1 WHERE id = $1`, id)
+				err := mapped(p, tx, `UPDATE thing SET n = 1 WHERE id = $1`, id)
 				tx.Rollback()
 				errs <- err
 			}()
@@ -54,28 +58,28 @@ func TestErrorsOfStatements(t *testing.T) {
 		}
 	})
 	run("serialization", func(t *testing.T) {
-		one, two := p.begin(), p.begin()
-		for _, tx := range []*store.Tx{one, two} {
-			must(t, p.mapped(tx, `SET TRANSACTION ISOLATION LEVEL REPEATABLE READ`))
-			must(t, p.mapped(tx, `SELECT FROM thing`))
+		one, two := p.OpenTx(), p.OpenTx()
+		for _, tx := range []store.Tx{one, two} {
+			storetest.Must(t, mapped(p, tx, `SET TRANSACTION ISOLATION LEVEL REPEATABLE READ`))
+			storetest.Must(t, mapped(p, tx, `SELECT FROM thing`))
 		}
-		must(t, p.mapped(one, `INSERT INTO thing VALUES (20, 0) ON CONFLICT (id) DO UPDATE SET n = thing.n + 1`))
-		must(t, one.Commit())
-		isError(t, p.mapped(two, `INSERT INTO thing VALUES (20, 0) ON CONFLICT (id) DO UPDATE SET n = thing.n + 1`), store.ErrRetryable)
+		storetest.Must(t, mapped(p, one, `INSERT INTO thing VALUES (20, 0) ON CONFLICT (id) DO UPDATE SET n = thing.n + 1`))
+		storetest.Must(t, one.Commit())
+		storetest.IsError(t, mapped(p, two, `INSERT INTO thing VALUES (20, 0) ON CONFLICT (id) DO UPDATE SET n = thing.n + 1`), store.ErrRetryable)
 	})
 	run("schema", func(t *testing.T) {
-		isError(t, p.mapped(p.begin(), `SELECT FROM nothing`), store.ErrSchema)
-		isError(t, p.mapped(p.begin(), `SELECT nothing FROM thing`), store.ErrSchema)
+		storetest.IsError(t, mapped(p, p.OpenTx(), `SELECT FROM nothing`), store.ErrSchema)
+		storetest.IsError(t, mapped(p, p.OpenTx(), `SELECT nothing FROM thing`), store.ErrSchema)
 	})
 	run("read-only", func(t *testing.T) {
-		tx := p.begin()
-		must(t, p.mapped(tx, `SET TRANSACTION READ ONLY`))
-		err := p.mapped(tx, `INSERT INTO thing VALUES (30, 0)`)
-		isError(t, err, store.ErrUnavailable)
-		isError(t, err, store.ErrUnwritable)
+		tx := p.OpenTx()
+		storetest.Must(t, mapped(p, tx, `SET TRANSACTION READ ONLY`))
+		err := mapped(p, tx, `INSERT INTO thing VALUES (30, 0)`)
+		storetest.IsError(t, err, store.ErrUnavailable)
+		storetest.IsError(t, err, store.ErrUnwritable)
 	})
 	run("a mistake of the caller's", func(t *testing.T) {
-		err := p.mapped(p.begin(), `INSERT INTO thing VALUES (1, 0)`)
+		err := mapped(p, p.OpenTx(), `INSERT INTO thing VALUES (1, 0)`)
 		for _, kind := range []error{store.ErrRetryable, store.ErrUnavailable, store.ErrAccess, store.ErrSchema, store.ErrNotFound} {
 			if errors.Is(err, kind) {
 				t.Errorf("%v is taken for %v", err, kind)
@@ -83,15 +87,15 @@ func TestErrorsOfStatements(t *testing.T) {
 		}
 	})
 	run("a failed transaction does not commit", func(t *testing.T) {
-		tx := p.begin()
-		must(t, p.mapped(tx, `INSERT INTO thing VALUES (40, 0)`))
-		if err := p.mapped(tx, `INSERT INTO thing VALUES (1, 0)`); err == nil {
+		tx := p.OpenTx()
+		storetest.Must(t, mapped(p, tx, `INSERT INTO thing VALUES (40, 0)`))
+		if err := mapped(p, tx, `INSERT INTO thing VALUES (1, 0)`); err == nil {
 			t.Fatal("no error")
 		}
 		if err := tx.Commit(); err == nil {
 			t.Error("it was committed")
 		}
-		if n := value[int](t, p.SQL(), `SELECT count(*) FROM thing WHERE id = 40`); n != 0 {
+		if n := storetest.One[int](t, p.SQL(), `SELECT count(*) FROM thing WHERE id = 40`); n != 0 {
 			t.Error("and it was there")
 		}
 	})
@@ -100,90 +104,90 @@ func TestErrorsOfStatements(t *testing.T) {
 // A call that was cancelled is not one that was slow: nobody should do it again.
 func TestACancelledCallIsNotToBeTriedAgain(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t, 6)
-	lease, err := p.Acquire(t.Context(), "x", "one")
-	must(t, err)
-	holder := p.begin()
-	must(t, p.mapped(holder, `SELECT FROM lease FOR UPDATE`))
+	p := storetest.NewEnv(t, 6)
+	lease, err := store.AcquireLease(t.Context(), p.DB, "x", "one")
+	storetest.Must(t, err)
+	holder := p.OpenTx()
+	storetest.Must(t, mapped(p, holder, `SELECT FROM lease FOR UPDATE`))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- p.Renew(ctx, lease) }()
-	p.waitsForLock(1)
+	go func() { done <- store.RenewLease(ctx, p.DB, lease) }()
+	p.AwaitLockWaiters(1)
 	cancel()
 	err = <-done
-	isError(t, err, context.Canceled)
+	storetest.IsError(t, err, context.Canceled)
 	if errors.Is(err, store.ErrRetryable) || errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("it is also %v", err)
 	}
 	late, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	isError(t, p.Renew(late, lease), context.DeadlineExceeded)
+	storetest.IsError(t, store.RenewLease(late, p.DB, lease), context.DeadlineExceeded)
 	// And the connection it was on is not used again as it is.
-	must(t, holder.Rollback())
+	storetest.Must(t, holder.Rollback())
 	for range 10 {
-		must(t, p.Renew(t.Context(), lease))
+		storetest.Must(t, store.RenewLease(t.Context(), p.DB, lease))
 	}
 }
 
 // backend is the process that serves a transaction.
-func (p *place) backend(tx *store.Tx) int {
+func backend(p *storetest.Env, tx store.Tx) int {
 	p.Helper()
 	var pid int
-	must(p, tx.SQL().QueryRow(`SELECT pg_backend_pid()`).Scan(&pid))
+	storetest.Must(p, pg.RawTx(tx).QueryRow(`SELECT pg_backend_pid()`).Scan(&pid))
 	return pid
 }
 
 func TestAKilledBackend(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t, 2)
-	killer := openAt(t, p.url)
+	p := storetest.NewEnv(t, 2)
+	killer := storetest.OpenAt(t, p.URL)
 	kill := func(pid int) {
-		must2(killer.SQL().Exec(`SELECT pg_terminate_backend($1, 5000)`, pid))(t)
+		storetest.Must2(pg.Pool(killer).Exec(`SELECT pg_terminate_backend($1, 5000)`, pid))(t)
 	}
 	for _, c := range []struct {
 		name string
-		next func(tx *store.Tx) error
+		next func(tx *store.Transaction) error
 	}{
-		{"between statements", func(tx *store.Tx) error { return tx.Append(t.Context(), anySales(1)) }},
-		{"before the commit", func(tx *store.Tx) error { return tx.Commit() }},
-		{"and then read", func(tx *store.Tx) error { _, err := tx.Moved(t.Context(), nil); return err }},
+		{"between statements", func(tx *store.Transaction) error { return eventlog.Append(t.Context(), tx, storetest.AnySales(1)) }},
+		{"before the commit", func(tx *store.Transaction) error { return tx.Commit() }},
+		{"and then read", func(tx *store.Transaction) error { _, err := ledger.Moved(t.Context(), tx, nil); return err }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			tx := p.begin()
-			must(t, tx.Append(t.Context(), anySales(1)))
-			kill(p.backend(tx))
+			tx := p.OpenTx()
+			storetest.Must(t, eventlog.Append(t.Context(), tx, storetest.AnySales(1)))
+			kill(backend(p, tx))
 			err := c.next(tx)
-			isError(t, err, store.ErrUnavailable)
+			storetest.IsError(t, err, store.ErrUnavailable)
 			tx.Rollback()
 			// The connection is dropped, all others go on.
 			for range 5 {
-				must(t, p.InTx(t.Context(), func(tx *store.Tx) error { _, err := tx.Moved(t.Context(), nil); return err }))
+				storetest.Must(t, p.InTx(t.Context(), func(tx store.Tx) error { _, err := ledger.Moved(t.Context(), tx, nil); return err }))
 			}
 		})
 	}
-	if n := value[int](t, p.SQL(), `SELECT count(*) FROM event_log`); n != 0 {
+	if n := storetest.One[int](t, p.SQL(), `SELECT count(*) FROM event_log`); n != 0 {
 		t.Errorf("%d events of killed transactions are in the log", n)
 	}
 	t.Run("in the middle of a statement", func(t *testing.T) {
-		tx := p.begin()
-		pid, done := p.backend(tx), make(chan error, 1)
-		go func() { done <- p.mapped(tx, `SELECT pg_sleep(60)`) }()
-		eventually(t, "it sleeps", func() bool {
-			return value[int](t, killer.SQL(), `SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'PgSleep'`, pid) == 1
+		tx := p.OpenTx()
+		pid, done := backend(p, tx), make(chan error, 1)
+		go func() { done <- mapped(p, tx, `SELECT pg_sleep(60)`) }()
+		storetest.Eventually(t, "it sleeps", func() bool {
+			return storetest.One[int](t, pg.Pool(killer), `SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'PgSleep'`, pid) == 1
 		})
 		kill(pid)
-		isError(t, <-done, store.ErrUnavailable)
+		storetest.IsError(t, <-done, store.ErrUnavailable)
 		tx.Rollback()
-		p.append(sale("a"))
+		p.Append(storetest.Sale("a"))
 	})
 	t.Run("idle too long in a transaction", func(t *testing.T) {
-		hasty := &place{TB: t, DB: openAt(t, withParameter(p.url, "idle_in_transaction_session_timeout", "20")), url: p.url}
-		tx := hasty.begin()
-		pid := hasty.backend(tx)
-		eventually(t, "it is gone", func() bool {
-			return value[int](t, killer.SQL(), `SELECT count(*) FROM pg_stat_activity WHERE pid = $1`, pid) == 0
+		hasty := &storetest.Env{TB: t, DB: storetest.OpenAt(t, storetest.WithParameter(p.URL, "idle_in_transaction_session_timeout", "20")), URL: p.URL}
+		tx := hasty.OpenTx()
+		pid := backend(hasty, tx)
+		storetest.Eventually(t, "it is gone", func() bool {
+			return storetest.One[int](t, pg.Pool(killer), `SELECT count(*) FROM pg_stat_activity WHERE pid = $1`, pid) == 0
 		})
-		isError(t, tx.Append(t.Context(), anySales(1)), store.ErrUnavailable)
+		storetest.IsError(t, eventlog.Append(t.Context(), tx, storetest.AnySales(1)), store.ErrUnavailable)
 		tx.Rollback()
 	})
 }
@@ -192,14 +196,14 @@ func TestAKilledBackend(t *testing.T) {
 // unusable: it must not come back from the pool.
 func TestAPoisonedConnectionIsDropped(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t, 2)
-	cut, address := way(t, p.url)
-	through := &place{TB: t, DB: openAt(t, address), url: address}
-	through.append(sale("a"))
+	p := storetest.NewEnv(t, 2)
+	cut, address := storetest.Proxied(t, p.URL)
+	through := &storetest.Env{TB: t, DB: storetest.OpenAt(t, address), URL: address}
+	through.Append(storetest.Sale("a"))
 	for range 3 {
-		tx := through.begin()
-		rows, err := tx.SQL().Query(`SELECT repeat('x', 1000) FROM generate_series(1, 100000)`)
-		must(t, err)
+		tx := through.OpenTx()
+		rows, err := pg.RawTx(tx).Query(`SELECT repeat('x', 1000) FROM generate_series(1, 100000)`)
+		storetest.Must(t, err)
 		rows.Next()
 		cut.Cut()
 		for rows.Next() {
@@ -208,11 +212,11 @@ func TestAPoisonedConnectionIsDropped(t *testing.T) {
 			t.Error("rows that were cut off came to their end")
 		}
 		rows.Close()
-		err = tx.Append(t.Context(), anySales(1))
-		isError(t, err, store.ErrUnavailable)
+		err = eventlog.Append(t.Context(), tx, storetest.AnySales(1))
+		storetest.IsError(t, err, store.ErrUnavailable)
 		tx.Rollback()
 		for range 5 {
-			must(t, through.InTx(t.Context(), func(tx *store.Tx) error { _, err := tx.Moved(t.Context(), nil); return err }))
+			storetest.Must(t, through.InTx(t.Context(), func(tx store.Tx) error { _, err := ledger.Moved(t.Context(), tx, nil); return err }))
 		}
 	}
 }

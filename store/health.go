@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/composerp/composerp/store/internal/pg"
 )
 
 // ServerState is what a PostgreSQL server says of itself.
@@ -20,7 +22,7 @@ type ServerState struct {
 	Standby bool `db:"standby"`
 }
 
-var serverState = sqlText(`
+var serverState = pg.SQL(`
 SELECT split_part(current_setting('server_version'), ' ', 1) AS version, clock_timestamp() AS now,
        (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS connections,
        current_setting('max_connections')::int AS max_connections, current_setting('fsync')::bool AS fsync,
@@ -28,75 +30,31 @@ SELECT split_part(current_setting('server_version'), ' ', 1) AS version, clock_t
        pg_is_in_recovery() AS standby`)
 
 // ServerState asks the server about itself. It needs no schema.
-func (db *DB) ServerState(ctx context.Context) (ServerState, error) {
+func InspectServer(ctx context.Context, db *DB) (ServerState, error) {
 	var s ServerState
-	if err := db.InTx(ctx, func(tx *Tx) error { return tx.get(ctx, &s, serverState) }); err != nil {
+	if err := db.InTx(ctx, func(tx Tx) error { return pg.Get(ctx, tx, &s, serverState) }); err != nil {
 		return s, fmt.Errorf("asking the database server about itself: %w", err)
 	}
 	return s, nil
 }
 
-var schemaVersion = sqlText(`SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`)
+var schemaVersion = pg.SQL(`SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`)
 
 // SchemaVersion is the last migration the database has, which this program need not know. It is an ErrSchema where there is none.
-func (db *DB) SchemaVersion(ctx context.Context) (version int64, err error) {
-	if err := db.InTx(ctx, func(tx *Tx) error { return tx.get(ctx, &version, schemaVersion) }); err != nil {
+func SchemaVersion(ctx context.Context, db *DB) (version int64, err error) {
+	if err := db.InTx(ctx, func(tx Tx) error { return pg.Get(ctx, tx, &version, schemaVersion) }); err != nil {
 		return 0, fmt.Errorf("reading the schema's version: %w", err)
 	}
 	return version, nil
 }
 
-// Wellbeing is how the log and those who lead stand, and what somebody should look at.
-type Wellbeing struct {
-	// TickerHolder and RelayHolder are empty where nobody leads.
-	TickerHolder string `db:"ticker_holder"`
-	RelayHolder  string `db:"relay_holder"`
-	// Unpublished is how many places of the log the relay has still to pass (see DB.Lag), Behind since when it could have.
-	Unpublished int64         `db:"unpublished"`
-	Behind      time.Duration `db:"-"`
-	// End is the last place that was drawn, Tick the newest tick, and Covered what had been drawn before it: while End is
-	// beyond that, another tick is due.
-	End     int64 `db:"log_end"`
-	Tick    int64 `db:"tick"`
-	Covered int64 `db:"covered"`
-	// Place is where the relay's cursor stands, as text: it changes when the relay moves. Passed is the last tick it has
-	// passed whole, and Confirmed the same as a point of the log.
-	Place     string `db:"place"`
-	Passed    int64  `db:"passed"`
-	Confirmed Point  `db:"confirmed"`
-	SetAside  int64  `db:"set_aside"` // events that no broker will take
-	Suspects  int64  `db:"suspects"`  // messages that were in hand when a process died
+var serverTime = pg.SQL(`SELECT clock_timestamp()`)
 
-	BehindSeconds float64 `db:"behind_seconds"`
-}
-
-var wellbeing = sqlText(`
-WITH c AS MATERIALIZED (
-    SELECT coalesce(max(tick), 0) AS tick, coalesce(max(upto), 0) AS upto, coalesce(max(seq), 0) AS seq FROM log_cursor WHERE consumer = $1
-), last AS MATERIALIZED (
-    SELECT id, seq_before FROM tick ORDER BY id DESC LIMIT 1
-), log AS MATERIALIZED (
-    SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0) AS seq
-)
-SELECT coalesce((SELECT holder FROM lease WHERE name = 'ticker' AND expires_at > clock_timestamp()), '') AS ticker_holder,
-       coalesce((SELECT holder FROM lease WHERE name = 'relay' AND expires_at > clock_timestamp()), '') AS relay_holder,
-       greatest(0, log.seq - greatest(c.seq, p.max_seq)) AS unpublished,
-       coalesce(extract(epoch FROM clock_timestamp() - (SELECT made_at FROM tick WHERE id > c.tick ORDER BY id LIMIT 1)), 0) AS behind_seconds,
-       log.seq AS log_end, last.id AS tick, last.seq_before AS covered,
-       c.tick || ' ' || c.upto || ' ' || c.seq AS place, c.tick AS passed,
-       p.epoch AS "confirmed.epoch", p.snapshot::text AS "confirmed.snapshot", ` + beganAfter + ` AS "confirmed.seq",
-       (SELECT count(*) FROM set_aside) AS set_aside, (SELECT count(*) FROM suspect) AS suspects
-FROM c, last, log, tick p WHERE p.id = c.tick`)
-
-// Wellbeing looks how the log and its leaders stand. It costs about as much whatever lies in the log, so that one may
-// look every other second.
-func (db *DB) Wellbeing(ctx context.Context) (Wellbeing, error) {
-	var w Wellbeing
-	if err := db.InTx(ctx, func(tx *Tx) error { return tx.get(ctx, &w, wellbeing, auditedRelay) }); err != nil {
-		return w, fmt.Errorf("looking how the log stands: %w", err)
+// Time is what the database's clock says.
+func ServerTime(ctx context.Context, db *DB) (time.Time, error) {
+	var now time.Time
+	if err := pg.Get(ctx, db, &now, serverTime); err != nil {
+		return now, fmt.Errorf("asking the database for the time: %w", err)
 	}
-	if w.Unpublished > 0 {
-		w.Behind = time.Duration(w.BehindSeconds * float64(time.Second))
-	}
-	return w, nil
+	return now, nil
 }

@@ -5,12 +5,13 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/storetest"
 )
 
 func TestServerStateIsOfThisServer(t *testing.T) {
 	t.Parallel()
-	s, err := storetest.Open(t, emptyDatabase(t), 1).ServerState(t.Context())
+	s, err := store.InspectServer(t.Context(), storetest.Open(t, emptyDatabase(t), 1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,33 +24,33 @@ func TestSchemaVersion(t *testing.T) {
 	t.Parallel()
 	at := storetest.URL(t)
 	db := storetest.Open(t, at, 1)
-	list, err := db.Migrations(t.Context())
+	list, err := store.Migrations(t.Context(), db)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v, err := db.SchemaVersion(t.Context()); err != nil || v != list[len(list)-1].Version {
+	if v, err := store.SchemaVersion(t.Context(), db); err != nil || v != list[len(list)-1].Version {
 		t.Errorf("the schema has version %d, %v", v, err)
 	}
-	_, err = storetest.Open(t, emptyDatabase(t), 1).SchemaVersion(t.Context())
-	isError(t, err, store.ErrSchema)
+	_, err = store.SchemaVersion(t.Context(), storetest.Open(t, emptyDatabase(t), 1))
+	storetest.IsError(t, err, store.ErrSchema)
 }
 
 func TestWellbeing(t *testing.T) {
 	t.Parallel()
 	at := storetest.URL(t)
 	db := storetest.Open(t, at, 1)
-	look := func() store.Wellbeing {
+	look := func() eventlog.Health {
 		t.Helper()
-		w, err := db.Wellbeing(t.Context())
+		w, err := eventlog.ReadHealth(t.Context(), db)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return w
 	}
-	if w := look(); w != (store.Wellbeing{Place: "0 0 0", Confirmed: w.Confirmed}) || w.Confirmed.Seq != 0 || w.Confirmed.Snapshot == "" {
+	if w := look(); w != (eventlog.Health{Place: "0 0 0", Confirmed: w.Confirmed}) || w.Confirmed.Seq != 0 || w.Confirmed.Snapshot == "" {
 		t.Errorf("of an empty house it says %+v", w)
 	}
-	if _, err := db.Acquire(t.Context(), "relay", "me"); err != nil {
+	if _, err := store.AcquireLease(t.Context(), db, "relay", "me"); err != nil {
 		t.Fatal(err)
 	}
 	storetest.Exec(t, at, `INSERT INTO set_aside (seq, event_id, reason) VALUES (999, gen_random_uuid(), 'too large')`)
@@ -62,7 +63,7 @@ func TestWellbeing(t *testing.T) {
 	if w.End != 1 || w.Tick != 1 || w.Covered != 0 || w.Passed != 0 || w.Place != "0 1 0" {
 		t.Errorf("of the ticks and the relay's place it says %+v", w)
 	}
-	if w.RelayHolder != "me" || w.TickerHolder != "" || w.SetAside != 1 || w.Suspects != 1 || w.Unpublished != 1 || w.Behind < time.Hour || w.Behind > 2*time.Hour {
+	if w.RelayHolder != "me" || w.TickerHolder != "" || w.Unpublishable != 1 || w.Suspects != 1 || w.Unpublished != 1 || w.Behind < time.Hour || w.Behind > 2*time.Hour {
 		t.Errorf("it says %+v", w)
 	}
 	storetest.Exec(t, at, `UPDATE lease SET expires_at = now() - interval '1 second'`)

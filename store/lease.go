@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/composerp/composerp/exchange/failpoint"
+	"github.com/composerp/composerp/store/failpoint"
+	"github.com/composerp/composerp/store/internal/pg"
 )
 
 // Lease is leadership of something, by name, for a while. The database's clock
@@ -28,27 +29,27 @@ type Lease struct {
 // stands still when a leader is killed. It is renewed three times as often.
 const LeaseTTL = 3 * time.Second
 
-var acquireLease = sqlText(`
+var acquireLease = pg.SQL(`
 INSERT INTO lease AS l (name, term, holder, expires_at)
 VALUES ($1, 1, $2, clock_timestamp() + make_interval(secs => $3))
 ON CONFLICT (name) DO UPDATE SET term = l.term + 1, holder = excluded.holder, expires_at = excluded.expires_at
 WHERE l.expires_at < clock_timestamp() OR l.expires_at > clock_timestamp() + 2 * make_interval(secs => $3)
 RETURNING term`)
 
-var renewLease = sqlText(`
+var renewLease = pg.SQL(`
 UPDATE lease SET expires_at = clock_timestamp() + make_interval(secs => $4)
 WHERE name = $1 AND holder = $2 AND term = $3 AND expires_at >= clock_timestamp()`)
 
-var releaseLease = sqlText(`
+var releaseLease = pg.SQL(`
 UPDATE lease SET expires_at = '-infinity' WHERE name = $1 AND holder = $2 AND term = $3`)
 
-var holdLease = sqlText(`SELECT term FROM lease WHERE name = $1 AND term = $2 FOR NO KEY UPDATE`)
+var holdLease = pg.SQL(`SELECT term FROM lease WHERE name = $1 AND term = $2 FOR NO KEY UPDATE`)
 
 // Acquire takes the lease when nobody holds it. It gives ErrNotLeader while somebody does.
-func (db *DB) Acquire(ctx context.Context, name, holder string) (Lease, error) {
+func AcquireLease(ctx context.Context, db *DB, name, holder string) (Lease, error) {
 	lease := Lease{Name: name, Holder: holder}
-	err := db.InTx(ctx, func(tx *Tx) error {
-		return tx.get(ctx, &lease.Term, acquireLease, name, holder, LeaseTTL.Seconds())
+	err := db.InTx(ctx, func(tx Tx) error {
+		return pg.Get(ctx, tx, &lease.Term, acquireLease, name, holder, LeaseTTL.Seconds())
 	})
 	if errors.Is(err, ErrNotFound) {
 		return Lease{}, ErrNotLeader
@@ -62,8 +63,8 @@ func (db *DB) Acquire(ctx context.Context, name, holder string) (Lease, error) {
 
 // Renew prolongs the lease; ErrNotLeader when it has ended. One round trip, that
 // a database far away, or a connection made anew, costs nobody the leadership.
-func (db *DB) Renew(ctx context.Context, l Lease) error {
-	n, err := db.repeat(ctx, renewLease, l.Name, l.Holder, l.Term, LeaseTTL.Seconds())
+func RenewLease(ctx context.Context, db *DB, l Lease) error {
+	n, err := pg.Repeat(ctx, db, renewLease, l.Name, l.Holder, l.Term, LeaseTTL.Seconds())
 	if err == nil && n == 0 {
 		err = ErrNotLeader
 	}
@@ -75,16 +76,16 @@ func (db *DB) Renew(ctx context.Context, l Lease) error {
 }
 
 // Release ends the lease, so that the next leader need not wait.
-func (db *DB) Release(ctx context.Context, l Lease) error {
-	_, err := db.repeat(ctx, releaseLease, l.Name, l.Holder, l.Term)
+func ReleaseLease(ctx context.Context, db *DB, l Lease) error {
+	_, err := pg.Repeat(ctx, db, releaseLease, l.Name, l.Holder, l.Term)
 	return err
 }
 
 // hold locks the lease's row for the rest of the transaction: while it is held
 // nobody can begin a new term. ErrNotLeader when the term is over.
-func (tx *Tx) hold(ctx context.Context, l Lease) error {
+func HoldLease(ctx context.Context, tx Tx, l Lease) error {
 	var term int64
-	err := tx.get(ctx, &term, holdLease, l.Name, l.Term)
+	err := pg.Get(ctx, tx, &term, holdLease, l.Name, l.Term)
 	if errors.Is(err, ErrNotFound) {
 		return ErrNotLeader
 	}
@@ -94,33 +95,33 @@ func (tx *Tx) hold(ctx context.Context, l Lease) error {
 // Lead runs work while this process holds the lease, over and over, until ctx
 // is done. work's context ends when the lease is lost. Errors of work are handed
 // to report and the lease is given up, so that another may try.
-func (db *DB) Lead(ctx context.Context, name, holder string, work func(ctx context.Context, l Lease) error, report func(error)) {
+func Lead(ctx context.Context, db *DB, name, holder string, work func(ctx context.Context, l Lease) error, report func(error)) {
 	for ctx.Err() == nil {
-		lease, err := db.Acquire(ctx, name, holder)
+		lease, err := AcquireLease(ctx, db, name, holder)
 		switch {
 		case err == nil:
-			if err := db.leadOnce(ctx, lease, work); err != nil && ctx.Err() == nil {
+			if err := leadOnce(ctx, db, lease, work); err != nil && ctx.Err() == nil {
 				report(err)
 			}
 		case !errors.Is(err, ErrNotLeader) && ctx.Err() == nil:
 			report(err)
 		}
-		wait(ctx, LeaseTTL/6)
+		pg.Wait(ctx, LeaseTTL/6)
 	}
 }
 
-func (db *DB) leadOnce(ctx context.Context, l Lease, work func(ctx context.Context, l Lease) error) error {
+func leadOnce(ctx context.Context, db *DB, l Lease, work func(ctx context.Context, l Lease) error) error {
 	working, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	renewed := make(chan struct{})
 	go func() {
 		defer close(renewed)
 		ends := time.Now().Add(LeaseTTL)
-		for wait(working, LeaseTTL/3) {
+		for pg.Wait(working, LeaseTTL/3) {
 			asked := time.Now()
 			// A renewal that gets no answer ends the work as surely as one that is refused, and in time.
 			renewal, cancel := context.WithDeadline(working, ends)
-			err := db.Renew(renewal, l)
+			err := RenewLease(renewal, db, l)
 			cancel()
 			if err != nil {
 				stop(err)
@@ -136,17 +137,5 @@ func (db *DB) leadOnce(ctx context.Context, l Lease, work func(ctx context.Conte
 	<-renewed
 	releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	return errors.Join(err, db.Release(releasing, l))
-}
-
-// wait sleeps for d and reports whether ctx is still alive.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
+	return errors.Join(err, ReleaseLease(releasing, db, l))
 }

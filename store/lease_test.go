@@ -7,66 +7,62 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+	"github.com/composerp/composerp/store/storetest"
 )
-
-// expire ends a lease as time would: its holder, stalled, has not renewed it.
-func (p *place) expire(name string) {
-	p.Helper()
-	p.exec(`UPDATE lease SET expires_at = clock_timestamp() - interval '1 ms' WHERE name = $1`, name)
-}
 
 func TestALeaderThatSleptThroughItsLeaseMakesNoTick(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t, 6)
-	stalled := p.newTicker()
-	p.append(sale("a"))
-	stalled.tick()
-	if _, err := p.Acquire(t.Context(), "ticker", "another"); !errors.Is(err, store.ErrNotLeader) {
+	p := storetest.NewEnv(t, 6)
+	stalled := p.NewTicker()
+	p.Append(storetest.Sale("a"))
+	stalled.Tick()
+	if _, err := store.AcquireLease(t.Context(), p.DB, "ticker", "another"); !errors.Is(err, store.ErrNotLeader) {
 		t.Fatalf("a second one leads beside the first: %v", err)
 	}
-	p.expire("ticker")
-	next := p.newTicker()
-	if next.lease.Term != stalled.lease.Term+1 {
-		t.Errorf("terms are %d and then %d", stalled.lease.Term, next.lease.Term)
+	p.Expire("ticker")
+	next := p.NewTicker()
+	if next.Lease.Term != stalled.Lease.Term+1 {
+		t.Errorf("terms are %d and then %d", stalled.Lease.Term, next.Lease.Term)
 	}
-	p.append(sale("b"))
-	_, err := stalled.Step(t.Context(), stalled.lease)
-	isError(t, err, store.ErrNotLeader)
-	isError(t, p.Renew(t.Context(), stalled.lease), store.ErrNotLeader)
-	must(t, p.Release(t.Context(), stalled.lease)) // says nothing, does nothing
-	must(t, p.Renew(t.Context(), next.lease))
-	next.tick()
+	p.Append(storetest.Sale("b"))
+	_, err := stalled.Step(t.Context(), stalled.Lease)
+	storetest.IsError(t, err, store.ErrNotLeader)
+	storetest.IsError(t, store.RenewLease(t.Context(), p.DB, stalled.Lease), store.ErrNotLeader)
+	storetest.Must(t, store.ReleaseLease(t.Context(), p.DB, stalled.Lease)) // says nothing, does nothing
+	storetest.Must(t, store.RenewLease(t.Context(), p.DB, next.Lease))
+	next.Tick()
 }
 
 func TestALeaseThatEndedAndWasNotTakenCannotBeRenewed(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t, 2)
-	lease, err := p.Acquire(t.Context(), "x", "one")
-	must(t, err)
-	must(t, p.Renew(t.Context(), lease))
-	p.expire("x")
-	isError(t, p.Renew(t.Context(), lease), store.ErrNotLeader)
+	p := storetest.NewEnv(t, 2)
+	lease, err := store.AcquireLease(t.Context(), p.DB, "x", "one")
+	storetest.Must(t, err)
+	storetest.Must(t, store.RenewLease(t.Context(), p.DB, lease))
+	p.Expire("x")
+	storetest.IsError(t, store.RenewLease(t.Context(), p.DB, lease), store.ErrNotLeader)
 }
 
 // The server's clock is set back by an hour: what was to end soon ends in an hour by
 // it, and whoever held it may be dead. One who lives renews it by the new time.
 func TestALeaseFromBeforeTheClockWasSetBackIsOver(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t, 2)
+	p := storetest.NewEnv(t, 2)
 	const setBack = `UPDATE lease SET expires_at = expires_at + interval '1 hour'`
-	held, err := p.Acquire(t.Context(), "x", "one")
-	must(t, err)
-	p.exec(setBack)
-	must(t, p.Renew(t.Context(), held))
-	_, err = p.Acquire(t.Context(), "x", "another")
-	isError(t, err, store.ErrNotLeader)
-	p.exec(setBack)
-	next, err := p.Acquire(t.Context(), "x", "another")
-	must(t, err)
+	held, err := store.AcquireLease(t.Context(), p.DB, "x", "one")
+	storetest.Must(t, err)
+	p.Exec(setBack)
+	storetest.Must(t, store.RenewLease(t.Context(), p.DB, held))
+	_, err = store.AcquireLease(t.Context(), p.DB, "x", "another")
+	storetest.IsError(t, err, store.ErrNotLeader)
+	p.Exec(setBack)
+	next, err := store.AcquireLease(t.Context(), p.DB, "x", "another")
+	storetest.Must(t, err)
 	if next.Term != held.Term+1 {
 		t.Errorf("terms are %d and then %d", held.Term, next.Term)
 	}
-	isError(t, p.Renew(t.Context(), held), store.ErrNotLeader)
+	storetest.IsError(t, store.RenewLease(t.Context(), p.DB, held), store.ErrNotLeader)
 }
 
 // leading is a leader that tells when it leads.
@@ -76,12 +72,12 @@ type leading struct {
 	stop  context.CancelFunc
 }
 
-func (p *place) lead(name, holder string, report func(error)) *leading {
+func lead(p *storetest.Env, name, holder string, report func(error)) *leading {
 	ctx, stop := context.WithCancel(p.Context())
 	l := &leading{began: make(chan store.Lease, 10), ended: make(chan struct{}), stop: stop}
 	go func() {
 		defer close(l.ended)
-		p.Lead(ctx, name, holder, func(ctx context.Context, lease store.Lease) error {
+		store.Lead(ctx, p.DB, name, holder, func(ctx context.Context, lease store.Lease) error {
 			l.began <- lease
 			<-ctx.Done()
 			return nil
@@ -96,7 +92,7 @@ func (l *leading) mustBegin(t *testing.T) store.Lease {
 	select {
 	case lease := <-l.began:
 		return lease
-	case <-time.After(patience):
+	case <-time.After(storetest.Patience):
 		t.Fatal("nobody leads")
 		panic("unreachable")
 	}
@@ -104,16 +100,16 @@ func (l *leading) mustBegin(t *testing.T) store.Lease {
 
 func TestLeadershipPassesAtOnceWhenReleased(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t, 6)
-	one := p.lead("x", "one", func(err error) { t.Error(err) })
+	p := storetest.NewEnv(t, 6)
+	one := lead(p, "x", "one", func(err error) { t.Error(err) })
 	first := one.mustBegin(t)
 	one.stop()
 	<-one.ended
-	if !value[bool](t, p.SQL(), `SELECT expires_at = '-infinity' FROM lease WHERE name = 'x'`) {
+	if !storetest.One[bool](t, p.SQL(), `SELECT expires_at = '-infinity' FROM lease WHERE name = 'x'`) {
 		t.Error("the lease goes on after its holder has left")
 	}
 	released := time.Now()
-	second := p.lead("x", "two", func(err error) { t.Error(err) }).mustBegin(t)
+	second := lead(p, "x", "two", func(err error) { t.Error(err) }).mustBegin(t)
 	if second.Term != first.Term+1 || second.Holder != "two" {
 		t.Errorf("after %+v came %+v", first, second)
 	}
@@ -127,11 +123,11 @@ func TestLeadershipPassesAtOnceWhenReleased(t *testing.T) {
 
 func TestLeadershipPassesWithinTheLeaseWhenTheLeaderVanishes(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t, 6)
-	vanished, err := p.Acquire(t.Context(), "x", "one") // and never renews
-	must(t, err)
+	p := storetest.NewEnv(t, 6)
+	vanished, err := store.AcquireLease(t.Context(), p.DB, "x", "one") // and never renews
+	storetest.Must(t, err)
 	began := time.Now()
-	lease := p.lead("x", "two", func(err error) { t.Error(err) }).mustBegin(t)
+	lease := lead(p, "x", "two", func(err error) { t.Error(err) }).mustBegin(t)
 	took := time.Since(began)
 	if lease.Term != vanished.Term+1 {
 		t.Errorf("after %+v came %+v", vanished, lease)
@@ -144,15 +140,15 @@ func TestLeadershipPassesWithinTheLeaseWhenTheLeaderVanishes(t *testing.T) {
 
 func TestALeaderIsToldThatItsLeaseIsLost(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t, 6)
+	p := storetest.NewEnv(t, 6)
 	reported := make(chan error, 10)
-	one := p.lead("x", "one", func(err error) { reported <- err })
+	one := lead(p, "x", "one", func(err error) { reported <- err })
 	lease := one.mustBegin(t)
-	p.exec(`UPDATE lease SET term = term + 1, holder = 'two', expires_at = clock_timestamp() + interval '1 hour' WHERE name = 'x'`)
+	p.Exec(`UPDATE lease SET term = term + 1, holder = 'two', expires_at = clock_timestamp() + interval '1 hour' WHERE name = 'x'`)
 	select {
 	case err := <-reported:
-		isError(t, err, store.ErrNotLeader)
-	case <-time.After(patience):
+		storetest.IsError(t, err, store.ErrNotLeader)
+	case <-time.After(storetest.Patience):
 		t.Fatalf("%+v was not told", lease)
 	}
 }
@@ -161,21 +157,21 @@ func TestALeaderIsToldThatItsLeaseIsLost(t *testing.T) {
 // here the lease's row is locked by somebody who does not let go.
 func TestALeaderWhoseRenewalHangsStopsWithTheLease(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t, 6)
+	p := storetest.NewEnv(t, 6)
 	reported := make(chan error, 10)
-	one := p.lead("x", "one", func(err error) { reported <- err })
+	one := lead(p, "x", "one", func(err error) { reported <- err })
 	one.mustBegin(t)
 	began := time.Now()
-	hanging := p.begin()
-	must2(hanging.SQL().Exec(`SELECT FROM lease WHERE name = 'x' FOR UPDATE`))(t)
+	hanging := p.OpenTx()
+	storetest.Must2(pg.RawTx(hanging).Exec(`SELECT FROM lease WHERE name = 'x' FOR UPDATE`))(t)
 	select {
 	case err := <-reported:
 		// And not when the lock has timed out, much later.
 		if took := time.Since(began); errors.Is(err, store.ErrRetryable) || took > 3*store.LeaseTTL {
 			t.Errorf("told after %v: %v", took, err)
 		}
-		isError(t, err, context.DeadlineExceeded)
-	case <-time.After(patience):
+		storetest.IsError(t, err, context.DeadlineExceeded)
+	case <-time.After(storetest.Patience):
 		t.Fatal("it was not told")
 	}
 }

@@ -5,7 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/storetest"
 )
 
 func hear(t testing.TB, hints <-chan struct{}, what string) {
@@ -15,78 +16,78 @@ func hear(t testing.TB, hints <-chan struct{}, what string) {
 		if !open {
 			t.Fatalf("the channel is closed; %s", what)
 		}
-	case <-time.After(patience):
+	case <-time.After(storetest.Patience):
 		t.Fatalf("nothing was heard; %s", what)
 	}
 }
 
 func TestTicksAreHeard(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t, 4)
+	p := storetest.NewEnv(t, 4)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	hints := p.Listen(ctx, store.TickChannel)
+	hints := p.Listen(ctx, eventlog.TickChannel)
 	hear(t, hints, "the connection stands")
-	ticker := p.newTicker()
-	p.append(sale("a"))
-	ticker.tick()
+	ticker := p.NewTicker()
+	p.Append(storetest.Sale("a"))
+	ticker.Tick()
 	hear(t, hints, "a tick was made")
 
 	// Many come as one: nobody is held up by a listener that does not listen.
 	for range 200 {
-		p.exec(`SELECT pg_notify($1, '')`, store.TickChannel)
+		p.Exec(`SELECT pg_notify($1, '')`, eventlog.TickChannel)
 	}
-	p.exec(`SELECT pg_notify('another', '')`)
+	p.Exec(`SELECT pg_notify('another', '')`)
 	hear(t, hints, "200 were notified")
 	stop()
 	for {
 		select {
 		case _, open := <-hints:
 			if !open {
-				eventually(t, "its connection is closed", func() bool { return p.listeners() == 0 })
+				storetest.Eventually(t, "its connection is closed", func() bool { return listeners(p) == 0 })
 				return
 			}
-		case <-time.After(patience):
+		case <-time.After(storetest.Patience):
 			t.Fatal("the channel is not closed with its context")
 		}
 	}
 }
 
 // listeners counts the connections that listen.
-func (p *place) listeners() int {
+func listeners(p *storetest.Env) int {
 	p.Helper()
-	return value[int](p, p.SQL(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query ILIKE 'LISTEN%'`)
+	return storetest.One[int](p, p.SQL(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query ILIKE 'LISTEN%'`)
 }
 
 func TestListeningGoesOnWhenItsConnectionIsLost(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t, 4)
-	hints := p.Listen(t.Context(), store.TickChannel)
+	p := storetest.NewEnv(t, 4)
+	hints := p.Listen(t.Context(), eventlog.TickChannel)
 	hear(t, hints, "the connection stands")
 	for range 2 {
-		must2(p.SQL().Exec(`SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND query ILIKE 'LISTEN%'`))(t)
+		storetest.Must2(p.SQL().Exec(`SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND query ILIKE 'LISTEN%'`))(t)
 		hear(t, hints, "the connection stands again, and something may have been missed")
-		eventually(t, "it listens", func() bool { return p.listeners() == 1 })
-		p.exec(`SELECT pg_notify($1, '')`, store.TickChannel)
+		storetest.Eventually(t, "it listens", func() bool { return listeners(p) == 1 })
+		p.Exec(`SELECT pg_notify($1, '')`, eventlog.TickChannel)
 		hear(t, hints, "something was notified")
 	}
 }
 
 func TestListeningToAServerThatIsGone(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t, 2)
-	cut, through := way(t, p.url)
-	db := openAt(t, through)
+	p := storetest.NewEnv(t, 2)
+	cut, through := storetest.Proxied(t, p.URL)
+	db := storetest.OpenAt(t, through)
 	cut.Shut()
 	ctx, stop := context.WithCancel(t.Context())
-	hints := db.Listen(ctx, store.TickChannel)
+	hints := db.Listen(ctx, eventlog.TickChannel)
 	stop()
 	select {
 	case _, open := <-hints:
 		if open {
 			t.Error("something was heard")
 		}
-	case <-time.After(patience):
+	case <-time.After(storetest.Patience):
 		t.Error("the channel is not closed with its context")
 	}
 }

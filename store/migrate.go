@@ -9,6 +9,8 @@ import (
 
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+
+	"github.com/composerp/composerp/store/internal/pg"
 )
 
 //go:embed migrations/*.sql
@@ -22,7 +24,7 @@ type Migration struct {
 	AppliedAt time.Time `json:"appliedAt,omitzero"`
 }
 
-func (db *DB) migrations() (*goose.Provider, error) {
+func migrations(db *DB) (*goose.Provider, error) {
 	files, err := fs.Sub(migrationFiles, "migrations")
 	if err != nil {
 		return nil, err
@@ -32,19 +34,19 @@ func (db *DB) migrations() (*goose.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return goose.NewProvider(goose.DialectPostgres, db.pool.DB, files, goose.WithSessionLocker(locker))
+	return goose.NewProvider(goose.DialectPostgres, pg.Pool(db), files, goose.WithSessionLocker(locker))
 }
 
 // Migrate brings the schema up to this program's version and says what it
 // applied. Several processes may call it at once: a session lock lets one work.
-func (db *DB) Migrate(ctx context.Context) ([]Migration, error) {
-	provider, err := db.migrations()
+func Migrate(ctx context.Context, db *DB) ([]Migration, error) {
+	provider, err := migrations(db)
 	if err != nil {
 		return nil, fmt.Errorf("reading the migrations: %w", err)
 	}
 	results, err := provider.Up(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("migrating: %w", mapError(err))
+		return nil, fmt.Errorf("migrating: %w", pg.MapError(err))
 	}
 	var done []Migration
 	for _, r := range results {
@@ -54,14 +56,14 @@ func (db *DB) Migrate(ctx context.Context) ([]Migration, error) {
 }
 
 // Migrations lists every step this program knows and whether it is applied.
-func (db *DB) Migrations(ctx context.Context) ([]Migration, error) {
-	provider, err := db.migrations()
+func Migrations(ctx context.Context, db *DB) ([]Migration, error) {
+	provider, err := migrations(db)
 	if err != nil {
 		return nil, fmt.Errorf("reading the migrations: %w", err)
 	}
 	status, err := provider.Status(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("reading the migrations' status: %w", mapError(err))
+		return nil, fmt.Errorf("reading the migrations' status: %w", pg.MapError(err))
 	}
 	var list []Migration
 	for _, s := range status {
@@ -71,8 +73,8 @@ func (db *DB) Migrations(ctx context.Context) ([]Migration, error) {
 }
 
 // CheckSchema returns an error that says what to do when the database lacks a migration.
-func (db *DB) CheckSchema(ctx context.Context) error {
-	list, err := db.Migrations(ctx)
+func CheckSchema(ctx context.Context, db *DB) error {
+	list, err := Migrations(ctx, db)
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ const secret = "s3cr#t/ü"
 func as(t *testing.T, databaseURL, user string) *url.URL {
 	t.Helper()
 	u, err := url.Parse(databaseURL)
-	must(t, err)
+	storetest.Must(t, err)
 	u.User = url.UserPassword(user, secret)
 	return u
 }
@@ -40,16 +40,16 @@ func TestOpeningWhatCannotBeOpened(t *testing.T) {
 	t.Parallel()
 	there := storetest.URL(t)
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
+	storetest.Must(t, err)
 	t.Cleanup(func() { silent.Close() })
 
 	unreachable := as(t, there, "composerp")
 	unreachable.Host = "127.0.0.1:1" // a port chosen as free may be taken by another test the next moment
-	mute := as(t, withParameter(there, "connect_timeout", "1"), "composerp")
+	mute := as(t, storetest.WithParameter(there, "connect_timeout", "1"), "composerp")
 	mute.Host = silent.Addr().String()
 	noDatabase, _ := url.Parse(there)
 	noDatabase.Path = "/there_is_none"
-	ssl := as(t, withParameter(there, "sslmode", "nonsense"), "composerp")
+	ssl := as(t, storetest.WithParameter(there, "sslmode", "nonsense"), "composerp")
 	for name, c := range map[string]struct {
 		url  string
 		want error
@@ -62,7 +62,7 @@ func TestOpeningWhatCannotBeOpened(t *testing.T) {
 		"nobody answers":     {mute.String(), store.ErrUnavailable},
 		"no such database":   {noDatabase.String(), store.ErrAccess},
 		"no such user":       {as(t, there, "there_is_none").String(), store.ErrAccess},
-		"no TLS on the host": {withParameter(as(t, there, "composerp").String(), "sslmode", "require"), store.ErrConfiguration},
+		"no TLS on the host": {storetest.WithParameter(as(t, there, "composerp").String(), "sslmode", "require"), store.ErrConfiguration},
 		"wrong password":     {refusing(t, "28P01").String(), store.ErrAccess},
 		"starting up":        {refusing(t, "57P03").String(), store.ErrUnavailable},
 		"closed to all":      {refusing(t, "55000").String(), store.ErrUnavailable},
@@ -76,7 +76,7 @@ func TestOpeningWhatCannotBeOpened(t *testing.T) {
 				db.Close()
 				t.Fatal("it was opened")
 			}
-			isError(t, err, c.want)
+			storetest.IsError(t, err, c.want)
 			tellsNoSecret(t, err)
 		})
 	}
@@ -86,7 +86,7 @@ func TestOpeningWhatCannotBeOpened(t *testing.T) {
 func serving(t *testing.T, answer func(conn net.Conn)) *url.URL {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
+	storetest.Must(t, err)
 	t.Cleanup(func() { listener.Close() })
 	go func() {
 		for {

@@ -8,18 +8,20 @@ import (
 	_ "github.com/lib/pq"
 
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/internal/pg"
 	"github.com/composerp/composerp/store/storetest"
 )
 
 func TestEveryStatementPrepares(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t, 2)
-	statements := store.Statements()
+	p := storetest.NewEnv(t, 2)
+	statements := pg.Statements()
 	if len(statements) < 30 {
 		t.Fatalf("only %d statements are registered", len(statements))
 	}
 	for _, q := range statements {
-		st, err := p.SQL().PrepareContext(t.Context(), q)
+		st, err := p.SQL().PrepareContext(t.Context(), string(q))
 		if err != nil {
 			t.Errorf("%v in\n%s", err, q)
 			continue
@@ -42,20 +44,20 @@ func TestMigrateIsIdempotentAndConcurrentSafe(t *testing.T) {
 	at := emptyDatabase(t)
 	first := storetest.Open(t, at, 1)
 	// The commands that say so are not to make a schema by asking about it.
-	isError(t, first.CheckSchema(t.Context()), store.ErrSchema)
+	storetest.IsError(t, store.CheckSchema(t.Context(), first), store.ErrSchema)
 	applied := make([]int, 3)
 	var run []func(context.Context) error
 	for i := range applied {
 		db := storetest.Open(t, at, 1)
 		run = append(run, func(ctx context.Context) error {
-			done, err := db.Migrate(ctx)
+			done, err := store.Migrate(ctx, db)
 			applied[i] = len(done)
 			return err
 		})
 	}
 	storetest.Concurrently(t, run...)
-	list, err := first.Migrations(t.Context())
-	must(t, err)
+	list, err := store.Migrations(t.Context(), first)
+	storetest.Must(t, err)
 	sum := 0
 	for _, n := range applied {
 		if n != 0 && n != len(list) {
@@ -71,48 +73,48 @@ func TestMigrateIsIdempotentAndConcurrentSafe(t *testing.T) {
 			t.Errorf("migration %s is not applied", m.Name)
 		}
 	}
-	again, err := first.Migrate(t.Context())
-	must(t, err)
+	again, err := store.Migrate(t.Context(), first)
+	storetest.Must(t, err)
 	if len(again) != 0 {
 		t.Errorf("migrating again applied %v", again)
 	}
-	must(t, first.CheckSchema(t.Context()))
+	storetest.Must(t, store.CheckSchema(t.Context(), first))
 }
 
 func TestSchemaThatLacksAMigrationSaysWhatToDo(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t, 2)
-	must(t, p.CheckSchema(t.Context()))
-	p.exec(`DELETE FROM goose_db_version WHERE version_id = (SELECT max(version_id) FROM goose_db_version)`)
-	err := p.CheckSchema(t.Context())
-	isError(t, err, store.ErrSchema)
+	p := storetest.NewEnv(t, 2)
+	storetest.Must(t, store.CheckSchema(t.Context(), p.DB))
+	p.Exec(`DELETE FROM goose_db_version WHERE version_id = (SELECT max(version_id) FROM goose_db_version)`)
+	err := store.CheckSchema(t.Context(), p.DB)
+	storetest.IsError(t, err, store.ErrSchema)
 	if !strings.Contains(err.Error(), "composerp migrate up") || !strings.Contains(err.Error(), ".sql") {
 		t.Errorf("%q does not say what to do", err)
 	}
-	p.exec(`DROP TABLE lease`)
-	_, err = p.Acquire(t.Context(), "x", "y")
-	isError(t, err, store.ErrSchema)
+	p.Exec(`DROP TABLE lease`)
+	_, err = store.AcquireLease(t.Context(), p.DB, "x", "y")
+	storetest.IsError(t, err, store.ErrSchema)
 }
 
 // All transactions of a pool at once use statements that nobody has used
 // before: preparing them must not need a connection more.
 func TestAFullPoolOfNewTransactionsDoesNotWaitForItself(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t, 2)
-	one, two := p.begin(), p.begin()
-	must(t, one.Append(t.Context(), anySales(1)))
-	must(t, two.Append(t.Context(), anySales(1)))
-	must(t, one.Append(t.Context(), anySales(1)))
-	must(t, one.Commit())
-	must(t, two.Commit())
+	p := storetest.NewEnv(t, 2)
+	one, two := p.OpenTx(), p.OpenTx()
+	storetest.Must(t, eventlog.Append(t.Context(), one, storetest.AnySales(1)))
+	storetest.Must(t, eventlog.Append(t.Context(), two, storetest.AnySales(1)))
+	storetest.Must(t, eventlog.Append(t.Context(), one, storetest.AnySales(1)))
+	storetest.Must(t, one.Commit())
+	storetest.Must(t, two.Commit())
 	// From the next transaction on it is prepared on the connections for good.
 	for range 3 {
-		p.append(sale("a"))
+		p.Append(storetest.Sale("a"))
 	}
-	tx := p.begin()
-	must(t, tx.Append(t.Context(), anySales(1)))
+	tx := p.OpenTx()
+	storetest.Must(t, eventlog.Append(t.Context(), tx, storetest.AnySales(1)))
 	n := 0
-	must(t, tx.SQL().QueryRow(`SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%INSERT INTO event_log%'`).Scan(&n))
+	storetest.Must(t, pg.RawTx(tx).QueryRow(`SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%INSERT INTO event_log%'`).Scan(&n))
 	if n != 1 {
 		t.Errorf("the statement is prepared %d times on the connection", n)
 	}
@@ -125,7 +127,7 @@ func TestSessionSettings(t *testing.T) {
 		"lock_timeout": "10s", "statement_timeout": "1min", "idle_in_transaction_session_timeout": "5s", "TimeZone": "UTC", "jit": "off",
 		"transaction_isolation": "read committed", "application_name": "test",
 	} {
-		if got := value[string](t, db.SQL(), `SELECT current_setting($1)`, name); got != want {
+		if got := storetest.One[string](t, pg.Pool(db), `SELECT current_setting($1)`, name); got != want {
 			t.Errorf("%s is %s, want %s", name, got, want)
 		}
 	}

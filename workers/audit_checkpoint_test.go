@@ -6,13 +6,15 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/audit"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/storetest"
 )
 
 // auditOf is an audit of a copy, with the expected failures.
-func auditOf(t *testing.T, db *store.DB, scope store.AuditScope, checks, name string) store.Proof {
+func auditOf(t *testing.T, db *store.DB, scope audit.Scope, checks, name string) audit.Proof {
 	t.Helper()
-	p, err := db.Audit(t.Context(), scope, nil)
+	p, err := audit.Run(t.Context(), db, scope, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,9 +28,9 @@ func auditOf(t *testing.T, db *store.DB, scope store.AuditScope, checks, name st
 // From a checkpoint on the totals are those of a full audit.
 func testTotals(t *testing.T, h *history) {
 	db, _ := h.copy(t)
-	full := auditOf(t, db, store.AuditScope{Full: true, Forget: true}, "", "")
+	full := auditOf(t, db, audit.Scope{Full: true, Forget: true}, "", "")
 	for range 2 {
-		since := auditOf(t, db, store.AuditScope{}, "", "")
+		since := auditOf(t, db, audit.Scope{}, "", "")
 		if !reflect.DeepEqual(since.Checks, full.Checks) || !reflect.DeepEqual(since.Counts, full.Counts) {
 			t.Errorf("from a checkpoint of %d events on: %+v, %+v\nin all: %+v, %+v", since.Since.Events, since.Checks, since.Counts, full.Checks, full.Counts)
 		}
@@ -41,7 +43,7 @@ func testStraightOnItsWay(t *testing.T, h *history) {
 	db, at := h.copy(t)
 	storetest.Exec(t, at, `DELETE FROM event_log WHERE event_id = $1`, h.straight.ID.String())
 	storetest.Exec(t, at, `DELETE FROM admission WHERE event_id = $1`, h.straight.ID.String())
-	for i, scope := range []store.AuditScope{
+	for i, scope := range []audit.Scope{
 		{Fewest: map[string]int64{"intake": 0}}, // it has moved since, and its message may have been there just now
 		{Fewest: map[string]int64{"intake": 1}},
 		{Fewest: map[string]int64{}, Full: true},
@@ -51,13 +53,13 @@ func testStraightOnItsWay(t *testing.T, h *history) {
 			t.Errorf("audit %d: in flight are %+v", i, p.Flights)
 		}
 	}
-	auditOf(t, db, store.AuditScope{Fewest: map[string]int64{"intake": 0}, Full: true}, "implied", "has moved stock and is not in the log")
-	auditOf(t, db, store.AuditScope{Fewest: map[string]int64{"intake": 0}}, "implied", "has moved stock and is not in the log")
-	auditOf(t, db, store.AuditScope{}, "implied", "has moved stock and is not in the log")
-	if _, err := db.Admit(t.Context(), []event.Any{h.straight}, false); err != nil {
+	auditOf(t, db, audit.Scope{Fewest: map[string]int64{"intake": 0}, Full: true}, "implied", "has moved stock and is not in the log")
+	auditOf(t, db, audit.Scope{Fewest: map[string]int64{"intake": 0}}, "implied", "has moved stock and is not in the log")
+	auditOf(t, db, audit.Scope{}, "implied", "has moved stock and is not in the log")
+	if _, err := eventlog.AdmitOnce(t.Context(), db, []event.Any{h.straight}, false); err != nil {
 		t.Fatal(err)
 	}
-	since, full := auditOf(t, db, store.AuditScope{}, "", ""), auditOf(t, db, store.AuditScope{Full: true}, "", "")
+	since, full := auditOf(t, db, audit.Scope{}, "", ""), auditOf(t, db, audit.Scope{Full: true}, "", "")
 	if !reflect.DeepEqual(since.Checks, full.Checks) || len(since.Flights) != 0 {
 		t.Errorf("from a checkpoint on: %+v\nin all: %+v", since.Checks, full.Checks)
 	}
@@ -83,10 +85,10 @@ func testChangedAfterTheProof(t *testing.T, h *history) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			db, at := h.copy(t)
-			auditOf(t, db, store.AuditScope{}, "", "")
+			auditOf(t, db, audit.Scope{}, "", "")
 			storetest.Exec(t, at, c.sql, h.sale.ID.String())
-			auditOf(t, db, store.AuditScope{Forget: true}, c.since, c.names)
-			auditOf(t, db, store.AuditScope{Forget: true, Full: true}, c.full, "")
+			auditOf(t, db, audit.Scope{Forget: true}, c.since, c.names)
+			auditOf(t, db, audit.Scope{Forget: true, Full: true}, c.full, "")
 		})
 	}
 }

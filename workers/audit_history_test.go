@@ -14,14 +14,16 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/composerp/composerp/deploy/local/localtest"
-	"github.com/composerp/composerp/exchange"
-	"github.com/composerp/composerp/exchange/audit"
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/exchange/exchangetest"
-	"github.com/composerp/composerp/exchange/relay"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers"
+	"github.com/composerp/composerp/workers/runtime/audit"
+	"github.com/composerp/composerp/workers/runtime/housekeeping"
+	"github.com/composerp/composerp/workers/runtime/relay"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
@@ -31,7 +33,7 @@ import (
 type history struct {
 	testing.TB
 	server, name string // of the database
-	exchange     exchange.Config
+	exchange     rabbitmq.Config
 
 	// earlier was proven, and a checkpoint made, before all others.
 	earlier event.Any
@@ -45,29 +47,29 @@ type history struct {
 // says that it is at rest, and stops it.
 func newHistory(t *testing.T) *history {
 	t.Helper()
-	h := &history{TB: t, server: localtest.Database(t), exchange: exchangetest.Vhost(t)}
+	h := &history{TB: t, server: localtest.Database(t), exchange: rabbitmqtest.Vhost(t)}
 	h.say()
 	databaseURL := storetest.URL(t)
 	h.plan(databaseURL)
 	h.name = databaseName(t, databaseURL)
-	if err := workers.Topology().Apply(t.Context(), h.exchange); err != nil {
+	if err := rabbitmq.Apply(t.Context(), workers.Topology(), h.exchange); err != nil {
 		t.Fatal(err)
 	}
 	stop := startFleet(t, databaseURL, h.exchange)
 	db := open(t, databaseURL)
 	defer db.Close()
-	if _, err := db.Admit(t.Context(), []event.Any{h.earlier}, true); err != nil {
+	if _, err := eventlog.AdmitOnce(t.Context(), db, []event.Any{h.earlier}, true); err != nil {
 		t.Fatal(err)
 	}
 	h.rest(db, true)
 	for _, e := range []event.Any{h.receipt, h.sale, h.refund, h.transfer, h.arrival, h.adjustment, h.count, h.poison} {
-		if v, err := db.Admit(t.Context(), []event.Any{e}, true); err != nil || v[0] != store.Admitted {
+		if v, err := eventlog.AdmitOnce(t.Context(), db, []event.Any{e}, true); err != nil || v[0] != eventlog.Admitted {
 			t.Fatalf("admitting %s: %v, %v", e.ID, v, err)
 		}
 	}
 	h.sendStraight()
 	h.rest(db, false)
-	if _, err := db.Admit(t.Context(), []event.Any{h.last}, true); err != nil {
+	if _, err := eventlog.AdmitOnce(t.Context(), db, []event.Any{h.last}, true); err != nil {
 		t.Fatal(err)
 	}
 	h.rest(db, false)
@@ -104,7 +106,7 @@ func (h *history) say() {
 // sendStraight publishes an event as an outsider with an AMQP client of its own does, twice.
 func (h *history) sendStraight() {
 	h.Helper()
-	session, err := exchange.Open(h.Context(), h.exchange)
+	session, err := rabbitmq.Open(h.Context(), h.exchange)
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -143,7 +145,7 @@ func (h *history) rest(db *store.DB, checkpoint bool) {
 func (h *history) audit(db *store.DB, checkpoint bool) audit.Report {
 	h.Helper()
 	report, err := audit.Run(h.Context(), audit.Config{
-		DB: db, Exchange: h.exchange, Management: exchangetest.Management(h), Topology: workers.Topology(), Forget: !checkpoint, Wait: time.Minute, Settle: 300 * time.Millisecond,
+		DB: db, Exchange: h.exchange, Management: rabbitmqtest.Management(h), Topology: workers.Topology(), Forget: !checkpoint, Wait: time.Minute, Settle: 300 * time.Millisecond,
 	})
 	if err != nil {
 		h.Fatal(err)
@@ -191,16 +193,16 @@ func databaseName(t testing.TB, databaseURL string) string {
 
 // startFleet runs ticker, relay and every worker as `composerp up` does. stop
 // returns when nothing of them is left.
-func startFleet(t testing.TB, databaseURL string, at exchange.Config) (stop func()) {
+func startFleet(t testing.TB, databaseURL string, at rabbitmq.Config) (stop func()) {
 	t.Helper()
 	db := open(t, databaseURL)
 	ctx, cancel := context.WithCancel(t.Context())
 	var g errgroup.Group
 	said := &lockedBuffer{}
 	log := slog.New(slog.NewTextHandler(said, nil))
-	ticker := store.NewTicker(db, log)
+	ticker := eventlog.NewTicker(db, log, housekeeping.Chores(db, log)...)
 	g.Go(func() error {
-		db.Lead(ctx, "ticker", "test", ticker.Run, func(err error) { t.Errorf("the ticker stands still: %v", err) })
+		store.Lead(ctx, db, "ticker", "test", ticker.Run, func(err error) { t.Errorf("the ticker stands still: %v", err) })
 		return nil
 	})
 	r := &relay.Relay{DB: db, Exchange: at, Holder: "test", Log: log}

@@ -7,13 +7,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/composerp/composerp/exchange"
-	"github.com/composerp/composerp/exchange/audit"
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/exchange/exchangetest"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers"
+	"github.com/composerp/composerp/workers/runtime/audit"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
@@ -22,13 +23,13 @@ type loaded struct {
 	*testing.T
 	db       *store.DB
 	url      string
-	exchange exchange.Config
+	exchange rabbitmq.Config
 }
 
 func newLoaded(t *testing.T) *loaded {
 	t.Helper()
-	l := &loaded{T: t, exchange: exchangetest.Vhost(t), url: storetest.URL(t)}
-	if err := workers.Topology().Apply(t.Context(), l.exchange); err != nil {
+	l := &loaded{T: t, exchange: rabbitmqtest.Vhost(t), url: storetest.URL(t)}
+	if err := rabbitmq.Apply(t.Context(), workers.Topology(), l.exchange); err != nil {
 		t.Fatal(err)
 	}
 	stopFleet := startFleet(t, l.url, l.exchange)
@@ -42,7 +43,7 @@ func newLoaded(t *testing.T) *loaded {
 			for k := range 5 {
 				sales = append(sales, workertest.Sale(t, fmt.Sprintf("item %d", (i+k)%10), "shop", "1"))
 			}
-			if _, err := l.db.Admit(ctx, sales, true); err != nil && ctx.Err() == nil {
+			if _, err := eventlog.AdmitOnce(ctx, l.db, sales, true); err != nil && ctx.Err() == nil {
 				t.Error(err)
 				return
 			}
@@ -55,7 +56,7 @@ func newLoaded(t *testing.T) *loaded {
 func (l *loaded) audit() audit.Report {
 	l.Helper()
 	r, err := audit.Run(l.Context(), audit.Config{
-		DB: l.db, Exchange: l.exchange, Management: exchangetest.Management(l), Topology: workers.Topology(), Wait: time.Millisecond,
+		DB: l.db, Exchange: l.exchange, Management: rabbitmqtest.Management(l), Topology: workers.Topology(), Wait: time.Millisecond,
 	})
 	if err != nil {
 		l.Fatal(err)

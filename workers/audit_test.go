@@ -7,6 +7,9 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/audit"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/inbox"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
@@ -136,9 +139,9 @@ func TestAudit(t *testing.T) {
 	})
 }
 
-func proof(t testing.TB, db *store.DB) store.Proof {
+func proof(t testing.TB, db *store.DB) audit.Proof {
 	t.Helper()
-	p, err := db.Audit(t.Context(), store.AuditScope{Full: true, Forget: true}, nil)
+	p, err := audit.Run(t.Context(), db, audit.Scope{Full: true, Forget: true}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,9 +149,9 @@ func proof(t testing.TB, db *store.DB) store.Proof {
 }
 
 // proofSince looks at what is new since the checkpoint.
-func proofSince(t testing.TB, db *store.DB) store.Proof {
+func proofSince(t testing.TB, db *store.DB) audit.Proof {
 	t.Helper()
-	p, err := db.Audit(t.Context(), store.AuditScope{Forget: true}, nil)
+	p, err := audit.Run(t.Context(), db, audit.Scope{Forget: true}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +162,7 @@ func proofSince(t testing.TB, db *store.DB) store.Proof {
 }
 
 // expect holds the failed checks against those wanted, and one finding against a name.
-func expect(t testing.TB, p store.Proof, checks, name string) {
+func expect(t testing.TB, p audit.Proof, checks, name string) {
 	t.Helper()
 	var failed, texts []string
 	for _, c := range p.Checks {
@@ -200,7 +203,7 @@ func testTrueHistory(t *testing.T, h *history) {
 	if c.Movements != 20 || c.Items != 3 || c.Positions != 10 || c.UnitsNet.String() != "13" {
 		t.Errorf("%d movements, %d items, %d positions, %s units", c.Movements, c.Items, c.Positions, c.UnitsNet)
 	}
-	want := []store.ConsumerCounts{
+	want := []audit.ConsumerCounts{
 		{Consumer: "alert"}, {Consumer: "analytics"}, {Consumer: "approval", Handled: 1}, {Consumer: "forecasting", Handled: 10},
 		{Consumer: "ledger", Handled: 10, Dead: 1}, {Consumer: "lots", Handled: 10}, {Consumer: "notification", Handled: 2},
 		{Consumer: "procurement", Handled: 2}, {Consumer: "replenishment", Handled: 10}, {Consumer: "stockview", Handled: 13},
@@ -236,7 +239,7 @@ func testLines(t *testing.T, h *history, e event.Any) {
 
 func testTwoGenerations(t *testing.T, h *history) {
 	db, at := h.copy(t)
-	if rotated, err := db.RotateInbox(t.Context(), 0); err != nil || !rotated {
+	if rotated, err := inbox.Rotate(t.Context(), db, 0); err != nil || !rotated {
 		t.Fatalf("rotating: %v, %v", rotated, err)
 	}
 	expect(t, proof(t, db), "", "")
@@ -248,20 +251,20 @@ func testTwoGenerations(t *testing.T, h *history) {
 // counts as what moved since an earlier look.
 func testUnpublished(t *testing.T, h *history) {
 	db, _ := h.copy(t)
-	before, err := db.LogState(t.Context(), "")
+	before, err := eventlog.ReadState(t.Context(), db, "")
 	if err != nil || before.Unpublished != 0 || before.Moved != 0 {
 		t.Fatalf("at rest: %+v, %v", before, err)
 	}
 	late := workertest.Sale(t, "A", "shop", "1")
-	if _, err := db.Admit(t.Context(), []event.Any{late}, true); err != nil {
+	if _, err := eventlog.AdmitOnce(t.Context(), db, []event.Any{late}, true); err != nil {
 		t.Fatal(err)
 	}
-	p, err := db.Audit(t.Context(), store.AuditScope{Forget: true}, nil)
+	p, err := audit.Run(t.Context(), db, audit.Scope{Forget: true}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	expect(t, p, "published handled implied", late.ID.String())
-	after, err := db.LogState(t.Context(), before.Point)
+	after, err := eventlog.ReadState(t.Context(), db, before.Position)
 	if err != nil || after.Unpublished != 1 || after.Moved != 1 {
 		t.Errorf("with one more event: %+v, %v", after, err)
 	}
@@ -274,7 +277,7 @@ func testDeadInsteadOfHandled(t *testing.T, h *history) {
 	storetest.Exec(t, at, die, h.sale.ID.String())
 	p := proof(t, db)
 	expect(t, p, "", "")
-	ledger := slices.IndexFunc(p.Counts.Consumers, func(c store.ConsumerCounts) bool { return c.Consumer == "ledger" })
+	ledger := slices.IndexFunc(p.Counts.Consumers, func(c audit.ConsumerCounts) bool { return c.Consumer == "ledger" })
 	if c := p.Counts.Consumers[ledger]; c.Dead != 2 || c.Copies != 1 {
 		t.Errorf("the ledger has %+v, want 2 dead and 1 of them a copy", c)
 	}

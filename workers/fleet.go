@@ -6,7 +6,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/workers/alert"
 	"github.com/composerp/composerp/workers/analytics"
 	"github.com/composerp/composerp/workers/approval"
@@ -52,10 +52,10 @@ func Fleet(cfg Config) []worker.Worker {
 }
 
 // Topology is what the fleet needs of the broker.
-func Topology() exchange.Topology {
-	var subscriptions []exchange.Subscription
+func Topology() topology.Topology {
+	var subscriptions []topology.Subscription
 	for _, w := range Fleet(Config{}) {
 		subscriptions = append(subscriptions, w.Subscription())
 	}
-	return exchange.Compute(subscriptions)
+	return topology.Compute(subscriptions)
 }

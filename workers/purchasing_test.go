@@ -7,6 +7,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/purchasing"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/approval"
 	"github.com/composerp/composerp/workers/ledger"
@@ -60,7 +61,7 @@ func (c *counter) happens(events ...event.Any) (said []event.Any) {
 		}
 		said, events = append(said, next...), next
 	}
-	wrong, err := c.db.CheckPurchasing(c.Context())
+	wrong, err := storetest.CheckPurchasing(c.Context(), c.db)
 	if err != nil || len(wrong) > 0 {
 		c.Fatalf("%v, %v", wrong, err)
 	}
@@ -104,14 +105,14 @@ func TestALargeMistakeWaitsForAPerson(t *testing.T) {
 	if got := c.orders(); got != waits {
 		t.Errorf("want %s, got %s", waits, got)
 	}
-	pending, err := c.db.PurchaseOrders(t.Context(), store.OrderFilter{Status: store.OrderPending}, 0)
+	pending, err := purchasing.PurchaseOrders(t.Context(), c.db, purchasing.OrderFilter{Status: purchasing.OrderPending}, 0)
 	if err != nil || len(pending) != 1 {
 		t.Fatalf("want one order that waits, got %d, %v", len(pending), err)
 	}
 	if seen := pending[0].Lines[0]; seen.Available.String() != "-74205" || seen.OnOrder.String() != "90" || seen.ReorderPoint.String() != "20" {
 		t.Errorf("the rule saw %+v", seen)
 	}
-	d, err := approval.Reject(t.Context(), c.db, store.OrderKey{Tenant: "acme", Order: pending[0].ID}, "ann", "a typing mistake, returned at 10:17")
+	d, err := approval.Reject(t.Context(), c.db, purchasing.OrderKey{Tenant: "acme", Order: pending[0].ID}, "ann", "a typing mistake, returned at 10:17")
 	if err != nil || d.DecidedAt.Format(time.TimeOnly) != "10:17:00" {
 		t.Fatalf("got %+v, %v", d, err)
 	}
@@ -129,7 +130,7 @@ func TestALargeMistakeWaitsForAPerson(t *testing.T) {
 }
 
 // said is the decision as the log has it.
-func (c *counter) said(d store.OrderDecision) event.Any {
+func (c *counter) said(d purchasing.OrderDecision) event.Any {
 	c.Helper()
 	body := storetest.Value[string](c, c.url, `SELECT body FROM event_log WHERE aggregate_id = $1 ORDER BY seq DESC LIMIT 1`, d.Order)
 	e, err := event.Decode([]byte(body))

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 )
 
 // Age is what a sale costs the whole fleet when the log has so many events.
@@ -135,7 +136,7 @@ func (p *place) age(ctx context.Context, events int, progress func(string)) (log
 		if missing <= 0 {
 			break
 		}
-		if err := ahead.EnsurePartitions(ctx); err != nil {
+		if err := eventlog.EnsurePartitions(ctx, ahead); err != nil {
 			return 0, err
 		}
 		if err := p.leaveTraces(ctx, db, min(missing, 20*ageStep)); err != nil {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/audit"
+	"github.com/composerp/composerp/store/inbox"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -98,7 +100,7 @@ func (b *history) audit(ctx context.Context, what string, since bool) (Audited, 
 	watched := b.watchBackend(ctx, name)
 	var steps []AuditStep
 	began, step := time.Now(), time.Now()
-	proof, err := db.Audit(ctx, store.AuditScope{}, func(check string) {
+	proof, err := audit.Run(ctx, db, audit.Scope{}, func(check string) {
 		if len(steps) > 0 {
 			steps[len(steps)-1].Seconds = time.Since(step).Seconds()
 		}
@@ -202,7 +204,7 @@ func (p *place) newHistory(ctx context.Context, progress func(string)) (*history
 		for _, t := range w.Types() {
 			types = append(types, string(t))
 		}
-		if _, err := ahead.Subscribe(ctx, w.Name(), types); err != nil {
+		if _, err := inbox.Subscribe(ctx, ahead, w.Name(), types); err != nil {
 			h.close()
 			return nil, err
 		}

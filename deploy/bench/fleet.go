@@ -11,10 +11,13 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/exchange/relay"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/workers/runtime/housekeeping"
+	"github.com/composerp/composerp/workers/runtime/relay"
 	"github.com/composerp/composerp/workers/worker"
 )
 
@@ -31,13 +34,13 @@ type fleet struct {
 
 // start runs the fleet until ctx is done and returns once its workers consume. Its end, or its failure, is the group's. The fleet is to be
 // closed after an error too.
-func (p *place) start(ctx context.Context, g *errgroup.Group, ws []worker.Worker, applied func(), heard ...exchange.Subscription) (*fleet, error) {
+func (p *place) start(ctx context.Context, g *errgroup.Group, ws []worker.Worker, applied func(), heard ...topology.Subscription) (*fleet, error) {
 	f := &fleet{place: p, registry: prometheus.NewRegistry(), applied: applied}
 	for _, w := range ws {
 		heard = append(heard, w.Subscription())
 	}
-	topology := exchange.Compute(heard)
-	if err := topology.Apply(ctx, p.exchange); err != nil {
+	topology := topology.Compute(heard)
+	if err := rabbitmq.Apply(ctx, topology, p.exchange); err != nil {
 		return f, err
 	}
 	var err error
@@ -77,8 +80,8 @@ func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group) (poke func(),
 		default:
 		}
 	}
-	ticker := store.NewTicker(ticking, quiet)
-	g.Go(func() error { ticking.Lead(ctx, "ticker", "bench", ticker.Run, report); return nil })
+	ticker := eventlog.NewTicker(ticking, quiet, housekeeping.Chores(ticking, quiet)...)
+	g.Go(func() error { store.Lead(ctx, ticking, "ticker", "bench", ticker.Run, report); return nil })
 	g.Go(func() error {
 		select {
 		case err := <-failed:
@@ -88,7 +91,7 @@ func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group) (poke func(),
 		}
 	})
 	r := relay.Relay{
-		DB: relaying, Exchange: f.place.exchange, Holder: "bench", Hints: relaying.Listen(ctx, store.TickChannel), Log: quiet, Metrics: relay.NewMetrics(f.registry),
+		DB: relaying, Exchange: f.place.exchange, Holder: "bench", Hints: relaying.Listen(ctx, eventlog.TickChannel), Log: quiet, Metrics: relay.NewMetrics(f.registry),
 	}
 	g.Go(func() error { return r.Run(ctx) })
 	return ticker.Poke, nil
@@ -133,15 +136,15 @@ func (f *fleet) close() {
 
 // admit commits sales to the log, all in one transaction.
 func (f *fleet) admit(ctx context.Context, sales []event.Any) error {
-	return f.sender.InTx(ctx, func(tx *store.Tx) error {
+	return f.sender.InTx(ctx, func(tx store.Tx) error {
 		for from := 0; from < len(sales); from += 1000 {
 			part := sales[from:min(from+1000, len(sales))]
-			verdicts, err := tx.Admit(ctx, part, true)
+			verdicts, err := eventlog.Admit(ctx, tx, part, true)
 			if err != nil {
 				return err
 			}
 			for i, v := range verdicts {
-				if v != store.Admitted {
+				if v != eventlog.Admitted {
 					return fmt.Errorf("sale %s is a %s", part[i].ID, v)
 				}
 			}

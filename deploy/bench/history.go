@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/composerp/composerp/store/eventlog"
 )
 
 // The history is what the fleet leaves of sales, written by statements: each sale and its INVENTORY_UPDATED in the log, the admission, both
@@ -125,7 +127,7 @@ func (b *history) add(ctx context.Context, sales int) error {
 }
 
 func (b *history) leave(ctx context.Context, sales int, inbox string) error {
-	if err := b.ahead.EnsurePartitions(ctx); err != nil {
+	if err := eventlog.EnsurePartitions(ctx, b.ahead); err != nil {
 		return err
 	}
 	first, last := b.sales+1, b.sales+sales

@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/workers/ledger"
 	"github.com/composerp/composerp/workers/worker"
 )
@@ -35,7 +35,7 @@ func runIdle(ctx context.Context, s *servers, n int) (l Latency, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	g, ctx := errgroup.WithContext(ctx)
 	f, err := p.start(ctx, g, []worker.Worker{ledger.New()}, func() { applied <- time.Now() },
-		exchange.Subscription{Worker: sink, RoutingKeys: []string{event.TypeInventoryUpdated.RoutingKey()}})
+		topology.Subscription{Worker: sink, RoutingKeys: []string{event.TypeInventoryUpdated.RoutingKey()}})
 	var taken []time.Duration
 	if err == nil {
 		taken, err = f.oneByOne(ctx, sales, applied)

@@ -12,7 +12,8 @@ import (
 
 	"github.com/lib/pq"
 
-	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/management"
+	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
 )
 
@@ -20,7 +21,7 @@ import (
 type servers struct {
 	cfg        Config
 	admin      *sql.DB
-	management *exchange.Management
+	management *management.Client
 	name       string // what all databases and virtual hosts of this bench begin with
 	template   string // a migrated database, copied for each run
 	runs       int
@@ -33,7 +34,7 @@ var benches atomic.Int64
 func connect(ctx context.Context, cfg Config) (*servers, error) {
 	s := &servers{cfg: cfg}
 	var err error
-	if s.management, err = exchange.NewManagement(cfg.ManagementURL); err != nil {
+	if s.management, err = management.New(cfg.ManagementURL); err != nil {
 		return nil, err
 	}
 	if s.admin, err = sql.Open("postgres", cfg.DatabaseURL); err != nil {
@@ -58,7 +59,7 @@ func (s *servers) makeTemplate(ctx context.Context) error {
 		return err
 	}
 	defer db.Close()
-	_, err = db.Migrate(ctx)
+	_, err = store.Migrate(ctx, db)
 	return err
 }
 
@@ -79,7 +80,7 @@ type place struct {
 	servers     *servers
 	name        string
 	databaseURL string
-	exchange    exchange.Config
+	exchange    rabbitmq.Config
 }
 
 // inPlace measures in one place, on servers of its own, and leaves nothing behind.
@@ -101,7 +102,7 @@ func (s *servers) newPlace(ctx context.Context, template string) (*place, error)
 	s.runs++
 	name := fmt.Sprintf("%s_%d", s.name, s.runs)
 	p := &place{servers: s, name: name, databaseURL: withPath(s.cfg.DatabaseURL, name)}
-	p.exchange = exchange.Config{URLs: []string{withPath(s.cfg.AMQPURL, name)}, Name: "bench", Log: quiet}
+	p.exchange = rabbitmq.Config{URLs: []string{withPath(s.cfg.AMQPURL, name)}, Name: "bench", Log: quiet}
 	statement := `CREATE DATABASE ` + name
 	if template != "" {
 		statement += ` TEMPLATE ` + template

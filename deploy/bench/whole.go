@@ -131,7 +131,7 @@ func (f *fleet) newLook(ctx context.Context, guests []worker.Worker) (*look, err
 		return nil, errors.Join(fmt.Errorf("reading the log: %w", err), db.Close())
 	}
 	for _, w := range guests {
-		if w.Subscription().Unlogged {
+		if w.Subscription().ExternalOnly {
 			continue
 		}
 		for _, t := range w.Types() {

@@ -8,9 +8,11 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
+	storeledger "github.com/composerp/composerp/store/ledger"
+	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/workers/ledger"
 	"github.com/composerp/composerp/workers/worker"
 )
@@ -21,31 +23,31 @@ func sameWork() worker.Worker {
 }
 
 func move(ctx context.Context, tx *worker.Tx, sales []event.Any) error {
-	keys := make([]store.PositionKey, len(sales))
+	keys := make([]masterdata.PositionKey, len(sales))
 	for i := range sales {
 		sale, ok := event.As[event.SaleCompleted](sales[i])
 		if !ok {
 			return worker.Reject(fmt.Errorf("event %s is no sale", sales[i].ID))
 		}
-		keys[i] = store.PositionKey{Tenant: sale.TenantID, Item: sale.Payload.ItemID, Location: sale.Payload.LocationID}
+		keys[i] = masterdata.PositionKey{Tenant: sale.TenantID, Item: sale.Payload.ItemID, Location: sale.Payload.LocationID}
 	}
-	positions, err := tx.LockPositions(ctx, keys, nil)
+	positions, err := storeledger.LockPositions(ctx, tx, keys, nil)
 	if err != nil {
 		return err
 	}
-	movements, changed := make([]store.Movement, len(sales)), make([]*store.Position, 0, len(positions))
+	movements, changed := make([]storeledger.Movement, len(sales)), make([]*storeledger.Position, 0, len(positions))
 	for _, p := range positions {
 		changed = append(changed, p)
 	}
 	for i := range sales {
 		sale, p := sales[i].Payload.(event.SaleCompleted), positions[keys[i]]
 		p.OnHand, p.Sequence = p.OnHand.Sub(sale.Quantity), p.Sequence+1
-		movements[i] = store.Movement{
+		movements[i] = storeledger.Movement{
 			EventID: sales[i].ID, Position: p.ID, Sequence: p.Sequence, Quantity: sale.Quantity.Neg(), OnHand: p.OnHand,
 			Type: event.TransactionSale, OccurredAt: sales[i].Timestamp,
 		}
 	}
-	return tx.Post(ctx, movements, changed)
+	return storeledger.Post(ctx, tx, movements, changed)
 }
 
 // sink is a queue that gets every update and that nobody drains.
@@ -60,14 +62,14 @@ func runSameWork(ctx context.Context, s *servers, n int) (Throughput, error) {
 
 // runLedger measures the real ledger. Each sale makes one update, which the relay publishes too.
 func runLedger(ctx context.Context, s *servers, n int) (Throughput, error) {
-	hears := exchange.Subscription{Worker: sink, RoutingKeys: []string{event.TypeInventoryUpdated.RoutingKey()}}
+	hears := topology.Subscription{Worker: sink, RoutingKeys: []string{event.TypeInventoryUpdated.RoutingKey()}}
 	return s.runFleet(ctx, n, ledger.New(), 2, func(n int) tally {
 		return tally{Inbox: n, Movements: 2 * n, Distinct: n, Quantity: quantityOf(n), Logged: 2 * n, Updates: n, Sunk: n}
 	}, hears)
 }
 
 // runFleet carries n sales through a fleet with one worker. published is how many events there are to publish for each sale.
-func (s *servers) runFleet(ctx context.Context, n int, w worker.Worker, published int, want func(n int) tally, heard ...exchange.Subscription) (t Throughput, err error) {
+func (s *servers) runFleet(ctx context.Context, n int, w worker.Worker, published int, want func(n int) tally, heard ...topology.Subscription) (t Throughput, err error) {
 	p, err := s.newPlace(ctx, s.template)
 	if err != nil {
 		return t, err
@@ -143,7 +145,7 @@ func (p *place) verify(w worker.Worker, want tally) error {
 	if err != nil {
 		return fmt.Errorf("reading the tables: %w", err)
 	}
-	session, err := exchange.Open(ctx, p.exchange)
+	session, err := rabbitmq.Open(ctx, p.exchange)
 	if err != nil {
 		return err
 	}
@@ -152,7 +154,7 @@ func (p *place) verify(w worker.Worker, want tally) error {
 		return err
 	}
 	if want.Sunk > 0 {
-		if found.Sunk, _, err = session.Depth(exchange.QueueName(sink)); err != nil {
+		if found.Sunk, _, err = session.Depth(topology.QueueName(sink)); err != nil {
 			return err
 		}
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/composerp/composerp/deploy/bench"
 	"github.com/composerp/composerp/deploy/outsider"
-	"github.com/composerp/composerp/exchange/audit"
+	"github.com/composerp/composerp/workers/runtime/audit"
 )
 
 // Config says what to run. Program, Dir and Version are needed.

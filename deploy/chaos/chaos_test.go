@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/topology"
 )
 
 // program builds composerp once: its processes are what is broken.
@@ -99,7 +99,7 @@ func TestDamageIsFound(t *testing.T) {
 				return errors.New("no damage was done by " + d.statement)
 			}
 		}
-		if err := h.management.DeleteQueue(ctx, h.vhost, exchange.DeadName("ledger")); err != nil { // intake's still has the stray
+		if err := h.management.DeleteQueue(ctx, h.vhost, topology.DeadQueueName("ledger")); err != nil { // intake's still has the stray
 			return err
 		}
 		h.supplier.mu.Lock()
@@ -168,7 +168,7 @@ func TestEveryFault(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for dice, name := range map[uint64]string{1: exchange.Retry, 2: exchange.Dead} {
+	for dice, name := range map[uint64]string{1: topology.Retry, 2: topology.Dead} {
 		h.wholeAgain(t, ctx, fmt.Sprintf("probe-before-%s", name))
 		if _, err := exchangeDeleted(ctx, h, dice); err != nil {
 			t.Errorf("deleting %s: %v", name, err)

@@ -12,6 +12,7 @@ import (
 	"github.com/composerp/composerp/deploy/local"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 )
 
 func databaseCrash(ctx context.Context, h *house, _ uint64) (heal, error) {
@@ -64,12 +65,15 @@ func longTransaction(ctx context.Context, h *house, dice uint64) (heal, error) {
 	if err != nil {
 		return nothing, err
 	}
-	say := func(ctx context.Context) error { _, err := h.direct.Admit(ctx, []event.Any{e}, true); return err }
+	say := func(ctx context.Context) error {
+		_, err := eventlog.AdmitOnce(ctx, h.direct, []event.Any{e}, true)
+		return err
+	}
 	tx, err := h.patient.Begin(ctx)
 	if err != nil {
 		return say, err
 	}
-	if _, err := tx.Admit(ctx, []event.Any{e}, true); err != nil {
+	if _, err := eventlog.Admit(ctx, tx, []event.Any{e}, true); err != nil {
 		return say, errors.Join(err, tx.Rollback())
 	}
 	return func(ctx context.Context) error {

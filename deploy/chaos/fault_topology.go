@@ -4,8 +4,9 @@ import (
 	"context"
 	"slices"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -15,7 +16,7 @@ import (
 // bring back, nor a dead letter of what was no event: so it is their queues that are deleted, and their bindings.
 func loggedOnly() (names []string) {
 	for _, w := range workers.Fleet(workers.Config{}) {
-		if w.Queue() == exchange.QueueName(w.Name()) && !slices.Contains(w.Types(), event.TypeSaleCompleted) {
+		if w.Queue() == topology.QueueName(w.Name()) && !slices.Contains(w.Types(), event.TypeSaleCompleted) {
 			names = append(names, w.Name())
 		}
 	}
@@ -25,25 +26,25 @@ func loggedOnly() (names []string) {
 func oneOf[T any](list []T, dice uint64) T { return list[dice%uint64(len(list))] }
 
 func queueDeleted(ctx context.Context, h *house, dice uint64) (heal, error) {
-	return nothing, h.management.DeleteQueue(ctx, h.vhost, exchange.QueueName(oneOf(loggedOnly(), dice)))
+	return nothing, h.management.DeleteQueue(ctx, h.vhost, topology.QueueName(oneOf(loggedOnly(), dice)))
 }
 
 func bindingRemoved(ctx context.Context, h *house, dice uint64) (heal, error) {
-	queue := exchange.QueueName(oneOf(loggedOnly(), dice))
-	var bindings []exchange.BindingSpec
+	queue := topology.QueueName(oneOf(loggedOnly(), dice))
+	var bindings []topology.BindingSpec
 	for _, b := range workers.Topology().Bindings {
-		if b.Queue == queue && b.Exchange == exchange.Events {
+		if b.Queue == queue && b.Exchange == topology.Events {
 			bindings = append(bindings, b)
 		}
 	}
-	return nothing, exchange.Unbind(ctx, h.broker, bindings)
+	return nothing, rabbitmq.Unbind(ctx, h.broker, bindings)
 }
 
 // exchangeDeleted deletes one with all its bindings. While composerp.events is put together again, a message that is no event and comes just
 // then is heard by those alone who are bound by then, intake before all others.
 func exchangeDeleted(ctx context.Context, h *house, dice uint64) (heal, error) {
-	name := oneOf([]string{exchange.Events, exchange.Retry, exchange.Dead}, dice)
-	if name == exchange.Events {
+	name := oneOf([]string{topology.Events, topology.Retry, topology.Dead}, dice)
+	if name == topology.Events {
 		h.torn.Store(true)
 	}
 	return nothing, h.management.DeleteExchange(ctx, h.vhost, name)

@@ -13,9 +13,11 @@ import (
 	"github.com/lib/pq"
 
 	"github.com/composerp/composerp/deploy/local"
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/management"
+	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -27,8 +29,8 @@ type house struct {
 	super      *sql.DB   // breaks and proves
 	direct     *store.DB // around the proxies
 	patient    *store.DB // whose transactions may be left idle
-	management *exchange.Management
-	broker     exchange.Config // around the proxies
+	management *management.Client
+	broker     rabbitmq.Config // around the proxies
 	vhost      string          // that the broker's URL leads to
 	fleet      []*member
 	supplier   *supplier
@@ -76,20 +78,20 @@ func (h *house) connect(ctx context.Context) (err error) {
 	if h.patient, err = openPatient(ctx, h.servers.DatabaseURL); err != nil {
 		return err
 	}
-	h.broker = exchange.Config{URLs: []string{h.servers.AMQPURL}, Name: "chaos", Log: h.cfg.Log}
+	h.broker = rabbitmq.Config{URLs: []string{h.servers.AMQPURL}, Name: "chaos", Log: h.cfg.Log}
 	if h.vhost, err = h.broker.Vhost(); err != nil {
 		return err
 	}
-	h.management, err = exchange.NewManagement(h.servers.ManagementURL)
+	h.management, err = management.New(h.servers.ManagementURL)
 	return err
 }
 
 // furnish makes schema, topology and master data. Every position has a rule, whose orders policy approves and the supplier gets.
 func (h *house) furnish(ctx context.Context) error {
-	if _, err := h.direct.Migrate(ctx); err != nil {
+	if _, err := store.Migrate(ctx, h.direct); err != nil {
 		return err
 	}
-	if err := errors.Join(h.direct.EnsurePartitions(ctx), workers.Topology().Apply(ctx, h.broker)); err != nil {
+	if err := errors.Join(eventlog.EnsurePartitions(ctx, h.direct), rabbitmq.Apply(ctx, workers.Topology(), h.broker)); err != nil {
 		return err
 	}
 	places := pq.StringArray(locations)

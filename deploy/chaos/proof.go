@@ -8,9 +8,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/lib/pq"
 
-	"github.com/composerp/composerp/exchange/audit"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/workers"
+	"github.com/composerp/composerp/workers/runtime/audit"
 )
 
 const (

@@ -29,7 +29,7 @@ func (h *house) countDead(ctx context.Context, sayings []Saying, c *count) error
 		}
 	}
 	for _, w := range workers.Fleet(workers.Config{}) {
-		if !slices.Contains(w.Types(), event.TypeSaleCompleted) || h.torn.Load() && !w.Subscription().Unlogged {
+		if !slices.Contains(w.Types(), event.TypeSaleCompleted) || h.torn.Load() && !w.Subscription().ExternalOnly {
 			continue
 		}
 		rows, err := h.super.QueryContext(ctx, timesDead, pq.StringArray(strays), w.Name())

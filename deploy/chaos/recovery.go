@@ -10,8 +10,10 @@ import (
 	"github.com/google/uuid"
 	"github.com/lib/pq"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -61,7 +63,7 @@ func (h *house) recovery(ctx context.Context, name string) (time.Duration, error
 func (h *house) lacks(ctx context.Context, probe event.Any) string {
 	ctx, cancel := context.WithTimeout(ctx, hearing)
 	defer cancel()
-	if _, err := h.direct.Admit(ctx, []event.Any{probe}, true); err != nil {
+	if _, err := eventlog.AdmitOnce(ctx, h.direct, []event.Any{probe}, true); err != nil {
 		return "an event is not admitted: " + err.Error()
 	}
 	owing, err := h.owing(ctx, probe.ID)
@@ -119,7 +121,7 @@ func (h *house) owing(ctx context.Context, probe uuid.UUID) (string, error) {
 
 // absent names a queue that lacks consumers, "" when each has those of all processes.
 func (h *house) absent(ctx context.Context) string {
-	session, err := exchange.Open(ctx, h.broker)
+	session, err := rabbitmq.Open(ctx, h.broker)
 	if err != nil {
 		return "the broker does not answer: " + err.Error()
 	}
@@ -143,22 +145,22 @@ var callers = []string{"procurement"}
 func (h *house) ladders(ctx context.Context, after string) error {
 	ctx, cancel := context.WithTimeout(ctx, hearing)
 	defer cancel()
-	session, err := exchange.Open(ctx, h.broker)
+	session, err := rabbitmq.Open(ctx, h.broker)
 	if err != nil {
 		return err
 	}
 	defer session.Close()
 	for _, w := range workers.Fleet(workers.Config{}) {
-		if w.Queue() != exchange.QueueName(w.Name()) || slices.Contains(callers, w.Name()) {
+		if w.Queue() != topology.QueueName(w.Name()) || slices.Contains(callers, w.Name()) {
 			continue
 		}
-		for _, rung := range w.Subscription().Ladder {
-			ready, _, err := session.Depth(exchange.RungName(w.Name(), rung))
+		for _, rung := range w.Subscription().RetryDelays {
+			ready, _, err := session.Depth(topology.RetryQueueName(w.Name(), rung))
 			if err != nil {
 				return err
 			}
 			if ready > 0 {
-				h.find(fmt.Sprintf("after %s, %d good messages wait for another try in %s", after, ready, exchange.RungName(w.Name(), rung)))
+				h.find(fmt.Sprintf("after %s, %d good messages wait for another try in %s", after, ready, topology.RetryQueueName(w.Name(), rung)))
 			}
 		}
 	}

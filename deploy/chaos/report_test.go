@@ -45,11 +45,11 @@ func TestResultsAddUp(t *testing.T) {
 	}
 }
 
-// The table in docs/reliability.md is of the runs in docs/chaos.ndjson, all of them or the first ones: whoever adds a run by make chaos need
+// The table in docs/explanation/reliability.md is of the runs in docs/chaos.ndjson, all of them or the first ones: whoever adds a run by make chaos need
 // not write the page anew.
 func TestGoldenTableInTheDocs(t *testing.T) {
 	t.Parallel()
-	const page, begin, end = "../../docs/reliability.md", "<!-- chaos: composerp chaos report docs/chaos.ndjson -->\n", "<!-- end of chaos -->"
+	const page, begin, end = "../../docs/explanation/reliability.md", "<!-- chaos: composerp chaos report docs/chaos.ndjson -->\n", "<!-- end of chaos -->"
 	file, err := os.Open("../../docs/chaos.ndjson")
 	if err != nil {
 		t.Fatal(err)

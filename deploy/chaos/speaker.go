@@ -10,9 +10,11 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/composerp/composerp/deploy/outsider"
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 )
 
 // speaker says everything on both roads, each in order and at its time, and says it again until it was heard. It is somebody outside: it
@@ -86,12 +88,12 @@ func (s *speaker) log(ctx context.Context, sayings []Saying) error {
 	for i := range sayings {
 		events[i] = sayings[i].Event
 	}
-	verdicts, err := s.db.Admit(ctx, events, true)
+	verdicts, err := eventlog.AdmitOnce(ctx, s.db, events, true)
 	if err != nil {
 		return err
 	}
 	for i, v := range verdicts {
-		if refused := v == store.Conflict; refused != (sayings[i].Sort == Altered) {
+		if refused := v == eventlog.Conflict; refused != (sayings[i].Sort == Altered) {
 			s.found(fmt.Sprintf("%s event %s is %s", sayings[i].Sort, events[i].ID, v))
 		}
 	}
@@ -110,7 +112,7 @@ func (s *speaker) publish(ctx context.Context, sayings []Saying) (err error) {
 		return err
 	}
 	// A broker that has stopped answering would otherwise be waited for by the dial alone.
-	confirmations := make([]*exchange.Confirmation, len(sayings))
+	confirmations := make([]*rabbitmq.Confirmation, len(sayings))
 	for i, saying := range sayings {
 		if confirmations[i], err = publisher.Publish(ctx, messageOf(saying)); err != nil {
 			return err
@@ -127,8 +129,8 @@ func (s *speaker) publish(ctx context.Context, sayings []Saying) (err error) {
 // strayKey is the routing key of messages that are no events: that of a sale, so that those who hear sales get them.
 var strayKey = event.TypeSaleCompleted.RoutingKey()
 
-func messageOf(s Saying) exchange.Message {
-	m := exchange.Message{Exchange: exchange.Events, RoutingKey: strayKey, ID: s.Event.ID.String(), Type: string(event.TypeSaleCompleted), Body: s.Event.Body}
+func messageOf(s Saying) rabbitmq.Message {
+	m := rabbitmq.Message{Exchange: topology.Events, RoutingKey: strayKey, ID: s.Event.ID.String(), Type: string(event.TypeSaleCompleted), Body: s.Event.Body}
 	if s.Sort != Stray {
 		m.RoutingKey, m.Type, m.Timestamp = s.Event.Type.RoutingKey(), string(s.Event.Type), s.Event.Timestamp
 	}

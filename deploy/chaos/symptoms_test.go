@@ -10,9 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -80,7 +81,7 @@ func alarm(ctx context.Context, h *house) error {
 }
 
 func noDatabase(ctx context.Context, h *house) error {
-	if _, err := h.direct.LogEnd(ctx); err == nil {
+	if _, err := eventlog.End(ctx, h.direct); err == nil {
 		return errors.New("the database answers")
 	}
 	return nil
@@ -92,8 +93,8 @@ func noWrites(ctx context.Context, h *house) error {
 		return err
 	}
 	return eventually(ctx, "the database takes writes", func(ctx context.Context) bool {
-		err := h.direct.InTx(ctx, func(tx *store.Tx) error {
-			if _, err := tx.Admit(ctx, []event.Any{e}, false); err != nil {
+		err := h.direct.InTx(ctx, func(tx store.Tx) error {
+			if _, err := eventlog.Admit(ctx, tx, []event.Any{e}, false); err != nil {
 				return err
 			}
 			return errUndone
@@ -155,7 +156,7 @@ func declaredAgain(what string) func(ctx context.Context, h *house) error {
 
 func noPermission(ctx context.Context, h *house) error {
 	return eventually(ctx, "everything is permitted", func(ctx context.Context) bool {
-		return errors.Is(workers.Topology().Apply(ctx, h.broker), exchange.ErrAccessRefused)
+		return errors.Is(rabbitmq.Apply(ctx, workers.Topology(), h.broker), rabbitmq.ErrAccessRefused)
 	})
 }
 

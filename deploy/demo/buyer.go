@@ -8,6 +8,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/purchasing"
 	"github.com/composerp/composerp/workers/approval"
 )
 
@@ -25,7 +26,7 @@ type buyer struct {
 
 // decide looks at what has waited since yesterday or longer and gives what it decided.
 func (b *buyer) decide(ctx context.Context, date event.Date, zone *time.Location) (decided []string, err error) {
-	waiting, err := b.db.WaitingOrders(ctx, b.tenant)
+	waiting, err := purchasing.WaitingOrders(ctx, b.db, b.tenant)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +36,7 @@ func (b *buyer) decide(ctx context.Context, date event.Date, zone *time.Location
 			continue
 		}
 		b.seen++
-		line, err := b.judge(ctx, store.OrderKey{Tenant: b.tenant, Order: o.OrderID}, o, b.rejects(o, b.seen))
+		line, err := b.judge(ctx, purchasing.OrderKey{Tenant: b.tenant, Order: o.OrderID}, o, b.rejects(o, b.seen))
 		if errors.Is(err, approval.ErrDecided) {
 			continue // somebody else was first: a person who watches the demo
 		}
@@ -48,7 +49,7 @@ func (b *buyer) decide(ctx context.Context, date event.Date, zone *time.Location
 }
 
 // judge approves an order, or rejects it for a reason.
-func (b *buyer) judge(ctx context.Context, key store.OrderKey, o Waiting, reason string) (string, error) {
+func (b *buyer) judge(ctx context.Context, key purchasing.OrderKey, o Waiting, reason string) (string, error) {
 	what := fmt.Sprintf("%s from %s over %s", o.PONumber, o.Supplier, o.Amount.StringFixed(2))
 	if reason != "" {
 		_, err := approval.Reject(ctx, b.db, key, buyerName, reason)

@@ -5,13 +5,14 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/lots"
+	"github.com/composerp/composerp/store/masterdata"
 )
 
 // Evening is what a day leaves behind: something broke, something was taken
 // unseen, what expires goes to the bin, shelves that ran low are filled from the
 // warehouse, and on Saturdays one aisle is counted.
-func (s *Shop) Evening(date event.Date, lots []store.StandingShelf) (Said, error) {
+func (s *Shop) Evening(date event.Date, lots []lots.OnHandLots) (Said, error) {
 	day, said := date.Time(), Said{}
 	for _, l := range places {
 		d := dice(s.seed, date, "mishap@"+l.id)
@@ -47,9 +48,9 @@ func (s *Shop) breakage(said *Said, day time.Time, p product, l place, pieces in
 const expired = "expired"
 
 // throwAway takes out what the lots' list says will be too old tomorrow.
-func (s *Shop) throwAway(said *Said, day time.Time, lots []store.StandingShelf) {
+func (s *Shop) throwAway(said *Said, day time.Time, lots []lots.OnHandLots) {
 	for _, shelf := range lots {
-		key := store.PositionKey{Tenant: shelf.Tenant, Item: shelf.Item, Location: shelf.Location}
+		key := masterdata.PositionKey{Tenant: shelf.Tenant, Item: shelf.Item, Location: shelf.Location}
 		pieces := int64(0)
 		for _, l := range shelf.Lots {
 			if l.DaysLeft != nil && *l.DaysLeft <= 0 {

@@ -7,8 +7,10 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/exchange/importer"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/lots"
+	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/stockview"
+	"github.com/composerp/composerp/workers/runtime/importer"
 )
 
 // File is the world of a real till: its days are those of a file. What was sold
@@ -20,7 +22,7 @@ type File struct {
 	mode    string
 	zone    *time.Location
 	found   *sighting
-	shelf   map[store.PositionKey]float64
+	shelf   map[masterdata.PositionKey]float64
 	left    event.Date // on which an earlier run ended
 	days    *dayReader
 	voice   voice
@@ -29,7 +31,7 @@ type File struct {
 // NewFile looks the file through: which items there are, since when, how fast
 // they go and at what price. mode is that of its items' rules.
 func NewFile(ctx context.Context, path string, mapping *importer.Mapping, mode string) (*File, error) {
-	f := &File{path: path, mapping: mapping, mode: mode, zone: time.UTC, shelf: map[store.PositionKey]float64{}}
+	f := &File{path: path, mapping: mapping, mode: mode, zone: time.UTC, shelf: map[masterdata.PositionKey]float64{}}
 	if mapping != nil {
 		f.zone = mapping.Zone()
 	}
@@ -65,10 +67,10 @@ func rejectAbsurd(o Waiting, _ int) string {
 }
 
 // Resume takes up the stock.
-func (f *File) Resume(left event.Date, stock []store.Stock, _ []Underway) error {
+func (f *File) Resume(left event.Date, stock []stockview.Stock, _ []Underway) error {
 	f.left = left
 	for _, row := range stock {
-		f.shelf[store.PositionKey{Tenant: row.Tenant, Item: row.Item, Location: row.Location}] = row.OnHand.InexactFloat64()
+		f.shelf[masterdata.PositionKey{Tenant: row.Tenant, Item: row.Item, Location: row.Location}] = row.OnHand.InexactFloat64()
 	}
 	return nil
 }
@@ -90,7 +92,7 @@ func (f *File) Morning(date event.Date) (Said, error) {
 
 // Arrive takes a delivery in.
 func (f *File) Arrive(d Delivery, date event.Date) event.Any {
-	f.shelf[store.PositionKey{Tenant: d.Tenant, Item: d.Item, Location: d.Location}] += d.Quantity.InexactFloat64()
+	f.shelf[masterdata.PositionKey{Tenant: d.Tenant, Item: d.Item, Location: d.Location}] += d.Quantity.InexactFloat64()
 	return d.receipt(&f.voice, f.hour(date, 6))
 }
 
@@ -121,18 +123,18 @@ func (f *File) Trade(ctx context.Context, date event.Date) (Said, error) {
 func (f *File) take(said *Said, e event.Any) {
 	switch p := e.Payload.(type) {
 	case event.SaleCompleted:
-		key, pieces := store.PositionKey{Tenant: e.TenantID, Item: p.ItemID, Location: p.LocationID}, p.Quantity.InexactFloat64()
+		key, pieces := masterdata.PositionKey{Tenant: e.TenantID, Item: p.ItemID, Location: p.LocationID}, p.Quantity.InexactFloat64()
 		if pieces > 0 {
 			said.Wanted += int64(math.Round(pieces))
 			said.Lost += int64(math.Round(pieces - min(pieces, max(0, f.shelf[key]))))
 		}
 		f.shelf[key] -= pieces
 	case event.StockAdjusted:
-		f.shelf[store.PositionKey{Tenant: e.TenantID, Item: p.ItemID, Location: p.LocationID}] += p.Quantity.InexactFloat64()
+		f.shelf[masterdata.PositionKey{Tenant: e.TenantID, Item: p.ItemID, Location: p.LocationID}] += p.Quantity.InexactFloat64()
 	case event.StockCounted:
-		f.shelf[store.PositionKey{Tenant: e.TenantID, Item: p.ItemID, Location: p.LocationID}] = p.Quantity.InexactFloat64()
+		f.shelf[masterdata.PositionKey{Tenant: e.TenantID, Item: p.ItemID, Location: p.LocationID}] = p.Quantity.InexactFloat64()
 	}
 }
 
 // Evening is quiet: the file says all there is.
-func (f *File) Evening(event.Date, []store.StandingShelf) (Said, error) { return Said{}, nil }
+func (f *File) Evening(event.Date, []lots.OnHandLots) (Said, error) { return Said{}, nil }

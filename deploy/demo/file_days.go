@@ -5,8 +5,8 @@ import (
 	"errors"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/exchange/importer"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/workers/runtime/importer"
 )
 
 // dayReader reads a file a day at a time, one day ahead at most: what is in
@@ -40,7 +40,7 @@ func readDays(ctx context.Context, f *File, first event.Date) *dayReader {
 			}
 		}
 		err := importer.Events(ctx, f.path, f.mapping, func(e event.Any) error {
-			date := store.BusinessDate(e.Timestamp, f.zone)
+			date := masterdata.BusinessDate(e.Timestamp, f.zone)
 			if date < first && date >= today.date {
 				return nil
 			}

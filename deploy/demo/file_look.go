@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/exchange/importer"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/workers/runtime/importer"
 )
 
 // sighting is what a first look through a file finds. It grows with the items of
@@ -18,8 +18,8 @@ import (
 type sighting struct {
 	tenant      string
 	first, last event.Date
-	seen        map[store.PositionKey]*itemSeen
-	newOn       map[event.Date][]store.PositionKey
+	seen        map[masterdata.PositionKey]*itemSeen
+	newOn       map[event.Date][]masterdata.PositionKey
 }
 
 // itemSeen is what the file shows of an item at a place.
@@ -42,9 +42,9 @@ var errNothing = errors.New("the file holds nothing that was sold")
 
 // look goes through the file once.
 func look(ctx context.Context, path string, mapping *importer.Mapping, zone *time.Location) (*sighting, error) {
-	s := &sighting{seen: map[store.PositionKey]*itemSeen{}, newOn: map[event.Date][]store.PositionKey{}}
+	s := &sighting{seen: map[masterdata.PositionKey]*itemSeen{}, newOn: map[event.Date][]masterdata.PositionKey{}}
 	err := importer.Events(ctx, path, mapping, func(e event.Any) error {
-		s.see(e, store.BusinessDate(e.Timestamp, zone))
+		s.see(e, masterdata.BusinessDate(e.Timestamp, zone))
 		return nil
 	})
 	if err != nil {
@@ -58,7 +58,7 @@ func look(ctx context.Context, path string, mapping *importer.Mapping, zone *tim
 		s.newOn[i.first] = append(s.newOn[i.first], key)
 	}
 	for _, keys := range s.newOn {
-		slices.SortFunc(keys, func(a, b store.PositionKey) int {
+		slices.SortFunc(keys, func(a, b masterdata.PositionKey) int {
 			return strings.Compare(a.Item+"\x00"+a.Location, b.Item+"\x00"+b.Location)
 		})
 	}
@@ -75,7 +75,7 @@ func (s *sighting) see(e event.Any, date event.Date) {
 	if item == "" || e.TenantID != s.tenant {
 		return
 	}
-	key := store.PositionKey{Tenant: e.TenantID, Item: item, Location: location}
+	key := masterdata.PositionKey{Tenant: e.TenantID, Item: item, Location: location}
 	i := s.seen[key]
 	if i == nil {
 		i = &itemSeen{first: date}

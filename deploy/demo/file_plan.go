@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
 )
 
 // Who the wholesaler buys from is not in his till's file; each item has one of these.
@@ -33,11 +33,11 @@ func supplierOf(item string) source {
 
 // Master is made from what the file shows: items, their cost, and a rule each.
 func (f *File) Master(suppliers string) (Master, error) {
-	m := Master{Settings: store.TenantSetting{Tenant: f.Tenant(), ForecastCadenceDays: 7, ExpiryWarningDays: 30}}
+	m := Master{Settings: masterdata.TenantSetting{Tenant: f.Tenant(), ForecastCadenceDays: 7, ExpiryWarningDays: 30}}
 	limit := event.NewDecimal(fileApprovalLimit)
 	m.Settings.ApprovalLimit = &limit
 	for _, c := range fileSources {
-		m.Suppliers = append(m.Suppliers, store.SupplierRecord{
+		m.Suppliers = append(m.Suppliers, masterdata.SupplierRecord{
 			Tenant: f.Tenant(), Supplier: c.id, Name: c.name, LeadTimeDays: c.leadDays, Endpoint: endpoint(suppliers, c.id),
 		})
 	}
@@ -47,12 +47,12 @@ func (f *File) Master(suppliers string) (Master, error) {
 		m.Rules = append(m.Rules, f.rule(key, i))
 		if !places[key.Location] {
 			places[key.Location] = true
-			m.Locations = append(m.Locations, store.Location{Tenant: key.Tenant, Location: key.Location, Timezone: f.zone.String()})
+			m.Locations = append(m.Locations, masterdata.Location{Tenant: key.Tenant, Location: key.Location, Timezone: f.zone.String()})
 		}
 		if !items[key.Item] {
 			items[key.Item] = true
 			cost := rounded(i.cost(), 2)
-			m.Items = append(m.Items, store.Item{
+			m.Items = append(m.Items, masterdata.Item{
 				Tenant: key.Tenant, Item: key.Item, Name: i.name, Unit: "each", Pack: event.NewDecimal(i.pack()), UnitCost: &cost,
 			})
 		}
@@ -62,15 +62,15 @@ func (f *File) Master(suppliers string) (Master, error) {
 
 // rule orders by the mean of the item's first weeks, up to four weeks' demand more. A fixed rule stays so; an auto
 // one begins so, and then follows the forecast.
-func (f *File) rule(key store.PositionKey, i *itemSeen) store.Rule {
+func (f *File) rule(key masterdata.PositionKey, i *itemSeen) masterdata.Rule {
 	c := supplierOf(key.Item)
 	point := i.reorderPoint(c)
 	reorder, threshold := event.NewDecimal(point), event.NewDecimal((point+1)/2)
-	r := store.Rule{
+	r := masterdata.Rule{
 		Tenant: key.Tenant, Item: key.Item, Location: key.Location, Mode: f.mode, Supplier: c.id,
 		ReorderPoint: &reorder, LowStockThreshold: &threshold, CoverDays: fileCoverDays, ServiceLevel: rounded(0.95, 2),
 	}
-	if f.mode == store.RuleFixed {
+	if f.mode == masterdata.RuleFixed {
 		upTo := event.NewDecimal(point + max(i.pack(), int64(math.Ceil(fileCoverDays*i.mean()))))
 		r.OrderUpTo = &upTo
 	}
@@ -78,12 +78,12 @@ func (f *File) rule(key store.PositionKey, i *itemSeen) store.Rule {
 }
 
 // keys are the positions in an order of their own.
-func (s *sighting) keys() []store.PositionKey {
-	keys := make([]store.PositionKey, 0, len(s.seen))
+func (s *sighting) keys() []masterdata.PositionKey {
+	keys := make([]masterdata.PositionKey, 0, len(s.seen))
 	for k := range s.seen {
 		keys = append(keys, k)
 	}
-	slices.SortFunc(keys, func(a, b store.PositionKey) int {
+	slices.SortFunc(keys, func(a, b masterdata.PositionKey) int {
 		return cmp.Or(cmp.Compare(a.Item, b.Item), cmp.Compare(a.Location, b.Location))
 	})
 	return keys

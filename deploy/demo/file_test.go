@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/exchange/importer"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/workers/runtime/importer"
 )
 
 const tillFile = `InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country
@@ -40,7 +40,7 @@ func openFile(t *testing.T, mode string) *File {
 // summer is still the day before in UTC.
 func TestFileDays(t *testing.T) {
 	t.Parallel()
-	f := openFile(t, store.RuleAuto)
+	f := openFile(t, masterdata.RuleAuto)
 	if first, last := f.Days(); first != "2010-12-01" || last != "2011-07-02" {
 		t.Errorf("it goes from %s to %s", first, last)
 	}
@@ -60,7 +60,7 @@ func TestFileDays(t *testing.T) {
 		}
 		total.add(said)
 	}
-	heart := store.PositionKey{Tenant: "demo", Item: "85123A", Location: "UK-WH"}
+	heart := masterdata.PositionKey{Tenant: "demo", Item: "85123A", Location: "UK-WH"}
 	lost := 3028 - f.found.seen[heart].opening(supplierOf("85123A"))
 	if total.Sold.String() != "3128" || lost <= 0 || total.Lost.IntPart() != lost || total.Returned.String() != "6" || total.Found.String() != "5" {
 		t.Errorf("it sold %s, of which %s were not there, want %d; %s came back, %s were found", total.Sold, total.Lost, lost, total.Returned, total.Found)
@@ -70,7 +70,7 @@ func TestFileDays(t *testing.T) {
 // A file that was lived up to a day begins there: its events are known by their ids.
 func TestFileResumes(t *testing.T) {
 	t.Parallel()
-	f := openFile(t, store.RuleAuto)
+	f := openFile(t, masterdata.RuleAuto)
 	if err := f.Resume("2010-12-03", nil, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestFileResumes(t *testing.T) {
 // What planners write down is made from what the file shows.
 func TestFileMaster(t *testing.T) {
 	t.Parallel()
-	for _, mode := range []string{store.RuleAuto, store.RuleFixed} {
+	for _, mode := range []string{masterdata.RuleAuto, masterdata.RuleFixed} {
 		m, err := openFile(t, mode).Master("http://127.0.0.1:1")
 		if err != nil {
 			t.Fatal(err)
@@ -100,7 +100,7 @@ func TestFileMaster(t *testing.T) {
 			if err := r.Check(); err != nil {
 				t.Errorf("%s: %v", mode, err)
 			}
-			if r.Mode != mode || (r.OrderUpTo != nil) != (mode == store.RuleFixed) {
+			if r.Mode != mode || (r.OrderUpTo != nil) != (mode == masterdata.RuleFixed) {
 				t.Errorf("%+v is no %s rule", r, mode)
 			}
 		}

@@ -3,7 +3,7 @@ package demo
 import (
 	"time"
 
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
 )
 
 // Tenant is whose shop it is.
@@ -50,8 +50,8 @@ func (p product) ordered(at place) bool { return at.id == warehouse || p.keptFro
 // mean is how many pieces of the product the place is asked for on a day, in season.
 func (p product) mean(at place) float64 { return p.perDay * at.share }
 
-func (s *Shop) key(p product, at place) store.PositionKey {
-	return store.PositionKey{Tenant: Tenant, Item: p.id, Location: at.id}
+func (s *Shop) key(p product, at place) masterdata.PositionKey {
+	return masterdata.PositionKey{Tenant: Tenant, Item: p.id, Location: at.id}
 }
 
 // clock gives a moment of a day as the shop's clocks show it.

@@ -5,7 +5,7 @@ import (
 	"math"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
 )
 
 // plan is what a planner would write down for a product at a place before
@@ -48,11 +48,11 @@ const approvalLimit = "300"
 
 // Master is what the world's planners and buyers write down before the first day.
 type Master struct {
-	Items     []store.Item
-	Locations []store.Location
-	Suppliers []store.SupplierRecord
-	Rules     []store.Rule
-	Settings  store.TenantSetting
+	Items     []masterdata.Item
+	Locations []masterdata.Location
+	Suppliers []masterdata.SupplierRecord
+	Rules     []masterdata.Rule
+	Settings  masterdata.TenantSetting
 }
 
 // Master gives the shop's, its suppliers being reached below the address.
@@ -62,30 +62,30 @@ func (s *Shop) Master(suppliers string) (Master, error) {
 		cost, err := event.ParseDecimal(p.cost)
 		s.voice.keep(err)
 		pack := event.NewDecimal(p.pack)
-		m.Items = append(m.Items, store.Item{Tenant: Tenant, Item: p.id, Name: p.name, Unit: "each", Pack: pack, UnitCost: &cost})
+		m.Items = append(m.Items, masterdata.Item{Tenant: Tenant, Item: p.id, Name: p.name, Unit: "each", Pack: pack, UnitCost: &cost})
 		for _, l := range places {
 			m.Rules = append(m.Rules, s.rule(p, l))
 		}
 	}
 	for _, l := range places {
-		m.Locations = append(m.Locations, store.Location{Tenant: Tenant, Location: l.id, Name: l.name, Timezone: shopZone})
+		m.Locations = append(m.Locations, masterdata.Location{Tenant: Tenant, Location: l.id, Name: l.name, Timezone: shopZone})
 	}
 	for _, c := range sources {
-		m.Suppliers = append(m.Suppliers, store.SupplierRecord{Tenant: Tenant, Supplier: c.id, Name: c.name, LeadTimeDays: c.leadDays, Endpoint: endpoint(suppliers, c.id)})
+		m.Suppliers = append(m.Suppliers, masterdata.SupplierRecord{Tenant: Tenant, Supplier: c.id, Name: c.name, LeadTimeDays: c.leadDays, Endpoint: endpoint(suppliers, c.id)})
 	}
 	limit, err := event.ParseDecimal(approvalLimit)
 	s.voice.keep(err)
-	m.Settings = store.TenantSetting{Tenant: Tenant, ApprovalLimit: &limit, ForecastCadenceDays: 7, ExpiryWarningDays: 2}
+	m.Settings = masterdata.TenantSetting{Tenant: Tenant, ApprovalLimit: &limit, ForecastCadenceDays: 7, ExpiryWarningDays: 2}
 	return m, s.voice.err
 }
 
 // rule follows the forecast, except for what is asked for so seldom that a fixed
 // stock reads better, and for what a store does not order itself: there it only
 // watches.
-func (s *Shop) rule(p product, at place) store.Rule {
+func (s *Shop) rule(p product, at place) masterdata.Rule {
 	n := planFor(p, at)
 	threshold := event.NewDecimal(n.threshold)
-	r := store.Rule{Tenant: Tenant, Item: p.id, Location: at.id, LowStockThreshold: &threshold}
+	r := masterdata.Rule{Tenant: Tenant, Item: p.id, Location: at.id, LowStockThreshold: &threshold}
 	if !p.ordered(at) {
 		return r
 	}
@@ -98,7 +98,7 @@ func (s *Shop) rule(p product, at place) store.Rule {
 	}
 	level, err := event.ParseDecimal("0.97")
 	s.voice.keep(err)
-	r.Mode, r.ServiceLevel, r.CoverDays = store.RuleAuto, level, n.coverDays
+	r.Mode, r.ServiceLevel, r.CoverDays = masterdata.RuleAuto, level, n.coverDays
 	return r
 }
 
@@ -108,18 +108,18 @@ func (g *Game) writeDown(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := g.DB.SetItems(ctx, m.Items); err != nil {
+	if _, err := masterdata.SetItems(ctx, g.DB, m.Items); err != nil {
 		return err
 	}
-	if _, err := g.DB.SetLocations(ctx, m.Locations); err != nil {
+	if _, err := masterdata.SetLocations(ctx, g.DB, m.Locations); err != nil {
 		return err
 	}
-	if _, err := g.DB.SetSuppliers(ctx, m.Suppliers); err != nil {
+	if _, err := masterdata.SetSuppliers(ctx, g.DB, m.Suppliers); err != nil {
 		return err
 	}
-	if _, err := g.DB.SetTenantSettings(ctx, []store.TenantSetting{m.Settings}); err != nil {
+	if _, err := masterdata.SetTenantSettings(ctx, g.DB, []masterdata.TenantSetting{m.Settings}); err != nil {
 		return err
 	}
-	_, err = g.DB.SetRules(ctx, m.Rules, g.Moment(g.first))
+	_, err = masterdata.SetRules(ctx, g.DB, m.Rules, g.Moment(g.first))
 	return err
 }

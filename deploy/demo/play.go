@@ -6,9 +6,12 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/deploy/outsider"
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/lots"
+	"github.com/composerp/composerp/store/masterdata"
 )
 
 // Config says which world is lived with which fleet. World, DB, Exchange and
@@ -16,7 +19,7 @@ import (
 type Config struct {
 	World    World
 	DB       *store.DB
-	Exchange exchange.Config
+	Exchange rabbitmq.Config
 	// Consumers are the fleet's workers that owe an effect.
 	Consumers []string
 	// Days is how many are lived, 0: all there are. Until is the last of them, "": none.
@@ -63,7 +66,7 @@ func Open(ctx context.Context, cfg Config) (*Game, error) {
 	if err := g.writeDown(ctx); err != nil {
 		return nil, err
 	}
-	end, err := cfg.DB.LogEnd(ctx)
+	end, err := eventlog.End(ctx, cfg.DB)
 	g.speaker.before, g.speaker.since = end, end
 	g.board.begin(g.first, g.last, end)
 	return g, err
@@ -179,13 +182,13 @@ func (g *Game) trade(ctx context.Context, said Said, until time.Time) error {
 }
 
 func (g *Game) evening(ctx context.Context, date event.Date) (err error) {
-	var lots []store.StandingShelf
+	var found []lots.OnHandLots
 	if g.facts.expires {
-		if lots, err = g.DB.StandingLots(ctx, store.PositionKey{Tenant: g.World.Tenant()}); err != nil {
+		if found, err = lots.OnHand(ctx, g.DB, masterdata.PositionKey{Tenant: g.World.Tenant()}); err != nil {
 			return err
 		}
 	}
-	said, err := g.World.Evening(date, lots)
+	said, err := g.World.Evening(date, found)
 	if err != nil {
 		return err
 	}

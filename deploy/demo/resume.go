@@ -10,7 +10,10 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/purchasing"
+	"github.com/composerp/composerp/store/stockview"
 )
 
 // # Going on
@@ -24,7 +27,7 @@ import (
 // takeUp gives the world and its suppliers what they need to go on.
 func (g *Game) takeUp(ctx context.Context, left event.Date) error {
 	tenant := g.World.Tenant()
-	stock, err := g.DB.StockRows(ctx, store.PositionKey{Tenant: tenant})
+	stock, err := stockview.StockRows(ctx, g.DB, masterdata.PositionKey{Tenant: tenant})
 	if err != nil {
 		return err
 	}
@@ -32,7 +35,7 @@ func (g *Game) takeUp(ctx context.Context, left event.Date) error {
 	if err != nil {
 		return err
 	}
-	sent, err := g.DB.SentOrders(ctx, tenant)
+	sent, err := purchasing.SentOrders(ctx, g.DB, tenant)
 	if err != nil {
 		return err
 	}
@@ -51,7 +54,7 @@ const longestRoad = 3
 // underway finds the transfers of the last days that nobody has taken in.
 func (g *Game) underway(ctx context.Context, left event.Date) ([]Underway, error) {
 	since := left.AddDays(-longestRoad).Time()
-	logged, err := g.DB.LoggedSince(ctx, g.World.Tenant(), event.TypeTransferInitiated, since)
+	logged, err := eventlog.EntriesSince(ctx, g.DB, g.World.Tenant(), event.TypeTransferInitiated, since)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +72,7 @@ func (g *Game) underway(ctx context.Context, left event.Date) ([]Underway, error
 			ids = append(ids, id)
 		}
 	}
-	missing, err := g.DB.NotAdmitted(ctx, ids)
+	missing, err := eventlog.NotAdmitted(ctx, g.DB, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +92,7 @@ func (g *Game) forgetArrived(ctx context.Context) error {
 		byID[id] = d
 		ids = append(ids, id)
 	}
-	missing, err := g.DB.NotAdmitted(ctx, ids)
+	missing, err := eventlog.NotAdmitted(ctx, g.DB, ids)
 	if err != nil {
 		return err
 	}
@@ -121,7 +124,7 @@ func (s *Suppliers) remember(requests []string) error {
 
 // resume finds the first and the last day of this run.
 func (g *Game) resume(ctx context.Context) error {
-	left, err := g.DB.LastBusinessDate(ctx, g.World.Tenant(), g.facts.zone)
+	left, err := stockview.LastBusinessDate(ctx, g.DB, g.World.Tenant(), g.facts.zone)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,8 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/stockview"
 )
 
 // Shop is the seeded world. It knows what really lies on its shelves, which the
@@ -16,7 +17,7 @@ type Shop struct {
 	seed     uint64
 	first    event.Date
 	zone     *time.Location
-	shelf    map[store.PositionKey]int64
+	shelf    map[masterdata.PositionKey]int64
 	underway []move
 	sold     []want // yesterday's, some of which come back
 	voice    voice
@@ -34,7 +35,7 @@ func NewShop(seed uint64) (*Shop, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding the shop's time zone: %w", err)
 	}
-	return &Shop{seed: seed, first: opening, zone: zone, shelf: map[store.PositionKey]int64{}, voice: voice{tenant: Tenant, space: fmt.Sprintf("shop/%d", seed)}}, nil
+	return &Shop{seed: seed, first: opening, zone: zone, shelf: map[masterdata.PositionKey]int64{}, voice: voice{tenant: Tenant, space: fmt.Sprintf("shop/%d", seed)}}, nil
 }
 
 // Tenant is whose shop it is.
@@ -54,10 +55,10 @@ func (s *Shop) facts() facts {
 
 // Resume takes the shelves for what the fleet knows of them. The day on which
 // the shop was left stays as short as it was.
-func (s *Shop) Resume(left event.Date, stock []store.Stock, underway []Underway) error {
+func (s *Shop) Resume(left event.Date, stock []stockview.Stock, underway []Underway) error {
 	s.first = left.AddDays(1)
 	for _, row := range stock {
-		s.shelf[store.PositionKey{Tenant: row.Tenant, Item: row.Item, Location: row.Location}] = row.OnHand.IntPart()
+		s.shelf[masterdata.PositionKey{Tenant: row.Tenant, Item: row.Item, Location: row.Location}] = row.OnHand.IntPart()
 	}
 	for _, u := range underway {
 		s.underway = append(s.underway, move{u.ID, u.Item, u.To, u.Quantity.IntPart()})
@@ -71,7 +72,7 @@ func (s *Shop) Morning(date event.Date) (Said, error) {
 	day, said := date.Time(), Said{}
 	for _, m := range s.underway {
 		at := s.clock(day, 6, 15, 0)
-		s.shelf[store.PositionKey{Tenant: Tenant, Item: m.item, Location: m.to}] += m.pieces
+		s.shelf[masterdata.PositionKey{Tenant: Tenant, Item: m.item, Location: m.to}] += m.pieces
 		said.log(s.voice.say(at, "wms", "R-"+m.id, event.ReceiptCompleted{
 			ReceiptID: "R-" + m.id, ItemID: m.item, LocationID: m.to, Quantity: event.NewDecimal(m.pieces), TransferID: m.id, Timestamp: at,
 		}))
@@ -105,7 +106,7 @@ func (s *Shop) stock(day time.Time, said *Said) {
 
 // Arrive puts a delivery on the shelf.
 func (s *Shop) Arrive(d Delivery, date event.Date) event.Any {
-	s.shelf[store.PositionKey{Tenant: Tenant, Item: d.Item, Location: d.Location}] += d.Quantity.IntPart()
+	s.shelf[masterdata.PositionKey{Tenant: Tenant, Item: d.Item, Location: d.Location}] += d.Quantity.IntPart()
 	return d.receipt(&s.voice, s.clock(date.Time(), 7, 0, 0))
 }
 

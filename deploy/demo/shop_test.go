@@ -6,7 +6,9 @@ import (
 	"testing"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/lots"
+	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/stockview"
 )
 
 // Without a delivery the shop sells what it began with and no more, and nothing
@@ -14,7 +16,7 @@ import (
 func TestShelvesAddUp(t *testing.T) {
 	t.Parallel()
 	shop := newShop(t, 1)
-	book := map[store.PositionKey]int64{}
+	book := map[masterdata.PositionKey]int64{}
 	var total Tally
 	stolen, ids := int64(0), map[string]bool{}
 	for date := event.Date(opening); date < "2026-03-02"; date = date.AddDays(1) {
@@ -56,11 +58,11 @@ func TestThrowAway(t *testing.T) {
 	milk, bread := shop.key(products[10], places[0]), shop.key(products[15], places[0])
 	shop.shelf[milk], shop.shelf[bread] = 10, 2
 	tonight, tomorrow, gone := 0, 1, -2
-	lots := []store.StandingShelf{
-		{Tenant: Tenant, Item: milk.Item, Location: milk.Location, Lots: []store.StandingLot{
+	lots := []lots.OnHandLots{
+		{Tenant: Tenant, Item: milk.Item, Location: milk.Location, Lots: []lots.LotOnHand{
 			{DaysLeft: &gone, Quantity: event.NewDecimal(1)}, {DaysLeft: &tonight, Quantity: event.NewDecimal(3)},
 			{DaysLeft: &tomorrow, Quantity: event.NewDecimal(5)}, {Quantity: event.NewDecimal(1)}}},
-		{Tenant: Tenant, Item: bread.Item, Location: bread.Location, Lots: []store.StandingLot{{DaysLeft: &tonight, Quantity: event.NewDecimal(4)}}},
+		{Tenant: Tenant, Item: bread.Item, Location: bread.Location, Lots: []lots.LotOnHand{{DaysLeft: &tonight, Quantity: event.NewDecimal(4)}}},
 	}
 	said := Said{}
 	shop.throwAway(&said, event.Date("2026-02-10").Time(), lots)
@@ -93,7 +95,7 @@ func TestSameSeedSameEvents(t *testing.T) {
 func TestResume(t *testing.T) {
 	t.Parallel()
 	shop := newShop(t, 1)
-	stock := []store.Stock{{Tenant: Tenant, Item: "MUG-STN-035", Location: storeNorth, OnHand: event.NewDecimal(4)}}
+	stock := []stockview.Stock{{Tenant: Tenant, Item: "MUG-STN-035", Location: storeNorth, OnHand: event.NewDecimal(4)}}
 	if err := shop.Resume("2026-02-10", stock, []Underway{{"T-1", "MUG-STN-035", storeNorth, event.NewDecimal(3)}}); err != nil {
 		t.Fatal(err)
 	}
@@ -147,9 +149,9 @@ func onShelves(shop *Shop) (n int64) {
 
 // apply books an event as the ledger does and gives by how much it changed what
 // is on the shelves and roads.
-func apply(book map[store.PositionKey]int64, e event.Any) (change int64) {
-	key := func(item, location string) store.PositionKey {
-		return store.PositionKey{Tenant: e.TenantID, Item: item, Location: location}
+func apply(book map[masterdata.PositionKey]int64, e event.Any) (change int64) {
+	key := func(item, location string) masterdata.PositionKey {
+		return masterdata.PositionKey{Tenant: e.TenantID, Item: item, Location: location}
 	}
 	switch p := e.Payload.(type) {
 	case event.SaleCompleted:

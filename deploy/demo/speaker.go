@@ -11,9 +11,12 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/deploy/outsider"
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/planning"
 )
 
 // speaker says events on both roads, and waits for what follows from them.
@@ -34,15 +37,15 @@ const logChunk = 500
 // log says events through the log and gives how many it did not know yet.
 func (s *speaker) log(ctx context.Context, events []event.Any) (fresh int, err error) {
 	for chunk := range slices.Chunk(events, logChunk) {
-		verdicts, err := s.db.Admit(ctx, chunk, true)
+		verdicts, err := eventlog.AdmitOnce(ctx, s.db, chunk, true)
 		if err != nil {
 			return fresh, err
 		}
 		for i, v := range verdicts {
 			switch v {
-			case store.Admitted:
+			case eventlog.Admitted:
 				fresh++
-			case store.Conflict:
+			case eventlog.Conflict:
 				return fresh, fmt.Errorf("event %s is in the log with other content: another demo was here", chunk[i].ID)
 			}
 		}
@@ -61,7 +64,7 @@ func (s *speaker) direct(ctx context.Context, events []event.Any) error {
 		s.unlogged = append(s.unlogged, events[i].ID)
 	}
 	err := s.publish(ctx, events)
-	if errors.Is(err, exchange.ErrSessionLost) || errors.Is(err, exchange.ErrUnreachable) {
+	if errors.Is(err, rabbitmq.ErrSessionLost) || errors.Is(err, rabbitmq.ErrUnreachable) {
 		s.line.HangUp()
 		err = s.publish(ctx, events)
 	}
@@ -73,11 +76,11 @@ func (s *speaker) publish(ctx context.Context, events []event.Any) error {
 	if err != nil {
 		return err
 	}
-	confirmations := make([]*exchange.Confirmation, len(events))
+	confirmations := make([]*rabbitmq.Confirmation, len(events))
 	for i, e := range events {
 		var err error
-		confirmations[i], err = publisher.Publish(ctx, exchange.Message{
-			Exchange: exchange.Events, RoutingKey: e.Type.RoutingKey(), ID: e.ID.String(), Type: string(e.Type), Body: e.Body, Timestamp: e.Timestamp,
+		confirmations[i], err = publisher.Publish(ctx, rabbitmq.Message{
+			Exchange: topology.Events, RoutingKey: e.Type.RoutingKey(), ID: e.ID.String(), Type: string(e.Type), Body: e.Body, Timestamp: e.Timestamp,
 		})
 		if err != nil {
 			return fmt.Errorf("publishing %s: %w", e.ID, err)
@@ -105,7 +108,7 @@ const (
 // with its number.
 func (s *speaker) settle(ctx context.Context) error {
 	deadline := time.Now().Add(s.patience)
-	var last *store.Owed
+	var last *eventlog.NewestPending
 	for pause := firstLook; ; pause = min(pause*3/2, lastLook) {
 		began := time.Now()
 		owed, err := s.owed(ctx, &last)
@@ -124,7 +127,7 @@ func (s *speaker) settle(ctx context.Context) error {
 		case <-time.After(max(pause, 2*time.Since(began))): // the look may not be what keeps the fleet from its work
 		}
 	}
-	end, err := s.db.LogEnd(ctx)
+	end, err := eventlog.End(ctx, s.db)
 	s.before, s.since = s.since, end
 	return err
 }
@@ -132,8 +135,8 @@ func (s *speaker) settle(ctx context.Context) error {
 // owed says what is still to be done, "" when nothing is. What was owed at the
 // last look is asked for alone first: a look at all of it goes over all that has
 // come since.
-func (s *speaker) owed(ctx context.Context, last **store.Owed) (string, error) {
-	missing, err := s.db.NotAdmitted(ctx, s.unlogged)
+func (s *speaker) owed(ctx context.Context, last **eventlog.NewestPending) (string, error) {
+	missing, err := eventlog.NotAdmitted(ctx, s.db, s.unlogged)
 	if err != nil {
 		return "", err
 	}
@@ -143,10 +146,10 @@ func (s *speaker) owed(ctx context.Context, last **store.Owed) (string, error) {
 	}
 	s.unlogged = nil
 	if o := *last; o != nil {
-		*last, err = s.db.Owing(ctx, o.Seq-1, o.Seq, []string{o.Consumer})
+		*last, err = eventlog.FindNewestPending(ctx, s.db, o.Seq-1, o.Seq, []string{o.Consumer})
 	}
 	if *last == nil && err == nil {
-		*last, err = s.db.Owing(ctx, s.before, math.MaxInt64, s.consumers)
+		*last, err = eventlog.FindNewestPending(ctx, s.db, s.before, math.MaxInt64, s.consumers)
 	}
 	if o := *last; o != nil {
 		return fmt.Sprintf("%s has not handled %s %s", o.Consumer, o.Type, o.EventID), nil
@@ -154,7 +157,7 @@ func (s *speaker) owed(ctx context.Context, last **store.Owed) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	due, err := s.db.DueForecasts(ctx)
+	due, err := planning.DueForecasts(ctx, s.db)
 	if err == nil && due > 0 {
 		return fmt.Sprintf("forecasts are due at %d locations", due), nil
 	}

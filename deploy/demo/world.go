@@ -5,7 +5,8 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/lots"
+	"github.com/composerp/composerp/store/stockview"
 )
 
 // World is what lies outside of Composerp: the shop, or the days of a file.
@@ -16,12 +17,12 @@ type World interface {
 	// Master is what its planners write down, the suppliers being reached below an address.
 	Master(suppliers string) (Master, error)
 	// Resume takes up a world that was left on a day.
-	Resume(left event.Date, stock []store.Stock, underway []Underway) error
+	Resume(left event.Date, stock []stockview.Stock, underway []Underway) error
 	// Morning, Trade and Evening are what is said in the parts of a day; in the
 	// evening somebody looks at the lots, where the world's goods expire.
 	Morning(date event.Date) (Said, error)
 	Trade(ctx context.Context, date event.Date) (Said, error)
-	Evening(date event.Date, lots []store.StandingShelf) (Said, error)
+	Evening(date event.Date, lots []lots.OnHandLots) (Said, error)
 	// Arrive takes a delivery in and says so.
 	Arrive(d Delivery, date event.Date) event.Any
 

@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/composerp/composerp/deploy/local"
-	"github.com/composerp/composerp/exchange"
-	"github.com/composerp/composerp/exchange/audit"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/storetest"
+	"github.com/composerp/composerp/workers/runtime/audit"
 )
 
 // group is a house on a cluster of three nodes.
@@ -92,7 +92,7 @@ func (g *group) wantMembers() {
 
 func (g *group) killLeader() (heal func()) {
 	g.Helper()
-	ledger := exchange.QueueName("ledger")
+	ledger := topology.QueueName("ledger")
 	leader := g.cluster.NodeNamed(g.queues(g.cluster.Node(1))[ledger].Leader)
 	if leader == nil {
 		g.Fatalf("%s has no leader", ledger)

@@ -11,6 +11,7 @@ import (
 	"github.com/composerp/composerp/deploy/local"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 )
 
 func (p *pair) breakDatabase() {
@@ -182,7 +183,7 @@ func (p *pair) openForLong() {
 	tx, err := patient.Begin(p.Context())
 	p.must(err)
 	late := p.sale("late")
-	_, err = tx.Admit(p.Context(), []event.Any{late}, true)
+	_, err = eventlog.Admit(p.Context(), tx, []event.Any{late}, true)
 	p.must(err)
 	p.survive("a transaction stays open", limit/3, func() func() { return func() {} })
 	if p.known("late") {

@@ -9,11 +9,14 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/composerp/composerp/exchange"
-	"github.com/composerp/composerp/exchange/audit"
-	"github.com/composerp/composerp/exchange/relay"
+	"github.com/composerp/composerp/exchange/management"
+	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/workers"
+	"github.com/composerp/composerp/workers/runtime/audit"
+	"github.com/composerp/composerp/workers/runtime/housekeeping"
+	"github.com/composerp/composerp/workers/runtime/relay"
 	"github.com/composerp/composerp/workers/worker"
 )
 
@@ -32,7 +35,7 @@ type house struct {
 	ground
 	db         *store.DB // around what is broken
 	look       *sql.DB
-	management *exchange.Management
+	management *management.Client
 	registry   *prometheus.Registry
 	log        *logbook
 	probes     int
@@ -54,12 +57,12 @@ func newHouse(t *testing.T, g ground) *house {
 	h.db, err = store.Open(t.Context(), store.Config{URL: g.database, Name: "outside", Connections: 4})
 	h.must(err)
 	t.Cleanup(func() { h.db.Close() })
-	_, err = h.db.Migrate(t.Context())
+	_, err = store.Migrate(t.Context(), h.db)
 	h.must(err)
 	h.look, err = sql.Open("postgres", g.database)
 	h.must(err)
 	t.Cleanup(func() { h.look.Close() })
-	h.management, err = exchange.NewManagement(g.management)
+	h.management, err = management.New(g.management)
 	h.must(err)
 	h.apply()
 	return h
@@ -74,12 +77,12 @@ func (h *house) must(err error) {
 
 func (h *house) apply() {
 	h.Helper()
-	h.must(workers.Topology().Apply(h.Context(), h.outside("apply")))
+	h.must(rabbitmq.Apply(h.Context(), workers.Topology(), h.outside("apply")))
 }
 
 // outside is the configuration of somebody who is not the fleet.
-func (h *house) outside(name string) exchange.Config {
-	return exchange.Config{URLs: h.exchange, Name: name, Heartbeat: heartbeat, MaxBackoff: time.Second, Log: slog.New(slog.DiscardHandler)}
+func (h *house) outside(name string) rabbitmq.Config {
+	return rabbitmq.Config{URLs: h.exchange, Name: name, Heartbeat: heartbeat, MaxBackoff: time.Second, Log: slog.New(slog.DiscardHandler)}
 }
 
 // fleet is every worker.
@@ -93,7 +96,7 @@ func (h *house) run(ws ...worker.Worker) {
 	h.registry = prometheus.NewRegistry()
 	h.stop, h.ended = stop, make(chan struct{})
 	log := slog.New(h.log)
-	broker := exchange.Config{URLs: h.fleetExchange, Heartbeat: heartbeat, Log: log}
+	broker := rabbitmq.Config{URLs: h.fleetExchange, Heartbeat: heartbeat, Log: log}
 	poke, relaying := h.startRelay(ctx, broker, log)
 	db := h.pool("composerp/workers", len(ws)+2, poke)
 	metrics := worker.NewMetrics(h.registry)
@@ -119,15 +122,15 @@ func (h *house) run(ws ...worker.Worker) {
 	h.soon(20*time.Second, "all slots consume", h.whole)
 }
 
-func (h *house) startRelay(ctx context.Context, broker exchange.Config, log *slog.Logger) (poke func(), wait func()) {
+func (h *house) startRelay(ctx context.Context, broker rabbitmq.Config, log *slog.Logger) (poke func(), wait func()) {
 	h.Helper()
 	ticking, reading := h.pool("composerp/ticker", 4, nil), h.pool("composerp/relay", 4, nil)
-	ticker := store.NewTicker(ticking, log)
-	r := &relay.Relay{DB: reading, Exchange: broker, Holder: "faults", Hints: reading.Listen(ctx, store.TickChannel), Log: log, Metrics: relay.NewMetrics(h.registry)}
+	ticker := eventlog.NewTicker(ticking, log, housekeeping.Chores(ticking, log)...)
+	r := &relay.Relay{DB: reading, Exchange: broker, Holder: "faults", Hints: reading.Listen(ctx, eventlog.TickChannel), Log: log, Metrics: relay.NewMetrics(h.registry)}
 	ticked, relayed := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ticked)
-		ticking.Lead(ctx, "ticker", "faults", ticker.Run, func(err error) { log.Error("the ticker stands still", "error", err) })
+		store.Lead(ctx, ticking, "ticker", "faults", ticker.Run, func(err error) { log.Error("the ticker stands still", "error", err) })
 	}()
 	go func() { defer close(relayed); _ = r.Run(ctx) }()
 	return ticker.Poke, func() {

@@ -5,9 +5,9 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/deploy/chaos/proxy"
-	"github.com/composerp/composerp/exchange/audit"
-	"github.com/composerp/composerp/exchange/exchangetest"
+	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/store/storetest"
+	"github.com/composerp/composerp/workers/runtime/audit"
 )
 
 // distance is a house whose fleet has a network between itself and its servers.
@@ -32,9 +32,9 @@ var silences = []struct {
 // TestNetwork does to the connections of a fleet what networks do.
 func TestNetwork(t *testing.T) {
 	t.Parallel()
-	broker, database := exchangetest.Vhost(t), storetest.URL(t)
+	broker, database := rabbitmqtest.Vhost(t), storetest.URL(t)
 	d := &distance{}
-	g := ground{database: database, exchange: broker.URLs, management: exchangetest.ManagementURL(t)}
+	g := ground{database: database, exchange: broker.URLs, management: rabbitmqtest.ManagementURL(t)}
 	var through string
 	var err error
 	if d.toDatabase, g.fleetDatabase, err = proxy.Before(database); err != nil {

@@ -13,8 +13,10 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/deploy/local"
-	"github.com/composerp/composerp/exchange"
-	"github.com/composerp/composerp/exchange/audit"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/workers/runtime/audit"
 )
 
 // limit is how long a recovery may take; of a cluster it may take twice as long.
@@ -121,7 +123,7 @@ func (p *pair) loseQueues() {
 		p.admit(p.Context(), p.sale("lost"))
 	}
 	p.soon(limit, "all of them are in the queues", func() bool {
-		log, err := p.db.LogState(p.Context(), "")
+		log, err := eventlog.ReadState(p.Context(), p.db, "")
 		return err == nil && log.Unpublished == 0
 	})
 	p.halt()
@@ -146,7 +148,7 @@ func (p *pair) loseQueues() {
 // republish publishes again what the log holds and the ledger has not handled.
 func (p *pair) republish() {
 	p.Helper()
-	session, err := exchange.Open(p.Context(), p.outside("republish"))
+	session, err := rabbitmq.Open(p.Context(), p.outside("republish"))
 	p.must(err)
 	defer session.Close()
 	publisher, err := session.Publisher(16)
@@ -157,9 +159,9 @@ func (p *pair) republish() {
 	defer rows.Close()
 	for rows.Next() {
 		var seq int64
-		m := exchange.Message{Exchange: exchange.Events, RoutingKey: "integration.sale_completed"}
+		m := rabbitmq.Message{Exchange: topology.Events, RoutingKey: "integration.sale_completed"}
 		p.must(rows.Scan(&seq, &m.ID, &m.Type, &m.Body))
-		m.Headers = map[string]any{exchange.HeaderLogSeq: seq}
+		m.Headers = map[string]any{rabbitmq.HeaderLogSeq: seq}
 		c, err := publisher.Publish(p.Context(), m)
 		p.must(err)
 		p.must(c.Wait(p.Context()))

@@ -8,8 +8,10 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
@@ -56,7 +58,7 @@ func (h *house) commit(ctx, begun context.Context) {
 // admit tries until the log has the events: whoever has no answer asks again.
 func (h *house) admit(ctx context.Context, events ...event.Any) {
 	for {
-		if _, err := h.db.Admit(ctx, events, true); err == nil {
+		if _, err := eventlog.AdmitOnce(ctx, h.db, events, true); err == nil {
 			h.note(events...)
 			return
 		}
@@ -69,7 +71,7 @@ func (h *house) admit(ctx context.Context, events ...event.Any) {
 // publish says sales straight to the exchange, one at a time, through every loss of the session.
 func (h *house) publish(ctx, begun context.Context) {
 	i, sale := 0, h.sale("item-0")
-	_ = exchange.Maintain(begun, h.outside("till"), func(within context.Context, session *exchange.Session) error {
+	_ = rabbitmq.KeepConnected(begun, h.outside("till"), func(within context.Context, session *rabbitmq.Session) error {
 		publisher, err := session.Publisher(1)
 		for err == nil {
 			if err = confirm(within, publisher, sale); err != nil {
@@ -86,9 +88,9 @@ func (h *house) publish(ctx, begun context.Context) {
 	})
 }
 
-func confirm(ctx context.Context, publisher *exchange.Publisher, e event.Any) error {
-	c, err := publisher.Publish(ctx, exchange.Message{
-		Exchange: exchange.Events, RoutingKey: e.Type.RoutingKey(), ID: e.ID.String(), Type: string(e.Type), Body: e.Body, Timestamp: e.Timestamp,
+func confirm(ctx context.Context, publisher *rabbitmq.Publisher, e event.Any) error {
+	c, err := publisher.Publish(ctx, rabbitmq.Message{
+		Exchange: topology.Events, RoutingKey: e.Type.RoutingKey(), ID: e.ID.String(), Type: string(e.Type), Body: e.Body, Timestamp: e.Timestamp,
 	})
 	if err != nil {
 		return err

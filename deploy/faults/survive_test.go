@@ -10,7 +10,7 @@ import (
 
 	"github.com/lib/pq"
 
-	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/rabbitmq"
 )
 
 // survive breaks something, heals it, and waits until everything is as it was. fault returns when the fleet has felt it.
@@ -56,7 +56,7 @@ func (h *house) recover(healed time.Time, limit time.Duration) time.Duration {
 // publishOne says one sale straight to the exchange, on a session of its own.
 func (h *house) publishOne(item string) {
 	sale := h.sale(item)
-	_ = exchange.Maintain(h.Context(), h.outside("probe"), func(ctx context.Context, session *exchange.Session) error {
+	_ = rabbitmq.KeepConnected(h.Context(), h.outside("probe"), func(ctx context.Context, session *rabbitmq.Session) error {
 		publisher, err := session.Publisher(1)
 		if err == nil {
 			err = confirm(ctx, publisher, sale)

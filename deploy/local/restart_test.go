@@ -118,7 +118,7 @@ func wantStandby(t *testing.T, s *local.Servers) {
 		t.Fatal(err)
 	}
 	wantRow(t, s.DatabaseURL)
-	begin := func() error { return db.InTx(t.Context(), func(*store.Tx) error { return nil }) }
+	begin := func() error { return db.InTx(t.Context(), func(store.Tx) error { return nil }) }
 	_ = begin() // the pool finds out that its connections are gone
 	if err := begin(); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("a transaction begins on a standby with %v", err)

@@ -4,23 +4,23 @@ package outsider
 import (
 	"context"
 
-	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/rabbitmq"
 )
 
 // Line is a session of an outsider's, opened when it is needed and dropped when it fails. It is for one goroutine.
 type Line struct {
-	Broker exchange.Config
+	Broker rabbitmq.Config
 
-	session   *exchange.Session
-	publisher *exchange.Publisher
+	session   *rabbitmq.Session
+	publisher *rabbitmq.Publisher
 }
 
 // Publisher gives the line's publisher, on a new session where there is none.
-func (l *Line) Publisher(ctx context.Context) (_ *exchange.Publisher, err error) {
+func (l *Line) Publisher(ctx context.Context) (_ *rabbitmq.Publisher, err error) {
 	if l.session != nil {
 		return l.publisher, nil
 	}
-	if l.session, err = exchange.Open(ctx, l.Broker); err != nil {
+	if l.session, err = rabbitmq.Open(ctx, l.Broker); err != nil {
 		return nil, err
 	}
 	if l.publisher, err = l.session.Publisher(0); err != nil {

@@ -4,8 +4,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/composerp/composerp/exchange/event"
 	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/exchange/event"
 )
 
 // typical is the event that the fleet makes and reads most.

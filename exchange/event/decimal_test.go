@@ -7,9 +7,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/composerp/composerp/exchange/event"
 	shopspring "github.com/shopspring/decimal"
 	"pgregory.net/rapid"
+
+	"github.com/composerp/composerp/exchange/event"
 )
 
 func TestParseDecimal(t *testing.T) {

@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"testing"
 
-	"github.com/composerp/composerp/exchange/event"
 	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/exchange/event"
 )
 
 // TestDerivedIDsStay pins ids, computed by another program: were they to change, every event handled before would be handled once more.

@@ -7,10 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/composerp/composerp/exchange/event"
 	"github.com/google/uuid"
 	shopspring "github.com/shopspring/decimal"
 	"pgregory.net/rapid"
+
+	"github.com/composerp/composerp/exchange/event"
 )
 
 // TestEncodeRefusesWhatNobodyCouldRead: an event is wrong where it is made, not where it is heard.

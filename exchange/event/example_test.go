@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/composerp/composerp/exchange/event"
 	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/exchange/event"
 )
 
 // To make an event, fill the envelope's own fields and the payload; the catalogue knows the rest.

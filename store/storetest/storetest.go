@@ -96,7 +96,7 @@ func makeTemplate(ctx context.Context, server string) (string, error) {
 		return "", err
 	}
 	defer db.Close()
-	_, err = db.Migrate(ctx)
+	_, err = store.Migrate(ctx, db)
 	return name, err
 }
 

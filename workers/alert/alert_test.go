@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/notifications"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/alert"
 	"github.com/composerp/composerp/workers/worker"
@@ -32,13 +32,13 @@ func TestWithoutAURLItIsWrittenDown(t *testing.T) {
 	if _, err := workertest.Handle(t, db, w, lot); err != nil {
 		t.Fatal(err)
 	}
-	rows, err := db.Notices(t.Context(), workertest.Tenant, false, 10)
+	rows, err := notifications.List(t.Context(), db, workertest.Tenant, false, 10)
 	if err != nil || len(rows) != 2 {
 		t.Fatalf("want two notices, got %+v, %v", rows, err)
 	}
-	slices.SortFunc(rows, func(a, b store.Notice) int { return strings.Compare(a.Type, b.Type) })
+	slices.SortFunc(rows, func(a, b notifications.Notification) int { return strings.Compare(a.Type, b.Type) })
 	n := rows[0]
-	if n.Summary != "cup at shop is low: 3 available, threshold 10." || n.About != "cup at shop" || n.Channel != "log" || !n.Told ||
+	if n.Summary != "cup at shop is low: 3 available, threshold 10." || n.About != "cup at shop" || n.Channel != "log" || !n.Delivered ||
 		n.EventID != isLow.ID || n.Tenant != workertest.Tenant || !n.OccurredAt.Equal(workertest.Day) || n.SaidAt.Before(workertest.Day.AddDate(1, 0, 0)) || n.Answer == "" {
 		t.Errorf("want what, about what, when and to whom, got %+v", n)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/notifications"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
@@ -78,14 +79,14 @@ func openGates(t testing.TB, url string) {
 // notices are the table's rows as "channel told attempts answer", sorted.
 func notices(t testing.TB, db *store.DB) []string {
 	t.Helper()
-	rows, err := db.Notices(t.Context(), "", false, 100)
+	rows, err := notifications.List(t.Context(), db, "", false, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var lines []string
 	for _, n := range rows {
 		told := "untold"
-		if n.Told {
+		if n.Delivered {
 			told = "told"
 		}
 		lines = append(lines, strings.Join([]string{n.Channel, told, strings.Repeat("i", n.Attempts), n.Answer}, " "))

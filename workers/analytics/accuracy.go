@@ -8,13 +8,15 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/planning"
 	"github.com/composerp/composerp/workers/analytics/measure"
 )
 
 // Question is which forecasts are asked about: an empty tenant, item, location or
 // day means all of them, a horizon of 0 seven days.
 type Question struct {
-	Of       store.PositionKey
+	Of       masterdata.PositionKey
 	From, To event.Date
 	Horizon  int
 }
@@ -43,7 +45,7 @@ func (a Answer) Ways() []Way {
 
 // ItemAccuracy is how good an item's forecasts at a location were.
 type ItemAccuracy struct {
-	store.PositionKey
+	masterdata.PositionKey
 	Name, Method string
 	measure.Result
 }
@@ -55,7 +57,7 @@ func Accuracy(ctx context.Context, db *store.DB, q Question) (Answer, error) {
 	}
 	var answer Answer
 	var all measure.Adder
-	err := db.EachForecastedItem(ctx, q.Of, q.From, q.To, q.Horizon, func(f store.ForecastedItem) error {
+	err := planning.EachForecastedItem(ctx, db, q.Of, q.From, q.To, q.Horizon, func(f planning.ForecastedItem) error {
 		item, base := lay(f)
 		days := measure.Days{From: math.MinInt, To: math.MaxInt}
 		if q.From != "" {
@@ -82,7 +84,7 @@ func Accuracy(ctx context.Context, db *store.DB, q Question) (Answer, error) {
 
 // lay lays an item's days out without gaps, from the first of which anything is
 // known to the last closed one, and gives the first one's number.
-func lay(f store.ForecastedItem) (item measure.Item, base int) {
+func lay(f planning.ForecastedItem) (item measure.Item, base int) {
 	base = f.Open
 	for _, days := range [][]int64{f.Days, f.Starts} {
 		for _, day := range days {
@@ -100,7 +102,7 @@ func lay(f store.ForecastedItem) (item measure.Item, base int) {
 }
 
 // span widens the days that were measured by an item's, of which last is the last.
-func (a *Answer) span(q Question, f store.ForecastedItem, last int) {
+func (a *Answer) span(q Question, f planning.ForecastedItem, last int) {
 	from, to := dayOf(int(f.Starts[0])), dayOf(last)
 	if from < q.From {
 		from = q.From

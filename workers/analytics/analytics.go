@@ -25,7 +25,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/planning"
 	"github.com/composerp/composerp/workers/worker"
 )
 
@@ -37,7 +37,7 @@ func New() worker.Worker {
 
 // note writes down a batch of forecasts.
 func note(ctx context.Context, tx *worker.Tx, events []event.Any) error {
-	forecasts := map[string]store.Forecast{}
+	forecasts := map[string]planning.Forecast{}
 	for _, e := range events {
 		if p, ok := e.Payload.(event.ForecastGenerated); ok {
 			forecasts[p.ItemID+"\x00"+p.LocationID+"\x00"+e.TenantID+"\x00"+string(p.StartDate)] = forecastOf(e.TenantID, p)
@@ -46,15 +46,15 @@ func note(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 	if len(forecasts) == 0 {
 		return nil
 	}
-	rows := make([]store.Forecast, 0, len(forecasts))
+	rows := make([]planning.Forecast, 0, len(forecasts))
 	for _, f := range forecasts {
 		rows = append(rows, f)
 	}
-	return tx.KeepForecasts(ctx, rows)
+	return planning.KeepForecasts(ctx, tx, rows)
 }
 
-func forecastOf(tenant string, p event.ForecastGenerated) store.Forecast {
-	f := store.Forecast{
+func forecastOf(tenant string, p event.ForecastGenerated) planning.Forecast {
+	f := planning.Forecast{
 		Tenant: tenant, Item: p.ItemID, Location: p.LocationID, Method: p.Method, Start: p.StartDate, ErrorStdDev: p.ErrorStdDev,
 		Daily: make([]float64, len(p.DailyDemand)),
 	}

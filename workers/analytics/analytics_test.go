@@ -9,6 +9,8 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/planning"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/analytics"
 	"github.com/composerp/composerp/workers/worker/workertest"
@@ -18,25 +20,25 @@ import (
 func day(n int) time.Time { return time.Date(2024, time.March, n, 12, 0, 0, 0, time.UTC) }
 
 // sold is what customers took of an item on a day of that month, and brought back.
-func sold(item string, n int, units, returned int64) store.Demand {
-	return store.Demand{PositionKey: store.PositionKey{Tenant: workertest.Tenant, Item: item, Location: "shop"}, Day: event.DateOf(day(n)),
+func sold(item string, n int, units, returned int64) planning.Demand {
+	return planning.Demand{PositionKey: masterdata.PositionKey{Tenant: workertest.Tenant, Item: item, Location: "shop"}, Day: event.DateOf(day(n)),
 		Sold: event.NewDecimal(units), Returned: event.NewDecimal(returned)}
 }
 
 // happened writes into the account of demand, on behalf of forecasting, and opens a day.
-func happened(t testing.TB, db *store.DB, open event.Date, rows ...store.Demand) {
+func happened(t testing.TB, db *store.DB, open event.Date, rows ...planning.Demand) {
 	t.Helper()
-	shop := store.LocationKey{Tenant: workertest.Tenant, Location: "shop"}
-	err := db.InTx(t.Context(), func(tx *store.Tx) error {
-		if _, err := tx.AddDemand(t.Context(), rows, nil); err != nil {
+	shop := masterdata.LocationKey{Tenant: workertest.Tenant, Location: "shop"}
+	err := db.InTx(t.Context(), func(tx store.Tx) error {
+		if _, err := planning.AddDemand(t.Context(), tx, rows, nil); err != nil {
 			return err
 		}
-		calendars, err := tx.LockCalendars(t.Context(), map[store.LocationKey]event.Date{shop: open})
+		calendars, err := planning.LockCalendars(t.Context(), tx, map[masterdata.LocationKey]event.Date{shop: open})
 		if err != nil {
 			return err
 		}
 		calendars[shop].Open = open
-		return tx.CloseDays(t.Context(), []*store.Calendar{calendars[shop]}, nil)
+		return planning.CloseDays(t.Context(), tx, []*planning.Calendar{calendars[shop]}, nil)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +69,7 @@ func hear(t testing.TB, db *store.DB, events ...event.Any) {
 // 14th is open, on which nothing counts yet.
 func story(t testing.TB, db *store.DB) []event.Any {
 	t.Helper()
-	var rows []store.Demand
+	var rows []planning.Demand
 	for i, units := range []int64{0, 4, 0, 2, 0, 0, 6, 4, 2, 9, 0, 4, 4, 50} {
 		if units > 0 {
 			rows = append(rows, sold("cup", 1+i, units, 0))
@@ -138,10 +140,10 @@ func TestWhatIsAskedFor(t *testing.T) {
 		"from":                        {analytics.Question{From: "2024-03-11", Horizon: 3}, 3, "2024-03-11", "2024-03-13"},
 		"to":                          {analytics.Question{To: "2024-03-10", Horizon: 3}, 2, "2024-03-09", "2024-03-10"},
 		"one day ahead":               {analytics.Question{Horizon: 1}, 2, "2024-03-09", "2024-03-12"},
-		"the tenant":                  {analytics.Question{Of: store.PositionKey{Tenant: "acme"}, Horizon: 1}, 2, "2024-03-09", "2024-03-12"},
-		"another tenant":              {analytics.Question{Of: store.PositionKey{Tenant: "other"}}, 0, "", ""},
-		"another item":                {analytics.Question{Of: store.PositionKey{Item: "jar"}}, 0, "", ""},
-		"another location":            {analytics.Question{Of: store.PositionKey{Location: "stall"}}, 0, "", ""},
+		"the tenant":                  {analytics.Question{Of: masterdata.PositionKey{Tenant: "acme"}, Horizon: 1}, 2, "2024-03-09", "2024-03-12"},
+		"another tenant":              {analytics.Question{Of: masterdata.PositionKey{Tenant: "other"}}, 0, "", ""},
+		"another item":                {analytics.Question{Of: masterdata.PositionKey{Item: "jar"}}, 0, "", ""},
+		"another location":            {analytics.Question{Of: masterdata.PositionKey{Location: "stall"}}, 0, "", ""},
 		"before all":                  {analytics.Question{To: "2024-03-01"}, 0, "", ""},
 		"after all":                   {analytics.Question{From: "2024-03-14"}, 0, "", ""},
 	} {
@@ -161,7 +163,7 @@ func TestTheLastWordCounts(t *testing.T) {
 	db := storetest.DB(t)
 	hear(t, db, forecast(t, "cup", "2024-03-15", 5, 6), forecast(t, "cup", "2024-03-01", 1, 2), forecast(t, "cup", "2024-03-01", 3, 4), forecast(t, "jar", "2024-03-01", 9))
 	hear(t, db, forecast(t, "cup", "2024-03-08", 7, 8))
-	list, err := db.LatestForecasts(t.Context(), store.PositionKey{})
+	list, err := planning.LatestForecasts(t.Context(), db, masterdata.PositionKey{})
 	if err != nil || len(list) != 2 || list[0].Start != "2024-03-15" || fmt.Sprint(list[0].Daily) != "[5 6]" || list[1].Item != "jar" {
 		t.Errorf("the latest are %+v, %v", list, err)
 	}

@@ -27,7 +27,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/purchasing"
 	"github.com/composerp/composerp/workers/worker"
 )
 
@@ -44,7 +44,7 @@ func New() worker.Worker {
 
 // approve decides about all the orders at once, and says so in their order.
 func approve(ctx context.Context, tx *worker.Tx, events []event.Any) error {
-	orders := make(map[store.OrderKey]time.Time, len(events))
+	orders := make(map[purchasing.OrderKey]time.Time, len(events))
 	for i := range events {
 		created, ok := event.As[event.PurchaseOrderCreated](events[i])
 		if !ok {
@@ -52,7 +52,7 @@ func approve(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 		}
 		orders[keyOf(created)] = created.Timestamp
 	}
-	versions, err := tx.ApproveByPolicy(ctx, orders, Policy)
+	versions, err := purchasing.ApproveByPolicy(ctx, tx, orders, Policy)
 	if err != nil {
 		return err
 	}
@@ -74,6 +74,6 @@ func approve(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 	return nil
 }
 
-func keyOf(e event.Of[event.PurchaseOrderCreated]) store.OrderKey {
-	return store.OrderKey{Tenant: e.TenantID, Order: e.Payload.PurchaseOrderID}
+func keyOf(e event.Of[event.PurchaseOrderCreated]) purchasing.OrderKey {
+	return purchasing.OrderKey{Tenant: e.TenantID, Order: e.Payload.PurchaseOrderID}
 }

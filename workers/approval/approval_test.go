@@ -11,6 +11,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/purchasing"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/approval"
 	"github.com/composerp/composerp/workers/worker/workertest"
@@ -57,7 +58,9 @@ func (o office) status(id string) string {
 	return storetest.Value[string](o, o.url, `SELECT concat_ws(' ', status, nullif(decided_by, ''), nullif(reason, '')) FROM purchase_order WHERE purchase_order_id = $1`, id)
 }
 
-func key(id string) store.OrderKey { return store.OrderKey{Tenant: workertest.Tenant, Order: id} }
+func key(id string) purchasing.OrderKey {
+	return purchasing.OrderKey{Tenant: workertest.Tenant, Order: id}
+}
 
 func TestWhatThePolicyApproves(t *testing.T) {
 	t.Parallel()
@@ -179,9 +182,11 @@ func TestADecidedOrderStaysDecided(t *testing.T) {
 		t.Fatal(err)
 	}
 	for id, want := range map[string]string{"o-1": "PO-o-1 was approved by policy", "o-2": "PO-o-2 was rejected by bob: too dear"} {
-		for _, decide := range []func() (store.OrderDecision, error){
-			func() (store.OrderDecision, error) { return approval.Approve(t.Context(), o.db, key(id), "eve") },
-			func() (store.OrderDecision, error) { return approval.Reject(t.Context(), o.db, key(id), "eve", "no") },
+		for _, decide := range []func() (purchasing.OrderDecision, error){
+			func() (purchasing.OrderDecision, error) { return approval.Approve(t.Context(), o.db, key(id), "eve") },
+			func() (purchasing.OrderDecision, error) {
+				return approval.Reject(t.Context(), o.db, key(id), "eve", "no")
+			},
 		} {
 			if _, err := decide(); !errors.Is(err, approval.ErrDecided) || err.Error() != want {
 				t.Errorf("want %q, got %v", want, err)

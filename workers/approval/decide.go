@@ -8,13 +8,15 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/purchasing"
 )
 
 // ErrDecided is what every DecidedError is, for errors.Is.
 var ErrDecided = errors.New("already decided")
 
 // DecidedError tells that somebody else was first. Order is what was decided.
-type DecidedError struct{ Order store.OrderDecision }
+type DecidedError struct{ Order purchasing.OrderDecision }
 
 func (e *DecidedError) Error() string {
 	said := fmt.Sprintf("%s was %s by %s", e.Order.Number, decisions[e.Order.Status], e.Order.DecidedBy)
@@ -27,56 +29,56 @@ func (e *DecidedError) Error() string {
 // Is makes errors.Is(err, ErrDecided) true.
 func (e *DecidedError) Is(target error) bool { return target == ErrDecided }
 
-var decisions = map[string]string{store.OrderApproved: "approved", store.OrderCancelled: "rejected"}
+var decisions = map[string]string{purchasing.OrderApproved: "approved", purchasing.OrderCancelled: "rejected"}
 
 // Approve lets a person approve an order that waits. The error is a
 // *DecidedError when it waits no longer, store.ErrNotFound when nobody knows it.
-func Approve(ctx context.Context, db *store.DB, order store.OrderKey, by string) (store.OrderDecision, error) {
-	return decide(ctx, db, order, store.OrderApproved, by, "")
+func Approve(ctx context.Context, db *store.DB, order purchasing.OrderKey, by string) (purchasing.OrderDecision, error) {
+	return decide(ctx, db, order, purchasing.OrderApproved, by, "")
 }
 
 // Reject lets a person take back an order that waits, for a reason. Its errors
 // are Approve's. What it was for is not ordered again before the next business
 // day, unless its rule changes.
-func Reject(ctx context.Context, db *store.DB, order store.OrderKey, by, reason string) (store.OrderDecision, error) {
-	return decide(ctx, db, order, store.OrderCancelled, by, reason)
+func Reject(ctx context.Context, db *store.DB, order purchasing.OrderKey, by, reason string) (purchasing.OrderDecision, error) {
+	return decide(ctx, db, order, purchasing.OrderCancelled, by, reason)
 }
 
 // decide writes the decision and says it, in one transaction. Its business time
 // is the latest that is known of what was ordered, not the clock's: the day of
 // the decision is a day of the shop's.
-func decide(ctx context.Context, db *store.DB, order store.OrderKey, status, by, reason string) (d store.OrderDecision, err error) {
+func decide(ctx context.Context, db *store.DB, order purchasing.OrderKey, status, by, reason string) (d purchasing.OrderDecision, err error) {
 	if by == "" {
 		return d, errors.New("a decision needs a name: who decides?")
 	}
-	err = db.InTx(ctx, func(tx *store.Tx) error {
-		if d, err = tx.LockOrder(ctx, order); err != nil {
+	err = db.InTx(ctx, func(tx store.Tx) error {
+		if d, err = purchasing.LockOrder(ctx, tx, order); err != nil {
 			return err
 		}
-		if d.Status != store.OrderPending {
+		if d.Status != purchasing.OrderPending {
 			return &DecidedError{d}
 		}
 		at := d.LatestAt.UTC()
 		d.Status, d.Version, d.DecidedAt, d.DecidedBy, d.Reason = status, d.Version+1, &at, by, reason
-		if err := tx.DecideOrder(ctx, d); err != nil {
+		if err := purchasing.DecideOrder(ctx, tx, d); err != nil {
 			return err
 		}
 		said, err := decision(d)
 		if err != nil {
 			return fmt.Errorf("saying the decision about %s: %w", d.Number, err)
 		}
-		return tx.Append(ctx, []event.Any{said})
+		return eventlog.Append(ctx, tx, []event.Any{said})
 	})
 	if err != nil && !errors.Is(err, ErrDecided) {
-		return store.OrderDecision{}, err
+		return purchasing.OrderDecision{}, err
 	}
 	return d, err
 }
 
 // decision is the event of a decision, with the id that the order's version gives it.
-func decision(d store.OrderDecision) (event.Any, error) {
+func decision(d purchasing.OrderDecision) (event.Any, error) {
 	var said event.Payload = event.PurchaseOrderApproved{PurchaseOrderID: d.Order, ApprovedBy: d.DecidedBy, ApprovedAt: *d.DecidedAt}
-	if d.Status == store.OrderCancelled {
+	if d.Status == purchasing.OrderCancelled {
 		said = event.PurchaseOrderCancelled{PurchaseOrderID: d.Order, Reason: d.Reason, CancelledBy: d.DecidedBy}
 	}
 	return event.Encode(event.Envelope{

@@ -5,29 +5,30 @@ import (
 	"slices"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/planning"
 	"github.com/composerp/composerp/workers/worker"
 )
 
 // demandOf adds up what customers took and brought back, a row an item, location and day.
-func demandOf(days []dated) []store.Demand {
+func demandOf(days []dated) []planning.Demand {
 	type key struct {
-		store.PositionKey
+		masterdata.PositionKey
 		day event.Date
 	}
 	at := make(map[key]int, len(days))
-	rows := make([]store.Demand, 0, len(days))
+	rows := make([]planning.Demand, 0, len(days))
 	for i := range days {
 		d := &days[i]
 		if d.said.TransactionType != event.TransactionSale && d.said.TransactionType != event.TransactionReturn {
 			continue
 		}
-		k := key{store.PositionKey{Tenant: d.TenantID, Item: d.said.ItemID, Location: d.said.LocationID}, d.day}
+		k := key{masterdata.PositionKey{Tenant: d.TenantID, Item: d.said.ItemID, Location: d.said.LocationID}, d.day}
 		n, known := at[k]
 		if !known {
 			n = len(rows)
 			at[k] = n
-			rows = append(rows, store.Demand{PositionKey: k.PositionKey, Day: k.day})
+			rows = append(rows, planning.Demand{PositionKey: k.PositionKey, Day: k.day})
 		}
 		// The quantity is the stock's change: what is sold goes out.
 		if d.said.TransactionType == event.TransactionSale {
@@ -40,8 +41,8 @@ func demandOf(days []dated) []store.Demand {
 }
 
 // placesOf gives the locations of a batch, each once.
-func placesOf(days []dated) []store.LocationKey {
-	places := make([]store.LocationKey, 0, 1)
+func placesOf(days []dated) []masterdata.LocationKey {
+	places := make([]masterdata.LocationKey, 0, 1)
 	for i := range days {
 		if !slices.Contains(places, days[i].at) {
 			places = append(places, days[i].at)
@@ -53,17 +54,17 @@ func placesOf(days []dated) []store.LocationKey {
 // closeDays opens the days of events that are later than the open one of their
 // location, in arrival order, and writes down which forecasts are due by that.
 func closeDays(ctx context.Context, tx *worker.Tx, later []dated) error {
-	first := map[store.LocationKey]event.Date{}
+	first := map[masterdata.LocationKey]event.Date{}
 	for _, d := range later {
 		if day, known := first[d.at]; !known || d.day < day {
 			first[d.at] = d.day
 		}
 	}
-	calendars, err := tx.LockCalendars(ctx, first)
+	calendars, err := planning.LockCalendars(ctx, tx, first)
 	if err != nil {
 		return err
 	}
-	var due []store.ForecastRun
+	var due []planning.ForecastRun
 	for i := range later {
 		d := &later[i]
 		c := calendars[d.at]
@@ -75,17 +76,17 @@ func closeDays(ctx context.Context, tx *worker.Tx, later []dated) error {
 		if closed < c.LastRun.AddDays(c.Cadence) {
 			continue
 		}
-		due = append(due, store.ForecastRun{
+		due = append(due, planning.ForecastRun{
 			LocationKey: d.at, AsOf: closed, Previous: c.LastRun, ClosedBy: d.ID, ClosedAt: d.Timestamp,
 			CorrelationID: correlation(d.Envelope), Traceparent: d.Metadata.Traceparent,
 		})
 		c.LastRun = closed
 	}
-	changed := make([]*store.Calendar, 0, len(calendars))
+	changed := make([]*planning.Calendar, 0, len(calendars))
 	for _, c := range calendars {
 		changed = append(changed, c)
 	}
-	return tx.CloseDays(ctx, changed, due)
+	return planning.CloseDays(ctx, tx, changed, due)
 }
 
 // correlation is the event's, or its own id, as for everything that follows from an event.

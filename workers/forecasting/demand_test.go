@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store/planning"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/forecasting"
 	"github.com/composerp/composerp/workers/worker/workertest"
@@ -82,7 +83,7 @@ func TestForecastsAreDueOnTheCadenceOfClosedDays(t *testing.T) {
 		"shop 04-18 04-17", "stall 04-16 04-15")
 	h.want("the tenant's own cadence", h.runs(),
 		"shop 03-07 02-29 0 false", "shop 04-08 03-07 0 false", "shop 04-15 04-08 0 false", "shop 04-17 04-15 0 false")
-	if due, err := h.db.DueForecasts(t.Context()); err != nil || due != 4 {
+	if due, err := planning.DueForecasts(t.Context(), h.db); err != nil || due != 4 {
 		t.Errorf("want four runs due, got %d, %v", due, err)
 	}
 }

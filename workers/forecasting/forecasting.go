@@ -60,7 +60,8 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/planning"
 	"github.com/composerp/composerp/workers/worker"
 )
 
@@ -81,7 +82,7 @@ func note(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 	if err != nil {
 		return err
 	}
-	open, err := tx.AddDemand(ctx, demandOf(days), placesOf(days))
+	open, err := planning.AddDemand(ctx, tx, demandOf(days), placesOf(days))
 	if err != nil {
 		return err
 	}
@@ -100,28 +101,28 @@ func note(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 // dated is an event and the calendar day it belongs to at its location.
 type dated struct {
 	event.Envelope
-	at   store.LocationKey
+	at   masterdata.LocationKey
 	day  event.Date
 	said event.InventoryUpdated
 }
 
 func read(ctx context.Context, tx *worker.Tx, events []event.Any) ([]dated, error) {
 	days := make([]dated, len(events))
-	places := make([]store.LocationKey, len(events))
+	places := make([]masterdata.LocationKey, len(events))
 	for i, e := range events {
 		of, ok := event.As[event.InventoryUpdated](e)
 		if !ok {
 			continue
 		}
-		places[i] = store.LocationKey{Tenant: e.TenantID, Location: of.Payload.LocationID}
+		places[i] = masterdata.LocationKey{Tenant: e.TenantID, Location: of.Payload.LocationID}
 		days[i] = dated{Envelope: e.Envelope, at: places[i], said: of.Payload}
 	}
-	zones, err := tx.Zones(ctx, places)
+	zones, err := masterdata.Zones(ctx, tx, places)
 	if err != nil {
 		return nil, err
 	}
 	for i := range days {
-		days[i].day = store.BusinessDate(days[i].Timestamp, zones[days[i].at])
+		days[i].day = masterdata.BusinessDate(days[i].Timestamp, zones[days[i].at])
 	}
 	return days, nil
 }

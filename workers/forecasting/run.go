@@ -11,6 +11,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/planning"
 	"github.com/composerp/composerp/workers/forecasting/method"
 	"github.com/composerp/composerp/workers/worker"
 )
@@ -30,7 +31,7 @@ const (
 
 // forecast does the next piece of the run that is due first.
 func forecast(ctx context.Context, tx *worker.Tx) (more bool, err error) {
-	run, err := tx.TakeForecastRun(ctx)
+	run, err := planning.TakeForecastRun(ctx, tx)
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
 	}
@@ -45,7 +46,7 @@ func forecast(ctx context.Context, tx *worker.Tx) (more bool, err error) {
 	// Whatever the run before had in sight is looked at once more: an item that has
 	// fallen silent is told so, once.
 	first := windowOf(run.Previous)
-	histories, err := tx.DemandHistories(ctx, run, first, run.AsOf, piece)
+	histories, err := planning.DemandHistories(ctx, tx, run, first, run.AsOf, piece)
 	if err != nil {
 		return false, err
 	}
@@ -61,7 +62,7 @@ func forecast(ctx context.Context, tx *worker.Tx) (more bool, err error) {
 		}
 		made++
 	}
-	return true, tx.MoveForecastRun(ctx, run, made, len(histories) < piece)
+	return true, planning.MoveForecastRun(ctx, tx, run, made, len(histories) < piece)
 }
 
 // windowOf is the first day that a run looks at.
@@ -69,9 +70,9 @@ func windowOf(asOf event.Date) event.Date { return asOf.AddDays(1 - method.Longe
 
 // survey finds out what all pieces of the run need: how the location's week looks,
 // and since when it trades.
-func survey(ctx context.Context, tx *worker.Tx, run *store.ForecastRun) error {
+func survey(ctx context.Context, tx *worker.Tx, run *planning.ForecastRun) error {
 	first := windowOf(run.AsOf)
-	trade, err := tx.TradeByDay(ctx, run.LocationKey, first, run.AsOf)
+	trade, err := planning.TradeByDay(ctx, tx, run.LocationKey, first, run.AsOf)
 	if err != nil {
 		return err
 	}
@@ -88,7 +89,7 @@ func survey(ctx context.Context, tx *worker.Tx, run *store.ForecastRun) error {
 
 // historyOf lays an item's days out without gaps: from its first day, and some days
 // before it if the location traded then, as far back as is looked.
-func historyOf(run store.ForecastRun, h store.DemandHistory, first event.Date) method.History {
+func historyOf(run planning.ForecastRun, h planning.DemandHistory, first event.Date) method.History {
 	from := max(windowOf(run.AsOf), run.FirstDay, h.First.AddDays(-method.LeadIn))
 	demand := make([]float64, daysBetween(from, run.AsOf)+1)
 	skip := daysBetween(first, from)
@@ -107,7 +108,7 @@ var forecastSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://composerp.de
 
 // say emits the forecast of an item. All forecasts of an item at a location are one
 // aggregate, so that they stay in order.
-func say(tx *worker.Tx, run store.ForecastRun, item string, f method.Forecast) error {
+func say(tx *worker.Tx, run planning.ForecastRun, item string, f method.Forecast) error {
 	daily := make([]event.Decimal, len(f.Daily))
 	for i, units := range f.Daily {
 		daily[i] = rounded(units)

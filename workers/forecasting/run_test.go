@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store/planning"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/forecasting"
 )
@@ -150,7 +151,7 @@ func TestTwoTimersDoEachPieceOnce(t *testing.T) {
 				said[e.ID]++
 			}
 			mu.Unlock()
-			if due, err := db.DueForecasts(ctx); err != nil || due == 0 && !more {
+			if due, err := planning.DueForecasts(ctx, db); err != nil || due == 0 && !more {
 				return err
 			}
 		}
@@ -185,7 +186,7 @@ func TestARunIsFinishedByWhoeverComesNext(t *testing.T) {
 	if err != nil || !more || len(first) != 200 {
 		t.Fatalf("the first piece said %d events, %v", len(first), err)
 	}
-	if due, err := h.db.DueForecasts(t.Context()); err != nil || due != 1 {
+	if due, err := planning.DueForecasts(t.Context(), h.db); err != nil || due != 1 {
 		t.Errorf("want the run to be due still, got %d, %v", due, err)
 	}
 	storetest.Exec(t, h.url, `CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'died'; END $$`)

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/workers/worker"
 )
 
@@ -38,7 +38,7 @@ func outside() []event.Type {
 }
 
 func admit(ctx context.Context, tx *worker.Tx, events []event.Any) error {
-	logged, err := tx.LogHas(ctx, events)
+	logged, err := eventlog.Contains(ctx, tx, events)
 	if err != nil {
 		return err
 	}
@@ -54,12 +54,12 @@ func admit(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 			fresh = append(fresh, e)
 		}
 	}
-	verdicts, err := tx.Admit(ctx, fresh, false)
+	verdicts, err := eventlog.Admit(ctx, tx, fresh, false)
 	if err != nil {
 		return err
 	}
 	for i, v := range verdicts {
-		if v == store.Conflict {
+		if v == eventlog.Conflict {
 			return worker.Reject(fmt.Errorf("event %s is in the log already, with another body", fresh[i].ID))
 		}
 	}

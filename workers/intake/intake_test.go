@@ -5,8 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/intake"
 	"github.com/composerp/composerp/workers/worker"
@@ -49,7 +50,7 @@ func TestWhatCameStraightOverAMQPIsLoggedOnce(t *testing.T) {
 			t.Parallel()
 			url := storetest.URL(t)
 			db := storetest.Open(t, url, 2)
-			if _, err := db.Admit(t.Context(), c.admitted, true); err != nil {
+			if _, err := eventlog.AdmitOnce(t.Context(), db, c.admitted, true); err != nil {
 				t.Fatal(err)
 			}
 			at := func(e event.Any) event.Any {
@@ -88,7 +89,7 @@ func TestAForgedPlaceOpensNoWayAroundTheSchema(t *testing.T) {
 	d := workertest.Delivery(workertest.Sale(t, "cup", "shop", "1"))
 	d.Body = []byte(strings.Replace(string(d.Body), `"quantity":1`, `"quantity":0`, 1))
 	for _, place := range []int64{7, -7} {
-		d.Headers = map[string]any{exchange.HeaderLogSeq: place}
+		d.Headers = map[string]any{rabbitmq.HeaderLogSeq: place}
 		_, err := workertest.Deliver(t, storetest.Open(t, url, 1), intake.New(), d)
 		if !errors.Is(err, worker.ErrRejected) || !strings.Contains(err.Error(), "payload.quantity") {
 			t.Errorf("place %d: want a rejection that names the quantity, got %v", place, err)

@@ -9,21 +9,22 @@ package journal
 import (
 	"context"
 
-	"github.com/composerp/composerp/exchange"
-	"github.com/composerp/composerp/exchange/deadletter"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/failures"
+	"github.com/composerp/composerp/workers/runtime/deadletters"
 	"github.com/composerp/composerp/workers/worker"
 )
 
 // New declares the journal worker.
 func New() worker.Worker {
-	return worker.New("journal", worker.OnMessages(exchange.DeadJournal, record))
+	return worker.New("journal", worker.OnMessages(topology.DeadLetterLog, record))
 }
 
-func record(ctx context.Context, tx *worker.Tx, messages []exchange.Delivery) error {
-	letters := make([]store.DeadLetter, len(messages))
+func record(ctx context.Context, tx *worker.Tx, messages []rabbitmq.Delivery) error {
+	letters := make([]failures.DeadLetter, len(messages))
 	for i, m := range messages {
-		letters[i] = deadletter.LetterOf(m)
+		letters[i] = deadletters.LetterOf(m)
 	}
-	return tx.RecordDeadLetters(ctx, letters)
+	return failures.RecordDeadLetters(ctx, tx, letters)
 }

@@ -8,21 +8,23 @@ import (
 	"testing"
 	"time"
 
-	"github.com/composerp/composerp/exchange"
-	"github.com/composerp/composerp/exchange/exchangetest"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/journal"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
 // record hands messages to the journal and gives all that is in it, newest first.
-func record(t *testing.T, db *store.DB, messages ...exchange.Delivery) []store.DeadLetter {
+func record(t *testing.T, db *store.DB, messages ...rabbitmq.Delivery) []failures.DeadLetter {
 	t.Helper()
 	if said, err := workertest.Deliver(t, db, journal.New(), messages...); err != nil || len(said) != 0 {
 		t.Fatalf("want an entry and no word, got %d events and %v", len(said), err)
 	}
-	letters, err := db.DeadLetters(t.Context(), 100)
+	letters, err := failures.DeadLetters(t.Context(), db, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,10 +32,10 @@ func record(t *testing.T, db *store.DB, messages ...exchange.Delivery) []store.D
 }
 
 // died is a sale as a worker that could not handle it leaves it.
-func died(t *testing.T, cause error) exchange.Delivery {
+func died(t *testing.T, cause error) rabbitmq.Delivery {
 	t.Helper()
 	d := workertest.Delivery(workertest.Sale(t, "cup", "shop", "1"))
-	return exchange.Delivery{Message: exchange.DeadMessage(d, "ledger", cause)}
+	return rabbitmq.Delivery{Message: rabbitmq.DeadMessage(d, "ledger", cause)}
 }
 
 func TestOurOwnDeadLetter(t *testing.T) {
@@ -56,7 +58,7 @@ func TestOurOwnDeadLetter(t *testing.T) {
 		t.Errorf("want a second delivery to be the same entry, got %d", len(again))
 	}
 	later := d
-	later.Message = exchange.DeadMessage(d, "ledger", errors.New("still none"))
+	later.Message = rabbitmq.DeadMessage(d, "ledger", errors.New("still none"))
 	if again := record(t, db, later); len(again) != 2 {
 		t.Errorf("want the same message, dead again later, to be another entry, got %d", len(again))
 	}
@@ -65,15 +67,15 @@ func TestOurOwnDeadLetter(t *testing.T) {
 // The broker dead-letters by itself what was delivered too often.
 func TestTheBrokersOwnDeadLetter(t *testing.T) {
 	t.Parallel()
-	db, broker := storetest.DB(t), exchangetest.Vhost(t)
-	topology := exchange.Compute(nil)
-	queue := exchange.QueueName("ledger")
-	topology.Queues = append(topology.Queues, exchange.QueueSpec{Name: queue, Arguments: map[string]any{
-		"x-queue-type": "quorum", "x-delivery-limit": int64(1), "x-dead-letter-exchange": exchange.Dead, "x-dead-letter-routing-key": queue,
+	db, broker := storetest.DB(t), rabbitmqtest.Vhost(t)
+	want := topology.Compute(nil)
+	queue := topology.QueueName("ledger")
+	want.Queues = append(want.Queues, topology.QueueSpec{Name: queue, Arguments: map[string]any{
+		"x-queue-type": "quorum", "x-delivery-limit": int64(1), "x-dead-letter-exchange": topology.Dead, "x-dead-letter-routing-key": queue,
 	}})
-	topology.Bindings = append(topology.Bindings, exchange.BindingSpec{Exchange: exchange.Events, Queue: queue, RoutingKey: "#"})
-	must(t, topology.Apply(t.Context(), broker))
-	session, err := exchange.Open(t.Context(), broker)
+	want.Bindings = append(want.Bindings, topology.BindingSpec{Exchange: topology.Events, Queue: queue, RoutingKey: "#"})
+	must(t, rabbitmq.Apply(t.Context(), want, broker))
+	session, err := rabbitmq.Open(t.Context(), broker)
 	must(t, err)
 	t.Cleanup(func() { _ = session.Close() })
 	publisher, err := session.Publisher(1)
@@ -87,7 +89,7 @@ func TestTheBrokersOwnDeadLetter(t *testing.T) {
 	for range 2 {
 		must(t, consumer.Requeue(take(t, consumer)))
 	}
-	dead, err := session.Consume(exchange.DeadJournal, "journal", 1)
+	dead, err := session.Consume(topology.DeadLetterLog, "journal", 1)
 	must(t, err)
 	d := take(t, dead)
 
@@ -102,7 +104,7 @@ func TestTheBrokersOwnDeadLetter(t *testing.T) {
 	}
 }
 
-func take(t *testing.T, c *exchange.Consumer) exchange.Delivery {
+func take(t *testing.T, c *rabbitmq.Consumer) rabbitmq.Delivery {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -114,34 +116,34 @@ func take(t *testing.T, c *exchange.Consumer) exchange.Delivery {
 // The journal has no ladder: it must take whatever has died.
 func TestWhateverHasDiedIsRecorded(t *testing.T) {
 	t.Parallel()
-	with := func(change func(d *exchange.Delivery)) exchange.Delivery {
+	with := func(change func(d *rabbitmq.Delivery)) rabbitmq.Delivery {
 		d := died(t, errors.New("no"))
 		change(&d)
 		return d
 	}
-	header := func(name string, value any) exchange.Delivery {
-		return with(func(d *exchange.Delivery) { d.Headers[name] = value })
+	header := func(name string, value any) rabbitmq.Delivery {
+		return with(func(d *rabbitmq.Delivery) { d.Headers[name] = value })
 	}
-	for name, d := range map[string]exchange.Delivery{
+	for name, d := range map[string]rabbitmq.Delivery{
 		"nothing at all":               {},
-		"a body that is no event":      with(func(d *exchange.Delivery) { d.Body = []byte("\x00\xff garbage") }),
-		"a body that is JSON":          with(func(d *exchange.Delivery) { d.Body = []byte(`[1]`) }),
-		"an id that is no UUID":        with(func(d *exchange.Delivery) { d.ID, d.Body = "no \x00 uuid \xff", nil }),
-		"a type with a zero byte":      with(func(d *exchange.Delivery) { d.Type = "\x00" }),
-		"an error with a zero byte":    header(exchange.HeaderError, "\x00\xff"),
+		"a body that is no event":      with(func(d *rabbitmq.Delivery) { d.Body = []byte("\x00\xff garbage") }),
+		"a body that is JSON":          with(func(d *rabbitmq.Delivery) { d.Body = []byte(`[1]`) }),
+		"an id that is no UUID":        with(func(d *rabbitmq.Delivery) { d.ID, d.Body = "no \x00 uuid \xff", nil }),
+		"a type with a zero byte":      with(func(d *rabbitmq.Delivery) { d.Type = "\x00" }),
+		"an error with a zero byte":    header(rabbitmq.HeaderError, "\x00\xff"),
 		"a number that is none":        header("x", math.NaN()),
 		"an infinite one, deep inside": header("x", []any{map[string]any{"y": math.Inf(1)}}),
 		"bytes":                        header("x\x00", []byte{0, 255}),
-		"an attempt beyond an int":     header(exchange.HeaderAttempt, int64(1)<<40),
-		"an attempt below zero":        header(exchange.HeaderAttempt, int64(-7)),
+		"an attempt beyond an int":     header(rabbitmq.HeaderAttempt, int64(1)<<40),
+		"an attempt below zero":        header(rabbitmq.HeaderAttempt, int64(-7)),
 		"x-death that is no list":      header("x-death", "nonsense"),
 		"x-death of nonsense":          header("x-death", []any{"nonsense"}),
-		"no time, or one far off": with(func(d *exchange.Delivery) {
-			delete(d.Headers, exchange.HeaderLastFailedAt)
+		"no time, or one far off": with(func(d *rabbitmq.Delivery) {
+			delete(d.Headers, rabbitmq.HeaderLastFailedAt)
 			d.Timestamp = time.Unix(math.MaxInt64/2, 0)
 		}),
 		"a header with a year of five digits": header("x", time.Date(12024, 1, 1, 0, 0, 0, 0, time.UTC)),
-		"a large body":                        with(func(d *exchange.Delivery) { d.Body = make([]byte, 2<<20) }),
+		"a large body":                        with(func(d *rabbitmq.Delivery) { d.Body = make([]byte, 2<<20) }),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

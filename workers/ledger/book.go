@@ -6,7 +6,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/ledger"
+	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/workers/worker"
 )
 
@@ -14,10 +15,10 @@ import (
 // arrival order, and are written once, at the end.
 type book struct {
 	tx        *worker.Tx
-	positions map[store.PositionKey]*store.Position
-	changed   map[*store.Position]bool
-	ends      []*store.Position // the changed ones, in the order of their first change
-	movements []store.Movement
+	positions map[masterdata.PositionKey]*ledger.Position
+	changed   map[*ledger.Position]bool
+	ends      []*ledger.Position // the changed ones, in the order of their first change
+	movements []ledger.Movement
 }
 
 // move books both lines of a transfer and says what the named position is now.
@@ -41,14 +42,14 @@ func (b *book) move(t transfer) error {
 	return b.watch(t, at)
 }
 
-func (b *book) book(t transfer, line int, p *store.Position, change event.Decimal) {
+func (b *book) book(t transfer, line int, p *ledger.Position, change event.Decimal) {
 	p.OnHand = p.OnHand.Add(change)
 	p.Sequence++
 	if !b.changed[p] {
 		b.changed[p] = true
 		b.ends = append(b.ends, p)
 	}
-	b.movements = append(b.movements, store.Movement{
+	b.movements = append(b.movements, ledger.Movement{
 		EventID: t.cause.ID, Line: line, Position: p.ID, Sequence: p.Sequence, Quantity: change, OnHand: p.OnHand,
 		Type: t.kind, OccurredAt: t.cause.Timestamp,
 	})
@@ -56,7 +57,7 @@ func (b *book) book(t transfer, line int, p *store.Position, change event.Decima
 
 // watch says that stock is low once: when it falls below the threshold, and not
 // again before it has been at or above it.
-func (b *book) watch(t transfer, p *store.Position) error {
+func (b *book) watch(t transfer, p *ledger.Position) error {
 	if p.Threshold == nil {
 		return nil
 	}
@@ -78,13 +79,13 @@ func (b *book) close(ctx context.Context) error {
 	if len(b.movements) == 0 {
 		return nil
 	}
-	return b.tx.Post(ctx, b.movements, b.ends)
+	return ledger.Post(ctx, b.tx, b.movements, b.ends)
 }
 
 // positionSpace is the UUID namespace of positions (RFC 9562, 5.5).
 var positionSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://composerp.dev/inventory-position"))
 
 // PositionID is the aggregate id of a position: a name-based UUID of its tenant, item and location.
-func PositionID(k store.PositionKey) string {
+func PositionID(k masterdata.PositionKey) string {
 	return uuid.NewSHA1(positionSpace, []byte(k.Tenant+"\x00"+k.Item+"\x00"+k.Location)).String()
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
@@ -19,7 +19,7 @@ var update = flag.Bool("update", false, "write the golden file anew")
 func TestEmittedEventsAreGolden(t *testing.T) {
 	t.Parallel()
 	db := storetest.DB(t)
-	key := store.PositionKey{Tenant: workertest.Tenant, Item: "cup", Location: "shop"}
+	key := masterdata.PositionKey{Tenant: workertest.Tenant, Item: "cup", Location: "shop"}
 	watches(t, db, key, "9")
 	receipt := workertest.Event(t, event.ReceiptCompleted{
 		ReceiptID: "r", ItemID: "cup", LocationID: "shop", Quantity: workertest.Decimal("10"), LotNumber: "lot-7", PurchaseOrderID: "po-1", Timestamp: workertest.Day,

@@ -17,7 +17,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/ledger"
+	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/workers/worker"
 )
 
@@ -30,8 +31,8 @@ func New() worker.Worker {
 // post moves the goods of a batch of events, in arrival order, set-based.
 func post(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 	transfers := make([]transfer, len(events))
-	keys := make([]store.PositionKey, 0, 2*len(events))
-	names := map[store.ItemKey]string{}
+	keys := make([]masterdata.PositionKey, 0, 2*len(events))
+	names := map[masterdata.ItemKey]string{}
 	ids := make([]uuid.UUID, len(events))
 	for i, e := range events {
 		t, err := read(e)
@@ -41,14 +42,14 @@ func post(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 		transfers[i], ids[i] = t, e.ID
 		keys = append(keys, t.at, t.counterpart)
 		if t.itemName != "" {
-			names[store.ItemKey{Tenant: t.at.Tenant, Item: t.at.Item}] = t.itemName
+			names[masterdata.ItemKey{Tenant: t.at.Tenant, Item: t.at.Item}] = t.itemName
 		}
 	}
-	positions, moved, err := tx.LockUnmoved(ctx, ids, keys, names)
+	positions, moved, err := ledger.LockUnmoved(ctx, tx, ids, keys, names)
 	if err != nil {
 		return err
 	}
-	b := book{tx: tx, positions: positions, changed: map[*store.Position]bool{}}
+	b := book{tx: tx, positions: positions, changed: map[*ledger.Position]bool{}}
 	for _, t := range transfers {
 		if moved[t.cause.ID] {
 			continue

@@ -9,6 +9,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/ledger"
 	"github.com/composerp/composerp/workers/worker"
@@ -118,7 +119,7 @@ func TestWhatHappensToStock(t *testing.T) {
 			url := storetest.URL(t)
 			db := storetest.Open(t, url, 2)
 			if c.threshold != "" {
-				key := store.PositionKey{Tenant: workertest.Tenant, Item: "cup", Location: "shop"}
+				key := masterdata.PositionKey{Tenant: workertest.Tenant, Item: "cup", Location: "shop"}
 				watches(t, db, key, c.threshold)
 			}
 			if c.before != nil {
@@ -140,10 +141,10 @@ func TestWhatHappensToStock(t *testing.T) {
 }
 
 // watches sets the low-stock threshold of a position.
-func watches(t *testing.T, db *store.DB, k store.PositionKey, threshold string) {
+func watches(t *testing.T, db *store.DB, k masterdata.PositionKey, threshold string) {
 	t.Helper()
 	least := workertest.Decimal(threshold)
-	if _, err := db.SetRules(t.Context(), []store.Rule{{Tenant: k.Tenant, Item: k.Item, Location: k.Location, LowStockThreshold: &least}}, workertest.Day); err != nil {
+	if _, err := masterdata.SetRules(t.Context(), db, []masterdata.Rule{{Tenant: k.Tenant, Item: k.Item, Location: k.Location, LowStockThreshold: &least}}, workertest.Day); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -249,7 +250,7 @@ func TestTenantsDoNotMix(t *testing.T) {
 func TestPositionsHaveDifferentIDs(t *testing.T) {
 	t.Parallel()
 	ids := []string{}
-	for _, k := range []store.PositionKey{{Tenant: "a", Item: "b", Location: "c"}, {Tenant: "ab", Item: "", Location: "c"}, {Tenant: "a", Item: "bc", Location: ""}} {
+	for _, k := range []masterdata.PositionKey{{Tenant: "a", Item: "b", Location: "c"}, {Tenant: "ab", Item: "", Location: "c"}, {Tenant: "a", Item: "bc", Location: ""}} {
 		ids = append(ids, ledger.PositionID(k))
 	}
 	slices.Sort(ids)

@@ -7,7 +7,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/lots"
+	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/workers/worker"
 )
 
@@ -24,16 +25,16 @@ const Unnamed = "unnamed"
 // at that moment, dated a day before, may so be told of a day late.
 type calendar struct {
 	tx      *worker.Tx
-	shelves map[store.PositionKey]*store.Shelf
-	days    map[store.LocationKey]store.LotDay
+	shelves map[masterdata.PositionKey]*lots.LotBalance
+	days    map[masterdata.LocationKey]lots.LotDay
 	// elsewhere are the lots that may be near on the days that begin in this batch, on shelves that it does not move.
-	elsewhere map[store.LocationKey][]store.ExpiringLot
+	elsewhere map[masterdata.LocationKey][]lots.ExpiringLot
 	near      []warning
 }
 
 // warning is a lot found near its expiry, on which day and by which movement.
 type warning struct {
-	store.ExpiringLot
+	lots.ExpiringLot
 	day   event.Date
 	cause event.Envelope
 }
@@ -41,19 +42,19 @@ type warning struct {
 // open finds out on which day each movement was, and begins the days that have
 // not begun yet. Where none begins it asks the database nothing.
 func (c *calendar) open(ctx context.Context, moves []move) error {
-	places := make([]store.LocationKey, 0, len(c.days))
+	places := make([]masterdata.LocationKey, 0, len(c.days))
 	for p := range c.days {
 		places = append(places, p)
 	}
-	zones, err := c.tx.Zones(ctx, places)
+	zones, err := masterdata.Zones(ctx, c.tx, places)
 	if err != nil {
 		return err
 	}
-	latest := map[store.LocationKey]event.Date{}
+	latest := map[masterdata.LocationKey]event.Date{}
 	for i := range moves {
 		m := &moves[i]
 		p := m.place()
-		m.day = store.BusinessDate(m.Timestamp, zones[p])
+		m.day = masterdata.BusinessDate(m.Timestamp, zones[p])
 		if m.day > c.days[p].Day && m.day > latest[p] {
 			latest[p] = m.day
 		}
@@ -61,29 +62,29 @@ func (c *calendar) open(ctx context.Context, moves []move) error {
 	if len(latest) == 0 {
 		return nil
 	}
-	begun, err := c.tx.BeginDays(ctx, latest)
+	begun, err := lots.BeginDays(ctx, c.tx, latest)
 	if err != nil {
 		return err
 	}
-	until := map[store.LocationKey]event.Date{}
+	until := map[masterdata.LocationKey]event.Date{}
 	for p, day := range latest {
 		if begun[p] {
 			until[p] = c.horizon(p, day)
 		} else { // another slot has begun it meanwhile
-			c.days[p] = store.LotDay{Day: day, WarningDays: c.days[p].WarningDays}
+			c.days[p] = lots.LotDay{Day: day, WarningDays: c.days[p].WarningDays}
 		}
 	}
 	if len(until) == 0 {
 		return nil
 	}
-	lots, err := c.tx.LotsToExpire(ctx, until)
+	found, err := lots.LotsToExpire(ctx, c.tx, until)
 	if err != nil {
 		return err
 	}
-	c.elsewhere = map[store.LocationKey][]store.ExpiringLot{}
-	for _, l := range lots {
+	c.elsewhere = map[masterdata.LocationKey][]lots.ExpiringLot{}
+	for _, l := range found {
 		if c.shelves[l.PositionKey] == nil {
-			p := store.LocationKey{Tenant: l.Tenant, Location: l.Location}
+			p := masterdata.LocationKey{Tenant: l.Tenant, Location: l.Location}
 			c.elsewhere[p] = append(c.elsewhere[p], l)
 		}
 	}
@@ -91,7 +92,7 @@ func (c *calendar) open(ctx context.Context, moves []move) error {
 }
 
 // horizon is the last expiry that is near on a day.
-func (c *calendar) horizon(p store.LocationKey, day event.Date) event.Date {
+func (c *calendar) horizon(p masterdata.LocationKey, day event.Date) event.Date {
 	return day.AddDays(c.days[p].WarningDays)
 }
 
@@ -101,7 +102,7 @@ func (c *calendar) turn(m *move) {
 	if m.day <= c.days[p].Day {
 		return
 	}
-	c.days[p] = store.LotDay{Day: m.day, WarningDays: c.days[p].WarningDays}
+	c.days[p] = lots.LotDay{Day: m.day, WarningDays: c.days[p].WarningDays}
 	for _, l := range c.elsewhere[p] {
 		if l.Expiry <= c.horizon(p, m.day) {
 			c.near = append(c.near, warning{l, m.day, m.Envelope})
@@ -117,13 +118,13 @@ func (c *calendar) turn(m *move) {
 }
 
 // watch looks at one lot on the day it is at its location now.
-func (c *calendar) watch(m *move, s *store.Shelf, lot *store.Lot) {
+func (c *calendar) watch(m *move, s *lots.LotBalance, lot *lots.Lot) {
 	day := c.days[m.place()].Day
 	if lot.Expiry == "" || lot.Expiry > c.horizon(m.place(), day) || !lot.Quantity.IsPositive() {
 		return
 	}
 	c.near = append(c.near, warning{
-		store.ExpiringLot{PositionKey: s.PositionKey, Shelf: s.ID, Number: lot.Number, Expiry: lot.Expiry, Quantity: lot.Quantity}, day, m.Envelope,
+		lots.ExpiringLot{PositionKey: s.PositionKey, Shelf: s.ID, Number: lot.Number, Expiry: lot.Expiry, Quantity: lot.Quantity}, day, m.Envelope,
 	})
 }
 
@@ -132,13 +133,13 @@ func (c *calendar) close(ctx context.Context) error {
 	if len(c.near) == 0 {
 		return nil
 	}
-	names := make(map[store.LotName]event.Date, len(c.near))
+	names := make(map[lots.LotName]event.Date, len(c.near))
 	for _, w := range c.near {
 		if _, earlier := names[w.name()]; !earlier {
 			names[w.name()] = w.day
 		}
 	}
-	fresh, err := c.tx.NoteExpiring(ctx, names)
+	fresh, err := lots.NoteExpiring(ctx, c.tx, names)
 	if err != nil {
 		return err
 	}
@@ -154,8 +155,8 @@ func (c *calendar) close(ctx context.Context) error {
 	return nil
 }
 
-func (w warning) name() store.LotName {
-	return store.LotName{Shelf: w.Shelf, Number: w.Number, Expiry: w.Expiry}
+func (w warning) name() lots.LotName {
+	return lots.LotName{Shelf: w.Shelf, Number: w.Number, Expiry: w.Expiry}
 }
 
 func (c *calendar) tell(w warning) error {
@@ -173,6 +174,6 @@ func (c *calendar) tell(w warning) error {
 var lotSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://composerp.dev/lot"))
 
 // lotID is the aggregate id of a lot: a name-based UUID of its position, number and expiry.
-func lotID(l store.ExpiringLot) string {
+func lotID(l lots.ExpiringLot) string {
 	return uuid.NewSHA1(lotSpace, []byte(l.Tenant+"\x00"+l.Item+"\x00"+l.Location+"\x00"+l.Number+"\x00"+string(l.Expiry))).String()
 }

@@ -8,7 +8,8 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/lots"
+	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
@@ -199,7 +200,7 @@ func TestStandingLotsTellTheDaysLeft(t *testing.T) {
 	t.Parallel()
 	db, l := storetest.DB(t), newTill(t)
 	handle(t, db, l.receive("1", "A", "2024-03-01"), l.receive("2", "B", "2024-03-31"), l.receive("3", "C", "2024-04-01"), l.receive("4", "D", "2069-12-31"))
-	shelves, err := db.StandingLots(t.Context(), store.PositionKey{Tenant: workertest.Tenant, Location: "shop"})
+	shelves, err := lots.OnHand(t.Context(), db, masterdata.PositionKey{Tenant: workertest.Tenant, Location: "shop"})
 	if err != nil || len(shelves) != 1 {
 		t.Fatalf("want one shelf, got %d, %v", len(shelves), err)
 	}

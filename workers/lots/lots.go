@@ -36,27 +36,28 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/lots"
+	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/workers/worker"
 )
 
 // New declares the lots worker.
 func New() worker.Worker {
-	k := keeper{new(store.Shelves)}
+	k := keeper{new(lots.Balances)}
 	return worker.New("lots", worker.OnBatch(k.keep, event.TypeInventoryUpdated), worker.Linger(100*time.Millisecond))
 }
 
-type keeper struct{ shelves *store.Shelves }
+type keeper struct{ shelves *lots.Balances }
 
 // keep books a batch of movements, in arrival order, set-based.
 func (k keeper) keep(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 	moves := make([]move, len(events))
-	keys := make([]store.PositionKey, len(events))
+	keys := make([]masterdata.PositionKey, len(events))
 	for i, e := range events {
 		moves[i] = move{Envelope: e.Envelope, InventoryUpdated: e.Payload.(event.InventoryUpdated)}
 		keys[i] = moves[i].position()
 	}
-	shelves, days, err := k.shelves.Lock(ctx, tx.Tx, keys)
+	shelves, days, err := k.shelves.Lock(ctx, tx, keys)
 	if err != nil {
 		return err
 	}
@@ -71,7 +72,7 @@ func (k keeper) keep(ctx context.Context, tx *worker.Tx, events []event.Any) err
 			c.watch(m, shelves[m.position()], lot)
 		}
 	}
-	if err := tx.WriteShelves(ctx, shelves); err != nil {
+	if err := lots.WriteBalances(ctx, tx, shelves); err != nil {
 		return err
 	}
 	return c.close(ctx)
@@ -84,10 +85,10 @@ type move struct {
 	day event.Date
 }
 
-func (m *move) position() store.PositionKey {
-	return store.PositionKey{Tenant: m.TenantID, Item: m.ItemID, Location: m.LocationID}
+func (m *move) position() masterdata.PositionKey {
+	return masterdata.PositionKey{Tenant: m.TenantID, Item: m.ItemID, Location: m.LocationID}
 }
 
-func (m *move) place() store.LocationKey {
-	return store.LocationKey{Tenant: m.TenantID, Location: m.LocationID}
+func (m *move) place() masterdata.LocationKey {
+	return masterdata.LocationKey{Tenant: m.TenantID, Location: m.LocationID}
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	storelots "github.com/composerp/composerp/store/lots"
+	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/lots"
 	"github.com/composerp/composerp/workers/worker/workertest"
@@ -50,7 +52,7 @@ func (l *till) receive(quantity, lot string, expiry event.Date) event.Any {
 // standing gives an item's lots as "A 2024-05-01 3, unnamed unknown 2, short 1".
 func standing(t testing.TB, db *store.DB, item string) string {
 	t.Helper()
-	shelves, err := db.StandingLots(t.Context(), store.PositionKey{Item: item})
+	shelves, err := storelots.OnHand(t.Context(), db, masterdata.PositionKey{Item: item})
 	if err != nil {
 		t.Fatal(err)
 	}

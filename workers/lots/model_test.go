@@ -10,6 +10,8 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	storelots "github.com/composerp/composerp/store/lots"
+	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/lots"
 	"github.com/composerp/composerp/workers/worker/workertest"
@@ -55,11 +57,11 @@ type unit struct{ expiry, number string }
 // pieces is the model: each piece stands for itself. Out goes the one whose date
 // comes first, unknown before all; pieces that were not there are owed. It tells
 // how many are left of each date.
-func pieces(events []event.Any) map[store.PositionKey]string {
-	standing, owed := map[store.PositionKey][]unit{}, map[store.PositionKey]int64{}
+func pieces(events []event.Any) map[masterdata.PositionKey]string {
+	standing, owed := map[masterdata.PositionKey][]unit{}, map[masterdata.PositionKey]int64{}
 	for _, e := range events {
 		p := e.Payload.(event.InventoryUpdated)
-		key := store.PositionKey{Tenant: e.TenantID, Item: p.ItemID, Location: p.LocationID}
+		key := masterdata.PositionKey{Tenant: e.TenantID, Item: p.ItemID, Location: p.LocationID}
 		expiry := string(p.ExpiryDate)
 		if expiry > "2060" {
 			expiry = ""
@@ -86,7 +88,7 @@ func pieces(events []event.Any) map[store.PositionKey]string {
 			standing[key] = slices.Delete(here, first, first+1)
 		}
 	}
-	told := map[store.PositionKey]string{}
+	told := map[masterdata.PositionKey]string{}
 	for key, here := range standing {
 		byDate := map[string]int{}
 		for _, u := range here {
@@ -103,13 +105,13 @@ func pieces(events []event.Any) map[store.PositionKey]string {
 }
 
 // kept is what the worker has made, told like the model's.
-func kept(t testing.TB, db *store.DB) map[store.PositionKey]string {
+func kept(t testing.TB, db *store.DB) map[masterdata.PositionKey]string {
 	t.Helper()
-	shelves, err := db.StandingLots(t.Context(), store.PositionKey{})
+	shelves, err := storelots.OnHand(t.Context(), db, masterdata.PositionKey{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := map[store.PositionKey]string{}
+	told := map[masterdata.PositionKey]string{}
 	for _, s := range shelves {
 		byDate := map[string]int{}
 		for _, l := range s.Lots {
@@ -119,7 +121,7 @@ func kept(t testing.TB, db *store.DB) map[store.PositionKey]string {
 			}
 			byDate[expiry] += int(l.Quantity.IntPart())
 		}
-		told[store.PositionKey{Tenant: s.Tenant, Item: s.Item, Location: s.Location}] = fmt.Sprint(byDate, s.Shortfall)
+		told[masterdata.PositionKey{Tenant: s.Tenant, Item: s.Item, Location: s.Location}] = fmt.Sprint(byDate, s.Shortfall)
 	}
 	return told
 }
@@ -163,7 +165,7 @@ func TestLotsAreTheModels(t *testing.T) {
 // wantBalance holds what must hold after every transaction against the database itself.
 func wantBalance(t testing.TB, db *store.DB) {
 	t.Helper()
-	shelves, err := db.StandingLots(t.Context(), store.PositionKey{})
+	shelves, err := storelots.OnHand(t.Context(), db, masterdata.PositionKey{})
 	if err != nil {
 		t.Fatal(err)
 	}

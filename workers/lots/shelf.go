@@ -6,11 +6,12 @@ import (
 	"strings"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/lots"
+	"github.com/composerp/composerp/store/masterdata"
 )
 
 // book makes a movement on its shelf and gives the lot that it filled, if it did.
-func book(s *store.Shelf, m *move) *store.Lot {
+func book(s *lots.LotBalance, m *move) *lots.Lot {
 	sequence := m.Metadata.Sequence
 	if s.FirstHeard == 0 && sequence > 0 {
 		s.FirstHeard = sequence
@@ -31,7 +32,7 @@ func opening(first *move) *move {
 
 // add takes in, or, where the quantity is negative, out. It gives the lot that
 // was filled, nil where none was.
-func add(s *store.Shelf, number string, expiry event.Date, m *move) *store.Lot {
+func add(s *lots.LotBalance, number string, expiry event.Date, m *move) *lots.Lot {
 	if !m.Quantity.IsPositive() {
 		take(s, m.Quantity.Neg())
 		return nil
@@ -46,7 +47,7 @@ func add(s *store.Shelf, number string, expiry event.Date, m *move) *store.Lot {
 }
 
 // take depletes lots in the order they stand in; what they do not hold is shortfall.
-func take(s *store.Shelf, quantity event.Decimal) {
+func take(s *lots.LotBalance, quantity event.Decimal) {
 	for _, lot := range s.Lots {
 		if !quantity.IsPositive() {
 			return
@@ -58,11 +59,11 @@ func take(s *store.Shelf, quantity event.Decimal) {
 	s.Shortfall = s.Shortfall.Add(quantity)
 }
 
-func fill(s *store.Shelf, number string, expiry event.Date, quantity event.Decimal, m *move) *store.Lot {
-	i := slices.IndexFunc(s.Lots, func(l *store.Lot) bool { return l.Number == number && l.Expiry == expiry })
+func fill(s *lots.LotBalance, number string, expiry event.Date, quantity event.Decimal, m *move) *lots.Lot {
+	i := slices.IndexFunc(s.Lots, func(l *lots.Lot) bool { return l.Number == number && l.Expiry == expiry })
 	if i < 0 {
 		i = len(s.Lots)
-		s.Lots = append(s.Lots, &store.Lot{Number: number, Expiry: expiry})
+		s.Lots = append(s.Lots, &lots.Lot{Number: number, Expiry: expiry})
 	}
 	lot := s.Lots[i]
 	if !lot.Quantity.IsPositive() || m.Timestamp.Before(lot.ReceivedAt) {
@@ -74,18 +75,18 @@ func fill(s *store.Shelf, number string, expiry event.Date, quantity event.Decim
 }
 
 // firstExpiredFirstOut puts unknown expiry ("") before every date, and of one date the oldest receipt first.
-func firstExpiredFirstOut(a, b *store.Lot) int {
+func firstExpiredFirstOut(a, b *lots.Lot) int {
 	return cmp.Or(strings.Compare(string(a.Expiry), string(b.Expiry)), a.ReceivedAt.Compare(b.ReceivedAt), strings.Compare(a.Number, b.Number))
 }
 
 // rename gives a movement from before the opening its lot: what it brought is in
 // the opening already, without a name. Of what has gone out since nothing is left to name.
-func rename(s *store.Shelf, m *move) *store.Lot {
+func rename(s *lots.LotBalance, m *move) *lots.Lot {
 	expiry := knownExpiry(m.ExpiryDate, m.Timestamp)
 	if !m.Quantity.IsPositive() || m.LotNumber == "" && expiry == "" {
 		return nil
 	}
-	i := slices.IndexFunc(s.Lots, func(l *store.Lot) bool { return l.Number == "" && l.Expiry == "" })
+	i := slices.IndexFunc(s.Lots, func(l *lots.Lot) bool { return l.Number == "" && l.Expiry == "" })
 	if i < 0 || !s.Lots[i].Quantity.IsPositive() {
 		return nil
 	}
@@ -102,11 +103,11 @@ func least(a, b event.Decimal) event.Decimal {
 }
 
 // sorted gives shelves in the order of their ids, so that what is told of them is told in one order.
-func sorted(shelves map[store.PositionKey]*store.Shelf) []*store.Shelf {
-	list := make([]*store.Shelf, 0, len(shelves))
+func sorted(shelves map[masterdata.PositionKey]*lots.LotBalance) []*lots.LotBalance {
+	list := make([]*lots.LotBalance, 0, len(shelves))
 	for _, s := range shelves {
 		list = append(list, s)
 	}
-	slices.SortFunc(list, func(a, b *store.Shelf) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(list, func(a, b *lots.LotBalance) int { return cmp.Compare(a.ID, b.ID) })
 	return list
 }

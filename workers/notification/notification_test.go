@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store/notifications"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/notification"
 	"github.com/composerp/composerp/workers/worker/workertest"
@@ -73,8 +74,8 @@ func TestAWebhookHearsOfEachOrderOnce(t *testing.T) {
 			t.Errorf("want %q, got %q", text, said[i])
 		}
 	}
-	rows, err := db.Notices(t.Context(), workertest.Tenant, false, 10)
-	if err != nil || len(rows) != 3 || rows[0].Channel != "webhook" || rows[0].Answer != "200" || !rows[0].Told || rows[0].Type != "PURCHASE_ORDER_CANCELLED" {
+	rows, err := notifications.List(t.Context(), db, workertest.Tenant, false, 10)
+	if err != nil || len(rows) != 3 || rows[0].Channel != "webhook" || rows[0].Answer != "200" || !rows[0].Delivered || rows[0].Type != "PURCHASE_ORDER_CANCELLED" {
 		t.Errorf("want three notices, the newest first, got %+v, %v", rows, err)
 	}
 }
@@ -87,22 +88,22 @@ func TestWithoutAURLItIsWrittenDown(t *testing.T) {
 	if _, err := workertest.Handle(t, db, notification.New("", slog.New(slog.NewTextHandler(&log, nil))), events...); err != nil {
 		t.Fatal(err)
 	}
-	rows, err := db.Notices(t.Context(), "", false, 10)
+	rows, err := notifications.List(t.Context(), db, "", false, 10)
 	if err != nil || len(rows) != 3 {
 		t.Fatalf("want three notices, got %+v, %v", rows, err)
 	}
 	for _, n := range rows {
-		if n.Channel != "log" || !n.Told || n.Answer != "nobody to call is configured" {
+		if n.Channel != "log" || !n.Delivered || n.Answer != "nobody to call is configured" {
 			t.Errorf("want it said to the log, and why, got %+v", n)
 		}
 		if !slices.ContainsFunc(texts, func(text string) bool { return strings.HasPrefix(n.Summary, text) }) || !strings.Contains(log.String(), n.Summary) {
 			t.Errorf("want the summary in the log too, got %q in %s", n.Summary, &log)
 		}
 	}
-	if other, err := db.Notices(t.Context(), "nobody", false, 10); err != nil || len(other) != 0 {
+	if other, err := notifications.List(t.Context(), db, "nobody", false, 10); err != nil || len(other) != 0 {
 		t.Errorf("want another tenant's kept apart, got %+v, %v", other, err)
 	}
-	if untold, err := db.Notices(t.Context(), "", true, 10); err != nil || len(untold) != 0 {
+	if untold, err := notifications.List(t.Context(), db, "", true, 10); err != nil || len(untold) != 0 {
 		t.Errorf("want none untold, got %+v, %v", untold, err)
 	}
 }

@@ -8,7 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/procurement"
 	"github.com/composerp/composerp/workers/worker/workertest"
@@ -114,7 +115,7 @@ func TestManySlotsBehindABroker(t *testing.T) {
 	if len(keys) != orders {
 		t.Errorf("want %d orders with the supplier, got %d", orders, len(keys))
 	}
-	if n := f.depthOf(exchange.DeadName("procurement")); n != 0 {
+	if n := f.depthOf(topology.DeadQueueName("procurement")); n != 0 {
 		t.Errorf("want nothing dead, got %d", n)
 	}
 }
@@ -141,8 +142,8 @@ func TestRetryAfterTakesTheRungThatIsLongEnough(t *testing.T) {
 			s.w = procurement.Hurried(nil, 0, time.Minute, 10*time.Minute, time.Hour)
 			f := s.run(1)
 			f.publish(created(t, "o-1"), approved(t, "o-1"))
-			d := f.take(exchange.RungName("procurement", c.rung))
-			if d.Attempt() != 0 || d.Deferred() != 1 || d.Headers[exchange.HeaderWaitsFor] != potter.URL {
+			d := f.take(topology.RetryQueueName("procurement", c.rung))
+			if d.Attempt() != 0 || d.Deferred() != 1 || d.Headers[rabbitmq.HeaderWaitsFor] != potter.URL {
 				t.Errorf("want a wait for the supplier and no attempt, got %+v", d.Headers)
 			}
 			if order := s.wantStatus("o-1", "SENDING"); !strings.Contains(order.Failure, "503") || order.Attempts != 1 {
@@ -163,7 +164,7 @@ func TestARefusedOrderDiesAtOnceWithTheReason(t *testing.T) {
 	s := newShop(t, potter.URL)
 	f := s.run(1)
 	f.publish(approved(t, "o-1"), created(t, "o-1"))
-	failure := f.take(exchange.DeadName("procurement")).Failure()
+	failure := f.take(topology.DeadQueueName("procurement")).Failure()
 	if failure.Attempt != 1 || !strings.Contains(failure.Error, "400 Bad Request: minimum order is 100 xxx") || len(failure.Error) > 400 {
 		t.Errorf("want the supplier's words, cut, got %+v", failure)
 	}

@@ -14,9 +14,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/exchange/exchangetest"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/procurement"
@@ -174,17 +175,17 @@ func cancelled(t testing.TB, order string) event.Any {
 // fleet is the worker behind a real broker.
 type fleet struct {
 	*shop
-	session   *exchange.Session
-	publisher *exchange.Publisher
+	session   *rabbitmq.Session
+	publisher *rabbitmq.Publisher
 }
 
 func (s *shop) run(slots int) *fleet {
 	s.Helper()
-	broker := exchangetest.Vhost(s)
+	broker := rabbitmqtest.Vhost(s)
 	f := &fleet{shop: s}
-	must(s, exchange.Compute([]exchange.Subscription{s.w.Subscription()}).Apply(s.Context(), broker))
+	must(s, rabbitmq.Apply(s.Context(), topology.Compute([]topology.Subscription{s.w.Subscription()}), broker))
 	var err error
-	f.session, err = exchange.Open(s.Context(), broker)
+	f.session, err = rabbitmq.Open(s.Context(), broker)
 	must(s, err)
 	s.Cleanup(func() { _ = f.session.Close() })
 	f.publisher, err = f.session.Publisher(64)
@@ -204,7 +205,7 @@ func (s *shop) run(slots int) *fleet {
 
 func (f *fleet) publish(events ...event.Any) {
 	f.Helper()
-	confirmations := make([]*exchange.Confirmation, len(events))
+	confirmations := make([]*rabbitmq.Confirmation, len(events))
 	for i, e := range events {
 		var err error
 		confirmations[i], err = f.publisher.Publish(f.Context(), workertest.Delivery(e).Message)
@@ -216,7 +217,7 @@ func (f *fleet) publish(events ...event.Any) {
 }
 
 // take takes one message off a queue.
-func (f *fleet) take(queue string) exchange.Delivery {
+func (f *fleet) take(queue string) rabbitmq.Delivery {
 	f.Helper()
 	ctx, cancel := context.WithTimeout(f.Context(), time.Minute)
 	defer cancel()

@@ -3,7 +3,7 @@
 // An order is sent once it is known to be created and to be approved, which may
 // be heard in either order and by two slots at once. What is sent is what
 // PURCHASE_ORDER_CREATED said, kept as the bytes of the body, so that each call
-// for an order is the same call. The supplier's protocol is in docs/planning.md.
+// for an order is the same call. The supplier's protocol is in docs/reference/http-calls.md.
 //
 // # Invariants
 //
@@ -56,7 +56,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/purchasing"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/webcall"
 )
@@ -89,8 +89,8 @@ type office struct {
 
 // letter is an order that is due: to whom it goes, and what it says.
 type letter struct {
-	store.OrderKey
-	store.Dispatch
+	purchasing.OrderKey
+	purchasing.Dispatch
 }
 
 func (o office) created(ctx context.Context, tx *worker.Tx, e event.Of[event.PurchaseOrderCreated]) (letter, error) {
@@ -98,8 +98,8 @@ func (o office) created(ctx context.Context, tx *worker.Tx, e event.Of[event.Pur
 	if err != nil {
 		return letter{}, worker.Reject(fmt.Errorf("writing order %s: %w", e.Payload.PurchaseOrderID, err))
 	}
-	key := store.OrderKey{Tenant: e.TenantID, Order: e.Payload.PurchaseOrderID}
-	d, err := tx.NoteOrderCreated(ctx, key, e.Payload.SupplierID, body)
+	key := purchasing.OrderKey{Tenant: e.TenantID, Order: e.Payload.PurchaseOrderID}
+	d, err := purchasing.NoteOrderCreated(ctx, tx, key, e.Payload.SupplierID, body)
 	if err != nil {
 		return letter{}, err
 	}
@@ -107,8 +107,8 @@ func (o office) created(ctx context.Context, tx *worker.Tx, e event.Of[event.Pur
 }
 
 func (o office) approved(ctx context.Context, tx *worker.Tx, e event.Of[event.PurchaseOrderApproved]) (letter, error) {
-	key := store.OrderKey{Tenant: e.TenantID, Order: e.Payload.PurchaseOrderID}
-	d, err := tx.NoteOrderApproved(ctx, key, e.Timestamp)
+	key := purchasing.OrderKey{Tenant: e.TenantID, Order: e.Payload.PurchaseOrderID}
+	d, err := purchasing.NoteOrderApproved(ctx, tx, key, e.Timestamp)
 	if err != nil {
 		return letter{}, err
 	}
@@ -121,22 +121,22 @@ func (o office) next(ctx context.Context, tx *worker.Tx, l letter) (letter, erro
 		return letter{}, worker.ErrNoCall
 	}
 	if l.Endpoint == "" {
-		if err := tx.LeaveToHand(ctx, l.OrderKey); err != nil {
+		if err := purchasing.LeaveToHand(ctx, tx, l.OrderKey); err != nil {
 			return letter{}, err
 		}
 		o.log.Info("an order is to be sent by hand: its supplier has no endpoint", "tenant", l.Tenant, "order", l.Order, "supplier", l.Supplier)
 		return letter{}, worker.ErrNoCall
 	}
-	return l, tx.BeginSending(ctx, l.OrderKey)
+	return l, purchasing.BeginSending(ctx, tx, l.OrderKey)
 }
 
 func (o office) cancelled(ctx context.Context, tx *worker.Tx, e event.Of[event.PurchaseOrderCancelled]) error {
-	key := store.OrderKey{Tenant: e.TenantID, Order: e.Payload.PurchaseOrderID}
-	d, err := tx.NoteOrderCancelled(ctx, key, e.Timestamp)
+	key := purchasing.OrderKey{Tenant: e.TenantID, Order: e.Payload.PurchaseOrderID}
+	d, err := purchasing.NoteOrderCancelled(ctx, tx, key, e.Timestamp)
 	if err != nil {
 		return err
 	}
-	if d.Status != store.DispatchCancelled {
+	if d.Status != purchasing.DispatchCancelled {
 		o.log.Warn("an order was cancelled that its supplier may have", "tenant", key.Tenant, "order", key.Order, "supplier", d.Supplier, "status", d.Status)
 	}
 	return nil
@@ -150,12 +150,14 @@ func send[T event.Payload](o office) func(context.Context, event.Of[T], letter) 
 			err = fmt.Errorf("sending order %s to supplier %s: %w", l.Order, l.Supplier, err)
 			return func(ctx context.Context, tx *worker.Tx) error {
 				if errors.Is(err, worker.ErrNotCalled) {
-					return tx.TakeBackSending(ctx, l.OrderKey, err.Error())
+					return purchasing.TakeBackSending(ctx, tx, l.OrderKey, err.Error())
 				}
-				return tx.RecordUnsent(ctx, l.OrderKey, err.Error(), errors.Is(err, worker.ErrRejected))
+				return purchasing.RecordUnsent(ctx, tx, l.OrderKey, err.Error(), errors.Is(err, worker.ErrRejected))
 			}, err
 		}
 		receipt := o.read(l, answer)
-		return func(ctx context.Context, tx *worker.Tx) error { return tx.RecordSent(ctx, l.OrderKey, receipt) }, nil
+		return func(ctx context.Context, tx *worker.Tx) error {
+			return purchasing.RecordSent(ctx, tx, l.OrderKey, receipt)
+		}, nil
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/purchasing"
 	"github.com/composerp/composerp/workers/worker/webcall"
 )
 
@@ -40,8 +40,8 @@ const maxReference = 100
 
 // read takes what can be read of an answer. The order is taken whatever it says:
 // what can not be read is said in the log, and asking again would change nothing.
-func (o office) read(l letter, answer webcall.Answer) store.Receipt {
-	receipt := store.Receipt{Status: answer.Status}
+func (o office) read(l letter, answer webcall.Answer) purchasing.Receipt {
+	receipt := purchasing.Receipt{Status: answer.Status}
 	var c confirmation
 	err := json.Unmarshal(answer.Body, &c)
 	switch {

@@ -4,7 +4,9 @@ import (
 	"context"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/planning"
+	"github.com/composerp/composerp/store/purchasing"
 	"github.com/composerp/composerp/workers/worker"
 )
 
@@ -12,54 +14,54 @@ import (
 // arrival order, and are written once, at the end.
 type batch struct {
 	tx        *worker.Tx
-	positions map[store.PositionKey]*position
-	order     []*position                            // in the order of their first event
-	ordered   map[store.OrderKey][]store.PositionKey // where the cancelled orders have lines
+	positions map[masterdata.PositionKey]*position
+	order     []*position                                      // in the order of their first event
+	ordered   map[purchasing.OrderKey][]masterdata.PositionKey // where the cancelled orders have lines
 
-	changed   map[*store.OrderLine]*store.Replenishment // lines that are there and must be written
+	changed   map[*purchasing.OrderLine]*planning.Replenishment // lines that are there and must be written
 	orders    []*newOrder
-	bookings  []store.OnOrderBooking
-	cancelled []store.CancelledOrder
+	bookings  []purchasing.OnOrderBooking
+	cancelled []purchasing.CancelledOrder
 }
 
 func (b *batch) at(tenant, item, location string) *position {
-	return b.positions[store.PositionKey{Tenant: tenant, Item: item, Location: location}]
+	return b.positions[masterdata.PositionKey{Tenant: tenant, Item: item, Location: location}]
 }
 
 // open locks the positions that the events are about and reads what deciding
 // about them may take: a rule only where it may be needed, lines only where
 // something is received or cancelled.
-func (b *batch) open(ctx context.Context, known *store.Replenishments, events []event.Any) error {
-	keys := make([]store.PositionKey, 0, len(events))
-	var cancelled []store.OrderKey
+func (b *batch) open(ctx context.Context, known *planning.Replenishments, events []event.Any) error {
+	keys := make([]masterdata.PositionKey, 0, len(events))
+	var cancelled []purchasing.OrderKey
 	for i := range events {
 		switch said := events[i].Payload.(type) {
 		case event.InventoryUpdated:
-			keys = append(keys, store.PositionKey{Tenant: events[i].TenantID, Item: said.ItemID, Location: said.LocationID})
+			keys = append(keys, masterdata.PositionKey{Tenant: events[i].TenantID, Item: said.ItemID, Location: said.LocationID})
 		case event.InventoryLowStock:
-			keys = append(keys, store.PositionKey{Tenant: events[i].TenantID, Item: said.ItemID, Location: said.LocationID})
+			keys = append(keys, masterdata.PositionKey{Tenant: events[i].TenantID, Item: said.ItemID, Location: said.LocationID})
 		case event.ForecastGenerated:
-			keys = append(keys, store.PositionKey{Tenant: events[i].TenantID, Item: said.ItemID, Location: said.LocationID})
+			keys = append(keys, masterdata.PositionKey{Tenant: events[i].TenantID, Item: said.ItemID, Location: said.LocationID})
 		case event.RuleChanged:
-			keys = append(keys, store.PositionKey{Tenant: events[i].TenantID, Item: said.ItemID, Location: said.LocationID})
+			keys = append(keys, masterdata.PositionKey{Tenant: events[i].TenantID, Item: said.ItemID, Location: said.LocationID})
 		case event.PurchaseOrderCancelled:
-			cancelled = append(cancelled, store.OrderKey{Tenant: events[i].TenantID, Order: said.PurchaseOrderID})
+			cancelled = append(cancelled, purchasing.OrderKey{Tenant: events[i].TenantID, Order: said.PurchaseOrderID})
 		}
 	}
 	if len(cancelled) > 0 {
 		var err error
-		if b.ordered, err = b.tx.OrderPositions(ctx, cancelled); err != nil {
+		if b.ordered, err = purchasing.OrderPositions(ctx, b.tx, cancelled); err != nil {
 			return err
 		}
 		for _, at := range b.ordered {
 			keys = append(keys, at...)
 		}
 	}
-	locked, err := known.Lock(ctx, b.tx.Tx, keys)
+	locked, err := known.Lock(ctx, b.tx, keys)
 	if err != nil {
 		return err
 	}
-	b.positions = make(map[store.PositionKey]*position, len(locked))
+	b.positions = make(map[masterdata.PositionKey]*position, len(locked))
 	b.order = make([]*position, 0, len(locked))
 	for _, k := range keys {
 		if b.positions[k] == nil {
@@ -85,7 +87,7 @@ func (b *batch) foresee(events []event.Any) {
 		case event.RuleChanged:
 			b.at(events[i].TenantID, said.ItemID, said.LocationID).ahead.asked = true
 		case event.PurchaseOrderCancelled:
-			for _, k := range b.ordered[store.OrderKey{Tenant: events[i].TenantID, Order: said.PurchaseOrderID}] {
+			for _, k := range b.ordered[purchasing.OrderKey{Tenant: events[i].TenantID, Order: said.PurchaseOrderID}] {
 				b.positions[k].ahead.cancels = true
 			}
 		}
@@ -93,7 +95,7 @@ func (b *batch) foresee(events []event.Any) {
 }
 
 func (b *batch) readPlans(ctx context.Context) error {
-	var needy []*store.Replenishment
+	var needy []*planning.Replenishment
 	for _, p := range b.order {
 		if p.mayNeed() {
 			needy = append(needy, p.Replenishment)
@@ -102,7 +104,7 @@ func (b *batch) readPlans(ctx context.Context) error {
 	if len(needy) == 0 {
 		return nil
 	}
-	plans, err := b.tx.ReplenishmentPlans(ctx, needy)
+	plans, err := planning.ReplenishmentPlans(ctx, b.tx, needy)
 	if err != nil {
 		return err
 	}
@@ -115,8 +117,8 @@ func (b *batch) readPlans(ctx context.Context) error {
 }
 
 func (b *batch) readLines(ctx context.Context) error {
-	var of []*store.Replenishment
-	named := map[*store.Replenishment][]string{}
+	var of []*planning.Replenishment
+	named := map[*planning.Replenishment][]string{}
 	for _, p := range b.order {
 		if p.ahead.cancels || p.ahead.receives && (p.OnOrder.IsPositive() || len(p.ahead.orders) > 0) {
 			of = append(of, p.Replenishment)
@@ -126,7 +128,7 @@ func (b *batch) readLines(ctx context.Context) error {
 	if len(of) == 0 {
 		return nil
 	}
-	lines, err := b.tx.OrderLines(ctx, of, named)
+	lines, err := purchasing.OrderLines(ctx, b.tx, of, named)
 	if err != nil {
 		return err
 	}
@@ -141,9 +143,9 @@ func (b *batch) close(ctx context.Context) error {
 	if err := b.place(ctx); err != nil {
 		return err
 	}
-	var moved, planned []*store.Replenishment
-	levels := map[*store.Replenishment]*store.ReplenishmentPlan{}
-	forecasts := map[*store.Replenishment]event.ForecastGenerated{}
+	var moved, planned []*planning.Replenishment
+	levels := map[*planning.Replenishment]*planning.ReplenishmentPlan{}
+	forecasts := map[*planning.Replenishment]event.ForecastGenerated{}
 	for _, p := range b.order {
 		if p.moved {
 			moved = append(moved, p.Replenishment)
@@ -159,13 +161,13 @@ func (b *batch) close(ctx context.Context) error {
 		}
 	}
 	for _, write := range []func() error{
-		func() error { return b.tx.NoteStock(ctx, moved) },
-		func() error { return b.tx.NotePlans(ctx, planned) },
-		func() error { return b.tx.RememberForecasts(ctx, forecasts) },
-		func() error { return b.tx.NoteLevels(ctx, levels) },
-		func() error { return b.tx.UpdateOrderLines(ctx, b.changed) },
-		func() error { return b.tx.BookOnOrder(ctx, b.bookings) },
-		func() error { return b.tx.NoteCancelled(ctx, b.cancelled) },
+		func() error { return planning.NoteStock(ctx, b.tx, moved) },
+		func() error { return planning.NotePlans(ctx, b.tx, planned) },
+		func() error { return planning.RememberForecasts(ctx, b.tx, forecasts) },
+		func() error { return planning.NoteLevels(ctx, b.tx, levels) },
+		func() error { return purchasing.UpdateOrderLines(ctx, b.tx, b.changed) },
+		func() error { return purchasing.BookOnOrder(ctx, b.tx, b.bookings) },
+		func() error { return purchasing.NoteCancelled(ctx, b.tx, b.cancelled) },
 	} {
 		if err := write(); err != nil {
 			return err

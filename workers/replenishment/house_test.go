@@ -204,7 +204,7 @@ func (h *house) wantOnOrder(item, want string) {
 // balances fails the test where orders, lines, bookings and what is on order do not add up.
 func (h *house) balances() {
 	h.Helper()
-	wrong, err := h.db.CheckPurchasing(h.Context())
+	wrong, err := storetest.CheckPurchasing(h.Context(), h.db)
 	if err != nil {
 		h.Fatal(err)
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/shopspring/decimal"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/planning"
 )
 
 // Levels gives what a forecast makes of an auto rule, in units, not negative:
@@ -25,10 +25,10 @@ import (
 // Chains, 4th ed. (CRC Press, 2017), chapter 6: the (s, Q) and (s, S) systems
 // with normal demand, decision rule for a specified probability P1 of no
 // stock-out per cycle, s = x̂L + kσL.
-func Levels(expected store.ExpectedDemand, leadTimeDays, coverDays int, serviceLevel float64) store.PlannedLevels {
+func Levels(expected planning.ExpectedDemand, leadTimeDays, coverDays int, serviceLevel float64) planning.PlannedLevels {
 	point := demand(expected.Daily, 0, leadTimeDays) + Quantile(serviceLevel)*expected.ErrorStdDev*math.Sqrt(float64(leadTimeDays))
 	point = max(0, point)
-	return store.PlannedLevels{
+	return planning.PlannedLevels{
 		ReorderPoint: units(point),
 		OrderUpTo:    units(point + demand(expected.Daily, leadTimeDays, leadTimeDays+coverDays)),
 	}

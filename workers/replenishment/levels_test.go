@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/planning"
 	"github.com/composerp/composerp/workers/replenishment"
 )
 
@@ -38,7 +38,7 @@ func TestLevels(t *testing.T) {
 		"more than anybody can say":        {daily: []float64{9e14}, lead: 30, cover: 30, service: 0.95, point: "1000000000000", upTo: "1000000000000"},
 		"no days":                          {deviation: 1, lead: 1, cover: 2, service: 0.95, point: "1.645", upTo: "1.645"},
 	} {
-		got := replenishment.Levels(store.ExpectedDemand{Daily: c.daily, ErrorStdDev: c.deviation}, c.lead, c.cover, c.service)
+		got := replenishment.Levels(planning.ExpectedDemand{Daily: c.daily, ErrorStdDev: c.deviation}, c.lead, c.cover, c.service)
 		if got.ReorderPoint.String() != c.point || got.OrderUpTo.String() != c.upTo {
 			t.Errorf("%s: want %s and %s, got %s and %s", name, c.point, c.upTo, got.ReorderPoint, got.OrderUpTo)
 		}
@@ -53,7 +53,7 @@ func FuzzQuantity(f *testing.F) {
 		const most = 1 << 40
 		cents := func(v int64) event.Decimal { return event.Decimal{Decimal: event.NewDecimal(v % most).Shift(-2)} }
 		positive := func(v int64) event.Decimal { return cents(max(1, v%most)) }
-		plan := store.ReplenishmentPlan{Pack: positive(pack), MinimumOrder: cents(max(0, minimum%most)), Auto: mode&4 != 0}
+		plan := planning.ReplenishmentPlan{Pack: positive(pack), MinimumOrder: cents(max(0, minimum%most)), Auto: mode&4 != 0}
 		q, u := positive(quantity), cents(upTo)
 		switch mode & 3 {
 		case 1:
@@ -61,7 +61,7 @@ func FuzzQuantity(f *testing.F) {
 		case 2:
 			plan.OrderUpTo = &u
 		case 3:
-			plan.Planned = &store.PlannedLevels{OrderUpTo: u}
+			plan.Planned = &planning.PlannedLevels{OrderUpTo: u}
 		}
 		at, rop := cents(position), cents(point)
 		if at.Cmp(rop) > 0 {

@@ -8,15 +8,16 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/purchasing"
 )
 
 // newOrder is an order that this batch makes, the event that asked, and the
 // series its number is from.
 type newOrder struct {
-	store.NewOrder
+	purchasing.NewOrder
 	cause  event.Envelope
-	series store.NumberKey
+	series purchasing.NumberKey
 }
 
 // consider orders for the position if it is at or below its reorder point and
@@ -52,11 +53,11 @@ func (b *batch) make(ctx context.Context, p *position, cause event.Envelope) err
 		return fmt.Errorf("reading the year of %s: %w", today, err)
 	}
 	quantity := Quantity(*p.plan, p.Position(), *p.ReorderPoint)
-	line := &store.OrderLine{
-		OrderKey: store.OrderKey{Tenant: p.Tenant, Order: orderID(cause.ID, p.PositionKey)},
+	line := &purchasing.OrderLine{
+		OrderKey: purchasing.OrderKey{Tenant: p.Tenant, Order: orderID(cause.ID, p.PositionKey)},
 		Quantity: quantity, Open: true, Ordinal: p.Bookings + 1, Sequence: p.Sequence,
 	}
-	o := &newOrder{cause: cause, series: store.NumberKey{Tenant: p.Tenant, Year: year}, NewOrder: store.NewOrder{
+	o := &newOrder{cause: cause, series: purchasing.NumberKey{Tenant: p.Tenant, Year: year}, NewOrder: purchasing.NewOrder{
 		Line: line, Position: p.Replenishment, Supplier: p.plan.Supplier, UnitPrice: p.plan.UnitCost,
 		CorrelationID: correlation(cause), CreatedAt: cause.Timestamp,
 		RuleVersion: p.RuleVersion, Sequence: p.Sequence, Available: p.Available(), OnOrder: p.OnOrder, ReorderPoint: *p.ReorderPoint,
@@ -69,7 +70,7 @@ func (b *batch) make(ctx context.Context, p *position, cause event.Envelope) err
 	}
 	b.orders = append(b.orders, o)
 	p.lines = append(p.lines, line)
-	b.book(p, cause, store.OnOrderBooking{Kind: store.BookedOrdered, Order: line.Order, Quantity: quantity, Change: quantity})
+	b.book(p, cause, purchasing.OnOrderBooking{Kind: purchasing.BookedOrdered, Order: line.Order, Quantity: quantity, Change: quantity})
 	return nil
 }
 
@@ -78,15 +79,15 @@ func (b *batch) place(ctx context.Context) error {
 	if len(b.orders) == 0 {
 		return nil
 	}
-	wanted := map[store.NumberKey]int{}
+	wanted := map[purchasing.NumberKey]int{}
 	for _, o := range b.orders {
 		wanted[o.series]++
 	}
-	next, err := b.tx.DrawOrderNumbers(ctx, wanted)
+	next, err := purchasing.DrawOrderNumbers(ctx, b.tx, wanted)
 	if err != nil {
 		return err
 	}
-	rows := make([]*store.NewOrder, len(b.orders))
+	rows := make([]*purchasing.NewOrder, len(b.orders))
 	for i, o := range b.orders {
 		o.Number = fmt.Sprintf("PO-%d-%06d", o.series.Year, next[o.series])
 		next[o.series]++
@@ -96,12 +97,12 @@ func (b *batch) place(ctx context.Context) error {
 		rows[i] = &o.NewOrder
 		delete(b.changed, o.Line) // it is written here, as it is by now
 	}
-	return b.tx.CreateOrders(ctx, rows)
+	return purchasing.CreateOrders(ctx, b.tx, rows)
 }
 
 func (b *batch) say(o *newOrder) error {
 	at := o.Position.PositionKey
-	rule := store.RuleID(at)
+	rule := masterdata.RuleID(at)
 	// The number tells what the rule had seen: whoever hears of the order later knows which receipts came before it.
 	err := b.tx.Emit(o.cause, rule, o.Sequence, event.ReplenishmentTriggered{
 		RuleID: rule, ItemID: at.Item, LocationID: at.Location, Available: o.Available, OnOrder: o.OnOrder, ReorderPoint: o.ReorderPoint,
@@ -122,7 +123,7 @@ var orderSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://composerp.dev/p
 
 // orderID is the id of the order that an event causes at a position: the same
 // event asks for the same order.
-func orderID(cause uuid.UUID, at store.PositionKey) string {
+func orderID(cause uuid.UUID, at masterdata.PositionKey) string {
 	return uuid.NewSHA1(orderSpace, []byte(cause.String()+"\x00"+at.Tenant+"\x00"+at.Item+"\x00"+at.Location)).String()
 }
 

@@ -4,16 +4,17 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/planning"
+	"github.com/composerp/composerp/store/purchasing"
 )
 
 // position is a locked position as it changes in memory.
 type position struct {
-	*store.Replenishment
+	*planning.Replenishment
 	// plan is nil where no event of the batch can make the position need anything, or where there is no rule.
-	plan *store.ReplenishmentPlan
+	plan *planning.ReplenishmentPlan
 	// lines are read only where the batch receives or cancels.
-	lines []*store.OrderLine
+	lines []*purchasing.OrderLine
 
 	moved    bool // what stands there is to be written
 	planned  bool // what is on order, held or forecast is
@@ -88,7 +89,7 @@ func (p *position) mayNeed() bool {
 }
 
 // adopt takes the position's plan, which is at least as new as the rule it was locked with.
-func (p *position) adopt(plan *store.ReplenishmentPlan) {
+func (p *position) adopt(plan *planning.ReplenishmentPlan) {
 	p.plan, p.RuleVersion = plan, plan.RuleVersion
 	if plan.Planned == nil {
 		p.level()
@@ -132,7 +133,7 @@ func (p *position) expect(f event.ForecastGenerated) {
 	for i, d := range f.DailyDemand {
 		daily[i] = d.InexactFloat64()
 	}
-	p.plan.Expected = &store.ExpectedDemand{Daily: daily, ErrorStdDev: f.ErrorStdDev.InexactFloat64()}
+	p.plan.Expected = &planning.ExpectedDemand{Daily: daily, ErrorStdDev: f.ErrorStdDev.InexactFloat64()}
 	p.level()
 }
 

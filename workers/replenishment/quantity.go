@@ -2,7 +2,7 @@ package replenishment
 
 import (
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/planning"
 )
 
 // Quantity is how much to order at an inventory position that is at or below
@@ -13,7 +13,7 @@ import (
 //
 // It is the minimum order at least, in whole packs, and always enough to be above
 // the reorder point: otherwise the next event would order again.
-func Quantity(plan store.ReplenishmentPlan, position, reorderPoint event.Decimal) event.Decimal {
+func Quantity(plan planning.ReplenishmentPlan, position, reorderPoint event.Decimal) event.Decimal {
 	short := reorderPoint.Sub(position)
 	var want event.Decimal
 	switch {

@@ -6,7 +6,8 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/purchasing"
 )
 
 // receive counts what has come off what is on order: off the order it names, or
@@ -18,7 +19,7 @@ import (
 // goods on hand when it asked for it, so they are not what it awaits.
 func (b *batch) receive(p *position, e *event.Any, said event.InventoryUpdated) {
 	if said.PurchaseOrderID != "" {
-		i := slices.IndexFunc(p.lines, func(l *store.OrderLine) bool { return l.Order == said.PurchaseOrderID })
+		i := slices.IndexFunc(p.lines, func(l *purchasing.OrderLine) bool { return l.Order == said.PurchaseOrderID })
 		if i >= 0 {
 			b.deliver(p, e, p.lines[i], said.Quantity)
 		}
@@ -36,35 +37,35 @@ func (b *batch) receive(p *position, e *event.Any, said event.InventoryUpdated) 
 }
 
 // deliver books a delivery for a line.
-func (b *batch) deliver(p *position, e *event.Any, l *store.OrderLine, quantity event.Decimal) {
+func (b *batch) deliver(p *position, e *event.Any, l *purchasing.OrderLine, quantity event.Decimal) {
 	taken := least(quantity, l.Rest())
 	l.Received = l.Received.Add(quantity)
 	l.Open = l.Open && l.Received.LessThan(l.Quantity)
 	b.changed[l] = p.Replenishment
-	b.book(p, e.Envelope, store.OnOrderBooking{Kind: store.BookedReceived, Order: l.Order, Quantity: quantity, Change: taken.Neg()})
+	b.book(p, e.Envelope, purchasing.OnOrderBooking{Kind: purchasing.BookedReceived, Order: l.Order, Quantity: quantity, Change: taken.Neg()})
 }
 
 // cancel takes the rest of an order off what is on order, and holds the need.
 // Who has everything already needs no hold, and who hears it a second time has it.
 func (b *batch) cancel(ctx context.Context, e *event.Any, said event.PurchaseOrderCancelled) error {
-	order := store.OrderKey{Tenant: e.TenantID, Order: said.PurchaseOrderID}
-	if !slices.ContainsFunc(b.cancelled, func(c store.CancelledOrder) bool { return c.OrderKey == order }) {
+	order := purchasing.OrderKey{Tenant: e.TenantID, Order: said.PurchaseOrderID}
+	if !slices.ContainsFunc(b.cancelled, func(c purchasing.CancelledOrder) bool { return c.OrderKey == order }) {
 		by := said.CancelledBy
 		if by == "" {
 			by = e.Metadata.Source
 		}
-		b.cancelled = append(b.cancelled, store.CancelledOrder{OrderKey: order, By: by, Reason: said.Reason, At: e.Timestamp})
+		b.cancelled = append(b.cancelled, purchasing.CancelledOrder{OrderKey: order, By: by, Reason: said.Reason, At: e.Timestamp})
 	}
 	for _, k := range b.ordered[order] {
 		p := b.positions[k]
-		i := slices.IndexFunc(p.lines, func(l *store.OrderLine) bool { return l.OrderKey == order && l.Open })
+		i := slices.IndexFunc(p.lines, func(l *purchasing.OrderLine) bool { return l.OrderKey == order && l.Open })
 		if i < 0 {
 			continue
 		}
 		rest := p.lines[i].Rest()
 		p.lines[i].Open = false
 		b.changed[p.lines[i]] = p.Replenishment
-		b.book(p, e.Envelope, store.OnOrderBooking{Kind: store.BookedCancelled, Order: order.Order, Quantity: rest, Change: rest.Neg()})
+		b.book(p, e.Envelope, purchasing.OnOrderBooking{Kind: purchasing.BookedCancelled, Order: order.Order, Quantity: rest, Change: rest.Neg()})
 		day, err := b.date(ctx, p, e.Timestamp)
 		if err != nil {
 			return err
@@ -78,7 +79,7 @@ func (b *batch) cancel(ctx context.Context, e *event.Any, said event.PurchaseOrd
 }
 
 // book changes what is on order at a position.
-func (b *batch) book(p *position, cause event.Envelope, booking store.OnOrderBooking) {
+func (b *batch) book(p *position, cause event.Envelope, booking purchasing.OnOrderBooking) {
 	p.Bookings++
 	p.OnOrder = p.OnOrder.Add(booking.Change)
 	p.planned = true
@@ -89,12 +90,12 @@ func (b *batch) book(p *position, cause event.Envelope, booking store.OnOrderBoo
 
 // date is the calendar day of a moment at the position's location.
 func (b *batch) date(ctx context.Context, p *position, at time.Time) (event.Date, error) {
-	place := store.LocationKey{Tenant: p.Tenant, Location: p.Location}
-	zones, err := b.tx.Zones(ctx, []store.LocationKey{place})
+	place := masterdata.LocationKey{Tenant: p.Tenant, Location: p.Location}
+	zones, err := masterdata.Zones(ctx, b.tx, []masterdata.LocationKey{place})
 	if err != nil {
 		return "", err
 	}
-	return store.BusinessDate(at, zones[place]), nil
+	return masterdata.BusinessDate(at, zones[place]), nil
 }
 
 func least(a, b event.Decimal) event.Decimal {

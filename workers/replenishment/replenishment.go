@@ -56,13 +56,14 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/planning"
+	"github.com/composerp/composerp/store/purchasing"
 	"github.com/composerp/composerp/workers/worker"
 )
 
 // New declares the replenishment worker.
 func New() worker.Worker {
-	var known store.Replenishments
+	var known planning.Replenishments
 	return worker.New("replenishment", worker.OnBatch(
 		func(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 			return replenish(ctx, tx, &known, events)
@@ -73,8 +74,8 @@ func New() worker.Worker {
 
 // replenish hears a batch of events, in arrival order, set-based: what they may
 // need is read first, then all is decided in memory, then written.
-func replenish(ctx context.Context, tx *worker.Tx, known *store.Replenishments, events []event.Any) error {
-	b := &batch{tx: tx, changed: map[*store.OrderLine]*store.Replenishment{}}
+func replenish(ctx context.Context, tx *worker.Tx, known *planning.Replenishments, events []event.Any) error {
+	b := &batch{tx: tx, changed: map[*purchasing.OrderLine]*planning.Replenishment{}}
 	if err := b.open(ctx, known, events); err != nil {
 		return err
 	}

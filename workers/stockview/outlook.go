@@ -4,14 +4,15 @@ import (
 	"github.com/shopspring/decimal"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/stockview"
 )
 
 // demandDigits is how exact the expected demand is kept, as exact as an event could carry it.
 const demandDigits = 6
 
 // forecast keeps the mean of a forecast's days: what is expected of a day, whichever it is.
-func (n *news) forecast(e *event.Any, key store.PositionKey, p event.ForecastGenerated) {
+func (n *news) forecast(e *event.Any, key masterdata.PositionKey, p event.ForecastGenerated) {
 	if len(p.DailyDemand) == 0 {
 		return
 	}
@@ -21,22 +22,22 @@ func (n *news) forecast(e *event.Any, key store.PositionKey, p event.ForecastGen
 	}
 	days := decimal.NewFromInt(int64(len(p.DailyDemand)))
 	mean := event.Decimal{Decimal: event.Sum(p.DailyDemand...).DivRound(days, demandDigits)}
-	o.PositionKey, o.Demand = key, &store.DailyDemand{Units: mean, Start: p.StartDate, Seq: e.LogSeq}
+	o.PositionKey, o.Demand = key, &stockview.DailyDemand{Units: mean, Start: p.StartDate, Seq: e.LogSeq}
 	n.outlook[key] = o
 }
 
 // triggered keeps the reorder point that a rule asked for more by, and, where it
 // tells by its sequence which version of the position it saw, that.
-func (n *news) triggered(e *event.Any, key store.PositionKey, p event.ReplenishmentTriggered) {
+func (n *news) triggered(e *event.Any, key masterdata.PositionKey, p event.ReplenishmentTriggered) {
 	if saw := e.Metadata.Sequence; p.PurchaseOrderID != "" && saw > 0 {
-		n.order(e, p.PurchaseOrderID, func(o *store.OrderNews) {
-			o.Triggers = append(o.Triggers, store.OrderTrigger{PositionKey: key, Sequence: saw})
+		n.order(e, p.PurchaseOrderID, func(o *stockview.OrderNews) {
+			o.Triggers = append(o.Triggers, stockview.OrderTrigger{PositionKey: key, Sequence: saw})
 		})
 	}
 	o := n.outlook[key]
 	if t := o.Trigger; t != nil && t.Seq > e.LogSeq {
 		return
 	}
-	o.PositionKey, o.Trigger = key, &store.RuleTrigger{ReorderPoint: p.ReorderPoint, Seq: e.LogSeq}
+	o.PositionKey, o.Trigger = key, &stockview.RuleTrigger{ReorderPoint: p.ReorderPoint, Seq: e.LogSeq}
 	n.outlook[key] = o
 }

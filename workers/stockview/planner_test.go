@@ -11,6 +11,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	storestockview "github.com/composerp/composerp/store/stockview"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/stockview"
 	"github.com/composerp/composerp/workers/worker/workertest"
@@ -89,9 +90,9 @@ func (b *book) trigger(item, point, order string, but int64) {
 }
 
 // plan tells a row as "milk 5+12 cover 2.5 next 1 APPROVED 12 due 2024-03-04".
-func plan(t testing.TB, db *store.DB, q store.StockQuery) string {
+func plan(t testing.TB, db *store.DB, q storestockview.StockQuery) string {
 	t.Helper()
-	rows, err := db.PlannedStock(t.Context(), q)
+	rows, err := storestockview.ListPlannedStock(t.Context(), db, q)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,13 +207,13 @@ func TestWhatAPlannerSees(t *testing.T) {
 			c.history(in)
 			c.history(turned)
 			see(t, db, in.events...)
-			if got := plan(t, db, store.StockQuery{Tenant: in.tenant}); got != c.want {
+			if got := plan(t, db, storestockview.StockQuery{Tenant: in.tenant}); got != c.want {
 				t.Errorf("want %s, got %s", c.want, got)
 			}
 			for _, e := range slices.Backward(turned.events) {
 				see(t, db, e, e)
 			}
-			if got := plan(t, db, store.StockQuery{Tenant: turned.tenant}); got != c.want {
+			if got := plan(t, db, storestockview.StockQuery{Tenant: turned.tenant}); got != c.want {
 				t.Errorf("turned round: want %s, got %s", c.want, got)
 			}
 		})
@@ -248,7 +249,7 @@ func TestTheViewIsTheSameInAnyOrder(t *testing.T) {
 	}
 	ordered := storetest.DB(t)
 	see(t, ordered, b.events...)
-	want := plan(t, ordered, store.StockQuery{})
+	want := plan(t, ordered, storestockview.StockQuery{})
 	if strings.Count(want, " next ") < 3 {
 		t.Fatalf("the history leaves too little open: %s", want)
 	}
@@ -270,7 +271,7 @@ func TestTheViewIsTheSameInAnyOrder(t *testing.T) {
 			})
 		}
 		storetest.Concurrently(t, run...)
-		if got := plan(t, db, store.StockQuery{}); got != want {
+		if got := plan(t, db, storestockview.StockQuery{}); got != want {
 			t.Errorf("by %d slots: want\n%s, got\n%s", slots, want, got)
 		}
 	}

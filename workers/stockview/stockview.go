@@ -26,7 +26,9 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/purchasing"
+	"github.com/composerp/composerp/store/stockview"
 	"github.com/composerp/composerp/workers/worker"
 )
 
@@ -46,12 +48,12 @@ func update(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 		n.read(&events[i])
 	}
 	if len(n.stock) > 0 {
-		if err := tx.UpdateStock(ctx, slices.Collect(maps.Values(n.stock))); err != nil {
+		if err := stockview.UpdateStock(ctx, tx, slices.Collect(maps.Values(n.stock))); err != nil {
 			return err
 		}
 	}
 	if len(n.low) > 0 {
-		if err := tx.NoteLowStock(ctx, slices.Collect(maps.Values(n.low))); err != nil {
+		if err := stockview.NoteLowStock(ctx, tx, slices.Collect(maps.Values(n.low))); err != nil {
 			return err
 		}
 	}
@@ -59,31 +61,31 @@ func update(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 		return err
 	}
 	if len(n.outlook) > 0 {
-		return tx.NoteOutlook(ctx, slices.Collect(maps.Values(n.outlook)))
+		return stockview.NoteOutlook(ctx, tx, slices.Collect(maps.Values(n.outlook)))
 	}
 	return nil
 }
 
 // news is what a batch tells, the newest of each kind and thing.
 type news struct {
-	stock    map[store.PositionKey]store.Stock
-	low      map[store.PositionKey]store.LowStock
-	orders   map[store.OrderKey]store.OrderNews
-	receipts map[store.PositionKey][]store.SupplyReceipt
-	outlook  map[store.PositionKey]store.Outlook
+	stock    map[masterdata.PositionKey]stockview.Stock
+	low      map[masterdata.PositionKey]stockview.LowStock
+	orders   map[purchasing.OrderKey]stockview.OrderNews
+	receipts map[masterdata.PositionKey][]stockview.SupplyReceipt
+	outlook  map[masterdata.PositionKey]stockview.Outlook
 }
 
 func newNews(events int) *news {
 	return &news{
-		stock: make(map[store.PositionKey]store.Stock, events), low: map[store.PositionKey]store.LowStock{},
-		orders: map[store.OrderKey]store.OrderNews{}, receipts: map[store.PositionKey][]store.SupplyReceipt{},
-		outlook: map[store.PositionKey]store.Outlook{},
+		stock: make(map[masterdata.PositionKey]stockview.Stock, events), low: map[masterdata.PositionKey]stockview.LowStock{},
+		orders: map[purchasing.OrderKey]stockview.OrderNews{}, receipts: map[masterdata.PositionKey][]stockview.SupplyReceipt{},
+		outlook: map[masterdata.PositionKey]stockview.Outlook{},
 	}
 }
 
 func (n *news) read(e *event.Any) {
-	at := func(item, location string) store.PositionKey {
-		return store.PositionKey{Tenant: e.TenantID, Item: item, Location: location}
+	at := func(item, location string) masterdata.PositionKey {
+		return masterdata.PositionKey{Tenant: e.TenantID, Item: item, Location: location}
 	}
 	switch p := e.Payload.(type) {
 	case event.InventoryUpdated:
@@ -91,14 +93,14 @@ func (n *news) read(e *event.Any) {
 	case event.InventoryLowStock:
 		key := at(p.ItemID, p.LocationID)
 		if seen, ok := n.low[key]; !ok || seen.Sequence < e.Metadata.Sequence {
-			n.low[key] = store.LowStock{PositionKey: key, Threshold: p.Threshold, Sequence: e.Metadata.Sequence, SaidAt: e.Timestamp}
+			n.low[key] = stockview.LowStock{PositionKey: key, Threshold: p.Threshold, Sequence: e.Metadata.Sequence, SaidAt: e.Timestamp}
 		}
 	case event.PurchaseOrderCreated:
 		n.created(e, p)
 	case event.PurchaseOrderApproved:
-		n.order(e, p.PurchaseOrderID, func(o *store.OrderNews) { o.Approved = true })
+		n.order(e, p.PurchaseOrderID, func(o *stockview.OrderNews) { o.Approved = true })
 	case event.PurchaseOrderCancelled:
-		n.order(e, p.PurchaseOrderID, func(o *store.OrderNews) { o.CancelledAt = &e.LogSeq })
+		n.order(e, p.PurchaseOrderID, func(o *stockview.OrderNews) { o.CancelledAt = &e.LogSeq })
 	case event.ForecastGenerated:
 		n.forecast(e, at(p.ItemID, p.LocationID), p)
 	case event.ReplenishmentTriggered:
@@ -106,15 +108,15 @@ func (n *news) read(e *event.Any) {
 	}
 }
 
-func (n *news) moved(e *event.Any, key store.PositionKey, p *event.InventoryUpdated) {
+func (n *news) moved(e *event.Any, key masterdata.PositionKey, p *event.InventoryUpdated) {
 	if seen, ok := n.stock[key]; !ok || seen.Sequence < e.Metadata.Sequence {
-		n.stock[key] = store.Stock{
+		n.stock[key] = stockview.Stock{
 			Tenant: key.Tenant, Item: key.Item, Location: key.Location,
 			OnHand: p.OnHand, Reserved: p.Reserved, Available: p.Available,
 			Sequence: e.Metadata.Sequence, LastMovement: e.Timestamp, LastType: string(p.TransactionType),
 		}
 	}
 	if p.TransactionType == event.TransactionReceipt && p.Quantity.IsPositive() {
-		n.receipts[key] = append(n.receipts[key], store.SupplyReceipt{EventID: e.ID, Seq: e.LogSeq, Sequence: e.Metadata.Sequence, Order: p.PurchaseOrderID, Quantity: p.Quantity})
+		n.receipts[key] = append(n.receipts[key], stockview.SupplyReceipt{EventID: e.ID, Seq: e.LogSeq, Sequence: e.Metadata.Sequence, Order: p.PurchaseOrderID, Quantity: p.Quantity})
 	}
 }

@@ -6,7 +6,8 @@ import (
 	"testing"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
+	storestockview "github.com/composerp/composerp/store/stockview"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/stockview"
 	"github.com/composerp/composerp/workers/worker/workertest"
@@ -58,7 +59,7 @@ func TestTheViewNeverGoesBack(t *testing.T) {
 					t.Fatalf("want no word, got %d events and %v", len(said), err)
 				}
 			}
-			rows, err := db.StockRows(t.Context(), store.PositionKey{})
+			rows, err := storestockview.StockRows(t.Context(), db, masterdata.PositionKey{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -106,7 +107,7 @@ func TestManySlotsAtOnce(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	rows, err := db.StockRows(t.Context(), store.PositionKey{})
+	rows, err := storestockview.StockRows(t.Context(), db, masterdata.PositionKey{})
 	if err != nil || len(rows) != positions {
 		t.Fatalf("want %d rows, got %d, %v", positions, len(rows), err)
 	}

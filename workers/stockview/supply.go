@@ -6,12 +6,14 @@ import (
 	"slices"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/purchasing"
+	"github.com/composerp/composerp/store/stockview"
 	"github.com/composerp/composerp/workers/worker"
 )
 
-func (n *news) order(e *event.Any, id string, change func(o *store.OrderNews)) {
-	key := store.OrderKey{Tenant: e.TenantID, Order: id}
+func (n *news) order(e *event.Any, id string, change func(o *stockview.OrderNews)) {
+	key := purchasing.OrderKey{Tenant: e.TenantID, Order: id}
 	o := n.orders[key]
 	o.OrderKey = key
 	change(&o)
@@ -19,8 +21,8 @@ func (n *news) order(e *event.Any, id string, change func(o *store.OrderNews)) {
 }
 
 func (n *news) created(e *event.Any, p event.PurchaseOrderCreated) {
-	n.order(e, p.PurchaseOrderID, func(o *store.OrderNews) {
-		o.Creation = &store.OrderCreation{
+	n.order(e, p.PurchaseOrderID, func(o *stockview.OrderNews) {
+		o.Creation = &stockview.OrderCreation{
 			Number: p.PONumber, Supplier: p.SupplierID, Location: p.LocationID, At: e.Timestamp, Seq: e.LogSeq, Lines: p.Lines,
 		}
 	})
@@ -30,19 +32,19 @@ func (n *news) created(e *event.Any, p event.PurchaseOrderCreated) {
 func (n *news) supply(ctx context.Context, tx *worker.Tx) error {
 	touched := n.receipts
 	if len(n.orders) > 0 {
-		if err := tx.NoteOrders(ctx, slices.Collect(maps.Values(n.orders))); err != nil {
+		if err := stockview.NoteOrders(ctx, tx, slices.Collect(maps.Values(n.orders))); err != nil {
 			return err
 		}
-		var changed []store.OrderKey
+		var changed []purchasing.OrderKey
 		for key, o := range n.orders {
 			if o.Creation != nil || o.CancelledAt != nil || o.Triggers != nil { // an approval changes nothing of what is on order
 				changed = append(changed, key)
 			}
 		}
-		var positions []store.PositionKey
+		var positions []masterdata.PositionKey
 		if len(changed) > 0 {
 			var err error
-			if positions, err = tx.OrderedPositions(ctx, changed); err != nil {
+			if positions, err = stockview.OrderedPositions(ctx, tx, changed); err != nil {
 				return err
 			}
 		}
@@ -55,14 +57,14 @@ func (n *news) supply(ctx context.Context, tx *worker.Tx) error {
 	if len(touched) == 0 {
 		return nil
 	}
-	supplies, err := tx.Supplies(ctx, touched)
+	supplies, err := stockview.Supplies(ctx, tx, touched)
 	if err != nil {
 		return err
 	}
 	for _, s := range supplies {
 		allot(s)
 	}
-	return tx.WriteSupplies(ctx, supplies)
+	return stockview.WriteSupplies(ctx, tx, supplies)
 }
 
 // allot works out what has come for each line, receipt by receipt in log order: a
@@ -70,7 +72,7 @@ func (n *news) supply(ctx context.Context, tx *worker.Tx) error {
 // one of an order that has no line here is for none. One that names none is for
 // the lines that were open then, the oldest first, as far as they go. It is what
 // replenishment does as the events arrive there.
-func allot(s *store.Supply) {
+func allot(s *stockview.Supply) {
 	for _, l := range s.Lines {
 		l.Received = event.Decimal{}
 	}
@@ -93,7 +95,7 @@ func allot(s *store.Supply) {
 // stands in the log some way behind the movement that it was made for, and a
 // receipt may stand between the two: it came when the order was there already.
 // So what the rule had seen of the position decides, where that is known.
-func wasOpen(l *store.SupplyLine, r store.SupplyReceipt) bool {
+func wasOpen(l *stockview.SupplyLine, r stockview.SupplyReceipt) bool {
 	ordered := l.CreatedAt <= r.Seq
 	if l.Sequence > 0 && r.Sequence > 0 {
 		ordered = l.Sequence < r.Sequence

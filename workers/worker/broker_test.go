@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/workertest"
@@ -26,7 +26,7 @@ func TestConnectionsClosedInTheMiddleLoseAndDoubleNothing(t *testing.T) {
 		h.soon("a connection is closed", func() bool { closed += h.hangUp(); return closed > 2*i })
 	}
 	h.wantEffects(n)
-	h.soon("the queue is empty", func() bool { return h.depth(exchange.QueueName("echo")) == 0 })
+	h.soon("the queue is empty", func() bool { return h.depth(topology.QueueName("echo")) == 0 })
 	if burned := r.messages("retried") + r.messages("dead"); burned != 0 {
 		t.Errorf("want no attempt burned, got %d", burned)
 	}
@@ -45,7 +45,7 @@ func TestADeletedQueueIsSaidLoudlyAndComesBack(t *testing.T) {
 	r := h.run(w, 2)
 	h.publish(sales(t, 1)...)
 	h.wantEffects(1)
-	h.deleteQueue(exchange.QueueName("echo"))
+	h.deleteQueue(topology.QueueName("echo"))
 	h.soon("it is said loudly", func() bool {
 		return r.log.has(func(line string) bool { return strings.HasPrefix(line, "ERROR the broker has cancelled this consumer") })
 	})
@@ -96,7 +96,7 @@ func TestStoppingFinishesWhatIsInHand(t *testing.T) {
 	}
 	done := len(seen.all()[0])
 	h.wantEffects(done)
-	h.soon("the rest is in the queue again", func() bool { return h.depth(exchange.QueueName("echo")) == n-done })
+	h.soon("the rest is in the queue again", func() bool { return h.depth(topology.QueueName("echo")) == n-done })
 	if r.messages("handled") != done {
 		t.Errorf("want %d handled, got %d", done, r.messages("handled"))
 	}
@@ -118,7 +118,7 @@ func TestALostSessionCondemnsNobody(t *testing.T) {
 	})
 	h := newHouse(t, w)
 	h.publish(e)
-	h.deliver(exchange.QueueName("echo"), 1, 4)
+	h.deliver(topology.QueueName("echo"), 1, 4)
 	line = newGate(h, h.broker.URLs[0])
 	h.broker.URLs = []string{line.url}
 	r := h.run(w, 1)

@@ -11,7 +11,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/exchange/failpoint"
+	"github.com/composerp/composerp/store/failpoint"
+	"github.com/composerp/composerp/store/inbox"
 )
 
 // Record writes down what a call answered: it runs in a transaction together
@@ -92,7 +93,7 @@ const callTime = time.Minute
 func (k desk) handleCall(ctx context.Context, m message, c call) (outcome, error) {
 	e, prepared := m.event, m.prepared
 	if !m.isPrepared {
-		handled, err := k.db.Handled(ctx, k.consumer, e.ID)
+		handled, err := inbox.Handled(ctx, k.db, k.consumer, e.ID)
 		if err != nil || handled {
 			return outcome{}, err
 		}
@@ -112,7 +113,7 @@ func (k desk) handleCall(ctx context.Context, m message, c call) (outcome, error
 	}
 	failpoint.Hit("call.made")
 	return k.transact(ctx, func(tx *Tx) (int, error) {
-		fresh, err := tx.Claim(ctx, k.consumer, []uuid.UUID{e.ID})
+		fresh, err := inbox.Claim(ctx, tx, k.consumer, []uuid.UUID{e.ID})
 		if err != nil || !fresh[e.ID] || record == nil {
 			return len(fresh), err
 		}
@@ -144,7 +145,7 @@ func (k desk) prepare(ctx context.Context, e event.Any, c call) (prepared any, d
 		if !errors.Is(err, ErrNoCall) {
 			return 0, err
 		}
-		_, err = tx.Claim(ctx, k.consumer, []uuid.UUID{e.ID})
+		_, err = inbox.Claim(ctx, tx, k.consumer, []uuid.UUID{e.ID})
 		return 1, err
 	})
 	return prepared, done, err
@@ -160,7 +161,7 @@ func (k desk) prepareAll(ctx context.Context, messages []message) (left []messag
 	for i, m := range messages {
 		ids[i] = m.event.ID
 	}
-	handled, err := k.db.HandledOf(ctx, k.consumer, ids)
+	handled, err := inbox.HandledAmong(ctx, k.db, k.consumer, ids)
 	if err != nil {
 		return nil, outcome{}, err
 	}
@@ -193,7 +194,7 @@ func (k desk) prepareAll(ctx context.Context, messages []message) (left []messag
 		if len(over) == 0 {
 			return 0, nil
 		}
-		_, err := tx.Claim(ctx, k.consumer, over)
+		_, err := inbox.Claim(ctx, tx, k.consumer, over)
 		return len(over), err
 	})
 	return left, done, err

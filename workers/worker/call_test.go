@@ -10,8 +10,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/workertest"
@@ -154,7 +154,7 @@ func TestOnCallFailsAsTheAnswerSays(t *testing.T) {
 			h.run(w, 1)
 			h.publish(workertest.Sale(t, "cup", "shop", "1"))
 			if c.dead {
-				h.take(exchange.DeadName("echo"), 1)
+				h.take(topology.DeadQueueName("echo"), 1)
 				h.wantEffects(0)
 			} else {
 				h.wantEffects(1)

@@ -13,8 +13,9 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker"
@@ -60,7 +61,7 @@ func TestProcess(t *testing.T) {
 		stop()
 	}()
 	r := worker.Runner{
-		Worker: w, DB: db, Slots: p.Slots, Exchange: exchange.Config{URLs: []string{p.BrokerURL}},
+		Worker: w, DB: db, Slots: p.Slots, Exchange: rabbitmq.Config{URLs: []string{p.BrokerURL}},
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	}
 	if err := r.Run(ctx); err != nil {
@@ -85,7 +86,7 @@ func TestWhatKillsTheProcessDiesAlone(t *testing.T) {
 			for condemned := false; !condemned; {
 				died := h.spawn(process{DatabaseURL: h.url, BrokerURL: h.broker.URLs[0], Poison: []string{poison.ID.String()}, Slots: slots}, func() bool {
 					all, _ := h.effects()
-					condemned = all >= n-1 && h.depth(exchange.DeadName("echo")) > 0
+					condemned = all >= n-1 && h.depth(topology.DeadQueueName("echo")) > 0
 					return condemned
 				})
 				if died {
@@ -95,11 +96,11 @@ func TestWhatKillsTheProcessDiesAlone(t *testing.T) {
 				}
 			}
 			h.wantEffects(n - 1)
-			dead := h.take(exchange.DeadName("echo"), 1)[0]
+			dead := h.take(topology.DeadQueueName("echo"), 1)[0]
 			if dead.ID != poison.ID.String() || !strings.Contains(dead.Failure().Error, "died 3 times") {
 				t.Errorf("want the poison and why, got %s: %s", dead.ID, dead.Failure().Error)
 			}
-			if left := h.depth(exchange.DeadName("echo")) + h.depth(exchange.QueueName("echo")); left != 0 {
+			if left := h.depth(topology.DeadQueueName("echo")) + h.depth(topology.QueueName("echo")); left != 0 {
 				t.Errorf("want no other message dead or left, got %d", left)
 			}
 			if suspects := storetest.Value[int](t, h.url, `SELECT count(*) FROM suspect`); suspects != 0 {
@@ -158,7 +159,7 @@ func TestCarefulnessEnds(t *testing.T) {
 	w := echoing(seen, nil, worker.Batch(100, 500))
 	h := newHouse(t, w)
 	h.publish(sales(t, suspects)...)
-	h.deliver(exchange.QueueName("echo"), suspects, 4)
+	h.deliver(topology.QueueName("echo"), suspects, 4)
 	h.publish(sales(t, rest)...)
 	r := h.run(w, 1)
 	h.wantEffects(suspects + rest)

@@ -12,9 +12,11 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/deploy/local/localtest"
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/ledger"
+	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/workertest"
@@ -48,8 +50,8 @@ func TestWhatCollidedIsDoneAgainWhole(t *testing.T) {
 // Two slots lock two positions crosswise: PostgreSQL shoots one of them down.
 func TestADeadlockCostsNoAttempt(t *testing.T) {
 	t.Parallel()
-	position := func(item string) []store.PositionKey {
-		return []store.PositionKey{{Tenant: workertest.Tenant, Item: item, Location: "shop"}}
+	position := func(item string) []masterdata.PositionKey {
+		return []masterdata.PositionKey{{Tenant: workertest.Tenant, Item: item, Location: "shop"}}
 	}
 	var handled atomic.Int32
 	met := make(chan struct{})
@@ -58,21 +60,21 @@ func TestADeadlockCostsNoAttempt(t *testing.T) {
 		if e.Payload.ItemID == "saucer" {
 			first, second = second, first
 		}
-		if _, err := tx.LockPositions(ctx, position(first), nil); err != nil {
+		if _, err := ledger.LockPositions(ctx, tx, position(first), nil); err != nil {
 			return err
 		}
 		if handled.Add(1) == 2 {
 			close(met)
 		}
 		<-met
-		if _, err := tx.LockPositions(ctx, position(second), nil); err != nil {
+		if _, err := ledger.LockPositions(ctx, tx, position(second), nil); err != nil {
 			return err
 		}
 		return echo(tx, e.Envelope)
 	}))
 	h := newHouse(t, w)
-	h.must(h.db.InTx(t.Context(), func(tx *store.Tx) error {
-		_, err := tx.LockPositions(t.Context(), append(position("cup"), position("saucer")...), nil)
+	h.must(h.db.InTx(t.Context(), func(tx store.Tx) error {
+		_, err := ledger.LockPositions(t.Context(), tx, append(position("cup"), position("saucer")...), nil)
 		return err
 	}))
 	r := h.run(w, 2)
@@ -126,7 +128,7 @@ func TestASlowHandlerIsNotADatabaseThatIsAway(t *testing.T) {
 	h.db = storetest.Open(t, h.url+"&idle_in_transaction_session_timeout=100", 4)
 	h.publish(events...)
 	r := h.run(w, 1)
-	dead := h.take(exchange.DeadName("echo"), 1)[0]
+	dead := h.take(topology.DeadQueueName("echo"), 1)[0]
 	h.wantEffects(len(events) - 1)
 	if dead.ID != slow.ID.String() || !strings.Contains(dead.Failure().Error, "idle") || r.metric("composerp_worker_paused_slots", "") != 0 {
 		t.Errorf("want the slow one with its reason, got %s: %s", dead.ID, dead.Failure().Error)
@@ -150,11 +152,11 @@ func TestALockedJournalIsWaitedFor(t *testing.T) {
 	h.soon("the slot waits", func() bool {
 		return r.log.has(func(line string) bool { return strings.Contains(line, "somebody holds a lock for long") })
 	})
-	if n := h.depth(exchange.DeadName("echo")); n != 0 || r.messages("dead") != 0 {
+	if n := h.depth(topology.DeadQueueName("echo")); n != 0 || r.messages("dead") != 0 {
 		t.Errorf("while the journal is locked %d messages have left", n)
 	}
 	release()
-	h.take(exchange.DeadName("echo"), 1)
+	h.take(topology.DeadQueueName("echo"), 1)
 	if rows := h.journal(); len(rows) != 1 || rows[0].Outcome != "dead" {
 		t.Errorf("the journal has %+v", rows)
 	}

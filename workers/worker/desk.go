@@ -8,10 +8,11 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/exchange/failpoint"
+	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failpoint"
+	"github.com/composerp/composerp/store/inbox"
 )
 
 // desk is where a worker's messages are handled: read, claimed, handled, their
@@ -20,12 +21,12 @@ import (
 type desk struct {
 	worker   Worker
 	db       *store.DB
-	consumer store.ConsumerID
+	consumer inbox.ConsumerID
 }
 
 // message is a delivery and, unless its worker takes messages as they are, the event in it.
 type message struct {
-	exchange.Delivery
+	rabbitmq.Delivery
 	event event.Any
 	// prepared is what its call's preparation gave, when isPrepared.
 	prepared   any
@@ -41,7 +42,7 @@ type outcome struct {
 // Handle handles deliveries as a slot handles a batch, once and without a
 // broker: the verdict is returned instead of carried out. It gives what was
 // emitted. It is what package workertest stands on.
-func (w Worker) Handle(ctx context.Context, db *store.DB, deliveries ...exchange.Delivery) ([]event.Any, error) {
+func (w Worker) Handle(ctx context.Context, db *store.DB, deliveries ...rabbitmq.Delivery) ([]event.Any, error) {
 	consumer, err := w.subscribe(ctx, db)
 	if err != nil {
 		return nil, err
@@ -69,7 +70,7 @@ func (w Worker) Handle(ctx context.Context, db *store.DB, deliveries ...exchange
 
 // subscribe registers what the worker owes; one that owes nothing is no consumer.
 // From then on its gates are those of the database.
-func (w Worker) subscribe(ctx context.Context, db *store.DB) (store.ConsumerID, error) {
+func (w Worker) subscribe(ctx context.Context, db *store.DB) (inbox.ConsumerID, error) {
 	if w.gates != nil {
 		w.gates.db.Store(db)
 	}
@@ -80,14 +81,14 @@ func (w Worker) subscribe(ctx context.Context, db *store.DB) (store.ConsumerID, 
 	for i, t := range w.types {
 		types[i] = string(t)
 	}
-	return db.Subscribe(ctx, w.name, types)
+	return inbox.Subscribe(ctx, db, w.name, types)
 }
 
 // read decodes the event, unless the worker takes messages as they are. Only
 // what did not come through the log has not been held against its schema yet.
 // The routing key decides nothing: a message moved by hand has its queue's name
 // for a key. Every error is a rejection.
-func (w Worker) read(d exchange.Delivery) (message, error) {
+func (w Worker) read(d rabbitmq.Delivery) (message, error) {
 	if w.messages != nil {
 		return message{Delivery: d}, nil
 	}
@@ -129,7 +130,7 @@ func (k desk) handle(ctx context.Context, messages []message) (outcome, error) {
 
 // handleMessages hands messages to a worker that takes them as they are.
 func (k desk) handleMessages(ctx context.Context, messages []message) (outcome, error) {
-	deliveries := make([]exchange.Delivery, len(messages))
+	deliveries := make([]rabbitmq.Delivery, len(messages))
 	for i, m := range messages {
 		deliveries[i] = m.Delivery
 	}
@@ -148,7 +149,7 @@ func (k desk) claim(ctx context.Context, tx *Tx, messages []message) ([]event.An
 	if k.worker.idempotent {
 		return events, nil
 	}
-	fresh, err := tx.Claim(ctx, k.consumer, ids)
+	fresh, err := inbox.Claim(ctx, tx, k.consumer, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +180,7 @@ func (w Worker) apply(ctx context.Context, tx *Tx, events []event.Any) error {
 // transact runs do, which says how many messages it handled, in a transaction,
 // appends what was emitted, and commits.
 func (k desk) transact(ctx context.Context, do func(tx *Tx) (int, error)) (done outcome, err error) {
-	err = k.db.InTx(ctx, func(stx *store.Tx) error {
+	err = k.db.InTx(ctx, func(stx store.Tx) error {
 		tx := newTx(stx, k.worker.name)
 		handled, err := do(tx)
 		done = outcome{handled, tx.emitted}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
 )
 
 // # Gates
@@ -37,14 +38,14 @@ import (
 //	before the gate is opened    with its key
 
 // DefaultPace is how long gates stay closed where nobody says otherwise.
-var DefaultPace = store.GatePace{First: time.Second, Longest: 15 * time.Second, LongestAsked: time.Hour}
+var DefaultPace = failures.CircuitBackoff{First: time.Second, Longest: 15 * time.Second, LongestAsked: time.Hour}
 
 // Gates are the ways to those whom the workers of a process call. The zero value
 // works once a worker that was declared with it runs; before that, and where
 // there are none, every call goes.
 type Gates struct {
 	// Pace is how long gates stay closed; zero means DefaultPace.
-	Pace store.GatePace
+	Pace failures.CircuitBackoff
 
 	db     atomic.Pointer[store.DB]
 	mu     sync.Mutex
@@ -81,7 +82,7 @@ func (g *Gates) Call(ctx context.Context, dependency string, call func() error) 
 	if away, is := asUnavailable(err); is {
 		return g.close(settling, db, probe, unavailability{dependency, err, away.wait})
 	}
-	if probe != 0 && ctx.Err() == nil && db.OpenGate(settling, dependency, probe) == nil {
+	if probe != 0 && ctx.Err() == nil && failures.ResetCircuit(settling, db, dependency, probe) == nil {
 		g.mark(dependency, false)
 	} // a gate that could not be opened is probed again; what was called for is done
 	return err
@@ -93,11 +94,11 @@ func (g *Gates) enter(ctx context.Context, db *store.DB, dependency string) (pro
 	if err != nil || !away {
 		return 0, err
 	}
-	gate, err := db.EnterGate(ctx, dependency)
+	gate, err := failures.RequestPermit(ctx, db, dependency)
 	if err != nil {
 		return 0, err
 	}
-	if gate.Closed {
+	if gate.Refused {
 		return 0, unavailability{dependency, fmt.Errorf("%w: %s is away", ErrNotCalled, dependency), gate.Wait}
 	}
 	if gate.Probe == 0 {
@@ -108,10 +109,10 @@ func (g *Gates) enter(ctx context.Context, db *store.DB, dependency string) (pro
 
 func (g *Gates) close(ctx context.Context, db *store.DB, probe int64, away unavailability) error {
 	pace := g.Pace
-	if pace == (store.GatePace{}) {
+	if pace == (failures.CircuitBackoff{}) {
 		pace = DefaultPace
 	}
-	wait, err := db.CloseGate(ctx, away.dependency, probe, away.Error(), away.wait, pace)
+	wait, err := failures.TripCircuit(ctx, db, away.dependency, probe, away.Error(), away.wait, pace)
 	if err != nil {
 		return fmt.Errorf("%w; %w", away, err)
 	}
@@ -127,7 +128,7 @@ func (g *Gates) believedAway(ctx context.Context, db *store.DB, dependency strin
 	if began := time.Now(); began.Sub(g.looked) >= sight {
 		g.looked = began // the others go by what is believed while this one looks
 		g.mu.Unlock()
-		gates, err := db.ClosedGates(ctx)
+		gates, err := failures.OpenCircuits(ctx, db)
 		g.mu.Lock()
 		if err != nil {
 			g.looked = time.Time{}
@@ -140,7 +141,7 @@ func (g *Gates) believedAway(ctx context.Context, db *store.DB, dependency strin
 }
 
 // believe takes over what was read, but for what was found out since that began. The lock is held.
-func (g *Gates) believe(gates []store.ClosedGate, began time.Time) {
+func (g *Gates) believe(gates []failures.CircuitState, began time.Time) {
 	read := make(map[string]time.Time, len(gates))
 	for _, c := range gates {
 		read[c.Name] = began

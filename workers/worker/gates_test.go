@@ -13,9 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/webcall"
@@ -55,7 +56,7 @@ func (p *potter) called() []time.Time {
 }
 
 // hurried is a pace that leaves the last word to Retry-After.
-var hurried = store.GatePace{First: 50 * time.Millisecond, Longest: 200 * time.Millisecond, LongestAsked: time.Hour}
+var hurried = failures.CircuitBackoff{First: 50 * time.Millisecond, Longest: 200 * time.Millisecond, LongestAsked: time.Hour}
 
 // calling is a worker that calls the supplier that a sale's location names, through gates of its own.
 func calling(suppliers map[string]*potter, options ...worker.Option) worker.Worker {
@@ -126,7 +127,7 @@ func (h *house) wantNobodyHurt(processes ...*running) {
 			h.Errorf("want nothing but waits, got %d attempts lost", hurt)
 		}
 	}
-	if n := h.depth(exchange.DeadName("echo")); n != 0 {
+	if n := h.depth(topology.DeadQueueName("echo")); n != 0 {
 		h.Errorf("%d messages died of somebody's absence", n)
 	}
 	if n := storetest.Value[int](h, h.url, `SELECT count(*) FROM failure WHERE outcome <> 'deferred' OR attempt <> 1 OR class <> '' OR dependency = ''`); n != 0 {
@@ -188,9 +189,9 @@ func TestWaitsDoNotCountAsAttempts(t *testing.T) {
 	h := newHouse(t, w)
 	r := h.run(w, 1)
 	h.publish(workertest.Sale(t, "cup", "shop", "1"))
-	dead := h.take(exchange.DeadName("echo"), 1)[0]
+	dead := h.take(topology.DeadQueueName("echo"), 1)[0]
 	f := dead.Failure()
-	if f.Attempt != 3 || dead.Deferred() != 5 || f.FirstError != "the form is wrong" || f.Error != "never" || f.OriginalExchange != exchange.Events {
+	if f.Attempt != 3 || dead.Deferred() != 5 || f.FirstError != "the form is wrong" || f.Error != "never" || f.OriginalExchange != topology.Events {
 		t.Errorf("want three attempts and five waits, got %+v of %v", f, dead.Headers)
 	}
 	h.soon("it is counted", func() bool { return r.messages("dead") == 1 })
@@ -224,12 +225,12 @@ func TestWhichRungAMessageWaitsOn(t *testing.T) {
 			h := newHouse(t, w)
 			r := h.run(w, 1)
 			m := workertest.Delivery(workertest.Sale(t, "cup", "shop", "1")).Message
-			m.Headers = map[string]any{exchange.HeaderDeferred: c.deferred}
+			m.Headers = map[string]any{rabbitmq.HeaderDeferred: c.deferred}
 			h.send(m)
 			if c.want == rung {
 				h.soon("it comes back by the first rung", func() bool { return r.messages("deferred") > 1 })
 			} else {
-				h.soon("it waits on the long rung", func() bool { return h.depth(exchange.RungName("echo", c.want)) == 1 })
+				h.soon("it waits on the long rung", func() bool { return h.depth(topology.RetryQueueName("echo", c.want)) == 1 })
 			}
 		})
 	}
@@ -284,7 +285,7 @@ func TestWhatOpensAGate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url := storetest.URL(t)
-			gates := &worker.Gates{Pace: store.GatePace{First: time.Hour, Longest: time.Hour, LongestAsked: time.Hour}}
+			gates := &worker.Gates{Pace: failures.CircuitBackoff{First: time.Hour, Longest: time.Hour, LongestAsked: time.Hour}}
 			var result error
 			made := 0
 			ctx, stop := context.WithCancel(t.Context())

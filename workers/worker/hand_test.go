@@ -8,8 +8,8 @@ import (
 	"net/url"
 
 	"github.com/composerp/composerp/deploy/local/localtest"
-	"github.com/composerp/composerp/exchange"
-	"github.com/composerp/composerp/exchange/exchangetest"
+	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
+	"github.com/composerp/composerp/exchange/topology"
 )
 
 // byHand publishes a body to composerp.events as a sale, as one does in the
@@ -22,7 +22,7 @@ func (h *house) byHand(body []byte) {
 		"payload": base64.StdEncoding.EncodeToString(body), "payload_encoding": "base64",
 	})
 	h.must(err)
-	path := "/api/exchanges/" + url.PathEscape(exchangetest.VhostOf(h, h.broker)) + "/" + exchange.Events + "/publish"
+	path := "/api/exchanges/" + url.PathEscape(rabbitmqtest.VhostOf(h, h.broker)) + "/" + topology.Events + "/publish"
 	answer, err := http.Post(management+path, "application/json", bytes.NewReader(request))
 	h.must(err)
 	defer func() { _ = answer.Body.Close() }()
@@ -36,14 +36,14 @@ func (h *house) byHand(body []byte) {
 
 func (h *house) deleteQueue(name string) {
 	h.Helper()
-	h.must(exchangetest.Management(h).DeleteQueue(h.Context(), exchangetest.VhostOf(h, h.broker), name))
+	h.must(rabbitmqtest.Management(h).DeleteQueue(h.Context(), rabbitmqtest.VhostOf(h, h.broker), name))
 }
 
 // hangUp has the broker close every connection of the worker named echo.
 func (h *house) hangUp() int {
 	h.Helper()
-	management := exchangetest.Management(h)
-	connections, err := management.Connections(h.Context(), exchangetest.VhostOf(h, h.broker))
+	management := rabbitmqtest.Management(h)
+	connections, err := management.Connections(h.Context(), rabbitmqtest.VhostOf(h, h.broker))
 	h.must(err)
 	closed := 0
 	for _, c := range connections {

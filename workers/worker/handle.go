@@ -5,9 +5,9 @@ import (
 	"errors"
 	"time"
 
-	"github.com/composerp/composerp/exchange"
-	"github.com/composerp/composerp/exchange/failpoint"
+	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failpoint"
 )
 
 // handle carries deliveries to their fate: handled and committed, on the ladder,
@@ -15,7 +15,7 @@ import (
 //
 // All are tried together first. When that fails, for whatever reason a message
 // could have given, each is tried alone, and each failure judged alone.
-func (s *slot) handle(ctx context.Context, deliveries []exchange.Delivery) error {
+func (s *slot) handle(ctx context.Context, deliveries []rabbitmq.Delivery) error {
 	messages, err := s.read(ctx, deliveries)
 	if err != nil || len(messages) == 0 {
 		return err
@@ -97,7 +97,7 @@ func (s *slot) prepare(ctx context.Context, messages []message) ([]message, erro
 }
 
 // read opens the messages. What cannot be read never will be: it is judged at once.
-func (s *slot) read(ctx context.Context, deliveries []exchange.Delivery) ([]message, error) {
+func (s *slot) read(ctx context.Context, deliveries []rabbitmq.Delivery) ([]message, error) {
 	messages := make([]message, 0, len(deliveries))
 	for _, d := range deliveries {
 		m, err := s.Worker.read(d)

@@ -11,9 +11,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/exchange/exchangetest"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker"
@@ -25,10 +26,10 @@ type house struct {
 	testing.TB
 	url    string
 	db     *store.DB
-	broker exchange.Config
+	broker rabbitmq.Config
 
-	session   *exchange.Session
-	publisher *exchange.Publisher
+	session   *rabbitmq.Session
+	publisher *rabbitmq.Publisher
 }
 
 // rung is the tests' only rung, so that a second try does not take long.
@@ -37,9 +38,9 @@ const rung = 100 * time.Millisecond
 func newHouse(t testing.TB, workers ...worker.Worker) *house {
 	t.Helper()
 	url := storetest.URL(t)
-	h := &house{TB: t, url: url, db: storetest.Open(t, url, 8), broker: exchangetest.Vhost(t)}
+	h := &house{TB: t, url: url, db: storetest.Open(t, url, 8), broker: rabbitmqtest.Vhost(t)}
 	h.apply(workers...)
-	session, err := exchange.Open(t.Context(), h.broker)
+	session, err := rabbitmq.Open(t.Context(), h.broker)
 	h.must(err)
 	t.Cleanup(func() { _ = session.Close() })
 	h.session = session
@@ -50,11 +51,11 @@ func newHouse(t testing.TB, workers ...worker.Worker) *house {
 
 func (h *house) apply(workers ...worker.Worker) {
 	h.Helper()
-	var subscriptions []exchange.Subscription
+	var subscriptions []topology.Subscription
 	for _, w := range workers {
 		subscriptions = append(subscriptions, w.Subscription())
 	}
-	h.must(exchange.Compute(subscriptions).Apply(h.Context(), h.broker))
+	h.must(rabbitmq.Apply(h.Context(), topology.Compute(subscriptions), h.broker))
 }
 
 // running is a worker at work.
@@ -130,16 +131,16 @@ func (r *running) messages(outcome string) int {
 // publish puts events on the exchange as an outsider does, and waits for the confirms.
 func (h *house) publish(events ...event.Any) {
 	h.Helper()
-	messages := make([]exchange.Message, len(events))
+	messages := make([]rabbitmq.Message, len(events))
 	for i, e := range events {
 		messages[i] = workertest.Delivery(e).Message
 	}
 	h.send(messages...)
 }
 
-func (h *house) send(messages ...exchange.Message) {
+func (h *house) send(messages ...rabbitmq.Message) {
 	h.Helper()
-	confirmations := make([]*exchange.Confirmation, len(messages))
+	confirmations := make([]*rabbitmq.Confirmation, len(messages))
 	for i, m := range messages {
 		c, err := h.publisher.Publish(h.Context(), m)
 		h.must(err)
@@ -151,14 +152,14 @@ func (h *house) send(messages ...exchange.Message) {
 }
 
 // take takes n messages off a queue and acknowledges them.
-func (h *house) take(queue string, n int) []exchange.Delivery {
+func (h *house) take(queue string, n int) []rabbitmq.Delivery {
 	h.Helper()
 	ctx, cancel := context.WithTimeout(h.Context(), patience)
 	defer cancel()
 	consumer, err := h.session.Consume(queue, fmt.Sprintf("take.%s.%d", queue, time.Now().UnixNano()), 100)
 	h.must(err)
 	defer func() { _ = consumer.Close() }()
-	var taken []exchange.Delivery
+	var taken []rabbitmq.Delivery
 	for len(taken) < n {
 		some, err := consumer.Take(ctx, n-len(taken))
 		if err != nil {

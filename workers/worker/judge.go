@@ -7,9 +7,9 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/composerp/composerp/exchange"
-	"github.com/composerp/composerp/exchange/failpoint"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/store/failpoint"
+	"github.com/composerp/composerp/store/failures"
 )
 
 // # What becomes of a message that failed
@@ -56,25 +56,25 @@ func (s *slot) judge(ctx context.Context, m message, failure error) error {
 		return s.postpone(ctx, m, away)
 	}
 	attempt := max(0, m.Attempt())
-	outcome := store.OutcomeRetried
+	outcome := failures.OutcomeRetried
 	if errors.Is(failure, ErrRejected) || attempt >= len(s.Worker.ladder) {
-		outcome = store.OutcomeDead
+		outcome = failures.OutcomeDead
 	}
 	class, err := s.writeDown(ctx, m, failure, outcome)
 	if err != nil {
 		return err
 	}
 	if class != "" {
-		outcome = store.OutcomeQuarantined
+		outcome = failures.OutcomeQuarantined
 	}
-	copied := exchange.DeadMessage(m.Delivery, s.Worker.name, failure)
+	copied := rabbitmq.DeadMessage(m.Delivery, s.Worker.name, failure)
 	switch outcome {
-	case store.OutcomeRetried:
-		copied = exchange.RetryMessage(m.Delivery, s.Worker.name, s.Worker.rung(attempt, failure), failure)
-	case store.OutcomeQuarantined:
-		copied.Headers[exchange.HeaderQuarantine] = class
+	case failures.OutcomeRetried:
+		copied = rabbitmq.RetryMessage(m.Delivery, s.Worker.name, s.Worker.rung(attempt, failure), failure)
+	case failures.OutcomeQuarantined:
+		copied.Headers[rabbitmq.HeaderQuarantine] = class
 	}
-	copied.Headers[exchange.HeaderAttempt] = int64(attempt + 1) // what came may be a stranger's: below zero it would climb for ever
+	copied.Headers[rabbitmq.HeaderAttempt] = int64(attempt + 1) // what came may be a stranger's: below zero it would climb for ever
 	failpoint.Hit("judge.begun")
 	if err := s.send(ctx, copied); err != nil {
 		return fmt.Errorf("sending message %s to %s: %w", copied.ID, copied.Exchange, err)
@@ -88,23 +88,23 @@ func (s *slot) judge(ctx context.Context, m message, failure error) error {
 // postpone lets a message wait on its ladder until its dependency may be called.
 func (s *slot) postpone(ctx context.Context, m message, away unavailability) error {
 	if !errors.Is(away, ErrNotCalled) {
-		if _, err := s.writeDown(ctx, m, away, store.OutcomeDeferred); err != nil {
+		if _, err := s.writeDown(ctx, m, away, failures.OutcomeDeferred); err != nil {
 			return err
 		}
 	}
-	copied := exchange.DeferMessage(m.Delivery, s.Worker.name, s.Worker.waits(m.Deferred(), away.wait), away.dependency)
+	copied := rabbitmq.DeferMessage(m.Delivery, s.Worker.name, s.Worker.waits(m.Deferred(), away.wait), away.dependency)
 	if err := s.send(ctx, copied); err != nil {
 		return fmt.Errorf("sending message %s to %s: %w", copied.ID, copied.Exchange, err)
 	}
-	s.count(string(store.OutcomeDeferred), 1)
+	s.count(string(failures.OutcomeDeferred), 1)
 	s.deferred.add(away)
 	s.Log.Info("a message waits for a dependency", "event", copied.ID, "type", m.Type, "dependency", away.dependency, "wait", away.wait, "error", away)
 	return nil
 }
 
 // writeDown enters a failed try in the journal, and gives the class that it is quarantined with.
-func (s *slot) writeDown(ctx context.Context, m message, failure error, outcome store.Outcome) (class string, err error) {
-	f := store.Failure{
+func (s *slot) writeDown(ctx context.Context, m message, failure error, outcome failures.Outcome) (class string, err error) {
+	f := failures.Failure{
 		Try: tryOf(s.Worker.name, m.Delivery), Consumer: s.Worker.name, MessageID: m.ID, Type: m.Type, Version: m.event.Version,
 		Attempt: max(0, m.Attempt()) + 1, Error: failure.Error(), Outcome: outcome,
 	}
@@ -121,7 +121,7 @@ func (s *slot) writeDown(ctx context.Context, m message, failure error, outcome 
 	f.Counts = f.Dependency == "" && !errors.Is(failure, ErrRejected) && !errors.Is(failure, errGivenUp) && !errors.Is(failure, ErrInDoubt)
 	err = s.outwait(ctx, func() error {
 		return s.keep(ctx, func() (err error) {
-			class, err = s.DB.RecordFailure(ctx, f, s.Worker.quarantine)
+			class, err = failures.RecordFailure(ctx, s.DB, f, s.Worker.quarantine)
 			return err
 		})
 	})
@@ -137,22 +137,22 @@ var trySpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://composerp.dev/try
 
 // tryOf names a try by the message and the state it came in: delivered again it
 // is the same try, and back from a rung, or put back by somebody, another.
-func tryOf(consumer string, d exchange.Delivery) uuid.UUID {
-	identity := fmt.Sprintf("%s\x00%s\x00%d\x00%d\x00%v\x00%s", consumer, d.ID, d.Attempt(), d.Deferred(), d.Headers[exchange.HeaderLastFailedAt], d.Body)
+func tryOf(consumer string, d rabbitmq.Delivery) uuid.UUID {
+	identity := fmt.Sprintf("%s\x00%s\x00%d\x00%d\x00%v\x00%s", consumer, d.ID, d.Attempt(), d.Deferred(), d.Headers[rabbitmq.HeaderLastFailedAt], d.Body)
 	return uuid.NewSHA1(trySpace, []byte(identity))
 }
 
 // send publishes until the broker has the message. A ladder that is full or was
 // never declared is no fault of the message's, nor of those taken with it: they
 // are kept in hand, with noise, until somebody has mended it.
-func (s *slot) send(ctx context.Context, m exchange.Message) error {
+func (s *slot) send(ctx context.Context, m rabbitmq.Message) error {
 	for backoff := newBackoff(); ; {
 		confirmation, err := s.publisher.Publish(ctx, m)
 		if err == nil {
 			failpoint.Hit("judge.published")
 			err = confirmation.Wait(ctx)
 		}
-		if !errors.Is(err, exchange.ErrNacked) && !errors.Is(err, exchange.ErrUnroutable) {
+		if !errors.Is(err, rabbitmq.ErrNacked) && !errors.Is(err, rabbitmq.ErrUnroutable) {
 			return err
 		}
 		s.Log.Error("a failed message has no place to go; keeping what is in hand", "exchange", m.Exchange, "key", m.RoutingKey, "error", err)

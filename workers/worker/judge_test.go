@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/workertest"
@@ -41,15 +41,15 @@ func TestEveryFailedTryIsWrittenDown(t *testing.T) {
 	h := newHouse(t, w)
 	h.run(w, 1)
 	h.publish(e)
-	dead := h.take(exchange.DeadName("echo"), 1)[0]
+	dead := h.take(topology.DeadQueueName("echo"), 1)[0]
 	rows := h.journal()
 	if len(rows) != 3 {
 		t.Fatalf("want a row a try, got %+v", rows)
 	}
 	for i, r := range rows {
-		outcome := store.OutcomeRetried
+		outcome := failures.OutcomeRetried
 		if i == 2 {
-			outcome = store.OutcomeDead
+			outcome = failures.OutcomeDead
 		}
 		if r.Consumer != "echo" || r.Event_ID != e.ID.String() || r.Message_ID != dead.ID || r.Type != "SALE_COMPLETED" || r.Version != e.Version || r.Attempt != i+1 ||
 			r.Error != fmt.Sprintf("no cup is left\uFFFD at try %d", i+1) || r.Fingerprint != rows[0].Fingerprint || r.Class != rows[0].Class || r.Class == "" || r.Outcome != string(outcome) {
@@ -75,11 +75,11 @@ func TestAFailureThatCannotBeWrittenDownIsKeptInHand(t *testing.T) {
 	r := h.run(w, 1)
 	h.publish(e)
 	h.soon("the slot pauses", func() bool { return r.metric("composerp_worker_paused_slots", "") == 1 })
-	if n := h.depth(exchange.DeadName("echo")); n != 0 || r.messages("dead") != 0 {
+	if n := h.depth(topology.DeadQueueName("echo")); n != 0 || r.messages("dead") != 0 {
 		t.Errorf("%d messages went on without a row", n)
 	}
 	storetest.Exec(t, h.url, "ALTER TABLE failure_away RENAME TO failure")
-	dead := h.take(exchange.DeadName("echo"), 1)[0]
+	dead := h.take(topology.DeadQueueName("echo"), 1)[0]
 	if rows := h.journal(); len(rows) != 1 || dead.Failure().Attempt != 1 || seen.of(e) != 1 || dead.DeliveryCount != 0 {
 		t.Errorf("want one try and one row, got %d tries, %+v", seen.of(e), rows)
 	}
@@ -94,7 +94,7 @@ func TestAnUnwritableFailureIsSaidLoudly(t *testing.T) {
 	storetest.Exec(t, h.url, "ALTER TABLE failure ADD CONSTRAINT refused CHECK (error <> 'no')")
 	r := h.run(w, 1)
 	h.publish(e)
-	h.take(exchange.DeadName("echo"), 1)
+	h.take(topology.DeadQueueName("echo"), 1)
 	if !r.log.has(func(line string) bool { return strings.HasPrefix(line, "ERROR a failure can not be written down") }) {
 		t.Error("nobody is told")
 	}
@@ -113,7 +113,7 @@ func TestATryJudgedTwiceIsOneRow(t *testing.T) {
 		return errors.New("no")
 	}, worker.Quarantine(2, time.Hour))
 	h := newHouse(t, w)
-	h.deleteQueue(exchange.RungName("echo", rung))
+	h.deleteQueue(topology.RetryQueueName("echo", rung))
 	line := newGate(h, h.broker.URLs[0])
 	direct := h.broker
 	h.broker.URLs = []string{line.url}
@@ -126,7 +126,7 @@ func TestATryJudgedTwiceIsOneRow(t *testing.T) {
 	}
 	h.soon("it was tried three times", func() bool { return seen.of(e) >= 3 })
 	h.apply(w)
-	dead := h.take(exchange.DeadName("echo"), 1)[0]
+	dead := h.take(topology.DeadQueueName("echo"), 1)[0]
 	rows := h.journal()
 	if len(rows) != 2 || rows[0].Attempt != 1 || rows[0].Error != "still no" || rows[1].Attempt != 2 || dead.Failure().Attempt != 2 {
 		t.Errorf("want a row an attempt, the last word in each, got %+v", rows)
@@ -156,7 +156,7 @@ func TestAClassOfFailingEventsIsQuarantined(t *testing.T) {
 	h.publish(salesAt(t, "good-1", good)...)
 	h.wantEffects(good)
 	class := ""
-	for _, d := range h.take(exchange.DeadName("echo"), bad) {
+	for _, d := range h.take(topology.DeadQueueName("echo"), bad) {
 		f := d.Failure()
 		if class == "" {
 			class = f.Quarantine
@@ -169,20 +169,20 @@ func TestAClassOfFailingEventsIsQuarantined(t *testing.T) {
 	if n := r.messages("retried"); n != k-1 || r.messages("dead") != 0 || len(seen.all()) != good+bad+k-1 {
 		t.Errorf("want the first %d retried and none tried more often, got %d and %d tries", k-1, n, len(seen.all()))
 	}
-	list, err := h.db.Quarantined(t.Context(), false)
+	list, err := failures.Quarantined(t.Context(), h.db, false)
 	if err != nil || len(list) != 1 || list[0].Class != class || list[0].Consumer != "echo" || list[0].Type != "SALE_COMPLETED" ||
-		list[0].Fingerprint != store.Fingerprint(`no "cup-1" at bad-1`) || !strings.HasPrefix(list[0].Sample, `no "cup-`) || !strings.HasPrefix(class, "echo-") {
+		list[0].Fingerprint != failures.Fingerprint(`no "cup-1" at bad-1`) || !strings.HasPrefix(list[0].Sample, `no "cup-`) || !strings.HasPrefix(class, "echo-") {
 		t.Fatalf("want the class listed, got %+v, %v", list, err)
 	}
 
-	_, err = h.db.ReleaseQuarantine(t.Context(), class)
+	_, err = failures.ReleaseQuarantine(t.Context(), h.db, class)
 	h.must(err)
 	h.publish(salesAt(t, "bad-1", 1)...)
-	if f := h.take(exchange.DeadName("echo"), 1)[0].Failure(); f.Quarantine != "" || f.Attempt != 3 {
+	if f := h.take(topology.DeadQueueName("echo"), 1)[0].Failure(); f.Quarantine != "" || f.Attempt != 3 {
 		t.Errorf("want it to climb the whole ladder again, got %+v", f)
 	}
 	h.publish(salesAt(t, "bad-2", k)...) // one of them fills the class with the one before
-	for _, d := range h.take(exchange.DeadName("echo"), k) {
+	for _, d := range h.take(topology.DeadQueueName("echo"), k) {
 		if f := d.Failure(); f.Quarantine != class {
 			t.Errorf("want the class to be full again, got %+v", f)
 		}
@@ -196,7 +196,7 @@ func TestRejectionsFillNoClass(t *testing.T) {
 	h := newHouse(t, w)
 	h.run(w, 1)
 	h.publish(sales(t, 3)...)
-	for _, d := range h.take(exchange.DeadName("echo"), 3) {
+	for _, d := range h.take(topology.DeadQueueName("echo"), 3) {
 		if d.Failure().Quarantine != "" {
 			t.Errorf("it is set aside: %+v", d.Failure())
 		}
@@ -215,7 +215,7 @@ func TestWhatIsInDoubtFillsNoClass(t *testing.T) {
 	h := newHouse(t, w)
 	h.run(w, 1)
 	h.publish(sales(t, 3)...)
-	for _, d := range h.take(exchange.DeadName("echo"), 3) {
+	for _, d := range h.take(topology.DeadQueueName("echo"), 3) {
 		if f := d.Failure(); f.Quarantine != "" || f.Attempt < 2 {
 			t.Errorf("it did not climb its ladder to the end: %+v", f)
 		}

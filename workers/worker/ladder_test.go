@@ -8,8 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/workertest"
@@ -23,7 +24,7 @@ func TestWhatFailsClimbsTheLadderAndDiesWithItsReason(t *testing.T) {
 	h := newHouse(t, w)
 	r := h.run(w, 1)
 	h.publish(poison)
-	dead := h.take(exchange.DeadName("echo"), 1)[0]
+	dead := h.take(topology.DeadQueueName("echo"), 1)[0]
 	if n := seen.of(poison); n != 3 {
 		t.Errorf("want three tries for a ladder of two rungs, got %d", n)
 	}
@@ -31,7 +32,7 @@ func TestWhatFailsClimbsTheLadderAndDiesWithItsReason(t *testing.T) {
 	if f.Worker != "echo" || f.Error != "no cup is left" || f.Attempt != 3 {
 		t.Errorf("want the reason of the third try, got %+v", f)
 	}
-	if f.OriginalExchange != exchange.Events || f.OriginalRoutingKey != "integration.sale_completed" || !f.LastFailedAt.After(f.FirstFailedAt) {
+	if f.OriginalExchange != topology.Events || f.OriginalRoutingKey != "integration.sale_completed" || !f.LastFailedAt.After(f.FirstFailedAt) {
 		t.Errorf("want where it came from and when it failed first and last, got %+v", f)
 	}
 	if dead.ID != poison.ID.String() || string(dead.Body) != string(poison.Body) || dead.Headers["x-death"] != nil {
@@ -87,7 +88,7 @@ func TestOnePoisonAmongManyFailsAlone(t *testing.T) {
 			h := newHouse(t, w)
 			h.publish(events...)
 			r := h.run(w, 1)
-			dead := h.take(exchange.DeadName("echo"), 1)[0]
+			dead := h.take(topology.DeadQueueName("echo"), 1)[0]
 			h.wantEffects(len(events) - 1)
 			if dead.ID != poison.ID.String() || !strings.Contains(dead.Failure().Error, "no") {
 				t.Errorf("want the poison with its reason, got %s: %s", dead.ID, dead.Failure().Error)
@@ -109,23 +110,23 @@ func TestWhatCannotBeReadDiesAtOnce(t *testing.T) {
 	t.Parallel()
 	w := echoing(&tries{}, nil)
 	h := newHouse(t, w)
-	good := func() exchange.Message { return workertest.Delivery(workertest.Sale(t, "cup", "shop", "1")).Message }
-	with := func(change func(m *exchange.Message)) exchange.Message {
+	good := func() rabbitmq.Message { return workertest.Delivery(workertest.Sale(t, "cup", "shop", "1")).Message }
+	with := func(change func(m *rabbitmq.Message)) rabbitmq.Message {
 		m := good()
 		change(&m)
 		return m
 	}
-	replace := func(old, by string) func(m *exchange.Message) {
-		return func(m *exchange.Message) { m.Body = []byte(strings.Replace(string(m.Body), old, by, 1)) }
+	replace := func(old, by string) func(m *rabbitmq.Message) {
+		return func(m *rabbitmq.Message) { m.Body = []byte(strings.Replace(string(m.Body), old, by, 1)) }
 	}
-	bad := map[string]exchange.Message{
-		"line 1":             with(func(m *exchange.Message) { m.Body = []byte("{") }),
+	bad := map[string]rabbitmq.Message{
+		"line 1":             with(func(m *rabbitmq.Message) { m.Body = []byte("{") }),
 		"payload.quantity":   with(replace(`"quantity":1`, `"quantity":"1"`)),
 		"payload.itemId":     with(replace(`"itemId":"cup"`, `"itemId":"`+strings.Repeat("x", 65)+`"`)),
 		"payload.locationId": with(replace(`"locationId":"shop",`, ``)),
-		"SALE_COMPLTED":      with(func(m *exchange.Message) { m.Type = ""; replace("SALE_COMPLETED", "SALE_COMPLTED")(m) }),
-		"type property":      with(func(m *exchange.Message) { m.Type = "STOCK_COUNTED" }),
-		"does not hear": with(func(m *exchange.Message) {
+		"SALE_COMPLTED":      with(func(m *rabbitmq.Message) { m.Type = ""; replace("SALE_COMPLETED", "SALE_COMPLTED")(m) }),
+		"type property":      with(func(m *rabbitmq.Message) { m.Type = "STOCK_COUNTED" }),
+		"does not hear": with(func(m *rabbitmq.Message) {
 			*m = workertest.Delivery(workertest.Count(t, "cup", "shop", "1")).Message
 			m.RoutingKey = "integration.sale_completed"
 		}),
@@ -134,20 +135,20 @@ func TestWhatCannotBeReadDiesAtOnce(t *testing.T) {
 		"want a number, got null": with(replace(`"quantity":1`, `"quantity":null`)),
 		"the same key twice":      with(replace(`"quantity":1`, `"quantity":1,"quantity":2`)),
 	}
-	var messages []exchange.Message
+	var messages []rabbitmq.Message
 	for _, m := range bad {
 		messages = append(messages, m, good())
 	}
 	h.send(messages...)
 	r := h.run(w, 1)
-	dead := h.take(exchange.DeadName("echo"), len(bad))
+	dead := h.take(topology.DeadQueueName("echo"), len(bad))
 	h.wantEffects(len(bad))
 	h.soon("the deaths are counted", func() bool { return r.messages("dead") == len(bad) })
 	if r.messages("retried") != 0 {
 		t.Errorf("want none retried, got %d", r.messages("retried"))
 	}
 	for reason, m := range bad {
-		i := slices.IndexFunc(dead, func(d exchange.Delivery) bool { return string(d.Body) == string(m.Body) })
+		i := slices.IndexFunc(dead, func(d rabbitmq.Delivery) bool { return string(d.Body) == string(m.Body) })
 		if i < 0 {
 			t.Errorf("%s: not among the dead", reason)
 		} else if f := dead[i].Failure(); f.Attempt != 1 {
@@ -167,8 +168,8 @@ func TestHowAMessageCameDoesNotMatter(t *testing.T) {
 	h := newHouse(t, w)
 	moved, untyped := workertest.Delivery(workertest.Sale(t, "cup", "shop", "1")).Message, workertest.Delivery(workertest.Sale(t, "cup", "shop", "1")).Message
 	// The management UI publishes by hand with the queue's name for a key, and keeps no properties.
-	moved.Exchange, moved.RoutingKey = "", exchange.QueueName("echo")
-	untyped.Type, untyped.Headers = "", map[string]any{"x-death": "nonsense", exchange.HeaderAttempt: "nonsense"}
+	moved.Exchange, moved.RoutingKey = "", topology.QueueName("echo")
+	untyped.Type, untyped.Headers = "", map[string]any{"x-death": "nonsense", rabbitmq.HeaderAttempt: "nonsense"}
 	h.send(moved, untyped)
 	r := h.run(w, 1)
 	h.wantEffects(2)
@@ -192,7 +193,7 @@ func TestAMessageWithoutAnID(t *testing.T) {
 	h.byHand(garbage)
 	h.run(w, 1)
 	h.wantEffects(1)
-	if dead := h.take(exchange.DeadName("echo"), 1)[0]; string(dead.Body) != string(garbage) || dead.ID == "" {
+	if dead := h.take(topology.DeadQueueName("echo"), 1)[0]; string(dead.Body) != string(garbage) || dead.ID == "" {
 		t.Errorf("want the garbage, with an id, got %q of id %q", dead.Body, dead.ID)
 	}
 }
@@ -207,10 +208,10 @@ func TestForgedAttemptsAreAttempts(t *testing.T) {
 			w := echoing(&tries{}, failing(e, errors.New("no")))
 			h := newHouse(t, w)
 			m := workertest.Delivery(e).Message
-			m.Headers = map[string]any{exchange.HeaderAttempt: attempt}
+			m.Headers = map[string]any{rabbitmq.HeaderAttempt: attempt}
 			h.send(m)
 			h.run(w, 1)
-			h.take(exchange.DeadName("echo"), 1)
+			h.take(topology.DeadQueueName("echo"), 1)
 		})
 	}
 }
@@ -224,7 +225,7 @@ func TestALargeMessageDiesLikeAnyOther(t *testing.T) {
 	h.publish(workertest.Sale(t, "cup", "shop", "1"))
 	h.run(w, 1)
 	h.wantEffects(1)
-	if dead := h.take(exchange.DeadName("echo"), 1)[0]; len(dead.Body) != len(body) {
+	if dead := h.take(topology.DeadQueueName("echo"), 1)[0]; len(dead.Body) != len(body) {
 		t.Errorf("want all %d bytes, got %d", len(body), len(dead.Body))
 	}
 }
@@ -237,14 +238,14 @@ func TestAFailureWaitsForAMissingRung(t *testing.T) {
 	seen := &tries{}
 	w := echoing(seen, failing(e, errors.New("no")))
 	h := newHouse(t, w)
-	h.deleteQueue(exchange.RungName("echo", rung))
+	h.deleteQueue(topology.RetryQueueName("echo", rung))
 	r := h.run(w, 1)
 	h.publish(e)
 	h.soon("it is said loudly", func() bool {
 		return r.log.has(func(line string) bool { return strings.HasPrefix(line, "ERROR a failed message has no place to go") })
 	})
 	h.apply(w)
-	dead := h.take(exchange.DeadName("echo"), 1)[0]
+	dead := h.take(topology.DeadQueueName("echo"), 1)[0]
 	if seen.of(e) != 2 || dead.Failure().Attempt != 2 || dead.DeliveryCount != 0 {
 		t.Errorf("want two tries and none lost, got %d, attempt %d", seen.of(e), dead.Failure().Attempt)
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
 )
 
 // Outcomes of a message, as the metric's label has them: those of a try that went
@@ -18,7 +19,7 @@ const (
 
 var outcomes = []string{
 	outcomeHandled, outcomeDuplicate,
-	string(store.OutcomeRetried), string(store.OutcomeDeferred), string(store.OutcomeQuarantined), string(store.OutcomeDead),
+	string(failures.OutcomeRetried), string(failures.OutcomeDeferred), string(failures.OutcomeQuarantined), string(failures.OutcomeDead),
 }
 
 // Metrics are the harness's counters; make one with NewMetrics and share it
@@ -92,8 +93,8 @@ func RegisterFailures(r prometheus.Registerer, db *store.DB) {
 		}))
 	}
 	gauge("composerp_closed_gates", "Dependencies that are away, and are not called but to probe them.", func(ctx context.Context) (int, error) {
-		gates, err := db.ClosedGates(ctx)
+		gates, err := failures.OpenCircuits(ctx, db)
 		return len(gates), err
 	})
-	gauge("composerp_quarantined_classes", "Classes of failing events that are set aside until somebody releases them.", db.QuarantinedClasses)
+	gauge("composerp_quarantined_classes", "Classes of failing events that are set aside until somebody releases them.", func(ctx context.Context) (int, error) { return failures.QuarantinedClasses(ctx, db) })
 }

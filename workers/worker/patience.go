@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/inbox"
 )
 
 // Limits of patience. collisionRetries is how often what collided with another
@@ -95,7 +96,7 @@ func (s *slot) outwait(ctx context.Context, do func() error) error {
 func (s *slot) answers(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	_, err := s.DB.Handled(ctx, s.desk.consumer, uuid.Nil)
+	_, err := inbox.Handled(ctx, s.DB, s.desk.consumer, uuid.Nil)
 	return err == nil
 }
 

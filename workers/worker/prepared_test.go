@@ -10,9 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/stockview"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/workertest"
@@ -25,8 +26,8 @@ func prepared(prepare func(tx *worker.Tx, e event.Envelope) error, do func(count
 	return worker.New("echo", worker.Ladder(rung), worker.OnPreparedCall(
 		func(ctx context.Context, tx *worker.Tx, sale event.Of[event.SaleCompleted]) (int64, error) {
 			count++
-			err := tx.NoteLowStock(ctx, []store.LowStock{{
-				PositionKey: store.PositionKey{Tenant: sale.TenantID, Item: sale.Payload.ItemID, Location: sale.Payload.LocationID},
+			err := stockview.NoteLowStock(ctx, tx, []stockview.LowStock{{
+				PositionKey: masterdata.PositionKey{Tenant: sale.TenantID, Item: sale.Payload.ItemID, Location: sale.Payload.LocationID},
 				Threshold:   sale.Payload.Quantity, Sequence: count, SaidAt: sale.Timestamp,
 			}})
 			return count, errors.Join(err, prepare(tx, sale.Envelope))
@@ -118,7 +119,7 @@ func TestAFailedCallIsWrittenDown(t *testing.T) {
 	refused := worker.Reject(errors.New("unknown item"))
 	sale := workertest.Sale(t, "cup", "shop", "1")
 	note := func(ctx context.Context, tx *worker.Tx) error {
-		return tx.NoteLowStock(ctx, []store.LowStock{{PositionKey: store.PositionKey{Tenant: "x", Item: "x", Location: "x"}, Sequence: 7, SaidAt: sale.Timestamp}})
+		return stockview.NoteLowStock(ctx, tx, []stockview.LowStock{{PositionKey: masterdata.PositionKey{Tenant: "x", Item: "x", Location: "x"}, Sequence: 7, SaidAt: sale.Timestamp}})
 	}
 	for name, c := range map[string]struct {
 		record worker.Record
@@ -215,18 +216,18 @@ func TestWhoAsksForTimeGetsTheRungThatIsLongEnough(t *testing.T) {
 			h.run(w, 1)
 			h.publish(workertest.Sale(t, "cup", "shop", "1"))
 			if want == ladder[0] {
-				if f := h.take(exchange.DeadName("echo"), 1)[0].Failure(); f.Attempt != 2 || f.Error != "that was the next rung" {
+				if f := h.take(topology.DeadQueueName("echo"), 1)[0].Failure(); f.Attempt != 2 || f.Error != "that was the next rung" {
 					t.Errorf("want the second try at once, got %+v", f)
 				}
 				return
 			}
-			taken := h.take(exchange.RungName("echo", want), 1)[0]
+			taken := h.take(topology.RetryQueueName("echo", want), 1)[0]
 			if f := taken.Failure(); f.Error != "asking: come back later" || f.Attempt != 1 || taken.Attempt() != 1 {
 				t.Errorf("want the reason and one attempt, got %+v", f)
 			}
 			others := slices.DeleteFunc(slices.Clone(ladder), func(d time.Duration) bool { return d == want })
 			for _, d := range others {
-				if n := h.depth(exchange.RungName("echo", d)); n != 0 {
+				if n := h.depth(topology.RetryQueueName("echo", d)); n != 0 {
 					t.Errorf("want nothing on the rung of %s, got %d", d, n)
 				}
 			}
@@ -243,7 +244,7 @@ func TestAskingForTimeDoesNotLengthenTheLadder(t *testing.T) {
 	h := newHouse(t, w)
 	h.run(w, 1)
 	h.publish(workertest.Sale(t, "cup", "shop", "1"))
-	if f := h.take(exchange.DeadName("echo"), 1)[0].Failure(); f.Attempt != 2 || f.Error != "come back later" {
+	if f := h.take(topology.DeadQueueName("echo"), 1)[0].Failure(); f.Attempt != 2 || f.Error != "come back later" {
 		t.Errorf("want two tries and the reason, got %+v", f)
 	}
 }

@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/inbox"
 )
 
 // What a rehearsal may come to beside success and failure.
@@ -28,7 +29,7 @@ var errRehearsed = errors.New("rehearsed")
 // the message would die at once; anything else is the failure it would be tried
 // again for. What was said is held against its schema and against the log's
 // tables, but what only a commit finds is not found.
-func (w Worker) Rehearse(ctx context.Context, db *store.DB, d exchange.Delivery) error {
+func (w Worker) Rehearse(ctx context.Context, db *store.DB, d rabbitmq.Delivery) error {
 	m, err := w.read(d)
 	if err != nil {
 		return err
@@ -37,11 +38,11 @@ func (w Worker) Rehearse(ctx context.Context, db *store.DB, d exchange.Delivery)
 		return fmt.Errorf("worker %s takes messages as they are, and has no dead letters", w.name)
 	}
 	k := desk{worker: w, db: db}
-	if k.consumer, err = db.ConsumerNamed(ctx, w.name); err != nil && !errors.Is(err, store.ErrNotFound) {
+	if k.consumer, err = inbox.ConsumerByName(ctx, db, w.name); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
 	if w.Owes() {
-		handled, err := db.Handled(ctx, k.consumer, m.event.ID)
+		handled, err := inbox.Handled(ctx, db, k.consumer, m.event.ID)
 		if err != nil {
 			return err
 		}
@@ -66,7 +67,7 @@ func (w Worker) Rehearse(ctx context.Context, db *store.DB, d exchange.Delivery)
 
 // rehearse is transact without a commit.
 func (k desk) rehearse(ctx context.Context, do func(tx *Tx) error) error {
-	err := k.db.InTx(ctx, func(stx *store.Tx) error {
+	err := k.db.InTx(ctx, func(stx store.Tx) error {
 		tx := newTx(stx, k.worker.name)
 		if err := do(tx); err != nil {
 			return err

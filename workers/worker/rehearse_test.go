@@ -8,8 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/workertest"
@@ -50,7 +51,7 @@ func TestARehearsalWritesNothing(t *testing.T) {
 	garbage.Body = []byte("garbage")
 	for name, c := range map[string]struct {
 		w    worker.Worker
-		d    exchange.Delivery
+		d    rabbitmq.Delivery
 		want error
 	}{
 		"what passes":        {echoing(&tries{}, failing(bad, cause)), workertest.Delivery(good), nil},
@@ -121,7 +122,7 @@ func TestARehearsalSurvivesItsWorker(t *testing.T) {
 }
 
 // shovel moves a message as RabbitMQ's Shovel does: with all its headers, by the default exchange.
-func (h *house) shovel(d exchange.Delivery, queue string) {
+func (h *house) shovel(d rabbitmq.Delivery, queue string) {
 	h.Helper()
 	m := d.Message
 	m.Exchange, m.RoutingKey = "", queue
@@ -137,14 +138,14 @@ func TestWhatAnOperatorMovesHasAWholeLadderBeforeIt(t *testing.T) {
 	h.run(w, 1)
 	h.publish(sale)
 	for life := 1; life <= 3; life++ {
-		dead := h.take(exchange.DeadName("echo"), 1)[0]
+		dead := h.take(topology.DeadQueueName("echo"), 1)[0]
 		times, _ := dead.Redriven()
 		if n := seen.of(sale); n != 3*life || dead.Failure().Attempt != 3 || times != life-1 {
 			t.Fatalf("in its life %d it has died after %d tries in all, at attempt %d, come back %d times", life, n, dead.Failure().Attempt, times)
 		}
 		// Somebody had looked at it often.
 		dead.Headers["x-delivery-count"] = int64(20)
-		h.shovel(dead, exchange.QueueName("echo"))
+		h.shovel(dead, topology.QueueName("echo"))
 	}
 	h.wantEffects(0)
 }
@@ -164,14 +165,14 @@ func TestWhatAnOperatorMovesIsHandledOnceItCanBe(t *testing.T) {
 	h := newHouse(t, w)
 	r := h.run(w, 1)
 	h.publish(events...)
-	dead := h.take(exchange.DeadName("echo"), 3)
+	dead := h.take(topology.DeadQueueName("echo"), 3)
 	close(fails)
-	h.shovel(dead[0], exchange.QueueName("echo"))
+	h.shovel(dead[0], topology.QueueName("echo"))
 	h.byHand(dead[1].Body) // got and published anew, without a header
-	h.send(exchange.RedriveMessage(dead[2], "echo"))
+	h.send(rabbitmq.RedriveMessage(dead[2], "echo"))
 	h.wantEffects(3)
 	// Both, and once more: the inbox knows them.
-	h.shovel(dead[0], exchange.QueueName("echo"))
+	h.shovel(dead[0], topology.QueueName("echo"))
 	h.byHand(dead[0].Body)
 	h.soon("the copies are known", func() bool { return r.messages("duplicate") == 2 })
 	h.wantEffects(3)

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/rabbitmq"
 )
 
 // # A slot that has nothing but waits
@@ -35,7 +35,7 @@ func (w *waits) add(away unavailability) {
 }
 
 // rest lets the slot pause when all of the messages it took last have to wait.
-func (s *slot) rest(ctx context.Context, consumer *exchange.Consumer, taken int) {
+func (s *slot) rest(ctx context.Context, consumer *rabbitmq.Consumer, taken int) {
 	had := s.deferred
 	s.deferred = waits{}
 	if had.messages < taken {

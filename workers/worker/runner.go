@@ -13,7 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/composerp/composerp/exchange"
+	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
 )
 
@@ -21,7 +21,7 @@ import (
 type Runner struct {
 	Worker   Worker
 	DB       *store.DB // at least one connection a slot
-	Exchange exchange.Config
+	Exchange rabbitmq.Config
 	// Slots is how many consumers work side by side; 0 means 1.
 	Slots int
 	// Node names this process in consumer tags; empty means the host's name.
@@ -58,7 +58,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	timing := make(chan struct{})
 	timerCtx, stopTimer := context.WithCancel(ctx)
 	go func() { defer close(timing); r.runTimer(timerCtx) }()
-	err := exchange.Maintain(ctx, cfg, r.consume)
+	err := rabbitmq.KeepConnected(ctx, cfg, r.consume)
 	stopTimer()
 	<-timing
 	if ctx.Err() != nil {
@@ -103,7 +103,7 @@ func (r *Runner) takePlace(ctx context.Context) error {
 }
 
 // consume runs the slots of one session. The first slot that can not go on ends it.
-func (r *Runner) consume(ctx context.Context, session *exchange.Session) error {
+func (r *Runner) consume(ctx context.Context, session *rabbitmq.Session) error {
 	publisher, err := session.Publisher(publishWindow)
 	if err != nil {
 		return err

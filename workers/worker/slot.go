@@ -6,16 +6,16 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/composerp/composerp/exchange"
-	"github.com/composerp/composerp/exchange/failpoint"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/store/failpoint"
 )
 
 // slot is one consumer on its own channel, and the goroutine that drains it.
 type slot struct {
 	*Runner
 	number    int
-	session   *exchange.Session
-	publisher *exchange.Publisher
+	session   *rabbitmq.Session
+	publisher *rabbitmq.Publisher
 	careful   bool
 
 	deferred waits // of what was taken last
@@ -77,7 +77,7 @@ func (s *slot) consume(ctx context.Context) error {
 
 // await lingers for more, where the worker does. An error of the session's will
 // be found again by whoever acknowledges what is in hand.
-func (s *slot) await(ctx context.Context, consumer *exchange.Consumer, deliveries []exchange.Delivery, batch int) []exchange.Delivery {
+func (s *slot) await(ctx context.Context, consumer *rabbitmq.Consumer, deliveries []rabbitmq.Delivery, batch int) []rabbitmq.Delivery {
 	if s.Worker.linger == 0 || len(deliveries) < 2 {
 		return deliveries
 	}
@@ -95,7 +95,7 @@ func (s *slot) await(ctx context.Context, consumer *exchange.Consumer, deliverie
 
 // leave tells the end of the process's patience from the end of the session.
 func (s *slot) leave(ctx context.Context, err error) error {
-	if errors.Is(err, exchange.ErrConsumerCancelled) {
+	if errors.Is(err, rabbitmq.ErrConsumerCancelled) {
 		s.Log.Error("the broker has cancelled this consumer: was its queue deleted?", "queue", s.Worker.queue)
 		return err
 	}
@@ -107,7 +107,7 @@ func (s *slot) leave(ctx context.Context, err error) error {
 
 // finish carries the deliveries through to their acknowledgement. Once begun it
 // is not broken off by ctx; it gets drainTime after that.
-func (s *slot) finish(ctx context.Context, consumer *exchange.Consumer, deliveries []exchange.Delivery) error {
+func (s *slot) finish(ctx context.Context, consumer *rabbitmq.Consumer, deliveries []rabbitmq.Delivery) error {
 	failpoint.Hit("worker.taken")
 	began := time.Now()
 	working, cancel := context.WithCancel(context.WithoutCancel(ctx))

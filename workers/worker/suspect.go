@@ -8,15 +8,16 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/composerp/composerp/exchange"
-	"github.com/composerp/composerp/exchange/failpoint"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/store/failpoint"
+	"github.com/composerp/composerp/store/failures"
 )
 
 // suspicious is how many deliveries before this one make a message suspect, and
 // how many deaths of the process with it in hand condemn it.
 const suspicious = 3
 
-func anySuspicious(deliveries []exchange.Delivery) bool {
+func anySuspicious(deliveries []rabbitmq.Delivery) bool {
 	for _, d := range deliveries {
 		if d.DeliveryCount >= suspicious {
 			return true
@@ -33,7 +34,7 @@ var onlySuspect = make(chan struct{}, 1)
 // handleSuspect handles one message that may be poison, with a note of it in the
 // database. The note goes whatever becomes of the try: only a process that dies
 // leaves it there.
-func (s *slot) handleSuspect(ctx context.Context, d exchange.Delivery) error {
+func (s *slot) handleSuspect(ctx context.Context, d rabbitmq.Delivery) error {
 	select {
 	case onlySuspect <- struct{}{}:
 		defer func() { <-onlySuspect }()
@@ -43,7 +44,7 @@ func (s *slot) handleSuspect(ctx context.Context, d exchange.Delivery) error {
 	name := suspectName(d)
 	var deaths int
 	err := s.keep(ctx, func() (err error) {
-		deaths, err = s.DB.NoteSuspect(ctx, s.Worker.name, name)
+		deaths, err = failures.NoteSuspect(ctx, s.DB, s.Worker.name, name)
 		return err
 	})
 	if err != nil {
@@ -53,7 +54,7 @@ func (s *slot) handleSuspect(ctx context.Context, d exchange.Delivery) error {
 	if deaths >= suspicious {
 		err = s.judge(ctx, message{Delivery: d}, Reject(fmt.Errorf("poison: the process died %d times with this message in hand", deaths)))
 	} else {
-		err = s.handle(ctx, []exchange.Delivery{d})
+		err = s.handle(ctx, []rabbitmq.Delivery{d})
 	}
 	failpoint.Hit("suspect.tried")
 	return errors.Join(err, s.forget(ctx, name))
@@ -68,12 +69,12 @@ func (s *slot) forget(ctx context.Context, name string) error {
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), forgetTime)
 		defer cancel()
 	}
-	return s.keep(ctx, func() error { return s.DB.ClearSuspect(ctx, s.Worker.name, name) })
+	return s.keep(ctx, func() error { return failures.ClearSuspect(ctx, s.DB, s.Worker.name, name) })
 }
 
 // suspectName is the message's id where it is a UUID, else one made of id and
 // body: a stranger's message may have none, or one that no column can hold.
-func suspectName(d exchange.Delivery) string {
+func suspectName(d rabbitmq.Delivery) string {
 	if _, err := uuid.Parse(d.ID); err == nil {
 		return d.ID
 	}

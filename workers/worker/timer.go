@@ -9,8 +9,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/exchange/failpoint"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failpoint"
 )
 
 // timer is work that no message asks for.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/planning"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/workertest"
@@ -31,7 +32,7 @@ func (h *house) due(rows int) {
 
 // doNext does the row that is due next, and tells whether there may be more.
 func doNext(ctx context.Context, tx *worker.Tx) (more bool, err error) {
-	run, err := tx.TakeForecastRun(ctx)
+	run, err := planning.TakeForecastRun(ctx, tx)
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
 	}
@@ -42,7 +43,7 @@ func doNext(ctx context.Context, tx *worker.Tx) (more bool, err error) {
 	if err := tx.EmitDue(like, run.Location, run.AsOf, run.Location, anyPayload(run.Location)); err != nil {
 		return false, err
 	}
-	return true, tx.MoveForecastRun(ctx, run, 1, true)
+	return true, planning.MoveForecastRun(ctx, tx, run, 1, true)
 }
 
 func anyPayload(location string) event.Payload {
@@ -230,7 +231,7 @@ func TestAFailedPieceLeavesNothing(t *testing.T) {
 	if all, _ := h.effects(); all != 0 {
 		t.Errorf("%d events are in the log", all)
 	}
-	if due, err := h.db.DueForecasts(t.Context()); err != nil || due != 1 {
+	if due, err := planning.DueForecasts(t.Context(), h.db); err != nil || due != 1 {
 		t.Errorf("%d rows are due, %v", due, err)
 	}
 	if _, _, err := echoing(&tries{}, nil).RunTimer(t.Context(), h.db); err == nil || !strings.Contains(err.Error(), "no timer") {

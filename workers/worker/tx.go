@@ -7,20 +7,21 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/exchange/failpoint"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/failpoint"
 )
 
 // Tx is the transaction a handler works in: the store's, and a mouth. The
 // harness commits it; a handler never does.
 type Tx struct {
-	*store.Tx
+	store.Tx
 	worker   string
 	emitted  []event.Any
 	ordinals map[uuid.UUID]int
 }
 
-func newTx(tx *store.Tx, worker string) *Tx {
+func newTx(tx store.Tx, worker string) *Tx {
 	return &Tx{Tx: tx, worker: worker, ordinals: map[uuid.UUID]int{}}
 }
 
@@ -48,7 +49,7 @@ func (tx *Tx) flush(ctx context.Context) error {
 	if len(tx.emitted) == 0 {
 		return nil
 	}
-	err := tx.Append(ctx, tx.emitted)
+	err := eventlog.Append(ctx, tx, tx.emitted)
 	failpoint.Hit("worker.appended")
 	return err
 }

@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/failures"
 )
 
 // Worker is a declared worker: a name, what it hears, and what it does about it.
@@ -22,7 +23,7 @@ type Worker struct {
 	idempotent bool
 	unlogged   bool
 	former     []event.Type
-	quarantine store.QuarantinePolicy
+	quarantine failures.QuarantinePolicy
 	gates      *Gates
 
 	each     map[event.Type]eachFunc
@@ -35,7 +36,7 @@ type Worker struct {
 type (
 	eachFunc     func(ctx context.Context, tx *Tx, e event.Any) error
 	batchFunc    func(ctx context.Context, tx *Tx, events []event.Any) error
-	messagesFunc func(ctx context.Context, tx *Tx, messages []exchange.Delivery) error
+	messagesFunc func(ctx context.Context, tx *Tx, messages []rabbitmq.Delivery) error
 )
 
 // Option is a part of a worker's declaration.
@@ -47,7 +48,7 @@ var DefaultLadder = []time.Duration{5 * time.Second, time.Minute, 15 * time.Minu
 
 // DefaultQuarantine is after how many distinct events of one type, version and
 // error, failed within how long, those that fail like them are set aside at once.
-var DefaultQuarantine = store.QuarantinePolicy{After: 5, Within: time.Hour}
+var DefaultQuarantine = failures.QuarantinePolicy{After: 5, Within: time.Hour}
 
 // Batches and prefetches by kind of handler: set-based ones bite off much, ones
 // that go event by event less, and calls to the outside world go one by one.
@@ -62,7 +63,7 @@ const (
 // New declares a worker. It panics on a declaration that contradicts itself:
 // that is a mistake in the program, found by the first test that touches it.
 func New(name string, options ...Option) Worker {
-	w := Worker{name: name, queue: exchange.QueueName(name), ladder: DefaultLadder, quarantine: DefaultQuarantine, each: map[event.Type]eachFunc{}, calls: map[event.Type]call{}}
+	w := Worker{name: name, queue: topology.QueueName(name), ladder: DefaultLadder, quarantine: DefaultQuarantine, each: map[event.Type]eachFunc{}, calls: map[event.Type]call{}}
 	for _, o := range options {
 		o(&w)
 	}
@@ -128,7 +129,7 @@ func OnBatch(handle func(ctx context.Context, tx *Tx, events []event.Any) error,
 // OnMessages handles messages as they are, undecoded, from a queue that is not
 // the worker's own. There is no inbox: the handler must recognise by itself
 // what it has seen before.
-func OnMessages(queue string, handle func(ctx context.Context, tx *Tx, messages []exchange.Delivery) error) Option {
+func OnMessages(queue string, handle func(ctx context.Context, tx *Tx, messages []rabbitmq.Delivery) error) Option {
 	return func(w *Worker) { w.queue, w.messages, w.idempotent = queue, handle, true }
 }
 
@@ -150,7 +151,7 @@ func Ladder(rungs ...time.Duration) Option { return func(w *Worker) { w.ladder =
 // Quarantine sets after how many distinct events that have failed with one error,
 // within how long, that class of them is set aside; after 0 none ever is.
 func Quarantine(after int, within time.Duration) Option {
-	return func(w *Worker) { w.quarantine = store.QuarantinePolicy{After: after, Within: within} }
+	return func(w *Worker) { w.quarantine = failures.QuarantinePolicy{After: after, Within: within} }
 }
 
 // Batch sets how many messages one transaction takes at most, and how many the
@@ -187,8 +188,8 @@ func (w Worker) Types() []event.Type { return w.types }
 func (w Worker) Owes() bool { return !w.idempotent }
 
 // Subscription is what the worker needs of the exchange.
-func (w Worker) Subscription() exchange.Subscription {
-	s := exchange.Subscription{Worker: w.name, Ladder: w.ladder, Unlogged: w.unlogged}
+func (w Worker) Subscription() topology.Subscription {
+	s := topology.Subscription{Worker: w.name, RetryDelays: w.ladder, ExternalOnly: w.unlogged}
 	if w.drainsAnothers() {
 		s.Queue = w.queue
 	}
@@ -198,7 +199,7 @@ func (w Worker) Subscription() exchange.Subscription {
 	return s
 }
 
-func (w Worker) drainsAnothers() bool { return w.queue != exchange.QueueName(w.name) }
+func (w Worker) drainsAnothers() bool { return w.queue != topology.QueueName(w.name) }
 
 func (w Worker) preparesAll() bool {
 	for _, c := range w.calls {

@@ -39,7 +39,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/notifications"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/webcall"
 )
@@ -125,18 +125,18 @@ func (t Teller) Hear(subjects ...Subject) []worker.Option {
 		return options
 	}
 	return []worker.Option{worker.OnBatch(func(ctx context.Context, tx *worker.Tx, events []event.Any) error {
-		notices := make([]store.Notice, 0, len(events))
+		notices := make([]notifications.Notification, 0, len(events))
 		for _, e := range events {
 			if m, ok := say[e.Type](e); ok {
 				notices = append(notices, m.notice("log", true, "nobody to call is configured"))
 			}
 		}
 		t.write(notices)
-		return tx.KeepNotices(ctx, notices)
+		return notifications.Record(ctx, tx, notices)
 	}, types...), worker.Linger(linger)}
 }
 
-func (t Teller) write(notices []store.Notice) {
+func (t Teller) write(notices []notifications.Notification) {
 	if t.Log == nil {
 		return
 	}
@@ -150,7 +150,7 @@ func (t Teller) whom(ctx context.Context, tx *worker.Tx, event uuid.UUID) ([]str
 	for _, c := range t.Channels {
 		all = append(all, c.Name)
 	}
-	missing, err := tx.TellWhom(ctx, event, all)
+	missing, err := notifications.PendingChannels(ctx, tx, event, all)
 	if err == nil && len(missing) == 0 {
 		err = worker.ErrNoCall
 	}
@@ -160,7 +160,7 @@ func (t Teller) whom(ctx context.Context, tx *worker.Tx, event uuid.UUID) ([]str
 // tell calls each of the channels. What can not be mended is the verdict only
 // when nothing is left that can.
 func (t Teller) tell(ctx context.Context, m Message, whom []string) (worker.Record, error) {
-	var notices []store.Notice
+	var notices []notifications.Notification
 	var passing, final []error
 	for _, c := range t.Channels {
 		if !slices.Contains(whom, c.Name) {
@@ -181,16 +181,16 @@ func (t Teller) tell(ctx context.Context, m Message, whom []string) (worker.Reco
 			passing = append(passing, err)
 		}
 	}
-	record := func(ctx context.Context, tx *worker.Tx) error { return tx.KeepNotices(ctx, notices) }
+	record := func(ctx context.Context, tx *worker.Tx) error { return notifications.Record(ctx, tx, notices) }
 	if len(passing) > 0 {
 		return record, errors.Join(passing...)
 	}
 	return record, errors.Join(final...)
 }
 
-func (m Message) notice(channel string, told bool, answer string) store.Notice {
-	return store.Notice{
+func (m Message) notice(channel string, told bool, answer string) notifications.Notification {
+	return notifications.Notification{
 		EventID: m.ID, Tenant: m.TenantID, Type: string(m.Type), About: m.About, Summary: m.Summary, OccurredAt: m.Timestamp,
-		Channel: channel, Told: told, Answer: answer,
+		Channel: channel, Delivered: told, Answer: answer,
 	}
 }

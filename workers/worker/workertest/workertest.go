@@ -7,8 +7,9 @@ package workertest
 import (
 	"testing"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/workers/worker"
 )
@@ -19,7 +20,7 @@ import (
 // would go to the dead letters at once.
 func Handle(t testing.TB, db *store.DB, w worker.Worker, events ...event.Any) (emitted []event.Any, err error) {
 	t.Helper()
-	deliveries := make([]exchange.Delivery, len(events))
+	deliveries := make([]rabbitmq.Delivery, len(events))
 	for i, e := range events {
 		deliveries[i] = Delivery(e)
 	}
@@ -28,18 +29,18 @@ func Handle(t testing.TB, db *store.DB, w worker.Worker, events ...event.Any) (e
 
 // Deliver is Handle for messages as the broker hands them out: with headers of
 // the test's own, or with a body that is no event.
-func Deliver(t testing.TB, db *store.DB, w worker.Worker, deliveries ...exchange.Delivery) (emitted []event.Any, err error) {
+func Deliver(t testing.TB, db *store.DB, w worker.Worker, deliveries ...rabbitmq.Delivery) (emitted []event.Any, err error) {
 	t.Helper()
 	return w.Handle(t.Context(), db, deliveries...)
 }
 
 // Delivery is the message in which an event reaches a worker for the first time.
-func Delivery(e event.Any) exchange.Delivery {
-	d := exchange.Delivery{Message: exchange.Message{
-		Exchange: exchange.Events, RoutingKey: e.Type.RoutingKey(), ID: e.ID.String(), Type: string(e.Type), Body: e.Body, Timestamp: e.Timestamp,
+func Delivery(e event.Any) rabbitmq.Delivery {
+	d := rabbitmq.Delivery{Message: rabbitmq.Message{
+		Exchange: topology.Events, RoutingKey: e.Type.RoutingKey(), ID: e.ID.String(), Type: string(e.Type), Body: e.Body, Timestamp: e.Timestamp,
 	}}
 	if e.LogSeq != 0 {
-		d.Headers = map[string]any{exchange.HeaderLogSeq: e.LogSeq}
+		d.Headers = map[string]any{rabbitmq.HeaderLogSeq: e.LogSeq}
 	}
 	return d
 }

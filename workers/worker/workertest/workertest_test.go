@@ -6,8 +6,8 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/workertest"
@@ -58,8 +58,8 @@ func TestWhatCannotBeRead(t *testing.T) {
 	sale := workertest.Delivery(workertest.Sale(t, "cup", "shop", "2"))
 	mislabelled, unheard := sale, workertest.Delivery(workertest.Count(t, "cup", "shop", "2"))
 	mislabelled.Type = "STOCK_COUNTED"
-	for name, d := range map[string]exchange.Delivery{
-		"no JSON": {Message: exchange.Message{Body: []byte("{")}}, "another type property": mislabelled, "a type it does not hear": unheard,
+	for name, d := range map[string]rabbitmq.Delivery{
+		"no JSON": {Message: rabbitmq.Message{Body: []byte("{")}}, "another type property": mislabelled, "a type it does not hear": unheard,
 	} {
 		if _, err := workertest.Deliver(t, db, newWatchman(), d); !errors.Is(err, worker.ErrRejected) {
 			t.Errorf("%s: want a rejection, got %v", name, err)

@@ -1,0 +1,108 @@
+package broker
+
+import (
+	"encoding/json"
+	"io"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/workers"
+)
+
+func Command() *cli.Command {
+	return &cli.Command{
+		Name:  "topology",
+		Usage: "the exchanges, queues and bindings that the fleet needs",
+		Subcommands: []*cli.Command{
+			{Name: "show", Usage: "print them", Flags: []cli.Flag{terminal.OutputFlag()}, Action: topologyShow},
+			{
+				Name: "apply", Usage: "declare them at the broker; what is there already stays",
+				Flags: append(settings.BrokerFlags(), settings.DirFlag(), settings.LogFlag("warn")), Action: topologyApply,
+			},
+			topologyDiffCommand(), topologyUnbindCommand(), topologyExportCommand(),
+		},
+	}
+}
+
+func topologyShow(cctx *cli.Context) error {
+	if err := settings.NoArguments(cctx); err != nil {
+		return err
+	}
+	t := workers.Topology()
+	return terminal.Show(cctx, t, func(w io.Writer) {
+		terminal.Row(w, "EXCHANGE", "TYPE", "BOUND TO", "ARGUMENTS")
+		for _, e := range t.Exchanges {
+			to := bound(t, func(b topology.BindingSpec) bool { return b.To == e.Name })
+			terminal.Row(w, e.Name, e.Kind, to[0], arguments(e.Arguments))
+			for _, more := range to[1:] {
+				terminal.Row(w, "", "", more, "")
+			}
+		}
+		terminal.Row(w)
+		terminal.Row(w, "QUEUE", "BOUND TO", "ARGUMENTS")
+		for _, q := range t.Queues {
+			to := bound(t, func(b topology.BindingSpec) bool { return b.Queue == q.Name })
+			terminal.Row(w, q.Name, to[0], arguments(q.Arguments))
+			for _, more := range to[1:] {
+				terminal.Row(w, "", more, "")
+			}
+		}
+	})
+}
+
+// bound are the exchanges that something is bound to, each with what a message must have: one line at least.
+func bound(t topology.Topology, its func(topology.BindingSpec) bool) []string {
+	var to []string
+	for _, b := range t.Bindings {
+		if its(b) {
+			to = append(to, b.Exchange+" "+b.Condition())
+		}
+	}
+	if to == nil {
+		return []string{""}
+	}
+	slices.Sort(to)
+	return to
+}
+
+// arguments are a table of AMQP on one line.
+func arguments(table map[string]any) string {
+	if len(table) == 0 {
+		return ""
+	}
+	raw, err := json.Marshal(table) // keys in order
+	if err != nil {
+		return err.Error()
+	}
+	return string(raw)
+}
+
+func topologyApply(cctx *cli.Context) error {
+	if err := settings.NoArguments(cctx); err != nil {
+		return err
+	}
+	log, err := settings.Logger(cctx)
+	if err != nil {
+		return err
+	}
+	e, err := settings.Discover(cctx)
+	if err != nil {
+		return err
+	}
+	broker, err := settings.BrokerConfig(e, log)
+	if err != nil {
+		return err
+	}
+	broker.Name = "topology"
+	t := workers.Topology()
+	if err := rabbitmq.Apply(cctx.Context, t, broker); err != nil {
+		return err
+	}
+	terminal.Say(cctx, "%d exchanges, %d queues and %d bindings are in place", len(t.Exchanges), len(t.Queues), len(t.Bindings))
+	return nil
+}

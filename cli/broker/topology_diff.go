@@ -1,0 +1,125 @@
+package broker
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/exchange/management"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/workers"
+)
+
+func topologyDiffCommand() *cli.Command {
+	return &cli.Command{
+		Name: "diff", Usage: "hold the broker against what the fleet needs",
+		Description: "Asks the management API for everything called composerp.* in the virtual host. Missing things are declared by\n" +
+			"`composerp topology apply`. A mismatch can not be changed in place: empty and delete the queue or exchange, then\n" +
+			"apply. What is extra does no harm until messages gather in it; nobody deletes it but you, and `composerp topology\n" +
+			"unbind` takes extra bindings of the fleet's own queues away. Exits 2 when anything differs.",
+		Flags: append(append([]cli.Flag{terminal.OutputFlag()}, settings.BrokerFlags()...), settings.DirFlag()), Action: topologyDiff,
+	}
+}
+
+func topologyDiff(cctx *cli.Context) error {
+	_, vhost, have, err := brokersTopology(cctx)
+	if err != nil {
+		return err
+	}
+	found := workers.Topology().Diff(have)
+	err = terminal.Show(cctx, found, func(w io.Writer) {
+		if len(found) == 0 {
+			return
+		}
+		terminal.Row(w, "STATE", "KIND", "NAME", "WHAT")
+		for _, d := range found {
+			terminal.Row(w, d.State, d.Kind, d.Name, d.String())
+		}
+	})
+	if err != nil || len(found) == 0 {
+		terminal.Say(cctx, "the virtual host %s holds what the fleet needs, and nothing else of ours", vhost)
+		return err
+	}
+	terminal.Say(cctx, "%d differences; `composerp topology diff --help` says what to do about them", len(found))
+	return exit.Findings{What: "the broker differs"}
+}
+
+// brokersTopology reads what the broker has, for a command that takes no argument, and where that is.
+func brokersTopology(cctx *cli.Context) (e settings.Endpoints, vhost string, have topology.Topology, err error) {
+	if err = settings.NoArguments(cctx); err != nil {
+		return e, "", have, err
+	}
+	if e, err = settings.Discover(cctx); err != nil {
+		return e, "", have, err
+	}
+	management, vhost, err := managementOf(e)
+	if err != nil {
+		return e, "", have, err
+	}
+	have, err = management.Topology(cctx.Context, vhost)
+	return e, vhost, have, err
+}
+
+// managementOf gives a client of the management API, and the virtual host that the broker's URL leads to.
+func managementOf(e settings.Endpoints) (*management.Client, string, error) {
+	broker, err := settings.BrokerConfig(e, nil)
+	if err != nil {
+		return nil, "", err
+	}
+	vhost, err := broker.Vhost()
+	if err != nil {
+		return nil, "", err
+	}
+	management, err := settings.ManagementClient(e)
+	if err == nil && management == nil {
+		err = exit.Misconfigured("no management API is known: set COMPOSERP_MANAGEMENT_URL, http://user:password@host:15672")
+	}
+	return management, vhost, err
+}
+
+const flagVhost = "vhost"
+
+func topologyExportCommand() *cli.Command {
+	return &cli.Command{
+		Name: "export", Usage: "print them as definitions.json, for RabbitMQ's own import",
+		Description: "For `rabbitmqctl import_definitions FILE`, the management UI, or a broker that loads definitions at its start. The\n" +
+			"virtual host comes with it, users and their permissions do not.",
+		Flags: append([]cli.Flag{&cli.StringFlag{Name: flagVhost, Usage: "the virtual host to make; that of the broker's URL when left out, or composerp when none is known"}},
+			append(settings.BrokerFlags(), settings.DirFlag())...),
+		Action: topologyExport,
+	}
+}
+
+func topologyExport(cctx *cli.Context) error {
+	if err := settings.NoArguments(cctx); err != nil {
+		return err
+	}
+	vhost := strings.TrimSpace(cctx.String(flagVhost))
+	if vhost == "" {
+		e, err := settings.Discover(cctx)
+		if err != nil {
+			return err
+		}
+		vhost = "composerp"
+		if e.AMQP != "" {
+			broker, err := settings.BrokerConfig(e, nil)
+			if err != nil {
+				return err
+			}
+			if vhost, err = broker.Vhost(); err != nil {
+				return err
+			}
+		}
+	}
+	definitions, err := workers.Topology().Definitions(vhost)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cctx.App.Writer, "%s\n", definitions)
+	return err
+}

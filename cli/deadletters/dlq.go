@@ -1,0 +1,178 @@
+package deadletters
+
+import (
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/failures"
+	"github.com/composerp/composerp/workers"
+	"github.com/composerp/composerp/workers/runtime/deadletters"
+	"github.com/composerp/composerp/workers/worker"
+)
+
+func Command() *cli.Command {
+	return &cli.Command{
+		Name:  "dlq",
+		Usage: "dead letters: messages that no try could handle",
+		Subcommands: []*cli.Command{
+			{
+				Name: "list", Usage: "what lies in the queues of dead letters, by queue, type and kind of error",
+				Description: "IN QUEUE is the broker's count, the rest is told by the journal: looking touches no queue. KIND is the same for\n" +
+					"errors that differ in numbers, ids and quoted texts alone, and may be given to --error.",
+				Flags: settings.ConnectionFlags(letterFlags(
+					&cli.BoolFlag{Name: "each", Usage: "each letter by itself, the oldest first"},
+					dealtFlag(),
+				)...),
+				Action: dlqList,
+			},
+			{
+				Name: "show", Usage: "one letter: why it died, what became of it, what it says", ArgsUsage: "ID...",
+				Description: "ID is the letter's, or its event's: an event may have died of several workers, and several times.",
+				Flags:       []cli.Flag{queueFlag(), terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag()}, Action: dlqShow,
+			},
+			{
+				Name: "export", Usage: "write letters to stdout, a JSON object a line, with headers and body",
+				Flags: append(chooseFlags(dealtFlag()), settings.DatabaseFlag(), settings.DirFlag()), Action: dlqExport,
+			},
+			dlqRedriveCommand(), dlqDiscardCommand(),
+		},
+	}
+}
+
+func queueFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "queue", Aliases: []string{"worker"}, Usage: "the dead letters of this worker; may be given more than once"}
+}
+
+func dealtFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "dealt", Usage: "those too that were redriven, discarded, or moved by another hand"}
+}
+
+// chooseFlags are those that choose letters.
+func chooseFlags(more ...cli.Flag) []cli.Flag {
+	return append(more,
+		queueFlag(),
+		&cli.StringFlag{Name: "type", Usage: "of this event type"},
+		&cli.StringFlag{Name: "error", Usage: "with this in their error, or of this kind of error (see list)"},
+		&cli.StringFlag{Name: "tenant", Usage: "of this tenant"},
+		&cli.StringFlag{Name: "aggregate", Usage: "of this aggregate: an order, a sale"},
+		&cli.StringFlag{Name: "quarantine", Usage: "set aside with this class"},
+		&cli.StringFlag{Name: "since", Usage: "that died at this time or later: 2026-02-09T12:00:00Z, 2026-02-09, or 2h for two hours ago"},
+		&cli.StringFlag{Name: "until", Usage: "that died before this time"},
+		&cli.StringSliceFlag{Name: "id", Usage: "this one, by its own id, its event's or its message's; may be given more than once"},
+		&cli.IntFlag{Name: "limit", Usage: "at most so many; 0: all"},
+	)
+}
+
+func letterFlags(more ...cli.Flag) []cli.Flag {
+	return append(chooseFlags(more...), terminal.OutputFlag())
+}
+
+// letters reads what chooses letters, on the line of a command that takes no argument.
+func letters(cctx *cli.Context) (of failures.LetterFilter, limit int, err error) {
+	if err = settings.NoArguments(cctx); err != nil {
+		return of, 0, err
+	}
+	of = failures.LetterFilter{
+		Type: cctx.String("type"), Error: cctx.String("error"), Tenant: cctx.String("tenant"), Aggregate: cctx.String("aggregate"),
+		Quarantine: cctx.String("quarantine"), IDs: cctx.StringSlice("id"), Dealt: cctx.Bool("dealt"),
+	}
+	for _, q := range cctx.StringSlice("queue") {
+		of.Consumers = append(of.Consumers, workerOf(q))
+	}
+	if of.Since, err = pointOfTime("since", cctx.String("since")); err != nil {
+		return of, 0, err
+	}
+	if of.Until, err = pointOfTime("until", cctx.String("until")); err != nil {
+		return of, 0, err
+	}
+	if limit = cctx.Int("limit"); limit < 0 {
+		return of, 0, exit.Usage("--limit %d: want 0 or more", limit)
+	}
+	return of, limit, nil
+}
+
+// workerOf takes a worker's name, its queue's and that of its dead letters for the worker.
+func workerOf(queue string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(queue, topology.QueueName("")), ".dead")
+}
+
+// pointOfTime reads a point of time: an instant, a day, or how long ago.
+func pointOfTime(flag, text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
+		return time.Now().Add(-ago), nil
+	}
+	for _, layout := range []string{time.RFC3339, time.DateTime, time.DateOnly} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, exit.Usage("--%s %q: want 2026-02-09T12:00:00Z, 2026-02-09, or 2h for two hours ago", flag, text)
+}
+
+// openJournal opens the journal of dead letters, and leads to the broker where one is known.
+func openJournal(cctx *cli.Context) (deadletters.Config, error) {
+	db, e, err := settings.OpenSchema(cctx, "dlq", 2)
+	if err != nil {
+		return deadletters.Config{}, err
+	}
+	c := deadletters.Config{DB: db}
+	if cctx.String(settings.FlagLogLevel) != "" && e.AMQP != "" {
+		if c.Log, err = settings.Logger(cctx); err == nil {
+			c.Exchange, err = settings.BrokerConfig(e, c.Log)
+		}
+	}
+	if err == nil {
+		err = failures.FingerprintDeadLetters(cctx.Context, db)
+	}
+	if err != nil {
+		db.Close()
+	}
+	return c, err
+}
+
+// openLetters is openJournal for those that act on the queues.
+func openLetters(cctx *cli.Context) (deadletters.Config, error) {
+	c, err := openJournal(cctx)
+	if err == nil && len(c.Exchange.URLs) == 0 {
+		c.DB.Close()
+		_, err = settings.BrokerConfig(settings.Endpoints{}, nil) // says what is missing
+	}
+	return c, err
+}
+
+// actingWorkers are the workers whose dead letters are named, each a worker of the fleet with a queue of its own.
+func actingWorkers(names []string, fleet []worker.Worker) ([]worker.Worker, error) {
+	var found []worker.Worker
+	for _, name := range names {
+		known := false
+		for _, w := range fleet {
+			if w.Name() == name && w.Queue() == topology.QueueName(name) {
+				found, known = append(found, w), true
+			}
+		}
+		if !known {
+			return nil, exit.Usage("--queue %q: %sthere are %s", name, terminal.Suggest(name, DeadNames()), strings.Join(DeadNames(), ", "))
+		}
+	}
+	return found, nil
+}
+
+// deadNames are the workers that have dead letters.
+func DeadNames() []string {
+	var names []string
+	for _, w := range workers.Fleet(workers.Config{}) {
+		if w.Queue() == topology.QueueName(w.Name()) {
+			names = append(names, w.Name())
+		}
+	}
+	return names
+}

@@ -1,0 +1,131 @@
+package deadletters
+
+import (
+	"cmp"
+	"errors"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/failures"
+	"github.com/composerp/composerp/workers/runtime/deadletters"
+)
+
+// letterList is what `dlq list` shows.
+type letterList struct {
+	Queues []deadletters.QueueSummary `json:"queues"`
+	Groups []letterGroup              `json:"groups"`
+	// Letters are listed by --each, without headers and body.
+	Letters []deadletters.Entry `json:"letters,omitempty"`
+}
+
+// letterGroup are dead letters of one queue, type and kind of error.
+type letterGroup struct {
+	Queue      string    `json:"queue"`
+	Worker     string    `json:"worker"`
+	Type       string    `json:"type"`
+	Kind       string    `json:"fingerprint"`
+	Quarantine string    `json:"quarantine,omitempty"`
+	Count      int       `json:"count"`
+	Oldest     time.Time `json:"oldest"`
+	Newest     time.Time `json:"newest"`
+	Error      string    `json:"error"` // of the newest
+	Example    string    `json:"example"`
+}
+
+func dlqList(cctx *cli.Context) error {
+	of, limit, err := letters(cctx)
+	if err != nil {
+		return err
+	}
+	c, err := openJournal(cctx)
+	if err != nil {
+		return err
+	}
+	defer c.DB.Close()
+	list, err := readLetters(cctx, c, of, limit)
+	if err != nil {
+		return err
+	}
+	return terminal.Show(cctx, list, func(w io.Writer) { list.table(w, cctx.Bool("each")) })
+}
+
+func readLetters(cctx *cli.Context, c deadletters.Config, of failures.LetterFilter, limit int) (list letterList, err error) {
+	names := of.Consumers
+	if len(names) == 0 {
+		names = DeadNames()
+	}
+	list.Queues, err = c.Summaries(cctx.Context, names, of)
+	if errors.Is(err, deadletters.ErrDepths) { // at three in the morning the journal alone is worth something
+		terminal.Say(cctx, "%s; what follows is the journal's", exit.OneLine(err))
+		err = nil
+	}
+	if err != nil {
+		return list, err
+	}
+	list.Groups = []letterGroup{}
+	if cctx.Bool("each") {
+		return list, failures.EachDeadLetter(cctx.Context, c.DB, of, limit, func(l failures.DeadLetter) error {
+			e := deadletters.EntryOf(l)
+			e.Headers, e.Body, e.BodyBase64 = nil, nil, nil
+			list.Letters = append(list.Letters, e)
+			return nil
+		})
+	}
+	groups, err := failures.LetterGroups(cctx.Context, c.DB, of, limit)
+	for _, g := range groups {
+		list.Groups = append(list.Groups, letterGroup{
+			Queue: topology.DeadQueueName(g.Consumer), Worker: g.Consumer, Type: g.Type, Kind: g.Fingerprint, Quarantine: g.Quarantine, Count: g.Count,
+			Oldest: g.Oldest.UTC(), Newest: g.Newest.UTC(), Error: g.Error, Example: g.Example.String(),
+		})
+	}
+	return list, err
+}
+
+func (list letterList) table(w io.Writer, each bool) {
+	terminal.Row(w, "QUEUE", "IN QUEUE", "LIE THERE", "OLDEST", "NEWEST", "REDRIVEN", "DISCARDED", "MISSED")
+	for _, q := range list.Queues {
+		terminal.Row(w, q.Queue, terminal.NumberOr(q.InQueue), q.Lying, ago(q.Oldest), ago(q.Newest), q.Redriven, q.Discarded, q.Missed)
+	}
+	switch {
+	case each && len(list.Letters) > 0:
+		terminal.Row(w)
+		terminal.Row(w, "DIED", "WORKER", "TYPE", "TENANT", "AGGREGATE", "TRIES", "STATE", "ID", "ERROR")
+		for _, l := range list.Letters {
+			terminal.Row(w, terminal.Moment(l.DiedAt), l.Worker, l.Type, l.Tenant, l.Aggregate, l.Attempt, l.State, l.ID, firstLine(l.Error))
+		}
+	case len(list.Groups) > 0:
+		terminal.Row(w)
+		terminal.Row(w, "COUNT", "WORKER", "TYPE", "KIND", "OLDEST", "NEWEST", "FOR EXAMPLE", "ERROR")
+		for _, g := range list.Groups {
+			text := firstLine(g.Error)
+			if g.Quarantine != "" {
+				text += " (quarantined: " + g.Quarantine + ")"
+			}
+			terminal.Row(w, g.Count, g.Worker, cmp.Or(g.Type, "-"), cmp.Or(g.Kind, "-"), terminal.Moment(g.Oldest), terminal.Moment(g.Newest), g.Example, text)
+		}
+	}
+}
+
+// ago is a moment that may not be known.
+func ago(t *time.Time) string {
+	if t == nil {
+		return "-"
+	}
+	return terminal.Moment(*t)
+}
+
+// firstLine is what of an error has room in a table.
+func firstLine(text string) string {
+	const most = 120
+	line, _, _ := strings.Cut(text, "\n")
+	if short := []rune(line); len(short) > most {
+		return string(short[:most-1]) + "…"
+	}
+	return line
+}

@@ -1,0 +1,140 @@
+package deadletters
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
+	"github.com/composerp/composerp/workers/runtime/deadletters"
+)
+
+func dlqShow(cctx *cli.Context) error {
+	if cctx.NArg() == 0 {
+		return exit.Usage("name a letter by its id or its event's: composerp dlq show ID; composerp dlq list --each shows the ids")
+	}
+	c, err := openJournal(cctx)
+	if err != nil {
+		return err
+	}
+	defer c.DB.Close()
+	of := failures.LetterFilter{IDs: cctx.Args().Slice(), Dealt: true}
+	for _, q := range cctx.StringSlice("queue") {
+		of.Consumers = append(of.Consumers, workerOf(q))
+	}
+	found := []deadletters.Entry{}
+	err = failures.EachDeadLetter(cctx.Context, c.DB, of, 0, func(l failures.DeadLetter) error {
+		found = append(found, deadletters.EntryOf(l))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return fmt.Errorf("no dead letter %q: %w; composerp dlq list --each --dealt shows all", cctx.Args().First(), store.ErrNotFound)
+	}
+	return terminal.Show(cctx, found, func(w io.Writer) {
+		for i, e := range found {
+			if i > 0 {
+				terminal.Row(w)
+			}
+			showLetter(w, e)
+		}
+	})
+}
+
+func showLetter(w io.Writer, e deadletters.Entry) {
+	terminal.Row(w, "id", e.ID)
+	terminal.Row(w, "queue", e.Queue)
+	terminal.Row(w, "state", stateText(e))
+	if e.EventID != nil {
+		terminal.Row(w, "event", *e.EventID)
+	}
+	terminal.Row(w, "message", e.MessageID)
+	terminal.Row(w, "type", e.Type)
+	terminal.Row(w, "tenant", e.Tenant)
+	terminal.Row(w, "aggregate", e.Aggregate)
+	terminal.Row(w, "came as", e.RoutingKey)
+	terminal.Row(w, "died", terminal.Moment(e.DiedAt))
+	terminal.Row(w, "tries", e.Attempt)
+	if e.Quarantine != "" {
+		terminal.Row(w, "quarantined with", e.Quarantine)
+	}
+	terminal.Row(w, "kind of error", e.Fingerprint)
+	terminal.Row(w, "error", unbroken(e.Error))
+	headers := map[string]any{}
+	if json.Unmarshal(e.Headers, &headers) == nil {
+		for _, name := range slices.Sorted(maps.Keys(headers)) {
+			if name != "x-error" {
+				terminal.Row(w, "header "+name, unbroken(plainHeader(headers[name])))
+			}
+		}
+	}
+	if e.Body != nil {
+		terminal.Row(w, "body", unbroken(*e.Body))
+		return
+	}
+	terminal.Row(w, "body", fmt.Sprintf("%d bytes that are no text; -o json has them", len(e.BodyBase64)))
+}
+
+// unbroken is a text on one line.
+func unbroken(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+// plainHeader is a header's value as JSON has it, texts without their quotes.
+func plainHeader(value any) string {
+	if text, ok := value.(string); ok {
+		return text
+	}
+	raw, err := json.Marshal(value)
+	if err != nil {
+		return err.Error()
+	}
+	return string(raw)
+}
+
+func stateText(e deadletters.Entry) string {
+	switch {
+	case e.DiscardedAt != nil:
+		return "discarded at " + terminal.Moment(*e.DiscardedAt)
+	case e.RedrivenAt != nil:
+		return "redriven at " + terminal.Moment(*e.RedrivenAt)
+	case e.MissedAt != nil:
+		return "no longer in its queue: moved by another hand, found out at " + terminal.Moment(*e.MissedAt)
+	}
+	return "lies in its queue"
+}
+
+func dlqExport(cctx *cli.Context) error {
+	of, limit, err := letters(cctx)
+	if err != nil {
+		return err
+	}
+	c, err := openJournal(cctx)
+	if err != nil {
+		return err
+	}
+	defer c.DB.Close()
+	out := bufio.NewWriterSize(cctx.App.Writer, 1<<16)
+	n := 0
+	err = failures.EachDeadLetter(cctx.Context, c.DB, of, limit, func(l failures.DeadLetter) error {
+		n++
+		return deadletters.WriteLine(out, l)
+	})
+	if err != nil {
+		return err
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("writing the export: %w", err)
+	}
+	terminal.Say(cctx, "%s", terminal.Plural(n, "dead letter"))
+	return nil
+}

@@ -1,0 +1,214 @@
+package demo
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/events"
+	"github.com/composerp/composerp/cli/fleet"
+	"github.com/composerp/composerp/cli/planner"
+	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/deploy/demo"
+	"github.com/composerp/composerp/deploy/demo/screen"
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/lots"
+	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/planning"
+	"github.com/composerp/composerp/store/stockview"
+	"github.com/composerp/composerp/workers/analytics"
+	"github.com/composerp/composerp/workers/runtime/audit"
+)
+
+// demoSummary is what came of a demo. World is what the world said in this run;
+// what the fleet made of it is read from the database.
+type DemoSummary struct {
+	Tenant string     `json:"tenantId"`
+	From   event.Date `json:"from"`
+	To     event.Date `json:"to"`
+	Days   int        `json:"days"`
+	// MeasuredFrom is from when on Service was measured, to the end of the last day.
+	MeasuredFrom event.Date            `json:"measuredFrom"`
+	World        demo.Tally            `json:"world"`
+	Fresh        int64                 `json:"eventsNewToTheLog"`
+	Service      planning.ServiceLevel `json:"service"`
+	// FillRate is the share of the pieces asked for that were on hand.
+	FillRate float64                 `json:"fillRate"`
+	Now      stockview.TenantSummary `json:"now"`
+	Calls    demo.Calls              `json:"supplierCalls"`
+	Repeated int                     `json:"deliveryNotesTwice"`
+	// Lots that are about to expire, and what is in them.
+	Expiring demoLots `json:"expiring"`
+	// Forecast is nil where no forecast has met a closed day yet.
+	Forecast *demoForecast `json:"forecast"`
+	Events   int64         `json:"events"`
+	Seconds  float64       `json:"seconds"`
+	Audit    audit.Report  `json:"audit"`
+}
+
+type demoLots struct {
+	Lots   int           `json:"lots"`
+	Pieces event.Decimal `json:"pieces"`
+}
+
+// demoForecast is the error of the forecasts beside that of naive ones, as
+// `forecast accuracy` has it: RMSSE, the items' mean and weighted by what they
+// sold, and bias in parts of the demand.
+type demoForecast struct {
+	Items            int     `json:"items"`
+	Days             int     `json:"itemDays"`
+	RMSSE            float64 `json:"rmsse"`
+	Naive            float64 `json:"rmsseNaive"`
+	Seasonal         float64 `json:"rmsseSeasonalNaive"`
+	Weighted         float64 `json:"weightedRmsse"`
+	WeightedNaive    float64 `json:"weightedRmsseNaive"`
+	WeightedSeasonal float64 `json:"weightedRmsseSeasonalNaive"`
+	Bias             float64 `json:"biasPart"`
+}
+
+// conclude measures, audits, shows, and ends the demo or leaves it up.
+func conclude(ctx context.Context, cctx *cli.Context, r *fleet.Running, db *store.DB, game *demo.Game, o demoOptions, stdout io.Writer) error {
+	summary, err := summarise(ctx, db, game, o)
+	if err != nil {
+		return err
+	}
+	if !o.json {
+		if err := showSummary(stdout, summary); err != nil {
+			return err
+		}
+	}
+	if summary.Audit, err = events.RunAudit(ctx, cctx, db, r.Endpoints, o.wait, false); err != nil {
+		return err
+	}
+	if o.json {
+		encoder := json.NewEncoder(stdout)
+		encoder.SetIndent("", "  ")
+		err = encoder.Encode(summary)
+	} else {
+		_, err = fmt.Fprint(stdout, "\n"+proof(summary.Audit))
+	}
+	if err != nil {
+		return err
+	}
+	if err := events.Verdict(summary.Audit); err != nil {
+		return err
+	}
+	if o.exit {
+		return fleet.ErrDone
+	}
+	terminal.Say(cctx, "\nstill up; look around from another terminal, and stop it with Ctrl-C:\n"+
+		"  composerp stock --low    composerp stock --lots    composerp po list    composerp forecast accuracy    composerp audit")
+	return nil
+}
+
+// proof is the audit's table, without the counts at its end where all is well:
+// what a newcomer wants to know would be pushed off the screen.
+func proof(r audit.Report) string {
+	table := r.Table()
+	if parts := strings.SplitN(table, "\n\n", 3); r.Proven() && len(parts) == 3 {
+		return parts[0] + "\n\n" + parts[1] + "\n"
+	}
+	return table
+}
+
+// summarise reads what the fleet made of the world.
+func summarise(ctx context.Context, db *store.DB, game *demo.Game, o demoOptions) (s DemoSummary, err error) {
+	state := game.State()
+	first, _, _ := game.Span()
+	s = DemoSummary{
+		Tenant: game.World.Tenant(), From: first, To: state.Date, Days: state.Day, World: state.Total, Fresh: state.Fresh,
+		Calls: state.Calls, Repeated: state.Repeated, Seconds: state.Running.Seconds(), MeasuredFrom: max(first, o.from),
+	}
+	if state.Date == "" {
+		s.To = first.AddDays(-1)
+	}
+	end, err := eventlog.End(ctx, db)
+	if err != nil {
+		return s, err
+	}
+	s.Events = end - state.FirstSeq
+	if s.Now, err = stockview.SummarizeTenant(ctx, db, s.Tenant); err != nil || state.Date == "" {
+		return s, err
+	}
+	if s.Service, err = planning.MeasureService(ctx, db, s.Tenant, game.Moment(s.MeasuredFrom), game.Moment(s.To.AddDays(1))); err != nil {
+		return s, err
+	}
+	if s.Expiring, err = expiringLots(ctx, db, s.Tenant); err != nil {
+		return s, err
+	}
+	if s.Forecast, err = forecastErrors(ctx, db, s); err != nil {
+		return s, err
+	}
+	asked := s.Service.Sold
+	if s.MeasuredFrom == first && !game.LostIsSold() {
+		asked = asked.Add(state.Total.Lost) // what no till has said
+	}
+	if !asked.IsZero() {
+		s.FillRate = s.Service.Filled.InexactFloat64() / asked.InexactFloat64()
+	}
+	return s, nil
+}
+
+func expiringLots(ctx context.Context, db *store.DB, tenant string) (n demoLots, err error) {
+	shelves, err := lots.OnHand(ctx, db, masterdata.PositionKey{Tenant: tenant})
+	for _, s := range shelves {
+		for _, l := range s.Lots {
+			if l.Expiring {
+				n.Lots, n.Pieces = n.Lots+1, n.Pieces.Add(l.Quantity)
+			}
+		}
+	}
+	return n, err
+}
+
+func forecastErrors(ctx context.Context, db *store.DB, s DemoSummary) (*demoForecast, error) {
+	answer, err := analytics.Accuracy(ctx, db, analytics.Question{Of: masterdata.PositionKey{Tenant: s.Tenant}, From: s.MeasuredFrom, To: s.To})
+	if err != nil || len(answer.Items) == 0 {
+		return nil, err
+	}
+	o := answer.Overall
+	return &demoForecast{
+		Items: o.Items, Days: o.Days, Bias: o.Forecast.BiasPart,
+		RMSSE: o.Forecast.RMSSE, Naive: o.Naive.RMSSE, Seasonal: o.Seasonal.RMSSE,
+		Weighted: o.Forecast.WeightedRMSSE, WeightedNaive: o.Naive.WeightedRMSSE, WeightedSeasonal: o.Seasonal.WeightedRMSSE,
+	}, nil
+}
+
+// showSummary tells it to a person.
+func showSummary(out io.Writer, s DemoSummary) error {
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	pieces := func(d event.Decimal) string { return screen.Thousands(d.IntPart()) }
+	terminal.Row(w, fmt.Sprintf("\nWHAT HAPPENED from %s to %s, %d days of business", s.From, s.To, s.Days))
+	if s.Fresh == 0 {
+		terminal.Row(w, "  nothing new: every event was here before and was recognised")
+	}
+	terminal.Row(w, "  sold", pieces(s.World.Sold), "pieces; returned "+pieces(s.World.Returned))
+	terminal.Row(w, "  received", pieces(s.World.Received), fmt.Sprintf("pieces from suppliers; %d delivery notes came twice and count once", s.Repeated))
+	terminal.Row(w, "  moved", pieces(s.World.Moved), "pieces from place to place")
+	terminal.Row(w, "  damaged", pieces(s.World.Damaged), fmt.Sprintf("pieces; %s thrown away in time; %s booked in by adjustments; %d positions counted", pieces(s.World.Expired), pieces(s.World.Found), s.World.Counts))
+	terminal.Row(w, "  orders", screen.Thousands(s.Now.Ordered()), fmt.Sprintf("in all; %d wait for the buyer, %d are to be sent, %d are on the way, %s have come, %d were rejected", s.Now.Waiting, s.Now.Unsent, s.Now.Sent, screen.Thousands(s.Now.Received), s.Now.Rejected))
+	terminal.Row(w, "  supplier calls", screen.Thousands(s.Calls.All), fmt.Sprintf("%s confirmed, %d sent away and made again, %d known already", screen.Thousands(s.Calls.Confirmed), s.Calls.Busy, s.Calls.Known))
+	terminal.Row(w, "  low now", s.Now.Low, fmt.Sprintf("of %s positions, %d sold out", screen.Thousands(s.Now.Watched), s.Now.Out))
+	terminal.Row(w, "\nHOW WELL, measured from "+string(s.MeasuredFrom))
+	terminal.Row(w, "  fill rate", fmt.Sprintf("%.2f %%", 100*s.FillRate), "of the pieces asked for were on the shelf")
+	terminal.Row(w, "  stock-outs", screen.Thousands(s.Service.StockOuts), "times a sale took the last piece")
+	terminal.Row(w, "  low stock", screen.Thousands(s.Service.LowStock), "times said")
+	terminal.Row(w, "  orders made", screen.Thousands(s.Service.Orders), "")
+	terminal.Row(w, "  average stock", screen.Thousands(int64(s.Service.Stock)), fmt.Sprintf("pieces, worth %s at cost", screen.Thousands(int64(s.Service.Value))))
+	if f := s.Forecast; f != nil {
+		terminal.Row(w, "  forecast error", planner.Digits(f.RMSSE, 3), fmt.Sprintf("RMSSE of %d items, naive %s, seasonal naive %s; bias %+.1f %%", f.Items, planner.Digits(f.Naive, 3), planner.Digits(f.Seasonal, 3), 100*f.Bias))
+	}
+	if s.Expiring.Lots > 0 {
+		terminal.Row(w, "  expiring", pieces(s.Expiring.Pieces), fmt.Sprintf("pieces in %d lots: composerp stock --lots", s.Expiring.Lots))
+	}
+	terminal.Row(w, "  events", screen.Thousands(s.Events), fmt.Sprintf("in the log, %s a second over %s", screen.Thousands(int64(float64(s.Events)/max(s.Seconds, 0.001))), (time.Duration(s.Seconds*float64(time.Second))).Round(100*time.Millisecond)))
+	return w.Flush()
+}

@@ -1,0 +1,118 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/management"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/workers"
+)
+
+func (x *Examination) examineBroker(ctx context.Context) {
+	broker, err := settings.BrokerConfig(x.Endpoints, x.log)
+	if err != nil {
+		x.failed("broker", err)
+		return
+	}
+	broker.Name, broker.DialTimeout = "doctor", 5*time.Second
+	session, err := rabbitmq.Open(ctx, broker)
+	if err != nil {
+		x.failed("broker", err)
+		x.asked = x.asked || !errors.Is(err, rabbitmq.ErrUnreachable) && !errors.Is(err, rabbitmq.ErrBadURL)
+	} else {
+		defer session.Close()
+		x.asked = true
+	}
+	alarmed := x.examineFleet(ctx, broker, x.management(ctx))
+	if session != nil && !alarmed {
+		x.examineMessageSize(ctx, session)
+	}
+}
+
+// management gives a client of the management API that answers; nil when there is none.
+func (x *Examination) management(ctx context.Context) *management.Client {
+	api, err := settings.ManagementClient(x.Endpoints)
+	if err == nil && api == nil {
+		err = errors.New("no management API is known; set COMPOSERP_MANAGEMENT_URL, and enable the plugin: rabbitmq-plugins enable rabbitmq_management")
+	}
+	var overview management.Overview
+	if err == nil {
+		overview, err = api.Overview(ctx)
+	}
+	if err != nil {
+		x.unasked("management", err)
+		return nil
+	}
+	x.asked = true
+	x.ok("broker", "RabbitMQ %s, Erlang %s, management at %s", overview.Version, overview.Erlang, api.Host())
+	return api
+}
+
+// examineNodes says what the watchdog's judgements of the nodes came to, and which plugins are missing.
+func (x *Examination) ExamineNodes(nodes []management.NodeState) {
+	for _, n := range nodes {
+		for plugin, use := range map[string]string{"rabbitmq_prometheus": "the broker's own metrics can not be scraped"} {
+			if n.Running && !slices.Contains(n.Plugins, plugin) {
+				x.warn("plugins", "rabbitmq-plugins enable "+plugin, "%s is not enabled on %s: %s", plugin, n.Name, use)
+			}
+		}
+	}
+	if len(nodes) > 0 && !x.has("node") && !x.has("alarm") && !x.has("plugins") {
+		x.ok("alarms", "none; memory and disk have room, plugins are enabled")
+	}
+}
+
+// examineExtras looks for what nothing of the fleet needs; what is missing, or differs, the watchdog's judgements say.
+func (x *Examination) examineExtras(have topology.Topology, vhost string) {
+	extra, first, differs := 0, "", false
+	for _, d := range workers.Topology().Diff(have) {
+		if d.State != topology.Extra {
+			differs = true
+		} else if extra++; extra == 1 {
+			first = strings.TrimSpace(d.Kind + " " + d.Name + " " + d.String())
+		}
+	}
+	if extra > 0 {
+		x.warn("topology", "composerp topology diff shows them, topology unbind takes bindings away; delete what no newer or older program needs", "%d exchanges, queues or bindings are of no use, the first is %s", extra, first)
+	} else if !differs {
+		x.ok("topology", "the virtual host %s holds what the fleet needs", vhost)
+	}
+}
+
+// examineTime is how long the broker may take for one message.
+const examineTime = 5 * time.Second
+
+// examineMessageSize sends the largest event there may be where no queue is bound, and has it returned.
+func (x *Examination) examineMessageSize(ctx context.Context, session *rabbitmq.Session) {
+	ctx, cancel := context.WithTimeout(ctx, examineTime)
+	defer cancel()
+	publisher, err := session.Publisher(1)
+	if err == nil {
+		var sent *rabbitmq.Confirmation
+		sent, err = publisher.Publish(ctx, rabbitmq.Message{Exchange: topology.Retry, RoutingKey: "composerp.doctor", ID: uuid.NewString(), Type: "DOCTOR", Body: make([]byte, event.MaxBody)})
+		if err == nil {
+			err = sent.Wait(ctx)
+		}
+	}
+	switch {
+	case errors.Is(err, rabbitmq.ErrUnroutable):
+		x.ok("message size", "the broker takes messages of %d KiB", event.MaxBody>>10)
+	case err != nil && strings.Contains(err.Error(), "404"):
+		return // the exchange is missing, and examineTopology has said so
+	case errors.Is(err, context.DeadlineExceeded): // an alarm that the nodes' figures do not tell of yet
+		x.problem("alarms", "look at the memory and the disk of the broker's nodes", "the broker takes no messages: one has not been confirmed within %s", examineTime)
+	case err != nil:
+		x.problem("message size", fmt.Sprintf("set max_message_size to %d or more in rabbitmq.conf", event.MaxBody), "the broker does not take a message of %d KiB: %s", event.MaxBody>>10, exit.OneLine(err))
+	}
+}

@@ -1,0 +1,177 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"time"
+
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/audit"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/inbox"
+)
+
+func (x *Examination) examineDatabase(ctx context.Context) {
+	db, err := settings.OpenDatabase(ctx, x.Endpoints, "doctor", 2)
+	if err != nil {
+		x.failed("database", err)
+		x.asked = x.asked || errors.Is(err, store.ErrAccess) || errors.Is(err, store.ErrConfiguration)
+		return
+	}
+	x.asked = true
+	x.examineServer(ctx, db)
+	if !x.examineSchema(ctx, db) {
+		db.Close()
+		return
+	}
+	if err := eventlog.CheckEpoch(ctx, db); err != nil {
+		x.failed("log", err)
+	}
+	x.db = db
+	x.examineFailures(ctx, db)
+	x.examineProof(ctx, db)
+}
+
+const (
+	clockWarning = time.Second
+	clockProblem = time.Minute
+)
+
+func (x *Examination) examineServer(ctx context.Context, db *store.DB) {
+	asked := time.Now()
+	s, err := store.InspectServer(ctx, db)
+	took := time.Since(asked)
+	if err != nil {
+		x.failed("database", err)
+		return
+	}
+	x.ok("database", "PostgreSQL %s at %s", s.Version, hostOf(x.Database))
+	if s.Standby {
+		x.problem("database", "name the primary in the database's URL", "the server is a standby and takes no writes")
+	}
+	if full := s.MaxConnections * 9 / 10; s.Connections >= full {
+		x.warn("database", "raise max_connections, or run fewer slots", "%d of %d connections are taken", s.Connections, s.MaxConnections)
+	}
+	wrong := len(x.Findings)
+	if !s.Fsync {
+		x.problem("durability", "set fsync = on and restart PostgreSQL", "fsync is off: a crash of the machine can lose or spoil everything")
+	}
+	if !s.FullPageWrites {
+		x.problem("durability", "set full_page_writes = on and reload PostgreSQL", "full_page_writes is off: a crash of the machine can spoil tables")
+	}
+	if !s.Commits {
+		x.problem("durability", "set synchronous_commit = on for this database and this user", "synchronous_commit is off: a crash can lose what was said to be committed, and the broker has forgotten it by then")
+	}
+	if len(x.Findings) == wrong {
+		x.ok("durability", "PostgreSQL commits to the disk")
+	}
+	switch apart := s.Now.Sub(asked.Add(took / 2)).Abs(); {
+	case apart > clockProblem+took:
+		x.problem("clock", "set both clocks by NTP", "the clocks of this machine and of the database are %s apart", apart.Round(time.Second))
+	case apart > clockWarning+took:
+		x.warn("clock", "set both clocks by NTP", "the clocks of this machine and of the database are %s apart", apart.Round(100*time.Millisecond))
+	default:
+		x.ok("clock", "this machine's agrees with the database's")
+	}
+}
+
+// examineSchema tells whether the tables can be asked.
+func (x *Examination) examineSchema(ctx context.Context, db *store.DB) bool {
+	list, err := store.Migrations(ctx, db)
+	if err != nil {
+		x.failed("schema", err)
+		return false
+	}
+	var pending []string
+	latest := int64(0)
+	for _, m := range list {
+		latest = max(latest, m.Version)
+		if !m.Applied {
+			pending = append(pending, m.Name)
+		}
+	}
+	if len(pending) > 0 {
+		x.problem("schema", "composerp migrate up", "%d of %d migrations are not applied, the first is %s", len(pending), len(list), pending[0])
+		return len(pending) < len(list)
+	}
+	switch version, err := store.SchemaVersion(ctx, db); {
+	case err != nil:
+		x.failed("schema", err)
+		return false
+	case version > latest:
+		x.warn("schema", "run the newer program, or make sure that this one may still work with it",
+			"the database has migration %d, and this program knows %d: a newer one has been here", version, latest)
+	default:
+		x.ok("schema", "all %d migrations are applied", len(list))
+	}
+	return true
+}
+
+// examineProof warns of a log that nobody audits: the inbox forgets only what is proven, and grows.
+func (x *Examination) examineProof(ctx context.Context, db *store.DB) {
+	const do = "run `composerp audit` by a timer, every hour say: it looks at what is new, and the inbox forgets only what it has proven"
+	switch p, err := audit.ReadLastProof(ctx, db); {
+	case err != nil:
+		x.failed("proof", err)
+	case p.Since <= inbox.GenerationLife && !p.ProvenAt.Valid:
+		x.ok("proof", "no audit has been made, and the log is young")
+	case p.Since <= inbox.GenerationLife:
+		x.ok("proof", "an audit has proven everything up to %s", terminal.Moment(p.ProvenAt.Time))
+	case !p.ProvenAt.Valid:
+		x.warn("proof", do, "no audit has ever proven anything, and the log is %d days old", int(p.Since.Hours()/24))
+	default:
+		x.warn("proof", do, "the log has gone on for %d days since the last audit that proved it, of %s", int(p.Since.Hours()/24), terminal.Moment(p.ProvenAt.Time))
+	}
+}
+
+// examineLog says what the watchdog's judgements of the log leave.
+func (x *Examination) examineLog(w eventlog.Health) {
+	if !x.has("relay") {
+		x.ok("relay", "%s leads; %d events wait to be published", w.RelayHolder, w.Unpublished)
+	}
+	if w.Unpublishable > 0 {
+		x.warn("set aside", "the table set_aside says why; correct and publish them anew under other ids", "%d events that no broker would take", w.Unpublishable)
+	}
+	if w.Suspects > 0 {
+		x.warn("suspects", "the table suspect names them; look at what the process said before it died", "%d messages were in hand when a process died", w.Suspects)
+	}
+}
+
+// diskWarning is how much should be free for the servers to go on for a while.
+const diskWarning = 4 * local.LeastFree
+
+// examineDisk looks at the disk of servers that an `up` of this machine keeps.
+func (x *Examination) examineDisk() {
+	own, _, err := local.Find(x.dir)
+	if err != nil || own.DatabaseURL != x.Database {
+		return // somebody else's servers, whose disks can not be seen from here
+	}
+	spaces, err := local.Spaces(x.dir)
+	if err != nil {
+		x.unasked("disk", err)
+	}
+	for _, s := range spaces {
+		const do = "make room: `composerp up --fresh` deletes the data of the private servers, all of it"
+		switch {
+		case s.Free < local.LeastFree:
+			x.problem("disk", do, "%d MB are free in %s, less than the servers need to start", s.Free>>20, s.Path)
+		case s.Free < diskWarning:
+			x.warn("disk", do, "%d MB are free in %s", s.Free>>20, s.Path)
+		default:
+			x.ok("disk", "%d GB are free in %s", s.Free>>30, s.Path)
+		}
+	}
+}
+
+// hostOf is the host, port and path of a URL: what may be shown of it.
+func hostOf(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "?"
+	}
+	return u.Host + u.Path
+}

@@ -1,0 +1,111 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/composerp/composerp/cli/fleet"
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/exchange/management"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/workers/runtime/watchdog"
+)
+
+// doctorChecks are the doctor's names for the watchdog's kinds of problems, where they differ.
+var doctorChecks = map[watchdog.Kind]string{
+	watchdog.Mismatch: "topology", watchdog.Consumers: "queues", watchdog.Progress: "queues", watchdog.Growth: "alarm", watchdog.Ticker: "relay",
+}
+
+// judged notes a problem of the watchdog's.
+func (x *Examination) Judged(p watchdog.Problem) {
+	check := settings.First(doctorChecks[p.Kind], string(p.Kind))
+	if p.Warning {
+		x.warn(check, p.Do, "%s", p.What)
+	} else {
+		x.problem(check, p.Do, "%s", p.What)
+	}
+}
+
+// betweenLooks is how long the doctor looks on when something should move: longer than the broker's figures may be old.
+const betweenLooks = 6 * time.Second
+
+// examineFleet makes the watchdog's judgements, and tells whether the broker is alarmed and takes no messages.
+func (x *Examination) examineFleet(ctx context.Context, broker rabbitmq.Config, management *management.Client) (alarmed bool) {
+	plan := fleet.PlanOf()
+	looker := &watchdog.Observer{DB: x.db, Exchange: broker, Management: management, Plan: plan, Exact: true}
+	defer looker.Close()
+	now := looker.Observe(ctx)
+	if management != nil && now.Unseen != nil {
+		x.unasked("management", fmt.Errorf("%w; to see its nodes, the user needs the tag monitoring", now.Unseen))
+	}
+	for _, p := range append(plan.Standing(now), plan.Lasting(now, now)...) {
+		if p.Kind == watchdog.Database || p.Kind == watchdog.Broker {
+			continue // that is said already
+		}
+		alarmed = alarmed || p.Kind == watchdog.Alarm && !p.Warning
+		x.Judged(p)
+	}
+	x.ExamineNodes(now.Nodes)
+	x.lookAgain(ctx, looker, now)
+	x.examineRest(ctx, now)
+	return alarmed
+}
+
+// lookAgain looks a second time where something should move meanwhile.
+func (x *Examination) lookAgain(ctx context.Context, looker *watchdog.Observer, now watchdog.Snapshot) {
+	if !looker.Plan.Busy(now) {
+		return
+	}
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(betweenLooks):
+	}
+	later := looker.Observe(ctx)
+	for _, p := range append(looker.Plan.Moving(now, later), looker.Plan.Growing(now, later)...) {
+		x.Judged(p)
+	}
+}
+
+// examineRest says what is well, and what only a doctor looks at.
+func (x *Examination) examineRest(ctx context.Context, now watchdog.Snapshot) {
+	if x.db != nil && now.Database != nil {
+		x.failed("log", now.Database)
+	}
+	if now.Database == nil {
+		x.examineGaps(ctx)
+		x.examineLog(now.Log)
+	}
+	if now.Broker != nil {
+		return
+	}
+	if vhost, err := x.vhost(); err == nil && now.Seen {
+		x.examineExtras(now.Have, vhost)
+	}
+	x.examineQueues(now)
+	x.examineDead(ctx, now)
+	if now.Figures && !x.has("stuck") {
+		x.ok("stuck", "no message is without a place to go")
+	}
+}
+
+func (x *Examination) vhost() (string, error) {
+	broker, err := settings.BrokerConfig(x.Endpoints, x.log)
+	if err != nil {
+		return "", err
+	}
+	return broker.Vhost()
+}
+
+// examineGaps says what the watchdog has still to publish again.
+func (x *Examination) examineGaps(ctx context.Context) {
+	gaps, err := eventlog.Gaps(ctx, x.db)
+	if err != nil {
+		x.unasked("owed", err)
+	}
+	for _, g := range gaps {
+		x.Judged(watchdog.OpenGap(g))
+	}
+}

@@ -1,0 +1,123 @@
+package events
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/workers/runtime/importer"
+)
+
+func ImportCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "import",
+		Usage:     "bring a file of sales, receipts or counts into the log",
+		ArgsUsage: "FILE",
+		Description: "FILE is .csv, .csv.gz, .ndjson or .ndjson.gz. The mapping says which column feeds which field, and which\n" +
+			"rows are rejected and why; deploy/demo/online-retail.yaml is one. An .ndjson file without a mapping holds\n" +
+			"whole events, a line each. Every row ends in the log or in FILE.rejects.csv. An import that was\n" +
+			"interrupted goes on where it was; one that is done again changes nothing.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "map", Aliases: []string{"m"}, Usage: "the mapping, a YAML file"},
+			&cli.StringFlag{Name: "rejects", Usage: "where rejected rows go; FILE.rejects.csv when left out"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "print the events to stdout, a line each, and write nothing"},
+			terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag(),
+		},
+		Action: importFile,
+	}
+}
+
+func importFile(cctx *cli.Context) error {
+	if cctx.NArg() != 1 {
+		return exit.Usage("name one file to import: composerp import FILE --map MAP.yaml")
+	}
+	file := cctx.Args().First()
+	mapping, err := LoadMapping(cctx, file)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(file); err != nil {
+		return exit.Usage("reading %s: %v", file, exit.Reason(err))
+	}
+	if cctx.Bool("dry-run") {
+		return printEvents(cctx, file, mapping)
+	}
+	db, _, err := settings.OpenSchema(cctx, "import", 2)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	progress := terminal.NewProgress(cctx.App.ErrWriter)
+	report, err := importer.Run(cctx.Context, importer.Options{
+		DB: db, File: file, Mapping: mapping, Rejects: cctx.String("rejects"), Progress: progress.Importing,
+	})
+	progress.End()
+	if err != nil {
+		if cctx.Context.Err() != nil {
+			return fmt.Errorf("interrupted after %d rows; the same command goes on from there", report.Rows)
+		}
+		return err
+	}
+	return terminal.Show(cctx, report, func(w io.Writer) { showImport(w, report) })
+}
+
+func LoadMapping(cctx *cli.Context, file string) (*importer.Mapping, error) {
+	path := cctx.String("map")
+	if path != "" {
+		mapping, err := importer.LoadMapping(path)
+		if err != nil {
+			return nil, exit.Misconfigured("%w", err)
+		}
+		return mapping, nil
+	}
+	if !strings.HasSuffix(strings.TrimSuffix(file, ".gz"), ".ndjson") {
+		return nil, exit.Usage("--map is missing: a mapping says what the columns of %s mean", file)
+	}
+	return nil, nil
+}
+
+func printEvents(cctx *cli.Context, file string, mapping *importer.Mapping) error {
+	out := bufio.NewWriterSize(cctx.App.Writer, 1<<16)
+	err := importer.Events(cctx.Context, file, mapping, func(e event.Any) error {
+		if _, err := out.Write(e.Body); err != nil {
+			return err
+		}
+		return out.WriteByte('\n')
+	})
+	if err != nil {
+		return err
+	}
+	return out.Flush()
+}
+
+func showImport(w io.Writer, r importer.Report) {
+	terminal.Row(w, r.File, "")
+	terminal.Row(w, "  rows", r.Rows)
+	terminal.Row(w, "  admitted", r.Admitted)
+	terminal.Row(w, "  duplicates", r.Duplicates)
+	terminal.Row(w, "  rejected", r.RejectedTotal())
+	for _, reason := range slices.Sorted(maps.Keys(r.Rejected)) {
+		terminal.Row(w, "    "+reason, r.Rejected[reason])
+	}
+	for _, t := range slices.Sorted(maps.Keys(r.Events)) {
+		terminal.Row(w, "  "+string(t), r.Events[t])
+	}
+	if r.ResumedAt > 0 {
+		terminal.Row(w, "  went on after row", r.ResumedAt)
+	}
+	if r.RejectsFile != "" {
+		terminal.Row(w, "  rejected rows in", r.RejectsFile)
+	}
+	terminal.Row(w, "  took", fmt.Sprintf("%s, %.0f rows a second", r.Elapsed.Round(10*time.Millisecond), float64(r.Rows-r.ResumedAt)/r.Elapsed.Seconds()))
+}

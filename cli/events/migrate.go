@@ -1,0 +1,87 @@
+package events
+
+import (
+	"io"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
+)
+
+func MigrateCommand() *cli.Command {
+	flags := []cli.Flag{terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag()}
+	return &cli.Command{
+		Name:  "migrate",
+		Usage: "bring the database's schema up to this program's version",
+		Subcommands: []*cli.Command{
+			{Name: "up", Usage: "apply what is missing; several may try at once", Flags: flags, Action: migrateUp},
+			{Name: "status", Usage: "list the steps and which are applied", Flags: flags, Action: migrateStatus},
+		},
+	}
+}
+
+func openUnmigrated(cctx *cli.Context) (*store.DB, error) {
+	if err := settings.NoArguments(cctx); err != nil {
+		return nil, err
+	}
+	e, err := settings.Discover(cctx)
+	if err != nil {
+		return nil, err
+	}
+	return settings.OpenDatabase(cctx.Context, e, "migrate", 2)
+}
+
+func migrateUp(cctx *cli.Context) error {
+	db, err := openUnmigrated(cctx)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	done, err := store.Migrate(cctx.Context, db)
+	if err != nil {
+		return err
+	}
+	if err := eventlog.EnsurePartitions(cctx.Context, db); err != nil {
+		return err
+	}
+	if len(done) == 0 {
+		terminal.Say(cctx, "the schema is up to date")
+	}
+	return showMigrations(cctx, done)
+}
+
+func migrateStatus(cctx *cli.Context) error {
+	db, err := openUnmigrated(cctx)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	list, err := store.Migrations(cctx.Context, db)
+	if err != nil {
+		return err
+	}
+	return showMigrations(cctx, list)
+}
+
+func showMigrations(cctx *cli.Context, list []store.Migration) error {
+	if list == nil {
+		list = []store.Migration{}
+	}
+	return terminal.Show(cctx, list, func(w io.Writer) {
+		if len(list) == 0 {
+			return
+		}
+		terminal.Row(w, "VERSION", "NAME", "APPLIED")
+		for _, m := range list {
+			applied := "no"
+			if m.Applied {
+				applied = m.AppliedAt.Local().Format(time.DateTime)
+			}
+			terminal.Row(w, m.Version, m.Name, applied)
+		}
+	})
+}

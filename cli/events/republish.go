@@ -1,0 +1,206 @@
+package events
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/fleet"
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/workers"
+	"github.com/composerp/composerp/workers/runtime/audit"
+	"github.com/composerp/composerp/workers/runtime/republish"
+)
+
+const (
+	flagConsumer = "consumer"
+	flagSince    = "since"
+	flagNow      = "now"
+)
+
+func RepublishCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "republish",
+		Usage: "publish again what the log holds and no inbox has seen",
+		Description: "For when queues were lost with what was in them, or a binding was missing: audit says that events are neither handled\n" +
+			"nor dead. Each goes to the one queue whose worker owes it, and to no other; dead letters stay where they are. What lies in\n" +
+			"composerp.unrouted and has a place to go now is published once more. It waits until the fleet is quiet, for what is in\n" +
+			"flight would be published twice: harmless, and of no use. It can be broken off and begun again at any time.",
+		Flags: settings.ConnectionFlags(
+			&cli.StringFlag{Name: flagConsumer, Usage: "only for these workers, separated by commas"},
+			&cli.StringFlag{Name: flagSince, Usage: "only what was logged since then: 2h, 2026-02-09T12:00:00Z, or a place of the log; as far back as can be proven when left out"},
+			&cli.BoolFlag{Name: settings.FlagDryRun, Usage: "only count"},
+			&cli.BoolFlag{Name: flagNow, Usage: "do not wait until the fleet is quiet"},
+			&cli.DurationFlag{Name: "wait", Value: time.Minute, Usage: "how long to wait for the fleet to be quiet"},
+			terminal.OutputFlag(),
+		),
+		Action: republishLost,
+	}
+}
+
+func republishLost(cctx *cli.Context) error {
+	if err := settings.NoArguments(cctx); err != nil {
+		return err
+	}
+	queues, err := queuesOf(cctx.String(flagConsumer))
+	if err != nil {
+		return err
+	}
+	db, e, err := settings.OpenSchema(cctx, "republish", 3)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	after, err := pointSince(cctx, db, cctx.String(flagSince))
+	if err != nil {
+		return err
+	}
+	if !cctx.Bool(flagNow) {
+		if err := awaitQuiet(cctx, db, e); err != nil {
+			return err
+		}
+	}
+	report, err := publishLost(cctx, db, e, republish.Config{DB: db, Queues: queues, After: after, DryRun: cctx.Bool(settings.FlagDryRun)})
+	if err != nil {
+		return fmt.Errorf("%w; %d events were published again by then, and the same command goes on", err, report.Published())
+	}
+	return showRepublished(cctx, report)
+}
+
+// publishLost publishes again, and closes the gaps that are made good by that.
+func publishLost(cctx *cli.Context, db *store.DB, e settings.Endpoints, cfg republish.Config) (republish.Report, error) {
+	log, err := settings.Logger(cctx)
+	if err != nil {
+		return republish.Report{}, err
+	}
+	if cfg.Exchange, err = settings.BrokerConfig(e, log); err != nil {
+		return republish.Report{}, err
+	}
+	cfg.Exchange.Name = "republish"
+	progress := terminal.NewStatus(cctx.App.ErrWriter)
+	defer progress.End()
+	cfg.Progress = func(p republish.Progress) {
+		progress.Say(fmt.Sprintf("looked at %d of %d places of the log, %d events owed", p.Place-p.Begin, p.End-p.Begin, p.Owed))
+	}
+	gaps, err := eventlog.Gaps(cctx.Context, db)
+	if err != nil {
+		return republish.Report{}, err
+	}
+	var rerouted int64
+	if !cfg.DryRun {
+		if rerouted, err = reroute(cctx, cfg.Exchange); err != nil {
+			return republish.Report{}, err
+		}
+	}
+	report, err := republish.Run(cctx.Context, cfg)
+	report.Rerouted = rerouted
+	if err != nil || cfg.DryRun || cfg.After != (eventlog.Position{}) || cctx.Bool(flagNow) {
+		return report, err // with something in flight, a gap is not closed by that: the watchdog does it
+	}
+	for _, g := range gaps {
+		if _, ok := cfg.Queues[g.Consumer]; ok {
+			if err := eventlog.CloseGap(cctx.Context, db, g); err != nil {
+				return report, err
+			}
+		}
+	}
+	return report, nil
+}
+
+func reroute(cctx *cli.Context, broker rabbitmq.Config) (int64, error) {
+	session, err := rabbitmq.Open(cctx.Context, broker)
+	if err != nil {
+		return 0, err
+	}
+	defer session.Close()
+	bindings := workers.Topology().Bindings
+	return republish.Reroute(cctx.Context, session, "republish."+fleet.Holder(), func(key string) bool {
+		return slices.ContainsFunc(bindings, func(b topology.BindingSpec) bool { return b.Exchange == topology.Events && b.RoutingKey == key })
+	})
+}
+
+func showRepublished(cctx *cli.Context, report republish.Report) error {
+	return terminal.Show(cctx, report, func(w io.Writer) {
+		terminal.Row(w, "CONSUMER", "QUEUE", "OWED", "PUBLISHED")
+		for _, t := range report.Consumers {
+			terminal.Row(w, t.Consumer, t.Queue, t.Owed, t.Published)
+		}
+		if report.Rerouted > 0 {
+			terminal.Row(w, "(everybody)", topology.Unrouted, report.Rerouted, report.Rerouted)
+		}
+	})
+}
+
+// awaitQuiet ends with findings when something is in flight still.
+func awaitQuiet(cctx *cli.Context, db *store.DB, e settings.Endpoints) error {
+	broker, err := settings.BrokerConfig(e, nil)
+	if err != nil {
+		return err
+	}
+	management, err := settings.ManagementClient(e)
+	if err != nil {
+		return err
+	}
+	broker.Name = "republish"
+	progress := terminal.NewStatus(cctx.App.ErrWriter)
+	defer progress.End()
+	quiet, waits, err := audit.Await(cctx.Context, audit.Config{
+		DB: db, Exchange: broker, Management: management, Topology: workers.Topology(), Wait: cctx.Duration("wait"), Progress: progress.Say,
+	})
+	if err == nil && !quiet {
+		terminal.Say(cctx, "%s; nothing is published again. --%s does not wait", waits, flagNow)
+		err = exit.Findings{What: "the fleet is not quiet"}
+	}
+	return err
+}
+
+// queuesOf gives the queues of the named workers that have an inbox, or of all of them, by the workers' names.
+func queuesOf(names string) (map[string]string, error) {
+	queues := map[string]string{}
+	for _, w := range workers.Fleet(workers.Config{}) {
+		if w.Owes() {
+			queues[w.Name()] = w.Queue()
+		}
+	}
+	if names == "" {
+		return queues, nil
+	}
+	wanted := map[string]string{}
+	for _, name := range strings.Split(names, ",") {
+		queue, ok := queues[name]
+		if !ok {
+			return nil, exit.Usage("--%s %q: no worker of that name has an inbox; `composerp worker list` shows the workers", flagConsumer, name)
+		}
+		wanted[name] = queue
+	}
+	return wanted, nil
+}
+
+// pointSince reads a time ago, a time, or a place of the log.
+func pointSince(cctx *cli.Context, db *store.DB, text string) (eventlog.Position, error) {
+	if text == "" {
+		return eventlog.Position{}, nil
+	}
+	if place, err := strconv.ParseInt(text, 10, 64); err == nil && place >= 0 {
+		return eventlog.Position{Seq: place}, nil
+	}
+	if ago, err := time.ParseDuration(text); err == nil && ago > 0 {
+		return eventlog.PositionAt(cctx.Context, db, time.Now().Add(-ago))
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return eventlog.Position{}, exit.Usage("--%s %q: want a time ago such as 2h, a time such as 2026-02-09T12:00:00Z, or a place of the log", flagSince, text)
+	}
+	return eventlog.PositionAt(cctx.Context, db, at)
+}

@@ -1,0 +1,136 @@
+package exit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
+)
+
+// Exit codes, after sysexits.h where it has one.
+const (
+	OK                 = 0
+	Failure            = 1
+	FoundProblems      = 2
+	StillInFlight      = 3
+	WrongUsage         = 64
+	ServerUnreachable  = 69
+	WrongConfiguration = 78
+)
+
+// exitCodes are told in the manual page.
+var Codes = []struct {
+	Code    int
+	Meaning string
+}{
+	{OK, "ok"},
+	{Failure, "failure"},
+	{FoundProblems, "findings: of audit, chaos, dlq redrive, doctor and topology diff"},
+	{StillInFlight, "in flight: audit has found nothing wrong, and something is still on its way"},
+	{WrongUsage, "usage: what was typed"},
+	{ServerUnreachable, "a server is unreachable"},
+	{WrongConfiguration, "configuration: wrong password, missing migration, old server, missing program, taken port, unknown key"},
+}
+
+// usageError is a mistake on the command line.
+type usageError struct{ text string }
+
+func (e usageError) Error() string { return e.text }
+
+func Usage(format string, args ...any) error { return usageError{fmt.Sprintf(format, args...)} }
+
+// configError is a setting that can not work.
+type ConfigError struct{ error }
+
+func (e ConfigError) Unwrap() error { return e.error }
+
+func Misconfigured(format string, args ...any) error {
+	return ConfigError{fmt.Errorf(format, args...)}
+}
+
+// findings end a command that worked and found something. They have been printed already.
+type Findings struct{ What string }
+
+func (f Findings) Error() string { return f.What }
+
+// inFlight ends an audit that has found nothing wrong of a fleet that did not come to rest.
+type InFlight struct{ What string }
+
+func (f InFlight) Error() string { return f.What }
+
+func CodeOf(err error) int {
+	var bad usageError
+	var wrong ConfigError
+	var found Findings
+	var flying InFlight
+	var nobody Unreachable
+	is := func(targets ...error) bool {
+		for _, t := range targets {
+			if errors.Is(err, t) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case errors.As(err, &bad):
+		return WrongUsage
+	case errors.As(err, &found):
+		return FoundProblems
+	case errors.As(err, &flying):
+		return StillInFlight
+	case errors.As(err, &nobody):
+		return ServerUnreachable
+	case errors.As(err, &wrong),
+		is(store.ErrConfiguration, store.ErrAccess, store.ErrSchema, eventlog.ErrRestored),
+		is(rabbitmq.ErrBadURL, rabbitmq.ErrAccessRefused, rabbitmq.ErrVhostMissing, rabbitmq.ErrTooOld, rabbitmq.ErrMismatch),
+		is(local.ErrNotInstalled):
+		return WrongConfiguration
+	case is(store.ErrUnavailable, rabbitmq.ErrUnreachable, rabbitmq.ErrSessionLost, local.ErrNotRunning):
+		return ServerUnreachable
+	}
+	return Failure
+}
+
+// advice is what to do about an error that does not say it itself; empty when it does.
+func Advice(err error) string {
+	switch {
+	case errors.Is(err, store.ErrUnavailable):
+		return "start PostgreSQL there, or correct host and port of the database's URL"
+	case errors.Is(err, store.ErrAccess):
+		return "correct user, password and database of the database's URL, or give the user what it lacks"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "something does not answer in time; `composerp doctor` looks for it"
+	}
+	return ""
+}
+
+// oneLine is an error as it is shown: on one line.
+func OneLine(err error) string {
+	if errors.Is(err, context.Canceled) && !strings.Contains(err.Error(), ":") {
+		return "interrupted"
+	}
+	return strings.Join(strings.Fields(err.Error()), " ")
+}
+
+// unreachable ends a doctor whom nobody answered; what was found has been shown.
+type Unreachable struct{}
+
+func (Unreachable) Error() string {
+	return "no server could be asked; `composerp up` starts private ones, and `composerp doctor --show-config` says where others were looked for"
+}
+
+// reason is what the system says of a file, without the path, which is said beside it.
+func Reason(err error) error {
+	var where *fs.PathError
+	if errors.As(err, &where) {
+		return where.Err
+	}
+	return err
+}

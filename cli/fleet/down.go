@@ -1,0 +1,57 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/cli/terminal"
+)
+
+func DownCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "down",
+		Usage: "stop the `up` of this directory",
+		Flags: []cli.Flag{settings.DirFlag(), &cli.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "how long to wait for it"}},
+		Action: func(cctx *cli.Context) error {
+			if err := settings.NoArguments(cctx); err != nil {
+				return err
+			}
+			return down(cctx, cctx.String(settings.FlagDir), cctx.Duration("timeout"))
+		},
+	}
+}
+
+func down(cctx *cli.Context, dir string, patience time.Duration) error {
+	state, err := settings.Find(dir)
+	if err != nil {
+		return err
+	}
+	if state == nil {
+		terminal.Say(cctx, "nothing is up in %s", dir)
+		return nil
+	}
+	if state.PID == 0 {
+		return fmt.Errorf("the fleet of %s is still starting; try again in a moment", dir)
+	}
+	if err := syscall.Kill(state.PID, syscall.SIGTERM); err != nil {
+		return fmt.Errorf("stopping process %d: %w", state.PID, err)
+	}
+	ctx, cancel := context.WithTimeout(cctx.Context, patience)
+	defer cancel()
+	for {
+		if held, err := settings.IsHeld(dir); err != nil || !held {
+			terminal.Say(cctx, "composerp is down")
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("process %d has not ended within %s; it may be finishing a batch: try again, or send it a second SIGTERM", state.PID, patience)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}

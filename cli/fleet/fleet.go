@@ -1,0 +1,204 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/workers/runtime/housekeeping"
+	"github.com/composerp/composerp/workers/runtime/relay"
+	"github.com/composerp/composerp/workers/worker"
+)
+
+// fleet is what of Composerp runs in this process: any of the ticker, the relay
+// and some workers.
+type fleet struct {
+	at      settings.Endpoints
+	relay   bool // the ticker and the watchdog go with it
+	workers []worker.Worker
+	slots   map[string]int
+	metrics net.Listener // nil: none are served
+	log     *slog.Logger
+	// ready is called once, when everything consumes.
+	ready func()
+}
+
+const (
+	tickerConnections = 4
+	relayConnections  = 4
+)
+
+// run works until ctx is done and everything in hand is finished, or until
+// something fails that waiting can not mend.
+func (f *fleet) run(ctx context.Context) error {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	g, ctx := errgroup.WithContext(ctx)
+	poke := func() {}
+	if f.relay {
+		ticker, err := f.startRelay(ctx, g, registry)
+		if err != nil {
+			return err
+		}
+		poke = ticker.Poke
+		if err := f.startWatchdog(ctx, g, registry); err != nil {
+			return err
+		}
+	}
+	if err := f.startWorkers(ctx, g, registry, poke); err != nil {
+		return err
+	}
+	if f.metrics != nil {
+		f.serveMetrics(ctx, g, registry)
+	}
+	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group, registry prometheus.Registerer) (*eventlog.Ticker, error) {
+	tickDB, err := settings.OpenDatabase(ctx, f.at, "ticker", tickerConnections)
+	if err != nil {
+		return nil, err
+	}
+	// Better a start that says what to do than a fleet in which nothing flows.
+	if err := eventlog.CheckEpoch(ctx, tickDB); err != nil {
+		tickDB.Close()
+		return nil, err
+	}
+	relayDB, err := settings.OpenDatabase(ctx, f.at, "relay", relayConnections)
+	if err != nil {
+		tickDB.Close()
+		return nil, err
+	}
+	broker, err := settings.BrokerConfig(f.at, f.log)
+	if err != nil {
+		return nil, err
+	}
+	hints := relayDB.Listen(ctx, eventlog.TickChannel)
+	relay.RegisterLag(registry, relayDB)
+	ticker := newTicker(tickDB, f.log.With("part", "ticker"))
+	r := &relay.Relay{DB: relayDB, Exchange: broker, Holder: Holder(), Hints: hints, Log: f.log.With("part", "relay"), Metrics: relay.NewMetrics(registry)}
+	g.Go(func() error {
+		defer tickDB.Close()
+		store.Lead(ctx, tickDB, "ticker", Holder(), ticker.Run, func(err error) { f.log.Error("the ticker stands still", "error", err) })
+		return nil
+	})
+	g.Go(func() error {
+		defer relayDB.Close()
+		return r.Run(ctx)
+	})
+	return ticker, nil
+}
+
+func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, registry prometheus.Registerer, appended func()) error {
+	if len(f.workers) == 0 {
+		return nil
+	}
+	broker, err := settings.BrokerConfig(f.at, f.log)
+	if err != nil {
+		return err
+	}
+	total := 0
+	for _, w := range f.workers {
+		total += f.slotsOf(w)
+	}
+	db, err := store.Open(ctx, store.Config{URL: f.at.Database, Name: "composerp/workers", Connections: total + 2, Appended: appended})
+	if err != nil {
+		return err
+	}
+	metrics := worker.NewMetrics(registry)
+	worker.RegisterFailures(registry, db)
+	started := make(chan struct{}, total)
+	running, runningCtx := errgroup.WithContext(ctx)
+	for _, w := range f.workers {
+		r := &worker.Runner{Worker: w, DB: db, Exchange: broker, Slots: f.slotsOf(w), Log: f.log, Metrics: metrics,
+			Started: func() {
+				select {
+				case started <- struct{}{}:
+				default:
+				}
+			}}
+		running.Go(func() error {
+			if err := r.Run(runningCtx); err != nil {
+				return fmt.Errorf("running worker %s: %w", w.Name(), err)
+			}
+			return nil
+		})
+	}
+	g.Go(func() error { defer db.Close(); return running.Wait() })
+	g.Go(func() error {
+		for range total {
+			select {
+			case <-started:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		if f.ready != nil {
+			f.ready()
+		}
+		return nil
+	})
+	return nil
+}
+
+func (f *fleet) slotsOf(w worker.Worker) int {
+	if n := f.slots[w.Name()]; n > 0 {
+		return n
+	}
+	return max(1, f.slots[""])
+}
+
+func (f *fleet) serveMetrics(ctx context.Context, g *errgroup.Group, registry *prometheus.Registry) {
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	g.Go(func() error {
+		if err := server.Serve(f.metrics); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serving the metrics: %w", err)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		<-ctx.Done()
+		return server.Close()
+	})
+}
+
+func listenMetrics(addr string, chosen bool) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil && !chosen {
+		l, err = net.Listen("tcp", "127.0.0.1:0")
+	}
+	if err != nil {
+		return nil, exit.Misconfigured("serving metrics on %s: %v; choose another with --%s", addr, err, settings.FlagMetrics)
+	}
+	return l, nil
+}
+
+func Holder() string {
+	host, _ := os.Hostname()
+	return fmt.Sprintf("%s#%d", host, os.Getpid())
+}
+
+// newTicker is the ticker with the chores of a fleet.
+func newTicker(db *store.DB, log *slog.Logger) *eventlog.Ticker {
+	return eventlog.NewTicker(db, log, housekeeping.Chores(db, log)...)
+}

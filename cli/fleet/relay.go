@@ -1,0 +1,44 @@
+package fleet
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/cli/terminal"
+)
+
+func RelayCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "relay",
+		Usage: "run the ticker and the relay alone: the log to the exchange",
+		Description: "Any number may run; one leads, and another takes over within three seconds of its death.\n" +
+			"`composerp up` has one of its own.",
+		Flags: settings.ConnectionFlags(settings.MetricsFlag()),
+		Action: func(cctx *cli.Context) error {
+			if err := settings.NoArguments(cctx); err != nil {
+				return err
+			}
+			return runPart(cctx, &fleet{relay: true})
+		},
+	}
+}
+
+// runPart runs a part of the fleet in this process until interrupted.
+func runPart(cctx *cli.Context, f *fleet) error {
+	var err error
+	if f.log, err = settings.Logger(cctx); err != nil {
+		return err
+	}
+	db, at, err := settings.OpenSchema(cctx, "check", 1)
+	if err != nil {
+		return err
+	}
+	db.Close()
+	f.at = at
+	if f.metrics, err = listenMetrics(cctx.String(settings.FlagMetrics), cctx.IsSet(settings.FlagMetrics)); err != nil {
+		return err
+	}
+	defer f.metrics.Close()
+	terminal.Say(cctx, "metrics at http://%s/metrics", f.metrics.Addr())
+	return f.run(cctx.Context)
+}

@@ -1,0 +1,82 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
+)
+
+// private are servers that this process started, if any.
+type private struct{ servers *local.Servers }
+
+func (p private) exited() <-chan struct{} {
+	if p.servers == nil {
+		return nil
+	}
+	return p.servers.Exited()
+}
+
+func (p private) stop() {
+	if p.servers != nil {
+		_ = p.servers.Stop(context.Background())
+	}
+}
+
+// servers gives the servers that were named, or starts private ones.
+func servers(cctx *cli.Context, log *slog.Logger) (settings.Endpoints, private, error) {
+	at, err := settings.Given(cctx)
+	if err != nil {
+		return at, private{}, err
+	}
+	switch {
+	case at.Database != "" && at.AMQP != "":
+		if cctx.Bool(flagFresh) {
+			return at, private{}, exit.Usage("--%s deletes the data of private servers only; these are yours", flagFresh)
+		}
+		return at, private{}, nil
+	case at.Database != "" || at.AMQP != "":
+		return at, private{}, exit.Misconfigured("of --database-url and --amqp-url only one is given, by flag, environment or configuration file: give both, or none to have private servers; `composerp doctor --show-config` says where it comes from")
+	}
+	dir := cctx.String(settings.FlagDir)
+	if cctx.Bool(flagFresh) {
+		if err := local.Remove(cctx.Context, dir); err != nil {
+			return at, private{}, fmt.Errorf("deleting the servers' data in %s: %w", dir, err)
+		}
+	}
+	terminal.Say(cctx, "starting PostgreSQL and RabbitMQ on loopback, data in %s ...", dir)
+	s, err := local.Start(cctx.Context, local.Config{Dir: dir, Log: log})
+	if err != nil {
+		return at, private{}, err
+	}
+	return settings.Endpoints{Database: s.DatabaseURL, AMQP: s.AMQPURL, Management: s.ManagementURL}, private{s}, nil
+}
+
+// prepare migrates the database and applies the topology.
+func prepare(ctx context.Context, at settings.Endpoints, log *slog.Logger) error {
+	db, err := settings.OpenDatabase(ctx, at, "migrate", 2)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if _, err := store.Migrate(ctx, db); err != nil {
+		return err
+	}
+	if err := eventlog.EnsurePartitions(ctx, db); err != nil {
+		return err
+	}
+	broker, err := settings.BrokerConfig(at, log)
+	if err != nil {
+		return err
+	}
+	broker.Name = "topology"
+	return applyTopology(ctx, at, db, broker)
+}

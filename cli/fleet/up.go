@@ -1,0 +1,172 @@
+package fleet
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/workers"
+)
+
+const flagFresh = "fresh"
+
+func UpFlags() []cli.Flag {
+	return settings.FleetFlags(&cli.BoolFlag{Name: flagFresh, Usage: "delete the data of the private servers first"})
+}
+
+func UpCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "up",
+		Usage: "run everything in this process until interrupted",
+		Description: "Runs the ticker, the relay and every worker. With COMPOSERP_DATABASE_URL and COMPOSERP_AMQP_URL set it\n" +
+			"uses those servers. Without, it starts a PostgreSQL and a RabbitMQ of its own from the installed programs,\n" +
+			"on loopback, with their data under .composerp/, and stops them when it ends. It migrates the database and\n" +
+			"applies the topology. SIGTERM finishes what is in hand; a second one leaves at once; neither loses anything.",
+		Flags: UpFlags(),
+		Action: func(cctx *cli.Context) error {
+			if err := settings.NoArguments(cctx); err != nil {
+				return err
+			}
+			return Up(cctx, func(context.Context, *Running) error { return nil })
+		},
+	}
+}
+
+// running is a fleet that is up.
+type Running struct {
+	settings.Endpoints
+	state   settings.State
+	console io.Writer
+}
+
+// errDone ends an `up` that has nothing more to do.
+var ErrDone = errors.New("done")
+
+// up brings everything up, calls then, and stays until interrupted, or until
+// then returns an error; errDone is a good one.
+func Up(cctx *cli.Context, then func(ctx context.Context, r *Running) error) error {
+	f := &fleet{relay: true}
+	var err error
+	if f.log, err = settings.Logger(cctx); err != nil {
+		return err
+	}
+	f.workers = workers.Fleet(settings.WorkersConfig(cctx, f.log))
+	if f.slots, err = settings.ParseSlots(cctx.String(settings.FlagSlots)); err != nil {
+		return err
+	}
+	dir := cctx.String(settings.FlagDir)
+	lock, err := settings.Hold(dir)
+	if errors.Is(err, settings.ErrUp) {
+		return alreadyUp(dir)
+	}
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	_ = os.Remove(filepath.Join(dir, settings.StateFile)) // of one that was killed
+	if f.metrics, err = listenMetrics(cctx.String(settings.FlagMetrics), cctx.IsSet(settings.FlagMetrics)); err != nil {
+		return err
+	}
+	defer f.metrics.Close()
+	at, own, err := servers(cctx, f.log)
+	if err != nil {
+		return err
+	}
+	defer own.stop()
+	f.at = at
+	if err := prepare(cctx.Context, at, f.log); err != nil {
+		return err
+	}
+	if err := stay(cctx, f, own, then); err != nil {
+		return err
+	}
+	terminal.Say(cctx, "composerp is down; what it knew is kept in %s", dir)
+	return nil
+}
+
+// stay runs the fleet and then, and says where it is as long as it is there.
+func stay(cctx *cli.Context, f *fleet, own private, then func(ctx context.Context, r *Running) error) error {
+	dir := cctx.String(settings.FlagDir)
+	r := &Running{Endpoints: f.at, console: cctx.App.Writer, state: settings.State{
+		PID: os.Getpid(), DatabaseURL: f.at.Database, AMQPURL: f.at.AMQP, ManagementURL: f.at.Management,
+		MetricsURL: "http://" + f.metrics.Addr().String() + "/metrics", StartedAt: time.Now().UTC()}}
+	if err := r.state.Save(dir); err != nil {
+		return err
+	}
+	defer os.Remove(filepath.Join(dir, settings.StateFile))
+	ready := make(chan struct{})
+	f.ready = func() { close(ready) }
+
+	g, ctx := errgroup.WithContext(cctx.Context)
+	g.Go(func() error {
+		select {
+		case <-own.exited():
+			return own.servers.Err()
+		case <-ctx.Done():
+			return nil
+		}
+	})
+	g.Go(func() error { return f.run(ctx) })
+	g.Go(func() error {
+		select {
+		case <-ready:
+		case <-ctx.Done():
+			return nil
+		}
+		r.announce(cctx.App.Version)
+		if err := then(ctx, r); err != nil && ctx.Err() == nil {
+			return err
+		}
+		return nil
+	})
+	if err := g.Wait(); !errors.Is(err, ErrDone) {
+		return err
+	}
+	return nil
+}
+
+func alreadyUp(dir string) error {
+	state, err := settings.Find(dir)
+	if err != nil {
+		return err
+	}
+	if state == nil || state.PID == 0 {
+		return fmt.Errorf("composerp is %w in %s and still starting", settings.ErrUp, dir)
+	}
+	return fmt.Errorf("composerp is %w in %s as process %d, since %s; `composerp down` stops it", settings.ErrUp, dir, state.PID, state.StartedAt.Local().Format(time.DateTime))
+}
+
+// announce says where everything is.
+func (r *Running) announce(version string) {
+	var text bytes.Buffer // one write: whoever has read the first line can read them all
+	w := tabwriter.NewWriter(&text, 0, 8, 2, ' ', 0)
+	fmt.Fprintf(w, "composerp %s is up\n", version)
+	if u, err := url.Parse(r.Management); err == nil && r.Management != "" {
+		password, _ := u.User.Password()
+		user := u.User.Username()
+		u.User = nil
+		terminal.Row(w, "  management UI", u, fmt.Sprintf("user %s, password %s", user, password))
+	}
+	terminal.Row(w, "  metrics", r.state.MetricsURL)
+	var names []string
+	for _, worker := range workers.Fleet(workers.Config{}) {
+		names = append(names, worker.Name())
+	}
+	terminal.Row(w, "  workers", strings.Join(names, " "))
+	terminal.Row(w, "  stop", "Ctrl-C here, or `composerp down`")
+	w.Flush()
+	_, _ = text.WriteTo(r.console)
+}

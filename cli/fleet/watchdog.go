@@ -1,0 +1,92 @@
+package fleet
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/workers"
+	"github.com/composerp/composerp/workers/runtime/watchdog"
+)
+
+const watchConnections = 4
+
+// planOf is what the whole fleet needs, and what of it this process runs.
+func PlanOf(here ...string) watchdog.Plan {
+	var subscriptions []topology.Subscription
+	for _, w := range workers.Fleet(workers.Config{}) {
+		subscriptions = append(subscriptions, w.Subscription())
+	}
+	return watchdog.NewPlan(subscriptions, here)
+}
+
+func (f *fleet) startWatchdog(ctx context.Context, g *errgroup.Group, registry prometheus.Registerer) error {
+	db, err := settings.OpenDatabase(ctx, f.at, "watchdog", watchConnections)
+	if err != nil {
+		return err
+	}
+	broker, err := settings.BrokerConfig(f.at, f.log)
+	if err != nil {
+		db.Close()
+		return err
+	}
+	management, err := settings.ManagementClient(f.at)
+	if err != nil {
+		db.Close()
+		return err
+	}
+	var here []string
+	for _, w := range f.workers {
+		here = append(here, w.Name())
+	}
+	w := &watchdog.Watchdog{DB: db, Exchange: broker, Management: management, Plan: PlanOf(here...), Holder: Holder(),
+		Log: f.log.With("part", "watchdog"), Metrics: watchdog.NewMetrics(registry)}
+	g.Go(func() error {
+		defer db.Close()
+		return w.Run(ctx)
+	})
+	return nil
+}
+
+// applyTopology declares what the fleet needs, and first notes for whom something may be lost because it was not there.
+func applyTopology(ctx context.Context, at settings.Endpoints, db *store.DB, broker rabbitmq.Config) error {
+	plan := PlanOf()
+	have, err := held(ctx, at, broker, plan.Topology)
+	if err != nil {
+		return err
+	}
+	if lacking := slices.Collect(maps.Keys(plan.Lacking(plan.Topology.Missing(have)))); len(lacking) > 0 {
+		if err := eventlog.RecordGaps(ctx, db, lacking, eventlog.Position{}); err != nil {
+			return err
+		}
+	}
+	return rabbitmq.Apply(ctx, plan.Topology, broker)
+}
+
+// held is what the broker holds of a topology. Of bindings only its management API can tell.
+func held(ctx context.Context, at settings.Endpoints, broker rabbitmq.Config, wanted topology.Topology) (have topology.Topology, err error) {
+	if management, err := settings.ManagementClient(at); err == nil && management != nil {
+		vhost, err := broker.Vhost()
+		if err == nil {
+			have, err = management.Topology(ctx, vhost)
+		}
+		if err == nil {
+			return have, nil
+		}
+	}
+	session, err := rabbitmq.Open(ctx, broker)
+	if err != nil {
+		return have, err
+	}
+	defer session.Close()
+	have, _, err = session.InspectTopology(wanted)
+	return have, err
+}

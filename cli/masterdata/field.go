@@ -1,0 +1,130 @@
+package masterdata
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/exchange/event"
+)
+
+// field is one thing that can be said of a row of master data. It is a column of
+// a file, by its JSON name, and a flag of `set`.
+type Field[T any] struct {
+	name  string
+	usage string
+	// key: it tells which row is meant.
+	key bool
+	// read gives what a text says of a row, or what is wrong with the text.
+	read func(text string) (func(row *T), error)
+}
+
+// flag is how the field is typed: reorderPoint is --reorder-point, itemId --item.
+func (f Field[T]) flag() string {
+	var b strings.Builder
+	for _, r := range strings.TrimSuffix(f.name, "Id") {
+		if unicode.IsUpper(r) {
+			b.WriteByte('-')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
+}
+
+// plainName is a name without what people write differently: reorder_point, Reorder Point and reorderPoint are one.
+func plainName(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '_' || r == '-' || r == ' ' {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, name)
+}
+
+// textField takes any text; an empty one means standard.
+func textField[T any](name, usage, standard string, at func(*T) *string) Field[T] {
+	return Field[T]{name: name, usage: usage, read: func(text string) (func(*T), error) {
+		if text == "" {
+			text = standard
+		}
+		return func(row *T) { *at(row) = text }, nil
+	}}
+}
+
+// keyField takes an id that tells which row is meant.
+func KeyField[T any](name, usage string, at func(*T) *string) Field[T] {
+	f := textField(name, usage, "", at)
+	f.key = true
+	return f
+}
+
+// numberField takes an exact number; an empty text means standard.
+func numberField[T any](name, usage, standard string, at func(*T) *event.Decimal) Field[T] {
+	return Field[T]{name: name, usage: usage, read: func(text string) (func(*T), error) {
+		if text == "" {
+			text = standard
+		}
+		number, err := readNumber(text)
+		return func(row *T) { *at(row) = number }, err
+	}}
+}
+
+// optionalField takes an exact number, or an empty text for none.
+func OptionalField[T any](name, usage string, at func(*T) **event.Decimal) Field[T] {
+	return Field[T]{name: name, usage: usage, read: func(text string) (func(*T), error) {
+		if text == "" {
+			return func(row *T) { *at(row) = nil }, nil
+		}
+		number, err := readNumber(text)
+		return func(row *T) { *at(row) = &number }, err
+	}}
+}
+
+// daysField takes a whole number; an empty text means standard.
+func daysField[T any](name, usage, standard string, at func(*T) *int) Field[T] {
+	return Field[T]{name: name, usage: usage, read: func(text string) (func(*T), error) {
+		if text == "" {
+			text = standard
+		}
+		if text == "" {
+			return nil, errors.New("missing")
+		}
+		days, err := strconv.Atoi(text)
+		if err != nil {
+			return nil, fmt.Errorf("want a whole number of days, got %q", text)
+		}
+		return func(row *T) { *at(row) = days }, nil
+	}}
+}
+
+// readNumber takes .95 for 0.95, as people type it.
+func readNumber(text string) (event.Decimal, error) {
+	if text == "" {
+		return event.Decimal{}, errors.New("missing")
+	}
+	number, err := event.ParseDecimal(text)
+	if err != nil && strings.HasPrefix(text, ".") {
+		number, err = event.ParseDecimal("0" + text)
+	}
+	var bad *event.FieldError
+	if errors.As(err, &bad) {
+		return number, errors.New(bad.Problem)
+	}
+	return number, err
+}
+
+// readTime takes a business time as it is typed; an empty text means otherwise.
+func ReadTime(flag, text string, otherwise time.Time) (time.Time, error) {
+	if text == "" {
+		return otherwise, nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return at, exit.Usage("--%s %q: want a time such as 2026-03-09T08:00:00Z", flag, text)
+	}
+	return at.UTC(), nil
+}

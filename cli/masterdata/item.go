@@ -1,0 +1,61 @@
+package masterdata
+
+import (
+	"context"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
+)
+
+func ItemCommand() *cli.Command {
+	type row = masterdata.Item
+	return masterData[row]{
+		noun: "item", plural: "items",
+		usage: "what is bought, kept and sold: name, unit, pack, cost",
+		fields: []Field[row]{
+			KeyField(TenantColumn, "the tenant it belongs to", func(r *row) *string { return &r.Tenant }),
+			KeyField("itemId", "which item", func(r *row) *string { return &r.Item }),
+			textField("name", "what people call it", "", func(r *row) *string { return &r.Name }),
+			textField("unit", "what quantities of it count: each, kg, m", "each", func(r *row) *string { return &r.Unit }),
+			numberField("pack", "orders are rounded up to whole packs of so many", "1", func(r *row) *event.Decimal { return &r.Pack }),
+			OptionalField("unitCost", "what a supplier asks for one unit; empty: not known", func(r *row) **event.Decimal { return &r.UnitCost }),
+		},
+		shown: []string{"incomplete"},
+		filters: []cli.Flag{
+			&cli.StringFlag{Name: "item", Usage: "this item only"},
+			&cli.BoolFlag{Name: "incomplete", Usage: "only items that a till or a rule has named and nobody has completed"},
+		},
+		key: func(r *row) masterdata.MasterDataFilter {
+			return masterdata.MasterDataFilter{Tenant: r.Tenant, Item: r.Item}
+		},
+		edit: func(ctx context.Context, db *store.DB, edits []masterdata.Edit[row], _ time.Time, dryRun bool) (masterdata.Written, error) {
+			return masterdata.EditItems(ctx, db, edits, dryRun)
+		},
+		list: func(ctx context.Context, db *store.DB, f masterdata.MasterDataFilter) ([]row, error) {
+			return masterdata.Items(ctx, db, f)
+		},
+		header: []any{"TENANT", "ITEM", "UNIT", "PACK", "UNIT COST", "INCOMPLETE", "NAME"},
+		cells: func(r *row) []any {
+			return []any{r.Tenant, r.Item, r.Unit, r.Pack, orDash(r.UnitCost), when(r.Incomplete, "incomplete"), r.Name}
+		},
+	}.command()
+}
+
+// orDash shows a number, and none as a dash.
+func orDash(d *event.Decimal) any {
+	if d == nil {
+		return "-"
+	}
+	return *d
+}
+
+func when(holds bool, text string) string {
+	if holds {
+		return text
+	}
+	return ""
+}

@@ -1,0 +1,37 @@
+package masterdata
+
+import (
+	"context"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
+)
+
+func LocationCommand() *cli.Command {
+	type row = masterdata.Location
+	return masterData[row]{
+		noun: "location", plural: "locations",
+		usage: "where goods stand: name, time zone",
+		fields: []Field[row]{
+			KeyField(TenantColumn, "the tenant it belongs to", func(r *row) *string { return &r.Tenant }),
+			KeyField("locationId", "which location", func(r *row) *string { return &r.Location }),
+			textField("name", "what people call it", "", func(r *row) *string { return &r.Name }),
+			textField("timezone", "its IANA time zone, such as Europe/London: which day a moment belongs to there", "UTC", func(r *row) *string { return &r.Timezone }),
+		},
+		filters: []cli.Flag{&cli.StringFlag{Name: "location", Usage: "this location only"}},
+		key: func(r *row) masterdata.MasterDataFilter {
+			return masterdata.MasterDataFilter{Tenant: r.Tenant, Location: r.Location}
+		},
+		edit: func(ctx context.Context, db *store.DB, edits []masterdata.Edit[row], _ time.Time, dryRun bool) (masterdata.Written, error) {
+			return masterdata.EditLocations(ctx, db, edits, dryRun)
+		},
+		list: func(ctx context.Context, db *store.DB, f masterdata.MasterDataFilter) ([]row, error) {
+			return masterdata.Locations(ctx, db, f)
+		},
+		header: []any{"TENANT", "LOCATION", "TIME ZONE", "NAME"},
+		cells:  func(r *row) []any { return []any{r.Tenant, r.Location, r.Timezone, r.Name} },
+	}.command()
+}

@@ -1,0 +1,233 @@
+package masterdata
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
+)
+
+// masterData is one kind of what planners keep, as a command with import, list and set.
+type masterData[T any] struct {
+	noun, plural string
+	usage        string
+	fields       []Field[T]
+	// shown are columns that list prints and nobody sets: import passes over them.
+	shown []string
+	// filters of list, beside the tenant.
+	filters []cli.Flag
+	// dated: a change has a business time.
+	dated bool
+	// settingsOnly: there are too few to import.
+	settingsOnly bool
+	// key is what names a row, as what lists it alone.
+	key    func(*T) masterdata.MasterDataFilter
+	edit   func(ctx context.Context, db *store.DB, edits []masterdata.Edit[T], at time.Time, dryRun bool) (masterdata.Written, error)
+	list   func(ctx context.Context, db *store.DB, f masterdata.MasterDataFilter) ([]T, error)
+	header []any
+	cells  func(*T) []any
+}
+
+const (
+	FlagAt    = "at"
+	flagLimit = "limit"
+)
+
+// listLimit is how many rows are listed when nobody says how many.
+const listLimit = 1000
+
+func (m masterData[T]) command() *cli.Command {
+	c := &cli.Command{Name: m.noun, Usage: m.usage}
+	if !m.settingsOnly {
+		c.Subcommands = append(c.Subcommands, m.importCommand())
+	}
+	c.Subcommands = append(c.Subcommands, m.listCommand(), m.setCommand())
+	return c
+}
+
+func (m masterData[T]) listCommand() *cli.Command {
+	flags := append([]cli.Flag{&cli.StringFlag{Name: "tenant", Usage: "this tenant only"}}, m.filters...)
+	return &cli.Command{
+		Name:  "list",
+		Usage: "show " + m.plural,
+		Flags: append(flags, &cli.IntFlag{Name: flagLimit, Value: listLimit, Usage: "at most so many; 0 for all"}, terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag()),
+		Action: func(cctx *cli.Context) error {
+			if err := settings.NoArguments(cctx); err != nil {
+				return err
+			}
+			return m.listRows(cctx)
+		},
+	}
+}
+
+func (m masterData[T]) listRows(cctx *cli.Context) error {
+	limit := cctx.Int(flagLimit)
+	if limit < 0 {
+		return exit.Usage("--%s %d: want 0 or more", flagLimit, limit)
+	}
+	filter := masterdata.MasterDataFilter{
+		Tenant: cctx.String("tenant"), Item: cctx.String("item"), Location: cctx.String("location"), Supplier: cctx.String("supplier"),
+		Incomplete: cctx.Bool("incomplete"),
+	}
+	if limit > 0 {
+		filter.Limit = limit + 1 // to know whether there are more
+	}
+	db, _, err := settings.OpenSchema(cctx, m.noun, 1)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	rows, err := m.list(cctx.Context, db, filter)
+	if err != nil {
+		return err
+	}
+	if limit > 0 && len(rows) > limit {
+		rows = rows[:limit]
+		terminal.Say(cctx, "these are the first %d %s; --limit 0 shows all", limit, m.plural)
+	}
+	return terminal.Show(cctx, rows, func(w io.Writer) { m.table(w, rows) })
+}
+
+func (m masterData[T]) table(w io.Writer, rows []T) {
+	terminal.Row(w, m.header...)
+	for i := range rows {
+		terminal.Row(w, m.cells(&rows[i])...)
+	}
+}
+
+func (m masterData[T]) setCommand() *cli.Command {
+	flags := []cli.Flag{settings.TenantFlag()}
+	for _, f := range m.fields {
+		if f.flag() != settings.FlagTenant {
+			flags = append(flags, &cli.StringFlag{Name: f.flag(), Usage: f.usage})
+		}
+	}
+	return &cli.Command{
+		Name:        "set",
+		Usage:       "make or change one " + m.noun,
+		Description: "Only what is named changes. An empty value, as in --name '', takes a value away.",
+		Flags:       append(append(flags, m.atFlag()...), terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag()),
+		Action:      m.set,
+	}
+}
+
+func (m masterData[T]) atFlag() []cli.Flag {
+	if !m.dated {
+		return nil
+	}
+	return []cli.Flag{&cli.StringFlag{Name: FlagAt, Usage: "business time of the change where nothing has moved yet; now, when left out"}}
+}
+
+func (m masterData[T]) set(cctx *cli.Context) error {
+	if cctx.NArg() > 0 {
+		return exit.Usage("`%s` takes no argument, got %q; it is named by %s", cctx.Command.HelpName, cctx.Args().First(), strings.Join(m.keyFlags(), " and "))
+	}
+	at, err := ReadTime(FlagAt, cctx.String(FlagAt), time.Now())
+	if err != nil {
+		return err
+	}
+	edit, err := m.typed(cctx)
+	if err != nil {
+		return err
+	}
+	db, _, err := settings.OpenSchema(cctx, m.noun, 1)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	written, err := m.edit(cctx.Context, db, []masterdata.Edit[T]{edit}, at, false)
+	var bad *masterdata.InvalidError
+	if errors.As(err, &bad) {
+		return exit.Usage("%s: %s", m.flagOf(bad.Field), bad.Problem)
+	}
+	if err != nil {
+		return err
+	}
+	rows, err := m.list(cctx.Context, db, m.key(&edit.Of))
+	if err != nil {
+		return err
+	}
+	result := resultOf(written)
+	return terminal.Show(cctx, map[string]any{"result": result, m.noun: rows[0]}, func(w io.Writer) {
+		m.table(w, rows)
+		terminal.Row(w, result)
+	})
+}
+
+func resultOf(w masterdata.Written) string {
+	switch {
+	case w.New > 0:
+		return "new"
+	case w.Changed > 0:
+		return "changed"
+	}
+	return "unchanged"
+}
+
+// typed is the edit that the flags say.
+func (m masterData[T]) typed(cctx *cli.Context) (masterdata.Edit[T], error) {
+	var edit masterdata.Edit[T]
+	var changes []func(*T)
+	var others []string
+	for _, f := range m.fields {
+		text := strings.TrimSpace(cctx.String(f.flag()))
+		if f.key && text == "" {
+			return edit, exit.Usage("--%s is missing: which %s is it?", f.flag(), m.noun)
+		}
+		if !f.key {
+			others = append(others, "--"+f.flag())
+			if !cctx.IsSet(f.flag()) {
+				continue
+			}
+		}
+		change, err := f.read(text)
+		if err != nil {
+			return edit, exit.Usage("--%s: %v", f.flag(), err)
+		}
+		if f.key {
+			change(&edit.Of)
+		} else {
+			changes = append(changes, change)
+		}
+	}
+	if len(changes) == 0 {
+		return edit, exit.Usage("nothing to set: name at least one of %s", strings.Join(others, ", "))
+	}
+	edit.Change = func(row *T) {
+		for _, change := range changes {
+			change(row)
+		}
+	}
+	return edit, nil
+}
+
+func (m masterData[T]) keyFlags() []string {
+	var names []string
+	for _, f := range m.fields {
+		if f.key && f.flag() != settings.FlagTenant {
+			names = append(names, "--"+f.flag())
+		}
+	}
+	if names == nil {
+		names = []string{"--" + settings.FlagTenant}
+	}
+	return names
+}
+
+// flagOf is the flag that a field is typed by.
+func (m masterData[T]) flagOf(name string) string {
+	if i := slices.IndexFunc(m.fields, func(f Field[T]) bool { return f.name == name }); i >= 0 {
+		return "--" + m.fields[i].flag()
+	}
+	return name
+}

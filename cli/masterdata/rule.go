@@ -1,0 +1,67 @@
+package masterdata
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
+)
+
+func RuleCommand() *cli.Command {
+	type row = masterdata.Rule
+	return masterData[row]{
+		noun: "rule", plural: "rules", dated: true,
+		usage:  "when and how much of an item is ordered for a location, and when its stock is low",
+		fields: ruleFields(),
+		shown:  []string{"version"},
+		filters: []cli.Flag{
+			&cli.StringFlag{Name: "item", Usage: "this item only"}, &cli.StringFlag{Name: "location", Usage: "this location only"},
+			&cli.StringFlag{Name: "supplier", Usage: "this supplier only"},
+		},
+		key: func(r *row) masterdata.MasterDataFilter {
+			return masterdata.MasterDataFilter{Tenant: r.Tenant, Item: r.Item, Location: r.Location}
+		},
+		edit: func(ctx context.Context, db *store.DB, edits []masterdata.Edit[row], at time.Time, dryRun bool) (masterdata.Written, error) {
+			return masterdata.EditRules(ctx, db, edits, at, dryRun)
+		},
+		list: func(ctx context.Context, db *store.DB, f masterdata.MasterDataFilter) ([]row, error) {
+			return masterdata.Rules(ctx, db, f)
+		},
+		header: []any{
+			"TENANT", "ITEM", "LOCATION", "MODE", "SUPPLIER", "REORDER POINT", "UP TO", "QUANTITY", "PACK", "MINIMUM", "SERVICE LEVEL", "COVER", "LOW BELOW", "VERSION",
+		},
+		cells: func(r *row) []any {
+			return []any{
+				r.Tenant, r.Item, r.Location, r.Mode, settings.First(r.Supplier, "-"), orDash(r.ReorderPoint), orDash(r.OrderUpTo), orDash(r.OrderQuantity),
+				orDash(r.PackSize), r.MinimumOrder, r.ServiceLevel, days(r.CoverDays), orDash(r.LowStockThreshold), r.Version,
+			}
+		},
+	}.command()
+}
+
+func ruleFields() []Field[masterdata.Rule] {
+	type row = masterdata.Rule
+	return []Field[row]{
+		KeyField(TenantColumn, "the tenant it belongs to", func(r *row) *string { return &r.Tenant }),
+		KeyField("itemId", "which item", func(r *row) *string { return &r.Item }),
+		KeyField("locationId", "at which location", func(r *row) *string { return &r.Location }),
+		textField("mode", "fixed: the reorder point is as given; auto: it follows the forecast", masterdata.RuleFixed, func(r *row) *string { return &r.Mode }),
+		textField("supplierId", "whom to order from; empty: the rule only watches", "", func(r *row) *string { return &r.Supplier }),
+		OptionalField("reorderPoint", "at or below it more is ordered; in mode auto until there is a forecast", func(r *row) **event.Decimal { return &r.ReorderPoint }),
+		OptionalField("orderUpTo", "order up to so many", func(r *row) **event.Decimal { return &r.OrderUpTo }),
+		OptionalField("orderQuantity", "or: order so many, in multiples", func(r *row) **event.Decimal { return &r.OrderQuantity }),
+		OptionalField("packSize", "orders are whole packs of so many; empty: the item's pack", func(r *row) **event.Decimal { return &r.PackSize }),
+		numberField("minimumOrder", "order at least so many", "0", func(r *row) *event.Decimal { return &r.MinimumOrder }),
+		numberField("serviceLevel", "share of cycles without a stock-out that mode auto aims at, between 0.5 and 1", "0.95", func(r *row) *event.Decimal { return &r.ServiceLevel }),
+		daysField("coverDays", "days of demand that mode auto orders for, without orderUpTo and orderQuantity", "14", func(r *row) *int { return &r.CoverDays }),
+		OptionalField("lowStockThreshold", "stock below it is said to be low; empty: never", func(r *row) **event.Decimal { return &r.LowStockThreshold }),
+	}
+}
+
+func days(n int) string { return fmt.Sprintf("%dd", n) }

@@ -1,0 +1,42 @@
+package masterdata
+
+import (
+	"context"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
+)
+
+func SupplierCommand() *cli.Command {
+	type row = masterdata.SupplierRecord
+	return masterData[row]{
+		noun: "supplier", plural: "suppliers",
+		usage: "whom orders are sent to: lead time, endpoint",
+		fields: []Field[row]{
+			KeyField(TenantColumn, "the tenant it belongs to", func(r *row) *string { return &r.Tenant }),
+			KeyField("supplierId", "which supplier", func(r *row) *string { return &r.Supplier }),
+			textField("name", "what people call it", "", func(r *row) *string { return &r.Name }),
+			daysField("leadTimeDays", "days from the order to the goods", "", func(r *row) *int { return &r.LeadTimeDays }),
+			textField("endpoint", "the http or https URL that orders are POSTed to, user and password in it where it wants them; empty: nobody can be called", "", func(r *row) *string { return &r.Endpoint }),
+		},
+		filters: []cli.Flag{&cli.StringFlag{Name: "supplier", Usage: "this supplier only"}},
+		key: func(r *row) masterdata.MasterDataFilter {
+			return masterdata.MasterDataFilter{Tenant: r.Tenant, Supplier: r.Supplier}
+		},
+		edit: func(ctx context.Context, db *store.DB, edits []masterdata.Edit[row], _ time.Time, dryRun bool) (masterdata.Written, error) {
+			return masterdata.EditSuppliers(ctx, db, edits, dryRun)
+		},
+		list: func(ctx context.Context, db *store.DB, f masterdata.MasterDataFilter) ([]row, error) {
+			rows, err := masterdata.Suppliers(ctx, db, f)
+			for i := range rows {
+				rows[i].Endpoint = rows[i].ShownEndpoint()
+			}
+			return rows, err
+		},
+		header: []any{"TENANT", "SUPPLIER", "LEAD TIME", "ENDPOINT", "NAME"},
+		cells:  func(r *row) []any { return []any{r.Tenant, r.Supplier, days(r.LeadTimeDays), r.Endpoint, r.Name} },
+	}.command()
+}

@@ -1,0 +1,37 @@
+package masterdata
+
+import (
+	"context"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
+)
+
+func TenantCommand() *cli.Command {
+	type row = masterdata.TenantSetting
+	return masterData[row]{
+		noun: "tenant", plural: "tenants that have settings of their own", settingsOnly: true,
+		usage: "how a tenant's planning works: approval limit, forecast cadence, expiry warning",
+		fields: []Field[row]{
+			KeyField(TenantColumn, "which tenant", func(r *row) *string { return &r.Tenant }),
+			OptionalField("approvalLimit", "orders of at most so much are approved by policy; empty: every order waits for a person", func(r *row) **event.Decimal { return &r.ApprovalLimit }),
+			daysField("forecastCadenceDays", "business days from forecast to forecast", "7", func(r *row) *int { return &r.ForecastCadenceDays }),
+			daysField("expiryWarningDays", "days before its expiry a lot is said to expire", "30", func(r *row) *int { return &r.ExpiryWarningDays }),
+		},
+		key: func(r *row) masterdata.MasterDataFilter { return masterdata.MasterDataFilter{Tenant: r.Tenant} },
+		edit: func(ctx context.Context, db *store.DB, edits []masterdata.Edit[row], _ time.Time, dryRun bool) (masterdata.Written, error) {
+			return masterdata.EditTenantSettings(ctx, db, edits, dryRun)
+		},
+		list: func(ctx context.Context, db *store.DB, f masterdata.MasterDataFilter) ([]row, error) {
+			return masterdata.TenantSettings(ctx, db, f)
+		},
+		header: []any{"TENANT", "APPROVAL LIMIT", "FORECAST CADENCE", "EXPIRY WARNING"},
+		cells: func(r *row) []any {
+			return []any{r.Tenant, orDash(r.ApprovalLimit), days(r.ForecastCadenceDays), days(r.ExpiryWarningDays)}
+		},
+	}.command()
+}

@@ -1,0 +1,103 @@
+package measure
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/deploy/bench"
+	"github.com/composerp/composerp/deploy/local"
+)
+
+func BenchCommand() *cli.Command {
+	flags := []cli.Flag{
+		&cli.IntFlag{Name: "runs", Value: 3, Usage: "rounds; each measures the reference and Composerp in turn"},
+		&cli.IntFlag{Name: "events", Value: 20_000, Usage: "events a run"},
+		&cli.IntSliceFlag{Name: "ages", Usage: "measure what a sale costs the whole fleet with so many events in the log, instead: 100000,500000,2000000"},
+		&cli.IntFlag{Name: "audit", Usage: "measure audits of a log of so many events, and of what is new in it, instead: 10000000 takes 20 GB of disk"},
+		terminal.OutputFlag(), settings.DatabaseFlag(),
+	}
+	return &cli.Command{
+		Name:  "bench",
+		Usage: "measure the whole road against a bare reference, in one run on the same servers",
+		Description: "The reference does the least that can be done: outbox rows to exchange to queue to inbox, movement and\n" +
+			"position, with no harness around it. Ratios are to be quoted, absolute figures move with the machine. Without\n" +
+			"servers named by flags or environment it starts private ones of its own; it makes a database and a virtual\n" +
+			"host for each run and deletes them.",
+		Flags:  append(append(flags, settings.BrokerFlags()...), settings.LogFlag("warn")),
+		Action: measure,
+	}
+}
+
+func measure(cctx *cli.Context) error {
+	if err := settings.NoArguments(cctx); err != nil {
+		return err
+	}
+	if cctx.Int("runs") < 1 || cctx.Int("events") < 100 {
+		return exit.Usage("want at least 1 run of at least 100 events")
+	}
+	at, discard, err := benchServers(cctx)
+	if err != nil {
+		return err
+	}
+	defer discard()
+	cfg := bench.Config{
+		DatabaseURL: at.Database, AMQPURL: at.AMQP, ManagementURL: at.Management,
+		Runs: cctx.Int("runs"), Events: cctx.Int("events"), Progress: func(text string) { terminal.Say(cctx, "%s", text) },
+	}
+	if ages := cctx.IntSlice("ages"); len(ages) > 0 {
+		report, err := bench.RunAges(cctx.Context, cfg, ages)
+		if err != nil {
+			return err
+		}
+		return terminal.Show(cctx, report, func(w io.Writer) { fmt.Fprint(w, report.Table()) })
+	}
+	if events := cctx.Int("audit"); events > 0 {
+		report, err := bench.RunAudit(cctx.Context, cfg, events)
+		if err != nil {
+			return err
+		}
+		return terminal.Show(cctx, report, func(w io.Writer) { fmt.Fprint(w, report.Table()) })
+	}
+	report, err := bench.Run(cctx.Context, cfg)
+	if err != nil {
+		return err
+	}
+	return terminal.Show(cctx, report, func(w io.Writer) { fmt.Fprint(w, report.Table()) })
+}
+
+// benchServers gives the servers that were named, or starts some for the bench alone.
+func benchServers(cctx *cli.Context) (settings.Endpoints, func(), error) {
+	at, err := settings.Given(cctx)
+	if err != nil {
+		return at, nil, err
+	}
+	if at.Database != "" && at.AMQP != "" && at.Management != "" {
+		return at, func() {}, nil
+	}
+	if at.Database != "" || at.AMQP != "" {
+		return at, nil, exit.Misconfigured("the bench needs COMPOSERP_DATABASE_URL, COMPOSERP_AMQP_URL and COMPOSERP_MANAGEMENT_URL, or none of them to have servers of its own")
+	}
+	log, err := settings.Logger(cctx)
+	if err != nil {
+		return at, nil, err
+	}
+	dir, err := os.MkdirTemp("", "composerp-bench-")
+	if err != nil {
+		return at, nil, fmt.Errorf("making a directory for the bench's servers: %w", err)
+	}
+	terminal.Say(cctx, "starting PostgreSQL and RabbitMQ for the bench ...")
+	s, err := local.Start(cctx.Context, local.Config{Dir: dir, Log: log})
+	if err != nil {
+		os.RemoveAll(dir)
+		return at, nil, err
+	}
+	at = settings.Endpoints{Database: s.DatabaseURL, AMQP: s.AMQPURL, Management: s.ManagementURL}
+	return at, func() { _ = s.Discard(context.WithoutCancel(cctx.Context)) }, nil
+}

@@ -1,0 +1,136 @@
+package measure
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/deploy/chaos"
+)
+
+func ChaosCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "chaos",
+		Usage: "break a fleet of its own at random, and prove that nothing is lost and nothing applied twice",
+		Description: "Starts a PostgreSQL and a RabbitMQ of its own on loopback and two processes of everything, loads them, breaks\n" +
+			"and heals what can be broken, and proves at the end: by audit, and by counting what was said. It works on no\n" +
+			"other servers: what flags, environment or configuration file say of servers does not matter to it. The same seed\n" +
+			"is the same faults and the same events. Exits 0 when nothing was found; 2 with findings, and then data and\n" +
+			"logs are kept, and it says where.",
+		Flags: []cli.Flag{
+			&cli.Uint64Flag{Name: "seed", DefaultText: "random", Usage: "what decides faults and events"},
+			&cli.DurationFlag{Name: "duration", Value: time.Minute, Usage: "of the schedule; starting, coming to rest and the proof take about a minute more, two at most"},
+			&cli.StringFlag{Name: "faults", Usage: "these faults or groups alone, separated by commas"},
+			&cli.BoolFlag{Name: "list", Usage: "say which faults there are, and do nothing"},
+			&cli.StringFlag{Name: "results", Usage: "a file that gets a line of JSON for the run; `FILE` is what the command report adds up"},
+			terminal.OutputFlag(),
+		},
+		Action: chaosRun,
+		Subcommands: []*cli.Command{{
+			Name: "report", Usage: "add up the runs of a file of results", ArgsUsage: "FILE",
+			Description: "Prints Markdown: faults by kind with their recoveries, events, what was lost and doubled. - is standard input.",
+			Action:      chaosReport,
+		}},
+	}
+}
+
+func chaosRun(cctx *cli.Context) error {
+	var names []string
+	if text := cctx.String("faults"); text != "" {
+		names = strings.Split(text, ",")
+	}
+	faults, err := chaos.Faults(names...)
+	if err != nil {
+		return exit.Usage("--faults: %v", err)
+	}
+	if cctx.Bool("list") {
+		return terminal.Show(cctx, faults, func(w io.Writer) {
+			terminal.Row(w, "FAULT", "GROUP", "WHAT")
+			for _, f := range faults {
+				terminal.Row(w, f.Name, f.Group, f.What)
+			}
+		})
+	}
+	if d := cctx.Duration("duration"); d < time.Second {
+		return exit.Usage("--duration %s: want a second at least", d)
+	}
+	report, err := liveSeed(cctx, faults)
+	if err != nil {
+		return err
+	}
+	if path := cctx.String("results"); path != "" {
+		if err := chaos.Append(path, report); err != nil {
+			return err
+		}
+	}
+	if err := terminal.Show(cctx, report, func(w io.Writer) { fmt.Fprint(w, report.Table()) }); err != nil {
+		return err
+	}
+	if report.Verdict != chaos.Clean {
+		return exit.Findings{What: "chaos has findings"}
+	}
+	return nil
+}
+
+func liveSeed(cctx *cli.Context, faults []chaos.Fault) (chaos.Report, error) {
+	for _, name := range []string{settings.FlagDatabase, settings.FlagAMQP, settings.FlagManagement} {
+		if variable := settings.Named(name).Variable(); os.Getenv(variable) != "" {
+			terminal.Say(cctx, "%s is set, and left alone: chaos breaks servers of its own and no others", variable)
+		}
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return chaos.Report{}, fmt.Errorf("finding this program: %w", err)
+	}
+	dir, err := os.MkdirTemp("", "composerp-chaos-")
+	if err != nil {
+		return chaos.Report{}, fmt.Errorf("making a directory for the servers: %w", err)
+	}
+	seed := cctx.Uint64("seed")
+	if !cctx.IsSet("seed") {
+		seed = rand.Uint64N(1_000_000)
+	}
+	terminal.Say(cctx, "seed %d", seed)
+	began := time.Now()
+	report, err := chaos.Run(cctx.Context, chaos.Config{
+		Seed: seed, Duration: cctx.Duration("duration"), Faults: faults, Program: program, Version: cctx.App.Version, Dir: dir,
+		Progress: func(text string) { terminal.Say(cctx, "%6.1f  %s", time.Since(began).Seconds(), text) },
+	})
+	if err != nil && report.Dir != "" {
+		err = fmt.Errorf("%w; data and logs are kept in %s", err, report.Dir)
+	}
+	return report, err
+}
+
+func chaosReport(cctx *cli.Context) error {
+	if cctx.NArg() != 1 {
+		return exit.Usage("`%s` takes one file of results", cctx.Command.HelpName)
+	}
+	path := cctx.Args().First()
+	in := cctx.App.Reader
+	if path != "-" {
+		file, err := os.Open(path)
+		if err != nil {
+			return exit.Usage("opening the results: %v", err)
+		}
+		defer file.Close()
+		in = file
+	}
+	runs, err := chaos.Read(in)
+	if err != nil {
+		return err
+	}
+	if len(runs) == 0 {
+		return fmt.Errorf("%s has no results", path)
+	}
+	fmt.Fprint(cctx.App.Writer, chaos.Markdown(runs))
+	return nil
+}

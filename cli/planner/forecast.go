@@ -1,0 +1,151 @@
+package planner
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/planning"
+	"github.com/composerp/composerp/workers/analytics"
+)
+
+func ForecastCommand() *cli.Command {
+	common := func(more ...cli.Flag) []cli.Flag {
+		return append([]cli.Flag{
+			&cli.StringFlag{Name: "tenant", Usage: "this tenant only"},
+			&cli.StringFlag{Name: "location", Usage: "this location only"},
+		}, append(more, terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag())...)
+	}
+	item := &cli.StringFlag{Name: "item", Usage: "this item only"}
+	return &cli.Command{
+		Name:  "forecast",
+		Usage: "what is expected to be sold, and how good such forecasts were",
+		Subcommands: []*cli.Command{
+			{
+				Name: "list", Usage: "the latest forecast of each item",
+				Flags:  common(item, &cli.IntFlag{Name: "limit", Value: 50, Usage: "at most so many; 0: all"}),
+				Action: forecastList,
+			},
+			{Name: "show", Usage: "an item's latest forecast, day by day", ArgsUsage: "ITEM", Flags: common(), Action: forecastShow},
+			{
+				Name: "accuracy", Usage: "what was forecast against what then happened",
+				Description: "Bias is forecast less demand, in units a day and in percent of the demand. MASE and RMSSE are errors in parts of\n" +
+					"how much demand changes from day to day; less is better. Naive says that each day will be as the last one before\n" +
+					"the forecast, seasonal naive as the same day of the week before. Only days that are closed count: a day of a\n" +
+					"location closes on the first event of a later one there.",
+				Flags: common(item,
+					&cli.StringFlag{Name: "from", Usage: "days from `DATE` on"},
+					&cli.StringFlag{Name: "to", Usage: "days up to `DATE`"},
+					&cli.IntFlag{Name: "horizon", Value: analytics.DefaultHorizon, Usage: "the first `DAYS` of each forecast"},
+					&cli.StringFlag{Name: "sort", Value: "units", Usage: "items by " + strings.Join(accuracySorts, ", ") + "; but for item the largest first"},
+					&cli.IntFlag{Name: "limit", Value: 20, Usage: "at most so many items; 0: all"},
+				),
+				Action: forecastAccuracy,
+			},
+		},
+	}
+}
+
+// positionFlags are the flags that say of what.
+func positionFlags(cctx *cli.Context) masterdata.PositionKey {
+	return masterdata.PositionKey{Tenant: cctx.String("tenant"), Item: cctx.String("item"), Location: cctx.String("location")}
+}
+
+func forecastList(cctx *cli.Context) error {
+	if err := settings.NoArguments(cctx); err != nil {
+		return err
+	}
+	limit := cctx.Int("limit")
+	if limit < 0 {
+		return exit.Usage("--limit %d: want 0 or more", limit)
+	}
+	forecasts, err := latestForecasts(cctx, positionFlags(cctx))
+	if err != nil {
+		return err
+	}
+	if limit > 0 && len(forecasts) > limit {
+		terminal.Say(cctx, "these are the first %d of %d; --limit 0 shows all", limit, len(forecasts))
+		forecasts = forecasts[:limit]
+	}
+	return terminal.Show(cctx, forecasts, func(w io.Writer) {
+		terminal.Row(w, "TENANT", "ITEM", "LOCATION", "FROM", "DAYS", "FIRST WEEK", "A DAY", "ERROR A DAY", "METHOD", "NAME")
+		for _, f := range forecasts {
+			week := 0.0
+			for _, units := range f.Daily[:min(7, len(f.Daily))] {
+				week += units
+			}
+			terminal.Row(w, f.Tenant, f.Item, f.Location, f.Start, len(f.Daily), Digits(week, 1), Digits(week/float64(max(1, min(7, len(f.Daily)))), 2), f.ErrorStdDev, f.Method, f.ItemName)
+		}
+	})
+}
+
+func latestForecasts(cctx *cli.Context, of masterdata.PositionKey) ([]planning.Forecast, error) {
+	db, _, err := settings.OpenSchema(cctx, "forecast", 1)
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	return planning.LatestForecasts(cctx.Context, db, of)
+}
+
+func forecastShow(cctx *cli.Context) error {
+	if cctx.NArg() != 1 {
+		return exit.Usage("name one item: composerp forecast show ITEM")
+	}
+	of := positionFlags(cctx)
+	of.Item = cctx.Args().First()
+	forecasts, err := latestForecasts(cctx, of)
+	if err != nil {
+		return err
+	}
+	if len(forecasts) == 0 {
+		return fmt.Errorf("there is no forecast of item %s: %w", of.Item, store.ErrNotFound)
+	}
+	return terminal.Show(cctx, forecasts, func(w io.Writer) {
+		for i, f := range forecasts {
+			if i > 0 {
+				fmt.Fprintln(w)
+			}
+			terminal.Row(w, "Item", strings.TrimSpace(f.Item+" "+f.ItemName))
+			terminal.Row(w, "Location", f.Location+", tenant "+f.Tenant)
+			terminal.Row(w, "Method", f.Method)
+			terminal.Row(w, "Error a day", f.ErrorStdDev)
+			fmt.Fprintln(w)
+			terminal.Row(w, "DAY", "UNITS")
+			for ahead, units := range f.Daily {
+				day := f.Start.AddDays(ahead)
+				terminal.Row(w, string(day)+" "+day.Time().Format("Mon"), Digits(units, 3))
+			}
+		}
+	})
+}
+
+// digits writes a number with so many digits after the point, and what is none as a dash.
+func Digits(x float64, n int) string {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return "-"
+	}
+	return fmt.Sprintf("%.*f", n, x)
+}
+
+// dateFlag reads a flag that is a day; empty, where it is not given.
+func dateFlag(cctx *cli.Context, name string) (event.Date, error) {
+	text := cctx.String(name)
+	if text == "" {
+		return "", nil
+	}
+	day, err := event.ParseDate(text)
+	if err != nil {
+		return "", exit.Usage("--%s %q: want a day, such as 2026-03-09", name, text)
+	}
+	return day, nil
+}

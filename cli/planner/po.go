@@ -1,0 +1,112 @@
+package planner
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/store/purchasing"
+)
+
+func PurchaseOrderCommand() *cli.Command {
+	tenant := &cli.StringFlag{Name: "tenant", Usage: "this tenant only"}
+	by := &cli.StringFlag{Name: "by", Usage: "who decides; without it, whoever is logged in here"}
+	common := func(more ...cli.Flag) []cli.Flag {
+		return append(more, tenant, terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag())
+	}
+	return &cli.Command{
+		Name:  "po",
+		Usage: "purchase orders: what was ordered, and who lets it go",
+		Subcommands: []*cli.Command{
+			{
+				Name: "list", Usage: "the newest orders",
+				Flags: common(
+					&cli.StringFlag{Name: "status", Usage: "pending, approved or cancelled"},
+					&cli.StringFlag{Name: "supplier", Usage: "from this supplier only"},
+					&cli.StringFlag{Name: "item", Usage: "with this item only"},
+					&cli.StringFlag{Name: "location", Usage: "for this location only"},
+					&cli.IntFlag{Name: "limit", Value: 50, Usage: "at most so many; 0: all"},
+				),
+				Action: poList,
+			},
+			{Name: "show", Usage: "one order: its lines, what has come, what happened", ArgsUsage: "ID|NUMBER", Flags: common(), Action: poShow},
+			{Name: "approve", Usage: "let orders go to their suppliers", ArgsUsage: "ID|NUMBER...", Flags: common(by), Action: poApprove},
+			{
+				Name: "reject", Usage: "take orders back before they are sent", ArgsUsage: "ID|NUMBER...",
+				Flags:  common(by, &cli.StringFlag{Name: "reason", Usage: "why"}),
+				Action: poReject,
+			},
+		},
+	}
+}
+
+func poList(cctx *cli.Context) error {
+	if err := settings.NoArguments(cctx); err != nil {
+		return err
+	}
+	status := strings.ToUpper(cctx.String("status"))
+	if status != "" && status != purchasing.OrderPending && status != purchasing.OrderApproved && status != purchasing.OrderCancelled {
+		return exit.Usage("--status %q: want pending, approved or cancelled", cctx.String("status"))
+	}
+	limit := cctx.Int("limit")
+	if limit < 0 {
+		return exit.Usage("--limit %d: want 0 or more", limit)
+	}
+	db, _, err := settings.OpenSchema(cctx, "po", 1)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	filter := purchasing.OrderFilter{
+		Tenant: cctx.String("tenant"), Status: status, Supplier: cctx.String("supplier"), Item: cctx.String("item"), Location: cctx.String("location"),
+	}
+	wanted := limit
+	if limit > 0 {
+		wanted++ // to know that there are more
+	}
+	orders, err := purchasing.PurchaseOrders(cctx.Context, db, filter, wanted)
+	if err != nil {
+		return err
+	}
+	if limit > 0 && len(orders) > limit {
+		orders = orders[:limit]
+		terminal.Say(cctx, "these are the newest %d; --limit 0 shows all", limit)
+	}
+	return terminal.Show(cctx, orders, func(w io.Writer) {
+		terminal.Row(w, "NUMBER", "CREATED", "STATUS", "SUPPLIER", "LOCATION", "ITEM", "QUANTITY", "RECEIVED", "TOTAL", "DECIDED BY", "SENT", "TENANT")
+		for i := range orders {
+			o := &orders[i]
+			item, quantity, received := "", "", ""
+			if len(o.Lines) > 0 {
+				l := &o.Lines[0]
+				item, quantity, received = l.Item, l.Quantity.String(), l.Received.String()
+			}
+			if more := len(o.Lines) - 1; more > 0 {
+				item += fmt.Sprintf(" and %d more", more)
+			}
+			terminal.Row(w, o.Number, terminal.Moment(o.CreatedAt), strings.ToLower(o.Status), o.Supplier, o.Location, item, quantity, received,
+				total(o), o.DecidedBy, sent(o), o.Tenant)
+		}
+	})
+}
+
+// total is what an order costs, as far as that is known.
+func total(o *purchasing.PurchaseOrder) string {
+	if !o.Priced {
+		return "not known"
+	}
+	return o.Total.StringFixedBank(max(2, -o.Total.Exponent()))
+}
+
+// sent is how far an order is on its way to its supplier, in a word.
+func sent(o *purchasing.PurchaseOrder) string {
+	if o.Dispatch == nil {
+		return ""
+	}
+	return strings.ToLower(strings.ReplaceAll(o.Dispatch.Status, "_", " "))
+}

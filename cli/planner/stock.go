@@ -1,0 +1,181 @@
+package planner
+
+import (
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store/stockview"
+)
+
+func StockCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "stock",
+		Usage: "what stands where, what is on order, and how long it will last",
+		Description: "Days of cover are the available stock by the expected demand of a day; without a forecast there are none. The\n" +
+			"next order is the oldest open one; where none is open, the day on which the stock will be at its reorder point.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "tenant", Usage: "this tenant only"},
+			&cli.StringFlag{Name: "item", Usage: "this item only"},
+			&cli.StringFlag{Name: "location", Usage: "this location only"},
+			&cli.StringFlag{Name: "supplier", Usage: "only what is, or would be, ordered from this supplier"},
+			&cli.BoolFlag{Name: "low", Usage: "only what is below its low-stock threshold"},
+			&cli.BoolFlag{Name: "on-order", Usage: "only what is on order"},
+			&cli.BoolFlag{Name: "negative", Usage: "only what is below zero: sold, and not received yet"},
+			&cli.StringFlag{Name: "cover-below", Usage: "only what will last less than `DAYS`"},
+			&cli.StringFlag{Name: "sort", Usage: "by " + strings.Join(stockview.StockSorts, ", ") + "; what a line does not have comes last"},
+			&cli.BoolFlag{Name: "desc", Usage: "largest first, latest first"},
+			&cli.IntFlag{Name: "limit", Usage: "at most `N` lines"},
+			&cli.BoolFlag{Name: flagLots, Usage: "the lots that stock stands in, instead: what expires first goes out first"},
+			terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag(),
+		},
+		Action:      stock,
+		Subcommands: []*cli.Command{stockImportCommand()},
+	}
+}
+
+const flagLots = "lots"
+
+func stock(cctx *cli.Context) error {
+	if err := settings.NoArguments(cctx); err != nil {
+		return err
+	}
+	query, err := stockQuery(cctx)
+	if err != nil {
+		return err
+	}
+	db, _, err := settings.OpenSchema(cctx, "stock", 1)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if cctx.Bool(flagLots) {
+		return showLots(cctx, db, query)
+	}
+	rows, err := stockview.ListPlannedStock(cctx.Context, db, query)
+	if err != nil {
+		return err
+	}
+	return terminal.Show(cctx, rows, func(w io.Writer) { stockTable(w, rows) })
+}
+
+func stockQuery(cctx *cli.Context) (stockview.StockQuery, error) {
+	q := stockview.StockQuery{
+		Tenant: cctx.String("tenant"), Item: cctx.String("item"), Location: cctx.String("location"), Supplier: cctx.String("supplier"),
+		Low: cctx.Bool("low"), OnOrder: cctx.Bool("on-order"), Negative: cctx.Bool("negative"),
+		Sort: cctx.String("sort"), Descending: cctx.Bool("desc"), Limit: cctx.Int("limit"),
+	}
+	if days := cctx.String("cover-below"); days != "" {
+		limit, err := event.ParseDecimal(days)
+		if err != nil {
+			return q, exit.Usage("--cover-below %q: want a number of days", days)
+		}
+		q.CoverBelow = &limit
+	}
+	if q.Sort != "" && !slices.Contains(stockview.StockSorts, q.Sort) {
+		return q, exit.Usage("--sort %q: want one of %s", q.Sort, strings.Join(stockview.StockSorts, ", "))
+	}
+	if q.Limit < 0 {
+		return q, exit.Usage("--limit %d: want 1 or more, or 0 for all", q.Limit)
+	}
+	if cctx.Bool(flagLots) {
+		for _, name := range []string{"supplier", "low", "on-order", "negative", "cover-below", "sort", "desc", "limit"} {
+			if cctx.IsSet(name) {
+				return q, exit.Usage("--%s does not go with --%s", name, flagLots)
+			}
+		}
+	}
+	return q, nil
+}
+
+// column is one of a table, and whether it tells anything: one that does not is left out, so that the others fit.
+type column struct {
+	title string
+	tells bool
+	cell  func(s *stockview.PlannedStock) any
+}
+
+// stockTable leaves out what is the same in every line: the tenant, where there
+// is one, and what is reserved, where nothing is.
+func stockTable(w io.Writer, rows []stockview.PlannedStock) {
+	some := func(has func(s *stockview.PlannedStock) bool) bool {
+		return slices.ContainsFunc(rows, func(s stockview.PlannedStock) bool { return has(&s) })
+	}
+	reserved := some(func(s *stockview.PlannedStock) bool { return !s.Reserved.IsZero() })
+	always := true
+	columns := []column{
+		{"TENANT", some(func(s *stockview.PlannedStock) bool { return s.Tenant != rows[0].Tenant }), func(s *stockview.PlannedStock) any { return s.Tenant }},
+		{"ITEM", always, func(s *stockview.PlannedStock) any { return s.Item }},
+		{"LOCATION", always, func(s *stockview.PlannedStock) any { return s.Location }},
+		{"ON HAND", always, func(s *stockview.PlannedStock) any { return s.OnHand }},
+		{"RESERVED", reserved, func(s *stockview.PlannedStock) any { return s.Reserved }},
+		{"AVAILABLE", reserved, func(s *stockview.PlannedStock) any { return s.Available }},
+		{"ON ORDER", always, func(s *stockview.PlannedStock) any { return unlessZero(s.OnOrder) }},
+		{"COVER", always, func(s *stockview.PlannedStock) any { return daysOfCover(s.DaysOfCover) }},
+		{"LAST MOVEMENT", always, func(s *stockview.PlannedStock) any { return lastMovement(s) }},
+		{"NEXT ORDER", always, func(s *stockview.PlannedStock) any { return nextOrder(s.Next) }},
+		{"LOW", some(func(s *stockview.PlannedStock) bool { return s.Low }), func(s *stockview.PlannedStock) any { return map[bool]string{true: "low"}[s.Low] }},
+		{"NAME", some(func(s *stockview.PlannedStock) bool { return s.ItemName != "" }), func(s *stockview.PlannedStock) any { return shortened(s.ItemName, 18) }},
+	}
+	columns = slices.DeleteFunc(columns, func(c column) bool { return !c.tells })
+	cells := make([]any, len(columns))
+	for i, c := range columns {
+		cells[i] = c.title
+	}
+	terminal.Row(w, cells...)
+	for n := range rows {
+		for i, c := range columns {
+			cells[i] = c.cell(&rows[n])
+		}
+		terminal.Row(w, cells...)
+	}
+}
+
+func unlessZero(d event.Decimal) string {
+	if d.IsZero() {
+		return ""
+	}
+	return d.String()
+}
+
+func daysOfCover(days *event.Decimal) string {
+	if days == nil {
+		return ""
+	}
+	return days.StringFixed(1) + " d"
+}
+
+func lastMovement(s *stockview.PlannedStock) string {
+	if s.LastMovement == nil {
+		return ""
+	}
+	return s.LastMovement.UTC().Format("2006-01-02 ") + s.LastType
+}
+
+// nextOrder says when goods are due, once somebody has approved of it.
+func nextOrder(n *stockview.NextOrder) string {
+	switch {
+	case n == nil:
+		return ""
+	case n.ReorderOn != "":
+		return "order on " + string(n.ReorderOn)
+	case n.Status == "PENDING" || n.ExpectedOn == "":
+		return n.Number + " " + strings.ToLower(n.Status)
+	}
+	return n.Number + " due " + string(n.ExpectedOn)
+}
+
+// shortened is the text in at most width characters.
+func shortened(text string, width int) string {
+	if utf8.RuneCountInString(text) <= width {
+		return text
+	}
+	return string([]rune(text)[:width-1]) + "…"
+}

@@ -1,0 +1,492 @@
+package cli
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store/failpoint"
+	"github.com/composerp/composerp/store/storetest"
+	"github.com/composerp/composerp/workers"
+	"github.com/composerp/composerp/workers/runtime/relay"
+	"github.com/composerp/composerp/workers/runtime/watchdog"
+	"github.com/composerp/composerp/workers/worker"
+)
+
+// reference are the pages of docs/reference whose tables are generated from the program. A page keeps its own text
+// before and behind the two marks.
+var reference = map[string]func(t *testing.T) string{
+	"settings":    settingsReference,
+	"commands":    commandsReference,
+	"events":      eventsReference,
+	"metrics":     metricsReference,
+	"exit-codes":  exitCodesReference,
+	"crash-steps": crashStepsReference,
+}
+
+const (
+	referenceBegin = "<!-- generated: make generate -->\n"
+	referenceEnd   = "<!-- end of generated -->\n"
+)
+
+func TestReference(t *testing.T) {
+	t.Parallel()
+	for name, generate := range reference {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			page := filepath.Join("../docs/reference", name+".md")
+			raw, err := os.ReadFile(page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			before, rest, found := strings.Cut(string(raw), referenceBegin)
+			is, after, ended := strings.Cut(rest, referenceEnd)
+			if !found || !ended {
+				t.Fatalf("%s lacks the marks %q and %q", page, referenceBegin, referenceEnd)
+			}
+			want := strings.ReplaceAll(strings.Trim(generate(t), "\n"), "\n\n\n", "\n\n") + "\n"
+			if *Update {
+				if err := os.WriteFile(page, []byte(before+referenceBegin+want+referenceEnd+after), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if is != want {
+				t.Errorf("%s is stale; `make generate` writes it. %s", page, firstDifference(want, is))
+			}
+		})
+	}
+}
+
+// markdown collects a page.
+type markdown struct{ strings.Builder }
+
+func (m *markdown) line(format string, args ...any) { fmt.Fprintf(m, format+"\n", args...) }
+
+// table writes the head of a table, row its rows. A vertical bar would end a cell.
+func (m *markdown) table(heads ...string) {
+	m.row(heads...)
+	m.line("|%s", strings.Repeat("---|", len(heads)))
+}
+
+func (m *markdown) row(cells ...string) {
+	for _, c := range cells {
+		m.WriteString(strings.TrimRight("| "+strings.ReplaceAll(strings.ReplaceAll(c, "\n", " "), "|", `\|`), " ") + " ")
+	}
+	m.line("|")
+}
+
+func code(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "`" + text + "`"
+}
+
+func settingsReference(*testing.T) string {
+	var m markdown
+	m.table("flag", "environment", "key", "default", "")
+	for _, s := range settings.All {
+		key, standard := code(s.Key()), code(s.Standard)
+		if s.NotInFile {
+			key = ""
+		}
+		if s.Server {
+			standard = "from the running `up`"
+		}
+		m.row(code("--"+s.Name), code(s.Variable()), key, standard, s.Usage)
+	}
+	return m.String()
+}
+
+func exitCodesReference(*testing.T) string {
+	var m markdown
+	m.table("code", "meaning")
+	for _, e := range exit.Codes {
+		m.row(fmt.Sprint(e.Code), e.Meaning)
+	}
+	return m.String()
+}
+
+func crashStepsReference(*testing.T) string {
+	var m markdown
+	m.table("killed at", "leaves")
+	for _, p := range failpoint.Points {
+		m.row(code(p.Name), p.Leaves)
+	}
+	return m.String()
+}
+
+func commandsReference(*testing.T) string {
+	var m markdown
+	app := newApp(nil, nil, nil)
+	m.table("command", "")
+	walk("", app.Commands, func(path string, c *cli.Command) {
+		if !c.Hidden && !strings.Contains(path, " ") {
+			m.row(fmt.Sprintf("[`%s`](#composerp-%s)", path, path), c.Usage)
+		}
+	})
+	walk("composerp ", app.Commands, func(path string, c *cli.Command) {
+		if !c.Hidden {
+			m.command(path, c)
+		}
+	})
+	return m.String()
+}
+
+// command writes one command, with its own flags; of the settings it reads it has the names alone.
+func (m *markdown) command(path string, c *cli.Command) {
+	m.line("\n%s %s\n", strings.Repeat("#", len(strings.Fields(path))), path)
+	m.line("%s.", upper(c.Usage))
+	if len(c.Subcommands) == 0 || c.Description != "" || len(c.VisibleFlags()) > 0 {
+		m.line("\n    %s", strings.TrimSpace(path+" [flags] "+c.ArgsUsage))
+	}
+	if c.Description != "" {
+		m.WriteString("\n")
+		m.prose(c.Description)
+	}
+	var used []string
+	var own []ownFlag
+	for _, f := range c.VisibleFlags() {
+		doc, ok := f.(cli.DocGenerationFlag)
+		switch _, isSetting := f.(settings.Flag); {
+		case isSetting:
+			used = append(used, code(terminal.Dashed(f.Names()[0])))
+		case ok && f.Names()[0] != "help":
+			own = append(own, ownFlag{doc, f.Names()})
+		}
+	}
+	if len(own) > 0 {
+		m.WriteString("\n")
+		m.table("flag", "")
+		for _, f := range own {
+			m.row(f.head(), strings.ReplaceAll(flagText(f.DocGenerationFlag), "`", ""))
+		}
+	}
+	if len(used) > 0 {
+		m.line("\n[Settings](settings.md): %s", strings.Join(used, ", "))
+	}
+}
+
+// ownFlag is a flag of one command.
+type ownFlag struct {
+	cli.DocGenerationFlag
+	names []string
+}
+
+// head is the flag as it is typed. A word in back quotes in its usage names the value.
+func (f ownFlag) head() string {
+	head := flagHead(f.names, f.TakesValue())
+	if parts := strings.Split(f.GetUsage(), "`"); len(parts) == 3 && !strings.Contains(parts[1], " ") {
+		head = strings.Replace(head, "VALUE", parts[1], 1)
+	}
+	return code(head)
+}
+
+// prose fences indented lines: they are examples and tables of columns.
+func (m *markdown) prose(text string) {
+	for paragraph := range strings.SplitSeq(text, "\n\n") {
+		var fenced, plain []string
+		for line := range strings.Lines(paragraph) {
+			line = strings.TrimRight(line, " \n")
+			if kept, indented := strings.CutPrefix(line, "   "); indented {
+				fenced = append(fenced, kept)
+			} else {
+				plain = append(plain, line)
+			}
+		}
+		if len(plain) > 0 {
+			m.line("%s\n", strings.Join(plain, "\n"))
+		}
+		if len(fenced) > 0 {
+			m.line("```\n%s\n```\n", strings.Join(fenced, "\n"))
+		}
+	}
+}
+
+// publishers say which worker or command publishes a type that comes from inside. Consumers follow from the fleet.
+var publishers = map[event.Type]string{
+	event.TypeInventoryUpdated:       "ledger",
+	event.TypeInventoryLowStock:      "ledger",
+	event.TypeLotExpiring:            "lots",
+	event.TypeRuleChanged:            "`composerp rule`",
+	event.TypeReplenishmentTriggered: "replenishment",
+	event.TypePurchaseOrderCreated:   "replenishment",
+	event.TypePurchaseOrderApproved:  "approval, `composerp po approve`",
+	event.TypePurchaseOrderCancelled: "`composerp po reject`",
+	event.TypeForecastGenerated:      "forecasting",
+}
+
+// schema is what a page tells of a JSON Schema.
+type schema struct {
+	Description string                     `json:"description"`
+	Type        string                     `json:"type"`
+	Ref         string                     `json:"$ref"`
+	Required    []string                   `json:"required"`
+	Properties  map[string]json.RawMessage `json:"properties"`
+	Items       *schema                    `json:"items"`
+	Defs        map[string]schema          `json:"$defs"`
+	Format      string                     `json:"format"`
+	Enum        []string                   `json:"enum"`
+	Minimum     *json.Number               `json:"minimum"`
+	Above       *json.Number               `json:"exclusiveMinimum"`
+}
+
+func eventsReference(t *testing.T) string {
+	consumers := map[event.Type][]string{}
+	for _, w := range workers.Fleet(workers.Config{}) {
+		for _, typ := range w.Types() {
+			consumers[typ] = append(consumers[typ], w.Name())
+		}
+	}
+	publisher := func(d event.Definition) string {
+		if d.Outside {
+			return "external systems, `composerp import`, `composerp publish`"
+		}
+		if publishers[d.Type] == "" {
+			t.Errorf("%s has no publisher: add a line to publishers", d.Type)
+		}
+		return publishers[d.Type]
+	}
+	var m markdown
+	m.table("type", "routing key", "published by", "consumed by")
+	for _, typ := range event.Types() {
+		d, _ := event.Lookup(typ)
+		slices.Sort(consumers[typ])
+		from := publisher(d)
+		if d.Outside {
+			from = "external"
+		}
+		m.row(fmt.Sprintf("[%s](#%s)", typ, strings.ToLower(string(typ))), code(d.RoutingKey), from, strings.Join(consumers[typ], ", "))
+	}
+	envelope := readSchema(t, "envelope-1.0.json")
+	m.line("\n## The envelope\n")
+	m.table("field", "type", "required", "")
+	m.fields(t, "", envelope)
+	m.line("\n## Types of fields\n")
+	m.table("type", "")
+	for _, name := range slices.Sorted(maps.Keys(envelope.Defs)) {
+		m.row(name, envelope.Defs[name].Description)
+	}
+	for _, typ := range event.Types() {
+		d, _ := event.Lookup(typ)
+		file := fmt.Sprintf("%s-%s.json", typ, d.Version)
+		s := readSchema(t, file)
+		m.line("\n## %s\n\n%s\n", typ, s.Description)
+		m.line("Version %s, aggregate `%s`, routing key `%s`. Published by %s.", d.Version, d.AggregateType, d.RoutingKey, publisher(d))
+		m.line("[Schema](../../exchange/event/schema/%s), [example](../../exchange/event/testdata/%s.json).\n", file, typ)
+		m.table("field", "type", "required", "")
+		m.fields(t, "", s)
+	}
+	return m.String()
+}
+
+func readSchema(t *testing.T, file string) schema {
+	t.Helper()
+	raw, err := fs.ReadFile(event.SchemaFS(), file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parseSchema(t, raw)
+}
+
+func parseSchema(t *testing.T, raw []byte) (s schema) {
+	t.Helper()
+	if err := json.Unmarshal(raw, &s); err != nil {
+		t.Fatalf("%v in %s", err, raw)
+	}
+	return s
+}
+
+// fields writes a row for each property, required ones first; those of a list's objects follow their list.
+func (m *markdown) fields(t *testing.T, before string, s schema) {
+	optional := slices.DeleteFunc(slices.Sorted(maps.Keys(s.Properties)), func(name string) bool { return slices.Contains(s.Required, name) })
+	for _, name := range slices.Concat(s.Required, optional) {
+		p := parseSchema(t, s.Properties[name])
+		need := ""
+		if slices.Contains(s.Required, name) {
+			need = "yes"
+		}
+		m.row(code(before+name), p.kind(), need, p.Description)
+		if p.Items != nil {
+			m.fields(t, before+name+"[].", *p.Items)
+		}
+		m.fields(t, before+name+".", schema{Required: p.Required, Properties: p.Properties})
+	}
+}
+
+// kind is the type in words: the name of a shared definition, else the schema's type.
+func (s schema) kind() string {
+	kind := cmp.Or(s.Format, s.Type)
+	if _, name, shared := strings.Cut(s.Ref, "#/$defs/"); shared {
+		kind = name
+	}
+	switch {
+	case s.Items != nil && len(s.Items.Properties) > 0:
+		kind = "list of objects"
+	case s.Items != nil:
+		kind = "list of " + s.Items.kind()
+	case len(s.Enum) > 0:
+		kind = strings.Join(s.Enum, ", ")
+	}
+	if s.Minimum != nil {
+		kind += " ≥ " + s.Minimum.String()
+	}
+	if s.Above != nil {
+		kind += " > " + s.Above.String()
+	}
+	return kind
+}
+
+// collected is a Registerer that keeps what is registered.
+type collected struct {
+	prometheus.Registerer
+	all []prometheus.Collector
+}
+
+func (c *collected) MustRegister(all ...prometheus.Collector) { c.all = append(c.all, all...) }
+
+func (c *collected) Register(one prometheus.Collector) error {
+	c.all = append(c.all, one)
+	return nil
+}
+
+var describedAs = regexp.MustCompile(`^Desc\{fqName: "([^"]*)", help: "(.*?)"(?:, unit: "[^"]*")?, constLabels: \{.*\}, variableLabels: \{(.*)\}\}$`)
+
+func metricsReference(t *testing.T) string {
+	var c collected
+	worker.NewMetrics(&c)
+	worker.RegisterFailures(&c, nil)
+	relay.NewMetrics(&c)
+	relay.RegisterLag(&c, nil)
+	watchdog.NewMetrics(&c)
+	rows := map[string][]string{}
+	for _, one := range c.all {
+		described := make(chan *prometheus.Desc, 8)
+		one.Describe(described)
+		close(described)
+		for d := range described {
+			parts := describedAs.FindStringSubmatch(d.String())
+			if parts == nil {
+				t.Fatalf("%s is described in another way than this test reads", d)
+			}
+			rows[parts[1]] = []string{code(parts[1]), metricType(one, parts[1]), strings.ReplaceAll(parts[3], ",", ", "), parts[2]}
+		}
+	}
+	for name, file := range metricsInCode(t) {
+		if rows[name] == nil {
+			t.Errorf("%s names the metric %s, which this page lacks: register its package's metrics here", file, name)
+		}
+	}
+	var m markdown
+	m.table("metric", "type", "labels", "")
+	for _, name := range slices.Sorted(maps.Keys(rows)) {
+		m.row(rows[name]...)
+	}
+	return m.String()
+}
+
+func metricType(c prometheus.Collector, name string) string {
+	switch c.(type) {
+	case *prometheus.CounterVec:
+		return "counter"
+	case *prometheus.HistogramVec, prometheus.Histogram:
+		return "histogram"
+	case prometheus.Counter:
+		if strings.HasSuffix(name, "_total") { // a gauge has a counter's methods, too
+			return "counter"
+		}
+	}
+	return "gauge"
+}
+
+// metricsInCode finds the declarations of metrics in the program's source, so that the page misses none.
+func metricsInCode(t *testing.T) map[string]string {
+	t.Helper()
+	declared := regexp.MustCompile(`(?:Name: *|gauge\()"(composerp_[a-z_]+)"`)
+	found := map[string]string{}
+	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if base := entry.Name(); entry.IsDir() && (base == "testdata" || base == "bin" || base == "docs" || len(base) > 2 && base[0] == '.') {
+			return filepath.SkipDir
+		}
+		if filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		raw, err := os.ReadFile(path)
+		for _, match := range declared.FindAllStringSubmatch(string(raw), -1) {
+			found[match[1]] = path
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) == 0 {
+		t.Error("no metric was found in the source: the test would miss one that is new")
+	}
+	return found
+}
+
+// renamedTables keep their old names for one version, as views.
+var renamedTables = map[string]string{"notice": "notification", "set_aside": "unpublishable"}
+
+func TestTheTablesPageHasEveryTable(t *testing.T) {
+	t.Parallel()
+	there := strings.Fields(storetest.Value[string](t, storetest.URL(t), `SELECT string_agg(c.relname, ' ') FROM pg_class c
+		JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public' WHERE c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition`))
+	raw, err := os.ReadFile("../docs/reference/tables.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("`([a-z_]+)`")
+	told := map[string]bool{"goose_db_version": true}
+	for line := range strings.Lines(string(raw)) {
+		if cells := strings.Split(line, "|"); len(cells) > 2 {
+			for _, name := range named.FindAllStringSubmatch(cells[1], -1) {
+				told[name[1]] = true
+			}
+		}
+	}
+	for _, name := range there {
+		if now := cmp.Or(renamedTables[name], name); !told[now] {
+			t.Errorf("docs/reference/tables.md lacks the table %s", now)
+		}
+		told[cmp.Or(renamedTables[name], name)] = false
+	}
+	for name, left := range told {
+		if left && !slices.Contains(there, name) {
+			t.Errorf("docs/reference/tables.md has the table %s, which is not there", name)
+		}
+	}
+}
+
+func TestTheWatchdogsPageHasEveryKind(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("../docs/reference/watchdog.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range watchdog.Kinds {
+		if !strings.Contains(string(raw), code(string(kind))) {
+			t.Errorf("docs/reference/watchdog.md lacks the kind %s", kind)
+		}
+	}
+}

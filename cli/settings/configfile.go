@@ -1,0 +1,214 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+
+	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/terminal"
+)
+
+// defaultConfigFile is read when it is there and no other is named.
+const DefaultConfigFile = "composerp.yaml"
+
+// configFile is a configuration file: one YAML mapping of settings. It is read
+// strictly, because a key that is passed over in silence is a setting that
+// somebody believes in.
+type configFile struct {
+	Path   string
+	values map[string]Value // by key
+}
+
+// form is how a value may be written in the file.
+type form int
+
+const (
+	asText  form = iota // a text
+	asList              // a text, or a list of texts
+	asSlots             // a number, or a mapping of workers to numbers
+)
+
+// value is what the file says of a setting.
+func (c *configFile) value(s setting) Value {
+	if c == nil || s.NotInFile {
+		return Value{}
+	}
+	v := c.values[s.Key()]
+	if s.file && v.Text != "" && !filepath.IsAbs(v.Text) {
+		v.Text = filepath.Join(filepath.Dir(c.Path), v.Text)
+	}
+	return v
+}
+
+// parseConfig reads a configuration file. Its errors name the line.
+func ParseConfig(path string, raw []byte) (*configFile, error) {
+	c := &configFile{Path: path, values: map[string]Value{}}
+	file, err := parser.ParseBytes(raw, 0)
+	if err != nil {
+		return nil, c.syntax(err)
+	}
+	if len(file.Docs) > 1 {
+		return nil, exit.Misconfigured("%s: want one YAML document, got %d", path, len(file.Docs))
+	}
+	if len(file.Docs) == 0 || file.Docs[0].Body == nil {
+		return c, nil
+	}
+	body := file.Docs[0].Body
+	pairs, ok := body.(ast.MapNode)
+	if !ok {
+		return nil, c.wrong(body, "want lines such as `database_url: postgres://...`, got %s", kindOf(body))
+	}
+	for i := pairs.MapRange(); i.Next(); {
+		if err := c.read(i.Key(), i.Value()); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// read takes one key with its value.
+func (c *configFile) read(key ast.MapKeyNode, node ast.Node) error {
+	name := key.GetToken().Value
+	s, ok := settingOfKey(name)
+	if !ok {
+		return c.wrong(key, "unknown key %q; %s", name, suggestKey(name))
+	}
+	written, err := s.form.read(node)
+	if err != nil {
+		return c.wrong(key, "%s: %v", name, err)
+	}
+	if written != "" && s.check != nil {
+		if err := s.check(written); err != nil {
+			return c.wrong(key, "%s: %q: %v", name, written, err)
+		}
+	}
+	c.values[name] = Value{Text: written, Origin: c.place(key)}
+	return nil
+}
+
+func settingOfKey(key string) (setting, bool) {
+	for _, s := range All {
+		if s.Key() == key && !s.NotInFile {
+			return s, true
+		}
+	}
+	return setting{}, false
+}
+
+// suggestKey says what may have been meant, and where all keys are.
+func suggestKey(key string) string {
+	var known []string
+	for _, s := range All {
+		if !s.NotInFile {
+			known = append(known, s.Key())
+		}
+	}
+	return terminal.Suggest(key, known) + "`composerp doctor --show-config` lists all settings"
+}
+
+// read gives a value as its flag would have it. An empty one is none.
+func (f form) read(node ast.Node) (string, error) {
+	switch n := node.(type) {
+	case *ast.NullNode:
+		return "", nil
+	case *ast.StringNode:
+		return n.Value, nil
+	case *ast.LiteralNode:
+		return strings.TrimSpace(n.Value.Value), nil
+	case *ast.SequenceNode:
+		if f == asList {
+			return readList(n)
+		}
+	case *ast.IntegerNode:
+		if f == asSlots {
+			return n.GetToken().Value, nil
+		}
+	case *ast.MappingNode:
+		if f == asSlots {
+			return readSlots(n)
+		}
+	}
+	switch f {
+	case asList:
+		return "", fmt.Errorf("want a text or a list of texts, got %s", kindOf(node))
+	case asSlots:
+		return "", fmt.Errorf("want a number, or a mapping of workers to numbers, got %s", kindOf(node))
+	}
+	return "", fmt.Errorf("want a text, got %s; write it in quotes if it is meant so", kindOf(node))
+}
+
+func readList(n *ast.SequenceNode) (string, error) {
+	texts := make([]string, len(n.Values))
+	for i, one := range n.Values {
+		var err error
+		if texts[i], err = asText.read(one); err != nil {
+			return "", err
+		}
+	}
+	return strings.Join(texts, ","), nil
+}
+
+// readSlots reads "ledger: 2"; the worker "default" stands for all others.
+func readSlots(n *ast.MappingNode) (string, error) {
+	var parts []string
+	for i := n.MapRange(); i.Next(); {
+		number, ok := i.Value().(*ast.IntegerNode)
+		if !ok {
+			return "", fmt.Errorf("want a number for %s, got %s", i.Key().GetToken().Value, kindOf(i.Value()))
+		}
+		part := number.GetToken().Value
+		if worker := i.Key().GetToken().Value; worker != "default" {
+			part = worker + "=" + part
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, ","), nil
+}
+
+// place is "composerp.yaml:3".
+func (c *configFile) place(node ast.Node) string {
+	if token := node.GetToken(); token != nil && token.Position != nil {
+		return fmt.Sprintf("%s:%d", c.Path, token.Position.Line)
+	}
+	return c.Path
+}
+
+func (c *configFile) wrong(node ast.Node, format string, args ...any) error {
+	return exit.Misconfigured("%s: %s", c.place(node), fmt.Sprintf(format, args...))
+}
+
+// syntax turns the parser's error, which has several lines, into one.
+func (c *configFile) syntax(err error) error {
+	place, what := c.Path, strings.SplitN(err.Error(), "\n", 2)[0]
+	var detailed yaml.Error
+	if errors.As(err, &detailed) {
+		what = detailed.GetMessage()
+		if token := detailed.GetToken(); token != nil && token.Position != nil {
+			place = fmt.Sprintf("%s:%d", c.Path, token.Position.Line)
+		}
+	}
+	return exit.Misconfigured("%s: this is no YAML: %s", place, what)
+}
+
+// kindOf names what stands in a file, for somebody who wrote it.
+func kindOf(node ast.Node) string {
+	switch node.(type) {
+	case *ast.IntegerNode, *ast.FloatNode:
+		return "a number"
+	case *ast.BoolNode:
+		return "true or false"
+	case *ast.SequenceNode:
+		return "a list"
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return "a mapping"
+	case *ast.StringNode, *ast.LiteralNode:
+		return "a text"
+	}
+	return "something else"
+}

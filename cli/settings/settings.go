@@ -1,0 +1,183 @@
+package settings
+
+import (
+	"flag"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// # Settings
+//
+// The table settings is all that Composerp can be told about the world around
+// it: a line there is a flag, an environment variable (and the same with _FILE
+// for a file that holds the value), a key of the configuration file, and a line
+// of `doctor --show-config`. What a command is asked to do (--dry-run, --item)
+// is no setting, and its flag stands with the command.
+//
+// A setting comes from the first of these that has it, and each is asked only
+// when the setting is used: the flag, the environment, the file that the
+// environment names, the configuration file, a running `up` (for the servers),
+// the default. An empty value is none.
+
+// The settings' names, which are also the names of their flags.
+const (
+	FlagConfig       = "config"
+	FlagDir          = "dir"
+	FlagDatabase     = "database-url"
+	FlagAMQP         = "amqp-url"
+	FlagManagement   = "management-url"
+	FlagTenant       = "tenant"
+	FlagSlots        = "slots"
+	FlagMetrics      = "metrics-addr"
+	flagNotification = "notification-url"
+	flagAlert        = "alert-url"
+	flagAlertmanager = "alertmanager-url"
+	FlagLogLevel     = "log-level"
+	FlagLogFormat    = "log-format"
+)
+
+// settings are in the order in which they are shown.
+var All = []setting{
+	{Name: FlagConfig, NotInFile: true, Usage: "the configuration file, YAML; composerp.yaml of this directory when it is there", file: true},
+	{Name: FlagDatabase, Show: WithoutPassword, Usage: "PostgreSQL, postgres://user:password@host:port/database", Server: true},
+	{Name: FlagAMQP, form: asList, Show: WithoutPassword, Usage: "RabbitMQ, amqp://user:password@host:port/vhost; nodes of a cluster separated by commas", Server: true},
+	{Name: FlagManagement, Show: WithoutPassword, Usage: "RabbitMQ's management API, http://user:password@host:15672", Server: true},
+	{Name: FlagDir, Standard: ".composerp", Usage: "where up keeps its servers' data and says where they are", file: true},
+	{Name: FlagTenant, Standard: "default", Usage: "the tenant it belongs to"},
+	{Name: FlagSlots, form: asSlots, check: checkSlots, Usage: "consumers a worker, N for all or worker=N,worker=N"},
+	{Name: FlagMetrics, Standard: defaultMetrics, Usage: "where Prometheus finds the metrics; another free port when the default is taken"},
+	{Name: flagNotification, check: checkHTTP, Show: HostOnly, Usage: "who hears of orders, by a POST of JSON; without it they are told to the log and the table notice"},
+	{Name: flagAlert, check: checkHTTP, Show: HostOnly, Usage: "who hears of low stock and expiring lots, by a POST of JSON; without it they are told to the log and the table notice"},
+	{Name: flagAlertmanager, check: checkHTTP, Show: WithoutPassword, Usage: "an Alertmanager that hears of low stock and expiring lots too, its base URL, http://host:9093"},
+	{Name: FlagLogLevel, Standard: "warn", check: checkLevel, Usage: "debug, info, warn or error"},
+	{Name: FlagLogFormat, Standard: "text", check: checkLogFormat, Usage: "text, or json: a line each to stderr"},
+}
+
+// setting is one line of the table. Its zero value is a text that may be shown.
+type setting struct {
+	Name      string
+	Standard  string // the default
+	Usage     string
+	form      form                      // how the configuration file may write it
+	check     func(value string) error  // says what a value must be
+	Show      func(value string) string // takes out what is secret
+	Server    bool                      // a running `up` says it
+	file      bool                      // it is a path: in the configuration file it is relative to that file
+	NotInFile bool
+}
+
+// key is the setting's name in the configuration file.
+func (s setting) Key() string { return strings.ReplaceAll(s.Name, "-", "_") }
+
+// variable is the setting's name in the environment.
+func (s setting) Variable() string { return "COMPOSERP_" + strings.ToUpper(s.Key()) }
+
+// settingCalled gives a setting of the table; to ask for another is a mistake in this package.
+func Named(name string) setting {
+	i := slices.IndexFunc(All, func(s setting) bool { return s.Name == name })
+	if i < 0 {
+		panic("cli: there is no setting " + name)
+	}
+	return All[i]
+}
+
+// settingFlag is the flag of a setting. It does not read the environment
+// itself, as its embedded flag would: see configuration.
+type Flag struct {
+	*cli.StringFlag
+	setting setting
+}
+
+// flagOf makes a setting's flag, for the Flags of a command.
+func FlagOf(name string) Flag {
+	s := Named(name)
+	return Flag{&cli.StringFlag{Name: s.Name, Value: s.Standard, Usage: s.Usage, EnvVars: []string{s.Variable()}}, s}
+}
+
+// settingFlags are the flags of all settings.
+func Flags() []cli.Flag {
+	flags := make([]cli.Flag, len(All))
+	for i, s := range All {
+		flags[i] = FlagOf(s.Name)
+	}
+	return flags
+}
+
+// Apply makes the flag known to the flag package.
+func (f Flag) Apply(set *flag.FlagSet) error {
+	bare := *f.StringFlag
+	bare.EnvVars = nil
+	return bare.Apply(set)
+}
+
+func checkLevel(value string) error {
+	var level slog.Level
+	if level.UnmarshalText([]byte(value)) != nil {
+		return fmt.Errorf("want debug, info, warn or error")
+	}
+	return nil
+}
+
+func checkLogFormat(value string) error {
+	if value != "text" && value != "json" {
+		return fmt.Errorf("want text or json")
+	}
+	return nil
+}
+
+func checkHTTP(value string) error {
+	if u, err := url.Parse(value); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return fmt.Errorf("want a URL such as https://host/path")
+	}
+	return nil
+}
+
+const hidden = "xxxxx"
+
+// withoutPassword hides the passwords of a URL, or of several separated by commas.
+func WithoutPassword(value string) string {
+	parts := strings.Split(value, ",")
+	for i, part := range parts {
+		u, err := url.Parse(part)
+		switch {
+		case err != nil, u.Scheme == "":
+			parts[i] = hidden + " (no URL)"
+		case u.User != nil:
+			if _, has := u.User.Password(); has {
+				u.User = url.UserPassword(u.User.Username(), hidden)
+			}
+			fallthrough
+		default:
+			if q := u.Query(); q.Has("password") {
+				q.Set("password", hidden)
+				u.RawQuery = q.Encode()
+			}
+			parts[i] = u.String()
+		}
+	}
+	return strings.Join(parts, ",")
+}
+
+// hostOnly hides all but the host: the path of a webhook is often its password.
+func HostOnly(value string) string {
+	u, err := url.Parse(value)
+	if err != nil {
+		return hidden + " (no URL)"
+	}
+	if strings.Trim(u.Path, "/") == "" && u.RawQuery == "" {
+		return WithoutPassword(value)
+	}
+	return u.Scheme + "://" + u.Host + "/" + hidden
+}
+
+// defaultMetrics is where the metrics are served when nobody says otherwise; if
+// it is taken then, any free port will do.
+const defaultMetrics = "127.0.0.1:9464"
+
+// flagDryRun is the flag of every command that can tell what it would do.
+const FlagDryRun = "dry-run"

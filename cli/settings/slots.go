@@ -1,0 +1,45 @@
+package settings
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/workers"
+)
+
+func slotsFlag() cli.Flag { return FlagOf(FlagSlots) }
+
+func checkSlots(text string) error {
+	_, err := ParseSlots(text)
+	return err
+}
+
+// parseSlots reads "2" or "ledger=2,intake=1". The empty name stands for all workers.
+func ParseSlots(text string) (map[string]int, error) {
+	slots := map[string]int{}
+	if text == "" {
+		return slots, nil
+	}
+	known := map[string]bool{}
+	for _, w := range workers.Fleet(workers.Config{}) {
+		known[w.Name()] = true
+	}
+	for _, part := range strings.Split(text, ",") {
+		name, number, named := strings.Cut(part, "=")
+		if !named {
+			name, number = "", part
+		}
+		n, err := strconv.Atoi(number)
+		if err != nil || n < 1 || n > 64 {
+			return nil, fmt.Errorf("want a number of 1 to 64, or worker=number, separated by commas; got %q", part)
+		}
+		if named && !known[name] {
+			return nil, fmt.Errorf("there is no worker %q; `composerp worker list` shows them", name)
+		}
+		slots[name] = n
+	}
+	return slots, nil
+}

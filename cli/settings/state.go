@@ -1,0 +1,112 @@
+package settings
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/composerp/composerp/cli/exit"
+)
+
+// fleetState is what a running `up` says of itself in its directory, for the
+// other commands. It holds passwords: the file is its owner's alone.
+type State struct {
+	PID           int       `json:"pid"`
+	DatabaseURL   string    `json:"databaseUrl"`
+	AMQPURL       string    `json:"amqpUrl"`
+	ManagementURL string    `json:"managementUrl,omitempty"`
+	MetricsURL    string    `json:"metricsUrl,omitempty"`
+	StartedAt     time.Time `json:"startedAt"`
+}
+
+const (
+	StateFile = "fleet.json"
+	fleetLock = "fleet.lock"
+
+	lockPatience = time.Second
+)
+
+// errUp says that a fleet runs in the directory already.
+var ErrUp = errors.New("already up")
+
+// holdFleet takes the directory for one `up`. The kernel lets go of it when the
+// process ends, however it ends.
+func Hold(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, exit.Misconfigured("making %s: %v", dir, err)
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, fleetLock), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, exit.Misconfigured("locking %s: %v", dir, err)
+	}
+	// Whoever was killed a moment ago may still be on its way out, and a command
+	// that looks whether somebody is up holds the lock for an instant.
+	for deadline := time.Now().Add(lockPatience); ; time.Sleep(10 * time.Millisecond) {
+		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil || time.Now().After(deadline) {
+			break
+		}
+	}
+	if err != nil {
+		lock.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, ErrUp
+		}
+		return nil, fmt.Errorf("locking %s: %w", dir, err)
+	}
+	return lock, nil
+}
+
+func (s State) Save(dir string) error {
+	raw, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, StateFile)
+	if err := os.WriteFile(path+".new", append(raw, '\n'), 0o600); err != nil {
+		return fmt.Errorf("saying where the fleet is: %w", err)
+	}
+	return os.Rename(path+".new", path)
+}
+
+// fleetHeld tells whether somebody is up. A shared lock does not shut out the next to look.
+func IsHeld(dir string) (bool, error) {
+	lock, err := os.OpenFile(filepath.Join(dir, fleetLock), os.O_RDWR, 0o600)
+	if err != nil {
+		return false, exit.Misconfigured("looking for a fleet in %s: %v", dir, err)
+	}
+	defer lock.Close()
+	err = syscall.Flock(int(lock.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return true, nil
+	}
+	return false, err
+}
+
+// findFleet reads what a running `up` says of itself; nil when none runs there.
+func Find(dir string) (*State, error) {
+	if _, err := os.Stat(filepath.Join(dir, fleetLock)); err != nil {
+		return nil, nil
+	}
+	held, err := IsHeld(dir)
+	if err != nil || !held {
+		return nil, err
+	}
+	raw, err := os.ReadFile(filepath.Join(dir, StateFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return &State{}, nil // it is only just starting
+	}
+	if err != nil {
+		return nil, exit.Misconfigured("reading where the fleet is: %v", err)
+	}
+	var s State
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", filepath.Join(dir, StateFile), err)
+	}
+	return &s, nil
+}

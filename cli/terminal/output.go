@@ -1,0 +1,71 @@
+package terminal
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/exit"
+)
+
+// FlagOutput is the flag of every command that can write JSON.
+const FlagOutput = "output"
+
+// outputFlag is --output. A wrong one is found before the work is done.
+func OutputFlag() cli.Flag {
+	return &cli.StringFlag{
+		Name: FlagOutput, Aliases: []string{"o"}, Value: "table", Usage: "table or json",
+		Action: func(_ *cli.Context, format string) error {
+			if format != "table" && format != "json" {
+				return exit.Usage("--output %q: want table or json", format)
+			}
+			return nil
+		},
+	}
+}
+
+// show writes data to stdout: as JSON, or by table, which writes tab-separated cells.
+func Show(cctx *cli.Context, data any, table func(w io.Writer)) error {
+	if cctx.String(FlagOutput) == "json" {
+		encoder := json.NewEncoder(cctx.App.Writer)
+		encoder.SetIndent("", "  ")
+		encoder.SetEscapeHTML(false)
+		return encoder.Encode(data)
+	}
+	w := tabwriter.NewWriter(cctx.App.Writer, 0, 8, 2, ' ', 0)
+	table(w)
+	return w.Flush()
+}
+
+func Row(w io.Writer, cells ...any) {
+	texts := make([]string, len(cells))
+	for i, c := range cells {
+		texts[i] = fmt.Sprint(c)
+	}
+	fmt.Fprintln(w, strings.Join(texts, "\t"))
+}
+
+func Say(cctx *cli.Context, format string, args ...any) {
+	fmt.Fprintf(cctx.App.ErrWriter, format+"\n", args...)
+}
+
+func Plural(n int, of string) string {
+	if n == 1 {
+		return fmt.Sprintf("1 %s", of)
+	}
+	return fmt.Sprintf("%d %ss", n, of)
+}
+
+func Moment(t time.Time) string { return t.UTC().Format(time.DateTime) }
+
+func NumberOr(n *int) any {
+	if n == nil {
+		return "-"
+	}
+	return *n
+}

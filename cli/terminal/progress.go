@@ -1,0 +1,61 @@
+package terminal
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync/atomic"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+	"golang.org/x/term"
+
+	"github.com/composerp/composerp/workers/runtime/importer"
+)
+
+// progress shows how far a long command has come: a bar on a terminal, nothing
+// elsewhere, where the result alone is of interest.
+type Progress struct {
+	Bars  *mpb.Progress
+	Bar   *mpb.Bar
+	phase importer.Phase
+	rows  *atomic.Int64 // of the bar in hand; it is drawn by another goroutine
+}
+
+func NewProgress(out io.Writer) *Progress {
+	f, ok := out.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return &Progress{}
+	}
+	return &Progress{Bars: mpb.New(mpb.WithOutput(out), mpb.WithWidth(40))}
+}
+
+// importing is told by the importer, from one goroutine.
+func (p *Progress) Importing(now importer.Progress) {
+	if p.Bars == nil {
+		return
+	}
+	if p.Bar == nil || p.phase != now.Phase {
+		p.Finish()
+		rows := new(atomic.Int64)
+		p.phase, p.rows = now.Phase, rows
+		p.Bar = p.Bars.AddBar(now.Size,
+			mpb.PrependDecorators(decor.Name(string(now.Phase), decor.WCSyncSpaceR)),
+			mpb.AppendDecorators(decor.Percentage(decor.WC{W: 5}), decor.Any(func(decor.Statistics) string { return fmt.Sprintf("  %d rows", rows.Load()) }), decor.EwmaETA(decor.ET_STYLE_GO, 30, decor.WC{W: 8})))
+	}
+	p.rows.Store(now.Tally.Rows)
+	p.Bar.SetCurrent(now.Bytes)
+}
+
+func (p *Progress) Finish() {
+	if p.Bar != nil {
+		p.Bar.SetTotal(-1, true)
+	}
+}
+
+func (p *Progress) End() {
+	p.Finish()
+	if p.Bars != nil {
+		p.Bars.Wait()
+	}
+}

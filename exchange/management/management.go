@@ -1,0 +1,262 @@
+package management
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
+)
+
+// Management asks RabbitMQ's management API: what AMQP does not tell, or not without cost. Its figures are as old as
+// the broker's statistics, 5 s by default; Session.Depth is exact.
+type Client struct {
+	base     string // without credentials
+	user     string
+	password string
+	client   *http.Client
+}
+
+// Overview is who answers.
+type Overview struct {
+	Version string `json:"rabbitmq_version"`
+	Erlang  string `json:"erlang_version"`
+	Node    string `json:"node"`
+	Cluster string `json:"cluster_name"`
+}
+
+// ConnectionState is one connection to the broker.
+type ConnectionState struct {
+	Name       string // what CloseConnection takes
+	ClientName string // what the client calls itself: "composerp/ledger@host#pid"
+	Role       string // of ours: publishing, consuming or declaring
+	Vhost      string
+	User       string
+}
+
+// NewManagement makes a client for a URL such as http://user:password@host:15672. It does not connect.
+func New(rawURL string) (*Client, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		// The parser's own text may quote the password.
+		return nil, errors.New("the management API's URL is not of the form http://user:password@host:port; percent-encode what is special in user and password")
+	}
+	m := &Client{user: "guest", password: "guest", client: &http.Client{Timeout: 30 * time.Second}}
+	if u.User != nil {
+		m.user = u.User.Username()
+		m.password, _ = u.User.Password()
+	}
+	u.User, u.RawQuery, u.Fragment = nil, "", ""
+	m.base = strings.TrimSuffix(u.String(), "/")
+	return m, nil
+}
+
+// Overview says which broker answers. It is the cheapest way to find out whether one does.
+func (m *Client) Overview(ctx context.Context) (Overview, error) {
+	var o Overview
+	err := m.call(ctx, http.MethodGet, "/api/overview", nil, &o)
+	return o, err
+}
+
+// Queues gives the state of every queue of a virtual host.
+func (m *Client) Queues(ctx context.Context, vhost string) ([]topology.QueueState, error) {
+	var found []struct {
+		Name      string          `json:"name"`
+		Ready     *int64          `json:"messages_ready"`
+		Unacked   int64           `json:"messages_unacknowledged"`
+		Consumers int             `json:"consumers"`
+		DLX       int64           `json:"messages_dlx"`
+		Bytes     int64           `json:"message_bytes"`
+		Stats     json.RawMessage `json:"message_stats"` // an object, or [] where nothing has happened yet
+	}
+	err := m.call(ctx, http.MethodGet, "/api/queues/"+url.PathEscape(vhost)+
+		"?columns=name,messages_ready,messages_unacknowledged,consumers,messages_dlx,message_bytes,message_stats.ack", nil, &found)
+	if err != nil {
+		return nil, err
+	}
+	states := make([]topology.QueueState, len(found))
+	for i, q := range found {
+		states[i] = topology.QueueState{Name: q.Name, Unacked: q.Unacked, Consumers: q.Consumers, MessagesDLX: q.DLX, Bytes: q.Bytes, Counted: q.Ready != nil}
+		var stats struct {
+			Ack int64 `json:"ack"`
+		}
+		if json.Unmarshal(q.Stats, &stats) == nil {
+			states[i].Acked = stats.Ack
+		}
+		if q.Ready != nil {
+			states[i].Ready = *q.Ready
+		}
+	}
+	return states, nil
+}
+
+// Vhosts gives the names of the virtual hosts.
+func (m *Client) Vhosts(ctx context.Context) ([]string, error) {
+	var found []struct {
+		Name string `json:"name"`
+	}
+	if err := m.call(ctx, http.MethodGet, "/api/vhosts?columns=name", nil, &found); err != nil {
+		return nil, err
+	}
+	names := make([]string, len(found))
+	for i, v := range found {
+		names[i] = v.Name
+	}
+	return names, nil
+}
+
+// CreateVhost makes a virtual host, if it is not there, and gives this client's user all permissions on it.
+func (m *Client) CreateVhost(ctx context.Context, name string) error {
+	if err := m.call(ctx, http.MethodPut, "/api/vhosts/"+url.PathEscape(name), struct{}{}, nil); err != nil {
+		return err
+	}
+	return m.Permit(ctx, name, m.user)
+}
+
+// Permit gives a user all permissions on a virtual host.
+func (m *Client) Permit(ctx context.Context, vhost, user string) error {
+	all := map[string]string{"configure": ".*", "write": ".*", "read": ".*"}
+	return m.call(ctx, http.MethodPut, "/api/permissions/"+url.PathEscape(vhost)+"/"+url.PathEscape(user), all, nil)
+}
+
+// PutUser makes a user without permissions on anything, or gives one that exists this password.
+func (m *Client) PutUser(ctx context.Context, name, password string) error {
+	user := map[string]string{"password": password, "tags": ""}
+	return m.call(ctx, http.MethodPut, "/api/users/"+url.PathEscape(name), user, nil)
+}
+
+// DeleteUser deletes a user.
+func (m *Client) DeleteUser(ctx context.Context, name string) error {
+	return m.call(ctx, http.MethodDelete, "/api/users/"+url.PathEscape(name), nil, nil)
+}
+
+// DeleteVhost deletes a virtual host with everything in it.
+func (m *Client) DeleteVhost(ctx context.Context, name string) error {
+	return m.call(ctx, http.MethodDelete, "/api/vhosts/"+url.PathEscape(name), nil, nil)
+}
+
+// DeleteQueue deletes a queue with everything in it.
+func (m *Client) DeleteQueue(ctx context.Context, vhost, queue string) error {
+	return m.call(ctx, http.MethodDelete, "/api/queues/"+url.PathEscape(vhost)+"/"+url.PathEscape(queue), nil, nil)
+}
+
+// DeleteExchange deletes an exchange with all its bindings.
+func (m *Client) DeleteExchange(ctx context.Context, vhost, name string) error {
+	return m.call(ctx, http.MethodDelete, "/api/exchanges/"+url.PathEscape(vhost)+"/"+url.PathEscape(name), nil, nil)
+}
+
+// Connections gives the connections to a virtual host.
+func (m *Client) Connections(ctx context.Context, vhost string) ([]ConnectionState, error) {
+	var found []struct {
+		Name       string `json:"name"`
+		Vhost      string `json:"vhost"`
+		User       string `json:"user"`
+		Properties struct {
+			ClientName string `json:"connection_name"`
+			Role       string `json:"role"`
+		} `json:"client_properties"`
+	}
+	if err := m.call(ctx, http.MethodGet, "/api/vhosts/"+url.PathEscape(vhost)+"/connections", nil, &found); err != nil {
+		return nil, err
+	}
+	states := make([]ConnectionState, len(found))
+	for i, c := range found {
+		states[i] = ConnectionState{Name: c.Name, ClientName: c.Properties.ClientName, Role: c.Properties.Role, Vhost: c.Vhost, User: c.User}
+	}
+	return states, nil
+}
+
+// CloseConnectionsOf has the broker close every connection of a user, those too that the statistics do not show yet.
+func (m *Client) CloseConnectionsOf(ctx context.Context, user, reason string) error {
+	return m.call(ctx, http.MethodDelete, "/api/connections/username/"+url.PathEscape(user), nil, nil, header{"X-Reason", reason})
+}
+
+// CloseConnection has the broker close a connection; the client is told the reason.
+func (m *Client) CloseConnection(ctx context.Context, name, reason string) error {
+	return m.call(ctx, http.MethodDelete, "/api/connections/"+url.PathEscape(name), nil, nil, header{"X-Reason", reason})
+}
+
+type header struct{ name, value string }
+
+// call sends body as JSON, where there is one, and decodes the answer into result, where one is wanted.
+func (m *Client) call(ctx context.Context, method, path string, body, result any, headers ...header) error {
+	var sent io.Reader
+	if body != nil {
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			return fmt.Errorf("encoding a request to the management API: %w", err)
+		}
+		sent = bytes.NewReader(encoded)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, m.base+path, sent)
+	if err != nil {
+		return fmt.Errorf("asking the management API at %s: %w", m.base, err)
+	}
+	request.SetBasicAuth(m.user, m.password)
+	request.Header.Set("Content-Type", "application/json")
+	for _, h := range headers {
+		request.Header.Set(h.name, h.value)
+	}
+	answer, err := m.client.Do(request)
+	if err != nil {
+		if ctx.Err() != nil {
+			return fmt.Errorf("asking the management API at %s: %w", m.base, ctx.Err())
+		}
+		return fmt.Errorf("asking the management API at %s: %w", m.base, managementUnreachable(rabbitmq.LastCause(err)))
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if answer.StatusCode >= 300 {
+		return fmt.Errorf("asking the management API at %s: %s %s: %w", m.base, method, request.URL.EscapedPath(), refusal(answer, request.URL.EscapedPath()))
+	}
+	if result == nil {
+		return nil
+	}
+	if err := json.NewDecoder(answer.Body).Decode(result); err != nil {
+		return fmt.Errorf("reading the management API's answer to %s: %w", request.URL.EscapedPath(), err)
+	}
+	return nil
+}
+
+// managementUnreachable is ErrUnreachable with the advice that fits an HTTP port.
+type managementUnreachable string
+
+func (m managementUnreachable) Error() string {
+	return "it is unreachable; start RabbitMQ there with its management plugin, or correct host and port of the URL (" + string(m) + ")"
+}
+
+func (managementUnreachable) Is(target error) bool { return target == rabbitmq.ErrUnreachable }
+
+// wholeVhost is a question for everything of a kind in a virtual host.
+var wholeVhost = regexp.MustCompile(`^/api/(queues|exchanges|bindings)/[^/]*$`)
+
+// refusal maps an HTTP status to the errors of this package.
+func refusal(answer *http.Response, path string) error {
+	var said struct {
+		Reason any `json:"reason"`
+	}
+	_ = json.NewDecoder(io.LimitReader(answer.Body, 4096)).Decode(&said)
+	reason := answer.Status
+	if said.Reason != nil {
+		reason = rabbitmq.OneLine(fmt.Sprint(said.Reason))
+	}
+	switch answer.StatusCode {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return fmt.Errorf("%w (%s)", rabbitmq.ErrAccessRefused, reason)
+	case http.StatusNotFound:
+		if strings.HasPrefix(path, "/api/vhosts/") || wholeVhost.MatchString(path) {
+			return fmt.Errorf("%w (%s)", rabbitmq.ErrVhostMissing, reason)
+		}
+		return fmt.Errorf("%w (%s)", rabbitmq.ErrMissing, reason)
+	default:
+		return errors.New(reason)
+	}
+}

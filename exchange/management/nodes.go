@@ -1,0 +1,33 @@
+package management
+
+import (
+	"context"
+	"net/http"
+	"strings"
+)
+
+// NodeState is what one node of the broker says of itself. Sizes are in bytes.
+type NodeState struct {
+	Name          string   `json:"name"`
+	Running       bool     `json:"running"`
+	MemoryAlarm   bool     `json:"mem_alarm"`
+	DiskAlarm     bool     `json:"disk_free_alarm"`
+	MemoryUsed    int64    `json:"mem_used"`
+	MemoryLimit   int64    `json:"mem_limit"`
+	DiskFree      int64    `json:"disk_free"`
+	DiskFreeLimit int64    `json:"disk_free_limit"`
+	Plugins       []string `json:"enabled_plugins"`
+}
+
+// Nodes gives the nodes of the broker. The user needs the tag "monitoring", or a higher one; ErrAccessRefused says that it has none.
+func (m *Client) Nodes(ctx context.Context) ([]NodeState, error) {
+	var nodes []NodeState
+	err := m.call(ctx, http.MethodGet, "/api/nodes", nil, &nodes)
+	return nodes, err
+}
+
+// Host is where the client asks, without credentials.
+func (m *Client) Host() string {
+	_, host, _ := strings.Cut(m.base, "://")
+	return host
+}

@@ -1,0 +1,137 @@
+package rabbitmq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/composerp/composerp/exchange/topology"
+)
+
+// Apply declares the topology. What is there already and the same is left alone; nothing is ever deleted or unbound.
+// Each thing is declared on a channel that may be lost: a queue that exists with other arguments costs it. Such queues
+// and exchanges are all found before Apply returns, each an ErrMismatch naming the argument, both values and what to
+// do; the rest is declared nevertheless.
+func Apply(ctx context.Context, t topology.Topology, config Config) error {
+	config = config.withDefaults()
+	l, err := firstHost(config, func(url string) (*link, error) { return dial(ctx, config, url, "declaring") })
+	if err != nil {
+		return fmt.Errorf("applying the topology: %w", err)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = l.socket.Close() })
+	defer stop()
+	defer l.drop(config.CloseTimeout)
+
+	d := declarer{link: l}
+	for _, e := range t.Exchanges {
+		d.declare("exchange "+e.Name, func(ch *amqp.Channel) error {
+			return ch.ExchangeDeclare(e.Name, e.Kind, true, false, false, false, e.Arguments)
+		})
+	}
+	for _, q := range t.Queues {
+		d.declare("queue "+q.Name, func(ch *amqp.Channel) error {
+			_, err := ch.QueueDeclare(q.Name, true, false, false, false, q.Arguments)
+			return err
+		})
+	}
+	for _, b := range t.Bindings {
+		d.declare("binding of "+b.Destination()+" to "+b.Exchange, func(ch *amqp.Channel) error {
+			if b.To != "" {
+				return ch.ExchangeBind(b.To, b.RoutingKey, b.Exchange, false, b.Arguments())
+			}
+			return ch.QueueBind(b.Queue, b.RoutingKey, b.Exchange, false, b.Arguments())
+		})
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("applying the topology: %w", ctx.Err())
+	}
+	if len(d.found) > 0 {
+		return d.found
+	}
+	return nil
+}
+
+// Unbind takes bindings away. One that is not there is taken away already.
+func Unbind(ctx context.Context, config Config, bindings []topology.BindingSpec) error {
+	session, err := Open(ctx, config)
+	if err != nil {
+		return fmt.Errorf("unbinding: %w", err)
+	}
+	defer func() { _ = session.Close() }()
+	channel, err := session.consuming.Channel()
+	if err != nil {
+		return fmt.Errorf("unbinding: %w", explain(err))
+	}
+	for _, b := range bindings {
+		if b.To != "" {
+			err = channel.ExchangeUnbind(b.To, b.RoutingKey, b.Exchange, false, b.Arguments())
+		} else {
+			err = channel.QueueUnbind(b.Queue, b.RoutingKey, b.Exchange, b.Arguments())
+		}
+		if err != nil {
+			return fmt.Errorf("unbinding %s from %s: %w", b.Destination(), b.Exchange, explain(err))
+		}
+	}
+	return nil
+}
+
+// declarer declares things one by one, with a new channel after each that was refused.
+type declarer struct {
+	link    *link
+	channel *amqp.Channel
+	broken  bool // the connection is gone; the rest would say the same again
+	found   problems
+}
+
+func (d *declarer) declare(subject string, on func(*amqp.Channel) error) {
+	if d.broken {
+		return
+	}
+	err := d.onChannel(on)
+	if err == nil {
+		return
+	}
+	err = explain(err)
+	d.broken = errors.Is(err, ErrSessionLost) || errors.Is(err, ErrUnreachable)
+	if errors.Is(err, ErrMismatch) {
+		err = mismatch(subject, err)
+	}
+	d.found = append(d.found, fmt.Errorf("declaring %s: %w", subject, err))
+}
+
+func (d *declarer) onChannel(on func(*amqp.Channel) error) error {
+	if d.channel == nil || d.channel.IsClosed() {
+		channel, err := d.link.Channel()
+		if err != nil {
+			return err
+		}
+		d.channel = channel
+	}
+	return on(d.channel)
+}
+
+// inequivalent is how RabbitMQ says what differs:
+// inequivalent arg 'x-delivery-limit' for queue 'q' in vhost '/': received the value '1000' of type 'signedint' but current is '20'.
+var inequivalent = regexp.MustCompile(`inequivalent arg '([^']+)' for .*: received (.*) but current is (.*)$`)
+
+// mismatch names the argument. A queue is not to be deleted while something is in it, and its arguments cannot be changed.
+func mismatch(subject string, err error) error {
+	found := inequivalent.FindStringSubmatch(strings.TrimSuffix(err.Error(), ")"))
+	if found == nil {
+		return err
+	}
+	return fmt.Errorf("its %s is %s on the broker, but shall be %s: %w", found[1], found[3], found[2], mismatched{subject})
+}
+
+// mismatched is ErrMismatch that speaks of its subject.
+type mismatched struct{ subject string }
+
+func (m mismatched) Error() string {
+	return "it cannot be changed in place: empty and delete " + m.subject + " there and apply again, or give the new one another name"
+}
+
+func (m mismatched) Is(target error) bool { return target == ErrMismatch }

@@ -1,0 +1,94 @@
+package rabbitmq
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// Config says where the broker is and how patient to be with it. Apart from URLs, its zero value works.
+type Config struct {
+	URLs []string // amqp:// or amqps://, one per node of a cluster; tried in turn
+	Name string   // who we are, "ledger": the connection is called composerp/ledger@host#pid
+
+	Heartbeat    time.Duration // 10 s; a peer silent for one and a half of them is gone
+	DialTimeout  time.Duration // 10 s, for connecting and for the handshake
+	CloseTimeout time.Duration // 5 s, for a polite goodbye; then the sockets are closed
+	// ConfirmTimeout is how long the oldest message in flight waits for its confirm, while no alarm blocks publishers; then
+	// the session is given up, and what was unconfirmed is in doubt. 10 s.
+	ConfirmTimeout time.Duration
+	Backoff        time.Duration // 100 ms before the second session, doubling, with jitter
+	MaxBackoff     time.Duration // 5 s; with the jitter a session begins at most 7.5 s after the broker is back
+	MaxBody        int           // 1 MiB: the broker's max_message_size; a larger message would cost the session
+
+	TLS *tls.Config // nil: what an amqps:// URL says
+	Log *slog.Logger
+	// Now is the wall clock that a failed message's headers tell the time by; nil: the machine's. Nothing is decided by it.
+	Now func() time.Time
+}
+
+func (c Config) withDefaults() Config {
+	set := func(d *time.Duration, standard time.Duration) {
+		if *d <= 0 {
+			*d = standard
+		}
+	}
+	set(&c.Heartbeat, 10*time.Second)
+	set(&c.DialTimeout, 10*time.Second)
+	set(&c.CloseTimeout, 5*time.Second)
+	set(&c.ConfirmTimeout, 10*time.Second)
+	set(&c.Backoff, 100*time.Millisecond)
+	set(&c.MaxBackoff, 5*time.Second)
+	if c.MaxBody <= 0 {
+		c.MaxBody = 1 << 20
+	}
+	if c.Name == "" {
+		c.Name = "client"
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+// connectionName is what the management UI shows.
+func (c Config) connectionName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("composerp/%s@%s#%d", c.Name, host, os.Getpid())
+}
+
+// place is a broker's URL without the password, for logs and errors.
+func place(uri amqp.URI) string {
+	return uri.Scheme + "://" + uri.Username + "@" + net.JoinHostPort(uri.Host, strconv.Itoa(uri.Port)) + "/" + trimSlash(uri.Vhost)
+}
+
+func trimSlash(vhost string) string {
+	if vhost == "/" {
+		return "" // the default virtual host, which a URL may leave out
+	}
+	return vhost
+}
+
+// Vhost is the virtual host that the configuration leads to, "/" when it names none.
+func (c Config) Vhost() (string, error) {
+	if len(c.URLs) == 0 {
+		return "", ErrBadURL
+	}
+	u, err := amqp.ParseURI(c.URLs[0])
+	if err != nil {
+		return "", ErrBadURL // the library's text may quote the password
+	}
+	return u.Vhost, nil
+}

@@ -1,0 +1,179 @@
+package rabbitmq_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
+	"github.com/composerp/composerp/exchange/topology"
+)
+
+// Without the pump behind the library's unbuffered channel every batch here has one delivery, or now and then two.
+func TestABacklogIsTakenInBigBatches(t *testing.T) {
+	t.Parallel()
+	session := open(t, withLedger(t))
+	const backlog, batch = 4000, 200
+	publishSales(t, session, backlog)
+
+	c := consumer(t, session, ledgerQueue, 5*batch)
+	batches, largest := 0, 0
+	for taken := 0; taken < backlog; batches++ {
+		depth(t, session, ledgerQueue) // a round trip to the broker stands for the work on a batch
+		deliveries, err := c.Take(patient(t), batch)
+		must(t, err)
+		for _, d := range deliveries {
+			if want := sale(taken).ID; d.ID != want {
+				t.Fatalf("delivery %d is %s, want %s", taken, d.ID, want)
+			}
+			taken++
+		}
+		largest = max(largest, len(deliveries))
+		must(t, c.Ack(deliveries[len(deliveries)-1]))
+	}
+	if largest != batch || batches > backlog/50 {
+		t.Errorf("%d messages came in %d batches, the largest of %d; want batches of %d", backlog, batches, largest, batch)
+	}
+	must(t, c.Close())
+	if n := depth(t, session, ledgerQueue); n != 0 {
+		t.Errorf("%d messages came back although all were acknowledged", n)
+	}
+}
+
+func TestALoneMessageIsHandedOutAtOnce(t *testing.T) {
+	t.Parallel()
+	session := open(t, withLedger(t))
+	p := publisher(t, session, 1)
+	c := consumer(t, session, ledgerQueue, 1000)
+	for i := range 5 {
+		must(t, publish(t, p, sale(i)).Wait(patient(t)))
+		deliveries, err := c.Take(patient(t), 200) // would hang if it waited for more
+		must(t, err)
+		if len(deliveries) != 1 || deliveries[0].ID != sale(i).ID {
+			t.Fatalf("took %d deliveries", len(deliveries))
+		}
+	}
+}
+
+func TestTakeGivesUpWithItsContext(t *testing.T) {
+	t.Parallel()
+	session := open(t, withLedger(t))
+	c := consumer(t, session, ledgerQueue, 10)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := c.Take(ctx, 10); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Take gives %v", err)
+	}
+}
+
+func TestPrefetchBoundsWhatIsInHand(t *testing.T) {
+	t.Parallel()
+	session := open(t, withLedger(t))
+	publishSales(t, session, 10)
+	c := consumer(t, session, ledgerQueue, 3)
+	deliveries := take(t, c, 3)
+	if n := depth(t, session, ledgerQueue); n != 7 {
+		t.Errorf("%d messages are left in the queue, want 7", n)
+	}
+	must(t, c.AckOne(deliveries[1]))
+	if next := take(t, c, 1)[0]; next.ID != sale(3).ID {
+		t.Errorf("after one acknowledgement %s comes, want %s", next.ID, sale(3).ID)
+	}
+}
+
+func TestARequeuedMessageComesAgain(t *testing.T) {
+	t.Parallel()
+	session := open(t, withLedger(t))
+	publishSales(t, session, 1)
+	c := consumer(t, session, ledgerQueue, 3)
+	must(t, c.Requeue(take(t, c, 1)[0]))
+	again := take(t, c, 1)[0]
+	if !again.Redelivered || again.DeliveryCount != 1 {
+		t.Errorf("redelivered %t, delivery count %d", again.Redelivered, again.DeliveryCount)
+	}
+	if m := rabbitmq.RetryMessage(again, ledger, rung, nil); m.Headers["x-delivery-count"] != nil {
+		t.Error("its next copy carries the broker's count of this one")
+	}
+}
+
+func TestADeletedQueueCancelsItsConsumerAndNoMore(t *testing.T) {
+	t.Parallel()
+	config := withLedger(t)
+	session := open(t, config)
+	c := consumer(t, session, ledgerQueue, 10)
+	result := make(chan error, 1)
+	go func() {
+		_, err := c.Take(patient(t), 10)
+		result <- err
+	}()
+	must(t, rabbitmqtest.Management(t).DeleteQueue(patient(t), rabbitmqtest.VhostOf(t, config), ledgerQueue))
+	if err := <-result; !errors.Is(err, rabbitmq.ErrConsumerCancelled) || !strings.Contains(err.Error(), ledgerQueue) {
+		t.Errorf("Take, waiting, gives %v", err)
+	}
+	if _, err := c.Take(patient(t), 10); !errors.Is(err, rabbitmq.ErrConsumerCancelled) {
+		t.Errorf("Take afterwards gives %v", err)
+	}
+	must(t, session.Err())
+	must(t, c.Close())
+	if _, err := session.Consume(ledgerQueue, "ledger.again", 10); !errors.Is(err, rabbitmq.ErrMissing) {
+		t.Errorf("consuming from the deleted queue gives %v", err)
+	}
+	if _, _, err := session.Depth(ledgerQueue); !errors.Is(err, rabbitmq.ErrMissing) || !strings.Contains(err.Error(), ledgerQueue) {
+		t.Errorf("asking its depth gives %v", err)
+	}
+	must(t, session.Err())
+	consumer(t, session, topology.Unrouted, 10)
+}
+
+func TestACancelledConsumerIsDrained(t *testing.T) {
+	t.Parallel()
+	session := open(t, withLedger(t))
+	publishSales(t, session, 10)
+	c := consumer(t, session, ledgerQueue, 10)
+	deliveries := take(t, c, 1)
+	soon(t, "everything is with the consumer", func() bool { return depth(t, session, ledgerQueue) == 0 })
+	must(t, c.Cancel())
+	must(t, c.Cancel())
+	publishSales(t, session, 1)
+	for {
+		more, err := c.Take(patient(t), 4)
+		if errors.Is(err, rabbitmq.ErrDrained) {
+			break
+		}
+		must(t, err)
+		deliveries = append(deliveries, more...)
+	}
+	if len(deliveries) != 10 {
+		t.Errorf("%d deliveries taken, want 10", len(deliveries))
+	}
+	must(t, c.Ack(deliveries[len(deliveries)-1]))
+	must(t, c.Close())
+	if n := depth(t, session, ledgerQueue); n != 1 {
+		t.Errorf("%d messages in the queue, want the one that came after", n)
+	}
+}
+
+func TestAForeignDeliveryIsNotAcknowledged(t *testing.T) {
+	t.Parallel()
+	session := open(t, withLedger(t))
+	publishSales(t, session, 2)
+	one := consumer(t, session, ledgerQueue, 1)
+	theirs := take(t, one, 1)[0]
+	other, err := session.Consume(ledgerQueue, "ledger.other", 1)
+	must(t, err)
+	take(t, other, 1) // it has the same tag on its channel: an acknowledgement of the wrong one would remove it
+	for name, answer := range map[string]func(rabbitmq.Delivery) error{"Ack": other.Ack, "AckOne": other.AckOne, "Requeue": other.Requeue} {
+		if err := answer(theirs); !errors.Is(err, rabbitmq.ErrForeignDelivery) {
+			t.Errorf("%s gives %v", name, err)
+		}
+		if err := answer(rabbitmq.Delivery{}); !errors.Is(err, rabbitmq.ErrForeignDelivery) {
+			t.Errorf("%s of a delivery made up gives %v", name, err)
+		}
+	}
+	must(t, one.Close())
+	must(t, other.Close())
+	soon(t, "both messages are in the queue again", func() bool { return depth(t, session, ledgerQueue) == 2 })
+}

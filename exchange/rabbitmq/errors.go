@@ -1,0 +1,133 @@
+package rabbitmq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// What can go wrong with a broker, for errors.Is. The texts say what to do about it.
+var (
+	ErrBadURL        = errors.New("the broker's URL is not of the form amqp://user:password@host:port/vhost; percent-encode what is special in user, password and vhost")
+	ErrUnreachable   = errors.New("the broker is unreachable; start RabbitMQ there, or correct host and port of its URL")
+	ErrAccessRefused = errors.New("the broker refuses access; correct user and password of its URL, or give the user permissions on the virtual host")
+	ErrVhostMissing  = errors.New("the broker has no such virtual host; create it, or correct the path of its URL")
+	ErrTooOld        = errors.New("the broker is too old; RabbitMQ 3.10 or later is needed")
+	ErrMissing       = errors.New("the broker has nothing of that name; if it is a queue or an exchange, apply the topology")
+	ErrMismatch      = errors.New("the broker holds it with other properties; drain and delete it there and apply again, or give the new one a new name")
+	ErrTaken         = errors.New("another connection holds it exclusively; stop that one")
+
+	// ErrSessionLost: the session has ended. What was unconfirmed is in doubt, what was unacknowledged will come again.
+	ErrSessionLost = errors.New("the session with the broker is lost")
+	// ErrUnroutable: no queue is bound for this message. It is nowhere.
+	ErrUnroutable = errors.New("no queue takes this message; apply the topology")
+	// ErrNacked: a queue refused the message, because it is full or its replicas are away. It may be tried again.
+	ErrNacked = errors.New("the broker could not take the message; look at its disk and at the queue's replicas")
+	// ErrUnpublishable: the message breaks a limit of the protocol or of the broker; trying again cannot help.
+	ErrUnpublishable = errors.New("the broker will never take this message")
+	// ErrConsumerCancelled: the broker ended the consumer, mostly because its queue was deleted.
+	ErrConsumerCancelled = errors.New("the broker cancelled the consumer; its queue was deleted, or its leader is away")
+	// ErrDrained: the consumer was cancelled or closed by its owner, and nothing that had arrived is left to take.
+	ErrDrained = errors.New("the consumer is cancelled and drained")
+	// ErrForeignDelivery: the delivery was taken by another consumer, perhaps of a session before this one.
+	ErrForeignDelivery = errors.New("the delivery is not this consumer's to acknowledge; the broker delivers it again")
+)
+
+// problems are several errors on one line; errors.Is finds any of them.
+type problems []error
+
+func (p problems) Error() string {
+	texts := make([]string, len(p))
+	for i, err := range p {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (p problems) Unwrap() []error { return p }
+
+// explain maps what the library and the network say to the errors above, once, by reply code.
+// The broker's reply text decides only where it uses one code for two things.
+func explain(err error) error {
+	var reply *amqp.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, amqp.ErrClosed):
+		return ErrSessionLost
+	case errors.As(err, &reply):
+		return explainReply(reply)
+	case errors.Is(err, context.Canceled):
+		return err
+	default:
+		return fmt.Errorf("%w (%s)", ErrUnreachable, LastCause(err))
+	}
+}
+
+func explainReply(reply *amqp.Error) error {
+	kind := ErrUnreachable
+	switch reply.Code {
+	case amqp.FrameError:
+		return fmt.Errorf("%w (%s)", kind, frameTrouble(reply))
+	case amqp.AccessRefused:
+		kind = ErrAccessRefused
+		if strings.Contains(reply.Reason, "exclusive use") {
+			kind = ErrTaken
+		}
+	case amqp.NotAllowed:
+		kind = ErrAccessRefused
+		if strings.Contains(reply.Reason, "not found") {
+			kind = ErrVhostMissing
+		}
+	case amqp.NotFound:
+		kind = ErrMissing
+	case amqp.ResourceLocked:
+		kind = ErrTaken
+	case amqp.PreconditionFailed:
+		kind = ErrMismatch
+		if !strings.Contains(reply.Reason, "inequivalent arg") {
+			return fmt.Errorf("the broker objects: %s", OneLine(reply.Reason))
+		}
+	}
+	return fmt.Errorf("%w (%s)", kind, OneLine(reply.Reason))
+}
+
+// frameTrouble says why no frame could be read: the library passes the network's own text on in such a reply.
+func frameTrouble(reply *amqp.Error) string {
+	if strings.HasPrefix(reply.Reason, "Exception") {
+		return "what answers there does not speak AMQP 0-9-1"
+	}
+	return OneLine(reply.Reason[strings.LastIndex(reply.Reason, ": ")+1:])
+}
+
+// lostBecause is ErrSessionLost with what ended the session; ErrAccessRefused too, when that was it.
+func lostBecause(cause error) error {
+	var reply *amqp.Error
+	if errors.As(cause, &reply) {
+		if reply.Code == amqp.AccessRefused {
+			return fmt.Errorf("%w: %w", ErrSessionLost, explainReply(reply))
+		}
+		return fmt.Errorf("%w: %d %s", ErrSessionLost, reply.Code, OneLine(reply.Reason))
+	}
+	if errors.Is(cause, ErrSessionLost) {
+		return cause
+	}
+	return fmt.Errorf("%w: %s", ErrSessionLost, OneLine(cause.Error()))
+}
+
+// lastCause is the innermost text of a network error: "connection refused" of
+// "dial tcp 127.0.0.1:1: connect: connection refused". The address is said by whoever dialled.
+func LastCause(err error) string {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return OneLine(err.Error())
+		}
+		err = inner
+	}
+}
+
+func OneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -1,0 +1,175 @@
+package rabbitmq
+
+import (
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/composerp/composerp/exchange/topology"
+)
+
+// maxErrorText bounds x-error: the first line of a reason says it, a page of it would crowd the headers.
+const maxErrorText = 1000
+
+// RetryMessage is d as it goes to the rung of worker's ladder that holds it for that long; cause is why. Its attempt
+// is one higher. Publish it, wait for the confirmation, then acknowledge d.
+func RetryMessage(d Delivery, worker string, rung time.Duration, cause error) Message {
+	return failed(d, worker, cause, topology.Retry, topology.RetryQueueName(worker, rung))
+}
+
+// DeadMessage is d as it goes to the dead letters of worker; cause is why. Publish it, wait for the confirmation,
+// then acknowledge d.
+func DeadMessage(d Delivery, worker string, cause error) Message {
+	m := failed(d, worker, cause, topology.Dead, topology.QueueName(worker))
+	m.Headers[HeaderDead] = topology.DeadQueueName(worker)
+	return m
+}
+
+// DeferMessage is d as it goes to the rung of worker's ladder that holds it for that long, because a dependency is away.
+// That is no failure of the message's: its attempt and what was wrong with it before stay as they are. Publish it, wait
+// for the confirmation, then acknowledge d.
+func DeferMessage(d Delivery, worker string, rung time.Duration, dependency string) Message {
+	m := forward(d, topology.Retry, topology.RetryQueueName(worker, rung))
+	m.Headers[HeaderDeferred] = d.Deferred() + 1
+	m.Headers[HeaderWaitsFor] = shortText(dependency)
+	return m
+}
+
+func failed(d Delivery, worker string, cause error, exchange, key string) Message {
+	m := forward(d, exchange, key)
+	now := d.now().UTC().Format(time.RFC3339Nano)
+	first := text(m.Headers[HeaderError]) // of a version that kept only the last one
+	if first == "" {
+		first = errorText(cause)
+	}
+	keepFirst(m.Headers, HeaderFirstError, first)
+	m.Headers[HeaderAttempt] = int64(d.Attempt() + 1)
+	m.Headers[HeaderWorker] = worker
+	m.Headers[HeaderError] = errorText(cause)
+	m.Headers[HeaderLastFailedAt] = now
+	keepFirst(m.Headers, HeaderFirstFailedAt, now)
+	return m
+}
+
+// onward is d as it leaves its worker's queue for another place, with where it came from. What was said of the place it
+// was in before is not carried on.
+func forward(d Delivery, exchange, key string) Message {
+	m := d.Message
+	m.Exchange, m.RoutingKey = exchange, key
+	m.ID = messageID(m)
+	m.Headers = carriedHeaders(d.Headers)
+	if d.fromDead() {
+		revive(m.Headers, d.Failure())
+	}
+	delete(m.Headers, HeaderWaitsFor)
+	delete(m.Headers, HeaderQuarantine)
+	keepFirst(m.Headers, HeaderOriginalExchange, d.Exchange)
+	keepFirst(m.Headers, HeaderOriginalRoutingKey, d.RoutingKey)
+	return m
+}
+
+// identified is the message's id. An outsider need not give one, but returns are matched by it: the same body gets the same.
+func messageID(m Message) string {
+	if m.ID == "" {
+		return uuid.NewSHA1(uuid.NameSpaceOID, m.Body).String()
+	}
+	return m.ID
+}
+
+// now is the time by the clock of whoever took the delivery.
+func (d Delivery) now() time.Time {
+	if d.consumer == nil {
+		return time.Now() // it was made by hand
+	}
+	return d.consumer.session.config.Now()
+}
+
+func keepFirst(headers map[string]any, name, value string) {
+	if _, there := headers[name]; !there {
+		headers[name] = value
+	}
+}
+
+func errorText(cause error) string {
+	if cause == nil {
+		return ""
+	}
+	return shortText(cause.Error())
+}
+
+func shortText(s string) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if len(s) <= maxErrorText {
+		return s
+	}
+	s = s[:maxErrorText]
+	for !utf8.ValidString(s) {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+// Failure is why a delivery was put on a ladder or among the dead letters.
+type Failure struct {
+	Worker             string // "" when the broker cannot know it
+	Error              string
+	FirstError         string // "" where nobody wrote it
+	Attempt            int
+	FirstFailedAt      time.Time // zero where nobody wrote it
+	LastFailedAt       time.Time
+	OriginalExchange   string
+	OriginalRoutingKey string
+	Quarantine         string // the class it is set aside with, "" when it died by itself
+}
+
+// Failure reads what RetryMessage and DeadMessage wrote. Where the broker itself dead-lettered the message last (it was
+// delivered too often, or somebody rejected it by hand), it says so from the broker's own headers.
+func (d Delivery) Failure() Failure {
+	f := Failure{
+		Worker:             text(d.Headers[HeaderWorker]),
+		Error:              text(d.Headers[HeaderError]),
+		FirstError:         text(d.Headers[HeaderFirstError]),
+		Attempt:            int(integer(d.Headers[HeaderAttempt])),
+		FirstFailedAt:      instant(d.Headers[HeaderFirstFailedAt]),
+		LastFailedAt:       instant(d.Headers[HeaderLastFailedAt]),
+		OriginalExchange:   text(d.Headers[HeaderOriginalExchange]),
+		OriginalRoutingKey: text(d.Headers[HeaderOriginalRoutingKey]),
+		Quarantine:         text(d.Headers[HeaderQuarantine]),
+	}
+	death, there := lastDeath(d.Headers)
+	if !there || text(death["reason"]) == expired { // that was only its time on a rung
+		return f
+	}
+	queue := text(death["queue"])
+	f.Worker = strings.TrimPrefix(queue, topology.Prefix)
+	f.Error = "the broker dead-lettered it from " + queue + ": " + text(death["reason"])
+	if at, ok := death["time"].(time.Time); ok {
+		f.LastFailedAt = at
+		if f.FirstFailedAt.IsZero() {
+			f.FirstFailedAt = at
+		}
+	}
+	if _, known := d.Headers[HeaderOriginalExchange]; !known {
+		f.OriginalExchange = text(death["exchange"])
+		if keys, _ := death["routing-keys"].([]any); len(keys) > 0 {
+			f.OriginalRoutingKey = text(keys[0])
+		}
+	}
+	return f
+}
+
+// expired is the broker's word for a message whose time on a rung was over.
+const expired = "expired"
+
+// lastDeath is the broker's newest account of a dead-lettering. What we publish carries none.
+func lastDeath(headers map[string]any) (amqp.Table, bool) {
+	deaths, _ := headers["x-death"].([]any)
+	if len(deaths) == 0 {
+		return nil, false
+	}
+	death, ok := deaths[0].(amqp.Table)
+	return death, ok
+}

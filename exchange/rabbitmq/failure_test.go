@@ -1,0 +1,185 @@
+package rabbitmq_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
+)
+
+func TestARungGivesTheMessageBack(t *testing.T) {
+	t.Parallel()
+	session := open(t, withLedger(t))
+	p := publisher(t, session, 1)
+	c := consumer(t, session, ledgerQueue, 10)
+	must(t, publish(t, p, sale(7)).Wait(patient(t)))
+	var first rabbitmq.Failure
+	for attempt := 1; attempt <= 3; attempt++ {
+		d := take(t, c, 1)[0]
+		must(t, publish(t, p, rabbitmq.RetryMessage(d, ledger, rung, fmt.Errorf("no such item %d", attempt))).Wait(patient(t)))
+		must(t, c.AckOne(d))
+
+		d = take(t, c, 1)[0]
+		if d.Attempt() != attempt || d.ID != sale(7).ID || string(d.Body) != string(sale(7).Body) || d.Type != sale(7).Type || d.LogSeq() != 7 {
+			t.Fatalf("attempt %d brings %+v", attempt, d)
+		}
+		f := d.Failure()
+		if f.OriginalExchange != topology.Events || f.OriginalRoutingKey != saleKey || f.Worker != ledger ||
+			f.FirstError != "no such item 1" || f.Error != fmt.Sprintf("no such item %d", attempt) {
+			t.Errorf("attempt %d says %+v", attempt, f)
+		}
+		if attempt == 1 {
+			first = f
+		} else if !f.FirstFailedAt.Equal(first.FirstFailedAt) || !f.LastFailedAt.After(first.LastFailedAt) {
+			t.Errorf("attempt %d says %+v, the first said %+v", attempt, f, first)
+		}
+		must(t, c.Requeue(d))
+	}
+}
+
+func TestADeadLetterSaysWhy(t *testing.T) {
+	t.Parallel()
+	session := open(t, withLedger(t))
+	p := publisher(t, session, 1)
+	c := consumer(t, session, ledgerQueue, 10)
+	must(t, publish(t, p, sale(7)).Wait(patient(t)))
+	d := take(t, c, 1)[0]
+	must(t, publish(t, p, rabbitmq.DeadMessage(d, ledger, errors.New("the quantity is no number"))).Wait(patient(t)))
+	must(t, c.AckOne(d))
+	for _, queue := range []string{topology.DeadQueueName(ledger), topology.DeadLetterLog} {
+		dead := take(t, consumer(t, session, queue, 1), 1)[0]
+		f := dead.Failure()
+		if f.Error != "the quantity is no number" || f.Worker != ledger || f.Attempt != 1 || f.OriginalRoutingKey != saleKey || f.FirstFailedAt.IsZero() {
+			t.Errorf("in %s it says %+v", queue, f)
+		}
+		if dead.ID != sale(7).ID || dead.LogSeq() != 7 || string(dead.Body) != string(sale(7).Body) {
+			t.Errorf("in %s it is %+v", queue, dead)
+		}
+	}
+}
+
+func TestTheBrokersOwnDeadLettersAreUnderstood(t *testing.T) {
+	t.Parallel()
+	config := withLedger(t)
+	session := open(t, config)
+	publishSales(t, session, 1)
+	channel := raw(t, config)
+	deliveries, err := channel.Consume(ledgerQueue, "by hand", false, false, false, false, nil)
+	must(t, err)
+	must(t, (<-deliveries).Reject(false))
+
+	dead := take(t, consumer(t, session, topology.DeadQueueName(ledger), 1), 1)[0]
+	f := dead.Failure()
+	if f.Worker != ledger || !strings.Contains(f.Error, "rejected") || f.OriginalExchange != topology.Events || f.OriginalRoutingKey != saleKey || f.LastFailedAt.IsZero() {
+		t.Errorf("it says %+v", f)
+	}
+	again := rabbitmq.DeadMessage(dead, ledger, errors.New("still"))
+	for name := range again.Headers {
+		if name == "x-death" || strings.HasPrefix(name, "x-first-death-") || strings.HasPrefix(name, "x-last-death-") {
+			t.Errorf("its next copy carries %s", name)
+		}
+	}
+}
+
+func TestAFailureIsReadBackAsWritten(t *testing.T) {
+	t.Parallel()
+	d := rabbitmq.Delivery{Message: sale(1)}
+	d.Headers["x-death"] = []any{amqp.Table{"queue": "composerp.ledger.retry.5s", "reason": "expired"}}
+	d.Headers["x-first-death-queue"] = "composerp.ledger.retry.5s"
+	d.Headers["x-outsider"] = "kept"
+	m := rabbitmq.RetryMessage(d, ledger, rung, errors.New("why"))
+	if m.Exchange != topology.Retry || m.RoutingKey != topology.RetryQueueName(ledger, rung) || m.Headers["x-outsider"] != "kept" {
+		t.Errorf("it goes on as %+v", m)
+	}
+	if m.Headers["x-death"] != nil || m.Headers["x-first-death-queue"] != nil {
+		t.Errorf("it carries the broker's own headers: %v", m.Headers)
+	}
+	if _, touched := d.Headers[rabbitmq.HeaderAttempt]; touched {
+		t.Error("the delivery's own headers were changed")
+	}
+	if f := (rabbitmq.Delivery{Message: m}).Failure(); f.Error != "why" || f.Attempt != 1 || f.Worker != ledger {
+		t.Errorf("read back as %+v", f)
+	}
+}
+
+// A message that waits for a dependency is as it was: nothing counts against it.
+func TestAWaitIsNoFailure(t *testing.T) {
+	t.Parallel()
+	session := open(t, withLedger(t))
+	p := publisher(t, session, 1)
+	c := consumer(t, session, ledgerQueue, 10)
+	must(t, publish(t, p, sale(7)).Wait(patient(t)))
+	for waits := int64(1); waits <= 2; waits++ {
+		d := take(t, c, 1)[0]
+		must(t, publish(t, p, rabbitmq.DeferMessage(d, ledger, rung, "https://potter.example")).Wait(patient(t)))
+		must(t, c.AckOne(d))
+		d = take(t, c, 1)[0]
+		f := d.Failure()
+		if d.Deferred() != waits || d.Headers[rabbitmq.HeaderWaitsFor] != "https://potter.example" || d.Attempt() != 0 || f.Error != "" || !f.FirstFailedAt.IsZero() {
+			t.Errorf("wait %d brings %+v", waits, d.Headers)
+		}
+		if f.OriginalExchange != topology.Events || f.OriginalRoutingKey != saleKey || d.ID != sale(7).ID || d.LogSeq() != 7 {
+			t.Errorf("wait %d brings %+v", waits, d)
+		}
+		must(t, c.Requeue(d))
+	}
+	d := take(t, c, 1)[0]
+	d.Headers[rabbitmq.HeaderQuarantine] = "ledger-0123456789ab"
+	m := rabbitmq.RetryMessage(d, ledger, rung, errors.New("why"))
+	if m.Headers[rabbitmq.HeaderWaitsFor] != nil || m.Headers[rabbitmq.HeaderQuarantine] != nil || m.Headers[rabbitmq.HeaderDeferred] != int64(2) {
+		t.Errorf("it goes on as %+v", m.Headers)
+	}
+}
+
+// What a version that kept only the last error has sent up its ladder keeps that one as the first that is known.
+func TestTheFirstErrorThatIsKnown(t *testing.T) {
+	t.Parallel()
+	d := rabbitmq.Delivery{Message: sale(1)}
+	d.Headers[rabbitmq.HeaderError], d.Headers[rabbitmq.HeaderAttempt] = "the second", int64(2)
+	f := rabbitmq.Delivery{Message: rabbitmq.RetryMessage(d, ledger, rung, errors.New("the third"))}.Failure()
+	if f.FirstError != "the second" || f.Error != "the third" || f.Attempt != 3 {
+		t.Errorf("read back as %+v", f)
+	}
+}
+
+func TestAFailedMessageAlwaysFits(t *testing.T) {
+	t.Parallel()
+	session := open(t, withLedger(t))
+	p := publisher(t, session, 1)
+	d := rabbitmq.Delivery{Message: sale(1)}
+	d.ID = ""
+	d.Headers["x-outsider"] = strings.Repeat("x", 100<<10)
+	m := rabbitmq.RetryMessage(d, ledger, rung, errors.New(strings.Repeat("ß\xff", 2000)))
+	if m.ID == "" || m.ID != rabbitmq.RetryMessage(d, ledger, rung, nil).ID {
+		t.Errorf("without an id it gets %q", m.ID)
+	}
+	if reason := m.Headers[rabbitmq.HeaderError].(string); len(reason) > 1000 || !utf8.ValidString(reason) {
+		t.Errorf("the reason has %d bytes", len(reason))
+	}
+	if (rabbitmq.Delivery{Message: m}).LogSeq() != 1 {
+		t.Error("its place in the log is lost")
+	}
+	must(t, publish(t, p, m).Wait(patient(t)))
+}
+
+func TestHeadersOfAnyWidthAreRead(t *testing.T) {
+	t.Parallel()
+	for _, value := range []any{int64(5), int32(5), int16(5), int8(5), byte(5), uint16(5), uint32(5), 5} {
+		d := rabbitmq.Delivery{Message: rabbitmq.Message{Headers: map[string]any{rabbitmq.HeaderAttempt: value}}}
+		if d.Attempt() != 5 {
+			t.Errorf("%T is read as %d", value, d.Attempt())
+		}
+	}
+	for _, value := range []any{nil, "five", 5.5, true} {
+		d := rabbitmq.Delivery{Message: rabbitmq.Message{Headers: map[string]any{rabbitmq.HeaderAttempt: value}}}
+		if d.Attempt() != 0 {
+			t.Errorf("%v is read as %d", value, d.Attempt())
+		}
+	}
+}

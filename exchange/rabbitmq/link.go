@@ -1,0 +1,146 @@
+package rabbitmq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// link is one connection and the socket under it.
+type link struct {
+	*amqp.Connection
+	socket *watchedConn
+	place  string
+}
+
+// attentive is a socket that is read from as long as something comes now and then, a heartbeat at least.
+//
+// The library leaves that to the goroutine that sends our own heartbeats. During an alarm of the broker's that goroutine
+// waits behind a write that hangs, so that a connection would be given up for dead although the broker's heartbeats
+// come in; and with it the session and its consumers, who shall go on.
+type watchedConn struct {
+	net.Conn
+	patience atomic.Int64 // nanoseconds; 0 during the handshake, which has a deadline of its own
+}
+
+func (a *watchedConn) Read(b []byte) (int, error) {
+	if patience := time.Duration(a.patience.Load()); patience > 0 {
+		if err := a.SetReadDeadline(time.Now().Add(patience)); err != nil {
+			return 0, err
+		}
+	}
+	return a.Conn.Read(b)
+}
+
+// dial opens one connection. The role (publishing, consuming, declaring) stands among its client properties.
+// Errors name the place without its password.
+func dial(ctx context.Context, config Config, url, role string) (*link, error) {
+	uri, err := amqp.ParseURI(url)
+	if err != nil {
+		return nil, ErrBadURL // its text may quote the password
+	}
+	l := &link{place: place(uri)}
+	if err := l.open(ctx, config, url, role); err != nil {
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		return nil, fmt.Errorf("connecting to %s: %w", l.place, err)
+	}
+	return l, nil
+}
+
+// firstHost tries the hosts in turn and gives what the first that answers gave, or what is wrong with each.
+func firstHost[T any](config Config, try func(url string) (T, error)) (T, error) {
+	var found problems
+	for _, url := range config.URLs {
+		result, err := try(url)
+		if err == nil {
+			return result, nil
+		}
+		found = append(found, err)
+	}
+	var none T
+	if found == nil {
+		return none, fmt.Errorf("no URL given: %w", ErrBadURL)
+	}
+	return none, found
+}
+
+func (l *link) open(ctx context.Context, config Config, url, role string) error {
+	properties := amqp.NewConnectionProperties() // a fresh map per dial: the library writes into it
+	properties.SetClientConnectionName(config.connectionName())
+	properties["role"] = role
+	var stop func() bool
+	deadline := time.Now().Add(config.DialTimeout)
+	connection, err := amqp.DialConfig(url, amqp.Config{
+		Heartbeat:       config.Heartbeat,
+		Properties:      properties,
+		TLSClientConfig: config.TLS.Clone(),
+		Dial: func(network, address string) (net.Conn, error) {
+			dialer := net.Dialer{Deadline: deadline}
+			socket, err := dialer.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			l.socket = &watchedConn{Conn: socket}
+			stop = context.AfterFunc(ctx, func() { _ = socket.Close() })
+			return l.socket, socket.SetDeadline(deadline) // the library lifts it after the handshake
+		},
+	})
+	interrupted := stop != nil && !stop()
+	if err == nil && interrupted {
+		err = ctx.Err()
+	}
+	switch {
+	case err == nil:
+		l.Connection = connection
+		l.socket.patience.Store(int64(connection.Config.Heartbeat) * 3 / 2)
+		err = checkVersion(l.version())
+	case !time.Now().Before(deadline):
+		err = fmt.Errorf("%w (no answer in %v)", ErrUnreachable, config.DialTimeout)
+	case errors.Is(err, amqp.ErrClosed):
+		err = fmt.Errorf("%w (it hung up during the handshake)", ErrUnreachable)
+	default:
+		err = explain(err)
+	}
+	if err != nil && l.socket != nil {
+		_ = l.socket.Close()
+	}
+	return err
+}
+
+// drop says goodbye, within patience, and closes the socket in any case: where the library is stuck in a write, or
+// believes the connection closed already, only that frees its goroutines.
+func (l *link) drop(patience time.Duration) {
+	force := time.AfterFunc(patience, func() { _ = l.socket.Close() })
+	defer force.Stop() // the library's heartbeat may move the deadline it has set itself
+	_ = l.CloseDeadline(time.Now().Add(patience))
+	_ = l.socket.Close()
+}
+
+// version is what the broker called itself in the handshake: "3.10.8".
+func (l *link) version() string {
+	version, _ := l.Properties["version"].(string)
+	return version
+}
+
+// checkVersion refuses brokers before 3.10: their quorum queues know neither TTL nor at-least-once dead-lettering.
+func checkVersion(version string) error {
+	parts := strings.SplitN(version, ".", 3)
+	if len(parts) < 2 {
+		return nil // not RabbitMQ's way to write a version; let it try
+	}
+	major, err1 := strconv.Atoi(parts[0])
+	minor, err2 := strconv.Atoi(parts[1])
+	if err1 == nil && err2 == nil && (major < 3 || major == 3 && minor < 10) {
+		return fmt.Errorf("%w (it is %s)", ErrTooOld, version)
+	}
+	return nil
+}

@@ -1,0 +1,148 @@
+package rabbitmq_test
+
+import (
+	"net"
+	"net/url"
+	"sync"
+	"testing"
+
+	"github.com/composerp/composerp/exchange/rabbitmq"
+)
+
+// proxy stands between a session and the broker, to do what networks do: hold what flows, drop connections, and (as
+// the broker would) say something of its own.
+type proxy struct {
+	listener net.Listener
+	target   string
+	toBroker gate
+	toClient gate
+
+	mu      sync.Mutex
+	clients []net.Conn
+	brokers []net.Conn
+}
+
+// throughProxy gives a configuration that leads to the same virtual host through a proxy.
+func throughProxy(t testing.TB, config rabbitmq.Config) (*proxy, rabbitmq.Config) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	p := &proxy{listener: listener}
+	config = withURL(t, config, func(u *url.URL) {
+		p.target = u.Host
+		u.Host = listener.Addr().String()
+	})
+	go p.accept()
+	t.Cleanup(func() {
+		_ = listener.Close()
+		p.drop(every(p)...)
+		p.toBroker.release()
+		p.toClient.release()
+	})
+	return p, config
+}
+
+func (p *proxy) accept() {
+	for {
+		client, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		broker, err := net.Dial("tcp", p.target)
+		if err != nil {
+			_ = client.Close()
+			continue
+		}
+		p.mu.Lock()
+		p.clients, p.brokers = append(p.clients, client), append(p.brokers, broker)
+		p.mu.Unlock()
+		go carry(broker, client, &p.toBroker)
+		go carry(client, broker, &p.toClient)
+	}
+}
+
+func carry(to, from net.Conn, g *gate) {
+	defer func() { _, _ = to.Close(), from.Close() }()
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buffer)
+		g.pass()
+		if n > 0 {
+			if _, err := to.Write(buffer[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// drop closes connections, by the order in which they were opened, without a word.
+func (p *proxy) drop(which ...int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, n := range which {
+		_ = p.clients[n].Close()
+		_ = p.brokers[n].Close()
+	}
+}
+
+// hangUp tells the client of the nth connection that nothing more will come, and goes on not reading from it.
+func (p *proxy) hangUp(t testing.TB, n int) {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	must(t, p.clients[n].(*net.TCPConn).CloseWrite())
+}
+
+func every(p *proxy) []int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := make([]int, len(p.clients))
+	for n := range all {
+		all[n] = n
+	}
+	return all
+}
+
+// say writes to the client of the nth connection, as if the broker had. The connection should be idle.
+func (p *proxy) say(t testing.TB, n int, frame []byte) {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, err := p.clients[n].Write(frame)
+	must(t, err)
+}
+
+// gate is open in its zero value.
+type gate struct {
+	mu   sync.Mutex
+	held chan struct{}
+}
+
+func (g *gate) hold() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.held == nil {
+		g.held = make(chan struct{})
+	}
+}
+
+func (g *gate) release() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.held != nil {
+		close(g.held)
+		g.held = nil
+	}
+}
+
+func (g *gate) pass() {
+	g.mu.Lock()
+	held := g.held
+	g.mu.Unlock()
+	if held != nil {
+		<-held
+	}
+}

@@ -1,0 +1,84 @@
+package rabbitmq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// Maintain runs run on one session after another until ctx is done or run returns nil on a living session.
+//
+// The context given to run ends with its session; run shall then give up what it holds and return. When ctx itself
+// ends, the session still lives until run returns, so that what is in hand can be finished and acknowledged.
+// An error from run ends its session too, and the next one begins after a jittered back-off, at the next host.
+//
+// Before the first session, what no retry will cure is returned at once: ErrBadURL, ErrAccessRefused, ErrVhostMissing
+// and ErrTooOld. Later they are waited out like the rest: somebody may be changing a password just now.
+func KeepConnected(ctx context.Context, config Config, run func(ctx context.Context, s *Session) error) error {
+	config = config.withDefaults()
+	if len(config.URLs) == 0 {
+		return fmt.Errorf("maintaining a session: no URL given: %w", ErrBadURL)
+	}
+	pause := config.Backoff
+	for attempt, begun := 0, false; ; attempt++ {
+		session, err := openAt(ctx, config, config.URLs[attempt%len(config.URLs)])
+		if err == nil {
+			begun = true
+			started := time.Now()
+			config.Log.Info("session with the broker begins", "broker", session.publishing.place)
+			var over bool
+			if over, err = runOn(ctx, session, run); over {
+				return err
+			}
+			if time.Since(started) > config.MaxBackoff {
+				pause = config.Backoff
+			}
+		} else if !begun && ctx.Err() == nil && isPermanent(err) {
+			return err
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		// Every process of a fleet loses its session at the same moment: the jitter keeps them from coming back at one.
+		wait := pause/2 + rand.N(pause)
+		config.Log.Warn("session with the broker ends; another follows", "error", err, "in", wait)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+		pause = min(2*pause, config.MaxBackoff)
+	}
+}
+
+// runOn runs on one session and closes it. It is over when there shall be no other.
+func runOn(ctx context.Context, session *Session, run func(ctx context.Context, s *Session) error) (over bool, err error) {
+	within, cancel := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-session.Done():
+			cancel(session.Err())
+		case <-within.Done():
+		}
+	}()
+	err = run(within, session)
+	cancel(nil)
+	lost := session.Err()
+	_ = session.Close()
+	switch {
+	case ctx.Err() != nil && (err == nil || errors.Is(err, ctx.Err()) || errors.Is(err, ErrSessionLost)):
+		return true, nil
+	case ctx.Err() != nil:
+		return true, err
+	case lost != nil && err == nil:
+		return false, lost
+	default:
+		return err == nil, err
+	}
+}
+
+func isPermanent(err error) bool {
+	return errors.Is(err, ErrBadURL) || errors.Is(err, ErrAccessRefused) || errors.Is(err, ErrVhostMissing) || errors.Is(err, ErrTooOld)
+}

@@ -1,0 +1,101 @@
+package rabbitmq_test
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"testing"
+
+	"github.com/composerp/composerp/exchange/rabbitmq"
+)
+
+func TestMaintainGoesToTheNextHost(t *testing.T) {
+	t.Parallel()
+	config := withLedger(t)
+	dead := withURL(t, config, func(u *url.URL) { u.Host = closedPort(t) })
+	config.URLs = append(dead.URLs, config.URLs...)
+	runs := 0
+	must(t, rabbitmq.KeepConnected(patient(t), config, func(context.Context, *rabbitmq.Session) error {
+		runs++
+		return nil
+	}))
+	if runs != 1 {
+		t.Errorf("%d runs", runs)
+	}
+	open(t, config)
+}
+
+func TestMaintainBeginsAgainAfterAnError(t *testing.T) {
+	t.Parallel()
+	var sessions []*rabbitmq.Session
+	must(t, rabbitmq.KeepConnected(patient(t), withLedger(t), func(_ context.Context, s *rabbitmq.Session) error {
+		if sessions = append(sessions, s); len(sessions) < 3 {
+			return errors.New("something is wrong")
+		}
+		return nil
+	}))
+	if len(sessions) != 3 || sessions[0] == sessions[1] {
+		t.Fatalf("%d sessions", len(sessions))
+	}
+	for i, s := range sessions {
+		if s.Err() == nil {
+			t.Errorf("session %d is still open", i)
+		}
+	}
+}
+
+// On the way out, what is in hand is finished: the session outlives the context.
+func TestMaintainLetsRunFinish(t *testing.T) {
+	t.Parallel()
+	config := withLedger(t)
+	publishSales(t, open(t, config), 1)
+	ctx, stop := context.WithCancel(patient(t))
+	must(t, rabbitmq.KeepConnected(ctx, config, func(ctx context.Context, s *rabbitmq.Session) error {
+		c := consumer(t, s, ledgerQueue, 10)
+		d := take(t, c, 1)[0]
+		stop()
+		<-ctx.Done()
+		must(t, c.Cancel())
+		must(t, c.Ack(d))
+		must(t, s.Err())
+		return ctx.Err()
+	}))
+	if n := depth(t, open(t, config), ledgerQueue); n != 0 {
+		t.Errorf("%d messages left, want none", n)
+	}
+}
+
+func TestMaintainReportsWhatWentWrongOnTheWayOut(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithCancel(patient(t))
+	wrong := errors.New("the last batch is not committed")
+	err := rabbitmq.KeepConnected(ctx, withLedger(t), func(context.Context, *rabbitmq.Session) error {
+		stop()
+		return wrong
+	})
+	if !errors.Is(err, wrong) {
+		t.Errorf("Maintain gives %v", err)
+	}
+}
+
+func TestMaintainWaitsForABrokerAndNotForAPassword(t *testing.T) {
+	t.Parallel()
+	config := withLedger(t)
+	never := func(context.Context, *rabbitmq.Session) error { t.Error("there is no session"); return nil }
+
+	wrong := withURL(t, config, func(u *url.URL) { u.User = url.UserPassword(u.User.Username(), "wrong") })
+	if err := rabbitmq.KeepConnected(patient(t), wrong, never); !errors.Is(err, rabbitmq.ErrAccessRefused) {
+		t.Errorf("with a wrong password Maintain gives %v", err)
+	}
+
+	ctx, stop := context.WithCancel(patient(t))
+	tried := make(chan struct{}, 100)
+	unreachable := withURL(t, config, func(u *url.URL) { u.Host = hangsUp(t, tried) })
+	ended := make(chan error, 1)
+	go func() { ended <- rabbitmq.KeepConnected(ctx, unreachable, never) }()
+	for range 3 {
+		<-tried
+	}
+	stop()
+	must(t, <-ended)
+}

@@ -1,0 +1,108 @@
+package rabbitmq_test
+
+import (
+	"errors"
+	"testing"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
+)
+
+// dies sends d to the dead letters at the end of its ladder, and gives it as it lies there.
+func dies(d rabbitmq.Delivery) rabbitmq.Delivery {
+	for range 3 {
+		d.Message = rabbitmq.RetryMessage(d, ledger, rung, errors.New("no cup is left"))
+	}
+	d.Message = rabbitmq.DeadMessage(d, ledger, errors.New("no cup is left"))
+	return d
+}
+
+func TestWhatIsRedrivenIsNewButForItsHistory(t *testing.T) {
+	t.Parallel()
+	d := rabbitmq.Delivery{Message: sale(7)}
+	d.Exchange, d.RoutingKey = topology.Events, saleKey
+	d.Headers["x-outsider"] = "kept"
+	dead := dies(d)
+	if f := dead.Failure(); f.Attempt != 4 || dead.Attempt() != 0 {
+		t.Errorf("the dead letter says %+v, and attempt %d", f, dead.Attempt())
+	}
+	dead.Headers[rabbitmq.HeaderQuarantine] = "class"
+	m := rabbitmq.RedriveMessage(dead, ledger)
+	again := rabbitmq.Delivery{Message: m}
+	if m.Exchange != topology.Retry || m.RoutingKey != ledgerQueue || m.ID != d.ID || m.Type != d.Type || string(m.Body) != string(d.Body) {
+		t.Errorf("it goes back as %+v", m)
+	}
+	for _, gone := range []string{rabbitmq.HeaderAttempt, rabbitmq.HeaderError, rabbitmq.HeaderWorker, rabbitmq.HeaderDead, rabbitmq.HeaderQuarantine} {
+		if value, there := m.Headers[gone]; there {
+			t.Errorf("it still has %s: %v", gone, value)
+		}
+	}
+	f := again.Failure()
+	times, at := again.Redriven()
+	if times != 1 || at.IsZero() || m.Headers[rabbitmq.HeaderDiedOf] != "no cup is left" || !f.FirstFailedAt.Equal(dead.Failure().FirstFailedAt) ||
+		f.OriginalExchange != topology.Events || f.OriginalRoutingKey != saleKey || again.LogSeq() != 7 || m.Headers["x-outsider"] != "kept" {
+		t.Errorf("its history is %v", m.Headers)
+	}
+	if dead.Headers[rabbitmq.HeaderAttempt] == nil {
+		t.Error("the dead letter's own headers were changed")
+	}
+	if times, _ := (rabbitmq.Delivery{Message: rabbitmq.RedriveMessage(dies(again), ledger)}).Redriven(); times != 2 {
+		t.Errorf("the second time it came back %d times", times)
+	}
+}
+
+// Shovel's move leaves all headers as they are.
+func TestWhatIsMovedByHandHasAWholeLadderBeforeIt(t *testing.T) {
+	t.Parallel()
+	for name, dead := range map[string]rabbitmq.Delivery{
+		"our own": dies(rabbitmq.Delivery{Message: sale(7)}),
+		"the broker's": {Message: rabbitmq.Message{ID: "x", Headers: map[string]any{
+			rabbitmq.HeaderAttempt: int64(3), "x-death": []any{amqp.Table{"queue": ledgerQueue, "reason": "delivery_limit"}, amqp.Table{"reason": "expired"}},
+		}}},
+	} {
+		moved := dead
+		moved.Exchange, moved.RoutingKey = "", ledgerQueue
+		if moved.Attempt() != 0 {
+			t.Errorf("%s: it comes as attempt %d", name, moved.Attempt())
+		}
+		up := rabbitmq.Delivery{Message: rabbitmq.RetryMessage(moved, ledger, rung, errors.New("why"))}
+		if f := up.Failure(); up.Attempt() != 1 || f.Error != "why" || up.Headers[rabbitmq.HeaderDead] != nil || up.Headers[rabbitmq.HeaderDiedOf] == "" {
+			t.Errorf("%s: it goes up the ladder as %v", name, up.Headers)
+		}
+		if times, _ := up.Redriven(); times != 1 {
+			t.Errorf("%s: it came back %d times", name, times)
+		}
+		if f := dies(up).Failure(); f.Attempt != 5 {
+			t.Errorf("%s: then it dies at attempt %d", name, f.Attempt)
+		}
+	}
+}
+
+func TestWhatComesOffARungIsNotFromTheDead(t *testing.T) {
+	t.Parallel()
+	d := rabbitmq.Delivery{Message: rabbitmq.RetryMessage(rabbitmq.Delivery{Message: sale(7)}, ledger, rung, errors.New("why"))}
+	d.Headers["x-death"] = []any{amqp.Table{"queue": topology.RetryQueueName(ledger, rung), "reason": "expired"}}
+	if d.Attempt() != 1 {
+		t.Errorf("it comes as attempt %d", d.Attempt())
+	}
+}
+
+// A message that was looked at in another queue brings that queue's count along.
+func TestTheCountOfAnotherQueueIsNotHeeded(t *testing.T) {
+	t.Parallel()
+	session := open(t, withLedger(t))
+	m := sale(7)
+	m.Headers["x-delivery-count"] = int64(9)
+	must(t, publish(t, publisher(t, session, 1), m).Wait(patient(t)))
+	c := consumer(t, session, ledgerQueue, 1)
+	d := take(t, c, 1)[0]
+	if d.DeliveryCount != 0 {
+		t.Errorf("the first time it comes with a count of %d", d.DeliveryCount)
+	}
+	must(t, c.Requeue(d))
+	if d = take(t, c, 1)[0]; d.DeliveryCount != 1 {
+		t.Errorf("the second time it comes with a count of %d", d.DeliveryCount)
+	}
+}

@@ -1,0 +1,186 @@
+package topology
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Difference is one thing in which a broker is not as a topology has it.
+type Difference struct {
+	Kind  string `json:"kind"` // exchange, queue or binding
+	Name  string `json:"name"` // a binding's reads "composerp.events -> composerp.ledger"
+	State State  `json:"state"`
+	// Property is what differs: "type", or an argument. A binding's is its routing key, or the header it asks for.
+	Property string `json:"property,omitempty"`
+	Want     any    `json:"want"` // nil: shall not be there
+	Have     any    `json:"have"` // nil: is not there
+}
+
+// Words say the difference for a person; a thing that is missing or extra speaks for itself.
+func (d Difference) String() string {
+	switch {
+	case d.State == Mismatch:
+		return fmt.Sprintf("%s is %s, shall be %s", d.Property, Literal(d.Have), Literal(d.Want))
+	case d.Kind == "binding" && strings.HasPrefix(d.Property, headerMark):
+		return d.Property
+	case d.Kind == "binding":
+		return "key " + Literal(d.Property)
+	}
+	return ""
+}
+
+// said is a value as JSON; what is not there is "nothing".
+func Literal(v any) string {
+	if v == nil {
+		return "nothing"
+	}
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return string(raw)
+}
+
+// State is how something differs.
+type State string
+
+// The states of an exchange, queue or binding that differs.
+const (
+	Missing  State = "missing"  // `topology apply` declares it
+	Extra    State = "extra"    // nothing of the fleet needs it; nobody deletes it unasked
+	Mismatch State = "mismatch" // it can not be changed in place
+)
+
+// Diff holds what a broker has against the topology it should have. The result is empty when they are the same, and in the
+// order of the topology otherwise: what is extra comes after what is wanted.
+func (t Topology) Diff(have Topology) []Difference {
+	found := []Difference{}
+	found = append(found, diffObjects("exchange", describeExchanges(t.Exchanges), describeExchanges(have.Exchanges))...)
+	found = append(found, diffObjects("queue", describeQueues(t.Queues), describeQueues(have.Queues))...)
+	return append(found, diffBindings(t.Bindings, have.Bindings)...)
+}
+
+// object is an exchange or a queue by what it has.
+type object struct {
+	name       string
+	properties map[string]any
+}
+
+func describeExchanges(specs []ExchangeSpec) []object {
+	var objects []object
+	for _, e := range specs {
+		properties := plain(e.Arguments)
+		properties["type"] = e.Kind
+		objects = append(objects, object{e.Name, properties})
+	}
+	return objects
+}
+
+func describeQueues(specs []QueueSpec) []object {
+	var objects []object
+	for _, q := range specs {
+		objects = append(objects, object{q.Name, plain(q.Arguments)})
+	}
+	return objects
+}
+
+// plain gives arguments as JSON has them, for a number of the broker's answer is no int64.
+func plain(arguments map[string]any) map[string]any {
+	properties := map[string]any{}
+	raw, err := json.Marshal(arguments)
+	if err == nil {
+		err = json.Unmarshal(raw, &properties)
+	}
+	if err != nil || properties == nil {
+		return map[string]any{}
+	}
+	return properties
+}
+
+func diffObjects(kind string, want, have []object) []Difference {
+	var found []Difference
+	has := map[string]object{}
+	for _, o := range have {
+		has[o.name] = o
+	}
+	for _, w := range want {
+		h, ok := has[w.name]
+		delete(has, w.name)
+		if !ok {
+			found = append(found, Difference{Kind: kind, Name: w.name, State: Missing, Want: w.properties})
+			continue
+		}
+		names := maps.Clone(w.properties)
+		maps.Copy(names, h.properties)
+		for _, name := range slices.Sorted(maps.Keys(names)) {
+			if !reflect.DeepEqual(w.properties[name], h.properties[name]) {
+				found = append(found, Difference{Kind: kind, Name: w.name, State: Mismatch, Property: name, Want: w.properties[name], Have: h.properties[name]})
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(has)) {
+		found = append(found, Difference{Kind: kind, Name: name, State: Extra, Have: has[name].properties})
+	}
+	return found
+}
+
+// Surplus gives the bindings by which what the topology holds gets more from its exchanges than it asks for. They are an
+// older version's, or somebody's who wanted it so.
+func (t Topology) Surplus(have Topology) []BindingSpec {
+	ours := map[string]bool{}
+	for _, e := range t.Exchanges {
+		ours[e.Name] = true
+	}
+	joined := func(b BindingSpec) bool {
+		return ours[b.Exchange] && (ours[b.To] || slices.ContainsFunc(t.Queues, func(q QueueSpec) bool { return q.Name == b.Queue }))
+	}
+	var surplus []BindingSpec
+	for _, b := range extraBindings(t.Bindings, have.Bindings) {
+		if joined(b) && b.Header == "" {
+			surplus = append(surplus, b)
+		}
+	}
+	return surplus
+}
+
+// headerMark stands before a header where otherwise a routing key would be.
+const headerMark = "header "
+
+// Asks is what a message must have to be led on: a routing key, or "header x-relayed".
+func (b BindingSpec) Condition() string {
+	if b.Header != "" {
+		return headerMark + b.Header
+	}
+	return b.RoutingKey
+}
+
+func diffBindings(want, have []BindingSpec) []Difference {
+	var found []Difference
+	for _, b := range want {
+		if !slices.Contains(have, b) {
+			found = append(found, Difference{Kind: "binding", Name: b.Exchange + " -> " + b.Destination(), State: Missing, Property: b.Condition(), Want: b.Condition()})
+		}
+	}
+	for _, b := range extraBindings(want, have) {
+		found = append(found, Difference{Kind: "binding", Name: b.Exchange + " -> " + b.Destination(), State: Extra, Property: b.Condition(), Have: b.Condition()})
+	}
+	return found
+}
+
+// extraBindings are those a broker has beyond the wanted, in order.
+func extraBindings(want, have []BindingSpec) []BindingSpec {
+	has := map[BindingSpec]bool{}
+	for _, b := range have {
+		has[b] = true
+	}
+	for _, b := range want {
+		delete(has, b)
+	}
+	return slices.SortedFunc(maps.Keys(has), func(a, b BindingSpec) int {
+		return strings.Compare(a.Exchange+" "+a.Destination()+" "+a.Condition(), b.Exchange+" "+b.Destination()+" "+b.Condition())
+	})
+}

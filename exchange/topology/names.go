@@ -1,0 +1,53 @@
+package topology
+
+import (
+	"strings"
+	"time"
+)
+
+// The exchanges, and the two queues that belong to no worker.
+const (
+	Events        = "composerp.events"       // topic: every event, by its routing key
+	Retry         = "composerp.retry"        // topic: to a rung or back to a worker's queue, by its name
+	Dead          = "composerp.dead"         // topic: dead letters, by the name of the queue they fell from
+	Unrouted      = "composerp.unrouted"     // fanout, and its queue: events nobody is bound to
+	DeadLetterLog = "composerp.dead-journal" // queue: a copy of every dead letter, for the journal
+)
+
+// FilterName is the headers exchange before the queue of a worker that wants external publishers' events only. It gets all
+// that the worker subscribes to, and sends each event on to ExternalName or to LoggedName.
+func FilterName(worker string) string { return QueueName(worker) + ".filter" }
+
+// ExternalName is the fanout exchange that leads from the filter to the worker's queue.
+func ExternalName(worker string) string { return QueueName(worker) + ".unlogged" }
+
+// LoggedName is the fanout exchange that the filter sends the rest to. No queue is bound: what it gets is dropped.
+func LoggedName(worker string) string { return QueueName(worker) + ".logged" }
+
+// HeaderRelayed is true on every message that the relay publishes: it comes from the log, and need not be logged.
+const HeaderRelayed = "x-relayed"
+
+const Prefix = "composerp."
+
+// QueueName is the queue of a worker: "composerp.ledger".
+func QueueName(worker string) string { return Prefix + worker }
+
+// RungName is the retry queue of a worker that holds a message for d: "composerp.ledger.retry.15m".
+func RetryQueueName(worker string, d time.Duration) string {
+	return QueueName(worker) + ".retry." + shortDuration(d)
+}
+
+// DeadName is the queue of a worker's dead letters: "composerp.ledger.dead".
+func DeadQueueName(worker string) string { return QueueName(worker) + ".dead" }
+
+// shortDuration writes 15m for Go's 15m0s: it stands in queue names that people read and type.
+func shortDuration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}

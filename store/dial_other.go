@@ -1,8 +1,0 @@
-//go:build !linux
-
-package store
-
-import "syscall"
-
-// boundUnanswered leaves it to the kernel's own patience.
-func boundUnanswered(string, string, syscall.RawConn) error { return nil }

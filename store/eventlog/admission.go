@@ -1,0 +1,143 @@
+package eventlog
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/lib/pq"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+)
+
+// Admission is what became of an event that asked to enter the log from outside.
+type Admission int
+
+const (
+	// Admitted means that the event is in the log now.
+	Admitted Admission = iota
+	// Duplicate means that the same event, byte for byte, was in the log already.
+	Duplicate
+	// Conflict means that another event with this id is in the log; this one is refused.
+	Conflict
+)
+
+func (a Admission) String() string {
+	return [...]string{"admitted", "duplicate", "conflict"}[a]
+}
+
+// Numbers are drawn in arrival order, after the transaction has its id
+// (the first CTE), and only then are the ids inserted in sorted order, so that
+// two admissions of the same events wait for each other instead of deadlocking;
+// of two with the same id the one that arrived first is admitted.
+var admitEvents = pg.SQL(`
+WITH arrived AS MATERIALIZED (
+    SELECT pg_current_xact_id() AS tx, e.*, sha256(convert_to(e.body, 'UTF8')) AS body_sha256
+    FROM unnest($2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], string_to_array($8, ` + pg.SplitBodies + `)) WITH ORDINALITY
+         AS e(occurred_at, event_id, tenant_id, type, version, aggregate_id, body, ord)
+), numbered AS MATERIALIZED (
+    SELECT a.*, nextval('event_log_seq') AS seq FROM arrived a
+), admitted AS (
+    INSERT INTO admission (event_id, body_sha256, seq)
+    SELECT event_id, body_sha256, seq FROM numbered ORDER BY event_id, ord
+    ON CONFLICT DO NOTHING RETURNING event_id, seq
+), logged AS (
+    INSERT INTO event_log (tx, seq, epoch, publish, occurred_at, event_id, tenant_id, type, version, aggregate_id, body_sha256, body)
+    SELECT n.tx, n.seq, (SELECT max(epoch) FROM epoch), $1, n.occurred_at, n.event_id, n.tenant_id, n.type, n.version, n.aggregate_id, n.body_sha256, n.body
+    FROM numbered n JOIN admitted a USING (event_id, seq) ORDER BY n.seq
+)
+SELECT n.ord FROM numbered n JOIN admitted a USING (event_id, seq)`)
+
+var admittedBodies = pg.SQL(`
+SELECT e.ord FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS e(event_id, body, ord)
+JOIN admission a ON a.event_id = e.event_id AND a.body_sha256 = sha256(convert_to(e.body, 'UTF8'))`)
+
+// Admit lets events from outside into the log, each once, and says for each
+// what became of it, in the order given. publish is false for those that are on
+// the exchange already.
+func Admit(ctx context.Context, tx store.Tx, events []event.Any, publish bool) ([]Admission, error) {
+	verdicts := make([]Admission, len(events))
+	if len(events) == 0 {
+		return verdicts, nil
+	}
+	c := columnsOf(events)
+	var ords []int
+	err := pg.Select(ctx, tx, &ords, admitEvents, publish, c.occurred, c.ids, c.tenants, c.types, c.versions, c.aggregate, c.bodies)
+	if err != nil {
+		return nil, fmt.Errorf("admitting %d events: %w", len(events), err)
+	}
+	if len(ords) > 0 {
+		pg.NoteAppended(tx)
+	}
+	if len(ords) == len(events) {
+		return verdicts, nil
+	}
+	for i := range verdicts {
+		verdicts[i] = Conflict
+	}
+	for _, ord := range ords {
+		verdicts[ord-1] = Admitted
+	}
+	return verdicts, markDuplicates(ctx, tx, events, verdicts)
+}
+
+// markDuplicates turns the conflicts whose body is the admitted one into duplicates.
+func markDuplicates(ctx context.Context, tx store.Tx, events []event.Any, verdicts []Admission) error {
+	var ids, bodies []string
+	var at []int
+	for i, v := range verdicts {
+		if v == Conflict {
+			ids, bodies, at = append(ids, events[i].ID.String()), append(bodies, string(events[i].Body)), append(at, i)
+		}
+	}
+	var same []int
+	if err := pg.Select(ctx, tx, &same, admittedBodies, pq.StringArray(ids), pq.StringArray(bodies)); err != nil {
+		return fmt.Errorf("comparing %d events with those admitted: %w", len(ids), err)
+	}
+	for _, ord := range same {
+		verdicts[at[ord-1]] = Duplicate
+	}
+	return nil
+}
+
+// Admit is Tx.Admit in a transaction of its own.
+func AdmitOnce(ctx context.Context, db *store.DB, events []event.Any, publish bool) (verdicts []Admission, err error) {
+	err = db.InTx(ctx, func(tx store.Tx) error {
+		verdicts, err = Admit(ctx, tx, events, publish)
+		return err
+	})
+	return verdicts, err
+}
+
+var eventByID = pg.SQL(`
+SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body FROM admission a JOIN event_log e ON e.seq = a.seq WHERE a.event_id = $1`)
+
+// Event gives an event that came from outside, by its id; ErrNotFound when there is none.
+func EntryByID(ctx context.Context, db *store.DB, id uuid.UUID) (Entry, error) {
+	var e Entry
+	if err := pg.Get(ctx, db, &e, eventByID, id); err != nil {
+		return Entry{}, fmt.Errorf("reading event %s: %w", id, err)
+	}
+	return e, nil
+}
+
+var admittedAt = pg.SQL(`SELECT a.event_id, a.seq FROM admission a WHERE a.event_id = ANY ($1::uuid[])`)
+
+// AdmittedAt gives the places in the log of those events that came from outside and are in it.
+func AdmittedAt(ctx context.Context, db *store.DB, ids []uuid.UUID) (map[uuid.UUID]int64, error) {
+	places := make(map[uuid.UUID]int64, len(ids))
+	err := pg.Each(ctx, db, admittedAt, func(row *sql.Rows) error {
+		var id uuid.UUID
+		var seq int64
+		err := row.Scan(&id, &seq)
+		places[id] = seq
+		return err
+	}, pg.UUIDs(ids))
+	if err != nil {
+		return nil, fmt.Errorf("asking for the places of %d events: %w", len(ids), err)
+	}
+	return places, nil
+}

@@ -1,0 +1,100 @@
+package eventlog
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+)
+
+// Logged is one event as the log holds it. Body is the envelope, byte for byte as it was appended.
+type Entry struct {
+	Seq        int64      `db:"seq"`
+	EventID    uuid.UUID  `db:"event_id"`
+	Type       event.Type `db:"type"`
+	OccurredAt time.Time  `db:"occurred_at"`
+	Body       []byte     `db:"body"`
+}
+
+// columns are events turned into one array a column, as unnest takes them.
+type columns struct {
+	occurred, ids                       *pg.Column
+	tenants, types, versions, aggregate *pg.Texts
+	bodies                              pg.Bodies
+}
+
+func columnsOf(events []event.Any) columns {
+	n := len(events)
+	c := columns{
+		occurred: pg.NewColumn(n, 28), ids: pg.NewColumn(n, 36), tenants: pg.NewTexts(n, 16), types: pg.NewTexts(n, 20), versions: pg.NewTexts(n, 4),
+		aggregate: pg.NewTexts(n, 36), bodies: make(pg.Bodies, n),
+	}
+	for i := range events {
+		e := &events[i]
+		c.occurred.Time(e.Timestamp)
+		c.ids.UUID(e.ID)
+		c.tenants.Add(e.TenantID)
+		c.types.Add(string(e.Type))
+		c.versions.Add(e.Version)
+		c.aggregate.Add(e.AggregateID)
+		c.bodies[i] = e.Body
+	}
+	return c
+}
+
+var appendEvents = pg.SQL(`
+INSERT INTO event_log (epoch, publish, occurred_at, event_id, tenant_id, type, version, aggregate_id, body_sha256, body)
+SELECT (SELECT max(epoch) FROM epoch), $1, e.occurred_at, e.event_id, e.tenant_id, e.type, e.version, e.aggregate_id,
+       sha256(convert_to(e.body, 'UTF8')), e.body
+FROM unnest($2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], string_to_array($8, ` + pg.SplitBodies + `))
+     AS e(occurred_at, event_id, tenant_id, type, version, aggregate_id, body)`)
+
+// Append adds events to the log, to be published, in the order given. It is for
+// derived events, which are unique by their ids and their cause's inbox row;
+// what comes from outside goes through Admit.
+func Append(ctx context.Context, tx store.Tx, events []event.Any) error {
+	if len(events) == 0 {
+		return nil
+	}
+	c := columnsOf(events)
+	if _, err := pg.Exec(ctx, tx, appendEvents, true, c.occurred, c.ids, c.tenants, c.types, c.versions, c.aggregate, c.bodies); err != nil {
+		return fmt.Errorf("appending %d events to the log: %w", len(events), err)
+	}
+	pg.NoteAppended(tx)
+	return nil
+}
+
+// logHas joins by seq, the log's key: event_id alone is not unique over partitions.
+var logHas = pg.SQL(`
+SELECT e.event_id
+FROM unnest($1::bigint[], $2::uuid[]) AS m(seq, event_id)
+JOIN event_log e ON e.seq = m.seq AND e.event_id = m.event_id`)
+
+// LogHas tells which of the events, each with the place in the log it claims
+// (Any.LogSeq), really stand there.
+func Contains(ctx context.Context, tx store.Tx, events []event.Any) (map[uuid.UUID]bool, error) {
+	seqs, ids := pg.NewColumn(len(events), 10), pg.NewColumn(len(events), 36)
+	for i := range events {
+		if events[i].LogSeq > 0 {
+			seqs.Integer(events[i].LogSeq)
+			ids.UUID(events[i].ID)
+		}
+	}
+	has := map[uuid.UUID]bool{}
+	if seqs.N == 0 {
+		return has, nil
+	}
+	var found []uuid.UUID
+	if err := pg.Select(ctx, tx, &found, logHas, seqs, ids); err != nil {
+		return nil, fmt.Errorf("looking up %d events in the log: %w", seqs.N, err)
+	}
+	for _, id := range found {
+		has[id] = true
+	}
+	return has, nil
+}

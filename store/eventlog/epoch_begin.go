@@ -1,0 +1,158 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+)
+
+// How an epoch begins; epoch.go says what holds, and what a crash leaves.
+
+// BeginEpoch begins a new epoch where the newest one does not fit this server,
+// or in any case when force is set, and tells whether it did. It waits as long as
+// a leader that was killed may keep its lease; ErrLed when one is alive.
+func BeginEpoch(ctx context.Context, db *store.DB, force bool) (begun bool, err error) {
+	if err := CheckEpoch(ctx, db); !force && !errors.Is(err, ErrRestored) {
+		return false, err
+	}
+	if err := awaitLeaders(ctx, db); err != nil {
+		return false, err
+	}
+	err = db.InTx(ctx, func(tx store.Tx) error { return beginEpoch(ctx, tx, force) })
+	if errors.Is(err, errBegun) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("beginning a new epoch: %w", err)
+	}
+	return true, nil
+}
+
+// errBegun: somebody else has begun the new epoch meanwhile.
+var errBegun = errors.New("a new epoch has been begun")
+
+var liveLeases = pg.SQL(`SELECT name, holder, term, expires_at FROM lease WHERE expires_at >= clock_timestamp() ORDER BY name`)
+
+// awaitLeaders returns when no lease lives. One that nobody renews for as long as
+// it would last belongs to nobody, whatever the clock of the server it was
+// written by has said. What somebody takes after that is fenced.
+func awaitLeaders(ctx context.Context, db *store.DB) error {
+	type held struct {
+		Name, Holder string
+		Term         int64
+		ExpiresAt    time.Time `db:"expires_at"`
+	}
+	var first []held
+	for began := time.Now(); ; {
+		var now []held
+		if err := pg.Select(ctx, db, &now, liveLeases); err != nil {
+			return fmt.Errorf("looking who leads: %w", err)
+		}
+		if first == nil {
+			first = now
+		}
+		for _, l := range now {
+			if !slices.ContainsFunc(first, func(f held) bool { return f.Name == l.Name && f.Term == l.Term && f.ExpiresAt.Equal(l.ExpiresAt) }) {
+				return fmt.Errorf("%w: %s leads the %s; stop it first", ErrFleetRunning, l.Holder, l.Name)
+			}
+		}
+		if len(now) == 0 || time.Since(began) > store.LeaseTTL {
+			return nil
+		}
+		if !pg.Wait(ctx, store.LeaseTTL/6) {
+			return ctx.Err()
+		}
+	}
+}
+
+// A restored log may have many events that were appended before its new epoch.
+var epochSettings = pg.SQL(`SELECT set_config('statement_timeout', '30min', true)`)
+
+// termsApart is by how much terms leap.
+const termsApart = 1_000_000_000
+
+var fenceLeaders = pg.SQL(`UPDATE lease SET term = term + $1, expires_at = '-infinity'`)
+
+var fenceReaders = pg.SQL(`UPDATE log_cursor SET term = term + $1`)
+
+// It waits for those who have appended to end, and lets nobody append, nor begin another epoch, until the commit.
+var lockLog = pg.SQL(`LOCK TABLE event_log IN SHARE ROW EXCLUSIVE MODE`)
+
+var liftSequence = pg.SQL(`
+SELECT setval('event_log_seq', used)
+FROM (SELECT greatest((SELECT max(seq) FROM event_log), (SELECT max_seq FROM tick ORDER BY id DESC LIMIT 1)) AS used) log
+WHERE used > coalesce(pg_sequence_last_value('event_log_seq'), 0)`)
+
+var adoptUncovered = pg.SQL(`
+UPDATE event_log SET tx = $4::xid8 WHERE seq > $1 AND (tx = $2::xid8 OR pg_visible_in_snapshot(tx, $3::pg_snapshot))`)
+
+// beyond is above every transaction id there will be, and fits into a bigint.
+const beyond = `9223372036854775807`
+
+var turnEpoch = pg.SQL(`
+WITH place AS MATERIALIZED (
+    SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0) AS last
+), ended AS (
+    INSERT INTO tick (id, tx, epoch, snapshot, seq_before, max_seq)
+    SELECT $1::bigint + 1, '` + beyond + `', $2::int, '` + beyond + `:` + beyond + `:', last, last FROM place
+), began AS (
+    INSERT INTO epoch (epoch, system_identifier, first_tick) SELECT $2::int + 1, system_identifier, $1::bigint + 2 FROM pg_control_system()
+)
+INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq)
+SELECT $1::bigint + 2, $2::int + 1, pg_current_snapshot(), last, last FROM place`)
+
+// beginEpoch is errBegun where there is nothing more to do.
+func beginEpoch(ctx context.Context, tx store.Tx, force bool) error {
+	if _, err := pg.Exec(ctx, tx, epochSettings); err != nil {
+		return err
+	}
+	// The leases' rows first, as every leader does: from here on no tick is made.
+	if _, err := pg.Exec(ctx, tx, fenceLeaders, termsApart); err != nil {
+		return fmt.Errorf("fencing leaders: %w", err)
+	}
+	if _, err := pg.Exec(ctx, tx, lockLog); err != nil {
+		return fmt.Errorf("waiting for those who append to the log: %w", err)
+	}
+	var fits bool
+	if err := pg.Get(ctx, tx, &fits, epochFits); err != nil {
+		return err
+	}
+	if fits && !force {
+		return errBegun
+	}
+	var last tick
+	if err := pg.Get(ctx, tx, &last, lastTick); err != nil {
+		return fmt.Errorf("reading the last tick: %w", err)
+	}
+	if err := adopt(ctx, tx, last); err != nil {
+		return err
+	}
+	if _, err := pg.Exec(ctx, tx, fenceReaders, termsApart); err != nil {
+		return fmt.Errorf("fencing readers: %w", err)
+	}
+	if _, err := pg.Exec(ctx, tx, turnEpoch, last.ID, last.Epoch); err != nil {
+		return fmt.Errorf("ending epoch %d: %w", last.Epoch, err)
+	}
+	return nil
+}
+
+// adopt brings what stands past the last tick in order: the sequence, and events of this server that bear the old epoch's number.
+func adopt(ctx context.Context, tx store.Tx, last tick) error {
+	if err := last.parse(); err != nil {
+		return err
+	}
+	if _, err := pg.Exec(ctx, tx, liftSequence); err != nil {
+		return fmt.Errorf("lifting the log's sequence: %w", err)
+	}
+	unseen := max(last.snapshot.xmax, last.Tx+1)
+	if _, err := pg.Exec(ctx, tx, adoptUncovered, last.MaxSeq, strconv.FormatUint(last.Tx, 10), last.Snapshot, strconv.FormatUint(unseen, 10)); err != nil {
+		return fmt.Errorf("adopting events of this server: %w", err)
+	}
+	return nil
+}

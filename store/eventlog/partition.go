@@ -1,0 +1,76 @@
+package eventlog
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failpoint"
+	"github.com/composerp/composerp/store/internal/pg"
+)
+
+// partitionSize is how many places of the log one partition holds.
+const partitionSize = 1_000_000
+
+// partitionsAhead is how many empty partitions stand ready beyond the one in
+// use. An insert that finds none fails, and with it the business transaction.
+const partitionsAhead = 2
+
+var logPartitions = pg.SQL(`
+SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'event_log'::regclass`)
+
+// EnsurePartitions makes the log's partitions ahead of need. CREATE LIKE and
+// ATTACH wait for no open writer, as CREATE ... PARTITION OF would. Several
+// processes may call it at once.
+func EnsurePartitions(ctx context.Context, db *store.DB) error {
+	var last int64
+	if err := pg.Get(ctx, db, &last, lastSeq); err != nil {
+		return fmt.Errorf("reading the log's sequence: %w", err)
+	}
+	var names []string
+	if err := pg.Select(ctx, db, &names, logPartitions); err != nil {
+		return fmt.Errorf("listing the log's partitions: %w", err)
+	}
+	for i := last / partitionSize; i <= last/partitionSize+partitionsAhead; i++ {
+		if name := fmt.Sprintf("event_log_p%d", i); !slices.Contains(names, name) {
+			if err := createPartition(ctx, db, name, i); err != nil {
+				return fmt.Errorf("making partition %s: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// partitionLock is the key of the advisory lock of whoever makes a partition,
+// of the log or of the inbox: IF NOT EXISTS alone still lets two collide.
+const partitionLock = 7_316_002
+
+var lockPartitions = pg.SQL(`SELECT pg_advisory_xact_lock($1)::text`)
+
+var hasTable = pg.SQL(`SELECT to_regclass($1) IS NOT NULL`)
+
+// lockUnlessThere tells whether the table is still to be made, by this transaction and no other.
+func LockUnlessExists(ctx context.Context, tx store.Tx, table string) (bool, error) {
+	if _, err := pg.Exec(ctx, tx, lockPartitions, partitionLock); err != nil {
+		return false, err
+	}
+	var there bool
+	err := pg.Get(ctx, tx, &there, hasTable, table)
+	return !there, err
+}
+
+func createPartition(ctx context.Context, db *store.DB, name string, i int64) error {
+	return db.InTx(ctx, func(tx store.Tx) error {
+		if missing, err := LockUnlessExists(ctx, tx, name); err != nil || !missing {
+			return err
+		}
+		low, high := i*partitionSize, (i+1)*partitionSize
+		// The check lets ATTACH skip its scan; it is the partition's bound said twice.
+		defer failpoint.Hit("partition.made")
+		return pg.ExecText(ctx, tx, fmt.Sprintf(`
+			CREATE TABLE %[1]s (LIKE event_log INCLUDING ALL, CONSTRAINT %[1]s_bound CHECK (seq >= %[2]d AND seq < %[3]d));
+			ALTER TABLE event_log ATTACH PARTITION %[1]s FOR VALUES FROM (%[2]d) TO (%[3]d);
+			ALTER TABLE %[1]s DROP CONSTRAINT %[1]s_bound`, name, low, high))
+	})
+}

@@ -1,0 +1,47 @@
+package eventlog
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+)
+
+var loggedSince = pg.SQL(`
+SELECT seq, event_id, type, occurred_at, body FROM event_log
+WHERE tenant_id = $1 AND type = $2 AND occurred_at >= $3 ORDER BY seq`)
+
+// LoggedSince gives a tenant's events of one type from a moment of business time
+// on. It reads the whole log: it is asked once, by who begins.
+func EntriesSince(ctx context.Context, db *store.DB, tenant string, kind event.Type, since time.Time) ([]Entry, error) {
+	var found []Entry
+	if err := pg.Select(ctx, db, &found, loggedSince, tenant, string(kind), since); err != nil {
+		return nil, fmt.Errorf("reading the %s events of %s: %w", kind, tenant, err)
+	}
+	return found, nil
+}
+
+var loggedAfter = pg.SQL(`
+SELECT seq, event_id, type, occurred_at, body FROM event_log
+WHERE seq > $1 AND tenant_id = $2 AND type = ANY (string_to_array($3, ',')) ORDER BY seq LIMIT $4`)
+
+// LoggedAfter gives at most limit events of some types, a tenant's, past a place
+// of the log. One whose transaction is late may be passed over: it is for
+// somebody who watches.
+func EntriesAfter(ctx context.Context, db *store.DB, tenant string, after int64, limit int, kinds ...event.Type) ([]Entry, error) {
+	names := ""
+	for i, k := range kinds {
+		if i > 0 {
+			names += ","
+		}
+		names += string(k)
+	}
+	var found []Entry
+	if err := pg.Select(ctx, db, &found, loggedAfter, after, tenant, names, limit); err != nil {
+		return nil, fmt.Errorf("reading the log of %s: %w", tenant, err)
+	}
+	return found, nil
+}

@@ -1,0 +1,216 @@
+package eventlog
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+)
+
+// # Reading the log
+//
+// The events between tick p and a later tick c are those of the transactions
+// that had ended in c and had not in p:
+//
+//	tx > p.tx, visible in c but not in p   those that began after the tick p, or
+//	tx < p.tx, visible in c but not in p   the late ones: in progress in p, or
+//	                                       from its xmax on.
+//
+// The border is the tick's own transaction. The snapshot's xmax would be wrong:
+// it is one more than the last id that had ended, so that a transaction from
+// there on may have been at work for long.
+//
+// The two branches are disjoint, each transaction ends up in exactly one
+// interval of neighbouring ticks, and intervals add up: (p,c] and (c,d] hold
+// together what (p,d] holds. So a reader may span as many ticks at once as it
+// likes. Within an interval events come in the order of seq and are paged by it.
+//
+// The first branch needs no index on tx: its events have seq > p.seq_before and
+// seq <= c.max_seq (see tick.go), which the log's key answers; xid8cmp keeps the
+// planner from the other index, by which it would read all of the log after p.
+// Only the late ones, few and old, are found by their transaction, one after the
+// other: asked for all at once, the planner would rather read the log from the
+// oldest one on. The newest tick before the oldest of them began (floor) tells
+// which partitions need not be looked into, and keeps out the events of an
+// earlier epoch that bear the same ids: they stand below this one's first tick.
+//
+// Order: two events of one aggregate are never turned round. Whoever wrote the
+// second held the aggregate's row lock, so the first had committed; if both are
+// in one interval seq orders them, and if not, the first is in the earlier one.
+//
+// Crash: a cursor moves only by compare-and-set with the lease's term, after
+// what it passes over has been dealt with. What was dealt with and not yet
+// passed is read again.
+
+// Cursor is a reader's place: inside the interval (Tick, Upto], past Seq. When
+// Tick equals Upto no interval has been begun.
+type Cursor struct {
+	Consumer string `db:"consumer"`
+	Tick     int64  `db:"tick"`
+	Upto     int64  `db:"upto"`
+	Seq      int64  `db:"seq"`
+	Term     int64  `db:"term"`
+}
+
+// Page is some events in order, and the place after them.
+type Page struct {
+	Events []Entry
+	Next   Cursor
+}
+
+var openCursor = pg.SQL(`
+INSERT INTO log_cursor AS c (consumer, tick, upto, seq, term) VALUES ($1, 0, 0, 0, $2)
+ON CONFLICT (consumer) DO UPDATE SET term = excluded.term WHERE c.term <= excluded.term
+RETURNING consumer, tick, upto, seq, term`)
+
+var moveCursor = pg.SQL(`
+UPDATE log_cursor SET tick = $6, upto = $7, seq = $8, moved_at = now()
+WHERE consumer = $1 AND term = $2 AND tick = $3 AND upto = $4 AND seq = $5 AND EXISTS (SELECT FROM tick WHERE id = $7)`)
+
+// OpenCursor gives the lease's reader its place, at the beginning of the log
+// when it is new, and shuts out every earlier term. ErrNotLeader when a later
+// one was here already.
+func OpenCursor(ctx context.Context, db *store.DB, lease store.Lease) (Cursor, error) {
+	var c Cursor
+	err := db.InTx(ctx, func(tx store.Tx) error {
+		if err := store.HoldLease(ctx, tx, lease); err != nil {
+			return err
+		}
+		return pg.Get(ctx, tx, &c, openCursor, lease.Name, lease.Term)
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		err = store.ErrNotLeader
+	}
+	if err != nil {
+		return Cursor{}, fmt.Errorf("opening the cursor of %s: %w", lease.Name, err)
+	}
+	return c, nil
+}
+
+// MoveCursor moves from one place to the next. ErrNotLeader when the place is
+// not where it was left: somebody else has moved it, or there is no such place
+// to move to, because the database was restored meanwhile.
+func MoveCursor(ctx context.Context, db *store.DB, from, to Cursor) error {
+	err := db.InTx(ctx, func(tx store.Tx) error {
+		n, err := pg.Exec(ctx, tx, moveCursor, from.Consumer, from.Term, from.Tick, from.Upto, from.Seq, to.Tick, to.Upto, to.Seq)
+		if err == nil && n == 0 {
+			return store.ErrNotLeader
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("moving the cursor of %s: %w", from.Consumer, err)
+	}
+	return nil
+}
+
+// A next tick that brings a page full of events, or else the newest there is, but
+// no further than the end of the epoch; from there, the beginning of the next.
+var nextTick = pg.SQL(`
+SELECT least(
+    coalesce(
+        (SELECT t.id FROM tick t WHERE t.id > p.id AND t.max_seq >= p.max_seq + $2 ORDER BY t.id LIMIT 1),
+        (SELECT max(id) FROM tick)),
+    (SELECT CASE first_tick WHEN p.id + 1 THEN p.id + 1 ELSE first_tick - 1 END FROM epoch WHERE epoch = p.epoch + 1))
+FROM tick p WHERE p.id = $1`)
+
+var readInterval = pg.SQL(`
+WITH p AS MATERIALIZED (SELECT epoch, snapshot, seq_before, tx FROM tick WHERE id = $1),
+     c AS MATERIALIZED (SELECT snapshot, max_seq FROM tick WHERE id = $2),
+     open AS MATERIALIZED (
+         SELECT pg_snapshot_xip(snapshot) AS x FROM p
+         UNION ALL
+         SELECT x::text::xid8 FROM p, generate_series(pg_snapshot_xmax(snapshot)::text::bigint, tx::text::bigint - 1) x),
+     late AS MATERIALIZED (SELECT x FROM open WHERE x < (SELECT tx FROM p) AND pg_visible_in_snapshot(x, (SELECT snapshot FROM c))),
+     floor AS MATERIALIZED (
+         SELECT t.seq_before FROM tick t
+         WHERE t.id <= $1 AND EXISTS (SELECT FROM late)
+           AND (t.epoch < (SELECT epoch FROM p) OR t.tx < (SELECT x FROM late ORDER BY x LIMIT 1))
+         ORDER BY t.id DESC LIMIT 1)
+(SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body
+ FROM event_log e
+ WHERE e.publish
+   AND e.seq > greatest($3, (SELECT seq_before FROM p)) AND e.seq <= (SELECT max_seq FROM c)
+   AND xid8cmp(e.tx, (SELECT tx FROM p)) > 0
+   AND pg_visible_in_snapshot(e.tx, (SELECT snapshot FROM c)) AND NOT pg_visible_in_snapshot(e.tx, (SELECT snapshot FROM p))
+ ORDER BY e.seq LIMIT $4)
+UNION ALL
+(SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body
+ FROM late CROSS JOIN LATERAL (
+     SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body
+     FROM event_log e
+     WHERE e.publish AND e.tx = late.x AND e.seq > greatest($3, (SELECT seq_before FROM floor)) AND e.seq <= (SELECT max_seq FROM c)
+     ORDER BY e.seq LIMIT $4) e
+ ORDER BY e.seq LIMIT $4)
+ORDER BY seq LIMIT $4`)
+
+var haveTicks = pg.SQL(`SELECT 1 FROM tick p, tick c WHERE p.id = $1 AND c.id = $2`)
+
+// ReadPage reads at most limit events to be published from the cursor on. An
+// empty page whose Next is the cursor itself means there is nothing new.
+func ReadPage(ctx context.Context, db *store.DB, at Cursor, limit int) (Page, error) {
+	page := Page{Next: at}
+	if at.Tick == at.Upto {
+		if err := pg.Get(ctx, db, &page.Next.Upto, nextTick, at.Tick, limit); err != nil {
+			return Page{}, fmt.Errorf("finding the next tick: %w", err)
+		}
+		if page.Next.Upto == at.Tick {
+			return page, nil
+		}
+	}
+	err := pg.Each(ctx, db, readInterval, func(row *sql.Rows) error {
+		var e Entry
+		err := row.Scan(&e.Seq, &e.EventID, &e.Type, &e.OccurredAt, &e.Body)
+		page.Events = append(page.Events, e)
+		return err
+	}, page.Next.Tick, page.Next.Upto, page.Next.Seq, limit)
+	if err != nil {
+		return Page{}, fmt.Errorf("reading the log between ticks %d and %d: %w", page.Next.Tick, page.Next.Upto, err)
+	}
+	if len(page.Events) == 0 {
+		// An interval whose ticks are gone is empty too, and to pass it would lose what was in it.
+		var n int
+		if err := pg.Get(ctx, db, &n, haveTicks, page.Next.Tick, page.Next.Upto); err != nil {
+			return Page{}, fmt.Errorf("looking for ticks %d and %d: %w", page.Next.Tick, page.Next.Upto, err)
+		}
+	}
+	if len(page.Events) == limit {
+		page.Next.Seq = page.Events[limit-1].Seq
+	} else {
+		page.Next = Cursor{Consumer: at.Consumer, Tick: page.Next.Upto, Upto: page.Next.Upto, Term: at.Term}
+	}
+	return page, nil
+}
+
+var markUnpublishable = pg.SQL(`INSERT INTO set_aside (seq, event_id, reason) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`)
+
+// SetAside notes an event that can not be published, so that the cursor may pass it.
+func MarkUnpublishable(ctx context.Context, db *store.DB, e Entry, reason string) error {
+	return db.InTx(ctx, func(tx store.Tx) error {
+		if _, err := pg.Exec(ctx, tx, markUnpublishable, e.Seq, e.EventID, reason); err != nil {
+			return fmt.Errorf("setting event %s aside: %w", e.EventID, err)
+		}
+		return nil
+	})
+}
+
+// Places are what the cursor's tick has not seen: the sequence's last number,
+// less the last one that the tick knows, or that is paged past.
+var lagOf = pg.SQL(`
+SELECT greatest(0, s.last_value - greatest(coalesce(c.seq, 0), coalesce(t.max_seq, 0)))
+FROM (SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0) AS last_value) s
+LEFT JOIN log_cursor c ON c.consumer = $1 LEFT JOIN tick t ON t.id = c.tick`)
+
+// Lag is about how many places of the log a reader has not passed yet. Numbers that
+// were drawn and rolled back count; one that was drawn before the reader's tick by
+// a transaction that ended after it does not. LogState counts events, exactly.
+func Lag(ctx context.Context, db *store.DB, consumer string) (int64, error) {
+	var lag int64
+	if err := pg.Get(ctx, db, &lag, lagOf, consumer); err != nil {
+		return 0, fmt.Errorf("reading the lag of %s: %w", consumer, err)
+	}
+	return lag, nil
+}

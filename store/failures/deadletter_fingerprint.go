@@ -1,0 +1,54 @@
+package failures
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/lib/pq"
+
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+)
+
+var lettersWithoutFingerprint = pg.SQL(`SELECT id, error FROM dead_letter WHERE fingerprint = '' AND error <> '' ORDER BY id LIMIT $1`)
+
+var fingerprintLetters = pg.SQL(`
+UPDATE dead_letter d SET fingerprint = p.fingerprint
+FROM unnest($1::uuid[], $2::text[]) AS p(id, fingerprint) WHERE d.id = p.id AND d.fingerprint = ''`)
+
+// printBatch is how many letters get their fingerprints at once.
+const fingerprintBatch = 1000
+
+// blankPrint stands for an error that says nothing: it has been looked at.
+const noFingerprint = "-"
+
+// PrintDeadLetters gives a fingerprint to the letters that were recorded by a
+// version that knew of none. Mostly there is nothing to do.
+func FingerprintDeadLetters(ctx context.Context, db *store.DB) error {
+	for {
+		var letters []struct {
+			ID    uuid.UUID `db:"id"`
+			Error string    `db:"error"`
+		}
+		if err := pg.Select(ctx, db, &letters, lettersWithoutFingerprint, fingerprintBatch); err != nil {
+			return fmt.Errorf("looking for dead letters without a fingerprint: %w", err)
+		}
+		if len(letters) == 0 {
+			return nil
+		}
+		ids, prints := make([]uuid.UUID, len(letters)), make(pq.StringArray, len(letters))
+		for i, l := range letters {
+			if ids[i], prints[i] = l.ID, Fingerprint(l.Error); prints[i] == "" {
+				prints[i] = noFingerprint
+			}
+		}
+		err := db.InTx(ctx, func(tx store.Tx) error {
+			_, err := pg.Exec(ctx, tx, fingerprintLetters, pg.UUIDs(ids), prints)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("taking the fingerprints of %d dead letters: %w", len(letters), err)
+		}
+	}
+}

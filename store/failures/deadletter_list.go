@@ -1,0 +1,157 @@
+package failures
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/lib/pq"
+
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+)
+
+// LetterFilter chooses dead letters; what is empty chooses all. Only those that
+// lie in their queues are chosen, unless Dealt says all.
+type LetterFilter struct {
+	Consumers    []string // whose
+	Type         string
+	Error        string // a part of the error, whatever its case, or its fingerprint
+	Tenant       string
+	Aggregate    string
+	Quarantine   string
+	Since, Until time.Time // died at or after, and before
+	IDs          []string  // the journal's, the events' or the messages'
+	Dealt        bool      // those too that were dealt with
+}
+
+// chosenLetters is a LetterFilter in SQL, of the journal's row d.
+const chosenLetters = `
+    (cardinality($1::text[]) = 0 OR d.consumer = ANY ($1::text[])) AND ($2 = '' OR d.type = $2)
+    AND ($3 = '' OR d.fingerprint = $3 OR position(lower($3) IN lower(d.error)) > 0)
+    AND ($4 = '' OR d.tenant_id = $4) AND ($5 = '' OR d.aggregate_id = $5) AND ($6 = '' OR d.quarantine = $6)
+    AND d.died_at >= coalesce($7::timestamptz, '-infinity') AND d.died_at < coalesce($8::timestamptz, 'infinity')
+    AND (cardinality($9::text[]) = 0 OR d.id::text = ANY ($9::text[]) OR d.event_id::text = ANY ($9::text[]) OR d.message_id = ANY ($9::text[]))
+    AND ($10 OR d.lies)`
+
+// arguments are the statement's first ten.
+func (f LetterFilter) arguments(more ...any) []any {
+	instant := func(t time.Time) sql.NullTime { return sql.NullTime{Time: t, Valid: !t.IsZero()} }
+	list := func(texts []string) pq.StringArray { return append(pq.StringArray{}, texts...) }
+	return append([]any{
+		list(f.Consumers), f.Type, f.Error, f.Tenant, f.Aggregate, f.Quarantine, instant(f.Since), instant(f.Until), list(f.IDs), f.Dealt,
+	}, more...)
+}
+
+// LettersOf are what the journal knows of one consumer's dead letters: how many
+// lie in its queue, since when, and how many were dealt with.
+type ConsumerLetters struct {
+	Consumer  string       `db:"consumer"`
+	Lying     int          `db:"lying"`
+	Redriven  int          `db:"redriven"`
+	Discarded int          `db:"discarded"`
+	Missed    int          `db:"missed"`
+	Oldest    sql.NullTime `db:"oldest"`
+	Newest    sql.NullTime `db:"newest"`
+}
+
+var lettersByConsumer = pg.SQL(`
+SELECT d.consumer, count(*) FILTER (WHERE d.lies) AS lying, count(d.redriven_at) AS redriven, count(d.discarded_at) AS discarded,
+       count(d.missed_at) AS missed, min(d.died_at) FILTER (WHERE d.lies) AS oldest, max(d.died_at) FILTER (WHERE d.lies) AS newest
+FROM dead_letter d WHERE ` + chosenLetters + ` GROUP BY d.consumer ORDER BY d.consumer`)
+
+// LettersByConsumer counts the dead letters of a filter, those too that were dealt with.
+func LettersByConsumer(ctx context.Context, db *store.DB, of LetterFilter) ([]ConsumerLetters, error) {
+	of.Dealt = true
+	var list []ConsumerLetters
+	if err := pg.Select(ctx, db, &list, lettersByConsumer, of.arguments()...); err != nil {
+		return nil, fmt.Errorf("counting dead letters: %w", err)
+	}
+	return list, nil
+}
+
+// LetterGroup are dead letters of one consumer, type and kind of error.
+type LetterGroup struct {
+	Consumer    string    `db:"consumer"`
+	Type        string    `db:"type"`
+	Fingerprint string    `db:"fingerprint"`
+	Quarantine  string    `db:"quarantine"`
+	Count       int       `db:"count"`
+	Oldest      time.Time `db:"oldest"`
+	Newest      time.Time `db:"newest"`
+	Error       string    `db:"error"` // of the newest
+	Example     uuid.UUID `db:"example"`
+}
+
+var letterGroups = pg.SQL(`
+SELECT g.*, newest.error, newest.id AS example
+FROM (SELECT d.consumer, d.type, d.fingerprint, d.quarantine, count(*) AS count, min(d.died_at) AS oldest, max(d.died_at) AS newest
+      FROM dead_letter d WHERE ` + chosenLetters + ` GROUP BY d.consumer, d.type, d.fingerprint, d.quarantine) g
+CROSS JOIN LATERAL (
+    SELECT d.error, d.id FROM dead_letter d
+    WHERE d.consumer = g.consumer AND d.type = g.type AND d.fingerprint = g.fingerprint AND d.quarantine = g.quarantine AND d.died_at = g.newest
+      AND ($10 OR d.lies) ORDER BY d.id LIMIT 1) newest
+ORDER BY g.count DESC, g.newest DESC, g.consumer, g.type, g.fingerprint, g.quarantine LIMIT $11`)
+
+// LetterGroups gives the dead letters of a filter by consumer, type and kind of
+// error, the largest group first, at most limit of them; 0 means all.
+func LetterGroups(ctx context.Context, db *store.DB, of LetterFilter, limit int) ([]LetterGroup, error) {
+	groups := []LetterGroup{}
+	if err := pg.Select(ctx, db, &groups, letterGroups, of.arguments(pg.AtMost(limit))...); err != nil {
+		return nil, fmt.Errorf("grouping dead letters: %w", err)
+	}
+	return groups, nil
+}
+
+var pageOfLetters = pg.SQL(`
+SELECT ` + deadLetterColumns + ` FROM dead_letter d
+WHERE ` + chosenLetters + ` AND (d.died_at, d.id) > (coalesce($11::timestamptz, '-infinity'), $12::uuid)
+ORDER BY d.died_at, d.id LIMIT $13`)
+
+// letterPage is how many letters are read at once: they may be large.
+const letterPage = 64
+
+// EachDeadLetter calls do for the dead letters of a filter, from the oldest on,
+// at most limit of them; 0 means all. It holds few of them at a time, and no
+// transaction open.
+func EachDeadLetter(ctx context.Context, db *store.DB, of LetterFilter, limit int, do func(DeadLetter) error) error {
+	var from sql.NullTime
+	var after uuid.UUID
+	for done := 0; ; {
+		size := letterPage
+		if limit > 0 {
+			size = min(size, limit-done)
+		}
+		var page []DeadLetter
+		if err := pg.Select(ctx, db, &page, pageOfLetters, of.arguments(from, after, size)...); err != nil {
+			return fmt.Errorf("reading dead letters: %w", err)
+		}
+		for _, l := range page {
+			if err := do(l); err != nil {
+				return err
+			}
+		}
+		if done += len(page); len(page) < letterPage || done == limit {
+			return nil
+		}
+		last := page[len(page)-1]
+		from, after = sql.NullTime{Time: last.DiedAt, Valid: true}, last.ID
+	}
+}
+
+var lettersByID = pg.SQL(`SELECT ` + deadLetterColumns + ` FROM dead_letter d WHERE d.id = ANY ($1::uuid[])`)
+
+// DeadLettersByID gives the entries of these ids, as far as there are any.
+func DeadLettersByID(ctx context.Context, db *store.DB, ids []uuid.UUID) (map[uuid.UUID]DeadLetter, error) {
+	var list []DeadLetter
+	if err := pg.Select(ctx, db, &list, lettersByID, pg.UUIDs(ids)); err != nil {
+		return nil, fmt.Errorf("reading %d dead letters: %w", len(ids), err)
+	}
+	letters := make(map[uuid.UUID]DeadLetter, len(list))
+	for _, l := range list {
+		letters[l.ID] = l
+	}
+	return letters, nil
+}

@@ -1,0 +1,110 @@
+package failures_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
+	"github.com/composerp/composerp/store/storetest"
+)
+
+func records(p *storetest.Env, letters ...failures.DeadLetter) {
+	p.Helper()
+	storetest.Must(p, p.InTx(p.Context(), func(tx store.Tx) error { return failures.RecordDeadLetters(p.Context(), tx, letters) }))
+}
+
+func TestDeadLettersAreRecordedOnce(t *testing.T) {
+	t.Parallel()
+	p := storetest.NewEnv(t, 4)
+	died := time.Date(2011, 8, 1, 12, 0, 0, 0, time.UTC)
+	every := make([]byte, 256)
+	for i := range every {
+		every[i] = byte(i)
+	}
+	event := uuid.New()
+	known := failures.DeadLetter{
+		ID: uuid.New(), Consumer: "ledger", EventID: uuid.NullUUID{UUID: event, Valid: true}, MessageID: "m1", Type: "SALE_COMPLETED", RoutingKey: "k",
+		Error: `said "no", {it} did`, Attempt: 3, Headers: []byte(`{"x-attempt":3,"deep":[{"a":"\\"}]}`), Body: every, DiedAt: died,
+	}
+	unknown := failures.DeadLetter{ID: uuid.New(), DiedAt: died.Add(time.Second)} // nothing is known of it
+	records(p, known, unknown)
+	changed := known
+	changed.Error, changed.Body = "another", nil
+	records(p, changed, unknown, known)
+	records(p)
+	list, err := failures.DeadLetters(t.Context(), p.DB, 10)
+	storetest.Must(t, err)
+	if len(list) != 2 || list[0].ID != unknown.ID || list[1].ID != known.ID {
+		t.Fatalf("the journal has %+v", list)
+	}
+	got := list[1]
+	if !bytes.Equal(got.Body, every) || got.EventID != known.EventID || got.Error != known.Error || got.Attempt != 3 || !got.DiedAt.Equal(died) {
+		t.Errorf("the journal has %+v of %+v", got, known)
+	}
+	var want, have any
+	storetest.Must(t, json.Unmarshal(known.Headers, &want))
+	storetest.Must(t, json.Unmarshal(got.Headers, &have))
+	if a, b := mustJSON(t, want), mustJSON(t, have); a != b {
+		t.Errorf("headers are %s, want %s", b, a)
+	}
+	if list[0].EventID.Valid || len(list[0].Body) != 0 {
+		t.Errorf("of nothing it has %+v", list[0])
+	}
+	if list, err := failures.DeadLetters(t.Context(), p.DB, 1); err != nil || len(list) != 1 {
+		t.Errorf("the newest alone: %v, %v", list, err)
+	}
+}
+
+func mustJSON(t testing.TB, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	storetest.Must(t, err)
+	return string(text)
+}
+
+// A stranger's message may say in its properties what no column can hold. One
+// such letter must not stop the journal.
+func TestDeadLettersOfStrangers(t *testing.T) {
+	t.Parallel()
+	p := storetest.NewEnv(t, 4)
+	awkward := "\x00 \xff\xfe ok ☃"
+	headers, err := json.Marshal(map[string]string{awkward: awkward, "literal": `\u0000`})
+	storetest.Must(t, err)
+	letter := failures.DeadLetter{
+		ID: uuid.New(), Consumer: awkward, MessageID: awkward, Type: awkward, RoutingKey: awkward, Error: awkward, Headers: headers, Body: []byte(awkward), DiedAt: time.Now(),
+	}
+	records(p, letter)
+	list, err := failures.DeadLetters(t.Context(), p.DB, 10)
+	storetest.Must(t, err)
+	if len(list) != 1 || string(list[0].Body) != awkward || list[0].MessageID != "\uFFFD \uFFFD ok ☃" {
+		t.Errorf("the journal has %+v", list)
+	}
+}
+
+func TestSuspectsAreCountedUntilCleared(t *testing.T) {
+	t.Parallel()
+	p := storetest.NewEnv(t, 4)
+	for _, message := range []string{"m", "\x00\xff", ""} {
+		for want := range 4 {
+			deaths, err := failures.NoteSuspect(t.Context(), p.DB, "ledger", message)
+			storetest.Must(t, err)
+			if deaths != want {
+				t.Errorf("%q was noted from %d tries, want %d", message, deaths, want)
+			}
+		}
+		if deaths, err := failures.NoteSuspect(t.Context(), p.DB, "intake", message); err != nil || deaths != 0 {
+			t.Errorf("another's %q was noted from %d tries, %v", message, deaths, err)
+		}
+		for range 2 {
+			storetest.Must(t, failures.ClearSuspect(t.Context(), p.DB, "ledger", message))
+		}
+		if deaths, err := failures.NoteSuspect(t.Context(), p.DB, "ledger", message); err != nil || deaths != 0 {
+			t.Errorf("after it was cleared %q was noted from %d tries, %v", message, deaths, err)
+		}
+	}
+}

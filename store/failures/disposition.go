@@ -1,0 +1,142 @@
+package failures
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+)
+
+// Fate is what becomes of a dead letter that leaves its queue.
+type Disposition int
+
+const (
+	// Redriven means that it goes back to its worker.
+	Redriven Disposition = iota
+	// Discarded means that it was exported, and is taken away.
+	Discarded
+)
+
+// Letters found in their queue are in the journal, whatever else it said: who
+// found them records them first. What was thought to have left lies there still.
+var findLetters = pg.SQL(`
+UPDATE dead_letter d SET redriven_at = NULL, discarded_at = NULL, missed_at = NULL WHERE d.id = ANY ($1::uuid[]) AND NOT d.lies`)
+
+var knownLetters = pg.SQL(`SELECT id FROM dead_letter WHERE id = ANY ($1::uuid[])`)
+
+var chooseLetters = pg.SQL(`SELECT d.id FROM dead_letter d WHERE d.id = ANY ($11::uuid[]) AND ` + chosenLetters)
+
+// ChooseDeadLetters is told which letters were found in a queue, and gives those
+// of a filter. Afterwards all of them are in the journal, as lying there; entered
+// is how many of them it did not have, or not as lying.
+func ChooseDeadLetters(ctx context.Context, db *store.DB, of LetterFilter, found []DeadLetter) (chosen map[uuid.UUID]bool, entered int, err error) {
+	ids := make([]uuid.UUID, len(found))
+	for i, l := range found {
+		ids[i] = l.ID
+	}
+	err = db.InTx(ctx, func(tx store.Tx) error {
+		unknown, err := recordUnknown(ctx, tx, found, ids)
+		if err != nil {
+			return err
+		}
+		left, err := pg.Exec(ctx, tx, findLetters, pg.UUIDs(ids))
+		if err != nil {
+			return err
+		}
+		entered = unknown + int(left)
+		chosen = make(map[uuid.UUID]bool, len(ids))
+		return pg.Each(ctx, tx, chooseLetters, func(row *sql.Rows) error {
+			var id uuid.UUID
+			err := row.Scan(&id)
+			chosen[id] = true
+			return err
+		}, of.arguments(pg.UUIDs(ids))...)
+	})
+	if err != nil {
+		return nil, 0, fmt.Errorf("choosing among %d dead letters: %w", len(found), err)
+	}
+	return chosen, entered, nil
+}
+
+// recordUnknown adds those that the journal's worker has not come to, and says how many.
+func recordUnknown(ctx context.Context, tx store.Tx, found []DeadLetter, ids []uuid.UUID) (int, error) {
+	var known []uuid.UUID
+	if err := pg.Select(ctx, tx, &known, knownLetters, pg.UUIDs(ids)); err != nil {
+		return 0, err
+	}
+	has := make(map[uuid.UUID]bool, len(known))
+	for _, id := range known {
+		has[id] = true
+	}
+	var unknown []DeadLetter
+	for _, l := range found {
+		if !has[l.ID] {
+			has[l.ID] = true
+			unknown = append(unknown, l)
+		}
+	}
+	if len(unknown) == 0 {
+		return 0, nil
+	}
+	return len(unknown), RecordDeadLetters(ctx, tx, unknown)
+}
+
+var markRedriven = pg.SQL(`
+UPDATE dead_letter SET redriven_at = clock_timestamp(), redrives = redrives + 1 WHERE id = ANY ($1::uuid[])`)
+
+var markDiscarded = pg.SQL(`UPDATE dead_letter SET discarded_at = clock_timestamp() WHERE id = ANY ($1::uuid[])`)
+
+// MarkDeadLetters writes down that these letters are about to leave their queue.
+func MarkDeadLetters(ctx context.Context, db *store.DB, fate Disposition, ids []uuid.UUID) error {
+	mark := markRedriven
+	if fate == Discarded {
+		mark = markDiscarded
+	}
+	err := db.InTx(ctx, func(tx store.Tx) error {
+		_, err := pg.Exec(ctx, tx, mark, pg.UUIDs(ids))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("marking %d dead letters: %w", len(ids), err)
+	}
+	return nil
+}
+
+// A letter reaches the journal and its queue at about the same time, and the walk
+// may have begun in between. The clock is this server's.
+var oldLetters = pg.SQL(`
+SELECT id FROM dead_letter WHERE lies AND consumer = $1 AND recorded_at < $2::timestamptz - make_interval(secs => $3)`)
+
+var markLost = pg.SQL(`UPDATE dead_letter SET missed_at = clock_timestamp() WHERE lies AND id = ANY ($1::uuid[])`)
+
+// MissDeadLetters is told what a whole walk through a consumer's dead letters,
+// begun at that time, has found, and marks the others as missed: somebody has
+// moved them by another hand, or their queue was lost. It says how many that
+// were. Letters that the journal had for less than age before the walk are left out.
+func MarkLost(ctx context.Context, db *store.DB, consumer string, began time.Time, age time.Duration, found map[uuid.UUID]bool) (missed int, err error) {
+	var gone []uuid.UUID
+	err = pg.Each(ctx, db, oldLetters, func(row *sql.Rows) error {
+		var id uuid.UUID
+		err := row.Scan(&id)
+		if !found[id] {
+			gone = append(gone, id)
+		}
+		return err
+	}, consumer, began, age.Seconds())
+	if err == nil && len(gone) > 0 {
+		err = db.InTx(ctx, func(tx store.Tx) error {
+			n, err := pg.Exec(ctx, tx, markLost, pg.UUIDs(gone))
+			missed = int(n)
+			return err
+		})
+	}
+	if err != nil {
+		return 0, fmt.Errorf("marking the dead letters of %s that are missing: %w", consumer, err)
+	}
+	return missed, nil
+}

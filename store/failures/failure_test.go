@@ -1,0 +1,174 @@
+package failures_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
+	"github.com/composerp/composerp/store/storetest"
+)
+
+// fails writes down that an event has failed with an error, and gives its class when that is quarantined.
+func fails(p *storetest.Env, event uuid.UUID, text string, change ...func(f *failures.Failure)) string {
+	p.Helper()
+	f := failures.Failure{
+		Try: uuid.New(), Consumer: "ledger", EventID: uuid.NullUUID{UUID: event, Valid: true}, MessageID: event.String(), Type: "SALE_COMPLETED",
+		Version: "1.0", Attempt: 1, Error: text, Outcome: failures.OutcomeRetried, Counts: true,
+	}
+	for _, c := range change {
+		c(&f)
+	}
+	class, err := failures.RecordFailure(p.Context(), p.DB, f, failures.QuarantinePolicy{After: 3, Within: time.Hour})
+	storetest.Must(p, err)
+	return class
+}
+
+func TestAClassIsFullAfterDistinctEvents(t *testing.T) {
+	t.Parallel()
+	p := storetest.NewEnv(t, 2)
+	other := map[string]func(f *failures.Failure){
+		"worker":     func(f *failures.Failure) { f.Consumer = "lots" },
+		"type":       func(f *failures.Failure) { f.Type = "STOCK_COUNTED" },
+		"version":    func(f *failures.Failure) { f.Version = "2.0" },
+		"error":      func(f *failures.Failure) { f.Error = "another thing" },
+		"dependency": func(f *failures.Failure) { f.Counts, f.Dependency, f.Outcome = false, potter, failures.OutcomeDeferred },
+	}
+	one, two := uuid.New(), uuid.New()
+	for range 4 { // the same two again and again, and others that are not like them
+		for i, event := range []uuid.UUID{one, two} {
+			if class := fails(p, event, fmt.Sprintf("no item %d", i)); class != "" {
+				t.Fatal("two events have filled a class of three")
+			}
+		}
+	}
+	for name, change := range other {
+		if class := fails(p, uuid.New(), "no item 3", change); class != "" {
+			t.Errorf("another %s has filled the class", name)
+		}
+	}
+	class := fails(p, uuid.New(), "no item 4")
+	if class == "" || fails(p, one, "no item 5") != class || fails(p, uuid.New(), "no item 6") != class {
+		t.Fatalf("want the class %q full at the third event and from then on", class)
+	}
+	for name, change := range other {
+		if fails(p, uuid.New(), "no item 7", change) != "" {
+			t.Errorf("another %s is set aside with it", name)
+		}
+	}
+	if n := storetest.One[int](t, p.SQL(), `SELECT count(*) FROM failure WHERE outcome = 'quarantined' AND class = $1`, class); n != 3 {
+		t.Errorf("want three set aside, got %d", n)
+	}
+	if n, err := failures.QuarantinedClasses(t.Context(), p.DB); n != 1 || err != nil {
+		t.Errorf("want one class, got %d, %v", n, err)
+	}
+}
+
+// What failed long ago, or before somebody released the class, fills it no more.
+func TestWhatWasBeforeCountsNoMore(t *testing.T) {
+	t.Parallel()
+	p := storetest.NewEnv(t, 2)
+	fails(p, uuid.New(), "no")
+	fails(p, uuid.New(), "no")
+	p.Exec(`UPDATE failure SET failed_at = failed_at - interval '61 minutes'`)
+	for range 2 {
+		if fails(p, uuid.New(), "no") != "" {
+			t.Fatal("what failed before the window fills the class")
+		}
+	}
+	class := fails(p, uuid.New(), "no")
+	if class == "" {
+		t.Fatal("the class is not full")
+	}
+	released, err := failures.ReleaseQuarantine(t.Context(), p.DB, class)
+	storetest.Must(t, err)
+	if released.ReleasedAt == nil || released.Class != class || released.Sample != "no" {
+		t.Errorf("it is released as %+v", released)
+	}
+	_, err = failures.ReleaseQuarantine(t.Context(), p.DB, class)
+	storetest.IsError(t, err, failures.ErrReleased)
+	_, err = failures.ReleaseQuarantine(t.Context(), p.DB, "nobody's")
+	storetest.IsError(t, err, store.ErrNotFound)
+	for range 2 {
+		if fails(p, uuid.New(), "no") != "" {
+			t.Fatal("what failed before the release fills the class")
+		}
+	}
+	if fails(p, uuid.New(), "no") != class {
+		t.Fatal("it is not quarantined a second time")
+	}
+	list, err := failures.Quarantined(t.Context(), p.DB, true)
+	storetest.Must(t, err)
+	if len(list) != 1 || list[0].ReleasedAt != nil || !list[0].Since.After(*released.ReleasedAt) {
+		t.Errorf("want it open again, got %+v", list)
+	}
+}
+
+// What is set aside is counted by the journal of dead letters, since the class was quarantined.
+func TestHowMuchIsSetAside(t *testing.T) {
+	t.Parallel()
+	p := storetest.NewEnv(t, 2)
+	die := func(header string) {
+		storetest.Must(t, p.InTx(t.Context(), func(tx store.Tx) error {
+			return failures.RecordDeadLetters(t.Context(), tx, []failures.DeadLetter{{ID: uuid.New(), Error: "no item 7", Headers: []byte(header)}})
+		}))
+	}
+	class := ""
+	for range 3 {
+		class = fails(p, uuid.New(), "no item 7")
+		die(`{"x-quarantine": "` + class + `"}`) // of the first two "", and before its time
+	}
+	die(`{"x-quarantine": "` + class + `"}`)
+	die(`{"x-quarantine": "another"}`)
+	die(`{}`)
+	list, err := failures.Quarantined(t.Context(), p.DB, false)
+	storetest.Must(t, err)
+	if len(list) != 1 || list[0].SetAside != 2 {
+		t.Errorf("want two set aside, got %+v", list)
+	}
+	storetest.Must2(failures.ReleaseQuarantine(t.Context(), p.DB, class))(t)
+	for range 3 {
+		fails(p, uuid.New(), "no item 7")
+	}
+	die(`{"x-quarantine": "` + class + `"}`)
+	if list, err = failures.Quarantined(t.Context(), p.DB, false); err != nil || len(list) != 1 || list[0].SetAside != 1 {
+		t.Errorf("want one set aside since it was quarantined anew, got %+v, %v", list, err)
+	}
+	letters, err := failures.DeadLetters(t.Context(), p.DB, 10)
+	storetest.Must(t, err)
+	for _, l := range letters {
+		if l.Fingerprint != failures.Fingerprint("no item 8") {
+			t.Errorf("a dead letter has the fingerprint %q", l.Fingerprint)
+		}
+	}
+}
+
+// The journal keeps what is young, of that no more than so many, and forgets what nobody asks for.
+func TestTheJournalOfFailuresIsBounded(t *testing.T) {
+	t.Parallel()
+	p := storetest.NewEnv(t, 2)
+	p.Exec(`INSERT INTO failure (try_id, consumer, message_id, type, version, attempt, error, fingerprint, class, dependency, outcome, failed_at)
+		SELECT gen_random_uuid(), 'ledger', i, 'T', '1.0', 1, 'no', '', '', '', 'dead', clock_timestamp() - interval '31 days' * CAST(i <= 12000 AS int)
+		FROM generate_series(1, 13000) i`)
+	p.Exec(`INSERT INTO quarantine (class, consumer, type, version, fingerprint, sample, released_at) VALUES
+		('open', '', '', '', '', '', NULL), ('young', '', '', '', '', '', clock_timestamp()), ('old', '', '', '', '', '', clock_timestamp() - interval '31 days')`)
+	p.Exec(`INSERT INTO dependency (name, opens_at, last_error) VALUES ('asked', clock_timestamp() - interval '1 hour', ''), ('forgotten', clock_timestamp() - interval '25 hours', '')`)
+	storetest.Must(t, failures.ThinFailures(t.Context(), p.DB, failures.FailureLife, failures.MostFailures))
+	left := func() int { return storetest.One[int](t, p.SQL(), `SELECT count(*) FROM failure`) }
+	if n := left(); n != 1000 {
+		t.Errorf("want the young ones kept, got %d", n)
+	}
+	storetest.Must(t, failures.ThinFailures(t.Context(), p.DB, failures.FailureLife, 300))
+	if n, oldest := left(), storetest.One[int](t, p.SQL(), `SELECT min(message_id::int) FROM failure`); n != 300 || oldest != 12701 {
+		t.Errorf("want the newest kept, got %d from %d on", n, oldest)
+	}
+	if classes := storetest.One[string](t, p.SQL(), `SELECT string_agg(class, ' ' ORDER BY class) FROM quarantine`); classes != "open young" {
+		t.Errorf("the classes %s are left", classes)
+	}
+	if gates := storetest.One[string](t, p.SQL(), `SELECT string_agg(name, ' ') FROM dependency`); gates != "asked" {
+		t.Errorf("the gates %s are left", gates)
+	}
+}

@@ -1,0 +1,143 @@
+package failures
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+)
+
+// # Quarantine
+//
+// When so many distinct events of one class (consumer, type, version and error
+// fingerprint) have failed within a while, it is no single event's bad luck any
+// more: the class is quarantined, and what fails with it goes to the dead letters
+// at once, until somebody releases it.
+//
+// Invariants:
+//
+//   - Only failures that count are counted: no rejection, which is dead at once by
+//     itself, and no fault of a database or a dependency.
+//   - An event counts once, however often it fails: copies, retries and tries made
+//     again after a crash are the same event.
+//   - What failed before a release counts for nothing afterwards.
+//
+// The count is taken when a failure is written down, over what is committed and
+// itself. Slots that fail in the same moment do not see each other: a class may
+// need some more events than the policy says before it is full, never fewer.
+
+// QuarantinePolicy says when a class of failing events is quarantined: after so
+// many distinct events within so long. After 0 it never is.
+type QuarantinePolicy struct {
+	After  int
+	Within time.Duration
+}
+
+func (p QuarantinePolicy) quarantines() bool { return p.After > 0 }
+
+// Quarantine is a class of failing events that is set aside, or was until ReleasedAt.
+// SetAside counts the dead letters of it that the journal has had since.
+type Quarantine struct {
+	Class       string     `db:"class" json:"class"`
+	Consumer    string     `db:"consumer" json:"worker"`
+	Type        string     `db:"type" json:"eventType"`
+	Version     string     `db:"version" json:"version"`
+	Fingerprint string     `db:"fingerprint" json:"fingerprint"`
+	Sample      string     `db:"sample" json:"sample"` // the error that filled it
+	Since       time.Time  `db:"since" json:"since"`
+	ReleasedAt  *time.Time `db:"released_at" json:"releasedAt,omitempty"`
+	SetAside    int64      `db:"set_aside" json:"setAside"`
+}
+
+// classOf names a class: by its consumer, for those who read it, and by a hash of the whole.
+func classOf(consumer, typ, version, fingerprint string) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{consumer, typ, version, fingerprint}, "\x00")))
+	return consumer + "-" + hex.EncodeToString(sum[:6])
+}
+
+var isQuarantined = pg.SQL(`SELECT EXISTS (SELECT FROM quarantine WHERE class = $1 AND released_at IS NULL)`)
+
+// The event's own failure counts too, and is not written yet. No more events are counted than are needed.
+var openQuarantine = pg.SQL(`
+INSERT INTO quarantine AS q (class, consumer, type, version, fingerprint, sample)
+SELECT $1, $2, $3, $4, $5, $6
+WHERE $9::bigint <= 1 + (SELECT count(*) FROM (
+    SELECT DISTINCT f.event_id FROM failure f
+    WHERE f.class = $1 AND f.class <> '' AND f.event_id <> $7 AND f.failed_at > greatest(clock_timestamp() - make_interval(secs => $8),
+          coalesce((SELECT r.released_at FROM quarantine r WHERE r.class = $1), '-infinity'))
+    LIMIT $9) others)
+ON CONFLICT (class) DO UPDATE SET sample = excluded.sample, since = clock_timestamp(), released_at = NULL
+WHERE q.released_at IS NOT NULL`)
+
+// quarantined tells whether the class is set aside, or is from this failure on.
+func quarantined(ctx context.Context, tx store.Tx, f Failure, class, fingerprint string, p QuarantinePolicy) (held bool, err error) {
+	if class == "" {
+		return false, nil
+	}
+	if err := pg.Get(ctx, tx, &held, isQuarantined, class); err != nil || held {
+		return held, err
+	}
+	n, err := pg.Exec(ctx, tx, openQuarantine, class, f.Consumer, f.Type, f.Version, fingerprint, firstLine(f.Error), f.EventID.UUID, p.Within.Seconds(), p.After)
+	return n > 0, err
+}
+
+const selectQuarantine = `
+SELECT q.class, q.consumer, q.type, q.version, q.fingerprint, q.sample, q.since, q.released_at,
+       (SELECT count(*) FROM dead_letter d
+        WHERE d.headers ? 'x-quarantine' AND d.headers ->> 'x-quarantine' = q.class AND d.recorded_at >= q.since) AS set_aside
+FROM quarantine q `
+
+var listQuarantine = pg.SQL(selectQuarantine + `WHERE q.released_at IS NULL OR $1::boolean ORDER BY q.released_at IS NOT NULL, q.since DESC, q.class`)
+
+// Quarantined lists the classes that are set aside, the newest first; with all,
+// those that were released too, after the others.
+func Quarantined(ctx context.Context, db *store.DB, all bool) ([]Quarantine, error) {
+	list := []Quarantine{}
+	if err := pg.Select(ctx, db, &list, listQuarantine, all); err != nil {
+		return nil, fmt.Errorf("reading what is quarantined: %w", err)
+	}
+	return list, nil
+}
+
+var releaseQuarantine = pg.SQL(`UPDATE quarantine SET released_at = clock_timestamp() WHERE class = $1 AND released_at IS NULL`)
+
+var oneQuarantine = pg.SQL(selectQuarantine + `WHERE q.class = $1`)
+
+// ErrReleased means that the class was released before.
+var ErrReleased = errors.New("it was released before")
+
+// ReleaseQuarantine lets events of the class climb their ladder again; counting
+// begins anew. It gives the class as it is then: ErrNotFound when there is none of
+// that name, ErrReleased when it was released before.
+func ReleaseQuarantine(ctx context.Context, db *store.DB, class string) (q Quarantine, err error) {
+	err = db.InTx(ctx, func(tx store.Tx) error {
+		n, err := pg.Exec(ctx, tx, releaseQuarantine, class)
+		if err != nil {
+			return err
+		}
+		if err := pg.Get(ctx, tx, &q, oneQuarantine, class); err != nil || n > 0 {
+			return err
+		}
+		return ErrReleased
+	})
+	if err != nil {
+		return q, fmt.Errorf("releasing %s: %w", class, err)
+	}
+	return q, nil
+}
+
+var quarantinedClasses = pg.SQL(`SELECT count(*) FROM quarantine WHERE released_at IS NULL`)
+
+// QuarantinedClasses counts the classes that are set aside.
+func QuarantinedClasses(ctx context.Context, db *store.DB) (n int, err error) {
+	if err := pg.Get(ctx, db, &n, quarantinedClasses); err != nil {
+		return 0, fmt.Errorf("counting what is quarantined: %w", err)
+	}
+	return n, nil
+}

@@ -1,0 +1,202 @@
+package pg
+
+import (
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/exchange/event"
+)
+
+// # Columns of a statement
+//
+// A set-based statement gets its rows as one array a column. What follows writes
+// them as PostgreSQL reads them, straight into one buffer; lib/pq's own arrays
+// make a string of each element and look at each byte of it three times.
+
+// Column is an array of elements that need no quotes: numbers, ids and times.
+type Column struct {
+	Text []byte
+	N    int
+}
+
+func NewColumn(n, width int) *Column {
+	return &Column{Text: append(make([]byte, 0, n*(width+1)+2), '{')}
+}
+
+func (p *Column) next() {
+	if p.N > 0 {
+		p.Text = append(p.Text, ',')
+	}
+	p.N++
+}
+
+func (p *Column) Integer(v int64) {
+	p.next()
+	p.Text = strconv.AppendInt(p.Text, v, 10)
+}
+
+func (p *Column) Boolean(v bool) {
+	p.next()
+	p.Text = strconv.AppendBool(p.Text, v)
+}
+
+func (p *Column) UUID(v uuid.UUID) {
+	p.next()
+	p.Text = appendUUID(p.Text, v)
+}
+
+func (p *Column) Time(v time.Time) {
+	p.next()
+	p.Text = v.UTC().AppendFormat(p.Text, time.RFC3339Nano)
+}
+
+func (p *Column) Decimal(v event.Decimal) {
+	p.next()
+	if v.Exponent() == 0 && v.NumDigits() <= 18 {
+		p.Text = strconv.AppendInt(p.Text, v.CoefficientInt64(), 10)
+		return
+	}
+	p.Text = append(p.Text, v.String()...)
+}
+
+// date writes a calendar day.
+func (p *Column) Date(d event.Date) {
+	p.next()
+	p.Text = append(p.Text, d...)
+}
+
+// expiry writes a day, "" as the one before all days: not known.
+func (p *Column) Expiry(d event.Date) {
+	p.next()
+	if d == "" {
+		d = "-infinity"
+	}
+	p.Text = append(p.Text, d...)
+}
+
+// optional adds a number or NULL.
+func (p *Column) Optional(v *event.Decimal) {
+	if v == nil {
+		p.next()
+		p.Text = append(p.Text, "NULL"...)
+		return
+	}
+	p.Decimal(*v)
+}
+
+// dateOrNull writes no date as NULL.
+func (p *Column) DateOrNull(d event.Date) {
+	p.next()
+	if d == "" {
+		p.Text = append(p.Text, "NULL"...)
+		return
+	}
+	p.Text = append(p.Text, d...)
+}
+
+func (p *Column) Null() {
+	p.next()
+	p.Text = append(p.Text, "NULL"...)
+}
+
+func (p *Column) IntegerOrNull(v *int64) {
+	if v == nil {
+		p.Null()
+		return
+	}
+	p.Integer(*v)
+}
+
+// Value is what the driver sends.
+func (p *Column) Value() (driver.Value, error) { return string(p.Text) + "}", nil }
+
+func appendUUID(b []byte, v uuid.UUID) []byte {
+	const digits = "0123456789abcdef"
+	for i, c := range v {
+		if i == 4 || i == 6 || i == 8 || i == 10 {
+			b = append(b, '-')
+		}
+		b = append(b, digits[c>>4], digits[c&15])
+	}
+	return b
+}
+
+func UUIDs(ids []uuid.UUID) *Column {
+	p := NewColumn(len(ids), 36)
+	for _, id := range ids {
+		p.UUID(id)
+	}
+	return p
+}
+
+// Texts is an array of short texts, each in quotes.
+type Texts struct{ text []byte }
+
+func NewTexts(n, width int) *Texts { return &Texts{append(make([]byte, 0, n*(width+3)+2), '{')} }
+
+func (t *Texts) Add(s string) {
+	if len(t.text) > 1 {
+		t.text = append(t.text, ',')
+	}
+	t.text = append(t.text, '"')
+	if strings.IndexByte(s, '"') < 0 && strings.IndexByte(s, '\\') < 0 {
+		t.text = append(t.text, s...)
+	} else {
+		for i := range len(s) {
+			if s[i] == '"' || s[i] == '\\' {
+				t.text = append(t.text, '\\')
+			}
+			t.text = append(t.text, s[i])
+		}
+	}
+	t.text = append(t.text, '"')
+}
+
+// Value is what the driver sends.
+func (t *Texts) Value() (driver.Value, error) { return string(t.text) + "}", nil }
+
+// Bodies are JSON texts, one after the other, with a character between them that
+// JSON can not contain (RFC 8259, 7: control characters in strings are escaped,
+// and outside of them there is other white space only). In SQL
+// string_to_array($n, bodySeparator) gives them back. As elements of an array
+// each of their many quotes would have to be escaped here and read again there.
+type Bodies [][]byte
+
+const (
+	bodySeparator = "\x1e"
+	SplitBodies   = `E'\x1e'`
+)
+
+var errNoJSON = errors.New("an event's body holds a control character, so it is not JSON")
+
+// Value is what the driver sends.
+func (b Bodies) Value() (driver.Value, error) {
+	size := 0
+	for _, body := range b {
+		size += len(body) + 1
+	}
+	var joined strings.Builder
+	joined.Grow(size)
+	for i, body := range b {
+		if i > 0 {
+			joined.WriteString(bodySeparator)
+		}
+		joined.Write(body)
+	}
+	if strings.Count(joined.String(), bodySeparator) != len(b)-1 {
+		return nil, errNoJSON
+	}
+	return joined.String(), nil
+}
+
+func AtMost(limit int) sql.NullInt64 { return sql.NullInt64{Int64: int64(limit), Valid: limit > 0} }
+
+func Nullable(text string) sql.NullString { return sql.NullString{String: text, Valid: text != ""} }
+
+func Seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

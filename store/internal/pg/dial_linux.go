@@ -1,0 +1,24 @@
+package pg
+
+import (
+	"strings"
+	"syscall"
+)
+
+// tcpUserTimeout is Linux's TCP_USER_TIMEOUT (RFC 5482), which package syscall does not name.
+const tcpUserTimeout = 0x12
+
+// boundUnanswered bounds how long what was sent may stay unacknowledged.
+func boundUnanswered(network, _ string, c syscall.RawConn) error {
+	if !strings.HasPrefix(network, "tcp") {
+		return nil
+	}
+	var failed error
+	err := c.Control(func(socket uintptr) {
+		failed = syscall.SetsockoptInt(int(socket), syscall.IPPROTO_TCP, tcpUserTimeout, int(unansweredTime.Milliseconds()))
+	})
+	if err != nil {
+		return err
+	}
+	return failed
+}

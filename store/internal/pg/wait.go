@@ -1,0 +1,18 @@
+package pg
+
+import (
+	"context"
+	"time"
+)
+
+// wait sleeps for d and reports whether ctx is still alive.
+func Wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

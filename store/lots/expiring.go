@@ -1,0 +1,102 @@
+package lots
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+	"github.com/composerp/composerp/store/masterdata"
+)
+
+// ExpiringLot is a lot of known expiry with something left of it.
+type ExpiringLot struct {
+	masterdata.PositionKey
+	Shelf    int64
+	Number   string
+	Expiry   event.Date
+	Quantity event.Decimal
+}
+
+var lotsToExpire = pg.SQL(`
+SELECT b.tenant_id, b.item_id, b.location_id, b.id, l.lot_number, l.expiry::text, l.quantity
+FROM unnest($1::text[], $2::text[], $3::date[]) AS u(tenant_id, location_id, until)
+JOIN lot l ON l.tenant_id = u.tenant_id AND l.location_id = u.location_id AND l.expiry > '-infinity' AND l.expiry <= u.until
+JOIN lot_balance b ON b.id = l.balance_id
+WHERE NOT EXISTS (SELECT FROM lot_expiring e WHERE e.balance_id = l.balance_id AND e.lot_number = l.lot_number AND e.expiry = l.expiry)
+ORDER BY b.tenant_id, b.location_id, l.expiry, b.item_id, l.lot_number`)
+
+// LotsToExpire gives the lots that expire at each location on the day given or
+// before, and have not been noted as expiring. It locks nothing.
+func LotsToExpire(ctx context.Context, tx store.Tx, until map[masterdata.LocationKey]event.Date) ([]ExpiringLot, error) {
+	tenants, locations, days := pg.NewTexts(len(until), 16), pg.NewTexts(len(until), 16), pg.NewColumn(len(until), 10)
+	for p, day := range until {
+		tenants.Add(p.Tenant)
+		locations.Add(p.Location)
+		days.Expiry(day)
+	}
+	var lots []ExpiringLot
+	err := pg.Each(ctx, tx, lotsToExpire, func(row *sql.Rows) error {
+		var l ExpiringLot
+		err := row.Scan(&l.Tenant, &l.Item, &l.Location, &l.Shelf, &l.Number, &l.Expiry, &l.Quantity)
+		lots = append(lots, l)
+		return err
+	}, tenants, locations, days)
+	if err != nil {
+		return nil, fmt.Errorf("looking for lots that expire at %d locations: %w", len(until), err)
+	}
+	return lots, nil
+}
+
+var noteExpiring = pg.SQL(`
+INSERT INTO lot_expiring (balance_id, lot_number, expiry, said_on)
+SELECT id, number, expiry, said_on
+FROM unnest($1::bigint[], $2::text[], $3::date[], $4::date[]) WITH ORDINALITY AS n(id, number, expiry, said_on, ord)
+ORDER BY n.ord
+ON CONFLICT DO NOTHING
+RETURNING balance_id, lot_number, expiry::text`)
+
+// LotName names a lot of a shelf.
+type LotName struct {
+	Shelf  int64
+	Number string
+	Expiry event.Date
+}
+
+func compareLotNames(a, b LotName) int {
+	return cmp.Or(cmp.Compare(a.Shelf, b.Shelf), strings.Compare(a.Number, b.Number), strings.Compare(string(a.Expiry), string(b.Expiry)))
+}
+
+// NoteExpiring notes lots as said to expire, each with the business day it is
+// said on, and gives those that had not been noted: the ones this transaction,
+// and no other, is to say.
+func NoteExpiring(ctx context.Context, tx store.Tx, lots map[LotName]event.Date) (map[LotName]bool, error) {
+	names := make([]LotName, 0, len(lots))
+	for n := range lots {
+		names = append(names, n)
+	}
+	slices.SortFunc(names, compareLotNames)
+	ids, numbers, expiries, days := pg.NewColumn(len(names), 8), pg.NewTexts(len(names), 12), pg.NewColumn(len(names), 10), pg.NewColumn(len(names), 10)
+	for _, n := range names {
+		ids.Integer(n.Shelf)
+		numbers.Add(n.Number)
+		expiries.Expiry(n.Expiry)
+		days.Expiry(lots[n])
+	}
+	noted := map[LotName]bool{}
+	err := pg.Each(ctx, tx, noteExpiring, func(row *sql.Rows) error {
+		var n LotName
+		err := row.Scan(&n.Shelf, &n.Number, &n.Expiry)
+		noted[n] = true
+		return err
+	}, ids, numbers, expiries, days)
+	if err != nil {
+		return nil, fmt.Errorf("noting %d lots that expire: %w", len(names), err)
+	}
+	return noted, nil
+}

@@ -1,0 +1,55 @@
+package masterdata
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+)
+
+func KindOfLocation(location string) string {
+	if IsVirtual(location) {
+		return location[1:]
+	}
+	return "stock"
+}
+
+// A receipt does not know an item's name, a till does: the item's first sale is
+// the first to want its position at @customer, and so comes by here.
+var CreateItems = pg.SQL(`
+INSERT INTO item (tenant_id, item_id, name)
+SELECT DISTINCT ON (tenant_id, item_id) tenant_id, item_id, name FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, item_id, name)
+ORDER BY tenant_id, item_id
+ON CONFLICT (tenant_id, item_id) DO UPDATE SET name = excluded.name WHERE item.name = '' AND excluded.name <> ''`)
+
+var CreateLocations = pg.SQL(`
+INSERT INTO location (tenant_id, location_id, kind)
+SELECT DISTINCT tenant_id, location_id, kind FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, location_id, kind)
+ORDER BY tenant_id, location_id ON CONFLICT DO NOTHING`)
+
+// createPlaces makes the items and locations that nobody has seen yet. They are
+// incomplete until master data says more.
+func CreatePlaces(ctx context.Context, tx store.Tx, keys []PositionKey) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	tenants, items, locations := KeyColumns(keys)
+	names, kinds := pg.NewTexts(len(keys), 0), pg.NewTexts(len(keys), 5)
+	for range keys {
+		names.Add("")
+		kinds.Add("stock")
+	}
+	if _, err := pg.Exec(ctx, tx, CreateItems, tenants, items, names); err != nil {
+		return fmt.Errorf("making their items: %w", err)
+	}
+	if _, err := pg.Exec(ctx, tx, CreateLocations, tenants, locations, kinds); err != nil {
+		return fmt.Errorf("making their locations: %w", err)
+	}
+	return nil
+}
+
+// IsVirtual tells whether the location is one of the ledger's own. Nobody else
+// may use a name that begins with @.
+func IsVirtual(location string) bool { return strings.HasPrefix(location, "@") }

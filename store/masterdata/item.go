@@ -1,0 +1,133 @@
+package masterdata
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+)
+
+// Item is what is bought, kept and sold.
+type Item struct {
+	Tenant string `db:"tenant_id" json:"tenantId"`
+	Item   string `db:"item_id" json:"itemId"`
+	Name   string `db:"name" json:"name"`
+	// Unit is what quantities of it count; empty means each.
+	Unit string `db:"unit" json:"unit"`
+	// Pack: orders are rounded up to whole packs of so many; 0 means 1.
+	Pack event.Decimal `db:"pack" json:"pack"`
+	// UnitCost is what a supplier asks for one unit; nil: not known, which is not the same as free.
+	UnitCost *event.Decimal `db:"unit_cost" json:"unitCost"`
+	// Incomplete: a till or a rule has named it, and nobody has said more, or it
+	// has no name yet. The store keeps it.
+	Incomplete bool `db:"incomplete" json:"incomplete"`
+}
+
+func (i *Item) key() ItemKey { return ItemKey{i.Tenant, i.Item} }
+
+func (i Item) withDefaults() Item {
+	if i.Unit == "" {
+		i.Unit = "each"
+	}
+	if i.Pack.IsZero() {
+		i.Pack = event.NewDecimal(1)
+	}
+	return i
+}
+
+func (i *Item) named() error {
+	return firstError(checkID("tenantId", i.Tenant), checkID("itemId", i.Item))
+}
+
+// Check holds the item to what can be; the error is an *InvalidError.
+func (i *Item) Check() error {
+	return firstError(
+		i.named(), checkName("name", i.Name), checkID("unit", i.Unit),
+		checkPositive("pack", &i.Pack), checkNotNegative("unitCost", i.UnitCost),
+	)
+}
+
+// SetItems makes items what is given, each as a whole. One with a name is
+// complete then.
+func SetItems(ctx context.Context, db *store.DB, items []Item) (Written, error) {
+	return EditItems(ctx, db, wholeEdits(items, func(_, given *Item) { *given = given.withDefaults() }), false)
+}
+
+// EditItems is SetItems for changes of parts; a dry run only checks them and
+// tells what they would do.
+func EditItems(ctx context.Context, db *store.DB, edits []Edit[Item], dryRun bool) (Written, error) {
+	return registry[Item, ItemKey]{
+		what:   "items",
+		key:    (*Item).key,
+		named:  (*Item).named,
+		begin:  func(of *Item) Item { return Item{Tenant: of.Tenant, Item: of.Item}.withDefaults() },
+		settle: func(i *Item) { i.Incomplete = i.Name == "" },
+		check:  (*Item).Check,
+		read:   readItems,
+		write:  writeItems,
+	}.edit(ctx, db, edits, dryRun)
+}
+
+var itemsByKey = pg.SQL(`
+SELECT i.tenant_id, i.item_id, i.name, i.unit, i.pack, i.unit_cost, i.incomplete
+FROM unnest($1::text[], $2::text[]) AS k(tenant_id, item_id) JOIN item i USING (tenant_id, item_id)
+ORDER BY i.tenant_id, i.item_id
+FOR NO KEY UPDATE OF i`)
+
+func readItems(ctx context.Context, tx store.Tx, keys []ItemKey) ([]Item, error) {
+	tenants, ids := pg.NewTexts(len(keys), 16), pg.NewTexts(len(keys), 16)
+	for _, k := range keys {
+		tenants.Add(k.Tenant)
+		ids.Add(k.Item)
+	}
+	var found []Item
+	if err := pg.Select(ctx, tx, &found, itemsByKey, tenants, ids); err != nil {
+		return nil, fmt.Errorf("reading them: %w", err)
+	}
+	return found, nil
+}
+
+var writeItemRows = pg.SQL(`
+INSERT INTO item (tenant_id, item_id, name, unit, pack, unit_cost, incomplete)
+SELECT n.tenant_id, n.item_id, n.name, n.unit, n.pack, n.unit_cost, n.incomplete
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::numeric[], $6::numeric[], $7::boolean[])
+     AS n(tenant_id, item_id, name, unit, pack, unit_cost, incomplete)
+ORDER BY n.tenant_id, n.item_id
+ON CONFLICT (tenant_id, item_id) DO UPDATE
+SET name = excluded.name, unit = excluded.unit, pack = excluded.pack, unit_cost = excluded.unit_cost, incomplete = excluded.incomplete`)
+
+func writeItems(ctx context.Context, tx store.Tx, rows []*edited[Item]) error {
+	n := len(rows)
+	tenants, ids, names, units := pg.NewTexts(n, 16), pg.NewTexts(n, 16), pg.NewTexts(n, 32), pg.NewTexts(n, 8)
+	packs, costs, incomplete := pg.NewColumn(n, 4), pg.NewColumn(n, 8), pg.NewColumn(n, 5)
+	for _, e := range rows {
+		tenants.Add(e.row.Tenant)
+		ids.Add(e.row.Item)
+		names.Add(e.row.Name)
+		units.Add(e.row.Unit)
+		packs.Decimal(e.row.Pack)
+		costs.Optional(e.row.UnitCost)
+		incomplete.Boolean(e.row.Incomplete)
+	}
+	if _, err := pg.Exec(ctx, tx, writeItemRows, tenants, ids, names, units, packs, costs, incomplete); err != nil {
+		return fmt.Errorf("writing them: %w", err)
+	}
+	return nil
+}
+
+var listItems = pg.SQL(`
+SELECT i.tenant_id, i.item_id, i.name, i.unit, i.pack, i.unit_cost, i.incomplete
+FROM item i
+WHERE ($1 = '' OR i.tenant_id = $1) AND ($2 = '' OR i.item_id = $2) AND (i.incomplete OR NOT $3)
+ORDER BY i.tenant_id, i.item_id LIMIT nullif($4, 0)`)
+
+// Items lists items by key.
+func Items(ctx context.Context, db *store.DB, f MasterDataFilter) ([]Item, error) {
+	found := []Item{}
+	if err := pg.Select(ctx, db, &found, listItems, f.Tenant, f.Item, f.Incomplete, f.Limit); err != nil {
+		return nil, fmt.Errorf("listing items: %w", err)
+	}
+	return found, nil
+}

@@ -1,0 +1,73 @@
+package masterdata
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/composerp/composerp/store/internal/pg"
+)
+
+// PositionKey names a position: an item of a tenant at a location.
+type PositionKey struct {
+	Tenant   string `db:"tenant_id"`
+	Item     string `db:"item_id"`
+	Location string `db:"location_id"`
+}
+
+// ItemKey names an item of a tenant.
+type ItemKey struct{ Tenant, Item string }
+
+func ComparePositionKeys(a, b PositionKey) int {
+	if c := strings.Compare(a.Tenant, b.Tenant); c != 0 {
+		return c
+	}
+	if c := strings.Compare(a.Item, b.Item); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Location, b.Location)
+}
+
+func KeyColumns(keys []PositionKey) (tenants, items, locations *pg.Texts) {
+	tenants, items, locations = pg.NewTexts(len(keys), 16), pg.NewTexts(len(keys), 16), pg.NewTexts(len(keys), 16)
+	for _, k := range keys {
+		tenants.Add(k.Tenant)
+		items.Add(k.Item)
+		locations.Add(k.Location)
+	}
+	return tenants, items, locations
+}
+
+// LocationKey names a location of a tenant.
+type LocationKey struct {
+	Tenant   string `db:"tenant_id"`
+	Location string `db:"location_id"`
+}
+
+func CompareLocationKeys(a, b LocationKey) int {
+	if c := strings.Compare(a.Tenant, b.Tenant); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Location, b.Location)
+}
+
+func LocationColumns(keys []LocationKey) (tenants, locations *pg.Texts) {
+	tenants, locations = pg.NewTexts(len(keys), 16), pg.NewTexts(len(keys), 16)
+	for _, k := range keys {
+		tenants.Add(k.Tenant)
+		locations.Add(k.Location)
+	}
+	return tenants, locations
+}
+
+func LocationsOf(keys []PositionKey) []LocationKey {
+	var places []LocationKey
+	seen := map[LocationKey]bool{}
+	for _, k := range keys {
+		if p := (LocationKey{k.Tenant, k.Location}); !seen[p] {
+			seen[p] = true
+			places = append(places, p)
+		}
+	}
+	slices.SortFunc(places, CompareLocationKeys)
+	return places
+}

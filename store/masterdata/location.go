@@ -1,0 +1,121 @@
+package masterdata
+
+import (
+	"context"
+	"fmt"
+	"time"
+	_ "time/tzdata" // where a server has no zones of its own, as in a small container
+
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+)
+
+// Location is a place that goods stand in: a shop, a warehouse.
+type Location struct {
+	Tenant   string `db:"tenant_id" json:"tenantId"`
+	Location string `db:"location_id" json:"locationId"`
+	Name     string `db:"name" json:"name"`
+	// Timezone is an IANA name, which says what calendar day a moment belongs to there; empty means UTC.
+	Timezone string `db:"timezone" json:"timezone"`
+}
+
+func (l *Location) key() LocationKey { return LocationKey{l.Tenant, l.Location} }
+
+func (l Location) withDefaults() Location {
+	if l.Timezone == "" {
+		l.Timezone = "UTC"
+	}
+	return l
+}
+
+func (l *Location) named() error {
+	return firstError(checkID("tenantId", l.Tenant), checkPlace("locationId", l.Location))
+}
+
+// Check holds the location to what can be; the error is an *InvalidError.
+func (l *Location) Check() error {
+	return firstError(l.named(), checkName("name", l.Name), checkTimezone(l.Timezone))
+}
+
+// checkTimezone refuses Local too: it is another place on each machine.
+func checkTimezone(name string) error {
+	if _, err := time.LoadLocation(name); err != nil || name == "" || name == "Local" {
+		return invalid("timezone", "want an IANA name such as Europe/London, got %q", name)
+	}
+	return nil
+}
+
+// SetLocations makes locations what is given, each as a whole.
+func SetLocations(ctx context.Context, db *store.DB, locations []Location) (Written, error) {
+	return EditLocations(ctx, db, wholeEdits(locations, func(_, given *Location) { *given = given.withDefaults() }), false)
+}
+
+// EditLocations is SetLocations for changes of parts; a dry run only checks them
+// and tells what they would do.
+func EditLocations(ctx context.Context, db *store.DB, edits []Edit[Location], dryRun bool) (Written, error) {
+	return registry[Location, LocationKey]{
+		what:  "locations",
+		key:   (*Location).key,
+		named: (*Location).named,
+		begin: func(of *Location) Location { return Location{Tenant: of.Tenant, Location: of.Location}.withDefaults() },
+		check: (*Location).Check,
+		read:  readLocations,
+		write: writeLocations,
+	}.edit(ctx, db, edits, dryRun)
+}
+
+var locationsByKey = pg.SQL(`
+SELECT l.tenant_id, l.location_id, l.name, l.timezone
+FROM unnest($1::text[], $2::text[]) AS k(tenant_id, location_id) JOIN location l USING (tenant_id, location_id)
+ORDER BY l.tenant_id, l.location_id
+FOR NO KEY UPDATE OF l`)
+
+func readLocations(ctx context.Context, tx store.Tx, keys []LocationKey) ([]Location, error) {
+	tenants, ids := pg.NewTexts(len(keys), 16), pg.NewTexts(len(keys), 16)
+	for _, k := range keys {
+		tenants.Add(k.Tenant)
+		ids.Add(k.Location)
+	}
+	var found []Location
+	if err := pg.Select(ctx, tx, &found, locationsByKey, tenants, ids); err != nil {
+		return nil, fmt.Errorf("reading them: %w", err)
+	}
+	return found, nil
+}
+
+var writeLocationRows = pg.SQL(`
+INSERT INTO location (tenant_id, location_id, kind, name, timezone)
+SELECT n.tenant_id, n.location_id, 'stock', n.name, n.timezone
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS n(tenant_id, location_id, name, timezone)
+ORDER BY n.tenant_id, n.location_id
+ON CONFLICT (tenant_id, location_id) DO UPDATE SET name = excluded.name, timezone = excluded.timezone`)
+
+func writeLocations(ctx context.Context, tx store.Tx, rows []*edited[Location]) error {
+	n := len(rows)
+	tenants, ids, names, zones := pg.NewTexts(n, 16), pg.NewTexts(n, 16), pg.NewTexts(n, 32), pg.NewTexts(n, 16)
+	for _, e := range rows {
+		tenants.Add(e.row.Tenant)
+		ids.Add(e.row.Location)
+		names.Add(e.row.Name)
+		zones.Add(e.row.Timezone)
+	}
+	if _, err := pg.Exec(ctx, tx, writeLocationRows, tenants, ids, names, zones); err != nil {
+		return fmt.Errorf("writing them: %w", err)
+	}
+	return nil
+}
+
+var listLocations = pg.SQL(`
+SELECT l.tenant_id, l.location_id, l.name, l.timezone
+FROM location l
+WHERE l.kind = 'stock' AND ($1 = '' OR l.tenant_id = $1) AND ($2 = '' OR l.location_id = $2)
+ORDER BY l.tenant_id, l.location_id LIMIT nullif($3, 0)`)
+
+// Locations lists locations by key, without the ledger's own.
+func Locations(ctx context.Context, db *store.DB, f MasterDataFilter) ([]Location, error) {
+	found := []Location{}
+	if err := pg.Select(ctx, db, &found, listLocations, f.Tenant, f.Location, f.Limit); err != nil {
+		return nil, fmt.Errorf("listing locations: %w", err)
+	}
+	return found, nil
+}

@@ -1,0 +1,225 @@
+package masterdata
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+)
+
+// The modes of a rule.
+const (
+	// RuleFixed: the reorder point is as given.
+	RuleFixed = "fixed"
+	// RuleAuto: the reorder point follows the forecast for the rule's service level.
+	RuleAuto = "auto"
+)
+
+// ruleSpace is the UUID namespace of replenishment rules (RFC 9562, 5.5).
+var ruleSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://composerp.dev/replenishment-rule"))
+
+// RuleID is the id of the replenishment rule of a position, a name-based UUID of
+// its tenant, item and location: the aggregate id of the rule's events.
+func RuleID(k PositionKey) string {
+	return uuid.NewSHA1(ruleSpace, []byte(k.Tenant+"\x00"+k.Item+"\x00"+k.Location)).String()
+}
+
+// Rule says when and how much of an item is ordered for a location, and when its
+// stock is low. Without a supplier, or fixed without a reorder point, it only
+// watches.
+type Rule struct {
+	Tenant   string `db:"tenant_id" json:"tenantId"`
+	Item     string `db:"item_id" json:"itemId"`
+	Location string `db:"location_id" json:"locationId"`
+	// Mode is RuleFixed or RuleAuto; empty means RuleFixed.
+	Mode string `db:"mode" json:"mode"`
+	// Supplier must be known; empty: nobody to order from.
+	Supplier string `db:"supplier_id" json:"supplierId"`
+	// ReorderPoint: at or below it more is ordered. In mode auto it holds until there is a forecast.
+	ReorderPoint *event.Decimal `db:"reorder_point" json:"reorderPoint"`
+	// OrderUpTo and OrderQuantity say how much, one or the other; neither: mode
+	// auto orders for CoverDays of expected demand.
+	OrderUpTo     *event.Decimal `db:"order_up_to" json:"orderUpTo"`
+	OrderQuantity *event.Decimal `db:"order_quantity" json:"orderQuantity"`
+	// PackSize: orders are whole packs of so many; nil: the item's pack.
+	PackSize     *event.Decimal `db:"pack_size" json:"packSize"`
+	MinimumOrder event.Decimal  `db:"minimum_order" json:"minimumOrder"`
+	// ServiceLevel is the share of replenishment cycles without a stock-out that mode auto aims at; 0 means 0.95.
+	ServiceLevel event.Decimal `db:"service_level" json:"serviceLevel"`
+	// CoverDays: 0 means 14.
+	CoverDays int `db:"cover_days" json:"coverDays"`
+	// LowStockThreshold: stock below it is said to be low; nil: never.
+	LowStockThreshold *event.Decimal `db:"low_stock_threshold" json:"lowStockThreshold"`
+	// Version counts the rule's changes from 1. The store keeps it.
+	Version int64 `db:"version" json:"version"`
+}
+
+// Key is the position that the rule is for.
+func (r *Rule) Key() PositionKey { return PositionKey{r.Tenant, r.Item, r.Location} }
+
+// withDefaults fills what a zero value leaves open.
+func (r Rule) withDefaults() Rule {
+	if r.Mode == "" {
+		r.Mode = RuleFixed
+	}
+	if r.ServiceLevel.IsZero() {
+		r.ServiceLevel = event.Decimal{Decimal: event.NewDecimal(95).Shift(-2)}
+	}
+	if r.CoverDays == 0 {
+		r.CoverDays = 14
+	}
+	return r
+}
+
+const maxCoverDays = 3650
+
+func (r *Rule) named() error {
+	return firstError(checkID("tenantId", r.Tenant), checkID("itemId", r.Item), checkPlace("locationId", r.Location))
+}
+
+// Check holds the rule to what can work; the error is an *InvalidError.
+func (r *Rule) Check() error {
+	err := firstError(
+		r.named(),
+		checkNotNegative("reorderPoint", r.ReorderPoint), checkNotNegative("orderUpTo", r.OrderUpTo),
+		checkPositive("orderQuantity", r.OrderQuantity), checkPositive("packSize", r.PackSize),
+		checkNotNegative("minimumOrder", &r.MinimumOrder), checkNotNegative("lowStockThreshold", r.LowStockThreshold),
+		checkDigits("serviceLevel", &r.ServiceLevel), checkRange("coverDays", r.CoverDays, 1, maxCoverDays),
+	)
+	if err == nil && r.Supplier != "" {
+		err = checkID("supplierId", r.Supplier)
+	}
+	if err != nil {
+		return err
+	}
+	half, whole := event.Decimal{Decimal: event.NewDecimal(5).Shift(-1)}, event.NewDecimal(1)
+	switch {
+	case r.Mode != RuleFixed && r.Mode != RuleAuto:
+		return invalid("mode", "want fixed or auto, got %q", r.Mode)
+	case r.ServiceLevel.Cmp(half) <= 0 || r.ServiceLevel.Cmp(whole) >= 0:
+		return invalid("serviceLevel", "want a share between 0.5 and 1, such as 0.95, got %s", r.ServiceLevel)
+	case r.OrderUpTo != nil && r.OrderQuantity != nil:
+		return invalid("orderQuantity", "want either orderQuantity or orderUpTo, got both")
+	case r.OrderUpTo != nil && r.ReorderPoint != nil && r.OrderUpTo.Cmp(*r.ReorderPoint) <= 0:
+		return invalid("orderUpTo", "want more than the reorder point %s, got %s", r.ReorderPoint, r.OrderUpTo)
+	case r.orders() && r.Mode == RuleFixed && r.OrderUpTo == nil && r.OrderQuantity == nil:
+		return invalid("orderQuantity", "missing: a fixed rule that orders needs orderQuantity or orderUpTo")
+	}
+	return nil
+}
+
+// orders tells whether the rule does more than watch.
+func (r *Rule) orders() bool {
+	return r.Supplier != "" && (r.Mode == RuleAuto || r.ReorderPoint != nil)
+}
+
+// SetRules makes the rules what is given, each as a whole, and gives the number
+// of those that are new or another now: each of these has a new version and has
+// said RULE_CHANGED, in the same transaction. The event's business time is the
+// position's last movement; at, where the stock read model knows of none.
+//
+// Items and locations nobody has seen yet are made, incomplete. An unknown
+// supplier or a rule that cannot work is an *InvalidError, and nothing is set.
+func SetRules(ctx context.Context, db *store.DB, rules []Rule, at time.Time) (changed int, err error) {
+	edits := wholeEdits(rules, func(row, given *Rule) {
+		version := row.Version
+		*given = given.withDefaults()
+		given.Version = version
+	})
+	w, err := EditRules(ctx, db, edits, at, false)
+	return w.New + w.Changed, err
+}
+
+// EditRules is SetRules for changes of parts; a dry run only checks them and
+// tells what they would do.
+func EditRules(ctx context.Context, db *store.DB, edits []Edit[Rule], at time.Time, dryRun bool) (Written, error) {
+	return registry[Rule, PositionKey]{
+		what:  "replenishment rules",
+		key:   (*Rule).Key,
+		named: (*Rule).named,
+		begin: func(of *Rule) Rule {
+			return Rule{Tenant: of.Tenant, Item: of.Item, Location: of.Location}.withDefaults()
+		},
+		check:  (*Rule).Check,
+		read:   readRules,
+		verify: checkSuppliersKnown,
+		write: func(ctx context.Context, tx store.Tx, rows []*edited[Rule]) error {
+			return writeRules(ctx, tx, rows, at)
+		},
+	}.edit(ctx, db, edits, dryRun)
+}
+
+var listRules = pg.SQL(`
+SELECT ` + ruleColumns + `
+FROM replenishment_rule r
+WHERE ($1 = '' OR r.tenant_id = $1) AND ($2 = '' OR r.item_id = $2) AND ($3 = '' OR r.location_id = $3) AND ($4 = '' OR r.supplier_id = $4)
+ORDER BY r.tenant_id, r.item_id, r.location_id LIMIT nullif($5, 0)`)
+
+// Rules lists rules by key.
+func Rules(ctx context.Context, db *store.DB, f MasterDataFilter) ([]Rule, error) {
+	found := []Rule{}
+	if err := pg.Select(ctx, db, &found, listRules, f.Tenant, f.Item, f.Location, f.Supplier, f.Limit); err != nil {
+		return nil, fmt.Errorf("listing replenishment rules: %w", err)
+	}
+	return found, nil
+}
+
+const ruleColumns = `r.tenant_id, r.item_id, r.location_id, r.mode, coalesce(r.supplier_id, '') AS supplier_id, r.reorder_point,
+       r.order_up_to, r.order_quantity, r.pack_size, r.minimum_order, r.service_level, r.cover_days, r.low_stock_threshold, r.version`
+
+var rulesByKey = pg.SQL(`
+SELECT ` + ruleColumns + `
+FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, item_id, location_id)
+JOIN replenishment_rule r USING (tenant_id, item_id, location_id)
+ORDER BY r.tenant_id, r.item_id, r.location_id
+FOR NO KEY UPDATE OF r`)
+
+func readRules(ctx context.Context, tx store.Tx, keys []PositionKey) ([]Rule, error) {
+	tenants, items, locations := KeyColumns(keys)
+	var found []Rule
+	if err := pg.Select(ctx, tx, &found, rulesByKey, tenants, items, locations); err != nil {
+		return nil, fmt.Errorf("reading them: %w", err)
+	}
+	return found, nil
+}
+
+var unknownSuppliers = pg.SQL(`
+SELECT k.ord FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k(tenant_id, supplier_id, ord)
+WHERE k.supplier_id <> '' AND NOT EXISTS (SELECT FROM supplier s WHERE s.tenant_id = k.tenant_id AND s.supplier_id = k.supplier_id)
+ORDER BY k.ord LIMIT 1`)
+
+// knowSuppliers refuses a rule whose supplier nobody knows.
+func checkSuppliersKnown(ctx context.Context, tx store.Tx, rows []*edited[Rule]) error {
+	tenants, suppliers := pg.NewTexts(len(rows), 16), pg.NewTexts(len(rows), 16)
+	for _, e := range rows {
+		tenants.Add(e.row.Tenant)
+		suppliers.Add(e.row.Supplier)
+	}
+	var ords []int
+	if err := pg.Select(ctx, tx, &ords, unknownSuppliers, tenants, suppliers); err != nil {
+		return fmt.Errorf("looking for their suppliers: %w", err)
+	}
+	if len(ords) == 0 {
+		return nil
+	}
+	e := rows[ords[0]-1]
+	return inRow(e.first, invalid("supplierId", "tenant %s has no supplier %q; set the supplier first", e.row.Tenant, e.row.Supplier))
+}
+
+// plannerSource is who says that a rule has changed.
+const plannerSource = "planner"
+
+// ruleChanged is the event of a rule's new version.
+func ruleChanged(k PositionKey, version int64, at time.Time) (event.Any, error) {
+	id := RuleID(k)
+	return event.Encode(event.Envelope{
+		ID: event.TimerID(plannerSource, id, strconv.FormatInt(version, 10)), AggregateID: id, TenantID: k.Tenant, Timestamp: at,
+		Metadata: event.Metadata{Source: plannerSource, Sequence: version},
+	}, event.RuleChanged{RuleID: id, ItemID: k.Item, LocationID: k.Location})
+}

@@ -1,0 +1,94 @@
+package masterdata
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/internal/pg"
+)
+
+// A rule that somebody has made meanwhile, past the lock of those who edit, is
+// overwritten and counts on: its version is the row's own.
+var writeRulesSQL = pg.SQL(`
+INSERT INTO replenishment_rule AS r (tenant_id, item_id, location_id, mode, supplier_id, reorder_point, order_up_to, order_quantity,
+                                     pack_size, minimum_order, service_level, cover_days, low_stock_threshold)
+SELECT n.tenant_id, n.item_id, n.location_id, n.mode, nullif(n.supplier_id, ''), n.reorder_point, n.order_up_to, n.order_quantity,
+       n.pack_size, n.minimum_order, n.service_level, n.cover_days, n.low_stock_threshold
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::numeric[], $7::numeric[], $8::numeric[],
+            $9::numeric[], $10::numeric[], $11::numeric[], $12::int[], $13::numeric[])
+     AS n(tenant_id, item_id, location_id, mode, supplier_id, reorder_point, order_up_to, order_quantity,
+          pack_size, minimum_order, service_level, cover_days, low_stock_threshold)
+ORDER BY n.tenant_id, n.item_id, n.location_id
+ON CONFLICT (tenant_id, item_id, location_id) DO UPDATE
+SET mode = excluded.mode, supplier_id = excluded.supplier_id, reorder_point = excluded.reorder_point,
+    order_up_to = excluded.order_up_to, order_quantity = excluded.order_quantity, pack_size = excluded.pack_size,
+    minimum_order = excluded.minimum_order, service_level = excluded.service_level, cover_days = excluded.cover_days,
+    low_stock_threshold = excluded.low_stock_threshold, version = r.version + 1
+RETURNING r.tenant_id, r.item_id, r.location_id, r.version`)
+
+// writeRules writes rules and says of each that it has changed.
+func writeRules(ctx context.Context, tx store.Tx, rows []*edited[Rule], at time.Time) error {
+	n := len(rows)
+	keys, fresh := make([]PositionKey, n), make([]PositionKey, 0, n)
+	modes, suppliers := pg.NewTexts(n, 6), pg.NewTexts(n, 16)
+	points, upTo, quantities, packs := pg.NewColumn(n, 8), pg.NewColumn(n, 8), pg.NewColumn(n, 8), pg.NewColumn(n, 8)
+	minimums, levels, covers, thresholds := pg.NewColumn(n, 8), pg.NewColumn(n, 5), pg.NewColumn(n, 4), pg.NewColumn(n, 8)
+	for i, e := range rows {
+		r := &e.row
+		keys[i] = r.Key()
+		if e.before == "" {
+			fresh = append(fresh, keys[i])
+		}
+		modes.Add(r.Mode)
+		suppliers.Add(r.Supplier)
+		points.Optional(r.ReorderPoint)
+		upTo.Optional(r.OrderUpTo)
+		quantities.Optional(r.OrderQuantity)
+		packs.Optional(r.PackSize)
+		minimums.Decimal(r.MinimumOrder)
+		levels.Decimal(r.ServiceLevel)
+		covers.Integer(int64(r.CoverDays))
+		thresholds.Optional(r.LowStockThreshold)
+	}
+	if err := CreatePlaces(ctx, tx, fresh); err != nil {
+		return err
+	}
+	tenants, items, locations := KeyColumns(keys)
+	versions := make(map[PositionKey]int64, n)
+	err := pg.Each(ctx, tx, writeRulesSQL, func(row *sql.Rows) error {
+		var k PositionKey
+		var version int64
+		err := row.Scan(&k.Tenant, &k.Item, &k.Location, &version)
+		versions[k] = version
+		return err
+	}, tenants, items, locations, modes, suppliers, points, upTo, quantities, packs, minimums, levels, covers, thresholds)
+	if err != nil {
+		return fmt.Errorf("writing them: %w", err)
+	}
+	return emitRulesChanged(ctx, tx, keys, versions, at)
+}
+
+var lastMovements = pg.SQL(`
+SELECT coalesce(s.last_movement_at, $4) FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k(tenant_id, item_id, location_id, ord)
+LEFT JOIN stock s USING (tenant_id, item_id, location_id) ORDER BY k.ord`)
+
+func emitRulesChanged(ctx context.Context, tx store.Tx, keys []PositionKey, versions map[PositionKey]int64, at time.Time) error {
+	tenants, items, locations := KeyColumns(keys)
+	var moved []time.Time
+	if err := pg.Select(ctx, tx, &moved, lastMovements, tenants, items, locations, at.UTC()); err != nil {
+		return fmt.Errorf("looking for their last movements: %w", err)
+	}
+	said := make([]event.Any, len(keys))
+	for i, k := range keys {
+		var err error
+		if said[i], err = ruleChanged(k, versions[k], moved[i]); err != nil {
+			return fmt.Errorf("saying that the rule of %s at %s has changed: %w", k.Item, k.Location, err)
+		}
+	}
+	return eventlog.Append(ctx, tx, said)
+}

@@ -1,0 +1,160 @@
+package masterdata
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+)
+
+// SupplierRecord is somebody orders are sent to. (Supplier is the virtual
+// location that what they deliver comes from.)
+type SupplierRecord struct {
+	Tenant   string `db:"tenant_id" json:"tenantId"`
+	Supplier string `db:"supplier_id" json:"supplierId"`
+	Name     string `db:"name" json:"name"`
+	// LeadTimeDays is how many days pass from the order to the goods.
+	LeadTimeDays int `db:"lead_time_days" json:"leadTimeDays"`
+	// Endpoint is where orders are POSTed to, with user and password where it
+	// wants them; empty: nobody can be called.
+	Endpoint string `db:"endpoint" json:"endpoint"`
+}
+
+const (
+	maxLeadTime     = 365
+	maxEndpoint     = 2000
+	unknownLeadTime = -1
+)
+
+func (s *SupplierRecord) key() supplierKey { return supplierKey{s.Tenant, s.Supplier} }
+
+type supplierKey struct{ Tenant, Supplier string }
+
+func (s *SupplierRecord) named() error {
+	return firstError(checkID("tenantId", s.Tenant), checkID("supplierId", s.Supplier))
+}
+
+// Check holds the supplier to what can be; the error is an *InvalidError.
+func (s *SupplierRecord) Check() error {
+	err := firstError(s.named(), checkName("name", s.Name))
+	switch {
+	case err != nil:
+		return err
+	case s.LeadTimeDays == unknownLeadTime:
+		return invalid("leadTimeDays", "missing: a supplier's lead time must be known")
+	}
+	return firstError(checkRange("leadTimeDays", s.LeadTimeDays, 0, maxLeadTime), checkEndpoint(s.Endpoint))
+}
+
+// hiddenPassword is what stands for a password where an endpoint is shown.
+const hiddenPassword = "xxxxx"
+
+// ShownEndpoint is the endpoint as it may be shown: without the password.
+func (s *SupplierRecord) ShownEndpoint() string {
+	u, err := url.Parse(s.Endpoint)
+	if err != nil {
+		return "" // Check lets none in
+	}
+	return u.Redacted()
+}
+
+// checkEndpoint also finds an endpoint that was listed and is brought back.
+func checkEndpoint(endpoint string) error {
+	if endpoint == "" {
+		return nil
+	}
+	if len(endpoint) > maxEndpoint {
+		return invalid("endpoint", "want at most %d bytes, got %d", maxEndpoint, len(endpoint))
+	}
+	u, err := url.Parse(endpoint)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+		return invalid("endpoint", "want an http or https URL such as https://acme.example/orders")
+	}
+	if password, _ := u.User.Password(); password == hiddenPassword {
+		return invalid("endpoint", "want the password itself, not the %s that stands for it in lists", hiddenPassword)
+	}
+	return nil
+}
+
+// SetSuppliers makes suppliers what is given, each as a whole.
+func SetSuppliers(ctx context.Context, db *store.DB, suppliers []SupplierRecord) (Written, error) {
+	return EditSuppliers(ctx, db, wholeEdits(suppliers, func(_, _ *SupplierRecord) {}), false)
+}
+
+// EditSuppliers is SetSuppliers for changes of parts; a dry run only checks them
+// and tells what they would do. A new supplier begins without a lead time, which
+// must be given.
+func EditSuppliers(ctx context.Context, db *store.DB, edits []Edit[SupplierRecord], dryRun bool) (Written, error) {
+	return registry[SupplierRecord, supplierKey]{
+		what:  "suppliers",
+		key:   (*SupplierRecord).key,
+		named: (*SupplierRecord).named,
+		begin: func(of *SupplierRecord) SupplierRecord {
+			return SupplierRecord{Tenant: of.Tenant, Supplier: of.Supplier, LeadTimeDays: unknownLeadTime}
+		},
+		check: (*SupplierRecord).Check,
+		read:  readSuppliers,
+		write: writeSuppliers,
+	}.edit(ctx, db, edits, dryRun)
+}
+
+var suppliersByKey = pg.SQL(`
+SELECT s.tenant_id, s.supplier_id, s.name, s.lead_time_days, s.endpoint
+FROM unnest($1::text[], $2::text[]) AS k(tenant_id, supplier_id) JOIN supplier s USING (tenant_id, supplier_id)
+ORDER BY s.tenant_id, s.supplier_id
+FOR NO KEY UPDATE OF s`)
+
+func readSuppliers(ctx context.Context, tx store.Tx, keys []supplierKey) ([]SupplierRecord, error) {
+	tenants, ids := pg.NewTexts(len(keys), 16), pg.NewTexts(len(keys), 16)
+	for _, k := range keys {
+		tenants.Add(k.Tenant)
+		ids.Add(k.Supplier)
+	}
+	var found []SupplierRecord
+	if err := pg.Select(ctx, tx, &found, suppliersByKey, tenants, ids); err != nil {
+		return nil, fmt.Errorf("reading them: %w", err)
+	}
+	return found, nil
+}
+
+var writeSupplierRows = pg.SQL(`
+INSERT INTO supplier (tenant_id, supplier_id, name, lead_time_days, endpoint)
+SELECT n.tenant_id, n.supplier_id, n.name, n.lead_time_days, n.endpoint
+FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[]) AS n(tenant_id, supplier_id, name, lead_time_days, endpoint)
+ORDER BY n.tenant_id, n.supplier_id
+ON CONFLICT (tenant_id, supplier_id) DO UPDATE SET name = excluded.name, lead_time_days = excluded.lead_time_days, endpoint = excluded.endpoint`)
+
+func writeSuppliers(ctx context.Context, tx store.Tx, rows []*edited[SupplierRecord]) error {
+	n := len(rows)
+	tenants, ids, names, endpoints := pg.NewTexts(n, 16), pg.NewTexts(n, 16), pg.NewTexts(n, 32), pg.NewTexts(n, 48)
+	days := pg.NewColumn(n, 3)
+	for _, e := range rows {
+		tenants.Add(e.row.Tenant)
+		ids.Add(e.row.Supplier)
+		names.Add(e.row.Name)
+		days.Integer(int64(e.row.LeadTimeDays))
+		endpoints.Add(e.row.Endpoint)
+	}
+	if _, err := pg.Exec(ctx, tx, writeSupplierRows, tenants, ids, names, days, endpoints); err != nil {
+		return fmt.Errorf("writing them: %w", err)
+	}
+	return nil
+}
+
+var listSuppliers = pg.SQL(`
+SELECT s.tenant_id, s.supplier_id, s.name, s.lead_time_days, s.endpoint
+FROM supplier s
+WHERE ($1 = '' OR s.tenant_id = $1) AND ($2 = '' OR s.supplier_id = $2)
+ORDER BY s.tenant_id, s.supplier_id LIMIT nullif($3, 0)`)
+
+// Suppliers lists suppliers by key.
+func Suppliers(ctx context.Context, db *store.DB, f MasterDataFilter) ([]SupplierRecord, error) {
+	found := []SupplierRecord{}
+	if err := pg.Select(ctx, db, &found, listSuppliers, f.Tenant, f.Supplier, f.Limit); err != nil {
+		return nil, fmt.Errorf("listing suppliers: %w", err)
+	}
+	return found, nil
+}

@@ -1,0 +1,118 @@
+package masterdata
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+)
+
+// TenantSetting is how a tenant's planning works.
+type TenantSetting struct {
+	Tenant string `db:"tenant_id" json:"tenantId"`
+	// ApprovalLimit: an order of at most so much is approved by policy; nil: every order waits for a person.
+	ApprovalLimit *event.Decimal `db:"approval_limit" json:"approvalLimit"`
+	// ForecastCadenceDays is how many business days pass from forecast to forecast; 0 means 7.
+	ForecastCadenceDays int `db:"forecast_cadence_days" json:"forecastCadenceDays"`
+	// ExpiryWarningDays is how many days before its expiry a lot is said to expire.
+	ExpiryWarningDays int `db:"expiry_warning_days" json:"expiryWarningDays"`
+}
+
+const maxSettingDays = 3650
+
+func (s TenantSetting) withDefaults() TenantSetting {
+	if s.ForecastCadenceDays == 0 {
+		s.ForecastCadenceDays = 7
+	}
+	return s
+}
+
+func (s *TenantSetting) named() error { return checkID("tenantId", s.Tenant) }
+
+// Check holds the settings to what can work; the error is an *InvalidError.
+func (s *TenantSetting) Check() error {
+	return firstError(
+		s.named(), checkNotNegative("approvalLimit", s.ApprovalLimit),
+		checkRange("forecastCadenceDays", s.ForecastCadenceDays, 1, maxSettingDays),
+		checkRange("expiryWarningDays", s.ExpiryWarningDays, 0, maxSettingDays),
+	)
+}
+
+// SetTenantSettings makes tenants' settings what is given, each as a whole.
+func SetTenantSettings(ctx context.Context, db *store.DB, settings []TenantSetting) (Written, error) {
+	return EditTenantSettings(ctx, db, wholeEdits(settings, func(_, given *TenantSetting) { *given = given.withDefaults() }), false)
+}
+
+// EditTenantSettings is SetTenantSettings for changes of parts; a dry run only
+// checks them and tells what they would do.
+func EditTenantSettings(ctx context.Context, db *store.DB, edits []Edit[TenantSetting], dryRun bool) (Written, error) {
+	return registry[TenantSetting, string]{
+		what:  "tenants' settings",
+		key:   func(s *TenantSetting) string { return s.Tenant },
+		named: (*TenantSetting).named,
+		begin: func(of *TenantSetting) TenantSetting {
+			return TenantSetting{Tenant: of.Tenant, ExpiryWarningDays: 30}.withDefaults()
+		},
+		check: (*TenantSetting).Check,
+		read:  readTenantSettings,
+		write: writeTenantSettings,
+	}.edit(ctx, db, edits, dryRun)
+}
+
+var settingsByKey = pg.SQL(`
+SELECT s.tenant_id, s.approval_limit, s.forecast_cadence_days, s.expiry_warning_days
+FROM tenant_setting s WHERE s.tenant_id = ANY ($1::text[])
+ORDER BY s.tenant_id
+FOR NO KEY UPDATE OF s`)
+
+func readTenantSettings(ctx context.Context, tx store.Tx, keys []string) ([]TenantSetting, error) {
+	tenants := pg.NewTexts(len(keys), 16)
+	for _, k := range keys {
+		tenants.Add(k)
+	}
+	var found []TenantSetting
+	if err := pg.Select(ctx, tx, &found, settingsByKey, tenants); err != nil {
+		return nil, fmt.Errorf("reading them: %w", err)
+	}
+	return found, nil
+}
+
+var writeSettingRows = pg.SQL(`
+INSERT INTO tenant_setting (tenant_id, approval_limit, forecast_cadence_days, expiry_warning_days)
+SELECT n.tenant_id, n.approval_limit, n.forecast_cadence_days, n.expiry_warning_days
+FROM unnest($1::text[], $2::numeric[], $3::int[], $4::int[]) AS n(tenant_id, approval_limit, forecast_cadence_days, expiry_warning_days)
+ORDER BY n.tenant_id
+ON CONFLICT (tenant_id) DO UPDATE
+SET approval_limit = excluded.approval_limit, forecast_cadence_days = excluded.forecast_cadence_days, expiry_warning_days = excluded.expiry_warning_days`)
+
+func writeTenantSettings(ctx context.Context, tx store.Tx, rows []*edited[TenantSetting]) error {
+	n := len(rows)
+	tenants := pg.NewTexts(n, 16)
+	limits, cadences, warnings := pg.NewColumn(n, 8), pg.NewColumn(n, 3), pg.NewColumn(n, 3)
+	for _, e := range rows {
+		tenants.Add(e.row.Tenant)
+		limits.Optional(e.row.ApprovalLimit)
+		cadences.Integer(int64(e.row.ForecastCadenceDays))
+		warnings.Integer(int64(e.row.ExpiryWarningDays))
+	}
+	if _, err := pg.Exec(ctx, tx, writeSettingRows, tenants, limits, cadences, warnings); err != nil {
+		return fmt.Errorf("writing them: %w", err)
+	}
+	return nil
+}
+
+var listSettings = pg.SQL(`
+SELECT s.tenant_id, s.approval_limit, s.forecast_cadence_days, s.expiry_warning_days
+FROM tenant_setting s WHERE $1 = '' OR s.tenant_id = $1
+ORDER BY s.tenant_id LIMIT nullif($2, 0)`)
+
+// TenantSettings lists the settings of tenants that have some of their own.
+func TenantSettings(ctx context.Context, db *store.DB, f MasterDataFilter) ([]TenantSetting, error) {
+	found := []TenantSetting{}
+	if err := pg.Select(ctx, db, &found, listSettings, f.Tenant, f.Limit); err != nil {
+		return nil, fmt.Errorf("listing tenants' settings: %w", err)
+	}
+	return found, nil
+}

@@ -1,0 +1,192 @@
+package planning
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+	"github.com/composerp/composerp/store/masterdata"
+)
+
+// # Demand
+//
+// What customers took of an item and what they brought back is added up by the
+// location's calendar day, sold and returned apart: a sum may come in pieces and in
+// any order, and is right when all pieces are in. Forecasting keeps this account, to
+// forecast from; analytics holds forecasts against it.
+//
+// Rows are written in key order, then calendars in theirs: no two batches deadlock.
+
+// Demand is what customers took and brought back of an item on one day, or more of it.
+type Demand struct {
+	masterdata.PositionKey
+	Day            event.Date
+	Sold, Returned event.Decimal
+}
+
+func compareDemand(a, b Demand) int {
+	if c := strings.Compare(a.Tenant, b.Tenant); c != 0 {
+		return c
+	}
+	if c := strings.Compare(a.Location, b.Location); c != 0 {
+		return c
+	}
+	if c := strings.Compare(a.Item, b.Item); c != 0 {
+		return c
+	}
+	return strings.Compare(string(a.Day), string(b.Day))
+}
+
+func compareLocations(a, b masterdata.LocationKey) int {
+	if c := strings.Compare(a.Tenant, b.Tenant); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Location, b.Location)
+}
+
+// It reads, in the same round trip, which day is the open one at the locations.
+var addDemand = pg.SQL(`
+WITH added AS (
+    INSERT INTO demand AS d (tenant_id, location_id, item_id, day, sold, returned)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::numeric[], $6::numeric[])
+    ON CONFLICT (tenant_id, location_id, item_id, day) DO UPDATE
+    SET sold = d.sold + excluded.sold, returned = d.returned + excluded.returned
+)
+SELECT k.ord, c.open_day::text
+FROM unnest($7::text[], $8::text[]) WITH ORDINALITY AS k(tenant_id, location_id, ord)
+JOIN demand_calendar c USING (tenant_id, location_id)`)
+
+// AddDemand adds to the account, at most one row a key, and gives the open day of
+// those of the locations that have one.
+func AddDemand(ctx context.Context, tx store.Tx, rows []Demand, at []masterdata.LocationKey) (map[masterdata.LocationKey]event.Date, error) {
+	slices.SortFunc(rows, compareDemand)
+	n := len(rows)
+	tenants, locations, items := pg.NewTexts(n, 16), pg.NewTexts(n, 16), pg.NewTexts(n, 16)
+	days, sold, returned := pg.NewColumn(n, 10), pg.NewColumn(n, 8), pg.NewColumn(n, 8)
+	for i := range rows {
+		r := &rows[i]
+		tenants.Add(r.Tenant)
+		locations.Add(r.Location)
+		items.Add(r.Item)
+		days.Date(r.Day)
+		sold.Decimal(r.Sold)
+		returned.Decimal(r.Returned)
+	}
+	ofTenants, ofLocations := masterdata.LocationColumns(at)
+	open := make(map[masterdata.LocationKey]event.Date, len(at))
+	err := pg.Each(ctx, tx, addDemand, func(row *sql.Rows) error {
+		var ord int
+		var day string
+		if err := row.Scan(&ord, &day); err != nil {
+			return err
+		}
+		open[at[ord-1]] = event.Date(day)
+		return nil
+	}, tenants, locations, items, days, sold, returned, ofTenants, ofLocations)
+	if err != nil {
+		return nil, fmt.Errorf("adding %d rows of demand: %w", n, err)
+	}
+	return open, nil
+}
+
+// Calendar is which day is open at a location, locked by the transaction that read
+// it, and up to which day forecasts were last due. Cadence is in days.
+type Calendar struct {
+	masterdata.LocationKey
+	Open, LastRun event.Date
+	Cadence       int
+}
+
+var openCalendars = pg.SQL(`
+INSERT INTO demand_calendar (tenant_id, location_id, open_day, last_run)
+SELECT tenant_id, location_id, day, day - 1 FROM unnest($1::text[], $2::text[], $3::date[]) AS k(tenant_id, location_id, day)
+ON CONFLICT DO NOTHING`)
+
+// Keys come in the order in which they are to be locked.
+var lockCalendars = pg.SQL(`
+SELECT k.ord, c.open_day::text, c.last_run::text, coalesce(s.forecast_cadence_days, 7)
+FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k(tenant_id, location_id, ord)
+JOIN demand_calendar c USING (tenant_id, location_id)
+LEFT JOIN tenant_setting s USING (tenant_id)
+ORDER BY k.ord
+FOR NO KEY UPDATE OF c`)
+
+// LockCalendars locks the calendars of locations. One that is not there is made:
+// its first day is open, and no forecast was due before.
+func LockCalendars(ctx context.Context, tx store.Tx, first map[masterdata.LocationKey]event.Date) (map[masterdata.LocationKey]*Calendar, error) {
+	keys := make([]masterdata.LocationKey, 0, len(first))
+	for k := range first {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, compareLocations)
+	tenants, locations := masterdata.LocationColumns(keys)
+	days := pg.NewColumn(len(keys), 10)
+	for _, k := range keys {
+		days.Date(first[k])
+	}
+	if _, err := pg.Exec(ctx, tx, openCalendars, tenants, locations, days); err != nil {
+		return nil, fmt.Errorf("opening the calendars of %d locations: %w", len(keys), err)
+	}
+	calendars := make(map[masterdata.LocationKey]*Calendar, len(keys))
+	err := pg.Each(ctx, tx, lockCalendars, func(row *sql.Rows) error {
+		var ord int
+		var c Calendar
+		if err := row.Scan(&ord, &c.Open, &c.LastRun, &c.Cadence); err != nil {
+			return err
+		}
+		c.LocationKey = keys[ord-1]
+		calendars[c.LocationKey] = &c
+		return nil
+	}, tenants, locations)
+	if err != nil {
+		return nil, fmt.Errorf("locking the calendars of %d locations: %w", len(keys), err)
+	}
+	return calendars, nil
+}
+
+var closeDays = pg.SQL(`
+WITH due AS (
+    INSERT INTO forecast_run (tenant_id, location_id, as_of, previous, closed_by, closed_at, correlation_id, traceparent)
+    SELECT * FROM unnest($5::text[], $6::text[], $7::date[], $8::date[], $9::uuid[], $10::timestamptz[], $11::text[], $12::text[])
+    ON CONFLICT DO NOTHING
+)
+UPDATE demand_calendar c SET open_day = n.open_day, last_run = n.last_run
+FROM unnest($1::text[], $2::text[], $3::date[], $4::date[]) AS n(tenant_id, location_id, open_day, last_run)
+WHERE c.tenant_id = n.tenant_id AND c.location_id = n.location_id`)
+
+// CloseDays writes calendars, which this transaction must have locked, and the
+// forecasts that have become due.
+func CloseDays(ctx context.Context, tx store.Tx, calendars []*Calendar, due []ForecastRun) error {
+	k := len(calendars)
+	tenants, locations, open, last := pg.NewTexts(k, 16), pg.NewTexts(k, 16), pg.NewColumn(k, 10), pg.NewColumn(k, 10)
+	for _, c := range calendars {
+		tenants.Add(c.Tenant)
+		locations.Add(c.Location)
+		open.Date(c.Open)
+		last.Date(c.LastRun)
+	}
+	n := len(due)
+	dueTenants, dueLocations, asOf, previous := pg.NewTexts(n, 16), pg.NewTexts(n, 16), pg.NewColumn(n, 10), pg.NewColumn(n, 10)
+	closedBy, closedAt, correlations, traces := pg.NewColumn(n, 36), pg.NewColumn(n, 28), pg.NewTexts(n, 36), pg.NewTexts(n, 55)
+	for i := range due {
+		r := &due[i]
+		dueTenants.Add(r.Tenant)
+		dueLocations.Add(r.Location)
+		asOf.Date(r.AsOf)
+		previous.Date(r.Previous)
+		closedBy.UUID(r.ClosedBy)
+		closedAt.Time(r.ClosedAt)
+		correlations.Add(r.CorrelationID)
+		traces.Add(r.Traceparent)
+	}
+	_, err := pg.Exec(ctx, tx, closeDays, tenants, locations, open, last, dueTenants, dueLocations, asOf, previous, closedBy, closedAt, correlations, traces)
+	if err != nil {
+		return fmt.Errorf("closing days of %d locations: %w", k, err)
+	}
+	return nil
+}

@@ -1,0 +1,183 @@
+package planning
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/lib/pq"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+	"github.com/composerp/composerp/store/masterdata"
+)
+
+// Forecast is what was said of the demand for an item from a day on. The JSON
+// names are the events'.
+type Forecast struct {
+	Tenant      string        `json:"tenantId"`
+	Item        string        `json:"itemId"`
+	ItemName    string        `json:"itemName,omitempty"`
+	Location    string        `json:"locationId"`
+	Method      string        `json:"method"`
+	Start       event.Date    `json:"startDate"`
+	Daily       []float64     `json:"dailyDemand"`
+	ErrorStdDev event.Decimal `json:"errorStdDev"`
+}
+
+func compareForecasts(a, b Forecast) int {
+	return compareDemand(
+		Demand{PositionKey: masterdata.PositionKey{Tenant: a.Tenant, Item: a.Item, Location: a.Location}, Day: a.Start},
+		Demand{PositionKey: masterdata.PositionKey{Tenant: b.Tenant, Item: b.Item, Location: b.Location}, Day: b.Start})
+}
+
+// Whoever says another thing of the same days has thought again.
+var keepForecasts = pg.SQL(`
+INSERT INTO forecast AS f (tenant_id, location_id, item_id, start_day, method, daily, error_std_dev)
+SELECT tenant_id, location_id, item_id, start_day, method, daily::real[], error_std_dev
+FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::text[], $6::text[], $7::numeric[])
+     AS k(tenant_id, location_id, item_id, start_day, method, daily, error_std_dev)
+ON CONFLICT (tenant_id, location_id, item_id, start_day) DO UPDATE
+SET method = excluded.method, daily = excluded.daily, error_std_dev = excluded.error_std_dev`)
+
+// KeepForecasts keeps forecasts, at most one given an item, location and first day, in key order.
+func KeepForecasts(ctx context.Context, tx store.Tx, forecasts []Forecast) error {
+	slices.SortFunc(forecasts, compareForecasts)
+	n := len(forecasts)
+	tenants, locations, items, starts := pg.NewTexts(n, 16), pg.NewTexts(n, 16), pg.NewTexts(n, 16), pg.NewColumn(n, 10)
+	methods, daily, deviations := pg.NewTexts(n, 20), pg.NewTexts(n, 200), pg.NewColumn(n, 8)
+	for i := range forecasts {
+		f := &forecasts[i]
+		tenants.Add(f.Tenant)
+		locations.Add(f.Location)
+		items.Add(f.Item)
+		starts.Date(f.Start)
+		methods.Add(f.Method)
+		daily.Add(numbers(f.Daily))
+		deviations.Decimal(f.ErrorStdDev)
+	}
+	if _, err := pg.Exec(ctx, tx, keepForecasts, tenants, locations, items, starts, methods, daily, deviations); err != nil {
+		return fmt.Errorf("keeping %d forecasts: %w", n, err)
+	}
+	return nil
+}
+
+// numbers writes an array of numbers as PostgreSQL reads it.
+func numbers(values []float64) string {
+	text := append(make([]byte, 0, 8*len(values)+2), '{')
+	for i, v := range values {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = strconv.AppendFloat(text, v, 'g', -1, 64)
+	}
+	return string(append(text, '}'))
+}
+
+// parseNumbers reads what array_to_string(..., ' ') wrote.
+func parseNumbers(text string) ([]float64, error) {
+	fields := strings.Fields(text)
+	values := make([]float64, len(fields))
+	for i, f := range fields {
+		v, err := strconv.ParseFloat(f, 64)
+		if err != nil {
+			return nil, err
+		}
+		values[i] = v
+	}
+	return values, nil
+}
+
+var latestForecasts = pg.SQL(`
+SELECT DISTINCT ON (f.tenant_id, f.location_id, f.item_id)
+       f.tenant_id, f.item_id, coalesce(i.name, ''), f.location_id, f.method, f.start_day::text, array_to_string(f.daily, ' '), f.error_std_dev
+FROM forecast f LEFT JOIN item i USING (tenant_id, item_id)
+WHERE ($1 = '' OR f.tenant_id = $1) AND ($2 = '' OR f.item_id = $2) AND ($3 = '' OR f.location_id = $3)
+ORDER BY f.tenant_id, f.location_id, f.item_id, f.start_day DESC`)
+
+// LatestForecasts gives of each item and location what was said of it last; an
+// empty tenant, item or location means all of them.
+func LatestForecasts(ctx context.Context, db *store.DB, of masterdata.PositionKey) ([]Forecast, error) {
+	forecasts := []Forecast{}
+	err := pg.Each(ctx, db, latestForecasts, func(row *sql.Rows) error {
+		var f Forecast
+		var daily string
+		err := row.Scan(&f.Tenant, &f.Item, &f.ItemName, &f.Location, &f.Method, &f.Start, &daily, &f.ErrorStdDev)
+		if err != nil {
+			return err
+		}
+		f.Daily, err = parseNumbers(daily)
+		forecasts = append(forecasts, f)
+		return err
+	}, of.Tenant, of.Item, of.Location)
+	if err != nil {
+		return nil, fmt.Errorf("reading the latest forecasts: %w", err)
+	}
+	return forecasts, nil
+}
+
+// ForecastedItem is what was forecast of an item at a location, and what then
+// happened. Days are counted from the first of January 2000.
+type ForecastedItem struct {
+	masterdata.PositionKey
+	Name, Method string // Method is the latest forecast's
+	Starts       pq.Int64Array
+	Daily        [][]float64 // of each start
+	Days         pq.Int64Array
+	Units        pq.Float64Array // of each day with a sale or a return: sold less returned, at least zero
+	Open         int             // the location's open day: those before it are closed
+}
+
+var forecastedItems = pg.SQL(`
+WITH f AS (
+    SELECT tenant_id, location_id, item_id, array_agg(start_day - date '2000-01-01' ORDER BY start_day) AS starts,
+           array_agg(array_to_string(daily[1:$6], ' ') ORDER BY start_day) AS daily, (array_agg(method ORDER BY start_day DESC))[1] AS method
+    FROM forecast
+    WHERE ($1 = '' OR tenant_id = $1) AND ($2 = '' OR item_id = $2) AND ($3 = '' OR location_id = $3)
+      AND start_day > $4::date - $6::int AND start_day <= $5::date
+    GROUP BY tenant_id, location_id, item_id
+)
+SELECT f.tenant_id, f.item_id, f.location_id, coalesce(i.name, ''), f.method, f.starts, f.daily, o.days, o.units, c.open_day - date '2000-01-01'
+FROM f
+JOIN demand_calendar c USING (tenant_id, location_id)
+LEFT JOIN item i USING (tenant_id, item_id)
+CROSS JOIN LATERAL (
+    SELECT array_agg(d.day - date '2000-01-01') AS days, array_agg(greatest(d.sold - d.returned, 0)::float8) AS units
+    FROM demand d
+    WHERE d.tenant_id = f.tenant_id AND d.location_id = f.location_id AND d.item_id = f.item_id AND d.day < c.open_day) o
+ORDER BY f.tenant_id, f.item_id, f.location_id`)
+
+// EachForecastedItem calls do for each item and location of which something was
+// forecast for days from one to another, so many of each forecast; an empty tenant,
+// item, location or day means all of them.
+func EachForecastedItem(ctx context.Context, db *store.DB, of masterdata.PositionKey, from, to event.Date, horizon int, do func(ForecastedItem) error) error {
+	if from == "" {
+		from = "-infinity"
+	}
+	if to == "" {
+		to = "infinity"
+	}
+	err := pg.Each(ctx, db, forecastedItems, func(row *sql.Rows) error {
+		var f ForecastedItem
+		var daily pq.StringArray
+		if err := row.Scan(&f.Tenant, &f.Item, &f.Location, &f.Name, &f.Method, &f.Starts, &daily, &f.Days, &f.Units, &f.Open); err != nil {
+			return err
+		}
+		f.Daily = make([][]float64, len(daily))
+		for i, text := range daily {
+			var err error
+			if f.Daily[i], err = parseNumbers(text); err != nil {
+				return err
+			}
+		}
+		return do(f)
+	}, of.Tenant, of.Item, of.Location, string(from), string(to), horizon)
+	if err != nil {
+		return fmt.Errorf("reading forecasts and what came of them: %w", err)
+	}
+	return nil
+}

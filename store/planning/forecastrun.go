@@ -1,0 +1,160 @@
+package planning
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/lib/pq"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+	"github.com/composerp/composerp/store/masterdata"
+)
+
+// ForecastRun is the forecasts of a location that are due as of a day, a piece of
+// them after the other. ClosedBy is the event that closed the day.
+type ForecastRun struct {
+	masterdata.LocationKey
+	AsOf     event.Date `db:"as_of"`
+	Previous event.Date `db:"previous"`
+
+	ClosedBy      uuid.UUID `db:"closed_by"`
+	ClosedAt      time.Time `db:"closed_at"`
+	CorrelationID string    `db:"correlation_id"`
+	Traceparent   string    `db:"traceparent"`
+
+	// NextItem: the items up to it are done.
+	NextItem string `db:"next_item"`
+	// Week is the location's weekday profile and FirstDay its first day of trade
+	// among those looked at; nil and empty until the first piece has found them out.
+	Week     pq.Float64Array `db:"week"`
+	FirstDay event.Date      `db:"first_day"`
+}
+
+// Forecasts of a location are made in the order of their days, also by several
+// processes: a run waits for the one before it.
+var takeForecastRun = pg.SQL(`
+SELECT r.tenant_id, r.location_id, r.as_of::text AS as_of, r.previous::text AS previous, r.closed_by, r.closed_at, r.correlation_id,
+       r.traceparent, r.next_item, r.week, coalesce(r.first_day::text, '') AS first_day
+FROM forecast_run r
+WHERE NOT r.done AND NOT EXISTS (
+    SELECT FROM forecast_run o
+    WHERE NOT o.done AND o.tenant_id = r.tenant_id AND o.location_id = r.location_id AND o.as_of < r.as_of)
+ORDER BY r.as_of, r.tenant_id, r.location_id
+LIMIT 1
+FOR UPDATE OF r SKIP LOCKED`)
+
+// TakeForecastRun locks the oldest run that is due and that nobody else has in
+// hand; ErrNotFound when there is none.
+func TakeForecastRun(ctx context.Context, tx store.Tx) (ForecastRun, error) {
+	var run ForecastRun
+	if err := pg.Get(ctx, tx, &run, takeForecastRun); err != nil {
+		return run, fmt.Errorf("looking for forecasts that are due: %w", err)
+	}
+	return run, nil
+}
+
+var moveForecastRun = pg.SQL(`
+UPDATE forecast_run SET next_item = $4, week = $5, first_day = nullif($6, '')::date, made = made + $7, done = $8
+WHERE tenant_id = $1 AND location_id = $2 AND as_of = $3::date`)
+
+// MoveForecastRun writes how far a run has come that this transaction has taken: so
+// many forecasts made more, and whether they were the last ones.
+func MoveForecastRun(ctx context.Context, tx store.Tx, r ForecastRun, made int, done bool) error {
+	if _, err := pg.Exec(ctx, tx, moveForecastRun, r.Tenant, r.Location, string(r.AsOf), r.NextItem, r.Week, string(r.FirstDay), made, done); err != nil {
+		return fmt.Errorf("moving the forecasts of %s as of %s: %w", r.Location, r.AsOf, err)
+	}
+	return nil
+}
+
+var dueForecasts = pg.SQL(`SELECT count(*) FROM forecast_run WHERE NOT done`)
+
+// DueForecasts counts the runs that have not ended: as long as there are any, more
+// will be said.
+func DueForecasts(ctx context.Context, db *store.DB) (int, error) {
+	var n int
+	if err := pg.Get(ctx, db, &n, dueForecasts); err != nil {
+		return 0, fmt.Errorf("counting forecasts that are due: %w", err)
+	}
+	return n, nil
+}
+
+// The items of a location come one by one from the key, without the rows between
+// them: what an item sold in the years before costs nothing. An item without a row
+// in the days looked at costs one look.
+const itemsOfLocation = `
+WITH RECURSIVE walk AS (
+    (SELECT item_id FROM demand WHERE tenant_id = $1 AND location_id = $2 AND item_id > $3 ORDER BY item_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT d.item_id FROM demand d WHERE d.tenant_id = $1 AND d.location_id = $2 AND d.item_id > walk.item_id ORDER BY d.item_id LIMIT 1)
+    FROM walk WHERE walk.item_id IS NOT NULL
+), items AS (SELECT item_id FROM walk WHERE item_id IS NOT NULL LIMIT $4)`
+
+var demandHistories = pg.SQL(itemsOfLocation + `
+SELECT items.item_id, f.day::text, h.days, h.units
+FROM items
+CROSS JOIN LATERAL (SELECT min(d.day) AS day FROM demand d WHERE d.tenant_id = $1 AND d.location_id = $2 AND d.item_id = items.item_id) f
+CROSS JOIN LATERAL (
+    SELECT array_agg(d.day - $5::date) AS days, array_agg(greatest(d.sold - d.returned, 0)::float8) AS units
+    FROM demand d WHERE d.tenant_id = $1 AND d.location_id = $2 AND d.item_id = items.item_id AND d.day >= $5::date AND d.day <= $6::date) h
+ORDER BY items.item_id`)
+
+// DemandHistory is the daily demand for an item: sold less returned on the same
+// day, at least zero. Days count from the first day asked for, and are those with
+// a sale or a return, in no order.
+type DemandHistory struct {
+	Item  string
+	First event.Date // of all days, asked for or not
+	Days  pq.Int64Array
+	Units pq.Float64Array
+}
+
+// DemandHistories reads the demand of the days from first to last for the next
+// items of the run, at most limit. Items without any in those days come without days.
+func DemandHistories(ctx context.Context, tx store.Tx, r ForecastRun, first, last event.Date, limit int) ([]DemandHistory, error) {
+	histories := make([]DemandHistory, 0, limit)
+	err := pg.Each(ctx, tx, demandHistories, func(row *sql.Rows) error {
+		var h DemandHistory
+		err := row.Scan(&h.Item, &h.First, &h.Days, &h.Units)
+		histories = append(histories, h)
+		return err
+	}, r.Tenant, r.Location, r.NextItem, limit, string(first), string(last))
+	if err != nil {
+		return nil, fmt.Errorf("reading the demand of %s: %w", r.Location, err)
+	}
+	return histories, nil
+}
+
+// OFFSET 0 keeps the planner from making one join of it, which reads all the location's years.
+var tradeByDay = pg.SQL(itemsOfLocation + `
+SELECT d.day - $5::date, count(*)
+FROM items JOIN LATERAL (
+    SELECT d.day FROM demand d
+    WHERE d.tenant_id = $1 AND d.location_id = $2 AND d.item_id = items.item_id AND d.day >= $5::date AND d.day <= $6::date
+      AND d.sold > d.returned OFFSET 0) d ON true
+GROUP BY d.day`)
+
+// allItems is more than any location has.
+const allItems = 1 << 30
+
+// TradeByDay counts by day, from first to last, how many items of the location had a demand.
+func TradeByDay(ctx context.Context, tx store.Tx, at masterdata.LocationKey, first, last event.Date) ([]float64, error) {
+	days := int(last.Time().Sub(first.Time())/(24*time.Hour)) + 1
+	trade := make([]float64, max(0, days))
+	err := pg.Each(ctx, tx, tradeByDay, func(row *sql.Rows) error {
+		var day, items int
+		if err := row.Scan(&day, &items); err != nil {
+			return err
+		}
+		trade[day] = float64(items)
+		return nil
+	}, at.Tenant, at.Location, "", allItems, string(first), string(last))
+	if err != nil {
+		return nil, fmt.Errorf("counting the trade of %s: %w", at.Location, err)
+	}
+	return trade, nil
+}

@@ -1,0 +1,64 @@
+package planning
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+)
+
+// Service is how well a tenant's customers were served in a time, and with how
+// much stock.
+//
+// Sold counts pieces sold, Filled those of them that were on hand when they were
+// asked for; their quotient is the fill rate (P2 in Silver, Pyke and Thomas,
+// Inventory and Production Management in Supply Chains, 4th ed., 6.2). What a
+// customer did not get and no till said is not known here.
+type ServiceLevel struct {
+	Sold   event.Decimal `db:"sold" json:"sold"`
+	Filled event.Decimal `db:"filled" json:"filled"`
+	// StockOuts is how often a sale took the last piece.
+	StockOuts int64 `db:"stock_outs" json:"stockOuts"`
+	// Stock is what lay there, in pieces, on average over time; Value the same at
+	// unit costs where these are known. Below zero counts as nothing.
+	Stock  float64 `db:"stock" json:"averageStock"`
+	Value  float64 `db:"value" json:"averageStockValue"`
+	Orders int64   `db:"orders" json:"orders"`
+	// LowStock is how often stock was said to be low.
+	LowStock int64 `db:"low_stock" json:"lowStockSaid"`
+}
+
+// A position's stock holds from one movement to the next; of that the part
+// between the two times counts. Where business time went backwards from one
+// movement to the next it held for no time.
+var measureService = pg.SQL(`
+WITH held AS (
+    SELECT p.tenant_id, p.item_id, m.type, m.quantity, m.on_hand, m.occurred_at,
+           greatest(m.occurred_at, $2::timestamptz) AS since,
+           least(coalesce(lead(m.occurred_at) OVER (PARTITION BY m.position_id ORDER BY m.sequence), $3), $3::timestamptz) AS until
+    FROM position p JOIN location l USING (tenant_id, location_id) JOIN movement m ON m.position_id = p.id
+    WHERE p.tenant_id = $1 AND l.kind = 'stock'
+), seconds AS (SELECT extract(epoch FROM $3::timestamptz - $2::timestamptz)::float8 AS n)
+SELECT coalesce(sum(-quantity) FILTER (WHERE sold), 0) AS sold,
+       coalesce(sum(greatest(0, least(-quantity, on_hand - quantity))) FILTER (WHERE sold), 0) AS filled,
+       count(*) FILTER (WHERE sold AND on_hand <= 0 AND on_hand - quantity > 0) AS stock_outs,
+       coalesce(sum(stock), 0) / (SELECT n FROM seconds) AS stock,
+       coalesce(sum(stock * coalesce(i.unit_cost, 0)::float8), 0) / (SELECT n FROM seconds) AS value,
+       (SELECT count(*) FROM purchase_order o WHERE o.tenant_id = $1 AND o.created_at >= $2 AND o.created_at < $3) AS orders,
+       (SELECT count(*) FROM event_log e WHERE e.tenant_id = $1 AND e.type = 'INVENTORY_LOW_STOCK' AND e.occurred_at >= $2 AND e.occurred_at < $3) AS low_stock
+FROM (SELECT *, type = 'SALE' AND occurred_at >= $2 AND occurred_at < $3 AS sold,
+             greatest(on_hand, 0)::float8 * greatest(0, extract(epoch FROM until - since)::float8) AS stock FROM held) h
+JOIN item i USING (tenant_id, item_id)`)
+
+// Served measures a tenant between two moments of business time. It reads the
+// whole ledger: it is for a summary, not for a dashboard.
+func MeasureService(ctx context.Context, db *store.DB, tenant string, from, to time.Time) (ServiceLevel, error) {
+	var s ServiceLevel
+	if err := pg.Get(ctx, db, &s, measureService, tenant, from, to); err != nil {
+		return ServiceLevel{}, fmt.Errorf("measuring the service of %s: %w", tenant, err)
+	}
+	return s, nil
+}

@@ -1,0 +1,181 @@
+package planning
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+	"github.com/composerp/composerp/store/masterdata"
+)
+
+// # Replenishment
+//
+// replenishment_state has a row for every stock position heard of, with a rule
+// or without: what stands there, what is on order for it, whether its need is
+// held, and what its newest forecast makes of an auto rule. Its row lock is what
+// orders are made, received and cancelled under: lines of orders, bookings and
+// forecasts of a position are written by whoever holds it and by nobody else.
+//
+// Rows are made before any is locked, and locked in key order; see
+// Tx.LockPositions, which does the same for the ledger's positions.
+
+// Replenishment is what is known of a position that may need an order, locked by
+// the transaction that read it.
+type Replenishment struct {
+	masterdata.PositionKey
+	ID int64
+	// OnHand and Reserved are the ledger's at Sequence; nothing has been heard of the position at 0.
+	OnHand, Reserved event.Decimal
+	Sequence         int64
+	// LatestAt is the latest business time heard of.
+	LatestAt time.Time
+	// OnOrder is what the open lines await; Bookings counts its changes.
+	OnOrder  event.Decimal
+	Bookings int64
+	// HeldOn is the business date of a cancellation, "" where nothing is held. HeldVersion is the rule's at that time.
+	HeldOn      event.Date
+	HeldVersion int64
+	// ForecastStart is the newest forecast's, "" where there is none.
+	ForecastStart event.Date
+	// RuleVersion is 0 where there is no rule.
+	RuleVersion int64
+	// ReorderPoint is nil where nothing is ordered: no rule, or one that only watches.
+	ReorderPoint *event.Decimal
+	// Stale tells that the rule follows the forecast and has changed since it last did: see Tx.ReplenishmentPlans.
+	Stale bool
+}
+
+// Available is what can still be promised.
+func (r *Replenishment) Available() event.Decimal { return r.OnHand.Sub(r.Reserved) }
+
+// Position is the inventory position: on hand and on order, less reserved.
+func (r *Replenishment) Position() event.Decimal { return r.Available().Add(r.OnOrder) }
+
+var lockReplenishmentsSQL = pg.SQL(`
+SELECT k.ord, s.id, s.on_hand, s.reserved, s.sequence, s.latest_at, s.on_order, s.bookings,
+       coalesce(s.held_on::text, ''), coalesce(s.held_version, 0), coalesce(s.forecast_start::text, ''), coalesce(r.version, 0),
+       CASE WHEN r.supplier_id IS NULL THEN NULL WHEN r.mode = 'auto' AND s.planned_version = r.version THEN s.reorder_point ELSE r.reorder_point END,
+       coalesce(r.mode = 'auto' AND r.supplier_id IS NOT NULL AND s.forecast_start IS NOT NULL AND s.planned_version IS DISTINCT FROM r.version, false)
+FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k(tenant_id, item_id, location_id, ord)
+JOIN replenishment_state s USING (tenant_id, item_id, location_id)
+LEFT JOIN replenishment_rule r USING (tenant_id, item_id, location_id)
+ORDER BY k.ord
+FOR NO KEY UPDATE OF s`)
+
+var missingReplenishments = pg.SQL(`
+SELECT k.tenant_id, k.item_id, k.location_id
+FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, item_id, location_id)
+LEFT JOIN replenishment_state s USING (tenant_id, item_id, location_id)
+WHERE s.id IS NULL`)
+
+var createReplenishmentsSQL = pg.SQL(`
+INSERT INTO replenishment_state (tenant_id, item_id, location_id)
+SELECT tenant_id, item_id, location_id FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, item_id, location_id)
+ORDER BY tenant_id, item_id, location_id ON CONFLICT DO NOTHING`)
+
+// Replenishments locks positions. It remembers which this process has seen, to
+// ask for the others, and make them, before it locks any. The zero value works.
+type Replenishments struct{ seen masterdata.KnownPositions }
+
+// Lock locks the positions for the rest of the transaction; those seen for the
+// first time are made.
+func (r *Replenishments) Lock(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey) (map[masterdata.PositionKey]*Replenishment, error) {
+	keys = slices.Clone(keys)
+	slices.SortFunc(keys, masterdata.ComparePositionKeys)
+	keys = slices.Compact(keys)
+	made := map[masterdata.PositionKey]bool{}
+	if strange := r.seen.Unknown(keys); len(strange) > 0 {
+		tenants, items, locations := masterdata.KeyColumns(strange)
+		var missing []masterdata.PositionKey
+		if err := pg.Select(ctx, tx, &missing, missingReplenishments, tenants, items, locations); err != nil {
+			return nil, fmt.Errorf("looking for the replenishment of %d positions: %w", len(strange), err)
+		}
+		if err := createReplenishments(ctx, tx, missing, made); err != nil {
+			return nil, err
+		}
+	}
+	locked, err := lockReplenishments(ctx, tx, keys)
+	if err != nil {
+		return nil, err
+	}
+	if len(locked) < len(keys) {
+		missing := slices.DeleteFunc(slices.Clone(keys), func(k masterdata.PositionKey) bool { return locked[k] != nil })
+		if err := createReplenishments(ctx, tx, missing, made); err != nil {
+			return nil, err
+		}
+		if locked, err = lockReplenishments(ctx, tx, keys); err != nil {
+			return nil, err
+		}
+	}
+	// Those made by this transaction are there for others only when it has committed: the next look will find them.
+	r.seen.Add(slices.DeleteFunc(keys, func(k masterdata.PositionKey) bool { return made[k] }))
+	return locked, nil
+}
+
+func createReplenishments(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey, made map[masterdata.PositionKey]bool) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	slices.SortFunc(keys, masterdata.ComparePositionKeys)
+	tenants, items, locations := masterdata.KeyColumns(keys)
+	if _, err := pg.Exec(ctx, tx, createReplenishmentsSQL, tenants, items, locations); err != nil {
+		return fmt.Errorf("making the replenishment of %d positions: %w", len(keys), err)
+	}
+	for _, k := range keys {
+		made[k] = true
+	}
+	return nil
+}
+
+func lockReplenishments(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey) (map[masterdata.PositionKey]*Replenishment, error) {
+	tenants, items, locations := masterdata.KeyColumns(keys)
+	rows := make([]Replenishment, 0, len(keys))
+	locked := make(map[masterdata.PositionKey]*Replenishment, len(keys))
+	var ord int
+	err := pg.Each(ctx, tx, lockReplenishmentsSQL, func(row *sql.Rows) error {
+		rows = append(rows, Replenishment{})
+		s := &rows[len(rows)-1]
+		if err := row.Scan(&ord, &s.ID, &s.OnHand, &s.Reserved, &s.Sequence, &s.LatestAt, &s.OnOrder, &s.Bookings,
+			&s.HeldOn, &s.HeldVersion, &s.ForecastStart, &s.RuleVersion, &s.ReorderPoint, &s.Stale); err != nil {
+			return err
+		}
+		s.PositionKey = keys[ord-1]
+		locked[s.PositionKey] = s
+		return nil
+	}, tenants, items, locations)
+	if err != nil {
+		return nil, fmt.Errorf("locking the replenishment of %d positions: %w", len(keys), err)
+	}
+	return locked, nil
+}
+
+var noteStock = pg.SQL(`
+UPDATE replenishment_state s SET on_hand = n.on_hand, reserved = n.reserved, sequence = n.sequence, latest_at = n.latest_at
+FROM unnest($1::bigint[], $2::numeric[], $3::numeric[], $4::bigint[], $5::timestamptz[]) AS n(id, on_hand, reserved, sequence, latest_at)
+WHERE s.id = n.id`)
+
+// NoteStock writes what stands at the positions: OnHand, Reserved, Sequence and
+// LatestAt. They must be locked by this transaction.
+func NoteStock(ctx context.Context, tx store.Tx, positions []*Replenishment) error {
+	if len(positions) == 0 {
+		return nil
+	}
+	n := len(positions)
+	ids, onHand, reserved, sequences, latest := pg.NewColumn(n, 10), pg.NewColumn(n, 8), pg.NewColumn(n, 4), pg.NewColumn(n, 6), pg.NewColumn(n, 28)
+	for _, p := range positions {
+		ids.Integer(p.ID)
+		onHand.Decimal(p.OnHand)
+		reserved.Decimal(p.Reserved)
+		sequences.Integer(p.Sequence)
+		latest.Time(p.LatestAt)
+	}
+	if _, err := pg.Exec(ctx, tx, noteStock, ids, onHand, reserved, sequences, latest); err != nil {
+		return fmt.Errorf("noting the stock of %d positions: %w", n, err)
+	}
+	return nil
+}

@@ -1,0 +1,172 @@
+package planning
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/lib/pq"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+)
+
+// ReplenishmentPlan is what a position's rule says, and what an order by it must
+// know besides.
+type ReplenishmentPlan struct {
+	RuleVersion int64
+	// Auto: the rule follows the forecast.
+	Auto bool
+	// Supplier is "" where nothing is ordered.
+	Supplier     string
+	LeadTimeDays int
+	// ReorderPoint, OrderUpTo and OrderQuantity are the rule's own; nil where it has none.
+	ReorderPoint, OrderUpTo, OrderQuantity *event.Decimal
+	// Pack is the rule's, or else the item's.
+	Pack, MinimumOrder event.Decimal
+	ServiceLevel       float64
+	CoverDays          int
+	// UnitCost is nil where it is not known.
+	UnitCost *event.Decimal
+	// Planned is what the forecast has made of the rule; nil where it has not, or not of this version of the rule.
+	Planned *PlannedLevels
+	// Expected is the newest forecast, nil where there is none.
+	Expected *ExpectedDemand
+}
+
+// PlannedLevels are the levels that a forecast makes of an auto rule.
+type PlannedLevels struct{ ReorderPoint, OrderUpTo event.Decimal }
+
+// ExpectedDemand is a forecast as far as ordering needs it: units a day, and the
+// standard deviation of one day's error.
+type ExpectedDemand struct {
+	Daily       []float64
+	ErrorStdDev float64
+}
+
+var replenishmentPlans = pg.SQL(`
+SELECT k.ord, r.version, r.mode = 'auto', coalesce(r.supplier_id, ''), coalesce(p.lead_time_days, 0), r.reorder_point, r.order_up_to, r.order_quantity,
+       coalesce(r.pack_size, i.pack, 1), r.minimum_order, r.service_level, r.cover_days, i.unit_cost,
+       CASE WHEN s.planned_version = r.version THEN s.reorder_point END, CASE WHEN s.planned_version = r.version THEN s.order_up_to END,
+       f.daily, coalesce(f.error_std_dev, 0)
+FROM unnest($1::bigint[]) WITH ORDINALITY AS k(id, ord)
+JOIN replenishment_state s ON s.id = k.id
+JOIN replenishment_rule r USING (tenant_id, item_id, location_id)
+LEFT JOIN supplier p ON p.tenant_id = r.tenant_id AND p.supplier_id = r.supplier_id
+LEFT JOIN item i ON i.tenant_id = r.tenant_id AND i.item_id = r.item_id
+LEFT JOIN replenishment_forecast f ON f.state_id = s.id AND r.mode = 'auto'`)
+
+// ReplenishmentPlans reads the plans of locked positions that have a rule.
+func ReplenishmentPlans(ctx context.Context, tx store.Tx, positions []*Replenishment) (map[*Replenishment]*ReplenishmentPlan, error) {
+	ids := pg.NewColumn(len(positions), 10)
+	for _, p := range positions {
+		ids.Integer(p.ID)
+	}
+	plans := make(map[*Replenishment]*ReplenishmentPlan, len(positions))
+	err := pg.Each(ctx, tx, replenishmentPlans, func(row *sql.Rows) error {
+		var ord int
+		var p ReplenishmentPlan
+		var plannedPoint, plannedUpTo *event.Decimal
+		var daily pq.Float64Array
+		var deviation float64
+		if err := row.Scan(&ord, &p.RuleVersion, &p.Auto, &p.Supplier, &p.LeadTimeDays, &p.ReorderPoint, &p.OrderUpTo, &p.OrderQuantity,
+			&p.Pack, &p.MinimumOrder, &p.ServiceLevel, &p.CoverDays, &p.UnitCost, &plannedPoint, &plannedUpTo, &daily, &deviation); err != nil {
+			return err
+		}
+		if plannedPoint != nil && plannedUpTo != nil {
+			p.Planned = &PlannedLevels{*plannedPoint, *plannedUpTo}
+		}
+		if len(daily) > 0 {
+			p.Expected = &ExpectedDemand{Daily: daily, ErrorStdDev: deviation}
+		}
+		plans[positions[ord-1]] = &p
+		return nil
+	}, ids)
+	if err != nil {
+		return nil, fmt.Errorf("reading the rules of %d positions: %w", len(positions), err)
+	}
+	return plans, nil
+}
+
+var notePlans = pg.SQL(`
+UPDATE replenishment_state s
+SET on_order = n.on_order, bookings = n.bookings, held_on = n.held_on, held_version = n.held_version, forecast_start = n.forecast_start
+FROM unnest($1::bigint[], $2::numeric[], $3::bigint[], $4::date[], $5::bigint[], $6::date[]) AS n(id, on_order, bookings, held_on, held_version, forecast_start)
+WHERE s.id = n.id`)
+
+// NotePlans writes what is on order for the positions, whether their need is
+// held, and how new their forecast is. They must be locked by this transaction.
+func NotePlans(ctx context.Context, tx store.Tx, positions []*Replenishment) error {
+	if len(positions) == 0 {
+		return nil
+	}
+	n := len(positions)
+	ids, onOrder, bookings := pg.NewColumn(n, 10), pg.NewColumn(n, 8), pg.NewColumn(n, 6)
+	held, versions, starts := pg.NewColumn(n, 10), pg.NewColumn(n, 6), pg.NewColumn(n, 10)
+	for _, p := range positions {
+		ids.Integer(p.ID)
+		onOrder.Decimal(p.OnOrder)
+		bookings.Integer(p.Bookings)
+		held.DateOrNull(p.HeldOn)
+		versions.Integer(p.HeldVersion)
+		starts.DateOrNull(p.ForecastStart)
+	}
+	if _, err := pg.Exec(ctx, tx, notePlans, ids, onOrder, bookings, held, versions, starts); err != nil {
+		return fmt.Errorf("noting the plans of %d positions: %w", n, err)
+	}
+	return nil
+}
+
+var noteLevels = pg.SQL(`
+UPDATE replenishment_state s SET planned_version = n.version, reorder_point = n.reorder_point, order_up_to = n.order_up_to
+FROM unnest($1::bigint[], $2::bigint[], $3::numeric[], $4::numeric[]) AS n(id, version, reorder_point, order_up_to)
+WHERE s.id = n.id`)
+
+// NoteLevels keeps what the forecast has made of the rules: Planned of each plan.
+func NoteLevels(ctx context.Context, tx store.Tx, plans map[*Replenishment]*ReplenishmentPlan) error {
+	if len(plans) == 0 {
+		return nil
+	}
+	n := len(plans)
+	ids, versions, points, upTo := pg.NewColumn(n, 10), pg.NewColumn(n, 6), pg.NewColumn(n, 8), pg.NewColumn(n, 8)
+	for position, plan := range plans {
+		ids.Integer(position.ID)
+		versions.Integer(plan.RuleVersion)
+		points.Decimal(plan.Planned.ReorderPoint)
+		upTo.Decimal(plan.Planned.OrderUpTo)
+	}
+	if _, err := pg.Exec(ctx, tx, noteLevels, ids, versions, points, upTo); err != nil {
+		return fmt.Errorf("noting the planned levels of %d positions: %w", n, err)
+	}
+	return nil
+}
+
+// Arrays of arrays would have to be of one length each; as texts they may differ.
+var rememberForecasts = pg.SQL(`
+INSERT INTO replenishment_forecast (state_id, daily, error_std_dev)
+SELECT id, daily::numeric[], error_std_dev FROM unnest($1::bigint[], $2::text[], $3::numeric[]) AS n(id, daily, error_std_dev)
+ON CONFLICT (state_id) DO UPDATE SET daily = excluded.daily, error_std_dev = excluded.error_std_dev`)
+
+// RememberForecasts remembers the newest forecast of each position, which must be
+// locked by this transaction.
+func RememberForecasts(ctx context.Context, tx store.Tx, forecasts map[*Replenishment]event.ForecastGenerated) error {
+	if len(forecasts) == 0 {
+		return nil
+	}
+	n := len(forecasts)
+	ids, daily, deviations := pg.NewColumn(n, 10), pg.NewTexts(n, 256), pg.NewColumn(n, 8)
+	for position, f := range forecasts {
+		days := pg.NewColumn(len(f.DailyDemand), 8)
+		for _, d := range f.DailyDemand {
+			days.Decimal(d)
+		}
+		ids.Integer(position.ID)
+		daily.Add(string(days.Text) + "}")
+		deviations.Decimal(f.ErrorStdDev)
+	}
+	if _, err := pg.Exec(ctx, tx, rememberForecasts, ids, daily, deviations); err != nil {
+		return fmt.Errorf("remembering the forecasts of %d positions: %w", n, err)
+	}
+	return nil
+}

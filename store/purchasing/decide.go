@@ -1,0 +1,95 @@
+package purchasing
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+)
+
+// In key order, so that two of these cannot deadlock.
+var approveByPolicy = pg.SQL(`
+UPDATE purchase_order o SET status = 'APPROVED', version = o.version + 1, decided_at = n.at, decided_by = $4
+FROM (SELECT o.tenant_id, o.purchase_order_id, n.at
+      FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS n(tenant_id, purchase_order_id, at)
+      JOIN purchase_order o USING (tenant_id, purchase_order_id) JOIN tenant_setting s USING (tenant_id)
+      WHERE o.status = 'PENDING' AND o.priced AND o.total_amount <= s.approval_limit
+      ORDER BY o.tenant_id, o.purchase_order_id FOR NO KEY UPDATE OF o) n
+WHERE o.tenant_id = n.tenant_id AND o.purchase_order_id = n.purchase_order_id
+RETURNING o.tenant_id, o.purchase_order_id, o.version`)
+
+// ApproveByPolicy approves those of the orders that still wait, if the prices of
+// all their lines are known and their total is within the tenant's approval
+// limit. Each is given once, with the business time of its decision. The versions
+// are of those that were approved; the others wait on, were decided already, or are not known.
+func ApproveByPolicy(ctx context.Context, tx store.Tx, orders map[OrderKey]time.Time, by string) (versions map[OrderKey]int64, err error) {
+	keys, at := make([]OrderKey, 0, len(orders)), pg.NewColumn(len(orders), 28)
+	for k, decided := range orders {
+		keys = append(keys, k)
+		at.Time(decided)
+	}
+	tenants, ids := orderColumns(keys)
+	versions = map[OrderKey]int64{}
+	err = pg.Each(ctx, tx, approveByPolicy, func(row *sql.Rows) error {
+		var k OrderKey
+		var version int64
+		if err := row.Scan(&k.Tenant, &k.Order, &version); err != nil {
+			return err
+		}
+		versions[k] = version
+		return nil
+	}, tenants, ids, at, by)
+	if err != nil {
+		return nil, fmt.Errorf("approving %d orders: %w", len(orders), err)
+	}
+	return versions, nil
+}
+
+// OrderDecision is an order as somebody finds it who wants to decide about it,
+// locked by the transaction that read it.
+type OrderDecision struct {
+	OrderKey
+	Number        string        `db:"po_number"`
+	Status        string        `db:"status"`
+	Version       int64         `db:"version"`
+	Total         event.Decimal `db:"total_amount"`
+	CorrelationID string        `db:"correlation_id"`
+	DecidedBy     string        `db:"decided_by"`
+	DecidedAt     *time.Time    `db:"decided_at"`
+	Reason        string        `db:"reason"`
+	// LatestAt is the latest business time known of the order's positions.
+	LatestAt time.Time `db:"latest_at"`
+}
+
+var lockOrder = pg.SQL(`
+SELECT o.tenant_id, o.purchase_order_id, o.po_number, o.status, o.version, o.total_amount, o.correlation_id, o.decided_by, o.decided_at, o.reason,
+       greatest(o.created_at, (SELECT max(s.latest_at) FROM purchase_order_line l JOIN replenishment_state s USING (tenant_id, item_id, location_id)
+                               WHERE l.tenant_id = o.tenant_id AND l.purchase_order_id = o.purchase_order_id)) AS latest_at
+FROM purchase_order o WHERE o.tenant_id = $1 AND o.purchase_order_id = $2
+FOR NO KEY UPDATE OF o`)
+
+// LockOrder reads an order to decide about it; ErrNotFound when there is none.
+func LockOrder(ctx context.Context, tx store.Tx, order OrderKey) (OrderDecision, error) {
+	var d OrderDecision
+	if err := pg.Get(ctx, tx, &d, lockOrder, order.Tenant, order.Order); err != nil {
+		return d, fmt.Errorf("reading order %s: %w", order.Order, err)
+	}
+	return d, nil
+}
+
+var decideOrder = pg.SQL(`
+UPDATE purchase_order SET status = $3, version = $4, decided_at = $5, decided_by = $6, reason = $7
+WHERE tenant_id = $1 AND purchase_order_id = $2`)
+
+// DecideOrder writes the status, version, time, author and reason of a decision
+// about an order that this transaction has locked.
+func DecideOrder(ctx context.Context, tx store.Tx, d OrderDecision) error {
+	if _, err := pg.Exec(ctx, tx, decideOrder, d.Tenant, d.Order, d.Status, d.Version, d.DecidedAt, d.DecidedBy, d.Reason); err != nil {
+		return fmt.Errorf("deciding about order %s: %w", d.Order, err)
+	}
+	return nil
+}

@@ -1,0 +1,161 @@
+package purchasing
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+)
+
+// # Dispatch
+//
+// An order's way to its supplier is kept as facts: what PURCHASE_ORDER_CREATED
+// asked to be sent, that it was approved, that it was cancelled, that a call was
+// begun, that it was answered. Facts come in any order and each upserts its own
+// column under the row's lock, so that whoever writes the last of two that were
+// needed sees both. The status is a generated column: it follows from the facts
+// and can contradict none.
+
+// DispatchStatus is how far an order has come on its way to its supplier.
+type DispatchStatus string
+
+// The statuses. An order is in doubt when it was cancelled after a call whose
+// answer never came, or after a person was asked to send it: the supplier may have it.
+const (
+	DispatchWaiting               DispatchStatus = "WAITING"
+	DispatchSending               DispatchStatus = "SENDING"
+	DispatchSent                  DispatchStatus = "SENT"
+	DispatchRefused               DispatchStatus = "REFUSED"
+	DispatchByHand                DispatchStatus = "BY_HAND"
+	DispatchCancelled             DispatchStatus = "CANCELLED"
+	DispatchCancelledInDoubt      DispatchStatus = "CANCELLED_IN_DOUBT"
+	DispatchCancelledAfterSending DispatchStatus = "CANCELLED_AFTER_SENDING"
+)
+
+// Dispatch is what is known of an order on its way, its row locked by the
+// transaction that noted the last of it. Request is the body to be sent, empty
+// until PURCHASE_ORDER_CREATED was heard; Endpoint is the supplier's, empty when
+// it has none or nobody knows the supplier.
+type Dispatch struct {
+	Status   DispatchStatus `db:"status"`
+	Supplier string         `db:"supplier_id"`
+	Request  string         `db:"request"`
+	Approved bool           `db:"approved"`
+	Endpoint string         `db:"endpoint"`
+}
+
+// Due tells whether the order is to be sent: created, approved, and not yet with
+// the supplier, with a person, or cancelled. A refused one is: whoever sends its
+// event again has mended something.
+func (d Dispatch) Due() bool {
+	switch d.Status {
+	case DispatchWaiting, DispatchSending, DispatchRefused:
+		return d.Request != "" && d.Approved
+	}
+	return false
+}
+
+const returnDispatch = `
+RETURNING d.status, coalesce(d.supplier_id, '') AS supplier_id, coalesce(d.request, '') AS request, d.approved_at IS NOT NULL AS approved,
+          coalesce((SELECT s.endpoint FROM supplier s WHERE s.tenant_id = d.tenant_id AND s.supplier_id = d.supplier_id), '') AS endpoint`
+
+var noteOrderCreated = pg.SQL(`
+INSERT INTO dispatch AS d (tenant_id, purchase_order_id, supplier_id, request) VALUES ($1, $2, $3, $4)
+ON CONFLICT (tenant_id, purchase_order_id) DO UPDATE
+SET supplier_id = coalesce(d.supplier_id, excluded.supplier_id), request = coalesce(d.request, excluded.request)` + returnDispatch)
+
+// NoteOrderCreated keeps what is to be sent, and to whom. Once kept it stays as
+// it is: a call made again says the same.
+func NoteOrderCreated(ctx context.Context, tx store.Tx, key OrderKey, supplier string, request []byte) (Dispatch, error) {
+	return noteOrder(ctx, tx, key, noteOrderCreated, key.Tenant, key.Order, supplier, string(request))
+}
+
+var noteOrderApproved = pg.SQL(`
+INSERT INTO dispatch AS d (tenant_id, purchase_order_id, approved_at) VALUES ($1, $2, $3)
+ON CONFLICT (tenant_id, purchase_order_id) DO UPDATE SET approved_at = coalesce(d.approved_at, excluded.approved_at)` + returnDispatch)
+
+// NoteOrderApproved keeps that the order may be sent, since a moment of business time.
+func NoteOrderApproved(ctx context.Context, tx store.Tx, key OrderKey, at time.Time) (Dispatch, error) {
+	return noteOrder(ctx, tx, key, noteOrderApproved, key.Tenant, key.Order, at)
+}
+
+var noteOrderCancelled = pg.SQL(`
+INSERT INTO dispatch AS d (tenant_id, purchase_order_id, cancelled_at) VALUES ($1, $2, $3)
+ON CONFLICT (tenant_id, purchase_order_id) DO UPDATE SET cancelled_at = coalesce(d.cancelled_at, excluded.cancelled_at)` + returnDispatch)
+
+// NoteOrderCancelled keeps that the order was taken back, at a moment of business time.
+func NoteOrderCancelled(ctx context.Context, tx store.Tx, key OrderKey, at time.Time) (Dispatch, error) {
+	return noteOrder(ctx, tx, key, noteOrderCancelled, key.Tenant, key.Order, at)
+}
+
+func noteOrder(ctx context.Context, tx store.Tx, key OrderKey, note pg.Statement, args ...any) (Dispatch, error) {
+	var d Dispatch
+	if err := pg.Get(ctx, tx, &d, note, args...); err != nil {
+		return Dispatch{}, fmt.Errorf("noting order %s: %w", key.Order, err)
+	}
+	return d, nil
+}
+
+// An attempt takes a refusal back: how it ends is not known yet.
+var beginSending = pg.SQL(`
+UPDATE dispatch SET attempts = attempts + 1, attempted_at = clock_timestamp(), refused_at = NULL
+WHERE tenant_id = $1 AND purchase_order_id = $2`)
+
+// BeginSending counts a call that is about to be made.
+func BeginSending(ctx context.Context, tx store.Tx, key OrderKey) error {
+	return moveOrder(ctx, tx, key, beginSending)
+}
+
+var takeBackSending = pg.SQL(`
+UPDATE dispatch SET attempts = greatest(0, attempts - 1), attempted_at = CASE WHEN attempts > 1 THEN attempted_at END, failure = $3
+WHERE tenant_id = $1 AND purchase_order_id = $2 AND sent_at IS NULL`)
+
+// TakeBackSending uncounts a call that was begun and not made, and keeps why.
+func TakeBackSending(ctx context.Context, tx store.Tx, key OrderKey, why string) error {
+	return moveOrder(ctx, tx, key, takeBackSending, why)
+}
+
+var leaveToHand = pg.SQL(`
+UPDATE dispatch SET by_hand_at = clock_timestamp() WHERE tenant_id = $1 AND purchase_order_id = $2 AND by_hand_at IS NULL`)
+
+// LeaveToHand keeps that a person must send the order, since its supplier can not be called.
+func LeaveToHand(ctx context.Context, tx store.Tx, key OrderKey) error {
+	return moveOrder(ctx, tx, key, leaveToHand)
+}
+
+// Receipt is what a supplier answered who has taken an order. PromisedDate is
+// empty when the supplier promised none.
+type Receipt struct {
+	Status            int
+	SupplierReference string
+	PromisedDate      event.Date
+}
+
+var recordSent = pg.SQL(`
+UPDATE dispatch SET sent_at = clock_timestamp(), answer_status = $3, supplier_reference = $4, promised_date = CAST(nullif($5, '') AS date),
+    failure = '', refused_at = NULL
+WHERE tenant_id = $1 AND purchase_order_id = $2 AND sent_at IS NULL`)
+
+// RecordSent keeps a supplier's answer, the first that is recorded: two slots may have called.
+func RecordSent(ctx context.Context, tx store.Tx, key OrderKey, r Receipt) error {
+	return moveOrder(ctx, tx, key, recordSent, r.Status, r.SupplierReference, string(r.PromisedDate))
+}
+
+var recordUnsent = pg.SQL(`
+UPDATE dispatch SET failure = $3, refused_at = CASE WHEN $4::boolean THEN clock_timestamp() END
+WHERE tenant_id = $1 AND purchase_order_id = $2 AND sent_at IS NULL`)
+
+// RecordUnsent keeps why a call came to nothing, and whether that is the supplier's last word.
+func RecordUnsent(ctx context.Context, tx store.Tx, key OrderKey, failure string, refused bool) error {
+	return moveOrder(ctx, tx, key, recordUnsent, failure, refused)
+}
+
+func moveOrder(ctx context.Context, tx store.Tx, key OrderKey, move pg.Statement, args ...any) error {
+	if _, err := pg.Exec(ctx, tx, move, append([]any{key.Tenant, key.Order}, args...)...); err != nil {
+		return fmt.Errorf("recording the dispatch of order %s: %w", key.Order, err)
+	}
+	return nil
+}

@@ -1,0 +1,152 @@
+package purchasing
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+)
+
+// PurchaseOrder is an order as people look at it. The JSON names are the events'.
+type PurchaseOrder struct {
+	Tenant       string `json:"tenantId"`
+	ID           string `json:"purchaseOrderId"`
+	Number       string `json:"poNumber"`
+	Status       string `json:"status"`
+	Supplier     string `json:"supplierId"`
+	SupplierName string `json:"supplierName,omitempty"`
+	Location     string `json:"locationId"`
+	// Total is what the lines with a known price sum to; Priced tells that these are all of them.
+	Total     event.Decimal `json:"totalAmount"`
+	Priced    bool          `json:"priced"`
+	CreatedAt time.Time     `json:"createdAt"`
+	DecidedAt *time.Time    `json:"decidedAt,omitempty"`
+	DecidedBy string        `json:"decidedBy,omitempty"`
+	Reason    string        `json:"reason,omitempty"`
+	// Dispatch is what became of sending it; nil before anybody tried or asked.
+	Dispatch *OrderDispatch      `json:"dispatch,omitempty"`
+	Lines    []PurchaseOrderLine `json:"lines"`
+}
+
+// OrderDispatch is how far an order is on its way to its supplier.
+type OrderDispatch struct {
+	Status       string     `json:"status"`
+	SentAt       *time.Time `json:"sentAt,omitempty"`
+	Reference    string     `json:"supplierReference,omitempty"`
+	PromisedDate string     `json:"promisedDate,omitempty"`
+	Failure      string     `json:"failure,omitempty"`
+}
+
+// PurchaseOrderLine is a line of an order, what has come for it, and what the rule saw that asked for it.
+type PurchaseOrderLine struct {
+	Item         string         `json:"itemId"`
+	ItemName     string         `json:"itemName,omitempty"`
+	Location     string         `json:"locationId"`
+	Quantity     event.Decimal  `json:"quantity"`
+	UnitPrice    *event.Decimal `json:"unitPrice,omitempty"`
+	Received     event.Decimal  `json:"received"`
+	Open         bool           `json:"open"`
+	Available    event.Decimal  `json:"available"`
+	OnOrder      event.Decimal  `json:"onOrder"`
+	ReorderPoint event.Decimal  `json:"reorderPoint"`
+	RuleVersion  int64          `json:"ruleVersion"`
+	Sequence     int64          `json:"sequence"`
+}
+
+// OrderFilter chooses orders; what is empty chooses all. Name is an order's id or its number.
+type OrderFilter struct{ Tenant, Name, Status, Supplier, Item, Location string }
+
+var listOrders = pg.SQL(`
+SELECT o.tenant_id, o.purchase_order_id, o.po_number, o.status, o.supplier_id, coalesce(s.name, ''), o.location_id, o.total_amount, o.priced,
+       o.created_at, o.decided_at, o.decided_by, o.reason,
+       coalesce(d.status, ''), d.sent_at, coalesce(d.supplier_reference, ''), coalesce(d.promised_date::text, ''), coalesce(d.failure, '')
+FROM purchase_order o
+LEFT JOIN supplier s USING (tenant_id, supplier_id)
+LEFT JOIN dispatch d ON d.tenant_id = o.tenant_id AND d.purchase_order_id = o.purchase_order_id
+WHERE ($1 = '' OR o.tenant_id = $1) AND ($2 = '' OR o.purchase_order_id = $2 OR o.po_number = $2) AND ($3 = '' OR o.status = $3)
+  AND ($4 = '' OR o.supplier_id = $4) AND ($6 = '' OR o.location_id = $6)
+  AND ($5 = '' OR EXISTS (SELECT FROM purchase_order_line l
+                          WHERE l.tenant_id = o.tenant_id AND l.purchase_order_id = o.purchase_order_id AND l.item_id = $5))
+ORDER BY o.created_at DESC, o.po_number DESC, o.tenant_id
+LIMIT $7`)
+
+var listOrderLines = pg.SQL(`
+SELECT k.ord, l.item_id, coalesce(i.name, ''), l.location_id, l.quantity, l.unit_price, l.received, l.open,
+       l.available, l.on_order, l.reorder_point, l.rule_version, l.sequence
+FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k(tenant_id, purchase_order_id, ord)
+JOIN purchase_order_line l USING (tenant_id, purchase_order_id)
+LEFT JOIN item i ON i.tenant_id = l.tenant_id AND i.item_id = l.item_id
+ORDER BY k.ord, l.item_id, l.location_id`)
+
+// PurchaseOrders gives the newest orders of a filter, at most limit of them; 0 means all.
+func PurchaseOrders(ctx context.Context, db *store.DB, of OrderFilter, limit int) ([]PurchaseOrder, error) {
+	orders := []PurchaseOrder{}
+	most := sql.NullInt64{Int64: int64(limit), Valid: limit > 0}
+	err := pg.Each(ctx, db, listOrders, func(row *sql.Rows) error {
+		var o PurchaseOrder
+		var d OrderDispatch
+		if err := row.Scan(&o.Tenant, &o.ID, &o.Number, &o.Status, &o.Supplier, &o.SupplierName, &o.Location, &o.Total, &o.Priced,
+			&o.CreatedAt, &o.DecidedAt, &o.DecidedBy, &o.Reason, &d.Status, &d.SentAt, &d.Reference, &d.PromisedDate, &d.Failure); err != nil {
+			return err
+		}
+		if d.Status != "" {
+			o.Dispatch = &d
+		}
+		orders = append(orders, o)
+		return nil
+	}, of.Tenant, of.Name, of.Status, of.Supplier, of.Item, of.Location, most)
+	if err != nil {
+		return nil, fmt.Errorf("listing purchase orders: %w", err)
+	}
+	keys := make([]OrderKey, len(orders))
+	for i := range orders {
+		keys[i] = OrderKey{orders[i].Tenant, orders[i].ID}
+	}
+	tenants, ids := orderColumns(keys)
+	err = pg.Each(ctx, db, listOrderLines, func(row *sql.Rows) error {
+		var ord int
+		var l PurchaseOrderLine
+		err := row.Scan(&ord, &l.Item, &l.ItemName, &l.Location, &l.Quantity, &l.UnitPrice, &l.Received, &l.Open,
+			&l.Available, &l.OnOrder, &l.ReorderPoint, &l.RuleVersion, &l.Sequence)
+		if err != nil {
+			return err
+		}
+		orders[ord-1].Lines = append(orders[ord-1].Lines, l)
+		return nil
+	}, tenants, ids)
+	if err != nil {
+		return nil, fmt.Errorf("listing the lines of %d purchase orders: %w", len(orders), err)
+	}
+	return orders, nil
+}
+
+// OrderBooking is a thing that happened to what was on order by an order's line:
+// Quantity was ordered, received or cancelled (Kind).
+type OrderBooking struct {
+	At       time.Time     `db:"occurred_at" json:"at"`
+	Kind     string        `db:"kind" json:"kind"`
+	Item     string        `db:"item_id" json:"itemId"`
+	Location string        `db:"location_id" json:"locationId"`
+	Quantity event.Decimal `db:"quantity" json:"quantity"`
+	// Change is what it did to OnOrder, all that is on order at the position, whose value after it this is.
+	Change  event.Decimal `db:"change" json:"change"`
+	OnOrder event.Decimal `db:"on_order" json:"onOrder"`
+}
+
+var orderBookings = pg.SQL(`
+SELECT b.occurred_at, b.kind, s.item_id, s.location_id, b.quantity, b.change, b.on_order
+FROM on_order_booking b JOIN replenishment_state s ON s.id = b.state_id
+WHERE b.tenant_id = $1 AND b.purchase_order_id = $2 ORDER BY s.item_id, s.location_id, b.ordinal`)
+
+// OrderBookings is what happened to the lines of an order, in the order it was booked.
+func OrderBookings(ctx context.Context, db *store.DB, order OrderKey) ([]OrderBooking, error) {
+	bookings := []OrderBooking{}
+	if err := pg.Select(ctx, db, &bookings, orderBookings, order.Tenant, order.Order); err != nil {
+		return nil, fmt.Errorf("reading the bookings of order %s: %w", order.Order, err)
+	}
+	return bookings, nil
+}

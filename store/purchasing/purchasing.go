@@ -1,0 +1,218 @@
+package purchasing
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/planning"
+)
+
+// # Purchasing
+//
+// An order is written in the transaction that says PURCHASE_ORDER_CREATED, under
+// the lock of the position that needs it (replenishment_state). What its lines
+// await is the position's on order; each change of that is booked in
+// on_order_booking, so that what was on order when is known afterwards, and
+// CheckPurchasing can hold the three against each other.
+//
+// The status of an order is decided under its own row: whoever finds it PENDING
+// decides. Lines know nothing of it: they close when their goods have come, or
+// when replenishment hears of the cancellation.
+
+// The statuses of an order.
+const (
+	OrderPending   = event.PurchaseOrderPending
+	OrderApproved  = "APPROVED"
+	OrderCancelled = "CANCELLED"
+)
+
+// OrderKey names an order of a tenant.
+type OrderKey struct {
+	Tenant string `db:"tenant_id"`
+	Order  string `db:"purchase_order_id"`
+}
+
+// OrderLine is a line of an order as far as receipts need to know. Lines of one
+// position are older the lower their Ordinal is.
+type OrderLine struct {
+	OrderKey
+	Quantity event.Decimal
+	Received event.Decimal
+	Open     bool
+	Ordinal  int64
+	// Sequence is the position's version that the rule saw when it asked for the line.
+	Sequence int64
+}
+
+// Rest is what the line still awaits.
+func (l *OrderLine) Rest() event.Decimal {
+	if rest := l.Quantity.Sub(l.Received); l.Open && !rest.IsNegative() {
+		return rest
+	}
+	return event.Decimal{}
+}
+
+var orderPositions = pg.SQL(`
+SELECT k.ord, l.item_id, l.location_id
+FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k(tenant_id, purchase_order_id, ord)
+JOIN purchase_order_line l USING (tenant_id, purchase_order_id)
+ORDER BY k.ord, l.item_id, l.location_id`)
+
+// OrderPositions gives the positions that have a line in the orders. They never
+// change: an order's lines are those it was made with.
+func OrderPositions(ctx context.Context, tx store.Tx, orders []OrderKey) (map[OrderKey][]masterdata.PositionKey, error) {
+	tenants, ids := orderColumns(orders)
+	positions := make(map[OrderKey][]masterdata.PositionKey, len(orders))
+	err := pg.Each(ctx, tx, orderPositions, func(row *sql.Rows) error {
+		var ord int
+		var k masterdata.PositionKey
+		err := row.Scan(&ord, &k.Item, &k.Location)
+		order := orders[ord-1]
+		k.Tenant = order.Tenant
+		positions[order] = append(positions[order], k)
+		return err
+	}, tenants, ids)
+	if err != nil {
+		return nil, fmt.Errorf("looking for the positions of %d orders: %w", len(orders), err)
+	}
+	return positions, nil
+}
+
+// The open ones, and those of the orders named, which may be closed.
+var orderLines = pg.SQL(`
+SELECT k.at, l.purchase_order_id, l.quantity, l.received, l.open, l.ordinal, l.sequence
+FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS k(tenant_id, item_id, location_id, at)
+JOIN purchase_order_line l USING (tenant_id, item_id, location_id)
+WHERE l.open
+UNION ALL
+SELECT n.at, l.purchase_order_id, l.quantity, l.received, l.open, l.ordinal, l.sequence
+FROM (SELECT DISTINCT * FROM unnest($5::text[], $6::text[], $7::text[], $8::text[], $9::bigint[])) AS n(tenant_id, purchase_order_id, item_id, location_id, at)
+JOIN purchase_order_line l USING (tenant_id, purchase_order_id, item_id, location_id)
+WHERE NOT l.open
+ORDER BY 1, 6`)
+
+// OrderLines gives the open lines of locked positions, and those closed ones
+// whose orders are named, oldest first.
+func OrderLines(ctx context.Context, tx store.Tx, positions []*planning.Replenishment, named map[*planning.Replenishment][]string) (map[*planning.Replenishment][]*OrderLine, error) {
+	keys, at := make([]masterdata.PositionKey, len(positions)), pg.NewColumn(len(positions), 6)
+	var namedKeys []masterdata.PositionKey
+	orders, namedAt := pg.NewTexts(len(named), 36), pg.NewColumn(len(named), 6)
+	for i, p := range positions {
+		keys[i] = p.PositionKey
+		at.Integer(int64(i))
+		for _, order := range named[p] {
+			namedKeys = append(namedKeys, p.PositionKey)
+			orders.Add(order)
+			namedAt.Integer(int64(i))
+		}
+	}
+	tenants, items, locations := masterdata.KeyColumns(keys)
+	namedTenants, namedItems, namedLocations := masterdata.KeyColumns(namedKeys)
+	lines := map[*planning.Replenishment][]*OrderLine{}
+	err := pg.Each(ctx, tx, orderLines, func(row *sql.Rows) error {
+		var i int
+		var l OrderLine
+		if err := row.Scan(&i, &l.Order, &l.Quantity, &l.Received, &l.Open, &l.Ordinal, &l.Sequence); err != nil {
+			return err
+		}
+		p := positions[i]
+		l.Tenant = p.Tenant
+		lines[p] = append(lines[p], &l)
+		return nil
+	}, tenants, items, locations, at, namedTenants, orders, namedItems, namedLocations, namedAt)
+	if err != nil {
+		return nil, fmt.Errorf("reading the order lines of %d positions: %w", len(positions), err)
+	}
+	return lines, nil
+}
+
+func orderColumns(orders []OrderKey) (tenants, ids *pg.Texts) {
+	tenants, ids = pg.NewTexts(len(orders), 16), pg.NewTexts(len(orders), 36)
+	for _, o := range orders {
+		tenants.Add(o.Tenant)
+		ids.Add(o.Order)
+	}
+	return tenants, ids
+}
+
+// NumberKey names a series of order numbers.
+type NumberKey struct {
+	Tenant string
+	Year   int
+}
+
+// Those who draw from two series take them in one order, lest they deadlock.
+var drawOrderNumbers = pg.SQL(`
+INSERT INTO purchase_order_number AS n (tenant_id, year, last) SELECT tenant_id, year, wanted
+FROM unnest($1::text[], $2::int[], $3::bigint[]) AS k(tenant_id, year, wanted) ORDER BY tenant_id, year
+ON CONFLICT (tenant_id, year) DO UPDATE SET last = n.last + excluded.last
+RETURNING tenant_id, year, last`)
+
+// DrawOrderNumbers draws as many numbers of each series as are wanted and gives
+// the first of each: the others follow it. A number drawn in a transaction that
+// is rolled back was never seen, and is drawn again.
+func DrawOrderNumbers(ctx context.Context, tx store.Tx, wanted map[NumberKey]int) (map[NumberKey]int64, error) {
+	tenants, years, counts := pg.NewTexts(len(wanted), 16), pg.NewColumn(len(wanted), 4), pg.NewColumn(len(wanted), 4)
+	for k, n := range wanted {
+		tenants.Add(k.Tenant)
+		years.Integer(int64(k.Year))
+		counts.Integer(int64(n))
+	}
+	first := make(map[NumberKey]int64, len(wanted))
+	err := pg.Each(ctx, tx, drawOrderNumbers, func(row *sql.Rows) error {
+		var k NumberKey
+		var last int64
+		err := row.Scan(&k.Tenant, &k.Year, &last)
+		first[k] = last - int64(wanted[k]) + 1
+		return err
+	}, tenants, years, counts)
+	if err != nil {
+		return nil, fmt.Errorf("drawing order numbers: %w", err)
+	}
+	return first, nil
+}
+
+// NewOrder is an order of one line, and what the rule saw that asked for it.
+type NewOrder struct {
+	Line          *OrderLine
+	Position      *planning.Replenishment
+	Number        string
+	Supplier      string
+	UnitPrice     *event.Decimal
+	Total         event.Decimal
+	CorrelationID string
+	CreatedAt     time.Time
+	// What the rule saw, before the order.
+	RuleVersion, Sequence            int64
+	Available, OnOrder, ReorderPoint event.Decimal
+}
+
+// Kinds of bookings.
+const (
+	BookedOrdered   = "ORDERED"
+	BookedReceived  = "RECEIVED"
+	BookedCancelled = "CANCELLED"
+)
+
+// OnOrderBooking is a change of what is on order at a position: Quantity was
+// ordered, received or cancelled, and changed OnOrder, which is the value after
+// it, by Change.
+type OnOrderBooking struct {
+	Position   *planning.Replenishment
+	Ordinal    int64
+	Kind       string
+	Order      string
+	EventID    uuid.UUID
+	Quantity   event.Decimal
+	Change     event.Decimal
+	OnOrder    event.Decimal
+	OccurredAt time.Time
+}

@@ -1,0 +1,49 @@
+package purchasing
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+)
+
+var sentRequests = pg.SQL(`
+SELECT d.request FROM dispatch d
+WHERE d.tenant_id = $1 AND d.sent_at IS NOT NULL
+  AND EXISTS (SELECT FROM purchase_order_line l WHERE l.tenant_id = d.tenant_id AND l.purchase_order_id = d.purchase_order_id AND l.open)
+ORDER BY d.purchase_order_id`)
+
+// SentOrders gives the orders that suppliers have and have not yet brought
+// whole, as they were sent.
+func SentOrders(ctx context.Context, db *store.DB, tenant string) ([]string, error) {
+	var requests []string
+	if err := pg.Select(ctx, db, &requests, sentRequests, tenant); err != nil {
+		return nil, fmt.Errorf("reading the orders under way of %s: %w", tenant, err)
+	}
+	return requests, nil
+}
+
+// WaitingOrder is an order that policy has left to a person.
+type WaitingOrder struct {
+	OrderKey
+	Number    string        `db:"po_number"`
+	Supplier  string        `db:"supplier_id"`
+	Total     event.Decimal `db:"total_amount"`
+	CreatedAt time.Time     `db:"created_at"`
+}
+
+var waitingOrders = pg.SQL(`
+SELECT tenant_id, purchase_order_id, po_number, supplier_id, total_amount, created_at FROM purchase_order
+WHERE tenant_id = $1 AND status = 'PENDING' ORDER BY created_at, purchase_order_id`)
+
+// WaitingOrders gives a tenant's orders that nobody has decided about, oldest first.
+func WaitingOrders(ctx context.Context, db *store.DB, tenant string) ([]WaitingOrder, error) {
+	var orders []WaitingOrder
+	if err := pg.Select(ctx, db, &orders, waitingOrders, tenant); err != nil {
+		return nil, fmt.Errorf("reading the orders that wait: %w", err)
+	}
+	return orders, nil
+}

@@ -1,0 +1,163 @@
+package purchasing
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/planning"
+)
+
+var createOrders = pg.SQL(`
+WITH made AS (
+    INSERT INTO purchase_order (tenant_id, purchase_order_id, po_number, supplier_id, location_id, total_amount, priced, status, correlation_id, created_at)
+    SELECT n.tenant_id, n.purchase_order_id, n.po_number, n.supplier_id, n.location_id, n.total, n.unit_price IS NOT NULL, 'PENDING', n.correlation_id, n.created_at
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::numeric[], $7::numeric[], $8::text[], $9::timestamptz[])
+         AS n(tenant_id, purchase_order_id, po_number, supplier_id, location_id, total, unit_price, correlation_id, created_at)
+)
+INSERT INTO purchase_order_line (tenant_id, purchase_order_id, item_id, location_id, quantity, unit_price, received, open, ordinal,
+                                 rule_version, sequence, available, on_order, reorder_point)
+SELECT n.tenant_id, n.purchase_order_id, n.item_id, n.location_id, n.quantity, n.unit_price, n.received, n.open, n.ordinal,
+       n.rule_version, n.sequence, n.available, n.on_order, n.reorder_point
+FROM unnest($1::text[], $2::text[], $10::text[], $5::text[], $11::numeric[], $7::numeric[], $12::numeric[], $13::boolean[], $14::bigint[],
+            $15::bigint[], $16::bigint[], $17::numeric[], $18::numeric[], $19::numeric[])
+     AS n(tenant_id, purchase_order_id, item_id, location_id, quantity, unit_price, received, open, ordinal,
+          rule_version, sequence, available, on_order, reorder_point)`)
+
+// CreateOrders writes new orders and their lines, whose positions must be locked
+// by this transaction.
+func CreateOrders(ctx context.Context, tx store.Tx, orders []*NewOrder) error {
+	if len(orders) == 0 {
+		return nil
+	}
+	n := len(orders)
+	keys, ids := make([]masterdata.PositionKey, n), make([]OrderKey, n)
+	numbers, suppliers, correlations := pg.NewTexts(n, 16), pg.NewTexts(n, 16), pg.NewTexts(n, 36)
+	totals, prices, created := pg.NewColumn(n, 10), pg.NewColumn(n, 8), pg.NewColumn(n, 28)
+	quantities, received, open, ordinals := pg.NewColumn(n, 8), pg.NewColumn(n, 4), pg.NewColumn(n, 5), pg.NewColumn(n, 4)
+	versions, sequences, available, onOrder, points := pg.NewColumn(n, 4), pg.NewColumn(n, 6), pg.NewColumn(n, 8), pg.NewColumn(n, 8), pg.NewColumn(n, 8)
+	for i, o := range orders {
+		keys[i], ids[i] = o.Position.PositionKey, o.Line.OrderKey
+		numbers.Add(o.Number)
+		suppliers.Add(o.Supplier)
+		correlations.Add(o.CorrelationID)
+		totals.Decimal(o.Total)
+		prices.Optional(o.UnitPrice)
+		created.Time(o.CreatedAt)
+		quantities.Decimal(o.Line.Quantity)
+		received.Decimal(o.Line.Received)
+		open.Boolean(o.Line.Open)
+		ordinals.Integer(o.Line.Ordinal)
+		versions.Integer(o.RuleVersion)
+		sequences.Integer(o.Sequence)
+		available.Decimal(o.Available)
+		onOrder.Decimal(o.OnOrder)
+		points.Decimal(o.ReorderPoint)
+	}
+	_, items, locations := masterdata.KeyColumns(keys)
+	tenants, orderIDs := orderColumns(ids)
+	if _, err := pg.Exec(ctx, tx, createOrders, tenants, orderIDs, numbers, suppliers, locations, totals, prices, correlations, created,
+		items, quantities, received, open, ordinals, versions, sequences, available, onOrder, points); err != nil {
+		return fmt.Errorf("writing %d purchase orders: %w", n, err)
+	}
+	return nil
+}
+
+var updateOrderLines = pg.SQL(`
+UPDATE purchase_order_line l SET received = n.received, open = n.open
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::numeric[], $6::boolean[]) AS n(tenant_id, purchase_order_id, item_id, location_id, received, open)
+WHERE l.tenant_id = n.tenant_id AND l.purchase_order_id = n.purchase_order_id AND l.item_id = n.item_id AND l.location_id = n.location_id`)
+
+// UpdateOrderLines writes what has come for lines, and whether they are still
+// open. Their positions must be locked by this transaction.
+func UpdateOrderLines(ctx context.Context, tx store.Tx, lines map[*OrderLine]*planning.Replenishment) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	n := len(lines)
+	keys, ids := make([]masterdata.PositionKey, 0, n), make([]OrderKey, 0, n)
+	received, open := pg.NewColumn(n, 8), pg.NewColumn(n, 5)
+	for l, p := range lines {
+		keys, ids = append(keys, p.PositionKey), append(ids, l.OrderKey)
+		received.Decimal(l.Received)
+		open.Boolean(l.Open)
+	}
+	_, items, locations := masterdata.KeyColumns(keys)
+	tenants, orders := orderColumns(ids)
+	if _, err := pg.Exec(ctx, tx, updateOrderLines, tenants, orders, items, locations, received, open); err != nil {
+		return fmt.Errorf("updating %d order lines: %w", n, err)
+	}
+	return nil
+}
+
+var bookOnOrder = pg.SQL(`
+INSERT INTO on_order_booking (state_id, ordinal, kind, tenant_id, purchase_order_id, event_id, quantity, change, on_order, occurred_at)
+SELECT state_id, ordinal, kind, tenant_id, purchase_order_id, event_id, quantity, change, on_order, occurred_at
+FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::numeric[], $8::numeric[], $9::numeric[], $10::timestamptz[])
+     AS n(state_id, ordinal, kind, tenant_id, purchase_order_id, event_id, quantity, change, on_order, occurred_at)`)
+
+// BookOnOrder writes bookings of locked positions.
+func BookOnOrder(ctx context.Context, tx store.Tx, bookings []OnOrderBooking) error {
+	if len(bookings) == 0 {
+		return nil
+	}
+	n := len(bookings)
+	ids, ordinals, kinds, events, occurred := pg.NewColumn(n, 10), pg.NewColumn(n, 4), pg.NewTexts(n, 8), pg.NewColumn(n, 36), pg.NewColumn(n, 28)
+	quantities, changes, onOrder, keys := pg.NewColumn(n, 8), pg.NewColumn(n, 8), pg.NewColumn(n, 8), make([]OrderKey, n)
+	for i := range bookings {
+		b := &bookings[i]
+		ids.Integer(b.Position.ID)
+		ordinals.Integer(b.Ordinal)
+		kinds.Add(b.Kind)
+		keys[i] = OrderKey{b.Position.Tenant, b.Order}
+		events.UUID(b.EventID)
+		quantities.Decimal(b.Quantity)
+		changes.Decimal(b.Change)
+		onOrder.Decimal(b.OnOrder)
+		occurred.Time(b.OccurredAt)
+	}
+	tenants, orders := orderColumns(keys)
+	if _, err := pg.Exec(ctx, tx, bookOnOrder, ids, ordinals, kinds, tenants, orders, events, quantities, changes, onOrder, occurred); err != nil {
+		return fmt.Errorf("booking %d changes of what is on order: %w", n, err)
+	}
+	return nil
+}
+
+// CancelledOrder is an order that somebody has taken back.
+type CancelledOrder struct {
+	OrderKey
+	By, Reason string
+	At         time.Time
+}
+
+// In key order, so that two of these cannot deadlock.
+var noteCancelled = pg.SQL(`
+UPDATE purchase_order o SET status = 'CANCELLED', version = o.version + 1, decided_at = n.at, decided_by = n.by, reason = n.reason
+FROM (SELECT n.* FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[]) AS n(tenant_id, purchase_order_id, by, reason, at)
+      JOIN purchase_order o USING (tenant_id, purchase_order_id) WHERE o.status <> 'CANCELLED'
+      ORDER BY o.tenant_id, o.purchase_order_id FOR NO KEY UPDATE OF o) n
+WHERE o.tenant_id = n.tenant_id AND o.purchase_order_id = n.purchase_order_id`)
+
+// NoteCancelled sets the status of orders, each given once, that were cancelled
+// by others than those who set it themselves: an order already CANCELLED stays as it is.
+func NoteCancelled(ctx context.Context, tx store.Tx, orders []CancelledOrder) error {
+	if len(orders) == 0 {
+		return nil
+	}
+	n := len(orders)
+	keys, by, reasons, at := make([]OrderKey, n), pg.NewTexts(n, 16), pg.NewTexts(n, 32), pg.NewColumn(n, 28)
+	for i, o := range orders {
+		keys[i] = o.OrderKey
+		by.Add(o.By)
+		reasons.Add(o.Reason)
+		at.Time(o.At)
+	}
+	tenants, ids := orderColumns(keys)
+	if _, err := pg.Exec(ctx, tx, noteCancelled, tenants, ids, by, reasons, at); err != nil {
+		return fmt.Errorf("noting the cancellation of %d orders: %w", n, err)
+	}
+	return nil
+}

@@ -1,0 +1,82 @@
+package stockview
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+	"github.com/composerp/composerp/store/masterdata"
+)
+
+// Outlook is what has been heard of what is expected of a position. What was not heard of is nil.
+type Outlook struct {
+	masterdata.PositionKey
+	Demand  *DailyDemand
+	Trigger *RuleTrigger
+}
+
+// DailyDemand is a forecast in one figure: so many units a day from Start on. Seq is its place in the log.
+type DailyDemand struct {
+	Units event.Decimal
+	Start event.Date
+	Seq   int64
+}
+
+// RuleTrigger is the reorder point of a rule that asked for more. Seq is its place in the log.
+type RuleTrigger struct {
+	ReorderPoint event.Decimal
+	Seq          int64
+}
+
+const (
+	newerForecast = `(o.forecast_start IS NULL OR (o.forecast_start, o.forecast_seq) < (excluded.forecast_start, excluded.forecast_seq))`
+	newerTrigger  = `(o.triggered_seq IS NULL OR o.triggered_seq < excluded.triggered_seq)`
+)
+
+// Both in one statement: in two, each in key order, two slots could wait for each other.
+var noteOutlook = pg.SQL(`
+INSERT INTO stock_outlook AS o (tenant_id, item_id, location_id, daily_demand, forecast_start, forecast_seq, reorder_point, triggered_seq)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::numeric[], $5::date[], $6::bigint[], $7::numeric[], $8::bigint[])
+ON CONFLICT (tenant_id, item_id, location_id) DO UPDATE
+SET daily_demand = CASE WHEN ` + newerForecast + ` THEN excluded.daily_demand ELSE o.daily_demand END,
+    forecast_start = CASE WHEN ` + newerForecast + ` THEN excluded.forecast_start ELSE o.forecast_start END,
+    forecast_seq = CASE WHEN ` + newerForecast + ` THEN excluded.forecast_seq ELSE o.forecast_seq END,
+    reorder_point = CASE WHEN ` + newerTrigger + ` THEN excluded.reorder_point ELSE o.reorder_point END,
+    triggered_seq = CASE WHEN ` + newerTrigger + ` THEN excluded.triggered_seq ELSE o.triggered_seq END`)
+
+// NoteOutlook keeps what is newer than what is known: a forecast that starts
+// later or, of one start, stands later in the log; a trigger that stands later in
+// the log. At most one outlook a position is given; they are written in key order.
+func NoteOutlook(ctx context.Context, tx store.Tx, outlook []Outlook) error {
+	slices.SortFunc(outlook, func(a, b Outlook) int { return masterdata.ComparePositionKeys(a.PositionKey, b.PositionKey) })
+	n := len(outlook)
+	keys := make([]masterdata.PositionKey, n)
+	units, starts, forecast, points, triggered := pg.NewColumn(n, 8), pg.NewColumn(n, 10), pg.NewColumn(n, 8), pg.NewColumn(n, 8), pg.NewColumn(n, 8)
+	for i, o := range outlook {
+		keys[i] = o.PositionKey
+		if d := o.Demand; d != nil {
+			units.Decimal(d.Units)
+			starts.Expiry(d.Start)
+			forecast.Integer(d.Seq)
+		} else {
+			units.Null()
+			starts.Null()
+			forecast.Null()
+		}
+		if t := o.Trigger; t != nil {
+			points.Decimal(t.ReorderPoint)
+			triggered.Integer(t.Seq)
+		} else {
+			points.Null()
+			triggered.Null()
+		}
+	}
+	tenants, items, locations := masterdata.KeyColumns(keys)
+	if _, err := pg.Exec(ctx, tx, noteOutlook, tenants, items, locations, units, starts, forecast, points, triggered); err != nil {
+		return fmt.Errorf("noting the outlook of %d positions: %w", n, err)
+	}
+	return nil
+}

@@ -1,0 +1,121 @@
+package stockview
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/lib/pq"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+	"github.com/composerp/composerp/store/masterdata"
+)
+
+// Stock is a row of the stock read model: a position as the last
+// INVENTORY_UPDATED of it told. The JSON names are the events'.
+type Stock struct {
+	Tenant       string        `db:"tenant_id" json:"tenantId"`
+	Item         string        `db:"item_id" json:"itemId"`
+	ItemName     string        `db:"name" json:"itemName,omitempty"`
+	Location     string        `db:"location_id" json:"locationId"`
+	OnHand       event.Decimal `db:"on_hand" json:"onHand"`
+	Reserved     event.Decimal `db:"reserved" json:"reserved"`
+	Available    event.Decimal `db:"available" json:"available"`
+	Sequence     int64         `db:"sequence" json:"sequence"`
+	LastMovement time.Time     `db:"last_movement_at" json:"lastMovementAt"`
+	LastType     string        `db:"last_movement_type" json:"lastMovementType"`
+	// Low tells that the available stock is below the threshold it was last said to be low by.
+	Low bool `db:"low" json:"low"`
+}
+
+func (s *Stock) key() masterdata.PositionKey {
+	return masterdata.PositionKey{Tenant: s.Tenant, Item: s.Item, Location: s.Location}
+}
+
+// A row never goes back: of two events the one with the higher sequence stays,
+// in whatever order they come.
+var updateStock = pg.SQL(`
+INSERT INTO stock AS s (tenant_id, item_id, location_id, on_hand, reserved, available, sequence, last_movement_at, last_movement_type)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::numeric[], $5::numeric[], $6::numeric[], $7::bigint[], $8::timestamptz[], $9::text[])
+ON CONFLICT (tenant_id, item_id, location_id) DO UPDATE
+SET on_hand = excluded.on_hand, reserved = excluded.reserved, available = excluded.available, sequence = excluded.sequence,
+    last_movement_at = excluded.last_movement_at, last_movement_type = excluded.last_movement_type
+WHERE s.sequence < excluded.sequence`)
+
+// UpdateStock brings the read model up to the rows given, at most one a
+// position, written in key order.
+func UpdateStock(ctx context.Context, tx store.Tx, rows []Stock) error {
+	slices.SortFunc(rows, func(a, b Stock) int { return masterdata.ComparePositionKeys(a.key(), b.key()) })
+	n := len(rows)
+	tenants, items, locations, types := pg.NewTexts(n, 16), pg.NewTexts(n, 16), pg.NewTexts(n, 16), pg.NewTexts(n, 10)
+	onHand, reserved, available := pg.NewColumn(n, 8), pg.NewColumn(n, 8), pg.NewColumn(n, 8)
+	sequences, at := pg.NewColumn(n, 6), pg.NewColumn(n, 28)
+	for i := range rows {
+		r := &rows[i]
+		tenants.Add(r.Tenant)
+		items.Add(r.Item)
+		locations.Add(r.Location)
+		onHand.Decimal(r.OnHand)
+		reserved.Decimal(r.Reserved)
+		available.Decimal(r.Available)
+		sequences.Integer(r.Sequence)
+		at.Time(r.LastMovement)
+		types.Add(r.LastType)
+	}
+	if _, err := pg.Exec(ctx, tx, updateStock, tenants, items, locations, onHand, reserved, available, sequences, at, types); err != nil {
+		return fmt.Errorf("updating %d rows of the stock read model: %w", n, err)
+	}
+	return nil
+}
+
+// LowStock is a position's stock said to be low.
+type LowStock struct {
+	masterdata.PositionKey
+	Threshold event.Decimal
+	Sequence  int64
+	SaidAt    time.Time
+}
+
+var noteLowStock = pg.SQL(`
+INSERT INTO low_stock AS l (tenant_id, item_id, location_id, threshold, sequence, said_at)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::numeric[], $5::bigint[], $6::timestamptz[])
+ON CONFLICT (tenant_id, item_id, location_id) DO UPDATE
+SET threshold = excluded.threshold, sequence = excluded.sequence, said_at = excluded.said_at
+WHERE l.sequence < excluded.sequence`)
+
+// NoteLowStock keeps the newest word of each position, at most one given a
+// position, written in key order.
+func NoteLowStock(ctx context.Context, tx store.Tx, said []LowStock) error {
+	slices.SortFunc(said, func(a, b LowStock) int { return masterdata.ComparePositionKeys(a.PositionKey, b.PositionKey) })
+	n := len(said)
+	keys := make([]masterdata.PositionKey, n)
+	thresholds, at, sequences := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.Int64Array, n)
+	for i := range said {
+		keys[i], thresholds[i], sequences[i] = said[i].PositionKey, said[i].Threshold.String(), said[i].Sequence
+		at[i] = said[i].SaidAt.UTC().Format(time.RFC3339Nano)
+	}
+	tenants, items, locations := masterdata.KeyColumns(keys)
+	if _, err := pg.Exec(ctx, tx, noteLowStock, tenants, items, locations, thresholds, sequences, at); err != nil {
+		return fmt.Errorf("noting low stock of %d positions: %w", n, err)
+	}
+	return nil
+}
+
+var stockRows = pg.SQL(`
+SELECT s.tenant_id, s.item_id, coalesce(i.name, '') AS name, s.location_id, s.on_hand, s.reserved, s.available, s.sequence,
+       s.last_movement_at, s.last_movement_type, coalesce(s.available < l.threshold, false) AS low
+FROM stock s LEFT JOIN item i USING (tenant_id, item_id) LEFT JOIN low_stock l USING (tenant_id, item_id, location_id)
+WHERE ($1 = '' OR s.tenant_id = $1) AND ($2 = '' OR s.item_id = $2) AND ($3 = '' OR s.location_id = $3)
+ORDER BY s.tenant_id, s.item_id, s.location_id`)
+
+// StockRows reads the read model; an empty tenant, item or location means all of them.
+func StockRows(ctx context.Context, db *store.DB, of masterdata.PositionKey) ([]Stock, error) {
+	rows := []Stock{}
+	if err := pg.Select(ctx, db, &rows, stockRows, of.Tenant, of.Item, of.Location); err != nil {
+		return nil, fmt.Errorf("reading the stock: %w", err)
+	}
+	return rows, nil
+}

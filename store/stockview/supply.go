@@ -1,0 +1,192 @@
+package stockview
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+	"github.com/composerp/composerp/store/masterdata"
+)
+
+// SupplyLine is what an order asks for at a position, and what has come for it.
+type SupplyLine struct {
+	Order             string
+	Ordered, Received event.Decimal
+	// CreatedAt and CancelledAt are places in the log; CancelledAt is nil where the order stands.
+	CreatedAt   int64
+	CancelledAt *int64
+	// Sequence is the position's version that its rule saw, 0 where that is not known.
+	Sequence int64
+	stored   event.Decimal // received, in the database
+}
+
+// Rest is what the line still awaits.
+func (l *SupplyLine) Rest() event.Decimal {
+	if l.CancelledAt != nil || !l.Received.LessThan(l.Ordered) {
+		return event.Decimal{}
+	}
+	return l.Ordered.Sub(l.Received)
+}
+
+// SupplyReceipt is goods that a supplier has sent.
+type SupplyReceipt struct {
+	EventID uuid.UUID
+	// Seq is its place in the log.
+	Seq int64
+	// Sequence is the position's version after it.
+	Sequence int64
+	// Order is the order it answers, "" where the warehouse did not know.
+	Order    string
+	Quantity event.Decimal
+}
+
+// Supply is what is known of what is on its way to a position, locked by the
+// transaction that read it. Lines and receipts stand in log order.
+type Supply struct {
+	masterdata.PositionKey
+	Lines    []*SupplyLine
+	Receipts []SupplyReceipt
+}
+
+var lockSupplies = pg.SQL(`
+INSERT INTO stock_supply AS s (tenant_id, item_id, location_id)
+SELECT tenant_id, item_id, location_id FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k(tenant_id, item_id, location_id, ord)
+ORDER BY k.ord
+ON CONFLICT (tenant_id, item_id, location_id) DO UPDATE SET on_order = s.on_order`)
+
+var noteReceiptsSQL = pg.SQL(`
+INSERT INTO stock_receipt (tenant_id, item_id, location_id, event_id, log_seq, position_seq, purchase_order_id, quantity)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::bigint[], $6::bigint[], $7::text[], $8::numeric[])
+ON CONFLICT DO NOTHING`)
+
+var supplyLines = pg.SQL(`
+SELECT k.ord, l.purchase_order_id, l.ordered, l.received, o.created_seq, o.cancelled_seq, l.position_seq
+FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k(tenant_id, item_id, location_id, ord)
+JOIN stock_order_line l USING (tenant_id, item_id, location_id)
+JOIN stock_order o ON o.tenant_id = l.tenant_id AND o.purchase_order_id = l.purchase_order_id AND o.created_seq IS NOT NULL
+ORDER BY k.ord, o.created_seq, l.purchase_order_id COLLATE "C"`)
+
+var supplyReceipts = pg.SQL(`
+SELECT k.ord, r.event_id, r.log_seq, r.position_seq, r.purchase_order_id, r.quantity
+FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k(tenant_id, item_id, location_id, ord)
+JOIN stock_receipt r USING (tenant_id, item_id, location_id)
+ORDER BY k.ord, r.log_seq, r.event_id`)
+
+// Supplies locks what is on its way to positions, keeps the receipts among the
+// news, which may be none, and gives all that is known of the positions then.
+func Supplies(ctx context.Context, tx store.Tx, news map[masterdata.PositionKey][]SupplyReceipt) ([]*Supply, error) {
+	supplies := make([]*Supply, 0, len(news))
+	keys := make([]masterdata.PositionKey, 0, len(news))
+	for k := range news {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, masterdata.ComparePositionKeys)
+	for _, k := range keys {
+		supplies = append(supplies, &Supply{PositionKey: k})
+	}
+	tenants, items, locations := masterdata.KeyColumns(keys)
+	if _, err := pg.Exec(ctx, tx, lockSupplies, tenants, items, locations); err != nil {
+		return nil, fmt.Errorf("locking the supply of %d positions: %w", len(keys), err)
+	}
+	if err := noteReceipts(ctx, tx, keys, news); err != nil {
+		return nil, err
+	}
+	err := pg.Each(ctx, tx, supplyLines, func(row *sql.Rows) error {
+		var ord int
+		var l SupplyLine
+		if err := row.Scan(&ord, &l.Order, &l.Ordered, &l.Received, &l.CreatedAt, &l.CancelledAt, &l.Sequence); err != nil {
+			return err
+		}
+		l.stored = l.Received
+		supplies[ord-1].Lines = append(supplies[ord-1].Lines, &l)
+		return nil
+	}, tenants, items, locations)
+	if err != nil {
+		return nil, fmt.Errorf("reading the order lines of %d positions: %w", len(keys), err)
+	}
+	err = pg.Each(ctx, tx, supplyReceipts, func(row *sql.Rows) error {
+		var ord int
+		var r SupplyReceipt
+		err := row.Scan(&ord, &r.EventID, &r.Seq, &r.Sequence, &r.Order, &r.Quantity)
+		supplies[ord-1].Receipts = append(supplies[ord-1].Receipts, r)
+		return err
+	}, tenants, items, locations)
+	if err != nil {
+		return nil, fmt.Errorf("reading the receipts of %d positions: %w", len(keys), err)
+	}
+	return supplies, nil
+}
+
+func noteReceipts(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey, news map[masterdata.PositionKey][]SupplyReceipt) error {
+	var of []masterdata.PositionKey
+	ids, places, sequences, orders, quantities := pg.NewColumn(len(keys), 36), pg.NewColumn(len(keys), 8), pg.NewColumn(len(keys), 8), pg.NewTexts(len(keys), 36), pg.NewColumn(len(keys), 8)
+	for _, k := range keys {
+		for _, r := range news[k] {
+			of = append(of, k)
+			ids.UUID(r.EventID)
+			places.Integer(r.Seq)
+			sequences.Integer(r.Sequence)
+			orders.Add(r.Order)
+			quantities.Decimal(r.Quantity)
+		}
+	}
+	if len(of) == 0 {
+		return nil
+	}
+	tenants, items, locations := masterdata.KeyColumns(of)
+	if _, err := pg.Exec(ctx, tx, noteReceiptsSQL, tenants, items, locations, ids, places, sequences, orders, quantities); err != nil {
+		return fmt.Errorf("noting %d receipts: %w", len(of), err)
+	}
+	return nil
+}
+
+var writeSupplies = pg.SQL(`
+WITH line AS (
+    UPDATE stock_order_line l SET received = n.received
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::numeric[]) AS n(tenant_id, item_id, location_id, purchase_order_id, received)
+    WHERE l.tenant_id = n.tenant_id AND l.item_id = n.item_id AND l.location_id = n.location_id AND l.purchase_order_id = n.purchase_order_id
+)
+UPDATE stock_supply s SET on_order = n.on_order, next_order = n.next_order, next_quantity = n.next_quantity
+FROM unnest($6::text[], $7::text[], $8::text[], $9::numeric[], $10::text[], $11::numeric[]) AS n(tenant_id, item_id, location_id, on_order, next_order, next_quantity)
+WHERE s.tenant_id = n.tenant_id AND s.item_id = n.item_id AND s.location_id = n.location_id`)
+
+// WriteSupplies writes what has come for the lines of supplies that this
+// transaction has locked, and what that leaves on order.
+func WriteSupplies(ctx context.Context, tx store.Tx, supplies []*Supply) error {
+	n := len(supplies)
+	var lines, positions []masterdata.PositionKey
+	orders, received := pg.NewTexts(n, 36), pg.NewColumn(n, 8)
+	onOrder, next, awaited := pg.NewColumn(n, 8), pg.NewTexts(n, 36), pg.NewColumn(n, 8)
+	for _, s := range supplies {
+		positions = append(positions, s.PositionKey)
+		var sum, first event.Decimal
+		order := ""
+		for _, l := range s.Lines {
+			if !l.Received.Equal(l.stored) {
+				lines = append(lines, s.PositionKey)
+				orders.Add(l.Order)
+				received.Decimal(l.Received)
+			}
+			if rest := l.Rest(); rest.IsPositive() {
+				if sum = sum.Add(rest); order == "" {
+					order, first = l.Order, rest
+				}
+			}
+		}
+		onOrder.Decimal(sum)
+		next.Add(order)
+		awaited.Decimal(first)
+	}
+	lineTenants, lineItems, lineLocations := masterdata.KeyColumns(lines)
+	tenants, items, locations := masterdata.KeyColumns(positions)
+	if _, err := pg.Exec(ctx, tx, writeSupplies, lineTenants, lineItems, lineLocations, orders, received, tenants, items, locations, onOrder, next, awaited); err != nil {
+		return fmt.Errorf("writing the supply of %d positions: %w", n, err)
+	}
+	return nil
+}

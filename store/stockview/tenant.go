@@ -1,0 +1,72 @@
+package stockview
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/internal/pg"
+	"github.com/composerp/composerp/store/masterdata"
+)
+
+// # Going on
+//
+// What follows is for whoever lives beside the fleet and comes back: on which day
+// it was left, and what was under way then.
+
+var lastMovementAt = pg.SQL(`SELECT max(last_movement_at) FROM stock WHERE tenant_id = $1`)
+
+// LastBusinessDate is the day of a tenant's latest movement that the stock read
+// model knows of, as the zone's calendars have it; "" when there is none.
+func LastBusinessDate(ctx context.Context, db *store.DB, tenant string, zone *time.Location) (event.Date, error) {
+	var at *time.Time
+	if err := pg.Get(ctx, db, &at, lastMovementAt, tenant); err != nil {
+		return "", fmt.Errorf("reading the last movement of %s: %w", tenant, err)
+	}
+	if at == nil {
+		return "", nil
+	}
+	return masterdata.BusinessDate(*at, zone), nil
+}
+
+// Pulse is how a tenant's stock and orders stand at a moment.
+type TenantSummary struct {
+	Low      int64 `db:"low" json:"low"`           // positions below their threshold
+	Out      int64 `db:"out" json:"out"`           // positions with a rule and nothing on hand
+	Watched  int64 `db:"watched" json:"watched"`   // positions with a rule
+	Waiting  int64 `db:"waiting" json:"waiting"`   // orders that a person must decide
+	Unsent   int64 `db:"unsent" json:"unsent"`     // approved, and not yet confirmed by the supplier
+	Sent     int64 `db:"sent" json:"sent"`         // confirmed, and not yet come whole
+	Received int64 `db:"received" json:"received"` // come whole
+	Rejected int64 `db:"rejected" json:"rejected"` // cancelled
+}
+
+// Ordered is how many orders there are in all.
+func (p TenantSummary) Ordered() int64 {
+	return p.Waiting + p.Unsent + p.Sent + p.Received + p.Rejected
+}
+
+var tenantSummary = pg.SQL(`
+SELECT s.*, o.* FROM (
+    SELECT count(*) FILTER (WHERE p.on_hand - p.reserved < r.low_stock_threshold) AS low, count(*) FILTER (WHERE p.on_hand <= 0) AS out, count(*) AS watched
+    FROM replenishment_rule r JOIN position p USING (tenant_id, item_id, location_id) WHERE r.tenant_id = $1) s, (
+    SELECT count(*) FILTER (WHERE o.status = 'PENDING') AS waiting,
+           count(*) FILTER (WHERE o.status = 'APPROVED' AND l.open AND d.sent_at IS NULL) AS unsent,
+           count(*) FILTER (WHERE o.status = 'APPROVED' AND l.open AND d.sent_at IS NOT NULL) AS sent,
+           count(*) FILTER (WHERE o.status = 'APPROVED' AND NOT l.open) AS received,
+           count(*) FILTER (WHERE o.status = 'CANCELLED') AS rejected
+    FROM (SELECT tenant_id, purchase_order_id, bool_or(open) AS open FROM purchase_order_line WHERE tenant_id = $1 GROUP BY 1, 2) l
+    JOIN purchase_order o USING (tenant_id, purchase_order_id)
+    LEFT JOIN dispatch d USING (tenant_id, purchase_order_id)) o`)
+
+// Pulse counts how a tenant stands. It reads every position with a rule and every
+// order: a look of some milliseconds for a thousand of them.
+func SummarizeTenant(ctx context.Context, db *store.DB, tenant string) (TenantSummary, error) {
+	var p TenantSummary
+	if err := pg.Get(ctx, db, &p, tenantSummary, tenant); err != nil {
+		return TenantSummary{}, fmt.Errorf("counting how %s stands: %w", tenant, err)
+	}
+	return p, nil
+}

@@ -1,0 +1,77 @@
+package storetest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// plan is what EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) tells of a node.
+type Plan struct {
+	NodeType string  `json:"Node Type"`
+	Relation string  `json:"Relation Name"`
+	Index    string  `json:"Index Name"`
+	Cond     string  `json:"Index Cond"`
+	Rows     float64 `json:"Actual Rows"`
+	Loops    float64 `json:"Actual Loops"`
+	Filtered float64 `json:"Rows Removed by Filter"`
+	Hit      int     `json:"Shared Hit Blocks"`
+	Read     int     `json:"Shared Read Blocks"`
+	Plans    []Plan  `json:"Plans"`
+}
+
+func (p Plan) Walk(visit func(Plan)) {
+	visit(p)
+	for _, child := range p.Plans {
+		child.Walk(visit)
+	}
+}
+
+func (p Plan) String() string {
+	var b strings.Builder
+	p.Walk(func(n Plan) {
+		fmt.Fprintf(&b, "%s %s %s rows=%v loops=%v filtered=%v buffers=%d cond=%s\n", n.NodeType, n.Relation, n.Index, n.Rows, n.Loops, n.Filtered, n.Hit+n.Read, n.Cond)
+	})
+	return b.String()
+}
+
+// touched are the tables with the prefix that were really looked into.
+func (p Plan) Touched(prefix string) []string {
+	var tables []string
+	p.Walk(func(n Plan) {
+		if strings.HasPrefix(n.Relation, prefix) && n.Loops > 0 && !slices.Contains(tables, n.Relation) {
+			tables = append(tables, n.Relation)
+		}
+	})
+	slices.Sort(tables)
+	return tables
+}
+
+// explain runs a statement as a prepared one, with a plan for these parameters or a generic one.
+func (p *Env) Explain(mode, query, types string, args ...any) Plan {
+	p.Helper()
+	conn, err := p.SQL().Conn(context.Background())
+	Must(p, err)
+	defer conn.Close()
+	var texts []string
+	for _, a := range args {
+		texts = append(texts, fmt.Sprint(a))
+	}
+	for _, q := range []string{
+		`SET plan_cache_mode = ` + mode,
+		`PREPARE explained (` + types + `) AS ` + query,
+	} {
+		Must2(conn.ExecContext(context.Background(), q))(p)
+	}
+	defer conn.ExecContext(context.Background(), `DEALLOCATE explained; RESET ALL`)
+	var out []byte
+	Must(p, conn.QueryRowContext(context.Background(), `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE explained (`+strings.Join(texts, ", ")+`)`).Scan(&out))
+	var plans []struct{ Plan Plan }
+	Must(p, json.Unmarshal(out, &plans))
+	return plans[0].Plan
+}
+
+// untuned gives the planner PostgreSQL's own settings, whatever the store sets: reading the log should not depend on them.
+const Untuned = `; SET random_page_cost = 4; SET enable_seqscan = on`

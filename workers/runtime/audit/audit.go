@@ -1,0 +1,257 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/composerp/composerp/exchange/management"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/audit"
+)
+
+// Config says what to audit. DB, Exchange and Topology are needed.
+type Config struct {
+	DB       *store.DB // one connection is enough
+	Exchange rabbitmq.Config
+	// Management is nil when nobody knows its URL. Then the report says what could not be looked at.
+	Management *management.Client
+	Topology   topology.Topology // what the fleet needs: says which queues to look at
+
+	// Full looks at everything, and not only at what is new since the last checkpoint.
+	Full bool
+	// Forget leaves no checkpoint.
+	Forget bool
+
+	Wait time.Duration // how long the fleet may take to come to rest; 2 min
+	// Settle is how long it must have been at rest: longer than the figures of the
+	// management API may be old. 0 means 7 s.
+	Settle   time.Duration
+	Progress func(text string) // told what is waited for and what is being checked; may be nil
+}
+
+const (
+	defaultWait = 2 * time.Minute
+	// RabbitMQ renews the figures of a queue every 5 s (collect_statistics_interval): a change of what
+	// is in hand was seen in the management API after 3.6 to 5.1 s.
+	defaultSettle = 7 * time.Second
+	pause         = 500 * time.Millisecond
+)
+
+// Verdict is what the audit comes to.
+type Verdict string
+
+// The verdicts.
+const (
+	Proven   Verdict = "proven"    // everything that could be looked at adds up
+	InFlight Verdict = "in flight" // nothing is wrong, and something is still on its way
+	Findings Verdict = "findings"  // something does not add up
+)
+
+// Report is what the audit found.
+type Report struct {
+	Verdict Verdict       `json:"verdict"`
+	Checks  []audit.Check `json:"checks"`
+	Counts  audit.Counts  `json:"counts"`
+	// ProvenUpTo is the moment up to which everything that the log had is proven; not told beside findings.
+	ProvenUpTo time.Time      `json:"provenUpTo,omitzero"`
+	InFlight   []audit.Flight `json:"inFlight,omitempty"`
+	// Since is what was proven before and not looked at again; nil when everything was looked at. Fresh is how many events are new.
+	Since *audit.Checkpoint `json:"since,omitempty"`
+	Fresh int64             `json:"fresh"`
+	// Unremembered says why no checkpoint was made of it.
+	Unremembered string        `json:"unremembered,omitempty"`
+	Elapsed      time.Duration `json:"-"`
+	ElapsedMs    int64         `json:"elapsedMs"`
+}
+
+// Proven tells whether nothing was found.
+func (r Report) Proven() bool { return r.Verdict == Proven }
+
+// Run waits until the fleet is quiet and then proves it; if it does not become
+// quiet, it proves all but what is on its way. An error means that the audit could
+// not be made, because a server is away for instance; what does not add up is in
+// the report.
+func Run(ctx context.Context, cfg Config) (Report, error) {
+	began := time.Now()
+	a, end, err := begin(ctx, cfg)
+	if err != nil {
+		return Report{}, err
+	}
+	defer end()
+	report, err := a.run(ctx)
+	if ctx.Err() != nil {
+		return Report{}, fmt.Errorf("auditing: %w", ctx.Err())
+	}
+	if err != nil {
+		return Report{}, err
+	}
+	report.Elapsed = time.Since(began)
+	report.ElapsedMs = report.Elapsed.Milliseconds()
+	return report, nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Wait <= 0 {
+		c.Wait = defaultWait
+	}
+	if c.Settle <= 0 {
+		c.Settle = defaultSettle
+	}
+	if c.Progress == nil {
+		c.Progress = func(string) {}
+	}
+	return c
+}
+
+// auditor is one audit.
+type auditor struct {
+	Config
+	session  *rabbitmq.Session
+	deadline time.Time
+	watch    watch
+	stock    reconciliation
+}
+
+// run waits and proves, again if something has moved meanwhile.
+func (a *auditor) run(ctx context.Context) (Report, error) {
+	a.watch.settle = a.Settle
+	for {
+		at, quiet, err := a.settle(ctx)
+		if err != nil {
+			return Report{}, err
+		}
+		if !quiet {
+			return a.beside(ctx, at)
+		}
+		if err := a.reconcile(ctx, at, true); err != nil {
+			return Report{}, err
+		}
+		proof, err := a.prove(ctx, audit.Scope{Settled: at.log.Position, SettledEpoch: at.log.Epoch})
+		if err != nil {
+			return Report{}, err
+		}
+		if proof.Moved == 0 || proof.Wrong() == 0 && len(proof.Flights) == 0 {
+			return a.atRest(at, proof), nil
+		}
+		if time.Now().After(a.deadline) {
+			at.log.Moved = proof.Moved
+			return a.beside(ctx, at)
+		}
+		a.Progress(fmt.Sprintf("%s entered the log meanwhile; once more", plural(proof.Moved, "event")))
+	}
+}
+
+func (a *auditor) prove(ctx context.Context, scope audit.Scope) (audit.Proof, error) {
+	scope.Full, scope.Forget = a.Full, a.Forget
+	return audit.Run(ctx, a.DB, scope, func(check string) { a.Progress("checking " + check) })
+}
+
+// atRest judges a fleet that has come to rest.
+func (a *auditor) atRest(at snapshot, proof audit.Proof) Report {
+	r := reportOf(proof)
+	r.Checks = append(r.Checks, at.restChecks()...)
+	r.Checks = append(r.Checks, at.unroutedCheck(), at.stuckCheck(), a.stock.check(at))
+	r.Verdict = Proven
+	for _, c := range r.Checks {
+		if c.Wrong > 0 {
+			r.Verdict = Findings
+		}
+	}
+	return r.told()
+}
+
+// beside proves what it can of a fleet that goes on. Only what can not be meant by delay is a finding.
+func (a *auditor) beside(ctx context.Context, at snapshot) (Report, error) {
+	if err := a.reconcile(ctx, at, false); err != nil {
+		return Report{}, err
+	}
+	point, epoch := a.watch.passed()
+	proof, err := a.prove(ctx, audit.Scope{Settled: point, SettledEpoch: epoch, Fewest: a.watch.fewest()})
+	if err != nil {
+		return Report{}, err
+	}
+	dead := a.stock.check(at)
+	r := reportOf(proof)
+	r.Verdict = InFlight
+	stuck := at.onlyStuck(a.watch.stuck())
+	for _, c := range slices.Concat(r.Checks, []audit.Check{at.missingCheck(), at.unroutedCheck(), stuck.stuckCheck(), dead}) {
+		if c.Wrong > 0 {
+			r.Verdict = Findings
+		}
+	}
+	if waiting := at.relayCheck(); waiting.Wrong > 0 {
+		r.Checks = slices.DeleteFunc(r.Checks, func(c audit.Check) bool { return c.Name == waiting.Name && c.Wrong == 0 })
+		r.Checks = append([]audit.Check{waiting}, r.Checks...)
+	}
+	r.Checks = append(r.Checks, at.restChecks()...)
+	r.Checks = append(r.Checks, at.unroutedCheck(), stuck.stuckCheck(), dead)
+	return r.told(), nil
+}
+
+func reportOf(proof audit.Proof) Report {
+	r := Report{Checks: proof.Checks, Counts: proof.Counts, ProvenUpTo: proof.UpTo, InFlight: proof.Flights, Since: proof.Since, Fresh: proof.Fresh}
+	if proof.Unmade != nil {
+		r.Unremembered = proof.Unmade.Error()
+	}
+	return r
+}
+
+// told leaves out what a verdict says nothing of.
+func (r Report) told() Report {
+	if r.Verdict == Findings {
+		r.ProvenUpTo = time.Time{}
+	}
+	return r
+}
+
+// settle looks until the fleet has been quiet for long enough, or the deadline
+// has passed and it is not quiet.
+func (a *auditor) settle(ctx context.Context) (snapshot, bool, error) {
+	var since time.Time
+	var point, said string
+	for {
+		at, err := a.observe(ctx, point)
+		if err != nil {
+			return snapshot{}, false, err
+		}
+		point = at.log.Position
+		a.watch.add(at)
+		late := at.at.After(a.deadline)
+		switch calm := at.calm(late); {
+		case !calm && late:
+			return at, false, nil
+		case !calm:
+			since = time.Time{}
+		case since.IsZero():
+			since = at.at
+		case at.at.Sub(since) >= a.Settle:
+			return at, true, nil
+		}
+		if text := at.String(); text != said {
+			said = text
+			a.Progress(text)
+		}
+		if err := wait(ctx, min(pause, a.Settle)); err != nil {
+			return snapshot{}, false, err
+		}
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// errNoManagement is why some things could not be looked at.
+var errNoManagement = errors.New("the URL of RabbitMQ's management API is not known")

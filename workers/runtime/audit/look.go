@@ -1,0 +1,194 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/eventlog"
+)
+
+// role is what a queue is for, which decides what may be in it.
+type role int
+
+const (
+	working  role = iota // a worker's queue or a rung of its ladder: empty at rest
+	unrouted             // empty, or somebody is missing
+	journal              // empty once the journal is drained
+	dead                 // holds a worker's dead letters until somebody takes them
+)
+
+// queue is one of the fleet's queues at a look.
+type queue struct {
+	name      string
+	role      role
+	worker    string // whose dead letters it holds
+	ready     int
+	consumers int
+	missing   bool
+	// From the management API, and only where known.
+	unacked, stuck int64
+	held           int64 // ready and in hand, both of one moment
+	known          bool
+}
+
+// look is the state of the fleet at one moment.
+type snapshot struct {
+	at     time.Time
+	log    eventlog.State
+	queues []queue
+	unseen error // why the management API was not asked, or what it said
+}
+
+// managementPatience bounds one question to the management API: without its answer the audit goes on.
+const managementPatience = 5 * time.Second
+
+// look takes the log first and the queues after it: what leaves the log is in a
+// queue before it is handled, and is so seen in one place or the other.
+func (a *auditor) observe(ctx context.Context, since string) (snapshot, error) {
+	at := snapshot{at: time.Now()}
+	var err error
+	if at.log, err = eventlog.ReadState(ctx, a.DB, since); err != nil {
+		return at, err
+	}
+	states, err := a.statistics(ctx)
+	at.unseen = err
+	roles := rolesOf(a.Topology)
+	for _, spec := range a.Topology.Queues {
+		q := roles[spec.Name]
+		q.name = spec.Name
+		q.ready, q.consumers, err = a.session.Depth(spec.Name)
+		switch {
+		case errors.Is(err, rabbitmq.ErrMissing):
+			q.missing = true
+		case err != nil:
+			return at, err
+		}
+		if s, ok := states[spec.Name]; ok && s.Counted {
+			q.unacked, q.stuck, q.held, q.known = s.Unacked, s.MessagesDLX, s.Ready+s.Unacked, true
+		}
+		at.queues = append(at.queues, q)
+	}
+	return at, nil
+}
+
+// statistics asks the management API, and gives by name what it says of the queues.
+func (a *auditor) statistics(ctx context.Context) (map[string]topology.QueueState, error) {
+	if a.Management == nil {
+		return nil, errNoManagement
+	}
+	ctx, cancel := context.WithTimeout(ctx, managementPatience)
+	defer cancel()
+	list, err := a.Management.Queues(ctx, vhostOf(a.Exchange))
+	if err != nil {
+		return nil, err
+	}
+	states := make(map[string]topology.QueueState, len(list))
+	for _, s := range list {
+		states[s.Name] = s
+	}
+	return states, nil
+}
+
+// vhostOf is the virtual host that a broker's URL leads to.
+func vhostOf(cfg rabbitmq.Config) string {
+	if len(cfg.URLs) > 0 {
+		if u, err := url.Parse(cfg.URLs[0]); err == nil && len(u.Path) > 1 {
+			return u.Path[1:]
+		}
+	}
+	return "/"
+}
+
+// rolesOf reads from the topology what each queue is for.
+func rolesOf(t topology.Topology) map[string]queue {
+	roles := map[string]queue{topology.Unrouted: {role: unrouted}, topology.DeadLetterLog: {role: journal}}
+	for _, b := range t.Bindings {
+		if b.Exchange == topology.Dead && b.Queue != topology.DeadLetterLog {
+			roles[b.Queue] = queue{role: dead, worker: strings.TrimPrefix(b.RoutingKey, topology.QueueName(""))}
+		}
+	}
+	return roles
+}
+
+// calm tells whether the fleet is at rest. What is stuck may still get loose,
+// so it is waited for as well, until it is late.
+func (l snapshot) calm(late bool) bool {
+	if l.log.Unpublished > 0 || l.log.Moved > 0 || l.log.DueForecasts > 0 {
+		return false
+	}
+	for _, q := range l.queues {
+		if q.moving() || q.stuck > 0 && !late {
+			return false
+		}
+	}
+	return true
+}
+
+// moving tells whether the queue holds what somebody is about to handle.
+func (q queue) moving() bool {
+	return (q.role == working || q.role == journal) && (q.ready > 0 || q.unacked > 0)
+}
+
+// String says what is waited for.
+func (l snapshot) String() string {
+	var waits []string
+	if l.log.Unpublished > 0 {
+		waits = append(waits, thousands(l.log.Unpublished)+" to publish")
+	}
+	if l.log.DueForecasts > 0 {
+		waits = append(waits, plural(l.log.DueForecasts, "run")+" of forecasts")
+	}
+	for _, q := range l.queues {
+		if q.moving() || q.stuck > 0 {
+			waits = append(waits, q.String())
+		}
+	}
+	switch {
+	case len(waits) > 0:
+		return "waiting for the fleet: " + strings.Join(waits, ", ")
+	case l.log.Moved > 0:
+		return "waiting for the fleet: new events"
+	}
+	return "the fleet is quiet; making sure that it stays so"
+}
+
+// String names the queue and what is in it.
+func (q queue) String() string {
+	text := q.name
+	if q.ready > 0 {
+		text += " " + thousands(int64(q.ready)) + " ready"
+	}
+	if q.unacked > 0 {
+		text += " " + thousands(q.unacked) + " in hand"
+	}
+	if q.stuck > 0 {
+		text += " " + thousands(q.stuck) + " stuck"
+	}
+	return text
+}
+
+// thousands writes 1,234,567.
+func thousands(n int64) string {
+	digits := fmt.Sprint(n)
+	start := 0
+	if n < 0 {
+		start = 1
+	}
+	for i := len(digits) - 3; i > start; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
+
+func plural(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return thousands(n) + " " + what + "s"
+}

@@ -1,0 +1,223 @@
+package audit_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/management"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
+	"github.com/composerp/composerp/exchange/topology"
+	storeaudit "github.com/composerp/composerp/store/audit"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/inbox"
+	"github.com/composerp/composerp/store/storetest"
+	"github.com/composerp/composerp/workers/runtime/audit"
+)
+
+const saleKey = "integration.sale_completed"
+
+// place is an empty log and the queues of one worker that nobody runs.
+type place struct {
+	testing.TB
+	audit.Config
+	url       string // of the database
+	session   *rabbitmq.Session
+	publisher *rabbitmq.Publisher
+}
+
+// newPlace makes queues; more are added to the topology as they are.
+func newPlace(t *testing.T, more ...topology.QueueSpec) *place {
+	t.Helper()
+	t.Parallel()
+	p := &place{TB: t, url: storetest.URL(t)}
+	p.Config = audit.Config{
+		DB: storetest.Open(t, p.url, 4), Exchange: rabbitmqtest.Vhost(t), Management: rabbitmqtest.Management(t),
+		Topology: topology.Compute([]topology.Subscription{{Worker: "ledger", RoutingKeys: []string{saleKey}, RetryDelays: []time.Duration{time.Hour}}}),
+		Wait:     time.Millisecond, Settle: time.Millisecond,
+	}
+	p.Topology.Queues = append(p.Topology.Queues, more...)
+	must(t, rabbitmq.Apply(t.Context(), p.Topology, p.Exchange))
+	var err error
+	p.session, err = rabbitmq.Open(t.Context(), p.Exchange)
+	must(t, err)
+	t.Cleanup(func() { p.session.Close() })
+	p.publisher, err = p.session.Publisher(16)
+	must(t, err)
+	return p
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// send publishes a message and waits until a queue has it.
+func (p *place) send(exchangeName, key string) {
+	p.Helper()
+	c, err := p.publisher.Publish(p.Context(), rabbitmq.Message{Exchange: exchangeName, RoutingKey: key, ID: uuid.NewString(), Body: []byte("{}")})
+	if err == nil {
+		err = c.Wait(p.Context())
+	}
+	must(p, err)
+}
+
+func (p *place) run() audit.Report {
+	p.Helper()
+	r, err := audit.Run(p.Context(), p.Config)
+	must(p, err)
+	return r
+}
+
+// until audits until the report is as wanted: the management API is some seconds behind.
+func (p *place) until(what string, holds func(r audit.Report) bool) audit.Report {
+	p.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for {
+		r := p.run()
+		if holds(r) {
+			return r
+		}
+		if time.Now().After(deadline) {
+			p.Fatalf("waited in vain until %s:\n%s", what, r.Table())
+		}
+	}
+}
+
+func check(t testing.TB, r audit.Report, name string) storeaudit.Check {
+	t.Helper()
+	for _, c := range r.Checks {
+		if c.Name == name {
+			return c
+		}
+	}
+	t.Fatalf("there is no check %s:\n%s", name, r.Table())
+	return storeaudit.Check{}
+}
+
+// failed are the checks with findings.
+func failed(r audit.Report) string {
+	var names []string
+	for _, c := range r.Checks {
+		if c.Wrong > 0 {
+			names = append(names, c.Name)
+		}
+	}
+	return strings.Join(names, " ")
+}
+
+func (p *place) expect(r audit.Report, verdict audit.Verdict, checks, queue, problem string) {
+	p.Helper()
+	if r.Verdict != verdict || failed(r) != checks {
+		p.Errorf("verdict %q, failed %q; want %q, %q", r.Verdict, failed(r), verdict, checks)
+	}
+	for _, c := range r.Checks {
+		for _, f := range c.Findings {
+			if f.Queue == queue && strings.Contains(f.Problem, problem) {
+				return
+			}
+		}
+	}
+	p.Errorf("no finding says %q of queue %q:\n%s", problem, queue, r.Table())
+}
+
+func (p *place) admit(publish bool) {
+	p.Helper()
+	one, err := event.ParseDecimal("1")
+	must(p, err)
+	now := time.Now()
+	e, err := event.Encode(event.Envelope{ID: uuid.New(), AggregateID: "1", TenantID: "acme", Timestamp: now},
+		event.SaleCompleted{SaleID: "1", ItemID: "A", LocationID: "shop", Quantity: one, Amount: one, Timestamp: now})
+	must(p, err)
+	_, err = eventlog.AdmitOnce(p.Context(), p.DB, []event.Any{e}, publish)
+	must(p, err)
+}
+
+// drain takes what is in a queue.
+func (p *place) drain(queue string) {
+	p.Helper()
+	n, _, err := p.session.Depth(queue)
+	must(p, err)
+	consumer, err := p.session.Consume(queue, "drain."+queue, 10)
+	must(p, err)
+	for n > 0 {
+		taken, err := consumer.Take(p.Context(), 10)
+		must(p, err)
+		must(p, consumer.Ack(taken[len(taken)-1]))
+		n -= len(taken)
+	}
+	must(p, consumer.Close())
+	for deadline := time.Now().Add(time.Minute); ; {
+		n, _, err := p.session.Depth(queue)
+		must(p, err)
+		if n == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			p.Fatalf("%s is not drained", queue)
+		}
+	}
+}
+
+// figures makes up what the management API says is in the ledger's hand, look by look.
+func (p *place) figures(t *testing.T, inHand func(look int) int) {
+	look := 0
+	p.Management = managementClient(t, func(w http.ResponseWriter) {
+		look++
+		fmt.Fprintf(w, `[{"name":"composerp.ledger","messages_ready":0,"messages_unacknowledged":%d}]`, inHand(look))
+	})
+}
+
+// load makes a fleet that never comes to rest: another worker has always something in
+// hand. held is what the management API says is in the ledger's queue and hand, look by look.
+func (p *place) load(t *testing.T, held func(look int) int) {
+	p.Settle, p.Wait = 100*time.Millisecond, time.Second
+	p.Topology.Queues = append(p.Topology.Queues, topology.QueueSpec{Name: "composerp.view", Arguments: map[string]any{"x-queue-type": "quorum"}})
+	must(t, rabbitmq.Apply(t.Context(), p.Topology, p.Exchange))
+	look := 0
+	p.Management = managementClient(t, func(w http.ResponseWriter) {
+		look++
+		var queues []string
+		for _, q := range p.Topology.Queues {
+			n := map[string]int{"composerp.ledger": held(look), "composerp.view": 1}[q.Name]
+			queues = append(queues, fmt.Sprintf(`{"name":%q,"messages_ready":0,"messages_unacknowledged":%d}`, q.Name, n))
+		}
+		fmt.Fprintf(w, "[%s]", strings.Join(queues, ","))
+	})
+}
+
+// owe has a consumer owe an event that the relay has published.
+func (p *place) owe(t *testing.T) {
+	t.Helper()
+	_, err := inbox.Subscribe(t.Context(), p.DB, "ledger", []string{"SALE_COMPLETED"})
+	must(t, err)
+	p.admit(true)
+	storetest.Exec(t, p.url, `INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq) SELECT 1, 1, pg_current_snapshot(), n, n FROM pg_sequence_last_value('event_log_seq') n`)
+	storetest.Exec(t, p.url, `INSERT INTO log_cursor (consumer, tick, upto, seq, term) VALUES ('relay', 1, 1, 0, 1)`)
+}
+
+func managementThatAnswers(t *testing.T, status int, body string) *management.Client {
+	return managementClient(t, func(w http.ResponseWriter) {
+		w.WriteHeader(status)
+		fmt.Fprint(w, body)
+	})
+}
+
+// management is a client of a management API that a test makes up.
+func managementClient(t *testing.T, answer func(w http.ResponseWriter)) *management.Client {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answer(w) }))
+	t.Cleanup(server.Close)
+	m, err := management.New(server.URL)
+	must(t, err)
+	return m
+}

@@ -1,0 +1,75 @@
+package deadletters
+
+import (
+	"context"
+	"time"
+)
+
+// Pace is how fast letters are put back.
+type Pace struct {
+	// Steps are letters a second, step after step; the last one holds on. 0 means as fast as they go.
+	Steps []int
+	Step  time.Duration // how long a step takes
+	// Patience is how long it is waited, after each step and at the end, until it is known how those put back fared.
+	Patience time.Duration
+}
+
+// Careful begins with a letter a second: whoever redrives does not know for sure
+// that what was wrong is mended.
+var Careful = Pace{Steps: []int{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000}, Step: 5 * time.Second, Patience: 10 * time.Second}
+
+// Steady is so many letters a second from the beginning to the end; 0 means as fast as they go.
+func Steady(rate int) Pace { return Pace{Steps: []int{rate}, Patience: Careful.Patience} }
+
+// pacer lets letters go at a pace.
+type pacer struct {
+	Pace
+	step  int
+	began time.Time // of the step; zero before its first letter
+	next  time.Time // when the next letter is due
+}
+
+func (p *pacer) rate() int { return p.Steps[p.step] }
+
+// climbs tells whether the step is over and another follows.
+func (p *pacer) climbs() bool {
+	return p.step < len(p.Steps)-1 && !p.began.IsZero() && time.Since(p.began) >= p.Step
+}
+
+func (p *pacer) climb() { p.step, p.began = p.step+1, time.Time{} }
+
+// burst is what may be made good of a hold-up.
+const burst = 100 * time.Millisecond
+
+// allow waits until letters may go, and says how many of most: those that are due together go together.
+func (p *pacer) allow(ctx context.Context, most int) (int, error) {
+	rate := p.rate()
+	if rate == 0 {
+		return most, ctx.Err()
+	}
+	now := time.Now()
+	if p.began.IsZero() {
+		p.began, p.next = now, now
+	}
+	if late := now.Add(-burst); p.next.Before(late) {
+		p.next = late
+	}
+	if err := pause(ctx, p.next.Sub(now)); err != nil {
+		return 0, err
+	}
+	each := time.Second / time.Duration(rate)
+	n := min(1+int(time.Since(p.next)/each), most)
+	p.next = p.next.Add(time.Duration(n) * each)
+	return n, nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}

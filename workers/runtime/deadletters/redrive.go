@@ -1,0 +1,246 @@
+package deadletters
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/failpoint"
+	"github.com/composerp/composerp/store/failures"
+)
+
+// Redrive says which letters to put back to their worker, and how.
+type Redrive struct {
+	Queue  Queue
+	Filter failures.LetterFilter // its Consumers and Dealt mean nothing here
+	Limit  int                   // so many at most; 0: all
+	Pace   Pace                  // the zero value is Careful
+	// StopAt ends it when more than so many percent of what was put back has failed again; 0 means DefaultStopAt, 100 never.
+	StopAt int
+	// Force puts back even what its worker may have handled and would not know.
+	Force    bool
+	Progress func(Progress) // called often, from one goroutine; may be nil
+}
+
+// DefaultStopAt is a share of failures, in percent, at which nobody would go on.
+const DefaultStopAt = 20
+
+// Progress is how far a walk has come.
+type Progress struct {
+	Length int // of the queue, when it began
+	Seen   int
+	Done   int // put back or taken away
+	Failed int // of those, failed again
+	Rate   int // letters a second; 0: as fast as they go
+}
+
+// RedriveReport is what became of it.
+type RedriveReport struct {
+	Queue    string `json:"queue"`
+	Seen     int    `json:"seen"`
+	Redriven int    `json:"redriven"`
+	Handled  int    `json:"handled"` // of those, by the worker's inbox
+	Failed   int    `json:"failed"`  // of those, once more
+	Waiting  int    `json:"waiting"` // of those, not heard of yet
+	// Failures are the errors of those that failed again, the most frequent first.
+	Failures []Failing `json:"failures"`
+	Refused  []Refusal `json:"refused"`
+	Absent   int       `json:"absent"` // in another's hand: they were not looked at
+	Missed   int       `json:"missed"` // the journal had them, and they were not in the queue
+	// Stopped tells that it ended by itself, for too much failed again.
+	Stopped bool `json:"stopped"`
+	// Idle tells that nobody takes from the worker's queue: what was put back waits there.
+	Idle      bool  `json:"idle"`
+	ElapsedMs int64 `json:"elapsedMs"`
+}
+
+// errStopped ends a walk on which too much fails again.
+var errStopped = errors.New("too much fails again")
+
+// window is how many letters are in flight to the broker.
+const window = batch
+
+// redriver is a redrive at work.
+type redriver struct {
+	Redrive
+	walk      *walk
+	watch     *watch
+	publisher *rabbitmq.Publisher
+	pace      pacer
+	report    RedriveReport
+	refused   map[string]bool
+}
+
+// Redrive puts letters back to their worker, the oldest first. An error comes
+// with the report of what was done until then; the same call goes on from there.
+func (c Config) Redrive(ctx context.Context, r Redrive) (RedriveReport, error) {
+	if len(r.Pace.Steps) == 0 {
+		r.Pace = Careful
+	}
+	if r.StopAt <= 0 {
+		r.StopAt = DefaultStopAt
+	}
+	began := time.Now()
+	w, err := c.open(ctx, r.Queue, r.Filter, r.Limit)
+	if err != nil {
+		return RedriveReport{}, fmt.Errorf("redriving %s: %w", r.Queue.Worker, err)
+	}
+	defer w.session.Close()
+	d := &redriver{Redrive: r, walk: w, pace: pacer{Pace: r.Pace}, refused: map[string]bool{}}
+	d.report = RedriveReport{Queue: w.name(), Failures: []Failing{}, Refused: []Refusal{}}
+	err = d.run(ctx)
+	d.report.ElapsedMs = time.Since(began).Milliseconds()
+	if err != nil {
+		return d.report, fmt.Errorf("redriving %s: %w", w.name(), err)
+	}
+	return d.report, nil
+}
+
+func (d *redriver) run(ctx context.Context) (err error) {
+	if d.publisher, err = d.walk.session.Publisher(window); err != nil {
+		return err
+	}
+	if d.watch, err = d.walk.listen(ctx); err != nil {
+		return err
+	}
+	defer d.watch.close()
+	d.walk.progress = d.tell
+	err = d.walk.run(ctx, d.act)
+	if err == nil {
+		d.report.Missed, err = d.walk.miss(ctx)
+	}
+	d.report.Stopped = errors.Is(err, errStopped)
+	if errors.Is(err, errEnough) || d.report.Stopped {
+		err = nil
+	}
+	if err == nil && !d.report.Stopped {
+		err = d.watch.settle(ctx, d.pace.Patience)
+	}
+	d.sum(ctx)
+	return err
+}
+
+// act puts letters back, at the pace, and stops when too many fail again.
+func (d *redriver) act(ctx context.Context, letters []letter) (stay int, err error) {
+	if !d.Force && d.Queue.Owes {
+		good, refused, err := d.walk.refuse(ctx, letters)
+		if err != nil {
+			return len(letters), err
+		}
+		stay, letters = len(letters)-len(good), good
+		d.refuse(refused)
+	}
+	for len(letters) > 0 {
+		if d.pace.climbs() {
+			if err := d.watch.settle(ctx, d.pace.Patience); err != nil {
+				return stay + len(letters), err
+			}
+			d.pace.climb()
+		}
+		if d.watch.tooMany(d.StopAt) {
+			return stay + len(letters), errStopped
+		}
+		n, err := d.pace.allow(ctx, len(letters))
+		if err != nil {
+			return stay + len(letters), err
+		}
+		left, err := d.putBack(ctx, letters[:n])
+		stay += left
+		letters = letters[n:]
+		if err != nil {
+			return stay + len(letters), err
+		}
+		d.tell()
+	}
+	return stay, nil
+}
+
+// refuse notes what is not put back; a later walk comes by the same again.
+func (d *redriver) refuse(refused []Refusal) {
+	for _, r := range refused {
+		if !d.refused[r.ID.String()] {
+			d.refused[r.ID.String()] = true
+			d.report.Refused = append(d.report.Refused, r)
+		}
+	}
+}
+
+// putBack publishes letters to their worker's queue, waits for the broker to
+// have them, and only then lets them leave the dead. Once begun it is not broken
+// off by ctx. It tells how many of the letters stay.
+func (d *redriver) putBack(ctx context.Context, letters []letter) (stay int, err error) {
+	ctx, cancel := outlasting(ctx)
+	defer cancel()
+	for i := range letters {
+		letters[i].back = rabbitmq.RedriveMessage(letters[i].Delivery, d.Queue.Worker)
+		d.walk.again[lifeOf(letters[i].back)] = true
+	}
+	d.watch.expect(letters)
+	back, not, err := d.publish(ctx, letters)
+	failpoint.Hit("redrive.confirmed")
+	d.watch.back(back, not)
+	if leaving := d.walk.leave(ctx, failures.Redriven, back); leaving != nil {
+		return len(letters), errors.Join(err, leaving)
+	}
+	d.report.Redriven += len(back)
+	return len(not), err
+}
+
+// publish parts letters into those that the broker has, in their worker's queue, and those that it may not have.
+func (d *redriver) publish(ctx context.Context, letters []letter) (back, not []letter, err error) {
+	confirmations := make([]*rabbitmq.Confirmation, 0, len(letters))
+	for _, l := range letters {
+		c, failed := d.publisher.Publish(ctx, l.back)
+		if failed != nil {
+			err = failed
+			break
+		}
+		confirmations = append(confirmations, c)
+	}
+	failpoint.Hit("redrive.published")
+	not = letters[len(confirmations):]
+	for i, c := range confirmations {
+		if failed := c.Wait(ctx); failed != nil {
+			not, err = append(not, letters[i]), failed
+			continue
+		}
+		back = append(back, letters[i])
+	}
+	return back, not, err
+}
+
+// outlasting is ctx that goes on for actTime after its end: what was begun is finished.
+func outlasting(ctx context.Context) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(actTime, cancel) })
+	return longer, func() { stop(); cancel() }
+}
+
+func (d *redriver) tell() {
+	if d.Progress == nil {
+		return
+	}
+	d.watch.mu.Lock()
+	failed := d.watch.failed
+	d.watch.mu.Unlock()
+	d.Progress(Progress{Length: d.walk.length, Seen: d.walk.seen, Done: d.report.Redriven, Failed: failed, Rate: d.pace.rate()})
+}
+
+// sum writes into the report how all fared.
+func (d *redriver) sum(ctx context.Context) {
+	if ctx.Err() == nil {
+		if _, err := d.watch.look(ctx); err != nil {
+			d.walk.Log.Warn("asking how the letters fare", "error", err)
+		}
+		_, consumers, err := d.walk.session.Depth(topology.QueueName(d.Queue.Worker))
+		d.report.Idle = err == nil && consumers == 0
+	}
+	d.watch.mu.Lock()
+	defer d.watch.mu.Unlock()
+	d.report.Seen, d.report.Absent = d.walk.seen, d.walk.absent
+	d.report.Handled, d.report.Failed, d.report.Waiting = d.watch.handled, d.watch.failed, len(d.watch.out)
+	d.report.Failures = grouped(d.watch.failures)
+}

@@ -1,0 +1,84 @@
+package deadletters
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/failures"
+)
+
+// Verdict is what would become of a letter that was put back.
+type Verdict string
+
+// The verdicts.
+const (
+	Passes     Verdict = "passes"
+	Duplicate  Verdict = "duplicate"   // its event was handled already: the worker would pass it over
+	BeforeCall Verdict = "before call" // all goes well up to a call to the outside, which was not made
+	Fails      Verdict = "fails"
+)
+
+// Rehearsal says which letters to rehearse, and with whom.
+type Rehearsal struct {
+	Queue  Queue
+	Filter failures.LetterFilter
+	Limit  int
+	// Try lets the worker handle a message without leaving a trace. The error is what it fails with.
+	Try      func(ctx context.Context, d rabbitmq.Delivery) (Verdict, error)
+	Progress func(done int) // may be nil
+}
+
+// RehearsalReport is what would pass and what would not.
+type RehearsalReport struct {
+	Queue      string    `json:"queue"`
+	Rehearsed  int       `json:"rehearsed"`
+	Passes     int       `json:"passes"`
+	Duplicates int       `json:"duplicates"`
+	BeforeCall int       `json:"beforeCall"`
+	Fails      int       `json:"fails"`
+	Failures   []Failing `json:"failures"`
+	ElapsedMs  int64     `json:"elapsedMs"`
+}
+
+// ErrNoVerdict is what Try returns when it could not find out, because the database is away for instance.
+var ErrNoVerdict = errors.New("the rehearsal came to no end")
+
+// Rehearse lets today's worker handle the letters that lie in its queue, as the
+// journal has them, each for itself, and tells how it would go. No queue is touched.
+func (c Config) Rehearse(ctx context.Context, r Rehearsal) (RehearsalReport, error) {
+	began := time.Now()
+	r.Filter.Consumers, r.Filter.Dealt = []string{r.Queue.Worker}, false
+	report := RehearsalReport{Queue: topology.DeadQueueName(r.Queue.Worker)}
+	kinds := map[failure]int{}
+	err := failures.EachDeadLetter(ctx, c.DB, r.Filter, r.Limit, func(l failures.DeadLetter) error {
+		verdict, err := r.Try(ctx, deliveryOf(l))
+		switch {
+		case errors.Is(err, ErrNoVerdict) || ctx.Err() != nil:
+			return errors.Join(err, ctx.Err())
+		case verdict == Passes:
+			report.Passes++
+		case verdict == Duplicate:
+			report.Duplicates++
+		case verdict == BeforeCall:
+			report.BeforeCall++
+		default:
+			report.Fails++
+			kinds[failure{l.Type, err.Error()}]++
+		}
+		report.Rehearsed++
+		if r.Progress != nil {
+			r.Progress(report.Rehearsed)
+		}
+		return nil
+	})
+	report.Failures = grouped(kinds)
+	report.ElapsedMs = time.Since(began).Milliseconds()
+	if err != nil {
+		return report, fmt.Errorf("rehearsing the dead letters of %s: %w", r.Queue.Worker, err)
+	}
+	return report, nil
+}

@@ -1,0 +1,48 @@
+// Package housekeeping bounds what a fleet keeps: the inbox's generations and the record of failures.
+//
+// Its chores run beside the ticker, in the process that leads it (eventlog.NewTicker). Each is a
+// short transaction that may be repeated: a crash leaves it to the next leader.
+package housekeeping
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
+	"github.com/composerp/composerp/store/inbox"
+)
+
+// Chores are the ticker's chores on db.
+func Chores(db *store.DB, log *slog.Logger) []func(context.Context) {
+	return []func(context.Context){
+		func(ctx context.Context) { thinFailures(ctx, db, log) },
+		func(ctx context.Context) { rotateInbox(ctx, db, log) },
+		func(ctx context.Context) { dropInbox(ctx, db, log) },
+	}
+}
+
+func thinFailures(ctx context.Context, db *store.DB, log *slog.Logger) {
+	err := failures.ThinFailures(ctx, db, failures.FailureLife, failures.MostFailures)
+	if err != nil && ctx.Err() == nil {
+		log.Warn("old failures stay for now", "error", err)
+	}
+}
+
+func rotateInbox(ctx context.Context, db *store.DB, log *slog.Logger) {
+	switch rotated, err := inbox.Rotate(ctx, db, inbox.GenerationLife); {
+	case err != nil && ctx.Err() == nil:
+		log.Warn("the inbox is not rotated for now", "error", err)
+	case rotated:
+		log.Info("the inbox has a new generation")
+	}
+}
+
+func dropInbox(ctx context.Context, db *store.DB, log *slog.Logger) {
+	switch dropped, err := inbox.Drop(ctx, db, inbox.GenerationLife); {
+	case err != nil && ctx.Err() == nil:
+		log.Warn("an old generation of the inbox stays for now", "error", err)
+	case dropped > 0:
+		log.Info("a proven generation of the inbox was dropped", "generation", dropped)
+	}
+}

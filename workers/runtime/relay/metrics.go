@@ -1,0 +1,56 @@
+package relay
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
+)
+
+// Metrics are the relay's counters; make one with NewMetrics.
+type Metrics struct {
+	leading    prometheus.Gauge
+	confirmed  prometheus.Counter
+	confirming prometheus.Histogram
+	setAside   prometheus.Counter
+}
+
+// NewMetrics registers the relay's metrics.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		leading: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "composerp_relay_leading", Help: "1 where this process's relay holds the lease.",
+		}),
+		confirmed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "composerp_relay_confirmed_total", Help: "Events whose publishing the broker has confirmed.",
+		}),
+		confirming: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "composerp_relay_confirm_seconds", Help: "Time from publishing a page's first event to its last confirm.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16),
+		}),
+		setAside: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "composerp_relay_set_aside_total", Help: "Events that could not be published and were set aside.",
+		}),
+	}
+	r.MustRegister(m.leading, m.confirmed, m.confirming, m.setAside)
+	return m
+}
+
+// RegisterLag adds the log's lag, asked of the database at each scrape: it must
+// show most when no relay is there to measure it.
+func RegisterLag(r prometheus.Registerer, db *store.DB) {
+	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "composerp_log_lag_events", Help: "Places of the log the relay has not passed yet; -1 when the database does not answer.",
+	}, func() float64 {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		lag, err := eventlog.Lag(ctx, db, LeaseName)
+		if err != nil {
+			return -1
+		}
+		return float64(lag)
+	}))
+}

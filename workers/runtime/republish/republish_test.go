@@ -1,0 +1,251 @@
+package republish_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/inbox"
+	"github.com/composerp/composerp/store/storetest"
+	"github.com/composerp/composerp/workers/runtime/republish"
+)
+
+const saleKey = "integration.sale_completed"
+
+var queues = map[string]string{"ledger": "composerp.ledger", "view": "composerp.view"}
+
+// house is a log, two consumers of sales, and their queues.
+type house struct {
+	testing.TB
+	republish.Config
+	session *rabbitmq.Session
+}
+
+func newHouse(t testing.TB) *house {
+	t.Helper()
+	h := &house{TB: t, Config: republish.Config{DB: storetest.DB(t), Exchange: rabbitmqtest.Vhost(t), Queues: queues}}
+	topology := topology.Compute([]topology.Subscription{{Worker: "ledger", RoutingKeys: []string{saleKey}}, {Worker: "view", RoutingKeys: []string{saleKey}}})
+	h.must(rabbitmq.Apply(t.Context(), topology, h.Exchange))
+	for name := range queues {
+		_, err := inbox.Subscribe(t.Context(), h.DB, name, []string{string(event.TypeSaleCompleted)})
+		h.must(err)
+	}
+	var err error
+	h.session, err = rabbitmq.Open(t.Context(), h.Exchange)
+	h.must(err)
+	t.Cleanup(func() { _ = h.session.Close() })
+	return h
+}
+
+func (h *house) must(err error) {
+	h.Helper()
+	if err != nil {
+		h.Fatal(err)
+	}
+}
+
+// sales logs n sales as if they had come straight over AMQP, so that no relay is needed to have published them.
+func (h *house) sales(n int) []event.Any {
+	h.Helper()
+	at := time.Date(2024, time.March, 1, 10, 0, 0, 0, time.UTC)
+	events := make([]event.Any, n)
+	for i := range events {
+		e, err := event.Encode(event.Envelope{ID: uuid.New(), AggregateID: "s", TenantID: "acme", Timestamp: at},
+			event.SaleCompleted{SaleID: "s", ItemID: "cup", LocationID: "shop", Quantity: event.NewDecimal(1), Amount: event.NewDecimal(1), Timestamp: at})
+		h.must(err)
+		events[i] = e
+	}
+	for some := range slices.Chunk(events, 1000) {
+		_, err := eventlog.AdmitOnce(h.Context(), h.DB, some, false)
+		h.must(err)
+	}
+	return events
+}
+
+func (h *house) claim(consumer string, events []event.Any) {
+	h.Helper()
+	id, err := inbox.Subscribe(h.Context(), h.DB, consumer, []string{string(event.TypeSaleCompleted)})
+	h.must(err)
+	ids := make([]uuid.UUID, len(events))
+	for i, e := range events {
+		ids[i] = e.ID
+	}
+	h.must(h.DB.InTx(h.Context(), func(tx store.Tx) error { _, err := inbox.Claim(h.Context(), tx, id, ids); return err }))
+}
+
+// take takes n messages from a queue.
+func (h *house) take(queue string, n int) []rabbitmq.Delivery {
+	h.Helper()
+	ctx, cancel := context.WithTimeout(h.Context(), 20*time.Second)
+	defer cancel()
+	consumer, err := h.session.Consume(queue, "test."+uuid.NewString(), 1000)
+	h.must(err)
+	defer func() { _ = consumer.Close() }()
+	var all []rabbitmq.Delivery
+	for len(all) < n {
+		taken, err := consumer.Take(ctx, min(1000, n-len(all)))
+		if err != nil {
+			h.Fatalf("taking the %d of %d messages of %s: %v", len(all), n, queue, err)
+		}
+		all = append(all, taken...)
+		h.must(consumer.Ack(taken[len(taken)-1]))
+	}
+	return all
+}
+
+func (h *house) depth(queue string) int {
+	h.Helper()
+	n, _, err := h.session.Depth(queue)
+	h.must(err)
+	return n
+}
+
+func (h *house) send(at, key, id string, headers map[string]any) {
+	h.Helper()
+	publisher, err := h.session.Publisher(1)
+	h.must(err)
+	defer func() { _ = publisher.Close() }()
+	c, err := publisher.Publish(h.Context(), rabbitmq.Message{Exchange: at, RoutingKey: key, ID: id, Type: "SALE_COMPLETED", Headers: headers, Body: []byte("body of " + id)})
+	h.must(err)
+	h.must(c.Wait(h.Context()))
+}
+
+// told is the report in short: "ledger 3/3, view 0/0".
+func told(r republish.Report) (text string) {
+	for _, t := range r.Consumers {
+		text += fmt.Sprintf("%s %d/%d ", t.Consumer, t.Published, t.Owed)
+	}
+	return text
+}
+
+func TestWhatIsOwedGoesToTheOneWhoOwesIt(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	events := h.sales(3000)
+	h.claim("view", events)
+	h.claim("ledger", events[:500])
+	h.DryRun = true
+	r, err := republish.Run(t.Context(), h.Config)
+	if err != nil || told(r) != "ledger 0/2500 view 0/0 " || !r.DryRun || h.depth("composerp.ledger") != 0 {
+		t.Errorf("a dry run says %s, %v, and %d messages are in the queue", told(r), err, h.depth("composerp.ledger"))
+	}
+	h.DryRun = false
+	var last republish.Progress
+	h.Progress = func(p republish.Progress) { last = p }
+	r, err = republish.Run(t.Context(), h.Config)
+	if err != nil || told(r) != "ledger 2500/2500 view 0/0 " || r.Owed() != 2500 || r.Published() != 2500 {
+		t.Errorf("it says %s, %v", told(r), err)
+	}
+	if last.Place != last.End || last.Owed != 2500 || last.End != r.Upto {
+		t.Errorf("the last progress is %+v", last)
+	}
+	for i, d := range h.take("composerp.ledger", 2500) {
+		e := events[500+i]
+		if d.ID != e.ID.String() || string(d.Body) != string(e.Body) || d.Type != string(e.Type) || d.LogSeq() == 0 || !d.Timestamp.Equal(e.Timestamp) {
+			t.Fatalf("message %d is %+v, want event %s", i, d.Message, e.ID)
+		}
+	}
+	if n := h.depth("composerp.view") + h.depth(topology.Unrouted); n != 0 {
+		t.Errorf("%d messages have gone to others", n)
+	}
+	h.claim("ledger", events[500:])
+	if r, err := republish.Run(t.Context(), h.Config); err != nil || r.Owed() != 0 {
+		t.Errorf("when all is handled it says %s, %v", told(r), err)
+	}
+}
+
+// Only what lies after the point is published, and only for those asked for.
+func TestSinceAPoint(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.sales(10)
+	end, err := eventlog.End(t.Context(), h.DB)
+	h.must(err)
+	later := h.sales(5)
+	h.Queues, h.After = map[string]string{"view": "composerp.view"}, eventlog.Position{Seq: end}
+	if r, err := republish.Run(t.Context(), h.Config); err != nil || told(r) != "view 5/5 " || r.Beyond != end {
+		t.Errorf("it says %s beyond place %d, %v", told(r), r.Beyond, err)
+	}
+	if got := h.take("composerp.view", 5); got[0].ID != later[0].ID.String() {
+		t.Errorf("the first is %s, want %s", got[0].ID, later[0].ID)
+	}
+}
+
+func TestAQueueThatIsNotThereIsAnError(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.sales(10)
+	rabbitmqtest.DeleteQueue(t, h.Exchange, "composerp.view")
+	r, err := republish.Run(t.Context(), h.Config)
+	if !errors.Is(err, rabbitmq.ErrUnroutable) {
+		t.Errorf("it says %s, %v", told(r), err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := republish.Run(ctx, h.Config); !errors.Is(err, context.Canceled) {
+		t.Errorf("when it is told to stop: %v", err)
+	}
+}
+
+// What nobody was bound for goes where it belongs, as it was; what nobody is bound for still stays.
+func TestReroute(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	bound := func(key string) bool { return key == saleKey }
+	if n, err := republish.Reroute(t.Context(), h.session, "test", bound); n != 0 || err != nil {
+		t.Errorf("of an empty queue: %d, %v", n, err)
+	}
+	binding := topology.BindingSpec{Exchange: topology.Events, Queue: "composerp.ledger", RoutingKey: saleKey}
+	other := topology.BindingSpec{Exchange: topology.Events, Queue: "composerp.view", RoutingKey: saleKey}
+	rabbitmqtest.DeleteBinding(t, h.Exchange, binding)
+	rabbitmqtest.DeleteBinding(t, h.Exchange, other)
+	h.send(topology.Events, "nobody.hears", "first", nil)
+	for i := range 5 {
+		h.send(topology.Events, saleKey, fmt.Sprint("sale ", i), map[string]any{rabbitmq.HeaderLogSeq: int64(i + 1), "theirs": "kept"})
+	}
+	h.send(topology.Events, "nobody.hears", "last", nil)
+	h.must(rabbitmq.Apply(t.Context(), topology.Topology{Bindings: []topology.BindingSpec{binding}}, h.Exchange))
+	if n, err := republish.Reroute(t.Context(), h.session, "test", bound); n != 5 || err != nil {
+		t.Errorf("%d are brought to where they belong, %v, want 5", n, err)
+	}
+	for i, d := range h.take("composerp.ledger", 5) {
+		if d.ID != fmt.Sprint("sale ", i) || d.LogSeq() != int64(i+1) || d.Headers["theirs"] != "kept" || string(d.Body) != "body of "+d.ID || d.RoutingKey != saleKey {
+			t.Errorf("message %d is %+v", i, d.Message)
+		}
+	}
+	left := h.take(topology.Unrouted, 2)
+	if left[0].ID != "first" || left[1].ID != "last" || h.depth(topology.Unrouted) != 0 {
+		t.Errorf("%s and %s are left, and %d more", left[0].ID, left[1].ID, h.depth(topology.Unrouted))
+	}
+	rabbitmqtest.DeleteBinding(t, h.Exchange, binding)
+	h.send(topology.Events, saleKey, "again", nil)
+	if n, err := republish.Reroute(t.Context(), h.session, "test", bound); n != 1 || err != nil {
+		t.Errorf("while the binding is still missing: %d, %v", n, err)
+	}
+	if left := h.take(topology.Unrouted, 1); left[0].ID != "again" {
+		t.Errorf("%s is left", left[0].ID)
+	}
+}
+
+// BenchmarkRepublish publishes again what one of two consumers owes of 20,000 events.
+func BenchmarkRepublish(b *testing.B) {
+	h := newHouse(b)
+	h.claim("view", h.sales(20_000))
+	for b.Loop() {
+		if r, err := republish.Run(b.Context(), h.Config); err != nil || r.Published() != 20_000 {
+			b.Fatalf("%s, %v", told(r), err)
+		}
+	}
+	b.ReportMetric(20_000*float64(b.N)/b.Elapsed().Seconds(), "events/s")
+}

@@ -1,0 +1,62 @@
+package republish
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/eventlog"
+)
+
+// run is one time of publishing again.
+type run struct {
+	Config
+	consumers []string // in order
+	report    Report
+	tallies   map[string]*Tally // into report.Consumers
+	owed      int64             // told in Progress, by the reader
+}
+
+// sent is a message that the broker has still to confirm.
+type sent struct {
+	consumer     string
+	event        uuid.UUID
+	confirmation *rabbitmq.Confirmation
+}
+
+func newRun(cfg Config) *run {
+	r := &run{Config: cfg, consumers: slices.Sorted(maps.Keys(cfg.Queues)), tallies: map[string]*Tally{}}
+	if r.Progress == nil {
+		r.Progress = func(Progress) {}
+	}
+	r.report.DryRun = cfg.DryRun
+	r.report.Consumers = make([]Tally, len(r.consumers))
+	for i, name := range r.consumers {
+		r.report.Consumers[i] = Tally{Consumer: name, Queue: cfg.Queues[name]}
+		r.tallies[name] = &r.report.Consumers[i]
+	}
+	return r
+}
+
+func (r *run) count(debts []eventlog.PendingDelivery) {
+	for _, d := range debts {
+		r.tallies[d.Consumer].Owed++
+	}
+}
+
+// tell is called by the reader alone.
+func (r *run) tell(at, owed int64) {
+	r.owed += owed
+	r.Progress(Progress{Place: at, Begin: r.report.Beyond, End: r.report.Upto, Owed: r.owed})
+}
+
+// message is the event as the relay published it, but for one queue.
+func (r *run) message(d eventlog.PendingDelivery) rabbitmq.Message {
+	return rabbitmq.Message{
+		Exchange: topology.Retry, RoutingKey: r.Queues[d.Consumer], ID: d.EventID.String(), Type: string(d.Type),
+		Headers: map[string]any{rabbitmq.HeaderLogSeq: d.Seq}, Body: d.Body, Timestamp: d.OccurredAt,
+	}
+}

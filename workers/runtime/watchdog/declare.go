@@ -1,0 +1,74 @@
+package watchdog
+
+import (
+	"context"
+	"time"
+
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/eventlog"
+)
+
+// declarePatience bounds a declaration of everything that is missing.
+const declarePatience = 20 * time.Second
+
+// declare declares what is missing, and before that notes for whom something may be lost.
+func (v *monitor) declare(ctx context.Context, now Snapshot) {
+	if now.Broker != nil && !now.Seen {
+		return
+	}
+	missing := v.Plan.Topology.Missing(now.Have)
+	if missing.Empty() {
+		v.unable = ""
+		return
+	}
+	err := v.note(ctx, v.memory.gaps(missing))
+	if err == nil {
+		ctx, cancel := context.WithTimeout(ctx, declarePatience)
+		defer cancel()
+		err = rabbitmq.Apply(ctx, missing, v.Exchange)
+	}
+	if err != nil {
+		v.complain(ctx, err)
+		return
+	}
+	v.Metrics.repairs.WithLabelValues(repairExchange).Add(float64(len(missing.Exchanges)))
+	v.Metrics.repairs.WithLabelValues(repairQueue).Add(float64(len(missing.Queues)))
+	v.Metrics.repairs.WithLabelValues(repairBinding).Add(float64(len(missing.Bindings)))
+	v.Log.Warn("what was missing is declared again", "exchanges", names(missing.Exchanges, func(e topology.ExchangeSpec) string { return e.Name }),
+		"queues", names(missing.Queues, func(q topology.QueueSpec) string { return q.Name }),
+		"bindings", names(missing.Bindings, func(b topology.BindingSpec) string { return b.Exchange + " -" + b.RoutingKey + "-> " + b.Destination() }))
+	if lost := v.Plan.missingDeadQueues(missing); len(lost) > 0 {
+		v.Log.Error("dead letters may be lost", "queues", lost, "do", "composerp audit says which, by the journal; composerp republish brings back what is in the log")
+	}
+}
+
+// complain says an error that comes a second time. The first one may be of a look that saw something half deleted.
+func (v *monitor) complain(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	if text := oneLine(err); text != v.unable {
+		v.unable, v.said = text, false
+	} else if !v.said {
+		v.said = true
+		v.Log.Error("what is missing can not be declared", "error", err, "do", "composerp topology apply, as a user who may")
+	}
+}
+
+func (v *monitor) note(ctx context.Context, gaps map[string]eventlog.Position) error {
+	for consumer, after := range gaps {
+		if err := eventlog.RecordGaps(ctx, v.DB, []string{consumer}, after); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func names[T any](all []T, name func(T) string) []string {
+	list := make([]string, len(all))
+	for i, one := range all {
+		list[i] = name(one)
+	}
+	return list
+}

@@ -1,0 +1,312 @@
+package watchdog_test
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/management"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/inbox"
+	"github.com/composerp/composerp/store/storetest"
+	"github.com/composerp/composerp/workers/runtime/watchdog"
+)
+
+// house is a log with its ticker and a relay, and the queues of two consumers, ledger and view.
+type house struct {
+	testing.TB
+	url     string // of the database
+	db      *store.DB
+	broker  rabbitmq.Config // of somebody who may do everything
+	session *rabbitmq.Session
+	plan    watchdog.Plan
+}
+
+func newHouse(t *testing.T) *house { return newHouseOf(t, plan) }
+
+func newHouseOf(t *testing.T, plan watchdog.Plan) *house {
+	t.Helper()
+	t.Parallel()
+	h := &house{TB: t, url: storetest.URL(t), broker: rabbitmqtest.Vhost(t), plan: plan}
+	h.db = storetest.Open(t, h.url, 8)
+	h.must(rabbitmq.Apply(t.Context(), plan.Topology, h.broker))
+	var err error
+	h.session, err = rabbitmq.Open(t.Context(), h.broker)
+	h.must(err)
+	t.Cleanup(func() { _ = h.session.Close() })
+	for _, consumer := range []string{"ledger", "view"} {
+		_, err := inbox.Subscribe(t.Context(), h.db, consumer, []string{string(event.TypeSaleCompleted)})
+		h.must(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var all sync.WaitGroup
+	t.Cleanup(func() { cancel(); all.Wait() })
+	ticker := eventlog.NewTicker(h.db, slog.New(slog.DiscardHandler))
+	all.Go(func() { store.Lead(ctx, h.db, "ticker", "test", ticker.Run, func(error) {}) })
+	all.Go(func() { store.Lead(ctx, h.db, "relay", "test", h.relay, func(error) {}) })
+	return h
+}
+
+// relay publishes what the log holds, a page at a time, for as long as the exchange is there.
+func (h *house) relay(ctx context.Context, lease store.Lease) error {
+	return rabbitmq.KeepConnected(ctx, h.broker, func(ctx context.Context, session *rabbitmq.Session) error {
+		cursor, err := eventlog.OpenCursor(ctx, h.db, lease)
+		if err != nil {
+			return err
+		}
+		publisher, err := session.Publisher(0)
+		if err != nil {
+			return err
+		}
+		for {
+			page, err := eventlog.ReadPage(ctx, h.db, cursor, 1000)
+			if err != nil {
+				return err
+			}
+			for _, e := range page.Events {
+				if err := publish(ctx, publisher, topology.Events, e.Type.RoutingKey(), e.EventID, e.Seq); err != nil {
+					return err
+				}
+			}
+			if err := eventlog.MoveCursor(ctx, h.db, cursor, page.Next); err != nil {
+				return err
+			}
+			cursor = page.Next
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+	})
+}
+
+func publish(ctx context.Context, publisher *rabbitmq.Publisher, at, key string, id uuid.UUID, seq int64) error {
+	c, err := publisher.Publish(ctx, rabbitmq.Message{Exchange: at, RoutingKey: key, ID: id.String(), Type: string(event.TypeSaleCompleted),
+		Headers: map[string]any{rabbitmq.HeaderLogSeq: seq}, Body: []byte("{}")})
+	if err != nil {
+		return err
+	}
+	return c.Wait(ctx)
+}
+
+// sell commits n sales and waits until the relay has passed them.
+func (h *house) sell(n int) []string {
+	h.Helper()
+	ids := h.admit(n)
+	h.passed()
+	return ids
+}
+
+// admit commits n sales, and gives their ids, sorted.
+func (h *house) admit(n int) []string {
+	h.Helper()
+	events := h.sales(n)
+	ids := make([]string, n)
+	for i, e := range events {
+		ids[i] = e.ID.String()
+	}
+	_, err := eventlog.AdmitOnce(h.Context(), h.db, events, true)
+	h.must(err)
+	slices.Sort(ids)
+	return ids
+}
+
+// sales makes n sales that nobody knows of.
+func (h *house) sales(n int) []event.Any {
+	h.Helper()
+	at := time.Date(2024, time.March, 1, 10, 0, 0, 0, time.UTC)
+	events := make([]event.Any, n)
+	for i := range events {
+		e, err := event.Encode(event.Envelope{ID: uuid.New(), AggregateID: "s", TenantID: "acme", Timestamp: at},
+			event.SaleCompleted{SaleID: "s", ItemID: "cup", LocationID: "shop", Quantity: event.NewDecimal(1), Amount: event.NewDecimal(1), Timestamp: at})
+		h.must(err)
+		events[i] = e
+	}
+	return events
+}
+
+// passed waits until the relay has passed everything.
+func (h *house) passed() {
+	h.Helper()
+	h.soon("the relay passes them", func() bool {
+		log, err := eventlog.ReadState(h.Context(), h.db, "")
+		return err == nil && log.Unpublished == 0
+	})
+}
+
+// take takes what is in a queue, n messages, and gives their ids. handled enters them into the consumer's inbox.
+func (h *house) take(consumer string, n int, handled bool) []string {
+	h.Helper()
+	c, err := h.session.Consume(topology.QueueName(consumer), "test."+uuid.NewString(), 1000)
+	h.must(err)
+	defer func() { _ = c.Close() }()
+	ctx, cancel := context.WithTimeout(h.Context(), time.Minute)
+	defer cancel()
+	var ids []string
+	var claimed []uuid.UUID
+	for len(ids) < n {
+		taken, err := c.Take(ctx, n-len(ids))
+		if err != nil {
+			h.Fatalf("taking the %d of %d messages for %s: %v", len(ids), n, consumer, err)
+		}
+		for _, d := range taken {
+			ids, claimed = append(ids, d.ID), append(claimed, uuid.MustParse(d.ID))
+			if d.LogSeq() == 0 {
+				h.Errorf("message %s has no place in the log", d.ID)
+			}
+		}
+		h.must(c.Ack(taken[len(taken)-1]))
+	}
+	if handled {
+		id, err := inbox.Subscribe(h.Context(), h.db, consumer, []string{string(event.TypeSaleCompleted)})
+		h.must(err)
+		h.must(h.db.InTx(h.Context(), func(tx store.Tx) error { _, err := inbox.Claim(h.Context(), tx, id, claimed); return err }))
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func (h *house) depth(queue string) int {
+	h.Helper()
+	n, _, err := h.session.Depth(queue)
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+// guard is a watchdog at work.
+type guard struct {
+	*house
+	log     *logbook
+	metrics *prometheus.Registry
+	stop    func()
+}
+
+// watch runs a watchdog until stop or the end of the test.
+func (h *house) watch(broker rabbitmq.Config, management *management.Client) *guard {
+	h.Helper()
+	g := &guard{house: h, log: &logbook{}, metrics: prometheus.NewRegistry()}
+	w := &watchdog.Watchdog{DB: h.db, Exchange: broker, Management: management, Plan: h.plan, Holder: "test", Log: slog.New(g.log),
+		Metrics: watchdog.NewMetrics(g.metrics), Every: 100 * time.Millisecond, Patience: 500 * time.Millisecond, FiguresAge: 2500 * time.Millisecond, Trend: 3 * time.Second}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := w.Run(ctx); err != nil {
+			h.Errorf("the watchdog ended with %v", err)
+		}
+	}()
+	g.stop = func() { cancel(); <-done }
+	h.Cleanup(g.stop)
+	h.Cleanup(func() {
+		if h.Failed() {
+			h.Logf("the watchdog has said:\n%s", g.log.text())
+		}
+	})
+	h.soon("it has looked some times", func() bool { return g.metric("composerp_watchdog_looks_total", "") >= 3 })
+	return g
+}
+
+// metric is the value of a series, by the value of its label; -1 when there is none.
+func (g *guard) metric(name, label string) float64 {
+	families, err := g.metrics.Gather()
+	g.must(err)
+	for _, family := range families {
+		if family.GetName() != name {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			if len(m.GetLabel()) == 0 || m.GetLabel()[0].GetValue() == label {
+				return m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	return -1
+}
+
+// shouts waits until the log has said that a problem of the kind began.
+func (g *guard) shouts(kind watchdog.Kind, text string) {
+	g.Helper()
+	g.soon("it shouts "+string(kind)+": "+text, func() bool { return g.log.count("something is wrong", string(kind), text) > 0 })
+}
+
+// over waits until the log has said that all of that kind is over.
+func (g *guard) over(kind watchdog.Kind) {
+	g.Helper()
+	g.soon(string(kind)+" is over", func() bool {
+		began, over := g.log.count("something is wrong", string(kind), ""), g.log.count("it is over", string(kind), "")
+		return began > 0 && began == over && g.metric("composerp_watchdog_problem", string(kind)) == 0
+	})
+}
+
+func (h *house) soon(what string, holds func() bool) {
+	h.Helper()
+	deadline := time.After(time.Minute)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			h.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+func (h *house) must(err error) {
+	h.Helper()
+	if err != nil {
+		h.Fatal(err)
+	}
+}
+
+// logbook is a slog.Handler that remembers what was said.
+type logbook struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *logbook) Enabled(context.Context, slog.Level) bool { return true }
+func (l *logbook) WithAttrs([]slog.Attr) slog.Handler       { return l }
+func (l *logbook) WithGroup(string) slog.Handler            { return l }
+
+func (l *logbook) Handle(_ context.Context, r slog.Record) error {
+	line := r.Level.String() + " " + r.Message
+	r.Attrs(func(a slog.Attr) bool { line += " " + a.String(); return true })
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, line)
+	return nil
+}
+
+// count is how many lines have the message, the kind and the text.
+func (l *logbook) count(message, kind, text string) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, line := range l.lines {
+		if strings.Contains(line, message) && (kind == "" || strings.Contains(line, "kind="+kind+" ")) && strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
+}
+
+func (l *logbook) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(l.lines, "\n")
+}

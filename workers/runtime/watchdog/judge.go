@@ -1,0 +1,215 @@
+package watchdog
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/composerp/composerp/exchange/management"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
+)
+
+// Standing judges what one look shows at once.
+func (p Plan) Standing(now Snapshot) []Problem {
+	var found []Problem
+	if now.Database != nil {
+		found = append(found, Problem{Kind: Database, What: oneLine(now.Database)})
+	}
+	switch {
+	case errors.Is(now.Broker, rabbitmq.ErrAccessRefused):
+		found = append(found, Problem{Kind: Access, What: oneLine(now.Broker)})
+	case now.Broker != nil:
+		found = append(found, Problem{Kind: Broker, What: oneLine(now.Broker)})
+	}
+	if now.Access != nil {
+		found = append(found, Problem{Kind: Access, What: oneLine(now.Access)})
+	}
+	found = append(found, Nodes(now.Nodes)...)
+	if now.Blocked != "" && !isAlarmed(now.Nodes) {
+		found = append(found, Problem{Kind: Alarm, Subject: "broker", What: "the broker takes no messages: " + now.Blocked,
+			Do: "make room on its disk, or drain its queues; it goes on by itself then"})
+	}
+	return append(found, p.holding(now)...)
+}
+
+// Nodes judges the broker's nodes.
+func Nodes(nodes []management.NodeState) []Problem {
+	var found []Problem
+	for _, n := range nodes {
+		switch {
+		case !n.Running:
+			found = append(found, Problem{Kind: Node, Subject: n.Name, What: n.Name + " is down", Do: "start it, or take it out of the cluster"})
+			continue
+		case n.DiskAlarm:
+			found = append(found, Problem{Kind: Alarm, Subject: n.Name + " disk", Do: "make room on its disk; it goes on by itself then",
+				What: fmt.Sprintf("%s takes no messages: %d MB of disk are free, its limit is %d MB", n.Name, n.DiskFree>>20, n.DiskFreeLimit>>20)})
+		case n.DiskFree < 2*n.DiskFreeLimit:
+			found = append(found, Problem{Kind: Alarm, Subject: n.Name + " disk", Warning: true, Do: "make room on its disk before the broker stops taking messages",
+				What: fmt.Sprintf("%s has %d MB of disk free, and its limit is %d MB", n.Name, n.DiskFree>>20, n.DiskFreeLimit>>20)})
+		}
+		if n.MemoryAlarm {
+			found = append(found, Problem{Kind: Alarm, Subject: n.Name + " memory", Do: "drain its queues, or raise vm_memory_high_watermark",
+				What: fmt.Sprintf("%s takes no messages: it uses %d MB of memory, its limit is %d MB", n.Name, n.MemoryUsed>>20, n.MemoryLimit>>20)})
+		}
+	}
+	return found
+}
+
+func isAlarmed(nodes []management.NodeState) bool {
+	for _, n := range nodes {
+		if n.DiskAlarm || n.MemoryAlarm {
+			return true
+		}
+	}
+	return false
+}
+
+// holding judges what the broker holds of the topology. What it holds beyond that does no harm.
+func (p Plan) holding(now Snapshot) []Problem {
+	if now.Broker != nil && !now.Seen {
+		return nil // nobody could look
+	}
+	var found []Problem
+	count := map[topology.State]int{}
+	name := map[topology.State]string{}
+	for _, d := range p.Topology.Diff(now.Have) {
+		if count[d.State]++; count[d.State] == 1 {
+			name[d.State] = strings.TrimSpace(d.Kind + " " + d.Name + " " + d.String())
+		}
+	}
+	if n := count[topology.Missing]; n > 0 {
+		found = append(found, Problem{Kind: Topology, Do: "composerp topology apply",
+			What: fmt.Sprintf("%d exchanges, queues or bindings are missing, the first is %s", n, name[topology.Missing])})
+	}
+	if n := count[topology.Mismatch]; n > 0 {
+		found = append(found, Problem{Kind: Mismatch, Do: "empty and delete it, then composerp topology apply; composerp topology diff shows them all",
+			What: fmt.Sprintf("%d properties differ, the first of %s", n, name[topology.Mismatch])})
+	}
+	return found
+}
+
+// behindPatience is how long the relay may be behind before somebody should know.
+const behindPatience = 10 * time.Second
+
+// Lasting judges what is a problem when it was so in both looks. Given the same look twice, it judges that one.
+func (p Plan) Lasting(then, now Snapshot) []Problem {
+	found := leaders(then, now)
+	for _, w := range p.Workers {
+		a, b := then.Queues[w.Queue], now.Queues[w.Queue]
+		if a.Consumers > 0 || b.Consumers > 0 || !a.Counted || !b.Counted {
+			continue
+		}
+		switch {
+		case b.Ready > 0:
+			found = append(found, Problem{Kind: Consumers, Subject: w.Queue, Do: "composerp up, or composerp worker run " + w.Name,
+				What: fmt.Sprintf("%s holds %d messages, and nobody takes them", w.Queue, b.Ready)})
+		case w.Here:
+			found = append(found, Problem{Kind: Consumers, Subject: w.Queue, Do: "look at what the worker says in the log",
+				What: fmt.Sprintf("nobody takes from %s, although %s runs", w.Queue, w.Name)})
+		}
+	}
+	for _, q := range p.Topology.Queues {
+		if a, b := then.Queues[q.Name].MessagesDLX, now.Queues[q.Name].MessagesDLX; a > 0 && b >= a {
+			found = append(found, Problem{Kind: Stuck, Subject: q.Name, Do: "composerp topology apply makes the queue they shall go to",
+				What: fmt.Sprintf("%d messages of %s have expired and have no place to go (messages_dlx)", b, q.Name)})
+		}
+	}
+	if a, b := then.Queues[topology.Unrouted].Ready, now.Queues[topology.Unrouted].Ready; a > 0 && b > 0 {
+		found = append(found, Problem{Kind: Unrouted, Subject: topology.Unrouted,
+			Do:   "composerp topology apply binds what is missing; then composerp republish brings them to the queues they belong to",
+			What: fmt.Sprintf("%s holds %d events that no queue was bound for", topology.Unrouted, b)})
+	}
+	return found
+}
+
+// leaders judges who should lead.
+func leaders(then, now Snapshot) []Problem {
+	if then.Database != nil || now.Database != nil {
+		return nil
+	}
+	const start = "composerp up, or composerp relay"
+	a, b := then.Log, now.Log
+	noRelay, noTicker := a.RelayHolder == "" && b.RelayHolder == "", a.TickerHolder == "" && b.TickerHolder == ""
+	switch {
+	case noRelay && a.Unpublished > 0 && b.Unpublished > 0:
+		return []Problem{{Kind: Relay, Do: start, What: fmt.Sprintf("no relay runs, and %d events wait to be published", b.Unpublished)}}
+	case noRelay:
+		return []Problem{{Kind: Relay, Do: start, Warning: true, What: "no relay runs: what is said stays in the log"}}
+	case noTicker && a.End > a.Covered && b.End > b.Covered:
+		return []Problem{{Kind: Ticker, Do: start, What: "nobody leads as ticker, and there are new events: the relay does not hear of them"}}
+	case noTicker:
+		return []Problem{{Kind: Ticker, Do: start, Warning: true, What: "nobody leads as ticker: what is said now stays in the log"}}
+	case a.Behind > behindPatience && b.Behind > behindPatience:
+		return []Problem{{Kind: Relay, Warning: true, Do: "look at the alarms of the broker, and at the log of the relay",
+			What: fmt.Sprintf("%s leads, and is %s behind with %d events", b.RelayHolder, b.Behind.Round(time.Second), b.Unpublished)}}
+	}
+	return nil
+}
+
+// Moving judges what should have moved between two looks, and has not.
+func (p Plan) Moving(then, now Snapshot) []Problem {
+	var found []Problem
+	over := now.At.Sub(then.At).Round(time.Second)
+	if then.Database == nil && now.Database == nil {
+		a, b := then.Log, now.Log
+		if a.End > a.Covered && b.End > b.Covered && a.Tick == b.Tick && b.TickerHolder != "" {
+			found = append(found, Problem{Kind: Ticker, Do: "look at the log of " + b.TickerHolder,
+				What: fmt.Sprintf("the ticker of %s has not ticked for %s, although there are new events", b.TickerHolder, over)})
+		}
+		if a.Passed < a.Tick && b.Passed < b.Tick && a.Place == b.Place && a.Unpublished > 0 && b.Unpublished > 0 && b.RelayHolder != "" {
+			found = append(found, Problem{Kind: Relay, Do: "look at the alarms of the broker, and at the log of the relay",
+				What: fmt.Sprintf("the relay of %s has not moved for %s, and %d events wait to be published", b.RelayHolder, over, b.Unpublished)})
+		}
+	}
+	if !then.Figures || !now.Figures || !now.Exact {
+		return found // what the figures call ready may have been handled since
+	}
+	for _, w := range p.Workers {
+		a, b := then.Queues[w.Queue], now.Queues[w.Queue]
+		if a.Ready == 0 || b.Ready == 0 || a.Consumers == 0 || b.Consumers == 0 || a.Acked != b.Acked {
+			continue
+		}
+		kind, what := Progress, fmt.Sprintf("%s holds %d messages, and its %d consumers have acknowledged none for %s", w.Queue, b.Ready, b.Consumers, over)
+		if w.Queue == topology.DeadLetterLog {
+			kind, what = Journal, fmt.Sprintf("%d dead letters have not been written down for %s", b.Ready, over)
+		}
+		found = append(found, Problem{Kind: kind, Subject: w.Queue, What: what,
+			Do: "look at what " + w.Name + " says in the log: it may wait for the database, or for somebody it calls"})
+	}
+	return found
+}
+
+// Hanging judges who has messages in hand and has acknowledged none between two looks that are long apart: longer than a
+// batch, or a call to somebody outside, may take.
+func (p Plan) Hanging(then, now Snapshot) []Problem {
+	if !then.Figures || !now.Figures {
+		return nil
+	}
+	var found []Problem
+	for _, w := range p.Workers {
+		a, b := then.Queues[w.Queue], now.Queues[w.Queue]
+		if a.Unacked == 0 || b.Unacked == 0 || a.Consumers == 0 || b.Consumers == 0 || a.Acked != b.Acked {
+			continue
+		}
+		found = append(found, Problem{Kind: Progress, Subject: w.Queue, Do: "look at what " + w.Name + " says in the log, and at what it waits for; restart it if it hangs",
+			What: fmt.Sprintf("%d messages of %s are in hand, and none has been acknowledged for %s", b.Unacked, w.Queue, now.At.Sub(then.At).Round(time.Second))})
+	}
+	return found
+}
+
+// Busy tells whether something should move: only then a second look is worth the wait.
+func (p Plan) Busy(now Snapshot) bool {
+	if now.Database == nil && now.Log.RelayHolder != "" && (now.Log.Unpublished > 0 || now.Log.End > now.Log.Covered) {
+		return true
+	}
+	for _, w := range p.Workers {
+		if q := now.Queues[w.Queue]; q.Ready > 0 && q.Consumers > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

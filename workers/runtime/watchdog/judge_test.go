@@ -1,0 +1,317 @@
+package watchdog_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/composerp/composerp/exchange/management"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/workers/runtime/watchdog"
+)
+
+const saleKey = "integration.sale_completed"
+
+var subscriptions = []topology.Subscription{
+	{Worker: "ledger", RoutingKeys: []string{saleKey}, RetryDelays: []time.Duration{time.Hour}},
+	{Worker: "view", RoutingKeys: []string{saleKey}},
+	{Worker: "journal", Queue: topology.DeadLetterLog},
+}
+
+var (
+	plan  = watchdog.NewPlan(subscriptions, []string{"ledger"})
+	begin = time.Date(2026, time.March, 1, 10, 0, 0, 0, time.UTC)
+)
+
+// well is a look at a fleet that is well, so many seconds after the beginning, and then changed.
+func well(second int, change ...func(*watchdog.Snapshot)) watchdog.Snapshot {
+	l := watchdog.Snapshot{At: begin.Add(time.Duration(second) * time.Second), Have: plan.Topology, Seen: true, Figures: true, Exact: true, Queues: map[string]topology.QueueState{},
+		Nodes: []management.NodeState{{Name: "rabbit@h", Running: true, DiskFree: 10 << 30, DiskFreeLimit: 1 << 30, MemoryLimit: 1 << 30}},
+		Log:   eventlog.Health{TickerHolder: "h#1", RelayHolder: "h#1", End: 100, Covered: 100, Tick: 9, Passed: 9, Place: "9 9 0"}}
+	for _, q := range plan.Topology.Queues {
+		l.Queues[q.Name] = topology.QueueState{Name: q.Name, Consumers: 1, Counted: true}
+	}
+	for _, c := range change {
+		c(&l)
+	}
+	return l
+}
+
+func queue(name string, change func(*topology.QueueState)) func(*watchdog.Snapshot) {
+	return func(l *watchdog.Snapshot) {
+		q := l.Queues[name]
+		change(&q)
+		l.Queues[name] = q
+	}
+}
+
+func node(change func(*management.NodeState)) func(*watchdog.Snapshot) {
+	return func(l *watchdog.Snapshot) { change(&l.Nodes[0]) }
+}
+
+func log(change func(*eventlog.Health)) func(*watchdog.Snapshot) {
+	return func(l *watchdog.Snapshot) { change(&l.Log) }
+}
+
+// told is what was found: "alarm rabbit@h disk; relay (warning)".
+func told(found []watchdog.Problem) string {
+	var texts []string
+	for _, p := range found {
+		text := strings.TrimSpace(string(p.Kind) + " " + p.Subject)
+		if p.Warning {
+			text += " (warning)"
+		}
+		texts = append(texts, text)
+	}
+	return strings.Join(texts, "; ")
+}
+
+func says(found []watchdog.Problem, text string) bool {
+	for _, p := range found {
+		if strings.Contains(p.What, text) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestWhatStandsAtOnce(t *testing.T) {
+	t.Parallel()
+	refused := fmt.Errorf("asking: %w", rabbitmq.ErrAccessRefused)
+	without := func(change func(*topology.Topology)) func(*watchdog.Snapshot) {
+		return func(l *watchdog.Snapshot) { l.Have = topology.Compute(subscriptions); change(&l.Have) }
+	}
+	for name, c := range map[string]struct {
+		change     func(*watchdog.Snapshot)
+		want, what string
+	}{
+		"all is well":        {func(*watchdog.Snapshot) {}, "", ""},
+		"no database":        {func(l *watchdog.Snapshot) { l.Database = errors.New("connection refused") }, "database", "connection refused"},
+		"no broker":          {func(l *watchdog.Snapshot) { l.Broker, l.Seen = rabbitmq.ErrUnreachable, false }, "broker", "unreachable"},
+		"no virtual host":    {func(l *watchdog.Snapshot) { l.Broker = refused }, "access", "refuses access"},
+		"a permission":       {func(l *watchdog.Snapshot) { l.Access = refused }, "access", "refuses access"},
+		"a node is down":     {node(func(n *management.NodeState) { n.Running, n.DiskAlarm = false, true }), "node rabbit@h", "rabbit@h is down"},
+		"a full disk":        {node(func(n *management.NodeState) { n.DiskAlarm, n.DiskFree = true, 1<<20 }), "alarm rabbit@h disk", "1 MB of disk are free, its limit is 1024 MB"},
+		"a disk nearly full": {node(func(n *management.NodeState) { n.DiskFree = 2<<30 - 1 }), "alarm rabbit@h disk (warning)", "2047 MB of disk free"},
+		"no memory":          {node(func(n *management.NodeState) { n.MemoryAlarm, n.MemoryUsed = true, 2<<30 }), "alarm rabbit@h memory", "uses 2048 MB of memory, its limit is 1024 MB"},
+		"blocked, unseen":    {func(l *watchdog.Snapshot) { l.Blocked, l.Nodes = "low on memory", nil }, "alarm broker", "low on memory"},
+		"blocked, and seen":  {func(l *watchdog.Snapshot) { l.Blocked = "low on disk"; l.Nodes[0].DiskAlarm = true }, "alarm rabbit@h disk", ""},
+		"a missing queue":    {without(func(h *topology.Topology) { h.Queues = h.Queues[1:] }), "topology", "1 exchanges, queues or bindings are missing, the first is queue composerp.unrouted"},
+		"missing, unseen":    {func(l *watchdog.Snapshot) { l.Have, l.Seen = topology.Topology{}, false }, "topology", "exchange composerp.unrouted"},
+		"nobody could look": {func(l *watchdog.Snapshot) {
+			l.Have, l.Seen, l.Broker = topology.Topology{}, false, rabbitmq.ErrUnreachable
+		}, "broker", ""},
+		"something more":      {without(func(h *topology.Topology) { h.Queues = append(h.Queues, topology.QueueSpec{Name: "composerp.old"}) }), "", ""},
+		"another argument":    {without(func(h *topology.Topology) { h.Queues[0].Arguments = map[string]any{"x-queue-type": "classic"} }), "mismatch", "x-delivery-limit is nothing, shall be 1000000"},
+		"a missing binding":   {without(func(h *topology.Topology) { h.Bindings = h.Bindings[:len(h.Bindings)-1] }), "topology", "binding composerp.dead -> composerp.dead-journal"},
+		"an exchange without": {without(func(h *topology.Topology) { h.Exchanges[1].Arguments = nil }), "mismatch", "alternate-exchange"},
+	} {
+		found := plan.Standing(well(0, c.change))
+		if got := told(found); got != c.want || c.what != "" && !says(found, c.what) {
+			t.Errorf("%s: %q, want %q and %q: %+v", name, got, c.want, c.what, found)
+		}
+	}
+}
+
+func TestWhatLasts(t *testing.T) {
+	t.Parallel()
+	no := func(l *watchdog.Snapshot) {}
+	idle := func(n int64) func(*watchdog.Snapshot) {
+		return queue("composerp.view", func(q *topology.QueueState) { q.Consumers, q.Ready = 0, n })
+	}
+	ledgerIdle := queue("composerp.ledger", func(q *topology.QueueState) { q.Consumers = 0 })
+	stuck := func(n int64) func(*watchdog.Snapshot) {
+		return queue("composerp.ledger.retry.1h", func(q *topology.QueueState) { q.MessagesDLX = n })
+	}
+	unrouted := func(n int64) func(*watchdog.Snapshot) {
+		return queue(topology.Unrouted, func(q *topology.QueueState) { q.Ready = n })
+	}
+	nobody := func(unpublished int64) func(*watchdog.Snapshot) {
+		return log(func(w *eventlog.Health) { w.RelayHolder, w.Unpublished = "", unpublished })
+	}
+	noTicker := func(end int64) func(*watchdog.Snapshot) {
+		return log(func(w *eventlog.Health) { w.TickerHolder, w.End = "", end })
+	}
+	behind := func(d time.Duration) func(*watchdog.Snapshot) {
+		return log(func(w *eventlog.Health) { w.Behind, w.Unpublished = d, 5 })
+	}
+	for name, c := range map[string]struct {
+		then, now  func(*watchdog.Snapshot)
+		want, what string
+	}{
+		"all is well":               {no, no, "", ""},
+		"nobody takes":              {idle(3), idle(4), "consumers composerp.view", "holds 4 messages, and nobody takes them"},
+		"somebody came":             {idle(3), no, "", ""},
+		"somebody has just left":    {no, idle(4), "", ""},
+		"empty, and runs elsewhere": {idle(0), idle(0), "", ""},
+		"empty, and runs here":      {ledgerIdle, ledgerIdle, "consumers composerp.ledger", "although ledger runs"},
+		"not counted yet": {queue("composerp.ledger", func(q *topology.QueueState) { q.Consumers, q.Counted = 0, false }), ledgerIdle,
+			"", ""},
+		"stuck":             {stuck(2), stuck(2), "stuck composerp.ledger.retry.1h", "2 messages"},
+		"stuck, and more":   {stuck(2), stuck(3), "stuck composerp.ledger.retry.1h", "3 messages"},
+		"stuck, and less":   {stuck(2), stuck(1), "", ""},
+		"just stuck":        {no, stuck(1), "", ""},
+		"to nobody":         {unrouted(1), unrouted(1), "unrouted composerp.unrouted", "1 events"},
+		"no relay":          {nobody(0), nobody(0), "relay (warning)", "no relay runs"},
+		"no relay, events":  {nobody(1), nobody(2), "relay", "2 events wait"},
+		"a new relay":       {nobody(1), no, "", ""},
+		"no ticker":         {noTicker(100), noTicker(100), "ticker (warning)", "nobody leads as ticker"},
+		"no ticker, events": {noTicker(101), noTicker(105), "ticker", "there are new events"},
+		"a new ticker":      {noTicker(101), no, "", ""},
+		"behind":            {behind(11 * time.Second), behind(12 * time.Second), "relay (warning)", "12s behind with 5 events"},
+		"was behind":        {behind(11 * time.Second), behind(time.Second), "", ""},
+		"no database":       {nobody(1), func(l *watchdog.Snapshot) { nobody(1)(l); l.Database = errors.New("away") }, "", ""},
+	} {
+		found := plan.Lasting(well(0, c.then), well(10, c.now))
+		if got := told(found); got != c.want || c.what != "" && !says(found, c.what) {
+			t.Errorf("%s: %q, want %q and %q: %+v", name, got, c.want, c.what, found)
+		}
+	}
+}
+
+func TestWhatDoesNotMove(t *testing.T) {
+	t.Parallel()
+	holds := func(name string, ready, acked int64) func(*watchdog.Snapshot) {
+		return queue(name, func(q *topology.QueueState) { q.Ready, q.Acked = ready, acked })
+	}
+	relay := func(place string, tick, passed, unpublished int64) func(*watchdog.Snapshot) {
+		return log(func(w *eventlog.Health) { w.Place, w.Tick, w.Passed, w.Unpublished = place, tick, passed, unpublished })
+	}
+	ticker := func(end, covered, tick int64) func(*watchdog.Snapshot) {
+		return log(func(w *eventlog.Health) { w.End, w.Covered, w.Tick, w.Passed = end, covered, tick, tick })
+	}
+	const q = "composerp.ledger"
+	for name, c := range map[string]struct {
+		then, now  func(*watchdog.Snapshot)
+		want, what string
+	}{
+		"all is well":  {holds(q, 0, 5), holds(q, 0, 5), "", ""},
+		"no progress":  {holds(q, 7, 5), holds(q, 8, 5), "progress " + q, "holds 8 messages, and its 1 consumers have acknowledged none for 10s"},
+		"progress":     {holds(q, 7, 5), holds(q, 9, 6), "", ""},
+		"new figures":  {holds(q, 7, 5), holds(q, 9, 0), "", ""},
+		"just arrived": {holds(q, 0, 5), holds(q, 9, 5), "", ""},
+		"no figures":   {holds(q, 7, 5), func(l *watchdog.Snapshot) { holds(q, 8, 5)(l); l.Figures = false }, "", ""},
+		"old figures":  {holds(q, 7, 5), func(l *watchdog.Snapshot) { holds(q, 8, 5)(l); l.Exact = false }, "", ""},
+		"nobody takes": {holds(q, 7, 5), func(l *watchdog.Snapshot) {
+			queue(q, func(q *topology.QueueState) { q.Ready, q.Acked, q.Consumers = 8, 5, 0 })(l)
+		}, "", ""},
+		"dead journal":       {holds(topology.DeadLetterLog, 1, 0), holds(topology.DeadLetterLog, 1, 0), "journal " + topology.DeadLetterLog, "1 dead letters have not been written down for 10s"},
+		"the relay stands":   {relay("8 9 5", 9, 8, 4), relay("8 9 5", 12, 8, 6), "relay", "has not moved for 10s, and 6 events wait"},
+		"the relay moves":    {relay("8 9 5", 9, 8, 4), relay("8 9 6", 12, 8, 6), "", ""},
+		"it has passed all":  {relay("9 9 0", 9, 9, 4), relay("9 9 0", 9, 9, 6), "", ""},
+		"nothing to publish": {relay("8 8 0", 9, 8, 0), relay("8 8 0", 9, 8, 0), "", ""},
+		"no ticks":           {ticker(101, 100, 9), ticker(105, 100, 9), "ticker", "has not ticked for 10s"},
+		"nothing to tell":    {ticker(100, 100, 9), ticker(100, 100, 9), "", ""},
+		"it ticks":           {ticker(101, 100, 9), ticker(105, 103, 10), "", ""},
+		"an event just now":  {ticker(100, 100, 9), ticker(105, 100, 9), "", ""},
+	} {
+		found := plan.Moving(well(0, c.then), well(10, c.now))
+		if got := told(found); got != c.want || c.what != "" && !says(found, c.what) {
+			t.Errorf("%s: %q, want %q and %q: %+v", name, got, c.want, c.what, found)
+		}
+		if moving := c.want != ""; moving && !plan.Busy(well(0, c.then)) && !strings.HasPrefix(c.want, "journal") {
+			t.Errorf("%s: a first look does not show that a second one is worth it", name)
+		}
+	}
+	if plan.Busy(well(0)) {
+		t.Error("where all is well a second look is worth the wait")
+	}
+}
+
+func TestWhatHangs(t *testing.T) {
+	t.Parallel()
+	const q = "composerp.ledger"
+	hand := func(unacked, acked int64) func(*watchdog.Snapshot) {
+		return queue(q, func(q *topology.QueueState) { q.Unacked, q.Acked = unacked, acked })
+	}
+	for name, c := range map[string]struct {
+		then, now func(*watchdog.Snapshot)
+		want      string
+	}{
+		"all is well": {hand(0, 5), hand(0, 5), ""},
+		"it hangs":    {hand(250, 5), hand(250, 5), "progress " + q},
+		"it works":    {hand(250, 5), hand(250, 6), ""},
+		"just taken":  {hand(0, 5), hand(250, 5), ""},
+		"given back":  {hand(250, 5), hand(0, 5), ""},
+		"no figures":  {hand(250, 5), func(l *watchdog.Snapshot) { hand(250, 5)(l); l.Figures = false }, ""},
+		"it has gone": {hand(250, 5), func(l *watchdog.Snapshot) {
+			queue(q, func(q *topology.QueueState) { q.Unacked, q.Acked, q.Consumers = 250, 5, 0 })(l)
+		}, ""},
+	} {
+		found := plan.Hanging(well(0, c.then), well(60, c.now))
+		if got := told(found); got != c.want || c.want != "" && !says(found, "250 messages of "+q+" are in hand, and none has been acknowledged for 1m0s") {
+			t.Errorf("%s: %q, want %q: %+v", name, got, c.want, found)
+		}
+	}
+}
+
+func TestWhenTheDiskWillBeFull(t *testing.T) {
+	t.Parallel()
+	bytes := func(ledger, view int64) func(*watchdog.Snapshot) {
+		return func(l *watchdog.Snapshot) {
+			queue("composerp.ledger", func(q *topology.QueueState) { q.Bytes, q.Ready, q.Consumers = ledger, ledger>>10, 0 })(l)
+			queue("composerp.view", func(q *topology.QueueState) { q.Bytes = view })(l)
+		}
+	}
+	const mb = 1 << 20
+	for name, c := range map[string]struct {
+		then, now  func(*watchdog.Snapshot)
+		want, what string
+	}{
+		"at rest":           {bytes(5*mb, 0), bytes(5*mb, 0), "", ""},
+		"shrinking":         {bytes(5*mb, 0), bytes(4*mb, 0), "", ""},
+		"one for the other": {bytes(0, 900*mb), bytes(500*mb, 0), "", ""},
+		"slowly":            {bytes(0, 0), bytes(20*mb, 0), "", ""},                                                                                                              // 9 GB in 7.7 h
+		"within six hours":  {bytes(0, 0), bytes(60*mb, 0), "growth rabbit@h (warning)", "grow by 1024 kB a second, most of all composerp.ledger (61440 messages, 0 consumers)"}, // 9 GB in 2.6 h
+		"within the hour":   {bytes(0, 0), bytes(600*mb, 60*mb), "growth rabbit@h", "the disk of rabbit@h, which has 9216 MB left, is full in 14m0s"},
+		"no room":           {bytes(0, 0), func(l *watchdog.Snapshot) { bytes(mb, 0)(l); l.Nodes[0].DiskFree = 0 }, "growth rabbit@h", "is full in 0s"},
+		"nodes unseen":      {bytes(0, 0), func(l *watchdog.Snapshot) { bytes(900*mb, 0)(l); l.Nodes = nil }, "", ""},
+		"the least room": {bytes(0, 0), func(l *watchdog.Snapshot) {
+			bytes(60*mb, 0)(l)
+			l.Nodes = append(l.Nodes, management.NodeState{Name: "rabbit@i", Running: true, DiskFree: 2 << 30, DiskFreeLimit: 1 << 30})
+		}, "growth rabbit@i", "1024 MB left"},
+		"a node that is off": {bytes(0, 0), func(l *watchdog.Snapshot) {
+			bytes(20*mb, 0)(l)
+			l.Nodes = append(l.Nodes, management.NodeState{Name: "rabbit@i"})
+		}, "", ""},
+	} {
+		found := plan.Growing(well(0, c.then), well(60, c.now))
+		if got := told(found); got != c.want || c.what != "" && !says(found, c.what) {
+			t.Errorf("%s: %q, want %q and %q: %+v", name, got, c.want, c.what, found)
+		}
+	}
+	if found := plan.Growing(well(0, bytes(0, 0)), well(0, bytes(900*mb, 0))); len(found) > 0 {
+		t.Errorf("of one moment it says %+v", found)
+	}
+}
+
+func TestWhoLosesWhat(t *testing.T) {
+	t.Parallel()
+	event := topology.BindingSpec{Exchange: topology.Events, Queue: "composerp.ledger", RoutingKey: saleKey}
+	own := topology.BindingSpec{Exchange: topology.Retry, Queue: "composerp.ledger", RoutingKey: "composerp.ledger"}
+	queue := func(name string) []topology.QueueSpec { return []topology.QueueSpec{{Name: name}} }
+	for name, c := range map[string]struct {
+		missing topology.Topology
+		want    string
+	}{
+		"nothing":                  {topology.Topology{}, "map[]"},
+		"a binding":                {topology.Topology{Bindings: []topology.BindingSpec{event}}, "map[ledger:false]"},
+		"the queue":                {topology.Topology{Queues: queue("composerp.ledger"), Bindings: []topology.BindingSpec{event, own}}, "map[ledger:true]"},
+		"a rung":                   {topology.Topology{Queues: queue("composerp.ledger.retry.1h")}, "map[ledger:true]"},
+		"its dead letters":         {topology.Topology{Queues: queue("composerp.ledger.dead")}, "map[]"},
+		"all bindings":             {topology.Topology{Bindings: []topology.BindingSpec{event, own}}, "map[ledger:true]"},
+		"with composerp.retry":     {topology.Topology{Exchanges: []topology.ExchangeSpec{{Name: topology.Retry}}, Bindings: []topology.BindingSpec{own}}, "map[]"},
+		"the journal's":            {topology.Topology{Queues: queue(topology.DeadLetterLog)}, "map[journal:true]"},
+		"everything":               {plan.Topology, "map[journal:true ledger:true view:true]"},
+		"a stranger's, or an old":  {topology.Topology{Queues: queue("composerp.old")}, "map[]"},
+		"what nobody was bound to": {topology.Topology{Queues: queue(topology.Unrouted)}, "map[]"},
+	} {
+		if got := fmt.Sprint(plan.Lacking(c.missing)); got != c.want {
+			t.Errorf("while %s is missing: %s, want %s", name, got, c.want)
+		}
+	}
+}

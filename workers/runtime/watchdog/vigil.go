@@ -1,0 +1,137 @@
+package watchdog
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/composerp/composerp/exchange/topology"
+)
+
+// vigil is what a watchdog knows as long as it leads.
+type monitor struct {
+	*Watchdog
+	looker  *Observer
+	looks   []Snapshot // as far back as anything is judged by, the newest last
+	current map[identity]Problem
+	memory  *history
+	exact   time.Time // when the queues were last counted exactly
+	unable  string    // why what is missing could not be declared the last time
+	said    bool      // and that this was said
+
+	mends   map[string]*repair // by consumer
+	mending sync.WaitGroup     // one at a time
+	mended  chan repairOutcome // nil while nothing is published again
+}
+
+// watch looks once, says what it sees, and mends what it can.
+func (v *monitor) watch(ctx context.Context) {
+	v.looker.Exact = time.Since(v.exact) >= v.Patience // now and then: it asks for each queue
+	now := v.looker.Observe(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	if now.Exact {
+		v.exact = now.At
+	}
+	v.Metrics.looks.Inc()
+	v.memory.see(now)
+	owed := v.repair(ctx, now)
+	v.report(append(v.judge(now), owed...), now)
+	v.declare(ctx, now)
+	now.Have = topology.Topology{} // no judgement looks back at it
+	v.looks = append(v.looks, now)
+	for len(v.looks) > 1 && now.At.Sub(v.looks[1].At) >= max(v.Trend, v.Patience) {
+		v.looks = v.looks[1:]
+	}
+}
+
+func (v *monitor) judge(now Snapshot) []Problem {
+	found := v.Plan.Standing(now)
+	if now.Unseen != nil {
+		found = append(found, Problem{Kind: Unseen, Warning: true, What: oneLine(now.Unseen)})
+	}
+	if then, ok := v.snapshotBefore(now.At.Add(-v.Patience)); ok {
+		found = append(found, v.Plan.Lasting(then, now)...)
+		found = with(found, v.Plan.Moving(then, now))
+	}
+	if then, ok := v.snapshotBefore(now.At.Add(-v.Trend)); ok {
+		found = with(append(found, v.Plan.Growing(then, now)...), v.Plan.Hanging(then, now))
+	}
+	return found
+}
+
+// with adds what is not found already.
+func with(found, more []Problem) []Problem {
+	for _, p := range more {
+		if !slices.ContainsFunc(found, func(f Problem) bool { return f.identity() == p.identity() }) {
+			found = append(found, p)
+		}
+	}
+	return found
+}
+
+// lookBefore is the newest look that was made before a time.
+func (v *monitor) snapshotBefore(at time.Time) (Snapshot, bool) {
+	for _, l := range slices.Backward(v.looks) {
+		if !l.At.After(at) {
+			return l, true
+		}
+	}
+	return Snapshot{}, false
+}
+
+// report says what has begun and what is over. What could not be looked at this time is as it was.
+func (v *monitor) report(found []Problem, now Snapshot) {
+	seen := map[identity]Problem{}
+	for _, p := range found {
+		seen[p.identity()] = p
+	}
+	for id, p := range v.current {
+		if _, still := seen[id]; !still && unjudged(id.kind, now) {
+			seen[id] = p
+		}
+	}
+	for id, p := range seen {
+		if _, known := v.current[id]; !known {
+			level := slog.LevelError
+			if p.Warning {
+				level = slog.LevelWarn
+			}
+			v.Log.Log(context.Background(), level, "something is wrong", "kind", p.Kind, "subject", p.Subject, "what", p.What, "do", p.Do)
+		}
+	}
+	for id, p := range v.current {
+		if _, still := seen[id]; !still {
+			v.Log.Warn("it is over", "kind", p.Kind, "subject", p.Subject, "what", p.What)
+		}
+	}
+	v.current = maps.Clone(seen)
+	v.Metrics.show(seen)
+}
+
+// unjudged tells whether this look could not show whether such a problem is still there.
+func unjudged(kind Kind, now Snapshot) bool {
+	switch kind {
+	case Ticker, Relay, Owed:
+		return now.Database != nil
+	case Topology:
+		return now.Broker != nil && !now.Seen
+	case Alarm:
+		return now.Broker != nil && now.Nodes == nil
+	case Node:
+		return now.Nodes == nil
+	case Mismatch:
+		return !now.Seen
+	case Consumers, Unrouted:
+		return now.Broker != nil && !now.Figures
+	case Progress, Journal:
+		return !now.Figures || !now.Exact
+	case Stuck, Growth:
+		return !now.Figures
+	}
+	return false
+}

@@ -1,0 +1,85 @@
+package watchdog
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/composerp/composerp/exchange/management"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/store"
+)
+
+// LeaseName is the lease watchdogs compete for.
+const LeaseName = "watchdog"
+
+// Watchdog watches a fleet while it leads. DB, Exchange and Plan are needed.
+type Watchdog struct {
+	DB         *store.DB // at least three connections
+	Exchange   rabbitmq.Config
+	Management *management.Client // may be nil: then it sees less
+	Plan       Plan
+	// Holder names this process in the lease.
+	Holder  string
+	Log     *slog.Logger
+	Metrics *Metrics
+
+	Every    time.Duration // between two looks; 2 s
+	Patience time.Duration // how long something lasts before it is a problem; 10 s, and longer than figures may be old
+	Trend    time.Duration // over how long growth is measured; 1 min
+	// FiguresAge is how old the management API's figures of a queue may be: a quorum queue tells them every 5 s, and they
+	// are gathered every 5 s; 12 s.
+	FiguresAge time.Duration
+}
+
+// Run watches whenever this process holds the lease, until ctx is done.
+func (w *Watchdog) Run(ctx context.Context) error {
+	w.defaults()
+	store.Lead(ctx, w.DB, LeaseName, w.Holder, w.lead, func(err error) { w.Log.Error("nobody watches", "error", err) })
+	return nil
+}
+
+func (w *Watchdog) defaults() {
+	set := func(d *time.Duration, standard time.Duration) {
+		if *d <= 0 {
+			*d = standard
+		}
+	}
+	set(&w.Every, 2*time.Second)
+	set(&w.Patience, 10*time.Second)
+	set(&w.Trend, time.Minute)
+	set(&w.FiguresAge, 12*time.Second)
+	if w.Log == nil {
+		w.Log = slog.New(slog.DiscardHandler)
+	}
+	if w.Metrics == nil {
+		w.Metrics = NewMetrics(prometheus.NewRegistry())
+	}
+	w.Exchange.Name, w.Exchange.Log = LeaseName, slog.New(slog.DiscardHandler) // what ends its sessions is what it says itself
+}
+
+// lead watches until the lease is lost.
+func (w *Watchdog) lead(ctx context.Context, _ store.Lease) error {
+	w.Log.Info("this watchdog leads")
+	w.Metrics.leading.Set(1)
+	v := &monitor{Watchdog: w, current: map[identity]Problem{}, memory: newHistory(w.Plan, w.FiguresAge), mends: map[string]*repair{},
+		looker: &Observer{DB: w.DB, Exchange: w.Exchange, Management: w.Management, Plan: w.Plan}}
+	defer func() {
+		v.looker.Close()
+		v.mending.Wait()
+		w.Metrics.leading.Set(0)
+		w.Metrics.show(nil)
+	}()
+	ticker := time.NewTicker(w.Every)
+	defer ticker.Stop()
+	for {
+		v.watch(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}

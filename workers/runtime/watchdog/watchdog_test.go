@@ -1,0 +1,193 @@
+package watchdog_test
+
+import (
+	"net/url"
+	"slices"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/workers/runtime/watchdog"
+)
+
+func (h *house) whole() bool {
+	have, err := rabbitmqtest.Management(h).Topology(h.Context(), rabbitmqtest.VhostOf(h, h.broker))
+	h.must(err)
+	return h.plan.Topology.Missing(have).Empty()
+}
+
+// closed waits until nothing is owed any more.
+func (g *guard) closed() {
+	g.Helper()
+	g.soon("every gap is closed", func() bool { gaps, err := eventlog.Gaps(g.Context(), g.db); return err == nil && len(gaps) == 0 })
+	g.over(watchdog.Owed)
+}
+
+// comes takes what has come to a consumer's queue, and wants these events and no others. A watchdog that has lost its
+// lease meanwhile has published them twice.
+func (h *house) comes(consumer string, want []string) {
+	h.Helper()
+	h.soon("they come", func() bool { return h.depth(topology.QueueName(consumer)) >= len(want) })
+	got := h.take(consumer, h.depth(topology.QueueName(consumer)), true)
+	if !slices.Equal(slices.Compact(got), want) {
+		h.Errorf("%d other events have come to %s than the %d that were lost", len(got), consumer, len(want))
+	}
+}
+
+// Everything that can be missing is declared again within seconds, and said once.
+func TestWhatIsMissingIsDeclaredAgain(t *testing.T) {
+	h := newHouse(t)
+	g := h.watch(h.broker, rabbitmqtest.Management(t))
+	repaired := func(what string) bool { return g.metric("composerp_watchdog_repairs_total", what) >= 1 }
+	rabbitmqtest.DeleteExchange(t, h.broker, topology.Dead)
+	h.soon("the exchange is counted as repaired", func() bool { return repaired("exchange") })
+	rabbitmqtest.DeleteQueue(t, h.broker, topology.DeadQueueName("view"))
+	h.soon("the queue is counted as repaired", func() bool { return repaired("queue") && repaired("binding") })
+	h.soon("the topology is whole", h.whole)
+	g.over(watchdog.Topology)
+	if n := g.log.count("something is wrong", string(watchdog.Topology), ""); n > 2 {
+		t.Errorf("it is said %d times:\n%s", n, g.log.text())
+	}
+	if g.log.count("what is missing can not be declared", "", "") > 0 || g.log.count("something is wrong", string(watchdog.Owed), "") > 0 {
+		t.Errorf("no queue could have lost what it was to be told:\n%s", g.log.text())
+	}
+	if g.log.count("dead letters may be lost", "", topology.DeadQueueName("view")) == 0 {
+		t.Errorf("of dead letters that went with their queue nothing is said:\n%s", g.log.text())
+	}
+}
+
+// A queue takes with it what was in it. The log has it, and nobody else hears it again.
+func TestWhatWasInADeletedQueueComesBack(t *testing.T) {
+	h := newHouse(t)
+	h.sell(20)
+	h.take("ledger", 20, true)
+	h.take("view", 20, false)
+	g := h.watch(h.broker, rabbitmqtest.Management(t))
+	sold := h.sell(30)
+	h.soon("all have come", func() bool { return h.depth("composerp.ledger") == 30 && h.depth("composerp.view") == 30 })
+	rabbitmqtest.DeleteQueue(t, h.broker, "composerp.ledger")
+	g.shouts(watchdog.Topology, "composerp.ledger")
+	g.shouts(watchdog.Owed, "events for ledger may have gone to nobody")
+	g.closed()
+	h.comes("ledger", sold)
+	if v := h.depth("composerp.view"); v != 30 {
+		t.Errorf("view has %d messages, want 30", v)
+	}
+	if n := g.metric("composerp_watchdog_republished_total", ""); n < 30 {
+		t.Errorf("%v messages are counted as published again", n)
+	}
+}
+
+// Without the permission to declare it can only shout. What goes to nobody meanwhile is published again when it may, and
+// nothing else: what waits in the queue since before that is not lost.
+func TestAMissingBindingWhileAPermissionIsMissing(t *testing.T) {
+	h := newHouse(t)
+	user := rabbitmqtest.User(t, h.broker, "secret")
+	its := h.broker
+	u, err := url.Parse(h.broker.URLs[0])
+	h.must(err)
+	u.User = url.UserPassword(user, "secret")
+	its.URLs = []string{u.String()}
+	waited := h.sell(20)
+	h.soon("all have come", func() bool { return h.depth("composerp.ledger") == 20 })
+	g := h.watch(its, rabbitmqtest.Management(t))
+
+	// To bind, one must be allowed to write to the queue; to publish, to the exchange.
+	rabbitmqtest.Restrict(t, h.broker, user, "^$", `^composerp\.(events|retry|dead)$`, ".*")
+	g.shouts(watchdog.Access, "refuses access")
+	rabbitmqtest.DeleteBinding(t, h.broker, topology.BindingSpec{Exchange: topology.Events, Queue: "composerp.ledger", RoutingKey: saleKey})
+	rabbitmqtest.DeleteQueue(t, h.broker, topology.DeadQueueName("ledger"))
+	g.shouts(watchdog.Topology, "missing")
+	h.soon("it says that it can not", func() bool { return g.log.count("what is missing can not be declared", "", "topology apply") > 0 })
+	lost := h.sell(30)
+	rabbitmqtest.Restrict(t, h.broker, user, ".*", ".*", ".*")
+	g.over(watchdog.Access)
+	g.over(watchdog.Topology)
+	h.soon("what was lost comes", func() bool { return h.depth("composerp.ledger") >= 50 })
+	g.closed()
+	if got := h.take("ledger", 20, true); !slices.Equal(got, waited) {
+		t.Error("other events waited than were said before the binding was missing")
+	}
+	h.comes("ledger", lost)
+	if v := h.depth("composerp.view"); v != 50 {
+		t.Errorf("view has %d messages, want 50", v)
+	}
+	rabbitmqtest.Forbid(t, h.broker, user)
+	g.shouts(watchdog.Access, "")
+	rabbitmqtest.Restrict(t, h.broker, user, ".*", "^$", ".*")
+	h.soon("it is said that it may not publish", func() bool { return g.metric("composerp_watchdog_problem", string(watchdog.Access)) > 0 })
+	rabbitmqtest.Restrict(t, h.broker, user, ".*", ".*", ".*")
+	g.over(watchdog.Access)
+}
+
+// With the exchange all bindings go; what nobody was bound for lies in composerp.unrouted, and is brought to where it belongs.
+func TestTheExchangeIsDeleted(t *testing.T) {
+	h := newHouse(t)
+	before := h.sell(5)
+	rabbitmqtest.DeleteExchange(t, h.broker, topology.Events)
+	h.must(rabbitmq.Apply(t.Context(), topology.Topology{Exchanges: plan.Topology.Exchanges}, h.broker)) // and nobody binds
+	lost := h.sell(5)
+	publisher, err := h.session.Publisher(1)
+	h.must(err)
+	h.must(publish(t.Context(), publisher, topology.Events, "nobody.hears", uuid.New(), 0))
+	h.soon("it is in composerp.unrouted", func() bool { return h.depth(topology.Unrouted) >= 6 })
+	g := h.watch(h.broker, rabbitmqtest.Management(t))
+	g.closed()
+	all := slices.Sorted(slices.Values(append(before, lost...)))
+	for _, consumer := range []string{"ledger", "view"} {
+		got := h.take(consumer, h.depth(topology.QueueName(consumer)), true)
+		if !slices.Equal(slices.Compact(got), all) {
+			t.Errorf("%s has %d different events, want %d", consumer, len(slices.Compact(got)), len(all))
+		}
+	}
+	h.soon("what nobody hears stays there alone", func() bool { return h.depth(topology.Unrouted) == 1 })
+	g.shouts(watchdog.Unrouted, "1 events")
+}
+
+// Without the management API it sees less, says so, and mends what it sees.
+func TestAWatchdogWithoutTheManagementAPI(t *testing.T) {
+	h := newHouse(t)
+	g := h.watch(h.broker, nil)
+	g.shouts(watchdog.Unseen, "not known")
+	h.sell(3)
+	rabbitmqtest.DeleteQueue(t, h.broker, "composerp.view")
+	g.shouts(watchdog.Topology, "composerp.view")
+	h.soon("the topology is whole", h.whole)
+	h.take("view", 3, true)
+	g.shouts(watchdog.Consumers, "composerp.ledger")
+	h.take("ledger", 3, true)
+	rabbitmqtest.DeleteQueue(t, h.broker, topology.DeadQueueName("ledger"))
+	h.soon("it is declared again", h.whole)
+	consumer, err := h.session.Consume("composerp.ledger", "test", 1)
+	h.must(err)
+	g.over(watchdog.Consumers)
+	h.must(consumer.Close())
+	h.soon("it is said again", func() bool {
+		return g.log.count("something is wrong", string(watchdog.Consumers), "composerp.ledger") == 2
+	})
+	if n := g.log.count("something is wrong", string(watchdog.Unseen), ""); n != 1 {
+		t.Errorf("that it sees less is said %d times", n)
+	}
+}
+
+// One watches at a time, and another goes on where it stopped: it finds what was noted.
+func TestAnotherWatchdogClosesTheGap(t *testing.T) {
+	h := newHouse(t)
+	first := h.watch(h.broker, rabbitmqtest.Management(t))
+	h.sell(3)
+	first.stop()
+	rabbitmqtest.DeleteQueue(t, h.broker, "composerp.ledger")
+	// As one does that dies right after.
+	h.must(eventlog.RecordGaps(t.Context(), h.db, []string{"ledger"}, eventlog.Position{}))
+	h.must(rabbitmq.Apply(t.Context(), plan.Topology, h.broker))
+	g := h.watch(h.broker, rabbitmqtest.Management(t))
+	h.take("ledger", 3, true)
+	g.closed()
+	if n := first.metric("composerp_watchdog_leading", ""); n != 0 {
+		t.Errorf("the first one still leads: %v", n)
+	}
+}
