@@ -5,7 +5,7 @@ set -e
 case "$1" in
 remove | 0)
 	if [ -d /run/systemd/system ]; then
-		systemctl disable --now composerp.service
+		systemctl disable --now composerp.service || true # a service that does not stop keeps no package
 	fi
 	;;
 esac
