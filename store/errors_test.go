@@ -207,6 +207,9 @@ func TestAPoisonedConnectionIsDropped(t *testing.T) {
 		cut.Cut()
 		for rows.Next() {
 		}
+		if rows.Err() == nil {
+			t.Error("rows that were cut off came to their end")
+		}
 		rows.Close()
 		err = eventlog.Append(t.Context(), tx, storetest.Sales(1))
 		storetest.IsError(t, err, store.ErrUnavailable)

@@ -48,6 +48,7 @@ func Literal(v any) string {
 // State is the kind of a difference.
 type State string
 
+// The states of an exchange, queue or binding that differs.
 const (
 	Missing  State = "missing"  // `topology apply` declares it
 	Extra    State = "extra"    // the fleet does not need it; nothing deletes it unasked

@@ -103,7 +103,7 @@ var releaseQuarantine = pg.SQL(`UPDATE quarantine SET released_at = clock_timest
 
 var oneQuarantine = pg.SQL(selectQuarantine + `WHERE q.class = $1`)
 
-// ErrReleased: the class was released before.
+// ErrReleased means that the class was released before.
 var ErrReleased = errors.New("it was released before")
 
 // ReleaseQuarantine lets events of the class go to their retry queues again; counting begins anew. It returns the

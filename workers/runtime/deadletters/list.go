@@ -55,7 +55,7 @@ func (c Config) Summaries(ctx context.Context, workers []string, of failures.Let
 	return standings, c.depths(ctx, standings)
 }
 
-// ErrDepths: the broker could not be asked how many messages lie in the queues.
+// ErrDepths means that the broker could not be asked how many messages lie in the queues.
 var ErrDepths = errors.New("the queues could not be looked at")
 
 func (c Config) depths(ctx context.Context, standings []QueueSummary) error {

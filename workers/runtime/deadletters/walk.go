@@ -35,7 +35,7 @@ type Queue struct {
 	Owes   bool // the worker keeps an inbox: it knows again what it has handled
 }
 
-// ErrBusy: somebody else takes from the queue. Two at once would turn its order round.
+// ErrBusy means that another consumer takes from the queue. Two at once would turn its order round.
 var ErrBusy = errors.New("somebody else takes from it: another redrive or discard, an audit or a shovel; wait until that is done")
 
 // batch is how many letters are looked at, and acted on, at once.
