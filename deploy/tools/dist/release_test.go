@@ -105,7 +105,7 @@ func TestDeb(t *testing.T) {
 		"/usr/share/fish/vendor_completions.d/composerp.fish": {0o644, "composerp.fish"},
 		"/usr/share/doc/composerp/copyright":                  {0o644, "Apache-2.0"},
 		"/usr/share/man/man1/composerp.1.gz":                  {0o644, ""},
-		"/usr/share/doc/composerp/CHANGELOG.md.gz":               {0o644, ""},
+		"/usr/share/doc/composerp/CHANGELOG.md.gz":            {0o644, ""},
 	} {
 		got, ok := files[path]
 		if !ok || got.mode&0o777 != want.mode || got.owner != "root" || !strings.Contains(string(got.text), want.text) {
