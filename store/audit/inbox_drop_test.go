@@ -52,7 +52,7 @@ func TestAProvenGenerationIsDropped(t *testing.T) {
 		}
 	}
 	if o := storetest.MustGet(eventlog.FindNewestPending(t.Context(), a.Env.DB, 0, math.MaxInt64, []string{"one"}))(t); o != nil {
-		t.Errorf("%+v is owed", o)
+		t.Errorf("%+v is pending", o)
 	}
 	forgotten := func(id uuid.UUID) bool {
 		return storetest.One[bool](t, a.SQL(), `SELECT `+eventlog.ForgottenSQL+` FROM event_log e WHERE e.event_id = $1`, id)
