@@ -48,7 +48,7 @@ func TestReadHealth(t *testing.T) {
 		return w
 	}
 	if w := look(); w != (eventlog.Health{Place: "0 0 0", Confirmed: w.Confirmed}) || w.Confirmed.Seq != 0 || w.Confirmed.Snapshot == "" {
-		t.Errorf("of an empty house it says %+v", w)
+		t.Errorf("the health of an empty database is %+v", w)
 	}
 	if _, err := store.AcquireLease(t.Context(), db, "relay", "me"); err != nil {
 		t.Fatal(err)

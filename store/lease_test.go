@@ -93,7 +93,7 @@ func (l *leading) mustBegin(t *testing.T) store.Lease {
 	case lease := <-l.began:
 		return lease
 	case <-time.After(storetest.Timeout):
-		t.Fatal("nobody leads")
+		t.Fatal("there is no leader")
 		panic("unreachable")
 	}
 }

@@ -59,7 +59,7 @@ func TestOpeningWhatCannotBeOpened(t *testing.T) {
 		"of something else":  {as(t, "mysql://host/db", "u").String(), store.ErrConfiguration},
 		"a wrong sslmode":    {ssl.String(), store.ErrConfiguration},
 		"unreachable port":   {unreachable.String(), store.ErrUnavailable},
-		"nobody answers":     {mute.String(), store.ErrUnavailable},
+		"no answer":          {mute.String(), store.ErrUnavailable},
 		"no such database":   {noDatabase.String(), store.ErrAccess},
 		"no such user":       {as(t, there, "there_is_none").String(), store.ErrAccess},
 		"no TLS on the host": {storetest.WithParameter(as(t, there, "composerp").String(), "sslmode", "require"), store.ErrConfiguration},

@@ -233,6 +233,7 @@ func (m managementUnreachable) Error() string {
 	return "it is unreachable; start RabbitMQ there with its management plugin, or correct host and port of the URL (" + string(m) + ")"
 }
 
+// Is makes errors.Is find ErrUnreachable.
 func (managementUnreachable) Is(target error) bool { return target == rabbitmq.ErrUnreachable }
 
 // collectionPath matches requests for everything of a kind in a virtual host.

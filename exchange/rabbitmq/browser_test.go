@@ -97,7 +97,7 @@ func TestABrowserKeepsTheOrder(t *testing.T) {
 			config := withLedger(t)
 			session, other := open(t, config), open(t, config)
 			deadSales(t, other, 0, c.n, c.body)
-			s, err := session.Browse(dead, "sieve")
+			s, err := session.Browse(dead, "browser")
 			must(t, err)
 			out := browse(t, s, func(id string) bool { return strings.HasSuffix(id, "7") })
 			deadSales(t, other, c.n, 10, "") // they arrive at the end
@@ -127,7 +127,7 @@ func TestABrowserEnds(t *testing.T) {
 	session := open(t, withLedger(t))
 	dead := topology.DeadQueueName(ledger)
 	deadSales(t, session, 0, 10, "")
-	s, err := session.Browse(dead, "sieve")
+	s, err := session.Browse(dead, "browser")
 	must(t, err)
 	next := 10
 	out := browse(t, s, func(string) bool {
@@ -152,7 +152,7 @@ func TestABrowserDoesNotWaitForOtherConsumers(t *testing.T) {
 	session := open(t, config)
 	dead := topology.DeadQueueName(ledger)
 	deadSales(t, session, 0, 100, "")
-	s, err := session.Browse(dead, "sieve")
+	s, err := session.Browse(dead, "browser")
 	must(t, err)
 	take(t, consumer(t, open(t, config), dead, 40), 40) // and holds them
 	if out := browse(t, s, func(string) bool { return true }); out != 60 || s.Left() != 40 {
@@ -163,7 +163,7 @@ func TestABrowserDoesNotWaitForOtherConsumers(t *testing.T) {
 	if out := browse(t, empty, func(string) bool { return true }); out != 0 {
 		t.Errorf("%d came from an empty queue", out)
 	}
-	if _, err := session.Browse("composerp.nobody.dead", "sieve"); !errors.Is(err, rabbitmq.ErrMissing) {
+	if _, err := session.Browse("composerp.none.dead", "browser"); !errors.Is(err, rabbitmq.ErrMissing) {
 		t.Errorf("of a queue that is not there it says %v", err)
 	}
 }
@@ -175,7 +175,7 @@ func TestABrowserOfADeletedQueue(t *testing.T) {
 	session := open(t, config)
 	dead := topology.DeadQueueName(ledger)
 	deadSales(t, session, 0, 1000, "")
-	s, err := session.Browse(dead, "sieve")
+	s, err := session.Browse(dead, "browser")
 	must(t, err)
 	for range 5 {
 		taken, err := s.Take(testContext(t), 64)

@@ -131,4 +131,5 @@ func LastCause(err error) string {
 	}
 }
 
+// OneLine joins the lines of a text.
 func OneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -64,5 +64,5 @@ func TestExternalOnlyIsBoundFirst(t *testing.T) {
 		}
 		return
 	}
-	t.Error("nobody is bound")
+	t.Error("no queue is bound")
 }

@@ -92,9 +92,9 @@ func TestAFailureIsReadBackAsWritten(t *testing.T) {
 	d := rabbitmq.Delivery{Message: sale(1)}
 	d.Headers["x-death"] = []any{amqp.Table{"queue": "composerp.ledger.retry.5s", "reason": "expired"}}
 	d.Headers["x-first-death-queue"] = "composerp.ledger.retry.5s"
-	d.Headers["x-outsider"] = "kept"
+	d.Headers["x-external"] = "kept"
 	m := rabbitmq.RetryMessage(d, ledger, retryDelay, errors.New("why"))
-	if m.Exchange != topology.Retry || m.RoutingKey != topology.RetryQueueName(ledger, retryDelay) || m.Headers["x-outsider"] != "kept" {
+	if m.Exchange != topology.Retry || m.RoutingKey != topology.RetryQueueName(ledger, retryDelay) || m.Headers["x-external"] != "kept" {
 		t.Errorf("it goes on as %+v", m)
 	}
 	if m.Headers["x-death"] != nil || m.Headers["x-first-death-queue"] != nil {
@@ -154,7 +154,7 @@ func TestAFailedMessageAlwaysFits(t *testing.T) {
 	p := publisher(t, session, 1)
 	d := rabbitmq.Delivery{Message: sale(1)}
 	d.ID = ""
-	d.Headers["x-outsider"] = strings.Repeat("x", 100<<10)
+	d.Headers["x-external"] = strings.Repeat("x", 100<<10)
 	m := rabbitmq.RetryMessage(d, ledger, retryDelay, errors.New(strings.Repeat("ß\xff", 2000)))
 	if m.ID == "" || m.ID != rabbitmq.RetryMessage(d, ledger, retryDelay, nil).ID {
 		t.Errorf("without an id it gets %q", m.ID)

@@ -37,18 +37,18 @@ func TestAMessageWithoutARouteIsSaidToBeUnroutable(t *testing.T) {
 	session := open(t, withLedger(t))
 	p := publisher(t, session, 256)
 	astray := sale(0)
-	astray.Exchange, astray.RoutingKey = topology.Retry, "composerp.nobody"
+	astray.Exchange, astray.RoutingKey = topology.Retry, "composerp.none"
 	home := sale(0)
 	home.Exchange, home.RoutingKey = topology.Retry, ledgerQueue
 
 	// Both kinds in flight at once, even under one id: each confirmation gets its own outcome.
-	var toNobody, toLedger []*rabbitmq.Confirmation
+	var unrouted, toLedger []*rabbitmq.Confirmation
 	for range 500 {
-		toNobody = append(toNobody, publish(t, p, astray))
+		unrouted = append(unrouted, publish(t, p, astray))
 		toLedger = append(toLedger, publish(t, p, home))
 	}
-	for i := range toNobody {
-		if err := toNobody[i].Wait(testContext(t)); !errors.Is(err, rabbitmq.ErrUnroutable) || !strings.Contains(err.Error(), "composerp.nobody") {
+	for i := range unrouted {
+		if err := unrouted[i].Wait(testContext(t)); !errors.Is(err, rabbitmq.ErrUnroutable) || !strings.Contains(err.Error(), "composerp.none") {
 			t.Fatalf("message %d without a route: %v", i, err)
 		}
 		if err := toLedger[i].Wait(testContext(t)); err != nil {

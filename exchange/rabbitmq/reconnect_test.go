@@ -74,7 +74,7 @@ func TestKeepConnectedReportsErrorsAtTheEnd(t *testing.T) {
 		return wrong
 	})
 	if !errors.Is(err, wrong) {
-		t.Errorf("Maintain gives %v", err)
+		t.Errorf("KeepConnected returned %v", err)
 	}
 }
 
@@ -85,7 +85,7 @@ func TestKeepConnectedWaitsForABrokerAndNotForAPassword(t *testing.T) {
 
 	wrong := withURL(t, config, func(u *url.URL) { u.User = url.UserPassword(u.User.Username(), "wrong") })
 	if err := rabbitmq.KeepConnected(testContext(t), wrong, never); !errors.Is(err, rabbitmq.ErrAccessRefused) {
-		t.Errorf("with a wrong password Maintain gives %v", err)
+		t.Errorf("with a wrong password KeepConnected returned %v", err)
 	}
 
 	ctx, stop := context.WithCancel(testContext(t))

@@ -23,7 +23,7 @@ func TestWhatIsRedrivenIsNewButForItsHistory(t *testing.T) {
 	t.Parallel()
 	d := rabbitmq.Delivery{Message: sale(7)}
 	d.Exchange, d.RoutingKey = topology.Events, saleKey
-	d.Headers["x-outsider"] = "kept"
+	d.Headers["x-external"] = "kept"
 	dead := deadLetter(d)
 	if f := dead.Failure(); f.Attempt != 4 || dead.Attempt() != 0 {
 		t.Errorf("the dead letter says %+v, and attempt %d", f, dead.Attempt())
@@ -42,7 +42,7 @@ func TestWhatIsRedrivenIsNewButForItsHistory(t *testing.T) {
 	f := again.Failure()
 	times, at := again.Redriven()
 	if times != 1 || at.IsZero() || m.Headers[rabbitmq.HeaderDiedOf] != "no cup is left" || !f.FirstFailedAt.Equal(dead.Failure().FirstFailedAt) ||
-		f.OriginalExchange != topology.Events || f.OriginalRoutingKey != saleKey || again.LogSeq() != 7 || m.Headers["x-outsider"] != "kept" {
+		f.OriginalExchange != topology.Events || f.OriginalRoutingKey != saleKey || again.LogSeq() != 7 || m.Headers["x-external"] != "kept" {
 		t.Errorf("its history is %v", m.Headers)
 	}
 	if dead.Headers[rabbitmq.HeaderAttempt] == nil {
@@ -69,7 +69,7 @@ func TestAMessageMovedByHandBeginsAtAttemptZero(t *testing.T) {
 		}
 		up := rabbitmq.Delivery{Message: rabbitmq.RetryMessage(moved, ledger, retryDelay, errors.New("why"))}
 		if f := up.Failure(); up.Attempt() != 1 || f.Error != "why" || up.Headers[rabbitmq.HeaderDead] != nil || up.Headers[rabbitmq.HeaderDiedOf] == "" {
-			t.Errorf("%s: it goes up the ladder as %v", name, up.Headers)
+			t.Errorf("%s: it is retried as %v", name, up.Headers)
 		}
 		if times, _ := up.Redriven(); times != 1 {
 			t.Errorf("%s: it came back %d times", name, times)

@@ -157,9 +157,6 @@ func (s *Session) Blocked() (reason string, blocked bool) {
 	return "", false
 }
 
-// BrokerVersion is the broker's version by the handshake: "3.10.8".
-func (s *Session) BrokerVersion() string { return s.publishing.version() }
-
 // Depth returns how many messages are ready in a queue and how many consumers it has; ErrMissing when there is none.
 // It uses a channel of its own, because a missing queue costs the channel.
 func (s *Session) Depth(queue string) (ready int, consumers int, err error) {

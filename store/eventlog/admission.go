@@ -25,6 +25,7 @@ const (
 	Conflict
 )
 
+// String returns "admitted", "duplicate" or "conflict".
 func (a Admission) String() string {
 	return [...]string{"admitted", "duplicate", "conflict"}[a]
 }

@@ -199,7 +199,7 @@ func TestNoEpochBeginsUnderALivingLeader(t *testing.T) {
 	leading, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		store.Lead(ctx, p.DB, "relay", "somebody#7", func(ctx context.Context, _ store.Lease) error {
+		store.Lead(ctx, p.DB, "relay", "leader#7", func(ctx context.Context, _ store.Lease) error {
 			close(leading)
 			<-ctx.Done()
 			return nil
@@ -356,7 +356,7 @@ func TestTheAuditCountsWithinEpochs(t *testing.T) {
 		return now.Moved, wrong
 	}
 	ticker, reader := p.NewTicker(), p.NewReader("relay")
-	p.Append(storetest.Sale("before anybody heard"))
+	p.Append(storetest.Sale("before the subscription"))
 	ticker.Tick()
 	worker := p.Consumer("worker")
 	old := storetest.Sale("a")

@@ -58,7 +58,7 @@ func TestAnInsertMayCrossTheBorderOfPartitions(t *testing.T) {
 	events := storetest.Sales(10)
 	err := p.InTx(t.Context(), func(tx store.Tx) error { return eventlog.Append(t.Context(), tx, events) })
 	if err == nil {
-		t.Fatal("an insert found a partition that nobody has made")
+		t.Fatal("an insert found a partition that was never made")
 	}
 	storetest.Must(t, eventlog.EnsurePartitions(t.Context(), p.DB))
 	p.Exec(`SELECT setval('event_log_seq', $1)`, 2*eventlog.PartitionSize-5)

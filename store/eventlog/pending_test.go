@@ -44,9 +44,9 @@ func (d *pendingEnv) pending(after eventlog.Position) string {
 	d.Helper()
 	var texts []string
 	end := storetest.MustGet(eventlog.End(context.Background(), d.Env.DB))(d)
-	for _, debt := range storetest.MustGet(eventlog.PendingDeliveries(context.Background(), d.Env.DB, []string{"ledger", "view"}, 0, end, after, false))(d) {
-		_, name, _ := strings.Cut(string(debt.Body), `"aggregateId":"`)
-		texts = append(texts, debt.Consumer+" "+name[:1])
+	for _, delivery := range storetest.MustGet(eventlog.PendingDeliveries(context.Background(), d.Env.DB, []string{"ledger", "view"}, 0, end, after, false))(d) {
+		_, name, _ := strings.Cut(string(delivery.Body), `"aggregateId":"`)
+		texts = append(texts, delivery.Consumer+" "+name[:1])
 	}
 	return strings.Join(texts, ", ")
 }
@@ -97,7 +97,7 @@ func TestPendingDeliveries(t *testing.T) {
 	storetest.MustGet(inbox.Subscribe(t.Context(), d.Env.DB, "view", []string{"INVENTORY_UPDATED"}))(t)
 	storetest.MustGet(inbox.Subscribe(t.Context(), d.Env.DB, "view", []string{"INVENTORY_UPDATED", "SALE_COMPLETED"}))(t)
 	if got := d.pending(eventlog.Position{}); got != "ledger c" {
-		t.Errorf("of what was appended before anybody heard it %q is pending", got)
+		t.Errorf("of events from before the subscriptions %q is pending", got)
 	}
 }
 
@@ -159,7 +159,7 @@ func TestPendingSince(t *testing.T) {
 	d.tick()
 	d.tick()
 	storetest.MustGet(inbox.Subscribe(t.Context(), d.Env.DB, "late", []string{"SALE_COMPLETED"}))(t)
-	for consumers, most := range map[string]int64{"ledger": 0, "ledger,late": 0, "late": 1, "nobody": 1} {
+	for consumers, most := range map[string]int64{"ledger": 0, "ledger,late": 0, "late": 1, "unknown": 1} {
 		if p := storetest.MustGet(eventlog.PendingSince(t.Context(), d.Env.DB, strings.Split(consumers, ",")))(t); p < 0 || p > most {
 			t.Errorf("%s owe since place %d, want %d at most", consumers, p, most)
 		}
@@ -198,7 +198,7 @@ func TestGaps(t *testing.T) {
 	d := newPendingEnv(t)
 	gaps := func() []eventlog.Gap { t.Helper(); return storetest.MustGet(eventlog.Gaps(t.Context(), d.Env.DB))(t) }
 	early, late := eventlog.Position{Epoch: 1, Seq: 10, Snapshot: "100:100:"}, eventlog.Position{Epoch: 1, Seq: 20, Snapshot: "200:200:"}
-	storetest.Must(t, eventlog.RecordGaps(t.Context(), d.Env.DB, []string{"ledger", "nobody"}, late))
+	storetest.Must(t, eventlog.RecordGaps(t.Context(), d.Env.DB, []string{"ledger", "unknown"}, late))
 	first := gaps()
 	if len(first) != 1 || first[0].Consumer != "ledger" || first[0].After != late {
 		t.Fatalf("noted are %+v", first)

@@ -24,11 +24,11 @@ import (
 //     circuit opened say nothing about the present; one may only move opens_at later, when the dependency asked for
 //     that. Terms come from a sequence, so that a late probe of a former outage is ignored.
 //
-// A process that dies during its probe leaves probe_until where the claim set it, ProbeTime ahead: then another
+// A process that dies during its probe leaves probe_until where the claim set it, probeTime ahead: then another
 // process probes. One that dies before it has opened the circuit leaves that to the next call.
 
-// ProbeTime is how long a probe may take: longer than a call.
-const ProbeTime = 15 * time.Second
+// probeTime is how long a probe may take: longer than a call.
+const probeTime = 15 * time.Second
 
 // CircuitBackoff is how long a circuit stays open: First after the first failure, doubled after each failed probe, at
 // most Longest, each with full jitter. A dependency may ask for a longer wait, of which at most LongestAsked is
@@ -86,7 +86,7 @@ func RequestPermit(ctx context.Context, db *store.DB, name string) (g Permit, er
 	name = storable(name)
 	err = db.InTx(ctx, func(tx store.Tx) error {
 		g = Permit{}
-		err := pg.Get(ctx, tx, &g.Probe, claimProbe, name, ProbeTime.Seconds())
+		err := pg.Get(ctx, tx, &g.Probe, claimProbe, name, probeTime.Seconds())
 		if !errors.Is(err, store.ErrNotFound) {
 			return err
 		}

@@ -47,7 +47,7 @@ func TestOneProbeAnInterval(t *testing.T) {
 	const askers = 16
 	p := storetest.NewEnv(t, askers)
 	if g := requestPermit(p); g != (failures.Permit{}) {
-		t.Fatalf("nobody has closed it: %+v", g)
+		t.Fatalf("its circuit was never opened: %+v", g)
 	}
 	checkWait(p, "the first failure", trips(p, 0, 0), 5*time.Second, 15*time.Second)
 	if g := requestPermit(p); !g.Refused || g.Wait == 0 {
@@ -92,7 +92,7 @@ func TestALateFailureLeavesTheProbeAlone(t *testing.T) {
 	trips(p, 0, 0)
 	passWait(p)
 	if g := requestPermit(p); g.Probe == 0 {
-		t.Fatalf("nobody probes: %+v", g)
+		t.Fatalf("there is no probe: %+v", g)
 	}
 	trips(p, 0, 0)
 	passWait(p)

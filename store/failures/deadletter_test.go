@@ -40,11 +40,11 @@ func TestDeadLettersAreRecordedOnce(t *testing.T) {
 	list, err := failures.DeadLetters(t.Context(), p.DB, 10)
 	storetest.Must(t, err)
 	if len(list) != 2 || list[0].ID != unknown.ID || list[1].ID != known.ID {
-		t.Fatalf("the journal has %+v", list)
+		t.Fatalf("the log has %+v", list)
 	}
 	got := list[1]
 	if !bytes.Equal(got.Body, every) || got.EventID != known.EventID || got.Error != known.Error || got.Attempt != 3 || !got.DiedAt.Equal(died) {
-		t.Errorf("the journal has %+v of %+v", got, known)
+		t.Errorf("the log has %+v of %+v", got, known)
 	}
 	var want, have any
 	storetest.Must(t, json.Unmarshal(known.Headers, &want))
@@ -82,7 +82,7 @@ func TestDeadLettersOfExternalPublishers(t *testing.T) {
 	list, err := failures.DeadLetters(t.Context(), p.DB, 10)
 	storetest.Must(t, err)
 	if len(list) != 1 || string(list[0].Body) != awkward || list[0].MessageID != "\uFFFD \uFFFD ok ☃" {
-		t.Errorf("the journal has %+v", list)
+		t.Errorf("the log has %+v", list)
 	}
 }
 

@@ -92,7 +92,7 @@ func TestEarlierFailuresDoNotCount(t *testing.T) {
 	}
 	_, err = failures.ReleaseQuarantine(t.Context(), p.DB, class)
 	storetest.IsError(t, err, failures.ErrReleased)
-	_, err = failures.ReleaseQuarantine(t.Context(), p.DB, "nobody's")
+	_, err = failures.ReleaseQuarantine(t.Context(), p.DB, "unknown")
 	storetest.IsError(t, err, store.ErrNotFound)
 	for range 2 {
 		if recordFailure(p, uuid.New(), "no") != "" {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/store"
-	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
@@ -85,16 +84,4 @@ func Drop(ctx context.Context, db *store.DB, age time.Duration) (dropped int, er
 		return 0, fmt.Errorf("dropping generation %d of the inbox: %w", g.Generation, err)
 	}
 	return dropped, nil
-}
-
-var isForgotten = pg.SQL(`SELECT ` + eventlog.ForgottenSQL + ` FROM event_log e WHERE e.seq = $1`)
-
-// Forgotten reports whether the inbox may have dropped the rows for the event at this log position, so that a redrive
-// might apply it twice. ErrNotFound when the position holds no event.
-func Forgotten(ctx context.Context, db *store.DB, seq int64) (bool, error) {
-	var is bool
-	if err := pg.Get(ctx, db, &is, isForgotten, seq); err != nil {
-		return false, fmt.Errorf("checking whether the inbox has dropped log position %d: %w", seq, err)
-	}
-	return is, nil
 }

@@ -146,7 +146,7 @@ func (o *claimModel) await() {
 			return
 		}
 		if time.Now().After(deadline) {
-			o.Fatal("somebody is neither done nor waits")
+			o.Fatal("a step is neither done nor waits")
 		}
 		time.Sleep(time.Millisecond)
 	}
@@ -184,7 +184,7 @@ func (o *claimModel) drawDone(t *rapid.T) int {
 		}
 	}
 	if len(some) == 0 {
-		t.Skip("nobody is done")
+		t.Skip("no claim is done")
 	}
 	return rapid.SampledFrom(some).Draw(t, "transaction")
 }
@@ -256,7 +256,7 @@ func (o *claimModel) check() {
 	for _, id := range o.events {
 		generations := o.committed[id]
 		if o.refused[id] && len(generations) == 0 {
-			o.Fatalf("event %s was refused to somebody, and nobody has it", id)
+			o.Fatalf("a claim of event %s was refused, and no other has it", id)
 		}
 		for k, g := range generations {
 			last := k == len(generations)-1

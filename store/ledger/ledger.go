@@ -152,18 +152,10 @@ func createPositions(ctx context.Context, tx store.Tx, keys []masterdata.Positio
 	if len(keys) == 0 {
 		return nil
 	}
+	if err := masterdata.CreateItemsAndLocations(ctx, tx, keys, names); err != nil {
+		return err
+	}
 	tenants, items, locations := masterdata.KeyColumns(keys)
-	itemNames, kinds := pg.NewTexts(len(keys), 32), pg.NewTexts(len(keys), 8)
-	for _, k := range keys {
-		itemNames.Add(names[masterdata.ItemKey{Tenant: k.Tenant, Item: k.Item}])
-		kinds.Add(masterdata.KindOfLocation(k.Location))
-	}
-	if _, err := pg.Exec(ctx, tx, masterdata.CreateItems, tenants, items, itemNames); err != nil {
-		return err
-	}
-	if _, err := pg.Exec(ctx, tx, masterdata.CreateLocations, tenants, locations, kinds); err != nil {
-		return err
-	}
 	noteMade(tx, keys)
 	_, err := pg.Exec(ctx, tx, createPositionsSQL, tenants, items, locations)
 	return err

@@ -48,8 +48,8 @@ type LotDay struct {
 	WarningDays int
 }
 
-// DefaultExpiryWarning is the expiry_warning_days of a tenant without settings.
-const DefaultExpiryWarning = 30
+// defaultExpiryWarning is the expiry_warning_days of a tenant without settings.
+const defaultExpiryWarning = 30
 
 // One round trip returns both kinds of rows: balances, and the days of their locations (shelf NULL).
 var lockBalances = pg.SQL(`
@@ -140,7 +140,7 @@ func lockBalanceRows(ctx context.Context, tx store.Tx, keys []masterdata.Positio
 		}
 		if day.Valid {
 			if !warning.Valid {
-				warning.Int64 = DefaultExpiryWarning
+				warning.Int64 = defaultExpiryWarning
 			}
 			days[places[ord-1]] = LotDay{event.Date(day.String), int(warning.Int64)}
 			return nil

@@ -74,7 +74,7 @@ func OnHand(ctx context.Context, db *store.DB, of masterdata.PositionKey) ([]OnH
 			list[n-1].Lots = append(list[n-1].Lots, l)
 		}
 		return nil
-	}, of.Tenant, of.Item, of.Location, DefaultExpiryWarning)
+	}, of.Tenant, of.Item, of.Location, defaultExpiryWarning)
 	if err != nil {
 		return nil, fmt.Errorf("reading the lots: %w", err)
 	}

@@ -17,6 +17,7 @@ type PositionKey struct {
 // ItemKey identifies an item of a tenant.
 type ItemKey struct{ Tenant, Item string }
 
+// ComparePositionKeys orders keys as PostgreSQL does in the collation C: the order of locking.
 func ComparePositionKeys(a, b PositionKey) int {
 	if c := strings.Compare(a.Tenant, b.Tenant); c != 0 {
 		return c
@@ -27,6 +28,7 @@ func ComparePositionKeys(a, b PositionKey) int {
 	return strings.Compare(a.Location, b.Location)
 }
 
+// KeyColumns returns the keys as one array a column.
 func KeyColumns(keys []PositionKey) (tenants, items, locations *pg.Texts) {
 	tenants, items, locations = pg.NewTexts(len(keys), 16), pg.NewTexts(len(keys), 16), pg.NewTexts(len(keys), 16)
 	for _, k := range keys {
@@ -43,6 +45,7 @@ type LocationKey struct {
 	Location string `db:"location_id"`
 }
 
+// CompareLocationKeys orders keys as ComparePositionKeys does.
 func CompareLocationKeys(a, b LocationKey) int {
 	if c := strings.Compare(a.Tenant, b.Tenant); c != 0 {
 		return c
@@ -50,6 +53,7 @@ func CompareLocationKeys(a, b LocationKey) int {
 	return strings.Compare(a.Location, b.Location)
 }
 
+// LocationColumns returns the keys as one array a column.
 func LocationColumns(keys []LocationKey) (tenants, locations *pg.Texts) {
 	tenants, locations = pg.NewTexts(len(keys), 16), pg.NewTexts(len(keys), 16)
 	for _, k := range keys {
@@ -59,6 +63,7 @@ func LocationColumns(keys []LocationKey) (tenants, locations *pg.Texts) {
 	return tenants, locations
 }
 
+// LocationsOf returns the locations of positions, each once, in key order.
 func LocationsOf(keys []PositionKey) []LocationKey {
 	var locations []LocationKey
 	seen := map[LocationKey]bool{}

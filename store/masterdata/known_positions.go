@@ -30,6 +30,7 @@ func (s *KnownPositions) Unknown(keys []PositionKey) (unknown []PositionKey) {
 	return unknown
 }
 
+// Add remembers positions that are committed.
 func (s *KnownPositions) Add(keys []PositionKey) {
 	if len(s.Unknown(keys)) == 0 {
 		return

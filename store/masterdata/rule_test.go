@@ -84,7 +84,7 @@ func TestRulesThatCannotWork(t *testing.T) {
 	good := masterdata.Rule{Tenant: "shop", Item: "cup", Location: "S1"}
 	for field, bad := range map[string]masterdata.Rule{
 		"tenantId": {}, "itemId": {Item: strings.Repeat("x", 65)}, "locationId": {Location: "@customer"},
-		"mode": {Mode: "Auto"}, "supplierId": {Supplier: "nobody"}, "reorderPoint": {ReorderPoint: storetest.DecimalPtr(t, "-1")},
+		"mode": {Mode: "Auto"}, "supplierId": {Supplier: "unknown"}, "reorderPoint": {ReorderPoint: storetest.DecimalPtr(t, "-1")},
 		"orderUpTo":         {ReorderPoint: storetest.DecimalPtr(t, "5"), OrderUpTo: storetest.DecimalPtr(t, "5")},
 		"orderQuantity":     {OrderUpTo: storetest.DecimalPtr(t, "5"), OrderQuantity: storetest.DecimalPtr(t, "5")},
 		"packSize":          {PackSize: storetest.DecimalPtr(t, "0")},
@@ -106,7 +106,7 @@ func TestRulesThatCannotWork(t *testing.T) {
 	}
 	fixed := masterdata.Rule{Tenant: "shop", Item: "x", Location: "x", Supplier: "acme", ReorderPoint: storetest.DecimalPtr(t, "1")}
 	if _, err := masterdata.SetRules(t.Context(), p.DB, []masterdata.Rule{fixed}, storetest.Morning); err == nil || !strings.Contains(err.Error(), "needs orderQuantity or orderUpTo") {
-		t.Errorf("a rule that orders nobody knows how much: %v", err)
+		t.Errorf("a rule that orders an unknown quantity: %v", err)
 	}
 	if n := storetest.One[int](t, p.SQL(), `SELECT (SELECT count(*) FROM replenishment_rule) + (SELECT count(*) FROM event_log) + (SELECT count(*) FROM item)`); n != 0 {
 		t.Errorf("%d rows stayed of what was refused", n)

@@ -55,7 +55,7 @@ func writeRules(ctx context.Context, tx store.Tx, rows []*edited[Rule], at time.
 		covers.Integer(int64(r.CoverDays))
 		thresholds.Optional(r.LowStockThreshold)
 	}
-	if err := CreateItemsAndLocations(ctx, tx, fresh); err != nil {
+	if err := CreateItemsAndLocations(ctx, tx, fresh, nil); err != nil {
 		return err
 	}
 	tenants, items, locations := KeyColumns(keys)

@@ -24,6 +24,7 @@ type Column struct {
 	N    int
 }
 
+// NewColumn makes room for n elements of about width bytes.
 func NewColumn(n, width int) *Column {
 	return &Column{Text: append(make([]byte, 0, n*(width+1)+2), '{')}
 }
@@ -35,26 +36,31 @@ func (p *Column) next() {
 	p.N++
 }
 
+// Integer writes a number.
 func (p *Column) Integer(v int64) {
 	p.next()
 	p.Text = strconv.AppendInt(p.Text, v, 10)
 }
 
+// Boolean writes true or false.
 func (p *Column) Boolean(v bool) {
 	p.next()
 	p.Text = strconv.AppendBool(p.Text, v)
 }
 
+// UUID writes an id.
 func (p *Column) UUID(v uuid.UUID) {
 	p.next()
 	p.Text = appendUUID(p.Text, v)
 }
 
+// Time writes a moment in UTC.
 func (p *Column) Time(v time.Time) {
 	p.next()
 	p.Text = v.UTC().AppendFormat(p.Text, time.RFC3339Nano)
 }
 
+// Decimal writes an exact number.
 func (p *Column) Decimal(v event.Decimal) {
 	p.next()
 	if v.Exponent() == 0 && v.NumDigits() <= 18 {
@@ -99,11 +105,13 @@ func (p *Column) DateOrNull(d event.Date) {
 	p.Text = append(p.Text, d...)
 }
 
+// Null writes NULL.
 func (p *Column) Null() {
 	p.next()
 	p.Text = append(p.Text, "NULL"...)
 }
 
+// IntegerOrNull writes a number; nil becomes NULL.
 func (p *Column) IntegerOrNull(v *int64) {
 	if v == nil {
 		p.Null()
@@ -126,6 +134,7 @@ func appendUUID(b []byte, v uuid.UUID) []byte {
 	return b
 }
 
+// UUIDs is a column of ids.
 func UUIDs(ids []uuid.UUID) *Column {
 	p := NewColumn(len(ids), 36)
 	for _, id := range ids {
@@ -137,8 +146,10 @@ func UUIDs(ids []uuid.UUID) *Column {
 // Texts is an array of short, quoted texts.
 type Texts struct{ text []byte }
 
+// NewTexts makes room for n texts of about width bytes.
 func NewTexts(n, width int) *Texts { return &Texts{append(make([]byte, 0, n*(width+3)+2), '{')} }
 
+// Add writes a text in quotes.
 func (t *Texts) Add(s string) {
 	if len(t.text) > 1 {
 		t.text = append(t.text, ',')
@@ -192,8 +203,11 @@ func (b Bodies) Value() (driver.Value, error) {
 	return joined.String(), nil
 }
 
+// AtMost is a LIMIT; 0 means none.
 func AtMost(limit int) sql.NullInt64 { return sql.NullInt64{Int64: int64(limit), Valid: limit > 0} }
 
+// Nullable is a text; "" becomes NULL.
 func Nullable(text string) sql.NullString { return sql.NullString{String: text, Valid: text != ""} }
 
+// Seconds converts PostgreSQL's seconds.
 func Seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
