@@ -60,7 +60,8 @@ func idOf(seed uint64, name string) uuid.UUID {
 	return uuid.NewSHA1(idSpace, fmt.Appendf(nil, "%d\x00%s", seed, name))
 }
 
-// Shares out of a thousand: first of the messages that precede an event, then of the types of events. The rest are sales.
+// Shares out of a thousand: first of the messages that precede an event, then of the types of events. The rest are
+// sales.
 const (
 	repeatedShare, alteredShare, invalidShare             = 60, 5, 10
 	receiptShare, transferShare, adjustShare, returnShare = 150, 60, 40, 50
@@ -83,8 +84,8 @@ type transfer struct {
 	quantity     event.Decimal
 }
 
-// Publications gives the publications of a run: first the opening stock, then n events with repetitions and invalid messages
-// between them.
+// Publications gives the publications of a run: first the opening stock, then n events with repetitions and invalid
+// messages between them.
 func Publications(seed uint64, n int) ([]Publication, error) {
 	a := &generator{seed: seed, r: randomFor(seed, streamPublications), at: opening, gap: spannedDays * 24 * time.Hour / time.Duration(max(n, 1))}
 	for i := range items {

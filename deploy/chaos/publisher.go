@@ -16,8 +16,8 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 )
 
-// publisher publishes everything by both routes, each in order and on time, and again until it is committed or confirmed. It
-// reaches the servers directly, not through the fleet's proxies.
+// publisher publishes everything by both routes, each in order and on time, and again until it is committed or
+// confirmed. It reaches the servers directly, not through the fleet's proxies.
 type publisher struct {
 	db         *store.DB
 	external   external.Publisher
@@ -108,7 +108,8 @@ func (s *publisher) publish(ctx context.Context, publications []Publication) err
 	return s.external.Publish(ctx, messages...)
 }
 
-// invalidKey is the routing key of messages that are not events: that of a sale, so that the consumers of sales get them.
+// invalidKey is the routing key of messages that are not events: that of a sale, so that the consumers of sales get
+// them.
 var invalidKey = event.TypeSaleCompleted.RoutingKey()
 
 func messageOf(s Publication) rabbitmq.Message {

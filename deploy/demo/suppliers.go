@@ -211,8 +211,8 @@ func (s *Suppliers) confirm(c supplier, o order, key string, content [sha256.Siz
 
 func sendKey(o order) string { return o.PurchaseOrderID + ":send" }
 
-// busy reports whether suppliers answer with 503 on a day. It is the same day for all of them, because each such day holds
-// the demo up for the shortest retry delay.
+// busy reports whether suppliers answer with 503 on a day. It is the same day for all of them, because each such day
+// holds the demo up for the shortest retry delay.
 func busy(date event.Date) bool {
 	first := event.Date(opening).Time()
 	return int(date.Time().Sub(first).Hours()/24)%busyEvery == busyOn

@@ -76,8 +76,8 @@ func TestBusySuppliers(t *testing.T) {
 	}
 }
 
-// Each of many orders is delivered in full, some late, some in two parts and some with two delivery notes; the same order
-// always in the same way.
+// Each of many orders is delivered in full, some late, some in two parts and some with two delivery notes; the same
+// order always in the same way.
 func TestShipments(t *testing.T) {
 	t.Parallel()
 	c := shopSuppliers[4]
