@@ -105,7 +105,7 @@ func (s *Simulation) dropArrived(ctx context.Context) error {
 const noDate event.Date = "9999-12-31"
 
 // restore confirms the orders of an earlier run again, from the requests that were sent.
-func (s *Suppliers) restore(requests []string) error {
+func (s *supplierServer) restore(requests []string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range requests {
