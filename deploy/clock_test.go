@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// wallClock are the files of the fleet that read the machine's wall clock, each with what the reading is for: nothing is
-// decided by it. Everywhere else time.Now measures a duration, by its monotonic part, which a step of the clock does not
-// change.
+// wallClock are the files of the fleet that read the machine's wall clock, each with what the reading is for: nothing
+// is decided by it. Everywhere else time.Now measures a duration, by its monotonic part, which a step of the clock
+// does not change.
 var wallClock = map[string]string{
 	"exchange/rabbitmq/config.go":       "the default of a clock that is passed in; its time stands in headers for people",
 	"exchange/rabbitmq/failure.go":      "the same, for a delivery that no consumer took",
@@ -22,8 +22,8 @@ var wallClock = map[string]string{
 	"workers/worker/webcall/refusal.go": "a Retry-After may be a date; the longest retry delay bounds the wait",
 }
 
-// TestWallClockDecidesNothing finds every time.Now of the fleet. Its value may be compared with another reading of the same
-// process, by hand or by time.Since, and may not be given to code that reads the date.
+// TestWallClockDecidesNothing finds every time.Now of the fleet. Its value may be compared with another reading of the
+// same process, by hand or by time.Since, and may not be given to code that reads the date.
 func TestWallClockDecidesNothing(t *testing.T) {
 	t.Parallel()
 	found := map[string]bool{}

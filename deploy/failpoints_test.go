@@ -13,8 +13,8 @@ import (
 	"github.com/composerp/composerp/store/failpoint"
 )
 
-// TestFailPointsAreListed compares the list of fail points, the calls and the document: each name of the list is hit in one
-// place of the code and has its line in the document, and no other name is hit.
+// TestFailPointsAreListed compares the list of fail points, the calls and the document: each name of the list is hit
+// in one place of the code and has its line in the document, and no other name is hit.
 func TestFailPointsAreListed(t *testing.T) {
 	t.Parallel()
 	hit := map[string]string{}

@@ -10,9 +10,9 @@ import (
 
 const module = "github.com/composerp/composerp"
 
-// layers are the top folders in the order in which they import: each imports itself and those before it. The examples and
-// checks in docs stand above all of them. depguard enforces the same rules in `make lint`; this test says which rule an
-// import breaks, and needs no linter.
+// layers are the top folders in the order in which they import: each imports itself and those before it. The examples
+// and checks in docs stand above all of them. depguard enforces the same rules in `make lint`; this test says which
+// rule an import breaks, and needs no linter.
 var layers = []string{"exchange", "store", "workers", "deploy", "cli", "docs"}
 
 // drivers are the client libraries and the folder that hides each. deploy may import them too: its reference programs,
@@ -65,8 +65,8 @@ func problem(d dependency) string {
 	return workersProblem(d, target)
 }
 
-// workersProblem holds the workers apart: they meet in events. Only the registry, workers/fleet.go, and the layers above
-// import them.
+// workersProblem holds the workers apart: they meet in events. Only the registry, workers/fleet.go, and the layers
+// above import them.
 func workersProblem(d dependency, target string) string {
 	to, from := workerOf(target), workerOf(d.from)
 	if to == "" || top(d.from) != "workers" || d.from == "workers" || from == to {

@@ -85,8 +85,8 @@ func TestTopLevel(t *testing.T) {
 	}
 }
 
-// TestDependenciesHaveReasons compares the imports with docs/dependencies.md: a line for each direct dependency, and none
-// for another.
+// TestDependenciesHaveReasons compares the imports with docs/dependencies.md: a line for each direct dependency, and
+// none for another.
 func TestDependenciesHaveReasons(t *testing.T) {
 	t.Parallel()
 	imported := map[string]bool{}

@@ -46,8 +46,8 @@ func Command() *cli.Command {
 	}
 }
 
-// demoFleetFlags are the flags of up, with log level error: the demo itself reports that a busy supplier's order is sent
-// again.
+// demoFleetFlags are the flags of up, with log level error: the demo itself reports that a busy supplier's order is
+// sent again.
 func demoFleetFlags() []cli.Flag {
 	flags := fleet.UpFlags()
 	for i, f := range flags {

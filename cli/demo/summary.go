@@ -108,7 +108,8 @@ func conclude(ctx context.Context, cctx *cli.Context, r *fleet.Running, db *stor
 	return nil
 }
 
-// proof is the audit's table, without the counts at its end where all is well: they would push the summary off the screen.
+// proof is the audit's table, without the counts at its end where all is well: they would push the summary off the
+// screen.
 func proof(r audit.Report) string {
 	table := r.Table()
 	if parts := strings.SplitN(table, "\n\n", 3); r.Proven() && len(parts) == 3 {

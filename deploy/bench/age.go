@@ -20,8 +20,8 @@ type Age struct {
 	// Reference is the bare reference's, measured right before, and Ratio the fleet's sales over its events.
 	Reference Throughput `json:"reference"`
 	Ratio     float64    `json:"ratio"`
-	// CPURatio is what a sale costs in processor time, in events of the reference; 0 where it is unknown. The machine's own
-	// speed varies by more than the age's effect: only figures of the same minute can be compared.
+	// CPURatio is what a sale costs in processor time, in events of the reference; 0 where it is unknown. The
+	// machine's own speed varies by more than the age's effect: only figures of the same minute can be compared.
 	CPURatio float64 `json:"cpuRatio,omitzero"`
 }
 
@@ -32,8 +32,8 @@ type AgeReport struct {
 	Machine Machine `json:"machine"`
 }
 
-// RunAges measures the whole fleet at ages of the log, in events. Between the runs, statements write the rows that sales
-// leave in the log, the admission, every inbox and the movements.
+// RunAges measures the whole fleet at ages of the log, in events. Between the runs, statements write the rows that
+// sales leave in the log, the admission, every inbox and the movements.
 func RunAges(ctx context.Context, cfg Config, ages []int) (report AgeReport, err error) {
 	cfg.defaults()
 	err = inEnvironment(ctx, cfg, func(env *environment) error {
@@ -99,7 +99,8 @@ func (r AgeReport) Table() string {
 // ageStep is the number of sales that one statement inserts, each with two events.
 const ageStep = 10_000
 
-// The rows of sales and their updates: two events in the log, one admission, an inbox row for each consumer, two movements.
+// The rows of sales and their updates: two events in the log, one admission, an inbox row for each consumer, two
+// movements.
 const insertSales = `
 WITH made AS (
     INSERT INTO event_log (epoch, publish, occurred_at, event_id, tenant_id, type, version, aggregate_id, body_sha256, body)

@@ -35,8 +35,8 @@ type Audited struct {
 	CPUSeconds float64 `json:"cpuSeconds,omitzero"`
 	// Checks are the seconds of its three slowest steps.
 	Checks []AuditStep `json:"slowest"`
-	// MemoryMiB is the most private memory that its backend had, and SpilledMiB what it wrote to temporary files; zero where
-	// it is unknown.
+	// MemoryMiB is the most private memory that its backend had, and SpilledMiB what it wrote to temporary files; zero
+	// where it is unknown.
 	MemoryMiB  float64 `json:"memoryMiB,omitzero"`
 	SpilledMiB float64 `json:"spilledMiB,omitzero"`
 }
@@ -50,8 +50,8 @@ type AuditStep struct {
 // freshEvents are added between two audits.
 const freshEvents = 20_000
 
-// RunAudit makes a log of a number of events, with all rows that the fleet would have written for them, and audits it: first
-// everything, then twice another 20,000 events. An audit that does not find them proven is an error.
+// RunAudit makes a log of a number of events, with all rows that the fleet would have written for them, and audits it:
+// first everything, then twice another 20,000 events. An audit that does not find them proven is an error.
 func RunAudit(ctx context.Context, cfg Config, events int) (report AuditReport, err error) {
 	cfg.defaults()
 	err = inEnvironment(ctx, cfg, func(env *environment) error {
@@ -134,8 +134,8 @@ func (h *history) spilled(ctx context.Context) float64 {
 	return bytes / (1 << 20)
 }
 
-// watchBackend samples the backend with this name. used ends that and gives the processor time that it has used since, and
-// the most private memory it had.
+// watchBackend samples the backend with this name. used ends that and gives the processor time that it has used since,
+// and the most private memory it had.
 func (h *history) watchBackend(ctx context.Context, name string) (used func() (cpuSeconds, mostMiB float64)) {
 	var pid int
 	err := h.db.QueryRowContext(ctx, `SELECT pid FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()`, name).Scan(&pid)

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Config says where to measure and how much. The servers must allow making databases and virtual hosts; all three URLs are needed.
+// Config says where to measure and how much. The servers must allow making databases and virtual hosts; all three URLs
+// are needed.
 type Config struct {
 	DatabaseURL   string
 	AMQPURL       string
@@ -59,7 +60,8 @@ func (cfg *Config) defaults() {
 	}
 }
 
-// measureRound measures everything once. Odd rounds go in reverse order, so that a drift of the machine favours no part.
+// measureRound measures everything once. Odd rounds go in reverse order, so that a drift of the machine favours no
+// part.
 func measureRound(ctx context.Context, cfg Config, s *servers, number int) (Round, error) {
 	var r Round
 	throughput := func(what string, into *Throughput, run func(context.Context, *servers, int) (Throughput, error)) func() error {

@@ -23,7 +23,8 @@ import (
 
 var noLog = slog.New(slog.DiscardHandler)
 
-// fleet is Composerp as `composerp up` runs it, with one worker or all: ticker, relay and the workers' runners, with pools of their own.
+// fleet is Composerp as `composerp up` runs it, with one worker or all: ticker, relay and the workers' runners, with
+// pools of their own.
 type fleet struct {
 	environment *environment
 	registry    *prometheus.Registry
@@ -32,8 +33,8 @@ type fleet struct {
 	pools       []*store.DB
 }
 
-// start runs the fleet in the group until ctx ends, and returns once its workers consume. The fleet must be closed after an
-// error too.
+// start runs the fleet in the group until ctx ends, and returns once its workers consume. The fleet must be closed
+// after an error too.
 func (env *environment) start(ctx context.Context, g *errgroup.Group, ws []worker.Worker, applied func(), subscriptions ...topology.Subscription) (*fleet, error) {
 	f := &fleet{environment: env, registry: prometheus.NewRegistry(), applied: applied}
 	for _, w := range ws {
@@ -153,7 +154,8 @@ func (f *fleet) admit(ctx context.Context, sales []event.Any) error {
 	})
 }
 
-// pollInterval is how often the counters are read: often enough for a run of a second, seldom enough not to slow it down.
+// pollInterval is how often the counters are read: often enough for a run of a second, seldom enough not to slow it
+// down.
 const pollInterval = 5 * time.Millisecond
 
 // await waits until the worker has committed a number of events and the broker has confirmed a number.

@@ -8,10 +8,11 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 )
 
-// The history is the rows that the fleet writes for sales, written by statements: each sale and its INVENTORY_UPDATED in the
-// log, the admission, both movements, an inbox row for each tracking consumer, and finally the positions and the workers'
-// own state. Sale i takes sold(i-1) pieces of item (i-1) mod items from a shop that began without stock. items is a multiple
-// of the cycle of quantities, so an item is always sold in the same quantity q, and k sales leave a position of -kq.
+// The history is the rows that the fleet writes for sales, written by statements: each sale and its INVENTORY_UPDATED
+// in the log, the admission, both movements, an inbox row for each tracking consumer, and finally the positions and
+// the workers' own state. Sale i takes sold(i-1) pieces of item (i-1) mod items from a shop that began without stock.
+// items is a multiple of the cycle of quantities, so an item is always sold in the same quantity q, and k sales leave
+// a position of -kq.
 
 // historyStock makes positions without movements: $1 is the tenant, $2 the shop and $3 the number of items.
 const historyStock = `

@@ -37,8 +37,8 @@ type meter struct{ broker, postmaster int }
 // statisticsTimeout is how long a broker that has just started may take to report its pid.
 const statisticsTimeout = 6 * time.Second
 
-// newMeter finds the servers' processes. It checks the program's name, because a server on another machine reports a pid
-// too.
+// newMeter finds the servers' processes. It checks the program's name, because a server on another machine reports a
+// pid too.
 func newMeter(ctx context.Context, db *sql.DB, managementURL string) meter {
 	var m meter
 	var backend int

@@ -21,8 +21,8 @@ held AS (INSERT INTO position (item_id, on_hand) SELECT item_id, -sum(quantity) 
          ON CONFLICT (item_id) DO UPDATE SET on_hand = position.on_hand + excluded.on_hand)
 SELECT count(*) FROM fresh`
 
-// pump buffers the deliveries: the library's own channel is unbuffered, and taking without waiting finds at most one message
-// in it.
+// pump buffers the deliveries: the library's own channel is unbuffered, and taking without waiting finds at most one
+// message in it.
 func pump(deliveries <-chan amqp.Delivery, size int) <-chan amqp.Delivery {
 	arrived := make(chan amqp.Delivery, size)
 	go func() {
@@ -105,8 +105,8 @@ const referenceLeft = `
 SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM inbox), (SELECT count(*) FROM movement),
        (SELECT count(DISTINCT event_id) FROM movement), -(SELECT coalesce(sum(on_hand), 0) FROM position)`
 
-// verify compares the tables with the rows that n sales must leave. It waits for the relay, which may clear its last claim
-// after the last sale was applied and measured.
+// verify compares the tables with the rows that n sales must leave. It waits for the relay, which may clear its last
+// claim after the last sale was applied and measured.
 func (r *reference) verify(ctx context.Context, n int) error {
 	want := tally{Inbox: n, Movements: n, Distinct: n, Quantity: quantityOf(n)}
 	for {

@@ -116,8 +116,8 @@ func (s *servers) newEnvironment(ctx context.Context, template string) (*environ
 	return env, nil
 }
 
-// checkpoint writes the changes of earlier runs to disk, so that no run pays for another. It does nothing for a user without
-// the privilege.
+// checkpoint writes the changes of earlier runs to disk, so that no run pays for another. It does nothing for a user
+// without the privilege.
 func (env *environment) checkpoint(ctx context.Context) {
 	_, _ = env.servers.admin.ExecContext(ctx, `CHECKPOINT`)
 }

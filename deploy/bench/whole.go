@@ -14,13 +14,14 @@ import (
 	"github.com/composerp/composerp/workers/worker"
 )
 
-// weeks is the business time of a run of the whole fleet. An item has two or three sales a week, as in a real wholesaler's
-// till, and so a realistic number of forecasts for each sale.
+// weeks is the business time of a run of the whole fleet. An item has two or three sales a week, as in a real
+// wholesaler's till, and so a realistic number of forecasts for each sale.
 const weeks = 8
 
-// insertMasterData writes master data for every item. Reorder points follow the forecasts, and an order is always of ten
-// packs: the number of orders for a sale must not depend on how soon they are made. About one sale in seventeen makes an
-// order; auto rules on a real wholesaler's till made one in twenty-two. The supplier has no endpoint: it takes orders by hand.
+// insertMasterData writes master data for every item. Reorder points follow the forecasts, and an order is always of
+// ten packs: the number of orders for a sale must not depend on how soon they are made. About one sale in seventeen
+// makes an order; auto rules on a real wholesaler's till made one in twenty-two. The supplier has no endpoint: it
+// takes orders by hand.
 func (env *environment) insertMasterData(ctx context.Context) error {
 	db, err := env.open(1)
 	if err != nil {
@@ -147,12 +148,12 @@ type snapshot struct {
 	logged int // events that were published
 }
 
-// quietFor is how long nothing must have been handled before the log is asked whether anything is pending: that query costs
-// the database more than many sales.
+// quietFor is how long nothing must have been handled before the log is asked whether anything is pending: that query
+// costs the database more than many sales.
 const quietFor = 200 * time.Millisecond
 
-// await waits until the ledger has handled a number of sales, and everything that followed from them has been handled. It
-// gives the time of the last one.
+// await waits until the ledger has handled a number of sales, and everything that followed from them has been handled.
+// It gives the time of the last one.
 func (o *observer) await(ctx context.Context, sales int) (snapshot, time.Time, error) {
 	handled, since := -1, time.Now()
 	for {

@@ -68,7 +68,8 @@ func runLedger(ctx context.Context, s *servers, n int) (Throughput, error) {
 	}, updates)
 }
 
-// runFleet sends n sales through a fleet with one worker. published is how many events the relay publishes for each sale.
+// runFleet sends n sales through a fleet with one worker. published is how many events the relay publishes for each
+// sale.
 func (s *servers) runFleet(ctx context.Context, n int, w worker.Worker, published int, want func(n int) tally, subscriptions ...topology.Subscription) (t Throughput, err error) {
 	env, err := s.newEnvironment(ctx, s.template)
 	if err != nil {

@@ -70,7 +70,8 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// Run runs one seed. The report has everything that does not hold; an error means that chaos itself could not do its work.
+// Run runs one seed. The report has everything that does not hold; an error means that chaos itself could not do its
+// work.
 func Run(ctx context.Context, cfg Config) (Report, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -197,7 +198,8 @@ func (env *environment) fault(ctx context.Context, p Pick) (Injected, error) {
 	return done, env.heal(ctx, p.Fault, heal)
 }
 
-// heal tries again until the fault is healed. It continues for a moment after the end of ctx, so that nothing stays stopped.
+// heal tries again until the fault is healed. It continues for a moment after the end of ctx, so that nothing stays
+// stopped.
 func (env *environment) heal(ctx context.Context, name string, heal heal) error {
 	limit := time.Now().Add(healTimeout)
 	if end, bounded := ctx.Deadline(); bounded && end.Add(lastHeal).Before(limit) {

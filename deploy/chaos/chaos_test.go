@@ -135,8 +135,8 @@ func TestDamageIsFound(t *testing.T) {
 	}
 }
 
-// Every fault has its symptom while it lasts, and the fleet recovers from it. Faults are not held here, so that the test
-// takes no longer than the servers need.
+// Every fault has its symptom while it lasts, and the fleet recovers from it. Faults are not held here, so that the
+// test takes no longer than the servers need.
 func TestEveryFault(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)

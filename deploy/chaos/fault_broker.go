@@ -40,7 +40,8 @@ func diskAlarm(ctx context.Context, env *environment, _ uint64) (heal, error) {
 	}, err
 }
 
-// connectionsClosed tries again until it succeeds: the management API fails on a connection that ends by itself meanwhile.
+// connectionsClosed tries again until it succeeds: the management API fails on a connection that ends by itself
+// meanwhile.
 func connectionsClosed(ctx context.Context, env *environment, _ uint64) (heal, error) {
 	for {
 		err := env.management.CloseConnectionsOf(ctx, env.user, "chaos closes it")

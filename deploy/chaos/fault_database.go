@@ -58,8 +58,8 @@ func backendKilled(ctx context.Context, env *environment, _ uint64) (heal, error
 // databaseAnswers is the heal of a fault that the database repairs by itself.
 func (env *environment) databaseAnswers(ctx context.Context) error { return env.super.PingContext(ctx) }
 
-// longTransaction admits an event in a transaction that stays open. When the outcome of the commit is unknown, the event is
-// admitted again.
+// longTransaction admits an event in a transaction that stays open. When the outcome of the commit is unknown, the
+// event is admitted again.
 func longTransaction(ctx context.Context, env *environment, dice uint64) (heal, error) {
 	e, err := env.extra(fmt.Sprintf("late-%x", dice))
 	if err != nil {
@@ -115,8 +115,8 @@ func connectionsExhausted(ctx context.Context, env *environment, _ uint64) (heal
 	return func(ctx context.Context) error { return limit(ctx, -1) }, err
 }
 
-// readOnly makes the database a standby, as after a failover, and promotes it again. A setting would have no effect: the
-// driver begins every transaction with READ WRITE.
+// readOnly makes the database a standby, as after a failover, and promotes it again. A setting would have no effect:
+// the driver begins every transaction with READ WRITE.
 func readOnly(ctx context.Context, env *environment, _ uint64) (heal, error) {
 	err := env.servers.Demote(ctx)
 	return func(ctx context.Context) error {

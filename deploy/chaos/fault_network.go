@@ -25,8 +25,8 @@ func (env *environment) proxies(dice uint64) []*proxy.Proxy {
 	return found
 }
 
-// setNetwork sets the state of the affected proxies and calls at for each; the heal restores them. With cut, the heal also
-// ends their connections.
+// setNetwork sets the state of the affected proxies and calls at for each; the heal restores them. With cut, the heal
+// also ends their connections.
 func (env *environment) setNetwork(dice uint64, w proxy.Weather, at func(*proxy.Proxy), cut bool) (heal, error) {
 	affected := env.proxies(dice)
 	for _, p := range affected {

@@ -13,8 +13,8 @@ import (
 // The fleet itself heals these faults: its watchdog declares what is missing and publishes the lost messages again from
 // the log.
 
-// loggedOnly are the workers whose events all come through the log. Only their queues and bindings are deleted, because a
-// message that came straight over AMQP and has not reached intake cannot be published again.
+// loggedOnly are the workers whose events all come through the log. Only their queues and bindings are deleted,
+// because a message that came straight over AMQP and has not reached intake cannot be published again.
 func loggedOnly() (names []string) {
 	for _, w := range workers.Fleet(workers.Config{}) {
 		if w.Queue() == topology.QueueName(w.Name()) && !slices.Contains(w.Types(), event.TypeSaleCompleted) {
@@ -41,8 +41,8 @@ func bindingRemoved(ctx context.Context, env *environment, dice uint64) (heal, e
 	return nothing, rabbitmq.Unbind(ctx, env.broker, bindings)
 }
 
-// exchangeDeleted deletes an exchange with all its bindings. While composerp.events is declared again, a message that is
-// not an event reaches only the queues that are bound already, intake's first.
+// exchangeDeleted deletes an exchange with all its bindings. While composerp.events is declared again, a message that
+// is not an event reaches only the queues that are bound already, intake's first.
 func exchangeDeleted(ctx context.Context, env *environment, dice uint64) (heal, error) {
 	name := oneOf([]string{topology.Events, topology.Retry, topology.Dead}, dice)
 	if name == topology.Events {

@@ -34,8 +34,8 @@ const (
 	groupTopology = "topology"
 )
 
-// faults are all faults. A paused process stays so for longer than a lease (store.LeaseTTL, 3 s); a paused broker for longer
-// than a silent peer is tolerated (one and a half heartbeats of 10 s).
+// faults are all faults. A paused process stays so for longer than a lease (store.LeaseTTL, 3 s); a paused broker for
+// longer than a silent peer is tolerated (one and a half heartbeats of 10 s).
 var faults = []Fault{
 	{"kill", groupProcess, "a process of the fleet is killed and started again", 0, 2 * time.Second, time.Second, kill},
 	{"pause", groupProcess, "a process of the fleet is stopped for longer than its lease, and wakes up late", 4 * time.Second, 7 * time.Second, 0, pause},

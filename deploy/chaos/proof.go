@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// settleTimeout is how long the fleet may take to settle: a message that has failed twice waits a minute in its retry
-	// queue.
+	// settleTimeout is how long the fleet may take to settle: a message that has failed twice waits a minute in its
+	// retry queue.
 	settleTimeout = 80 * time.Second
 	// settledFor is how long it must have been settled: the private broker refreshes its statistics every second.
 	settledFor = 3 * time.Second

@@ -19,8 +19,8 @@ SELECT e.message_id, (SELECT count(*) FROM dead_letter d WHERE d.message_id = e.
 const otherDeadLetters = `SELECT count(*) FROM dead_letter WHERE NOT message_id = ANY ($1::text[])`
 
 // countDead looks for each invalid message among the dead letters of all its consumers, and for other dead letters.
-// Further copies are harmless: a crash between confirm and ack makes them. After composerp.events was deleted only intake is
-// checked, because its queue is bound first: the other consumers may have missed a message meanwhile.
+// Further copies are harmless: a crash between confirm and ack makes them. After composerp.events was deleted only
+// intake is checked, because its queue is bound first: the other consumers may have missed a message meanwhile.
 func (env *environment) countDead(ctx context.Context, publications []Publication, c *count) error {
 	var invalid []string
 	for _, s := range publications {

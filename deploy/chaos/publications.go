@@ -60,7 +60,8 @@ func idOf(seed uint64, name string) uuid.UUID {
 	return uuid.NewSHA1(idSpace, fmt.Appendf(nil, "%d\x00%s", seed, name))
 }
 
-// Shares out of a thousand: first of the messages that precede an event, then of the types of events. The rest are sales.
+// Shares out of a thousand: first of the messages that precede an event, then of the types of events. The rest are
+// sales.
 const (
 	repeatedShare, alteredShare, invalidShare             = 60, 5, 10
 	receiptShare, transferShare, adjustShare, returnShare = 150, 60, 40, 50
@@ -83,71 +84,71 @@ type transfer struct {
 	quantity     event.Decimal
 }
 
-// Publications gives the publications of a run: first the opening stock, then n events with repetitions and invalid messages
-// between them.
+// Publications gives the publications of a run: first the opening stock, then n events with repetitions and invalid
+// messages between them.
 func Publications(seed uint64, n int) ([]Publication, error) {
-	a := &generator{seed: seed, r: randomFor(seed, streamPublications), at: opening, gap: spannedDays * 24 * time.Hour / time.Duration(max(n, 1))}
+	g := &generator{seed: seed, r: randomFor(seed, streamPublications), at: opening, gap: spannedDays * 24 * time.Hour / time.Duration(max(n, 1))}
 	for i := range items {
 		for _, l := range locations {
 			id := fmt.Sprintf("opening-%s-%s", itemOf(i), l)
-			if err := a.addEvent(id, event.ReceiptCompleted{ReceiptID: id, ItemID: itemOf(i), LocationID: l, Quantity: event.NewDecimal(openingStock), Timestamp: a.at}); err != nil {
+			if err := g.addEvent(id, event.ReceiptCompleted{ReceiptID: id, ItemID: itemOf(i), LocationID: l, Quantity: event.NewDecimal(openingStock), Timestamp: g.at}); err != nil {
 				return nil, err
 			}
 		}
 	}
 	for i := range n {
-		a.at = a.at.Add(a.gap)
-		if err := a.next(i); err != nil {
+		g.at = g.at.Add(g.gap)
+		if err := g.next(i); err != nil {
 			return nil, err
 		}
 	}
-	return a.publications, nil
+	return g.publications, nil
 }
 
 // next adds one event and, now and then, another message before it.
-func (a *generator) next(i int) error {
-	switch roll := a.r.IntN(1000); {
+func (g *generator) next(i int) error {
+	switch roll := g.r.IntN(1000); {
 	case roll < repeatedShare:
-		a.add(Repeated, a.route(), a.events[len(a.events)-1-a.r.IntN(min(len(a.events), 200))])
-	case roll < repeatedShare+alteredShare && len(a.logged) > 0:
-		altered := a.logged[a.r.IntN(len(a.logged))]
+		g.add(Repeated, g.route(), g.events[len(g.events)-1-g.r.IntN(min(len(g.events), 200))])
+	case roll < repeatedShare+alteredShare && len(g.logged) > 0:
+		altered := g.logged[g.r.IntN(len(g.logged))]
 		altered.Metadata.UserID = "another user"
 		e, err := event.Encode(altered.Envelope, altered.Payload)
 		if err != nil {
 			return fmt.Errorf("altering event %s: %w", altered.ID, err)
 		}
-		a.add(Altered, RouteLog, e)
+		g.add(Altered, RouteLog, e)
 	case roll < repeatedShare+alteredShare+invalidShare:
-		a.add(Invalid, RouteAMQP, a.invalid(i))
+		g.add(Invalid, RouteAMQP, g.invalid(i))
 	}
-	id, p := a.payload(i)
-	return a.addEvent(id, p)
+	id, p := g.payload(i)
+	return g.addEvent(id, p)
 }
 
 // payload draws an event.
-func (a *generator) payload(i int) (string, event.Payload) {
-	item, location := itemOf(a.r.IntN(items)), locations[a.r.IntN(len(locations))]
-	quantity := a.quantity(item)
+func (g *generator) payload(i int) (string, event.Payload) {
+	item, location := itemOf(g.r.IntN(items)), locations[g.r.IntN(len(locations))]
+	quantity := g.quantity(item)
 	id := fmt.Sprintf("%06d", i)
-	roll := a.r.IntN(1000)
+	roll := g.r.IntN(1000)
 	switch {
-	case roll < receiptShare && len(a.inTransit) > 0 && roll%2 == 0:
-		t := a.inTransit[0]
-		a.inTransit = a.inTransit[1:]
-		return "arrival-" + id, event.ReceiptCompleted{ReceiptID: "arrival-" + id, ItemID: t.item, LocationID: t.to, Quantity: t.quantity, TransferID: t.id, Timestamp: a.at}
+	case roll < receiptShare && len(g.inTransit) > 0 && roll%2 == 0:
+		t := g.inTransit[0]
+		g.inTransit = g.inTransit[1:]
+		return "arrival-" + id, event.ReceiptCompleted{ReceiptID: "arrival-" + id, ItemID: t.item, LocationID: t.to, Quantity: t.quantity, TransferID: t.id, Timestamp: g.at}
 	case roll < receiptShare:
-		r := event.ReceiptCompleted{ReceiptID: "receipt-" + id, ItemID: item, LocationID: location, Quantity: quantity, Timestamp: a.at}
+		r := event.ReceiptCompleted{ReceiptID: "receipt-" + id, ItemID: item, LocationID: location, Quantity: quantity, Timestamp: g.at}
 		if roll%3 == 0 {
-			r.LotNumber, r.ExpiryDate = "L"+id, event.DateOf(a.at).AddDays(60+roll)
+			r.LotNumber, r.ExpiryDate = "L"+id, event.DateOf(g.at).AddDays(60+roll)
 		}
 		return r.ReceiptID, r
 	case roll < receiptShare+transferShare:
-		t := transfer{"transfer-" + id, item, locations[(a.r.IntN(2)+1)%len(locations)], quantity}
+		t := transfer{"transfer-" + id, item, locations[(g.r.IntN(2)+1)%len(locations)], quantity}
 		from := locations[0]
 		if t.to == from {
 			from = locations[1]
 		}
-		a.inTransit = append(a.inTransit, t)
+		g.inTransit = append(g.inTransit, t)
 		return t.id, event.TransferInitiated{TransferID: t.id, ItemID: item, FromLocationID: from, ToLocationID: t.to, Quantity: quantity}
 	case roll < receiptShare+transferShare+adjustShare:
 		if roll%2 == 0 {
@@ -157,12 +158,12 @@ func (a *generator) payload(i int) (string, event.Payload) {
 	case roll < receiptShare+transferShare+adjustShare+returnShare:
 		quantity = quantity.Neg()
 	}
-	return "sale-" + id, event.SaleCompleted{SaleID: "sale-" + id, ItemID: item, LocationID: location, Quantity: quantity, Amount: quantity, ItemName: "Item " + item, Timestamp: a.at}
+	return "sale-" + id, event.SaleCompleted{SaleID: "sale-" + id, ItemID: item, LocationID: location, Quantity: quantity, Amount: quantity, ItemName: "Item " + item, Timestamp: g.at}
 }
 
 // quantity draws a whole number, or a fraction for items that are sold by weight.
-func (a *generator) quantity(item string) event.Decimal {
-	whole, thousandths := a.r.Int64N(5)+1, a.r.Int64N(1000)
+func (g *generator) quantity(item string) event.Decimal {
+	whole, thousandths := g.r.Int64N(5)+1, g.r.Int64N(1000)
 	if item >= itemOf(5) {
 		thousandths = 0
 	}
@@ -173,29 +174,29 @@ func (a *generator) quantity(item string) event.Decimal {
 	return d
 }
 
-func (a *generator) route() Route {
-	if a.r.IntN(2) == 0 {
+func (g *generator) route() Route {
+	if g.r.IntN(2) == 0 {
 		return RouteLog
 	}
 	return RouteAMQP
 }
 
-func (a *generator) addEvent(name string, p event.Payload) error {
-	e, err := eventOf(a.seed, name, a.at, p)
+func (g *generator) addEvent(name string, p event.Payload) error {
+	e, err := eventOf(g.seed, name, g.at, p)
 	if err != nil {
 		return err
 	}
-	route := a.route()
-	a.add(Fresh, route, e)
-	a.events = append(a.events, e)
+	route := g.route()
+	g.add(Fresh, route, e)
+	g.events = append(g.events, e)
 	if route == RouteLog {
-		a.logged = append(a.logged, e)
+		g.logged = append(g.logged, e)
 	}
 	return nil
 }
 
-func (a *generator) add(kind Kind, route Route, e event.Any) {
-	a.publications = append(a.publications, Publication{Kind: kind, Route: route, Event: e})
+func (g *generator) add(kind Kind, route Route, e event.Any) {
+	g.publications = append(g.publications, Publication{Kind: kind, Route: route, Event: e})
 }
 
 // eventOf makes an event with an id that follows from the seed and the name.
@@ -210,14 +211,14 @@ func eventOf(seed uint64, name string, at time.Time, p event.Payload) (event.Any
 }
 
 // invalid makes a message that is not an event: not JSON, against its schema, or without a tenant.
-func (a *generator) invalid(i int) event.Any {
-	id := idOf(a.seed, fmt.Sprintf("stray-%06d", i))
+func (g *generator) invalid(i int) event.Any {
+	id := idOf(g.seed, fmt.Sprintf("stray-%06d", i))
 	envelope := map[string]any{
 		"eventId": id, "eventType": event.TypeSaleCompleted, "aggregateType": "SALES_ORDER", "aggregateId": "stray", "tenantId": tenant,
-		"timestamp": a.at.Format(time.RFC3339), "version": "1.0", "metadata": map[string]any{"source": "chaos"},
-		"payload": map[string]any{"saleId": "stray", "itemId": itemOf(0), "locationId": locations[0], "quantity": 1, "amount": 1, "timestamp": a.at.Format(time.RFC3339)},
+		"timestamp": g.at.Format(time.RFC3339), "version": "1.0", "metadata": map[string]any{"source": "chaos"},
+		"payload": map[string]any{"saleId": "stray", "itemId": itemOf(0), "locationId": locations[0], "quantity": 1, "amount": 1, "timestamp": g.at.Format(time.RFC3339)},
 	}
-	switch a.r.IntN(3) {
+	switch g.r.IntN(3) {
 	case 0:
 		return event.Any{Envelope: event.Envelope{ID: id}, Body: fmt.Appendf(nil, "no JSON %s", id)}
 	case 1:

@@ -16,8 +16,8 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 )
 
-// publisher publishes everything by both routes, each in order and on time, and again until it is committed or confirmed. It
-// reaches the servers directly, not through the fleet's proxies.
+// publisher publishes everything by both routes, each in order and on time, and again until it is committed or
+// confirmed. It reaches the servers directly, not through the fleet's proxies.
 type publisher struct {
 	db         *store.DB
 	external   external.Publisher
@@ -35,26 +35,26 @@ const (
 )
 
 // run publishes everything and returns when all of it is committed or confirmed.
-func (s *publisher) run(ctx context.Context, publications []Publication) error {
+func (p *publisher) run(ctx context.Context, publications []Publication) error {
 	began := time.Now()
 	g, ctx := errgroup.WithContext(ctx)
-	for route, send := range map[Route]func(context.Context, []Publication) error{RouteLog: s.admit, RouteAMQP: s.publish} {
+	for route, send := range map[Route]func(context.Context, []Publication) error{RouteLog: p.admit, RouteAMQP: p.publish} {
 		var mine []Publication
 		var due []time.Duration
 		for i, publication := range publications {
 			if publication.Route == route {
-				mine, due = append(mine, publication), append(due, time.Duration(i)*time.Second/time.Duration(s.rate))
+				mine, due = append(mine, publication), append(due, time.Duration(i)*time.Second/time.Duration(p.rate))
 			}
 		}
-		g.Go(func() error { return s.publishDue(ctx, began, mine, due, send) })
+		g.Go(func() error { return p.publishDue(ctx, began, mine, due, send) })
 	}
 	err := g.Wait()
-	s.external.Close()
+	p.external.Close()
 	return err
 }
 
 // publishDue publishes what is due, until everything is published.
-func (s *publisher) publishDue(ctx context.Context, began time.Time, mine []Publication, due []time.Duration, send func(context.Context, []Publication) error) error {
+func (p *publisher) publishDue(ctx context.Context, began time.Time, mine []Publication, due []time.Duration, send func(context.Context, []Publication) error) error {
 	for at := 0; at < len(mine); {
 		if !sleep(ctx, max(time.Until(began.Add(due[at])), 20*time.Millisecond)) {
 			return ctx.Err()
@@ -70,50 +70,51 @@ func (s *publisher) publishDue(ctx context.Context, began time.Time, mine []Publ
 			if err == nil {
 				break
 			}
-			s.repeated.Add(int64(end - at))
+			p.repeated.Add(int64(end - at))
 			if !sleep(ctx, retryPause) {
 				return fmt.Errorf("publishing by route %s: %w", mine[at].Route, err)
 			}
 		}
-		s.confirmed.Add(int64(end - at))
+		p.confirmed.Add(int64(end - at))
 		at = end
 	}
 	return nil
 }
 
 // admit appends events to the log. Altered events must be refused, and no others.
-func (s *publisher) admit(ctx context.Context, publications []Publication) error {
+func (p *publisher) admit(ctx context.Context, publications []Publication) error {
 	events := make([]event.Any, len(publications))
 	for i := range publications {
 		events[i] = publications[i].Event
 	}
-	verdicts, err := eventlog.AdmitOnce(ctx, s.db, events, true)
+	verdicts, err := eventlog.AdmitOnce(ctx, p.db, events, true)
 	if err != nil {
 		return err
 	}
 	for i, v := range verdicts {
 		if refused := v == eventlog.Conflict; refused != (publications[i].Kind == Altered) {
-			s.addFinding(fmt.Sprintf("%s event %s is %s", publications[i].Kind, events[i].ID, v))
+			p.addFinding(fmt.Sprintf("%s event %s is %s", publications[i].Kind, events[i].ID, v))
 		}
 	}
 	return nil
 }
 
 // publish publishes them straight over AMQP and waits for the confirms.
-func (s *publisher) publish(ctx context.Context, publications []Publication) error {
+func (p *publisher) publish(ctx context.Context, publications []Publication) error {
 	messages := make([]rabbitmq.Message, len(publications))
 	for i, publication := range publications {
 		messages[i] = messageOf(publication)
 	}
-	return s.external.Publish(ctx, messages...)
+	return p.external.Publish(ctx, messages...)
 }
 
-// invalidKey is the routing key of messages that are not events: that of a sale, so that the consumers of sales get them.
+// invalidKey is the routing key of messages that are not events: that of a sale, so that the consumers of sales get
+// them.
 var invalidKey = event.TypeSaleCompleted.RoutingKey()
 
-func messageOf(s Publication) rabbitmq.Message {
-	m := external.Message(s.Event)
-	if s.Kind == Invalid {
+func messageOf(p Publication) rabbitmq.Message {
+	m := external.Message(p.Event)
+	if p.Kind == Invalid {
 		m.RoutingKey, m.Type = invalidKey, string(event.TypeSaleCompleted)
 	}
 	return m
@@ -125,16 +126,16 @@ type findings struct {
 	lines []string
 }
 
-func (n *findings) add(line string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.lines = append(n.lines, line)
+func (f *findings) add(line string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lines = append(f.lines, line)
 }
 
-func (n *findings) all() []string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return append([]string(nil), n.lines...)
+func (f *findings) all() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]string(nil), f.lines...)
 }
 
 // sleep reports whether ctx is still alive after the pause.

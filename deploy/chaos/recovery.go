@@ -141,8 +141,8 @@ func (env *environment) missingConsumers(ctx context.Context) string {
 // callers are the workers that may retry here: the supplier answers busy.
 var callers = []string{"procurement"}
 
-// checkRetryQueues finds messages in retry queues although nothing has failed for them: a fault of the infrastructure must
-// not cost a message an attempt.
+// checkRetryQueues finds messages in retry queues although nothing has failed for them: a fault of the infrastructure
+// must not cost a message an attempt.
 func (env *environment) checkRetryQueues(ctx context.Context, after string) error {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()

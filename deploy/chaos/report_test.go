@@ -45,8 +45,8 @@ func TestResultsAddUp(t *testing.T) {
 	}
 }
 
-// The table in docs/explanation/reliability.md is of the runs in docs/chaos.ndjson, of all or the first ones: a run that
-// make chaos adds does not make the page wrong.
+// The table in docs/explanation/reliability.md is of the runs in docs/chaos.ndjson, of all or the first ones: a run
+// that make chaos adds does not make the page wrong.
 func TestGoldenTableInTheDocs(t *testing.T) {
 	t.Parallel()
 	const page, begin, end = "../../docs/explanation/reliability.md", "<!-- chaos: composerp chaos report docs/chaos.ndjson -->\n", "<!-- end of chaos -->"

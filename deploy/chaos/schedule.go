@@ -28,17 +28,17 @@ const (
 
 func randomFor(seed, stream uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, stream)) }
 
-// Pauses between steps, the share of steps with a second fault (one in four), and the expected time of a recovery, which
-// only decides how many steps there are.
+// Pauses between steps, the share of steps with a second fault (one in four), and the expected time of a recovery,
+// which only decides how many steps there are.
 const (
 	leastPause, mostPause = 200 * time.Millisecond, 1500 * time.Millisecond
 	companionOneIn        = 4
 	expectedRecovery      = time.Second
 )
 
-// Plan gives the steps of a seed, as many as about fill the duration, and at least one. The faults come in a shuffled order,
-// each once before any comes again; a fault that does not fit into the time that is left is skipped. The second fault of a
-// step is of another group.
+// Plan gives the steps of a seed, as many as about fill the duration, and at least one. The faults come in a shuffled
+// order, each once before any comes again; a fault that does not fit into the time that is left is skipped. The second
+// fault of a step is of another group.
 func Plan(seed uint64, duration time.Duration, faults []Fault) []Step {
 	r := randomFor(seed, streamSchedule)
 	var steps []Step

@@ -126,8 +126,8 @@ func TestFaultsByName(t *testing.T) {
 	}
 }
 
-// Each publication must be of its kind: a valid event, published before it is repeated; an invalid message that cannot be
-// read.
+// Each publication must be of its kind: a valid event, published before it is repeated; an invalid message that cannot
+// be read.
 func TestPublications(t *testing.T) {
 	t.Parallel()
 	publications, err := Publications(3, 3000)

@@ -22,8 +22,8 @@ const (
 	hangingUp           // hangs up, half of the time after it has taken the order
 )
 
-// supplier takes orders by HTTP. It identifies an order by its Idempotency-Key: the same order again gets 409. It refuses an
-// order at most once, so that no order has to wait for the long retry delays.
+// supplier takes orders by HTTP. It identifies an order by its Idempotency-Key: the same order again gets 409. It
+// refuses an order at most once, so that no order has to wait for the long retry delays.
 type supplier struct {
 	address string
 	server  *http.Server

@@ -41,8 +41,8 @@ func (a *Activity) note(format string, args ...any) {
 	a.Notes = append(a.Notes, fmt.Sprintf(format, args...))
 }
 
-// producer encodes the events of a scenario. Their ids follow from the scenario and the business object's number, so that
-// the fleet recognises the same event published again. The first error is kept: it is a mistake in this package.
+// producer encodes the events of a scenario. Their ids follow from the scenario and the business object's number, so
+// that the fleet recognises the same event published again. The first error is kept: it is a mistake in this package.
 type producer struct {
 	tenant, space string
 	err           error

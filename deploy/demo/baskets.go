@@ -96,8 +96,8 @@ func (p product) season(day time.Time) float64 {
 	return offSeason + (1-offSeason)*math.Exp(-away*away/2)
 }
 
-// poisson draws by Knuth's method (The Art of Computer Programming 2, 3.4.1), in parts so that the exponential of a large
-// mean does not underflow.
+// poisson draws by Knuth's method (The Art of Computer Programming 2, 3.4.1), in parts so that the exponential of a
+// large mean does not underflow.
 func poisson(d *rand.Rand, mean float64) (n int64) {
 	const part = 30
 	for ; mean > part; mean -= part {

@@ -59,8 +59,8 @@ func text(shop *Shop, date event.Date) string {
 	return b.String()
 }
 
-// Each demand pattern shows: fast products sell nearly every day, lumpy ones seldom and several at once, and a season has
-// its peak.
+// Each demand pattern shows: fast products sell nearly every day, lumpy ones seldom and several at once, and a season
+// has its peak.
 func TestDemandPatterns(t *testing.T) {
 	t.Parallel()
 	shop := newShop(t, 3)

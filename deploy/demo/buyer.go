@@ -15,7 +15,8 @@ import (
 // buyerName is the user who decides the orders that policy leaves to a person.
 const buyerName = "buyer"
 
-// buyer decides orders on the day after they were made, by the same functions as `composerp po approve` and `po reject`.
+// buyer decides orders on the day after they were made, by the same functions as `composerp po approve` and `po
+// reject`.
 type buyer struct {
 	db        *store.DB
 	tenant    string

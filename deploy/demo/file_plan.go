@@ -60,8 +60,8 @@ func (f *File) Master(suppliers string) (Master, error) {
 	return m, f.producer.err
 }
 
-// rule orders by the mean demand of the item's first weeks, up to four weeks' demand above the reorder point. A fixed rule
-// stays so; an auto rule begins so, and then follows the forecast.
+// rule orders by the mean demand of the item's first weeks, up to four weeks' demand above the reorder point. A fixed
+// rule stays so; an auto rule begins so, and then follows the forecast.
 func (f *File) rule(key masterdata.PositionKey, i *itemScan) masterdata.Rule {
 	c := supplierOf(key.Item)
 	point := i.reorderPoint(c)

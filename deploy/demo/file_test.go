@@ -36,7 +36,8 @@ func openFile(t *testing.T, mode string) *File {
 	return f
 }
 
-// The days of a file are those of its own time zone: ten past midnight in London's summer is still the day before in UTC.
+// The days of a file are those of its own time zone: ten past midnight in London's summer is still the day before in
+// UTC.
 func TestFileDays(t *testing.T) {
 	t.Parallel()
 	f := openFile(t, masterdata.RuleAuto)

@@ -8,8 +8,8 @@ import (
 	"github.com/composerp/composerp/store/masterdata"
 )
 
-// plan is how a planner sets up a product at a location before the first sale, from its mean demand: low-stock threshold,
-// reorder point, order-up-to level and opening stock.
+// plan is how a planner sets up a product at a location before the first sale, from its mean demand: low-stock
+// threshold, reorder point, order-up-to level and opening stock.
 type plan struct {
 	threshold, reorder, upTo, first int64
 	coverDays                       int
@@ -78,8 +78,8 @@ func (s *Shop) Master(suppliers string) (Master, error) {
 	return m, s.producer.err
 }
 
-// rule follows the forecast, except for lumpy products, which have a fixed level, and for products that the location does
-// not order itself, which have only a low-stock threshold.
+// rule follows the forecast, except for lumpy products, which have a fixed level, and for products that the location
+// does not order itself, which have only a low-stock threshold.
 func (s *Shop) rule(p product, at location) masterdata.Rule {
 	n := planFor(p, at)
 	threshold := event.NewDecimal(n.threshold)

@@ -18,8 +18,8 @@ import (
 	"github.com/composerp/composerp/store/planning"
 )
 
-// publisher publishes events, through the log and straight over AMQP, and waits until the fleet has handled them and what
-// follows from them.
+// publisher publishes events, through the log and straight over AMQP, and waits until the fleet has handled them and
+// what follows from them.
 type publisher struct {
 	db        *store.DB
 	external  external.Publisher
@@ -105,8 +105,8 @@ func (p *publisher) settle(ctx context.Context) error {
 	return err
 }
 
-// pending says what the fleet has not handled, "" when it has handled everything. It first asks for what was pending at the
-// last check alone: the whole query reads all events since.
+// pending says what the fleet has not handled, "" when it has handled everything. It first asks for what was pending
+// at the last check alone: the whole query reads all events since.
 func (p *publisher) pending(ctx context.Context, last **eventlog.NewestPending) (string, error) {
 	missing, err := eventlog.NotAdmitted(ctx, p.db, p.notLogged)
 	if err != nil {

@@ -19,8 +19,8 @@ import (
 // # Resuming
 //
 // A simulation resumes from what the fleet knows: the day of the last movement, the stock, the transfers that have not
-// arrived, and the orders that suppliers have confirmed and not delivered. How a supplier delivers an order follows from
-// the seed and the order, so it is computed again; what has arrived already is known by its event's id.
+// arrived, and the orders that suppliers have confirmed and not delivered. How a supplier delivers an order follows
+// from the seed and the order, so it is computed again; what has arrived already is known by its event's id.
 
 // restore gives the scenario and its suppliers the state of an earlier run.
 func (s *Simulation) restore(ctx context.Context, left event.Date) error {
@@ -105,7 +105,7 @@ func (s *Simulation) dropArrived(ctx context.Context) error {
 const noDate event.Date = "9999-12-31"
 
 // restore confirms the orders of an earlier run again, from the requests that were sent.
-func (s *Suppliers) restore(requests []string) error {
+func (s *supplierServer) restore(requests []string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range requests {
@@ -145,8 +145,8 @@ func (s *Simulation) resume(ctx context.Context) error {
 
 func day(d event.Date) string { return d.Time().Format("Mon 2 Jan 2006") }
 
-// Span gives the first and the last day of this run, and the last day of an earlier run, "" where there was none. A last
-// day before the first says that all days have been simulated.
+// Span gives the first and the last day of this run, and the last day of an earlier run, "" where there was none. A
+// last day before the first says that all days have been simulated.
 func (s *Simulation) Span() (first, last, left event.Date) { return s.first, s.last, s.left }
 
 // Moment is when a day begins in the scenario's time zone.

@@ -38,8 +38,8 @@ type facts struct {
 	expires   bool                  // some items expire
 	// sellsWithoutStock: the till sold what was not there, so lost sales are among the sold pieces.
 	sellsWithoutStock bool
-	// rejection gives the reason for which the buyer rejects a waiting order, "" to approve it; n counts the waiting orders
-	// from 1.
+	// rejection gives the reason for which the buyer rejects a waiting order, "" to approve it; n counts the waiting
+	// orders from 1.
 	rejection func(o WaitingOrder, n int) (reason string)
 }
 

@@ -64,8 +64,8 @@ func (s *Shop) Resume(left event.Date, stock []stockview.Stock, transfers []Tran
 	return nil
 }
 
-// OpenDay receives the transfers of the day before, and on the first day the opening stock: goods that do not expire are
-// counted, goods that do are received with a lot.
+// OpenDay receives the transfers of the day before, and on the first day the opening stock: goods that do not expire
+// are counted, goods that do are received with a lot.
 func (s *Shop) OpenDay(date event.Date) (Activity, error) {
 	day, activity := date.Time(), Activity{}
 	for _, m := range s.inTransit {

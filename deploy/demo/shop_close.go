@@ -9,8 +9,8 @@ import (
 	"github.com/composerp/composerp/store/masterdata"
 )
 
-// CloseDay ends a day: goods have been damaged or stolen, expiring lots are thrown away, stores that ran low are restocked
-// from the warehouse, and on Saturdays ten products are counted.
+// CloseDay ends a day: goods have been damaged or stolen, expiring lots are thrown away, stores that ran low are
+// restocked from the warehouse, and on Saturdays ten products are counted.
 func (s *Shop) CloseDay(date event.Date, lots []lots.OnHandLots) (Activity, error) {
 	day, activity := date.Time(), Activity{}
 	for _, l := range locations {
@@ -68,8 +68,8 @@ func (s *Shop) discardExpired(activity *Activity, day time.Time, lots []lots.OnH
 	}
 }
 
-// restockStores sends goods from the warehouse to stores that are below their threshold, at most half of the warehouse's
-// stock: the web shop sells it too.
+// restockStores sends goods from the warehouse to stores that are below their threshold, at most half of the
+// warehouse's stock: the web shop sells it too.
 func (s *Shop) restockStores(activity *Activity, day time.Time) {
 	at := s.clock(day, 22, 30, 0)
 	for _, p := range products {

@@ -36,7 +36,7 @@ type Config struct {
 type Simulation struct {
 	Config
 	facts     facts
-	suppliers *Suppliers
+	suppliers *supplierServer
 	publisher publisher
 	buyer     buyer
 	progress  progress

@@ -56,8 +56,8 @@ type Calls struct {
 	Refused   int64 `json:"refused"`
 }
 
-// Suppliers is the HTTP server of all suppliers of a scenario.
-type Suppliers struct {
+// supplierServer is the HTTP server of all suppliers of a scenario.
+type supplierServer struct {
 	seed      uint64
 	suppliers map[string]supplier
 	zone      *time.Location
@@ -80,8 +80,8 @@ type confirmed struct {
 	answer  answer
 }
 
-func newSuppliers(seed uint64, all []supplier, zone *time.Location, shelfLife func(item string) int) *Suppliers {
-	s := &Suppliers{seed: seed, suppliers: map[string]supplier{}, zone: zone, shelfLife: shelfLife, confirmed: map[string]confirmed{}, sentAway: map[event.Date]bool{}, shipments: deliveries{}}
+func newSuppliers(seed uint64, all []supplier, zone *time.Location, shelfLife func(item string) int) *supplierServer {
+	s := &supplierServer{seed: seed, suppliers: map[string]supplier{}, zone: zone, shelfLife: shelfLife, confirmed: map[string]confirmed{}, sentAway: map[event.Date]bool{}, shipments: deliveries{}}
 	for _, c := range all {
 		s.suppliers[c.id] = c
 	}
@@ -89,7 +89,7 @@ func newSuppliers(seed uint64, all []supplier, zone *time.Location, shelfLife fu
 }
 
 // listen takes orders on loopback until the context ends.
-func (s *Suppliers) listen(ctx context.Context) error {
+func (s *supplierServer) listen(ctx context.Context) error {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("listening for the suppliers' orders: %w", err)
@@ -107,7 +107,7 @@ func endpoint(address, supplier string) string { return address + "/suppliers/" 
 const maxOrder = 1 << 20
 
 // ServeHTTP takes an order.
-func (s *Suppliers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *supplierServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	status, reply := s.take(r)
 	w.Header().Set("Content-Type", "application/json")
 	if status == http.StatusServiceUnavailable {
@@ -122,7 +122,7 @@ type problem struct {
 	Error string `json:"error"`
 }
 
-func (s *Suppliers) take(r *http.Request) (int, any) {
+func (s *supplierServer) take(r *http.Request) (int, any) {
 	id, ok := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, "/suppliers/"), "/orders")
 	c, there := s.suppliers[id]
 	if !ok || !there {
@@ -177,7 +177,7 @@ const (
 )
 
 // decide answers a valid call. The lock is held.
-func (s *Suppliers) decide(c supplier, o order, key string, content [sha256.Size]byte) (int, any) {
+func (s *supplierServer) decide(c supplier, o order, key string, content [sha256.Size]byte) (int, any) {
 	if before, ok := s.confirmed[key]; ok {
 		if before.content != content {
 			s.calls.Refused++
@@ -198,7 +198,7 @@ func (s *Suppliers) decide(c supplier, o order, key string, content [sha256.Size
 }
 
 // confirm takes an order and plans its deliveries. The lock is held.
-func (s *Suppliers) confirm(c supplier, o order, key string, content [sha256.Size]byte, ordered event.Date) answer {
+func (s *supplierServer) confirm(c supplier, o order, key string, content [sha256.Size]byte, ordered event.Date) answer {
 	// Goods arrive when a day opens, and this day is open.
 	start := max(ordered, s.today)
 	a := answer{SupplierReference: fmt.Sprintf("%.3s-%s", c.id, strings.TrimPrefix(o.PONumber, "PO-")), PromisedDate: start.AddDays(max(1, c.leadDays))}
@@ -211,15 +211,15 @@ func (s *Suppliers) confirm(c supplier, o order, key string, content [sha256.Siz
 
 func sendKey(o order) string { return o.PurchaseOrderID + ":send" }
 
-// busy reports whether suppliers answer with 503 on a day. It is the same day for all of them, because each such day holds
-// the demo up for the shortest retry delay.
+// busy reports whether suppliers answer with 503 on a day. It is the same day for all of them, because each such day
+// holds the demo up for the shortest retry delay.
 func busy(date event.Date) bool {
 	first := event.Date(opening).Time()
 	return int(date.Time().Sub(first).Hours()/24)%busyEvery == busyOn
 }
 
 // due begins a day and gives the deliveries that have arrived by it.
-func (s *Suppliers) due(date event.Date) []Delivery {
+func (s *supplierServer) due(date event.Date) []Delivery {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.today = date
@@ -227,7 +227,7 @@ func (s *Suppliers) due(date event.Date) []Delivery {
 }
 
 // report gives the calls so far, and the notes since the last report.
-func (s *Suppliers) report() (Calls, []string) {
+func (s *supplierServer) report() (Calls, []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	notes := s.notes

@@ -46,7 +46,7 @@ func TestSuppliers(t *testing.T) {
 	if want := (Calls{All: 9, Confirmed: 1, Known: 1, Refused: 7}); calls != want {
 		t.Errorf("they counted %+v, want %+v", calls, want)
 	}
-	if got := arriving(s.Suppliers); got != "12" {
+	if got := arriving(s.supplierServer); got != "12" {
 		t.Errorf("an order of 12 is delivered as %s", got)
 	}
 }
@@ -62,7 +62,7 @@ func TestBusySuppliers(t *testing.T) {
 	if away.status != http.StatusServiceUnavailable || away.retryAfter != "1" {
 		t.Fatalf("the first call: %+v", away)
 	}
-	if got := arriving(s.Suppliers); got != "" {
+	if got := arriving(s.supplierServer); got != "" {
 		t.Errorf("an order that was not taken is delivered as %s", got)
 	}
 	if r := s.post(t, roastery, id+":send", body); r.status != http.StatusOK {
@@ -76,8 +76,8 @@ func TestBusySuppliers(t *testing.T) {
 	}
 }
 
-// Each of many orders is delivered in full, some late, some in two parts and some with two delivery notes; the same order
-// always in the same way.
+// Each of many orders is delivered in full, some late, some in two parts and some with two delivery notes; the same
+// order always in the same way.
 func TestShipments(t *testing.T) {
 	t.Parallel()
 	c := shopSuppliers[4]
@@ -128,13 +128,13 @@ func TestSuppliersRestore(t *testing.T) {
 	if r := s.post(t, roastery, "a:send", body); r.status != http.StatusConflict {
 		t.Errorf("a restored order: %+v", r)
 	}
-	if got := arriving(s.Suppliers); got != "12" {
+	if got := arriving(s.supplierServer); got != "12" {
 		t.Errorf("it is delivered as %q", got)
 	}
 }
 
 // open is the suppliers' server, until the test ends.
-type open struct{ *Suppliers }
+type open struct{ *supplierServer }
 
 func openSuppliers(t *testing.T) open {
 	t.Helper()
@@ -183,7 +183,7 @@ func sentOrder(id, at string, pieces int) string {
 }
 
 // arriving adds up all deliveries, "" when there are none.
-func arriving(s *Suppliers) string {
+func arriving(s *supplierServer) string {
 	var sum event.Decimal
 	all := s.due(noDate)
 	for _, d := range all {

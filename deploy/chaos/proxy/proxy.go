@@ -2,8 +2,8 @@
 // holds, refuses and resets connections. It imports no other package of ours, so that every test may use it.
 //
 // What holds:
-//   - Bytes are late, or their connection ends. None is lost from the middle of a stream or out of order: TCP promises that
-//     over any network.
+//   - Bytes are late, or their connection ends. None is lost from the middle of a stream or out of order: TCP promises
+//     that over any network.
 //   - While traffic is held, the end of a connection is held too: the other side sees neither data nor a close.
 package proxy
 

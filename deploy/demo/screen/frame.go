@@ -29,8 +29,8 @@ type queueDepth struct {
 	n     int
 }
 
-// frame draws the view for a terminal of a size: no line is longer and there are no more lines. The latest notes fill the
-// space that is left.
+// frame draws the view for a terminal of a size: no line is longer and there are no more lines. The latest notes fill
+// the space that is left.
 func (v view) frame(width, height int, colour bool) []string {
 	p := painter{width: width, colour: colour}
 	p.line(p.bold(" composerp demo")+v.headline(), v.State.Running.Round(time.Second).String()+" ")

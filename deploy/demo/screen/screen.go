@@ -23,7 +23,8 @@ type Console struct {
 	colour   bool
 }
 
-// NewConsole makes a console that writes to out. It has a screen where out is a terminal that can show one, unless plain.
+// NewConsole makes a console that writes to out. It has a screen where out is a terminal that can show one, unless
+// plain.
 func NewConsole(out io.Writer, plain bool) *Console {
 	c := &Console{out: out, terminal: -1}
 	f, ok := out.(*os.File)

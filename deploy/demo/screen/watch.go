@@ -20,8 +20,8 @@ import (
 	"github.com/composerp/composerp/workers"
 )
 
-// Watcher shows a running simulation on a console. It reads the fleet's state from the database and the broker, as a user
-// could. All fields are needed.
+// Watcher shows a running simulation on a console. It reads the fleet's state from the database and the broker, as a
+// user could. All fields are needed.
 type Watcher struct {
 	Simulation *demo.Simulation
 	DB         *store.DB // its own
@@ -145,8 +145,8 @@ func (w *Watcher) closeSession() {
 // noteLimit is how many events are read at a time.
 const noteLimit = 200
 
-// note adds the fleet's events since the last poll to the simulation's notes: the last one of each type, and how many more
-// there were.
+// note adds the fleet's events since the last poll to the simulation's notes: the last one of each type, and how many
+// more there were.
 func (w *Watcher) note(ctx context.Context) error {
 	found, err := eventlog.EntriesAfter(ctx, w.DB, w.Simulation.Scenario.Tenant(), w.notedSeq, noteLimit,
 		event.TypePurchaseOrderCreated, event.TypeInventoryLowStock, event.TypeForecastGenerated, event.TypeLotExpiring)
