@@ -162,3 +162,10 @@ func (env *Env) open() {
 	env.publisher, err = session.Publisher(unconfirmed)
 	env.Must(err)
 }
+
+// Session is the test's own session with the broker.
+func (env *Env) Session() *rabbitmq.Session {
+	env.Helper()
+	env.open()
+	return env.session
+}
