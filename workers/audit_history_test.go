@@ -209,7 +209,7 @@ func startFleet(t testing.TB, databaseURL string, at rabbitmq.Config) (stop func
 	g.Go(func() error { return r.Run(ctx) })
 	started, failed := make(chan struct{}, 16), make(chan error, 16)
 	for _, w := range workers.Fleet(workers.Config{}) {
-		runner := &worker.Runner{Worker: w, DB: db, Exchange: at, Log: log, Started: func() { started <- struct{}{} }}
+		runner := &worker.Runner{Worker: w, DB: db, Broker: at, Log: log, Started: func() { started <- struct{}{} }}
 		g.Go(func() error {
 			err := runner.Run(ctx)
 			failed <- fmt.Errorf("worker %s has ended: %w", w.Name(), err)

@@ -100,8 +100,8 @@ func TestWhoOwes(t *testing.T) {
 	t.Parallel()
 	owes := map[string]bool{"ledger": true, "stockview": true, "lots": true, "replenishment": true, "approval": true, "procurement": true, "notification": true, "alert": true, "forecasting": true, "analytics": true, "intake": false, "journal": false}
 	for _, w := range workers.Fleet(workers.Config{}) {
-		if want, known := owes[w.Name()]; !known || w.Owes() != want {
-			t.Errorf("%s owes: %t, want %t", w.Name(), w.Owes(), want)
+		if want, known := owes[w.Name()]; !known || w.TracksInbox() != want {
+			t.Errorf("%s owes: %t, want %t", w.Name(), w.TracksInbox(), want)
 		}
 	}
 }

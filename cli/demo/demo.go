@@ -116,7 +116,7 @@ func play(ctx context.Context, cctx *cli.Context, r *fleet.Running, o demoOption
 // owingWorkers are the fleet's workers that the audit holds to account.
 func owingWorkers() (names []string) {
 	for _, w := range workers.Fleet(workers.Config{}) {
-		if w.Owes() {
+		if w.TracksInbox() {
 			names = append(names, w.Name())
 		}
 	}

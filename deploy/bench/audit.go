@@ -197,7 +197,7 @@ func (p *place) newHistory(ctx context.Context, progress func(string)) (*history
 	}
 	h := &history{place: p, db: db, ahead: ahead, progress: progress}
 	for _, w := range workers.Fleet(workers.Config{}) {
-		if !w.Owes() {
+		if !w.TracksInbox() {
 			continue
 		}
 		var types []string

@@ -30,7 +30,7 @@ func duties() map[event.Type][]string {
 	owes := map[event.Type][]string{}
 	for _, w := range workers.Fleet(workers.Config{}) {
 		for _, t := range w.Types() {
-			if w.Owes() {
+			if w.TracksInbox() {
 				owes[t] = append(owes[t], w.Name())
 			}
 		}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/workers/worker"
-	"github.com/composerp/composerp/workers/worker/notice"
+	"github.com/composerp/composerp/workers/worker/notify"
 	"github.com/composerp/composerp/workers/worker/webcall"
 )
 
@@ -31,15 +31,15 @@ func New(cfg Config) worker.Worker {
 	if now == nil {
 		now = time.Now
 	}
-	t := notice.Teller{Log: cfg.Log, Gates: &worker.Gates{}}
-	caller := webcall.Caller{Gates: t.Gates}
+	t := notify.Notifier{Log: cfg.Log, Breakers: &worker.Breakers{}}
+	caller := webcall.Caller{Breakers: t.Breakers}
 	if cfg.WebhookURL != "" {
-		t.Channels = append(t.Channels, notice.Webhook(cfg.WebhookURL, caller))
+		t.Channels = append(t.Channels, notify.Webhook(cfg.WebhookURL, caller))
 	}
 	if cfg.AlertmanagerURL != "" {
 		t.Channels = append(t.Channels, alertmanager(cfg.AlertmanagerURL, caller, now))
 	}
-	return worker.New("alert", t.Hear(notice.Of(lowStock), notice.Of(lotExpiring))...)
+	return worker.New("alert", t.Subscribe(notify.Of(lowStock), notify.Of(lotExpiring))...)
 }
 
 // Severities, as those on duty sort them.
@@ -48,12 +48,12 @@ const (
 	critical = "critical" // there is nothing left to sell
 )
 
-func lowStock(e event.Of[event.InventoryLowStock]) notice.Message {
+func lowStock(e event.Of[event.InventoryLowStock]) notify.Message {
 	p, severity := e.Payload, warning
 	if p.Available.Sign() <= 0 {
 		severity = critical
 	}
-	return notice.Message{
+	return notify.Message{
 		Key:     worker.IdempotencyKey(e.ID.String(), "alert"),
 		About:   p.ItemID + " at " + p.LocationID,
 		Summary: fmt.Sprintf("%s at %s is low: %s available, threshold %s.", p.ItemID, p.LocationID, p.Available, p.Threshold),
@@ -63,9 +63,9 @@ func lowStock(e event.Of[event.InventoryLowStock]) notice.Message {
 	}
 }
 
-func lotExpiring(e event.Of[event.LotExpiring]) notice.Message {
+func lotExpiring(e event.Of[event.LotExpiring]) notify.Message {
 	p := e.Payload
-	return notice.Message{
+	return notify.Message{
 		Key:     worker.IdempotencyKey(e.ID.String(), "alert"),
 		About:   fmt.Sprintf("%s at %s, lot %s", p.ItemID, p.LocationID, p.LotNumber),
 		Summary: fmt.Sprintf("Lot %s of %s at %s expires on %s: %s left.", p.LotNumber, p.ItemID, p.LocationID, p.ExpiryDate, p.Quantity),

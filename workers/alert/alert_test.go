@@ -102,7 +102,7 @@ func TestOneFailsTheOtherHearsOnce(t *testing.T) {
 				t.Errorf("want both rows, one untold at the second try, got %q", got)
 			}
 			// Its gate is closed: it is not called, and that is no try.
-			if _, err := workertest.Handle(t, db, w, e); !errors.Is(err, worker.ErrNotCalled) || len(failing.heard()) != 2 {
+			if _, err := workertest.Handle(t, db, w, e); !errors.Is(err, worker.ErrCircuitOpen) || len(failing.heard()) != 2 {
 				t.Fatalf("want no call, got %d and %v", len(failing.heard()), err)
 			}
 			failing.answers(http.StatusOK)
@@ -230,7 +230,7 @@ func TestALateFailureUntellsNothing(t *testing.T) {
 func TestWhatItHearsDoesNotDependOnWhoIsTold(t *testing.T) {
 	t.Parallel()
 	for _, cfg := range []alert.Config{{}, {WebhookURL: "http://h"}, {WebhookURL: "http://h", AlertmanagerURL: "http://a"}} {
-		if w := alert.New(cfg); !slices.Equal(w.Types(), []event.Type{event.TypeInventoryLowStock, event.TypeLotExpiring}) || !w.Owes() {
+		if w := alert.New(cfg); !slices.Equal(w.Types(), []event.Type{event.TypeInventoryLowStock, event.TypeLotExpiring}) || !w.TracksInbox() {
 			t.Errorf("%+v hears %v", cfg, w.Types())
 		}
 	}

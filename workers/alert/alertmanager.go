@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/workers/worker"
-	"github.com/composerp/composerp/workers/worker/notice"
+	"github.com/composerp/composerp/workers/worker/notify"
 	"github.com/composerp/composerp/workers/worker/webcall"
 )
 
@@ -41,9 +41,9 @@ type posted struct {
 }
 
 // alertmanager is a channel to the Alertmanager whose base URL is given.
-func alertmanager(base string, caller webcall.Caller, clock func() time.Time) notice.Channel {
+func alertmanager(base string, caller webcall.Caller, clock func() time.Time) notify.Channel {
 	to := strings.TrimRight(base, "/") + "/api/v2/alerts"
-	return notice.Channel{Name: "alertmanager", Tell: func(ctx context.Context, m notice.Message) (webcall.Answer, error) {
+	return notify.Channel{Name: "alertmanager", Notify: func(ctx context.Context, m notify.Message) (webcall.Answer, error) {
 		body, err := json.Marshal([]posted{alertOf(m, clock())})
 		if err != nil {
 			return webcall.Answer{}, worker.Reject(fmt.Errorf("writing of event %s: %w", m.ID, err))
@@ -52,7 +52,7 @@ func alertmanager(base string, caller webcall.Caller, clock func() time.Time) no
 	}}
 }
 
-func alertOf(m notice.Message, now time.Time) posted {
+func alertOf(m notify.Message, now time.Time) posted {
 	starts := m.Timestamp
 	if starts.After(now) {
 		starts = now

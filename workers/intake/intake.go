@@ -23,7 +23,7 @@ import (
 // New declares the intake worker. Admission tells by itself what it has seen, so
 // there is no inbox.
 func New() worker.Worker {
-	return worker.New("intake", worker.Idempotent(), worker.Unlogged(), worker.OnBatch(admit, outside()...), worker.Linger(50*time.Millisecond))
+	return worker.New("intake", worker.Idempotent(), worker.ExternalOnly(), worker.OnBatch(admit, outside()...), worker.Linger(50*time.Millisecond))
 }
 
 // outside are the types that outsiders say.

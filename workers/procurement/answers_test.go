@@ -116,7 +116,7 @@ func TestASupplierThatIsAwayIsLeftAlone(t *testing.T) {
 	for i, order := range []string{"o-1", "o-2", "o-3"} {
 		s.handle(created(t, order))
 		_, err := workertest.Handle(t, s.db, s.w, approved(t, order))
-		if !errors.Is(err, worker.ErrUnavailable) || errors.Is(err, worker.ErrNotCalled) != (i > 0) {
+		if !errors.Is(err, worker.ErrUnavailable) || errors.Is(err, worker.ErrCircuitOpen) != (i > 0) {
 			t.Fatalf("order %s: want it to wait, called if it is the first, got %v", order, err)
 		}
 	}

@@ -10,5 +10,5 @@ import (
 
 // Hurried is New with another patience and another ladder.
 func Hurried(log *slog.Logger, timeout time.Duration, ladder ...time.Duration) worker.Worker {
-	return declare(log, webcall.Caller{Timeout: timeout, Gates: &worker.Gates{}}, ladder)
+	return declare(log, webcall.Caller{Timeout: timeout, Breakers: &worker.Breakers{}}, ladder)
 }

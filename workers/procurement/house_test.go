@@ -192,7 +192,7 @@ func (s *shop) run(slots int) *fleet {
 	must(s, err)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	runner := worker.Runner{Worker: s.w, DB: s.db, Exchange: broker, Slots: slots, Node: "test"}
+	runner := worker.Runner{Worker: s.w, DB: s.db, Broker: broker, Slots: slots, Node: "test"}
 	go func() { ended <- runner.Run(ctx) }()
 	s.Cleanup(func() {
 		stop()

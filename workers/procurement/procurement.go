@@ -67,7 +67,7 @@ var ladder = []time.Duration{5 * time.Second, time.Minute, 15 * time.Minute, tim
 
 // New declares the procurement worker. A nil log says nothing.
 func New(log *slog.Logger) worker.Worker {
-	return declare(log, webcall.Caller{Gates: &worker.Gates{}}, ladder)
+	return declare(log, webcall.Caller{Breakers: &worker.Breakers{}}, ladder)
 }
 
 func declare(log *slog.Logger, caller webcall.Caller, ladder []time.Duration) worker.Worker {
@@ -75,7 +75,7 @@ func declare(log *slog.Logger, caller webcall.Caller, ladder []time.Duration) wo
 		log = slog.New(slog.DiscardHandler)
 	}
 	o := office{log.With("worker", "procurement"), caller}
-	return worker.New("procurement", worker.Ladder(ladder...), worker.Linger(50*time.Millisecond), worker.Gated(caller.Gates),
+	return worker.New("procurement", worker.RetryDelays(ladder...), worker.Linger(50*time.Millisecond), worker.WithBreakers(caller.Breakers),
 		worker.OnPreparedCall(o.created, send[event.PurchaseOrderCreated](o)),
 		worker.OnPreparedCall(o.approved, send[event.PurchaseOrderApproved](o)),
 		worker.On(o.cancelled))
@@ -149,7 +149,7 @@ func send[T event.Payload](o office) func(context.Context, event.Of[T], letter) 
 		if err != nil {
 			err = fmt.Errorf("sending order %s to supplier %s: %w", l.Order, l.Supplier, err)
 			return func(ctx context.Context, tx *worker.Tx) error {
-				if errors.Is(err, worker.ErrNotCalled) {
+				if errors.Is(err, worker.ErrCircuitOpen) {
 					return purchasing.TakeBackSending(ctx, tx, l.OrderKey, err.Error())
 				}
 				return purchasing.RecordUnsent(ctx, tx, l.OrderKey, err.Error(), errors.Is(err, worker.ErrRejected))

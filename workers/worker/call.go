@@ -36,7 +36,7 @@ type call struct {
 // between the call and its record makes the call again, with the same key.
 func OnCall[T event.Payload](do func(ctx context.Context, e event.Of[T]) (Record, error)) Option {
 	return func(w *Worker) {
-		t := w.hear(typeOf[T]())
+		t := w.subscribe(typeOf[T]())
 		w.calls[t] = call{make: func(ctx context.Context, e event.Any, _ any) (Record, error) {
 			of, err := as[T](e)
 			if err != nil {
@@ -61,7 +61,7 @@ func OnPreparedCall[T event.Payload, P any](
 	do func(ctx context.Context, e event.Of[T], prepared P) (Record, error),
 ) Option {
 	return func(w *Worker) {
-		t := w.hear(typeOf[T]())
+		t := w.subscribe(typeOf[T]())
 		w.calls[t] = call{
 			prepare: func(ctx context.Context, tx *Tx, e event.Any) (any, error) {
 				of, err := as[T](e)

@@ -51,7 +51,7 @@ func always(status int) func(int) int { return func(int) int { return status } }
 // ordering is a worker that orders at the partner's what was sold, and says so;
 // before, if given, runs in the transaction that records the answer.
 func ordering(p *partner, before func(tx *worker.Tx) error) worker.Worker {
-	return worker.New("echo", worker.Ladder(retryDelay), worker.OnCall(func(ctx context.Context, sale event.Of[event.SaleCompleted]) (worker.Record, error) {
+	return worker.New("echo", worker.RetryDelays(retryDelay), worker.OnCall(func(ctx context.Context, sale event.Of[event.SaleCompleted]) (worker.Record, error) {
 		request, err := http.NewRequestWithContext(ctx, http.MethodPost, p.URL, strings.NewReader(sale.Payload.ItemID))
 		if err != nil {
 			return nil, err

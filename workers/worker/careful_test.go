@@ -62,7 +62,7 @@ func TestProcess(t *testing.T) {
 		stop()
 	}()
 	r := worker.Runner{
-		Worker: w, DB: db, Slots: p.Slots, Exchange: rabbitmq.Config{URLs: []string{p.BrokerURL}},
+		Worker: w, DB: db, Slots: p.Slots, Broker: rabbitmq.Config{URLs: []string{p.BrokerURL}},
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	}
 	if err := r.Run(ctx); err != nil {

@@ -123,7 +123,7 @@ func TestASlowHandlerIsNotADatabaseThatIsAway(t *testing.T) {
 			}
 		}
 		return nil
-	}, worker.Ladder(), worker.Batch(1, 10), worker.Quarantine(1, time.Hour))
+	}, worker.RetryDelays(), worker.Batch(1, 10), worker.Quarantine(1, time.Hour))
 	h := newEnv(t, w)
 	h.DB = storetest.Open(t, h.URL+"&idle_in_transaction_session_timeout=100", 4)
 	h.Publish(events...)
@@ -143,7 +143,7 @@ func TestASlowHandlerIsNotADatabaseThatIsAway(t *testing.T) {
 func TestALockedJournalIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	events := sales(t, 1)
-	w := echoing(&tries{}, failing(events[0], errors.New("no")), worker.Ladder())
+	w := echoing(&tries{}, failing(events[0], errors.New("no")), worker.RetryDelays())
 	h := newEnv(t, w)
 	h.DB = storetest.Open(t, h.URL+"&lock_timeout=50", 4)
 	release := storetest.Lock(t, h.URL, `LOCK TABLE failure IN ACCESS EXCLUSIVE MODE`)

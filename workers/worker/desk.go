@@ -43,7 +43,7 @@ type outcome struct {
 // broker: the verdict is returned instead of carried out. It gives what was
 // emitted. It is what package workertest stands on.
 func (w Worker) Handle(ctx context.Context, db *store.DB, deliveries ...rabbitmq.Delivery) ([]event.Any, error) {
-	consumer, err := w.subscribe(ctx, db)
+	consumer, err := w.register(ctx, db)
 	if err != nil {
 		return nil, err
 	}
@@ -70,11 +70,11 @@ func (w Worker) Handle(ctx context.Context, db *store.DB, deliveries ...rabbitmq
 
 // subscribe registers what the worker owes; one that owes nothing is no consumer.
 // From then on its gates are those of the database.
-func (w Worker) subscribe(ctx context.Context, db *store.DB) (inbox.ConsumerID, error) {
-	if w.gates != nil {
-		w.gates.db.Store(db)
+func (w Worker) register(ctx context.Context, db *store.DB) (inbox.ConsumerID, error) {
+	if w.breakers != nil {
+		w.breakers.db.Store(db)
 	}
-	if !w.Owes() {
+	if !w.TracksInbox() {
 		return 0, nil
 	}
 	types := make([]string, len(w.types))

@@ -38,14 +38,14 @@ import (
 //	before the gate is opened    with its key
 
 // DefaultPace is how long gates stay closed where nobody says otherwise.
-var DefaultPace = failures.CircuitBackoff{First: time.Second, Longest: 15 * time.Second, LongestAsked: time.Hour}
+var DefaultCircuitBackoff = failures.CircuitBackoff{First: time.Second, Longest: 15 * time.Second, LongestAsked: time.Hour}
 
 // Gates are the ways to those whom the workers of a process call. The zero value
 // works once a worker that was declared with it runs; before that, and where
 // there are none, every call goes.
-type Gates struct {
+type Breakers struct {
 	// Pace is how long gates stay closed; zero means DefaultPace.
-	Pace failures.CircuitBackoff
+	Backoff failures.CircuitBackoff
 
 	db     atomic.Pointer[store.DB]
 	mu     sync.Mutex
@@ -55,7 +55,7 @@ type Gates struct {
 
 // Gated declares that the worker's calls go through gates: what it calls by
 // Gates.Call, or has webcall call, is left alone while it is away.
-func Gated(gates *Gates) Option { return func(w *Worker) { w.gates = gates } }
+func WithBreakers(gates *Breakers) Option { return func(w *Worker) { w.breakers = gates } }
 
 // sight is how old may be what is believed of those who are there.
 const sight = time.Second
@@ -67,7 +67,7 @@ const settleTime = 5 * time.Second
 // it. An Unavailable error of the call's closes the gate; any other end of a
 // probe opens it, for somebody has answered. The error is the call's, or an
 // ErrNotCalled, or the database's.
-func (g *Gates) Call(ctx context.Context, dependency string, call func() error) error {
+func (g *Breakers) Call(ctx context.Context, dependency string, call func() error) error {
 	if g == nil || g.db.Load() == nil {
 		return call()
 	}
@@ -89,7 +89,7 @@ func (g *Gates) Call(ctx context.Context, dependency string, call func() error) 
 }
 
 // enter gives the term of the probe that this call is to be, 0 when it is none.
-func (g *Gates) enter(ctx context.Context, db *store.DB, dependency string) (probe int64, err error) {
+func (g *Breakers) enter(ctx context.Context, db *store.DB, dependency string) (probe int64, err error) {
 	away, err := g.believedAway(ctx, db, dependency)
 	if err != nil || !away {
 		return 0, err
@@ -99,7 +99,7 @@ func (g *Gates) enter(ctx context.Context, db *store.DB, dependency string) (pro
 		return 0, err
 	}
 	if gate.Refused {
-		return 0, unavailability{dependency, fmt.Errorf("%w: %s is away", ErrNotCalled, dependency), gate.Wait}
+		return 0, unavailability{dependency, fmt.Errorf("%w: %s is away", ErrCircuitOpen, dependency), gate.Wait}
 	}
 	if gate.Probe == 0 {
 		g.mark(dependency, false)
@@ -107,10 +107,10 @@ func (g *Gates) enter(ctx context.Context, db *store.DB, dependency string) (pro
 	return gate.Probe, nil
 }
 
-func (g *Gates) close(ctx context.Context, db *store.DB, probe int64, away unavailability) error {
-	pace := g.Pace
+func (g *Breakers) close(ctx context.Context, db *store.DB, probe int64, away unavailability) error {
+	pace := g.Backoff
 	if pace == (failures.CircuitBackoff{}) {
-		pace = DefaultPace
+		pace = DefaultCircuitBackoff
 	}
 	wait, err := failures.TripCircuit(ctx, db, away.dependency, probe, away.Error(), away.wait, pace)
 	if err != nil {
@@ -122,7 +122,7 @@ func (g *Gates) close(ctx context.Context, db *store.DB, probe int64, away unava
 }
 
 // believedAway tells what is believed of a dependency, and looks when that is old.
-func (g *Gates) believedAway(ctx context.Context, db *store.DB, dependency string) (away bool, err error) {
+func (g *Breakers) believedAway(ctx context.Context, db *store.DB, dependency string) (away bool, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if began := time.Now(); began.Sub(g.looked) >= sight {
@@ -141,7 +141,7 @@ func (g *Gates) believedAway(ctx context.Context, db *store.DB, dependency strin
 }
 
 // believe takes over what was read, but for what was found out since that began. The lock is held.
-func (g *Gates) believe(gates []failures.CircuitState, began time.Time) {
+func (g *Breakers) believe(gates []failures.CircuitState, began time.Time) {
 	read := make(map[string]time.Time, len(gates))
 	for _, c := range gates {
 		read[c.Name] = began
@@ -154,7 +154,7 @@ func (g *Gates) believe(gates []failures.CircuitState, began time.Time) {
 	g.away = read
 }
 
-func (g *Gates) mark(dependency string, away bool) {
+func (g *Breakers) mark(dependency string, away bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {

@@ -59,15 +59,15 @@ var hurried = failures.CircuitBackoff{First: 50 * time.Millisecond, Longest: 200
 
 // calling is a worker that calls the supplier that a sale's location names, through gates of its own.
 func calling(suppliers map[string]*potter, options ...worker.Option) worker.Worker {
-	gates := &worker.Gates{Pace: hurried}
+	gates := &worker.Breakers{Backoff: hurried}
 	call := worker.OnCall(func(ctx context.Context, sale event.Of[event.SaleCompleted]) (worker.Record, error) {
-		caller := webcall.Caller{Gates: gates}
+		caller := webcall.Caller{Breakers: gates}
 		if _, err := caller.Post(ctx, suppliers[sale.Payload.LocationID].URL, sale.ID.String(), nil); err != nil {
 			return nil, err
 		}
 		return func(_ context.Context, tx *worker.Tx) error { return echo(tx, sale.Envelope) }, nil
 	})
-	return worker.New("echo", append([]worker.Option{worker.Ladder(retryDelay), worker.Gated(gates), worker.Quarantine(1, time.Hour), call}, options...)...)
+	return worker.New("echo", append([]worker.Option{worker.RetryDelays(retryDelay), worker.WithBreakers(gates), worker.Quarantine(1, time.Hour), call}, options...)...)
 }
 
 func salesAt(t testing.TB, location string, n int) []event.Any {
@@ -87,7 +87,7 @@ func TestRetriesAreNoStorm(t *testing.T) {
 	busy, there := newPotter(t, "1"), newPotter(t, "")
 	busy.away.Store(true)
 	suppliers := map[string]*potter{"busy": busy, "there": there}
-	h := newEnv(t, calling(suppliers, worker.Ladder(3*retryDelay)))
+	h := newEnv(t, calling(suppliers, worker.RetryDelays(3*retryDelay)))
 	for i, e := range salesAt(t, "busy", orders) {
 		h.Publish(e)
 		if i%2 == 0 {
@@ -96,7 +96,7 @@ func TestRetriesAreNoStorm(t *testing.T) {
 	}
 	var processes []*workertest.Part
 	for _, n := range []int{3, 3, 2} { // each with its own gates, as processes have
-		processes = append(processes, h.RunWorker(calling(suppliers, worker.Ladder(3*retryDelay)), n))
+		processes = append(processes, h.RunWorker(calling(suppliers, worker.RetryDelays(3*retryDelay)), n))
 	}
 	h.wantEffects(orders / 2)
 	h.Eventually("several intervals go by", func() bool {
@@ -174,7 +174,7 @@ func TestASlotWithNothingButWaitsRests(t *testing.T) {
 func TestWaitsDoNotCountAsAttempts(t *testing.T) {
 	t.Parallel()
 	var step atomic.Int32
-	w := worker.New("echo", worker.Ladder(retryDelay, 2*retryDelay), worker.OnCall(func(context.Context, event.Of[event.SaleCompleted]) (worker.Record, error) {
+	w := worker.New("echo", worker.RetryDelays(retryDelay, 2*retryDelay), worker.OnCall(func(context.Context, event.Of[event.SaleCompleted]) (worker.Record, error) {
 		switch n := step.Add(1); {
 		case n == 1 || n == 5:
 			return nil, errors.New("the form is wrong")
@@ -216,7 +216,7 @@ func TestWhichRungAMessageWaitsOn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := worker.New("echo", worker.Ladder(retryDelay, time.Minute), worker.OnCall(func(context.Context, event.Of[event.SaleCompleted]) (worker.Record, error) {
+			w := worker.New("echo", worker.RetryDelays(retryDelay, time.Minute), worker.OnCall(func(context.Context, event.Of[event.SaleCompleted]) (worker.Record, error) {
 				return nil, worker.Unavailable("potter", errors.New("gone fishing"), c.wait)
 			}))
 			h := newEnv(t, w)
@@ -238,7 +238,7 @@ func TestWithoutALadderAMessageWaitsInHand(t *testing.T) {
 	t.Parallel()
 	busy := newPotter(t, "0")
 	busy.away.Store(true)
-	w := calling(map[string]*potter{"busy": busy}, worker.Ladder())
+	w := calling(map[string]*potter{"busy": busy}, worker.RetryDelays())
 	h := newEnv(t, w)
 	r := h.RunWorker(w, 1)
 	h.Publish(salesAt(t, "busy", 1)...)
@@ -282,12 +282,12 @@ func TestWhatOpensAGate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url := storetest.URL(t)
-			gates := &worker.Gates{Pace: failures.CircuitBackoff{First: time.Hour, Longest: time.Hour, LongestAsked: time.Hour}}
+			gates := &worker.Breakers{Backoff: failures.CircuitBackoff{First: time.Hour, Longest: time.Hour, LongestAsked: time.Hour}}
 			var result error
 			made := 0
 			ctx, stop := context.WithCancel(t.Context())
 			defer stop()
-			w := worker.New("echo", worker.Gated(gates), worker.OnCall(func(context.Context, event.Of[event.SaleCompleted]) (worker.Record, error) {
+			w := worker.New("echo", worker.WithBreakers(gates), worker.OnCall(func(context.Context, event.Of[event.SaleCompleted]) (worker.Record, error) {
 				return nil, gates.Call(ctx, "p", func() error {
 					made++
 					if errors.Is(result, context.Canceled) {
@@ -302,10 +302,10 @@ func TestWhatOpensAGate(t *testing.T) {
 				_, err := workertest.Handle(t, db, w, workertest.Sale(t, "cup", "shop", "1"))
 				return err
 			}
-			if err := call(worker.Unavailable("p", errors.New("503"), 0)); !errors.Is(err, worker.ErrUnavailable) || errors.Is(err, worker.ErrNotCalled) {
+			if err := call(worker.Unavailable("p", errors.New("503"), 0)); !errors.Is(err, worker.ErrUnavailable) || errors.Is(err, worker.ErrCircuitOpen) {
 				t.Fatalf("the first call ends with %v", err)
 			}
-			if err := call(nil); !errors.Is(err, worker.ErrNotCalled) {
+			if err := call(nil); !errors.Is(err, worker.ErrCircuitOpen) {
 				t.Fatalf("the second call ends with %v", err)
 			}
 			storetest.Exec(t, url, `UPDATE dependency SET opens_at = clock_timestamp()`)

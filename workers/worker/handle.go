@@ -53,7 +53,7 @@ func (s *slot) alone(ctx context.Context, m []message) error {
 			return err
 		}
 		away, is := asUnavailable(err)
-		if !is || len(s.Worker.ladder) > 0 || time.Since(began) > keepTime {
+		if !is || len(s.Worker.retryDelays) > 0 || time.Since(began) > keepTime {
 			return s.judge(ctx, m[0], err)
 		}
 		s.Log.Warn("a dependency is away; keeping what is in hand", "dependency", away.dependency, "wait", away.wait, "error", err)

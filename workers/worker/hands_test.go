@@ -80,7 +80,7 @@ func echoing(seen *tries, verdict func(ctx context.Context, events []event.Any) 
 		}
 		return verdict(ctx, events)
 	}
-	options = append([]worker.Option{worker.Ladder(retryDelay), worker.OnBatch(handle, event.TypeSaleCompleted)}, options...)
+	options = append([]worker.Option{worker.RetryDelays(retryDelay), worker.OnBatch(handle, event.TypeSaleCompleted)}, options...)
 	return worker.New("echo", options...)
 }
 

@@ -52,12 +52,12 @@ func (s *slot) judge(ctx context.Context, m message, failure error) error {
 	if s.Worker.drainsAnothers() {
 		return fmt.Errorf("handling message %s of %s, which has no ladder: %w", m.ID, s.Worker.queue, failure)
 	}
-	if away, is := asUnavailable(failure); is && len(s.Worker.ladder) > 0 {
+	if away, is := asUnavailable(failure); is && len(s.Worker.retryDelays) > 0 {
 		return s.postpone(ctx, m, away)
 	}
 	attempt := max(0, m.Attempt())
 	outcome := failures.OutcomeRetried
-	if errors.Is(failure, ErrRejected) || attempt >= len(s.Worker.ladder) {
+	if errors.Is(failure, ErrRejected) || attempt >= len(s.Worker.retryDelays) {
 		outcome = failures.OutcomeDead
 	}
 	class, err := s.writeDown(ctx, m, failure, outcome)
@@ -87,7 +87,7 @@ func (s *slot) judge(ctx context.Context, m message, failure error) error {
 
 // postpone lets a message wait on its ladder until its dependency may be called.
 func (s *slot) postpone(ctx context.Context, m message, away unavailability) error {
-	if !errors.Is(away, ErrNotCalled) {
+	if !errors.Is(away, ErrCircuitOpen) {
 		if _, err := s.writeDown(ctx, m, away, failures.OutcomeDeferred); err != nil {
 			return err
 		}

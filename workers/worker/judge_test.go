@@ -37,7 +37,7 @@ func TestEveryFailedTryIsWrittenDown(t *testing.T) {
 	e := workertest.Sale(t, "cup", "shop", "1")
 	w := echoing(seen, func(context.Context, []event.Any) error {
 		return fmt.Errorf("no cup is left\x00 at try %d", seen.of(e))
-	}, worker.Ladder(retryDelay, 2*retryDelay))
+	}, worker.RetryDelays(retryDelay, 2*retryDelay))
 	h := newEnv(t, w)
 	h.RunWorker(w, 1)
 	h.Publish(e)
@@ -69,7 +69,7 @@ func TestAFailureThatCannotBeWrittenDownIsKeptInHand(t *testing.T) {
 	t.Parallel()
 	seen := &tries{}
 	e := workertest.Sale(t, "cup", "shop", "1")
-	w := echoing(seen, failing(e, errors.New("no")), worker.Ladder())
+	w := echoing(seen, failing(e, errors.New("no")), worker.RetryDelays())
 	h := newEnv(t, w)
 	storetest.Exec(t, h.URL, "ALTER TABLE failure RENAME TO failure_away")
 	r := h.RunWorker(w, 1)
@@ -89,7 +89,7 @@ func TestAFailureThatCannotBeWrittenDownIsKeptInHand(t *testing.T) {
 func TestAnUnwritableFailureIsSaidLoudly(t *testing.T) {
 	t.Parallel()
 	e := workertest.Sale(t, "cup", "shop", "1")
-	w := echoing(&tries{}, failing(e, errors.New("no")), worker.Ladder())
+	w := echoing(&tries{}, failing(e, errors.New("no")), worker.RetryDelays())
 	h := newEnv(t, w)
 	storetest.Exec(t, h.URL, "ALTER TABLE failure ADD CONSTRAINT refused CHECK (error <> 'no')")
 	r := h.RunWorker(w, 1)
@@ -143,7 +143,7 @@ func TestAClassOfFailingEventsIsQuarantined(t *testing.T) {
 	t.Parallel()
 	const bad, good, k = 20, 30, 5
 	seen := &tries{}
-	w := worker.New("echo", worker.Ladder(retryDelay, 2*retryDelay), worker.Quarantine(k, time.Hour), worker.On(func(_ context.Context, tx *worker.Tx, e event.Of[event.SaleCompleted]) error {
+	w := worker.New("echo", worker.RetryDelays(retryDelay, 2*retryDelay), worker.Quarantine(k, time.Hour), worker.On(func(_ context.Context, tx *worker.Tx, e event.Of[event.SaleCompleted]) error {
 		seen.note([]event.Any{{Envelope: e.Envelope}})
 		if strings.HasPrefix(e.Payload.LocationID, "bad") {
 			return fmt.Errorf("no %q at %s", e.Payload.ItemID, e.Payload.LocationID)

@@ -20,7 +20,7 @@ func TestWhatFailsClimbsTheLadderAndDiesWithItsReason(t *testing.T) {
 	t.Parallel()
 	seen := &tries{}
 	poison := workertest.Sale(t, "cup", "shop", "1")
-	w := echoing(seen, failing(poison, errors.New("no cup is left")), worker.Ladder(retryDelay, 2*retryDelay))
+	w := echoing(seen, failing(poison, errors.New("no cup is left")), worker.RetryDelays(retryDelay, 2*retryDelay))
 	h := newEnv(t, w)
 	r := h.RunWorker(w, 1)
 	h.Publish(poison)

@@ -23,7 +23,7 @@ import (
 // counts itself in its sequence and gives what it read.
 func prepared(prepare func(tx *worker.Tx, e event.Envelope) error, do func(count int64) (worker.Record, error)) worker.Worker {
 	count := int64(0)
-	return worker.New("echo", worker.Ladder(retryDelay), worker.OnPreparedCall(
+	return worker.New("echo", worker.RetryDelays(retryDelay), worker.OnPreparedCall(
 		func(ctx context.Context, tx *worker.Tx, sale event.Of[event.SaleCompleted]) (int64, error) {
 			count++
 			err := stockview.NoteLowStock(ctx, tx, []stockview.LowStock{{
@@ -206,7 +206,7 @@ func TestWhoAsksForTimeGetsTheRungThatIsLongEnough(t *testing.T) {
 		t.Run(wait.String(), func(t *testing.T) {
 			t.Parallel()
 			tries := 0
-			w := worker.New("echo", worker.Ladder(ladder...), worker.OnCall(func(context.Context, event.Of[event.SaleCompleted]) (worker.Record, error) {
+			w := worker.New("echo", worker.RetryDelays(ladder...), worker.OnCall(func(context.Context, event.Of[event.SaleCompleted]) (worker.Record, error) {
 				if tries++; tries > 1 {
 					return nil, worker.Reject(errors.New("that was the next retryDelay"))
 				}
@@ -238,7 +238,7 @@ func TestWhoAsksForTimeGetsTheRungThatIsLongEnough(t *testing.T) {
 // Who asks for time at the end of the ladder has no try left.
 func TestAskingForTimeDoesNotLengthenTheLadder(t *testing.T) {
 	t.Parallel()
-	w := worker.New("echo", worker.Ladder(retryDelay), worker.OnCall(func(context.Context, event.Of[event.SaleCompleted]) (worker.Record, error) {
+	w := worker.New("echo", worker.RetryDelays(retryDelay), worker.OnCall(func(context.Context, event.Of[event.SaleCompleted]) (worker.Record, error) {
 		return nil, worker.RetryAfter(errors.New("come back later"), time.Millisecond)
 	}))
 	h := newEnv(t, w)

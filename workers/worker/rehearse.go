@@ -41,7 +41,7 @@ func (w Worker) Rehearse(ctx context.Context, db *store.DB, d rabbitmq.Delivery)
 	if k.consumer, err = inbox.ConsumerByName(ctx, db, w.name); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	if w.Owes() {
+	if w.TracksInbox() {
 		handled, err := inbox.Handled(ctx, db, k.consumer, m.event.ID)
 		if err != nil {
 			return err

@@ -133,7 +133,7 @@ func TestWhatAnOperatorMovesHasAWholeLadderBeforeIt(t *testing.T) {
 	t.Parallel()
 	seen := &tries{}
 	sale := workertest.Sale(t, "cup", "shop", "1")
-	w := echoing(seen, failing(sale, errors.New("no cup is left")), worker.Ladder(retryDelay, 2*retryDelay))
+	w := echoing(seen, failing(sale, errors.New("no cup is left")), worker.RetryDelays(retryDelay, 2*retryDelay))
 	h := newEnv(t, w)
 	h.RunWorker(w, 1)
 	h.Publish(sale)
@@ -161,7 +161,7 @@ func TestWhatAnOperatorMovesIsHandledOnceItCanBe(t *testing.T) {
 		default:
 			return worker.Reject(errors.New("not yet"))
 		}
-	}, worker.Ladder(retryDelay))
+	}, worker.RetryDelays(retryDelay))
 	h := newEnv(t, w)
 	r := h.RunWorker(w, 1)
 	h.Publish(events...)

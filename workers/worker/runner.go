@@ -19,9 +19,9 @@ import (
 
 // Runner runs one worker in this process. Worker, DB and Exchange are needed.
 type Runner struct {
-	Worker   Worker
-	DB       *store.DB // at least one connection a slot
-	Exchange rabbitmq.Config
+	Worker Worker
+	DB     *store.DB // at least one connection a slot
+	Broker rabbitmq.Config
 	// Slots is how many consumers work side by side; 0 means 1.
 	Slots int
 	// Node names this process in consumer tags; empty means the host's name.
@@ -51,7 +51,7 @@ func (r *Runner) Run(ctx context.Context) error {
 		}
 		return err
 	}
-	cfg := r.Exchange
+	cfg := r.Broker
 	cfg.Name, cfg.Log = r.Worker.name, r.Log
 	// What a worker publishes are copies of what the broker has taken before, whatever their size.
 	cfg.MaxBody = math.MaxInt32
@@ -87,7 +87,7 @@ func (r *Runner) defaults() {
 // takePlace readies the desk, waiting for the database if need be.
 func (r *Runner) takePlace(ctx context.Context) error {
 	for backoff := newBackoff(); ; {
-		consumer, err := r.Worker.subscribe(ctx, r.DB)
+		consumer, err := r.Worker.register(ctx, r.DB)
 		if err == nil {
 			r.desk = desk{r.Worker, r.DB, consumer}
 			return nil

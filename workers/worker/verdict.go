@@ -51,7 +51,7 @@ var ErrUnavailable = errors.New("a dependency is away")
 
 // ErrNotCalled is what an ErrUnavailable is besides when no call was made,
 // because the dependency's gate is closed.
-var ErrNotCalled = errors.New("not called")
+var ErrCircuitOpen = errors.New("not called")
 
 // Unavailable marks an error as the fault of a dependency, somebody outside whom
 // no message of this worker can do anything about: it is away, or busy. The
@@ -83,7 +83,7 @@ func asUnavailable(err error) (unavailability, bool) {
 func (w Worker) rung(attempt int, failure error) time.Duration {
 	var asked postponement
 	if !errors.As(failure, &asked) {
-		return w.ladder[attempt]
+		return w.retryDelays[attempt]
 	}
 	return w.longEnough(attempt, asked.wait)
 }
@@ -98,17 +98,17 @@ const (
 // waits is how long a message waits for its dependency, when that shall be left alone for so long.
 func (w Worker) waits(deferred int64, wait time.Duration) time.Duration {
 	if wait <= shortWait && deferred < shortWaits {
-		return w.ladder[0]
+		return w.retryDelays[0]
 	}
 	return w.longEnough(0, wait)
 }
 
 // longEnough is the first rung from an attempt on that is as long as wait, or the longest.
 func (w Worker) longEnough(attempt int, wait time.Duration) time.Duration {
-	for _, rung := range w.ladder[attempt:] {
+	for _, rung := range w.retryDelays[attempt:] {
 		if rung >= wait {
 			return rung
 		}
 	}
-	return w.ladder[len(w.ladder)-1]
+	return w.retryDelays[len(w.retryDelays)-1]
 }

@@ -13,18 +13,18 @@ import (
 
 // Worker is a declared worker: a name, what it hears, and what it does about it.
 type Worker struct {
-	name       string
-	queue      string // its own unless it drains another's
-	types      []event.Type
-	ladder     []time.Duration
-	batch      int
-	prefetch   int
-	linger     time.Duration
-	idempotent bool
-	unlogged   bool
-	former     []event.Type
-	quarantine failures.QuarantinePolicy
-	gates      *Gates
+	name         string
+	queue        string // its own unless it drains another's
+	types        []event.Type
+	retryDelays  []time.Duration
+	batch        int
+	prefetch     int
+	linger       time.Duration
+	idempotent   bool
+	externalOnly bool
+	former       []event.Type
+	quarantine   failures.QuarantinePolicy
+	breakers     *Breakers
 
 	each     map[event.Type]eachFunc
 	calls    map[event.Type]call
@@ -44,7 +44,7 @@ type Option func(*Worker)
 
 // DefaultLadder is how long a worker waits before its second, third and fourth
 // try. After that a message goes to the dead letters.
-var DefaultLadder = []time.Duration{5 * time.Second, time.Minute, 15 * time.Minute}
+var DefaultRetryDelays = []time.Duration{5 * time.Second, time.Minute, 15 * time.Minute}
 
 // DefaultQuarantine is after how many distinct events of one type, version and
 // error, failed within how long, those that fail like them are set aside at once.
@@ -63,7 +63,7 @@ const (
 // New declares a worker. It panics on a declaration that contradicts itself:
 // that is a mistake in the program, found by the first test that touches it.
 func New(name string, options ...Option) Worker {
-	w := Worker{name: name, queue: topology.QueueName(name), ladder: DefaultLadder, quarantine: DefaultQuarantine, each: map[event.Type]eachFunc{}, calls: map[event.Type]call{}}
+	w := Worker{name: name, queue: topology.QueueName(name), retryDelays: DefaultRetryDelays, quarantine: DefaultQuarantine, each: map[event.Type]eachFunc{}, calls: map[event.Type]call{}}
 	for _, o := range options {
 		o(&w)
 	}
@@ -99,7 +99,7 @@ func New(name string, options ...Option) Worker {
 // ladder.
 func On[T event.Payload](handle func(ctx context.Context, tx *Tx, e event.Of[T]) error) Option {
 	return func(w *Worker) {
-		t := w.hear(typeOf[T]())
+		t := w.subscribe(typeOf[T]())
 		w.each[t] = func(ctx context.Context, tx *Tx, e event.Any) error {
 			of, err := as[T](e)
 			if err != nil {
@@ -120,7 +120,7 @@ func OnBatch(handle func(ctx context.Context, tx *Tx, events []event.Any) error,
 			panic(fmt.Sprintf("worker %s: OnBatch is said twice", w.name))
 		}
 		for _, t := range types {
-			w.hear(t)
+			w.subscribe(t)
 		}
 		w.batched = handle
 	}
@@ -139,14 +139,14 @@ func Idempotent() Option { return func(w *Worker) { w.idempotent = true } }
 
 // Unlogged declares that the worker hears only what outsiders publish, and not what
 // the relay does: that is in the log already.
-func Unlogged() Option { return func(w *Worker) { w.unlogged = true } }
+func ExternalOnly() Option { return func(w *Worker) { w.externalOnly = true } }
 
 // Formerly names types that the worker heard once: its queue may still be bound
 // for them by an older fleet, or hold some. The handler gets them with the others.
 func Formerly(types ...event.Type) Option { return func(w *Worker) { w.former = types } }
 
 // Ladder sets how long to wait before each further try.
-func Ladder(rungs ...time.Duration) Option { return func(w *Worker) { w.ladder = rungs } }
+func RetryDelays(rungs ...time.Duration) Option { return func(w *Worker) { w.retryDelays = rungs } }
 
 // Quarantine sets after how many distinct events that have failed with one error,
 // within how long, that class of them is set aside; after 0 none ever is.
@@ -165,7 +165,7 @@ func Batch(size, prefetch int) Option {
 // A message that comes alone is handled at once. It is for workers whom nobody waits for.
 func Linger(wait time.Duration) Option { return func(w *Worker) { w.linger = wait } }
 
-func (w *Worker) hear(t event.Type) event.Type {
+func (w *Worker) subscribe(t event.Type) event.Type {
 	for _, known := range w.types {
 		if known == t {
 			panic(fmt.Sprintf("worker %s: hears %s twice", w.name, t))
@@ -185,11 +185,11 @@ func (w Worker) Queue() string { return w.queue }
 func (w Worker) Types() []event.Type { return w.types }
 
 // Owes tells whether audit expects a row in the inbox for every event heard.
-func (w Worker) Owes() bool { return !w.idempotent }
+func (w Worker) TracksInbox() bool { return !w.idempotent }
 
 // Subscription is what the worker needs of the exchange.
 func (w Worker) Subscription() topology.Subscription {
-	s := topology.Subscription{Worker: w.name, RetryDelays: w.ladder, ExternalOnly: w.unlogged}
+	s := topology.Subscription{Worker: w.name, RetryDelays: w.retryDelays, ExternalOnly: w.externalOnly}
 	if w.drainsAnothers() {
 		s.Queue = w.queue
 	}

@@ -68,7 +68,7 @@ type Caller struct {
 	// Timeout bounds a call, from connecting to the end of the answer; 0 means 10 seconds.
 	Timeout time.Duration
 	// Gates keep calls from those who are away; nil keeps none.
-	Gates *worker.Gates
+	Breakers *worker.Breakers
 }
 
 // Answer is what somebody said who has taken what was posted.
@@ -99,7 +99,7 @@ func (c Caller) Post(ctx context.Context, to, key string, body []byte) (answer A
 	if err != nil || address.Host == "" || address.Scheme != "http" && address.Scheme != "https" {
 		return Answer{}, worker.Reject(errors.New("the address to call is no http or https URL"))
 	}
-	err = c.Gates.Call(ctx, endpointOf(address), func() (err error) {
+	err = c.Breakers.Call(ctx, endpointOf(address), func() (err error) {
 		answer, err = c.post(ctx, address, key, body)
 		return err
 	})

@@ -86,8 +86,8 @@ func (env *Env) RunWorker(w worker.Worker, slots int) *Part {
 // StartWorker starts a worker.
 func (env *Env) StartWorker(w worker.Worker, slots int) *Part {
 	env.Helper()
-	runner := worker.Runner{Worker: w, DB: env.DB, Exchange: env.Broker, Slots: slots, Node: "test"}
-	runner.Exchange.Backoff, runner.Exchange.MaxBackoff = 10*time.Millisecond, 200*time.Millisecond
+	runner := worker.Runner{Worker: w, DB: env.DB, Broker: env.Broker, Slots: slots, Node: "test"}
+	runner.Broker.Backoff, runner.Broker.MaxBackoff = 10*time.Millisecond, 200*time.Millisecond
 	return env.start("worker "+w.Name(), func(ctx context.Context, p *Part) error {
 		runner.Log, runner.Metrics = p.Logs.Logger(), worker.NewMetrics(p.Metrics)
 		return runner.Run(ctx)

@@ -26,7 +26,7 @@
 //	one is away, one refuses     the wait first; the refusal is heard again, and is
 //	                             the verdict when the other one has heard
 //	a crash after both calls     both are called again, with the same keys
-package notice
+package notify
 
 import (
 	"context"
@@ -63,22 +63,22 @@ const maxSummary = 400
 // Channel is a way to tell somebody.
 type Channel struct {
 	// Name is one that the table notice knows.
-	Name string
-	Tell func(ctx context.Context, m Message) (webcall.Answer, error)
+	Name   string
+	Notify func(ctx context.Context, m Message) (webcall.Answer, error)
 }
 
 // Teller tells of events. Without channels it writes to the log and the table.
-type Teller struct {
+type Notifier struct {
 	Channels []Channel
-	Log      *slog.Logger  // nil says nothing
-	Gates    *worker.Gates // those that the channels' calls go through; nil when there are none
+	Log      *slog.Logger     // nil says nothing
+	Breakers *worker.Breakers // those that the channels' calls go through; nil when there are none
 }
 
 // Subject is a type of event that is told of.
 type Subject struct {
 	typ  event.Type
 	say  func(e event.Any) (Message, bool)
-	hear func(t Teller) worker.Option
+	hear func(t Notifier) worker.Option
 }
 
 // Of makes a subject of an event type; say makes its message, whose envelope and payload are filled in.
@@ -98,7 +98,7 @@ func Of[T event.Payload](say func(e event.Of[T]) Message) Subject {
 			}
 			return message(of), true
 		},
-		hear: func(t Teller) worker.Option {
+		hear: func(t Notifier) worker.Option {
 			return worker.OnPreparedCall(
 				func(ctx context.Context, tx *worker.Tx, e event.Of[T]) ([]string, error) {
 					return t.whom(ctx, tx, e.ID)
@@ -114,8 +114,8 @@ func Of[T event.Payload](say func(e event.Of[T]) Message) Subject {
 const linger = 100 * time.Millisecond
 
 // Hear are the options of a worker that tells of the subjects.
-func (t Teller) Hear(subjects ...Subject) []worker.Option {
-	options := []worker.Option{worker.Linger(linger), worker.Gated(t.Gates)}
+func (t Notifier) Subscribe(subjects ...Subject) []worker.Option {
+	options := []worker.Option{worker.Linger(linger), worker.WithBreakers(t.Breakers)}
 	say, types := map[event.Type]func(event.Any) (Message, bool){}, []event.Type{}
 	for _, s := range subjects {
 		options, types = append(options, s.hear(t)), append(types, s.typ)
@@ -136,7 +136,7 @@ func (t Teller) Hear(subjects ...Subject) []worker.Option {
 	}, types...), worker.Linger(linger)}
 }
 
-func (t Teller) write(notices []notifications.Notification) {
+func (t Notifier) write(notices []notifications.Notification) {
 	if t.Log == nil {
 		return
 	}
@@ -145,7 +145,7 @@ func (t Teller) write(notices []notifications.Notification) {
 	}
 }
 
-func (t Teller) whom(ctx context.Context, tx *worker.Tx, event uuid.UUID) ([]string, error) {
+func (t Notifier) whom(ctx context.Context, tx *worker.Tx, event uuid.UUID) ([]string, error) {
 	var all []string
 	for _, c := range t.Channels {
 		all = append(all, c.Name)
@@ -159,19 +159,19 @@ func (t Teller) whom(ctx context.Context, tx *worker.Tx, event uuid.UUID) ([]str
 
 // tell calls each of the channels. What can not be mended is the verdict only
 // when nothing is left that can.
-func (t Teller) tell(ctx context.Context, m Message, whom []string) (worker.Record, error) {
+func (t Notifier) tell(ctx context.Context, m Message, whom []string) (worker.Record, error) {
 	var notices []notifications.Notification
 	var passing, final []error
 	for _, c := range t.Channels {
 		if !slices.Contains(whom, c.Name) {
 			continue
 		}
-		answer, err := c.Tell(ctx, m)
+		answer, err := c.Notify(ctx, m)
 		if err == nil {
 			notices = append(notices, m.notice(c.Name, true, fmt.Sprint(answer.Status)))
 			continue
 		}
-		if !errors.Is(err, worker.ErrNotCalled) {
+		if !errors.Is(err, worker.ErrCircuitOpen) {
 			notices = append(notices, m.notice(c.Name, false, err.Error()))
 		}
 		err = fmt.Errorf("telling the %s: %w", c.Name, err)
