@@ -139,7 +139,7 @@ func TestARefusalWaitsForTheOther(t *testing.T) {
 	}
 	manager.answers(http.StatusOK)
 	openGates(t, url)
-	if _, err := workertest.Handle(t, db, w, e); !errors.Is(err, worker.ErrRejected) || !strings.Contains(err.Error(), "telling the webhook") || !strings.Contains(err.Error(), "410 Gone") {
+	if _, err := workertest.Handle(t, db, w, e); !errors.Is(err, worker.ErrRejected) || !strings.Contains(err.Error(), "notifying the webhook") || !strings.Contains(err.Error(), "410 Gone") {
 		t.Fatalf("want the refusal, got %v", err)
 	}
 	hook.answers(http.StatusOK)

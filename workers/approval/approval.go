@@ -64,7 +64,7 @@ func approve(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 			continue
 		}
 		delete(versions, order) // an order is approved once, whoever says twice that it was made
-		err := tx.Emit(created.Envelope, order.Order, version, event.PurchaseOrderApproved{
+		err := tx.For(created.Envelope).Emit(order.Order, version, event.PurchaseOrderApproved{
 			PurchaseOrderID: order.Order, ApprovedBy: Policy, ApprovedAt: orders[order],
 		})
 		if err != nil {

@@ -118,7 +118,7 @@ func say(tx *worker.Tx, run planning.ForecastRun, item string, f method.Forecast
 		Metadata: event.Metadata{CorrelationID: run.CorrelationID, Traceparent: run.Traceparent},
 	}
 	place := item + "\x00" + run.Location
-	return tx.EmitDue(like, place, run.AsOf, uuid.NewSHA1(forecastSpace, []byte(run.Tenant+"\x00"+place)).String(), event.ForecastGenerated{
+	return tx.For(like).EmitDue(place, run.AsOf, uuid.NewSHA1(forecastSpace, []byte(run.Tenant+"\x00"+place)).String(), event.ForecastGenerated{
 		ItemID: item, LocationID: run.Location, ModelType: modelType, Method: f.Method,
 		ForecastCount: int64(len(daily)), StartDate: run.AsOf.AddDays(1), EndDate: run.AsOf.AddDays(len(daily)),
 		DailyDemand: daily, ErrorStdDev: rounded(f.ErrorStdDev),

@@ -30,7 +30,7 @@ func (b *book) move(t transfer) error {
 	}
 	b.book(t, 0, at, change)
 	b.book(t, 1, counterpart, change.Neg())
-	err := b.tx.Emit(t.cause, PositionID(t.at), at.Sequence, event.InventoryUpdated{
+	err := b.tx.For(t.cause).Emit(PositionID(t.at), at.Sequence, event.InventoryUpdated{
 		ItemID: t.at.Item, LocationID: t.at.Location,
 		OnHand: at.OnHand, Reserved: at.Reserved, Available: at.Available(), Quantity: change,
 		TransactionID: t.cause.ID.String(), TransactionType: t.kind,
@@ -70,7 +70,7 @@ func (b *book) watch(t transfer, p *ledger.Position) error {
 		return nil
 	}
 	p.Armed = false
-	return b.tx.Emit(t.cause, PositionID(t.at), p.Sequence, event.InventoryLowStock{
+	return b.tx.For(t.cause).Emit(PositionID(t.at), p.Sequence, event.InventoryLowStock{
 		ItemID: t.at.Item, LocationID: t.at.Location, Available: p.Available(), Threshold: *p.Threshold,
 	})
 }

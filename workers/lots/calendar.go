@@ -165,7 +165,7 @@ func (c *calendar) tell(w warning) error {
 		number = Unnamed
 	}
 	key := w.Item + "\x00" + w.Location + "\x00" + w.Number
-	return c.tx.EmitDue(w.cause, key, w.Expiry, lotID(w.ExpiringLot), event.LotExpiring{
+	return c.tx.For(w.cause).EmitDue(key, w.Expiry, lotID(w.ExpiringLot), event.LotExpiring{
 		ItemID: w.Item, LocationID: w.Location, LotNumber: number, Quantity: w.Quantity, ExpiryDate: w.Expiry,
 	})
 }

@@ -126,7 +126,7 @@ func TestASupplierThatIsAwayIsLeftAlone(t *testing.T) {
 	if d := s.wantStatus("o-1", "SENDING"); d.Attempts != 1 || !strings.Contains(d.Failure, "503") {
 		t.Errorf("want the call and its end kept, got %+v", d)
 	}
-	if d := s.wantStatus("o-2", "WAITING"); d.Attempts != 0 || !strings.Contains(d.Failure, "not called: "+potter.URL+" is away") {
+	if d := s.wantStatus("o-2", "WAITING"); d.Attempts != 0 || !strings.Contains(d.Failure, "circuit open: "+potter.URL+" is away") {
 		t.Errorf("want no call counted, and why, got %+v", d)
 	}
 	s.handle(cancelled(t, "o-2")) // nobody was called: there is no doubt

@@ -104,14 +104,14 @@ func (b *batch) say(o *newOrder) error {
 	at := o.Position.PositionKey
 	rule := masterdata.RuleID(at)
 	// The number tells what the rule had seen: whoever hears of the order later knows which receipts came before it.
-	err := b.tx.Emit(o.cause, rule, o.Sequence, event.ReplenishmentTriggered{
+	err := b.tx.For(o.cause).Emit(rule, o.Sequence, event.ReplenishmentTriggered{
 		RuleID: rule, ItemID: at.Item, LocationID: at.Location, Available: o.Available, OnOrder: o.OnOrder, ReorderPoint: o.ReorderPoint,
 		Quantity: o.Line.Quantity, SupplierID: o.Supplier, PurchaseOrderID: o.Line.Order,
 	})
 	if err != nil {
 		return err
 	}
-	return b.tx.Emit(o.cause, o.Line.Order, 1, event.PurchaseOrderCreated{
+	return b.tx.For(o.cause).Emit(o.Line.Order, 1, event.PurchaseOrderCreated{
 		PurchaseOrderID: o.Line.Order, PONumber: o.Number, SupplierID: o.Supplier, LocationID: at.Location,
 		TotalAmount: o.Total, Status: event.PurchaseOrderPending,
 		Lines: []event.PurchaseOrderLine{{ItemID: at.Item, Quantity: o.Line.Quantity, UnitPrice: o.UnitPrice}},

@@ -172,7 +172,7 @@ func TestCarefulnessEnds(t *testing.T) {
 	if seen.largest() != 100 {
 		t.Errorf("want batches of 100 after the suspects, got %d at most", seen.largest())
 	}
-	if !r.Logs.Has("going on one by one") || r.Messages("dead") != 0 {
+	if !r.Logs.Has("processing suspect messages one by one") || r.Messages("dead") != 0 {
 		t.Errorf("want it said and nobody condemned, got %d dead", r.Messages("dead"))
 	}
 }

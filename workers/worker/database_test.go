@@ -150,7 +150,7 @@ func TestALockedJournalIsWaitedFor(t *testing.T) {
 	h.Publish(events...)
 	r := h.RunWorker(w, 1)
 	h.Eventually("the slot waits", func() bool {
-		return r.Logs.Has("somebody holds a lock for long")
+		return r.Logs.Has("another transaction holds a lock for long")
 	})
 	if n := h.Depth(topology.DeadQueueName("echo")); n != 0 || r.Messages("dead") != 0 {
 		t.Errorf("while the journal is locked %d messages have left", n)

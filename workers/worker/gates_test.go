@@ -148,7 +148,7 @@ func TestASlotWithNothingButWaitsRests(t *testing.T) {
 	r := h.RunWorker(w, 1)
 	h.Publish(salesAt(t, "busy", 3)...)
 	h.Eventually("the slot rests", func() bool { return r.Metric("composerp_worker_paused_slots") == 1 })
-	if !r.Logs.Has("WARN all that was taken waits for dependencies", busy.URL) {
+	if !r.Logs.Has("WARN all messages taken wait for dependencies", busy.URL) {
 		t.Error("the log does not name the dependency")
 	}
 	h.Publish(salesAt(t, "there", 5)...)

@@ -95,7 +95,7 @@ func TestAnUnwritableFailureIsSaidLoudly(t *testing.T) {
 	r := h.RunWorker(w, 1)
 	h.Publish(e)
 	h.Receive(topology.DeadQueueName("echo"), 1)
-	if !r.Logs.Has("ERROR a failure can not be written down") {
+	if !r.Logs.Has("ERROR a failure can not be recorded") {
 		t.Error("nobody is told")
 	}
 }

@@ -242,7 +242,7 @@ func TestAFailureWaitsForAMissingRung(t *testing.T) {
 	r := h.RunWorker(w, 1)
 	h.Publish(e)
 	h.Eventually("it is said loudly", func() bool {
-		return r.Logs.Has("ERROR a failed message has no place to go")
+		return r.Logs.Has("ERROR the broker does not take a failed message")
 	})
 	h.Apply(w)
 	dead := h.Receive(topology.DeadQueueName("echo"), 1)[0]

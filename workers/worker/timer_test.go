@@ -40,7 +40,7 @@ func doNext(ctx context.Context, tx *worker.Tx) (more bool, err error) {
 		return false, err
 	}
 	like := event.Envelope{ID: run.ClosedBy, TenantID: run.Tenant, Timestamp: run.ClosedAt}
-	if err := tx.EmitDue(like, run.Location, run.AsOf, run.Location, anyPayload(run.Location)); err != nil {
+	if err := tx.For(like).EmitDue(run.Location, run.AsOf, run.Location, anyPayload(run.Location)); err != nil {
 		return false, err
 	}
 	return true, planning.MoveForecastRun(ctx, tx, run, 1, true)
@@ -176,7 +176,7 @@ func TestWhatATimerSays(t *testing.T) {
 	t.Parallel()
 	said := func(like event.Envelope, key string, date event.Date) event.Any {
 		w := timed(time.Hour, func(_ context.Context, tx *worker.Tx) (bool, error) {
-			return false, tx.EmitDue(like, key, date, "a-1", anyPayload("shop"))
+			return false, tx.For(like).EmitDue(key, date, "a-1", anyPayload("shop"))
 		})
 		emitted, more, err := w.RunTimer(t.Context(), storetest.DB(t))
 		if err != nil || more || len(emitted) != 1 {

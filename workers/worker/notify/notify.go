@@ -1,30 +1,29 @@
-// Package notice tells people of events, for the workers that do: by the
-// channels that are configured, or, where there is none, by the log. The table
-// notice keeps all of it: what was said, about what, when, to whom, and what came
-// back.
+// Package notify sends notifications of events, for the workers that do: by the
+// configured channels, or by the log when there is none. The table notification
+// keeps all of them: text, event, time, channel, and the answer.
 //
 // # Invariants
 //
-//   - Without a channel a notice is written in the transaction that claims its
-//     event, many at once. The log line is a copy and may come twice.
-//   - With channels each is called with no transaction open, and its answer kept.
-//     An event is done when every channel has heard of it.
-//   - A channel that has heard is not called again for the event, though another
-//     has not: what each answered is kept before the failure is judged, and read
-//     before the next try.
+//   - Without a channel a notification is recorded in the transaction that claims
+//     its event, many at once. The log line is a copy and may come twice.
+//   - With channels each is called with no transaction open, and its answer is
+//     recorded. An event is done when every channel has taken it.
+//   - A channel that has taken an event is not called for it again because another
+//     has failed: each answer is recorded before the failure policies apply, and
+//     read before the next attempt.
 //   - Calls for one event and channel carry the same key. Only a crash between a
-//     call and its record, or a second copy of the event in another slot, makes
-//     one again: who hears it knows it by the key, an Alertmanager by the labels.
+//     call and its record, or a second copy of the event in another slot, repeats a
+//     call: the receiver knows it by the key, an Alertmanager by the labels.
 //
 // # When one of two channels fails
 //
 //	one is away                  the event waits for that one alone, and keeps its
-//	                             attempts; when its gate kept it from being called,
-//	                             that is no try, and nothing is written of it
-//	one fails otherwise          the event climbs the ladder for that one alone
-//	one refuses (4xx)            a dead letter with its words; the other has heard
-//	one is away, one refuses     the wait first; the refusal is heard again, and is
-//	                             the verdict when the other one has heard
+//	                             attempts; when its circuit was open, that is no
+//	                             attempt, and nothing is recorded
+//	one fails otherwise          the event is retried for that one alone
+//	one refuses (4xx)            a dead letter with its text; the other has taken it
+//	one is away, one refuses     the wait first; the refusal comes again, and is the
+//	                             outcome once the other one has taken the event
 //	a crash after both calls     both are called again, with the same keys
 package notify
 
@@ -44,110 +43,110 @@ import (
 	"github.com/composerp/composerp/workers/worker/webcall"
 )
 
-// Message is what is said of an event.
+// Message is the notification of an event.
 type Message struct {
 	event.Envelope
 	Payload event.Payload
 	// Key is the Idempotency-Key of its calls.
 	Key string
-	// About names the thing that it is about, Summary says it in one sentence.
+	// About names the business object, Summary is one sentence.
 	About, Summary string
-	// Labels tell it from others of its kind.
+	// Labels distinguish it from others of its kind.
 	Labels map[string]string
 }
 
-// maxSummary is how many characters of a summary are said: a reason that a
-// person gave may be a page long.
+// maxSummary is how many characters a summary has at most: a reason that a person
+// gave may be a page long.
 const maxSummary = 400
 
-// Channel is a way to tell somebody.
+// Channel delivers notifications to one receiver.
 type Channel struct {
-	// Name is one that the table notice knows.
+	// Name is one that the table notification knows.
 	Name   string
 	Notify func(ctx context.Context, m Message) (webcall.Answer, error)
 }
 
-// Teller tells of events. Without channels it writes to the log and the table.
+// Notifier sends notifications. Without channels it writes to the log and the table.
 type Notifier struct {
 	Channels []Channel
-	Log      *slog.Logger     // nil says nothing
-	Breakers *worker.Breakers // those that the channels' calls go through; nil when there are none
+	Log      *slog.Logger     // nil: no log
+	Breakers *worker.Breakers // of the channels; nil: none
 }
 
-// Subject is a type of event that is told of.
+// Subject is a type of event that notifications are sent of.
 type Subject struct {
-	typ  event.Type
-	say  func(e event.Any) (Message, bool)
-	hear func(t Notifier) worker.Option
+	typ       event.Type
+	describe  func(e event.Any) (Message, bool)
+	subscribe func(n Notifier) worker.Option
 }
 
-// Of makes a subject of an event type; say makes its message, whose envelope and payload are filled in.
-func Of[T event.Payload](say func(e event.Of[T]) Message) Subject {
+// Of makes a subject of an event type; describe makes its message, whose envelope and payload are filled in.
+func Of[T event.Payload](describe func(e event.Of[T]) Message) Subject {
 	message := func(e event.Of[T]) Message {
-		m := say(e)
+		m := describe(e)
 		m.Envelope, m.Payload, m.Summary = e.Envelope, e.Payload, webcall.OneLine(m.Summary, maxSummary)
 		return m
 	}
 	var zero T
 	return Subject{
 		typ: zero.EventType(),
-		say: func(e event.Any) (Message, bool) {
+		describe: func(e event.Any) (Message, bool) {
 			of, ok := event.As[T](e)
 			if !ok {
 				return Message{}, false
 			}
 			return message(of), true
 		},
-		hear: func(t Notifier) worker.Option {
+		subscribe: func(n Notifier) worker.Option {
 			return worker.OnPreparedCall(
 				func(ctx context.Context, tx *worker.Tx, e event.Of[T]) ([]string, error) {
-					return t.whom(ctx, tx, e.ID)
+					return n.pending(ctx, tx, e.ID)
 				},
-				func(ctx context.Context, e event.Of[T], whom []string) (worker.Record, error) {
-					return t.tell(ctx, message(e), whom)
+				func(ctx context.Context, e event.Of[T], pending []string) (worker.Record, error) {
+					return n.notify(ctx, message(e), pending)
 				})
 		},
 	}
 }
 
-// linger is how long several notices wait for more to be written with them.
+// linger is how long several notifications wait for more to be recorded with them.
 const linger = 100 * time.Millisecond
 
-// Hear are the options of a worker that tells of the subjects.
-func (t Notifier) Subscribe(subjects ...Subject) []worker.Option {
-	options := []worker.Option{worker.Linger(linger), worker.WithBreakers(t.Breakers)}
-	say, types := map[event.Type]func(event.Any) (Message, bool){}, []event.Type{}
+// Subscribe gives the options of a worker that sends notifications of the subjects.
+func (n Notifier) Subscribe(subjects ...Subject) []worker.Option {
+	options := []worker.Option{worker.Linger(linger), worker.WithBreakers(n.Breakers)}
+	describe, types := map[event.Type]func(event.Any) (Message, bool){}, []event.Type{}
 	for _, s := range subjects {
-		options, types = append(options, s.hear(t)), append(types, s.typ)
-		say[s.typ] = s.say
+		options, types = append(options, s.subscribe(n)), append(types, s.typ)
+		describe[s.typ] = s.describe
 	}
-	if len(t.Channels) > 0 {
+	if len(n.Channels) > 0 {
 		return options
 	}
 	return []worker.Option{worker.OnBatch(func(ctx context.Context, tx *worker.Tx, events []event.Any) error {
-		notices := make([]notifications.Notification, 0, len(events))
+		records := make([]notifications.Notification, 0, len(events))
 		for _, e := range events {
-			if m, ok := say[e.Type](e); ok {
-				notices = append(notices, m.notice("log", true, "nobody to call is configured"))
+			if m, ok := describe[e.Type](e); ok {
+				records = append(records, m.record("log", true, "no channel is configured"))
 			}
 		}
-		t.write(notices)
-		return notifications.Record(ctx, tx, notices)
+		n.log(records)
+		return notifications.Record(ctx, tx, records)
 	}, types...), worker.Linger(linger)}
 }
 
-func (t Notifier) write(notices []notifications.Notification) {
-	if t.Log == nil {
+func (n Notifier) log(records []notifications.Notification) {
+	if n.Log == nil {
 		return
 	}
-	for _, n := range notices {
-		t.Log.Info(n.Summary, "tenant", n.Tenant, "type", n.Type, "event", n.EventID)
+	for _, r := range records {
+		n.Log.Info(r.Summary, "tenant", r.Tenant, "type", r.Type, "event", r.EventID)
 	}
 }
 
-func (t Notifier) whom(ctx context.Context, tx *worker.Tx, event uuid.UUID) ([]string, error) {
+func (n Notifier) pending(ctx context.Context, tx *worker.Tx, event uuid.UUID) ([]string, error) {
 	var all []string
-	for _, c := range t.Channels {
+	for _, c := range n.Channels {
 		all = append(all, c.Name)
 	}
 	missing, err := notifications.PendingChannels(ctx, tx, event, all)
@@ -157,40 +156,40 @@ func (t Notifier) whom(ctx context.Context, tx *worker.Tx, event uuid.UUID) ([]s
 	return missing, err
 }
 
-// tell calls each of the channels. What can not be mended is the verdict only
-// when nothing is left that can.
-func (t Notifier) tell(ctx context.Context, m Message, whom []string) (worker.Record, error) {
-	var notices []notifications.Notification
+// notify calls each of the pending channels. A final failure is the outcome only
+// when no failure is left that a retry may help.
+func (n Notifier) notify(ctx context.Context, m Message, pending []string) (worker.Record, error) {
+	var records []notifications.Notification
 	var passing, final []error
-	for _, c := range t.Channels {
-		if !slices.Contains(whom, c.Name) {
+	for _, c := range n.Channels {
+		if !slices.Contains(pending, c.Name) {
 			continue
 		}
 		answer, err := c.Notify(ctx, m)
 		if err == nil {
-			notices = append(notices, m.notice(c.Name, true, fmt.Sprint(answer.Status)))
+			records = append(records, m.record(c.Name, true, fmt.Sprint(answer.Status)))
 			continue
 		}
 		if !errors.Is(err, worker.ErrCircuitOpen) {
-			notices = append(notices, m.notice(c.Name, false, err.Error()))
+			records = append(records, m.record(c.Name, false, err.Error()))
 		}
-		err = fmt.Errorf("telling the %s: %w", c.Name, err)
+		err = fmt.Errorf("notifying the %s: %w", c.Name, err)
 		if errors.Is(err, worker.ErrRejected) {
 			final = append(final, err)
 		} else {
 			passing = append(passing, err)
 		}
 	}
-	record := func(ctx context.Context, tx *worker.Tx) error { return notifications.Record(ctx, tx, notices) }
+	record := func(ctx context.Context, tx *worker.Tx) error { return notifications.Record(ctx, tx, records) }
 	if len(passing) > 0 {
 		return record, errors.Join(passing...)
 	}
 	return record, errors.Join(final...)
 }
 
-func (m Message) notice(channel string, told bool, answer string) notifications.Notification {
+func (m Message) record(channel string, delivered bool, answer string) notifications.Notification {
 	return notifications.Notification{
 		EventID: m.ID, Tenant: m.TenantID, Type: string(m.Type), About: m.About, Summary: m.Summary, OccurredAt: m.Timestamp,
-		Channel: channel, Delivered: told, Answer: answer,
+		Channel: channel, Delivered: delivered, Answer: answer,
 	}
 }

@@ -21,7 +21,7 @@ func warnOfLargeSales(_ context.Context, tx *worker.Tx, sale event.Of[event.Sale
 	if !sale.Payload.Quantity.GreaterThan(many.Decimal) {
 		return nil
 	}
-	return tx.Emit(sale.Envelope, sale.Payload.ItemID, 0, event.InventoryLowStock{
+	return tx.Emit(sale.Payload.ItemID, 0, event.InventoryLowStock{
 		ItemID: sale.Payload.ItemID, LocationID: sale.Payload.LocationID, Available: event.NewDecimal(0), Threshold: many,
 	})
 }
