@@ -126,7 +126,7 @@ func TestWhatCannotBeReadDiesAtOnce(t *testing.T) {
 		"payload.locationId": with(replace(`"locationId":"shop",`, ``)),
 		"SALE_COMPLTED":      with(func(m *rabbitmq.Message) { m.Type = ""; replace("SALE_COMPLETED", "SALE_COMPLTED")(m) }),
 		"type property":      with(func(m *rabbitmq.Message) { m.Type = "STOCK_COUNTED" }),
-		"does not hear": with(func(m *rabbitmq.Message) {
+		"does not subscribe": with(func(m *rabbitmq.Message) {
 			*m = workertest.Delivery(workertest.Count(t, "cup", "shop", "1")).Message
 			m.RoutingKey = "integration.sale_completed"
 		}),
