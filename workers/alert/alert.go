@@ -1,8 +1,7 @@
-// Package alert tells those on duty of low stock and of lots that will expire
-// soon: by a webhook, by an Alertmanager, by both, or, where neither is
-// configured, by the log and the table notice. What may go wrong on the way, and
-// what becomes of it, is in package notice; how an Alertmanager is spoken to is in
-// alertmanager.go.
+// Package alert alerts the people on duty to low stock and to lots that expire
+// soon: by a webhook, by an Alertmanager, by both, or, when neither is configured,
+// by the log and the table notification. Package notify has the failures of the
+// way and their outcomes, alertmanager.go the protocol of an Alertmanager.
 package alert
 
 import (
@@ -16,12 +15,12 @@ import (
 	"github.com/composerp/composerp/workers/worker/webcall"
 )
 
-// Config says who is told. The zero value tells the log and the table.
+// Config names the receivers. The zero value writes to the log and the table.
 type Config struct {
 	// WebhookURL gets a POST of JSON, AlertmanagerURL is the base of an Alertmanager.
 	WebhookURL, AlertmanagerURL string
 	Log                         *slog.Logger
-	// Now is the wall clock by which the Alertmanager is told the time; nil: the machine's.
+	// Now is the wall clock for the times that the Alertmanager gets; nil: the machine's.
 	Now func() time.Time
 }
 

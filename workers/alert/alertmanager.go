@@ -19,11 +19,11 @@ import (
 // alert is known by its labels: posted again with the same it is the same alert,
 // so that a second post for an event is no second alert.
 //
-// An Alertmanager without an endsAt believes that what is not posted again within
-// its resolve_timeout (five minutes) is over. Low stock is said once and not every
-// minute, so that each alert is given a day to be seen; what is still low then has
-// been said. An Alertmanager keeps its alerts in memory: those it loses in a
-// restart are not posted again, and stand in the table notice.
+// An alert without an endsAt is resolved when it is not posted again within the
+// Alertmanager's resolve_timeout (five minutes). Low stock is posted once and not
+// every minute, so each alert is given a day to be seen. An Alertmanager keeps its
+// alerts in memory: those it loses in a restart are not posted again, and stand in
+// the table notification.
 //
 // Business time may be later than the Alertmanager's clock, when a demo runs fast:
 // an alert that starts after it ends would be refused. It starts now then.

@@ -34,7 +34,7 @@ import (
 // Policy is who has approved an order that no person had to look at.
 const Policy = "policy"
 
-// source is what decisions are said by.
+// source is the source of a decision's event.
 const source = "approval"
 
 // New declares the approval worker.
@@ -42,7 +42,7 @@ func New() worker.Worker {
 	return worker.New(source, worker.OnBatch(approve, event.TypePurchaseOrderCreated), worker.Linger(50*time.Millisecond))
 }
 
-// approve decides about all the orders at once, and says so in their order.
+// approve decides about all the orders at once, and emits the decisions in their order.
 func approve(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 	orders := make(map[purchasing.OrderKey]time.Time, len(events))
 	for i := range events {
@@ -63,7 +63,7 @@ func approve(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 		if !approved {
 			continue
 		}
-		delete(versions, order) // an order is approved once, whoever says twice that it was made
+		delete(versions, order) // an order is approved once, also when it was created twice in the batch
 		err := tx.For(created.Envelope).Emit(order.Order, version, event.PurchaseOrderApproved{
 			PurchaseOrderID: order.Order, ApprovedBy: Policy, ApprovedAt: orders[order],
 		})

@@ -21,7 +21,7 @@ type book struct {
 	movements []ledger.Movement
 }
 
-// move books both lines of a transfer and says what the named position is now.
+// move books both lines of a transfer and emits the new state of the named position.
 func (b *book) move(t transfer) error {
 	at, counterpart := b.positions[t.at], b.positions[t.counterpart]
 	change := t.quantity
@@ -55,8 +55,8 @@ func (b *book) book(t transfer, line int, p *ledger.Position, change event.Decim
 	})
 }
 
-// watch says that stock is low once: when it falls below the threshold, and not
-// again before it has been at or above it.
+// watch emits low stock once: when stock falls below the threshold, and not again
+// before it has been at or above it.
 func (b *book) watch(t transfer, p *ledger.Position) error {
 	if p.Threshold == nil {
 		return nil

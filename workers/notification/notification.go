@@ -1,7 +1,7 @@
-// Package notification tells buyers of purchase orders: created, approved,
+// Package notification notifies buyers of purchase orders: created, approved,
 // cancelled. It posts them to a webhook, or writes them to the log and the table
-// notice where none is configured. What may go wrong on the way, and what becomes
-// of it, is in package notice.
+// notification when none is configured. Package notify has the failures of the way
+// and their outcomes.
 package notification
 
 import (
