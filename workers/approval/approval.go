@@ -4,18 +4,18 @@
 //
 // # Invariants
 //
-//   - An order is decided once: the decision is written under the order's own
-//     row, by whoever finds it PENDING, in the transaction that says
+//   - An order is decided once: the decision is written under the lock of the
+//     order's row, only while it is PENDING, in the transaction that emits
 //     PURCHASE_ORDER_APPROVED or PURCHASE_ORDER_CANCELLED.
 //   - The policy approves only what it can add up: every line has a known price.
-//   - What decides is the order as it was written, not what an event says of it.
+//   - The decision is about the order as it was written, not about its event.
 //
 // # What goes wrong, and what then
 //
 //	the event comes again           the order is no longer PENDING: nothing
 //	a crash before the commit       nothing has happened; the broker delivers again
 //	two people at once, or a        the row's lock lets one be first; the other
-//	person and the policy           is told who was
+//	person and the policy           gets a DecidedError
 //	the limit changes later         orders that wait go on waiting for a person
 //	no limit is set, or a price     the order waits for a person
 //	is not known
