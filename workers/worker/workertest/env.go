@@ -35,11 +35,17 @@ const unconfirmed = 1024
 func NewEnv(t testing.TB, workers ...worker.Worker) *Env {
 	t.Helper()
 	env := NewDatabaseEnv(t)
-	env.Broker = rabbitmqtest.Vhost(t)
+	env.MakeVhost(workers...)
+	return env
+}
+
+// MakeVhost gives an environment of NewDatabaseEnv its virtual host, with what the workers need.
+func (env *Env) MakeVhost(workers ...worker.Worker) {
+	env.Helper()
+	env.Broker = rabbitmqtest.Vhost(env)
 	env.Broker.Backoff, env.Broker.MaxBackoff = 10*time.Millisecond, 200*time.Millisecond
 	env.Apply(workers...)
 	env.open()
-	return env
 }
 
 // NewDatabaseEnv makes an environment without a broker, for tests that call Handle.
@@ -79,11 +85,11 @@ func (env *Env) Must(err error) {
 // Admit enters events in the log as intake and the importer do; the relay publishes them.
 func (env *Env) Admit(events ...event.Any) {
 	env.Helper()
-	verdicts, err := eventlog.AdmitOnce(env.Context(), env.DB, events, true)
+	admissions, err := eventlog.AdmitOnce(env.Context(), env.DB, events, true)
 	env.Must(err)
-	for i, verdict := range verdicts {
-		if verdict != eventlog.Admitted {
-			env.Fatalf("admitting event %s: %v", events[i].ID, verdict)
+	for i, admission := range admissions {
+		if admission != eventlog.Admitted {
+			env.Fatalf("admitting event %s: %v", events[i].ID, admission)
 		}
 	}
 }
@@ -168,4 +174,12 @@ func (env *Env) Session() *rabbitmq.Session {
 	env.Helper()
 	env.open()
 	return env.session
+}
+
+// For is the environment for a subtest: its failures end the subtest.
+func (env *Env) For(t testing.TB) *Env {
+	scoped, database := *env, *env.Env
+	database.TB = t
+	scoped.Env = &database
+	return &scoped
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/housekeeping"
 	"github.com/composerp/composerp/workers/runtime/relay"
 	"github.com/composerp/composerp/workers/worker"
@@ -94,6 +95,8 @@ func (env *Env) StartWorker(w worker.Worker, slots int) *Part {
 	})
 }
 
+const logTickerFailed = "the ticker failed"
+
 // StartTicker starts a ticker with its housekeeping. It makes the events of the log visible to the relay.
 func (env *Env) StartTicker() *Part {
 	env.Helper()
@@ -101,7 +104,7 @@ func (env *Env) StartTicker() *Part {
 	return env.start("ticker", func(ctx context.Context, p *Part) error {
 		log := p.Logs.Logger()
 		ticker := eventlog.NewTicker(db, log, housekeeping.Chores(db, log)...)
-		store.Lead(ctx, db, "ticker", "test", ticker.Run, func(err error) { log.Warn("the ticker failed", "error", err) })
+		store.Lead(ctx, db, "ticker", "test", ticker.Run, func(err error) { log.Error(logTickerFailed, "error", err) })
 		return nil
 	})
 }
@@ -116,13 +119,19 @@ func (env *Env) StartRelay() *Part {
 	})
 }
 
+// fleetConnections are what ticker and relay of a fleet need.
+const fleetConnections = 8
+
 // StartFleet starts ticker, relay and the workers, and waits until every worker consumes. The function that it gives
-// ends all of them.
+// ends all of them, and closes their pool.
 func (env *Env) StartFleet(workers ...worker.Worker) (end func()) {
 	env.Helper()
-	parts := []*Part{env.StartTicker(), env.StartRelay()}
+	// A pool of its own: the parts must not wait for the test's queries, nor these for them.
+	db := storetest.Open(env, env.URL, 2*len(workers)+fleetConnections)
+	fleet := &Env{Env: &storetest.Env{TB: env.TB, DB: db, URL: env.URL}, Broker: env.Broker}
+	parts := []*Part{fleet.StartTicker(), fleet.StartRelay()}
 	for _, w := range workers {
-		parts = append(parts, env.StartWorker(w, 1))
+		parts = append(parts, fleet.StartWorker(w, 1))
 	}
 	for i, w := range workers {
 		env.Eventually("worker "+w.Name()+" consumes", func() bool {
@@ -136,5 +145,9 @@ func (env *Env) StartFleet(workers ...worker.Worker) (end func()) {
 		for _, p := range parts {
 			p.End()
 		}
+		if parts[0].Logs.Has(logTickerFailed) {
+			env.Errorf("the ticker failed. Its log:\n%s", parts[0].Logs)
+		}
+		db.Close()
 	})
 }
