@@ -159,11 +159,11 @@ func TestTwoTimersDoEachPieceOnce(t *testing.T) {
 	storetest.Concurrently(t, timer, timer, timer)
 	for id, n := range times {
 		if n != 1 {
-			t.Errorf("%s was times %d times", id, n)
+			t.Errorf("%s was emitted %d times", id, n)
 		}
 	}
 	if len(times) != 3*items+1 {
-		t.Errorf("%d forecasts were times, want %d", len(times), 3*items+1)
+		t.Errorf("%d forecasts were emitted, want %d", len(times), 3*items+1)
 	}
 	h.want("all done", h.runs(), "shop 03-01 02-29 450 true", "shop 03-02 03-01 450 true", "shop 03-03 03-02 450 true", "stall 03-01 02-29 1 true")
 	turned := storetest.Value[int](t, h.URL, `

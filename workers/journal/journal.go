@@ -1,9 +1,9 @@
-// Package journal records every dead letter in a table, the dead-letter log.
+// Package journal writes every dead letter into a table.
 //
 // Its queue is bound to everything that composerp.dead gets, from our own
 // workers and from the broker's dead-lettering alike: the latter leaves no other
-// trace. The messages themselves stay in their workers' dead-letter queues, to be
-// inspected and redriven by a person.
+// trace. The messages themselves stay in their workers' dead-letter queues, for
+// somebody to look at and put back.
 package journal
 
 import (
