@@ -77,7 +77,7 @@ func TestAWebhookIsTold(t *testing.T) {
 }
 
 // Each of two is told; while one fails the other does not hear it again.
-func TestOneFailsTheOtherHearsOnce(t *testing.T) {
+func TestOneFailsTheOtherIsNotifiedOnce(t *testing.T) {
 	t.Parallel()
 	for name, swap := range map[string]bool{"the webhook fails": false, "the alertmanager fails": true} {
 		t.Run(name, func(t *testing.T) {
@@ -227,7 +227,7 @@ func TestALateFailureUntellsNothing(t *testing.T) {
 	}
 }
 
-func TestWhatItHearsDoesNotDependOnWhoIsTold(t *testing.T) {
+func TestSubscriptionsDoNotDependOnTheChannels(t *testing.T) {
 	t.Parallel()
 	for _, cfg := range []alert.Config{{}, {WebhookURL: "http://h"}, {WebhookURL: "http://h", AlertmanagerURL: "http://a"}} {
 		if w := alert.New(cfg); !slices.Equal(w.Types(), []event.Type{event.TypeInventoryLowStock, event.TypeLotExpiring}) || !w.TracksInbox() {

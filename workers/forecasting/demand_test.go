@@ -28,7 +28,7 @@ func TestDemandIsWhatWasSoldAndWhatCameBackByDay(t *testing.T) {
 }
 
 // What is heard twice counts once, and the order of what is heard does not matter.
-func TestDemandIsTheSameInAnyOrderAndHoweverOftenItIsHeard(t *testing.T) {
+func TestDemandIsTheSameInAnyOrderAndHoweverOftenItComes(t *testing.T) {
 	t.Parallel()
 	h := newEnv(t)
 	var events []event.Any
@@ -88,7 +88,7 @@ func TestForecastsAreDueOnTheCadenceOfClosedDays(t *testing.T) {
 	}
 }
 
-// Slots that see days turn at once agree on when, and nobody waits for ever.
+// Slots that see days turn at once agree on when, and none waits for ever.
 func TestManySlotsCloseADayOnce(t *testing.T) {
 	t.Parallel()
 	const slots = 6

@@ -17,7 +17,7 @@ import (
 	"github.com/composerp/composerp/workers/forecasting"
 )
 
-func TestWhatIsSaid(t *testing.T) {
+func TestTheForecastEvent(t *testing.T) {
 	t.Parallel()
 	h := newEnv(t)
 	for d := 1; d <= 14; d++ {
@@ -175,7 +175,7 @@ func TestTwoTimersDoEachPieceOnce(t *testing.T) {
 }
 
 // A process dies between two pieces, and in the middle of one: what was committed
-// stays, what was not is done by whoever comes next.
+// stays, what was not is done by the next timer.
 func TestARunIsFinishedByWhoeverComesNext(t *testing.T) {
 	t.Parallel()
 	const items = 450

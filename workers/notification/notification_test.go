@@ -43,7 +43,7 @@ func life(t testing.TB) (events []event.Any, keys, texts []string) {
 	}
 }
 
-func TestAWebhookHearsOfEachOrderOnce(t *testing.T) {
+func TestAWebhookGetsEachOrderOnce(t *testing.T) {
 	t.Parallel()
 	events, keys, texts := life(t)
 	var mu sync.Mutex

@@ -107,7 +107,7 @@ func TestWhatPassesIsTriedAgain(t *testing.T) {
 	}
 }
 
-// While a supplier is away nobody calls him, and what was not called does not count as a call.
+// While a supplier is away no call is made, and an order that was not sent counts no attempt.
 func TestASupplierThatIsAwayIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	potter := newSupplier(t)

@@ -45,7 +45,7 @@ func TestACancellationDuringTheCall(t *testing.T) {
 	s.wantStatus("o-1", "CANCELLED_AFTER_SENDING")
 }
 
-// Between two tries: it is not tried again, and whether the first arrived nobody knows.
+// Between two tries: it is not tried again, and whether the first arrived is unknown.
 func TestACancellationBetweenTwoTries(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[int]string{http.StatusBadGateway: "CANCELLED_IN_DOUBT", http.StatusNotFound: "CANCELLED"} {
@@ -120,9 +120,9 @@ func TestManySlotsBehindABroker(t *testing.T) {
 	}
 }
 
-// A supplier that says when to come again is called then, and not before: the order waits on the first rung that is long
+// A supplier that asks for time is called after it, and not before: the order takes the first retry delay that is long
 // enough, and that is no attempt.
-func TestRetryAfterTakesTheRungThatIsLongEnough(t *testing.T) {
+func TestRetryAfterTakesADelayThatIsLongEnough(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		header func() string

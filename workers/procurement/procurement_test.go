@@ -16,7 +16,7 @@ import (
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-func TestAnOrderIsSentOnceBothAreHeard(t *testing.T) {
+func TestAnOrderIsSentOnceBothEventsCame(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, "")
 	for order, events := range map[string][]event.Any{

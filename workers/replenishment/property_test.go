@@ -77,7 +77,7 @@ func (m *model) cancel(o *modelOrder, day int) {
 	m.heldOn, m.heldBy = max(m.heldOn, day), m.version
 }
 
-// Random sales, returns, counts, receipts (named, nameless, partial, too large, of nobody's order), cancellations, rule
+// Random sales, returns, counts, receipts (named, nameless, partial, too large, of no known order), cancellations, rule
 // changes and days, in batches of random size, many of them twice: what is ordered is what the model orders, and the
 // books balance after each batch.
 func TestRandomHistoriesAgainstTheModel(t *testing.T) {

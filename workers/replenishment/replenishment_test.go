@@ -50,7 +50,7 @@ func TestWithoutARuleNothingIsOrdered(t *testing.T) {
 }
 
 // A rule says nothing of what stands there; the first word on it does.
-func TestNothingIsOrderedBeforeStockIsHeardOf(t *testing.T) {
+func TestNothingIsOrderedBeforeStockIsKnown(t *testing.T) {
 	t.Parallel()
 	h := newTenant(t)
 	h.rule("cup", point10, "order_up_to=40")
@@ -58,7 +58,7 @@ func TestNothingIsOrderedBeforeStockIsHeardOf(t *testing.T) {
 	h.wantOrders("40 of cup for 100", h.counted("cup", "0"))
 }
 
-func TestAnUnknownPriceIsSaidAsSuch(t *testing.T) {
+func TestAnUnknownPriceIsLeftOut(t *testing.T) {
 	t.Parallel()
 	h := newTenant(t)
 	h.rule("cup", point10, "order_up_to=40")
@@ -72,7 +72,7 @@ func TestAnUnknownPriceIsSaidAsSuch(t *testing.T) {
 	}
 }
 
-// A total that no event can say is not known, either: the order is made all the same, and nobody's sale fails over it.
+// A total that no event can carry counts as unknown: the order is made all the same, and no sale fails over it.
 func TestATotalBeyondSaying(t *testing.T) {
 	t.Parallel()
 	h := newTenant(t)
@@ -92,7 +92,7 @@ func TestTheItemsPack(t *testing.T) {
 	h.wantOrders("50 of cup for 125", h.counted("cup", "0"))
 }
 
-// Whoever asks, once or many times, in one batch or in many: one order.
+// However many events ask, in one batch or in many: one order.
 func TestOneNeedOneOrder(t *testing.T) {
 	t.Parallel()
 	h := newTenant(t)

@@ -14,7 +14,7 @@ import (
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-// slots lets several processes handle the batches at once, and gives the orders they made. Nobody may deadlock: an
+// slots lets several processes handle the batches at once, and gives the orders they made. None may deadlock: an
 // error of any kind fails the test.
 func (h *tenant) slots(n int, batches [][]event.Any) (orders []event.PurchaseOrderCreated) {
 	h.Helper()

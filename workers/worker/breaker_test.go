@@ -79,8 +79,8 @@ func salesAt(t testing.TB, location string, n int) []event.Any {
 	return events
 }
 
-// However many slots and processes would call him, a supplier who is away is called once an interval; whoever is there
-// is called meanwhile, and nobody's messages die or lose an attempt.
+// However many slots and processes there are, a supplier that is away is called once an interval; other suppliers are
+// called meanwhile, and no message dies or loses an attempt.
 func TestRetriesAreNoStorm(t *testing.T) {
 	t.Parallel()
 	const slots, orders, probes = 8, 60, 3
@@ -115,11 +115,11 @@ func TestRetriesAreNoStorm(t *testing.T) {
 		t.Errorf("it took %s from the heal to the last order", took)
 	}
 	t.Logf("%d calls of %d slots in %s; %s from the heal to the last of %d orders", len(calls), slots, since.Round(time.Millisecond), took.Round(time.Millisecond), orders)
-	h.wantNobodyHurt(processes...)
+	h.wantNoHarm(processes...)
 }
 
-// wantNobodyHurt holds that no message has lost an attempt or died, and that no gate is left closed.
-func (h *env) wantNobodyHurt(processes ...*workertest.Part) {
+// wantNoHarm checks that no message has lost an attempt or died, and that no circuit is left open.
+func (h *env) wantNoHarm(processes ...*workertest.Part) {
 	h.Helper()
 	for _, r := range processes {
 		if hurt := r.Messages("retried") + r.Messages("dead") + r.Messages("quarantined"); hurt != 0 {
@@ -197,9 +197,9 @@ func TestWaitsDoNotCountAsAttempts(t *testing.T) {
 	}
 }
 
-// A wait of seconds is one on the first retryDelay, so that whoever is there again soon is called soon; a long absence
-// turns the ladder seldom.
-func TestWhichRungAMessageWaitsOn(t *testing.T) {
+// A wait of seconds is one on the first retryDelay, so that a dependency that is back soon is called soon; a long absence
+// turns the retry queues seldom.
+func TestWhichRetryDelayAMessageTakes(t *testing.T) {
 	t.Parallel()
 	const after = 10 * time.Second
 	for name, c := range map[string]struct {
@@ -233,8 +233,8 @@ func TestWhichRungAMessageWaitsOn(t *testing.T) {
 	}
 }
 
-// Without a ladder to wait on a message is kept in hand.
-func TestWithoutALadderAMessageWaitsInHand(t *testing.T) {
+// Without retry queues a message is kept in hand.
+func TestWithoutRetryQueuesAMessageWaitsInHand(t *testing.T) {
 	t.Parallel()
 	busy := newPotter(t, "0")
 	busy.away.Store(true)
@@ -245,11 +245,11 @@ func TestWithoutALadderAMessageWaitsInHand(t *testing.T) {
 	h.Eventually("it is called again", func() bool { return len(busy.called()) > 2 })
 	busy.away.Store(false)
 	h.wantEffects(1)
-	h.wantNobodyHurt(r)
+	h.wantNoHarm(r)
 }
 
-// A gate is the database's: while that is away nobody is called blindly, and no message is to blame.
-func TestAGateThatCannotBeAskedIsTheDatabasesFault(t *testing.T) {
+// Circuits are in the database: while it is away no call is made blindly, and no message is to blame.
+func TestACircuitThatCannotBeReadIsTheDatabasesFault(t *testing.T) {
 	t.Parallel()
 	there := newPotter(t, "")
 	w := calling(map[string]*potter{"there": there})
@@ -263,11 +263,11 @@ func TestAGateThatCannotBeAskedIsTheDatabasesFault(t *testing.T) {
 	}
 	storetest.Exec(t, h.URL, "ALTER TABLE dependency_away RENAME TO dependency")
 	h.wantEffects(2)
-	h.wantNobodyHurt(r)
+	h.wantNoHarm(r)
 }
 
-// Whatever a probe is answered, somebody has answered; and one that is broken off tells nothing.
-func TestWhatOpensAGate(t *testing.T) {
+// Any answer to a probe closes the circuit; a probe that is broken off proves nothing.
+func TestWhatClosesACircuit(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		ends  error

@@ -37,7 +37,7 @@ func TestConnectionsClosedInTheMiddleLoseAndDoubleNothing(t *testing.T) {
 	}
 }
 
-func TestADeletedQueueIsSaidLoudlyAndComesBack(t *testing.T) {
+func TestADeletedQueueIsLoggedAndComesBack(t *testing.T) {
 	t.Parallel()
 	w := echoing(&tries{}, nil)
 	h := newEnv(t, w)
@@ -45,10 +45,10 @@ func TestADeletedQueueIsSaidLoudlyAndComesBack(t *testing.T) {
 	h.Publish(sales(t, 1)...)
 	h.wantEffects(1)
 	h.DeleteQueue(topology.QueueName("echo"))
-	h.Eventually("it is said loudly", func() bool {
+	h.Eventually("it is logged as an error", func() bool {
 		return r.Logs.Has("ERROR the broker has cancelled this consumer")
 	})
-	h.Eventually("no slot is said to consume", func() bool { return r.Metric("composerp_worker_slots") == 0 })
+	h.Eventually("no slot counts as consuming", func() bool { return r.Metric("composerp_worker_slots") == 0 })
 	h.Apply(w)
 	h.Eventually("both slots consume again", func() bool { return r.Metric("composerp_worker_slots") == 2 })
 	h.Publish(sales(t, 1)...)
@@ -102,7 +102,7 @@ func TestStoppingFinishesWhatIsInHand(t *testing.T) {
 }
 
 // A session that is lost during a careful try is not a death of the process.
-func TestALostSessionCondemnsNobody(t *testing.T) {
+func TestALostSessionMakesNoDeadLetter(t *testing.T) {
 	t.Parallel()
 	const losses = 5
 	e := workertest.Sale(t, "cup", "shop", "1")

@@ -17,7 +17,7 @@ import (
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-// partner is somebody in the outside world, who is called by HTTP.
+// partner is a server in the outside world, called by HTTP.
 type partner struct {
 	*httptest.Server
 	answer func(call int) int // a status, by the number of the call, from 1

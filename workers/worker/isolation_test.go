@@ -35,12 +35,12 @@ const processVariable = "COMPOSERP_TEST_PROCESS"
 // TestProcess is no test: it is the process that TestWhatKillsTheProcess starts.
 // It kills itself, as the kernel would, when it is handed poison.
 func TestProcess(t *testing.T) {
-	said := os.Getenv(processVariable)
-	if said == "" {
+	text := os.Getenv(processVariable)
+	if text == "" {
 		t.Skip("started by other tests")
 	}
 	var p process
-	if err := json.Unmarshal([]byte(said), &p); err != nil {
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
 		t.Fatal(err)
 	}
 	db, err := store.Open(t.Context(), store.Config{URL: p.DatabaseURL, Connections: 4})
@@ -57,7 +57,7 @@ func TestProcess(t *testing.T) {
 		return nil
 	})
 	ctx, stop := context.WithCancel(t.Context())
-	go func() { // whoever started it ends it by closing its input
+	go func() { // the test ends it by closing its input
 		_, _ = bufio.NewReader(os.Stdin).ReadByte()
 		stop()
 	}()
@@ -118,10 +118,10 @@ func TestWhatKillsTheProcessDiesAlone(t *testing.T) {
 // spawn starts a process and waits until it has died, or until done holds; then it ends it.
 func (h *env) spawn(p process, done func() bool) (died bool) {
 	h.Helper()
-	said, err := json.Marshal(p)
+	text, err := json.Marshal(p)
 	h.Must(err)
 	cmd := exec.Command(os.Args[0], "-test.run=^TestProcess$")
-	cmd.Env = append(os.Environ(), processVariable+"="+string(said))
+	cmd.Env = append(os.Environ(), processVariable+"="+string(text))
 	var output strings.Builder
 	cmd.Stdout, cmd.Stderr = &output, &output
 	input, err := cmd.StdinPipe()
@@ -173,6 +173,6 @@ func TestCarefulnessEnds(t *testing.T) {
 		t.Errorf("want batches of 100 after the suspects, got %d at most", seen.largest())
 	}
 	if !r.Logs.Has("processing suspect messages one by one") || r.Messages("dead") != 0 {
-		t.Errorf("want it said and nobody condemned, got %d dead", r.Messages("dead"))
+		t.Errorf("want it logged and no dead letter, got %d dead", r.Messages("dead"))
 	}
 }

@@ -53,6 +53,6 @@ func TestLingering(t *testing.T) {
 		}
 	}
 	if full < 3 {
-		t.Errorf("batches of %v: nobody waited for more", batches)
+		t.Errorf("batches of %v: no slot waited for more", batches)
 	}
 }

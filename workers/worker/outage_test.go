@@ -139,8 +139,8 @@ func TestASlowHandlerIsNotADatabaseThatIsAway(t *testing.T) {
 	}
 }
 
-// Whoever holds the journal of failures locked keeps messages in hand, and none goes unwritten.
-func TestALockedJournalIsWaitedFor(t *testing.T) {
+// While another transaction locks the table of failures messages are kept in hand, and each failure is recorded.
+func TestALockedFailureTableIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	events := sales(t, 1)
 	w := echoing(&tries{}, failing(events[0], errors.New("no")), worker.RetryDelays())
@@ -222,7 +222,7 @@ func databaseName(h *env) string {
 	return storetest.Value[string](h, h.URL, `SELECT current_database()`)
 }
 
-// admin runs a statement on the database's server, from another database, with nobody connected to this one.
+// admin runs a statement on the database's server, from another database, with no connection to this one.
 func (h *env) admin(statement string, names ...any) {
 	h.Helper()
 	server, err := sql.Open("postgres", localtest.Database(h))

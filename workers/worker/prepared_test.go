@@ -167,7 +167,7 @@ func TestAPreparationMayGiveNil(t *testing.T) {
 }
 
 // A preparation and its call, through the broker: retried, prepared anew, recorded once.
-func TestAPreparedCallClimbsTheLadder(t *testing.T) {
+func TestAPreparedCallIsRetried(t *testing.T) {
 	t.Parallel()
 	p := newPartner(t, func(call int) int { return map[int]int{1: 503, 2: 200}[call] })
 	sale := workertest.Sale(t, "cup", "shop", "1")
@@ -197,7 +197,7 @@ func TestAPreparedCallClimbsTheLadder(t *testing.T) {
 }
 
 // Who asks for time gets the next retryDelay that is long enough, or the longest; and not more tries.
-func TestWhoAsksForTimeGetsTheRungThatIsLongEnough(t *testing.T) {
+func TestRetryAfterTakesADelayThatIsLongEnough(t *testing.T) {
 	t.Parallel()
 	ladder := []time.Duration{100 * time.Millisecond, time.Hour, 2 * time.Hour}
 	for wait, want := range map[time.Duration]time.Duration{
@@ -235,8 +235,8 @@ func TestWhoAsksForTimeGetsTheRungThatIsLongEnough(t *testing.T) {
 	}
 }
 
-// Who asks for time at the end of the ladder has no try left.
-func TestAskingForTimeDoesNotLengthenTheLadder(t *testing.T) {
+// A Retry-After at the last attempt adds none.
+func TestRetryAfterAddsNoAttempt(t *testing.T) {
 	t.Parallel()
 	w := worker.New("echo", worker.RetryDelays(retryDelay), worker.OnCall(func(context.Context, event.Of[event.SaleCompleted]) (worker.Record, error) {
 		return nil, worker.RetryAfter(errors.New("come back later"), time.Millisecond)

@@ -86,7 +86,7 @@ func TestAFailureThatCannotBeWrittenDownIsKeptInHand(t *testing.T) {
 }
 
 // What only the journal refuses holds up no queue.
-func TestAnUnwritableFailureIsSaidLoudly(t *testing.T) {
+func TestAFailureThatCannotBeRecordedIsLogged(t *testing.T) {
 	t.Parallel()
 	e := workertest.Sale(t, "cup", "shop", "1")
 	w := echoing(&tries{}, failing(e, errors.New("no")), worker.RetryDelays())
@@ -96,13 +96,13 @@ func TestAnUnwritableFailureIsSaidLoudly(t *testing.T) {
 	h.Publish(e)
 	h.Receive(topology.DeadQueueName("echo"), 1)
 	if !r.Logs.Has("ERROR a failure can not be recorded") {
-		t.Error("nobody is told")
+		t.Error("it is not logged")
 	}
 }
 
 // After the row is written and before the broker has the copy everything may be lost: the message comes again at the same
 // attempt, and its try is the same row.
-func TestATryJudgedTwiceIsOneRow(t *testing.T) {
+func TestAnAttemptThatFailsTwiceIsOneRow(t *testing.T) {
 	t.Parallel()
 	seen := &tries{}
 	e := workertest.Sale(t, "cup", "shop", "1")
@@ -137,7 +137,7 @@ func TestATryJudgedTwiceIsOneRow(t *testing.T) {
 	}
 }
 
-// Of a class of events that fail, those after the first few are set aside at once, and those on the ladder at their next
+// Of a class of events that fail, those after the first few are quarantined at once, and those in retry queues at their next
 // failure; everything else flows. Released, it begins anew.
 func TestAClassOfFailingEventsIsQuarantined(t *testing.T) {
 	t.Parallel()
@@ -208,7 +208,7 @@ func TestRejectionsFillNoClass(t *testing.T) {
 	}
 }
 
-// What may be the other side's fault climbs its ladder like any failure, and fills no class.
+// A failure in doubt is retried like any other, and fills no class.
 func TestWhatIsInDoubtFillsNoClass(t *testing.T) {
 	t.Parallel()
 	w := echoing(&tries{}, func(context.Context, []event.Any) error { return worker.InDoubt(errors.New("EOF")) }, worker.Quarantine(1, time.Hour))

@@ -129,7 +129,7 @@ func (h *env) shovel(d rabbitmq.Delivery, queue string) {
 	h.Send(m)
 }
 
-func TestWhatAnOperatorMovesHasAWholeLadderBeforeIt(t *testing.T) {
+func TestAMovedMessageHasAllItsAttempts(t *testing.T) {
 	t.Parallel()
 	seen := &tries{}
 	sale := workertest.Sale(t, "cup", "shop", "1")
@@ -143,7 +143,7 @@ func TestWhatAnOperatorMovesHasAWholeLadderBeforeIt(t *testing.T) {
 		if n := seen.of(sale); n != 3*life || dead.Failure().Attempt != 3 || times != life-1 {
 			t.Fatalf("in its life %d it has died after %d tries in all, at attempt %d, come back %d times", life, n, dead.Failure().Attempt, times)
 		}
-		// Somebody had looked at it often.
+		// It was inspected often.
 		dead.Headers["x-delivery-count"] = int64(20)
 		h.shovel(dead, topology.QueueName("echo"))
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-func TestWhatFailsClimbsTheLadderAndDiesWithItsReason(t *testing.T) {
+func TestAFailureIsRetriedAndBecomesADeadLetterWithItsReason(t *testing.T) {
 	t.Parallel()
 	seen := &tries{}
 	poison := workertest.Sale(t, "cup", "shop", "1")
@@ -232,7 +232,7 @@ func TestALargeMessageDiesLikeAnyOther(t *testing.T) {
 
 // Without a retryDelay to go to a failed message stays in hand, with noise, and goes
 // up the ladder once there is one.
-func TestAFailureWaitsForAMissingRung(t *testing.T) {
+func TestAFailureWaitsForAMissingRetryQueue(t *testing.T) {
 	t.Parallel()
 	e := workertest.Sale(t, "cup", "shop", "1")
 	seen := &tries{}
@@ -241,7 +241,7 @@ func TestAFailureWaitsForAMissingRung(t *testing.T) {
 	h.DeleteQueue(topology.RetryQueueName("echo", retryDelay))
 	r := h.RunWorker(w, 1)
 	h.Publish(e)
-	h.Eventually("it is said loudly", func() bool {
+	h.Eventually("it is logged as an error", func() bool {
 		return r.Logs.Has("ERROR the broker does not take a failed message")
 	})
 	h.Apply(w)

@@ -121,7 +121,7 @@ func TestATimerTriesAgain(t *testing.T) {
 	}
 	for _, what := range []string{"the pen is dry", "the table is gone"} {
 		if !r.Logs.Has("ERROR", what) {
-			t.Errorf("nobody is told that %s", what)
+			t.Errorf("the log does not have that %s", what)
 		}
 	}
 }
@@ -156,7 +156,7 @@ func TestATimerOutlastsItsServers(t *testing.T) {
 	t.Parallel()
 	w := timed(short, doNext)
 	h := newEnv(t, w)
-	// Nobody listens there: no slot will ever consume.
+	// No server listens there: no slot will ever consume.
 	away := workertest.NewLink(h, "tcp://127.0.0.1:1")
 	away.Break()
 	h.Broker.URLs = []string{strings.Replace(away.URL, "tcp://", "amqp://guest:guest@", 1)}
