@@ -222,7 +222,7 @@ func (s *street) owed() string {
 	}
 	var names []string
 	for _, w := range workers.Fleet(workers.Config{}) {
-		if w.Owes() {
+		if w.TracksInbox() {
 			names = append(names, w.Name())
 		}
 	}

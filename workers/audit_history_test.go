@@ -1,30 +1,20 @@
 package workers_test
 
 import (
-	"bytes"
-	"context"
 	"fmt"
-	"log/slog"
 	"net/url"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/store"
-	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/audit"
-	"github.com/composerp/composerp/workers/runtime/housekeeping"
-	"github.com/composerp/composerp/workers/runtime/relay"
-	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
@@ -47,33 +37,25 @@ type history struct {
 // says that it is at rest, and stops it.
 func newHistory(t *testing.T) *history {
 	t.Helper()
-	h := &history{TB: t, server: localtest.Database(t), exchange: rabbitmqtest.Vhost(t)}
-	h.say()
-	databaseURL := storetest.URL(t)
-	h.plan(databaseURL)
-	h.name = databaseName(t, databaseURL)
-	if err := rabbitmq.Apply(t.Context(), workers.Topology(), h.exchange); err != nil {
-		t.Fatal(err)
-	}
-	stop := startFleet(t, databaseURL, h.exchange)
-	db := open(t, databaseURL)
-	defer db.Close()
-	if _, err := eventlog.AdmitOnce(t.Context(), db, []event.Any{h.earlier}, true); err != nil {
-		t.Fatal(err)
-	}
-	h.rest(db, true)
+	fleet := workers.Fleet(workers.Config{})
+	env := workertest.NewEnv(t, fleet...)
+	h := &history{TB: t, server: localtest.Database(t), name: databaseName(t, env.URL), exchange: env.Broker}
+	h.makeEvents()
+	h.plan(env.URL)
+	end := env.StartFleet(fleet...)
+	env.Admit(h.earlier)
+	h.rest(env.DB, true)
 	for _, e := range []event.Any{h.receipt, h.sale, h.refund, h.transfer, h.arrival, h.adjustment, h.count, h.poison} {
-		if v, err := eventlog.AdmitOnce(t.Context(), db, []event.Any{e}, true); err != nil || v[0] != eventlog.Admitted {
-			t.Fatalf("admitting %s: %v, %v", e.ID, v, err)
-		}
+		env.Admit(e)
 	}
-	h.sendStraight()
-	h.rest(db, false)
-	if _, err := eventlog.AdmitOnce(t.Context(), db, []event.Any{h.last}, true); err != nil {
-		t.Fatal(err)
+	for range 2 {
+		env.Publish(h.straight)
 	}
-	h.rest(db, false)
-	stop()
+	h.rest(env.DB, false)
+	env.Admit(h.last)
+	h.rest(env.DB, false)
+	end()
+	env.DB.Close() // with connections the database can not be copied
 	return h
 }
 
@@ -89,7 +71,7 @@ func (h *history) plan(databaseURL string) {
 	}
 }
 
-func (h *history) say() {
+func (h *history) makeEvents() {
 	h.earlier = workertest.Receipt(h, "C", "shop", "5")
 	h.receipt = workertest.Receipt(h, "A", "shop", "10")
 	h.sale = workertest.Sale(h, "A", "shop", "3")
@@ -101,29 +83,6 @@ func (h *history) say() {
 	h.straight = workertest.Sale(h, "B", "shop", "2")
 	h.poison = workertest.Sale(h, "A", "@loss", "1")
 	h.last = workertest.Sale(h, "A", "shop", "1")
-}
-
-// sendStraight publishes an event as an outsider with an AMQP client of its own does, twice.
-func (h *history) sendStraight() {
-	h.Helper()
-	session, err := rabbitmq.Open(h.Context(), h.exchange)
-	if err != nil {
-		h.Fatal(err)
-	}
-	defer session.Close()
-	publisher, err := session.Publisher(1)
-	if err != nil {
-		h.Fatal(err)
-	}
-	for range 2 {
-		c, err := publisher.Publish(h.Context(), workertest.Delivery(h.straight).Message)
-		if err == nil {
-			err = c.Wait(h.Context())
-		}
-		if err != nil {
-			h.Fatal(err)
-		}
-	}
 }
 
 // rest waits until the audit proves what there is, and makes a checkpoint of it or not.
@@ -189,65 +148,4 @@ func databaseName(t testing.TB, databaseURL string) string {
 		t.Fatal(err)
 	}
 	return u.Path[1:]
-}
-
-// startFleet runs ticker, relay and every worker as `composerp up` does. stop
-// returns when nothing of them is left.
-func startFleet(t testing.TB, databaseURL string, at rabbitmq.Config) (stop func()) {
-	t.Helper()
-	db := open(t, databaseURL)
-	ctx, cancel := context.WithCancel(t.Context())
-	var g errgroup.Group
-	said := &lockedBuffer{}
-	log := slog.New(slog.NewTextHandler(said, nil))
-	ticker := eventlog.NewTicker(db, log, housekeeping.Chores(db, log)...)
-	g.Go(func() error {
-		store.Lead(ctx, db, "ticker", "test", ticker.Run, func(err error) { t.Errorf("the ticker stands still: %v", err) })
-		return nil
-	})
-	r := &relay.Relay{DB: db, Exchange: at, Holder: "test", Log: log}
-	g.Go(func() error { return r.Run(ctx) })
-	started, failed := make(chan struct{}, 16), make(chan error, 16)
-	for _, w := range workers.Fleet(workers.Config{}) {
-		runner := &worker.Runner{Worker: w, DB: db, Exchange: at, Log: log, Started: func() { started <- struct{}{} }}
-		g.Go(func() error {
-			err := runner.Run(ctx)
-			failed <- fmt.Errorf("worker %s has ended: %w", w.Name(), err)
-			return err
-		})
-	}
-	for range workers.Fleet(workers.Config{}) {
-		select {
-		case <-started:
-		case err := <-failed:
-			t.Fatalf("the fleet does not start: %v. It says:\n%s", err, said)
-		case <-time.After(2 * time.Minute):
-			t.Fatalf("the fleet does not start. It says:\n%s", said)
-		}
-	}
-	return func() {
-		cancel()
-		if err := g.Wait(); err != nil {
-			t.Errorf("running the fleet: %v", err)
-		}
-		db.Close()
-	}
-}
-
-// lockedBuffer keeps what the fleet says.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

@@ -8,9 +8,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
-	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers"
@@ -20,20 +18,14 @@ import (
 
 // loaded is a fleet that never comes to rest: sales of ten items come in all the time.
 type loaded struct {
-	*testing.T
-	db       *store.DB
-	url      string
-	exchange rabbitmq.Config
+	*workertest.Env
 }
 
 func newLoaded(t *testing.T) *loaded {
 	t.Helper()
-	l := &loaded{T: t, exchange: rabbitmqtest.Vhost(t), url: storetest.URL(t)}
-	if err := rabbitmq.Apply(t.Context(), workers.Topology(), l.exchange); err != nil {
-		t.Fatal(err)
-	}
-	stopFleet := startFleet(t, l.url, l.exchange)
-	l.db = open(t, l.url)
+	fleet := workers.Fleet(workers.Config{})
+	l := &loaded{workertest.NewEnv(t, fleet...)}
+	stopFleet := l.StartFleet(fleet...)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
@@ -43,20 +35,20 @@ func newLoaded(t *testing.T) *loaded {
 			for k := range 5 {
 				sales = append(sales, workertest.Sale(t, fmt.Sprintf("item %d", (i+k)%10), "shop", "1"))
 			}
-			if _, err := eventlog.AdmitOnce(ctx, l.db, sales, true); err != nil && ctx.Err() == nil {
+			if _, err := eventlog.AdmitOnce(ctx, l.DB, sales, true); err != nil && ctx.Err() == nil {
 				t.Error(err)
 				return
 			}
 		}
 	}()
-	t.Cleanup(func() { stop(); <-ended; l.db.Close(); stopFleet() })
+	t.Cleanup(func() { stop(); <-ended; stopFleet() })
 	return l
 }
 
 func (l *loaded) audit() audit.Report {
 	l.Helper()
 	r, err := audit.Run(l.Context(), audit.Config{
-		DB: l.db, Exchange: l.exchange, Management: rabbitmqtest.Management(l), Topology: workers.Topology(), Wait: time.Millisecond,
+		DB: l.DB, Exchange: l.Broker, Management: rabbitmqtest.Management(l), Topology: workers.Topology(), Wait: time.Millisecond,
 	})
 	if err != nil {
 		l.Fatal(err)
@@ -65,7 +57,7 @@ func (l *loaded) audit() audit.Report {
 }
 
 func (l *loaded) moved() int64 {
-	return storetest.Value[int64](l, l.url, `SELECT count(*) FROM movement`)
+	return storetest.Value[int64](l, l.URL, `SELECT count(*) FROM movement`)
 }
 
 // Audits beside the load find nothing wrong, each goes on from the one before, and
@@ -90,15 +82,11 @@ func TestAuditBesideTheLoad(t *testing.T) {
 		t.Error("nothing was ever in flight: the load proves nothing")
 	}
 	before := l.moved()
-	for deadline := time.Now().Add(time.Minute); l.moved() < before+20; {
-		if time.Now().After(deadline) {
-			t.Fatal("the fleet does not go on")
-		}
-	}
+	l.Eventually("the fleet goes on", func() bool { return l.moved() >= before+20 })
 	// The newest sale that was moved is newer than the last audit.
 	const lost = `DELETE FROM movement m USING (SELECT max(id) AS id FROM position WHERE location_id = 'shop') p
 		WHERE m.position_id = p.id AND m.sequence = (SELECT max(sequence) FROM movement WHERE position_id = p.id)`
-	storetest.Exec(t, l.url, lost)
+	storetest.Exec(t, l.URL, lost)
 	r := l.audit()
 	if r.Verdict != audit.Findings {
 		t.Fatalf("a movement is gone, and the audit says\n%s", r.Table())

@@ -1,5 +1,5 @@
-// Package workers is the guest list: every worker of the fleet, a line each. A
-// test fails when a room is missing from it.
+// Package workers is the registry of the fleet's workers, a line each. A new worker
+// is its package and its line in Fleet; a test fails when the line is missing.
 package workers
 
 import (
@@ -22,14 +22,14 @@ import (
 	"github.com/composerp/composerp/workers/worker"
 )
 
-// Config is what the workers must be told of the world around them. The zero
-// value works: who has nobody to call writes to the log and a table.
+// Config are the settings of the workers. The zero value works: a worker without a
+// receiver to call writes to the log and a table.
 type Config struct {
-	// NotificationURL hears of orders, AlertURL of low stock and expiring lots, by a
-	// POST of JSON; AlertmanagerURL is the base of an Alertmanager that is told of the latter too.
+	// NotificationURL receives orders, AlertURL low stock and expiring lots, each as a
+	// POST of JSON; AlertmanagerURL is the base of an Alertmanager that receives the latter too.
 	NotificationURL, AlertURL, AlertmanagerURL string
 	Log                                        *slog.Logger
-	// Now is the wall clock by which an Alertmanager is told the time; nil: the machine's.
+	// Now is the wall clock for the times that an Alertmanager gets; nil: the machine's.
 	Now func() time.Time
 }
 
@@ -49,6 +49,27 @@ func Fleet(cfg Config) []worker.Worker {
 		analytics.New(),
 		journal.New(),
 	}
+}
+
+// Names are the workers' names, in the registry's order.
+func Names() []string {
+	fleet := Fleet(Config{})
+	names := make([]string, len(fleet))
+	for i, w := range fleet {
+		names[i] = w.Name()
+	}
+	return names
+}
+
+// TrackedNames are the names of the workers whose events get rows in the inbox: see worker.Worker.TracksInbox.
+func TrackedNames() []string {
+	var names []string
+	for _, w := range Fleet(Config{}) {
+		if w.TracksInbox() {
+			names = append(names, w.Name())
+		}
+	}
+	return names
 }
 
 // Topology is what the fleet needs of the broker.

@@ -12,96 +12,74 @@ import (
 	"github.com/composerp/composerp/workers"
 )
 
-var update = flag.Bool("update", false, "write the golden topology anew")
+var update = flag.Bool("update", false, "write the golden files anew")
 
-// What the broker holds follows from who hears what, and nothing else. A change
-// here is a change of a running broker: see the documentation of package exchange.
-func TestTheFleetsTopologyIsGolden(t *testing.T) {
-	t.Parallel()
-	got, err := json.MarshalIndent(workers.Topology(), "", "  ")
+// golden compares a value with its golden file. With -update it writes the file.
+func golden(t *testing.T, file string, value any) {
+	t.Helper()
+	got, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
 	got = append(got, '\n')
-	const golden = "testdata/topology.json"
 	if *update {
-		if err := os.WriteFile(golden, got, 0o644); err != nil {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile(golden)
+	want, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if string(got) != string(want) {
-		t.Errorf("the topology has changed; if on purpose, go test ./workers -run Golden -update. Now:\n%s", got)
+		t.Errorf("%s has changed; if on purpose, go test ./workers -run Golden -update. Now:\n%s", file, got)
 	}
 }
 
-// A worker that nobody invited is code that never runs.
-func TestEveryRoomIsOnTheGuestList(t *testing.T) {
+// The topology follows from the subscriptions, and from nothing else. A change of
+// the golden file is a change of a running broker: see package topology.
+func TestTheFleetsTopologyIsGolden(t *testing.T) {
 	t.Parallel()
-	var guests, rooms []string
-	for _, w := range workers.Fleet(workers.Config{}) {
-		guests = append(guests, w.Name())
+	golden(t, "testdata/topology.json", workers.Topology())
+}
+
+// An event type that loses its consumer is published for nothing.
+func TestTheConsumersAreGolden(t *testing.T) {
+	t.Parallel()
+	consumers := map[event.Type][]string{}
+	for _, typ := range event.Types() {
+		consumers[typ] = []string{}
 	}
+	for _, w := range workers.Fleet(workers.Config{}) {
+		for _, typ := range w.Types() {
+			consumers[typ] = append(consumers[typ], w.Name())
+			slices.Sort(consumers[typ])
+		}
+	}
+	golden(t, "testdata/consumers.json", consumers)
+}
+
+// The audit expects rows in the inbox of these workers, and of no others.
+func TestTheTrackedWorkersAreGolden(t *testing.T) {
+	t.Parallel()
+	golden(t, "testdata/tracked.json", workers.TrackedNames())
+}
+
+// A package without its line in the registry is a worker that never runs.
+func TestEveryWorkerIsInTheRegistry(t *testing.T) {
+	t.Parallel()
+	names := slices.Sorted(slices.Values(workers.Names()))
 	sources, err := filepath.Glob("*/*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
+	var packages []string
 	for _, source := range sources {
-		if room := filepath.Dir(source); room != "worker" && !slices.Contains(rooms, room) {
-			rooms = append(rooms, room)
+		if name := filepath.Dir(source); name != "worker" && !slices.Contains(packages, name) {
+			packages = append(packages, name)
 		}
 	}
-	slices.Sort(guests)
-	if len(rooms) == 0 || !slices.Equal(guests, rooms) {
-		t.Errorf("the guest list is %v, the rooms are %v", guests, rooms)
-	}
-}
-
-// heardBy is the table of events, as far as the workers of today go. A line that
-// loses its worker is an event that is said and not heard.
-var heardBy = map[event.Type][]string{
-	event.TypeSaleCompleted:          {"intake", "ledger"},
-	event.TypeReceiptCompleted:       {"intake", "ledger"},
-	event.TypeTransferInitiated:      {"intake", "ledger"},
-	event.TypeStockAdjusted:          {"intake", "ledger"},
-	event.TypeStockCounted:           {"intake", "ledger"},
-	event.TypeInventoryUpdated:       {"forecasting", "lots", "replenishment", "stockview"},
-	event.TypeInventoryLowStock:      {"alert", "replenishment", "stockview"},
-	event.TypeReplenishmentTriggered: {"stockview"},
-	event.TypeForecastGenerated:      {"analytics", "replenishment", "stockview"},
-	event.TypeRuleChanged:            {"replenishment"},
-	event.TypePurchaseOrderApproved:  {"notification", "procurement", "stockview"},
-	event.TypePurchaseOrderCancelled: {"notification", "procurement", "replenishment", "stockview"},
-	event.TypeLotExpiring:            {"alert"},
-	event.TypePurchaseOrderCreated:   {"approval", "notification", "procurement", "stockview"},
-}
-
-func TestWhoHearsWhat(t *testing.T) {
-	t.Parallel()
-	heard := map[event.Type][]string{}
-	for _, w := range workers.Fleet(workers.Config{}) {
-		for _, typ := range w.Types() {
-			heard[typ] = append(heard[typ], w.Name())
-		}
-	}
-	for _, typ := range event.Types() {
-		slices.Sort(heard[typ])
-		if !slices.Equal(heard[typ], heardBy[typ]) {
-			t.Errorf("%s is heard by %v, want %v", typ, heard[typ], heardBy[typ])
-		}
-	}
-}
-
-// Audit looks in the inbox for what each worker owes: those that keep their own account owe nothing there.
-func TestWhoOwes(t *testing.T) {
-	t.Parallel()
-	owes := map[string]bool{"ledger": true, "stockview": true, "lots": true, "replenishment": true, "approval": true, "procurement": true, "notification": true, "alert": true, "forecasting": true, "analytics": true, "intake": false, "journal": false}
-	for _, w := range workers.Fleet(workers.Config{}) {
-		if want, known := owes[w.Name()]; !known || w.Owes() != want {
-			t.Errorf("%s owes: %t, want %t", w.Name(), w.Owes(), want)
-		}
+	if len(packages) == 0 || !slices.Equal(names, packages) {
+		t.Errorf("the registry has %v, the packages are %v", names, packages)
 	}
 }

@@ -39,7 +39,7 @@ func newCounter(t testing.TB) *counter {
 	return c
 }
 
-// happens lets events be heard, and what is said because of them, until nobody says anything more. It gives all that was said.
+// happens lets the workers handle events, and the events that follow, until no more follow. It gives all that were emitted.
 func (c *counter) happens(events ...event.Any) (said []event.Any) {
 	c.Helper()
 	for len(events) > 0 {

@@ -116,7 +116,7 @@ func simulate(ctx context.Context, cctx *cli.Context, r *fleet.Running, o demoOp
 // trackingWorkers are the fleet's workers that track their events in the inbox.
 func trackingWorkers() (names []string) {
 	for _, w := range workers.Fleet(workers.Config{}) {
-		if w.Owes() {
+		if w.TracksInbox() {
 			names = append(names, w.Name())
 		}
 	}

@@ -169,7 +169,7 @@ func awaitQuiet(cctx *cli.Context, db *store.DB, e settings.Endpoints) error {
 func queuesOf(names string) (map[string]string, error) {
 	queues := map[string]string{}
 	for _, w := range workers.Fleet(workers.Config{}) {
-		if w.Owes() {
+		if w.TracksInbox() {
 			queues[w.Name()] = w.Queue()
 		}
 	}

@@ -127,7 +127,7 @@ func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, registry pr
 	started := make(chan struct{}, total)
 	running, runningCtx := errgroup.WithContext(ctx)
 	for _, w := range f.workers {
-		r := &worker.Runner{Worker: w, DB: db, Exchange: broker, Slots: f.slotsOf(w), Log: f.log, Metrics: metrics,
+		r := &worker.Runner{Worker: w, DB: db, Broker: broker, Slots: f.slotsOf(w), Log: f.log, Metrics: metrics,
 			Started: func() {
 				select {
 				case started <- struct{}{}:

@@ -198,7 +198,7 @@ func (env *environment) newHistory(ctx context.Context, progress func(string)) (
 	}
 	h := &history{environment: env, db: db, store: ahead, progress: progress}
 	for _, w := range workers.Fleet(workers.Config{}) {
-		if !w.Owes() {
+		if !w.TracksInbox() {
 			continue
 		}
 		var types []string

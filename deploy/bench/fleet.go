@@ -113,7 +113,7 @@ func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, ws []worker
 	metrics := worker.NewMetrics(f.registry)
 	for _, w := range ws {
 		runner := worker.Runner{
-			Worker: w, DB: db, Exchange: f.environment.broker, Node: "bench", Log: noLog, Metrics: metrics,
+			Worker: w, DB: db, Broker: f.environment.broker, Node: "bench", Log: noLog, Metrics: metrics,
 			Started: func() { started <- struct{}{} },
 		}
 		g.Go(func() error { return runner.Run(ctx) })

@@ -30,7 +30,7 @@ func trackingWorkers() map[event.Type][]string {
 	tracking := map[event.Type][]string{}
 	for _, w := range workers.Fleet(workers.Config{}) {
 		for _, t := range w.Types() {
-			if w.Owes() {
+			if w.TracksInbox() {
 				tracking[t] = append(tracking[t], w.Name())
 			}
 		}

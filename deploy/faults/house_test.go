@@ -102,7 +102,7 @@ func (h *house) run(ws ...worker.Worker) {
 	metrics := worker.NewMetrics(h.registry)
 	ends := []func(){relaying}
 	for _, w := range ws {
-		r := &worker.Runner{Worker: w, DB: db, Exchange: broker, Node: "faults", Log: log, Metrics: metrics}
+		r := &worker.Runner{Worker: w, DB: db, Broker: broker, Node: "faults", Log: log, Metrics: metrics}
 		done := make(chan error, 1)
 		go func() { done <- r.Run(ctx) }()
 		ends = append(ends, func() {

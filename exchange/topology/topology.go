@@ -107,8 +107,12 @@ func Compute(subs []Subscription) Topology {
 	return t
 }
 
-// addWorker adds a worker's queue, its dead letters and its retry queues. The queue is bound to composerp.retry by its
-// own name, so that a redrive needs no default exchange.
+// addWorker adds a worker's queue, its dead letters and its retry queues.
+//
+// The bindings of composerp.events to the queue carry what the relay (workers/runtime/relay) publishes to the worker's
+// slots (workers/worker). The ticker (eventlog.Ticker, run by cli/fleet) makes an event of the log visible to the relay;
+// the doc of package worker has the whole way. The queue is also bound to composerp.retry by its own name, so that a
+// redrive needs no default exchange.
 func (t *Topology) addWorker(sub Subscription) {
 	queue, dead := QueueName(sub.Worker), DeadQueueName(sub.Worker)
 	t.Queues = append(t.Queues,

@@ -1,8 +1,7 @@
-// Package alert tells those on duty of low stock and of lots that will expire
-// soon: by a webhook, by an Alertmanager, by both, or, where neither is
-// configured, by the log and the table notice. What may go wrong on the way, and
-// what becomes of it, is in package notice; how an Alertmanager is spoken to is in
-// alertmanager.go.
+// Package alert alerts the people on duty to low stock and to lots that expire
+// soon: by a webhook, by an Alertmanager, by both, or, when neither is configured,
+// by the log and the table notification. Package notify has the failures of the
+// way and their outcomes, alertmanager.go the protocol of an Alertmanager.
 package alert
 
 import (
@@ -12,16 +11,16 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/workers/worker"
-	"github.com/composerp/composerp/workers/worker/notice"
+	"github.com/composerp/composerp/workers/worker/notify"
 	"github.com/composerp/composerp/workers/worker/webcall"
 )
 
-// Config says who is told. The zero value tells the log and the table.
+// Config names the receivers. The zero value writes to the log and the table.
 type Config struct {
 	// WebhookURL gets a POST of JSON, AlertmanagerURL is the base of an Alertmanager.
 	WebhookURL, AlertmanagerURL string
 	Log                         *slog.Logger
-	// Now is the wall clock by which the Alertmanager is told the time; nil: the machine's.
+	// Now is the wall clock for the times that the Alertmanager gets; nil: the machine's.
 	Now func() time.Time
 }
 
@@ -31,15 +30,15 @@ func New(cfg Config) worker.Worker {
 	if now == nil {
 		now = time.Now
 	}
-	t := notice.Teller{Log: cfg.Log, Gates: &worker.Gates{}}
-	caller := webcall.Caller{Gates: t.Gates}
+	t := notify.Notifier{Log: cfg.Log, Breakers: &worker.Breakers{}}
+	caller := webcall.Caller{Breakers: t.Breakers}
 	if cfg.WebhookURL != "" {
-		t.Channels = append(t.Channels, notice.Webhook(cfg.WebhookURL, caller))
+		t.Channels = append(t.Channels, notify.Webhook(cfg.WebhookURL, caller))
 	}
 	if cfg.AlertmanagerURL != "" {
 		t.Channels = append(t.Channels, alertmanager(cfg.AlertmanagerURL, caller, now))
 	}
-	return worker.New("alert", t.Hear(notice.Of(lowStock), notice.Of(lotExpiring))...)
+	return worker.New("alert", t.Subscribe(notify.Of(lowStock), notify.Of(lotExpiring))...)
 }
 
 // Severities, as those on duty sort them.
@@ -48,12 +47,12 @@ const (
 	critical = "critical" // there is nothing left to sell
 )
 
-func lowStock(e event.Of[event.InventoryLowStock]) notice.Message {
+func lowStock(e event.Of[event.InventoryLowStock]) notify.Message {
 	p, severity := e.Payload, warning
 	if p.Available.Sign() <= 0 {
 		severity = critical
 	}
-	return notice.Message{
+	return notify.Message{
 		Key:     worker.IdempotencyKey(e.ID.String(), "alert"),
 		About:   p.ItemID + " at " + p.LocationID,
 		Summary: fmt.Sprintf("%s at %s is low: %s available, threshold %s.", p.ItemID, p.LocationID, p.Available, p.Threshold),
@@ -63,9 +62,9 @@ func lowStock(e event.Of[event.InventoryLowStock]) notice.Message {
 	}
 }
 
-func lotExpiring(e event.Of[event.LotExpiring]) notice.Message {
+func lotExpiring(e event.Of[event.LotExpiring]) notify.Message {
 	p := e.Payload
-	return notice.Message{
+	return notify.Message{
 		Key:     worker.IdempotencyKey(e.ID.String(), "alert"),
 		About:   fmt.Sprintf("%s at %s, lot %s", p.ItemID, p.LocationID, p.LotNumber),
 		Summary: fmt.Sprintf("Lot %s of %s at %s expires on %s: %s left.", p.LotNumber, p.ItemID, p.LocationID, p.ExpiryDate, p.Quantity),

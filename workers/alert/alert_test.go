@@ -52,14 +52,14 @@ func TestWithoutAURLItIsWrittenDown(t *testing.T) {
 
 func TestAWebhookIsTold(t *testing.T) {
 	t.Parallel()
-	hook := newListener(t)
+	hook := newReceiver(t)
 	db := storetest.DB(t)
 	w := alert.New(alert.Config{WebhookURL: hook.URL + "/hook"})
 	e := low(t, "0")
 	if _, err := workertest.Handle(t, db, w, e, e); err != nil {
 		t.Fatal(err)
 	}
-	posts := hook.heard()
+	posts := hook.received()
 	if len(posts) != 1 || posts[0].path != "POST /hook" || posts[0].key != e.ID.String()+":alert" || posts[0].contentType != "application/json" {
 		t.Fatalf("want one post with the event's key, got %+v", posts)
 	}
@@ -71,18 +71,18 @@ func TestAWebhookIsTold(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("want the documented body, got %s", posts[0].body)
 	}
-	if got := notices(t, db); !slices.Equal(got, []string{"webhook told i 200"}) {
+	if got := rows(t, db); !slices.Equal(got, []string{"webhook delivered i 200"}) {
 		t.Errorf("want it kept, got %q", got)
 	}
 }
 
 // Each of two is told; while one fails the other does not hear it again.
-func TestOneFailsTheOtherHearsOnce(t *testing.T) {
+func TestOneFailsTheOtherIsNotifiedOnce(t *testing.T) {
 	t.Parallel()
 	for name, swap := range map[string]bool{"the webhook fails": false, "the alertmanager fails": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			hook, manager := newListener(t), newListener(t)
+			hook, manager := newReceiver(t), newReceiver(t)
 			failing, well := hook, manager
 			if swap {
 				failing, well = manager, hook
@@ -93,32 +93,32 @@ func TestOneFailsTheOtherHearsOnce(t *testing.T) {
 			e := low(t, "3")
 			failing.answers(http.StatusBadGateway)
 			for range 2 {
-				openGates(t, url)
+				endWaits(t, url)
 				if _, err := workertest.Handle(t, db, w, e); err == nil || errors.Is(err, worker.ErrRejected) || !strings.Contains(err.Error(), "502") {
 					t.Fatalf("want to try again, got %v", err)
 				}
 			}
-			if got := notices(t, db); len(got) != 2 || !slices.ContainsFunc(got, func(s string) bool { return strings.Contains(s, "untold ii") && strings.Contains(s, "502") }) {
+			if got := rows(t, db); len(got) != 2 || !slices.ContainsFunc(got, func(s string) bool { return strings.Contains(s, "undelivered ii") && strings.Contains(s, "502") }) {
 				t.Errorf("want both rows, one untold at the second try, got %q", got)
 			}
 			// Its gate is closed: it is not called, and that is no try.
-			if _, err := workertest.Handle(t, db, w, e); !errors.Is(err, worker.ErrNotCalled) || len(failing.heard()) != 2 {
-				t.Fatalf("want no call, got %d and %v", len(failing.heard()), err)
+			if _, err := workertest.Handle(t, db, w, e); !errors.Is(err, worker.ErrCircuitOpen) || len(failing.received()) != 2 {
+				t.Fatalf("want no call, got %d and %v", len(failing.received()), err)
 			}
 			failing.answers(http.StatusOK)
-			openGates(t, url)
+			endWaits(t, url)
 			if _, err := workertest.Handle(t, db, w, e, e); err != nil {
 				t.Fatal(err)
 			}
-			if len(well.heard()) != 1 || len(failing.heard()) != 3 {
-				t.Errorf("want one call and three, got %d and %d", len(well.heard()), len(failing.heard()))
+			if len(well.received()) != 1 || len(failing.received()) != 3 {
+				t.Errorf("want one call and three, got %d and %d", len(well.received()), len(failing.received()))
 			}
-			for _, p := range append(well.heard(), failing.heard()...) {
+			for _, p := range append(well.received(), failing.received()...) {
 				if p.key != e.ID.String()+":alert" {
 					t.Errorf("want the same key each time, got %s", p.key)
 				}
 			}
-			if got := notices(t, db); !slices.Contains(got, "webhook told "+map[bool]string{false: "iii", true: "i"}[swap]+" 200") || len(got) != 2 {
+			if got := rows(t, db); !slices.Contains(got, "webhook delivered "+map[bool]string{false: "iii", true: "i"}[swap]+" 200") || len(got) != 2 {
 				t.Errorf("want both told, got %q", got)
 			}
 		})
@@ -128,7 +128,7 @@ func TestOneFailsTheOtherHearsOnce(t *testing.T) {
 // One refuses for good, the other is away: it is tried again for the one, and the refusal comes out in the end.
 func TestARefusalWaitsForTheOther(t *testing.T) {
 	t.Parallel()
-	hook, manager, url := newListener(t), newListener(t), storetest.URL(t)
+	hook, manager, url := newReceiver(t), newReceiver(t), storetest.URL(t)
 	db := storetest.Open(t, url, 8)
 	w := alert.New(alert.Config{WebhookURL: hook.URL, AlertmanagerURL: manager.URL})
 	e := low(t, "3")
@@ -138,23 +138,23 @@ func TestARefusalWaitsForTheOther(t *testing.T) {
 		t.Fatalf("want to try again, got %v", err)
 	}
 	manager.answers(http.StatusOK)
-	openGates(t, url)
-	if _, err := workertest.Handle(t, db, w, e); !errors.Is(err, worker.ErrRejected) || !strings.Contains(err.Error(), "telling the webhook") || !strings.Contains(err.Error(), "410 Gone") {
+	endWaits(t, url)
+	if _, err := workertest.Handle(t, db, w, e); !errors.Is(err, worker.ErrRejected) || !strings.Contains(err.Error(), "notifying the webhook") || !strings.Contains(err.Error(), "410 Gone") {
 		t.Fatalf("want the refusal, got %v", err)
 	}
 	hook.answers(http.StatusOK)
 	if _, err := workertest.Handle(t, db, w, e); err != nil { // somebody mended the webhook and moved the dead letter back
 		t.Fatal(err)
 	}
-	if len(hook.heard()) != 3 || len(manager.heard()) != 2 {
-		t.Errorf("want 3 and 2 calls, got %d and %d", len(hook.heard()), len(manager.heard()))
+	if len(hook.received()) != 3 || len(manager.received()) != 2 {
+		t.Errorf("want 3 and 2 calls, got %d and %d", len(hook.received()), len(manager.received()))
 	}
 }
 
 // A crash after both calls, before their record: both are told again, and can know it.
 func TestALostRecordIsToldAgain(t *testing.T) {
 	t.Parallel()
-	hook, manager := newListener(t), newListener(t)
+	hook, manager := newReceiver(t), newReceiver(t)
 	url := storetest.URL(t)
 	db := storetest.Open(t, url, 4)
 	w := alert.New(alert.Config{WebhookURL: hook.URL, AlertmanagerURL: manager.URL})
@@ -167,14 +167,14 @@ func TestALostRecordIsToldAgain(t *testing.T) {
 	if _, err := workertest.Handle(t, db, w, e); err != nil {
 		t.Fatal(err)
 	}
-	hooked, managed := hook.heard(), manager.heard()
+	hooked, managed := hook.received(), manager.received()
 	if len(hooked) != 2 || hooked[0].key != hooked[1].key || string(hooked[0].body) != string(hooked[1].body) {
 		t.Errorf("want the same post twice, got %+v", hooked)
 	}
 	if len(managed) != 2 || !reflect.DeepEqual(labels(t, managed[0].body), labels(t, managed[1].body)) {
 		t.Errorf("want the same alert twice, got %+v", managed)
 	}
-	if got := notices(t, db); len(got) != 2 {
+	if got := rows(t, db); len(got) != 2 {
 		t.Errorf("want two rows, got %q", got)
 	}
 }
@@ -182,7 +182,7 @@ func TestALostRecordIsToldAgain(t *testing.T) {
 // Two slots with two copies tell twice with one key, and keep it once.
 func TestTwoSlotsKeepOneNotice(t *testing.T) {
 	t.Parallel()
-	hook := newListener(t)
+	hook := newReceiver(t)
 	db := storetest.DB(t)
 	w := alert.New(alert.Config{WebhookURL: hook.URL})
 	e := low(t, "3")
@@ -194,7 +194,7 @@ func TestTwoSlotsKeepOneNotice(t *testing.T) {
 	if err := errors.Join(<-errs, <-errs); err != nil {
 		t.Fatal(err)
 	}
-	if got := notices(t, db); !slices.Equal(got, []string{"webhook told i 200"}) {
+	if got := rows(t, db); !slices.Equal(got, []string{"webhook delivered i 200"}) {
 		t.Errorf("want one row, got %q", got)
 	}
 }
@@ -222,15 +222,15 @@ func TestALateFailureUntellsNothing(t *testing.T) {
 	if _, err := workertest.Handle(t, db, w, e); err != nil || calls != 2 {
 		t.Errorf("want its retry to be a duplicate, got %d calls, %v", calls, err)
 	}
-	if got := notices(t, db); !slices.Equal(got, []string{"webhook told i 200"}) {
+	if got := rows(t, db); !slices.Equal(got, []string{"webhook delivered i 200"}) {
 		t.Errorf("want one row, told, got %q", got)
 	}
 }
 
-func TestWhatItHearsDoesNotDependOnWhoIsTold(t *testing.T) {
+func TestSubscriptionsDoNotDependOnTheChannels(t *testing.T) {
 	t.Parallel()
 	for _, cfg := range []alert.Config{{}, {WebhookURL: "http://h"}, {WebhookURL: "http://h", AlertmanagerURL: "http://a"}} {
-		if w := alert.New(cfg); !slices.Equal(w.Types(), []event.Type{event.TypeInventoryLowStock, event.TypeLotExpiring}) || !w.Owes() {
+		if w := alert.New(cfg); !slices.Equal(w.Types(), []event.Type{event.TypeInventoryLowStock, event.TypeLotExpiring}) || !w.TracksInbox() {
 			t.Errorf("%+v hears %v", cfg, w.Types())
 		}
 	}

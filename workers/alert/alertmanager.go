@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/workers/worker"
-	"github.com/composerp/composerp/workers/worker/notice"
+	"github.com/composerp/composerp/workers/worker/notify"
 	"github.com/composerp/composerp/workers/worker/webcall"
 )
 
@@ -19,11 +19,11 @@ import (
 // alert is known by its labels: posted again with the same it is the same alert,
 // so that a second post for an event is no second alert.
 //
-// An Alertmanager without an endsAt believes that what is not posted again within
-// its resolve_timeout (five minutes) is over. Low stock is said once and not every
-// minute, so that each alert is given a day to be seen; what is still low then has
-// been said. An Alertmanager keeps its alerts in memory: those it loses in a
-// restart are not posted again, and stand in the table notice.
+// An alert without an endsAt is resolved when it is not posted again within the
+// Alertmanager's resolve_timeout (five minutes). Low stock is posted once and not
+// every minute, so each alert is given a day to be seen. An Alertmanager keeps its
+// alerts in memory: those it loses in a restart are not posted again, and stand in
+// the table notification.
 //
 // Business time may be later than the Alertmanager's clock, when a demo runs fast:
 // an alert that starts after it ends would be refused. It starts now then.
@@ -41,9 +41,9 @@ type posted struct {
 }
 
 // alertmanager is a channel to the Alertmanager whose base URL is given.
-func alertmanager(base string, caller webcall.Caller, clock func() time.Time) notice.Channel {
+func alertmanager(base string, caller webcall.Caller, clock func() time.Time) notify.Channel {
 	to := strings.TrimRight(base, "/") + "/api/v2/alerts"
-	return notice.Channel{Name: "alertmanager", Tell: func(ctx context.Context, m notice.Message) (webcall.Answer, error) {
+	return notify.Channel{Name: "alertmanager", Notify: func(ctx context.Context, m notify.Message) (webcall.Answer, error) {
 		body, err := json.Marshal([]posted{alertOf(m, clock())})
 		if err != nil {
 			return webcall.Answer{}, worker.Reject(fmt.Errorf("writing of event %s: %w", m.ID, err))
@@ -52,7 +52,7 @@ func alertmanager(base string, caller webcall.Caller, clock func() time.Time) no
 	}}
 }
 
-func alertOf(m notice.Message, now time.Time) posted {
+func alertOf(m notify.Message, now time.Time) posted {
 	starts := m.Timestamp
 	if starts.After(now) {
 		starts = now

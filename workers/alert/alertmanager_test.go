@@ -99,12 +99,12 @@ func TestAnAlertmanagerIsToldAsItsAPIWantsIt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			manager := newListener(t)
+			manager := newReceiver(t)
 			w := alert.New(alert.Config{AlertmanagerURL: manager.URL + "/prefix/", Now: func() time.Time { return now }})
 			if _, err := workertest.Handle(t, storetest.DB(t), w, c.e); err != nil {
 				t.Fatal(err)
 			}
-			posts := manager.heard()
+			posts := manager.received()
 			if len(posts) != 1 || posts[0].path != "POST /prefix/api/v2/alerts" || posts[0].contentType != "application/json" {
 				t.Fatalf("want one post to the API, got %+v", posts)
 			}

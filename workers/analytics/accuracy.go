@@ -32,13 +32,13 @@ type Answer struct {
 	Overall  measure.Overall
 }
 
-// Way is one way to forecast: what was said, or what somebody naive would have said.
+// Way is one way to forecast: the worker's own, or a naive one.
 type Way struct {
 	Name string
 	measure.Together
 }
 
-// Ways are the forecasts and, for the same days, those of the naive.
+// Ways are the forecasts and, for the same days, the naive ones.
 func (a Answer) Ways() []Way {
 	return []Way{{"forecast", a.Overall.Forecast}, {"naive", a.Overall.Naive}, {"seasonal naive", a.Overall.Seasonal}}
 }

@@ -1,22 +1,22 @@
-// Package analytics keeps what was forecast, and says how good it was by what then
-// happened.
+// Package analytics keeps forecasts, and measures their accuracy by the demand that
+// followed.
 //
-// It hears forecasts and writes them down as they were said, by the day they begin.
-// What happened is in the account of demand that forecasting keeps: there is one
-// account, so that nobody's forecast is held against other figures than it was made
-// from. Nothing is computed on the way: a late event changes what happened, so the
-// measures are taken when somebody asks (Accuracy), of closed days alone.
+// It writes each forecast as its event has it, by the day it begins. Demand is in
+// the tables that forecasting keeps: there is one account of it, so that a forecast
+// is compared with the figures it was made from. Nothing is computed in advance: a
+// late event changes the demand, so the measures are taken when asked for
+// (Accuracy), of closed days alone.
 //
 // # Invariants
 //
-//   - A forecast is kept as it was said last, in the transaction of the inbox row:
-//     the latest word comes out the same in whatever order batches are handled.
+//   - A forecast is kept in its latest version, in the transaction of the inbox
+//     row: the latest comes out the same in whatever order batches are handled.
 //   - Forecasts are written in the order of their key: no two batches deadlock.
 //
 // # What a crash leaves
 //
 //	before the batch's commit     nothing; the broker delivers again
-//	after it, before the ack      what was heard; the second delivery is known to
+//	after it, before the ack      the forecasts; the second delivery is known to
 //	                              the inbox
 package analytics
 

@@ -92,7 +92,7 @@ func movement(t testing.TB) event.Any {
 	}, func(env *event.Envelope) { env.Timestamp = day(9) })
 }
 
-func TestAccuracyOfWhatWasHeard(t *testing.T) {
+func TestAccuracyOfForecasts(t *testing.T) {
 	t.Parallel()
 	db := storetest.DB(t)
 	events := story(t, db)

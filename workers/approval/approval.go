@@ -4,18 +4,18 @@
 //
 // # Invariants
 //
-//   - An order is decided once: the decision is written under the order's own
-//     row, by whoever finds it PENDING, in the transaction that says
+//   - An order is decided once: the decision is written under the lock of the
+//     order's row, only while it is PENDING, in the transaction that emits
 //     PURCHASE_ORDER_APPROVED or PURCHASE_ORDER_CANCELLED.
 //   - The policy approves only what it can add up: every line has a known price.
-//   - What decides is the order as it was written, not what an event says of it.
+//   - The decision is about the order as it was written, not about its event.
 //
 // # What goes wrong, and what then
 //
 //	the event comes again           the order is no longer PENDING: nothing
 //	a crash before the commit       nothing has happened; the broker delivers again
 //	two people at once, or a        the row's lock lets one be first; the other
-//	person and the policy           is told who was
+//	person and the policy           gets a DecidedError
 //	the limit changes later         orders that wait go on waiting for a person
 //	no limit is set, or a price     the order waits for a person
 //	is not known
@@ -34,7 +34,7 @@ import (
 // Policy is who has approved an order that no person had to look at.
 const Policy = "policy"
 
-// source is what decisions are said by.
+// source is the source of a decision's event.
 const source = "approval"
 
 // New declares the approval worker.
@@ -42,7 +42,7 @@ func New() worker.Worker {
 	return worker.New(source, worker.OnBatch(approve, event.TypePurchaseOrderCreated), worker.Linger(50*time.Millisecond))
 }
 
-// approve decides about all the orders at once, and says so in their order.
+// approve decides about all the orders at once, and emits the decisions in their order.
 func approve(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 	orders := make(map[purchasing.OrderKey]time.Time, len(events))
 	for i := range events {
@@ -63,8 +63,8 @@ func approve(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 		if !approved {
 			continue
 		}
-		delete(versions, order) // an order is approved once, whoever says twice that it was made
-		err := tx.Emit(created.Envelope, order.Order, version, event.PurchaseOrderApproved{
+		delete(versions, order) // an order is approved once, also when it was created twice in the batch
+		err := tx.For(created.Envelope).Emit(order.Order, version, event.PurchaseOrderApproved{
 			PurchaseOrderID: order.Order, ApprovedBy: Policy, ApprovedAt: orders[order],
 		})
 		if err != nil {

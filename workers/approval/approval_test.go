@@ -95,7 +95,7 @@ func TestWhatThePolicyApproves(t *testing.T) {
 	}
 }
 
-// What is not in the books is approved by nobody, whatever an event says of it; and a tenant without settings has no limit.
+// An order that is not in the tables is never approved, whatever its event has; a tenant without settings has no limit.
 func TestTheBooksDecide(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, "100")

@@ -15,15 +15,15 @@ import (
 // ErrDecided is what every DecidedError is, for errors.Is.
 var ErrDecided = errors.New("already decided")
 
-// DecidedError tells that somebody else was first. Order is what was decided.
+// DecidedError: another decision was first. Order is that decision.
 type DecidedError struct{ Order purchasing.OrderDecision }
 
 func (e *DecidedError) Error() string {
-	said := fmt.Sprintf("%s was %s by %s", e.Order.Number, decisions[e.Order.Status], e.Order.DecidedBy)
+	text := fmt.Sprintf("%s was %s by %s", e.Order.Number, decisions[e.Order.Status], e.Order.DecidedBy)
 	if e.Order.Reason != "" {
-		said += ": " + e.Order.Reason
+		text += ": " + e.Order.Reason
 	}
-	return said
+	return text
 }
 
 // Is makes errors.Is(err, ErrDecided) true.
@@ -32,7 +32,7 @@ func (e *DecidedError) Is(target error) bool { return target == ErrDecided }
 var decisions = map[string]string{purchasing.OrderApproved: "approved", purchasing.OrderCancelled: "rejected"}
 
 // Approve lets a person approve an order that waits. The error is a
-// *DecidedError when it waits no longer, store.ErrNotFound when nobody knows it.
+// *DecidedError when it waits no longer, store.ErrNotFound when there is none.
 func Approve(ctx context.Context, db *store.DB, order purchasing.OrderKey, by string) (purchasing.OrderDecision, error) {
 	return decide(ctx, db, order, purchasing.OrderApproved, by, "")
 }
@@ -44,7 +44,7 @@ func Reject(ctx context.Context, db *store.DB, order purchasing.OrderKey, by, re
 	return decide(ctx, db, order, purchasing.OrderCancelled, by, reason)
 }
 
-// decide writes the decision and says it, in one transaction. Its business time
+// decide writes the decision and appends its event, in one transaction. Its business time
 // is the latest that is known of what was ordered, not the clock's: the day of
 // the decision is a day of the shop's.
 func decide(ctx context.Context, db *store.DB, order purchasing.OrderKey, status, by, reason string) (d purchasing.OrderDecision, err error) {
@@ -63,11 +63,11 @@ func decide(ctx context.Context, db *store.DB, order purchasing.OrderKey, status
 		if err := purchasing.DecideOrder(ctx, tx, d); err != nil {
 			return err
 		}
-		said, err := decision(d)
+		decided, err := decision(d)
 		if err != nil {
-			return fmt.Errorf("saying the decision about %s: %w", d.Number, err)
+			return fmt.Errorf("emitting the decision about %s: %w", d.Number, err)
 		}
-		return eventlog.Append(ctx, tx, []event.Any{said})
+		return eventlog.Append(ctx, tx, []event.Any{decided})
 	})
 	if err != nil && !errors.Is(err, ErrDecided) {
 		return purchasing.OrderDecision{}, err
@@ -77,13 +77,13 @@ func decide(ctx context.Context, db *store.DB, order purchasing.OrderKey, status
 
 // decision is the event of a decision, with the id that the order's version gives it.
 func decision(d purchasing.OrderDecision) (event.Any, error) {
-	var said event.Payload = event.PurchaseOrderApproved{PurchaseOrderID: d.Order, ApprovedBy: d.DecidedBy, ApprovedAt: *d.DecidedAt}
+	var payload event.Payload = event.PurchaseOrderApproved{PurchaseOrderID: d.Order, ApprovedBy: d.DecidedBy, ApprovedAt: *d.DecidedAt}
 	if d.Status == purchasing.OrderCancelled {
-		said = event.PurchaseOrderCancelled{PurchaseOrderID: d.Order, Reason: d.Reason, CancelledBy: d.DecidedBy}
+		payload = event.PurchaseOrderCancelled{PurchaseOrderID: d.Order, Reason: d.Reason, CancelledBy: d.DecidedBy}
 	}
 	return event.Encode(event.Envelope{
 		ID:          event.TimerID(source, d.Tenant+"\x00"+d.Order, strconv.FormatInt(d.Version, 10)),
 		AggregateID: d.Order, TenantID: d.Tenant, Timestamp: *d.DecidedAt,
 		Metadata: event.Metadata{Source: source, UserID: d.DecidedBy, CorrelationID: d.CorrelationID, Sequence: d.Version},
-	}, said)
+	}, payload)
 }

@@ -20,10 +20,10 @@ func demandOf(days []dated) []planning.Demand {
 	rows := make([]planning.Demand, 0, len(days))
 	for i := range days {
 		d := &days[i]
-		if d.said.TransactionType != event.TransactionSale && d.said.TransactionType != event.TransactionReturn {
+		if d.update.TransactionType != event.TransactionSale && d.update.TransactionType != event.TransactionReturn {
 			continue
 		}
-		k := key{masterdata.PositionKey{Tenant: d.TenantID, Item: d.said.ItemID, Location: d.said.LocationID}, d.day}
+		k := key{masterdata.PositionKey{Tenant: d.TenantID, Item: d.update.ItemID, Location: d.update.LocationID}, d.day}
 		n, known := at[k]
 		if !known {
 			n = len(rows)
@@ -31,10 +31,10 @@ func demandOf(days []dated) []planning.Demand {
 			rows = append(rows, planning.Demand{PositionKey: k.PositionKey, Day: k.day})
 		}
 		// The quantity is the stock's change: what is sold goes out.
-		if d.said.TransactionType == event.TransactionSale {
-			rows[n].Sold = rows[n].Sold.Sub(d.said.Quantity)
+		if d.update.TransactionType == event.TransactionSale {
+			rows[n].Sold = rows[n].Sold.Sub(d.update.Quantity)
 		} else {
-			rows[n].Returned = rows[n].Returned.Add(d.said.Quantity)
+			rows[n].Returned = rows[n].Returned.Add(d.update.Quantity)
 		}
 	}
 	return rows
@@ -68,7 +68,7 @@ func closeDays(ctx context.Context, tx *worker.Tx, later []dated) error {
 	for i := range later {
 		d := &later[i]
 		c := calendars[d.at]
-		if d.day <= c.Open { // somebody else has opened it meanwhile, or an event before this one
+		if d.day <= c.Open { // another slot has opened it meanwhile, or an event before this one
 			continue
 		}
 		c.Open = d.day

@@ -15,22 +15,22 @@ import (
 
 func TestDemandIsWhatWasSoldAndWhatCameBackByDay(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	h.hear(
+	h := newEnv(t)
+	h.handle(
 		sold(t, "cup", "6", day(1)), sold(t, "cup", "4.5", day(1).Add(time.Hour)), sold(t, "saucer", "1", day(1)),
 		sold(t, "jar", "74215", day(1)), returned(t, "jar", "74215", day(1).Add(16*time.Minute)),
 		moved(t, event.TransactionReceipt, "cup", "shop", "100", day(1)), moved(t, event.TransactionAdjustment, "cup", "shop", "-3", day(1)),
 		moved(t, event.TransactionCount, "cup", "shop", "-2", day(1)), moved(t, event.TransactionTransfer, "cup", "shop", "-2", day(1)),
 		moved(t, event.TransactionSale, "cup", "stall", "7", day(2)),
 	)
-	h.hear(returned(t, "cup", "2", day(2)), sold(t, "cup", "1", day(1))) // the second one is late
+	h.handle(returned(t, "cup", "2", day(2)), sold(t, "cup", "1", day(1))) // the second one is late
 	h.want("demand", h.demand(), "cup shop 03-01 11.5 0", "cup shop 03-02 0 2", "jar shop 03-01 74215 74215", "saucer shop 03-01 1 0", "cup stall 03-02 7 0")
 }
 
 // What is heard twice counts once, and the order of what is heard does not matter.
-func TestDemandIsTheSameInAnyOrderAndHoweverOftenItIsHeard(t *testing.T) {
+func TestDemandIsTheSameInAnyOrderAndHoweverOftenItComes(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnv(t)
 	var events []event.Any
 	for i := range 60 {
 		kind := sold
@@ -42,7 +42,7 @@ func TestDemandIsTheSameInAnyOrderAndHoweverOftenItIsHeard(t *testing.T) {
 	for range 4 {
 		rand.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
 		for i := 0; i < len(events); i += 13 {
-			h.hear(events[i:min(i+13, len(events))]...)
+			h.handle(events[i:min(i+13, len(events))]...)
 		}
 	}
 	h.want("demand", h.demand(),
@@ -53,46 +53,46 @@ func TestDemandIsTheSameInAnyOrderAndHoweverOftenItIsHeard(t *testing.T) {
 // Auckland is the day before in UTC.
 func TestADayIsTheLocationsOwn(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	storetest.Exec(t, h.url, `INSERT INTO location (tenant_id, location_id, kind, timezone) VALUES ('acme', 'shop', 'stock', 'Pacific/Auckland')`)
-	storetest.Exec(t, h.url, `INSERT INTO tenant_setting (tenant_id, forecast_cadence_days) VALUES ('acme', 1)`)
+	h := newEnv(t)
+	storetest.Exec(t, h.URL, `INSERT INTO location (tenant_id, location_id, kind, timezone) VALUES ('acme', 'shop', 'stock', 'Pacific/Auckland')`)
+	storetest.Exec(t, h.URL, `INSERT INTO tenant_setting (tenant_id, forecast_cadence_days) VALUES ('acme', 1)`)
 	midnight := time.Date(2024, time.March, 1, 11, 0, 0, 0, time.UTC) // in Auckland
-	h.hear(sold(t, "cup", "1", midnight.Add(-time.Second)), sold(t, "cup", "2", midnight.Add(-time.Minute)))
+	h.handle(sold(t, "cup", "1", midnight.Add(-time.Second)), sold(t, "cup", "2", midnight.Add(-time.Minute)))
 	h.want("no run on the first day", h.runs())
-	h.hear(moved(t, event.TransactionSale, "cup", "elsewhere", "5", midnight), sold(t, "cup", "4", midnight))
+	h.handle(moved(t, event.TransactionSale, "cup", "elsewhere", "5", midnight), sold(t, "cup", "4", midnight))
 	h.want("demand", h.demand(), "cup elsewhere 03-01 5 0", "cup shop 03-01 3 0", "cup shop 03-02 4 0")
 	h.want("a run of the day that is over in Auckland alone", h.runs(), "shop 03-01 02-29 0 false")
 }
 
 func TestForecastsAreDueOnTheCadenceOfClosedDays(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	h.hear(sold(t, "cup", "1", day(1)), sold(t, "cup", "1", day(7).Add(11*time.Hour)))
+	h := newEnv(t)
+	h.handle(sold(t, "cup", "1", day(1)), sold(t, "cup", "1", day(7).Add(11*time.Hour)))
 	h.want("no run before the first week is closed", h.runs())
-	h.hear(moved(t, event.TransactionReceipt, "cup", "shop", "100", day(8))) // any event closes a day
+	h.handle(moved(t, event.TransactionReceipt, "cup", "shop", "100", day(8))) // any event closes a day
 	h.want("one run", h.runs(), "shop 03-07 02-29 0 false")
-	h.hear(sold(t, "cup", "1", day(5)), sold(t, "cup", "1", day(8)), sold(t, "cup", "1", day(14)))
+	h.handle(sold(t, "cup", "1", day(5)), sold(t, "cup", "1", day(8)), sold(t, "cup", "1", day(14)))
 	h.want("no other by late events and days of the same week", h.runs(), "shop 03-07 02-29 0 false")
 	// A shop opens again after weeks, and in the same batch a week passes and another location begins.
-	h.hear(sold(t, "cup", "1", day(40)), sold(t, "cup", "1", day(46)), sold(t, "cup", "1", day(47)), moved(t, event.TransactionSale, "cup", "stall", "1", day(47)))
+	h.handle(sold(t, "cup", "1", day(40)), sold(t, "cup", "1", day(46)), sold(t, "cup", "1", day(47)), moved(t, event.TransactionSale, "cup", "stall", "1", day(47)))
 	h.want("one run for the gap, one for the week after it", h.runs(),
 		"shop 03-07 02-29 0 false", "shop 04-08 03-07 0 false", "shop 04-15 04-08 0 false")
-	storetest.Exec(t, h.url, `INSERT INTO tenant_setting (tenant_id, forecast_cadence_days) VALUES ('acme', 2)`)
-	h.hear(sold(t, "cup", "1", day(49)), sold(t, "cup", "1", day(48))) // turned round: no day goes back
+	storetest.Exec(t, h.URL, `INSERT INTO tenant_setting (tenant_id, forecast_cadence_days) VALUES ('acme', 2)`)
+	h.handle(sold(t, "cup", "1", day(49)), sold(t, "cup", "1", day(48))) // turned round: no day goes back
 	h.want("calendars", h.table(`SELECT location_id, to_char(open_day, 'MM-DD') AS open, to_char(last_run, 'MM-DD') AS last FROM demand_calendar ORDER BY location_id`),
 		"shop 04-18 04-17", "stall 04-16 04-15")
 	h.want("the tenant's own cadence", h.runs(),
 		"shop 03-07 02-29 0 false", "shop 04-08 03-07 0 false", "shop 04-15 04-08 0 false", "shop 04-17 04-15 0 false")
-	if due, err := planning.DueForecasts(t.Context(), h.db); err != nil || due != 4 {
+	if due, err := planning.DueForecasts(t.Context(), h.DB); err != nil || due != 4 {
 		t.Errorf("want four runs due, got %d, %v", due, err)
 	}
 }
 
-// Slots that see days turn at once agree on when, and nobody waits for ever.
+// Slots that see days turn at once agree on when, and none waits for ever.
 func TestManySlotsCloseADayOnce(t *testing.T) {
 	t.Parallel()
 	const slots = 6
-	h := newHouse(t)
+	h := newEnv(t)
 	errs := make(chan error, slots)
 	for range slots {
 		var events []event.Any
@@ -107,7 +107,7 @@ func TestManySlotsCloseADayOnce(t *testing.T) {
 			}
 		})
 		go func() {
-			_, err := workertest.Handle(t, h.db, forecasting.New(), events...)
+			_, err := workertest.Handle(t, h.DB, forecasting.New(), events...)
 			errs <- err
 		}()
 	}
@@ -121,7 +121,7 @@ func TestManySlotsCloseADayOnce(t *testing.T) {
 		want = append(want, location+" 03-07 02-29 0 false", location+" 03-14 03-07 0 false", location+" 03-21 03-14 0 false")
 	}
 	h.want("three runs a location", h.runs(), want...)
-	if n := storetest.Value[int](t, h.url, `SELECT sum(sold) FROM demand`); n != slots*22*6 {
+	if n := storetest.Value[int](t, h.URL, `SELECT sum(sold) FROM demand`); n != slots*22*6 {
 		t.Errorf("%d units are in demand", n)
 	}
 }
@@ -131,19 +131,19 @@ func TestManySlotsCloseADayOnce(t *testing.T) {
 func TestSlotsAgreeOnWhatIsDue(t *testing.T) {
 	t.Parallel()
 	const slots, locations = 6, 10
-	h := newHouse(t)
+	h := newEnv(t)
 	everywhere := func(d int) (events []event.Any) {
 		for i := range locations {
 			events = append(events, moved(t, event.TransactionSale, "cup", fmt.Sprintf("shop-%d", i), "1", day(d)))
 		}
 		return events
 	}
-	h.hear(everywhere(1)...)
+	h.handle(everywhere(1)...)
 	errs := make(chan error, slots)
 	for n := range slots {
 		events := everywhere(8 + n)
 		go func() {
-			_, err := workertest.Handle(t, h.db, forecasting.New(), events...)
+			_, err := workertest.Handle(t, h.DB, forecasting.New(), events...)
 			errs <- err
 		}()
 	}
@@ -152,10 +152,10 @@ func TestSlotsAgreeOnWhatIsDue(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if runs := storetest.Value[int](t, h.url, `SELECT count(*) FROM forecast_run`); runs != locations {
+	if runs := storetest.Value[int](t, h.URL, `SELECT count(*) FROM forecast_run`); runs != locations {
 		t.Errorf("%d runs are due at %d locations", runs, locations)
 	}
-	if open := storetest.Value[int](t, h.url, `SELECT count(*) FROM demand_calendar WHERE open_day = '2024-03-13'`); open != locations {
+	if open := storetest.Value[int](t, h.URL, `SELECT count(*) FROM demand_calendar WHERE open_day = '2024-03-13'`); open != locations {
 		t.Errorf("the last day is open at %d of %d locations", open, locations)
 	}
 }

@@ -1,11 +1,11 @@
 // Package forecasting keeps the daily demand for every item at every location and
-// says, on a cadence of business days, what is expected of the days to come.
+// forecasts, on a cadence of business days, the demand of the days to come.
 //
 // # What is demand
 //
 // A day's demand is what was sold on it less what came back on it, and never less
 // than zero. A return on the day of the sale takes the sale back: 74,215 pieces
-// sold at 10:01 and returned at 10:17 were nobody's demand. A return of another
+// sold at 10:01 and returned at 10:17 were no demand. A return of another
 // day's sale tells nothing about how much is wanted now. Sold and returned are kept
 // apart, so that the day's events may come in any order. The day is the location's
 // own, in its time zone, by business time. What was wanted and not there is not
@@ -14,7 +14,7 @@
 // # Days and runs
 //
 // Day D of a location closes on the first event of a later day there, whatever it
-// says: a day is over when the next has begun, and no clock is asked. When it
+// is: a day is over when the next has begun, and no clock is asked. When it
 // closes and as many days as the tenant's cadence have closed since the last run
 // (or since the location's first day), a run is due: a row, written with the
 // closing, of the last closed day. A run that is later than its cadence is made
@@ -22,8 +22,8 @@
 //
 // The timer makes the forecasts, a piece of a run in each transaction: it takes the
 // run's row FOR UPDATE SKIP LOCKED, forecasts the next items from their demand up
-// to and including the run's day, says so, and moves the row on. A run waits for the
-// one before it at the same location, so an item's forecasts are said in the order
+// to and including the run's day, emits them, and moves the row on. A run waits for the
+// one before it at the same location, so an item's forecasts are emitted in the order
 // of their days.
 //
 // # Invariants
@@ -42,8 +42,8 @@
 //	before the batch's commit     nothing; the broker delivers again
 //	after it, before the ack      demand, calendar and runs; the second delivery
 //	                              is known to the inbox
-//	between two pieces of a run   the run, where it stood; whoever comes next, here
-//	                              or elsewhere, goes on from there
+//	between two pieces of a run   the run, where it stood; the next timer, here or in
+//	                              another process, goes on from there
 //	in a piece                    nothing of it; its items are forecast again, from
 //	                              the demand as it then is
 //	an event that comes late      changes the demand of its day; a forecast that was
@@ -101,9 +101,9 @@ func note(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 // dated is an event and the calendar day it belongs to at its location.
 type dated struct {
 	event.Envelope
-	at   masterdata.LocationKey
-	day  event.Date
-	said event.InventoryUpdated
+	at     masterdata.LocationKey
+	day    event.Date
+	update event.InventoryUpdated
 }
 
 func read(ctx context.Context, tx *worker.Tx, events []event.Any) ([]dated, error) {
@@ -115,7 +115,7 @@ func read(ctx context.Context, tx *worker.Tx, events []event.Any) ([]dated, erro
 			continue
 		}
 		places[i] = masterdata.LocationKey{Tenant: e.TenantID, Location: of.Payload.LocationID}
-		days[i] = dated{Envelope: e.Envelope, at: places[i], said: of.Payload}
+		days[i] = dated{Envelope: e.Envelope, at: places[i], update: of.Payload}
 	}
 	zones, err := masterdata.Zones(ctx, tx, places)
 	if err != nil {

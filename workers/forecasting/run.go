@@ -25,7 +25,7 @@ const (
 	modelType = "BASELINE"
 	// profileDays is how many days a location's weekday profile is taken from.
 	profileDays = 91
-	// digits is how many fractional digits of a day's demand are said.
+	// digits is how many fractional digits a day's demand has.
 	digits = 3
 )
 
@@ -43,8 +43,8 @@ func forecast(ctx context.Context, tx *worker.Tx) (more bool, err error) {
 			return false, err
 		}
 	}
-	// Whatever the run before had in sight is looked at once more: an item that has
-	// fallen silent is told so, once.
+	// Every item of the run before is looked at once more: one that is not sold any
+	// more gets one last forecast.
 	first := windowOf(run.Previous)
 	histories, err := planning.DemandHistories(ctx, tx, run, first, run.AsOf, piece)
 	if err != nil {
@@ -57,7 +57,7 @@ func forecast(ctx context.Context, tx *worker.Tx) (more bool, err error) {
 		if len(h.Days) == 0 {
 			continue
 		}
-		if err := say(tx, run, h.Item, chooser.Choose(historyOf(run, h, first), horizon)); err != nil {
+		if err := emit(tx, run, h.Item, chooser.Choose(historyOf(run, h, first), horizon)); err != nil {
 			return false, fmt.Errorf("forecasting %s at %s: %w", h.Item, run.Location, err)
 		}
 		made++
@@ -106,19 +106,19 @@ func daysBetween(from, to event.Date) int { return int(to.Time().Sub(from.Time()
 // forecastSpace is the UUID namespace of forecasts (RFC 9562, 5.5).
 var forecastSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://composerp.dev/forecast"))
 
-// say emits the forecast of an item. All forecasts of an item at a location are one
+// emit emits the forecast of an item. All forecasts of an item at a location are one
 // aggregate, so that they stay in order.
-func say(tx *worker.Tx, run planning.ForecastRun, item string, f method.Forecast) error {
+func emit(tx *worker.Tx, run planning.ForecastRun, item string, f method.Forecast) error {
 	daily := make([]event.Decimal, len(f.Daily))
 	for i, units := range f.Daily {
 		daily[i] = rounded(units)
 	}
-	like := event.Envelope{
+	cause := event.Envelope{
 		ID: run.ClosedBy, TenantID: run.Tenant, Timestamp: run.ClosedAt,
 		Metadata: event.Metadata{CorrelationID: run.CorrelationID, Traceparent: run.Traceparent},
 	}
 	place := item + "\x00" + run.Location
-	return tx.EmitDue(like, place, run.AsOf, uuid.NewSHA1(forecastSpace, []byte(run.Tenant+"\x00"+place)).String(), event.ForecastGenerated{
+	return tx.For(cause).EmitDue(place, run.AsOf, uuid.NewSHA1(forecastSpace, []byte(run.Tenant+"\x00"+place)).String(), event.ForecastGenerated{
 		ItemID: item, LocationID: run.Location, ModelType: modelType, Method: f.Method,
 		ForecastCount: int64(len(daily)), StartDate: run.AsOf.AddDays(1), EndDate: run.AsOf.AddDays(len(daily)),
 		DailyDemand: daily, ErrorStdDev: rounded(f.ErrorStdDev),

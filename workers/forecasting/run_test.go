@@ -17,11 +17,11 @@ import (
 	"github.com/composerp/composerp/workers/forecasting"
 )
 
-func TestWhatIsSaid(t *testing.T) {
+func TestTheForecastEvent(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnv(t)
 	for d := 1; d <= 14; d++ {
-		h.hear(sold(t, "cup", "6", day(d)))
+		h.handle(sold(t, "cup", "6", day(d)))
 	}
 	closing := sold(t, "cup", "6", day(15).Add(3*time.Hour))
 	closing.Metadata.CorrelationID, closing.Metadata.Traceparent = "receipt 7", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -29,12 +29,12 @@ func TestWhatIsSaid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.hear(closing)
-	said := h.forecasts()
-	if got := names(said); !slices.Equal(got, []string{"cup as of 2024-03-07", "cup as of 2024-03-14"}) {
+	h.handle(closing)
+	emitted := h.forecasts()
+	if got := names(emitted); !slices.Equal(got, []string{"cup as of 2024-03-07", "cup as of 2024-03-14"}) {
 		t.Fatalf("forecasts are %v", got)
 	}
-	f := said[1]
+	f := emitted[1]
 	p := f.Payload
 	if p.ModelType != "BASELINE" || !strings.HasPrefix(p.Method, "SES") || p.ForecastCount != 30 || len(p.DailyDemand) != 30 ||
 		p.StartDate != "2024-03-15" || p.EndDate != "2024-04-13" || p.LocationID != "shop" {
@@ -49,10 +49,10 @@ func TestWhatIsSaid(t *testing.T) {
 		t.Errorf("what never missed is uncertain by %s", p.ErrorStdDev)
 	}
 	want := event.Metadata{Source: "forecasting", CorrelationID: "receipt 7", CausationID: closing.ID.String(), Traceparent: closing.Metadata.Traceparent}
-	if f.Metadata != want || !f.Timestamp.Equal(closing.Timestamp) || f.TenantID != closing.TenantID || f.AggregateID != said[0].AggregateID {
+	if f.Metadata != want || !f.Timestamp.Equal(closing.Timestamp) || f.TenantID != closing.TenantID || f.AggregateID != emitted[0].AggregateID {
 		t.Errorf("want the time and the traces of the event that closed the day, got %+v", f.Envelope)
 	}
-	if first := said[0].Metadata; first.CorrelationID == "" || first.CorrelationID == "receipt 7" {
+	if first := emitted[0].Metadata; first.CorrelationID == "" || first.CorrelationID == "receipt 7" {
 		t.Errorf("the other run's correlation is %q", first.CorrelationID)
 	}
 	if id := event.TimerID("forecasting", "acme\x00cup\x00shop", "2024-03-14"); f.ID != id {
@@ -68,16 +68,16 @@ func TestWhatIsSaid(t *testing.T) {
 // day is not known to it, even if it is there when the run is made.
 func TestAForecastKnowsItsDayAndAllBeforeIt(t *testing.T) {
 	t.Parallel()
-	on := func(first int) (said []event.Of[event.ForecastGenerated]) {
-		h := newHouse(t)
+	on := func(first int) (emitted []event.Of[event.ForecastGenerated]) {
+		h := newEnv(t)
 		for d := 1; d <= 8; d++ {
-			h.hear(sold(t, "cup", "10", day(d)))
+			h.handle(sold(t, "cup", "10", day(d)))
 		}
 		if first == 1 {
-			said = h.forecasts()
+			emitted = h.forecasts()
 		}
-		h.hear(sold(t, "cup", "700", day(9)), sold(t, "cup", "70", day(6)), sold(t, "cup", "10", day(15)))
-		return append(said, h.forecasts()...)
+		h.handle(sold(t, "cup", "700", day(9)), sold(t, "cup", "70", day(6)), sold(t, "cup", "10", day(15)))
+		return append(emitted, h.forecasts()...)
 	}
 	level := func(f event.Of[event.ForecastGenerated]) float64 { return f.Payload.DailyDemand[0].InexactFloat64() }
 	before := on(1)
@@ -93,10 +93,10 @@ func TestAForecastKnowsItsDayAndAllBeforeIt(t *testing.T) {
 // An item that has fallen silent is told so, and then no more.
 func TestSilentItemsAreForecastToTheEnd(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	h.hear(sold(t, "cup", "1000", day(1)), sold(t, "jar", "5", day(1)), sold(t, "jar", "5", day(8)))
+	h := newEnv(t)
+	h.handle(sold(t, "cup", "1000", day(1)), sold(t, "jar", "5", day(1)), sold(t, "jar", "5", day(8)))
 	for d := 15; d < 230; d += 7 {
-		h.hear(sold(t, "jar", "5", day(d)))
+		h.handle(sold(t, "jar", "5", day(d)))
 	}
 	var cups []event.Of[event.ForecastGenerated]
 	jars := 0
@@ -117,30 +117,30 @@ func TestSilentItemsAreForecastToTheEnd(t *testing.T) {
 }
 
 // many are so many items that were sold on each of so many days, and the event that closes the last day.
-func many(t testing.TB, h *house, items, days int) {
+func many(t testing.TB, h *env, items, days int) {
 	t.Helper()
 	for d := 1; d <= days; d++ {
 		var events []event.Any
 		for i := range items {
 			events = append(events, sold(t, fmt.Sprintf("item-%04d", i), "3", day(d)))
 		}
-		h.hear(events...)
+		h.handle(events...)
 	}
-	h.hear(sold(t, "item-0000", "3", day(days+1)))
+	h.handle(sold(t, "item-0000", "3", day(days+1)))
 }
 
 // Two processes' timers at once: each item of each run once, each item's runs in order.
 func TestTwoTimersDoEachPieceOnce(t *testing.T) {
 	t.Parallel()
 	const items = 450
-	h := newHouse(t)
-	storetest.Exec(t, h.url, `INSERT INTO tenant_setting (tenant_id, forecast_cadence_days) VALUES ('acme', 1)`)
+	h := newEnv(t)
+	storetest.Exec(t, h.URL, `INSERT INTO tenant_setting (tenant_id, forecast_cadence_days) VALUES ('acme', 1)`)
 	many(t, h, items, 3)
-	h.hear(moved(t, event.TransactionSale, "cup", "stall", "1", day(1)), moved(t, event.TransactionSale, "cup", "stall", "1", day(2)))
+	h.handle(moved(t, event.TransactionSale, "cup", "stall", "1", day(1)), moved(t, event.TransactionSale, "cup", "stall", "1", day(2)))
 	var mu sync.Mutex
-	said := map[uuid.UUID]int{}
+	times := map[uuid.UUID]int{}
 	timer := func(ctx context.Context) error {
-		db, w := storetest.Open(t, h.url, 2), forecasting.New()
+		db, w := storetest.Open(t, h.URL, 2), forecasting.New()
 		for {
 			emitted, more, err := w.RunTimer(ctx, db)
 			if err != nil {
@@ -148,7 +148,7 @@ func TestTwoTimersDoEachPieceOnce(t *testing.T) {
 			}
 			mu.Lock()
 			for _, e := range emitted {
-				said[e.ID]++
+				times[e.ID]++
 			}
 			mu.Unlock()
 			if due, err := planning.DueForecasts(ctx, db); err != nil || due == 0 && !more {
@@ -157,16 +157,16 @@ func TestTwoTimersDoEachPieceOnce(t *testing.T) {
 		}
 	}
 	storetest.Concurrently(t, timer, timer, timer)
-	for id, n := range said {
+	for id, n := range times {
 		if n != 1 {
-			t.Errorf("%s was said %d times", id, n)
+			t.Errorf("%s was emitted %d times", id, n)
 		}
 	}
-	if len(said) != 3*items+1 {
-		t.Errorf("%d forecasts were said, want %d", len(said), 3*items+1)
+	if len(times) != 3*items+1 {
+		t.Errorf("%d forecasts were emitted, want %d", len(times), 3*items+1)
 	}
 	h.want("all done", h.runs(), "shop 03-01 02-29 450 true", "shop 03-02 03-01 450 true", "shop 03-03 03-02 450 true", "stall 03-01 02-29 1 true")
-	turned := storetest.Value[int](t, h.url, `
+	turned := storetest.Value[int](t, h.URL, `
 		SELECT count(*) FROM event_log a JOIN event_log b USING (aggregate_id)
 		WHERE a.seq < b.seq AND (a.body::json -> 'payload' ->> 'startDate') >= (b.body::json -> 'payload' ->> 'startDate')`)
 	if turned != 0 {
@@ -175,33 +175,33 @@ func TestTwoTimersDoEachPieceOnce(t *testing.T) {
 }
 
 // A process dies between two pieces, and in the middle of one: what was committed
-// stays, what was not is done by whoever comes next.
+// stays, what was not is done by the next timer.
 func TestARunIsFinishedByWhoeverComesNext(t *testing.T) {
 	t.Parallel()
 	const items = 450
-	h := newHouse(t)
+	h := newEnv(t)
 	many(t, h, items, 1)
-	h.hear(sold(t, "item-0000", "3", day(8)))
-	first, more, err := forecasting.New().RunTimer(t.Context(), h.db)
+	h.handle(sold(t, "item-0000", "3", day(8)))
+	first, more, err := forecasting.New().RunTimer(t.Context(), h.DB)
 	if err != nil || !more || len(first) != 200 {
-		t.Fatalf("the first piece said %d events, %v", len(first), err)
+		t.Fatalf("the first piece emitted %d events, %v", len(first), err)
 	}
-	if due, err := planning.DueForecasts(t.Context(), h.db); err != nil || due != 1 {
+	if due, err := planning.DueForecasts(t.Context(), h.DB); err != nil || due != 1 {
 		t.Errorf("want the run to be due still, got %d, %v", due, err)
 	}
-	storetest.Exec(t, h.url, `CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'died'; END $$`)
-	storetest.Exec(t, h.url, `CREATE TRIGGER die BEFORE UPDATE ON forecast_run FOR EACH ROW EXECUTE FUNCTION die()`)
-	if emitted, more, err := forecasting.New().RunTimer(t.Context(), h.db); err == nil || more || len(emitted) != 0 {
+	storetest.Exec(t, h.URL, `CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'died'; END $$`)
+	storetest.Exec(t, h.URL, `CREATE TRIGGER die BEFORE UPDATE ON forecast_run FOR EACH ROW EXECUTE FUNCTION die()`)
+	if emitted, more, err := forecasting.New().RunTimer(t.Context(), h.DB); err == nil || more || len(emitted) != 0 {
 		t.Errorf("want a death and no word, got %d events", len(emitted))
 	}
-	storetest.Exec(t, h.url, `DROP TRIGGER die ON forecast_run`)
-	if n := storetest.Value[int](t, h.url, `SELECT count(*) FROM event_log`); n != 200 {
+	storetest.Exec(t, h.URL, `DROP TRIGGER die ON forecast_run`)
+	if n := storetest.Value[int](t, h.URL, `SELECT count(*) FROM event_log`); n != 200 {
 		t.Errorf("%d events are in the log, want those of the first piece", n)
 	}
 	if rest := h.forecasts(); len(rest) != items-200 || rest[0].Payload.ItemID != "item-0200" {
 		t.Errorf("the rest is %d forecasts", len(rest))
 	}
-	if n := storetest.Value[int](t, h.url, `SELECT count(DISTINCT event_id) FROM event_log`); n != items {
+	if n := storetest.Value[int](t, h.URL, `SELECT count(DISTINCT event_id) FROM event_log`); n != items {
 		t.Errorf("%d events are in the log, want %d", n, items)
 	}
 }

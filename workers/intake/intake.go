@@ -1,13 +1,13 @@
-// Package intake writes into the log what came straight over AMQP.
+// Package intake admits to the log the events that external publishers send
+// straight over AMQP.
 //
-// Whoever publishes to composerp.events directly is heard by every worker bound
-// to the event's type, but the log, which the relay feeds the exchange from, does
-// not know of it. Intake hears these messages, and not those that the relay publishes.
-// Should one of them come all the same (an older fleet's binding is still there,
-// somebody has moved it by hand), and that very event stand at the place that its
-// header x-log-seq names, it is passed over; the rest is admitted, marked as
-// published. An event whose id was
-// admitted with another body is refused: it goes to the dead letters.
+// The exchange delivers such an event to every worker bound to its type, but the
+// log, from which the relay publishes, lacks it. Intake consumes these messages,
+// and not those that the relay publishes. When one of the latter comes all the same
+// (an older fleet's binding is still there, a person has moved it) and its event
+// stands at the log position that its header x-log-seq names, it is passed over; the
+// others are admitted, marked as published. An event whose id was admitted with
+// another body is rejected.
 package intake
 
 import (
@@ -20,14 +20,14 @@ import (
 	"github.com/composerp/composerp/workers/worker"
 )
 
-// New declares the intake worker. Admission tells by itself what it has seen, so
-// there is no inbox.
+// New declares the intake worker. Admission recognises the events that it has
+// admitted, so there is no inbox.
 func New() worker.Worker {
-	return worker.New("intake", worker.Idempotent(), worker.Unlogged(), worker.OnBatch(admit, outside()...), worker.Linger(50*time.Millisecond))
+	return worker.New("intake", worker.Idempotent(), worker.ExternalOnly(), worker.OnBatch(admit, externalTypes()...), worker.Linger(50*time.Millisecond))
 }
 
-// outside are the types that outsiders say.
-func outside() []event.Type {
+// externalTypes are the types that external publishers may send.
+func externalTypes() []event.Type {
 	var types []event.Type
 	for _, t := range event.Types() {
 		if d, ok := event.Lookup(t); ok && d.Outside {
@@ -45,9 +45,9 @@ func admit(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 	var fresh []event.Any
 	for _, e := range events {
 		switch {
-		case e.LogSeq == 0: // looked at even beside its original: it may have another body
+		case e.LogSeq == 0: // also when its id is in the log: it may have another body
 			fresh = append(fresh, e)
-		case !logged[e.ID]: // the place it names is another's, so nobody has held it against its schema
+		case !logged[e.ID]: // another event stands at that position, so this one was not validated
 			if err := event.Validate(e.Body); err != nil {
 				return worker.Reject(err)
 			}

@@ -82,7 +82,7 @@ func otherBody(t *testing.T, e event.Any) event.Any {
 	}, workertest.WithID(e.ID.String()))
 }
 
-// Whoever names a place in the log is believed as to the schema by everybody but intake.
+// A message that names a log position is not validated by any worker but intake.
 func TestAForgedPlaceOpensNoWayAroundTheSchema(t *testing.T) {
 	t.Parallel()
 	url := storetest.URL(t)
@@ -100,7 +100,7 @@ func TestAForgedPlaceOpensNoWayAroundTheSchema(t *testing.T) {
 	}
 }
 
-func TestItHearsAllThatOutsidersSay(t *testing.T) {
+func TestItConsumesAllExternalTypes(t *testing.T) {
 	t.Parallel()
 	heard := map[event.Type]bool{}
 	for _, typ := range intake.New().Types() {

@@ -21,7 +21,7 @@ type book struct {
 	movements []ledger.Movement
 }
 
-// move books both lines of a transfer and says what the named position is now.
+// move books both lines of a transfer and emits the new state of the named position.
 func (b *book) move(t transfer) error {
 	at, counterpart := b.positions[t.at], b.positions[t.counterpart]
 	change := t.quantity
@@ -30,7 +30,7 @@ func (b *book) move(t transfer) error {
 	}
 	b.book(t, 0, at, change)
 	b.book(t, 1, counterpart, change.Neg())
-	err := b.tx.Emit(t.cause, PositionID(t.at), at.Sequence, event.InventoryUpdated{
+	err := b.tx.For(t.cause).Emit(PositionID(t.at), at.Sequence, event.InventoryUpdated{
 		ItemID: t.at.Item, LocationID: t.at.Location,
 		OnHand: at.OnHand, Reserved: at.Reserved, Available: at.Available(), Quantity: change,
 		TransactionID: t.cause.ID.String(), TransactionType: t.kind,
@@ -55,8 +55,8 @@ func (b *book) book(t transfer, line int, p *ledger.Position, change event.Decim
 	})
 }
 
-// watch says that stock is low once: when it falls below the threshold, and not
-// again before it has been at or above it.
+// watch emits low stock once: when stock falls below the threshold, and not again
+// before it has been at or above it.
 func (b *book) watch(t transfer, p *ledger.Position) error {
 	if p.Threshold == nil {
 		return nil
@@ -70,7 +70,7 @@ func (b *book) watch(t transfer, p *ledger.Position) error {
 		return nil
 	}
 	p.Armed = false
-	return b.tx.Emit(t.cause, PositionID(t.at), p.Sequence, event.InventoryLowStock{
+	return b.tx.For(t.cause).Emit(PositionID(t.at), p.Sequence, event.InventoryLowStock{
 		ItemID: t.at.Item, LocationID: t.at.Location, Available: p.Available(), Threshold: *p.Threshold,
 	})
 }

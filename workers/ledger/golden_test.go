@@ -15,7 +15,7 @@ import (
 var update = flag.Bool("update", false, "write the golden file anew")
 
 // TestEmittedEventsAreGolden pins what the ledger says, byte for byte: ids
-// included, since whoever heard it once must know it again.
+// included, since a consumer must recognise it.
 func TestEmittedEventsAreGolden(t *testing.T) {
 	t.Parallel()
 	db := storetest.DB(t)

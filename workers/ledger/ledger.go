@@ -1,5 +1,5 @@
-// Package ledger keeps stock. It hears what tills and warehouses say happened,
-// moves goods between locations, and says what each position is now.
+// Package ledger keeps stock. It consumes the events of tills and warehouses, moves
+// goods between locations, and emits the new state of each position.
 //
 // Goods come from somewhere and go somewhere: every event moves a quantity
 // between the location it names and a counterpart, which for sales, receipts,
@@ -7,7 +7,7 @@
 // always sum to zero, and a position is the sum of its movements.
 //
 // Stock may go negative: the till is right and the system is late. That is
-// something to look at, not an error.
+// something to investigate, not an error.
 package ledger
 
 import (

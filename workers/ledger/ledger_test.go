@@ -158,7 +158,7 @@ func handle(t *testing.T, db *store.DB, events ...event.Any) []event.Any {
 	return said
 }
 
-// Nobody may name one of the ledger's own locations; the batch is refused whole,
+// No event may name one of the ledger's own locations; the batch is refused whole,
 // and the harness finds the culprit by handling it one by one.
 func TestVirtualLocationsAreRefused(t *testing.T) {
 	t.Parallel()

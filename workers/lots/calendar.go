@@ -15,14 +15,14 @@ import (
 // Unnamed is how LOT_EXPIRING calls a lot without a number: the event must have one.
 const Unnamed = "unnamed"
 
-// calendar watches the dates of lots while a batch is booked. A lot is told of
-// when a business day begins at its location (by the first event of a later day
-// there) and when it comes in, if then its expiry is near. It is told once: what
-// was told is noted in the database, and who notes it tells it.
+// calendar watches the dates of lots while a batch is booked. LOT_EXPIRING is
+// emitted when a business day begins at the lot's location (by the first event of a
+// later day there) and when the lot comes in, if its expiry is near then. It is
+// emitted once a lot, in the transaction that notes it in the database.
 //
 // Days are begun and lots noted after all shelves of the batch are locked; the
 // lots of other shelves are looked at without a lock. What another slot takes in
-// at that moment, dated a day before, may so be told of a day late.
+// at that moment, dated a day before, may be emitted a day late.
 type calendar struct {
 	tx      *worker.Tx
 	shelves map[masterdata.PositionKey]*lots.LotBalance
@@ -128,7 +128,7 @@ func (c *calendar) watch(m *move, s *lots.LotBalance, lot *lots.Lot) {
 	})
 }
 
-// close tells of the lots found near, those that nobody has told of before.
+// close emits the lots found near that were not emitted before.
 func (c *calendar) close(ctx context.Context) error {
 	if len(c.near) == 0 {
 		return nil
@@ -148,8 +148,8 @@ func (c *calendar) close(ctx context.Context) error {
 			continue
 		}
 		fresh[w.name()] = false // it may have been found twice in this batch
-		if err := c.tell(w); err != nil {
-			return fmt.Errorf("telling that lot %q of %s at %s expires: %w", w.Number, w.Item, w.Location, err)
+		if err := c.emit(w); err != nil {
+			return fmt.Errorf("emitting that lot %q of %s at %s expires: %w", w.Number, w.Item, w.Location, err)
 		}
 	}
 	return nil
@@ -159,13 +159,13 @@ func (w warning) name() lots.LotName {
 	return lots.LotName{Shelf: w.Shelf, Number: w.Number, Expiry: w.Expiry}
 }
 
-func (c *calendar) tell(w warning) error {
+func (c *calendar) emit(w warning) error {
 	number := w.Number
 	if number == "" {
 		number = Unnamed
 	}
 	key := w.Item + "\x00" + w.Location + "\x00" + w.Number
-	return c.tx.EmitDue(w.cause, key, w.Expiry, lotID(w.ExpiringLot), event.LotExpiring{
+	return c.tx.For(w.cause).EmitDue(key, w.Expiry, lotID(w.ExpiringLot), event.LotExpiring{
 		ItemID: w.Item, LocationID: w.Location, LotNumber: number, Quantity: w.Quantity, ExpiryDate: w.Expiry,
 	})
 }

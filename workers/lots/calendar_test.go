@@ -182,7 +182,7 @@ func TestABatchTellsWhatSingleEventsTell(t *testing.T) {
 	}
 }
 
-// What is told carries the lot's own id: whoever hears it twice knows it again.
+// The event carries the lot's own id, by which a consumer recognises a second copy.
 func TestTheEventOfALot(t *testing.T) {
 	t.Parallel()
 	tell := func() event.Any {

@@ -6,8 +6,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 )
 
-// sentinels are dates that systems write where an expiry is required and nobody
-// knows it: the last day a calendar knows, and the last of the year that a
+// sentinels are dates that systems write where an expiry is required and unknown: the last day a calendar knows, and the last of the year that a
 // two-digit 69 becomes. Goods with such a date are not fresh, they are unknown.
 var sentinels = map[event.Date]bool{
 	"9999-12-31": true,
@@ -20,12 +19,12 @@ var sentinels = map[event.Date]bool{
 const farthest = 50
 
 // knownExpiry is the expiry as far as it tells something, "" where it is not known.
-func knownExpiry(said event.Date, receivedAt time.Time) event.Date {
-	if said == "" || sentinels[said] {
+func knownExpiry(expiry event.Date, receivedAt time.Time) event.Date {
+	if expiry == "" || sentinels[expiry] {
 		return ""
 	}
-	if said > event.DateOf(receivedAt.AddDate(farthest, 0, 0)) || said < event.DateOf(receivedAt.AddDate(-farthest, 0, 0)) {
+	if expiry > event.DateOf(receivedAt.AddDate(farthest, 0, 0)) || expiry < event.DateOf(receivedAt.AddDate(-farthest, 0, 0)) {
 		return ""
 	}
-	return said
+	return expiry
 }

@@ -1,18 +1,18 @@
 // Package lots keeps a read model of the lots that stock stands in: what is left
-// of each, and until when it is good. It says once of each lot that it will
-// expire soon.
+// of each, and until when it is good. It emits LOT_EXPIRING once for each lot that
+// will expire soon.
 //
 // What comes in opens a lot or fills it; a lot is what has one number and one
 // expiry date. What comes without a number (a return, a find, many a receipt) is
 // in the unnamed lot. What goes out depletes first-expired-first-out. Tills do not
-// say which lot they sold: this is what a shop that fills its shelves properly
+// record which lot they sold: this is what a shop that fills its shelves properly
 // sold, not what it knows it sold.
 //
 // # Unknown goes first
 //
 // A lot whose expiry is not known, or is one of the sentinels, is not fresh, it
 // is unknown. It goes out before the dated ones, the oldest receipt first:
-// goods whose date nobody wrote down are mostly those that were there first, and
+// goods without a date are mostly those that were there first, and
 // to think them sold errs towards a warning too many of the dated lots, never
 // towards one too few.
 //
@@ -23,10 +23,10 @@
 // right, the system is late); what comes in settles it first, so that a position
 // with a shortfall has no lots.
 //
-//   - Movements are added up, and each is heard of once (the inbox): the order in
+//   - Movements are added up, and each is handled once (the inbox): the order in
 //     which slots commit them changes which lot it was, never the sum.
 //   - A worker that joins late takes what was on hand before the first movement
-//     it hears of as an opening, in the unnamed lot. Movements from before that
+//     it handles as an opening, in the unnamed lot. Movements from before that
 //     which arrive later are in the opening already: they move nothing, and a
 //     receipt among them only gives its part of the opening its lot's name.
 package lots

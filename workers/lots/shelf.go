@@ -23,7 +23,7 @@ func book(s *lots.LotBalance, m *move) *lots.Lot {
 	return add(s, m.LotNumber, knownExpiry(m.ExpiryDate, m.Timestamp), m)
 }
 
-// opening is what was on hand before the first movement heard of.
+// opening is what was on hand before the first known movement.
 func opening(first *move) *move {
 	before := *first
 	before.Quantity = first.OnHand.Sub(first.Quantity)
@@ -102,7 +102,7 @@ func least(a, b event.Decimal) event.Decimal {
 	return b
 }
 
-// sorted gives shelves in the order of their ids, so that what is told of them is told in one order.
+// sorted gives shelves in the order of their ids, so that their events are emitted in one order.
 func sorted(shelves map[masterdata.PositionKey]*lots.LotBalance) []*lots.LotBalance {
 	list := make([]*lots.LotBalance, 0, len(shelves))
 	for _, s := range shelves {

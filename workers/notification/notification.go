@@ -1,7 +1,7 @@
-// Package notification tells buyers of purchase orders: created, approved,
+// Package notification notifies buyers of purchase orders: created, approved,
 // cancelled. It posts them to a webhook, or writes them to the log and the table
-// notice where none is configured. What may go wrong on the way, and what becomes
-// of it, is in package notice.
+// notification when none is configured. Package notify has the failures of the way
+// and their outcomes.
 package notification
 
 import (
@@ -10,20 +10,20 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/workers/worker"
-	"github.com/composerp/composerp/workers/worker/notice"
+	"github.com/composerp/composerp/workers/worker/notify"
 	"github.com/composerp/composerp/workers/worker/webcall"
 )
 
 // New declares the notification worker. url is the webhook's; empty, there is none.
 func New(url string, log *slog.Logger) worker.Worker {
-	t := notice.Teller{Log: log, Gates: &worker.Gates{}}
+	t := notify.Notifier{Log: log, Breakers: &worker.Breakers{}}
 	if url != "" {
-		t.Channels = []notice.Channel{notice.Webhook(url, webcall.Caller{Gates: t.Gates})}
+		t.Channels = []notify.Channel{notify.Webhook(url, webcall.Caller{Breakers: t.Breakers})}
 	}
-	return worker.New("notification", t.Hear(notice.Of(created), notice.Of(approved), notice.Of(cancelled))...)
+	return worker.New("notification", t.Subscribe(notify.Of(created), notify.Of(approved), notify.Of(cancelled))...)
 }
 
-func created(e event.Of[event.PurchaseOrderCreated]) notice.Message {
+func created(e event.Of[event.PurchaseOrderCreated]) notify.Message {
 	p := e.Payload
 	lines := "1 line"
 	if n := len(p.Lines); n != 1 {
@@ -34,13 +34,13 @@ func created(e event.Of[event.PurchaseOrderCreated]) notice.Message {
 	return m
 }
 
-func approved(e event.Of[event.PurchaseOrderApproved]) notice.Message {
+func approved(e event.Of[event.PurchaseOrderApproved]) notify.Message {
 	m := about(e.Payload.PurchaseOrderID, "approved")
 	m.Summary = fmt.Sprintf("Order %s was approved by %s.", e.Payload.PurchaseOrderID, e.Payload.ApprovedBy)
 	return m
 }
 
-func cancelled(e event.Of[event.PurchaseOrderCancelled]) notice.Message {
+func cancelled(e event.Of[event.PurchaseOrderCancelled]) notify.Message {
 	by := ""
 	if e.Payload.CancelledBy != "" {
 		by = " by " + e.Payload.CancelledBy
@@ -52,6 +52,6 @@ func cancelled(e event.Of[event.PurchaseOrderCancelled]) notice.Message {
 
 // about is a message whose key is the order's and what became of it: an order
 // is created, approved and cancelled once each.
-func about(order, action string) notice.Message {
-	return notice.Message{Key: worker.IdempotencyKey(order, action), About: "order " + order}
+func about(order, action string) notify.Message {
+	return notify.Message{Key: worker.IdempotencyKey(order, action), About: "order " + order}
 }

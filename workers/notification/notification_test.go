@@ -43,7 +43,7 @@ func life(t testing.TB) (events []event.Any, keys, texts []string) {
 	}
 }
 
-func TestAWebhookHearsOfEachOrderOnce(t *testing.T) {
+func TestAWebhookGetsEachOrderOnce(t *testing.T) {
 	t.Parallel()
 	events, keys, texts := life(t)
 	var mu sync.Mutex
@@ -93,7 +93,7 @@ func TestWithoutAURLItIsWrittenDown(t *testing.T) {
 		t.Fatalf("want three notices, got %+v, %v", rows, err)
 	}
 	for _, n := range rows {
-		if n.Channel != "log" || !n.Delivered || n.Answer != "nobody to call is configured" {
+		if n.Channel != "log" || !n.Delivered || n.Answer != "no channel is configured" {
 			t.Errorf("want it said to the log, and why, got %+v", n)
 		}
 		if !slices.ContainsFunc(texts, func(text string) bool { return strings.HasPrefix(n.Summary, text) }) || !strings.Contains(log.String(), n.Summary) {

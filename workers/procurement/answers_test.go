@@ -14,11 +14,11 @@ import (
 func TestARefusalIsKeptAndMayBeMended(t *testing.T) {
 	t.Parallel()
 	potter := newSupplier(t)
-	potter.says(http.StatusUnprocessableEntity, `{"error":"no cups of clay this year"}`)
+	potter.answers(http.StatusUnprocessableEntity, `{"error":"no cups of clay this year"}`)
 	s := newShop(t, potter.URL)
 	s.handle(approved(t, "o-1"))
 	e := created(t, "o-1")
-	_, err := workertest.Handle(t, s.db, s.w, e)
+	_, err := workertest.Handle(t, s.DB, s.w, e)
 	if !errors.Is(err, worker.ErrRejected) || !strings.Contains(err.Error(), "sending order o-1 to supplier potter") || !strings.Contains(err.Error(), "no cups of clay this year") {
 		t.Fatalf("want the supplier's words, got %v", err)
 	}
@@ -55,7 +55,7 @@ func TestStrangeAnswers(t *testing.T) {
 		"without an end":   {200, strings.Repeat(" ", 1<<20) + confirmed, "", "", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			potter.says(c.status, c.body)
+			potter.answers(c.status, c.body)
 			s.log.Reset()
 			s.handle(created(t, name), approved(t, name))
 			d := s.wantStatus(name, "SENT")
@@ -89,7 +89,7 @@ func TestWhatPassesIsTriedAgain(t *testing.T) {
 			potter.answer = answer
 			s.handle(created(t, name))
 			e := approved(t, name)
-			_, err := workertest.Handle(t, s.db, s.w, e)
+			_, err := workertest.Handle(t, s.DB, s.w, e)
 			if err == nil || errors.Is(err, worker.ErrRejected) {
 				t.Fatalf("want to try again, got %v", err)
 			}
@@ -97,7 +97,7 @@ func TestWhatPassesIsTriedAgain(t *testing.T) {
 				t.Errorf("want the reason kept, got %+v", d)
 			}
 			potter.answer = nil
-			s.opensItsGate()
+			s.endWait()
 			s.handle(e)
 			s.wantStatus(name, "SENT")
 			if calls := strange.called(); len(calls) != 0 {
@@ -107,16 +107,16 @@ func TestWhatPassesIsTriedAgain(t *testing.T) {
 	}
 }
 
-// While a supplier is away nobody calls him, and what was not called does not count as a call.
+// While a supplier is away no call is made, and an order that was not sent counts no attempt.
 func TestASupplierThatIsAwayIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	potter := newSupplier(t)
 	s := newShop(t, potter.URL+"/orders")
-	potter.says(http.StatusServiceUnavailable, "")
+	potter.answers(http.StatusServiceUnavailable, "")
 	for i, order := range []string{"o-1", "o-2", "o-3"} {
 		s.handle(created(t, order))
-		_, err := workertest.Handle(t, s.db, s.w, approved(t, order))
-		if !errors.Is(err, worker.ErrUnavailable) || errors.Is(err, worker.ErrNotCalled) != (i > 0) {
+		_, err := workertest.Handle(t, s.DB, s.w, approved(t, order))
+		if !errors.Is(err, worker.ErrUnavailable) || errors.Is(err, worker.ErrCircuitOpen) != (i > 0) {
 			t.Fatalf("order %s: want it to wait, called if it is the first, got %v", order, err)
 		}
 	}
@@ -126,13 +126,13 @@ func TestASupplierThatIsAwayIsLeftAlone(t *testing.T) {
 	if d := s.wantStatus("o-1", "SENDING"); d.Attempts != 1 || !strings.Contains(d.Failure, "503") {
 		t.Errorf("want the call and its end kept, got %+v", d)
 	}
-	if d := s.wantStatus("o-2", "WAITING"); d.Attempts != 0 || !strings.Contains(d.Failure, "not called: "+potter.URL+" is away") {
+	if d := s.wantStatus("o-2", "WAITING"); d.Attempts != 0 || !strings.Contains(d.Failure, "circuit open: "+potter.URL+" is away") {
 		t.Errorf("want no call counted, and why, got %+v", d)
 	}
 	s.handle(cancelled(t, "o-2")) // nobody was called: there is no doubt
 	s.wantStatus("o-2", "CANCELLED")
 	potter.answer = nil
-	s.opensItsGate()
+	s.endWait()
 	for _, order := range []string{"o-1", "o-3"} {
 		s.handle(approved(t, order))
 		if d := s.wantStatus(order, "SENT"); d.Failure != "" {

@@ -35,7 +35,7 @@ func TestACancellationDuringTheCall(t *testing.T) {
 	potter := newSupplier(t)
 	s := newShop(t, potter.URL)
 	potter.answer = func(w http.ResponseWriter, _ *http.Request, _ int) {
-		if _, err := workertest.Handle(t, s.db, s.w, cancelled(t, "o-1")); err != nil {
+		if _, err := workertest.Handle(t, s.DB, s.w, cancelled(t, "o-1")); err != nil {
 			t.Error(err)
 		}
 		s.wantStatus("o-1", "CANCELLED_IN_DOUBT")
@@ -45,18 +45,18 @@ func TestACancellationDuringTheCall(t *testing.T) {
 	s.wantStatus("o-1", "CANCELLED_AFTER_SENDING")
 }
 
-// Between two tries: it is not tried again, and whether the first arrived nobody knows.
+// Between two tries: it is not tried again, and whether the first arrived is unknown.
 func TestACancellationBetweenTwoTries(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[int]string{http.StatusBadGateway: "CANCELLED_IN_DOUBT", http.StatusNotFound: "CANCELLED"} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			t.Parallel()
 			potter := newSupplier(t)
-			potter.says(status, "")
+			potter.answers(status, "")
 			s := newShop(t, potter.URL)
 			s.handle(created(t, "o-1"))
 			e := approved(t, "o-1")
-			if _, err := workertest.Handle(t, s.db, s.w, e); err == nil {
+			if _, err := workertest.Handle(t, s.DB, s.w, e); err == nil {
 				t.Fatal("want a failure")
 			}
 			s.handle(cancelled(t, "o-1"))
@@ -77,12 +77,12 @@ func TestAHangingSupplierIsTriedAgain(t *testing.T) {
 	potter.answer = func(_ http.ResponseWriter, r *http.Request, _ int) { <-r.Context().Done() }
 	s.handle(created(t, "o-1"))
 	e := approved(t, "o-1")
-	if _, err := workertest.Handle(t, s.db, s.w, e); err == nil || !strings.Contains(err.Error(), "no answer within 300ms") {
+	if _, err := workertest.Handle(t, s.DB, s.w, e); err == nil || !strings.Contains(err.Error(), "no answer within 300ms") {
 		t.Fatalf("want it given up, got %v", err)
 	}
 	s.wantStatus("o-1", "SENDING")
 	potter.answer = nil
-	s.opensItsGate()
+	s.endWait()
 	s.handle(e)
 	s.wantStatus("o-1", "SENT")
 }
@@ -93,13 +93,13 @@ func TestManySlotsBehindABroker(t *testing.T) {
 	const orders = 40
 	potter := newSupplier(t)
 	s := newShop(t, potter.URL)
-	f := s.run(6)
+	s.run(6)
 	for i := range orders {
 		order := fmt.Sprintf("o-%d", i)
 		c, a := created(t, order), approved(t, order)
-		f.publish(c, a, a, c)
+		s.Publish(c, a, a, c)
 	}
-	f.soon("every order is sent", func() bool {
+	s.Eventually("every order is sent", func() bool {
 		n := 0
 		for i := range orders {
 			if s.row(fmt.Sprintf("o-%d", i)) && s.dispatch(fmt.Sprintf("o-%d", i)).Status == "SENT" {
@@ -115,14 +115,14 @@ func TestManySlotsBehindABroker(t *testing.T) {
 	if len(keys) != orders {
 		t.Errorf("want %d orders with the supplier, got %d", orders, len(keys))
 	}
-	if n := f.depthOf(topology.DeadQueueName("procurement")); n != 0 {
+	if n := s.Depth(topology.DeadQueueName("procurement")); n != 0 {
 		t.Errorf("want nothing dead, got %d", n)
 	}
 }
 
-// A supplier that says when to come again is called then, and not before: the order waits on the first rung that is long
+// A supplier that asks for time is called after it, and not before: the order takes the first retry delay that is long
 // enough, and that is no attempt.
-func TestRetryAfterTakesTheRungThatIsLongEnough(t *testing.T) {
+func TestRetryAfterTakesADelayThatIsLongEnough(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		header func() string
@@ -140,16 +140,16 @@ func TestRetryAfterTakesTheRungThatIsLongEnough(t *testing.T) {
 			}
 			s := newShop(t, potter.URL)
 			s.w = procurement.Hurried(nil, 0, time.Minute, 10*time.Minute, time.Hour)
-			f := s.run(1)
-			f.publish(created(t, "o-1"), approved(t, "o-1"))
-			d := f.take(topology.RetryQueueName("procurement", c.rung))
+			s.run(1)
+			s.Publish(created(t, "o-1"), approved(t, "o-1"))
+			d := s.Receive(topology.RetryQueueName("procurement", c.rung), 1)[0]
 			if d.Attempt() != 0 || d.Deferred() != 1 || d.Headers[rabbitmq.HeaderWaitsFor] != potter.URL {
 				t.Errorf("want a wait for the supplier and no attempt, got %+v", d.Headers)
 			}
 			if order := s.wantStatus("o-1", "SENDING"); !strings.Contains(order.Failure, "503") || order.Attempts != 1 {
 				t.Errorf("want the reason kept, got %+v", order)
 			}
-			if n := storetest.Value[int](t, s.url, `SELECT count(*) FROM failure
+			if n := storetest.Value[int](t, s.URL, `SELECT count(*) FROM failure
 				WHERE outcome = 'deferred' AND dependency = $1 AND error LIKE '%503%' AND class = ''`, potter.URL); n != 1 {
 				t.Errorf("want the try written down once, got %d", n)
 			}
@@ -160,11 +160,11 @@ func TestRetryAfterTakesTheRungThatIsLongEnough(t *testing.T) {
 func TestARefusedOrderDiesAtOnceWithTheReason(t *testing.T) {
 	t.Parallel()
 	potter := newSupplier(t)
-	potter.says(http.StatusBadRequest, "minimum order is 100\n"+strings.Repeat("x", 1000))
+	potter.answers(http.StatusBadRequest, "minimum order is 100\n"+strings.Repeat("x", 1000))
 	s := newShop(t, potter.URL)
-	f := s.run(1)
-	f.publish(approved(t, "o-1"), created(t, "o-1"))
-	failure := f.take(topology.DeadQueueName("procurement")).Failure()
+	s.run(1)
+	s.Publish(approved(t, "o-1"), created(t, "o-1"))
+	failure := s.Receive(topology.DeadQueueName("procurement"), 1)[0].Failure()
 	if failure.Attempt != 1 || !strings.Contains(failure.Error, "400 Bad Request: minimum order is 100 xxx") || len(failure.Error) > 400 {
 		t.Errorf("want the supplier's words, cut, got %+v", failure)
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/composerp/composerp/workers/worker/webcall"
 )
 
-// Hurried is New with another patience and another ladder.
+// Hurried is New with another timeout and other retry delays.
 func Hurried(log *slog.Logger, timeout time.Duration, ladder ...time.Duration) worker.Worker {
-	return declare(log, webcall.Caller{Timeout: timeout, Gates: &worker.Gates{}}, ladder)
+	return declare(log, webcall.Caller{Timeout: timeout, Breakers: &worker.Breakers{}}, ladder)
 }

@@ -1,8 +1,8 @@
 // Package procurement sends orders to their suppliers.
 //
 // An order is sent once it is known to be created and to be approved, which may
-// be heard in either order and by two slots at once. What is sent is what
-// PURCHASE_ORDER_CREATED said, kept as the bytes of the body, so that each call
+// be consumed in either order and by two slots at once. The order is sent as
+// PURCHASE_ORDER_CREATED has it, kept as the bytes of the body, so that each call
 // for an order is the same call. The supplier's protocol is in docs/reference/http-calls.md.
 //
 // # Invariants
@@ -10,7 +10,7 @@
 //   - Each of the two events leaves its mark on the order's row in dispatch, under
 //     the row's lock, in the transaction of its own inbox row or before its call.
 //     Of two that come at once the second sees both marks: one of them calls, and
-//     nobody waits for a third event.
+//     no third event is needed.
 //   - Every call for an order carries the same Idempotency-Key, "<order>:send".
 //     Whether a second one is sent on is for the supplier to decide; the answer
 //     that is recorded first stays.
@@ -26,7 +26,7 @@
 //	after the mark, before the   the attempt, counted; the event comes again, finds
 //	call's answer                both marks and calls again, with the same key
 //	after the answer, before     the same: the supplier answers as before, or 409,
-//	its record                   which says that it knows the order; recorded once
+//	its record                   which means that it knows the order; recorded once
 //	after the record, no ack     the second delivery is a duplicate
 //
 // An order cancelled while a call is under way is recorded as cancelled after
@@ -35,16 +35,17 @@
 //
 // # When a supplier does not answer
 //
-// While he is away or busy his orders wait, for as long as it takes, and one call
-// now and then finds out whether he is there again (package webcall, and gates of
-// package worker); other suppliers' orders go past them. An order that was kept
-// from calling takes its attempt back: dispatch counts calls that were made. A
+// While a supplier is away or busy its orders wait, for as long as it takes, and a
+// probe now and then finds out whether it is there again (package webcall, and the
+// circuit breaker of package worker); other suppliers' orders go past them. An order
+// that found the circuit open takes its attempt back: dispatch counts calls that
+// were made. A
 // crash between the two leaves the count one too high, and a cancelled order in
 // doubt rather than cancelled.
 //
-// What he answers that is neither yes nor no climbs a ladder that outlasts a
-// night. An order that is refused is a dead letter at once, with the supplier's
-// words; it is tried again when somebody moves it back.
+// After an answer that is neither yes nor no the order is retried for longer than a
+// night. An order that is refused becomes a dead letter at once, with the supplier's
+// text; it is sent again when a person redrives it.
 package procurement
 
 import (
@@ -61,33 +62,33 @@ import (
 	"github.com/composerp/composerp/workers/worker/webcall"
 )
 
-// ladder is longer than other workers': a supplier's system may fail in its own ways for a night. When it is not there
-// at all its orders wait without climbing.
-var ladder = []time.Duration{5 * time.Second, time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour}
+// retryDelays are longer than other workers': a supplier's system may fail in its own ways for a night. While it is
+// away its orders wait and keep their attempts.
+var retryDelays = []time.Duration{5 * time.Second, time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour}
 
-// New declares the procurement worker. A nil log says nothing.
+// New declares the procurement worker. A nil log writes nothing.
 func New(log *slog.Logger) worker.Worker {
-	return declare(log, webcall.Caller{Gates: &worker.Gates{}}, ladder)
+	return declare(log, webcall.Caller{Breakers: &worker.Breakers{}}, retryDelays)
 }
 
-func declare(log *slog.Logger, caller webcall.Caller, ladder []time.Duration) worker.Worker {
+func declare(log *slog.Logger, caller webcall.Caller, retryDelays []time.Duration) worker.Worker {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	o := office{log.With("worker", "procurement"), caller}
-	return worker.New("procurement", worker.Ladder(ladder...), worker.Linger(50*time.Millisecond), worker.Gated(caller.Gates),
+	return worker.New("procurement", worker.RetryDelays(retryDelays...), worker.Linger(50*time.Millisecond), worker.WithBreakers(caller.Breakers),
 		worker.OnPreparedCall(o.created, send[event.PurchaseOrderCreated](o)),
 		worker.OnPreparedCall(o.approved, send[event.PurchaseOrderApproved](o)),
 		worker.On(o.cancelled))
 }
 
-// office is who sends orders.
+// office sends orders.
 type office struct {
 	log    *slog.Logger
 	caller webcall.Caller
 }
 
-// letter is an order that is due: to whom it goes, and what it says.
+// letter is an order that is due: its supplier and its body.
 type letter struct {
 	purchasing.OrderKey
 	purchasing.Dispatch
@@ -142,14 +143,14 @@ func (o office) cancelled(ctx context.Context, tx *worker.Tx, e event.Of[event.P
 	return nil
 }
 
-// send calls the supplier. A failure is written down and is the verdict.
+// send calls the supplier. A failure is recorded and is the outcome.
 func send[T event.Payload](o office) func(context.Context, event.Of[T], letter) (worker.Record, error) {
 	return func(ctx context.Context, _ event.Of[T], l letter) (worker.Record, error) {
 		answer, err := o.caller.Post(ctx, l.Endpoint, worker.IdempotencyKey(l.Order, "send"), []byte(l.Request))
 		if err != nil {
 			err = fmt.Errorf("sending order %s to supplier %s: %w", l.Order, l.Supplier, err)
 			return func(ctx context.Context, tx *worker.Tx) error {
-				if errors.Is(err, worker.ErrNotCalled) {
+				if errors.Is(err, worker.ErrCircuitOpen) {
 					return purchasing.TakeBackSending(ctx, tx, l.OrderKey, err.Error())
 				}
 				return purchasing.RecordUnsent(ctx, tx, l.OrderKey, err.Error(), errors.Is(err, worker.ErrRejected))

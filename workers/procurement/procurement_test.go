@@ -16,7 +16,7 @@ import (
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-func TestAnOrderIsSentOnceBothAreHeard(t *testing.T) {
+func TestAnOrderIsSentOnceBothEventsCame(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, "")
 	for order, events := range map[string][]event.Any{
@@ -38,8 +38,8 @@ func TestAnOrderIsSentOnceBothAreHeard(t *testing.T) {
 				t.Fatalf("want one call with the order's key, got %+v", calls)
 			}
 			var got, want any
-			must(t, json.Unmarshal(calls[0].body, &got))
-			must(t, json.Unmarshal([]byte(`{"purchaseOrderId":"`+order+`","poNumber":"PO-2024-000007","tenantId":"acme","supplierId":"potter","locationId":"shop",
+			storetest.Must(t, json.Unmarshal(calls[0].body, &got))
+			storetest.Must(t, json.Unmarshal([]byte(`{"purchaseOrderId":"`+order+`","poNumber":"PO-2024-000007","tenantId":"acme","supplierId":"potter","locationId":"shop",
 				"orderedAt":"2024-03-01T10:00:00Z","totalAmount":15,"lines":[{"itemId":"cup","quantity":12,"unitPrice":1.25},{"itemId":"clay","quantity":0.5}]}`), &want))
 			if !reflect.DeepEqual(got, want) {
 				t.Errorf("want the protocol's body, got %s", calls[0].body)
@@ -75,13 +75,13 @@ func TestTwoAtOnceCallOnce(t *testing.T) {
 		var run []func(context.Context) error
 		for _, e := range []event.Any{created(t, order), approved(t, order)} {
 			run = append(run, func(ctx context.Context) error {
-				_, err := s.w.Handle(ctx, s.db, workertest.Delivery(e))
+				_, err := s.w.Handle(ctx, s.DB, workertest.Delivery(e))
 				return err
 			})
 		}
 		storetest.Concurrently(t, run...)
 	}
-	if n := storetest.Value[int](t, s.url, `SELECT count(*) FROM dispatch WHERE status = 'SENT' AND attempts = 1`); n != orders {
+	if n := storetest.Value[int](t, s.URL, `SELECT count(*) FROM dispatch WHERE status = 'SENT' AND attempts = 1`); n != orders {
 		t.Errorf("want %d orders sent at the first attempt, got %d", orders, n)
 	}
 	if n := len(potter.called()); n != orders {
@@ -106,7 +106,7 @@ func TestTwoCallsWithOneKeyAreRecordedOnce(t *testing.T) {
 	}
 	e := approved(t, "o-1")
 	handle := func(ctx context.Context) error {
-		_, err := s.w.Handle(ctx, s.db, workertest.Delivery(e))
+		_, err := s.w.Handle(ctx, s.DB, workertest.Delivery(e))
 		return err
 	}
 	storetest.Concurrently(t, handle, handle)
@@ -118,7 +118,7 @@ func TestTwoCallsWithOneKeyAreRecordedOnce(t *testing.T) {
 	if first.Attempts != 2 {
 		t.Errorf("want two attempts, got %+v", first)
 	}
-	if n := storetest.Value[int](t, s.url, `SELECT count(*) FROM inbox WHERE event_id = $1`, e.ID); n != 1 {
+	if n := storetest.Value[int](t, s.URL, `SELECT count(*) FROM inbox WHERE event_id = $1`, e.ID); n != 1 {
 		t.Errorf("want the event done once, got %d", n)
 	}
 }
@@ -133,7 +133,7 @@ func TestTheFirstRecordStays(t *testing.T) {
 			s := newShop(t, potter.URL)
 			potter.answer = func(w http.ResponseWriter, _ *http.Request, call int) {
 				if call == 1 {
-					if _, err := workertest.Handle(t, s.db, s.w, approved(t, "o-1")); err != nil {
+					if _, err := workertest.Handle(t, s.DB, s.w, approved(t, "o-1")); err != nil {
 						t.Error(err)
 					}
 					w.WriteHeader(late)
@@ -141,7 +141,7 @@ func TestTheFirstRecordStays(t *testing.T) {
 				fmt.Fprintf(w, `{"supplierReference":"S-%d"}`, call)
 			}
 			s.handle(created(t, "o-1"))
-			if _, err := workertest.Handle(t, s.db, s.w, approved(t, "o-1")); (err == nil) != (late == http.StatusOK) {
+			if _, err := workertest.Handle(t, s.DB, s.w, approved(t, "o-1")); (err == nil) != (late == http.StatusOK) {
 				t.Fatal(err)
 			}
 			if d := s.wantStatus("o-1", "SENT"); d.Reference != "S-2" || d.Failure != "" || d.Attempts != 2 {
@@ -158,12 +158,12 @@ func TestALostRecordIsCalledForAgain(t *testing.T) {
 	s := newShop(t, potter.URL)
 	s.handle(created(t, "o-1"))
 	e := approved(t, "o-1")
-	storetest.Exec(t, s.url, `ALTER TABLE dispatch ADD CONSTRAINT lost CHECK (sent_at IS NULL)`)
-	if _, err := workertest.Handle(t, s.db, s.w, e); err == nil {
+	storetest.Exec(t, s.URL, `ALTER TABLE dispatch ADD CONSTRAINT lost CHECK (sent_at IS NULL)`)
+	if _, err := workertest.Handle(t, s.DB, s.w, e); err == nil {
 		t.Fatal("want the record to fail")
 	}
 	s.wantStatus("o-1", "SENDING")
-	storetest.Exec(t, s.url, `ALTER TABLE dispatch DROP CONSTRAINT lost`)
+	storetest.Exec(t, s.URL, `ALTER TABLE dispatch DROP CONSTRAINT lost`)
 	s.handle(e, e)
 	calls := potter.called()
 	if len(calls) != 2 || calls[0].key != calls[1].key || string(calls[0].body) != string(calls[1].body) {
@@ -191,7 +191,7 @@ func TestADeathWithinTheCall(t *testing.T) {
 		_, _ = io.WriteString(w, confirmed)
 	}
 	e := approved(t, "o-1")
-	if _, err := s.w.Handle(dying, s.db, workertest.Delivery(e)); !errors.Is(err, context.Canceled) {
+	if _, err := s.w.Handle(dying, s.DB, workertest.Delivery(e)); !errors.Is(err, context.Canceled) {
 		t.Fatalf("want the death, got %v", err)
 	}
 	if d := s.wantStatus("o-1", "SENDING"); d.Attempts != 1 {
@@ -212,7 +212,7 @@ func TestWithoutAnEndpointAPersonSends(t *testing.T) {
 			t.Parallel()
 			s := newShop(t, "")
 			if !known {
-				storetest.Exec(t, s.url, `DELETE FROM supplier`)
+				storetest.Exec(t, s.URL, `DELETE FROM supplier`)
 			}
 			s.handle(created(t, "o-1"), approved(t, "o-1"))
 			s.wantStatus("o-1", "BY_HAND")

@@ -38,8 +38,8 @@ type confirmation struct {
 // maxReference is how many characters of a supplier's reference are kept.
 const maxReference = 100
 
-// read takes what can be read of an answer. The order is taken whatever it says:
-// what can not be read is said in the log, and asking again would change nothing.
+// read takes what can be read of an answer. The order is accepted whatever the
+// answer is: a part that can not be read is logged, and asking again would not help.
 func (o office) read(l letter, answer webcall.Answer) purchasing.Receipt {
 	receipt := purchasing.Receipt{Status: answer.Status}
 	var c confirmation

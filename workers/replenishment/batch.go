@@ -35,17 +35,17 @@ func (b *batch) open(ctx context.Context, known *planning.Replenishments, events
 	keys := make([]masterdata.PositionKey, 0, len(events))
 	var cancelled []purchasing.OrderKey
 	for i := range events {
-		switch said := events[i].Payload.(type) {
+		switch payload := events[i].Payload.(type) {
 		case event.InventoryUpdated:
-			keys = append(keys, masterdata.PositionKey{Tenant: events[i].TenantID, Item: said.ItemID, Location: said.LocationID})
+			keys = append(keys, masterdata.PositionKey{Tenant: events[i].TenantID, Item: payload.ItemID, Location: payload.LocationID})
 		case event.InventoryLowStock:
-			keys = append(keys, masterdata.PositionKey{Tenant: events[i].TenantID, Item: said.ItemID, Location: said.LocationID})
+			keys = append(keys, masterdata.PositionKey{Tenant: events[i].TenantID, Item: payload.ItemID, Location: payload.LocationID})
 		case event.ForecastGenerated:
-			keys = append(keys, masterdata.PositionKey{Tenant: events[i].TenantID, Item: said.ItemID, Location: said.LocationID})
+			keys = append(keys, masterdata.PositionKey{Tenant: events[i].TenantID, Item: payload.ItemID, Location: payload.LocationID})
 		case event.RuleChanged:
-			keys = append(keys, masterdata.PositionKey{Tenant: events[i].TenantID, Item: said.ItemID, Location: said.LocationID})
+			keys = append(keys, masterdata.PositionKey{Tenant: events[i].TenantID, Item: payload.ItemID, Location: payload.LocationID})
 		case event.PurchaseOrderCancelled:
-			cancelled = append(cancelled, purchasing.OrderKey{Tenant: events[i].TenantID, Order: said.PurchaseOrderID})
+			cancelled = append(cancelled, purchasing.OrderKey{Tenant: events[i].TenantID, Order: payload.PurchaseOrderID})
 		}
 	}
 	if len(cancelled) > 0 {
@@ -79,15 +79,15 @@ func (b *batch) open(ctx context.Context, known *planning.Replenishments, events
 
 func (b *batch) foresee(events []event.Any) {
 	for i := range events {
-		switch said := events[i].Payload.(type) {
+		switch payload := events[i].Payload.(type) {
 		case event.InventoryUpdated:
-			b.at(events[i].TenantID, said.ItemID, said.LocationID).foresee(said)
+			b.at(events[i].TenantID, payload.ItemID, payload.LocationID).foresee(payload)
 		case event.ForecastGenerated:
-			b.at(events[i].TenantID, said.ItemID, said.LocationID).ahead.asked = true
+			b.at(events[i].TenantID, payload.ItemID, payload.LocationID).ahead.asked = true
 		case event.RuleChanged:
-			b.at(events[i].TenantID, said.ItemID, said.LocationID).ahead.asked = true
+			b.at(events[i].TenantID, payload.ItemID, payload.LocationID).ahead.asked = true
 		case event.PurchaseOrderCancelled:
-			for _, k := range b.ordered[purchasing.OrderKey{Tenant: events[i].TenantID, Order: said.PurchaseOrderID}] {
+			for _, k := range b.ordered[purchasing.OrderKey{Tenant: events[i].TenantID, Order: payload.PurchaseOrderID}] {
 				b.positions[k].ahead.cancels = true
 			}
 		}
@@ -138,7 +138,7 @@ func (b *batch) readLines(ctx context.Context) error {
 	return nil
 }
 
-// close says what was ordered and writes all that has changed.
+// close emits the new orders and writes all that has changed.
 func (b *batch) close(ctx context.Context) error {
 	if err := b.place(ctx); err != nil {
 		return err

@@ -15,7 +15,7 @@ func BenchmarkSales(b *testing.B) {
 	const items, size = 4000, 200
 	for name, upTo := range map[string]string{"quiet": "100000000", "shop": "150"} {
 		b.Run(name, func(b *testing.B) {
-			h := newHouse(b)
+			h := newTenant(b)
 			random := rand.New(rand.NewPCG(1, 2))
 			h.exec(`INSERT INTO item (tenant_id, item_id, unit_cost) SELECT $1, 'item-' || i, 2.5 FROM generate_series(0, $2::int - 1) i`, items)
 			h.exec(`INSERT INTO replenishment_rule (tenant_id, item_id, location_id, supplier_id, reorder_point, order_up_to)
@@ -27,7 +27,7 @@ func BenchmarkSales(b *testing.B) {
 					stands = fmt.Sprint(51 + i%100)
 				}
 				if batch = append(batch, h.counted(fmt.Sprintf("item-%d", i), stands)); len(batch) == size {
-					h.hears(batch...)
+					h.handle(batch...)
 					batch = nil
 				}
 			}
@@ -45,7 +45,7 @@ func BenchmarkSales(b *testing.B) {
 					batch = append(batch, h.sold(fmt.Sprintf("item-%d", item), fmt.Sprint(1+random.IntN(4))))
 				}
 				b.StartTimer()
-				said, err := workertest.Handle(b, h.db, h.worker, batch...)
+				said, err := workertest.Handle(b, h.DB, h.worker, batch...)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -56,7 +56,7 @@ func demand(daily []float64, from, to int) (sum float64) {
 	return sum + mean*float64(max(0, beyond))
 }
 
-// mostUnits is more than anybody stocks, and little enough for what is ordered up to it to be said in an event.
+// mostUnits is more than any shop stocks, and little enough for an event to carry an order up to it.
 const mostUnits = 1e12
 
 // units rounds to the thousandth: more digits would only look exact.

@@ -42,7 +42,7 @@ func (b *batch) consider(ctx context.Context, p *position, cause event.Envelope)
 	return b.make(ctx, p, cause)
 }
 
-// make makes the order; place gives it its number and says it.
+// make makes the order; place gives it its number and emits it.
 func (b *batch) make(ctx context.Context, p *position, cause event.Envelope) error {
 	today, err := b.date(ctx, p, cause.Timestamp)
 	if err != nil {
@@ -65,7 +65,7 @@ func (b *batch) make(ctx context.Context, p *position, cause event.Envelope) err
 	if o.UnitPrice != nil {
 		o.Total = event.Decimal{Decimal: quantity.Mul(*o.UnitPrice).Round(6)}
 		if _, err := o.Total.MarshalJSON(); err != nil {
-			o.UnitPrice, o.Total = nil, event.Decimal{} // who could pay that? A person is to look at it
+			o.UnitPrice, o.Total = nil, event.Decimal{} // no event can carry that total: a person must decide
 		}
 	}
 	b.orders = append(b.orders, o)
@@ -74,7 +74,7 @@ func (b *batch) make(ctx context.Context, p *position, cause event.Envelope) err
 	return nil
 }
 
-// place gives the new orders their numbers, says them, and writes them.
+// place gives the new orders their numbers, emits their events, and writes them.
 func (b *batch) place(ctx context.Context) error {
 	if len(b.orders) == 0 {
 		return nil
@@ -91,7 +91,7 @@ func (b *batch) place(ctx context.Context) error {
 	for i, o := range b.orders {
 		o.Number = fmt.Sprintf("PO-%d-%06d", o.series.Year, next[o.series])
 		next[o.series]++
-		if err := b.say(o); err != nil {
+		if err := b.emit(o); err != nil {
 			return fmt.Errorf("ordering %s for %s: %w", o.Position.Item, o.Position.Location, err)
 		}
 		rows[i] = &o.NewOrder
@@ -100,18 +100,18 @@ func (b *batch) place(ctx context.Context) error {
 	return purchasing.CreateOrders(ctx, b.tx, rows)
 }
 
-func (b *batch) say(o *newOrder) error {
+func (b *batch) emit(o *newOrder) error {
 	at := o.Position.PositionKey
 	rule := masterdata.RuleID(at)
-	// The number tells what the rule had seen: whoever hears of the order later knows which receipts came before it.
-	err := b.tx.Emit(o.cause, rule, o.Sequence, event.ReplenishmentTriggered{
+	// The sequence tells what the rule had seen: a consumer knows which receipts came before the order.
+	err := b.tx.For(o.cause).Emit(rule, o.Sequence, event.ReplenishmentTriggered{
 		RuleID: rule, ItemID: at.Item, LocationID: at.Location, Available: o.Available, OnOrder: o.OnOrder, ReorderPoint: o.ReorderPoint,
 		Quantity: o.Line.Quantity, SupplierID: o.Supplier, PurchaseOrderID: o.Line.Order,
 	})
 	if err != nil {
 		return err
 	}
-	return b.tx.Emit(o.cause, o.Line.Order, 1, event.PurchaseOrderCreated{
+	return b.tx.For(o.cause).Emit(o.Line.Order, 1, event.PurchaseOrderCreated{
 		PurchaseOrderID: o.Line.Order, PONumber: o.Number, SupplierID: o.Supplier, LocationID: at.Location,
 		TotalAmount: o.Total, Status: event.PurchaseOrderPending,
 		Lines: []event.PurchaseOrderLine{{ItemID: at.Item, Quantity: o.Line.Quantity, UnitPrice: o.UnitPrice}},

@@ -25,9 +25,9 @@ type position struct {
 }
 
 // outlook is what a batch may do to a position at worst, seen before it is done:
-// it tells whose rule must be read.
+// it tells for which positions the rule must be read.
 type outlook struct {
-	heard    bool          // stock was heard of
+	moved    bool          // it has an INVENTORY_UPDATED
 	lowest   event.Decimal // the least that will be available
 	incoming event.Decimal // what receipts may take off on order
 	asked    bool          // rule or forecast have changed
@@ -37,9 +37,9 @@ type outlook struct {
 }
 
 // stand notes what stands at the position, unless something later is known.
-func (p *position) stand(e *event.Any, said event.InventoryUpdated) {
+func (p *position) stand(e *event.Any, payload event.InventoryUpdated) {
 	if e.Metadata.Sequence > p.Sequence {
-		p.OnHand, p.Reserved, p.Sequence = said.OnHand, said.Reserved, e.Metadata.Sequence
+		p.OnHand, p.Reserved, p.Sequence = payload.OnHand, payload.Reserved, e.Metadata.Sequence
 		p.moved = true
 	}
 	if at := e.Timestamp.Truncate(time.Microsecond); at.After(p.LatestAt) {
@@ -49,15 +49,15 @@ func (p *position) stand(e *event.Any, said event.InventoryUpdated) {
 }
 
 // foresee adds an event to the outlook.
-func (p *position) foresee(said event.InventoryUpdated) {
-	if !p.ahead.heard || said.Available.LessThan(p.ahead.lowest) {
-		p.ahead.heard, p.ahead.lowest = true, said.Available
+func (p *position) foresee(payload event.InventoryUpdated) {
+	if !p.ahead.moved || payload.Available.LessThan(p.ahead.lowest) {
+		p.ahead.moved, p.ahead.lowest = true, payload.Available
 	}
-	if isReceipt(said) {
+	if isReceipt(payload) {
 		p.ahead.receives = true
-		p.ahead.incoming = p.ahead.incoming.Add(said.Quantity)
-		if said.PurchaseOrderID != "" {
-			p.ahead.orders = append(p.ahead.orders, said.PurchaseOrderID)
+		p.ahead.incoming = p.ahead.incoming.Add(payload.Quantity)
+		if payload.PurchaseOrderID != "" {
+			p.ahead.orders = append(p.ahead.orders, payload.PurchaseOrderID)
 		}
 	}
 }
@@ -76,10 +76,10 @@ func (p *position) mayNeed() bool {
 	}
 	lowest := p.ahead.lowest
 	if p.Sequence > 0 {
-		if available := p.Available(); !p.ahead.heard || available.LessThan(lowest) {
+		if available := p.Available(); !p.ahead.moved || available.LessThan(lowest) {
 			lowest = available
 		}
-	} else if !p.ahead.heard {
+	} else if !p.ahead.moved {
 		return false
 	}
 	if onOrder := p.OnOrder.Sub(p.ahead.incoming); !p.ahead.cancels && !onOrder.IsNegative() {
@@ -107,7 +107,7 @@ func (p *position) level() {
 	p.settle()
 }
 
-// settle says at what point the position is ordered for; nil: it is not.
+// settle sets the reorder point; nil: nothing is ordered.
 func (p *position) settle() {
 	switch {
 	case p.plan.Supplier == "":
@@ -147,6 +147,6 @@ func (p *position) follow() {
 	}
 }
 
-func isReceipt(said event.InventoryUpdated) bool {
-	return said.TransactionType == event.TransactionReceipt && said.Quantity.IsPositive()
+func isReceipt(payload event.InventoryUpdated) bool {
+	return payload.TransactionType == event.TransactionReceipt && payload.Quantity.IsPositive()
 }

@@ -77,16 +77,16 @@ func (m *model) cancel(o *modelOrder, day int) {
 	m.heldOn, m.heldBy = max(m.heldOn, day), m.version
 }
 
-// Random sales, returns, counts, receipts (named, nameless, partial, too large, of nobody's order), cancellations, rule
+// Random sales, returns, counts, receipts (named, nameless, partial, too large, of no known order), cancellations, rule
 // changes and days, in batches of random size, many of them twice: what is ordered is what the model orders, and the
 // books balance after each batch.
 func TestRandomHistoriesAgainstTheModel(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
+	w := newEnv(t)
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			history := &history{house: w.house(t), rand: rand.New(rand.NewPCG(seed, 7)), day: 1}
+			history := &history{tenant: w.tenant(t), rand: rand.New(rand.NewPCG(seed, 7)), day: 1}
 			for i := range 3 {
 				history.models = append(history.models, &model{item: fmt.Sprintf("item-%d", i)})
 			}
@@ -102,7 +102,7 @@ func TestRandomHistoriesAgainstTheModel(t *testing.T) {
 }
 
 type history struct {
-	*house
+	*tenant
 	rand   *rand.Rand
 	models []*model
 	day    int
@@ -138,7 +138,7 @@ func (h *history) batch() {
 			events = append(events, h.past[h.rand.IntN(len(h.past))])
 		}
 	}
-	got := h.hears(events...)
+	got := h.handle(events...)
 	h.past = append(h.past, events...)
 	if len(got) != len(want) {
 		h.Fatalf("want %d orders, got %s", len(want), ordered(got))
@@ -165,7 +165,7 @@ func (h *history) batch() {
 func (h *history) happen(m *model, changed *[]*model) event.Any {
 	if h.rand.IntN(10) == 0 {
 		h.day++
-		h.house.day = h.house.day.AddDate(0, 0, 1)
+		h.tenant.day = h.tenant.day.AddDate(0, 0, 1)
 	}
 	known := slices.DeleteFunc(slices.Clone(m.orders), func(o *modelOrder) bool { return o.id == "" })
 	stock := func(e event.Any, change int64) event.Any {

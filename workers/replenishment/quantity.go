@@ -9,7 +9,7 @@ import (
 // reorderPoint. It is what the rule asks for: its order quantity, as often as it
 // takes to be above the reorder point again; or what is missing to its
 // order-up-to level; or, in mode auto with neither, to the planned one. A rule
-// that says none of these is ordered up to just above its reorder point.
+// that has none of these is ordered up to just above its reorder point.
 //
 // It is the minimum order at least, in whole packs, and always enough to be above
 // the reorder point: otherwise the next event would order again.

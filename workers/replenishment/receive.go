@@ -15,17 +15,17 @@ import (
 // line is noted there and changes nothing; so is what comes beyond the line's
 // quantity. What names an order that has no line here changes nothing at all.
 //
-// A receipt that is heard late may be older than a line: the rule had seen those
+// A receipt that comes late may be older than a line: the rule had seen those
 // goods on hand when it asked for it, so they are not what it awaits.
-func (b *batch) receive(p *position, e *event.Any, said event.InventoryUpdated) {
-	if said.PurchaseOrderID != "" {
-		i := slices.IndexFunc(p.lines, func(l *purchasing.OrderLine) bool { return l.Order == said.PurchaseOrderID })
+func (b *batch) receive(p *position, e *event.Any, payload event.InventoryUpdated) {
+	if payload.PurchaseOrderID != "" {
+		i := slices.IndexFunc(p.lines, func(l *purchasing.OrderLine) bool { return l.Order == payload.PurchaseOrderID })
 		if i >= 0 {
-			b.deliver(p, e, p.lines[i], said.Quantity)
+			b.deliver(p, e, p.lines[i], payload.Quantity)
 		}
 		return
 	}
-	left := said.Quantity
+	left := payload.Quantity
 	for _, l := range p.lines {
 		if !l.Open || !left.IsPositive() || l.Sequence >= e.Metadata.Sequence {
 			continue
@@ -46,15 +46,15 @@ func (b *batch) deliver(p *position, e *event.Any, l *purchasing.OrderLine, quan
 }
 
 // cancel takes the rest of an order off what is on order, and holds the need.
-// Who has everything already needs no hold, and who hears it a second time has it.
-func (b *batch) cancel(ctx context.Context, e *event.Any, said event.PurchaseOrderCancelled) error {
-	order := purchasing.OrderKey{Tenant: e.TenantID, Order: said.PurchaseOrderID}
+// A position that has received everything needs no hold; a second cancellation changes nothing.
+func (b *batch) cancel(ctx context.Context, e *event.Any, payload event.PurchaseOrderCancelled) error {
+	order := purchasing.OrderKey{Tenant: e.TenantID, Order: payload.PurchaseOrderID}
 	if !slices.ContainsFunc(b.cancelled, func(c purchasing.CancelledOrder) bool { return c.OrderKey == order }) {
-		by := said.CancelledBy
+		by := payload.CancelledBy
 		if by == "" {
 			by = e.Metadata.Source
 		}
-		b.cancelled = append(b.cancelled, purchasing.CancelledOrder{OrderKey: order, By: by, Reason: said.Reason, At: e.Timestamp})
+		b.cancelled = append(b.cancelled, purchasing.CancelledOrder{OrderKey: order, By: by, Reason: payload.Reason, At: e.Timestamp})
 	}
 	for _, k := range b.ordered[order] {
 		p := b.positions[k]

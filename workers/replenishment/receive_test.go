@@ -3,22 +3,22 @@ package replenishment_test
 import "testing"
 
 // line gives "received of quantity, open" of an order.
-func (h *house) line(order string) string {
+func (h *tenant) line(order string) string {
 	h.Helper()
 	return h.text(`SELECT trim_scale(received) || ' of ' || trim_scale(quantity) || CASE WHEN open THEN ', open' ELSE '' END
 		FROM purchase_order_line WHERE tenant_id = $1 AND purchase_order_id = $2`, order)
 }
 
-func (h *house) wantLine(order, want string) {
+func (h *tenant) wantLine(order, want string) {
 	h.Helper()
 	if got := h.line(order); got != want {
 		h.Errorf("want %s, got %s", want, got)
 	}
 }
 
-// short makes a house that has two orders open for cups, of 30 and then of 31.
-func short(t *testing.T, w *town) (h *house, first, second string) {
-	h = w.house(t)
+// short makes a tenant that has two orders open for cups, of 30 and then of 31.
+func short(t *testing.T, w *env) (h *tenant, first, second string) {
+	h = w.tenant(t)
 	h.rule("cup", point10, "order_up_to=40")
 	first = h.wantOrders("30 of cup for 75", h.counted("cup", "10"))[0].PurchaseOrderID
 	second = h.wantOrders("31 of cup for 77.5", h.sold("cup", "31"))[0].PurchaseOrderID
@@ -28,7 +28,7 @@ func short(t *testing.T, w *town) (h *house, first, second string) {
 
 func TestReceipts(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
+	w := newEnv(t)
 	t.Run("whole and named", func(t *testing.T) {
 		t.Parallel()
 		h, first, second := short(t, w)
@@ -97,7 +97,7 @@ func TestReceipts(t *testing.T) {
 	})
 	t.Run("before the order is made", func(t *testing.T) {
 		t.Parallel()
-		h := w.house(t)
+		h := w.tenant(t)
 		h.rule("cup", point10, "order_up_to=40")
 		h.wantOrders("", h.received("cup", "50", ""))
 		h.wantOrders("30 of cup for 75", h.sold("cup", "40"))
@@ -105,7 +105,7 @@ func TestReceipts(t *testing.T) {
 	})
 	t.Run("heard after the order that was made with it in sight", func(t *testing.T) {
 		t.Parallel()
-		h := w.house(t)
+		h := w.tenant(t)
 		h.rule("cup", point10, "order_up_to=40")
 		late := h.received("cup", "3", "")
 		o := h.wantOrders("40 of cup for 100", h.counted("cup", "0"))
@@ -117,7 +117,7 @@ func TestReceipts(t *testing.T) {
 	})
 	t.Run("for an order of the same batch", func(t *testing.T) {
 		t.Parallel()
-		h := w.house(t)
+		h := w.tenant(t)
 		h.rule("cup", point10, "order_up_to=40")
 		o := h.wantOrders("40 of cup for 100", h.counted("cup", "0"), h.received("cup", "25", ""))
 		h.wantLine(o[0].PurchaseOrderID, "25 of 40, open")
@@ -129,9 +129,9 @@ func TestReceipts(t *testing.T) {
 // rather too high for a moment than too low.
 func TestADeliveryOrdersNothing(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTenant(t)
 	h.rule("cup", point10, "order_up_to=40")
-	h.hears(h.counted("cup", "10"))
+	h.handle(h.counted("cup", "10"))
 	receipt, sale := h.received("cup", "30", ""), h.sold("cup", "1")
 	h.wantOrders("", sale)
 	h.wantOnOrder("cup", "30")
@@ -145,7 +145,7 @@ func TestADeliveryOrdersNothing(t *testing.T) {
 // The end of a transfer is no supplier's delivery.
 func TestATransferIsNoReceipt(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
+	w := newEnv(t)
 	h, _, _ := short(t, w)
 	h.wantOrders("", h.moved("cup", "20", "TRANSFER"))
 	h.wantOnOrder("cup", "61")
@@ -153,9 +153,9 @@ func TestATransferIsNoReceipt(t *testing.T) {
 
 func TestARejectedOrder(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
-	reject := func(t *testing.T) (*house, string) {
-		h := w.house(t)
+	w := newEnv(t)
+	reject := func(t *testing.T) (*tenant, string) {
+		h := w.tenant(t)
 		h.rule("cup", point10, "order_up_to=40")
 		order := h.wantOrders("35 of cup for 87.5", h.counted("cup", "5"))[0].PurchaseOrderID
 		h.wantOrders("", h.cancelled(order))
@@ -185,7 +185,7 @@ func TestARejectedOrder(t *testing.T) {
 	})
 	t.Run("comes back when the rule changed before anybody heard of the rejection", func(t *testing.T) {
 		t.Parallel()
-		h := w.house(t)
+		h := w.tenant(t)
 		h.rule("cup", point10, "order_up_to=40")
 		order := h.wantOrders("35 of cup for 87.5", h.counted("cup", "5"))[0].PurchaseOrderID
 		h.rule("cup", point10, "order_up_to=20")
@@ -194,7 +194,7 @@ func TestARejectedOrder(t *testing.T) {
 	})
 	t.Run("the shop's day counts", func(t *testing.T) {
 		t.Parallel()
-		h := w.house(t)
+		h := w.tenant(t)
 		h.exec(`UPDATE location SET timezone = 'Pacific/Auckland' WHERE tenant_id = $1`) // 13 hours ahead: 10:00 UTC is 23:00
 		h.rule("cup", point10, "order_up_to=40")
 		order := h.wantOrders("35 of cup for 87.5", h.counted("cup", "5"))[0].PurchaseOrderID
@@ -221,7 +221,7 @@ func TestARejectedOrder(t *testing.T) {
 	})
 	t.Run("after a part of it has come", func(t *testing.T) {
 		t.Parallel()
-		h := w.house(t)
+		h := w.tenant(t)
 		h.rule("cup", point10, "order_up_to=40")
 		order := h.wantOrders("40 of cup for 100", h.counted("cup", "0"))[0].PurchaseOrderID
 		h.wantOrders("", h.received("cup", "5", order), h.cancelled(order))
@@ -230,7 +230,7 @@ func TestARejectedOrder(t *testing.T) {
 	})
 	t.Run("after all of it has come nothing is held", func(t *testing.T) {
 		t.Parallel()
-		h := w.house(t)
+		h := w.tenant(t)
 		h.rule("cup", point10, "order_up_to=40")
 		order := h.wantOrders("40 of cup for 100", h.counted("cup", "0"))[0].PurchaseOrderID
 		h.wantOrders("", h.received("cup", "40", order), h.cancelled(order))
@@ -246,13 +246,13 @@ func TestARejectedOrder(t *testing.T) {
 
 func TestAnAutoRule(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
+	w := newEnv(t)
 	auto := []string{"mode='auto'", "cover_days=10", "service_level=0.95"}
 	// Lead time 4 days: 4·5 + 1.6449·3·√4 = 29.869; ten days more: 79.869.
 	week := []string{"5", "5", "5", "5", "5", "5", "5"}
 	t.Run("waits for its forecast", func(t *testing.T) {
 		t.Parallel()
-		h := w.house(t)
+		h := w.tenant(t)
 		h.rule("cup", auto...)
 		h.wantOrders("", h.counted("cup", "20"), h.sold("cup", "1"))
 		h.wantOrders("61 of cup for 152.5", h.forecast("cup", "2024-03-02", "3", week...))
@@ -260,9 +260,9 @@ func TestAnAutoRule(t *testing.T) {
 	})
 	t.Run("the newest forecast counts", func(t *testing.T) {
 		t.Parallel()
-		h := w.house(t)
+		h := w.tenant(t)
 		h.rule("cup", auto...)
-		h.hears(h.counted("cup", "100"))
+		h.handle(h.counted("cup", "100"))
 		h.wantOrders("", h.forecast("cup", "2024-03-09", "3", week...))
 		h.wantOrders("", h.forecast("cup", "2024-03-02", "3", "500", "500"))
 		h.wantOrders("", h.sold("cup", "70"))
@@ -270,7 +270,7 @@ func TestAnAutoRule(t *testing.T) {
 	})
 	t.Run("a rule becomes auto", func(t *testing.T) {
 		t.Parallel()
-		h := w.house(t)
+		h := w.tenant(t)
 		h.rule("cup", point10, "order_up_to=40")
 		h.wantOrders("", h.counted("cup", "20"), h.forecast("cup", "2024-03-02", "3", week...))
 		h.rule("cup", append(auto, "order_up_to=NULL")...)
@@ -278,7 +278,7 @@ func TestAnAutoRule(t *testing.T) {
 	})
 	t.Run("a rule is made auto, and a sale comes before the word of it", func(t *testing.T) {
 		t.Parallel()
-		h := w.house(t)
+		h := w.tenant(t)
 		h.rule("cup", "reorder_point=90", "order_up_to=100")
 		h.wantOrders("", h.counted("cup", "91"), h.forecast("cup", "2024-03-02", "3", week...))
 		h.rule("cup", append(auto, "reorder_point=NULL", "order_up_to=NULL")...)
@@ -288,23 +288,23 @@ func TestAnAutoRule(t *testing.T) {
 	})
 	t.Run("there was no rule", func(t *testing.T) {
 		t.Parallel()
-		h := w.house(t)
+		h := w.tenant(t)
 		h.wantOrders("", h.counted("cup", "20"), h.forecast("cup", "2024-03-02", "3", week...))
 		h.rule("cup", auto...)
 		h.wantOrders("60 of cup for 150", h.ruleChanged("cup"))
 	})
 	t.Run("it orders what it is told to", func(t *testing.T) {
 		t.Parallel()
-		h := w.house(t)
+		h := w.tenant(t)
 		h.rule("cup", append(auto, "order_quantity=100")...)
-		h.hears(h.counted("cup", "20"))
+		h.handle(h.counted("cup", "20"))
 		h.wantOrders("100 of cup for 250", h.forecast("cup", "2024-03-02", "3", week...))
 	})
 	t.Run("the supplier has become slower", func(t *testing.T) {
 		t.Parallel()
-		h := w.house(t)
+		h := w.tenant(t)
 		h.rule("cup", auto...)
-		h.hears(h.counted("cup", "40"), h.forecast("cup", "2024-03-02", "0", week...))
+		h.handle(h.counted("cup", "40"), h.forecast("cup", "2024-03-02", "0", week...))
 		h.exec(`UPDATE supplier SET lead_time_days = 8 WHERE tenant_id = $1`)
 		h.wantOrders("", h.sold("cup", "1"))
 		h.wantOrders("51 of cup for 127.5", h.ruleChanged("cup"))

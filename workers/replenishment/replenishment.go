@@ -1,36 +1,36 @@
-// Package replenishment orders what runs short. It hears what every position is
-// now, keeps beside it what is on order, and where both together have fallen to
-// the reorder point of the position's rule it makes one order.
+// Package replenishment orders items that run short. It keeps for each position
+// what is on hand and on order, and when both together have fallen to the reorder
+// point of the position's rule it makes one order.
 //
 // # Invariants
 //
 //   - The inventory position is on hand + on order - reserved. An order is made
 //     only when it is at or below the reorder point, and lifts it above. So the
-//     next one who asks about the same need finds it met: however many events
-//     ask, once or twice, in whatever order, in however many slots.
+//     next event about the same need finds it met: however many events there are,
+//     in whatever order, in however many slots.
 //   - What is on order at a position is the sum of what its open lines await. Each
 //     change of it is one booking, numbered; state, lines and bookings are written
-//     in one transaction, together with what is said of them.
+//     in one transaction, together with their events.
 //   - All of it happens under the lock of the position's row. Rows are locked in
 //     key order, and nothing else that others wait for is taken before they are:
 //     slots wait for each other, and do not deadlock.
 //   - A receipt moves on hand up and on order down in the same transaction: it is
-//     heard as INVENTORY_UPDATED, which carries its quantity and its order, and
-//     not by itself. Else the position would dip between the two and be ordered twice.
-//   - A cancelled need is held: it is not ordered again before the position hears
-//     of a later business day, or its rule is another.
-//   - Nobody orders for a position of which no stock was ever heard: a rule alone
-//     does not say what stands there. A count of zero does.
+//     consumed as INVENTORY_UPDATED, which carries its quantity and its order, and
+//     not as RECEIPT_COMPLETED. Else the position would dip between the two and be ordered twice.
+//   - A cancelled need is held: it is not ordered again before an event of a later
+//     business day at the position, or before its rule changes.
+//   - No order is made for a position without an INVENTORY_UPDATED: from a rule alone
+//     its stock is unknown. A count of zero is enough.
 //
 // # What goes wrong, and what then
 //
 //	the event comes again         the inbox has it: nothing. Were it forgotten there, the
 //	                              order would have the id it had, and the database refuses it
 //	an old event comes late       sequence guards on hand; its receipt still counts
-//	                              on order down, which nobody else has done, unless
+//	                              on order down, since no other event has, unless
 //	                              the order was made with these goods in sight
 //	a crash before the commit     nothing has happened; the broker delivers again
-//	a crash after it              the order is in the log with its id; the relay says it
+//	a crash after it              the order is in the log with its id; the relay publishes it
 //	two slots, one position       the second waits for the first's commit, and reads what is
 //	                              on order after it
 //	a receipt of no known order   on hand goes up, and nothing was on order for it: the goods are there
@@ -39,13 +39,13 @@
 //	the goods
 //	the goods come after the      on hand goes up; the line tells that they came
 //	cancellation
-//	the rule changes between its  who reads a rule of another version than its levels were made for
+//	the rule changes between its  the next event finds levels of another version of the rule, and
 //	writing and RULE_CHANGED      makes them anew
 //	no supplier, or no reorder    nothing is ordered
 //	point
 //	the price is not known, or    the order is made without it, and is for a person to decide
 //	the total is beyond what an
-//	event can say
+//	event can carry
 //	a till's clock is years       the position's latest business day is then, and a rejection is held
 //	ahead                         until the rule changes
 package replenishment
@@ -72,43 +72,43 @@ func New() worker.Worker {
 		worker.Linger(100*time.Millisecond))
 }
 
-// replenish hears a batch of events, in arrival order, set-based: what they may
-// need is read first, then all is decided in memory, then written.
+// replenish handles a batch of events, in arrival order, set-based: first all that
+// they may need is read, then all is decided in memory, then written.
 func replenish(ctx context.Context, tx *worker.Tx, known *planning.Replenishments, events []event.Any) error {
 	b := &batch{tx: tx, changed: map[*purchasing.OrderLine]*planning.Replenishment{}}
 	if err := b.open(ctx, known, events); err != nil {
 		return err
 	}
 	for i := range events {
-		if err := b.hear(ctx, &events[i]); err != nil {
+		if err := b.apply(ctx, &events[i]); err != nil {
 			return fmt.Errorf("replenishing because of %s: %w", events[i].ID, err)
 		}
 	}
 	return b.close(ctx)
 }
 
-// hear lets one event change what is known of its position, and considers the position then.
-func (b *batch) hear(ctx context.Context, e *event.Any) error {
-	switch said := e.Payload.(type) {
+// apply lets one event change its position, and then considers an order.
+func (b *batch) apply(ctx context.Context, e *event.Any) error {
+	switch payload := e.Payload.(type) {
 	case event.InventoryUpdated:
-		p := b.at(e.TenantID, said.ItemID, said.LocationID)
-		p.stand(e, said)
-		if isReceipt(said) {
-			b.receive(p, e, said)
+		p := b.at(e.TenantID, payload.ItemID, payload.LocationID)
+		p.stand(e, payload)
+		if isReceipt(payload) {
+			b.receive(p, e, payload)
 		}
 		return b.consider(ctx, p, e.Envelope)
 	case event.InventoryLowStock:
-		return b.consider(ctx, b.at(e.TenantID, said.ItemID, said.LocationID), e.Envelope)
+		return b.consider(ctx, b.at(e.TenantID, payload.ItemID, payload.LocationID), e.Envelope)
 	case event.ForecastGenerated:
-		p := b.at(e.TenantID, said.ItemID, said.LocationID)
-		p.expect(said)
+		p := b.at(e.TenantID, payload.ItemID, payload.LocationID)
+		p.expect(payload)
 		return b.consider(ctx, p, e.Envelope)
 	case event.RuleChanged:
-		p := b.at(e.TenantID, said.ItemID, said.LocationID)
+		p := b.at(e.TenantID, payload.ItemID, payload.LocationID)
 		p.follow()
 		return b.consider(ctx, p, e.Envelope)
 	case event.PurchaseOrderCancelled:
-		return b.cancel(ctx, e, said)
+		return b.cancel(ctx, e, payload)
 	}
 	return fmt.Errorf("replenishment does not know %s", e.Type)
 }

@@ -11,7 +11,7 @@ const point10 = "reorder_point=10"
 
 func TestWhatIsOrdered(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
+	w := newEnv(t)
 	for name, c := range map[string]struct {
 		rule   []string
 		left   string
@@ -35,7 +35,7 @@ func TestWhatIsOrdered(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := w.house(t)
+			h := w.tenant(t)
 			h.rule("cup", c.rule...)
 			h.wantOrders(c.orders, h.counted("cup", c.left))
 		})
@@ -44,38 +44,38 @@ func TestWhatIsOrdered(t *testing.T) {
 
 func TestWithoutARuleNothingIsOrdered(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTenant(t)
 	h.wantOrders("", h.counted("cup", "-5"), h.lowStock("cup"), h.ruleChanged("cup"), h.cancelled("nobody's"), h.received("cup", "3", "nobody's"))
 	h.wantOnOrder("cup", "0")
 }
 
 // A rule says nothing of what stands there; the first word on it does.
-func TestNothingIsOrderedBeforeStockIsHeardOf(t *testing.T) {
+func TestNothingIsOrderedBeforeStockIsKnown(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTenant(t)
 	h.rule("cup", point10, "order_up_to=40")
 	h.wantOrders("", h.ruleChanged("cup"), h.lowStock("cup"))
 	h.wantOrders("40 of cup for 100", h.counted("cup", "0"))
 }
 
-func TestAnUnknownPriceIsSaidAsSuch(t *testing.T) {
+func TestAnUnknownPriceIsLeftOut(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTenant(t)
 	h.rule("cup", point10, "order_up_to=40")
 	h.exec(`UPDATE item SET unit_cost = NULL WHERE tenant_id = $1`)
 	o := h.wantOrders("40 of cup for 0", h.counted("cup", "0"))
 	if o[0].Lines[0].UnitPrice != nil {
 		t.Errorf("the line has a price: %s", o[0].Lines[0].UnitPrice)
 	}
-	if storetest.Value[bool](t, h.url, `SELECT priced FROM purchase_order`) {
+	if storetest.Value[bool](t, h.URL, `SELECT priced FROM purchase_order`) {
 		t.Error("the order is said to be priced")
 	}
 }
 
-// A total that no event can say is not known, either: the order is made all the same, and nobody's sale fails over it.
+// A total that no event can carry counts as unknown: the order is made all the same, and no sale fails over it.
 func TestATotalBeyondSaying(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTenant(t)
 	h.rule("cup", point10, "order_up_to=900000000000000")
 	o := h.wantOrders("899999999999995 of cup for 0", h.counted("cup", "5"))
 	if o[0].Lines[0].UnitPrice != nil {
@@ -86,18 +86,18 @@ func TestATotalBeyondSaying(t *testing.T) {
 // The packs of the item count where the rule has none of its own.
 func TestTheItemsPack(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTenant(t)
 	h.rule("cup", point10, "order_up_to=40")
 	h.exec(`UPDATE item SET pack = 25 WHERE tenant_id = $1`)
 	h.wantOrders("50 of cup for 125", h.counted("cup", "0"))
 }
 
-// Whoever asks, once or many times, in one batch or in many: one order.
+// However many events ask, in one batch or in many: one order.
 func TestOneNeedOneOrder(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTenant(t)
 	h.rule("cup", point10, "order_up_to=40")
-	h.hears(h.counted("cup", "12"))
+	h.handle(h.counted("cup", "12"))
 	first, second, low := h.sold("cup", "3"), h.sold("cup", "1"), h.lowStock("cup")
 	h.wantOrders("31 of cup for 77.5", first, low, second, first, low, h.ruleChanged("cup"))
 	h.wantOrders("", second, low, first, h.lowStock("cup"), h.ruleChanged("cup"), h.sold("cup", "1"))
@@ -110,19 +110,19 @@ func TestOneNeedOneOrder(t *testing.T) {
 // The events of a position in turned order: each alone asks, and the newest decides what stands there.
 func TestTurnedOrder(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
+	w := newEnv(t)
 	for name, batches := range map[string]func(a, b, c event.Any) [][]event.Any{
 		"one batch":      func(a, b, c event.Any) [][]event.Any { return [][]event.Any{{c, a, b}} },
 		"batch by batch": func(a, b, c event.Any) [][]event.Any { return [][]event.Any{{c}, {b}, {a}, {c, b, a}} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := w.house(t)
+			h := w.tenant(t)
 			h.rule("cup", point10, "order_up_to=40")
-			h.hears(h.counted("cup", "20"))
+			h.handle(h.counted("cup", "20"))
 			var orders []event.PurchaseOrderCreated
 			for _, batch := range batches(h.sold("cup", "5"), h.sold("cup", "5"), h.sold("cup", "5")) {
-				orders = append(orders, h.hears(batch...)...)
+				orders = append(orders, h.handle(batch...)...)
 			}
 			if got := ordered(orders); got != "35 of cup for 87.5" {
 				t.Errorf("got ordered %q", got)
@@ -135,24 +135,24 @@ func TestTurnedOrder(t *testing.T) {
 // The inbox has forgotten an event, and it comes again: it cannot order twice.
 func TestAForgottenEventOrdersNothing(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTenant(t)
 	h.rule("cup", point10, "order_up_to=40")
 	count := h.counted("cup", "5")
 	h.wantOrders("35 of cup for 87.5", count)
-	storetest.Exec(t, h.url, `DELETE FROM inbox`)
+	storetest.Exec(t, h.URL, `DELETE FROM inbox`)
 	h.wantOrders("", count)
 	h.wantOnOrder("cup", "35")
 }
 
 func TestOrdersAreNumberedPerTenantAndYear(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTenant(t)
 	for _, item := range []string{"cup", "jug", "pot"} {
 		h.rule(item, point10, "order_up_to=40")
 	}
-	orders := h.hears(h.counted("cup", "0"), h.counted("jug", "0"))
+	orders := h.handle(h.counted("cup", "0"), h.counted("jug", "0"))
 	h.day = h.day.AddDate(1, 0, 0)
-	orders = append(orders, h.hears(h.counted("pot", "0"), h.sold("cup", "39"))...)
+	orders = append(orders, h.handle(h.counted("pot", "0"), h.sold("cup", "39"))...)
 	var numbers string
 	for _, o := range orders {
 		numbers += o.PONumber + " "

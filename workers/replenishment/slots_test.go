@@ -14,9 +14,9 @@ import (
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-// slots lets several processes handle the batches at once, and gives the orders they made. Nobody may deadlock: an
+// slots lets several processes handle the batches at once, and gives the orders they made. None may deadlock: an
 // error of any kind fails the test.
-func (h *house) slots(n int, batches [][]event.Any) (orders []event.PurchaseOrderCreated) {
+func (h *tenant) slots(n int, batches [][]event.Any) (orders []event.PurchaseOrderCreated) {
 	h.Helper()
 	work := make(chan []event.Any, len(batches))
 	for _, b := range batches {
@@ -29,7 +29,7 @@ func (h *house) slots(n int, batches [][]event.Any) (orders []event.PurchaseOrde
 		process := replenishment.New()
 		run[i] = func(context.Context) error {
 			for batch := range work {
-				said, err := workertest.Handle(h, h.db, process, batch...)
+				said, err := workertest.Handle(h, h.DB, process, batch...)
 				if err != nil {
 					return err
 				}
@@ -47,9 +47,9 @@ func (h *house) slots(n int, batches [][]event.Any) (orders []event.PurchaseOrde
 // Twenty ask about the same need, each of them twice, in four slots at once.
 func TestFourSlotsOneNeed(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newTenant(t)
 	h.rule("cup", "reorder_point=100", "order_up_to=400")
-	h.hears(h.counted("cup", "140"))
+	h.handle(h.counted("cup", "140"))
 	var batches [][]event.Any
 	for i := range 20 {
 		e := h.sold("cup", "1")
@@ -58,7 +58,7 @@ func TestFourSlotsOneNeed(t *testing.T) {
 		}
 		batches = append(batches, []event.Any{e}, []event.Any{e, h.ruleChanged("cup")})
 	}
-	h.hears(h.sold("cup", "30")) // now there is a need, and the events above are old
+	h.handle(h.sold("cup", "30")) // now there is a need, and the events above are old
 	orders := h.slots(4, batches)
 	if len(orders) > 0 {
 		t.Errorf("want the need met by the first order, got %s more", ordered(orders))
@@ -84,7 +84,7 @@ func TestFourSlotsOneNeed(t *testing.T) {
 func TestFourSlotsKeepTheBooks(t *testing.T) {
 	t.Parallel()
 	const rounds, items = 4, 10
-	h := newHouse(t)
+	h := newTenant(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	for i := range items {
 		h.rule(fmt.Sprintf("item-%d", i), "reorder_point=20", "order_up_to=60")

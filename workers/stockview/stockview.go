@@ -2,8 +2,7 @@
 // position. What stands there and when it last moved, whether it is low, what is
 // on order and which order is next, and how long it will last.
 //
-// The view is its own: it is made of what was said, and of nothing that other
-// workers have written.
+// The view is made of events alone, and of nothing that other workers have written.
 //
 // # Invariant
 //
@@ -11,7 +10,7 @@
 // however many slots.
 //
 //   - Of a position's movements the one with the highest sequence stays.
-//   - Orders and receipts are kept as they were told, and what came for which
+//   - Orders and receipts are kept as their events have them, and what came for which
 //     line is worked out from all of them in log order (supply.go).
 //   - Of forecasts the one that starts last stays, of triggers the last in the log.
 //

@@ -83,7 +83,7 @@ func TestTheViewNeverGoesBack(t *testing.T) {
 	}
 }
 
-// Slots write the same positions at once, each in its own order: nobody waits for ever.
+// Slots write the same positions at once, each in its own order: none waits for ever.
 func TestManySlotsAtOnce(t *testing.T) {
 	t.Parallel()
 	const positions, batches = 20, 8

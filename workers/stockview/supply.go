@@ -28,7 +28,7 @@ func (n *news) created(e *event.Any, p event.PurchaseOrderCreated) {
 	})
 }
 
-// supply works out what is on order wherever the batch tells of an order or a receipt.
+// supply works out what is on order at the positions of the batch's orders and receipts.
 func (n *news) supply(ctx context.Context, tx *worker.Tx) error {
 	touched := n.receipts
 	if len(n.orders) > 0 {

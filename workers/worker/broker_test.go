@@ -3,7 +3,6 @@ package worker_test
 import (
 	"context"
 	"errors"
-	"strings"
 	"testing"
 
 	"github.com/composerp/composerp/exchange/event"
@@ -17,20 +16,20 @@ func TestConnectionsClosedInTheMiddleLoseAndDoubleNothing(t *testing.T) {
 	t.Parallel()
 	const n, times = 3000, 4
 	w := echoing(&tries{}, nil, worker.Batch(20, 100))
-	h := newHouse(t, w)
-	h.publish(sales(t, n)...)
-	r := h.run(w, 2)
+	h := newEnv(t, w)
+	h.Publish(sales(t, n)...)
+	r := h.RunWorker(w, 2)
 	closed := 0
 	for i := range times {
-		h.soon("some are handled", func() bool { all, _ := h.effects(); return all > i*n/times/2 })
-		h.soon("a connection is closed", func() bool { closed += h.hangUp(); return closed > 2*i })
+		h.Eventually("some are handled", func() bool { all, _ := h.effects(); return all > i*n/times/2 })
+		h.Eventually("a connection is closed", func() bool { closed += h.closeConnections(); return closed > 2*i })
 	}
 	h.wantEffects(n)
-	h.soon("the queue is empty", func() bool { return h.depth(topology.QueueName("echo")) == 0 })
-	if burned := r.messages("retried") + r.messages("dead"); burned != 0 {
+	h.Eventually("the queue is empty", func() bool { return h.Depth(topology.QueueName("echo")) == 0 })
+	if burned := r.Messages("retried") + r.Messages("dead"); burned != 0 {
 		t.Errorf("want no attempt burned, got %d", burned)
 	}
-	if !r.log.has(func(line string) bool { return strings.Contains(line, "session with the broker ends") }) {
+	if !r.Logs.Has("session with the broker ends") {
 		t.Error("no session was lost: the test shows nothing")
 	}
 	if _, different := h.effects(); different != n {
@@ -38,34 +37,34 @@ func TestConnectionsClosedInTheMiddleLoseAndDoubleNothing(t *testing.T) {
 	}
 }
 
-func TestADeletedQueueIsSaidLoudlyAndComesBack(t *testing.T) {
+func TestADeletedQueueIsLoggedAndComesBack(t *testing.T) {
 	t.Parallel()
 	w := echoing(&tries{}, nil)
-	h := newHouse(t, w)
-	r := h.run(w, 2)
-	h.publish(sales(t, 1)...)
+	h := newEnv(t, w)
+	r := h.RunWorker(w, 2)
+	h.Publish(sales(t, 1)...)
 	h.wantEffects(1)
-	h.deleteQueue(topology.QueueName("echo"))
-	h.soon("it is said loudly", func() bool {
-		return r.log.has(func(line string) bool { return strings.HasPrefix(line, "ERROR the broker has cancelled this consumer") })
+	h.DeleteQueue(topology.QueueName("echo"))
+	h.Eventually("it is logged as an error", func() bool {
+		return r.Logs.Has("ERROR the broker has cancelled this consumer")
 	})
-	h.soon("no slot is said to consume", func() bool { return r.metric("composerp_worker_slots", "") == 0 })
-	h.apply(w)
-	h.soon("both slots consume again", func() bool { return r.metric("composerp_worker_slots", "") == 2 })
-	h.publish(sales(t, 1)...)
+	h.Eventually("no slot counts as consuming", func() bool { return r.Metric("composerp_worker_slots") == 0 })
+	h.Apply(w)
+	h.Eventually("both slots consume again", func() bool { return r.Metric("composerp_worker_slots") == 2 })
+	h.Publish(sales(t, 1)...)
 	h.wantEffects(2)
 }
 
 func TestAWorkerWaitsForItsQueue(t *testing.T) {
 	t.Parallel()
 	w := echoing(&tries{}, nil)
-	h := newHouse(t)
-	r := h.start(w, 1)
-	h.soon("it says what is missing", func() bool {
-		return r.log.has(func(line string) bool { return strings.Contains(line, "apply the topology") })
+	h := newEnv(t)
+	r := h.StartWorker(w, 1)
+	h.Eventually("it says what is missing", func() bool {
+		return r.Logs.Has("apply the topology")
 	})
-	h.apply(w)
-	h.publish(sales(t, 1)...)
+	h.Apply(w)
+	h.Publish(sales(t, 1)...)
 	h.wantEffects(1)
 }
 
@@ -84,31 +83,31 @@ func TestStoppingFinishesWhatIsInHand(t *testing.T) {
 			return ctx.Err()
 		}
 	}, worker.Batch(size, n))
-	h := newHouse(t, w)
-	h.publish(sales(t, n)...)
-	r := h.run(w, 1)
-	within(h, "a batch is in hand", inHand)
-	r.stop()
+	h := newEnv(t, w)
+	h.Publish(sales(t, n)...)
+	r := h.RunWorker(w, 1)
+	workertest.Wait(h, "a batch is in hand", inHand)
+	r.Stop()
 	close(finish)
-	r.end()
+	r.End()
 	if calls := len(seen.all()); calls != 1 {
 		t.Errorf("want one batch and no other begun, got %d", calls)
 	}
 	done := len(seen.all()[0])
 	h.wantEffects(done)
-	h.soon("the rest is in the queue again", func() bool { return h.depth(topology.QueueName("echo")) == n-done })
-	if r.messages("handled") != done {
-		t.Errorf("want %d handled, got %d", done, r.messages("handled"))
+	h.Eventually("the rest is in the queue again", func() bool { return h.Depth(topology.QueueName("echo")) == n-done })
+	if r.Messages("handled") != done {
+		t.Errorf("want %d handled, got %d", done, r.Messages("handled"))
 	}
 }
 
 // A session that is lost during a careful try is not a death of the process.
-func TestALostSessionCondemnsNobody(t *testing.T) {
+func TestALostSessionMakesNoDeadLetter(t *testing.T) {
 	t.Parallel()
 	const losses = 5
 	e := workertest.Sale(t, "cup", "shop", "1")
 	seen := &tries{}
-	var line *gate
+	var line *workertest.Link
 	w := echoing(seen, func(context.Context, []event.Any) error {
 		if seen.of(e) <= losses {
 			line.Cut()
@@ -116,32 +115,32 @@ func TestALostSessionCondemnsNobody(t *testing.T) {
 		}
 		return nil
 	})
-	h := newHouse(t, w)
-	h.publish(e)
+	h := newEnv(t, w)
+	h.Publish(e)
 	h.deliver(topology.QueueName("echo"), 1, 4)
-	line = newGate(h, h.broker.URLs[0])
-	h.broker.URLs = []string{line.url}
-	r := h.run(w, 1)
+	line = workertest.NewLink(h, h.Broker.URLs[0])
+	h.Broker.URLs = []string{line.URL}
+	r := h.RunWorker(w, 1)
 	h.wantEffects(1)
-	if r.messages("dead") != 0 || seen.of(e) != losses+1 {
-		t.Errorf("want the message handled at its try %d, got %d tries, %d dead", losses+1, seen.of(e), r.messages("dead"))
+	if r.Messages("dead") != 0 || seen.of(e) != losses+1 {
+		t.Errorf("want the message handled at its try %d, got %d tries, %d dead", losses+1, seen.of(e), r.Messages("dead"))
 	}
-	h.soon("no suspect is left", func() bool { return storetest.Value[int](t, h.url, `SELECT count(*) FROM suspect`) == 0 })
+	h.Eventually("no suspect is left", func() bool { return storetest.Value[int](t, h.URL, `SELECT count(*) FROM suspect`) == 0 })
 }
 
 // deliver has the broker hand out the first n messages of a queue so many times, in vain.
-func (h *house) deliver(queue string, n, times int) {
+func (h *env) deliver(queue string, n, times int) {
 	h.Helper()
 	for range times {
-		consumer, err := h.session.Consume(queue, "vain", n)
-		h.must(err)
-		ctx, cancel := context.WithTimeout(h.Context(), patience)
+		consumer, err := h.Session().Consume(queue, "vain", n)
+		h.Must(err)
+		ctx, cancel := context.WithTimeout(h.Context(), workertest.Timeout)
 		for taken := 0; taken < n; {
 			some, err := consumer.Take(ctx, n)
-			h.must(err)
+			h.Must(err)
 			taken += len(some)
 		}
 		cancel()
-		h.must(consumer.Close())
+		h.Must(consumer.Close())
 	}
 }

@@ -15,29 +15,29 @@ import (
 	"github.com/composerp/composerp/store/inbox"
 )
 
-// Record writes down what a call answered: it runs in a transaction together
-// with the event's inbox row. A nil Record writes nothing more.
+// Record writes what a call answered, in one transaction with the event's inbox
+// row. A nil Record writes only that row.
 //
-// A Record that comes with an error writes down how the call failed, in a
-// transaction of its own, before the error is judged; it emits nothing. It may
-// run for every try, and once more after a crash.
+// A Record that comes with an error writes how the call failed, in a transaction of
+// its own, before the failure policies apply; it emits nothing. It may run for every
+// attempt, and once more after a crash.
 type Record func(ctx context.Context, tx *Tx) error
 
-// call is what a worker does outside the database about an event of one type.
+// call is what a worker does outside the database about events of one type.
 type call struct {
 	prepare func(ctx context.Context, tx *Tx, e event.Any) (any, error) // nil: nothing to prepare
 	make    func(ctx context.Context, e event.Any, prepared any) (Record, error)
 }
 
-// OnCall is for effects outside the database. The inbox is asked first; then
-// call runs with no transaction open, and must hand the other side a key by
-// which it recognises the same call made twice (IdempotencyKey of the business
-// object and the action); then a transaction records the answer. A crash
-// between the call and its record makes the call again, with the same key.
+// OnCall is for effects outside the database. First the inbox is asked. Then do
+// runs with no transaction open; it must send a key by which the other side
+// recognises the same call made twice (see IdempotencyKey). Then a transaction
+// records the answer. After a crash between the call and its record the call is
+// made again, with the same key.
 func OnCall[T event.Payload](do func(ctx context.Context, e event.Of[T]) (Record, error)) Option {
 	return func(w *Worker) {
-		t := w.hear(typeOf[T]())
-		w.calls[t] = call{make: func(ctx context.Context, e event.Any, _ any) (Record, error) {
+		t := w.subscribe(typeOf[T]())
+		w.onCall[t] = call{make: func(ctx context.Context, e event.Any, _ any) (Record, error) {
 			of, err := as[T](e)
 			if err != nil {
 				return nil, err
@@ -47,22 +47,22 @@ func OnCall[T event.Payload](do func(ctx context.Context, e event.Of[T]) (Record
 	}
 }
 
-// ErrNoCall is what a preparation returns when there is nothing to call about:
-// what it wrote is committed, and the event is done.
+// ErrNoCall is returned by a preparation when no call is needed: what it wrote is
+// committed, and the event is done.
 var ErrNoCall = errors.New("no call to make")
 
-// OnPreparedCall is OnCall with a look into the database first: prepare runs in
-// a transaction of its own, committed before the call, and what it gives is
-// handed to the call. A crash or a failed call makes it run again for the same
-// event, so that it must be idempotent; it emits nothing. ErrNoCall ends it there:
-// what it wrote and the event's inbox row are committed together.
+// OnPreparedCall is OnCall with a preparation in the database: prepare runs in a
+// transaction of its own, committed before the call, and its result is handed to
+// the call. After a crash or a failed call it runs again for the same event, so it
+// must be idempotent; it emits nothing. When it returns ErrNoCall, what it wrote
+// and the event's inbox row are committed together.
 func OnPreparedCall[T event.Payload, P any](
 	prepare func(ctx context.Context, tx *Tx, e event.Of[T]) (P, error),
 	do func(ctx context.Context, e event.Of[T], prepared P) (Record, error),
 ) Option {
 	return func(w *Worker) {
-		t := w.hear(typeOf[T]())
-		w.calls[t] = call{
+		t := w.subscribe(typeOf[T]())
+		w.onCall[t] = call{
 			prepare: func(ctx context.Context, tx *Tx, e event.Any) (any, error) {
 				of, err := as[T](e)
 				if err != nil {
@@ -75,7 +75,7 @@ func OnPreparedCall[T event.Payload, P any](
 				if err != nil {
 					return nil, err
 				}
-				p, _ := prepared.(P) // a nil of an interface type is of no type any more
+				p, _ := prepared.(P) // a nil of an interface type has lost its type
 				return do(ctx, of, p)
 			},
 		}
@@ -85,35 +85,34 @@ func OnPreparedCall[T event.Payload, P any](
 // IdempotencyKey names an action on a business object: the same key, the same call.
 func IdempotencyKey(object, action string) string { return object + ":" + action }
 
-// callTime bounds a call to the outside world: a slot that waits for ever for an
-// answer would be a queue that stands still and says nothing.
-const callTime = time.Minute
+// callTimeout bounds a call to the outside world, so that no slot waits for ever.
+const callTimeout = time.Minute
 
-// handleCall asks the inbox, prepares, makes the call with no transaction open, and records its answer.
-func (k desk) handleCall(ctx context.Context, m message, c call) (outcome, error) {
+// processCall is process for a call: ask the inbox, prepare, call with no transaction open, claim and record the answer.
+func (p processor) processCall(ctx context.Context, m message, c call) (outcome, error) {
 	e, prepared := m.event, m.prepared
 	if !m.isPrepared {
-		handled, err := inbox.Handled(ctx, k.db, k.consumer, e.ID)
+		handled, err := inbox.Handled(ctx, p.db, p.consumer, e.ID)
 		if err != nil || handled {
 			return outcome{}, err
 		}
 		var done outcome
-		if prepared, done, err = k.prepare(ctx, e, c); err != nil || done.handled > 0 {
+		if prepared, done, err = p.prepare(ctx, e, c); err != nil || done.handled > 0 {
 			return done, err
 		}
 	}
 	failpoint.Hit("call.prepared")
 	var record Record
-	calling, cancel := context.WithTimeout(ctx, callTime)
+	calling, cancel := context.WithTimeout(ctx, callTimeout)
 	err := guard(func() (err error) { record, err = c.make(calling, e, prepared); return err })
 	cancel()
 	if err != nil {
 		failpoint.Hit("call.failed")
-		return outcome{}, k.recordFailure(ctx, record, err)
+		return outcome{}, p.recordFailedCall(ctx, e, record, err)
 	}
 	failpoint.Hit("call.made")
-	return k.transact(ctx, func(tx *Tx) (int, error) {
-		fresh, err := inbox.Claim(ctx, tx, k.consumer, []uuid.UUID{e.ID})
+	return p.inTx(ctx, e.Envelope, func(tx *Tx) (int, error) {
+		fresh, err := inbox.Claim(ctx, tx, p.consumer, []uuid.UUID{e.ID})
 		if err != nil || !fresh[e.ID] || record == nil {
 			return len(fresh), err
 		}
@@ -121,13 +120,13 @@ func (k desk) handleCall(ctx context.Context, m message, c call) (outcome, error
 	})
 }
 
-// recordFailure writes down how a call failed, and gives the failure.
-func (k desk) recordFailure(ctx context.Context, record Record, failure error) error {
+// recordFailedCall records how a call failed, and gives the failure.
+func (p processor) recordFailedCall(ctx context.Context, e event.Any, record Record, failure error) error {
 	if record == nil {
 		return failure
 	}
-	_, err := k.transact(ctx, func(tx *Tx) (int, error) {
-		return 0, silent(tx, func() error { return record(ctx, tx) })
+	_, err := p.inTx(ctx, e.Envelope, func(tx *Tx) (int, error) {
+		return 0, withoutEvents(tx, func() error { return record(ctx, tx) })
 	})
 	if err != nil {
 		return fmt.Errorf("%w; recording that: %w", failure, err)
@@ -135,55 +134,47 @@ func (k desk) recordFailure(ctx context.Context, record Record, failure error) e
 	return failure
 }
 
-// prepare runs a call's preparation; the outcome counts one message when that was all.
-func (k desk) prepare(ctx context.Context, e event.Any, c call) (prepared any, done outcome, err error) {
+// prepare runs a call's preparation. The outcome counts one message when no call is needed.
+func (p processor) prepare(ctx context.Context, e event.Any, c call) (prepared any, done outcome, err error) {
 	if c.prepare == nil {
 		return nil, outcome{}, nil
 	}
-	done, err = k.transact(ctx, func(tx *Tx) (int, error) {
-		err := silent(tx, func() (err error) { prepared, err = c.prepare(ctx, tx, e); return err })
+	done, err = p.inTx(ctx, e.Envelope, func(tx *Tx) (int, error) {
+		err := withoutEvents(tx, func() (err error) { prepared, err = c.prepare(ctx, tx, e); return err })
 		if !errors.Is(err, ErrNoCall) {
 			return 0, err
 		}
-		_, err = inbox.Claim(ctx, tx, k.consumer, []uuid.UUID{e.ID})
+		_, err = inbox.Claim(ctx, tx, p.consumer, []uuid.UUID{e.ID})
 		return 1, err
 	})
 	return prepared, done, err
 }
 
-// prepareAll prepares the calls of several messages in one transaction, and
-// gives those that are left to be called. The others are done: their events were
-// handled before, stand in the batch twice, or there was nothing to call about.
-// Messages of one aggregate keep their order; aggregates are taken in the order
-// of their ids, so that two slots wait for each other instead of deadlocking.
-func (k desk) prepareAll(ctx context.Context, messages []message) (left []message, done outcome, err error) {
-	ids := make([]uuid.UUID, len(messages))
-	for i, m := range messages {
-		ids[i] = m.event.ID
-	}
-	handled, err := inbox.HandledAmong(ctx, k.db, k.consumer, ids)
+// prepareAll prepares the calls of several messages in one transaction, and gives
+// those whose call is still to be made. The others are done: their events were
+// handled before, stand in the batch twice, or need no call. Messages of one
+// aggregate keep their order; aggregates are taken in the order of their ids, so
+// that two slots wait for each other instead of deadlocking.
+func (p processor) prepareAll(ctx context.Context, messages []message) (left []message, done outcome, err error) {
+	messages, err = p.unhandled(ctx, messages)
 	if err != nil {
 		return nil, outcome{}, err
 	}
-	messages = slices.DeleteFunc(slices.Clone(messages), func(m message) bool {
-		seen := handled[m.event.ID]
-		handled[m.event.ID] = true
-		return seen
-	})
 	slices.SortStableFunc(messages, func(a, b message) int {
 		return cmp.Or(cmp.Compare(a.event.TenantID, b.event.TenantID), cmp.Compare(a.event.AggregateID, b.event.AggregateID))
 	})
-	done, err = k.transact(ctx, func(tx *Tx) (int, error) {
+	done, err = p.inTx(ctx, event.Envelope{}, func(tx *Tx) (int, error) {
 		left = nil
-		var over []uuid.UUID
+		var needless []uuid.UUID
 		for _, m := range messages {
-			err := silent(tx, func() (err error) {
-				m.prepared, err = k.worker.calls[m.event.Type].prepare(ctx, tx, m.event)
+			tx.cause = m.event.Envelope
+			err := withoutEvents(tx, func() (err error) {
+				m.prepared, err = p.worker.onCall[m.event.Type].prepare(ctx, tx, m.event)
 				return err
 			})
 			switch {
 			case errors.Is(err, ErrNoCall):
-				over = append(over, m.event.ID)
+				needless = append(needless, m.event.ID)
 			case err != nil:
 				return 0, err
 			default:
@@ -191,20 +182,37 @@ func (k desk) prepareAll(ctx context.Context, messages []message) (left []messag
 				left = append(left, m)
 			}
 		}
-		if len(over) == 0 {
+		if len(needless) == 0 {
 			return 0, nil
 		}
-		_, err := inbox.Claim(ctx, tx, k.consumer, over)
-		return len(over), err
+		_, err := inbox.Claim(ctx, tx, p.consumer, needless)
+		return len(needless), err
 	})
 	return left, done, err
 }
 
-// errEmitted is a mistake in a worker: what may run twice for one event would say everything twice.
+// unhandled gives the messages whose event the inbox does not have, each event once.
+func (p processor) unhandled(ctx context.Context, messages []message) ([]message, error) {
+	ids := make([]uuid.UUID, len(messages))
+	for i, m := range messages {
+		ids[i] = m.event.ID
+	}
+	handled, err := inbox.HandledAmong(ctx, p.db, p.consumer, ids)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(slices.Clone(messages), func(m message) bool {
+		known := handled[m.event.ID]
+		handled[m.event.ID] = true
+		return known
+	}), nil
+}
+
+// errEmitted is a mistake in a worker: a step that may run twice for one event would emit every event twice.
 var errEmitted = errors.New("only the record of a call that was made well may emit events")
 
-// silent is guard for what must not emit.
-func silent(tx *Tx, do func() error) error {
+// withoutEvents is guard for a step that must not emit.
+func withoutEvents(tx *Tx, do func() error) error {
 	err := guard(do)
 	if len(tx.emitted) > 0 {
 		return errEmitted

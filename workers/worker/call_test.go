@@ -17,7 +17,7 @@ import (
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-// partner is somebody in the outside world, who is called by HTTP.
+// partner is a server in the outside world, called by HTTP.
 type partner struct {
 	*httptest.Server
 	answer func(call int) int // a status, by the number of the call, from 1
@@ -51,7 +51,7 @@ func always(status int) func(int) int { return func(int) int { return status } }
 // ordering is a worker that orders at the partner's what was sold, and says so;
 // before, if given, runs in the transaction that records the answer.
 func ordering(p *partner, before func(tx *worker.Tx) error) worker.Worker {
-	return worker.New("echo", worker.Ladder(rung), worker.OnCall(func(ctx context.Context, sale event.Of[event.SaleCompleted]) (worker.Record, error) {
+	return worker.New("echo", worker.RetryDelays(retryDelay), worker.OnCall(func(ctx context.Context, sale event.Of[event.SaleCompleted]) (worker.Record, error) {
 		request, err := http.NewRequestWithContext(ctx, http.MethodPost, p.URL, strings.NewReader(sale.Payload.ItemID))
 		if err != nil {
 			return nil, err
@@ -83,11 +83,11 @@ func TestOnCallCallsOnceAndRecordsTheAnswer(t *testing.T) {
 	t.Parallel()
 	p := newPartner(t, always(http.StatusOK))
 	w := ordering(p, nil)
-	h := newHouse(t, w)
-	r := h.run(w, 1)
+	h := newEnv(t, w)
+	r := h.RunWorker(w, 1)
 	sale := workertest.Sale(t, "cup", "shop", "1")
-	h.publish(sale, sale)
-	h.soon("both copies are acknowledged", func() bool { return r.messages("handled") == 1 && r.messages("duplicate") == 1 })
+	h.Publish(sale, sale)
+	h.Eventually("both copies are acknowledged", func() bool { return r.Messages("handled") == 1 && r.Messages("duplicate") == 1 })
 	h.wantEffects(1)
 	if keys := p.calls(); !slices.Equal(keys, []string{"sale-1:order"}) {
 		t.Errorf("want one call, the second copy known to the inbox before it is made; got %q", keys)
@@ -103,11 +103,11 @@ func TestOnCallHasNoTransactionOpen(t *testing.T) {
 		return http.StatusOK
 	})
 	w := ordering(p, nil)
-	h := newHouse(t, w)
-	h.run(w, 1)
-	h.publish(workertest.Sale(t, "cup", "shop", "1"))
-	within(h, "the call is made", called)
-	open := storetest.Value[int](t, h.url, `SELECT count(*) FROM pg_stat_activity
+	h := newEnv(t, w)
+	h.RunWorker(w, 1)
+	h.Publish(workertest.Sale(t, "cup", "shop", "1"))
+	workertest.Wait(h, "the call is made", called)
+	open := storetest.Value[int](t, h.URL, `SELECT count(*) FROM pg_stat_activity
 		WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL AND backend_type = 'client backend'`)
 	close(looked)
 	if open != 0 {
@@ -125,11 +125,11 @@ func TestOnCallRepeatsTheKeyAfterARecordThatFailed(t *testing.T) {
 		}
 		return nil
 	})
-	h := newHouse(t, w)
-	r := h.run(w, 1)
-	h.publish(workertest.Sale(t, "cup", "shop", "1"))
+	h := newEnv(t, w)
+	r := h.RunWorker(w, 1)
+	h.Publish(workertest.Sale(t, "cup", "shop", "1"))
 	h.wantEffects(1)
-	h.soon("it is counted that it went by way of the ladder", func() bool { return r.messages("retried") == 1 })
+	h.Eventually("it is counted that it went by way of the ladder", func() bool { return r.Messages("retried") == 1 })
 	if keys := p.calls(); !slices.Equal(keys, []string{"sale-1:order", "sale-1:order"}) {
 		t.Errorf("want the call again with the same key; got %q", keys)
 	}
@@ -150,11 +150,11 @@ func TestOnCallFailsAsTheAnswerSays(t *testing.T) {
 			t.Parallel()
 			p := newPartner(t, c.answer)
 			w := ordering(p, nil)
-			h := newHouse(t, w)
-			h.run(w, 1)
-			h.publish(workertest.Sale(t, "cup", "shop", "1"))
+			h := newEnv(t, w)
+			h.RunWorker(w, 1)
+			h.Publish(workertest.Sale(t, "cup", "shop", "1"))
 			if c.dead {
-				h.take(topology.DeadQueueName("echo"), 1)
+				h.Receive(topology.DeadQueueName("echo"), 1)
 				h.wantEffects(0)
 			} else {
 				h.wantEffects(1)
@@ -179,10 +179,10 @@ func TestOnCallInTwoSlotsRecordsOnce(t *testing.T) {
 		return http.StatusOK
 	})
 	w := ordering(p, nil)
-	h := newHouse(t, w)
-	r := h.run(w, 2)
+	h := newEnv(t, w)
+	r := h.RunWorker(w, 2)
 	sale := workertest.Sale(t, "cup", "shop", "1")
-	h.publish(sale, sale)
-	h.soon("both are acknowledged", func() bool { return r.messages("handled") == 1 && r.messages("duplicate") == 1 })
+	h.Publish(sale, sale)
+	h.Eventually("both are acknowledged", func() bool { return r.Messages("handled") == 1 && r.Messages("duplicate") == 1 })
 	h.wantEffects(1)
 }

@@ -1,66 +1,76 @@
-// Package worker says what a worker is, and runs one.
+// Package worker declares and runs workers.
 //
-// A worker declares what it hears and decides what follows; its signature is its
-// subscription. Everything else is the harness's: it takes messages off the
-// worker's queue in batches, decodes them, opens one transaction, asks the inbox
-// which are new, calls the handler, appends what the handler emitted to the log,
-// commits, and only then acknowledges.
+// A worker declares what it subscribes to and handles events; its handlers'
+// signatures are its subscription. The rest is the harness's, one chain:
+//
+//	take         a batch of messages from the worker's queue     slot.take
+//	decode       each message to an event                        Worker.decode
+//	claim        the events that are new to the worker's inbox   processor.claim
+//	handle       call the handler                                processor.handle
+//	emit         append what the handler emitted to the log      Tx.emit
+//	commit       one transaction: inbox rows, effects, events    Tx.commit
+//	acknowledge  the messages                                    slot.finish
+//
+// slot.consume takes and acknowledges, slot.process decodes, and processor.process
+// does the four steps of the transaction. A call to the outside world is made
+// between two transactions: processor.processCall.
+//
+// # Failure policies
+//
+// When a step fails, these decide about the message, a file each:
+//
+//	outage.go      the database is away: messages are kept in hand
+//	split.go       a batch that failed is processed one message at a time
+//	retry.go       the message waits in a retry queue, or becomes a dead letter
+//	quarantine.go  events that fail alike become dead letters at once
+//	deferral.go    the message waits for its dependency and keeps its attempts
+//	breaker.go     a dependency that is away is not called
+//	isolation.go   a message that kills the process is found and set apart
+//
+// # How an event reaches the queue
+//
+// Tx.emit appends the event to the log. The ticker (eventlog.Ticker, which
+// cli/fleet runs under the lease "ticker") makes a tick, which makes the event
+// visible to the relay. The relay (workers/runtime/relay) publishes it to the
+// exchange topology.Events with its type's routing key. The binding that
+// Topology.addWorker (exchange/topology) declares for the worker's Subscription
+// leads from there to the worker's queue.
 //
 // # Invariants
 //
 //   - An event's effect, its row in the worker's inbox and the events it caused
 //     are committed in one transaction. A second delivery finds the row and
 //     does nothing.
-//   - A message is acknowledged only after its fate is durable: its transaction
-//     committed, or the broker's confirm of its copy on the ladder or among the
+//   - A message is acknowledged only after its outcome is durable: its transaction
+//     committed, or the broker's confirm of its copy in a retry queue or among the
 //     dead letters received.
-//   - What cannot be any message's fault (the database is away, this process is
-//     stopping, the ladder is not declared) costs no message an attempt: it is
-//     kept in hand. Nor does a dependency that is away: its messages wait on the
-//     ladder (gates.go).
-//   - A failed try is in the journal before its message is sent on (judge.go).
-//   - One message that fails takes no other with it: a batch that fails is done
-//     again one message at a time.
+//   - A fault that no message caused (the database is away, the process stops, a
+//     retry queue is not declared) costs no message an attempt: messages are kept
+//     in hand. Nor does a dependency that is away: its messages wait in a retry queue.
+//   - A failed attempt is recorded before its message is sent on.
+//   - A message that fails takes no other with it.
 //
 // # What a crash leaves, step by step
 //
 //	before the commit            nothing; the broker delivers again
 //	after the commit, no ack     the effect; the second delivery is a duplicate
-//	after publishing to the      a copy on the ladder or among the dead, and the
-//	ladder, no ack               message itself again: two copies, one effect,
-//	                             since the inbox decides; audit counts copies
-//	while a handler runs, again  the message is poison; see below
+//	after publishing to a        a copy in the retry queue or among the dead
+//	retry queue, no ack          letters, and the message itself again: two
+//	                             copies, one effect, since the inbox decides; the
+//	                             audit counts copies
+//	while a handler runs, again  the message is suspect: see isolation.go
 //	and again
-//
-// # Careful slots
-//
-// The broker counts deliveries. One that comes for the fourth time (three
-// deliveries before) makes its slot careful: a new channel with a prefetch of
-// one, one message a transaction, and the message is noted in the table suspect
-// before it is tried. The note is removed when the try ends, well or badly, and
-// also when it ends for no fault of the message's: by a lost session, or because
-// the process was told to stop. A note still there at the next try means that
-// the process died with the message in hand; after three such deaths it goes to
-// the dead letters. One suspect is tried at a time in a whole process, so that a
-// death is written against the one it was died of. Its former neighbours have
-// the same delivery count through no fault of their own: they are noted, handled
-// and forgotten, each alone. The first message with a lower count ends the
-// carefulness.
 //
 // # Where the code is
 //
-//	worker.go    what a worker is: declarations
-//	call.go      effects outside the database
-//	timer.go     work that no message asks for
-//	runner.go    a worker in this process: its sessions
-//	slot.go      one consumer: take, finish, acknowledge
-//	handle.go    what becomes of what was taken
-//	desk.go      the transaction: read, claim, handle, say
-//	verdict.go   what an error says, and which rung follows from it
-//	judge.go     the journal of failures, the ladder and the dead letters
-//	gates.go     dependencies that are away
-//	rest.go      a slot that has nothing but waits
-//	rehearse.go  what would become of a message, without a trace
-//	suspect.go   carefulness
-//	patience.go  waiting for the database
+//	worker.go     declarations
+//	on.go         On, OnBatch, OnMessages
+//	call.go       OnCall: effects outside the database
+//	timer.go      Every: work that no message asks for
+//	tx.go         what a handler may do: Emit
+//	outcome.go    what a handler's error means: Reject, Unavailable, ...
+//	runner.go     a worker in this process: its sessions
+//	slot.go       one consumer: take, decode, acknowledge
+//	processor.go  one transaction: claim, handle, emit, commit
+//	rehearse.go   the same, rolled back
 package worker

@@ -24,8 +24,8 @@ func TestLingering(t *testing.T) {
 		batches = append(batches, len(events))
 		return nil
 	}, event.TypeSaleCompleted))
-	h := newHouse(t, w)
-	r := h.run(w, 1)
+	h := newEnv(t, w)
+	r := h.RunWorker(w, 1)
 	total := 0
 	sell := func(n int) {
 		var sales []event.Any
@@ -33,15 +33,15 @@ func TestLingering(t *testing.T) {
 			sales = append(sales, workertest.Sale(t, fmt.Sprintf("item-%d", total), "shop", "1"))
 			total++
 		}
-		h.publish(sales...)
+		h.Publish(sales...)
 	}
 	sell(1)
-	h.soon("the lone one is handled", func() bool { return r.messages("handled") == 1 })
+	h.Eventually("the lone one is handled", func() bool { return r.Messages("handled") == 1 })
 	sell(45)
 	// Those that come alone do not wait, so the last batch may hold any number of the rest.
-	h.soon("full batches are handled", func() bool { return r.messages("handled") > total-10 })
-	r.end()
-	if got := r.messages("handled"); got != total {
+	h.Eventually("full batches are handled", func() bool { return r.Messages("handled") > total-10 })
+	r.End()
+	if got := r.Messages("handled"); got != total {
 		t.Errorf("%d of %d handled when told to stop", got, total)
 	}
 	mu.Lock()
@@ -53,6 +53,6 @@ func TestLingering(t *testing.T) {
 		}
 	}
 	if full < 3 {
-		t.Errorf("batches of %v: nobody waited for more", batches)
+		t.Errorf("batches of %v: no slot waited for more", batches)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/composerp/composerp/store/failures"
 )
 
-// Outcomes of a message, as the metric's label has them: those of a try that went
-// well, and the journal's of one that failed.
+// Outcomes of a message, the metric's labels: those of an attempt that succeeded
+// here, those of one that failed in store/failures.
 const (
 	outcomeHandled   = "handled"
 	outcomeDuplicate = "duplicate"
@@ -62,7 +62,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	return m
 }
 
-// precreate makes every series of a worker, so that zeros are there to see.
+// precreate makes every series of a worker, so that zeros exist.
 func (m *Metrics) precreate(worker string) {
 	for _, outcome := range outcomes {
 		m.messages.WithLabelValues(worker, outcome)
@@ -74,12 +74,12 @@ func (m *Metrics) precreate(worker string) {
 	m.timerFailures.WithLabelValues(worker).Add(0)
 }
 
-// scrapeTime bounds what a scrape asks the database.
+// scrapeTime bounds a scrape's queries.
 const scrapeTime = 2 * time.Second
 
-// RegisterFailures adds what the whole fleet knows of its failures, asked of the
-// database at each scrape: -1 where it does not answer. Dependencies and classes
-// are no closed set, so that they are counted and not named; the doctor names them.
+// RegisterFailures adds gauges of the whole fleet's failures, read from the database
+// at each scrape: -1 when it does not answer. Dependencies and classes are no closed
+// set, so they are counted and not named; the doctor names them.
 func RegisterFailures(r prometheus.Registerer, db *store.DB) {
 	gauge := func(name, help string, count func(ctx context.Context) (int, error)) {
 		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {

@@ -40,7 +40,7 @@ func TestABacklogIsPreparedTogether(t *testing.T) {
 			called[item]++
 			return func(_ context.Context, tx *worker.Tx) error { return echo(tx, sale.Envelope) }, nil
 		}))
-	h := newHouse(t, w)
+	h := newEnv(t, w)
 	var events []event.Any
 	for i := range n {
 		place := []string{"shop", "quiet"}[i%2]
@@ -50,9 +50,9 @@ func TestABacklogIsPreparedTogether(t *testing.T) {
 		e := workertest.Sale(t, fmt.Sprintf("item-%d", i), place, "1")
 		events = append(events, e)
 	}
-	h.publish(slices.Concat(events, events)...) // each twice: a copy is no second call
-	r := h.run(w, 1)
-	h.soon("all is handled", func() bool { return r.messages("handled")+r.messages("duplicate")+r.messages("dead") == 2*n })
+	h.Publish(slices.Concat(events, events)...) // each twice: a copy is no second call
+	r := h.RunWorker(w, 1)
+	h.Eventually("all is handled", func() bool { return r.Messages("handled")+r.Messages("duplicate")+r.Messages("dead") == 2*n })
 	mu.Lock()
 	defer mu.Unlock()
 	if len(called) != n/2 {
@@ -63,11 +63,11 @@ func TestABacklogIsPreparedTogether(t *testing.T) {
 			t.Errorf("%d calls about %s", times, item)
 		}
 	}
-	if got := storetest.Value[int](t, h.url, `SELECT count(*) FROM inbox`); got != n-1 {
+	if got := storetest.Value[int](t, h.URL, `SELECT count(*) FROM inbox`); got != n-1 {
 		t.Errorf("%d events in the inbox, want %d", got, n-1)
 	}
-	if r.messages("dead") != 2 || r.messages("handled") != n-1 {
-		t.Errorf("want both copies of the poison dead and the others handled, got %d and %d", r.messages("dead"), r.messages("handled"))
+	if r.Messages("dead") != 2 || r.Messages("handled") != n-1 {
+		t.Errorf("want both copies of the poison dead and the others handled, got %d and %d", r.Messages("dead"), r.Messages("handled"))
 	}
 	// One by one there would be a transaction for each of the 2n, and more for the poison.
 	if len(transactions) > n {

@@ -23,7 +23,7 @@ import (
 // counts itself in its sequence and gives what it read.
 func prepared(prepare func(tx *worker.Tx, e event.Envelope) error, do func(count int64) (worker.Record, error)) worker.Worker {
 	count := int64(0)
-	return worker.New("echo", worker.Ladder(rung), worker.OnPreparedCall(
+	return worker.New("echo", worker.RetryDelays(retryDelay), worker.OnPreparedCall(
 		func(ctx context.Context, tx *worker.Tx, sale event.Of[event.SaleCompleted]) (int64, error) {
 			count++
 			err := stockview.NoteLowStock(ctx, tx, []stockview.LowStock{{
@@ -167,7 +167,7 @@ func TestAPreparationMayGiveNil(t *testing.T) {
 }
 
 // A preparation and its call, through the broker: retried, prepared anew, recorded once.
-func TestAPreparedCallClimbsTheLadder(t *testing.T) {
+func TestAPreparedCallIsRetried(t *testing.T) {
 	t.Parallel()
 	p := newPartner(t, func(call int) int { return map[int]int{1: 503, 2: 200}[call] })
 	sale := workertest.Sale(t, "cup", "shop", "1")
@@ -184,20 +184,20 @@ func TestAPreparedCallClimbsTheLadder(t *testing.T) {
 		}
 		return func(_ context.Context, tx *worker.Tx) error { return echo(tx, sale.Envelope) }, nil
 	})
-	h := newHouse(t, w)
-	r := h.run(w, 1)
-	h.publish(sale, sale)
+	h := newEnv(t, w)
+	r := h.RunWorker(w, 1)
+	h.Publish(sale, sale)
 	h.wantEffects(1)
-	h.soon("both copies are acknowledged", func() bool {
-		return r.messages("handled") == 1 && r.messages("retried") >= 1 && r.messages("duplicate") == 1
+	h.Eventually("both copies are acknowledged", func() bool {
+		return r.Messages("handled") == 1 && r.Messages("retried") >= 1 && r.Messages("duplicate") == 1
 	})
 	if first, second := <-counts, <-counts; first == second || len(p.calls()) < 2 {
 		t.Errorf("want each try to prepare anew, got %d and %d in %d calls", first, second, len(p.calls()))
 	}
 }
 
-// Who asks for time gets the next rung that is long enough, or the longest; and not more tries.
-func TestWhoAsksForTimeGetsTheRungThatIsLongEnough(t *testing.T) {
+// Who asks for time gets the next retryDelay that is long enough, or the longest; and not more tries.
+func TestRetryAfterTakesADelayThatIsLongEnough(t *testing.T) {
 	t.Parallel()
 	ladder := []time.Duration{100 * time.Millisecond, time.Hour, 2 * time.Hour}
 	for wait, want := range map[time.Duration]time.Duration{
@@ -206,45 +206,45 @@ func TestWhoAsksForTimeGetsTheRungThatIsLongEnough(t *testing.T) {
 		t.Run(wait.String(), func(t *testing.T) {
 			t.Parallel()
 			tries := 0
-			w := worker.New("echo", worker.Ladder(ladder...), worker.OnCall(func(context.Context, event.Of[event.SaleCompleted]) (worker.Record, error) {
+			w := worker.New("echo", worker.RetryDelays(ladder...), worker.OnCall(func(context.Context, event.Of[event.SaleCompleted]) (worker.Record, error) {
 				if tries++; tries > 1 {
-					return nil, worker.Reject(errors.New("that was the next rung"))
+					return nil, worker.Reject(errors.New("that was the next retryDelay"))
 				}
 				return nil, fmt.Errorf("asking: %w", worker.RetryAfter(errors.New("come back later"), wait))
 			}))
-			h := newHouse(t, w)
-			h.run(w, 1)
-			h.publish(workertest.Sale(t, "cup", "shop", "1"))
+			h := newEnv(t, w)
+			h.RunWorker(w, 1)
+			h.Publish(workertest.Sale(t, "cup", "shop", "1"))
 			if want == ladder[0] {
-				if f := h.take(topology.DeadQueueName("echo"), 1)[0].Failure(); f.Attempt != 2 || f.Error != "that was the next rung" {
+				if f := h.Receive(topology.DeadQueueName("echo"), 1)[0].Failure(); f.Attempt != 2 || f.Error != "that was the next retryDelay" {
 					t.Errorf("want the second try at once, got %+v", f)
 				}
 				return
 			}
-			taken := h.take(topology.RetryQueueName("echo", want), 1)[0]
+			taken := h.Receive(topology.RetryQueueName("echo", want), 1)[0]
 			if f := taken.Failure(); f.Error != "asking: come back later" || f.Attempt != 1 || taken.Attempt() != 1 {
 				t.Errorf("want the reason and one attempt, got %+v", f)
 			}
 			others := slices.DeleteFunc(slices.Clone(ladder), func(d time.Duration) bool { return d == want })
 			for _, d := range others {
-				if n := h.depth(topology.RetryQueueName("echo", d)); n != 0 {
-					t.Errorf("want nothing on the rung of %s, got %d", d, n)
+				if n := h.Depth(topology.RetryQueueName("echo", d)); n != 0 {
+					t.Errorf("want nothing on the retryDelay of %s, got %d", d, n)
 				}
 			}
 		})
 	}
 }
 
-// Who asks for time at the end of the ladder has no try left.
-func TestAskingForTimeDoesNotLengthenTheLadder(t *testing.T) {
+// A Retry-After at the last attempt adds none.
+func TestRetryAfterAddsNoAttempt(t *testing.T) {
 	t.Parallel()
-	w := worker.New("echo", worker.Ladder(rung), worker.OnCall(func(context.Context, event.Of[event.SaleCompleted]) (worker.Record, error) {
+	w := worker.New("echo", worker.RetryDelays(retryDelay), worker.OnCall(func(context.Context, event.Of[event.SaleCompleted]) (worker.Record, error) {
 		return nil, worker.RetryAfter(errors.New("come back later"), time.Millisecond)
 	}))
-	h := newHouse(t, w)
-	h.run(w, 1)
-	h.publish(workertest.Sale(t, "cup", "shop", "1"))
-	if f := h.take(topology.DeadQueueName("echo"), 1)[0].Failure(); f.Attempt != 2 || f.Error != "come back later" {
+	h := newEnv(t, w)
+	h.RunWorker(w, 1)
+	h.Publish(workertest.Sale(t, "cup", "shop", "1"))
+	if f := h.Receive(topology.DeadQueueName("echo"), 1)[0].Failure(); f.Attempt != 2 || f.Error != "come back later" {
 		t.Errorf("want two tries and the reason, got %+v", f)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/composerp/composerp/store/inbox"
 )
 
-// What a rehearsal may come to beside success and failure.
+// Results of a rehearsal beside success and failure.
 var (
 	// ErrHandledBefore: the worker's inbox has the event; the message would be passed over.
 	ErrHandledBefore = errors.New("the event was handled already")
@@ -19,30 +19,27 @@ var (
 	ErrBeforeCall = errors.New("the rehearsal ends before the call")
 )
 
-// errRehearsed rolls back what went well.
-var errRehearsed = errors.New("rehearsed")
-
-// Rehearse tries what the worker would do about a message that arrived now, in a
-// transaction that is rolled back: nothing is written, nothing is said, and no
-// call is made. nil means that it would be handled; ErrHandledBefore and
-// ErrBeforeCall that the rehearsal did not come so far; what is ErrRejected, that
-// the message would die at once; anything else is the failure it would be tried
-// again for. What was said is held against its schema and against the log's
-// tables, but what only a commit finds is not found.
+// Rehearse tries what the worker would do with a message, in a transaction that is
+// rolled back: nothing is written or emitted, and no call is made. nil means that
+// the message would be handled. ErrHandledBefore and ErrBeforeCall mean that the
+// rehearsal ended earlier, ErrRejected that the message would become a dead letter
+// at once, and any other error is the one it would be retried for. Emitted events
+// are checked against their schemas and the log's tables; errors that only a commit
+// finds are not found.
 func (w Worker) Rehearse(ctx context.Context, db *store.DB, d rabbitmq.Delivery) error {
-	m, err := w.read(d)
+	m, err := w.decode(d)
 	if err != nil {
 		return err
 	}
-	if w.messages != nil {
-		return fmt.Errorf("worker %s takes messages as they are, and has no dead letters", w.name)
+	if w.onMessages != nil {
+		return fmt.Errorf("worker %s handles undecoded messages, and has no dead letters", w.name)
 	}
-	k := desk{worker: w, db: db}
-	if k.consumer, err = inbox.ConsumerByName(ctx, db, w.name); err != nil && !errors.Is(err, store.ErrNotFound) {
+	p := processor{worker: w, db: db}
+	if p.consumer, err = inbox.ConsumerByName(ctx, db, w.name); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	if w.Owes() {
-		handled, err := inbox.Handled(ctx, db, k.consumer, m.event.ID)
+	if w.TracksInbox() {
+		handled, err := inbox.Handled(ctx, db, p.consumer, m.event.ID)
 		if err != nil {
 			return err
 		}
@@ -50,47 +47,44 @@ func (w Worker) Rehearse(ctx context.Context, db *store.DB, d rabbitmq.Delivery)
 			return ErrHandledBefore
 		}
 	}
-	if c, ok := w.calls[m.event.Type]; ok {
-		return k.rehearseCall(ctx, m.event, c)
+	if c, is := w.onCall[m.event.Type]; is {
+		return p.rehearseCall(ctx, m.event, c)
 	}
-	return k.rehearse(ctx, func(tx *Tx) error {
-		events, err := k.claim(ctx, tx, []message{m})
-		if err != nil {
-			return err
-		}
-		if len(events) == 0 {
-			return ErrHandledBefore // just now, by another
-		}
-		return guard(func() error { return w.apply(ctx, tx, events) })
-	})
+	return p.rehearse(ctx, m)
 }
 
-// rehearse is transact without a commit.
-func (k desk) rehearse(ctx context.Context, do func(tx *Tx) error) error {
-	err := k.db.InTx(ctx, func(stx store.Tx) error {
-		tx := newTx(stx, k.worker.name)
-		if err := do(tx); err != nil {
-			return err
-		}
-		if err := tx.flush(ctx); err != nil {
-			return err
-		}
-		return errRehearsed
-	})
-	if errors.Is(err, errRehearsed) {
-		return nil
+// rehearse is process without the commit.
+func (p processor) rehearse(ctx context.Context, m message) error {
+	tx, err := p.begin(ctx)
+	if err != nil {
+		return err
 	}
-	return err
+	defer tx.owner.Rollback()
+	events, err := p.claim(ctx, tx, []message{m})
+	if err != nil {
+		return err
+	}
+	if len(events) == 0 {
+		return ErrHandledBefore // just now, by a slot
+	}
+	if err := p.handle(ctx, tx, events); err != nil {
+		return err
+	}
+	return tx.emit(ctx)
 }
 
-// rehearseCall prepares a call, and makes none.
-func (k desk) rehearseCall(ctx context.Context, e event.Any, c call) error {
+// rehearseCall prepares a call, and does not make it.
+func (p processor) rehearseCall(ctx context.Context, e event.Any, c call) error {
 	if c.prepare == nil {
 		return ErrBeforeCall
 	}
-	err := k.rehearse(ctx, func(tx *Tx) error {
-		return silent(tx, func() error { _, err := c.prepare(ctx, tx, e); return err })
-	})
+	tx, err := p.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer tx.owner.Rollback()
+	tx.cause = e.Envelope
+	err = withoutEvents(tx, func() error { _, err := c.prepare(ctx, tx, e); return err })
 	switch {
 	case err == nil:
 		return ErrBeforeCall

@@ -114,7 +114,7 @@ func TestARehearsalSurvivesItsWorker(t *testing.T) {
 		t.Errorf("of a panic it says %v", err)
 	}
 	w := worker.New("echo", worker.On(func(_ context.Context, tx *worker.Tx, e event.Of[event.SaleCompleted]) error {
-		return tx.Emit(e.Envelope, "", 0, event.InventoryLowStock{})
+		return tx.Emit("", 0, event.InventoryLowStock{})
 	}))
 	if err := w.Rehearse(t.Context(), db, sale); err == nil {
 		t.Error("an event that no schema allows passes")
@@ -122,28 +122,28 @@ func TestARehearsalSurvivesItsWorker(t *testing.T) {
 }
 
 // shovel moves a message as RabbitMQ's Shovel does: with all its headers, by the default exchange.
-func (h *house) shovel(d rabbitmq.Delivery, queue string) {
+func (h *env) shovel(d rabbitmq.Delivery, queue string) {
 	h.Helper()
 	m := d.Message
 	m.Exchange, m.RoutingKey = "", queue
-	h.send(m)
+	h.Send(m)
 }
 
-func TestWhatAnOperatorMovesHasAWholeLadderBeforeIt(t *testing.T) {
+func TestAMovedMessageHasAllItsAttempts(t *testing.T) {
 	t.Parallel()
 	seen := &tries{}
 	sale := workertest.Sale(t, "cup", "shop", "1")
-	w := echoing(seen, failing(sale, errors.New("no cup is left")), worker.Ladder(rung, 2*rung))
-	h := newHouse(t, w)
-	h.run(w, 1)
-	h.publish(sale)
+	w := echoing(seen, failing(sale, errors.New("no cup is left")), worker.RetryDelays(retryDelay, 2*retryDelay))
+	h := newEnv(t, w)
+	h.RunWorker(w, 1)
+	h.Publish(sale)
 	for life := 1; life <= 3; life++ {
-		dead := h.take(topology.DeadQueueName("echo"), 1)[0]
+		dead := h.Receive(topology.DeadQueueName("echo"), 1)[0]
 		times, _ := dead.Redriven()
 		if n := seen.of(sale); n != 3*life || dead.Failure().Attempt != 3 || times != life-1 {
 			t.Fatalf("in its life %d it has died after %d tries in all, at attempt %d, come back %d times", life, n, dead.Failure().Attempt, times)
 		}
-		// Somebody had looked at it often.
+		// It was inspected often.
 		dead.Headers["x-delivery-count"] = int64(20)
 		h.shovel(dead, topology.QueueName("echo"))
 	}
@@ -161,20 +161,20 @@ func TestWhatAnOperatorMovesIsHandledOnceItCanBe(t *testing.T) {
 		default:
 			return worker.Reject(errors.New("not yet"))
 		}
-	}, worker.Ladder(rung))
-	h := newHouse(t, w)
-	r := h.run(w, 1)
-	h.publish(events...)
-	dead := h.take(topology.DeadQueueName("echo"), 3)
+	}, worker.RetryDelays(retryDelay))
+	h := newEnv(t, w)
+	r := h.RunWorker(w, 1)
+	h.Publish(events...)
+	dead := h.Receive(topology.DeadQueueName("echo"), 3)
 	close(fails)
 	h.shovel(dead[0], topology.QueueName("echo"))
-	h.byHand(dead[1].Body) // got and published anew, without a header
-	h.send(rabbitmq.RedriveMessage(dead[2], "echo"))
+	h.publishByHand(dead[1].Body) // got and published anew, without a header
+	h.Send(rabbitmq.RedriveMessage(dead[2], "echo"))
 	h.wantEffects(3)
 	// Both, and once more: the inbox knows them.
 	h.shovel(dead[0], topology.QueueName("echo"))
-	h.byHand(dead[0].Body)
-	h.soon("the copies are known", func() bool { return r.messages("duplicate") == 2 })
+	h.publishByHand(dead[0].Body)
+	h.Eventually("the copies are known", func() bool { return r.Messages("duplicate") == 2 })
 	h.wantEffects(3)
 	if ids := h.inLog(); !slices.Equal(ids, h.derived(events)) {
 		t.Errorf("the log has %v", ids)
@@ -182,13 +182,13 @@ func TestWhatAnOperatorMovesIsHandledOnceItCanBe(t *testing.T) {
 }
 
 // inLog are the ids of the log's events, sorted.
-func (h *house) inLog() []string {
+func (h *env) inLog() []string {
 	h.Helper()
-	return strings.Fields(storetest.Value[string](h, h.url, `SELECT string_agg(event_id::text, ' ' ORDER BY event_id::text) FROM event_log`))
+	return strings.Fields(storetest.Value[string](h, h.URL, `SELECT string_agg(event_id::text, ' ' ORDER BY event_id::text) FROM event_log`))
 }
 
 // derived are the ids of what the worker named echo says about events, sorted.
-func (h *house) derived(events []event.Any) []string {
+func (h *env) derived(events []event.Any) []string {
 	var ids []string
 	for _, e := range events {
 		ids = append(ids, event.DeriveID("echo", e.ID, 0).String())

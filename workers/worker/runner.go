@@ -17,12 +17,12 @@ import (
 	"github.com/composerp/composerp/store"
 )
 
-// Runner runs one worker in this process. Worker, DB and Exchange are needed.
+// Runner runs one worker in this process. Worker, DB and Broker are needed.
 type Runner struct {
-	Worker   Worker
-	DB       *store.DB // at least one connection a slot
-	Exchange rabbitmq.Config
-	// Slots is how many consumers work side by side; 0 means 1.
+	Worker Worker
+	DB     *store.DB // at least one connection a slot
+	Broker rabbitmq.Config
+	// Slots is how many consumers there are; 0 means 1.
 	Slots int
 	// Node names this process in consumer tags; empty means the host's name.
 	Node    string
@@ -31,29 +31,29 @@ type Runner struct {
 	// Started, if set, is called whenever a slot has begun to consume.
 	Started func()
 
-	desk      desk
+	processor processor
 	consumers atomic.Int64
 }
 
-// drainTime is what a batch in hand gets once the process is told to stop.
+// drainTime is how long a batch in hand may take once the process stops.
 const drainTime = 20 * time.Second
 
 const publishWindow = 256
 
-// Run consumes until ctx is done, through every loss of broker and database;
-// then it finishes what is in hand and returns nil. It returns an error only
-// for what waiting can not mend: a wrong password, a schema that does not fit.
+// Run consumes until ctx is done, through every loss of broker and database; then
+// it finishes the batches in hand and returns nil. It returns an error only for a
+// fault that waiting does not repair: a wrong password, a schema that does not fit.
 func (r *Runner) Run(ctx context.Context) error {
 	r.defaults()
-	if err := r.takePlace(ctx); err != nil {
+	if err := r.prepare(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
 		return err
 	}
-	cfg := r.Exchange
+	cfg := r.Broker
 	cfg.Name, cfg.Log = r.Worker.name, r.Log
-	// What a worker publishes are copies of what the broker has taken before, whatever their size.
+	// A worker publishes copies of messages that the broker has taken before, whatever their size.
 	cfg.MaxBody = math.MaxInt32
 	timing := make(chan struct{})
 	timerCtx, stopTimer := context.WithCancel(ctx)
@@ -84,25 +84,27 @@ func (r *Runner) defaults() {
 	r.Metrics.precreate(r.Worker.name)
 }
 
-// takePlace readies the desk, waiting for the database if need be.
-func (r *Runner) takePlace(ctx context.Context) error {
+const logAwaitDatabase = "waiting for the database"
+
+// prepare registers the worker, waiting for the database if need be.
+func (r *Runner) prepare(ctx context.Context) error {
 	for backoff := newBackoff(); ; {
-		consumer, err := r.Worker.subscribe(ctx, r.DB)
+		consumer, err := r.Worker.register(ctx, r.DB)
 		if err == nil {
-			r.desk = desk{r.Worker, r.DB, consumer}
+			r.processor = processor{r.Worker, r.DB, consumer}
 			return nil
 		}
 		if !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrRetryable) {
 			return err
 		}
-		r.Log.Warn("waiting for the database", "error", err)
+		r.Log.Warn(logAwaitDatabase, "error", err)
 		if !backoff.wait(ctx) {
 			return err
 		}
 	}
 }
 
-// consume runs the slots of one session. The first slot that can not go on ends it.
+// consume runs the slots of one session. The first slot that fails ends it.
 func (r *Runner) consume(ctx context.Context, session *rabbitmq.Session) error {
 	publisher, err := session.Publisher(publishWindow)
 	if err != nil {
@@ -110,14 +112,14 @@ func (r *Runner) consume(ctx context.Context, session *rabbitmq.Session) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	for i := range r.Slots {
-		s := &slot{Runner: r, number: i + 1, session: session, publisher: publisher, resting: newBackoff()}
+		s := &slot{Runner: r, number: i + 1, session: session, publisher: publisher, pauses: newBackoff()}
 		g.Go(func() error { return s.run(ctx) })
 	}
 	return g.Wait()
 }
 
-// tag names a consumer in the management UI. It is never used twice: the broker
-// must not take a new consumer for one that is still being cleaned away.
+// tag names a consumer in the management UI. It is never used twice, so that the
+// broker does not confuse a new consumer with one that it is still removing.
 func (r *Runner) tag(slot int) string {
 	return fmt.Sprintf("%s.%s.%d.%d", r.Worker.name, r.Node, slot, r.consumers.Add(1))
 }

@@ -10,34 +10,36 @@ import (
 	"github.com/composerp/composerp/store/failpoint"
 )
 
-// slot is one consumer on its own channel, and the goroutine that drains it.
+// slot is one consumer on its own channel, and the goroutine that drains it. It is
+// the ends of the chain: take, decode, acknowledge. The middle is the processor's.
 type slot struct {
 	*Runner
 	number    int
 	session   *rabbitmq.Session
 	publisher *rabbitmq.Publisher
-	careful   bool
 
-	deferred waits // of what was taken last
-	resting  *backoff
+	isolated bool      // it handles suspect messages one at a time: see isolation.go
+	deferred deferrals // of the batch in hand: see deferral.go
+	pauses   *backoff  // while all messages are deferred
 }
 
-// errTurn ends a consumer because the slot turns careful, or stops being so.
-var errTurn = errors.New("the slot changes its pace")
+// errReopen ends a consumer so that the slot opens one with another prefetch.
+var errReopen = errors.New("the slot changes its prefetch")
 
 // run consumes until ctx is done or the session is lost.
 func (s *slot) run(ctx context.Context) error {
 	for {
 		err := s.consume(ctx)
-		if !errors.Is(err, errTurn) {
+		if !errors.Is(err, errReopen) {
 			return err
 		}
 	}
 }
 
+// consume takes batch after batch from one consumer.
 func (s *slot) consume(ctx context.Context) error {
 	batch, prefetch := s.Worker.batch, s.Worker.prefetch
-	if s.careful {
+	if s.isolated {
 		batch, prefetch = 1, 1
 	}
 	consumer, err := s.session.Consume(s.Worker.queue, s.tag(s.number), prefetch)
@@ -51,35 +53,33 @@ func (s *slot) consume(ctx context.Context) error {
 		s.Started()
 	}
 	for {
-		deliveries, err := consumer.Take(ctx, batch)
+		deliveries, err := s.take(ctx, consumer, batch)
 		if err != nil {
-			return s.leave(ctx, err)
+			return s.ended(ctx, err)
 		}
-		deliveries = s.await(ctx, consumer, deliveries, batch)
-		if !s.careful && anySuspicious(deliveries) {
-			s.Log.Warn("a message comes again and again; going on one by one", "queue", s.Worker.queue)
-			s.careful = true
-			return errTurn
+		if s.mustIsolate(deliveries) {
+			return errReopen
 		}
 		if err := s.finish(ctx, consumer, deliveries); err != nil {
 			return err
 		}
-		s.rest(ctx, consumer, len(deliveries))
-		if s.careful && !anySuspicious(deliveries) {
-			s.careful = false
-			return errTurn
+		s.pauseIfAllDeferred(ctx, consumer, len(deliveries))
+		if s.mayRejoin(deliveries) {
+			return errReopen
 		}
 		if ctx.Err() != nil {
-			return s.leave(ctx, ctx.Err())
+			return s.ended(ctx, ctx.Err())
 		}
 	}
 }
 
-// await lingers for more, where the worker does. An error of the session's will
-// be found again by whoever acknowledges what is in hand.
-func (s *slot) await(ctx context.Context, consumer *rabbitmq.Consumer, deliveries []rabbitmq.Delivery, batch int) []rabbitmq.Delivery {
-	if s.Worker.linger == 0 || len(deliveries) < 2 {
-		return deliveries
+// take waits for messages, at most a batch of them, and lingers for more where the
+// worker does. An error of the session while it lingers is found again by the
+// acknowledgement.
+func (s *slot) take(ctx context.Context, consumer *rabbitmq.Consumer, batch int) ([]rabbitmq.Delivery, error) {
+	deliveries, err := consumer.Take(ctx, batch)
+	if err != nil || s.Worker.linger == 0 || len(deliveries) < 2 {
+		return deliveries, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.Worker.linger)
 	defer cancel()
@@ -90,13 +90,15 @@ func (s *slot) await(ctx context.Context, consumer *rabbitmq.Consumer, deliverie
 		}
 		deliveries = append(deliveries, more...)
 	}
-	return deliveries
+	return deliveries, nil
 }
 
-// leave tells the end of the process's patience from the end of the session.
-func (s *slot) leave(ctx context.Context, err error) error {
+const logConsumerCancelled = "the broker has cancelled this consumer: was its queue deleted?"
+
+// ended returns nil when the process stops, else the session's error.
+func (s *slot) ended(ctx context.Context, err error) error {
 	if errors.Is(err, rabbitmq.ErrConsumerCancelled) {
-		s.Log.Error("the broker has cancelled this consumer: was its queue deleted?", "queue", s.Worker.queue)
+		s.Log.Error(logConsumerCancelled, "queue", s.Worker.queue)
 		return err
 	}
 	if ctx.Err() != nil {
@@ -105,8 +107,8 @@ func (s *slot) leave(ctx context.Context, err error) error {
 	return err
 }
 
-// finish carries the deliveries through to their acknowledgement. Once begun it
-// is not broken off by ctx; it gets drainTime after that.
+// finish brings the deliveries to their outcomes and acknowledges them. ctx does
+// not break it off: once the process stops it has drainTime.
 func (s *slot) finish(ctx context.Context, consumer *rabbitmq.Consumer, deliveries []rabbitmq.Delivery) error {
 	failpoint.Hit("worker.taken")
 	began := time.Now()
@@ -115,10 +117,10 @@ func (s *slot) finish(ctx context.Context, consumer *rabbitmq.Consumer, deliveri
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(drainTime, cancel) })()
 
 	var err error
-	if s.careful && anySuspicious(deliveries) {
-		err = s.handleSuspect(working, deliveries[0])
+	if s.isolated && anySuspect(deliveries) {
+		err = s.processSuspect(working, deliveries[0])
 	} else {
-		err = s.handle(working, deliveries)
+		err = s.process(working, deliveries)
 	}
 	if err != nil {
 		return err
@@ -131,4 +133,57 @@ func (s *slot) finish(ctx context.Context, consumer *rabbitmq.Consumer, deliveri
 	s.Metrics.batch.WithLabelValues(s.Worker.name).Observe(float64(len(deliveries)))
 	s.Metrics.handling.WithLabelValues(s.Worker.name).Observe(time.Since(began).Seconds())
 	return nil
+}
+
+// process brings deliveries to their outcomes: committed, in a retry queue, or dead
+// letters. nil means that all of them may be acknowledged.
+func (s *slot) process(ctx context.Context, deliveries []rabbitmq.Delivery) error {
+	messages, err := s.decode(ctx, deliveries)
+	if err != nil || len(messages) == 0 {
+		return err
+	}
+	if len(messages) > 1 && !s.Worker.makesCalls() {
+		err := s.attempt(ctx, messages)
+		if err == nil || notTheMessages(ctx, err) {
+			return err
+		}
+		s.Log.Info(logBatchFailed, "size", len(messages), "error", err)
+		failpoint.Hit("worker.alone")
+	}
+	return s.processOneByOne(ctx, messages)
+}
+
+// decode decodes the messages. One that can not be decoded never will be: it fails at once.
+func (s *slot) decode(ctx context.Context, deliveries []rabbitmq.Delivery) ([]message, error) {
+	messages := make([]message, 0, len(deliveries))
+	for _, d := range deliveries {
+		m, err := s.Worker.decode(d)
+		if err == nil {
+			messages = append(messages, m)
+			continue
+		}
+		if err := s.fail(ctx, message{Delivery: d}, err); err != nil {
+			return nil, err
+		}
+	}
+	return messages, nil
+}
+
+// attempt processes messages in one transaction, again while only the database is in the way.
+func (s *slot) attempt(ctx context.Context, messages []message) error {
+	var done outcome
+	err := s.whileUnserved(ctx, func() (err error) {
+		done, err = s.processor.process(ctx, messages)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.count(outcomeHandled, done.handled)
+	s.count(outcomeDuplicate, len(messages)-done.handled)
+	return nil
+}
+
+func (s *slot) count(outcome string, n int) {
+	s.Metrics.messages.WithLabelValues(s.Worker.name, outcome).Add(float64(n))
 }

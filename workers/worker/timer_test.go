@@ -23,9 +23,9 @@ import (
 // event when it is taken and is done by that.
 
 // due makes so many rows.
-func (h *house) due(rows int) {
+func (h *env) due(rows int) {
 	h.Helper()
-	storetest.Exec(h, h.url, `
+	storetest.Exec(h, h.URL, `
 		INSERT INTO forecast_run (tenant_id, location_id, as_of, previous, closed_by, closed_at, correlation_id, traceparent)
 		SELECT 'acme', 'shop-' || n, '2024-03-07', '2024-02-29', gen_random_uuid(), '2024-03-08T12:00Z', '', '' FROM generate_series(1, $1) n`, rows)
 }
@@ -40,7 +40,7 @@ func doNext(ctx context.Context, tx *worker.Tx) (more bool, err error) {
 		return false, err
 	}
 	like := event.Envelope{ID: run.ClosedBy, TenantID: run.Tenant, Timestamp: run.ClosedAt}
-	if err := tx.EmitDue(like, run.Location, run.AsOf, run.Location, anyPayload(run.Location)); err != nil {
+	if err := tx.For(like).EmitDue(run.Location, run.AsOf, run.Location, anyPayload(run.Location)); err != nil {
 		return false, err
 	}
 	return true, planning.MoveForecastRun(ctx, tx, run, 1, true)
@@ -62,13 +62,13 @@ func TestTimersShareWhatIsDue(t *testing.T) {
 	t.Parallel()
 	const rows, messages = 150, 50
 	w := timed(short, doNext)
-	h := newHouse(t, w)
-	h.run(w, 2)
-	h.run(w, 2)
+	h := newEnv(t, w)
+	h.RunWorker(w, 2)
+	h.RunWorker(w, 2)
 	h.due(rows)
-	h.publish(sales(t, messages)...)
+	h.Publish(sales(t, messages)...)
 	h.wantEffects(rows + messages)
-	if n := storetest.Value[int](t, h.url, `SELECT sum(made) FROM forecast_run WHERE done`); n != rows {
+	if n := storetest.Value[int](t, h.URL, `SELECT sum(made) FROM forecast_run WHERE done`); n != rows {
 		t.Errorf("%d pieces were done, want %d", n, rows)
 	}
 }
@@ -81,14 +81,14 @@ func TestATimerGoesOnWhileThereIsMore(t *testing.T) {
 		calls.Add(1)
 		return doNext(ctx, tx)
 	})
-	h := newHouse(t, w)
+	h := newEnv(t, w)
 	h.due(20)
-	r := h.run(w, 1)
+	r := h.RunWorker(w, 1)
 	h.wantEffects(20)
-	h.soon("it has looked once more", func() bool { return calls.Load() == 21 })
-	h.publish(sales(t, 1)...)
+	h.Eventually("it has looked once more", func() bool { return calls.Load() == 21 })
+	h.Publish(sales(t, 1)...)
 	h.wantEffects(21)
-	r.end()
+	r.End()
 	if n := calls.Load(); n != 21 {
 		t.Errorf("it looked %d times within its period", n)
 	}
@@ -112,16 +112,16 @@ func TestATimerTriesAgain(t *testing.T) {
 		}
 		return more, err
 	})
-	h := newHouse(t, w)
+	h := newEnv(t, w)
 	h.due(3)
-	r := h.run(w, 1)
+	r := h.RunWorker(w, 1)
 	h.wantEffects(3)
-	if n := r.metric("composerp_worker_timer_failures_total", ""); n != 2 {
+	if n := r.Metric("composerp_worker_timer_failures_total"); n != 2 {
 		t.Errorf("%v failures are counted, want two: a collision is none", n)
 	}
 	for _, what := range []string{"the pen is dry", "the table is gone"} {
-		if !r.log.has(func(line string) bool { return strings.HasPrefix(line, "ERROR") && strings.Contains(line, what) }) {
-			t.Errorf("nobody is told that %s", what)
+		if !r.Logs.Has("ERROR", what) {
+			t.Errorf("the log does not have that %s", what)
 		}
 	}
 }
@@ -138,13 +138,13 @@ func TestATimerFinishesWhatItHasBegun(t *testing.T) {
 		}
 		return doNext(ctx, tx)
 	})
-	h := newHouse(t, w)
+	h := newEnv(t, w)
 	h.due(2)
-	r := h.start(w, 1)
-	within(h, "it begins", begun)
-	r.stop()
+	r := h.StartWorker(w, 1)
+	workertest.Wait(h, "it begins", begun)
+	r.Stop()
 	close(finish)
-	r.end()
+	r.End()
 	h.wantEffects(1)
 	if len(begun) != 0 {
 		t.Error("it began once more after it was told to stop")
@@ -155,20 +155,20 @@ func TestATimerFinishesWhatItHasBegun(t *testing.T) {
 func TestATimerOutlastsItsServers(t *testing.T) {
 	t.Parallel()
 	w := timed(short, doNext)
-	h := newHouse(t, w)
-	// Nobody listens there: no slot will ever consume.
-	away := newGate(h, "tcp://127.0.0.1:1")
-	away.shut()
-	h.broker.URLs = []string{strings.Replace(away.url, "tcp://", "amqp://guest:guest@", 1)}
-	door := newGate(h, h.url)
-	h.db = storetest.Open(t, door.url, 2)
+	h := newEnv(t, w)
+	// No server listens there: no slot will ever consume.
+	away := workertest.NewLink(h, "tcp://127.0.0.1:1")
+	away.Break()
+	h.Broker.URLs = []string{strings.Replace(away.URL, "tcp://", "amqp://guest:guest@", 1)}
+	door := workertest.NewLink(h, h.URL)
+	h.DB = storetest.Open(t, door.URL, 2)
 	h.due(1)
-	r := h.start(w, 1)
+	r := h.StartWorker(w, 1)
 	h.wantEffects(1)
-	door.shut()
-	h.soon("the database is missed", func() bool { return r.metric("composerp_worker_timer_failures_total", "") > 0 })
-	storetest.Exec(t, h.url, `UPDATE forecast_run SET as_of = '2024-03-14', done = false`)
-	door.open()
+	door.Break()
+	h.Eventually("the database is missed", func() bool { return r.Metric("composerp_worker_timer_failures_total") > 0 })
+	storetest.Exec(t, h.URL, `UPDATE forecast_run SET as_of = '2024-03-14', done = false`)
+	door.Restore()
 	h.wantEffects(2)
 }
 
@@ -176,7 +176,7 @@ func TestWhatATimerSays(t *testing.T) {
 	t.Parallel()
 	said := func(like event.Envelope, key string, date event.Date) event.Any {
 		w := timed(time.Hour, func(_ context.Context, tx *worker.Tx) (bool, error) {
-			return false, tx.EmitDue(like, key, date, "a-1", anyPayload("shop"))
+			return false, tx.For(like).EmitDue(key, date, "a-1", anyPayload("shop"))
 		})
 		emitted, more, err := w.RunTimer(t.Context(), storetest.DB(t))
 		if err != nil || more || len(emitted) != 1 {
@@ -217,7 +217,7 @@ func TestWhatATimerSays(t *testing.T) {
 // A piece that fails leaves nothing: neither what it wrote nor what it said.
 func TestAFailedPieceLeavesNothing(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnv(t)
 	h.due(1)
 	w := timed(time.Hour, func(ctx context.Context, tx *worker.Tx) (bool, error) {
 		if more, err := doNext(ctx, tx); err != nil || !more {
@@ -225,16 +225,16 @@ func TestAFailedPieceLeavesNothing(t *testing.T) {
 		}
 		return true, errors.New("late")
 	})
-	if emitted, more, err := w.RunTimer(t.Context(), h.db); err == nil || more || len(emitted) != 0 {
+	if emitted, more, err := w.RunTimer(t.Context(), h.DB); err == nil || more || len(emitted) != 0 {
 		t.Errorf("want the error alone, got %d events, more %t, %v", len(emitted), more, err)
 	}
 	if all, _ := h.effects(); all != 0 {
 		t.Errorf("%d events are in the log", all)
 	}
-	if due, err := planning.DueForecasts(t.Context(), h.db); err != nil || due != 1 {
+	if due, err := planning.DueForecasts(t.Context(), h.DB); err != nil || due != 1 {
 		t.Errorf("%d rows are due, %v", due, err)
 	}
-	if _, _, err := echoing(&tries{}, nil).RunTimer(t.Context(), h.db); err == nil || !strings.Contains(err.Error(), "no timer") {
+	if _, _, err := echoing(&tries{}, nil).RunTimer(t.Context(), h.DB); err == nil || !strings.Contains(err.Error(), "no timer") {
 		t.Errorf("a worker without a timer says %v", err)
 	}
 }

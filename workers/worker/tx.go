@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -12,44 +13,112 @@ import (
 	"github.com/composerp/composerp/store/failpoint"
 )
 
-// Tx is the transaction a handler works in: the store's, and a mouth. The
-// harness commits it; a handler never does.
+// Tx is the transaction that a handler works in. The functions of the packages
+// under store/ take it; it emits events; the harness alone ends it.
 type Tx struct {
-	store.Tx
-	worker   string
+	storeTx // unexported: a handler must not come to the transaction's owner by it
+
+	owner  *store.Transaction
+	worker string
+	// cause is the event that On or OnCall handles; it has no id in OnBatch and Every.
+	cause    event.Envelope
 	emitted  []event.Any
-	ordinals map[uuid.UUID]int
+	ordinals map[uuid.UUID]int // how many events each cause has had emitted
 }
 
-func newTx(tx store.Tx, worker string) *Tx {
-	return &Tx{Tx: tx, worker: worker, ordinals: map[uuid.UUID]int{}}
+type storeTx = store.Tx
+
+// errNoCause is a mistake in a handler of several events or of none.
+var errNoCause = errors.New("the harness knows no single cause here: name it by tx.For(cause)")
+
+// Emit appends an event to the log when the transaction commits; the relay
+// publishes it from there. Its cause is the event being handled: see Emitter.Emit.
+func (tx *Tx) Emit(aggregateID string, sequence int64, payload event.Payload) error {
+	return tx.For(tx.cause).Emit(aggregateID, sequence, payload)
 }
 
-// Emit says what follows from an event: the new event is appended to the log
-// when the transaction commits, and published from there. Its id follows from
-// the worker, the cause and how many events it has caused before, so that
-// handling the cause again says the same again. Tenant, business time,
-// correlation and trace are the cause's. sequence is the aggregate's version
-// number, 0 if it has none.
-func (tx *Tx) Emit(cause event.Envelope, aggregateID string, sequence int64, payload event.Payload) error {
-	ordinal := tx.ordinals[cause.ID]
-	e, err := event.Derive(tx.worker, cause, ordinal, aggregateID, sequence, payload)
+// For is an emitter for the events that cause leads to. OnBatch needs it, which
+// has several causes in hand, and Every, which has none but the row that is due.
+func (tx *Tx) For(cause event.Envelope) Emitter { return Emitter{tx, cause} }
+
+// Emitter emits the events that one event causes.
+type Emitter struct {
+	tx    *Tx
+	cause event.Envelope
+}
+
+// Emit appends an event to the log when the transaction commits. Its id follows
+// from the worker, the cause and the number of events that the cause has had
+// emitted before, so that handling the cause again emits the same ids. Tenant,
+// business time, correlation and trace are the cause's. sequence is the
+// aggregate's version number, 0 if it has none.
+func (e Emitter) Emit(aggregateID string, sequence int64, payload event.Payload) error {
+	tx := e.tx
+	if e.cause.ID == uuid.Nil {
+		return fmt.Errorf("emitting %s: %w", payload.EventType(), errNoCause)
+	}
+	ordinal := tx.ordinals[e.cause.ID]
+	derived, err := event.Derive(tx.worker, e.cause, ordinal, aggregateID, sequence, payload)
 	if err != nil {
 		return fmt.Errorf("emitting %s: %w", payload.EventType(), err)
 	}
-	tx.ordinals[cause.ID] = ordinal + 1
-	tx.emitted = append(tx.emitted, e)
+	if tx.ordinals == nil {
+		tx.ordinals = map[uuid.UUID]int{}
+	}
+	tx.ordinals[e.cause.ID] = ordinal + 1
+	tx.emitted = append(tx.emitted, derived)
 	return nil
 }
 
-// Emitted is what has been said so far in this transaction.
-func (tx *Tx) Emitted() []event.Any { return tx.emitted }
+// EmitDue emits an event that is due by the business date, such as a forecast. Its
+// id follows from the worker, the tenant, the key and the date, whatever the cause
+// is; tenant, business time and trace are the cause's, which may have no id.
+func (e Emitter) EmitDue(key string, date event.Date, aggregateID string, payload event.Payload) error {
+	tx, cause := e.tx, e.cause
+	id := event.TimerID(tx.worker, cause.TenantID+"\x00"+key, string(date))
+	due, err := event.Encode(event.Envelope{
+		ID: id, TenantID: cause.TenantID, AggregateID: aggregateID, Timestamp: cause.Timestamp,
+		Metadata: event.Metadata{
+			Source: tx.worker, CorrelationID: correlation(cause, id), CausationID: causation(cause), Traceparent: cause.Metadata.Traceparent,
+		},
+	}, payload)
+	if err != nil {
+		return fmt.Errorf("emitting %s: %w", payload.EventType(), err)
+	}
+	tx.emitted = append(tx.emitted, due)
+	return nil
+}
 
-func (tx *Tx) flush(ctx context.Context) error {
+func correlation(cause event.Envelope, own uuid.UUID) string {
+	if cause.Metadata.CorrelationID != "" {
+		return cause.Metadata.CorrelationID
+	}
+	return own.String()
+}
+
+func causation(cause event.Envelope) string {
+	if cause.ID == uuid.Nil {
+		return ""
+	}
+	return cause.ID.String()
+}
+
+// emit appends the emitted events to the log.
+func (tx *Tx) emit(ctx context.Context) error {
 	if len(tx.emitted) == 0 {
 		return nil
 	}
 	err := eventlog.Append(ctx, tx, tx.emitted)
 	failpoint.Hit("worker.appended")
 	return err
+}
+
+func (tx *Tx) commit() error { return tx.owner.Commit() }
+
+// rollback undoes the transaction unless it is committed. It is deferred with the
+// function's error, to which a failed rollback is joined.
+func (tx *Tx) rollback(err *error) {
+	if undone := tx.owner.Rollback(); *err != nil && undone != nil {
+		*err = errors.Join(*err, undone)
+	}
 }

@@ -1,5 +1,5 @@
-// Package measure says how good forecasts of daily demand were. It is arithmetic
-// alone.
+// Package measure measures the accuracy of forecasts of daily demand. It is
+// arithmetic alone.
 //
 // # Formulas
 //
@@ -13,8 +13,8 @@
 //	        Makridakis, Spiliotis and Assimakopoulos, The M5 accuracy competition,
 //	        International Journal of Forecasting 38, 2022
 //
-// The denominators, the errors of who says of each day that it will be as the one
-// before, are taken over all days of the item from its first demand to the last day
+// The denominators, the errors of a forecast that expects each day to be like the
+// one before, are taken over all days of the item from its first demand to the last day
 // asked for. The papers take those before the forecast; here there is a forecast a
 // week, and the first come after a handful of days. One scale for all of them makes
 // an item's forecasts comparable with each other and with the naive ones, which is
@@ -39,7 +39,7 @@ type Item struct {
 	Forecasts []Forecast
 }
 
-// Forecast is what was said of the days from Start on.
+// Forecast is the demand forecast for the days from Start on.
 type Forecast struct {
 	Start int
 	Daily []float64

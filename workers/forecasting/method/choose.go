@@ -5,10 +5,10 @@ import "math"
 // # The choice
 //
 // Rolling origin (Tashman, International Journal of Forecasting 16, 2000): each
-// method walks through the history, and before it is told a day it says what it
-// expects of it. The mean of its squared errors is its score. All smoothing here
+// method walks through the history, and before it is given a day it forecasts
+// it. The mean of its squared errors is its score. All smoothing here
 // goes forward, so that one walk is a back-test of every day. The first week is
-// not scored: everybody is still learning.
+// not scored: every method is still learning.
 //
 // The best score on the past of one item is mostly luck, where twenty methods
 // compete on a few sales. So the first of the candidates, the one that is best
@@ -121,7 +121,7 @@ func (k *candidate) walk(h History) (score float64, scored int) {
 	return score / math.Max(1, float64(scored)), scored
 }
 
-// finite keeps what absurd histories lead to within what can be said.
+// finite keeps the results of absurd histories within what an event can carry.
 func finite(x float64) float64 {
 	if math.IsNaN(x) || x < 0 {
 		return 0

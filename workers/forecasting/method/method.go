@@ -21,7 +21,7 @@
 //
 // Smoothing takes a day for a step. Where the profile says that a Saturday has a
 // thirtieth of an average day's trade, it is a thirtieth of a step: a method is
-// told each day's demand together with its weight, and smooths over the weights
+// given each day's demand together with its weight, and smooths over the weights
 // as it else would over days. With all weights at one it is the published method.
 // So a closed day is no evidence that demand has fallen, and no interval between
 // demands grows by it.

@@ -31,7 +31,7 @@ const (
 // of classical decomposition, shrunk towards one.
 //
 // The measure is best the number of items sold on the day, not of units: one order
-// of ten thousand pieces on a Tuesday says nothing about Tuesdays.
+// of ten thousand pieces on a Tuesday is no evidence about Tuesdays.
 func ProfileOf(trade []float64, first time.Weekday) Profile {
 	skip := max(0, len(trade)-7*profileWeeks)
 	h := History{First: first}

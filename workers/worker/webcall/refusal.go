@@ -13,10 +13,10 @@ import (
 	"github.com/composerp/composerp/workers/worker"
 )
 
-// MaxWords is how many characters of the other side's own words are kept.
+// MaxWords is how many characters of the other side's text are kept.
 const MaxWords = 200
 
-// refusal is the verdict on an answer that says no.
+// refusal is the outcome of an answer that refuses.
 func refusal(by *url.URL, response *http.Response) error {
 	text := strconv.Itoa(response.StatusCode) + " " + http.StatusText(response.StatusCode)
 	err := fmt.Errorf("%s answered %s", by.Host, strings.TrimSpace(text))
@@ -38,8 +38,8 @@ func refusal(by *url.URL, response *http.Response) error {
 	return err
 }
 
-// away tells whether an answer speaks of who gives it and not of what was asked
-// (RFC 9110, 15.6; RFC 6585, 4). An error with a time to come again does.
+// away tells whether an answer is about the server and not about the request (RFC
+// 9110, 15.6; RFC 6585, 4). A server error with a Retry-After is.
 func away(status int, asked bool) bool {
 	switch status {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
@@ -49,7 +49,7 @@ func away(status int, asked bool) bool {
 }
 
 // passing tells whether the same call may be answered otherwise later. Of the
-// client errors RFC 9110 and RFC 8470 say so of three.
+// client errors RFC 9110 and RFC 8470 name three.
 func passing(status int) bool {
 	switch status {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
@@ -76,7 +76,7 @@ func moved(response *http.Response) (host string, ok bool) {
 const longestWait = 30 * 24 * time.Hour
 
 // retryAfter reads the header of RFC 9110, 10.2.3: seconds, or a date. A date is
-// held against the other side's own clock where it says what that shows.
+// compared with the other side's own clock where the answer has a Date.
 func retryAfter(header http.Header, now time.Time) (wait time.Duration, asked bool) {
 	text := strings.TrimSpace(header.Get("Retry-After"))
 	if seconds, err := strconv.ParseUint(text, 10, 64); err == nil {
@@ -100,8 +100,8 @@ func wordsOf(body io.Reader) string {
 
 const utf8Max = 4
 
-// OneLine is what is kept of a stranger's text: one line of at most so many
-// characters, all of which a terminal and PostgreSQL can show.
+// OneLine makes a foreign text one line of at most the given number of characters,
+// all of which a terminal and PostgreSQL can show.
 func OneLine(text string, characters int) string {
 	showable := strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == unicode.ReplacementChar {

@@ -1,16 +1,16 @@
-// Package webcall posts JSON to somebody outside, for the workers that do, and
-// turns what comes back into a worker's verdict.
+// Package webcall posts JSON to a server outside, for the workers that do, and
+// turns the answer into a worker's outcome.
 //
-// # Verdicts
+// # Outcomes
 //
-//	2xx, 409            done: an Answer. 409 says that the key is known from an
-//	                    earlier call, which is what was wanted
-//	301, 308            worker.Reject: somebody must correct the address
-//	429, 502, 503, 504, worker.Unavailable: whom we call is away or busy, for as
-//	any 5xx with a      long as its Retry-After says
+//	2xx, 409            done: an Answer. 409 means that the key is known from an
+//	                    earlier call, as it should be
+//	301, 308            worker.Reject: a person must correct the address
+//	429, 502, 503, 504, worker.Unavailable: the server is away or busy, for the
+//	any 5xx with a      time in its Retry-After
 //	Retry-After
-//	nobody there, no    worker.Unavailable: no connection, no name, no certificate
-//	answer in time      that holds
+//	no server, no       worker.Unavailable: no connection, no name, no valid
+//	answer in time      certificate
 //	408, 425, other 5xx an error: try again; by worker.RetryAfter when the answer
 //	other 3xx           has a Retry-After
 //	hung up on, half    worker.InDoubt: try again. The call itself may be what the
@@ -18,8 +18,8 @@
 //	other 4xx           worker.Reject, with the other side's own words
 //	no URL              worker.Reject
 //
-// What is unavailable is the endpoint's scheme, host and port: while it is away no
-// message is called for there, whichever it is, by the gates of package worker.
+// The dependency is the endpoint's scheme, host and port: while it is away the
+// circuit breakers of package worker let no call to it through.
 //
 // # Invariants
 //
@@ -27,10 +27,10 @@
 //     whose answer was lost is made again: whether the other side has acted on the
 //     first is for it to know, by the key. (net/http itself repeats a call with
 //     such a header when an idle connection turns out to be closed.)
-//   - A redirect is never followed: it would carry an order, and what may be secret
-//     in its address, to somebody whom nobody has named.
+//   - A redirect is never followed: it would carry an order, and perhaps a secret in
+//     its address, to a server that no setting names.
 //   - A call ends after Timeout, with its answer's body. No more of a body than
-//     the limit is read, whatever it says of its own length.
+//     the limit is read, whatever its Content-Length is.
 //   - Errors name the host and nothing else of an address: the path or the query
 //     of a webhook is often its password.
 //
@@ -67,14 +67,14 @@ const (
 type Caller struct {
 	// Timeout bounds a call, from connecting to the end of the answer; 0 means 10 seconds.
 	Timeout time.Duration
-	// Gates keep calls from those who are away; nil keeps none.
-	Gates *worker.Gates
+	// Breakers let no call through to a server that is away; nil: every call is made.
+	Breakers *worker.Breakers
 }
 
-// Answer is what somebody said who has taken what was posted.
+// Answer is the answer of a server that has accepted the body.
 type Answer struct {
 	Status int
-	// Body is empty when it was larger than 64 KiB, and TooLarge says so.
+	// Body is empty when it was larger than 64 KiB: then TooLarge is set.
 	Body     []byte
 	TooLarge bool
 }
@@ -93,13 +93,13 @@ var client = &http.Client{
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
-// Post posts a JSON body with an Idempotency-Key. The error is the verdict.
+// Post posts a JSON body with an Idempotency-Key. The error is the outcome.
 func (c Caller) Post(ctx context.Context, to, key string, body []byte) (answer Answer, err error) {
 	address, err := url.Parse(to)
 	if err != nil || address.Host == "" || address.Scheme != "http" && address.Scheme != "https" {
 		return Answer{}, worker.Reject(errors.New("the address to call is no http or https URL"))
 	}
-	err = c.Gates.Call(ctx, endpointOf(address), func() (err error) {
+	err = c.Breakers.Call(ctx, endpointOf(address), func() (err error) {
 		answer, err = c.post(ctx, address, key, body)
 		return err
 	})
@@ -150,8 +150,8 @@ func read(response *http.Response) (Answer, error) {
 	return Answer{Status: response.StatusCode, Body: body}, nil
 }
 
-// endpointOf names whom an address calls: what is away when he is. The port is
-// named where it is not the scheme's own.
+// endpointOf names the dependency that an address belongs to. The port is named
+// where it is not the scheme's own.
 func endpointOf(address *url.URL) string {
 	host := strings.ToLower(address.Host)
 	if port := address.Port(); port == "" || address.Scheme+port == "http80" || address.Scheme+port == "https443" {
@@ -162,9 +162,9 @@ func endpointOf(address *url.URL) string {
 
 var errNoAnswer = errors.New("no answer")
 
-// fault is the verdict on a call without an answer. It is the other side's when
-// no connection came about or nothing was said in time; not when ctx was ended
-// here. When the other side hung up, nobody knows.
+// fault is the outcome of a call without an answer. It is the other side's fault
+// when there was no connection or no answer in time; not when ctx was ended here.
+// When the other side hung up, it is in doubt.
 func fault(ctx context.Context, to *url.URL, err error) error {
 	var timed interface{ Timeout() bool }
 	var dialled *net.OpError
@@ -179,7 +179,7 @@ func fault(ctx context.Context, to *url.URL, err error) error {
 	return worker.InDoubt(err)
 }
 
-// bare takes the address out of the error of a call, and says whose patience has ended.
+// bare takes the address out of the error of a call, and names the timeout that ended it.
 func bare(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

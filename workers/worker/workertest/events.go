@@ -9,7 +9,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 )
 
-// Tenant and Day are every test event's, unless its test says otherwise.
+// Tenant is the tenant of test events.
 const Tenant = "acme"
 
 // Day is the business time of test events.
@@ -44,20 +44,20 @@ func Decimal(text string) event.Decimal {
 	return d
 }
 
-// Sale is so much of an item sold at a location; a negative quantity is a return.
+// Sale is a quantity of an item sold at a location; a negative quantity is a return.
 func Sale(t testing.TB, item, location, quantity string) event.Any {
 	t.Helper()
 	q := Decimal(quantity)
 	return Event(t, event.SaleCompleted{SaleID: "sale-1", ItemID: item, LocationID: location, Quantity: q, Amount: q, Timestamp: Day})
 }
 
-// Receipt is so much taken in from a supplier.
+// Receipt is a quantity received from a supplier.
 func Receipt(t testing.TB, item, location, quantity string) event.Any {
 	t.Helper()
 	return Event(t, event.ReceiptCompleted{ReceiptID: "receipt-1", ItemID: item, LocationID: location, Quantity: Decimal(quantity), Timestamp: Day})
 }
 
-// Arrival is so much taken in at the end of a transfer.
+// Arrival is a quantity received at the end of a transfer.
 func Arrival(t testing.TB, item, location, quantity, transfer string) event.Any {
 	t.Helper()
 	return Event(t, event.ReceiptCompleted{
@@ -65,19 +65,19 @@ func Arrival(t testing.TB, item, location, quantity, transfer string) event.Any 
 	})
 }
 
-// Transfer is so much sent from one location to another.
+// Transfer is a quantity sent from one location to another.
 func Transfer(t testing.TB, item, from, to, quantity string) event.Any {
 	t.Helper()
 	return Event(t, event.TransferInitiated{TransferID: "transfer-1", ItemID: item, FromLocationID: from, ToLocationID: to, Quantity: Decimal(quantity)})
 }
 
-// Adjustment is stock found to be so much more, or, negative, less.
+// Adjustment is a change of stock by a quantity, up or, negative, down.
 func Adjustment(t testing.TB, item, location, quantity string) event.Any {
 	t.Helper()
 	return Event(t, event.StockAdjusted{AdjustmentID: "adjustment-1", ItemID: item, LocationID: location, Quantity: Decimal(quantity)})
 }
 
-// Count is stock found to be exactly so much.
+// Count is stock found to be exactly a quantity.
 func Count(t testing.TB, item, location, quantity string) event.Any {
 	t.Helper()
 	return Event(t, event.StockCounted{CountID: "count-1", ItemID: item, LocationID: location, Quantity: Decimal(quantity)})

@@ -2,6 +2,7 @@ package workertest_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/composerp/composerp/exchange/event"
@@ -10,8 +11,8 @@ import (
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-// newWatchman declares a worker in the transaction of which a sale of more than
-// a hundred pieces is answered by a warning. Its signature is its subscription.
+// newWatchman declares a worker that warns of a sale of more than a hundred pieces.
+// The handler's signature is the subscription.
 func newWatchman() worker.Worker {
 	return worker.New("watchman", worker.On(warnOfLargeSales))
 }
@@ -21,24 +22,22 @@ func warnOfLargeSales(_ context.Context, tx *worker.Tx, sale event.Of[event.Sale
 	if !sale.Payload.Quantity.GreaterThan(many.Decimal) {
 		return nil
 	}
-	return tx.Emit(sale.Envelope, sale.Payload.ItemID, 0, event.InventoryLowStock{
+	return tx.Emit(sale.Payload.ItemID, 0, event.InventoryLowStock{
 		ItemID: sale.Payload.ItemID, LocationID: sale.Payload.LocationID, Available: event.NewDecimal(0), Threshold: many,
 	})
 }
 
-// A worker, and the test of it: events in, what it emitted out, on a database of
-// the test's own.
+// A worker, and the test of it: events in, emitted events out, on a database of the test's own.
 func Example() {
-	var t *testing.T // the test's: func TestWatchman(t *testing.T)
+	workertest.Example(func(t testing.TB) { // in a test: func TestWatchman(t *testing.T)
+		db := storetest.DB(t)
+		small, large := workertest.Sale(t, "cup", "shop", "2"), workertest.Sale(t, "cup", "shop", "101")
 
-	db := storetest.DB(t)
-	small, large := workertest.Sale(t, "cup", "shop", "2"), workertest.Sale(t, "cup", "shop", "101")
-
-	emitted, err := workertest.Handle(t, db, newWatchman(), small, large, large)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(emitted) != 1 || emitted[0].Metadata.CausationID != large.ID.String() {
-		t.Errorf("want one warning, of the large sale, got %d", len(emitted))
-	}
+		emitted, err := workertest.Handle(t, db, newWatchman(), small, large, large)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Println(len(emitted), emitted[0].Metadata.CausationID == large.ID.String())
+	})
+	// Output: 1 true
 }

@@ -28,7 +28,7 @@ func warn(_ context.Context, tx *worker.Tx, e event.Of[event.InventoryUpdated]) 
 	if before.Sign() < 0 || stock.OnHand.Sign() >= 0 {
 		return nil // only the movement that crosses zero warns
 	}
-	return tx.Emit(e.Envelope, e.AggregateID, 0, event.InventoryLowStock{
+	return tx.Emit(e.AggregateID, 0, event.InventoryLowStock{
 		ItemID: stock.ItemID, LocationID: stock.LocationID, Available: stock.Available,
 	})
 }

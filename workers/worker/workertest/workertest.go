@@ -1,7 +1,13 @@
-// Package workertest runs a declared worker on events against a real database,
-// without a broker. It does what a slot does with a batch: the same code reads,
-// claims, handles, appends and commits; only the verdict is handed to the test
-// instead of being carried out.
+// Package workertest tests workers on a real database and a real broker.
+//
+// Handle runs a declared worker on events without a broker. The code is that of a
+// slot: it decodes, claims, handles, emits and commits; but the handler's error is
+// returned to the test, and no failure policy applies.
+//
+// Env is a test environment: a database and a virtual host of the test's own, and
+// parts of the fleet (workers, ticker, relay) that the test starts on them, with
+// their logs and metrics. Tests wait by Eventually and Wait, which end the test
+// with a sentence that names what did not happen.
 package workertest
 
 import (
@@ -15,9 +21,9 @@ import (
 )
 
 // Handle lets w handle events as one batch, in one transaction, and gives what
-// it emitted. An error is the handler's verdict, or says that an event could not
-// be read; then nothing was changed. It is worker.ErrRejected where the message
-// would go to the dead letters at once.
+// it emitted. An error is the handler's, or an event could not be decoded; then
+// nothing was changed. It is worker.ErrRejected where the message would become a
+// dead letter at once.
 func Handle(t testing.TB, db *store.DB, w worker.Worker, events ...event.Any) (emitted []event.Any, err error) {
 	t.Helper()
 	deliveries := make([]rabbitmq.Delivery, len(events))
@@ -27,8 +33,8 @@ func Handle(t testing.TB, db *store.DB, w worker.Worker, events ...event.Any) (e
 	return Deliver(t, db, w, deliveries...)
 }
 
-// Deliver is Handle for messages as the broker hands them out: with headers of
-// the test's own, or with a body that is no event.
+// Deliver is Handle for messages: with headers of the test's own, or with a body
+// that is no event.
 func Deliver(t testing.TB, db *store.DB, w worker.Worker, deliveries ...rabbitmq.Delivery) (emitted []event.Any, err error) {
 	t.Helper()
 	return w.Handle(t.Context(), db, deliveries...)

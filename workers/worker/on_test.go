@@ -25,35 +25,35 @@ func TestOnHandlesEachTypeWithItsOwnHandler(t *testing.T) {
 			counted <- e
 			return echo(tx, e.Envelope)
 		}))
-	h := newHouse(t, w)
-	r := h.run(w, 1)
+	h := newEnv(t, w)
+	r := h.RunWorker(w, 1)
 	sale, count := workertest.Sale(t, "cup", "shop", "2.5"), workertest.Count(t, "cup", "shop", "7")
-	h.publish(sale, count)
-	if e := within(h, "the sale is handled", sold); e.ID != sale.ID || e.Payload.Quantity.String() != "2.5" || e.TenantID != workertest.Tenant {
+	h.Publish(sale, count)
+	if e := workertest.Wait(h, "the sale is handled", sold); e.ID != sale.ID || e.Payload.Quantity.String() != "2.5" || e.TenantID != workertest.Tenant {
 		t.Errorf("got another sale: %+v", e)
 	}
-	if e := within(h, "the count is handled", counted); e.ID != count.ID || e.Payload.Quantity.String() != "7" {
+	if e := workertest.Wait(h, "the count is handled", counted); e.ID != count.ID || e.Payload.Quantity.String() != "7" {
 		t.Errorf("got another count: %+v", e)
 	}
 	h.wantEffects(2)
-	h.soon("both are counted", func() bool { return r.messages("handled") == 2 })
+	h.Eventually("both are counted", func() bool { return r.Messages("handled") == 2 })
 }
 
 func TestWhatIsEmittedCarriesOnWhoseItIs(t *testing.T) {
 	t.Parallel()
 	w := echoing(&tries{}, nil)
-	h := newHouse(t, w)
-	h.run(w, 1)
+	h := newEnv(t, w)
+	h.RunWorker(w, 1)
 	cause := workertest.Event(t, event.SaleCompleted{
 		SaleID: "s", ItemID: "cup", LocationID: "shop", Quantity: event.NewDecimal(1), Amount: event.NewDecimal(1), Timestamp: workertest.Day,
 	}, func(env *event.Envelope) {
 		env.TenantID = "other"
 		env.Metadata = event.Metadata{UserID: "u", CorrelationID: "c", Traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
 	})
-	h.publish(cause)
+	h.Publish(cause)
 	h.wantEffects(1)
-	said, err := event.Decode([]byte(storetest.Value[string](t, h.url, `SELECT body FROM event_log`)))
-	h.must(err)
+	said, err := event.Decode([]byte(storetest.Value[string](t, h.URL, `SELECT body FROM event_log`)))
+	h.Must(err)
 	want := event.Metadata{
 		Source: "echo", UserID: "u", CorrelationID: "c", CausationID: cause.ID.String(), Traceparent: cause.Metadata.Traceparent,
 	}
@@ -69,16 +69,16 @@ func TestOnBatchGetsAllTypesInArrivalOrder(t *testing.T) {
 		seen.note(events)
 		return nil
 	}, event.TypeSaleCompleted, event.TypeStockCounted))
-	h := newHouse(t, w)
+	h := newEnv(t, w)
 	var events []event.Any
 	var want []uuid.UUID
 	for range 50 {
 		sale, count := workertest.Sale(t, "cup", "shop", "1"), workertest.Count(t, "cup", "shop", "1")
 		events, want = append(events, sale, count), append(want, sale.ID, count.ID)
 	}
-	h.publish(events...)
-	r := h.run(w, 1)
-	h.soon("all are handled", func() bool { return r.messages("handled") == len(events) })
+	h.Publish(events...)
+	r := h.RunWorker(w, 1)
+	h.Eventually("all are handled", func() bool { return r.Messages("handled") == len(events) })
 	if got := slices.Concat(seen.all()...); !slices.Equal(got, want) {
 		t.Errorf("want the order of arrival, got %v instead of %v", got, want)
 	}
@@ -91,9 +91,9 @@ func TestABacklogIsHandledInBigBites(t *testing.T) {
 	const backlog, size = 2000, 200
 	seen := &tries{}
 	w := echoing(seen, nil, worker.Batch(size, 5*size))
-	h := newHouse(t, w)
-	h.publish(sales(t, backlog)...)
-	h.run(w, 1)
+	h := newEnv(t, w)
+	h.Publish(sales(t, backlog)...)
+	h.RunWorker(w, 1)
 	h.wantEffects(backlog)
 	if largest, batches := seen.largest(), len(seen.all()); largest != size || batches > 3*backlog/size {
 		t.Errorf("want batches of %d, got %d batches, the largest of %d", size, batches, largest)
@@ -104,10 +104,10 @@ func TestALoneEventIsNotKeptWaitingForMore(t *testing.T) {
 	t.Parallel()
 	seen := &tries{}
 	w := echoing(seen, nil)
-	h := newHouse(t, w)
-	h.run(w, 1)
+	h := newEnv(t, w)
+	h.RunWorker(w, 1)
 	for i, e := range sales(t, 5) {
-		h.publish(e)
+		h.Publish(e)
 		h.wantEffects(i + 1)
 	}
 	if n := len(seen.all()); n != 5 {

@@ -16,8 +16,8 @@ import (
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-// listener is somebody who is told, by HTTP.
-type listener struct {
+// receiver is an HTTP server that receives notifications.
+type receiver struct {
 	*httptest.Server
 	mu     sync.Mutex
 	status int
@@ -29,9 +29,9 @@ type post struct {
 	body                   []byte
 }
 
-func newListener(t testing.TB) *listener {
+func newReceiver(t testing.TB) *receiver {
 	t.Helper()
-	l := &listener{status: http.StatusOK}
+	l := &receiver{status: http.StatusOK}
 	l.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		l.mu.Lock()
@@ -44,13 +44,13 @@ func newListener(t testing.TB) *listener {
 }
 
 // answers makes every further call be answered so.
-func (l *listener) answers(status int) {
+func (l *receiver) answers(status int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.status = status
 }
 
-func (l *listener) heard() []post {
+func (l *receiver) received() []post {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.posts)
@@ -70,14 +70,14 @@ func expiring(t testing.TB) event.Any {
 	})
 }
 
-// openGates lets whoever was found away be called at once, as after a while.
-func openGates(t testing.TB, url string) {
+// endWaits makes open circuits half-open at once, as after their wait.
+func endWaits(t testing.TB, url string) {
 	t.Helper()
 	storetest.Exec(t, url, `UPDATE dependency SET opens_at = clock_timestamp()`)
 }
 
-// notices are the table's rows as "channel told attempts answer", sorted.
-func notices(t testing.TB, db *store.DB) []string {
+// rows are the table's rows as "channel delivered attempts answer", sorted.
+func rows(t testing.TB, db *store.DB) []string {
 	t.Helper()
 	rows, err := notifications.List(t.Context(), db, "", false, 100)
 	if err != nil {
@@ -85,9 +85,9 @@ func notices(t testing.TB, db *store.DB) []string {
 	}
 	var lines []string
 	for _, n := range rows {
-		told := "untold"
+		told := "undelivered"
 		if n.Delivered {
-			told = "told"
+			told = "delivered"
 		}
 		lines = append(lines, strings.Join([]string{n.Channel, told, strings.Repeat("i", n.Attempts), n.Answer}, " "))
 	}

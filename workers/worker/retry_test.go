@@ -16,15 +16,15 @@ import (
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-func TestWhatFailsClimbsTheLadderAndDiesWithItsReason(t *testing.T) {
+func TestAFailureIsRetriedAndBecomesADeadLetterWithItsReason(t *testing.T) {
 	t.Parallel()
 	seen := &tries{}
 	poison := workertest.Sale(t, "cup", "shop", "1")
-	w := echoing(seen, failing(poison, errors.New("no cup is left")), worker.Ladder(rung, 2*rung))
-	h := newHouse(t, w)
-	r := h.run(w, 1)
-	h.publish(poison)
-	dead := h.take(topology.DeadQueueName("echo"), 1)[0]
+	w := echoing(seen, failing(poison, errors.New("no cup is left")), worker.RetryDelays(retryDelay, 2*retryDelay))
+	h := newEnv(t, w)
+	r := h.RunWorker(w, 1)
+	h.Publish(poison)
+	dead := h.Receive(topology.DeadQueueName("echo"), 1)[0]
 	if n := seen.of(poison); n != 3 {
 		t.Errorf("want three tries for a ladder of two rungs, got %d", n)
 	}
@@ -38,12 +38,12 @@ func TestWhatFailsClimbsTheLadderAndDiesWithItsReason(t *testing.T) {
 	if dead.ID != poison.ID.String() || string(dead.Body) != string(poison.Body) || dead.Headers["x-death"] != nil {
 		t.Errorf("want the message as it was, without the broker's account, got %+v", dead.Message)
 	}
-	h.soon("the death is counted, which it is once the broker's confirm has come", func() bool { return r.messages("dead") == 1 })
-	if r.messages("retried") != 2 || r.messages("handled") != 0 {
-		t.Errorf("want 2 retried and none handled, got %d and %d", r.messages("retried"), r.messages("handled"))
+	h.Eventually("the death is counted, which it is once the broker's confirm has come", func() bool { return r.Messages("dead") == 1 })
+	if r.Messages("retried") != 2 || r.Messages("handled") != 0 {
+		t.Errorf("want 2 retried and none handled, got %d and %d", r.Messages("retried"), r.Messages("handled"))
 	}
 	h.wantEffects(0)
-	if n := storetest.Value[int](t, h.url, `SELECT count(*) FROM inbox`); n != 0 {
+	if n := storetest.Value[int](t, h.URL, `SELECT count(*) FROM inbox`); n != 0 {
 		t.Errorf("want no row in the inbox, got %d", n)
 	}
 }
@@ -58,11 +58,11 @@ func TestWhatFailsOnceIsHandledAtItsSecondTry(t *testing.T) {
 		}
 		return nil
 	})
-	h := newHouse(t, w)
-	h.run(w, 1)
-	h.publish(e)
+	h := newEnv(t, w)
+	h.RunWorker(w, 1)
+	h.Publish(e)
 	h.wantEffects(1)
-	if id := storetest.Value[string](t, h.url, `SELECT event_id FROM event_log`); id != event.DeriveID("echo", e.ID, 0).String() {
+	if id := storetest.Value[string](t, h.URL, `SELECT event_id FROM event_log`); id != event.DeriveID("echo", e.ID, 0).String() {
 		t.Errorf("want the id that the first try gave, got %s", id)
 	}
 }
@@ -85,22 +85,22 @@ func TestOnePoisonAmongManyFailsAlone(t *testing.T) {
 			t.Parallel()
 			seen := &tries{}
 			w := echoing(seen, verdict)
-			h := newHouse(t, w)
-			h.publish(events...)
-			r := h.run(w, 1)
-			dead := h.take(topology.DeadQueueName("echo"), 1)[0]
+			h := newEnv(t, w)
+			h.Publish(events...)
+			r := h.RunWorker(w, 1)
+			dead := h.Receive(topology.DeadQueueName("echo"), 1)[0]
 			h.wantEffects(len(events) - 1)
 			if dead.ID != poison.ID.String() || !strings.Contains(dead.Failure().Error, "no") {
 				t.Errorf("want the poison with its reason, got %s: %s", dead.ID, dead.Failure().Error)
 			}
-			tries, retried := 3, 1 // in the batch, alone, and alone again after the rung
+			tries, retried := 3, 1 // in the batch, alone, and alone again after the retryDelay
 			if name == "a rejection" {
 				tries, retried = 2, 0
 			}
-			h.soon("the death is counted", func() bool { return r.messages("dead") == 1 })
-			again := r.log.has(func(line string) bool { return strings.Contains(line, "a transaction was broken off") }) // a busy server breaks one off now and then
-			if n := seen.of(poison); n != tries && !(again && n > tries) || r.messages("retried") != retried || r.messages("dead") != 1 {
-				t.Errorf("want %d tries, %d retried, 1 dead, got %d, %d, %d:\n%s", tries, retried, n, r.messages("retried"), r.messages("dead"), strings.Join(r.log.lines, "\n"))
+			h.Eventually("the death is counted", func() bool { return r.Messages("dead") == 1 })
+			again := r.Logs.Has("a transaction was broken off") // a busy server breaks one off now and then
+			if n := seen.of(poison); n != tries && !(again && n > tries) || r.Messages("retried") != retried || r.Messages("dead") != 1 {
+				t.Errorf("want %d tries, %d retried, 1 dead, got %d, %d, %d:\n%s", tries, retried, n, r.Messages("retried"), r.Messages("dead"), r.Logs)
 			}
 		})
 	}
@@ -109,7 +109,7 @@ func TestOnePoisonAmongManyFailsAlone(t *testing.T) {
 func TestWhatCannotBeReadDiesAtOnce(t *testing.T) {
 	t.Parallel()
 	w := echoing(&tries{}, nil)
-	h := newHouse(t, w)
+	h := newEnv(t, w)
 	good := func() rabbitmq.Message { return workertest.Delivery(workertest.Sale(t, "cup", "shop", "1")).Message }
 	with := func(change func(m *rabbitmq.Message)) rabbitmq.Message {
 		m := good()
@@ -126,7 +126,7 @@ func TestWhatCannotBeReadDiesAtOnce(t *testing.T) {
 		"payload.locationId": with(replace(`"locationId":"shop",`, ``)),
 		"SALE_COMPLTED":      with(func(m *rabbitmq.Message) { m.Type = ""; replace("SALE_COMPLETED", "SALE_COMPLTED")(m) }),
 		"type property":      with(func(m *rabbitmq.Message) { m.Type = "STOCK_COUNTED" }),
-		"does not hear": with(func(m *rabbitmq.Message) {
+		"does not subscribe": with(func(m *rabbitmq.Message) {
 			*m = workertest.Delivery(workertest.Count(t, "cup", "shop", "1")).Message
 			m.RoutingKey = "integration.sale_completed"
 		}),
@@ -139,13 +139,13 @@ func TestWhatCannotBeReadDiesAtOnce(t *testing.T) {
 	for _, m := range bad {
 		messages = append(messages, m, good())
 	}
-	h.send(messages...)
-	r := h.run(w, 1)
-	dead := h.take(topology.DeadQueueName("echo"), len(bad))
+	h.Send(messages...)
+	r := h.RunWorker(w, 1)
+	dead := h.Receive(topology.DeadQueueName("echo"), len(bad))
 	h.wantEffects(len(bad))
-	h.soon("the deaths are counted", func() bool { return r.messages("dead") == len(bad) })
-	if r.messages("retried") != 0 {
-		t.Errorf("want none retried, got %d", r.messages("retried"))
+	h.Eventually("the deaths are counted", func() bool { return r.Messages("dead") == len(bad) })
+	if r.Messages("retried") != 0 {
+		t.Errorf("want none retried, got %d", r.Messages("retried"))
 	}
 	for reason, m := range bad {
 		i := slices.IndexFunc(dead, func(d rabbitmq.Delivery) bool { return string(d.Body) == string(m.Body) })
@@ -165,15 +165,15 @@ func TestWhatCannotBeReadDiesAtOnce(t *testing.T) {
 func TestHowAMessageCameDoesNotMatter(t *testing.T) {
 	t.Parallel()
 	w := echoing(&tries{}, nil)
-	h := newHouse(t, w)
+	h := newEnv(t, w)
 	moved, untyped := workertest.Delivery(workertest.Sale(t, "cup", "shop", "1")).Message, workertest.Delivery(workertest.Sale(t, "cup", "shop", "1")).Message
 	// The management UI publishes by hand with the queue's name for a key, and keeps no properties.
 	moved.Exchange, moved.RoutingKey = "", topology.QueueName("echo")
 	untyped.Type, untyped.Headers = "", map[string]any{"x-death": "nonsense", rabbitmq.HeaderAttempt: "nonsense"}
-	h.send(moved, untyped)
-	r := h.run(w, 1)
+	h.Send(moved, untyped)
+	r := h.RunWorker(w, 1)
 	h.wantEffects(2)
-	if r.messages("dead")+r.messages("retried") != 0 {
+	if r.Messages("dead")+r.Messages("retried") != 0 {
 		t.Errorf("want neither retried nor dead")
 	}
 }
@@ -188,12 +188,12 @@ func TestAMessageWithoutAnID(t *testing.T) {
 		}
 		return nil
 	})
-	h := newHouse(t, w)
-	h.byHand(e.Body)
-	h.byHand(garbage)
-	h.run(w, 1)
+	h := newEnv(t, w)
+	h.publishByHand(e.Body)
+	h.publishByHand(garbage)
+	h.RunWorker(w, 1)
 	h.wantEffects(1)
-	if dead := h.take(topology.DeadQueueName("echo"), 1)[0]; string(dead.Body) != string(garbage) || dead.ID == "" {
+	if dead := h.Receive(topology.DeadQueueName("echo"), 1)[0]; string(dead.Body) != string(garbage) || dead.ID == "" {
 		t.Errorf("want the garbage, with an id, got %q of id %q", dead.Body, dead.ID)
 	}
 }
@@ -206,12 +206,12 @@ func TestForgedAttemptsAreAttempts(t *testing.T) {
 			t.Parallel()
 			e := workertest.Sale(t, "cup", "shop", "1")
 			w := echoing(&tries{}, failing(e, errors.New("no")))
-			h := newHouse(t, w)
+			h := newEnv(t, w)
 			m := workertest.Delivery(e).Message
 			m.Headers = map[string]any{rabbitmq.HeaderAttempt: attempt}
-			h.send(m)
-			h.run(w, 1)
-			h.take(topology.DeadQueueName("echo"), 1)
+			h.Send(m)
+			h.RunWorker(w, 1)
+			h.Receive(topology.DeadQueueName("echo"), 1)
 		})
 	}
 }
@@ -219,33 +219,33 @@ func TestForgedAttemptsAreAttempts(t *testing.T) {
 func TestALargeMessageDiesLikeAnyOther(t *testing.T) {
 	t.Parallel()
 	w := echoing(&tries{}, nil)
-	h := newHouse(t, w)
+	h := newEnv(t, w)
 	body := []byte(`{"eventId":"` + strings.Repeat("x", event.MaxBody) + `"}`)
-	h.byHand(body)
-	h.publish(workertest.Sale(t, "cup", "shop", "1"))
-	h.run(w, 1)
+	h.publishByHand(body)
+	h.Publish(workertest.Sale(t, "cup", "shop", "1"))
+	h.RunWorker(w, 1)
 	h.wantEffects(1)
-	if dead := h.take(topology.DeadQueueName("echo"), 1)[0]; len(dead.Body) != len(body) {
+	if dead := h.Receive(topology.DeadQueueName("echo"), 1)[0]; len(dead.Body) != len(body) {
 		t.Errorf("want all %d bytes, got %d", len(body), len(dead.Body))
 	}
 }
 
-// Without a rung to go to a failed message stays in hand, with noise, and goes
+// Without a retryDelay to go to a failed message stays in hand, with noise, and goes
 // up the ladder once there is one.
-func TestAFailureWaitsForAMissingRung(t *testing.T) {
+func TestAFailureWaitsForAMissingRetryQueue(t *testing.T) {
 	t.Parallel()
 	e := workertest.Sale(t, "cup", "shop", "1")
 	seen := &tries{}
 	w := echoing(seen, failing(e, errors.New("no")))
-	h := newHouse(t, w)
-	h.deleteQueue(topology.RetryQueueName("echo", rung))
-	r := h.run(w, 1)
-	h.publish(e)
-	h.soon("it is said loudly", func() bool {
-		return r.log.has(func(line string) bool { return strings.HasPrefix(line, "ERROR a failed message has no place to go") })
+	h := newEnv(t, w)
+	h.DeleteQueue(topology.RetryQueueName("echo", retryDelay))
+	r := h.RunWorker(w, 1)
+	h.Publish(e)
+	h.Eventually("it is logged as an error", func() bool {
+		return r.Logs.Has("ERROR the broker does not take a failed message")
 	})
-	h.apply(w)
-	dead := h.take(topology.DeadQueueName("echo"), 1)[0]
+	h.Apply(w)
+	dead := h.Receive(topology.DeadQueueName("echo"), 1)[0]
 	if seen.of(e) != 2 || dead.Failure().Attempt != 2 || dead.DeliveryCount != 0 {
 		t.Errorf("want two tries and none lost, got %d, attempt %d", seen.of(e), dead.Failure().Attempt)
 	}

@@ -8,44 +8,39 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/replenishment"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-// town is a database with a replenishment worker; its houses are tenants.
-type town struct {
-	url    string
-	db     *store.DB
-	worker worker.Worker
-	houses atomic.Int64
+// env is a database with a replenishment worker and many tenants.
+type env struct {
+	*workertest.Env
+	worker  worker.Worker
+	tenants atomic.Int64
 }
 
-func newTown(t testing.TB) *town {
-	town := &town{url: storetest.URL(t), worker: replenishment.New()}
-	town.db = storetest.Open(t, town.url, 8)
-	return town
+func newEnv(t testing.TB) *env {
+	return &env{Env: workertest.NewDatabaseEnv(t), worker: replenishment.New()}
 }
 
-// house is a tenant with a shop and a supplier.
-type house struct {
-	testing.TB
-	tenant string
-	url    string
-	db     *store.DB
+// tenant has a shop and a supplier.
+type tenant struct {
+	*workertest.Env
+	id     string
 	worker worker.Worker
 	stock  map[string]event.Decimal
 	seq    map[string]int64
 	day    time.Time
 }
 
-func newHouse(t testing.TB) *house { return newTown(t).house(t) }
+func newTenant(t testing.TB) *tenant { return newEnv(t).tenant(t) }
 
-func (w *town) house(t testing.TB) *house {
-	h := &house{
-		TB: t, tenant: fmt.Sprintf("house-%d", w.houses.Add(1)), url: w.url, db: w.db, worker: w.worker,
+// tenant adds a tenant, whose failures are the subtest's.
+func (w *env) tenant(t testing.TB) *tenant {
+	h := &tenant{
+		Env: w.For(t), id: fmt.Sprintf("tenant-%d", w.tenants.Add(1)), worker: w.worker,
 		stock: map[string]event.Decimal{}, seq: map[string]int64{}, day: workertest.Day,
 	}
 	h.exec(`INSERT INTO supplier (tenant_id, supplier_id, lead_time_days) VALUES ($1, 'smith', 4)`)
@@ -54,27 +49,27 @@ func (w *town) house(t testing.TB) *house {
 }
 
 // exec runs a statement whose first parameter is the tenant.
-func (h *house) exec(statement string, args ...any) {
+func (h *tenant) exec(statement string, args ...any) {
 	h.Helper()
-	storetest.Exec(h, h.url, statement, append([]any{h.tenant}, args...)...)
+	storetest.Exec(h, h.URL, statement, append([]any{h.id}, args...)...)
 }
 
 // text reads one text; the query's first parameter is the tenant.
-func (h *house) text(query string, args ...any) string {
+func (h *tenant) text(query string, args ...any) string {
 	h.Helper()
-	return storetest.Value[string](h, h.url, query, append([]any{h.tenant}, args...)...)
+	return storetest.Value[string](h, h.URL, query, append([]any{h.id}, args...)...)
 }
 
-// event makes an event of this house and day.
-func (h *house) event(p event.Payload, sequence int64) event.Any {
+// event makes an event of this tenant and day.
+func (h *tenant) event(p event.Payload, sequence int64) event.Any {
 	h.Helper()
 	return workertest.Event(h, p, func(env *event.Envelope) {
-		env.TenantID, env.Metadata.Sequence, env.Timestamp = h.tenant, sequence, h.day
+		env.TenantID, env.Metadata.Sequence, env.Timestamp = h.id, sequence, h.day
 	})
 }
 
-// rule sets an item's rule in the shop, and what else is written as column=value; it tells nobody.
-func (h *house) rule(item string, columns ...string) {
+// rule sets an item's rule in the shop, and what else is written as column=value; no event is emitted.
+func (h *tenant) rule(item string, columns ...string) {
 	h.Helper()
 	names, values, sets := []string{"tenant_id", "item_id", "location_id", "supplier_id"}, []string{"$1", "'" + item + "'", "'shop'", "'smith'"}, []string{}
 	for _, c := range columns {
@@ -91,8 +86,8 @@ func (h *house) rule(item string, columns ...string) {
 		ON CONFLICT (tenant_id, item_id, location_id) DO UPDATE SET version = replenishment_rule.version + 1, ` + strings.Join(sets, ", "))
 }
 
-// moved is what the ledger says when quantity has come to the shop, or gone.
-func (h *house) moved(item, quantity string, kind event.TransactionType, change ...func(*event.InventoryUpdated)) event.Any {
+// moved is the ledger's event when quantity has come to the shop, or gone.
+func (h *tenant) moved(item, quantity string, kind event.TransactionType, change ...func(*event.InventoryUpdated)) event.Any {
 	h.Helper()
 	h.stock[item] = h.stock[item].Add(workertest.Decimal(quantity))
 	h.seq[item]++
@@ -106,32 +101,32 @@ func (h *house) moved(item, quantity string, kind event.TransactionType, change 
 	return h.event(p, h.seq[item])
 }
 
-func (h *house) sold(item, quantity string) event.Any {
+func (h *tenant) sold(item, quantity string) event.Any {
 	return h.moved(item, "-"+quantity, event.TransactionSale)
 }
 
-func (h *house) counted(item, quantity string) event.Any {
+func (h *tenant) counted(item, quantity string) event.Any {
 	return h.moved(item, workertest.Decimal(quantity).Sub(h.stock[item]).String(), event.TransactionCount)
 }
 
-// received is goods for an order; "" where the warehouse does not know for which.
-func (h *house) received(item, quantity, order string) event.Any {
+// received is goods for an order; "" where the order is unknown.
+func (h *tenant) received(item, quantity, order string) event.Any {
 	return h.moved(item, quantity, event.TransactionReceipt, func(p *event.InventoryUpdated) { p.PurchaseOrderID = order })
 }
 
-func (h *house) cancelled(order string) event.Any {
+func (h *tenant) cancelled(order string) event.Any {
 	return h.event(event.PurchaseOrderCancelled{PurchaseOrderID: order, Reason: "too dear", CancelledBy: "ann"}, 0)
 }
 
-func (h *house) ruleChanged(item string) event.Any {
+func (h *tenant) ruleChanged(item string) event.Any {
 	return h.event(event.RuleChanged{RuleID: "r", ItemID: item, LocationID: "shop"}, 0)
 }
 
-func (h *house) lowStock(item string) event.Any {
+func (h *tenant) lowStock(item string) event.Any {
 	return h.event(event.InventoryLowStock{ItemID: item, LocationID: "shop", Available: h.stock[item], Threshold: workertest.Decimal("5")}, h.seq[item])
 }
 
-func (h *house) forecast(item string, start event.Date, deviation string, daily ...string) event.Any {
+func (h *tenant) forecast(item string, start event.Date, deviation string, daily ...string) event.Any {
 	f := event.ForecastGenerated{
 		ItemID: item, LocationID: "shop", ModelType: "BASELINE", ForecastCount: int64(len(daily)),
 		StartDate: start, EndDate: start.AddDays(len(daily) - 1), ErrorStdDev: workertest.Decimal(deviation),
@@ -142,21 +137,21 @@ func (h *house) forecast(item string, start event.Date, deviation string, daily 
 	return h.event(f, 0)
 }
 
-// hears lets the worker handle a batch and gives the orders it made.
-func (h *house) hears(events ...event.Any) []event.PurchaseOrderCreated {
+// handle lets the worker handle a batch and gives the orders it made.
+func (h *tenant) handle(events ...event.Any) []event.PurchaseOrderCreated {
 	h.Helper()
-	said, err := workertest.Handle(h, h.db, h.worker, events...)
+	emitted, err := workertest.Handle(h, h.DB, h.worker, events...)
 	if err != nil {
 		h.Fatal(err)
 	}
-	return ordersOf(h, said)
+	return ordersOf(h, emitted)
 }
 
-// ordersOf checks that each order is said after the rule that asked for it, and gives the orders.
-func ordersOf(t testing.TB, said []event.Any) (orders []event.PurchaseOrderCreated) {
+// ordersOf checks that each order is emitted after the trigger that asked for it, and gives the orders.
+func ordersOf(t testing.TB, emitted []event.Any) (orders []event.PurchaseOrderCreated) {
 	t.Helper()
 	var asked event.ReplenishmentTriggered
-	for _, e := range said {
+	for _, e := range emitted {
 		switch p := e.Payload.(type) {
 		case event.ReplenishmentTriggered:
 			asked = p
@@ -169,7 +164,7 @@ func ordersOf(t testing.TB, said []event.Any) (orders []event.PurchaseOrderCreat
 			}
 			orders = append(orders, p)
 		default:
-			t.Errorf("replenishment said %s", e.Type)
+			t.Errorf("replenishment emitted %s", e.Type)
 		}
 	}
 	return orders
@@ -184,9 +179,9 @@ func ordered(orders []event.PurchaseOrderCreated) string {
 	return strings.Join(texts, ", ")
 }
 
-func (h *house) wantOrders(want string, events ...event.Any) []event.PurchaseOrderCreated {
+func (h *tenant) wantOrders(want string, events ...event.Any) []event.PurchaseOrderCreated {
 	h.Helper()
-	orders := h.hears(events...)
+	orders := h.handle(events...)
 	if got := ordered(orders); got != want {
 		h.Errorf("want ordered %q, got %q", want, got)
 	}
@@ -194,7 +189,7 @@ func (h *house) wantOrders(want string, events ...event.Any) []event.PurchaseOrd
 	return orders
 }
 
-func (h *house) wantOnOrder(item, want string) {
+func (h *tenant) wantOnOrder(item, want string) {
 	h.Helper()
 	if got := h.text(`SELECT trim_scale(on_order)::text FROM replenishment_state WHERE tenant_id = $1 AND item_id = $2`, item); got != want {
 		h.Errorf("want %s of %s on order, got %s", want, item, got)
@@ -202,9 +197,9 @@ func (h *house) wantOnOrder(item, want string) {
 }
 
 // balances fails the test where orders, lines, bookings and what is on order do not add up.
-func (h *house) balances() {
+func (h *tenant) balances() {
 	h.Helper()
-	wrong, err := storetest.CheckPurchasing(h.Context(), h.db)
+	wrong, err := storetest.CheckPurchasing(h.Context(), h.DB)
 	if err != nil {
 		h.Fatal(err)
 	}

@@ -25,9 +25,9 @@ type written struct {
 }
 
 // journal is what stands in the journal of failures, in the order of writing.
-func (h *house) journal() (rows []written) {
+func (h *env) failures() (rows []written) {
 	h.Helper()
-	h.must(json.Unmarshal([]byte(storetest.Value[string](h, h.url, `SELECT coalesce(json_agg(f ORDER BY id), '[]') FROM failure f`)), &rows))
+	h.Must(json.Unmarshal([]byte(storetest.Value[string](h, h.URL, `SELECT coalesce(json_agg(f ORDER BY id), '[]') FROM failure f`)), &rows))
 	return rows
 }
 
@@ -37,12 +37,12 @@ func TestEveryFailedTryIsWrittenDown(t *testing.T) {
 	e := workertest.Sale(t, "cup", "shop", "1")
 	w := echoing(seen, func(context.Context, []event.Any) error {
 		return fmt.Errorf("no cup is left\x00 at try %d", seen.of(e))
-	}, worker.Ladder(rung, 2*rung))
-	h := newHouse(t, w)
-	h.run(w, 1)
-	h.publish(e)
-	dead := h.take(topology.DeadQueueName("echo"), 1)[0]
-	rows := h.journal()
+	}, worker.RetryDelays(retryDelay, 2*retryDelay))
+	h := newEnv(t, w)
+	h.RunWorker(w, 1)
+	h.Publish(e)
+	dead := h.Receive(topology.DeadQueueName("echo"), 1)[0]
+	rows := h.failures()
 	if len(rows) != 3 {
 		t.Fatalf("want a row a try, got %+v", rows)
 	}
@@ -69,40 +69,40 @@ func TestAFailureThatCannotBeWrittenDownIsKeptInHand(t *testing.T) {
 	t.Parallel()
 	seen := &tries{}
 	e := workertest.Sale(t, "cup", "shop", "1")
-	w := echoing(seen, failing(e, errors.New("no")), worker.Ladder())
-	h := newHouse(t, w)
-	storetest.Exec(t, h.url, "ALTER TABLE failure RENAME TO failure_away")
-	r := h.run(w, 1)
-	h.publish(e)
-	h.soon("the slot pauses", func() bool { return r.metric("composerp_worker_paused_slots", "") == 1 })
-	if n := h.depth(topology.DeadQueueName("echo")); n != 0 || r.messages("dead") != 0 {
+	w := echoing(seen, failing(e, errors.New("no")), worker.RetryDelays())
+	h := newEnv(t, w)
+	storetest.Exec(t, h.URL, "ALTER TABLE failure RENAME TO failure_away")
+	r := h.RunWorker(w, 1)
+	h.Publish(e)
+	h.Eventually("the slot pauses", func() bool { return r.Metric("composerp_worker_paused_slots") == 1 })
+	if n := h.Depth(topology.DeadQueueName("echo")); n != 0 || r.Messages("dead") != 0 {
 		t.Errorf("%d messages went on without a row", n)
 	}
-	storetest.Exec(t, h.url, "ALTER TABLE failure_away RENAME TO failure")
-	dead := h.take(topology.DeadQueueName("echo"), 1)[0]
-	if rows := h.journal(); len(rows) != 1 || dead.Failure().Attempt != 1 || seen.of(e) != 1 || dead.DeliveryCount != 0 {
+	storetest.Exec(t, h.URL, "ALTER TABLE failure_away RENAME TO failure")
+	dead := h.Receive(topology.DeadQueueName("echo"), 1)[0]
+	if rows := h.failures(); len(rows) != 1 || dead.Failure().Attempt != 1 || seen.of(e) != 1 || dead.DeliveryCount != 0 {
 		t.Errorf("want one try and one row, got %d tries, %+v", seen.of(e), rows)
 	}
 }
 
 // What only the journal refuses holds up no queue.
-func TestAnUnwritableFailureIsSaidLoudly(t *testing.T) {
+func TestAFailureThatCannotBeRecordedIsLogged(t *testing.T) {
 	t.Parallel()
 	e := workertest.Sale(t, "cup", "shop", "1")
-	w := echoing(&tries{}, failing(e, errors.New("no")), worker.Ladder())
-	h := newHouse(t, w)
-	storetest.Exec(t, h.url, "ALTER TABLE failure ADD CONSTRAINT refused CHECK (error <> 'no')")
-	r := h.run(w, 1)
-	h.publish(e)
-	h.take(topology.DeadQueueName("echo"), 1)
-	if !r.log.has(func(line string) bool { return strings.HasPrefix(line, "ERROR a failure can not be written down") }) {
-		t.Error("nobody is told")
+	w := echoing(&tries{}, failing(e, errors.New("no")), worker.RetryDelays())
+	h := newEnv(t, w)
+	storetest.Exec(t, h.URL, "ALTER TABLE failure ADD CONSTRAINT refused CHECK (error <> 'no')")
+	r := h.RunWorker(w, 1)
+	h.Publish(e)
+	h.Receive(topology.DeadQueueName("echo"), 1)
+	if !r.Logs.Has("ERROR a failure can not be recorded") {
+		t.Error("it is not logged")
 	}
 }
 
 // After the row is written and before the broker has the copy everything may be lost: the message comes again at the same
 // attempt, and its try is the same row.
-func TestATryJudgedTwiceIsOneRow(t *testing.T) {
+func TestAnAttemptThatFailsTwiceIsOneRow(t *testing.T) {
 	t.Parallel()
 	seen := &tries{}
 	e := workertest.Sale(t, "cup", "shop", "1")
@@ -112,51 +112,51 @@ func TestATryJudgedTwiceIsOneRow(t *testing.T) {
 		}
 		return errors.New("no")
 	}, worker.Quarantine(2, time.Hour))
-	h := newHouse(t, w)
-	h.deleteQueue(topology.RetryQueueName("echo", rung))
-	line := newGate(h, h.broker.URLs[0])
-	direct := h.broker
-	h.broker.URLs = []string{line.url}
-	r := h.run(w, 1)
-	h.broker = direct
-	h.publish(e)
+	h := newEnv(t, w)
+	h.DeleteQueue(topology.RetryQueueName("echo", retryDelay))
+	line := workertest.NewLink(h, h.Broker.URLs[0])
+	direct := h.Broker
+	h.Broker.URLs = []string{line.URL}
+	r := h.RunWorker(w, 1)
+	h.Broker = direct
+	h.Publish(e)
 	for i := range 2 {
-		h.soon("the try is written down", func() bool { return seen.of(e) > i && len(h.journal()) == 1 })
+		h.Eventually("the try is written down", func() bool { return seen.of(e) > i && len(h.failures()) == 1 })
 		line.Cut()
 	}
-	h.soon("it was tried three times", func() bool { return seen.of(e) >= 3 })
-	h.apply(w)
-	dead := h.take(topology.DeadQueueName("echo"), 1)[0]
-	rows := h.journal()
+	h.Eventually("it was tried three times", func() bool { return seen.of(e) >= 3 })
+	h.Apply(w)
+	dead := h.Receive(topology.DeadQueueName("echo"), 1)[0]
+	rows := h.failures()
 	if len(rows) != 2 || rows[0].Attempt != 1 || rows[0].Error != "still no" || rows[1].Attempt != 2 || dead.Failure().Attempt != 2 {
 		t.Errorf("want a row an attempt, the last word in each, got %+v", rows)
 	}
-	h.soon("it is counted", func() bool { return r.messages("dead") == 1 })
-	if r.messages("quarantined") != 0 {
+	h.Eventually("it is counted", func() bool { return r.Messages("dead") == 1 })
+	if r.Messages("quarantined") != 0 {
 		t.Error("one event has filled a class of two")
 	}
 }
 
-// Of a class of events that fail, those after the first few are set aside at once, and those on the ladder at their next
+// Of a class of events that fail, those after the first few are quarantined at once, and those in retry queues at their next
 // failure; everything else flows. Released, it begins anew.
 func TestAClassOfFailingEventsIsQuarantined(t *testing.T) {
 	t.Parallel()
 	const bad, good, k = 20, 30, 5
 	seen := &tries{}
-	w := worker.New("echo", worker.Ladder(rung, 2*rung), worker.Quarantine(k, time.Hour), worker.On(func(_ context.Context, tx *worker.Tx, e event.Of[event.SaleCompleted]) error {
+	w := worker.New("echo", worker.RetryDelays(retryDelay, 2*retryDelay), worker.Quarantine(k, time.Hour), worker.On(func(_ context.Context, tx *worker.Tx, e event.Of[event.SaleCompleted]) error {
 		seen.note([]event.Any{{Envelope: e.Envelope}})
 		if strings.HasPrefix(e.Payload.LocationID, "bad") {
 			return fmt.Errorf("no %q at %s", e.Payload.ItemID, e.Payload.LocationID)
 		}
 		return echo(tx, e.Envelope)
 	}), worker.Batch(1, 10))
-	h := newHouse(t, w)
-	r := h.run(w, 1)
-	h.publish(salesAt(t, "bad-1", bad)...)
-	h.publish(salesAt(t, "good-1", good)...)
+	h := newEnv(t, w)
+	r := h.RunWorker(w, 1)
+	h.Publish(salesAt(t, "bad-1", bad)...)
+	h.Publish(salesAt(t, "good-1", good)...)
 	h.wantEffects(good)
 	class := ""
-	for _, d := range h.take(topology.DeadQueueName("echo"), bad) {
+	for _, d := range h.Receive(topology.DeadQueueName("echo"), bad) {
 		f := d.Failure()
 		if class == "" {
 			class = f.Quarantine
@@ -165,24 +165,24 @@ func TestAClassOfFailingEventsIsQuarantined(t *testing.T) {
 			t.Errorf("want it set aside with its class at its second failure at the latest, got %+v", f)
 		}
 	}
-	h.soon("it is counted", func() bool { return r.messages("quarantined") == bad })
-	if n := r.messages("retried"); n != k-1 || r.messages("dead") != 0 || len(seen.all()) != good+bad+k-1 {
+	h.Eventually("it is counted", func() bool { return r.Messages("quarantined") == bad })
+	if n := r.Messages("retried"); n != k-1 || r.Messages("dead") != 0 || len(seen.all()) != good+bad+k-1 {
 		t.Errorf("want the first %d retried and none tried more often, got %d and %d tries", k-1, n, len(seen.all()))
 	}
-	list, err := failures.Quarantined(t.Context(), h.db, false)
+	list, err := failures.Quarantined(t.Context(), h.DB, false)
 	if err != nil || len(list) != 1 || list[0].Class != class || list[0].Consumer != "echo" || list[0].Type != "SALE_COMPLETED" ||
 		list[0].Fingerprint != failures.Fingerprint(`no "cup-1" at bad-1`) || !strings.HasPrefix(list[0].Sample, `no "cup-`) || !strings.HasPrefix(class, "echo-") {
 		t.Fatalf("want the class listed, got %+v, %v", list, err)
 	}
 
-	_, err = failures.ReleaseQuarantine(t.Context(), h.db, class)
-	h.must(err)
-	h.publish(salesAt(t, "bad-1", 1)...)
-	if f := h.take(topology.DeadQueueName("echo"), 1)[0].Failure(); f.Quarantine != "" || f.Attempt != 3 {
+	_, err = failures.ReleaseQuarantine(t.Context(), h.DB, class)
+	h.Must(err)
+	h.Publish(salesAt(t, "bad-1", 1)...)
+	if f := h.Receive(topology.DeadQueueName("echo"), 1)[0].Failure(); f.Quarantine != "" || f.Attempt != 3 {
 		t.Errorf("want it to climb the whole ladder again, got %+v", f)
 	}
-	h.publish(salesAt(t, "bad-2", k)...) // one of them fills the class with the one before
-	for _, d := range h.take(topology.DeadQueueName("echo"), k) {
+	h.Publish(salesAt(t, "bad-2", k)...) // one of them fills the class with the one before
+	for _, d := range h.Receive(topology.DeadQueueName("echo"), k) {
 		if f := d.Failure(); f.Quarantine != class {
 			t.Errorf("want the class to be full again, got %+v", f)
 		}
@@ -193,29 +193,29 @@ func TestAClassOfFailingEventsIsQuarantined(t *testing.T) {
 func TestRejectionsFillNoClass(t *testing.T) {
 	t.Parallel()
 	w := echoing(&tries{}, func(context.Context, []event.Any) error { return worker.Reject(errors.New("no")) }, worker.Quarantine(1, time.Hour))
-	h := newHouse(t, w)
-	h.run(w, 1)
-	h.publish(sales(t, 3)...)
-	for _, d := range h.take(topology.DeadQueueName("echo"), 3) {
+	h := newEnv(t, w)
+	h.RunWorker(w, 1)
+	h.Publish(sales(t, 3)...)
+	for _, d := range h.Receive(topology.DeadQueueName("echo"), 3) {
 		if d.Failure().Quarantine != "" {
 			t.Errorf("it is set aside: %+v", d.Failure())
 		}
 	}
-	for _, row := range h.journal() {
+	for _, row := range h.failures() {
 		if row.Class != "" || row.Outcome != "dead" {
 			t.Errorf("it is written down as %+v", row)
 		}
 	}
 }
 
-// What may be the other side's fault climbs its ladder like any failure, and fills no class.
+// A failure in doubt is retried like any other, and fills no class.
 func TestWhatIsInDoubtFillsNoClass(t *testing.T) {
 	t.Parallel()
 	w := echoing(&tries{}, func(context.Context, []event.Any) error { return worker.InDoubt(errors.New("EOF")) }, worker.Quarantine(1, time.Hour))
-	h := newHouse(t, w)
-	h.run(w, 1)
-	h.publish(sales(t, 3)...)
-	for _, d := range h.take(topology.DeadQueueName("echo"), 3) {
+	h := newEnv(t, w)
+	h.RunWorker(w, 1)
+	h.Publish(sales(t, 3)...)
+	for _, d := range h.Receive(topology.DeadQueueName("echo"), 3) {
 		if f := d.Failure(); f.Quarantine != "" || f.Attempt < 2 {
 			t.Errorf("it did not climb its ladder to the end: %+v", f)
 		}

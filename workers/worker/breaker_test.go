@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -60,15 +59,15 @@ var hurried = failures.CircuitBackoff{First: 50 * time.Millisecond, Longest: 200
 
 // calling is a worker that calls the supplier that a sale's location names, through gates of its own.
 func calling(suppliers map[string]*potter, options ...worker.Option) worker.Worker {
-	gates := &worker.Gates{Pace: hurried}
+	gates := &worker.Breakers{Backoff: hurried}
 	call := worker.OnCall(func(ctx context.Context, sale event.Of[event.SaleCompleted]) (worker.Record, error) {
-		caller := webcall.Caller{Gates: gates}
+		caller := webcall.Caller{Breakers: gates}
 		if _, err := caller.Post(ctx, suppliers[sale.Payload.LocationID].URL, sale.ID.String(), nil); err != nil {
 			return nil, err
 		}
 		return func(_ context.Context, tx *worker.Tx) error { return echo(tx, sale.Envelope) }, nil
 	})
-	return worker.New("echo", append([]worker.Option{worker.Ladder(rung), worker.Gated(gates), worker.Quarantine(1, time.Hour), call}, options...)...)
+	return worker.New("echo", append([]worker.Option{worker.RetryDelays(retryDelay), worker.WithBreakers(gates), worker.Quarantine(1, time.Hour), call}, options...)...)
 }
 
 func salesAt(t testing.TB, location string, n int) []event.Any {
@@ -80,28 +79,28 @@ func salesAt(t testing.TB, location string, n int) []event.Any {
 	return events
 }
 
-// However many slots and processes would call him, a supplier who is away is called once an interval; whoever is there
-// is called meanwhile, and nobody's messages die or lose an attempt.
+// However many slots and processes there are, a supplier that is away is called once an interval; other suppliers are
+// called meanwhile, and no message dies or loses an attempt.
 func TestRetriesAreNoStorm(t *testing.T) {
 	t.Parallel()
 	const slots, orders, probes = 8, 60, 3
 	busy, there := newPotter(t, "1"), newPotter(t, "")
 	busy.away.Store(true)
 	suppliers := map[string]*potter{"busy": busy, "there": there}
-	h := newHouse(t, calling(suppliers, worker.Ladder(3*rung)))
+	h := newEnv(t, calling(suppliers, worker.RetryDelays(3*retryDelay)))
 	for i, e := range salesAt(t, "busy", orders) {
-		h.publish(e)
+		h.Publish(e)
 		if i%2 == 0 {
-			h.publish(workertest.Sale(t, "jar", "there", "1"))
+			h.Publish(workertest.Sale(t, "jar", "there", "1"))
 		}
 	}
-	var processes []*running
+	var processes []*workertest.Part
 	for _, n := range []int{3, 3, 2} { // each with its own gates, as processes have
-		processes = append(processes, h.run(calling(suppliers, worker.Ladder(3*rung)), n))
+		processes = append(processes, h.RunWorker(calling(suppliers, worker.RetryDelays(3*retryDelay)), n))
 	}
 	h.wantEffects(orders / 2)
-	h.soon("several intervals go by", func() bool {
-		return storetest.Value[int](t, h.url, `SELECT coalesce(max(failures), 0) FROM dependency`) > probes
+	h.Eventually("several intervals go by", func() bool {
+		return storetest.Value[int](t, h.URL, `SELECT coalesce(max(failures), 0) FROM dependency`) > probes
 	})
 	calls := busy.called()
 	since := time.Since(calls[0])
@@ -116,24 +115,24 @@ func TestRetriesAreNoStorm(t *testing.T) {
 		t.Errorf("it took %s from the heal to the last order", took)
 	}
 	t.Logf("%d calls of %d slots in %s; %s from the heal to the last of %d orders", len(calls), slots, since.Round(time.Millisecond), took.Round(time.Millisecond), orders)
-	h.wantNobodyHurt(processes...)
+	h.wantNoHarm(processes...)
 }
 
-// wantNobodyHurt holds that no message has lost an attempt or died, and that no gate is left closed.
-func (h *house) wantNobodyHurt(processes ...*running) {
+// wantNoHarm checks that no message has lost an attempt or died, and that no circuit is left open.
+func (h *env) wantNoHarm(processes ...*workertest.Part) {
 	h.Helper()
 	for _, r := range processes {
-		if hurt := r.messages("retried") + r.messages("dead") + r.messages("quarantined"); hurt != 0 {
+		if hurt := r.Messages("retried") + r.Messages("dead") + r.Messages("quarantined"); hurt != 0 {
 			h.Errorf("want nothing but waits, got %d attempts lost", hurt)
 		}
 	}
-	if n := h.depth(topology.DeadQueueName("echo")); n != 0 {
+	if n := h.Depth(topology.DeadQueueName("echo")); n != 0 {
 		h.Errorf("%d messages died of somebody's absence", n)
 	}
-	if n := storetest.Value[int](h, h.url, `SELECT count(*) FROM failure WHERE outcome <> 'deferred' OR attempt <> 1 OR class <> '' OR dependency = ''`); n != 0 {
+	if n := storetest.Value[int](h, h.URL, `SELECT count(*) FROM failure WHERE outcome <> 'deferred' OR attempt <> 1 OR class <> '' OR dependency = ''`); n != 0 {
 		h.Errorf("the journal has %d failures that are more than waits", n)
 	}
-	if n := storetest.Value[int](h, h.url, `SELECT (SELECT count(*) FROM dependency) + (SELECT count(*) FROM quarantine)`); n != 0 {
+	if n := storetest.Value[int](h, h.URL, `SELECT (SELECT count(*) FROM dependency) + (SELECT count(*) FROM quarantine)`); n != 0 {
 		h.Errorf("%d gates or classes are left", n)
 	}
 }
@@ -145,30 +144,28 @@ func TestASlotWithNothingButWaitsRests(t *testing.T) {
 	busy, there := newPotter(t, "600"), newPotter(t, "")
 	busy.away.Store(true)
 	w := calling(map[string]*potter{"busy": busy, "there": there})
-	h := newHouse(t, w)
-	r := h.run(w, 1)
-	h.publish(salesAt(t, "busy", 3)...)
-	h.soon("the slot rests", func() bool { return r.metric("composerp_worker_paused_slots", "") == 1 })
-	if !r.log.has(func(line string) bool {
-		return strings.HasPrefix(line, "WARN all that was taken waits for dependencies") && strings.Contains(line, busy.URL)
-	}) {
-		t.Error("nobody is told what it waits for")
+	h := newEnv(t, w)
+	r := h.RunWorker(w, 1)
+	h.Publish(salesAt(t, "busy", 3)...)
+	h.Eventually("the slot rests", func() bool { return r.Metric("composerp_worker_paused_slots") == 1 })
+	if !r.Logs.Has("WARN all messages taken wait for dependencies", busy.URL) {
+		t.Error("the log does not name the dependency")
 	}
-	h.publish(salesAt(t, "there", 5)...)
+	h.Publish(salesAt(t, "there", 5)...)
 	h.wantEffects(5)
-	h.soon("the messages have waited again and again", func() bool { return r.messages("deferred") > 10 })
+	h.Eventually("the messages have waited again and again", func() bool { return r.Messages("deferred") > 10 })
 	if calls := len(busy.called()); calls != 1 {
 		t.Errorf("want one call to whom asked for ten minutes, got %d", calls)
 	}
-	if n := storetest.Value[int](t, h.url, `SELECT count(*) FROM failure`); n != 1 {
+	if n := storetest.Value[int](t, h.URL, `SELECT count(*) FROM failure`); n != 1 {
 		t.Errorf("the journal has %d failed tries, and one call was made", n)
 	}
 	began := time.Now()
-	r.end()
+	r.End()
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("it took %s to stop a slot that rests", took)
 	}
-	if r.metric("composerp_worker_paused_slots", "") != 0 {
+	if r.Metric("composerp_worker_paused_slots") != 0 {
 		t.Error("a slot that is gone is said to rest")
 	}
 }
@@ -177,7 +174,7 @@ func TestASlotWithNothingButWaitsRests(t *testing.T) {
 func TestWaitsDoNotCountAsAttempts(t *testing.T) {
 	t.Parallel()
 	var step atomic.Int32
-	w := worker.New("echo", worker.Ladder(rung, 2*rung), worker.OnCall(func(context.Context, event.Of[event.SaleCompleted]) (worker.Record, error) {
+	w := worker.New("echo", worker.RetryDelays(retryDelay, 2*retryDelay), worker.OnCall(func(context.Context, event.Of[event.SaleCompleted]) (worker.Record, error) {
 		switch n := step.Add(1); {
 		case n == 1 || n == 5:
 			return nil, errors.New("the form is wrong")
@@ -186,23 +183,23 @@ func TestWaitsDoNotCountAsAttempts(t *testing.T) {
 		}
 		return nil, worker.Reject(errors.New("never"))
 	}))
-	h := newHouse(t, w)
-	r := h.run(w, 1)
-	h.publish(workertest.Sale(t, "cup", "shop", "1"))
-	dead := h.take(topology.DeadQueueName("echo"), 1)[0]
+	h := newEnv(t, w)
+	r := h.RunWorker(w, 1)
+	h.Publish(workertest.Sale(t, "cup", "shop", "1"))
+	dead := h.Receive(topology.DeadQueueName("echo"), 1)[0]
 	f := dead.Failure()
 	if f.Attempt != 3 || dead.Deferred() != 5 || f.FirstError != "the form is wrong" || f.Error != "never" || f.OriginalExchange != topology.Events {
 		t.Errorf("want three attempts and five waits, got %+v of %v", f, dead.Headers)
 	}
-	h.soon("it is counted", func() bool { return r.messages("dead") == 1 })
-	if r.messages("deferred") != 5 || r.messages("retried") != 2 {
-		t.Errorf("want 5 waits and 2 retries, got %d and %d", r.messages("deferred"), r.messages("retried"))
+	h.Eventually("it is counted", func() bool { return r.Messages("dead") == 1 })
+	if r.Messages("deferred") != 5 || r.Messages("retried") != 2 {
+		t.Errorf("want 5 waits and 2 retries, got %d and %d", r.Messages("deferred"), r.Messages("retried"))
 	}
 }
 
-// A wait of seconds is one on the first rung, so that whoever is there again soon is called soon; a long absence
-// turns the ladder seldom.
-func TestWhichRungAMessageWaitsOn(t *testing.T) {
+// A wait of seconds is one on the first retryDelay, so that a dependency that is back soon is called soon; a long absence
+// turns the retry queues seldom.
+func TestWhichRetryDelayAMessageTakes(t *testing.T) {
 	t.Parallel()
 	const after = 10 * time.Second
 	for name, c := range map[string]struct {
@@ -210,67 +207,67 @@ func TestWhichRungAMessageWaitsOn(t *testing.T) {
 		wait     time.Duration
 		want     time.Duration
 	}{
-		"a short wait":                 {0, after, rung},
-		"the last of the short ones":   {11, after, rung},
+		"a short wait":                 {0, after, retryDelay},
+		"the last of the short ones":   {11, after, retryDelay},
 		"one more":                     {12, after, time.Minute},
-		"one more, and as short":       {12, rung, rung},
+		"one more, and as short":       {12, retryDelay, retryDelay},
 		"as long as somebody asks for": {0, time.Minute, time.Minute},
-		"longer than any rung":         {0, time.Hour, time.Minute},
+		"longer than any retryDelay":   {0, time.Hour, time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := worker.New("echo", worker.Ladder(rung, time.Minute), worker.OnCall(func(context.Context, event.Of[event.SaleCompleted]) (worker.Record, error) {
+			w := worker.New("echo", worker.RetryDelays(retryDelay, time.Minute), worker.OnCall(func(context.Context, event.Of[event.SaleCompleted]) (worker.Record, error) {
 				return nil, worker.Unavailable("potter", errors.New("gone fishing"), c.wait)
 			}))
-			h := newHouse(t, w)
-			r := h.run(w, 1)
+			h := newEnv(t, w)
+			r := h.RunWorker(w, 1)
 			m := workertest.Delivery(workertest.Sale(t, "cup", "shop", "1")).Message
 			m.Headers = map[string]any{rabbitmq.HeaderDeferred: c.deferred}
-			h.send(m)
-			if c.want == rung {
-				h.soon("it comes back by the first rung", func() bool { return r.messages("deferred") > 1 })
+			h.Send(m)
+			if c.want == retryDelay {
+				h.Eventually("it comes back by the first retryDelay", func() bool { return r.Messages("deferred") > 1 })
 			} else {
-				h.soon("it waits on the long rung", func() bool { return h.depth(topology.RetryQueueName("echo", c.want)) == 1 })
+				h.Eventually("it waits on the long retryDelay", func() bool { return h.Depth(topology.RetryQueueName("echo", c.want)) == 1 })
 			}
 		})
 	}
 }
 
-// Without a ladder to wait on a message is kept in hand.
-func TestWithoutALadderAMessageWaitsInHand(t *testing.T) {
+// Without retry queues a message is kept in hand.
+func TestWithoutRetryQueuesAMessageWaitsInHand(t *testing.T) {
 	t.Parallel()
 	busy := newPotter(t, "0")
 	busy.away.Store(true)
-	w := calling(map[string]*potter{"busy": busy}, worker.Ladder())
-	h := newHouse(t, w)
-	r := h.run(w, 1)
-	h.publish(salesAt(t, "busy", 1)...)
-	h.soon("it is called again", func() bool { return len(busy.called()) > 2 })
+	w := calling(map[string]*potter{"busy": busy}, worker.RetryDelays())
+	h := newEnv(t, w)
+	r := h.RunWorker(w, 1)
+	h.Publish(salesAt(t, "busy", 1)...)
+	h.Eventually("it is called again", func() bool { return len(busy.called()) > 2 })
 	busy.away.Store(false)
 	h.wantEffects(1)
-	h.wantNobodyHurt(r)
+	h.wantNoHarm(r)
 }
 
-// A gate is the database's: while that is away nobody is called blindly, and no message is to blame.
-func TestAGateThatCannotBeAskedIsTheDatabasesFault(t *testing.T) {
+// Circuits are in the database: while it is away no call is made blindly, and no message is to blame.
+func TestACircuitThatCannotBeReadIsTheDatabasesFault(t *testing.T) {
 	t.Parallel()
 	there := newPotter(t, "")
 	w := calling(map[string]*potter{"there": there})
-	h := newHouse(t, w)
-	storetest.Exec(t, h.url, "ALTER TABLE dependency RENAME TO dependency_away")
-	r := h.run(w, 1)
-	h.publish(salesAt(t, "there", 2)...)
-	h.soon("the slot pauses", func() bool { return r.metric("composerp_worker_paused_slots", "") == 1 })
+	h := newEnv(t, w)
+	storetest.Exec(t, h.URL, "ALTER TABLE dependency RENAME TO dependency_away")
+	r := h.RunWorker(w, 1)
+	h.Publish(salesAt(t, "there", 2)...)
+	h.Eventually("the slot pauses", func() bool { return r.Metric("composerp_worker_paused_slots") == 1 })
 	if calls := len(there.called()); calls != 0 {
 		t.Errorf("want nobody called, got %d calls", calls)
 	}
-	storetest.Exec(t, h.url, "ALTER TABLE dependency_away RENAME TO dependency")
+	storetest.Exec(t, h.URL, "ALTER TABLE dependency_away RENAME TO dependency")
 	h.wantEffects(2)
-	h.wantNobodyHurt(r)
+	h.wantNoHarm(r)
 }
 
-// Whatever a probe is answered, somebody has answered; and one that is broken off tells nothing.
-func TestWhatOpensAGate(t *testing.T) {
+// Any answer to a probe closes the circuit; a probe that is broken off proves nothing.
+func TestWhatClosesACircuit(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		ends  error
@@ -285,12 +282,12 @@ func TestWhatOpensAGate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url := storetest.URL(t)
-			gates := &worker.Gates{Pace: failures.CircuitBackoff{First: time.Hour, Longest: time.Hour, LongestAsked: time.Hour}}
+			gates := &worker.Breakers{Backoff: failures.CircuitBackoff{First: time.Hour, Longest: time.Hour, LongestAsked: time.Hour}}
 			var result error
 			made := 0
 			ctx, stop := context.WithCancel(t.Context())
 			defer stop()
-			w := worker.New("echo", worker.Gated(gates), worker.OnCall(func(context.Context, event.Of[event.SaleCompleted]) (worker.Record, error) {
+			w := worker.New("echo", worker.WithBreakers(gates), worker.OnCall(func(context.Context, event.Of[event.SaleCompleted]) (worker.Record, error) {
 				return nil, gates.Call(ctx, "p", func() error {
 					made++
 					if errors.Is(result, context.Canceled) {
@@ -305,10 +302,10 @@ func TestWhatOpensAGate(t *testing.T) {
 				_, err := workertest.Handle(t, db, w, workertest.Sale(t, "cup", "shop", "1"))
 				return err
 			}
-			if err := call(worker.Unavailable("p", errors.New("503"), 0)); !errors.Is(err, worker.ErrUnavailable) || errors.Is(err, worker.ErrNotCalled) {
+			if err := call(worker.Unavailable("p", errors.New("503"), 0)); !errors.Is(err, worker.ErrUnavailable) || errors.Is(err, worker.ErrCircuitOpen) {
 				t.Fatalf("the first call ends with %v", err)
 			}
-			if err := call(nil); !errors.Is(err, worker.ErrNotCalled) {
+			if err := call(nil); !errors.Is(err, worker.ErrCircuitOpen) {
 				t.Fatalf("the second call ends with %v", err)
 			}
 			storetest.Exec(t, url, `UPDATE dependency SET opens_at = clock_timestamp()`)

@@ -2,7 +2,6 @@ package procurement_test
 
 import (
 	"bytes"
-	"context"
 	"database/sql"
 	"encoding/json"
 	"io"
@@ -12,20 +11,15 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/exchange/rabbitmq"
-	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
-	"github.com/composerp/composerp/exchange/topology"
-	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/procurement"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-// supplier is a supplier's HTTP server. It knows an order again by its key, as the protocol wants it.
+// supplier is a supplier's HTTP server. It recognises an order by its key, as the protocol requires.
 type supplier struct {
 	*httptest.Server
 	// answer, if set, answers in its stead; call counts from 1.
@@ -76,48 +70,45 @@ func (s *supplier) called() []call {
 	return slices.Clone(s.calls)
 }
 
-// says makes the supplier answer each call so.
-func (s *supplier) says(status int, body string) {
+// answers makes the supplier answer each call with a status and a body.
+func (s *supplier) answers(status int, body string) {
 	s.answer = func(w http.ResponseWriter, _ *http.Request, _ int) {
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, body)
 	}
 }
 
-// shop is a database with one supplier, who is called at the address given.
+// shop is a test environment with one supplier, which is called at the address given.
 type shop struct {
-	testing.TB
-	url string
-	db  *store.DB
+	*workertest.Env
 	w   worker.Worker
 	log *bytes.Buffer
 }
 
 func newShop(t testing.TB, endpoint string) *shop {
 	t.Helper()
-	url := storetest.URL(t)
-	s := &shop{TB: t, url: url, db: storetest.Open(t, url, 8), log: &bytes.Buffer{}}
+	s := &shop{Env: workertest.NewDatabaseEnv(t), log: &bytes.Buffer{}}
 	s.w = procurement.New(slog.New(slog.NewTextHandler(s.log, nil)))
 	s.endpoint(endpoint)
 	return s
 }
 
 func (s *shop) endpoint(url string) {
-	storetest.Exec(s, s.url, `INSERT INTO supplier (tenant_id, supplier_id, lead_time_days, endpoint) VALUES ($1, 'potter', 3, $2)
+	storetest.Exec(s, s.URL, `INSERT INTO supplier (tenant_id, supplier_id, lead_time_days, endpoint) VALUES ($1, 'potter', 3, $2)
 		ON CONFLICT (tenant_id, supplier_id) DO UPDATE SET endpoint = excluded.endpoint`, workertest.Tenant, url)
 }
 
-// opensItsGate lets whoever was found away be called at once, as after a while.
-func (s *shop) opensItsGate() {
+// endWait makes an open circuit half-open at once, as after its wait.
+func (s *shop) endWait() {
 	s.Helper()
-	storetest.Exec(s, s.url, `UPDATE dependency SET opens_at = clock_timestamp()`)
+	storetest.Exec(s, s.URL, `UPDATE dependency SET opens_at = clock_timestamp()`)
 }
 
 // handle lets the worker handle events one by one, and fails the test when one fails.
 func (s *shop) handle(events ...event.Any) {
 	s.Helper()
-	if said, err := workertest.Handle(s, s.db, s.w, events...); err != nil || len(said) != 0 {
-		s.Fatalf("want it handled in silence, got %d events and %v", len(said), err)
+	if emitted, err := workertest.Handle(s, s.DB, s.w, events...); err != nil || len(emitted) != 0 {
+		s.Fatalf("want it handled without an event, got %d events and %v", len(emitted), err)
 	}
 }
 
@@ -132,7 +123,7 @@ type dispatch struct {
 
 func (s *shop) dispatch(order string) (d dispatch) {
 	s.Helper()
-	raw := storetest.Value[string](s, s.url, `SELECT json_build_object('Status', status, 'Failure', failure, 'Reference', supplier_reference,
+	raw := storetest.Value[string](s, s.URL, `SELECT json_build_object('Status', status, 'Failure', failure, 'Reference', supplier_reference,
 		'Attempts', attempts, 'Promised', json_build_object('String', promised_date::text, 'Valid', promised_date IS NOT NULL),
 		'AnswerStatus', json_build_object('Int64', answer_status, 'Valid', answer_status IS NOT NULL),
 		'Recent', coalesce(sent_at BETWEEN clock_timestamp() - interval '1 hour' AND clock_timestamp(), false))
@@ -172,92 +163,13 @@ func cancelled(t testing.TB, order string) event.Any {
 	return workertest.Event(t, event.PurchaseOrderCancelled{PurchaseOrderID: order, Reason: "too many cups"})
 }
 
-// fleet is the worker behind a real broker.
-type fleet struct {
-	*shop
-	session   *rabbitmq.Session
-	publisher *rabbitmq.Publisher
-}
-
-func (s *shop) run(slots int) *fleet {
+// run runs the worker behind a real broker.
+func (s *shop) run(slots int) *workertest.Part {
 	s.Helper()
-	broker := rabbitmqtest.Vhost(s)
-	f := &fleet{shop: s}
-	must(s, rabbitmq.Apply(s.Context(), topology.Compute([]topology.Subscription{s.w.Subscription()}), broker))
-	var err error
-	f.session, err = rabbitmq.Open(s.Context(), broker)
-	must(s, err)
-	s.Cleanup(func() { _ = f.session.Close() })
-	f.publisher, err = f.session.Publisher(64)
-	must(s, err)
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	runner := worker.Runner{Worker: s.w, DB: s.db, Exchange: broker, Slots: slots, Node: "test"}
-	go func() { ended <- runner.Run(ctx) }()
-	s.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			s.Errorf("the worker ended with %v", err)
-		}
-	})
-	return f
-}
-
-func (f *fleet) publish(events ...event.Any) {
-	f.Helper()
-	confirmations := make([]*rabbitmq.Confirmation, len(events))
-	for i, e := range events {
-		var err error
-		confirmations[i], err = f.publisher.Publish(f.Context(), workertest.Delivery(e).Message)
-		must(f, err)
-	}
-	for _, c := range confirmations {
-		must(f, c.Wait(f.Context()))
-	}
-}
-
-// take takes one message off a queue.
-func (f *fleet) take(queue string) rabbitmq.Delivery {
-	f.Helper()
-	ctx, cancel := context.WithTimeout(f.Context(), time.Minute)
-	defer cancel()
-	consumer, err := f.session.Consume(queue, "test."+queue, 1)
-	must(f, err)
-	defer func() { _ = consumer.Close() }()
-	taken, err := consumer.Take(ctx, 1)
-	must(f, err)
-	must(f, consumer.Ack(taken[0]))
-	return taken[0]
-}
-
-func (f *fleet) soon(what string, holds func() bool) {
-	f.Helper()
-	deadline := time.After(time.Minute)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			f.Fatalf("waited in vain: %s", what)
-		}
-	}
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+	s.MakeVhost(s.w)
+	return s.RunWorker(s.w, slots)
 }
 
 func (s *shop) row(order string) bool {
-	return storetest.Value[bool](s, s.url, `SELECT EXISTS (SELECT FROM dispatch WHERE purchase_order_id = $1)`, order)
-}
-
-func (f *fleet) depthOf(queue string) int {
-	f.Helper()
-	n, _, err := f.session.Depth(queue)
-	must(f, err)
-	return n
+	return storetest.Value[bool](s, s.URL, `SELECT EXISTS (SELECT FROM dispatch WHERE purchase_order_id = $1)`, order)
 }

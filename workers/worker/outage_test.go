@@ -33,17 +33,17 @@ func TestWhatCollidedIsDoneAgainWhole(t *testing.T) {
 		}
 		return nil
 	})
-	h := newHouse(t, w)
-	h.publish(sales(t, n)...)
-	r := h.run(w, 1)
+	h := newEnv(t, w)
+	h.Publish(sales(t, n)...)
+	r := h.RunWorker(w, 1)
 	h.wantEffects(n)
 	for i, batch := range seen.all()[:4] {
 		if len(batch) != len(seen.all()[0]) || batch[0] != seen.all()[0][0] {
 			t.Errorf("try %d: want the first batch again whole, got %d of %d", i+1, len(batch), len(seen.all()[0]))
 		}
 	}
-	if r.messages("retried") != 0 {
-		t.Errorf("want no attempt burned, got %d", r.messages("retried"))
+	if r.Messages("retried") != 0 {
+		t.Errorf("want no attempt burned, got %d", r.Messages("retried"))
 	}
 }
 
@@ -72,16 +72,16 @@ func TestADeadlockCostsNoAttempt(t *testing.T) {
 		}
 		return echo(tx, e.Envelope)
 	}))
-	h := newHouse(t, w)
-	h.must(h.db.InTx(t.Context(), func(tx store.Tx) error {
+	h := newEnv(t, w)
+	h.Must(h.DB.InTx(t.Context(), func(tx store.Tx) error {
 		_, err := ledger.LockPositions(t.Context(), tx, append(position("cup"), position("saucer")...), nil)
 		return err
 	}))
-	r := h.run(w, 2)
-	h.publish(workertest.Sale(t, "cup", "shop", "1"), workertest.Sale(t, "saucer", "shop", "1"))
+	r := h.RunWorker(w, 2)
+	h.Publish(workertest.Sale(t, "cup", "shop", "1"), workertest.Sale(t, "saucer", "shop", "1"))
 	h.wantEffects(2)
-	if handled.Load() < 3 || r.messages("retried") != 0 {
-		t.Errorf("want a deadlock and no attempt burned, got %d tries, %d retried", handled.Load(), r.messages("retried"))
+	if handled.Load() < 3 || r.Messages("retried") != 0 {
+		t.Errorf("want a deadlock and no attempt burned, got %d tries, %d retried", handled.Load(), r.Messages("retried"))
 	}
 }
 
@@ -92,18 +92,18 @@ func TestKilledBackendsLoseAndDoubleNothing(t *testing.T) {
 	t.Parallel()
 	const n, kills = 3000, 25
 	w := echoing(&tries{}, nil, worker.Batch(20, 100))
-	h := newHouse(t, w)
-	r := h.run(w, 2)
+	h := newEnv(t, w)
+	r := h.RunWorker(w, 2)
 	events := sales(t, n)
 	for i := range kills {
-		h.publish(events[i*n/kills : (i+1)*n/kills]...)
-		storetest.Exec(t, h.url, killBackends)
+		h.Publish(events[i*n/kills : (i+1)*n/kills]...)
+		storetest.Exec(t, h.URL, killBackends)
 	}
 	h.wantEffects(n)
-	if burned := r.messages("retried") + r.messages("dead"); burned != 0 {
+	if burned := r.Messages("retried") + r.Messages("dead"); burned != 0 {
 		t.Errorf("want no attempt burned, got %d", burned)
 	}
-	if !r.log.has(func(line string) bool { return strings.Contains(line, "a transaction was broken off") }) {
+	if !r.Logs.Has("a transaction was broken off") {
 		t.Error("no kill hit a batch: the test shows nothing")
 	}
 }
@@ -123,41 +123,41 @@ func TestASlowHandlerIsNotADatabaseThatIsAway(t *testing.T) {
 			}
 		}
 		return nil
-	}, worker.Ladder(), worker.Batch(1, 10), worker.Quarantine(1, time.Hour))
-	h := newHouse(t, w)
-	h.db = storetest.Open(t, h.url+"&idle_in_transaction_session_timeout=100", 4)
-	h.publish(events...)
-	r := h.run(w, 1)
-	dead := h.take(topology.DeadQueueName("echo"), 1)[0]
+	}, worker.RetryDelays(), worker.Batch(1, 10), worker.Quarantine(1, time.Hour))
+	h := newEnv(t, w)
+	h.DB = storetest.Open(t, h.URL+"&idle_in_transaction_session_timeout=100", 4)
+	h.Publish(events...)
+	r := h.RunWorker(w, 1)
+	dead := h.Receive(topology.DeadQueueName("echo"), 1)[0]
 	h.wantEffects(len(events) - 1)
-	if dead.ID != slow.ID.String() || !strings.Contains(dead.Failure().Error, "idle") || r.metric("composerp_worker_paused_slots", "") != 0 {
+	if dead.ID != slow.ID.String() || !strings.Contains(dead.Failure().Error, "idle") || r.Metric("composerp_worker_paused_slots") != 0 {
 		t.Errorf("want the slow one with its reason, got %s: %s", dead.ID, dead.Failure().Error)
 	}
 	// What the database has broken off fills no class.
-	if rows := h.journal(); len(rows) != 1 || rows[0].Class != "" || rows[0].Outcome != "dead" || dead.Failure().Quarantine != "" {
+	if rows := h.failures(); len(rows) != 1 || rows[0].Class != "" || rows[0].Outcome != "dead" || dead.Failure().Quarantine != "" {
 		t.Errorf("want it written down and counted for nothing, got %+v", rows)
 	}
 }
 
-// Whoever holds the journal of failures locked keeps messages in hand, and none goes unwritten.
-func TestALockedJournalIsWaitedFor(t *testing.T) {
+// While another transaction locks the table of failures messages are kept in hand, and each failure is recorded.
+func TestALockedFailureTableIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	events := sales(t, 1)
-	w := echoing(&tries{}, failing(events[0], errors.New("no")), worker.Ladder())
-	h := newHouse(t, w)
-	h.db = storetest.Open(t, h.url+"&lock_timeout=50", 4)
-	release := storetest.Lock(t, h.url, `LOCK TABLE failure IN ACCESS EXCLUSIVE MODE`)
-	h.publish(events...)
-	r := h.run(w, 1)
-	h.soon("the slot waits", func() bool {
-		return r.log.has(func(line string) bool { return strings.Contains(line, "somebody holds a lock for long") })
+	w := echoing(&tries{}, failing(events[0], errors.New("no")), worker.RetryDelays())
+	h := newEnv(t, w)
+	h.DB = storetest.Open(t, h.URL+"&lock_timeout=50", 4)
+	release := storetest.Lock(t, h.URL, `LOCK TABLE failure IN ACCESS EXCLUSIVE MODE`)
+	h.Publish(events...)
+	r := h.RunWorker(w, 1)
+	h.Eventually("the slot waits", func() bool {
+		return r.Logs.Has("another transaction holds a lock for long")
 	})
-	if n := h.depth(topology.DeadQueueName("echo")); n != 0 || r.messages("dead") != 0 {
+	if n := h.Depth(topology.DeadQueueName("echo")); n != 0 || r.Messages("dead") != 0 {
 		t.Errorf("while the journal is locked %d messages have left", n)
 	}
 	release()
-	h.take(topology.DeadQueueName("echo"), 1)
-	if rows := h.journal(); len(rows) != 1 || rows[0].Outcome != "dead" {
+	h.Receive(topology.DeadQueueName("echo"), 1)
+	if rows := h.failures(); len(rows) != 1 || rows[0].Outcome != "dead" {
 		t.Errorf("the journal has %+v", rows)
 	}
 }
@@ -165,72 +165,72 @@ func TestALockedJournalIsWaitedFor(t *testing.T) {
 // A database can be away in several ways; in none is it a message's fault.
 func TestADatabaseThatIsAwayIsWaitedFor(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]func(h *house) (away, back func()){
-		"no server": func(h *house) (away, back func()) {
-			g := newGate(h, h.url)
-			h.db = storetest.Open(h, g.url, 4)
-			return g.shut, g.open
+	for name, c := range map[string]func(h *env) (away, back func()){
+		"no server": func(h *env) (away, back func()) {
+			g := workertest.NewLink(h, h.URL)
+			h.DB = storetest.Open(h, g.URL, 4)
+			return g.Break, g.Restore
 		},
-		"no such database": func(h *house) (away, back func()) {
+		"no such database": func(h *env) (away, back func()) {
 			name := databaseName(h)
 			return func() { h.admin("ALTER DATABASE %s RENAME TO %s_away", name, name) }, func() { h.admin("ALTER DATABASE %s_away RENAME TO %s", name, name) }
 		},
-		"no tables": func(h *house) (away, back func()) {
-			return func() { storetest.Exec(h, h.url, "ALTER TABLE inbox RENAME TO inbox_away") },
-				func() { storetest.Exec(h, h.url, "ALTER TABLE inbox_away RENAME TO inbox") }
+		"no tables": func(h *env) (away, back func()) {
+			return func() { storetest.Exec(h, h.URL, "ALTER TABLE inbox RENAME TO inbox_away") },
+				func() { storetest.Exec(h, h.URL, "ALTER TABLE inbox_away RENAME TO inbox") }
 		},
-		"a full disk": func(h *house) (away, back func()) { // It can be read all the time.
-			storetest.Exec(h, h.url, `CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'full' USING ERRCODE = '53100'; END $$`)
+		"a full disk": func(h *env) (away, back func()) { // It can be read all the time.
+			storetest.Exec(h, h.URL, `CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'full' USING ERRCODE = '53100'; END $$`)
 			return func() {
-					storetest.Exec(h, h.url, "CREATE TRIGGER full_disk BEFORE INSERT ON inbox EXECUTE FUNCTION full_disk()")
+					storetest.Exec(h, h.URL, "CREATE TRIGGER full_disk BEFORE INSERT ON inbox EXECUTE FUNCTION full_disk()")
 				}, func() {
-					storetest.Exec(h, h.url, "DROP TRIGGER full_disk ON inbox")
+					storetest.Exec(h, h.URL, "DROP TRIGGER full_disk ON inbox")
 				}
 		},
-		"a lock held for long": func(h *house) (away, back func()) {
-			h.db = storetest.Open(h, h.url+"&lock_timeout=50", 4)
+		"a lock held for long": func(h *env) (away, back func()) {
+			h.DB = storetest.Open(h, h.URL+"&lock_timeout=50", 4)
 			var release func()
-			return func() { release = storetest.Lock(h, h.url, "LOCK TABLE inbox IN EXCLUSIVE MODE") }, func() { release() }
+			return func() { release = storetest.Lock(h, h.URL, "LOCK TABLE inbox IN EXCLUSIVE MODE") }, func() { release() }
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			seen := &tries{}
 			w := echoing(seen, nil)
-			h := newHouse(t, w)
+			h := newEnv(t, w)
 			away, back := c(h)
-			r := h.run(w, 1)
-			h.publish(sales(t, 1)...)
+			r := h.RunWorker(w, 1)
+			h.Publish(sales(t, 1)...)
 			h.wantEffects(1)
 			away()
-			h.publish(sales(t, 10)...)
-			h.soon("the slot pauses", func() bool { return r.metric("composerp_worker_paused_slots", "") == 1 })
+			h.Publish(sales(t, 10)...)
+			h.Eventually("the slot pauses", func() bool { return r.Metric("composerp_worker_paused_slots") == 1 })
 			back()
 			h.wantEffects(11)
-			h.soon("the slot goes on", func() bool { return r.metric("composerp_worker_paused_slots", "") == 0 })
-			if burned := r.messages("retried") + r.messages("dead"); burned != 0 {
+			h.Eventually("the slot goes on", func() bool { return r.Metric("composerp_worker_paused_slots") == 0 })
+			if burned := r.Messages("retried") + r.Messages("dead"); burned != 0 {
 				t.Errorf("want no attempt burned, got %d", burned)
 			}
-			if r.log.has(func(line string) bool { return strings.Contains(line, "session with the broker ends") }) {
+			if r.Logs.Has("session with the broker ends") {
 				t.Error("want the messages kept in hand, not delivered again")
 			}
 		})
 	}
 }
 
-func databaseName(h *house) string {
-	return storetest.Value[string](h, h.url, `SELECT current_database()`)
+func databaseName(h *env) string {
+	return storetest.Value[string](h, h.URL, `SELECT current_database()`)
 }
 
-// admin runs a statement on the database's server, from another database, with nobody connected to this one.
-func (h *house) admin(statement string, names ...any) {
+// admin runs a statement on the database's server, from another database, with no connection to this one.
+func (h *env) admin(statement string, names ...any) {
 	h.Helper()
 	server, err := sql.Open("postgres", localtest.Database(h))
-	h.must(err)
+	h.Must(err)
 	defer func() { _ = server.Close() }()
-	h.soon("the database is let alone", func() bool {
+	h.Eventually("the database is let alone", func() bool {
 		_, err := server.Exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", names[0])
-		h.must(err)
+		h.Must(err)
 		_, err = server.Exec(fmt.Sprintf(statement, names...))
 		return err == nil
 	})

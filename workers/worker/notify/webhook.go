@@ -1,4 +1,4 @@
-package notice
+package notify
 
 import (
 	"context"
@@ -26,7 +26,7 @@ type hook struct {
 
 // Webhook is a channel that posts JSON to a URL.
 func Webhook(url string, caller webcall.Caller) Channel {
-	return Channel{Name: "webhook", Tell: func(ctx context.Context, m Message) (webcall.Answer, error) {
+	return Channel{Name: "webhook", Notify: func(ctx context.Context, m Message) (webcall.Answer, error) {
 		body, err := json.Marshal(hook{m.Summary, m.About, m.ID, m.Type, m.TenantID, m.Timestamp.UTC(), m.Payload})
 		if err != nil {
 			return webcall.Answer{}, worker.Reject(fmt.Errorf("writing of event %s: %w", m.ID, err))

@@ -17,7 +17,7 @@ import (
 // echo is what the tests' handlers do: one event for each that they handle. The
 // log then shows what was handled, and how often.
 func echo(tx *worker.Tx, e event.Envelope) error {
-	return tx.Emit(e, e.AggregateID, 0, event.InventoryLowStock{
+	return tx.For(e).Emit(e.AggregateID, 0, event.InventoryLowStock{
 		ItemID: "cup", LocationID: "shop", Available: event.NewDecimal(0), Threshold: event.NewDecimal(1),
 	})
 }
@@ -80,7 +80,7 @@ func echoing(seen *tries, verdict func(ctx context.Context, events []event.Any) 
 		}
 		return verdict(ctx, events)
 	}
-	options = append([]worker.Option{worker.Ladder(rung), worker.OnBatch(handle, event.TypeSaleCompleted)}, options...)
+	options = append([]worker.Option{worker.RetryDelays(retryDelay), worker.OnBatch(handle, event.TypeSaleCompleted)}, options...)
 	return worker.New("echo", options...)
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
 // process is what a process of the fleet is told, when it is this test binary
@@ -34,12 +35,12 @@ const processVariable = "COMPOSERP_TEST_PROCESS"
 // TestProcess is no test: it is the process that TestWhatKillsTheProcess starts.
 // It kills itself, as the kernel would, when it is handed poison.
 func TestProcess(t *testing.T) {
-	said := os.Getenv(processVariable)
-	if said == "" {
+	text := os.Getenv(processVariable)
+	if text == "" {
 		t.Skip("started by other tests")
 	}
 	var p process
-	if err := json.Unmarshal([]byte(said), &p); err != nil {
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
 		t.Fatal(err)
 	}
 	db, err := store.Open(t.Context(), store.Config{URL: p.DatabaseURL, Connections: 4})
@@ -56,12 +57,12 @@ func TestProcess(t *testing.T) {
 		return nil
 	})
 	ctx, stop := context.WithCancel(t.Context())
-	go func() { // whoever started it ends it by closing its input
+	go func() { // the test ends it by closing its input
 		_, _ = bufio.NewReader(os.Stdin).ReadByte()
 		stop()
 	}()
 	r := worker.Runner{
-		Worker: w, DB: db, Slots: p.Slots, Exchange: rabbitmq.Config{URLs: []string{p.BrokerURL}},
+		Worker: w, DB: db, Slots: p.Slots, Broker: rabbitmq.Config{URLs: []string{p.BrokerURL}},
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	}
 	if err := r.Run(ctx); err != nil {
@@ -78,15 +79,15 @@ func TestWhatKillsTheProcessDiesAlone(t *testing.T) {
 			t.Parallel()
 			const n = 40
 			w := echoing(&tries{}, nil)
-			h := newHouse(t, w)
+			h := newEnv(t, w)
 			events := sales(t, n)
 			poison := events[n/2]
-			h.publish(events...)
+			h.Publish(events...)
 			deaths := 0
 			for condemned := false; !condemned; {
-				died := h.spawn(process{DatabaseURL: h.url, BrokerURL: h.broker.URLs[0], Poison: []string{poison.ID.String()}, Slots: slots}, func() bool {
+				died := h.spawn(process{DatabaseURL: h.URL, BrokerURL: h.Broker.URLs[0], Poison: []string{poison.ID.String()}, Slots: slots}, func() bool {
 					all, _ := h.effects()
-					condemned = all >= n-1 && h.depth(topology.DeadQueueName("echo")) > 0
+					condemned = all >= n-1 && h.Depth(topology.DeadQueueName("echo")) > 0
 					return condemned
 				})
 				if died {
@@ -96,17 +97,17 @@ func TestWhatKillsTheProcessDiesAlone(t *testing.T) {
 				}
 			}
 			h.wantEffects(n - 1)
-			dead := h.take(topology.DeadQueueName("echo"), 1)[0]
+			dead := h.Receive(topology.DeadQueueName("echo"), 1)[0]
 			if dead.ID != poison.ID.String() || !strings.Contains(dead.Failure().Error, "died 3 times") {
 				t.Errorf("want the poison and why, got %s: %s", dead.ID, dead.Failure().Error)
 			}
-			if left := h.depth(topology.DeadQueueName("echo")) + h.depth(topology.QueueName("echo")); left != 0 {
+			if left := h.Depth(topology.DeadQueueName("echo")) + h.Depth(topology.QueueName("echo")); left != 0 {
 				t.Errorf("want no other message dead or left, got %d", left)
 			}
-			if suspects := storetest.Value[int](t, h.url, `SELECT count(*) FROM suspect`); suspects != 0 {
+			if suspects := storetest.Value[int](t, h.URL, `SELECT count(*) FROM suspect`); suspects != 0 {
 				t.Errorf("want no suspect left, got %d", suspects)
 			}
-			if rows := h.journal(); len(rows) != 1 || rows[0].Message_ID != dead.ID || rows[0].Outcome != "dead" || rows[0].Class != "" {
+			if rows := h.failures(); len(rows) != 1 || rows[0].Message_ID != dead.ID || rows[0].Outcome != "dead" || rows[0].Class != "" {
 				t.Errorf("want the poison alone written down, got %+v", rows)
 			}
 			t.Logf("the process died %d times", deaths)
@@ -115,21 +116,21 @@ func TestWhatKillsTheProcessDiesAlone(t *testing.T) {
 }
 
 // spawn starts a process and waits until it has died, or until done holds; then it ends it.
-func (h *house) spawn(p process, done func() bool) (died bool) {
+func (h *env) spawn(p process, done func() bool) (died bool) {
 	h.Helper()
-	said, err := json.Marshal(p)
-	h.must(err)
+	text, err := json.Marshal(p)
+	h.Must(err)
 	cmd := exec.Command(os.Args[0], "-test.run=^TestProcess$")
-	cmd.Env = append(os.Environ(), processVariable+"="+string(said))
+	cmd.Env = append(os.Environ(), processVariable+"="+string(text))
 	var output strings.Builder
 	cmd.Stdout, cmd.Stderr = &output, &output
 	input, err := cmd.StdinPipe()
-	h.must(err)
-	h.must(cmd.Start())
+	h.Must(err)
+	h.Must(cmd.Start())
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	defer func() { _ = cmd.Process.Kill() }()
-	h.soon("the process dies or has done its work", func() bool {
+	h.Eventually("the process dies or has done its work", func() bool {
 		select {
 		case err := <-ended:
 			ended <- err
@@ -141,7 +142,7 @@ func (h *house) spawn(p process, done func() bool) (died bool) {
 	if !died {
 		_ = input.Close()
 	}
-	err = within(h, "the process ends", ended)
+	err = workertest.Wait(h, "the process ends", ended)
 	var exit *exec.ExitError
 	switch killed := errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL; {
 	case died && !killed, !died && err != nil:
@@ -157,11 +158,11 @@ func TestCarefulnessEnds(t *testing.T) {
 	const suspects, rest = 5, 500
 	seen := &tries{}
 	w := echoing(seen, nil, worker.Batch(100, 500))
-	h := newHouse(t, w)
-	h.publish(sales(t, suspects)...)
+	h := newEnv(t, w)
+	h.Publish(sales(t, suspects)...)
 	h.deliver(topology.QueueName("echo"), suspects, 4)
-	h.publish(sales(t, rest)...)
-	r := h.run(w, 1)
+	h.Publish(sales(t, rest)...)
+	r := h.RunWorker(w, 1)
 	h.wantEffects(suspects + rest)
 	for i, batch := range seen.all()[:suspects] {
 		if len(batch) != 1 {
@@ -171,7 +172,7 @@ func TestCarefulnessEnds(t *testing.T) {
 	if seen.largest() != 100 {
 		t.Errorf("want batches of 100 after the suspects, got %d at most", seen.largest())
 	}
-	if !r.log.has(func(line string) bool { return strings.Contains(line, "going on one by one") }) || r.messages("dead") != 0 {
-		t.Errorf("want it said and nobody condemned, got %d dead", r.messages("dead"))
+	if !r.Logs.Has("processing suspect messages one by one") || r.Messages("dead") != 0 {
+		t.Errorf("want it logged and no dead letter, got %d dead", r.Messages("dead"))
 	}
 }

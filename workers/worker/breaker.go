@@ -1,0 +1,170 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
+)
+
+// # Failure policy: circuit breaker
+//
+// Retries of many messages, in many slots and processes, against a dependency that
+// is away or busy keep it down. So the fleet has one circuit a dependency, a row in
+// the database (store/failures). The first call that finds the dependency away
+// opens the circuit: while it is open no call is made. Once its wait has passed it
+// is half-open: one call an interval is made, the probe. A probe that is answered
+// closes it.
+//
+// Invariants:
+//
+//   - A circuit that is known as closed costs a look into memory. Memory is read
+//     anew from the database when it is a second old and a call is to be made.
+//   - A circuit that is known as open is asked of the database before each call:
+//     only there is it decided which call is the probe.
+//   - A process that does not know yet that a circuit is open makes at most the
+//     calls that its slots have under way: the first that fails tells all of them.
+//   - An error of the breaker's own is the database's fault, and no message's.
+//
+// # What a crash leaves, step by step
+//
+//	before the circuit opens     the next call finds out
+//	with the probe under way     an open circuit that the next call may probe
+//	                             failures.ProbeTime after the probe was claimed
+//	after the call went well,    the same; the call is made again for the same
+//	before the circuit closes    message, with its key
+
+// DefaultCircuitBackoff is how long circuits stay open.
+var DefaultCircuitBackoff = failures.CircuitBackoff{First: time.Second, Longest: 15 * time.Second, LongestAsked: time.Hour}
+
+// Breakers are the circuit breakers of the dependencies that a process calls. The
+// zero value works once a worker that was declared with it runs; before that, and
+// when it is nil, every call is made.
+type Breakers struct {
+	// Backoff is how long circuits stay open; zero means DefaultCircuitBackoff.
+	Backoff failures.CircuitBackoff
+
+	db     atomic.Pointer[store.DB]
+	mu     sync.Mutex
+	readAt time.Time
+	open   map[string]time.Time // the circuits known as open, and since when they are known so
+}
+
+// WithBreakers declares that the worker makes its calls by Breakers.Call, or by
+// webcall with these breakers.
+func WithBreakers(breakers *Breakers) Option { return func(w *Worker) { w.breakers = breakers } }
+
+// knownFor is how long a circuit that was read as closed is believed to be.
+const knownFor = time.Second
+
+// settleTime is how long the end of a call is reported, also by a process that stops.
+const settleTime = 5 * time.Second
+
+// Call makes a call to a dependency if its circuit is closed, or half-open and
+// this call is the probe. An Unavailable error of the call opens the circuit; any
+// other end of a probe closes it, for the dependency has answered. The error is
+// the call's, or ErrCircuitOpen, or the database's.
+func (b *Breakers) Call(ctx context.Context, dependency string, call func() error) error {
+	if b == nil || b.db.Load() == nil {
+		return call()
+	}
+	db := b.db.Load()
+	probe, err := b.permit(ctx, db, dependency)
+	if err != nil {
+		return err
+	}
+	err = call()
+	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	defer cancel()
+	if away, is := asUnavailable(err); is {
+		return b.trip(settling, db, probe, unavailability{dependency, err, away.wait})
+	}
+	if probe != 0 && ctx.Err() == nil && failures.ResetCircuit(settling, db, dependency, probe) == nil {
+		b.mark(dependency, false)
+	} // a circuit that could not be closed is probed again; the call was made
+	return err
+}
+
+// permit gives the term of the probe that this call is, 0 when the circuit is closed.
+func (b *Breakers) permit(ctx context.Context, db *store.DB, dependency string) (probe int64, err error) {
+	open, err := b.knownOpen(ctx, db, dependency)
+	if err != nil || !open {
+		return 0, err
+	}
+	permit, err := failures.RequestPermit(ctx, db, dependency)
+	if err != nil {
+		return 0, err
+	}
+	if permit.Refused {
+		return 0, unavailability{dependency, fmt.Errorf("%w: %s is away", ErrCircuitOpen, dependency), permit.Wait}
+	}
+	if permit.Probe == 0 {
+		b.mark(dependency, false)
+	}
+	return permit.Probe, nil
+}
+
+// trip opens a circuit.
+func (b *Breakers) trip(ctx context.Context, db *store.DB, probe int64, away unavailability) error {
+	backoff := b.Backoff
+	if backoff == (failures.CircuitBackoff{}) {
+		backoff = DefaultCircuitBackoff
+	}
+	wait, err := failures.TripCircuit(ctx, db, away.dependency, probe, away.Error(), away.wait, backoff)
+	if err != nil {
+		return fmt.Errorf("%w; %w", away, err)
+	}
+	b.mark(away.dependency, true)
+	away.wait = wait
+	return away
+}
+
+// knownOpen tells what memory knows of a circuit, and reads the database when that is old.
+func (b *Breakers) knownOpen(ctx context.Context, db *store.DB, dependency string) (open bool, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if began := time.Now(); began.Sub(b.readAt) >= knownFor {
+		b.readAt = began // other calls go by memory while this one reads
+		b.mu.Unlock()
+		circuits, err := failures.OpenCircuits(ctx, db)
+		b.mu.Lock()
+		if err != nil {
+			b.readAt = time.Time{}
+			return false, err
+		}
+		b.remember(circuits, began)
+	}
+	_, open = b.open[dependency]
+	return open, nil
+}
+
+// remember takes over what was read, but keeps circuits that opened after the read began. The lock is held.
+func (b *Breakers) remember(circuits []failures.CircuitState, began time.Time) {
+	read := make(map[string]time.Time, len(circuits))
+	for _, c := range circuits {
+		read[c.Name] = began
+	}
+	for name, since := range b.open {
+		if since.After(began) {
+			read[name] = since
+		}
+	}
+	b.open = read
+}
+
+func (b *Breakers) mark(dependency string, open bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case !open:
+		delete(b.open, dependency)
+	case b.open == nil:
+		b.open = map[string]time.Time{dependency: time.Now()}
+	default:
+		b.open[dependency] = time.Now()
+	}
+}

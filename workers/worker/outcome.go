@@ -1,0 +1,79 @@
+package worker
+
+import (
+	"errors"
+	"time"
+)
+
+// ErrRejected matches every error of Reject.
+var ErrRejected = errors.New("rejected")
+
+// Reject marks an error as final: the message becomes a dead letter at once.
+func Reject(err error) error { return rejection{err} }
+
+// rejection is an error that no retry can help. Its text is its cause's alone.
+type rejection struct{ cause error }
+
+func (r rejection) Error() string        { return r.cause.Error() }
+func (r rejection) Unwrap() error        { return r.cause }
+func (r rejection) Is(target error) bool { return target == ErrRejected }
+
+// RetryAfter marks an error with how long to wait before the next attempt, as the
+// other side asked for (Retry-After). The message takes its next retry queue, or a
+// later one whose delay is long enough, or the longest.
+func RetryAfter(err error, wait time.Duration) error { return postponement{err, wait} }
+
+type postponement struct {
+	cause error
+	wait  time.Duration
+}
+
+func (p postponement) Error() string { return p.cause.Error() }
+func (p postponement) Unwrap() error { return p.cause }
+
+// ErrInDoubt matches every error of InDoubt.
+var ErrInDoubt = errors.New("in doubt")
+
+// InDoubt marks an error whose cause is unknown, such as a call that the other side
+// hung up on: the message may have caused it, or not. The message is retried like
+// after any error, but no class of events is quarantined because of it.
+func InDoubt(err error) error { return doubt{err} }
+
+type doubt struct{ cause error }
+
+func (d doubt) Error() string        { return d.cause.Error() }
+func (d doubt) Unwrap() error        { return d.cause }
+func (d doubt) Is(target error) bool { return target == ErrInDoubt }
+
+// ErrUnavailable matches every error of Unavailable.
+var ErrUnavailable = errors.New("a dependency is away")
+
+// ErrCircuitOpen matches an ErrUnavailable when no call was made, because the
+// dependency's circuit is open.
+var ErrCircuitOpen = errors.New("circuit open")
+
+// Unavailable marks an error as the fault of a dependency that is away or busy,
+// and of no message. The message waits in a retry queue and keeps its attempts; it
+// takes the first retry delay that is at least after, or the longest. The error
+// opens the dependency's circuit.
+func Unavailable(dependency string, err error, after time.Duration) error {
+	return unavailability{dependency, err, after}
+}
+
+// unavailability is a dependency that is away, for at least wait.
+type unavailability struct {
+	dependency string
+	cause      error
+	wait       time.Duration
+}
+
+func (u unavailability) Error() string        { return u.cause.Error() }
+func (u unavailability) Unwrap() error        { return u.cause }
+func (u unavailability) Is(target error) bool { return target == ErrUnavailable }
+
+// asUnavailable finds a dependency's fault in an error. Other errors that are
+// joined to it will show again when the dependency is back.
+func asUnavailable(err error) (unavailability, bool) {
+	var u unavailability
+	return u, errors.As(err, &u)
+}

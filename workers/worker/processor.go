@@ -1,0 +1,245 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failpoint"
+	"github.com/composerp/composerp/store/inbox"
+)
+
+// processor is the middle of the chain, and knows no broker: decode, claim, handle,
+// emit, commit. A slot calls it under its failure policies; Worker.Handle calls it
+// for tests, without any.
+type processor struct {
+	worker   Worker
+	db       *store.DB
+	consumer inbox.ConsumerID
+}
+
+// message is a delivery and, but for OnMessages, the event in it.
+type message struct {
+	rabbitmq.Delivery
+	event event.Any
+	// prepared is what the preparation of its call gave, when isPrepared.
+	prepared   any
+	isPrepared bool
+}
+
+// outcome is what a transaction did: how many messages were new, and what they emitted.
+type outcome struct {
+	handled int
+	emitted []event.Any
+}
+
+// decode reads the event in a message. Only events that did not come through the
+// log are checked against their schema, which the log has done. The routing key
+// decides nothing: of a message moved by hand it is its queue's name. Every error
+// is a rejection.
+func (w Worker) decode(d rabbitmq.Delivery) (message, error) {
+	if w.onMessages != nil {
+		return message{Delivery: d}, nil
+	}
+	decode := event.Decode
+	if d.LogSeq() <= 0 {
+		decode = event.DecodeOutside
+	}
+	e, err := decode(d.Body)
+	switch {
+	case err != nil:
+		return message{}, Reject(err)
+	case d.Type != "" && d.Type != string(e.Type):
+		return message{}, Reject(fmt.Errorf("the message's type property is %q, its envelope's eventType %q", d.Type, e.Type))
+	case !slices.Contains(w.types, e.Type) && !slices.Contains(w.former, e.Type):
+		return message{}, Reject(fmt.Errorf("worker %s does not subscribe to %s", w.name, e.Type))
+	}
+	e.LogSeq = max(0, d.LogSeq())
+	return message{Delivery: d, event: e}, nil
+}
+
+// process brings messages to their effects in one transaction. A call is made
+// outside of it: see processCall.
+func (p processor) process(ctx context.Context, messages []message) (done outcome, err error) {
+	if len(messages) == 1 {
+		if c, is := p.worker.onCall[messages[0].event.Type]; is {
+			return p.processCall(ctx, messages[0], c)
+		}
+	}
+	tx, err := p.begin(ctx)
+	if err != nil {
+		return outcome{}, err
+	}
+	defer tx.rollback(&err)
+	handled := len(messages)
+	if p.worker.onMessages != nil {
+		err = p.handleMessages(ctx, tx, messages)
+	} else {
+		var events []event.Any
+		if events, err = p.claim(ctx, tx, messages); err != nil {
+			return outcome{}, err
+		}
+		handled = len(events)
+		err = p.handle(ctx, tx, events)
+	}
+	if err != nil {
+		return outcome{}, err
+	}
+	failpoint.Hit("worker.handled")
+	if err := tx.emit(ctx); err != nil {
+		return outcome{}, err
+	}
+	if err := tx.commit(); err != nil {
+		return outcome{}, err
+	}
+	return outcome{handled, tx.emitted}, nil
+}
+
+// begin opens a transaction; its owner defers rollback.
+func (p processor) begin(ctx context.Context) (*Tx, error) {
+	owner, err := p.db.Begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Tx{storeTx: owner, owner: owner, worker: p.worker.name}, nil
+}
+
+// claim enters the events in the inbox, and gives those that are new to the worker, each once, in arrival order.
+func (p processor) claim(ctx context.Context, tx *Tx, messages []message) ([]event.Any, error) {
+	events := make([]event.Any, len(messages))
+	ids := make([]uuid.UUID, len(messages))
+	for i, m := range messages {
+		events[i], ids[i] = m.event, m.event.ID
+	}
+	if p.worker.idempotent {
+		return events, nil
+	}
+	fresh, err := inbox.Claim(ctx, tx, p.consumer, ids)
+	if err != nil {
+		return nil, err
+	}
+	kept := events[:0]
+	for _, e := range events {
+		if fresh[e.ID] {
+			kept = append(kept, e)
+			fresh[e.ID] = false // a second copy in the same batch is a duplicate too
+		}
+	}
+	failpoint.Hit("worker.claimed")
+	return kept, nil
+}
+
+// handle calls the worker's handler: once for a batch, or once an event.
+func (p processor) handle(ctx context.Context, tx *Tx, events []event.Any) (err error) {
+	if len(events) == 0 {
+		return nil
+	}
+	defer recovered(&err)
+	if p.worker.onBatch != nil {
+		return p.worker.onBatch(ctx, tx, events)
+	}
+	for _, e := range events {
+		tx.cause = e.Envelope
+		if err := p.worker.onEvent[e.Type](ctx, tx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p processor) handleMessages(ctx context.Context, tx *Tx, messages []message) (err error) {
+	defer recovered(&err)
+	deliveries := make([]rabbitmq.Delivery, len(messages))
+	for i, m := range messages {
+		deliveries[i] = m.Delivery
+	}
+	return p.worker.onMessages(ctx, tx, deliveries)
+}
+
+// inTx runs do in a transaction of its own, for the steps of a call and for timers:
+// do gives how many messages it handled.
+func (p processor) inTx(ctx context.Context, cause event.Envelope, do func(tx *Tx) (int, error)) (done outcome, err error) {
+	tx, err := p.begin(ctx)
+	if err != nil {
+		return outcome{}, err
+	}
+	defer tx.rollback(&err)
+	tx.cause = cause
+	handled, err := do(tx)
+	if err != nil {
+		return outcome{}, err
+	}
+	failpoint.Hit("worker.handled")
+	if err := tx.emit(ctx); err != nil {
+		return outcome{}, err
+	}
+	if err := tx.commit(); err != nil {
+		return outcome{}, err
+	}
+	return outcome{handled, tx.emitted}, nil
+}
+
+// recovered turns a handler's panic into its error: a mistake in one handler must
+// not end the process. It is deferred.
+func recovered(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("the handler panicked: %v\n%s", p, debug.Stack())
+	}
+}
+
+// guard runs a part of a handler and turns its panic into its error.
+func guard(do func() error) (err error) {
+	defer recovered(&err)
+	return do()
+}
+
+// register enters the worker as a consumer of the inbox, unless it keeps no inbox.
+// From then on its circuit breakers are those of the database.
+func (w Worker) register(ctx context.Context, db *store.DB) (inbox.ConsumerID, error) {
+	if w.breakers != nil {
+		w.breakers.db.Store(db)
+	}
+	if !w.TracksInbox() {
+		return 0, nil
+	}
+	types := make([]string, len(w.types))
+	for i, t := range w.types {
+		types[i] = string(t)
+	}
+	return inbox.Subscribe(ctx, db, w.name, types)
+}
+
+// Handle handles deliveries as a slot handles a batch, once, without a broker and
+// without failure policies: the handler's error is returned. It gives what was
+// emitted. Package workertest uses it.
+func (w Worker) Handle(ctx context.Context, db *store.DB, deliveries ...rabbitmq.Delivery) ([]event.Any, error) {
+	consumer, err := w.register(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	messages := make([]message, len(deliveries))
+	for i, d := range deliveries {
+		if messages[i], err = w.decode(d); err != nil {
+			return nil, err
+		}
+	}
+	size := max(1, len(messages))
+	if w.makesCalls() {
+		size = 1 // calls share no transaction
+	}
+	var emitted []event.Any
+	for batch := range slices.Chunk(messages, size) {
+		done, err := processor{w, db, consumer}.process(ctx, batch)
+		if err != nil {
+			return nil, err
+		}
+		emitted = append(emitted, done.emitted...)
+	}
+	return emitted, nil
+}

@@ -1,0 +1,137 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/store/failpoint"
+	"github.com/composerp/composerp/store/failures"
+)
+
+// # Failure policy: retry
+//
+// A message that failed goes to a retry queue of its worker, which returns it after
+// the retry delay, or it becomes a dead letter: when it has no attempts left, when
+// the handler rejected it, or when its class is quarantined.
+//
+// First the failure is recorded, in a transaction of its own, which also decides
+// about the quarantine; then the message's copy is published; then the confirm is
+// waited for; then the slot acknowledges the message. So every failed message that
+// was acknowledged is recorded, and one that is recorded and was not acknowledged
+// comes again.
+//
+//	a crash before the      nothing; the broker delivers again, and the message
+//	record                  is attempted again
+//	after the record,       a row with the outcome that was meant. The message
+//	before the confirm      comes again at the same attempt: when that fails too,
+//	                        the row is overwritten, so that no attempt is two rows
+//	                        and no event counts twice for its class; when it
+//	                        succeeds, the row tells of an attempt that did fail
+//	after the confirm,      the copy, and the message itself again at its old
+//	before the ack          attempt: two copies, one effect, since the inbox
+//	                        decides, and again one row
+//
+// While the database is away, or another transaction holds the table locked,
+// nothing can be recorded: the message is kept in hand. A record that the database
+// refuses for another reason must not stop a queue: it is logged, and the message
+// goes on.
+
+// DefaultRetryDelays are how long a worker waits before its second, third and
+// fourth attempt. After that a message becomes a dead letter.
+var DefaultRetryDelays = []time.Duration{5 * time.Second, time.Minute, 15 * time.Minute}
+
+// RetryDelays sets how long to wait before each further attempt.
+func RetryDelays(delays ...time.Duration) Option { return func(w *Worker) { w.retryDelays = delays } }
+
+const (
+	logFailed      = "a message failed"
+	logCopyRefused = "the broker does not take a failed message; keeping messages in hand"
+)
+
+// fail applies the failure policies to a message. nil means that the broker has
+// confirmed its copy in a retry queue or among the dead letters, and the message
+// itself may be acknowledged.
+//
+// A worker that consumes a foreign queue has neither. Its message stays where it
+// is, and the slot ends with an error, which is logged at each reconnect.
+func (s *slot) fail(ctx context.Context, m message, failure error) error {
+	if s.Worker.consumesForeignQueue() {
+		return fmt.Errorf("handling message %s of %s, which has no retry queues: %w", m.ID, s.Worker.queue, failure)
+	}
+	if away, is := asUnavailable(failure); is && len(s.Worker.retryDelays) > 0 {
+		return s.postpone(ctx, m, away)
+	}
+	attempt := max(0, m.Attempt()) // an external publisher's header may be negative, and would be retried for ever
+	outcome := failures.OutcomeRetried
+	if errors.Is(failure, ErrRejected) || attempt >= len(s.Worker.retryDelays) {
+		outcome = failures.OutcomeDead
+	}
+	class, err := s.record(ctx, m, failure, outcome)
+	if err != nil {
+		return err
+	}
+	if class != "" {
+		outcome = failures.OutcomeQuarantined
+	}
+	copied := rabbitmq.DeadMessage(m.Delivery, s.Worker.name, failure)
+	switch outcome {
+	case failures.OutcomeRetried:
+		copied = rabbitmq.RetryMessage(m.Delivery, s.Worker.name, s.Worker.retryDelay(attempt, failure), failure)
+	case failures.OutcomeQuarantined:
+		copied.Headers[rabbitmq.HeaderQuarantine] = class
+	}
+	copied.Headers[rabbitmq.HeaderAttempt] = int64(attempt + 1)
+	failpoint.Hit("judge.begun")
+	if err := s.publishCopy(ctx, copied); err != nil {
+		return err
+	}
+	failpoint.Hit("judge.confirmed")
+	s.count(string(outcome), 1)
+	s.Log.Warn(logFailed, "outcome", outcome, "event", copied.ID, "type", m.Type, "attempt", attempt+1, "class", class, "error", failure)
+	return nil
+}
+
+// publishCopy publishes until the broker has the message. A retry queue that is
+// full or was never declared is no message's fault: the messages are kept in hand
+// until the topology is repaired.
+func (s *slot) publishCopy(ctx context.Context, m rabbitmq.Message) error {
+	for backoff := newBackoff(); ; {
+		confirmation, err := s.publisher.Publish(ctx, m)
+		if err == nil {
+			failpoint.Hit("judge.published")
+			err = confirmation.Wait(ctx)
+		}
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, rabbitmq.ErrNacked) && !errors.Is(err, rabbitmq.ErrUnroutable) {
+			return fmt.Errorf("sending message %s to %s: %w", m.ID, m.Exchange, err)
+		}
+		s.Log.Error(logCopyRefused, "exchange", m.Exchange, "key", m.RoutingKey, "error", err)
+		if !backoff.wait(ctx) {
+			return fmt.Errorf("sending message %s to %s: %w", m.ID, m.Exchange, err)
+		}
+	}
+}
+
+// retryDelay is how long a message waits for its next attempt after a failure.
+func (w Worker) retryDelay(attempt int, failure error) time.Duration {
+	var asked postponement
+	if !errors.As(failure, &asked) {
+		return w.retryDelays[attempt]
+	}
+	return w.delayOf(attempt, asked.wait)
+}
+
+// delayOf is the first retry delay from an attempt on that is at least wait, or the longest.
+func (w Worker) delayOf(attempt int, wait time.Duration) time.Duration {
+	for _, delay := range w.retryDelays[attempt:] {
+		if delay >= wait {
+			return delay
+		}
+	}
+	return w.retryDelays[len(w.retryDelays)-1]
+}
