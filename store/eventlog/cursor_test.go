@@ -154,7 +154,7 @@ func TestLagAndSetAside(t *testing.T) {
 	for range 2 { // said again after a crash
 		storetest.Must(t, eventlog.MarkUnpublishable(t.Context(), p.DB, page.Events[0], "no broker takes it"))
 	}
-	if n := storetest.One[int](t, p.SQL(), `SELECT count(*) FROM set_aside WHERE seq = 1`); n != 1 {
+	if n := storetest.One[int](t, p.SQL(), `SELECT count(*) FROM unpublishable WHERE seq = 1`); n != 1 {
 		t.Errorf("it was set aside %d times", n)
 	}
 	reader.At = page.Next

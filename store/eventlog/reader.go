@@ -185,7 +185,7 @@ func ReadPage(ctx context.Context, db *store.DB, at Cursor, limit int) (Page, er
 	return page, nil
 }
 
-var markUnpublishable = pg.SQL(`INSERT INTO set_aside (seq, event_id, reason) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`)
+var markUnpublishable = pg.SQL(`INSERT INTO unpublishable (seq, event_id, reason) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`)
 
 // SetAside notes an event that can not be published, so that the cursor may pass it.
 func MarkUnpublishable(ctx context.Context, db *store.DB, e Entry, reason string) error {
