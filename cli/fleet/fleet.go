@@ -6,13 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/composerp/composerp/cli/exit"
@@ -163,23 +160,6 @@ func (f *fleet) slotsOf(w worker.Worker) int {
 		return n
 	}
 	return max(1, f.slots[""])
-}
-
-func (f *fleet) serveMetrics(ctx context.Context, g *errgroup.Group, registry *prometheus.Registry) {
-	mux := http.NewServeMux()
-	mux.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
-	g.Go(func() error {
-		if err := server.Serve(f.metrics); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serving the metrics: %w", err)
-		}
-		return nil
-	})
-	g.Go(func() error {
-		<-ctx.Done()
-		return server.Close()
-	})
 }
 
 func listenMetrics(addr string, chosen bool) (net.Listener, error) {
