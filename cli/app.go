@@ -52,7 +52,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		completeLine(app, args[2], args[3:], stdout)
 		return exit.OK
 	}
-	err := app.RunContext(ctx, permute(app, args))
+	err := app.RunContext(ctx, permute(app, renamed(app, args, stderr)))
 	if err == nil {
 		return exit.OK
 	}
