@@ -21,6 +21,7 @@ var renames = []rename{
 	{"notification list", "--untold", "--undelivered"},
 	{"dlq list", "--dealt", "--all"},
 	{"dlq export", "--dealt", "--all"},
+	{"worker run", "journal", "deadletterlog"},
 	{"dlq redrive", "--stop-at", "--max-failure-rate"},
 }
 

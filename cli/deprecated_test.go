@@ -20,6 +20,7 @@ func TestDeprecatedWordsBecomeTodays(t *testing.T) {
 		{"dlq show -- --dealt", "dlq show -- --dealt", ""},
 		{"dlq list --error --dealt", "dlq list --error --dealt", ""},
 		{"notification list --undelivered", "notification list --undelivered", ""},
+		{"worker run ledger journal", "worker run ledger deadletterlog", "journal"},
 		{"stock show notice", "stock show notice", ""},
 	} {
 		var said bytes.Buffer
@@ -47,6 +48,8 @@ func TestDeprecatedWordsAreHidden(t *testing.T) {
 		switch r.under {
 		case "":
 			line, typed = append(line, "list"), ""
+		case "worker run":
+			typed = ""
 		case "dlq redrive":
 			line[len(line)-1] += "=5"
 		}
@@ -61,7 +64,7 @@ func TestDeprecatedWordsAreHidden(t *testing.T) {
 			if strings.Contains(out, r.old+" ") || strings.Contains(out, r.old+"\n") {
 				t.Errorf("%s shows the deprecated %s", what, r.old)
 			}
-			if !strings.Contains(out, r.now) {
+			if !strings.Contains(out, r.now) && (what == "completion" || r.under != "worker run") {
 				t.Errorf("%s lacks %s", what, r.now)
 			}
 		}

@@ -10,9 +10,9 @@ import (
 	"github.com/composerp/composerp/workers/alert"
 	"github.com/composerp/composerp/workers/analytics"
 	"github.com/composerp/composerp/workers/approval"
+	"github.com/composerp/composerp/workers/deadletterlog"
 	"github.com/composerp/composerp/workers/forecasting"
 	"github.com/composerp/composerp/workers/intake"
-	"github.com/composerp/composerp/workers/journal"
 	"github.com/composerp/composerp/workers/ledger"
 	"github.com/composerp/composerp/workers/lots"
 	"github.com/composerp/composerp/workers/notification"
@@ -47,7 +47,7 @@ func Fleet(cfg Config) []worker.Worker {
 		notification.New(cfg.NotificationURL, cfg.Log),
 		alert.New(alert.Config{WebhookURL: cfg.AlertURL, AlertmanagerURL: cfg.AlertmanagerURL, Log: cfg.Log, Now: cfg.Now}),
 		analytics.New(),
-		journal.New(),
+		deadletterlog.New(),
 	}
 }
 

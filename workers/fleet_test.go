@@ -98,7 +98,7 @@ func TestWhoHearsWhat(t *testing.T) {
 // Audit looks in the inbox for what each worker owes: those that keep their own account owe nothing there.
 func TestWhoOwes(t *testing.T) {
 	t.Parallel()
-	owes := map[string]bool{"ledger": true, "stockview": true, "lots": true, "replenishment": true, "approval": true, "procurement": true, "notification": true, "alert": true, "forecasting": true, "analytics": true, "intake": false, "journal": false}
+	owes := map[string]bool{"ledger": true, "stockview": true, "lots": true, "replenishment": true, "approval": true, "procurement": true, "notification": true, "alert": true, "forecasting": true, "analytics": true, "intake": false, "deadletterlog": false}
 	for _, w := range workers.Fleet(workers.Config{}) {
 		if want, known := owes[w.Name()]; !known || w.Owes() != want {
 			t.Errorf("%s owes: %t, want %t", w.Name(), w.Owes(), want)

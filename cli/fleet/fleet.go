@@ -14,8 +14,10 @@ import (
 
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/workers/deadletterlog"
 	"github.com/composerp/composerp/workers/runtime/housekeeping"
 	"github.com/composerp/composerp/workers/runtime/relay"
 	"github.com/composerp/composerp/workers/worker"
@@ -131,6 +133,10 @@ func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, registry pr
 				default:
 				}
 			}}
+		if w.Queue() == topology.DeadLetterLog {
+			old := deadletterlog.OldQueue{DB: db, Broker: broker, Log: f.log.With("worker", w.Name())}
+			running.Go(func() error { old.Run(runningCtx); return nil })
+		}
 		running.Go(func() error {
 			if err := r.Run(runningCtx); err != nil {
 				return fmt.Errorf("running worker %s: %w", w.Name(), err)

@@ -11,7 +11,9 @@ const (
 	Retry         = "composerp.retry"        // topic: to a rung or back to a worker's queue, by its name
 	Dead          = "composerp.dead"         // topic: dead letters, by the name of the queue they fell from
 	Unrouted      = "composerp.unrouted"     // fanout, and its queue: events nobody is bound to
-	DeadLetterLog = "composerp.dead-journal" // queue: a copy of every dead letter, for the journal
+	DeadLetterLog = "composerp.dead-letter-log" // queue: a copy of every dead letter, for the worker deadletterlog
+
+	OldDeadLetterLog = "composerp.dead-journal" // its name in the version before; workers/deadletterlog empties and deletes it
 )
 
 // FilterName, UnloggedName and LoggedName are the three exchanges before the queue of a worker who hears only what
