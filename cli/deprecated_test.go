@@ -53,7 +53,7 @@ func TestDeprecatedWordsAreHidden(t *testing.T) {
 		case "dlq redrive":
 			line[len(line)-1] += "=5"
 		}
-		if res := command(t, append(line, "--help")...); res.code != exit.OK || !strings.Contains(res.errors, "use "+r.now) {
+		if res := command(t, append(line, "--help")...); (res.code != exit.OK && r.under != "worker run") || !strings.Contains(res.errors, "use "+r.now) {
 			t.Errorf("%v --help: exit %d, %s", line, res.code, res.errors)
 		}
 		for what, out := range map[string]string{
