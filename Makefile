@@ -38,7 +38,8 @@ test: setup ## set up and run every test against real servers
 	@# -count=1: the test cache does not see files outside the tools module, such as compose.yaml.
 	go -C deploy/tools test -count=1 ./...
 
-generate: ## write anew what is generated: docs/reference, the fleet's topology, the help texts
+generate: ## write what is generated: schemas of events, docs/reference, the fleet's topology, help texts
+	go generate ./...
 	go test ./cli -run 'TestReference|TestGoldenHelp' -update
 	go test ./workers -run Golden -update
 

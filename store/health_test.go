@@ -9,7 +9,7 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-func TestServerStateIsOfThisServer(t *testing.T) {
+func TestInspectServer(t *testing.T) {
 	t.Parallel()
 	s, err := store.InspectServer(t.Context(), storetest.Open(t, emptyDatabase(t), 1))
 	if err != nil {
@@ -35,7 +35,7 @@ func TestSchemaVersion(t *testing.T) {
 	storetest.IsError(t, err, store.ErrSchema)
 }
 
-func TestWellbeing(t *testing.T) {
+func TestReadHealth(t *testing.T) {
 	t.Parallel()
 	at := storetest.URL(t)
 	db := storetest.Open(t, at, 1)

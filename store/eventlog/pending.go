@@ -12,22 +12,22 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// # Debts
+// # Pending deliveries
 //
-// A debt is an event that a consumer was to be told of, by its subscription, and has neither handled nor among its dead
-// letters: it waits in a queue, or it was lost on the way. Which of the two, the log does not know; but it has the event
-// still, and a second copy does no harm.
+// A pending delivery is an event that a consumer is subscribed to and has neither handled nor among its dead letters:
+// it waits in a queue, or it was lost on the way. The log cannot tell which, but it still has the event, and a second
+// copy does no harm.
 //
-// What the relay has not passed is nobody's debt yet: it will be published in any case. What came straight over AMQP was
-// published when it was logged.
+// An event that the relay has not passed is not pending: it will be published in any case. An event that came straight
+// over AMQP was published before it was logged.
 
-// Debt is an event that a consumer owes.
+// PendingDelivery is an event that a consumer has not handled.
 type PendingDelivery struct {
 	Entry
 	Consumer string
 }
 
-// Each look into the inbox is one by its key, as in newestOwed.
+// Each lookup in the inbox is by key, as in newestPending.
 var pendingDeliveries = pg.SQL(`
 WITH ` + RelayCursorSQL + `
 SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body, c.name
@@ -45,19 +45,19 @@ WHERE c.name = ANY ($1::text[])
   AND NOT ` + ForgottenSQL + `
 ORDER BY e.seq, c.name`)
 
-// Debts gives, in the log's order, what the consumers owe of the events beyond one place of the log and up to another
-// that lie after a point; outside leaves out all but what came straight over AMQP. It reads everything between the two
-// places: take a few thousand at a time.
+// PendingDeliveries returns, in log order, what is pending for the consumers among the events beyond one log position
+// and up to another that lie after a Position; outside keeps only events that came straight over AMQP. It reads every
+// event between the two positions: take a few thousand at a time.
 func PendingDeliveries(ctx context.Context, db *store.DB, consumers []string, beyond, upto int64, after Position, outside bool) ([]PendingDelivery, error) {
-	var owed []PendingDelivery
+	var pending []PendingDelivery
 	err := pg.Each(ctx, db, pendingDeliveries, func(row *sql.Rows) error {
 		var d PendingDelivery
 		err := row.Scan(&d.Seq, &d.EventID, &d.Type, &d.OccurredAt, &d.Body, &d.Consumer)
-		owed = append(owed, d)
+		pending = append(pending, d)
 		return err
 	}, pq.StringArray(consumers), max(beyond, after.Seq), upto, after.Epoch, pg.Nullable(after.Snapshot), outside)
 	if err != nil {
-		return nil, fmt.Errorf("reading what %d consumers owe up to place %d: %w", len(consumers), upto, err)
+		return nil, fmt.Errorf("reading the pending deliveries of %d consumers up to log position %d: %w", len(consumers), upto, err)
 	}
-	return owed, nil
+	return pending, nil
 }

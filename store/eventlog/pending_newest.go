@@ -13,7 +13,7 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// Owed is an event that a consumer has still to handle.
+// NewestPending is the newest event that a consumer has not handled.
 type NewestPending struct {
 	Seq      int64     `db:"seq"`
 	EventID  uuid.UUID `db:"event_id"`
@@ -21,9 +21,8 @@ type NewestPending struct {
 	Consumer string    `db:"name"`
 }
 
-// The newest is looked at first: while anything is owed, most often that is. The
-// counts are what keeps each look one by a key: of NOT EXISTS the planner makes a
-// join, and reads the whole inbox.
+// The newest is looked up first: while anything is pending, usually the newest is. The counts keep each lookup by key:
+// the planner turns NOT EXISTS into a join and reads the whole inbox.
 var newestPending = pg.SQL(`
 SELECT e.seq, e.event_id, e.type, c.name
 FROM (SELECT seq, event_id, type, epoch, tx FROM event_log WHERE seq > $1 AND seq <= $3 ORDER BY seq DESC OFFSET 0) e
@@ -36,28 +35,25 @@ WHERE c.name = ANY ($2::text[])
   AND NOT ` + ForgottenSQL + `
 LIMIT 1`)
 
-// Owing gives the newest event past a place of the log and up to another that one
-// of the consumers owes and has neither handled nor put aside as dead; nil when
-// nothing is owed. Nobody owes what was in the log before its subscription. What the inbox has forgotten was proven, and is owed by nobody.
-// What a worker says is committed with its inbox row, so that nothing more
-// follows from what nobody owes. It reads the log from that place on: it is for
-// somebody who goes along with it, not for a dashboard.
+// FindNewestPending returns the newest event past one log position and up to another that one of the consumers has
+// neither handled nor among its dead letters; nil when nothing is pending. Events before a subscription do not count,
+// nor do forgotten ones: they were proven. Emitted events commit with the inbox row, so with nothing pending, nothing
+// more will be emitted. It reads the log from the first position on: for a caller that follows the log.
 func FindNewestPending(ctx context.Context, db *store.DB, since, upto int64, consumers []string) (*NewestPending, error) {
-	var owed NewestPending
-	err := pg.Get(ctx, db, &owed, newestPending, since, pq.StringArray(consumers), upto)
+	var newest NewestPending
+	err := pg.Get(ctx, db, &newest, newestPending, since, pq.StringArray(consumers), upto)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("asking what is owed: %w", err)
+		return nil, fmt.Errorf("reading the newest pending delivery: %w", err)
 	}
-	return &owed, nil
+	return &newest, nil
 }
 
 var logEnd = pg.SQL(`SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0)`)
 
-// LogEnd is the last number that was drawn for the log. Not every number below it
-// is, or will be, an event's.
+// End is the last number drawn for the log. Not every number below it is, or will be, an event's.
 func End(ctx context.Context, db *store.DB) (int64, error) {
 	var end int64
 	if err := pg.Get(ctx, db, &end, logEnd); err != nil {
@@ -70,7 +66,7 @@ var notAdmitted = pg.SQL(`
 SELECT e.event_id FROM unnest($1::uuid[]) AS e(event_id)
 WHERE NOT EXISTS (SELECT FROM admission a WHERE a.event_id = e.event_id)`)
 
-// NotAdmitted gives those of the events that the log does not have from outside.
+// NotAdmitted returns those events that the log does not hold from outside.
 func NotAdmitted(ctx context.Context, db *store.DB, ids []uuid.UUID) ([]uuid.UUID, error) {
 	var missing []uuid.UUID
 	if len(ids) == 0 {

@@ -2,15 +2,14 @@ package failpoint
 
 // Point is one step at which a process may die.
 type Point struct {
-	// Name is the part, a dot, and what has just been done.
+	// Name is the component, a dot, and the step just done.
 	Name string
-	// Leaves says what a kill there leaves, and who deals with it.
+	// Leaves says what a kill there leaves, and what repairs it.
 	Leaves string
 }
 
-// Points are all there are, part by part; docs/reference/crash-steps.md is generated
-// from them. A new one stands here and in the code, and cli's tests try it: a part that
-// is new to them needs a line there that says how a fleet is brought to it.
+// Points lists all fail points by component; docs/reference/crash-steps.md is generated from it. cli's tests try each
+// one: a new component needs a line there that drives a fleet to it.
 var Points = []Point{
 	{"worker.taken", "a batch in hand and nothing begun: the broker delivers it again, counted as one more delivery"},
 	{"worker.claimed", "inbox rows of an open transaction: rolled back, and the batch comes again"},

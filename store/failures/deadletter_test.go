@@ -31,7 +31,7 @@ func TestDeadLettersAreRecordedOnce(t *testing.T) {
 		ID: uuid.New(), Consumer: "ledger", EventID: uuid.NullUUID{UUID: event, Valid: true}, MessageID: "m1", Type: "SALE_COMPLETED", RoutingKey: "k",
 		Error: `said "no", {it} did`, Attempt: 3, Headers: []byte(`{"x-attempt":3,"deep":[{"a":"\\"}]}`), Body: every, DiedAt: died,
 	}
-	unknown := failures.DeadLetter{ID: uuid.New(), DiedAt: died.Add(time.Second)} // nothing is known of it
+	unknown := failures.DeadLetter{ID: uuid.New(), DiedAt: died.Add(time.Second)} // no field is known
 	records(p, known, unknown)
 	changed := known
 	changed.Error, changed.Body = "another", nil
@@ -67,9 +67,9 @@ func mustJSON(t testing.TB, v any) string {
 	return string(text)
 }
 
-// A stranger's message may say in its properties what no column can hold. One
-// such letter must not stop the journal.
-func TestDeadLettersOfStrangers(t *testing.T) {
+// A message of an external publisher may hold in its properties what no column can hold. Such a letter must not stop
+// the dead-letter log.
+func TestDeadLettersOfExternalPublishers(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
 	awkward := "\x00 \xff\xfe ok ☃"

@@ -16,8 +16,8 @@ func KindOfLocation(location string) string {
 	return "stock"
 }
 
-// A receipt does not know an item's name, a till does: the item's first sale is
-// the first to want its position at @customer, and so comes by here.
+// A receipt does not know an item's name, but a sale does. The item's first sale is the first to need its position at
+// @customer, and so names the item here.
 var CreateItems = pg.SQL(`
 INSERT INTO item (tenant_id, item_id, name)
 SELECT DISTINCT ON (tenant_id, item_id) tenant_id, item_id, name FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, item_id, name)
@@ -29,9 +29,8 @@ INSERT INTO location (tenant_id, location_id, kind)
 SELECT DISTINCT tenant_id, location_id, kind FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, location_id, kind)
 ORDER BY tenant_id, location_id ON CONFLICT DO NOTHING`)
 
-// createPlaces makes the items and locations that nobody has seen yet. They are
-// incomplete until master data says more.
-func CreatePlaces(ctx context.Context, tx store.Tx, keys []PositionKey) error {
+// CreateItemsAndLocations makes missing items and locations. They are incomplete until master data says more.
+func CreateItemsAndLocations(ctx context.Context, tx store.Tx, keys []PositionKey) error {
 	if len(keys) == 0 {
 		return nil
 	}
@@ -50,6 +49,5 @@ func CreatePlaces(ctx context.Context, tx store.Tx, keys []PositionKey) error {
 	return nil
 }
 
-// IsVirtual tells whether the location is one of the ledger's own. Nobody else
-// may use a name that begins with @.
+// IsVirtual reports whether the location is one of the ledger's own. Names that begin with @ are reserved for these.
 func IsVirtual(location string) bool { return strings.HasPrefix(location, "@") }

@@ -7,14 +7,14 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// PositionKey names a position: an item of a tenant at a location.
+// PositionKey identifies a position: an item of a tenant at a location.
 type PositionKey struct {
 	Tenant   string `db:"tenant_id"`
 	Item     string `db:"item_id"`
 	Location string `db:"location_id"`
 }
 
-// ItemKey names an item of a tenant.
+// ItemKey identifies an item of a tenant.
 type ItemKey struct{ Tenant, Item string }
 
 func ComparePositionKeys(a, b PositionKey) int {
@@ -37,7 +37,7 @@ func KeyColumns(keys []PositionKey) (tenants, items, locations *pg.Texts) {
 	return tenants, items, locations
 }
 
-// LocationKey names a location of a tenant.
+// LocationKey identifies a location of a tenant.
 type LocationKey struct {
 	Tenant   string `db:"tenant_id"`
 	Location string `db:"location_id"`
@@ -60,14 +60,14 @@ func LocationColumns(keys []LocationKey) (tenants, locations *pg.Texts) {
 }
 
 func LocationsOf(keys []PositionKey) []LocationKey {
-	var places []LocationKey
+	var locations []LocationKey
 	seen := map[LocationKey]bool{}
 	for _, k := range keys {
 		if p := (LocationKey{k.Tenant, k.Location}); !seen[p] {
 			seen[p] = true
-			places = append(places, p)
+			locations = append(locations, p)
 		}
 	}
-	slices.SortFunc(places, CompareLocationKeys)
-	return places
+	slices.SortFunc(locations, CompareLocationKeys)
+	return locations
 }

@@ -1,3 +1,7 @@
+// Package notifications records what was sent to people: one row an event and channel, with whether it was delivered.
+//
+// Invariants: a delivered notification never becomes undelivered, and while one channel is retried, a channel that has
+// the event is not sent it again (PendingChannels). A crash between sending and recording sends the event twice.
 package notifications
 
 import (
@@ -13,15 +17,9 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// # Notifications
-//
-// One row an event and channel, with the channel's answer. A channel that has an
-// event is not called again while another channel of the same event is tried.
-
-// Notification is an event as it was sent to a channel. Channel is webhook,
-// alertmanager, or log where no other is configured; About names its subject
-// ("order 4711", "cup at shop"). Attempts counts the tries whose end is known.
-// SaidAt, of the last of them, is by the database's clock.
+// Notification is an event as sent to one channel. Channel is webhook, alertmanager, or log when no other is
+// configured; About names its subject ("order 4711", "cup at shop"). Attempts counts the attempts whose result is
+// known. SaidAt, of the last of them, is by the database's clock.
 type Notification struct {
 	ID         int64     `db:"id" json:"id"`
 	EventID    uuid.UUID `db:"event_id" json:"eventId"`
@@ -37,7 +35,7 @@ type Notification struct {
 	SaidAt     time.Time `db:"said_at" json:"saidAt"`
 }
 
-// A delivered row stays as it is: of two slots that delivered the event, the first to record wins.
+// A delivered notification stays as it is: of two slots that sent it, the first to record counts.
 var recordNotifications = pg.SQL(`
 INSERT INTO notification AS n (event_id, channel, tenant_id, type, about, summary, occurred_at, delivered, answer)
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::boolean[], $9::text[])
@@ -77,11 +75,11 @@ func Record(ctx context.Context, tx store.Tx, list []Notification) error {
 
 var deliveredChannels = pg.SQL(`SELECT channel FROM notification WHERE event_id = $1 AND delivered`)
 
-// PendingChannels gives those of the channels to which the event is not delivered yet.
+// PendingChannels returns the channels that the event has not been delivered to.
 func PendingChannels(ctx context.Context, tx store.Tx, event uuid.UUID, channels []string) ([]string, error) {
 	var delivered []string
 	if err := pg.Select(ctx, tx, &delivered, deliveredChannels, event); err != nil {
-		return nil, fmt.Errorf("reading which channels have %s: %w", event, err)
+		return nil, fmt.Errorf("reading the pending channels of event %s: %w", event, err)
 	}
 	return slices.DeleteFunc(slices.Clone(channels), func(c string) bool { return slices.Contains(delivered, c) }), nil
 }
@@ -90,8 +88,8 @@ var listNotifications = pg.SQL(`
 SELECT id, event_id, tenant_id, type, about, summary, occurred_at, channel, delivered, attempts, answer, said_at
 FROM notification WHERE ($1 = '' OR tenant_id = $1) AND (NOT $2::boolean OR NOT delivered) ORDER BY id DESC LIMIT nullif($3::bigint, 0)`)
 
-// List gives the newest notifications first, at most limit of them, 0 for all; an
-// empty tenant means every one. With undelivered only those that have not arrived.
+// List returns at most limit notifications, the newest first, 0 for all; an empty tenant selects all. With undelivered
+// it returns only undelivered ones.
 func List(ctx context.Context, db *store.DB, tenant string, undelivered bool, limit int) ([]Notification, error) {
 	rows := []Notification{}
 	if err := pg.Select(ctx, db, &rows, listNotifications, tenant, undelivered, limit); err != nil {

@@ -15,9 +15,8 @@ import (
 
 // # Columns of a statement
 //
-// A set-based statement gets its rows as one array a column. What follows writes
-// them as PostgreSQL reads them, straight into one buffer; lib/pq's own arrays
-// make a string of each element and look at each byte of it three times.
+// A set-based statement takes its rows as one array a column. These types write the arrays as PostgreSQL reads them,
+// straight into one buffer; lib/pq's own arrays make a string of each element and scan it three times.
 
 // Column is an array of elements that need no quotes: numbers, ids and times.
 type Column struct {
@@ -65,13 +64,13 @@ func (p *Column) Decimal(v event.Decimal) {
 	p.Text = append(p.Text, v.String()...)
 }
 
-// date writes a calendar day.
+// Date writes a calendar day.
 func (p *Column) Date(d event.Date) {
 	p.next()
 	p.Text = append(p.Text, d...)
 }
 
-// expiry writes a day, "" as the one before all days: not known.
+// Expiry writes a day; "" (not known) becomes -infinity.
 func (p *Column) Expiry(d event.Date) {
 	p.next()
 	if d == "" {
@@ -80,7 +79,7 @@ func (p *Column) Expiry(d event.Date) {
 	p.Text = append(p.Text, d...)
 }
 
-// optional adds a number or NULL.
+// Optional writes a number or NULL.
 func (p *Column) Optional(v *event.Decimal) {
 	if v == nil {
 		p.next()
@@ -90,7 +89,7 @@ func (p *Column) Optional(v *event.Decimal) {
 	p.Decimal(*v)
 }
 
-// dateOrNull writes no date as NULL.
+// DateOrNull writes a day; "" becomes NULL.
 func (p *Column) DateOrNull(d event.Date) {
 	p.next()
 	if d == "" {
@@ -113,7 +112,7 @@ func (p *Column) IntegerOrNull(v *int64) {
 	p.Integer(*v)
 }
 
-// Value is what the driver sends.
+// Value implements driver.Valuer.
 func (p *Column) Value() (driver.Value, error) { return string(p.Text) + "}", nil }
 
 func appendUUID(b []byte, v uuid.UUID) []byte {
@@ -135,7 +134,7 @@ func UUIDs(ids []uuid.UUID) *Column {
 	return p
 }
 
-// Texts is an array of short texts, each in quotes.
+// Texts is an array of short, quoted texts.
 type Texts struct{ text []byte }
 
 func NewTexts(n, width int) *Texts { return &Texts{append(make([]byte, 0, n*(width+3)+2), '{')} }
@@ -158,14 +157,12 @@ func (t *Texts) Add(s string) {
 	t.text = append(t.text, '"')
 }
 
-// Value is what the driver sends.
+// Value implements driver.Valuer.
 func (t *Texts) Value() (driver.Value, error) { return string(t.text) + "}", nil }
 
-// Bodies are JSON texts, one after the other, with a character between them that
-// JSON can not contain (RFC 8259, 7: control characters in strings are escaped,
-// and outside of them there is other white space only). In SQL
-// string_to_array($n, bodySeparator) gives them back. As elements of an array
-// each of their many quotes would have to be escaped here and read again there.
+// Bodies are JSON texts joined by a character that JSON cannot contain (RFC 8259, 7: control characters are escaped
+// in strings, and not white space outside them). string_to_array($n, SplitBodies) splits them in SQL. As elements of
+// an array, each of their many quotes would be escaped here and unescaped there.
 type Bodies [][]byte
 
 const (
@@ -175,7 +172,7 @@ const (
 
 var errNoJSON = errors.New("an event's body holds a control character, so it is not JSON")
 
-// Value is what the driver sends.
+// Value implements driver.Valuer.
 func (b Bodies) Value() (driver.Value, error) {
 	size := 0
 	for _, body := range b {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// wait sleeps for d and reports whether ctx is still alive.
+// Wait sleeps for d and reports whether ctx is still alive.
 func Wait(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
