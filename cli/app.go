@@ -28,15 +28,27 @@ import (
 	"github.com/composerp/composerp/cli/planner"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/workers"
 )
 
 // Version is set by the linker: -X github.com/composerp/composerp/cli.Version=v1.2.3.
 var Version = ""
 
-// Main runs the command line and gives the exit code: 0 ok, 1 failure, 2
-// findings, 3 in flight, 64 usage, 69 a server is unreachable, 78 configuration.
-func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+// Main runs the command line of a fleet and ends the process with the exit code:
+// 0 ok, 1 failure, 2 findings, 3 in flight, 64 usage, 69 a server is unreachable,
+// 78 configuration. A team's own program calls it with its workers beside those of
+// workers.Standard, or instead of them; its event types it registers before.
+func Main(fleet workers.Declaration) {
+	os.Exit(mainOf(fleet, os.Args, os.Stdin, os.Stdout, os.Stderr))
+}
+
+func mainOf(fleet workers.Declaration, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	tuneMemory()
+	if err := fleet.Check(); err != nil {
+		fmt.Fprintf(stderr, "composerp: %s\n", err)
+		return exit.Failure
+	}
+	workers.Use(fleet)
 	if err := settings.Arm(); err != nil {
 		fmt.Fprintf(stderr, "composerp: %s\n", err)
 		return exit.WrongUsage
@@ -52,7 +64,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		completeLine(app, args[2], args[3:], stdout)
 		return exit.OK
 	}
-	err := app.RunContext(ctx, permute(app, args))
+	err := app.RunContext(ctx, permute(app, renamed(app, args, stderr)))
 	if err == nil {
 		return exit.OK
 	}

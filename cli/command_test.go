@@ -266,7 +266,7 @@ func TestTopologyShowIsTheFleets(t *testing.T) {
 	for _, q := range topology.Queues {
 		names[q.Name] = true
 	}
-	for _, name := range []string{"composerp.ledger", "composerp.ledger.retry.1m", "composerp.intake.dead", "composerp.dead-journal", "composerp.unrouted"} {
+	for _, name := range []string{"composerp.ledger", "composerp.ledger.retry.1m", "composerp.intake.dead", "composerp.dead-letter-log", "composerp.unrouted"} {
 		if !names[name] {
 			t.Errorf("queue %s is not shown", name)
 		}

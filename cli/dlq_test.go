@@ -47,7 +47,7 @@ func TestDeadLetters(t *testing.T) {
 	}{
 		{"list", exit.OK, []string{"no broker is known", "composerp.ledger.dead", "2  ", "item \"jug\": 4 are missing", "composerp.procurement.dead"}, "panicked"},
 		{"list --each", exit.OK, []string{"00000000-0000-5000-8000-000000000002", "t2", "S2", "lies"}, "000000000003"},
-		{"list --each --dealt", exit.OK, []string{"the handler panicked: no", "redriven"}, "goroutine"},
+		{"list --each --all", exit.OK, []string{"the handler panicked: no", "redriven"}, "goroutine"},
 		{"list --queue composerp.ledger.dead --each", exit.OK, []string{"S1"}, "intake"},
 		{"list --each --since 2026-02-09T12:30:00Z", exit.OK, []string{"S2"}, "S1"},
 		{"list --each --until 2026-02-09", exit.OK, []string{"000000000004"}, "S1"},
@@ -57,13 +57,13 @@ func TestDeadLetters(t *testing.T) {
 		{"show", exit.WrongUsage, []string{"dlq show ID"}, ""},
 		{"show 00000000-0000-5000-8000-0000000000a1", exit.OK, []string{"item \"cup\"", "header x-log-seq", "lies in its queue", "redriven at 2026-02-10 13:00:00", "quarantined with", "goroutine 7"}, "jug"},
 		{"show m-4", exit.OK, []string{"2 bytes that are no text"}, ""},
-		{"show m-5", exit.Failure, []string{`no dead letter "m-5"`, "--dealt"}, ""},
+		{"show m-5", exit.Failure, []string{`no dead letter "m-5"`, "--all"}, ""},
 		{"redrive", exit.WrongUsage, []string{"--queue ledger, or --all"}, ""},
 		{"redrive --all --queue ledger", exit.WrongUsage, []string{"say one of the two"}, ""},
 		{"redrive --queue legder", exit.WrongUsage, []string{`did you mean "ledger"`}, ""},
 		{"redrive --queue journal", exit.WrongUsage, []string{"there are ledger"}, ""},
 		{"redrive --queue ledger --rate fast", exit.WrongUsage, []string{"letters a second, or max"}, ""},
-		{"redrive --queue ledger --stop-at 0", exit.WrongUsage, []string{"1 to 100"}, ""},
+		{"redrive --queue ledger --max-failure-rate 0", exit.WrongUsage, []string{"1 to 100"}, ""},
 		{"redrive --queue ledger", exit.WrongConfiguration, []string{"no broker is known"}, ""},
 		{"discard", exit.WrongUsage, []string{"name the one worker"}, ""},
 	} {
@@ -88,10 +88,10 @@ func TestExportedLetters(t *testing.T) {
 	url := letterPlace(t)
 	for args, want := range map[string][]string{
 		"":                                     {"m-4", "m-1", "m-2"},
-		"--dealt --id m-1":                     {"m-1", "m-1"},
+		"--all --id m-1":                     {"m-1", "m-1"},
 		"--error 0_of --queue ledger":          nil,
 		"--error MISSING --tenant t1":          {"m-1"},
-		"--quarantine ledger-1 --dealt":        {"m-1"},
+		"--quarantine ledger-1 --all":        {"m-1"},
 		"--type SALE_COMPLETED --aggregate S2": {"m-2"},
 		"--limit 2":                            {"m-4", "m-1"},
 	} {

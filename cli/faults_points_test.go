@@ -245,10 +245,10 @@ func (s *street) after(point string) {
 	if point != "relay.aside" {
 		return
 	}
-	if n := storetest.Value[int](s, s.database, `SELECT count(*) FROM set_aside JOIN event_log USING (seq) WHERE type = 'NEVER_HEARD_OF'`); n != 1 {
+	if n := storetest.Value[int](s, s.database, `SELECT count(*) FROM unpublishable JOIN event_log USING (seq) WHERE type = 'NEVER_HEARD_OF'`); n != 1 {
 		s.Errorf("%d events were set aside, want the one that nobody hears", n)
 	}
-	storetest.Exec(s, s.database, `DELETE FROM set_aside; DELETE FROM event_log WHERE type = 'NEVER_HEARD_OF'`)
+	storetest.Exec(s, s.database, `DELETE FROM unpublishable; DELETE FROM event_log WHERE type = 'NEVER_HEARD_OF'`)
 }
 
 // killRedrives kills `dlq redrive` while it puts back the orders that grump has refused, and now takes. The same

@@ -17,6 +17,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/fleet"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/event"
@@ -387,6 +388,13 @@ func metricsReference(t *testing.T) string {
 			}
 			rows[parts[1]] = []string{code(parts[1]), metricType(one, parts[1]), strings.ReplaceAll(parts[3], ",", ", "), parts[2]}
 		}
+	}
+	for name, old := range fleet.RenamedMetrics {
+		if rows[name] == nil {
+			t.Errorf("%s is deprecated for %s, which is not there", old, name)
+			continue
+		}
+		rows[old] = []string{code(old), rows[name][1], rows[name][2], fleet.RenamedMetricHelp(code(name))}
 	}
 	for name, file := range metricsInCode(t) {
 		if rows[name] == nil {

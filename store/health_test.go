@@ -53,7 +53,7 @@ func TestReadHealth(t *testing.T) {
 	if _, err := store.AcquireLease(t.Context(), db, "relay", "me"); err != nil {
 		t.Fatal(err)
 	}
-	storetest.Exec(t, at, `INSERT INTO set_aside (seq, event_id, reason) VALUES (999, gen_random_uuid(), 'too large')`)
+	storetest.Exec(t, at, `INSERT INTO unpublishable (seq, event_id, reason) VALUES (999, gen_random_uuid(), 'too large')`)
 	storetest.Exec(t, at, `INSERT INTO suspect (consumer, message_id, deaths) VALUES ('ledger', 'm', 1)`)
 	storetest.Exec(t, at, `INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq, made_at) VALUES (1, 1, pg_current_snapshot(), 0, 0, now() - interval '1 hour')`)
 	storetest.Exec(t, at, `INSERT INTO event_log (epoch, publish, occurred_at, event_id, tenant_id, type, version, aggregate_id, body_sha256, body)

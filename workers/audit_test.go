@@ -53,7 +53,7 @@ func breakages(h *history) []breakage {
 			aggregate_id, body_sha256, body FROM event_log WHERE event_id = $1`, one(h.sale), "log", id(h.sale)},
 		{"the cursor stands before everything", `UPDATE log_cursor SET tick = 0, upto = 0, seq = 0`, nil, "published", id(h.sale)},
 		{"the cursor stands within an interval", `UPDATE log_cursor SET tick = 0, seq = (SELECT max(seq) - 1 FROM event_log WHERE publish)`, nil, "published", "INVENTORY_UPDATED"},
-		{"an event was set aside", `INSERT INTO set_aside SELECT seq, event_id, 'too large' FROM event_log WHERE event_id = $1`, one(h.sale), "published", "too large"},
+		{"an event was set aside", `INSERT INTO unpublishable SELECT seq, event_id, 'too large' FROM event_log WHERE event_id = $1`, one(h.sale), "published", "too large"},
 		{"the ledger has not handled an event", `DELETE FROM inbox WHERE event_id = $1`, one(h.sale), "handled", "for ledger: neither handled nor dead"},
 		{"stockview has not handled an event", `DELETE FROM inbox WHERE event_id IN ` + told, one(h.sale), "handled", "for stockview: neither handled nor dead"},
 		{"a dead letter is in no journal", `DELETE FROM dead_letter`, nil, "handled implied", id(h.poison)},

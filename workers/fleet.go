@@ -3,6 +3,8 @@
 package workers
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -10,9 +12,9 @@ import (
 	"github.com/composerp/composerp/workers/alert"
 	"github.com/composerp/composerp/workers/analytics"
 	"github.com/composerp/composerp/workers/approval"
+	"github.com/composerp/composerp/workers/deadletterlog"
 	"github.com/composerp/composerp/workers/forecasting"
 	"github.com/composerp/composerp/workers/intake"
-	"github.com/composerp/composerp/workers/journal"
 	"github.com/composerp/composerp/workers/ledger"
 	"github.com/composerp/composerp/workers/lots"
 	"github.com/composerp/composerp/workers/notification"
@@ -33,8 +35,43 @@ type Config struct {
 	Now func() time.Time
 }
 
-// Fleet declares every worker.
-func Fleet(cfg Config) []worker.Worker {
+// Declaration declares the workers of a fleet. It is called often, so that it only declares.
+type Declaration func(Config) []worker.Worker
+
+// declared is the fleet of this process.
+var declared Declaration = Standard
+
+// Use has this process work with another fleet than the standard one: what runs,
+// topology, audit, watchdog, doctor and bench all read it from here. cli.Main calls
+// it before anything else; it is not for use while a fleet runs.
+func Use(d Declaration) { declared = d }
+
+// Fleet declares every worker of this process's fleet.
+func Fleet(cfg Config) []worker.Worker { return declared(cfg) }
+
+// Check declares the fleet and returns an error where a worker's declaration is
+// wrong, two workers have one name, or there is none.
+func (d Declaration) Check() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("declaring the fleet: %v", p)
+		}
+	}()
+	seen := map[string]bool{}
+	for _, w := range d(Config{}) {
+		if seen[w.Name()] {
+			return fmt.Errorf("two workers of the fleet are named %s", w.Name())
+		}
+		seen[w.Name()] = true
+	}
+	if len(seen) == 0 {
+		return errors.New("the fleet has no worker")
+	}
+	return nil
+}
+
+// Standard declares the standard fleet.
+func Standard(cfg Config) []worker.Worker {
 	return []worker.Worker{
 		ledger.New(),
 		intake.New(),
@@ -47,7 +84,7 @@ func Fleet(cfg Config) []worker.Worker {
 		notification.New(cfg.NotificationURL, cfg.Log),
 		alert.New(alert.Config{WebhookURL: cfg.AlertURL, AlertmanagerURL: cfg.AlertmanagerURL, Log: cfg.Log, Now: cfg.Now}),
 		analytics.New(),
-		journal.New(),
+		deadletterlog.New(),
 	}
 }
 

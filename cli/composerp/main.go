@@ -1,13 +1,10 @@
 // Command composerp is the event backbone of a retail and distribution ERP: its
-// servers, its relay, its workers, and the tools of whoever runs them.
+// servers, its relay, its workers, and the tools of those who operate it.
 package main
 
 import (
-	"os"
-
 	"github.com/composerp/composerp/cli"
+	"github.com/composerp/composerp/workers"
 )
 
-func main() {
-	os.Exit(cli.Main(os.Args, os.Stdin, os.Stdout, os.Stderr))
-}
+func main() { cli.Main(workers.Standard) }

@@ -27,7 +27,7 @@ func Command() *cli.Command {
 					"errors that differ in numbers, ids and quoted texts alone, and may be given to --error.",
 				Flags: settings.ConnectionFlags(letterFlags(
 					&cli.BoolFlag{Name: "each", Usage: "each letter by itself, the oldest first"},
-					dealtFlag(),
+					allFlag(),
 				)...),
 				Action: dlqList,
 			},
@@ -38,7 +38,7 @@ func Command() *cli.Command {
 			},
 			{
 				Name: "export", Usage: "write letters to stdout, a JSON object a line, with headers and body",
-				Flags: append(chooseFlags(dealtFlag()), settings.DatabaseFlag(), settings.DirFlag()), Action: dlqExport,
+				Flags: append(chooseFlags(allFlag()), settings.DatabaseFlag(), settings.DirFlag()), Action: dlqExport,
 			},
 			dlqRedriveCommand(), dlqDiscardCommand(),
 		},
@@ -49,8 +49,8 @@ func queueFlag() cli.Flag {
 	return &cli.StringSliceFlag{Name: "queue", Aliases: []string{"worker"}, Usage: "the dead letters of this worker; may be given more than once"}
 }
 
-func dealtFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "dealt", Usage: "those too that were redriven, discarded, or moved by another hand"}
+func allFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "all", Usage: "also those that were redriven, discarded or lost"}
 }
 
 // chooseFlags are those that choose letters.
@@ -80,7 +80,7 @@ func letters(cctx *cli.Context) (of failures.LetterFilter, limit int, err error)
 	}
 	of = failures.LetterFilter{
 		Type: cctx.String("type"), Error: cctx.String("error"), Tenant: cctx.String("tenant"), Aggregate: cctx.String("aggregate"),
-		Quarantine: cctx.String("quarantine"), IDs: cctx.StringSlice("id"), Dealt: cctx.Bool("dealt"),
+		Quarantine: cctx.String("quarantine"), IDs: cctx.StringSlice("id"), Dealt: cctx.Bool("all"),
 	}
 	for _, q := range cctx.StringSlice("queue") {
 		of.Consumers = append(of.Consumers, workerOf(q))

@@ -29,7 +29,7 @@ func dlqRedriveCommand() *cli.Command {
 		Flags: settings.ConnectionFlags(letterFlags(
 			&cli.BoolFlag{Name: "all", Usage: "of all workers"},
 			&cli.StringFlag{Name: "rate", Usage: "so many a second from the beginning, or max"},
-			&cli.IntFlag{Name: "stop-at", Value: deadletters.DefaultStopAt, Usage: "end when more than so many percent have failed again; 100: never"},
+			&cli.IntFlag{Name: "max-failure-rate", Value: deadletters.DefaultStopAt, Usage: "stop when more than this percentage has failed again; 100: never"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "put nothing back, and tell what would become of it"},
 			&cli.BoolFlag{Name: "force", Usage: "put back what may have been handled long ago, too"},
 		)...),
@@ -42,9 +42,9 @@ func dlqRedrive(cctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	r := deadletters.Redrive{Filter: of, Limit: limit, StopAt: cctx.Int("stop-at"), Force: cctx.Bool("force")}
+	r := deadletters.Redrive{Filter: of, Limit: limit, StopAt: cctx.Int("max-failure-rate"), Force: cctx.Bool("force")}
 	if r.StopAt < 1 || r.StopAt > 100 {
-		return exit.Usage("--stop-at %d: want a share in percent, 1 to 100", r.StopAt)
+		return exit.Usage("--max-failure-rate %d: want a share in percent, 1 to 100", r.StopAt)
 	}
 	if r.Pace, err = pace(cctx.String("rate")); err != nil {
 		return err

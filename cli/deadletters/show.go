@@ -40,7 +40,7 @@ func dlqShow(cctx *cli.Context) error {
 		return err
 	}
 	if len(found) == 0 {
-		return fmt.Errorf("no dead letter %q: %w; composerp dlq list --each --dealt shows all", cctx.Args().First(), store.ErrNotFound)
+		return fmt.Errorf("no dead letter %q: %w; composerp dlq list --each --all shows all", cctx.Args().First(), store.ErrNotFound)
 	}
 	return terminal.Show(cctx, found, func(w io.Writer) {
 		for i, e := range found {

@@ -134,7 +134,7 @@ func (x *Examination) examineLog(w eventlog.Health) {
 		x.ok("relay", "%s leads; %d events wait to be published", w.RelayHolder, w.Unpublished)
 	}
 	if w.Unpublishable > 0 {
-		x.warn("set aside", "the table set_aside says why; correct and publish them anew under other ids", "%d events that no broker would take", w.Unpublishable)
+		x.warn("set aside", "the table unpublishable says why; correct and publish them anew under other ids", "%d events that no broker would take", w.Unpublishable)
 	}
 	if w.Suspects > 0 {
 		x.warn("suspects", "the table suspect names them; look at what the process said before it died", "%d messages were in hand when a process died", w.Suspects)

@@ -6,19 +6,18 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/workers/deadletterlog"
 	"github.com/composerp/composerp/workers/runtime/housekeeping"
 	"github.com/composerp/composerp/workers/runtime/relay"
 	"github.com/composerp/composerp/workers/worker"
@@ -134,6 +133,10 @@ func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, registry pr
 				default:
 				}
 			}}
+		if w.Queue() == topology.DeadLetterLog {
+			old := deadletterlog.OldQueue{DB: db, Broker: broker, Log: f.log.With("worker", w.Name())}
+			running.Go(func() error { old.Run(runningCtx); return nil })
+		}
 		running.Go(func() error {
 			if err := r.Run(runningCtx); err != nil {
 				return fmt.Errorf("running worker %s: %w", w.Name(), err)
@@ -163,23 +166,6 @@ func (f *fleet) slotsOf(w worker.Worker) int {
 		return n
 	}
 	return max(1, f.slots[""])
-}
-
-func (f *fleet) serveMetrics(ctx context.Context, g *errgroup.Group, registry *prometheus.Registry) {
-	mux := http.NewServeMux()
-	mux.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
-	g.Go(func() error {
-		if err := server.Serve(f.metrics); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serving the metrics: %w", err)
-		}
-		return nil
-	})
-	g.Go(func() error {
-		<-ctx.Done()
-		return server.Close()
-	})
 }
 
 func listenMetrics(addr string, chosen bool) (net.Listener, error) {

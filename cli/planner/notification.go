@@ -13,24 +13,24 @@ import (
 
 func NotificationCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "notice",
-		Usage: "what was said to people of orders, low stock and expiring lots",
+		Name:  "notification",
+		Usage: "what was sent about orders, low stock and expiring lots",
 		Subcommands: []*cli.Command{{
-			Name: "list", Usage: "the newest notices",
-			Description: "Each line is an event as one channel was told of it: webhook, alertmanager, or log where no URL is set.\n" +
-				"ANSWER is what came back from the last try; what is not told yet is on its way up the retry ladder, or dead.",
+			Name: "list", Usage: "the newest notifications",
+			Description: "Each line is an event as one channel got it: webhook, alertmanager, or log where no URL is set.\n" +
+				"ANSWER is what the last try returned. What is not delivered waits in a retry queue, or is a dead letter.",
 			Flags: []cli.Flag{
 				&cli.StringFlag{Name: "tenant", Usage: "this tenant only"},
-				&cli.BoolFlag{Name: "untold", Usage: "only what has not arrived"},
-				&cli.IntFlag{Name: "limit", Value: 50, Usage: "at most so many; 0: all"},
+				&cli.BoolFlag{Name: "undelivered", Usage: "only what was not delivered"},
+				&cli.IntFlag{Name: "limit", Value: 50, Usage: "at most this many; 0: all"},
 				terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag(),
 			},
-			Action: noticeList,
+			Action: notificationList,
 		}},
 	}
 }
 
-func noticeList(cctx *cli.Context) error {
+func notificationList(cctx *cli.Context) error {
 	if err := settings.NoArguments(cctx); err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func noticeList(cctx *cli.Context) error {
 	if limit < 0 {
 		return exit.Usage("--limit %d: want 0 or more", limit)
 	}
-	db, _, err := settings.OpenSchema(cctx, "notice", 1)
+	db, _, err := settings.OpenSchema(cctx, "notification", 1)
 	if err != nil {
 		return err
 	}
@@ -47,22 +47,22 @@ func noticeList(cctx *cli.Context) error {
 	if limit > 0 {
 		wanted++ // to know that there are more
 	}
-	notices, err := notifications.List(cctx.Context, db, cctx.String("tenant"), cctx.Bool("untold"), wanted)
+	list, err := notifications.List(cctx.Context, db, cctx.String("tenant"), cctx.Bool("undelivered"), wanted)
 	if err != nil {
 		return err
 	}
-	if limit > 0 && len(notices) > limit {
-		notices = notices[:limit]
+	if limit > 0 && len(list) > limit {
+		list = list[:limit]
 		terminal.Say(cctx, "these are the newest %d; --limit 0 shows all", limit)
 	}
-	return terminal.Show(cctx, notices, func(w io.Writer) {
-		terminal.Row(w, "SAID", "TENANT", "TO", "TOLD", "TRIES", "ANSWER", "HAPPENED", "SUMMARY")
-		for _, n := range notices {
-			told := "no"
+	return terminal.Show(cctx, list, func(w io.Writer) {
+		terminal.Row(w, "SENT", "TENANT", "TO", "DELIVERED", "TRIES", "ANSWER", "HAPPENED", "SUMMARY")
+		for _, n := range list {
+			delivered := "no"
 			if n.Delivered {
-				told = "yes"
+				delivered = "yes"
 			}
-			terminal.Row(w, terminal.Moment(n.SaidAt), n.Tenant, n.Channel, told, n.Attempts, n.Answer, terminal.Moment(n.OccurredAt), n.Summary)
+			terminal.Row(w, terminal.Moment(n.SaidAt), n.Tenant, n.Channel, delivered, n.Attempts, n.Answer, terminal.Moment(n.OccurredAt), n.Summary)
 		}
 	})
 }

@@ -36,6 +36,9 @@ func ParseSlots(text string) (map[string]int, error) {
 		if err != nil || n < 1 || n > 64 {
 			return nil, fmt.Errorf("want a number of 1 to 64, or worker=number, separated by commas; got %q", part)
 		}
+		if name == "journal" { // until the next version
+			name = "deadletterlog"
+		}
 		if named && !known[name] {
 			return nil, fmt.Errorf("there is no worker %q; `composerp worker list` shows them", name)
 		}

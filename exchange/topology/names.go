@@ -7,11 +7,13 @@ import (
 
 // The exchanges, and the two queues that belong to no worker.
 const (
-	Events        = "composerp.events"       // topic: every event, by its routing key
-	Retry         = "composerp.retry"        // topic: to a retry queue, or back to a worker's queue, by its name
-	Dead          = "composerp.dead"         // topic: dead letters, by the name of the worker's queue
-	Unrouted      = "composerp.unrouted"     // fanout, and its queue: events without a binding
-	DeadLetterLog = "composerp.dead-journal" // queue: a copy of every dead letter, for the dead-letter log
+	Events        = "composerp.events"          // topic: every event, by its routing key
+	Retry         = "composerp.retry"           // topic: to a retry queue, or back to a worker's queue, by its name
+	Dead          = "composerp.dead"            // topic: dead letters, by the name of the worker's queue
+	Unrouted      = "composerp.unrouted"        // fanout, and its queue: events without a binding
+	DeadLetterLog = "composerp.dead-letter-log" // queue: a copy of every dead letter, for the dead-letter log
+
+	OldDeadLetterLog = "composerp.dead-journal" // its name in the version before; workers/deadletterlog empties and deletes it
 )
 
 // FilterName, ExternalName and LoggedName are the three exchanges before the queue of a worker that consumes only

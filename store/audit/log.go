@@ -57,7 +57,7 @@ WITH ` + eventlog.RelayCursorSQL + `, judged AS MATERIALIZED (
                 WHEN NOT ` + eventlog.PassedByRelaySQL + ` THEN format('is not published: the relay has not passed position %s', e.seq) END AS problem
     FROM (SELECT e.seq, e.event_id, e.type, e.tenant_id, e.epoch, e.tx FROM event_log e WHERE e.publish AND ` + w.fresh + w.only(`
           UNION ALL SELECT c.seq, c.event_id, c.type, c.tenant_id, c.epoch, c.tx FROM (`+carriedOver(`'`+eventlog.RelayConsumer+`'`)+`) c`) + `) e
-    CROSS JOIN relay r LEFT JOIN set_aside a ON a.seq = e.seq
+    CROSS JOIN relay r LEFT JOIN unpublishable a ON a.seq = e.seq
     WHERE a.seq IS NOT NULL OR ` + eventlog.PassedByRelaySQL + ` OR ` + settled("e") + `
 )` + verdict
 })
@@ -70,7 +70,7 @@ SELECT {now}, '` + eventlog.RelayConsumer + `', e.event_id, e.seq, e.epoch, e.tx
 FROM (SELECT e.seq, e.event_id, e.type, e.tenant_id, e.aggregate_id, e.epoch, e.tx FROM event_log e WHERE e.publish AND ` + w.fresh + w.only(`
       UNION ALL SELECT c.seq, c.event_id, c.type, c.tenant_id, c.aggregate_id, c.epoch, c.tx FROM (`+carriedOver(`'`+eventlog.RelayConsumer+`'`)+`) c`) + `) e
 CROSS JOIN relay r
-WHERE NOT ` + eventlog.PassedByRelaySQL + ` AND NOT ` + settled("e") + ` AND NOT EXISTS (SELECT FROM set_aside a WHERE a.seq = e.seq)
+WHERE NOT ` + eventlog.PassedByRelaySQL + ` AND NOT ` + settled("e") + ` AND NOT EXISTS (SELECT FROM unpublishable a WHERE a.seq = e.seq)
 ON CONFLICT DO NOTHING`
 })
 

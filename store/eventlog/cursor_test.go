@@ -156,7 +156,7 @@ func TestLagAndUnpublishable(t *testing.T) {
 	for range 2 { // repeated after a crash
 		storetest.Must(t, eventlog.MarkUnpublishable(t.Context(), p.DB, page.Events[0], "no broker takes it"))
 	}
-	if n := storetest.One[int](t, p.SQL(), `SELECT count(*) FROM set_aside WHERE seq = 1`); n != 1 {
+	if n := storetest.One[int](t, p.SQL(), `SELECT count(*) FROM unpublishable WHERE seq = 1`); n != 1 {
 		t.Errorf("it was set aside %d times", n)
 	}
 	reader.At = page.Next

@@ -27,8 +27,8 @@ type Health struct {
 	Place         string   `db:"place"`
 	Passed        int64    `db:"passed"`
 	Confirmed     Position `db:"confirmed"`
-	Unpublishable int64    `db:"set_aside"` // events that no broker will take
-	Suspects      int64    `db:"suspects"`  // messages in hand when a process died
+	Unpublishable int64    `db:"unpublishable"` // events that no broker will take
+	Suspects      int64    `db:"suspects"`      // messages in hand when a process died
 
 	BehindSeconds float64 `db:"behind_seconds"`
 }
@@ -48,7 +48,7 @@ SELECT coalesce((SELECT holder FROM lease WHERE name = 'ticker' AND expires_at >
        log.seq AS log_end, last.id AS tick, last.seq_before AS covered,
        c.tick || ' ' || c.upto || ' ' || c.seq AS place, c.tick AS passed,
        p.epoch AS "confirmed.epoch", p.snapshot::text AS "confirmed.snapshot", ` + beganAfter + ` AS "confirmed.seq",
-       (SELECT count(*) FROM set_aside) AS set_aside, (SELECT count(*) FROM suspect) AS suspects
+       (SELECT count(*) FROM unpublishable) AS unpublishable, (SELECT count(*) FROM suspect) AS suspects
 FROM c, last, log, tick p WHERE p.id = c.tick`)
 
 // ReadHealth reads the state of the log and its leaders. Its cost does not grow with the log: it may run every other

@@ -41,7 +41,7 @@ WHERE c.name = ANY ($1::text[])
   AND (SELECT count(*) FROM inbox i
        WHERE i.generation = ANY (` + KeptGenerationsSQL + `) AND i.consumer = s.consumer AND i.event_id = e.event_id) = 0
   AND (SELECT count(*) FROM dead_letter d WHERE d.event_id = e.event_id AND d.consumer = c.name AND ` + failures.StillDeadSQL + `) = 0
-  AND (SELECT count(*) FROM set_aside a WHERE a.seq = e.seq) = 0
+  AND (SELECT count(*) FROM unpublishable a WHERE a.seq = e.seq) = 0
   AND NOT ` + ForgottenSQL + `
 ORDER BY e.seq, c.name`)
 

@@ -83,7 +83,7 @@ func TestPendingDeliveries(t *testing.T) {
 	d.claim(d.ledger, a)
 	d.Exec(`INSERT INTO dead_letter (id, consumer, event_id, message_id, type, routing_key, error, attempt, headers, body, died_at)
 		VALUES ($1, 'view', $2, '', '', '', '', 1, '{}', '', now())`, uuid.New(), a.ID)
-	d.Exec(`INSERT INTO set_aside (seq, event_id, reason) SELECT seq, event_id, 'too large' FROM event_log WHERE event_id = $1`, b.ID)
+	d.Exec(`INSERT INTO unpublishable (seq, event_id, reason) SELECT seq, event_id, 'too large' FROM event_log WHERE event_id = $1`, b.ID)
 	if got := d.pending(eventlog.Position{}); got != "ledger c, view c" {
 		t.Errorf("of what is neither handled nor dead nor set aside %q is pending", got)
 	}

@@ -175,7 +175,7 @@ func ReadPage(ctx context.Context, db *store.DB, at Cursor, limit int) (Page, er
 	return page, nil
 }
 
-var markUnpublishable = pg.SQL(`INSERT INTO set_aside (seq, event_id, reason) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`)
+var markUnpublishable = pg.SQL(`INSERT INTO unpublishable (seq, event_id, reason) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`)
 
 // MarkUnpublishable records an event that the broker will never take, so that the cursor may pass it.
 func MarkUnpublishable(ctx context.Context, db *store.DB, e Entry, reason string) error {

@@ -31,7 +31,7 @@ type State struct {
 func unpublished(within string) string {
 	return `
 (SELECT count(*) FROM event_log e CROSS JOIN relay r
- WHERE e.publish AND ` + within + ` AND NOT ` + PassedByRelaySQL + ` AND NOT EXISTS (SELECT FROM set_aside a WHERE a.seq = e.seq))`
+ WHERE e.publish AND ` + within + ` AND NOT ` + PassedByRelaySQL + ` AND NOT EXISTS (SELECT FROM unpublishable a WHERE a.seq = e.seq))`
 }
 
 // Events the relay has not passed began no earlier than the oldest transaction open in its tick, and those since a

@@ -29,7 +29,7 @@ type Notification struct {
 	Summary    string    `db:"summary" json:"summary"`
 	OccurredAt time.Time `db:"occurred_at" json:"timestamp"`
 	Channel    string    `db:"channel" json:"channel"`
-	Delivered  bool      `db:"told" json:"told"`
+	Delivered  bool      `db:"delivered" json:"delivered"`
 	Attempts   int       `db:"attempts" json:"attempts"`
 	Answer     string    `db:"answer" json:"answer"`
 	SaidAt     time.Time `db:"said_at" json:"saidAt"`
@@ -37,11 +37,11 @@ type Notification struct {
 
 // A delivered notification stays as it is: of two slots that sent it, the first to record counts.
 var recordNotifications = pg.SQL(`
-INSERT INTO notice AS n (event_id, channel, tenant_id, type, about, summary, occurred_at, told, answer)
+INSERT INTO notification AS n (event_id, channel, tenant_id, type, about, summary, occurred_at, delivered, answer)
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::boolean[], $9::text[])
 ON CONFLICT (event_id, channel) DO UPDATE
-SET told = excluded.told, answer = excluded.answer, attempts = n.attempts + 1, said_at = clock_timestamp()
-WHERE NOT n.told`)
+SET delivered = excluded.delivered, answer = excluded.answer, attempts = n.attempts + 1, said_at = clock_timestamp()
+WHERE NOT n.delivered`)
 
 // Record writes notifications, at most one an event and channel, in key order.
 func Record(ctx context.Context, tx store.Tx, list []Notification) error {
@@ -73,7 +73,7 @@ func Record(ctx context.Context, tx store.Tx, list []Notification) error {
 	return nil
 }
 
-var deliveredChannels = pg.SQL(`SELECT channel FROM notice WHERE event_id = $1 AND told`)
+var deliveredChannels = pg.SQL(`SELECT channel FROM notification WHERE event_id = $1 AND delivered`)
 
 // PendingChannels returns the channels that the event has not been delivered to.
 func PendingChannels(ctx context.Context, tx store.Tx, event uuid.UUID, channels []string) ([]string, error) {
@@ -85,8 +85,8 @@ func PendingChannels(ctx context.Context, tx store.Tx, event uuid.UUID, channels
 }
 
 var listNotifications = pg.SQL(`
-SELECT id, event_id, tenant_id, type, about, summary, occurred_at, channel, told, attempts, answer, said_at
-FROM notice WHERE ($1 = '' OR tenant_id = $1) AND (NOT $2::boolean OR NOT told) ORDER BY id DESC LIMIT nullif($3::bigint, 0)`)
+SELECT id, event_id, tenant_id, type, about, summary, occurred_at, channel, delivered, attempts, answer, said_at
+FROM notification WHERE ($1 = '' OR tenant_id = $1) AND (NOT $2::boolean OR NOT delivered) ORDER BY id DESC LIMIT nullif($3::bigint, 0)`)
 
 // List returns at most limit notifications, the newest first, 0 for all; an empty tenant selects all. With undelivered
 // it returns only undelivered ones.

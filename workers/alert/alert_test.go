@@ -159,11 +159,11 @@ func TestALostRecordIsToldAgain(t *testing.T) {
 	db := storetest.Open(t, url, 4)
 	w := alert.New(alert.Config{WebhookURL: hook.URL, AlertmanagerURL: manager.URL})
 	e := expiring(t)
-	storetest.Exec(t, url, `ALTER TABLE notice ADD CONSTRAINT lost CHECK (NOT told)`)
+	storetest.Exec(t, url, `ALTER TABLE notification ADD CONSTRAINT lost CHECK (NOT delivered)`)
 	if _, err := workertest.Handle(t, db, w, e); err == nil {
 		t.Fatal("want the record to fail")
 	}
-	storetest.Exec(t, url, `ALTER TABLE notice DROP CONSTRAINT lost`)
+	storetest.Exec(t, url, `ALTER TABLE notification DROP CONSTRAINT lost`)
 	if _, err := workertest.Handle(t, db, w, e); err != nil {
 		t.Fatal(err)
 	}

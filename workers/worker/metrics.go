@@ -92,7 +92,7 @@ func RegisterFailures(r prometheus.Registerer, db *store.DB) {
 			return float64(n)
 		}))
 	}
-	gauge("composerp_closed_gates", "Dependencies that are away, and are not called but to probe them.", func(ctx context.Context) (int, error) {
+	gauge("composerp_open_circuits", "Dependencies whose circuit is open: they are away, and only probes are sent.", func(ctx context.Context) (int, error) {
 		gates, err := failures.OpenCircuits(ctx, db)
 		return len(gates), err
 	})

@@ -15,6 +15,6 @@ func Fleet() []topology.Subscription {
 			RetryDelays: []time.Duration{15 * time.Minute, 5 * time.Second, time.Minute}},
 		{Worker: "alert", RoutingKeys: []string{"inventory.low_stock"}, RetryDelays: []time.Duration{90 * time.Second, time.Hour}},
 		{Worker: "intake", RoutingKeys: []string{"integration.sale_completed"}, RetryDelays: []time.Duration{time.Minute}, ExternalOnly: true},
-		{Worker: "journal", Queue: topology.DeadLetterLog},
+		{Worker: "deadletterlog", Queue: topology.DeadLetterLog},
 	}
 }

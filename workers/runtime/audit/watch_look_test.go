@@ -40,7 +40,7 @@ func TestFewest(t *testing.T) {
 			w.add(snapshot{at: time.Unix(0, int64(i)*int64(pause)), queues: []queue{
 				{name: "composerp.ledger", held: at(c.held, i), ready: 7, known: !c.unknown},
 				{name: "composerp.ledger.retry.5s", ready: int(at(c.rung, i)), known: true},
-				{name: "composerp.dead-journal", role: journal, ready: int(at(c.journal, i)), unacked: at(c.unacked, i), known: true},
+				{name: "composerp.dead-letter-log", role: journal, ready: int(at(c.journal, i)), unacked: at(c.unacked, i), known: true},
 				{name: "composerp.ledger.dead", role: dead, ready: 3, known: true},
 			}})
 		}

@@ -32,7 +32,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16),
 		}),
 		setAside: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "composerp_relay_set_aside_total", Help: "Events that could not be published and were set aside.",
+			Name: "composerp_relay_unpublishable_total", Help: "Events that the broker will never take, marked unpublishable.",
 		}),
 	}
 	r.MustRegister(m.leading, m.confirmed, m.confirming, m.setAside)

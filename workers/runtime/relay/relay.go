@@ -8,7 +8,7 @@
 // # Invariants
 //
 //   - Everything the cursor has passed was confirmed by the broker, or stands in
-//     set_aside with a reason.
+//     unpublishable with a reason.
 //   - The cursor moves by compare-and-set under the lease's term: a relay that
 //     slept through its lease can publish copies, which the inboxes absorb, but
 //     can not move the cursor.

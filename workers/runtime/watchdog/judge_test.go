@@ -19,7 +19,7 @@ const saleKey = "integration.sale_completed"
 var subscriptions = []topology.Subscription{
 	{Worker: "ledger", RoutingKeys: []string{saleKey}, RetryDelays: []time.Duration{time.Hour}},
 	{Worker: "view", RoutingKeys: []string{saleKey}},
-	{Worker: "journal", Queue: topology.DeadLetterLog},
+	{Worker: "deadletterlog", Queue: topology.DeadLetterLog},
 }
 
 var (
@@ -107,7 +107,7 @@ func TestWhatStandsAtOnce(t *testing.T) {
 		}, "broker", ""},
 		"something more":      {without(func(h *topology.Topology) { h.Queues = append(h.Queues, topology.QueueSpec{Name: "composerp.old"}) }), "", ""},
 		"another argument":    {without(func(h *topology.Topology) { h.Queues[0].Arguments = map[string]any{"x-queue-type": "classic"} }), "mismatch", "x-delivery-limit is nothing, shall be 1000000"},
-		"a missing binding":   {without(func(h *topology.Topology) { h.Bindings = h.Bindings[:len(h.Bindings)-1] }), "topology", "binding composerp.dead -> composerp.dead-journal"},
+		"a missing binding":   {without(func(h *topology.Topology) { h.Bindings = h.Bindings[:len(h.Bindings)-1] }), "topology", "binding composerp.dead -> composerp.dead-letter-log"},
 		"an exchange without": {without(func(h *topology.Topology) { h.Exchanges[1].Arguments = nil }), "mismatch", "alternate-exchange"},
 	} {
 		found := plan.Standing(well(0, c.change))
@@ -305,8 +305,8 @@ func TestWhoLosesWhat(t *testing.T) {
 		"its dead letters":         {topology.Topology{Queues: queue("composerp.ledger.dead")}, "map[]"},
 		"all bindings":             {topology.Topology{Bindings: []topology.BindingSpec{event, own}}, "map[ledger:true]"},
 		"with composerp.retry":     {topology.Topology{Exchanges: []topology.ExchangeSpec{{Name: topology.Retry}}, Bindings: []topology.BindingSpec{own}}, "map[]"},
-		"the journal's":            {topology.Topology{Queues: queue(topology.DeadLetterLog)}, "map[journal:true]"},
-		"everything":               {plan.Topology, "map[journal:true ledger:true view:true]"},
+		"the journal's":            {topology.Topology{Queues: queue(topology.DeadLetterLog)}, "map[deadletterlog:true]"},
+		"everything":               {plan.Topology, "map[deadletterlog:true ledger:true view:true]"},
 		"a stranger's, or an old":  {topology.Topology{Queues: queue("composerp.old")}, "map[]"},
 		"what nobody was bound to": {topology.Topology{Queues: queue(topology.Unrouted)}, "map[]"},
 	} {

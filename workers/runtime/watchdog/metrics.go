@@ -25,7 +25,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "composerp_watchdog_leading", Help: "1 where this process's watchdog holds the lease.",
 		}),
 		looks: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "composerp_watchdog_looks_total", Help: "How often the watchdog has looked.",
+			Name: "composerp_watchdog_snapshots_total", Help: "Snapshots of broker and database that the watchdog took.",
 		}),
 		problems: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "composerp_watchdog_problem", Help: "Problems the watchdog sees now, by kind.",

@@ -1,4 +1,4 @@
-package journal_test
+package deadletterlog_test
 
 import (
 	"context"
@@ -14,14 +14,14 @@ import (
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/store/storetest"
-	"github.com/composerp/composerp/workers/journal"
+	"github.com/composerp/composerp/workers/deadletterlog"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
 // record hands messages to the journal and gives all that is in it, newest first.
 func record(t *testing.T, db *store.DB, messages ...rabbitmq.Delivery) []failures.DeadLetter {
 	t.Helper()
-	if said, err := workertest.Deliver(t, db, journal.New(), messages...); err != nil || len(said) != 0 {
+	if said, err := workertest.Deliver(t, db, deadletterlog.New(), messages...); err != nil || len(said) != 0 {
 		t.Fatalf("want an entry and no word, got %d events and %v", len(said), err)
 	}
 	letters, err := failures.DeadLetters(t.Context(), db, 100)
@@ -89,7 +89,7 @@ func TestTheBrokersOwnDeadLetter(t *testing.T) {
 	for range 2 {
 		must(t, consumer.Requeue(take(t, consumer)))
 	}
-	dead, err := session.Consume(topology.DeadLetterLog, "journal", 1)
+	dead, err := session.Consume(topology.DeadLetterLog, "deadletterlog", 1)
 	must(t, err)
 	d := take(t, dead)
 

@@ -1,0 +1,69 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
+	"golang.org/x/sync/errgroup"
+)
+
+// RenamedMetrics are the names of the version before, by the names of today.
+// Both are served for one version.
+var RenamedMetrics = map[string]string{
+	"composerp_open_circuits":             "composerp_closed_gates",
+	"composerp_relay_unpublishable_total": "composerp_relay_set_aside_total",
+	"composerp_watchdog_snapshots_total":  "composerp_watchdog_looks_total",
+}
+
+// RenamedMetricHelp is the help text of an old name.
+func RenamedMetricHelp(name string) string { return "Deprecated, use " + name + "." }
+
+// withOldNames adds each renamed metric under its old name, too.
+type withOldNames struct{ prometheus.Gatherer }
+
+func (g withOldNames) Gather() ([]*dto.MetricFamily, error) {
+	families, err := g.Gatherer.Gather()
+	for _, f := range families {
+		if old, renamed := RenamedMetrics[f.GetName()]; renamed {
+			help := RenamedMetricHelp(f.GetName())
+			families = append(families, &dto.MetricFamily{Name: &old, Help: &help, Type: f.Type, Unit: f.Unit, Metric: f.Metric})
+		}
+	}
+	slices.SortFunc(families, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
+	return families, err
+}
+
+// logOldNames says once, at the start, what dashboards and alerts have to change.
+func logOldNames(log *slog.Logger) {
+	for _, name := range slices.Sorted(maps.Keys(RenamedMetrics)) {
+		log.Info("deprecated metric is served for one more version", "metric", RenamedMetrics[name], "use", name)
+	}
+}
+
+func (f *fleet) serveMetrics(ctx context.Context, g *errgroup.Group, registry *prometheus.Registry) {
+	logOldNames(f.log)
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", promhttp.HandlerFor(withOldNames{registry}, promhttp.HandlerOpts{}))
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	g.Go(func() error {
+		if err := server.Serve(f.metrics); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serving the metrics: %w", err)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		<-ctx.Done()
+		return server.Close()
+	})
+}
