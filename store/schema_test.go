@@ -30,7 +30,8 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// Every statement of every package under store/ can be prepared against the migrated schema. This file imports them all.
+// Every statement of every package under store/ can be prepared against the migrated schema. This file imports all of
+// these packages.
 func TestEveryStatementPrepares(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 2)

@@ -46,9 +46,9 @@ func TestApplyNamesWhatDiffers(t *testing.T) {
 
 	err = rabbitmq.Apply(testContext(t), want, config)
 	checkLine(t, err, rabbitmq.ErrMismatch, "declaring queue composerp.ledger: its x-delivery-limit is '20' on the broker")
-	for _, part := range []string{"shall be", "1000", "empty and delete queue composerp.ledger", "declaring exchange composerp.dead: its type is"} {
+	for _, part := range []string{"want", "1000", "empty and delete queue composerp.ledger", "declaring exchange composerp.dead: its type is"} {
 		if !strings.Contains(err.Error(), part) {
-			t.Errorf("it does not inject %q", part)
+			t.Errorf("it does not say %q", part)
 		}
 	}
 	depth(t, open(t, config), topology.RetryQueueName("ledger", topologytest.Fleet()[0].RetryDelays[0])) // the rest is declared nevertheless

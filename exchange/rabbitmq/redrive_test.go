@@ -75,7 +75,7 @@ func TestAMessageMovedByHandBeginsAtAttemptZero(t *testing.T) {
 			t.Errorf("%s: it came back %d times", name, times)
 		}
 		if f := deadLetter(up).Failure(); f.Attempt != 5 {
-			t.Errorf("%s: then it deadLetter at attempt %d", name, f.Attempt)
+			t.Errorf("%s: then it dies at attempt %d", name, f.Attempt)
 		}
 	}
 }

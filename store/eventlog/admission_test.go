@@ -218,6 +218,6 @@ func TestPublishOrNot(t *testing.T) {
 	has, err := eventlog.Contains(t.Context(), p.OpenTx(), []event.Any{at(appended), stranger, elsewhere, unplaced})
 	storetest.Must(t, err)
 	if len(has) != 1 || !has[appended.ID] {
-		t.Errorf("the log is appended to have %v", has)
+		t.Errorf("the log is said to contain %v", has)
 	}
 }

@@ -187,7 +187,7 @@ func TestAnEpochIsBegunOnce(t *testing.T) {
 	}
 	storetest.Concurrently(t, run...)
 	if n := storetest.One[int](t, p.SQL(), `SELECT max(epoch) FROM epoch`); n != 2 || begun.Load() != 1 {
-		t.Errorf("%d appendNumbered that they have begun it, and the epoch is %d", begun.Load(), n)
+		t.Errorf("%d report that they have begun it, and the epoch is %d", begun.Load(), n)
 	}
 }
 

@@ -85,7 +85,7 @@ func TestPendingDeliveries(t *testing.T) {
 		VALUES ($1, 'view', $2, '', '', '', '', 1, '{}', '', now())`, uuid.New(), a.ID)
 	d.Exec(`INSERT INTO unpublishable (seq, event_id, reason) SELECT seq, event_id, 'too large' FROM event_log WHERE event_id = $1`, b.ID)
 	if got := d.pending(eventlog.Position{}); got != "ledger c, view c" {
-		t.Errorf("of what is neither handled nor dead nor set aside %q is pending", got)
+		t.Errorf("of what is neither handled nor dead nor unpublishable %q is pending", got)
 	}
 	for _, gone := range []string{"redriven_at", "missed_at"} {
 		d.Exec(`UPDATE dead_letter SET redriven_at = NULL, missed_at = NULL`)

@@ -43,7 +43,7 @@ func TestAnyInterleavingIsReadOnce(t *testing.T) {
 		v := &interleaving{T: rt, concurrentWriters: w, ticker: ticker, readers: readers, passed: make([][]eventlog.Entry, len(readers))}
 		defer v.end()
 		rt.Repeat(map[string]func(*rapid.T){
-			"begin": v.begin, "appendNumbered": v.appendNumbered, "commit": v.commit, "roll back": v.rollBack, "tick": v.tick, "read": v.read,
+			"begin": v.begin, "append": v.appendNumbered, "commit": v.commit, "roll back": v.rollBack, "tick": v.tick, "read": v.read,
 		})
 		v.settle()
 	})

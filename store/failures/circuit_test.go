@@ -109,7 +109,7 @@ func TestHowLongACircuitIsOpen(t *testing.T) {
 		passWait(p)
 		checkWait(p, "probe", trips(p, requestPermit(p).Probe, 0), d/2, d*3/2)
 		if i == 3 {
-			checkWait(p, "asked to come passWait, by a call from before", trips(p, 0, 10*time.Minute), 10*time.Minute, 10*time.Minute)
+			checkWait(p, "asked to come later, by a call from before", trips(p, 0, 10*time.Minute), 10*time.Minute, 10*time.Minute)
 			checkWait(p, "asked to come sooner, by another", trips(p, 0, time.Second), 10*time.Minute, 10*time.Minute)
 		}
 	}

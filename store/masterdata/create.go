@@ -29,8 +29,8 @@ INSERT INTO location (tenant_id, location_id, kind)
 SELECT DISTINCT tenant_id, location_id, kind FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, location_id, kind)
 ORDER BY tenant_id, location_id ON CONFLICT DO NOTHING`)
 
-// CreateItemsAndLocations makes missing items, named by names where it has them, and locations. They are incomplete until
-// master data says more.
+// CreateItemsAndLocations makes missing items, named by names where it has them, and locations. They are incomplete
+// until master data says more.
 func CreateItemsAndLocations(ctx context.Context, tx store.Tx, keys []PositionKey, names map[ItemKey]string) error {
 	if len(keys) == 0 {
 		return nil
