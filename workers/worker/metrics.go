@@ -38,7 +38,7 @@ type Metrics struct {
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "composerp_worker_messages_total", Help: "Messages by what became of them.",
+			Name: "composerp_worker_messages_total", Help: "Messages by outcome.",
 		}, []string{"worker", "outcome"}),
 		handling: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "composerp_worker_batch_seconds", Help: "Time from taking a batch to acknowledging it.",
@@ -52,11 +52,11 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "composerp_worker_slots", Help: "Slots that are consuming now.",
 		}, []string{"worker"}),
 		paused: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "composerp_worker_paused_slots", Help: "Slots that wait for the database with messages in hand, or for a dependency that all they took must wait for.",
+			Name: "composerp_worker_paused_slots", Help: "Slots paused because the database or a dependency is unavailable.",
 		}, []string{"worker"}),
 	}
 	m.timerFailures = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "composerp_worker_timer_failures_total", Help: "Failed tries of a worker's timer.",
+		Name: "composerp_worker_timer_failures_total", Help: "Failed runs of a worker's timer.",
 	}, []string{"worker"})
 	r.MustRegister(m.messages, m.handling, m.batch, m.slots, m.paused, m.timerFailures)
 	return m
