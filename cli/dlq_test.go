@@ -88,10 +88,10 @@ func TestExportedLetters(t *testing.T) {
 	url := letterPlace(t)
 	for args, want := range map[string][]string{
 		"":                                     {"m-4", "m-1", "m-2"},
-		"--all --id m-1":                     {"m-1", "m-1"},
+		"--all --id m-1":                       {"m-1", "m-1"},
 		"--error 0_of --queue ledger":          nil,
 		"--error MISSING --tenant t1":          {"m-1"},
-		"--quarantine ledger-1 --all":        {"m-1"},
+		"--quarantine ledger-1 --all":          {"m-1"},
 		"--type SALE_COMPLETED --aggregate S2": {"m-2"},
 		"--limit 2":                            {"m-4", "m-1"},
 	} {
