@@ -7,6 +7,7 @@ import (
 
 	"github.com/composerp/composerp/cli/fleet"
 	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store/eventlog"
@@ -58,10 +59,8 @@ func (x *Examination) lookAgain(ctx context.Context, looker *watchdog.Observer, 
 	if !looker.Plan.Busy(now) {
 		return
 	}
-	select {
-	case <-ctx.Done():
+	if !clock.Sleep(ctx, betweenLooks) {
 		return
-	case <-time.After(betweenLooks):
 	}
 	later := looker.Observe(ctx)
 	for _, p := range append(looker.Plan.Moving(now, later), looker.Plan.Growing(now, later)...) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/wording"
 )
 
 // Management asks RabbitMQ's management API: what AMQP does not tell, or not without cost. Its figures are as old as
@@ -246,7 +247,7 @@ func refusal(answer *http.Response, path string) error {
 	_ = json.NewDecoder(io.LimitReader(answer.Body, 4096)).Decode(&said)
 	reason := answer.Status
 	if said.Reason != nil {
-		reason = rabbitmq.OneLine(fmt.Sprint(said.Reason))
+		reason = wording.OneLine(fmt.Sprint(said.Reason))
 	}
 	switch answer.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/composerp/composerp/exchange/wording"
 )
 
 // What can go wrong with a broker, for errors.Is. The texts say what to do about it.
@@ -89,10 +91,10 @@ func explainReply(reply *amqp.Error) error {
 	case amqp.PreconditionFailed:
 		kind = ErrMismatch
 		if !strings.Contains(reply.Reason, "inequivalent arg") {
-			return fmt.Errorf("the broker objects: %s", OneLine(reply.Reason))
+			return fmt.Errorf("the broker objects: %s", wording.OneLine(reply.Reason))
 		}
 	}
-	return fmt.Errorf("%w (%s)", kind, OneLine(reply.Reason))
+	return fmt.Errorf("%w (%s)", kind, wording.OneLine(reply.Reason))
 }
 
 // frameTrouble says why no frame could be read: the library passes the network's own text on in such a reply.
@@ -100,7 +102,7 @@ func frameTrouble(reply *amqp.Error) string {
 	if strings.HasPrefix(reply.Reason, "Exception") {
 		return "what answers there does not speak AMQP 0-9-1"
 	}
-	return OneLine(reply.Reason[strings.LastIndex(reply.Reason, ": ")+1:])
+	return wording.OneLine(reply.Reason[strings.LastIndex(reply.Reason, ": ")+1:])
 }
 
 // lostBecause is ErrSessionLost with what ended the session; ErrAccessRefused too, when that was it.
@@ -110,12 +112,12 @@ func lostBecause(cause error) error {
 		if reply.Code == amqp.AccessRefused {
 			return fmt.Errorf("%w: %w", ErrSessionLost, explainReply(reply))
 		}
-		return fmt.Errorf("%w: %d %s", ErrSessionLost, reply.Code, OneLine(reply.Reason))
+		return fmt.Errorf("%w: %d %s", ErrSessionLost, reply.Code, wording.OneLine(reply.Reason))
 	}
 	if errors.Is(cause, ErrSessionLost) {
 		return cause
 	}
-	return fmt.Errorf("%w: %s", ErrSessionLost, OneLine(cause.Error()))
+	return fmt.Errorf("%w: %s", ErrSessionLost, wording.OneLine(cause.Error()))
 }
 
 // lastCause is the innermost text of a network error: "connection refused" of
@@ -124,10 +126,8 @@ func LastCause(err error) string {
 	for {
 		inner := errors.Unwrap(err)
 		if inner == nil {
-			return OneLine(err.Error())
+			return wording.OneLine(err.Error())
 		}
 		err = inner
 	}
 }
-
-func OneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

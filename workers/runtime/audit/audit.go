@@ -7,9 +7,11 @@ import (
 	"slices"
 	"time"
 
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/audit"
 )
@@ -142,7 +144,7 @@ func (a *auditor) run(ctx context.Context) (Report, error) {
 			at.log.Moved = proof.Moved
 			return a.beside(ctx, at)
 		}
-		a.Progress(fmt.Sprintf("%s entered the log meanwhile; once more", plural(proof.Moved, "event")))
+		a.Progress(fmt.Sprintf("%s entered the log meanwhile; once more", wording.Count(proof.Moved, "event")))
 	}
 }
 
@@ -236,20 +238,9 @@ func (a *auditor) settle(ctx context.Context) (snapshot, bool, error) {
 			said = text
 			a.Progress(text)
 		}
-		if err := wait(ctx, min(pause, a.Settle)); err != nil {
-			return snapshot{}, false, err
+		if !clock.Sleep(ctx, min(pause, a.Settle)) {
+			return snapshot{}, false, ctx.Err()
 		}
-	}
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
 	}
 }
 

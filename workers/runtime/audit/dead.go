@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store/audit"
 	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
@@ -51,16 +52,16 @@ func (a *auditor) reconcile(ctx context.Context, at snapshot, rest bool) error {
 		found, err := walk.Reconcile(ctx, deadletters.Queue{Worker: q.worker})
 		switch {
 		case errors.Is(err, deadletters.ErrBusy):
-			a.stock.unseen = fmt.Sprintf("%s has %s, and the journal %s: %v", q.name, plural(int64(q.ready), "message"), thousands(int64(lying[q.worker])), deadletters.ErrBusy)
+			a.stock.unseen = fmt.Sprintf("%s has %s, and the journal %s: %v", q.name, wording.Count(int64(q.ready), "message"), wording.Thousands(int64(lying[q.worker])), deadletters.ErrBusy)
 		case errors.Is(err, rabbitmq.ErrMissing): // deleted since it was looked at: the next audit says so
 		case err != nil:
 			return err
 		}
 		if found.Entered > 0 {
-			a.stock.mended = append(a.stock.mended, fmt.Sprintf("%s of %s, which the journal did not have, entered", plural(int64(found.Entered), "letter"), q.name))
+			a.stock.mended = append(a.stock.mended, fmt.Sprintf("%s of %s, which the journal did not have, entered", wording.Count(int64(found.Entered), "letter"), q.name))
 		}
 		if found.Missed > 0 {
-			a.stock.mended = append(a.stock.mended, fmt.Sprintf("%s that %s does not hold any more, marked as missed", plural(int64(found.Missed), "letter"), q.name))
+			a.stock.mended = append(a.stock.mended, fmt.Sprintf("%s that %s does not hold any more, marked as missed", wording.Count(int64(found.Missed), "letter"), q.name))
 		}
 	}
 	return nil

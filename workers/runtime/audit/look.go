@@ -3,13 +3,13 @@ package audit
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store/eventlog"
 )
 
@@ -139,10 +139,10 @@ func (q queue) moving() bool {
 func (l snapshot) String() string {
 	var waits []string
 	if l.log.Unpublished > 0 {
-		waits = append(waits, thousands(l.log.Unpublished)+" to publish")
+		waits = append(waits, wording.Thousands(l.log.Unpublished)+" to publish")
 	}
 	if l.log.DueForecasts > 0 {
-		waits = append(waits, plural(l.log.DueForecasts, "run")+" of forecasts")
+		waits = append(waits, wording.Count(l.log.DueForecasts, "run")+" of forecasts")
 	}
 	for _, q := range l.queues {
 		if q.moving() || q.stuck > 0 {
@@ -162,33 +162,13 @@ func (l snapshot) String() string {
 func (q queue) String() string {
 	text := q.name
 	if q.ready > 0 {
-		text += " " + thousands(int64(q.ready)) + " ready"
+		text += " " + wording.Thousands(int64(q.ready)) + " ready"
 	}
 	if q.unacked > 0 {
-		text += " " + thousands(q.unacked) + " in hand"
+		text += " " + wording.Thousands(q.unacked) + " in hand"
 	}
 	if q.stuck > 0 {
-		text += " " + thousands(q.stuck) + " stuck"
+		text += " " + wording.Thousands(q.stuck) + " stuck"
 	}
 	return text
-}
-
-// thousands writes 1,234,567.
-func thousands(n int64) string {
-	digits := fmt.Sprint(n)
-	start := 0
-	if n < 0 {
-		start = 1
-	}
-	for i := len(digits) - 3; i > start; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits
-}
-
-func plural(n int64, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return thousands(n) + " " + what + "s"
 }

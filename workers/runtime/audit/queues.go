@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store/audit"
 )
 
@@ -30,7 +31,7 @@ func (l snapshot) relayCheck() audit.Check {
 	c := audit.Check{Name: "published", What: "every event to be published is passed by the relay", Unit: "events", Findings: []audit.Finding{}}
 	found := func(n int64, text string) {
 		c.Wrong += n
-		c.Findings = append(c.Findings, audit.Finding{Problem: fmt.Sprintf("%s %s", plural(n, "event"), text)})
+		c.Findings = append(c.Findings, audit.Finding{Problem: fmt.Sprintf("%s %s", wording.Count(n, "event"), text)})
 	}
 	if l.log.Unpublished > 0 {
 		found(l.log.Unpublished, "to be published: is a relay running, and does the ticker tick?")
@@ -40,7 +41,7 @@ func (l snapshot) relayCheck() audit.Check {
 	}
 	if n := l.log.DueForecasts; n > 0 {
 		c.Wrong += n
-		c.Findings = append(c.Findings, audit.Finding{Problem: plural(n, "run") + " of forecasts to be said: does forecasting run?"})
+		c.Findings = append(c.Findings, audit.Finding{Problem: wording.Count(n, "run") + " of forecasts to be said: does forecasting run?"})
 	}
 	c.Count, c.OK = c.Wrong, c.Wrong == 0
 	return c
@@ -54,15 +55,15 @@ func (l snapshot) restChecks() []audit.Check {
 		case q.missing:
 			return "is not there; apply the topology"
 		case q.ready > 0 && q.consumers == 0:
-			return fmt.Sprintf("%s and nobody who takes them", plural(int64(q.ready), "message"))
+			return fmt.Sprintf("%s and nobody who takes them", wording.Count(int64(q.ready), "message"))
 		case q.ready > 0:
-			return plural(int64(q.ready), "message")
+			return wording.Count(int64(q.ready), "message")
 		}
 		return ""
 	})
 	hands := l.check("hands", "no message is in a worker's hand", toHandle, func(q queue) string {
 		if q.unacked > 0 {
-			return plural(q.unacked, "message") + " not acknowledged"
+			return wording.Count(q.unacked, "message") + " not acknowledged"
 		}
 		return ""
 	})
@@ -75,7 +76,7 @@ func (l snapshot) unroutedCheck() audit.Check {
 		case q.missing:
 			return "is not there; apply the topology"
 		case q.ready > 0:
-			return plural(int64(q.ready), "message") + " that no worker's queue was bound for"
+			return wording.Count(int64(q.ready), "message") + " that no worker's queue was bound for"
 		}
 		return ""
 	})
@@ -85,7 +86,7 @@ func (l snapshot) stuckCheck() audit.Check {
 	all := func(queue) bool { return true }
 	return l.seen(l.check("stuck", "no dead-lettered message is without a place to go", all, func(q queue) string {
 		if q.stuck > 0 {
-			return plural(q.stuck, "message") + " in messages_dlx, which no depth shows: the queue or exchange it dead-letters to is not there"
+			return wording.Count(q.stuck, "message") + " in messages_dlx, which no depth shows: the queue or exchange it dead-letters to is not there"
 		}
 		return ""
 	}), all)

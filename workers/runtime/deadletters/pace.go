@@ -3,6 +3,8 @@ package deadletters
 import (
 	"context"
 	"time"
+
+	"github.com/composerp/composerp/exchange/clock"
 )
 
 // Pace is how fast letters are put back.
@@ -54,22 +56,11 @@ func (p *pacer) allow(ctx context.Context, most int) (int, error) {
 	if late := now.Add(-burst); p.next.Before(late) {
 		p.next = late
 	}
-	if err := pause(ctx, p.next.Sub(now)); err != nil {
-		return 0, err
+	if !clock.Sleep(ctx, p.next.Sub(now)) {
+		return 0, ctx.Err()
 	}
 	each := time.Second / time.Duration(rate)
 	n := min(1+int(time.Since(p.next)/each), most)
 	p.next = p.next.Add(time.Duration(n) * each)
 	return n, nil
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
@@ -196,8 +197,8 @@ func (v *watch) settle(ctx context.Context, patience time.Duration) error {
 		if err != nil || waiting == 0 || !time.Now().Before(until) {
 			return err
 		}
-		if err := pause(ctx, min(lookEvery, time.Until(until))); err != nil {
-			return err
+		if !clock.Sleep(ctx, min(lookEvery, time.Until(until))) {
+			return ctx.Err()
 		}
 	}
 }

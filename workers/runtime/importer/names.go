@@ -51,14 +51,14 @@ type cell struct {
 // a rule rejects by its code is not rejected for a number nobody wanted to know.
 type row struct {
 	mapping *Mapping
-	clock   clock
+	moments moments
 	record  *record
 	fields  []int // for each of the mapping's columns its index in the record, -1 when it has none
 	cells   []cell
 }
 
 func newRow(m *Mapping) *row {
-	return &row{mapping: m, clock: m.input.clock, cells: make([]cell, len(m.names.slots)), fields: make([]int, len(m.names.columns))}
+	return &row{mapping: m, moments: m.input.moments, cells: make([]cell, len(m.names.slots)), fields: make([]int, len(m.names.columns))}
 }
 
 // take turns to the next record.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/failpoint"
@@ -47,10 +48,8 @@ func (w *writer) persist(ctx context.Context, next imports.Progress, tally Tally
 		if err == nil || !mayPass(err) || time.Now().After(deadline) {
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if !clock.Sleep(ctx, pause) {
 			return ctx.Err()
-		case <-time.After(pause):
 		}
 		switch saved, askErr := imports.Read(ctx, w.options.DB, w.key); {
 		case askErr != nil && !mayPass(askErr):

@@ -6,6 +6,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store/eventlog"
 )
 
@@ -48,7 +49,7 @@ func (v *monitor) complain(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
 	}
-	if text := oneLine(err); text != v.unable {
+	if text := wording.OneLine(err.Error()); text != v.unable {
 		v.unable, v.said = text, false
 	} else if !v.said {
 		v.said = true

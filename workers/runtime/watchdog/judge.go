@@ -9,22 +9,23 @@ import (
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/wording"
 )
 
 // Standing judges what one look shows at once.
 func (p Plan) Standing(now Snapshot) []Problem {
 	var found []Problem
 	if now.Database != nil {
-		found = append(found, Problem{Kind: Database, What: oneLine(now.Database)})
+		found = append(found, Problem{Kind: Database, What: wording.OneLine(now.Database.Error())})
 	}
 	switch {
 	case errors.Is(now.Broker, rabbitmq.ErrAccessRefused):
-		found = append(found, Problem{Kind: Access, What: oneLine(now.Broker)})
+		found = append(found, Problem{Kind: Access, What: wording.OneLine(now.Broker.Error())})
 	case now.Broker != nil:
-		found = append(found, Problem{Kind: Broker, What: oneLine(now.Broker)})
+		found = append(found, Problem{Kind: Broker, What: wording.OneLine(now.Broker.Error())})
 	}
 	if now.Access != nil {
-		found = append(found, Problem{Kind: Access, What: oneLine(now.Access)})
+		found = append(found, Problem{Kind: Access, What: wording.OneLine(now.Access.Error())})
 	}
 	found = append(found, Nodes(now.Nodes)...)
 	if now.Blocked != "" && !isAlarmed(now.Nodes) {
@@ -211,5 +212,3 @@ func (p Plan) Busy(now Snapshot) bool {
 	}
 	return false
 }
-
-func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/workers/runtime/republish"
 )
@@ -79,7 +80,7 @@ func OpenGap(g eventlog.Gap) Problem {
 func (m *repair) problem() Problem {
 	p := OpenGap(m.gap)
 	if m.err != nil {
-		p.What = fmt.Sprintf("events for %s may have gone to nobody, and can not be published again: %s", m.gap.Consumer, oneLine(m.err))
+		p.What = fmt.Sprintf("events for %s may have gone to nobody, and can not be published again: %s", m.gap.Consumer, wording.OneLine(m.err.Error()))
 	}
 	return p
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/wording"
 )
 
 // vigil is what a watchdog knows as long as it leads.
@@ -52,7 +53,7 @@ func (v *monitor) watch(ctx context.Context) {
 func (v *monitor) judge(now Snapshot) []Problem {
 	found := v.Plan.Standing(now)
 	if now.Unseen != nil {
-		found = append(found, Problem{Kind: Unseen, Warning: true, What: oneLine(now.Unseen)})
+		found = append(found, Problem{Kind: Unseen, Warning: true, What: wording.OneLine(now.Unseen.Error())})
 	}
 	if then, ok := v.snapshotBefore(now.At.Add(-v.Patience)); ok {
 		found = append(found, v.Plan.Lasting(then, now)...)
