@@ -2,7 +2,6 @@ package audit
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/audit"
+	"github.com/composerp/composerp/workers/runtime/observer"
 )
 
 // Config says what to audit. DB, Exchange and Topology are needed.
@@ -113,7 +113,7 @@ func (c Config) withDefaults() Config {
 // auditor is one audit.
 type auditor struct {
 	Config
-	session  *rabbitmq.Session
+	observer observer.Observer
 	deadline time.Time
 	watch    watch
 	stock    reconciliation
@@ -243,6 +243,3 @@ func (a *auditor) settle(ctx context.Context) (snapshot, bool, error) {
 		}
 	}
 }
-
-// errNoManagement is why some things could not be looked at.
-var errNoManagement = errors.New("the URL of RabbitMQ's management API is not known")

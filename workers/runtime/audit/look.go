@@ -2,12 +2,9 @@ package audit
 
 import (
 	"context"
-	"errors"
-	"net/url"
 	"strings"
 	"time"
 
-	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store/eventlog"
@@ -45,64 +42,36 @@ type snapshot struct {
 	unseen error // why the management API was not asked, or what it said
 }
 
-// managementPatience bounds one question to the management API: without its answer the audit goes on.
-const managementPatience = 5 * time.Second
-
-// look takes the log first and the queues after it: what leaves the log is in a
-// queue before it is handled, and is so seen in one place or the other.
+// observe takes the log first and the queues after it: an event that leaves the log is in a queue before it is handled,
+// and is seen in one of the two.
 func (a *auditor) observe(ctx context.Context, since string) (snapshot, error) {
 	at := snapshot{at: time.Now()}
 	var err error
 	if at.log, err = eventlog.ReadState(ctx, a.DB, since); err != nil {
 		return at, err
 	}
-	states, err := a.statistics(ctx)
-	at.unseen = err
+	seen := a.observer.ObserveQueues(ctx)
+	if seen.Broker != nil {
+		return at, seen.Broker
+	}
+	at.unseen = seen.Unseen
 	roles := rolesOf(a.Topology)
 	for _, spec := range a.Topology.Queues {
 		q := roles[spec.Name]
 		q.name = spec.Name
-		q.ready, q.consumers, err = a.session.Depth(spec.Name)
-		switch {
-		case errors.Is(err, rabbitmq.ErrMissing):
-			q.missing = true
-		case err != nil:
-			return at, err
+		state := seen.Queues[spec.Name]
+		sampled, exists := seen.Sampled[spec.Name]
+		if q.missing = !exists; exists {
+			q.ready, q.consumers = int(state.Ready), state.Consumers
+		} else {
+			sampled = state.Ready
 		}
-		if s, ok := states[spec.Name]; ok && s.Counted {
-			q.unacked, q.stuck, q.held, q.known = s.Unacked, s.MessagesDLX, s.Ready+s.Unacked, true
+		if seen.Reported[spec.Name] {
+			q.unacked, q.stuck, q.held, q.known = state.Unacked, state.MessagesDLX, sampled+state.Unacked, true
 		}
 		at.queues = append(at.queues, q)
 	}
 	return at, nil
-}
-
-// statistics asks the management API, and gives by name what it says of the queues.
-func (a *auditor) statistics(ctx context.Context) (map[string]topology.QueueState, error) {
-	if a.Management == nil {
-		return nil, errNoManagement
-	}
-	ctx, cancel := context.WithTimeout(ctx, managementPatience)
-	defer cancel()
-	list, err := a.Management.Queues(ctx, vhostOf(a.Exchange))
-	if err != nil {
-		return nil, err
-	}
-	states := make(map[string]topology.QueueState, len(list))
-	for _, s := range list {
-		states[s.Name] = s
-	}
-	return states, nil
-}
-
-// vhostOf is the virtual host that a broker's URL leads to.
-func vhostOf(cfg rabbitmq.Config) string {
-	if len(cfg.URLs) > 0 {
-		if u, err := url.Parse(cfg.URLs[0]); err == nil && len(u.Path) > 1 {
-			return u.Path[1:]
-		}
-	}
-	return "/"
 }
 
 // rolesOf reads from the topology what each queue is for.

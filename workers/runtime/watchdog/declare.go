@@ -8,13 +8,14 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/workers/runtime/observer"
 )
 
 // declarePatience bounds a declaration of everything that is missing.
 const declarePatience = 20 * time.Second
 
 // declare declares what is missing, and before that notes for whom something may be lost.
-func (v *monitor) declare(ctx context.Context, now Snapshot) {
+func (v *monitor) declare(ctx context.Context, now observer.Snapshot) {
 	if now.Broker != nil && !now.Seen {
 		return
 	}

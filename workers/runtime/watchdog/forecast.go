@@ -6,6 +6,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/workers/runtime/observer"
 )
 
 // horizon is how far ahead a full disk is warned of, and soon when that becomes a problem: long enough for a person to
@@ -18,7 +19,7 @@ const (
 // Growing judges, by how much the queues have grown between two looks, when the broker's disk will be full: the node with
 // the least room is the measure, for every node may hold a replica of every queue. The broker writes more than the bodies
 // that are counted here, so that the time is at most that long. It names the queue that grows most.
-func (p Plan) Growing(then, now Snapshot) []Problem {
+func (p Plan) Growing(then, now observer.Snapshot) []Problem {
 	over := now.At.Sub(then.At)
 	node, room, known := leastRoom(now.Nodes)
 	if !then.Figures || !now.Figures || !known || over <= 0 {

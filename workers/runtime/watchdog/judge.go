@@ -10,10 +10,11 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/exchange/wording"
+	"github.com/composerp/composerp/workers/runtime/observer"
 )
 
 // Standing judges what one look shows at once.
-func (p Plan) Standing(now Snapshot) []Problem {
+func (p Plan) Standing(now observer.Snapshot) []Problem {
 	var found []Problem
 	if now.Database != nil {
 		found = append(found, Problem{Kind: Database, What: wording.OneLine(now.Database.Error())})
@@ -68,7 +69,7 @@ func isAlarmed(nodes []management.NodeState) bool {
 }
 
 // holding judges what the broker holds of the topology. What it holds beyond that does no harm.
-func (p Plan) holding(now Snapshot) []Problem {
+func (p Plan) holding(now observer.Snapshot) []Problem {
 	if now.Broker != nil && !now.Seen {
 		return nil // nobody could look
 	}
@@ -95,7 +96,7 @@ func (p Plan) holding(now Snapshot) []Problem {
 const behindPatience = 10 * time.Second
 
 // Lasting judges what is a problem when it was so in both looks. Given the same look twice, it judges that one.
-func (p Plan) Lasting(then, now Snapshot) []Problem {
+func (p Plan) Lasting(then, now observer.Snapshot) []Problem {
 	found := leaders(then, now)
 	for _, w := range p.Workers {
 		a, b := then.Queues[w.Queue], now.Queues[w.Queue]
@@ -126,7 +127,7 @@ func (p Plan) Lasting(then, now Snapshot) []Problem {
 }
 
 // leaders judges who should lead.
-func leaders(then, now Snapshot) []Problem {
+func leaders(then, now observer.Snapshot) []Problem {
 	if then.Database != nil || now.Database != nil {
 		return nil
 	}
@@ -150,7 +151,7 @@ func leaders(then, now Snapshot) []Problem {
 }
 
 // Moving judges what should have moved between two looks, and has not.
-func (p Plan) Moving(then, now Snapshot) []Problem {
+func (p Plan) Moving(then, now observer.Snapshot) []Problem {
 	var found []Problem
 	over := now.At.Sub(then.At).Round(time.Second)
 	if then.Database == nil && now.Database == nil {
@@ -184,7 +185,7 @@ func (p Plan) Moving(then, now Snapshot) []Problem {
 
 // Hanging judges who has messages in hand and has acknowledged none between two looks that are long apart: longer than a
 // batch, or a call to somebody outside, may take.
-func (p Plan) Hanging(then, now Snapshot) []Problem {
+func (p Plan) Hanging(then, now observer.Snapshot) []Problem {
 	if !then.Figures || !now.Figures {
 		return nil
 	}
@@ -201,7 +202,7 @@ func (p Plan) Hanging(then, now Snapshot) []Problem {
 }
 
 // Busy tells whether something should move: only then a second look is worth the wait.
-func (p Plan) Busy(now Snapshot) bool {
+func (p Plan) Busy(now observer.Snapshot) bool {
 	if now.Database == nil && now.Log.RelayHolder != "" && (now.Log.Unpublished > 0 || now.Log.End > now.Log.Covered) {
 		return true
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/workers/runtime/observer"
 )
 
 // memory are the points of the log before which nothing was lost, by consumer: where only a binding is missing, and where
@@ -30,7 +31,7 @@ func newHistory(plan Plan, age time.Duration) *history {
 }
 
 // see remembers what a look proves.
-func (m *history) see(now Snapshot) {
+func (m *history) see(now observer.Snapshot) {
 	if now.Database != nil {
 		return
 	}
@@ -71,7 +72,7 @@ func (m *history) gaps(missing topology.Topology) map[string]eventlog.Position {
 }
 
 // isEmpty tells whether nothing was in the worker's queue, in its hand, or on its ladder.
-func isEmpty(now Snapshot, w Worker) bool {
+func isEmpty(now observer.Snapshot, w Worker) bool {
 	for _, name := range append([]string{w.Queue}, w.Rungs...) {
 		q := now.Queues[name]
 		if !q.Counted || q.Ready+now.Sampled[name]+q.Unacked+q.MessagesDLX > 0 {

@@ -8,6 +8,7 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/workers/runtime/observer"
 	"github.com/composerp/composerp/workers/runtime/republish"
 )
 
@@ -37,7 +38,7 @@ const (
 )
 
 // makeGood publishes again what may be lost, once that can be known, and gives what is not made good yet.
-func (v *monitor) repair(ctx context.Context, now Snapshot) []Problem {
+func (v *monitor) repair(ctx context.Context, now observer.Snapshot) []Problem {
 	v.collect(ctx)
 	if now.Database != nil {
 		return nil
@@ -110,7 +111,7 @@ func (v *monitor) readGaps(ctx context.Context) error {
 
 // logged tells whether intake has logged what came straight over AMQP before the consumer's queue was there again. Where
 // there is no intake, nothing of that is ever logged. While nobody works as intake, what has come waits in its queue.
-func (v *monitor) logged(now Snapshot, m *repair) bool {
+func (v *monitor) logged(now observer.Snapshot, m *repair) bool {
 	for _, w := range v.Plan.Workers {
 		switch {
 		case !w.Logs:

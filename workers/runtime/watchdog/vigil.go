@@ -2,6 +2,7 @@ package watchdog
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -10,18 +11,19 @@ import (
 
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/exchange/wording"
+	"github.com/composerp/composerp/workers/runtime/observer"
 )
 
 // vigil is what a watchdog knows as long as it leads.
 type monitor struct {
 	*Watchdog
-	looker  *Observer
-	looks   []Snapshot // as far back as anything is judged by, the newest last
-	current map[identity]Problem
-	memory  *history
-	exact   time.Time // when the queues were last counted exactly
-	unable  string    // why what is missing could not be declared the last time
-	said    bool      // and that this was said
+	observer observer.Observer
+	looks    []observer.Snapshot // as far back as anything is judged by, the newest last
+	current  map[identity]Problem
+	memory   *history
+	exact    time.Time // when the queues were last counted exactly
+	unable   string    // why what is missing could not be declared the last time
+	said     bool      // and that this was said
 
 	mends   map[string]*repair // by consumer
 	mending sync.WaitGroup     // one at a time
@@ -30,8 +32,8 @@ type monitor struct {
 
 // watch looks once, says what it sees, and mends what it can.
 func (v *monitor) watch(ctx context.Context) {
-	v.looker.Exact = time.Since(v.exact) >= v.Patience // now and then: it asks for each queue
-	now := v.looker.Observe(ctx)
+	v.observer.Exact = time.Since(v.exact) >= v.Patience // now and then: it asks for each queue
+	now := v.observer.Observe(ctx)
 	if ctx.Err() != nil {
 		return
 	}
@@ -50,10 +52,10 @@ func (v *monitor) watch(ctx context.Context) {
 	}
 }
 
-func (v *monitor) judge(now Snapshot) []Problem {
+func (v *monitor) judge(now observer.Snapshot) []Problem {
 	found := v.Plan.Standing(now)
 	if now.Unseen != nil {
-		found = append(found, Problem{Kind: Unseen, Warning: true, What: wording.OneLine(now.Unseen.Error())})
+		found = append(found, Problem{Kind: Unseen, Warning: true, What: unseenText(now.Unseen)})
 	}
 	if then, ok := v.snapshotBefore(now.At.Add(-v.Patience)); ok {
 		found = append(found, v.Plan.Lasting(then, now)...)
@@ -63,6 +65,14 @@ func (v *monitor) judge(now Snapshot) []Problem {
 		found = with(append(found, v.Plan.Growing(then, now)...), v.Plan.Hanging(then, now))
 	}
 	return found
+}
+
+func unseenText(why error) string {
+	text := wording.OneLine(why.Error())
+	if errors.Is(why, observer.ErrNoManagement) {
+		text += ": bindings, alarms and progress are not watched"
+	}
+	return text
 }
 
 // with adds what is not found already.
@@ -76,17 +86,17 @@ func with(found, more []Problem) []Problem {
 }
 
 // lookBefore is the newest look that was made before a time.
-func (v *monitor) snapshotBefore(at time.Time) (Snapshot, bool) {
+func (v *monitor) snapshotBefore(at time.Time) (observer.Snapshot, bool) {
 	for _, l := range slices.Backward(v.looks) {
 		if !l.At.After(at) {
 			return l, true
 		}
 	}
-	return Snapshot{}, false
+	return observer.Snapshot{}, false
 }
 
 // report says what has begun and what is over. What could not be looked at this time is as it was.
-func (v *monitor) report(found []Problem, now Snapshot) {
+func (v *monitor) report(found []Problem, now observer.Snapshot) {
 	seen := map[identity]Problem{}
 	for _, p := range found {
 		seen[p.identity()] = p
@@ -115,7 +125,7 @@ func (v *monitor) report(found []Problem, now Snapshot) {
 }
 
 // unjudged tells whether this look could not show whether such a problem is still there.
-func unjudged(kind Kind, now Snapshot) bool {
+func unjudged(kind Kind, now observer.Snapshot) bool {
 	switch kind {
 	case Ticker, Relay, Owed:
 		return now.Database != nil

@@ -10,6 +10,7 @@ import (
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers/runtime/observer"
 )
 
 // LeaseName is the lease watchdogs compete for.
@@ -65,9 +66,9 @@ func (w *Watchdog) lead(ctx context.Context, _ store.Lease) error {
 	w.Log.Info("this watchdog leads")
 	w.Metrics.leading.Set(1)
 	v := &monitor{Watchdog: w, current: map[identity]Problem{}, memory: newHistory(w.Plan, w.FiguresAge), mends: map[string]*repair{},
-		looker: &Observer{DB: w.DB, Exchange: w.Exchange, Management: w.Management, Plan: w.Plan}}
+		observer: observer.Observer{DB: w.DB, Broker: w.Exchange, Management: w.Management, Topology: w.Plan.Topology}}
 	defer func() {
-		v.looker.Close()
+		v.observer.Close()
 		v.mending.Wait()
 		w.Metrics.leading.Set(0)
 		w.Metrics.show(nil)
