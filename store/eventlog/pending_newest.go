@@ -9,11 +9,10 @@ import (
 	"github.com/lib/pq"
 
 	"github.com/composerp/composerp/store"
-	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// Owed is an event that a consumer has still to handle.
+// NewestPending is the newest event that a consumer has still to handle.
 type NewestPending struct {
 	Seq      int64     `db:"seq"`
 	EventID  uuid.UUID `db:"event_id"`
@@ -21,42 +20,30 @@ type NewestPending struct {
 	Consumer string    `db:"name"`
 }
 
-// The newest is looked at first: while anything is owed, most often that is. The
-// counts are what keeps each look one by a key: of NOT EXISTS the planner makes a
-// join, and reads the whole inbox.
+// The newest is read first: while anything is pending, it most often is.
 var newestPending = pg.SQL(`
 SELECT e.seq, e.event_id, e.type, c.name
-FROM (SELECT seq, event_id, type, epoch, tx FROM event_log WHERE seq > $1 AND seq <= $3 ORDER BY seq DESC OFFSET 0) e
-JOIN subscription s ON s.type = e.type JOIN consumer c ON c.id = s.consumer JOIN tick t ON t.id = s.from_tick
-WHERE c.name = ANY ($2::text[])
-  AND NOT ` + SeenBySQL("t.epoch", "t.snapshot") + `
-  AND (SELECT count(*) FROM inbox i
-       WHERE i.generation = ANY (` + KeptGenerationsSQL + `) AND i.consumer = s.consumer AND i.event_id = e.event_id) = 0
-  AND (SELECT count(*) FROM dead_letter d WHERE d.event_id = e.event_id AND d.consumer = c.name AND ` + failures.StillDeadSQL + `) = 0
-  AND NOT ` + ForgottenSQL + `
+FROM (SELECT seq, event_id, type, epoch, tx FROM event_log WHERE seq > $2 AND seq <= $3 ORDER BY seq DESC OFFSET 0) e` + pendingSQL + `
 LIMIT 1`)
 
-// Owing gives the newest event past a place of the log and up to another that one
-// of the consumers owes and has neither handled nor put aside as dead; nil when
-// nothing is owed. Nobody owes what was in the log before its subscription. What the inbox has forgotten was proven, and is owed by nobody.
-// What a worker says is committed with its inbox row, so that nothing more
-// follows from what nobody owes. It reads the log from that place on: it is for
-// somebody who goes along with it, not for a dashboard.
+// FindNewestPending gives the newest event past one seq of the log and up to another that is pending for one of the
+// consumers; nil when none is. Emitted events commit with the inbox row: with nothing pending, nothing more will be
+// emitted. It reads the log from since on: call it with a since that moves along.
 func FindNewestPending(ctx context.Context, db *store.DB, since, upto int64, consumers []string) (*NewestPending, error) {
-	var owed NewestPending
-	err := pg.Get(ctx, db, &owed, newestPending, since, pq.StringArray(consumers), upto)
+	var newest NewestPending
+	err := pg.Get(ctx, db, &newest, newestPending, pq.StringArray(consumers), since, upto)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("asking what is owed: %w", err)
+		return nil, fmt.Errorf("looking for the newest pending delivery: %w", err)
 	}
-	return &owed, nil
+	return &newest, nil
 }
 
 var logEnd = pg.SQL(`SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0)`)
 
-// LogEnd is the last number that was drawn for the log. Not every number below it
+// End is the last number that was drawn for the log. Not every number below it
 // is, or will be, an event's.
 func End(ctx context.Context, db *store.DB) (int64, error) {
 	var end int64
