@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/failpoint"
 	"github.com/composerp/composerp/store/failures"
+	"github.com/composerp/composerp/workers/runtime/pipeline"
 )
 
 // Redrive says which letters to put back to their worker, and how.
@@ -191,24 +193,17 @@ func (d *redriver) putBack(ctx context.Context, letters []letter) (stay int, err
 
 // publish parts letters into those that the broker has, in their worker's queue, and those that it may not have.
 func (d *redriver) publish(ctx context.Context, letters []letter) (back, not []letter, err error) {
-	confirmations := make([]*rabbitmq.Confirmation, 0, len(letters))
-	for _, l := range letters {
-		c, failed := d.publisher.Publish(ctx, l.back)
-		if failed != nil {
-			err = failed
-			break
-		}
-		confirmations = append(confirmations, c)
-	}
+	sent, err := pipeline.Publish(ctx, d.publisher, len(letters), func(i int) (rabbitmq.Message, error) { return letters[i].back, nil }, nil)
 	failpoint.Hit("redrive.published")
-	not = letters[len(confirmations):]
-	for i, c := range confirmations {
-		if failed := c.Wait(ctx); failed != nil {
+	not = slices.Clone(letters[len(sent):])
+	_ = sent.Wait(ctx, func(i int, failed error) error { // to the last: each letter is in one of the two
+		if failed != nil {
 			not, err = append(not, letters[i]), failed
-			continue
+		} else {
+			back = append(back, letters[i])
 		}
-		back = append(back, letters[i])
-	}
+		return nil
+	})
 	return back, not, err
 }
 

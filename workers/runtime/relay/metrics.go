@@ -12,10 +12,10 @@ import (
 
 // Metrics are the relay's counters; make one with NewMetrics.
 type Metrics struct {
-	leading    prometheus.Gauge
-	confirmed  prometheus.Counter
-	confirming prometheus.Histogram
-	setAside   prometheus.Counter
+	leading       prometheus.Gauge
+	confirmed     prometheus.Counter
+	confirming    prometheus.Histogram
+	unpublishable prometheus.Counter
 }
 
 // NewMetrics registers the relay's metrics.
@@ -31,11 +31,11 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "composerp_relay_confirm_seconds", Help: "Time from publishing a page's first event to its last confirm.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16),
 		}),
-		setAside: prometheus.NewCounter(prometheus.CounterOpts{
+		unpublishable: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "composerp_relay_set_aside_total", Help: "Events that could not be published and were set aside.",
 		}),
 	}
-	r.MustRegister(m.leading, m.confirmed, m.confirming, m.setAside)
+	r.MustRegister(m.leading, m.confirmed, m.confirming, m.unpublishable)
 	return m
 }
 

@@ -26,15 +26,13 @@ package republish
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/workers/runtime/pipeline"
 )
 
 // Config says for whom to publish again, and since when. DB, Exchange and Queues are needed.
@@ -117,7 +115,7 @@ func (r *run) run(ctx context.Context) error {
 		return err
 	}
 	if r.DryRun {
-		return r.read(ctx, func(debts []eventlog.PendingDelivery) error { r.count(debts); return nil })
+		return r.read(ctx, func(page []eventlog.PendingDelivery) error { r.count(page); return nil })
 	}
 	session, err := rabbitmq.Open(ctx, r.Exchange)
 	if err != nil {
@@ -128,21 +126,13 @@ func (r *run) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	pages := make(chan []eventlog.PendingDelivery, 1)
-	g.Go(func() error {
-		defer close(pages)
-		return r.read(ctx, func(debts []eventlog.PendingDelivery) error {
-			select {
-			case pages <- debts:
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		})
-	})
-	g.Go(func() error { return r.publish(ctx, publisher, pages) })
-	return g.Wait()
+	return pipeline.Steps[[]eventlog.PendingDelivery]{
+		Read: r.read,
+		Publish: func(ctx context.Context, page []eventlog.PendingDelivery) (pipeline.InFlight, error) {
+			return r.publish(ctx, publisher, page)
+		},
+		Confirm: r.confirm,
+	}.Run(ctx)
 }
 
 // bounds says between which places to look: since the consumers hear, and up to what was logged when it began. What is logged later finds its queue.
@@ -158,52 +148,44 @@ func (r *run) bounds(ctx context.Context) (err error) {
 	return nil
 }
 
-// read gives the debts page by page, in the log's order.
+// read gives the pending deliveries page by page, in the log's order.
 func (r *run) read(ctx context.Context, give func([]eventlog.PendingDelivery) error) error {
 	for at := r.report.Beyond; at < r.report.Upto; {
 		next := min(at+pageSize, r.report.Upto)
-		debts, err := eventlog.PendingDeliveries(ctx, r.DB, r.consumers, at, next, r.After, r.Outside)
+		page, err := eventlog.PendingDeliveries(ctx, r.DB, r.consumers, at, next, r.After, r.Outside)
 		if err != nil {
 			return err
 		}
-		if len(debts) > 0 {
-			if err := give(debts); err != nil {
+		if len(page) > 0 {
+			if err := give(page); err != nil {
 				return err
 			}
 		}
 		at = next
-		r.tell(at, int64(len(debts)))
+		r.tell(at, int64(len(page)))
 	}
 	return nil
 }
 
-// publish sends what is read, and waits for each page's confirms while the next one is on its way.
-func (r *run) publish(ctx context.Context, publisher *rabbitmq.Publisher, pages <-chan []eventlog.PendingDelivery) error {
-	var before []sent
-	for debts := range pages {
-		r.count(debts)
-		now := make([]sent, len(debts))
-		for i, d := range debts {
-			confirmation, err := publisher.Publish(ctx, r.message(d))
-			if err != nil {
-				return errors.Join(fmt.Errorf("event %s for %s: %w", d.EventID, d.Consumer, err), r.await(ctx, before))
-			}
-			now[i] = sent{d.Consumer, d.EventID, confirmation}
-		}
-		if err := r.await(ctx, before); err != nil {
-			return err
-		}
-		before = now
+func (r *run) publish(ctx context.Context, publisher *rabbitmq.Publisher, page []eventlog.PendingDelivery) (pipeline.InFlight, error) {
+	r.count(page)
+	sent, err := pipeline.Publish(ctx, publisher, len(page), func(i int) (rabbitmq.Message, error) { return r.message(page[i]), nil }, nil)
+	if err != nil {
+		return nil, failed(page[len(sent)], err)
 	}
-	return r.await(ctx, before)
+	return sent, nil
 }
 
-func (r *run) await(ctx context.Context, all []sent) error {
-	for _, s := range all {
-		if err := s.confirmation.Wait(ctx); err != nil {
-			return fmt.Errorf("event %s for %s: %w", s.event, s.consumer, err)
+func (r *run) confirm(ctx context.Context, page []eventlog.PendingDelivery, sent pipeline.InFlight) error {
+	return sent.Wait(ctx, func(i int, err error) error {
+		if err != nil {
+			return failed(page[i], err)
 		}
-		r.tallies[s.consumer].Published++
-	}
-	return nil
+		r.tallies[page[i].Consumer].Published++
+		return nil
+	})
+}
+
+func failed(d eventlog.PendingDelivery, err error) error {
+	return fmt.Errorf("event %s for %s: %w", d.EventID, d.Consumer, err)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/workers/runtime/pipeline"
 )
 
 // mostWalks bounds how often one Reroute goes through the queue.
@@ -50,58 +51,54 @@ type rerouting struct {
 
 // walk goes through the queue once, and says whether there is reason to do it again.
 func (r rerouting) walk(ctx context.Context, session *rabbitmq.Session, tag string) (more bool, err error) {
-	sieve, err := session.Browse(topology.Unrouted, tag)
+	browser, err := session.Browse(topology.Unrouted, tag)
 	if err != nil {
 		return false, err
 	}
 	acknowledged := 0
 	for err == nil {
 		var taken []rabbitmq.Delivery
-		if taken, err = sieve.Take(ctx, window); err == nil {
+		if taken, err = browser.Take(ctx, window); err == nil {
 			var n int
-			n, err = r.again(ctx, sieve, taken)
+			n, err = r.move(ctx, browser, taken)
 			acknowledged += n
 		}
 	}
-	returned, closing := sieve.Close()
+	returned, closing := browser.Close()
 	if !errors.Is(err, rabbitmq.ErrDrained) {
 		return false, err
 	}
 	return acknowledged > 0 && returned > 0, closing
 }
 
-// again publishes what has a place to go, waits for the confirms, and acknowledges.
-func (r rerouting) again(ctx context.Context, sieve *rabbitmq.QueueBrowser, taken []rabbitmq.Delivery) (acknowledged int, err error) {
-	var moving []rabbitmq.Delivery
-	var confirmations []*rabbitmq.Confirmation
-	for _, d := range taken {
-		m := rabbitmq.RerouteMessage(d)
+// move publishes the messages that a queue is bound for now, waits for the confirms, and acknowledges.
+func (r rerouting) move(ctx context.Context, browser *rabbitmq.QueueBrowser, taken []rabbitmq.Delivery) (acknowledged int, err error) {
+	sent, err := pipeline.Publish(ctx, r.publisher, len(taken), func(i int) (rabbitmq.Message, error) {
+		m := rabbitmq.RerouteMessage(taken[i])
 		if !r.bound(m.RoutingKey) {
-			continue
+			return m, pipeline.ErrLeftOut
 		}
-		c, err := r.publisher.Publish(ctx, m)
-		if errors.Is(err, rabbitmq.ErrUnpublishable) {
-			continue
-		}
-		if err != nil {
-			return 0, err
-		}
-		moving, confirmations = append(moving, d), append(confirmations, c)
+		return m, nil
+	}, func(int, error) error { return nil }) // what the broker will never take stays
+	if err != nil {
+		return 0, err
 	}
-	for i, c := range confirmations {
-		err := c.Wait(ctx)
+	err = sent.Wait(ctx, func(i int, err error) error {
 		if errors.Is(err, rabbitmq.ErrUnroutable) {
-			continue
+			return nil
 		}
 		if err == nil {
-			err = sieve.Ack(moving[i])
+			err = browser.Ack(taken[i])
 		}
-		if err != nil {
-			return acknowledged, err
+		if err == nil {
+			acknowledged++
+			r.moved[taken[i].ID] = true
 		}
-		acknowledged++
-		r.moved[moving[i].ID] = true
+		return err
+	})
+	if err != nil {
+		return acknowledged, err
 	}
-	sieve.Keep(len(taken) - acknowledged)
+	browser.Keep(len(taken) - acknowledged)
 	return acknowledged, nil
 }

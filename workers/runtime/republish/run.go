@@ -4,8 +4,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/google/uuid"
-
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/eventlog"
@@ -18,13 +16,6 @@ type run struct {
 	report    Report
 	tallies   map[string]*Tally // into report.Consumers
 	owed      int64             // told in Progress, by the reader
-}
-
-// sent is a message that the broker has still to confirm.
-type sent struct {
-	consumer     string
-	event        uuid.UUID
-	confirmation *rabbitmq.Confirmation
 }
 
 func newRun(cfg Config) *run {
@@ -41,8 +32,8 @@ func newRun(cfg Config) *run {
 	return r
 }
 
-func (r *run) count(debts []eventlog.PendingDelivery) {
-	for _, d := range debts {
+func (r *run) count(page []eventlog.PendingDelivery) {
+	for _, d := range page {
 		r.tallies[d.Consumer].Owed++
 	}
 }
