@@ -86,7 +86,7 @@ var calls = map[string]map[int]string{
 }
 
 // exclusive are the files that may declare queues of one connection alone: 4.x still has those, of the classic type.
-var exclusive = []string{"overhear.go"}
+var exclusive = []string{"tap.go"}
 
 var forbidden = []string{"Tx", "TxCommit", "TxRollback", "Recover", "Flow", "Publish", "PublishWithContext", "Reject", "Get",
 	"QueueInspect", "ConsumeWithContext", "QueueDelete", "QueuePurge"}
