@@ -155,7 +155,7 @@ func closeAll(files []*os.File) {
 	}
 }
 
-// head is the Entry a run comes next with.
+// head is a run and its next entry.
 type head struct {
 	entry Entry
 	from  *bufio.Reader
