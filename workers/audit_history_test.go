@@ -145,7 +145,7 @@ func (h *history) rest(db *store.DB, checkpoint bool) {
 func (h *history) audit(db *store.DB, checkpoint bool) audit.Report {
 	h.Helper()
 	report, err := audit.Run(h.Context(), audit.Config{
-		DB: db, Exchange: h.exchange, Management: rabbitmqtest.Management(h), Topology: workers.Topology(), Forget: !checkpoint, Wait: time.Minute, Settle: 300 * time.Millisecond,
+		DB: db, Broker: h.exchange, Management: rabbitmqtest.Management(h), Topology: workers.Topology(), Forget: !checkpoint, Wait: time.Minute, Settle: 300 * time.Millisecond,
 	})
 	if err != nil {
 		h.Fatal(err)
@@ -205,7 +205,7 @@ func startFleet(t testing.TB, databaseURL string, at rabbitmq.Config) (stop func
 		store.Lead(ctx, db, "ticker", "test", ticker.Run, func(err error) { t.Errorf("the ticker stands still: %v", err) })
 		return nil
 	})
-	r := &relay.Relay{DB: db, Exchange: at, Holder: "test", Log: log}
+	r := &relay.Relay{DB: db, Broker: at, Holder: "test", Log: log}
 	g.Go(func() error { return r.Run(ctx) })
 	started, failed := make(chan struct{}, 16), make(chan error, 16)
 	for _, w := range workers.Fleet(workers.Config{}) {

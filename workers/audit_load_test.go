@@ -56,7 +56,7 @@ func newLoaded(t *testing.T) *loaded {
 func (l *loaded) audit() audit.Report {
 	l.Helper()
 	r, err := audit.Run(l.Context(), audit.Config{
-		DB: l.db, Exchange: l.exchange, Management: rabbitmqtest.Management(l), Topology: workers.Topology(), Wait: time.Millisecond,
+		DB: l.db, Broker: l.exchange, Management: rabbitmqtest.Management(l), Topology: workers.Topology(), Wait: time.Millisecond,
 	})
 	if err != nil {
 		l.Fatal(err)

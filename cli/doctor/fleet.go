@@ -42,7 +42,7 @@ func (x *Examination) examineFleet(ctx context.Context, broker rabbitmq.Config, 
 	if management != nil && now.Unseen != nil {
 		x.unasked("management", fmt.Errorf("%w; to see its nodes, the user needs the tag monitoring", now.Unseen))
 	}
-	for _, p := range append(plan.Standing(now), plan.Lasting(now, now)...) {
+	for _, p := range append(plan.Immediate(now), plan.Persistent(now, now)...) {
 		if p.Kind == watchdog.Database || p.Kind == watchdog.Broker {
 			continue // that is said already
 		}
@@ -64,7 +64,7 @@ func (x *Examination) observeAgain(ctx context.Context, o *observer.Observer, pl
 		return
 	}
 	later := o.Observe(ctx)
-	for _, p := range append(plan.Moving(now, later), plan.Growing(now, later)...) {
+	for _, p := range append(plan.Stalled(now, later), plan.Growing(now, later)...) {
 		x.Judged(p)
 	}
 }

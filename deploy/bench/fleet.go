@@ -91,7 +91,7 @@ func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group) (poke func(),
 		}
 	})
 	r := relay.Relay{
-		DB: relaying, Exchange: f.place.exchange, Holder: "bench", Hints: relaying.Listen(ctx, eventlog.TickChannel), Log: quiet, Metrics: relay.NewMetrics(f.registry),
+		DB: relaying, Broker: f.place.exchange, Holder: "bench", Hints: relaying.Listen(ctx, eventlog.TickChannel), Log: quiet, Metrics: relay.NewMetrics(f.registry),
 	}
 	g.Go(func() error { return r.Run(ctx) })
 	return ticker.Poke, nil

@@ -18,8 +18,8 @@ import (
 
 // Config says what to audit. DB, Exchange and Topology are needed.
 type Config struct {
-	DB       *store.DB // one connection is enough
-	Exchange rabbitmq.Config
+	DB     *store.DB // one connection is enough
+	Broker rabbitmq.Config
 	// Management is nil when nobody knows its URL. Then the report says what could not be looked at.
 	Management *management.Client
 	Topology   topology.Topology // what the fleet needs: says which queues to look at
@@ -113,22 +113,22 @@ func (c Config) withDefaults() Config {
 // auditor is one audit.
 type auditor struct {
 	Config
-	observer observer.Observer
-	deadline time.Time
-	watch    watch
-	stock    reconciliation
+	observer       observer.Observer
+	deadline       time.Time
+	history        history
+	reconciliation reconciliation
 }
 
 // run waits and proves, again if something has moved meanwhile.
 func (a *auditor) run(ctx context.Context) (Report, error) {
-	a.watch.settle = a.Settle
+	a.history.settle = a.Settle
 	for {
 		at, quiet, err := a.settle(ctx)
 		if err != nil {
 			return Report{}, err
 		}
 		if !quiet {
-			return a.beside(ctx, at)
+			return a.underLoad(ctx, at)
 		}
 		if err := a.reconcile(ctx, at, true); err != nil {
 			return Report{}, err
@@ -142,7 +142,7 @@ func (a *auditor) run(ctx context.Context) (Report, error) {
 		}
 		if time.Now().After(a.deadline) {
 			at.log.Moved = proof.Moved
-			return a.beside(ctx, at)
+			return a.underLoad(ctx, at)
 		}
 		a.Progress(fmt.Sprintf("%s entered the log meanwhile; once more", wording.Count(proof.Moved, "event")))
 	}
@@ -157,30 +157,30 @@ func (a *auditor) prove(ctx context.Context, scope audit.Scope) (audit.Proof, er
 func (a *auditor) atRest(at snapshot, proof audit.Proof) Report {
 	r := reportOf(proof)
 	r.Checks = append(r.Checks, at.restChecks()...)
-	r.Checks = append(r.Checks, at.unroutedCheck(), at.stuckCheck(), a.stock.check(at))
+	r.Checks = append(r.Checks, at.unroutedCheck(), at.stuckCheck(), a.reconciliation.check(at))
 	r.Verdict = Proven
 	for _, c := range r.Checks {
 		if c.Wrong > 0 {
 			r.Verdict = Findings
 		}
 	}
-	return r.told()
+	return r.checked()
 }
 
 // beside proves what it can of a fleet that goes on. Only what can not be meant by delay is a finding.
-func (a *auditor) beside(ctx context.Context, at snapshot) (Report, error) {
+func (a *auditor) underLoad(ctx context.Context, at snapshot) (Report, error) {
 	if err := a.reconcile(ctx, at, false); err != nil {
 		return Report{}, err
 	}
-	point, epoch := a.watch.passed()
-	proof, err := a.prove(ctx, audit.Scope{Settled: point, SettledEpoch: epoch, Fewest: a.watch.fewest()})
+	point, epoch := a.history.passed()
+	proof, err := a.prove(ctx, audit.Scope{Settled: point, SettledEpoch: epoch, Fewest: a.history.fewest()})
 	if err != nil {
 		return Report{}, err
 	}
-	dead := a.stock.check(at)
+	dead := a.reconciliation.check(at)
 	r := reportOf(proof)
 	r.Verdict = InFlight
-	stuck := at.onlyStuck(a.watch.stuck())
+	stuck := at.onlyStuck(a.history.stuck())
 	for _, c := range slices.Concat(r.Checks, []audit.Check{at.missingCheck(), at.unroutedCheck(), stuck.stuckCheck(), dead}) {
 		if c.Wrong > 0 {
 			r.Verdict = Findings
@@ -192,7 +192,7 @@ func (a *auditor) beside(ctx context.Context, at snapshot) (Report, error) {
 	}
 	r.Checks = append(r.Checks, at.restChecks()...)
 	r.Checks = append(r.Checks, at.unroutedCheck(), stuck.stuckCheck(), dead)
-	return r.told(), nil
+	return r.checked(), nil
 }
 
 func reportOf(proof audit.Proof) Report {
@@ -204,7 +204,7 @@ func reportOf(proof audit.Proof) Report {
 }
 
 // told leaves out what a verdict says nothing of.
-func (r Report) told() Report {
+func (r Report) checked() Report {
 	if r.Verdict == Findings {
 		r.ProvenUpTo = time.Time{}
 	}
@@ -222,7 +222,7 @@ func (a *auditor) settle(ctx context.Context) (snapshot, bool, error) {
 			return snapshot{}, false, err
 		}
 		point = at.log.Position
-		a.watch.add(at)
+		a.history.add(at)
 		late := at.at.After(a.deadline)
 		switch calm := at.calm(late); {
 		case !calm && late:

@@ -140,8 +140,8 @@ func TestADeadLetterThatWasLostWithItsQueueIsOwedAgain(t *testing.T) {
 	if check(t, r, "handled").Wrong > 0 {
 		t.Errorf("with its letter in the queue the event is called lost:\n%s", r.Table())
 	}
-	must(t, p.Management.DeleteQueue(t.Context(), rabbitmqtest.VhostOf(t, p.Exchange), topology.DeadQueueName("ledger")))
-	must(t, rabbitmq.Apply(t.Context(), p.Topology, p.Exchange))
+	must(t, p.Management.DeleteQueue(t.Context(), rabbitmqtest.VhostOf(t, p.Broker), topology.DeadQueueName("ledger")))
+	must(t, rabbitmq.Apply(t.Context(), p.Topology, p.Broker))
 	r = p.run()
 	p.expect(r, audit.Findings, "handled implied", "", "neither handled nor dead")
 	if c := check(t, r, "dead"); c.Mended != "1 letter that "+topology.DeadQueueName("ledger")+" does not hold any more, marked as missed" {
@@ -151,7 +151,7 @@ func TestADeadLetterThatWasLostWithItsQueueIsOwedAgain(t *testing.T) {
 
 func TestAMissingQueueIsAFinding(t *testing.T) {
 	p := newPlace(t)
-	must(t, p.Management.DeleteQueue(t.Context(), rabbitmqtest.VhostOf(t, p.Exchange), "composerp.ledger"))
+	must(t, p.Management.DeleteQueue(t.Context(), rabbitmqtest.VhostOf(t, p.Broker), "composerp.ledger"))
 	p.expect(p.run(), audit.Findings, "queues", "composerp.ledger", "apply the topology")
 }
 
@@ -262,7 +262,7 @@ func TestAnAuditThatCannotBeMadeIsAnError(t *testing.T) {
 	if _, err := audit.Run(ctx, p.Config); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
-	p.Exchange.URLs = []string{"amqp://guest:guest@127.0.0.1:1/"}
+	p.Broker.URLs = []string{"amqp://guest:guest@127.0.0.1:1/"}
 	if _, err := audit.Run(t.Context(), p.Config); !errors.Is(err, rabbitmq.ErrUnreachable) {
 		t.Errorf("without a broker: %v", err)
 	}

@@ -59,10 +59,10 @@ func (c Config) Summaries(ctx context.Context, workers []string, of failures.Let
 var ErrDepths = errors.New("the queues could not be looked at")
 
 func (c Config) depths(ctx context.Context, standings []QueueSummary) error {
-	if len(c.Exchange.URLs) == 0 {
+	if len(c.Broker.URLs) == 0 {
 		return fmt.Errorf("%w: no broker is known", ErrDepths)
 	}
-	session, err := rabbitmq.Open(ctx, c.Exchange)
+	session, err := rabbitmq.Open(ctx, c.Broker)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrDepths, err)
 	}

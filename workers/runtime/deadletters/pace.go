@@ -13,15 +13,15 @@ type Pace struct {
 	Steps []int
 	Step  time.Duration // how long a step takes
 	// Patience is how long it is waited, after each step and at the end, until it is known how those put back fared.
-	Patience time.Duration
+	Timeout time.Duration
 }
 
 // Careful begins with a letter a second: whoever redrives does not know for sure
 // that what was wrong is mended.
-var Careful = Pace{Steps: []int{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000}, Step: 5 * time.Second, Patience: 10 * time.Second}
+var Careful = Pace{Steps: []int{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000}, Step: 5 * time.Second, Timeout: 10 * time.Second}
 
 // Steady is so many letters a second from the beginning to the end; 0 means as fast as they go.
-func Steady(rate int) Pace { return Pace{Steps: []int{rate}, Patience: Careful.Patience} }
+func Steady(rate int) Pace { return Pace{Steps: []int{rate}, Timeout: Careful.Timeout} }
 
 // pacer lets letters go at a pace.
 type pacer struct {

@@ -69,7 +69,7 @@ const window = batch
 type redriver struct {
 	Redrive
 	walk      *walk
-	watch     *watch
+	tracker   *tracker
 	publisher *rabbitmq.Publisher
 	pace      pacer
 	report    RedriveReport
@@ -105,11 +105,11 @@ func (d *redriver) run(ctx context.Context) (err error) {
 	if d.publisher, err = d.walk.session.Publisher(window); err != nil {
 		return err
 	}
-	if d.watch, err = d.walk.listen(ctx); err != nil {
+	if d.tracker, err = d.walk.track(ctx); err != nil {
 		return err
 	}
-	defer d.watch.close()
-	d.walk.progress = d.tell
+	defer d.tracker.close()
+	d.walk.progress = d.reportProgress
 	err = d.walk.run(ctx, d.act)
 	if err == nil {
 		d.report.Missed, err = d.walk.miss(ctx)
@@ -119,7 +119,7 @@ func (d *redriver) run(ctx context.Context) (err error) {
 		err = nil
 	}
 	if err == nil && !d.report.Stopped {
-		err = d.watch.settle(ctx, d.pace.Patience)
+		err = d.tracker.settle(ctx, d.pace.Timeout)
 	}
 	d.sum(ctx)
 	return err
@@ -127,7 +127,7 @@ func (d *redriver) run(ctx context.Context) (err error) {
 
 // act puts letters back, at the pace, and stops when too many fail again.
 func (d *redriver) act(ctx context.Context, letters []letter) (stay int, err error) {
-	if !d.Force && d.Queue.Owes {
+	if !d.Force && d.Queue.TracksInbox {
 		good, refused, err := d.walk.refuse(ctx, letters)
 		if err != nil {
 			return len(letters), err
@@ -137,12 +137,12 @@ func (d *redriver) act(ctx context.Context, letters []letter) (stay int, err err
 	}
 	for len(letters) > 0 {
 		if d.pace.climbs() {
-			if err := d.watch.settle(ctx, d.pace.Patience); err != nil {
+			if err := d.tracker.settle(ctx, d.pace.Timeout); err != nil {
 				return stay + len(letters), err
 			}
 			d.pace.climb()
 		}
-		if d.watch.tooMany(d.StopAt) {
+		if d.tracker.tooMany(d.StopAt) {
 			return stay + len(letters), errStopped
 		}
 		n, err := d.pace.allow(ctx, len(letters))
@@ -155,7 +155,7 @@ func (d *redriver) act(ctx context.Context, letters []letter) (stay int, err err
 		if err != nil {
 			return stay + len(letters), err
 		}
-		d.tell()
+		d.reportProgress()
 	}
 	return stay, nil
 }
@@ -178,12 +178,12 @@ func (d *redriver) putBack(ctx context.Context, letters []letter) (stay int, err
 	defer cancel()
 	for i := range letters {
 		letters[i].back = rabbitmq.RedriveMessage(letters[i].Delivery, d.Queue.Worker)
-		d.walk.again[lifeOf(letters[i].back)] = true
+		d.walk.returned[lifeOf(letters[i].back)] = true
 	}
-	d.watch.expect(letters)
+	d.tracker.expect(letters)
 	back, not, err := d.publish(ctx, letters)
 	failpoint.Hit("redrive.confirmed")
-	d.watch.back(back, not)
+	d.tracker.back(back, not)
 	if leaving := d.walk.leave(ctx, failures.Redriven, back); leaving != nil {
 		return len(letters), errors.Join(err, leaving)
 	}
@@ -214,28 +214,28 @@ func outlasting(ctx context.Context) (context.Context, context.CancelFunc) {
 	return longer, func() { stop(); cancel() }
 }
 
-func (d *redriver) tell() {
+func (d *redriver) reportProgress() {
 	if d.Progress == nil {
 		return
 	}
-	d.watch.mu.Lock()
-	failed := d.watch.failed
-	d.watch.mu.Unlock()
+	d.tracker.mu.Lock()
+	failed := d.tracker.failed
+	d.tracker.mu.Unlock()
 	d.Progress(Progress{Length: d.walk.length, Seen: d.walk.seen, Done: d.report.Redriven, Failed: failed, Rate: d.pace.rate()})
 }
 
 // sum writes into the report how all fared.
 func (d *redriver) sum(ctx context.Context) {
 	if ctx.Err() == nil {
-		if _, err := d.watch.look(ctx); err != nil {
+		if _, err := d.tracker.poll(ctx); err != nil {
 			d.walk.Log.Warn("asking how the letters fare", "error", err)
 		}
 		_, consumers, err := d.walk.session.Depth(topology.QueueName(d.Queue.Worker))
 		d.report.Idle = err == nil && consumers == 0
 	}
-	d.watch.mu.Lock()
-	defer d.watch.mu.Unlock()
+	d.tracker.mu.Lock()
+	defer d.tracker.mu.Unlock()
 	d.report.Seen, d.report.Absent = d.walk.seen, d.walk.absent
-	d.report.Handled, d.report.Failed, d.report.Waiting = d.watch.handled, d.watch.failed, len(d.watch.out)
-	d.report.Failures = grouped(d.watch.failures)
+	d.report.Handled, d.report.Failed, d.report.Waiting = d.tracker.handled, d.tracker.failed, len(d.tracker.waiting)
+	d.report.Failures = grouped(d.tracker.failures)
 }

@@ -19,9 +19,9 @@ import (
 
 // Config says where the letters are. DB and Exchange are needed.
 type Config struct {
-	DB       *store.DB // two connections are enough
-	Exchange rabbitmq.Config
-	Log      *slog.Logger
+	DB     *store.DB // two connections are enough
+	Broker rabbitmq.Config
+	Log    *slog.Logger
 	// WalkTime is how long letters are held before a walk ends and another goes on:
 	// the broker ends a consumer that acknowledges nothing for half an hour. 0 means 10 min.
 	WalkTime time.Duration
@@ -31,8 +31,8 @@ type Config struct {
 
 // Queue is the queue of dead letters of one worker.
 type Queue struct {
-	Worker string
-	Owes   bool // the worker keeps an inbox: it knows again what it has handled
+	Worker      string
+	TracksInbox bool // the worker keeps an inbox: it knows again what it has handled
 }
 
 // ErrBusy: somebody else takes from the queue. Two at once would turn its order round.
@@ -64,18 +64,18 @@ type walk struct {
 	filter  failures.LetterFilter
 	limit   int // acts on so many at most; 0: on all
 	session *rabbitmq.Session
-	sieve   *rabbitmq.QueueBrowser
+	browser *rabbitmq.QueueBrowser
 
-	began   time.Time // by the database's clock
-	length  int       // of the queue, at the beginning
-	seen    int
-	chosen  int // and acted on
-	entered int // in the journal, which did not have them
-	found   map[uuid.UUID]bool
-	gone    map[uuid.UUID]bool // what this walk has taken out
-	again   map[life]bool      // what this walk has put back, as it was then
-	back    int                // messages that the queue has in the end, and should not have
-	absent  int                // did not come, because somebody else has them
+	began    time.Time // by the database's clock
+	length   int       // of the queue, at the beginning
+	seen     int
+	chosen   int // and acted on
+	entered  int // in the journal, which did not have them
+	found    map[uuid.UUID]bool
+	gone     map[uuid.UUID]bool // what this walk has taken out
+	returned map[life]bool      // what this walk has put back, as it was then
+	back     int                // messages that the queue has in the end, and should not have
+	absent   int                // did not come, because somebody else has them
 	// progress is called after each batch; may be nil.
 	progress func()
 }
@@ -92,14 +92,14 @@ func (c Config) open(ctx context.Context, queue Queue, filter failures.LetterFil
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	// What goes back are copies of what the broker has taken before, whatever their size.
-	c.Exchange.Name, c.Exchange.MaxBody = "dlq", math.MaxInt32
+	c.Broker.Name, c.Broker.MaxBody = "dlq", math.MaxInt32
 	filter.Consumers, filter.Dealt = nil, true // the queue says whose they are, and that they lie
-	w := &walk{Config: c, queue: queue, filter: filter, limit: limit, found: map[uuid.UUID]bool{}, gone: map[uuid.UUID]bool{}, again: map[life]bool{}}
+	w := &walk{Config: c, queue: queue, filter: filter, limit: limit, found: map[uuid.UUID]bool{}, gone: map[uuid.UUID]bool{}, returned: map[life]bool{}}
 	var err error
 	if w.began, err = store.ServerTime(ctx, c.DB); err != nil {
 		return nil, err
 	}
-	if w.session, err = rabbitmq.Open(ctx, c.Exchange); err != nil {
+	if w.session, err = rabbitmq.Open(ctx, c.Broker); err != nil {
 		return nil, err
 	}
 	ready, consumers, err := w.session.Depth(w.name())
@@ -163,27 +163,27 @@ func (w *walk) through(ctx context.Context, do act) error {
 // once goes through the queue until its end, or until letters were held for too
 // long. Without an act it only takes out once more what was taken out before.
 func (w *walk) once(ctx context.Context, limit time.Duration, do act) (whole bool, err error) {
-	w.sieve, err = w.session.Browse(w.name(), "dlq."+w.queue.Worker+"."+uuid.NewString()[:8])
+	w.browser, err = w.session.Browse(w.name(), "dlq."+w.queue.Worker+"."+uuid.NewString()[:8])
 	if err != nil {
 		return false, err
 	}
 	defer func() {
 		var closing error
-		if w.back, closing = w.sieve.Close(); err == nil {
+		if w.back, closing = w.browser.Close(); err == nil {
 			err = closing
 		}
 	}()
 	until := time.Now().Add(limit)
 	for time.Now().Before(until) {
-		taken, err := w.sieve.Take(ctx, batch)
+		taken, err := w.browser.Take(ctx, batch)
 		if errors.Is(err, rabbitmq.ErrDrained) {
-			w.absent = w.sieve.Left()
+			w.absent = w.browser.Left()
 			return true, nil
 		}
 		if err != nil {
 			return false, err
 		}
-		if err := w.look(ctx, taken, do); err != nil {
+		if err := w.examine(ctx, taken, do); err != nil {
 			return false, err
 		}
 		if do != nil && w.limit > 0 && w.chosen >= w.limit {
@@ -194,12 +194,12 @@ func (w *walk) once(ctx context.Context, limit time.Duration, do act) (whole boo
 }
 
 // look asks the journal which of the messages are chosen, and acts on those.
-func (w *walk) look(ctx context.Context, taken []rabbitmq.Delivery, do act) error {
+func (w *walk) examine(ctx context.Context, taken []rabbitmq.Delivery, do act) error {
 	letters, entries := make([]letter, 0, len(taken)), make([]failures.DeadLetter, 0, len(taken))
 	for _, d := range taken {
 		entry := LetterOf(d)
 		if w.gone[entry.ID] {
-			if err := w.sieve.Ack(d); err != nil {
+			if err := w.browser.Ack(d); err != nil {
 				return err
 			}
 			continue
@@ -207,7 +207,7 @@ func (w *walk) look(ctx context.Context, taken []rabbitmq.Delivery, do act) erro
 		letters, entries = append(letters, letter{Delivery: d, entry: entry}), append(entries, entry)
 	}
 	if do == nil || len(letters) == 0 {
-		w.sieve.Keep(len(letters))
+		w.browser.Keep(len(letters))
 		return nil
 	}
 	chosen, entered, err := failures.ChooseDeadLetters(ctx, w.DB, w.filter, entries)
@@ -216,10 +216,10 @@ func (w *walk) look(ctx context.Context, taken []rabbitmq.Delivery, do act) erro
 	}
 	w.entered += entered
 	wanted := w.wanted(letters, chosen)
-	w.sieve.Keep(len(letters) - len(wanted))
+	w.browser.Keep(len(letters) - len(wanted))
 	if len(wanted) > 0 {
 		stay, err := do(ctx, wanted)
-		w.sieve.Keep(stay)
+		w.browser.Keep(stay)
 		w.chosen += len(wanted) - stay
 		if err != nil {
 			return err
@@ -250,7 +250,7 @@ func (w *walk) wanted(letters []letter, chosen map[uuid.UUID]bool) (wanted []let
 			w.found[l.entry.ID] = true
 			w.seen++
 		}
-		if chosen[l.entry.ID] && !w.again[lifeOf(l.Message)] && (w.limit == 0 || w.chosen+len(wanted) < w.limit) {
+		if chosen[l.entry.ID] && !w.returned[lifeOf(l.Message)] && (w.limit == 0 || w.chosen+len(wanted) < w.limit) {
 			wanted = append(wanted, l)
 		}
 	}
@@ -272,7 +272,7 @@ func (w *walk) leave(ctx context.Context, fate failures.Disposition, letters []l
 	failpoint.Hit("redrive.marked")
 	for _, l := range letters {
 		w.gone[l.entry.ID] = true
-		if err := w.sieve.Ack(l.Delivery); err != nil {
+		if err := w.browser.Ack(l.Delivery); err != nil {
 			return err
 		}
 	}

@@ -53,8 +53,8 @@ const LeaseName = "relay"
 
 // Relay publishes what the log holds. DB and Exchange are needed.
 type Relay struct {
-	DB       *store.DB // at least three connections
-	Exchange rabbitmq.Config
+	DB     *store.DB // at least three connections
+	Broker rabbitmq.Config
 	// Holder names this process in the lease.
 	Holder string
 	// Hints, if set, tells that there may be something new; without it the relay polls.
@@ -90,7 +90,7 @@ func (r *Relay) lead(ctx context.Context, lease store.Lease) error {
 	r.Log.Info("relay leads", "term", lease.Term)
 	r.Metrics.leading.Set(1)
 	defer r.Metrics.leading.Set(0)
-	cfg := r.Exchange
+	cfg := r.Broker
 	cfg.Name, cfg.Log = LeaseName, r.Log
 	return rabbitmq.KeepConnected(ctx, cfg, func(ctx context.Context, session *rabbitmq.Session) error {
 		publisher, err := session.Publisher(window)

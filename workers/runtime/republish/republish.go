@@ -37,8 +37,8 @@ import (
 
 // Config says for whom to publish again, and since when. DB, Exchange and Queues are needed.
 type Config struct {
-	DB       *store.DB // two connections
-	Exchange rabbitmq.Config
+	DB     *store.DB // two connections
+	Broker rabbitmq.Config
 	// Queues are the queues of the consumers to look at, by the consumers' names.
 	Queues map[string]string
 	// After is the point of the log before which nothing was lost. The zero value means as far back as can be proven.
@@ -52,7 +52,7 @@ type Config struct {
 // Progress is how far it has come.
 type Progress struct {
 	Place, Begin, End int64 // of the log
-	Owed              int64 // found so far
+	Pending           int64 // found so far
 }
 
 // Report is what was found, and published again.
@@ -68,9 +68,9 @@ type Report struct {
 }
 
 // Owed is how much was found for all consumers together.
-func (r Report) Owed() (n int64) {
+func (r Report) Pending() (n int64) {
 	for _, t := range r.Consumers {
-		n += t.Owed
+		n += t.Pending
 	}
 	return n
 }
@@ -87,7 +87,7 @@ func (r Report) Published() (n int64) {
 type Tally struct {
 	Consumer  string `json:"consumer"`
 	Queue     string `json:"queue"`
-	Owed      int64  `json:"owed"`
+	Pending   int64  `json:"owed"`
 	Published int64  `json:"published"`
 }
 
@@ -117,7 +117,7 @@ func (r *run) run(ctx context.Context) error {
 	if r.DryRun {
 		return r.read(ctx, func(page []eventlog.PendingDelivery) error { r.count(page); return nil })
 	}
-	session, err := rabbitmq.Open(ctx, r.Exchange)
+	session, err := rabbitmq.Open(ctx, r.Broker)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // mostWalks bounds how often one Reroute goes through the queue.
-const mostWalks = 5
+const maxPasses = 5
 
 // Reroute publishes to composerp.events again what lies in composerp.unrouted and has a place to go now, and gives how
 // many messages that were. bound says which routing keys somebody is bound for; the others stay. A message for which there
@@ -31,8 +31,8 @@ func Reroute(ctx context.Context, session *rabbitmq.Session, tag string, bound f
 	}
 	defer publisher.Close()
 	r := rerouting{publisher: publisher, bound: bound, moved: map[string]bool{}}
-	for walk := range mostWalks {
-		more, err := r.walk(ctx, session, fmt.Sprintf("%s.%d", tag, walk))
+	for walk := range maxPasses {
+		more, err := r.pass(ctx, session, fmt.Sprintf("%s.%d", tag, walk))
 		if err != nil {
 			return int64(len(r.moved)), fmt.Errorf("taking messages out of %s: %w", topology.Unrouted, err)
 		}
@@ -50,7 +50,7 @@ type rerouting struct {
 }
 
 // walk goes through the queue once, and says whether there is reason to do it again.
-func (r rerouting) walk(ctx context.Context, session *rabbitmq.Session, tag string) (more bool, err error) {
+func (r rerouting) pass(ctx context.Context, session *rabbitmq.Session, tag string) (more bool, err error) {
 	browser, err := session.Browse(topology.Unrouted, tag)
 	if err != nil {
 		return false, err

@@ -15,7 +15,7 @@ type run struct {
 	consumers []string // in order
 	report    Report
 	tallies   map[string]*Tally // into report.Consumers
-	owed      int64             // told in Progress, by the reader
+	pending   int64             // told in Progress, by the reader
 }
 
 func newRun(cfg Config) *run {
@@ -34,14 +34,14 @@ func newRun(cfg Config) *run {
 
 func (r *run) count(page []eventlog.PendingDelivery) {
 	for _, d := range page {
-		r.tallies[d.Consumer].Owed++
+		r.tallies[d.Consumer].Pending++
 	}
 }
 
 // tell is called by the reader alone.
 func (r *run) tell(at, owed int64) {
-	r.owed += owed
-	r.Progress(Progress{Place: at, Begin: r.report.Beyond, End: r.report.Upto, Owed: r.owed})
+	r.pending += owed
+	r.Progress(Progress{Place: at, Begin: r.report.Beyond, End: r.report.Upto, Pending: r.pending})
 }
 
 // message is the event as the relay published it, but for one queue.

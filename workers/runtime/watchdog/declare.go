@@ -12,7 +12,7 @@ import (
 )
 
 // declarePatience bounds a declaration of everything that is missing.
-const declarePatience = 20 * time.Second
+const declareTimeout = 20 * time.Second
 
 // declare declares what is missing, and before that notes for whom something may be lost.
 func (v *monitor) declare(ctx context.Context, now observer.Snapshot) {
@@ -21,17 +21,17 @@ func (v *monitor) declare(ctx context.Context, now observer.Snapshot) {
 	}
 	missing := v.Plan.Topology.Missing(now.Have)
 	if missing.Empty() {
-		v.unable = ""
+		v.declareError = ""
 		return
 	}
-	err := v.note(ctx, v.memory.gaps(missing))
+	err := v.recordGaps(ctx, v.history.gaps(missing))
 	if err == nil {
-		ctx, cancel := context.WithTimeout(ctx, declarePatience)
+		ctx, cancel := context.WithTimeout(ctx, declareTimeout)
 		defer cancel()
-		err = rabbitmq.Apply(ctx, missing, v.Exchange)
+		err = rabbitmq.Apply(ctx, missing, v.Broker)
 	}
 	if err != nil {
-		v.complain(ctx, err)
+		v.reportDeclareError(ctx, err)
 		return
 	}
 	v.Metrics.repairs.WithLabelValues(repairExchange).Add(float64(len(missing.Exchanges)))
@@ -46,19 +46,19 @@ func (v *monitor) declare(ctx context.Context, now observer.Snapshot) {
 }
 
 // complain says an error that comes a second time. The first one may be of a look that saw something half deleted.
-func (v *monitor) complain(ctx context.Context, err error) {
+func (v *monitor) reportDeclareError(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
 	}
-	if text := wording.OneLine(err.Error()); text != v.unable {
-		v.unable, v.said = text, false
-	} else if !v.said {
-		v.said = true
+	if text := wording.OneLine(err.Error()); text != v.declareError {
+		v.declareError, v.reported = text, false
+	} else if !v.reported {
+		v.reported = true
 		v.Log.Error("what is missing can not be declared", "error", err, "do", "composerp topology apply, as a user who may")
 	}
 }
 
-func (v *monitor) note(ctx context.Context, gaps map[string]eventlog.Position) error {
+func (v *monitor) recordGaps(ctx context.Context, gaps map[string]eventlog.Position) error {
 	for consumer, after := range gaps {
 		if err := eventlog.RecordGaps(ctx, v.DB, []string{consumer}, after); err != nil {
 			return err

@@ -200,8 +200,8 @@ type guard struct {
 func (h *house) watch(broker rabbitmq.Config, management *management.Client) *guard {
 	h.Helper()
 	g := &guard{house: h, log: &logbook{}, metrics: prometheus.NewRegistry()}
-	w := &watchdog.Watchdog{DB: h.db, Exchange: broker, Management: management, Plan: h.plan, Holder: "test", Log: slog.New(g.log),
-		Metrics: watchdog.NewMetrics(g.metrics), Every: 100 * time.Millisecond, Patience: 500 * time.Millisecond, FiguresAge: 2500 * time.Millisecond, Trend: 3 * time.Second}
+	w := &watchdog.Watchdog{DB: h.db, Broker: broker, Management: management, Plan: h.plan, Holder: "test", Log: slog.New(g.log),
+		Metrics: watchdog.NewMetrics(g.metrics), Interval: 100 * time.Millisecond, Grace: 500 * time.Millisecond, FiguresAge: 2500 * time.Millisecond, Trend: 3 * time.Second}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {

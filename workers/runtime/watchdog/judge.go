@@ -14,7 +14,7 @@ import (
 )
 
 // Standing judges what one look shows at once.
-func (p Plan) Standing(now observer.Snapshot) []Problem {
+func (p Plan) Immediate(now observer.Snapshot) []Problem {
 	var found []Problem
 	if now.Database != nil {
 		found = append(found, Problem{Kind: Database, What: wording.OneLine(now.Database.Error())})
@@ -33,7 +33,7 @@ func (p Plan) Standing(now observer.Snapshot) []Problem {
 		found = append(found, Problem{Kind: Alarm, Subject: "broker", What: "the broker takes no messages: " + now.Blocked,
 			Do: "make room on its disk, or drain its queues; it goes on by itself then"})
 	}
-	return append(found, p.holding(now)...)
+	return append(found, p.topologyProblems(now)...)
 }
 
 // Nodes judges the broker's nodes.
@@ -69,7 +69,7 @@ func isAlarmed(nodes []management.NodeState) bool {
 }
 
 // holding judges what the broker holds of the topology. What it holds beyond that does no harm.
-func (p Plan) holding(now observer.Snapshot) []Problem {
+func (p Plan) topologyProblems(now observer.Snapshot) []Problem {
 	if now.Broker != nil && !now.Seen {
 		return nil // nobody could look
 	}
@@ -93,10 +93,10 @@ func (p Plan) holding(now observer.Snapshot) []Problem {
 }
 
 // behindPatience is how long the relay may be behind before somebody should know.
-const behindPatience = 10 * time.Second
+const behindLimit = 10 * time.Second
 
 // Lasting judges what is a problem when it was so in both looks. Given the same look twice, it judges that one.
-func (p Plan) Lasting(then, now observer.Snapshot) []Problem {
+func (p Plan) Persistent(then, now observer.Snapshot) []Problem {
 	found := leaders(then, now)
 	for _, w := range p.Workers {
 		a, b := then.Queues[w.Queue], now.Queues[w.Queue]
@@ -107,7 +107,7 @@ func (p Plan) Lasting(then, now observer.Snapshot) []Problem {
 		case b.Ready > 0:
 			found = append(found, Problem{Kind: Consumers, Subject: w.Queue, Do: "composerp up, or composerp worker run " + w.Name,
 				What: fmt.Sprintf("%s holds %d messages, and nobody takes them", w.Queue, b.Ready)})
-		case w.Here:
+		case w.Local:
 			found = append(found, Problem{Kind: Consumers, Subject: w.Queue, Do: "look at what the worker says in the log",
 				What: fmt.Sprintf("nobody takes from %s, although %s runs", w.Queue, w.Name)})
 		}
@@ -143,7 +143,7 @@ func leaders(then, now observer.Snapshot) []Problem {
 		return []Problem{{Kind: Ticker, Do: start, What: "nobody leads as ticker, and there are new events: the relay does not hear of them"}}
 	case noTicker:
 		return []Problem{{Kind: Ticker, Do: start, Warning: true, What: "nobody leads as ticker: what is said now stays in the log"}}
-	case a.Behind > behindPatience && b.Behind > behindPatience:
+	case a.Behind > behindLimit && b.Behind > behindLimit:
 		return []Problem{{Kind: Relay, Warning: true, Do: "look at the alarms of the broker, and at the log of the relay",
 			What: fmt.Sprintf("%s leads, and is %s behind with %d events", b.RelayHolder, b.Behind.Round(time.Second), b.Unpublished)}}
 	}
@@ -151,7 +151,7 @@ func leaders(then, now observer.Snapshot) []Problem {
 }
 
 // Moving judges what should have moved between two looks, and has not.
-func (p Plan) Moving(then, now observer.Snapshot) []Problem {
+func (p Plan) Stalled(then, now observer.Snapshot) []Problem {
 	var found []Problem
 	over := now.At.Sub(then.At).Round(time.Second)
 	if then.Database == nil && now.Database == nil {
@@ -175,7 +175,7 @@ func (p Plan) Moving(then, now observer.Snapshot) []Problem {
 		}
 		kind, what := Progress, fmt.Sprintf("%s holds %d messages, and its %d consumers have acknowledged none for %s", w.Queue, b.Ready, b.Consumers, over)
 		if w.Queue == topology.DeadLetterLog {
-			kind, what = Journal, fmt.Sprintf("%d dead letters have not been written down for %s", b.Ready, over)
+			kind, what = DeadLetterLog, fmt.Sprintf("%d dead letters have not been written down for %s", b.Ready, over)
 		}
 		found = append(found, Problem{Kind: kind, Subject: w.Queue, What: what,
 			Do: "look at what " + w.Name + " says in the log: it may wait for the database, or for somebody it calls"})
@@ -185,7 +185,7 @@ func (p Plan) Moving(then, now observer.Snapshot) []Problem {
 
 // Hanging judges who has messages in hand and has acknowledged none between two looks that are long apart: longer than a
 // batch, or a call to somebody outside, may take.
-func (p Plan) Hanging(then, now observer.Snapshot) []Problem {
+func (p Plan) Unacknowledged(then, now observer.Snapshot) []Problem {
 	if !then.Figures || !now.Figures {
 		return nil
 	}

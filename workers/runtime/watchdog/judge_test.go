@@ -111,7 +111,7 @@ func TestWhatStandsAtOnce(t *testing.T) {
 		"a missing binding":   {without(func(h *topology.Topology) { h.Bindings = h.Bindings[:len(h.Bindings)-1] }), "topology", "binding composerp.dead -> composerp.dead-journal"},
 		"an exchange without": {without(func(h *topology.Topology) { h.Exchanges[1].Arguments = nil }), "mismatch", "alternate-exchange"},
 	} {
-		found := plan.Standing(well(0, c.change))
+		found := plan.Immediate(well(0, c.change))
 		if got := told(found); got != c.want || c.what != "" && !says(found, c.what) {
 			t.Errorf("%s: %q, want %q and %q: %+v", name, got, c.want, c.what, found)
 		}
@@ -167,7 +167,7 @@ func TestWhatLasts(t *testing.T) {
 		"was behind":        {behind(11 * time.Second), behind(time.Second), "", ""},
 		"no database":       {nobody(1), func(l *observer.Snapshot) { nobody(1)(l); l.Database = errors.New("away") }, "", ""},
 	} {
-		found := plan.Lasting(well(0, c.then), well(10, c.now))
+		found := plan.Persistent(well(0, c.then), well(10, c.now))
 		if got := told(found); got != c.want || c.what != "" && !says(found, c.what) {
 			t.Errorf("%s: %q, want %q and %q: %+v", name, got, c.want, c.what, found)
 		}
@@ -210,7 +210,7 @@ func TestWhatDoesNotMove(t *testing.T) {
 		"it ticks":           {ticker(101, 100, 9), ticker(105, 103, 10), "", ""},
 		"an event just now":  {ticker(100, 100, 9), ticker(105, 100, 9), "", ""},
 	} {
-		found := plan.Moving(well(0, c.then), well(10, c.now))
+		found := plan.Stalled(well(0, c.then), well(10, c.now))
 		if got := told(found); got != c.want || c.what != "" && !says(found, c.what) {
 			t.Errorf("%s: %q, want %q and %q: %+v", name, got, c.want, c.what, found)
 		}
@@ -243,7 +243,7 @@ func TestWhatHangs(t *testing.T) {
 			queue(q, func(q *topology.QueueState) { q.Unacked, q.Acked, q.Consumers = 250, 5, 0 })(l)
 		}, ""},
 	} {
-		found := plan.Hanging(well(0, c.then), well(60, c.now))
+		found := plan.Unacknowledged(well(0, c.then), well(60, c.now))
 		if got := told(found); got != c.want || c.want != "" && !says(found, "250 messages of "+q+" are in hand, and none has been acknowledged for 1m0s") {
 			t.Errorf("%s: %q, want %q: %+v", name, got, c.want, found)
 		}
@@ -311,7 +311,7 @@ func TestWhoLosesWhat(t *testing.T) {
 		"a stranger's, or an old":  {topology.Topology{Queues: queue("composerp.old")}, "map[]"},
 		"what nobody was bound to": {topology.Topology{Queues: queue(topology.Unrouted)}, "map[]"},
 	} {
-		if got := fmt.Sprint(plan.Lacking(c.missing)); got != c.want {
+		if got := fmt.Sprint(plan.Affected(c.missing)); got != c.want {
 			t.Errorf("while %s is missing: %s, want %s", name, got, c.want)
 		}
 	}

@@ -12,7 +12,7 @@ const (
 // Metrics are the watchdog's; make one with NewMetrics. They tell something where the watchdog leads, and are 0 elsewhere.
 type Metrics struct {
 	leading     prometheus.Gauge
-	looks       prometheus.Counter
+	snapshots   prometheus.Counter
 	problems    *prometheus.GaugeVec
 	repairs     *prometheus.CounterVec
 	republished prometheus.Counter
@@ -24,7 +24,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		leading: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "composerp_watchdog_leading", Help: "1 where this process's watchdog holds the lease.",
 		}),
-		looks: prometheus.NewCounter(prometheus.CounterOpts{
+		snapshots: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "composerp_watchdog_looks_total", Help: "How often the watchdog has looked.",
 		}),
 		problems: prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -43,12 +43,12 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	for _, what := range []string{repairExchange, repairQueue, repairBinding} {
 		m.repairs.WithLabelValues(what)
 	}
-	r.MustRegister(m.leading, m.looks, m.problems, m.repairs, m.republished)
+	r.MustRegister(m.leading, m.snapshots, m.problems, m.repairs, m.republished)
 	return m
 }
 
 // show sets the gauge of each kind to how many there are.
-func (m *Metrics) show(problems map[identity]Problem) {
+func (m *Metrics) set(problems map[identity]Problem) {
 	count := map[Kind]int{}
 	for _, p := range problems {
 		count[p.Kind]++

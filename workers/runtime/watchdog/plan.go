@@ -14,26 +14,26 @@ type Plan struct {
 
 // Worker is a worker of the fleet, as the broker knows it.
 type Worker struct {
-	Name  string
-	Queue string   // what it drains
-	Rungs []string // its ladder's queues
-	Ways  []string // the exchanges through which it hears
-	Here  bool     // it runs in this process: then its queue has a consumer
-	Logs  bool     // it logs what came straight over AMQP
+	Name        string
+	Queue       string   // what it drains
+	RetryQueues []string // its ladder's queues
+	Exchanges   []string // the exchanges through which it hears
+	Local       bool     // it runs in this process: then its queue has a consumer
+	Intake      bool     // it logs what came straight over AMQP
 }
 
 // NewPlan gives the plan of a fleet with these subscriptions. here names the workers that run in this process.
 func NewPlan(subs []topology.Subscription, here []string) Plan {
 	plan := Plan{Topology: topology.Compute(subs)}
 	for _, sub := range subs {
-		w := Worker{Name: sub.Worker, Queue: sub.Queue, Here: slices.Contains(here, sub.Worker), Logs: sub.ExternalOnly, Ways: []string{topology.Events}}
+		w := Worker{Name: sub.Worker, Queue: sub.Queue, Local: slices.Contains(here, sub.Worker), Intake: sub.ExternalOnly, Exchanges: []string{topology.Events}}
 		if sub.ExternalOnly {
-			w.Ways = append(w.Ways, topology.FilterName(sub.Worker), topology.ExternalName(sub.Worker))
+			w.Exchanges = append(w.Exchanges, topology.FilterName(sub.Worker), topology.ExternalName(sub.Worker))
 		}
 		if w.Queue == "" {
 			w.Queue = topology.QueueName(sub.Worker)
 			for _, d := range sub.RetryDelays {
-				w.Rungs = append(w.Rungs, topology.RetryQueueName(sub.Worker, d))
+				w.RetryQueues = append(w.RetryQueues, topology.RetryQueueName(sub.Worker, d))
 			}
 		}
 		plan.Workers = append(plan.Workers, w)
@@ -46,13 +46,13 @@ func NewPlan(subs []topology.Subscription, here []string) Plan {
 //
 // A queue that is there, and is not bound to composerp.retry by its own name, is not the queue that was: somebody has
 // deleted it, and another declared it.
-func (p Plan) Lacking(missing topology.Topology) map[string]bool {
+func (p Plan) Affected(missing topology.Topology) map[string]bool {
 	lacking := map[string]bool{}
 	retryIsThere := !slices.ContainsFunc(missing.Exchanges, func(e topology.ExchangeSpec) bool { return e.Name == topology.Retry })
 	for _, w := range p.Workers {
-		its := func(queue string) bool { return queue == w.Queue || slices.Contains(w.Rungs, queue) }
+		its := func(queue string) bool { return queue == w.Queue || slices.Contains(w.RetryQueues, queue) }
 		hears := func(b topology.BindingSpec) bool {
-			return slices.Contains(w.Ways, b.Exchange) && (its(b.Queue) || slices.Contains(w.Ways, b.To))
+			return slices.Contains(w.Exchanges, b.Exchange) && (its(b.Queue) || slices.Contains(w.Exchanges, b.To))
 		}
 		tries := func(b topology.BindingSpec) bool { return b.Exchange == topology.Retry && its(b.Queue) }
 		if slices.ContainsFunc(missing.Bindings, hears) {

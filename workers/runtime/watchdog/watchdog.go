@@ -19,7 +19,7 @@ const LeaseName = "watchdog"
 // Watchdog watches a fleet while it leads. DB, Exchange and Plan are needed.
 type Watchdog struct {
 	DB         *store.DB // at least three connections
-	Exchange   rabbitmq.Config
+	Broker     rabbitmq.Config
 	Management *management.Client // may be nil: then it sees less
 	Plan       Plan
 	// Holder names this process in the lease.
@@ -27,8 +27,8 @@ type Watchdog struct {
 	Log     *slog.Logger
 	Metrics *Metrics
 
-	Every    time.Duration // between two looks; 2 s
-	Patience time.Duration // how long something lasts before it is a problem; 10 s, and longer than figures may be old
+	Interval time.Duration // between two looks; 2 s
+	Grace    time.Duration // how long something lasts before it is a problem; 10 s, and longer than figures may be old
 	Trend    time.Duration // over how long growth is measured; 1 min
 	// FiguresAge is how old the management API's figures of a queue may be: a quorum queue tells them every 5 s, and they
 	// are gathered every 5 s; 12 s.
@@ -48,8 +48,8 @@ func (w *Watchdog) defaults() {
 			*d = standard
 		}
 	}
-	set(&w.Every, 2*time.Second)
-	set(&w.Patience, 10*time.Second)
+	set(&w.Interval, 2*time.Second)
+	set(&w.Grace, 10*time.Second)
 	set(&w.Trend, time.Minute)
 	set(&w.FiguresAge, 12*time.Second)
 	if w.Log == nil {
@@ -58,25 +58,25 @@ func (w *Watchdog) defaults() {
 	if w.Metrics == nil {
 		w.Metrics = NewMetrics(prometheus.NewRegistry())
 	}
-	w.Exchange.Name, w.Exchange.Log = LeaseName, slog.New(slog.DiscardHandler) // what ends its sessions is what it says itself
+	w.Broker.Name, w.Broker.Log = LeaseName, slog.New(slog.DiscardHandler) // what ends its sessions is what it says itself
 }
 
 // lead watches until the lease is lost.
 func (w *Watchdog) lead(ctx context.Context, _ store.Lease) error {
 	w.Log.Info("this watchdog leads")
 	w.Metrics.leading.Set(1)
-	v := &monitor{Watchdog: w, current: map[identity]Problem{}, memory: newHistory(w.Plan, w.FiguresAge), mends: map[string]*repair{},
-		observer: observer.Observer{DB: w.DB, Broker: w.Exchange, Management: w.Management, Topology: w.Plan.Topology}}
+	v := &monitor{Watchdog: w, current: map[identity]Problem{}, history: newHistory(w.Plan, w.FiguresAge), repairs: map[string]*repair{},
+		observer: observer.Observer{DB: w.DB, Broker: w.Broker, Management: w.Management, Topology: w.Plan.Topology}}
 	defer func() {
 		v.observer.Close()
-		v.mending.Wait()
+		v.repairing.Wait()
 		w.Metrics.leading.Set(0)
-		w.Metrics.show(nil)
+		w.Metrics.set(nil)
 	}()
-	ticker := time.NewTicker(w.Every)
+	ticker := time.NewTicker(w.Interval)
 	defer ticker.Stop()
 	for {
-		v.watch(ctx)
+		v.observe(ctx)
 		select {
 		case <-ctx.Done():
 			return nil

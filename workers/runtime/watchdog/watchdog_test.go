@@ -24,7 +24,7 @@ func (h *house) whole() bool {
 func (g *guard) closed() {
 	g.Helper()
 	g.soon("every gap is closed", func() bool { gaps, err := eventlog.Gaps(g.Context(), g.db); return err == nil && len(gaps) == 0 })
-	g.over(watchdog.Owed)
+	g.over(watchdog.Pending)
 }
 
 // comes takes what has come to a consumer's queue, and wants these events and no others. A watchdog that has lost its
@@ -52,7 +52,7 @@ func TestWhatIsMissingIsDeclaredAgain(t *testing.T) {
 	if n := g.log.count("something is wrong", string(watchdog.Topology), ""); n > 2 {
 		t.Errorf("it is said %d times:\n%s", n, g.log.text())
 	}
-	if g.log.count("what is missing can not be declared", "", "") > 0 || g.log.count("something is wrong", string(watchdog.Owed), "") > 0 {
+	if g.log.count("what is missing can not be declared", "", "") > 0 || g.log.count("something is wrong", string(watchdog.Pending), "") > 0 {
 		t.Errorf("no queue could have lost what it was to be told:\n%s", g.log.text())
 	}
 	if g.log.count("dead letters may be lost", "", topology.DeadQueueName("view")) == 0 {
@@ -71,7 +71,7 @@ func TestWhatWasInADeletedQueueComesBack(t *testing.T) {
 	h.soon("all have come", func() bool { return h.depth("composerp.ledger") == 30 && h.depth("composerp.view") == 30 })
 	rabbitmqtest.DeleteQueue(t, h.broker, "composerp.ledger")
 	g.shouts(watchdog.Topology, "composerp.ledger")
-	g.shouts(watchdog.Owed, "events for ledger may have gone to nobody")
+	g.shouts(watchdog.Pending, "events for ledger may have gone to nobody")
 	g.closed()
 	h.comes("ledger", sold)
 	if v := h.depth("composerp.view"); v != 30 {

@@ -17,7 +17,7 @@ type history struct {
 	bound  map[string]eventlog.Position
 	empty  map[string]eventlog.Position
 	// filled is when events from long ago were last published to a queue: figures from before tell nothing of these.
-	filled map[string]time.Time
+	refilled map[string]time.Time
 }
 
 // moment is what the relay had passed at a look.
@@ -27,11 +27,11 @@ type moment struct {
 }
 
 func newHistory(plan Plan, age time.Duration) *history {
-	return &history{plan: plan, age: age, bound: map[string]eventlog.Position{}, empty: map[string]eventlog.Position{}, filled: map[string]time.Time{}}
+	return &history{plan: plan, age: age, bound: map[string]eventlog.Position{}, empty: map[string]eventlog.Position{}, refilled: map[string]time.Time{}}
 }
 
 // see remembers what a look proves.
-func (m *history) see(now observer.Snapshot) {
+func (m *history) record(now observer.Snapshot) {
 	if now.Database != nil {
 		return
 	}
@@ -39,7 +39,7 @@ func (m *history) see(now observer.Snapshot) {
 	for len(m.recent) > 1 && now.At.Sub(m.recent[1].at) >= m.age {
 		m.recent = m.recent[1:]
 	}
-	lacking := m.plan.Lacking(m.plan.Topology.Missing(now.Have))
+	lacking := m.plan.Affected(m.plan.Topology.Missing(now.Have))
 	for _, w := range m.plan.Workers {
 		if _, lacks := lacking[w.Name]; now.Seen && !lacks {
 			m.bound[w.Name] = now.Log.Confirmed
@@ -47,23 +47,23 @@ func (m *history) see(now observer.Snapshot) {
 		// The figures of now are of a moment after the oldest of the recent: whatever had been passed then has left the queue.
 		// A broker that is short of breath may be later with its figures than it should; what is ready it tells exactly.
 		oldest := m.recent[0]
-		if now.Figures && now.Exact && now.At.Sub(oldest.at) >= m.age && oldest.at.After(m.filled[w.Name]) && isEmpty(now, w) {
+		if now.Figures && now.Exact && now.At.Sub(oldest.at) >= m.age && oldest.at.After(m.refilled[w.Name]) && isEmpty(now, w) {
 			m.empty[w.Name] = oldest.confirmed
 		}
 	}
 }
 
 // fill says that events from long ago have been published to the consumer's queue.
-func (m *history) fill(consumer string, at time.Time) {
+func (m *history) refill(consumer string, at time.Time) {
 	delete(m.empty, consumer)
-	m.filled[consumer] = at
+	m.refilled[consumer] = at
 }
 
 // gaps gives the consumers for whom something may be lost when this is missing, and since which point: the zero one
 // where nothing is known.
 func (m *history) gaps(missing topology.Topology) map[string]eventlog.Position {
 	lost := map[string]eventlog.Position{}
-	for name, queue := range m.plan.Lacking(missing) {
+	for name, queue := range m.plan.Affected(missing) {
 		if lost[name] = m.bound[name]; queue {
 			lost[name] = m.empty[name]
 		}
@@ -73,7 +73,7 @@ func (m *history) gaps(missing topology.Topology) map[string]eventlog.Position {
 
 // isEmpty tells whether nothing was in the worker's queue, in its hand, or on its ladder.
 func isEmpty(now observer.Snapshot, w Worker) bool {
-	for _, name := range append([]string{w.Queue}, w.Rungs...) {
+	for _, name := range append([]string{w.Queue}, w.RetryQueues...) {
 		q := now.Queues[name]
 		if !q.Counted || q.Ready+now.Sampled[name]+q.Unacked+q.MessagesDLX > 0 {
 			return false

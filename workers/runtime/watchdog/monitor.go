@@ -17,52 +17,52 @@ import (
 // vigil is what a watchdog knows as long as it leads.
 type monitor struct {
 	*Watchdog
-	observer observer.Observer
-	looks    []observer.Snapshot // as far back as anything is judged by, the newest last
-	current  map[identity]Problem
-	memory   *history
-	exact    time.Time // when the queues were last counted exactly
-	unable   string    // why what is missing could not be declared the last time
-	said     bool      // and that this was said
+	observer     observer.Observer
+	snapshots    []observer.Snapshot // as far back as anything is judged by, the newest last
+	current      map[identity]Problem
+	history      *history
+	countedAt    time.Time // when the queues were last counted exactly
+	declareError string    // why what is missing could not be declared the last time
+	reported     bool      // and that this was said
 
-	mends   map[string]*repair // by consumer
-	mending sync.WaitGroup     // one at a time
-	mended  chan repairOutcome // nil while nothing is published again
+	repairs   map[string]*repair // by consumer
+	repairing sync.WaitGroup     // one at a time
+	outcome   chan repairOutcome // nil while nothing is published again
 }
 
 // watch looks once, says what it sees, and mends what it can.
-func (v *monitor) watch(ctx context.Context) {
-	v.observer.Exact = time.Since(v.exact) >= v.Patience // now and then: it asks for each queue
+func (v *monitor) observe(ctx context.Context) {
+	v.observer.Exact = time.Since(v.countedAt) >= v.Grace // now and then: it asks for each queue
 	now := v.observer.Observe(ctx)
 	if ctx.Err() != nil {
 		return
 	}
 	if now.Exact {
-		v.exact = now.At
+		v.countedAt = now.At
 	}
-	v.Metrics.looks.Inc()
-	v.memory.see(now)
+	v.Metrics.snapshots.Inc()
+	v.history.record(now)
 	owed := v.repair(ctx, now)
 	v.report(append(v.judge(now), owed...), now)
 	v.declare(ctx, now)
 	now.Have = topology.Topology{} // no judgement looks back at it
-	v.looks = append(v.looks, now)
-	for len(v.looks) > 1 && now.At.Sub(v.looks[1].At) >= max(v.Trend, v.Patience) {
-		v.looks = v.looks[1:]
+	v.snapshots = append(v.snapshots, now)
+	for len(v.snapshots) > 1 && now.At.Sub(v.snapshots[1].At) >= max(v.Trend, v.Grace) {
+		v.snapshots = v.snapshots[1:]
 	}
 }
 
 func (v *monitor) judge(now observer.Snapshot) []Problem {
-	found := v.Plan.Standing(now)
+	found := v.Plan.Immediate(now)
 	if now.Unseen != nil {
 		found = append(found, Problem{Kind: Unseen, Warning: true, What: unseenText(now.Unseen)})
 	}
-	if then, ok := v.snapshotBefore(now.At.Add(-v.Patience)); ok {
-		found = append(found, v.Plan.Lasting(then, now)...)
-		found = with(found, v.Plan.Moving(then, now))
+	if then, ok := v.snapshotBefore(now.At.Add(-v.Grace)); ok {
+		found = append(found, v.Plan.Persistent(then, now)...)
+		found = with(found, v.Plan.Stalled(then, now))
 	}
 	if then, ok := v.snapshotBefore(now.At.Add(-v.Trend)); ok {
-		found = with(append(found, v.Plan.Growing(then, now)...), v.Plan.Hanging(then, now))
+		found = with(append(found, v.Plan.Growing(then, now)...), v.Plan.Unacknowledged(then, now))
 	}
 	return found
 }
@@ -87,7 +87,7 @@ func with(found, more []Problem) []Problem {
 
 // lookBefore is the newest look that was made before a time.
 func (v *monitor) snapshotBefore(at time.Time) (observer.Snapshot, bool) {
-	for _, l := range slices.Backward(v.looks) {
+	for _, l := range slices.Backward(v.snapshots) {
 		if !l.At.After(at) {
 			return l, true
 		}
@@ -121,13 +121,13 @@ func (v *monitor) report(found []Problem, now observer.Snapshot) {
 		}
 	}
 	v.current = maps.Clone(seen)
-	v.Metrics.show(seen)
+	v.Metrics.set(seen)
 }
 
 // unjudged tells whether this look could not show whether such a problem is still there.
 func unjudged(kind Kind, now observer.Snapshot) bool {
 	switch kind {
-	case Ticker, Relay, Owed:
+	case Ticker, Relay, Pending:
 		return now.Database != nil
 	case Topology:
 		return now.Broker != nil && !now.Seen
@@ -139,7 +139,7 @@ func unjudged(kind Kind, now observer.Snapshot) bool {
 		return !now.Seen
 	case Consumers, Unrouted:
 		return now.Broker != nil && !now.Figures
-	case Progress, Journal:
+	case Progress, DeadLetterLog:
 		return !now.Figures || !now.Exact
 	case Stuck, Growth:
 		return !now.Figures

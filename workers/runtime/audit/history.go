@@ -9,28 +9,28 @@ import (
 
 // watch is what the looks of the last while have seen: long enough to tell loss
 // from delay beside the load.
-type watch struct {
-	settle time.Duration
-	looks  []snapshot
+type history struct {
+	settle    time.Duration
+	snapshots []snapshot
 }
 
 // spans is how many times Settle is looked back: the figures that are compared are
 // those of the middle, and what they may have missed shows before or after them.
 const spans = 3
 
-func (w *watch) add(l snapshot) {
-	w.looks = append(w.looks, l)
-	for l.at.Sub(w.looks[0].at) > spans*w.settle && len(w.looks) > 2 {
-		w.looks = w.looks[1:]
+func (w *history) add(l snapshot) {
+	w.snapshots = append(w.snapshots, l)
+	for l.at.Sub(w.snapshots[0].at) > spans*w.settle && len(w.snapshots) > 2 {
+		w.snapshots = w.snapshots[1:]
 	}
 }
 
 // passed is the point up to which everything was published when the watch began.
-func (w *watch) passed() (point string, epoch int) {
-	if len(w.looks) == 0 {
+func (w *history) passed() (point string, epoch int) {
+	if len(w.snapshots) == 0 {
 		return "", 0
 	}
-	return w.looks[0].log.Passed, w.looks[0].log.PassedEpoch
+	return w.snapshots[0].log.Passed, w.snapshots[0].log.PassedEpoch
 }
 
 // fewest gives, of each worker that it can be told of, the fewest messages that
@@ -44,19 +44,19 @@ func (w *watch) passed() (point string, epoch int) {
 // figures that the management API had of them in the middle of the watch. (In the
 // middle: the API's figures are of some seconds before, and must not be of before
 // the watch; and what left for the journal after them must be seen there.)
-func (w *watch) fewest() map[string]int64 {
+func (w *history) fewest() map[string]int64 {
 	fewest := map[string]int64{}
-	if len(w.looks) == 0 {
+	if len(w.snapshots) == 0 {
 		return fewest
 	}
-	from, to := w.looks[0].at.Add(w.settle), w.looks[len(w.looks)-1].at.Add(-w.settle)
+	from, to := w.snapshots[0].at.Add(w.settle), w.snapshots[len(w.snapshots)-1].at.Add(-w.settle)
 	doubtful := map[string]bool{}
-	for _, l := range w.looks {
+	for _, l := range w.snapshots {
 		middle := !l.at.Before(from) && !l.at.After(to)
 		for _, q := range l.queues {
 			worker := workerOf(q.name)
 			switch {
-			case q.role == journal && (q.moving() || !q.known || q.missing):
+			case q.role == deadLetterLog && (q.moving() || !q.known || q.missing):
 				return map[string]int64{}
 			case q.role != working:
 			case q.missing || q.stuck > 0 || q.name != topology.QueueName(worker) && q.moving() || !q.known:
@@ -76,9 +76,9 @@ func (w *watch) fewest() map[string]int64 {
 
 // stuck are the queues that had something in messages_dlx at every look. For a
 // moment every dead-lettered message is there.
-func (w *watch) stuck() map[string]bool {
+func (w *history) stuck() map[string]bool {
 	counts := map[string]int{}
-	for _, l := range w.looks {
+	for _, l := range w.snapshots {
 		for _, q := range l.queues {
 			if q.stuck > 0 {
 				counts[q.name]++
@@ -87,7 +87,7 @@ func (w *watch) stuck() map[string]bool {
 	}
 	stuck := map[string]bool{}
 	for name, n := range counts {
-		stuck[name] = n == len(w.looks)
+		stuck[name] = n == len(w.snapshots)
 	}
 	return stuck
 }

@@ -14,10 +14,10 @@ import (
 type role int
 
 const (
-	working  role = iota // a worker's queue or a rung of its ladder: empty at rest
-	unrouted             // empty, or somebody is missing
-	journal              // empty once the journal is drained
-	dead                 // holds a worker's dead letters until somebody takes them
+	working       role = iota // a worker's queue or a rung of its ladder: empty at rest
+	unrouted                  // empty, or somebody is missing
+	deadLetterLog             // empty once the journal is drained
+	dead                      // holds a worker's dead letters until somebody takes them
 )
 
 // queue is one of the fleet's queues at a look.
@@ -76,7 +76,7 @@ func (a *auditor) observe(ctx context.Context, since string) (snapshot, error) {
 
 // rolesOf reads from the topology what each queue is for.
 func rolesOf(t topology.Topology) map[string]queue {
-	roles := map[string]queue{topology.Unrouted: {role: unrouted}, topology.DeadLetterLog: {role: journal}}
+	roles := map[string]queue{topology.Unrouted: {role: unrouted}, topology.DeadLetterLog: {role: deadLetterLog}}
 	for _, b := range t.Bindings {
 		if b.Exchange == topology.Dead && b.Queue != topology.DeadLetterLog {
 			roles[b.Queue] = queue{role: dead, worker: strings.TrimPrefix(b.RoutingKey, topology.QueueName(""))}
@@ -101,7 +101,7 @@ func (l snapshot) calm(late bool) bool {
 
 // moving tells whether the queue holds what somebody is about to handle.
 func (q queue) moving() bool {
-	return (q.role == working || q.role == journal) && (q.ready > 0 || q.unacked > 0)
+	return (q.role == working || q.role == deadLetterLog) && (q.ready > 0 || q.unacked > 0)
 }
 
 // String says what is waited for.

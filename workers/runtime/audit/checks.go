@@ -49,7 +49,7 @@ func (l snapshot) relayCheck() audit.Check {
 
 // restChecks are what a fleet at rest fulfils.
 func (l snapshot) restChecks() []audit.Check {
-	toHandle := func(q queue) bool { return q.role == working || q.role == journal }
+	toHandle := func(q queue) bool { return q.role == working || q.role == deadLetterLog }
 	queues := l.check("queues", "no message waits in a worker's queue, on a ladder or for the journal", toHandle, func(q queue) string {
 		switch {
 		case q.missing:

@@ -15,8 +15,8 @@ import (
 
 // stock is what came of holding the queues of dead letters against their journal.
 type reconciliation struct {
-	mended []string // what the journal said wrong, and says right now
-	unseen string   // why some queue could not be gone through
+	corrected []string // what the journal said wrong, and says right now
+	skipped   string   // why some queue could not be gone through
 }
 
 // takeStock holds the queues of dead letters against the journal, before anything
@@ -37,31 +37,31 @@ func (a *auditor) reconcile(ctx context.Context, at snapshot, rest bool) error {
 	}
 	toDrain := 0 // the journal's own queue; its letters may be anybody's
 	for _, q := range at.queues {
-		if q.role == journal {
+		if q.role == deadLetterLog {
 			toDrain = q.ready + int(q.unacked)
 		}
 	}
-	a.stock.unseen = ""
+	a.reconciliation.skipped = ""
 	for _, q := range at.queues {
 		differs := q.ready > lying[q.worker]+toDrain || rest && q.ready < lying[q.worker]
 		if q.role != dead || q.missing || !differs {
 			continue
 		}
 		a.Progress("going through " + q.name + ", of which the journal says otherwise")
-		walk := deadletters.Config{DB: a.DB, Exchange: a.Exchange, MissAge: a.Settle}
+		walk := deadletters.Config{DB: a.DB, Broker: a.Broker, MissAge: a.Settle}
 		found, err := walk.Reconcile(ctx, deadletters.Queue{Worker: q.worker})
 		switch {
 		case errors.Is(err, deadletters.ErrBusy):
-			a.stock.unseen = fmt.Sprintf("%s has %s, and the journal %s: %v", q.name, wording.Count(int64(q.ready), "message"), wording.Thousands(int64(lying[q.worker])), deadletters.ErrBusy)
+			a.reconciliation.skipped = fmt.Sprintf("%s has %s, and the journal %s: %v", q.name, wording.Count(int64(q.ready), "message"), wording.Thousands(int64(lying[q.worker])), deadletters.ErrBusy)
 		case errors.Is(err, rabbitmq.ErrMissing): // deleted since it was looked at: the next audit says so
 		case err != nil:
 			return err
 		}
 		if found.Entered > 0 {
-			a.stock.mended = append(a.stock.mended, fmt.Sprintf("%s of %s, which the journal did not have, entered", wording.Count(int64(found.Entered), "letter"), q.name))
+			a.reconciliation.corrected = append(a.reconciliation.corrected, fmt.Sprintf("%s of %s, which the journal did not have, entered", wording.Count(int64(found.Entered), "letter"), q.name))
 		}
 		if found.Missed > 0 {
-			a.stock.mended = append(a.stock.mended, fmt.Sprintf("%s that %s does not hold any more, marked as missed", wording.Count(int64(found.Missed), "letter"), q.name))
+			a.reconciliation.corrected = append(a.reconciliation.corrected, fmt.Sprintf("%s that %s does not hold any more, marked as missed", wording.Count(int64(found.Missed), "letter"), q.name))
 		}
 	}
 	return nil
@@ -74,6 +74,6 @@ func (s reconciliation) check(at snapshot) audit.Check {
 		}
 		return ""
 	})
-	c.Mended, c.Skipped = strings.Join(s.mended, "; "), s.unseen
+	c.Mended, c.Skipped = strings.Join(s.corrected, "; "), s.skipped
 	return c
 }

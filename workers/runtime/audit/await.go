@@ -36,7 +36,7 @@ var remedies = map[string]string{
 func begin(ctx context.Context, cfg Config) (a *auditor, end func(), err error) {
 	a = &auditor{Config: cfg.withDefaults()}
 	a.deadline = time.Now().Add(a.Wait)
-	a.observer = observer.Observer{Broker: a.Exchange, Management: a.Management, Topology: a.Topology}
+	a.observer = observer.Observer{Broker: a.Broker, Management: a.Management, Topology: a.Topology}
 	if err := a.observer.Open(ctx); err != nil {
 		return nil, nil, fmt.Errorf("auditing the broker: %w", err)
 	}

@@ -18,23 +18,23 @@ type repair struct {
 	worker Worker
 	// there says that a look has seen what was missing. The tick is of the look after that one: whatever the relay may
 	// have published before, it had read up to that tick.
-	there bool
-	tick  int64
-	since time.Time // when the tick was seen
+	restored bool
+	tick     int64
+	since    time.Time // when the tick was seen
 	// looked: its debts have been published, of the log as it was then up to the point rest. What came straight over AMQP
 	// may have been logged since.
-	looked bool
-	rest   eventlog.Position
-	next   time.Time // not before
-	err    error     // of the last time
+	republished   bool
+	externalAfter eventlog.Position
+	notBefore     time.Time // not before
+	err           error     // of the last time
 }
 
 const (
 	// intakePatience is how long intake may take to log what had come when the queue was there again; under constant load
 	// its queue is never seen empty.
-	intakePatience = time.Minute
-	mendAgain      = 10 * time.Second // after an error
-	mendPatience   = 10 * time.Minute
+	intakeTimeout = time.Minute
+	repairBackoff = 10 * time.Second // after an error
+	repairTimeout = 10 * time.Minute
 )
 
 // makeGood publishes again what may be lost, once that can be known, and gives what is not made good yet.
@@ -49,32 +49,32 @@ func (v *monitor) repair(ctx context.Context, now observer.Snapshot) []Problem {
 	}
 	var due []repair
 	var open []Problem
-	lacking := v.Plan.Lacking(v.Plan.Topology.Missing(now.Have))
-	for name, m := range v.mends {
+	lacking := v.Plan.Affected(v.Plan.Topology.Missing(now.Have))
+	for name, m := range v.repairs {
 		_, lacks := lacking[name]
 		switch {
-		case m.there && m.tick == 0:
+		case m.restored && m.tick == 0:
 			m.tick, m.since = now.Log.Tick, now.At
-		case !m.there && (now.Seen || now.Broker == nil):
-			m.there = !lacks
+		case !m.restored && (now.Seen || now.Broker == nil):
+			m.restored = !lacks
 		}
-		if v.mended == nil && m.tick > 0 && now.Log.Passed >= m.tick && now.At.After(m.next) && (!m.looked || v.logged(now, m)) {
-			if !m.looked { // what is logged while it is published is for the second time
-				m.rest = now.Log.Confirmed
+		if v.outcome == nil && m.tick > 0 && now.Log.Passed >= m.tick && now.At.After(m.notBefore) && (!m.republished || v.intakeDone(now, m)) {
+			if !m.republished { // what is logged while it is published is for the second time
+				m.externalAfter = now.Log.Confirmed
 			}
 			due = append(due, *m)
 		}
 		open = append(open, m.problem())
 	}
 	if len(due) > 0 {
-		v.begin(ctx, due)
+		v.start(ctx, due)
 	}
 	return open
 }
 
 // Open is the problem that a gap is until it is closed.
 func OpenGap(g eventlog.Gap) Problem {
-	return Problem{Kind: Owed, Subject: g.Consumer, Do: "composerp republish --consumer " + g.Consumer + ", if the watchdog does not do it soon",
+	return Problem{Kind: Pending, Subject: g.Consumer, Do: "composerp republish --consumer " + g.Consumer + ", if the watchdog does not do it soon",
 		What: fmt.Sprintf("events for %s may have gone to nobody; they are published again as soon as the relay has passed them", g.Consumer)}
 }
 
@@ -98,27 +98,27 @@ func (v *monitor) readGaps(ctx context.Context) error {
 			if w.Name != l.Consumer {
 				continue
 			}
-			if m := v.mends[w.Name]; m != nil && m.gap.NotedAt.Equal(l.NotedAt) {
+			if m := v.repairs[w.Name]; m != nil && m.gap.NotedAt.Equal(l.NotedAt) {
 				noted[w.Name] = m
 			} else {
 				noted[w.Name] = &repair{gap: l, worker: w}
 			}
 		}
 	}
-	v.mends = noted
+	v.repairs = noted
 	return nil
 }
 
 // logged tells whether intake has logged what came straight over AMQP before the consumer's queue was there again. Where
 // there is no intake, nothing of that is ever logged. While nobody works as intake, what has come waits in its queue.
-func (v *monitor) logged(now observer.Snapshot, m *repair) bool {
+func (v *monitor) intakeDone(now observer.Snapshot, m *repair) bool {
 	for _, w := range v.Plan.Workers {
 		switch {
-		case !w.Logs:
+		case !w.Intake:
 		case now.Queues[w.Queue].Consumers == 0 && !isEmpty(now, w):
 			m.since = now.At
 			return false
-		case now.At.Sub(m.since) < intakePatience:
+		case now.At.Sub(m.since) < intakeTimeout:
 			return now.Figures && now.At.Sub(m.since) >= v.FiguresAge && isEmpty(now, w)
 		}
 	}
@@ -127,34 +127,34 @@ func (v *monitor) logged(now observer.Snapshot, m *repair) bool {
 
 // mendOutcome is what became of one time of publishing again.
 type repairOutcome struct {
-	of       []repair
+	repairs  []repair
 	reports  []republish.Report
 	rerouted int64
-	err      error
+	failed   error
 }
 
 // begin publishes in the background: the log may be long, and the watchdog goes on looking.
-func (v *monitor) begin(ctx context.Context, due []repair) {
-	v.mended = make(chan repairOutcome, 1)
-	v.mending.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, mendPatience)
+func (v *monitor) start(ctx context.Context, due []repair) {
+	v.outcome = make(chan repairOutcome, 1)
+	v.repairing.Go(func() {
+		ctx, cancel := context.WithTimeout(ctx, repairTimeout)
 		defer cancel()
-		v.mended <- v.publish(ctx, due)
+		v.outcome <- v.publish(ctx, due)
 	})
 }
 
 // publish publishes what the consumers owe, for those together that have lost since the same point, and brings what lies
 // in composerp.unrouted to where it belongs.
 func (v *monitor) publish(ctx context.Context, due []repair) repairOutcome {
-	done := repairOutcome{of: due}
-	if done.rerouted, done.err = v.reroute(ctx); done.err != nil {
+	done := repairOutcome{repairs: due}
+	if done.rerouted, done.failed = v.reroute(ctx); done.failed != nil {
 		return done
 	}
 	together := map[republishing]map[string]string{}
 	for _, m := range due {
 		r := republishing{after: m.gap.After}
-		if m.looked {
-			r = republishing{after: m.rest, outside: true}
+		if m.republished {
+			r = republishing{after: m.externalAfter, outside: true}
 		}
 		if together[r] == nil {
 			together[r] = map[string]string{}
@@ -162,10 +162,10 @@ func (v *monitor) publish(ctx context.Context, due []repair) repairOutcome {
 		together[r][m.worker.Name] = m.worker.Queue
 	}
 	for r, queues := range together {
-		report, err := republish.Run(ctx, republish.Config{DB: v.DB, Exchange: v.Exchange, Queues: queues, After: r.after, Outside: r.outside})
+		report, err := republish.Run(ctx, republish.Config{DB: v.DB, Broker: v.Broker, Queues: queues, After: r.after, Outside: r.outside})
 		done.reports = append(done.reports, report)
 		if err != nil {
-			done.err = err
+			done.failed = err
 			return done
 		}
 	}
@@ -179,7 +179,7 @@ type republishing struct {
 }
 
 func (v *monitor) reroute(ctx context.Context) (int64, error) {
-	session, err := rabbitmq.Open(ctx, v.Exchange)
+	session, err := rabbitmq.Open(ctx, v.Broker)
 	if err != nil {
 		return 0, err
 	}
@@ -192,8 +192,8 @@ func (v *monitor) reroute(ctx context.Context) (int64, error) {
 func (v *monitor) collect(ctx context.Context) {
 	var done repairOutcome
 	select {
-	case done = <-v.mended:
-		v.mended = nil
+	case done = <-v.outcome:
+		v.outcome = nil
 	default:
 		return
 	}
@@ -208,30 +208,30 @@ func (v *monitor) collect(ctx context.Context) {
 			}
 		}
 	}
-	for _, m := range done.of {
-		v.settle(ctx, m, done.err)
+	for _, m := range done.repairs {
+		v.settle(ctx, m, done.failed)
 	}
 }
 
 // settle closes a gap that is made good.
 func (v *monitor) settle(ctx context.Context, was repair, err error) {
-	v.memory.fill(was.worker.Name, time.Now())
-	m := v.mends[was.worker.Name]
+	v.history.refill(was.worker.Name, time.Now())
+	m := v.repairs[was.worker.Name]
 	if m == nil || !m.gap.NotedAt.Equal(was.gap.NotedAt) {
 		return // it was noted anew
 	}
 	if m.err = err; err != nil {
-		m.next = time.Now().Add(mendAgain)
+		m.notBefore = time.Now().Add(repairBackoff)
 		v.Log.Error("what may have been lost can not be published again", "consumer", was.worker.Name, "error", err)
 		return
 	}
-	if !was.looked {
-		m.looked = true
+	if !was.republished {
+		m.republished = true
 		return
 	}
 	if err := eventlog.CloseGap(ctx, v.DB, m.gap); err != nil {
 		v.Log.Warn("a gap that was made good stays noted for now", "error", err)
 		return
 	}
-	delete(v.mends, was.worker.Name)
+	delete(v.repairs, was.worker.Name)
 }

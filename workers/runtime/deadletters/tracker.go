@@ -19,17 +19,17 @@ import (
 // watch sees how what was put back fares. What the worker sends to its ladder or
 // to the dead letters is overheard on the exchanges themselves: at once, and
 // whether or not a journal is kept. What it has handled the inbox says.
-type watch struct {
-	db       *store.DB
-	session  *rabbitmq.Session
-	queue    string // the worker's own
-	consumer inbox.ConsumerID
-	owes     bool
-	end      context.CancelFunc
-	done     chan struct{}
+type tracker struct {
+	db          *store.DB
+	session     *rabbitmq.Session
+	queue       string // the worker's own
+	consumer    inbox.ConsumerID
+	tracksInbox bool
+	end         context.CancelFunc
+	done        chan struct{}
 
 	mu       sync.Mutex
-	out      map[string]uuid.UUID // put back and not heard of since: message id and event
+	waiting  map[string]uuid.UUID // put back and not heard of since: message id and event
 	putBack  int
 	handled  int
 	failures map[failure]int
@@ -38,14 +38,14 @@ type watch struct {
 }
 
 // listen begins to watch. What it needs ends with the walk's session.
-func (w *walk) listen(ctx context.Context) (*watch, error) {
+func (w *walk) track(ctx context.Context) (*tracker, error) {
 	worker := w.queue.Worker
-	v := &watch{
-		db: w.DB, session: w.session, queue: topology.QueueName(worker), owes: w.queue.Owes, done: make(chan struct{}),
-		out: map[string]uuid.UUID{}, failures: map[failure]int{},
+	v := &tracker{
+		db: w.DB, session: w.session, queue: topology.QueueName(worker), tracksInbox: w.queue.TracksInbox, done: make(chan struct{}),
+		waiting: map[string]uuid.UUID{}, failures: map[failure]int{},
 	}
 	var err error
-	if v.owes {
+	if v.tracksInbox {
 		if v.consumer, err = inbox.ConsumerByName(ctx, w.DB, worker); errors.Is(err, store.ErrNotFound) {
 			err = nil // it has never run, and handled nothing
 		}
@@ -65,19 +65,19 @@ func (w *walk) listen(ctx context.Context) (*watch, error) {
 	listening, end := context.WithCancel(context.WithoutCancel(ctx))
 	v.end = end
 	var both sync.WaitGroup
-	both.Go(func() { v.hear(listening, ladder) })
-	both.Go(func() { v.hear(listening, dead) })
+	both.Go(func() { v.collect(listening, ladder) })
+	both.Go(func() { v.collect(listening, dead) })
 	go func() { both.Wait(); close(v.done) }()
 	return v, nil
 }
 
 // close ends the watch.
-func (v *watch) close() {
+func (v *tracker) close() {
 	v.end()
 	<-v.done
 }
 
-func (v *watch) hear(ctx context.Context, from *rabbitmq.Consumer) {
+func (v *tracker) collect(ctx context.Context, from *rabbitmq.Consumer) {
 	for {
 		heard, err := from.Take(ctx, batch)
 		if err != nil {
@@ -90,8 +90,8 @@ func (v *watch) hear(ctx context.Context, from *rabbitmq.Consumer) {
 		}
 		v.mu.Lock()
 		for _, d := range heard {
-			if _, ours := v.out[d.ID]; ours {
-				delete(v.out, d.ID)
+			if _, ours := v.waiting[d.ID]; ours {
+				delete(v.waiting, d.ID)
 				v.failed++
 				v.failures[failureOf(d)]++
 			}
@@ -112,21 +112,21 @@ func failureOf(d rabbitmq.Delivery) failure {
 }
 
 // expect says that letters are about to be put back.
-func (v *watch) expect(letters []letter) {
+func (v *tracker) expect(letters []letter) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, l := range letters {
-		v.out[l.back.ID] = l.entry.EventID.UUID
+		v.waiting[l.back.ID] = l.entry.EventID.UUID
 	}
 }
 
 // back says which of them the broker has, and which it has not.
-func (v *watch) back(letters, not []letter) {
+func (v *tracker) back(letters, not []letter) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.putBack += len(letters)
 	for _, l := range not {
-		delete(v.out, l.back.ID)
+		delete(v.waiting, l.back.ID)
 	}
 }
 
@@ -134,27 +134,27 @@ func (v *watch) back(letters, not []letter) {
 const fewest = 3
 
 // tooMany tells whether more than percent of what was put back has failed again.
-func (v *watch) tooMany(percent int) bool {
+func (v *tracker) tooMany(percent int) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.failed >= fewest && v.failed*100 > percent*v.putBack
 }
 
 // mostAsked is for how many letters the inbox is asked at once.
-const mostAsked = 5000
+const inboxBatch = 5000
 
 // look asks the inbox which of those it waits for were handled, and tells how many are left.
-func (v *watch) look(ctx context.Context) (waiting int, err error) {
+func (v *tracker) poll(ctx context.Context) (waiting int, err error) {
 	v.mu.Lock()
-	messages, ids := make([]string, 0, len(v.out)), make([]uuid.UUID, 0, len(v.out))
-	for message, id := range v.out {
-		if messages, ids = append(messages, message), append(ids, id); len(ids) == mostAsked {
+	messages, ids := make([]string, 0, len(v.waiting)), make([]uuid.UUID, 0, len(v.waiting))
+	for message, id := range v.waiting {
+		if messages, ids = append(messages, message), append(ids, id); len(ids) == inboxBatch {
 			break // the others are asked for the next time
 		}
 	}
-	waiting, broken := len(v.out), v.broken
+	waiting, broken := len(v.waiting), v.broken
 	v.mu.Unlock()
-	if broken != nil || waiting == 0 || !v.owes {
+	if broken != nil || waiting == 0 || !v.tracksInbox {
 		return waiting, broken
 	}
 	handled, err := inbox.HandledAmong(ctx, v.db, v.consumer, ids)
@@ -164,24 +164,24 @@ func (v *watch) look(ctx context.Context) (waiting int, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for i, message := range messages {
-		if _, there := v.out[message]; there && handled[ids[i]] {
-			delete(v.out, message)
+		if _, there := v.waiting[message]; there && handled[ids[i]] {
+			delete(v.waiting, message)
 			v.handled++
 		}
 	}
-	return len(v.out), nil
+	return len(v.waiting), nil
 }
 
 const (
 	// lookEvery is how often it is asked how letters fare while it is waited for.
-	lookEvery = 100 * time.Millisecond
+	pollEvery = 100 * time.Millisecond
 	// hearTime is what failures get to be heard of where nobody can be asked for success.
-	hearTime = time.Second
+	failureTime = time.Second
 )
 
 // settle waits until it is known how everything put back has fared, but not
 // longer than patience, and not at all for a worker that nobody runs.
-func (v *watch) settle(ctx context.Context, patience time.Duration) error {
+func (v *tracker) settle(ctx context.Context, patience time.Duration) error {
 	_, consumers, err := v.session.Depth(v.queue)
 	if err != nil {
 		return err
@@ -189,15 +189,15 @@ func (v *watch) settle(ctx context.Context, patience time.Duration) error {
 	switch {
 	case consumers == 0:
 		patience = 0
-	case !v.owes:
-		patience = min(patience, hearTime)
+	case !v.tracksInbox:
+		patience = min(patience, failureTime)
 	}
 	for until := time.Now().Add(patience); ; {
-		waiting, err := v.look(ctx)
+		waiting, err := v.poll(ctx)
 		if err != nil || waiting == 0 || !time.Now().Before(until) {
 			return err
 		}
-		if !clock.Sleep(ctx, min(lookEvery, time.Until(until))) {
+		if !clock.Sleep(ctx, min(pollEvery, time.Until(until))) {
 			return ctx.Err()
 		}
 	}
