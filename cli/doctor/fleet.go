@@ -99,11 +99,11 @@ func (x *Examination) vhost() (string, error) {
 	return broker.Vhost()
 }
 
-// examineGaps says what the watchdog has still to publish again.
+// examineGaps reports what the watchdog has still to republish.
 func (x *Examination) examineGaps(ctx context.Context) {
 	gaps, err := eventlog.Gaps(ctx, x.db)
 	if err != nil {
-		x.unasked("owed", err)
+		x.unasked("pending", err)
 	}
 	for _, g := range gaps {
 		x.Judged(watchdog.OpenGap(g))

@@ -143,7 +143,7 @@ func noQueue(ctx context.Context, h *house) error {
 
 // declaredAgain waits until a watchdog has missed it.
 func declaredAgain(what string) func(ctx context.Context, h *house) error {
-	line := regexp.MustCompile(`what was missing is declared again.* ` + what)
+	line := regexp.MustCompile(`missing topology declared.* ` + what)
 	return func(ctx context.Context, h *house) error {
 		return eventually(ctx, "nobody has missed it", func(context.Context) bool {
 			return slices.ContainsFunc(h.fleet, func(m *member) bool {

@@ -11,10 +11,10 @@ import (
 	"github.com/composerp/composerp/workers/runtime/observer"
 )
 
-// declarePatience bounds a declaration of everything that is missing.
+// declareTimeout bounds a declaration of everything that is missing.
 const declareTimeout = 20 * time.Second
 
-// declare declares what is missing, and before that notes for whom something may be lost.
+// declare declares what is missing, and before that records which consumers may lose events.
 func (v *monitor) declare(ctx context.Context, now observer.Snapshot) {
 	if now.Broker != nil && !now.Seen {
 		return
@@ -37,15 +37,16 @@ func (v *monitor) declare(ctx context.Context, now observer.Snapshot) {
 	v.Metrics.repairs.WithLabelValues(repairExchange).Add(float64(len(missing.Exchanges)))
 	v.Metrics.repairs.WithLabelValues(repairQueue).Add(float64(len(missing.Queues)))
 	v.Metrics.repairs.WithLabelValues(repairBinding).Add(float64(len(missing.Bindings)))
-	v.Log.Warn("what was missing is declared again", "exchanges", names(missing.Exchanges, func(e topology.ExchangeSpec) string { return e.Name }),
+	v.Log.Warn("missing topology declared", "exchanges", names(missing.Exchanges, func(e topology.ExchangeSpec) string { return e.Name }),
 		"queues", names(missing.Queues, func(q topology.QueueSpec) string { return q.Name }),
 		"bindings", names(missing.Bindings, func(b topology.BindingSpec) string { return b.Exchange + " -" + b.RoutingKey + "-> " + b.Destination() }))
 	if lost := v.Plan.missingDeadQueues(missing); len(lost) > 0 {
-		v.Log.Error("dead letters may be lost", "queues", lost, "do", "composerp audit says which, by the journal; composerp republish brings back what is in the log")
+		v.Log.Error("dead letters may be lost", "queues", lost, "do", "composerp audit tells which, by the dead-letter log; composerp republish brings back what is in the log")
 	}
 }
 
-// complain says an error that comes a second time. The first one may be of a look that saw something half deleted.
+// reportDeclareError logs an error that comes a second time. The first one may be of a topology that was being
+// deleted.
 func (v *monitor) reportDeclareError(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
@@ -54,7 +55,7 @@ func (v *monitor) reportDeclareError(ctx context.Context, err error) {
 		v.declareError, v.reported = text, false
 	} else if !v.reported {
 		v.reported = true
-		v.Log.Error("what is missing can not be declared", "error", err, "do", "composerp topology apply, as a user who may")
+		v.Log.Error("missing topology cannot be declared", "error", err, "do", "composerp topology apply, as a user with the permission to configure")
 	}
 }
 

@@ -47,7 +47,7 @@ func (p Plan) Growing(then, now observer.Snapshot) []Problem {
 		return nil
 	}
 	return []Problem{{Kind: Growth, Subject: node, Warning: left > soon,
-		Do: "run who drains it, or more slots of it; or make room on the disk",
+		Do: "run its worker, or more slots of it; or make room on the disk",
 		What: fmt.Sprintf("the queues grow by %s a second, most of all %s (%d messages, %d consumers): at that rate the disk of %s, which has %s left, is full in %s",
 			size(int64(rate)), fastest.Name, fastest.Ready+fastest.Unacked, fastest.Consumers, node, size(room), left.Round(time.Minute))}}
 }

@@ -8,19 +8,19 @@ import (
 	"github.com/composerp/composerp/workers/runtime/observer"
 )
 
-// memory are the points of the log before which nothing was lost, by consumer: where only a binding is missing, and where
-// the queue itself is.
+// history has, by consumer, the positions of the log before which nothing was lost: bound where only a binding is
+// missing, empty where the queue itself is.
 type history struct {
 	plan   Plan
-	age    time.Duration // how old figures may be
-	recent []moment      // the newest that is older than that, and all after it
+	age    time.Duration // that the management API's figures may have
+	recent []moment      // the newest that is older than age, and all after it
 	bound  map[string]eventlog.Position
 	empty  map[string]eventlog.Position
-	// filled is when events from long ago were last published to a queue: figures from before tell nothing of these.
+	// refilled is when old events were last republished to a queue: figures from before that do not count them.
 	refilled map[string]time.Time
 }
 
-// moment is what the relay had passed at a look.
+// moment is the position that the relay had passed at a snapshot.
 type moment struct {
 	at        time.Time
 	confirmed eventlog.Position
@@ -30,7 +30,7 @@ func newHistory(plan Plan, age time.Duration) *history {
 	return &history{plan: plan, age: age, bound: map[string]eventlog.Position{}, empty: map[string]eventlog.Position{}, refilled: map[string]time.Time{}}
 }
 
-// see remembers what a look proves.
+// record remembers what a snapshot proves.
 func (m *history) record(now observer.Snapshot) {
 	if now.Database != nil {
 		return
@@ -44,8 +44,9 @@ func (m *history) record(now observer.Snapshot) {
 		if _, lacks := lacking[w.Name]; now.Seen && !lacks {
 			m.bound[w.Name] = now.Log.Confirmed
 		}
-		// The figures of now are of a moment after the oldest of the recent: whatever had been passed then has left the queue.
-		// A broker that is short of breath may be later with its figures than it should; what is ready it tells exactly.
+		// The figures are younger than the oldest of the recent moments, so what the relay had passed by then has
+		// left the queue. An overloaded broker may be later with its figures than it should; the exact depth of the
+		// queue shows that.
 		oldest := m.recent[0]
 		if now.Figures && now.Exact && now.At.Sub(oldest.at) >= m.age && oldest.at.After(m.refilled[w.Name]) && isEmpty(now, w) {
 			m.empty[w.Name] = oldest.confirmed
@@ -53,14 +54,14 @@ func (m *history) record(now observer.Snapshot) {
 	}
 }
 
-// fill says that events from long ago have been published to the consumer's queue.
+// refill notes that old events have been republished to the consumer's queue.
 func (m *history) refill(consumer string, at time.Time) {
 	delete(m.empty, consumer)
 	m.refilled[consumer] = at
 }
 
-// gaps gives the consumers for whom something may be lost when this is missing, and since which point: the zero one
-// where nothing is known.
+// gaps gives the consumers that may lose events while this is missing, and since which position: the zero one where
+// nothing is known.
 func (m *history) gaps(missing topology.Topology) map[string]eventlog.Position {
 	lost := map[string]eventlog.Position{}
 	for name, queue := range m.plan.Affected(missing) {
@@ -71,7 +72,7 @@ func (m *history) gaps(missing topology.Topology) map[string]eventlog.Position {
 	return lost
 }
 
-// isEmpty tells whether nothing was in the worker's queue, in its hand, or on its ladder.
+// isEmpty tells whether the worker's queue and retry queues hold nothing, ready or unacknowledged.
 func isEmpty(now observer.Snapshot, w Worker) bool {
 	for _, name := range append([]string{w.Queue}, w.RetryQueues...) {
 		q := now.Queues[name]
@@ -79,7 +80,7 @@ func isEmpty(now observer.Snapshot, w Worker) bool {
 			return false
 		}
 		if _, exact := now.Sampled[name]; now.Exact && !exact {
-			return false // it has just gone
+			return false // the queue has just disappeared
 		}
 	}
 	return true

@@ -241,14 +241,14 @@ func (g *guard) metric(name, label string) float64 {
 // shouts waits until the log has said that a problem of the kind began.
 func (g *guard) shouts(kind watchdog.Kind, text string) {
 	g.Helper()
-	g.soon("it shouts "+string(kind)+": "+text, func() bool { return g.log.count("something is wrong", string(kind), text) > 0 })
+	g.soon("it shouts "+string(kind)+": "+text, func() bool { return g.log.count("problem found", string(kind), text) > 0 })
 }
 
 // over waits until the log has said that all of that kind is over.
 func (g *guard) over(kind watchdog.Kind) {
 	g.Helper()
 	g.soon(string(kind)+" is over", func() bool {
-		began, over := g.log.count("something is wrong", string(kind), ""), g.log.count("it is over", string(kind), "")
+		began, over := g.log.count("problem found", string(kind), ""), g.log.count("problem resolved", string(kind), "")
 		return began > 0 && began == over && g.metric("composerp_watchdog_problem", string(kind)) == 0
 	})
 }

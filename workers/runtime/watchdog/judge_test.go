@@ -145,7 +145,7 @@ func TestWhatLasts(t *testing.T) {
 		want, what string
 	}{
 		"all is well":               {no, no, "", ""},
-		"nobody takes":              {idle(3), idle(4), "consumers composerp.view", "holds 4 messages, and nobody takes them"},
+		"nobody takes":              {idle(3), idle(4), "consumers composerp.view", "holds 4 messages and has no consumer"},
 		"somebody came":             {idle(3), no, "", ""},
 		"somebody has just left":    {no, idle(4), "", ""},
 		"empty, and runs elsewhere": {idle(0), idle(0), "", ""},
@@ -160,7 +160,7 @@ func TestWhatLasts(t *testing.T) {
 		"no relay":          {nobody(0), nobody(0), "relay (warning)", "no relay runs"},
 		"no relay, events":  {nobody(1), nobody(2), "relay", "2 events wait"},
 		"a new relay":       {nobody(1), no, "", ""},
-		"no ticker":         {noTicker(100), noTicker(100), "ticker (warning)", "nobody leads as ticker"},
+		"no ticker":         {noTicker(100), noTicker(100), "ticker (warning)", "no ticker leads"},
 		"no ticker, events": {noTicker(101), noTicker(105), "ticker", "there are new events"},
 		"a new ticker":      {noTicker(101), no, "", ""},
 		"behind":            {behind(11 * time.Second), behind(12 * time.Second), "relay (warning)", "12s behind with 5 events"},
@@ -200,7 +200,7 @@ func TestWhatDoesNotMove(t *testing.T) {
 		"nobody takes": {holds(q, 7, 5), func(l *observer.Snapshot) {
 			queue(q, func(q *topology.QueueState) { q.Ready, q.Acked, q.Consumers = 8, 5, 0 })(l)
 		}, "", ""},
-		"dead journal":       {holds(topology.DeadLetterLog, 1, 0), holds(topology.DeadLetterLog, 1, 0), "journal " + topology.DeadLetterLog, "1 dead letters have not been written down for 10s"},
+		"dead journal":       {holds(topology.DeadLetterLog, 1, 0), holds(topology.DeadLetterLog, 1, 0), "deadletterlog " + topology.DeadLetterLog, "1 dead letters have not been recorded for 10s"},
 		"the relay stands":   {relay("8 9 5", 9, 8, 4), relay("8 9 5", 12, 8, 6), "relay", "has not moved for 10s, and 6 events wait"},
 		"the relay moves":    {relay("8 9 5", 9, 8, 4), relay("8 9 6", 12, 8, 6), "", ""},
 		"it has passed all":  {relay("9 9 0", 9, 9, 4), relay("9 9 0", 9, 9, 6), "", ""},

@@ -9,7 +9,7 @@ const (
 	repairBinding  = "binding"
 )
 
-// Metrics are the watchdog's; make one with NewMetrics. They tell something where the watchdog leads, and are 0 elsewhere.
+// Metrics are the watchdog's; make one with NewMetrics. They are 0 where the watchdog does not lead.
 type Metrics struct {
 	leading     prometheus.Gauge
 	snapshots   prometheus.Counter
@@ -47,7 +47,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	return m
 }
 
-// show sets the gauge of each kind to how many there are.
+// set sets the gauge of each kind to how many there are.
 func (m *Metrics) set(problems map[identity]Problem) {
 	count := map[Kind]int{}
 	for _, p := range problems {

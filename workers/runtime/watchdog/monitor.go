@@ -14,25 +14,25 @@ import (
 	"github.com/composerp/composerp/workers/runtime/observer"
 )
 
-// vigil is what a watchdog knows as long as it leads.
+// monitor is what a watchdog knows while it leads.
 type monitor struct {
 	*Watchdog
 	observer     observer.Observer
-	snapshots    []observer.Snapshot // as far back as anything is judged by, the newest last
+	snapshots    []observer.Snapshot // as far back as judgements need, the newest last
 	current      map[identity]Problem
 	history      *history
 	countedAt    time.Time // when the queues were last counted exactly
-	declareError string    // why what is missing could not be declared the last time
-	reported     bool      // and that this was said
+	declareError string    // why declaring failed the last time
+	reported     bool      // declareError is in the log
 
 	repairs   map[string]*repair // by consumer
 	repairing sync.WaitGroup     // one at a time
-	outcome   chan repairOutcome // nil while nothing is published again
+	outcome   chan repairOutcome // nil while nothing is republished
 }
 
-// watch looks once, says what it sees, and mends what it can.
+// observe takes one snapshot, reports the problems in it, and repairs what it can.
 func (v *monitor) observe(ctx context.Context) {
-	v.observer.Exact = time.Since(v.countedAt) >= v.Grace // now and then: it asks for each queue
+	v.observer.Exact = time.Since(v.countedAt) >= v.Grace // seldom: it asks the broker for each queue
 	now := v.observer.Observe(ctx)
 	if ctx.Err() != nil {
 		return
@@ -45,7 +45,7 @@ func (v *monitor) observe(ctx context.Context) {
 	owed := v.repair(ctx, now)
 	v.report(append(v.judge(now), owed...), now)
 	v.declare(ctx, now)
-	now.Have = topology.Topology{} // no judgement looks back at it
+	now.Have = topology.Topology{} // judgements of older snapshots do not need it
 	v.snapshots = append(v.snapshots, now)
 	for len(v.snapshots) > 1 && now.At.Sub(v.snapshots[1].At) >= max(v.Trend, v.Grace) {
 		v.snapshots = v.snapshots[1:]
@@ -75,7 +75,7 @@ func unseenText(why error) string {
 	return text
 }
 
-// with adds what is not found already.
+// with adds the problems that are not found already.
 func with(found, more []Problem) []Problem {
 	for _, p := range more {
 		if !slices.ContainsFunc(found, func(f Problem) bool { return f.identity() == p.identity() }) {
@@ -85,7 +85,7 @@ func with(found, more []Problem) []Problem {
 	return found
 }
 
-// lookBefore is the newest look that was made before a time.
+// snapshotBefore is the newest snapshot from before a time.
 func (v *monitor) snapshotBefore(at time.Time) (observer.Snapshot, bool) {
 	for _, l := range slices.Backward(v.snapshots) {
 		if !l.At.After(at) {
@@ -95,7 +95,7 @@ func (v *monitor) snapshotBefore(at time.Time) (observer.Snapshot, bool) {
 	return observer.Snapshot{}, false
 }
 
-// report says what has begun and what is over. What could not be looked at this time is as it was.
+// report logs problems that begin and problems that end. A problem that this snapshot cannot show stays as it was.
 func (v *monitor) report(found []Problem, now observer.Snapshot) {
 	seen := map[identity]Problem{}
 	for _, p := range found {
@@ -112,19 +112,19 @@ func (v *monitor) report(found []Problem, now observer.Snapshot) {
 			if p.Warning {
 				level = slog.LevelWarn
 			}
-			v.Log.Log(context.Background(), level, "something is wrong", "kind", p.Kind, "subject", p.Subject, "what", p.What, "do", p.Do)
+			v.Log.Log(context.Background(), level, "problem found", "kind", p.Kind, "subject", p.Subject, "what", p.What, "do", p.Do)
 		}
 	}
 	for id, p := range v.current {
 		if _, still := seen[id]; !still {
-			v.Log.Warn("it is over", "kind", p.Kind, "subject", p.Subject, "what", p.What)
+			v.Log.Warn("problem resolved", "kind", p.Kind, "subject", p.Subject, "what", p.What)
 		}
 	}
 	v.current = maps.Clone(seen)
 	v.Metrics.set(seen)
 }
 
-// unjudged tells whether this look could not show whether such a problem is still there.
+// unjudged tells whether the snapshot cannot show if a problem of the kind persists.
 func unjudged(kind Kind, now observer.Snapshot) bool {
 	switch kind {
 	case Ticker, Relay, Pending:

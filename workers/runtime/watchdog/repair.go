@@ -12,39 +12,39 @@ import (
 	"github.com/composerp/composerp/workers/runtime/republish"
 )
 
-// mend is a noted gap on its way to be made good.
+// repair is a recorded gap until what may be lost in it is republished.
 type repair struct {
 	gap    eventlog.Gap
 	worker Worker
-	// there says that a look has seen what was missing. The tick is of the look after that one: whatever the relay may
-	// have published before, it had read up to that tick.
+	// restored says that a snapshot has shown what was missing. tick is of the snapshot after that one: the relay had
+	// read up to that tick everything that it published while something was missing.
 	restored bool
 	tick     int64
 	since    time.Time // when the tick was seen
-	// looked: its debts have been published, of the log as it was then up to the point rest. What came straight over AMQP
-	// may have been logged since.
+	// republished says that the pending deliveries of the log as it was then, up to externalAfter, are republished.
+	// Events that came straight over AMQP may have been logged since.
 	republished   bool
 	externalAfter eventlog.Position
-	notBefore     time.Time // not before
-	err           error     // of the last time
+	notBefore     time.Time // of the next attempt at the earliest
+	err           error     // of the last attempt
 }
 
 const (
-	// intakePatience is how long intake may take to log what had come when the queue was there again; under constant load
-	// its queue is never seen empty.
+	// intakeTimeout is how long intake may take to log what had arrived when the queue was restored: under constant
+	// load its queue is never seen empty.
 	intakeTimeout = time.Minute
 	repairBackoff = 10 * time.Second // after an error
 	repairTimeout = 10 * time.Minute
 )
 
-// makeGood publishes again what may be lost, once that can be known, and gives what is not made good yet.
+// repair republishes what may be lost once that can be known, and returns the gaps that are still open as problems.
 func (v *monitor) repair(ctx context.Context, now observer.Snapshot) []Problem {
 	v.collect(ctx)
 	if now.Database != nil {
 		return nil
 	}
 	if err := v.readGaps(ctx); err != nil {
-		v.Log.Warn("what may be lost is not known for now", "error", err)
+		v.Log.Warn("gaps cannot be read for now", "error", err)
 		return nil
 	}
 	var due []repair
@@ -59,7 +59,7 @@ func (v *monitor) repair(ctx context.Context, now observer.Snapshot) []Problem {
 			m.restored = !lacks
 		}
 		if v.outcome == nil && m.tick > 0 && now.Log.Passed >= m.tick && now.At.After(m.notBefore) && (!m.republished || v.intakeDone(now, m)) {
-			if !m.republished { // what is logged while it is published is for the second time
+			if !m.republished { // what is logged meanwhile is for the second time
 				m.externalAfter = now.Log.Confirmed
 			}
 			due = append(due, *m)
@@ -72,21 +72,21 @@ func (v *monitor) repair(ctx context.Context, now observer.Snapshot) []Problem {
 	return open
 }
 
-// Open is the problem that a gap is until it is closed.
+// OpenGap is the problem that a gap is until it is closed.
 func OpenGap(g eventlog.Gap) Problem {
 	return Problem{Kind: Pending, Subject: g.Consumer, Do: "composerp republish --consumer " + g.Consumer + ", if the watchdog does not do it soon",
-		What: fmt.Sprintf("events for %s may have gone to nobody; they are published again as soon as the relay has passed them", g.Consumer)}
+		What: fmt.Sprintf("events for %s may be undelivered; they are republished as soon as the relay has passed them", g.Consumer)}
 }
 
 func (m *repair) problem() Problem {
 	p := OpenGap(m.gap)
 	if m.err != nil {
-		p.What = fmt.Sprintf("events for %s may have gone to nobody, and can not be published again: %s", m.gap.Consumer, wording.OneLine(m.err.Error()))
+		p.What = fmt.Sprintf("events for %s may be undelivered and cannot be republished: %s", m.gap.Consumer, wording.OneLine(m.err.Error()))
 	}
 	return p
 }
 
-// readGaps follows the table: others note gaps too, and make them good.
+// readGaps follows the table: other processes record and close gaps too.
 func (v *monitor) readGaps(ctx context.Context) error {
 	gaps, err := eventlog.Gaps(ctx, v.DB)
 	if err != nil {
@@ -109,8 +109,8 @@ func (v *monitor) readGaps(ctx context.Context) error {
 	return nil
 }
 
-// logged tells whether intake has logged what came straight over AMQP before the consumer's queue was there again. Where
-// there is no intake, nothing of that is ever logged. While nobody works as intake, what has come waits in its queue.
+// intakeDone tells whether intake has logged what came straight over AMQP before the consumer's queue was restored.
+// Without an intake nothing of that is ever logged. While intake does not run, what has arrived waits in its queue.
 func (v *monitor) intakeDone(now observer.Snapshot, m *repair) bool {
 	for _, w := range v.Plan.Workers {
 		switch {
@@ -125,7 +125,7 @@ func (v *monitor) intakeDone(now observer.Snapshot, m *repair) bool {
 	return true
 }
 
-// mendOutcome is what became of one time of publishing again.
+// repairOutcome is what came of republishing once.
 type repairOutcome struct {
 	repairs  []repair
 	reports  []republish.Report
@@ -133,7 +133,7 @@ type repairOutcome struct {
 	failed   error
 }
 
-// begin publishes in the background: the log may be long, and the watchdog goes on looking.
+// start republishes in the background: the log may be long, and the watchdog goes on observing.
 func (v *monitor) start(ctx context.Context, due []repair) {
 	v.outcome = make(chan repairOutcome, 1)
 	v.repairing.Go(func() {
@@ -143,8 +143,8 @@ func (v *monitor) start(ctx context.Context, due []repair) {
 	})
 }
 
-// publish publishes what the consumers owe, for those together that have lost since the same point, and brings what lies
-// in composerp.unrouted to where it belongs.
+// publish reroutes what is in composerp.unrouted and republishes the consumers' pending deliveries, for those
+// together that have lost since the same position.
 func (v *monitor) publish(ctx context.Context, due []repair) repairOutcome {
 	done := repairOutcome{repairs: due}
 	if done.rerouted, done.failed = v.reroute(ctx); done.failed != nil {
@@ -172,7 +172,7 @@ func (v *monitor) publish(ctx context.Context, due []repair) repairOutcome {
 	return done
 }
 
-// republishing is what consumers have in common whose debts are published together.
+// republishing is what consumers have in common whose pending deliveries are republished together.
 type republishing struct {
 	after   eventlog.Position
 	outside bool
@@ -188,7 +188,7 @@ func (v *monitor) reroute(ctx context.Context) (int64, error) {
 	return republish.Reroute(ctx, session, "watchdog."+v.Holder, v.Plan.bound)
 }
 
-// collect takes the outcome, when there is one.
+// collect takes the outcome of republishing when there is one.
 func (v *monitor) collect(ctx context.Context) {
 	var done repairOutcome
 	select {
@@ -198,13 +198,13 @@ func (v *monitor) collect(ctx context.Context) {
 		return
 	}
 	if done.rerouted > 0 {
-		v.Log.Warn("events that no queue was bound for are published once more", "events", done.rerouted)
+		v.Log.Warn("unrouted events rerouted", "events", done.rerouted)
 	}
 	for _, r := range done.reports {
 		for _, t := range r.Consumers {
 			v.Metrics.republished.Add(float64(t.Published))
 			if t.Published > 0 {
-				v.Log.Warn("what may have been lost is published again", "consumer", t.Consumer, "events", t.Published)
+				v.Log.Warn("events republished", "consumer", t.Consumer, "events", t.Published)
 			}
 		}
 	}
@@ -213,16 +213,16 @@ func (v *monitor) collect(ctx context.Context) {
 	}
 }
 
-// settle closes a gap that is made good.
+// settle closes a gap once everything that may be lost in it is republished.
 func (v *monitor) settle(ctx context.Context, was repair, err error) {
 	v.history.refill(was.worker.Name, time.Now())
 	m := v.repairs[was.worker.Name]
 	if m == nil || !m.gap.NotedAt.Equal(was.gap.NotedAt) {
-		return // it was noted anew
+		return // it was recorded again
 	}
 	if m.err = err; err != nil {
 		m.notBefore = time.Now().Add(repairBackoff)
-		v.Log.Error("what may have been lost can not be published again", "consumer", was.worker.Name, "error", err)
+		v.Log.Error("republishing failed", "consumer", was.worker.Name, "error", err)
 		return
 	}
 	if !was.republished {
@@ -230,7 +230,7 @@ func (v *monitor) settle(ctx context.Context, was repair, err error) {
 		return
 	}
 	if err := eventlog.CloseGap(ctx, v.DB, m.gap); err != nil {
-		v.Log.Warn("a gap that was made good stays noted for now", "error", err)
+		v.Log.Warn("repaired gap cannot be closed for now", "error", err)
 		return
 	}
 	delete(v.repairs, was.worker.Name)
