@@ -8,8 +8,8 @@ import (
 	"github.com/composerp/composerp/workers/runtime/observer"
 )
 
-// Await waits until the fleet is quiet, as Run does before it proves, and says whether it is; and if not, what it waited
-// for. It is for whoever acts on a fleet and would rather not meet what is in flight. DB, Exchange and Topology are needed.
+// Await waits until the fleet is quiet, as Run does before it proves, and returns whether it is; if not, also what it
+// waited for. Operations that should not meet messages in flight call it first. DB, Broker and Topology are needed.
 func Await(ctx context.Context, cfg Config) (quiet bool, waitedFor string, err error) {
 	a, end, err := begin(ctx, cfg)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/composerp/composerp/store/audit"
 )
 
-// The checks of the queues, each from one look.
+// The checks of the queues, each from one snapshot.
 
 func (l snapshot) check(name, what string, of func(q queue) bool, problem func(q queue) string) audit.Check {
 	c := audit.Check{Name: name, What: what, Unit: "queues", Findings: []audit.Finding{}}
@@ -37,11 +37,11 @@ func (l snapshot) relayCheck() audit.Check {
 		found(l.log.Unpublished, "to be published: is a relay running, and does the ticker tick?")
 	}
 	if l.log.Moved > 0 {
-		found(l.log.Moved, "entered the log since the look before")
+		found(l.log.Moved, "entered the log since the snapshot before")
 	}
 	if n := l.log.DueForecasts; n > 0 {
 		c.Wrong += n
-		c.Findings = append(c.Findings, audit.Finding{Problem: wording.Count(n, "run") + " of forecasts to be said: does forecasting run?"})
+		c.Findings = append(c.Findings, audit.Finding{Problem: wording.Count(n, "run") + " of forecasts to be published: does forecasting run?"})
 	}
 	c.Count, c.OK = c.Wrong, c.Wrong == 0
 	return c
@@ -50,18 +50,18 @@ func (l snapshot) relayCheck() audit.Check {
 // restChecks are what a fleet at rest fulfils.
 func (l snapshot) restChecks() []audit.Check {
 	toHandle := func(q queue) bool { return q.role == working || q.role == deadLetterLog }
-	queues := l.check("queues", "no message waits in a worker's queue, on a ladder or for the journal", toHandle, func(q queue) string {
+	queues := l.check("queues", "no message waits in a worker's queue, in a retry queue or for the dead-letter log", toHandle, func(q queue) string {
 		switch {
 		case q.missing:
 			return "is not there; apply the topology"
 		case q.ready > 0 && q.consumers == 0:
-			return fmt.Sprintf("%s and nobody who takes them", wording.Count(int64(q.ready), "message"))
+			return fmt.Sprintf("%s and no consumer", wording.Count(int64(q.ready), "message"))
 		case q.ready > 0:
 			return wording.Count(int64(q.ready), "message")
 		}
 		return ""
 	})
-	hands := l.check("hands", "no message is in a worker's hand", toHandle, func(q queue) string {
+	hands := l.check("hands", "no message is unacknowledged", toHandle, func(q queue) string {
 		if q.unacked > 0 {
 			return wording.Count(q.unacked, "message") + " not acknowledged"
 		}
@@ -71,7 +71,7 @@ func (l snapshot) restChecks() []audit.Check {
 }
 
 func (l snapshot) unroutedCheck() audit.Check {
-	return l.check("unrouted", "no event went to nobody", func(q queue) bool { return q.role == unrouted }, func(q queue) string {
+	return l.check("unrouted", "every event had a bound queue", func(q queue) bool { return q.role == unrouted }, func(q queue) string {
 		switch {
 		case q.missing:
 			return "is not there; apply the topology"
@@ -84,7 +84,7 @@ func (l snapshot) unroutedCheck() audit.Check {
 
 func (l snapshot) stuckCheck() audit.Check {
 	all := func(queue) bool { return true }
-	return l.seen(l.check("stuck", "no dead-lettered message is without a place to go", all, func(q queue) string {
+	return l.seen(l.check("stuck", "every dead-lettered message can be delivered", all, func(q queue) string {
 		if q.stuck > 0 {
 			return wording.Count(q.stuck, "message") + " in messages_dlx, which no depth shows: the queue or exchange it dead-letters to is not there"
 		}
@@ -92,7 +92,7 @@ func (l snapshot) stuckCheck() audit.Check {
 	}), all)
 }
 
-// onlyStuck is the look with no other queue stuck than those.
+// onlyStuck is the snapshot with no other queue stuck than those.
 func (l snapshot) onlyStuck(stuck map[string]bool) snapshot {
 	l.queues = slices.Clone(l.queues)
 	for i, q := range l.queues {
@@ -103,7 +103,7 @@ func (l snapshot) onlyStuck(stuck map[string]bool) snapshot {
 	return l
 }
 
-// missingCheck is about queues that hold nothing because they are not there.
+// missingCheck is about queues that hold nothing because they do not exist.
 func (l snapshot) missingCheck() audit.Check {
 	return l.check("queues", "every queue is there", func(queue) bool { return true }, func(q queue) string {
 		if q.missing {
@@ -113,7 +113,7 @@ func (l snapshot) missingCheck() audit.Check {
 	})
 }
 
-// seen marks a check as skipped when the management API has not told of all its queues.
+// seen marks a check as skipped when the management API does not have figures of all its queues.
 func (l snapshot) seen(c audit.Check, of func(q queue) bool) audit.Check {
 	if l.unseen != nil {
 		c.Skipped = l.unseen.Error()
@@ -123,7 +123,7 @@ func (l snapshot) seen(c audit.Check, of func(q queue) bool) audit.Check {
 			c.Skipped = "the management API has no figures of " + q.name
 		}
 	}
-	// What it did tell stays a finding.
+	// A finding stays one, whatever else was not seen.
 	if c.Skipped != "" && len(c.Findings) == 0 {
 		c.OK, c.Count = false, 0
 	}

@@ -7,15 +7,14 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 )
 
-// watch is what the looks of the last while have seen: long enough to tell loss
-// from delay beside the load.
+// history has the snapshots of the last while: long enough to tell loss from delay under load.
 type history struct {
 	settle    time.Duration
 	snapshots []snapshot
 }
 
-// spans is how many times Settle is looked back: the figures that are compared are
-// those of the middle, and what they may have missed shows before or after them.
+// spans is the length of the history in multiples of Settle: the figures that are compared are those of the middle,
+// and what they may have missed shows before or after them.
 const spans = 3
 
 func (w *history) add(l snapshot) {
@@ -25,7 +24,7 @@ func (w *history) add(l snapshot) {
 	}
 }
 
-// passed is the point up to which everything was published when the watch began.
+// passed is the position up to which everything was published when the history began.
 func (w *history) passed() (point string, epoch int) {
 	if len(w.snapshots) == 0 {
 		return "", 0
@@ -33,17 +32,15 @@ func (w *history) passed() (point string, epoch int) {
 	return w.snapshots[0].log.Passed, w.snapshots[0].log.PassedEpoch
 }
 
-// fewest gives, of each worker that it can be told of, the fewest messages that
-// were anywhere at one moment.
+// fewest gives, of each worker where that can be known, the fewest messages that existed anywhere at one moment.
 //
-// A message that was published before the watch and is not handled at its end was
-// all the time in one of these places: the worker's queue or a hand, a rung of its
-// ladder, or, dead, in the journal's queue. A rung holds it for seconds, so that
-// looks half a second apart see it there; the depths they see are exact. If none
-// saw any, the message was in queue or hand throughout, and counted in each of the
-// figures that the management API had of them in the middle of the watch. (In the
-// middle: the API's figures are of some seconds before, and must not be of before
-// the watch; and what left for the journal after them must be seen there.)
+// A message that was published before the history and is not handled at its end was all the time in one of these
+// places: ready or unacknowledged in the worker's queue, in one of its retry queues, or, dead, in the queue of the
+// dead-letter log. A retry queue holds it for seconds, so that snapshots half a second apart see it there; their
+// depths are exact. If none saw any, the message was in the worker's queue throughout, and counted in each of the
+// figures that the management API had of it in the middle of the history. (In the middle: the API's figures are of
+// some seconds before, and must not be of before the history; and what left for the dead-letter log after them must
+// be seen there.)
 func (w *history) fewest() map[string]int64 {
 	fewest := map[string]int64{}
 	if len(w.snapshots) == 0 {
@@ -74,8 +71,8 @@ func (w *history) fewest() map[string]int64 {
 	return fewest
 }
 
-// stuck are the queues that had something in messages_dlx at every look. For a
-// moment every dead-lettered message is there.
+// stuck are the queues that had something in messages_dlx in every snapshot. For a moment every dead-lettered message
+// is there.
 func (w *history) stuck() map[string]bool {
 	counts := map[string]int{}
 	for _, l := range w.snapshots {
@@ -92,7 +89,7 @@ func (w *history) stuck() map[string]bool {
 	return stuck
 }
 
-// workerOf is whose queue or rung it is.
+// workerOf is the worker whose queue or retry queue it is.
 func workerOf(queue string) string {
 	worker, _, _ := strings.Cut(strings.TrimPrefix(queue, topology.QueueName("")), ".")
 	return worker

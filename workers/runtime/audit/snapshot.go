@@ -14,36 +14,36 @@ import (
 type role int
 
 const (
-	working       role = iota // a worker's queue or a rung of its ladder: empty at rest
-	unrouted                  // empty, or somebody is missing
-	deadLetterLog             // empty once the journal is drained
-	dead                      // holds a worker's dead letters until somebody takes them
+	working       role = iota // a worker's queue or retry queue: empty at rest
+	unrouted                  // empty, or a binding is missing
+	deadLetterLog             // empty once the dead letters are recorded
+	dead                      // holds a worker's dead letters until they are redriven or discarded
 )
 
-// queue is one of the fleet's queues at a look.
+// queue is one of the fleet's queues in a snapshot.
 type queue struct {
 	name      string
 	role      role
-	worker    string // whose dead letters it holds
+	worker    string // the worker whose dead letters it holds
 	ready     int
 	consumers int
 	missing   bool
 	// From the management API, and only where known.
 	unacked, stuck int64
-	held           int64 // ready and in hand, both of one moment
+	held           int64 // ready and unacknowledged, both of one moment
 	known          bool
 }
 
-// look is the state of the fleet at one moment.
+// snapshot is the state of the fleet at one moment.
 type snapshot struct {
 	at     time.Time
 	log    eventlog.State
 	queues []queue
-	unseen error // why the management API was not asked, or what it said
+	unseen error // why the management API has no figures
 }
 
-// observe takes the log first and the queues after it: an event that leaves the log is in a queue before it is handled,
-// and is seen in one of the two.
+// observe takes the log first and the queues after it: an event that leaves the log is in a queue before it is
+// handled, and is seen in one of the two.
 func (a *auditor) observe(ctx context.Context, since string) (snapshot, error) {
 	at := snapshot{at: time.Now()}
 	var err error
@@ -85,8 +85,8 @@ func rolesOf(t topology.Topology) map[string]queue {
 	return roles
 }
 
-// calm tells whether the fleet is at rest. What is stuck may still get loose,
-// so it is waited for as well, until it is late.
+// calm tells whether the fleet is at rest. What is stuck may still be delivered, so it is waited for as well, until
+// it is late.
 func (l snapshot) calm(late bool) bool {
 	if l.log.Unpublished > 0 || l.log.Moved > 0 || l.log.DueForecasts > 0 {
 		return false
@@ -99,7 +99,7 @@ func (l snapshot) calm(late bool) bool {
 	return true
 }
 
-// moving tells whether the queue holds what somebody is about to handle.
+// moving tells whether the queue holds messages that a worker will handle.
 func (q queue) moving() bool {
 	return (q.role == working || q.role == deadLetterLog) && (q.ready > 0 || q.unacked > 0)
 }

@@ -60,10 +60,10 @@ func (r Report) writeChecks(page *strings.Builder) {
 func (r Report) writeFindings(page *strings.Builder) {
 	for _, c := range r.Checks {
 		if c.Skipped != "" {
-			fmt.Fprintf(page, "\n%s could not be looked at: %s\n", c.Name, c.Skipped)
+			fmt.Fprintf(page, "\n%s could not be checked: %s\n", c.Name, c.Skipped)
 		}
 		if c.Mended != "" {
-			fmt.Fprintf(page, "\n%s was put right: %s\n", c.Name, c.Mended)
+			fmt.Fprintf(page, "\n%s was corrected: %s\n", c.Name, c.Mended)
 		}
 		if len(c.Findings) == 0 {
 			continue

@@ -7,22 +7,21 @@ import (
 	"github.com/composerp/composerp/store/failures"
 )
 
-// Stock is what lies in a queue of dead letters.
+// Reconciliation is what a queue of dead letters holds, against the dead-letter log.
 type Reconciliation struct {
-	Seen    int // letters; one that lies there twice counts once
-	Entered int // that the journal did not have, or had as taken out
-	Missed  int // that the journal has, and the queue has not
-	Absent  int // messages that did not come, because somebody else has them
+	Seen    int // letters; one that is there twice counts once
+	Entered int // that the dead-letter log did not have, or had as removed
+	Missed  int // that the dead-letter log has and the queue has not
+	Absent  int // messages not received, because another consumer has them
 }
 
-// TakeStock goes through a queue, takes nothing out, and has the journal say what
-// lies there. They can differ: a letter goes to two queues by one publish, its
-// own and the journal's, and a broker that dies in between has it in one of them.
-// ErrBusy means that somebody else takes from the queue.
+// Reconcile browses a queue, removes nothing, and corrects the dead-letter log by what is there. They can differ: a
+// letter goes to two queues by one publish, its own and that of the dead-letter log, and a broker that dies in
+// between has it in one of them. ErrBusy means that the queue has another consumer.
 func (c Config) Reconcile(ctx context.Context, queue Queue) (s Reconciliation, err error) {
 	w, err := c.open(ctx, queue, failures.LetterFilter{}, 0)
 	if err != nil {
-		return s, fmt.Errorf("taking stock of %s: %w", queue.Worker, err)
+		return s, fmt.Errorf("reconciling %s: %w", queue.Worker, err)
 	}
 	defer w.session.Close()
 	err = w.run(ctx, func(_ context.Context, letters []letter) (stay int, err error) { return len(letters), nil })
@@ -31,7 +30,7 @@ func (c Config) Reconcile(ctx context.Context, queue Queue) (s Reconciliation, e
 	}
 	s.Seen, s.Entered, s.Absent = w.seen, w.entered, w.absent
 	if err != nil {
-		return s, fmt.Errorf("taking stock of %s: %w", w.name(), err)
+		return s, fmt.Errorf("reconciling %s: %w", w.name(), err)
 	}
 	return s, nil
 }

@@ -14,29 +14,30 @@ import (
 	"github.com/composerp/composerp/workers/runtime/pipeline"
 )
 
-// Redrive says which letters to put back to their worker, and how.
+// Redrive says which letters to send back to their worker, and how.
 type Redrive struct {
 	Queue  Queue
 	Filter failures.LetterFilter // its Consumers and Dealt mean nothing here
-	Limit  int                   // so many at most; 0: all
+	Limit  int                   // at most; 0: all
 	Pace   Pace                  // the zero value is Careful
-	// StopAt ends it when more than so many percent of what was put back has failed again; 0 means DefaultStopAt, 100 never.
+	// StopAt ends it when more than that percentage of the redriven letters has failed again; 0 means DefaultStopAt,
+	// 100 never.
 	StopAt int
-	// Force puts back even what its worker may have handled and would not know.
+	// Force redrives even what its worker may have handled and could not recognize.
 	Force    bool
 	Progress func(Progress) // called often, from one goroutine; may be nil
 }
 
-// DefaultStopAt is a share of failures, in percent, at which nobody would go on.
+// DefaultStopAt is the share of failures, in percent, at which a redrive stops.
 const DefaultStopAt = 20
 
 // Progress is how far a walk has come.
 type Progress struct {
 	Length int // of the queue, when it began
 	Seen   int
-	Done   int // put back or taken away
+	Done   int // redriven or discarded
 	Failed int // of those, failed again
-	Rate   int // letters a second; 0: as fast as they go
+	Rate   int // letters a second; 0: unlimited
 }
 
 // RedriveReport is what became of it.
@@ -46,15 +47,15 @@ type RedriveReport struct {
 	Redriven int    `json:"redriven"`
 	Handled  int    `json:"handled"` // of those, by the worker's inbox
 	Failed   int    `json:"failed"`  // of those, once more
-	Waiting  int    `json:"waiting"` // of those, not heard of yet
+	Waiting  int    `json:"waiting"` // of those, with no outcome yet
 	// Failures are the errors of those that failed again, the most frequent first.
 	Failures []Failing `json:"failures"`
 	Refused  []Refusal `json:"refused"`
-	Absent   int       `json:"absent"` // in another's hand: they were not looked at
-	Missed   int       `json:"missed"` // the journal had them, and they were not in the queue
-	// Stopped tells that it ended by itself, for too much failed again.
+	Absent   int       `json:"absent"` // held by another consumer: not examined
+	Missed   int       `json:"missed"` // in the dead-letter log and not in the queue
+	// Stopped tells that it ended by itself because too many failed again.
 	Stopped bool `json:"stopped"`
-	// Idle tells that nobody takes from the worker's queue: what was put back waits there.
+	// Idle tells that the worker's queue has no consumer: the redriven letters wait there.
 	Idle      bool  `json:"idle"`
 	ElapsedMs int64 `json:"elapsedMs"`
 }
@@ -76,7 +77,7 @@ type redriver struct {
 	refused   map[string]bool
 }
 
-// Redrive puts letters back to their worker, the oldest first. An error comes
+// Redrive sends letters back to their worker, the oldest first. An error comes
 // with the report of what was done until then; the same call goes on from there.
 func (c Config) Redrive(ctx context.Context, r Redrive) (RedriveReport, error) {
 	if len(r.Pace.Steps) == 0 {
@@ -125,7 +126,7 @@ func (d *redriver) run(ctx context.Context) (err error) {
 	return err
 }
 
-// act puts letters back, at the pace, and stops when too many fail again.
+// act redrives letters at the pace, and stops when too many fail again.
 func (d *redriver) act(ctx context.Context, letters []letter) (stay int, err error) {
 	if !d.Force && d.Queue.TracksInbox {
 		good, refused, err := d.walk.refuse(ctx, letters)
@@ -160,7 +161,7 @@ func (d *redriver) act(ctx context.Context, letters []letter) (stay int, err err
 	return stay, nil
 }
 
-// refuse notes what is not put back; a later walk comes by the same again.
+// refuse notes what is not redriven; a later walk meets the same letters again.
 func (d *redriver) refuse(refused []Refusal) {
 	for _, r := range refused {
 		if !d.refused[r.ID.String()] {
@@ -170,9 +171,8 @@ func (d *redriver) refuse(refused []Refusal) {
 	}
 }
 
-// putBack publishes letters to their worker's queue, waits for the broker to
-// have them, and only then lets them leave the dead. Once begun it is not broken
-// off by ctx. It tells how many of the letters stay.
+// putBack publishes letters to their worker's queue, waits for the confirms, and only then removes them from the
+// queue of dead letters. Once begun it is not interrupted by ctx. It returns how many of the letters stay.
 func (d *redriver) putBack(ctx context.Context, letters []letter) (stay int, err error) {
 	ctx, cancel := outlasting(ctx)
 	defer cancel()
@@ -191,12 +191,12 @@ func (d *redriver) putBack(ctx context.Context, letters []letter) (stay int, err
 	return len(not), err
 }
 
-// publish parts letters into those that the broker has, in their worker's queue, and those that it may not have.
+// publish divides letters into those that the broker has confirmed and those that it may not have.
 func (d *redriver) publish(ctx context.Context, letters []letter) (back, not []letter, err error) {
 	sent, err := pipeline.Publish(ctx, d.publisher, len(letters), func(i int) (rabbitmq.Message, error) { return letters[i].back, nil }, nil)
 	failpoint.Hit("redrive.published")
 	not = slices.Clone(letters[len(sent):])
-	_ = sent.Wait(ctx, func(i int, failed error) error { // to the last: each letter is in one of the two
+	_ = sent.Wait(ctx, func(i int, failed error) error { // the last one too: each letter is in one of the two
 		if failed != nil {
 			not, err = append(not, letters[i]), failed
 		} else {
@@ -207,7 +207,7 @@ func (d *redriver) publish(ctx context.Context, letters []letter) (back, not []l
 	return back, not, err
 }
 
-// outlasting is ctx that goes on for actTime after its end: what was begun is finished.
+// outlasting is ctx extended by actTime: what was begun is finished.
 func outlasting(ctx context.Context) (context.Context, context.CancelFunc) {
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(actTime, cancel) })
@@ -224,11 +224,11 @@ func (d *redriver) reportProgress() {
 	d.Progress(Progress{Length: d.walk.length, Seen: d.walk.seen, Done: d.report.Redriven, Failed: failed, Rate: d.pace.rate()})
 }
 
-// sum writes into the report how all fared.
+// sum writes the outcomes into the report.
 func (d *redriver) sum(ctx context.Context) {
 	if ctx.Err() == nil {
 		if _, err := d.tracker.poll(ctx); err != nil {
-			d.walk.Log.Warn("asking how the letters fare", "error", err)
+			d.walk.Log.Warn("outcomes of redriven letters not known", "error", err)
 		}
 		_, consumers, err := d.walk.session.Depth(topology.QueueName(d.Queue.Worker))
 		d.report.Idle = err == nil && consumers == 0

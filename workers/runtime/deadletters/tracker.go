@@ -16,9 +16,9 @@ import (
 	"github.com/composerp/composerp/store/inbox"
 )
 
-// watch sees how what was put back fares. What the worker sends to its ladder or
-// to the dead letters is overheard on the exchanges themselves: at once, and
-// whether or not a journal is kept. What it has handled the inbox says.
+// tracker follows the outcome of redriven letters. What the worker sends to its retry queues or to the dead letters
+// is seen by taps of the exchanges: at once, and whether or not the dead-letter log runs. What it has handled is in
+// its inbox.
 type tracker struct {
 	db          *store.DB
 	session     *rabbitmq.Session
@@ -29,15 +29,15 @@ type tracker struct {
 	done        chan struct{}
 
 	mu       sync.Mutex
-	waiting  map[string]uuid.UUID // put back and not heard of since: message id and event
+	waiting  map[string]uuid.UUID // redriven, with no outcome yet: message id and event
 	putBack  int
 	handled  int
 	failures map[failure]int
 	failed   int
-	broken   error // nothing is overheard any more
+	broken   error // why the taps have ended
 }
 
-// listen begins to watch. What it needs ends with the walk's session.
+// track begins to follow outcomes. What it needs ends with the walk's session.
 func (w *walk) track(ctx context.Context) (*tracker, error) {
 	worker := w.queue.Worker
 	v := &tracker{
@@ -47,7 +47,7 @@ func (w *walk) track(ctx context.Context) (*tracker, error) {
 	var err error
 	if v.tracksInbox {
 		if v.consumer, err = inbox.ConsumerByName(ctx, w.DB, worker); errors.Is(err, store.ErrNotFound) {
-			err = nil // it has never run, and handled nothing
+			err = nil // it has never run and has handled nothing
 		}
 		if err != nil {
 			return nil, err
@@ -71,7 +71,7 @@ func (w *walk) track(ctx context.Context) (*tracker, error) {
 	return v, nil
 }
 
-// close ends the watch.
+// close ends the taps.
 func (v *tracker) close() {
 	v.end()
 	<-v.done
@@ -84,7 +84,7 @@ func (v *tracker) collect(ctx context.Context, from *rabbitmq.Consumer) {
 			v.mu.Lock()
 			defer v.mu.Unlock()
 			if ctx.Err() == nil {
-				v.broken = fmt.Errorf("overhearing what fails again: %w", err)
+				v.broken = fmt.Errorf("following what fails again: %w", err)
 			}
 			return
 		}
@@ -97,12 +97,12 @@ func (v *tracker) collect(ctx context.Context, from *rabbitmq.Consumer) {
 			}
 		}
 		v.mu.Unlock()
-		_ = from.Ack(heard[len(heard)-1]) // a lost session is found by the next Take
+		_ = from.Ack(heard[len(heard)-1]) // the next Take finds a lost session
 	}
 }
 
-// failureOf is why a letter goes to the ladder, or dies. To wait for somebody who
-// is away is no failure, but no better: the next ones would wait too.
+// failureOf is why a letter goes to a retry queue, or dies. To wait for a dependency that is away is no failure, but
+// no better: the next letters would wait too.
 func failureOf(d rabbitmq.Delivery) failure {
 	text := d.Failure().Error
 	if away, _ := d.Headers[rabbitmq.HeaderWaitsFor].(string); away != "" {
@@ -111,7 +111,7 @@ func failureOf(d rabbitmq.Delivery) failure {
 	return failure{d.Type, text}
 }
 
-// expect says that letters are about to be put back.
+// expect notes letters that are about to be redriven.
 func (v *tracker) expect(letters []letter) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -120,7 +120,7 @@ func (v *tracker) expect(letters []letter) {
 	}
 }
 
-// back says which of them the broker has, and which it has not.
+// back notes which of them the broker has, and which it has not.
 func (v *tracker) back(letters, not []letter) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -130,20 +130,20 @@ func (v *tracker) back(letters, not []letter) {
 	}
 }
 
-// fewest is how many must have failed again before their share tells anything.
+// fewest is how many must have failed again before their share counts.
 const fewest = 3
 
-// tooMany tells whether more than percent of what was put back has failed again.
+// tooMany tells whether more than percent of the redriven letters has failed again.
 func (v *tracker) tooMany(percent int) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.failed >= fewest && v.failed*100 > percent*v.putBack
 }
 
-// mostAsked is for how many letters the inbox is asked at once.
+// mostAsked is how many letters the inbox is asked about at once.
 const inboxBatch = 5000
 
-// look asks the inbox which of those it waits for were handled, and tells how many are left.
+// poll asks the inbox which of the waiting letters were handled, and returns how many are left.
 func (v *tracker) poll(ctx context.Context) (waiting int, err error) {
 	v.mu.Lock()
 	messages, ids := make([]string, 0, len(v.waiting)), make([]uuid.UUID, 0, len(v.waiting))
@@ -173,26 +173,26 @@ func (v *tracker) poll(ctx context.Context) (waiting int, err error) {
 }
 
 const (
-	// lookEvery is how often it is asked how letters fare while it is waited for.
+	// pollEvery is the time between two questions to the inbox while outcomes are waited for.
 	pollEvery = 100 * time.Millisecond
-	// hearTime is what failures get to be heard of where nobody can be asked for success.
+	// failureTime is how long failures are waited for where no inbox tells of success.
 	failureTime = time.Second
 )
 
-// settle waits until it is known how everything put back has fared, but not
-// longer than patience, and not at all for a worker that nobody runs.
-func (v *tracker) settle(ctx context.Context, patience time.Duration) error {
+// settle waits until the outcome of every redriven letter is known, but not longer than timeout, and not at all for a
+// worker that does not run.
+func (v *tracker) settle(ctx context.Context, timeout time.Duration) error {
 	_, consumers, err := v.session.Depth(v.queue)
 	if err != nil {
 		return err
 	}
 	switch {
 	case consumers == 0:
-		patience = 0
+		timeout = 0
 	case !v.tracksInbox:
-		patience = min(patience, failureTime)
+		timeout = min(timeout, failureTime)
 	}
-	for until := time.Now().Add(patience); ; {
+	for until := time.Now().Add(timeout); ; {
 		waiting, err := v.poll(ctx)
 		if err != nil || waiting == 0 || !time.Now().Before(until) {
 			return err

@@ -17,7 +17,7 @@ import (
 	"github.com/composerp/composerp/store/failures"
 )
 
-// Config says where the letters are. DB and Exchange are needed.
+// Config says where the letters are. DB and Broker are needed.
 type Config struct {
 	DB     *store.DB // two connections are enough
 	Broker rabbitmq.Config
@@ -25,44 +25,45 @@ type Config struct {
 	// WalkTime is how long letters are held before a walk ends and another goes on:
 	// the broker ends a consumer that acknowledges nothing for half an hour. 0 means 10 min.
 	WalkTime time.Duration
-	// MissAge is how long the journal must have had a letter before a walk that does not find it calls it missed. 0 means 1 min.
+	// MissAge is how long the dead-letter log must have had a letter before a walk that does not find it marks it as
+	// lost. 0 means 1 min.
 	MissAge time.Duration
 }
 
 // Queue is the queue of dead letters of one worker.
 type Queue struct {
 	Worker      string
-	TracksInbox bool // the worker keeps an inbox: it knows again what it has handled
+	TracksInbox bool // the worker keeps an inbox: it recognizes what it has handled
 }
 
-// ErrBusy: somebody else takes from the queue. Two at once would turn its order round.
-var ErrBusy = errors.New("somebody else takes from it: another redrive or discard, an audit or a shovel; wait until that is done")
+// ErrBusy: the queue has another consumer. Two at once would change its order.
+var ErrBusy = errors.New("another consumer takes from it: a redrive, a discard, an audit or a shovel; wait until that is done")
 
-// batch is how many letters are looked at, and acted on, at once.
+// batch is how many letters are examined, and acted on, at once.
 const batch = 256
 
-// Both are below the broker's consumer_timeout. A walk that comes upon nothing new gets more time, up to the longest.
+// Both are below the broker's consumer_timeout. A walk that finds nothing new gets more time, up to the longest.
 const (
 	defaultWalkTime = 10 * time.Minute
 	longestWalkTime = 25 * time.Minute
 )
 
-// actTime is how long acting on a batch that was begun may take once nobody wants it any more.
+// actTime is how long acting on a batch may take after its context has ended.
 const actTime = 30 * time.Second
 
-// letter is a message in the queue and its entry in the journal.
+// letter is a message in the queue and its entry in the dead-letter log.
 type letter struct {
 	rabbitmq.Delivery
 	entry failures.DeadLetter
-	back  rabbitmq.Message // what goes back to the worker
+	back  rabbitmq.Message // to the worker
 }
 
-// walk goes through a queue of dead letters, as often as it takes.
+// walk browses a queue of dead letters, as often as it takes.
 type walk struct {
 	Config
 	queue   Queue
 	filter  failures.LetterFilter
-	limit   int // acts on so many at most; 0: on all
+	limit   int // of letters to act on; 0: none
 	session *rabbitmq.Session
 	browser *rabbitmq.QueueBrowser
 
@@ -70,12 +71,12 @@ type walk struct {
 	length   int       // of the queue, at the beginning
 	seen     int
 	chosen   int // and acted on
-	entered  int // in the journal, which did not have them
+	entered  int // in the dead-letter log, which did not have them
 	found    map[uuid.UUID]bool
-	gone     map[uuid.UUID]bool // what this walk has taken out
-	returned map[life]bool      // what this walk has put back, as it was then
-	back     int                // messages that the queue has in the end, and should not have
-	absent   int                // did not come, because somebody else has them
+	gone     map[uuid.UUID]bool // what this walk has removed
+	returned map[life]bool      // what this walk has redriven, as it was then
+	back     int                // messages that the queue has in the end and should not have
+	absent   int                // messages not received, because another consumer has them
 	// progress is called after each batch; may be nil.
 	progress func()
 }
@@ -91,9 +92,9 @@ func (c Config) open(ctx context.Context, queue Queue, filter failures.LetterFil
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	// What goes back are copies of what the broker has taken before, whatever their size.
+	// Redriven messages are copies of messages that the broker has accepted before, whatever their size.
 	c.Broker.Name, c.Broker.MaxBody = "dlq", math.MaxInt32
-	filter.Consumers, filter.Dealt = nil, true // the queue says whose they are, and that they lie
+	filter.Consumers, filter.Dealt = nil, true // the queue tells the consumer, and that they are pending
 	w := &walk{Config: c, queue: queue, filter: filter, limit: limit, found: map[uuid.UUID]bool{}, gone: map[uuid.UUID]bool{}, returned: map[life]bool{}}
 	var err error
 	if w.began, err = store.ServerTime(ctx, c.DB); err != nil {
@@ -193,7 +194,7 @@ func (w *walk) once(ctx context.Context, limit time.Duration, do act) (whole boo
 	return false, nil
 }
 
-// look asks the journal which of the messages are chosen, and acts on those.
+// examine asks the dead-letter log which of the messages are chosen, and acts on those.
 func (w *walk) examine(ctx context.Context, taken []rabbitmq.Delivery, do act) error {
 	letters, entries := make([]letter, 0, len(taken)), make([]failures.DeadLetter, 0, len(taken))
 	for _, d := range taken {
@@ -231,7 +232,7 @@ func (w *walk) examine(ctx context.Context, taken []rabbitmq.Delivery, do act) e
 	return nil
 }
 
-// life is a message as it came back from the dead once.
+// life is a message after one redrive.
 type life struct {
 	id string
 	at time.Time
@@ -242,8 +243,8 @@ func lifeOf(m rabbitmq.Message) life {
 	return life{m.ID, at.UTC()}
 }
 
-// wanted are the letters to act on: those chosen, within the limit, except what
-// this walk has put back and what has died again since.
+// wanted are the letters to act on: those chosen, within the limit, except those that this walk has redriven and that
+// have died again since.
 func (w *walk) wanted(letters []letter, chosen map[uuid.UUID]bool) (wanted []letter) {
 	for _, l := range letters {
 		if !w.found[l.entry.ID] {
@@ -257,8 +258,8 @@ func (w *walk) wanted(letters []letter, chosen map[uuid.UUID]bool) (wanted []let
 	return wanted
 }
 
-// leave writes down what is about to happen to letters, and takes them out of the queue.
-func (w *walk) leave(ctx context.Context, fate failures.Disposition, letters []letter) error {
+// leave records the disposition of letters and removes them from the queue.
+func (w *walk) leave(ctx context.Context, disposition failures.Disposition, letters []letter) error {
 	if len(letters) == 0 {
 		return nil
 	}
@@ -266,7 +267,7 @@ func (w *walk) leave(ctx context.Context, fate failures.Disposition, letters []l
 	for i, l := range letters {
 		ids[i] = l.entry.ID
 	}
-	if err := failures.MarkDeadLetters(ctx, w.DB, fate, ids); err != nil {
+	if err := failures.MarkDeadLetters(ctx, w.DB, disposition, ids); err != nil {
 		return err
 	}
 	failpoint.Hit("redrive.marked")
@@ -280,8 +281,8 @@ func (w *walk) leave(ctx context.Context, fate failures.Disposition, letters []l
 	return nil
 }
 
-// miss marks what the journal has and a whole walk has not found. Where some
-// were in another's hand nothing can be said.
+// miss marks as lost what the dead-letter log has and a whole walk has not found. Where another consumer held some of
+// the messages, nothing is known.
 func (w *walk) miss(ctx context.Context) (int, error) {
 	if w.absent > 0 {
 		return 0, nil

@@ -34,8 +34,8 @@ type Observer struct {
 	session *rabbitmq.Session
 }
 
-// questionTimeout bounds each question of an observation. probeTimeout is how long the broker may take for a message that
-// checks the permission to write: during an alarm it takes none.
+// questionTimeout bounds each question of an observation. probeTimeout is how long the broker may take for a message
+// that checks the permission to write: during an alarm it takes none.
 const (
 	questionTimeout = 5 * time.Second
 	probeTimeout    = 2 * time.Second
@@ -62,8 +62,8 @@ func (o *Observer) Observe(ctx context.Context) Snapshot {
 	return now
 }
 
-// ObserveQueues reads the queues alone: the management API's figures and, exactly, the depth of each queue. It waits for
-// the broker for as long as ctx allows.
+// ObserveQueues reads the queues alone: the management API's figures and, exactly, the depth of each queue. It waits
+// for the broker for as long as ctx allows.
 func (o *Observer) ObserveQueues(ctx context.Context) Snapshot {
 	now := newSnapshot()
 	now.Unseen = within(ctx, func(ctx context.Context) error {
@@ -199,9 +199,9 @@ func (o *Observer) askPermission(ctx context.Context, session *rabbitmq.Session,
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	// During an alarm the broker answers a connection's first message and then tells the connection that it is blocked. A
-	// second message waits until the broker has told it, or until the timeout; a session that lasts is told by the next
-	// observation.
+	// During an alarm the broker answers a connection's first message and then tells the connection that it is
+	// blocked. A second message waits until the broker has told it, or until the timeout; a session that lasts is
+	// told by the next observation.
 	for range probes(o.Exact) {
 		if _, blocked := session.Blocked(); blocked {
 			return nil

@@ -24,8 +24,8 @@ type Snapshot struct {
 	Figures bool
 	// Reported are the queues of which the management API has figures; a new queue has none for some seconds.
 	Reported map[string]bool
-	// Exact says that Ready and Consumers are exact, of the queues in Sampled: a queue of the topology that is not in it
-	// does not exist. Sampled is Ready as the management API had it, some seconds ago.
+	// Exact says that Ready and Consumers are exact, of the queues in Sampled: a queue of the topology that is not in
+	// it does not exist. Sampled is Ready as the management API had it, some seconds ago.
 	Exact   bool
 	Sampled map[string]int64
 	Nodes   []management.NodeState

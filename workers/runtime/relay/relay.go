@@ -1,17 +1,14 @@
-// Package relay carries the log to the exchange.
+// Package relay publishes the event log to the broker.
 //
-// One relay leads at a time; the others wait for its lease. It reads the log in
-// short statements, publishes with many confirms in flight, and moves its cursor
-// only past what the broker has confirmed. No transaction is ever open while it
-// waits for the broker.
+// One relay leads at a time; the others wait for its lease. It reads the log in short statements, publishes with many
+// confirms in flight (package pipeline), and moves its cursor only past what the broker has confirmed. No transaction
+// is open while it waits for the broker.
 //
 // # Invariants
 //
-//   - Everything the cursor has passed was confirmed by the broker, or stands in
-//     set_aside with a reason.
-//   - The cursor moves by compare-and-set under the lease's term: a relay that
-//     slept through its lease can publish copies, which the inboxes absorb, but
-//     can not move the cursor.
+//   - Everything the cursor has passed was confirmed by the broker, or is recorded as unpublishable with a reason.
+//   - The cursor moves by compare-and-set under the lease's term: a relay that slept through its lease can publish
+//     copies, which the inboxes absorb, but cannot move the cursor.
 //   - Events are published in the order the log gives them.
 //
 // # What a crash leaves, step by step
@@ -22,11 +19,10 @@
 //	after the confirms       the same
 //	after moving the cursor  nothing to do again
 //
-// An event that the broker will never take (too large for it, or of a type
-// without a routing key) is set aside, and the rest goes on. One that no queue
-// takes goes to composerp.unrouted: the exchange sends it there itself unless it
-// knows of somebody before a filter, which does not want it. A broker that is full
-// or blocked is waited for.
+// An event that the broker will never take (too large for it, or of a type without a routing key) is recorded as
+// unpublishable, and the rest goes on. An event that no queue takes goes to composerp.unrouted: by the exchange
+// itself, unless a filter is bound for it and does not let it through. The relay waits for a broker that is full or
+// blocked.
 package relay
 
 import (
@@ -51,20 +47,20 @@ import (
 // LeaseName is the lease relays compete for, and the name of their cursor.
 const LeaseName = "relay"
 
-// Relay publishes what the log holds. DB and Exchange are needed.
+// Relay publishes what the log holds. DB and Broker are needed.
 type Relay struct {
 	DB     *store.DB // at least three connections
 	Broker rabbitmq.Config
 	// Holder names this process in the lease.
 	Holder string
-	// Hints, if set, tells that there may be something new; without it the relay polls.
+	// Hints, if set, receives when there may be new events; without it the relay polls.
 	Hints   <-chan struct{}
 	Log     *slog.Logger
 	Metrics *Metrics
 }
 
 // pageSize is how many events one statement reads; window how many may be
-// unconfirmed. Beyond these the broker gives no more.
+// unconfirmed. Larger ones are no faster.
 const (
 	pageSize = 1000
 	window   = 1024

@@ -13,13 +13,13 @@ import (
 // mostWalks bounds how often one Reroute goes through the queue.
 const maxPasses = 5
 
-// Reroute publishes to composerp.events again what lies in composerp.unrouted and has a place to go now, and gives how
-// many messages that were. bound says which routing keys somebody is bound for; the others stay. A message for which there
-// still is no queue comes back to the end.
+// Reroute publishes to composerp.events again the messages of composerp.unrouted that a queue is bound for now, and
+// returns how many. bound tells whether a queue is bound for a routing key; other messages stay. A message for which
+// there still is no queue comes back to the end.
 //
-// A message leaves composerp.unrouted when the broker has confirmed its copy. A crash in between leaves both, and so does
-// an acknowledgement that the broker forgets: so the queue is gone through again while there is more in it than was left
-// there, a few times at most. Every consumer knows a copy by its id.
+// A message leaves composerp.unrouted when the broker has confirmed its copy. A crash in between leaves both, and so
+// does an acknowledgement that the broker forgets: so the queue is browsed again while there is more in it than was
+// left there, a few times at most. Every consumer recognizes a copy by its id.
 func Reroute(ctx context.Context, session *rabbitmq.Session, tag string, bound func(key string) bool) (rerouted int64, err error) {
 	lying, _, err := session.Depth(topology.Unrouted)
 	if err != nil || lying == 0 {
@@ -49,7 +49,7 @@ type rerouting struct {
 	moved     map[string]bool // by message id
 }
 
-// walk goes through the queue once, and says whether there is reason to do it again.
+// pass browses the queue once, and tells whether there is reason to do it again.
 func (r rerouting) pass(ctx context.Context, session *rabbitmq.Session, tag string) (more bool, err error) {
 	browser, err := session.Browse(topology.Unrouted, tag)
 	if err != nil {

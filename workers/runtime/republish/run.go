@@ -9,13 +9,13 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 )
 
-// run is one time of publishing again.
+// run is one republish.
 type run struct {
 	Config
 	consumers []string // in order
 	report    Report
 	tallies   map[string]*Tally // into report.Consumers
-	pending   int64             // told in Progress, by the reader
+	pending   int64             // for Progress, counted by the reader
 }
 
 func newRun(cfg Config) *run {
@@ -38,7 +38,7 @@ func (r *run) count(page []eventlog.PendingDelivery) {
 	}
 }
 
-// tell is called by the reader alone.
+// tell reports progress; only the reader calls it.
 func (r *run) tell(at, owed int64) {
 	r.pending += owed
 	r.Progress(Progress{Place: at, Begin: r.report.Beyond, End: r.report.Upto, Pending: r.pending})

@@ -1,8 +1,9 @@
-// Package watchdog observes the fleet every other second, repairs what may be repaired, and reports the rest as problems.
+// Package watchdog observes the fleet every other second, repairs what may be repaired, and reports the rest as
+// problems.
 //
 // One watchdog leads at a time, by the lease "watchdog". It takes snapshots (package observer) and judges them. Each
-// judgement is a function of one snapshot, or of two some seconds apart, and of nothing else: `composerp doctor` makes the
-// same ones.
+// judgement is a function of one snapshot, or of two some seconds apart, and of nothing else: `composerp doctor`
+// makes the same ones.
 //
 //	at once        the broker or the database does not answer; access is refused; an exchange, a queue or a binding is
 //	               missing, or has other arguments; a node is down; an alarm of memory or disk
@@ -12,17 +13,17 @@
 //	not move       a dead-letter log that does not record
 //	if it grows    queues that will fill the broker's disk, and when
 //
-// A problem is logged once when it begins and once when it is resolved; the gauge composerp_watchdog_problem counts it
-// meanwhile.
+// A problem is logged once when it begins and once when it is resolved; the gauge composerp_watchdog_problem counts
+// it meanwhile.
 //
 // # What it repairs
 //
-// Missing exchanges, queues and bindings are declared again, as `composerp topology apply` would. Nothing is deleted, and
-// nothing that exists is changed.
+// Missing exchanges, queues and bindings are declared again, as `composerp topology apply` would. Nothing is deleted,
+// and nothing that exists is changed.
 //
-// What should have gone to a queue while it, its binding or its exchange was missing is in the log. Once the relay has
-// passed everything that it may have published meanwhile, the pending deliveries of that consumer are republished (package
-// republish), since the last position of the log before which nothing was lost:
+// What should have gone to a queue while it, its binding or its exchange was missing is in the log. Once the relay
+// has passed everything that it may have published meanwhile, the pending deliveries of that consumer are republished
+// (package republish), since the last position of the log before which nothing was lost:
 //
 //   - where only a binding was missing, the relay's position at the last snapshot that showed the binding: everything
 //     before it was confirmed, and routed by that binding;
@@ -32,13 +33,14 @@
 //   - where the watchdog knows of no such moment, as far back as the inbox can prove anything.
 //
 // What came straight over AMQP is in the log only when intake has drained its queue: so there is a second time after
-// that, for those events alone. Copies are harmless and a loss is not, so the position is rather too early than too late.
+// that, for those events alone. Copies are harmless and a loss is not, so the position is rather too early than too
+// late.
 //
 // # What a crash leaves
 //
-// The next watchdog finds what is still missing and declares it, but does not know the position: it goes as far back as
-// the inbox can prove. A crash between the declaration and the publishing leaves no trace of what was lost but the pending
-// deliveries themselves: audit finds these, and `composerp republish` publishes them.
+// The next watchdog finds what is still missing and declares it, but does not know the position: it goes as far back
+// as the inbox can prove. A crash between the declaration and the publishing leaves no trace of what was lost but the
+// pending deliveries themselves: audit finds these, and `composerp republish` publishes them.
 //
 // # Limits
 //
