@@ -16,6 +16,7 @@ type Metrics struct {
 	confirmed     prometheus.Counter
 	confirming    prometheus.Histogram
 	unpublishable prometheus.Counter
+	setAside      prometheus.Counter // unpublishable under its old name, for one version
 }
 
 // NewMetrics registers the relay's metrics.
@@ -32,15 +33,23 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16),
 		}),
 		unpublishable: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "composerp_relay_set_aside_total", Help: "Events that could not be published and were set aside.",
+			Name: "composerp_relay_unpublishable_total", Help: "Events that the broker will never take.",
+		}),
+		setAside: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "composerp_relay_set_aside_total", Help: "Deprecated: use composerp_relay_unpublishable_total.",
 		}),
 	}
-	r.MustRegister(m.leading, m.confirmed, m.confirming, m.unpublishable)
+	r.MustRegister(m.leading, m.confirmed, m.confirming, m.unpublishable, m.setAside)
 	return m
 }
 
-// RegisterLag adds the log's lag, asked of the database at each scrape: it must
-// show most when no relay is there to measure it.
+// countUnpublishable counts an event that the broker will never take.
+func (m *Metrics) countUnpublishable() {
+	m.unpublishable.Inc()
+	m.setAside.Inc()
+}
+
+// RegisterLag adds the log's lag, read from the database at each scrape: it matters most when no relay runs to measure it.
 func RegisterLag(r prometheus.Registerer, db *store.DB) {
 	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "composerp_log_lag_events", Help: "Places of the log the relay has not passed yet; -1 when the database does not answer.",

@@ -201,7 +201,9 @@ func TestWhatTheBrokerWillNeverTakeIsSetAside(t *testing.T) {
 	rest := h.sales(10)
 	r := h.run("a")
 	h.wantOnce(append(first, rest...))
-	h.soon("both are counted", func() bool { return r.metric("composerp_relay_set_aside_total") == 2 })
+	h.soon("both are counted", func() bool {
+		return r.metric("composerp_relay_unpublishable_total") == 2 && r.metric("composerp_relay_set_aside_total") == 2
+	})
 	h.soon("the others are counted", func() bool { return r.metric("composerp_relay_confirmed_total") == 20 })
 	reasons := storetest.Value[string](t, h.url, `SELECT string_agg(reason, '; ' ORDER BY seq) FROM set_aside`)
 	if !strings.Contains(reasons, "NO_SUCH_TYPE") || !strings.Contains(reasons, "bytes") {

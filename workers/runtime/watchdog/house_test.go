@@ -217,7 +217,9 @@ func (h *house) watch(broker rabbitmq.Config, management *management.Client) *gu
 			h.Logf("the watchdog has said:\n%s", g.log.text())
 		}
 	})
-	h.soon("it has looked some times", func() bool { return g.metric("composerp_watchdog_looks_total", "") >= 3 })
+	h.soon("it has looked some times", func() bool {
+		return g.metric("composerp_watchdog_snapshots_total", "") >= 3 && g.metric("composerp_watchdog_looks_total", "") >= 3
+	})
 	return g
 }
 

@@ -13,6 +13,7 @@ const (
 type Metrics struct {
 	leading     prometheus.Gauge
 	snapshots   prometheus.Counter
+	looks       prometheus.Counter // snapshots under its old name, for one version
 	problems    *prometheus.GaugeVec
 	repairs     *prometheus.CounterVec
 	republished prometheus.Counter
@@ -25,7 +26,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "composerp_watchdog_leading", Help: "1 where this process's watchdog holds the lease.",
 		}),
 		snapshots: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "composerp_watchdog_looks_total", Help: "How often the watchdog has looked.",
+			Name: "composerp_watchdog_snapshots_total", Help: "Snapshots that the watchdog has taken of the fleet.",
+		}),
+		looks: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "composerp_watchdog_looks_total", Help: "Deprecated: use composerp_watchdog_snapshots_total.",
 		}),
 		problems: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "composerp_watchdog_problem", Help: "Problems the watchdog sees now, by kind.",
@@ -43,8 +47,14 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	for _, what := range []string{repairExchange, repairQueue, repairBinding} {
 		m.repairs.WithLabelValues(what)
 	}
-	r.MustRegister(m.leading, m.snapshots, m.problems, m.repairs, m.republished)
+	r.MustRegister(m.leading, m.snapshots, m.looks, m.problems, m.repairs, m.republished)
 	return m
+}
+
+// countSnapshot counts a snapshot.
+func (m *Metrics) countSnapshot() {
+	m.snapshots.Inc()
+	m.looks.Inc()
 }
 
 // set sets the gauge of each kind to how many there are.

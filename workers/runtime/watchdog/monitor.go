@@ -40,7 +40,7 @@ func (v *monitor) observe(ctx context.Context) {
 	if now.Exact {
 		v.countedAt = now.At
 	}
-	v.Metrics.snapshots.Inc()
+	v.Metrics.countSnapshot()
 	v.history.record(now)
 	owed := v.repair(ctx, now)
 	v.report(append(v.judge(now), owed...), now)
