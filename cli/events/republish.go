@@ -132,7 +132,7 @@ func reroute(cctx *cli.Context, broker rabbitmq.Config) (int64, error) {
 
 func showRepublished(cctx *cli.Context, report republish.Report) error {
 	return terminal.Show(cctx, report, func(w io.Writer) {
-		terminal.Row(w, "CONSUMER", "QUEUE", "OWED", "PUBLISHED")
+		terminal.Row(w, "CONSUMER", "QUEUE", "PENDING", "PUBLISHED")
 		for _, t := range report.Consumers {
 			terminal.Row(w, t.Consumer, t.Queue, t.Pending, t.Published)
 		}

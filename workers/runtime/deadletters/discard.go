@@ -31,7 +31,7 @@ type DiscardReport struct {
 	Seen      int    `json:"seen"`
 	Discarded int    `json:"discarded"`
 	Absent    int    `json:"absent"`
-	Missed    int    `json:"missed"`
+	Missed    int    `json:"lost"`
 	ElapsedMs int64  `json:"elapsedMs"`
 }
 

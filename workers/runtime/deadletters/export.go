@@ -19,7 +19,7 @@ type Entry struct {
 	ID          uuid.UUID       `json:"id"`
 	Queue       string          `json:"queue"`
 	Worker      string          `json:"worker"`
-	State       string          `json:"state"` // lies, redriven, discarded or missed
+	State       string          `json:"state"` // pending, redriven, discarded or lost
 	EventID     *uuid.UUID      `json:"eventId,omitempty"`
 	MessageID   string          `json:"messageId"`
 	Type        string          `json:"type"`
@@ -71,9 +71,9 @@ func stateOf(l failures.DeadLetter) string {
 	case l.RedrivenAt.Valid:
 		return "redriven"
 	case l.MissedAt.Valid:
-		return "missed"
+		return "lost"
 	}
-	return "lies"
+	return "pending"
 }
 
 func instant(t sql.NullTime) *time.Time {

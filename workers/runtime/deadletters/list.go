@@ -21,12 +21,12 @@ type QueueSummary struct {
 	// such queue, or no broker.
 	InQueue *int `json:"inQueue"`
 	// What follows is from the dead-letter log, within the filter.
-	Lying     int        `json:"lying"`
+	Lying     int        `json:"pending"`
 	Oldest    *time.Time `json:"oldest,omitempty"`
 	Newest    *time.Time `json:"newest,omitempty"`
 	Redriven  int        `json:"redriven"`
 	Discarded int        `json:"discarded"`
-	Missed    int        `json:"missed"`
+	Missed    int        `json:"lost"`
 }
 
 // Summaries gives the state of the workers' queues of dead letters, and of those of other consumers in the

@@ -52,7 +52,7 @@ type RedriveReport struct {
 	Failures []Failing `json:"failures"`
 	Refused  []Refusal `json:"refused"`
 	Absent   int       `json:"absent"` // held by another consumer: not examined
-	Missed   int       `json:"missed"` // in the dead-letter log and not in the queue
+	Missed   int       `json:"lost"`   // in the dead-letter log and not in the queue
 	// Stopped tells that it ended by itself because too many failed again.
 	Stopped bool `json:"stopped"`
 	// Idle tells that the worker's queue has no consumer: the redriven letters wait there.

@@ -86,7 +86,7 @@ func (r Report) Published() (n int64) {
 type Tally struct {
 	Consumer  string `json:"consumer"`
 	Queue     string `json:"queue"`
-	Pending   int64  `json:"owed"`
+	Pending   int64  `json:"pending"`
 	Published int64  `json:"published"`
 }
 
