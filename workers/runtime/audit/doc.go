@@ -24,18 +24,18 @@
 // # Verdicts
 //
 //   - proven: the fleet was quiet, and everything that could be checked adds up.
-//   - in flight: nothing is wrong. Everything that the log had up to a moment is proven, and later everything but what is
-//     named as being on its way.
+//   - in flight: nothing is wrong. Everything that the log had up to a moment is proven, and later everything but
+//     what is named as being on its way.
 //   - findings: something does not add up, whatever else may be on its way.
 //
 // # Invariants
 //
-//   - The proof is of one state. If an event that is not handled entered the log after the last snapshot, the fleet was
-//     not quiet: all of it is done again.
+//   - The proof is of one state. If an event that is not handled entered the log after the last snapshot, the fleet
+//     was not quiet: all of it is done again.
 //   - Delay alone is never a finding.
 //   - A check without an answer never passes: it is marked as skipped, with the reason.
-//   - No message leaves a queue. No row is written but the checkpoint that the next audit goes on from, and corrections
-//     of the dead-letter log by what is in the queues.
+//   - No message leaves a queue. No row is written but the checkpoint that the next audit goes on from, and
+//     corrections of the dead-letter log by what is in the queues.
 //
 // # What it cannot see
 //

@@ -8,13 +8,14 @@
 //
 // # Invariants
 //
-//   - A message leaves its queue of dead letters only after the broker has confirmed its copy to the worker's one queue,
-//     or after its line of the export is on disk; and after the dead-letter log has its disposition.
+//   - A message leaves its queue of dead letters only after the broker has confirmed its copy to the worker's one
+//     queue, or after its line of the export is on disk; and after the dead-letter log has its disposition.
 //   - It goes to its worker's queue alone and never to the exchange, where every subscriber would get it again.
 //   - A redriven message has all its retries before it; its history stays in its headers and in the dead-letter log.
-//   - An interrupted operation is resumed by beginning it again with the same arguments: the queue holds what is left.
-//   - Memory does not grow with the queue: of letters that stay only the id is kept, and of redriven ones the ids, to
-//     follow their outcome.
+//   - An interrupted operation is resumed by beginning it again with the same arguments: the queue holds what is
+//     left.
+//   - Memory does not grow with the queue: of letters that stay only the id is kept, and of redriven ones the ids,
+//     to follow their outcome.
 //   - An event that may have been handled in a generation of the inbox that is dropped is not redriven without Force
 //     (horizon.go): the worker would not recognize it.
 //

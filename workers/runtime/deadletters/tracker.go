@@ -54,7 +54,7 @@ func (w *walk) track(ctx context.Context) (*tracker, error) {
 		}
 	}
 	name := "composerp.dlq." + worker + "." + uuid.NewString()[:8]
-	ladder, err := w.session.Tap(topology.Retry, []string{topology.QueueName(worker) + ".retry.*"}, name+".ladder")
+	retries, err := w.session.Tap(topology.Retry, []string{topology.QueueName(worker) + ".retry.*"}, name+".retries")
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func (w *walk) track(ctx context.Context) (*tracker, error) {
 	listening, end := context.WithCancel(context.WithoutCancel(ctx))
 	v.end = end
 	var both sync.WaitGroup
-	both.Go(func() { v.collect(listening, ladder) })
+	both.Go(func() { v.collect(listening, retries) })
 	both.Go(func() { v.collect(listening, dead) })
 	go func() { both.Wait(); close(v.done) }()
 	return v, nil

@@ -20,7 +20,8 @@ var rowNamespace = uuid.MustParse("5f0a3d0e-8a57-5c7e-9b53-0c6a2d1f4e03")
 type identity struct{ content, name []byte }
 
 // of takes a row's content: its columns by name, those without a value left out, each name and value with its length
-// before it. Neither the order of the columns nor quoting, spacing of JSON, line ends or an added empty column change it.
+// before it. Neither the order of the columns nor quoting, spacing of JSON, line ends or an added empty column change
+// it.
 func (id *identity) of(r *record) {
 	id.content = id.content[:0]
 	for _, i := range r.order {

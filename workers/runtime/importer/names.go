@@ -48,7 +48,7 @@ type cell struct {
 }
 
 // row is a record seen through a mapping. A derived value is computed when it is first asked for, so that a row that
-// a rule rejects by its code is not rejected for a number nobody wanted to know.
+// a rule rejects by its code is not rejected for a number that no rule needs.
 type row struct {
 	mapping *Mapping
 	moments moments

@@ -17,7 +17,7 @@ import (
 	"github.com/composerp/composerp/store/imports"
 )
 
-// patience is how long a batch is tried again while the database is away or others are in the way.
+// saveTimeout is how long a batch is tried again while the database is away or others are in the way.
 const saveTimeout = 30 * time.Second
 
 // writer brings batches into the log, each in one transaction with the note of how far the import has come.

@@ -3,10 +3,11 @@
 //
 // # Invariants
 //
-//   - The log is read first and the broker after it. What leaves the log is in a queue before it is handled, so an event
-//     on its way is seen in one of the two.
+//   - The log is read first and the broker after it. What leaves the log is in a queue before it is handled, so an
+//     event on its way is seen in one of the two.
 //   - A question without an answer is an error in the Snapshot and never a zero: what was not seen is not judged.
-//   - The management API's figures may be some seconds old. What AMQP says of a queue's depth and consumers is exact.
+//   - The management API's figures may be some seconds old. What AMQP says of a queue's depth and consumers is
+//     exact.
 package observer
 
 import (

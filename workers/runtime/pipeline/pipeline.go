@@ -11,7 +11,7 @@
 //   - A page that was not published to its end is not confirmed, and no page after it.
 //   - What was published before publishing failed is still confirmed, so that the caller knows of it.
 //
-// A crash leaves copies at most: what was published and not confirmed is published again by whoever reads it again.
+// A crash leaves copies at most: what was published and not confirmed is published again when it is read again.
 package pipeline
 
 import (

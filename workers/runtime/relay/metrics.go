@@ -49,7 +49,8 @@ func (m *Metrics) countUnpublishable() {
 	m.setAside.Inc()
 }
 
-// RegisterLag adds the log's lag, read from the database at each scrape: it matters most when no relay runs to measure it.
+// RegisterLag adds the log's lag, read from the database at each scrape: it matters most when no relay runs to
+// measure it.
 func RegisterLag(r prometheus.Registerer, db *store.DB) {
 	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "composerp_log_lag_events", Help: "Places of the log the relay has not passed yet; -1 when the database does not answer.",

@@ -7,10 +7,11 @@
 //
 // # Invariants
 //
-//   - What was pending when it began, and is in the log, is in its queue when it ends without an error: each message is
-//     mandatory and confirmed.
-//   - Nothing is applied twice. An event that is in a queue or a retry queue already, or unacknowledged, is published once
-//     more, and the inbox recognizes the copy. Dead letters are not pending: an operator decides about them.
+//   - What was pending when it began, and is in the log, is in its queue when it ends without an error: each message
+//     is mandatory and confirmed.
+//   - Nothing is applied twice. An event that is in a queue or a retry queue already, or unacknowledged, is
+//     published once more, and the inbox recognizes the copy. Dead letters are not pending: an operator decides
+//     about them.
 //   - It goes no further back than the inbox can prove.
 //   - What the relay has still to pass is left to the relay.
 //

@@ -39,8 +39,8 @@ func (r *run) count(page []eventlog.PendingDelivery) {
 }
 
 // tell reports progress; only the reader calls it.
-func (r *run) tell(at, owed int64) {
-	r.pending += owed
+func (r *run) tell(at, pending int64) {
+	r.pending += pending
 	r.Progress(Progress{Place: at, Begin: r.report.Beyond, End: r.report.Upto, Pending: r.pending})
 }
 

@@ -16,9 +16,9 @@ const (
 	soon    = time.Hour
 )
 
-// Growing judges, by how much the queues have grown between two snapshots, when the broker's disk will be full: the node
-// with the least room is the measure, for every node may hold a replica of every queue. The broker writes more than
-// the bodies that are counted here, so that the time is at most that long. It names the queue that grows most.
+// Growing judges, by how much the queues have grown between two snapshots, when the broker's disk will be full: the
+// node with the least room is the measure, for every node may hold a replica of every queue. The broker writes more
+// than the bodies that are counted here, so that the time is at most that long. It names the queue that grows most.
 func (p Plan) Growing(then, now observer.Snapshot) []Problem {
 	over := now.At.Sub(then.At)
 	node, room, known := leastRoom(now.Nodes)

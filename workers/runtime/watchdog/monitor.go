@@ -42,8 +42,8 @@ func (v *monitor) observe(ctx context.Context) {
 	}
 	v.Metrics.countSnapshot()
 	v.history.record(now)
-	owed := v.repair(ctx, now)
-	v.report(append(v.judge(now), owed...), now)
+	open := v.repair(ctx, now)
+	v.report(append(v.judge(now), open...), now)
 	v.declare(ctx, now)
 	now.Have = topology.Topology{} // judgements of older snapshots do not need it
 	v.snapshots = append(v.snapshots, now)

@@ -6,7 +6,7 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 )
 
-// Plan is what the fleet should look like.
+// Plan is the topology and the workers that the fleet should have.
 type Plan struct {
 	Topology topology.Topology
 	Workers  []Worker

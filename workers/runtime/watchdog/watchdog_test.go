@@ -82,8 +82,8 @@ func TestWhatWasInADeletedQueueComesBack(t *testing.T) {
 	}
 }
 
-// Without the permission to declare it can only shout. What goes to nobody meanwhile is published again when it may, and
-// nothing else: what waits in the queue since before that is not lost.
+// Without the permission to declare it can only shout. What goes to nobody meanwhile is published again when it may,
+// and nothing else: what waits in the queue since before that is not lost.
 func TestAMissingBindingWhileAPermissionIsMissing(t *testing.T) {
 	h := newHouse(t)
 	user := rabbitmqtest.User(t, h.broker, "secret")
@@ -124,7 +124,8 @@ func TestAMissingBindingWhileAPermissionIsMissing(t *testing.T) {
 	g.over(watchdog.Access)
 }
 
-// With the exchange all bindings go; what nobody was bound for lies in composerp.unrouted, and is brought to where it belongs.
+// With the exchange all bindings go; what nobody was bound for lies in composerp.unrouted, and is brought to where it
+// belongs.
 func TestTheExchangeIsDeleted(t *testing.T) {
 	h := newHouse(t)
 	before := h.sell(5)
