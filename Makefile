@@ -1,6 +1,6 @@
 # `make` prints what there is.
 
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+VERSION := $(shell deploy/packaging/version.sh)
 # What `make run` runs, and what is added to it: make run ARGS=--exit
 RUN  ?= demo
 ARGS ?=
@@ -11,11 +11,13 @@ FUZZTIME ?= 30s
 SEED ?=
 DURATION ?= 10m
 RESULTS ?= docs/chaos.ndjson
+# What `make dist` builds for, as Go names them.
+ARCHES ?= amd64 arm64
 
 WITHSERVERS := go run ./deploy/local/withservers --
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo run test generate clients chaos real-file race fuzz bench lint clean
+.PHONY: help setup build demo run test generate clients chaos real-file race fuzz bench lint words stats vuln dist clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,8 +25,10 @@ help: ## this list
 setup: ## install PostgreSQL and RabbitMQ when they are missing (Debian, as root)
 	@deploy/local/setup.sh
 
+GOBUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/composerp/composerp/cli.Version=$(VERSION)'
+
 build: ## leave the program in bin/composerp
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/composerp/composerp/cli.Version=$(VERSION)' -o bin/composerp ./cli/composerp
+	$(GOBUILD) -o bin/composerp ./cli/composerp
 
 demo: setup build ## set up, and live ten weeks of a small shop, a day a second, on a live screen; proven at the end (ARGS=--exit: leave)
 	bin/composerp demo $(ARGS)
@@ -38,7 +42,8 @@ test: setup ## set up and run every test against real servers
 	@# -count=1: the test cache does not see files outside the tools module, such as compose.yaml.
 	go -C deploy/tools test -count=1 ./...
 
-generate: ## write anew what is generated: docs/reference, the fleet's topology, the help texts
+generate: ## write what is generated: schemas of events, docs/reference, the fleet's topology, help texts
+	go generate ./...
 	go test ./cli -run 'TestReference|TestGoldenHelp' -update
 	go test ./workers -run Golden -update
 
@@ -67,13 +72,46 @@ bench: setup build ## Go benchmarks, then the whole road against the bare refere
 	$(WITHSERVERS) go test -run '^$$' -bench . -benchmem -timeout 30m $(PKG)
 	bin/composerp bench $(ARGS)
 
-lint: ## gofmt, go vet, staticcheck
+lint: ## gofmt, go vet, golangci-lint (.golangci.yml says why), the words, the links of the docs, the reasons of dependencies
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted: $$unformatted"; exit 1; fi
 	go vet ./...
-	go vet -tags failpoints ./cli ./exchange/failpoint
+	go vet -tags failpoints ./...
 	go -C deploy/tools vet ./...
-	go -C deploy/tools build -o ../../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
-	bin/staticcheck ./...
+	go -C deploy/tools build -o ../../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	bin/golangci-lint run ./...
+	cd deploy/tools && ../../bin/golangci-lint run ./...
+	go -C deploy/tools test -count=1 . ./links ./words
+
+words: ## every line with a retired word or with a comment that is too long
+	@go -C deploy/tools run ./words/print
+
+stats: ## sizes of packages, files and functions, private words, what a new worker touches
+	@go -C deploy/tools run ./stats
+
+vuln: ## known vulnerabilities in the code that is called; says so and goes on where the database cannot be reached
+	go -C deploy/tools build -o ../../bin/govulncheck golang.org/x/vuln/cmd/govulncheck
+	@found=$$(bin/govulncheck ./... 2>&1) && status=0 || status=$$?; \
+	case "$$status:$$found" in \
+	0:*) echo "vuln: none" ;; \
+	3:*) echo "$$found"; exit 3 ;; \
+	*"fetching vulnerabilities"*) echo "vuln: not checked: the vulnerability database cannot be reached" ;; \
+	*) echo "$$found"; exit $$status ;; \
+	esac
+
+# The programs are the same bytes wherever this commit is built with the same Go, and so are the packages: their files have its time.
+dist: build ## archives, deb and rpm packages for Linux with their checksums, in bin/dist
+	rm -rf bin/dist
+	mkdir -p bin/dist/build/share
+	bin/composerp man >bin/dist/build/share/composerp.1
+	bin/composerp completion bash >bin/dist/build/share/composerp.bash
+	bin/composerp completion zsh >bin/dist/build/share/_composerp
+	bin/composerp completion fish >bin/dist/build/share/composerp.fish
+	@set -e; for arch in $(ARCHES); do \
+		echo "building for linux/$$arch"; \
+		GOOS=linux GOARCH=$$arch $(GOBUILD) -o bin/dist/build/$$arch/composerp ./cli/composerp; \
+	done
+	go -C deploy/tools run ./dist -version '$(VERSION)' -time "$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)}" -arch "$$(echo $(ARCHES) | tr ' ' ,)"
+	rm -r bin/dist/build
 
 clean: ## delete what was built; the data of `composerp up` stays in .composerp
 	rm -rf bin

@@ -69,7 +69,12 @@ _composerp() {
     done
     _describe composerp found
 }
-compdef _composerp composerp
+# Loaded from $fpath this file is the function, and the first TAB is to be answered too.
+if [[ $funcstack[1] == _composerp ]]; then
+    _composerp "$@"
+else
+    compdef _composerp composerp
+fi
 `,
 	"fish": `# Lets fish complete composerp: composerp completion fish > ~/.config/fish/completions/composerp.fish
 function __composerp_complete

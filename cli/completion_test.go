@@ -103,6 +103,27 @@ func TestCompletionInBash(t *testing.T) {
 	}
 }
 
+// An installed script lies in $fpath. There zsh loads it with the first TAB, which must already offer something.
+func TestCompletionInZshOffersWithTheFirstTab(t *testing.T) {
+	t.Parallel()
+	zsh, err := exec.LookPath("zsh")
+	if err != nil {
+		t.Skip("SKIPPED: there is no zsh")
+	}
+	dir := t.TempDir()
+	write(t, dir, "_composerp", command(t, "completion", "zsh").out)
+	const script = `
+		fake() { print list; print run }      # the program, and zsh's own function, which shows what it gets
+		_describe() { print -r -- $found }
+		fpath=(. $fpath); autoload -Uz _composerp
+		words=(fake worker ""); CURRENT=3; _composerp; _composerp`
+	cmd := exec.CommandContext(t.Context(), zsh, "-f", "-c", script)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil || string(out) != "list run\nlist run\n" {
+		t.Errorf("%v, want the names twice, got %q", err, out)
+	}
+}
+
 func TestCompletionScriptsAreOfTheirShell(t *testing.T) {
 	t.Parallel()
 	for shell, flag := range map[string]string{"bash": "-n", "zsh": "-n", "fish": "--no-execute"} {

@@ -67,7 +67,7 @@ func TestDemo(t *testing.T) {
 	h := newHouse(t)
 	first, _ := h.demo("--days", "4")
 	if first.From != "2026-02-02" || first.To != "2026-02-05" || first.Days != 4 {
-		t.Errorf("it lived from %s to %s, %d days", first.From, first.To, first.Days)
+		t.Errorf("it simulated %s to %s, %d days", first.From, first.To, first.Days)
 	}
 	received := h.number(`SELECT sum(received)::text FROM purchase_order_line`)
 	for what, pair := range map[string][2]string{
@@ -98,10 +98,10 @@ func TestDemo(t *testing.T) {
 
 	second, said := h.demo("--days", "2")
 	if second.From != "2026-02-06" || second.To != "2026-02-07" || second.EventsNewToTheLog == 0 {
-		t.Errorf("the second run lived from %s to %s and said %d new events", second.From, second.To, second.EventsNewToTheLog)
+		t.Errorf("the second run simulated %s to %s and published %d new events", second.From, second.To, second.EventsNewToTheLog)
 	}
-	if !strings.Contains(said, "was here before, until 2026-02-05; it goes on from 2026-02-06") {
-		t.Errorf("the second run does not say that it goes on: %s", said)
+	if !strings.Contains(said, "simulated before until 2026-02-05; resuming with 2026-02-06") {
+		t.Errorf("the second run does not say that it resumes: %s", said)
 	}
 	if all, want := h.number(`SELECT sum(received)::text FROM purchase_order_line`), first.World.Received.Add(second.World.Received).String(); all != want {
 		t.Errorf("%s came for orders, the two runs tell of %s", all, want)
@@ -144,7 +144,7 @@ func TestDemoOnAFile(t *testing.T) {
 		t.Errorf("by the world %s pieces were there when they were sold, by the ledger %s", filled, d.Service.Filled)
 	}
 	if again, _ := h.demo(args...); again.EventsNewToTheLog != 0 {
-		t.Errorf("the second run said %d new events", again.EventsNewToTheLog)
+		t.Errorf("the second run published %d new events", again.EventsNewToTheLog)
 	}
 }
 

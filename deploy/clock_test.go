@@ -3,60 +3,55 @@ package deploy_test
 import (
 	"go/ast"
 	"go/parser"
-	"go/token"
+	"path"
 	"slices"
 	"strings"
 	"testing"
 )
 
-// wallClock are the places of the fleet where the machine's wall clock is read for what it shows, each with what a step of it does there.
-// Everywhere else time.Now measures how long something takes, by its monotonic part, which no step changes.
+// wallClock are the files of the fleet that read the machine's wall clock, each with what the reading is for: nothing
+// is decided by it. Everywhere else time.Now measures a duration, by its monotonic part, which a step of the clock
+// does not change.
 var wallClock = map[string]string{
-	"exchange/config.go":                "the default of a clock that is passed in: only headers that people read",
-	"exchange/failure.go":               "the same, for a delivery that came from no consumer",
-	"exchange/redrive.go":               "x-redriven-at, a header: with the id it tells one life of a message from another, whatever time it says",
-	"exchange/watchdog/mend.go":         "handed to a memory that compares it with other readings of its own",
-	"store/migrate.go":                  "when a migration was applied is shown to whoever applied it",
-	"workers/alert/alert.go":            "the default of a clock that is passed in: an Alertmanager wants to be told the time",
-	"workers/worker/webcall/refusal.go": "a Retry-After that is a date, from somebody who does not say what his own clock shows: the wait is bounded by the ladder",
+	"exchange/rabbitmq/config.go":       "the default of a clock that is passed in; its time stands in headers for people",
+	"exchange/rabbitmq/failure.go":      "the same, for a delivery that no consumer took",
+	"exchange/rabbitmq/redrive.go":      "the header x-redriven-at: with the id it tells two redrives of a message apart, whatever its value",
+	"workers/runtime/watchdog/mend.go":  "compared with other readings of the same process only",
+	"store/migrate.go":                  "shown: when a migration was applied",
+	"workers/alert/alert.go":            "the default of a clock that is passed in: an Alertmanager wants the time",
+	"workers/worker/webcall/refusal.go": "a Retry-After may be a date; the longest retry delay bounds the wait",
 }
 
-// TestWallClockIsReadWhereNothingHangsOnIt looks at every time.Now of the fleet. What it gives may be compared with another reading of the
-// same process, by hand or by time.Since, and passed to nobody who would look at the date.
-func TestWallClockIsReadWhereNothingHangsOnIt(t *testing.T) {
+// TestWallClockDecidesNothing finds every time.Now of the fleet. Its value may be compared with another reading of the
+// same process, by hand or by time.Since, and may not be given to code that reads the date.
+func TestWallClockDecidesNothing(t *testing.T) {
 	t.Parallel()
 	found := map[string]bool{}
 	for _, s := range sources(t, parser.SkipObjectResolution) {
-		top, _, _ := strings.Cut(s.path, "/")
-		if s.test || !slices.Contains([]string{"exchange", "store", "workers"}, top) || isHelper(s.path) {
+		if s.test || isTestPackage(path.Dir(s.path)) || !slices.Contains([]string{"exchange", "store", "workers"}, top(s.path)) {
 			continue
 		}
 		for _, text := range wallReadings(s.file) {
 			found[s.path] = true
 			if wallClock[s.path] == "" {
-				t.Errorf("%s %s: a step of the machine's clock changes what comes of it. Measure durations, have the database say the time, or pass a clock in",
+				t.Errorf("%s %s: a step of the machine's clock changes the result. Measure durations, ask the database for the time, or pass a clock in",
 					s.path, text)
 			}
 		}
 	}
 	for path := range wallClock {
 		if !found[path] {
-			t.Errorf("%s does not read the wall clock any more", path)
+			t.Errorf("%s does not read the wall clock any more: take it off the list", path)
 		}
 	}
 }
 
-func isHelper(path string) bool {
-	r, ok := roomOf(path[:strings.LastIndex(path, "/")])
-	return ok && r.helper
-}
-
-// monotonic are the methods of a time that go by its monotonic part when both sides have one.
+// monotonic are the methods of a time that use its monotonic part when both sides have one.
 var monotonic = []string{"Add", "Sub", "After", "Before", "Compare"}
 
-// wallReadings tells of each time.Now in a file that is more than a point to measure from.
+// wallReadings describes each time.Now of a file that is more than the start of a measurement.
 func wallReadings(file *ast.File) (texts []string) {
-	kept := map[string]bool{} // variables and fields that hold what time.Now gave
+	kept := map[string]bool{} // variables and fields that hold a value of time.Now
 	var parents []ast.Node
 	ast.Inspect(file, func(node ast.Node) bool {
 		if node == nil {
@@ -77,33 +72,30 @@ func wallReadings(file *ast.File) (texts []string) {
 			return true
 		}
 		if method, ok := call.Fun.(*ast.SelectorExpr); ok && kept[nameOf(method.X)] && isDated(method.Sel.Name) {
-			texts = append(texts, "looks at the date of "+nameOf(method.X)+", which time.Now gave")
+			texts = append(texts, "reads the date of "+nameOf(method.X)+", a value of time.Now")
 		}
 		return true
 	})
 	return texts
 }
 
-// TestTheClockRuleBites holds the rule to what it is for.
-func TestTheClockRuleBites(t *testing.T) {
+// TestClockRule holds the rule to what it is for.
+func TestClockRule(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]string{
 		`began := time.Now(); _ = time.Since(began)`:                         "",
 		`deadline := time.Now().Add(time.Second); _ = deadline`:              "",
-		`_ = look{at: time.Now()}`:                                           "",
-		`_ = time.Now().Format("15:04")`:                                     "asks time.Now() for its Format",
-		`now := time.Now(); _ = now.UTC()`:                                   "looks at the date of now",
-		`var x struct{ at time.Time }; x.at = time.Now(); _ = x.at.Unix()`:   "looks at the date of at",
-		`tell(time.Now())`:                                                   "hands time.Now() to tell",
-		`tell(time.Now)`:                                                     "passes time.Now on",
+		`_ = reading{at: time.Now()}`:                                        "",
+		`_ = time.Now().Format("15:04")`:                                     "calls Format of time.Now()",
+		`now := time.Now(); _ = now.UTC()`:                                   "reads the date of now",
+		`var x struct{ at time.Time }; x.at = time.Now(); _ = x.at.Unix()`:   "reads the date of at",
+		`show(time.Now())`:                                                   "passes time.Now() to show",
+		`show(time.Now)`:                                                     "passes time.Now on",
 		`x.t = time.Now; _ = x`:                                              "passes time.Now on",
-		`_ = func() time.Time { return time.Now() }`:                         "gives time.Now() back",
+		`_ = func() time.Time { return time.Now() }`:                         "returns time.Now()",
 		`started, other := time.Now(), 1; _, _ = started.After(when), other`: "",
 	} {
-		file, err := parser.ParseFile(token.NewFileSet(), "x.go", "package x\nfunc f() { "+body+" }", parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
+		file := parse(t, "package x\nfunc f() { "+body+" }")
 		if got := strings.Join(wallReadings(file), "; "); (got == "") != (want == "") || !strings.Contains(got, want) {
 			t.Errorf("%s: %q, want %q", body, got, want)
 		}
@@ -112,13 +104,14 @@ func TestTheClockRuleBites(t *testing.T) {
 
 func isNow(s *ast.SelectorExpr) bool { return nameOf(s.X) == "time" && s.Sel.Name == "Now" }
 
-// isDated tells methods that give what the wall clock shows.
+// isDated reports whether a method gives a date or a time of day.
 func isDated(method string) bool {
 	return slices.Contains([]string{"UTC", "In", "Local", "Format", "AppendFormat", "String", "Date", "Clock", "Year", "Month", "Day", "Hour", "Round", "Truncate"}, method) ||
 		strings.HasPrefix(method, "Unix") || strings.HasPrefix(method, "Marshal")
 }
 
-// usedFor says what is wrong with a time.Now whose parents these are, the nearest last; kept grows by who holds it.
+// usedFor says what is wrong with a time.Now, from its parents, the nearest last. It adds to kept the variable or field
+// that holds the value.
 func usedFor(now ast.Expr, parents []ast.Node, kept map[string]bool) string {
 	call, ok := parents[len(parents)-1].(*ast.CallExpr)
 	if !ok || call.Fun != now {
@@ -127,11 +120,11 @@ func usedFor(now ast.Expr, parents []ast.Node, kept map[string]bool) string {
 	switch parent := parents[len(parents)-2].(type) {
 	case *ast.SelectorExpr:
 		if !slices.Contains(monotonic, parent.Sel.Name) {
-			return "asks time.Now() for its " + parent.Sel.Name
+			return "calls " + parent.Sel.Name + " of time.Now()"
 		}
 	case *ast.CallExpr:
 		if method, ok := parent.Fun.(*ast.SelectorExpr); !ok || !slices.Contains(monotonic, method.Sel.Name) {
-			return "hands time.Now() to " + nameOf(parent.Fun)
+			return "passes time.Now() to " + nameOf(parent.Fun)
 		}
 	case *ast.AssignStmt:
 		if len(parent.Lhs) == len(parent.Rhs) {
@@ -140,7 +133,7 @@ func usedFor(now ast.Expr, parents []ast.Node, kept map[string]bool) string {
 	case *ast.KeyValueExpr:
 		kept[nameOf(parent.Key)] = true
 	case *ast.ReturnStmt:
-		return "gives time.Now() back"
+		return "returns time.Now()"
 	}
 	return ""
 }

@@ -1,3 +1,4 @@
-// Package deploy holds nothing itself. Below it is what puts the fleet to work: local servers, demo data, benchmarks, images. Its tests hold
-// the whole repository to the plan of the house: which room may import which.
+// Package deploy holds no code. The packages below it put the fleet to work: local servers, demo, chaos runs,
+// benchmarks, images. Its tests check the layout of the whole repository: which package may import which, and how
+// large one may be.
 package deploy

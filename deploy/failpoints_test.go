@@ -13,8 +13,8 @@ import (
 	"github.com/composerp/composerp/store/failpoint"
 )
 
-// TestFailPointsAreListed holds the list of fail points, the calls and the document together: each name of the list is hit at one place of
-// the code and has its line in the document, and nothing else is hit.
+// TestFailPointsAreListed compares the list of fail points, the calls and the document: each name of the list is hit
+// in one place of the code and has its line in the document, and no other name is hit.
 func TestFailPointsAreListed(t *testing.T) {
 	t.Parallel()
 	hit := map[string]string{}
@@ -29,7 +29,7 @@ func TestFailPointsAreListed(t *testing.T) {
 			}
 			literal, ok := call.Args[0].(*ast.BasicLit)
 			if !ok {
-				t.Errorf("%s hits a fail point whose name is no text of its own: nobody could find it", s.path)
+				t.Errorf("%s hits a fail point whose name is not a literal: write the name at the call, so that it can be searched for", s.path)
 				return true
 			}
 			name, err := strconv.Unquote(literal.Value)
@@ -37,7 +37,7 @@ func TestFailPointsAreListed(t *testing.T) {
 				t.Error(err)
 			}
 			if before := hit[name]; before != "" {
-				t.Errorf("%s is hit in %s and in %s: a test that kills there would not know where", name, before, s.path)
+				t.Errorf("%s is hit in %s and in %s: a test that kills there could not tell which", name, before, s.path)
 			}
 			hit[name] = s.path
 			return true
@@ -46,7 +46,7 @@ func TestFailPointsAreListed(t *testing.T) {
 	documented := documentedPoints(t)
 	for _, p := range failpoint.Points {
 		if hit[p.Name] == "" {
-			t.Errorf("%s is listed, and hit nowhere", p.Name)
+			t.Errorf("%s is listed, and no code hits it", p.Name)
 		}
 		if p.Leaves == "" || documented[p.Name] != p.Leaves {
 			t.Errorf("%s leaves %q by the list, and %q by the document", p.Name, p.Leaves, documented[p.Name])

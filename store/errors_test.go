@@ -13,7 +13,7 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// mapped runs SQL of the test's own in a transaction and gives the error sorted.
+// mapped runs the test's own SQL in a transaction and returns the mapped error.
 func mapped(p *storetest.Env, tx store.Tx, query string, args ...any) error {
 	_, err := pg.RawTx(tx).ExecContext(context.Background(), query, args...)
 	return pg.MapError(err)
@@ -101,7 +101,7 @@ func TestErrorsOfStatements(t *testing.T) {
 	})
 }
 
-// A call that was cancelled is not one that was slow: nobody should do it again.
+// A cancelled call is not a slow one: it must not be retried.
 func TestACancelledCallIsNotToBeTriedAgain(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 6)
@@ -122,7 +122,7 @@ func TestACancelledCallIsNotToBeTriedAgain(t *testing.T) {
 	late, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	storetest.IsError(t, store.RenewLease(late, p.DB, lease), context.DeadlineExceeded)
-	// And the connection it was on is not used again as it is.
+	// And its connection is not reused as it is.
 	storetest.Must(t, holder.Rollback())
 	for range 10 {
 		storetest.Must(t, store.RenewLease(t.Context(), p.DB, lease))
@@ -140,26 +140,26 @@ func backend(p *storetest.Env, tx store.Tx) int {
 func TestAKilledBackend(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 2)
-	killer := storetest.OpenAt(t, p.URL)
+	killer := storetest.Open(t, p.URL, 4)
 	kill := func(pid int) {
-		storetest.Must2(pg.Pool(killer).Exec(`SELECT pg_terminate_backend($1, 5000)`, pid))(t)
+		storetest.MustGet(pg.Pool(killer).Exec(`SELECT pg_terminate_backend($1, 5000)`, pid))(t)
 	}
 	for _, c := range []struct {
 		name string
 		next func(tx *store.Transaction) error
 	}{
-		{"between statements", func(tx *store.Transaction) error { return eventlog.Append(t.Context(), tx, storetest.AnySales(1)) }},
+		{"between statements", func(tx *store.Transaction) error { return eventlog.Append(t.Context(), tx, storetest.Sales(1)) }},
 		{"before the commit", func(tx *store.Transaction) error { return tx.Commit() }},
 		{"and then read", func(tx *store.Transaction) error { _, err := ledger.Moved(t.Context(), tx, nil); return err }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			tx := p.OpenTx()
-			storetest.Must(t, eventlog.Append(t.Context(), tx, storetest.AnySales(1)))
+			storetest.Must(t, eventlog.Append(t.Context(), tx, storetest.Sales(1)))
 			kill(backend(p, tx))
 			err := c.next(tx)
 			storetest.IsError(t, err, store.ErrUnavailable)
 			tx.Rollback()
-			// The connection is dropped, all others go on.
+			// The connection is dropped; all others go on.
 			for range 5 {
 				storetest.Must(t, p.InTx(t.Context(), func(tx store.Tx) error { _, err := ledger.Moved(t.Context(), tx, nil); return err }))
 			}
@@ -181,24 +181,23 @@ func TestAKilledBackend(t *testing.T) {
 		p.Append(storetest.Sale("a"))
 	})
 	t.Run("idle too long in a transaction", func(t *testing.T) {
-		hasty := &storetest.Env{TB: t, DB: storetest.OpenAt(t, storetest.WithParameter(p.URL, "idle_in_transaction_session_timeout", "20")), URL: p.URL}
+		hasty := &storetest.Env{TB: t, DB: storetest.Open(t, storetest.WithParameter(p.URL, "idle_in_transaction_session_timeout", "20"), 4), URL: p.URL}
 		tx := hasty.OpenTx()
 		pid := backend(hasty, tx)
 		storetest.Eventually(t, "it is gone", func() bool {
 			return storetest.One[int](t, pg.Pool(killer), `SELECT count(*) FROM pg_stat_activity WHERE pid = $1`, pid) == 0
 		})
-		storetest.IsError(t, eventlog.Append(t.Context(), tx, storetest.AnySales(1)), store.ErrUnavailable)
+		storetest.IsError(t, eventlog.Append(t.Context(), tx, storetest.Sales(1)), store.ErrUnavailable)
 		tx.Rollback()
 	})
 }
 
-// A socket that dies in the middle of an answer leaves lib/pq's connection
-// unusable: it must not come back from the pool.
+// A socket that dies in the middle of an answer leaves lib/pq's connection unusable: the pool must not reuse it.
 func TestAPoisonedConnectionIsDropped(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 2)
 	cut, address := storetest.Proxied(t, p.URL)
-	through := &storetest.Env{TB: t, DB: storetest.OpenAt(t, address), URL: address}
+	through := &storetest.Env{TB: t, DB: storetest.Open(t, address, 4), URL: address}
 	through.Append(storetest.Sale("a"))
 	for range 3 {
 		tx := through.OpenTx()
@@ -208,8 +207,11 @@ func TestAPoisonedConnectionIsDropped(t *testing.T) {
 		cut.Cut()
 		for rows.Next() {
 		}
+		if rows.Err() == nil {
+			t.Error("rows that were cut off came to their end")
+		}
 		rows.Close()
-		err = eventlog.Append(t.Context(), tx, storetest.AnySales(1))
+		err = eventlog.Append(t.Context(), tx, storetest.Sales(1))
 		storetest.IsError(t, err, store.ErrUnavailable)
 		tx.Rollback()
 		for range 5 {

@@ -8,17 +8,18 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// ServerState is what a PostgreSQL server says of itself.
+// ServerState is what a PostgreSQL server reports about itself.
 type ServerState struct {
 	Version        string    `db:"version"` // "15.14"
-	Now            time.Time `db:"now"`     // by the server's clock, while it was asked
+	Now            time.Time `db:"now"`     // by the server's clock, when it answered
 	Connections    int       `db:"connections"`
 	MaxConnections int       `db:"max_connections"`
-	// What a crash of the machine may cost; all true where nothing is lost. Commits says that a commit waits for the disk.
+	// The settings that decide what a crash of the machine may cost; with all three true nothing is lost. Commits
+	// means that a commit waits for the disk.
 	Fsync          bool `db:"fsync"`
 	FullPageWrites bool `db:"full_page_writes"`
 	Commits        bool `db:"commits"`
-	// Standby says that the server only follows another, and takes no writes.
+	// Standby means that the server follows another and takes no writes.
 	Standby bool `db:"standby"`
 }
 
@@ -29,18 +30,19 @@ SELECT split_part(current_setting('server_version'), ' ', 1) AS version, clock_t
        current_setting('full_page_writes')::bool AS full_page_writes, current_setting('synchronous_commit') <> 'off' AS commits,
        pg_is_in_recovery() AS standby`)
 
-// ServerState asks the server about itself. It needs no schema.
+// InspectServer asks the server about itself. It needs no schema.
 func InspectServer(ctx context.Context, db *DB) (ServerState, error) {
 	var s ServerState
 	if err := db.InTx(ctx, func(tx Tx) error { return pg.Get(ctx, tx, &s, serverState) }); err != nil {
-		return s, fmt.Errorf("asking the database server about itself: %w", err)
+		return s, fmt.Errorf("inspecting the database server: %w", err)
 	}
 	return s, nil
 }
 
 var schemaVersion = pg.SQL(`SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`)
 
-// SchemaVersion is the last migration the database has, which this program need not know. It is an ErrSchema where there is none.
+// SchemaVersion is the last migration applied, which may be newer than this program. It returns ErrSchema when the
+// database was never migrated.
 func SchemaVersion(ctx context.Context, db *DB) (version int64, err error) {
 	if err := db.InTx(ctx, func(tx Tx) error { return pg.Get(ctx, tx, &version, schemaVersion) }); err != nil {
 		return 0, fmt.Errorf("reading the schema's version: %w", err)
@@ -50,11 +52,11 @@ func SchemaVersion(ctx context.Context, db *DB) (version int64, err error) {
 
 var serverTime = pg.SQL(`SELECT clock_timestamp()`)
 
-// Time is what the database's clock says.
+// ServerTime reads the database's clock.
 func ServerTime(ctx context.Context, db *DB) (time.Time, error) {
 	var now time.Time
 	if err := pg.Get(ctx, db, &now, serverTime); err != nil {
-		return now, fmt.Errorf("asking the database for the time: %w", err)
+		return now, fmt.Errorf("reading the database's clock: %w", err)
 	}
 	return now, nil
 }

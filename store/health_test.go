@@ -9,7 +9,7 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-func TestServerStateIsOfThisServer(t *testing.T) {
+func TestInspectServer(t *testing.T) {
 	t.Parallel()
 	s, err := store.InspectServer(t.Context(), storetest.Open(t, emptyDatabase(t), 1))
 	if err != nil {
@@ -35,7 +35,7 @@ func TestSchemaVersion(t *testing.T) {
 	storetest.IsError(t, err, store.ErrSchema)
 }
 
-func TestWellbeing(t *testing.T) {
+func TestReadHealth(t *testing.T) {
 	t.Parallel()
 	at := storetest.URL(t)
 	db := storetest.Open(t, at, 1)
@@ -48,7 +48,7 @@ func TestWellbeing(t *testing.T) {
 		return w
 	}
 	if w := look(); w != (eventlog.Health{Place: "0 0 0", Confirmed: w.Confirmed}) || w.Confirmed.Seq != 0 || w.Confirmed.Snapshot == "" {
-		t.Errorf("of an empty house it says %+v", w)
+		t.Errorf("the health of an empty database is %+v", w)
 	}
 	if _, err := store.AcquireLease(t.Context(), db, "relay", "me"); err != nil {
 		t.Fatal(err)

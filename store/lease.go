@@ -11,23 +11,19 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// Lease is leadership of something, by name, for a while. The database's clock
-// alone decides when it ends, and whoever acts on it fences every write with
-// Term inside the same transaction: a leader that slept through its lease finds
-// that the term has moved on.
+// Lease is leadership of one task, by name, for a limited time. The database's clock alone decides when it ends. A
+// leader fences every write with Term inside the same transaction, so a leader that stalled past its lease fails.
 //
-// That clock may be set, too. Set forward, it ends leases early: a new term
-// begins, and fences the old one. Set back, it would have a dead leader's lease
-// live on for as long as it was set back by: so one that ends later than any
-// renewal can have it end has been left by another time, and is over.
+// The clock may be set. Set forward, it ends leases early: a new term begins and fences the old one. Set back, it
+// would prolong the lease of a dead leader; so a lease that ends later than any renewal allows counts as ended.
 type Lease struct {
 	Name   string
 	Holder string
 	Term   int64
 }
 
-// LeaseTTL is how long a lease lives without renewal: the longest that work
-// stands still when a leader is killed. It is renewed three times as often.
+// LeaseTTL is how long a lease lives without renewal: the longest pause after a leader is killed. Leaders renew it
+// three times as often.
 const LeaseTTL = 3 * time.Second
 
 var acquireLease = pg.SQL(`
@@ -46,7 +42,7 @@ UPDATE lease SET expires_at = '-infinity' WHERE name = $1 AND holder = $2 AND te
 
 var holdLease = pg.SQL(`SELECT term FROM lease WHERE name = $1 AND term = $2 FOR NO KEY UPDATE`)
 
-// Acquire takes the lease when nobody holds it. It gives ErrNotLeader while somebody does.
+// AcquireLease takes a free or expired lease. It returns ErrNotLeader while another holder has it.
 func AcquireLease(ctx context.Context, db *DB, name, holder string) (Lease, error) {
 	lease := Lease{Name: name, Holder: holder}
 	err := db.InTx(ctx, func(tx Tx) error {
@@ -62,8 +58,8 @@ func AcquireLease(ctx context.Context, db *DB, name, holder string) (Lease, erro
 	return lease, nil
 }
 
-// Renew prolongs the lease; ErrNotLeader when it has ended. One round trip, that
-// a database far away, or a connection made anew, costs nobody the leadership.
+// RenewLease prolongs the lease; ErrNotLeader when it has ended. It takes one round trip, so that a slow or new
+// connection does not cost the leadership.
 func RenewLease(ctx context.Context, db *DB, l Lease) error {
 	n, err := pg.Repeat(ctx, db, renewLease, l.Name, l.Holder, l.Term, LeaseTTL.Seconds())
 	if err == nil && n == 0 {
@@ -76,14 +72,14 @@ func RenewLease(ctx context.Context, db *DB, l Lease) error {
 	return nil
 }
 
-// Release ends the lease, so that the next leader need not wait.
+// ReleaseLease ends the lease, so that the next leader need not wait.
 func ReleaseLease(ctx context.Context, db *DB, l Lease) error {
 	_, err := pg.Repeat(ctx, db, releaseLease, l.Name, l.Holder, l.Term)
 	return err
 }
 
-// hold locks the lease's row for the rest of the transaction: while it is held
-// nobody can begin a new term. ErrNotLeader when the term is over.
+// HoldLease locks the lease's row for the rest of the transaction, so that no new term can begin. ErrNotLeader when
+// the term is over.
 func HoldLease(ctx context.Context, tx Tx, l Lease) error {
 	var term int64
 	err := pg.Get(ctx, tx, &term, holdLease, l.Name, l.Term)
@@ -93,9 +89,8 @@ func HoldLease(ctx context.Context, tx Tx, l Lease) error {
 	return err
 }
 
-// Lead runs work while this process holds the lease, over and over, until ctx
-// is done. work's context ends when the lease is lost. Errors of work are handed
-// to report and the lease is given up, so that another may try.
+// Lead runs work repeatedly while this process holds the lease, until ctx is done. Work's context ends when the
+// lease is lost. After an error of work, Lead reports it and releases the lease, so that another process may lead.
 func Lead(ctx context.Context, db *DB, name, holder string, work func(ctx context.Context, l Lease) error, report func(error)) {
 	for ctx.Err() == nil {
 		lease, err := AcquireLease(ctx, db, name, holder)
@@ -120,7 +115,7 @@ func leadOnce(ctx context.Context, db *DB, l Lease, work func(ctx context.Contex
 		ends := time.Now().Add(LeaseTTL)
 		for clock.Sleep(working, LeaseTTL/3) {
 			asked := time.Now()
-			// A renewal that gets no answer ends the work as surely as one that is refused, and in time.
+			// A renewal without an answer must end the work before the lease runs out.
 			renewal, cancel := context.WithDeadline(working, ends)
 			err := RenewLease(renewal, db, l)
 			cancel()

@@ -29,7 +29,7 @@ func TestALeaderThatSleptThroughItsLeaseMakesNoTick(t *testing.T) {
 	_, err := stalled.Step(t.Context(), stalled.Lease)
 	storetest.IsError(t, err, store.ErrNotLeader)
 	storetest.IsError(t, store.RenewLease(t.Context(), p.DB, stalled.Lease), store.ErrNotLeader)
-	storetest.Must(t, store.ReleaseLease(t.Context(), p.DB, stalled.Lease)) // says nothing, does nothing
+	storetest.Must(t, store.ReleaseLease(t.Context(), p.DB, stalled.Lease)) // without error or effect
 	storetest.Must(t, store.RenewLease(t.Context(), p.DB, next.Lease))
 	next.Tick()
 }
@@ -44,8 +44,8 @@ func TestALeaseThatEndedAndWasNotTakenCannotBeRenewed(t *testing.T) {
 	storetest.IsError(t, store.RenewLease(t.Context(), p.DB, lease), store.ErrNotLeader)
 }
 
-// The server's clock is set back by an hour: what was to end soon ends in an hour by
-// it, and whoever held it may be dead. One who lives renews it by the new time.
+// The server's clock is set back by an hour: a lease that was to end soon now ends in an hour, and its holder may be
+// dead. A living holder renews it by the new time.
 func TestALeaseFromBeforeTheClockWasSetBackIsOver(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 2)
@@ -65,7 +65,7 @@ func TestALeaseFromBeforeTheClockWasSetBackIsOver(t *testing.T) {
 	storetest.IsError(t, store.RenewLease(t.Context(), p.DB, held), store.ErrNotLeader)
 }
 
-// leading is a leader that tells when it leads.
+// leading is a leader that reports when it leads.
 type leading struct {
 	began chan store.Lease
 	ended chan struct{}
@@ -92,8 +92,8 @@ func (l *leading) mustBegin(t *testing.T) store.Lease {
 	select {
 	case lease := <-l.began:
 		return lease
-	case <-time.After(storetest.Patience):
-		t.Fatal("nobody leads")
+	case <-time.After(storetest.Timeout):
+		t.Fatal("there is no leader")
 		panic("unreachable")
 	}
 }
@@ -124,7 +124,7 @@ func TestLeadershipPassesAtOnceWhenReleased(t *testing.T) {
 func TestLeadershipPassesWithinTheLeaseWhenTheLeaderVanishes(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 6)
-	vanished, err := store.AcquireLease(t.Context(), p.DB, "x", "one") // and never renews
+	vanished, err := store.AcquireLease(t.Context(), p.DB, "x", "one") // never renews
 	storetest.Must(t, err)
 	began := time.Now()
 	lease := lead(p, "x", "two", func(err error) { t.Error(err) }).mustBegin(t)
@@ -138,7 +138,7 @@ func TestLeadershipPassesWithinTheLeaseWhenTheLeaderVanishes(t *testing.T) {
 	t.Logf("took %v", took)
 }
 
-func TestALeaderIsToldThatItsLeaseIsLost(t *testing.T) {
+func TestALeadersContextEndsWithItsLease(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 6)
 	reported := make(chan error, 10)
@@ -148,13 +148,13 @@ func TestALeaderIsToldThatItsLeaseIsLost(t *testing.T) {
 	select {
 	case err := <-reported:
 		storetest.IsError(t, err, store.ErrNotLeader)
-	case <-time.After(storetest.Patience):
+	case <-time.After(storetest.Timeout):
 		t.Fatalf("%+v was not told", lease)
 	}
 }
 
-// A renewal that hangs, as on a network that is gone, ends the work in time:
-// here the lease's row is locked by somebody who does not let go.
+// A renewal that hangs, as on a lost network, ends the work in time: here another transaction keeps the lease's row
+// locked.
 func TestALeaderWhoseRenewalHangsStopsWithTheLease(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 6)
@@ -163,15 +163,15 @@ func TestALeaderWhoseRenewalHangsStopsWithTheLease(t *testing.T) {
 	one.mustBegin(t)
 	began := time.Now()
 	hanging := p.OpenTx()
-	storetest.Must2(pg.RawTx(hanging).Exec(`SELECT FROM lease WHERE name = 'x' FOR UPDATE`))(t)
+	storetest.MustGet(pg.RawTx(hanging).Exec(`SELECT FROM lease WHERE name = 'x' FOR UPDATE`))(t)
 	select {
 	case err := <-reported:
-		// And not when the lock has timed out, much later.
+		// And not only when the lock has timed out, much later.
 		if took := time.Since(began); errors.Is(err, store.ErrRetryable) || took > 3*store.LeaseTTL {
 			t.Errorf("told after %v: %v", took, err)
 		}
 		storetest.IsError(t, err, context.DeadlineExceeded)
-	case <-time.After(storetest.Patience):
+	case <-time.After(storetest.Timeout):
 		t.Fatal("it was not told")
 	}
 }

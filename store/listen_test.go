@@ -9,36 +9,36 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-func hear(t testing.TB, hints <-chan struct{}, what string) {
+func listen(t testing.TB, hints <-chan struct{}, what string) {
 	t.Helper()
 	select {
 	case _, open := <-hints:
 		if !open {
 			t.Fatalf("the channel is closed; %s", what)
 		}
-	case <-time.After(storetest.Patience):
+	case <-time.After(storetest.Timeout):
 		t.Fatalf("nothing was heard; %s", what)
 	}
 }
 
-func TestTicksAreHeard(t *testing.T) {
+func TestTicksAreNotified(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	hints := p.Listen(ctx, eventlog.TickChannel)
-	hear(t, hints, "the connection stands")
+	listen(t, hints, "the connection stands")
 	ticker := p.NewTicker()
 	p.Append(storetest.Sale("a"))
 	ticker.Tick()
-	hear(t, hints, "a tick was made")
+	listen(t, hints, "a tick was made")
 
-	// Many come as one: nobody is held up by a listener that does not listen.
+	// Many arrive as one: a listener that does not receive delays no sender.
 	for range 200 {
 		p.Exec(`SELECT pg_notify($1, '')`, eventlog.TickChannel)
 	}
 	p.Exec(`SELECT pg_notify('another', '')`)
-	hear(t, hints, "200 were notified")
+	listen(t, hints, "200 were notified")
 	stop()
 	for {
 		select {
@@ -47,7 +47,7 @@ func TestTicksAreHeard(t *testing.T) {
 				storetest.Eventually(t, "its connection is closed", func() bool { return listeners(p) == 0 })
 				return
 			}
-		case <-time.After(storetest.Patience):
+		case <-time.After(storetest.Timeout):
 			t.Fatal("the channel is not closed with its context")
 		}
 	}
@@ -63,13 +63,13 @@ func TestListeningGoesOnWhenItsConnectionIsLost(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
 	hints := p.Listen(t.Context(), eventlog.TickChannel)
-	hear(t, hints, "the connection stands")
+	listen(t, hints, "the connection stands")
 	for range 2 {
-		storetest.Must2(p.SQL().Exec(`SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND query ILIKE 'LISTEN%'`))(t)
-		hear(t, hints, "the connection stands again, and something may have been missed")
+		storetest.MustGet(p.SQL().Exec(`SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND query ILIKE 'LISTEN%'`))(t)
+		listen(t, hints, "the connection stands again, and something may have been missed")
 		storetest.Eventually(t, "it listens", func() bool { return listeners(p) == 1 })
 		p.Exec(`SELECT pg_notify($1, '')`, eventlog.TickChannel)
-		hear(t, hints, "something was notified")
+		listen(t, hints, "something was notified")
 	}
 }
 
@@ -77,7 +77,7 @@ func TestListeningToAServerThatIsGone(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 2)
 	cut, through := storetest.Proxied(t, p.URL)
-	db := storetest.OpenAt(t, through)
+	db := storetest.Open(t, through, 4)
 	cut.Shut()
 	ctx, stop := context.WithCancel(t.Context())
 	hints := db.Listen(ctx, eventlog.TickChannel)
@@ -87,7 +87,7 @@ func TestListeningToAServerThatIsGone(t *testing.T) {
 		if open {
 			t.Error("something was heard")
 		}
-	case <-time.After(storetest.Patience):
+	case <-time.After(storetest.Timeout):
 		t.Error("the channel is not closed with its context")
 	}
 }

@@ -29,7 +29,7 @@ func migrations(db *DB) (*goose.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Those who wait ask again each second, five minutes long.
+	// A waiting process asks each second, for at most five minutes.
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300))
 	if err != nil {
 		return nil, err
@@ -37,8 +37,8 @@ func migrations(db *DB) (*goose.Provider, error) {
 	return goose.NewProvider(goose.DialectPostgres, pg.Pool(db), files, goose.WithSessionLocker(locker))
 }
 
-// Migrate brings the schema up to this program's version and says what it
-// applied. Several processes may call it at once: a session lock lets one work.
+// Migrate brings the schema up to this program's version and returns the migrations applied. Several processes may
+// call it at once: a session lock lets one work.
 func Migrate(ctx context.Context, db *DB) ([]Migration, error) {
 	provider, err := migrations(db)
 	if err != nil {
@@ -55,7 +55,7 @@ func Migrate(ctx context.Context, db *DB) ([]Migration, error) {
 	return done, nil
 }
 
-// Migrations lists every step this program knows and whether it is applied.
+// Migrations lists every migration this program knows and whether it is applied.
 func Migrations(ctx context.Context, db *DB) ([]Migration, error) {
 	provider, err := migrations(db)
 	if err != nil {
@@ -72,7 +72,7 @@ func Migrations(ctx context.Context, db *DB) ([]Migration, error) {
 	return list, nil
 }
 
-// CheckSchema returns an error that says what to do when the database lacks a migration.
+// CheckSchema returns ErrSchema, with the command to run, when the database lacks a migration.
 func CheckSchema(ctx context.Context, db *DB) error {
 	list, err := Migrations(ctx, db)
 	if err != nil {

@@ -24,7 +24,7 @@ func as(t *testing.T, databaseURL, user string) *url.URL {
 	return u
 }
 
-func tellsNoSecret(t *testing.T, err error) {
+func checkNoSecret(t *testing.T, err error) {
 	t.Helper()
 	for _, s := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret), "s3cr"} {
 		if strings.Contains(fmt.Sprintf("%v %+v %#v", err, err, err), s) {
@@ -59,7 +59,7 @@ func TestOpeningWhatCannotBeOpened(t *testing.T) {
 		"of something else":  {as(t, "mysql://host/db", "u").String(), store.ErrConfiguration},
 		"a wrong sslmode":    {ssl.String(), store.ErrConfiguration},
 		"unreachable port":   {unreachable.String(), store.ErrUnavailable},
-		"nobody answers":     {mute.String(), store.ErrUnavailable},
+		"no answer":          {mute.String(), store.ErrUnavailable},
 		"no such database":   {noDatabase.String(), store.ErrAccess},
 		"no such user":       {as(t, there, "there_is_none").String(), store.ErrAccess},
 		"no TLS on the host": {storetest.WithParameter(as(t, there, "composerp").String(), "sslmode", "require"), store.ErrConfiguration},
@@ -77,12 +77,12 @@ func TestOpeningWhatCannotBeOpened(t *testing.T) {
 				t.Fatal("it was opened")
 			}
 			storetest.IsError(t, err, c.want)
-			tellsNoSecret(t, err)
+			checkNoSecret(t, err)
 		})
 	}
 }
 
-// serving is the URL of a server that speaks just enough of the protocol.
+// serving is the URL of a server that speaks a small part of the protocol.
 func serving(t *testing.T, answer func(conn net.Conn)) *url.URL {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -104,19 +104,19 @@ func serving(t *testing.T, answer func(conn net.Conn)) *url.URL {
 	return as(t, "postgres://"+listener.Addr().String()+"/composerp?sslmode=disable", "composerp")
 }
 
-// message is one of the server's, as the protocol frames it.
+// message is a server message in the protocol's framing.
 func message(kind byte, body string) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(body)+4)), body...)
 }
 
-// refusing lets nobody in, for the reason given.
+// refusing refuses every client, for the reason given.
 func refusing(t *testing.T, state string) *url.URL {
 	return serving(t, func(conn net.Conn) {
 		conn.Write(message('E', "SFATAL\x00VFATAL\x00C"+state+"\x00Mno\x00\x00"))
 	})
 }
 
-// answering lets everybody in, and answers the first question.
+// answering accepts every client, and answers the first query.
 func answering(t *testing.T, answer string) *url.URL {
 	return serving(t, func(conn net.Conn) {
 		conn.Write(slices.Concat(message('R', "\x00\x00\x00\x00"), message('Z', "I")))

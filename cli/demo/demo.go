@@ -20,34 +20,34 @@ import (
 func Command() *cli.Command {
 	return &cli.Command{
 		Name:  "demo",
-		Usage: "bring everything up and live some weeks of a small shop with it",
-		Description: "Like `up`, and then ten weeks of a shop with a warehouse and two stores, a day a second: tills sell, shelves\n" +
-			"run low, orders are made, approved and sent to suppliers (a real HTTP server on loopback), goods arrive, late\n" +
-			"and in parts now and then. On a terminal it shows all that; at the end it says what came of it and proves\n" +
-			"it, and stays up until interrupted, or ends with --exit. Run again on the same data it goes on with the\n" +
-			"next days; --fresh begins anew. Exit code 2 when the audit has findings.\n\n" +
-			"The same world on a till's file, its days as fast as the fleet handles them:\n\n" +
+		Usage: "start everything and simulate some weeks of a small shop",
+		Description: "Starts the fleet as `up` does, and simulates ten weeks of a shop with a warehouse and two stores, one day a second:\n" +
+			"tills sell, stock runs low, orders are created, approved and sent to suppliers (an HTTP server on loopback),\n" +
+			"goods arrive, some of them late or in parts. A terminal shows it live. At the end it prints a summary and the\n" +
+			"audit, and the fleet stays up until interrupted; --exit stops it. Run again on the same data it resumes with\n" +
+			"the next day; --fresh begins with empty data. Exit code 2 when the audit has findings.\n\n" +
+			"With a till's file, its days as fast as the fleet handles them:\n\n" +
 			"   composerp demo --sales FILE --map deploy/demo/online-retail.yaml --exit",
 		Flags: append([]cli.Flag{
-			&cli.BoolFlag{Name: "exit", Usage: "end when it has been shown"},
-			&cli.BoolFlag{Name: "plain", Usage: "a line a day instead of a screen"},
-			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "which shop"},
-			&cli.IntFlag{Name: "days", Usage: "how many days of business; 70, or all there are in a file"},
-			&cli.StringFlag{Name: "until", Usage: "the last day of business, 2011-03-31"},
-			&cli.StringFlag{Name: "speed", Usage: "days a second, or max; 1, or max with a file"},
-			&cli.StringFlag{Name: "sales", Usage: "live the days of this till's file (.csv or .ndjson, also .gz)"},
-			&cli.StringFlag{Name: "map", Aliases: []string{"m"}, Usage: "what the file's columns mean, a YAML file"},
-			&cli.StringFlag{Name: "policy", Value: masterdata.RuleAuto, Usage: "with a file: its items' rules, auto or fixed"},
-			&cli.StringFlag{Name: "measure-from", Usage: "the day from which on fill rate, average stock and orders are counted"},
-			&cli.DurationFlag{Name: "wait", Value: 2 * time.Minute, Usage: "how long to wait for the fleet to be quiet"},
+			&cli.BoolFlag{Name: "exit", Usage: "stop the fleet after the summary"},
+			&cli.BoolFlag{Name: "plain", Usage: "print a line a day instead of the screen"},
+			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "seed of the shop's customers and suppliers"},
+			&cli.IntFlag{Name: "days", Usage: "days to simulate; default 70, or all of the file"},
+			&cli.StringFlag{Name: "until", Usage: "last day to simulate, such as 2011-03-31"},
+			&cli.StringFlag{Name: "speed", Usage: "days a second, or max; default 1, or max with a file"},
+			&cli.StringFlag{Name: "sales", Usage: "simulate the days of this till's file (.csv or .ndjson, also .gz)"},
+			&cli.StringFlag{Name: "map", Aliases: []string{"m"}, Usage: "mapping of the file's columns, a YAML file"},
+			&cli.StringFlag{Name: "policy", Value: masterdata.RuleAuto, Usage: "replenishment rules of the file's items: auto or fixed"},
+			&cli.StringFlag{Name: "measure-from", Usage: "first day of which fill rate, average stock and orders are measured"},
+			&cli.DurationFlag{Name: "wait", Value: 2 * time.Minute, Usage: "how long to wait until the fleet has handled a part of a day"},
 			terminal.OutputFlag(),
 		}, demoFleetFlags()...),
 		Action: runDemo,
 	}
 }
 
-// demoFleetFlags are up's, but for what is logged: that a busy supplier's order is
-// sent again belongs to the story, and the story tells it.
+// demoFleetFlags are the flags of up, with log level error: the demo itself reports that a busy supplier's order is
+// sent again.
 func demoFleetFlags() []cli.Flag {
 	flags := fleet.UpFlags()
 	for i, f := range flags {
@@ -67,16 +67,16 @@ func runDemo(cctx *cli.Context) error {
 	console := screen.NewConsole(cctx.App.ErrWriter, cctx.Bool("plain"))
 	cctx.App.ErrWriter = console
 	if options.json {
-		cctx.App.Writer = console // stdout is for the summary alone
+		cctx.App.Writer = console // stdout has nothing but the summary
 	}
 	defer console.Leave()
 	return fleet.Up(cctx, func(ctx context.Context, r *fleet.Running) error {
-		return play(ctx, cctx, r, options, console, stdout)
+		return simulate(ctx, cctx, r, options, console, stdout)
 	})
 }
 
-// play lives the world with a fleet that is up, and shows what became of it.
-func play(ctx context.Context, cctx *cli.Context, r *fleet.Running, o demoOptions, console *screen.Console, stdout io.Writer) error {
+// simulate simulates the business with a fleet that is up, and shows the summary.
+func simulate(ctx context.Context, cctx *cli.Context, r *fleet.Running, o demoOptions, console *screen.Console, stdout io.Writer) error {
 	log, err := settings.Logger(cctx)
 	if err != nil {
 		return err
@@ -91,30 +91,30 @@ func play(ctx context.Context, cctx *cli.Context, r *fleet.Running, o demoOption
 		return err
 	}
 	broker.Name = "till"
-	cfg := demo.Config{World: o.world, DB: db, Exchange: broker, Consumers: owingWorkers(), Days: o.days, Until: o.until, Pace: o.pace, Patience: o.wait}
-	if console.Terminal < 0 {
-		cfg.Ended = func(s demo.State) { fmt.Fprintln(console, dayLine(s)) }
+	cfg := demo.Config{Scenario: o.scenario, DB: db, Broker: broker, Consumers: trackingWorkers(), Days: o.days, Until: o.until, Pace: o.pace, Timeout: o.wait}
+	if !console.HasScreen() {
+		cfg.DayEnded = func(s demo.State) { fmt.Fprintln(console, dayLine(s)) }
 	}
-	game, err := demo.Open(ctx, cfg)
+	simulation, err := demo.Open(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	introduce(console, game)
-	err = live(ctx, game, console, &screen.Watcher{Game: game, DB: db, Broker: broker, Console: console, Log: log, Pace: o.paceText})
+	announce(console, simulation)
+	err = run(ctx, simulation, console, &screen.Watcher{Simulation: simulation, DB: db, Broker: broker, Console: console, Log: log, Pace: o.paceText})
 	if err != nil {
-		if s := game.State(); ctx.Err() != nil && s.Date != "" {
-			fmt.Fprintf(console, "interrupted on %s, day %d; run again, the demo goes on from there\n", s.Date, s.Day)
+		if s := simulation.State(); ctx.Err() != nil && s.Date != "" {
+			fmt.Fprintf(console, "interrupted on %s, day %d; run the demo again to resume\n", s.Date, s.Day)
 		}
 		return err
 	}
-	if console.Terminal >= 0 {
-		cctx.App.ErrWriter = console.Out // the audit knows how to show on a terminal what it waits for
+	if console.HasScreen() {
+		cctx.App.ErrWriter = console.Unwrap() // the audit shows its progress on a terminal
 	}
-	return conclude(ctx, cctx, r, db, game, o, stdout)
+	return conclude(ctx, cctx, r, db, simulation, o, stdout)
 }
 
-// owingWorkers are the fleet's workers that the audit holds to account.
-func owingWorkers() (names []string) {
+// trackingWorkers are the fleet's workers that track their events in the inbox.
+func trackingWorkers() (names []string) {
 	for _, w := range workers.Fleet(workers.Config{}) {
 		if w.Owes() {
 			names = append(names, w.Name())
@@ -123,23 +123,23 @@ func owingWorkers() (names []string) {
 	return names
 }
 
-// introduce says which days are to come.
-func introduce(console *screen.Console, game *demo.Game) {
-	first, last, left := game.Span()
+// announce says which days will be simulated.
+func announce(console *screen.Console, simulation *demo.Simulation) {
+	first, last, left := simulation.Span()
 	switch {
 	case last != "" && last < first:
-		fmt.Fprintf(console, "this world was lived to its end before, until %s; --fresh begins anew\n", left)
+		fmt.Fprintf(console, "all days have been simulated, until %s; --fresh begins with empty data\n", left)
 	case left != "":
-		fmt.Fprintf(console, "this world was here before, until %s; it goes on from %s (--fresh begins anew)\n", left, first)
+		fmt.Fprintf(console, "simulated before until %s; resuming with %s (--fresh begins with empty data)\n", left, first)
 	default:
-		fmt.Fprintf(console, "business begins on %s\n", first)
+		fmt.Fprintf(console, "simulating from %s on\n", first)
 	}
 }
 
-// live runs the game, and beside it, on a terminal, the screen.
-func live(ctx context.Context, game *demo.Game, console *screen.Console, w *screen.Watcher) error {
-	if console.Terminal < 0 {
-		return game.Run(ctx)
+// run runs the simulation, and beside it, on a terminal, the screen.
+func run(ctx context.Context, simulation *demo.Simulation, console *screen.Console, w *screen.Watcher) error {
+	if !console.HasScreen() {
+		return simulation.Run(ctx)
 	}
 	watching, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
@@ -147,7 +147,7 @@ func live(ctx context.Context, game *demo.Game, console *screen.Console, w *scre
 		defer close(ended)
 		w.Watch(watching)
 	}()
-	err := game.Run(ctx)
+	err := simulation.Run(ctx)
 	stop()
 	<-ended
 	return err
@@ -159,6 +159,6 @@ func dayLine(s demo.State) string {
 	if s.Days > 0 {
 		of = fmt.Sprintf("/%d", s.Days)
 	}
-	return fmt.Sprintf("%s  day %d%s  sold %s  returned %s  received %s  moved %s  damaged %s  not there %s  supplier calls %d",
+	return fmt.Sprintf("%s  day %d%s  sold %s  returned %s  received %s  moved %s  damaged %s  unmet %s  supplier calls %d",
 		s.Date, s.Day, of, s.Today.Sold, s.Today.Returned, s.Today.Received, s.Today.Moved, s.Today.Damaged, s.Today.Lost, s.Calls.All)
 }

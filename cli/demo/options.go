@@ -24,7 +24,7 @@ const (
 
 // demoOptions are the demo's flags, read.
 type demoOptions struct {
-	world       demo.World
+	scenario    demo.Scenario
 	days        int
 	until, from event.Date
 	pace        time.Duration
@@ -49,14 +49,14 @@ func readDemoOptions(cctx *cli.Context) (o demoOptions, err error) {
 		}
 	}
 	speed := cctx.String("speed")
-	if err := o.chooseWorld(cctx, &speed); err != nil {
+	if err := o.chooseScenario(cctx, &speed); err != nil {
 		return o, err
 	}
 	return o, o.setPace(speed)
 }
 
-// chooseWorld takes the file where one is given, else the shop.
-func (o *demoOptions) chooseWorld(cctx *cli.Context, speed *string) (err error) {
+// chooseScenario takes the file where one is given, else the shop.
+func (o *demoOptions) chooseScenario(cctx *cli.Context, speed *string) (err error) {
 	file := cctx.String("sales")
 	if file != "" {
 		return o.chooseFile(cctx, file)
@@ -70,7 +70,7 @@ func (o *demoOptions) chooseWorld(cctx *cli.Context, speed *string) (err error) 
 		o.days = shopDays
 	}
 	*speed = settings.First(*speed, strconv.Itoa(shopSpeed))
-	o.world, err = demo.NewShop(cctx.Uint64("seed"))
+	o.scenario, err = demo.NewShop(cctx.Uint64("seed"))
 	return err
 }
 
@@ -96,7 +96,7 @@ func (o *demoOptions) chooseFile(cctx *cli.Context, file string) error {
 		}
 	}
 	terminal.Say(cctx, "looking through %s ...", file)
-	o.world, err = demo.NewFile(cctx.Context, file, mapping, policy)
+	o.scenario, err = demo.NewFile(cctx.Context, file, mapping, policy)
 	return err
 }
 

@@ -28,19 +28,18 @@ import (
 	"github.com/composerp/composerp/workers/runtime/audit"
 )
 
-// demoSummary is what came of a demo. World is what the world said in this run;
-// what the fleet made of it is read from the database.
+// DemoSummary is the result of a demo. World counts the events of this run; everything else is read from the database.
 type DemoSummary struct {
 	Tenant string     `json:"tenantId"`
 	From   event.Date `json:"from"`
 	To     event.Date `json:"to"`
 	Days   int        `json:"days"`
-	// MeasuredFrom is from when on Service was measured, to the end of the last day.
+	// MeasuredFrom is the first day of which Service was measured; the last one is To.
 	MeasuredFrom event.Date            `json:"measuredFrom"`
 	World        demo.Tally            `json:"world"`
 	Fresh        int64                 `json:"eventsNewToTheLog"`
 	Service      planning.ServiceLevel `json:"service"`
-	// FillRate is the share of the pieces asked for that were on hand.
+	// FillRate is the share of the demand that was met from stock.
 	FillRate float64                 `json:"fillRate"`
 	Now      stockview.TenantSummary `json:"now"`
 	Calls    demo.Calls              `json:"supplierCalls"`
@@ -75,8 +74,8 @@ type demoForecast struct {
 }
 
 // conclude measures, audits, shows, and ends the demo or leaves it up.
-func conclude(ctx context.Context, cctx *cli.Context, r *fleet.Running, db *store.DB, game *demo.Game, o demoOptions, stdout io.Writer) error {
-	summary, err := summarise(ctx, db, game, o)
+func conclude(ctx context.Context, cctx *cli.Context, r *fleet.Running, db *store.DB, simulation *demo.Simulation, o demoOptions, stdout io.Writer) error {
+	summary, err := summarise(ctx, db, simulation, o)
 	if err != nil {
 		return err
 	}
@@ -104,13 +103,13 @@ func conclude(ctx context.Context, cctx *cli.Context, r *fleet.Running, db *stor
 	if o.exit {
 		return fleet.ErrDone
 	}
-	terminal.Say(cctx, "\nstill up; look around from another terminal, and stop it with Ctrl-C:\n"+
+	terminal.Say(cctx, "\nThe fleet is still up. Try these in another terminal; Ctrl-C stops it:\n"+
 		"  composerp stock --low    composerp stock --lots    composerp po list    composerp forecast accuracy    composerp audit")
 	return nil
 }
 
-// proof is the audit's table, without the counts at its end where all is well:
-// what a newcomer wants to know would be pushed off the screen.
+// proof is the audit's table, without the counts at its end where all is well: they would push the summary off the
+// screen.
 func proof(r audit.Report) string {
 	table := r.Table()
 	if parts := strings.SplitN(table, "\n\n", 3); r.Proven() && len(parts) == 3 {
@@ -119,12 +118,12 @@ func proof(r audit.Report) string {
 	return table
 }
 
-// summarise reads what the fleet made of the world.
-func summarise(ctx context.Context, db *store.DB, game *demo.Game, o demoOptions) (s DemoSummary, err error) {
-	state := game.State()
-	first, _, _ := game.Span()
+// summarise reads the result from the database.
+func summarise(ctx context.Context, db *store.DB, simulation *demo.Simulation, o demoOptions) (s DemoSummary, err error) {
+	state := simulation.State()
+	first, _, _ := simulation.Span()
 	s = DemoSummary{
-		Tenant: game.World.Tenant(), From: first, To: state.Date, Days: state.Day, World: state.Total, Fresh: state.Fresh,
+		Tenant: simulation.Scenario.Tenant(), From: first, To: state.Date, Days: state.Day, World: state.Total, Fresh: state.Fresh,
 		Calls: state.Calls, Repeated: state.Repeated, Seconds: state.Running.Seconds(), MeasuredFrom: max(first, o.from),
 	}
 	if state.Date == "" {
@@ -138,7 +137,7 @@ func summarise(ctx context.Context, db *store.DB, game *demo.Game, o demoOptions
 	if s.Now, err = stockview.SummarizeTenant(ctx, db, s.Tenant); err != nil || state.Date == "" {
 		return s, err
 	}
-	if s.Service, err = planning.MeasureService(ctx, db, s.Tenant, game.Moment(s.MeasuredFrom), game.Moment(s.To.AddDays(1))); err != nil {
+	if s.Service, err = planning.MeasureService(ctx, db, s.Tenant, simulation.Moment(s.MeasuredFrom), simulation.Moment(s.To.AddDays(1))); err != nil {
 		return s, err
 	}
 	if s.Expiring, err = expiringLots(ctx, db, s.Tenant); err != nil {
@@ -148,8 +147,8 @@ func summarise(ctx context.Context, db *store.DB, game *demo.Game, o demoOptions
 		return s, err
 	}
 	asked := s.Service.Sold
-	if s.MeasuredFrom == first && !game.LostIsSold() {
-		asked = asked.Add(state.Total.Lost) // what no till has said
+	if s.MeasuredFrom == first && !simulation.SellsWithoutStock() {
+		asked = asked.Add(state.Total.Lost) // demand without a sale
 	}
 	if !asked.IsZero() {
 		s.FillRate = s.Service.Filled.InexactFloat64() / asked.InexactFloat64()
@@ -182,26 +181,26 @@ func forecastErrors(ctx context.Context, db *store.DB, s DemoSummary) (*demoFore
 	}, nil
 }
 
-// showSummary tells it to a person.
+// showSummary prints the summary for people.
 func showSummary(out io.Writer, s DemoSummary) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	pieces := func(d event.Decimal) string { return screen.Thousands(d.IntPart()) }
-	terminal.Row(w, fmt.Sprintf("\nWHAT HAPPENED from %s to %s, %d days of business", s.From, s.To, s.Days))
+	terminal.Row(w, fmt.Sprintf("\nBUSINESS from %s to %s, %d days", s.From, s.To, s.Days))
 	if s.Fresh == 0 {
-		terminal.Row(w, "  nothing new: every event was here before and was recognised")
+		terminal.Row(w, "  nothing new: the log had every event already")
 	}
 	terminal.Row(w, "  sold", pieces(s.World.Sold), "pieces; returned "+pieces(s.World.Returned))
-	terminal.Row(w, "  received", pieces(s.World.Received), fmt.Sprintf("pieces from suppliers; %d delivery notes came twice and count once", s.Repeated))
-	terminal.Row(w, "  moved", pieces(s.World.Moved), "pieces from place to place")
-	terminal.Row(w, "  damaged", pieces(s.World.Damaged), fmt.Sprintf("pieces; %s thrown away in time; %s booked in by adjustments; %d positions counted", pieces(s.World.Expired), pieces(s.World.Found), s.World.Counts))
-	terminal.Row(w, "  orders", screen.Thousands(s.Now.Ordered()), fmt.Sprintf("in all; %d wait for the buyer, %d are to be sent, %d are on the way, %s have come, %d were rejected", s.Now.Waiting, s.Now.Unsent, s.Now.Sent, screen.Thousands(s.Now.Received), s.Now.Rejected))
-	terminal.Row(w, "  supplier calls", screen.Thousands(s.Calls.All), fmt.Sprintf("%s confirmed, %d sent away and made again, %d known already", screen.Thousands(s.Calls.Confirmed), s.Calls.Busy, s.Calls.Known))
+	terminal.Row(w, "  received", pieces(s.World.Received), fmt.Sprintf("pieces from suppliers; %d delivery notes were sent twice and are booked once", s.Repeated))
+	terminal.Row(w, "  moved", pieces(s.World.Moved), "pieces between locations")
+	terminal.Row(w, "  damaged", pieces(s.World.Damaged), fmt.Sprintf("pieces; %s expired and thrown away; %s added by adjustments; %d positions counted", pieces(s.World.Expired), pieces(s.World.Found), s.World.Counts))
+	terminal.Row(w, "  orders", screen.Thousands(s.Now.Ordered()), fmt.Sprintf("in all; %d wait for approval, %d to send, %d on the way, %s received, %d rejected", s.Now.Waiting, s.Now.Unsent, s.Now.Sent, screen.Thousands(s.Now.Received), s.Now.Rejected))
+	terminal.Row(w, "  supplier calls", screen.Thousands(s.Calls.All), fmt.Sprintf("%s confirmed, %d answered busy and repeated, %d repeated in doubt", screen.Thousands(s.Calls.Confirmed), s.Calls.Busy, s.Calls.Known))
 	terminal.Row(w, "  low now", s.Now.Low, fmt.Sprintf("of %s positions, %d sold out", screen.Thousands(s.Now.Watched), s.Now.Out))
-	terminal.Row(w, "\nHOW WELL, measured from "+string(s.MeasuredFrom))
-	terminal.Row(w, "  fill rate", fmt.Sprintf("%.2f %%", 100*s.FillRate), "of the pieces asked for were on the shelf")
+	terminal.Row(w, "\nSERVICE, measured from "+string(s.MeasuredFrom))
+	terminal.Row(w, "  fill rate", fmt.Sprintf("%.2f %%", 100*s.FillRate), "of the demand was met from stock")
 	terminal.Row(w, "  stock-outs", screen.Thousands(s.Service.StockOuts), "times a sale took the last piece")
-	terminal.Row(w, "  low stock", screen.Thousands(s.Service.LowStock), "times said")
-	terminal.Row(w, "  orders made", screen.Thousands(s.Service.Orders), "")
+	terminal.Row(w, "  low stock", screen.Thousands(s.Service.LowStock), "warnings")
+	terminal.Row(w, "  orders", screen.Thousands(s.Service.Orders), "")
 	terminal.Row(w, "  average stock", screen.Thousands(int64(s.Service.Stock)), fmt.Sprintf("pieces, worth %s at cost", screen.Thousands(int64(s.Service.Value))))
 	if f := s.Forecast; f != nil {
 		terminal.Row(w, "  forecast error", planner.Digits(f.RMSSE, 3), fmt.Sprintf("RMSSE of %d items, naive %s, seasonal naive %s; bias %+.1f %%", f.Items, planner.Digits(f.Naive, 3), planner.Digits(f.Seasonal, 3), 100*f.Bias))
@@ -209,6 +208,6 @@ func showSummary(out io.Writer, s DemoSummary) error {
 	if s.Expiring.Lots > 0 {
 		terminal.Row(w, "  expiring", pieces(s.Expiring.Pieces), fmt.Sprintf("pieces in %d lots: composerp stock --lots", s.Expiring.Lots))
 	}
-	terminal.Row(w, "  events", screen.Thousands(s.Events), fmt.Sprintf("in the log, %s a second over %s", screen.Thousands(int64(float64(s.Events)/max(s.Seconds, 0.001))), (time.Duration(s.Seconds*float64(time.Second))).Round(100*time.Millisecond)))
+	terminal.Row(w, "  events", screen.Thousands(s.Events), fmt.Sprintf("logged in this run, %s a second over %s", screen.Thousands(int64(float64(s.Events)/max(s.Seconds, 0.001))), (time.Duration(s.Seconds*float64(time.Second))).Round(100*time.Millisecond)))
 	return w.Flush()
 }

@@ -13,45 +13,45 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 )
 
-// Age is what a sale costs the whole fleet when the log has so many events.
+// Age is what a sale costs the whole fleet with a log of a length.
 type Age struct {
 	Logged int        `json:"logged"` // events in the log before the run
 	Fleet  Throughput `json:"fleet"`
 	// Reference is the bare reference's, measured right before, and Ratio the fleet's sales over its events.
 	Reference Throughput `json:"reference"`
 	Ratio     float64    `json:"ratio"`
-	// CPURatio is what a sale costs in processor time, in events of the reference; 0 where it cannot be known. The
-	// machine's own speed goes up and down by more than age does: only what is measured in the same minute compares.
+	// CPURatio is what a sale costs in processor time, in events of the reference; 0 where it is unknown. The
+	// machine's own speed varies by more than the age's effect: only figures of the same minute can be compared.
 	CPURatio float64 `json:"cpuRatio,omitzero"`
 }
 
-// AgeReport is a run at each age, youngest first, all in one place.
+// AgeReport is a run at each age, the shortest log first, all in one environment.
 type AgeReport struct {
 	Sales   int     `json:"sales"` // in each run
 	Ages    []Age   `json:"ages"`
 	Machine Machine `json:"machine"`
 }
 
-// RunAges measures the whole fleet at ages of the log, in events. Between the runs the log is aged by statements that write what so many
-// sales would have left in the log, at the admission, in every inbox and among the movements.
+// RunAges measures the whole fleet at ages of the log, in events. Between the runs, statements write the rows that
+// sales leave in the log, the admission, every inbox and the movements.
 func RunAges(ctx context.Context, cfg Config, ages []int) (report AgeReport, err error) {
 	cfg.defaults()
-	err = inPlace(ctx, cfg, func(p *place) error {
-		report, err = p.measureAges(ctx, cfg, ages)
+	err = inEnvironment(ctx, cfg, func(env *environment) error {
+		report, err = env.measureAges(ctx, cfg, ages)
 		return err
 	})
 	return report, err
 }
 
-func (p *place) measureAges(ctx context.Context, cfg Config, ages []int) (report AgeReport, err error) {
-	if err := p.furnish(ctx); err != nil {
+func (env *environment) measureAges(ctx context.Context, cfg Config, ages []int) (report AgeReport, err error) {
+	if err := env.insertMasterData(ctx); err != nil {
 		return report, err
 	}
 	report = AgeReport{Sales: cfg.Events, Machine: ThisMachine()}
 	// The first run is not reported: it makes the consumers whose inboxes are aged, and the positions.
 	from := opening
 	for i, age := range append([]int{0}, slices.Sorted(slices.Values(ages))...) {
-		logged, err := p.age(ctx, age, cfg.Progress)
+		logged, err := env.age(ctx, age, cfg.Progress)
 		if err != nil {
 			return report, fmt.Errorf("ageing the log: %w", err)
 		}
@@ -62,10 +62,10 @@ func (p *place) measureAges(ctx context.Context, cfg Config, ages []int) (report
 		}
 		from = from.Add(time.Duration(len(sales)) * gap)
 		limited, cancel := context.WithTimeout(ctx, 2*runLimit)
-		bare, err := runReference(limited, p.servers, cfg.Events)
+		reference, err := runReference(limited, env.servers, cfg.Events)
 		var t Throughput
 		if err == nil {
-			t, err = p.runWhole(limited, sales, 1)
+			t, err = env.runWhole(limited, sales, 1)
 		}
 		cancel()
 		if err != nil {
@@ -73,9 +73,9 @@ func (p *place) measureAges(ctx context.Context, cfg Config, ages []int) (report
 		}
 		cfg.Progress(fmt.Sprintf("%d events in the log: %s", logged, t))
 		if i > 0 {
-			a := Age{Logged: logged, Fleet: t, Reference: bare, Ratio: t.PerSecond / bare.PerSecond}
-			if t.Cores.measured() && bare.Cores.measured() {
-				a.CPURatio = (t.Cores.ours() / t.PerSecond) / (bare.Cores.ours() / bare.PerSecond)
+			a := Age{Logged: logged, Fleet: t, Reference: reference, Ratio: t.PerSecond / reference.PerSecond}
+			if t.Cores.measured() && reference.Cores.measured() {
+				a.CPURatio = (t.Cores.ours() / t.PerSecond) / (reference.Cores.ours() / reference.PerSecond)
 			}
 			report.Ages = append(report.Ages, a)
 		}
@@ -96,11 +96,12 @@ func (r AgeReport) Table() string {
 	return text.String()
 }
 
-// ageStep is how many sales' traces one statement leaves. Each is two events.
+// ageStep is the number of sales that one statement inserts, each with two events.
 const ageStep = 10_000
 
-// What sales and their updates leave behind, all at once: two events in the log, one at the admission, a row for each hearer in the inbox, two movements.
-const leaveTraces = `
+// The rows of sales and their updates: two events in the log, one admission, an inbox row for each consumer, two
+// movements.
+const insertSales = `
 WITH made AS (
     INSERT INTO event_log (epoch, publish, occurred_at, event_id, tenant_id, type, version, aggregate_id, body_sha256, body)
     SELECT 1, false, now(), gen_random_uuid(), $2, t, '1.0', i::text, sha256(convert_to(i::text, 'UTF8')), repeat('x', 560)
@@ -115,14 +116,14 @@ WITH made AS (
 INSERT INTO inbox (generation, consumer, event_id)
 SELECT (SELECT max(generation) FROM inbox_generation), s.consumer, e.event_id FROM made e JOIN subscription s USING (type)`
 
-// age fills the log up to so many events and gives how many it has.
-func (p *place) age(ctx context.Context, events int, progress func(string)) (logged int, err error) {
-	db, err := p.open(1)
+// age fills the log up to a number of events and gives how many it has.
+func (env *environment) age(ctx context.Context, events int, progress func(string)) (logged int, err error) {
+	db, err := env.open(1)
 	if err != nil {
 		return 0, err
 	}
 	defer db.Close()
-	ahead, err := store.Open(ctx, store.Config{URL: p.databaseURL, Name: "bench", Connections: 1})
+	ahead, err := store.Open(ctx, store.Config{URL: env.databaseURL, Name: "bench", Connections: 1})
 	if err != nil {
 		return 0, err
 	}
@@ -139,21 +140,21 @@ func (p *place) age(ctx context.Context, events int, progress func(string)) (log
 		if err := eventlog.EnsurePartitions(ctx, ahead); err != nil {
 			return 0, err
 		}
-		if err := p.leaveTraces(ctx, db, min(missing, 20*ageStep)); err != nil {
+		if err := env.insertSales(ctx, db, min(missing, 20*ageStep)); err != nil {
 			return 0, err
 		}
 	}
 	if events > 0 {
 		progress(fmt.Sprintf("aged the log to %d events in %s", logged, time.Since(began).Round(time.Second)))
 	}
-	// Autovacuum would come in the middle of the run, and be counted as the fleet's.
+	// Without this, autovacuum would run during the measurement and count as the fleet's work.
 	_, err = db.ExecContext(ctx, `VACUUM (ANALYZE)`)
 	return logged, err
 }
 
-func (p *place) leaveTraces(ctx context.Context, db *sql.DB, sales int) error {
+func (env *environment) insertSales(ctx context.Context, db *sql.DB, sales int) error {
 	for ; sales > 0; sales -= ageStep {
-		if _, err := db.ExecContext(ctx, leaveTraces, min(sales, ageStep), tenant); err != nil {
+		if _, err := db.ExecContext(ctx, insertSales, min(sales, ageStep), tenant); err != nil {
 			return err
 		}
 	}

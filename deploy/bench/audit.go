@@ -16,12 +16,12 @@ import (
 	"github.com/composerp/composerp/workers"
 )
 
-// AuditReport is what audits cost of a log that is so long.
+// AuditReport is what audits of a long log cost.
 type AuditReport struct {
 	Events int64     `json:"events"` // in the log at the end
 	Built  float64   `json:"builtSeconds"`
 	Bytes  int64     `json:"databaseBytes"` // at the end
-	Audits []Audited `json:"audits"`        // the first looks at everything, each later one at what was added since
+	Audits []Audited `json:"audits"`        // the first checks everything, each later one the events since
 	// Machine is where it was measured.
 	Machine Machine `json:"machine"`
 }
@@ -29,13 +29,14 @@ type AuditReport struct {
 // Audited is one audit.
 type Audited struct {
 	What    string  `json:"what"`
-	Fresh   int64   `json:"fresh"` // events that it looked at
+	Fresh   int64   `json:"fresh"` // events that it checked
 	Seconds float64 `json:"seconds"`
-	// CPUSeconds are the processor's, of its backend; zero where they cannot be known.
+	// CPUSeconds is the processor time of its backend; zero where it is unknown.
 	CPUSeconds float64 `json:"cpuSeconds,omitzero"`
 	// Checks are the seconds of its three slowest steps.
 	Checks []AuditStep `json:"slowest"`
-	// MemoryMiB is the most private memory that its backend had, and SpilledMiB what it wrote to temporary files. Zero where it cannot be known.
+	// MemoryMiB is the most private memory that its backend had, and SpilledMiB what it wrote to temporary files; zero
+	// where it is unknown.
 	MemoryMiB  float64 `json:"memoryMiB,omitzero"`
 	SpilledMiB float64 `json:"spilledMiB,omitzero"`
 }
@@ -49,25 +50,25 @@ type AuditStep struct {
 // freshEvents are added between two audits.
 const freshEvents = 20_000
 
-// RunAudit makes a log of so many events, with all that the fleet would have left of them, and audits it: everything, and then twice what
-// 20,000 events more have left. An audit that does not prove what was made is an error.
+// RunAudit makes a log of a number of events, with all rows that the fleet would have written for them, and audits it:
+// first everything, then twice another 20,000 events. An audit that does not find them proven is an error.
 func RunAudit(ctx context.Context, cfg Config, events int) (report AuditReport, err error) {
 	cfg.defaults()
-	err = inPlace(ctx, cfg, func(p *place) error {
-		report, err = p.measureAudits(ctx, cfg, events)
+	err = inEnvironment(ctx, cfg, func(env *environment) error {
+		report, err = env.measureAudits(ctx, cfg, events)
 		return err
 	})
 	return report, err
 }
 
-func (p *place) measureAudits(ctx context.Context, cfg Config, events int) (report AuditReport, err error) {
-	b, err := p.newHistory(ctx, cfg.Progress)
+func (env *environment) measureAudits(ctx context.Context, cfg Config, events int) (report AuditReport, err error) {
+	b, err := env.newHistory(ctx, cfg.Progress)
 	if err != nil {
 		return report, fmt.Errorf("making a history: %w", err)
 	}
 	defer b.close()
 	began := time.Now()
-	if err := b.whole(ctx, events/2); err != nil {
+	if err := b.fill(ctx, events/2); err != nil {
 		return report, fmt.Errorf("making a history: %w", err)
 	}
 	report = AuditReport{Built: time.Since(began).Seconds(), Machine: ThisMachine()}
@@ -88,16 +89,16 @@ func (p *place) measureAudits(ctx context.Context, cfg Config, events int) (repo
 	return report, err
 }
 
-// audit times one audit of a pool with one connection, whose backend is watched.
-func (b *history) audit(ctx context.Context, what string, since bool) (Audited, error) {
+// audit times one audit over a pool with one connection, and measures its backend.
+func (h *history) audit(ctx context.Context, what string, since bool) (Audited, error) {
 	const name = "bench audit"
-	db, err := store.Open(ctx, store.Config{URL: b.place.databaseURL, Name: name, Connections: 1})
+	db, err := store.Open(ctx, store.Config{URL: h.environment.databaseURL, Name: name, Connections: 1})
 	if err != nil {
 		return Audited{}, err
 	}
 	defer db.Close()
-	spilled := b.spilled(ctx)
-	watched := b.watchBackend(ctx, name)
+	spilled := h.spilled(ctx)
+	watched := h.watchBackend(ctx, name)
 	var steps []AuditStep
 	began, step := time.Now(), time.Now()
 	proof, err := audit.Run(ctx, db, audit.Scope{}, func(check string) {
@@ -118,26 +119,26 @@ func (b *history) audit(ctx context.Context, what string, since bool) (Audited, 
 		}
 	}
 	if !proof.Made || (proof.Since != nil) != since {
-		return a, fmt.Errorf("auditing %s: it goes on from %+v, and left no checkpoint: %v", what, proof.Since, proof.Unmade)
+		return a, fmt.Errorf("auditing %s: it continued from %+v and left no checkpoint: %v", what, proof.Since, proof.Unmade)
 	}
 	slices.SortStableFunc(steps, func(x, y AuditStep) int { return int((y.Seconds - x.Seconds) * 1e6) })
-	a.Checks, a.SpilledMiB = steps[:3], b.spilled(ctx)-spilled
+	a.Checks, a.SpilledMiB = steps[:3], h.spilled(ctx)-spilled
 	return a, nil
 }
 
 // spilled is how much the database has written to temporary files so far, in MiB.
-func (b *history) spilled(ctx context.Context) float64 {
+func (h *history) spilled(ctx context.Context) float64 {
 	var bytes float64
-	// What a backend has counted is told when it is idle, or some time later: it may come too late for the last audit.
-	_ = b.db.QueryRowContext(ctx, `SELECT temp_bytes FROM pg_stat_database WHERE datname = current_database()`).Scan(&bytes)
+	// A backend reports its statistics when it is idle, or later: they may be missing for the last audit.
+	_ = h.db.QueryRowContext(ctx, `SELECT temp_bytes FROM pg_stat_database WHERE datname = current_database()`).Scan(&bytes)
 	return bytes / (1 << 20)
 }
 
-// watchBackend looks at the backend that has this name, now and then, until it is asked for the processor time that it has used since, and
-// for the most private memory it had.
-func (b *history) watchBackend(ctx context.Context, name string) (used func() (cpuSeconds, mostMiB float64)) {
+// watchBackend samples the backend with this name. used ends that and gives the processor time that it has used since,
+// and the most private memory it had.
+func (h *history) watchBackend(ctx context.Context, name string) (used func() (cpuSeconds, mostMiB float64)) {
 	var pid int
-	err := b.db.QueryRowContext(ctx, `SELECT pid FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()`, name).Scan(&pid)
+	err := h.db.QueryRowContext(ctx, `SELECT pid FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()`, name).Scan(&pid)
 	if err != nil || !strings.HasPrefix(programOf(pid), "postgres") {
 		return func() (float64, float64) { return 0, 0 }
 	}
@@ -177,25 +178,25 @@ func (r AuditReport) Table() string {
 	return text.String()
 }
 
-// history is a place whose log is made without a fleet.
+// history is an environment with a log that is made without a fleet.
 type history struct {
-	place    *place
-	db       *sql.DB
-	ahead    *store.DB
-	sales    int
-	progress func(string)
+	environment *environment
+	db          *sql.DB
+	store       *store.DB
+	sales       int
+	progress    func(string)
 }
 
-func (p *place) newHistory(ctx context.Context, progress func(string)) (*history, error) {
-	db, err := p.open(1)
+func (env *environment) newHistory(ctx context.Context, progress func(string)) (*history, error) {
+	db, err := env.open(1)
 	if err != nil {
 		return nil, err
 	}
-	ahead, err := store.Open(ctx, store.Config{URL: p.databaseURL, Name: "bench", Connections: 1})
+	ahead, err := store.Open(ctx, store.Config{URL: env.databaseURL, Name: "bench", Connections: 1})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	h := &history{place: p, db: db, ahead: ahead, progress: progress}
+	h := &history{environment: env, db: db, store: ahead, progress: progress}
 	for _, w := range workers.Fleet(workers.Config{}) {
 		if !w.Owes() {
 			continue
@@ -216,7 +217,7 @@ func (p *place) newHistory(ctx context.Context, progress func(string)) (*history
 	return h, nil
 }
 
-func (b *history) close() {
-	_ = b.db.Close()
-	_ = b.ahead.Close()
+func (h *history) close() {
+	_ = h.db.Close()
+	_ = h.store.Close()
 }

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Config says where to measure and how much. The servers must allow making databases and virtual hosts; all three URLs are needed.
+// Config says where to measure and how much. The servers must allow making databases and virtual hosts; all three URLs
+// are needed.
 type Config struct {
 	DatabaseURL   string
 	AMQPURL       string
@@ -17,14 +18,14 @@ type Config struct {
 	Events int
 	// IdleEvents is how many events one latency run sends; 0 means 200.
 	IdleEvents int
-	// Progress, if set, is told what has just been measured.
+	// Progress, if set, is called with what has just been measured.
 	Progress func(string)
 }
 
-// runLimit is how long one run may take before something must be wrong.
+// runLimit is how long one run may take; one that takes longer has failed.
 const runLimit = 5 * time.Minute
 
-// Run measures. It returns an error when a run fails, does not end or leaves wrong tables.
+// Run measures everything in rounds. It returns an error when a run fails, times out or leaves wrong tables.
 func Run(ctx context.Context, cfg Config) (Report, error) {
 	cfg.defaults()
 	s, err := connect(ctx, cfg)
@@ -59,7 +60,8 @@ func (cfg *Config) defaults() {
 	}
 }
 
-// measureRound measures everything once. Odd rounds go backwards, so that what drifts favours nobody.
+// measureRound measures everything once. Odd rounds go in reverse order, so that a drift of the machine favours no
+// part.
 func measureRound(ctx context.Context, cfg Config, s *servers, number int) (Round, error) {
 	var r Round
 	throughput := func(what string, into *Throughput, run func(context.Context, *servers, int) (Throughput, error)) func() error {

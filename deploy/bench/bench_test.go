@@ -9,20 +9,20 @@ import (
 	"github.com/composerp/composerp/deploy/local/localtest"
 )
 
-// TestRun measures a little of everything and looks at the report, not at the speed.
+// TestRun measures everything briefly and checks the report, not the speed.
 func TestRun(t *testing.T) {
 	t.Parallel()
 	at := localtest.Servers(t)
-	var said []string
+	var progress []string
 	report, err := bench.Run(t.Context(), bench.Config{
 		DatabaseURL: at.DatabaseURL, AMQPURL: at.AMQPURL, ManagementURL: at.ManagementURL,
-		Runs: 2, Events: 400, IdleEvents: 5, Progress: func(s string) { said = append(said, s) },
+		Runs: 2, Events: 400, IdleEvents: 5, Progress: func(s string) { progress = append(progress, s) },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(said) != 10 {
-		t.Errorf("told of %d runs, want 2 of each of 5:\n%s", len(said), strings.Join(said, "\n"))
+	if len(progress) != 10 {
+		t.Errorf("%d runs were reported, want 2 of each of 5:\n%s", len(progress), strings.Join(progress, "\n"))
 	}
 	raw, err := json.Marshal(report)
 	if err != nil {
@@ -52,7 +52,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestRunAges ages a log a little, and finds the fleet right at each age.
+// TestRunAges ages a log a little, and expects correct tables at each age.
 func TestRunAges(t *testing.T) {
 	t.Parallel()
 	at := localtest.Servers(t)
@@ -75,7 +75,7 @@ func TestRunAges(t *testing.T) {
 	}
 }
 
-// TestRunAudit makes a short history, which the audit must prove.
+// TestRunAudit makes a short history, which the audit must find proven.
 func TestRunAudit(t *testing.T) {
 	t.Parallel()
 	at := localtest.Servers(t)

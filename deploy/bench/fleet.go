@@ -21,26 +21,27 @@ import (
 	"github.com/composerp/composerp/workers/worker"
 )
 
-var quiet = slog.New(slog.DiscardHandler)
+var noLog = slog.New(slog.DiscardHandler)
 
-// fleet is Composerp as `composerp up` runs it, with one worker or all: ticker, relay and the workers' runners, with pools of their own.
+// fleet is Composerp as `composerp up` runs it, with one worker or all: ticker, relay and the workers' runners, with
+// pools of their own.
 type fleet struct {
-	place    *place
-	registry *prometheus.Registry
-	sender   *store.DB // commits the sales, as a process of its own would
-	applied  func()    // called after each commit of a worker's that appended to the log
-	pools    []*store.DB
+	environment *environment
+	registry    *prometheus.Registry
+	sender      *store.DB // commits the sales, as a process of its own would
+	applied     func()    // called after each commit of a worker that appended to the log
+	pools       []*store.DB
 }
 
-// start runs the fleet until ctx is done and returns once its workers consume. Its end, or its failure, is the group's. The fleet is to be
-// closed after an error too.
-func (p *place) start(ctx context.Context, g *errgroup.Group, ws []worker.Worker, applied func(), heard ...topology.Subscription) (*fleet, error) {
-	f := &fleet{place: p, registry: prometheus.NewRegistry(), applied: applied}
+// start runs the fleet in the group until ctx ends, and returns once its workers consume. The fleet must be closed
+// after an error too.
+func (env *environment) start(ctx context.Context, g *errgroup.Group, ws []worker.Worker, applied func(), subscriptions ...topology.Subscription) (*fleet, error) {
+	f := &fleet{environment: env, registry: prometheus.NewRegistry(), applied: applied}
 	for _, w := range ws {
-		heard = append(heard, w.Subscription())
+		subscriptions = append(subscriptions, w.Subscription())
 	}
-	topology := topology.Compute(heard)
-	if err := rabbitmq.Apply(ctx, topology, p.exchange); err != nil {
+	topology := topology.Compute(subscriptions)
+	if err := rabbitmq.Apply(ctx, topology, env.broker); err != nil {
 		return f, err
 	}
 	var err error
@@ -55,7 +56,7 @@ func (p *place) start(ctx context.Context, g *errgroup.Group, ws []worker.Worker
 }
 
 func (f *fleet) pool(ctx context.Context, name string, connections int, appended func()) (*store.DB, error) {
-	db, err := store.Open(ctx, store.Config{URL: f.place.databaseURL, Name: "composerp/" + name, Connections: connections, Appended: appended})
+	db, err := store.Open(ctx, store.Config{URL: f.environment.databaseURL, Name: "composerp/" + name, Connections: connections, Appended: appended})
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +64,7 @@ func (f *fleet) pool(ctx context.Context, name string, connections int, appended
 	return db, nil
 }
 
-// startRelay starts ticker and relay and gives what pokes the ticker.
+// startRelay starts ticker and relay and gives the function that pokes the ticker.
 func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group) (poke func(), err error) {
 	ticking, err := f.pool(ctx, "ticker", 3, nil)
 	if err != nil {
@@ -80,7 +81,7 @@ func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group) (poke func(),
 		default:
 		}
 	}
-	ticker := eventlog.NewTicker(ticking, quiet, housekeeping.Chores(ticking, quiet)...)
+	ticker := eventlog.NewTicker(ticking, noLog, housekeeping.Chores(ticking, noLog)...)
 	g.Go(func() error { store.Lead(ctx, ticking, "ticker", "bench", ticker.Run, report); return nil })
 	g.Go(func() error {
 		select {
@@ -91,14 +92,14 @@ func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group) (poke func(),
 		}
 	})
 	r := relay.Relay{
-		DB: relaying, Broker: f.place.exchange, Holder: "bench", Hints: relaying.Listen(ctx, eventlog.TickChannel), Log: quiet, Metrics: relay.NewMetrics(f.registry),
+		DB: relaying, Broker: f.environment.broker, Holder: "bench", Hints: relaying.Listen(ctx, eventlog.TickChannel), Log: noLog, Metrics: relay.NewMetrics(f.registry),
 	}
 	g.Go(func() error { return r.Run(ctx) })
 	return ticker.Poke, nil
 }
 
 func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, ws []worker.Worker, poke func()) error {
-	// The workers live with the ticker, as in `composerp up`: what they say pokes it.
+	// The workers share the process with the ticker, as in `composerp up`: their events poke it.
 	db, err := f.pool(ctx, "workers", len(ws)+2, func() {
 		poke()
 		if f.applied != nil {
@@ -112,7 +113,7 @@ func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, ws []worker
 	metrics := worker.NewMetrics(f.registry)
 	for _, w := range ws {
 		runner := worker.Runner{
-			Worker: w, DB: db, Exchange: f.place.exchange, Node: "bench", Log: quiet, Metrics: metrics,
+			Worker: w, DB: db, Exchange: f.environment.broker, Node: "bench", Log: noLog, Metrics: metrics,
 			Started: func() { started <- struct{}{} },
 		}
 		g.Go(func() error { return runner.Run(ctx) })
@@ -153,12 +154,13 @@ func (f *fleet) admit(ctx context.Context, sales []event.Any) error {
 	})
 }
 
-// glance is how often the counters are looked at: often enough for a run of a second, seldom enough to cost it nothing.
-const glance = 5 * time.Millisecond
+// pollInterval is how often the counters are read: often enough for a run of a second, seldom enough not to slow it
+// down.
+const pollInterval = 5 * time.Millisecond
 
-// await waits until the worker has committed so many events and the broker confirmed so many.
+// await waits until the worker has committed a number of events and the broker has confirmed a number.
 func (f *fleet) await(ctx context.Context, handled, confirmed int) error {
-	ticker := time.NewTicker(glance)
+	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	for {
 		c, err := f.counts()
@@ -186,7 +188,7 @@ type counts struct {
 	batches, messages          float64
 }
 
-var errNoMetric = errors.New("the fleet lacks a metric that is measured by")
+var errNoMetric = errors.New("the fleet lacks a metric that the bench reads")
 
 func (f *fleet) counts() (counts, error) {
 	families, err := f.registry.Gather()

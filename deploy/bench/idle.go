@@ -17,16 +17,16 @@ import (
 const (
 	idleGap     = 20 * time.Millisecond
 	idleWarmUp  = 20
-	idlePatient = 10 * time.Second
+	idleTimeout = 10 * time.Second
 )
 
-// runIdle sends one sale after the other through an idle fleet and takes the time each needs.
+// runIdle sends one sale after the other through an idle fleet and measures the latency of each.
 func runIdle(ctx context.Context, s *servers, n int) (l Latency, err error) {
-	p, err := s.newPlace(ctx, s.template)
+	env, err := s.newEnvironment(ctx, s.template)
 	if err != nil {
 		return l, err
 	}
-	defer func() { err = errors.Join(err, p.remove()) }()
+	defer func() { err = errors.Join(err, env.remove()) }()
 	sales, err := newSales(n+idleWarmUp, opening, time.Millisecond)
 	if err != nil {
 		return l, err
@@ -34,7 +34,7 @@ func runIdle(ctx context.Context, s *servers, n int) (l Latency, err error) {
 	applied := make(chan time.Time, len(sales))
 	ctx, stop := context.WithCancel(ctx)
 	g, ctx := errgroup.WithContext(ctx)
-	f, err := p.start(ctx, g, []worker.Worker{ledger.New()}, func() { applied <- time.Now() },
+	f, err := env.start(ctx, g, []worker.Worker{ledger.New()}, func() { applied <- time.Now() },
 		topology.Subscription{Worker: sink, RoutingKeys: []string{event.TypeInventoryUpdated.RoutingKey()}})
 	var taken []time.Duration
 	if err == nil {
@@ -51,7 +51,7 @@ func runIdle(ctx context.Context, s *servers, n int) (l Latency, err error) {
 	}
 	l = latency(taken[idleWarmUp:])
 	n = len(sales)
-	return l, p.verify(ledger.New(), tally{Inbox: n, Movements: 2 * n, Distinct: n, Quantity: quantityOf(n), Logged: 2 * n, Updates: n, Sunk: n})
+	return l, env.verify(ledger.New(), tally{Inbox: n, Movements: 2 * n, Distinct: n, Quantity: quantityOf(n), Logged: 2 * n, Updates: n, Sunk: n})
 }
 
 func (f *fleet) oneByOne(ctx context.Context, sales []event.Any, applied <-chan time.Time) ([]time.Duration, error) {
@@ -64,8 +64,8 @@ func (f *fleet) oneByOne(ctx context.Context, sales []event.Any, applied <-chan 
 		select {
 		case at := <-applied:
 			taken = append(taken, at.Sub(committed))
-		case <-time.After(idlePatient):
-			return nil, fmt.Errorf("sale %d has not been applied within %s", i, idlePatient)
+		case <-time.After(idleTimeout):
+			return nil, fmt.Errorf("sale %d has not been applied within %s", i, idleTimeout)
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Machine is where it was measured.
+// Machine describes the machine of a measurement.
 type Machine struct {
 	CPUs      int     `json:"cpus"`
 	Model     string  `json:"model,omitempty"`
@@ -29,7 +29,7 @@ func (m Machine) String() string {
 	return text + ", " + m.OS
 }
 
-// ThisMachine looks at the machine that this process runs on.
+// ThisMachine describes the machine that this process runs on.
 func ThisMachine() Machine {
 	m := Machine{CPUs: runtime.NumCPU(), OS: runtime.GOOS + "/" + runtime.GOARCH}
 	m.Model = valueIn("/proc/cpuinfo", "model name")
@@ -38,7 +38,7 @@ func ThisMachine() Machine {
 	return m
 }
 
-// valueIn finds a "key: value" line of a file; "" when there is none.
+// valueIn gives the value of a "key: value" line of a file, "" when there is none.
 func valueIn(file, key string) string {
 	raw, _ := os.ReadFile(file)
 	for line := range strings.Lines(string(raw)) {
@@ -49,7 +49,7 @@ func valueIn(file, key string) string {
 	return ""
 }
 
-// versions says what was measured with.
+// versions are the versions of the servers and drivers.
 func (s *servers) versions(ctx context.Context) map[string]string {
 	found := map[string]string{"Go": strings.TrimPrefix(runtime.Version(), "go")}
 	var database string

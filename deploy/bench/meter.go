@@ -14,12 +14,13 @@ import (
 	"time"
 )
 
-// Cores is how many processor cores were busy, by whom. Zero where it cannot be known: where there is no /proc, or the servers run elsewhere.
+// Cores is how many processor cores each process kept busy. Zero where it is unknown: without /proc, or with servers on
+// another machine.
 type Cores struct {
 	Client   float64 `json:"client"`
 	Broker   float64 `json:"broker"`
 	Database float64 `json:"database"`
-	Others   float64 `json:"others"` // everything else on the machine: what disturbs the measurement
+	Others   float64 `json:"others"` // everything else on the machine, which disturbs the measurement
 }
 
 func (c Cores) measured() bool { return c.Client > 0 }
@@ -33,10 +34,11 @@ func (c Cores) String() string {
 // meter reads processor time from /proc.
 type meter struct{ broker, postmaster int }
 
-// statisticsDelay is how long a broker that has just started may take to tell its own pid.
-const statisticsDelay = 6 * time.Second
+// statisticsTimeout is how long a broker that has just started may take to report its pid.
+const statisticsTimeout = 6 * time.Second
 
-// newMeter finds the servers' processes. A pid that another machine gave is told from ours by the program's name.
+// newMeter finds the servers' processes. It checks the program's name, because a server on another machine reports a
+// pid too.
 func newMeter(ctx context.Context, db *sql.DB, managementURL string) meter {
 	var m meter
 	var backend int
@@ -46,7 +48,7 @@ func newMeter(ctx context.Context, db *sql.DB, managementURL string) meter {
 		}
 	}
 	pid := brokerPID(ctx, managementURL)
-	for deadline := time.Now().Add(statisticsDelay); pid == 0 && time.Now().Before(deadline) && ctx.Err() == nil; pid = brokerPID(ctx, managementURL) {
+	for deadline := time.Now().Add(statisticsTimeout); pid == 0 && time.Now().Before(deadline) && ctx.Err() == nil; pid = brokerPID(ctx, managementURL) {
 		time.Sleep(100 * time.Millisecond)
 	}
 	if strings.HasPrefix(programOf(pid), "beam") {
@@ -55,7 +57,7 @@ func newMeter(ctx context.Context, db *sql.DB, managementURL string) meter {
 	return m
 }
 
-// brokerPID asks the management API which process the first node is; 0 when it does not say.
+// brokerPID asks the management API for the pid of the first node; 0 when it is unknown.
 func brokerPID(ctx context.Context, managementURL string) int {
 	u, err := url.Parse(managementURL)
 	if err != nil {
@@ -80,7 +82,7 @@ func brokerPID(ctx context.Context, managementURL string) int {
 	return pid
 }
 
-// reading is processor seconds spent, and when it was taken.
+// reading is the processor seconds spent at a time.
 type reading struct {
 	client, broker, database, busy float64
 	at                             time.Time
@@ -128,7 +130,7 @@ func secondsOf(pid int, withDeadChildren bool) float64 {
 	}
 	times := fields[11:13] // utime, stime
 	if withDeadChildren {
-		times = fields[11:15] // and those of its children that have ended
+		times = fields[11:15] // and those of its children that have exited
 	}
 	return sumTicks(times)
 }
@@ -150,7 +152,7 @@ func childrenOf(pid int) (children []int) {
 	return children
 }
 
-// busySeconds is what the whole machine has spent, idling and waiting for disks apart.
+// busySeconds is the processor time of the whole machine, without idling and waiting for disks.
 func busySeconds() float64 {
 	raw, _ := os.ReadFile("/proc/stat")
 	first, _, _ := strings.Cut(string(raw), "\n")
@@ -166,7 +168,7 @@ func programOf(pid int) string {
 	return strings.TrimSpace(string(raw))
 }
 
-// privateMiB is how much memory a process has that no other shares; 0 where it cannot be known.
+// privateMiB is the memory of a process that it does not share; 0 where it is unknown.
 func privateMiB(pid int) float64 {
 	kilobytes, _ := strconv.ParseFloat(strings.TrimSuffix(valueIn(fmt.Sprintf("/proc/%d/status", pid), "RssAnon"), " kB"), 64)
 	return kilobytes / (1 << 10)

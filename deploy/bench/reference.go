@@ -13,7 +13,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 )
 
-// The reference's tables: no more than the work needs.
+// The reference's tables, no more than the work needs.
 const referenceTables = `
 CREATE TABLE outbox (id bigserial PRIMARY KEY, event_id uuid NOT NULL, routing_key text NOT NULL, body text NOT NULL);
 CREATE TABLE inbox (consumer smallint NOT NULL, event_id uuid NOT NULL, PRIMARY KEY (consumer, event_id));
@@ -31,26 +31,26 @@ const (
 	referencePrefetch = 5 * referenceBatch
 )
 
-// reference is the bare program that everything is held against.
+// reference is the bare program that everything is compared with.
 type reference struct {
-	place *place
-	db    *sql.DB
-	bell  chan struct{} // rung when there is something in the outbox
-	done  chan int      // how many sales have been applied, after each batch
+	environment *environment
+	db          *sql.DB
+	wake        chan struct{} // signalled when the outbox has rows
+	done        chan int      // the number of applied sales, after each batch
 }
 
 // runReference measures the reference once.
 func runReference(ctx context.Context, s *servers, n int) (t Throughput, err error) {
-	p, err := s.newPlace(ctx, "")
+	env, err := s.newEnvironment(ctx, "")
 	if err != nil {
 		return t, err
 	}
-	defer p.remove()
+	defer env.remove()
 	sales, err := newSales(n+1, opening, time.Millisecond)
 	if err != nil {
 		return t, err
 	}
-	db, err := p.open(3)
+	db, err := env.open(3)
 	if err != nil {
 		return t, err
 	}
@@ -58,7 +58,7 @@ func runReference(ctx context.Context, s *servers, n int) (t Throughput, err err
 	if _, err := db.ExecContext(ctx, referenceTables); err != nil {
 		return t, fmt.Errorf("making the reference's tables: %w", err)
 	}
-	r := &reference{place: p, db: db, bell: make(chan struct{}, 1), done: make(chan int, n+1)}
+	r := &reference{environment: env, db: db, wake: make(chan struct{}, 1), done: make(chan int, n+1)}
 	ctx, stop := context.WithCancel(ctx)
 	g, ctx := errgroup.WithContext(ctx)
 	defer func() {
@@ -83,24 +83,24 @@ func runReference(ctx context.Context, s *servers, n int) (t Throughput, err err
 }
 
 func (r *reference) measure(ctx context.Context, sales []event.Any) (Throughput, error) {
-	r.place.settle(ctx)
+	r.environment.checkpoint(ctx)
 	if err := r.commit(ctx, sales); err != nil {
 		return Throughput{}, err
 	}
-	began, before := time.Now(), r.place.servers.meter.read()
-	r.bell <- struct{}{}
+	began, before := time.Now(), r.environment.servers.meter.read()
+	r.wake <- struct{}{}
 	if err := r.await(ctx, len(sales)); err != nil {
 		return Throughput{}, err
 	}
 	t := throughput(len(sales), time.Since(began))
-	t.Cores = r.place.servers.meter.read().since(before)
+	t.Cores = r.environment.servers.meter.read().since(before)
 	return t, nil
 }
 
 const fillOutbox = `
 INSERT INTO outbox (event_id, routing_key, body) SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[])`
 
-// commit puts sales into the outbox, in one transaction. One alone rings the bell.
+// commit inserts sales into the outbox, in one transaction. For a single sale it also wakes the relay.
 func (r *reference) commit(ctx context.Context, sales []event.Any) error {
 	tx, err := r.db.BeginTx(ctx, nil)
 	if err != nil {
@@ -121,7 +121,7 @@ func (r *reference) commit(ctx context.Context, sales []event.Any) error {
 		return fmt.Errorf("filling the outbox: %w", err)
 	}
 	if len(sales) == 1 {
-		r.bell <- struct{}{}
+		r.wake <- struct{}{}
 	}
 	return nil
 }
@@ -143,7 +143,7 @@ func (r *reference) await(ctx context.Context, n int) error {
 func (r *reference) start(ctx context.Context, g *errgroup.Group) error {
 	var channels [2]*amqp.Channel
 	for i := range channels {
-		connection, err := amqp.Dial(r.place.exchange.URLs[0])
+		connection, err := amqp.Dial(r.environment.broker.URLs[0])
 		if err != nil {
 			return fmt.Errorf("connecting to the broker: %w", err)
 		}

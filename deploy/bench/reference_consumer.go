@@ -21,7 +21,8 @@ held AS (INSERT INTO position (item_id, on_hand) SELECT item_id, -sum(quantity) 
          ON CONFLICT (item_id) DO UPDATE SET on_hand = position.on_hand + excluded.on_hand)
 SELECT count(*) FROM fresh`
 
-// pump gives the deliveries room: the library's own channel is unbuffered, and taking without waiting finds one message in it at most.
+// pump buffers the deliveries: the library's own channel is unbuffered, and taking without waiting finds at most one
+// message in it.
 func pump(deliveries <-chan amqp.Delivery, size int) <-chan amqp.Delivery {
 	arrived := make(chan amqp.Delivery, size)
 	go func() {
@@ -33,7 +34,7 @@ func pump(deliveries <-chan amqp.Delivery, size int) <-chan amqp.Delivery {
 	return arrived
 }
 
-// bareSale is what the reference reads of a sale.
+// bareSale is the part of a sale that the reference reads.
 type bareSale struct {
 	ID      string `json:"eventId"`
 	Payload struct {
@@ -42,7 +43,7 @@ type bareSale struct {
 	} `json:"payload"`
 }
 
-// consume applies what has arrived, a batch at most, and acknowledges it.
+// consume applies the messages that have arrived, at most a batch, and acknowledges them.
 func (r *reference) consume(ctx context.Context, arrived <-chan amqp.Delivery) error {
 	apply, err := r.db.PrepareContext(ctx, applyBatch)
 	if err != nil {
@@ -104,8 +105,8 @@ const referenceLeft = `
 SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM inbox), (SELECT count(*) FROM movement),
        (SELECT count(DISTINCT event_id) FROM movement), -(SELECT coalesce(sum(on_hand), 0) FROM position)`
 
-// verify holds the tables against what n sales must leave. The last sale may be applied before the relay has cleared its claim, the end of
-// which is no part of the measurement: it is waited for.
+// verify compares the tables with the rows that n sales must leave. It waits for the relay, which may clear its last
+// claim after the last sale was applied and measured.
 func (r *reference) verify(ctx context.Context, n int) error {
 	want := tally{Inbox: n, Movements: n, Distinct: n, Quantity: quantityOf(n)}
 	for {
@@ -118,7 +119,7 @@ func (r *reference) verify(ctx context.Context, n int) error {
 			return found.check(want)
 		}
 		select {
-		case <-time.After(glance):
+		case <-time.After(pollInterval):
 		case <-ctx.Done():
 			return fmt.Errorf("waiting for the relay: %w", found.check(want))
 		}

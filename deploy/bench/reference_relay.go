@@ -14,8 +14,8 @@ const claimOutbox = `SELECT id, event_id::text, routing_key, body FROM outbox OR
 
 const clearOutbox = `DELETE FROM outbox WHERE id = ANY ($1)`
 
-// relay carries the outbox to the exchange. Each claim is one transaction, open until the broker has confirmed all of it: that is what
-// Composerp's own never does, and it is the cheapest way there is.
+// relay publishes the outbox. Each claim is one transaction that stays open until the broker has confirmed all of it:
+// Composerp's own relay never does that, and nothing is cheaper.
 func (r *reference) relay(ctx context.Context, channel *amqp.Channel) error {
 	claim, err := r.db.PrepareContext(ctx, claimOutbox)
 	if err != nil {
@@ -31,7 +31,7 @@ func (r *reference) relay(ctx context.Context, channel *amqp.Channel) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-r.bell:
+		case <-r.wake:
 		}
 		for {
 			n, err := r.relayClaim(ctx, channel, claim, clearing)
@@ -45,7 +45,7 @@ func (r *reference) relay(ctx context.Context, channel *amqp.Channel) error {
 	}
 }
 
-// relayClaim publishes while it reads, waits for the last confirms at the end, and deletes what was claimed.
+// relayClaim publishes while it reads, waits for the last confirms, and deletes the claimed rows.
 func (r *reference) relayClaim(ctx context.Context, channel *amqp.Channel, claim, clearing *sql.Stmt) (int, error) {
 	tx, err := r.db.BeginTx(ctx, nil)
 	if err != nil {
@@ -93,7 +93,7 @@ func (r *reference) relayClaim(ctx context.Context, channel *amqp.Channel, claim
 
 var errNacked = errors.New("the broker refused a message")
 
-// stopped forgives what went wrong because the run was over.
+// stopped drops an error that the end of the run has caused.
 func stopped(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil

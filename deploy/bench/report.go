@@ -17,7 +17,7 @@ const (
 	goalP99Ms    = 25
 )
 
-// Report is what was measured: medians first, the rounds they are of last.
+// Report is the result of a bench: the medians, and the rounds that they are taken from.
 type Report struct {
 	SameWorkRatio float64 `json:"sameWorkRatio"` // Composerp at the reference's work / the reference
 	LedgerRatio   float64 `json:"ledgerRatio"`   // the real ledger, its updates published / the reference
@@ -28,7 +28,7 @@ type Report struct {
 	ReferencePerSecond float64 `json:"referencePerSecond"` // events
 	SameWorkPerSecond  float64 `json:"sameWorkPerSecond"`
 	LedgerPerSecond    float64 `json:"ledgerPerSecond"` // sales; each makes a second event
-	FleetPerSecond     float64 `json:"fleetPerSecond"`  // sales, with all that follows from them
+	FleetPerSecond     float64 `json:"fleetPerSecond"`  // sales, with everything that follows from them
 
 	Events   int               `json:"events"` // in each run
 	Rounds   []Round           `json:"rounds"`
@@ -36,7 +36,7 @@ type Report struct {
 	Versions map[string]string `json:"versions"`
 }
 
-// Round is one run of each.
+// Round is one run of each measurement.
 type Round struct {
 	Reference Throughput `json:"reference"`
 	SameWork  Throughput `json:"sameWork"`
@@ -45,15 +45,15 @@ type Round struct {
 	Idle      Latency    `json:"idle"`
 }
 
-// Throughput is one run's.
+// Throughput is the throughput of one run.
 type Throughput struct {
 	PerSecond float64 `json:"perSecond"`
 	Seconds   float64 `json:"seconds"`
 	Batch     float64 `json:"batch,omitzero"` // the mean size of the workers' batches
-	// Events is how many events the log had at the end for each sale, and Handled how often one was handled.
+	// Events is how many events a sale made, and Handled how often workers handled one of them.
 	Events  float64 `json:"events,omitzero"`
 	Handled float64 `json:"handled,omitzero"`
-	Cores   Cores   `json:"cores,omitzero"` // in use meanwhile
+	Cores   Cores   `json:"cores,omitzero"` // in use during the run
 }
 
 func throughput(n int, took time.Duration) Throughput {
@@ -76,7 +76,7 @@ func (t Throughput) String() string {
 	return text
 }
 
-// Latency is one run's, in milliseconds.
+// Latency is the latency of one run, in milliseconds.
 type Latency struct {
 	P50Ms float64 `json:"p50Ms"`
 	P99Ms float64 `json:"p99Ms"`
@@ -96,7 +96,8 @@ func (l Latency) String() string {
 	return fmt.Sprintf("p50 %.1f ms, p99 %.1f ms, worst %.1f ms", l.P50Ms, l.P99Ms, l.MaxMs)
 }
 
-// summarize takes the medians. A ratio is one round's, so that both of its runs saw the machine in the same minute.
+// summarize computes the medians. A ratio is taken within a round, so that both of its runs had the machine in the same
+// minute.
 func (r *Report) summarize() {
 	of := func(value func(Round) float64) float64 {
 		values := make([]float64, len(r.Rounds))
@@ -116,7 +117,7 @@ func (r *Report) summarize() {
 	r.IdleP99Ms = of(func(r Round) float64 { return r.Idle.P99Ms })
 }
 
-// median gives the middle value, or the mean of the two in the middle; 0 of nothing.
+// median gives the middle value, or the mean of the two in the middle; 0 for no values.
 func median(values []float64) float64 {
 	s := slices.Sorted(slices.Values(values))
 	n := len(s)
@@ -171,7 +172,7 @@ func (r Report) batch(of func(Round) Throughput) string {
 	return fmt.Sprintf("%.0f", median(sizes))
 }
 
-// cores are the means of the rounds'.
+// cores are the means over the rounds.
 func (r Report) cores(of func(Round) Throughput) string {
 	var sum Cores
 	for i := range r.Rounds {

@@ -9,12 +9,12 @@ func TestTally(t *testing.T) {
 	t.Parallel()
 	want := tally{Inbox: 3, Movements: 6, Distinct: 3, Quantity: 6}
 	if err := want.check(want); err != nil {
-		t.Errorf("what is as it should be: %v", err)
+		t.Errorf("correct tables: %v", err)
 	}
 	twice := want
 	twice.Movements++
 	if twice.check(want) == nil {
-		t.Error("a movement too many passes")
+		t.Error("an additional movement is not found")
 	}
 }
 
@@ -41,7 +41,7 @@ func TestLatency(t *testing.T) {
 	}
 }
 
-// TestSummarize has one round in which the machine was slow: its ratio must be that of its own reference.
+// TestSummarize has one round on a slow machine: its ratio must be taken with its own reference.
 func TestSummarize(t *testing.T) {
 	t.Parallel()
 	round := func(reference, work float64) Round {

@@ -9,7 +9,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 )
 
-// The sales: of as many items as a small shop has, in one shop.
+// The sales: of as many items as a small shop has, at one location.
 const (
 	tenant   = "tenant-0001"
 	location = "store-017"
@@ -22,7 +22,7 @@ func sold(i int) int64 { return int64(i%5 + 1) }
 // opening is the business time of the first sale.
 var opening = time.Date(2026, 1, 5, 8, 0, 0, 0, time.UTC)
 
-// newSales makes n sales of about 570 bytes, one after each gap of business time. Their items go round.
+// newSales makes n sales of about 570 bytes, with a gap of business time between them. They cycle through the items.
 func newSales(n int, from time.Time, gap time.Duration) ([]event.Any, error) {
 	sales := make([]event.Any, n)
 	for i := range sales {
@@ -45,10 +45,10 @@ func newSales(n int, from time.Time, gap time.Duration) ([]event.Any, error) {
 	return sales, nil
 }
 
-// itemOf spreads sales over the items so that neighbours differ.
+// itemOf spreads sales over the items, so that neighbouring sales have different items.
 func itemOf(i int) string { return fmt.Sprintf("SKU-%06d", i*7919%items) }
 
-// quantityOf is what n sales took from the shop.
+// quantityOf is the quantity that n sales took from the shop.
 func quantityOf(n int) (total int64) {
 	for i := range n {
 		total += sold(i)

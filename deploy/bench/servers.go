@@ -17,19 +17,19 @@ import (
 	"github.com/composerp/composerp/store"
 )
 
-// servers are the PostgreSQL and the RabbitMQ that everything runs on.
+// servers are the PostgreSQL and the RabbitMQ of the bench.
 type servers struct {
 	cfg        Config
 	admin      *sql.DB
 	management *management.Client
-	name       string // what all databases and virtual hosts of this bench begin with
+	name       string // the prefix of all databases and virtual hosts of this bench
 	template   string // a migrated database, copied for each run
 	runs       int
 	meter      meter
 }
 
-// benches counts those of this process: several may run on the same servers.
-var benches atomic.Int64
+// benchCount numbers the benches of this process: several may run on the same servers.
+var benchCount atomic.Int64
 
 func connect(ctx context.Context, cfg Config) (*servers, error) {
 	s := &servers{cfg: cfg}
@@ -40,7 +40,7 @@ func connect(ctx context.Context, cfg Config) (*servers, error) {
 	if s.admin, err = sql.Open("postgres", cfg.DatabaseURL); err != nil {
 		return nil, fmt.Errorf("connecting to the database: %w", err)
 	}
-	s.name = fmt.Sprintf("composerp_bench_%d_%d", os.Getpid(), benches.Add(1))
+	s.name = fmt.Sprintf("composerp_bench_%d_%d", os.Getpid(), benchCount.Add(1))
 	s.template = s.name + "_template"
 	if err := s.makeTemplate(ctx); err != nil {
 		s.close()
@@ -70,39 +70,39 @@ func (s *servers) close() {
 	_ = s.admin.Close()
 }
 
-// cleanUp is a context for clearing up, whatever has become of the one that was worked in.
+// cleanUp is a context for cleaning up after the end of the run's context.
 func cleanUp() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), time.Minute)
 }
 
-// place is one run's own database and virtual host.
-type place struct {
+// environment is the database and the virtual host of one run.
+type environment struct {
 	servers     *servers
 	name        string
 	databaseURL string
-	exchange    rabbitmq.Config
+	broker      rabbitmq.Config
 }
 
-// inPlace measures in one place, on servers of its own, and leaves nothing behind.
-func inPlace(ctx context.Context, cfg Config, measure func(p *place) error) error {
+// inEnvironment measures in an environment of its own and removes it afterwards.
+func inEnvironment(ctx context.Context, cfg Config, measure func(env *environment) error) error {
 	s, err := connect(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	p, err := s.newPlace(ctx, s.template)
+	env, err := s.newEnvironment(ctx, s.template)
 	if err != nil {
 		return err
 	}
-	return errors.Join(measure(p), p.remove())
+	return errors.Join(measure(env), env.remove())
 }
 
-// newPlace makes a place; the database is a copy of template, or empty when that is "".
-func (s *servers) newPlace(ctx context.Context, template string) (*place, error) {
+// newEnvironment makes an environment. Its database is a copy of template, or empty when that is "".
+func (s *servers) newEnvironment(ctx context.Context, template string) (*environment, error) {
 	s.runs++
 	name := fmt.Sprintf("%s_%d", s.name, s.runs)
-	p := &place{servers: s, name: name, databaseURL: withPath(s.cfg.DatabaseURL, name)}
-	p.exchange = rabbitmq.Config{URLs: []string{withPath(s.cfg.AMQPURL, name)}, Name: "bench", Log: quiet}
+	env := &environment{servers: s, name: name, databaseURL: withPath(s.cfg.DatabaseURL, name)}
+	env.broker = rabbitmq.Config{URLs: []string{withPath(s.cfg.AMQPURL, name)}, Name: "bench", Log: noLog}
 	statement := `CREATE DATABASE ` + name
 	if template != "" {
 		statement += ` TEMPLATE ` + template
@@ -111,21 +111,24 @@ func (s *servers) newPlace(ctx context.Context, template string) (*place, error)
 		return nil, fmt.Errorf("making a database: %w", err)
 	}
 	if err := s.management.CreateVhost(ctx, name); err != nil {
-		return nil, errors.Join(fmt.Errorf("making a virtual host: %w", err), p.remove())
+		return nil, errors.Join(fmt.Errorf("making a virtual host: %w", err), env.remove())
 	}
-	return p, nil
+	return env, nil
 }
 
-// settle writes out what earlier runs left behind, so that no run pays for another. It needs a right that not everybody has.
-func (p *place) settle(ctx context.Context) { _, _ = p.servers.admin.ExecContext(ctx, `CHECKPOINT`) }
+// checkpoint writes the changes of earlier runs to disk, so that no run pays for another. It does nothing for a user
+// without the privilege.
+func (env *environment) checkpoint(ctx context.Context) {
+	_, _ = env.servers.admin.ExecContext(ctx, `CHECKPOINT`)
+}
 
-func (p *place) remove() error {
+func (env *environment) remove() error {
 	ctx, cancel := cleanUp()
 	defer cancel()
-	return errors.Join(p.servers.drop(ctx, p.name), p.servers.management.DeleteVhost(ctx, p.name))
+	return errors.Join(env.servers.drop(ctx, env.name), env.servers.management.DeleteVhost(ctx, env.name))
 }
 
-// drop deletes a database. An autovacuum worker in it belongs to the superuser, and may not be sent away by everybody: it is waited for.
+// drop deletes a database. It waits for an autovacuum worker in it, which only a superuser may terminate.
 func (s *servers) drop(ctx context.Context, name string) error {
 	for {
 		_, err := s.admin.ExecContext(ctx, `DROP DATABASE IF EXISTS `+name+` WITH (FORCE)`)
@@ -141,9 +144,9 @@ func (s *servers) drop(ctx context.Context, name string) error {
 	}
 }
 
-// open gives a bare connection pool to the place's database.
-func (p *place) open(connections int) (*sql.DB, error) {
-	db, err := sql.Open("postgres", p.databaseURL)
+// open opens a bare connection pool to the environment's database.
+func (env *environment) open(connections int) (*sql.DB, error) {
+	db, err := sql.Open("postgres", env.databaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the database: %w", err)
 	}
@@ -152,11 +155,11 @@ func (p *place) open(connections int) (*sql.DB, error) {
 	return db, nil
 }
 
-// withPath gives the URL with another database or virtual host in it.
+// withPath gives the URL with another database or virtual host.
 func withPath(raw, name string) string {
 	u, err := url.Parse(raw)
 	if err != nil {
-		return raw // whoever connects with it says what is wrong
+		return raw // the connection attempt reports the error
 	}
 	u.Path = "/" + name
 	return u.String()

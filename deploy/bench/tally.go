@@ -2,7 +2,7 @@ package bench
 
 import "fmt"
 
-// tally is what a run left behind, or should have.
+// tally counts what a run has left, or must leave.
 type tally struct {
 	Waiting   int   // in the outbox or in the queue
 	Inbox     int   // rows of it
@@ -11,10 +11,10 @@ type tally struct {
 	Quantity  int64 // that has left the shop
 	Logged    int   // events in the log
 	Updates   int   // different INVENTORY_UPDATED in the log
-	Sunk      int   // messages in the queue that nobody drains
+	Sunk      int   // messages in the queue without consumers
 }
 
-// check gives an error that shows both when they differ.
+// check gives an error that shows both tallies when they differ.
 func (found tally) check(want tally) error {
 	if found != want {
 		return fmt.Errorf("wrong tables: found %+v, want %+v", found, want)

@@ -14,15 +14,16 @@ import (
 	"github.com/composerp/composerp/workers/worker"
 )
 
-// weeks is how much business time a run of the whole fleet spans: so that a week has
-// two or three sales of an item, as in a real wholesaler's till, and as many forecasts for each sale.
+// weeks is the business time of a run of the whole fleet. An item has two or three sales a week, as in a real
+// wholesaler's till, and so a realistic number of forecasts for each sale.
 const weeks = 8
 
-// furnish gives the place master data for every item there is. Reorder points follow the forecasts, and orders are of ten
-// packs, whatever the forecasts say: how many orders a sale makes must not depend on how soon they are made. It is one in seventeen or so;
-// auto rules on a real wholesaler's till made one in twenty-two. Nobody can be called: the supplier takes orders by hand.
-func (p *place) furnish(ctx context.Context) error {
-	db, err := p.open(1)
+// insertMasterData writes master data for every item. Reorder points follow the forecasts, and an order is always of
+// ten packs: the number of orders for a sale must not depend on how soon they are made. About one sale in seventeen
+// makes an order; auto rules on a real wholesaler's till made one in twenty-two. The supplier has no endpoint: it
+// takes orders by hand.
+func (env *environment) insertMasterData(ctx context.Context) error {
+	db, err := env.open(1)
 	if err != nil {
 		return err
 	}
@@ -46,32 +47,32 @@ func (p *place) furnish(ctx context.Context) error {
 	return nil
 }
 
-// runWhole carries n sales through every worker.
+// runWhole sends n sales through every worker.
 func runWhole(ctx context.Context, s *servers, n int) (t Throughput, err error) {
-	p, err := s.newPlace(ctx, s.template)
+	env, err := s.newEnvironment(ctx, s.template)
 	if err != nil {
 		return t, err
 	}
-	defer func() { err = errors.Join(err, p.remove()) }()
-	if err := p.furnish(ctx); err != nil {
+	defer func() { err = errors.Join(err, env.remove()) }()
+	if err := env.insertMasterData(ctx); err != nil {
 		return t, err
 	}
 	sales, err := newSales(n+1, opening, weeks*7*24*time.Hour/time.Duration(n))
 	if err != nil {
 		return t, err
 	}
-	return p.runWhole(ctx, sales, 1)
+	return env.runWhole(ctx, sales, 1)
 }
 
-// runWhole runs the whole fleet on the place: the first sales warm it up, the others count.
-func (p *place) runWhole(ctx context.Context, sales []event.Any, warmUp int) (t Throughput, err error) {
+// runWhole runs the whole fleet in the environment: the first sales warm it up, the others are measured.
+func (env *environment) runWhole(ctx context.Context, sales []event.Any, warmUp int) (t Throughput, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	g, ctx := errgroup.WithContext(ctx)
-	guests := workers.Fleet(workers.Config{Log: quiet})
-	f, err := p.start(ctx, g, guests, nil)
+	fleetWorkers := workers.Fleet(workers.Config{Log: noLog})
+	f, err := env.start(ctx, g, fleetWorkers, nil)
 	if err == nil {
-		t, err = f.measureWhole(ctx, guests, sales, warmUp)
+		t, err = f.measureWhole(ctx, fleetWorkers, sales, warmUp)
 	}
 	stop()
 	err = errors.Join(err, g.Wait())
@@ -79,119 +80,120 @@ func (p *place) runWhole(ctx context.Context, sales []event.Any, warmUp int) (t 
 	return t, err
 }
 
-func (f *fleet) measureWhole(ctx context.Context, guests []worker.Worker, sales []event.Any, warmUp int) (Throughput, error) {
-	look, err := f.newLook(ctx, guests)
+func (f *fleet) measureWhole(ctx context.Context, fleetWorkers []worker.Worker, sales []event.Any, warmUp int) (Throughput, error) {
+	o, err := f.newObserver(ctx, fleetWorkers)
 	if err != nil {
 		return Throughput{}, err
 	}
-	defer look.db.Close()
+	defer o.db.Close()
 	if err := f.admit(ctx, sales[:warmUp]); err != nil {
 		return Throughput{}, err
 	}
-	warm, _, err := look.await(ctx, warmUp)
+	warm, _, err := o.await(ctx, warmUp)
 	if err != nil {
 		return Throughput{}, fmt.Errorf("warming up: %w", err)
 	}
-	f.place.settle(ctx)
+	f.environment.checkpoint(ctx)
 	if err := f.admit(ctx, sales[warmUp:]); err != nil {
 		return Throughput{}, err
 	}
-	began, before := time.Now(), f.place.servers.meter.read()
-	end, ended, err := look.await(ctx, len(sales))
+	began, before := time.Now(), f.environment.servers.meter.read()
+	end, ended, err := o.await(ctx, len(sales))
 	if err != nil {
 		return Throughput{}, err
 	}
 	n := len(sales) - warmUp
 	t := throughput(n, ended.Sub(began))
-	t.Cores = f.place.servers.meter.read().since(before)
+	t.Cores = f.environment.servers.meter.read().since(before)
 	t.Batch = (end.messages - warm.messages) / (end.batches - warm.batches)
 	t.Events, t.Handled = float64(end.logged-warm.logged)/float64(n), float64(end.handled-warm.handled)/float64(n)
-	return t, look.verify(ctx, len(sales))
+	return t, o.verify(ctx, len(sales))
 }
 
-const lookBefore = `
+const stateBefore = `
 SELECT (SELECT coalesce(max(seq), 0) FROM event_log), -(SELECT coalesce(sum(on_hand), 0) FROM position WHERE location_id = $1)`
 
-// look sees whether everything has been handled by everyone who hears it.
-type look struct {
-	fleet *fleet
-	db    *sql.DB
-	hears map[event.Type]int // how many workers, of what the relay publishes
-	since int64              // what is up to here in the log was handled before
-	sold  int64              // what had left the shop before
+// observer finds out when all consumers have handled everything.
+type observer struct {
+	fleet     *fleet
+	db        *sql.DB
+	consumers map[event.Type]int // how many workers consume a type from the relay
+	since     int64              // events up to here in the log were handled before
+	sold      int64              // pieces that had left the shop before
 }
 
-func (f *fleet) newLook(ctx context.Context, guests []worker.Worker) (*look, error) {
-	db, err := f.place.open(1)
+func (f *fleet) newObserver(ctx context.Context, fleetWorkers []worker.Worker) (*observer, error) {
+	db, err := f.environment.open(1)
 	if err != nil {
 		return nil, err
 	}
-	l := &look{fleet: f, db: db, hears: map[event.Type]int{}}
-	if err := db.QueryRowContext(ctx, lookBefore, location).Scan(&l.since, &l.sold); err != nil {
+	l := &observer{fleet: f, db: db, consumers: map[event.Type]int{}}
+	if err := db.QueryRowContext(ctx, stateBefore, location).Scan(&l.since, &l.sold); err != nil {
 		return nil, errors.Join(fmt.Errorf("reading the log: %w", err), db.Close())
 	}
-	for _, w := range guests {
+	for _, w := range fleetWorkers {
 		if w.Subscription().ExternalOnly {
 			continue
 		}
 		for _, t := range w.Types() {
-			l.hears[t]++
+			l.consumers[t]++
 		}
 	}
 	return l, nil
 }
 
-// seen is what one look saw.
-type seen struct {
+// snapshot is the counters and the log at one time.
+type snapshot struct {
 	counts
 	logged int // events that were published
 }
 
-// rest is how long nothing must have been handled before the log is asked whether anything is left: asking costs the database more than
-// many sales do.
-const rest = 200 * time.Millisecond
+// quietFor is how long nothing must have been handled before the log is asked whether anything is pending: that query
+// costs the database more than many sales.
+const quietFor = 200 * time.Millisecond
 
-// await waits until the ledger has handled so many sales, and everything that follows has been handled. It gives when the last was.
-func (l *look) await(ctx context.Context, sales int) (seen, time.Time, error) {
+// await waits until the ledger has handled a number of sales, and everything that followed from them has been handled.
+// It gives the time of the last one.
+func (o *observer) await(ctx context.Context, sales int) (snapshot, time.Time, error) {
 	handled, since := -1, time.Now()
 	for {
-		c, err := l.fleet.counts()
+		c, err := o.fleet.counts()
 		if err != nil {
-			return seen{}, since, err
+			return snapshot{}, since, err
 		}
 		if c.failed > 0 {
-			return seen{}, since, fmt.Errorf("%d messages failed", c.failed)
+			return snapshot{}, since, fmt.Errorf("%d messages failed", c.failed)
 		}
 		if c.handled != handled {
 			handled, since = c.handled, time.Now()
 		}
-		if c.by["ledger"] >= sales && time.Since(since) > rest {
-			s, owed, err := l.at(ctx, c)
-			if err != nil || owed == 0 {
+		if c.by["ledger"] >= sales && time.Since(since) > quietFor {
+			s, pending, err := o.at(ctx, c)
+			if err != nil || pending == 0 {
 				return s, since, err
 			}
 		}
 		select {
-		case <-time.After(20 * glance):
+		case <-time.After(20 * pollInterval):
 		case <-ctx.Done():
-			return seen{}, since, fmt.Errorf("the ledger handled %d of %d sales: %w", c.by["ledger"], sales, context.Cause(ctx))
+			return snapshot{}, since, fmt.Errorf("the ledger handled %d of %d sales: %w", c.by["ledger"], sales, context.Cause(ctx))
 		}
 	}
 }
 
-// at reads what is in the log after what was handled: when the two agree, nothing has followed in between.
-func (l *look) at(ctx context.Context, c counts) (s seen, owed int, err error) {
+// at reads the log after the counters: when the two agree, nothing was emitted in between.
+func (o *observer) at(ctx context.Context, c counts) (s snapshot, pending int, err error) {
 	s.counts = c
 	var due int
-	if err := l.db.QueryRowContext(ctx, `SELECT count(*) FROM forecast_run WHERE NOT done`).Scan(&due); err != nil {
+	if err := o.db.QueryRowContext(ctx, `SELECT count(*) FROM forecast_run WHERE NOT done`).Scan(&due); err != nil {
 		return s, 0, fmt.Errorf("counting due forecasts: %w", err)
 	}
-	rows, err := l.db.QueryContext(ctx, `SELECT type, count(*) FROM event_log WHERE seq > $1 AND publish GROUP BY type`, l.since)
+	rows, err := o.db.QueryContext(ctx, `SELECT type, count(*) FROM event_log WHERE seq > $1 AND publish GROUP BY type`, o.since)
 	if err != nil {
 		return s, 0, fmt.Errorf("counting the log: %w", err)
 	}
 	defer rows.Close()
-	owed = due - s.handled
+	pending = due - s.handled
 	for rows.Next() {
 		var t event.Type
 		var n int
@@ -199,9 +201,9 @@ func (l *look) at(ctx context.Context, c counts) (s seen, owed int, err error) {
 			return s, 0, fmt.Errorf("counting the log: %w", err)
 		}
 		s.logged += n
-		owed += n * l.hears[t]
+		pending += n * o.consumers[t]
 	}
-	return s, owed, rows.Err()
+	return s, pending, rows.Err()
 }
 
 const wholeLeft = `
@@ -210,14 +212,14 @@ SELECT (SELECT count(*) FROM event_log WHERE seq > $2 AND publish AND type = 'IN
        (SELECT count(*) - count(DISTINCT event_id) FROM event_log WHERE seq > $2),
        (SELECT count(*) FROM purchase_order), (SELECT count(*) FROM event_log WHERE type = 'PURCHASE_ORDER_APPROVED')`
 
-// verify holds the tables against what so many sales must leave.
-func (l *look) verify(ctx context.Context, sales int) error {
+// verify compares the tables with the rows that the sales must leave.
+func (o *observer) verify(ctx context.Context, sales int) error {
 	var updates, doubles, orders, approved int
 	var quantity int64
-	if err := l.db.QueryRowContext(ctx, wholeLeft, location, l.since).Scan(&updates, &quantity, &doubles, &orders, &approved); err != nil {
+	if err := o.db.QueryRowContext(ctx, wholeLeft, location, o.since).Scan(&updates, &quantity, &doubles, &orders, &approved); err != nil {
 		return fmt.Errorf("reading the tables: %w", err)
 	}
-	if quantity -= l.sold; updates != sales || quantity != quantityOf(sales) || doubles != 0 || orders != approved || orders == 0 {
+	if quantity -= o.sold; updates != sales || quantity != quantityOf(sales) || doubles != 0 || orders != approved || orders == 0 {
 		return fmt.Errorf("wrong tables: %d updates of %d sales, quantity %d of %d, %d doubles, %d orders, %d approved",
 			updates, sales, quantity, quantityOf(sales), doubles, orders, approved)
 	}

@@ -27,7 +27,7 @@ func move(ctx context.Context, tx *worker.Tx, sales []event.Any) error {
 	for i := range sales {
 		sale, ok := event.As[event.SaleCompleted](sales[i])
 		if !ok {
-			return worker.Reject(fmt.Errorf("event %s is no sale", sales[i].ID))
+			return worker.Reject(fmt.Errorf("event %s is not a sale", sales[i].ID))
 		}
 		keys[i] = masterdata.PositionKey{Tenant: sale.TenantID, Item: sale.Payload.ItemID, Location: sale.Payload.LocationID}
 	}
@@ -50,38 +50,39 @@ func move(ctx context.Context, tx *worker.Tx, sales []event.Any) error {
 	return storeledger.Post(ctx, tx, movements, changed)
 }
 
-// sink is a queue that gets every update and that nobody drains.
+// sink is a queue that gets every update and has no consumer.
 const sink = "sink"
 
-// runSameWork measures Composerp at the reference's work.
+// runSameWork measures Composerp doing the reference's work.
 func runSameWork(ctx context.Context, s *servers, n int) (Throughput, error) {
 	return s.runFleet(ctx, n, sameWork(), 1, func(n int) tally {
 		return tally{Inbox: n, Movements: n, Distinct: n, Quantity: quantityOf(n), Logged: n}
 	})
 }
 
-// runLedger measures the real ledger. Each sale makes one update, which the relay publishes too.
+// runLedger measures the real ledger. It emits one update for each sale, which the relay publishes too.
 func runLedger(ctx context.Context, s *servers, n int) (Throughput, error) {
-	hears := topology.Subscription{Worker: sink, RoutingKeys: []string{event.TypeInventoryUpdated.RoutingKey()}}
+	updates := topology.Subscription{Worker: sink, RoutingKeys: []string{event.TypeInventoryUpdated.RoutingKey()}}
 	return s.runFleet(ctx, n, ledger.New(), 2, func(n int) tally {
 		return tally{Inbox: n, Movements: 2 * n, Distinct: n, Quantity: quantityOf(n), Logged: 2 * n, Updates: n, Sunk: n}
-	}, hears)
+	}, updates)
 }
 
-// runFleet carries n sales through a fleet with one worker. published is how many events there are to publish for each sale.
-func (s *servers) runFleet(ctx context.Context, n int, w worker.Worker, published int, want func(n int) tally, heard ...topology.Subscription) (t Throughput, err error) {
-	p, err := s.newPlace(ctx, s.template)
+// runFleet sends n sales through a fleet with one worker. published is how many events the relay publishes for each
+// sale.
+func (s *servers) runFleet(ctx context.Context, n int, w worker.Worker, published int, want func(n int) tally, subscriptions ...topology.Subscription) (t Throughput, err error) {
+	env, err := s.newEnvironment(ctx, s.template)
 	if err != nil {
 		return t, err
 	}
-	defer func() { err = errors.Join(err, p.remove()) }()
+	defer func() { err = errors.Join(err, env.remove()) }()
 	sales, err := newSales(n+1, opening, time.Millisecond)
 	if err != nil {
 		return t, err
 	}
 	ctx, stop := context.WithCancel(ctx)
 	g, ctx := errgroup.WithContext(ctx)
-	f, err := p.start(ctx, g, []worker.Worker{w}, nil, heard...)
+	f, err := env.start(ctx, g, []worker.Worker{w}, nil, subscriptions...)
 	if err == nil {
 		t, err = f.measure(ctx, sales, published)
 	}
@@ -91,10 +92,10 @@ func (s *servers) runFleet(ctx context.Context, n int, w worker.Worker, publishe
 	if err != nil {
 		return t, err
 	}
-	return t, p.verify(w, want(n+1))
+	return t, env.verify(w, want(n+1))
 }
 
-// measure sends the first sale to warm up and then all the others.
+// measure sends the first sale to warm up, and then all others.
 func (f *fleet) measure(ctx context.Context, sales []event.Any, published int) (Throughput, error) {
 	if err := f.admit(ctx, sales[:1]); err != nil {
 		return Throughput{}, err
@@ -106,16 +107,16 @@ func (f *fleet) measure(ctx context.Context, sales []event.Any, published int) (
 	if err != nil {
 		return Throughput{}, err
 	}
-	f.place.settle(ctx)
+	f.environment.checkpoint(ctx)
 	if err := f.admit(ctx, sales[1:]); err != nil {
 		return Throughput{}, err
 	}
-	began, before := time.Now(), f.place.servers.meter.read()
+	began, before := time.Now(), f.environment.servers.meter.read()
 	if err := f.await(ctx, len(sales), published*len(sales)); err != nil {
 		return Throughput{}, err
 	}
 	t := throughput(len(sales)-1, time.Since(began))
-	t.Cores = f.place.servers.meter.read().since(before)
+	t.Cores = f.environment.servers.meter.read().since(before)
 	c, err := f.counts()
 	if err != nil {
 		return t, err
@@ -124,17 +125,17 @@ func (f *fleet) measure(ctx context.Context, sales []event.Any, published int) (
 	return t, nil
 }
 
-// What the fleet's tables hold. Goods that left the shop are counted at the shop's own positions.
+// The contents of the fleet's tables. Sold goods are counted at the shop's own positions.
 const fleetLeft = `
 SELECT (SELECT count(*) FROM inbox), (SELECT count(*) FROM movement), (SELECT count(DISTINCT event_id) FROM movement),
        -(SELECT coalesce(sum(on_hand), 0) FROM position WHERE location_id = $1), (SELECT count(*) FROM event_log),
        (SELECT count(DISTINCT event_id) FROM event_log WHERE type = 'INVENTORY_UPDATED')`
 
-// verify holds tables and queues against what the run must leave.
-func (p *place) verify(w worker.Worker, want tally) error {
+// verify compares tables and queues with what the run must leave.
+func (env *environment) verify(w worker.Worker, want tally) error {
 	ctx, cancel := cleanUp()
 	defer cancel()
-	db, err := p.open(1)
+	db, err := env.open(1)
 	if err != nil {
 		return err
 	}
@@ -145,7 +146,7 @@ func (p *place) verify(w worker.Worker, want tally) error {
 	if err != nil {
 		return fmt.Errorf("reading the tables: %w", err)
 	}
-	session, err := rabbitmq.Open(ctx, p.exchange)
+	session, err := rabbitmq.Open(ctx, env.broker)
 	if err != nil {
 		return err
 	}

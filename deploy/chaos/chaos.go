@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/composerp/composerp/deploy/bench"
-	"github.com/composerp/composerp/deploy/outsider"
+	"github.com/composerp/composerp/exchange/rabbitmq/external"
 	"github.com/composerp/composerp/workers/runtime/audit"
 )
 
@@ -23,26 +23,26 @@ type Config struct {
 	Program  string        // composerp itself, run as `composerp up`
 	Version  string        // its version, for the results
 	Dir      string        // data and logs; deleted after a run without findings
-	Rate     int           // sayings a second; default 100
+	Rate     int           // messages a second; default 100
 	Log      *slog.Logger  // default: none
-	// Environment is added to that of the fleet's processes, of which nothing else is inherited.
+	// Environment is added to the environment of the fleet's processes, which inherit nothing else.
 	Environment []string
-	Progress    func(text string) // told what is being done; may be nil
+	Progress    func(text string) // called with what is being done; may be nil
 
-	// sabotage is called at rest, before the proof: a test breaks something there that the proof must find.
-	sabotage func(ctx context.Context, h *house) error
+	// sabotage is called before the proof: a test damages data there that the proof must find.
+	sabotage func(ctx context.Context, env *environment) error
 }
 
 const (
 	defaultDuration = time.Minute
 	defaultRate     = 100
-	// overtime is how much longer than its schedule a run may take, whatever hangs.
-	overtime = 2 * time.Minute
-	// healPatience bounds the healing of a fault: a broker takes a quarter of a minute to start on a busy machine.
-	healPatience = 45 * time.Second
-	// injectPatience bounds injecting one: an orderly stop takes the broker six seconds.
-	injectPatience = 30 * time.Second
-	// lastHeal is how long after the end of a run something is still healed.
+	// extraTime is how much longer than its schedule a run may take.
+	extraTime = 2 * time.Minute
+	// healTimeout bounds the healing of a fault: a broker takes 15 s to start on a busy machine.
+	healTimeout = 45 * time.Second
+	// injectTimeout bounds the injection of a fault: an orderly stop of the broker takes 6 s.
+	injectTimeout = 30 * time.Second
+	// lastHeal is how long faults are still healed after the end of a run.
 	lastHeal = 10 * time.Second
 	cleanUp  = 30 * time.Second
 )
@@ -70,7 +70,8 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// Run lives one seed. What does not hold is in the report; an error means that chaos itself could not do its work.
+// Run runs one seed. The report has everything that does not hold; an error means that chaos itself could not do its
+// work.
 func Run(ctx context.Context, cfg Config) (Report, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -81,66 +82,66 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 		Seed: cfg.Seed, Duration: Seconds(cfg.Duration), Version: cfg.Version, At: began.UTC().Truncate(time.Second), Machine: bench.ThisMachine().String(),
 		Faults: map[string]Tally{}, Findings: []string{},
 	}
-	bounded, cancel := context.WithTimeout(ctx, cfg.Duration+overtime)
+	bounded, cancel := context.WithTimeout(ctx, cfg.Duration+extraTime)
 	defer cancel()
-	h, err := build(bounded, cfg)
+	env, err := build(bounded, cfg)
 	if err == nil {
-		err = h.live(bounded, &report)
+		err = env.execute(bounded, &report)
 	}
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		h.find(fmt.Sprintf("the run did not come to its end within %s: %v", cfg.Duration+overtime, err))
+		env.addFinding(fmt.Sprintf("the run did not end within %s: %v", cfg.Duration+extraTime, err))
 		err = nil
 	}
 	if ctx.Err() != nil {
-		err = ctx.Err() // whatever was broken off by it
+		err = ctx.Err() // the cause of any other error
 	}
-	report.conclude(h, time.Since(began))
+	report.conclude(env, time.Since(began))
 	if ctx.Err() == nil && (err != nil || report.Verdict == Found) {
 		report.Dir = cfg.Dir
 	}
 	closing, stop := context.WithTimeout(context.WithoutCancel(ctx), cleanUp)
 	defer stop()
-	if closeErr := h.close(closing, report.Dir != ""); closeErr != nil {
+	if closeErr := env.close(closing, report.Dir != ""); closeErr != nil {
 		err = errors.Join(err, fmt.Errorf("cleaning up: %w", closeErr))
 	}
 	return report, err
 }
 
-// live says everything, goes through the schedule meanwhile, and proves.
-func (h *house) live(ctx context.Context, r *Report) error {
-	sayings, err := Sayings(h.cfg.Seed, int(h.cfg.Duration.Seconds()*float64(h.cfg.Rate)))
+// execute publishes all messages, goes through the schedule meanwhile, and proves the result.
+func (env *environment) execute(ctx context.Context, r *Report) error {
+	publications, err := Publications(env.cfg.Seed, int(env.cfg.Duration.Seconds()*float64(env.cfg.Rate)))
 	if err != nil {
 		return err
 	}
-	speaker := &speaker{db: h.direct, line: outsider.Line{Broker: h.broker}, rate: h.cfg.Rate, found: h.find}
-	g, living := errgroup.WithContext(ctx)
-	g.Go(func() error { return speaker.run(living, sayings) })
-	g.Go(func() error { return h.suffer(living, r) })
+	p := &publisher{db: env.direct, external: external.Publisher{Broker: env.broker}, rate: env.cfg.Rate, addFinding: env.addFinding}
+	g, running := errgroup.WithContext(ctx)
+	g.Go(func() error { return p.run(running, publications) })
+	g.Go(func() error { return env.injectFaults(running, r) })
 	err = g.Wait()
-	r.Said, r.Repeated = int(speaker.said.Load()), int(speaker.repeated.Load())
-	r.Events = len(h.ledgered(sayings))
+	r.Published, r.Repeated = int(p.confirmed.Load()), int(p.repeated.Load())
+	r.Events = len(env.appliedOnce(publications))
 	if err != nil {
 		return err
 	}
-	if h.cfg.sabotage != nil {
-		if err := h.cfg.sabotage(ctx, h); err != nil {
+	if env.cfg.sabotage != nil {
+		if err := env.cfg.sabotage(ctx, env); err != nil {
 			return err
 		}
 	}
-	proof, c, err := h.prove(ctx, sayings)
+	proof, c, err := env.prove(ctx, publications)
 	r.Lost, r.Doubled, r.Dead = c.Lost, c.Doubled, c.Dead
 	r.Audit = auditOf(proof)
 	return err
 }
 
-// suffer goes through the schedule.
-func (h *house) suffer(ctx context.Context, r *Report) error {
-	for i, step := range Plan(h.cfg.Seed, h.cfg.Duration, h.cfg.Faults) {
+// injectFaults goes through the schedule.
+func (env *environment) injectFaults(ctx context.Context, r *Report) error {
+	for i, step := range Plan(env.cfg.Seed, env.cfg.Duration, env.cfg.Faults) {
 		if !sleep(ctx, step.Pause) {
 			return ctx.Err()
 		}
-		suffered, err := h.step(ctx, i, step)
-		r.add(suffered)
+		result, err := env.step(ctx, i, step)
+		r.add(result)
 		if err != nil {
 			return err
 		}
@@ -149,12 +150,12 @@ func (h *house) suffer(ctx context.Context, r *Report) error {
 }
 
 // step injects the faults of a step, heals them, and waits for the recovery.
-func (h *house) step(ctx context.Context, i int, step Step) (Suffered, error) {
-	s := Suffered{Faults: make([]Injected, len(step.Picks))}
+func (env *environment) step(ctx context.Context, i int, step Step) (StepResult, error) {
+	s := StepResult{Faults: make([]Injected, len(step.Picks))}
 	var g errgroup.Group
 	for j, pick := range step.Picks {
 		g.Go(func() (err error) {
-			s.Faults[j], err = h.fault(ctx, pick)
+			s.Faults[j], err = env.fault(ctx, pick)
 			return err
 		})
 	}
@@ -164,42 +165,43 @@ func (h *house) step(ctx context.Context, i int, step Step) (Suffered, error) {
 	if only := s.Faults[0]; len(s.Faults) == 1 && only.Skipped != "" {
 		return s, fmt.Errorf("injecting %s: %s", only.Fault, only.Skipped)
 	}
-	took, err := h.recovery(ctx, fmt.Sprintf("probe-%d", i))
+	took, err := env.recovery(ctx, fmt.Sprintf("probe-%d", i))
 	s.Recovery = Seconds(took)
 	if ctx.Err() != nil {
 		return s, ctx.Err()
 	}
 	if took > Limit {
 		s.Late = true
-		h.find(fmt.Sprintf("the recovery from %s took %s (%v)", s.names(), took.Round(time.Millisecond), err))
+		env.addFinding(fmt.Sprintf("the recovery from %s took %s (%v)", s.names(), took.Round(time.Millisecond), err))
 	}
-	h.cfg.Progress(s.line())
-	if err := h.ladders(ctx, s.names()); err != nil {
-		h.find(fmt.Sprintf("after %s the ladders could not be looked at: %v", s.names(), err))
+	env.cfg.Progress(s.line())
+	if err := env.checkRetryQueues(ctx, s.names()); err != nil {
+		env.addFinding(fmt.Sprintf("after %s the retry queues could not be checked: %v", s.names(), err))
 	}
 	return s, nil
 }
 
 // fault injects one fault, holds it and heals it.
-func (h *house) fault(ctx context.Context, p Pick) (Injected, error) {
+func (env *environment) fault(ctx context.Context, p Pick) (Injected, error) {
 	done := Injected{Fault: p.Fault, Hold: Seconds(p.Hold)}
 	if !sleep(ctx, p.After) {
 		return done, ctx.Err()
 	}
-	injecting, cancel := context.WithTimeout(ctx, injectPatience)
-	heal, err := find(p.Fault).inject(injecting, h, p.Dice)
+	injecting, cancel := context.WithTimeout(ctx, injectTimeout)
+	heal, err := find(p.Fault).inject(injecting, env, p.Dice)
 	cancel()
 	if err != nil {
 		done.Skipped = err.Error()
 	} else {
 		sleep(ctx, p.Hold)
 	}
-	return done, h.heal(ctx, p.Fault, heal)
+	return done, env.heal(ctx, p.Fault, heal)
 }
 
-// heal heals until it has worked. It goes on after the end of ctx for a moment, so that nothing that is stopped stays so.
-func (h *house) heal(ctx context.Context, name string, heal heal) error {
-	limit := time.Now().Add(healPatience)
+// heal tries again until the fault is healed. It continues for a moment after the end of ctx, so that nothing stays
+// stopped.
+func (env *environment) heal(ctx context.Context, name string, heal heal) error {
+	limit := time.Now().Add(healTimeout)
 	if end, bounded := ctx.Deadline(); bounded && end.Add(lastHeal).Before(limit) {
 		limit = end.Add(lastHeal)
 	}
@@ -210,13 +212,13 @@ func (h *house) heal(ctx context.Context, name string, heal heal) error {
 		if err == nil {
 			return nil
 		}
-		if !sleep(ctx, sayingPause) {
+		if !sleep(ctx, retryPause) {
 			return fmt.Errorf("healing %s: %w", name, err)
 		}
 	}
 }
 
-// auditOf is what a report keeps of an audit.
+// auditOf is the part of an audit that a report keeps.
 func auditOf(a audit.Report) Audit {
 	kept := Audit{Verdict: string(a.Verdict), Handled: map[string]int64{}, Logged: a.Counts.Events}
 	for _, c := range a.Counts.Consumers {
@@ -225,7 +227,7 @@ func auditOf(a audit.Report) Audit {
 	}
 	for _, c := range a.Checks {
 		if c.Mended != "" {
-			kept.Mended = append(kept.Mended, c.Mended)
+			kept.Repaired = append(kept.Repaired, c.Mended)
 		}
 		for _, f := range c.Findings {
 			kept.Findings = append(kept.Findings, c.Name+": "+f.String())

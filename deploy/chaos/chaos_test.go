@@ -16,7 +16,7 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 )
 
-// program builds composerp once: its processes are what is broken.
+// program builds composerp once, for the processes of the fleet.
 var program = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "composerp-chaos-test-")
 	if err != nil {
@@ -30,9 +30,9 @@ var program = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
-	// Whatever the environment says of servers, chaos and the fleet that it breaks go to its own.
-	os.Setenv("COMPOSERP_DATABASE_URL", "postgres://nobody@127.0.0.1:1/somebody_elses")
-	os.Setenv("COMPOSERP_AMQP_URL", "amqp://nobody@127.0.0.1:1/")
+	// Chaos and its fleet use servers of their own, not those that the environment names.
+	os.Setenv("COMPOSERP_DATABASE_URL", "postgres://none@127.0.0.1:1/another")
+	os.Setenv("COMPOSERP_AMQP_URL", "amqp://none@127.0.0.1:1/")
 	code := m.Run()
 	if path, err := program(); err == nil {
 		os.RemoveAll(filepath.Dir(path))
@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// config is a run's, in a directory that the servers' users can enter.
+// config is a configuration with a directory that the servers' users can enter.
 func config(t *testing.T) Config {
 	t.Helper()
 	path, err := program()
@@ -59,52 +59,52 @@ func config(t *testing.T) Config {
 	return cfg
 }
 
-// A run must be able to fail: every kind of damage is found, and named.
+// A run must be able to fail: it finds and names every kind of damage.
 func TestDamageIsFound(t *testing.T) {
 	t.Parallel()
 	cfg := config(t)
 	cfg.Faults = []Fault{find("backends-terminated")}
-	sayings, err := Sayings(cfg.Seed, int(cfg.Duration.Seconds())*cfg.Rate)
+	publications, err := Publications(cfg.Seed, int(cfg.Duration.Seconds())*cfg.Rate)
 	if err != nil {
 		t.Fatal(err)
 	}
-	moved, handled, logged := sayings[0].Event.ID, sayings[1].Event.ID, sayings[2].Event.ID
-	stray := sayings[slices.IndexFunc(sayings, func(s Saying) bool { return s.Sort == Stray })].Event.ID
+	moved, handled, logged := publications[0].Event.ID, publications[1].Event.ID, publications[2].Event.ID
+	invalid := publications[slices.IndexFunc(publications, func(s Publication) bool { return s.Kind == Invalid })].Event.ID
 	damage := []struct{ statement, found string }{
 		{fmt.Sprintf(`DELETE FROM movement WHERE event_id = '%s' AND line = 1`, moved), moved.String() + " is 1 times among the movements"},
 		{fmt.Sprintf(`DELETE FROM inbox WHERE event_id = '%s'`, handled), handled.String() + " is 0 times handled by ledger"},
 		{fmt.Sprintf(`INSERT INTO event_log (epoch, publish, occurred_at, event_id, tenant_id, type, version, aggregate_id, body_sha256, body)
 			SELECT epoch, false, occurred_at, event_id, tenant_id, type, version, aggregate_id, body_sha256, body FROM event_log WHERE event_id = '%s'`, logged),
 			logged.String() + " is 2 times in the log"},
-		{fmt.Sprintf(`DELETE FROM dead_letter WHERE message_id = '%s'`, stray), stray.String() + ", which is no event, is not among the dead letters of ledger"},
+		{fmt.Sprintf(`DELETE FROM dead_letter WHERE message_id = '%s'`, invalid), invalid.String() + ", which is not an event, is not among the dead letters of ledger"},
 		{`INSERT INTO dead_letter (id, consumer, message_id, type, routing_key, error, attempt, headers, body, died_at)
-			VALUES (gen_random_uuid(), 'lots', 'm', '', '', '', 1, '{}', '', now())`, "1 good messages are among the dead letters"},
+			VALUES (gen_random_uuid(), 'lots', 'm', '', '', '', 1, '{}', '', now())`, "1 valid messages are among the dead letters"},
 		{`UPDATE position SET on_hand = on_hand + 1 WHERE item_id = 'SKU-007' AND location_id = '@customer'`, "SKU-007 at @customer"},
 	}
-	cfg.sabotage = func(ctx context.Context, h *house) error {
+	cfg.sabotage = func(ctx context.Context, env *environment) error {
 		for {
-			var hearers int
-			err := h.super.QueryRowContext(ctx, `SELECT count(DISTINCT consumer) FROM dead_letter WHERE message_id = $1`, stray.String()).Scan(&hearers)
-			if err != nil || hearers == 2 {
+			var consumers int
+			err := env.super.QueryRowContext(ctx, `SELECT count(DISTINCT consumer) FROM dead_letter WHERE message_id = $1`, invalid.String()).Scan(&consumers)
+			if err != nil || consumers == 2 {
 				break
 			}
-			if !sleep(ctx, sayingPause) {
+			if !sleep(ctx, retryPause) {
 				return ctx.Err()
 			}
 		}
 		for _, d := range damage {
-			if done, err := h.super.ExecContext(ctx, d.statement); err != nil {
+			if done, err := env.super.ExecContext(ctx, d.statement); err != nil {
 				return err
 			} else if n, _ := done.RowsAffected(); n == 0 {
-				return errors.New("no damage was done by " + d.statement)
+				return errors.New("no row was damaged by " + d.statement)
 			}
 		}
-		if err := h.management.DeleteQueue(ctx, h.vhost, topology.DeadQueueName("ledger")); err != nil { // intake's still has the stray
+		if err := env.management.DeleteQueue(ctx, env.vhost, topology.DeadQueueName("ledger")); err != nil { // intake's still has the invalid message
 			return err
 		}
-		h.supplier.mu.Lock()
-		defer h.supplier.mu.Unlock()
-		h.supplier.taken["nobody's:send"] = [32]byte{}
+		env.supplier.mu.Lock()
+		defer env.supplier.mu.Unlock()
+		env.supplier.taken["unknown:send"] = [32]byte{}
 		return nil
 	}
 	report, err := Run(t.Context(), cfg)
@@ -117,14 +117,14 @@ func TestDamageIsFound(t *testing.T) {
 			t.Errorf("not found: %s", d.found)
 		}
 	}
-	for _, more := range []string{"the audit says", "the supplier got order nobody's, which nobody has approved"} {
+	for _, more := range []string{"the audit says", "the supplier got order unknown, which is not approved"} {
 		if !strings.Contains(all, more) {
 			t.Errorf("not found: %s", more)
 		}
 	}
-	for _, mended := range []string{"recorded 1 letter of composerp.intake.dead that the dead-letter log did not have", "marked as lost 1 letter that composerp.lots.dead does not hold any more"} {
-		if !strings.Contains(strings.Join(report.Audit.Mended, "; "), mended) {
-			t.Errorf("the audit has put right %q, and not %q", report.Audit.Mended, mended)
+	for _, repaired := range []string{"recorded 1 letter of composerp.intake.dead that the dead-letter log did not have", "marked as lost 1 letter that composerp.lots.dead does not hold any more"} {
+		if !strings.Contains(strings.Join(report.Audit.Repaired, "; "), repaired) {
+			t.Errorf("the audit has repaired %q, and not %q", report.Audit.Repaired, repaired)
 		}
 	}
 	if report.Verdict != Found || report.Lost == 0 || report.Doubled != 1 || report.Dir != cfg.Dir {
@@ -135,57 +135,57 @@ func TestDamageIsFound(t *testing.T) {
 	}
 }
 
-// Every fault is felt while it lasts, and the fleet recovers from it. Faults here are not held, so that the test takes no
-// longer than the servers need.
+// Every fault has its symptom while it lasts, and the fleet recovers from it. Faults are not held here, so that the
+// test takes no longer than the servers need.
 func TestEveryFault(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
-	h, err := build(ctx, config(t))
-	defer func() { h.close(context.WithoutCancel(ctx), false) }()
+	env, err := build(ctx, config(t))
+	defer func() { env.close(context.WithoutCancel(ctx), false) }()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.recovery(ctx, "probe-before"); err != nil {
+	if _, err := env.recovery(ctx, "probe-before"); err != nil {
 		t.Fatal(err)
 	}
 	group := ""
 	for i, f := range faults {
-		if group != f.Group || group == groupTopology { // there, each takes away what the one before has
-			h.wholeAgain(t, ctx, fmt.Sprintf("probe-%d", i))
+		if group != f.Group || group == groupTopology { // there, a fault hides the one before it
+			env.recovered(t, ctx, fmt.Sprintf("probe-%d", i))
 			group = f.Group
 		}
-		heal, err := f.inject(ctx, h, 0) // the first process, its way to the database
+		heal, err := f.inject(ctx, env, 0) // the first process, its connections to the database
 		if err != nil {
 			t.Errorf("injecting %s: %v", f.Name, err)
 		}
-		if felt := symptoms[f.Name]; felt != nil {
-			if err := felt(ctx, h); err != nil {
-				t.Errorf("%s is not felt: %v", f.Name, err)
+		if symptom := symptoms[f.Name]; symptom != nil {
+			if err := symptom(ctx, env); err != nil {
+				t.Errorf("%s has no symptom: %v", f.Name, err)
 			}
 		}
-		if err := h.heal(ctx, f.Name, heal); err != nil {
+		if err := env.heal(ctx, f.Name, heal); err != nil {
 			t.Error(err)
 		}
 	}
 	for dice, name := range map[uint64]string{1: topology.Retry, 2: topology.Dead} {
-		h.wholeAgain(t, ctx, fmt.Sprintf("probe-before-%s", name))
-		if _, err := exchangeDeleted(ctx, h, dice); err != nil {
+		env.recovered(t, ctx, fmt.Sprintf("probe-before-%s", name))
+		if _, err := exchangeDeleted(ctx, env, dice); err != nil {
 			t.Errorf("deleting %s: %v", name, err)
 		}
-		if err := declaredAgain(`exchanges=\[`+name+`]`)(ctx, h); err != nil {
-			t.Errorf("the deletion of %s is not felt: %v", name, err)
+		if err := declaredAgain(`exchanges=\[`+name+`]`)(ctx, env); err != nil {
+			t.Errorf("the deletion of %s has no symptom: %v", name, err)
 		}
 	}
-	h.wholeAgain(t, ctx, "probe-after")
-	if found := h.problems.all(); len(found) > 0 {
+	env.recovered(t, ctx, "probe-after")
+	if found := env.findings.all(); len(found) > 0 {
 		t.Errorf("found: %s", strings.Join(found, "\n"))
 	}
 }
 
-func (h *house) wholeAgain(t *testing.T, ctx context.Context, probe string) {
+func (env *environment) recovered(t *testing.T, ctx context.Context, probe string) {
 	t.Helper()
-	if took, err := h.recovery(ctx, probe); err != nil || took > Limit {
+	if took, err := env.recovery(ctx, probe); err != nil || took > Limit {
 		t.Errorf("%s: recovery took %s: %v", probe, took, err)
 	}
 }

@@ -7,35 +7,36 @@ import (
 	"github.com/composerp/composerp/deploy/chaos/proxy"
 )
 
-// ways are the proxies that a fault is about: one process's way to one of the servers, or everybody's.
-func (h *house) ways(dice uint64) []*proxy.Proxy {
+// proxies are the proxies that a fault affects: those of one process or of all, to one of the servers.
+func (env *environment) proxies(dice uint64) []*proxy.Proxy {
 	toDatabase := dice%2 == 0
-	who := dice / 2 % uint64(len(h.fleet)+1)
-	var ways []*proxy.Proxy
-	for i, m := range h.fleet {
-		if who != uint64(i) && who != uint64(len(h.fleet)) {
+	who := dice / 2 % uint64(len(env.fleet)+1)
+	var found []*proxy.Proxy
+	for i, m := range env.fleet {
+		if who != uint64(i) && who != uint64(len(env.fleet)) {
 			continue
 		}
 		if toDatabase {
-			ways = append(ways, m.database)
+			found = append(found, m.database)
 		} else {
-			ways = append(ways, m.broker)
+			found = append(found, m.broker)
 		}
 	}
-	return ways
+	return found
 }
 
-// weather sets the weather on some ways, does what happens at once, and clears up again. With cut, connections do not outlive it.
-func (h *house) weather(dice uint64, w proxy.Weather, at func(*proxy.Proxy), cut bool) (heal, error) {
-	ways := h.ways(dice)
-	for _, p := range ways {
+// setNetwork sets the state of the affected proxies and calls at for each; the heal restores them. With cut, the heal
+// also ends their connections.
+func (env *environment) setNetwork(dice uint64, w proxy.Weather, at func(*proxy.Proxy), cut bool) (heal, error) {
+	affected := env.proxies(dice)
+	for _, p := range affected {
 		p.Set(w)
 		if at != nil {
 			at(p)
 		}
 	}
 	return func(context.Context) error {
-		for _, p := range ways {
+		for _, p := range affected {
 			if cut {
 				p.Cut()
 			}
@@ -45,23 +46,23 @@ func (h *house) weather(dice uint64, w proxy.Weather, at func(*proxy.Proxy), cut
 	}, nil
 }
 
-func netCut(_ context.Context, h *house, dice uint64) (heal, error) {
-	return h.weather(dice, proxy.Weather{Refuse: true}, (*proxy.Proxy).Cut, true)
+func netCut(_ context.Context, env *environment, dice uint64) (heal, error) {
+	return env.setNetwork(dice, proxy.Weather{Refuse: true}, (*proxy.Proxy).Cut, true)
 }
 
-func netBlackHole(_ context.Context, h *house, dice uint64) (heal, error) {
-	return h.weather(dice, proxy.Weather{HoldUp: true, HoldDown: true}, nil, dice&(1<<20) == 0)
+func netBlackHole(_ context.Context, env *environment, dice uint64) (heal, error) {
+	return env.setNetwork(dice, proxy.Weather{HoldUp: true, HoldDown: true}, nil, dice&(1<<20) == 0)
 }
 
-func netHalfOpen(_ context.Context, h *house, dice uint64) (heal, error) {
-	return h.weather(dice, proxy.Weather{HoldUp: true, HoldDown: true}, (*proxy.Proxy).Forsake, true)
+func netHalfOpen(_ context.Context, env *environment, dice uint64) (heal, error) {
+	return env.setNetwork(dice, proxy.Weather{HoldUp: true, HoldDown: true}, (*proxy.Proxy).Forsake, true)
 }
 
-func netOneWay(_ context.Context, h *house, dice uint64) (heal, error) {
+func netOneWay(_ context.Context, env *environment, dice uint64) (heal, error) {
 	up := dice&(1<<21) == 0
-	return h.weather(dice, proxy.Weather{HoldUp: up, HoldDown: !up}, nil, dice&(1<<20) == 0)
+	return env.setNetwork(dice, proxy.Weather{HoldUp: up, HoldDown: !up}, nil, dice&(1<<20) == 0)
 }
 
-func netSlow(_ context.Context, h *house, dice uint64) (heal, error) {
-	return h.weather(dice, proxy.Weather{Delay: 40 * time.Millisecond}, nil, false)
+func netSlow(_ context.Context, env *environment, dice uint64) (heal, error) {
+	return env.setNetwork(dice, proxy.Weather{Delay: 40 * time.Millisecond}, nil, false)
 }

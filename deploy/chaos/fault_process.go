@@ -8,27 +8,28 @@ import (
 )
 
 // victim is one of the fleet's processes.
-func (h *house) victim(dice uint64) *member { return h.fleet[dice%uint64(len(h.fleet))] }
+func (env *environment) victim(dice uint64) *member { return env.fleet[dice%uint64(len(env.fleet))] }
 
-func kill(_ context.Context, h *house, dice uint64) (heal, error) {
-	m := h.victim(dice)
+func kill(_ context.Context, env *environment, dice uint64) (heal, error) {
+	m := env.victim(dice)
 	m.kill()
 	return func(context.Context) error { return m.start() }, nil
 }
 
-func pause(_ context.Context, h *house, dice uint64) (heal, error) {
-	m := h.victim(dice)
+func pause(_ context.Context, env *environment, dice uint64) (heal, error) {
+	m := env.victim(dice)
 	m.signal(syscall.SIGSTOP)
 	return func(context.Context) error { m.signal(syscall.SIGCONT); return nil }, nil
 }
 
-// stopPatience is how long a process may take to end when it is told to: longer than what is in hand may take (worker's drainTime, 20 s).
-const stopPatience = 30 * time.Second
+// stopTimeout is how long a process may take to exit when it is told to: longer than draining may take (worker's
+// drainTime, 20 s).
+const stopTimeout = 30 * time.Second
 
-func terminate(_ context.Context, h *house, dice uint64) (heal, error) {
-	m := h.victim(dice)
-	if !m.stop(stopPatience) {
-		h.find(fmt.Sprintf("%s did not end within %s of SIGTERM", m.name, stopPatience))
+func terminate(_ context.Context, env *environment, dice uint64) (heal, error) {
+	m := env.victim(dice)
+	if !m.stop(stopTimeout) {
+		env.addFinding(fmt.Sprintf("%s did not exit within %s of SIGTERM", m.name, stopTimeout))
 	}
 	return func(context.Context) error { return m.start() }, nil
 }

@@ -2,14 +2,17 @@ package chaos
 
 import "context"
 
-func supplierBusy(_ context.Context, h *house, _ uint64) (heal, error) {
-	h.supplier.mood(moodBusy)
-	return h.supplierServes, nil
+func supplierBusy(_ context.Context, env *environment, _ uint64) (heal, error) {
+	env.supplier.behave(busy)
+	return env.supplierServes, nil
 }
 
-func supplierAway(_ context.Context, h *house, _ uint64) (heal, error) {
-	h.supplier.mood(moodAway)
-	return h.supplierServes, nil
+func supplierHangsUp(_ context.Context, env *environment, _ uint64) (heal, error) {
+	env.supplier.behave(hangingUp)
+	return env.supplierServes, nil
 }
 
-func (h *house) supplierServes(context.Context) error { h.supplier.mood(moodGood); return nil }
+func (env *environment) supplierServes(context.Context) error {
+	env.supplier.behave(serving)
+	return nil
+}

@@ -10,10 +10,11 @@ import (
 	"github.com/composerp/composerp/workers"
 )
 
-// What is deleted nobody heals but the fleet: its watchdog declares it again and publishes from the log what was lost with it.
+// The fleet itself heals these faults: its watchdog declares what is missing and publishes the lost messages again from
+// the log.
 
-// loggedOnly are the workers who hear nothing but what the log has. What came straight over AMQP and has not reached intake nobody can
-// bring back, nor a dead letter of what was no event: so it is their queues that are deleted, and their bindings.
+// loggedOnly are the workers whose events all come through the log. Only their queues and bindings are deleted,
+// because a message that came straight over AMQP and has not reached intake cannot be published again.
 func loggedOnly() (names []string) {
 	for _, w := range workers.Fleet(workers.Config{}) {
 		if w.Queue() == topology.QueueName(w.Name()) && !slices.Contains(w.Types(), event.TypeSaleCompleted) {
@@ -25,11 +26,11 @@ func loggedOnly() (names []string) {
 
 func oneOf[T any](list []T, dice uint64) T { return list[dice%uint64(len(list))] }
 
-func queueDeleted(ctx context.Context, h *house, dice uint64) (heal, error) {
-	return nothing, h.management.DeleteQueue(ctx, h.vhost, topology.QueueName(oneOf(loggedOnly(), dice)))
+func queueDeleted(ctx context.Context, env *environment, dice uint64) (heal, error) {
+	return nothing, env.management.DeleteQueue(ctx, env.vhost, topology.QueueName(oneOf(loggedOnly(), dice)))
 }
 
-func bindingRemoved(ctx context.Context, h *house, dice uint64) (heal, error) {
+func bindingRemoved(ctx context.Context, env *environment, dice uint64) (heal, error) {
 	queue := topology.QueueName(oneOf(loggedOnly(), dice))
 	var bindings []topology.BindingSpec
 	for _, b := range workers.Topology().Bindings {
@@ -37,27 +38,27 @@ func bindingRemoved(ctx context.Context, h *house, dice uint64) (heal, error) {
 			bindings = append(bindings, b)
 		}
 	}
-	return nothing, rabbitmq.Unbind(ctx, h.broker, bindings)
+	return nothing, rabbitmq.Unbind(ctx, env.broker, bindings)
 }
 
-// exchangeDeleted deletes one with all its bindings. While composerp.events is put together again, a message that is no event and comes just
-// then is heard by those alone who are bound by then, intake before all others.
-func exchangeDeleted(ctx context.Context, h *house, dice uint64) (heal, error) {
+// exchangeDeleted deletes an exchange with all its bindings. While composerp.events is declared again, a message that
+// is not an event reaches only the queues that are bound already, intake's first.
+func exchangeDeleted(ctx context.Context, env *environment, dice uint64) (heal, error) {
 	name := oneOf([]string{topology.Events, topology.Retry, topology.Dead}, dice)
 	if name == topology.Events {
-		h.torn.Store(true)
+		env.eventsDeleted.Store(true)
 	}
-	return nothing, h.management.DeleteExchange(ctx, h.vhost, name)
+	return nothing, env.management.DeleteExchange(ctx, env.vhost, name)
 }
 
-// permissionTaken has everybody connect anew, and nobody may do anything: an open channel goes on with what it was allowed.
-func permissionTaken(ctx context.Context, h *house, dice uint64) (heal, error) {
+// permissionTaken revokes all permissions and closes all connections: an open channel keeps the permissions it had.
+func permissionTaken(ctx context.Context, env *environment, dice uint64) (heal, error) {
 	back := func(ctx context.Context) error {
-		return h.servers.BrokerControl(ctx, "set_permissions", "-p", h.vhost, h.user, ".*", ".*", ".*")
+		return env.servers.BrokerControl(ctx, "set_permissions", "-p", env.vhost, env.user, ".*", ".*", ".*")
 	}
-	if err := h.servers.BrokerControl(ctx, "set_permissions", "-p", h.vhost, h.user, "", "", ""); err != nil {
+	if err := env.servers.BrokerControl(ctx, "set_permissions", "-p", env.vhost, env.user, "", "", ""); err != nil {
 		return back, err
 	}
-	_, err := connectionsClosed(ctx, h, dice)
+	_, err := connectionsClosed(ctx, env, dice)
 	return back, err
 }

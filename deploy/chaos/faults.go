@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// Fault is one way to break the house.
+// Fault is one way to break the environment.
 type Fault struct {
 	Name  string `json:"name"`
-	Group string `json:"group"` // what it is done to
+	Group string `json:"group"` // what it affects
 	What  string `json:"what"`  // as a sentence
 
 	least, most time.Duration // how long it is held
-	costs       time.Duration // about what injecting and healing take by themselves
-	inject      func(ctx context.Context, h *house, dice uint64) (heal, error)
+	costs       time.Duration // about how long injecting and healing take
+	inject      func(ctx context.Context, env *environment, dice uint64) (heal, error)
 }
 
-// heal ends a fault. One that fails is tried again.
+// heal ends a fault. It is called again after an error.
 type heal func(ctx context.Context) error
 
-// nothing is the heal of a fault that is over as soon as it has happened.
+// nothing is the heal of a fault that ends by itself.
 func nothing(context.Context) error { return nil }
 
 const (
@@ -34,16 +34,16 @@ const (
 	groupTopology = "topology"
 )
 
-// faults is the closed set. A process that is stopped stays so for longer than a lease lives (store.LeaseTTL, 3 s); a broker that is stopped,
-// for longer than a silent peer is borne (one and a half of the heartbeat's 10 s).
+// faults are all faults. A paused process stays so for longer than a lease (store.LeaseTTL, 3 s); a paused broker for
+// longer than a silent peer is tolerated (one and a half heartbeats of 10 s).
 var faults = []Fault{
 	{"kill", groupProcess, "a process of the fleet is killed and started again", 0, 2 * time.Second, time.Second, kill},
 	{"pause", groupProcess, "a process of the fleet is stopped for longer than its lease, and wakes up late", 4 * time.Second, 7 * time.Second, 0, pause},
 	{"terminate", groupProcess, "a process of the fleet is told to end, and started again", 0, 2 * time.Second, 2 * time.Second, terminate},
 
 	{"broker-kill", groupBroker, "the broker is killed and started again", 0, 3 * time.Second, 9 * time.Second, brokerKill},
-	{"broker-pause", groupBroker, "the broker is stopped for longer than the heartbeat bears", 16 * time.Second, 18 * time.Second, 0, brokerPause},
-	{"broker-restart", groupBroker, "the broker is stopped in order and started again", 0, 2 * time.Second, 14 * time.Second, brokerRestart},
+	{"broker-pause", groupBroker, "the broker is paused for longer than the heartbeat allows", 16 * time.Second, 18 * time.Second, 0, brokerPause},
+	{"broker-restart", groupBroker, "the broker is stopped properly and started again", 0, 2 * time.Second, 14 * time.Second, brokerRestart},
 	{"memory-alarm", groupBroker, "the broker has too little memory and blocks publishers", 2 * time.Second, 5 * time.Second, 4 * time.Second, memoryAlarm},
 	{"disk-alarm", groupBroker, "the broker has too little disk and blocks publishers", 2 * time.Second, 5 * time.Second, 4 * time.Second, diskAlarm},
 	{"connections-closed", groupBroker, "the broker closes all connections of the fleet", 0, 0, time.Second, connectionsClosed},
@@ -52,26 +52,26 @@ var faults = []Fault{
 	{"backends-terminated", groupDatabase, "the database ends all sessions of the fleet", 0, 0, 0, backendsTerminated},
 	{"backend-killed", groupDatabase, "a session's process is killed, and the database recovers from that", 0, 0, 2 * time.Second, backendKilled},
 	{"long-transaction", groupDatabase, "a transaction that has written an event stays open beside the load, and commits late", 4 * time.Second, 9 * time.Second, 0, longTransaction},
-	{"rows-locked", groupDatabase, "hot rows stay locked, for longer than a lock is waited for now and then", 2 * time.Second, 13 * time.Second, 0, rowsLocked},
+	{"rows-locked", groupDatabase, "hot rows stay locked, sometimes for longer than lock_timeout", 2 * time.Second, 13 * time.Second, 0, rowsLocked},
 	{"connections-exhausted", groupDatabase, "the database takes no more connections, and those of the fleet are gone", 2 * time.Second, 5 * time.Second, 0, connectionsExhausted},
 	{"read-only", groupDatabase, "the database is a standby that takes no writes, until it is promoted", 2 * time.Second, 5 * time.Second, 2 * time.Second, readOnly},
 
 	{"net-cut", groupNetwork, "connections are reset, and new ones too", 1 * time.Second, 5 * time.Second, 0, netCut},
-	{"net-black-hole", groupNetwork, "nothing gets through either way, and nobody hears of it", 3 * time.Second, 8 * time.Second, 0, netBlackHole},
-	{"net-half-open", groupNetwork, "connections end at the server, and the fleet does not hear of it", 3 * time.Second, 8 * time.Second, 0, netHalfOpen},
-	{"net-one-way", groupNetwork, "nothing gets through one way", 3 * time.Second, 8 * time.Second, 0, netOneWay},
-	{"net-slow", groupNetwork, "everything is late, and not much gets through", 3 * time.Second, 6 * time.Second, 0, netSlow},
+	{"net-black-hole", groupNetwork, "no bytes get through in either direction, and no connection ends", 3 * time.Second, 8 * time.Second, 0, netBlackHole},
+	{"net-half-open", groupNetwork, "connections end at the server, and the fleet does not notice", 3 * time.Second, 8 * time.Second, 0, netHalfOpen},
+	{"net-one-way", groupNetwork, "no bytes get through in one direction", 3 * time.Second, 8 * time.Second, 0, netOneWay},
+	{"net-slow", groupNetwork, "everything is delayed, and little gets through", 3 * time.Second, 6 * time.Second, 0, netSlow},
 
 	{"queue-deleted", groupTopology, "a worker's queue is deleted under its consumers, with everything in it", 0, 0, 4 * time.Second, queueDeleted},
-	{"binding-removed", groupTopology, "a worker's queue is no longer bound to what it hears", 0, 0, 4 * time.Second, bindingRemoved},
+	{"binding-removed", groupTopology, "a worker's queue loses its bindings to the events", 0, 0, 4 * time.Second, bindingRemoved},
 	{"exchange-deleted", groupTopology, "an exchange is deleted, with all its bindings", 0, 0, 4 * time.Second, exchangeDeleted},
-	{"permission-taken", groupTopology, "the fleet's user may do nothing at the broker any more", 1 * time.Second, 4 * time.Second, 5 * time.Second, permissionTaken},
+	{"permission-taken", groupTopology, "the fleet's user loses all permissions at the broker", 1 * time.Second, 4 * time.Second, 5 * time.Second, permissionTaken},
 
 	{"supplier-busy", groupSupplier, "the supplier answers 503 with Retry-After", 2 * time.Second, 4 * time.Second, 0, supplierBusy},
-	{"supplier-away", groupSupplier, "the supplier hangs up, some of the time after it has taken the order", 2 * time.Second, 4 * time.Second, 0, supplierAway},
+	{"supplier-away", groupSupplier, "the supplier hangs up, some of the time after it has taken the order", 2 * time.Second, 4 * time.Second, 0, supplierHangsUp},
 }
 
-// Faults gives those that are named, in their own order; all without a name.
+// Faults gives the faults with these names or of these groups, in the order of the table; all without a name.
 func Faults(names ...string) ([]Fault, error) {
 	if len(names) == 0 {
 		return slices.Clone(faults), nil
@@ -99,7 +99,7 @@ func FaultNames() []string {
 	return names
 }
 
-// find gives a fault of the table; to ask for another is a mistake in this package.
+// find gives a fault of the table. An unknown name is a mistake in this package.
 func find(name string) Fault {
 	i := slices.IndexFunc(faults, func(f Fault) bool { return f.Name == name })
 	if i < 0 {

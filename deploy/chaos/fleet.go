@@ -14,31 +14,31 @@ import (
 	"github.com/composerp/composerp/deploy/local"
 )
 
-// member is one process of the fleet, which runs everything, and its network. One that ends by itself is started again, as systemd or
-// Kubernetes would; once it was up, its end is a finding.
+// member is one process of the fleet, which runs everything, and its network. A process that exits by itself is started
+// again, as systemd or Kubernetes would do; if it was up, its exit is a finding.
 type member struct {
 	name             string
 	program          local.Program
 	database, broker *proxy.Proxy
-	found            func(problem string)
+	addFinding       func(problem string)
 
 	mu      sync.Mutex
 	process *local.Process
-	began   int64 // where its output begins in the log
-	wanted  bool  // it shall run
-	deaths  int   // ends by itself, also of those that never came up
+	began   int64 // where the output of this process begins in the log file
+	wanted  bool  // it is meant to run
+	deaths  int   // exits by itself, also before it was up
 }
 
 const (
-	// comeback is how long a process that has ended by itself is left alone.
-	comeback = 500 * time.Millisecond
-	// isUp is what `composerp up` says when everything consumes.
+	// restartDelay is the time before a process that has exited is started again.
+	restartDelay = 500 * time.Millisecond
+	// isUp is what `composerp up` prints when every worker consumes.
 	isUp = " is up\n"
 )
 
-// newMember makes a process of the fleet that is not running yet.
+// newMember makes a process of the fleet, without starting it.
 func newMember(name, dir, program string, at local.Endpoints, environment []string, found func(string)) (*member, error) {
-	m := &member{name: name, found: found}
+	m := &member{name: name, addFinding: found}
 	var databaseURL, amqpURL string
 	var err error
 	if m.database, databaseURL, err = proxy.Before(at.DatabaseURL); err != nil {
@@ -59,7 +59,7 @@ func newMember(name, dir, program string, at local.Endpoints, environment []stri
 	return m, nil
 }
 
-// start starts the process and sees to it that it stays.
+// start starts the process and restarts it when it exits by itself.
 func (m *member) start() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -80,7 +80,7 @@ func (m *member) launch() error {
 	return nil
 }
 
-// watch starts the process again when it ends and nobody wanted it to.
+// watch starts the process again when it exits by itself.
 func (m *member) watch(process *local.Process) {
 	<-process.Done()
 	m.mu.Lock()
@@ -90,38 +90,38 @@ func (m *member) watch(process *local.Process) {
 	}
 	m.deaths++
 	if m.wasUp() {
-		m.found(fmt.Sprintf("%s ended by itself: %s", m.name, process.Ended()))
+		m.addFinding(fmt.Sprintf("%s exited by itself: %s", m.name, process.Ended()))
 	}
 	m.mu.Unlock()
-	time.Sleep(comeback)
+	time.Sleep(restartDelay)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.wanted && m.process == process {
 		if err := m.launch(); err != nil {
-			m.found(err.Error())
+			m.addFinding(err.Error())
 		}
 	}
 }
 
-// wasUp tells whether this life of the process has said that it is up.
+// wasUp reports whether the process has printed that it is up.
 func (m *member) wasUp() bool {
 	file, err := os.Open(m.program.LogFile)
 	if err != nil {
 		return false
 	}
 	defer file.Close()
-	said, _ := io.ReadAll(io.NewSectionReader(file, m.began, 1<<30))
-	return bytes.Contains(said, []byte(isUp))
+	output, _ := io.ReadAll(io.NewSectionReader(file, m.began, 1<<30))
+	return bytes.Contains(output, []byte(isUp))
 }
 
-// up tells whether the process is there and says that it is up.
+// up reports whether the process runs and has printed that it is up.
 func (m *member) up() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.process != nil && m.wanted && m.wasUp()
 }
 
-// unwanted takes the process out of the supervision and gives it; nil when there is none.
+// unwanted ends the supervision of the process and gives it; nil when there is none.
 func (m *member) unwanted() *local.Process {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -135,10 +135,10 @@ func (m *member) kill() {
 	}
 }
 
-// stop asks the process to end and tells whether it did in time; otherwise it is killed.
-func (m *member) stop(patience time.Duration) bool {
+// stop terminates the process and reports whether it exited in time; otherwise it is killed.
+func (m *member) stop(timeout time.Duration) bool {
 	p := m.unwanted()
-	return p == nil || p.Stop(patience)
+	return p == nil || p.Stop(timeout)
 }
 
 func (m *member) signal(sig syscall.Signal) {

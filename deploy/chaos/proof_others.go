@@ -13,46 +13,46 @@ import (
 	"github.com/composerp/composerp/workers"
 )
 
-const timesDead = `
+const timesInDeadLetters = `
 SELECT e.message_id, (SELECT count(*) FROM dead_letter d WHERE d.message_id = e.message_id AND d.consumer = $2) FROM unnest($1::text[]) AS e(message_id)`
 
-const strangers = `SELECT count(*) FROM dead_letter WHERE NOT message_id = ANY ($1::text[])`
+const otherDeadLetters = `SELECT count(*) FROM dead_letter WHERE NOT message_id = ANY ($1::text[])`
 
-// countDead looks for each stray among the dead letters of everyone who heard it, and for others there. A copy more is
-// harmless: a crash between a confirm and an ack makes it. Whoever logs what outsiders say is bound first of all; the others may not have
-// heard a stray that came while their exchange was put together again.
-func (h *house) countDead(ctx context.Context, sayings []Saying, c *count) error {
-	var strays []string
-	for _, s := range sayings {
-		if s.Sort == Stray {
-			strays = append(strays, s.Event.ID.String())
+// countDead looks for each invalid message among the dead letters of all its consumers, and for other dead letters.
+// Further copies are harmless: a crash between confirm and ack makes them. After composerp.events was deleted only
+// intake is checked, because its queue is bound first: the other consumers may have missed a message meanwhile.
+func (env *environment) countDead(ctx context.Context, publications []Publication, c *count) error {
+	var invalid []string
+	for _, s := range publications {
+		if s.Kind == Invalid {
+			invalid = append(invalid, s.Event.ID.String())
 		}
 	}
 	for _, w := range workers.Fleet(workers.Config{}) {
-		if !slices.Contains(w.Types(), event.TypeSaleCompleted) || h.torn.Load() && !w.Subscription().ExternalOnly {
+		if !slices.Contains(w.Types(), event.TypeSaleCompleted) || env.eventsDeleted.Load() && !w.Subscription().ExternalOnly {
 			continue
 		}
-		rows, err := h.super.QueryContext(ctx, timesDead, pq.StringArray(strays), w.Name())
+		rows, err := env.super.QueryContext(ctx, timesInDeadLetters, pq.StringArray(invalid), w.Name())
 		if err != nil {
 			return err
 		}
 		err = eachCount(rows, func(id string, n int) {
 			if n == 0 {
 				c.Lost++
-				h.find(fmt.Sprintf("message %s, which is no event, is not among the dead letters of %s", id, w.Name()))
+				env.addFinding(fmt.Sprintf("message %s, which is not an event, is not among the dead letters of %s", id, w.Name()))
 			}
 		})
 		if err != nil {
 			return err
 		}
 	}
-	c.Dead = len(strays)
+	c.Dead = len(invalid)
 	var others int
-	if err := h.super.QueryRowContext(ctx, strangers, pq.StringArray(strays)).Scan(&others); err != nil {
+	if err := env.super.QueryRowContext(ctx, otherDeadLetters, pq.StringArray(invalid)).Scan(&others); err != nil {
 		return err
 	}
 	if others > 0 {
-		h.find(fmt.Sprintf("%d good messages are among the dead letters", others))
+		env.addFinding(fmt.Sprintf("%d valid messages are among the dead letters", others))
 	}
 	return nil
 }
@@ -72,16 +72,16 @@ func eachCount(rows *sql.Rows, do func(id string, n int)) error {
 
 const approvedOrders = `SELECT aggregate_id FROM event_log WHERE type = 'PURCHASE_ORDER_APPROVED' AND tenant_id = $1`
 
-// countOrders holds what the supplier was sent against what was approved.
-func (h *house) countOrders(ctx context.Context) error {
-	rows, err := h.super.QueryContext(ctx, approvedOrders, tenant)
+// countOrders compares the supplier's orders with the approved ones.
+func (env *environment) countOrders(ctx context.Context) error {
+	rows, err := env.super.QueryContext(ctx, approvedOrders, tenant)
 	if err != nil {
 		return fmt.Errorf("counting the orders: %w", err)
 	}
 	defer rows.Close()
-	_, taken, odd := h.supplier.account()
-	for _, problem := range odd {
-		h.find(problem)
+	_, taken, conflicts := env.supplier.account()
+	for _, problem := range conflicts {
+		env.addFinding(problem)
 	}
 	for rows.Next() {
 		var order string
@@ -89,13 +89,13 @@ func (h *house) countOrders(ctx context.Context) error {
 			return fmt.Errorf("counting the orders: %w", err)
 		}
 		if key := order + ":send"; !taken[key] {
-			h.find("the supplier has not got order " + order + ", which is approved")
+			env.addFinding("the supplier has not got the approved order " + order)
 		} else {
 			delete(taken, key)
 		}
 	}
 	for key := range taken {
-		h.find("the supplier got order " + strings.TrimSuffix(key, ":send") + ", which nobody has approved")
+		env.addFinding("the supplier got order " + strings.TrimSuffix(key, ":send") + ", which is not approved")
 	}
 	return rows.Err()
 }

@@ -20,73 +20,73 @@ import (
 const (
 	// Limit is how long a recovery may take before it is a finding.
 	Limit = 15 * time.Second
-	// recoveryPatience is how long it is waited for a recovery, to see how long it takes.
-	recoveryPatience = 40 * time.Second
-	recoveryLook     = 50 * time.Millisecond
+	// recoveryTimeout is how long a recovery is waited for, to measure it.
+	recoveryTimeout = 40 * time.Second
+	recoveryPoll    = 50 * time.Millisecond
 )
 
-// duties says, for each type of event, who owes a row in the inbox for it.
-func duties() map[event.Type][]string {
-	owes := map[event.Type][]string{}
+// trackingWorkers are the workers that track the events of a type in the inbox, by type.
+func trackingWorkers() map[event.Type][]string {
+	tracking := map[event.Type][]string{}
 	for _, w := range workers.Fleet(workers.Config{}) {
 		for _, t := range w.Types() {
 			if w.Owes() {
-				owes[t] = append(owes[t], w.Name())
+				tracking[t] = append(tracking[t], w.Name())
 			}
 		}
 	}
-	return owes
+	return tracking
 }
 
-// recovery waits, from a heal on, until the fleet is whole again, and gives how long that took.
-func (h *house) recovery(ctx context.Context, name string) (time.Duration, error) {
+// recovery waits until the fleet has recovered and gives how long that took.
+func (env *environment) recovery(ctx context.Context, name string) (time.Duration, error) {
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, recoveryPatience)
+	ctx, cancel := context.WithTimeout(ctx, recoveryTimeout)
 	defer cancel()
-	probe, err := h.extra(name)
+	probe, err := env.extra(name)
 	if err != nil {
 		return 0, err
 	}
-	var waits string
+	var missing string
 	for {
-		waits = h.lacks(ctx, probe)
-		if waits == "" {
+		missing = env.unrecovered(ctx, probe)
+		if missing == "" {
 			return time.Since(began), nil
 		}
-		if !sleep(ctx, recoveryLook) {
-			return time.Since(began), fmt.Errorf("not recovered after %s: %s", time.Since(began).Round(time.Second), waits)
+		if !sleep(ctx, recoveryPoll) {
+			return time.Since(began), fmt.Errorf("not recovered after %s: %s", time.Since(began).Round(time.Second), missing)
 		}
 	}
 }
 
-// lacks says what is not as it should be, "" when the fleet is whole.
-func (h *house) lacks(ctx context.Context, probe event.Any) string {
-	ctx, cancel := context.WithTimeout(ctx, hearing)
+// unrecovered says what has not recovered, "" when everything has.
+func (env *environment) unrecovered(ctx context.Context, probe event.Any) string {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	if _, err := eventlog.AdmitOnce(ctx, h.direct, []event.Any{probe}, true); err != nil {
+	if _, err := eventlog.AdmitOnce(ctx, env.direct, []event.Any{probe}, true); err != nil {
 		return "an event is not admitted: " + err.Error()
 	}
-	owing, err := h.owing(ctx, probe.ID)
+	pending, err := env.pendingConsumer(ctx, probe.ID)
 	switch {
 	case err != nil:
 		return "the inboxes cannot be read: " + err.Error()
-	case owing != "":
-		return owing + " has not handled it"
+	case pending != "":
+		return pending + " has not handled it"
 	}
-	for _, m := range h.fleet {
+	for _, m := range env.fleet {
 		if !m.up() {
 			return m.name + " is not up"
 		}
 	}
-	if missing := h.missing(ctx); missing != "" {
+	if missing := env.missing(ctx); missing != "" {
 		return missing
 	}
-	return h.absent(ctx)
+	return env.missingConsumers(ctx)
 }
 
-// missing says what the broker lacks of the topology.
-func (h *house) missing(ctx context.Context) string {
-	have, err := h.management.Topology(ctx, h.vhost)
+// missing says what the broker lacks of the topology, "" when it is complete.
+func (env *environment) missing(ctx context.Context) string {
+	have, err := env.management.Topology(ctx, env.vhost)
 	if err != nil {
 		return "the management API does not answer: " + err.Error()
 	}
@@ -100,28 +100,28 @@ const inboxHas = `
 SELECT d.name FROM unnest($1::uuid[], $2::text[]) AS d(event_id, name)
 WHERE NOT EXISTS (SELECT FROM consumer c JOIN inbox i ON i.consumer = c.id WHERE c.name = d.name AND i.event_id = d.event_id) LIMIT 1`
 
-// owing names a worker that has not handled the probe, or what the ledger says of it.
-func (h *house) owing(ctx context.Context, probe uuid.UUID) (string, error) {
-	owes := duties()
+// pendingConsumer names a worker that has not handled the probe or the ledger's event that follows from it.
+func (env *environment) pendingConsumer(ctx context.Context, probe uuid.UUID) (string, error) {
+	tracking := trackingWorkers()
 	var ids, names []string
-	owed := func(id uuid.UUID, t event.Type) {
-		for _, name := range owes[t] {
+	expect := func(id uuid.UUID, t event.Type) {
+		for _, name := range tracking[t] {
 			ids, names = append(ids, id.String()), append(names, name)
 		}
 	}
-	owed(probe, event.TypeSaleCompleted)
-	owed(event.DeriveID("ledger", probe, 0), event.TypeInventoryUpdated)
+	expect(probe, event.TypeSaleCompleted)
+	expect(event.DeriveID("ledger", probe, 0), event.TypeInventoryUpdated)
 	var name string
-	err := h.super.QueryRowContext(ctx, inboxHas, pq.StringArray(ids), pq.StringArray(names)).Scan(&name)
+	err := env.super.QueryRowContext(ctx, inboxHas, pq.StringArray(ids), pq.StringArray(names)).Scan(&name)
 	if err == sql.ErrNoRows {
 		return "", nil
 	}
 	return name, err
 }
 
-// absent names a queue that lacks consumers, "" when each has those of all processes.
-func (h *house) absent(ctx context.Context) string {
-	session, err := rabbitmq.Open(ctx, h.broker)
+// missingConsumers names a queue that lacks consumers, "" when each has one of every process.
+func (env *environment) missingConsumers(ctx context.Context) string {
+	session, err := rabbitmq.Open(ctx, env.broker)
 	if err != nil {
 		return "the broker does not answer: " + err.Error()
 	}
@@ -131,21 +131,22 @@ func (h *house) absent(ctx context.Context) string {
 		switch {
 		case err != nil:
 			return err.Error()
-		case consumers < len(h.fleet):
-			return fmt.Sprintf("%s has %d consumers of %d", w.Queue(), consumers, len(h.fleet))
+		case consumers < len(env.fleet):
+			return fmt.Sprintf("%s has %d consumers of %d", w.Queue(), consumers, len(env.fleet))
 		}
 	}
 	return ""
 }
 
-// callers are the workers that may put a message on their ladder here: the supplier sends them away.
+// callers are the workers that may retry here: the supplier answers busy.
 var callers = []string{"procurement"}
 
-// ladders finds messages that wait for another try although nothing of theirs has failed: a fault around them has cost them an attempt.
-func (h *house) ladders(ctx context.Context, after string) error {
-	ctx, cancel := context.WithTimeout(ctx, hearing)
+// checkRetryQueues finds messages in retry queues although nothing has failed for them: a fault of the infrastructure
+// must not cost a message an attempt.
+func (env *environment) checkRetryQueues(ctx context.Context, after string) error {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	session, err := rabbitmq.Open(ctx, h.broker)
+	session, err := rabbitmq.Open(ctx, env.broker)
 	if err != nil {
 		return err
 	}
@@ -154,13 +155,13 @@ func (h *house) ladders(ctx context.Context, after string) error {
 		if w.Queue() != topology.QueueName(w.Name()) || slices.Contains(callers, w.Name()) {
 			continue
 		}
-		for _, rung := range w.Subscription().RetryDelays {
-			ready, _, err := session.Depth(topology.RetryQueueName(w.Name(), rung))
+		for _, delay := range w.Subscription().RetryDelays {
+			ready, _, err := session.Depth(topology.RetryQueueName(w.Name(), delay))
 			if err != nil {
 				return err
 			}
 			if ready > 0 {
-				h.find(fmt.Sprintf("after %s, %d good messages wait for another try in %s", after, ready, topology.RetryQueueName(w.Name(), rung)))
+				env.addFinding(fmt.Sprintf("after %s, %d messages wait in %s without a failure of their own", after, ready, topology.RetryQueueName(w.Name(), delay)))
 			}
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Verdict is what a run comes to.
+// Verdict is the result of a run.
 type Verdict string
 
 // The verdicts.
@@ -19,7 +19,7 @@ const (
 	Found Verdict = "findings" // something did not hold
 )
 
-// Seconds is a duration that is written as a number of seconds.
+// Seconds is a duration, in JSON a number of seconds.
 type Seconds time.Duration
 
 // MarshalJSON writes 1.234.
@@ -37,49 +37,49 @@ func (s *Seconds) UnmarshalJSON(text []byte) error {
 // String is 1.2 s.
 func (s Seconds) String() string { return fmt.Sprintf("%.1f s", time.Duration(s).Seconds()) }
 
-// Report is what a run has shown. One line of the results is one of them.
+// Report is the result of a run, a line of the file of results.
 type Report struct {
-	Seed     uint64           `json:"seed"`
-	Duration Seconds          `json:"duration"`
-	Version  string           `json:"version"`
-	Machine  string           `json:"machine"`
-	At       time.Time        `json:"at"`
-	Took     Seconds          `json:"took"`
-	Faults   map[string]Tally `json:"faults"` // by kind
-	Said     int              `json:"said"`   // messages of all sorts that were heard
-	Repeated int              `json:"repeated"`
-	Events   int              `json:"events"` // different ones, each to be applied once
-	Lost     int              `json:"lost"`
-	Doubled  int              `json:"doubled"`
-	Dead     int              `json:"dead"` // messages that were no events
-	Orders   supplierCalls    `json:"orders"`
-	Restarts int              `json:"restarts"` // processes that ended by themselves, most of them before they were up
-	Audit    Audit            `json:"audit"`
-	Verdict  Verdict          `json:"verdict"`
-	Findings []string         `json:"findings"`
-	Steps    []Suffered       `json:"steps"`
-	Dir      string           `json:"dir,omitempty"` // data and logs, where something was found
+	Seed      uint64           `json:"seed"`
+	Duration  Seconds          `json:"duration"`
+	Version   string           `json:"version"`
+	Machine   string           `json:"machine"`
+	At        time.Time        `json:"at"`
+	Took      Seconds          `json:"took"`
+	Faults    map[string]Tally `json:"faults"`    // by kind
+	Published int              `json:"published"` // messages of all kinds, confirmed or committed
+	Repeated  int              `json:"repeated"`
+	Events    int              `json:"events"` // distinct events, each to be applied once
+	Lost      int              `json:"lost"`
+	Doubled   int              `json:"doubled"`
+	Dead      int              `json:"dead"` // messages that are not events
+	Orders    supplierCalls    `json:"orders"`
+	Restarts  int              `json:"restarts"` // exits of processes by themselves, most of them before they were up
+	Audit     Audit            `json:"audit"`
+	Verdict   Verdict          `json:"verdict"`
+	Findings  []string         `json:"findings"`
+	Steps     []StepResult     `json:"steps"`
+	Dir       string           `json:"dir,omitempty"` // data and logs, where something was found
 }
 
-// Tally is one kind of fault.
+// Tally counts one fault.
 type Tally struct {
 	Injected   int       `json:"injected"`
 	Skipped    int       `json:"skipped,omitempty"`
 	Recoveries []Seconds `json:"recoveries"`
 }
 
-// Audit is what is kept of composerp's own.
+// Audit is the part of Composerp's audit that a report keeps.
 type Audit struct {
 	Verdict  string           `json:"verdict"`
 	Logged   int64            `json:"logged"`
 	Handled  map[string]int64 `json:"handled"`
 	Copies   int64            `json:"copies"` // further copies of dead letters: harmless
 	Findings []string         `json:"findings,omitempty"`
-	Mended   []string         `json:"mended,omitempty"` // what it has put right itself
+	Repaired []string         `json:"repaired,omitempty"` // what the audit has repaired itself
 }
 
-// Suffered is a step that was lived through.
-type Suffered struct {
+// StepResult is a step that was executed.
+type StepResult struct {
 	Faults   []Injected `json:"faults"`
 	Recovery Seconds    `json:"recovery"`
 	Late     bool       `json:"late,omitempty"`
@@ -92,7 +92,7 @@ type Injected struct {
 	Skipped string  `json:"skipped,omitempty"` // why it could not be injected
 }
 
-func (s Suffered) names() string {
+func (s StepResult) names() string {
 	names := make([]string, len(s.Faults))
 	for i, f := range s.Faults {
 		names[i] = f.Fault
@@ -100,8 +100,8 @@ func (s Suffered) names() string {
 	return strings.Join(names, " and ")
 }
 
-// line is the step as it is told when it is over.
-func (s Suffered) line() string {
+// line is the step on one line.
+func (s StepResult) line() string {
 	parts := make([]string, len(s.Faults))
 	for i, f := range s.Faults {
 		parts[i] = fmt.Sprintf("%s for %s", f.Fault, f.Hold)
@@ -113,7 +113,7 @@ func (s Suffered) line() string {
 }
 
 // add counts a step.
-func (r *Report) add(s Suffered) {
+func (r *Report) add(s StepResult) {
 	r.Steps = append(r.Steps, s)
 	for _, f := range s.Faults {
 		t := r.Faults[f.Fault]
@@ -127,16 +127,16 @@ func (r *Report) add(s Suffered) {
 	}
 }
 
-// conclude takes the verdict.
-func (r *Report) conclude(h *house, took time.Duration) {
+// conclude completes the report with the verdict.
+func (r *Report) conclude(env *environment, took time.Duration) {
 	r.Took = Seconds(took)
-	if h.supplier != nil {
-		r.Orders, _, _ = h.supplier.account()
+	if env.supplier != nil {
+		r.Orders, _, _ = env.supplier.account()
 	}
-	for _, m := range h.fleet {
+	for _, m := range env.fleet {
 		r.Restarts += m.restarts()
 	}
-	r.Findings = append(r.Findings, h.problems.all()...)
+	r.Findings = append(r.Findings, env.findings.all()...)
 	r.Verdict = Clean
 	if len(r.Findings) > 0 || r.Lost+r.Doubled > 0 || r.Audit.Verdict == "" {
 		r.Verdict = Found
@@ -154,13 +154,13 @@ func (r Report) Table() string {
 		fmt.Fprintf(w, "%s\t%d\t%s\t%s\n", name, t.Injected, median, worst)
 	}
 	_ = w.Flush()
-	fmt.Fprintf(&text, "\nSeed %d, %s: %d events, each applied once unless said below; %d messages heard, %d said again in doubt, %d dead as they should be.\n",
-		r.Seed, time.Duration(r.Duration), r.Events, r.Said, r.Repeated, r.Dead)
-	fmt.Fprintf(&text, "The log has %d events; %d orders went out in %d calls, %d of them sent away or hung up on. The audit says: %s.\n",
-		r.Audit.Logged, r.Orders.Taken, r.Orders.All, r.Orders.Turned, r.Audit.Verdict)
+	fmt.Fprintf(&text, "\nSeed %d, %s: %d events, each applied once unless listed below; %d messages published, %d published again in doubt, %d dead letters as expected.\n",
+		r.Seed, time.Duration(r.Duration), r.Events, r.Published, r.Repeated, r.Dead)
+	fmt.Fprintf(&text, "The log has %d events; %d orders were sent in %d calls, %d of them refused or cut off. The audit says: %s.\n",
+		r.Audit.Logged, r.Orders.Taken, r.Orders.All, r.Orders.Refused, r.Audit.Verdict)
 	fmt.Fprintf(&text, "Lost %d, doubled %d. Took %s.\n", r.Lost, r.Doubled, r.Took)
-	for _, mended := range r.Audit.Mended {
-		fmt.Fprintf(&text, "The audit has put right: %s.\n", mended)
+	for _, repaired := range r.Audit.Repaired {
+		fmt.Fprintf(&text, "The audit has repaired: %s.\n", repaired)
 	}
 	const most = 20
 	for i, problem := range append(slices.Clone(r.Findings), r.Audit.Findings...) {
@@ -178,7 +178,7 @@ func (r Report) Table() string {
 	return text.String()
 }
 
-// spread gives the median and the worst; dashes of nothing.
+// spread gives the median and the worst, dashes for no values.
 func spread(values []Seconds) (median, worst string) {
 	s := slices.Sorted(slices.Values(values))
 	if len(s) == 0 {

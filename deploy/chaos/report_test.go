@@ -13,11 +13,11 @@ import (
 
 func example(seed uint64) Report {
 	r := Report{Seed: seed, Duration: Seconds(time.Minute), Version: "v1", Machine: "2 cores, linux/amd64", At: time.Date(2026, time.March, 1, 10, 0, 0, 0, time.UTC),
-		Took: Seconds(85 * time.Second), Faults: map[string]Tally{}, Said: 6400, Repeated: 12, Events: 6130, Dead: 60, Findings: []string{},
+		Took: Seconds(85 * time.Second), Faults: map[string]Tally{}, Published: 6400, Repeated: 12, Events: 6130, Dead: 60, Findings: []string{},
 		Audit: Audit{Verdict: "proven", Logged: 13_800, Handled: map[string]int64{"ledger": 6130}}, Verdict: Clean}
-	r.add(Suffered{Faults: []Injected{{Fault: "kill", Hold: Seconds(time.Second)}}, Recovery: Seconds(1500 * time.Millisecond)})
-	r.add(Suffered{Faults: []Injected{{Fault: "kill", Hold: Seconds(time.Second)}, {Fault: "net-cut", Skipped: "no way"}}, Recovery: Seconds(2500 * time.Millisecond)})
-	r.add(Suffered{Faults: []Injected{{Fault: "broker-kill"}}, Recovery: Seconds(time.Duration(seed) * time.Second)})
+	r.add(StepResult{Faults: []Injected{{Fault: "kill", Hold: Seconds(time.Second)}}, Recovery: Seconds(1500 * time.Millisecond)})
+	r.add(StepResult{Faults: []Injected{{Fault: "kill", Hold: Seconds(time.Second)}, {Fault: "net-cut", Skipped: "no way"}}, Recovery: Seconds(2500 * time.Millisecond)})
+	r.add(StepResult{Faults: []Injected{{Fault: "broker-kill"}}, Recovery: Seconds(time.Duration(seed) * time.Second)})
 	return r
 }
 
@@ -45,8 +45,8 @@ func TestResultsAddUp(t *testing.T) {
 	}
 }
 
-// The table in docs/explanation/reliability.md is of the runs in docs/chaos.ndjson, all of them or the first ones: whoever adds a run by make chaos need
-// not write the page anew.
+// The table in docs/explanation/reliability.md is of the runs in docs/chaos.ndjson, of all or the first ones: a run
+// that make chaos adds does not make the page wrong.
 func TestGoldenTableInTheDocs(t *testing.T) {
 	t.Parallel()
 	const page, begin, end = "../../docs/explanation/reliability.md", "<!-- chaos: composerp chaos report docs/chaos.ndjson -->\n", "<!-- end of chaos -->"
@@ -66,7 +66,7 @@ func TestGoldenTableInTheDocs(t *testing.T) {
 	before, rest, found := strings.Cut(string(raw), begin)
 	is, after, ended := strings.Cut(rest, end)
 	if !found || !ended {
-		t.Fatalf("%s has no place for the table", page)
+		t.Fatalf("%s has no markers for the table", page)
 	}
 	if *update {
 		if err := os.WriteFile(page, []byte(before+begin+Markdown(runs)+end+after), 0o644); err != nil {
@@ -84,7 +84,7 @@ func TestGoldenTableInTheDocs(t *testing.T) {
 	}
 }
 
-func TestTheTableSaysWhatWasFound(t *testing.T) {
+func TestTableHasTheFindings(t *testing.T) {
 	t.Parallel()
 	clean := example(1).Table()
 	if !strings.Contains(clean, "CLEAN") || !strings.Contains(clean, "6130 events") || strings.Contains(clean, "✗") {
@@ -100,18 +100,18 @@ func TestTheTableSaysWhatWasFound(t *testing.T) {
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		change func(r *Report, h *house)
+		change func(r *Report, env *environment)
 		want   Verdict
 	}{
-		"nothing found":  {func(*Report, *house) {}, Clean},
-		"a problem":      {func(_ *Report, h *house) { h.problems.add("late") }, Found},
-		"something lost": {func(r *Report, _ *house) { r.Lost = 1 }, Found},
-		"doubled":        {func(r *Report, _ *house) { r.Doubled = 1 }, Found},
-		"no audit":       {func(r *Report, _ *house) { r.Audit = Audit{} }, Found},
+		"nothing found":  {func(*Report, *environment) {}, Clean},
+		"a problem":      {func(_ *Report, env *environment) { env.findings.add("late") }, Found},
+		"something lost": {func(r *Report, _ *environment) { r.Lost = 1 }, Found},
+		"doubled":        {func(r *Report, _ *environment) { r.Doubled = 1 }, Found},
+		"no audit":       {func(r *Report, _ *environment) { r.Audit = Audit{} }, Found},
 	} {
-		r, h := example(1), &house{}
-		c.change(&r, h)
-		if r.conclude(h, time.Minute); r.Verdict != c.want {
+		r, env := example(1), &environment{}
+		c.change(&r, env)
+		if r.conclude(env, time.Minute); r.Verdict != c.want {
 			t.Errorf("%s: %s, want %s", name, r.Verdict, c.want)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Append adds a run to a file of results, a line each.
+// Append adds a run to a file of results, which has a line a run.
 func Append(path string, r Report) error {
 	line, err := json.Marshal(r)
 	if err != nil {
@@ -49,7 +49,7 @@ func Read(in io.Reader) ([]Report, error) {
 	return runs, nil
 }
 
-// Markdown is the table of many runs: faults by kind with their recoveries, and what it all came to.
+// Markdown is the table of many runs: their totals, and each fault with its recoveries.
 func Markdown(runs []Report) string {
 	var text strings.Builder
 	all, seeds := sum(runs)

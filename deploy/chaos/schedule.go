@@ -11,7 +11,7 @@ type Pick struct {
 	Fault string        `json:"fault"`
 	After time.Duration `json:"after"` // from the beginning of the step
 	Hold  time.Duration `json:"hold"`  // how long it lasts before it is healed
-	Dice  uint64        `json:"-"`     // decides whom it is against, and how
+	Dice  uint64        `json:"-"`     // decides what it affects, and how
 }
 
 // Step is one fault, or two at once, after a pause.
@@ -20,27 +20,27 @@ type Step struct {
 	Picks []Pick        `json:"picks"`
 }
 
-// The streams of random numbers of a seed: what one of them gives does not depend on how much was taken from another.
+// The streams of random numbers of a seed: the numbers of one do not depend on how many were drawn from another.
 const (
 	streamSchedule = iota + 1
-	streamSayings
+	streamPublications
 )
 
-func dice(seed, stream uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, stream)) }
+func randomFor(seed, stream uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, stream)) }
 
-// Pauses between steps, the share of steps with a second fault (one in so many), and what a recovery is expected to take. The last only
-// decides how many steps there are.
+// Pauses between steps, the share of steps with a second fault (one in four), and the expected time of a recovery,
+// which only decides how many steps there are.
 const (
 	leastPause, mostPause = 200 * time.Millisecond, 1500 * time.Millisecond
 	companionOneIn        = 4
 	expectedRecovery      = time.Second
 )
 
-// Plan gives the steps of a seed: so many as about fill the duration, and one at least. The faults are dealt from a shuffled deck, so that
-// none comes again before all others have come; one that does not fit into what is left of the time is laid aside. The companion of a fault
-// comes from another group.
+// Plan gives the steps of a seed, as many as about fill the duration, and at least one. The faults come in a shuffled
+// order, each once before any comes again; a fault that does not fit into the time that is left is skipped. The second
+// fault of a step is of another group.
 func Plan(seed uint64, duration time.Duration, faults []Fault) []Step {
-	r := dice(seed, streamSchedule)
+	r := randomFor(seed, streamSchedule)
 	var steps []Step
 	for left, misfits := duration, 0; ; {
 		deck := slices.Clone(faults)
@@ -58,7 +58,7 @@ func Plan(seed uint64, duration time.Duration, faults []Fault) []Step {
 	}
 }
 
-// deal makes a step of a fault, and says how long it may take.
+// deal makes a step of a fault, and gives how long it may take.
 func deal(r *rand.Rand, first Fault, faults []Fault) (Step, time.Duration) {
 	step := Step{Pause: between(r, leastPause, mostPause)}
 	step.Picks = append(step.Picks, pick(r, first, 0))
@@ -75,7 +75,7 @@ func pick(r *rand.Rand, f Fault, after time.Duration) Pick {
 	return Pick{Fault: f.Name, After: after.Round(time.Millisecond), Hold: between(r, f.least, f.most).Round(time.Millisecond), Dice: r.Uint64()}
 }
 
-// companion draws a second fault for one step in so many. It always takes the same number of draws.
+// companion draws a second fault for one step in four. It always draws the same number of random numbers.
 func companion(r *rand.Rand, first Fault, faults []Fault) (Fault, bool) {
 	wanted, at := r.IntN(companionOneIn) == 0, r.IntN(len(faults))
 	for i := range faults {
@@ -86,7 +86,7 @@ func companion(r *rand.Rand, first Fault, faults []Fault) (Fault, bool) {
 	return Fault{}, false
 }
 
-// between draws a duration evenly.
+// between draws a duration, uniformly.
 func between(r *rand.Rand, least, most time.Duration) time.Duration {
 	if most <= least {
 		return least

@@ -46,17 +46,17 @@ func TestGoldenSchedule(t *testing.T) {
 	golden(t, "testdata/schedule.txt", text.String())
 }
 
-func TestGoldenSayings(t *testing.T) {
+func TestGoldenPublications(t *testing.T) {
 	t.Parallel()
-	sayings, err := Sayings(7, 60)
+	publications, err := Publications(7, 60)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var text bytes.Buffer
-	for _, s := range sayings[items*len(locations):] {
-		fmt.Fprintf(&text, "%s %s %s\n", s.Sort, s.Road, s.Event.Body)
+	for _, s := range publications[items*len(locations):] {
+		fmt.Fprintf(&text, "%s %s %s\n", s.Kind, s.Route, s.Event.Body)
 	}
-	golden(t, "testdata/sayings.txt", text.String())
+	golden(t, "testdata/publications.txt", text.String())
 }
 
 func TestASchedule(t *testing.T) {
@@ -77,7 +77,7 @@ func TestASchedule(t *testing.T) {
 			}
 			total += s.Pause + longest
 			if len(s.Picks) == 2 && find(s.Picks[0].Fault).Group == find(s.Picks[1].Fault).Group {
-				t.Errorf("seed %d breaks the same thing twice at once: %+v", seed, s.Picks)
+				t.Errorf("seed %d has two faults of one group at once: %+v", seed, s.Picks)
 			}
 		}
 		if len(steps) == 0 || total > time.Minute {
@@ -86,7 +86,7 @@ func TestASchedule(t *testing.T) {
 	}
 	for _, f := range faults {
 		if seen[f.Name] < 20 {
-			t.Errorf("%s comes %d times in 200 seeds", f.Name, seen[f.Name])
+			t.Errorf("%s is injected %d times in 200 seeds", f.Name, seen[f.Name])
 		}
 	}
 }
@@ -98,7 +98,7 @@ func TestAShortSchedule(t *testing.T) {
 		t.Fatal(err)
 	}
 	if steps := Plan(1, time.Second, only); len(steps) != 1 {
-		t.Errorf("%d steps, want the one that was asked for, however long it takes", len(steps))
+		t.Errorf("%d steps, want the one that was named, however long it takes", len(steps))
 	}
 }
 
@@ -117,82 +117,82 @@ func TestFaultsByName(t *testing.T) {
 	for _, f := range faults {
 		names = append(names, f.Name)
 		if f.inject == nil || f.What == "" || f.most < f.least {
-			t.Errorf("%s is not whole", f.Name)
+			t.Errorf("%s is incomplete", f.Name)
 		}
 	}
 	slices.Sort(names)
 	if len(slices.Compact(names)) != len(faults) {
-		t.Error("a name stands for two faults")
+		t.Error("two faults have the same name")
 	}
 }
 
-// What is said must be what it is taken for: an event that no schema refuses, said first before it is said again; a
-// stray that cannot be read.
-func TestSayings(t *testing.T) {
+// Each publication must be of its kind: a valid event, published before it is repeated; an invalid message that cannot
+// be read.
+func TestPublications(t *testing.T) {
 	t.Parallel()
-	sayings, err := Sayings(3, 3000)
+	publications, err := Publications(3, 3000)
 	if err != nil {
 		t.Fatal(err)
 	}
 	known, logged := map[uuid.UUID][]byte{}, map[uuid.UUID]bool{}
-	count := map[Sort]int{}
-	for _, s := range sayings {
-		count[s.Sort]++
+	count := map[Kind]int{}
+	for _, s := range publications {
+		count[s.Kind]++
 		_, err := event.DecodeOutside(s.Event.Body)
-		before, said := known[s.Event.ID]
-		switch s.Sort {
+		before, published := known[s.Event.ID]
+		switch s.Kind {
 		case Fresh:
-			if err != nil || said {
-				t.Errorf("%s: %v, said before: %v", s.Event.ID, err, said)
+			if err != nil || published {
+				t.Errorf("%s: %v, published before: %v", s.Event.ID, err, published)
 			}
 			known[s.Event.ID] = s.Event.Body
-			logged[s.Event.ID] = s.Road == RoadLog
-		case Again:
+			logged[s.Event.ID] = s.Route == RouteLog
+		case Repeated:
 			if !bytes.Equal(before, s.Event.Body) {
-				t.Errorf("%s is said again with another body", s.Event.ID)
+				t.Errorf("%s is repeated with another body", s.Event.ID)
 			}
 		case Altered:
-			if err != nil || s.Road != RoadLog || !logged[s.Event.ID] || bytes.Equal(before, s.Event.Body) {
-				t.Errorf("%s is altered: %v, road %s", s.Event.ID, err, s.Road)
+			if err != nil || s.Route != RouteLog || !logged[s.Event.ID] || bytes.Equal(before, s.Event.Body) {
+				t.Errorf("%s is altered: %v, route %s", s.Event.ID, err, s.Route)
 			}
-		case Stray:
-			if err == nil || said || s.Road != RoadAMQP {
-				t.Errorf("%s should be no event: %s", s.Event.ID, s.Event.Body)
+		case Invalid:
+			if err == nil || published || s.Route != RouteAMQP {
+				t.Errorf("%s should not be an event: %s", s.Event.ID, s.Event.Body)
 			}
 		}
 	}
-	for _, sort := range []Sort{Fresh, Again, Altered, Stray} {
-		if count[sort] < 10 {
-			t.Errorf("%d are %s", count[sort], sort)
+	for _, kind := range []Kind{Fresh, Repeated, Altered, Invalid} {
+		if count[kind] < 10 {
+			t.Errorf("%d are %s", count[kind], kind)
 		}
 	}
 }
 
-// Goods move and do not come from nowhere: each item sums to zero, and the sums are those of the events.
+// Goods move and do not appear: each item sums to zero over all locations.
 func TestStockAfter(t *testing.T) {
 	t.Parallel()
-	sayings, err := Sayings(3, 2000)
+	publications, err := Publications(3, 2000)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var events []event.Any
-	for _, s := range sayings {
-		if s.Sort == Fresh {
+	for _, s := range publications {
+		if s.Kind == Fresh {
 			events = append(events, s.Event)
 		}
 	}
 	sums := map[string]event.Decimal{}
-	places := map[string]bool{}
+	found := map[string]bool{}
 	for at, quantity := range stockAfter(events) {
 		sums[at.item] = sums[at.item].Add(quantity)
-		places[at.location] = true
+		found[at.location] = true
 	}
 	for item, sum := range sums {
 		if sum.Sign() != 0 {
 			t.Errorf("%s sums to %s", item, sum)
 		}
 	}
-	if len(sums) != items || len(places) != len(locations)+4 {
-		t.Errorf("%d items at %d places", len(sums), len(places))
+	if len(sums) != items || len(found) != len(locations)+4 {
+		t.Errorf("%d items at %d locations", len(sums), len(found))
 	}
 }

@@ -13,59 +13,59 @@ import (
 	"time"
 )
 
-// mood is how the supplier is disposed.
-type mood int
+// behaviour is how the supplier answers.
+type behaviour int
 
 const (
-	moodGood mood = iota
-	moodBusy      // 503, come again
-	moodAway      // hangs up, half of the time after it has taken the order
+	serving   behaviour = iota
+	busy                // 503 with Retry-After
+	hangingUp           // hangs up, half of the time after it has taken the order
 )
 
-// supplier takes orders by HTTP. It knows an order by its Idempotency-Key: the same again is answered with 409. It turns nobody away more than
-// once, so that no order has to wait for the long rungs of the ladder.
+// supplier takes orders by HTTP. It identifies an order by its Idempotency-Key: the same order again gets 409. It
+// refuses an order at most once, so that no order has to wait for the long retry delays.
 type supplier struct {
 	address string
 	server  *http.Server
 
-	mu     sync.Mutex
-	now    mood
-	taken  map[string][sha256.Size]byte // by key, the content
-	turned map[string]int
-	calls  supplierCalls
-	odd    []string
+	mu        sync.Mutex
+	now       behaviour
+	taken     map[string][sha256.Size]byte // by key, the content
+	refused   map[string]int
+	calls     supplierCalls
+	conflicts []string
 }
 
-// supplierCalls counts what the supplier was asked.
+// supplierCalls counts the calls that the supplier got.
 type supplierCalls struct {
-	All    int `json:"all"`
-	Taken  int `json:"taken"`  // orders
-	Known  int `json:"known"`  // the same order again
-	Turned int `json:"turned"` // sent away or hung up on
+	All     int `json:"all"`
+	Taken   int `json:"taken"`  // orders
+	Known   int `json:"known"`  // the same order again
+	Refused int `json:"turned"` // refused or cut off
 }
 
-const patienceWithUs = 1
+const maxRefusals = 1
 
 // openSupplier takes orders until ctx ends.
 func openSupplier(ctx context.Context) (*supplier, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp4", "127.0.0.1:0")
 	if err != nil {
-		return nil, fmt.Errorf("opening the supplier's door: %w", err)
+		return nil, fmt.Errorf("listening for the supplier's orders: %w", err)
 	}
-	s := &supplier{address: "http://" + l.Addr().String() + "/orders", taken: map[string][sha256.Size]byte{}, turned: map[string]int{}}
+	s := &supplier{address: "http://" + l.Addr().String() + "/orders", taken: map[string][sha256.Size]byte{}, refused: map[string]int{}}
 	s.server = &http.Server{Handler: s, ReadHeaderTimeout: 5 * time.Second}
 	context.AfterFunc(ctx, func() { s.server.Close() })
 	go func() { _ = s.server.Serve(l) }()
 	return s, nil
 }
 
-func (s *supplier) mood(m mood) {
+func (s *supplier) behave(m behaviour) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.now = m
 }
 
-// ServeHTTP takes an order, or does not.
+// ServeHTTP takes or refuses an order.
 func (s *supplier) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 	key := r.Header.Get("Idempotency-Key")
@@ -89,11 +89,11 @@ func (s *supplier) take(key string, content [sha256.Size]byte) (status int, away
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls.All++
-	turning := s.now != moodGood && s.turned[key] < patienceWithUs
-	if turning {
-		s.turned[key]++
-		s.calls.Turned++
-		if s.now == moodBusy {
+	refusing := s.now != serving && s.refused[key] < maxRefusals
+	if refusing {
+		s.refused[key]++
+		s.calls.Refused++
+		if s.now == busy {
 			return http.StatusServiceUnavailable, false
 		}
 		if s.calls.All%2 == 0 {
@@ -103,18 +103,18 @@ func (s *supplier) take(key string, content [sha256.Size]byte) (status int, away
 	before, known := s.taken[key]
 	switch {
 	case known && before != content:
-		s.odd = append(s.odd, fmt.Sprintf("the supplier got two orders under the key %s", key))
-		return http.StatusUnprocessableEntity, turning
+		s.conflicts = append(s.conflicts, fmt.Sprintf("the supplier got two orders under the key %s", key))
+		return http.StatusUnprocessableEntity, refusing
 	case known:
 		s.calls.Known++
-		return http.StatusConflict, turning
+		return http.StatusConflict, refusing
 	}
 	s.taken[key] = content
 	s.calls.Taken++
-	return http.StatusOK, turning
+	return http.StatusOK, refusing
 }
 
-// account gives the calls so far, the keys of the orders taken, and what was odd about them.
+// account gives the calls so far, the keys of the orders taken, and the conflicts between orders.
 func (s *supplier) account() (supplierCalls, map[string]bool, []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -122,5 +122,5 @@ func (s *supplier) account() (supplierCalls, map[string]bool, []string) {
 	for key := range s.taken {
 		keys[key] = true
 	}
-	return s.calls, keys, append([]string(nil), s.odd...)
+	return s.calls, keys, append([]string(nil), s.conflicts...)
 }

@@ -17,11 +17,11 @@ import (
 	"github.com/composerp/composerp/workers"
 )
 
-// symptoms say by what each fault is felt; nil: its heal is all there is of it.
-var symptoms = map[string]func(ctx context.Context, h *house) error{
-	"kill":                  aMemberIsDown,
-	"terminate":             aMemberIsDown,
-	"pause":                 aMemberIsStopped,
+// symptoms show that each fault has an effect; nil: its heal is its only effect.
+var symptoms = map[string]func(ctx context.Context, env *environment) error{
+	"kill":                  processDown,
+	"terminate":             processDown,
+	"pause":                 processStopped,
 	"broker-kill":           noBroker,
 	"broker-restart":        noBroker,
 	"broker-pause":          noBroker,
@@ -30,12 +30,12 @@ var symptoms = map[string]func(ctx context.Context, h *house) error{
 	"database-crash":        noDatabase,
 	"connections-exhausted": noDatabase,
 	"read-only":             noWrites,
-	"long-transaction":      anOpenTransaction,
-	"rows-locked":           aLock,
-	"net-cut":               noWay,
-	"net-black-hole":        noWay,
-	"net-half-open":         noWay,
-	"net-one-way":           noWay,
+	"long-transaction":      openTransaction,
+	"rows-locked":           rowsLockedNow,
+	"net-cut":               noTraffic,
+	"net-black-hole":        noTraffic,
+	"net-half-open":         noTraffic,
+	"net-one-way":           noTraffic,
 	"queue-deleted":         noQueue,
 	"binding-removed":       declaredAgain(`exchanges=\[] queues=\[] bindings="\[composerp.events -`),
 	"exchange-deleted":      declaredAgain(`exchanges=\[composerp.events]`),
@@ -44,56 +44,56 @@ var symptoms = map[string]func(ctx context.Context, h *house) error{
 	"supplier-away":         noOrders,
 }
 
-func aMemberIsDown(_ context.Context, h *house) error {
-	for _, m := range h.fleet {
+func processDown(_ context.Context, env *environment) error {
+	for _, m := range env.fleet {
 		select {
 		case <-m.process.Done():
 			return nil
 		default:
 		}
 	}
-	return errors.New("all processes are there")
+	return errors.New("all processes run")
 }
 
-func aMemberIsStopped(ctx context.Context, h *house) error {
+func processStopped(ctx context.Context, env *environment) error {
 	return eventually(ctx, "no process is stopped", func(context.Context) bool {
-		return slices.ContainsFunc(h.fleet, func(m *member) bool {
+		return slices.ContainsFunc(env.fleet, func(m *member) bool {
 			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", m.process.PID()))
 			return err == nil && strings.Contains(string(stat), ") T ")
 		})
 	})
 }
 
-func noBroker(ctx context.Context, h *house) error {
+func noBroker(ctx context.Context, env *environment) error {
 	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 	defer cancel()
-	if _, err := h.management.Overview(ctx); err == nil {
+	if _, err := env.management.Overview(ctx); err == nil {
 		return errors.New("the broker answers")
 	}
 	return nil
 }
 
-func alarm(ctx context.Context, h *house) error {
+func alarm(ctx context.Context, env *environment) error {
 	return eventually(ctx, "there is no alarm", func(ctx context.Context) bool {
-		nodes, err := h.management.Nodes(ctx)
+		nodes, err := env.management.Nodes(ctx)
 		return err == nil && (nodes[0].MemoryAlarm || nodes[0].DiskAlarm)
 	})
 }
 
-func noDatabase(ctx context.Context, h *house) error {
-	if _, err := eventlog.End(ctx, h.direct); err == nil {
+func noDatabase(ctx context.Context, env *environment) error {
+	if _, err := eventlog.End(ctx, env.direct); err == nil {
 		return errors.New("the database answers")
 	}
 	return nil
 }
 
-func noWrites(ctx context.Context, h *house) error {
+func noWrites(ctx context.Context, env *environment) error {
 	e, err := eventOf(99, "unwritten", opening, event.StockCounted{CountID: "c", ItemID: "i", LocationID: "l", Quantity: event.NewDecimal(1)})
 	if err != nil {
 		return err
 	}
 	return eventually(ctx, "the database takes writes", func(ctx context.Context) bool {
-		err := h.direct.InTx(ctx, func(tx store.Tx) error {
+		err := env.direct.InTx(ctx, func(tx store.Tx) error {
 			if _, err := eventlog.Admit(ctx, tx, []event.Any{e}, false); err != nil {
 				return err
 			}
@@ -105,48 +105,48 @@ func noWrites(ctx context.Context, h *house) error {
 
 var errUndone = errors.New("undone")
 
-func anOpenTransaction(ctx context.Context, h *house) error {
-	return holds(ctx, h, `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE state = 'idle in transaction' AND backend_xid IS NOT NULL)`)
+func openTransaction(ctx context.Context, env *environment) error {
+	return holds(ctx, env, `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE state = 'idle in transaction' AND backend_xid IS NOT NULL)`)
 }
 
-func aLock(ctx context.Context, h *house) error {
-	_, err := h.super.ExecContext(ctx, `SELECT count(*) FROM (SELECT FROM position ORDER BY sequence DESC LIMIT 10 FOR UPDATE NOWAIT) rows`)
+func rowsLockedNow(ctx context.Context, env *environment) error {
+	_, err := env.super.ExecContext(ctx, `SELECT count(*) FROM (SELECT FROM position ORDER BY sequence DESC LIMIT 10 FOR UPDATE NOWAIT) rows`)
 	if err == nil {
 		return errors.New("nothing is locked")
 	}
 	return nil
 }
 
-func holds(ctx context.Context, h *house, question string) error {
+func holds(ctx context.Context, env *environment, question string) error {
 	var yes bool
-	if err := h.super.QueryRowContext(ctx, question).Scan(&yes); err != nil || !yes {
+	if err := env.super.QueryRowContext(ctx, question).Scan(&yes); err != nil || !yes {
 		return fmt.Errorf("%s: %v, %w", question, yes, err)
 	}
 	return nil
 }
 
-// noWay asks whether anything from the first process still arrives at the database: its lease and its polls would.
-func noWay(ctx context.Context, h *house) error {
-	way := h.fleet[0].database
+// noTraffic checks that no bytes of the first process reach the database, which its lease and its polls would send.
+func noTraffic(ctx context.Context, env *environment) error {
+	network := env.fleet[0].database
 	return eventually(ctx, "bytes get through", func(ctx context.Context) bool {
-		before := way.Carried()
-		return sleep(ctx, 300*time.Millisecond) && way.Carried() == before
+		before := network.Carried()
+		return sleep(ctx, 300*time.Millisecond) && network.Carried() == before
 	})
 }
 
-func noQueue(ctx context.Context, h *house) error {
-	if h.absent(ctx) == "" {
+func noQueue(ctx context.Context, env *environment) error {
+	if env.missingConsumers(ctx) == "" {
 		return errors.New("all queues have their consumers")
 	}
 	return nil
 }
 
-// declaredAgain waits until a watchdog has missed it.
-func declaredAgain(what string) func(ctx context.Context, h *house) error {
+// declaredAgain waits until a watchdog has declared it again.
+func declaredAgain(what string) func(ctx context.Context, env *environment) error {
 	line := regexp.MustCompile(`missing topology declared.* ` + what)
-	return func(ctx context.Context, h *house) error {
-		return eventually(ctx, "nobody has missed it", func(context.Context) bool {
-			return slices.ContainsFunc(h.fleet, func(m *member) bool {
+	return func(ctx context.Context, env *environment) error {
+		return eventually(ctx, "no watchdog has declared it again", func(context.Context) bool {
+			return slices.ContainsFunc(env.fleet, func(m *member) bool {
 				log, err := os.ReadFile(m.program.LogFile)
 				return err == nil && line.Match(log)
 			})
@@ -154,20 +154,20 @@ func declaredAgain(what string) func(ctx context.Context, h *house) error {
 	}
 }
 
-func noPermission(ctx context.Context, h *house) error {
+func noPermission(ctx context.Context, env *environment) error {
 	return eventually(ctx, "everything is permitted", func(ctx context.Context) bool {
-		return errors.Is(rabbitmq.Apply(ctx, workers.Topology(), h.broker), rabbitmq.ErrAccessRefused)
+		return errors.Is(rabbitmq.Apply(ctx, workers.Topology(), env.broker), rabbitmq.ErrAccessRefused)
 	})
 }
 
-func noOrders(_ context.Context, h *house) error {
-	if status, away := h.supplier.take("a-key", [32]byte{1}); status == 200 && !away {
+func noOrders(_ context.Context, env *environment) error {
+	if status, away := env.supplier.take("a-key", [32]byte{1}); status == 200 && !away {
 		return errors.New("the supplier takes orders")
 	}
-	h.supplier.mu.Lock()
-	defer h.supplier.mu.Unlock()
-	delete(h.supplier.taken, "a-key")
-	delete(h.supplier.turned, "a-key")
+	env.supplier.mu.Lock()
+	defer env.supplier.mu.Unlock()
+	delete(env.supplier.taken, "a-key")
+	delete(env.supplier.refused, "a-key")
 	return nil
 }
 

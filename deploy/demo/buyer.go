@@ -12,33 +12,33 @@ import (
 	"github.com/composerp/composerp/workers/approval"
 )
 
-// buyerName is who decides what policy leaves to a person.
+// buyerName is the user who decides the orders that policy leaves to a person.
 const buyerName = "buyer"
 
-// buyer decides orders on the morning after they were made, by the same function
-// as `composerp po approve` and `po reject`.
+// buyer decides orders on the day after they were made, by the same functions as `composerp po approve` and `po
+// reject`.
 type buyer struct {
-	db      *store.DB
-	tenant  string
-	rejects func(o Waiting, n int) string
-	seen    int
+	db        *store.DB
+	tenant    string
+	rejection func(o WaitingOrder, n int) string
+	seen      int
 }
 
-// decide looks at what has waited since yesterday or longer and gives what it decided.
+// decide decides the orders that have waited since the day before or longer, and gives a note of each decision.
 func (b *buyer) decide(ctx context.Context, date event.Date, zone *time.Location) (decided []string, err error) {
 	waiting, err := purchasing.WaitingOrders(ctx, b.db, b.tenant)
 	if err != nil {
 		return nil, err
 	}
 	for _, w := range waiting {
-		o := Waiting{w.Order, w.Number, w.Supplier, w.Total, event.DateOf(w.CreatedAt.In(zone))}
+		o := WaitingOrder{w.Order, w.Number, w.Supplier, w.Total, event.DateOf(w.CreatedAt.In(zone))}
 		if o.Created >= date {
 			continue
 		}
 		b.seen++
-		line, err := b.judge(ctx, purchasing.OrderKey{Tenant: b.tenant, Order: o.OrderID}, o, b.rejects(o, b.seen))
+		line, err := b.decideOne(ctx, purchasing.OrderKey{Tenant: b.tenant, Order: o.OrderID}, o, b.rejection(o, b.seen))
 		if errors.Is(err, approval.ErrDecided) {
-			continue // somebody else was first: a person who watches the demo
+			continue // a person who watches the demo was first
 		}
 		if err != nil {
 			return decided, err
@@ -48,8 +48,8 @@ func (b *buyer) decide(ctx context.Context, date event.Date, zone *time.Location
 	return decided, nil
 }
 
-// judge approves an order, or rejects it for a reason.
-func (b *buyer) judge(ctx context.Context, key purchasing.OrderKey, o Waiting, reason string) (string, error) {
+// decideOne approves an order, or rejects it where there is a reason.
+func (b *buyer) decideOne(ctx context.Context, key purchasing.OrderKey, o WaitingOrder, reason string) (string, error) {
 	what := fmt.Sprintf("%s from %s over %s", o.PONumber, o.Supplier, o.Amount.StringFixed(2))
 	if reason != "" {
 		_, err := approval.Reject(ctx, b.db, key, buyerName, reason)

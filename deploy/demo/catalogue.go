@@ -1,25 +1,24 @@
 package demo
 
-// habit is how a product is asked for; together they are what a forecaster meets
-// (Syntetos and Boylan 2005 draw the lines between them).
-type habit int
+// demandPattern is how a product is asked for, in the classes of Syntetos and Boylan (2005).
+type demandPattern int
 
 const (
-	fast     habit = iota // every day, many
-	slow                  // a few a week
-	lumpy                 // seldom, and then several at once
-	seasonal              // fast for some weeks of the year
+	fast     demandPattern = iota // every day, many
+	slow                          // a few a week
+	lumpy                         // seldom, and then several at once
+	seasonal                      // fast for some weeks of the year
 )
 
-// product is what the shop sells. perDay is the mean number of pieces asked for
-// in all places together; a seasonal one's is at its peak.
+// product is what the shop sells. perDay is the mean number of pieces asked for a day at all locations together, for a
+// seasonal product at its peak.
 type product struct {
 	id, name    string
-	habit       habit
+	pattern     demandPattern
 	perDay      float64
 	price, cost string
 	pack        int64
-	keeps       int // days until it expires; 0: for ever
+	shelfLife   int // days until it expires; 0: never
 	supplier    string
 }
 
@@ -33,16 +32,16 @@ const (
 	tableware = "TABLEWARE"
 )
 
-// source is a supplier, and how it keeps its word: of a hundred shipments so
-// many are late, come in two parts, or are announced twice.
-type source struct {
+// supplier is a supplier and how reliable it is: how many of a hundred shipments are late, come in two parts, or have
+// their delivery note sent twice.
+type supplier struct {
 	id, name             string
 	leadDays             int
 	late, partial, twice int
 	unknownExpiry        bool // writes 9999-12-31 where it does not know
 }
 
-var sources = []source{
+var shopSuppliers = []supplier{
 	{roastery, "Stadtrösterei", 2, 10, 6, 4, false},
 	{dairy, "Hofmolkerei", 1, 5, 8, 3, false},
 	{bakery, "Bäckerei am Markt", 1, 4, 4, 3, false},
@@ -114,10 +113,10 @@ var products = []product{
 	{"TIN-TEA-125", "Tea tin 125 g", slow, 3, "6.50", "2.40", 12, 0, overseas},
 }
 
-func keeps(item string) int {
+func shelfLifeOf(item string) int {
 	for _, p := range products {
 		if p.id == item {
-			return p.keeps
+			return p.shelfLife
 		}
 	}
 	return 0

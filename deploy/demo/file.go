@@ -13,128 +13,124 @@ import (
 	"github.com/composerp/composerp/workers/runtime/importer"
 )
 
-// File is the world of a real till: its days are those of a file. What was sold
-// cannot be refused, so stock may fall below zero; suppliers and the buyer act as
-// in the shop.
+// File is the scenario of a real till: its days are those of a file. Its sales have happened, so stock may fall below
+// zero. Suppliers and the buyer act as in the shop.
 type File struct {
-	path    string
-	mapping *importer.Mapping
-	mode    string
-	zone    *time.Location
-	found   *sighting
-	shelf   map[masterdata.PositionKey]float64
-	left    event.Date // on which an earlier run ended
-	days    *dayReader
-	voice   voice
+	path     string
+	mapping  *importer.Mapping
+	mode     string
+	zone     *time.Location
+	scan     *fileScan
+	onHand   map[masterdata.PositionKey]float64
+	left     event.Date // the last day of an earlier run
+	days     *dayReader
+	producer producer
 }
 
-// NewFile looks the file through: which items there are, since when, how fast
-// they go and at what price. mode is that of its items' rules.
+// NewFile scans the file for its items: their first day, demand and price. mode is the mode of the items' rules.
 func NewFile(ctx context.Context, path string, mapping *importer.Mapping, mode string) (*File, error) {
-	f := &File{path: path, mapping: mapping, mode: mode, zone: time.UTC, shelf: map[masterdata.PositionKey]float64{}}
+	f := &File{path: path, mapping: mapping, mode: mode, zone: time.UTC, onHand: map[masterdata.PositionKey]float64{}}
 	if mapping != nil {
 		f.zone = mapping.Zone()
 	}
 	var err error
-	if f.found, err = look(ctx, path, mapping, f.zone); err != nil {
+	if f.scan, err = scan(ctx, path, mapping, f.zone); err != nil {
 		return nil, err
 	}
-	f.voice = voice{tenant: f.found.tenant, space: "file/" + f.found.tenant}
+	f.producer = producer{tenant: f.scan.tenant, space: "file/" + f.scan.tenant}
 	return f, nil
 }
 
-// Tenant is whose till it is.
-func (f *File) Tenant() string { return f.found.tenant }
+// Tenant is the tenant of the file's events.
+func (f *File) Tenant() string { return f.scan.tenant }
 
-// Days are the file's, from the one on which an earlier run ended: what was said
-// of that is known again.
-func (f *File) Days() (first, last event.Date) { return max(f.left, f.found.first), f.found.last }
+// Days are the file's, from the last day of an earlier run on: the log recognises the events of that day.
+func (f *File) Days() (first, last event.Date) { return max(f.left, f.scan.first), f.scan.last }
 
 func (f *File) facts() facts {
 	return facts{
-		seed: 1, voice: &f.voice, zone: f.zone, sources: fileSources, keeps: func(string) int { return 0 },
-		lostIsSold: true, rejects: rejectAbsurd,
+		seed: 1, producer: &f.producer, zone: f.zone, suppliers: fileSuppliers, shelfLife: func(string) int { return 0 },
+		sellsWithoutStock: true, rejection: rejectAbsurd,
 	}
 }
 
-// rejectAbsurd turns down what nobody can mean: an order for a slip of the till,
-// which was taken back meanwhile.
-func rejectAbsurd(o Waiting, _ int) string {
-	if limit := event.NewDecimal(fileApprovalLimit * absurd); limit.LessThan(o.Amount) {
-		return "this must be a slip"
+// rejectAbsurd rejects orders that a mistyped sale has caused: the till has cancelled it meanwhile.
+func rejectAbsurd(o WaitingOrder, _ int) string {
+	if limit := event.NewDecimal(fileApprovalLimit * absurdFactor); limit.LessThan(o.Amount) {
+		return "far above the usual amount"
 	}
 	return ""
 }
 
-// Resume takes up the stock.
-func (f *File) Resume(left event.Date, stock []stockview.Stock, _ []Underway) error {
+// Resume takes the ledger's stock for the real one.
+func (f *File) Resume(left event.Date, stock []stockview.Stock, _ []Transfer) error {
 	f.left = left
 	for _, row := range stock {
-		f.shelf[masterdata.PositionKey{Tenant: row.Tenant, Item: row.Item, Location: row.Location}] = row.OnHand.InexactFloat64()
+		f.onHand[masterdata.PositionKey{Tenant: row.Tenant, Item: row.Item, Location: row.Location}] = row.OnHand.InexactFloat64()
 	}
 	return nil
 }
 
-// Morning counts the items that the file sells for the first time on this day.
-func (f *File) Morning(date event.Date) (Said, error) {
-	said := Said{}
+// OpenDay counts the items that the file sells for the first time on this day.
+func (f *File) OpenDay(date event.Date) (Activity, error) {
+	activity := Activity{}
 	at := f.hour(date, 5)
-	for _, key := range f.found.newOn[date] {
-		pieces := f.found.seen[key].opening(supplierOf(key.Item))
-		f.shelf[key] = float64(pieces)
+	for _, key := range f.scan.newOn[date] {
+		pieces := f.scan.items[key].opening(supplierOf(key.Item))
+		f.onHand[key] = float64(pieces)
 		id := fmt.Sprintf("OPENING-%.48s", key.Item)
-		said.log(f.voice.sayOf(at, "wms", id, key.Item+"\x00"+key.Location, event.StockCounted{
+		activity.add(f.producer.encodeKeyed(at, "wms", id, key.Item+"\x00"+key.Location, event.StockCounted{
 			CountID: id, ItemID: key.Item, LocationID: key.Location, Quantity: event.NewDecimal(pieces),
 		}))
 	}
-	return said, f.voice.err
+	return activity, f.producer.err
 }
 
 // Arrive takes a delivery in.
 func (f *File) Arrive(d Delivery, date event.Date) event.Any {
-	f.shelf[masterdata.PositionKey{Tenant: d.Tenant, Item: d.Item, Location: d.Location}] += d.Quantity.InexactFloat64()
-	return d.receipt(&f.voice, f.hour(date, 6))
+	f.onHand[masterdata.PositionKey{Tenant: d.Tenant, Item: d.Item, Location: d.Location}] += d.Quantity.InexactFloat64()
+	return d.receipt(&f.producer, f.hour(date, 6))
 }
 
-// hour is a moment of a day by the till's clock.
+// hour is a time of day in the till's time zone.
 func (f *File) hour(date event.Date, hour int) time.Time {
 	day := date.Time()
 	return time.Date(day.Year(), day.Month(), day.Day(), hour, 0, 0, 0, f.zone)
 }
 
 // Trade gives the file's events of a day, as importing them would.
-func (f *File) Trade(ctx context.Context, date event.Date) (Said, error) {
+func (f *File) Trade(ctx context.Context, date event.Date) (Activity, error) {
 	if f.days == nil {
 		first, _ := f.Days()
 		f.days = readDays(ctx, f, first)
 	}
 	events, err := f.days.day(date)
 	if err != nil {
-		return Said{}, err
+		return Activity{}, err
 	}
-	said := Said{Logged: events}
+	activity := Activity{Logged: events}
 	for i := range events {
-		f.take(&said, events[i])
+		f.book(&activity, events[i])
 	}
-	return said, nil
+	return activity, nil
 }
 
-// take books an event on the shelf and counts what was not there when it was sold.
-func (f *File) take(said *Said, e event.Any) {
+// book applies an event to the stock and counts the pieces that were sold without stock.
+func (f *File) book(activity *Activity, e event.Any) {
 	switch p := e.Payload.(type) {
 	case event.SaleCompleted:
 		key, pieces := masterdata.PositionKey{Tenant: e.TenantID, Item: p.ItemID, Location: p.LocationID}, p.Quantity.InexactFloat64()
 		if pieces > 0 {
-			said.Wanted += int64(math.Round(pieces))
-			said.Lost += int64(math.Round(pieces - min(pieces, max(0, f.shelf[key]))))
+			activity.Wanted += int64(math.Round(pieces))
+			activity.Lost += int64(math.Round(pieces - min(pieces, max(0, f.onHand[key]))))
 		}
-		f.shelf[key] -= pieces
+		f.onHand[key] -= pieces
 	case event.StockAdjusted:
-		f.shelf[masterdata.PositionKey{Tenant: e.TenantID, Item: p.ItemID, Location: p.LocationID}] += p.Quantity.InexactFloat64()
+		f.onHand[masterdata.PositionKey{Tenant: e.TenantID, Item: p.ItemID, Location: p.LocationID}] += p.Quantity.InexactFloat64()
 	case event.StockCounted:
-		f.shelf[masterdata.PositionKey{Tenant: e.TenantID, Item: p.ItemID, Location: p.LocationID}] = p.Quantity.InexactFloat64()
+		f.onHand[masterdata.PositionKey{Tenant: e.TenantID, Item: p.ItemID, Location: p.LocationID}] = p.Quantity.InexactFloat64()
 	}
 }
 
-// Evening is quiet: the file says all there is.
-func (f *File) Evening(event.Date, []lots.OnHandLots) (Said, error) { return Said{}, nil }
+// CloseDay has no events: the file holds all there are.
+func (f *File) CloseDay(event.Date, []lots.OnHandLots) (Activity, error) { return Activity{}, nil }

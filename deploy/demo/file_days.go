@@ -9,26 +9,25 @@ import (
 	"github.com/composerp/composerp/workers/runtime/importer"
 )
 
-// dayReader reads a file a day at a time, one day ahead at most: what is in
-// memory is two days, however long the file is.
+// dayReader reads a file a day at a time, one day ahead at most: memory holds two days, however long the file is.
 type dayReader struct {
-	days  chan dayOf
-	next  *dayOf
+	days  chan fileDay
+	next  *fileDay
 	ended error // once days is closed
 }
 
-type dayOf struct {
+type fileDay struct {
 	date   event.Date
 	events []event.Any
 }
 
-// readDays begins to read from the first day on, until ctx is done.
+// readDays starts reading from the first day on, until ctx ends.
 func readDays(ctx context.Context, f *File, first event.Date) *dayReader {
-	r := &dayReader{days: make(chan dayOf)}
+	r := &dayReader{days: make(chan fileDay)}
 	go func() {
 		defer close(r.days)
-		today := dayOf{}
-		hand := func() error {
+		today := fileDay{}
+		send := func() error {
 			if len(today.events) == 0 {
 				return nil
 			}
@@ -44,22 +43,22 @@ func readDays(ctx context.Context, f *File, first event.Date) *dayReader {
 			if date < first && date >= today.date {
 				return nil
 			}
-			// A row of an earlier day, out of order, belongs to the day that is being read.
+			// A row of an earlier day, out of order, goes into the day that is being read.
 			if date > today.date {
-				if err := hand(); err != nil {
+				if err := send(); err != nil {
 					return err
 				}
-				today = dayOf{date: date}
+				today = fileDay{date: date}
 			}
 			today.events = append(today.events, e)
 			return nil
 		})
-		r.ended = errors.Join(err, hand())
+		r.ended = errors.Join(err, send())
 	}()
 	return r
 }
 
-// day gives the events up to a day that were not given before.
+// day gives the events up to a day, without those that it gave before.
 func (r *dayReader) day(date event.Date) (events []event.Any, err error) {
 	for {
 		if r.next == nil {

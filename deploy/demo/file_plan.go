@@ -10,8 +10,8 @@ import (
 	"github.com/composerp/composerp/store/masterdata"
 )
 
-// Who the wholesaler buys from is not in his till's file; each item has one of these.
-var fileSources = []source{
+// The file does not name suppliers: each item is given one of these.
+var fileSuppliers = []supplier{
 	{"SUPPLIER-A", "Next-door Wholesale", 3, 8, 6, 3, false},
 	{"SUPPLIER-B", "Midlands Giftware", 5, 10, 8, 3, false},
 	{"SUPPLIER-C", "Harbour Imports", 7, 15, 10, 4, false},
@@ -21,32 +21,32 @@ var fileSources = []source{
 
 const (
 	fileApprovalLimit = 1000
-	absurd            = 20 // times the limit
+	absurdFactor      = 20 // times the limit
 	fileCoverDays     = 28
 )
 
-func supplierOf(item string) source {
+func supplierOf(item string) supplier {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(item))
-	return fileSources[h.Sum32()%uint32(len(fileSources))]
+	return fileSuppliers[h.Sum32()%uint32(len(fileSuppliers))]
 }
 
-// Master is made from what the file shows: items, their cost, and a rule each.
+// Master makes the master data from the file: items, their cost, and a rule each.
 func (f *File) Master(suppliers string) (Master, error) {
 	m := Master{Settings: masterdata.TenantSetting{Tenant: f.Tenant(), ForecastCadenceDays: 7, ExpiryWarningDays: 30}}
 	limit := event.NewDecimal(fileApprovalLimit)
 	m.Settings.ApprovalLimit = &limit
-	for _, c := range fileSources {
+	for _, c := range fileSuppliers {
 		m.Suppliers = append(m.Suppliers, masterdata.SupplierRecord{
 			Tenant: f.Tenant(), Supplier: c.id, Name: c.name, LeadTimeDays: c.leadDays, Endpoint: endpoint(suppliers, c.id),
 		})
 	}
-	places, items := map[string]bool{}, map[string]bool{}
-	for _, key := range f.found.keys() {
-		i := f.found.seen[key]
+	locations, items := map[string]bool{}, map[string]bool{}
+	for _, key := range f.scan.keys() {
+		i := f.scan.items[key]
 		m.Rules = append(m.Rules, f.rule(key, i))
-		if !places[key.Location] {
-			places[key.Location] = true
+		if !locations[key.Location] {
+			locations[key.Location] = true
 			m.Locations = append(m.Locations, masterdata.Location{Tenant: key.Tenant, Location: key.Location, Timezone: f.zone.String()})
 		}
 		if !items[key.Item] {
@@ -57,12 +57,12 @@ func (f *File) Master(suppliers string) (Master, error) {
 			})
 		}
 	}
-	return m, f.voice.err
+	return m, f.producer.err
 }
 
-// rule orders by the mean of the item's first weeks, up to four weeks' demand more. A fixed rule stays so; an auto
-// one begins so, and then follows the forecast.
-func (f *File) rule(key masterdata.PositionKey, i *itemSeen) masterdata.Rule {
+// rule orders by the mean demand of the item's first weeks, up to four weeks' demand above the reorder point. A fixed
+// rule stays so; an auto rule begins so, and then follows the forecast.
+func (f *File) rule(key masterdata.PositionKey, i *itemScan) masterdata.Rule {
 	c := supplierOf(key.Item)
 	point := i.reorderPoint(c)
 	reorder, threshold := event.NewDecimal(point), event.NewDecimal((point+1)/2)
@@ -77,10 +77,10 @@ func (f *File) rule(key masterdata.PositionKey, i *itemSeen) masterdata.Rule {
 	return r
 }
 
-// keys are the positions in an order of their own.
-func (s *sighting) keys() []masterdata.PositionKey {
-	keys := make([]masterdata.PositionKey, 0, len(s.seen))
-	for k := range s.seen {
+// keys are the positions, sorted.
+func (s *fileScan) keys() []masterdata.PositionKey {
+	keys := make([]masterdata.PositionKey, 0, len(s.items))
+	for k := range s.items {
 		keys = append(keys, k)
 	}
 	slices.SortFunc(keys, func(a, b masterdata.PositionKey) int {

@@ -36,38 +36,38 @@ func openFile(t *testing.T, mode string) *File {
 	return f
 }
 
-// The days of a file are those of its own clocks: ten past midnight in London's
-// summer is still the day before in UTC.
+// The days of a file are those of its own time zone: ten past midnight in London's summer is still the day before in
+// UTC.
 func TestFileDays(t *testing.T) {
 	t.Parallel()
 	f := openFile(t, masterdata.RuleAuto)
 	if first, last := f.Days(); first != "2010-12-01" || last != "2011-07-02" {
-		t.Errorf("it goes from %s to %s", first, last)
+		t.Errorf("the days are %s to %s", first, last)
 	}
 	want := map[event.Date]int{"2010-12-01": 2, "2010-12-03": 1, "2011-07-01": 1, "2011-07-02": 1}
 	var total Tally
 	for date := event.Date("2010-12-01"); date <= "2011-07-03"; date = date.AddDays(1) {
-		morning, err := f.Morning(date)
+		opened, err := f.OpenDay(date)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := len(morning.Logged); (n == 1) != (date == "2010-12-01" || date == "2011-07-01") {
-			t.Errorf("on the morning of %s %d items are counted", date, n)
+		if n := len(opened.Logged); (n == 1) != (date == "2010-12-01" || date == "2011-07-01") {
+			t.Errorf("when %s opens, %d items are counted", date, n)
 		}
-		said, err := f.Trade(t.Context(), date)
-		if err != nil || len(said.Logged) != want[date] {
-			t.Errorf("%s has %d events, want %d (%v)", date, len(said.Logged), want[date], err)
+		activity, err := f.Trade(t.Context(), date)
+		if err != nil || len(activity.Logged) != want[date] {
+			t.Errorf("%s has %d events, want %d (%v)", date, len(activity.Logged), want[date], err)
 		}
-		total.add(said)
+		total.add(activity)
 	}
 	heart := masterdata.PositionKey{Tenant: "demo", Item: "85123A", Location: "UK-WH"}
-	lost := 3028 - f.found.seen[heart].opening(supplierOf("85123A"))
+	lost := 3028 - f.scan.items[heart].opening(supplierOf("85123A"))
 	if total.Sold.String() != "3128" || lost <= 0 || total.Lost.IntPart() != lost || total.Returned.String() != "6" || total.Found.String() != "5" {
-		t.Errorf("it sold %s, of which %s were not there, want %d; %s came back, %s were found", total.Sold, total.Lost, lost, total.Returned, total.Found)
+		t.Errorf("sold %s, of which %s without stock, want %d; returned %s, found %s", total.Sold, total.Lost, lost, total.Returned, total.Found)
 	}
 }
 
-// A file that was lived up to a day begins there: its events are known by their ids.
+// A file that was simulated up to a day resumes with that day: the log recognises its events.
 func TestFileResumes(t *testing.T) {
 	t.Parallel()
 	f := openFile(t, masterdata.RuleAuto)
@@ -75,13 +75,13 @@ func TestFileResumes(t *testing.T) {
 		t.Fatal(err)
 	}
 	first, _ := f.Days()
-	said, err := f.Trade(t.Context(), first)
-	if err != nil || first != "2010-12-03" || len(said.Logged) != 1 || said.Logged[0].AggregateID != "C36367" {
-		t.Errorf("it goes on with %s: %d events, %v", first, len(said.Logged), err)
+	activity, err := f.Trade(t.Context(), first)
+	if err != nil || first != "2010-12-03" || len(activity.Logged) != 1 || activity.Logged[0].AggregateID != "C36367" {
+		t.Errorf("it resumes with %s: %d events, %v", first, len(activity.Logged), err)
 	}
 }
 
-// What planners write down is made from what the file shows.
+// The master data is made from the file.
 func TestFileMaster(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{masterdata.RuleAuto, masterdata.RuleFixed} {
@@ -101,17 +101,17 @@ func TestFileMaster(t *testing.T) {
 				t.Errorf("%s: %v", mode, err)
 			}
 			if r.Mode != mode || (r.OrderUpTo != nil) != (mode == masterdata.RuleFixed) {
-				t.Errorf("%+v is no %s rule", r, mode)
+				t.Errorf("%+v is not a rule of mode %s", r, mode)
 			}
 		}
 	}
 }
 
-// An order that only a slip can explain is turned down.
-func TestBuyerTurnsSlipsDown(t *testing.T) {
+// The buyer rejects an order that only a mistyped sale can explain.
+func TestBuyerRejectsAbsurdOrders(t *testing.T) {
 	t.Parallel()
 	for amount, want := range map[int64]bool{1001: false, 20000: false, 20001: true} {
-		if got := rejectAbsurd(Waiting{Amount: event.NewDecimal(amount)}, 1) != ""; got != want {
+		if got := rejectAbsurd(WaitingOrder{Amount: event.NewDecimal(amount)}, 1) != ""; got != want {
 			t.Errorf("an order over %d: rejected %v", amount, got)
 		}
 	}

@@ -8,26 +8,25 @@ import (
 	"github.com/composerp/composerp/store/masterdata"
 )
 
-// plan is what a planner would write down for a product at a place before
-// anything was sold, from the mean day: when to say that stock is low, when to
-// order, how far, and what to begin with.
+// plan is how a planner sets up a product at a location before the first sale, from its mean demand: low-stock
+// threshold, reorder point, order-up-to level and opening stock.
 type plan struct {
 	threshold, reorder, upTo, first int64
 	coverDays                       int
 }
 
-func planFor(p product, at place) plan {
+func planFor(p product, at location) plan {
 	mean, lead := p.mean(at), float64(leadOf(p.supplier))
-	if p.habit == seasonal {
-		mean /= 5 // nobody stocks up before the season
+	if p.pattern == seasonal {
+		mean /= 5 // no stock is built up before the season
 	}
 	up := func(x float64) int64 { return int64(math.Ceil(x)) }
-	if !p.ordered(at) {
+	if !p.ordersItself(at) {
 		return plan{threshold: up(mean * 3), first: up(mean*8) + 1}
 	}
 	n := plan{coverDays: 14, threshold: up(mean * lead / 2), reorder: up(mean*(lead+1)*1.4) + 1}
-	if p.keeps > 0 && p.keeps <= 14 {
-		n.coverDays = max(1, p.keeps/2-1)
+	if p.shelfLife > 0 && p.shelfLife <= 14 {
+		n.coverDays = max(1, p.shelfLife/2-1)
 	}
 	n.upTo = n.reorder + up(mean*float64(n.coverDays)) + 1
 	n.first = n.upTo
@@ -35,7 +34,7 @@ func planFor(p product, at place) plan {
 }
 
 func leadOf(supplier string) int {
-	for _, s := range sources {
+	for _, s := range shopSuppliers {
 		if s.id == supplier {
 			return s.leadDays
 		}
@@ -43,10 +42,10 @@ func leadOf(supplier string) int {
 	return 0
 }
 
-// approvalLimit is up to what the shop's orders need nobody's word.
-const approvalLimit = "300"
+// shopApprovalLimit is up to which amount policy approves the shop's orders.
+const shopApprovalLimit = "300"
 
-// Master is what the world's planners and buyers write down before the first day.
+// Master is the master data of a scenario.
 type Master struct {
 	Items     []masterdata.Item
 	Locations []masterdata.Location
@@ -55,71 +54,70 @@ type Master struct {
 	Settings  masterdata.TenantSetting
 }
 
-// Master gives the shop's, its suppliers being reached below the address.
+// Master gives the shop's master data, with suppliers that take orders below the address.
 func (s *Shop) Master(suppliers string) (Master, error) {
 	var m Master
 	for _, p := range products {
 		cost, err := event.ParseDecimal(p.cost)
-		s.voice.keep(err)
+		s.producer.keepError(err)
 		pack := event.NewDecimal(p.pack)
 		m.Items = append(m.Items, masterdata.Item{Tenant: Tenant, Item: p.id, Name: p.name, Unit: "each", Pack: pack, UnitCost: &cost})
-		for _, l := range places {
+		for _, l := range locations {
 			m.Rules = append(m.Rules, s.rule(p, l))
 		}
 	}
-	for _, l := range places {
+	for _, l := range locations {
 		m.Locations = append(m.Locations, masterdata.Location{Tenant: Tenant, Location: l.id, Name: l.name, Timezone: shopZone})
 	}
-	for _, c := range sources {
+	for _, c := range shopSuppliers {
 		m.Suppliers = append(m.Suppliers, masterdata.SupplierRecord{Tenant: Tenant, Supplier: c.id, Name: c.name, LeadTimeDays: c.leadDays, Endpoint: endpoint(suppliers, c.id)})
 	}
-	limit, err := event.ParseDecimal(approvalLimit)
-	s.voice.keep(err)
+	limit, err := event.ParseDecimal(shopApprovalLimit)
+	s.producer.keepError(err)
 	m.Settings = masterdata.TenantSetting{Tenant: Tenant, ApprovalLimit: &limit, ForecastCadenceDays: 7, ExpiryWarningDays: 2}
-	return m, s.voice.err
+	return m, s.producer.err
 }
 
-// rule follows the forecast, except for what is asked for so seldom that a fixed
-// stock reads better, and for what a store does not order itself: there it only
-// watches.
-func (s *Shop) rule(p product, at place) masterdata.Rule {
+// rule follows the forecast, except for lumpy products, which have a fixed level, and for products that the location
+// does not order itself, which have only a low-stock threshold.
+func (s *Shop) rule(p product, at location) masterdata.Rule {
 	n := planFor(p, at)
 	threshold := event.NewDecimal(n.threshold)
 	r := masterdata.Rule{Tenant: Tenant, Item: p.id, Location: at.id, LowStockThreshold: &threshold}
-	if !p.ordered(at) {
+	if !p.ordersItself(at) {
 		return r
 	}
 	point := event.NewDecimal(n.reorder)
 	r.Supplier, r.ReorderPoint = p.supplier, &point
-	if p.habit == lumpy {
+	if p.pattern == lumpy {
 		upTo := event.NewDecimal(n.upTo)
 		r.OrderUpTo = &upTo
 		return r
 	}
 	level, err := event.ParseDecimal("0.97")
-	s.voice.keep(err)
+	s.producer.keepError(err)
 	r.Mode, r.ServiceLevel, r.CoverDays = masterdata.RuleAuto, level, n.coverDays
 	return r
 }
 
-// writeDown sets the master data. What is there already and says the same is left alone.
-func (g *Game) writeDown(ctx context.Context) error {
-	m, err := g.World.Master(g.suppliers.addr)
+// setMasterData writes the master data. Records that have not changed are left alone.
+func (s *Simulation) setMasterData(ctx context.Context) error {
+	m, err := s.Scenario.Master(s.suppliers.addr)
 	if err != nil {
 		return err
 	}
-	if _, err := masterdata.SetItems(ctx, g.DB, m.Items); err != nil {
+	if _, err := masterdata.SetItems(ctx, s.DB, m.Items); err != nil {
 		return err
 	}
-	if _, err := masterdata.SetLocations(ctx, g.DB, m.Locations); err != nil {
+	if _, err := masterdata.SetLocations(ctx, s.DB, m.Locations); err != nil {
 		return err
 	}
-	if _, err := masterdata.SetSuppliers(ctx, g.DB, m.Suppliers); err != nil {
+	if _, err := masterdata.SetSuppliers(ctx, s.DB, m.Suppliers); err != nil {
 		return err
 	}
-	if _, err := masterdata.SetTenantSettings(ctx, g.DB, []masterdata.TenantSetting{m.Settings}); err != nil {
+	if _, err := masterdata.SetTenantSettings(ctx, s.DB, []masterdata.TenantSetting{m.Settings}); err != nil {
 		return err
 	}
-	_, err = masterdata.SetRules(ctx, g.DB, m.Rules, g.Moment(g.first))
+	_, err = masterdata.SetRules(ctx, s.DB, m.Rules, s.Moment(s.first))
 	return err
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 )
 
-// Delivery is goods of one order line that arrive on one day.
+// Delivery is the goods of one order line that arrive on one day.
 type Delivery struct {
 	Tenant, OrderID, PONumber string
 	Supplier, Location, Item  string
@@ -17,28 +17,28 @@ type Delivery struct {
 	Part                      int        // 1, or 2 for the rest of a shipment in two parts
 	Date                      event.Date // of business
 	Lot                       string
-	Expiry                    event.Date // "" where the goods keep, or nobody says
+	Expiry                    event.Date // "" where the goods do not expire
 	Late                      int        // days after the promised one
-	Twice                     bool       // the delivery note comes a second time
+	Twice                     bool       // the delivery note is sent a second time
 }
 
-// number names the delivery: said again it is the same.
+// number identifies the delivery: its second note has the same.
 func (d *Delivery) number() string {
 	return fmt.Sprintf("D-%.36s-%d", d.OrderID, d.Part)
 }
 
-// receipt is what the warehouse says when the goods are in.
-func (d *Delivery) receipt(v *voice, at time.Time) event.Any {
-	return v.say(at, "wms", d.number(), event.ReceiptCompleted{
+// receipt is the warehouse's event for the goods.
+func (d *Delivery) receipt(v *producer, at time.Time) event.Any {
+	return v.encode(at, "wms", d.number(), event.ReceiptCompleted{
 		ReceiptID: d.number(), ItemID: d.Item, LocationID: d.Location, Quantity: d.Quantity,
 		LotNumber: d.Lot, ExpiryDate: d.Expiry, PurchaseOrderID: d.OrderID, Timestamp: at,
 	})
 }
 
-// ship decides how a supplier answers one line of an order placed on a day: when
-// it comes, and in how many parts. It follows from the seed and the order alone.
-func (c source) ship(seed uint64, o order, line orderLine, ordered event.Date, keeps int) []Delivery {
-	d := dice(seed, "", o.PurchaseOrderID+"/"+line.ItemID) // not of the day: taken up again, it is the same
+// ship decides how a supplier delivers one line of an order: when, and in how many parts. It follows from the seed and
+// the order alone.
+func (c supplier) ship(seed uint64, o order, line orderLine, ordered event.Date, shelfLife int) []Delivery {
+	d := randomFor(seed, "", o.PurchaseOrderID+"/"+line.ItemID) // without the day: a resumed run draws the same
 	late := 0
 	if d.IntN(100) < c.late {
 		late = 1 + d.IntN(1+c.leadDays/2)
@@ -56,38 +56,37 @@ func (c source) ship(seed uint64, o order, line orderLine, ordered event.Date, k
 		parts = append(parts, rest)
 	}
 	for i := range parts {
-		parts[i].mark(c, keeps)
+		parts[i].mark(c, shelfLife)
 	}
 	return parts
 }
 
-// unknownExpiry is what warehouses write where a date must stand and none is known.
+// unknownExpiry is what warehouses write where a date is required and none is known.
 const unknownExpiry event.Date = "9999-12-31"
 
-// mark gives what expires its lot and date: it was made the day before it came.
-func (d *Delivery) mark(c source, keeps int) {
-	if keeps == 0 {
+// mark gives goods that expire their lot and date. They were made the day before they arrive.
+func (d *Delivery) mark(c supplier, shelfLife int) {
+	if shelfLife == 0 {
 		return
 	}
 	d.Lot = fmt.Sprintf("%s-%s-%.8s", c.id, d.Date, d.OrderID)
-	d.Expiry = d.Date.AddDays(keeps - 1)
+	d.Expiry = d.Date.AddDays(shelfLife - 1)
 	if c.unknownExpiry && d.Part == 2 {
 		d.Expiry = unknownExpiry
 	}
 }
 
-// book holds what is on its way to the world, by day.
-type book map[event.Date][]Delivery
+// deliveries are the goods on their way to the business, by day of arrival.
+type deliveries map[event.Date][]Delivery
 
-func (b book) add(ds ...Delivery) {
+func (b deliveries) add(ds ...Delivery) {
 	for _, d := range ds {
 		b[d.Date] = append(b[d.Date], d)
 	}
 }
 
-// due takes out what arrives up to a day, in an order that does not depend on
-// who was asked first.
-func (b book) due(date event.Date) (all []Delivery) {
+// due removes the deliveries up to a day and gives them in an order that does not depend on the order of the requests.
+func (b deliveries) due(date event.Date) (all []Delivery) {
 	for day, ds := range b {
 		if day <= date {
 			all = append(all, ds...)

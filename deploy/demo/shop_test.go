@@ -11,31 +11,31 @@ import (
 	"github.com/composerp/composerp/store/stockview"
 )
 
-// Without a delivery the shop sells what it began with and no more, and nothing
-// appears or vanishes but by what is said: but for what is taken unseen.
-func TestShelvesAddUp(t *testing.T) {
+// Without deliveries the shop sells its opening stock and no more. Every change of the stock has its event, except for
+// thefts.
+func TestStockAddsUp(t *testing.T) {
 	t.Parallel()
 	shop := newShop(t, 1)
 	book := map[masterdata.PositionKey]int64{}
 	var total Tally
 	stolen, ids := int64(0), map[string]bool{}
 	for date := event.Date(opening); date < "2026-03-02"; date = date.AddDays(1) {
-		before := onShelves(shop)
-		said := liveDay(t, shop, date)
-		total.add(said.Said)
+		before := inStock(shop)
+		activity := runDay(t, shop, date)
+		total.add(activity.Activity)
 		moved := int64(0)
-		for _, e := range said.all {
+		for _, e := range activity.all {
 			if ids[e.ID.String()] {
 				t.Fatalf("%s of %s has the id of another event", e.AggregateID, date)
 			}
 			ids[e.ID.String()] = true
 			moved += apply(book, e)
 		}
-		stolen += before + moved - onShelves(shop)
+		stolen += before + moved - inStock(shop)
 	}
 	for key, n := range book {
-		if gap := n - shop.shelf[key]; n < 0 || gap < 0 {
-			t.Errorf("%v: %d by the book, %d on the shelf", key, n, shop.shelf[key])
+		if gap := n - shop.onHand[key]; n < 0 || gap < 0 {
+			t.Errorf("%v: %d by the events, %d in stock", key, n, shop.onHand[key])
 		}
 	}
 	if total.Lost.IsZero() || total.Wanted.Sub(total.Lost).Cmp(total.Sold) != 0 {
@@ -47,16 +47,16 @@ func TestShelvesAddUp(t *testing.T) {
 		}
 	}
 	if total.Counts <= int64(len(products)) || stolen <= 0 {
-		t.Errorf("%d positions counted, %d pieces taken unseen", total.Counts, stolen)
+		t.Errorf("%d positions counted, %d pieces stolen", total.Counts, stolen)
 	}
 }
 
-// In the evening goes to the bin what expires, as far as it is there, and nothing else.
-func TestThrowAway(t *testing.T) {
+// At closing the shop throws away the lots that expire, as far as they are in stock, and no other.
+func TestDiscardExpired(t *testing.T) {
 	t.Parallel()
 	shop := newShop(t, 1)
-	milk, bread := shop.key(products[10], places[0]), shop.key(products[15], places[0])
-	shop.shelf[milk], shop.shelf[bread] = 10, 2
+	milk, bread := shop.key(products[10], locations[0]), shop.key(products[15], locations[0])
+	shop.onHand[milk], shop.onHand[bread] = 10, 2
 	tonight, tomorrow, gone := 0, 1, -2
 	lots := []lots.OnHandLots{
 		{Tenant: Tenant, Item: milk.Item, Location: milk.Location, Lots: []lots.LotOnHand{
@@ -64,91 +64,90 @@ func TestThrowAway(t *testing.T) {
 			{DaysLeft: &tomorrow, Quantity: event.NewDecimal(5)}, {Quantity: event.NewDecimal(1)}}},
 		{Tenant: Tenant, Item: bread.Item, Location: bread.Location, Lots: []lots.LotOnHand{{DaysLeft: &tonight, Quantity: event.NewDecimal(4)}}},
 	}
-	said := Said{}
-	shop.throwAway(&said, event.Date("2026-02-10").Time(), lots)
+	activity := Activity{}
+	shop.discardExpired(&activity, event.Date("2026-02-10").Time(), lots)
 	var total Tally
-	total.add(said)
-	if shop.shelf[milk] != 6 || shop.shelf[bread] != 0 || total.Expired.String() != "6" || len(said.Logged) != 2 {
-		t.Errorf("%d and %d are left, %s thrown away in %d events", shop.shelf[milk], shop.shelf[bread], total.Expired, len(said.Logged))
+	total.add(activity)
+	if shop.onHand[milk] != 6 || shop.onHand[bread] != 0 || total.Expired.String() != "6" || len(activity.Logged) != 2 {
+		t.Errorf("%d and %d are left, %s thrown away in %d events", shop.onHand[milk], shop.onHand[bread], total.Expired, len(activity.Logged))
 	}
 }
 
-// The same seed says the same bytes.
+// The same seed gives the same bytes.
 func TestSameSeedSameEvents(t *testing.T) {
 	t.Parallel()
 	var texts [2]strings.Builder
 	for i := range texts {
 		shop := newShop(t, 5)
 		for date := event.Date(opening); date < "2026-02-09"; date = date.AddDays(1) {
-			said := liveDay(t, shop, date)
-			for _, e := range said.all {
+			activity := runDay(t, shop, date)
+			for _, e := range activity.all {
 				texts[i].Write(e.Body)
 			}
 		}
 	}
 	if texts[0].String() != texts[1].String() {
-		t.Error("one seed, two stories")
+		t.Error("the same seed gives other events")
 	}
 }
 
-// A shop taken up again goes on with the next day and the goods that were on the road.
+// A shop resumes with the next day and the goods in transit.
 func TestResume(t *testing.T) {
 	t.Parallel()
 	shop := newShop(t, 1)
 	stock := []stockview.Stock{{Tenant: Tenant, Item: "MUG-STN-035", Location: storeNorth, OnHand: event.NewDecimal(4)}}
-	if err := shop.Resume("2026-02-10", stock, []Underway{{"T-1", "MUG-STN-035", storeNorth, event.NewDecimal(3)}}); err != nil {
+	if err := shop.Resume("2026-02-10", stock, []Transfer{{"T-1", "MUG-STN-035", storeNorth, event.NewDecimal(3)}}); err != nil {
 		t.Fatal(err)
 	}
 	if first, _ := shop.Days(); first != "2026-02-11" {
-		t.Errorf("it goes on with %s", first)
+		t.Errorf("it resumes with %s", first)
 	}
-	said, err := shop.Morning("2026-02-11")
-	if err != nil || len(said.Logged) != 1 {
-		t.Fatalf("the morning says %d events, %v", len(said.Logged), err)
+	activity, err := shop.OpenDay("2026-02-11")
+	if err != nil || len(activity.Logged) != 1 {
+		t.Fatalf("opening the day gives %d events, %v", len(activity.Logged), err)
 	}
-	receipt, ok := said.Logged[0].Payload.(event.ReceiptCompleted)
-	if !ok || receipt.TransferID != "T-1" || onShelves(shop) != 7 {
-		t.Errorf("the morning says %+v, %d pieces are there", said.Logged[0].Payload, onShelves(shop))
+	receipt, ok := activity.Logged[0].Payload.(event.ReceiptCompleted)
+	if !ok || receipt.TransferID != "T-1" || inStock(shop) != 7 {
+		t.Errorf("opening the day gives %+v, %d pieces are in stock", activity.Logged[0].Payload, inStock(shop))
 	}
 }
 
-// lived is a day with its events in the order of its parts.
-type lived struct {
-	Said
+// dayRun is a day with its events in the order of its parts.
+type dayRun struct {
+	Activity
 	all []event.Any
 }
 
-func liveDay(t *testing.T, shop *Shop, date event.Date) (day lived) {
+func runDay(t *testing.T, shop *Shop, date event.Date) (day dayRun) {
 	t.Helper()
-	for _, part := range []func() (Said, error){
-		func() (Said, error) { return shop.Morning(date) },
-		func() (Said, error) { return shop.Trade(t.Context(), date) },
-		func() (Said, error) { return shop.Evening(date, nil) },
+	for _, part := range []func() (Activity, error){
+		func() (Activity, error) { return shop.OpenDay(date) },
+		func() (Activity, error) { return shop.Trade(t.Context(), date) },
+		func() (Activity, error) { return shop.CloseDay(date, nil) },
 	} {
-		said, err := part()
+		activity, err := part()
 		if err != nil {
 			t.Fatal(err)
 		}
-		day.Logged, day.Direct = append(day.Logged, said.Logged...), append(day.Direct, said.Direct...)
-		day.all = append(append(day.all, said.Logged...), said.Direct...)
-		day.Wanted, day.Lost = day.Wanted+said.Wanted, day.Lost+said.Lost
+		day.Logged, day.Direct = append(day.Logged, activity.Logged...), append(day.Direct, activity.Direct...)
+		day.all = append(append(day.all, activity.Logged...), activity.Direct...)
+		day.Wanted, day.Lost = day.Wanted+activity.Wanted, day.Lost+activity.Lost
 	}
 	return day
 }
 
-// onShelves counts what lies in the shop and what is on its roads.
-func onShelves(shop *Shop) (n int64) {
-	for _, pieces := range shop.shelf {
+// inStock counts the pieces in stock and in transit.
+func inStock(shop *Shop) (n int64) {
+	for _, pieces := range shop.onHand {
 		n += pieces
 	}
-	for _, m := range shop.underway {
+	for _, m := range shop.inTransit {
 		n += m.pieces
 	}
 	return n
 }
 
-// apply books an event as the ledger does and gives by how much it changed what
-// is on the shelves and roads.
+// apply books an event as the ledger does and gives the change of the pieces in stock and in transit.
 func apply(book map[masterdata.PositionKey]int64, e event.Any) (change int64) {
 	key := func(item, location string) masterdata.PositionKey {
 		return masterdata.PositionKey{Tenant: e.TenantID, Item: item, Location: location}
@@ -173,7 +172,7 @@ func apply(book map[masterdata.PositionKey]int64, e event.Any) (change int64) {
 		}
 		book[key(p.ItemID, p.LocationID)] = p.Quantity.IntPart()
 	default:
-		panic(fmt.Sprintf("the shop says %s", e.Type))
+		panic(fmt.Sprintf("the shop publishes %s", e.Type))
 	}
 	return change
 }

@@ -19,13 +19,11 @@ import (
 
 // # The suppliers' side
 //
-// Each supplier takes orders at an address of its own, POST …/suppliers/ID/orders.
-// It knows an order by its Idempotency-Key: the same again is answered as it was,
-// with 409; another content under the same key with 422. On busy days the
-// first caller is sent away once, with 503 and Retry-After; the fleet then leaves
-// that address alone for a while. Whatever a supplier has confirmed it ships, once.
+// Each supplier takes orders at an address of its own, POST …/suppliers/ID/orders. It identifies an order by its
+// Idempotency-Key: the same order again gets the first answer with 409, other content under the same key gets 422. On
+// busy days the first call gets 503 with Retry-After. A supplier ships what it has confirmed, once.
 
-// order is what procurement sends; orderLine one line of it.
+// order is what procurement sends.
 type order struct {
 	PurchaseOrderID string        `json:"purchaseOrderId"`
 	PONumber        string        `json:"poNumber"`
@@ -49,52 +47,52 @@ type answer struct {
 	PromisedDate      event.Date `json:"promisedDate,omitempty"`
 }
 
-// Calls counts what suppliers were asked.
+// Calls counts the calls that the suppliers got.
 type Calls struct {
 	All       int64 `json:"all"`
 	Confirmed int64 `json:"confirmed"`
 	Known     int64 `json:"known"` // the same order again
-	Busy      int64 `json:"busy"`  // sent away, to come again
+	Busy      int64 `json:"busy"`  // answered with 503
 	Refused   int64 `json:"refused"`
 }
 
-// Suppliers is the HTTP server of all suppliers of a world.
-type Suppliers struct {
-	seed    uint64
-	sources map[string]source
-	zone    *time.Location
-	keeps   func(item string) int // days an item keeps, 0 for ever
+// supplierServer is the HTTP server of all suppliers of a scenario.
+type supplierServer struct {
+	seed      uint64
+	suppliers map[string]supplier
+	zone      *time.Location
+	shelfLife func(item string) int // days until an item expires, 0: never
 
-	mu      sync.Mutex
-	today   event.Date
-	calls   Calls
-	known   map[string]known    // by idempotency key
-	turned  map[event.Date]bool // busy days on which somebody was sent away
-	shipped book
-	word    []string // what happened since it was last asked
+	mu        sync.Mutex
+	today     event.Date
+	calls     Calls
+	confirmed map[string]confirmed // by idempotency key
+	sentAway  map[event.Date]bool  // busy days that have had their 503
+	shipments deliveries
+	notes     []string // since the last report
 
 	server *http.Server
 	addr   string
 }
 
-type known struct {
+type confirmed struct {
 	content [sha256.Size]byte
 	answer  answer
 }
 
-func newSuppliers(seed uint64, all []source, zone *time.Location, keeps func(item string) int) *Suppliers {
-	s := &Suppliers{seed: seed, sources: map[string]source{}, zone: zone, keeps: keeps, known: map[string]known{}, turned: map[event.Date]bool{}, shipped: book{}}
+func newSuppliers(seed uint64, all []supplier, zone *time.Location, shelfLife func(item string) int) *supplierServer {
+	s := &supplierServer{seed: seed, suppliers: map[string]supplier{}, zone: zone, shelfLife: shelfLife, confirmed: map[string]confirmed{}, sentAway: map[event.Date]bool{}, shipments: deliveries{}}
 	for _, c := range all {
-		s.sources[c.id] = c
+		s.suppliers[c.id] = c
 	}
 	return s
 }
 
 // listen takes orders on loopback until the context ends.
-func (s *Suppliers) listen(ctx context.Context) error {
+func (s *supplierServer) listen(ctx context.Context) error {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		return fmt.Errorf("opening the suppliers' door: %w", err)
+		return fmt.Errorf("listening for the suppliers' orders: %w", err)
 	}
 	s.addr = "http://" + l.Addr().String()
 	s.server = &http.Server{Handler: s, ReadHeaderTimeout: 5 * time.Second}
@@ -109,7 +107,7 @@ func endpoint(address, supplier string) string { return address + "/suppliers/" 
 const maxOrder = 1 << 20
 
 // ServeHTTP takes an order.
-func (s *Suppliers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *supplierServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	status, reply := s.take(r)
 	w.Header().Set("Content-Type", "application/json")
 	if status == http.StatusServiceUnavailable {
@@ -119,19 +117,19 @@ func (s *Suppliers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(reply)
 }
 
-// problem is the body of an answer that is no confirmation.
+// problem is the body of an answer that refuses an order.
 type problem struct {
 	Error string `json:"error"`
 }
 
-func (s *Suppliers) take(r *http.Request) (int, any) {
+func (s *supplierServer) take(r *http.Request) (int, any) {
 	id, ok := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, "/suppliers/"), "/orders")
-	c, there := s.sources[id]
+	c, there := s.suppliers[id]
 	if !ok || !there {
-		return http.StatusNotFound, problem{"no supplier takes orders here"}
+		return http.StatusNotFound, problem{"no supplier has this address"}
 	}
 	if r.Method != http.MethodPost {
-		return http.StatusMethodNotAllowed, problem{"orders are POSTed"}
+		return http.StatusMethodNotAllowed, problem{"want POST"}
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxOrder+1))
 	if err != nil || len(body) > maxOrder {
@@ -148,14 +146,14 @@ func (s *Suppliers) take(r *http.Request) (int, any) {
 	return s.decide(c, o, r.Header.Get("Idempotency-Key"), sha256.Sum256(body))
 }
 
-// readOrder holds a call to the protocol.
+// readOrder checks a call against the protocol.
 func readOrder(r *http.Request, supplier string, body []byte) (order, error) {
 	var o order
 	if mime, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); mime != "application/json" {
 		return o, errors.New("want Content-Type: application/json")
 	}
 	if err := json.Unmarshal(body, &o); err != nil {
-		return o, fmt.Errorf("this is no order: %w", err)
+		return o, fmt.Errorf("reading the order: %w", err)
 	}
 	switch key := r.Header.Get("Idempotency-Key"); {
 	case o.PurchaseOrderID == "" || key != sendKey(o):
@@ -174,65 +172,65 @@ func readOrder(r *http.Request, supplier string, body []byte) (order, error) {
 }
 
 const (
-	busyEvery, busyOn = 21, 9 // days: once in three weeks all suppliers are busy
-	busySeconds       = 1     // and send the first caller away for so long
+	busyEvery, busyOn = 21, 9 // days: all suppliers are busy once in three weeks
+	busySeconds       = 1     // of Retry-After
 )
 
-// decide answers a call that is in order. The lock is held.
-func (s *Suppliers) decide(c source, o order, key string, content [sha256.Size]byte) (int, any) {
-	if before, ok := s.known[key]; ok {
+// decide answers a valid call. The lock is held.
+func (s *supplierServer) decide(c supplier, o order, key string, content [sha256.Size]byte) (int, any) {
+	if before, ok := s.confirmed[key]; ok {
 		if before.content != content {
 			s.calls.Refused++
-			return http.StatusUnprocessableEntity, problem{"another order came under this Idempotency-Key"}
+			return http.StatusUnprocessableEntity, problem{"this Idempotency-Key has another order"}
 		}
 		s.calls.Known++
 		return http.StatusConflict, before.answer
 	}
 	ordered := event.DateOf(o.OrderedAt.In(s.zone))
-	if busy(ordered) && !s.turned[ordered] {
-		s.turned[ordered] = true
+	if busy(ordered) && !s.sentAway[ordered] {
+		s.sentAway[ordered] = true
 		s.calls.Busy++
-		s.word = append(s.word, fmt.Sprintf("%s is busy: %s is to come again", c.name, o.PONumber))
-		return http.StatusServiceUnavailable, problem{"too many calls; come again"}
+		s.notes = append(s.notes, fmt.Sprintf("%s is busy: %s is sent again later", c.name, o.PONumber))
+		return http.StatusServiceUnavailable, problem{"too many calls; try again later"}
 	}
 	s.calls.Confirmed++
 	return http.StatusOK, s.confirm(c, o, key, content, ordered)
 }
 
-// confirm takes an order and plans what is shipped for it. The lock is held.
-func (s *Suppliers) confirm(c source, o order, key string, content [sha256.Size]byte, ordered event.Date) answer {
-	// Goods arrive in the morning, and this one has begun.
+// confirm takes an order and plans its deliveries. The lock is held.
+func (s *supplierServer) confirm(c supplier, o order, key string, content [sha256.Size]byte, ordered event.Date) answer {
+	// Goods arrive when a day opens, and this day is open.
 	start := max(ordered, s.today)
 	a := answer{SupplierReference: fmt.Sprintf("%.3s-%s", c.id, strings.TrimPrefix(o.PONumber, "PO-")), PromisedDate: start.AddDays(max(1, c.leadDays))}
 	for _, l := range o.Lines {
-		s.shipped.add(c.ship(s.seed, o, l, start, s.keeps(l.ItemID))...)
+		s.shipments.add(c.ship(s.seed, o, l, start, s.shelfLife(l.ItemID))...)
 	}
-	s.known[key] = known{content, a}
+	s.confirmed[key] = confirmed{content, a}
 	return a
 }
 
 func sendKey(o order) string { return o.PurchaseOrderID + ":send" }
 
-// busy tells whether callers are sent away on a day. It is one day for all: each
-// such day holds the demo up for as long as the shortest retry takes.
+// busy reports whether suppliers answer with 503 on a day. It is the same day for all of them, because each such day
+// holds the demo up for the shortest retry delay.
 func busy(date event.Date) bool {
 	first := event.Date(opening).Time()
 	return int(date.Time().Sub(first).Hours()/24)%busyEvery == busyOn
 }
 
-// due opens a day and gives what arrives on it, and what was said since.
-func (s *Suppliers) due(date event.Date) []Delivery {
+// due begins a day and gives the deliveries that have arrived by it.
+func (s *supplierServer) due(date event.Date) []Delivery {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.today = date
-	return s.shipped.due(date)
+	return s.shipments.due(date)
 }
 
-// heard gives the calls so far, and what is worth telling since the last time.
-func (s *Suppliers) heard() (Calls, []string) {
+// report gives the calls so far, and the notes since the last report.
+func (s *supplierServer) report() (Calls, []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	word := s.word
-	s.word = nil
-	return s.calls, word
+	notes := s.notes
+	s.notes = nil
+	return s.calls, notes
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 )
 
-// The suppliers' side of the protocol, spoken to as procurement does.
+// The suppliers' side of the protocol, called as procurement calls it.
 func TestSuppliers(t *testing.T) {
 	t.Parallel()
 	s := openSuppliers(t)
@@ -28,30 +28,30 @@ func TestSuppliers(t *testing.T) {
 		t.Errorf("another order under the same key: %+v", r)
 	}
 	for name, r := range map[string]reply{
-		"key of another order":  s.post(t, roastery, "b:send", a),
-		"no key":                s.post(t, roastery, "", a),
-		"another's order":       s.post(t, dairy, "a:send", a),
-		"no JSON":               s.post(t, roastery, "a:send", "{"),
-		"quantity of nothing":   s.post(t, roastery, "c:send", sentOrder("c", "2026-02-02T10:00:00Z", 0)),
-		"order without a place": s.post(t, roastery, "d:send", strings.Replace(sentOrder("d", "2026-02-02T10:00:00Z", 1), warehouse, "", 1)),
+		"key of another order":      s.post(t, roastery, "b:send", a),
+		"no key":                    s.post(t, roastery, "", a),
+		"order of another supplier": s.post(t, dairy, "a:send", a),
+		"not JSON":                  s.post(t, roastery, "a:send", "{"),
+		"quantity of zero":          s.post(t, roastery, "c:send", sentOrder("c", "2026-02-02T10:00:00Z", 0)),
+		"order without a location":  s.post(t, roastery, "d:send", strings.Replace(sentOrder("d", "2026-02-02T10:00:00Z", 1), warehouse, "", 1)),
 	} {
 		if r.status != http.StatusBadRequest || r.Error == "" {
 			t.Errorf("%s: %+v", name, r)
 		}
 	}
-	if r := s.post(t, "NOBODY", "a:send", a); r.status != http.StatusNotFound {
+	if r := s.post(t, "UNKNOWN", "a:send", a); r.status != http.StatusNotFound {
 		t.Errorf("an unknown supplier: %+v", r)
 	}
-	calls, _ := s.heard()
+	calls, _ := s.report()
 	if want := (Calls{All: 9, Confirmed: 1, Known: 1, Refused: 7}); calls != want {
 		t.Errorf("they counted %+v, want %+v", calls, want)
 	}
-	if got := arriving(s.Suppliers); got != "12" {
-		t.Errorf("what was ordered once arrives as %s", got)
+	if got := arriving(s.supplierServer); got != "12" {
+		t.Errorf("an order of 12 is delivered as %s", got)
 	}
 }
 
-// On a busy day the first order is sent away, and taken when it comes again; the others are taken.
+// On a busy day the first order gets 503 and is taken the second time; the others are taken at once.
 func TestBusySuppliers(t *testing.T) {
 	t.Parallel()
 	s := openSuppliers(t)
@@ -62,8 +62,8 @@ func TestBusySuppliers(t *testing.T) {
 	if away.status != http.StatusServiceUnavailable || away.retryAfter != "1" {
 		t.Fatalf("the first call: %+v", away)
 	}
-	if got := arriving(s.Suppliers); got != "" {
-		t.Errorf("%s arrive of an order that was not taken", got)
+	if got := arriving(s.supplierServer); got != "" {
+		t.Errorf("an order that was not taken is delivered as %s", got)
 	}
 	if r := s.post(t, roastery, id+":send", body); r.status != http.StatusOK {
 		t.Errorf("the second call: %+v", r)
@@ -71,16 +71,16 @@ func TestBusySuppliers(t *testing.T) {
 	if r := s.post(t, roastery, "b:send", sentOrder("b", string(day)+"T10:00:00Z", 6)); r.status != http.StatusOK {
 		t.Errorf("another order: %+v", r)
 	}
-	if calls, word := s.heard(); calls.Busy != 1 || calls.Confirmed != 2 || len(word) != 1 {
-		t.Errorf("they counted %+v and say %q", calls, word)
+	if calls, notes := s.report(); calls.Busy != 1 || calls.Confirmed != 2 || len(notes) != 1 {
+		t.Errorf("they counted %+v and note %q", calls, notes)
 	}
 }
 
-// Of many orders each is shipped whole, some late, some in two parts and some
-// announced twice; the same order always in the same way.
+// Each of many orders is delivered in full, some late, some in two parts and some with two delivery notes; the same
+// order always in the same way.
 func TestShipments(t *testing.T) {
 	t.Parallel()
-	c := sources[4]
+	c := shopSuppliers[4]
 	late, parts, twice := 0, 0, 0
 	const orders = 2000
 	for i := range orders {
@@ -94,7 +94,7 @@ func TestShipments(t *testing.T) {
 		for _, d := range shipped {
 			sum = sum.Add(d.Quantity)
 			if d.Date < event.Date("2026-02-10").AddDays(c.leadDays) {
-				t.Errorf("order %d comes on %s, before its time", i, d.Date)
+				t.Errorf("order %d arrives on %s, before its lead time", i, d.Date)
 			}
 		}
 		if !sum.Equal(line.Quantity) {
@@ -110,35 +110,35 @@ func TestShipments(t *testing.T) {
 			twice++
 		}
 	}
-	for name, n := range map[string][2]int{"late": {late, c.late}, "in parts": {parts, c.partial}, "announced twice": {twice, c.twice}} {
+	for name, n := range map[string][2]int{"late": {late, c.late}, "in parts": {parts, c.partial}, "with two delivery notes": {twice, c.twice}} {
 		if share := 100 * n[0] / orders; share < n[1]/2 || share > 2*n[1] {
 			t.Errorf("%d of 100 orders are %s, want about %d", share, name, n[1])
 		}
 	}
 }
 
-// A supplier that was restarted knows what it has confirmed, and what is still to come.
-func TestSuppliersRemember(t *testing.T) {
+// A supplier that was restarted knows the orders that it has confirmed, and what it has to deliver.
+func TestSuppliersRestore(t *testing.T) {
 	t.Parallel()
 	s := openSuppliers(t)
 	body := sentOrder("a", "2026-02-02T10:00:00Z", 12)
-	if err := s.remember([]string{body}); err != nil {
+	if err := s.restore([]string{body}); err != nil {
 		t.Fatal(err)
 	}
 	if r := s.post(t, roastery, "a:send", body); r.status != http.StatusConflict {
-		t.Errorf("an order of before: %+v", r)
+		t.Errorf("a restored order: %+v", r)
 	}
-	if got := arriving(s.Suppliers); got != "12" {
-		t.Errorf("%q arrives of it", got)
+	if got := arriving(s.supplierServer); got != "12" {
+		t.Errorf("it is delivered as %q", got)
 	}
 }
 
-// open is a server of suppliers that stands until the test ends.
-type open struct{ *Suppliers }
+// open is the suppliers' server, until the test ends.
+type open struct{ *supplierServer }
 
 func openSuppliers(t *testing.T) open {
 	t.Helper()
-	s := newSuppliers(1, sources, time.UTC, keeps)
+	s := newSuppliers(1, shopSuppliers, time.UTC, shelfLifeOf)
 	if err := s.listen(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -182,10 +182,10 @@ func sentOrder(id, at string, pieces int) string {
 		`"orderedAt":%q,"lines":[{"itemId":"MUG-STN-035","quantity":%d,"unitPrice":4.10}],"totalAmount":49.20}`, id, at, pieces)
 }
 
-// arriving adds up what comes some day, "" when nothing does.
-func arriving(s *Suppliers) string {
+// arriving adds up all deliveries, "" when there are none.
+func arriving(s *supplierServer) string {
 	var sum event.Decimal
-	all := s.due(farAway)
+	all := s.due(noDate)
 	for _, d := range all {
 		sum = sum.Add(d.Quantity)
 	}

@@ -4,26 +4,26 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 )
 
-// Tally counts what the world has said, in pieces, but for Events.
+// Tally counts the pieces of the published events; Counts and Events are numbers of events.
 type Tally struct {
 	Sold     event.Decimal `json:"sold"`
 	Returned event.Decimal `json:"returned"`
 	Opening  event.Decimal `json:"opening"`  // received before the first day
 	Received event.Decimal `json:"received"` // from suppliers
-	Moved    event.Decimal `json:"moved"`    // sent from one place to another
+	Moved    event.Decimal `json:"moved"`    // sent to another location
 	Damaged  event.Decimal `json:"damaged"`  // adjusted away
 	Expired  event.Decimal `json:"expired"`  // thrown away
-	Found    event.Decimal `json:"found"`    // adjusted the other way
+	Found    event.Decimal `json:"found"`    // adjusted upwards
 	Counts   int64         `json:"counts"`   // positions counted
 	Wanted   event.Decimal `json:"wanted"`   // what customers asked for
-	Lost     event.Decimal `json:"lost"`     // that of it which was not on the shelf, where the world knows
+	Lost     event.Decimal `json:"lost"`     // wanted and not in stock
 	Events   int64         `json:"events"`
 }
 
-func (t *Tally) add(said Said) {
-	t.Wanted = t.Wanted.Add(event.NewDecimal(said.Wanted))
-	t.Lost = t.Lost.Add(event.NewDecimal(said.Lost))
-	for _, events := range [][]event.Any{said.Logged, said.Direct} {
+func (t *Tally) add(activity Activity) {
+	t.Wanted = t.Wanted.Add(event.NewDecimal(activity.Wanted))
+	t.Lost = t.Lost.Add(event.NewDecimal(activity.Lost))
+	for _, events := range [][]event.Any{activity.Logged, activity.Direct} {
 		for i := range events {
 			t.count(events[i].Payload)
 		}

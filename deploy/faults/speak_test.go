@@ -9,8 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/exchange/rabbitmq"
-	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/rabbitmq/external"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
@@ -68,34 +67,17 @@ func (h *house) admit(ctx context.Context, events ...event.Any) {
 	}
 }
 
-// publish says sales straight to the exchange, one at a time, through every loss of the session.
+// publish publishes sales straight over AMQP, one at a time, through every loss of the session.
 func (h *house) publish(ctx, begun context.Context) {
-	i, sale := 0, h.sale("item-0")
-	_ = rabbitmq.KeepConnected(begun, h.outside("till"), func(within context.Context, session *rabbitmq.Session) error {
-		publisher, err := session.Publisher(1)
-		for err == nil {
-			if err = confirm(within, publisher, sale); err != nil {
-				break
-			}
+	till := external.Publisher{Broker: h.outside("till")}
+	defer till.Close()
+	for i := 0; ctx.Err() == nil; i++ {
+		sale := h.sale(fmt.Sprintf("item-%d", i%10))
+		if till.PublishUntilConfirmed(begun, external.Message(sale)) == nil {
 			h.note(sale)
-			if !pause(ctx, between) {
-				return nil
-			}
-			i++
-			sale = h.sale(fmt.Sprintf("item-%d", i%10))
 		}
-		return err
-	})
-}
-
-func confirm(ctx context.Context, publisher *rabbitmq.Publisher, e event.Any) error {
-	c, err := publisher.Publish(ctx, rabbitmq.Message{
-		Exchange: topology.Events, RoutingKey: e.Type.RoutingKey(), ID: e.ID.String(), Type: string(e.Type), Body: e.Body, Timestamp: e.Timestamp,
-	})
-	if err != nil {
-		return err
+		pause(ctx, between)
 	}
-	return c.Wait(ctx)
 }
 
 func (h *house) note(events ...event.Any) {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/lib/pq"
 
-	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/rabbitmq/external"
 )
 
 // survive breaks something, heals it, and waits until everything is as it was. fault returns when the fleet has felt it.
@@ -53,16 +53,12 @@ func (h *house) recover(healed time.Time, limit time.Duration) time.Duration {
 	return took
 }
 
-// publishOne says one sale straight to the exchange, on a session of its own.
+// publishOne publishes one sale straight over AMQP, on a session of its own.
 func (h *house) publishOne(item string) {
 	sale := h.sale(item)
-	_ = rabbitmq.KeepConnected(h.Context(), h.outside("probe"), func(ctx context.Context, session *rabbitmq.Session) error {
-		publisher, err := session.Publisher(1)
-		if err == nil {
-			err = confirm(ctx, publisher, sale)
-		}
-		return err
-	})
+	probe := external.Publisher{Broker: h.outside("probe")}
+	defer probe.Close()
+	_ = probe.PublishUntilConfirmed(h.Context(), external.Message(sale))
 	h.note(sale)
 }
 

@@ -145,12 +145,12 @@ func lockDir(ctx context.Context, dir string) (*os.File, error) {
 		if err == nil {
 			return file, nil
 		}
-		if err != syscall.EWOULDBLOCK || time.Now().After(deadline) || ctx.Err() != nil {
+		if !errors.Is(err, syscall.EWOULDBLOCK) || time.Now().After(deadline) || ctx.Err() != nil {
 			break
 		}
 	}
 	file.Close()
-	if err != syscall.EWOULDBLOCK {
+	if !errors.Is(err, syscall.EWOULDBLOCK) {
 		return nil, fmt.Errorf("locking %s: %w", dir, err)
 	}
 	if st, loadErr := loadState(dir); loadErr == nil && st.Owner != 0 {
@@ -170,7 +170,7 @@ func lockHeld(dir string) (bool, error) {
 	}
 	defer file.Close()
 	err = syscall.Flock(int(file.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
-	if err != nil && err != syscall.EWOULDBLOCK {
+	if err != nil && !errors.Is(err, syscall.EWOULDBLOCK) {
 		return false, fmt.Errorf("looking for the servers of %s: %w", dir, err)
 	}
 	return err != nil, nil

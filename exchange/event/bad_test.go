@@ -8,13 +8,13 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 )
 
-// sale is a good event; the tests below spoil it.
+// sale is a valid event; the tests below break it.
 const sale = `{"eventId":"7d444840-9dc0-11d1-b245-5ffdce74fad2","eventType":"SALE_COMPLETED","aggregateType":"SALES_ORDER",
 "aggregateId":"541431","tenantId":"acme","timestamp":"2026-02-09T12:00:00Z","version":"1.0",
 "payload":{"saleId":"541431","itemId":"85123A","locationId":"UK-WH","quantity":5,"amount":52.50,"timestamp":"2026-02-09T12:00:00Z"},
 "metadata":{"source":"pos"}}`
 
-// TestBadInput pins what people are told. Each row spoils a good event by replacing the first text by the second.
+// TestBadInput pins the errors. Each row breaks a valid event: it replaces the first text by the second.
 func TestBadInput(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 65)
@@ -67,7 +67,7 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// TestBadPayloads pins what the other types' schemas ask.
+// TestBadPayloads pins the checks of the other types' schemas.
 func TestBadPayloads(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -119,7 +119,7 @@ func checkError(t *testing.T, err error, want string) {
 	}
 }
 
-// TestDecodeIsStrictByItself: without a schema, what is known is still held to its type.
+// TestDecodeIsStrictByItself: without a schema, known fields are still held to their types.
 func TestDecodeIsStrictByItself(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ old, new, want string }{

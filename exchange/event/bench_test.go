@@ -9,7 +9,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 )
 
-// typical is the event that the fleet makes and reads most.
+// typical returns an event of the most frequent type.
 func typical(tb testing.TB) (event.Envelope, event.InventoryUpdated, event.Any) {
 	tb.Helper()
 	cause := event.Envelope{

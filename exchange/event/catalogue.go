@@ -1,9 +1,15 @@
 package event
 
-// Type names what happened, in the past tense: SALE_COMPLETED.
+import (
+	"reflect"
+	"sync"
+	"sync/atomic"
+)
+
+// Type is the name of an event type, in the past tense: SALE_COMPLETED.
 type Type string
 
-// The catalogue's types.
+// The built-in types.
 const (
 	TypeSaleCompleted          Type = "SALE_COMPLETED"
 	TypeReceiptCompleted       Type = "RECEIPT_COMPLETED"
@@ -24,70 +30,119 @@ const (
 // Definition is a type's entry in the catalogue.
 type Definition struct {
 	Type Type
-	// RoutingKey is what the event is published with. Nobody dispatches by it: see the package exchange.
+	// RoutingKey is the AMQP routing key. Consumers are bound by it and dispatch by the type.
 	RoutingKey string
 	// AggregateType is the kind of thing the event is about.
 	AggregateType string
-	// Version is the one Encode writes.
+	// Version is the schema version that Encode writes, "major.minor".
 	Version string
-	// Outside is true for what tills and warehouses say, false for what only our own workers say.
+	// Outside is true when external publishers, such as tills and warehouses, may publish the type.
 	Outside bool
+	// Schema is the payload's JSON Schema in this version. It refers to the definitions of envelope-1.0.json.
+	Schema string
+	// Payload is the payload's Go struct.
+	Payload reflect.Type
 }
 
-// catalogue is the guest list of event types, one line each. Adding a type means adding a line here, its payload,
-// its schema and its example in testdata; a test names what is missing.
-var catalogue = []entry{
-	{Definition{TypeSaleCompleted, "integration.sale_completed", "SALES_ORDER", "1.0", true}, codecOf[SaleCompleted]()},
-	{Definition{TypeReceiptCompleted, "integration.receipt_completed", "RECEIPT", "1.0", true}, codecOf[ReceiptCompleted]()},
-	{Definition{TypeTransferInitiated, "integration.transfer_initiated", "TRANSFER", "1.0", true}, codecOf[TransferInitiated]()},
-	{Definition{TypeStockAdjusted, "integration.stock_adjusted", "STOCK_ADJUSTMENT", "1.0", true}, codecOf[StockAdjusted]()},
-	{Definition{TypeStockCounted, "integration.stock_counted", "STOCK_COUNT", "1.0", true}, codecOf[StockCounted]()},
-	{Definition{TypeInventoryUpdated, "inventory.updated", "INVENTORY_POSITION", "1.0", false}, codecOf[InventoryUpdated]()},
-	{Definition{TypeInventoryLowStock, "inventory.low_stock", "INVENTORY_POSITION", "1.0", false}, codecOf[InventoryLowStock]()},
-	{Definition{TypeLotExpiring, "inventory.lot_expiring", "LOT", "1.0", false}, codecOf[LotExpiring]()},
-	{Definition{TypeRuleChanged, "inventory.rule_changed", "REPLENISHMENT_RULE", "1.0", false}, codecOf[RuleChanged]()},
-	{Definition{TypeReplenishmentTriggered, "inventory.replenishment_triggered", "REPLENISHMENT_RULE", "1.0", false}, codecOf[ReplenishmentTriggered]()},
-	{Definition{TypePurchaseOrderCreated, "purchase_order.created", "PURCHASE_ORDER", "1.0", false}, codecOf[PurchaseOrderCreated]()},
-	{Definition{TypePurchaseOrderApproved, "purchase_order.approved", "PURCHASE_ORDER", "1.0", false}, codecOf[PurchaseOrderApproved]()},
-	{Definition{TypePurchaseOrderCancelled, "purchase_order.cancelled", "PURCHASE_ORDER", "1.0", false}, codecOf[PurchaseOrderCancelled]()},
-	{Definition{TypeForecastGenerated, "forecast.generated", "FORECAST", "1.0", false}, codecOf[ForecastGenerated]()},
+// builtIn are Composerp's own event types, one line each. A new type needs a constant and a line here, its payload
+// struct, and an example in testdata; make generate writes its schema. TestEveryTypeIsComplete names what is missing.
+var builtIn = []*entry{
+	outside[SaleCompleted]("integration.sale_completed", "SALES_ORDER", "1.0"),
+	outside[ReceiptCompleted]("integration.receipt_completed", "RECEIPT", "1.0"),
+	outside[TransferInitiated]("integration.transfer_initiated", "TRANSFER", "1.0"),
+	outside[StockAdjusted]("integration.stock_adjusted", "STOCK_ADJUSTMENT", "1.0"),
+	outside[StockCounted]("integration.stock_counted", "STOCK_COUNT", "1.0"),
+	inside[InventoryUpdated]("inventory.updated", "INVENTORY_POSITION", "1.0"),
+	inside[InventoryLowStock]("inventory.low_stock", "INVENTORY_POSITION", "1.0"),
+	inside[LotExpiring]("inventory.lot_expiring", "LOT", "1.0"),
+	inside[RuleChanged]("inventory.rule_changed", "REPLENISHMENT_RULE", "1.0"),
+	inside[ReplenishmentTriggered]("inventory.replenishment_triggered", "REPLENISHMENT_RULE", "1.0"),
+	inside[PurchaseOrderCreated]("purchase_order.created", "PURCHASE_ORDER", "1.0"),
+	inside[PurchaseOrderApproved]("purchase_order.approved", "PURCHASE_ORDER", "1.0"),
+	inside[PurchaseOrderCancelled]("purchase_order.cancelled", "PURCHASE_ORDER", "1.0"),
+	inside[ForecastGenerated]("forecast.generated", "FORECAST", "1.0"),
 }
 
-// entry is a line of the catalogue: what a type is called, and how its payload is read and written.
+func outside[T Payload](routingKey, aggregateType, version string) *entry {
+	return mustEntry[T](Definition{RoutingKey: routingKey, AggregateType: aggregateType, Version: version, Outside: true})
+}
+
+func inside[T Payload](routingKey, aggregateType, version string) *entry {
+	return mustEntry[T](Definition{RoutingKey: routingKey, AggregateType: aggregateType, Version: version})
+}
+
+// mustEntry returns the entry of a built-in type, with the schema in its file. Schema is empty until make generate has
+// written the file.
+func mustEntry[T Payload](d Definition) *entry {
+	e, err := entryOf[T](d)
+	if err != nil {
+		panic(err)
+	}
+	e.Schema = schemaText(e.schemaFile())
+	return e
+}
+
+// entry is a type of the catalogue with the codec of its payload.
 type entry struct {
 	Definition
 	codec codec
 }
 
-// byType finds a type's entry. It is filled once and only read afterwards.
-var byType = func() map[Type]*entry {
-	m := make(map[Type]*entry, len(catalogue))
-	for i := range catalogue {
-		m[catalogue[i].Type] = &catalogue[i]
-	}
-	return m
-}()
+// schemaFile is the name of the file of the type's schema.
+func (e *entry) schemaFile() string { return string(e.Type) + "-" + e.Version + ".json" }
 
-// Types gives all types in the catalogue's order. The slice is the caller's own.
+// catalogue holds all event types. It is immutable: Register replaces it, so that readers need no lock.
+type catalogue struct {
+	entries []*entry
+	byType  map[Type]*entry
+	// schemas compiles all schemas at the first call, so that a command that checks no event does not pay for it.
+	schemas func() schemaSet
+}
+
+// known is the current catalogue.
+var known atomic.Pointer[catalogue]
+
+func init() { known.Store(catalogueOf(builtIn)) }
+
+func catalogueOf(entries []*entry) *catalogue {
+	c := &catalogue{entries: entries, byType: make(map[Type]*entry, len(entries))}
+	for _, e := range entries {
+		c.byType[e.Type] = e
+	}
+	c.schemas = sync.OnceValue(func() schemaSet {
+		set, err := compileSchemas(schemaTexts(entries))
+		if err != nil {
+			panic(err) // A test compiles the built-in ones, Register each other one.
+		}
+		return set
+	})
+	return c
+}
+
+// Types returns all types, the built-in ones first, then the registered ones in the order of registration. The caller
+// may change the slice.
 func Types() []Type {
-	types := make([]Type, len(catalogue))
-	for i := range catalogue {
-		types[i] = catalogue[i].Type
+	c := known.Load()
+	types := make([]Type, len(c.entries))
+	for i, e := range c.entries {
+		types[i] = e.Type
 	}
 	return types
 }
 
-// Lookup gives a type's definition, and false when the catalogue does not have it.
+// Lookup returns a type's definition, and false when the catalogue lacks the type.
 func Lookup(t Type) (Definition, bool) {
-	e, ok := byType[t]
+	e, ok := known.Load().byType[t]
 	if !ok {
 		return Definition{}, false
 	}
 	return e.Definition, true
 }
 
-// RoutingKey gives what events of this type are published with, and "" when the catalogue does not have it.
+// RoutingKey returns the routing key of events of this type, and "" when the catalogue lacks the type.
 func (t Type) RoutingKey() string {
-	d, _ := Lookup(t)
-	return d.RoutingKey
+	if e, ok := known.Load().byType[t]; ok {
+		return e.RoutingKey
+	}
+	return ""
 }

@@ -2,14 +2,16 @@ package event
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
+	"sync"
 )
 
-// Decode reads an event: the envelope, and the payload as its type's struct. It is strict about the fields it knows,
-// ignores those it does not, and asks no schema: it is for events that were checked when they were made or let in.
-// It takes any minor version of the major version it knows. The error is a *FieldError.
+// Decode reads an event: the envelope, and the payload as its type's struct. It refuses known fields of a wrong type,
+// ignores unknown fields, and does not check the schema: it is for events that were checked before. It accepts any
+// minor version of the type's major version. The error is a *FieldError.
 //
-// The event keeps body; the caller no longer changes it.
+// The event keeps body: the caller must not change it afterwards.
 func Decode(body []byte) (Any, error) {
 	d, ferr := parse(body)
 	if ferr != nil {
@@ -23,7 +25,7 @@ func Decode(body []byte) (Any, error) {
 	return a, nil
 }
 
-// Validate holds an event to the JSON Schemas of the envelope and of its type and version. The error is a
+// Validate checks an event against the JSON Schemas of the envelope and of its type and version. The error is a
 // *FieldError.
 func Validate(body []byte) error {
 	d, ferr := parse(body)
@@ -37,7 +39,7 @@ func Validate(body []byte) error {
 	return nil
 }
 
-// DecodeOutside reads an event that nobody has checked: it is Validate and Decode in one. The error is a
+// DecodeOutside reads an event that was not checked before: it is Validate and Decode in one. The error is a
 // *FieldError.
 func DecodeOutside(body []byte) (Any, error) {
 	d, ferr := parse(body)
@@ -55,32 +57,9 @@ func DecodeOutside(body []byte) (Any, error) {
 	return a, nil
 }
 
-// DecodePayload reads a payload alone, without an envelope around it, and holds it to the schema of the type's current
-// version. The error is a *FieldError, its field as within the payload: "quantity".
-func DecodePayload(t Type, body []byte) (Payload, error) {
-	e, ferr := lookup(t)
-	if ferr != nil {
-		return nil, ferr
-	}
-	d, ferr := parse(body)
-	if ferr != nil {
-		return nil, ferr
-	}
-	defer d.release()
-	if ferr := schemas().payloads[t][e.Version].check(d, 0); ferr != nil {
-		return nil, ferr
-	}
-	r := &reader{doc: d, next: 1}
-	p := e.codec.read(r)
-	if r.err != nil {
-		return nil, r.err
-	}
-	return p, nil
-}
-
-// Encode makes an event. Type, AggregateType and Version come from the catalogue where they are empty. What it makes
-// is held to the schemas, so an event that nobody could read is an error here and not with everybody who hears it.
-// The same envelope and payload give the same bytes. The error is a *FieldError.
+// Encode makes an event. The catalogue provides Type, AggregateType and Version where they are empty. Encode checks its
+// result against the schemas, so a bad event fails here and not in its consumers. The same envelope and payload
+// result in the same bytes. The error is a *FieldError.
 func Encode(env Envelope, p Payload) (Any, error) {
 	if p == nil {
 		return Any{}, &FieldError{Field: "payload", Problem: "missing"}
@@ -109,29 +88,107 @@ func Encode(env Envelope, p Payload) (Any, error) {
 	return a, nil
 }
 
-// usualBody is the room an event is given at first; most fit.
+// usualBody is the initial capacity of a body, in bytes. Most events fit.
 const usualBody = 768
 
-// write makes an event's bytes without asking the schemas.
-func write(e *entry, env Envelope, p Payload) (Any, *FieldError) {
-	w := &writer{b: append(make([]byte, 0, usualBody), '{')}
-	env.head(w)
-	p, ok := e.codec.write(w, "payload", p)
-	if !ok {
-		return Any{}, &FieldError{Field: "payload", Problem: fmt.Sprintf("a Go type that is not the catalogue's for %s", e.Type)}
-	}
-	w.object("metadata", &env.Metadata, optional)
-	if w.err != nil {
-		return Any{}, w.err
-	}
-	return Any{Envelope: env, Payload: p, Body: append(w.b, '}')}, nil
+// envelopeObject is the envelope as an object. The payload is written between its head and its tail, the metadata.
+var (
+	envelopeObject = mustObjectOf(reflect.TypeFor[Envelope]())
+	envelopeHead   = envelopeObject.fields[:len(envelopeObject.fields)-1]
+	envelopeTail   = envelopeObject.fields[len(envelopeObject.fields)-1:]
+)
+
+// codec reads and writes one type's payload.
+type codec struct {
+	object *object
+	// has reports whether a payload is of the codec's Go type, a value or a pointer to one.
+	has func(p Payload) bool
+	// read returns the payload that the object at index i holds.
+	read func(r *reader, i int32) Payload
+	// write writes a payload of the codec's Go type, and returns it as Decode will return it.
+	write func(w *writer, p Payload) (Payload, *FieldError)
 }
 
-// event reads the event that the document is.
+// codecOf returns the codec of the payload T, whose object is o.
+func codecOf[T Payload](o *object) codec {
+	var values scratch[T]
+	return codec{
+		object: o,
+		has: func(p Payload) bool {
+			pointer, isPointer := any(p).(*T)
+			_, isValue := p.(T)
+			return isValue || isPointer && pointer != nil
+		},
+		read: func(r *reader, i int32) Payload {
+			v := values.get()
+			defer values.put(v)
+			r.fields(o.fields, reflect.ValueOf(v).Elem(), i, i+1)
+			return *v
+		},
+		write: func(w *writer, p Payload) (Payload, *FieldError) {
+			v := values.get()
+			defer values.put(v)
+			if pointer, ok := any(p).(*T); ok {
+				*v = *pointer
+			} else {
+				*v = p.(T)
+			}
+			err := w.object(o, reflect.ValueOf(v).Elem())
+			return *v, err
+		},
+	}
+}
+
+// scratch is a pool of values of T to read into and to write from. Reflection moves such a value to the heap; without
+// the pool each event would allocate it twice.
+type scratch[T any] struct{ pool sync.Pool }
+
+func (s *scratch[T]) get() *T {
+	if v, ok := s.pool.Get().(*T); ok {
+		return v
+	}
+	return new(T)
+}
+
+// put returns a value to the pool, cleared.
+func (s *scratch[T]) put(v *T) {
+	*v = *new(T)
+	s.pool.Put(v)
+}
+
+var envelopes scratch[Envelope]
+
+// write makes an event without checking the schemas. Its envelope and payload are as Decode will return them.
+func write(e *entry, env Envelope, p Payload) (Any, *FieldError) {
+	if !e.codec.has(p) {
+		return Any{}, &FieldError{Field: "payload", Problem: fmt.Sprintf("a Go type that is not the catalogue's for %s", e.Type)}
+	}
+	scratch := envelopes.get()
+	defer envelopes.put(scratch)
+	*scratch = env
+	v := reflect.ValueOf(scratch).Elem()
+	w := &writer{b: append(make([]byte, 0, usualBody), '{')}
+	if err := w.fields(envelopeHead, v); err != nil {
+		return Any{}, err
+	}
+	w.member(`,"payload":`)
+	p, err := e.codec.write(w, p)
+	if err != nil {
+		return Any{}, err.within("payload")
+	}
+	if err := w.fields(envelopeTail, v); err != nil {
+		return Any{}, err
+	}
+	return Any{Envelope: *scratch, Payload: p, Body: append(w.b, '}')}, nil
+}
+
+// event reads the document as an event. The event keeps body, the document's text.
 func (d *document) event(body []byte) (Any, *FieldError) {
-	var env Envelope
+	env := envelopes.get()
+	defer envelopes.put(env)
+	v := reflect.ValueOf(env).Elem()
 	r := &reader{doc: d}
-	env.head(r)
+	next := r.fields(envelopeHead, v, 0, 1)
 	if r.err != nil {
 		return Any{}, r.err
 	}
@@ -142,21 +199,32 @@ func (d *document) event(body []byte) (Any, *FieldError) {
 	if major(env.Version) != major(e.Version) {
 		return Any{}, &FieldError{Field: "version", Problem: fmt.Sprintf("want %s.x of %s, got %s", major(e.Version), e.Type, quote(env.Version))}
 	}
-	a := Any{Body: body}
-	if i := r.find("payload", required, kindObject, wantObject); i >= 0 {
-		pr := &reader{doc: d, at: i, next: i + 1}
-		a.Payload, r.err = e.codec.read(pr), pr.err
+	p, next := r.payload(e, next)
+	if r.err == nil {
+		r.fields(envelopeTail, v, 0, next)
 	}
-	r.object("metadata", &env.Metadata, optional)
 	if r.err != nil {
 		return Any{}, r.err
 	}
-	a.Envelope = env
-	return a, nil
+	return Any{Envelope: *env, Payload: p, Body: body}, nil
+}
+
+// payload reads the event's payload, which it first looks for at index next, and returns the index after it.
+func (r *reader) payload(e *entry, next int32) (Payload, int32) {
+	switch i := r.doc.member(0, next, "payload"); {
+	case i < 0:
+		r.fail("payload", "missing")
+		return nil, next
+	case r.doc.nodes[i].kind != kindObject:
+		r.mismatch(i, wantObject)
+		return nil, next
+	default:
+		return e.codec.read(r, i), r.doc.nodes[i].next
+	}
 }
 
 func lookup(t Type) (*entry, *FieldError) {
-	e, ok := byType[t]
+	e, ok := known.Load().byType[t]
 	if !ok {
 		return nil, &FieldError{Field: "eventType", Problem: "unknown type " + quote(string(t)), kind: ErrUnknownType}
 	}

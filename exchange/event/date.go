@@ -2,11 +2,11 @@ package event
 
 import "time"
 
-// Date is a calendar day without a zone, written "2026-03-09". Dates compare as strings do: earlier is less. The
-// zero value is no date.
+// Date is a calendar day without a time zone, such as "2026-03-09". Dates compare as strings: earlier is less. The
+// zero value means no date.
 type Date string
 
-// DateOf gives the day of t in t's own location.
+// DateOf returns the day of t in t's location.
 func DateOf(t time.Time) Date { return Date(t.Format(time.DateOnly)) }
 
 // ParseDate reads "2026-03-09". The error is a *FieldError without a field.
@@ -17,7 +17,7 @@ func ParseDate(s string) (Date, error) {
 	return Date(s), nil
 }
 
-// Time gives the day's midnight in UTC, and the zero time when d is no date.
+// Time returns the day's midnight in UTC, and the zero time when d is not a date.
 func (d Date) Time() time.Time {
 	t, err := time.Parse(time.DateOnly, string(d))
 	if err != nil {
@@ -26,7 +26,7 @@ func (d Date) Time() time.Time {
 	return t
 }
 
-// AddDays gives the day n days later, or earlier when n is negative. No date gives no date.
+// AddDays returns the day n days later, or earlier when n is negative. The zero Date stays zero.
 func (d Date) AddDays(n int) Date {
 	if d == "" {
 		return ""

@@ -7,7 +7,7 @@ import (
 	"github.com/shopspring/decimal"
 )
 
-// The digits a Decimal has room for. They fit a PostgreSQL numeric(21, 6).
+// The most digits of a Decimal in an event. They fit a PostgreSQL numeric(21, 6).
 const (
 	maxIntegerDigits    = 15
 	maxFractionalDigits = 6
@@ -18,11 +18,11 @@ const tooManyDigits = "want at most 15 integer and 6 fractional digits, got "
 // Decimal is an exact number: a quantity or an amount, of at most 15 integer and 6 fractional digits. In JSON it is
 // a number, never a string; in PostgreSQL a numeric. The zero value is 0. Compare with Cmp or Equal, not with ==.
 //
-// Arithmetic is exact and may go beyond those digits on its way; the bounds are held where a number is read and
-// where it is written into an event.
+// Arithmetic is exact and may exceed these digits; they are checked when a number is read and when it is written
+// into an event.
 type Decimal struct{ decimal.Decimal }
 
-// NewDecimal gives a whole number.
+// NewDecimal returns the whole number n.
 func NewDecimal(n int64) Decimal {
 	if n == 0 {
 		return Decimal{}
@@ -30,8 +30,8 @@ func NewDecimal(n int64) Decimal {
 	return Decimal{decimal.New(n, 0)}
 }
 
-// ParseDecimal reads a number as JSON writes it: 5, -0.25, 1.5e3. The error is a *FieldError without a field. Two
-// texts of one number give the same Decimal: 1.50 is 1.5.
+// ParseDecimal reads a number in JSON's notation: 5, -0.25, 1.5e3. The error is a *FieldError without a field. Two
+// texts of one number result in the same Decimal: 1.50 is 1.5.
 func ParseDecimal(s string) (Decimal, error) {
 	d, problem := parseDecimal(s)
 	if problem != "" {
@@ -40,7 +40,7 @@ func ParseDecimal(s string) (Decimal, error) {
 	return d, nil
 }
 
-// parseDecimal is ParseDecimal with the problem as text, empty when there is none.
+// parseDecimal is ParseDecimal, with the problem as a text that is empty when there is none.
 func parseDecimal(s string) (Decimal, string) {
 	var n numeral
 	if problem := n.read(s); problem != "" {
@@ -70,28 +70,28 @@ func parseDecimal(s string) (Decimal, string) {
 	return Decimal{decimal.NewFromBigInt(v, exponent)}, ""
 }
 
-// Add gives d + e.
+// Add returns d + e.
 func (d Decimal) Add(e Decimal) Decimal { return Decimal{d.Decimal.Add(e.Decimal)} }
 
-// Sub gives d - e.
+// Sub returns d - e.
 func (d Decimal) Sub(e Decimal) Decimal { return Decimal{d.Decimal.Sub(e.Decimal)} }
 
-// Neg gives -d.
+// Neg returns -d.
 func (d Decimal) Neg() Decimal { return Decimal{d.Decimal.Neg()} }
 
-// Mul gives d × e, which may have more fractional digits than an event can carry.
+// Mul returns d × e, which may have more fractional digits than an event can carry.
 func (d Decimal) Mul(e Decimal) Decimal { return Decimal{d.Decimal.Mul(e.Decimal)} }
 
-// Cmp gives -1, 0 or 1 when d is less than, equal to or more than e.
+// Cmp returns -1, 0 or 1 when d is less than, equal to or more than e.
 func (d Decimal) Cmp(e Decimal) int { return d.Decimal.Cmp(e.Decimal) }
 
-// Equal says whether d and e are the same number; 1.50 and 1.5 are.
+// Equal reports whether d and e are the same number, as 1.50 and 1.5 are.
 func (d Decimal) Equal(e Decimal) bool { return d.Decimal.Equal(e.Decimal) }
 
-// LessThan says whether d < e.
+// LessThan reports whether d < e.
 func (d Decimal) LessThan(e Decimal) bool { return d.Decimal.LessThan(e.Decimal) }
 
-// Sum adds up; nothing gives zero.
+// Sum returns the sum of ds, 0 when there are none.
 func Sum(ds ...Decimal) Decimal {
 	var sum Decimal
 	for _, d := range ds {
@@ -100,7 +100,7 @@ func Sum(ds ...Decimal) Decimal {
 	return sum
 }
 
-// MarshalJSON writes a JSON number, or fails when d has more digits than an event can carry.
+// MarshalJSON returns d as a JSON number, and an error when d has more digits than an event can carry.
 func (d Decimal) MarshalJSON() ([]byte, error) {
 	b, problem := d.appendTo(nil)
 	if problem != "" {
@@ -109,7 +109,7 @@ func (d Decimal) MarshalJSON() ([]byte, error) {
 	return b, nil
 }
 
-// UnmarshalJSON reads a JSON number and refuses a string, even of digits, and null.
+// UnmarshalJSON reads a JSON number. It refuses null and strings, even of digits.
 func (d *Decimal) UnmarshalJSON(b []byte) error {
 	p, err := ParseDecimal(string(b))
 	if err != nil {
@@ -119,12 +119,11 @@ func (d *Decimal) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// UnmarshalText reads what ParseDecimal reads.
+// UnmarshalText reads the texts that ParseDecimal reads.
 func (d *Decimal) UnmarshalText(b []byte) error { return d.UnmarshalJSON(b) }
 
-// appendTo writes the shortest text of d without an exponent, and gives the problem, if any, of a number that an
-// event cannot carry. The digits are counted before they are written: arithmetic can make a number whose text would
-// fill the memory.
+// appendTo appends the shortest text of d without an exponent. The returned problem is not empty when an event cannot
+// carry d. The digits are counted before they are written: the text of a computed number could fill the memory.
 func (d Decimal) appendTo(b []byte) ([]byte, string) {
 	exponent, digits := d.Exponent(), d.NumDigits()
 	if d.IsZero() {
@@ -148,8 +147,8 @@ func (d Decimal) appendTo(b []byte) ([]byte, string) {
 	return appendPoint(b, start, int(-exponent)), ""
 }
 
-// appendPoint puts a decimal point before the last fraction digits of the whole number that stands in b from start
-// on, and takes the zeros at its end away.
+// appendPoint inserts a decimal point before the last fraction digits of the whole number that begins at b[start], and
+// removes trailing zeros after the point.
 func appendPoint(b []byte, start, fraction int) []byte {
 	for fraction > 0 && b[len(b)-1] == '0' {
 		b = b[:len(b)-1]

@@ -44,7 +44,7 @@ func TestParseDecimal(t *testing.T) {
 	}
 }
 
-// TestDecimalNeverBecomesTooLong: arithmetic may leave the bounds, an event may not, and refusing is cheap.
+// TestDecimalNeverBecomesTooLong: arithmetic may exceed the bounds, an event may not, and the refusal is cheap.
 func TestDecimalNeverBecomesTooLong(t *testing.T) {
 	t.Parallel()
 	third := shopspring.NewFromInt(1).Div(shopspring.NewFromInt(3))
@@ -82,7 +82,7 @@ func TestDecimalJSON(t *testing.T) {
 	}
 }
 
-// TestDecimalArithmetic holds decimals against exact fractions.
+// TestDecimalArithmetic compares decimals with exact fractions.
 func TestDecimalArithmetic(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {

@@ -1,7 +1,6 @@
 package event_test
 
 import (
-	"encoding/json"
 	"reflect"
 	"testing"
 
@@ -24,7 +23,7 @@ func TestOrderOfFieldsIsFree(t *testing.T) {
 	}
 }
 
-// TestBodyIsTheEventsOwn: strings of an event live on when the parser's memory is used for the next one.
+// TestBodyIsTheEventsOwn: an event's strings stay valid when the parser's memory is reused.
 func TestBodyIsTheEventsOwn(t *testing.T) {
 	t.Parallel()
 	want := golden(t, event.TypeSaleCompleted)
@@ -35,29 +34,4 @@ func TestBodyIsTheEventsOwn(t *testing.T) {
 	if !reflect.DeepEqual(want, again) {
 		t.Errorf("%+v has become %+v", again, want)
 	}
-}
-
-func TestDecodePayload(t *testing.T) {
-	t.Parallel()
-	for _, typ := range event.Types() {
-		want := golden(t, typ).Payload
-		body, err := json.Marshal(want)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := event.DecodePayload(typ, body)
-		if err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("%s is read as %+v, %v", body, got, err)
-		}
-	}
-	for _, c := range []struct{ body, want string }{
-		{`{"itemId":"a","locationId":"b","available":"5","threshold":1}`, `available: want a number, got string "5"`},
-		{`{"itemId":"a","locationId":"b","available":5}`, `threshold: missing`},
-		{`[]`, `line 1, column 1: want a JSON object, got '['`},
-	} {
-		_, err := event.DecodePayload(event.TypeInventoryLowStock, []byte(c.body))
-		checkError(t, err, c.want)
-	}
-	_, err := event.DecodePayload("X", []byte(`{}`))
-	checkError(t, err, `eventType: unknown type "X"`)
 }

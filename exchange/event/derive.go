@@ -7,15 +7,15 @@ import (
 	"github.com/google/uuid"
 )
 
-// The namespaces of derived ids. They are part of the contract: another namespace would give every derived event a
-// new id, and everything handled before would be handled once more.
+// The namespaces of derived ids. They must never change: with another namespace every derived event would get a new id,
+// and consumers would handle events a second time.
 var (
 	effectNamespace = uuid.MustParse("5f0a3d0e-8a57-5c7e-9b53-0c6a2d1f4e01")
 	timerNamespace  = uuid.MustParse("5f0a3d0e-8a57-5c7e-9b53-0c6a2d1f4e02")
 )
 
-// DeriveID gives the id of the ordinal-th event that a worker says because of another: a UUIDv5 of the three. The
-// same three give the same id, whoever asks and whenever.
+// DeriveID returns the id of the ordinal-th event that a worker emits because of the event cause: a UUIDv5 of the
+// three. The same three always result in the same id.
 func DeriveID(worker string, cause uuid.UUID, ordinal int) uuid.UUID {
 	name := make([]byte, 0, 96)
 	name = append(name, cause[:]...)
@@ -24,19 +24,19 @@ func DeriveID(worker string, cause uuid.UUID, ordinal int) uuid.UUID {
 	return uuidV5(effectNamespace, name)
 }
 
-// TimerID gives the id of what a worker says of its own accord, once for a key (an item and location, say) and
-// business date: a UUIDv5 of the three.
+// TimerID returns the id of an event that a worker emits without a cause, once per key (an item and location, for
+// example) and business date: a UUIDv5 of the three.
 func TimerID(worker, key, businessDate string) uuid.UUID {
 	name := make([]byte, 0, 96)
 	for _, part := range []string{worker, key, businessDate} {
-		// The length before each part keeps ("ab", "c") and ("a", "bc") apart.
+		// The length before each part makes ("ab", "c") differ from ("a", "bc").
 		name = binary.BigEndian.AppendUint32(name, uint32(len(part)))
 		name = append(name, part...)
 	}
 	return uuidV5(timerNamespace, name)
 }
 
-// uuidV5 is uuid.NewSHA1 without its allocation of a hash.
+// uuidV5 is uuid.NewSHA1 without the allocation of a hash.
 func uuidV5(namespace uuid.UUID, name []byte) uuid.UUID {
 	sum := sha1.Sum(append(namespace[:len(namespace):len(namespace)], name...))
 	var id uuid.UUID
@@ -46,9 +46,10 @@ func uuidV5(namespace uuid.UUID, name []byte) uuid.UUID {
 	return id
 }
 
-// Derive makes the ordinal-th event that a worker says because of cause. It inherits the cause's tenant, timestamp,
-// user and trace; its correlationId is the cause's, or the cause's eventId when it has none; its causationId is
-// the cause's eventId; its source is the worker. The sequence is the aggregate's version number, 0 when it has none.
+// Derive makes the ordinal-th event that a worker emits because of the event cause. The event inherits the cause's
+// tenant, timestamp, user and trace. Its correlationId is the cause's, or the cause's eventId when the cause has none;
+// its causationId is the cause's eventId; its source is the worker. The sequence is the aggregate's version number, 0
+// when it has none.
 func Derive(worker string, cause Envelope, ordinal int, aggregateID string, sequence int64, p Payload) (Any, error) {
 	causeID := cause.ID.String()
 	correlation := cause.Metadata.CorrelationID

@@ -9,7 +9,8 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 )
 
-// TestDerivedIDsStay pins ids, computed by another program: were they to change, every event handled before would be handled once more.
+// TestDerivedIDsStay pins ids that another program computed. If they changed, consumers would handle events a second
+// time.
 func TestDerivedIDsStay(t *testing.T) {
 	t.Parallel()
 	cause := uuid.MustParse("7d444840-9dc0-11d1-b245-5ffdce74fad2")

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// kind is what a JSON value is.
+// kind is the kind of a JSON value.
 type kind uint8
 
 const (
@@ -21,30 +21,30 @@ const (
 	kindObject
 )
 
-// node is one value of a document. The values stand in a row in the order of the text, every object and array right
-// before what it holds, so that a whole event is one piece of memory.
+// node is one value of a document. The nodes are in one slice, in the order of the text: an object or array comes
+// right before the values that it holds. A whole event is thus one piece of memory.
 type node struct {
 	key    string // the member's name in an object; empty in an array
-	text   string // a string's content, a number's digits
-	at     int32  // where the value begins in the document's text
-	next   int32  // the node after this value and all it holds
+	text   string // a string's content, a number's text
+	at     int32  // the value's offset in the document's text
+	next   int32  // the node after this value and all that it holds
 	parent int32  // the object or array that holds it; -1 for the document itself
 	kind   kind
 }
 
-// document is a parsed JSON text. Strings in it are parts of the text where nothing in them was escaped.
+// document is a parsed JSON text. A string without escapes shares the text's memory.
 type document struct {
 	text  string
 	nodes []node
 }
 
-// documents keeps nodes for the next event: parsing one then allocates nothing but the copy of its text.
+// documents is a pool: with it, parsing an event allocates only the copy of its text.
 var documents = sync.Pool{New: func() any { return &document{nodes: make([]node, 0, 64)} }}
 
-// maxKeptNodes bounds what a single large event leaves behind in the pool.
+// maxKeptNodes is the capacity above which a document is not pooled, so that one large event does not keep its memory.
 const maxKeptNodes = 1024
 
-// release gives the document's memory back. Strings taken from it stay valid, nodes do not.
+// release returns the document to the pool. Strings taken from it stay valid, nodes do not.
 func (d *document) release() {
 	if cap(d.nodes) > maxKeptNodes {
 		return
@@ -54,8 +54,8 @@ func (d *document) release() {
 	documents.Put(d)
 }
 
-// member finds a member of the object at index object. It begins to look at index from and goes round, because
-// whoever reads an object mostly asks in the order in which it was written. It gives the member's index, or -1.
+// member returns the index of a member of the object at index object, or -1. The search begins at index from and wraps
+// around, because members are mostly asked for in the order in which they were written.
 func (d *document) member(object, from int32, key string) int32 {
 	first, end := object+1, d.nodes[object].next
 	if from < first || from > end {
@@ -74,7 +74,7 @@ func (d *document) member(object, from int32, key string) int32 {
 	return -1
 }
 
-// count gives the number of values that the object or array at index i holds itself.
+// count returns the number of members or items of the object or array at index i.
 func (d *document) count(i int32) int {
 	n := 0
 	for c, end := i+1, d.nodes[i].next; c < end; c = d.nodes[c].next {
@@ -83,23 +83,23 @@ func (d *document) count(i int32) int {
 	return n
 }
 
-// path names the value at index i as errors do: payload.lines[2].quantity.
+// path returns the path to the value at index i, as in payload.lines[2].quantity.
 func (d *document) path(i int32) string {
 	n := d.nodes[i]
 	if n.parent < 0 {
 		return ""
 	}
 	if d.nodes[n.parent].kind == kindArray {
-		place := 0
+		item := 0
 		for c := n.parent + 1; c < i; c = d.nodes[c].next {
-			place++
+			item++
 		}
-		return d.path(n.parent) + "[" + strconv.Itoa(place) + "]"
+		return d.path(n.parent) + "[" + strconv.Itoa(item) + "]"
 	}
 	return joinPath(d.path(n.parent), n.key)
 }
 
-// joinPath adds a member's name to a path.
+// joinPath appends a member's name to a path.
 func joinPath(path, key string) string {
 	key = shorten(key)
 	if path == "" {
@@ -108,7 +108,7 @@ func joinPath(path, key string) string {
 	return path + "." + key
 }
 
-// describe says what the value at index i is, for the second half of "want a number, got ...".
+// describe returns the second half of "want a number, got ..." for the value at index i.
 func (d *document) describe(i int32) string {
 	n := d.nodes[i]
 	switch n.kind {
@@ -129,18 +129,18 @@ func (d *document) describe(i int32) string {
 	}
 }
 
-// place gives the line and column, both from 1, of a byte of a text; columns count characters.
-func place(text string, at int) string {
+// position returns the line and column, both from 1, of the byte at an offset. Columns count characters.
+func position(text string, at int) string {
 	before := text[:at]
 	line := 1 + strings.Count(before, "\n")
 	column := 1 + utf8.RuneCountInString(before[1+strings.LastIndexByte(before, '\n'):])
 	return fmt.Sprintf("line %d, column %d", line, column)
 }
 
-// maxQuoted is how many bytes of somebody's value an error repeats.
+// maxQuoted is the most bytes of a value that an error repeats.
 const maxQuoted = 48
 
-// shorten cuts a long text, between two characters.
+// shorten cuts a long text between two characters.
 func shorten(s string) string {
 	if len(s) <= maxQuoted {
 		return s
@@ -152,5 +152,5 @@ func shorten(s string) string {
 	return s[:cut] + "…"
 }
 
-// quote puts a text, shortened, into quotes and escapes what does not print.
+// quote shortens a text, puts it in quotes and escapes what is not printable.
 func quote(s string) string { return strconv.Quote(shorten(s)) }

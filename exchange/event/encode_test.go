@@ -14,8 +14,8 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 )
 
-// TestEncodeRefusesWhatNobodyCouldRead: an event is wrong where it is made, not where it is heard.
-func TestEncodeRefusesWhatNobodyCouldRead(t *testing.T) {
+// TestEncodeRefusesBadEvents: a bad event fails where it is made, not in its consumers.
+func TestEncodeRefusesBadEvents(t *testing.T) {
 	t.Parallel()
 	_, good, a := typical(t)
 	for _, c := range []struct {
@@ -59,8 +59,7 @@ type impostor struct{}
 
 func (impostor) EventType() event.Type { return event.TypeInventoryUpdated }
 
-// TestEncodeThenDecode: whatever text an event carries, it comes back the same, and the same event is the same
-// bytes each time.
+// TestEncodeThenDecode: any text comes back the same, and the same event always has the same bytes.
 func TestEncodeThenDecode(t *testing.T) {
 	t.Parallel()
 	_, _, a := typical(t)
@@ -96,7 +95,7 @@ func TestEncodeThenDecode(t *testing.T) {
 	})
 }
 
-// TestEscapes pins how strings are written, to the byte.
+// TestEscapes pins the bytes of strings.
 func TestEscapes(t *testing.T) {
 	t.Parallel()
 	_, _, a := typical(t)

@@ -6,65 +6,67 @@ import (
 	"github.com/google/uuid"
 )
 
-// MaxBody is the size of the largest body that is read or made, in bytes.
+// MaxBody is the size of the largest body that this package reads or makes, in bytes.
 const MaxBody = 1 << 20
 
-// Payload is the part of an event that is its type's own. The types of this package's catalogue implement it, as
-// values.
+// Payload is the part of an event whose fields depend on the type. The structs of the catalogue implement it, with a
+// value receiver.
 type Payload interface {
-	// EventType says which type's payload it is.
+	// EventType returns the event type whose payload it is. It must not depend on the value.
 	EventType() Type
 }
 
-// Envelope is everything of an event but its payload.
+// Envelope is the outer object of every event. The payload's own schema is in the file named after eventType and
+// version. Fields that are not named here are allowed and ignored. The formats opaque-id, plain-text and decimal are
+// Composerp's own: their descriptions define them.
 type Envelope struct {
-	// ID is the event's own. A second event with the same ID is the same event.
+	// The event's own id. A second event with the same id is the same event.
 	ID            uuid.UUID `json:"eventId"`
 	Type          Type      `json:"eventType"`
 	AggregateType string    `json:"aggregateType"`
-	// AggregateID names the thing the event is about; the order of events is kept within it.
+	// The thing that the event is about; the order of events is kept within it.
 	AggregateID string `json:"aggregateId"`
 	TenantID    string `json:"tenantId"`
-	// Timestamp is business time: when it happened, not when it was heard. UTC, kept to the microsecond.
-	Timestamp time.Time `json:"timestamp"`
-	// Version is the schema's, "major.minor": a new minor version adds fields, a new major one changes them.
-	Version  string   `json:"version"`
-	Metadata Metadata `json:"metadata"`
+	// Business time: when it happened, not when it was received.
+	Timestamp time.Time `json:"timestamp"` // in UTC
+	// The version of the payload's schema: major.minor.
+	Version  string   `json:"version"` // a new minor version adds fields, a new major one changes them
+	Metadata Metadata `json:"metadata" event:"optional"`
 }
 
-// Metadata says where an event came from.
+// Metadata is the origin of an event.
 type Metadata struct {
-	// Source is the system or worker that said it.
+	// The system or worker that published it.
 	Source string `json:"source,omitempty"`
 	UserID string `json:"userId,omitempty"`
-	// CorrelationID is the same for all events that follow from one.
+	// The same for all events that follow from one.
 	CorrelationID string `json:"correlationId,omitempty"`
-	// CausationID is the eventId of the event that this one follows from directly.
+	// The eventId of the event that this one follows from directly.
 	CausationID string `json:"causationId,omitempty"`
-	// Traceparent is the W3C trace context header, passed on unread.
-	Traceparent string `json:"traceparent,omitempty"`
-	// Sequence is the aggregate's own version number, counting from 1; 0 means the aggregate has none.
-	Sequence int64 `json:"sequence,omitempty"`
+	// The W3C trace context header.
+	Traceparent string `json:"traceparent,omitempty" event:"name"`
+	// The aggregate's own version number, counting from 1.
+	Sequence int64 `json:"sequence,omitempty" event:"nonnegative"` // 0: the aggregate has none
 }
 
-// Any is an event of whatever type.
+// Any is an event of any type.
 type Any struct {
 	Envelope
-	// Payload is one of this package's payload types, as a value.
+	// Payload is a struct of the catalogue, as a value.
 	Payload Payload
-	// Body is the event as published, byte for byte. It is shared, so nobody changes it.
+	// Body is the event as published, byte for byte. It is shared and must not be changed.
 	Body []byte
-	// LogSeq is the event's place in the log; 0 says that it did not come through the log.
+	// LogSeq is the event's log position; 0 when it did not come through the log.
 	LogSeq int64
 }
 
-// Of is an event whose type the compiler knows.
+// Of is an event with a payload of type T.
 type Of[T Payload] struct {
 	Envelope
 	Payload T
 }
 
-// As gives the event as one with a payload of type T, and false when it is of another type.
+// As returns the event as one with a payload of type T, and false when it has another type.
 func As[T Payload](a Any) (Of[T], bool) {
 	p, ok := a.Payload.(T)
 	return Of[T]{Envelope: a.Envelope, Payload: p}, ok

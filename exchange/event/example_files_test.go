@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// readExample gives a type's example as it stands in its file.
+// readExample returns the bytes of a type's example.
 func readExample(tb testing.TB, typ Type) []byte {
 	tb.Helper()
 	body, err := os.ReadFile("testdata/" + string(typ) + ".json")

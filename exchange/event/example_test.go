@@ -3,6 +3,7 @@ package event_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -10,7 +11,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 )
 
-// To make an event, fill the envelope's own fields and the payload; the catalogue knows the rest.
+// To make an event, fill in the envelope's own fields and the payload. The catalogue provides the rest.
 func ExampleEncode() {
 	amount, _ := event.ParseDecimal("15.30")
 	at := time.Date(2026, 2, 9, 12, 0, 0, 0, time.UTC)
@@ -24,14 +25,27 @@ func ExampleEncode() {
 		SaleID: "541431", ItemID: "85123A", LocationID: "UK-WH",
 		Quantity: event.NewDecimal(6), Amount: amount, Timestamp: at,
 	})
-	fmt.Println(string(e.Body), err)
+	fmt.Println(strings.ReplaceAll(string(e.Body), `,"`, ",\n\""), err)
 	fmt.Println(e.Type.RoutingKey())
 	// Output:
-	// {"eventId":"7d444840-9dc0-11d1-b245-5ffdce74fad2","eventType":"SALE_COMPLETED","aggregateType":"SALES_ORDER","aggregateId":"541431","tenantId":"acme","timestamp":"2026-02-09T12:00:00Z","version":"1.0","payload":{"saleId":"541431","itemId":"85123A","locationId":"UK-WH","quantity":6,"amount":15.3,"timestamp":"2026-02-09T12:00:00Z"},"metadata":{"source":"pos-3"}} <nil>
+	// {"eventId":"7d444840-9dc0-11d1-b245-5ffdce74fad2",
+	// "eventType":"SALE_COMPLETED",
+	// "aggregateType":"SALES_ORDER",
+	// "aggregateId":"541431",
+	// "tenantId":"acme",
+	// "timestamp":"2026-02-09T12:00:00Z",
+	// "version":"1.0",
+	// "payload":{"saleId":"541431",
+	// "itemId":"85123A",
+	// "locationId":"UK-WH",
+	// "quantity":6,
+	// "amount":15.3,
+	// "timestamp":"2026-02-09T12:00:00Z"},
+	// "metadata":{"source":"pos-3"}} <nil>
 	// integration.sale_completed
 }
 
-// What comes from outside is checked as it is read. The error is for the one who sent it.
+// An event of an external publisher is checked when it is read. The error is written for the publisher.
 func ExampleDecodeOutside() {
 	_, err := event.DecodeOutside([]byte(`{
 		"eventId": "7d444840-9dc0-11d1-b245-5ffdce74fad2", "eventType": "STOCK_COUNTED", "aggregateType": "STOCK_COUNT",
@@ -46,7 +60,8 @@ func ExampleDecodeOutside() {
 	// payload.quantity: want a number, got string "five"
 }
 
-// A worker says what follows from an event with Derive. Handling the same event again, it says the same again.
+// A worker makes the events that follow from another with Derive. When it handles the same event again, it makes the
+// same events again.
 func ExampleDerive() {
 	sale := event.Envelope{
 		ID: uuid.MustParse("7d444840-9dc0-11d1-b245-5ffdce74fad2"), TenantID: "acme",
@@ -64,7 +79,7 @@ func ExampleDerive() {
 	// 2026-02-09 12:00:00 +0000 UTC 7d444840-9dc0-11d1-b245-5ffdce74fad2
 }
 
-// As gives an event's payload as its own type.
+// As returns an event with its payload as a struct.
 func ExampleAs() {
 	e, err := event.Decode([]byte(`{"eventId":"7d444840-9dc0-11d1-b245-5ffdce74fad2","eventType":"INVENTORY_LOW_STOCK",
 		"aggregateType":"INVENTORY_POSITION","aggregateId":"UK-WH/85123A","tenantId":"acme","timestamp":"2026-02-09T13:00:00+01:00","version":"1.0",

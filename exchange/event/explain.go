@@ -14,8 +14,8 @@ import (
 	"golang.org/x/text/message"
 )
 
-// explain turns the schema library's verdict on the value at index i into the error people read. Of several things
-// that are wrong it names the one that stands first in the event, so that the same event gives the same error.
+// explain turns the schema library's error about the value at index i into a FieldError. Of several problems it reports
+// the one that comes first in the event, so that the same event always has the same error.
 func (d *document) explain(i int32, err error) *FieldError {
 	var verr *jsonschema.ValidationError
 	if !errors.As(err, &verr) {
@@ -36,7 +36,7 @@ func (d *document) explain(i int32, err error) *FieldError {
 	return first.err
 }
 
-// leaves gives the errors that are no mere summaries of others.
+// leaves returns the errors that do not merely summarize others.
 func leaves(e *jsonschema.ValidationError) []*jsonschema.ValidationError {
 	if len(e.Causes) == 0 {
 		return []*jsonschema.ValidationError{e}
@@ -48,7 +48,7 @@ func leaves(e *jsonschema.ValidationError) []*jsonschema.ValidationError {
 	return all
 }
 
-// locate follows a location as the library writes it, member names and places in arrays, from the value at index i.
+// locate returns the index of the value at the library's location, member names and array indexes, below index i.
 func (d *document) locate(i int32, location []string) int32 {
 	for _, step := range location {
 		inner := int32(-1)
@@ -68,13 +68,13 @@ func (d *document) locate(i int32, location []string) int32 {
 	return i
 }
 
-// articles put a JSON type into a sentence.
+// articles are the first halves of errors about a value of a wrong JSON type.
 var articles = map[string]string{
 	"string": wantString, "number": wantNumber, "array": wantArray, "object": wantObject,
 	"integer": wantWhole, "boolean": "want true or false", "null": "want null",
 }
 
-// translate says in one line what is wrong with the value at index i.
+// translate returns the library's error e about the value at index i in this package's words.
 func (d *document) translate(i int32, e *jsonschema.ValidationError) *FieldError {
 	field, got := d.path(i), ", got "+d.describe(i)
 	problem := ""

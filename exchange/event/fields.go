@@ -1,97 +1,221 @@
 package event
 
 import (
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 )
 
-// need says whether an event must have a field.
-type need bool
+// object is the JSON form of a struct: its fields in the struct's order. It is made once, from the struct's fields and
+// tags. The reader, the writer and the JSON Schema follow it, so a field is declared once: in the struct.
+//
+// The doc comment of Register describes the tags.
+type object struct {
+	of     reflect.Type
+	fields []field
+}
+
+// field is a field of an object, or without a name the item of a list.
+type field struct {
+	name     string
+	member   string // the name as the writer writes it
+	goName   string
+	index    int // in the struct
+	kind     fieldKind
+	required bool
+	omit     bool   // not written when it is zero
+	nonempty bool   // of a list
+	sign     sign   // of a number
+	text     string // of a string: its definition in the envelope's schema
+	enum     []string
+	object   *object // of an object
+	item     *field  // of a list
+}
+
+// fieldKind is the way in which a Go type is read and written.
+type fieldKind uint8
 
 const (
-	required need = true
-	optional need = false
+	textField fieldKind = iota
+	uuidField
+	timeField
+	dateField
+	boolField
+	integerField
+	decimalField
+	// optionalDecimalField is a *Decimal: nil is not zero.
+	optionalDecimalField
+	objectField
+	listField
 )
 
-// fields walks over the fields of an object, to read or to write them: every payload names its fields once, in the
-// order in which they are written, and is read and written by the same list. An optional field that is absent is
-// its zero value, and a zero value is not written. After the first error a walk does nothing more.
-type fields interface {
-	uuid(name string, v *uuid.UUID)
-	text(name string, v *string, n need)
-	integer(name string, v *int64, n need)
-	decimal(name string, v *Decimal, n need)
-	// price is a decimal whose absence is not zero.
-	price(name string, v **Decimal)
-	decimals(name string, v *[]Decimal)
-	timestamp(name string, v *time.Time)
-	date(name string, v *Date, n need)
-	object(name string, v fielder, n need)
-	objects(name string, v fielderList)
+// sign is a bound on the sign of a number.
+type sign uint8
+
+const (
+	anySign sign = iota
+	nonzero
+	nonnegative
+	positive
+)
+
+// Enum is a string type with a closed list of values. The schema of a field of such a type allows only these.
+type Enum interface {
+	// Values returns all values. It must not depend on the value.
+	Values() []string
 }
 
-// fielder has fields.
-type fielder interface{ fields(f fields) }
-
-// fielderList is a list of objects.
-type fielderList interface {
-	length() int
-	// resize makes it n empty objects.
-	resize(n int)
-	item(i int) fielder
+// fieldKinds are the kinds of the types that reflect.Kind does not tell.
+var fieldKinds = map[reflect.Type]fieldKind{
+	reflect.TypeFor[uuid.UUID](): uuidField,
+	reflect.TypeFor[time.Time](): timeField,
+	reflect.TypeFor[Date]():      dateField,
+	reflect.TypeFor[Decimal]():   decimalField,
+	reflect.TypeFor[*Decimal]():  optionalDecimalField,
 }
 
-// codec reads and writes one type's payload.
-type codec struct {
-	// read makes a payload of the object that f walks over.
-	read func(f fields) Payload
-	// write walks f over a payload, and gives the payload as it will be read again: times in UTC, for one. It gives
-	// false when p is not of its type.
-	write func(f fields, name string, p Payload) (Payload, bool)
+// fieldName matches a field's name in JSON. No character of it needs an escape.
+var fieldName = regexp.MustCompile(`^[a-z][a-zA-Z0-9]*$`)
+
+// objectOf returns the object of a struct type. The error names the Go field that cannot be used. The types in outer
+// contain this one.
+func objectOf(t reflect.Type, outer ...reflect.Type) (*object, error) {
+	if t.Kind() != reflect.Struct {
+		return nil, fmt.Errorf("%s is not a struct", t)
+	}
+	if slices.Contains(outer, t) {
+		return nil, fmt.Errorf("%s holds itself", t)
+	}
+	o := &object{of: t}
+	for sf := range t.Fields() {
+		f, err := fieldOf(sf, append(outer, t))
+		if err != nil {
+			return nil, fmt.Errorf("field %s of %s: %w", sf.Name, t, err)
+		}
+		if slices.ContainsFunc(o.fields, func(other field) bool { return other.name == f.name }) {
+			return nil, fmt.Errorf("field %s of %s: a second field named %s", sf.Name, t, f.name)
+		}
+		o.fields = append(o.fields, *f)
+	}
+	return o, nil
 }
 
-// codecOf makes the codec of the payload T, whose pointer has the fields.
-func codecOf[T Payload, P interface {
-	*T
-	fielder
-}]() codec {
-	return codec{
-		read: func(f fields) Payload {
-			var p T
-			P(&p).fields(f)
-			return p
-		},
-		write: func(f fields, name string, p Payload) (Payload, bool) {
-			v, ok := p.(T)
-			if pointer, isPointer := any(p).(*T); isPointer && pointer != nil {
-				v, ok = *pointer, true
-			}
-			if !ok {
-				return nil, false
-			}
-			f.object(name, P(&v), required)
-			return v, true
-		},
+// fieldOf returns one field of an object.
+func fieldOf(sf reflect.StructField, outer []reflect.Type) (*field, error) {
+	name, option, _ := strings.Cut(sf.Tag.Get("json"), ",")
+	switch {
+	case sf.Anonymous || !sf.IsExported():
+		return nil, fmt.Errorf("want an exported field with a name")
+	case !fieldName.MatchString(name):
+		return nil, fmt.Errorf("want a json tag with a name such as itemId, got %q", name)
+	}
+	f := &field{name: name, member: `,"` + name + `":`, goName: sf.Name, index: sf.Index[0], required: option == ""}
+	if err := f.setType(sf.Type, outer); err != nil {
+		return nil, err
+	}
+	if err := f.setOmit(option); err != nil {
+		return nil, err
+	}
+	for word := range strings.SplitSeq(sf.Tag.Get("event"), ",") {
+		if !f.narrow(word) {
+			return nil, fmt.Errorf("the event tag's %q does not suit a %s", word, sf.Type)
+		}
+	}
+	return f, nil
+}
+
+func (f *field) setType(t reflect.Type, outer []reflect.Type) (err error) {
+	kind, known := fieldKinds[t]
+	switch {
+	case known:
+		f.kind = kind
+	case t.Kind() == reflect.String:
+		f.kind, f.text = textField, "id"
+		if enum, ok := reflect.Zero(t).Interface().(Enum); ok {
+			f.enum = enum.Values()
+		}
+	case t.Kind() == reflect.Bool:
+		f.kind = boolField
+	case t.Kind() == reflect.Int64:
+		f.kind = integerField
+	case t.Kind() == reflect.Struct:
+		f.kind = objectField
+		f.object, err = objectOf(t, outer...)
+	case t.Kind() == reflect.Slice && t.Elem().Kind() != reflect.Slice && t.Elem().Kind() != reflect.Pointer:
+		f.kind, f.item = listField, &field{required: true}
+		err = f.item.setType(t.Elem(), outer)
+	default:
+		err = fmt.Errorf("a %s cannot be a field of an event; there are string, bool, int64, time.Time, uuid.UUID, "+
+			"event.Decimal, *event.Decimal, event.Date, structs, and slices of these", t)
+	}
+	return err
+}
+
+// setOmit takes the option of the json tag. It refuses an option that encoding/json treats in another way than the
+// writer does.
+func (f *field) setOmit(option string) error {
+	f.omit = option != ""
+	isStruct := f.kind == timeField || f.kind == decimalField || f.kind == objectField || f.kind == uuidField
+	switch {
+	case option == "" && f.kind == optionalDecimalField:
+		return fmt.Errorf("want omitempty: a nil pointer cannot be written")
+	case option == "" || option == "omitzero" && f.kind != listField || option == "omitempty" && !isStruct:
+		return nil
+	case option == "omitempty":
+		return fmt.Errorf("want omitzero in the json tag: omitempty does nothing here")
+	default:
+		return fmt.Errorf("the json tag's %q does not suit this field", option)
 	}
 }
 
-// head walks over the envelope's fields that stand before the payload.
-func (e *Envelope) head(f fields) {
-	f.uuid("eventId", &e.ID)
-	f.text("eventType", (*string)(&e.Type), required)
-	f.text("aggregateType", &e.AggregateType, required)
-	f.text("aggregateId", &e.AggregateID, required)
-	f.text("tenantId", &e.TenantID, required)
-	f.timestamp("timestamp", &e.Timestamp)
-	f.text("version", &e.Version, required)
+// narrow applies a word of the event tag, and returns false when the field's type does not take it.
+func (f *field) narrow(word string) bool {
+	signs := map[string]sign{"positive": positive, "nonnegative": nonnegative, "nonzero": nonzero}
+	switch {
+	case word == "":
+	case word == "optional" && f.kind == objectField:
+		f.required = false
+	case word == "nonempty" && f.kind == listField:
+		f.nonempty = true
+	case f.kind == listField:
+		return f.item.narrow(word)
+	case (word == "name" || word == "note") && f.kind == textField && f.enum == nil:
+		f.text = word
+	case signs[word] != anySign && (f.kind == decimalField || f.kind == optionalDecimalField):
+		f.sign = signs[word]
+	case signs[word] == nonnegative && f.kind == integerField:
+		f.sign = nonnegative
+	default:
+		return false
+	}
+	return true
 }
 
-func (m *Metadata) fields(f fields) {
-	f.text("source", &m.Source, optional)
-	f.text("userId", &m.UserID, optional)
-	f.text("correlationId", &m.CorrelationID, optional)
-	f.text("causationId", &m.CausationID, optional)
-	f.text("traceparent", &m.Traceparent, optional)
-	f.integer("sequence", &m.Sequence, optional)
+// mustObjectOf is objectOf for the types of this package.
+func mustObjectOf(t reflect.Type) *object {
+	o, err := objectOf(t)
+	if err != nil {
+		panic(err)
+	}
+	return o
 }
+
+// kindsOfFields are the kinds of the fields' JSON values. A bool has two: see suits.
+var kindsOfFields = [...]kind{
+	textField: kindString, uuidField: kindString, timeField: kindString, dateField: kindString,
+	integerField: kindNumber, decimalField: kindNumber, optionalDecimalField: kindNumber,
+	boolField: kindTrue, objectField: kindObject, listField: kindArray,
+}
+
+// suits reports whether the field can be read from a JSON value of kind k.
+func (f *field) suits(k kind) bool {
+	return k == kindsOfFields[f.kind] || k == kindFalse && f.kind == boolField
+}
+
+// at returns the address of v, which is addressable and of type T.
+func at[T any](v reflect.Value) *T { return v.Addr().Interface().(*T) }

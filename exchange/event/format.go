@@ -10,8 +10,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// The formats below are read here and nowhere else: the schemas' "format" keyword asks the same functions as Decode
-// does. Each gives the problem, empty when there is none, as "want ..."; what was got, the caller adds.
+// The functions below check the formats of texts, for Decode and for the schemas' "format" keyword alike. Each returns
+// the problem as "want ...", empty when there is none; the caller adds ", got ...".
 
 const (
 	wantTime = "want an RFC 3339 time such as 2026-02-09T12:00:00Z"
@@ -21,13 +21,13 @@ const (
 	wantText = "want text without control characters other than tab and line feed"
 )
 
-// format is a schema's "format" keyword: what it speaks of, and what is wrong with a text.
+// format is a value of the schemas' "format" keyword: the kind of JSON value that it applies to, and its check.
 type format struct {
 	of    kind
 	check func(text string) string
 }
 
-// formats are the formats that schemas may use, ours and the standard's that we read in our own way.
+// formats are the formats that schemas may use. Those of JSON Schema are stricter here than in the standard.
 var formats = map[string]format{
 	"uuid":       {kindString, func(s string) string { _, problem := parseUUID(s); return problem }},
 	"date-time":  {kindString, func(s string) string { _, problem := parseTime(s); return problem }},
@@ -37,7 +37,7 @@ var formats = map[string]format{
 	"decimal":    {kindNumber, func(s string) string { return new(numeral).read(s) }},
 }
 
-// validate is the check as the schema library calls it: with any value, of which it judges only its own kind.
+// validate is the check for the schema library, which calls it with values of all kinds.
 func (f format) validate(v any) error {
 	problem := ""
 	switch v := v.(type) {
@@ -56,31 +56,31 @@ func (f format) validate(v any) error {
 	return nil
 }
 
-// maxID is the length of the longest id, in bytes.
+// maxID is the length of the longest opaque id, in bytes.
 const maxID = 64
 
-// parseTime reads an RFC 3339 time as events keep it: in UTC, cut to the microsecond. The zero time is none: it is
-// what a forgotten field looks like.
+// parseTime reads an RFC 3339 time, in UTC and cut to the microsecond. It refuses the zero time, which is what a
+// forgotten field looks like.
 func parseTime(s string) (time.Time, string) {
 	var t time.Time
 	if err := t.UnmarshalText([]byte(s)); err != nil {
 		return time.Time{}, wantTime
 	}
 	t = canonicalTime(t)
-	if !speakable(t) {
+	if !writable(t) {
 		return time.Time{}, wantTime
 	}
 	return t, ""
 }
 
-// canonicalTime gives t as events keep it.
+// canonicalTime returns t in UTC, cut to the microsecond.
 func canonicalTime(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
-// speakable says whether RFC 3339 can write t, and whether it is a time at all.
-func speakable(t time.Time) bool { return !t.IsZero() && t.Year() >= 1 && t.Year() <= 9999 }
+// writable reports whether RFC 3339 can express t, and t is not the zero time.
+func writable(t time.Time) bool { return !t.IsZero() && t.Year() >= 1 && t.Year() <= 9999 }
 
-// parseUUID reads a UUID in its usual form of 36 characters. All zeros is none: two events that forgot their ids
-// would be taken for one.
+// parseUUID reads a UUID in its usual form of 36 characters. It refuses all zeros: two events with a forgotten id would
+// be taken for one event.
 func parseUUID(s string) (uuid.UUID, string) {
 	if len(s) != 36 {
 		return uuid.UUID{}, wantUUID
@@ -102,7 +102,7 @@ func checkDate(s string) string {
 	return ""
 }
 
-// checkID holds an opaque id to its bounds. It does not look at what it means.
+// checkID checks the bounds of an opaque id.
 func checkID(s string) string {
 	if s == "" || len(s) > maxID || strings.IndexFunc(s, control) >= 0 || !utf8.ValidString(s) {
 		return wantID
@@ -110,10 +110,10 @@ func checkID(s string) string {
 	return ""
 }
 
-// checkText refuses what a terminal, a page or PostgreSQL could not show: NUL before all.
+// checkText refuses control characters: PostgreSQL cannot store NUL, and terminals interpret others.
 func checkText(s string) string {
-	unshowable := func(r rune) bool { return control(r) && r != '\t' && r != '\n' }
-	if strings.IndexFunc(s, unshowable) >= 0 || !utf8.ValidString(s) {
+	refused := func(r rune) bool { return control(r) && r != '\t' && r != '\n' }
+	if strings.IndexFunc(s, refused) >= 0 || !utf8.ValidString(s) {
 		return wantText
 	}
 	return ""

@@ -3,7 +3,6 @@ package event_test
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -12,11 +11,9 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 )
 
-var update = flag.Bool("update", false, "write the examples in testdata anew")
-
 func goldenFile(typ event.Type) string { return filepath.Join("testdata", string(typ)+".json") }
 
-// golden reads the example of a type as an event from outside.
+// golden reads the example of a type as DecodeOutside does.
 func golden(t *testing.T, typ event.Type) event.Any {
 	t.Helper()
 	body, err := os.ReadFile(goldenFile(typ))
@@ -30,7 +27,7 @@ func golden(t *testing.T, typ event.Type) event.Any {
 	return a
 }
 
-// TestGolden pins the JSON of every type: what is read from the example writes the example again.
+// TestGolden pins the JSON of every type: the event read from the example is written as the example again.
 func TestGolden(t *testing.T) {
 	t.Parallel()
 	for _, typ := range event.Types() {
@@ -46,12 +43,11 @@ func TestGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			pretty.WriteByte('\n')
-			if *update {
+			if *event.Update {
 				if err := os.WriteFile(goldenFile(typ), pretty.Bytes(), 0o600); err != nil {
 					t.Fatal(err)
 				}
-			}
-			if !bytes.Equal(pretty.Bytes(), a.Body) {
+			} else if !bytes.Equal(pretty.Bytes(), a.Body) {
 				t.Errorf("the example becomes\n%s", pretty.Bytes())
 			}
 			again, err := event.Decode(made.Body)

@@ -8,7 +8,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 )
 
-// TestBadJSON pins the place that is given, and refuses what other readers let through or mend.
+// TestBadJSON pins the reported positions, and that texts which other readers accept or repair are refused.
 func TestBadJSON(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, body, want string }{
@@ -49,8 +49,8 @@ func TestBadJSON(t *testing.T) {
 	}
 }
 
-// TestHostile sends what is small to write and large to read. Without the bounds each of these takes minutes, the
-// stack or the memory.
+// TestHostile reads bodies that are cheap to send. Without the bounds each of them takes minutes, the stack or the
+// memory.
 func TestHostile(t *testing.T) {
 	t.Parallel()
 	members := func(n int, name func(i int) string) string {

@@ -2,8 +2,8 @@ package event
 
 import "strconv"
 
-// numeral is a number taken apart: its digits without zeros before, and how many of them stand behind the decimal
-// point, without zeros at the end there. It holds its digits itself, so that reading a number allocates nothing.
+// numeral is a number's digits without leading zeros, and how many of them come after the decimal point, without
+// trailing zeros there. The digits are in an array, so that reading a number allocates nothing.
 type numeral struct {
 	negative bool
 	fraction int
@@ -14,8 +14,8 @@ type numeral struct {
 
 func (n *numeral) digits() []byte { return n.buffer[n.start:n.end] }
 
-// read takes apart a number as JSON writes it, and gives the problem when it is none or has more digits than a
-// Decimal has room for. Nothing is computed from an exponent before it is known to be small.
+// read parses a number in JSON's notation. It returns a problem when s is not a number or has more digits than a
+// Decimal may have. It computes nothing from an exponent before it has checked its size.
 func (n *numeral) read(s string) string {
 	if len(s) > maxNumberLength {
 		return tooManyDigits + quote(s)
@@ -38,7 +38,7 @@ func (n *numeral) read(s string) string {
 	if ok && i < len(s) && (s[i] == 'e' || s[i] == 'E') {
 		from, i = i+1, len(s)
 		ok = plainExponent(s[from:])
-		if ok && !modest(s[from:]) {
+		if ok && !bounded(s[from:]) {
 			return tooManyDigits + s
 		}
 		exponent, _ = strconv.Atoi(s[from:])
@@ -52,7 +52,7 @@ func (n *numeral) read(s string) string {
 	return ""
 }
 
-// take copies the digits of s from i on and gives the place behind them.
+// take copies the digits that begin at s[i], and returns the index after them.
 func (n *numeral) take(s string, i int) int {
 	for i < len(s) && '0' <= s[i] && s[i] <= '9' {
 		n.buffer[n.end] = s[i]
@@ -62,8 +62,8 @@ func (n *numeral) take(s string, i int) int {
 	return i
 }
 
-// shift moves the decimal point by an exponent, drops the zeros that say nothing, and gives false when what is left
-// does not fit a Decimal.
+// shift moves the decimal point by an exponent and drops redundant zeros. It returns false when the result does not
+// fit a Decimal.
 func (n *numeral) shift(exponent int) bool {
 	for n.start < n.end && n.buffer[n.start] == '0' {
 		n.start++
@@ -85,7 +85,7 @@ func (n *numeral) shift(exponent int) bool {
 	return true
 }
 
-// plainExponent says whether s is the part of a number behind its e: a sign perhaps, then digits.
+// plainExponent reports whether s can follow the e of a number: digits, with an optional sign before them.
 func plainExponent(s string) bool {
 	if s != "" && (s[0] == '+' || s[0] == '-') {
 		s = s[1:]

@@ -6,19 +6,19 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds on any JSON text, known fields or not. An event of the catalogue stays far below them; a text beyond them
-// is an attack or an accident, and is refused before anything is computed from it.
+// Bounds on any JSON text, in known and unknown fields. Real events stay far below them; a text that exceeds them is
+// refused before anything is computed from it.
 const (
 	maxDepth        = 32
 	maxValues       = 100_000
 	maxNumberLength = 64
 	maxExponent     = 308
-	// fewMembers is the size up to which looking at all members is cheaper than a set of their names.
+	// fewMembers is the number of members up to which comparing names is cheaper than a set of them.
 	fewMembers = 16
 )
 
-// parser reads one JSON text into nodes. encoding/json cannot stand here: it takes the last of two equal keys,
-// matches keys without regard to case, and mends invalid UTF-8 without saying so.
+// parser reads one JSON text into nodes. encoding/json does not suffice: it takes the last of two equal keys, matches
+// keys regardless of case, and silently replaces invalid UTF-8.
 type parser struct {
 	doc   *document
 	s     string
@@ -27,7 +27,7 @@ type parser struct {
 	err   *FieldError
 }
 
-// parse reads a whole JSON text, an object. The caller releases the document.
+// parse reads a JSON text that is an object. The caller must release the document.
 func parse(body []byte) (*document, *FieldError) {
 	if len(body) > MaxBody {
 		return nil, &FieldError{
@@ -51,7 +51,7 @@ func (p *parser) document() *FieldError {
 		for {
 			r, size := utf8.DecodeRuneInString(p.s[at:])
 			if r == utf8.RuneError && size <= 1 {
-				return &FieldError{Problem: place(p.s, at) + ": not UTF-8"}
+				return &FieldError{Problem: position(p.s, at) + ": not UTF-8"}
 			}
 			at += size
 		}
@@ -69,7 +69,7 @@ func (p *parser) document() *FieldError {
 	return p.err
 }
 
-// value reads any value and appends it, and gives its index. After an error it gives 0 and nothing is of use.
+// value reads a value, appends its nodes and returns its index. After an error the document is unusable.
 func (p *parser) value(key string, parent int32) int32 {
 	d := p.doc
 	if len(d.nodes) >= maxValues {
@@ -126,7 +126,7 @@ func (p *parser) object(index int32) {
 			names[key] = struct{}{}
 		}
 		if p.err != nil {
-			p.err.Problem += ", the second time at " + place(p.s, at)
+			p.err.Problem += ", the second time at " + position(p.s, at)
 			return
 		}
 		p.space()
@@ -141,8 +141,8 @@ func (p *parser) object(index int32) {
 	p.depth--
 }
 
-// once fails when the object has a member of that name already. Beyond a few members it keeps their names in a set,
-// so that an object of a hundred thousand does not take their square.
+// once fails when the object already has a member of that name. Beyond a few members it uses a set of their names, so
+// that the time does not grow with the square of their number.
 func (p *parser) once(object int32, key string, members int, names map[string]struct{}) map[string]struct{} {
 	d := p.doc
 	twice := false
@@ -175,7 +175,7 @@ func (p *parser) array(index int32) {
 	p.depth--
 }
 
-// enter goes past the opening bracket, one level down.
+// enter moves past the opening bracket, one level down.
 func (p *parser) enter() bool {
 	if p.depth++; p.depth > maxDepth {
 		p.fail("nested more than %d deep", maxDepth)
@@ -185,8 +185,8 @@ func (p *parser) enter() bool {
 	return true
 }
 
-// closes goes past the closing bracket, or past the comma that must stand between one thing and the next. It gives
-// true when there is nothing more to read: at the bracket, or after an error.
+// closes moves past the closing bracket, or past the comma between two members or items. It returns true when there
+// is nothing more to read: at the bracket, or after an error.
 func (p *parser) closes(bracket byte, before int, thing string) bool {
 	p.space()
 	switch {
@@ -224,7 +224,7 @@ func (p *parser) space() {
 	}
 }
 
-// here describes what stands at the parser's place.
+// here describes the next character.
 func (p *parser) here() string {
 	if p.i >= len(p.s) {
 		return "the end"
@@ -233,10 +233,10 @@ func (p *parser) here() string {
 	return fmt.Sprintf("%q", r)
 }
 
-// fail keeps the first error, with the place it happened at.
+// fail records an error at the parser's position, unless there is one already.
 func (p *parser) fail(format string, args ...any) {
 	if p.err == nil {
 		at := min(p.i, len(p.s))
-		p.err = &FieldError{Problem: place(p.s, at) + ": " + fmt.Sprintf(format, args...)}
+		p.err = &FieldError{Problem: position(p.s, at) + ": " + fmt.Sprintf(format, args...)}
 	}
 }

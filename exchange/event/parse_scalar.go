@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// string reads a string and gives its content: a part of the text when nothing in it is escaped.
+// string reads a string and returns its content, which is a part of the text when it has no escapes.
 func (p *parser) string() string {
 	p.i++
 	start := p.i
@@ -28,7 +28,7 @@ func (p *parser) string() string {
 	return ""
 }
 
-// escaped reads on in a string from its first escape.
+// escaped reads the rest of a string from its first escape on, and returns its content.
 func (p *parser) escaped(start int) string {
 	content := append(make([]byte, 0, p.i-start+64), p.s[start:p.i]...)
 	for p.i < len(p.s) {
@@ -54,7 +54,7 @@ func (p *parser) escaped(start int) string {
 	return ""
 }
 
-// simpleEscapes are the escapes of one letter.
+// simpleEscapes are the escapes of one character.
 var simpleEscapes = map[byte]rune{
 	'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t',
 }
@@ -87,7 +87,7 @@ func (p *parser) escape() rune {
 	return r
 }
 
-// unit reads the \uXXXX at a place.
+// unit reads the \uXXXX at an offset.
 func (p *parser) unit(at int) (rune, bool) {
 	if at+6 > len(p.s) || p.s[at] != '\\' || p.s[at+1] != 'u' {
 		return 0, false
@@ -108,8 +108,8 @@ func (p *parser) unit(at int) (rune, bool) {
 	return r, true
 }
 
-// number reads a number and gives its text. Its length and exponent are held to bounds here, before the schema's
-// arithmetic sees it: that computes 1e999999999 in full.
+// number reads a number and returns its text. It bounds the length and the exponent, because the schema library would
+// compute 1e999999999 in full.
 func (p *parser) number(index int32) string {
 	start := p.i
 	if p.s[p.i] == '-' {
@@ -138,14 +138,14 @@ func (p *parser) number(index int32) string {
 		return ""
 	}
 	text := p.s[start:p.i]
-	if len(text) > maxNumberLength || !modest(exponent) {
+	if len(text) > maxNumberLength || !bounded(exponent) {
 		p.err = &FieldError{Field: p.doc.path(index), Problem: "the number " + shorten(text) + " is out of bounds"}
 	}
 	return text
 }
 
-// modest says whether an exponent's text is within bounds.
-func modest(exponent string) bool {
+// bounded reports whether an exponent is within bounds.
+func bounded(exponent string) bool {
 	if exponent == "" {
 		return true
 	}
@@ -153,7 +153,7 @@ func modest(exponent string) bool {
 	return err == nil && -maxExponent <= n && n <= maxExponent
 }
 
-// digits goes past digits and gives how many there were.
+// digits moves past digits and returns their number.
 func (p *parser) digits() int {
 	start := p.i
 	for p.i < len(p.s) && '0' <= p.s[p.i] && p.s[p.i] <= '9' {
@@ -162,5 +162,5 @@ func (p *parser) digits() int {
 	return p.i - start
 }
 
-// at says whether a byte stands at the parser's place.
+// at reports whether c is the next byte.
 func (p *parser) at(c byte) bool { return p.i < len(p.s) && p.s[p.i] == c }

@@ -2,65 +2,66 @@ package event
 
 import "time"
 
-// RuleChanged is a planner's word that an item's replenishment rule at a location is new or another now.
+// RuleChanged reports that a planner made an item's replenishment rule at a location, or changed it.
 type RuleChanged struct {
 	RuleID     string `json:"ruleId"`
 	ItemID     string `json:"itemId"`
 	LocationID string `json:"locationId"`
 }
 
-// ReplenishmentTriggered is a rule that found an item short at a location and wants more of it.
+// ReplenishmentTriggered reports that a rule found an item short at a location and orders more of it.
+//
+// Available and OnOrder together were at or below ReorderPoint.
 type ReplenishmentTriggered struct {
 	RuleID     string `json:"ruleId"`
 	ItemID     string `json:"itemId"`
 	LocationID string `json:"locationId"`
-	// Available and OnOrder are what the rule saw; together they fell to or below ReorderPoint.
-	Available    Decimal `json:"available"`
+	// The available stock that the rule found.
+	Available Decimal `json:"available"`
+	// The quantity on order that the rule found.
 	OnOrder      Decimal `json:"onOrder"`
 	ReorderPoint Decimal `json:"reorderPoint"`
-	// Quantity is how much it wants, more than zero.
-	Quantity   Decimal `json:"quantity"`
+	// The quantity to order.
+	Quantity   Decimal `json:"quantity" event:"positive"`
 	SupplierID string  `json:"supplierId,omitempty"`
-	// PurchaseOrderID is the order made for it, where one was.
+	// The purchase order made for it, if any.
 	PurchaseOrderID string `json:"purchaseOrderId,omitempty"`
 }
 
-// PurchaseOrderPending is the status of an order that nobody has approved or cancelled yet.
+// PurchaseOrderPending is the status of an order that is neither approved nor cancelled.
 const PurchaseOrderPending = "PENDING"
 
 // PurchaseOrderCreated is a new order to a supplier, for delivery to one location.
 type PurchaseOrderCreated struct {
-	PurchaseOrderID string `json:"purchaseOrderId"`
-	// PONumber is the number people and suppliers call it by.
-	PONumber    string  `json:"poNumber"`
-	SupplierID  string  `json:"supplierId"`
-	LocationID  string  `json:"locationId"`
-	TotalAmount Decimal `json:"totalAmount"`
-	Status      string  `json:"status"`
-	// Lines are what is ordered, at least one.
-	Lines []PurchaseOrderLine `json:"lines"`
+	PurchaseOrderID string  `json:"purchaseOrderId"`
+	PONumber        string  `json:"poNumber"` // the order's number on paper and for the supplier
+	SupplierID      string  `json:"supplierId"`
+	LocationID      string  `json:"locationId"`
+	TotalAmount     Decimal `json:"totalAmount" event:"nonnegative"`
+	// PENDING until the order is approved or cancelled.
+	Status string              `json:"status"`
+	Lines  []PurchaseOrderLine `json:"lines" event:"nonempty"`
 }
 
-// PurchaseOrderLine is how much of one item is ordered.
+// PurchaseOrderLine is the ordered quantity of one item.
 type PurchaseOrderLine struct {
-	ItemID string `json:"itemId"`
-	// Quantity is more than zero.
-	Quantity Decimal `json:"quantity"`
-	// UnitPrice is nil when it is not known, which is not the same as free.
-	UnitPrice *Decimal `json:"unitPrice,omitempty"`
+	ItemID   string  `json:"itemId"`
+	Quantity Decimal `json:"quantity" event:"positive"`
+	// Absent when not known, which is not the same as free.
+	UnitPrice *Decimal `json:"unitPrice,omitempty" event:"nonnegative"`
 }
 
-// PurchaseOrderApproved is an order that may be sent to its supplier.
+// PurchaseOrderApproved reports that an order may be sent to its supplier.
 type PurchaseOrderApproved struct {
 	PurchaseOrderID string    `json:"purchaseOrderId"`
 	ApprovedBy      string    `json:"approvedBy"`
 	ApprovedAt      time.Time `json:"approvedAt"`
 }
 
-// PurchaseOrderCancelled takes an order back, whether or not it was approved.
+// PurchaseOrderCancelled reports that an order is cancelled, whether or not it was approved.
 type PurchaseOrderCancelled struct {
 	PurchaseOrderID string `json:"purchaseOrderId"`
-	Reason          string `json:"reason"`
+	Reason          string `json:"reason" event:"note"`
 	CancelledBy     string `json:"cancelledBy,omitempty"`
 }
 
@@ -68,18 +69,20 @@ type PurchaseOrderCancelled struct {
 type ForecastGenerated struct {
 	ItemID     string `json:"itemId"`
 	LocationID string `json:"locationId"`
-	// ModelType names what kind of forecast it is: BASELINE.
+	// The kind of forecast: BASELINE.
 	ModelType string `json:"modelType"`
-	// Method is the one that the item's own history chose: SES, SBA, ...
+	// The forecasting method, chosen by the item's own history: SES, SBA, ...
 	Method string `json:"method,omitempty"`
-	// ForecastCount is the number of days, StartDate the first and EndDate the last of them.
-	ForecastCount int64 `json:"forecastCount"`
-	StartDate     Date  `json:"startDate"`
-	EndDate       Date  `json:"endDate"`
-	// DailyDemand is the units expected on each day from StartDate on.
-	DailyDemand []Decimal `json:"dailyDemand"`
-	// ErrorStdDev is the standard deviation of the error of one day's forecast, in units.
-	ErrorStdDev Decimal `json:"errorStdDev"`
+	// The number of days.
+	ForecastCount int64 `json:"forecastCount" event:"nonnegative"`
+	// The first day.
+	StartDate Date `json:"startDate"`
+	// The last day.
+	EndDate Date `json:"endDate"`
+	// The units expected on each day from startDate on.
+	DailyDemand []Decimal `json:"dailyDemand" event:"nonnegative"`
+	// The standard deviation of the error of one day's forecast, in units.
+	ErrorStdDev Decimal `json:"errorStdDev" event:"nonnegative"`
 }
 
 // EventType is RULE_CHANGED.

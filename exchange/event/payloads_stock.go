@@ -2,17 +2,17 @@ package event
 
 import "time"
 
-// SaleCompleted is a line of a sale that a till has closed.
+// SaleCompleted is a line of a sale that a till has closed. A return is a sale of a negative quantity.
 type SaleCompleted struct {
 	SaleID     string `json:"saleId"`
 	ItemID     string `json:"itemId"`
 	LocationID string `json:"locationId"`
-	// Quantity is what left the location; negative for a return, never zero.
-	Quantity Decimal `json:"quantity"`
-	// Amount is what the customer paid for the line; negative for a return.
+	// The quantity that left the location; negative for a return, never zero.
+	Quantity Decimal `json:"quantity" event:"nonzero"`
+	// The amount that the customer paid for the line; negative for a return.
 	Amount Decimal `json:"amount"`
-	// ItemName is what the till calls the item, so that an item seen for the first time gets a name.
-	ItemName  string    `json:"itemName,omitempty"`
+	// The item's name at the till. It names an item that is new to the ledger.
+	ItemName  string    `json:"itemName,omitempty" event:"name"`
 	Timestamp time.Time `json:"timestamp"`
 }
 
@@ -21,48 +21,49 @@ type ReceiptCompleted struct {
 	ReceiptID  string `json:"receiptId"`
 	ItemID     string `json:"itemId"`
 	LocationID string `json:"locationId"`
-	// Quantity is what came in, more than zero.
-	Quantity   Decimal `json:"quantity"`
+	// The quantity taken in.
+	Quantity   Decimal `json:"quantity" event:"positive"`
 	LotNumber  string  `json:"lotNumber,omitempty"`
 	ExpiryDate Date    `json:"expiryDate,omitempty"`
-	// PurchaseOrderID is the order it answers, where the warehouse knows.
+	// The purchase order that the goods were delivered for, where known.
 	PurchaseOrderID string `json:"purchaseOrderId,omitempty"`
-	// TransferID says that the goods come out of in-transit, not from a supplier.
+	// Present when the goods come out of in-transit, not from a supplier.
 	TransferID string    `json:"transferId,omitempty"`
 	Timestamp  time.Time `json:"timestamp"`
 }
 
-// TransferInitiated is goods that left one location for another. They are in transit until a ReceiptCompleted with
-// the same TransferID takes them in.
+// TransferInitiated is goods that left one location for another.
+//
+// They are in transit until a ReceiptCompleted with the same TransferID takes them in.
 type TransferInitiated struct {
 	TransferID     string `json:"transferId"`
 	ItemID         string `json:"itemId"`
 	FromLocationID string `json:"fromLocationId"`
 	ToLocationID   string `json:"toLocationId"`
-	// Quantity is what left, more than zero.
-	Quantity Decimal `json:"quantity"`
+	// The quantity that left.
+	Quantity Decimal `json:"quantity" event:"positive"`
 }
 
-// StockAdjusted is stock found to be more or less than it was thought to be: damaged, lost, found.
+// StockAdjusted is a correction of an item's stock at a location: damaged, lost or found goods.
 type StockAdjusted struct {
 	AdjustmentID string `json:"adjustmentId"`
 	ItemID       string `json:"itemId"`
 	LocationID   string `json:"locationId"`
-	// Quantity is the change: negative for a loss, never zero.
-	Quantity Decimal `json:"quantity"`
-	Reason   string  `json:"reason,omitempty"`
+	// The change: negative for a loss, never zero.
+	Quantity Decimal `json:"quantity" event:"nonzero"`
+	Reason   string  `json:"reason,omitempty" event:"note"`
 }
 
-// StockCounted is what somebody who went and looked has found.
+// StockCounted is the stock of an item at a location, as a count found it.
 type StockCounted struct {
 	CountID    string `json:"countId"`
 	ItemID     string `json:"itemId"`
 	LocationID string `json:"locationId"`
-	// Quantity is the stock on hand as counted, not a change; zero or more.
-	Quantity Decimal `json:"quantity"`
+	// The stock on hand as counted, not a change.
+	Quantity Decimal `json:"quantity" event:"nonnegative"`
 }
 
-// TransactionType says what kind of movement changed a position.
+// TransactionType is the kind of movement that changed a position.
 type TransactionType string
 
 // The kinds of movement.
@@ -75,27 +76,36 @@ const (
 	TransactionCount      TransactionType = "COUNT"
 )
 
-// InventoryUpdated is a position after one movement. The position's version is in the metadata's sequence.
+// Values returns all kinds of movement.
+func (TransactionType) Values() []string {
+	return []string{
+		string(TransactionSale), string(TransactionReturn), string(TransactionReceipt),
+		string(TransactionTransfer), string(TransactionAdjustment), string(TransactionCount),
+	}
+}
+
+// InventoryUpdated is a position after one movement. The position's version number is in metadata.sequence.
 type InventoryUpdated struct {
 	ItemID     string `json:"itemId"`
 	LocationID string `json:"locationId"`
-	// OnHand is the stock there after the movement. It may be negative: the till is right, the system is late.
-	OnHand Decimal `json:"onHand"`
-	// Reserved is the part of it that is promised.
+	// The stock there after the movement; may be negative.
+	OnHand Decimal `json:"onHand"` // negative when the till is ahead of the warehouse
+	// The part of it that is reserved; absent when none is.
 	Reserved Decimal `json:"reserved,omitzero"`
-	// Available is OnHand less Reserved.
+	// onHand less reserved.
 	Available Decimal `json:"available"`
-	// Quantity is the change that the movement made: negative when goods went out.
+	// The change that the movement made; negative when goods went out.
 	Quantity        Decimal         `json:"quantity"`
 	TransactionID   string          `json:"transactionId"`
 	TransactionType TransactionType `json:"transactionType"`
 	PurchaseOrderID string          `json:"purchaseOrderId,omitempty"`
 	LotNumber       string          `json:"lotNumber,omitempty"`
-	// ExpiryDate is the lot's, as the warehouse said it.
+	// The lot's expiry date, as the warehouse recorded it.
 	ExpiryDate Date `json:"expiryDate,omitempty"`
 }
 
-// InventoryLowStock is said once when a position's available stock falls below its threshold.
+// InventoryLowStock reports that a position's available stock has fallen below its threshold. It is published
+// once per crossing.
 type InventoryLowStock struct {
 	ItemID     string  `json:"itemId"`
 	LocationID string  `json:"locationId"`
@@ -103,13 +113,13 @@ type InventoryLowStock struct {
 	Threshold  Decimal `json:"threshold"`
 }
 
-// LotExpiring is said once of a lot that will expire soon while some of it is left.
+// LotExpiring reports that a lot will expire soon and some of it is left. It is published once per lot.
 type LotExpiring struct {
 	ItemID     string `json:"itemId"`
 	LocationID string `json:"locationId"`
 	LotNumber  string `json:"lotNumber"`
-	// Quantity is what is left of it, more than zero.
-	Quantity   Decimal `json:"quantity"`
+	// The quantity left of it.
+	Quantity   Decimal `json:"quantity" event:"positive"`
 	ExpiryDate Date    `json:"expiryDate"`
 }
 

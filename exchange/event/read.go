@@ -1,46 +1,28 @@
 package event
 
 import (
+	"reflect"
 	"strconv"
 	"time"
 
 	"github.com/google/uuid"
 )
 
-// reader walks over an object of a document and fills fields from it.
+// reader fills structs from the objects of a document. It stops at its first error.
 type reader struct {
-	doc  *document
-	at   int32 // the object
-	next int32 // where to look first for the next field
-	err  *FieldError
+	doc *document
+	err *FieldError
 }
 
-func (r *reader) setErr(field, problem string) {
+func (r *reader) fail(field, problem string) {
 	if r.err == nil {
 		r.err = &FieldError{Field: field, Problem: problem}
 	}
 }
 
-// find gives the index of a member of the wanted kind, or -1 when there is nothing to read.
-func (r *reader) find(name string, n need, k kind, want string) int32 {
-	if r.err != nil {
-		return -1
-	}
-	i := r.doc.member(r.at, r.next, name)
-	switch {
-	case i >= 0 && r.doc.nodes[i].kind == k:
-		r.next = r.doc.nodes[i].next
-		return i
-	case i >= 0:
-		r.mismatch(i, want)
-	case n == required:
-		r.setErr(joinPath(r.doc.path(r.at), name), "missing")
-	}
-	return -1
-}
-
+// mismatch records that the value at index i is not as wanted.
 func (r *reader) mismatch(i int32, want string) {
-	r.setErr(r.doc.path(i), want+", got "+r.doc.describe(i))
+	r.fail(r.doc.path(i), want+", got "+r.doc.describe(i))
 }
 
 const (
@@ -49,130 +31,105 @@ const (
 	wantWhole  = "want a whole number"
 	wantArray  = "want an array"
 	wantObject = "want an object"
+	wantBool   = "want true or false"
 )
 
-func (r *reader) text(name string, v *string, n need) {
-	if i := r.find(name, n, kindString, wantString); i >= 0 {
-		*v = r.doc.nodes[i].text
-	}
+// wanted are the first halves of errors about a value of a wrong kind, by the right kind.
+var wanted = [...]string{
+	kindString: wantString, kindNumber: wantNumber, kindArray: wantArray, kindObject: wantObject, kindTrue: wantBool,
 }
 
-func (r *reader) uuid(name string, v *uuid.UUID) {
-	i := r.find(name, required, kindString, wantString)
-	if i < 0 {
+// fields fills v, a struct, from the object at index i. It looks for the first field at index next, and returns the
+// index after the last field found: members are mostly in the order of the struct's fields.
+func (r *reader) fields(fields []field, v reflect.Value, i, next int32) int32 {
+	for n := range fields {
+		f := &fields[n]
+		found := r.doc.member(i, next, f.name)
+		if found < 0 {
+			if f.required {
+				r.fail(joinPath(r.doc.path(i), f.name), "missing")
+				return next
+			}
+			continue
+		}
+		r.value(f, v.Field(f.index), found)
+		if r.err != nil {
+			return next
+		}
+		next = r.doc.nodes[found].next
+	}
+	return next
+}
+
+// value fills v from the value at index i.
+func (r *reader) value(f *field, v reflect.Value, i int32) {
+	n := &r.doc.nodes[i]
+	if !f.suits(n.kind) {
+		r.mismatch(i, wanted[kindsOfFields[f.kind]])
 		return
 	}
-	id, problem := parseUUID(r.doc.nodes[i].text)
+	problem := ""
+	switch f.kind {
+	case textField:
+		v.SetString(n.text)
+	case uuidField:
+		*at[uuid.UUID](v), problem = parseUUID(n.text)
+	case timeField:
+		*at[time.Time](v), problem = parseTime(n.text)
+	case dateField:
+		problem = checkDate(n.text)
+		v.SetString(n.text)
+	case boolField:
+		v.SetBool(n.kind == kindTrue)
+	case integerField:
+		v.SetInt(r.integer(i))
+	case decimalField:
+		*at[Decimal](v) = r.decimal(i)
+	case optionalDecimalField:
+		d := r.decimal(i)
+		*at[*Decimal](v) = &d
+	case objectField:
+		r.fields(f.object.fields, v, i, i+1)
+	case listField:
+		r.list(f, v, i)
+	}
 	if problem != "" {
 		r.mismatch(i, problem)
 	}
-	*v = id
 }
 
-func (r *reader) timestamp(name string, v *time.Time) {
-	i := r.find(name, required, kindString, wantString)
-	if i < 0 {
-		return
-	}
-	t, problem := parseTime(r.doc.nodes[i].text)
-	if problem != "" {
-		r.mismatch(i, problem)
-	}
-	*v = t
-}
-
-func (r *reader) date(name string, v *Date, n need) {
-	i := r.find(name, n, kindString, wantString)
-	if i < 0 {
-		return
-	}
-	if problem := checkDate(r.doc.nodes[i].text); problem != "" {
-		r.mismatch(i, problem)
-	}
-	*v = Date(r.doc.nodes[i].text)
-}
-
-func (r *reader) decimal(name string, v *Decimal, n need) {
-	if i := r.find(name, n, kindNumber, wantNumber); i >= 0 {
-		*v = r.number(i)
-	}
-}
-
-func (r *reader) price(name string, v **Decimal) {
-	if i := r.find(name, optional, kindNumber, wantNumber); i >= 0 {
-		d := r.number(i)
-		*v = &d
-	}
-}
-
-// number reads the number at index i as a decimal.
-func (r *reader) number(i int32) Decimal {
+// decimal reads the number at index i.
+func (r *reader) decimal(i int32) Decimal {
 	d, problem := parseDecimal(r.doc.nodes[i].text)
 	if problem != "" {
-		r.setErr(r.doc.path(i), problem)
+		r.fail(r.doc.path(i), problem)
 	}
 	return d
 }
 
 // integer reads 3 and, as JSON Schema does, 3.0.
-func (r *reader) integer(name string, v *int64, n need) {
-	i := r.find(name, n, kindNumber, wantNumber)
-	if i < 0 {
-		return
-	}
+func (r *reader) integer(i int32) int64 {
 	if whole, err := strconv.ParseInt(r.doc.nodes[i].text, 10, 64); err == nil {
-		*v = whole
-		return
+		return whole
 	}
-	d := r.number(i)
+	d := r.decimal(i)
 	if !d.IsInteger() {
 		r.mismatch(i, wantWhole)
 	}
-	*v = d.IntPart()
+	return d.IntPart()
 }
 
-func (r *reader) decimals(name string, v *[]Decimal) {
-	i := r.find(name, required, kindArray, wantArray)
-	if i < 0 {
+// list fills v from the array at index i. An optional list without items stays nil, as it is not written either.
+func (r *reader) list(f *field, v reflect.Value, i int32) {
+	n := r.doc.count(i)
+	if n == 0 && f.omit {
 		return
 	}
-	*v = make([]Decimal, 0, r.doc.count(i))
-	for c, end := i+1, r.doc.nodes[i].next; c < end && r.err == nil; c = r.doc.nodes[c].next {
-		if r.doc.nodes[c].kind != kindNumber {
-			r.mismatch(c, wantNumber)
-			return
-		}
-		*v = append(*v, r.number(c))
+	items := reflect.MakeSlice(v.Type(), n, n)
+	c := i + 1
+	for k := 0; k < n && r.err == nil; k++ {
+		r.value(f.item, items.Index(k), c)
+		c = r.doc.nodes[c].next
 	}
-}
-
-func (r *reader) object(name string, v fielder, n need) {
-	if i := r.find(name, n, kindObject, wantObject); i >= 0 {
-		r.enter(i, v)
-	}
-}
-
-// enter walks v over the object at index i, and comes back.
-func (r *reader) enter(i int32, v fielder) {
-	outer, next := r.at, r.next
-	r.at, r.next = i, i+1
-	v.fields(r)
-	r.at, r.next = outer, next
-}
-
-func (r *reader) objects(name string, v fielderList) {
-	i := r.find(name, required, kindArray, wantArray)
-	if i < 0 {
-		return
-	}
-	v.resize(r.doc.count(i))
-	place := 0
-	for c, end := i+1, r.doc.nodes[i].next; c < end && r.err == nil; c = r.doc.nodes[c].next {
-		if r.doc.nodes[c].kind != kindObject {
-			r.mismatch(c, wantObject)
-			return
-		}
-		r.enter(c, v.item(place))
-		place++
-	}
+	v.Set(items)
 }

@@ -6,19 +6,19 @@ import (
 	"unicode/utf8"
 )
 
-// rule is a compiled JSON Schema boiled down to what can be asked of a document as it lies in memory. The schema
-// library wants every event as maps first and allocates for every value it looks at: it takes about twenty times as
-// long as a rule (BenchmarkSchema), and every event of the fleet would pay that. A rule says yes to what the schema
-// allows; where it does not say yes, the library is asked, which has the last word and gives the reason. Rules are made from the schemas, never
-// written, and a schema with a keyword that is not known here gets none, so the schema files stay the only truth.
-// A rule that says yes too easily would be a hole: a fuzz test holds the two against each other.
+// rule is a JSON Schema in a form that checks a document without converting it. The schema library needs maps and
+// allocates for every value, which takes about twenty times as long (BenchmarkSchema). A rule accepts only what its
+// schema accepts; what it does not accept goes to the library, which decides and explains.
+//
+// Rules are made from the compiled schemas. A schema with a keyword that rules lack has no rule and always goes to the
+// library. FuzzDecodeOutside checks that no rule accepts what the library refuses.
 type rule struct {
 	kinds      kindSet
 	whole      bool // of numbers: integers only
 	ref        *rule
 	format     *format
 	properties map[string]property
-	required   int // how many of the properties are
+	required   int // the number of required properties
 	items      *rule
 	minItems   int
 	maxItems   int
@@ -28,7 +28,7 @@ type rule struct {
 	signs      signSet // of numbers
 }
 
-// property is what an object's rule says of one member.
+// property is the rule of one member of an object.
 type property struct {
 	rule     *rule
 	required bool
@@ -39,13 +39,13 @@ type kindSet uint8
 
 func (s kindSet) has(k kind) bool { return s>>k&1 == 1 }
 
-// signSet is the set of signs that a number may have.
+// signSet is the set of signs that a rule accepts.
 type signSet struct{ negative, zero, positive bool }
 
-// holds says that the schema allows the value at index i. False says nothing.
-func (r *rule) holds(d *document, i int32) bool {
+// accepts returns true only when the schema accepts the value at index i. After false the library has to decide.
+func (r *rule) accepts(d *document, i int32) bool {
 	n := &d.nodes[i]
-	if !r.kinds.has(n.kind) || r.ref != nil && !r.ref.holds(d, i) {
+	if !r.kinds.has(n.kind) || r.ref != nil && !r.ref.accepts(d, i) {
 		return false
 	}
 	if r.format != nil && r.format.of == n.kind && r.format.check(n.text) != "" {
@@ -56,20 +56,20 @@ func (r *rule) holds(d *document, i int32) bool {
 	}
 	switch n.kind {
 	case kindString:
-		return r.holdsLength(n.text)
+		return r.acceptsLength(n.text)
 	case kindNumber:
-		return r.holdsNumber(n.text)
+		return r.acceptsNumber(n.text)
 	case kindArray:
-		return r.holdsItems(d, i)
+		return r.acceptsItems(d, i)
 	case kindObject:
-		return r.holdsMembers(d, i)
+		return r.acceptsMembers(d, i)
 	default:
 		return true
 	}
 }
 
-func (r *rule) holdsLength(text string) bool {
-	// A text has at least a quarter as many characters as bytes and at most as many, so most need no counting.
+func (r *rule) acceptsLength(text string) bool {
+	// A text of n bytes has n/4 to n characters, so that most texts need no counting.
 	if len(text) >= 4*r.minLength && len(text) <= r.maxLength {
 		return true
 	}
@@ -77,7 +77,7 @@ func (r *rule) holdsLength(text string) bool {
 	return r.minLength <= characters && characters <= r.maxLength
 }
 
-func (r *rule) holdsNumber(text string) bool {
+func (r *rule) acceptsNumber(text string) bool {
 	if r.whole && strings.ContainsAny(text, ".eE") {
 		return false
 	}
@@ -96,10 +96,10 @@ func (r *rule) holdsNumber(text string) bool {
 	}
 }
 
-func (r *rule) holdsItems(d *document, i int32) bool {
+func (r *rule) acceptsItems(d *document, i int32) bool {
 	count := 0
 	for c, end := i+1, d.nodes[i].next; c < end; c = d.nodes[c].next {
-		if r.items != nil && !r.items.holds(d, c) {
+		if r.items != nil && !r.items.accepts(d, c) {
 			return false
 		}
 		count++
@@ -107,8 +107,8 @@ func (r *rule) holdsItems(d *document, i int32) bool {
 	return r.minItems <= count && count <= r.maxItems
 }
 
-// holdsMembers counts the required members it meets: the parser has made sure that none comes twice.
-func (r *rule) holdsMembers(d *document, i int32) bool {
+// acceptsMembers counts the required members that it finds: the parser has refused duplicates.
+func (r *rule) acceptsMembers(d *document, i int32) bool {
 	if len(r.properties) == 0 {
 		return true
 	}
@@ -118,7 +118,7 @@ func (r *rule) holdsMembers(d *document, i int32) bool {
 		if !ok {
 			continue
 		}
-		if !p.rule.holds(d, c) {
+		if !p.rule.accepts(d, c) {
 			return false
 		}
 		if p.required {

@@ -8,9 +8,9 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// ruleOf gives the rule of a schema, or nil when the schema says something that rules cannot.
+// ruleOf returns the rule of a schema, or nil when the schema has a keyword that rules lack.
 func ruleOf(s *jsonschema.Schema) *rule {
-	if !saysOnly(s, "Types", "Ref", "Format", "Required", "Properties", "Items2020", "MinItems", "MaxItems",
+	if !usesOnly(s, "Types", "Ref", "Format", "Required", "Properties", "Items2020", "MinItems", "MaxItems",
 		"MinLength", "MaxLength", "Enum", "Minimum", "ExclusiveMinimum", "Not") {
 		return nil
 	}
@@ -26,8 +26,8 @@ func ruleOf(s *jsonschema.Schema) *rule {
 	return nil
 }
 
-// saysOnly says whether a schema uses no other keywords than these, and such as judge nothing.
-func saysOnly(s *jsonschema.Schema, keywords ...string) bool {
+// usesOnly reports whether a schema uses only these keywords and annotations.
+func usesOnly(s *jsonschema.Schema, keywords ...string) bool {
 	keywords = append(keywords, "DraftVersion", "Location", "Title", "Description", "Comment", "Examples")
 	for i, v := range reflect.ValueOf(s).Elem().Fields() {
 		if i.IsExported() && !v.IsZero() && !slices.Contains(keywords, i.Name) {
@@ -44,7 +44,7 @@ func orElse(n *int, otherwise int) int {
 	return *n
 }
 
-// kindsOf says which kinds a type of JSON Schema has.
+// kindsOf are the kinds of each type of JSON Schema.
 var kindsOf = map[string]kindSet{
 	"null":    1 << kindNull,
 	"boolean": 1<<kindFalse | 1<<kindTrue,
@@ -93,7 +93,7 @@ func (r *rule) takeEnum(s *jsonschema.Schema) bool {
 	return true
 }
 
-// takeSigns knows bounds at zero only: they need a number's sign and no arithmetic.
+// takeSigns takes bounds at zero only: they need a number's sign and no arithmetic.
 func (r *rule) takeSigns(s *jsonschema.Schema) bool {
 	r.signs = signSet{negative: true, zero: true, positive: true}
 	if s.Minimum != nil {
@@ -110,7 +110,7 @@ func (r *rule) takeSigns(s *jsonschema.Schema) bool {
 	}
 	if s.Not != nil {
 		r.signs.zero = false
-		return saysOnly(s.Not, "Const") && s.Not.Const != nil && fmt.Sprint(*s.Not.Const) == "0"
+		return usesOnly(s.Not, "Const") && s.Not.Const != nil && fmt.Sprint(*s.Not.Const) == "0"
 	}
 	return true
 }

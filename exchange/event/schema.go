@@ -1,83 +1,87 @@
 package event
 
 import (
-	"bytes"
 	"embed"
 	"encoding/json"
 	"fmt"
-	"io/fs"
+	"maps"
+	"slices"
 	"strings"
-	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// schemaFiles are the contract with everybody outside: the envelope's schema, and one per type and version for its
-// payload. Their $refs are file names, so a copy of the folder works with any validator.
+// schemaFiles are the schemas that external systems build against: the envelope's, and the payload's of each built-in
+// type and version. make generate writes them. Their $refs are file names, so that a copy of the folder works with any
+// validator.
 //
 //go:embed schema/*.json
 var schemaFiles embed.FS
 
-// SchemaFS gives the schema files: envelope-1.0.json, and SALE_COMPLETED-1.0.json for each type and version.
-func SchemaFS() fs.FS {
-	sub, err := fs.Sub(schemaFiles, "schema")
-	if err != nil {
-		panic(err) // The folder is embedded under that very name.
-	}
-	return sub
-}
-
-// schema is a JSON Schema, as its library holds it and as a rule.
+// schema is a JSON Schema, compiled by the library and as a rule.
 type schema struct {
 	full *jsonschema.Schema
-	// fast says yes for what the schema allows, quickly; its no says nothing. It is nil when the schema uses what
-	// rules do not know.
+	// fast is nil when the schema has a keyword that rules lack.
 	fast *rule
 }
 
-// schemaSet is the schema of the envelope, and those of the payloads by type and version.
+// schemaSet is the envelope's schema, and the payloads' schemas by type and version.
 type schemaSet struct {
 	envelope *schema
 	payloads map[Type]map[string]*schema
 }
 
-// schemas gives all schemas. They are compiled when the first event is checked: a command that checks none does not
-// wait for them.
-var schemas = sync.OnceValue(func() schemaSet {
-	set, err := compileSchemas(SchemaFS())
-	if err != nil {
-		panic(err) // A test compiles the same files.
-	}
-	return set
-})
+// envelopeFile is the file of the envelope's schema.
+const envelopeFile = "envelope-1.0.json"
 
-// envelopeSchema is the name of the one schema that is not a payload's.
-const envelopeSchema = "envelope"
-
-// schemaBase stands before the schemas' names while they are compiled; nothing is ever fetched from it.
+// schemaBase prefixes the file names while schemas are compiled. Nothing is fetched from it.
 const schemaBase = "embedded:///schema/"
 
-func compileSchemas(files fs.FS) (schemaSet, error) {
-	set := schemaSet{payloads: make(map[Type]map[string]*schema)}
-	names, err := fs.Glob(files, "*.json")
+// schemaText returns the text of a schema file, and "" when there is no such file.
+func schemaText(name string) string {
+	text, err := schemaFiles.ReadFile("schema/" + name)
 	if err != nil {
-		return set, fmt.Errorf("listing schemas: %w", err)
+		return ""
 	}
-	c, err := newCompiler(files, names)
+	return string(text)
+}
+
+// schemaTexts returns the texts of all schema files and of the entries' schemas, by file name.
+func schemaTexts(entries []*entry) map[string]string {
+	texts := make(map[string]string)
+	files, err := schemaFiles.ReadDir("schema")
+	if err != nil {
+		panic(err) // The folder is embedded under this name.
+	}
+	for _, f := range files {
+		texts[f.Name()] = schemaText(f.Name())
+	}
+	for _, e := range entries {
+		if e.Schema != "" {
+			texts[e.schemaFile()] = e.Schema
+		}
+	}
+	return texts
+}
+
+// compileSchemas compiles schemas, whose texts are by file name.
+func compileSchemas(texts map[string]string) (schemaSet, error) {
+	set := schemaSet{payloads: make(map[Type]map[string]*schema)}
+	c, err := newCompiler(texts)
 	if err != nil {
 		return set, err
 	}
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
 		full, err := c.Compile(schemaBase + name)
 		if err != nil {
 			return set, fmt.Errorf("compiling schema %s: %w", name, err)
 		}
 		s := &schema{full: full, fast: ruleOf(full)}
-		what, version, _ := strings.Cut(strings.TrimSuffix(name, ".json"), "-")
-		if what == envelopeSchema {
+		if name == envelopeFile {
 			set.envelope = s
 			continue
 		}
+		what, version, _ := strings.Cut(strings.TrimSuffix(name, ".json"), "-")
 		if set.payloads[Type(what)] == nil {
 			set.payloads[Type(what)] = make(map[string]*schema)
 		}
@@ -86,20 +90,16 @@ func compileSchemas(files fs.FS) (schemaSet, error) {
 	return set, nil
 }
 
-// newCompiler makes a compiler that knows these files and our formats, and looks nowhere else.
-func newCompiler(files fs.FS, names []string) (*jsonschema.Compiler, error) {
+// newCompiler returns a compiler with these schemas and this package's formats. It loads no others.
+func newCompiler(texts map[string]string) (*jsonschema.Compiler, error) {
 	c := jsonschema.NewCompiler()
 	c.UseLoader(jsonschema.SchemeURLLoader{})
 	c.AssertFormat()
 	for name, f := range formats {
 		c.RegisterFormat(&jsonschema.Format{Name: name, Validate: f.validate})
 	}
-	for _, name := range names {
-		text, err := fs.ReadFile(files, name)
-		if err != nil {
-			return nil, fmt.Errorf("reading schema %s: %w", name, err)
-		}
-		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		doc, err := jsonschema.UnmarshalJSON(strings.NewReader(texts[name]))
 		if err != nil {
 			return nil, fmt.Errorf("reading schema %s: %w", name, err)
 		}
@@ -110,13 +110,13 @@ func newCompiler(files fs.FS, names []string) (*jsonschema.Compiler, error) {
 	return c, nil
 }
 
-// validate holds the document to the envelope's schema and to the one of its type and version.
+// validate checks the document against the envelope's schema and the one of its type and version.
 func (d *document) validate() *FieldError {
-	all := schemas()
+	all := known.Load().schemas()
 	if err := all.envelope.check(d, 0); err != nil {
 		return err
 	}
-	// The envelope's schema has made sure that these are there, and strings.
+	// The envelope's schema requires both, as strings.
 	t := Type(d.nodes[d.member(0, 1, "eventType")].text)
 	version := d.nodes[d.member(0, 1, "version")].text
 	e, err := lookup(t)
@@ -130,9 +130,9 @@ func (d *document) validate() *FieldError {
 	return s.check(d, d.member(0, 1, "payload"))
 }
 
-// check holds the value at index i to the schema. The library has the last word, and gives the reason.
+// check checks the value at index i against the schema.
 func (s *schema) check(d *document, i int32) *FieldError {
-	if s.fast != nil && s.fast.holds(d, i) {
+	if s.fast != nil && s.fast.accepts(d, i) {
 		return nil
 	}
 	err := s.full.Validate(d.value(i))
@@ -142,8 +142,8 @@ func (s *schema) check(d *document, i int32) *FieldError {
 	return d.explain(i, err)
 }
 
-// value gives the value at index i as the schema library wants it: numbers as their text, whose length and exponent
-// the parser has bounded.
+// value returns the value at index i in the schema library's form: numbers as their text, whose length and exponent the
+// parser has bounded.
 func (d *document) value(i int32) any {
 	n := d.nodes[i]
 	switch n.kind {

@@ -2,153 +2,143 @@ package event
 
 import (
 	"encoding/hex"
+	"reflect"
 	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
 )
 
-// writer walks over fields and writes them as JSON. What it writes depends on the fields alone, so the same event is
-// always the same bytes. It also sets what it writes to what will be read again: times in UTC, to the microsecond.
-type writer struct {
-	b    []byte
-	path []string // the names of the objects it is in
-	err  *FieldError
-}
+// writer writes structs as JSON. The output depends on the fields alone, so that the same event always has the same
+// bytes. The writer also sets each field to the value that the reader will read: times in UTC, to the microsecond.
+type writer struct{ b []byte }
 
-func (w *writer) setErr(name, problem string) {
-	if w.err == nil {
-		w.err = &FieldError{Field: strings.Join(append(w.path, name), "."), Problem: problem}
+// member writes a member's name in the form of field.member, without its comma when it is the first.
+func (w *writer) member(name string) {
+	if w.b[len(w.b)-1] == '{' {
+		name = name[1:]
 	}
-}
-
-// name writes a member's name, and a comma before it when it is not the first.
-func (w *writer) name(name string) {
-	if w.b[len(w.b)-1] != '{' {
-		w.b = append(w.b, ',')
-	}
-	w.b = append(w.b, '"')
 	w.b = append(w.b, name...)
-	w.b = append(w.b, '"', ':')
 }
 
-func (w *writer) text(name string, v *string, n need) {
-	if n == optional && *v == "" {
-		return
-	}
-	if !utf8.ValidString(*v) {
-		w.setErr(name, "not UTF-8")
-		return
-	}
-	w.name(name)
-	w.b = appendString(w.b, *v)
+// object writes a struct between braces.
+func (w *writer) object(o *object, v reflect.Value) *FieldError {
+	w.b = append(w.b, '{')
+	err := w.fields(o.fields, v)
+	w.b = append(w.b, '}')
+	return err
 }
 
-func (w *writer) uuid(name string, v *uuid.UUID) {
-	w.name(name)
+// fields writes the fields of a struct, except those to omit. It stops at the first error, whose Field is relative to
+// the struct.
+func (w *writer) fields(fields []field, v reflect.Value) *FieldError {
+	for i := range fields {
+		f := &fields[i]
+		x := v.Field(f.index)
+		if f.omit && isZero(f, x) {
+			continue
+		}
+		w.member(f.member)
+		if err := w.value(f, x); err != nil {
+			return err.within(f.name)
+		}
+	}
+	return nil
+}
+
+func isZero(f *field, v reflect.Value) bool {
+	switch f.kind {
+	case decimalField:
+		return at[Decimal](v).IsZero() // 0.00 has an exponent
+	case timeField:
+		return at[time.Time](v).IsZero()
+	case listField:
+		return v.Len() == 0
+	default:
+		return v.IsZero()
+	}
+}
+
+// value writes one value. The error's Field is relative to the value.
+func (w *writer) value(f *field, v reflect.Value) *FieldError {
+	problem := ""
+	switch f.kind {
+	case textField, dateField:
+		problem = w.text(v.String())
+	case uuidField:
+		w.uuid(at[uuid.UUID](v))
+	case timeField:
+		problem = w.time(at[time.Time](v))
+	case boolField:
+		w.b = strconv.AppendBool(w.b, v.Bool())
+	case integerField:
+		w.b = strconv.AppendInt(w.b, v.Int(), 10)
+	case decimalField:
+		w.b, problem = at[Decimal](v).appendTo(w.b)
+	case optionalDecimalField:
+		w.b, problem = (*at[*Decimal](v)).appendTo(w.b)
+	case objectField:
+		return w.object(f.object, v)
+	case listField:
+		return w.list(f, v)
+	}
+	if problem != "" {
+		return &FieldError{Problem: problem}
+	}
+	return nil
+}
+
+func (w *writer) list(f *field, v reflect.Value) *FieldError {
+	if f.item.kind == objectField && v.Len() > 0 {
+		// Setting times must not change the caller's items.
+		v.Set(reflect.AppendSlice(reflect.MakeSlice(v.Type(), 0, v.Len()), v))
+	}
+	w.b = append(w.b, '[')
+	for i := range v.Len() {
+		if i > 0 {
+			w.b = append(w.b, ',')
+		}
+		if err := w.value(f.item, v.Index(i)); err != nil {
+			return err.within("[" + strconv.Itoa(i) + "]")
+		}
+	}
+	w.b = append(w.b, ']')
+	return nil
+}
+
+func (w *writer) text(s string) string {
+	if !utf8.ValidString(s) {
+		return "not UTF-8"
+	}
+	w.b = appendString(w.b, s)
+	return ""
+}
+
+func (w *writer) uuid(id *uuid.UUID) {
 	w.b = append(w.b, '"')
-	for i, end := 0, 0; i < len(v); i = end {
+	for i, end := 0, 0; i < len(id); i = end {
 		if i > 0 {
 			w.b = append(w.b, '-')
 		}
 		end = [...]int{0: 4, 4: 6, 6: 8, 8: 10, 10: 16}[i]
-		w.b = hex.AppendEncode(w.b, v[i:end])
+		w.b = hex.AppendEncode(w.b, id[i:end])
 	}
 	w.b = append(w.b, '"')
 }
 
-func (w *writer) timestamp(name string, v *time.Time) {
-	*v = canonicalTime(*v)
-	if !speakable(*v) {
-		w.setErr(name, wantTime+", got "+v.String())
-		return
+func (w *writer) time(t *time.Time) string {
+	*t = canonicalTime(*t)
+	if !writable(*t) {
+		return wantTime + ", got " + t.String()
 	}
-	w.name(name)
 	w.b = append(w.b, '"')
-	w.b = v.AppendFormat(w.b, time.RFC3339Nano)
+	w.b = t.AppendFormat(w.b, time.RFC3339Nano)
 	w.b = append(w.b, '"')
+	return ""
 }
 
-func (w *writer) date(name string, v *Date, n need) { w.text(name, (*string)(v), n) }
-
-func (w *writer) integer(name string, v *int64, n need) {
-	if n == optional && *v == 0 {
-		return
-	}
-	w.name(name)
-	w.b = strconv.AppendInt(w.b, *v, 10)
-}
-
-func (w *writer) decimal(name string, v *Decimal, n need) {
-	if n == optional && v.IsZero() {
-		return
-	}
-	w.name(name)
-	w.number(name, *v)
-}
-
-func (w *writer) price(name string, v **Decimal) {
-	if *v == nil {
-		return
-	}
-	w.name(name)
-	w.number(name, **v)
-}
-
-func (w *writer) number(name string, d Decimal) {
-	var problem string
-	if w.b, problem = d.appendTo(w.b); problem != "" {
-		w.setErr(name, problem)
-	}
-}
-
-func (w *writer) decimals(name string, v *[]Decimal) {
-	if w.err != nil {
-		return
-	}
-	w.name(name)
-	w.b = append(w.b, '[')
-	for i, d := range *v {
-		if i > 0 {
-			w.b = append(w.b, ',')
-		}
-		if w.number(name, d); w.err != nil {
-			w.err.Field += "[" + strconv.Itoa(i) + "]"
-			return
-		}
-	}
-	w.b = append(w.b, ']')
-}
-
-func (w *writer) object(name string, v fielder, _ need) {
-	w.name(name)
-	w.enter(name, v)
-}
-
-// enter writes v as an object and comes back.
-func (w *writer) enter(name string, v fielder) {
-	w.path = append(w.path, name)
-	w.b = append(w.b, '{')
-	v.fields(w)
-	w.b = append(w.b, '}')
-	w.path = w.path[:len(w.path)-1]
-}
-
-func (w *writer) objects(name string, v fielderList) {
-	w.name(name)
-	w.b = append(w.b, '[')
-	for i := range v.length() {
-		if i > 0 {
-			w.b = append(w.b, ',')
-		}
-		w.enter(name+"["+strconv.Itoa(i)+"]", v.item(i))
-	}
-	w.b = append(w.b, ']')
-}
-
-// appendString writes a string, which is UTF-8, with the escapes that JSON demands and no others.
+// appendString appends a UTF-8 string in quotes, with the escapes that JSON requires and no others.
 func appendString(b []byte, s string) []byte {
 	const digits = "0123456789abcdef"
 	b = append(b, '"')

@@ -18,8 +18,8 @@ import (
 	"github.com/composerp/composerp/exchange/wording"
 )
 
-// Management asks RabbitMQ's management API: what AMQP does not tell, or not without cost. Its figures are as old as
-// the broker's statistics, 5 s by default; Session.Depth is exact.
+// Client calls RabbitMQ's management API. Its figures are as old as the broker's statistics, 5 s by default;
+// rabbitmq.Session.Depth is exact.
 type Client struct {
 	base     string // without credentials
 	user     string
@@ -27,7 +27,7 @@ type Client struct {
 	client   *http.Client
 }
 
-// Overview is who answers.
+// Overview identifies a broker.
 type Overview struct {
 	Version string `json:"rabbitmq_version"`
 	Erlang  string `json:"erlang_version"`
@@ -37,19 +37,19 @@ type Overview struct {
 
 // ConnectionState is one connection to the broker.
 type ConnectionState struct {
-	Name       string // what CloseConnection takes
-	ClientName string // what the client calls itself: "composerp/ledger@host#pid"
-	Role       string // of ours: publishing, consuming or declaring
+	Name       string // for CloseConnection
+	ClientName string // as the client calls itself: "composerp/ledger@host#pid"
+	Role       string // of our connections: publishing, consuming or declaring
 	Vhost      string
 	User       string
 }
 
-// NewManagement makes a client for a URL such as http://user:password@host:15672. It does not connect.
+// New makes a client for a URL such as http://user:password@host:15672. It does not connect.
 func New(rawURL string) (*Client, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		// The parser's own text may quote the password.
-		return nil, errors.New("the management API's URL is not of the form http://user:password@host:port; percent-encode what is special in user and password")
+		// The parser's own error may quote the password.
+		return nil, errors.New("the management API's URL is not of the form http://user:password@host:port; percent-encode special characters in user and password")
 	}
 	m := &Client{user: "guest", password: "guest", client: &http.Client{Timeout: 30 * time.Second}}
 	if u.User != nil {
@@ -61,14 +61,14 @@ func New(rawURL string) (*Client, error) {
 	return m, nil
 }
 
-// Overview says which broker answers. It is the cheapest way to find out whether one does.
+// Overview identifies the broker: the cheapest check that it answers.
 func (m *Client) Overview(ctx context.Context) (Overview, error) {
 	var o Overview
 	err := m.call(ctx, http.MethodGet, "/api/overview", nil, &o)
 	return o, err
 }
 
-// Queues gives the state of every queue of a virtual host.
+// Queues returns the state of every queue of a virtual host.
 func (m *Client) Queues(ctx context.Context, vhost string) ([]topology.QueueState, error) {
 	var found []struct {
 		Name      string          `json:"name"`
@@ -77,7 +77,7 @@ func (m *Client) Queues(ctx context.Context, vhost string) ([]topology.QueueStat
 		Consumers int             `json:"consumers"`
 		DLX       int64           `json:"messages_dlx"`
 		Bytes     int64           `json:"message_bytes"`
-		Stats     json.RawMessage `json:"message_stats"` // an object, or [] where nothing has happened yet
+		Stats     json.RawMessage `json:"message_stats"` // an object, or [] before the first message
 	}
 	err := m.call(ctx, http.MethodGet, "/api/queues/"+url.PathEscape(vhost)+
 		"?columns=name,messages_ready,messages_unacknowledged,consumers,messages_dlx,message_bytes,message_stats.ack", nil, &found)
@@ -100,7 +100,7 @@ func (m *Client) Queues(ctx context.Context, vhost string) ([]topology.QueueStat
 	return states, nil
 }
 
-// Vhosts gives the names of the virtual hosts.
+// Vhosts returns the names of the virtual hosts.
 func (m *Client) Vhosts(ctx context.Context) ([]string, error) {
 	var found []struct {
 		Name string `json:"name"`
@@ -115,7 +115,7 @@ func (m *Client) Vhosts(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// CreateVhost makes a virtual host, if it is not there, and gives this client's user all permissions on it.
+// CreateVhost makes a virtual host, unless it exists, and gives this client's user all permissions on it.
 func (m *Client) CreateVhost(ctx context.Context, name string) error {
 	if err := m.call(ctx, http.MethodPut, "/api/vhosts/"+url.PathEscape(name), struct{}{}, nil); err != nil {
 		return err
@@ -129,7 +129,7 @@ func (m *Client) Permit(ctx context.Context, vhost, user string) error {
 	return m.call(ctx, http.MethodPut, "/api/permissions/"+url.PathEscape(vhost)+"/"+url.PathEscape(user), all, nil)
 }
 
-// PutUser makes a user without permissions on anything, or gives one that exists this password.
+// PutUser makes a user without permissions, or sets the password of an existing one.
 func (m *Client) PutUser(ctx context.Context, name, password string) error {
 	user := map[string]string{"password": password, "tags": ""}
 	return m.call(ctx, http.MethodPut, "/api/users/"+url.PathEscape(name), user, nil)
@@ -155,7 +155,7 @@ func (m *Client) DeleteExchange(ctx context.Context, vhost, name string) error {
 	return m.call(ctx, http.MethodDelete, "/api/exchanges/"+url.PathEscape(vhost)+"/"+url.PathEscape(name), nil, nil)
 }
 
-// Connections gives the connections to a virtual host.
+// Connections returns the connections to a virtual host.
 func (m *Client) Connections(ctx context.Context, vhost string) ([]ConnectionState, error) {
 	var found []struct {
 		Name       string `json:"name"`
@@ -176,19 +176,19 @@ func (m *Client) Connections(ctx context.Context, vhost string) ([]ConnectionSta
 	return states, nil
 }
 
-// CloseConnectionsOf has the broker close every connection of a user, those too that the statistics do not show yet.
+// CloseConnectionsOf closes every connection of a user, including those that the statistics do not show yet.
 func (m *Client) CloseConnectionsOf(ctx context.Context, user, reason string) error {
 	return m.call(ctx, http.MethodDelete, "/api/connections/username/"+url.PathEscape(user), nil, nil, header{"X-Reason", reason})
 }
 
-// CloseConnection has the broker close a connection; the client is told the reason.
+// CloseConnection closes a connection; the client gets the reason.
 func (m *Client) CloseConnection(ctx context.Context, name, reason string) error {
 	return m.call(ctx, http.MethodDelete, "/api/connections/"+url.PathEscape(name), nil, nil, header{"X-Reason", reason})
 }
 
 type header struct{ name, value string }
 
-// call sends body as JSON, where there is one, and decodes the answer into result, where one is wanted.
+// call sends body as JSON, unless nil, and decodes the answer into result, unless nil.
 func (m *Client) call(ctx context.Context, method, path string, body, result any, headers ...header) error {
 	var sent io.Reader
 	if body != nil {
@@ -200,7 +200,7 @@ func (m *Client) call(ctx context.Context, method, path string, body, result any
 	}
 	request, err := http.NewRequestWithContext(ctx, method, m.base+path, sent)
 	if err != nil {
-		return fmt.Errorf("asking the management API at %s: %w", m.base, err)
+		return fmt.Errorf("calling the management API at %s: %w", m.base, err)
 	}
 	request.SetBasicAuth(m.user, m.password)
 	request.Header.Set("Content-Type", "application/json")
@@ -210,13 +210,13 @@ func (m *Client) call(ctx context.Context, method, path string, body, result any
 	answer, err := m.client.Do(request)
 	if err != nil {
 		if ctx.Err() != nil {
-			return fmt.Errorf("asking the management API at %s: %w", m.base, ctx.Err())
+			return fmt.Errorf("calling the management API at %s: %w", m.base, ctx.Err())
 		}
-		return fmt.Errorf("asking the management API at %s: %w", m.base, managementUnreachable(rabbitmq.LastCause(err)))
+		return fmt.Errorf("calling the management API at %s: %w", m.base, managementUnreachable(rabbitmq.LastCause(err)))
 	}
 	defer func() { _ = answer.Body.Close() }()
 	if answer.StatusCode >= 300 {
-		return fmt.Errorf("asking the management API at %s: %s %s: %w", m.base, method, request.URL.EscapedPath(), refusal(answer, request.URL.EscapedPath()))
+		return fmt.Errorf("calling the management API at %s: %s %s: %w", m.base, method, request.URL.EscapedPath(), statusError(answer, request.URL.EscapedPath()))
 	}
 	if result == nil {
 		return nil
@@ -234,26 +234,27 @@ func (m managementUnreachable) Error() string {
 	return "it is unreachable; start RabbitMQ there with its management plugin, or correct host and port of the URL (" + string(m) + ")"
 }
 
+// Is makes errors.Is find ErrUnreachable.
 func (managementUnreachable) Is(target error) bool { return target == rabbitmq.ErrUnreachable }
 
-// wholeVhost is a question for everything of a kind in a virtual host.
-var wholeVhost = regexp.MustCompile(`^/api/(queues|exchanges|bindings)/[^/]*$`)
+// collectionPath matches requests for everything of a kind in a virtual host.
+var collectionPath = regexp.MustCompile(`^/api/(queues|exchanges|bindings)/[^/]*$`)
 
-// refusal maps an HTTP status to the errors of this package.
-func refusal(answer *http.Response, path string) error {
-	var said struct {
+// statusError maps an HTTP status to the errors of package rabbitmq.
+func statusError(answer *http.Response, path string) error {
+	var problem struct {
 		Reason any `json:"reason"`
 	}
-	_ = json.NewDecoder(io.LimitReader(answer.Body, 4096)).Decode(&said)
+	_ = json.NewDecoder(io.LimitReader(answer.Body, 4096)).Decode(&problem)
 	reason := answer.Status
-	if said.Reason != nil {
-		reason = wording.OneLine(fmt.Sprint(said.Reason))
+	if problem.Reason != nil {
+		reason = wording.OneLine(fmt.Sprint(problem.Reason))
 	}
 	switch answer.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return fmt.Errorf("%w (%s)", rabbitmq.ErrAccessRefused, reason)
 	case http.StatusNotFound:
-		if strings.HasPrefix(path, "/api/vhosts/") || wholeVhost.MatchString(path) {
+		if strings.HasPrefix(path, "/api/vhosts/") || collectionPath.MatchString(path) {
 			return fmt.Errorf("%w (%s)", rabbitmq.ErrVhostMissing, reason)
 		}
 		return fmt.Errorf("%w (%s)", rabbitmq.ErrMissing, reason)

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// NodeState is what one node of the broker says of itself. Sizes are in bytes.
+// NodeState is one node of the broker. Sizes are in bytes.
 type NodeState struct {
 	Name          string   `json:"name"`
 	Running       bool     `json:"running"`
@@ -19,14 +19,14 @@ type NodeState struct {
 	Plugins       []string `json:"enabled_plugins"`
 }
 
-// Nodes gives the nodes of the broker. The user needs the tag "monitoring", or a higher one; ErrAccessRefused says that it has none.
+// Nodes returns the nodes of the broker. The user needs the tag "monitoring" or a higher one, else ErrAccessRefused.
 func (m *Client) Nodes(ctx context.Context) ([]NodeState, error) {
 	var nodes []NodeState
 	err := m.call(ctx, http.MethodGet, "/api/nodes", nil, &nodes)
 	return nodes, err
 }
 
-// Host is where the client asks, without credentials.
+// Host is the API's host and port, without credentials.
 func (m *Client) Host() string {
 	_, host, _ := strings.Cut(m.base, "://")
 	return host

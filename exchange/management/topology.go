@@ -10,9 +10,9 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 )
 
-// Topology reads what a virtual host holds of ours: exchanges and queues whose names begin with "composerp.", and all
-// bindings that lead to them. What is not as Compute makes it, transient for one, is told by an argument of no queue's:
-// "durable", "auto-delete", "exclusive", "internal". Bindings of the default exchange, which every queue has, are left out.
+// Topology reads our part of a virtual host: exchanges and queues whose names begin with "composerp.", and all
+// bindings to them. A property that Compute never sets, such as transient, appears as an argument that no queue has:
+// "durable", "auto-delete", "exclusive", "internal". Bindings of the default exchange are left out.
 func (m *Client) Topology(ctx context.Context, vhost string) (topology.Topology, error) {
 	var t topology.Topology
 	escaped := url.PathEscape(vhost)
@@ -68,7 +68,8 @@ func (m *Client) Topology(ctx context.Context, vhost string) (topology.Topology,
 	return t, nil
 }
 
-// headerOf reads which header a binding asks for. Arguments that we would not give are told as they are, so that they differ from ours.
+// headerOf returns the header that a binding requires. Unknown arguments are returned as they are, so that they differ
+// from ours.
 func headerOf(arguments map[string]any) string {
 	if len(arguments) == 0 {
 		return ""
@@ -81,13 +82,13 @@ func headerOf(arguments map[string]any) string {
 	return topology.Literal(arguments)
 }
 
-// property is something that all of ours have alike, and that AMQP does not count among the arguments.
+// property is the same for all of ours and not among the AMQP arguments.
 type property struct {
 	name      string
 	is, ought bool
 }
 
-// odd adds to the arguments the properties that are not as they ought to be.
+// withProperties adds to the arguments the properties that differ from ours.
 func withProperties(arguments map[string]any, properties ...property) map[string]any {
 	for _, p := range properties {
 		if p.is != p.ought {

@@ -12,10 +12,9 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 )
 
-// Apply declares the topology. What is there already and the same is left alone; nothing is ever deleted or unbound.
-// Each thing is declared on a channel that may be lost: a queue that exists with other arguments costs it. Such queues
-// and exchanges are all found before Apply returns, each an ErrMismatch naming the argument, both values and what to
-// do; the rest is declared nevertheless.
+// Apply declares the topology. It leaves existing equal things alone and never deletes or unbinds. A queue or exchange
+// with other arguments is an ErrMismatch naming the argument, both values and what to do; Apply finds all of them, and
+// declares the rest nevertheless.
 func Apply(ctx context.Context, t topology.Topology, config Config) error {
 	config = config.withDefaults()
 	l, err := firstHost(config, func(url string) (*link, error) { return dial(ctx, config, url, "declaring") })
@@ -55,7 +54,7 @@ func Apply(ctx context.Context, t topology.Topology, config Config) error {
 	return nil
 }
 
-// Unbind takes bindings away. One that is not there is taken away already.
+// Unbind removes bindings. A missing one is removed already.
 func Unbind(ctx context.Context, config Config, bindings []topology.BindingSpec) error {
 	session, err := Open(ctx, config)
 	if err != nil {
@@ -79,11 +78,11 @@ func Unbind(ctx context.Context, config Config, bindings []topology.BindingSpec)
 	return nil
 }
 
-// declarer declares things one by one, with a new channel after each that was refused.
+// declarer declares things one by one, with a new channel after each refusal.
 type declarer struct {
 	link    *link
 	channel *amqp.Channel
-	broken  bool // the connection is gone; the rest would say the same again
+	broken  bool // the connection is lost; the rest would fail alike
 	found   problems
 }
 
@@ -114,20 +113,20 @@ func (d *declarer) onChannel(on func(*amqp.Channel) error) error {
 	return on(d.channel)
 }
 
-// inequivalent is how RabbitMQ says what differs:
-// inequivalent arg 'x-delivery-limit' for queue 'q' in vhost '/': received the value '1000' of type 'signedint' but current is '20'.
+// inequivalent matches RabbitMQ's report of a mismatch: inequivalent arg 'x-delivery-limit' for queue 'q' in vhost
+// '/': received the value '1000' of type 'signedint' but current is '20'.
 var inequivalent = regexp.MustCompile(`inequivalent arg '([^']+)' for .*: received (.*) but current is (.*)$`)
 
-// mismatch names the argument. A queue is not to be deleted while something is in it, and its arguments cannot be changed.
+// mismatch names the argument. Arguments cannot be changed, and a queue must not be deleted while it holds messages.
 func mismatch(subject string, err error) error {
 	found := inequivalent.FindStringSubmatch(strings.TrimSuffix(err.Error(), ")"))
 	if found == nil {
 		return err
 	}
-	return fmt.Errorf("its %s is %s on the broker, but shall be %s: %w", found[1], found[3], found[2], mismatched{subject})
+	return fmt.Errorf("its %s is %s on the broker, want %s: %w", found[1], found[3], found[2], mismatched{subject})
 }
 
-// mismatched is ErrMismatch that speaks of its subject.
+// mismatched is ErrMismatch with its subject.
 type mismatched struct{ subject string }
 
 func (m mismatched) Error() string {

@@ -11,14 +11,15 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/topology/topologytest"
 )
 
 func TestApplyDeclaresEverythingAndAgain(t *testing.T) {
 	t.Parallel()
 	config := rabbitmqtest.Vhost(t)
-	topology := topology.Compute(someFleet())
-	must(t, rabbitmq.Apply(patient(t), topology, config))
-	must(t, rabbitmq.Apply(patient(t), topology, config))
+	topology := topology.Compute(topologytest.Fleet())
+	must(t, rabbitmq.Apply(testContext(t), topology, config))
+	must(t, rabbitmq.Apply(testContext(t), topology, config))
 	session := open(t, config)
 	for _, q := range topology.Queues {
 		depth(t, session, q.Name)
@@ -28,7 +29,7 @@ func TestApplyDeclaresEverythingAndAgain(t *testing.T) {
 func TestApplyNamesWhatDiffers(t *testing.T) {
 	t.Parallel()
 	config := rabbitmqtest.Vhost(t)
-	want := topology.Compute(someFleet())
+	want := topology.Compute(topologytest.Fleet())
 	channel := raw(t, config)
 	must(t, channel.ExchangeDeclare(topology.Dead, "fanout", true, false, false, false, nil))
 	old := amqp.Table{}
@@ -43,22 +44,22 @@ func TestApplyNamesWhatDiffers(t *testing.T) {
 	_, err := channel.QueueDeclare(ledgerQueue, true, false, false, false, old)
 	must(t, err)
 
-	err = rabbitmq.Apply(patient(t), want, config)
+	err = rabbitmq.Apply(testContext(t), want, config)
 	checkLine(t, err, rabbitmq.ErrMismatch, "declaring queue composerp.ledger: its x-delivery-limit is '20' on the broker")
 	for _, part := range []string{"shall be", "1000", "empty and delete queue composerp.ledger", "declaring exchange composerp.dead: its type is"} {
 		if !strings.Contains(err.Error(), part) {
-			t.Errorf("it does not say %q", part)
+			t.Errorf("it does not inject %q", part)
 		}
 	}
-	depth(t, open(t, config), topology.RetryQueueName("ledger", someFleet()[0].RetryDelays[0])) // the rest is declared nevertheless
+	depth(t, open(t, config), topology.RetryQueueName("ledger", topologytest.Fleet()[0].RetryDelays[0])) // the rest is declared nevertheless
 }
 
 func TestApplyEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	broker, config := throughProxy(t, rabbitmqtest.Vhost(t))
-	ctx, cancel := context.WithCancel(patient(t))
+	ctx, cancel := context.WithCancel(testContext(t))
 	ended := make(chan error, 1)
-	go func() { ended <- rabbitmq.Apply(ctx, topology.Compute(someFleet()), config) }()
+	go func() { ended <- rabbitmq.Apply(ctx, topology.Compute(topologytest.Fleet()), config) }()
 	broker.toClient.hold()
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {

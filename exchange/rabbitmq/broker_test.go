@@ -15,22 +15,22 @@ import (
 )
 
 const (
-	saleKey = "integration.sale_completed"
-	ledger  = "ledger"
-	rung    = 200 * time.Millisecond
+	saleKey    = "integration.sale_completed"
+	ledger     = "ledger"
+	retryDelay = 200 * time.Millisecond
 )
 
 var ledgerQueue = topology.QueueName(ledger)
 
-// patient is a context that ends a test which would otherwise hang.
-func patient(t testing.TB) context.Context {
+// testContext is a context that ends a test which would otherwise hang.
+func testContext(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// soon polls until what holds, or fails the test.
-func soon(t testing.TB, what string, holds func() bool) {
+// eventually polls until the condition holds, or fails the test.
+func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	deadline := time.After(20 * time.Second)
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -48,14 +48,14 @@ func soon(t testing.TB, what string, holds func() bool) {
 func withLedger(t testing.TB) rabbitmq.Config {
 	t.Helper()
 	config := rabbitmqtest.Vhost(t)
-	topology := topology.Compute([]topology.Subscription{{Worker: ledger, RoutingKeys: []string{saleKey}, RetryDelays: []time.Duration{rung}}})
-	must(t, rabbitmq.Apply(patient(t), topology, config))
+	topology := topology.Compute([]topology.Subscription{{Worker: ledger, RoutingKeys: []string{saleKey}, RetryDelays: []time.Duration{retryDelay}}})
+	must(t, rabbitmq.Apply(testContext(t), topology, config))
 	return config
 }
 
 func open(t testing.TB, config rabbitmq.Config) *rabbitmq.Session {
 	t.Helper()
-	session, err := rabbitmq.Open(patient(t), config)
+	session, err := rabbitmq.Open(testContext(t), config)
 	must(t, err)
 	t.Cleanup(func() { _ = session.Close() })
 	return session
@@ -95,13 +95,13 @@ func publishSales(t testing.TB, session *rabbitmq.Session, n int) {
 		confirmations[i] = publish(t, p, sale(i))
 	}
 	for _, c := range confirmations {
-		must(t, c.Wait(patient(t)))
+		must(t, c.Wait(testContext(t)))
 	}
 }
 
 func publish(t testing.TB, p *rabbitmq.Publisher, m rabbitmq.Message) *rabbitmq.Confirmation {
 	t.Helper()
-	c, err := p.Publish(patient(t), m)
+	c, err := p.Publish(testContext(t), m)
 	must(t, err)
 	return c
 }
@@ -111,7 +111,7 @@ func take(t testing.TB, c *rabbitmq.Consumer, n int) []rabbitmq.Delivery {
 	t.Helper()
 	var taken []rabbitmq.Delivery
 	for len(taken) < n {
-		some, err := c.Take(patient(t), n-len(taken))
+		some, err := c.Take(testContext(t), n-len(taken))
 		must(t, err)
 		taken = append(taken, some...)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 )
 
-// ids are the ids of a queue's messages from its front, which it takes out.
+// ids are the ids of a queue's messages from its front, which it removes.
 func ids(t testing.TB, session *rabbitmq.Session, queue string, n int) []string {
 	t.Helper()
 	c, err := session.Consume(queue, "ids."+queue, min(n, 65535))
@@ -28,11 +28,11 @@ func ids(t testing.TB, session *rabbitmq.Session, queue string, n int) []string 
 	return found
 }
 
-// sift goes through a queue, takes out what matches and keeps the rest.
-func sift(t testing.TB, s *rabbitmq.QueueBrowser, matches func(id string) bool) (out int) {
+// browse goes through a queue, removes what matches and keeps the rest.
+func browse(t testing.TB, s *rabbitmq.QueueBrowser, matches func(id string) bool) (out int) {
 	t.Helper()
 	for {
-		taken, err := s.Take(patient(t), 100)
+		taken, err := s.Take(testContext(t), 100)
 		if errors.Is(err, rabbitmq.ErrDrained) {
 			return out
 		}
@@ -62,7 +62,7 @@ func deadSales(t testing.TB, session *rabbitmq.Session, from, n int, body string
 		confirmations = append(confirmations, publish(t, p, m))
 	}
 	for _, c := range confirmations {
-		must(t, c.Wait(patient(t)))
+		must(t, c.Wait(testContext(t)))
 	}
 	must(t, p.Close())
 }
@@ -77,7 +77,7 @@ func want(from, n int, left func(i int) bool) []string {
 	return list
 }
 
-func TestWhatASieveLeavesKeepsItsOrder(t *testing.T) {
+func TestABrowserKeepsTheOrder(t *testing.T) {
 	t.Parallel()
 	dead := topology.DeadQueueName(ledger)
 	closed := func(s *rabbitmq.QueueBrowser, _ *rabbitmq.Session) error { _, err := s.Close(); return err }
@@ -87,32 +87,32 @@ func TestWhatASieveLeavesKeepsItsOrder(t *testing.T) {
 		body string
 		end  func(s *rabbitmq.QueueBrowser, session *rabbitmq.Session) error
 	}{
-		"one window":       {50, "", closed},
-		"several windows":  {2000, "", closed},
-		"large messages":   {300, strings.Repeat("x", 256<<10), closed},
-		"the process dies": {2000, "", died},
+		"one window":             {50, "", closed},
+		"several windows":        {2000, "", closed},
+		"large messages":         {300, strings.Repeat("x", 256<<10), closed},
+		"the process deadLetter": {2000, "", died},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			config := withLedger(t)
 			session, other := open(t, config), open(t, config)
 			deadSales(t, other, 0, c.n, c.body)
-			s, err := session.Browse(dead, "sieve")
+			s, err := session.Browse(dead, "browser")
 			must(t, err)
-			out := sift(t, s, func(id string) bool { return strings.HasSuffix(id, "7") })
-			deadSales(t, other, c.n, 10, "") // they come in behind
+			out := browse(t, s, func(id string) bool { return strings.HasSuffix(id, "7") })
+			deadSales(t, other, c.n, 10, "") // they arrive at the end
 			must(t, c.end(s, session))
 			n := c.n - out + 10
-			soon(t, "all is back", func() bool { return depth(t, other, dead) == n })
+			eventually(t, "all is back", func() bool { return depth(t, other, dead) == n })
 			left := func(i int) bool { return i >= c.n || i%10 != 7 }
 			if got := ids(t, other, dead, n); out != c.n/10 || !slices.Equal(got, want(0, c.n+10, left)) {
-				t.Errorf("of %d messages %d were taken out, and the rest has another order: %s", c.n, out, firstOutOfPlace(got, want(0, c.n+10, left)))
+				t.Errorf("of %d messages %d were taken out, and the rest has another order: %s", c.n, out, firstOutOfOrder(got, want(0, c.n+10, left)))
 			}
 		})
 	}
 }
 
-func firstOutOfPlace(got, want []string) string {
+func firstOutOfOrder(got, want []string) string {
 	for i := range min(len(got), len(want)) {
 		if got[i] != want[i] {
 			return fmt.Sprintf("at %d stands %s, not %s", i, got[i], want[i])
@@ -121,16 +121,16 @@ func firstOutOfPlace(got, want []string) string {
 	return fmt.Sprintf("%d messages, not %d", len(got), len(want))
 }
 
-// What is taken out and comes again is behind the end.
-func TestASieveEnds(t *testing.T) {
+// A removed message that comes again is behind the end.
+func TestABrowserEnds(t *testing.T) {
 	t.Parallel()
 	session := open(t, withLedger(t))
 	dead := topology.DeadQueueName(ledger)
 	deadSales(t, session, 0, 10, "")
-	s, err := session.Browse(dead, "sieve")
+	s, err := session.Browse(dead, "browser")
 	must(t, err)
 	next := 10
-	out := sift(t, s, func(string) bool {
+	out := browse(t, s, func(string) bool {
 		deadSales(t, session, next, 1, "")
 		next++
 		return true
@@ -140,52 +140,52 @@ func TestASieveEnds(t *testing.T) {
 	if returned != 10 {
 		t.Errorf("%d came in, and are not told of", returned)
 	}
-	soon(t, "what came in stays", func() bool { return depth(t, session, dead) == 10 })
+	eventually(t, "what came in stays", func() bool { return depth(t, session, dead) == 10 })
 	if out != 10 {
 		t.Errorf("%d messages were taken out of 10", out)
 	}
 }
 
-func TestASieveDoesNotWaitForWhatOthersTook(t *testing.T) {
+func TestABrowserDoesNotWaitForOtherConsumers(t *testing.T) {
 	t.Parallel()
 	config := withLedger(t)
 	session := open(t, config)
 	dead := topology.DeadQueueName(ledger)
 	deadSales(t, session, 0, 100, "")
-	s, err := session.Browse(dead, "sieve")
+	s, err := session.Browse(dead, "browser")
 	must(t, err)
 	take(t, consumer(t, open(t, config), dead, 40), 40) // and holds them
-	if out := sift(t, s, func(string) bool { return true }); out != 60 || s.Left() != 40 {
+	if out := browse(t, s, func(string) bool { return true }); out != 60 || s.Left() != 40 {
 		t.Errorf("%d were taken out, %d are left", out, s.Left())
 	}
 	empty, err := session.Browse(dead, "again")
 	must(t, err)
-	if out := sift(t, empty, func(string) bool { return true }); out != 0 {
+	if out := browse(t, empty, func(string) bool { return true }); out != 0 {
 		t.Errorf("%d came from an empty queue", out)
 	}
-	if _, err := session.Browse("composerp.nobody.dead", "sieve"); !errors.Is(err, rabbitmq.ErrMissing) {
+	if _, err := session.Browse("composerp.none.dead", "browser"); !errors.Is(err, rabbitmq.ErrMissing) {
 		t.Errorf("of a queue that is not there it says %v", err)
 	}
 }
 
-// A queue that is deleted meanwhile ends the walk, however many windows are open.
-func TestASieveOfADeletedQueue(t *testing.T) {
+// A deleted queue ends browsing, however many windows are open.
+func TestABrowserOfADeletedQueue(t *testing.T) {
 	t.Parallel()
 	config := withLedger(t)
 	session := open(t, config)
 	dead := topology.DeadQueueName(ledger)
 	deadSales(t, session, 0, 1000, "")
-	s, err := session.Browse(dead, "sieve")
+	s, err := session.Browse(dead, "browser")
 	must(t, err)
 	for range 5 {
-		taken, err := s.Take(patient(t), 64)
+		taken, err := s.Take(testContext(t), 64)
 		must(t, err)
 		s.Keep(len(taken))
 	}
 	_, err = raw(t, config).QueueDelete(dead, false, false, false)
 	must(t, err)
-	soon(t, "the walk ends", func() bool {
-		_, err = s.Take(patient(t), 1)
+	eventually(t, "the walk ends", func() bool {
+		_, err = s.Take(testContext(t), 1)
 		s.Keep(1)
 		return err != nil
 	})
@@ -194,11 +194,11 @@ func TestASieveOfADeletedQueue(t *testing.T) {
 	}
 }
 
-func TestOverhearing(t *testing.T) {
+func TestTap(t *testing.T) {
 	t.Parallel()
 	config := withLedger(t)
 	session := open(t, config)
-	c, err := session.Tap(topology.Dead, []string{ledgerQueue, "composerp.intake"}, "composerp.overheard")
+	c, err := session.Tap(topology.Dead, []string{ledgerQueue, "composerp.intake"}, "composerp.tapped")
 	must(t, err)
 	deadSales(t, session, 0, 3, "")
 	if heard := take(t, c, 3); heard[0].ID != sale(0).ID || heard[2].ID != sale(2).ID {
@@ -208,8 +208,8 @@ func TestOverhearing(t *testing.T) {
 		t.Errorf("%d dead letters are left of 3", n)
 	}
 	must(t, session.Close())
-	soon(t, "the queue is gone", func() bool {
-		_, _, err := open(t, config).Depth("composerp.overheard")
+	eventually(t, "the queue is gone", func() bool {
+		_, _, err := open(t, config).Depth("composerp.tapped")
 		return errors.Is(err, rabbitmq.ErrMissing)
 	})
 }

@@ -10,12 +10,13 @@ import (
 	"testing"
 
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/topology/topologytest"
 )
 
-// RabbitMQ 4.x refuses what 3.10 still takes. No 4.x runs in these tests, so what we declare and what we call is held
-// against its rules by reading.
+// RabbitMQ 4.x refuses some of what 3.10 takes. No 4.x runs in these tests, so our declarations and calls are compared
+// with its rules statically.
 
-// allowed are the arguments of quorum queues that 3.10 to 4.x take and that we have a use for, with what they may be.
+// allowed are the arguments of quorum queues that 3.10 to 4.x take and that we use, with their allowed values.
 var allowed = map[string]func(value any) bool{
 	"x-queue-type":              func(v any) bool { return v == "quorum" },
 	"x-delivery-limit":          func(v any) bool { n, ok := v.(int64); return ok && n > 20 },
@@ -28,7 +29,7 @@ var allowed = map[string]func(value any) bool{
 
 func TestEveryQueueIsFitFor4(t *testing.T) {
 	t.Parallel()
-	topology := topology.Compute(someFleet())
+	topology := topology.Compute(topologytest.Fleet())
 	for _, q := range topology.Queues {
 		for _, always := range []string{"x-queue-type", "x-delivery-limit"} {
 			if q.Arguments[always] == nil {
@@ -48,7 +49,7 @@ func TestEveryQueueIsFitFor4(t *testing.T) {
 
 func TestEveryExchangeIsFitFor4(t *testing.T) {
 	t.Parallel()
-	want := topology.Compute(someFleet())
+	want := topology.Compute(topologytest.Fleet())
 	var names []string
 	for _, e := range want.Exchanges {
 		names = append(names, e.Name)
@@ -69,8 +70,8 @@ func TestEveryExchangeIsFitFor4(t *testing.T) {
 	}
 }
 
-// calls are the library's methods that this package may call, with the arguments that must be literally these
-// (by place). Whatever is not here may not be called: global QoS, transactions, basic.recover, flow and the like.
+// calls are the library's methods that this package may call, with the arguments that must be literally these (by
+// index). No others may be called: global QoS, transactions, basic.recover, flow and the like.
 var calls = map[string]map[int]string{
 	"Qos":                        {1: "0", 2: "false"},                                       // never global
 	"QueueDeclare":               {1: "true", 2: "false", 3: "false", 4: "false"},            // durable, neither auto-delete nor exclusive
@@ -135,7 +136,7 @@ func TestEveryCallIsFitFor4(t *testing.T) {
 	}
 }
 
-// onChannel says whether x is called like this package calls the library's channels.
+// onChannel reports whether x is named as this package names the library's channels.
 func onChannel(x ast.Expr) bool {
 	switch e := x.(type) {
 	case *ast.Ident:

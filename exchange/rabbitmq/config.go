@@ -12,24 +12,24 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// Config says where the broker is and how patient to be with it. Apart from URLs, its zero value works.
+// Config says where the broker is and which timeouts apply. Apart from URLs, its zero value works.
 type Config struct {
 	URLs []string // amqp:// or amqps://, one per node of a cluster; tried in turn
-	Name string   // who we are, "ledger": the connection is called composerp/ledger@host#pid
+	Name string   // "ledger": the connection is called composerp/ledger@host#pid
 
-	Heartbeat    time.Duration // 10 s; a peer silent for one and a half of them is gone
-	DialTimeout  time.Duration // 10 s, for connecting and for the handshake
-	CloseTimeout time.Duration // 5 s, for a polite goodbye; then the sockets are closed
-	// ConfirmTimeout is how long the oldest message in flight waits for its confirm, while no alarm blocks publishers; then
-	// the session is given up, and what was unconfirmed is in doubt. 10 s.
+	Heartbeat    time.Duration // 10 s; a peer silent for one and a half of them counts as dead
+	DialTimeout  time.Duration // 10 s, for connecting and the handshake
+	CloseTimeout time.Duration // 5 s, for a clean close; then the sockets are closed
+	// ConfirmTimeout is how long the oldest message in flight may wait for its confirm while no alarm blocks
+	// publishers; then the session is closed, and unconfirmed messages are in doubt. 10 s.
 	ConfirmTimeout time.Duration
-	Backoff        time.Duration // 100 ms before the second session, doubling, with jitter
-	MaxBackoff     time.Duration // 5 s; with the jitter a session begins at most 7.5 s after the broker is back
+	Backoff        time.Duration // 100 ms before the second session, doubled each time, with jitter
+	MaxBackoff     time.Duration // 5 s; with jitter a session begins at most 7.5 s after the broker is back
 	MaxBody        int           // 1 MiB: the broker's max_message_size; a larger message would cost the session
 
-	TLS *tls.Config // nil: what an amqps:// URL says
+	TLS *tls.Config // nil: as the amqps:// URL says
 	Log *slog.Logger
-	// Now is the wall clock that a failed message's headers tell the time by; nil: the machine's. Nothing is decided by it.
+	// Now is the wall clock for the times in a failed message's headers; nil: time.Now. Nothing is decided by it.
 	Now func() time.Time
 }
 
@@ -69,8 +69,8 @@ func (c Config) connectionName() string {
 	return fmt.Sprintf("composerp/%s@%s#%d", c.Name, host, os.Getpid())
 }
 
-// place is a broker's URL without the password, for logs and errors.
-func place(uri amqp.URI) string {
+// displayURL is a broker's URL without the password, for logs and errors.
+func displayURL(uri amqp.URI) string {
 	return uri.Scheme + "://" + uri.Username + "@" + net.JoinHostPort(uri.Host, strconv.Itoa(uri.Port)) + "/" + trimSlash(uri.Vhost)
 }
 
@@ -81,14 +81,14 @@ func trimSlash(vhost string) string {
 	return vhost
 }
 
-// Vhost is the virtual host that the configuration leads to, "/" when it names none.
+// Vhost is the configuration's virtual host, "/" when it names none.
 func (c Config) Vhost() (string, error) {
 	if len(c.URLs) == 0 {
 		return "", ErrBadURL
 	}
 	u, err := amqp.ParseURI(c.URLs[0])
 	if err != nil {
-		return "", ErrBadURL // the library's text may quote the password
+		return "", ErrBadURL // the library's error may quote the password
 	}
 	return u.Vhost, nil
 }

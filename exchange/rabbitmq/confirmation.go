@@ -6,7 +6,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// Confirmation is the broker's answer about one message, now or later.
+// Confirmation is the broker's answer to one message, now or later.
 type Confirmation struct {
 	publisher *Publisher
 	message   Message // without headers and body once written
@@ -16,9 +16,9 @@ type Confirmation struct {
 	err  error
 }
 
-// Wait gives nil when the message is confirmed and routed: it is safe in every queue it belongs to. ErrUnroutable means
-// that no queue took it, ErrNacked that a queue refused it, ErrSessionLost that nobody knows. When ctx ends first, its
-// error is returned and one may wait again. Any number of goroutines may wait.
+// Wait returns nil when the message is confirmed and routed: every queue it belongs to has it. ErrUnroutable means
+// that no queue took it, ErrNacked that a queue refused it, ErrSessionLost that the outcome is unknown. When ctx ends
+// first, its error is returned and Wait may be called again. Any number of goroutines may wait.
 func (c *Confirmation) Wait(ctx context.Context) error {
 	select {
 	case <-c.done:
@@ -34,7 +34,7 @@ func (c *Confirmation) Wait(ctx context.Context) error {
 	case <-c.publisher.closing:
 	}
 	select {
-	case <-c.done: // it had come before the end
+	case <-c.done: // it had arrived before ctx ended
 		return c.err
 	default:
 		return c.publisher.lost()

@@ -16,14 +16,14 @@ type Consumer struct {
 	queue   string
 	tag     string
 
-	arrived  chan Delivery   // as long as the prefetch; closed when nothing more comes
+	arrived  chan Delivery   // capacity: the prefetch; closed when nothing more arrives
 	ended    <-chan struct{} // the broker cancelled the consumer
 	draining atomic.Bool     // its owner cancelled or closed it
 	closed   atomic.Bool
 }
 
-// Consume begins to take from queue with up to prefetch deliveries unacknowledged. The tag is what the management UI
-// calls the consumer; it must be unique. ErrMissing: there is no such queue.
+// Consume starts a consumer of queue with up to prefetch deliveries unacknowledged. The management UI shows the tag;
+// it must be unique. ErrMissing: there is no such queue.
 func (s *Session) Consume(queue, tag string, prefetch int) (*Consumer, error) {
 	if prefetch < 1 || prefetch > 65535 {
 		return nil, fmt.Errorf("consuming from %s: prefetch %d is not between 1 and 65535", queue, prefetch)
@@ -32,7 +32,7 @@ func (s *Session) Consume(queue, tag string, prefetch int) (*Consumer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("consuming from %s: %w", queue, explain(err))
 	}
-	closes := channel.NotifyClose(make(chan *amqp.Error, 1)) // heeded once it consumes: a missing queue ends no session
+	closes := channel.NotifyClose(make(chan *amqp.Error, 1)) // watched only once it consumes: a missing queue does not end the session
 	c, err := s.consumeOn(channel, watchCancel(channel), queue, tag, prefetch)
 	if err != nil {
 		_ = channel.Close()
@@ -42,7 +42,7 @@ func (s *Session) Consume(queue, tag string, prefetch int) (*Consumer, error) {
 	return c, nil
 }
 
-// consumeOn is Consume on a channel that is there; its owner watches and closes it.
+// consumeOn is Consume on an existing channel; its owner watches and closes it.
 func (s *Session) consumeOn(channel *amqp.Channel, ended <-chan struct{}, queue, tag string, prefetch int) (*Consumer, error) {
 	c := &Consumer{session: s, channel: channel, queue: queue, tag: tag, arrived: make(chan Delivery, prefetch), ended: ended}
 	if err := channel.Qos(prefetch, 0, false); err != nil {
@@ -56,8 +56,8 @@ func (s *Session) consumeOn(channel *amqp.Channel, ended <-chan struct{}, queue,
 	return c, nil
 }
 
-// watchCancel gives what is closed when the broker cancels a consumer of the channel. It goes on listening: the library's
-// reader waits for whoever has asked to be told.
+// watchCancel returns a channel that is closed when the broker cancels a consumer. It keeps receiving, because the
+// library's reader blocks on undelivered notifications.
 func watchCancel(channel *amqp.Channel) <-chan struct{} {
 	cancels, ended := channel.NotifyCancel(make(chan string, 1)), make(chan struct{})
 	go func() {
@@ -73,8 +73,7 @@ func watchCancel(channel *amqp.Channel) <-chan struct{} {
 	return ended
 }
 
-// pump moves what the broker sends into a channel with room for the prefetch. See the package documentation for what
-// happens without it.
+// pump moves deliveries into a channel with room for the prefetch; the package documentation says why.
 func (c *Consumer) pump(deliveries <-chan amqp.Delivery) {
 	defer close(c.arrived)
 	for d := range deliveries {
@@ -88,7 +87,7 @@ func (c *Consumer) pump(deliveries <-chan amqp.Delivery) {
 
 func (c *Consumer) delivery(d amqp.Delivery) Delivery {
 	var count int64
-	if d.Redelivered { // otherwise the header is of another queue, from where somebody has moved the message
+	if d.Redelivered { // else the header is of another queue, from where the message was moved by hand
 		count = integer(d.Headers[headerDeliveryCount])
 	}
 	return Delivery{
@@ -109,12 +108,12 @@ func (c *Consumer) delivery(d amqp.Delivery) Delivery {
 	}
 }
 
-// Take waits for one delivery and gives it with whatever else has arrived, at most limit, in order, without waiting for
-// more. It ends with ctx's error, with ErrSessionLost, with ErrConsumerCancelled when the broker cancelled the consumer,
-// and, after Cancel, with ErrDrained when all that had arrived has been taken.
+// Take waits for one delivery and returns it with those that have arrived, at most limit, in order, without waiting
+// for more. It returns ctx's error, ErrSessionLost, ErrConsumerCancelled when the broker cancelled the consumer, and
+// after Cancel ErrDrained once all arrived deliveries are taken.
 func (c *Consumer) Take(ctx context.Context, limit int) ([]Delivery, error) {
 	select {
-	case <-c.session.done: // what is still here will be delivered again, to another
+	case <-c.session.done: // deliveries still here will be redelivered
 		return nil, c.session.Err()
 	case <-c.ended:
 		return nil, fmt.Errorf("taking from %s: %w", c.queue, ErrConsumerCancelled)
@@ -152,11 +151,11 @@ func (c *Consumer) takeMore(first Delivery, limit int) []Delivery {
 	return taken
 }
 
-// Waiting is how many deliveries have arrived and wait to be taken.
+// Waiting is how many deliveries have arrived and are not taken.
 func (c *Consumer) Waiting() int { return len(c.arrived) }
 
-// over is why nothing more arrives. The library ends the deliveries before it tells the session, so that the end of the
-// session may be a moment away; nothing else is left by then.
+// over returns why nothing more arrives. The library ends the deliveries before it reports the end of the session, so
+// that report may come a moment later; no other reason is left by then.
 func (c *Consumer) over(ctx context.Context) error {
 	if c.draining.Load() {
 		return fmt.Errorf("taking from %s: %w", c.queue, ErrDrained)
@@ -171,9 +170,8 @@ func (c *Consumer) over(ctx context.Context) error {
 	}
 }
 
-// Ack acknowledges everything this consumer has taken up to and including upTo, which itself must still be
-// unacknowledged. That it returns nil means that it was sent, not that it arrived: after a lost session a message may
-// come again.
+// Ack acknowledges every delivery this consumer took, up to and including upTo, which must be unacknowledged itself.
+// nil means sent, not received: after a lost session a message may be redelivered.
 func (c *Consumer) Ack(upTo Delivery) error {
 	return c.answer("acknowledging", upTo, func() error { return c.channel.Ack(upTo.tag, true) })
 }
@@ -183,8 +181,8 @@ func (c *Consumer) AckOne(d Delivery) error {
 	return c.answer("acknowledging", d, func() error { return c.channel.Ack(d.tag, false) })
 }
 
-// Requeue gives d back to the broker, to be delivered again, to this consumer or another. It uses nack: from 4.3 on,
-// reject counts against the delivery limit and nack does not.
+// Requeue returns d to the broker for redelivery. It uses nack: from 4.3 on, reject counts against the delivery limit
+// and nack does not.
 func (c *Consumer) Requeue(d Delivery) error {
 	return c.answer("requeueing", d, func() error { return c.channel.Nack(d.tag, false, true) })
 }
@@ -197,12 +195,13 @@ func (c *Consumer) answer(doing string, d Delivery, send func() error) error {
 		return fmt.Errorf("%s %s: %w", doing, d.ID, err)
 	}
 	if err := send(); err != nil {
-		return fmt.Errorf("%s %s: %w", doing, d.ID, lostBecause(err))
+		return fmt.Errorf("%s %s: %w", doing, d.ID, sessionLost(err))
 	}
 	return nil
 }
 
-// Cancel stops deliveries. What has arrived can still be taken, until Take says ErrDrained, and acknowledged.
+// Cancel stops deliveries. Those that have arrived can still be taken, until Take returns ErrDrained, and
+// acknowledged.
 func (c *Consumer) Cancel() error {
 	if c.draining.Swap(true) {
 		return nil
@@ -213,7 +212,7 @@ func (c *Consumer) Cancel() error {
 	return nil
 }
 
-// Close closes the consumer's channel. What is not acknowledged goes back to the queue, and counts as delivered.
+// Close closes the consumer's channel. Unacknowledged messages return to the queue, and count as delivered.
 func (c *Consumer) Close() error {
 	c.draining.Store(true)
 	if c.closed.Swap(true) {

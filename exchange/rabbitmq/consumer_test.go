@@ -12,7 +12,8 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 )
 
-// Without the pump behind the library's unbuffered channel every batch here has one delivery, or now and then two.
+// Without the pump behind the library's unbuffered channel allConnections batch here has one delivery, or now and then
+// two.
 func TestABacklogIsTakenInBigBatches(t *testing.T) {
 	t.Parallel()
 	session := open(t, withLedger(t))
@@ -23,7 +24,7 @@ func TestABacklogIsTakenInBigBatches(t *testing.T) {
 	batches, largest := 0, 0
 	for taken := 0; taken < backlog; batches++ {
 		depth(t, session, ledgerQueue) // a round trip to the broker stands for the work on a batch
-		deliveries, err := c.Take(patient(t), batch)
+		deliveries, err := c.Take(testContext(t), batch)
 		must(t, err)
 		for _, d := range deliveries {
 			if want := sale(taken).ID; d.ID != want {
@@ -49,8 +50,8 @@ func TestALoneMessageIsHandedOutAtOnce(t *testing.T) {
 	p := publisher(t, session, 1)
 	c := consumer(t, session, ledgerQueue, 1000)
 	for i := range 5 {
-		must(t, publish(t, p, sale(i)).Wait(patient(t)))
-		deliveries, err := c.Take(patient(t), 200) // would hang if it waited for more
+		must(t, publish(t, p, sale(i)).Wait(testContext(t)))
+		deliveries, err := c.Take(testContext(t), 200) // would hang if it waited for more
 		must(t, err)
 		if len(deliveries) != 1 || deliveries[0].ID != sale(i).ID {
 			t.Fatalf("took %d deliveries", len(deliveries))
@@ -94,7 +95,7 @@ func TestARequeuedMessageComesAgain(t *testing.T) {
 	if !again.Redelivered || again.DeliveryCount != 1 {
 		t.Errorf("redelivered %t, delivery count %d", again.Redelivered, again.DeliveryCount)
 	}
-	if m := rabbitmq.RetryMessage(again, ledger, rung, nil); m.Headers["x-delivery-count"] != nil {
+	if m := rabbitmq.RetryMessage(again, ledger, retryDelay, nil); m.Headers["x-delivery-count"] != nil {
 		t.Error("its next copy carries the broker's count of this one")
 	}
 }
@@ -106,14 +107,14 @@ func TestADeletedQueueCancelsItsConsumerAndNoMore(t *testing.T) {
 	c := consumer(t, session, ledgerQueue, 10)
 	result := make(chan error, 1)
 	go func() {
-		_, err := c.Take(patient(t), 10)
+		_, err := c.Take(testContext(t), 10)
 		result <- err
 	}()
-	must(t, rabbitmqtest.Management(t).DeleteQueue(patient(t), rabbitmqtest.VhostOf(t, config), ledgerQueue))
+	must(t, rabbitmqtest.Management(t).DeleteQueue(testContext(t), rabbitmqtest.VhostOf(t, config), ledgerQueue))
 	if err := <-result; !errors.Is(err, rabbitmq.ErrConsumerCancelled) || !strings.Contains(err.Error(), ledgerQueue) {
 		t.Errorf("Take, waiting, gives %v", err)
 	}
-	if _, err := c.Take(patient(t), 10); !errors.Is(err, rabbitmq.ErrConsumerCancelled) {
+	if _, err := c.Take(testContext(t), 10); !errors.Is(err, rabbitmq.ErrConsumerCancelled) {
 		t.Errorf("Take afterwards gives %v", err)
 	}
 	must(t, session.Err())
@@ -134,12 +135,12 @@ func TestACancelledConsumerIsDrained(t *testing.T) {
 	publishSales(t, session, 10)
 	c := consumer(t, session, ledgerQueue, 10)
 	deliveries := take(t, c, 1)
-	soon(t, "everything is with the consumer", func() bool { return depth(t, session, ledgerQueue) == 0 })
+	eventually(t, "everything is with the consumer", func() bool { return depth(t, session, ledgerQueue) == 0 })
 	must(t, c.Cancel())
 	must(t, c.Cancel())
 	publishSales(t, session, 1)
 	for {
-		more, err := c.Take(patient(t), 4)
+		more, err := c.Take(testContext(t), 4)
 		if errors.Is(err, rabbitmq.ErrDrained) {
 			break
 		}
@@ -175,5 +176,5 @@ func TestAForeignDeliveryIsNotAcknowledged(t *testing.T) {
 	}
 	must(t, one.Close())
 	must(t, other.Close())
-	soon(t, "both messages are in the queue again", func() bool { return depth(t, session, ledgerQueue) == 2 })
+	eventually(t, "both messages are in the queue again", func() bool { return depth(t, session, ledgerQueue) == 2 })
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/composerp/composerp/exchange/wording"
 )
 
-// What can go wrong with a broker, for errors.Is. The texts say what to do about it.
+// The broker's errors by kind, for errors.Is. The texts say what to do.
 var (
-	ErrBadURL        = errors.New("the broker's URL is not of the form amqp://user:password@host:port/vhost; percent-encode what is special in user, password and vhost")
+	ErrBadURL        = errors.New("the broker's URL is not of the form amqp://user:password@host:port/vhost; percent-encode special characters in user, password and vhost")
 	ErrUnreachable   = errors.New("the broker is unreachable; start RabbitMQ there, or correct host and port of its URL")
 	ErrAccessRefused = errors.New("the broker refuses access; correct user and password of its URL, or give the user permissions on the virtual host")
 	ErrVhostMissing  = errors.New("the broker has no such virtual host; create it, or correct the path of its URL")
@@ -22,23 +22,24 @@ var (
 	ErrMismatch      = errors.New("the broker holds it with other properties; drain and delete it there and apply again, or give the new one a new name")
 	ErrTaken         = errors.New("another connection holds it exclusively; stop that one")
 
-	// ErrSessionLost: the session has ended. What was unconfirmed is in doubt, what was unacknowledged will come again.
+	// ErrSessionLost: the session has ended. Unconfirmed messages are in doubt, unacknowledged ones will be
+	// redelivered.
 	ErrSessionLost = errors.New("the session with the broker is lost")
-	// ErrUnroutable: no queue is bound for this message. It is nowhere.
+	// ErrUnroutable: no queue is bound for this message. No queue has it.
 	ErrUnroutable = errors.New("no queue takes this message; apply the topology")
-	// ErrNacked: a queue refused the message, because it is full or its replicas are away. It may be tried again.
+	// ErrNacked: a queue refused the message, because it is full or its replicas are away. Try again.
 	ErrNacked = errors.New("the broker could not take the message; look at its disk and at the queue's replicas")
 	// ErrUnpublishable: the message breaks a limit of the protocol or of the broker; trying again cannot help.
 	ErrUnpublishable = errors.New("the broker will never take this message")
 	// ErrConsumerCancelled: the broker ended the consumer, mostly because its queue was deleted.
 	ErrConsumerCancelled = errors.New("the broker cancelled the consumer; its queue was deleted, or its leader is away")
-	// ErrDrained: the consumer was cancelled or closed by its owner, and nothing that had arrived is left to take.
+	// ErrDrained: the owner cancelled or closed the consumer, and all that had arrived is taken.
 	ErrDrained = errors.New("the consumer is cancelled and drained")
-	// ErrForeignDelivery: the delivery was taken by another consumer, perhaps of a session before this one.
+	// ErrForeignDelivery: another consumer took the delivery, perhaps of an earlier session.
 	ErrForeignDelivery = errors.New("the delivery is not this consumer's to acknowledge; the broker delivers it again")
 )
 
-// problems are several errors on one line; errors.Is finds any of them.
+// problems are several errors on one line; errors.Is finds each of them.
 type problems []error
 
 func (p problems) Error() string {
@@ -51,8 +52,8 @@ func (p problems) Error() string {
 
 func (p problems) Unwrap() []error { return p }
 
-// explain maps what the library and the network say to the errors above, once, by reply code.
-// The broker's reply text decides only where it uses one code for two things.
+// explain maps errors of the library and the network to those above, by reply code. The reply text decides only where
+// the broker uses one code for two things.
 func explain(err error) error {
 	var reply *amqp.Error
 	switch {
@@ -73,7 +74,7 @@ func explainReply(reply *amqp.Error) error {
 	kind := ErrUnreachable
 	switch reply.Code {
 	case amqp.FrameError:
-		return fmt.Errorf("%w (%s)", kind, frameTrouble(reply))
+		return fmt.Errorf("%w (%s)", kind, frameError(reply))
 	case amqp.AccessRefused:
 		kind = ErrAccessRefused
 		if strings.Contains(reply.Reason, "exclusive use") {
@@ -97,16 +98,16 @@ func explainReply(reply *amqp.Error) error {
 	return fmt.Errorf("%w (%s)", kind, wording.OneLine(reply.Reason))
 }
 
-// frameTrouble says why no frame could be read: the library passes the network's own text on in such a reply.
-func frameTrouble(reply *amqp.Error) string {
+// frameError returns why a frame could not be read: the library puts the network's error text in such a reply.
+func frameError(reply *amqp.Error) string {
 	if strings.HasPrefix(reply.Reason, "Exception") {
 		return "what answers there does not speak AMQP 0-9-1"
 	}
 	return wording.OneLine(reply.Reason[strings.LastIndex(reply.Reason, ": ")+1:])
 }
 
-// lostBecause is ErrSessionLost with what ended the session; ErrAccessRefused too, when that was it.
-func lostBecause(cause error) error {
+// sessionLost is ErrSessionLost with its cause; also ErrAccessRefused, when that was the cause.
+func sessionLost(cause error) error {
 	var reply *amqp.Error
 	if errors.As(cause, &reply) {
 		if reply.Code == amqp.AccessRefused {
@@ -120,8 +121,8 @@ func lostBecause(cause error) error {
 	return fmt.Errorf("%w: %s", ErrSessionLost, wording.OneLine(cause.Error()))
 }
 
-// lastCause is the innermost text of a network error: "connection refused" of
-// "dial tcp 127.0.0.1:1: connect: connection refused". The address is said by whoever dialled.
+// LastCause is the innermost text of a network error: "connection refused" of "dial tcp 127.0.0.1:1: connect:
+// connection refused". The caller has named the address.
 func LastCause(err error) string {
 	for {
 		inner := errors.Unwrap(err)

@@ -14,10 +14,10 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 )
 
-// closedPort is an address where nothing listens. One that was free a moment ago may be another test's by now.
+// closedPort is an address without a listener. A port that was free a moment ago may be another test's by now.
 func closedPort(testing.TB) string { return "127.0.0.1:1" }
 
-// hangsUp is the address of a server that hangs up on everybody, and says so in tried.
+// hangsUp is the address of a server that closes every connection, and reports it in tried.
 func hangsUp(t testing.TB, tried chan<- struct{}) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -39,7 +39,7 @@ func hangsUp(t testing.TB, tried chan<- struct{}) string {
 	return listener.Addr().String()
 }
 
-// silent is the address of a server that accepts and never says a word.
+// silent is the address of a server that accepts and never writes.
 func silent(t testing.TB) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -88,9 +88,9 @@ func TestOpenSaysWhatIsWrongInOneLine(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			changed := withURL(t, config, c.change)
-			_, err := rabbitmq.Open(patient(t), changed)
+			_, err := rabbitmq.Open(testContext(t), changed)
 			checkLine(t, err, c.want, c.says)
-			if err := rabbitmq.Apply(patient(t), (topology.Topology{}), changed); !errors.Is(err, c.want) {
+			if err := rabbitmq.Apply(testContext(t), (topology.Topology{}), changed); !errors.Is(err, c.want) {
 				t.Errorf("Apply gives %v", err)
 			}
 		})
@@ -113,7 +113,7 @@ func checkLine(t *testing.T, err, want error, says string) {
 func TestASilentPeerIsUnreachableInTime(t *testing.T) {
 	t.Parallel()
 	config := rabbitmq.Config{URLs: []string{"amqp://guest:guest@" + silent(t) + "/"}, DialTimeout: 50 * time.Millisecond}
-	_, err := rabbitmq.Open(patient(t), config)
+	_, err := rabbitmq.Open(testContext(t), config)
 	checkLine(t, err, rabbitmq.ErrUnreachable, "no answer in 50ms")
 
 	config.DialTimeout = time.Hour
@@ -126,10 +126,10 @@ func TestASilentPeerIsUnreachableInTime(t *testing.T) {
 func TestEveryHostIsNamed(t *testing.T) {
 	t.Parallel()
 	one, two := closedPort(t), closedPort(t)
-	_, err := rabbitmq.Open(patient(t), rabbitmq.Config{URLs: []string{"amqp://" + one, "amqp://" + two}})
+	_, err := rabbitmq.Open(testContext(t), rabbitmq.Config{URLs: []string{"amqp://" + one, "amqp://" + two}})
 	checkLine(t, err, rabbitmq.ErrUnreachable, one)
 	checkLine(t, err, rabbitmq.ErrUnreachable, two)
-	_, err = rabbitmq.Open(patient(t), rabbitmq.Config{})
+	_, err = rabbitmq.Open(testContext(t), rabbitmq.Config{})
 	checkLine(t, err, rabbitmq.ErrBadURL, "no URL given")
 }
 
@@ -143,12 +143,12 @@ func TestAPasswordIsPercentEncoded(t *testing.T) {
 
 	plain := config
 	plain.URLs = []string{"amqp://" + user + ":" + password + "@127.0.0.1:5672/"}
-	_, err := rabbitmq.Open(patient(t), plain)
+	_, err := rabbitmq.Open(testContext(t), plain)
 	checkLine(t, err, rabbitmq.ErrBadURL, "percent-encode")
 
-	// A user who may not enter the virtual host is told so, and not that it is missing.
+	// A user without access to the virtual host gets that error, and not that it is missing.
 	other := rabbitmqtest.Vhost(t)
 	barred := withURL(t, other, func(u *url.URL) { u.User = url.UserPassword(user, password) })
-	_, err = rabbitmq.Open(patient(t), barred)
+	_, err = rabbitmq.Open(testContext(t), barred)
 	checkLine(t, err, rabbitmq.ErrAccessRefused, "permissions")
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 )
 
-// A consumer that prints what it hears, in batches, for as long as ctx lasts and through every lost connection.
+// A consumer that prints what it gets, in batches, for as long as ctx lasts and through every lost connection.
 func ExampleKeepConnected() {
 	listen := func(ctx context.Context, config rabbitmq.Config) error {
 		sessions := 0
@@ -34,7 +34,7 @@ func ExampleKeepConnected() {
 	_ = listen
 }
 
-// Many messages in flight, each of which is known to be safe at the end.
+// Many messages in flight, with the outcome of each.
 func ExamplePublisher() {
 	publishAll := func(ctx context.Context, s *rabbitmq.Session, messages []rabbitmq.Message) error {
 		publisher, err := s.Publisher(1024)

@@ -9,27 +9,27 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 )
 
-// Who hears only what is not in the log yet gets what outsiders publish, what is put back to its queue, and nothing else.
-func TestUnloggedHearsOutsidersAlone(t *testing.T) {
+// An external-only worker gets external publishers' events, what is put back into its queue, and nothing else.
+func TestExternalOnlyGetsNoRelayedEvents(t *testing.T) {
 	t.Parallel()
 	config := rabbitmqtest.Vhost(t)
 	want := topology.Compute([]topology.Subscription{
 		{Worker: "intake", RoutingKeys: []string{saleKey}, ExternalOnly: true}, {Worker: ledger, RoutingKeys: []string{saleKey}},
 	})
-	must(t, rabbitmq.Apply(patient(t), want, config))
+	must(t, rabbitmq.Apply(testContext(t), want, config))
 	session := open(t, config)
 	p := publisher(t, session, 16)
-	say := func(n int, change func(m *rabbitmq.Message)) error {
+	inject := func(n int, change func(m *rabbitmq.Message)) error {
 		m := sale(n)
 		change(&m)
-		return publish(t, p, m).Wait(patient(t))
+		return publish(t, p, m).Wait(testContext(t))
 	}
 	relayed := func(m *rabbitmq.Message) { m.Headers[topology.HeaderRelayed] = true }
-	must(t, say(1, relayed))
-	must(t, say(2, func(m *rabbitmq.Message) { m.Headers = nil }))
-	must(t, say(3, func(m *rabbitmq.Message) { m.Headers[topology.HeaderRelayed] = "not quite" }))
-	must(t, say(4, func(m *rabbitmq.Message) { m.Headers = map[string]any{rabbitmq.HeaderLogSeq: int64(4)} }))
-	must(t, say(5, func(m *rabbitmq.Message) { m.Exchange, m.RoutingKey = topology.Retry, topology.QueueName("intake") }))
+	must(t, inject(1, relayed))
+	must(t, inject(2, func(m *rabbitmq.Message) { m.Headers = nil }))
+	must(t, inject(3, func(m *rabbitmq.Message) { m.Headers[topology.HeaderRelayed] = "not quite" }))
+	must(t, inject(4, func(m *rabbitmq.Message) { m.Headers = map[string]any{rabbitmq.HeaderLogSeq: int64(4)} }))
+	must(t, inject(5, func(m *rabbitmq.Message) { m.Exchange, m.RoutingKey = topology.Retry, topology.QueueName("intake") }))
 	for i, d := range take(t, consumer(t, session, topology.QueueName("intake"), 16), 4) {
 		if want := sale([]int{2, 3, 4, 5}[i]).ID; d.ID != want {
 			t.Errorf("intake hears %s, want %s", d.ID, want)
@@ -39,9 +39,9 @@ func TestUnloggedHearsOutsidersAlone(t *testing.T) {
 		t.Errorf("the ledger has %d messages, want all 4 that were said to everybody", n)
 	}
 
-	// Somebody before a filter is bound for it, so the exchange calls it routed; but no queue takes it, and that is said.
+	// The filter is bound, so the exchange calls it routed; but no queue takes it, and that is reported.
 	rabbitmqtest.DeleteQueue(t, config, ledgerQueue)
-	if err := say(6, relayed); !errors.Is(err, rabbitmq.ErrUnroutable) {
+	if err := inject(6, relayed); !errors.Is(err, rabbitmq.ErrUnroutable) {
 		t.Errorf("publishing what only a filter is bound for: %v", err)
 	}
 	if n := depth(t, session, topology.Unrouted); n != 0 {
@@ -49,8 +49,8 @@ func TestUnloggedHearsOutsidersAlone(t *testing.T) {
 	}
 }
 
-// While an exchange is bound again, whoever hears a message of an outsider hears it no sooner than the one who logs it.
-func TestUnloggedIsBoundFirst(t *testing.T) {
+// While an exchange is bound again, no worker gets an external publisher's event before the worker that logs it.
+func TestExternalOnlyIsBoundFirst(t *testing.T) {
 	t.Parallel()
 	want := topology.Compute([]topology.Subscription{
 		{Worker: ledger, RoutingKeys: []string{saleKey}}, {Worker: "zoo", RoutingKeys: []string{saleKey}, ExternalOnly: true},
@@ -64,5 +64,5 @@ func TestUnloggedIsBoundFirst(t *testing.T) {
 		}
 		return
 	}
-	t.Error("nobody is bound")
+	t.Error("no queue is bound")
 }

@@ -11,28 +11,28 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 )
 
-// maxErrorText bounds x-error: the first line of a reason says it, a page of it would crowd the headers.
+// maxErrorText bounds x-error: a long text would crowd the headers.
 const maxErrorText = 1000
 
-// RetryMessage is d as it goes to the rung of worker's ladder that holds it for that long; cause is why. Its attempt
-// is one higher. Publish it, wait for the confirmation, then acknowledge d.
-func RetryMessage(d Delivery, worker string, rung time.Duration, cause error) Message {
-	return failed(d, worker, cause, topology.Retry, topology.RetryQueueName(worker, rung))
+// RetryMessage is d for the retry queue of worker that holds it for that delay; cause is why. Its attempt is one
+// higher. Publish it, wait for the confirmation, then acknowledge d.
+func RetryMessage(d Delivery, worker string, delay time.Duration, cause error) Message {
+	return failed(d, worker, cause, topology.Retry, topology.RetryQueueName(worker, delay))
 }
 
-// DeadMessage is d as it goes to the dead letters of worker; cause is why. Publish it, wait for the confirmation,
-// then acknowledge d.
+// DeadMessage is d for worker's dead-letter queue; cause is why. Publish it, wait for the confirmation, then
+// acknowledge d.
 func DeadMessage(d Delivery, worker string, cause error) Message {
 	m := failed(d, worker, cause, topology.Dead, topology.QueueName(worker))
 	m.Headers[HeaderDead] = topology.DeadQueueName(worker)
 	return m
 }
 
-// DeferMessage is d as it goes to the rung of worker's ladder that holds it for that long, because a dependency is away.
-// That is no failure of the message's: its attempt and what was wrong with it before stay as they are. Publish it, wait
-// for the confirmation, then acknowledge d.
-func DeferMessage(d Delivery, worker string, rung time.Duration, dependency string) Message {
-	m := forward(d, topology.Retry, topology.RetryQueueName(worker, rung))
+// DeferMessage is d for the retry queue of worker that holds it for that delay, because a dependency is away. That is
+// no failure of the message: attempt and errors stay as they are. Publish it, wait for the confirmation, then
+// acknowledge d.
+func DeferMessage(d Delivery, worker string, delay time.Duration, dependency string) Message {
+	m := forward(d, topology.Retry, topology.RetryQueueName(worker, delay))
 	m.Headers[HeaderDeferred] = d.Deferred() + 1
 	m.Headers[HeaderWaitsFor] = shortText(dependency)
 	return m
@@ -54,15 +54,15 @@ func failed(d Delivery, worker string, cause error, exchange, key string) Messag
 	return m
 }
 
-// onward is d as it leaves its worker's queue for another place, with where it came from. What was said of the place it
-// was in before is not carried on.
+// forward is d on its way from its worker's queue elsewhere, with its origin. Headers about its last queue are not
+// carried on.
 func forward(d Delivery, exchange, key string) Message {
 	m := d.Message
 	m.Exchange, m.RoutingKey = exchange, key
 	m.ID = messageID(m)
 	m.Headers = carriedHeaders(d.Headers)
 	if d.fromDead() {
-		revive(m.Headers, d.Failure())
+		clearFailure(m.Headers, d.Failure())
 	}
 	delete(m.Headers, HeaderWaitsFor)
 	delete(m.Headers, HeaderQuarantine)
@@ -71,7 +71,8 @@ func forward(d Delivery, exchange, key string) Message {
 	return m
 }
 
-// identified is the message's id. An outsider need not give one, but returns are matched by it: the same body gets the same.
+// messageID is the message's id. External publishers may omit it, but returns are matched by it: then it is derived
+// from the body.
 func messageID(m Message) string {
 	if m.ID == "" {
 		return uuid.NewSHA1(uuid.NameSpaceOID, m.Body).String()
@@ -79,10 +80,10 @@ func messageID(m Message) string {
 	return m.ID
 }
 
-// now is the time by the clock of whoever took the delivery.
+// now is the time by the clock of the delivery's consumer.
 func (d Delivery) now() time.Time {
 	if d.consumer == nil {
-		return time.Now() // it was made by hand
+		return time.Now() // made by hand, in a test
 	}
 	return d.consumer.session.config.Now()
 }
@@ -112,21 +113,21 @@ func shortText(s string) string {
 	return s
 }
 
-// Failure is why a delivery was put on a ladder or among the dead letters.
+// Failure is why a delivery was put into a retry queue or among the dead letters.
 type Failure struct {
-	Worker             string // "" when the broker cannot know it
+	Worker             string // "" when the broker dead-lettered it
 	Error              string
-	FirstError         string // "" where nobody wrote it
+	FirstError         string // "" when not recorded
 	Attempt            int
-	FirstFailedAt      time.Time // zero where nobody wrote it
+	FirstFailedAt      time.Time // zero when not recorded
 	LastFailedAt       time.Time
 	OriginalExchange   string
 	OriginalRoutingKey string
-	Quarantine         string // the class it is set aside with, "" when it died by itself
+	Quarantine         string // the class it is held back with, "" when it died by itself
 }
 
-// Failure reads what RetryMessage and DeadMessage wrote. Where the broker itself dead-lettered the message last (it was
-// delivered too often, or somebody rejected it by hand), it says so from the broker's own headers.
+// Failure reads the headers of RetryMessage and DeadMessage. When the broker itself dead-lettered the message last (by
+// the delivery limit, or rejected by hand), it reads the broker's own headers.
 func (d Delivery) Failure() Failure {
 	f := Failure{
 		Worker:             text(d.Headers[HeaderWorker]),
@@ -140,7 +141,7 @@ func (d Delivery) Failure() Failure {
 		Quarantine:         text(d.Headers[HeaderQuarantine]),
 	}
 	death, there := lastDeath(d.Headers)
-	if !there || text(death["reason"]) == expired { // that was only its time on a rung
+	if !there || text(death["reason"]) == expired { // its delay in a retry queue ended
 		return f
 	}
 	queue := text(death["queue"])
@@ -161,10 +162,10 @@ func (d Delivery) Failure() Failure {
 	return f
 }
 
-// expired is the broker's word for a message whose time on a rung was over.
+// expired is the broker's reason for a message whose TTL has passed.
 const expired = "expired"
 
-// lastDeath is the broker's newest account of a dead-lettering. What we publish carries none.
+// lastDeath is the broker's newest record of a dead-lettering. Messages that we publish carry none.
 func lastDeath(headers map[string]any) (amqp.Table, bool) {
 	deaths, _ := headers["x-death"].([]any)
 	if len(deaths) == 0 {

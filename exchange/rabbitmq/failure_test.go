@@ -13,16 +13,16 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 )
 
-func TestARungGivesTheMessageBack(t *testing.T) {
+func TestARetryQueueReturnsTheMessage(t *testing.T) {
 	t.Parallel()
 	session := open(t, withLedger(t))
 	p := publisher(t, session, 1)
 	c := consumer(t, session, ledgerQueue, 10)
-	must(t, publish(t, p, sale(7)).Wait(patient(t)))
+	must(t, publish(t, p, sale(7)).Wait(testContext(t)))
 	var first rabbitmq.Failure
 	for attempt := 1; attempt <= 3; attempt++ {
 		d := take(t, c, 1)[0]
-		must(t, publish(t, p, rabbitmq.RetryMessage(d, ledger, rung, fmt.Errorf("no such item %d", attempt))).Wait(patient(t)))
+		must(t, publish(t, p, rabbitmq.RetryMessage(d, ledger, retryDelay, fmt.Errorf("no such item %d", attempt))).Wait(testContext(t)))
 		must(t, c.AckOne(d))
 
 		d = take(t, c, 1)[0]
@@ -48,9 +48,9 @@ func TestADeadLetterSaysWhy(t *testing.T) {
 	session := open(t, withLedger(t))
 	p := publisher(t, session, 1)
 	c := consumer(t, session, ledgerQueue, 10)
-	must(t, publish(t, p, sale(7)).Wait(patient(t)))
+	must(t, publish(t, p, sale(7)).Wait(testContext(t)))
 	d := take(t, c, 1)[0]
-	must(t, publish(t, p, rabbitmq.DeadMessage(d, ledger, errors.New("the quantity is no number"))).Wait(patient(t)))
+	must(t, publish(t, p, rabbitmq.DeadMessage(d, ledger, errors.New("the quantity is no number"))).Wait(testContext(t)))
 	must(t, c.AckOne(d))
 	for _, queue := range []string{topology.DeadQueueName(ledger), topology.DeadLetterLog} {
 		dead := take(t, consumer(t, session, queue, 1), 1)[0]
@@ -92,9 +92,9 @@ func TestAFailureIsReadBackAsWritten(t *testing.T) {
 	d := rabbitmq.Delivery{Message: sale(1)}
 	d.Headers["x-death"] = []any{amqp.Table{"queue": "composerp.ledger.retry.5s", "reason": "expired"}}
 	d.Headers["x-first-death-queue"] = "composerp.ledger.retry.5s"
-	d.Headers["x-outsider"] = "kept"
-	m := rabbitmq.RetryMessage(d, ledger, rung, errors.New("why"))
-	if m.Exchange != topology.Retry || m.RoutingKey != topology.RetryQueueName(ledger, rung) || m.Headers["x-outsider"] != "kept" {
+	d.Headers["x-external"] = "kept"
+	m := rabbitmq.RetryMessage(d, ledger, retryDelay, errors.New("why"))
+	if m.Exchange != topology.Retry || m.RoutingKey != topology.RetryQueueName(ledger, retryDelay) || m.Headers["x-external"] != "kept" {
 		t.Errorf("it goes on as %+v", m)
 	}
 	if m.Headers["x-death"] != nil || m.Headers["x-first-death-queue"] != nil {
@@ -114,10 +114,10 @@ func TestAWaitIsNoFailure(t *testing.T) {
 	session := open(t, withLedger(t))
 	p := publisher(t, session, 1)
 	c := consumer(t, session, ledgerQueue, 10)
-	must(t, publish(t, p, sale(7)).Wait(patient(t)))
+	must(t, publish(t, p, sale(7)).Wait(testContext(t)))
 	for waits := int64(1); waits <= 2; waits++ {
 		d := take(t, c, 1)[0]
-		must(t, publish(t, p, rabbitmq.DeferMessage(d, ledger, rung, "https://potter.example")).Wait(patient(t)))
+		must(t, publish(t, p, rabbitmq.DeferMessage(d, ledger, retryDelay, "https://potter.example")).Wait(testContext(t)))
 		must(t, c.AckOne(d))
 		d = take(t, c, 1)[0]
 		f := d.Failure()
@@ -131,18 +131,18 @@ func TestAWaitIsNoFailure(t *testing.T) {
 	}
 	d := take(t, c, 1)[0]
 	d.Headers[rabbitmq.HeaderQuarantine] = "ledger-0123456789ab"
-	m := rabbitmq.RetryMessage(d, ledger, rung, errors.New("why"))
+	m := rabbitmq.RetryMessage(d, ledger, retryDelay, errors.New("why"))
 	if m.Headers[rabbitmq.HeaderWaitsFor] != nil || m.Headers[rabbitmq.HeaderQuarantine] != nil || m.Headers[rabbitmq.HeaderDeferred] != int64(2) {
 		t.Errorf("it goes on as %+v", m.Headers)
 	}
 }
 
-// What a version that kept only the last error has sent up its ladder keeps that one as the first that is known.
+// A retried message of a version that kept only the last error keeps that one as the first known.
 func TestTheFirstErrorThatIsKnown(t *testing.T) {
 	t.Parallel()
 	d := rabbitmq.Delivery{Message: sale(1)}
 	d.Headers[rabbitmq.HeaderError], d.Headers[rabbitmq.HeaderAttempt] = "the second", int64(2)
-	f := rabbitmq.Delivery{Message: rabbitmq.RetryMessage(d, ledger, rung, errors.New("the third"))}.Failure()
+	f := rabbitmq.Delivery{Message: rabbitmq.RetryMessage(d, ledger, retryDelay, errors.New("the third"))}.Failure()
 	if f.FirstError != "the second" || f.Error != "the third" || f.Attempt != 3 {
 		t.Errorf("read back as %+v", f)
 	}
@@ -154,9 +154,9 @@ func TestAFailedMessageAlwaysFits(t *testing.T) {
 	p := publisher(t, session, 1)
 	d := rabbitmq.Delivery{Message: sale(1)}
 	d.ID = ""
-	d.Headers["x-outsider"] = strings.Repeat("x", 100<<10)
-	m := rabbitmq.RetryMessage(d, ledger, rung, errors.New(strings.Repeat("ß\xff", 2000)))
-	if m.ID == "" || m.ID != rabbitmq.RetryMessage(d, ledger, rung, nil).ID {
+	d.Headers["x-external"] = strings.Repeat("x", 100<<10)
+	m := rabbitmq.RetryMessage(d, ledger, retryDelay, errors.New(strings.Repeat("ß\xff", 2000)))
+	if m.ID == "" || m.ID != rabbitmq.RetryMessage(d, ledger, retryDelay, nil).ID {
 		t.Errorf("without an id it gets %q", m.ID)
 	}
 	if reason := m.Headers[rabbitmq.HeaderError].(string); len(reason) > 1000 || !utf8.ValidString(reason) {
@@ -165,7 +165,7 @@ func TestAFailedMessageAlwaysFits(t *testing.T) {
 	if (rabbitmq.Delivery{Message: m}).LogSeq() != 1 {
 		t.Error("its place in the log is lost")
 	}
-	must(t, publish(t, p, m).Wait(patient(t)))
+	must(t, publish(t, p, m).Wait(testContext(t)))
 }
 
 func TestHeadersOfAnyWidthAreRead(t *testing.T) {

@@ -12,44 +12,44 @@ import (
 
 // The headers we write and read.
 const (
-	HeaderLogSeq             = "x-log-seq"              // the event's place in the log
-	HeaderAttempt            = "x-attempt"              // how often it has failed so far
-	HeaderWorker             = "x-failed-worker"        // who could not handle it
-	HeaderError              = "x-error"                // what was wrong, the last time
-	HeaderFirstError         = "x-first-error"          // and the first time
+	HeaderLogSeq             = "x-log-seq"              // the event's log position
+	HeaderAttempt            = "x-attempt"              // how many attempts have failed
+	HeaderWorker             = "x-failed-worker"        // the worker that failed
+	HeaderError              = "x-error"                // the last error
+	HeaderFirstError         = "x-first-error"          // the first error
 	HeaderFirstFailedAt      = "x-first-failed-at"      // RFC 3339
 	HeaderLastFailedAt       = "x-last-failed-at"       // RFC 3339
-	HeaderOriginalExchange   = "x-original-exchange"    // where it was published first
-	HeaderOriginalRoutingKey = "x-original-routing-key" // and how
-	HeaderDeferred           = "x-deferred"             // how often it has waited for a dependency so far; that is no attempt
-	HeaderWaitsFor           = "x-waits-for"            // the dependency that it waits for now
-	HeaderQuarantine         = "x-quarantine"           // the class of failing events that it is set aside with
+	HeaderOriginalExchange   = "x-original-exchange"    // where it was first published
+	HeaderOriginalRoutingKey = "x-original-routing-key" // and its routing key there
+	HeaderDeferred           = "x-deferred"             // how often it has waited for a dependency; not an attempt
+	HeaderWaitsFor           = "x-waits-for"            // the dependency it waits for
+	HeaderQuarantine         = "x-quarantine"           // the class of failing events that it is held back with
 )
 
 const headerDeliveryCount = "x-delivery-count"
 
-// brokersOwn says which headers belong to the broker's account of this one copy of the message. Published again, they
-// would be taken for the new copy's: x-death even decides where a message may go.
+// isBrokerHeader reports whether a header is the broker's record of this copy of the message. Published again it would
+// count for the new copy: x-death even decides where a message may go.
 func isBrokerHeader(name string) bool {
 	return name == "x-death" || name == headerDeliveryCount || name == "x-acquired-count" ||
 		strings.HasPrefix(name, "x-first-death-") || strings.HasPrefix(name, "x-last-death-")
 }
 
-// carried are a delivery's headers as they go on with its next copy. Where an outsider has sent so many that ours would
-// no longer fit, the outsider's stay behind.
+// carriedHeaders are a delivery's headers for its next copy. An external publisher's headers are left out when ours
+// would no longer fit.
 func carriedHeaders(headers map[string]any) map[string]any {
-	kept := make(map[string]any, len(headers)+8)
+	carried := make(map[string]any, len(headers)+8)
 	size := 0
 	for name, value := range headers {
 		if !isBrokerHeader(name) {
-			kept[name] = value
+			carried[name] = value
 			size += headerSize(name, value)
 		}
 	}
 	if size > maxHeaders/2 {
-		maps.DeleteFunc(kept, func(name string, value any) bool { return !isOurs(name) || headerSize(name, value) > 2*maxErrorText })
+		maps.DeleteFunc(carried, func(name string, value any) bool { return !isOurs(name) || headerSize(name, value) > 2*maxErrorText })
 	}
-	return kept
+	return carried
 }
 
 func isOurs(name string) bool {
@@ -62,7 +62,7 @@ func isOurs(name string) bool {
 	return false
 }
 
-// headerSize is about what a header takes on the wire.
+// headerSize is about the size of a header on the wire.
 func headerSize(name string, value any) int {
 	size := len(name) + 16
 	switch v := value.(type) {
@@ -82,7 +82,7 @@ func headerSize(name string, value any) int {
 	return size
 }
 
-// integer reads a header that should be a whole number. Other clients write other widths; what is no number is 0.
+// integer reads a header as a whole number of any width; anything else is 0.
 func integer(value any) int64 {
 	switch v := value.(type) {
 	case int64:

@@ -9,9 +9,9 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 )
 
-// Holds asks the broker itself, and not its management API, what it has of a topology, and how its queues stand. Bindings
-// can not be asked for over AMQP: those whose both ends are there are taken to be there too. Of a queue's state
-// only Ready and Consumers are known, and these are exact.
+// InspectTopology asks the broker over AMQP, not its management API, which part of a topology it has, and the state of
+// its queues. AMQP cannot query bindings: one whose ends both exist counts as present. Of a queue's state only Ready
+// and Consumers are known, and these are exact.
 func (s *Session) InspectTopology(t topology.Topology) (have topology.Topology, states []topology.QueueState, err error) {
 	asking := passive{session: s}
 	defer asking.close()
@@ -21,7 +21,7 @@ func (s *Session) InspectTopology(t topology.Topology) (have topology.Topology, 
 			return ch.ExchangeDeclarePassive(e.Name, e.Kind, true, false, false, false, nil)
 		})
 		if err != nil {
-			return have, nil, fmt.Errorf("looking for the exchange %s: %w", e.Name, err)
+			return have, nil, fmt.Errorf("inspecting exchange %s: %w", e.Name, err)
 		}
 		if found {
 			have.Exchanges, there["exchange "+e.Name] = append(have.Exchanges, e), true
@@ -34,7 +34,7 @@ func (s *Session) InspectTopology(t topology.Topology) (have topology.Topology, 
 			return err
 		})
 		if err != nil {
-			return have, nil, fmt.Errorf("looking for the queue %s: %w", q.Name, err)
+			return have, nil, fmt.Errorf("inspecting queue %s: %w", q.Name, err)
 		}
 		if found {
 			have.Queues, there["queue "+q.Name] = append(have.Queues, q), true
@@ -49,7 +49,7 @@ func (s *Session) InspectTopology(t topology.Topology) (have topology.Topology, 
 	return have, states, nil
 }
 
-// passive asks one thing after the other; what is missing costs the channel, and the next is asked on another.
+// passive declares one thing after the other passively; a missing one costs the channel, and the next gets a new one.
 type passive struct {
 	session *Session
 	channel *amqp.Channel

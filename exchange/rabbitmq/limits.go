@@ -9,14 +9,14 @@ import (
 )
 
 const (
-	// maxShort is AMQP's limit for names, keys and ids. The library finds a longer one in the middle of a write, and the
-	// connection is lost with it.
+	// maxShort is AMQP's limit for names, keys and ids. The library finds a longer one in the middle of a write, which
+	// costs the connection.
 	maxShort = 255
-	// maxHeaders keeps a message's properties well inside one frame (128 KiB), which they may not exceed.
+	// maxHeaders keeps a message's properties well inside one frame (128 KiB), which they must not exceed.
 	maxHeaders = 64 << 10
 )
 
-// checkLimits finds what would cost the session, before a byte is written.
+// checkLimits refuses, before the first byte, a message that would cost the session.
 func (c Config) checkLimits(m Message) error {
 	switch {
 	case m.ID == "":

@@ -17,46 +17,46 @@ import (
 type link struct {
 	*amqp.Connection
 	socket *watchedConn
-	place  string
+	url    string
 }
 
-// attentive is a socket that is read from as long as something comes now and then, a heartbeat at least.
+// watchedConn is a socket that stays open for as long as something arrives now and then, at least a heartbeat.
 //
-// The library leaves that to the goroutine that sends our own heartbeats. During an alarm of the broker's that goroutine
-// waits behind a write that hangs, so that a connection would be given up for dead although the broker's heartbeats
-// come in; and with it the session and its consumers, who shall go on.
+// The library leaves that to the goroutine that sends our own heartbeats. During an alarm that goroutine waits behind
+// a hanging write, and the library would close the connection although the broker's heartbeats arrive; with it would
+// end the session and its consumers, which must go on.
 type watchedConn struct {
 	net.Conn
-	patience atomic.Int64 // nanoseconds; 0 during the handshake, which has a deadline of its own
+	timeout atomic.Int64 // nanoseconds; 0 during the handshake, which has its own deadline
 }
 
 func (a *watchedConn) Read(b []byte) (int, error) {
-	if patience := time.Duration(a.patience.Load()); patience > 0 {
-		if err := a.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if timeout := time.Duration(a.timeout.Load()); timeout > 0 {
+		if err := a.SetReadDeadline(time.Now().Add(timeout)); err != nil {
 			return 0, err
 		}
 	}
 	return a.Conn.Read(b)
 }
 
-// dial opens one connection. The role (publishing, consuming, declaring) stands among its client properties.
-// Errors name the place without its password.
+// dial opens one connection. Its client properties include the role (publishing, consuming, declaring). Errors name
+// the URL without its password.
 func dial(ctx context.Context, config Config, url, role string) (*link, error) {
 	uri, err := amqp.ParseURI(url)
 	if err != nil {
 		return nil, ErrBadURL // its text may quote the password
 	}
-	l := &link{place: place(uri)}
+	l := &link{url: displayURL(uri)}
 	if err := l.open(ctx, config, url, role); err != nil {
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
-		return nil, fmt.Errorf("connecting to %s: %w", l.place, err)
+		return nil, fmt.Errorf("connecting to %s: %w", l.url, err)
 	}
 	return l, nil
 }
 
-// firstHost tries the hosts in turn and gives what the first that answers gave, or what is wrong with each.
+// firstHost tries the hosts in turn and returns the first success, or the errors of all.
 func firstHost[T any](config Config, try func(url string) (T, error)) (T, error) {
 	var found problems
 	for _, url := range config.URLs {
@@ -74,7 +74,7 @@ func firstHost[T any](config Config, try func(url string) (T, error)) (T, error)
 }
 
 func (l *link) open(ctx context.Context, config Config, url, role string) error {
-	properties := amqp.NewConnectionProperties() // a fresh map per dial: the library writes into it
+	properties := amqp.NewConnectionProperties() // a new map per dial: the library writes into it
 	properties.SetClientConnectionName(config.connectionName())
 	properties["role"] = role
 	var stop func() bool
@@ -91,7 +91,7 @@ func (l *link) open(ctx context.Context, config Config, url, role string) error 
 			}
 			l.socket = &watchedConn{Conn: socket}
 			stop = context.AfterFunc(ctx, func() { _ = socket.Close() })
-			return l.socket, socket.SetDeadline(deadline) // the library lifts it after the handshake
+			return l.socket, socket.SetDeadline(deadline) // the library clears it after the handshake
 		},
 	})
 	interrupted := stop != nil && !stop()
@@ -101,12 +101,12 @@ func (l *link) open(ctx context.Context, config Config, url, role string) error 
 	switch {
 	case err == nil:
 		l.Connection = connection
-		l.socket.patience.Store(int64(connection.Config.Heartbeat) * 3 / 2)
+		l.socket.timeout.Store(int64(connection.Config.Heartbeat) * 3 / 2)
 		err = checkVersion(l.version())
 	case !time.Now().Before(deadline):
 		err = fmt.Errorf("%w (no answer in %v)", ErrUnreachable, config.DialTimeout)
 	case errors.Is(err, amqp.ErrClosed):
-		err = fmt.Errorf("%w (it hung up during the handshake)", ErrUnreachable)
+		err = fmt.Errorf("%w (it closed the connection during the handshake)", ErrUnreachable)
 	default:
 		err = explain(err)
 	}
@@ -116,16 +116,16 @@ func (l *link) open(ctx context.Context, config Config, url, role string) error 
 	return err
 }
 
-// drop says goodbye, within patience, and closes the socket in any case: where the library is stuck in a write, or
-// believes the connection closed already, only that frees its goroutines.
-func (l *link) drop(patience time.Duration) {
-	force := time.AfterFunc(patience, func() { _ = l.socket.Close() })
+// drop closes the connection, within the timeout, and the socket in any case: a library stuck in a write, or that
+// believes the connection closed, only frees its goroutines then.
+func (l *link) drop(timeout time.Duration) {
+	force := time.AfterFunc(timeout, func() { _ = l.socket.Close() })
 	defer force.Stop() // the library's heartbeat may move the deadline it has set itself
-	_ = l.CloseDeadline(time.Now().Add(patience))
+	_ = l.CloseDeadline(time.Now().Add(timeout))
 	_ = l.socket.Close()
 }
 
-// version is what the broker called itself in the handshake: "3.10.8".
+// version is the broker's version by the handshake: "3.10.8".
 func (l *link) version() string {
 	version, _ := l.Properties["version"].(string)
 	return version
@@ -135,7 +135,7 @@ func (l *link) version() string {
 func checkVersion(version string) error {
 	parts := strings.SplitN(version, ".", 3)
 	if len(parts) < 2 {
-		return nil // not RabbitMQ's way to write a version; let it try
+		return nil // not a RabbitMQ version; let it try
 	}
 	major, err1 := strconv.Atoi(parts[0])
 	minor, err2 := strconv.Atoi(parts[1])

@@ -19,8 +19,8 @@ func TestManagementCountsQueues(t *testing.T) {
 	publishSales(t, session, 5)
 	c := consumer(t, session, ledgerQueue, 2)
 	take(t, c, 2)
-	soon(t, "the statistics show three ready, two unacknowledged and a consumer", func() bool {
-		states, err := rabbitmqtest.Management(t).Queues(patient(t), rabbitmqtest.VhostOf(t, config))
+	eventually(t, "the statistics show three ready, two unacknowledged and a consumer", func() bool {
+		states, err := rabbitmqtest.Management(t).Queues(testContext(t), rabbitmqtest.VhostOf(t, config))
 		must(t, err)
 		i := slices.IndexFunc(states, func(q topology.QueueState) bool { return q.Name == ledgerQueue })
 		want := topology.QueueState{Name: ledgerQueue, Ready: 3, Unacked: 2, Consumers: 1, Counted: true}
@@ -32,17 +32,17 @@ func TestManagementCountsQueues(t *testing.T) {
 	})
 }
 
-// A rung whose worker's queue is gone keeps what has expired, and no depth shows it.
+// A retry queue whose worker's queue is gone keeps expired messages, and no depth shows them.
 func TestManagementShowsWhatIsStuckBetweenQueues(t *testing.T) {
 	t.Parallel()
 	config := withLedger(t)
 	session := open(t, config)
 	api, vhost := rabbitmqtest.Management(t), rabbitmqtest.VhostOf(t, config)
-	must(t, api.DeleteQueue(patient(t), vhost, ledgerQueue))
-	m := rabbitmq.RetryMessage(rabbitmq.Delivery{Message: sale(1)}, ledger, rung, nil)
-	must(t, publish(t, publisher(t, session, 1), m).Wait(patient(t)))
-	soon(t, "the statistics show it", func() bool {
-		states, err := api.Queues(patient(t), vhost)
+	must(t, api.DeleteQueue(testContext(t), vhost, ledgerQueue))
+	m := rabbitmq.RetryMessage(rabbitmq.Delivery{Message: sale(1)}, ledger, retryDelay, nil)
+	must(t, publish(t, publisher(t, session, 1), m).Wait(testContext(t)))
+	eventually(t, "the statistics show it", func() bool {
+		states, err := api.Queues(testContext(t), vhost)
 		must(t, err)
 		return slices.ContainsFunc(states, func(q topology.QueueState) bool {
 			return q.Name == m.RoutingKey && q.MessagesDLX == 1 && q.Ready == 0
@@ -53,25 +53,25 @@ func TestManagementShowsWhatIsStuckBetweenQueues(t *testing.T) {
 func TestManagementKnowsVhostsAndTheBroker(t *testing.T) {
 	t.Parallel()
 	management := rabbitmqtest.Management(t)
-	overview, err := management.Overview(patient(t))
+	overview, err := management.Overview(testContext(t))
 	must(t, err)
 	if !strings.Contains(overview.Version, ".") || overview.Node == "" {
 		t.Errorf("the overview is %+v", overview)
 	}
 	vhost := rabbitmqtest.VhostOf(t, rabbitmqtest.Vhost(t))
-	must(t, management.CreateVhost(patient(t), vhost)) // there already
-	vhosts, err := management.Vhosts(patient(t))
+	must(t, management.CreateVhost(testContext(t), vhost)) // there already
+	vhosts, err := management.Vhosts(testContext(t))
 	must(t, err)
 	if !slices.Contains(vhosts, vhost) {
 		t.Errorf("the virtual hosts are %q", vhosts)
 	}
 	odd := vhost + "/ %2F?#"
-	must(t, management.CreateVhost(patient(t), odd))
-	if _, err := management.Queues(patient(t), odd); err != nil {
+	must(t, management.CreateVhost(testContext(t), odd))
+	if _, err := management.Queues(testContext(t), odd); err != nil {
 		t.Errorf("a virtual host with an odd name: %v", err)
 	}
-	must(t, management.DeleteVhost(patient(t), odd))
-	_, err = management.Queues(patient(t), odd)
+	must(t, management.DeleteVhost(testContext(t), odd))
+	_, err = management.Queues(testContext(t), odd)
 	checkLine(t, err, rabbitmq.ErrVhostMissing, "create it")
 }
 
@@ -86,11 +86,11 @@ func TestManagementSaysWhatIsWrongInOneLine(t *testing.T) {
 		must(t, err)
 		return management
 	}
-	_, err = at(func(u *url.URL) { u.User = url.UserPassword("guest", "s3cret") }).Overview(patient(t))
+	_, err = at(func(u *url.URL) { u.User = url.UserPassword("guest", "s3cret") }).Overview(testContext(t))
 	checkLine(t, err, rabbitmq.ErrAccessRefused, "correct user and password")
-	_, err = at(func(u *url.URL) { u.Host = closedPort(t); u.User = url.UserPassword("guest", "s3cret") }).Overview(patient(t))
+	_, err = at(func(u *url.URL) { u.Host = closedPort(t); u.User = url.UserPassword("guest", "s3cret") }).Overview(testContext(t))
 	checkLine(t, err, rabbitmq.ErrUnreachable, "management plugin")
-	_, err = at(func(*url.URL) {}).Queues(patient(t), "nowhere")
+	_, err = at(func(*url.URL) {}).Queues(testContext(t), "nowhere")
 	checkLine(t, err, rabbitmq.ErrVhostMissing, "nowhere")
 	_, err = management.New("http://guest:s3%cret@host")
 	if err == nil || strings.Contains(err.Error(), "cret") {

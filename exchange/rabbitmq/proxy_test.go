@@ -9,20 +9,20 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 )
 
-// proxy stands between a session and the broker, to do what networks do: hold what flows, drop connections, and (as
-// the broker would) say something of its own.
+// proxy stands between a session and the broker, to do what networks do: hold data, drop connections, and (as the
+// broker would) inject frames.
 type proxy struct {
 	listener net.Listener
 	target   string
-	toBroker gate
-	toClient gate
+	toBroker valve
+	toClient valve
 
 	mu      sync.Mutex
 	clients []net.Conn
 	brokers []net.Conn
 }
 
-// throughProxy gives a configuration that leads to the same virtual host through a proxy.
+// throughProxy returns a configuration of the same virtual host through a proxy.
 func throughProxy(t testing.TB, config rabbitmq.Config) (*proxy, rabbitmq.Config) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -35,7 +35,7 @@ func throughProxy(t testing.TB, config rabbitmq.Config) (*proxy, rabbitmq.Config
 	go p.accept()
 	t.Cleanup(func() {
 		_ = listener.Close()
-		p.drop(every(p)...)
+		p.drop(allConnections(p)...)
 		p.toBroker.release()
 		p.toClient.release()
 	})
@@ -61,7 +61,7 @@ func (p *proxy) accept() {
 	}
 }
 
-func carry(to, from net.Conn, g *gate) {
+func carry(to, from net.Conn, g *valve) {
 	defer func() { _, _ = to.Close(), from.Close() }()
 	buffer := make([]byte, 64<<10)
 	for {
@@ -78,7 +78,7 @@ func carry(to, from net.Conn, g *gate) {
 	}
 }
 
-// drop closes connections, by the order in which they were opened, without a word.
+// drop closes connections, by the order in which they were opened, without notice.
 func (p *proxy) drop(which ...int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -88,7 +88,7 @@ func (p *proxy) drop(which ...int) {
 	}
 }
 
-// hangUp tells the client of the nth connection that nothing more will come, and goes on not reading from it.
+// hangUp closes the nth connection's direction to the client, and goes on not reading from it.
 func (p *proxy) hangUp(t testing.TB, n int) {
 	t.Helper()
 	p.mu.Lock()
@@ -96,7 +96,7 @@ func (p *proxy) hangUp(t testing.TB, n int) {
 	must(t, p.clients[n].(*net.TCPConn).CloseWrite())
 }
 
-func every(p *proxy) []int {
+func allConnections(p *proxy) []int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	all := make([]int, len(p.clients))
@@ -106,8 +106,8 @@ func every(p *proxy) []int {
 	return all
 }
 
-// say writes to the client of the nth connection, as if the broker had. The connection should be idle.
-func (p *proxy) say(t testing.TB, n int, frame []byte) {
+// inject writes to the client of the nth connection, as if the broker had. The connection should be idle.
+func (p *proxy) inject(t testing.TB, n int, frame []byte) {
 	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -115,13 +115,13 @@ func (p *proxy) say(t testing.TB, n int, frame []byte) {
 	must(t, err)
 }
 
-// gate is open in its zero value.
-type gate struct {
+// valve is open in its zero value.
+type valve struct {
 	mu   sync.Mutex
 	held chan struct{}
 }
 
-func (g *gate) hold() {
+func (g *valve) hold() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.held == nil {
@@ -129,7 +129,7 @@ func (g *gate) hold() {
 	}
 }
 
-func (g *gate) release() {
+func (g *valve) release() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.held != nil {
@@ -138,7 +138,7 @@ func (g *gate) release() {
 	}
 }
 
-func (g *gate) pass() {
+func (g *valve) pass() {
 	g.mu.Lock()
 	held := g.held
 	g.mu.Unlock()

@@ -15,28 +15,28 @@ const defaultWindow = 512
 // Publisher publishes on a channel of its own, with up to a window of messages unconfirmed. It is safe for concurrent
 // use; messages of one goroutine reach the broker in order.
 //
-// One goroutine writes, because a write into a connection that the broker does not read from hangs, and nothing but
-// closing the socket ends it: those who publish wait for a place in the window instead, which their context ends.
-// Another settles the confirmations, in the order of publishing.
+// One goroutine writes: a write into a connection that the broker does not read hangs until the socket is closed,
+// while callers wait for a slot in the window, which their context ends. Another goroutine settles the confirmations,
+// in the order of publishing.
 type Publisher struct {
 	session *Session
 	channel *amqp.Channel
 	closing chan struct{} // its owner closed it
 	once    sync.Once
 
-	window   chan struct{}      // one token per unconfirmed message; what follows has a place for each
+	window   chan struct{}      // one token per unconfirmed message; the channels below have room for each
 	queued   chan *Confirmation // to the writer
-	inFlight chan *Confirmation // to the reaper
+	inFlight chan *Confirmation // to the goroutine that settles
 
-	returns  <-chan amqp.Return // the reaper's, like the next
-	returned map[route]int      // returns whose confirmations have not been settled yet
+	returns  <-chan amqp.Return // read by that goroutine, like the next
+	returned map[route]int      // returns whose confirmations are not settled yet
 }
 
-// route is what decides where a message goes, and which message it is.
+// route identifies where a message goes, and which message it is.
 type route struct{ exchange, key, id string }
 
-// Publisher opens a publisher with a window of that many messages in flight; 512 where it is not positive. The broker
-// reaches its limit between 256 and 1024.
+// Publisher opens a publisher with a window of that many messages in flight; 512 unless positive. The broker's
+// throughput peaks between 256 and 1024.
 func (s *Session) Publisher(window int) (*Publisher, error) {
 	if window <= 0 {
 		window = defaultWindow
@@ -56,27 +56,27 @@ func (s *Session) Publisher(window int) (*Publisher, error) {
 		window:   make(chan struct{}, window),
 		queued:   make(chan *Confirmation, window),
 		inFlight: make(chan *Confirmation, window),
-		// Every message in flight may be returned before one confirmation is settled, and the library's reader must not wait.
+		// Every message in flight may be returned before one confirmation is settled, and the library's reader must
+		// not block.
 		returns:  channel.NotifyReturn(make(chan amqp.Return, window)),
 		returned: map[route]int{},
 	}
 	go s.watchChannel(closes)
 	go p.write()
-	go p.reap()
+	go p.settle()
 	return p, nil
 }
 
-// watchChannel ends the session with a channel that the broker has closed.
+// watchChannel ends the session when the broker has closed the channel.
 func (s *Session) watchChannel(closes <-chan *amqp.Error) {
 	for reason := range closes {
 		s.lose(reason)
 	}
 }
 
-// Publish sends one message and gives its confirmation to wait for. It waits while the window is full or the broker
-// blocks publishers, until ctx ends. A message over a limit gives ErrUnpublishable and nothing is sent; after the end
-// of the session every call gives ErrSessionLost at once. The message's headers and body may not be changed until it is
-// confirmed.
+// Publish sends one message and returns its confirmation. It waits while the window is full or the broker blocks
+// publishers, until ctx ends. A message over a limit is ErrUnpublishable and is not sent; after the end of the session
+// every call returns ErrSessionLost at once. Do not change the message's headers and body until it is confirmed.
 func (p *Publisher) Publish(ctx context.Context, m Message) (*Confirmation, error) {
 	if err := p.session.config.checkLimits(m); err != nil {
 		return nil, err
@@ -84,16 +84,16 @@ func (p *Publisher) Publish(ctx context.Context, m Message) (*Confirmation, erro
 	if p.over() {
 		return nil, p.lost()
 	}
-	if err := p.takePlace(ctx); err != nil {
+	if err := p.acquireSlot(ctx); err != nil {
 		return nil, err
 	}
 	c := &Confirmation{publisher: p, message: m, done: make(chan struct{})}
-	p.queued <- c // there is a place for it
+	p.queued <- c // never blocks: the window bounds it
 	return c, nil
 }
 
-// takePlace waits for the end of an alarm and for a place in the window.
-func (p *Publisher) takePlace(ctx context.Context) error {
+// acquireSlot waits for the end of an alarm and for a slot in the window.
+func (p *Publisher) acquireSlot(ctx context.Context) error {
 	if alarm := p.session.blocked.Load(); alarm != nil {
 		select {
 		case <-alarm.lifted:
@@ -122,7 +122,7 @@ func (p *Publisher) takePlace(ctx context.Context) error {
 	}
 }
 
-// write writes what is queued, in order, except while the broker blocks publishers.
+// write sends queued messages in order, except while the broker blocks publishers.
 func (p *Publisher) write() {
 	for {
 		select {
@@ -135,12 +135,12 @@ func (p *Publisher) write() {
 				}
 			}
 			if err := p.writeOne(c); err != nil {
-				if !errors.Is(err, amqp.ErrClosed) { // whoever closed it says more
+				if !errors.Is(err, amqp.ErrClosed) { // the closing side reports the cause
 					p.session.lose(err)
 				}
 				return
 			}
-			p.inFlight <- c // there is a place for it
+			p.inFlight <- c // never blocks: the window bounds it
 		case <-p.session.done:
 			return
 		case <-p.closing:
@@ -160,18 +160,18 @@ func (p *Publisher) writeOne(c *Confirmation) (err error) {
 		Timestamp:    m.Timestamp,
 		Body:         m.Body,
 	})
-	c.message.Body, c.message.Headers = nil, nil // the confirmation may be kept for long
+	c.message.Body, c.message.Headers = nil, nil // the caller may keep the confirmation for long
 	return err
 }
 
-// reap settles confirmations in the order of publishing and frees their places in the window.
-func (p *Publisher) reap() {
+// settle settles confirmations in the order of publishing and frees their slots in the window.
+func (p *Publisher) settle() {
 	step := time.NewTicker(p.session.config.ConfirmTimeout / confirmTimeoutSteps)
 	defer step.Stop()
 	for {
 		select {
 		case c := <-p.inFlight:
-			if !p.answered(c, step.C) {
+			if !p.awaitConfirm(c, step.C) {
 				return
 			}
 			c.err = p.outcome(c)
@@ -185,15 +185,15 @@ func (p *Publisher) reap() {
 	}
 }
 
-// patienceSteps are the parts in which the patience for a confirm runs out; one in which publishers were blocked does not count.
+// confirmTimeoutSteps are the parts of ConfirmTimeout; one during which publishers were blocked does not count.
 const confirmTimeoutSteps = 4
 
-var errUnconfirmed = errors.New("the broker neither confirms a message nor refuses it; its queue may have been deleted meanwhile")
+var errUnconfirmed = errors.New("the broker neither confirms nor refuses a message; its queue may have been deleted")
 
-// answered waits for the broker's word about the oldest message in flight. Of a message that is on its way to a quorum
-// queue while that is deleted, the broker never says a word (seen with 3.10): whoever waited for it would wait for ever, and
-// with the relay the whole fleet. What is younger gets its own time, so that a broker which is only slow is not given up.
-func (p *Publisher) answered(c *Confirmation, step <-chan time.Time) bool {
+// awaitConfirm waits for the answer to the oldest message in flight. For a message on its way to a quorum queue that
+// is being deleted, the broker never answers (seen with 3.10): the relay, and with it the fleet, would wait for ever.
+// Younger messages get their own time, so that a slow broker is not given up.
+func (p *Publisher) awaitConfirm(c *Confirmation, step <-chan time.Time) bool {
 	select {
 	case <-c.deferred.Done():
 		return true
@@ -217,8 +217,8 @@ func (p *Publisher) answered(c *Confirmation, step <-chan time.Time) bool {
 	return false
 }
 
-// outcome is what became of a message whose confirmation is here. The return of an unroutable message comes before its
-// acknowledgement, on the same channel, so that it is among the returns by now.
+// outcome is the result of a confirmed message. The return of an unroutable message precedes its acknowledgement, on
+// the same channel, so it has been received by now.
 func (p *Publisher) outcome(c *Confirmation) error {
 	p.collectReturns()
 	r := route{c.message.Exchange, c.message.RoutingKey, c.message.ID}
@@ -244,7 +244,7 @@ func (p *Publisher) collectReturns() {
 		select {
 		case r, ok := <-p.returns:
 			if !ok {
-				p.returns = nil // the channel is closed; a nil channel gives nothing
+				p.returns = nil // closed; a nil channel blocks instead
 				return
 			}
 			p.returned[route{r.Exchange, r.RoutingKey, r.MessageId}]++
@@ -254,7 +254,7 @@ func (p *Publisher) collectReturns() {
 	}
 }
 
-// over says whether nothing can be published any more.
+// over reports whether publishing has ended.
 func (p *Publisher) over() bool {
 	select {
 	case <-p.session.done:
@@ -266,8 +266,8 @@ func (p *Publisher) over() bool {
 	}
 }
 
-// lost is why nothing more comes back. When the channel is closed, the library has told the session why, or is about
-// to: it does so before it gives up the confirmations.
+// lost returns why no answer arrives any more. The library reports a closed channel's reason to the session before it
+// gives up the confirmations.
 func (p *Publisher) lost() error {
 	select {
 	case <-p.closing:
@@ -277,10 +277,10 @@ func (p *Publisher) lost() error {
 	}
 }
 
-// InFlight is how many messages have been taken and not yet been confirmed.
+// InFlight is how many messages are accepted and not yet confirmed.
 func (p *Publisher) InFlight() int { return len(p.window) }
 
-// Close closes the publisher's channel. Messages still in flight are in doubt: wait for their confirmations before.
+// Close closes the publisher's channel. Messages still in flight are in doubt: wait for their confirmations first.
 func (p *Publisher) Close() error {
 	p.once.Do(func() { close(p.closing) })
 	if err := p.channel.Close(); err != nil {

@@ -19,7 +19,7 @@ func TestAConfirmedMessageIsInItsQueue(t *testing.T) {
 	session := open(t, withLedger(t))
 	sent := sale(42)
 	sent.Timestamp = time.Date(2011, 8, 31, 12, 30, 0, 0, time.UTC)
-	must(t, publish(t, publisher(t, session, 1), sent).Wait(patient(t)))
+	must(t, publish(t, publisher(t, session, 1), sent).Wait(testContext(t)))
 
 	c := consumer(t, session, ledgerQueue, 10)
 	got := take(t, c, 1)[0]
@@ -37,21 +37,21 @@ func TestAMessageWithoutARouteIsSaidToBeUnroutable(t *testing.T) {
 	session := open(t, withLedger(t))
 	p := publisher(t, session, 256)
 	astray := sale(0)
-	astray.Exchange, astray.RoutingKey = topology.Retry, "composerp.nobody"
+	astray.Exchange, astray.RoutingKey = topology.Retry, "composerp.none"
 	home := sale(0)
 	home.Exchange, home.RoutingKey = topology.Retry, ledgerQueue
 
 	// Both kinds in flight at once, even under one id: each confirmation gets its own outcome.
-	var toNobody, toLedger []*rabbitmq.Confirmation
+	var unrouted, toLedger []*rabbitmq.Confirmation
 	for range 500 {
-		toNobody = append(toNobody, publish(t, p, astray))
+		unrouted = append(unrouted, publish(t, p, astray))
 		toLedger = append(toLedger, publish(t, p, home))
 	}
-	for i := range toNobody {
-		if err := toNobody[i].Wait(patient(t)); !errors.Is(err, rabbitmq.ErrUnroutable) || !strings.Contains(err.Error(), "composerp.nobody") {
+	for i := range unrouted {
+		if err := unrouted[i].Wait(testContext(t)); !errors.Is(err, rabbitmq.ErrUnroutable) || !strings.Contains(err.Error(), "composerp.none") {
 			t.Fatalf("message %d without a route: %v", i, err)
 		}
-		if err := toLedger[i].Wait(patient(t)); err != nil {
+		if err := toLedger[i].Wait(testContext(t)); err != nil {
 			t.Fatalf("message %d with a route: %v", i, err)
 		}
 	}
@@ -60,12 +60,12 @@ func TestAMessageWithoutARouteIsSaidToBeUnroutable(t *testing.T) {
 	}
 }
 
-func TestAnEventThatNobodyHearsLiesInUnrouted(t *testing.T) {
+func TestAnEventWithoutABindingIsInUnrouted(t *testing.T) {
 	t.Parallel()
 	session := open(t, withLedger(t))
 	m := sale(1)
 	m.RoutingKey = "inventory.unheard_of"
-	must(t, publish(t, publisher(t, session, 1), m).Wait(patient(t)))
+	must(t, publish(t, publisher(t, session, 1), m).Wait(testContext(t)))
 	if n := depth(t, session, topology.Unrouted); n != 1 {
 		t.Errorf("%d messages in %s, want 1", n, topology.Unrouted)
 	}
@@ -86,7 +86,7 @@ func TestTheWindowFillsWithoutAConfirmation(t *testing.T) {
 	if n := p.InFlight(); n != window {
 		t.Errorf("%d messages in flight, want %d", n, window)
 	}
-	soon(t, "all of them are with the broker", func() bool { return depth(t, witness, ledgerQueue) == window })
+	eventually(t, "all of them are with the broker", func() bool { return depth(t, witness, ledgerQueue) == window })
 
 	full, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
@@ -99,10 +99,10 @@ func TestTheWindowFillsWithoutAConfirmation(t *testing.T) {
 
 	broker.toClient.release()
 	for _, c := range confirmations {
-		must(t, c.Wait(patient(t)))
+		must(t, c.Wait(testContext(t)))
 	}
-	must(t, publish(t, p, sale(window)).Wait(patient(t)))
-	soon(t, "an empty window", func() bool { return p.InFlight() == 0 })
+	must(t, publish(t, p, sale(window)).Wait(testContext(t)))
+	eventually(t, "an empty window", func() bool { return p.InFlight() == 0 })
 }
 
 func TestAMessageThatTheBrokerCannotTakeEndsNothing(t *testing.T) {
@@ -123,7 +123,7 @@ func TestAMessageThatTheBrokerCannotTakeEndsNothing(t *testing.T) {
 	} {
 		m := sale(1)
 		change(&m)
-		if _, err := p.Publish(patient(t), m); !errors.Is(err, rabbitmq.ErrUnpublishable) {
+		if _, err := p.Publish(testContext(t), m); !errors.Is(err, rabbitmq.ErrUnpublishable) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -133,7 +133,7 @@ func TestAMessageThatTheBrokerCannotTakeEndsNothing(t *testing.T) {
 	largest := sale(2)
 	largest.Body = make([]byte, 1<<20)
 	largest.Headers = map[string]any{"h": strings.Repeat("x", 60<<10)}
-	must(t, publish(t, p, largest).Wait(patient(t)))
+	must(t, publish(t, p, largest).Wait(testContext(t)))
 }
 
 func TestAFullQueueRefusesItsMessage(t *testing.T) {
@@ -146,8 +146,8 @@ func TestAFullQueueRefusesItsMessage(t *testing.T) {
 	p := publisher(t, open(t, config), 1)
 	m := sale(1)
 	m.Exchange, m.RoutingKey = "", "small"
-	soon(t, "a refusal", func() bool { // a quorum queue lets a few pass before it knows that it is full
-		err := publish(t, p, m).Wait(patient(t))
+	eventually(t, "a refusal", func() bool { // a quorum queue lets a few pass before it knows that it is full
+		err := publish(t, p, m).Wait(testContext(t))
 		if err != nil && !errors.Is(err, rabbitmq.ErrNacked) {
 			t.Fatal(err)
 		}
@@ -161,12 +161,12 @@ func TestAMissingExchangeEndsTheSessionAndIsNamed(t *testing.T) {
 	p := publisher(t, session, 16)
 	m := sale(1)
 	m.Exchange = "composerp.nowhere"
-	err := publish(t, p, m).Wait(patient(t))
+	err := publish(t, p, m).Wait(testContext(t))
 	if !errors.Is(err, rabbitmq.ErrSessionLost) || !strings.Contains(err.Error(), "composerp.nowhere") {
 		t.Errorf("the confirmation says: %v", err)
 	}
 	<-session.Done()
-	if _, err := p.Publish(patient(t), sale(2)); !errors.Is(err, rabbitmq.ErrSessionLost) {
+	if _, err := p.Publish(testContext(t), sale(2)); !errors.Is(err, rabbitmq.ErrSessionLost) {
 		t.Errorf("publishing on a dead session gives %v", err)
 	}
 }
@@ -175,13 +175,13 @@ func TestAClosedPublisherEndsAlone(t *testing.T) {
 	t.Parallel()
 	session := open(t, withLedger(t))
 	p := publisher(t, session, 16)
-	must(t, publish(t, p, sale(1)).Wait(patient(t)))
+	must(t, publish(t, p, sale(1)).Wait(testContext(t)))
 	must(t, p.Close())
 	must(t, p.Close())
-	if _, err := p.Publish(patient(t), sale(2)); !errors.Is(err, rabbitmq.ErrSessionLost) {
+	if _, err := p.Publish(testContext(t), sale(2)); !errors.Is(err, rabbitmq.ErrSessionLost) {
 		t.Errorf("publishing on a closed publisher gives %v", err)
 	}
-	must(t, publish(t, publisher(t, session, 16), sale(3)).Wait(patient(t)))
+	must(t, publish(t, publisher(t, session, 16), sale(3)).Wait(testContext(t)))
 }
 
 func TestAnAlarmStopsPublishersAndNotConsumers(t *testing.T) {
@@ -190,13 +190,13 @@ func TestAnAlarmStopsPublishersAndNotConsumers(t *testing.T) {
 	session := open(t, config)
 	p := publisher(t, session, 16)
 	c := consumer(t, session, ledgerQueue, 10)
-	must(t, publish(t, p, sale(1)).Wait(patient(t)))
+	must(t, publish(t, p, sale(1)).Wait(testContext(t)))
 
-	// An alarm would stop every test's broker, so the proxy says what the broker says: connection.blocked, to the
-	// connection opened first, which is the one that publishes.
+	// A real alarm would stop every test's broker, so the proxy sends connection.blocked itself, to the connection
+	// opened first, which is the publishing one.
 	const publishing = 0
-	broker.say(t, publishing, methodFrame(60, "\x0alow memory"))
-	soon(t, "the alarm is known", func() bool { reason, blocked := session.Blocked(); return blocked && reason == "low memory" })
+	broker.inject(t, publishing, methodFrame(60, "\x0alow memory"))
+	eventually(t, "the alarm is known", func() bool { reason, blocked := session.Blocked(); return blocked && reason == "low memory" })
 	briefly, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := p.Publish(briefly, sale(2)); !errors.Is(err, context.DeadlineExceeded) {
@@ -206,44 +206,44 @@ func TestAnAlarmStopsPublishersAndNotConsumers(t *testing.T) {
 
 	published := make(chan error, 1)
 	go func() {
-		confirmation, err := p.Publish(patient(t), sale(3))
+		confirmation, err := p.Publish(testContext(t), sale(3))
 		if err == nil {
-			err = confirmation.Wait(patient(t))
+			err = confirmation.Wait(testContext(t))
 		}
 		published <- err
 	}()
-	broker.say(t, publishing, methodFrame(61, ""))
+	broker.inject(t, publishing, methodFrame(61, ""))
 	must(t, <-published)
 	if _, blocked := session.Blocked(); blocked {
 		t.Error("the alarm is over, and the session does not know")
 	}
 }
 
-// A confirm that never comes ends the session, so that somebody publishes again. An alarm is no reason to.
+// A confirm that never comes ends the session, so that the message is published again. An alarm does not.
 func TestAConfirmThatNeverComesEndsTheSession(t *testing.T) {
 	t.Parallel()
 	broker, config := throughProxy(t, withLedger(t))
 	config.ConfirmTimeout = 400 * time.Millisecond
 	session := open(t, config)
 	p := publisher(t, session, 16)
-	must(t, publish(t, p, sale(1)).Wait(patient(t)))
+	must(t, publish(t, p, sale(1)).Wait(testContext(t)))
 
 	broker.toClient.hold()
 	const publishing = 0
-	broker.say(t, publishing, methodFrame(60, "\x0alow memory"))
-	soon(t, "the alarm is known", func() bool { _, blocked := session.Blocked(); return blocked })
+	broker.inject(t, publishing, methodFrame(60, "\x0alow memory"))
+	eventually(t, "the alarm is known", func() bool { _, blocked := session.Blocked(); return blocked })
 	alarmed := time.Now()
 	late := make(chan error, 1)
 	go func() {
-		c, err := p.Publish(patient(t), sale(2))
+		c, err := p.Publish(testContext(t), sale(2))
 		if err == nil {
-			err = c.Wait(patient(t))
+			err = c.Wait(testContext(t))
 		}
 		late <- err
 	}()
-	soon(t, "its patience would have ended", func() bool { return time.Since(alarmed) > 2*config.ConfirmTimeout })
+	eventually(t, "its patience would have ended", func() bool { return time.Since(alarmed) > 2*config.ConfirmTimeout })
 	must(t, session.Err())
-	broker.say(t, publishing, methodFrame(61, ""))
+	broker.inject(t, publishing, methodFrame(61, ""))
 	released := time.Now()
 	if err := <-late; !errors.Is(err, rabbitmq.ErrSessionLost) || !strings.Contains(err.Error(), "neither confirms") {
 		t.Errorf("a message without an answer: %v", err)

@@ -10,18 +10,18 @@ import (
 	"github.com/composerp/composerp/exchange/clock"
 )
 
-// Maintain runs run on one session after another until ctx is done or run returns nil on a living session.
+// KeepConnected calls run with one session after another until ctx is done or run returns nil on a living session.
 //
-// The context given to run ends with its session; run shall then give up what it holds and return. When ctx itself
-// ends, the session still lives until run returns, so that what is in hand can be finished and acknowledged.
-// An error from run ends its session too, and the next one begins after a jittered back-off, at the next host.
+// The context given to run ends with its session; run must then release what it holds and return. When ctx itself
+// ends, the session lives until run returns, so that deliveries in hand can be finished and acknowledged. An error
+// from run ends its session too, and the next one begins after a jittered backoff, at the next host.
 //
-// Before the first session, what no retry will cure is returned at once: ErrBadURL, ErrAccessRefused, ErrVhostMissing
-// and ErrTooOld. Later they are waited out like the rest: somebody may be changing a password just now.
+// Before the first session, errors that no retry cures are returned at once: ErrBadURL, ErrAccessRefused,
+// ErrVhostMissing and ErrTooOld. Later they are retried like the rest: a password may be changing just now.
 func KeepConnected(ctx context.Context, config Config, run func(ctx context.Context, s *Session) error) error {
 	config = config.withDefaults()
 	if len(config.URLs) == 0 {
-		return fmt.Errorf("maintaining a session: no URL given: %w", ErrBadURL)
+		return fmt.Errorf("keeping a session: no URL given: %w", ErrBadURL)
 	}
 	pause := config.Backoff
 	for attempt, begun := 0, false; ; attempt++ {
@@ -29,7 +29,7 @@ func KeepConnected(ctx context.Context, config Config, run func(ctx context.Cont
 		if err == nil {
 			begun = true
 			started := time.Now()
-			config.Log.Info("session with the broker begins", "broker", session.publishing.place)
+			config.Log.Info("broker session began", "broker", session.publishing.url)
 			var over bool
 			if over, err = runOn(ctx, session, run); over {
 				return err
@@ -43,9 +43,9 @@ func KeepConnected(ctx context.Context, config Config, run func(ctx context.Cont
 		if ctx.Err() != nil {
 			return nil
 		}
-		// Every process of a fleet loses its session at the same moment: the jitter keeps them from coming back at one.
+		// Every process of a fleet loses its session at the same moment: jitter keeps them from returning together.
 		wait := pause/2 + rand.N(pause)
-		config.Log.Warn("session with the broker ends; another follows", "error", err, "in", wait)
+		config.Log.Warn("broker session lost; reconnecting", "error", err, "in", wait)
 		if !clock.Sleep(ctx, wait) {
 			return nil
 		}
@@ -53,7 +53,7 @@ func KeepConnected(ctx context.Context, config Config, run func(ctx context.Cont
 	}
 }
 
-// runOn runs on one session and closes it. It is over when there shall be no other.
+// runOn calls run with one session and closes it. over means that no other session follows.
 func runOn(ctx context.Context, session *Session, run func(ctx context.Context, s *Session) error) (over bool, err error) {
 	within, cancel := context.WithCancelCause(ctx)
 	go func() {

@@ -9,13 +9,13 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 )
 
-func TestMaintainGoesToTheNextHost(t *testing.T) {
+func TestKeepConnectedGoesToTheNextHost(t *testing.T) {
 	t.Parallel()
 	config := withLedger(t)
 	dead := withURL(t, config, func(u *url.URL) { u.Host = closedPort(t) })
 	config.URLs = append(dead.URLs, config.URLs...)
 	runs := 0
-	must(t, rabbitmq.KeepConnected(patient(t), config, func(context.Context, *rabbitmq.Session) error {
+	must(t, rabbitmq.KeepConnected(testContext(t), config, func(context.Context, *rabbitmq.Session) error {
 		runs++
 		return nil
 	}))
@@ -25,10 +25,10 @@ func TestMaintainGoesToTheNextHost(t *testing.T) {
 	open(t, config)
 }
 
-func TestMaintainBeginsAgainAfterAnError(t *testing.T) {
+func TestKeepConnectedBeginsAgainAfterAnError(t *testing.T) {
 	t.Parallel()
 	var sessions []*rabbitmq.Session
-	must(t, rabbitmq.KeepConnected(patient(t), withLedger(t), func(_ context.Context, s *rabbitmq.Session) error {
+	must(t, rabbitmq.KeepConnected(testContext(t), withLedger(t), func(_ context.Context, s *rabbitmq.Session) error {
 		if sessions = append(sessions, s); len(sessions) < 3 {
 			return errors.New("something is wrong")
 		}
@@ -44,12 +44,12 @@ func TestMaintainBeginsAgainAfterAnError(t *testing.T) {
 	}
 }
 
-// On the way out, what is in hand is finished: the session outlives the context.
-func TestMaintainLetsRunFinish(t *testing.T) {
+// At the end, deliveries in hand are finished: the session outlives the context.
+func TestKeepConnectedLetsRunFinish(t *testing.T) {
 	t.Parallel()
 	config := withLedger(t)
 	publishSales(t, open(t, config), 1)
-	ctx, stop := context.WithCancel(patient(t))
+	ctx, stop := context.WithCancel(testContext(t))
 	must(t, rabbitmq.KeepConnected(ctx, config, func(ctx context.Context, s *rabbitmq.Session) error {
 		c := consumer(t, s, ledgerQueue, 10)
 		d := take(t, c, 1)[0]
@@ -65,30 +65,30 @@ func TestMaintainLetsRunFinish(t *testing.T) {
 	}
 }
 
-func TestMaintainReportsWhatWentWrongOnTheWayOut(t *testing.T) {
+func TestKeepConnectedReportsErrorsAtTheEnd(t *testing.T) {
 	t.Parallel()
-	ctx, stop := context.WithCancel(patient(t))
+	ctx, stop := context.WithCancel(testContext(t))
 	wrong := errors.New("the last batch is not committed")
 	err := rabbitmq.KeepConnected(ctx, withLedger(t), func(context.Context, *rabbitmq.Session) error {
 		stop()
 		return wrong
 	})
 	if !errors.Is(err, wrong) {
-		t.Errorf("Maintain gives %v", err)
+		t.Errorf("KeepConnected returned %v", err)
 	}
 }
 
-func TestMaintainWaitsForABrokerAndNotForAPassword(t *testing.T) {
+func TestKeepConnectedWaitsForABrokerAndNotForAPassword(t *testing.T) {
 	t.Parallel()
 	config := withLedger(t)
 	never := func(context.Context, *rabbitmq.Session) error { t.Error("there is no session"); return nil }
 
 	wrong := withURL(t, config, func(u *url.URL) { u.User = url.UserPassword(u.User.Username(), "wrong") })
-	if err := rabbitmq.KeepConnected(patient(t), wrong, never); !errors.Is(err, rabbitmq.ErrAccessRefused) {
-		t.Errorf("with a wrong password Maintain gives %v", err)
+	if err := rabbitmq.KeepConnected(testContext(t), wrong, never); !errors.Is(err, rabbitmq.ErrAccessRefused) {
+		t.Errorf("with a wrong password KeepConnected returned %v", err)
 	}
 
-	ctx, stop := context.WithCancel(patient(t))
+	ctx, stop := context.WithCancel(testContext(t))
 	tried := make(chan struct{}, 100)
 	unreachable := withURL(t, config, func(u *url.URL) { u.Host = hangsUp(t, tried) })
 	ended := make(chan error, 1)

@@ -10,10 +10,10 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 )
 
-// dies sends d to the dead letters at the end of its ladder, and gives it as it lies there.
-func dies(d rabbitmq.Delivery) rabbitmq.Delivery {
+// deadLetter dead-letters d after its last retry, and returns it as it is in the queue.
+func deadLetter(d rabbitmq.Delivery) rabbitmq.Delivery {
 	for range 3 {
-		d.Message = rabbitmq.RetryMessage(d, ledger, rung, errors.New("no cup is left"))
+		d.Message = rabbitmq.RetryMessage(d, ledger, retryDelay, errors.New("no cup is left"))
 	}
 	d.Message = rabbitmq.DeadMessage(d, ledger, errors.New("no cup is left"))
 	return d
@@ -23,8 +23,8 @@ func TestWhatIsRedrivenIsNewButForItsHistory(t *testing.T) {
 	t.Parallel()
 	d := rabbitmq.Delivery{Message: sale(7)}
 	d.Exchange, d.RoutingKey = topology.Events, saleKey
-	d.Headers["x-outsider"] = "kept"
-	dead := dies(d)
+	d.Headers["x-external"] = "kept"
+	dead := deadLetter(d)
 	if f := dead.Failure(); f.Attempt != 4 || dead.Attempt() != 0 {
 		t.Errorf("the dead letter says %+v, and attempt %d", f, dead.Attempt())
 	}
@@ -42,22 +42,22 @@ func TestWhatIsRedrivenIsNewButForItsHistory(t *testing.T) {
 	f := again.Failure()
 	times, at := again.Redriven()
 	if times != 1 || at.IsZero() || m.Headers[rabbitmq.HeaderDiedOf] != "no cup is left" || !f.FirstFailedAt.Equal(dead.Failure().FirstFailedAt) ||
-		f.OriginalExchange != topology.Events || f.OriginalRoutingKey != saleKey || again.LogSeq() != 7 || m.Headers["x-outsider"] != "kept" {
+		f.OriginalExchange != topology.Events || f.OriginalRoutingKey != saleKey || again.LogSeq() != 7 || m.Headers["x-external"] != "kept" {
 		t.Errorf("its history is %v", m.Headers)
 	}
 	if dead.Headers[rabbitmq.HeaderAttempt] == nil {
 		t.Error("the dead letter's own headers were changed")
 	}
-	if times, _ := (rabbitmq.Delivery{Message: rabbitmq.RedriveMessage(dies(again), ledger)}).Redriven(); times != 2 {
+	if times, _ := (rabbitmq.Delivery{Message: rabbitmq.RedriveMessage(deadLetter(again), ledger)}).Redriven(); times != 2 {
 		t.Errorf("the second time it came back %d times", times)
 	}
 }
 
 // Shovel's move leaves all headers as they are.
-func TestWhatIsMovedByHandHasAWholeLadderBeforeIt(t *testing.T) {
+func TestAMessageMovedByHandBeginsAtAttemptZero(t *testing.T) {
 	t.Parallel()
 	for name, dead := range map[string]rabbitmq.Delivery{
-		"our own": dies(rabbitmq.Delivery{Message: sale(7)}),
+		"our own": deadLetter(rabbitmq.Delivery{Message: sale(7)}),
 		"the broker's": {Message: rabbitmq.Message{ID: "x", Headers: map[string]any{
 			rabbitmq.HeaderAttempt: int64(3), "x-death": []any{amqp.Table{"queue": ledgerQueue, "reason": "delivery_limit"}, amqp.Table{"reason": "expired"}},
 		}}},
@@ -67,35 +67,35 @@ func TestWhatIsMovedByHandHasAWholeLadderBeforeIt(t *testing.T) {
 		if moved.Attempt() != 0 {
 			t.Errorf("%s: it comes as attempt %d", name, moved.Attempt())
 		}
-		up := rabbitmq.Delivery{Message: rabbitmq.RetryMessage(moved, ledger, rung, errors.New("why"))}
+		up := rabbitmq.Delivery{Message: rabbitmq.RetryMessage(moved, ledger, retryDelay, errors.New("why"))}
 		if f := up.Failure(); up.Attempt() != 1 || f.Error != "why" || up.Headers[rabbitmq.HeaderDead] != nil || up.Headers[rabbitmq.HeaderDiedOf] == "" {
-			t.Errorf("%s: it goes up the ladder as %v", name, up.Headers)
+			t.Errorf("%s: it is retried as %v", name, up.Headers)
 		}
 		if times, _ := up.Redriven(); times != 1 {
 			t.Errorf("%s: it came back %d times", name, times)
 		}
-		if f := dies(up).Failure(); f.Attempt != 5 {
-			t.Errorf("%s: then it dies at attempt %d", name, f.Attempt)
+		if f := deadLetter(up).Failure(); f.Attempt != 5 {
+			t.Errorf("%s: then it deadLetter at attempt %d", name, f.Attempt)
 		}
 	}
 }
 
-func TestWhatComesOffARungIsNotFromTheDead(t *testing.T) {
+func TestAMessageFromARetryQueueIsNotRedriven(t *testing.T) {
 	t.Parallel()
-	d := rabbitmq.Delivery{Message: rabbitmq.RetryMessage(rabbitmq.Delivery{Message: sale(7)}, ledger, rung, errors.New("why"))}
-	d.Headers["x-death"] = []any{amqp.Table{"queue": topology.RetryQueueName(ledger, rung), "reason": "expired"}}
+	d := rabbitmq.Delivery{Message: rabbitmq.RetryMessage(rabbitmq.Delivery{Message: sale(7)}, ledger, retryDelay, errors.New("why"))}
+	d.Headers["x-death"] = []any{amqp.Table{"queue": topology.RetryQueueName(ledger, retryDelay), "reason": "expired"}}
 	if d.Attempt() != 1 {
 		t.Errorf("it comes as attempt %d", d.Attempt())
 	}
 }
 
-// A message that was looked at in another queue brings that queue's count along.
+// A message browsed in another queue brings that queue's count along.
 func TestTheCountOfAnotherQueueIsNotHeeded(t *testing.T) {
 	t.Parallel()
 	session := open(t, withLedger(t))
 	m := sale(7)
 	m.Headers["x-delivery-count"] = int64(9)
-	must(t, publish(t, publisher(t, session, 1), m).Wait(patient(t)))
+	must(t, publish(t, publisher(t, session, 1), m).Wait(testContext(t)))
 	c := consumer(t, session, ledgerQueue, 1)
 	d := take(t, c, 1)[0]
 	if d.DeliveryCount != 0 {

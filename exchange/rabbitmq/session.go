@@ -10,8 +10,8 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// Session is a pair of connections, one that publishes and one that consumes, and everything opened on them.
-// They live and end together; the package documentation says why. It is safe for concurrent use.
+// Session is a pair of connections, one that publishes and one that consumes, and everything opened on them. They live
+// and end together; the package documentation says why. It is safe for concurrent use.
 type Session struct {
 	config                Config
 	publishing, consuming *link
@@ -19,21 +19,21 @@ type Session struct {
 	end     sync.Once
 	err     error         // set before done is closed
 	done    chan struct{} // the session has ended
-	dropped chan struct{} // and its sockets are closed
+	dropped chan struct{} // its sockets are closed
 
 	blocked atomic.Pointer[blockage]
 }
 
-// blockage is an alarm of the broker's, during which it reads nothing from the publishing connection.
+// blockage is an alarm of the broker, during which it reads nothing from the publishing connection.
 type blockage struct {
 	reason string
 	lifted chan struct{}
 }
 
-var errClosedByOwner = errors.New("it was closed from this side")
+var errClosedByOwner = errors.New("closed by this process")
 
-// Open opens a session with the first of the hosts that answers. Where none does, the error says for each what is wrong,
-// in one line, and is ErrUnreachable, ErrAccessRefused, ErrVhostMissing, ErrBadURL or ErrTooOld.
+// Open opens a session with the first host that answers. When none does, the error says for each what is wrong, in one
+// line, and is ErrUnreachable, ErrAccessRefused, ErrVhostMissing, ErrBadURL or ErrTooOld.
 func Open(ctx context.Context, config Config) (*Session, error) {
 	config = config.withDefaults()
 	s, err := firstHost(config, func(url string) (*Session, error) { return openAt(ctx, config, url) })
@@ -69,7 +69,7 @@ func openAt(ctx context.Context, config Config, url string) (*Session, error) {
 	return s, nil
 }
 
-// watch ends the session when either connection ends, and keeps account of the broker's alarms.
+// watch ends the session when either connection ends, and tracks the broker's alarms.
 func (s *Session) watch(publishing, consuming <-chan *amqp.Error, alarms <-chan amqp.Blocking) {
 	for {
 		select {
@@ -93,19 +93,19 @@ func (s *Session) alarm(alarm amqp.Blocking) {
 	was := s.blocked.Load()
 	switch {
 	case alarm.Active && was == nil:
-		s.config.Log.Warn("the broker blocks publishers", "broker", s.publishing.place, "reason", alarm.Reason)
+		s.config.Log.Warn("the broker blocks publishers", "broker", s.publishing.url, "reason", alarm.Reason)
 		s.blocked.Store(&blockage{reason: alarm.Reason, lifted: make(chan struct{})})
 	case !alarm.Active && was != nil:
-		s.config.Log.Info("the broker takes messages again", "broker", s.publishing.place)
+		s.config.Log.Info("the broker unblocks publishers", "broker", s.publishing.url)
 		s.blocked.Store(nil)
 		close(was.lifted)
 	}
 }
 
-// connectionEnded ends the session. A goodbye to a connection that has ended is idle, and would wait for the locks that
-// a write hanging in its socket still holds: so the socket goes first.
+// connectionEnded ends the session. Closing an ended connection cleanly is useless, and would wait for locks that a
+// hanging write holds: so the socket is closed first.
 func (s *Session) connectionEnded(l *link, reason *amqp.Error) {
-	if reason == nil { // after a goodbye from this side the library gives none
+	if reason == nil { // after a close by this side the library reports none
 		s.lose(errClosedByOwner)
 		return
 	}
@@ -116,7 +116,7 @@ func (s *Session) connectionEnded(l *link, reason *amqp.Error) {
 // lose ends the session, once, and closes its sockets in the background.
 func (s *Session) lose(cause error) {
 	s.end.Do(func() {
-		s.err = lostBecause(cause)
+		s.err = sessionLost(cause)
 		close(s.done)
 		go func() {
 			var both sync.WaitGroup
@@ -128,10 +128,10 @@ func (s *Session) lose(cause error) {
 	})
 }
 
-// Done is closed when the session has ended, from whichever side.
+// Done is closed when the session has ended, by either side.
 func (s *Session) Done() <-chan struct{} { return s.done }
 
-// Err is nil while the session lives, and ErrSessionLost with the reason after.
+// Err is nil while the session lives, and then ErrSessionLost with the reason.
 func (s *Session) Err() error {
 	select {
 	case <-s.done:
@@ -141,15 +141,15 @@ func (s *Session) Err() error {
 	}
 }
 
-// Close ends the session and returns when its sockets are closed, within Config.CloseTimeout or little more.
-// It waits for no confirmation and acknowledges nothing: do that before.
+// Close ends the session and returns when its sockets are closed, within Config.CloseTimeout or little more. It waits
+// for no confirmation and acknowledges nothing: do that before.
 func (s *Session) Close() error {
 	s.lose(errClosedByOwner)
 	<-s.dropped
 	return nil
 }
 
-// Blocked says whether the broker holds publishers up, by an alarm of its memory or disk, and why.
+// Blocked reports whether the broker blocks publishers, by an alarm of its memory or disk, and why.
 func (s *Session) Blocked() (reason string, blocked bool) {
 	if b := s.blocked.Load(); b != nil {
 		return b.reason, true
@@ -157,19 +157,16 @@ func (s *Session) Blocked() (reason string, blocked bool) {
 	return "", false
 }
 
-// BrokerVersion is the version the broker gave in the handshake: "3.10.8".
-func (s *Session) BrokerVersion() string { return s.publishing.version() }
-
-// Depth asks how many messages are ready in a queue and how many consumers it has; ErrMissing where there is none.
-// It asks on a channel of its own, because a missing queue costs the channel.
+// Depth returns how many messages are ready in a queue and how many consumers it has; ErrMissing when there is none.
+// It uses a channel of its own, because a missing queue costs the channel.
 func (s *Session) Depth(queue string) (ready int, consumers int, err error) {
 	channel, err := s.consuming.Channel()
 	if err != nil {
-		return 0, 0, fmt.Errorf("asking the depth of %s: %w", queue, explain(err))
+		return 0, 0, fmt.Errorf("reading the depth of %s: %w", queue, explain(err))
 	}
 	state, err := channel.QueueDeclarePassive(queue, true, false, false, false, nil)
 	if err != nil {
-		return 0, 0, fmt.Errorf("asking the depth of %s: %w", queue, explain(err))
+		return 0, 0, fmt.Errorf("reading the depth of %s: %w", queue, explain(err))
 	}
 	_ = channel.Close()
 	return state.Messages, state.Consumers, nil

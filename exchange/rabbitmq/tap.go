@@ -6,29 +6,28 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// mostOverheard bounds what waits to be heard: the oldest are dropped, for nothing depends on them.
+// tapLimit bounds the copies in the tap's queue: beyond it the oldest are dropped.
 const tapLimit = 50_000
 
-// Overhear gives a consumer of copies of what an exchange gets under any of the keys from now on, beside the queues that
-// it goes to. The copies lie in an exclusive queue of that name, which ends with the session; the name must be nobody's. Who
-// has heard them acknowledges them.
+// Tap consumes copies of what an exchange gets under any of the keys from now on, beside its other queues. The copies
+// are in an exclusive queue of the given, unused name, which ends with the session. The caller acknowledges them.
 func (s *Session) Tap(exchange string, keys []string, queue string) (*Consumer, error) {
 	channel, err := s.consuming.Channel()
 	if err != nil {
-		return nil, fmt.Errorf("overhearing %s: %w", exchange, explain(err))
+		return nil, fmt.Errorf("tapping %s: %w", exchange, explain(err))
 	}
 	closes := channel.NotifyClose(make(chan *amqp.Error, 1))
 	c, err := s.tapOn(channel, exchange, keys, queue)
 	if err != nil {
 		_ = channel.Close()
-		return nil, fmt.Errorf("overhearing %s: %w", exchange, err)
+		return nil, fmt.Errorf("tapping %s: %w", exchange, err)
 	}
 	go s.watchChannel(closes)
 	return c, nil
 }
 
 func (s *Session) tapOn(channel *amqp.Channel, exchange string, keys []string, queue string) (*Consumer, error) {
-	arguments := amqp.Table{"x-queue-type": "classic", "x-max-length": int64(tapLimit)} // a quorum queue can not be exclusive
+	arguments := amqp.Table{"x-queue-type": "classic", "x-max-length": int64(tapLimit)} // a quorum queue cannot be exclusive
 	_, err := channel.QueueDeclare(queue, true, false, true, false, arguments)
 	if err != nil {
 		return nil, explain(err)

@@ -2,8 +2,9 @@ package topology
 
 import "encoding/json"
 
-// Definitions is the topology as RabbitMQ imports it, by `rabbitmqctl import_definitions`, by its management UI or at its start
-// (load_definitions). It makes the virtual host and what is in it, and no user: permissions are given by whoever knows the users.
+// Definitions returns the topology in RabbitMQ's import format, for `rabbitmqctl import_definitions`, the management
+// UI or load_definitions. It contains the virtual host and everything in it, but no users: permissions need their
+// names.
 func (t Topology) Definitions(vhost string) ([]byte, error) {
 	type object = map[string]any
 	d := struct {

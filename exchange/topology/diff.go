@@ -9,18 +9,18 @@ import (
 	"strings"
 )
 
-// Difference is one thing in which a broker is not as a topology has it.
+// Difference is one thing in which a broker differs from a topology.
 type Difference struct {
 	Kind  string `json:"kind"` // exchange, queue or binding
 	Name  string `json:"name"` // a binding's reads "composerp.events -> composerp.ledger"
 	State State  `json:"state"`
-	// Property is what differs: "type", or an argument. A binding's is its routing key, or the header it asks for.
+	// Property is what differs: "type", or an argument. A binding's is its routing key, or the header it requires.
 	Property string `json:"property,omitempty"`
-	Want     any    `json:"want"` // nil: shall not be there
-	Have     any    `json:"have"` // nil: is not there
+	Want     any    `json:"want"` // nil: should not exist
+	Have     any    `json:"have"` // nil: does not exist
 }
 
-// Words say the difference for a person; a thing that is missing or extra speaks for itself.
+// String describes the difference in words.
 func (d Difference) String() string {
 	switch {
 	case d.State == Mismatch:
@@ -33,7 +33,7 @@ func (d Difference) String() string {
 	return ""
 }
 
-// said is a value as JSON; what is not there is "nothing".
+// Literal is a value as JSON; a missing one is "nothing".
 func Literal(v any) string {
 	if v == nil {
 		return "nothing"
@@ -45,17 +45,18 @@ func Literal(v any) string {
 	return string(raw)
 }
 
-// State is how something differs.
+// State is the kind of a difference.
 type State string
 
+// The states of an exchange, queue or binding that differs.
 const (
 	Missing  State = "missing"  // `topology apply` declares it
-	Extra    State = "extra"    // nothing of the fleet needs it; nobody deletes it unasked
-	Mismatch State = "mismatch" // it can not be changed in place
+	Extra    State = "extra"    // the fleet does not need it; nothing deletes it unasked
+	Mismatch State = "mismatch" // cannot be changed in place
 )
 
-// Diff holds what a broker has against the topology it should have. The result is empty when they are the same, and in the
-// order of the topology otherwise: what is extra comes after what is wanted.
+// Diff compares a broker's topology with the wanted one, t. The result is empty when they are equal, else in the order
+// of t, with extra things last.
 func (t Topology) Diff(have Topology) []Difference {
 	found := []Difference{}
 	found = append(found, diffObjects("exchange", describeExchanges(t.Exchanges), describeExchanges(have.Exchanges))...)
@@ -63,7 +64,7 @@ func (t Topology) Diff(have Topology) []Difference {
 	return append(found, diffBindings(t.Bindings, have.Bindings)...)
 }
 
-// object is an exchange or a queue by what it has.
+// object is an exchange or a queue by its properties.
 type object struct {
 	name       string
 	properties map[string]any
@@ -72,7 +73,7 @@ type object struct {
 func describeExchanges(specs []ExchangeSpec) []object {
 	var objects []object
 	for _, e := range specs {
-		properties := plain(e.Arguments)
+		properties := normalized(e.Arguments)
 		properties["type"] = e.Kind
 		objects = append(objects, object{e.Name, properties})
 	}
@@ -82,13 +83,13 @@ func describeExchanges(specs []ExchangeSpec) []object {
 func describeQueues(specs []QueueSpec) []object {
 	var objects []object
 	for _, q := range specs {
-		objects = append(objects, object{q.Name, plain(q.Arguments)})
+		objects = append(objects, object{q.Name, normalized(q.Arguments)})
 	}
 	return objects
 }
 
-// plain gives arguments as JSON has them, for a number of the broker's answer is no int64.
-func plain(arguments map[string]any) map[string]any {
+// normalized returns arguments with JSON's types: numbers of the management API are no int64.
+func normalized(arguments map[string]any) map[string]any {
 	properties := map[string]any{}
 	raw, err := json.Marshal(arguments)
 	if err == nil {
@@ -127,8 +128,8 @@ func diffObjects(kind string, want, have []object) []Difference {
 	return found
 }
 
-// Surplus gives the bindings by which what the topology holds gets more from its exchanges than it asks for. They are an
-// older version's, or somebody's who wanted it so.
+// Surplus returns the bindings through which the topology's queues and exchanges get more than they ask for: of an
+// older version, or added by hand.
 func (t Topology) Surplus(have Topology) []BindingSpec {
 	ours := map[string]bool{}
 	for _, e := range t.Exchanges {
@@ -146,10 +147,10 @@ func (t Topology) Surplus(have Topology) []BindingSpec {
 	return surplus
 }
 
-// headerMark stands before a header where otherwise a routing key would be.
+// headerMark precedes a header in the place of a routing key.
 const headerMark = "header "
 
-// Asks is what a message must have to be led on: a routing key, or "header x-relayed".
+// Condition is what a message must match to pass: a routing key, or "header x-relayed".
 func (b BindingSpec) Condition() string {
 	if b.Header != "" {
 		return headerMark + b.Header
@@ -170,7 +171,7 @@ func diffBindings(want, have []BindingSpec) []Difference {
 	return found
 }
 
-// extraBindings are those a broker has beyond the wanted, in order.
+// extraBindings returns the bindings a broker has beyond the wanted, in order.
 func extraBindings(want, have []BindingSpec) []BindingSpec {
 	has := map[BindingSpec]bool{}
 	for _, b := range have {

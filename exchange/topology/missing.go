@@ -1,7 +1,7 @@
 package topology
 
-// Missing is the part of a topology that a broker lacks, by name and not by argument: what Apply declares of it. A
-// binding is missing too where either of its ends is.
+// Missing is the part of a topology that a broker lacks, by name and not by argument: the part that Apply would
+// declare. A binding is missing too when either of its ends is.
 func (t Topology) Missing(have Topology) Topology {
 	exchanges, queues, bindings := map[string]bool{}, map[string]bool{}, map[BindingSpec]bool{}
 	for _, e := range have.Exchanges {
@@ -32,5 +32,5 @@ func (t Topology) Missing(have Topology) Topology {
 	return missing
 }
 
-// Empty says whether there is nothing in it.
+// Empty reports whether the topology contains nothing.
 func (t Topology) Empty() bool { return len(t.Exchanges)+len(t.Queues)+len(t.Bindings) == 0 }

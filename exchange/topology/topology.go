@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// Subscription is what one worker wants from the broker.
+// Subscription is what one worker needs from the broker.
 type Subscription struct {
 	Worker       string
-	RoutingKeys  []string        // what it hears
+	RoutingKeys  []string        // the events it consumes
 	RetryDelays  []time.Duration // how long its retry queues hold a message
-	Queue        string          // a queue that exists without it, which it drains: then it has no queue and no ladder of its own
-	ExternalOnly bool            // of that, it hears only what outsiders publish, and not what the relay does
+	Queue        string          // an existing queue that it drains: then it has no queue and no retry queues of its own
+	ExternalOnly bool            // consume only external publishers' events, not the relay's
 }
 
-// Topology is everything the broker must hold, in the order in which it is declared.
-// All of it is durable, and all queues are quorum queues.
+// Topology is everything the broker must hold, in the order of declaration. All of it is durable, and all queues are
+// quorum queues.
 type Topology struct {
 	Exchanges []ExchangeSpec `json:"exchanges"`
 	Queues    []QueueSpec    `json:"queues"`
@@ -37,19 +37,19 @@ type QueueSpec struct {
 	Arguments map[string]any `json:"arguments"`
 }
 
-// BindingSpec leads what an exchange gets under a routing key to a queue or to another exchange.
+// BindingSpec routes messages of an exchange with a routing key to a queue or to another exchange.
 type BindingSpec struct {
 	Exchange   string `json:"exchange"`
 	Queue      string `json:"queue,omitempty"`
-	To         string `json:"to,omitempty"` // an exchange, where there is no queue
+	To         string `json:"to,omitempty"` // an exchange, when Queue is ""
 	RoutingKey string `json:"routingKey"`
-	Header     string `json:"header,omitempty"` // of a headers exchange: what has this header, and there says true
+	Header     string `json:"header,omitempty"` // of a headers exchange: messages with this header set to true
 }
 
-// Destination is the queue or the exchange that the binding leads to.
+// Destination is the queue or the exchange that the binding routes to.
 func (b BindingSpec) Destination() string { return b.Queue + b.To }
 
-// arguments are the binding's. A header whose name begins with x- counts only where the match says so.
+// Arguments are the binding's arguments. A header whose name begins with x- is matched only by any-with-x.
 func (b BindingSpec) Arguments() map[string]any {
 	if b.Header == "" {
 		return nil
@@ -63,16 +63,15 @@ const (
 )
 
 const (
-	// deliveryLimit leaves room for innocents: a dropped connection, and before 4.3 a requeue, counts as one delivery of
-	// every message that was prefetched. 4.x drops after 20 where nothing is said.
+	// deliveryLimit is high because a dropped connection, and before 4.3 a requeue, counts as one delivery of every
+	// prefetched message. 4.x drops after 20 unless the limit is set.
 	deliveryLimit = 1000
-	// restingDeliveryLimit is for queues where messages lie until a person comes and looks: every look counts.
+	// deadLetterDeliveryLimit is for queues whose messages wait for a person: every browse counts.
 	deadLetterDeliveryLimit = 1_000_000
 )
 
-// Compute gives the topology of these subscriptions. It is pure: the same subscriptions, in any order, give the same. Whoever
-// hears only what is not logged yet comes first: while an exchange is put together again, what others hear of outsiders
-// reaches the log too.
+// Compute returns the topology of these subscriptions, whatever their order. External-only workers come first: while
+// an exchange is being restored, events that other workers get from external publishers reach the log too.
 func Compute(subs []Subscription) Topology {
 	t := Topology{
 		Exchanges: []ExchangeSpec{
@@ -103,13 +102,13 @@ func Compute(subs []Subscription) Topology {
 			t.addWorker(sub)
 		}
 	}
-	// Last: a dead letter that is routed somewhere is in its own queue, and the journal may be told of it later.
+	// Last: a routed dead letter is then in its own queue already, and the dead-letter log may get it later.
 	t.Bindings = append(t.Bindings, BindingSpec{Exchange: Dead, Queue: DeadLetterLog, RoutingKey: "#"})
 	return t
 }
 
-// addWorker adds a worker's own queue, its dead letters and its ladder.
-// The queue is bound to composerp.retry by its own name, so that a redrive needs no default exchange.
+// addWorker adds a worker's queue, its dead letters and its retry queues. The queue is bound to composerp.retry by its
+// own name, so that a redrive needs no default exchange.
 func (t *Topology) addWorker(sub Subscription) {
 	queue, dead := QueueName(sub.Worker), DeadQueueName(sub.Worker)
 	t.Queues = append(t.Queues,
@@ -126,17 +125,17 @@ func (t *Topology) addWorker(sub Subscription) {
 		BindingSpec{Exchange: Retry, Queue: queue, RoutingKey: queue},
 		BindingSpec{Exchange: Dead, Queue: dead, RoutingKey: queue})
 	for _, d := range slices.Compact(slices.Sorted(slices.Values(sub.RetryDelays))) {
-		rung := RetryQueueName(sub.Worker, d)
+		name := RetryQueueName(sub.Worker, d)
 		arguments := workingArguments("", queue)
 		arguments["x-message-ttl"] = d.Milliseconds()
-		t.Queues = append(t.Queues, QueueSpec{Name: rung, Arguments: arguments})
-		t.Bindings = append(t.Bindings, BindingSpec{Exchange: Retry, Queue: rung, RoutingKey: rung})
+		t.Queues = append(t.Queues, QueueSpec{Name: name, Arguments: arguments})
+		t.Bindings = append(t.Bindings, BindingSpec{Exchange: Retry, Queue: name, RoutingKey: name})
 	}
 }
 
-// addFilter adds the exchanges that let only what the relay has not published through to a worker's queue, and gives the
-// first. No exchange matches what is not there: so what has the header is led astray, and the rest takes the filter's
-// alternate. A copy the worker need not be sent costs no delivery.
+// addFilter adds the exchanges that let only external publishers' events through to a worker's queue, and returns the
+// first. No exchange can match a missing header, so messages with it are routed to an exchange without bindings, and
+// the rest takes the filter's alternate exchange. A relayed copy thus costs no delivery.
 func (t *Topology) addFilter(worker string) string {
 	filter, unlogged, logged := FilterName(worker), ExternalName(worker), LoggedName(worker)
 	t.Exchanges = append(t.Exchanges,
@@ -149,8 +148,8 @@ func (t *Topology) addFilter(worker string) string {
 	return filter
 }
 
-// working are the arguments of a queue whose messages leave it for deadLetterExchange, under key, when they expire or
-// have been delivered too often. At-least-once keeps such a message until its new queue has confirmed it; it needs
+// workingArguments are those of a queue whose messages go to deadLetterExchange, under key, when they expire or reach
+// the delivery limit. At-least-once keeps such a message until its new queue has confirmed it; it needs
 // reject-publish.
 func workingArguments(deadLetterExchange, key string) map[string]any {
 	return map[string]any{

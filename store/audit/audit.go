@@ -8,64 +8,30 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// # The audit
-//
-// The audit proves by arithmetic what the rest of this package promises. Each
-// check is one statement that looks at everything it is about and names what
-// does not add up; it shares no code with the ledger or the harness, and reads
-// the events' bodies itself, so that a mistake there is not repeated here.
-//
-// Invariants:
-//
-//   - All checks see one state: they run in one REPEATABLE READ transaction,
-//     which locks out nobody but whoever would drop a generation of the inbox.
-//   - A check never passes because it could not look: what cannot be read is an
-//     error, and what there was nothing of has a count of 0.
-//   - What is only late is never called wrong. A consumer's inbox, its effect and
-//     what it says are committed together, so whatever one snapshot shows adds up,
-//     but for what somebody has still to hear. That is open (audit_open.go): it is
-//     excused by name, event by event, and nothing else is.
-//   - What was proven is not looked at again (audit_checkpoint.go), and nothing
-//     is left out: each event, debt and movement is judged once by some audit, or
-//     is open in the newest checkpoint.
-//
-// # What hides from an audit since a checkpoint
-//
-// It trusts that what was proven stays as it was. It does not see an old row that
-// was changed or deleted, unless a position, a read model or a later row no longer
-// agrees; nor a row too many that nothing refers to, in a page of admission,
-// movement or the inbox that had room; nor a second copy of an old derived event
-// other than INVENTORY_UPDATED. Nothing here writes such rows; a hand may.
-// AuditScope.Full looks at everything, as the first audit does.
-//
-// What is in queues or in a worker's hand cannot be seen from here. Whoever calls
-// Audit has looked there, and says what it knows (see the package exchange/audit).
-
-// The names under which the relay keeps its cursor, the ledger and stockview their
-// inboxes, and intake its queue: whose work the tables are that the audit looks at.
+// The names under which the relay keeps its cursor, ledger and stockview their inboxes, and intake its queue.
 const (
 	auditedLedger    = "ledger"
 	auditedStockview = "stockview"
 	auditedIntake    = "intake"
 )
 
-// AuditCheck is the outcome of one check.
+// Check is the outcome of one check.
 type Check struct {
 	Name string `json:"name"`
-	What string `json:"what"` // what holds when it is OK, as a sentence
+	What string `json:"what"` // the statement that holds when it is OK
 	OK   bool   `json:"ok"`
-	// Skipped says why nothing could be looked at; then OK means nothing.
+	// Skipped says why there was nothing to check; OK means nothing then.
 	Skipped string `json:"skipped,omitempty"`
-	// Mended says what the audit itself has put right.
+	// Mended says what the audit itself has repaired.
 	Mended string `json:"mended,omitempty"`
-	Count  int64  `json:"count"` // how many things were looked at
+	Count  int64  `json:"count"` // how many things were checked
 	Unit   string `json:"unit"`  // what was counted: "events"
-	Wrong  int64  `json:"wrong"` // how many of them do not add up
+	Wrong  int64  `json:"wrong"` // how many of them are inconsistent
 	// Findings are the first of those.
 	Findings []Finding `json:"findings"`
 }
 
-// AuditFinding names one thing that does not add up. What does not apply is empty.
+// Finding names one inconsistency. Fields that do not apply are empty.
 type Finding struct {
 	EventID  string `db:"event_id" json:"eventId,omitempty"`
 	Type     string `db:"type" json:"type,omitempty"`
@@ -97,41 +63,42 @@ func (f Finding) String() string {
 	return b.String() + f.Problem
 }
 
-// AuditScope says what to look at, and what the caller knows of the messages on
-// their way. The zero value is a fleet at rest, from the last checkpoint on.
+// Scope says what to check, and what the caller knows of messages in flight. The zero value is a fleet at rest, from
+// the last checkpoint on.
 type Scope struct {
-	// Full looks at everything, whatever was proven before.
+	// Full checks everything, whatever was proven before.
 	Full bool
 	// Forget leaves no checkpoint.
 	Forget bool
-	// Settled is a point of the log in an epoch (LogState.Point or Passed). Events that it has seen were published before the caller began
-	// to watch; later ones may be on their way. Empty: all of them were.
+	// Settled is a snapshot of the log (eventlog.State) and its epoch. Events that it has seen were published before
+	// the caller began to observe; later ones may be in flight. Empty: all were published.
 	Settled      string
 	SettledEpoch int
-	// Fewest are the fewest messages there were of a consumer at one moment since, wherever they may be. It is in doubt of a consumer
-	// that is not named, whose events are then in flight; nil: there were none of anybody's.
+	// Fewest is, by consumer, the fewest messages observed at one moment, wherever they were. Deliveries of a consumer
+	// without an entry count as in flight; nil: there were no messages at all.
 	Fewest map[string]int64
 }
 
-// Proof is what the checks found, all in one state of the database.
+// Proof is the result of all checks, in one state of the database.
 type Proof struct {
 	Checks []Check
 	Counts Counts
-	// Since is what was proven before and not looked at again; nil when everything was looked at.
+	// Since is the checkpoint up to which nothing was checked again; nil when everything was checked.
 	Since *Checkpoint
 	// Fresh is how many events were new since then.
 	Fresh int64
-	// Moved is how many events have entered the log since AuditScope.Settled.
+	// Moved is how many events have entered the log since Scope.Settled.
 	Moved int64
-	// Flights are what somebody has still to do. Everything before UpTo, and all that is not among them, is proven if nothing is wrong.
+	// Flights are deliveries that may still happen. If nothing is wrong, everything before UpTo and everything not
+	// among them is proven.
 	Flights []Flight
 	UpTo    time.Time
-	// Made tells that a checkpoint was made of it; Unmade why not, where one was due.
+	// Made means that a checkpoint was made; Unmade says why not, when one was due.
 	Made   bool
 	Unmade error
 }
 
-// Wrong is how many things do not add up.
+// Wrong is the number of inconsistencies.
 func (p Proof) Wrong() (n int64) {
 	for _, c := range p.Checks {
 		n += c.Wrong
@@ -139,34 +106,34 @@ func (p Proof) Wrong() (n int64) {
 	return n
 }
 
-// verdict ends each check's statement. What stands before it defines judged: a
-// row for everything that was looked at, whose problem is null when all is well.
+// verdict ends each check's statement. The text before it defines judged: a row for everything checked, whose problem
+// is null when all is well.
 const verdict = `
 SELECT t.counted, t.wrong, coalesce(f.event_id::text, '') AS event_id, coalesce(f.type, '') AS type, coalesce(f.consumer, '') AS consumer,
        coalesce(f.tenant_id, '') AS tenant_id, coalesce(f.item_id, '') AS item_id, coalesce(f.location_id, '') AS location_id,
        coalesce(f.problem, '') AS problem
 FROM (SELECT count(*) AS counted, count(problem) AS wrong FROM judged) t
-LEFT JOIN (SELECT * FROM judged WHERE problem IS NOT NULL ORDER BY place LIMIT 10) f ON true
-ORDER BY f.place`
+LEFT JOIN (SELECT * FROM judged WHERE problem IS NOT NULL ORDER BY sort_key LIMIT 10) f ON true
+ORDER BY f.sort_key`
 
-// auditCheck is a check as it is written down.
+// check is a check as declared below.
 type check struct {
 	name, what, unit string
-	ways             inWays
-	// counting goes on from checkpoint to checkpoint: what was looked at is never looked at again.
+	ways             variants
+	// counting continues from checkpoint to checkpoint: proven rows are never checked again.
 	counting bool
 }
 
-// auditChecks are all checks, in the order in which an event goes through the house.
+// auditChecks are all checks, in the order in which an event passes through the fleet.
 var auditChecks = []check{
 	{"log", "every admitted event is in the log, once, with the body it was admitted with", "events", auditLog, true},
 	{"published", "every event to be published is passed by the relay", "events", auditPublished, true},
-	{"handled", "every event is handled once, or dead, for each consumer that owes it", "debts", auditHandled, true},
+	{"handled", "every event is handled once, or dead, for each subscribed consumer", "deliveries", auditHandled, true},
 	{"implied", "stock moved as the log's events say, and by nothing else", "events", auditImplied, true},
 	{"movements", "each position's movements count 1, 2, 3 and each goes on where the one before ended", "movements", auditMovements, true},
 	{"positions", "every position is the sum of its movements", "positions", auditPositions, false},
 	{"balance", "each item sums to zero over real and virtual locations", "items", auditBalance, false},
-	{"told", "each movement was told by one INVENTORY_UPDATED, with the same figures", "movements", auditTold, true},
+	{"told", "each movement was published in one INVENTORY_UPDATED, with the same figures", "movements", auditUpdates, true},
 	{"stock", "the stock read model is what the positions are", "positions", auditStock, false},
 	{"orders", "orders, their lines, what came and what is on order add up; no need has two orders", "orders", auditOrders, false},
 	{"planned", "replenishment counts with what the ledger has", "positions", auditPlanned, false},
@@ -175,10 +142,8 @@ var auditChecks = []check{
 	{"lots", "lots, less what was sold beyond them, are what is on hand", "positions", auditLots, false},
 }
 
-// auditSettings make the planner and the server treat the audit as what it is:
-// few large statements over tables that nobody may have analyzed since they grew.
-// No parallel workers: they would take the other core from the fleet, and need
-// shared memory that containers are short of.
+// auditSettings tune the planner for a few large statements over tables that may not have been analyzed since they
+// grew. No parallel workers: they would take cores from the fleet, and need shared memory that containers lack.
 var auditSettings = pg.SQL(`
 SELECT set_config('statement_timeout', '30min', true), set_config('idle_in_transaction_session_timeout', '1min', true),
        set_config('work_mem', '256MB', true), set_config('jit', 'off', true), set_config('enable_seqscan', $1, true), set_config('plan_cache_mode', 'force_custom_plan', true),

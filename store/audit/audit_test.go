@@ -17,8 +17,8 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// audited is a log, its relay, and a worker that owes every event of it. What
-// the ledger keeps is audited with the real fleet: see the package workers.
+// audited is a log, its relay, and a worker subscribed to every event. The ledger's tables are audited with the real
+// fleet: see the package workers.
 type audited struct {
 	*storetest.Env
 	ticker *storetest.Ticker
@@ -30,22 +30,22 @@ func newAudited(t *testing.T) *audited {
 	t.Helper()
 	p := storetest.NewEnv(t, 8)
 	a := &audited{Env: p, ticker: p.NewTicker(), relay: p.NewReader("relay")}
-	a.worker = storetest.Found(inbox.Subscribe(t.Context(), p.DB, "one", []string{string(event.TypeInventoryLowStock)}))(t)
+	a.worker = storetest.MustGet(inbox.Subscribe(t.Context(), p.DB, "one", []string{string(event.TypeInventoryLowStock)}))(t)
 	return a
 }
 
-func news(n int) []event.Any {
-	list := storetest.AnySales(n)
+func fresh(n int) []event.Any {
+	list := storetest.Sales(n)
 	for i := range list {
 		list[i].Type = event.TypeInventoryLowStock
 	}
 	return list
 }
 
-// say appends events and lets the relay pass them.
-func (a *audited) say(n int) []uuid.UUID {
+// appendEvents appends events and lets the relay pass them.
+func (a *audited) appendEvents(n int) []uuid.UUID {
 	a.Helper()
-	events := news(n)
+	events := fresh(n)
 	storetest.Must(a, a.InTx(a.Context(), func(tx store.Tx) error { return eventlog.Append(a.Context(), tx, events) }))
 	a.pass()
 	return storetest.IDs(events)
@@ -91,8 +91,8 @@ func checkOf(p audit.Proof, name string) audit.Check {
 	return audit.Check{}
 }
 
-// flying is how many events are in flight for whom.
-func flying(p audit.Proof) map[string]int64 {
+// inFlight is how many events are in flight, by consumer.
+func inFlight(p audit.Proof) map[string]int64 {
 	in := map[string]int64{}
 	for _, f := range p.Flights {
 		in[f.Consumer] = f.Events
@@ -100,20 +100,20 @@ func flying(p audit.Proof) map[string]int64 {
 	return in
 }
 
-// beside is the scope of an audit beside the load that knows so much.
-func beside(fewest map[string]int64) audit.Scope { return audit.Scope{Fewest: fewest} }
+// besideLoad is the scope of an audit beside the load with these numbers.
+func besideLoad(fewest map[string]int64) audit.Scope { return audit.Scope{Fewest: fewest} }
 
 func TestAnAuditGoesOnFromTheLastCheckpoint(t *testing.T) {
 	t.Parallel()
 	a := newAudited(t)
-	a.handle(a.say(3)...)
+	a.handle(a.appendEvents(3)...)
 	if p := a.audit(audit.Scope{}, ""); p.Since != nil || p.Fresh != 3 || p.Counts.Events != 3 {
 		t.Errorf("the first audit goes on from %+v and looks at %d of %d events", p.Since, p.Fresh, p.Counts.Events)
 	}
 	if p := a.audit(audit.Scope{}, ""); p.Since == nil || p.Since.Events != 3 || p.Fresh != 0 || p.Counts.Events != 3 {
 		t.Errorf("the second goes on from %+v and looks at %d of %d events", p.Since, p.Fresh, p.Counts.Events)
 	}
-	a.handle(a.say(2)...)
+	a.handle(a.appendEvents(2)...)
 	p, full := a.audit(audit.Scope{Forget: true}, ""), a.audit(audit.Scope{Full: true, Forget: true}, "")
 	if p.Fresh != 2 || full.Fresh != 5 || full.Since != nil {
 		t.Errorf("%d events are new, and %d are looked at in all", p.Fresh, full.Fresh)
@@ -126,7 +126,7 @@ func TestAnAuditGoesOnFromTheLastCheckpoint(t *testing.T) {
 	if got := p.Counts.Consumers[0]; got.Handled != 5 || full.Counts.Consumers[0].Handled != 5 {
 		t.Errorf("handled are %+v, and %+v in all", got, full.Counts.Consumers[0])
 	}
-	a.say(1)
+	a.appendEvents(1)
 	a.audit(audit.Scope{}, "handled")
 }
 
@@ -135,15 +135,15 @@ func TestALateCommitIsFresh(t *testing.T) {
 	t.Parallel()
 	for _, known := range []bool{true, false} { // to the tick before: whether its transaction had begun
 		a := newAudited(t)
-		a.handle(a.say(1)...)
+		a.handle(a.appendEvents(1)...)
 		late := a.OpenTx()
 		if known {
-			storetest.Must2(pg.RawTx(late).Exec(`SELECT pg_current_xact_id()`))(t)
-			a.handle(a.say(1)...)
+			storetest.MustGet(pg.RawTx(late).Exec(`SELECT pg_current_xact_id()`))(t)
+			a.handle(a.appendEvents(1)...)
 		}
-		storetest.Must(t, eventlog.Append(t.Context(), late, news(1)))
+		storetest.Must(t, eventlog.Append(t.Context(), late, fresh(1)))
 		for range 3 {
-			a.handle(a.say(2)...)
+			a.handle(a.appendEvents(2)...)
 			a.audit(audit.Scope{}, "")
 		}
 		storetest.Must(t, late.Commit())
@@ -154,23 +154,23 @@ func TestALateCommitIsFresh(t *testing.T) {
 	}
 }
 
-func TestWhatIsOpenIsPassedOn(t *testing.T) {
+func TestOpenDeliveriesAreCarriedOver(t *testing.T) {
 	t.Parallel()
 	a := newAudited(t)
-	ids := a.say(2)
-	p := a.audit(beside(map[string]int64{}), "")
-	if got := flying(p); got["one"] != 2 || len(got) != 1 || p.Flights[0].EventID != ids[0] || p.Flights[0].LoggedAt.IsZero() {
+	ids := a.appendEvents(2)
+	p := a.audit(besideLoad(map[string]int64{}), "")
+	if got := inFlight(p); got["one"] != 2 || len(got) != 1 || p.Flights[0].EventID != ids[0] || p.Flights[0].LoggedAt.IsZero() {
 		t.Errorf("in flight are %+v", p.Flights)
 	}
 	if !p.UpTo.Before(p.Flights[0].LoggedAt) {
 		t.Errorf("all is proven up to %v, and open since %v", p.UpTo, p.Flights[0].LoggedAt)
 	}
 	a.handle(ids[0])
-	if p = a.audit(beside(map[string]int64{"one": 1}), ""); flying(p)["one"] != 1 || p.Counts.Consumers[0].Handled != 1 || checkOf(p, "handled").Count != 1 {
+	if p = a.audit(besideLoad(map[string]int64{"one": 1}), ""); inFlight(p)["one"] != 1 || p.Counts.Consumers[0].Handled != 1 || checkOf(p, "handled").Count != 1 {
 		t.Errorf("in flight are %+v, handled %+v", p.Flights, p.Counts.Consumers)
 	}
-	// Where it can be nowhere it is lost; the dead are not.
-	if p = a.audit(beside(map[string]int64{"one": 0}), "handled"); checkOf(p, "handled").Findings[0].EventID != ids[1].String() {
+	// When it can be nowhere it is lost; the dead are not.
+	if p = a.audit(besideLoad(map[string]int64{"one": 0}), "handled"); checkOf(p, "handled").Findings[0].EventID != ids[1].String() {
 		t.Errorf("lost are %+v", checkOf(p, "handled").Findings)
 	}
 	a.audit(audit.Scope{}, "handled")
@@ -181,56 +181,56 @@ func TestWhatIsOpenIsPassedOn(t *testing.T) {
 			t.Errorf("with a dead one %d debts are paid, %+v", checkOf(p, "handled").Count, p.Counts.Consumers)
 		}
 	}
-	// It is put back, which takes its death away, and is handled later.
+	// It is redriven, which ends its death, and is handled later.
 	a.Exec(`DELETE FROM dead_letter`)
 	a.audit(audit.Scope{}, "handled")
 	a.handle(ids[1])
 	if p = a.audit(audit.Scope{}, ""); checkOf(p, "handled").Count != 2 || p.Counts.Consumers[0].Handled != 2 {
 		t.Errorf("when all is done %d debts are paid, %+v", checkOf(p, "handled").Count, p.Counts.Consumers)
 	}
-	// What was open and is not in the log any more is missed.
-	gone := a.say(1)
-	a.audit(beside(map[string]int64{}), "")
+	// An open event that is not in the log any more is reported.
+	gone := a.appendEvents(1)
+	a.audit(besideLoad(map[string]int64{}), "")
 	a.Exec(`DELETE FROM event_log WHERE event_id = $1`, gone[0])
-	a.audit(beside(map[string]int64{}), "log")
+	a.audit(besideLoad(map[string]int64{}), "log")
 }
 
-// What is open may be much: a backlog is gone through once, and not once for each of it.
+// Much may be open: a backlog is read once, and not once for each delivery.
 func TestAnAuditOfALongBacklog(t *testing.T) {
 	t.Parallel()
 	a := newAudited(t)
-	// The planner believes that a checkpoint leaves a few hundred open, and that there is none of the next one yet.
-	a.say(800)
-	a.audit(beside(map[string]int64{"one": 800}), "")
+	// The planner expects a checkpoint to leave a few hundred open, and none of the next one yet.
+	a.appendEvents(800)
+	a.audit(besideLoad(map[string]int64{"one": 800}), "")
 	a.Exec(`ANALYZE audit_open`)
 	const backlog = 30_000
 	for range backlog/1000 - 1 {
-		a.say(1000)
+		a.appendEvents(1000)
 	}
-	a.say(200)
-	state := storetest.Found(eventlog.ReadState(t.Context(), a.Env.DB, ""))(t)
+	a.appendEvents(200)
+	state := storetest.MustGet(eventlog.ReadState(t.Context(), a.Env.DB, ""))(t)
 	scope := audit.Scope{Settled: state.Passed, SettledEpoch: state.PassedEpoch, Fewest: map[string]int64{"one": backlog - 10}}
 	began := time.Now()
 	if c := checkOf(a.audit(scope, "handled"), "handled"); c.Wrong != 10 {
 		t.Errorf("%d are lost, want 10", c.Wrong)
 	}
-	if took := time.Since(began); took > 30*time.Second { // one is enough; once for each, and it takes minutes
+	if took := time.Since(began); took > 30*time.Second { // once is enough; once for each takes minutes
 		t.Errorf("an audit of %d open debts takes %s", backlog, took)
 	}
 }
 
-// Of more debts than there were messages so many are lost, the oldest by guess.
-// What was published after the watch began is not counted.
-func TestLossIsToldFromDelay(t *testing.T) {
+// Of more open deliveries than there were messages the difference is lost, the oldest are named. What was published
+// after the observation began is not counted.
+func TestLossDiffersFromDelay(t *testing.T) {
 	t.Parallel()
 	a := newAudited(t)
-	ids := a.say(3)
-	state := storetest.Found(eventlog.ReadState(t.Context(), a.Env.DB, ""))(t)
-	a.say(4)
+	ids := a.appendEvents(3)
+	state := storetest.MustGet(eventlog.ReadState(t.Context(), a.Env.DB, ""))(t)
+	a.appendEvents(4)
 	scope := audit.Scope{Settled: state.Passed, SettledEpoch: state.PassedEpoch, Fewest: map[string]int64{"one": 1}}
 	p := a.audit(scope, "handled")
 	c := checkOf(p, "handled")
-	if c.Wrong != 2 || len(c.Findings) != 2 || c.Findings[0].EventID != ids[0].String() || c.Findings[1].EventID != ids[1].String() || flying(p)["one"] != 5 {
+	if c.Wrong != 2 || len(c.Findings) != 2 || c.Findings[0].EventID != ids[0].String() || c.Findings[1].EventID != ids[1].String() || inFlight(p)["one"] != 5 {
 		t.Errorf("lost are %+v, in flight %+v", c.Findings, p.Flights)
 	}
 	if p.Moved != 4 {
@@ -242,16 +242,16 @@ func TestLossIsToldFromDelay(t *testing.T) {
 	a.audit(scope, "")
 }
 
-func TestWhatTheRelayHasNotPassedIsOnItsWay(t *testing.T) {
+func TestWhatTheRelayHasNotPassedIsInFlight(t *testing.T) {
 	t.Parallel()
 	a := newAudited(t)
-	a.handle(a.say(1)...)
-	state := storetest.Found(eventlog.ReadState(t.Context(), a.Env.DB, ""))(t)
-	late := news(1)
+	a.handle(a.appendEvents(1)...)
+	state := storetest.MustGet(eventlog.ReadState(t.Context(), a.Env.DB, ""))(t)
+	late := fresh(1)
 	storetest.Must(t, a.InTx(t.Context(), func(tx store.Tx) error { return eventlog.Append(t.Context(), tx, late) }))
 	scope := audit.Scope{Settled: state.Passed, SettledEpoch: state.PassedEpoch, Fewest: map[string]int64{"one": 0}}
 	for range 2 {
-		if p := a.audit(scope, ""); flying(p)["relay"] != 1 || flying(p)["one"] != 1 || checkOf(p, "published").Count != 1 {
+		if p := a.audit(scope, ""); inFlight(p)["relay"] != 1 || inFlight(p)["one"] != 1 || checkOf(p, "published").Count != 1 {
 			t.Errorf("in flight are %+v, published %d", p.Flights, checkOf(p, "published").Count)
 		}
 	}
@@ -265,16 +265,16 @@ func TestWhatTheRelayHasNotPassedIsOnItsWay(t *testing.T) {
 	a.audit(audit.Scope{Full: true}, "published")
 }
 
-// Of two audits at once one leaves a checkpoint.
+// Of two concurrent audits one leaves a checkpoint.
 func TestTwoAuditsAtOnce(t *testing.T) {
 	t.Parallel()
 	a := newAudited(t)
-	ids := a.say(2)
+	ids := a.appendEvents(2)
 	other := false
-	p, err := audit.Run(t.Context(), a.Env.DB, beside(map[string]int64{}), func(check string) {
+	p, err := audit.Run(t.Context(), a.Env.DB, besideLoad(map[string]int64{}), func(check string) {
 		if check == "log" && !other {
 			other = true
-			a.audit(beside(map[string]int64{}), "")
+			a.audit(besideLoad(map[string]int64{}), "")
 		}
 	})
 	storetest.Must(t, err)
@@ -290,8 +290,8 @@ func TestTwoAuditsAtOnce(t *testing.T) {
 	}
 }
 
-// A checkpoint is not gone on from when its marks say nothing any more.
-func TestAnAuditBeginsAnewWhereACheckpointTellsNothing(t *testing.T) {
+// A checkpoint is not continued from when its marks are void.
+func TestAnAuditChecksEverythingAfterAnUselessCheckpoint(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]string{
 		"a table was rewritten": `VACUUM FULL movement`,
@@ -299,7 +299,7 @@ func TestAnAuditBeginsAnewWhereACheckpointTellsNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newAudited(t)
-			a.handle(a.say(2)...)
+			a.handle(a.appendEvents(2)...)
 			a.audit(audit.Scope{}, "")
 			a.Exec(change)
 			if p := a.audit(audit.Scope{}, ""); p.Since != nil || p.Fresh != 2 || p.Counts.Events != 2 {
@@ -312,14 +312,14 @@ func TestAnAuditBeginsAnewWhereACheckpointTellsNothing(t *testing.T) {
 	}
 }
 
-// What fails leaves nothing behind.
+// A failed audit leaves nothing behind.
 func TestAnAuditThatFindsSomethingLeavesNothing(t *testing.T) {
 	t.Parallel()
 	a := newAudited(t)
-	a.say(1)
+	a.appendEvents(1)
 	a.audit(audit.Scope{}, "handled")
 	ctx, cancel := context.WithCancel(t.Context())
-	if _, err := audit.Run(ctx, a.Env.DB, beside(map[string]int64{}), func(check string) {
+	if _, err := audit.Run(ctx, a.Env.DB, besideLoad(map[string]int64{}), func(check string) {
 		if check == "orders" {
 			cancel()
 		}

@@ -14,38 +14,31 @@ import (
 
 // # Checkpoints
 //
-// An audit that finds nothing wrong leaves a checkpoint: the snapshot it saw, how
-// every position stood in it, what was open in it, and how much of everything
-// there was. The next audit looks at what that snapshot has not seen, and at what
-// was open, however old the log is.
+// An audit that finds nothing wrong leaves a checkpoint: its snapshot, the state of every position in it, what was
+// open, and how much of everything there was. The next audit checks what that snapshot has not seen, and what was
+// open, however old the log is.
 //
-// Invariants and what keeps them:
+// Invariants:
 //
-//   - A checkpoint is of what was proven and of nothing else: it is written by the
-//     auditing transaction itself, REPEATABLE READ, whose snapshot it names. The
-//     checks, the positions copied and the rows of audit_open are of one state.
-//   - Fresh events are found by place and by snapshot, as the log's reader finds
-//     them. What a snapshot has not seen are transactions from its xmin on; a
-//     tick with an older transaction has read the sequence before any of those
-//     drew a number (tick.go), so they stand past that tick's seq_before: floor.
-//     A long open transaction makes floor older, and nothing is lost by it.
-//   - A movement is fresh exactly when its INVENTORY_UPDATED is: they are
-//     committed together. So movements are found by the key from the events, and
-//     movement needs no index more. Each position must then count, from the
-//     checkpoint's sequence on, as many movements as were found.
-//   - Rows that nobody tells of are found as well: admission and movement are
-//     only appended to, so that all rows after the last one that a snapshot saw
-//     (the ends, by ctid) are fresh. Rows may also take the room of a dead one
-//     before that; those that are told of are found all the same. When a table was
-//     rewritten its file has another number, and then everything is looked at.
-//   - Checkpoints follow one another: each goes on from the newest that its
-//     snapshot saw, and one has one successor. Of two audits at once the first to
-//     end leaves a checkpoint; the other has proven no less, and leaves none.
-//   - Snapshots of another epoch say nothing about this one's transactions: after
-//     a restore everything is looked at.
+//   - A checkpoint holds only what was proven: the auditing transaction itself, REPEATABLE READ, writes it and names
+//     its snapshot. The checks, the copied positions and the rows of audit_open are of one state.
+//   - Fresh events are found by log position and snapshot, as the log's reader finds them. Transactions that a
+//     snapshot has not seen start at its xmin; a tick with an older transaction has read the sequence before any of
+//     those drew a number (store/eventlog), so they stand past that tick's seq_before: floor. A long open transaction
+//     makes floor older, and nothing is lost by it.
+//   - A movement is fresh exactly when its INVENTORY_UPDATED is: they commit together. So movements are found by key
+//     from the events, without another index. Each position must then count, from the checkpoint's sequence on, as
+//     many movements as were found.
+//   - Rows without an event are found as well: admission and movement are append-only, so all rows after the last one
+//     that a snapshot saw (the ends, by ctid) are fresh. Rows may also reuse the space of a dead one before that;
+//     those with an event are found all the same. A rewritten table has another file number, and everything is
+//     checked.
+//   - Checkpoints follow one another: each continues from the newest that its snapshot saw, and one has one successor.
+//     Of two concurrent audits the first to end leaves a checkpoint; the other has proven no less, and leaves none.
+//   - Snapshots of another epoch say nothing about this one's transactions: after a restore everything is checked.
 //
-// Crash: before the commit nothing has happened. After it the checkpoint is whole.
-// A server that was restored to an earlier time has the checkpoint of that time.
+// Crash: before the commit nothing has happened. After it the checkpoint is whole. A server that was restored to an
+// earlier time has the checkpoint of that time.
 
 // Checkpoint is what an audit has proven.
 type Checkpoint struct {
@@ -54,7 +47,7 @@ type Checkpoint struct {
 	Events int64     `db:"-" json:"events"` // in the log by then
 }
 
-// checkpoint is one as it is kept.
+// checkpoint is a row of the table.
 type checkpoint struct {
 	Checkpoint
 	Epoch         int    `db:"epoch"`
@@ -68,8 +61,8 @@ type checkpoint struct {
 	Tallies       []byte `db:"tallies"`
 }
 
-// auditBeginning is what an audit's snapshot is.
-type auditBeginning struct {
+// snapshotInfo describes an audit's snapshot.
+type snapshotInfo struct {
 	Now           time.Time `db:"now"`
 	Epoch         int       `db:"epoch"`
 	Snapshot      string    `db:"snapshot"`
@@ -77,21 +70,20 @@ type auditBeginning struct {
 	Generation    int       `db:"generation"`
 	Moved         int64     `db:"moved"`
 	AdmissionFile int64     `db:"admission_file"`
-	AdmissionPage string    `db:"admission_page"` // where to begin to look for the end
+	AdmissionPage string    `db:"admission_page"` // where the search for the end begins
 	MovementFile  int64     `db:"movement_file"`
 	MovementPage  string    `db:"movement_page"`
 	Last          int64     `db:"last"` // the newest checkpoint's number; 0: none
-	Next          int64     `db:"next"` // this audit's, and of the checkpoint that it may make
+	Next          int64     `db:"next"` // the number of this audit and of its checkpoint
 	Fits          bool      `db:"fits"`
 }
 
-// Whoever drops a generation waits for audits, and an audit that comes later sees
-// that it is gone. The lock is taken before the snapshot.
+// Dropping an inbox generation waits for this lock, and a later audit sees that it is gone. The lock comes before the
+// snapshot.
 var lockInboxForAudit = pg.SQL(`LOCK TABLE inbox IN ACCESS SHARE MODE`)
 
-// The ends are looked for from some pages before: pages are added several at a
-// time, and the newest may have no row yet. An epoch's first tick has read the
-// sequence past all events of those before it.
+// The search for the ends starts some pages earlier: pages are added several at a time, and the newest may have no row
+// yet. An epoch's first tick has read the sequence past all events of earlier epochs.
 var auditBegin = pg.SQL(`
 SELECT clock_timestamp() AS now, n.epoch, pg_current_snapshot()::text AS snapshot,
        coalesce((SELECT t.seq_before FROM tick t WHERE t.epoch = n.epoch AND t.tx < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY t.id DESC LIMIT 1), 0) AS floor,
@@ -112,7 +104,7 @@ SELECT id, epoch, snapshot::text AS snapshot, floor, generation, admission_file,
        movement_file, movement_end::text AS movement_end, tallies, made_at
 FROM audit_checkpoint WHERE id = $1`)
 
-// begin takes the snapshot, and decides what to look at.
+// begin takes the snapshot, and decides what to check.
 func (a *run) begin(ctx context.Context) error {
 	if _, err := pg.Exec(ctx, a.tx, lockInboxForAudit); err != nil {
 		return err
@@ -121,14 +113,14 @@ func (a *run) begin(ctx context.Context) error {
 		return err
 	}
 	if !a.began.Fits {
-		return eventlog.ErrRestored // ids tell nothing here: neither what is new nor what is published
+		return eventlog.ErrRestored // ids of another server say nothing about what is new or published
 	}
 	if err := a.resume(ctx); err != nil {
 		return err
 	}
 	scans := "on"
 	if a.last != nil {
-		scans = "off" // little is fresh, and is to be found by key
+		scans = "off" // little is fresh, and is found by key
 	}
 	if _, err := pg.Exec(ctx, a.tx, auditSettings, scans); err != nil {
 		return err
@@ -139,7 +131,7 @@ func (a *run) begin(ctx context.Context) error {
 	return pg.Get(ctx, a.tx, &a.began.Moved, auditMovedSince, a.scope.SettledEpoch, a.scope.Settled)
 }
 
-// resume takes up the last checkpoint, if it can be gone on from.
+// resume continues from the last checkpoint, if possible.
 func (a *run) resume(ctx context.Context) error {
 	if a.scope.Full || a.began.Last == 0 {
 		return nil
@@ -175,7 +167,7 @@ var addPositions = pg.SQL(`
 INSERT INTO audit_position (position_id, sequence, on_hand)
 SELECT p.id, p.sequence, p.on_hand FROM position p LEFT JOIN audit_position a ON a.position_id = p.id WHERE a.position_id IS NULL`)
 
-// keptCheckpoints is how many checkpoints stay to be looked back at. Only the newest is gone on from.
+// keptCheckpoints is how many checkpoints are kept for history. Only the newest is continued from.
 const keptCheckpoints = 1000
 
 var forgetCheckpoints = pg.SQL(`DELETE FROM audit_checkpoint WHERE id <= $1`)
@@ -184,10 +176,10 @@ var forgetOpen = pg.SQL(`DELETE FROM audit_open WHERE checkpoint < $1`)
 
 var forgetMoved = pg.SQL(`DELETE FROM audit_moved WHERE checkpoint <= $1`)
 
-// errOvertaken: two audits at once; the other's checkpoint stands.
-var errOvertaken = errors.New("another audit has just made a checkpoint")
+// errOvertaken: a concurrent audit has made its checkpoint first.
+var errOvertaken = errors.New("another audit has made a checkpoint meanwhile")
 
-// checkpoint writes down what was proven, and commits. An error costs the checkpoint, not the proof.
+// checkpoint writes the checkpoint and commits. An error costs the checkpoint, not the proof.
 func (a *run) checkpoint(ctx context.Context) error {
 	err := a.writeCheckpoint(ctx)
 	if err == nil {
@@ -210,7 +202,7 @@ func (a *run) writeCheckpoint(ctx context.Context) error {
 	if err := pg.Get(ctx, a.tx, &movements, movementEnd, a.began.MovementPage); err != nil {
 		return err
 	}
-	for _, o := range a.open { // they are counted again, as long as they are dead
+	for _, o := range a.open { // counted again for as long as they are dead
 		a.tally.Checks["handled"] -= o.Dead
 		if o.Consumer == auditedLedger {
 			a.tally.Checks["implied"] -= o.DeadMoving

@@ -9,31 +9,30 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// AuditCounts are how much there is of what the audit proves, all of it: what is
-// proven since the checkpoint and what was before.
+// Counts are how much there is of everything the audit proves, before and since the checkpoint.
 type Counts struct {
 	Events    int64            `json:"events"`    // in the log
-	Published int64            `json:"published"` // of those, from here: the others came straight over AMQP
+	Published int64            `json:"published"` // of those, by the relay: the others came straight over AMQP
 	ByType    map[string]int64 `json:"byType"`
 	Consumers []ConsumerCounts `json:"consumers"`
 	Movements int64            `json:"movements"`
 	Positions int64            `json:"positions"`
 	Items     int64            `json:"items"`
-	// UnitsNet is what stands at all real locations together.
+	// UnitsNet is the stock at all real locations together.
 	UnitsNet event.Decimal `json:"unitsNet"`
 }
 
 // ConsumerCounts are what one consumer has done.
 type ConsumerCounts struct {
 	Consumer string `db:"consumer" json:"consumer"`
-	Handled  int64  `db:"handled" json:"handled"` // of the log's events, those that it owed
-	Dead     int64  `db:"dead" json:"dead"`       // entries in the journal of dead letters
-	// Copies are dead letters of events that were handled as well, or died more
-	// than once: a crash between a confirm and an ack makes them, and so does redrive.
+	Handled  int64  `db:"handled" json:"handled"` // of the log's events it is subscribed to
+	Dead     int64  `db:"dead" json:"dead"`       // rows in the dead-letter log
+	// Copies are dead letters of events that were handled as well, or died more than once: a crash between a confirm
+	// and an ack makes them, and so does a redrive.
 	Copies int64 `db:"copies" json:"copies"`
 }
 
-var auditCountTypes = bothWays(func(w way) string {
+var auditCountTypes = twoVariants(func(w extent) string {
 	return `SELECT e.type, count(*) AS events, count(*) FILTER (WHERE e.publish) AS published FROM event_log e WHERE ` + w.fresh + ` GROUP BY e.type ORDER BY e.type`
 })
 
@@ -56,7 +55,7 @@ FROM position WHERE sequence > 0`)
 
 // tally is how much of everything was proven, as a checkpoint keeps it.
 type tally struct {
-	Checks    map[string]int64 `json:"checks"` // for those that count on
+	Checks    map[string]int64 `json:"checks"` // for the counting checks
 	Events    map[string]int64 `json:"events"` // by type
 	Published int64            `json:"published"`
 	Handled   map[string]int64 `json:"handled"` // by consumer
@@ -73,14 +72,14 @@ func (t tally) events() (n int64) {
 	return n
 }
 
-// tallyLog adds the events that are new, by type, and what was handled of what was owed.
+// tallyLog adds the new events by type, and the deliveries handled.
 func (a *run) tallyLog(ctx context.Context) error {
 	var types []struct {
 		Type      string `db:"type"`
 		Events    int64  `db:"events"`
 		Published int64  `db:"published"`
 	}
-	if err := a.selectAll(ctx, &types, a.inWay(auditCountTypes)); err != nil {
+	if err := a.selectAll(ctx, &types, a.variant(auditCountTypes)); err != nil {
 		return fmt.Errorf("counting the log's events: %w", err)
 	}
 	for _, t := range types {
@@ -88,27 +87,27 @@ func (a *run) tallyLog(ctx context.Context) error {
 		a.tally.Published += t.Published
 		a.fresh += t.Events
 	}
-	var owed []struct {
-		Consumer string `db:"consumer"`
-		Debts    int64  `db:"debts"`
+	var subscribed []struct {
+		Consumer   string `db:"consumer"`
+		Deliveries int64  `db:"deliveries"`
 	}
-	if err := a.selectAll(ctx, &owed, a.inWay(auditOwed)); err != nil {
-		return fmt.Errorf("counting what consumers owe: %w", err)
+	if err := a.selectAll(ctx, &subscribed, a.variant(auditSubscribed)); err != nil {
+		return fmt.Errorf("counting the deliveries of consumers: %w", err)
 	}
-	for _, o := range owed {
-		a.debts += o.Debts
-		a.tally.Handled[o.Consumer] += o.Debts
+	for _, o := range subscribed {
+		a.deliveries += o.Deliveries
+		a.tally.Handled[o.Consumer] += o.Deliveries
 	}
 	for _, o := range a.open {
 		if o.Consumer != eventlog.RelayConsumer && o.Consumer != auditedIntake {
-			a.debts -= o.flying()
+			a.deliveries -= o.flying()
 			a.tally.Handled[o.Consumer] -= o.Unhandled
 		}
 	}
 	return nil
 }
 
-// counts are the tally, and what is counted anew each time.
+// counts returns the tally, and what is counted anew each time.
 func (a *run) counts(ctx context.Context) (Counts, error) {
 	counts := Counts{
 		Events: a.tally.events(), Published: a.tally.Published, ByType: a.tally.Events, Movements: a.tally.Checks["movements"], Consumers: []ConsumerCounts{},

@@ -31,7 +31,7 @@ func (a *audited) drop(age time.Duration, want int) {
 func TestAProvenGenerationIsDropped(t *testing.T) {
 	t.Parallel()
 	a := newAudited(t)
-	old := a.say(2)
+	old := a.appendEvents(2)
 	a.handle(old...)
 	a.audit(audit.Scope{}, "")
 	a.drop(0, 0) // there is no other
@@ -44,35 +44,35 @@ func TestAProvenGenerationIsDropped(t *testing.T) {
 	if there := storetest.One[bool](t, a.SQL(), `SELECT to_regclass('inbox_1') IS NOT NULL`); there {
 		t.Error("its table is there")
 	}
-	young := a.say(2)
+	young := a.appendEvents(2)
 	a.handle(young...)
 	for _, scope := range []audit.Scope{{}, {Full: true}, {}} {
 		if p := a.audit(scope, ""); p.Counts.Consumers[0].Handled != 4 || checkOf(p, "handled").Count != 4 {
 			t.Errorf("%+v: handled are %+v, %d debts are paid", scope, p.Counts.Consumers, checkOf(p, "handled").Count)
 		}
 	}
-	if o := storetest.Found(eventlog.FindNewestPending(t.Context(), a.Env.DB, 0, math.MaxInt64, []string{"one"}))(t); o != nil {
-		t.Errorf("%+v is owed", o)
+	if o := storetest.MustGet(eventlog.FindNewestPending(t.Context(), a.Env.DB, 0, math.MaxInt64, []string{"one"}))(t); o != nil {
+		t.Errorf("%+v is pending", o)
 	}
-	seq := func(id uuid.UUID) int64 {
-		return storetest.One[int64](t, a.SQL(), `SELECT seq FROM event_log WHERE event_id = $1`, id)
+	forgotten := func(id uuid.UUID) bool {
+		return storetest.One[bool](t, a.SQL(), `SELECT `+eventlog.ForgottenSQL+` FROM event_log e WHERE e.event_id = $1`, id)
 	}
-	if !storetest.Found(inbox.Forgotten(t.Context(), a.Env.DB, seq(old[0])))(t) || storetest.Found(inbox.Forgotten(t.Context(), a.Env.DB, seq(young[0])))(t) {
-		t.Error("the inbox does not tell what it has forgotten")
+	if !forgotten(old[0]) || forgotten(young[0]) {
+		t.Error("the dropped generation is not the one whose events count as forgotten")
 	}
 	// A younger one is not taken for proven.
 	a.Exec(`DELETE FROM inbox WHERE event_id = $1`, young[1])
 	a.audit(audit.Scope{Full: true}, "handled")
 }
 
-// What the checkpoint left open is not taken for handled when it is forgotten who has handled the rest.
+// What the checkpoint left open does not count as handled when the generation is dropped.
 func TestWhatIsOpenOutlivesAGeneration(t *testing.T) {
 	t.Parallel()
 	a := newAudited(t)
-	ids := a.say(2)
+	ids := a.appendEvents(2)
 	a.handle(ids[0])
 	a.rotate()
-	a.audit(beside(map[string]int64{}), "")
+	a.audit(besideLoad(map[string]int64{}), "")
 	a.drop(0, 1)
 	for _, full := range []bool{false, true} {
 		p := a.audit(audit.Scope{Full: full}, "handled")
@@ -85,7 +85,7 @@ func TestWhatIsOpenOutlivesAGeneration(t *testing.T) {
 	a.audit(audit.Scope{Full: true}, "")
 }
 
-// A row of an event that moved stock and is still to be logged holds its generation back.
+// A row of an event that moved stock and is still to be logged prevents the drop.
 func TestWhatIsStillToBeLoggedIsRemembered(t *testing.T) {
 	t.Parallel()
 	a := newAudited(t)
@@ -99,11 +99,11 @@ func TestWhatIsStillToBeLoggedIsRemembered(t *testing.T) {
 	a.drop(0, 1)
 }
 
-// Claims and audits in hand are waited for, not for long; then all is as before.
-func TestDroppingWaitsForWhoeverLooks(t *testing.T) {
+// Drop waits for open claims and audits, for a bounded time; then all is as before.
+func TestDropWaitsForClaimsAndAudits(t *testing.T) {
 	t.Parallel()
 	a := newAudited(t)
-	a.handle(a.say(1)...)
+	a.handle(a.appendEvents(1)...)
 	a.rotate()
 	a.audit(audit.Scope{}, "")
 	tx := a.OpenTx()
@@ -113,7 +113,7 @@ func TestDroppingWaitsForWhoeverLooks(t *testing.T) {
 	storetest.Must(t, tx.Commit())
 	tried := false
 	_, err = audit.Run(t.Context(), a.Env.DB, audit.Scope{Full: true}, func(check string) {
-		if !tried { // the audit has its snapshot, and has not looked at the inbox yet
+		if !tried { // the audit has its snapshot, and has not read the inbox yet
 			tried = true
 			_, err := inbox.Drop(t.Context(), a.Env.DB, 0)
 			storetest.IsError(t, err, store.ErrRetryable)

@@ -10,8 +10,8 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// LastProof is what the newest checkpoint leaves: ProvenAt is when an audit made it, not valid where none has; Since is how
-// long the log has gone on after it, or after its beginning.
+// LastProof is the newest checkpoint: ProvenAt is when it was made, not valid without one; Since is for how long the
+// log has gone on after it, or after its beginning.
 type LastProof struct {
 	ProvenAt sql.NullTime  `db:"proven_at"`
 	Since    time.Duration `db:"-"`
@@ -23,10 +23,10 @@ var lastProof = pg.SQL(`
 SELECT c.made_at AS proven_at, greatest(0, extract(epoch FROM (SELECT made_at FROM tick ORDER BY id DESC LIMIT 1) - coalesce(c.made_at, t.made_at))) AS since
 FROM (SELECT made_at FROM tick ORDER BY id LIMIT 1) t LEFT JOIN (SELECT made_at FROM audit_checkpoint ORDER BY id DESC LIMIT 1) c ON true`)
 
-// LastProof tells how old the newest proof is.
+// ReadLastProof reads the newest checkpoint.
 func ReadLastProof(ctx context.Context, db *store.DB) (p LastProof, err error) {
 	if err := pg.Get(ctx, db, &p, lastProof); err != nil {
-		return p, fmt.Errorf("looking for the last audit: %w", err)
+		return p, fmt.Errorf("reading the last audit: %w", err)
 	}
 	p.Since = pg.Seconds(p.SinceSeconds)
 	return p, nil

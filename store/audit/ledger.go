@@ -6,21 +6,21 @@ import (
 
 // The checks of the ledger. In each, judged has the columns that verdict reads.
 
-// body is an event's envelope as jsonb: null when it is not the one that was
-// logged, which auditLog names. A jsonb cannot hold the zero character, which
-// strangers may say in fields that nobody reads.
+// body is an event's envelope as jsonb: null when it is not the one that was logged, which auditLog reports. jsonb
+// cannot hold the zero character, which external publishers may send in unread fields.
 const body = `CASE WHEN e.body_sha256 = sha256(convert_to(e.body, 'UTF8')) THEN replace(e.body, '\u0000', '\ufffd')::jsonb END`
 
-// movingTypes are the types of the events that say that goods have moved.
+// movingTypes are the types of the events that move goods.
 const movingTypes = `'SALE_COMPLETED', 'RECEIPT_COMPLETED', 'TRANSFER_INITIATED', 'STOCK_ADJUSTED', 'STOCK_COUNTED'`
 
-// unmoved: what is open for these may have moved nothing yet. The ledger hears of nothing that the relay has not published.
-const unmoved = `'` + auditedLedger + `', '` + eventlog.RelayConsumer + `'`
+// notMoved: events open for these may have moved nothing yet. The ledger gets nothing that the relay has not
+// published.
+const notMoved = `'` + auditedLedger + `', '` + eventlog.RelayConsumer + `'`
 
-// What an event says should move: quantity to the place it names (negative: from
-// it), and the opposite at the counterpart. A count says what is there afterwards.
-// OFFSET 0 keeps the planner from parsing a body once for every field. This is DESIGN's table of movements, written a second time and on purpose.
-func impliedLines(w way) string {
+// What an event should move: quantity to the location it names (negative: from it), and the opposite at the
+// counterpart. A count sets the stock. OFFSET 0 keeps the planner from parsing a body once for every field. This is
+// DESIGN's table of movements, written a second time on purpose.
+func impliedLines(w extent) string {
 	return `
 implied AS (
     SELECT e.seq, e.event_id, e.type, e.tenant_id, e.payload ->> 'itemId' AS item_id,
@@ -32,7 +32,7 @@ implied AS (
     FROM (SELECT e.seq, e.event_id, e.type, e.b ->> 'tenantId' AS tenant_id, e.b -> 'payload' AS payload
           FROM (SELECT e.seq, e.event_id, e.type, ` + body + ` AS b
                 FROM (SELECT e.* FROM event_log e WHERE ` + w.fresh + w.only(`
-                      UNION ALL `+carried(unmoved)) + `) e
+                      UNION ALL `+carriedOver(notMoved)) + `) e
                 WHERE e.type IN (` + movingTypes + `) OFFSET 0) e
           OFFSET 0) e
 ), line AS (
@@ -41,16 +41,15 @@ implied AS (
 )`
 }
 
-// An event that is dead for the ledger, and not handled by it, moves nothing; one
-// that is on its way moves nothing yet. What moved before it was logged may not
-// be in the log yet. What moved before the checkpoint was judged by then.
-var auditImplied = bothWays(func(w way) string {
+// An event that is dead for the ledger, and not handled by it, moves nothing; one in flight moves nothing yet. What
+// moved before it was logged may not be in the log yet. What moved before the checkpoint was checked by then.
+var auditImplied = twoVariants(func(w extent) string {
 	return `
 WITH ` + impliedLines(w) + `, open AS (
     SELECT event_id, consumer = '` + auditedIntake + `' AS unlogged, bool_and(dead) AS dead FROM audit_open
-    WHERE checkpoint = {now} AND consumer IN (` + unmoved + `, '` + auditedIntake + `') AND NOT lost GROUP BY 1, 2
+    WHERE checkpoint = {now} AND consumer IN (` + notMoved + `, '` + auditedIntake + `') AND NOT lost GROUP BY 1, 2
 ), moved AS (
-    SELECT coalesce(s.event_id, a.event_id, b.event_id) AS id, s.event_id AS said, s.seq, s.type, s.counterpart, s.quantity AS wanted,
+    SELECT coalesce(s.event_id, a.event_id, b.event_id) AS id, s.event_id AS implied_id, s.seq, s.type, s.counterpart, s.quantity AS wanted,
            s.tenant_id AS of_tenant, s.item_id AS of_item, s.location_id AS at_location,
            a.event_id AS a_id, a.tenant_id AS a_tenant, a.item_id AS a_item, a.location_id AS a_location, a.quantity AS a_quantity, a.on_hand AS a_on_hand,
            coalesce(a.proven, true) AND coalesce(b.proven, true) AS proven,
@@ -59,9 +58,9 @@ WITH ` + impliedLines(w) + `, open AS (
     FULL JOIN (SELECT * FROM line WHERE line = 0) a ON a.event_id = s.event_id
     FULL JOIN (SELECT * FROM line WHERE line = 1) b ON b.event_id = coalesce(s.event_id, a.event_id)
 ), judged AS MATERIALIZED (
-    SELECT m.seq AS place, m.id AS event_id, m.type, NULL::text AS consumer, coalesce(m.of_tenant, m.a_tenant) AS tenant_id,
+    SELECT m.seq AS sort_key, m.id AS event_id, m.type, NULL::text AS consumer, coalesce(m.of_tenant, m.a_tenant) AS tenant_id,
            coalesce(m.of_item, m.a_item) AS item_id, coalesce(m.at_location, m.a_location) AS location_id,
-           CASE WHEN m.said IS NULL THEN ` + w.either(`'has moved stock and is not in the log'`,
+           CASE WHEN m.implied_id IS NULL THEN ` + w.either(`'has moved stock and is not in the log'`,
 		`CASE WHEN p.seq IS NULL THEN 'has moved stock and is not in the log' ELSE 'has moved stock after that was proven' END`) + `
                 WHEN m.a_id IS NULL AND m.b_id IS NULL THEN CASE WHEN o.event_id IS NULL THEN 'has moved no stock' END
                 WHEN m.a_id IS NULL THEN 'has moved no stock at its own location, only at ' || m.counterpart
@@ -73,33 +72,33 @@ WITH ` + impliedLines(w) + `, open AS (
                 WHEN m.type = 'STOCK_COUNTED' AND m.a_on_hand <> m.wanted THEN format('counted %s, and on hand was %s afterwards', m.wanted, m.a_on_hand)
                 WHEN m.type <> 'STOCK_COUNTED' AND m.a_quantity <> m.wanted THEN format('has moved %s instead of %s', m.a_quantity, m.wanted)
                 WHEN m.a_quantity <> -m.b_quantity THEN format('has moved %s, and %s at %s', m.a_quantity, m.b_quantity, m.counterpart) END AS problem
-    FROM moved m LEFT JOIN open o ON o.event_id = m.id AND o.unlogged = (m.said IS NULL)
+    FROM moved m LEFT JOIN open o ON o.event_id = m.id AND o.unlogged = (m.implied_id IS NULL)
     ` + w.only(`LEFT JOIN LATERAL (SELECT e.seq FROM admission a JOIN event_log e ON e.seq = a.seq AND e.event_id = a.event_id
-                       WHERE a.event_id = m.id AND m.said IS NULL OFFSET 0) p ON true`) + `
-    WHERE (o.event_id IS NULL OR o.dead OR m.said IS NOT NULL AND (m.a_id IS NOT NULL OR m.b_id IS NOT NULL))` + w.only(`
-      AND NOT (m.said IS NULL AND m.proven AND p.seq IS NOT NULL)`) + `
+                       WHERE a.event_id = m.id AND m.implied_id IS NULL OFFSET 0) p ON true`) + `
+    WHERE (o.event_id IS NULL OR o.dead OR m.implied_id IS NOT NULL AND (m.a_id IS NOT NULL OR m.b_id IS NOT NULL))` + w.only(`
+      AND NOT (m.implied_id IS NULL AND m.proven AND p.seq IS NOT NULL)`) + `
     UNION ALL
     SELECT NULL, event_id, NULL, NULL, tenant_id, item_id, location_id, format('has moved %s more, as line %s: there are lines 0 and 1', quantity, line)
     FROM line WHERE line NOT IN (0, 1)
 )` + verdict
 })
 
-// The events whose movements are looked at: those that tell of one, those that
-// imply one, those that were open, and those of all rows that movement has got since.
+// The events whose movements are checked: those that report one, those that imply one, those that were open, and those
+// of all rows that movement has got since.
 var auditMoved = marked(`
 INSERT INTO audit_moved (checkpoint, event_id)
 SELECT {now}, cause::uuid FROM (
     SELECT e.b -> 'metadata' ->> 'causationId' AS cause
-    FROM (SELECT ` + body + ` AS b FROM event_log e WHERE ` + sinceTheCheckpoint.fresh + ` AND e.type = 'INVENTORY_UPDATED' OFFSET 0) e) t
+    FROM (SELECT ` + body + ` AS b FROM event_log e WHERE ` + sinceCheckpoint.fresh + ` AND e.type = 'INVENTORY_UPDATED' OFFSET 0) e) t
 WHERE cause ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-UNION SELECT {now}, e.event_id FROM event_log e WHERE ` + sinceTheCheckpoint.fresh + ` AND e.type IN (` + movingTypes + `)
-UNION SELECT {now}, o.event_id FROM audit_open o WHERE o.checkpoint = {before} AND o.consumer IN (` + unmoved + `, '` + auditedIntake + `')
+UNION SELECT {now}, e.event_id FROM event_log e WHERE ` + sinceCheckpoint.fresh + ` AND e.type IN (` + movingTypes + `)
+UNION SELECT {now}, o.event_id FROM audit_open o WHERE o.checkpoint = {before} AND o.consumer IN (` + notMoved + `, '` + auditedIntake + `')
 UNION SELECT {now}, m.event_id FROM movement m WHERE m.ctid > {movementEnd}
 ON CONFLICT DO NOTHING`)
 
-// A movement says its place in its position's row of movements and what was on
-// hand after it: a gap, a double or a changed quantity is seen where it begins.
-var auditMovements = bothWays(func(w way) string {
+// A movement states its number in its position's row of movements and on hand after it: a gap, a double or a changed
+// quantity shows where it begins.
+var auditMovements = twoVariants(func(w extent) string {
 	return `
 WITH step AS (
     SELECT m.event_id, m.line, m.position_id, m.sequence, m.quantity, m.on_hand, m.type,
@@ -107,7 +106,7 @@ WITH step AS (
     FROM ` + w.lines + ` m LEFT JOIN ` + w.base + ` b ON b.position_id = m.position_id
     WHERE b.position_id IS NULL OR m.sequence > b.sequence WINDOW w AS (PARTITION BY m.position_id ORDER BY m.sequence)
 ), judged AS MATERIALIZED (
-    SELECT m.sequence AS place, m.event_id, m.type, NULL::text AS consumer, p.tenant_id, p.item_id, p.location_id,
+    SELECT m.sequence AS sort_key, m.event_id, m.type, NULL::text AS consumer, p.tenant_id, p.item_id, p.location_id,
            CASE WHEN p.id IS NULL THEN format('moves position %s, which is not there', m.position_id)
                 WHEN m.sequence = m.before THEN format('is number %s of its position, and so is another', m.sequence)
                 WHEN m.sequence <> coalesce(m.before, 0) + 1
@@ -122,8 +121,8 @@ WITH step AS (
 )` + verdict
 })
 
-// stands is where each position's movements lead, from the checkpoint on.
-func stands(w way) string {
+// positionTotals is where each position's movements lead, from the checkpoint on.
+func positionTotals(w extent) string {
 	return `
 moved AS (
     SELECT m.position_id, sum(m.quantity) AS on_hand, count(*) AS sequence FROM ` + w.lines + ` m LEFT JOIN ` + w.base + ` b ON b.position_id = m.position_id
@@ -135,10 +134,10 @@ moved AS (
 )`
 }
 
-var auditPositions = bothWays(func(w way) string {
+var auditPositions = twoVariants(func(w extent) string {
 	return `
-WITH ` + stands(w) + `, judged AS MATERIALIZED (
-    SELECT coalesce(p.id, m.position_id) AS place, NULL::uuid AS event_id, NULL::text AS type, NULL::text AS consumer, p.tenant_id, p.item_id, p.location_id,
+WITH ` + positionTotals(w) + `, judged AS MATERIALIZED (
+    SELECT coalesce(p.id, m.position_id) AS sort_key, NULL::uuid AS event_id, NULL::text AS type, NULL::text AS consumer, p.tenant_id, p.item_id, p.location_id,
            CASE WHEN p.id IS NULL THEN format('position %s has %s movements and is not there', m.position_id, m.sequence)
                 WHEN p.on_hand <> coalesce(m.on_hand, 0) THEN format('has %s on hand, and its movements sum to %s', p.on_hand, coalesce(m.on_hand, 0))
                 WHEN p.sequence <> coalesce(m.sequence, 0) THEN format('counts %s movements and has %s', p.sequence, coalesce(m.sequence, 0)) END AS problem
@@ -146,22 +145,21 @@ WITH ` + stands(w) + `, judged AS MATERIALIZED (
 )` + verdict
 })
 
-var auditBalance = bothWays(func(w way) string {
+var auditBalance = twoVariants(func(w extent) string {
 	return `
-WITH ` + stands(w) + `, judged AS MATERIALIZED (
-    SELECT 0 AS place, NULL::uuid AS event_id, NULL::text AS type, NULL::text AS consumer, p.tenant_id, p.item_id, NULL::text AS location_id,
+WITH ` + positionTotals(w) + `, judged AS MATERIALIZED (
+    SELECT 0 AS sort_key, NULL::uuid AS event_id, NULL::text AS type, NULL::text AS consumer, p.tenant_id, p.item_id, NULL::text AS location_id,
            CASE WHEN sum(m.on_hand) <> 0 THEN format('its movements sum to %s over all locations', sum(m.on_hand)) END AS problem
     FROM stands m JOIN position p ON p.id = m.position_id
     GROUP BY p.tenant_id, p.item_id
 )` + verdict
 })
 
-// The ledger says INVENTORY_UPDATED of the position an event names, which is line
-// 0, in the transaction that moves it. So of what the checkpoint has counted
-// nothing is told anew.
-var auditTold = bothWays(func(w way) string {
+// The ledger emits INVENTORY_UPDATED for the position an event names (line 0), in the transaction that moves it. So
+// none is new for what the checkpoint has counted.
+var auditUpdates = twoVariants(func(w extent) string {
 	return `
-WITH told AS MATERIALIZED (
+WITH updates AS MATERIALIZED (
     SELECT e.seq, e.event_id, e.metadata ->> 'causationId' AS cause, (e.metadata -> 'sequence')::bigint AS sequence, e.tenant_id,
            e.payload ->> 'itemId' AS item_id, e.payload ->> 'locationId' AS location_id,
            (e.payload -> 'onHand')::numeric AS on_hand, (e.payload -> 'quantity')::numeric AS quantity
@@ -173,20 +171,20 @@ WITH told AS MATERIALIZED (
            coalesce(m.sequence <= b.sequence, false) AS proven
     FROM ` + w.lines + ` m LEFT JOIN position p ON p.id = m.position_id LEFT JOIN ` + w.base + ` b ON b.position_id = m.position_id WHERE m.line = 0
 ), judged AS MATERIALIZED (
-    SELECT s.seq AS place, coalesce(m.event_id, s.event_id) AS event_id, coalesce(m.type, 'INVENTORY_UPDATED') AS type, NULL::text AS consumer,
+    SELECT s.seq AS sort_key, coalesce(m.event_id, s.event_id) AS event_id, coalesce(m.type, 'INVENTORY_UPDATED') AS type, NULL::text AS consumer,
            coalesce(m.tenant_id, s.tenant_id) AS tenant_id, coalesce(m.item_id, s.item_id) AS item_id, coalesce(m.location_id, s.location_id) AS location_id,
-           CASE WHEN s.event_id IS NULL THEN 'has moved stock, and no INVENTORY_UPDATED tells of it'
-                WHEN m.event_id IS NULL THEN format('tells of a movement by event %s that is not there', s.cause)
-                WHEN m.proven THEN format('is told by event %s, after it was told and proven', s.event_id)
+           CASE WHEN s.event_id IS NULL THEN 'has moved stock, and no INVENTORY_UPDATED reports it'
+                WHEN m.event_id IS NULL THEN format('reports a movement by event %s that does not exist', s.cause)
+                WHEN m.proven THEN format('is reported by event %s, after it was reported and proven', s.event_id)
                 WHEN (s.tenant_id, s.item_id, s.location_id) IS DISTINCT FROM (m.tenant_id, m.item_id, m.location_id)
-                THEN format('is told by event %s as of %s/%s/%s', s.event_id, s.tenant_id, s.item_id, s.location_id)
+                THEN format('is reported by event %s as of %s/%s/%s', s.event_id, s.tenant_id, s.item_id, s.location_id)
                 WHEN (s.on_hand, s.quantity, s.sequence) IS DISTINCT FROM (m.on_hand, m.quantity, m.sequence)
-                THEN format('is told by event %s as number %s of %s to %s on hand, and was number %s of %s to %s',
+                THEN format('is reported by event %s as number %s of %s to %s on hand, and was number %s of %s to %s',
                             s.event_id, s.sequence, s.quantity, s.on_hand, m.sequence, m.quantity, m.on_hand) END AS problem
-    FROM told s FULL JOIN line m ON m.cause = s.cause
+    FROM updates s FULL JOIN line m ON m.cause = s.cause
     WHERE s.event_id IS NOT NULL OR NOT m.proven
     UNION ALL
-    SELECT NULL, NULL, 'INVENTORY_UPDATED', NULL, NULL, NULL, NULL, format('%s of them tell of the movement by event %s', count(*), cause)
-    FROM told GROUP BY cause HAVING count(*) > 1
+    SELECT NULL, NULL, 'INVENTORY_UPDATED', NULL, NULL, NULL, NULL, format('%s of them report the movement by event %s', count(*), cause)
+    FROM updates GROUP BY cause HAVING count(*) > 1
 )` + verdict
 })

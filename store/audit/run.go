@@ -9,23 +9,23 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// auditRun is one audit.
+// run is one audit.
 type run struct {
 	tx    *store.Transaction
 	scope Scope
-	began auditBeginning
-	last  *checkpoint // nil: everything is looked at
-	open  []openDebts
+	began snapshotInfo
+	last  *checkpoint // nil: everything is checked
+	open  []openDeliveries
 	tally tally
-	// fresh events and debts are those looked at, less what is in flight of the debts.
-	fresh, debts int64
+	// fresh events and deliveries are those checked, deliveries without those in flight.
+	fresh, deliveries int64
 }
 
-// Audit runs every check, and makes a checkpoint when nothing is wrong. said,
-// which may be nil, is told the name of each check before it runs.
-func Run(ctx context.Context, db *store.DB, scope Scope, said func(check string)) (Proof, error) {
-	if said == nil {
-		said = func(string) {}
+// Run runs every check, and makes a checkpoint when nothing is wrong. It calls onCheck, unless nil, with the name of
+// each check before it runs.
+func Run(ctx context.Context, db *store.DB, scope Scope, onCheck func(check string)) (Proof, error) {
+	if onCheck == nil {
+		onCheck = func(string) {}
 	}
 	var proof Proof
 	err := inAudit(ctx, db, func(tx *store.Transaction) error {
@@ -33,12 +33,12 @@ func Run(ctx context.Context, db *store.DB, scope Scope, said func(check string)
 		if err := a.begin(ctx); err != nil {
 			return fmt.Errorf("beginning an audit: %w", err)
 		}
-		said("what is open")
+		onCheck("what is open")
 		if err := a.findOpen(ctx); err != nil {
-			return fmt.Errorf("looking for what is open: %w", err)
+			return fmt.Errorf("finding open deliveries: %w", err)
 		}
 		var err error
-		if proof, err = a.prove(ctx, said); err != nil {
+		if proof, err = a.prove(ctx, onCheck); err != nil {
 			return err
 		}
 		if !scope.Forget && proof.Wrong() == 0 {
@@ -50,7 +50,8 @@ func Run(ctx context.Context, db *store.DB, scope Scope, said func(check string)
 	return proof, err
 }
 
-// inAudit runs do in a transaction that sees one state. What do writes stays only if it made a checkpoint: see auditRun.checkpoint.
+// inAudit runs do in a transaction that sees one state. Its writes stay only if it made a checkpoint: see
+// run.checkpoint.
 func inAudit(ctx context.Context, db *store.DB, do func(tx *store.Transaction) error) error {
 	tx, err := pg.BeginSnapshot(ctx, db)
 	if err != nil {
@@ -61,7 +62,7 @@ func inAudit(ctx context.Context, db *store.DB, do func(tx *store.Transaction) e
 }
 
 // prove runs the checks and counts.
-func (a *run) prove(ctx context.Context, said func(check string)) (proof Proof, err error) {
+func (a *run) prove(ctx context.Context, onCheck func(check string)) (proof Proof, err error) {
 	if a.last != nil {
 		proof.Since = &a.last.Checkpoint
 	}
@@ -69,7 +70,7 @@ func (a *run) prove(ctx context.Context, said func(check string)) (proof Proof, 
 		return proof, err
 	}
 	for _, check := range auditChecks {
-		said(check.name)
+		onCheck(check.name)
 		outcome, err := a.runCheck(ctx, check)
 		if err != nil {
 			return proof, fmt.Errorf("auditing %s: %w", check.name, err)
@@ -78,7 +79,7 @@ func (a *run) prove(ctx context.Context, said func(check string)) (proof Proof, 
 	}
 	proof.Fresh, proof.Moved = a.fresh, a.began.Moved
 	if proof.Flights, err = a.flights(ctx); err != nil {
-		return proof, fmt.Errorf("telling what is in flight: %w", err)
+		return proof, fmt.Errorf("listing the deliveries in flight: %w", err)
 	}
 	if proof.UpTo, err = a.upTo(ctx); err != nil {
 		return proof, err
@@ -93,7 +94,7 @@ func (a *run) runCheck(ctx context.Context, check check) (Check, error) {
 		Wrong   int64 `db:"wrong"`
 		Finding
 	}
-	if err := a.selectAll(ctx, &rows, a.inWay(check.ways)); err != nil {
+	if err := a.selectAll(ctx, &rows, a.variant(check.ways)); err != nil {
 		return Check{}, err
 	}
 	outcome := Check{Name: check.name, What: check.what, Unit: check.unit, Findings: []Finding{}}
@@ -104,7 +105,7 @@ func (a *run) runCheck(ctx context.Context, check check) (Check, error) {
 		}
 	}
 	if check.name == "handled" {
-		outcome.Count = a.debts // judged holds only those that are not
+		outcome.Count = a.deliveries // judged holds only those in flight or lost
 	}
 	if check.counting {
 		outcome.Count += a.tally.Checks[check.name]
@@ -114,8 +115,8 @@ func (a *run) runCheck(ctx context.Context, check check) (Check, error) {
 	return outcome, nil
 }
 
-// way is the statement for what this audit looks at.
-func (a *run) inWay(s inWays) namedStatement {
+// variant returns the statement for the extent of this audit.
+func (a *run) variant(s variants) namedStatement {
 	if a.last != nil {
 		return s.since
 	}
@@ -131,7 +132,7 @@ func (a *run) exec(ctx context.Context, s namedStatement) error {
 	return err
 }
 
-// arguments are the values of a statement's parameters.
+// arguments returns the values of a statement's parameters.
 func (a *run) arguments(s namedStatement) []any {
 	consumers, fewest := a.scope.fewest()
 	values := map[string]any{

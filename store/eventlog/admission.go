@@ -13,26 +13,26 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// Admission is what became of an event that asked to enter the log from outside.
+// Admission is the outcome for an event from outside that asks to enter the log.
 type Admission int
 
 const (
-	// Admitted: it is in the log now.
+	// Admitted: it has entered the log.
 	Admitted Admission = iota
 	// Duplicate: the same event, byte for byte, was in the log already.
 	Duplicate
-	// Conflict: another event with this id is in the log; this one is refused.
+	// Conflict: the log holds another event with this id; this one is refused.
 	Conflict
 )
 
+// String returns "admitted", "duplicate" or "conflict".
 func (a Admission) String() string {
 	return [...]string{"admitted", "duplicate", "conflict"}[a]
 }
 
-// Numbers are drawn in arrival order, after the transaction has its id
-// (the first CTE), and only then are the ids inserted in sorted order, so that
-// two admissions of the same events wait for each other instead of deadlocking;
-// of two with the same id the one that arrived first is admitted.
+// Numbers are drawn in arrival order, after the transaction has its id (the first CTE); only then are the ids inserted
+// in sorted order. So two admissions of the same events wait for each other instead of deadlocking, and of two events
+// with one id the first to arrive is admitted.
 var admitEvents = pg.SQL(`
 WITH arrived AS MATERIALIZED (
     SELECT pg_current_xact_id() AS tx, e.*, sha256(convert_to(e.body, 'UTF8')) AS body_sha256
@@ -55,9 +55,8 @@ var admittedBodies = pg.SQL(`
 SELECT e.ord FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS e(event_id, body, ord)
 JOIN admission a ON a.event_id = e.event_id AND a.body_sha256 = sha256(convert_to(e.body, 'UTF8'))`)
 
-// Admit lets events from outside into the log, each once, and says for each
-// what became of it, in the order given. publish is false for those that are on
-// the exchange already.
+// Admit enters events from outside into the log, each once, and returns their outcomes in the order given. publish is
+// false for events that the broker has already.
 func Admit(ctx context.Context, tx store.Tx, events []event.Any, publish bool) ([]Admission, error) {
 	verdicts := make([]Admission, len(events))
 	if len(events) == 0 {
@@ -84,7 +83,7 @@ func Admit(ctx context.Context, tx store.Tx, events []event.Any, publish bool) (
 	return verdicts, markDuplicates(ctx, tx, events, verdicts)
 }
 
-// markDuplicates turns the conflicts whose body is the admitted one into duplicates.
+// markDuplicates turns the conflicts whose body equals the admitted one into duplicates.
 func markDuplicates(ctx context.Context, tx store.Tx, events []event.Any, verdicts []Admission) error {
 	var ids, bodies []string
 	var at []int
@@ -103,7 +102,7 @@ func markDuplicates(ctx context.Context, tx store.Tx, events []event.Any, verdic
 	return nil
 }
 
-// Admit is Tx.Admit in a transaction of its own.
+// AdmitOnce is Admit in a transaction of its own.
 func AdmitOnce(ctx context.Context, db *store.DB, events []event.Any, publish bool) (verdicts []Admission, err error) {
 	err = db.InTx(ctx, func(tx store.Tx) error {
 		verdicts, err = Admit(ctx, tx, events, publish)
@@ -115,7 +114,7 @@ func AdmitOnce(ctx context.Context, db *store.DB, events []event.Any, publish bo
 var eventByID = pg.SQL(`
 SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body FROM admission a JOIN event_log e ON e.seq = a.seq WHERE a.event_id = $1`)
 
-// Event gives an event that came from outside, by its id; ErrNotFound when there is none.
+// EntryByID reads an event that came from outside; ErrNotFound when there is none.
 func EntryByID(ctx context.Context, db *store.DB, id uuid.UUID) (Entry, error) {
 	var e Entry
 	if err := pg.Get(ctx, db, &e, eventByID, id); err != nil {
@@ -126,18 +125,18 @@ func EntryByID(ctx context.Context, db *store.DB, id uuid.UUID) (Entry, error) {
 
 var admittedAt = pg.SQL(`SELECT a.event_id, a.seq FROM admission a WHERE a.event_id = ANY ($1::uuid[])`)
 
-// AdmittedAt gives the places in the log of those events that came from outside and are in it.
+// AdmittedAt returns the log position (seq) of each event that came from outside and is in the log.
 func AdmittedAt(ctx context.Context, db *store.DB, ids []uuid.UUID) (map[uuid.UUID]int64, error) {
-	places := make(map[uuid.UUID]int64, len(ids))
+	seqs := make(map[uuid.UUID]int64, len(ids))
 	err := pg.Each(ctx, db, admittedAt, func(row *sql.Rows) error {
 		var id uuid.UUID
 		var seq int64
 		err := row.Scan(&id, &seq)
-		places[id] = seq
+		seqs[id] = seq
 		return err
 	}, pg.UUIDs(ids))
 	if err != nil {
-		return nil, fmt.Errorf("asking for the places of %d events: %w", len(ids), err)
+		return nil, fmt.Errorf("reading the log positions of %d events: %w", len(ids), err)
 	}
-	return places, nil
+	return seqs, nil
 }

@@ -57,13 +57,13 @@ func TestAdmissionVerdicts(t *testing.T) {
 func TestAdmissionKeepsTheOrderOfArrivalAndEveryByte(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
-	events := storetest.AnySales(200) // ids are random, and so not in order
+	events := storetest.Sales(200) // ids are random, and so not in order
 	awkward := storetest.Sale("awkward")
 	awkward.Body = []byte(`{ "a":"\"\\ {},'NULL' \u0000 ☃ 😀",` + "\n\t" + `"b":  1.50}  `)
 	awkward.AggregateID, awkward.TenantID = `{"a,b"}`, `NULL`
 	events = append(events, awkward)
-	storetest.Must2(eventlog.AdmitOnce(t.Context(), p.DB, events, true))(t)
-	appended := storetest.AnySales(100)
+	storetest.MustGet(eventlog.AdmitOnce(t.Context(), p.DB, events, true))(t)
+	appended := storetest.Sales(100)
 	storetest.Must(t, p.InTx(t.Context(), func(tx store.Tx) error { return eventlog.Append(t.Context(), tx, appended) }))
 	if got := query(p, `SELECT event_id FROM event_log ORDER BY seq`); !slices.Equal(got, storetest.IDs(slices.Concat(events, appended))) {
 		t.Error("the log has another order than the batch")
@@ -81,19 +81,18 @@ func TestAdmissionKeepsTheOrderOfArrivalAndEveryByte(t *testing.T) {
 	}
 }
 
-// Many admit the same events at once, in orders of their own: nobody deadlocks,
-// and each event is admitted by one of them.
+// Many admit the same events at once, in different orders: without a deadlock, each event is admitted by one of them.
 func TestConcurrentAdmissionsOfTheSameEvents(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 10)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	const clients, rounds = 6, 15
-	events := storetest.AnySales(120)
-	admitted := make([]map[storetest.EventID]int, clients)
+	events := storetest.Sales(120)
+	admitted := make([]map[uuid.UUID]int, clients)
 	var run []func(context.Context) error
 	for i := range clients {
-		admitted[i] = map[storetest.EventID]int{}
+		admitted[i] = map[uuid.UUID]int{}
 		run = append(run, func(ctx context.Context) error {
 			rnd := rand.New(rand.NewPCG(seed, uint64(i)))
 			for range rounds {
@@ -131,7 +130,7 @@ func TestConcurrentAdmissionsOfTheSameEvents(t *testing.T) {
 		})
 	}
 	storetest.Concurrently(t, run...)
-	sum := map[storetest.EventID]int{}
+	sum := map[uuid.UUID]int{}
 	for _, m := range admitted {
 		for id, n := range m {
 			sum[id] += n
@@ -155,8 +154,8 @@ func TestUnsortedAdmissionsDeadlock(t *testing.T) {
 	const insert = `INSERT INTO admission (event_id, body_sha256, seq) VALUES ($1, '', 1) ON CONFLICT DO NOTHING`
 	a, b := uuid.New(), uuid.New()
 	one, two := p.OpenTx(), p.OpenTx()
-	storetest.Must2(pg.RawTx(one).Exec(insert, a))(t)
-	storetest.Must2(pg.RawTx(two).Exec(insert, b))(t)
+	storetest.MustGet(pg.RawTx(one).Exec(insert, a))(t)
+	storetest.MustGet(pg.RawTx(two).Exec(insert, b))(t)
 	other := make(chan error, 1)
 	go func() { _, err := pg.RawTx(one).Exec(insert, b); other <- err }()
 	p.AwaitLockWaiters(1)
@@ -178,7 +177,7 @@ func TestAdmissionAfterARollback(t *testing.T) {
 	if verdicts[0] != eventlog.Admitted {
 		t.Fatalf("verdict is %v", verdicts[0])
 	}
-	// A second one waits for the first, and takes its place when it is rolled back.
+	// A second one waits for the first, and is admitted when that is rolled back.
 	second := make(chan []eventlog.Admission, 1)
 	go func() {
 		verdicts, err := eventlog.AdmitOnce(t.Context(), p.DB, []event.Any{storetest.SaleWith(a.ID, "a", 9)}, true)
@@ -199,26 +198,26 @@ func TestPublishOrNot(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
 	ticker, reader := p.NewTicker(), p.NewReader("relay")
-	heard, said := storetest.Sale("heard"), storetest.Sale("said")
-	storetest.Must2(eventlog.AdmitOnce(t.Context(), p.DB, []event.Any{heard}, false))(t)
-	storetest.Must2(eventlog.AdmitOnce(t.Context(), p.DB, []event.Any{said}, true))(t)
+	heard, appended := storetest.Sale("heard"), storetest.Sale("appended")
+	storetest.MustGet(eventlog.AdmitOnce(t.Context(), p.DB, []event.Any{heard}, false))(t)
+	storetest.MustGet(eventlog.AdmitOnce(t.Context(), p.DB, []event.Any{appended}, true))(t)
 	ticker.Tick()
-	if got := reader.ReadAll(10); !slices.Equal(got, []storetest.EventID{said.ID}) {
-		t.Errorf("%v are to be published, want %s alone", got, said.ID)
+	if got := reader.ReadAll(10); !slices.Equal(got, []uuid.UUID{appended.ID}) {
+		t.Errorf("%v are to be published, want %s alone", got, appended.ID)
 	}
-	// What the log has is told by place and id together.
+	// An event is known by its position and id together.
 	at := func(e event.Any) event.Any {
 		found, err := eventlog.EntryByID(t.Context(), p.DB, e.ID)
 		storetest.Must(t, err)
 		e.LogSeq = found.Seq
 		return e
 	}
-	stranger, elsewhere, unplaced := storetest.Sale("stranger"), at(heard), said
-	stranger.LogSeq = at(said).LogSeq
+	stranger, elsewhere, unplaced := storetest.Sale("stranger"), at(heard), appended
+	stranger.LogSeq = at(appended).LogSeq
 	elsewhere.LogSeq++
-	has, err := eventlog.Contains(t.Context(), p.OpenTx(), []event.Any{at(said), stranger, elsewhere, unplaced})
+	has, err := eventlog.Contains(t.Context(), p.OpenTx(), []event.Any{at(appended), stranger, elsewhere, unplaced})
 	storetest.Must(t, err)
-	if len(has) != 1 || !has[said.ID] {
-		t.Errorf("the log is said to have %v", has)
+	if len(has) != 1 || !has[appended.ID] {
+		t.Errorf("the log is appended to have %v", has)
 	}
 }

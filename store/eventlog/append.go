@@ -12,7 +12,7 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// Logged is one event as the log holds it. Body is the envelope, byte for byte as it was appended.
+// Entry is one event as the log holds it. Body is the envelope, byte for byte as it was appended.
 type Entry struct {
 	Seq        int64      `db:"seq"`
 	EventID    uuid.UUID  `db:"event_id"`
@@ -21,7 +21,7 @@ type Entry struct {
 	Body       []byte     `db:"body"`
 }
 
-// columns are events turned into one array a column, as unnest takes them.
+// columns are events as one array a column, for unnest.
 type columns struct {
 	occurred, ids                       *pg.Column
 	tenants, types, versions, aggregate *pg.Texts
@@ -54,9 +54,8 @@ SELECT (SELECT max(epoch) FROM epoch), $1, e.occurred_at, e.event_id, e.tenant_i
 FROM unnest($2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], string_to_array($8, ` + pg.SplitBodies + `))
      AS e(occurred_at, event_id, tenant_id, type, version, aggregate_id, body)`)
 
-// Append adds events to the log, to be published, in the order given. It is for
-// derived events, which are unique by their ids and their cause's inbox row;
-// what comes from outside goes through Admit.
+// Append adds derived events to the log, to be published, in the order given. They are unique by their ids and their
+// cause's inbox row; events from outside go through Admit.
 func Append(ctx context.Context, tx store.Tx, events []event.Any) error {
 	if len(events) == 0 {
 		return nil
@@ -69,14 +68,13 @@ func Append(ctx context.Context, tx store.Tx, events []event.Any) error {
 	return nil
 }
 
-// logHas joins by seq, the log's key: event_id alone is not unique over partitions.
-var logHas = pg.SQL(`
+// It joins by seq, the log's key: event_id alone is not unique over partitions.
+var containedEvents = pg.SQL(`
 SELECT e.event_id
 FROM unnest($1::bigint[], $2::uuid[]) AS m(seq, event_id)
 JOIN event_log e ON e.seq = m.seq AND e.event_id = m.event_id`)
 
-// LogHas tells which of the events, each with the place in the log it claims
-// (Any.LogSeq), really stand there.
+// Contains returns which of the events the log really holds at the position they claim (Any.LogSeq).
 func Contains(ctx context.Context, tx store.Tx, events []event.Any) (map[uuid.UUID]bool, error) {
 	seqs, ids := pg.NewColumn(len(events), 10), pg.NewColumn(len(events), 36)
 	for i := range events {
@@ -90,7 +88,7 @@ func Contains(ctx context.Context, tx store.Tx, events []event.Any) (map[uuid.UU
 		return has, nil
 	}
 	var found []uuid.UUID
-	if err := pg.Select(ctx, tx, &found, logHas, seqs, ids); err != nil {
+	if err := pg.Select(ctx, tx, &found, containedEvents, seqs, ids); err != nil {
 		return nil, fmt.Errorf("looking up %d events in the log: %w", seqs.N, err)
 	}
 	for _, id := range found {

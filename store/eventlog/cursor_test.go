@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/storetest"
@@ -17,7 +19,7 @@ func TestACursorMovesByCompareAndSet(t *testing.T) {
 	if reader.At != (eventlog.Cursor{Consumer: "relay", Term: reader.Lease.Term}) {
 		t.Errorf("a new cursor stands at %+v", reader.At)
 	}
-	events := storetest.AnySales(5)
+	events := storetest.Sales(5)
 	for _, e := range events {
 		p.Append(e)
 	}
@@ -25,9 +27,9 @@ func TestACursorMovesByCompareAndSet(t *testing.T) {
 	page, err := eventlog.ReadPage(ctx, p.DB, reader.At, 2)
 	storetest.Must(t, err)
 	storetest.Must(t, eventlog.MoveCursor(ctx, p.DB, reader.At, page.Next))
-	storetest.IsError(t, eventlog.MoveCursor(ctx, p.DB, reader.At, page.Next), store.ErrNotLeader) // it is not there any more
+	storetest.IsError(t, eventlog.MoveCursor(ctx, p.DB, reader.At, page.Next), store.ErrNotLeader) // it does not stand there any more
 
-	// The next term finds it where it was left, within the interval, and shuts the earlier one out.
+	// The next term finds it where it was left, within the interval, and fences the earlier one.
 	p.Expire("relay")
 	next := p.NewReader("relay")
 	if want := page.Next; next.At.Tick != want.Tick || next.At.Upto != want.Upto || next.At.Seq != want.Seq || next.At.Term != want.Term+1 {
@@ -36,13 +38,13 @@ func TestACursorMovesByCompareAndSet(t *testing.T) {
 	more, err := eventlog.ReadPage(ctx, p.DB, page.Next, 2)
 	storetest.Must(t, err)
 	storetest.IsError(t, eventlog.MoveCursor(ctx, p.DB, page.Next, more.Next), store.ErrNotLeader)
-	storetest.Must2(eventlog.ReadPage(ctx, p.DB, page.Next, 2))(t) // to read is nobody's privilege
+	storetest.MustGet(eventlog.ReadPage(ctx, p.DB, page.Next, 2))(t) // reading needs no lease
 	_, err = eventlog.OpenCursor(ctx, p.DB, reader.Lease)
 	storetest.IsError(t, err, store.ErrNotLeader)
 	if got := next.ReadAll(2); !slices.Equal(got, storetest.IDs(events[2:])) {
 		t.Errorf("the next term read %v", got)
 	}
-	// A lease that was given anew from the first term on cannot take the cursor back.
+	// A lease recreated from the first term on cannot take the cursor back.
 	p.Exec(`DELETE FROM lease`)
 	lease, err := store.AcquireLease(ctx, p.DB, "relay", "third")
 	storetest.Must(t, err)
@@ -61,9 +63,9 @@ func TestReadingWhatIsNotThere(t *testing.T) {
 			t.Errorf("an empty log gives %+v", page)
 		}
 	}
-	// A tick that tells nothing is passed.
+	// A tick without events is passed.
 	rolledBack := p.OpenTx()
-	storetest.Must(t, eventlog.Append(t.Context(), rolledBack, storetest.AnySales(3)))
+	storetest.Must(t, eventlog.Append(t.Context(), rolledBack, storetest.Sales(3)))
 	storetest.Must(t, rolledBack.Rollback())
 	newest := ticker.Tick()
 	if got := reader.ReadAll(10); len(got) != 0 || reader.At.Tick != newest {
@@ -78,22 +80,22 @@ func TestPagesOfEverySizeGiveTheSame(t *testing.T) {
 	p := storetest.NewEnv(t, 6)
 	ticker := p.NewTicker()
 	late := p.OpenTx()
-	var said, lateSaid []storetest.EventID
+	var appended, lateSaid []uuid.UUID
 	for i := range 24 {
-		e := storetest.AnySales(1)
+		e := storetest.Sales(1)
 		if i%4 == 0 {
 			storetest.Must(t, eventlog.Append(t.Context(), late, e))
 			lateSaid = append(lateSaid, e[0].ID)
 		} else {
 			p.Append(e[0])
-			said = append(said, e[0].ID)
+			appended = append(appended, e[0].ID)
 		}
 		if i%5 == 4 {
 			ticker.Tick()
 		}
 	}
 	ticker.Tick()
-	var before [][]storetest.EventID
+	var before [][]uuid.UUID
 	readers := make([]*storetest.Reader, 0, 26)
 	for limit := 1; limit <= 26; limit++ {
 		readers = append(readers, p.NewReader(string(rune('a'+limit))))
@@ -102,14 +104,14 @@ func TestPagesOfEverySizeGiveTheSame(t *testing.T) {
 	storetest.Must(t, late.Commit())
 	ticker.Tick()
 	for i, r := range readers {
-		if !slices.Equal(before[i], said) {
-			t.Errorf("by pages of %d, %d of %d events were read", i+1, len(before[i]), len(said))
+		if !slices.Equal(before[i], appended) {
+			t.Errorf("by pages of %d, %d of %d events were read", i+1, len(before[i]), len(appended))
 		}
 		if got := r.ReadAll(i + 1); !slices.Equal(got, lateSaid) {
 			t.Errorf("by pages of %d, %d of %d late events were read", i+1, len(got), len(lateSaid))
 		}
 	}
-	// Over all ticks at once, the late ones stand where they were said.
+	// Over all ticks at once, the late ones stand in the order of their numbers.
 	for _, limit := range []int{1, 3, 7, 100} {
 		at := eventlog.Cursor{Consumer: "leap", Upto: readers[0].At.Tick}
 		var all []int64
@@ -127,7 +129,7 @@ func TestPagesOfEverySizeGiveTheSame(t *testing.T) {
 	}
 }
 
-func TestLagAndSetAside(t *testing.T) {
+func TestLagAndUnpublishable(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
 	ticker := p.NewTicker()
@@ -139,7 +141,7 @@ func TestLagAndSetAside(t *testing.T) {
 	if n := lag(); n != 0 {
 		t.Errorf("on an empty log the lag is %d", n)
 	}
-	storetest.Must(t, p.InTx(t.Context(), func(tx store.Tx) error { return eventlog.Append(t.Context(), tx, storetest.AnySales(7)) }))
+	storetest.Must(t, p.InTx(t.Context(), func(tx store.Tx) error { return eventlog.Append(t.Context(), tx, storetest.Sales(7)) }))
 	ticker.Tick()
 	if n := lag(); n != 7 {
 		t.Errorf("before its first reading the lag is %d, want 7", n)
@@ -151,7 +153,7 @@ func TestLagAndSetAside(t *testing.T) {
 	if n := lag(); n != 4 {
 		t.Errorf("within an interval the lag is %d, want 4", n)
 	}
-	for range 2 { // said again after a crash
+	for range 2 { // repeated after a crash
 		storetest.Must(t, eventlog.MarkUnpublishable(t.Context(), p.DB, page.Events[0], "no broker takes it"))
 	}
 	if n := storetest.One[int](t, p.SQL(), `SELECT count(*) FROM set_aside WHERE seq = 1`); n != 1 {

@@ -13,11 +13,10 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// How an epoch begins; epoch.go says what holds, and what a crash leaves.
+// This file begins an epoch; epoch.go states the invariants and the crash analysis.
 
-// BeginEpoch begins a new epoch where the newest one does not fit this server,
-// or in any case when force is set, and tells whether it did. It waits as long as
-// a leader that was killed may keep its lease; ErrLed when one is alive.
+// BeginEpoch begins a new epoch when the newest does not fit this server, or in any case with force, and reports
+// whether it did. It waits for as long as a killed leader keeps its lease; ErrFleetRunning when a leader is alive.
 func BeginEpoch(ctx context.Context, db *store.DB, force bool) (begun bool, err error) {
 	if err := CheckEpoch(ctx, db); !force && !errors.Is(err, ErrRestored) {
 		return false, err
@@ -35,14 +34,13 @@ func BeginEpoch(ctx context.Context, db *store.DB, force bool) (begun bool, err 
 	return true, nil
 }
 
-// errBegun: somebody else has begun the new epoch meanwhile.
+// errBegun: another process has begun the new epoch meanwhile.
 var errBegun = errors.New("a new epoch has been begun")
 
 var liveLeases = pg.SQL(`SELECT name, holder, term, expires_at FROM lease WHERE expires_at >= clock_timestamp() ORDER BY name`)
 
-// awaitLeaders returns when no lease lives. One that nobody renews for as long as
-// it would last belongs to nobody, whatever the clock of the server it was
-// written by has said. What somebody takes after that is fenced.
+// awaitLeaders returns when no lease is alive. A lease that is not renewed for its whole life has no leader, whatever
+// the clock of the server that wrote it. Leases acquired after that are fenced.
 func awaitLeaders(ctx context.Context, db *store.DB) error {
 	type held struct {
 		Name, Holder string
@@ -53,7 +51,7 @@ func awaitLeaders(ctx context.Context, db *store.DB) error {
 	for began := time.Now(); ; {
 		var now []held
 		if err := pg.Select(ctx, db, &now, liveLeases); err != nil {
-			return fmt.Errorf("looking who leads: %w", err)
+			return fmt.Errorf("reading the live leases: %w", err)
 		}
 		if first == nil {
 			first = now
@@ -72,17 +70,17 @@ func awaitLeaders(ctx context.Context, db *store.DB) error {
 	}
 }
 
-// A restored log may have many events that were appended before its new epoch.
+// A restored log may hold many events that were appended before its new epoch.
 var epochSettings = pg.SQL(`SELECT set_config('statement_timeout', '30min', true)`)
 
-// termsApart is by how much terms leap.
+// termsApart is the distance by which terms leap.
 const termsApart = 1_000_000_000
 
 var fenceLeaders = pg.SQL(`UPDATE lease SET term = term + $1, expires_at = '-infinity'`)
 
 var fenceReaders = pg.SQL(`UPDATE log_cursor SET term = term + $1`)
 
-// It waits for those who have appended to end, and lets nobody append, nor begin another epoch, until the commit.
+// It waits for open appends to end, and blocks appends and other new epochs until the commit.
 var lockLog = pg.SQL(`LOCK TABLE event_log IN SHARE ROW EXCLUSIVE MODE`)
 
 var liftSequence = pg.SQL(`
@@ -93,32 +91,32 @@ WHERE used > coalesce(pg_sequence_last_value('event_log_seq'), 0)`)
 var adoptUncovered = pg.SQL(`
 UPDATE event_log SET tx = $4::xid8 WHERE seq > $1 AND (tx = $2::xid8 OR pg_visible_in_snapshot(tx, $3::pg_snapshot))`)
 
-// beyond is above every transaction id there will be, and fits into a bigint.
-const beyond = `9223372036854775807`
+// aboveAllIDs is above every transaction id and fits into a bigint.
+const aboveAllIDs = `9223372036854775807`
 
-var turnEpoch = pg.SQL(`
-WITH place AS MATERIALIZED (
+var writeEpoch = pg.SQL(`
+WITH drawn AS MATERIALIZED (
     SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0) AS last
 ), ended AS (
     INSERT INTO tick (id, tx, epoch, snapshot, seq_before, max_seq)
-    SELECT $1::bigint + 1, '` + beyond + `', $2::int, '` + beyond + `:` + beyond + `:', last, last FROM place
+    SELECT $1::bigint + 1, '` + aboveAllIDs + `', $2::int, '` + aboveAllIDs + `:` + aboveAllIDs + `:', last, last FROM drawn
 ), began AS (
     INSERT INTO epoch (epoch, system_identifier, first_tick) SELECT $2::int + 1, system_identifier, $1::bigint + 2 FROM pg_control_system()
 )
 INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq)
-SELECT $1::bigint + 2, $2::int + 1, pg_current_snapshot(), last, last FROM place`)
+SELECT $1::bigint + 2, $2::int + 1, pg_current_snapshot(), last, last FROM drawn`)
 
-// beginEpoch is errBegun where there is nothing more to do.
+// beginEpoch returns errBegun when the epoch fits already.
 func beginEpoch(ctx context.Context, tx store.Tx, force bool) error {
 	if _, err := pg.Exec(ctx, tx, epochSettings); err != nil {
 		return err
 	}
-	// The leases' rows first, as every leader does: from here on no tick is made.
+	// Leases first, as every leader locks them: from here on no tick is made.
 	if _, err := pg.Exec(ctx, tx, fenceLeaders, termsApart); err != nil {
 		return fmt.Errorf("fencing leaders: %w", err)
 	}
 	if _, err := pg.Exec(ctx, tx, lockLog); err != nil {
-		return fmt.Errorf("waiting for those who append to the log: %w", err)
+		return fmt.Errorf("waiting for open appends to the log: %w", err)
 	}
 	var fits bool
 	if err := pg.Get(ctx, tx, &fits, epochFits); err != nil {
@@ -131,20 +129,21 @@ func beginEpoch(ctx context.Context, tx store.Tx, force bool) error {
 	if err := pg.Get(ctx, tx, &last, lastTick); err != nil {
 		return fmt.Errorf("reading the last tick: %w", err)
 	}
-	if err := adopt(ctx, tx, last); err != nil {
+	if err := adoptEvents(ctx, tx, last); err != nil {
 		return err
 	}
 	if _, err := pg.Exec(ctx, tx, fenceReaders, termsApart); err != nil {
 		return fmt.Errorf("fencing readers: %w", err)
 	}
-	if _, err := pg.Exec(ctx, tx, turnEpoch, last.ID, last.Epoch); err != nil {
+	if _, err := pg.Exec(ctx, tx, writeEpoch, last.ID, last.Epoch); err != nil {
 		return fmt.Errorf("ending epoch %d: %w", last.Epoch, err)
 	}
 	return nil
 }
 
-// adopt brings what stands past the last tick in order: the sequence, and events of this server that bear the old epoch's number.
-func adopt(ctx context.Context, tx store.Tx, last tick) error {
+// adoptEvents repairs what stands past the last tick: the sequence, and this server's events that bear the old
+// epoch's number.
+func adoptEvents(ctx context.Context, tx store.Tx, last tick) error {
 	if err := last.parse(); err != nil {
 		return err
 	}

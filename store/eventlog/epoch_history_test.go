@@ -14,8 +14,8 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// history is a log that is written, ticked, read, thinned and restored into
-// other servers in an order that rapid draws, and what must come of it.
+// history is a log that is written, ticked, read, thinned and restored into other servers in an order that rapid
+// draws, with the expected outcome.
 type history struct {
 	*storetest.Env
 	ticker  *storetest.Ticker
@@ -24,13 +24,13 @@ type history struct {
 	// committed are the events in the log, by the number of their commit; passed what each reader's cursor has passed.
 	committed map[uuid.UUID]int
 	passed    map[string][]uuid.UUID
-	// said is the count of commits when point was taken.
-	point  string
-	said   int
-	epochs int
+	// appended is the count of commits when point was taken.
+	point    string
+	appended int
+	epochs   int
 }
 
-// openWriter is a transaction that has an id, and has said what it says.
+// openWriter is a transaction that has an id, and has appended.
 type openWriter struct {
 	tx   *store.Transaction
 	says []uuid.UUID
@@ -38,7 +38,7 @@ type openWriter struct {
 
 var historyReaders = []string{"relay", "replay"}
 
-// empty forgets all histories before.
+// empty forgets all earlier histories.
 func (h *history) empty() {
 	for _, table := range []string{"event_log", "tick", "epoch", "log_cursor", "lease"} {
 		h.Exec(`DELETE FROM ` + table)
@@ -47,12 +47,12 @@ func (h *history) empty() {
 	h.Exec(`INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq) SELECT 0, 1, pg_current_snapshot(), s, s FROM coalesce(pg_sequence_last_value('event_log_seq'), 0) s`)
 	h.readers, h.committed, h.passed, h.epochs = map[string]*storetest.Reader{}, map[uuid.UUID]int{}, map[string][]uuid.UUID{}, 1
 	h.open, h.point = nil, ""
-	h.lead()
+	h.reopenAll()
 }
 
-// lead opens everything anew, as after a start.
-func (h *history) lead() {
-	nobodyLeads(h.Env)
+// reopenAll opens everything anew, as after a start.
+func (h *history) reopenAll() {
+	releaseLeases(h.Env)
 	h.ticker = h.NewTicker()
 	for _, name := range historyReaders {
 		h.readers[name] = h.NewReader(name)
@@ -63,13 +63,13 @@ func (h *history) begin() {
 	h.Helper()
 	tx, err := h.Begin(context.Background())
 	storetest.Must(h, err)
-	storetest.Must2(pg.RawTx(tx).Exec(`SELECT pg_current_xact_id()`))(h)
+	storetest.MustGet(pg.RawTx(tx).Exec(`SELECT pg_current_xact_id()`))(h)
 	h.open = append(h.open, &openWriter{tx: tx})
 }
 
 func (h *history) append(w *openWriter, n int) {
 	h.Helper()
-	events := storetest.AnySales(n)
+	events := storetest.Sales(n)
 	storetest.Must(h, eventlog.Append(context.Background(), w.tx, events))
 	w.says = append(w.says, storetest.IDs(events)...)
 }
@@ -105,9 +105,9 @@ func (h *history) read(name string, limit int, crash bool) {
 	}
 }
 
-// restoreAway moves to another server: who was at work has not committed, some
-// say something there before the new epoch, and some are in the middle when it begins.
-func (h *history) restoreAway(ahead int64, strays int, across bool) {
+// restoreElsewhere moves to another server: open transactions are lost, some append there before the new epoch, and
+// some are in the middle when it begins.
+func (h *history) restoreElsewhere(ahead int64, strays int, across bool) {
 	h.Helper()
 	for len(h.open) > 0 {
 		h.end(0, false)
@@ -121,13 +121,13 @@ func (h *history) restoreAway(ahead int64, strays int, across bool) {
 	if across {
 		h.begin() // has an id of before the epoch, and appends in it
 	}
-	turn(h.Env)
+	beginEpoch(h.Env)
 	h.epochs++
 	h.point = ""
-	h.lead()
+	h.reopenAll()
 }
 
-// check holds readers against what was committed.
+// check compares the readers with what was committed.
 func (h *history) check(t *rapid.T) {
 	for name, passed := range h.passed {
 		seen := map[uuid.UUID]bool{}
@@ -140,20 +140,20 @@ func (h *history) check(t *rapid.T) {
 	}
 }
 
-// look holds the counts against what was committed.
-func (h *history) look(t *rapid.T) {
+// checkCounts compares the counts with what was committed.
+func (h *history) checkCounts(t *rapid.T) {
 	state, err := eventlog.ReadState(context.Background(), h.Env.DB, h.point)
 	storetest.Must(h, err)
 	if want := int64(len(h.committed) - len(h.passed["relay"])); state.Unpublished != want {
 		t.Fatalf("%d events are to be published, want %d", state.Unpublished, want)
 	}
-	if want := int64(len(h.committed) - h.said); h.point != "" && state.Moved != want {
+	if want := int64(len(h.committed) - h.appended); h.point != "" && state.Moved != want {
 		t.Fatalf("%d events have moved, want %d", state.Moved, want)
 	}
-	h.point, h.said = state.Position, len(h.committed)
+	h.point, h.appended = state.Position, len(h.committed)
 }
 
-// finish ends all that is open, and reads to the end.
+// finish ends open transactions, and reads to the end.
 func (h *history) finish(t *rapid.T) {
 	for len(h.open) > 0 {
 		h.end(0, true)
@@ -171,17 +171,16 @@ func (h *history) finish(t *rapid.T) {
 		}
 	}
 	h.check(t)
-	h.look(t)
+	h.checkCounts(t)
 }
 
-// TestEveryHistoryIsReadOnceThroughRestores: whatever is open, unread or half
-// read when the log moves to another server, and whether that one's ids are
-// lower, higher or about to meet the old ones, every committed event is passed
-// once by each reader, and what is unpublished and has moved is counted right.
+// TestEveryHistoryIsReadOnceThroughRestores: whatever is open, unread or half read when the log moves to another
+// server with lower, higher or nearly equal ids, each reader passes every committed event once, and the counts of
+// unpublished and moved events are right.
 func TestEveryHistoryIsReadOnceThroughRestores(t *testing.T) {
 	t.Parallel()
 	h := &history{Env: storetest.NewEnv(t, 16)}
-	spendIDs(h.Env)
+	useIDs(h.Env)
 	restores := 0
 	rapid.Check(t, func(t *rapid.T) {
 		h.empty()
@@ -211,7 +210,7 @@ func TestEveryHistoryIsReadOnceThroughRestores(t *testing.T) {
 				h.end(some(t), rapid.IntRange(0, 4).Draw(t, "end") > 0)
 			},
 			"tick": func(t *rapid.T) {
-				storetest.Must2(h.ticker.Step(context.Background(), h.ticker.Lease))(h)
+				storetest.MustGet(h.ticker.Step(context.Background(), h.ticker.Lease))(h)
 			},
 			"read": func(t *rapid.T) {
 				name := rapid.SampledFrom(historyReaders).Draw(t, "reader")
@@ -220,11 +219,11 @@ func TestEveryHistoryIsReadOnceThroughRestores(t *testing.T) {
 			"thin": func(*rapid.T) { storetest.Must(h, eventlog.ThinTicks(context.Background(), h.Env.DB)) },
 			"restore": func(t *rapid.T) {
 				ahead := rapid.OneOf(rapid.Int64Range(1, 60), rapid.Int64Range(-60, -1), rapid.SampledFrom([]int64{-3000, 1_000_000_000})).Draw(t, "ahead")
-				h.restoreAway(ahead, rapid.IntRange(0, 2).Draw(t, "strays"), rapid.Bool().Draw(t, "across"))
+				h.restoreElsewhere(ahead, rapid.IntRange(0, 2).Draw(t, "strays"), rapid.Bool().Draw(t, "across"))
 				restores++
 			},
-			"look": h.look,
-			"":     h.check,
+			"checkCounts": h.checkCounts,
+			"":            h.check,
 		})
 		h.finish(t)
 	})

@@ -21,9 +21,8 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// restore makes of the tables what a dump of them would be in another server,
-// whose transaction ids are lower by ahead: all ids in them stay where they are,
-// seen from there. Below zero the other server's are higher; that needs spendIDs first.
+// restore makes the tables look like a dump of them in another server, whose transaction ids are lower by ahead. Below
+// zero the other server's are higher; that needs useIDs first.
 func restore(p *storetest.Env, ahead int64) {
 	p.Helper()
 	tx, err := p.SQL().Begin()
@@ -43,29 +42,29 @@ func restore(p *storetest.Env, ahead int64) {
 	storetest.Must(p, tx.Commit())
 }
 
-// idsToSpend are more than all restores of a test go back by.
-const idsToSpend = 100_000
+// idsToUse is more than all restores of a test go back by.
+const idsToUse = 100_000
 
-var spent sync.Once
+var used sync.Once
 
-// spendIDs has the server give away as many transaction ids as a test may go back by: one that has just been made has few.
-func spendIDs(p *storetest.Env) {
+// useIDs uses up as many transaction ids as a test may go back by: a new server has few.
+func useIDs(p *storetest.Env) {
 	p.Helper()
-	spent.Do(func() {
-		p.Exec(`DO $$ BEGIN FOR i IN 1..` + fmt.Sprint(idsToSpend) + ` LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$`)
+	used.Do(func() {
+		p.Exec(`DO $$ BEGIN FOR i IN 1..` + fmt.Sprint(idsToUse) + ` LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$`)
 	})
 }
 
-// nobodyLeads lets go of every lease, as a fleet that was stopped has done.
-func nobodyLeads(p *storetest.Env) {
+// releaseLeases ends every lease, as a stopped fleet does.
+func releaseLeases(p *storetest.Env) {
 	p.Helper()
 	p.Exec(`UPDATE lease SET expires_at = '-infinity'`)
 }
 
-// turn begins a new epoch, which must be due.
-func turn(p *storetest.Env) {
+// beginEpoch begins a new epoch, which must be due.
+func beginEpoch(p *storetest.Env) {
 	p.Helper()
-	nobodyLeads(p)
+	releaseLeases(p)
 	begun, err := eventlog.BeginEpoch(context.Background(), p.DB, false)
 	storetest.Must(p, err)
 	if !begun {
@@ -74,10 +73,10 @@ func turn(p *storetest.Env) {
 	storetest.Must(p, eventlog.CheckEpoch(context.Background(), p.DB))
 }
 
-// again is a reader's place after a restart.
-func again(r *storetest.Reader) {
+// reopen is a reader's cursor after a restart.
+func reopen(r *storetest.Reader) {
 	r.Helper()
-	nobodyLeads(r.Env)
+	releaseLeases(r.Env)
 	*r = *r.NewReader(r.Lease.Name)
 }
 
@@ -90,14 +89,14 @@ func TestWhatWasNotReadBeforeARestoreIsReadOnceAfterIt(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			p := storetest.NewEnv(t, 6)
-			spendIDs(p)
+			useIDs(p)
 			ticker, reader := p.NewTicker(), p.NewReader("relay")
 			late, lost := p.OpenTx(), p.OpenTx()
 			committedLate := storetest.Sale("late")
 			storetest.Must(t, eventlog.Append(t.Context(), late, []event.Any{committedLate}))
-			storetest.Must(t, eventlog.Append(t.Context(), lost, storetest.AnySales(1))) // open when the dump is made
-			first := storetest.AnySales(5)
-			storetest.Must2(eventlog.AdmitOnce(t.Context(), p.DB, first, true))(t)
+			storetest.Must(t, eventlog.Append(t.Context(), lost, storetest.Sales(1))) // open when the dump is made
+			first := storetest.Sales(5)
+			storetest.MustGet(eventlog.AdmitOnce(t.Context(), p.DB, first, true))(t)
 			ticker.Tick()
 			// In the middle of an interval, past its second event.
 			page, err := eventlog.ReadPage(t.Context(), reader.Env.DB, reader.At, 2)
@@ -112,9 +111,9 @@ func TestWhatWasNotReadBeforeARestoreIsReadOnceAfterIt(t *testing.T) {
 			restore(p, c.ahead)
 			stray := storetest.Sale("stray")
 			p.Append(stray)
-			storetest.IsError(t, must3(eventlog.ReadState(t.Context(), p.DB, "")), eventlog.ErrRestored)
-			turn(p)
-			again(reader)
+			storetest.IsError(t, errorOf(eventlog.ReadState(t.Context(), p.DB, "")), eventlog.ErrRestored)
+			beginEpoch(p)
+			reopen(reader)
 			want := append(storetest.IDs(first[2:]), committedLate.ID, unticked.ID, stray.ID)
 			if n := unpublished(t, p); n != int64(len(want)) {
 				t.Errorf("%d events are to be published, want %d", n, len(want))
@@ -137,8 +136,8 @@ func TestWhatWasNotReadBeforeARestoreIsReadOnceAfterIt(t *testing.T) {
 	}
 }
 
-// must3 is the error of a call that gives a value too.
-func must3[T any](_ T, err error) error { return err }
+// errorOf is the error of a call that also returns a value.
+func errorOf[T any](_ T, err error) error { return err }
 
 func unpublished(t testing.TB, p *storetest.Env) int64 {
 	t.Helper()
@@ -154,13 +153,13 @@ func TestAnEpochThatFitsIsLeftAlone(t *testing.T) {
 	begun, err := eventlog.BeginEpoch(t.Context(), p.DB, false)
 	storetest.Must(t, err)
 	restore(p, 10)
-	turn(p)
-	again, err := eventlog.BeginEpoch(t.Context(), p.DB, false)
+	beginEpoch(p)
+	reopen, err := eventlog.BeginEpoch(t.Context(), p.DB, false)
 	storetest.Must(t, err)
 	epochs, err := eventlog.Epochs(t.Context(), p.DB)
 	storetest.Must(t, err)
-	if begun || again || len(epochs) != 2 || epochs[0].Fits || !epochs[1].Fits || epochs[1].Epoch != 2 {
-		t.Errorf("begun %t and %t: %+v", begun, again, epochs)
+	if begun || reopen || len(epochs) != 2 || epochs[0].Fits || !epochs[1].Fits || epochs[1].Epoch != 2 {
+		t.Errorf("begun %t and %t: %+v", begun, reopen, epochs)
 	}
 	// By force it is, also where nothing was restored.
 	forced, err := eventlog.BeginEpoch(t.Context(), p.DB, true)
@@ -170,7 +169,7 @@ func TestAnEpochThatFitsIsLeftAlone(t *testing.T) {
 	}
 }
 
-// Of several who run the command at once one begins the epoch.
+// Of several concurrent commands one begins the epoch.
 func TestAnEpochIsBegunOnce(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 8)
@@ -188,7 +187,7 @@ func TestAnEpochIsBegunOnce(t *testing.T) {
 	}
 	storetest.Concurrently(t, run...)
 	if n := storetest.One[int](t, p.SQL(), `SELECT max(epoch) FROM epoch`); n != 2 || begun.Load() != 1 {
-		t.Errorf("%d say that they have begun it, and the epoch is %d", begun.Load(), n)
+		t.Errorf("%d appendNumbered that they have begun it, and the epoch is %d", begun.Load(), n)
 	}
 }
 
@@ -200,7 +199,7 @@ func TestNoEpochBeginsUnderALivingLeader(t *testing.T) {
 	leading, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		store.Lead(ctx, p.DB, "relay", "somebody#7", func(ctx context.Context, _ store.Lease) error {
+		store.Lead(ctx, p.DB, "relay", "leader#7", func(ctx context.Context, _ store.Lease) error {
 			close(leading)
 			<-ctx.Done()
 			return nil
@@ -211,14 +210,14 @@ func TestNoEpochBeginsUnderALivingLeader(t *testing.T) {
 	storetest.IsError(t, err, eventlog.ErrFleetRunning)
 	stop()
 	<-ended
-	// One that was killed has let go of nothing, and nobody renews it.
+	// A killed leader's lease is neither released nor renewed.
 	p.Exec(`INSERT INTO lease VALUES ('ticker', 3, 'killed#8', clock_timestamp() + interval '1 hour')`)
 	began := time.Now()
-	storetest.Must2(eventlog.BeginEpoch(t.Context(), p.DB, false))(t)
+	storetest.MustGet(eventlog.BeginEpoch(t.Context(), p.DB, false))(t)
 	if took := time.Since(began); took > store.LeaseTTL+2*time.Second {
 		t.Errorf("it took %v", took)
 	}
-	// Who leads now has a term that no sleeper of the old life can have come to.
+	// The new leader's term is one that no sleeping leader can hold.
 	lease, err := store.AcquireLease(t.Context(), p.DB, "ticker", "new")
 	storetest.Must(t, err)
 	if lease.Term < 1_000_000_000 {
@@ -226,44 +225,43 @@ func TestNoEpochBeginsUnderALivingLeader(t *testing.T) {
 	}
 }
 
-// Whoever is about to append while the epoch turns waits, and appends to the new
-// one; also with an id from before.
-func TestWhoAppendsWhileAnEpochBeginsIsReadInIt(t *testing.T) {
+// An append that waits while the epoch begins enters the new one, also with a transaction id from before.
+func TestAnAppendWhileAnEpochBeginsIsReadInIt(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 8)
 	reader := p.NewReader("relay")
 	restore(p, 1_000_000)
 	early := p.OpenTx()
-	storetest.Must2(pg.RawTx(early).Exec(`SELECT pg_current_xact_id()`))(t)
+	storetest.MustGet(pg.RawTx(early).Exec(`SELECT pg_current_xact_id()`))(t)
 	writing := p.OpenTx()
 	written := storetest.Sale("before")
 	storetest.Must(t, eventlog.Append(t.Context(), writing, []event.Any{written}))
-	nobodyLeads(p)
-	turned := make(chan error, 1)
-	go func() { turned <- must3(eventlog.BeginEpoch(context.Background(), p.DB, false)) }()
+	releaseLeases(p)
+	begun := make(chan error, 1)
+	go func() { begun <- errorOf(eventlog.BeginEpoch(context.Background(), p.DB, false)) }()
 	p.AwaitLockWaiters(1) // the command, for the writer
-	said := storetest.Sale("after")
+	late := storetest.Sale("after")
 	appended := make(chan error, 1)
-	go func() { appended <- eventlog.Append(context.Background(), early, []event.Any{said}) }()
+	go func() { appended <- eventlog.Append(context.Background(), early, []event.Any{late}) }()
 	p.AwaitLockWaiters(2) // and the other writer, for the command
 	storetest.Must(t, writing.Commit())
-	storetest.Must(t, <-turned)
+	storetest.Must(t, <-begun)
 	storetest.Must(t, <-appended)
 	ticker := p.NewTicker()
 	ticker.Tick()
 	storetest.Must(t, early.Commit())
 	ticker.Tick()
-	if n := storetest.One[int](t, p.SQL(), `SELECT epoch FROM event_log WHERE event_id = $1`, said.ID); n != 2 {
+	if n := storetest.One[int](t, p.SQL(), `SELECT epoch FROM event_log WHERE event_id = $1`, late.ID); n != 2 {
 		t.Errorf("it stands in epoch %d", n)
 	}
-	again(reader)
-	if got := reader.ReadAll(10); !slices.Equal(got, []uuid.UUID{written.ID, said.ID}) {
-		t.Errorf("read %v, want %v", got, []uuid.UUID{written.ID, said.ID})
+	reopen(reader)
+	if got := reader.ReadAll(10); !slices.Equal(got, []uuid.UUID{written.ID, late.ID}) {
+		t.Errorf("read %v, want %v", got, []uuid.UUID{written.ID, late.ID})
 	}
 }
 
-// A process may sleep through the restore, with a term and places of the lost life in its hand.
-func TestWhoSleptThroughARestoreIsFenced(t *testing.T) {
+// A process may sleep through the restore, with a term and a cursor from before.
+func TestALeaderThatSleptThroughARestoreIsFenced(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 6)
 	slept, sleeper := p.NewTicker(), p.NewReader("relay")
@@ -274,13 +272,13 @@ func TestWhoSleptThroughARestoreIsFenced(t *testing.T) {
 	lost := eventlog.Cursor{Consumer: dumped.Consumer, Term: dumped.Term, Tick: dumped.Tick + 40, Upto: dumped.Tick + 40}
 	restore(p, 1_000_000)
 	p.Append(storetest.Sale("b"))
-	// Before the new epoch: what it has passed in the lost life is no place here, and no tick is made.
+	// Before the new epoch: its cursor's position does not exist, and no tick is made.
 	storetest.IsError(t, eventlog.MoveCursor(t.Context(), sleeper.Env.DB, dumped, lost), store.ErrNotLeader)
 	_, err := slept.Step(t.Context(), slept.Lease)
 	storetest.IsError(t, err, eventlog.ErrRestored)
-	turn(p)
+	beginEpoch(p)
 	p.Append(storetest.Sale("c"))
-	// After it: neither with its own term, nor with those that the lost life may have come to.
+	// After it: neither its own term works, nor those that may have been reached before the restore.
 	for _, term := range []int64{slept.Lease.Term, slept.Lease.Term + 1, slept.Lease.Term + 50} {
 		lease := slept.Lease
 		lease.Term = term
@@ -295,16 +293,16 @@ func TestWhoSleptThroughARestoreIsFenced(t *testing.T) {
 	storetest.IsError(t, eventlog.MoveCursor(t.Context(), sleeper.Env.DB, dumped, eventlog.Cursor{Tick: dumped.Tick + 1, Upto: dumped.Tick + 1}), store.ErrNotLeader)
 }
 
-// Whoever restores the tables alone would have numbers drawn again.
+// If only the tables are restored, the sequence would draw numbers again.
 func TestANewEpochLiftsTheSequence(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
 	ticker := p.NewTicker()
-	storetest.Must2(eventlog.AdmitOnce(t.Context(), p.DB, storetest.AnySales(7), true))(t)
+	storetest.MustGet(eventlog.AdmitOnce(t.Context(), p.DB, storetest.Sales(7), true))(t)
 	ticker.Tick()
 	p.Exec(`SELECT setval('event_log_seq', 1, false)`)
 	restore(p, 50)
-	turn(p)
+	beginEpoch(p)
 	p.Append(storetest.Sale("a"))
 	if n := storetest.One[int64](t, p.SQL(), `SELECT max(seq) FROM event_log`); n != 8 {
 		t.Errorf("the next place was %d, want 8", n)
@@ -315,7 +313,7 @@ func TestANewEpochLiftsTheSequence(t *testing.T) {
 func TestAReplayFromTheBeginningCrossesEpochs(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
-	spendIDs(p)
+	useIDs(p)
 	var want []uuid.UUID
 	for epoch := range 3 {
 		ticker := p.NewTicker()
@@ -328,10 +326,10 @@ func TestAReplayFromTheBeginningCrossesEpochs(t *testing.T) {
 		p.Exec(`INSERT INTO log_cursor (consumer, tick, upto, seq, term) SELECT 'fast', max(id), max(id), 0, 1 FROM tick
 			ON CONFLICT (consumer) DO UPDATE SET tick = excluded.tick, upto = excluded.upto`)
 		storetest.Must(t, eventlog.ThinTicks(t.Context(), p.DB))
-		nobodyLeads(p)
+		releaseLeases(p)
 		if epoch < 2 {
 			restore(p, []int64{700, -3000}[epoch])
-			turn(p)
+			beginEpoch(p)
 		}
 	}
 	if n := storetest.One[int](t, p.SQL(), `SELECT count(*) FROM tick`); n != 6 { // 0, two borders of two, the newest
@@ -342,8 +340,7 @@ func TestAReplayFromTheBeginningCrossesEpochs(t *testing.T) {
 	}
 }
 
-// What is owed since a tick, and what has been said since a point, is told
-// apart from old events with ids that are higher.
+// What is pending since a tick, and what was appended since a snapshot, is told apart from old events with higher ids.
 func TestTheAuditCountsWithinEpochs(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
@@ -359,7 +356,7 @@ func TestTheAuditCountsWithinEpochs(t *testing.T) {
 		return now.Moved, wrong
 	}
 	ticker, reader := p.NewTicker(), p.NewReader("relay")
-	p.Append(storetest.Sale("before anybody heard"))
+	p.Append(storetest.Sale("before the subscription"))
 	ticker.Tick()
 	worker := p.Consumer("worker")
 	old := storetest.Sale("a")
@@ -370,25 +367,25 @@ func TestTheAuditCountsWithinEpochs(t *testing.T) {
 	if _, err := audit.Run(t.Context(), p.DB, audit.Scope{}, nil); !errors.Is(err, eventlog.ErrRestored) {
 		t.Errorf("without a new epoch it says %v", err)
 	}
-	turn(p)
-	again(reader)
+	beginEpoch(p)
+	reopen(reader)
 	state, err := eventlog.ReadState(t.Context(), p.DB, "")
 	storetest.Must(t, err)
 	if moved, wrong := audited(state); moved != 0 || wrong["published"] != 0 || wrong["handled"] != 1 {
 		t.Errorf("%d moved, %v", moved, wrong)
 	}
 	ticker = p.NewTicker()
-	said := storetest.Sale("b")
-	p.Append(said)
+	appended := storetest.Sale("b")
+	p.Append(appended)
 	if moved, wrong := audited(state); moved != 1 || wrong["published"] != 1 || wrong["handled"] != 2 {
 		t.Errorf("after one event more: %d moved, %v", moved, wrong)
 	}
 	storetest.Must(t, p.InTx(t.Context(), func(tx store.Tx) error {
-		return must3(inbox.Claim(t.Context(), tx, worker, []uuid.UUID{old.ID, said.ID}))
+		return errorOf(inbox.Claim(t.Context(), tx, worker, []uuid.UUID{old.ID, appended.ID}))
 	}))
-	// Whoever hears from now on owes nothing of before.
+	// A new subscription has no pending deliveries from before.
 	ticker.Tick()
-	storetest.Must2(inbox.Subscribe(t.Context(), p.DB, "newcomer", []string{"SALE_COMPLETED"}))(t)
+	storetest.MustGet(inbox.Subscribe(t.Context(), p.DB, "newcomer", []string{"SALE_COMPLETED"}))(t)
 	reader.ReadAll(10)
 	if moved, wrong := audited(state); moved != 1 || wrong["published"] != 0 || wrong["handled"] != 0 {
 		t.Errorf("when all is read and handled: %d moved, %v", moved, wrong)

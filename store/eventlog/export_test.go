@@ -6,12 +6,12 @@ import (
 	"github.com/composerp/composerp/store"
 )
 
-// What tests, which live in store_test, see of the inside.
+// What the tests need of the inside.
 
 // ThinTicks is a part of the ticker's housekeeping.
 func ThinTicks(ctx context.Context, db *store.DB) error { return thinTicks(ctx, db) }
 
-// The statements whose plans are looked at, and those that broken variants are held against.
+// The statements whose plans are checked, and those that broken variants are compared with.
 const (
 	TickIdle      = tickIdle
 	PartitionSize = partitionSize

@@ -3,8 +3,8 @@ package eventlog
 // RelayConsumer is the name of the relay's cursor and lease.
 const RelayConsumer = "relay"
 
-// relayPlace is where the relay's cursor stands (reader.go): what the tick has
-// seen it has passed, and of what the next one sees, all up to seq.
+// RelayCursorSQL is the relay's cursor (reader.go): it has passed everything that tick passed has seen, and of what
+// tick upto has seen, everything up to seq.
 const RelayCursorSQL = `
 relay AS MATERIALIZED (
     SELECT p.epoch AS passed_epoch, p.snapshot AS passed, u.epoch AS upto_epoch, u.snapshot AS upto, coalesce(c.seq, 0) AS seq
@@ -14,10 +14,9 @@ relay AS MATERIALIZED (
 
 var PassedByRelaySQL = `(` + SeenBySQL("r.passed_epoch", "r.passed") + ` OR e.seq <= r.seq AND ` + SeenBySQL("r.upto_epoch", "r.upto") + `)`
 
-// An event that the relay has not passed is on its way until it has had its time. What is on its way is open, and not judged.
-// forgotten tells of an event that the inbox may have forgotten: a checkpoint has
-// proven it before its generation was dropped, but for what that left open.
+// ForgottenSQL is true for an event whose inbox row may have been dropped with its generation. A checkpoint proved the
+// generation first, except for what the checkpoint left open.
 var ForgottenSQL = `EXISTS (SELECT FROM (SELECT epoch, snapshot FROM inbox_dropped ORDER BY generation DESC LIMIT 1) g WHERE ` + SeenBySQL("g.epoch", "g.snapshot") + `)`
 
-// keptGenerations are the inbox's, as an array: then each look into them is one by the key.
+// KeptGenerationsSQL lists the inbox generations as an array, so that each lookup uses the primary key.
 const KeptGenerationsSQL = `ARRAY(SELECT generation FROM inbox_generation)`

@@ -11,16 +11,16 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// Gap says that a consumer may owe events that no queue holds, since its own, or a binding of it, was missing for a
-// while. It is noted before what was missing is declared again, so that whoever declares and dies leaves it behind.
+// Gap says that a consumer may miss events that no queue holds, because its queue or a binding was missing for a
+// while. It is recorded before the missing part is declared again, so a crash in between leaves it behind.
 type Gap struct {
 	Consumer string    `db:"consumer"`
-	After    Position  `db:"after"` // before it nothing was lost
+	After    Position  `db:"after"` // nothing before it was lost
 	NotedAt  time.Time `db:"noted_at"`
 }
 
-// Of two gaps the earlier point is kept. Two points of one place are told apart by their snapshots, and which is the
-// earlier one is not known then: everything beyond the place is taken. A consumer without a subscription owes nothing.
+// Of two gaps the earlier position is kept. Two positions with one seq differ in their snapshots, and which is earlier
+// is unknown: then everything beyond seq counts. A consumer without subscriptions has no pending deliveries.
 var recordGaps = pg.SQL(`
 INSERT INTO gap AS g (consumer, epoch, seq, snapshot)
 SELECT c.name, $2::int, $3::bigint, $4::pg_snapshot FROM consumer c WHERE c.name = ANY ($1::text[]) AND EXISTS (SELECT FROM subscription s WHERE s.consumer = c.id)
@@ -30,32 +30,32 @@ ON CONFLICT (consumer) DO UPDATE SET
                     WHEN g.seq > excluded.seq THEN excluded.snapshot END,
     noted_at = clock_timestamp()`)
 
-// NoteGaps notes that these consumers may lack what lies after a point.
+// RecordGaps records that these consumers may miss events after a position.
 func RecordGaps(ctx context.Context, db *store.DB, consumers []string, after Position) error {
 	err := db.InTx(ctx, func(tx store.Tx) error {
 		_, err := pg.Exec(ctx, tx, recordGaps, pq.StringArray(consumers), after.Epoch, after.Seq, pg.Nullable(after.Snapshot))
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("noting what %d consumers may lack: %w", len(consumers), err)
+		return fmt.Errorf("recording gaps of %d consumers: %w", len(consumers), err)
 	}
 	return nil
 }
 
 var listGaps = pg.SQL(`SELECT consumer, epoch AS "after.epoch", seq AS "after.seq", coalesce(snapshot::text, '') AS "after.snapshot", noted_at FROM gap ORDER BY consumer`)
 
-// Gaps gives what is noted, by consumer.
+// Gaps lists the recorded gaps by consumer.
 func Gaps(ctx context.Context, db *store.DB) ([]Gap, error) {
 	var gaps []Gap
 	if err := pg.Select(ctx, db, &gaps, listGaps); err != nil {
-		return nil, fmt.Errorf("reading what consumers may lack: %w", err)
+		return nil, fmt.Errorf("reading the gaps of consumers: %w", err)
 	}
 	return gaps, nil
 }
 
 var closeGap = pg.SQL(`DELETE FROM gap WHERE consumer = $1 AND noted_at <= $2`)
 
-// CloseGap forgets a gap that was made good, unless it has been noted anew since it was read.
+// CloseGap deletes a repaired gap, unless it was recorded again since it was read.
 func CloseGap(ctx context.Context, db *store.DB, g Gap) error {
 	err := db.InTx(ctx, func(tx store.Tx) error {
 		_, err := pg.Exec(ctx, tx, closeGap, g.Consumer, g.NotedAt)

@@ -15,12 +15,11 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// The tests of this file take one guard away each, by reading or ticking in a
-// way of their own, and show in a fixed interleaving that events are then lost,
-// doubled or held up, and that with the guard they are not.
+// Each test of this file removes one guard, by reading or ticking in its own way, and shows in a fixed interleaving
+// that events are then lost, doubled or delayed, and that with the guard they are not.
 
-// lateCommit is the interleaving most of them need: late has its id and its
-// place first, and commits last, after a tick has seen it in progress.
+// lateCommit is the interleaving most of them need: late has its id and its position first, and commits last, after a
+// tick has seen it in progress.
 type lateCommit struct {
 	*storetest.Env
 	ticker       *storetest.Ticker
@@ -41,7 +40,7 @@ func newLateCommit(t *testing.T) *lateCommit {
 	return l
 }
 
-// query runs a reader's query of the test's own.
+// query runs the test's own reading statement.
 func query(p *storetest.Env, text string, args ...any) []uuid.UUID {
 	p.Helper()
 	rows, err := p.SQL().Query(text, args...)
@@ -118,24 +117,24 @@ func TestReadingBelowXminStallsBehindAnyOpenTransaction(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 6)
 	ticker, reader := p.NewTicker(), p.NewReader("relay")
-	// It says nothing at all, and has only written elsewhere.
+	// It appends nothing, and has only written elsewhere.
 	open := p.OpenTx()
 	_, err := pg.RawTx(open).Exec(`INSERT INTO suspect (consumer, message_id, deaths) VALUES ('x', 'y', 0)`)
 	storetest.Must(t, err)
-	said := storetest.Sale("a")
-	p.Append(said)
+	appended := storetest.Sale("a")
+	p.Append(appended)
 	ticker.Tick()
 	if ids := query(p, `SELECT event_id FROM event_log WHERE tx < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY seq`); len(ids) != 0 {
 		t.Errorf("below xmin %v were read: the interleaving proves nothing", ids)
 	}
-	if ids := reader.ReadAll(10); !slices.Equal(ids, []uuid.UUID{said.ID}) {
+	if ids := reader.ReadAll(10); !slices.Equal(ids, []uuid.UUID{appended.ID}) {
 		t.Errorf("the tick reader read %v", ids)
 	}
 }
 
-// handMadeTick is a tick whose steps a test takes one by one: the sequence is
-// read, the tick's transaction gets its id, the snapshot is taken.
-type handMadeTick struct {
+// manualTick is a tick made step by step: the sequence is read, the tick's transaction gets its id, the snapshot is
+// taken.
+type manualTick struct {
 	*storetest.Env
 	tx *store.Transaction
 }
@@ -146,23 +145,23 @@ func lastSequence(p *storetest.Env) int64 {
 }
 
 // beginTick begins a tick's transaction, which gets its id.
-func beginTick(p *storetest.Env) *handMadeTick {
+func beginTick(p *storetest.Env) *manualTick {
 	p.Helper()
 	tx := p.OpenTx()
-	storetest.Must2(pg.RawTx(tx).Exec(`SELECT pg_current_xact_id()`))(p)
-	return &handMadeTick{p, tx}
+	storetest.MustGet(pg.RawTx(tx).Exec(`SELECT pg_current_xact_id()`))(p)
+	return &manualTick{p, tx}
 }
 
 // end takes the snapshot and commits.
-func (h *handMadeTick) end(id, seqBefore int64) {
+func (h *manualTick) end(id, seqBefore int64) {
 	h.Helper()
-	storetest.Must2(pg.RawTx(h.tx).Exec(`
+	storetest.MustGet(pg.RawTx(h.tx).Exec(`
 		INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq)
 		VALUES ($1, 1, pg_current_snapshot(), $2, pg_sequence_last_value('event_log_seq'))`, id, seqBefore))(h)
 	storetest.Must(h, h.tx.Commit())
 }
 
-// seq_before is the bound below which the first branch does not look.
+// seq_before is the lower bound of the first branch.
 func TestSeqBeforeReadAfterTheTickHasItsIDLosesEvents(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -176,7 +175,7 @@ func TestSeqBeforeReadAfterTheTickHasItsIDLosesEvents(t *testing.T) {
 			seqBefore := lastSequence(p)
 			tick := beginTick(p)
 			tx := p.OpenTx()
-			storetest.Must(t, eventlog.Append(t.Context(), tx, storetest.AnySales(1)))
+			storetest.Must(t, eventlog.Append(t.Context(), tx, storetest.Sales(1)))
 			if !c.before {
 				seqBefore = lastSequence(p)
 			}
@@ -254,7 +253,8 @@ func TestANumberDrawnBeforeTheTransactionHasItsIDIsLost(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 6)
 	ticker, reader := p.NewTicker(), p.NewReader("relay")
-	// The first to draw logs 32 numbers, and gets its id by that; so does the first after a checkpoint, which may come between.
+	// The first to draw logs 32 numbers, and gets its id by that; so does the first after a checkpoint, which may come
+	// between.
 	tx, drawn := p.OpenTx(), int64(0)
 	for hasID := true; hasID; {
 		storetest.Must(t, tx.Rollback())
@@ -290,14 +290,14 @@ func TestAppendAndAdmitDrawNumbersAfterTheID(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 2)
 	p.Exec(drawnWithID)
-	guarded := storetest.OpenAt(t, storetest.WithParameter(p.URL, "search_path", "guard,pg_catalog,public"))
+	guarded := storetest.Open(t, storetest.WithParameter(p.URL, "search_path", "guard,pg_catalog,public"), 4)
 	storetest.Must(t, guarded.InTx(t.Context(), func(tx store.Tx) error {
 		if _, err := pg.RawTx(tx).Exec(`SAVEPOINT s`); err != nil {
 			return err
 		}
-		return eventlog.Append(t.Context(), tx, storetest.AnySales(3))
+		return eventlog.Append(t.Context(), tx, storetest.Sales(3))
 	}))
-	verdicts, err := eventlog.AdmitOnce(t.Context(), guarded, storetest.AnySales(3), true)
+	verdicts, err := eventlog.AdmitOnce(t.Context(), guarded, storetest.Sales(3), true)
 	storetest.Must(t, err)
 	if !slices.Equal(verdicts, make([]eventlog.Admission, 3)) {
 		t.Errorf("verdicts are %v", verdicts)
@@ -315,20 +315,20 @@ func TestATickOutOfOrderDoublesEvents(t *testing.T) {
 	ticker := p.NewTicker()
 	late := beginTick(p)
 	tx := p.OpenTx()
-	storetest.Must(t, eventlog.Append(t.Context(), tx, storetest.AnySales(1)))
+	storetest.Must(t, eventlog.Append(t.Context(), tx, storetest.Sales(1)))
 	old := storetest.One[string](t, p.SQL(), `SELECT pg_current_snapshot()::text`)
 	storetest.Must(t, tx.Commit())
 	first := ticker.Tick()
-	storetest.Must2(pg.RawTx(late.tx).Exec(`INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq) VALUES ($1, 1, $2::pg_snapshot, 0, 1)`, first+1, old))(t)
+	storetest.MustGet(pg.RawTx(late.tx).Exec(`INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq) VALUES ($1, 1, $2::pg_snapshot, 0, 1)`, first+1, old))(t)
 	storetest.Must(t, late.tx.Commit())
 	p.Append(storetest.Sale("b"))
-	storetest.Must2(ticker.Step(t.Context(), ticker.Lease))(t)
+	storetest.MustGet(ticker.Step(t.Context(), ticker.Lease))(t)
 	if n := len(interval(p, 0, first)) + len(interval(p, first, first+1)) + len(interval(p, first+1, first+2)); n != 3 {
 		t.Errorf("2 events were read %d times: the interleaving proves nothing", n)
 	}
 }
 
-// Two tickers that both believe they lead collide on the id, even without the lease's row.
+// Two tickers that both believe they reopenAll collide on the id, even without the lease's row.
 func TestTwoTicksAtOnceCollide(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 6)

@@ -9,31 +9,31 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// Wellbeing is how the log and those who lead stand, and what somebody should look at.
+// Health is the state of the log and its leaders, for the watchdog and the doctor.
 type Health struct {
-	// TickerHolder and RelayHolder are empty where nobody leads.
+	// TickerHolder and RelayHolder are empty while the task has no leader.
 	TickerHolder string `db:"ticker_holder"`
 	RelayHolder  string `db:"relay_holder"`
-	// Unpublished is how many places of the log the relay has still to pass (see DB.Lag), Behind since when it could have.
+	// Unpublished is how many log positions the relay has not passed (see Lag); Behind is for how long it could have.
 	Unpublished int64         `db:"unpublished"`
 	Behind      time.Duration `db:"-"`
-	// End is the last place that was drawn, Tick the newest tick, and Covered what had been drawn before it: while End is
-	// beyond that, another tick is due.
+	// End is the last position drawn, Tick the newest tick, and Covered the last position drawn before it: while End
+	// is larger, another tick is due.
 	End     int64 `db:"log_end"`
 	Tick    int64 `db:"tick"`
 	Covered int64 `db:"covered"`
-	// Place is where the relay's cursor stands, as text: it changes when the relay moves. Passed is the last tick it has
-	// passed whole, and Confirmed the same as a point of the log.
+	// Place is the relay's cursor as text: it changes when the relay moves. Passed is the last tick the relay has
+	// passed completely, and Confirmed the same as a Position.
 	Place         string   `db:"place"`
 	Passed        int64    `db:"passed"`
 	Confirmed     Position `db:"confirmed"`
 	Unpublishable int64    `db:"set_aside"` // events that no broker will take
-	Suspects      int64    `db:"suspects"`  // messages that were in hand when a process died
+	Suspects      int64    `db:"suspects"`  // messages in hand when a process died
 
 	BehindSeconds float64 `db:"behind_seconds"`
 }
 
-var wellbeing = pg.SQL(`
+var readHealth = pg.SQL(`
 WITH c AS MATERIALIZED (
     SELECT coalesce(max(tick), 0) AS tick, coalesce(max(upto), 0) AS upto, coalesce(max(seq), 0) AS seq FROM log_cursor WHERE consumer = $1
 ), last AS MATERIALIZED (
@@ -51,12 +51,12 @@ SELECT coalesce((SELECT holder FROM lease WHERE name = 'ticker' AND expires_at >
        (SELECT count(*) FROM set_aside) AS set_aside, (SELECT count(*) FROM suspect) AS suspects
 FROM c, last, log, tick p WHERE p.id = c.tick`)
 
-// Wellbeing looks how the log and its leaders stand. It costs about as much whatever lies in the log, so that one may
-// look every other second.
+// ReadHealth reads the state of the log and its leaders. Its cost does not grow with the log: it may run every other
+// second.
 func ReadHealth(ctx context.Context, db *store.DB) (Health, error) {
 	var w Health
-	if err := db.InTx(ctx, func(tx store.Tx) error { return pg.Get(ctx, tx, &w, wellbeing, RelayConsumer) }); err != nil {
-		return w, fmt.Errorf("looking how the log stands: %w", err)
+	if err := db.InTx(ctx, func(tx store.Tx) error { return pg.Get(ctx, tx, &w, readHealth, RelayConsumer) }); err != nil {
+		return w, fmt.Errorf("reading the log's health: %w", err)
 	}
 	if w.Unpublished > 0 {
 		w.Behind = time.Duration(w.BehindSeconds * float64(time.Second))

@@ -10,19 +10,18 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// partitionSize is how many places of the log one partition holds.
+// partitionSize is the number of log positions in one partition.
 const partitionSize = 1_000_000
 
-// partitionsAhead is how many empty partitions stand ready beyond the one in
-// use. An insert that finds none fails, and with it the business transaction.
+// partitionsAhead is the number of empty partitions kept ready. An insert without a partition fails, and with it the
+// business transaction.
 const partitionsAhead = 2
 
 var logPartitions = pg.SQL(`
 SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'event_log'::regclass`)
 
-// EnsurePartitions makes the log's partitions ahead of need. CREATE LIKE and
-// ATTACH wait for no open writer, as CREATE ... PARTITION OF would. Several
-// processes may call it at once.
+// EnsurePartitions makes the log's partitions ahead of need. CREATE LIKE and ATTACH do not wait for open writers, as
+// CREATE ... PARTITION OF would. Several processes may call it at once.
 func EnsurePartitions(ctx context.Context, db *store.DB) error {
 	var last int64
 	if err := pg.Get(ctx, db, &last, lastSeq); err != nil {
@@ -42,15 +41,15 @@ func EnsurePartitions(ctx context.Context, db *store.DB) error {
 	return nil
 }
 
-// partitionLock is the key of the advisory lock of whoever makes a partition,
-// of the log or of the inbox: IF NOT EXISTS alone still lets two collide.
+// partitionLock is the key of the advisory lock for making a partition of the log or the inbox: IF NOT EXISTS alone
+// lets two collide.
 const partitionLock = 7_316_002
 
 var lockPartitions = pg.SQL(`SELECT pg_advisory_xact_lock($1)::text`)
 
 var hasTable = pg.SQL(`SELECT to_regclass($1) IS NOT NULL`)
 
-// lockUnlessThere tells whether the table is still to be made, by this transaction and no other.
+// LockUnlessExists takes the partition lock and reports whether the table must still be made, by this transaction.
 func LockUnlessExists(ctx context.Context, tx store.Tx, table string) (bool, error) {
 	if _, err := pg.Exec(ctx, tx, lockPartitions, partitionLock); err != nil {
 		return false, err
@@ -66,7 +65,7 @@ func createPartition(ctx context.Context, db *store.DB, name string, i int64) er
 			return err
 		}
 		low, high := i*partitionSize, (i+1)*partitionSize
-		// The check lets ATTACH skip its scan; it is the partition's bound said twice.
+		// The check lets ATTACH skip its scan: it repeats the partition's bound.
 		defer failpoint.Hit("partition.made")
 		return pg.ExecText(ctx, tx, fmt.Sprintf(`
 			CREATE TABLE %[1]s (LIKE event_log INCLUDING ALL, CONSTRAINT %[1]s_bound CHECK (seq >= %[2]d AND seq < %[3]d));

@@ -37,7 +37,7 @@ func TestPartitionsAreMadeAheadOfNeed(t *testing.T) {
 	if got, want := partitions(p), []string{"event_log_p0", "event_log_p1", "event_log_p2", "event_log_p4", "event_log_p5", "event_log_p6"}; !slices.Equal(got, want) {
 		t.Errorf("partitions are %v, want %v", got, want)
 	}
-	// What was made is like what the schema began with: the same indexes, defaults and constraints.
+	// A new partition equals the first ones: the same indexes, defaults and constraints.
 	const like = `
 		SELECT (SELECT string_agg(replace(indexdef, $1, ''), ';' ORDER BY indexdef) FROM pg_indexes WHERE tablename = $1)
 		    || (SELECT string_agg(column_name || coalesce(column_default, '') || is_nullable, ';' ORDER BY ordinal_position) FROM information_schema.columns WHERE table_name = $1)
@@ -55,17 +55,17 @@ func TestAnInsertMayCrossTheBorderOfPartitions(t *testing.T) {
 	p := storetest.NewEnv(t, 4)
 	ticker, reader := p.NewTicker(), p.NewReader("relay")
 	p.Exec(`SELECT setval('event_log_seq', $1)`, 2*eventlog.PartitionSize-5)
-	events := storetest.AnySales(10)
+	events := storetest.Sales(10)
 	err := p.InTx(t.Context(), func(tx store.Tx) error { return eventlog.Append(t.Context(), tx, events) })
 	if err == nil {
-		t.Fatal("an insert found a partition that nobody has made")
+		t.Fatal("an insert found a partition that was never made")
 	}
 	storetest.Must(t, eventlog.EnsurePartitions(t.Context(), p.DB))
 	p.Exec(`SELECT setval('event_log_seq', $1)`, 2*eventlog.PartitionSize-5)
 	storetest.Must(t, p.InTx(t.Context(), func(tx store.Tx) error { return eventlog.Append(t.Context(), tx, events) }))
-	admitted := storetest.AnySales(10)
+	admitted := storetest.Sales(10)
 	p.Exec(`SELECT setval('event_log_seq', $1)`, 3*eventlog.PartitionSize-5)
-	storetest.Must2(eventlog.AdmitOnce(t.Context(), p.DB, admitted, true))(t)
+	storetest.MustGet(eventlog.AdmitOnce(t.Context(), p.DB, admitted, true))(t)
 	ticker.Tick()
 	if got := reader.ReadAll(3); !slices.Equal(got, storetest.IDs(slices.Concat(events, admitted))) {
 		t.Errorf("read %v", got)
@@ -75,15 +75,15 @@ func TestAnInsertMayCrossTheBorderOfPartitions(t *testing.T) {
 	}
 }
 
-// Writers that have inserted and not committed hold locks on the log, and hold
-// up nobody who makes partitions; nor do those who make them fail each other.
+// Writers with uncommitted inserts hold locks on the log, and do not delay making partitions; nor do concurrent calls
+// fail.
 func TestPartitionsAreMadeBesideOpenWritersAndByManyAtOnce(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 10)
 	open := p.OpenTx()
-	storetest.Must(t, eventlog.Append(t.Context(), open, storetest.AnySales(1)))
+	storetest.Must(t, eventlog.Append(t.Context(), open, storetest.Sales(1)))
 	p.Exec(`SELECT setval('event_log_seq', $1)`, 6*eventlog.PartitionSize)
-	impatient := storetest.OpenAt(t, storetest.WithParameter(p.URL, "lock_timeout", "2000"))
+	impatient := storetest.Open(t, storetest.WithParameter(p.URL, "lock_timeout", "2000"), 4)
 	var run []func(context.Context) error
 	for range 4 {
 		run = append(run, func(ctx context.Context) error { return eventlog.EnsurePartitions(ctx, impatient) })
@@ -92,7 +92,7 @@ func TestPartitionsAreMadeBesideOpenWritersAndByManyAtOnce(t *testing.T) {
 	if n := len(partitions(p)); n != 2+3 {
 		t.Errorf("partitions are %v", partitions(p))
 	}
-	// The open one need not see a partition made since: they are made a million places ahead.
+	// The open one need not see a new partition: partitions are made a million positions ahead.
 	storetest.Must(t, open.Commit())
 	p.Append(storetest.Sale("a"))
 	if n := storetest.One[int](t, p.SQL(), `SELECT count(*) FROM event_log`); n != 2 {

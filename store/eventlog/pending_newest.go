@@ -57,7 +57,7 @@ var notAdmitted = pg.SQL(`
 SELECT e.event_id FROM unnest($1::uuid[]) AS e(event_id)
 WHERE NOT EXISTS (SELECT FROM admission a WHERE a.event_id = e.event_id)`)
 
-// NotAdmitted gives those of the events that the log does not have from outside.
+// NotAdmitted returns those events that the log does not hold from outside.
 func NotAdmitted(ctx context.Context, db *store.DB, ids []uuid.UUID) ([]uuid.UUID, error) {
 	var missing []uuid.UUID
 	if len(ids) == 0 {

@@ -24,8 +24,7 @@ DO $$ DECLARE before bigint; BEGIN
 	END LOOP;
 END $$`
 
-// Reading costs the same at the beginning of a long log as at its end, and
-// looks only where the interval's events can be.
+// Reading costs the same at the beginning of a long log as at its end, and reads only the partitions of the interval.
 func TestAPageCostsTheSameWhereverItIs(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
@@ -34,7 +33,7 @@ func TestAPageCostsTheSameWhereverItIs(t *testing.T) {
 	p.Exec(`UPDATE tick SET seq_before = $1, max_seq = $1`, eventlog.PartitionSize-thousands*500)
 	storetest.Must(t, eventlog.EnsurePartitions(t.Context(), p.DB))
 	late := p.OpenTx()
-	storetest.Must(t, eventlog.Append(t.Context(), late, storetest.AnySales(5)))
+	storetest.Must(t, eventlog.Append(t.Context(), late, storetest.Sales(5)))
 	p.Exec(fmt.Sprintf(fill, thousands))
 	storetest.Must(t, late.Commit())
 	lastTick := p.NewTicker().Tick()
@@ -63,7 +62,7 @@ func checkPages(p *storetest.Env, mode string, lastTick int64) {
 		if touched := seen.Touched("event_log"); len(touched) > 2 {
 			p.Errorf("after tick %d it looked into %v\n%v", tick, touched, seen)
 		}
-		keyed(p, seen)
+		checkUsesKey(p, seen)
 		// The second page of the interval begins where the first one ended.
 		first := storetest.One[int64](p, p.SQL(), `SELECT seq_before + 500 FROM tick WHERE id = $1`, tick)
 		costs = append(costs, func() int {
@@ -79,8 +78,8 @@ func checkPages(p *storetest.Env, mode string, lastTick int64) {
 	if seen.Rows != 5 {
 		p.Errorf("%v late events were read, want 5\n%v", seen.Rows, seen)
 	}
-	keyed(p, seen)
-	// A reader far behind finds its next tick without looking through all of them.
+	checkUsesKey(p, seen)
+	// A reader far behind finds its next tick without reading all of them.
 	next := p.Explain(mode, eventlog.NextTick, "bigint, bigint", 1, limit)
 	next.Walk(func(n storetest.Plan) {
 		if n.Relation == "tick" && n.Rows*n.Loops+n.Filtered > 10 {
@@ -89,8 +88,8 @@ func checkPages(p *storetest.Env, mode string, lastTick int64) {
 	})
 }
 
-// keyed fails the test when the log is looked into in another way than by its key, or by transaction.
-func keyed(p *storetest.Env, seen storetest.Plan) {
+// checkUsesKey fails the test when the log is read by anything but its key or transaction.
+func checkUsesKey(p *storetest.Env, seen storetest.Plan) {
 	p.Helper()
 	seen.Walk(func(n storetest.Plan) {
 		if !strings.HasPrefix(n.Relation, "event_log") || n.Loops == 0 {
@@ -102,17 +101,16 @@ func keyed(p *storetest.Env, seen storetest.Plan) {
 	})
 }
 
-// How far the log has got is told at the cost of what moves, whatever the log
-// holds from another server, with ids that are higher than this one's.
-func TestLookingAtTheLogCostsNothingForOldEpochs(t *testing.T) {
+// ReadState costs as much as has moved, whatever the log holds from another server with higher ids.
+func TestReadStateCostsNothingForOldEpochs(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
 	p.Exec(fmt.Sprintf(fill, 20))
 	reader := p.NewReader("relay")
 	reader.ReadAll(1000)
 	restore(p, 1_000_000_000)
-	turn(p)
-	again(reader)
+	beginEpoch(p)
+	reopen(reader)
 	reader.ReadAll(1000)
 	state, err := eventlog.ReadState(t.Context(), p.DB, "")
 	storetest.Must(t, err)

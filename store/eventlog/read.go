@@ -14,8 +14,8 @@ var loggedSince = pg.SQL(`
 SELECT seq, event_id, type, occurred_at, body FROM event_log
 WHERE tenant_id = $1 AND type = $2 AND occurred_at >= $3 ORDER BY seq`)
 
-// LoggedSince gives a tenant's events of one type from a moment of business time
-// on. It reads the whole log: it is asked once, by who begins.
+// EntriesSince returns a tenant's events of one type from a moment of business time on. It reads the whole log: use it
+// once, at the start.
 func EntriesSince(ctx context.Context, db *store.DB, tenant string, kind event.Type, since time.Time) ([]Entry, error) {
 	var found []Entry
 	if err := pg.Select(ctx, db, &found, loggedSince, tenant, string(kind), since); err != nil {
@@ -28,9 +28,8 @@ var loggedAfter = pg.SQL(`
 SELECT seq, event_id, type, occurred_at, body FROM event_log
 WHERE seq > $1 AND tenant_id = $2 AND type = ANY (string_to_array($3, ',')) ORDER BY seq LIMIT $4`)
 
-// LoggedAfter gives at most limit events of some types, a tenant's, past a place
-// of the log. One whose transaction is late may be passed over: it is for
-// somebody who watches.
+// EntriesAfter returns at most limit events of some types of a tenant, past a log position. It may skip an event whose
+// transaction commits late: use it for display only.
 func EntriesAfter(ctx context.Context, db *store.DB, tenant string, after int64, limit int, kinds ...event.Type) ([]Entry, error) {
 	names := ""
 	for i, k := range kinds {

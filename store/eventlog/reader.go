@@ -12,41 +12,33 @@ import (
 
 // # Reading the log
 //
-// The events between tick p and a later tick c are those of the transactions
-// that had ended in c and had not in p:
+// The events between tick p and a later tick c are those of the transactions that had ended in c and had not in p:
 //
 //	tx > p.tx, visible in c but not in p   those that began after the tick p, or
 //	tx < p.tx, visible in c but not in p   the late ones: in progress in p, or
 //	                                       from its xmax on.
 //
-// The border is the tick's own transaction. The snapshot's xmax would be wrong:
-// it is one more than the last id that had ended, so that a transaction from
-// there on may have been at work for long.
+// The border is the tick's own transaction. The snapshot's xmax would be wrong: it is one more than the last id that
+// had ended, so a transaction from there on may have been at work for long.
 //
-// The two branches are disjoint, each transaction ends up in exactly one
-// interval of neighbouring ticks, and intervals add up: (p,c] and (c,d] hold
-// together what (p,d] holds. So a reader may span as many ticks at once as it
-// likes. Within an interval events come in the order of seq and are paged by it.
+// The two branches are disjoint, each transaction ends up in exactly one interval of neighbouring ticks, and intervals
+// add up: (p,c] and (c,d] together hold what (p,d] holds. So a reader may span any number of ticks at once. Within an
+// interval events come in the order of seq and are paged by it.
 //
-// The first branch needs no index on tx: its events have seq > p.seq_before and
-// seq <= c.max_seq (see tick.go), which the log's key answers; xid8cmp keeps the
-// planner from the other index, by which it would read all of the log after p.
-// Only the late ones, few and old, are found by their transaction, one after the
-// other: asked for all at once, the planner would rather read the log from the
-// oldest one on. The newest tick before the oldest of them began (floor) tells
-// which partitions need not be looked into, and keeps out the events of an
-// earlier epoch that bear the same ids: they stand below this one's first tick.
+// The first branch needs no index on tx: its events have seq > p.seq_before and seq <= c.max_seq (tick.go), which the
+// log's key answers; xid8cmp keeps the planner from the other index, by which it would read all of the log after p.
+// Only the late ones, few and old, are found by transaction, one after the other: asked for all at once, the planner
+// would read the log from the oldest on. The newest tick before the oldest of them began (floor) rules out partitions,
+// and events of an earlier epoch with the same ids: they stand below this epoch's first tick.
 //
-// Order: two events of one aggregate are never turned round. Whoever wrote the
-// second held the aggregate's row lock, so the first had committed; if both are
-// in one interval seq orders them, and if not, the first is in the earlier one.
+// Order: two events of one aggregate are never reversed. The writer of the second held the aggregate's row lock, so
+// the first had committed; in one interval seq orders them, else the first is in the earlier interval.
 //
-// Crash: a cursor moves only by compare-and-set with the lease's term, after
-// what it passes over has been dealt with. What was dealt with and not yet
-// passed is read again.
+// Crash: a cursor moves only by compare-and-set with the lease's term, after its events have been processed. Events
+// processed but not yet passed are read again.
 
-// Cursor is a reader's place: inside the interval (Tick, Upto], past Seq. When
-// Tick equals Upto no interval has been begun.
+// Cursor is a reader's position: inside the interval (Tick, Upto], past Seq. When Tick equals Upto no interval has
+// begun.
 type Cursor struct {
 	Consumer string `db:"consumer"`
 	Tick     int64  `db:"tick"`
@@ -55,7 +47,7 @@ type Cursor struct {
 	Term     int64  `db:"term"`
 }
 
-// Page is some events in order, and the place after them.
+// Page is some events in order, and the cursor after them.
 type Page struct {
 	Events []Entry
 	Next   Cursor
@@ -70,9 +62,8 @@ var moveCursor = pg.SQL(`
 UPDATE log_cursor SET tick = $6, upto = $7, seq = $8, moved_at = now()
 WHERE consumer = $1 AND term = $2 AND tick = $3 AND upto = $4 AND seq = $5 AND EXISTS (SELECT FROM tick WHERE id = $7)`)
 
-// OpenCursor gives the lease's reader its place, at the beginning of the log
-// when it is new, and shuts out every earlier term. ErrNotLeader when a later
-// one was here already.
+// OpenCursor returns the cursor of the lease's reader, at the beginning of the log when it is new, and fences every
+// earlier term. ErrNotLeader when a later term has opened it.
 func OpenCursor(ctx context.Context, db *store.DB, lease store.Lease) (Cursor, error) {
 	var c Cursor
 	err := db.InTx(ctx, func(tx store.Tx) error {
@@ -90,9 +81,8 @@ func OpenCursor(ctx context.Context, db *store.DB, lease store.Lease) (Cursor, e
 	return c, nil
 }
 
-// MoveCursor moves from one place to the next. ErrNotLeader when the place is
-// not where it was left: somebody else has moved it, or there is no such place
-// to move to, because the database was restored meanwhile.
+// MoveCursor moves the cursor. ErrNotLeader when it no longer stands at from, because another process moved it, or
+// when the target does not exist because the database was restored.
 func MoveCursor(ctx context.Context, db *store.DB, from, to Cursor) error {
 	err := db.InTx(ctx, func(tx store.Tx) error {
 		n, err := pg.Exec(ctx, tx, moveCursor, from.Consumer, from.Term, from.Tick, from.Upto, from.Seq, to.Tick, to.Upto, to.Seq)
@@ -107,8 +97,8 @@ func MoveCursor(ctx context.Context, db *store.DB, from, to Cursor) error {
 	return nil
 }
 
-// A next tick that brings a page full of events, or else the newest there is, but
-// no further than the end of the epoch; from there, the beginning of the next.
+// The next tick that fills a page, or else the newest, but not past the end of the epoch; from there, the beginning of
+// the next.
 var nextTick = pg.SQL(`
 SELECT least(
     coalesce(
@@ -149,8 +139,8 @@ ORDER BY seq LIMIT $4`)
 
 var haveTicks = pg.SQL(`SELECT 1 FROM tick p, tick c WHERE p.id = $1 AND c.id = $2`)
 
-// ReadPage reads at most limit events to be published from the cursor on. An
-// empty page whose Next is the cursor itself means there is nothing new.
+// ReadPage reads at most limit events to be published from the cursor on. An empty page whose Next is the cursor
+// itself means there is nothing new.
 func ReadPage(ctx context.Context, db *store.DB, at Cursor, limit int) (Page, error) {
 	page := Page{Next: at}
 	if at.Tick == at.Upto {
@@ -171,10 +161,10 @@ func ReadPage(ctx context.Context, db *store.DB, at Cursor, limit int) (Page, er
 		return Page{}, fmt.Errorf("reading the log between ticks %d and %d: %w", page.Next.Tick, page.Next.Upto, err)
 	}
 	if len(page.Events) == 0 {
-		// An interval whose ticks are gone is empty too, and to pass it would lose what was in it.
+		// An interval whose ticks are gone is empty too, and passing it would lose its events.
 		var n int
 		if err := pg.Get(ctx, db, &n, haveTicks, page.Next.Tick, page.Next.Upto); err != nil {
-			return Page{}, fmt.Errorf("looking for ticks %d and %d: %w", page.Next.Tick, page.Next.Upto, err)
+			return Page{}, fmt.Errorf("checking ticks %d and %d: %w", page.Next.Tick, page.Next.Upto, err)
 		}
 	}
 	if len(page.Events) == limit {
@@ -187,29 +177,28 @@ func ReadPage(ctx context.Context, db *store.DB, at Cursor, limit int) (Page, er
 
 var markUnpublishable = pg.SQL(`INSERT INTO set_aside (seq, event_id, reason) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`)
 
-// SetAside notes an event that can not be published, so that the cursor may pass it.
+// MarkUnpublishable records an event that the broker will never take, so that the cursor may pass it.
 func MarkUnpublishable(ctx context.Context, db *store.DB, e Entry, reason string) error {
 	return db.InTx(ctx, func(tx store.Tx) error {
 		if _, err := pg.Exec(ctx, tx, markUnpublishable, e.Seq, e.EventID, reason); err != nil {
-			return fmt.Errorf("setting event %s aside: %w", e.EventID, err)
+			return fmt.Errorf("marking event %s as unpublishable: %w", e.EventID, err)
 		}
 		return nil
 	})
 }
 
-// Places are what the cursor's tick has not seen: the sequence's last number,
-// less the last one that the tick knows, or that is paged past.
-var lagOf = pg.SQL(`
+// The positions that the cursor's tick has not seen: the sequence's last number, less the last one the tick knows or
+// the cursor has paged past.
+var cursorLag = pg.SQL(`
 SELECT greatest(0, s.last_value - greatest(coalesce(c.seq, 0), coalesce(t.max_seq, 0)))
 FROM (SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0) AS last_value) s
 LEFT JOIN log_cursor c ON c.consumer = $1 LEFT JOIN tick t ON t.id = c.tick`)
 
-// Lag is about how many places of the log a reader has not passed yet. Numbers that
-// were drawn and rolled back count; one that was drawn before the reader's tick by
-// a transaction that ended after it does not. LogState counts events, exactly.
+// Lag is about how many log positions a reader has not passed. Numbers that were rolled back count; a number drawn
+// before the reader's tick by a transaction that ended after it does not. ReadState counts events exactly.
 func Lag(ctx context.Context, db *store.DB, consumer string) (int64, error) {
 	var lag int64
-	if err := pg.Get(ctx, db, &lag, lagOf, consumer); err != nil {
+	if err := pg.Get(ctx, db, &lag, cursorLag, consumer); err != nil {
 		return 0, fmt.Errorf("reading the lag of %s: %w", consumer, err)
 	}
 	return lag, nil

@@ -16,25 +16,23 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// interleaving is a log that several transactions are at, and readers of it. Each
-// step is drawn, and done to its end before the next: any order of begins,
-// numbers drawn, ends, ticks and reads may come up, and is found again by its
-// seed, and made smaller, when it loses an event.
+// interleaving is a log with several transactions and readers. Steps are drawn and run one after the other: any order
+// of begins, numbers drawn, ends, ticks and reads may come up, and rapid reproduces and shrinks a failing one.
 type interleaving struct {
 	*rapid.T
-	town    *town
-	ticker  *storetest.Ticker
-	open    [4]*store.Transaction
-	said    [4][]event.Any
-	readers []*storetest.Reader
-	passed  [][]eventlog.Entry
+	concurrentWriters *concurrentWriters
+	ticker            *storetest.Ticker
+	open              [4]*store.Transaction
+	appended          [4][]event.Any
+	readers           []*storetest.Reader
+	passed            [][]eventlog.Entry
 }
 
 // Any interleaving of real transactions, ticks and readers: every committed event
 // is read exactly once, and in its aggregate's order.
 func TestAnyInterleavingIsReadOnce(t *testing.T) {
 	t.Parallel()
-	w := newTown(t)
+	w := newWriters(t)
 	for i := range 4 {
 		w.Exec(`INSERT INTO aggregate VALUES ($1, 0)`, fmt.Sprintf("r%d", i))
 	}
@@ -42,10 +40,10 @@ func TestAnyInterleavingIsReadOnce(t *testing.T) {
 	readers := []*storetest.Reader{w.NewReader("one"), w.NewReader("two")}
 	rapid.Check(t, func(rt *rapid.T) {
 		w.committed = map[uuid.UUID]numbered{}
-		v := &interleaving{T: rt, town: w, ticker: ticker, readers: readers, passed: make([][]eventlog.Entry, len(readers))}
+		v := &interleaving{T: rt, concurrentWriters: w, ticker: ticker, readers: readers, passed: make([][]eventlog.Entry, len(readers))}
 		defer v.end()
 		rt.Repeat(map[string]func(*rapid.T){
-			"begin": v.begin, "say": v.say, "commit": v.commit, "roll back": v.rollBack, "tick": v.tick, "read": v.read,
+			"begin": v.begin, "appendNumbered": v.appendNumbered, "commit": v.commit, "roll back": v.rollBack, "tick": v.tick, "read": v.read,
 		})
 		v.settle()
 	})
@@ -73,7 +71,7 @@ func (v *interleaving) done(err error) {
 
 func (v *interleaving) begin(t *rapid.T) {
 	i := v.slot(t, false)
-	tx, err := v.town.Begin(context.Background())
+	tx, err := v.concurrentWriters.Begin(context.Background())
 	v.done(err)
 	v.open[i] = tx
 	if rapid.Bool().Draw(t, "has its id before it says anything") {
@@ -82,26 +80,26 @@ func (v *interleaving) begin(t *rapid.T) {
 	}
 }
 
-// say appends to the transaction's own aggregates: nobody waits for another.
-func (v *interleaving) say(t *rapid.T) {
+// appendNumbered appends to the transaction's own aggregates, so that no transaction waits for another.
+func (v *interleaving) appendNumbered(t *rapid.T) {
 	i := v.slot(t, true)
-	events, err := v.town.say(context.Background(), v.open[i], fmt.Sprintf("r%d", i), rapid.IntRange(1, 3).Draw(t, "events"))
+	events, err := v.concurrentWriters.appendNumbered(context.Background(), v.open[i], fmt.Sprintf("r%d", i), rapid.IntRange(1, 3).Draw(t, "events"))
 	v.done(err)
-	v.said[i] = append(v.said[i], events...)
+	v.appended[i] = append(v.appended[i], events...)
 }
 
 func (v *interleaving) commit(t *rapid.T) { v.commitOne(v.slot(t, true)) }
 
 func (v *interleaving) commitOne(i int) {
 	v.done(v.open[i].Commit())
-	v.town.remember(v.said[i])
-	v.open[i], v.said[i] = nil, nil
+	v.concurrentWriters.recordCommitted(v.appended[i])
+	v.open[i], v.appended[i] = nil, nil
 }
 
 func (v *interleaving) rollBack(t *rapid.T) {
 	i := v.slot(t, true)
 	v.done(v.open[i].Rollback())
-	v.open[i], v.said[i] = nil, nil
+	v.open[i], v.appended[i] = nil, nil
 }
 
 func (v *interleaving) tick(*rapid.T) {
@@ -117,25 +115,25 @@ func (v *interleaving) read(t *rapid.T) {
 
 func (v *interleaving) readPage(k, limit int, crashes bool) (more bool) {
 	r := v.readers[k]
-	page, err := eventlog.ReadPage(context.Background(), v.town.Env.DB, r.At, limit)
+	page, err := eventlog.ReadPage(context.Background(), v.concurrentWriters.Env.DB, r.At, limit)
 	v.done(err)
 	if crashes || page.Next == r.At {
 		return crashes
 	}
-	v.done(eventlog.MoveCursor(context.Background(), v.town.Env.DB, r.At, page.Next))
+	v.done(eventlog.MoveCursor(context.Background(), v.concurrentWriters.Env.DB, r.At, page.Next))
 	r.At = page.Next
 	v.passed[k] = append(v.passed[k], page.Events...)
 	return true
 }
 
-// settle ends what is open, ticks until nothing is due and reads to the end.
+// settle ends open transactions, ticks until nothing is due and reads to the end.
 func (v *interleaving) settle() {
 	for i, tx := range v.open {
 		if tx != nil {
 			v.commitOne(i)
 		}
 	}
-	for !v.town.everythingTicked(context.Background()) {
+	for !v.concurrentWriters.everythingTicked(context.Background()) {
 		v.tick(nil)
 	}
 	for k := range v.readers {
@@ -149,7 +147,7 @@ func (v *interleaving) check(k int) {
 	last := map[string]int{}
 	var seen []uuid.UUID
 	for _, e := range v.passed[k] {
-		n, known := v.town.committed[e.EventID]
+		n, known := v.concurrentWriters.committed[e.EventID]
 		switch {
 		case !known:
 			v.Fatalf("reader %d: event %d was never committed", k, e.Seq)
@@ -160,12 +158,12 @@ func (v *interleaving) check(k int) {
 		}
 		seen, last[n.Aggregate] = append(seen, e.EventID), n.N
 	}
-	if len(seen) != len(v.town.committed) {
-		v.Fatalf("reader %d: %d of %d committed events were read", k, len(seen), len(v.town.committed))
+	if len(seen) != len(v.concurrentWriters.committed) {
+		v.Fatalf("reader %d: %d of %d committed events were read", k, len(seen), len(v.concurrentWriters.committed))
 	}
 }
 
-// end leaves nothing open to the next run, whatever has become of this one.
+// end leaves nothing open for the next run, also after a failure.
 func (v *interleaving) end() {
 	for _, tx := range v.open {
 		if tx != nil {
@@ -175,9 +173,9 @@ func (v *interleaving) end() {
 	for range 5 {
 		v.ticker.Step(context.Background(), v.ticker.Lease)
 	}
-	for k, r := range v.readers { // what a failed run has left unread
-		for page, err := eventlog.ReadPage(context.Background(), v.town.Env.DB, r.At, 100); err == nil && page.Next != r.At; page, err = eventlog.ReadPage(context.Background(), v.town.Env.DB, r.At, 100) {
-			if eventlog.MoveCursor(context.Background(), v.town.Env.DB, r.At, page.Next) != nil {
+	for k, r := range v.readers { // left unread by a failed run
+		for page, err := eventlog.ReadPage(context.Background(), v.concurrentWriters.Env.DB, r.At, 100); err == nil && page.Next != r.At; page, err = eventlog.ReadPage(context.Background(), v.concurrentWriters.Env.DB, r.At, 100) {
+			if eventlog.MoveCursor(context.Background(), v.concurrentWriters.Env.DB, r.At, page.Next) != nil {
 				return
 			}
 			v.readers[k].At = page.Next

@@ -18,7 +18,7 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// dump writes the database into a file, as it is at this moment.
+// dump writes the database into a file.
 func dump(p *storetest.Env, file string) {
 	p.Helper()
 	u, err := url.Parse(p.URL)
@@ -29,7 +29,7 @@ func dump(p *storetest.Env, file string) {
 	postgres(p, "pg_dump", "--format=custom", "--file="+file, u.String())
 }
 
-// restored is a database on another server, made of a dump.
+// restored is a database on another server, restored from a dump.
 func restored(t *testing.T, server, name, file string) *storetest.Env {
 	t.Helper()
 	storetest.Exec(t, server, `CREATE DATABASE `+name)
@@ -56,33 +56,32 @@ func ids(t testing.TB, p *storetest.Env) int64 {
 	return storetest.One[int64](t, p.SQL(), `SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint`)
 }
 
-// The real thing: dumped while others write, restored by pg_restore into a
-// server whose ids are lower, and from there into one whose ids are higher.
-// A reader in the middle of an interval goes on from where it was, each time.
+// A real dump, made while others write, is restored by pg_restore into a server with lower ids, and from there into
+// one with higher ids. A reader in the middle of an interval goes on from its cursor, each time.
 func TestADumpGoesOnInAnotherServer(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	home, away := storetest.NewEnv(t, 8), localtest.AnotherDatabase(t)
 	var committed, read []uuid.UUID
-	say := func(p *storetest.Env, events ...event.Any) {
-		storetest.Must2(eventlog.AdmitOnce(t.Context(), p.DB, events, true))(t)
+	appendNumbered := func(p *storetest.Env, events ...event.Any) {
+		storetest.MustGet(eventlog.AdmitOnce(t.Context(), p.DB, events, true))(t)
 		committed = append(committed, storetest.IDs(events)...)
 	}
 	life := func(p *storetest.Env, file string) {
 		ticker, reader := p.NewTicker(), p.NewReader("relay")
 		read = append(read, reader.ReadAll(3)...)
 		open, late := p.OpenTx(), p.OpenTx()
-		storetest.Must(t, eventlog.Append(t.Context(), open, storetest.AnySales(2))) // not committed when the dump is made: lost with this server
-		lateSays := storetest.AnySales(2)
+		storetest.Must(t, eventlog.Append(t.Context(), open, storetest.Sales(2))) // not committed when the dump is made: lost with this server
+		lateSays := storetest.Sales(2)
 		storetest.Must(t, eventlog.Append(t.Context(), late, lateSays))
 		for range 3 {
-			say(p, storetest.AnySales(4)...)
+			appendNumbered(p, storetest.Sales(4)...)
 			ticker.Tick()
 		}
 		read = append(read, reader.ReadAll(5)...)
 		storetest.Must(t, late.Commit())
 		committed = append(committed, storetest.IDs(lateSays)...)
-		say(p, storetest.AnySales(6)...)
+		appendNumbered(p, storetest.Sales(6)...)
 		ticker.Tick()
 		page, err := eventlog.ReadPage(t.Context(), reader.Env.DB, reader.At, 4) // of 8
 		storetest.Must(t, err)
@@ -90,10 +89,10 @@ func TestADumpGoesOnInAnotherServer(t *testing.T) {
 		for _, e := range page.Events {
 			read = append(read, e.EventID)
 		}
-		say(p, storetest.Sale("unticked"))
+		appendNumbered(p, storetest.Sale("unticked"))
 		dump(p, file)
 		storetest.Must(t, open.Commit())
-		storetest.Must2(eventlog.AdmitOnce(t.Context(), p.DB, storetest.AnySales(5), true))(t) // lost, too
+		storetest.MustGet(eventlog.AdmitOnce(t.Context(), p.DB, storetest.Sales(5), true))(t) // lost, too
 		ticker.Tick()
 	}
 	there := filepath.Join(dir, "there")
@@ -103,7 +102,7 @@ func TestADumpGoesOnInAnotherServer(t *testing.T) {
 		t.Fatal("the other server's ids are not lower: the test proves nothing")
 	}
 	storetest.IsError(t, eventlog.CheckEpoch(t.Context(), second.DB), eventlog.ErrRestored)
-	turn(second)
+	beginEpoch(second)
 	back := filepath.Join(dir, "back")
 	life(second, back)
 	name := fmt.Sprintf("third_%d", time.Now().UnixNano())
@@ -113,9 +112,9 @@ func TestADumpGoesOnInAnotherServer(t *testing.T) {
 		t.Fatal("the third server's ids are not higher: the test proves nothing")
 	}
 	storetest.IsError(t, eventlog.CheckEpoch(t.Context(), third.DB), eventlog.ErrRestored)
-	turn(third)
+	beginEpoch(third)
 	ticker, reader := third.NewTicker(), third.NewReader("relay")
-	say(third, storetest.AnySales(3)...)
+	appendNumbered(third, storetest.Sales(3)...)
 	ticker.Tick()
 	read = append(read, reader.ReadAll(2)...)
 	count := map[uuid.UUID]int{}

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// snapshot is a pg_snapshot: every transaction below xmin has ended, none from
-// xmax on had begun, and those in progress were neither (PostgreSQL manual, 9.27.7).
+// snapshot is a pg_snapshot: every transaction below xmin has ended, none from xmax on had begun, and those in
+// progress were open (PostgreSQL manual, 9.27.7).
 type snapshot struct {
 	xmin, xmax uint64
 	inProgress []uint64 // ascending
@@ -38,7 +38,7 @@ func parseSnapshot(text string) (snapshot, error) {
 	return s, nil
 }
 
-// ended tells whether the transaction had committed or rolled back.
+// ended reports whether the transaction had committed or rolled back.
 func (s snapshot) ended(xid uint64) bool {
 	if xid < s.xmin {
 		return true
@@ -47,7 +47,7 @@ func (s snapshot) ended(xid uint64) bool {
 	return xid < s.xmax && !open
 }
 
-// endedSince tells whether any transaction that was in progress in s has ended in now.
+// endedSince reports whether a transaction in progress in s has ended in now.
 func (s snapshot) endedSince(now snapshot) bool {
 	return slices.ContainsFunc(s.inProgress, now.ended)
 }

@@ -16,81 +16,72 @@ import (
 
 // # The ticker
 //
-// A tick is a row that holds a snapshot: which transactions had ended when it
-// was made. Readers work from tick to tick (reader.go), so all that matters is
-// that ticks with rising ids hold snapshots that never go backwards, and that
-// sooner or later every committed event is seen by one.
+// A tick is a row that holds a snapshot: which transactions had ended when it was made. Readers work from tick to tick
+// (reader.go). So ticks with rising ids must hold snapshots that never go backwards, and every committed event must
+// eventually be seen by one.
 //
-// Invariants and what keeps them:
+// Invariants:
 //
-//   - Order. The snapshot is taken by a statement of its own after the lease's
-//     row is locked, with max(id)+1 as the id. A second leader, late or wrong,
-//     either finds another term on the lease or collides on the id; it can not
-//     write an older snapshot under a higher id.
-//   - seq_before < every event of a transaction with an id above the tick's own
-//     (tx): a transaction has its id before it draws a number, and seq_before was
-//     read before the tick's transaction got its. The snapshot's xmax is no such
-//     border: it is one more than the last id that had ended, and transactions
-//     from there on may long be at work (seen: the head of each was lost).
-//   - max_seq >= every event the snapshot sees: it is read after the snapshot, by
-//     the same statement.
-//   - The sequence is read by pg_sequence_last_value, which locks its page: while
-//     nextval logs, the page shows a number up to 32 ahead, and a SELECT of
-//     last_value now and then sees it (seen: 4 times in 33 million reads). A
+//   - Order. The snapshot is taken by a statement of its own after the lease's row is locked, with max(id)+1 as the
+//     id. A second leader either finds another term on the lease or collides on the id; it cannot write an older
+//     snapshot under a higher id.
+//   - seq_before < every event of a transaction with an id above the tick's own (tx): a transaction has its id before
+//     it draws a number, and seq_before was read before the tick's transaction got its id. The snapshot's xmax is no
+//     such border: it is one more than the last id that had ended, and transactions from there on may long be at work
+//     (seen: the head of each was lost).
+//   - max_seq >= every event the snapshot sees: it is read after the snapshot, by the same statement.
+//   - The sequence is read by pg_sequence_last_value, which locks its page: while nextval logs, the page shows a
+//     number up to 32 ahead, and a SELECT of last_value sometimes sees it (seen: 4 times in 33 million reads). A
 //     seq_before that is too high loses events.
-//   - Progress. A tick is due when the sequence has moved past seq_before, or
-//     when a transaction that was open in the last snapshot has ended, whether
-//     or not it said anything. Every second a tick is made if anything at all
-//     was written: a guard against a way nobody thought of.
-//   - One server. Snapshots of different servers can not be compared, so a tick
-//     is made only where the newest epoch is this server's (epoch.go).
-//   - Durability. The tick is committed with synchronous_commit=on, and WAL is
-//     flushed in order: a tick that can be read proves that all it covers is durable.
+//   - Progress. A tick is due when the sequence has moved past seq_before, or when a transaction open in the last
+//     snapshot has ended, whether or not it appended. Every second a tick is made if anything at all was written: a
+//     guard against an unforeseen case.
+//   - One server. Snapshots of different servers cannot be compared, so a tick is made only where the newest epoch is
+//     this server's (epoch.go).
+//   - Durability. The tick is committed with synchronous_commit=on, and WAL is flushed in order: a readable tick
+//     proves that everything it covers is durable.
 //
-// A crash before the commit leaves no tick; after it, a tick nobody was told
-// of, which readers find by polling. The notification is only a hint.
+// A crash before the commit leaves no tick; after it, a tick without a notification, which readers find by polling.
+// The notification is only a hint.
 
-// Ticker makes ticks while it leads. One process at a time does.
+// Ticker makes ticks while it leads; one process does at a time.
 type Ticker struct {
 	db   *store.DB
 	log  *slog.Logger
 	poke chan struct{}
-	// chores are run by the leader now and then, beside the ticks.
+	// chores run beside the ticks, at the pace of housekeeping.
 	chores []func(context.Context)
 	last   tick
 	made   time.Time
-	// spent are the ticks of the burst that is going on, one less each tickPace.
+	// spent is the number of ticks in the current burst, one less each tickPace.
 	spent float64
 }
 
-// How often the ticker looks. A look is one cheap statement, a tick a
-// transaction, and a page and another transaction of each reader's. So it looks
-// often while events come, that one alone need not wait, and spaces the ticks
-// once some have followed each other closely, so that under load each has many
-// events. (One event alone often takes two: a look between the drawing of its
-// number and its commit makes a tick that does not see it yet.) The longer nothing has come the more
-// seldom it looks: an event waits for a small share of the silence before it,
-// and a fleet at rest costs next to nothing.
+// The pace of the ticker. Checking is one cheap statement; a tick is a transaction here and a page and a transaction
+// in each reader. So the ticker checks often while events come, and spaces the ticks after a few in close succession,
+// so that under load each covers many events. (A lone event often takes two: a check between drawing its number and
+// its commit makes a tick that does not see it.) During silence it checks ever more seldom: an event waits for a small
+// share of the silence before it, and an idle fleet costs next to nothing.
 const (
 	tickAwake = time.Millisecond
 	tickIdle  = 20 * time.Millisecond
 	tickShare = 200                  // of the silence
-	tickPace  = 5 * time.Millisecond // from one tick to the next at least, after a burst
+	tickPace  = 5 * time.Millisecond // the minimum between ticks after a burst
 	tickBurst = 3                    // ticks that may follow each other at once
 	tickGuard = time.Second
 	housekeep = 15 * time.Second
 )
 
-// TickChannel is the LISTEN channel on which each tick is told.
+// TickChannel is the LISTEN channel that announces each tick.
 const TickChannel = "composerp_tick"
 
-// NewTicker needs a pool of at least three connections: to tick, for housekeeping, to renew the lease.
-// The chores are run while it leads, every few seconds, beside the ticks.
+// NewTicker needs a pool of at least three connections: ticks, housekeeping, lease renewal. While it leads it runs the
+// chores every few seconds, beside the ticks.
 func NewTicker(db *store.DB, log *slog.Logger, chores ...func(context.Context)) *Ticker {
 	return &Ticker{db: db, log: log, poke: make(chan struct{}, 1), chores: chores}
 }
 
-// Poke hints that something was appended just now. It never blocks.
+// Poke hints that an event was just appended. It never blocks.
 func (t *Ticker) Poke() {
 	select {
 	case t.poke <- struct{}{}:
@@ -108,8 +99,8 @@ type tick struct {
 	snapshot  snapshot
 }
 
-// parse reads the snapshot, with the transactions between its xmax and the
-// tick's own among those in progress: they had their ids, and had not ended.
+// parse reads the snapshot. Transactions between its xmax and the tick's own id count as in progress: they had their
+// ids and had not ended.
 func (t *tick) parse() (err error) {
 	if t.snapshot, err = parseSnapshot(t.Snapshot); err != nil {
 		return err
@@ -124,7 +115,7 @@ var lastSeq = pg.SQL(`SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0
 
 var lastTick = pg.SQL(`SELECT id, epoch, seq_before, max_seq, snapshot::text AS snapshot, tx::text AS tx FROM tick ORDER BY id DESC LIMIT 1`)
 
-var lookForTick = pg.SQL(`
+var checkTickDue = pg.SQL(`
 SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0) AS seq, pg_current_snapshot()::text AS snapshot`)
 
 var makeTick = pg.SQL(`
@@ -133,9 +124,9 @@ WITH made AS (
     SELECT last.id + 1, e.epoch, pg_current_snapshot(), $1, coalesce(pg_sequence_last_value('event_log_seq'), 0)` + EpochFitsSQL + `
     RETURNING id, epoch, seq_before, max_seq, snapshot::text AS snapshot, tx::text AS tx
 )
-SELECT made.*, pg_notify('composerp_tick', made.id::text)::text AS told FROM made`)
+SELECT made.*, pg_notify('composerp_tick', made.id::text)::text AS notified FROM made`)
 
-// Run makes ticks while the lease is held; it is the work handed to DB.Lead.
+// Run makes ticks while the lease is held; it is the work for store.Lead.
 func (t *Ticker) Run(ctx context.Context, lease store.Lease) error {
 	if err := CheckEpoch(ctx, t.db); err != nil {
 		return err
@@ -143,9 +134,9 @@ func (t *Ticker) Run(ctx context.Context, lease store.Lease) error {
 	if err := t.resume(ctx); err != nil {
 		return err
 	}
-	house, leave := context.WithCancel(ctx)
+	background, leave := context.WithCancel(ctx)
 	var keeping sync.WaitGroup
-	keeping.Go(func() { t.housekeeping(house) })
+	keeping.Go(func() { t.housekeeping(background) })
 	defer keeping.Wait()
 	defer leave()
 	moved, guarded := time.Now(), time.Now()
@@ -177,14 +168,14 @@ type dueTick struct {
 	seq         int64
 }
 
-// due looks whether there is anything a new tick would tell.
+// due checks whether a new tick would see anything new.
 func (t *Ticker) due(ctx context.Context, guard bool) (dueTick, error) {
 	var now struct {
 		Seq      int64  `db:"seq"`
 		Snapshot string `db:"snapshot"`
 	}
-	if err := pg.Get(ctx, t.db, &now, lookForTick); err != nil {
-		return dueTick{}, fmt.Errorf("looking for new events: %w", err)
+	if err := pg.Get(ctx, t.db, &now, checkTickDue); err != nil {
+		return dueTick{}, fmt.Errorf("checking for new events: %w", err)
 	}
 	current, err := parseSnapshot(now.Snapshot)
 	if err != nil {
@@ -198,7 +189,7 @@ func (t *Ticker) due(ctx context.Context, guard bool) (dueTick, error) {
 func (t *Ticker) make(ctx context.Context, lease store.Lease, seqBefore int64) error {
 	var made struct {
 		tick
-		Told string `db:"told"`
+		Notified string `db:"notified"`
 	}
 	err := t.db.InTx(ctx, func(tx store.Tx) error {
 		if err := store.HoldLease(ctx, tx, lease); err != nil {
@@ -207,7 +198,7 @@ func (t *Ticker) make(ctx context.Context, lease store.Lease, seqBefore int64) e
 		failpoint.Hit("tick.held")
 		err := pg.Get(ctx, tx, &made, makeTick, seqBefore)
 		if errors.Is(err, store.ErrNotFound) {
-			return ErrRestored // while it led: its connections lead to another server now
+			return ErrRestored // the connections now lead to another server
 		}
 		failpoint.Hit("tick.made")
 		return err
@@ -244,9 +235,8 @@ func (t *Ticker) pause(ctx context.Context, silence time.Duration) bool {
 	return ctx.Err() == nil
 }
 
-// Ticks that all readers have passed tell nothing any more; each thousandth
-// stays, as a point to replay from, and those that subscriptions began at, or
-// epochs began and ended with.
+// Ticks that all readers have passed are deleted. Each thousandth stays, to replay from, and those at which a
+// subscription or an epoch began or ended.
 var thinTicksSQL = pg.SQL(`
 DELETE FROM tick t
 WHERE t.id < (SELECT least(min(tick), (SELECT max(id) FROM tick)) FROM log_cursor)
@@ -254,15 +244,15 @@ WHERE t.id < (SELECT least(min(tick), (SELECT max(id) FROM tick)) FROM log_curso
   AND NOT EXISTS (SELECT FROM subscription s WHERE s.from_tick = t.id)
   AND NOT EXISTS (SELECT FROM epoch e WHERE t.id IN (e.first_tick - 1, e.first_tick))`)
 
-// housekeeping makes partitions ahead of need, thins out old ticks and runs the
-// chores, every housekeep. It runs beside the ticks: a lock it waits for must not hold them up.
+// housekeeping makes partitions ahead of need, thins out old ticks and runs the chores, every housekeep. It runs
+// beside the ticks: a lock it waits for must not delay them.
 func (t *Ticker) housekeeping(ctx context.Context) {
 	for {
 		if err := EnsurePartitions(ctx, t.db); err != nil && ctx.Err() == nil {
-			t.log.Error("no new partition could be made: the log will fill up", "error", err)
+			t.log.Error("making partitions failed; appends will fail once the log's last one is full", "error", err)
 		}
 		if err := thinTicks(ctx, t.db); err != nil && ctx.Err() == nil {
-			t.log.Warn("old ticks stay for now", "error", err)
+			t.log.Warn("thinning out ticks failed; old ticks stay", "error", err)
 		}
 		for _, chore := range t.chores {
 			chore(ctx)
@@ -283,7 +273,7 @@ func thinTicks(ctx context.Context, db *store.DB) error {
 	})
 }
 
-// Step looks once, as Run does, and makes a tick when one is due: for tests that go tick by tick.
+// Step checks once, as Run does, and makes a tick when one is due: for tests that go tick by tick.
 func (t *Ticker) Step(ctx context.Context, lease store.Lease) (made bool, err error) {
 	if t.last.Snapshot == "" {
 		if err := t.resume(ctx); err != nil {

@@ -3,6 +3,7 @@ package eventlog_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -14,11 +15,11 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// run lets a ticker run by itself until the test ends.
+// run runs a ticker until the test ends.
 func run(p *storetest.Env) *eventlog.Ticker {
 	p.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	ticker, ended := eventlog.NewTicker(p.DB, storetest.Quiet()), make(chan struct{})
+	ticker, ended := eventlog.NewTicker(p.DB, slog.New(slog.DiscardHandler)), make(chan struct{})
 	go func() {
 		defer close(ended)
 		store.Lead(ctx, p.DB, "ticker", p.Name(), ticker.Run, func(err error) { p.Error(err) })
@@ -43,9 +44,9 @@ func TestATransactionThatCommitsLongAfterItsNumberIsTickedSoon(t *testing.T) {
 	p := storetest.NewEnv(t, 8)
 	run(p)
 	tx := p.OpenTx()
-	storetest.Must(t, eventlog.Append(t.Context(), tx, storetest.AnySales(1)))
+	storetest.Must(t, eventlog.Append(t.Context(), tx, storetest.Sales(1)))
 	drawn := lastSequence(p)
-	// Others write and are ticked meanwhile; and then nothing moves any more.
+	// Other transactions write and are ticked meanwhile; then nothing moves any more.
 	for range 3 {
 		p.Append(storetest.Sale("b"))
 	}
@@ -66,8 +67,8 @@ func TestATransactionThatCommitsLongAfterItsNumberIsTickedSoon(t *testing.T) {
 	}
 }
 
-// As above, for the one that a snapshot does not know though it had begun: its
-// end moves neither the sequence nor anything the snapshot calls in progress.
+// As above, for the one that a snapshot does not know though it had begun: its end moves neither the sequence nor
+// anything the snapshot calls in progress.
 func TestATransactionBeyondXmaxIsDueWhenItEnds(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 6)
@@ -75,7 +76,7 @@ func TestATransactionBeyondXmaxIsDueWhenItEnds(t *testing.T) {
 	p.Append(storetest.Sale("a"))
 	ticker.Tick()
 	tx := p.OpenTx()
-	storetest.Must(t, eventlog.Append(t.Context(), tx, storetest.AnySales(1)))
+	storetest.Must(t, eventlog.Append(t.Context(), tx, storetest.Sales(1)))
 	ticker.Tick()
 	storetest.Must(t, tx.Commit())
 	ticker.Tick()
@@ -89,7 +90,7 @@ func TestAnIdleDatabaseMakesFewTicks(t *testing.T) {
 	const count = `SELECT (SELECT max(id) FROM tick), pg_snapshot_xmax(pg_current_snapshot())::text::bigint`
 	var ticksBefore, ticksAfter, xmaxBefore, xmaxAfter int64
 	storetest.Must(t, p.SQL().QueryRow(count).Scan(&ticksBefore, &xmaxBefore))
-	<-time.After(2 * time.Second) // what does not happen can only be waited for
+	<-time.After(2 * time.Second) // something that does not happen can only be waited for
 	storetest.Must(t, p.SQL().QueryRow(count).Scan(&ticksAfter, &xmaxAfter))
 	ticks, others := ticksAfter-ticksBefore, xmaxAfter-xmaxBefore-(ticksAfter-ticksBefore)
 	t.Logf("%d ticks, %d other transactions", ticks, others)
@@ -103,7 +104,7 @@ func TestPokeMakesATickAtOnce(t *testing.T) {
 	p := storetest.NewEnv(t, 6)
 	ticker := run(p)
 	for range 5 {
-		ticker.Poke() // never blocks, whoever listens
+		ticker.Poke() // never blocks, with or without a receiver
 	}
 	appended := time.Now()
 	p.Append(storetest.Sale("b"))
@@ -111,7 +112,7 @@ func TestPokeMakesATickAtOnce(t *testing.T) {
 	ticked(p)
 	t.Logf("ticked after %v", time.Since(appended))
 
-	// A store opened with the hint calls it after the commit of what appended, and of nothing else.
+	// A store opened with the hint calls it after the commit of an appending transaction, and of no other.
 	hints := make(chan struct{}, 10)
 	hinted, err := store.Open(t.Context(), store.Config{URL: p.URL, Appended: func() { hints <- struct{}{} }})
 	storetest.Must(t, err)
@@ -120,10 +121,10 @@ func TestPokeMakesATickAtOnce(t *testing.T) {
 	once := storetest.Sale("c")
 	other.Append(once)
 	rolledBack := other.OpenTx()
-	storetest.Must(t, eventlog.Append(t.Context(), rolledBack, storetest.AnySales(1)))
+	storetest.Must(t, eventlog.Append(t.Context(), rolledBack, storetest.Sales(1)))
 	storetest.Must(t, rolledBack.Rollback())
 	storetest.Must(t, other.InTx(t.Context(), func(tx store.Tx) error { _, err := ledger.Moved(t.Context(), tx, nil); return err }))
-	storetest.Must2(eventlog.AdmitOnce(t.Context(), other.DB, storetest.AnySales(2), true))(t)
+	storetest.MustGet(eventlog.AdmitOnce(t.Context(), other.DB, storetest.Sales(2), true))(t)
 	if len(hints) != 2 {
 		t.Errorf("%d hints were given for 2 transactions that appended", len(hints))
 	}
@@ -133,12 +134,12 @@ func TestTicksCarryOnFromLeaderToLeader(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 12)
 	reader := p.NewReader("relay")
-	const said = 60
+	const appended = 60
 	ctx, stop := context.WithCancel(t.Context())
 	var leaders sync.WaitGroup
 	for _, holder := range []string{"one", "two"} {
 		leaders.Go(func() {
-			store.Lead(ctx, p.DB, "ticker", holder, eventlog.NewTicker(p.DB, storetest.Quiet()).Run, func(err error) {
+			store.Lead(ctx, p.DB, "ticker", holder, eventlog.NewTicker(p.DB, slog.New(slog.DiscardHandler)).Run, func(err error) {
 				if !errors.Is(err, store.ErrNotLeader) {
 					t.Error(err)
 				}
@@ -147,28 +148,28 @@ func TestTicksCarryOnFromLeaderToLeader(t *testing.T) {
 	}
 	defer leaders.Wait()
 	defer stop()
-	for i := range said {
-		if i%20 == 10 { // whoever leads is taken to be gone
+	for i := range appended {
+		if i%20 == 10 { // the leader is taken to be gone
 			p.Exec(`UPDATE lease SET expires_at = '-infinity' WHERE name = 'ticker'`)
 		}
 		p.Append(storetest.Sale("a"))
 		ticked(p)
 	}
-	if n := len(reader.ReadAll(7)); n != said {
-		t.Errorf("%d of %d events were read", n, said)
+	if n := len(reader.ReadAll(7)); n != appended {
+		t.Errorf("%d of %d events were read", n, appended)
 	}
 }
 
-func TestATickerRefusesATablesOfAnotherCluster(t *testing.T) {
+func TestATickerRefusesTablesOfAnotherServer(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
 	storetest.Must(t, eventlog.CheckEpoch(t.Context(), p.DB))
 	p.Exec(`UPDATE epoch SET system_identifier = system_identifier + 1`)
-	err := eventlog.NewTicker(p.DB, storetest.Quiet()).Run(t.Context(), p.NewTicker().Lease)
+	err := eventlog.NewTicker(p.DB, slog.New(slog.DiscardHandler)).Run(t.Context(), p.NewTicker().Lease)
 	storetest.IsError(t, err, eventlog.ErrRestored)
 	p.Exec(`UPDATE epoch SET system_identifier = system_identifier - 1`)
 	storetest.Must(t, eventlog.CheckEpoch(t.Context(), p.DB))
-	// The same cluster, put back to before a tick was made.
+	// The same server, set back to before a tick was made.
 	p.Exec(`INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq) VALUES (1, 1, '900000000000:900000000000:', 0, 0)`)
 	storetest.IsError(t, eventlog.CheckEpoch(t.Context(), p.DB), eventlog.ErrRestored)
 }
@@ -177,7 +178,7 @@ func TestThinningKeepsWhatIsNeeded(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
 	p.Exec(`INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq) SELECT i, 1, pg_current_snapshot(), 0, 0 FROM generate_series(1, 2500) i`)
-	storetest.Must2(inbox.Subscribe(t.Context(), p.DB, "worker", []string{"SALE_COMPLETED"}))(t) // from tick 2500
+	storetest.MustGet(inbox.Subscribe(t.Context(), p.DB, "worker", []string{"SALE_COMPLETED"}))(t) // from tick 2500
 	p.Exec(`INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq) SELECT i, 1, pg_current_snapshot(), 0, 0 FROM generate_series(2501, 3500) i`)
 	count := func() int { return storetest.One[int](t, p.SQL(), `SELECT count(*) FROM tick`) }
 	p.Exec(`INSERT INTO log_cursor (consumer, tick, upto, seq, term) VALUES ('slow', 2400, 2600, 17, 1), ('fast', 3500, 3500, 0, 1)`)
@@ -190,7 +191,7 @@ func TestThinningKeepsWhatIsNeeded(t *testing.T) {
 	if n, want := count(), 4+1+1; n != want { // 0, 1000, 2000, 3000; 2500; 3500
 		t.Errorf("%d ticks were kept, want %d", n, want)
 	}
-	// A new reader begins at 0, which is always kept; one whose tick is gone says so.
+	// A new reader begins at 0, which is always kept; one whose tick is gone returns an error.
 	if at := p.NewReader("new").At; at.Tick != 0 {
 		t.Errorf("a new cursor stands at %+v", at)
 	}

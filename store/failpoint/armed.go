@@ -12,19 +12,18 @@ import (
 	"syscall"
 )
 
-// plan is where this process ends.
+// plan is the point at which this process ends.
 type plan struct {
 	name   string
-	left   atomic.Int64 // how often it still comes there, the last time included
+	left   atomic.Int64 // how many more times the point is passed, the last included
 	signal syscall.Signal
 }
 
 var armed atomic.Pointer[plan]
 
-// Arm makes this process end at a point: "relay.published" the first time it comes
-// there, "relay.published:3" the third time, counted over the whole process.
-// "relay.published:3:stop" stops it there by SIGSTOP, until somebody sends SIGCONT;
-// it goes on from where it was. An empty order disarms.
+// Arm makes this process end at a point: "relay.published" at the first pass, "relay.published:3" at the third,
+// counted over the whole process. "relay.published:3:stop" stops it there by SIGSTOP until it gets SIGCONT. An empty
+// order disarms.
 func Arm(order string) error {
 	if order == "" {
 		armed.Store(nil)
@@ -34,28 +33,28 @@ func Arm(order string) error {
 	times, mode, _ := strings.Cut(rest, ":")
 	p := &plan{name: name, signal: syscall.SIGKILL}
 	if !known(name) {
-		return fmt.Errorf("arming %q: there is no such point", order)
+		return fmt.Errorf("arming %q: unknown point", order)
 	}
 	n, err := strconv.ParseInt(times, 10, 64)
 	switch {
 	case times == "":
 		n = 1
 	case err != nil, n < 1:
-		return fmt.Errorf("arming %q: the second part is which time, from 1 on", order)
+		return fmt.Errorf("arming %q: the second part must be a pass number from 1 on", order)
 	}
 	switch mode {
 	case "", "kill":
 	case "stop":
 		p.signal = syscall.SIGSTOP
 	default:
-		return fmt.Errorf("arming %q: the third part is kill or stop", order)
+		return fmt.Errorf("arming %q: the third part must be kill or stop", order)
 	}
 	p.left.Store(n)
 	armed.Store(p)
 	return nil
 }
 
-// Hit ends or stops the process when it is armed for this point and this time.
+// Hit ends or stops the process when this pass of this point is armed.
 func Hit(name string) {
 	p := armed.Load()
 	if p == nil || p.name != name || p.left.Add(-1) != 0 {
@@ -65,7 +64,7 @@ func Hit(name string) {
 		panic(fmt.Sprintf("failpoint: ending at %s: %v", name, err))
 	}
 	if p.signal == syscall.SIGKILL {
-		select {} // not one statement more
+		select {} // no further statement runs
 	}
 }
 

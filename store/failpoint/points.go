@@ -2,15 +2,14 @@ package failpoint
 
 // Point is one step at which a process may die.
 type Point struct {
-	// Name is the part, a dot, and what has just been done.
+	// Name is the component, a dot, and the step just done.
 	Name string
-	// Leaves says what a kill there leaves, and who deals with it.
+	// Leaves says what a kill there leaves, and what repairs it.
 	Leaves string
 }
 
-// Points are all there are, part by part; docs/reference/crash-steps.md is generated
-// from them. A new one stands here and in the code, and cli's tests try it: a part that
-// is new to them needs a line there that says how a fleet is brought to it.
+// Points lists all fail points by component; docs/reference/crash-steps.md is generated from it. cli's tests try each
+// one: a new component needs a line there that drives a fleet to it.
 var Points = []Point{
 	{"worker.taken", "a batch in hand and nothing begun: the broker delivers it again, counted as one more delivery"},
 	{"worker.claimed", "inbox rows of an open transaction: rolled back, and the batch comes again"},
@@ -20,16 +19,16 @@ var Points = []Point{
 	{"worker.acked", "an acknowledgement that may not have left: done, or a duplicate"},
 	{"worker.alone", "a batch that has failed and is done again one by one: those done are duplicates when they come again"},
 
-	{"judge.begun", "a failed try that is written down, its message without a copy: it comes again, and the row is written over"},
+	{"judge.begun", "a failed attempt that is recorded, its message without a copy: it comes again, and the row is overwritten"},
 	{"judge.published", "a copy that the broker may have, and the message: two copies, one effect"},
 	{"judge.confirmed", "a copy that the broker has, and the message: two copies, one effect"},
 
-	{"suspect.noted", "a note of the message in hand: one more death written against it"},
-	{"suspect.tried", "a note of a message that is done: it comes again as a duplicate, and the note goes"},
+	{"suspect.noted", "a record of the message in hand: it counts one more death"},
+	{"suspect.tried", "a record of a message that is done: it comes again as a duplicate, and the record is deleted"},
 
 	{"call.prepared", "a preparation that is committed, no call: it is prepared again and called"},
-	{"call.made", "a call whose answer nobody knows: made again with the same key"},
-	{"call.failed", "a call that failed, not written down: made again with the same key"},
+	{"call.made", "a call whose answer is unknown: made again with the same key"},
+	{"call.failed", "a call that failed, not recorded: made again with the same key"},
 
 	{"timer.worked", "work of a timer that is not committed: rolled back, due again"},
 	{"timer.committed", "work of a timer that is done: not due any more"},
@@ -40,28 +39,28 @@ var Points = []Point{
 	{"relay.published", "a page at the broker, not confirmed: published again"},
 	{"relay.confirmed", "a page that is confirmed, the cursor before it: published again"},
 	{"relay.moved", "nothing to do again"},
-	{"relay.aside", "an event that is set aside, the cursor before it: set aside again, which changes nothing"},
+	{"relay.aside", "an event that is marked as unpublishable, the cursor before it: marked again, which changes nothing"},
 
-	{"lease.acquired", "a lease that nobody works for: it ends by itself"},
+	{"lease.acquired", "a lease without a leader: it ends by itself"},
 	{"lease.renewed", "the same"},
 
-	{"tick.due", "nothing: the next leader looks for itself"},
+	{"tick.due", "nothing: the next leader checks for itself"},
 	{"tick.held", "a locked lease: the lock goes with the connection"},
 	{"tick.made", "a tick that is not committed: rolled back, the next leader makes it"},
 	{"tick.committed", "a tick: readers find it by polling"},
 	{"tick.thinned", "ticks that are not yet deleted: rolled back, deleted at the next round"},
 
 	{"partition.made", "a table that is not committed: rolled back, made by the next leader"},
-	{"generation.made", "a partition of the inbox that nobody writes to: the next leader opens it"},
+	{"generation.made", "a partition of the inbox that is not written to: the next leader opens it"},
 	{"generation.opened", "a generation that is not committed, and the lock of rotation: both go with the connection"},
-	{"generation.committed", "a new generation: claims look into the older ones too"},
+	{"generation.committed", "a new generation: claims read the older ones too"},
 
 	{"redrive.published", "copies that the broker may have, and the letters: the same command puts them back again, and the inbox knows them"},
 	{"redrive.confirmed", "copies that the broker has, and the letters: the same"},
-	{"redrive.marked", "letters that the journal has as dealt with, and that are still among the dead: the same command deals with them again"},
+	{"redrive.marked", "letters marked as redriven or discarded that are still among the dead: the same command handles them again"},
 	{"redrive.acked", "acknowledgements that may not have left: done, or the same"},
 
-	{"import.taken", "an import with a new term: the next start takes it up with a newer one"},
+	{"import.taken", "an import with a new term: the next start takes it over with a newer one"},
 	{"import.admitted", "rows of an open transaction: rolled back, read again"},
 	{"import.noted", "the same, with the progress"},
 	{"import.rejected", "reject lines behind those that count: cut off by the next start"},

@@ -10,44 +10,38 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// # Dependencies
+// # Circuit breakers
 //
-// Somebody outside whom workers call, by the name of his endpoint. One who is not
-// there has a row in dependency, a closed gate; who has none is believed to be
-// there. The gate is the whole fleet's: it is one row, and the database's clock
-// decides.
+// A dependency is an endpoint that workers call. While it fails it has a row in the table dependency: its circuit is
+// open. Without a row the circuit is closed and calls go through. The circuit is shared by the whole fleet: it is one
+// row, and the database's clock decides.
 //
 // Invariants:
 //
-//   - Between closing and opening one call goes each interval, the probe's: that of
-//     whoever finds opens_at and probe_until in the past and moves the latter into
-//     the future, by one UPDATE. All others, in whatever process, find it there.
-//   - Only the probe's answer counts: it lengthens the wait or takes the row away.
-//     Calls that were under way when the gate was closed tell nothing of what is now;
-//     one of them may move opens_at later, if it was asked to come later, and never
-//     earlier. Terms come from a sequence, so that a probe of a former closing is
-//     nobody's in this one.
+//   - While the circuit is open, one call goes through each interval, the probe: the process that finds opens_at and
+//     probe_until in the past moves the latter into the future by one UPDATE, and all others find it there.
+//   - Only the probe's result counts: it lengthens the wait or deletes the row. Calls already under way when the
+//     circuit opened say nothing about the present; one may only move opens_at later, when the dependency asked for
+//     that. Terms come from a sequence, so that a late probe of a former outage is ignored.
 //
-// A process that dies with the probe leaves probe_until where its claim has set
-// it, ProbeTime on: then another probes. One that dies before it has closed a gate
-// leaves that to the next call.
+// A process that dies during its probe leaves probe_until where the claim set it, probeTime ahead: then another
+// process probes. One that dies before it has opened the circuit leaves that to the next call.
 
-// ProbeTime is how long a probe has the gate for itself: longer than a call takes.
-const ProbeTime = 15 * time.Second
+// probeTime is how long a probe may take: longer than a call.
+const probeTime = 15 * time.Second
 
-// GatePace is how long a gate stays closed: First after the first failure, twice
-// as long after each probe in vain, Longest at most, each time with full jitter
-// about it. Whoever was asked to come back after a while does not before; but
-// LongestAsked is the longest that is heeded.
+// CircuitBackoff is how long a circuit stays open: First after the first failure, doubled after each failed probe, at
+// most Longest, each with full jitter. A dependency may ask for a longer wait, of which at most LongestAsked is
+// granted.
 type CircuitBackoff struct {
 	First, Longest, LongestAsked time.Duration
 }
 
-// ClosedGate is a dependency that is not known to be there. OpensIn is how long
-// nobody calls, by the database's clock; 0 or less when the next one may.
+// CircuitState is a dependency whose circuit is open. OpensIn is how long it is not called, by the database's clock; 0
+// or less when the next call is a probe.
 type CircuitState struct {
 	Name      string        `db:"name"`
-	Failures  int           `db:"failures"` // answers in vain: the first and the probes'
+	Failures  int           `db:"failures"` // the first failure and the failed probes
 	LastError string        `db:"last_error"`
 	Since     time.Time     `db:"since"`
 	RetryAt   time.Time     `db:"opens_at"`
@@ -59,11 +53,11 @@ type CircuitState struct {
 var openCircuits = pg.SQL(`
 SELECT name, failures, last_error, since, opens_at, extract(epoch FROM opens_at - clock_timestamp()) AS opens_in FROM dependency ORDER BY name`)
 
-// ClosedGates lists the dependencies that are not known to be there.
+// OpenCircuits lists the dependencies whose circuits are open.
 func OpenCircuits(ctx context.Context, db *store.DB) ([]CircuitState, error) {
 	var gates []CircuitState
 	if err := pg.Select(ctx, db, &gates, openCircuits); err != nil {
-		return nil, fmt.Errorf("reading which dependencies are away: %w", err)
+		return nil, fmt.Errorf("reading the open circuits: %w", err)
 	}
 	for i := range gates {
 		gates[i].RetryIn = pg.Seconds(gates[i].RetryInSeconds)
@@ -78,21 +72,21 @@ RETURNING term`)
 
 var circuitRetryIn = pg.SQL(`SELECT extract(epoch FROM opens_at - clock_timestamp()) FROM dependency WHERE name = $1`)
 
-// Gate is what is known of a dependency's gate. The zero value is an open one.
+// Permit is the answer to RequestPermit. The zero value allows the call.
 type Permit struct {
-	// Closed: nobody may call for Wait, or, where that is 0, while a probe is under way.
+	// Refused: no call for Wait, or, when that is 0, while a probe is under way.
 	Refused bool
 	Wait    time.Duration
-	// Probe, if it is not 0, is the term of a probe that whoever asked is to make, and to report.
+	// Probe, when not 0, is the term of a probe that the caller must make and report.
 	Probe int64
 }
 
-// EnterGate asks whether a dependency may be called, and claims the probe when it is due.
+// RequestPermit asks whether a dependency may be called, and claims the probe when it is due.
 func RequestPermit(ctx context.Context, db *store.DB, name string) (g Permit, err error) {
 	name = storable(name)
 	err = db.InTx(ctx, func(tx store.Tx) error {
 		g = Permit{}
-		err := pg.Get(ctx, tx, &g.Probe, claimProbe, name, ProbeTime.Seconds())
+		err := pg.Get(ctx, tx, &g.Probe, claimProbe, name, probeTime.Seconds())
 		if !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
@@ -105,12 +99,12 @@ func RequestPermit(ctx context.Context, db *store.DB, name string) (g Permit, er
 		return err
 	})
 	if err != nil {
-		return Permit{}, fmt.Errorf("asking whether %s may be called: %w", name, err)
+		return Permit{}, fmt.Errorf("requesting a permit to call %s: %w", name, err)
 	}
 	return g, nil
 }
 
-// No row's term is 0, which is that of a call that is no probe.
+// No row has the term 0, which stands for a call that is no probe.
 var tripCircuit = pg.SQL(`
 INSERT INTO dependency AS d (name, last_error, opens_at)
 VALUES ($1, $2, clock_timestamp() + make_interval(secs => greatest($4::float8, $5::float8 * (0.5 + random()))))
@@ -123,31 +117,31 @@ ON CONFLICT (name) DO UPDATE SET
         ELSE greatest(d.opens_at, clock_timestamp() + make_interval(secs => $4)) END
 RETURNING extract(epoch FROM opens_at - clock_timestamp())`)
 
-// CloseGate records that a call found its dependency away, and gives for how long
-// nobody is to call. asked is how long the other side wants to be left alone, 0
-// if it has not said; probe is the term of EnterGate, 0 for a call that was none.
-func TripCircuit(ctx context.Context, db *store.DB, name string, probe int64, cause string, asked time.Duration, p CircuitBackoff) (wait time.Duration, err error) {
-	asked = min(max(0, asked), p.LongestAsked)
+// TripCircuit records that a call failed because the dependency is away, and returns how long not to call it.
+// requested is the wait that the dependency requested, 0 for none; probe is the Permit's term, 0 for a call that was
+// no probe.
+func TripCircuit(ctx context.Context, db *store.DB, name string, probe int64, cause string, requested time.Duration, p CircuitBackoff) (wait time.Duration, err error) {
+	requested = min(max(0, requested), p.LongestAsked)
 	var opensIn float64
 	err = db.InTx(ctx, func(tx store.Tx) error {
-		return pg.Get(ctx, tx, &opensIn, tripCircuit, storable(name), shortened(storable(firstLine(cause)), maxFailureText), probe, asked.Seconds(), p.First.Seconds(), p.Longest.Seconds())
+		return pg.Get(ctx, tx, &opensIn, tripCircuit, storable(name), shortened(storable(firstLine(cause)), maxFailureText), probe, requested.Seconds(), p.First.Seconds(), p.Longest.Seconds())
 	})
 	if err != nil {
-		return 0, fmt.Errorf("closing the gate of %s: %w", name, err)
+		return 0, fmt.Errorf("opening the circuit of %s: %w", name, err)
 	}
 	return max(0, pg.Seconds(opensIn)), nil
 }
 
 var resetCircuit = pg.SQL(`DELETE FROM dependency WHERE name = $1 AND term = $2`)
 
-// OpenGate records that a probe found its dependency there again.
+// ResetCircuit records that a probe succeeded: the circuit closes.
 func ResetCircuit(ctx context.Context, db *store.DB, name string, probe int64) error {
 	err := db.InTx(ctx, func(tx store.Tx) error {
 		_, err := pg.Exec(ctx, tx, resetCircuit, storable(name), probe)
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("opening the gate of %s: %w", name, err)
+		return fmt.Errorf("closing the circuit of %s: %w", name, err)
 	}
 	return nil
 }

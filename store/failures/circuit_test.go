@@ -10,32 +10,32 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-const potter = "https://potter.example"
+const endpoint = "https://potter.example"
 
-var gatePace = failures.CircuitBackoff{First: 10 * time.Second, Longest: time.Minute, LongestAsked: time.Hour}
+var testBackoff = failures.CircuitBackoff{First: 10 * time.Second, Longest: time.Minute, LongestAsked: time.Hour}
 
-func enter(p *storetest.Env) failures.Permit {
+func requestPermit(p *storetest.Env) failures.Permit {
 	p.Helper()
-	g, err := failures.RequestPermit(p.Context(), p.DB, potter)
+	g, err := failures.RequestPermit(p.Context(), p.DB, endpoint)
 	storetest.Must(p, err)
 	return g
 }
 
-// closes closes the gate and gives for how long; term 0 is no probe's.
-func closes(p *storetest.Env, term int64, asked time.Duration) time.Duration {
+// trips opens the circuit and returns for how long; term 0 is no probe's.
+func trips(p *storetest.Env, term int64, asked time.Duration) time.Duration {
 	p.Helper()
-	wait, err := failures.TripCircuit(p.Context(), p.DB, potter, term, "503", asked, gatePace)
+	wait, err := failures.TripCircuit(p.Context(), p.DB, endpoint, term, "503", asked, testBackoff)
 	storetest.Must(p, err)
 	return wait
 }
 
-// later lets the gate's time run out.
-func later(p *storetest.Env) {
+// passWait ends the circuit's wait.
+func passWait(p *storetest.Env) {
 	p.Helper()
 	p.Exec(`UPDATE dependency SET opens_at = clock_timestamp()`)
 }
 
-func between(p *storetest.Env, what string, wait, least, most time.Duration) {
+func checkWait(p *storetest.Env, what string, wait, least, most time.Duration) {
 	p.Helper()
 	if wait < least-time.Second || wait > most { // the second is the machine's
 		p.Errorf("%s: closed for %s, want %s to %s", what, wait, least, most)
@@ -46,19 +46,19 @@ func TestOneProbeAnInterval(t *testing.T) {
 	t.Parallel()
 	const askers = 16
 	p := storetest.NewEnv(t, askers)
-	if g := enter(p); g != (failures.Permit{}) {
-		t.Fatalf("nobody has closed it: %+v", g)
+	if g := requestPermit(p); g != (failures.Permit{}) {
+		t.Fatalf("its circuit was never opened: %+v", g)
 	}
-	between(p, "the first failure", closes(p, 0, 0), 5*time.Second, 15*time.Second)
-	if g := enter(p); !g.Refused || g.Wait == 0 {
+	checkWait(p, "the first failure", trips(p, 0, 0), 5*time.Second, 15*time.Second)
+	if g := requestPermit(p); !g.Refused || g.Wait == 0 {
 		t.Fatalf("it is closed: %+v", g)
 	}
 	var term int64
 	for range 3 {
-		later(p)
+		passWait(p)
 		var probes atomic.Int32
 		ask := func(ctx context.Context) error {
-			g, err := failures.RequestPermit(ctx, p.DB, potter)
+			g, err := failures.RequestPermit(ctx, p.DB, endpoint)
 			if g.Probe != 0 {
 				probes.Add(1)
 				atomic.StoreInt64(&term, g.Probe)
@@ -75,48 +75,48 @@ func TestOneProbeAnInterval(t *testing.T) {
 		if n := probes.Load(); n != 1 {
 			t.Errorf("%d may probe", n)
 		}
-		closes(p, term, 0)
+		trips(p, term, 0)
 	}
 	gates, err := failures.OpenCircuits(t.Context(), p.DB)
 	storetest.Must(t, err)
-	if len(gates) != 1 || gates[0].Failures != 4 || gates[0].Name != potter || gates[0].LastError != "503" || gates[0].RetryIn < 30*time.Second {
+	if len(gates) != 1 || gates[0].Failures != 4 || gates[0].Name != endpoint || gates[0].LastError != "503" || gates[0].RetryIn < 30*time.Second {
 		t.Errorf("want its story, got %+v", gates)
 	}
 }
 
-// The wait doubles with each probe in vain up to the longest; whoever was asked to stay away does, within reason.
-// A call that was under way when the gate was closed fails while it is probed: the probe keeps its time.
+// The wait doubles with each failed probe up to the longest; a requested wait is granted, within limits. A call that
+// was under way when the circuit opened fails during the probe: the probe keeps its time.
 func TestALateFailureLeavesTheProbeAlone(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 1)
-	closes(p, 0, 0)
-	later(p)
-	if g := enter(p); g.Probe == 0 {
-		t.Fatalf("nobody probes: %+v", g)
+	trips(p, 0, 0)
+	passWait(p)
+	if g := requestPermit(p); g.Probe == 0 {
+		t.Fatalf("there is no probe: %+v", g)
 	}
-	closes(p, 0, 0)
-	later(p)
-	if g := enter(p); !g.Refused || g.Probe != 0 {
+	trips(p, 0, 0)
+	passWait(p)
+	if g := requestPermit(p); !g.Refused || g.Probe != 0 {
 		t.Errorf("a second one may probe: %+v", g)
 	}
 }
 
-func TestHowLongAGateIsClosed(t *testing.T) {
+func TestHowLongACircuitIsOpen(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 2)
-	between(p, "first", closes(p, 0, 0), 5*time.Second, 15*time.Second)
+	checkWait(p, "first", trips(p, 0, 0), 5*time.Second, 15*time.Second)
 	for i, d := range []time.Duration{20 * time.Second, 40 * time.Second, time.Minute, time.Minute} {
-		later(p)
-		between(p, "probe", closes(p, enter(p).Probe, 0), d/2, d*3/2)
+		passWait(p)
+		checkWait(p, "probe", trips(p, requestPermit(p).Probe, 0), d/2, d*3/2)
 		if i == 3 {
-			between(p, "asked to come later, by a call from before", closes(p, 0, 10*time.Minute), 10*time.Minute, 10*time.Minute)
-			between(p, "asked to come sooner, by another", closes(p, 0, time.Second), 10*time.Minute, 10*time.Minute)
+			checkWait(p, "asked to come passWait, by a call from before", trips(p, 0, 10*time.Minute), 10*time.Minute, 10*time.Minute)
+			checkWait(p, "asked to come sooner, by another", trips(p, 0, time.Second), 10*time.Minute, 10*time.Minute)
 		}
 	}
-	later(p)
-	between(p, "a probe that was asked", closes(p, enter(p).Probe, 20*time.Minute), 20*time.Minute, 20*time.Minute)
-	later(p)
-	between(p, "asked for a year", closes(p, enter(p).Probe, 365*24*time.Hour), time.Hour, time.Hour)
+	passWait(p)
+	checkWait(p, "a probe that was asked", trips(p, requestPermit(p).Probe, 20*time.Minute), 20*time.Minute, 20*time.Minute)
+	passWait(p)
+	checkWait(p, "asked for a year", trips(p, requestPermit(p).Probe, 365*24*time.Hour), time.Hour, time.Hour)
 	gates, err := failures.OpenCircuits(t.Context(), p.DB)
 	storetest.Must(t, err)
 	if gates[0].Failures != 7 {
@@ -124,30 +124,30 @@ func TestHowLongAGateIsClosed(t *testing.T) {
 	}
 }
 
-// Only the last probe's answer counts: neither one that has had its time nor one of a former closing opens a gate.
-func TestALateProbeOpensNothing(t *testing.T) {
+// Only the last probe's result counts: neither an expired one nor one of an earlier outage closes the circuit.
+func TestALateProbeClosesNothing(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 2)
-	closes(p, 0, 0)
-	later(p)
-	late := enter(p).Probe
+	trips(p, 0, 0)
+	passWait(p)
+	late := requestPermit(p).Probe
 	p.Exec(`UPDATE dependency SET probe_until = clock_timestamp()`) // its process is stopped
-	next := enter(p).Probe
+	next := requestPermit(p).Probe
 	if late == 0 || next == 0 || late == next {
 		t.Fatalf("want another to probe after its time, got %d and %d", late, next)
 	}
-	storetest.Must(t, failures.ResetCircuit(t.Context(), p.DB, potter, late))
-	if g := enter(p); !g.Refused || g.Wait != 0 {
+	storetest.Must(t, failures.ResetCircuit(t.Context(), p.DB, endpoint, late))
+	if g := requestPermit(p); !g.Refused || g.Wait != 0 {
 		t.Fatalf("a late probe has opened it, or the probe under way is not seen: %+v", g)
 	}
-	storetest.Must(t, failures.ResetCircuit(t.Context(), p.DB, potter, next))
-	if g := enter(p); g != (failures.Permit{}) {
+	storetest.Must(t, failures.ResetCircuit(t.Context(), p.DB, endpoint, next))
+	if g := requestPermit(p); g != (failures.Permit{}) {
 		t.Fatalf("it is still closed: %+v", g)
 	}
-	closes(p, 0, 0)
-	storetest.Must(t, failures.ResetCircuit(t.Context(), p.DB, potter, next))
-	storetest.Must(t, failures.ResetCircuit(t.Context(), p.DB, potter, 0))
-	if g := enter(p); !g.Refused {
+	trips(p, 0, 0)
+	storetest.Must(t, failures.ResetCircuit(t.Context(), p.DB, endpoint, next))
+	storetest.Must(t, failures.ResetCircuit(t.Context(), p.DB, endpoint, 0))
+	if g := requestPermit(p); !g.Refused {
 		t.Error("a probe of before has opened it")
 	}
 }

@@ -14,22 +14,19 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// # The journal of dead letters
+// # The dead-letter log
 //
-// dead_letter has a row for every message that reached composerp.dead: what it
-// was, why it died, and what became of it. People look at the journal; the
-// messages themselves lie in their queues, and whoever takes one out writes that
-// down here first. So a row says:
+// dead_letter has a row for every message that reached composerp.dead: what it was, why it died, and its disposition.
+// The messages themselves are in their queues; a process that takes one out records that here first. So a row says:
 //
-//   - lies: the message is in its queue of dead letters, as far as is known. Who
-//     moves it in the management UI tells nobody; the next walk through the queue
-//     finds that it is not there (missed_at).
-//   - redriven_at, discarded_at: it was about to leave the queue. A crash just
-//     then leaves it there; the next walk finds it and says that it lies.
+//   - pending: the message is in its dead-letter queue, as far as is known. A move in the management UI is not
+//     reported; the next walk through the queue finds the message missing (missed_at).
+//   - redriven_at, discarded_at: it was about to leave the queue. A crash just then leaves it there; the next walk
+//     finds it and makes it pending again.
 //
-// A letter that dies again is another row: its id is made of the time too.
+// A message that dies again has another row: its id includes the time of death.
 
-// DeadLetter is a message in a dead-letter queue, as the journal keeps it.
+// DeadLetter is a message in a dead-letter queue, as the log keeps it.
 type DeadLetter struct {
 	ID         uuid.UUID     `db:"id"`
 	Consumer   string        `db:"consumer"`
@@ -43,13 +40,13 @@ type DeadLetter struct {
 	Body       []byte        `db:"body"`
 	DiedAt     time.Time     `db:"died_at"`
 
-	// What follows is the journal's to know, and not to be recorded.
+	// The fields below are set by the log and ignored when recording.
 	Tenant      string       `db:"tenant_id"`
 	Aggregate   string       `db:"aggregate_id"`
 	Fingerprint string       `db:"fingerprint"` // of the error
-	Quarantine  string       `db:"quarantine"`  // the class it was set aside with, if any
+	Quarantine  string       `db:"quarantine"`  // the class it was held back with, if any
 	RecordedAt  time.Time    `db:"recorded_at"`
-	Redrives    int          `db:"redrives"` // how often this very letter was put back
+	Redrives    int          `db:"redrives"` // how often this row was redriven
 	RedrivenAt  sql.NullTime `db:"redriven_at"`
 	DiscardedAt sql.NullTime `db:"discarded_at"`
 	MissedAt    sql.NullTime `db:"missed_at"`
@@ -58,8 +55,8 @@ type DeadLetter struct {
 const deadLetterColumns = `d.id, d.consumer, d.event_id, d.message_id, d.type, d.routing_key, d.error, d.attempt, d.headers, d.body, d.died_at,
        d.tenant_id, d.aggregate_id, d.fingerprint, d.quarantine, d.recorded_at, d.redrives, d.redriven_at, d.discarded_at, d.missed_at`
 
-// stillDead are the letters that make a consumer owe their event no more: nobody has put them back, and none was found to have left its
-// queue by another hand, or with the queue itself. What was discarded stays dead.
+// StillDeadSQL selects the letters that settle their event's pending delivery: not redriven, and not found missing
+// from their queue. A discarded letter stays dead.
 const StillDeadSQL = `d.redriven_at IS NULL AND d.missed_at IS NULL`
 
 var recordDeadLetters = pg.SQL(`
@@ -68,14 +65,13 @@ SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[],
                      $9::jsonb[], $10::bytea[], $11::timestamptz[], $12::text[])
 ON CONFLICT DO NOTHING`)
 
-// storable makes the text of a stranger's message fit a column: valid UTF-8
-// without a zero byte. AMQP promises neither, and the journal must take whatever
-// has died.
+// storable makes any text fit a column: valid UTF-8 without a zero byte. AMQP guarantees neither, and the log must
+// take every dead letter.
 func storable(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
-// shortened cuts a text to at most so many bytes, between two characters.
+// shortened cuts a text to at most this many bytes, between two characters.
 func shortened(s string, bytes int) string {
 	if len(s) <= bytes {
 		return s
@@ -83,7 +79,7 @@ func shortened(s string, bytes int) string {
 	return strings.ToValidUTF8(s[:bytes], "")
 }
 
-// storableJSON is storable for jsonb, which refuses the zero byte escaped too.
+// storableJSON is storable for jsonb, which also refuses an escaped zero byte.
 func storableJSON(document []byte) string {
 	if len(document) == 0 {
 		return "{}"
@@ -91,9 +87,8 @@ func storableJSON(document []byte) string {
 	return strings.ReplaceAll(storable(string(document)), `\u0000`, `\ufffd`)
 }
 
-// RecordDeadLetters adds to the journal those that are not in it yet, by ID.
-// Texts that no column can hold are kept as far as they can be; the body is kept
-// byte for byte.
+// RecordDeadLetters adds the letters that are not in the log yet, by ID. Texts that no column can hold are cleaned;
+// the body is kept byte for byte.
 func RecordDeadLetters(ctx context.Context, tx store.Tx, letters []DeadLetter) error {
 	n := len(letters)
 	ids, consumers, messages := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
@@ -118,11 +113,11 @@ func RecordDeadLetters(ctx context.Context, tx store.Tx, letters []DeadLetter) e
 var deadLetters = pg.SQL(`
 SELECT ` + deadLetterColumns + ` FROM dead_letter d ORDER BY d.died_at DESC, d.id LIMIT $1`)
 
-// DeadLetters gives the newest entries of the journal.
+// DeadLetters returns the newest dead letters.
 func DeadLetters(ctx context.Context, db *store.DB, limit int) ([]DeadLetter, error) {
 	var list []DeadLetter
 	if err := pg.Select(ctx, db, &list, deadLetters, limit); err != nil {
-		return nil, fmt.Errorf("reading the journal of dead letters: %w", err)
+		return nil, fmt.Errorf("reading the dead-letter log: %w", err)
 	}
 	return list, nil
 }

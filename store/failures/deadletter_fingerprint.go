@@ -17,14 +17,14 @@ var fingerprintLetters = pg.SQL(`
 UPDATE dead_letter d SET fingerprint = p.fingerprint
 FROM unnest($1::uuid[], $2::text[]) AS p(id, fingerprint) WHERE d.id = p.id AND d.fingerprint = ''`)
 
-// printBatch is how many letters get their fingerprints at once.
+// fingerprintBatch is how many letters get their fingerprints at once.
 const fingerprintBatch = 1000
 
-// blankPrint stands for an error that says nothing: it has been looked at.
+// noFingerprint marks a letter whose error text is empty.
 const noFingerprint = "-"
 
-// PrintDeadLetters gives a fingerprint to the letters that were recorded by a
-// version that knew of none. Mostly there is nothing to do.
+// FingerprintDeadLetters adds fingerprints to letters recorded by a version without them. Usually there is nothing to
+// do.
 func FingerprintDeadLetters(ctx context.Context, db *store.DB) error {
 	for {
 		var letters []struct {
@@ -32,7 +32,7 @@ func FingerprintDeadLetters(ctx context.Context, db *store.DB) error {
 			Error string    `db:"error"`
 		}
 		if err := pg.Select(ctx, db, &letters, lettersWithoutFingerprint, fingerprintBatch); err != nil {
-			return fmt.Errorf("looking for dead letters without a fingerprint: %w", err)
+			return fmt.Errorf("reading dead letters without a fingerprint: %w", err)
 		}
 		if len(letters) == 0 {
 			return nil
@@ -48,7 +48,7 @@ func FingerprintDeadLetters(ctx context.Context, db *store.DB) error {
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("taking the fingerprints of %d dead letters: %w", len(letters), err)
+			return fmt.Errorf("writing the fingerprints of %d dead letters: %w", len(letters), err)
 		}
 	}
 }

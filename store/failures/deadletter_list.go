@@ -13,21 +13,20 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// LetterFilter chooses dead letters; what is empty chooses all. Only those that
-// lie in their queues are chosen, unless Dealt says all.
+// LetterFilter selects dead letters; empty fields select all. Only pending ones are selected, unless Dealt is set.
 type LetterFilter struct {
 	Consumers    []string // whose
 	Type         string
-	Error        string // a part of the error, whatever its case, or its fingerprint
+	Error        string // a part of the error, ignoring case, or its fingerprint
 	Tenant       string
 	Aggregate    string
 	Quarantine   string
 	Since, Until time.Time // died at or after, and before
-	IDs          []string  // the journal's, the events' or the messages'
-	Dealt        bool      // those too that were dealt with
+	IDs          []string  // of rows, events or messages
+	Dealt        bool      // also those redriven, discarded or lost
 }
 
-// chosenLetters is a LetterFilter in SQL, of the journal's row d.
+// chosenLetters is a LetterFilter as a condition on dead_letter d.
 const chosenLetters = `
     (cardinality($1::text[]) = 0 OR d.consumer = ANY ($1::text[])) AND ($2 = '' OR d.type = $2)
     AND ($3 = '' OR d.fingerprint = $3 OR position(lower($3) IN lower(d.error)) > 0)
@@ -36,7 +35,7 @@ const chosenLetters = `
     AND (cardinality($9::text[]) = 0 OR d.id::text = ANY ($9::text[]) OR d.event_id::text = ANY ($9::text[]) OR d.message_id = ANY ($9::text[]))
     AND ($10 OR d.lies)`
 
-// arguments are the statement's first ten.
+// arguments returns the statement's first ten parameters.
 func (f LetterFilter) arguments(more ...any) []any {
 	instant := func(t time.Time) sql.NullTime { return sql.NullTime{Time: t, Valid: !t.IsZero()} }
 	list := func(texts []string) pq.StringArray { return append(pq.StringArray{}, texts...) }
@@ -45,8 +44,7 @@ func (f LetterFilter) arguments(more ...any) []any {
 	}, more...)
 }
 
-// LettersOf are what the journal knows of one consumer's dead letters: how many
-// lie in its queue, since when, and how many were dealt with.
+// ConsumerLetters counts one consumer's dead letters: how many are pending, since when, and how many are not.
 type ConsumerLetters struct {
 	Consumer  string       `db:"consumer"`
 	Lying     int          `db:"lying"`
@@ -62,7 +60,7 @@ SELECT d.consumer, count(*) FILTER (WHERE d.lies) AS lying, count(d.redriven_at)
        count(d.missed_at) AS missed, min(d.died_at) FILTER (WHERE d.lies) AS oldest, max(d.died_at) FILTER (WHERE d.lies) AS newest
 FROM dead_letter d WHERE ` + chosenLetters + ` GROUP BY d.consumer ORDER BY d.consumer`)
 
-// LettersByConsumer counts the dead letters of a filter, those too that were dealt with.
+// LettersByConsumer counts the dead letters of a filter, of every disposition.
 func LettersByConsumer(ctx context.Context, db *store.DB, of LetterFilter) ([]ConsumerLetters, error) {
 	of.Dealt = true
 	var list []ConsumerLetters
@@ -72,7 +70,7 @@ func LettersByConsumer(ctx context.Context, db *store.DB, of LetterFilter) ([]Co
 	return list, nil
 }
 
-// LetterGroup are dead letters of one consumer, type and kind of error.
+// LetterGroup is dead letters of one consumer, event type and error fingerprint.
 type LetterGroup struct {
 	Consumer    string    `db:"consumer"`
 	Type        string    `db:"type"`
@@ -95,8 +93,8 @@ CROSS JOIN LATERAL (
       AND ($10 OR d.lies) ORDER BY d.id LIMIT 1) newest
 ORDER BY g.count DESC, g.newest DESC, g.consumer, g.type, g.fingerprint, g.quarantine LIMIT $11`)
 
-// LetterGroups gives the dead letters of a filter by consumer, type and kind of
-// error, the largest group first, at most limit of them; 0 means all.
+// LetterGroups groups the dead letters of a filter by consumer, event type and fingerprint, the largest group first,
+// at most limit of them; 0 means all.
 func LetterGroups(ctx context.Context, db *store.DB, of LetterFilter, limit int) ([]LetterGroup, error) {
 	groups := []LetterGroup{}
 	if err := pg.Select(ctx, db, &groups, letterGroups, of.arguments(pg.AtMost(limit))...); err != nil {
@@ -113,9 +111,8 @@ ORDER BY d.died_at, d.id LIMIT $13`)
 // letterPage is how many letters are read at once: they may be large.
 const letterPage = 64
 
-// EachDeadLetter calls do for the dead letters of a filter, from the oldest on,
-// at most limit of them; 0 means all. It holds few of them at a time, and no
-// transaction open.
+// EachDeadLetter calls do for the dead letters of a filter, the oldest first, at most limit of them; 0 means all. It
+// holds one page in memory, and no transaction open.
 func EachDeadLetter(ctx context.Context, db *store.DB, of LetterFilter, limit int, do func(DeadLetter) error) error {
 	var from sql.NullTime
 	var after uuid.UUID
@@ -143,7 +140,7 @@ func EachDeadLetter(ctx context.Context, db *store.DB, of LetterFilter, limit in
 
 var lettersByID = pg.SQL(`SELECT ` + deadLetterColumns + ` FROM dead_letter d WHERE d.id = ANY ($1::uuid[])`)
 
-// DeadLettersByID gives the entries of these ids, as far as there are any.
+// DeadLettersByID returns those letters of these ids that exist.
 func DeadLettersByID(ctx context.Context, db *store.DB, ids []uuid.UUID) (map[uuid.UUID]DeadLetter, error) {
 	var list []DeadLetter
 	if err := pg.Select(ctx, db, &list, lettersByID, pg.UUIDs(ids)); err != nil {

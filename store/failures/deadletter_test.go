@@ -31,7 +31,7 @@ func TestDeadLettersAreRecordedOnce(t *testing.T) {
 		ID: uuid.New(), Consumer: "ledger", EventID: uuid.NullUUID{UUID: event, Valid: true}, MessageID: "m1", Type: "SALE_COMPLETED", RoutingKey: "k",
 		Error: `said "no", {it} did`, Attempt: 3, Headers: []byte(`{"x-attempt":3,"deep":[{"a":"\\"}]}`), Body: every, DiedAt: died,
 	}
-	unknown := failures.DeadLetter{ID: uuid.New(), DiedAt: died.Add(time.Second)} // nothing is known of it
+	unknown := failures.DeadLetter{ID: uuid.New(), DiedAt: died.Add(time.Second)} // no field is known
 	records(p, known, unknown)
 	changed := known
 	changed.Error, changed.Body = "another", nil
@@ -40,11 +40,11 @@ func TestDeadLettersAreRecordedOnce(t *testing.T) {
 	list, err := failures.DeadLetters(t.Context(), p.DB, 10)
 	storetest.Must(t, err)
 	if len(list) != 2 || list[0].ID != unknown.ID || list[1].ID != known.ID {
-		t.Fatalf("the journal has %+v", list)
+		t.Fatalf("the log has %+v", list)
 	}
 	got := list[1]
 	if !bytes.Equal(got.Body, every) || got.EventID != known.EventID || got.Error != known.Error || got.Attempt != 3 || !got.DiedAt.Equal(died) {
-		t.Errorf("the journal has %+v of %+v", got, known)
+		t.Errorf("the log has %+v of %+v", got, known)
 	}
 	var want, have any
 	storetest.Must(t, json.Unmarshal(known.Headers, &want))
@@ -67,9 +67,9 @@ func mustJSON(t testing.TB, v any) string {
 	return string(text)
 }
 
-// A stranger's message may say in its properties what no column can hold. One
-// such letter must not stop the journal.
-func TestDeadLettersOfStrangers(t *testing.T) {
+// A message of an external publisher may hold in its properties what no column can hold. Such a letter must not stop
+// the dead-letter log.
+func TestDeadLettersOfExternalPublishers(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
 	awkward := "\x00 \xff\xfe ok ☃"
@@ -82,7 +82,7 @@ func TestDeadLettersOfStrangers(t *testing.T) {
 	list, err := failures.DeadLetters(t.Context(), p.DB, 10)
 	storetest.Must(t, err)
 	if len(list) != 1 || string(list[0].Body) != awkward || list[0].MessageID != "\uFFFD \uFFFD ok ☃" {
-		t.Errorf("the journal has %+v", list)
+		t.Errorf("the log has %+v", list)
 	}
 }
 

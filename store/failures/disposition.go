@@ -12,18 +12,17 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// Fate is what becomes of a dead letter that leaves its queue.
+// Disposition is why a dead letter leaves its queue.
 type Disposition int
 
 const (
 	// Redriven: it goes back to its worker.
 	Redriven Disposition = iota
-	// Discarded: it was exported, and is taken away.
+	// Discarded: it was exported, and is removed.
 	Discarded
 )
 
-// Letters found in their queue are in the journal, whatever else it said: who
-// found them records them first. What was thought to have left lies there still.
+// Letters found in their queue become pending, whatever their rows said: the caller has recorded them first.
 var findLetters = pg.SQL(`
 UPDATE dead_letter d SET redriven_at = NULL, discarded_at = NULL, missed_at = NULL WHERE d.id = ANY ($1::uuid[]) AND NOT d.lies`)
 
@@ -31,9 +30,8 @@ var knownLetters = pg.SQL(`SELECT id FROM dead_letter WHERE id = ANY ($1::uuid[]
 
 var chooseLetters = pg.SQL(`SELECT d.id FROM dead_letter d WHERE d.id = ANY ($11::uuid[]) AND ` + chosenLetters)
 
-// ChooseDeadLetters is told which letters were found in a queue, and gives those
-// of a filter. Afterwards all of them are in the journal, as lying there; entered
-// is how many of them it did not have, or not as lying.
+// ChooseDeadLetters takes the letters found in a queue and returns those of a filter. Afterwards all of them are
+// pending in the log; entered is how many were missing or not pending.
 func ChooseDeadLetters(ctx context.Context, db *store.DB, of LetterFilter, found []DeadLetter) (chosen map[uuid.UUID]bool, entered int, err error) {
 	ids := make([]uuid.UUID, len(found))
 	for i, l := range found {
@@ -63,7 +61,7 @@ func ChooseDeadLetters(ctx context.Context, db *store.DB, of LetterFilter, found
 	return chosen, entered, nil
 }
 
-// recordUnknown adds those that the journal's worker has not come to, and says how many.
+// recordUnknown adds the letters that the dead-letter log lacks, and returns how many.
 func recordUnknown(ctx context.Context, tx store.Tx, found []DeadLetter, ids []uuid.UUID) (int, error) {
 	var known []uuid.UUID
 	if err := pg.Select(ctx, tx, &known, knownLetters, pg.UUIDs(ids)); err != nil {
@@ -91,10 +89,10 @@ UPDATE dead_letter SET redriven_at = clock_timestamp(), redrives = redrives + 1 
 
 var markDiscarded = pg.SQL(`UPDATE dead_letter SET discarded_at = clock_timestamp() WHERE id = ANY ($1::uuid[])`)
 
-// MarkDeadLetters writes down that these letters are about to leave their queue.
-func MarkDeadLetters(ctx context.Context, db *store.DB, fate Disposition, ids []uuid.UUID) error {
+// MarkDeadLetters records that these letters are about to leave their queue.
+func MarkDeadLetters(ctx context.Context, db *store.DB, disposition Disposition, ids []uuid.UUID) error {
 	mark := markRedriven
-	if fate == Discarded {
+	if disposition == Discarded {
 		mark = markDiscarded
 	}
 	err := db.InTx(ctx, func(tx store.Tx) error {
@@ -107,17 +105,16 @@ func MarkDeadLetters(ctx context.Context, db *store.DB, fate Disposition, ids []
 	return nil
 }
 
-// A letter reaches the journal and its queue at about the same time, and the walk
-// may have begun in between. The clock is this server's.
+// A letter reaches the log and its queue at about the same time, and the walk may have begun in between. Times are by
+// this server's clock.
 var oldLetters = pg.SQL(`
 SELECT id FROM dead_letter WHERE lies AND consumer = $1 AND recorded_at < $2::timestamptz - make_interval(secs => $3)`)
 
 var markLost = pg.SQL(`UPDATE dead_letter SET missed_at = clock_timestamp() WHERE lies AND id = ANY ($1::uuid[])`)
 
-// MissDeadLetters is told what a whole walk through a consumer's dead letters,
-// begun at that time, has found, and marks the others as missed: somebody has
-// moved them by another hand, or their queue was lost. It says how many that
-// were. Letters that the journal had for less than age before the walk are left out.
+// MarkLost takes the letters that a whole walk through a consumer's dead-letter queue, begun at the given time, has
+// found, and marks the other pending ones as lost: they were moved by hand, or their queue was lost. It returns how
+// many. Letters that the log had for less than age before the walk are left out.
 func MarkLost(ctx context.Context, db *store.DB, consumer string, began time.Time, age time.Duration, found map[uuid.UUID]bool) (missed int, err error) {
 	var gone []uuid.UUID
 	err = pg.Each(ctx, db, oldLetters, func(row *sql.Rows) error {
@@ -136,7 +133,7 @@ func MarkLost(ctx context.Context, db *store.DB, consumer string, began time.Tim
 		})
 	}
 	if err != nil {
-		return 0, fmt.Errorf("marking the dead letters of %s that are missing: %w", consumer, err)
+		return 0, fmt.Errorf("marking lost dead letters of %s: %w", consumer, err)
 	}
 	return missed, nil
 }

@@ -12,29 +12,27 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// # The journal of failures
+// # The failure log
 //
-// Every try of a message that failed is a row of failure, written in a
-// transaction of its own before the message is sent on, which is where it is
-// decided whether its class is quarantined (quarantine.go). The harness's
-// judge.go says in what order, and what a crash leaves.
+// Every failed attempt of a message is a row of failure, written in a transaction of its own before the message is
+// retried or dead-lettered; that transaction also decides whether its class is quarantined (quarantine.go). The
+// harness's failure policy gives the order of the steps and what a crash leaves.
 //
-// The journal is bounded: a row lives for FailureLife, and of more than
-// MostFailures the oldest go earlier. The ticker's housekeeping takes them away,
-// a few thousand at a time from the oldest on, so that no statement of it is long
-// and none waits for those who write.
+// The log is bounded: a row lives for FailureLife, and beyond MostFailures the oldest go earlier. The ticker's
+// housekeeping deletes them, a few thousand at a time from the oldest on, so that no statement is long and no writer
+// waits.
 
-// FailureLife and MostFailures bound the journal of failures.
+// FailureLife and MostFailures bound the failure log.
 const (
 	FailureLife  = 30 * 24 * time.Hour
 	MostFailures = 1_000_000
 )
 
-// Outcome is what became of a message whose try failed.
+// Outcome is what became of a message after a failed attempt.
 type Outcome string
 
-// The outcomes: back by way of its ladder; back once its dependency is there
-// again; among the dead with its whole class; among the dead by itself.
+// The outcomes: to a retry queue; to a retry queue until its dependency is back; to the dead letters with its
+// quarantined class; to the dead letters by itself.
 const (
 	OutcomeRetried     Outcome = "retried"
 	OutcomeDeferred    Outcome = "deferred"
@@ -42,9 +40,8 @@ const (
 	OutcomeDead        Outcome = "dead"
 )
 
-// Failure is a try that failed. Try is the same for the same try, written down
-// again. Counts tells whether it counts for its class: what no retry can help,
-// and what was a server's fault, does not. Dependency is whose fault it was, if anybody's.
+// Failure is a failed attempt. Try is the same when the same attempt is recorded again. Counts means that it counts
+// for its class: rejections and server faults do not. Dependency is the dependency at fault, if any.
 type Failure struct {
 	Try        uuid.UUID
 	Consumer   string
@@ -52,17 +49,17 @@ type Failure struct {
 	MessageID  string
 	Type       string
 	Version    string // of the event's schema
-	Attempt    int    // which try it was, from 1
+	Attempt    int    // the number of the attempt, from 1
 	Error      string
 	Dependency string
 	Outcome    Outcome
 	Counts     bool
 }
 
-// maxFailureText bounds what is kept of an error, in bytes.
+// maxFailureText bounds the stored error, in bytes.
 const maxFailureText = 4000
 
-// firstLine is what of an error says it in a list: what follows may be a stack.
+// firstLine is the part of an error for a list: the rest may be a stack.
 func firstLine(text string) string {
 	line, _, _ := strings.Cut(text, "\n")
 	return line
@@ -74,9 +71,8 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 ON CONFLICT (try_id) DO UPDATE SET error = excluded.error, fingerprint = excluded.fingerprint, class = excluded.class,
     dependency = excluded.dependency, outcome = excluded.outcome, failed_at = clock_timestamp()`)
 
-// RecordFailure writes a failed try down, and gives the class it is quarantined
-// with, "" when it is not. By a policy that quarantines, the failure that fills
-// its class opens the quarantine and is the first to go into it.
+// RecordFailure records a failed attempt, and returns the class it is quarantined with, "" when it is not. By a policy
+// that quarantines, the failure that fills its class opens the quarantine and is the first to go into it.
 func RecordFailure(ctx context.Context, db *store.DB, f Failure, p QuarantinePolicy) (class string, err error) {
 	f.Consumer, f.Type, f.Version = storable(f.Consumer), storable(f.Type), storable(f.Version)
 	f.Error = shortened(storable(f.Error), maxFailureText)
@@ -97,12 +93,12 @@ func RecordFailure(ctx context.Context, db *store.DB, f Failure, p QuarantinePol
 		return err
 	})
 	if err != nil {
-		return "", fmt.Errorf("writing down that message %s failed: %w", f.MessageID, err)
+		return "", fmt.Errorf("recording the failure of message %s: %w", f.MessageID, err)
 	}
 	return class, nil
 }
 
-// Those of the oldest that have had their time. Nobody writes to rows so old: nobody is waited for.
+// The oldest rows past their life. They are no longer written to, so no writer waits.
 var thinFailures = pg.SQL(`
 WITH oldest AS (SELECT id, failed_at FROM failure ORDER BY id LIMIT $1)
 DELETE FROM failure f USING oldest o
@@ -110,18 +106,17 @@ WHERE f.id = o.id AND (o.failed_at < clock_timestamp() - make_interval(secs => $
 
 var thinQuarantine = pg.SQL(`DELETE FROM quarantine WHERE released_at < clock_timestamp() - make_interval(secs => $1)`)
 
-// Nobody has had anything to ask of it for a day: its orders were cancelled, or its address is another by now.
+// Dependencies that were not called for a day: the orders were cancelled, or the address has changed.
 var thinDependencies = pg.SQL(`DELETE FROM dependency WHERE opens_at < clock_timestamp() - interval '1 day'`)
 
-// failureBite is how many failures are taken away at once.
-const failureBite = 5000
+// failureBatch is how many failures are deleted at once.
+const failureBatch = 5000
 
-// ThinFailures takes away what is older than life, of failures also what is
-// beyond the newest so many, and dependencies nobody has asked for in a day.
+// ThinFailures deletes failures older than life and those beyond the newest most, and dependencies unused for a day.
 func ThinFailures(ctx context.Context, db *store.DB, life time.Duration, most int64) error {
-	for gone := int64(failureBite); gone == failureBite; {
+	for gone := int64(failureBatch); gone == failureBatch; {
 		err := db.InTx(ctx, func(tx store.Tx) (err error) {
-			gone, err = pg.Exec(ctx, tx, thinFailures, failureBite, life.Seconds(), most)
+			gone, err = pg.Exec(ctx, tx, thinFailures, failureBatch, life.Seconds(), most)
 			return err
 		})
 		if err != nil {
@@ -136,7 +131,7 @@ func ThinFailures(ctx context.Context, db *store.DB, life time.Duration, most in
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("thinning out what was quarantined and away: %w", err)
+		return fmt.Errorf("thinning out quarantines and dependencies: %w", err)
 	}
 	return nil
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// fails writes down that an event has failed with an error, and gives its class when that is quarantined.
-func fails(p *storetest.Env, event uuid.UUID, text string, change ...func(f *failures.Failure)) string {
+// recordFailure records that an event has failed with an error, and returns its class when that is quarantined.
+func recordFailure(p *storetest.Env, event uuid.UUID, text string, change ...func(f *failures.Failure)) string {
 	p.Helper()
 	f := failures.Failure{
 		Try: uuid.New(), Consumer: "ledger", EventID: uuid.NullUUID{UUID: event, Valid: true}, MessageID: event.String(), Type: "SALE_COMPLETED",
@@ -31,31 +31,33 @@ func TestAClassIsFullAfterDistinctEvents(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 2)
 	other := map[string]func(f *failures.Failure){
-		"worker":     func(f *failures.Failure) { f.Consumer = "lots" },
-		"type":       func(f *failures.Failure) { f.Type = "STOCK_COUNTED" },
-		"version":    func(f *failures.Failure) { f.Version = "2.0" },
-		"error":      func(f *failures.Failure) { f.Error = "another thing" },
-		"dependency": func(f *failures.Failure) { f.Counts, f.Dependency, f.Outcome = false, potter, failures.OutcomeDeferred },
+		"worker":  func(f *failures.Failure) { f.Consumer = "lots" },
+		"type":    func(f *failures.Failure) { f.Type = "STOCK_COUNTED" },
+		"version": func(f *failures.Failure) { f.Version = "2.0" },
+		"error":   func(f *failures.Failure) { f.Error = "another thing" },
+		"dependency": func(f *failures.Failure) {
+			f.Counts, f.Dependency, f.Outcome = false, endpoint, failures.OutcomeDeferred
+		},
 	}
 	one, two := uuid.New(), uuid.New()
-	for range 4 { // the same two again and again, and others that are not like them
+	for range 4 { // the same two again and again, and others unlike them
 		for i, event := range []uuid.UUID{one, two} {
-			if class := fails(p, event, fmt.Sprintf("no item %d", i)); class != "" {
+			if class := recordFailure(p, event, fmt.Sprintf("no item %d", i)); class != "" {
 				t.Fatal("two events have filled a class of three")
 			}
 		}
 	}
 	for name, change := range other {
-		if class := fails(p, uuid.New(), "no item 3", change); class != "" {
+		if class := recordFailure(p, uuid.New(), "no item 3", change); class != "" {
 			t.Errorf("another %s has filled the class", name)
 		}
 	}
-	class := fails(p, uuid.New(), "no item 4")
-	if class == "" || fails(p, one, "no item 5") != class || fails(p, uuid.New(), "no item 6") != class {
+	class := recordFailure(p, uuid.New(), "no item 4")
+	if class == "" || recordFailure(p, one, "no item 5") != class || recordFailure(p, uuid.New(), "no item 6") != class {
 		t.Fatalf("want the class %q full at the third event and from then on", class)
 	}
 	for name, change := range other {
-		if fails(p, uuid.New(), "no item 7", change) != "" {
+		if recordFailure(p, uuid.New(), "no item 7", change) != "" {
 			t.Errorf("another %s is set aside with it", name)
 		}
 	}
@@ -67,19 +69,19 @@ func TestAClassIsFullAfterDistinctEvents(t *testing.T) {
 	}
 }
 
-// What failed long ago, or before somebody released the class, fills it no more.
-func TestWhatWasBeforeCountsNoMore(t *testing.T) {
+// Failures of long ago, or from before a release, do not count.
+func TestEarlierFailuresDoNotCount(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 2)
-	fails(p, uuid.New(), "no")
-	fails(p, uuid.New(), "no")
+	recordFailure(p, uuid.New(), "no")
+	recordFailure(p, uuid.New(), "no")
 	p.Exec(`UPDATE failure SET failed_at = failed_at - interval '61 minutes'`)
 	for range 2 {
-		if fails(p, uuid.New(), "no") != "" {
+		if recordFailure(p, uuid.New(), "no") != "" {
 			t.Fatal("what failed before the window fills the class")
 		}
 	}
-	class := fails(p, uuid.New(), "no")
+	class := recordFailure(p, uuid.New(), "no")
 	if class == "" {
 		t.Fatal("the class is not full")
 	}
@@ -90,14 +92,14 @@ func TestWhatWasBeforeCountsNoMore(t *testing.T) {
 	}
 	_, err = failures.ReleaseQuarantine(t.Context(), p.DB, class)
 	storetest.IsError(t, err, failures.ErrReleased)
-	_, err = failures.ReleaseQuarantine(t.Context(), p.DB, "nobody's")
+	_, err = failures.ReleaseQuarantine(t.Context(), p.DB, "unknown")
 	storetest.IsError(t, err, store.ErrNotFound)
 	for range 2 {
-		if fails(p, uuid.New(), "no") != "" {
+		if recordFailure(p, uuid.New(), "no") != "" {
 			t.Fatal("what failed before the release fills the class")
 		}
 	}
-	if fails(p, uuid.New(), "no") != class {
+	if recordFailure(p, uuid.New(), "no") != class {
 		t.Fatal("it is not quarantined a second time")
 	}
 	list, err := failures.Quarantined(t.Context(), p.DB, true)
@@ -107,8 +109,8 @@ func TestWhatWasBeforeCountsNoMore(t *testing.T) {
 	}
 }
 
-// What is set aside is counted by the journal of dead letters, since the class was quarantined.
-func TestHowMuchIsSetAside(t *testing.T) {
+// The dead letters of a class are counted since it was quarantined.
+func TestAQuarantineCountsItsDeadLetters(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 2)
 	die := func(header string) {
@@ -118,7 +120,7 @@ func TestHowMuchIsSetAside(t *testing.T) {
 	}
 	class := ""
 	for range 3 {
-		class = fails(p, uuid.New(), "no item 7")
+		class = recordFailure(p, uuid.New(), "no item 7")
 		die(`{"x-quarantine": "` + class + `"}`) // of the first two "", and before its time
 	}
 	die(`{"x-quarantine": "` + class + `"}`)
@@ -129,9 +131,9 @@ func TestHowMuchIsSetAside(t *testing.T) {
 	if len(list) != 1 || list[0].SetAside != 2 {
 		t.Errorf("want two set aside, got %+v", list)
 	}
-	storetest.Must2(failures.ReleaseQuarantine(t.Context(), p.DB, class))(t)
+	storetest.MustGet(failures.ReleaseQuarantine(t.Context(), p.DB, class))(t)
 	for range 3 {
-		fails(p, uuid.New(), "no item 7")
+		recordFailure(p, uuid.New(), "no item 7")
 	}
 	die(`{"x-quarantine": "` + class + `"}`)
 	if list, err = failures.Quarantined(t.Context(), p.DB, false); err != nil || len(list) != 1 || list[0].SetAside != 1 {
@@ -146,8 +148,8 @@ func TestHowMuchIsSetAside(t *testing.T) {
 	}
 }
 
-// The journal keeps what is young, of that no more than so many, and forgets what nobody asks for.
-func TestTheJournalOfFailuresIsBounded(t *testing.T) {
+// The log keeps young failures, of those the newest, and forgets unused dependencies.
+func TestTheFailureLogIsBounded(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 2)
 	p.Exec(`INSERT INTO failure (try_id, consumer, message_id, type, version, attempt, error, fingerprint, class, dependency, outcome, failed_at)

@@ -8,8 +8,8 @@ import (
 	"github.com/composerp/composerp/store/failures"
 )
 
-// Errors of one line are one error; errors of different lines are not.
-func TestErrorsThatAreOne(t *testing.T) {
+// Errors of one line have one fingerprint; errors of different lines have different ones.
+func TestErrorsWithTheSameFingerprint(t *testing.T) {
 	t.Parallel()
 	seen := map[string]string{}
 	for _, same := range [][]string{

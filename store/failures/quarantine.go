@@ -15,25 +15,20 @@ import (
 
 // # Quarantine
 //
-// When so many distinct events of one class (consumer, type, version and error
-// fingerprint) have failed within a while, it is no single event's bad luck any
-// more: the class is quarantined, and what fails with it goes to the dead letters
-// at once, until somebody releases it.
+// When many distinct events of one class (consumer, event type, version and error fingerprint) fail within a window,
+// the class is quarantined: further failures of the class go to the dead letters at once, until it is released.
 //
 // Invariants:
 //
-//   - Only failures that count are counted: no rejection, which is dead at once by
-//     itself, and no fault of a database or a dependency.
-//   - An event counts once, however often it fails: copies, retries and tries made
-//     again after a crash are the same event.
-//   - What failed before a release counts for nothing afterwards.
+//   - Only failures with Counts are counted: no rejection, which is dead-lettered at once by itself, and no fault of a
+//     database or a dependency.
+//   - An event counts once, however often it fails: copies, retries and repetitions after a crash are the same event.
+//   - Failures before a release do not count afterwards.
 //
-// The count is taken when a failure is written down, over what is committed and
-// itself. Slots that fail in the same moment do not see each other: a class may
-// need some more events than the policy says before it is full, never fewer.
+// The count is taken when a failure is recorded, over committed failures and itself. Slots that fail at the same
+// moment do not see each other: a class may need some more events than the policy says, never fewer.
 
-// QuarantinePolicy says when a class of failing events is quarantined: after so
-// many distinct events within so long. After 0 it never is.
+// QuarantinePolicy quarantines a class after this many distinct events within this time. After 0 it never does.
 type QuarantinePolicy struct {
 	After  int
 	Within time.Duration
@@ -41,8 +36,8 @@ type QuarantinePolicy struct {
 
 func (p QuarantinePolicy) quarantines() bool { return p.After > 0 }
 
-// Quarantine is a class of failing events that is set aside, or was until ReleasedAt.
-// SetAside counts the dead letters of it that the journal has had since.
+// Quarantine is a class of failing events that is held back, or was until ReleasedAt. SetAside counts its dead letters
+// since then.
 type Quarantine struct {
 	Class       string     `db:"class" json:"class"`
 	Consumer    string     `db:"consumer" json:"worker"`
@@ -55,7 +50,7 @@ type Quarantine struct {
 	SetAside    int64      `db:"set_aside" json:"setAside"`
 }
 
-// classOf names a class: by its consumer, for those who read it, and by a hash of the whole.
+// classOf names a class: by its consumer, for readers, and by a hash of the whole.
 func classOf(consumer, typ, version, fingerprint string) string {
 	sum := sha256.Sum256([]byte(strings.Join([]string{consumer, typ, version, fingerprint}, "\x00")))
 	return consumer + "-" + hex.EncodeToString(sum[:6])
@@ -63,7 +58,7 @@ func classOf(consumer, typ, version, fingerprint string) string {
 
 var isQuarantined = pg.SQL(`SELECT EXISTS (SELECT FROM quarantine WHERE class = $1 AND released_at IS NULL)`)
 
-// The event's own failure counts too, and is not written yet. No more events are counted than are needed.
+// The event's own failure counts too, and is not written yet. Counting stops at the limit.
 var openQuarantine = pg.SQL(`
 INSERT INTO quarantine AS q (class, consumer, type, version, fingerprint, sample)
 SELECT $1, $2, $3, $4, $5, $6
@@ -75,7 +70,7 @@ WHERE $9::bigint <= 1 + (SELECT count(*) FROM (
 ON CONFLICT (class) DO UPDATE SET sample = excluded.sample, since = clock_timestamp(), released_at = NULL
 WHERE q.released_at IS NOT NULL`)
 
-// quarantined tells whether the class is set aside, or is from this failure on.
+// quarantined reports whether the class is held back, or is from this failure on.
 func quarantined(ctx context.Context, tx store.Tx, f Failure, class, fingerprint string, p QuarantinePolicy) (held bool, err error) {
 	if class == "" {
 		return false, nil
@@ -95,12 +90,11 @@ FROM quarantine q `
 
 var listQuarantine = pg.SQL(selectQuarantine + `WHERE q.released_at IS NULL OR $1::boolean ORDER BY q.released_at IS NOT NULL, q.since DESC, q.class`)
 
-// Quarantined lists the classes that are set aside, the newest first; with all,
-// those that were released too, after the others.
+// Quarantined lists the quarantined classes, the newest first; with all, the released ones after them.
 func Quarantined(ctx context.Context, db *store.DB, all bool) ([]Quarantine, error) {
 	list := []Quarantine{}
 	if err := pg.Select(ctx, db, &list, listQuarantine, all); err != nil {
-		return nil, fmt.Errorf("reading what is quarantined: %w", err)
+		return nil, fmt.Errorf("reading the quarantined classes: %w", err)
 	}
 	return list, nil
 }
@@ -109,12 +103,11 @@ var releaseQuarantine = pg.SQL(`UPDATE quarantine SET released_at = clock_timest
 
 var oneQuarantine = pg.SQL(selectQuarantine + `WHERE q.class = $1`)
 
-// ErrReleased: the class was released before.
+// ErrReleased means that the class was released before.
 var ErrReleased = errors.New("it was released before")
 
-// ReleaseQuarantine lets events of the class climb their ladder again; counting
-// begins anew. It gives the class as it is then: ErrNotFound when there is none of
-// that name, ErrReleased when it was released before.
+// ReleaseQuarantine lets events of the class go to their retry queues again; counting begins anew. It returns the
+// class as it is then: ErrNotFound when there is none of that name, ErrReleased when it was released before.
 func ReleaseQuarantine(ctx context.Context, db *store.DB, class string) (q Quarantine, err error) {
 	err = db.InTx(ctx, func(tx store.Tx) error {
 		n, err := pg.Exec(ctx, tx, releaseQuarantine, class)
@@ -134,10 +127,10 @@ func ReleaseQuarantine(ctx context.Context, db *store.DB, class string) (q Quara
 
 var quarantinedClasses = pg.SQL(`SELECT count(*) FROM quarantine WHERE released_at IS NULL`)
 
-// QuarantinedClasses counts the classes that are set aside.
+// QuarantinedClasses counts the quarantined classes.
 func QuarantinedClasses(ctx context.Context, db *store.DB) (n int, err error) {
 	if err := pg.Get(ctx, db, &n, quarantinedClasses); err != nil {
-		return 0, fmt.Errorf("counting what is quarantined: %w", err)
+		return 0, fmt.Errorf("counting the quarantined classes: %w", err)
 	}
 	return n, nil
 }

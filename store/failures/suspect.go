@@ -16,9 +16,8 @@ RETURNING deaths`)
 
 var clearSuspect = pg.SQL(`DELETE FROM suspect WHERE consumer = $1 AND message_id = $2`)
 
-// NoteSuspect writes down, in a transaction of its own, that a message is about
-// to be tried, and gives how many earlier tries it was still noted from: tries
-// that neither succeeded nor failed, because the process died with them.
+// NoteSuspect records, in a transaction of its own, that a suspect message is about to be handled, and returns how
+// many earlier attempts neither succeeded nor failed, because the process died.
 func NoteSuspect(ctx context.Context, db *store.DB, consumer, messageID string) (deaths int, err error) {
 	err = db.InTx(ctx, func(tx store.Tx) error {
 		return pg.Get(ctx, tx, &deaths, noteSuspect, consumer, storable(messageID))
@@ -29,7 +28,7 @@ func NoteSuspect(ctx context.Context, db *store.DB, consumer, messageID string) 
 	return deaths, nil
 }
 
-// ClearSuspect forgets the note: the try came to an end, good or bad.
+// ClearSuspect deletes the record: the attempt ended, with success or failure.
 func ClearSuspect(ctx context.Context, db *store.DB, consumer, messageID string) error {
 	err := db.InTx(ctx, func(tx store.Tx) error {
 		_, err := pg.Exec(ctx, tx, clearSuspect, consumer, storable(messageID))

@@ -1,3 +1,7 @@
+// Package imports records how far the import of a file has got, so that another process can resume it.
+//
+// Invariant: one owner at a time. Take gives a new term, and Save refuses every earlier one, in the transaction that
+// admits the rows. A crash leaves the progress of the last committed batch, and its successor resumes there.
 package imports
 
 import (
@@ -11,16 +15,16 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// ErrTakenOver: somebody else has taken up the same import since.
+// ErrTakenOver: another process has taken over the same import.
 var ErrTakenOver = errors.New("another import of the same file has taken over")
 
-// ImportKey tells imports apart: by what is imported and by the rules, not by names.
+// Key identifies an import: by the file's content and the rules, not by names.
 type Key struct {
 	FileSHA256    [sha256.Size]byte
 	MappingSHA256 [sha256.Size]byte
 }
 
-// ImportProgress is how far an import has come. Term is who writes: see TakeImport.
+// Progress is how far an import has got. Term fences earlier owners: see Take.
 type Progress struct {
 	Term        int64  `db:"term"`
 	File        string `db:"file"`
@@ -38,14 +42,14 @@ VALUES ($1, $2, 1, '', '', 0, 0, '{}', false)
 ON CONFLICT (file_sha256, mapping_sha256) DO UPDATE SET term = p.term + 1
 RETURNING term, file, rejects_file, rows, rejects_bytes, tally, finished`)
 
-// TakeImport takes an import up, with a new term, and says how far it had come. Whoever had it before can write
-// nothing any more: its next SaveImport gives ErrTakenOver.
+// Take takes over an import, with a new term, and returns its progress. The previous owner's next Save returns
+// ErrTakenOver.
 func Take(ctx context.Context, db *store.DB, key Key) (p Progress, err error) {
 	err = db.InTx(ctx, func(tx store.Tx) error {
 		return pg.Get(ctx, tx, &p, takeImport, key.FileSHA256[:], key.MappingSHA256[:])
 	})
 	if err != nil {
-		return p, fmt.Errorf("taking up the import: %w", err)
+		return p, fmt.Errorf("taking over the import: %w", err)
 	}
 	return p, nil
 }
@@ -54,7 +58,7 @@ var readImport = pg.SQL(`
 SELECT term, file, rejects_file, rows, rejects_bytes, tally, finished
 FROM import_progress WHERE file_sha256 = $1 AND mapping_sha256 = $2`)
 
-// Import says how far an import has come; ErrNotFound when there was none.
+// Read returns an import's progress; ErrNotFound when there is none.
 func Read(ctx context.Context, db *store.DB, key Key) (Progress, error) {
 	var p Progress
 	if err := pg.Get(ctx, db, &p, readImport, key.FileSHA256[:], key.MappingSHA256[:]); err != nil {
@@ -68,15 +72,15 @@ UPDATE import_progress
 SET file = $4, rejects_file = $5, rows = $6, rejects_bytes = $7, tally = $8, finished = $9, moved_at = clock_timestamp()
 WHERE file_sha256 = $1 AND mapping_sha256 = $2 AND term = $3`)
 
-// SaveImport notes how far an import has come, and holds it until the transaction ends: nobody else takes it up
-// before. ErrTakenOver when somebody has done so already.
+// Save records an import's progress and holds it until the transaction ends, so that no other process takes it over
+// before. ErrTakenOver when one has.
 func Save(ctx context.Context, tx store.Tx, key Key, p Progress) error {
 	n, err := pg.Exec(ctx, tx, saveImport, key.FileSHA256[:], key.MappingSHA256[:], p.Term, p.File, p.RejectsFile, p.Rows, p.RejectsBytes, string(p.Tally), p.Finished)
 	if err != nil {
-		return fmt.Errorf("noting the import's progress: %w", err)
+		return fmt.Errorf("recording the import's progress: %w", err)
 	}
 	if n == 0 {
-		return fmt.Errorf("noting the import's progress: %w", ErrTakenOver)
+		return fmt.Errorf("recording the import's progress: %w", ErrTakenOver)
 	}
 	return nil
 }

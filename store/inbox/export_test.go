@@ -1,6 +1,6 @@
 package inbox
 
-// RotationLock and ClaimEvents are those that broken variants are held against.
+// RotationLock and ClaimEvents are what broken variants are compared with.
 const RotationLock = rotationLock
 
 var ClaimEvents = string(claimEvents)

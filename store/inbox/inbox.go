@@ -15,42 +15,17 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// # The inbox
-//
-// inbox holds a row for every event a consumer has handled, committed together
-// with what the event caused. It grows with the log, so it is kept in
-// generations: rows go to the newest one, and old ones are dropped whole
-// (inbox_drop.go).
-//
-// Invariant: for each (consumer, event) at most one transaction ever claims it,
-// whatever rotates meanwhile.
-//
-//   - Within a generation the primary key decides: the second claimant waits
-//     for the first to end, and gets the event only if that one rolled back.
-//   - Across generations: a claimant holds the rotation lock (shared) from
-//     before it reads which generation is the newest until after its commit, and
-//     rotation takes it exclusively. So when a generation is the newest for
-//     anyone, every claim in an older one is committed and visible, and the
-//     claimant's look into the older ones sees it.
-//
-// Taking the lock is a statement of its own: the next statement's snapshot is
-// then younger than the lock. In one statement the snapshot would be older, and
-// two transactions could each win in a generation of their own (seen).
-//
-// Ids are inserted in sorted order, so that two claimants of the same events
-// wait for each other instead of deadlocking.
-
 // rotationLock is the key of the advisory lock between claims and rotation.
 const rotationLock = 7_316_001
 
-// GenerationLife is how long a generation of the inbox is written to, and how long
-// it is kept at least after that: an event that turns up again within it is recognised.
+// GenerationLife is how long a generation is written to, and how long it is kept at least after that: a redelivered
+// event is recognised within it.
 const GenerationLife = 7 * 24 * time.Hour
 
 var consumerID = pg.SQL(`SELECT id FROM consumer WHERE name = $1`)
 
-// Only a name that is not there is inserted: an insert that conflicts draws an
-// id too, and 32767 starts of workers would use them up.
+// Only a missing name is inserted: a conflicting insert draws an id too, and 32767 starts of workers would exhaust
+// them.
 var registerConsumer = pg.SQL(`
 INSERT INTO consumer (name) SELECT $1 WHERE NOT EXISTS (SELECT FROM consumer WHERE name = $1)
 ON CONFLICT DO NOTHING`)
@@ -62,11 +37,11 @@ ON CONFLICT DO NOTHING`)
 
 var unsubscribe = pg.SQL(`DELETE FROM subscription WHERE consumer = $1 AND NOT type = ANY ($2::text[])`)
 
-// ConsumerID stands for a consumer in the inbox.
+// ConsumerID identifies a consumer in the inbox.
 type ConsumerID int16
 
-// Subscribe registers a consumer and the event types it owes an effect for,
-// from now on for those that are new. Audit reads it.
+// Subscribe registers a consumer and the event types it handles, new types from now on. Pending deliveries and audit
+// read the subscriptions.
 func Subscribe(ctx context.Context, db *store.DB, name string, types []string) (ConsumerID, error) {
 	var id ConsumerID
 	err := db.InTx(ctx, func(tx store.Tx) error {
@@ -90,10 +65,8 @@ func Subscribe(ctx context.Context, db *store.DB, name string, types []string) (
 
 var lockRotationShared = pg.SQL(`SELECT pg_advisory_xact_lock_shared($1)::text`)
 
-// The older generations are an array and not a join: so each look into them is
-// one by the primary key, whatever the planner believes about how many there
-// are. (By a join it read the whole index for each event, while the tables were
-// too young to have statistics.)
+// The older generations are an array and not a join, so that each lookup is by primary key whatever the planner
+// estimates. (As a join it read the whole index for each event while the tables had no statistics.)
 const olderGenerations = `ARRAY(SELECT generation FROM inbox_generation WHERE generation < (SELECT max(generation) FROM inbox_generation))`
 
 var claimEvents = pg.SQL(`
@@ -105,9 +78,8 @@ ORDER BY m.event_id
 ON CONFLICT DO NOTHING
 RETURNING event_id`)
 
-// Claim enters events into the consumer's inbox and gives those that were not
-// there: the ones this transaction, and no other, is to handle. An event given
-// twice is claimed once: the caller handles one of its copies.
+// Claim enters events into the consumer's inbox and returns the new ones: this transaction, and no other, handles
+// them. An event given twice is claimed once: the caller handles one copy.
 func Claim(ctx context.Context, tx store.Tx, consumer ConsumerID, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
 	if _, err := pg.Exec(ctx, tx, lockRotationShared, rotationLock); err != nil {
 		return nil, fmt.Errorf("locking the inbox against rotation: %w", err)
@@ -128,12 +100,12 @@ func Claim(ctx context.Context, tx store.Tx, consumer ConsumerID, ids []uuid.UUI
 var isHandled = pg.SQL(`SELECT EXISTS (
     SELECT FROM inbox i WHERE i.generation = ANY (` + eventlog.KeptGenerationsSQL + `) AND i.consumer = $1 AND i.event_id = $2)`)
 
-// Handled tells whether the consumer's inbox has the event. It claims nothing:
-// an answer of no may be old by the time it is read.
+// Handled reports whether the consumer's inbox has the event. It claims nothing: a "no" may be outdated when it is
+// read.
 func Handled(ctx context.Context, db *store.DB, consumer ConsumerID, id uuid.UUID) (bool, error) {
 	var handled bool
 	if err := pg.Get(ctx, db, &handled, isHandled, consumer, id); err != nil {
-		return false, fmt.Errorf("asking the inbox for %s: %w", id, err)
+		return false, fmt.Errorf("reading the inbox for %s: %w", id, err)
 	}
 	return handled, nil
 }
@@ -141,11 +113,11 @@ func Handled(ctx context.Context, db *store.DB, consumer ConsumerID, id uuid.UUI
 var areHandled = pg.SQL(`SELECT DISTINCT i.event_id FROM inbox i
 WHERE i.generation = ANY (` + eventlog.KeptGenerationsSQL + `) AND i.consumer = $1 AND i.event_id = ANY ($2::uuid[])`)
 
-// HandledOf is Handled for several events at once.
+// HandledAmong is Handled for several events at once.
 func HandledAmong(ctx context.Context, db *store.DB, consumer ConsumerID, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
 	var found []uuid.UUID
 	if err := pg.Select(ctx, db, &found, areHandled, consumer, pg.UUIDs(ids)); err != nil {
-		return nil, fmt.Errorf("asking the inbox for %d events: %w", len(ids), err)
+		return nil, fmt.Errorf("reading the inbox for %d events: %w", len(ids), err)
 	}
 	handled := make(map[uuid.UUID]bool, len(found))
 	for _, id := range found {
@@ -159,17 +131,16 @@ FROM inbox_generation ORDER BY generation DESC LIMIT 1`)
 
 var openGeneration = pg.SQL(`INSERT INTO inbox_generation (generation) VALUES ($1) ON CONFLICT DO NOTHING`)
 
-// While rotation waits for the claims in hand, new ones wait for it: not for long.
-var rotateSoon = pg.SQL(`SELECT set_config('lock_timeout', $1, true)`)
+// While rotation waits for open claims, new claims wait for it: so not for long.
+var setRotationTimeout = pg.SQL(`SELECT set_config('lock_timeout', $1, true)`)
 
 const rotationLockTimeout = time.Second
 
 var lockRotation = pg.SQL(`SELECT pg_advisory_xact_lock($1)::text`)
 
-// RotateInbox opens a new generation when the newest is older than age, and
-// tells whether it did. It waits for the claims in hand, a second at most
-// (ErrRetryable then); claims begun meanwhile wait for it. Several processes may
-// call it at once: one of them opens the generation.
+// Rotate opens a new generation when the newest is older than age, and reports whether it did. It waits at most a
+// second for open claims (ErrRetryable then); claims begun meanwhile wait for it. Several processes may call it at
+// once: one opens the generation.
 func Rotate(ctx context.Context, db *store.DB, age time.Duration) (bool, error) {
 	var newest struct {
 		Generation int  `db:"generation"`
@@ -182,14 +153,14 @@ func Rotate(ctx context.Context, db *store.DB, age time.Duration) (bool, error) 
 		return false, nil
 	}
 	next := newest.Generation + 1
-	// The partition is made first, without the lock: ATTACH waits for nobody who writes.
+	// The partition is made first, without the lock: ATTACH does not wait for writers.
 	if err := createGeneration(ctx, db, next); err != nil {
 		return false, fmt.Errorf("making generation %d of the inbox: %w", next, err)
 	}
 	failpoint.Hit("generation.made")
 	var opened int64
 	err := db.InTx(ctx, func(tx store.Tx) error {
-		if _, err := pg.Exec(ctx, tx, rotateSoon, fmt.Sprint(rotationLockTimeout.Milliseconds())); err != nil {
+		if _, err := pg.Exec(ctx, tx, setRotationTimeout, fmt.Sprint(rotationLockTimeout.Milliseconds())); err != nil {
 			return err
 		}
 		if _, err := pg.Exec(ctx, tx, lockRotation, rotationLock); err != nil {
@@ -219,11 +190,11 @@ func createGeneration(ctx context.Context, db *store.DB, next int) error {
 	})
 }
 
-// ConsumerNamed is the consumer of a name; ErrNotFound where none has ever subscribed.
+// ConsumerByName returns the consumer of a name; ErrNotFound when it never subscribed.
 func ConsumerByName(ctx context.Context, db *store.DB, name string) (ConsumerID, error) {
 	var id ConsumerID
 	if err := pg.Get(ctx, db, &id, consumerID, name); err != nil {
-		return 0, fmt.Errorf("asking for consumer %s: %w", name, err)
+		return 0, fmt.Errorf("reading consumer %s: %w", name, err)
 	}
 	return id, nil
 }

@@ -19,49 +19,47 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// claiming is a transaction that claims, or waits to.
-type claiming struct {
+// claimTx is a transaction that claims, or waits to.
+type claimTx struct {
 	tx     *store.Transaction
 	pid    int
-	wants  []storetest.EventID
+	wants  []uuid.UUID
 	result chan claimed
-	got    *claimed // nil: it waits still
+	got    *claimed // nil: it still waits
 }
 
 type claimed struct {
-	ids        map[storetest.EventID]bool
+	ids        map[uuid.UUID]bool
 	generation int
 	err        error
 }
 
-// turning is a rotation or a drop that waits for claims in hand.
-type turning struct{ result chan turned }
+// rotation is a rotation or a drop that waits for open claims.
+type rotation struct{ result chan rotationResult }
 
-type turned struct {
+type rotationResult struct {
 	dropped int
 	err     error
 }
 
-// office is an inbox that several transactions claim from while it rotates and
-// forgets. Steps are drawn and started one after the other; one that has to wait
-// for another goes on when that ends. So any order of claims, ends, rotations and
-// drops may come up, and is found again by its seed.
-type office struct {
+// claimModel is an inbox that several transactions claim from while it rotates and drops. Steps are drawn and started
+// one after the other; one that waits for another goes on when that ends. So any order of claims, ends, rotations and
+// drops may come up, and rapid reproduces it.
+type claimModel struct {
 	*rapid.T
 	place    *storetest.Env
 	consumer inbox.ConsumerID
-	events   []storetest.EventID
-	open     [4]*claiming
-	turning  *turning
+	events   []uuid.UUID
+	open     [4]*claimTx
+	rotation *rotation
 	dropped  []int // generations
-	// committed are the generations in which each event was claimed for good, and refused those that somebody else was said to have.
-	committed map[storetest.EventID][]int
-	refused   map[storetest.EventID]bool
+	// committed are the generations in which each event was claimed for good, and refused those of refused claims.
+	committed map[uuid.UUID][]int
+	refused   map[uuid.UUID]bool
 }
 
-// Any interleaving of real claims, rotations and drops: an event is claimed once,
-// and once more only after the inbox has forgotten it; and who is refused an
-// event was not the only one.
+// Any interleaving of real claims, rotations and drops: an event is claimed once, and again only after the inbox has
+// dropped it; and a refused claim always had a winner.
 func TestAnyInterleavingIsClaimedOnce(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 10)
@@ -70,7 +68,7 @@ func TestAnyInterleavingIsClaimedOnce(t *testing.T) {
 		if runs++; runs%5 > 1 {
 			return // each makes and drops tables: two of five do
 		}
-		o := &office{T: rt, place: p, consumer: p.Consumer(fmt.Sprintf("run %d", runs)), committed: map[storetest.EventID][]int{}, refused: map[storetest.EventID]bool{}}
+		o := &claimModel{T: rt, place: p, consumer: p.Consumer(fmt.Sprintf("run %d", runs)), committed: map[uuid.UUID][]int{}, refused: map[uuid.UUID]bool{}}
 		for range 5 {
 			o.events = append(o.events, uuid.New())
 		}
@@ -84,21 +82,21 @@ func TestAnyInterleavingIsClaimedOnce(t *testing.T) {
 	})
 }
 
-func (o *office) must(err error) {
+func (o *claimModel) must(err error) {
 	if err != nil {
 		o.Fatal(err)
 	}
 }
 
 // claim begins a transaction that claims some of the events, in any order.
-func (o *office) claim(t *rapid.T) {
+func (o *claimModel) claim(t *rapid.T) {
 	i := slices.Index(o.open[:], nil)
 	if i < 0 {
 		t.Skip("all are at work")
 	}
 	tx, err := o.place.Begin(context.Background())
 	o.must(err)
-	c := &claiming{tx: tx, result: make(chan claimed, 1)}
+	c := &claimTx{tx: tx, result: make(chan claimed, 1)}
 	o.open[i] = c
 	o.must(pg.RawTx(tx).QueryRow(`SELECT pg_backend_pid()`).Scan(&c.pid))
 	c.wants = rapid.Permutation(o.events).Draw(t, "order")[:rapid.IntRange(1, len(o.events)).Draw(t, "how many")]
@@ -113,9 +111,9 @@ func (o *office) claim(t *rapid.T) {
 	o.await()
 }
 
-// await waits until everybody who has begun something is done with it or waits for somebody.
-func (o *office) await() {
-	for deadline := time.Now().Add(storetest.Patience); ; {
+// await waits until every started step is done or waits for another.
+func (o *claimModel) await() {
+	for deadline := time.Now().Add(storetest.Timeout); ; {
 		busy := false
 		for _, c := range o.open {
 			if c == nil || c.got != nil {
@@ -129,10 +127,10 @@ func (o *office) await() {
 				busy = busy || !o.waits(c.pid)
 			}
 		}
-		if o.turning != nil {
+		if o.rotation != nil {
 			select {
-			case r := <-o.turning.result:
-				o.turning = nil
+			case r := <-o.rotation.result:
+				o.rotation = nil
 				if r.err != nil && !errors.Is(r.err, store.ErrRetryable) {
 					o.Fatal(r.err)
 				}
@@ -141,27 +139,27 @@ func (o *office) await() {
 				}
 				busy = true // others may go on now
 			default:
-				busy = busy || !o.turningWaits()
+				busy = busy || !o.rotationWaits()
 			}
 		}
 		if !busy {
 			return
 		}
 		if time.Now().After(deadline) {
-			o.Fatal("somebody is neither done nor waits")
+			o.Fatal("a step is neither done nor waits")
 		}
 		time.Sleep(time.Millisecond)
 	}
 }
 
-func (o *office) waits(pid int) bool {
+func (o *claimModel) waits(pid int) bool {
 	var waits bool
 	o.must(o.place.SQL().QueryRow(`SELECT count(*) > 0 FROM pg_locks WHERE pid = $1 AND NOT granted`, pid).Scan(&waits))
 	return waits
 }
 
-// turningWaits tells whether somebody who is no claimant waits for a lock.
-func (o *office) turningWaits() bool {
+// rotationWaits reports whether a rotation or a drop waits for a lock.
+func (o *claimModel) rotationWaits() bool {
 	pids := []string{}
 	for _, c := range o.open {
 		if c != nil {
@@ -174,11 +172,11 @@ func (o *office) turningWaits() bool {
 	return waits
 }
 
-func (o *office) commit(t *rapid.T)   { o.finish(o.drawDone(t), true) }
-func (o *office) rollBack(t *rapid.T) { o.finish(o.drawDone(t), false) }
+func (o *claimModel) commit(t *rapid.T)   { o.finish(o.drawDone(t), true) }
+func (o *claimModel) rollBack(t *rapid.T) { o.finish(o.drawDone(t), false) }
 
-// drawDone draws one of those that have their answer: who waits can only go on waiting.
-func (o *office) drawDone(t *rapid.T) int {
+// drawDone draws one of the finished claims: a waiting one can only wait.
+func (o *claimModel) drawDone(t *rapid.T) int {
 	var some []int
 	for i, c := range o.open {
 		if c != nil && c.got != nil {
@@ -186,19 +184,19 @@ func (o *office) drawDone(t *rapid.T) int {
 		}
 	}
 	if len(some) == 0 {
-		t.Skip("nobody is done")
+		t.Skip("no claim is done")
 	}
 	return rapid.SampledFrom(some).Draw(t, "transaction")
 }
 
 // finish ends a transaction; at the end of a run it waits for its answer before that.
-func (o *office) finish(i int, commits bool) {
+func (o *claimModel) finish(i int, commits bool) {
 	c := o.open[i]
 	if c == nil {
 		return
 	}
 	for c.got == nil {
-		for j, other := range o.open { // those that are done are what it waits for
+		for j, other := range o.open { // it waits for those that are done
 			if other != nil && other.got != nil {
 				o.finish(j, commits)
 			}
@@ -222,29 +220,29 @@ func (o *office) finish(i int, commits bool) {
 	o.await()
 }
 
-func (o *office) turn(t *rapid.T, do func(ctx context.Context) (int, error)) {
-	if o.turning != nil {
+func (o *claimModel) turn(t *rapid.T, do func(ctx context.Context) (int, error)) {
+	if o.rotation != nil {
 		t.Skip("one is under way")
 	}
-	o.turning = &turning{result: make(chan turned, 1)}
-	result := o.turning.result
+	o.rotation = &rotation{result: make(chan rotationResult, 1)}
+	result := o.rotation.result
 	go func() {
 		dropped, err := do(context.Background())
-		result <- turned{dropped: dropped, err: err}
+		result <- rotationResult{dropped: dropped, err: err}
 	}()
 	o.await()
 }
 
-func (o *office) rotate(t *rapid.T) {
+func (o *claimModel) rotate(t *rapid.T) {
 	o.turn(t, func(ctx context.Context) (int, error) {
 		_, err := inbox.Rotate(ctx, o.place.DB, 0)
 		return 0, err
 	})
 }
 
-// drop drops what a checkpoint has proven, which is made up here: the inbox is tried, and not the audit.
-func (o *office) drop(t *rapid.T) {
-	if o.turning != nil {
+// drop drops what a checkpoint has proven, which is made up here: the inbox is tested, not the audit.
+func (o *claimModel) drop(t *rapid.T) {
+	if o.rotation != nil {
 		t.Skip("one is under way")
 	}
 	_, err := o.place.SQL().Exec(`
@@ -254,11 +252,11 @@ func (o *office) drop(t *rapid.T) {
 	o.turn(t, func(ctx context.Context) (int, error) { return inbox.Drop(ctx, o.place.DB, 0) })
 }
 
-func (o *office) check() {
+func (o *claimModel) check() {
 	for _, id := range o.events {
 		generations := o.committed[id]
 		if o.refused[id] && len(generations) == 0 {
-			o.Fatalf("event %s was refused to somebody, and nobody has it", id)
+			o.Fatalf("a claim of event %s was refused, and no other has it", id)
 		}
 		for k, g := range generations {
 			last := k == len(generations)-1
@@ -269,8 +267,8 @@ func (o *office) check() {
 	}
 }
 
-// end leaves nobody at work, whatever has become of this run.
-func (o *office) end() {
+// end leaves nothing running, whatever the outcome.
+func (o *claimModel) end() {
 	for _, c := range o.open {
 		if c != nil {
 			if c.got == nil { // it may wait for one that is ended after it
@@ -280,12 +278,12 @@ func (o *office) end() {
 			c.tx.Rollback()
 		}
 	}
-	if o.turning != nil {
-		<-o.turning.result
+	if o.rotation != nil {
+		<-o.rotation.result
 	}
 }
 
-func textsOf(ids map[storetest.EventID]bool) (texts []string) {
+func textsOf(ids map[uuid.UUID]bool) (texts []string) {
 	for id := range ids {
 		texts = append(texts, id.String())
 	}

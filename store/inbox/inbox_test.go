@@ -42,7 +42,7 @@ func TestAnEventIsClaimedOnceByEachConsumer(t *testing.T) {
 	}
 	// It is remembered over generations.
 	for range 3 {
-		storetest.Must2(inbox.Rotate(t.Context(), p.DB, 0))(t)
+		storetest.MustGet(inbox.Rotate(t.Context(), p.DB, 0))(t)
 		tx := p.OpenTx()
 		if got := p.Claims(tx, one, a, b); len(got) != 0 {
 			t.Errorf("claimed again after rotation: %v", got)
@@ -74,10 +74,10 @@ func TestASecondClaimantWaitsForTheFirst(t *testing.T) {
 			consumer, a := p.Consumer("one"), uuid.New()
 			first := p.OpenTx()
 			p.Claims(first, consumer, a)
-			second := make(chan map[storetest.EventID]bool, 1)
+			second := make(chan map[uuid.UUID]bool, 1)
 			tx := p.OpenTx()
 			go func() {
-				claimed, err := inbox.Claim(context.Background(), tx, consumer, []storetest.EventID{a})
+				claimed, err := inbox.Claim(context.Background(), tx, consumer, []uuid.UUID{a})
 				if err != nil {
 					t.Error(err)
 				}
@@ -96,26 +96,26 @@ func TestASecondClaimantWaitsForTheFirst(t *testing.T) {
 	}
 }
 
-// claim is a way to claim one event, and tells whether it did.
-type claim func(ctx context.Context, tx store.Tx, consumer inbox.ConsumerID, ids []storetest.EventID) (map[storetest.EventID]bool, error)
+// claim is a way to claim one event, and reports whether it did.
+type claim func(ctx context.Context, tx store.Tx, consumer inbox.ConsumerID, ids []uuid.UUID) (map[uuid.UUID]bool, error)
 
-func properly(ctx context.Context, tx store.Tx, consumer inbox.ConsumerID, ids []storetest.EventID) (map[storetest.EventID]bool, error) {
+func properly(ctx context.Context, tx store.Tx, consumer inbox.ConsumerID, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
 	return inbox.Claim(ctx, tx, consumer, ids)
 }
 
-// race lets many claim the same events while the inbox rotates over and over,
-// and gives how often each event was claimed by a transaction that committed.
-func race(p *storetest.Env, t *testing.T, claim claim) (claimed map[storetest.EventID]int, rotations int) {
+// race lets many claim the same events while the inbox rotates over and over, and returns how often each event was
+// claimed by a transaction that committed.
+func race(p *storetest.Env, t *testing.T, claim claim) (claimed map[uuid.UUID]int, rotations int) {
 	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	const claimants, rounds, batch = 6, 25, 12
 	consumer := p.Consumer("one")
-	ids := make([]storetest.EventID, rounds*batch)
+	ids := make([]uuid.UUID, rounds*batch)
 	for i := range ids {
 		ids[i] = uuid.New()
 	}
-	claimed = map[storetest.EventID]int{}
+	claimed = map[uuid.UUID]int{}
 	var mu sync.Mutex
 	var running atomic.Int32
 	running.Store(claimants)
@@ -125,7 +125,7 @@ func race(p *storetest.Env, t *testing.T, claim claim) (claimed map[storetest.Ev
 			defer running.Add(-1)
 			rnd := rand.New(rand.NewPCG(seed, uint64(i)))
 			for round := 0; round < rounds; {
-				some := make([]storetest.EventID, 0, batch)
+				some := make([]uuid.UUID, 0, batch)
 				for _, k := range rnd.Perm(batch) { // all go over the same events at about the same time
 					some = append(some, ids[round*batch+k])
 				}
@@ -193,23 +193,23 @@ func TestClaimsWhileTheInboxRotates(t *testing.T) {
 	t.Logf("%d rotations", rotations)
 }
 
-// The variants below take the guard away, and claim one event twice in a fixed interleaving.
+// The variants below remove the guard, and claim one event twice in a fixed interleaving.
 
 // claimWithoutLock is Claim without the rotation lock.
-func claimWithoutLock(ctx context.Context, tx store.Tx, consumer inbox.ConsumerID, ids []storetest.EventID) (map[storetest.EventID]bool, error) {
+func claimWithoutLock(ctx context.Context, tx store.Tx, consumer inbox.ConsumerID, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
 	return claimBy(ctx, tx, inbox.ClaimEvents, consumer, ids)
 }
 
 // claimInOneStatement takes the lock in the statement that claims, whose
 // snapshot is then older than the lock.
-func claimInOneStatement(ctx context.Context, tx store.Tx, consumer inbox.ConsumerID, ids []storetest.EventID) (map[storetest.EventID]bool, error) {
+func claimInOneStatement(ctx context.Context, tx store.Tx, consumer inbox.ConsumerID, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
 	const newest = `(SELECT max(generation) FROM inbox_generation, locked)`
 	query := fmt.Sprintf(`WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared(%d))`, inbox.RotationLock) +
 		strings.ReplaceAll(inbox.ClaimEvents, `(SELECT max(generation) FROM inbox_generation)`, newest)
 	return claimBy(ctx, tx, query, consumer, ids)
 }
 
-func claimBy(ctx context.Context, tx store.Tx, query string, consumer inbox.ConsumerID, ids []storetest.EventID) (map[storetest.EventID]bool, error) {
+func claimBy(ctx context.Context, tx store.Tx, query string, consumer inbox.ConsumerID, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
 	texts := make(pq.StringArray, len(ids))
 	for i, id := range ids {
 		texts[i] = id.String()
@@ -219,9 +219,9 @@ func claimBy(ctx context.Context, tx store.Tx, query string, consumer inbox.Cons
 		return nil, pg.MapError(err)
 	}
 	defer rows.Close()
-	claimed := map[storetest.EventID]bool{}
+	claimed := map[uuid.UUID]bool{}
 	for rows.Next() {
-		var id storetest.EventID
+		var id uuid.UUID
 		if err := rows.Scan(&id); err != nil {
 			return nil, err
 		}
@@ -237,13 +237,13 @@ func TestWithoutTheRotationLockAnEventIsClaimedTwice(t *testing.T) {
 	p := storetest.NewEnv(t, 6)
 	consumer, a := p.Consumer("one"), uuid.New()
 	one := p.OpenTx()
-	first, err := claimWithoutLock(t.Context(), one, consumer, []storetest.EventID{a})
+	first, err := claimWithoutLock(t.Context(), one, consumer, []uuid.UUID{a})
 	storetest.Must(t, err)
 	if opened, err := inbox.Rotate(t.Context(), p.DB, 0); err != nil || !opened {
 		t.Fatalf("rotated: %t, %v", opened, err)
 	}
 	two := p.OpenTx()
-	second, err := claimWithoutLock(t.Context(), two, consumer, []storetest.EventID{a})
+	second, err := claimWithoutLock(t.Context(), two, consumer, []uuid.UUID{a})
 	storetest.Must(t, err)
 	storetest.Must(t, one.Commit())
 	storetest.Must(t, two.Commit())
@@ -252,10 +252,8 @@ func TestWithoutTheRotationLockAnEventIsClaimedTwice(t *testing.T) {
 	}
 }
 
-// A claimant waits for a rotation in hand. When it took the lock in the
-// statement that claims, that statement's snapshot is from before the rotation:
-// it claims in the old generation, uncommitted, while another claims in the new
-// one and sees nothing of it.
+// A claim waits for an open rotation. When it took the lock in the claiming statement, its snapshot is from before the
+// rotation: it claims in the old generation, uncommitted, while another claims in the new one and does not see it.
 func TestALockTakenWithTheClaimIsTakenTooLate(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -268,11 +266,11 @@ func TestALockTakenWithTheClaimIsTakenTooLate(t *testing.T) {
 			p := storetest.NewEnv(t, 8)
 			consumer, a := p.Consumer("one"), uuid.New()
 			rotating := p.OpenTx()
-			storetest.Must2(pg.RawTx(rotating).Exec(`SELECT pg_advisory_xact_lock($1)`, inbox.RotationLock))(t)
+			storetest.MustGet(pg.RawTx(rotating).Exec(`SELECT pg_advisory_xact_lock($1)`, inbox.RotationLock))(t)
 			late, after := p.OpenTx(), p.OpenTx()
 			first := claimsLater(p, late, c.claim, consumer, a)
 			p.AwaitLockWaiters(1)
-			storetest.Must2(pg.RawTx(rotating).Exec(`
+			storetest.MustGet(pg.RawTx(rotating).Exec(`
 				CREATE TABLE inbox_2 (LIKE inbox INCLUDING ALL); ALTER TABLE inbox ATTACH PARTITION inbox_2 FOR VALUES IN (2);
 				INSERT INTO inbox_generation (generation) VALUES (2)`))(t)
 			storetest.Must(t, rotating.Commit())
@@ -289,15 +287,15 @@ func TestALockTakenWithTheClaimIsTakenTooLate(t *testing.T) {
 			}
 			storetest.Must(t, after.Commit())
 			if c.second {
-				storetest.Must(t, late.Commit()) // and nothing hinders it: the event is handled twice
+				storetest.Must(t, late.Commit()) // and nothing prevents it: the event is handled twice
 			}
 		})
 	}
 }
 
-// claimsLater claims beside the test.
-func claimsLater(p *storetest.Env, tx store.Tx, claim claim, consumer inbox.ConsumerID, ids ...storetest.EventID) <-chan map[storetest.EventID]bool {
-	result := make(chan map[storetest.EventID]bool, 1)
+// claimsLater claims in a goroutine.
+func claimsLater(p *storetest.Env, tx store.Tx, claim claim, consumer inbox.ConsumerID, ids ...uuid.UUID) <-chan map[uuid.UUID]bool {
+	result := make(chan map[uuid.UUID]bool, 1)
 	go func() {
 		claimed, err := claim(context.Background(), tx, consumer, ids)
 		if err != nil {
@@ -308,9 +306,8 @@ func claimsLater(p *storetest.Env, tx store.Tx, claim claim, consumer inbox.Cons
 	return result
 }
 
-// Rotation waits for a claim in hand, but not for long, and can be tried again;
-// claims are held up no longer than that.
-func TestRotationIsNotPatient(t *testing.T) {
+// Rotation waits for an open claim only briefly, and can be tried again; claims are delayed no longer than that.
+func TestARotationWaitsOnlyBriefly(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 8)
 	consumer := p.Consumer("one")
@@ -319,7 +316,7 @@ func TestRotationIsNotPatient(t *testing.T) {
 	began := time.Now()
 	opened, err := inbox.Rotate(t.Context(), p.DB, 0)
 	storetest.IsError(t, err, store.ErrRetryable)
-	if took := time.Since(began); opened || took > 8*time.Second { // lock_timeout, without its own patience, is 10 s
+	if took := time.Since(began); opened || took > 8*time.Second { // lock_timeout alone would be 10 s
 		t.Errorf("rotated: %t, after %v", opened, took)
 	}
 	p.Claims(p.OpenTx(), consumer, uuid.New())

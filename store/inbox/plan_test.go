@@ -10,12 +10,12 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// A claim looks into older generations by their keys, however large they have grown.
+// A claim reads older generations by their keys, however large they have grown.
 func TestAClaimLooksUpOldGenerationsByTheirKeys(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
 	p.Exec(`INSERT INTO inbox (generation, consumer, event_id) SELECT 1, 1, gen_random_uuid() FROM generate_series(1, 50000)`)
-	storetest.Must2(inbox.Rotate(t.Context(), p.DB, 0))(t)
+	storetest.MustGet(inbox.Rotate(t.Context(), p.DB, 0))(t)
 	p.Exec(`INSERT INTO inbox (generation, consumer, event_id) SELECT 2, 1, gen_random_uuid() FROM generate_series(1, 50000)`)
 	var ids []string
 	storetest.Must(t, sqlx.NewDb(p.SQL(), "postgres").Select(&ids, `SELECT event_id FROM inbox ORDER BY event_id LIMIT 200`))

@@ -8,7 +8,7 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// A process starts again more often than there are small numbers.
+// A process restarts more often than there are small numbers.
 func TestSubscribingAgainUsesUpNoIDs(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
@@ -39,7 +39,7 @@ func TestASubscriptionKeepsItsBeginning(t *testing.T) {
 	from := func() string {
 		return storetest.One[string](t, p.SQL(), `SELECT string_agg(type || ' ' || from_tick, ', ' ORDER BY type) FROM subscription`)
 	}
-	subscribe := func(types ...string) { storetest.Must2(inbox.Subscribe(t.Context(), p.DB, "worker", types))(t) }
+	subscribe := func(types ...string) { storetest.MustGet(inbox.Subscribe(t.Context(), p.DB, "worker", types))(t) }
 	later := func(id int) {
 		p.Exec(`INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq) VALUES ($1, 1, pg_current_snapshot(), 0, 0)`, id)
 	}

@@ -15,19 +15,6 @@ import (
 	"github.com/composerp/composerp/store/masterdata"
 )
 
-// # The ledger
-//
-// movement is append-only; its key is the source event and the line, so that an
-// event moves stock once even where the inbox has forgotten it. A position is
-// the sum of its movements and counts them in sequence. Goods come from
-// somewhere and go somewhere: each event moves them between two locations, one
-// of which may be virtual, and the two lines sum to zero.
-//
-// A batch makes what it sees for the first time, then locks its positions in key
-// order, which no two batches can deadlock on, then looks which of its events have moved already, decides in memory and
-// writes everything with one statement. READ COMMITTED is enough: what was
-// decided on is locked.
-
 // Virtual locations, one of each a tenant: where goods come from and go to.
 const (
 	Supplier = "@supplier"
@@ -36,9 +23,8 @@ const (
 	Transit  = "@transit"
 )
 
-// Position is how much of an item stands at a location, locked by the
-// transaction that read it. Threshold is the low-stock threshold of the
-// position's replenishment rule, if it has one.
+// Position is how much of an item stands at a location, locked by the transaction that read it. Threshold is the
+// low-stock threshold of the position's replenishment rule; nil: none.
 type Position struct {
 	masterdata.PositionKey
 	ID        int64          `db:"id"`
@@ -52,8 +38,8 @@ type Position struct {
 // Available is what can still be promised.
 func (p *Position) Available() event.Decimal { return p.OnHand.Sub(p.Reserved) }
 
-// Movement is one line of one event: so much to (or, negative, from) a position.
-// OnHand and Sequence are the position's after it.
+// Movement is one line of one event: a quantity to (or, negative, from) a position. OnHand and Sequence are the
+// position's after it.
 type Movement struct {
 	EventID    uuid.UUID
 	Line       int
@@ -65,8 +51,7 @@ type Movement struct {
 	OccurredAt time.Time
 }
 
-// Keys come in the order in which they are to be locked. Movements are counted
-// once, not once a row.
+// Keys arrive in locking order. Movements are counted once, not once a row.
 var lockPositionsSQL = pg.SQL(`
 SELECT k.ord, p.id, p.on_hand, p.reserved, p.sequence, p.armed, r.low_stock_threshold,
        (SELECT count(*) FROM movement WHERE event_id = ANY ($4::uuid[])) AS moved
@@ -82,24 +67,19 @@ FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, item_id, locatio
 LEFT JOIN position p USING (tenant_id, item_id, location_id)
 WHERE p.id IS NULL`)
 
-// LockPositions locks the positions for the rest of the transaction. What is
-// seen for the first time is made: position, item (named by names where it
-// knows it) and location, marked incomplete until master data says more.
+// LockPositions locks the positions for the rest of the transaction. A position seen for the first time is made, with
+// its item (named by names where it is known there) and location, both incomplete until master data says more.
 //
-// Whoever makes a position while it has others locked may deadlock with others
-// who do, and each time costs PostgreSQL's deadlock_timeout of a second. So what
-// this process has not seen before is asked for, and made where it is missing,
-// before anything is locked.
+// Making a position while holding locks on others may deadlock, which costs PostgreSQL's deadlock_timeout of a second.
+// So positions new to this process are looked up, and made where missing, before anything is locked.
 func LockPositions(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey, names map[masterdata.ItemKey]string) (map[masterdata.PositionKey]*Position, error) {
 	positions, _, err := lockPositions(ctx, tx, nil, keys, names)
 	return positions, err
 }
 
-// LockUnmoved is LockPositions, and tells as Moved does which of the events have
-// moved stock already, in the same round trip. The answer is as old as the
-// statement's snapshot, which may be a little older than the locks: the events
-// must have been claimed by this transaction (Claim), so that nobody else is
-// about to move them.
+// LockUnmoved is LockPositions, and returns as Moved does which events have moved stock already, in the same round
+// trip. The answer is as old as the statement's snapshot, which may be older than the locks: this transaction must
+// have claimed the events (inbox.Claim), so that no other is about to move them.
 func LockUnmoved(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []masterdata.PositionKey, names map[masterdata.ItemKey]string) (map[masterdata.PositionKey]*Position, map[uuid.UUID]bool, error) {
 	positions, movements, err := lockPositions(ctx, tx, events, keys, names)
 	if err != nil || movements == 0 {
@@ -114,11 +94,11 @@ func lockPositions(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []
 	keys = slices.Clone(keys)
 	slices.SortFunc(keys, masterdata.ComparePositionKeys)
 	keys = slices.Compact(keys)
-	if strange := seenIn(tx).Unknown(keys); len(strange) > 0 {
-		tenants, items, locations := masterdata.KeyColumns(strange)
+	if unknown := seenIn(tx).Unknown(keys); len(unknown) > 0 {
+		tenants, items, locations := masterdata.KeyColumns(unknown)
 		var missing []masterdata.PositionKey
 		if err := pg.Select(ctx, tx, &missing, missingPositions, tenants, items, locations); err != nil {
-			return nil, 0, fmt.Errorf("looking for %d positions: %w", len(strange), err)
+			return nil, 0, fmt.Errorf("reading %d positions: %w", len(unknown), err)
 		}
 		if err := createPositions(ctx, tx, missing, names); err != nil {
 			return nil, 0, fmt.Errorf("making %d new positions: %w", len(missing), err)
@@ -156,7 +136,7 @@ func lockKnown(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []mast
 		positions[found[i].PositionKey] = &found[i]
 	}
 	if len(positions) == len(keys) {
-		// Those made by this transaction are there for others only when it has committed (Commit).
+		// Positions made by this transaction are visible to others only after its commit.
 		made := pg.TxState[madePositions](tx).keys
 		seenIn(tx).Add(slices.DeleteFunc(slices.Clone(keys), func(k masterdata.PositionKey) bool { return made[k] }))
 	}
@@ -172,18 +152,10 @@ func createPositions(ctx context.Context, tx store.Tx, keys []masterdata.Positio
 	if len(keys) == 0 {
 		return nil
 	}
+	if err := masterdata.CreateItemsAndLocations(ctx, tx, keys, names); err != nil {
+		return err
+	}
 	tenants, items, locations := masterdata.KeyColumns(keys)
-	itemNames, kinds := pg.NewTexts(len(keys), 32), pg.NewTexts(len(keys), 8)
-	for _, k := range keys {
-		itemNames.Add(names[masterdata.ItemKey{Tenant: k.Tenant, Item: k.Item}])
-		kinds.Add(masterdata.KindOfLocation(k.Location))
-	}
-	if _, err := pg.Exec(ctx, tx, masterdata.CreateItems, tenants, items, itemNames); err != nil {
-		return err
-	}
-	if _, err := pg.Exec(ctx, tx, masterdata.CreateLocations, tenants, locations, kinds); err != nil {
-		return err
-	}
 	noteMade(tx, keys)
 	_, err := pg.Exec(ctx, tx, createPositionsSQL, tenants, items, locations)
 	return err
@@ -191,12 +163,12 @@ func createPositions(ctx context.Context, tx store.Tx, keys []masterdata.Positio
 
 var movedEvents = pg.SQL(`SELECT DISTINCT event_id FROM movement WHERE event_id = ANY ($1::uuid[])`)
 
-// Moved tells which of the events have moved stock already. It is asked with
-// their positions locked, so that the answer stays true.
+// Moved returns which of the events have moved stock already. Call it with their positions locked, so that the answer
+// stays true.
 func Moved(ctx context.Context, tx store.Tx, events []uuid.UUID) (map[uuid.UUID]bool, error) {
 	var found []uuid.UUID
 	if err := pg.Select(ctx, tx, &found, movedEvents, pg.UUIDs(events)); err != nil {
-		return nil, fmt.Errorf("looking for movements of %d events: %w", len(events), err)
+		return nil, fmt.Errorf("reading the movements of %d events: %w", len(events), err)
 	}
 	moved := map[uuid.UUID]bool{}
 	for _, id := range found {
@@ -214,8 +186,7 @@ UPDATE position p SET on_hand = n.on_hand, sequence = n.sequence, armed = n.arme
 FROM unnest($9::bigint[], $10::numeric[], $11::bigint[], $12::boolean[]) AS n(id, on_hand, sequence, armed)
 WHERE p.id = n.id`)
 
-// Post writes movements and the positions they end in. The positions must be
-// locked by this transaction (LockPositions).
+// Post writes movements and the positions after them. This transaction must hold the positions' locks (LockPositions).
 func Post(ctx context.Context, tx store.Tx, movements []Movement, positions []*Position) error {
 	n := len(movements)
 	events, lines, at, sequences := pg.NewColumn(n, 36), pg.NewColumn(n, 1), pg.NewColumn(n, 10), pg.NewColumn(n, 6)

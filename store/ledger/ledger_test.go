@@ -17,18 +17,18 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-func locks(p *storetest.Env, tx store.Tx, keys ...masterdata.PositionKey) map[masterdata.PositionKey]*ledger.Position {
+func lock(p *storetest.Env, tx store.Tx, keys ...masterdata.PositionKey) map[masterdata.PositionKey]*ledger.Position {
 	p.Helper()
 	positions, err := ledger.LockPositions(context.Background(), tx, keys, nil)
 	storetest.Must(p, err)
 	return positions
 }
 
-// watches sets the low-stock threshold of a position.
-func watches(p *storetest.Env, k masterdata.PositionKey, threshold string) {
+// setThreshold sets the low-stock threshold of a position.
+func setThreshold(p *storetest.Env, k masterdata.PositionKey, threshold string) {
 	p.Helper()
 	rule := masterdata.Rule{Tenant: k.Tenant, Item: k.Item, Location: k.Location, LowStockThreshold: storetest.DecimalPtr(p, threshold)}
-	storetest.Must2(masterdata.SetRules(context.Background(), p.DB, []masterdata.Rule{rule}, storetest.Morning))(p)
+	storetest.MustGet(masterdata.SetRules(context.Background(), p.DB, []masterdata.Rule{rule}, storetest.Morning))(p)
 }
 
 func TestPositionsAreMadeOnFirstSight(t *testing.T) {
@@ -52,33 +52,33 @@ func TestPositionsAreMadeOnFirstSight(t *testing.T) {
 	if name := storetest.One[string](t, p.SQL(), `SELECT name || ' ' || incomplete FROM item`); name != "an ear true" {
 		t.Errorf("the item is %s", name)
 	}
-	watches(p, a, "2.5")
-	watches(p, storetest.PositionKey("later", "S1"), "1")
-	watches(p, a, "3")
-	positions = locks(p, p.OpenTx(), a, storetest.PositionKey("later", "S1"))
+	setThreshold(p, a, "2.5")
+	setThreshold(p, storetest.PositionKey("later", "S1"), "1")
+	setThreshold(p, a, "3")
+	positions = lock(p, p.OpenTx(), a, storetest.PositionKey("later", "S1"))
 	if got := positions[a].Threshold; got == nil || got.String() != "3" {
 		t.Errorf("the threshold is %v", got)
 	}
 	if got := positions[storetest.PositionKey("later", "S1")].Threshold; got == nil || got.String() != "1" {
 		t.Errorf("the threshold set before the position was seen is %v", got)
 	}
-	if positions := locks(p, p.OpenTx()); len(positions) != 0 {
+	if positions := lock(p, p.OpenTx()); len(positions) != 0 {
 		t.Errorf("of nothing %v was locked", positions)
 	}
-	// A virtual location that the ledger does not know is nobody's.
+	// A virtual location that the ledger does not know is refused.
 	if _, err := ledger.LockPositions(t.Context(), p.OpenTx(), []masterdata.PositionKey{storetest.PositionKey("x", "@nowhere")}, nil); err == nil {
 		t.Error("a position was made at a place that does not exist")
 	}
 }
 
-// moves posts n of the item from one place to another as one event, as the ledger does.
-func moves(ctx context.Context, tx store.Tx, id storetest.EventID, item, from, to string, n event.Decimal) error {
+// move posts n of the item from one location to another as one event, as the ledger does.
+func move(ctx context.Context, tx store.Tx, id uuid.UUID, item, from, to string, n event.Decimal) error {
 	keys := []masterdata.PositionKey{storetest.PositionKey(item, from), storetest.PositionKey(item, to)}
 	positions, err := ledger.LockPositions(ctx, tx, keys, nil)
 	if err != nil {
 		return err
 	}
-	moved, err := ledger.Moved(ctx, tx, []storetest.EventID{id})
+	moved, err := ledger.Moved(ctx, tx, []uuid.UUID{id})
 	if err != nil || moved[id] {
 		return err
 	}
@@ -98,8 +98,8 @@ func moves(ctx context.Context, tx store.Tx, id storetest.EventID, item, from, t
 	return ledger.Post(ctx, tx, movements, changed)
 }
 
-// sums holds positions against their movements.
-func sums(p *storetest.Env) {
+// checkSums compares positions with their movements.
+func checkSums(p *storetest.Env) {
 	p.Helper()
 	const wrong = `
 		SELECT count(*) FROM position p LEFT JOIN (
@@ -117,15 +117,15 @@ func sums(p *storetest.Env) {
 	}
 }
 
-// Everybody sells the same few items, seen by nobody before, at once and some of
-// it twice: each is made once, each event moves once, and all adds up.
+// Many transactions sell the same few new items at once, some of it twice: each item is made once, each event moves
+// once, and the sums are right.
 func TestTheLedgerUnderConcurrency(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 10)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	const clients, batches = 6, 12
-	ids := make([]storetest.EventID, 60)
+	ids := make([]uuid.UUID, 60)
 	for i := range ids {
 		ids[i] = uuid.New()
 	}
@@ -136,7 +136,7 @@ func TestTheLedgerUnderConcurrency(t *testing.T) {
 			for range batches {
 				err := p.InTx(ctx, func(tx store.Tx) error {
 					n := rnd.IntN(len(ids))
-					item, shop := fmt.Sprintf("i%d", n%6), fmt.Sprintf("S%d", n%5) // the same for an event, whoever handles it
+					item, shop := fmt.Sprintf("i%d", n%6), fmt.Sprintf("S%d", n%5) // the same for an event, in any transaction
 					keys := []masterdata.PositionKey{storetest.PositionKey(item, shop), storetest.PositionKey(item, ledger.Customer)}
 					for range 8 {
 						keys = append(keys, storetest.PositionKey(fmt.Sprintf("i%d", rnd.IntN(6)), fmt.Sprintf("S%d", rnd.IntN(5))))
@@ -144,7 +144,7 @@ func TestTheLedgerUnderConcurrency(t *testing.T) {
 					if _, err := ledger.LockPositions(ctx, tx, keys, nil); err != nil {
 						return err
 					}
-					return moves(ctx, tx, ids[n], item, shop, ledger.Customer, event.NewDecimal(int64(n)))
+					return move(ctx, tx, ids[n], item, shop, ledger.Customer, event.NewDecimal(int64(n)))
 				})
 				if err != nil {
 					return err // a deadlock would be ErrRetryable
@@ -154,31 +154,31 @@ func TestTheLedgerUnderConcurrency(t *testing.T) {
 		})
 	}
 	storetest.Concurrently(t, run...)
-	sums(p)
+	checkSums(p)
 	if n := storetest.One[int](t, p.SQL(), `SELECT count(*) FROM movement`); n < 2*len(ids)/2 || n > 2*len(ids) {
 		t.Errorf("%d movements of %d events", n, len(ids))
 	}
 }
 
-// A batch locks its positions in key order, whatever order it is given: two
-// with the same ones in opposite orders wait for each other, once.
+// A batch locks its positions in key order, in whatever order they are given: two with the same ones in opposite
+// orders wait for each other, once.
 func TestPositionsAreLockedInKeyOrder(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 6)
 	// In the collation C, and so in Go, all capitals come before all small letters.
 	keys := []masterdata.PositionKey{storetest.PositionKey("B", "S"), storetest.PositionKey("a", "S"), storetest.PositionKey("b", "S"), storetest.PositionKey("Ä", "S")}
 	setUp := p.OpenTx()
-	locks(p, setUp, keys...)
+	lock(p, setUp, keys...)
 	storetest.Must(t, setUp.Commit())
 	holder := p.OpenTx()
-	locks(p, holder, keys[2]) // b
+	lock(p, holder, keys[2]) // b
 	reversed := slices.Clone(keys)
 	slices.Reverse(reversed)
 	waiting := p.OpenTx()
 	done := make(chan error, 1)
 	go func() { _, err := ledger.LockPositions(context.Background(), waiting, reversed, nil); done <- err }()
 	p.AwaitLockWaiters(1)
-	// What comes before b in key order is locked by now, and what comes after is free.
+	// The positions before b in key order are locked by now, and those after it are free.
 	for i, want := range []bool{false, false, false, true} {
 		free := storetest.One[int](t, p.SQL(), `SELECT count(*) FROM (SELECT FROM position WHERE item_id = $1 FOR UPDATE SKIP LOCKED) x`, keys[i].Item) == 1
 		if free != want {
@@ -189,25 +189,25 @@ func TestPositionsAreLockedInKeyOrder(t *testing.T) {
 	storetest.Must(t, <-done)
 }
 
-// What was read under the lock is the newest, also for those who waited.
+// What is read under the lock is the newest, also after a wait.
 func TestALockedPositionIsTheNewest(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 6)
 	ctx := t.Context()
 	storetest.Must(t, p.InTx(ctx, func(tx store.Tx) error {
-		return moves(ctx, tx, uuid.New(), "i", ledger.Supplier, "S", event.NewDecimal(10))
+		return move(ctx, tx, uuid.New(), "i", ledger.Supplier, "S", event.NewDecimal(10))
 	}))
 	first, second := p.OpenTx(), p.OpenTx()
-	storetest.Must(t, moves(ctx, first, uuid.New(), "i", "S", ledger.Customer, event.NewDecimal(3)))
+	storetest.Must(t, move(ctx, first, uuid.New(), "i", "S", ledger.Customer, event.NewDecimal(3)))
 	done := make(chan error, 1)
 	go func() {
-		done <- moves(context.Background(), second, uuid.New(), "i", "S", ledger.Customer, event.NewDecimal(4))
+		done <- move(context.Background(), second, uuid.New(), "i", "S", ledger.Customer, event.NewDecimal(4))
 	}()
 	p.AwaitLockWaiters(1)
 	storetest.Must(t, first.Commit())
 	storetest.Must(t, <-done)
 	storetest.Must(t, second.Commit())
-	sums(p)
+	checkSums(p)
 	if got := storetest.One[string](t, p.SQL(), `SELECT on_hand || ' ' || sequence FROM position WHERE location_id = 'S'`); got != "3 3" {
 		t.Errorf("on hand and sequence are %s, want 3 3", got)
 	}
@@ -218,31 +218,31 @@ func TestAnEventMovesOnce(t *testing.T) {
 	p := storetest.NewEnv(t, 4)
 	ctx, id := t.Context(), uuid.New()
 	for range 3 {
-		storetest.Must(t, p.InTx(ctx, func(tx store.Tx) error { return moves(ctx, tx, id, "i", "S", ledger.Customer, event.NewDecimal(1)) }))
+		storetest.Must(t, p.InTx(ctx, func(tx store.Tx) error { return move(ctx, tx, id, "i", "S", ledger.Customer, event.NewDecimal(1)) }))
 	}
-	sums(p)
+	checkSums(p)
 	tx := p.OpenTx()
-	moved, err := ledger.Moved(ctx, tx, []storetest.EventID{id, uuid.New()})
+	moved, err := ledger.Moved(ctx, tx, []uuid.UUID{id, uuid.New()})
 	storetest.Must(t, err)
 	if len(moved) != 1 || !moved[id] {
 		t.Errorf("moved are %v", moved)
 	}
 	for _, known := range []string{"i", "new"} {
-		positions, moved, err := ledger.LockUnmoved(ctx, tx, []storetest.EventID{uuid.New(), id}, []masterdata.PositionKey{storetest.PositionKey("i", "S"), storetest.PositionKey(known, "S")}, nil)
+		positions, moved, err := ledger.LockUnmoved(ctx, tx, []uuid.UUID{uuid.New(), id}, []masterdata.PositionKey{storetest.PositionKey("i", "S"), storetest.PositionKey(known, "S")}, nil)
 		storetest.Must(t, err)
 		if len(moved) != 1 || !moved[id] || positions[storetest.PositionKey("i", "S")].Sequence != 1 || positions[storetest.PositionKey(known, "S")] == nil {
 			t.Errorf("moved are %v, with %v locked", moved, positions)
 		}
 	}
-	if _, moved, err := ledger.LockUnmoved(ctx, tx, []storetest.EventID{uuid.New()}, []masterdata.PositionKey{storetest.PositionKey("i", "S")}, nil); err != nil || len(moved) != 0 {
+	if _, moved, err := ledger.LockUnmoved(ctx, tx, []uuid.UUID{uuid.New()}, []masterdata.PositionKey{storetest.PositionKey("i", "S")}, nil); err != nil || len(moved) != 0 {
 		t.Errorf("of an event that has not moved: %v, %v", moved, err)
 	}
-	// Nor where it was not asked first: the key of the movement is the event's.
-	at := locks(p, tx, storetest.PositionKey("i", "S"))[storetest.PositionKey("i", "S")]
+	// Nor without asking first: the key of the movement is the event's.
+	at := lock(p, tx, storetest.PositionKey("i", "S"))[storetest.PositionKey("i", "S")]
 	if err := ledger.Post(ctx, tx, []ledger.Movement{{EventID: id, Position: at.ID, Sequence: 2}}, []*ledger.Position{at}); err == nil {
 		t.Error("a movement was posted twice")
 	}
-	// Positions that do not exist, or are given twice, are not passed over in silence.
+	// Positions that do not exist, or are given twice, are an error.
 	for _, positions := range [][]*ledger.Position{{at, at}, {{ID: -1}}} {
 		if err := ledger.Post(ctx, p.OpenTx(), nil, positions); err == nil {
 			t.Errorf("posted %v", positions)
@@ -257,11 +257,11 @@ func TestQuantitiesAreExact(t *testing.T) {
 	quantities := []string{"0.1", "0.2", "999999999999999.999999", "-999999999999999.999999", "0.000001", "-0.000001", "1e3", "0"}
 	for _, q := range quantities {
 		storetest.Must(t, p.InTx(ctx, func(tx store.Tx) error {
-			return moves(ctx, tx, uuid.New(), "i", "S", ledger.Customer, storetest.Decimal(t, q))
+			return move(ctx, tx, uuid.New(), "i", "S", ledger.Customer, storetest.Decimal(t, q))
 		}))
-		sums(p)
+		checkSums(p)
 	}
-	at := locks(p, p.OpenTx(), storetest.PositionKey("i", "S"))[storetest.PositionKey("i", "S")]
+	at := lock(p, p.OpenTx(), storetest.PositionKey("i", "S"))[storetest.PositionKey("i", "S")]
 	if want := storetest.Decimal(t, "-1000.3"); !at.OnHand.Equal(want) {
 		t.Errorf("on hand is %s, want %s", at.OnHand, want)
 	}

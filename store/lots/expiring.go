@@ -14,7 +14,7 @@ import (
 	"github.com/composerp/composerp/store/masterdata"
 )
 
-// ExpiringLot is a lot of known expiry with something left of it.
+// ExpiringLot is a lot of known expiry that is not used up.
 type ExpiringLot struct {
 	masterdata.PositionKey
 	Shelf    int64
@@ -31,8 +31,8 @@ JOIN lot_balance b ON b.id = l.balance_id
 WHERE NOT EXISTS (SELECT FROM lot_expiring e WHERE e.balance_id = l.balance_id AND e.lot_number = l.lot_number AND e.expiry = l.expiry)
 ORDER BY b.tenant_id, b.location_id, l.expiry, b.item_id, l.lot_number`)
 
-// LotsToExpire gives the lots that expire at each location on the day given or
-// before, and have not been noted as expiring. It locks nothing.
+// LotsToExpire returns the lots that expire at each location by the given day and are not yet noted as expiring. It
+// locks nothing.
 func LotsToExpire(ctx context.Context, tx store.Tx, until map[masterdata.LocationKey]event.Date) ([]ExpiringLot, error) {
 	tenants, locations, days := pg.NewTexts(len(until), 16), pg.NewTexts(len(until), 16), pg.NewColumn(len(until), 10)
 	for p, day := range until {
@@ -48,7 +48,7 @@ func LotsToExpire(ctx context.Context, tx store.Tx, until map[masterdata.Locatio
 		return err
 	}, tenants, locations, days)
 	if err != nil {
-		return nil, fmt.Errorf("looking for lots that expire at %d locations: %w", len(until), err)
+		return nil, fmt.Errorf("reading the lots that expire at %d locations: %w", len(until), err)
 	}
 	return lots, nil
 }
@@ -61,7 +61,7 @@ ORDER BY n.ord
 ON CONFLICT DO NOTHING
 RETURNING balance_id, lot_number, expiry::text`)
 
-// LotName names a lot of a shelf.
+// LotName identifies a lot of a position.
 type LotName struct {
 	Shelf  int64
 	Number string
@@ -72,9 +72,8 @@ func compareLotNames(a, b LotName) int {
 	return cmp.Or(cmp.Compare(a.Shelf, b.Shelf), strings.Compare(a.Number, b.Number), strings.Compare(string(a.Expiry), string(b.Expiry)))
 }
 
-// NoteExpiring notes lots as said to expire, each with the business day it is
-// said on, and gives those that had not been noted: the ones this transaction,
-// and no other, is to say.
+// NoteExpiring records lots as reported to expire, each with its business day, and returns those recorded for the
+// first time: this transaction, and no other, emits their events.
 func NoteExpiring(ctx context.Context, tx store.Tx, lots map[LotName]event.Date) (map[LotName]bool, error) {
 	names := make([]LotName, 0, len(lots))
 	for n := range lots {
@@ -96,7 +95,7 @@ func NoteExpiring(ctx context.Context, tx store.Tx, lots map[LotName]event.Date)
 		return err
 	}, ids, numbers, expiries, days)
 	if err != nil {
-		return nil, fmt.Errorf("noting %d lots that expire: %w", len(names), err)
+		return nil, fmt.Errorf("noting %d expiring lots: %w", len(names), err)
 	}
 	return noted, nil
 }

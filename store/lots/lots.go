@@ -13,57 +13,45 @@ import (
 	"github.com/composerp/composerp/store/masterdata"
 )
 
-// # Lots
-//
-// A shelf is a position as its lots see it: what is left of each, and the
-// shortfall, which is what went out beyond them. The sum of the lots less the
-// shortfall is what is on hand. The row of lot_balance is what a shelf is locked
-// by; its lots are written by whoever holds it and by nobody else.
-//
-// Shelves are locked in key order, then business days are begun in key order,
-// then lots are noted as expiring in key order: nobody who keeps to that can
-// deadlock with another who does.
-
 // Lot is what is left of goods of one number and one expiry date at a position.
 type Lot struct {
-	// Number is "" for the unnamed lot, Expiry is "" where it is not known.
+	// Number is "" for the unnamed lot, Expiry is "" when it is not known.
 	Number string
 	Expiry event.Date
-	// Quantity is more than zero; a lot that is used up is forgotten when its shelf is written.
+	// Quantity is more than zero; a lot that is used up is deleted when its balance is written.
 	Quantity event.Decimal
-	// ReceivedAt is the business time of the oldest receipt that what is left may come from.
+	// ReceivedAt is the business time of the oldest receipt that the rest may come from.
 	ReceivedAt time.Time
 	stored     event.Decimal // the quantity in the database
 }
 
-// Shelf is a position's lots, locked by the transaction that read them.
+// LotBalance is a position's lots, locked by the transaction that read them.
 type LotBalance struct {
 	masterdata.PositionKey
 	ID int64
-	// Lots are in the order in which they go out: those of unknown expiry first,
-	// then by date; of one date the oldest receipt first.
+	// Lots are in the order in which they go out: unknown expiry first, then by date; on one date the oldest receipt
+	// first.
 	Lots      []*Lot
 	Shortfall event.Decimal
-	// FirstHeard is the sequence of the first movement heard of, 0 where nothing has been heard of.
+	// FirstHeard is the sequence of the first movement seen here; 0: none yet.
 	FirstHeard int64
 
-	lots       int // as many are in the database
+	lots       int // how many are in the database
 	shortfall  event.Decimal
 	firstHeard int64
 }
 
-// LotDay is what a location's calendar is: the latest business day that has
-// begun there ("" where none has), and how many days before its expiry a lot is
-// to be told of.
+// LotDay is a location's calendar: the latest business day that has begun there ("" when none has), and how many days
+// before its expiry a lot is reported.
 type LotDay struct {
 	Day         event.Date
 	WarningDays int
 }
 
-// DefaultExpiryWarning is expiry_warning_days of a tenant without settings.
-const DefaultExpiryWarning = 30
+// defaultExpiryWarning is the expiry_warning_days of a tenant without settings.
+const defaultExpiryWarning = 30
 
-// Both kinds of rows come with one round trip: shelves, and the days of their locations (shelf NULL).
+// One round trip returns both kinds of rows: balances, and the days of their locations (shelf NULL).
 var lockBalances = pg.SQL(`
 SELECT s.ord, s.id, s.shortfall, s.lots, s.first_heard, NULL AS day, NULL AS warning_days FROM (
     SELECT k.ord, b.id, b.shortfall, b.lots, b.first_heard
@@ -88,13 +76,12 @@ INSERT INTO lot_balance (tenant_id, item_id, location_id)
 SELECT tenant_id, item_id, location_id FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k(tenant_id, item_id, location_id, ord)
 ORDER BY k.ord ON CONFLICT DO NOTHING`)
 
-// Shelves locks shelves. It remembers which this process has seen, so that those
-// it has not are made before it holds any: see Tx.LockPositions. The zero value works.
+// Balances locks lot balances. It remembers which ones this process has seen, so that new ones are made before any is
+// locked (see ledger.LockPositions). The zero value works.
 type Balances struct{ seen masterdata.KnownPositions }
 
-// Lock locks the shelves of positions, with their lots, for the rest of the
-// transaction, and tells the days of their locations. Shelves seen for the first
-// time are made. The days are as of a moment before: see Tx.BeginDays.
+// Lock locks the lot balances of positions, with their lots, for the rest of the transaction, and returns the days of
+// their locations. Missing balances are made. The days may be slightly out of date: see BeginDays.
 func (s *Balances) Lock(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey) (map[masterdata.PositionKey]*LotBalance, map[masterdata.LocationKey]LotDay, error) {
 	keys = slices.Clone(keys)
 	slices.SortFunc(keys, masterdata.ComparePositionKeys)
@@ -107,15 +94,15 @@ func (s *Balances) Lock(ctx context.Context, tx store.Tx, keys []masterdata.Posi
 		}
 		tenants, items, locations := masterdata.KeyColumns(missing)
 		if _, err := pg.Exec(ctx, tx, createBalances, tenants, items, locations); err != nil {
-			return fmt.Errorf("making shelves for the lots of %d positions: %w", len(missing), err)
+			return fmt.Errorf("making the lot balances of %d positions: %w", len(missing), err)
 		}
 		return nil
 	}
-	if strange := s.seen.Unknown(keys); len(strange) > 0 {
-		tenants, items, locations := masterdata.KeyColumns(strange)
+	if unknown := s.seen.Unknown(keys); len(unknown) > 0 {
+		tenants, items, locations := masterdata.KeyColumns(unknown)
 		var missing []masterdata.PositionKey
 		if err := pg.Select(ctx, tx, &missing, missingBalances, tenants, items, locations); err != nil {
-			return nil, nil, fmt.Errorf("looking for the lots of %d positions: %w", len(strange), err)
+			return nil, nil, fmt.Errorf("reading the lot balances of %d positions: %w", len(unknown), err)
 		}
 		if len(missing) > 0 {
 			if err := create(missing); err != nil {
@@ -123,18 +110,18 @@ func (s *Balances) Lock(ctx context.Context, tx store.Tx, keys []masterdata.Posi
 			}
 		}
 	}
-	shelves, days, err := lockBalanceRows(ctx, tx, keys)
-	if err == nil && len(shelves) < len(keys) {
-		if err := create(slices.DeleteFunc(slices.Clone(keys), func(k masterdata.PositionKey) bool { return shelves[k] != nil })); err != nil {
+	balances, days, err := lockBalanceRows(ctx, tx, keys)
+	if err == nil && len(balances) < len(keys) {
+		if err := create(slices.DeleteFunc(slices.Clone(keys), func(k masterdata.PositionKey) bool { return balances[k] != nil })); err != nil {
 			return nil, nil, err
 		}
-		shelves, days, err = lockBalanceRows(ctx, tx, keys)
+		balances, days, err = lockBalanceRows(ctx, tx, keys)
 	}
 	if err != nil {
 		return nil, nil, err
 	}
 	s.seen.Add(slices.DeleteFunc(keys, func(k masterdata.PositionKey) bool { return made[k] }))
-	return shelves, days, readLots(ctx, tx, shelves)
+	return balances, days, readLots(ctx, tx, balances)
 }
 
 func lockBalanceRows(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey) (map[masterdata.PositionKey]*LotBalance, map[masterdata.LocationKey]LotDay, error) {
@@ -153,7 +140,7 @@ func lockBalanceRows(ctx context.Context, tx store.Tx, keys []masterdata.Positio
 		}
 		if day.Valid {
 			if !warning.Valid {
-				warning.Int64 = DefaultExpiryWarning
+				warning.Int64 = defaultExpiryWarning
 			}
 			days[places[ord-1]] = LotDay{event.Date(day.String), int(warning.Int64)}
 			return nil
@@ -167,11 +154,11 @@ func lockBalanceRows(ctx context.Context, tx store.Tx, keys []masterdata.Positio
 	if err != nil {
 		return nil, nil, fmt.Errorf("locking the lots of %d positions: %w", len(keys), err)
 	}
-	shelves := make(map[masterdata.PositionKey]*LotBalance, len(rows))
+	balances := make(map[masterdata.PositionKey]*LotBalance, len(rows))
 	for i := range rows {
-		shelves[rows[i].PositionKey] = &rows[i]
+		balances[rows[i].PositionKey] = &rows[i]
 	}
-	return shelves, days, nil
+	return balances, days, nil
 }
 
 var readLotsSQL = pg.SQL(`
@@ -179,14 +166,14 @@ SELECT l.balance_id, l.lot_number, ` + knownExpiry + `, l.quantity, l.received_a
 FROM unnest($1::bigint[]) AS b(id) JOIN lot l ON l.balance_id = b.id
 ORDER BY l.balance_id, l.expiry, l.received_at, l.lot_number COLLATE "C"`)
 
-// knownExpiry gives ” for an expiry that is not known.
+// knownExpiry yields ” for an unknown expiry.
 const knownExpiry = `CASE WHEN l.expiry = '-infinity' THEN '' ELSE l.expiry::text END`
 
-// readLots is a statement of its own, after the locks: in one with them it would see what was there before they were had.
-func readLots(ctx context.Context, tx store.Tx, shelves map[masterdata.PositionKey]*LotBalance) error {
+// readLots is a statement of its own, after the locks: in one statement with them it would see the state before them.
+func readLots(ctx context.Context, tx store.Tx, balances map[masterdata.PositionKey]*LotBalance) error {
 	byID := map[int64]*LotBalance{}
-	ids := pg.NewColumn(len(shelves), 8)
-	for _, s := range shelves {
+	ids := pg.NewColumn(len(balances), 8)
+	for _, s := range balances {
 		if s.lots > 0 {
 			byID[s.ID] = s
 			ids.Integer(s.ID)

@@ -12,27 +12,27 @@ import (
 	"github.com/composerp/composerp/store/masterdata"
 )
 
-// StandingShelf is a position with lots or a shortfall, as a planner looks at it.
+// OnHandLots is a position with lots or a shortfall, for a planner.
 type OnHandLots struct {
 	Tenant   string `json:"tenantId"`
 	Item     string `json:"itemId"`
 	ItemName string `json:"itemName,omitempty"`
 	Location string `json:"locationId"`
-	// Day is the business day that has begun at the location; days left are counted from it.
+	// Day is the business day that has begun at the location; days left count from it.
 	Day event.Date `json:"businessDay"`
-	// Shortfall is what went out beyond what lots held. The sum of Lots less it is what is on hand.
+	// Shortfall is what went out beyond the lots. The sum of Lots less it is on hand.
 	Shortfall event.Decimal `json:"shortfall"`
 	Lots      []LotOnHand   `json:"lots"`
 }
 
-// StandingLot is what is left of a lot.
+// LotOnHand is what is left of a lot.
 type LotOnHand struct {
 	// Number is "" for the unnamed lot.
 	Number string `json:"lotNumber"`
-	// Expiry and DaysLeft are nil where it is not known.
+	// Expiry and DaysLeft are nil when the expiry is not known.
 	Expiry   *event.Date `json:"expiryDate"`
 	DaysLeft *int        `json:"daysLeft"`
-	// Expiring tells that the expiry is within the tenant's expiry_warning_days.
+	// Expiring means that the expiry is within the tenant's expiry_warning_days.
 	Expiring   bool          `json:"expiring"`
 	Quantity   event.Decimal `json:"quantity"`
 	ReceivedAt time.Time     `json:"receivedAt"`
@@ -50,10 +50,9 @@ LEFT JOIN tenant_setting s ON s.tenant_id = b.tenant_id
 WHERE ($1 = '' OR b.tenant_id = $1) AND ($2 = '' OR b.item_id = $2) AND ($3 = '' OR b.location_id = $3) AND (b.lots > 0 OR b.shortfall > 0)
 ORDER BY b.tenant_id, b.item_id, b.location_id, l.expiry, l.received_at, l.lot_number COLLATE "C"`)
 
-// StandingLots reads the lots, in the order in which they go out; an empty
-// tenant, item or location means all of them.
+// OnHand reads the lots, in the order in which they go out; an empty tenant, item or location selects all.
 func OnHand(ctx context.Context, db *store.DB, of masterdata.PositionKey) ([]OnHandLots, error) {
-	shelves := []OnHandLots{}
+	list := []OnHandLots{}
 	err := pg.Each(ctx, db, onHandLots, func(row *sql.Rows) error {
 		var s OnHandLots
 		var number *string
@@ -64,22 +63,22 @@ func OnHand(ctx context.Context, db *store.DB, of masterdata.PositionKey) ([]OnH
 			&number, &l.Expiry, &l.DaysLeft, &l.Expiring, &quantity, &received); err != nil {
 			return err
 		}
-		n := len(shelves)
-		if n == 0 || shelves[n-1].key() != s.key() {
+		n := len(list)
+		if n == 0 || list[n-1].key() != s.key() {
 			s.Lots = []LotOnHand{}
-			shelves = append(shelves, s)
+			list = append(list, s)
 			n++
 		}
 		if number != nil {
 			l.Number, l.Quantity, l.ReceivedAt = *number, *quantity, *received
-			shelves[n-1].Lots = append(shelves[n-1].Lots, l)
+			list[n-1].Lots = append(list[n-1].Lots, l)
 		}
 		return nil
-	}, of.Tenant, of.Item, of.Location, DefaultExpiryWarning)
+	}, of.Tenant, of.Item, of.Location, defaultExpiryWarning)
 	if err != nil {
 		return nil, fmt.Errorf("reading the lots: %w", err)
 	}
-	return shelves, nil
+	return list, nil
 }
 
 func (s *OnHandLots) key() masterdata.PositionKey {

@@ -17,7 +17,7 @@ UPDATE lot_balance b SET shortfall = n.shortfall, lots = n.lots, first_heard = n
 FROM unnest($1::bigint[], $2::numeric[], $3::int[], $4::bigint[]) AS n(id, shortfall, lots, first_heard)
 WHERE b.id = n.id`)
 
-// A lot that is there is updated by its key; only a new one is inserted.
+// An existing lot is updated by its key; only a new one is inserted.
 var writeLots = pg.SQL(`
 WITH used AS (
     DELETE FROM lot l USING unnest($1::bigint[], $2::text[], $3::date[]) AS u(id, number, expiry)
@@ -32,12 +32,12 @@ UPDATE lot l SET quantity = n.quantity, received_at = n.received_at
 FROM unnest($9::bigint[], $10::text[], $11::date[], $12::numeric[], $13::timestamptz[]) AS n(id, number, expiry, quantity, received_at)
 WHERE l.balance_id = n.id AND l.lot_number = n.number AND l.expiry = n.expiry`)
 
-// WriteShelves writes what has changed on shelves that this transaction has locked.
-func WriteBalances(ctx context.Context, tx store.Tx, shelves map[masterdata.PositionKey]*LotBalance) error {
-	n := len(shelves)
-	ids, shortfalls, counts, heard := pg.NewColumn(n, 8), pg.NewColumn(n, 8), pg.NewColumn(n, 2), pg.NewColumn(n, 6)
+// WriteBalances writes what has changed in balances that this transaction has locked.
+func WriteBalances(ctx context.Context, tx store.Tx, balances map[masterdata.PositionKey]*LotBalance) error {
+	n := len(balances)
+	ids, shortfalls, counts, firstHeard := pg.NewColumn(n, 8), pg.NewColumn(n, 8), pg.NewColumn(n, 2), pg.NewColumn(n, 6)
 	used, opened, left := newLotColumns(0), newLotColumns(0), newLotColumns(n)
-	for _, s := range shelves {
+	for _, s := range balances {
 		lots := 0
 		for _, l := range s.Lots {
 			some, stood := l.Quantity.IsPositive(), l.stored.IsPositive()
@@ -57,11 +57,11 @@ func WriteBalances(ctx context.Context, tx store.Tx, shelves map[masterdata.Posi
 			ids.Integer(s.ID)
 			shortfalls.Decimal(s.Shortfall)
 			counts.Integer(int64(lots))
-			heard.Integer(s.FirstHeard)
+			firstHeard.Integer(s.FirstHeard)
 		}
 	}
 	if ids.N > 0 {
-		if _, err := pg.Exec(ctx, tx, writeBalances, ids, shortfalls, counts, heard); err != nil {
+		if _, err := pg.Exec(ctx, tx, writeBalances, ids, shortfalls, counts, firstHeard); err != nil {
 			return fmt.Errorf("writing the balances of %d positions: %w", ids.N, err)
 		}
 	}
@@ -86,8 +86,8 @@ func newLotColumns(n int) lotColumns {
 	return lotColumns{pg.NewColumn(n, 8), pg.NewColumn(n, 10), pg.NewColumn(n, 8), pg.NewColumn(n, 28), pg.NewTexts(n, 12)}
 }
 
-func (c lotColumns) add(shelf int64, l *Lot) {
-	c.ids.Integer(shelf)
+func (c lotColumns) add(balance int64, l *Lot) {
+	c.ids.Integer(balance)
 	c.numbers.Add(l.Number)
 	c.expiries.Expiry(l.Expiry)
 	c.quantities.Decimal(l.Quantity)
@@ -100,17 +100,17 @@ SELECT tenant_id, location_id, day FROM unnest($1::text[], $2::text[], $3::date[
 ON CONFLICT (tenant_id, location_id) DO UPDATE SET day = excluded.day WHERE d.day < excluded.day
 RETURNING d.tenant_id, d.location_id`)
 
-// BeginDays begins a business day at each of the locations, and tells where it
-// has: elsewhere that day or a later one has begun already.
+// BeginDays begins a business day at each location, and returns the locations where it did: elsewhere that day or a
+// later one has begun already.
 func BeginDays(ctx context.Context, tx store.Tx, days map[masterdata.LocationKey]event.Date) (map[masterdata.LocationKey]bool, error) {
-	places := make([]masterdata.LocationKey, 0, len(days))
+	keys := make([]masterdata.LocationKey, 0, len(days))
 	for p := range days {
-		places = append(places, p)
+		keys = append(keys, p)
 	}
-	slices.SortFunc(places, masterdata.CompareLocationKeys)
-	tenants, locations := masterdata.LocationColumns(places)
-	begin := pg.NewColumn(len(places), 10)
-	for _, p := range places {
+	slices.SortFunc(keys, masterdata.CompareLocationKeys)
+	tenants, locations := masterdata.LocationColumns(keys)
+	begin := pg.NewColumn(len(keys), 10)
+	for _, p := range keys {
 		begin.Expiry(days[p])
 	}
 	begun := map[masterdata.LocationKey]bool{}
@@ -121,7 +121,7 @@ func BeginDays(ctx context.Context, tx store.Tx, days map[masterdata.LocationKey
 		return err
 	}, tenants, locations, begin)
 	if err != nil {
-		return nil, fmt.Errorf("beginning a business day at %d locations: %w", len(places), err)
+		return nil, fmt.Errorf("beginning a business day at %d locations: %w", len(keys), err)
 	}
 	return begun, nil
 }

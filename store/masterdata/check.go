@@ -8,14 +8,14 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 )
 
-// # What a field may hold
+// The checks that fields of several kinds of master data share.
 
 const (
 	maxID   = 64
 	maxName = 255
 )
 
-// checkID holds an id to what events ask of ids.
+// checkID applies the rules for ids in events.
 func checkID(field, id string) error {
 	switch {
 	case id == "":
@@ -43,8 +43,8 @@ func checkPlain(field, text string) error {
 	return nil
 }
 
-// checkPlace is checkID for a location that goods can stand in.
-func checkPlace(field, id string) error {
+// checkLocation is checkID for a location that can hold goods.
+func checkLocation(field, id string) error {
 	if IsVirtual(id) {
 		return invalid(field, "%q: names that begin with @ are the ledger's own", id)
 	}
@@ -65,7 +65,7 @@ func checkPositive(field string, d *event.Decimal) error {
 	return checkDigits(field, d)
 }
 
-// checkDigits refuses what no event could carry.
+// checkDigits refuses a number that no event could carry.
 func checkDigits(field string, d *event.Decimal) error {
 	if d == nil {
 		return nil
@@ -83,7 +83,7 @@ func checkRange(field string, n, least, most int) error {
 	return nil
 }
 
-// firstError is the first of them that is one.
+// firstError returns the first non-nil error.
 func firstError(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {

@@ -9,47 +9,46 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-func KindOfLocation(location string) string {
+func kindOfLocation(location string) string {
 	if IsVirtual(location) {
 		return location[1:]
 	}
 	return "stock"
 }
 
-// A receipt does not know an item's name, a till does: the item's first sale is
-// the first to want its position at @customer, and so comes by here.
-var CreateItems = pg.SQL(`
+// A receipt does not know an item's name, but a sale does. The item's first sale is the first to need its position at
+// @customer, and so names the item here.
+var createItems = pg.SQL(`
 INSERT INTO item (tenant_id, item_id, name)
 SELECT DISTINCT ON (tenant_id, item_id) tenant_id, item_id, name FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, item_id, name)
 ORDER BY tenant_id, item_id
 ON CONFLICT (tenant_id, item_id) DO UPDATE SET name = excluded.name WHERE item.name = '' AND excluded.name <> ''`)
 
-var CreateLocations = pg.SQL(`
+var createLocations = pg.SQL(`
 INSERT INTO location (tenant_id, location_id, kind)
 SELECT DISTINCT tenant_id, location_id, kind FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, location_id, kind)
 ORDER BY tenant_id, location_id ON CONFLICT DO NOTHING`)
 
-// createPlaces makes the items and locations that nobody has seen yet. They are
-// incomplete until master data says more.
-func CreatePlaces(ctx context.Context, tx store.Tx, keys []PositionKey) error {
+// CreateItemsAndLocations makes missing items, named by names where it has them, and locations. They are incomplete until
+// master data says more.
+func CreateItemsAndLocations(ctx context.Context, tx store.Tx, keys []PositionKey, names map[ItemKey]string) error {
 	if len(keys) == 0 {
 		return nil
 	}
 	tenants, items, locations := KeyColumns(keys)
-	names, kinds := pg.NewTexts(len(keys), 0), pg.NewTexts(len(keys), 5)
-	for range keys {
-		names.Add("")
-		kinds.Add("stock")
+	itemNames, kinds := pg.NewTexts(len(keys), 32), pg.NewTexts(len(keys), 8)
+	for _, k := range keys {
+		itemNames.Add(names[ItemKey{Tenant: k.Tenant, Item: k.Item}])
+		kinds.Add(kindOfLocation(k.Location))
 	}
-	if _, err := pg.Exec(ctx, tx, CreateItems, tenants, items, names); err != nil {
+	if _, err := pg.Exec(ctx, tx, createItems, tenants, items, itemNames); err != nil {
 		return fmt.Errorf("making their items: %w", err)
 	}
-	if _, err := pg.Exec(ctx, tx, CreateLocations, tenants, locations, kinds); err != nil {
+	if _, err := pg.Exec(ctx, tx, createLocations, tenants, locations, kinds); err != nil {
 		return fmt.Errorf("making their locations: %w", err)
 	}
 	return nil
 }
 
-// IsVirtual tells whether the location is one of the ledger's own. Nobody else
-// may use a name that begins with @.
+// IsVirtual reports whether the location is one of the ledger's own. Names that begin with @ are reserved for these.
 func IsVirtual(location string) bool { return strings.HasPrefix(location, "@") }

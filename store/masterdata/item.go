@@ -14,14 +14,14 @@ type Item struct {
 	Tenant string `db:"tenant_id" json:"tenantId"`
 	Item   string `db:"item_id" json:"itemId"`
 	Name   string `db:"name" json:"name"`
-	// Unit is what quantities of it count; empty means each.
+	// Unit is the unit of its quantities; empty means each.
 	Unit string `db:"unit" json:"unit"`
-	// Pack: orders are rounded up to whole packs of so many; 0 means 1.
+	// Pack: orders are rounded up to whole packs of this size; 0 means 1.
 	Pack event.Decimal `db:"pack" json:"pack"`
-	// UnitCost is what a supplier asks for one unit; nil: not known, which is not the same as free.
+	// UnitCost is what a supplier charges for one unit; nil: not known, which is not the same as free.
 	UnitCost *event.Decimal `db:"unit_cost" json:"unitCost"`
-	// Incomplete: a till or a rule has named it, and nobody has said more, or it
-	// has no name yet. The store keeps it.
+	// Incomplete: a till or a rule has named the item and master data has not completed it, or it has no name. The
+	// store maintains it.
 	Incomplete bool `db:"incomplete" json:"incomplete"`
 }
 
@@ -37,36 +37,34 @@ func (i Item) withDefaults() Item {
 	return i
 }
 
-func (i *Item) named() error {
+func (i *Item) checkKey() error {
 	return firstError(checkID("tenantId", i.Tenant), checkID("itemId", i.Item))
 }
 
-// Check holds the item to what can be; the error is an *InvalidError.
+// Check validates the item; the error is an *InvalidError.
 func (i *Item) Check() error {
 	return firstError(
-		i.named(), checkName("name", i.Name), checkID("unit", i.Unit),
+		i.checkKey(), checkName("name", i.Name), checkID("unit", i.Unit),
 		checkPositive("pack", &i.Pack), checkNotNegative("unitCost", i.UnitCost),
 	)
 }
 
-// SetItems makes items what is given, each as a whole. One with a name is
-// complete then.
+// SetItems replaces items as a whole. An item with a name is complete then.
 func SetItems(ctx context.Context, db *store.DB, items []Item) (Written, error) {
-	return EditItems(ctx, db, wholeEdits(items, func(_, given *Item) { *given = given.withDefaults() }), false)
+	return EditItems(ctx, db, replaceEdits(items, func(_, given *Item) { *given = given.withDefaults() }), false)
 }
 
-// EditItems is SetItems for changes of parts; a dry run only checks them and
-// tells what they would do.
+// EditItems changes parts of items; a dry run only checks the edits and reports what they would do.
 func EditItems(ctx context.Context, db *store.DB, edits []Edit[Item], dryRun bool) (Written, error) {
 	return registry[Item, ItemKey]{
-		what:   "items",
-		key:    (*Item).key,
-		named:  (*Item).named,
-		begin:  func(of *Item) Item { return Item{Tenant: of.Tenant, Item: of.Item}.withDefaults() },
-		settle: func(i *Item) { i.Incomplete = i.Name == "" },
-		check:  (*Item).Check,
-		read:   readItems,
-		write:  writeItems,
+		what:     "items",
+		key:      (*Item).key,
+		checkKey: (*Item).checkKey,
+		begin:    func(of *Item) Item { return Item{Tenant: of.Tenant, Item: of.Item}.withDefaults() },
+		settle:   func(i *Item) { i.Incomplete = i.Name == "" },
+		check:    (*Item).Check,
+		read:     readItems,
+		write:    writeItems,
 	}.edit(ctx, db, edits, dryRun)
 }
 

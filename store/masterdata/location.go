@@ -4,18 +4,18 @@ import (
 	"context"
 	"fmt"
 	"time"
-	_ "time/tzdata" // where a server has no zones of its own, as in a small container
+	_ "time/tzdata" // for servers without a zone database, as in a small container
 
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// Location is a place that goods stand in: a shop, a warehouse.
+// Location is where goods stand: a shop, a warehouse.
 type Location struct {
 	Tenant   string `db:"tenant_id" json:"tenantId"`
 	Location string `db:"location_id" json:"locationId"`
 	Name     string `db:"name" json:"name"`
-	// Timezone is an IANA name, which says what calendar day a moment belongs to there; empty means UTC.
+	// Timezone is an IANA name that decides the calendar day of a moment there; empty means UTC.
 	Timezone string `db:"timezone" json:"timezone"`
 }
 
@@ -28,16 +28,16 @@ func (l Location) withDefaults() Location {
 	return l
 }
 
-func (l *Location) named() error {
-	return firstError(checkID("tenantId", l.Tenant), checkPlace("locationId", l.Location))
+func (l *Location) checkKey() error {
+	return firstError(checkID("tenantId", l.Tenant), checkLocation("locationId", l.Location))
 }
 
-// Check holds the location to what can be; the error is an *InvalidError.
+// Check validates the location; the error is an *InvalidError.
 func (l *Location) Check() error {
-	return firstError(l.named(), checkName("name", l.Name), checkTimezone(l.Timezone))
+	return firstError(l.checkKey(), checkName("name", l.Name), checkTimezone(l.Timezone))
 }
 
-// checkTimezone refuses Local too: it is another place on each machine.
+// checkTimezone also refuses Local: it differs on each machine.
 func checkTimezone(name string) error {
 	if _, err := time.LoadLocation(name); err != nil || name == "" || name == "Local" {
 		return invalid("timezone", "want an IANA name such as Europe/London, got %q", name)
@@ -45,22 +45,21 @@ func checkTimezone(name string) error {
 	return nil
 }
 
-// SetLocations makes locations what is given, each as a whole.
+// SetLocations replaces locations as a whole.
 func SetLocations(ctx context.Context, db *store.DB, locations []Location) (Written, error) {
-	return EditLocations(ctx, db, wholeEdits(locations, func(_, given *Location) { *given = given.withDefaults() }), false)
+	return EditLocations(ctx, db, replaceEdits(locations, func(_, given *Location) { *given = given.withDefaults() }), false)
 }
 
-// EditLocations is SetLocations for changes of parts; a dry run only checks them
-// and tells what they would do.
+// EditLocations changes parts of locations; a dry run only checks the edits and reports what they would do.
 func EditLocations(ctx context.Context, db *store.DB, edits []Edit[Location], dryRun bool) (Written, error) {
 	return registry[Location, LocationKey]{
-		what:  "locations",
-		key:   (*Location).key,
-		named: (*Location).named,
-		begin: func(of *Location) Location { return Location{Tenant: of.Tenant, Location: of.Location}.withDefaults() },
-		check: (*Location).Check,
-		read:  readLocations,
-		write: writeLocations,
+		what:     "locations",
+		key:      (*Location).key,
+		checkKey: (*Location).checkKey,
+		begin:    func(of *Location) Location { return Location{Tenant: of.Tenant, Location: of.Location}.withDefaults() },
+		check:    (*Location).Check,
+		read:     readLocations,
+		write:    writeLocations,
 	}.edit(ctx, db, edits, dryRun)
 }
 
@@ -111,7 +110,7 @@ FROM location l
 WHERE l.kind = 'stock' AND ($1 = '' OR l.tenant_id = $1) AND ($2 = '' OR l.location_id = $2)
 ORDER BY l.tenant_id, l.location_id LIMIT nullif($3, 0)`)
 
-// Locations lists locations by key, without the ledger's own.
+// Locations lists locations by key, without the virtual ones.
 func Locations(ctx context.Context, db *store.DB, f MasterDataFilter) ([]Location, error) {
 	found := []Location{}
 	if err := pg.Select(ctx, db, &found, listLocations, f.Tenant, f.Location, f.Limit); err != nil {

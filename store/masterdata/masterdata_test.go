@@ -73,8 +73,7 @@ func TestMasterDataChangesOnlyWhenItDiffers(t *testing.T) {
 	}
 }
 
-// What the ledger has made on first sight is completed, not replaced: and an
-// edit leaves alone what it does not name.
+// Rows that the ledger made are completed, not replaced, and an edit changes only the fields it names.
 func TestAnEditChangesWhatItNames(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 2)
@@ -103,8 +102,8 @@ func TestAnEditChangesWhatItNames(t *testing.T) {
 	if len(places) != 1 || places[0].Timezone != "Europe/Berlin" {
 		t.Errorf("the locations are %+v, the ledger's own among them?", places)
 	}
-	storetest.Must2(masterdata.SetSuppliers(ctx, p.DB, []masterdata.SupplierRecord{{Tenant: "shop", Supplier: "acme", LeadTimeDays: 4}}))(t)
-	storetest.Must2(masterdata.EditSuppliers(ctx, p.DB, []masterdata.Edit[masterdata.SupplierRecord]{{Of: masterdata.SupplierRecord{Tenant: "shop", Supplier: "acme"}, Change: func(s *masterdata.SupplierRecord) { s.Name = "Acme" }}}, false))(t)
+	storetest.MustGet(masterdata.SetSuppliers(ctx, p.DB, []masterdata.SupplierRecord{{Tenant: "shop", Supplier: "acme", LeadTimeDays: 4}}))(t)
+	storetest.MustGet(masterdata.EditSuppliers(ctx, p.DB, []masterdata.Edit[masterdata.SupplierRecord]{{Of: masterdata.SupplierRecord{Tenant: "shop", Supplier: "acme"}, Change: func(s *masterdata.SupplierRecord) { s.Name = "Acme" }}}, false))(t)
 	suppliers, err := masterdata.Suppliers(ctx, p.DB, masterdata.MasterDataFilter{Supplier: "acme"})
 	storetest.Must(t, err)
 	if len(suppliers) != 1 || suppliers[0] != (masterdata.SupplierRecord{Tenant: "shop", Supplier: "acme", Name: "Acme", LeadTimeDays: 4}) {

@@ -15,55 +15,54 @@ import (
 
 // The modes of a rule.
 const (
-	// RuleFixed: the reorder point is as given.
+	// RuleFixed: the reorder point is the given one.
 	RuleFixed = "fixed"
 	// RuleAuto: the reorder point follows the forecast for the rule's service level.
 	RuleAuto = "auto"
 )
 
-// ruleSpace is the UUID namespace of replenishment rules (RFC 9562, 5.5).
-var ruleSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://composerp.dev/replenishment-rule"))
+// ruleNamespace is the UUID namespace of replenishment rules (RFC 9562, 5.5).
+var ruleNamespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://composerp.dev/replenishment-rule"))
 
-// RuleID is the id of the replenishment rule of a position, a name-based UUID of
-// its tenant, item and location: the aggregate id of the rule's events.
+// RuleID is the id of a position's replenishment rule, a name-based UUID of tenant, item and location: the aggregate
+// id of the rule's events.
 func RuleID(k PositionKey) string {
-	return uuid.NewSHA1(ruleSpace, []byte(k.Tenant+"\x00"+k.Item+"\x00"+k.Location)).String()
+	return uuid.NewSHA1(ruleNamespace, []byte(k.Tenant+"\x00"+k.Item+"\x00"+k.Location)).String()
 }
 
-// Rule says when and how much of an item is ordered for a location, and when its
-// stock is low. Without a supplier, or fixed without a reorder point, it only
-// watches.
+// Rule says when and how much of an item is ordered for a location, and when its stock is low. Without a supplier, or
+// fixed without a reorder point, it only watches.
 type Rule struct {
 	Tenant   string `db:"tenant_id" json:"tenantId"`
 	Item     string `db:"item_id" json:"itemId"`
 	Location string `db:"location_id" json:"locationId"`
 	// Mode is RuleFixed or RuleAuto; empty means RuleFixed.
 	Mode string `db:"mode" json:"mode"`
-	// Supplier must be known; empty: nobody to order from.
+	// Supplier must exist; empty: nothing is ordered.
 	Supplier string `db:"supplier_id" json:"supplierId"`
-	// ReorderPoint: at or below it more is ordered. In mode auto it holds until there is a forecast.
+	// ReorderPoint: at or below it more is ordered. In mode auto it applies until there is a forecast.
 	ReorderPoint *event.Decimal `db:"reorder_point" json:"reorderPoint"`
-	// OrderUpTo and OrderQuantity say how much, one or the other; neither: mode
-	// auto orders for CoverDays of expected demand.
+	// OrderUpTo or OrderQuantity, one of them, says how much; with neither, mode auto orders for CoverDays of expected
+	// demand.
 	OrderUpTo     *event.Decimal `db:"order_up_to" json:"orderUpTo"`
 	OrderQuantity *event.Decimal `db:"order_quantity" json:"orderQuantity"`
-	// PackSize: orders are whole packs of so many; nil: the item's pack.
+	// PackSize: orders are whole packs of this size; nil: the item's pack.
 	PackSize     *event.Decimal `db:"pack_size" json:"packSize"`
 	MinimumOrder event.Decimal  `db:"minimum_order" json:"minimumOrder"`
 	// ServiceLevel is the share of replenishment cycles without a stock-out that mode auto aims at; 0 means 0.95.
 	ServiceLevel event.Decimal `db:"service_level" json:"serviceLevel"`
 	// CoverDays: 0 means 14.
 	CoverDays int `db:"cover_days" json:"coverDays"`
-	// LowStockThreshold: stock below it is said to be low; nil: never.
+	// LowStockThreshold: stock below it is reported as low; nil: never.
 	LowStockThreshold *event.Decimal `db:"low_stock_threshold" json:"lowStockThreshold"`
-	// Version counts the rule's changes from 1. The store keeps it.
+	// Version counts the rule's changes from 1. The store maintains it.
 	Version int64 `db:"version" json:"version"`
 }
 
 // Key is the position that the rule is for.
 func (r *Rule) Key() PositionKey { return PositionKey{r.Tenant, r.Item, r.Location} }
 
-// withDefaults fills what a zero value leaves open.
+// withDefaults fills zero values.
 func (r Rule) withDefaults() Rule {
 	if r.Mode == "" {
 		r.Mode = RuleFixed
@@ -79,14 +78,14 @@ func (r Rule) withDefaults() Rule {
 
 const maxCoverDays = 3650
 
-func (r *Rule) named() error {
-	return firstError(checkID("tenantId", r.Tenant), checkID("itemId", r.Item), checkPlace("locationId", r.Location))
+func (r *Rule) checkKey() error {
+	return firstError(checkID("tenantId", r.Tenant), checkID("itemId", r.Item), checkLocation("locationId", r.Location))
 }
 
-// Check holds the rule to what can work; the error is an *InvalidError.
+// Check validates the rule; the error is an *InvalidError.
 func (r *Rule) Check() error {
 	err := firstError(
-		r.named(),
+		r.checkKey(),
 		checkNotNegative("reorderPoint", r.ReorderPoint), checkNotNegative("orderUpTo", r.OrderUpTo),
 		checkPositive("orderQuantity", r.OrderQuantity), checkPositive("packSize", r.PackSize),
 		checkNotNegative("minimumOrder", &r.MinimumOrder), checkNotNegative("lowStockThreshold", r.LowStockThreshold),
@@ -114,20 +113,19 @@ func (r *Rule) Check() error {
 	return nil
 }
 
-// orders tells whether the rule does more than watch.
+// orders reports whether the rule does more than watch.
 func (r *Rule) orders() bool {
 	return r.Supplier != "" && (r.Mode == RuleAuto || r.ReorderPoint != nil)
 }
 
-// SetRules makes the rules what is given, each as a whole, and gives the number
-// of those that are new or another now: each of these has a new version and has
-// said RULE_CHANGED, in the same transaction. The event's business time is the
-// position's last movement; at, where the stock read model knows of none.
+// SetRules replaces the rules as a whole and returns how many are new or changed: each of these has a new version and
+// emits RULE_CHANGED, in the same transaction. The event's business time is the position's last movement, or at when
+// the stock read model knows of none.
 //
-// Items and locations nobody has seen yet are made, incomplete. An unknown
-// supplier or a rule that cannot work is an *InvalidError, and nothing is set.
+// Missing items and locations are made, incomplete. With an unknown supplier or an invalid rule it returns an
+// *InvalidError and sets nothing.
 func SetRules(ctx context.Context, db *store.DB, rules []Rule, at time.Time) (changed int, err error) {
-	edits := wholeEdits(rules, func(row, given *Rule) {
+	edits := replaceEdits(rules, func(row, given *Rule) {
 		version := row.Version
 		*given = given.withDefaults()
 		given.Version = version
@@ -136,13 +134,12 @@ func SetRules(ctx context.Context, db *store.DB, rules []Rule, at time.Time) (ch
 	return w.New + w.Changed, err
 }
 
-// EditRules is SetRules for changes of parts; a dry run only checks them and
-// tells what they would do.
+// EditRules changes parts of rules; a dry run only checks the edits and reports what they would do.
 func EditRules(ctx context.Context, db *store.DB, edits []Edit[Rule], at time.Time, dryRun bool) (Written, error) {
 	return registry[Rule, PositionKey]{
-		what:  "replenishment rules",
-		key:   (*Rule).Key,
-		named: (*Rule).named,
+		what:     "replenishment rules",
+		key:      (*Rule).Key,
+		checkKey: (*Rule).checkKey,
 		begin: func(of *Rule) Rule {
 			return Rule{Tenant: of.Tenant, Item: of.Item, Location: of.Location}.withDefaults()
 		},
@@ -194,7 +191,7 @@ SELECT k.ord FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k(tenant_id,
 WHERE k.supplier_id <> '' AND NOT EXISTS (SELECT FROM supplier s WHERE s.tenant_id = k.tenant_id AND s.supplier_id = k.supplier_id)
 ORDER BY k.ord LIMIT 1`)
 
-// knowSuppliers refuses a rule whose supplier nobody knows.
+// checkSuppliersKnown refuses a rule with an unknown supplier.
 func checkSuppliersKnown(ctx context.Context, tx store.Tx, rows []*edited[Rule]) error {
 	tenants, suppliers := pg.NewTexts(len(rows), 16), pg.NewTexts(len(rows), 16)
 	for _, e := range rows {
@@ -203,7 +200,7 @@ func checkSuppliersKnown(ctx context.Context, tx store.Tx, rows []*edited[Rule])
 	}
 	var ords []int
 	if err := pg.Select(ctx, tx, &ords, unknownSuppliers, tenants, suppliers); err != nil {
-		return fmt.Errorf("looking for their suppliers: %w", err)
+		return fmt.Errorf("reading their suppliers: %w", err)
 	}
 	if len(ords) == 0 {
 		return nil
@@ -212,10 +209,10 @@ func checkSuppliersKnown(ctx context.Context, tx store.Tx, rows []*edited[Rule])
 	return inRow(e.first, invalid("supplierId", "tenant %s has no supplier %q; set the supplier first", e.row.Tenant, e.row.Supplier))
 }
 
-// plannerSource is who says that a rule has changed.
+// plannerSource is the source of RULE_CHANGED events.
 const plannerSource = "planner"
 
-// ruleChanged is the event of a rule's new version.
+// ruleChanged returns the event of a rule's new version.
 func ruleChanged(k PositionKey, version int64, at time.Time) (event.Any, error) {
 	id := RuleID(k)
 	return event.Encode(event.Envelope{

@@ -13,8 +13,8 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// rulesSaid gives the RULE_CHANGED events of the log, in its order, as "item version time".
-func rulesSaid(p *storetest.Env) string {
+// publishedRules returns the RULE_CHANGED events of the log, in its order, as "item version time".
+func publishedRules(p *storetest.Env) string {
 	p.Helper()
 	rows, err := p.SQL().Query(`SELECT body FROM event_log WHERE type = 'RULE_CHANGED' AND publish ORDER BY seq`)
 	storetest.Must(p, err)
@@ -39,7 +39,7 @@ func rulesSaid(p *storetest.Env) string {
 	return strings.Join(said, ", ")
 }
 
-func TestARuleSaysThatItHasChangedExactlyWhenItHas(t *testing.T) {
+func TestARuleChangedIsEmittedExactlyWhenARuleChanges(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 2)
 	supplier(p, "acme")
@@ -64,7 +64,7 @@ func TestARuleSaysThatItHasChangedExactlyWhenItHas(t *testing.T) {
 		if changed != step.changed {
 			t.Errorf("%d rules changed, want %d", changed, step.changed)
 		}
-		if said := rulesSaid(p); said != step.said {
+		if said := publishedRules(p); said != step.said {
 			t.Errorf("said is %s, want %s", said, step.said)
 		}
 	}
@@ -76,7 +76,7 @@ func TestARuleSaysThatItHasChangedExactlyWhenItHas(t *testing.T) {
 	}
 }
 
-// All or nothing: neither a rule nor an event stays of a batch that is refused.
+// All or nothing: a refused batch leaves neither a rule nor an event.
 func TestRulesThatCannotWork(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 2)
@@ -84,7 +84,7 @@ func TestRulesThatCannotWork(t *testing.T) {
 	good := masterdata.Rule{Tenant: "shop", Item: "cup", Location: "S1"}
 	for field, bad := range map[string]masterdata.Rule{
 		"tenantId": {}, "itemId": {Item: strings.Repeat("x", 65)}, "locationId": {Location: "@customer"},
-		"mode": {Mode: "Auto"}, "supplierId": {Supplier: "nobody"}, "reorderPoint": {ReorderPoint: storetest.DecimalPtr(t, "-1")},
+		"mode": {Mode: "Auto"}, "supplierId": {Supplier: "unknown"}, "reorderPoint": {ReorderPoint: storetest.DecimalPtr(t, "-1")},
 		"orderUpTo":         {ReorderPoint: storetest.DecimalPtr(t, "5"), OrderUpTo: storetest.DecimalPtr(t, "5")},
 		"orderQuantity":     {OrderUpTo: storetest.DecimalPtr(t, "5"), OrderQuantity: storetest.DecimalPtr(t, "5")},
 		"packSize":          {PackSize: storetest.DecimalPtr(t, "0")},
@@ -106,15 +106,14 @@ func TestRulesThatCannotWork(t *testing.T) {
 	}
 	fixed := masterdata.Rule{Tenant: "shop", Item: "x", Location: "x", Supplier: "acme", ReorderPoint: storetest.DecimalPtr(t, "1")}
 	if _, err := masterdata.SetRules(t.Context(), p.DB, []masterdata.Rule{fixed}, storetest.Morning); err == nil || !strings.Contains(err.Error(), "needs orderQuantity or orderUpTo") {
-		t.Errorf("a rule that orders nobody knows how much: %v", err)
+		t.Errorf("a rule that orders an unknown quantity: %v", err)
 	}
 	if n := storetest.One[int](t, p.SQL(), `SELECT (SELECT count(*) FROM replenishment_rule) + (SELECT count(*) FROM event_log) + (SELECT count(*) FROM item)`); n != 0 {
 		t.Errorf("%d rows stayed of what was refused", n)
 	}
 }
 
-// Each editor changes a field of its own, of the same rules: none is lost, and
-// each version is said once.
+// Each editor changes a field of its own, of the same rules: no edit is lost, and each version emits one event.
 func TestRulesAreEditedByManyAtOnce(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 8)
@@ -162,8 +161,8 @@ func TestRulesAreEditedByManyAtOnce(t *testing.T) {
 	}
 }
 
-// Two make the same rule at once, each a field of it: the second waits, and finds what the first has made.
-func TestARuleThatTwoMakeAtOnce(t *testing.T) {
+// Two create the same rule at once, each a field of it: the second waits, and finds what the first has made.
+func TestConcurrentEditsCreateARuleOnce(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
 	inTheWay := p.OpenTx()
@@ -180,7 +179,7 @@ func TestARuleThatTwoMakeAtOnce(t *testing.T) {
 			done <- err
 		}()
 	}
-	p.AwaitLockWaiters(2) // both are as far as they can come
+	p.AwaitLockWaiters(2) // both have got as far as they can
 	storetest.Must(t, inTheWay.Rollback())
 	storetest.Must(t, <-done)
 	storetest.Must(t, <-done)
@@ -189,8 +188,8 @@ func TestARuleThatTwoMakeAtOnce(t *testing.T) {
 	}
 }
 
-// The rule and its word are one transaction: where it cannot be committed neither is there.
-func TestARuleThatIsNotSetIsNotSaid(t *testing.T) {
+// A rule and its event are one transaction: when it cannot commit neither exists.
+func TestAFailedEditEmitsNoRuleChanged(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 3)
 	p.Exec(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not today'; END $$`)
@@ -219,7 +218,7 @@ func TestADryRunWritesNothing(t *testing.T) {
 	}
 }
 
-// supplier makes one, by SQL.
+// supplier makes a supplier, by SQL.
 func supplier(p *storetest.Env, id string) {
 	p.Helper()
 	p.Exec(`INSERT INTO supplier (tenant_id, supplier_id, lead_time_days) VALUES ('shop', $1, 3)`, id)

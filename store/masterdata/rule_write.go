@@ -12,8 +12,8 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// A rule that somebody has made meanwhile, past the lock of those who edit, is
-// overwritten and counts on: its version is the row's own.
+// A rule inserted meanwhile without the editors' lock is overwritten and its version counts on: the version comes from
+// the row.
 var writeRulesSQL = pg.SQL(`
 INSERT INTO replenishment_rule AS r (tenant_id, item_id, location_id, mode, supplier_id, reorder_point, order_up_to, order_quantity,
                                      pack_size, minimum_order, service_level, cover_days, low_stock_threshold)
@@ -31,7 +31,7 @@ SET mode = excluded.mode, supplier_id = excluded.supplier_id, reorder_point = ex
     low_stock_threshold = excluded.low_stock_threshold, version = r.version + 1
 RETURNING r.tenant_id, r.item_id, r.location_id, r.version`)
 
-// writeRules writes rules and says of each that it has changed.
+// writeRules writes rules and emits RULE_CHANGED for each.
 func writeRules(ctx context.Context, tx store.Tx, rows []*edited[Rule], at time.Time) error {
 	n := len(rows)
 	keys, fresh := make([]PositionKey, n), make([]PositionKey, 0, n)
@@ -55,7 +55,7 @@ func writeRules(ctx context.Context, tx store.Tx, rows []*edited[Rule], at time.
 		covers.Integer(int64(r.CoverDays))
 		thresholds.Optional(r.LowStockThreshold)
 	}
-	if err := CreatePlaces(ctx, tx, fresh); err != nil {
+	if err := CreateItemsAndLocations(ctx, tx, fresh, nil); err != nil {
 		return err
 	}
 	tenants, items, locations := KeyColumns(keys)
@@ -81,14 +81,14 @@ func emitRulesChanged(ctx context.Context, tx store.Tx, keys []PositionKey, vers
 	tenants, items, locations := KeyColumns(keys)
 	var moved []time.Time
 	if err := pg.Select(ctx, tx, &moved, lastMovements, tenants, items, locations, at.UTC()); err != nil {
-		return fmt.Errorf("looking for their last movements: %w", err)
+		return fmt.Errorf("reading their last movements: %w", err)
 	}
-	said := make([]event.Any, len(keys))
+	events := make([]event.Any, len(keys))
 	for i, k := range keys {
 		var err error
-		if said[i], err = ruleChanged(k, versions[k], moved[i]); err != nil {
-			return fmt.Errorf("saying that the rule of %s at %s has changed: %w", k.Item, k.Location, err)
+		if events[i], err = ruleChanged(k, versions[k], moved[i]); err != nil {
+			return fmt.Errorf("building RULE_CHANGED for %s at %s: %w", k.Item, k.Location, err)
 		}
 	}
-	return eventlog.Append(ctx, tx, said)
+	return eventlog.Append(ctx, tx, events)
 }

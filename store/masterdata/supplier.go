@@ -9,16 +9,15 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// SupplierRecord is somebody orders are sent to. (Supplier is the virtual
-// location that what they deliver comes from.)
+// SupplierRecord is a company that orders are sent to. (ledger.Supplier is the virtual location that its deliveries
+// come from.)
 type SupplierRecord struct {
 	Tenant   string `db:"tenant_id" json:"tenantId"`
 	Supplier string `db:"supplier_id" json:"supplierId"`
 	Name     string `db:"name" json:"name"`
-	// LeadTimeDays is how many days pass from the order to the goods.
+	// LeadTimeDays is the number of days from order to delivery.
 	LeadTimeDays int `db:"lead_time_days" json:"leadTimeDays"`
-	// Endpoint is where orders are POSTed to, with user and password where it
-	// wants them; empty: nobody can be called.
+	// Endpoint receives orders by POST, with user and password where needed; empty: orders are sent by hand.
 	Endpoint string `db:"endpoint" json:"endpoint"`
 }
 
@@ -32,13 +31,13 @@ func (s *SupplierRecord) key() supplierKey { return supplierKey{s.Tenant, s.Supp
 
 type supplierKey struct{ Tenant, Supplier string }
 
-func (s *SupplierRecord) named() error {
+func (s *SupplierRecord) checkKey() error {
 	return firstError(checkID("tenantId", s.Tenant), checkID("supplierId", s.Supplier))
 }
 
-// Check holds the supplier to what can be; the error is an *InvalidError.
+// Check validates the supplier; the error is an *InvalidError.
 func (s *SupplierRecord) Check() error {
-	err := firstError(s.named(), checkName("name", s.Name))
+	err := firstError(s.checkKey(), checkName("name", s.Name))
 	switch {
 	case err != nil:
 		return err
@@ -48,19 +47,19 @@ func (s *SupplierRecord) Check() error {
 	return firstError(checkRange("leadTimeDays", s.LeadTimeDays, 0, maxLeadTime), checkEndpoint(s.Endpoint))
 }
 
-// hiddenPassword is what stands for a password where an endpoint is shown.
+// hiddenPassword replaces the password in a displayed endpoint.
 const hiddenPassword = "xxxxx"
 
-// ShownEndpoint is the endpoint as it may be shown: without the password.
+// ShownEndpoint is the endpoint for display: without the password.
 func (s *SupplierRecord) ShownEndpoint() string {
 	u, err := url.Parse(s.Endpoint)
 	if err != nil {
-		return "" // Check lets none in
+		return "" // Check refuses such endpoints
 	}
 	return u.Redacted()
 }
 
-// checkEndpoint also finds an endpoint that was listed and is brought back.
+// checkEndpoint also refuses a displayed endpoint that is written back.
 func checkEndpoint(endpoint string) error {
 	if endpoint == "" {
 		return nil
@@ -79,19 +78,18 @@ func checkEndpoint(endpoint string) error {
 	return nil
 }
 
-// SetSuppliers makes suppliers what is given, each as a whole.
+// SetSuppliers replaces suppliers as a whole.
 func SetSuppliers(ctx context.Context, db *store.DB, suppliers []SupplierRecord) (Written, error) {
-	return EditSuppliers(ctx, db, wholeEdits(suppliers, func(_, _ *SupplierRecord) {}), false)
+	return EditSuppliers(ctx, db, replaceEdits(suppliers, func(_, _ *SupplierRecord) {}), false)
 }
 
-// EditSuppliers is SetSuppliers for changes of parts; a dry run only checks them
-// and tells what they would do. A new supplier begins without a lead time, which
-// must be given.
+// EditSuppliers changes parts of suppliers; a dry run only checks the edits and reports what they would do. A new
+// supplier has no lead time until one is given.
 func EditSuppliers(ctx context.Context, db *store.DB, edits []Edit[SupplierRecord], dryRun bool) (Written, error) {
 	return registry[SupplierRecord, supplierKey]{
-		what:  "suppliers",
-		key:   (*SupplierRecord).key,
-		named: (*SupplierRecord).named,
+		what:     "suppliers",
+		key:      (*SupplierRecord).key,
+		checkKey: (*SupplierRecord).checkKey,
 		begin: func(of *SupplierRecord) SupplierRecord {
 			return SupplierRecord{Tenant: of.Tenant, Supplier: of.Supplier, LeadTimeDays: unknownLeadTime}
 		},

@@ -12,11 +12,11 @@ import (
 // TenantSetting is how a tenant's planning works.
 type TenantSetting struct {
 	Tenant string `db:"tenant_id" json:"tenantId"`
-	// ApprovalLimit: an order of at most so much is approved by policy; nil: every order waits for a person.
+	// ApprovalLimit: an order up to this amount is approved by policy; nil: every order waits for a person.
 	ApprovalLimit *event.Decimal `db:"approval_limit" json:"approvalLimit"`
-	// ForecastCadenceDays is how many business days pass from forecast to forecast; 0 means 7.
+	// ForecastCadenceDays is the number of business days between forecasts; 0 means 7.
 	ForecastCadenceDays int `db:"forecast_cadence_days" json:"forecastCadenceDays"`
-	// ExpiryWarningDays is how many days before its expiry a lot is said to expire.
+	// ExpiryWarningDays is how many days before its expiry a lot is reported.
 	ExpiryWarningDays int `db:"expiry_warning_days" json:"expiryWarningDays"`
 }
 
@@ -29,29 +29,28 @@ func (s TenantSetting) withDefaults() TenantSetting {
 	return s
 }
 
-func (s *TenantSetting) named() error { return checkID("tenantId", s.Tenant) }
+func (s *TenantSetting) checkKey() error { return checkID("tenantId", s.Tenant) }
 
-// Check holds the settings to what can work; the error is an *InvalidError.
+// Check validates the settings; the error is an *InvalidError.
 func (s *TenantSetting) Check() error {
 	return firstError(
-		s.named(), checkNotNegative("approvalLimit", s.ApprovalLimit),
+		s.checkKey(), checkNotNegative("approvalLimit", s.ApprovalLimit),
 		checkRange("forecastCadenceDays", s.ForecastCadenceDays, 1, maxSettingDays),
 		checkRange("expiryWarningDays", s.ExpiryWarningDays, 0, maxSettingDays),
 	)
 }
 
-// SetTenantSettings makes tenants' settings what is given, each as a whole.
+// SetTenantSettings replaces tenants' settings as a whole.
 func SetTenantSettings(ctx context.Context, db *store.DB, settings []TenantSetting) (Written, error) {
-	return EditTenantSettings(ctx, db, wholeEdits(settings, func(_, given *TenantSetting) { *given = given.withDefaults() }), false)
+	return EditTenantSettings(ctx, db, replaceEdits(settings, func(_, given *TenantSetting) { *given = given.withDefaults() }), false)
 }
 
-// EditTenantSettings is SetTenantSettings for changes of parts; a dry run only
-// checks them and tells what they would do.
+// EditTenantSettings changes parts of settings; a dry run only checks the edits and reports what they would do.
 func EditTenantSettings(ctx context.Context, db *store.DB, edits []Edit[TenantSetting], dryRun bool) (Written, error) {
 	return registry[TenantSetting, string]{
-		what:  "tenants' settings",
-		key:   func(s *TenantSetting) string { return s.Tenant },
-		named: (*TenantSetting).named,
+		what:     "tenants' settings",
+		key:      func(s *TenantSetting) string { return s.Tenant },
+		checkKey: (*TenantSetting).checkKey,
 		begin: func(of *TenantSetting) TenantSetting {
 			return TenantSetting{Tenant: of.Tenant, ExpiryWarningDays: 30}.withDefaults()
 		},
@@ -108,7 +107,7 @@ SELECT s.tenant_id, s.approval_limit, s.forecast_cadence_days, s.expiry_warning_
 FROM tenant_setting s WHERE $1 = '' OR s.tenant_id = $1
 ORDER BY s.tenant_id LIMIT nullif($2, 0)`)
 
-// TenantSettings lists the settings of tenants that have some of their own.
+// TenantSettings lists the settings of tenants that have their own.
 func TenantSettings(ctx context.Context, db *store.DB, f MasterDataFilter) ([]TenantSetting, error) {
 	found := []TenantSetting{}
 	if err := pg.Select(ctx, db, &found, listSettings, f.Tenant, f.Limit); err != nil {

@@ -12,18 +12,17 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// zoneAge is how old what is known of a location's time zone may be: zones change
-// once in a location's life, if ever.
+// zoneAge is how long a location's time zone is cached: zones hardly ever change.
 const zoneAge = time.Minute
 
-// zones remembers the time zones of locations.
+// zones caches the time zones of locations.
 type zones struct {
 	mu    sync.Mutex
 	known map[LocationKey]*time.Location
 	since time.Time
 }
 
-// missing gives those of the keys that are not known, each once.
+// missing returns the keys that are not cached, each once.
 func (z *zones) missing(keys []LocationKey, into map[LocationKey]*time.Location) (unknown []LocationKey) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
@@ -55,8 +54,8 @@ var locationZones = pg.SQL(`
 SELECT k.ord, l.timezone FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k(tenant_id, location_id, ord)
 JOIN location l USING (tenant_id, location_id)`)
 
-// Zones gives the time zones of locations, UTC for those not known. It is what
-// tells which calendar day a moment of business time belongs to; see BusinessDate.
+// Zones returns the time zones of locations, UTC for unknown ones. They decide the calendar day of a moment of
+// business time; see BusinessDate.
 func Zones(ctx context.Context, tx store.Tx, keys []LocationKey) (map[LocationKey]*time.Location, error) {
 	found := make(map[LocationKey]*time.Location, 1)
 	unknown := zonesIn(tx).missing(keys, found)
@@ -88,7 +87,7 @@ func Zones(ctx context.Context, tx store.Tx, keys []LocationKey) (map[LocationKe
 	return found, nil
 }
 
-// BusinessDate is the calendar day of a moment at a place; a nil zone is UTC.
+// BusinessDate is the calendar day of a moment in a zone; nil is UTC.
 func BusinessDate(at time.Time, zone *time.Location) event.Date {
 	if zone == nil {
 		zone = time.UTC

@@ -1,3 +1,7 @@
+// Package notifications records what was sent to people: one row an event and channel, with whether it was delivered.
+//
+// Invariants: a delivered notification never becomes undelivered, and while one channel is retried, a channel that has
+// the event is not sent it again (PendingChannels). A crash between sending and recording sends the event twice.
 package notifications
 
 import (
@@ -13,16 +17,9 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// # Notices
-//
-// What was said to people: one row an event and channel, which tells whether it
-// arrived. It is what keeps a channel that has heard of an event from hearing of
-// it again while another one is still being tried.
-
-// Notice is an event as it was said to a channel. Channel is webhook,
-// alertmanager, or log where nobody else is known; About names what it is about
-// ("order 4711", "cup at shop"). Attempts counts the tries whose end is known.
-// SaidAt, of the last of them, is by the database's clock.
+// Notification is an event as sent to one channel. Channel is webhook, alertmanager, or log when no other is
+// configured; About names its subject ("order 4711", "cup at shop"). Attempts counts the attempts whose result is
+// known. SaidAt, of the last of them, is by the database's clock.
 type Notification struct {
 	ID         int64     `db:"id" json:"id"`
 	EventID    uuid.UUID `db:"event_id" json:"eventId"`
@@ -38,7 +35,7 @@ type Notification struct {
 	SaidAt     time.Time `db:"said_at" json:"saidAt"`
 }
 
-// What has arrived stays as it is: of two slots that said it, the first to record.
+// A delivered notification stays as it is: of two slots that sent it, the first to record counts.
 var recordNotifications = pg.SQL(`
 INSERT INTO notice AS n (event_id, channel, tenant_id, type, about, summary, occurred_at, told, answer)
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::boolean[], $9::text[])
@@ -46,16 +43,16 @@ ON CONFLICT (event_id, channel) DO UPDATE
 SET told = excluded.told, answer = excluded.answer, attempts = n.attempts + 1, said_at = clock_timestamp()
 WHERE NOT n.told`)
 
-// KeepNotices writes notices, at most one an event and channel, in key order.
-func Record(ctx context.Context, tx store.Tx, notices []Notification) error {
-	sorted := slices.SortedFunc(slices.Values(notices), func(a, b Notification) int {
+// Record writes notifications, at most one an event and channel, in key order.
+func Record(ctx context.Context, tx store.Tx, list []Notification) error {
+	sorted := slices.SortedFunc(slices.Values(list), func(a, b Notification) int {
 		if c := slices.Compare(a.EventID[:], b.EventID[:]); c != 0 {
 			return c
 		}
 		return strings.Compare(a.Channel, b.Channel)
 	})
 	n := len(sorted)
-	events, times, told := pg.NewColumn(n, 36), pg.NewColumn(n, 28), pg.NewColumn(n, 5)
+	events, times, delivered := pg.NewColumn(n, 36), pg.NewColumn(n, 28), pg.NewColumn(n, 5)
 	channels, tenants, types := pg.NewTexts(n, 8), pg.NewTexts(n, 16), pg.NewTexts(n, 24)
 	about, summaries, answers := pg.NewTexts(n, 32), pg.NewTexts(n, 96), pg.NewTexts(n, 32)
 	for i := range sorted {
@@ -67,36 +64,36 @@ func Record(ctx context.Context, tx store.Tx, notices []Notification) error {
 		about.Add(s.About)
 		summaries.Add(s.Summary)
 		times.Time(s.OccurredAt)
-		told.Boolean(s.Delivered)
+		delivered.Boolean(s.Delivered)
 		answers.Add(s.Answer)
 	}
-	if _, err := pg.Exec(ctx, tx, recordNotifications, events, channels, tenants, types, about, summaries, times, told, answers); err != nil {
-		return fmt.Errorf("keeping %d notices: %w", n, err)
+	if _, err := pg.Exec(ctx, tx, recordNotifications, events, channels, tenants, types, about, summaries, times, delivered, answers); err != nil {
+		return fmt.Errorf("recording %d notifications: %w", n, err)
 	}
 	return nil
 }
 
 var deliveredChannels = pg.SQL(`SELECT channel FROM notice WHERE event_id = $1 AND told`)
 
-// TellWhom gives those of the channels that have not heard of the event yet.
+// PendingChannels returns the channels that the event has not been delivered to.
 func PendingChannels(ctx context.Context, tx store.Tx, event uuid.UUID, channels []string) ([]string, error) {
-	var told []string
-	if err := pg.Select(ctx, tx, &told, deliveredChannels, event); err != nil {
-		return nil, fmt.Errorf("asking who has heard of %s: %w", event, err)
+	var delivered []string
+	if err := pg.Select(ctx, tx, &delivered, deliveredChannels, event); err != nil {
+		return nil, fmt.Errorf("reading the pending channels of event %s: %w", event, err)
 	}
-	return slices.DeleteFunc(slices.Clone(channels), func(c string) bool { return slices.Contains(told, c) }), nil
+	return slices.DeleteFunc(slices.Clone(channels), func(c string) bool { return slices.Contains(delivered, c) }), nil
 }
 
 var listNotifications = pg.SQL(`
 SELECT id, event_id, tenant_id, type, about, summary, occurred_at, channel, told, attempts, answer, said_at
 FROM notice WHERE ($1 = '' OR tenant_id = $1) AND (NOT $2::boolean OR NOT told) ORDER BY id DESC LIMIT nullif($3::bigint, 0)`)
 
-// Notices lists the newest notices first, at most limit of them, 0 for all; an
-// empty tenant means every one. With untold only those are given that have not arrived.
-func List(ctx context.Context, db *store.DB, tenant string, untold bool, limit int) ([]Notification, error) {
+// List returns at most limit notifications, the newest first, 0 for all; an empty tenant selects all. With undelivered
+// it returns only undelivered ones.
+func List(ctx context.Context, db *store.DB, tenant string, undelivered bool, limit int) ([]Notification, error) {
 	rows := []Notification{}
-	if err := pg.Select(ctx, db, &rows, listNotifications, tenant, untold, limit); err != nil {
-		return nil, fmt.Errorf("reading the notices: %w", err)
+	if err := pg.Select(ctx, db, &rows, listNotifications, tenant, undelivered, limit); err != nil {
+		return nil, fmt.Errorf("reading the notifications: %w", err)
 	}
 	return rows, nil
 }

@@ -15,14 +15,13 @@ import (
 
 // # Demand
 //
-// What customers took of an item and what they brought back is added up by the
-// location's calendar day, sold and returned apart: a sum may come in pieces and in
-// any order, and is right when all pieces are in. Forecasting keeps this account, to
-// forecast from; analytics holds forecasts against it.
+// Sales and returns of an item are summed by the location's calendar day, each in its own column: a sum may arrive in
+// pieces and in any order, and is right once all pieces have arrived. Forecasting computes from it; analytics compares
+// forecasts with it.
 //
-// Rows are written in key order, then calendars in theirs: no two batches deadlock.
+// Rows are written in key order, then calendars in key order: no two batches deadlock.
 
-// Demand is what customers took and brought back of an item on one day, or more of it.
+// Demand is what customers bought and returned of an item on one day, or a part of it.
 type Demand struct {
 	masterdata.PositionKey
 	Day            event.Date
@@ -49,7 +48,7 @@ func compareLocations(a, b masterdata.LocationKey) int {
 	return strings.Compare(a.Location, b.Location)
 }
 
-// It reads, in the same round trip, which day is the open one at the locations.
+// In the same round trip it reads the open day of the locations.
 var addDemand = pg.SQL(`
 WITH added AS (
     INSERT INTO demand AS d (tenant_id, location_id, item_id, day, sold, returned)
@@ -61,8 +60,7 @@ SELECT k.ord, c.open_day::text
 FROM unnest($7::text[], $8::text[]) WITH ORDINALITY AS k(tenant_id, location_id, ord)
 JOIN demand_calendar c USING (tenant_id, location_id)`)
 
-// AddDemand adds to the account, at most one row a key, and gives the open day of
-// those of the locations that have one.
+// AddDemand adds to the sums, at most one row a key, and returns the open day of each location that has one.
 func AddDemand(ctx context.Context, tx store.Tx, rows []Demand, at []masterdata.LocationKey) (map[masterdata.LocationKey]event.Date, error) {
 	slices.SortFunc(rows, compareDemand)
 	n := len(rows)
@@ -94,8 +92,8 @@ func AddDemand(ctx context.Context, tx store.Tx, rows []Demand, at []masterdata.
 	return open, nil
 }
 
-// Calendar is which day is open at a location, locked by the transaction that read
-// it, and up to which day forecasts were last due. Cadence is in days.
+// Calendar holds a location's open day, locked by the transaction that read it, and the day up to which forecasts were
+// last due. Cadence is in days.
 type Calendar struct {
 	masterdata.LocationKey
 	Open, LastRun event.Date
@@ -107,7 +105,7 @@ INSERT INTO demand_calendar (tenant_id, location_id, open_day, last_run)
 SELECT tenant_id, location_id, day, day - 1 FROM unnest($1::text[], $2::text[], $3::date[]) AS k(tenant_id, location_id, day)
 ON CONFLICT DO NOTHING`)
 
-// Keys come in the order in which they are to be locked.
+// Keys arrive in locking order.
 var lockCalendars = pg.SQL(`
 SELECT k.ord, c.open_day::text, c.last_run::text, coalesce(s.forecast_cadence_days, 7)
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k(tenant_id, location_id, ord)
@@ -116,8 +114,8 @@ LEFT JOIN tenant_setting s USING (tenant_id)
 ORDER BY k.ord
 FOR NO KEY UPDATE OF c`)
 
-// LockCalendars locks the calendars of locations. One that is not there is made:
-// its first day is open, and no forecast was due before.
+// LockCalendars locks the calendars of locations. A missing one is made: its first day is open, and no forecast was
+// due before.
 func LockCalendars(ctx context.Context, tx store.Tx, first map[masterdata.LocationKey]event.Date) (map[masterdata.LocationKey]*Calendar, error) {
 	keys := make([]masterdata.LocationKey, 0, len(first))
 	for k := range first {
@@ -159,8 +157,7 @@ UPDATE demand_calendar c SET open_day = n.open_day, last_run = n.last_run
 FROM unnest($1::text[], $2::text[], $3::date[], $4::date[]) AS n(tenant_id, location_id, open_day, last_run)
 WHERE c.tenant_id = n.tenant_id AND c.location_id = n.location_id`)
 
-// CloseDays writes calendars, which this transaction must have locked, and the
-// forecasts that have become due.
+// CloseDays writes calendars, which this transaction must have locked, and the forecast runs that have become due.
 func CloseDays(ctx context.Context, tx store.Tx, calendars []*Calendar, due []ForecastRun) error {
 	k := len(calendars)
 	tenants, locations, open, last := pg.NewTexts(k, 16), pg.NewTexts(k, 16), pg.NewColumn(k, 10), pg.NewColumn(k, 10)

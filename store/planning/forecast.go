@@ -16,8 +16,7 @@ import (
 	"github.com/composerp/composerp/store/masterdata"
 )
 
-// Forecast is what was said of the demand for an item from a day on. The JSON
-// names are the events'.
+// Forecast is the predicted demand for an item from a day on. The JSON names are the events'.
 type Forecast struct {
 	Tenant      string        `json:"tenantId"`
 	Item        string        `json:"itemId"`
@@ -35,7 +34,7 @@ func compareForecasts(a, b Forecast) int {
 		Demand{PositionKey: masterdata.PositionKey{Tenant: b.Tenant, Item: b.Item, Location: b.Location}, Day: b.Start})
 }
 
-// Whoever says another thing of the same days has thought again.
+// A different forecast for the same days is a revision.
 var keepForecasts = pg.SQL(`
 INSERT INTO forecast AS f (tenant_id, location_id, item_id, start_day, method, daily, error_std_dev)
 SELECT tenant_id, location_id, item_id, start_day, method, daily::real[], error_std_dev
@@ -44,7 +43,7 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::text[], $6::text
 ON CONFLICT (tenant_id, location_id, item_id, start_day) DO UPDATE
 SET method = excluded.method, daily = excluded.daily, error_std_dev = excluded.error_std_dev`)
 
-// KeepForecasts keeps forecasts, at most one given an item, location and first day, in key order.
+// KeepForecasts stores forecasts, at most one an item, location and first day, in key order.
 func KeepForecasts(ctx context.Context, tx store.Tx, forecasts []Forecast) error {
 	slices.SortFunc(forecasts, compareForecasts)
 	n := len(forecasts)
@@ -61,12 +60,12 @@ func KeepForecasts(ctx context.Context, tx store.Tx, forecasts []Forecast) error
 		deviations.Decimal(f.ErrorStdDev)
 	}
 	if _, err := pg.Exec(ctx, tx, keepForecasts, tenants, locations, items, starts, methods, daily, deviations); err != nil {
-		return fmt.Errorf("keeping %d forecasts: %w", n, err)
+		return fmt.Errorf("storing %d forecasts: %w", n, err)
 	}
 	return nil
 }
 
-// numbers writes an array of numbers as PostgreSQL reads it.
+// numbers formats an array of numbers as PostgreSQL reads it.
 func numbers(values []float64) string {
 	text := append(make([]byte, 0, 8*len(values)+2), '{')
 	for i, v := range values {
@@ -78,7 +77,7 @@ func numbers(values []float64) string {
 	return string(append(text, '}'))
 }
 
-// parseNumbers reads what array_to_string(..., ' ') wrote.
+// parseNumbers parses the output of array_to_string(..., ' ').
 func parseNumbers(text string) ([]float64, error) {
 	fields := strings.Fields(text)
 	values := make([]float64, len(fields))
@@ -99,8 +98,8 @@ FROM forecast f LEFT JOIN item i USING (tenant_id, item_id)
 WHERE ($1 = '' OR f.tenant_id = $1) AND ($2 = '' OR f.item_id = $2) AND ($3 = '' OR f.location_id = $3)
 ORDER BY f.tenant_id, f.location_id, f.item_id, f.start_day DESC`)
 
-// LatestForecasts gives of each item and location what was said of it last; an
-// empty tenant, item or location means all of them.
+// LatestForecasts returns the latest forecast of each item and location; an empty tenant, item or location selects
+// all.
 func LatestForecasts(ctx context.Context, db *store.DB, of masterdata.PositionKey) ([]Forecast, error) {
 	forecasts := []Forecast{}
 	err := pg.Each(ctx, db, latestForecasts, func(row *sql.Rows) error {
@@ -120,8 +119,7 @@ func LatestForecasts(ctx context.Context, db *store.DB, of masterdata.PositionKe
 	return forecasts, nil
 }
 
-// ForecastedItem is what was forecast of an item at a location, and what then
-// happened. Days are counted from the first of January 2000.
+// ForecastedItem is an item's forecasts at a location and its actual demand. Days count from 1 January 2000.
 type ForecastedItem struct {
 	masterdata.PositionKey
 	Name, Method string // Method is the latest forecast's
@@ -129,7 +127,7 @@ type ForecastedItem struct {
 	Daily        [][]float64 // of each start
 	Days         pq.Int64Array
 	Units        pq.Float64Array // of each day with a sale or a return: sold less returned, at least zero
-	Open         int             // the location's open day: those before it are closed
+	Open         int             // the location's open day: earlier days are closed
 }
 
 var forecastedItems = pg.SQL(`
@@ -151,9 +149,8 @@ CROSS JOIN LATERAL (
     WHERE d.tenant_id = f.tenant_id AND d.location_id = f.location_id AND d.item_id = f.item_id AND d.day < c.open_day) o
 ORDER BY f.tenant_id, f.item_id, f.location_id`)
 
-// EachForecastedItem calls do for each item and location of which something was
-// forecast for days from one to another, so many of each forecast; an empty tenant,
-// item, location or day means all of them.
+// EachForecastedItem calls do for each item and location with a forecast for days in a range, with at most horizon
+// days of each forecast; an empty tenant, item, location or day selects all.
 func EachForecastedItem(ctx context.Context, db *store.DB, of masterdata.PositionKey, from, to event.Date, horizon int, do func(ForecastedItem) error) error {
 	if from == "" {
 		from = "-infinity"
@@ -177,7 +174,7 @@ func EachForecastedItem(ctx context.Context, db *store.DB, of masterdata.Positio
 		return do(f)
 	}, of.Tenant, of.Item, of.Location, string(from), string(to), horizon)
 	if err != nil {
-		return fmt.Errorf("reading forecasts and what came of them: %w", err)
+		return fmt.Errorf("reading forecasts and the actual demand: %w", err)
 	}
 	return nil
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/composerp/composerp/store/masterdata"
 )
 
-// ForecastRun is the forecasts of a location that are due as of a day, a piece of
-// them after the other. ClosedBy is the event that closed the day.
+// ForecastRun is the forecasts of a location that are due as of a day, computed in pieces. ClosedBy is the event that
+// closed the day.
 type ForecastRun struct {
 	masterdata.LocationKey
 	AsOf     event.Date `db:"as_of"`
@@ -29,14 +29,14 @@ type ForecastRun struct {
 
 	// NextItem: the items up to it are done.
 	NextItem string `db:"next_item"`
-	// Week is the location's weekday profile and FirstDay its first day of trade
-	// among those looked at; nil and empty until the first piece has found them out.
+	// Week is the location's weekday profile and FirstDay its first day of trade in the period; nil and empty until
+	// the first piece has computed them.
 	Week     pq.Float64Array `db:"week"`
 	FirstDay event.Date      `db:"first_day"`
 }
 
-// Forecasts of a location are made in the order of their days, also by several
-// processes: a run waits for the one before it.
+// Forecasts of a location are computed in the order of their days, also across processes: a run waits for the
+// previous.
 var takeForecastRun = pg.SQL(`
 SELECT r.tenant_id, r.location_id, r.as_of::text AS as_of, r.previous::text AS previous, r.closed_by, r.closed_at, r.correlation_id,
        r.traceparent, r.next_item, r.week, coalesce(r.first_day::text, '') AS first_day
@@ -48,12 +48,11 @@ ORDER BY r.as_of, r.tenant_id, r.location_id
 LIMIT 1
 FOR UPDATE OF r SKIP LOCKED`)
 
-// TakeForecastRun locks the oldest run that is due and that nobody else has in
-// hand; ErrNotFound when there is none.
+// TakeForecastRun locks the oldest due run that no other transaction holds; ErrNotFound when there is none.
 func TakeForecastRun(ctx context.Context, tx store.Tx) (ForecastRun, error) {
 	var run ForecastRun
 	if err := pg.Get(ctx, tx, &run, takeForecastRun); err != nil {
-		return run, fmt.Errorf("looking for forecasts that are due: %w", err)
+		return run, fmt.Errorf("taking a due forecast run: %w", err)
 	}
 	return run, nil
 }
@@ -62,30 +61,28 @@ var moveForecastRun = pg.SQL(`
 UPDATE forecast_run SET next_item = $4, week = $5, first_day = nullif($6, '')::date, made = made + $7, done = $8
 WHERE tenant_id = $1 AND location_id = $2 AND as_of = $3::date`)
 
-// MoveForecastRun writes how far a run has come that this transaction has taken: so
-// many forecasts made more, and whether they were the last ones.
+// MoveForecastRun records the progress of a run that this transaction has taken: how many more forecasts it made, and
+// whether it is done.
 func MoveForecastRun(ctx context.Context, tx store.Tx, r ForecastRun, made int, done bool) error {
 	if _, err := pg.Exec(ctx, tx, moveForecastRun, r.Tenant, r.Location, string(r.AsOf), r.NextItem, r.Week, string(r.FirstDay), made, done); err != nil {
-		return fmt.Errorf("moving the forecasts of %s as of %s: %w", r.Location, r.AsOf, err)
+		return fmt.Errorf("recording the progress of the forecasts of %s as of %s: %w", r.Location, r.AsOf, err)
 	}
 	return nil
 }
 
 var dueForecasts = pg.SQL(`SELECT count(*) FROM forecast_run WHERE NOT done`)
 
-// DueForecasts counts the runs that have not ended: as long as there are any, more
-// will be said.
+// DueForecasts counts the runs that have not ended: they will emit more events.
 func DueForecasts(ctx context.Context, db *store.DB) (int, error) {
 	var n int
 	if err := pg.Get(ctx, db, &n, dueForecasts); err != nil {
-		return 0, fmt.Errorf("counting forecasts that are due: %w", err)
+		return 0, fmt.Errorf("counting due forecast runs: %w", err)
 	}
 	return n, nil
 }
 
-// The items of a location come one by one from the key, without the rows between
-// them: what an item sold in the years before costs nothing. An item without a row
-// in the days looked at costs one look.
+// The items of a location are found by skipping along the key, so that an item's older rows cost nothing. An item
+// without a row in the period costs one lookup.
 const itemsOfLocation = `
 WITH RECURSIVE walk AS (
     (SELECT item_id FROM demand WHERE tenant_id = $1 AND location_id = $2 AND item_id > $3 ORDER BY item_id LIMIT 1)
@@ -103,18 +100,17 @@ CROSS JOIN LATERAL (
     FROM demand d WHERE d.tenant_id = $1 AND d.location_id = $2 AND d.item_id = items.item_id AND d.day >= $5::date AND d.day <= $6::date) h
 ORDER BY items.item_id`)
 
-// DemandHistory is the daily demand for an item: sold less returned on the same
-// day, at least zero. Days count from the first day asked for, and are those with
-// a sale or a return, in no order.
+// DemandHistory is the daily demand for an item: sold less returned on the same day, at least zero. Days count from
+// the first requested day, and are those with a sale or a return, in no order.
 type DemandHistory struct {
 	Item  string
-	First event.Date // of all days, asked for or not
+	First event.Date // of all days, also outside the period
 	Days  pq.Int64Array
 	Units pq.Float64Array
 }
 
-// DemandHistories reads the demand of the days from first to last for the next
-// items of the run, at most limit. Items without any in those days come without days.
+// DemandHistories reads the demand from first to last for the next items of the run, at most limit. Items without
+// demand in the period have no days.
 func DemandHistories(ctx context.Context, tx store.Tx, r ForecastRun, first, last event.Date, limit int) ([]DemandHistory, error) {
 	histories := make([]DemandHistory, 0, limit)
 	err := pg.Each(ctx, tx, demandHistories, func(row *sql.Rows) error {
@@ -129,7 +125,7 @@ func DemandHistories(ctx context.Context, tx store.Tx, r ForecastRun, first, las
 	return histories, nil
 }
 
-// OFFSET 0 keeps the planner from making one join of it, which reads all the location's years.
+// OFFSET 0 keeps the planner from one large join, which reads all years of the location.
 var tradeByDay = pg.SQL(itemsOfLocation + `
 SELECT d.day - $5::date, count(*)
 FROM items JOIN LATERAL (
@@ -138,10 +134,10 @@ FROM items JOIN LATERAL (
       AND d.sold > d.returned OFFSET 0) d ON true
 GROUP BY d.day`)
 
-// allItems is more than any location has.
-const allItems = 1 << 30
+// noLimit is more items than any location has.
+const noLimit = 1 << 30
 
-// TradeByDay counts by day, from first to last, how many items of the location had a demand.
+// TradeByDay counts, for each day from first to last, the items of the location that had demand.
 func TradeByDay(ctx context.Context, tx store.Tx, at masterdata.LocationKey, first, last event.Date) ([]float64, error) {
 	days := int(last.Time().Sub(first.Time())/(24*time.Hour)) + 1
 	trade := make([]float64, max(0, days))
@@ -152,9 +148,9 @@ func TradeByDay(ctx context.Context, tx store.Tx, at masterdata.LocationKey, fir
 		}
 		trade[day] = float64(items)
 		return nil
-	}, at.Tenant, at.Location, "", allItems, string(first), string(last))
+	}, at.Tenant, at.Location, "", noLimit, string(first), string(last))
 	if err != nil {
-		return nil, fmt.Errorf("counting the trade of %s: %w", at.Location, err)
+		return nil, fmt.Errorf("counting the demand of %s: %w", at.Location, err)
 	}
 	return trade, nil
 }

@@ -10,30 +10,27 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// Service is how well a tenant's customers were served in a time, and with how
-// much stock.
+// ServiceLevel is how well a tenant's customers were served in a period, and with how much stock.
 //
-// Sold counts pieces sold, Filled those of them that were on hand when they were
-// asked for; their quotient is the fill rate (P2 in Silver, Pyke and Thomas,
-// Inventory and Production Management in Supply Chains, 4th ed., 6.2). What a
-// customer did not get and no till said is not known here.
+// Sold counts pieces sold, Filled those that were on hand when sold; their quotient is the fill rate (P2 in Silver,
+// Pyke and Thomas, Inventory and Production Management in Supply Chains, 4th ed., 6.2). Demand that no till recorded
+// is unknown here.
 type ServiceLevel struct {
 	Sold   event.Decimal `db:"sold" json:"sold"`
 	Filled event.Decimal `db:"filled" json:"filled"`
 	// StockOuts is how often a sale took the last piece.
 	StockOuts int64 `db:"stock_outs" json:"stockOuts"`
-	// Stock is what lay there, in pieces, on average over time; Value the same at
-	// unit costs where these are known. Below zero counts as nothing.
+	// Stock is the average stock over time, in pieces; Value the same at unit costs, where these are known. Negative
+	// stock counts as zero.
 	Stock  float64 `db:"stock" json:"averageStock"`
 	Value  float64 `db:"value" json:"averageStockValue"`
 	Orders int64   `db:"orders" json:"orders"`
-	// LowStock is how often stock was said to be low.
+	// LowStock is how often stock was reported low.
 	LowStock int64 `db:"low_stock" json:"lowStockSaid"`
 }
 
-// A position's stock holds from one movement to the next; of that the part
-// between the two times counts. Where business time went backwards from one
-// movement to the next it held for no time.
+// A position's stock holds from one movement to the next; the part within the period counts. Where business time went
+// backwards between two movements it holds for no time.
 var measureService = pg.SQL(`
 WITH held AS (
     SELECT p.tenant_id, p.item_id, m.type, m.quantity, m.on_hand, m.occurred_at,
@@ -53,12 +50,12 @@ FROM (SELECT *, type = 'SALE' AND occurred_at >= $2 AND occurred_at < $3 AS sold
              greatest(on_hand, 0)::float8 * greatest(0, extract(epoch FROM until - since)::float8) AS stock FROM held) h
 JOIN item i USING (tenant_id, item_id)`)
 
-// Served measures a tenant between two moments of business time. It reads the
-// whole ledger: it is for a summary, not for a dashboard.
+// MeasureService measures a tenant between two moments of business time. It reads the whole ledger: use it for a
+// summary, not for a dashboard.
 func MeasureService(ctx context.Context, db *store.DB, tenant string, from, to time.Time) (ServiceLevel, error) {
 	var s ServiceLevel
 	if err := pg.Get(ctx, db, &s, measureService, tenant, from, to); err != nil {
-		return ServiceLevel{}, fmt.Errorf("measuring the service of %s: %w", tenant, err)
+		return ServiceLevel{}, fmt.Errorf("measuring the service level of %s: %w", tenant, err)
 	}
 	return s, nil
 }

@@ -15,38 +15,35 @@ import (
 
 // # Replenishment
 //
-// replenishment_state has a row for every stock position heard of, with a rule
-// or without: what stands there, what is on order for it, whether its need is
-// held, and what its newest forecast makes of an auto rule. Its row lock is what
-// orders are made, received and cancelled under: lines of orders, bookings and
-// forecasts of a position are written by whoever holds it and by nobody else.
+// replenishment_state has a row for every stock position seen, with or without a rule: on hand, on order, whether its
+// need is held, and the levels its newest forecast gives an auto rule. Its row lock protects everything about the
+// position: only its holder writes the position's order lines, bookings and forecasts.
 //
-// Rows are made before any is locked, and locked in key order; see
-// Tx.LockPositions, which does the same for the ledger's positions.
+// Rows are made before any is locked, and locked in key order, as ledger.LockPositions does.
 
-// Replenishment is what is known of a position that may need an order, locked by
-// the transaction that read it.
+// Replenishment is a position that may need an order, locked by the transaction that read it.
 type Replenishment struct {
 	masterdata.PositionKey
 	ID int64
-	// OnHand and Reserved are the ledger's at Sequence; nothing has been heard of the position at 0.
+	// OnHand and Reserved are the ledger's at Sequence; 0: no movement seen yet.
 	OnHand, Reserved event.Decimal
 	Sequence         int64
-	// LatestAt is the latest business time heard of.
+	// LatestAt is the latest business time seen.
 	LatestAt time.Time
-	// OnOrder is what the open lines await; Bookings counts its changes.
+	// OnOrder is the open quantity of the open lines; Bookings counts its changes.
 	OnOrder  event.Decimal
 	Bookings int64
-	// HeldOn is the business date of a cancellation, "" where nothing is held. HeldVersion is the rule's at that time.
+	// HeldOn is the business date of a cancellation, "" when the need is not held. HeldVersion is the rule's at that
+	// time.
 	HeldOn      event.Date
 	HeldVersion int64
-	// ForecastStart is the newest forecast's, "" where there is none.
+	// ForecastStart is the newest forecast's, "" when there is none.
 	ForecastStart event.Date
-	// RuleVersion is 0 where there is no rule.
+	// RuleVersion is 0 when there is no rule.
 	RuleVersion int64
-	// ReorderPoint is nil where nothing is ordered: no rule, or one that only watches.
+	// ReorderPoint is nil when nothing is ordered: no rule, or one that only watches.
 	ReorderPoint *event.Decimal
-	// Stale tells that the rule follows the forecast and has changed since it last did: see Tx.ReplenishmentPlans.
+	// Stale means that the rule follows the forecast and has changed since it last did: see ReplenishmentPlans.
 	Stale bool
 }
 
@@ -78,22 +75,21 @@ INSERT INTO replenishment_state (tenant_id, item_id, location_id)
 SELECT tenant_id, item_id, location_id FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, item_id, location_id)
 ORDER BY tenant_id, item_id, location_id ON CONFLICT DO NOTHING`)
 
-// Replenishments locks positions. It remembers which this process has seen, to
-// ask for the others, and make them, before it locks any. The zero value works.
+// Replenishments locks positions. It remembers which ones this process has seen, so that new ones are made before any
+// is locked. The zero value works.
 type Replenishments struct{ seen masterdata.KnownPositions }
 
-// Lock locks the positions for the rest of the transaction; those seen for the
-// first time are made.
+// Lock locks the positions for the rest of the transaction; missing ones are made.
 func (r *Replenishments) Lock(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey) (map[masterdata.PositionKey]*Replenishment, error) {
 	keys = slices.Clone(keys)
 	slices.SortFunc(keys, masterdata.ComparePositionKeys)
 	keys = slices.Compact(keys)
 	made := map[masterdata.PositionKey]bool{}
-	if strange := r.seen.Unknown(keys); len(strange) > 0 {
-		tenants, items, locations := masterdata.KeyColumns(strange)
+	if unknown := r.seen.Unknown(keys); len(unknown) > 0 {
+		tenants, items, locations := masterdata.KeyColumns(unknown)
 		var missing []masterdata.PositionKey
 		if err := pg.Select(ctx, tx, &missing, missingReplenishments, tenants, items, locations); err != nil {
-			return nil, fmt.Errorf("looking for the replenishment of %d positions: %w", len(strange), err)
+			return nil, fmt.Errorf("reading the replenishment of %d positions: %w", len(unknown), err)
 		}
 		if err := createReplenishments(ctx, tx, missing, made); err != nil {
 			return nil, err
@@ -112,7 +108,7 @@ func (r *Replenishments) Lock(ctx context.Context, tx store.Tx, keys []masterdat
 			return nil, err
 		}
 	}
-	// Those made by this transaction are there for others only when it has committed: the next look will find them.
+	// Positions made by this transaction are visible to others only after its commit; the next Lock will find them.
 	r.seen.Add(slices.DeleteFunc(keys, func(k masterdata.PositionKey) bool { return made[k] }))
 	return locked, nil
 }
@@ -159,8 +155,8 @@ UPDATE replenishment_state s SET on_hand = n.on_hand, reserved = n.reserved, seq
 FROM unnest($1::bigint[], $2::numeric[], $3::numeric[], $4::bigint[], $5::timestamptz[]) AS n(id, on_hand, reserved, sequence, latest_at)
 WHERE s.id = n.id`)
 
-// NoteStock writes what stands at the positions: OnHand, Reserved, Sequence and
-// LatestAt. They must be locked by this transaction.
+// NoteStock writes the stock of the positions: OnHand, Reserved, Sequence and LatestAt. This transaction must hold
+// their locks.
 func NoteStock(ctx context.Context, tx store.Tx, positions []*Replenishment) error {
 	if len(positions) == 0 {
 		return nil
@@ -175,7 +171,7 @@ func NoteStock(ctx context.Context, tx store.Tx, positions []*Replenishment) err
 		latest.Time(p.LatestAt)
 	}
 	if _, err := pg.Exec(ctx, tx, noteStock, ids, onHand, reserved, sequences, latest); err != nil {
-		return fmt.Errorf("noting the stock of %d positions: %w", n, err)
+		return fmt.Errorf("writing the stock of %d positions: %w", n, err)
 	}
 	return nil
 }

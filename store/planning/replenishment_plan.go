@@ -12,34 +12,33 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// ReplenishmentPlan is what a position's rule says, and what an order by it must
-// know besides.
+// ReplenishmentPlan is a position's rule and what an order by it needs to know.
 type ReplenishmentPlan struct {
 	RuleVersion int64
 	// Auto: the rule follows the forecast.
 	Auto bool
-	// Supplier is "" where nothing is ordered.
+	// Supplier is "" when nothing is ordered.
 	Supplier     string
 	LeadTimeDays int
-	// ReorderPoint, OrderUpTo and OrderQuantity are the rule's own; nil where it has none.
+	// ReorderPoint, OrderUpTo and OrderQuantity are the rule's own; nil when not set.
 	ReorderPoint, OrderUpTo, OrderQuantity *event.Decimal
 	// Pack is the rule's, or else the item's.
 	Pack, MinimumOrder event.Decimal
 	ServiceLevel       float64
 	CoverDays          int
-	// UnitCost is nil where it is not known.
+	// UnitCost is nil when it is not known.
 	UnitCost *event.Decimal
-	// Planned is what the forecast has made of the rule; nil where it has not, or not of this version of the rule.
+	// Planned is the levels computed from the forecast; nil when there are none for this version of the rule.
 	Planned *PlannedLevels
-	// Expected is the newest forecast, nil where there is none.
+	// Expected is the newest forecast, nil when there is none.
 	Expected *ExpectedDemand
 }
 
-// PlannedLevels are the levels that a forecast makes of an auto rule.
+// PlannedLevels are the levels computed from a forecast for an auto rule.
 type PlannedLevels struct{ ReorderPoint, OrderUpTo event.Decimal }
 
-// ExpectedDemand is a forecast as far as ordering needs it: units a day, and the
-// standard deviation of one day's error.
+// ExpectedDemand is the part of a forecast that ordering needs: units a day, and the standard deviation of one day's
+// error.
 type ExpectedDemand struct {
 	Daily       []float64
 	ErrorStdDev float64
@@ -95,8 +94,7 @@ SET on_order = n.on_order, bookings = n.bookings, held_on = n.held_on, held_vers
 FROM unnest($1::bigint[], $2::numeric[], $3::bigint[], $4::date[], $5::bigint[], $6::date[]) AS n(id, on_order, bookings, held_on, held_version, forecast_start)
 WHERE s.id = n.id`)
 
-// NotePlans writes what is on order for the positions, whether their need is
-// held, and how new their forecast is. They must be locked by this transaction.
+// NotePlans writes on order, held need and forecast start of the positions. This transaction must hold their locks.
 func NotePlans(ctx context.Context, tx store.Tx, positions []*Replenishment) error {
 	if len(positions) == 0 {
 		return nil
@@ -113,7 +111,7 @@ func NotePlans(ctx context.Context, tx store.Tx, positions []*Replenishment) err
 		starts.DateOrNull(p.ForecastStart)
 	}
 	if _, err := pg.Exec(ctx, tx, notePlans, ids, onOrder, bookings, held, versions, starts); err != nil {
-		return fmt.Errorf("noting the plans of %d positions: %w", n, err)
+		return fmt.Errorf("writing the plans of %d positions: %w", n, err)
 	}
 	return nil
 }
@@ -123,7 +121,7 @@ UPDATE replenishment_state s SET planned_version = n.version, reorder_point = n.
 FROM unnest($1::bigint[], $2::bigint[], $3::numeric[], $4::numeric[]) AS n(id, version, reorder_point, order_up_to)
 WHERE s.id = n.id`)
 
-// NoteLevels keeps what the forecast has made of the rules: Planned of each plan.
+// NoteLevels stores the levels computed from the forecast: Planned of each plan.
 func NoteLevels(ctx context.Context, tx store.Tx, plans map[*Replenishment]*ReplenishmentPlan) error {
 	if len(plans) == 0 {
 		return nil
@@ -137,19 +135,18 @@ func NoteLevels(ctx context.Context, tx store.Tx, plans map[*Replenishment]*Repl
 		upTo.Decimal(plan.Planned.OrderUpTo)
 	}
 	if _, err := pg.Exec(ctx, tx, noteLevels, ids, versions, points, upTo); err != nil {
-		return fmt.Errorf("noting the planned levels of %d positions: %w", n, err)
+		return fmt.Errorf("writing the planned levels of %d positions: %w", n, err)
 	}
 	return nil
 }
 
-// Arrays of arrays would have to be of one length each; as texts they may differ.
+// The inner arrays of a PostgreSQL array must have equal lengths; as texts they may differ.
 var rememberForecasts = pg.SQL(`
 INSERT INTO replenishment_forecast (state_id, daily, error_std_dev)
 SELECT id, daily::numeric[], error_std_dev FROM unnest($1::bigint[], $2::text[], $3::numeric[]) AS n(id, daily, error_std_dev)
 ON CONFLICT (state_id) DO UPDATE SET daily = excluded.daily, error_std_dev = excluded.error_std_dev`)
 
-// RememberForecasts remembers the newest forecast of each position, which must be
-// locked by this transaction.
+// RememberForecasts stores the newest forecast of each position. This transaction must hold their locks.
 func RememberForecasts(ctx context.Context, tx store.Tx, forecasts map[*Replenishment]event.ForecastGenerated) error {
 	if len(forecasts) == 0 {
 		return nil
@@ -166,7 +163,7 @@ func RememberForecasts(ctx context.Context, tx store.Tx, forecasts map[*Replenis
 		deviations.Decimal(f.ErrorStdDev)
 	}
 	if _, err := pg.Exec(ctx, tx, rememberForecasts, ids, daily, deviations); err != nil {
-		return fmt.Errorf("remembering the forecasts of %d positions: %w", n, err)
+		return fmt.Errorf("storing the forecasts of %d positions: %w", n, err)
 	}
 	return nil
 }

@@ -4,11 +4,9 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// checkPurchasing holds orders, their lines, what is on order and its bookings
-// against each other, in one snapshot, and names each that does not add up: what
-// is on order is not what the open lines await; an order was made above its
-// reorder point, or by a wrong idea of what was on order, so that two were open
-// for one need.
+// PurchasingProblemsSQL compares orders, their lines, on order and bookings in one snapshot, and names each
+// inconsistency: on order differs from the open lines; or an order was made above its reorder point or with a wrong
+// on-order quantity, so that two were open for one need.
 var PurchasingProblemsSQL = pg.SQL(`
 WITH lines AS (
     SELECT l.tenant_id, l.item_id, l.location_id, sum(greatest(l.quantity - l.received, 0)) FILTER (WHERE l.open) AS awaited

@@ -22,10 +22,9 @@ FROM (SELECT o.tenant_id, o.purchase_order_id, n.at
 WHERE o.tenant_id = n.tenant_id AND o.purchase_order_id = n.purchase_order_id
 RETURNING o.tenant_id, o.purchase_order_id, o.version`)
 
-// ApproveByPolicy approves those of the orders that still wait, if the prices of
-// all their lines are known and their total is within the tenant's approval
-// limit. Each is given once, with the business time of its decision. The versions
-// are of those that were approved; the others wait on, were decided already, or are not known.
+// ApproveByPolicy approves those waiting orders whose lines all have known prices and whose total is within the
+// tenant's approval limit. Each order is given once, with the business time of its decision. It returns the versions
+// of the approved ones; the others wait, were decided already, or do not exist.
 func ApproveByPolicy(ctx context.Context, tx store.Tx, orders map[OrderKey]time.Time, by string) (versions map[OrderKey]int64, err error) {
 	keys, at := make([]OrderKey, 0, len(orders)), pg.NewColumn(len(orders), 28)
 	for k, decided := range orders {
@@ -49,8 +48,7 @@ func ApproveByPolicy(ctx context.Context, tx store.Tx, orders map[OrderKey]time.
 	return versions, nil
 }
 
-// OrderDecision is an order as somebody finds it who wants to decide about it,
-// locked by the transaction that read it.
+// OrderDecision is an order read in order to decide about it, locked by the transaction that read it.
 type OrderDecision struct {
 	OrderKey
 	Number        string        `db:"po_number"`
@@ -72,7 +70,7 @@ SELECT o.tenant_id, o.purchase_order_id, o.po_number, o.status, o.version, o.tot
 FROM purchase_order o WHERE o.tenant_id = $1 AND o.purchase_order_id = $2
 FOR NO KEY UPDATE OF o`)
 
-// LockOrder reads an order to decide about it; ErrNotFound when there is none.
+// LockOrder reads and locks an order for a decision; ErrNotFound when there is none.
 func LockOrder(ctx context.Context, tx store.Tx, order OrderKey) (OrderDecision, error) {
 	var d OrderDecision
 	if err := pg.Get(ctx, tx, &d, lockOrder, order.Tenant, order.Order); err != nil {
@@ -85,8 +83,8 @@ var decideOrder = pg.SQL(`
 UPDATE purchase_order SET status = $3, version = $4, decided_at = $5, decided_by = $6, reason = $7
 WHERE tenant_id = $1 AND purchase_order_id = $2`)
 
-// DecideOrder writes the status, version, time, author and reason of a decision
-// about an order that this transaction has locked.
+// DecideOrder writes the status, version, time, author and reason of a decision about an order that this transaction
+// has locked.
 func DecideOrder(ctx context.Context, tx store.Tx, d OrderDecision) error {
 	if _, err := pg.Exec(ctx, tx, decideOrder, d.Tenant, d.Order, d.Status, d.Version, d.DecidedAt, d.DecidedBy, d.Reason); err != nil {
 		return fmt.Errorf("deciding about order %s: %w", d.Order, err)

@@ -12,18 +12,16 @@ import (
 
 // # Dispatch
 //
-// An order's way to its supplier is kept as facts: what PURCHASE_ORDER_CREATED
-// asked to be sent, that it was approved, that it was cancelled, that a call was
-// begun, that it was answered. Facts come in any order and each upserts its own
-// column under the row's lock, so that whoever writes the last of two that were
-// needed sees both. The status is a generated column: it follows from the facts
-// and can contradict none.
+// Sending an order to its supplier is kept as facts: the request from PURCHASE_ORDER_CREATED, its approval, its
+// cancellation, a call begun, an answer. Facts come in any order and each upserts its own column under the row's lock,
+// so the transaction that writes the last of two needed facts sees both. The status is a generated column: it follows
+// from the facts and cannot contradict them.
 
-// DispatchStatus is how far an order has come on its way to its supplier.
+// DispatchStatus is how far an order is in being sent to its supplier.
 type DispatchStatus string
 
-// The statuses. An order is in doubt when it was cancelled after a call whose
-// answer never came, or after a person was asked to send it: the supplier may have it.
+// The statuses. An order is in doubt when it was cancelled after a call without an answer, or after a person was asked
+// to send it: the supplier may have it.
 const (
 	DispatchWaiting               DispatchStatus = "WAITING"
 	DispatchSending               DispatchStatus = "SENDING"
@@ -35,10 +33,9 @@ const (
 	DispatchCancelledAfterSending DispatchStatus = "CANCELLED_AFTER_SENDING"
 )
 
-// Dispatch is what is known of an order on its way, its row locked by the
-// transaction that noted the last of it. Request is the body to be sent, empty
-// until PURCHASE_ORDER_CREATED was heard; Endpoint is the supplier's, empty when
-// it has none or nobody knows the supplier.
+// Dispatch is the state of sending an order, its row locked by the transaction that noted the last fact. Request is
+// the body to send, empty until PURCHASE_ORDER_CREATED arrived; Endpoint is the supplier's, empty when it has none or
+// the supplier is unknown.
 type Dispatch struct {
 	Status   DispatchStatus `db:"status"`
 	Supplier string         `db:"supplier_id"`
@@ -47,9 +44,8 @@ type Dispatch struct {
 	Endpoint string         `db:"endpoint"`
 }
 
-// Due tells whether the order is to be sent: created, approved, and not yet with
-// the supplier, with a person, or cancelled. A refused one is: whoever sends its
-// event again has mended something.
+// Due reports whether the order is to be sent: created, approved, and neither sent, left to a person, nor cancelled. A
+// refused one is due too: its event comes again only after the cause was repaired.
 func (d Dispatch) Due() bool {
 	switch d.Status {
 	case DispatchWaiting, DispatchSending, DispatchRefused:
@@ -67,8 +63,7 @@ INSERT INTO dispatch AS d (tenant_id, purchase_order_id, supplier_id, request) V
 ON CONFLICT (tenant_id, purchase_order_id) DO UPDATE
 SET supplier_id = coalesce(d.supplier_id, excluded.supplier_id), request = coalesce(d.request, excluded.request)` + returnDispatch)
 
-// NoteOrderCreated keeps what is to be sent, and to whom. Once kept it stays as
-// it is: a call made again says the same.
+// NoteOrderCreated stores the request and its supplier. Once stored it never changes: a repeated call sends the same.
 func NoteOrderCreated(ctx context.Context, tx store.Tx, key OrderKey, supplier string, request []byte) (Dispatch, error) {
 	return noteOrder(ctx, tx, key, noteOrderCreated, key.Tenant, key.Order, supplier, string(request))
 }
@@ -77,7 +72,7 @@ var noteOrderApproved = pg.SQL(`
 INSERT INTO dispatch AS d (tenant_id, purchase_order_id, approved_at) VALUES ($1, $2, $3)
 ON CONFLICT (tenant_id, purchase_order_id) DO UPDATE SET approved_at = coalesce(d.approved_at, excluded.approved_at)` + returnDispatch)
 
-// NoteOrderApproved keeps that the order may be sent, since a moment of business time.
+// NoteOrderApproved records that the order may be sent, since a moment of business time.
 func NoteOrderApproved(ctx context.Context, tx store.Tx, key OrderKey, at time.Time) (Dispatch, error) {
 	return noteOrder(ctx, tx, key, noteOrderApproved, key.Tenant, key.Order, at)
 }
@@ -86,7 +81,7 @@ var noteOrderCancelled = pg.SQL(`
 INSERT INTO dispatch AS d (tenant_id, purchase_order_id, cancelled_at) VALUES ($1, $2, $3)
 ON CONFLICT (tenant_id, purchase_order_id) DO UPDATE SET cancelled_at = coalesce(d.cancelled_at, excluded.cancelled_at)` + returnDispatch)
 
-// NoteOrderCancelled keeps that the order was taken back, at a moment of business time.
+// NoteOrderCancelled records that the order was cancelled, at a moment of business time.
 func NoteOrderCancelled(ctx context.Context, tx store.Tx, key OrderKey, at time.Time) (Dispatch, error) {
 	return noteOrder(ctx, tx, key, noteOrderCancelled, key.Tenant, key.Order, at)
 }
@@ -99,7 +94,7 @@ func noteOrder(ctx context.Context, tx store.Tx, key OrderKey, note pg.Statement
 	return d, nil
 }
 
-// An attempt takes a refusal back: how it ends is not known yet.
+// An attempt withdraws a refusal: its outcome is not known yet.
 var beginSending = pg.SQL(`
 UPDATE dispatch SET attempts = attempts + 1, attempted_at = clock_timestamp(), refused_at = NULL
 WHERE tenant_id = $1 AND purchase_order_id = $2`)
@@ -113,7 +108,7 @@ var takeBackSending = pg.SQL(`
 UPDATE dispatch SET attempts = greatest(0, attempts - 1), attempted_at = CASE WHEN attempts > 1 THEN attempted_at END, failure = $3
 WHERE tenant_id = $1 AND purchase_order_id = $2 AND sent_at IS NULL`)
 
-// TakeBackSending uncounts a call that was begun and not made, and keeps why.
+// TakeBackSending uncounts a call that was begun and not made, and records why.
 func TakeBackSending(ctx context.Context, tx store.Tx, key OrderKey, why string) error {
 	return moveOrder(ctx, tx, key, takeBackSending, why)
 }
@@ -121,13 +116,12 @@ func TakeBackSending(ctx context.Context, tx store.Tx, key OrderKey, why string)
 var leaveToHand = pg.SQL(`
 UPDATE dispatch SET by_hand_at = clock_timestamp() WHERE tenant_id = $1 AND purchase_order_id = $2 AND by_hand_at IS NULL`)
 
-// LeaveToHand keeps that a person must send the order, since its supplier can not be called.
+// LeaveToHand records that a person must send the order, because its supplier has no endpoint.
 func LeaveToHand(ctx context.Context, tx store.Tx, key OrderKey) error {
 	return moveOrder(ctx, tx, key, leaveToHand)
 }
 
-// Receipt is what a supplier answered who has taken an order. PromisedDate is
-// empty when the supplier promised none.
+// Receipt is the answer of a supplier that accepted an order. PromisedDate is empty when it promised none.
 type Receipt struct {
 	Status            int
 	SupplierReference string
@@ -139,7 +133,7 @@ UPDATE dispatch SET sent_at = clock_timestamp(), answer_status = $3, supplier_re
     failure = '', refused_at = NULL
 WHERE tenant_id = $1 AND purchase_order_id = $2 AND sent_at IS NULL`)
 
-// RecordSent keeps a supplier's answer, the first that is recorded: two slots may have called.
+// RecordSent stores a supplier's answer, the first one recorded: two slots may have called.
 func RecordSent(ctx context.Context, tx store.Tx, key OrderKey, r Receipt) error {
 	return moveOrder(ctx, tx, key, recordSent, r.Status, r.SupplierReference, string(r.PromisedDate))
 }
@@ -148,7 +142,7 @@ var recordUnsent = pg.SQL(`
 UPDATE dispatch SET failure = $3, refused_at = CASE WHEN $4::boolean THEN clock_timestamp() END
 WHERE tenant_id = $1 AND purchase_order_id = $2 AND sent_at IS NULL`)
 
-// RecordUnsent keeps why a call came to nothing, and whether that is the supplier's last word.
+// RecordUnsent stores why a call failed, and whether the supplier refused for good.
 func RecordUnsent(ctx context.Context, tx store.Tx, key OrderKey, failure string, refused bool) error {
 	return moveOrder(ctx, tx, key, recordUnsent, failure, refused)
 }

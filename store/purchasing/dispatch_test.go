@@ -12,7 +12,7 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// What is known of an order decides its status, whatever came when: each letter is a fact.
+// The facts of an order decide its status, in whatever order they came: each letter is a fact.
 func TestAnOrdersStatusFollowsFromTheFacts(t *testing.T) {
 	t.Parallel()
 	db := storetest.DB(t)
@@ -76,8 +76,8 @@ func TestAnOrdersStatusFollowsFromTheFacts(t *testing.T) {
 	}
 }
 
-// What an order said first is what is sent; a supplier's endpoint is the one of now, of its own tenant.
-func TestAnOrderIsSentAsItWasFirstSaid(t *testing.T) {
+// The first request is the one sent; a supplier's endpoint is the current one, of its own tenant.
+func TestAnOrdersRequestNeverChanges(t *testing.T) {
 	t.Parallel()
 	url := storetest.URL(t)
 	db := storetest.Open(t, url, 2)

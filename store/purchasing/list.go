@@ -11,7 +11,7 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// PurchaseOrder is an order as people look at it. The JSON names are the events'.
+// PurchaseOrder is an order for display. The JSON names are the events'.
 type PurchaseOrder struct {
 	Tenant       string `json:"tenantId"`
 	ID           string `json:"purchaseOrderId"`
@@ -20,19 +20,19 @@ type PurchaseOrder struct {
 	Supplier     string `json:"supplierId"`
 	SupplierName string `json:"supplierName,omitempty"`
 	Location     string `json:"locationId"`
-	// Total is what the lines with a known price sum to; Priced tells that these are all of them.
+	// Total is the sum of the lines with a known price; Priced means that all lines have one.
 	Total     event.Decimal `json:"totalAmount"`
 	Priced    bool          `json:"priced"`
 	CreatedAt time.Time     `json:"createdAt"`
 	DecidedAt *time.Time    `json:"decidedAt,omitempty"`
 	DecidedBy string        `json:"decidedBy,omitempty"`
 	Reason    string        `json:"reason,omitempty"`
-	// Dispatch is what became of sending it; nil before anybody tried or asked.
+	// Dispatch is nil before the order was to be sent.
 	Dispatch *OrderDispatch      `json:"dispatch,omitempty"`
 	Lines    []PurchaseOrderLine `json:"lines"`
 }
 
-// OrderDispatch is how far an order is on its way to its supplier.
+// OrderDispatch is how far an order is in being sent to its supplier.
 type OrderDispatch struct {
 	Status       string     `json:"status"`
 	SentAt       *time.Time `json:"sentAt,omitempty"`
@@ -41,7 +41,7 @@ type OrderDispatch struct {
 	Failure      string     `json:"failure,omitempty"`
 }
 
-// PurchaseOrderLine is a line of an order, what has come for it, and what the rule saw that asked for it.
+// PurchaseOrderLine is a line of an order, what was received for it, and the state in which the rule asked for it.
 type PurchaseOrderLine struct {
 	Item         string         `json:"itemId"`
 	ItemName     string         `json:"itemName,omitempty"`
@@ -57,7 +57,7 @@ type PurchaseOrderLine struct {
 	Sequence     int64          `json:"sequence"`
 }
 
-// OrderFilter chooses orders; what is empty chooses all. Name is an order's id or its number.
+// OrderFilter selects orders; empty fields select all. Name is an order's id or its number.
 type OrderFilter struct{ Tenant, Name, Status, Supplier, Item, Location string }
 
 var listOrders = pg.SQL(`
@@ -82,7 +82,7 @@ JOIN purchase_order_line l USING (tenant_id, purchase_order_id)
 LEFT JOIN item i ON i.tenant_id = l.tenant_id AND i.item_id = l.item_id
 ORDER BY k.ord, l.item_id, l.location_id`)
 
-// PurchaseOrders gives the newest orders of a filter, at most limit of them; 0 means all.
+// PurchaseOrders returns the newest orders of a filter, at most limit of them; 0 means all.
 func PurchaseOrders(ctx context.Context, db *store.DB, of OrderFilter, limit int) ([]PurchaseOrder, error) {
 	orders := []PurchaseOrder{}
 	most := sql.NullInt64{Int64: int64(limit), Valid: limit > 0}
@@ -124,15 +124,14 @@ func PurchaseOrders(ctx context.Context, db *store.DB, of OrderFilter, limit int
 	return orders, nil
 }
 
-// OrderBooking is a thing that happened to what was on order by an order's line:
-// Quantity was ordered, received or cancelled (Kind).
+// OrderBooking is a change of on order by an order's line: Quantity was ordered, received or cancelled (Kind).
 type OrderBooking struct {
 	At       time.Time     `db:"occurred_at" json:"at"`
 	Kind     string        `db:"kind" json:"kind"`
 	Item     string        `db:"item_id" json:"itemId"`
 	Location string        `db:"location_id" json:"locationId"`
 	Quantity event.Decimal `db:"quantity" json:"quantity"`
-	// Change is what it did to OnOrder, all that is on order at the position, whose value after it this is.
+	// Change is the change of OnOrder, which is the position's total on order after it.
 	Change  event.Decimal `db:"change" json:"change"`
 	OnOrder event.Decimal `db:"on_order" json:"onOrder"`
 }
@@ -142,7 +141,7 @@ SELECT b.occurred_at, b.kind, s.item_id, s.location_id, b.quantity, b.change, b.
 FROM on_order_booking b JOIN replenishment_state s ON s.id = b.state_id
 WHERE b.tenant_id = $1 AND b.purchase_order_id = $2 ORDER BY s.item_id, s.location_id, b.ordinal`)
 
-// OrderBookings is what happened to the lines of an order, in the order it was booked.
+// OrderBookings returns the bookings of an order's lines, in the order they were made.
 func OrderBookings(ctx context.Context, db *store.DB, order OrderKey) ([]OrderBooking, error) {
 	bookings := []OrderBooking{}
 	if err := pg.Select(ctx, db, &bookings, orderBookings, order.Tenant, order.Order); err != nil {

@@ -15,18 +15,6 @@ import (
 	"github.com/composerp/composerp/store/planning"
 )
 
-// # Purchasing
-//
-// An order is written in the transaction that says PURCHASE_ORDER_CREATED, under
-// the lock of the position that needs it (replenishment_state). What its lines
-// await is the position's on order; each change of that is booked in
-// on_order_booking, so that what was on order when is known afterwards, and
-// CheckPurchasing can hold the three against each other.
-//
-// The status of an order is decided under its own row: whoever finds it PENDING
-// decides. Lines know nothing of it: they close when their goods have come, or
-// when replenishment hears of the cancellation.
-
 // The statuses of an order.
 const (
 	OrderPending   = event.PurchaseOrderPending
@@ -34,25 +22,24 @@ const (
 	OrderCancelled = "CANCELLED"
 )
 
-// OrderKey names an order of a tenant.
+// OrderKey identifies an order of a tenant.
 type OrderKey struct {
 	Tenant string `db:"tenant_id"`
 	Order  string `db:"purchase_order_id"`
 }
 
-// OrderLine is a line of an order as far as receipts need to know. Lines of one
-// position are older the lower their Ordinal is.
+// OrderLine is a line of an order as receipts need it. Of one position's lines the lower Ordinal is older.
 type OrderLine struct {
 	OrderKey
 	Quantity event.Decimal
 	Received event.Decimal
 	Open     bool
 	Ordinal  int64
-	// Sequence is the position's version that the rule saw when it asked for the line.
+	// Sequence is the position's version when the rule asked for the line.
 	Sequence int64
 }
 
-// Rest is what the line still awaits.
+// Rest is the quantity still to be received.
 func (l *OrderLine) Rest() event.Decimal {
 	if rest := l.Quantity.Sub(l.Received); l.Open && !rest.IsNegative() {
 		return rest
@@ -66,8 +53,7 @@ FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k(tenant_id, purchase_ord
 JOIN purchase_order_line l USING (tenant_id, purchase_order_id)
 ORDER BY k.ord, l.item_id, l.location_id`)
 
-// OrderPositions gives the positions that have a line in the orders. They never
-// change: an order's lines are those it was made with.
+// OrderPositions returns the positions with a line in the orders. They never change: an order keeps its lines.
 func OrderPositions(ctx context.Context, tx store.Tx, orders []OrderKey) (map[OrderKey][]masterdata.PositionKey, error) {
 	tenants, ids := orderColumns(orders)
 	positions := make(map[OrderKey][]masterdata.PositionKey, len(orders))
@@ -81,12 +67,12 @@ func OrderPositions(ctx context.Context, tx store.Tx, orders []OrderKey) (map[Or
 		return err
 	}, tenants, ids)
 	if err != nil {
-		return nil, fmt.Errorf("looking for the positions of %d orders: %w", len(orders), err)
+		return nil, fmt.Errorf("reading the positions of %d orders: %w", len(orders), err)
 	}
 	return positions, nil
 }
 
-// The open ones, and those of the orders named, which may be closed.
+// The open ones, and those of the named orders, which may be closed.
 var orderLines = pg.SQL(`
 SELECT k.at, l.purchase_order_id, l.quantity, l.received, l.open, l.ordinal, l.sequence
 FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS k(tenant_id, item_id, location_id, at)
@@ -99,8 +85,7 @@ JOIN purchase_order_line l USING (tenant_id, purchase_order_id, item_id, locatio
 WHERE NOT l.open
 ORDER BY 1, 6`)
 
-// OrderLines gives the open lines of locked positions, and those closed ones
-// whose orders are named, oldest first.
+// OrderLines returns the open lines of locked positions, and the closed ones whose orders are named, oldest first.
 func OrderLines(ctx context.Context, tx store.Tx, positions []*planning.Replenishment, named map[*planning.Replenishment][]string) (map[*planning.Replenishment][]*OrderLine, error) {
 	keys, at := make([]masterdata.PositionKey, len(positions)), pg.NewColumn(len(positions), 6)
 	var namedKeys []masterdata.PositionKey
@@ -143,22 +128,21 @@ func orderColumns(orders []OrderKey) (tenants, ids *pg.Texts) {
 	return tenants, ids
 }
 
-// NumberKey names a series of order numbers.
+// NumberKey identifies a series of order numbers.
 type NumberKey struct {
 	Tenant string
 	Year   int
 }
 
-// Those who draw from two series take them in one order, lest they deadlock.
+// Drawing from two series locks them in key order, lest two draws deadlock.
 var drawOrderNumbers = pg.SQL(`
 INSERT INTO purchase_order_number AS n (tenant_id, year, last) SELECT tenant_id, year, wanted
 FROM unnest($1::text[], $2::int[], $3::bigint[]) AS k(tenant_id, year, wanted) ORDER BY tenant_id, year
 ON CONFLICT (tenant_id, year) DO UPDATE SET last = n.last + excluded.last
 RETURNING tenant_id, year, last`)
 
-// DrawOrderNumbers draws as many numbers of each series as are wanted and gives
-// the first of each: the others follow it. A number drawn in a transaction that
-// is rolled back was never seen, and is drawn again.
+// DrawOrderNumbers draws as many numbers of each series as are wanted and returns the first of each; the others follow
+// it. A number drawn in a transaction that is rolled back was never visible, and is drawn again.
 func DrawOrderNumbers(ctx context.Context, tx store.Tx, wanted map[NumberKey]int) (map[NumberKey]int64, error) {
 	tenants, years, counts := pg.NewTexts(len(wanted), 16), pg.NewColumn(len(wanted), 4), pg.NewColumn(len(wanted), 4)
 	for k, n := range wanted {
@@ -180,7 +164,7 @@ func DrawOrderNumbers(ctx context.Context, tx store.Tx, wanted map[NumberKey]int
 	return first, nil
 }
 
-// NewOrder is an order of one line, and what the rule saw that asked for it.
+// NewOrder is an order of one line, and the state in which the rule asked for it.
 type NewOrder struct {
 	Line          *OrderLine
 	Position      *planning.Replenishment
@@ -190,7 +174,7 @@ type NewOrder struct {
 	Total         event.Decimal
 	CorrelationID string
 	CreatedAt     time.Time
-	// What the rule saw, before the order.
+	// The rule's and the position's versions, and the levels, before the order.
 	RuleVersion, Sequence            int64
 	Available, OnOrder, ReorderPoint event.Decimal
 }
@@ -202,9 +186,8 @@ const (
 	BookedCancelled = "CANCELLED"
 )
 
-// OnOrderBooking is a change of what is on order at a position: Quantity was
-// ordered, received or cancelled, and changed OnOrder, which is the value after
-// it, by Change.
+// OnOrderBooking is a change of on order at a position: Quantity was ordered, received or cancelled, and changed
+// OnOrder, the total after it, by Change.
 type OnOrderBooking struct {
 	Position   *planning.Replenishment
 	Ordinal    int64

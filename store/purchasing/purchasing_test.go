@@ -9,7 +9,7 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// Two orders for cups: one that has come in part, one that was rejected. All of it adds up.
+// Two orders for cups: one received in part, one rejected. All of it is consistent.
 var someOrders = []string{
 	`INSERT INTO replenishment_state (tenant_id, item_id, location_id, on_order, bookings) VALUES ('acme', 'cup', 'shop', 20, 4)`,
 	`INSERT INTO purchase_order (tenant_id, purchase_order_id, po_number, supplier_id, location_id, total_amount, priced, status, version, created_at, decided_at, decided_by) VALUES
@@ -24,7 +24,7 @@ var someOrders = []string{
 	 (4, 'CANCELLED', 'acme', 'o-2', '00000000-0000-4000-8000-000000000004', 40, -40, 20, '2026-02-02')) b`,
 }
 
-// Whatever does not add up is named. Each mistake is made in a copy of the books that does add up.
+// Every inconsistency is named. Each mistake is made in a consistent copy.
 func TestCheckPurchasing(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 2)
@@ -72,7 +72,7 @@ func TestCheckPurchasing(t *testing.T) {
 	}
 }
 
-// Positions are made on first sight, once, whatever this process believes to have seen.
+// Positions are made when first seen, once, whatever this process believes to have seen.
 func TestReplenishmentIsMadeOnFirstSight(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 2)
@@ -96,9 +96,9 @@ func TestReplenishmentIsMadeOnFirstSight(t *testing.T) {
 	if len(locked) != 3 || storetest.Value[int](t, p.URL, `SELECT count(*) FROM replenishment_state`) != 3 {
 		t.Errorf("got %d positions", len(locked))
 	}
-	// And what somebody has deleted behind its back is made anew, too.
+	// And a row deleted meanwhile is made anew, too.
 	tx = p.OpenTx()
-	storetest.Must2(known.Lock(t.Context(), tx, keys))(t)
+	storetest.MustGet(known.Lock(t.Context(), tx, keys))(t)
 	storetest.Must(t, tx.Commit())
 	p.Exec(`DELETE FROM replenishment_state WHERE item_id = 'b'`)
 	tx = p.OpenTx()

@@ -16,12 +16,11 @@ WHERE d.tenant_id = $1 AND d.sent_at IS NOT NULL
   AND EXISTS (SELECT FROM purchase_order_line l WHERE l.tenant_id = d.tenant_id AND l.purchase_order_id = d.purchase_order_id AND l.open)
 ORDER BY d.purchase_order_id`)
 
-// SentOrders gives the orders that suppliers have and have not yet brought
-// whole, as they were sent.
+// SentOrders returns the orders that suppliers have and have not delivered completely, as they were sent.
 func SentOrders(ctx context.Context, db *store.DB, tenant string) ([]string, error) {
 	var requests []string
 	if err := pg.Select(ctx, db, &requests, sentRequests, tenant); err != nil {
-		return nil, fmt.Errorf("reading the orders under way of %s: %w", tenant, err)
+		return nil, fmt.Errorf("reading the sent orders of %s: %w", tenant, err)
 	}
 	return requests, nil
 }
@@ -39,11 +38,11 @@ var waitingOrders = pg.SQL(`
 SELECT tenant_id, purchase_order_id, po_number, supplier_id, total_amount, created_at FROM purchase_order
 WHERE tenant_id = $1 AND status = 'PENDING' ORDER BY created_at, purchase_order_id`)
 
-// WaitingOrders gives a tenant's orders that nobody has decided about, oldest first.
+// WaitingOrders returns a tenant's undecided orders, oldest first.
 func WaitingOrders(ctx context.Context, db *store.DB, tenant string) ([]WaitingOrder, error) {
 	var orders []WaitingOrder
 	if err := pg.Select(ctx, db, &orders, waitingOrders, tenant); err != nil {
-		return nil, fmt.Errorf("reading the orders that wait: %w", err)
+		return nil, fmt.Errorf("reading the waiting orders: %w", err)
 	}
 	return orders, nil
 }

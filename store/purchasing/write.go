@@ -27,8 +27,7 @@ FROM unnest($1::text[], $2::text[], $10::text[], $5::text[], $11::numeric[], $7:
      AS n(tenant_id, purchase_order_id, item_id, location_id, quantity, unit_price, received, open, ordinal,
           rule_version, sequence, available, on_order, reorder_point)`)
 
-// CreateOrders writes new orders and their lines, whose positions must be locked
-// by this transaction.
+// CreateOrders writes new orders and their lines. This transaction must hold the locks of their positions.
 func CreateOrders(ctx context.Context, tx store.Tx, orders []*NewOrder) error {
 	if len(orders) == 0 {
 		return nil
@@ -71,8 +70,8 @@ UPDATE purchase_order_line l SET received = n.received, open = n.open
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::numeric[], $6::boolean[]) AS n(tenant_id, purchase_order_id, item_id, location_id, received, open)
 WHERE l.tenant_id = n.tenant_id AND l.purchase_order_id = n.purchase_order_id AND l.item_id = n.item_id AND l.location_id = n.location_id`)
 
-// UpdateOrderLines writes what has come for lines, and whether they are still
-// open. Their positions must be locked by this transaction.
+// UpdateOrderLines writes what was received for lines, and whether they are still open. This transaction must hold the
+// locks of their positions.
 func UpdateOrderLines(ctx context.Context, tx store.Tx, lines map[*OrderLine]*planning.Replenishment) error {
 	if len(lines) == 0 {
 		return nil
@@ -121,12 +120,12 @@ func BookOnOrder(ctx context.Context, tx store.Tx, bookings []OnOrderBooking) er
 	}
 	tenants, orders := orderColumns(keys)
 	if _, err := pg.Exec(ctx, tx, bookOnOrder, ids, ordinals, kinds, tenants, orders, events, quantities, changes, onOrder, occurred); err != nil {
-		return fmt.Errorf("booking %d changes of what is on order: %w", n, err)
+		return fmt.Errorf("booking %d changes of on order: %w", n, err)
 	}
 	return nil
 }
 
-// CancelledOrder is an order that somebody has taken back.
+// CancelledOrder is a cancellation of an order.
 type CancelledOrder struct {
 	OrderKey
 	By, Reason string
@@ -141,8 +140,8 @@ FROM (SELECT n.* FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5:
       ORDER BY o.tenant_id, o.purchase_order_id FOR NO KEY UPDATE OF o) n
 WHERE o.tenant_id = n.tenant_id AND o.purchase_order_id = n.purchase_order_id`)
 
-// NoteCancelled sets the status of orders, each given once, that were cancelled
-// by others than those who set it themselves: an order already CANCELLED stays as it is.
+// NoteCancelled sets the status of orders, each given once, that another worker cancelled: an order already CANCELLED
+// stays as it is.
 func NoteCancelled(ctx context.Context, tx store.Tx, orders []CancelledOrder) error {
 	if len(orders) == 0 {
 		return nil

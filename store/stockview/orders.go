@@ -15,42 +15,29 @@ import (
 	"github.com/composerp/composerp/store/purchasing"
 )
 
-// # On order, as the stock view knows it
-//
-// The view keeps what it was told (orders, their lines, receipts), each with its
-// place in the log, and works out from all of it what came for which line. So
-// the order in which events arrive changes nothing. It is worked out anew when a
-// fact of a position arrives, which is as often as it is ordered or received, and
-// not as often as it is sold.
-//
-// Facts are written under the row that they are worked out under: orders first,
-// in key order, then positions (stock_supply), in key order. Of two who hear of
-// one order or one position at once the second waits, and sees what the first
-// has written.
-
-// OrderNews is what has been heard of an order: any of its creation, approval and
-// cancellation, and of the rules that asked for it.
+// OrderNews is the new facts about an order: any of its creation, approval and cancellation, and the rules that asked
+// for it.
 type OrderNews struct {
 	purchasing.OrderKey
 	Triggers []OrderTrigger
-	// Creation is nil where that is not among it.
+	// Creation is nil when it is not among the facts.
 	Creation *OrderCreation
 	Approved bool
-	// CancelledAt is the cancellation's place in the log, nil where that is not among it.
+	// CancelledAt is the cancellation's log position, nil when it is not among the facts.
 	CancelledAt *int64
 }
 
-// OrderTrigger is what a rule saw when it asked for an order: the position's version.
+// OrderTrigger is the state in which a rule asked for an order: the position's version.
 type OrderTrigger struct {
 	masterdata.PositionKey
 	Sequence int64
 }
 
-// OrderCreation is what the creation of an order tells.
+// OrderCreation is the content of PURCHASE_ORDER_CREATED.
 type OrderCreation struct {
 	Number, Supplier, Location string
 	At                         time.Time
-	// Seq is its place in the log.
+	// Seq is its log position.
 	Seq   int64
 	Lines []event.PurchaseOrderLine
 }
@@ -67,7 +54,7 @@ SET po_number = CASE WHEN o.created_seq IS NULL THEN excluded.po_number ELSE o.p
     ordered_at = coalesce(o.ordered_at, excluded.ordered_at), created_seq = coalesce(o.created_seq, excluded.created_seq),
     approved = o.approved OR excluded.approved, cancelled_seq = coalesce(o.cancelled_seq, excluded.cancelled_seq)`)
 
-// A line may be heard of by its trigger or by its order's creation first.
+// Trigger and creation of a line arrive in either order.
 var noteOrderLines = pg.SQL(`
 INSERT INTO stock_order_line AS l (tenant_id, item_id, location_id, purchase_order_id, ordered, position_seq)
 SELECT tenant_id, item_id, location_id, purchase_order_id, sum(ordered), max(position_seq)
@@ -77,7 +64,7 @@ GROUP BY tenant_id, item_id, location_id, purchase_order_id
 ON CONFLICT (tenant_id, item_id, location_id, purchase_order_id) DO UPDATE
 SET ordered = greatest(l.ordered, excluded.ordered), position_seq = greatest(l.position_seq, excluded.position_seq)`)
 
-// NoteOrders keeps what was heard of orders, at most one news an order, written in key order.
+// NoteOrders stores facts about orders, at most one OrderNews an order, written in key order.
 func NoteOrders(ctx context.Context, tx store.Tx, news []OrderNews) error {
 	slices.SortFunc(news, func(a, b OrderNews) int { return compareOrderKeys(a.OrderKey, b.OrderKey) })
 	n := len(news)
@@ -139,8 +126,8 @@ var orderedPositions = pg.SQL(`
 SELECT DISTINCT l.tenant_id, l.item_id, l.location_id FROM unnest($1::text[], $2::text[]) AS k(tenant_id, purchase_order_id)
 JOIN stock_order_line l USING (tenant_id, purchase_order_id)`)
 
-// OrderedPositions gives the positions that the orders have lines at, as far as
-// their creation has been heard of. The orders must have been noted by this transaction.
+// OrderedPositions returns the positions that the orders have lines at, as far as their creation has arrived. This
+// transaction must have noted the orders.
 func OrderedPositions(ctx context.Context, tx store.Tx, orders []purchasing.OrderKey) ([]masterdata.PositionKey, error) {
 	tenants, ids := pg.NewTexts(len(orders), 16), pg.NewTexts(len(orders), 36)
 	for _, o := range orders {
@@ -155,7 +142,7 @@ func OrderedPositions(ctx context.Context, tx store.Tx, orders []purchasing.Orde
 		return err
 	}, tenants, ids)
 	if err != nil {
-		return nil, fmt.Errorf("looking for the positions of %d orders: %w", len(orders), err)
+		return nil, fmt.Errorf("reading the positions of %d orders: %w", len(orders), err)
 	}
 	return keys, nil
 }

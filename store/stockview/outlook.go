@@ -11,21 +11,21 @@ import (
 	"github.com/composerp/composerp/store/masterdata"
 )
 
-// Outlook is what has been heard of what is expected of a position. What was not heard of is nil.
+// Outlook is new facts about a position's expected demand and rule; nil fields have not changed.
 type Outlook struct {
 	masterdata.PositionKey
 	Demand  *DailyDemand
 	Trigger *RuleTrigger
 }
 
-// DailyDemand is a forecast in one figure: so many units a day from Start on. Seq is its place in the log.
+// DailyDemand is a forecast as one number: units a day from Start on. Seq is its log position.
 type DailyDemand struct {
 	Units event.Decimal
 	Start event.Date
 	Seq   int64
 }
 
-// RuleTrigger is the reorder point of a rule that asked for more. Seq is its place in the log.
+// RuleTrigger is the reorder point of a rule that asked for more. Seq is its log position.
 type RuleTrigger struct {
 	ReorderPoint event.Decimal
 	Seq          int64
@@ -36,7 +36,7 @@ const (
 	newerTrigger  = `(o.triggered_seq IS NULL OR o.triggered_seq < excluded.triggered_seq)`
 )
 
-// Both in one statement: in two, each in key order, two slots could wait for each other.
+// One statement: with two, each in key order, two slots could wait for each other.
 var noteOutlook = pg.SQL(`
 INSERT INTO stock_outlook AS o (tenant_id, item_id, location_id, daily_demand, forecast_start, forecast_seq, reorder_point, triggered_seq)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::numeric[], $5::date[], $6::bigint[], $7::numeric[], $8::bigint[])
@@ -47,9 +47,8 @@ SET daily_demand = CASE WHEN ` + newerForecast + ` THEN excluded.daily_demand EL
     reorder_point = CASE WHEN ` + newerTrigger + ` THEN excluded.reorder_point ELSE o.reorder_point END,
     triggered_seq = CASE WHEN ` + newerTrigger + ` THEN excluded.triggered_seq ELSE o.triggered_seq END`)
 
-// NoteOutlook keeps what is newer than what is known: a forecast that starts
-// later or, of one start, stands later in the log; a trigger that stands later in
-// the log. At most one outlook a position is given; they are written in key order.
+// NoteOutlook stores what is newer than the stored: a forecast that starts later or, with the same start, has a higher
+// log position; a trigger with a higher log position. At most one outlook a position, written in key order.
 func NoteOutlook(ctx context.Context, tx store.Tx, outlook []Outlook) error {
 	slices.SortFunc(outlook, func(a, b Outlook) int { return masterdata.ComparePositionKeys(a.PositionKey, b.PositionKey) })
 	n := len(outlook)
@@ -76,7 +75,7 @@ func NoteOutlook(ctx context.Context, tx store.Tx, outlook []Outlook) error {
 	}
 	tenants, items, locations := masterdata.KeyColumns(keys)
 	if _, err := pg.Exec(ctx, tx, noteOutlook, tenants, items, locations, units, starts, forecast, points, triggered); err != nil {
-		return fmt.Errorf("noting the outlook of %d positions: %w", n, err)
+		return fmt.Errorf("writing the outlook of %d positions: %w", n, err)
 	}
 	return nil
 }

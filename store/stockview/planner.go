@@ -12,8 +12,8 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// PlannedStock is a position as a planner looks at it: what stands there, what is
-// on its way, and how long it will last. The JSON names are the events'.
+// PlannedStock is a position for a planner: what is on hand, on order, and how long it will last. The JSON names are
+// the events'.
 type PlannedStock struct {
 	Tenant    string        `json:"tenantId"`
 	Item      string        `json:"itemId"`
@@ -23,65 +23,65 @@ type PlannedStock struct {
 	Reserved  event.Decimal `json:"reserved"`
 	Available event.Decimal `json:"available"`
 	OnOrder   event.Decimal `json:"onOrder"`
-	// DailyDemand is the mean of the newest forecast's days, nil where there is none.
+	// DailyDemand is the mean of the newest forecast's days, nil when there is none.
 	DailyDemand *event.Decimal `json:"dailyDemand"`
-	// DaysOfCover is available / daily demand, 0 where nothing is available; nil where no demand is expected.
+	// DaysOfCover is available / daily demand, 0 when nothing is available; nil when no demand is expected.
 	DaysOfCover *event.Decimal `json:"daysOfCover"`
-	// ReorderPoint is nil where nothing will be ordered.
+	// ReorderPoint is nil when nothing will be ordered.
 	ReorderPoint *event.Decimal `json:"reorderPoint"`
 	Sequence     int64          `json:"sequence"`
-	// LastMovement is nil where nothing has moved yet.
+	// LastMovement is nil when nothing has moved yet.
 	LastMovement *time.Time `json:"lastMovementAt"`
 	LastType     string     `json:"lastMovementType"`
-	// Low tells that the available stock is below the threshold it was last said to be low by.
+	// Low means that available is below the threshold of the last low-stock report.
 	Low  bool       `json:"low"`
 	Next *NextOrder `json:"nextOrder"`
 }
 
-// NextOrder is the oldest open order of a position; or, where none is open, the
-// day on which one will be due, by the expected demand.
+// NextOrder is the oldest open order of a position; or, when none is open, the day on which one will be due by the
+// expected demand.
 type NextOrder struct {
 	Order    string `json:"purchaseOrderId,omitempty"`
 	Number   string `json:"poNumber,omitempty"`
 	Supplier string `json:"supplierId,omitempty"`
 	// Status is PENDING or APPROVED.
 	Status string `json:"status,omitempty"`
-	// Quantity is what it still awaits.
+	// Quantity is what is still to be received.
 	Quantity *event.Decimal `json:"quantity,omitempty"`
-	// OrderedOn is the business day at the location; ExpectedOn is the supplier's lead time later, "" where that is not known.
+	// OrderedOn is the business day at the location; ExpectedOn is the supplier's lead time later, "" when that is not
+	// known.
 	OrderedOn  event.Date `json:"orderedOn,omitempty"`
 	ExpectedOn event.Date `json:"expectedOn,omitempty"`
-	// ReorderOn is the day on which available stock will be at the reorder point; set alone.
+	// ReorderOn is the day on which available will reach the reorder point; no other field is set then.
 	ReorderOn event.Date `json:"reorderOn,omitempty"`
 }
 
-// StockQuery says which positions a planner wants to see, and in which order. The zero value is all of them, by item.
+// StockQuery selects and sorts positions. The zero value is all of them, by item.
 type StockQuery struct {
 	Tenant, Item, Location string
 	// Supplier is the rule's, or the next order's.
 	Supplier               string
 	Low, OnOrder, Negative bool
-	// CoverBelow leaves those that last so many days or longer, or for ever, out; nil leaves none out.
+	// CoverBelow selects positions that last fewer days than this; nil selects all.
 	CoverBelow *event.Decimal
-	// Sort is one of StockSorts; "" is by tenant, item and location. What a position does not have comes last.
+	// Sort is one of StockSorts; "" is by tenant, item and location. Missing values come last.
 	Sort       string
 	Descending bool
-	// Limit is how many at most; 0 is no limit.
+	// Limit is the maximum number of rows; 0 is no limit.
 	Limit int
 }
 
-// StockSorts are what StockQuery can sort by.
+// StockSorts are the values of StockQuery.Sort.
 var StockSorts = []string{"item", "on-hand", "available", "cover", "last-movement", "next-order"}
 
-// ruleReorderPoint is the point at which replenishment orders: an auto rule's
-// follows the forecast, as far as it has been worked out for the rule as it is
-// now; else what the rule last asked for more by; nothing where the rule only watches.
+// ruleReorderPoint is the point at which replenishment orders: for an auto rule the one computed from the forecast for
+// this version of the rule; else the point of the rule's last trigger; null when the rule only watches.
 const ruleReorderPoint = `
 CASE WHEN r.supplier_id IS NULL THEN NULL
      WHEN r.mode = 'auto' THEN coalesce(CASE WHEN e.planned_version = r.version THEN e.reorder_point END, r.reorder_point, o.reorder_point)
      ELSE r.reorder_point END`
 
-// A hundred years of cover are as good as for ever: no day is worked out beyond them.
+// A hundred years of cover count as endless: no day is computed beyond them.
 var plannedStock = pg.SQL(`
 WITH today AS (
     SELECT p.tenant_id, p.location_id, (p.latest AT TIME ZONE coalesce(l.timezone, 'UTC'))::date AS day
@@ -129,8 +129,8 @@ ORDER BY CASE WHEN $10::boolean THEN -1 ELSE 1 END *
          CASE WHEN $10 AND $9 IN ('', 'item') THEN p.item_id END DESC, p.tenant_id, p.item_id, p.location_id
 LIMIT nullif($11::int, 0)`)
 
-// PlannedStock reads the stock as a planner looks at it. A position is there once
-// it has moved, or as long as something is on order for it.
+// ListPlannedStock reads the stock for a planner. A position is listed once it has moved, or while something is on
+// order for it.
 func ListPlannedStock(ctx context.Context, db *store.DB, q StockQuery) ([]PlannedStock, error) {
 	if q.Sort != "" && !slices.Contains(StockSorts, q.Sort) {
 		return nil, fmt.Errorf("%w: stock cannot be sorted by %q", store.ErrConfiguration, q.Sort)
@@ -155,7 +155,7 @@ func ListPlannedStock(ctx context.Context, db *store.DB, q StockQuery) ([]Planne
 	return rows, nil
 }
 
-// complete gives the next order, nil where there is none and none will be due.
+// complete returns the next order, nil when there is none and none will be due.
 func (n NextOrder) complete(approved bool) *NextOrder {
 	switch {
 	case n.Order == "" && n.ReorderOn == "":

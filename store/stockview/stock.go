@@ -14,8 +14,7 @@ import (
 	"github.com/composerp/composerp/store/masterdata"
 )
 
-// Stock is a row of the stock read model: a position as the last
-// INVENTORY_UPDATED of it told. The JSON names are the events'.
+// Stock is a row of the stock read model: a position as of its last INVENTORY_UPDATED. The JSON names are the events'.
 type Stock struct {
 	Tenant       string        `db:"tenant_id" json:"tenantId"`
 	Item         string        `db:"item_id" json:"itemId"`
@@ -27,7 +26,7 @@ type Stock struct {
 	Sequence     int64         `db:"sequence" json:"sequence"`
 	LastMovement time.Time     `db:"last_movement_at" json:"lastMovementAt"`
 	LastType     string        `db:"last_movement_type" json:"lastMovementType"`
-	// Low tells that the available stock is below the threshold it was last said to be low by.
+	// Low means that available is below the threshold of the last low-stock report.
 	Low bool `db:"low" json:"low"`
 }
 
@@ -35,8 +34,7 @@ func (s *Stock) key() masterdata.PositionKey {
 	return masterdata.PositionKey{Tenant: s.Tenant, Item: s.Item, Location: s.Location}
 }
 
-// A row never goes back: of two events the one with the higher sequence stays,
-// in whatever order they come.
+// A row never goes back: of two events the one with the higher sequence stays, in whatever order they come.
 var updateStock = pg.SQL(`
 INSERT INTO stock AS s (tenant_id, item_id, location_id, on_hand, reserved, available, sequence, last_movement_at, last_movement_type)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::numeric[], $5::numeric[], $6::numeric[], $7::bigint[], $8::timestamptz[], $9::text[])
@@ -45,8 +43,7 @@ SET on_hand = excluded.on_hand, reserved = excluded.reserved, available = exclud
     last_movement_at = excluded.last_movement_at, last_movement_type = excluded.last_movement_type
 WHERE s.sequence < excluded.sequence`)
 
-// UpdateStock brings the read model up to the rows given, at most one a
-// position, written in key order.
+// UpdateStock writes rows of the read model, at most one a position, in key order.
 func UpdateStock(ctx context.Context, tx store.Tx, rows []Stock) error {
 	slices.SortFunc(rows, func(a, b Stock) int { return masterdata.ComparePositionKeys(a.key(), b.key()) })
 	n := len(rows)
@@ -71,7 +68,7 @@ func UpdateStock(ctx context.Context, tx store.Tx, rows []Stock) error {
 	return nil
 }
 
-// LowStock is a position's stock said to be low.
+// LowStock is a low-stock report of a position.
 type LowStock struct {
 	masterdata.PositionKey
 	Threshold event.Decimal
@@ -86,16 +83,15 @@ ON CONFLICT (tenant_id, item_id, location_id) DO UPDATE
 SET threshold = excluded.threshold, sequence = excluded.sequence, said_at = excluded.said_at
 WHERE l.sequence < excluded.sequence`)
 
-// NoteLowStock keeps the newest word of each position, at most one given a
-// position, written in key order.
-func NoteLowStock(ctx context.Context, tx store.Tx, said []LowStock) error {
-	slices.SortFunc(said, func(a, b LowStock) int { return masterdata.ComparePositionKeys(a.PositionKey, b.PositionKey) })
-	n := len(said)
+// NoteLowStock stores the newest report of each position, at most one given a position, in key order.
+func NoteLowStock(ctx context.Context, tx store.Tx, reports []LowStock) error {
+	slices.SortFunc(reports, func(a, b LowStock) int { return masterdata.ComparePositionKeys(a.PositionKey, b.PositionKey) })
+	n := len(reports)
 	keys := make([]masterdata.PositionKey, n)
 	thresholds, at, sequences := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.Int64Array, n)
-	for i := range said {
-		keys[i], thresholds[i], sequences[i] = said[i].PositionKey, said[i].Threshold.String(), said[i].Sequence
-		at[i] = said[i].SaidAt.UTC().Format(time.RFC3339Nano)
+	for i := range reports {
+		keys[i], thresholds[i], sequences[i] = reports[i].PositionKey, reports[i].Threshold.String(), reports[i].Sequence
+		at[i] = reports[i].SaidAt.UTC().Format(time.RFC3339Nano)
 	}
 	tenants, items, locations := masterdata.KeyColumns(keys)
 	if _, err := pg.Exec(ctx, tx, noteLowStock, tenants, items, locations, thresholds, sequences, at); err != nil {
@@ -111,7 +107,7 @@ FROM stock s LEFT JOIN item i USING (tenant_id, item_id) LEFT JOIN low_stock l U
 WHERE ($1 = '' OR s.tenant_id = $1) AND ($2 = '' OR s.item_id = $2) AND ($3 = '' OR s.location_id = $3)
 ORDER BY s.tenant_id, s.item_id, s.location_id`)
 
-// StockRows reads the read model; an empty tenant, item or location means all of them.
+// StockRows reads the read model; an empty tenant, item or location selects all.
 func StockRows(ctx context.Context, db *store.DB, of masterdata.PositionKey) ([]Stock, error) {
 	rows := []Stock{}
 	if err := pg.Select(ctx, db, &rows, stockRows, of.Tenant, of.Item, of.Location); err != nil {

@@ -14,19 +14,19 @@ import (
 	"github.com/composerp/composerp/store/masterdata"
 )
 
-// SupplyLine is what an order asks for at a position, and what has come for it.
+// SupplyLine is the quantity an order asks for at a position, and what was received for it.
 type SupplyLine struct {
 	Order             string
 	Ordered, Received event.Decimal
-	// CreatedAt and CancelledAt are places in the log; CancelledAt is nil where the order stands.
+	// CreatedAt and CancelledAt are log positions; CancelledAt is nil for an order that stands.
 	CreatedAt   int64
 	CancelledAt *int64
-	// Sequence is the position's version that its rule saw, 0 where that is not known.
+	// Sequence is the position's version when the rule asked for the line, 0 when that is not known.
 	Sequence int64
 	stored   event.Decimal // received, in the database
 }
 
-// Rest is what the line still awaits.
+// Rest is the quantity still to be received.
 func (l *SupplyLine) Rest() event.Decimal {
 	if l.CancelledAt != nil || !l.Received.LessThan(l.Ordered) {
 		return event.Decimal{}
@@ -34,20 +34,20 @@ func (l *SupplyLine) Rest() event.Decimal {
 	return l.Ordered.Sub(l.Received)
 }
 
-// SupplyReceipt is goods that a supplier has sent.
+// SupplyReceipt is a delivery by a supplier.
 type SupplyReceipt struct {
 	EventID uuid.UUID
-	// Seq is its place in the log.
+	// Seq is its log position.
 	Seq int64
 	// Sequence is the position's version after it.
 	Sequence int64
-	// Order is the order it answers, "" where the warehouse did not know.
+	// Order is the order it answers, "" when the warehouse did not know.
 	Order    string
 	Quantity event.Decimal
 }
 
-// Supply is what is known of what is on its way to a position, locked by the
-// transaction that read it. Lines and receipts stand in log order.
+// Supply is everything known about deliveries to a position, locked by the transaction that read it. Lines and
+// receipts are in log order.
 type Supply struct {
 	masterdata.PositionKey
 	Lines    []*SupplyLine
@@ -78,8 +78,8 @@ FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k(tenant_id, 
 JOIN stock_receipt r USING (tenant_id, item_id, location_id)
 ORDER BY k.ord, r.log_seq, r.event_id`)
 
-// Supplies locks what is on its way to positions, keeps the receipts among the
-// news, which may be none, and gives all that is known of the positions then.
+// Supplies locks the supply of positions, stores their new receipts, which may be none, and returns everything then
+// known of the positions.
 func Supplies(ctx context.Context, tx store.Tx, news map[masterdata.PositionKey][]SupplyReceipt) ([]*Supply, error) {
 	supplies := make([]*Supply, 0, len(news))
 	keys := make([]masterdata.PositionKey, 0, len(news))
@@ -125,12 +125,12 @@ func Supplies(ctx context.Context, tx store.Tx, news map[masterdata.PositionKey]
 
 func noteReceipts(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey, news map[masterdata.PositionKey][]SupplyReceipt) error {
 	var of []masterdata.PositionKey
-	ids, places, sequences, orders, quantities := pg.NewColumn(len(keys), 36), pg.NewColumn(len(keys), 8), pg.NewColumn(len(keys), 8), pg.NewTexts(len(keys), 36), pg.NewColumn(len(keys), 8)
+	ids, seqs, sequences, orders, quantities := pg.NewColumn(len(keys), 36), pg.NewColumn(len(keys), 8), pg.NewColumn(len(keys), 8), pg.NewTexts(len(keys), 36), pg.NewColumn(len(keys), 8)
 	for _, k := range keys {
 		for _, r := range news[k] {
 			of = append(of, k)
 			ids.UUID(r.EventID)
-			places.Integer(r.Seq)
+			seqs.Integer(r.Seq)
 			sequences.Integer(r.Sequence)
 			orders.Add(r.Order)
 			quantities.Decimal(r.Quantity)
@@ -140,7 +140,7 @@ func noteReceipts(ctx context.Context, tx store.Tx, keys []masterdata.PositionKe
 		return nil
 	}
 	tenants, items, locations := masterdata.KeyColumns(of)
-	if _, err := pg.Exec(ctx, tx, noteReceiptsSQL, tenants, items, locations, ids, places, sequences, orders, quantities); err != nil {
+	if _, err := pg.Exec(ctx, tx, noteReceiptsSQL, tenants, items, locations, ids, seqs, sequences, orders, quantities); err != nil {
 		return fmt.Errorf("noting %d receipts: %w", len(of), err)
 	}
 	return nil
@@ -156,8 +156,8 @@ UPDATE stock_supply s SET on_order = n.on_order, next_order = n.next_order, next
 FROM unnest($6::text[], $7::text[], $8::text[], $9::numeric[], $10::text[], $11::numeric[]) AS n(tenant_id, item_id, location_id, on_order, next_order, next_quantity)
 WHERE s.tenant_id = n.tenant_id AND s.item_id = n.item_id AND s.location_id = n.location_id`)
 
-// WriteSupplies writes what has come for the lines of supplies that this
-// transaction has locked, and what that leaves on order.
+// WriteSupplies writes what was received for the lines of supplies that this transaction has locked, and the on-order
+// quantity that leaves.
 func WriteSupplies(ctx context.Context, tx store.Tx, supplies []*Supply) error {
 	n := len(supplies)
 	var lines, positions []masterdata.PositionKey

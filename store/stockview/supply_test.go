@@ -13,9 +13,9 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// Two slots hear of one position at once: the second waits for the first, and
-// then works with what both have heard.
-func TestSuppliesAreWorkedOutOneAfterTheOther(t *testing.T) {
+// Two slots handle events of one position at once: the second waits for the first, and then computes with the facts of
+// both.
+func TestSuppliesAreSerialized(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
 	key := masterdata.PositionKey{Tenant: "shop", Item: "i", Location: "S"}
@@ -49,9 +49,9 @@ func TestSuppliesAreWorkedOutOneAfterTheOther(t *testing.T) {
 	}
 }
 
-// An order's approval or cancellation that comes while its creation is written
-// waits for it, and finds its lines then.
-func TestOrdersAreNotedOneAfterTheOther(t *testing.T) {
+// An order's approval or cancellation that arrives while its creation is written waits for it, and then finds its
+// lines.
+func TestOrderFactsAreSerialized(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
 	order := purchasing.OrderKey{Tenant: "shop", Order: "po-1"}

@@ -11,15 +11,10 @@ import (
 	"github.com/composerp/composerp/store/masterdata"
 )
 
-// # Going on
-//
-// What follows is for whoever lives beside the fleet and comes back: on which day
-// it was left, and what was under way then.
-
 var lastMovementAt = pg.SQL(`SELECT max(last_movement_at) FROM stock WHERE tenant_id = $1`)
 
-// LastBusinessDate is the day of a tenant's latest movement that the stock read
-// model knows of, as the zone's calendars have it; "" when there is none.
+// LastBusinessDate is the day of a tenant's latest movement in the stock read model, by the zone's calendar; "" when
+// there is none.
 func LastBusinessDate(ctx context.Context, db *store.DB, tenant string, zone *time.Location) (event.Date, error) {
 	var at *time.Time
 	if err := pg.Get(ctx, db, &at, lastMovementAt, tenant); err != nil {
@@ -31,19 +26,19 @@ func LastBusinessDate(ctx context.Context, db *store.DB, tenant string, zone *ti
 	return masterdata.BusinessDate(*at, zone), nil
 }
 
-// Pulse is how a tenant's stock and orders stand at a moment.
+// TenantSummary counts a tenant's positions and orders.
 type TenantSummary struct {
 	Low      int64 `db:"low" json:"low"`           // positions below their threshold
 	Out      int64 `db:"out" json:"out"`           // positions with a rule and nothing on hand
 	Watched  int64 `db:"watched" json:"watched"`   // positions with a rule
 	Waiting  int64 `db:"waiting" json:"waiting"`   // orders that a person must decide
 	Unsent   int64 `db:"unsent" json:"unsent"`     // approved, and not yet confirmed by the supplier
-	Sent     int64 `db:"sent" json:"sent"`         // confirmed, and not yet come whole
-	Received int64 `db:"received" json:"received"` // come whole
+	Sent     int64 `db:"sent" json:"sent"`         // confirmed, and not completely received
+	Received int64 `db:"received" json:"received"` // completely received
 	Rejected int64 `db:"rejected" json:"rejected"` // cancelled
 }
 
-// Ordered is how many orders there are in all.
+// Ordered is the number of orders in all.
 func (p TenantSummary) Ordered() int64 {
 	return p.Waiting + p.Unsent + p.Sent + p.Received + p.Rejected
 }
@@ -61,12 +56,12 @@ SELECT s.*, o.* FROM (
     JOIN purchase_order o USING (tenant_id, purchase_order_id)
     LEFT JOIN dispatch d USING (tenant_id, purchase_order_id)) o`)
 
-// Pulse counts how a tenant stands. It reads every position with a rule and every
-// order: a look of some milliseconds for a thousand of them.
+// SummarizeTenant counts a tenant's positions and orders. It reads every position with a rule and every order: some
+// milliseconds for a thousand of them.
 func SummarizeTenant(ctx context.Context, db *store.DB, tenant string) (TenantSummary, error) {
 	var p TenantSummary
 	if err := pg.Get(ctx, db, &p, tenantSummary, tenant); err != nil {
-		return TenantSummary{}, fmt.Errorf("counting how %s stands: %w", tenant, err)
+		return TenantSummary{}, fmt.Errorf("summarizing tenant %s: %w", tenant, err)
 	}
 	return p, nil
 }

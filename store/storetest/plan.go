@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// plan is what EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) tells of a node.
+// Plan is a node of EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON).
 type Plan struct {
 	NodeType string  `json:"Node Type"`
 	Relation string  `json:"Relation Name"`
@@ -22,6 +22,7 @@ type Plan struct {
 	Plans    []Plan  `json:"Plans"`
 }
 
+// Walk visits the node and everything below it.
 func (p Plan) Walk(visit func(Plan)) {
 	visit(p)
 	for _, child := range p.Plans {
@@ -29,6 +30,7 @@ func (p Plan) Walk(visit func(Plan)) {
 	}
 }
 
+// String is a line a node.
 func (p Plan) String() string {
 	var b strings.Builder
 	p.Walk(func(n Plan) {
@@ -37,7 +39,7 @@ func (p Plan) String() string {
 	return b.String()
 }
 
-// touched are the tables with the prefix that were really looked into.
+// Touched are the tables with the prefix that were really read.
 func (p Plan) Touched(prefix string) []string {
 	var tables []string
 	p.Walk(func(n Plan) {
@@ -49,7 +51,7 @@ func (p Plan) Touched(prefix string) []string {
 	return tables
 }
 
-// explain runs a statement as a prepared one, with a plan for these parameters or a generic one.
+// Explain runs a statement as a prepared one, with a plan for these parameters or a generic one.
 func (p *Env) Explain(mode, query, types string, args ...any) Plan {
 	p.Helper()
 	conn, err := p.SQL().Conn(context.Background())
@@ -63,7 +65,7 @@ func (p *Env) Explain(mode, query, types string, args ...any) Plan {
 		`SET plan_cache_mode = ` + mode,
 		`PREPARE explained (` + types + `) AS ` + query,
 	} {
-		Must2(conn.ExecContext(context.Background(), q))(p)
+		MustGet(conn.ExecContext(context.Background(), q))(p)
 	}
 	defer conn.ExecContext(context.Background(), `DEALLOCATE explained; RESET ALL`)
 	var out []byte
@@ -73,5 +75,5 @@ func (p *Env) Explain(mode, query, types string, args ...any) Plan {
 	return plans[0].Plan
 }
 
-// untuned gives the planner PostgreSQL's own settings, whatever the store sets: reading the log should not depend on them.
+// Untuned sets PostgreSQL's own planner settings in place of the store's: reading the log should not depend on those.
 const Untuned = `; SET random_page_cost = 4; SET enable_seqscan = on`

@@ -9,7 +9,7 @@ import (
 	"github.com/composerp/composerp/store/purchasing"
 )
 
-// CheckPurchasing names each order, line or booking that does not add up: see purchasing.CheckPurchasing. None is well.
+// CheckPurchasing names each inconsistency of orders, lines and bookings: see purchasing.PurchasingProblemsSQL.
 func CheckPurchasing(ctx context.Context, db *store.DB) ([]string, error) {
 	var wrong []string
 	if err := pg.Select(ctx, db, &wrong, purchasing.PurchasingProblemsSQL); err != nil {

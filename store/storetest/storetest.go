@@ -1,8 +1,10 @@
-// Package storetest gives tests a database of their own on a real PostgreSQL.
+// Package storetest gives tests a database of their own on a real PostgreSQL, and the helpers to drive and break it.
 //
-// The server is the one `make test` has started, or else a private one that
-// lives as long as the test binary. Each database is copied from a template that
-// was migrated once, and dropped when its test ends.
+// The server is the one that `make test` has started, or else a private one for the life of the test binary. Each
+// database is copied from a template that was migrated once, and dropped when its test ends.
+//
+// Tests outside store/ use URL, DB, Open and SQL of their own (Exec, Value, Lock). Tests under store/ use an Env, which
+// adds the log: transactions, a Ticker that goes step by step, Readers, claims and query plans.
 package storetest
 
 import (
@@ -15,9 +17,9 @@ import (
 	"testing"
 	"time"
 
-	_ "github.com/lib/pq" // the driver of the bare connection that makes databases
-	"golang.org/x/sync/errgroup"
+	_ "github.com/lib/pq" // the driver of the bare connections that make databases
 
+	"github.com/composerp/composerp/deploy/chaos/proxy"
 	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/store"
 )
@@ -29,13 +31,13 @@ var (
 	counter      atomic.Int64
 )
 
-// DB opens a migrated database that nobody else uses.
+// DB opens a pool on a new migrated database.
 func DB(t testing.TB) *store.DB {
 	t.Helper()
 	return Open(t, URL(t), 8)
 }
 
-// Open opens one more pool on a database of URL.
+// Open opens another pool on a database of URL.
 func Open(t testing.TB, databaseURL string, connections int) *store.DB {
 	t.Helper()
 	db, err := store.Open(t.Context(), store.Config{URL: databaseURL, Name: "test", Connections: connections})
@@ -46,7 +48,7 @@ func Open(t testing.TB, databaseURL string, connections int) *store.DB {
 	return db
 }
 
-// URL makes a migrated database that nobody else uses and gives its URL.
+// URL makes a migrated database and returns its URL.
 func URL(t testing.TB) string {
 	t.Helper()
 	server := localtest.Database(t)
@@ -63,11 +65,38 @@ func URL(t testing.TB) string {
 			t.Logf("dropping the test database: %v", err)
 		}
 	})
-	return withDatabase(server, name)
+	return changed(server, func(u *url.URL) { u.Path = "/" + name })
 }
 
-// drop deletes a database. An autovacuum worker in it is the superuser's, and
-// cannot be sent away by others: it is waited for.
+// WithParameter returns the URL with a connection parameter.
+func WithParameter(databaseURL, key, value string) string {
+	return changed(databaseURL, func(u *url.URL) {
+		q := u.Query()
+		q.Set(key, value)
+		u.RawQuery = q.Encode()
+	})
+}
+
+// Proxied starts a proxy before the server, and returns the URL through it.
+func Proxied(t testing.TB, databaseURL string) (*proxy.Proxy, string) {
+	t.Helper()
+	p, through, err := proxy.Before(databaseURL)
+	Must(t, err)
+	t.Cleanup(p.Close)
+	return p, through
+}
+
+func changed(databaseURL string, change func(u *url.URL)) string {
+	u, err := url.Parse(databaseURL)
+	if err != nil {
+		panic(err) // the URL has been used already
+	}
+	change(u)
+	return u.String()
+}
+
+// drop deletes a database. An autovacuum worker in it belongs to the superuser and cannot be terminated: drop waits
+// for it.
 func drop(server, name string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
@@ -84,14 +113,13 @@ func drop(server, name string) error {
 	}
 }
 
-// makeTemplate migrates a database of this test binary's own. Several binaries
-// may do so at once, each under its own name.
+// makeTemplate migrates a database of this test binary's own: several may run at once, each under its own name.
 func makeTemplate(ctx context.Context, server string) (string, error) {
 	name := fmt.Sprintf("template_%d", time.Now().UnixNano())
 	if err := execute(ctx, server, `CREATE DATABASE `+name); err != nil {
 		return "", err
 	}
-	db, err := store.Open(ctx, store.Config{URL: withDatabase(server, name)})
+	db, err := store.Open(ctx, store.Config{URL: changed(server, func(u *url.URL) { u.Path = "/" + name })})
 	if err != nil {
 		return "", err
 	}
@@ -100,85 +128,12 @@ func makeTemplate(ctx context.Context, server string) (string, error) {
 	return name, err
 }
 
-func execute(ctx context.Context, server, statement string) error {
+func execute(ctx context.Context, server, statement string, args ...any) error {
 	db, err := sql.Open("postgres", server)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	_, err = db.ExecContext(ctx, statement)
+	_, err = db.ExecContext(ctx, statement, args...)
 	return err
-}
-
-func withDatabase(server, name string) string {
-	u, err := url.Parse(server)
-	if err != nil {
-		panic(err) // the server's URL has been used already
-	}
-	u.Path = "/" + name
-	return u.String()
-}
-
-// Exec runs SQL of the test's own on a database of URL: to look, and to break things.
-func Exec(t testing.TB, databaseURL, statement string, args ...any) {
-	t.Helper()
-	db, err := sql.Open("postgres", databaseURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if _, err := db.ExecContext(t.Context(), statement, args...); err != nil {
-		t.Fatalf("%s: %v", statement, err)
-	}
-}
-
-// Value reads one value by SQL of the test's own.
-func Value[T any](t testing.TB, databaseURL, query string, args ...any) T {
-	t.Helper()
-	db, err := sql.Open("postgres", databaseURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	var v T
-	if err := db.QueryRowContext(t.Context(), query, args...).Scan(&v); err != nil {
-		t.Fatalf("%s: %v", query, err)
-	}
-	return v
-}
-
-// Lock runs a statement in a transaction that stays open until release, or the end of the test: whoever wants what it has locked waits.
-func Lock(t testing.TB, databaseURL, statement string) (release func()) {
-	t.Helper()
-	db, err := sql.Open("postgres", databaseURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tx, err := db.Begin()
-	if err == nil {
-		_, err = tx.Exec(statement)
-	}
-	if err != nil {
-		t.Fatalf("%s: %v", statement, err)
-	}
-	release = sync.OnceFunc(func() {
-		if err := tx.Rollback(); err != nil {
-			t.Error(err)
-		}
-		db.Close()
-	})
-	t.Cleanup(release)
-	return release
-}
-
-// Concurrently runs every function at once and fails the test with the first error.
-func Concurrently(t testing.TB, run ...func(ctx context.Context) error) {
-	t.Helper()
-	g, ctx := errgroup.WithContext(t.Context())
-	for _, f := range run {
-		g.Go(func() error { return f(ctx) })
-	}
-	if err := g.Wait(); err != nil {
-		t.Fatal(err)
-	}
 }

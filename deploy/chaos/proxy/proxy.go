@@ -1,10 +1,10 @@
-// Package proxy is a network that misbehaves: it stands between clients and one server, on loopback, and does what networks do to
-// connections. It imports nothing of ours, so that every test may stand it in somebody's way.
+// Package proxy simulates a network that fails: a TCP proxy on loopback, between clients and one server, that delays,
+// holds, refuses and resets connections. It imports no other package of ours, so that every test may use it.
 //
 // What holds:
-//   - Bytes are late, or their connection ends; none is lost from the middle of a stream or changes its place. That is what TCP promises
-//     over the worst network, and all that it promises.
-//   - A connection that is held is not closed towards the other side either: who is cut off hears nothing at all, not even of an end.
+//   - Bytes are late, or their connection ends. None is lost from the middle of a stream or out of order: TCP promises
+//     that over any network.
+//   - While traffic is held, the end of a connection is held too: the other side sees neither data nor a close.
 package proxy
 
 import (
@@ -16,50 +16,50 @@ import (
 	"time"
 )
 
-// Weather is what the network does. The zero value is a good one.
+// Weather is the state of the network. The zero value is a network without faults.
 type Weather struct {
-	Refuse   bool          // who dials is hung up on
-	HoldUp   bool          // what clients say is held back
-	HoldDown bool          // what the server says is held back
-	Delay    time.Duration // how late each piece is; the next one waits behind it
+	Refuse   bool          // new connections are reset
+	HoldUp   bool          // bytes from clients are held
+	HoldDown bool          // bytes from the server are held
+	Delay    time.Duration // of each piece; pieces stay in order, so it also limits the throughput
 }
 
-// piece is the largest number of bytes that are carried at once: with a Delay it is what comes through in each.
+// piece is the largest number of bytes that are forwarded at once: with a Delay, one piece passes in each.
 const piece = 16 << 10
 
-// Proxy is one way to a server.
+// Proxy forwards connections to one server.
 type Proxy struct {
 	listener net.Listener
 	target   string
 	taken    atomic.Int64 // bytes from clients
-	carried  atomic.Int64 // of those, bytes that the server got
+	carried  atomic.Int64 // of those, bytes that the server has got
 
-	mu      sync.Mutex
-	weather Weather
-	changed chan struct{} // closed when the weather changes
-	lines   map[*line]struct{}
-	closed  bool
+	mu          sync.Mutex
+	state       Weather
+	changed     chan struct{} // closed when the state changes
+	connections map[*connection]struct{}
+	closed      bool
 }
 
-// line is one connection through the proxy.
-type line struct {
+// connection is one connection through the proxy.
+type connection struct {
 	client, server net.Conn
 	once           sync.Once
 	ended          chan struct{}
 }
 
-// New opens a way to a server, host:port, from a port of its own on loopback.
+// New starts a proxy to a server, host:port, on a free port of loopback.
 func New(target string) (*Proxy, error) {
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("opening a proxy to %s: %w", target, err)
 	}
-	p := &Proxy{listener: listener, target: target, changed: make(chan struct{}), lines: map[*line]struct{}{}}
+	p := &Proxy{listener: listener, target: target, changed: make(chan struct{}), connections: map[*connection]struct{}{}}
 	go p.accept()
 	return p, nil
 }
 
-// Before opens a way to the server of a URL, and gives the URL that leads through it.
+// Before starts a proxy to the server of a URL, and gives the URL that leads through it.
 func Before(address string) (p *Proxy, through string, err error) {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -72,48 +72,48 @@ func Before(address string) (p *Proxy, through string, err error) {
 	return p, u.String(), nil
 }
 
-// Set changes the weather. What was held goes on when it is held no longer.
+// Set changes the state of the network. Held bytes are forwarded once nothing holds them.
 func (p *Proxy) Set(w Weather) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.weather = w
+	p.state = w
 	close(p.changed)
 	p.changed = make(chan struct{})
 }
 
-// Cut ends every connection on both sides; new ones are taken as the weather says.
+// Cut resets every connection on both sides. New connections are handled by the state that is set.
 func (p *Proxy) Cut() {
 	for _, l := range p.open() {
-		l.end(hangUp)
+		l.end(reset)
 	}
 }
 
-// Forsake ends every connection towards the server alone: clients hear of it once nothing holds what the server says.
+// Forsake closes every connection to the server only. Clients notice once nothing holds the bytes from the server.
 func (p *Proxy) Forsake() {
 	for _, l := range p.open() {
 		_ = l.server.Close()
 	}
 }
 
-// Shut lets nobody through, and throws out whoever was; Open lets them through again.
+// Shut resets every connection and refuses new ones. Open ends that.
 func (p *Proxy) Shut() {
 	p.Set(Weather{Refuse: true})
 	p.Cut()
 }
 
-// Open is a good weather.
+// Open sets a network without faults.
 func (p *Proxy) Open() { p.Set(Weather{}) }
 
-// Connections is how many are open.
+// Connections is how many connections are open.
 func (p *Proxy) Connections() int { return len(p.open()) }
 
-// Taken is how many bytes of clients have come this far.
+// Taken is how many bytes the proxy has read from clients.
 func (p *Proxy) Taken() int64 { return p.taken.Load() }
 
-// Carried is how many bytes of clients have been handed to the server.
+// Carried is how many bytes from clients the proxy has written to the server.
 func (p *Proxy) Carried() int64 { return p.carried.Load() }
 
-// Close ends everything and takes no more.
+// Close resets every connection and stops the proxy.
 func (p *Proxy) Close() {
 	p.mu.Lock()
 	p.closed = true
@@ -122,14 +122,14 @@ func (p *Proxy) Close() {
 	p.Cut()
 }
 
-func (p *Proxy) open() []*line {
+func (p *Proxy) open() []*connection {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	lines := make([]*line, 0, len(p.lines))
-	for l := range p.lines {
-		lines = append(lines, l)
+	connections := make([]*connection, 0, len(p.connections))
+	for l := range p.connections {
+		connections = append(connections, l)
 	}
-	return lines
+	return connections
 }
 
 func (p *Proxy) accept() {
@@ -142,37 +142,37 @@ func (p *Proxy) accept() {
 	}
 }
 
-// connect dials the server for a client. A client of a server that is away is hung up on, as the server's own host would do.
+// connect dials the server for a client. It resets the client when the server is away, as the server's host would do.
 func (p *Proxy) connect(client net.Conn) {
 	if p.now().Refuse {
-		hangUp(client)
+		reset(client)
 		return
 	}
 	server, err := net.DialTimeout("tcp", p.target, 5*time.Second)
 	if err != nil {
-		hangUp(client)
+		reset(client)
 		return
 	}
-	l := &line{client: client, server: server, ended: make(chan struct{})}
+	l := &connection{client: client, server: server, ended: make(chan struct{})}
 	p.mu.Lock()
-	p.lines[l] = struct{}{}
-	unwanted := p.closed || p.weather.Refuse
+	p.connections[l] = struct{}{}
+	unwanted := p.closed || p.state.Refuse
 	p.mu.Unlock()
 	if unwanted {
-		l.end(hangUp)
+		l.end(reset)
 	}
 	var both sync.WaitGroup
 	both.Go(func() { p.carry(l, server, client, true) })
 	both.Go(func() { p.carry(l, client, server, false) })
 	both.Wait()
 	p.mu.Lock()
-	delete(p.lines, l)
+	delete(p.connections, l)
 	p.mu.Unlock()
 }
 
-// carry carries one direction of a line until either side ends it.
-func (p *Proxy) carry(l *line, to, from net.Conn, up bool) {
-	defer l.end(goodbye)
+// carry forwards one direction of a connection until either side ends it.
+func (p *Proxy) carry(l *connection, to, from net.Conn, up bool) {
+	defer l.end(closeOrderly)
 	buffer := make([]byte, piece)
 	for {
 		n, err := from.Read(buffer)
@@ -196,17 +196,17 @@ func (p *Proxy) carry(l *line, to, from net.Conn, up bool) {
 	}
 }
 
-// pass waits for as long as the weather holds what goes this way, and reports whether the line is still there.
-func (p *Proxy) pass(l *line, up bool) bool {
+// pass waits while this direction is held or delayed, and reports whether the connection is still open.
+func (p *Proxy) pass(l *connection, up bool) bool {
 	for {
 		p.mu.Lock()
-		weather, changed := p.weather, p.changed
+		state, changed := p.state, p.changed
 		p.mu.Unlock()
 		var late <-chan time.Time
 		switch {
-		case up && weather.HoldUp, !up && weather.HoldDown:
-		case weather.Delay > 0:
-			late = time.After(weather.Delay)
+		case up && state.HoldUp, !up && state.HoldDown:
+		case state.Delay > 0:
+			late = time.After(state.Delay)
 			changed = nil
 		default:
 			return true
@@ -224,11 +224,11 @@ func (p *Proxy) pass(l *line, up bool) bool {
 func (p *Proxy) now() Weather {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.weather
+	return p.state
 }
 
 // end closes both sides, once.
-func (l *line) end(how func(net.Conn)) {
+func (l *connection) end(how func(net.Conn)) {
 	l.once.Do(func() {
 		close(l.ended)
 		how(l.client)
@@ -236,11 +236,11 @@ func (l *line) end(how func(net.Conn)) {
 	})
 }
 
-// goodbye lets what was said before it arrive.
-func goodbye(conn net.Conn) { _ = conn.Close() }
+// closeOrderly closes a connection; bytes that were sent still arrive.
+func closeOrderly(conn net.Conn) { _ = conn.Close() }
 
-// hangUp is a reset: nothing that was on its way arrives.
-func hangUp(conn net.Conn) {
+// reset resets a connection: bytes in transit are lost.
+func reset(conn net.Conn) {
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
 	}

@@ -12,15 +12,15 @@ import (
 	"github.com/composerp/composerp/deploy/chaos/proxy"
 )
 
-// way is a proxy before a server that says back what it is told.
-type way struct {
+// echo is a proxy to a server that returns what it gets.
+type echo struct {
 	*testing.T
 	*proxy.Proxy
 	address string
 	ended   chan error // of the server's connections
 }
 
-func newWay(t *testing.T) *way {
+func newEcho(t *testing.T) *echo {
 	t.Helper()
 	t.Parallel()
 	server, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -28,7 +28,7 @@ func newWay(t *testing.T) *way {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { server.Close() })
-	w := &way{T: t, ended: make(chan error, 16)}
+	w := &echo{T: t, ended: make(chan error, 16)}
 	go func() {
 		for {
 			conn, err := server.Accept()
@@ -49,13 +49,13 @@ func newWay(t *testing.T) *way {
 	t.Cleanup(p.Close)
 	u, err := url.Parse(through)
 	if err != nil || u.User.String() != "user:secret" || u.Path != "/vhost" || u.RawQuery != "heartbeat=5" || u.Host == server.Addr().String() {
-		t.Fatalf("the way leads through %s", through)
+		t.Fatalf("the URL through the proxy is %s", through)
 	}
 	w.Proxy, w.address = p, u.Host
 	return w
 }
 
-func (w *way) dial() net.Conn {
+func (w *echo) dial() net.Conn {
 	w.Helper()
 	conn, err := net.Dial("tcp4", w.address)
 	if err != nil {
@@ -65,8 +65,8 @@ func (w *way) dial() net.Conn {
 	return conn
 }
 
-// hears tells what comes back within a moment: "" when nothing does.
-func (w *way) hears(conn net.Conn, within time.Duration) (string, error) {
+// receives gives what comes back in time, "" when nothing does.
+func (w *echo) receives(conn net.Conn, within time.Duration) (string, error) {
 	w.Helper()
 	conn.SetReadDeadline(time.Now().Add(within))
 	buffer := make([]byte, 100)
@@ -77,20 +77,20 @@ func (w *way) hears(conn net.Conn, within time.Duration) (string, error) {
 	return string(buffer[:n]), err
 }
 
-func (w *way) echoes(conn net.Conn, word string) {
+func (w *echo) echoes(conn net.Conn, word string) {
 	w.Helper()
 	if _, err := conn.Write([]byte(word)); err != nil {
 		w.Fatal(err)
 	}
-	if got, err := w.hears(conn, 5*time.Second); got != word || err != nil {
-		w.Fatalf("said %q, heard %q, %v", word, got, err)
+	if got, err := w.receives(conn, 5*time.Second); got != word || err != nil {
+		w.Fatalf("sent %q, got %q, %v", word, got, err)
 	}
 }
 
 const moment = 50 * time.Millisecond
 
-func TestGoodWeather(t *testing.T) {
-	w := newWay(t)
+func TestWithoutFaults(t *testing.T) {
+	w := newEcho(t)
 	conn := w.dial()
 	w.echoes(conn, "hello")
 	if w.Connections() != 1 || w.Carried() != 5 {
@@ -98,59 +98,59 @@ func TestGoodWeather(t *testing.T) {
 	}
 	conn.Close()
 	if err := <-w.ended; err != nil {
-		t.Errorf("the server was not told goodbye but %v", err)
+		t.Errorf("the server saw no orderly close but %v", err)
 	}
 }
 
 func TestCut(t *testing.T) {
-	w := newWay(t)
+	w := newEcho(t)
 	conn := w.dial()
 	w.echoes(conn, "hello")
 	w.Set(proxy.Weather{Refuse: true})
 	w.Cut()
-	if _, err := w.hears(conn, 5*time.Second); err == nil {
+	if _, err := w.receives(conn, 5*time.Second); err == nil {
 		t.Error("a connection survived the cut")
 	}
-	if conn, err := net.Dial("tcp4", w.address); err == nil { // or it was hung up on before the dial was over
+	if conn, err := net.Dial("tcp4", w.address); err == nil { // or the reset came before the dial was over
 		defer conn.Close()
-		if _, err := w.hears(conn, 5*time.Second); err == nil {
-			t.Error("somebody got through")
+		if _, err := w.receives(conn, 5*time.Second); err == nil {
+			t.Error("a new connection got through")
 		}
 	}
 	w.Set(proxy.Weather{})
 	w.echoes(w.dial(), "again")
 }
 
-// What is held comes when it is held no longer, in order and whole.
+// Held bytes arrive in order and complete once nothing holds them.
 func TestHold(t *testing.T) {
-	for name, weather := range map[string]proxy.Weather{
+	for name, state := range map[string]proxy.Weather{
 		"up": {HoldUp: true}, "down": {HoldDown: true}, "both ways": {HoldUp: true, HoldDown: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWay(t)
+			w := newEcho(t)
 			conn := w.dial()
 			w.echoes(conn, "before")
-			w.Set(weather)
+			w.Set(state)
 			for _, word := range []string{"held ", "and ", "late"} {
 				if _, err := conn.Write([]byte(word)); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if got, err := w.hears(conn, moment); got != "" || err != nil {
-				t.Fatalf("heard %q, %v", got, err)
+			if got, err := w.receives(conn, moment); got != "" || err != nil {
+				t.Fatalf("got %q, %v", got, err)
 			}
 			w.Set(proxy.Weather{})
 			conn.SetReadDeadline(time.Now().Add(5 * time.Second))
 			whole := make([]byte, len("held and late"))
 			if _, err := io.ReadFull(conn, whole); err != nil || string(whole) != "held and late" {
-				t.Errorf("heard %q, %v", whole, err)
+				t.Errorf("got %q, %v", whole, err)
 			}
 		})
 	}
 }
 
 func TestHalfOpen(t *testing.T) {
-	w := newWay(t)
+	w := newEcho(t)
 	conn := w.dial()
 	w.echoes(conn, "hello")
 	w.Set(proxy.Weather{HoldUp: true, HoldDown: true})
@@ -158,20 +158,20 @@ func TestHalfOpen(t *testing.T) {
 	select {
 	case <-w.ended:
 	case <-time.After(5 * time.Second):
-		t.Error("the server does not hear of the end")
+		t.Error("the server does not notice the end")
 	}
-	if got, err := w.hears(conn, moment); got != "" || err != nil {
-		t.Fatalf("the client hears %q, %v", got, err)
+	if got, err := w.receives(conn, moment); got != "" || err != nil {
+		t.Fatalf("the client gets %q, %v", got, err)
 	}
 	w.Cut()
 	w.Set(proxy.Weather{})
-	if _, err := w.hears(conn, 5*time.Second); err == nil {
-		t.Error("a forsaken connection lives on")
+	if _, err := w.receives(conn, 5*time.Second); err == nil {
+		t.Error("a forsaken connection is still open")
 	}
 }
 
 func TestDelay(t *testing.T) {
-	w := newWay(t)
+	w := newEcho(t)
 	conn := w.dial()
 	w.Set(proxy.Weather{Delay: moment})
 	began := time.Now()
@@ -190,12 +190,12 @@ func TestAServerThatIsAway(t *testing.T) {
 	defer p.Close()
 	u, _ := url.Parse(through)
 	conn, err := net.Dial("tcp4", u.Host)
-	if err != nil { // hung up on before the dial was over
+	if err != nil { // the reset came before the dial was over
 		return
 	}
 	defer conn.Close()
 	conn.SetReadDeadline(time.Now().Add(5 * time.Second))
 	if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("a client of nobody hears %v", err)
+		t.Errorf("a client without a server gets %v", err)
 	}
 }

@@ -11,28 +11,27 @@ import (
 	"github.com/composerp/composerp/store/stockview"
 )
 
-// view is what the demo's screen shows at a moment.
-type View struct {
-	State  demo.State
-	Pulse  stockview.TenantSummary
-	Queues []Depth // those that are not empty
-	Rate   float64 // events a second
-	Rates  []float64
-	Events int64 // in the log since the demo began
-	Pace   string
-	Notes  []string // what the program itself had to say
+// view is what the screen shows at one time.
+type view struct {
+	State   demo.State
+	Summary stockview.TenantSummary
+	Queues  []queueDepth // those that are not empty
+	Rate    float64      // events a second
+	Rates   []float64
+	Events  int64 // in the log since the demo began
+	Pace    string
+	Notes   []string // the program's own messages
 }
 
-// depth is how many messages wait in a queue.
-type Depth struct {
+// queueDepth is how many messages are ready in a queue.
+type queueDepth struct {
 	queue string
 	n     int
 }
 
-// frame draws the view into so many lines of so many columns; no line is longer
-// and there are no more of them. What does not fit is left out from below, and
-// what happened last has the rest.
-func (v View) Frame(width, height int, colour bool) []string {
+// frame draws the view for a terminal of a size: no line is longer and there are no more lines. The latest notes fill
+// the space that is left.
+func (v view) frame(width, height int, colour bool) []string {
 	p := painter{width: width, colour: colour}
 	p.line(p.bold(" composerp demo")+v.headline(), v.State.Running.Round(time.Second).String()+" ")
 	if height >= 14 && v.State.Days > 0 {
@@ -41,13 +40,13 @@ func (v View) Frame(width, height int, colour bool) []string {
 	roomy := height >= 18
 	p.gap(roomy)
 	t, all := v.State.Today, v.State.Total
-	p.figures("TODAY", "sold", t.Sold, "returned", t.Returned, "received", t.Received, "moved", t.Moved, "damaged", t.Damaged, "not there", t.Lost)
-	p.figures("SO FAR", "sold", all.Sold, "on the shelf when asked for", share(all.Wanted.Sub(all.Lost), all.Wanted), "low", v.Pulse.Low, "sold out", v.Pulse.Out)
-	p.figures("ORDERS", "made", v.Pulse.Ordered(), "waiting", v.Pulse.Waiting, "to send", v.Pulse.Unsent, "on the way", v.Pulse.Sent, "received", v.Pulse.Received, "rejected", v.Pulse.Rejected)
+	p.figures("TODAY", "sold", t.Sold, "returned", t.Returned, "received", t.Received, "moved", t.Moved, "damaged", t.Damaged, "unmet", t.Lost)
+	p.figures("SO FAR", "sold", all.Sold, "fill rate", share(all.Wanted.Sub(all.Lost), all.Wanted), "low", v.Summary.Low, "sold out", v.Summary.Out)
+	p.figures("ORDERS", "made", v.Summary.Ordered(), "waiting", v.Summary.Waiting, "to send", v.Summary.Unsent, "on the way", v.Summary.Sent, "received", v.Summary.Received, "rejected", v.Summary.Rejected)
 	p.figures("EVENTS", "a second", int64(v.Rate), spark(v.Rates), "", "in all", v.Events, "supplier calls", v.State.Calls.All, "retried", v.State.Calls.Busy)
 	p.line(p.label("QUEUES")+v.depths(&p), "")
 	p.gap(roomy)
-	last := append(append([]string{}, v.State.Happened...), v.Notes...)
+	last := append(append([]string{}, v.State.Notes...), v.Notes...)
 	if room := height - len(p.lines); room < len(last) {
 		last = last[len(last)-max(0, room):]
 	}
@@ -57,7 +56,7 @@ func (v View) Frame(width, height int, colour bool) []string {
 	return p.lines[:min(len(p.lines), max(0, height))]
 }
 
-func (v View) headline() string {
+func (v view) headline() string {
 	s := v.State
 	if s.Date == "" {
 		return "  about to open"
@@ -69,7 +68,7 @@ func (v View) headline() string {
 	return fmt.Sprintf("  %s  day %d%s  %s", s.Date.Time().Format("Mon 2 Jan 2006"), s.Day, of, v.Pace)
 }
 
-func (v View) depths(p *painter) string {
+func (v view) depths(p *painter) string {
 	if len(v.Queues) == 0 {
 		return "empty"
 	}
@@ -84,7 +83,7 @@ func (v View) depths(p *painter) string {
 	return strings.Join(texts, "  ")
 }
 
-// share is part of whole in per cent.
+// share is a part of a whole in per cent.
 func share(part, whole event.Decimal) string {
 	if whole.IsZero() {
 		return "-"
@@ -92,7 +91,7 @@ func share(part, whole event.Decimal) string {
 	return fmt.Sprintf("%.1f %%", 100*part.InexactFloat64()/whole.InexactFloat64())
 }
 
-// thousands writes 1,234,567.
+// Thousands writes 1,234,567.
 func Thousands(n int64) string {
 	if n < 0 {
 		return "-" + Thousands(-n)
@@ -103,7 +102,7 @@ func Thousands(n int64) string {
 	return fmt.Sprintf("%s,%03d", Thousands(n/1000), n%1000)
 }
 
-// spark draws numbers as a row of blocks, the highest as a whole one.
+// spark draws numbers as a row of blocks, the largest as a full one.
 func spark(values []float64) string {
 	const blocks = "▁▂▃▄▅▆▇█"
 	most := 0.0
@@ -121,7 +120,7 @@ func spark(values []float64) string {
 	return b.String()
 }
 
-// painter puts lines together, none longer than the terminal is wide.
+// painter collects lines, none longer than the terminal is wide.
 type painter struct {
 	width  int
 	colour bool
@@ -148,9 +147,9 @@ func (p *painter) gap(wanted bool) {
 	}
 }
 
-// line adds a line, its right part at the right border where there is room for it.
+// line adds a line, with right at the right border where there is room for it.
 func (p *painter) line(left, right string) {
-	if pad := p.width - Visible(left) - Visible(right); right != "" && pad > 0 {
+	if pad := p.width - visible(left) - visible(right); right != "" && pad > 0 {
 		left += strings.Repeat(" ", pad) + right
 	}
 	p.lines = append(p.lines, cut(left, p.width))
@@ -168,7 +167,7 @@ func (p *painter) figures(label string, pairs ...any) {
 		if i > 0 {
 			part = "  " + part
 		}
-		if Visible(text)+Visible(part) > p.width {
+		if visible(text)+visible(part) > p.width {
 			break
 		}
 		text += part
@@ -176,7 +175,7 @@ func (p *painter) figures(label string, pairs ...any) {
 	p.line(text, "")
 }
 
-// figure is a number as it is read, or a text as it is.
+// figure is a number with separators, or a text unchanged.
 func figure(v any) string {
 	switch v := v.(type) {
 	case event.Decimal:
@@ -193,8 +192,8 @@ func (p *painter) bar(done, of int) string {
 	return " " + p.green(strings.Repeat("━", full)) + p.dim(strings.Repeat("─", width-full))
 }
 
-// visible counts the characters that are seen: not those of an escape sequence.
-func Visible(text string) (n int) {
+// visible counts the characters outside of escape sequences.
+func visible(text string) (n int) {
 	for _, part := range escapes(text) {
 		if !strings.HasPrefix(part, "\x1b") {
 			n += len([]rune(part))
@@ -203,8 +202,7 @@ func Visible(text string) (n int) {
 	return n
 }
 
-// cut shortens a text to so many visible characters, and shows nothing that would
-// move the cursor.
+// cut shortens a text to a number of visible characters, and replaces characters that would move the cursor.
 func cut(text string, width int) string {
 	var b strings.Builder
 	left := width
@@ -227,7 +225,7 @@ func cut(text string, width int) string {
 	return b.String()
 }
 
-// escapes parts a text into its colour sequences and what stands between them.
+// escapes splits a text into its colour sequences and the texts between them.
 func escapes(text string) (parts []string) {
 	for text != "" {
 		start := strings.Index(text, "\x1b[")

@@ -1,6 +1,7 @@
 package screen
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/deploy/demo"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
@@ -20,53 +20,52 @@ import (
 	"github.com/composerp/composerp/workers"
 )
 
-// watcher looks at a demo from outside, as a user could: it asks the database and
-// the broker, and knows nothing that they do not.
+// Watcher shows a running simulation on a console. It reads the fleet's state from the database and the broker, as a
+// user could. All fields are needed.
 type Watcher struct {
-	Game    *demo.Game
-	DB      *store.DB // its own
-	Broker  rabbitmq.Config
-	Console *Console
-	Log     *slog.Logger
-	Pace    string
+	Simulation *demo.Simulation
+	DB         *store.DB // its own
+	Broker     rabbitmq.Config
+	Console    *Console
+	Log        *slog.Logger
+	Pace       string
 
-	session *rabbitmq.Session
-	mu      sync.Mutex
-	seen    View
-	lastSeq int64
-	lastAt  time.Time
-	told    int64 // up to where in the log it has told what happened
+	session  *rabbitmq.Session
+	mu       sync.Mutex
+	latest   view
+	lastSeq  int64
+	lastAt   time.Time
+	notedSeq int64 // the last event of the log that has been noted
 }
 
-// How often the database and the broker are looked at, and how many of the looks
-// the row of blocks shows.
+// How often the database and the broker are polled, and how many polls the row of blocks shows.
 const (
-	lookEvery = 500 * time.Millisecond
+	pollEvery = 500 * time.Millisecond
 	sparks    = 24
 )
 
-// watch looks and draws until the context ends, and gives the terminal back.
+// Watch polls and draws until ctx ends, and restores the terminal.
 func (w *Watcher) Watch(ctx context.Context) {
-	w.Console.Enter()
+	w.Console.enter()
 	defer w.Console.Leave()
-	defer w.hangUp()
-	first := w.Game.State().FirstSeq
-	w.lastSeq, w.told, w.lastAt = first, first, time.Now()
-	var looking sync.WaitGroup
-	looking.Go(func() {
-		for every(ctx, lookEvery) {
-			if err := w.look(ctx, first); err != nil && ctx.Err() == nil {
-				w.Log.Warn("looking at the demo", "error", err)
+	defer w.closeSession()
+	first := w.Simulation.State().FirstSeq
+	w.lastSeq, w.notedSeq, w.lastAt = first, first, time.Now()
+	var polling sync.WaitGroup
+	polling.Go(func() {
+		for every(ctx, pollEvery) {
+			if err := w.poll(ctx, first); err != nil && ctx.Err() == nil {
+				w.Log.Warn("the demo's screen could not be updated", "error", err)
 			}
 		}
 	})
 	for every(ctx, redrawEvery) {
 		w.Console.draw(w.view())
 	}
-	looking.Wait()
+	polling.Wait()
 }
 
-// every waits and reports whether the context is still alive.
+// every waits and reports whether ctx is still alive.
 func every(ctx context.Context, pause time.Duration) bool {
 	select {
 	case <-ctx.Done():
@@ -76,19 +75,19 @@ func every(ctx context.Context, pause time.Duration) bool {
 	}
 }
 
-func (w *Watcher) view() View {
+func (w *Watcher) view() view {
 	w.mu.Lock()
-	v := w.seen
+	v := w.latest
 	w.mu.Unlock()
-	v.State, v.Pace, v.Notes = w.Game.State(), w.Pace, w.Console.Notes(4)
+	v.State, v.Pace, v.Notes = w.Simulation.State(), w.Pace, w.Console.notes(4)
 	return v
 }
 
-// look asks once what the screen shows besides the world itself.
-func (w *Watcher) look(ctx context.Context, first int64) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*lookEvery)
+// poll reads once what the screen shows besides the simulation's own state.
+func (w *Watcher) poll(ctx context.Context, first int64) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*pollEvery)
 	defer cancel()
-	pulse, err := stockview.SummarizeTenant(ctx, w.DB, w.Game.World.Tenant())
+	summary, err := stockview.SummarizeTenant(ctx, w.DB, w.Simulation.Scenario.Tenant())
 	if err != nil {
 		return err
 	}
@@ -103,18 +102,18 @@ func (w *Watcher) look(ctx context.Context, first int64) error {
 	now := time.Now()
 	w.mu.Lock()
 	rate := float64(end-w.lastSeq) / now.Sub(w.lastAt).Seconds()
-	w.seen.Pulse, w.seen.Queues, w.seen.Events, w.seen.Rate = pulse, queues, end-first, rate
-	w.seen.Rates = append(w.seen.Rates, rate)
-	if n := len(w.seen.Rates); n > sparks {
-		w.seen.Rates = append([]float64(nil), w.seen.Rates[n-sparks:]...)
+	w.latest.Summary, w.latest.Queues, w.latest.Events, w.latest.Rate = summary, queues, end-first, rate
+	w.latest.Rates = append(w.latest.Rates, rate)
+	if n := len(w.latest.Rates); n > sparks {
+		w.latest.Rates = append([]float64(nil), w.latest.Rates[n-sparks:]...)
 	}
 	w.lastSeq, w.lastAt = end, now
 	w.mu.Unlock()
-	return w.tell(ctx)
+	return w.note(ctx)
 }
 
-// depths asks the broker for the queues that hold anything.
-func (w *Watcher) depths(ctx context.Context) (found []Depth, err error) {
+// depths reads the queues that are not empty.
+func (w *Watcher) depths(ctx context.Context) (found []queueDepth, err error) {
 	if w.session == nil {
 		if w.session, err = rabbitmq.Open(ctx, w.Broker); err != nil {
 			return nil, err
@@ -126,35 +125,35 @@ func (w *Watcher) depths(ctx context.Context) (found []Depth, err error) {
 			continue
 		}
 		if err != nil {
-			w.hangUp()
+			w.closeSession()
 			return nil, err
 		}
 		if ready > 0 {
-			found = append(found, Depth{strings.TrimPrefix(q.Name, topology.QueueName("")), ready})
+			found = append(found, queueDepth{strings.TrimPrefix(q.Name, topology.QueueName("")), ready})
 		}
 	}
 	return found, nil
 }
 
-func (w *Watcher) hangUp() {
+func (w *Watcher) closeSession() {
 	if w.session != nil {
 		w.session.Close()
 		w.session = nil
 	}
 }
 
-// told at a time, at most.
-const tellLimit = 200
+// noteLimit is how many events are read at a time.
+const noteLimit = 200
 
-// tell puts what the fleet has said since the last look among what happened: the
-// last of each kind, and how many more there were.
-func (w *Watcher) tell(ctx context.Context) error {
-	found, err := eventlog.EntriesAfter(ctx, w.DB, w.Game.World.Tenant(), w.told, tellLimit,
+// note adds the fleet's events since the last poll to the simulation's notes: the last one of each type, and how many
+// more there were.
+func (w *Watcher) note(ctx context.Context) error {
+	found, err := eventlog.EntriesAfter(ctx, w.DB, w.Simulation.Scenario.Tenant(), w.notedSeq, noteLimit,
 		event.TypePurchaseOrderCreated, event.TypeInventoryLowStock, event.TypeForecastGenerated, event.TypeLotExpiring)
 	if err != nil || len(found) == 0 {
 		return err
 	}
-	w.told = found[len(found)-1].Seq
+	w.notedSeq = found[len(found)-1].Seq
 	count, last := map[event.Type]int{}, map[event.Type]string{}
 	var order []event.Type
 	for _, l := range found {
@@ -166,28 +165,28 @@ func (w *Watcher) tell(ctx context.Context) error {
 			order = append(order, l.Type)
 		}
 		count[l.Type]++
-		last[l.Type] = headlineOf(e.Payload)
+		last[l.Type] = describe(e.Payload)
 	}
 	for _, t := range order {
 		line := last[t]
 		if more := count[t] - 1; more > 0 {
 			line += fmt.Sprintf("  (and %d more)", more)
 		}
-		w.Game.Tell(line)
+		w.Simulation.Note(line)
 	}
 	return nil
 }
 
-// headlineOf is an event in a few words.
-func headlineOf(p event.Payload) string {
+// describe is an event in a few words.
+func describe(p event.Payload) string {
 	switch p := p.(type) {
 	case event.PurchaseOrderCreated:
 		l := p.Lines[0]
 		return fmt.Sprintf("%s: %s × %s from %s for %s, %s", p.PONumber, l.Quantity, l.ItemID, p.SupplierID, p.LocationID, p.TotalAmount.StringFixed(2))
 	case event.InventoryLowStock:
-		return fmt.Sprintf("%s is low at %s: %s left, %s wanted", p.ItemID, p.LocationID, p.Available, p.Threshold)
+		return fmt.Sprintf("%s is low at %s: %s available, threshold %s", p.ItemID, p.LocationID, p.Available, p.Threshold)
 	case event.ForecastGenerated:
-		return fmt.Sprintf("forecast of %s at %s by %s", p.ItemID, p.LocationID, settings.First(p.Method, p.ModelType))
+		return fmt.Sprintf("forecast of %s at %s by %s", p.ItemID, p.LocationID, cmp.Or(p.Method, p.ModelType))
 	case event.LotExpiring:
 		return fmt.Sprintf("%s of %s at %s expire on %s", p.Quantity, p.ItemID, p.LocationID, p.ExpiryDate)
 	}

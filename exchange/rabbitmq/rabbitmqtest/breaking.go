@@ -12,26 +12,26 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 )
 
-// DeleteExchange takes an exchange away, with all bindings to it.
+// DeleteExchange deletes an exchange, with all its bindings.
 func DeleteExchange(t testing.TB, config rabbitmq.Config, name string) {
 	t.Helper()
 	manage(t, http.MethodDelete, "/api/exchanges/"+url.PathEscape(VhostOf(t, config))+"/"+url.PathEscape(name), nil)
 }
 
-// DeleteQueue takes a queue away, with what is in it and all bindings of it.
+// DeleteQueue deletes a queue, with its messages and bindings.
 func DeleteQueue(t testing.TB, config rabbitmq.Config, name string) {
 	t.Helper()
 	manage(t, http.MethodDelete, "/api/queues/"+url.PathEscape(VhostOf(t, config))+"/"+url.PathEscape(name), nil)
 }
 
-// DeleteBinding takes the binding of a queue away.
+// DeleteBinding deletes the binding of a queue.
 func DeleteBinding(t testing.TB, config rabbitmq.Config, b topology.BindingSpec) {
 	t.Helper()
 	manage(t, http.MethodDelete, "/api/bindings/"+url.PathEscape(VhostOf(t, config))+"/e/"+url.PathEscape(b.Exchange)+"/q/"+
 		url.PathEscape(b.Queue)+"/"+url.PathEscape(b.RoutingKey), nil)
 }
 
-// Bind leads what an exchange gets to a queue, which is made where there is none.
+// Bind binds a queue, which is made unless its name is one of ours.
 func Bind(t testing.TB, config rabbitmq.Config, b topology.BindingSpec) {
 	t.Helper()
 	vhost := url.PathEscape(VhostOf(t, config))
@@ -41,20 +41,20 @@ func Bind(t testing.TB, config rabbitmq.Config, b topology.BindingSpec) {
 	manage(t, http.MethodPost, "/api/bindings/"+vhost+"/e/"+url.PathEscape(b.Exchange)+"/q/"+url.PathEscape(b.Queue), map[string]any{"routing_key": b.RoutingKey})
 }
 
-// Restrict sets what a user may do in the virtual host, by regular expressions of names; "" is nothing.
+// Restrict sets a user's permissions in the virtual host, by regular expressions of names; "" is none.
 func Restrict(t testing.TB, config rabbitmq.Config, user, configure, write, read string) {
 	t.Helper()
 	manage(t, http.MethodPut, "/api/permissions/"+url.PathEscape(VhostOf(t, config))+"/"+url.PathEscape(user),
 		map[string]string{"configure": configure, "write": write, "read": read})
 }
 
-// Forbid takes from a user all permissions in the virtual host, and so the virtual host itself.
+// Forbid removes all permissions of a user in the virtual host.
 func Forbid(t testing.TB, config rabbitmq.Config, user string) {
 	t.Helper()
 	manage(t, http.MethodDelete, "/api/permissions/"+url.PathEscape(VhostOf(t, config))+"/"+url.PathEscape(user), nil)
 }
 
-// manage asks the management API for what only somebody who breaks things needs.
+// manage calls the parts of the management API that only tests need.
 func manage(t testing.TB, method, path string, body any) {
 	t.Helper()
 	raw, err := json.Marshal(body)

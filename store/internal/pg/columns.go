@@ -15,9 +15,8 @@ import (
 
 // # Columns of a statement
 //
-// A set-based statement gets its rows as one array a column. What follows writes
-// them as PostgreSQL reads them, straight into one buffer; lib/pq's own arrays
-// make a string of each element and look at each byte of it three times.
+// A set-based statement takes its rows as one array a column. These types write the arrays as PostgreSQL reads them,
+// straight into one buffer; lib/pq's own arrays make a string of each element and scan it three times.
 
 // Column is an array of elements that need no quotes: numbers, ids and times.
 type Column struct {
@@ -25,6 +24,7 @@ type Column struct {
 	N    int
 }
 
+// NewColumn makes room for n elements of about width bytes.
 func NewColumn(n, width int) *Column {
 	return &Column{Text: append(make([]byte, 0, n*(width+1)+2), '{')}
 }
@@ -36,26 +36,31 @@ func (p *Column) next() {
 	p.N++
 }
 
+// Integer writes a number.
 func (p *Column) Integer(v int64) {
 	p.next()
 	p.Text = strconv.AppendInt(p.Text, v, 10)
 }
 
+// Boolean writes true or false.
 func (p *Column) Boolean(v bool) {
 	p.next()
 	p.Text = strconv.AppendBool(p.Text, v)
 }
 
+// UUID writes an id.
 func (p *Column) UUID(v uuid.UUID) {
 	p.next()
 	p.Text = appendUUID(p.Text, v)
 }
 
+// Time writes a moment in UTC.
 func (p *Column) Time(v time.Time) {
 	p.next()
 	p.Text = v.UTC().AppendFormat(p.Text, time.RFC3339Nano)
 }
 
+// Decimal writes an exact number.
 func (p *Column) Decimal(v event.Decimal) {
 	p.next()
 	if v.Exponent() == 0 && v.NumDigits() <= 18 {
@@ -65,13 +70,13 @@ func (p *Column) Decimal(v event.Decimal) {
 	p.Text = append(p.Text, v.String()...)
 }
 
-// date writes a calendar day.
+// Date writes a calendar day.
 func (p *Column) Date(d event.Date) {
 	p.next()
 	p.Text = append(p.Text, d...)
 }
 
-// expiry writes a day, "" as the one before all days: not known.
+// Expiry writes a day; "" (not known) becomes -infinity.
 func (p *Column) Expiry(d event.Date) {
 	p.next()
 	if d == "" {
@@ -80,7 +85,7 @@ func (p *Column) Expiry(d event.Date) {
 	p.Text = append(p.Text, d...)
 }
 
-// optional adds a number or NULL.
+// Optional writes a number or NULL.
 func (p *Column) Optional(v *event.Decimal) {
 	if v == nil {
 		p.next()
@@ -90,7 +95,7 @@ func (p *Column) Optional(v *event.Decimal) {
 	p.Decimal(*v)
 }
 
-// dateOrNull writes no date as NULL.
+// DateOrNull writes a day; "" becomes NULL.
 func (p *Column) DateOrNull(d event.Date) {
 	p.next()
 	if d == "" {
@@ -100,11 +105,13 @@ func (p *Column) DateOrNull(d event.Date) {
 	p.Text = append(p.Text, d...)
 }
 
+// Null writes NULL.
 func (p *Column) Null() {
 	p.next()
 	p.Text = append(p.Text, "NULL"...)
 }
 
+// IntegerOrNull writes a number; nil becomes NULL.
 func (p *Column) IntegerOrNull(v *int64) {
 	if v == nil {
 		p.Null()
@@ -113,7 +120,7 @@ func (p *Column) IntegerOrNull(v *int64) {
 	p.Integer(*v)
 }
 
-// Value is what the driver sends.
+// Value implements driver.Valuer.
 func (p *Column) Value() (driver.Value, error) { return string(p.Text) + "}", nil }
 
 func appendUUID(b []byte, v uuid.UUID) []byte {
@@ -127,6 +134,7 @@ func appendUUID(b []byte, v uuid.UUID) []byte {
 	return b
 }
 
+// UUIDs is a column of ids.
 func UUIDs(ids []uuid.UUID) *Column {
 	p := NewColumn(len(ids), 36)
 	for _, id := range ids {
@@ -135,11 +143,13 @@ func UUIDs(ids []uuid.UUID) *Column {
 	return p
 }
 
-// Texts is an array of short texts, each in quotes.
+// Texts is an array of short, quoted texts.
 type Texts struct{ text []byte }
 
+// NewTexts makes room for n texts of about width bytes.
 func NewTexts(n, width int) *Texts { return &Texts{append(make([]byte, 0, n*(width+3)+2), '{')} }
 
+// Add writes a text in quotes.
 func (t *Texts) Add(s string) {
 	if len(t.text) > 1 {
 		t.text = append(t.text, ',')
@@ -158,14 +168,12 @@ func (t *Texts) Add(s string) {
 	t.text = append(t.text, '"')
 }
 
-// Value is what the driver sends.
+// Value implements driver.Valuer.
 func (t *Texts) Value() (driver.Value, error) { return string(t.text) + "}", nil }
 
-// Bodies are JSON texts, one after the other, with a character between them that
-// JSON can not contain (RFC 8259, 7: control characters in strings are escaped,
-// and outside of them there is other white space only). In SQL
-// string_to_array($n, bodySeparator) gives them back. As elements of an array
-// each of their many quotes would have to be escaped here and read again there.
+// Bodies are JSON texts joined by a character that JSON cannot contain (RFC 8259, 7: control characters are escaped
+// in strings, and not white space outside them). string_to_array($n, SplitBodies) splits them in SQL. As elements of
+// an array, each of their many quotes would be escaped here and unescaped there.
 type Bodies [][]byte
 
 const (
@@ -175,7 +183,7 @@ const (
 
 var errNoJSON = errors.New("an event's body holds a control character, so it is not JSON")
 
-// Value is what the driver sends.
+// Value implements driver.Valuer.
 func (b Bodies) Value() (driver.Value, error) {
 	size := 0
 	for _, body := range b {
@@ -195,8 +203,11 @@ func (b Bodies) Value() (driver.Value, error) {
 	return joined.String(), nil
 }
 
+// AtMost is a LIMIT; 0 means none.
 func AtMost(limit int) sql.NullInt64 { return sql.NullInt64{Int64: int64(limit), Valid: limit > 0} }
 
+// Nullable is a text; "" becomes NULL.
 func Nullable(text string) sql.NullString { return sql.NullString{String: text, Valid: text != ""} }
 
+// Seconds converts PostgreSQL's seconds.
 func Seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

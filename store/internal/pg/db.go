@@ -14,20 +14,20 @@ import (
 
 // Config says where the database is and how much of it to use. Only URL is needed.
 type Config struct {
-	// URL is a postgres:// URL. Without sslmode in it, a loopback address is
-	// spoken to in the clear and any other host by TLS (sslmode=require).
+	// URL is a postgres:// URL. Without sslmode, loopback addresses are used in the clear and others with TLS
+	// (sslmode=require).
 	URL string
 	// Name is shown in pg_stat_activity: "composerp/ledger".
 	Name string
-	// Connections is the size of the pool, all of it kept open; 0 means 4.
+	// Connections is the size of the pool, all kept open; 0 means 4.
 	Connections int
-	// Appended is called after a transaction that appended to the log has
-	// committed: a hint for a ticker that lives in the same process.
+	// Appended is called after the commit of a transaction that appended to the log: a hint for a ticker in the same
+	// process.
 	Appended func()
 }
 
-// Session settings: no statement, lock or idle transaction outlives the
-// patience of whoever waits for it, even when the network is gone.
+// Session settings: no statement, lock wait or idle transaction outlives its client's deadline, even when the
+// network is gone.
 const (
 	statementTimeout = 60 * time.Second
 	lockTimeout      = 10 * time.Second
@@ -39,14 +39,14 @@ const (
 // DB is a pool of connections to one Composerp database. It is safe for concurrent use.
 type DB struct {
 	pool     *sqlx.DB
-	source   string // what the driver is opened with; holds the password
+	source   string // the driver's connection string; holds the password
 	state    states
 	appended func()
 	prepared preparations
 }
 
-// Open connects and checks that the server answers and is new enough. It does
-// not look at the schema: see CheckSchema.
+// Open connects and checks that the server answers and is new enough. It does not check the schema: see
+// store.CheckSchema.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
 	dsn, err := dataSource(cfg)
 	if err != nil {
@@ -76,7 +76,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 // Close closes every connection.
 func (db *DB) Close() error { return db.pool.Close() }
 
-// dataSource completes the URL with the session's settings. What the URL says itself is kept.
+// dataSource adds the session settings to the URL; settings in the URL take precedence.
 func dataSource(cfg Config) (string, error) {
 	if cfg.URL == "" {
 		return "", fmt.Errorf("%w: no database URL given", ErrConfiguration)
@@ -106,22 +106,23 @@ func dataSource(cfg Config) (string, error) {
 	set("lock_timeout", fmt.Sprint(lockTimeout.Milliseconds()))
 	set("idle_in_transaction_session_timeout", fmt.Sprint(idleInTxTimeout.Milliseconds()))
 	set("timezone", "UTC")
-	// The log's order and the inbox are thought out for it; a server may have another default.
+	// The log's order and the inbox rely on it; a server may have another default.
 	set("default_transaction_isolation", "read committed")
-	// Statements here are short, and their costs over many partitions overestimated: compiling them would take longer than running them.
+	// Statements here are short, and their cost over many partitions is overestimated: compiling takes longer than
+	// running.
 	set("jit", "off")
-	// The hot tables are in memory, where a look by key costs no more than the next row of a scan. Told otherwise, the planner scans all
-	// positions to find the 400 of a batch: 33 ms instead of 3.
+	// The hot tables are in memory, where a lookup by key costs no more than the next row of a scan. With the default
+	// the planner scans all positions to find the 400 of a batch: 33 ms instead of 3.
 	set("random_page_cost", "1.1")
-	// Their plans are kept, and may have been made while a table was still empty: reading it whole would then seem best for ever after.
+	// Cached plans may have been made while a table was empty, when a sequential scan was cheapest.
 	set("enable_seqscan", "off")
-	// A batch of one would have each statement planned anew each time: the planner thinks its own estimate for an array of unknown length worse.
+	// For a batch of one the planner would replan every time: it estimates arrays of unknown length higher.
 	set("plan_cache_mode", "force_generic_plan")
 	u.RawQuery = q.Encode()
 	return u.String(), nil
 }
 
-// oldestServer is the first PostgreSQL the statements here are written for.
+// oldestServer is the oldest PostgreSQL that the statements here support.
 const oldestServer = 150000
 
 func (db *DB) checkServer(ctx context.Context) error {
@@ -137,7 +138,7 @@ func (db *DB) checkServer(ctx context.Context) error {
 
 type appendNoted struct{ bool }
 
-// NoteAppended has Config.Appended called once after the transaction's commit.
+// NoteAppended calls Config.Appended once, after the transaction's commit.
 func NoteAppended(tx Tx) {
 	noted, appended := TxState[appendNoted](tx), DBOf(tx).appended
 	if noted.bool || appended == nil {

@@ -5,10 +5,10 @@ import (
 	"syscall"
 )
 
-// tcpUserTimeout is Linux's TCP_USER_TIMEOUT (RFC 5482), which package syscall does not name.
+// tcpUserTimeout is Linux's TCP_USER_TIMEOUT (RFC 5482), which package syscall lacks.
 const tcpUserTimeout = 0x12
 
-// boundUnanswered bounds how long what was sent may stay unacknowledged.
+// boundUnanswered bounds how long sent data may stay unacknowledged.
 func boundUnanswered(network, _ string, c syscall.RawConn) error {
 	if !strings.HasPrefix(network, "tcp") {
 		return nil

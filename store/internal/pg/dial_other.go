@@ -4,5 +4,5 @@ package pg
 
 import "syscall"
 
-// boundUnanswered leaves it to the kernel's own patience.
+// boundUnanswered does nothing: the kernel's own timeout applies.
 func boundUnanswered(string, string, syscall.RawConn) error { return nil }

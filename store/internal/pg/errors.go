@@ -15,20 +15,16 @@ import (
 	"github.com/lib/pq"
 )
 
-// What can go wrong with the database, mapped once from the driver's errors.
-// Everyone else asks with errors.Is.
+// Database errors by kind, mapped once from the driver's errors. Callers use errors.Is.
 var (
-	// ErrUnavailable: the server cannot be reached, is starting, stopping, full
-	// or read-only. No statement's fault; trying later may help.
+	// ErrUnavailable: the server cannot be reached, is starting, stopping, full or read-only. No statement is at
+	// fault; try later.
 	ErrUnavailable = errors.New("the database is not available")
-	// ErrUnwritable is ErrUnavailable of a server that answers questions and takes
-	// nothing in: it is full, or a standby. That it serves others proves nothing.
+	// ErrUnwritable is ErrUnavailable of a server that answers queries but takes no writes: disk full, or a standby.
 	ErrUnwritable = fmt.Errorf("%w for writing", ErrUnavailable)
-	// ErrRetryable: a deadlock, a lock or serialization failure. The same
-	// transaction done again at once will probably succeed.
+	// ErrRetryable: a deadlock, lock timeout or serialization failure. Retrying the transaction will probably succeed.
 	ErrRetryable = errors.New("the transaction collided with another")
-	// ErrLocked is ErrRetryable of a statement that has waited for a lock for as
-	// long as it may. Whoever holds it may hold it for longer still.
+	// ErrLocked means lock_timeout has passed; the holder may keep the lock for longer still.
 	ErrLocked = fmt.Errorf("%w that keeps its lock", ErrRetryable)
 	// ErrAccess: the password, the user or a permission is wrong.
 	ErrAccess = errors.New("the database refuses access")
@@ -36,14 +32,13 @@ var (
 	ErrSchema = errors.New("the database schema does not fit this program")
 	// ErrNotFound: there is no such row.
 	ErrNotFound = errors.New("not found")
-	// ErrConfiguration: what was asked for cannot work as it is configured.
+	// ErrConfiguration: the settings cannot work.
 	ErrConfiguration = errors.New("wrong configuration")
 	// ErrNotLeader: the lease has another term by now.
 	ErrNotLeader = errors.New("no longer the leader")
 )
 
-// MapError wraps a driver's error with the sentinel it belongs to. Context
-// errors and errors of unknown kind are given back as they are.
+// MapError wraps a driver's error with its kind. It returns context errors and unknown errors unchanged.
 func MapError(err error) error {
 	if err == nil {
 		return nil
@@ -54,9 +49,8 @@ func MapError(err error) error {
 	return err
 }
 
-// mapCall is MapError for a call made with ctx. The server reports a statement
-// cancelled because ctx was done like one that ran too long; it is the former
-// that is told then, and nobody should try again.
+// mapCall is MapError for a call made with ctx. The server reports a cancelled statement like one that ran too long;
+// with ctx done, the context's error is returned, and no caller retries.
 func mapCall(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("%w: %w", ctx.Err(), err)
@@ -64,9 +58,8 @@ func mapCall(ctx context.Context, err error) error {
 	return MapError(err)
 }
 
-// mapBegin is mapCall for the beginning of a transaction, in which nothing has
-// been asked for yet: whatever the server objects to, it is no statement's
-// fault. A standby objects to a transaction that may write (0A000).
+// mapBegin is mapCall for BEGIN. No statement has run yet, so an error of unknown kind is the server's state: a
+// standby refuses a read-write transaction with 0A000.
 func mapBegin(ctx context.Context, err error) error {
 	var pqErr *pq.Error
 	if ctx.Err() == nil && kindOf(err) == nil && errors.As(err, &pqErr) {
@@ -87,22 +80,22 @@ func kindOf(err error) error {
 	case errors.As(err, &pqErr):
 		kind := kindOfState(string(pqErr.Code))
 		if kind == nil && pqErr.Severity == "FATAL" {
-			kind = ErrUnavailable // the session is over, whatever it was: no statement's fault
+			kind = ErrUnavailable // the session has ended: no statement is at fault
 		}
 		return kind
-	case errors.Is(err, pq.ErrSSLNotSupported), errors.As(err, &certErr): // sslmode asks for what the server has not
+	case errors.Is(err, pq.ErrSSLNotSupported), errors.As(err, &certErr): // sslmode asks for something the server lacks
 		return ErrConfiguration
 	case errors.Is(err, driver.ErrBadConn), errors.Is(err, sql.ErrConnDone), errors.Is(err, io.EOF),
 		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.As(err, &netErr):
 		return ErrUnavailable
 	case strings.Contains(err.Error(), "already a query being processed"):
-		// lib/pq's poisoned connection: the socket died in the middle of an answer.
+		// lib/pq's poisoned connection: the socket died while an answer was read.
 		return ErrUnavailable
 	}
 	return nil
 }
 
-// kindOfState sorts an SQLSTATE (PostgreSQL manual, appendix A).
+// kindOfState maps an SQLSTATE (PostgreSQL manual, appendix A).
 func kindOfState(code string) error {
 	switch code {
 	case "40001", "40P01": // serialization failure, deadlock
@@ -128,7 +121,7 @@ func kindOfState(code string) error {
 	return nil
 }
 
-// redact takes the URL's password out of a text, in the clear and as the URL writes it.
+// redact removes the URL's password from a text, in the clear and in its URL encodings.
 func redact(text, raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {

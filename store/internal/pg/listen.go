@@ -7,31 +7,28 @@ import (
 	"github.com/lib/pq"
 )
 
-// How soon a lost listening connection is tried again, at first and after many failures.
+// Delay before a lost listening connection is tried again: the first, and the longest.
 const (
-	relistenSoon = 50 * time.Millisecond
-	relistenLate = 5 * time.Second
+	relistenMin = 50 * time.Millisecond
+	relistenMax = 5 * time.Second
 )
 
-// Listen hears what is notified on a channel (TickChannel), on a connection of
-// its own beside the pool, until ctx is done; then the channel it gives is
-// closed.
+// Listen listens on a channel (eventlog.TickChannel), on a connection of its own beside the pool. It closes the
+// returned channel when ctx is done.
 //
-// What is heard is a hint and no more: many notifications may come as one, and
-// those sent while the connection was lost do not come at all. So a hint is also
-// given each time the connection stands, the first time included, and whoever
-// listens polls now and then.
+// A notification is only a hint: several may arrive as one, and those sent while the connection was lost never arrive.
+// Listen therefore also sends a hint on every (re)connection, and callers poll as well.
 func (db *DB) Listen(ctx context.Context, channel string) <-chan struct{} {
-	listener := pq.NewDialListener(keepAliveDialer{}, db.source, relistenSoon, relistenLate, nil)
+	listener := pq.NewDialListener(keepAliveDialer{}, db.source, relistenMin, relistenMax, nil)
 	hints := make(chan struct{}, 1)
 	first := make(chan error, 1)
-	// It waits for the connection, however long; closing the listener ends it.
+	// This waits for the first connection, however long; closing the listener ends it.
 	go func() { first <- listener.Listen(channel) }()
 	go func() {
 		defer func() {
 			close(hints)
 			listener.Close()
-			for range listener.Notify { // what it is still handing over, so that it can end
+			for range listener.Notify { // drain what it still delivers, so that it can end
 			}
 		}()
 		for {
@@ -40,7 +37,7 @@ func (db *DB) Listen(ctx context.Context, channel string) <-chan struct{} {
 				return
 			case err := <-first:
 				if err != nil {
-					continue // nothing will be heard; whoever listens polls
+					continue // no notifications will arrive; the caller polls
 				}
 			case _, open := <-listener.Notify: // nil after a reconnection
 				if !open {

@@ -5,8 +5,7 @@ import (
 	"sync"
 )
 
-// states holds one value per type: what a package under store/ keeps in memory
-// for as long as a pool or a transaction lives.
+// states holds one value a type: what a package under store/ keeps in memory for the life of a pool or transaction.
 type states struct{ byType sync.Map }
 
 func (s *states) get(of reflect.Type) any {
@@ -17,9 +16,8 @@ func (s *states) get(of reflect.Type) any {
 	return v
 }
 
-// PoolState is the pool's one value of type T, made at the first call. T guards
-// itself against concurrent use.
+// PoolState returns the pool's one value of type T, made on first use. T must be safe for concurrent use.
 func PoolState[T any](db *DB) *T { return db.state.get(reflect.TypeFor[T]()).(*T) }
 
-// TxState is the transaction's one value of type T, made at the first call.
+// TxState returns the transaction's one value of type T, made on first use.
 func TxState[T any](tx Tx) *T { return tx.open().state.get(reflect.TypeFor[T]()).(*T) }

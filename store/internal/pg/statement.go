@@ -11,30 +11,28 @@ import (
 
 // # Statements
 //
-// Every statement is prepared on the pool, so that each connection parses it
-// once and a call then costs one round trip.
+// Every statement is prepared on the pool, so that each connection parses it once and a call costs one round trip.
 //
-// Preparing on the pool takes a connection. A goroutine with an open transaction
-// holds one already, and as many of those as the pool is large would wait for
-// each other for ever: so a transaction prepares an unprepared statement for
-// itself, and the next transaction prepares it on the pool before it begins.
+// Preparing on the pool takes a connection. A goroutine with an open transaction holds one already; as many such
+// goroutines as the pool has connections would deadlock. So a transaction prepares an unprepared statement for itself,
+// and the next Begin prepares it on the pool.
 
-// Statement is the text of one SQL statement; each is registered, so that a
-// test can prepare them all against the migrated schema.
+// Statement is the text of one SQL statement. All are registered, so that a test can prepare them against the
+// migrated schema.
 type Statement string
 
 var statements []Statement
 
-// SQL registers the text of a statement. It is called for package variables only.
+// SQL registers a statement. Call it for package variables only.
 func SQL(text string) Statement {
 	statements = append(statements, Statement(text))
 	return Statement(text)
 }
 
-// Statements are all registered statements.
+// Statements returns all registered statements.
 func Statements() []Statement { return slices.Clone(statements) }
 
-// preparations are the statements prepared on a pool. No lock is held while the database is asked.
+// preparations are the statements prepared on a pool. The lock is never held during a database call.
 type preparations struct {
 	mu     sync.RWMutex
 	ready  map[Statement]*sqlx.Stmt
@@ -47,8 +45,7 @@ func (p *preparations) get(q Statement) *sqlx.Stmt {
 	return p.ready[q]
 }
 
-// keep returns the statement to use from now on: st, or the one that another
-// goroutine has prepared meanwhile.
+// keep stores st and returns the statement to use: st, or the one another goroutine prepared meanwhile.
 func (p *preparations) keep(q Statement, st *sqlx.Stmt) *sqlx.Stmt {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -83,16 +80,15 @@ func (p *preparations) takeWanted() []Statement {
 	return wanted
 }
 
-// prepareWanted prepares what earlier transactions had to prepare for
-// themselves. A statement that cannot be prepared will say so where it is used.
+// prepareWanted prepares statements that earlier transactions had to prepare for themselves. A statement that cannot
+// be prepared fails where it is used.
 func (db *DB) prepareWanted(ctx context.Context) {
 	for _, q := range db.prepared.takeWanted() {
 		_, _ = db.stmt(ctx, q)
 	}
 }
 
-// stmt returns the statement prepared on the pool. It may wait for a
-// connection: not to be called while one is held.
+// stmt returns the statement prepared on the pool. It may wait for a connection: never call it while holding one.
 func (db *DB) stmt(ctx context.Context, q Statement) (*sqlx.Stmt, error) {
 	if st := db.prepared.get(q); st != nil {
 		return st, nil
@@ -104,9 +100,8 @@ func (db *DB) stmt(ctx context.Context, q Statement) (*sqlx.Stmt, error) {
 	return db.prepared.keep(q, st), nil
 }
 
-// Querier runs statements: a *DB outside any transaction, or a Tx. Outside a
-// transaction the driver may run a statement again when a connection breaks, so
-// a *DB is for statements that change nothing.
+// Querier runs statements: a *DB outside any transaction, or a Tx. Outside a transaction the driver may repeat a
+// statement after a connection error, so use a *DB for reads only.
 type Querier interface {
 	stmt(ctx context.Context, q Statement) (*sqlx.Stmt, error)
 }
@@ -129,8 +124,7 @@ func Get(ctx context.Context, on Querier, dest any, q Statement, args ...any) er
 	return mapCall(ctx, st.GetContext(ctx, dest, args...))
 }
 
-// Each runs scan on every row. It is for the hot statements: Select finds out
-// by reflection, for every row anew, where each column belongs.
+// Each runs scan on every row. It is for hot statements: Select maps columns by reflection for every row.
 func Each(ctx context.Context, on Querier, q Statement, scan func(row *sql.Rows) error, args ...any) error {
 	st, err := on.stmt(ctx, q)
 	if err != nil {
@@ -154,9 +148,8 @@ func Exec(ctx context.Context, tx Tx, q Statement, args ...any) (int64, error) {
 	return execute(ctx, tx, q, args)
 }
 
-// Repeat runs a statement in a transaction of its own, in one round trip, and
-// returns the number of rows. The driver may run it again when a connection
-// breaks: only for statements that may be repeated.
+// Repeat runs a statement in a transaction of its own, in one round trip, and returns the number of rows. The driver
+// may repeat it after a connection error: for idempotent statements only.
 func Repeat(ctx context.Context, db *DB, q Statement, args ...any) (int64, error) {
 	return execute(ctx, db, q, args)
 }
@@ -174,14 +167,14 @@ func execute(ctx context.Context, on Querier, q Statement, args []any) (int64, e
 	return n, MapError(err)
 }
 
-// ExecText runs statements built from constants and numbers of our own, unprepared: DDL.
+// ExecText runs unprepared text built from our own constants and numbers: DDL.
 func ExecText(ctx context.Context, tx Tx, text string) error {
 	_, err := tx.open().tx.ExecContext(ctx, text)
 	return mapCall(ctx, err)
 }
 
-// Pool is the pool itself, for migrations and for tests.
+// Pool returns the underlying pool, for migrations and tests.
 func Pool(db *DB) *sql.DB { return db.pool.DB }
 
-// RawTx is the transaction itself, for tests.
+// RawTx returns the underlying transaction, for tests.
 func RawTx(tx Tx) *sql.Tx { return tx.open().tx.Tx }

@@ -9,16 +9,14 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// Tx is an open transaction, READ COMMITTED unless its opener asked for more.
-// Functions of the packages under store/ work in it; it offers no SQL and no
-// way to end the transaction, so that a handler can be given one.
+// Tx is an open transaction, READ COMMITTED unless its owner asked for more. It offers no SQL and no way to end it,
+// so a handler can be given one.
 type Tx interface {
 	Querier
 	open() *Transaction
 }
 
-// Transaction is a Tx in the hands of its owner, who must end it by Commit or
-// Rollback.
+// Transaction is a Tx owned by the caller, who must end it by Commit or Rollback.
 type Transaction struct {
 	db       *DB
 	tx       *sqlx.Tx
@@ -29,11 +27,10 @@ type Transaction struct {
 
 func (tx *Transaction) open() *Transaction { return tx }
 
-// Begin opens a transaction. It must be ended by Commit or Rollback.
+// Begin opens a transaction. End it by Commit or Rollback.
 func (db *DB) Begin(ctx context.Context) (*Transaction, error) { return db.begin(ctx, nil) }
 
-// BeginSnapshot opens a transaction that sees one state of the database
-// throughout (REPEATABLE READ).
+// BeginSnapshot opens a REPEATABLE READ transaction: it sees one state of the database throughout.
 func BeginSnapshot(ctx context.Context, db *DB) (*Transaction, error) {
 	return db.begin(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead})
 }
@@ -47,8 +44,7 @@ func (db *DB) begin(ctx context.Context, options *sql.TxOptions) (*Transaction, 
 	return &Transaction{db: db, tx: tx}, nil
 }
 
-// Commit makes the transaction's changes durable. After an error the outcome is
-// unknown unless errors.Is tells otherwise: the caller must look.
+// Commit makes the changes durable. After an error the outcome is unknown, unless the error's kind says otherwise.
 func (tx *Transaction) Commit() error {
 	if err := tx.tx.Commit(); err != nil {
 		return fmt.Errorf("committing: %w", MapError(err))
@@ -59,7 +55,7 @@ func (tx *Transaction) Commit() error {
 	return nil
 }
 
-// Rollback undoes everything. It may be called after Commit, and then does nothing.
+// Rollback undoes everything. After Commit it does nothing.
 func (tx *Transaction) Rollback() error {
 	if err := tx.tx.Rollback(); err != nil && !errors.Is(err, sql.ErrTxDone) {
 		return fmt.Errorf("rolling back: %w", MapError(err))
@@ -73,20 +69,20 @@ func (db *DB) InTx(ctx context.Context, do func(tx Tx) error) error {
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() // after a panic; otherwise it has ended by then
+	defer tx.Rollback() // after a panic; otherwise the transaction has ended
 	if err := do(tx); err != nil {
 		return errors.Join(err, tx.Rollback())
 	}
 	return tx.Commit()
 }
 
-// OnCommit has do run after the transaction has committed, in the order of the calls.
+// OnCommit runs do after the transaction has committed, in the order of the calls.
 func OnCommit(tx Tx, do func()) {
 	t := tx.open()
 	t.onCommit = append(t.onCommit, do)
 }
 
-// DBOf is the pool that the transaction belongs to.
+// DBOf returns the transaction's pool.
 func DBOf(tx Tx) *DB { return tx.open().db }
 
 func (tx *Transaction) stmt(ctx context.Context, q Statement) (*sqlx.Stmt, error) {

@@ -3,6 +3,7 @@ package method_test
 import (
 	"compress/gzip"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -52,7 +53,7 @@ func realDemand(t testing.TB, days int) map[string][]float64 {
 	reader.ReuseRecord = true
 	for n := 0; ; n++ {
 		record, err := reader.Read()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

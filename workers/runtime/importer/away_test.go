@@ -2,6 +2,7 @@ package importer
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"net/url"
@@ -111,7 +112,7 @@ func (s *silencer) serve(client net.Conn) {
 		if _, err := client.Write(b[:n]); err != nil {
 			return
 		}
-		if err != nil && err != io.EOF || n == 0 {
+		if err != nil && !errors.Is(err, io.EOF) || n == 0 {
 			return
 		}
 	}

@@ -8,17 +8,21 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 )
 
-// payloadTypes are the payloads a file can speak of: what tills and warehouses say. A test holds the list against
-// the catalogue.
-var payloadTypes = []event.Payload{
-	event.SaleCompleted{}, event.ReceiptCompleted{}, event.TransferInitiated{}, event.StockAdjusted{}, event.StockCounted{},
+// outsideTypes are the types that a file can hold: those that external publishers may publish.
+func outsideTypes() []string {
+	var names []string
+	for _, t := range event.Types() {
+		if payloadType(t) != nil {
+			names = append(names, string(t))
+		}
+	}
+	return names
 }
 
+// payloadType gives the payload of a type that external publishers may publish, and nil for another.
 func payloadType(t event.Type) reflect.Type {
-	for _, p := range payloadTypes {
-		if p.EventType() == t {
-			return reflect.TypeOf(p)
-		}
+	if d, ok := event.Lookup(t); ok && d.Outside {
+		return d.Payload
 	}
 	return nil
 }
@@ -41,14 +45,10 @@ type payloadField struct {
 
 // decodePayload reads a rule's payload: every field of the type that must be there, and no other.
 func (m *Mapping) decodePayload(kind, fields node) *payload {
-	var outside []string
-	for _, p := range payloadTypes {
-		outside = append(outside, string(p.EventType()))
-	}
 	name := kind.text("an event type")
 	made := &payload{of: payloadType(event.Type(name))}
 	if made.of == nil {
-		kind.fail("want a type of event that comes from outside, one of %s; got %q", strings.Join(outside, ", "), name)
+		kind.fail("want a type of event that comes from outside, one of %s; got %q", strings.Join(outsideTypes(), ", "), name)
 		return made
 	}
 	given := map[string]node{}
@@ -108,6 +108,9 @@ func setter(t reflect.Type, from template, n node) func(reflect.Value, *payloadF
 		return setTime
 	case dateType:
 		return setDate
+	}
+	if t.Kind() != reflect.String {
+		n.fail("a mapping cannot fill a field of the type %s", t)
 	}
 	return setText
 }

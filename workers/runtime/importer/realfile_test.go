@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	realFile    = "../../../shared/data/online-retail-2010-12_2011-08.csv.gz"
-	realMapping = "../../deploy/demo/online-retail.yaml"
+	realFile    = "../../../../shared/data/online-retail-2010-12_2011-08.csv.gz"
+	realMapping = "../../../deploy/demo/online-retail.yaml"
 )
 
 // needRealFile gives the real till's file and its mapping, and skips the test where the file is not: it is no part

@@ -141,7 +141,7 @@ func (t Teller) write(notices []notifications.Notification) {
 		return
 	}
 	for _, n := range notices {
-		t.Log.Info(n.Summary, "tenant", n.Tenant, "type", n.Type, "event", n.EventID)
+		t.Log.Info("notification", "summary", n.Summary, "tenant", n.Tenant, "type", n.Type, "event", n.EventID)
 	}
 }
 

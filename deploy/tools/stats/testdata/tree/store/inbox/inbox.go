@@ -1,0 +1,3 @@
+package inbox
+
+type A struct{}

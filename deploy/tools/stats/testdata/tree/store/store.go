@@ -1,0 +1,22 @@
+// Package store is a fixture: whoever reads it, counts it.
+package store
+
+const (
+	One = 1
+	two = 2
+)
+
+var Three, Four = 3, 4
+
+type Row struct{}
+
+// Name is a method of nobody.
+func (Row) Name() string { return "" }
+
+func (Row) hidden() {}
+
+func Long() {
+	_ = One
+
+	_ = two
+}

@@ -1,0 +1,6 @@
+package store
+
+import "testing"
+
+func TestSomebody(t *testing.T) { // somebody
+}

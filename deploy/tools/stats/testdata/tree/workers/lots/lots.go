@@ -1,0 +1,3 @@
+package lots
+
+func New() {}

@@ -1,0 +1,4 @@
+package event
+
+// Update is the flag -update: the tests write generated files and examples instead of comparing them.
+var Update = update

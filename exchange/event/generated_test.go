@@ -1,0 +1,94 @@
+package event
+
+import (
+	"flag"
+	"go/ast"
+	goparser "go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+)
+
+var update = flag.Bool("update", false, "write the generated files and the examples in testdata")
+
+// TestGoldenSchemas compares the schema files with the structs and their doc comments. With -update it writes them.
+func TestGoldenSchemas(t *testing.T) {
+	t.Parallel()
+	texts := docComments(t)
+	checkGenerated(t, "schema/"+envelopeFile, makeEnvelopeSchema(texts))
+	for _, e := range builtIn {
+		checkGenerated(t, "schema/"+e.schemaFile(), payloadSchema(e.Type, e.Version, e.codec.object, texts))
+	}
+}
+
+// checkGenerated compares a file with its generated text. With -update it writes the file.
+func checkGenerated(t *testing.T, name, want string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(name, []byte(want), 0o644); err != nil { //nolint:gosec // A source file, readable to all.
+			t.Fatal(err)
+		}
+		return
+	}
+	got, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatalf("%v; run make generate", err)
+	}
+	if string(got) != want {
+		t.Errorf("%s is stale; run make generate. It should be\n%s", name, want)
+	}
+}
+
+// docComments returns the descriptions in the doc comments of this package's structs. A field's comment is its
+// description; a struct's description is the first paragraph of its comment, without the leading "SaleCompleted is" or
+// "RuleChanged reports that".
+func docComments(t *testing.T) descriptions {
+	t.Helper()
+	texts := descriptions{}
+	names, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		file, err := goparser.ParseFile(token.NewFileSet(), name, nil, goparser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range file.Decls {
+			decl, ok := d.(*ast.GenDecl)
+			if !ok || decl.Tok != token.TYPE || len(decl.Specs) != 1 {
+				continue
+			}
+			spec := decl.Specs[0].(*ast.TypeSpec)
+			fields, ok := spec.Type.(*ast.StructType)
+			if !ok {
+				continue
+			}
+			texts[spec.Name.Name] = structText(spec.Name.Name, decl.Doc.Text())
+			for _, f := range fields.Fields.List {
+				for _, fieldName := range f.Names {
+					texts[spec.Name.Name+"."+fieldName.Name] = oneLine(f.Doc.Text())
+				}
+			}
+		}
+	}
+	return texts
+}
+
+func structText(name, doc string) string {
+	doc, _, _ = strings.Cut(doc, "\n\n")
+	text := oneLine(doc)
+	for _, words := range []string{" is ", " reports that "} {
+		if rest, ok := strings.CutPrefix(text, name+words); ok {
+			first, size := utf8.DecodeRuneInString(rest)
+			return string(unicode.ToUpper(first)) + rest[size:]
+		}
+	}
+	return text
+}
+
+func oneLine(doc string) string { return strings.Join(strings.Fields(doc), " ") }

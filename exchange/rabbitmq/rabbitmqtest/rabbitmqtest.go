@@ -1,0 +1,104 @@
+// Package rabbitmqtest gives a test a virtual host of its own on the shared test broker, deleted at the end, and the
+// means to break what is in it.
+package rabbitmqtest
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/composerp/composerp/deploy/local/localtest"
+	"github.com/composerp/composerp/exchange/management"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+)
+
+// Vhost makes a virtual host for t and returns the configuration for it. Sessions that the test leaves open end with
+// it.
+func Vhost(t testing.TB) rabbitmq.Config {
+	t.Helper()
+	management := Management(t)
+	name := uniqueName(t)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := management.CreateVhost(ctx, name); err != nil {
+		t.Fatalf("making a virtual host for the test: %v", err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := management.DeleteVhost(ctx, name); err != nil {
+			t.Errorf("deleting the test's virtual host: %v", err)
+		}
+	})
+	u, err := url.Parse(localtest.Broker(t).AMQPURL)
+	if err != nil {
+		t.Fatalf("the test broker's URL: %v", err)
+	}
+	u.Path = "/" + name
+	return rabbitmq.Config{URLs: []string{u.String()}, Name: "test", Backoff: 10 * time.Millisecond, Log: slog.New(slog.DiscardHandler)}
+}
+
+// VhostOf is the virtual host of config, as Management wants it.
+func VhostOf(t testing.TB, config rabbitmq.Config) string {
+	t.Helper()
+	u, err := url.Parse(config.URLs[0])
+	if err != nil {
+		t.Fatalf("the test broker's URL: %v", err)
+	}
+	return strings.TrimPrefix(u.Path, "/")
+}
+
+// User makes a user with all permissions on the virtual host of config, deleted at the end, and returns its name.
+func User(t testing.TB, config rabbitmq.Config, password string) string {
+	t.Helper()
+	management := Management(t)
+	name := uniqueName(t)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	err := management.PutUser(ctx, name, password)
+	if err == nil {
+		err = management.Permit(ctx, VhostOf(t, config), name)
+	}
+	if err != nil {
+		t.Fatalf("making a user for the test: %v", err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := management.DeleteUser(ctx, name); err != nil {
+			t.Errorf("deleting the test's user: %v", err)
+		}
+	})
+	return name
+}
+
+// ManagementURL is the test broker's management API, with credentials.
+func ManagementURL(t testing.TB) string {
+	t.Helper()
+	return localtest.Broker(t).ManagementURL
+}
+
+// Management is a client of the test broker's management API.
+func Management(t testing.TB) *management.Client {
+	t.Helper()
+	management, err := management.New(ManagementURL(t))
+	if err != nil {
+		t.Fatalf("the test broker's management URL: %v", err)
+	}
+	return management
+}
+
+// uniqueName is unique and shows the test's name in the management UI.
+func uniqueName(t testing.TB) string {
+	name := strings.Map(func(r rune) rune {
+		if r == '/' || r == '#' || r == '%' || r == ',' { // a comma separates the nodes of a cluster
+			return '.'
+		}
+		return r
+	}, t.Name())
+	return "test-" + name[:min(len(name), 100)] + "-" + rand.Text()[:8]
+}

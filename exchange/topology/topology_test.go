@@ -1,0 +1,68 @@
+package topology_test
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/topology/topologytest"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func TestComputeGivesTheGoldenTopology(t *testing.T) {
+	t.Parallel()
+	const golden = "testdata/topology.json"
+	got, err := json.MarshalIndent(topology.Compute(topologytest.Fleet()), "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got = append(got, '\n')
+	if *update {
+		if err := os.WriteFile(golden, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != string(want) {
+		t.Errorf("the topology has changed; if on purpose, go test ./exchange/topology -run Golden -update. Now:\n%s", got)
+	}
+}
+
+func TestComputeIgnoresTheOrderOfSubscriptions(t *testing.T) {
+	t.Parallel()
+	reversed := topologytest.Fleet()
+	slices.Reverse(reversed)
+	if got, want := topology.Compute(reversed), topology.Compute(topologytest.Fleet()); !reflect.DeepEqual(got, want) {
+		t.Errorf("another order gives another topology:\n%v\n%v", got, want)
+	}
+}
+
+func TestNames(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		200 * time.Millisecond: "composerp.ledger.retry.200ms",
+		5 * time.Second:        "composerp.ledger.retry.5s",
+		time.Minute:            "composerp.ledger.retry.1m",
+		90 * time.Second:       "composerp.ledger.retry.1m30s",
+		10 * time.Minute:       "composerp.ledger.retry.10m",
+		time.Hour:              "composerp.ledger.retry.1h",
+		10 * time.Hour:         "composerp.ledger.retry.10h",
+		90 * time.Minute:       "composerp.ledger.retry.1h30m",
+	} {
+		if got := topology.RetryQueueName("ledger", d); got != want {
+			t.Errorf("RetryQueueName(%v) = %s, want %s", d, got, want)
+		}
+	}
+	if got := topology.DeadQueueName("ledger"); got != "composerp.ledger.dead" {
+		t.Errorf("DeadQueueName = %s", got)
+	}
+}
