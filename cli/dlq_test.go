@@ -46,7 +46,7 @@ func TestDeadLetters(t *testing.T) {
 		not  string
 	}{
 		{"list", exit.OK, []string{"no broker is known", "composerp.ledger.dead", "2  ", "item \"jug\": 4 are missing", "composerp.procurement.dead"}, "panicked"},
-		{"list --each", exit.OK, []string{"00000000-0000-5000-8000-000000000002", "t2", "S2", "lies"}, "000000000003"},
+		{"list --each", exit.OK, []string{"00000000-0000-5000-8000-000000000002", "t2", "S2", "pending"}, "000000000003"},
 		{"list --each --all", exit.OK, []string{"the handler panicked: no", "redriven"}, "goroutine"},
 		{"list --queue composerp.ledger.dead --each", exit.OK, []string{"S1"}, "intake"},
 		{"list --each --since 2026-02-09T12:30:00Z", exit.OK, []string{"S2"}, "S1"},

@@ -88,7 +88,7 @@ SELECT gen_random_uuid(), 'stockview', 'm', '', '', '', 1, '{}', '', now() FROM 
 	x.has(t, "dead", "warning", "composerp.ledger.dead holds 1", "composerp dlq redrive --queue ledger")
 	x.has(t, "dead", "warning", "composerp.stockview.dead holds 0 dead letters, and the journal says that 3 lie there", "composerp republish")
 	x.has(t, "unrouted", "problem", "composerp.unrouted holds 1", "topology apply")
-	x.has(t, "queues", "problem", "composerp.alert holds 1 messages, and nobody takes them", "worker run alert")
+	x.has(t, "queues", "problem", "composerp.alert holds 1 messages and has no consumer", "worker run alert")
 	if table := h.run("doctor").out; !strings.Contains(table, "problem  unrouted") || !strings.Contains(table, "-> composerp topology apply") {
 		t.Errorf("the table is\n%s", table)
 	}

@@ -42,9 +42,9 @@ func TestPausedLeaderWakesUpLate(t *testing.T) {
 	s := newStreet(t)
 	storetest.Exec(t, s.database, watchLeaders)
 	pauses := []struct{ order, says string }{
-		{"relay.confirmed:2:stop", "the relay stands still"},
+		{"relay.confirmed:2:stop", "relay stopped"},
 		{"tick.due:2:stop", "the ticker stands still"},
-		{"relay.publishing:3:stop", "the relay stands still"},
+		{"relay.publishing:3:stop", "relay stopped"},
 		{"tick.made::stop", "the ticker stands still"},
 		{"worker.claimed::stop", ""}, // whose transaction the server ends: no lease is at stake
 	}

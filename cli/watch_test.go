@@ -31,7 +31,7 @@ func (h *house) whole(f *fleet) {
 	h.until("the topology is whole and nothing is owed", func() bool {
 		return storetest.Value[int](h, h.database, `SELECT count(*) FROM gap`) == 0 && h.run("topology", "diff").code == 0
 	})
-	if !strings.Contains(f.log.String(), "what was missing is declared again") {
+	if !strings.Contains(f.log.String(), "missing topology declared") {
 		h.Errorf("the watchdog has not said what it mended:\n%s", f.log)
 	}
 }
@@ -51,7 +51,7 @@ func TestTheTopologyIsTakenApartUnderLoad(t *testing.T) {
 	h.until("the load is on", func() bool { return moved() > 200 })
 	rabbitmqtest.DeleteQueue(t, h.broker, "composerp.ledger")
 	rabbitmqtest.DeleteBinding(t, h.broker, topology.BindingSpec{Exchange: topology.Events, Queue: "composerp.stockview", RoutingKey: "inventory.updated"})
-	h.until("it is declared again", func() bool { return strings.Contains(f.log.String(), "what was missing is declared again") })
+	h.until("it is declared again", func() bool { return strings.Contains(f.log.String(), "missing topology declared") })
 	<-outside
 	rabbitmqtest.DeleteExchange(t, h.broker, topology.Events)
 	<-imported
@@ -60,7 +60,7 @@ func TestTheTopologyIsTakenApartUnderLoad(t *testing.T) {
 		t.Fatalf("the audit exits with %d:\n%s%s\n%s", r.code, r.out, r.errors, f.log)
 	}
 	h.sells(sold)
-	if n := strings.Count(f.log.String(), "something is wrong"); n == 0 || n > 40 {
+	if n := strings.Count(f.log.String(), "problem found"); n == 0 || n > 40 {
 		t.Errorf("the watchdog has shouted %d times:\n%s", n, f.log)
 	}
 	f.stop(t)
@@ -225,7 +225,7 @@ func TestAlarmsOfTheBroker(t *testing.T) {
 	<-imported
 	h.alarmed(f, "memory")
 	control("set_vm_memory_high_watermark", "0.4")
-	h.until("the watchdog says that it is over", func() bool { return f.says("it is over", "kind=alarm") })
+	h.until("the watchdog says that it is over", func() bool { return f.says("problem resolved", "kind=alarm") })
 
 	// Messages that nobody can read end among the dead letters, where nobody can publish now: they are in hand when the fleet is to stop.
 	f.stop(t)
@@ -251,7 +251,7 @@ func TestAlarmsOfTheBroker(t *testing.T) {
 // alarmed waits until the watchdog has told of an alarm, the queues are drained all the same, and what is said stays in the log.
 func (h *house) alarmed(f *fleet, of string) {
 	h.Helper()
-	h.until("the watchdog tells of the alarm", func() bool { return f.says("something is wrong", "kind=alarm", of) })
+	h.until("the watchdog tells of the alarm", func() bool { return f.says("problem found", "kind=alarm", of) })
 	h.ok("publish", "SALE_COMPLETED", "--tenant", "demo", "--data",
 		`{"saleId":"S","itemId":"`+of+`","locationId":"UK-WH","quantity":1,"amount":1,"timestamp":"2026-02-09T12:00:00Z"}`)
 	h.until("the queues are drained", func() bool {

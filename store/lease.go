@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/store/failpoint"
 	"github.com/composerp/composerp/store/internal/pg"
 )
@@ -101,7 +102,7 @@ func Lead(ctx context.Context, db *DB, name, holder string, work func(ctx contex
 		case !errors.Is(err, ErrNotLeader) && ctx.Err() == nil:
 			report(err)
 		}
-		pg.Wait(ctx, LeaseTTL/6)
+		clock.Sleep(ctx, LeaseTTL/6)
 	}
 }
 
@@ -112,7 +113,7 @@ func leadOnce(ctx context.Context, db *DB, l Lease, work func(ctx context.Contex
 	go func() {
 		defer close(renewed)
 		ends := time.Now().Add(LeaseTTL)
-		for pg.Wait(working, LeaseTTL/3) {
+		for clock.Sleep(working, LeaseTTL/3) {
 			asked := time.Now()
 			// A renewal without an answer must end the work before the lease runs out.
 			renewal, cancel := context.WithDeadline(working, ends)

@@ -48,7 +48,7 @@ func newLoaded(t *testing.T) *loaded {
 func (l *loaded) audit() audit.Report {
 	l.Helper()
 	r, err := audit.Run(l.Context(), audit.Config{
-		DB: l.DB, Exchange: l.Broker, Management: rabbitmqtest.Management(l), Topology: workers.Topology(), Wait: time.Millisecond,
+		DB: l.DB, Broker: l.Broker, Management: rabbitmqtest.Management(l), Topology: workers.Topology(), Wait: time.Millisecond,
 	})
 	if err != nil {
 		l.Fatal(err)

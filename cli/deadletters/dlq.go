@@ -127,7 +127,7 @@ func openJournal(cctx *cli.Context) (deadletters.Config, error) {
 	c := deadletters.Config{DB: db}
 	if cctx.String(settings.FlagLogLevel) != "" && e.AMQP != "" {
 		if c.Log, err = settings.Logger(cctx); err == nil {
-			c.Exchange, err = settings.BrokerConfig(e, c.Log)
+			c.Broker, err = settings.BrokerConfig(e, c.Log)
 		}
 	}
 	if err == nil {
@@ -142,7 +142,7 @@ func openJournal(cctx *cli.Context) (deadletters.Config, error) {
 // openLetters is openJournal for those that act on the queues.
 func openLetters(cctx *cli.Context) (deadletters.Config, error) {
 	c, err := openJournal(cctx)
-	if err == nil && len(c.Exchange.URLs) == 0 {
+	if err == nil && len(c.Broker.URLs) == 0 {
 		c.DB.Close()
 		_, err = settings.BrokerConfig(settings.Endpoints{}, nil) // says what is missing
 	}

@@ -88,7 +88,7 @@ func readLetters(cctx *cli.Context, c deadletters.Config, of failures.LetterFilt
 }
 
 func (list letterList) table(w io.Writer, each bool) {
-	terminal.Row(w, "QUEUE", "IN QUEUE", "LIE THERE", "OLDEST", "NEWEST", "REDRIVEN", "DISCARDED", "MISSED")
+	terminal.Row(w, "QUEUE", "IN QUEUE", "PENDING", "OLDEST", "NEWEST", "REDRIVEN", "DISCARDED", "LOST")
 	for _, q := range list.Queues {
 		terminal.Row(w, q.Queue, terminal.NumberOr(q.InQueue), q.Lying, ago(q.Oldest), ago(q.Newest), q.Redriven, q.Discarded, q.Missed)
 	}

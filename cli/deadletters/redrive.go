@@ -101,7 +101,7 @@ func redrive(cctx *cli.Context, c deadletters.Config, r deadletters.Redrive, fle
 	bars := newWalking(cctx)
 	found, err := false, error(nil)
 	for _, w := range fleet {
-		r.Queue = deadletters.Queue{Worker: w.Name(), Owes: w.TracksInbox()}
+		r.Queue = deadletters.Queue{Worker: w.Name(), TracksInbox: w.TracksInbox()}
 		r.Progress = bars.of(topology.DeadQueueName(w.Name()))
 		var report deadletters.RedriveReport
 		if report, err = c.Redrive(cctx.Context, r); report.Queue != "" {

@@ -24,7 +24,7 @@ func rehearse(cctx *cli.Context, c deadletters.Config, r deadletters.Redrive, fl
 	fails := 0
 	for _, w := range fleet {
 		report, err := c.Rehearse(cctx.Context, deadletters.Rehearsal{
-			Queue: deadletters.Queue{Worker: w.Name(), Owes: w.TracksInbox()}, Filter: r.Filter, Limit: r.Limit,
+			Queue: deadletters.Queue{Worker: w.Name(), TracksInbox: w.TracksInbox()}, Filter: r.Filter, Limit: r.Limit,
 			Try: func(ctx context.Context, d rabbitmq.Delivery) (deadletters.Verdict, error) {
 				return try(ctx, c.DB, w, d)
 			},

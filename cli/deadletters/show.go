@@ -7,12 +7,12 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
@@ -70,24 +70,21 @@ func showLetter(w io.Writer, e deadletters.Entry) {
 		terminal.Row(w, "quarantined with", e.Quarantine)
 	}
 	terminal.Row(w, "kind of error", e.Fingerprint)
-	terminal.Row(w, "error", unbroken(e.Error))
+	terminal.Row(w, "error", wording.OneLine(e.Error))
 	headers := map[string]any{}
 	if json.Unmarshal(e.Headers, &headers) == nil {
 		for _, name := range slices.Sorted(maps.Keys(headers)) {
 			if name != "x-error" {
-				terminal.Row(w, "header "+name, unbroken(plainHeader(headers[name])))
+				terminal.Row(w, "header "+name, wording.OneLine(plainHeader(headers[name])))
 			}
 		}
 	}
 	if e.Body != nil {
-		terminal.Row(w, "body", unbroken(*e.Body))
+		terminal.Row(w, "body", wording.OneLine(*e.Body))
 		return
 	}
 	terminal.Row(w, "body", fmt.Sprintf("%d bytes that are no text; -o json has them", len(e.BodyBase64)))
 }
-
-// unbroken is a text on one line.
-func unbroken(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // plainHeader is a header's value as JSON has it, texts without their quotes.
 func plainHeader(value any) string {

@@ -7,9 +7,11 @@ import (
 
 	"github.com/composerp/composerp/cli/fleet"
 	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/workers/runtime/observer"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
 
@@ -34,13 +36,13 @@ const betweenLooks = 6 * time.Second
 // examineFleet makes the watchdog's judgements, and tells whether the broker is alarmed and takes no messages.
 func (x *Examination) examineFleet(ctx context.Context, broker rabbitmq.Config, management *management.Client) (alarmed bool) {
 	plan := fleet.PlanOf()
-	looker := &watchdog.Observer{DB: x.db, Exchange: broker, Management: management, Plan: plan, Exact: true}
-	defer looker.Close()
-	now := looker.Observe(ctx)
+	o := &observer.Observer{DB: x.db, Broker: broker, Management: management, Topology: plan.Topology, Exact: true}
+	defer o.Close()
+	now := o.Observe(ctx)
 	if management != nil && now.Unseen != nil {
 		x.unasked("management", fmt.Errorf("%w; to see its nodes, the user needs the tag monitoring", now.Unseen))
 	}
-	for _, p := range append(plan.Standing(now), plan.Lasting(now, now)...) {
+	for _, p := range append(plan.Immediate(now), plan.Persistent(now, now)...) {
 		if p.Kind == watchdog.Database || p.Kind == watchdog.Broker {
 			continue // that is said already
 		}
@@ -48,29 +50,27 @@ func (x *Examination) examineFleet(ctx context.Context, broker rabbitmq.Config, 
 		x.Judged(p)
 	}
 	x.ExamineNodes(now.Nodes)
-	x.lookAgain(ctx, looker, now)
+	x.observeAgain(ctx, o, plan, now)
 	x.examineRest(ctx, now)
 	return alarmed
 }
 
-// lookAgain looks a second time where something should move meanwhile.
-func (x *Examination) lookAgain(ctx context.Context, looker *watchdog.Observer, now watchdog.Snapshot) {
-	if !looker.Plan.Busy(now) {
+// observeAgain takes a second snapshot where something should move meanwhile.
+func (x *Examination) observeAgain(ctx context.Context, o *observer.Observer, plan watchdog.Plan, now observer.Snapshot) {
+	if !plan.Busy(now) {
 		return
 	}
-	select {
-	case <-ctx.Done():
+	if !clock.Sleep(ctx, betweenLooks) {
 		return
-	case <-time.After(betweenLooks):
 	}
-	later := looker.Observe(ctx)
-	for _, p := range append(looker.Plan.Moving(now, later), looker.Plan.Growing(now, later)...) {
+	later := o.Observe(ctx)
+	for _, p := range append(plan.Stalled(now, later), plan.Growing(now, later)...) {
 		x.Judged(p)
 	}
 }
 
 // examineRest says what is well, and what only a doctor looks at.
-func (x *Examination) examineRest(ctx context.Context, now watchdog.Snapshot) {
+func (x *Examination) examineRest(ctx context.Context, now observer.Snapshot) {
 	if x.db != nil && now.Database != nil {
 		x.failed("log", now.Database)
 	}
@@ -99,11 +99,11 @@ func (x *Examination) vhost() (string, error) {
 	return broker.Vhost()
 }
 
-// examineGaps says what the watchdog has still to publish again.
+// examineGaps reports what the watchdog has still to republish.
 func (x *Examination) examineGaps(ctx context.Context) {
 	gaps, err := eventlog.Gaps(ctx, x.db)
 	if err != nil {
-		x.unasked("owed", err)
+		x.unasked("pending", err)
 	}
 	for _, g := range gaps {
 		x.Judged(watchdog.OpenGap(g))

@@ -8,14 +8,14 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/workers"
-	"github.com/composerp/composerp/workers/runtime/watchdog"
+	"github.com/composerp/composerp/workers/runtime/observer"
 )
 
 // longQueue is a backlog that somebody should know of.
 const longQueue = 50_000
 
 // examineQueues says what the watchdog's judgements of the queues leave: who does not work at all, and who has much to do.
-func (x *Examination) examineQueues(now watchdog.Snapshot) {
+func (x *Examination) examineQueues(now observer.Snapshot) {
 	var idle, names []string
 	var retrying int64
 	for _, w := range fleet.PlanOf().Workers {
@@ -30,7 +30,7 @@ func (x *Examination) examineQueues(now watchdog.Snapshot) {
 		case q.Consumers > 0 && q.Ready > longQueue:
 			x.warn("queues", "more slots: composerp worker run "+w.Name+" --slots 2", "%s holds %d messages for %d slots", w.Queue, q.Ready, q.Consumers)
 		}
-		for _, rung := range w.Rungs {
+		for _, rung := range w.RetryQueues {
 			retrying += now.Queues[rung].Ready
 		}
 	}
@@ -45,7 +45,7 @@ func (x *Examination) examineQueues(now watchdog.Snapshot) {
 	}
 }
 
-func (x *Examination) examineDead(ctx context.Context, now watchdog.Snapshot) {
+func (x *Examination) examineDead(ctx context.Context, now observer.Snapshot) {
 	x.examineJournal(ctx, now)
 	for _, w := range workers.Fleet(workers.Config{}) {
 		if w.Queue() != topology.QueueName(w.Name()) {
@@ -61,7 +61,7 @@ func (x *Examination) examineDead(ctx context.Context, now watchdog.Snapshot) {
 }
 
 // examineJournal holds the queues of dead letters against the journal. A letter that is gone without a word was moved by hand, or lost.
-func (x *Examination) examineJournal(ctx context.Context, now watchdog.Snapshot) {
+func (x *Examination) examineJournal(ctx context.Context, now observer.Snapshot) {
 	if x.db == nil || !now.Exact {
 		return
 	}

@@ -89,6 +89,6 @@ func RunAudit(ctx context.Context, cctx *cli.Context, db *store.DB, e settings.E
 	progress := terminal.NewStatus(cctx.App.ErrWriter)
 	defer progress.End()
 	return audit.Run(ctx, audit.Config{
-		DB: db, Exchange: broker, Management: management, Topology: workers.Topology(), Full: full, Wait: wait, Progress: progress.Say,
+		DB: db, Broker: broker, Management: management, Topology: workers.Topology(), Full: full, Wait: wait, Progress: progress.Say,
 	})
 }

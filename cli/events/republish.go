@@ -84,14 +84,14 @@ func publishLost(cctx *cli.Context, db *store.DB, e settings.Endpoints, cfg repu
 	if err != nil {
 		return republish.Report{}, err
 	}
-	if cfg.Exchange, err = settings.BrokerConfig(e, log); err != nil {
+	if cfg.Broker, err = settings.BrokerConfig(e, log); err != nil {
 		return republish.Report{}, err
 	}
-	cfg.Exchange.Name = "republish"
+	cfg.Broker.Name = "republish"
 	progress := terminal.NewStatus(cctx.App.ErrWriter)
 	defer progress.End()
 	cfg.Progress = func(p republish.Progress) {
-		progress.Say(fmt.Sprintf("looked at %d of %d places of the log, %d events owed", p.Place-p.Begin, p.End-p.Begin, p.Owed))
+		progress.Say(fmt.Sprintf("looked at %d of %d places of the log, %d events owed", p.Place-p.Begin, p.End-p.Begin, p.Pending))
 	}
 	gaps, err := eventlog.Gaps(cctx.Context, db)
 	if err != nil {
@@ -99,7 +99,7 @@ func publishLost(cctx *cli.Context, db *store.DB, e settings.Endpoints, cfg repu
 	}
 	var rerouted int64
 	if !cfg.DryRun {
-		if rerouted, err = reroute(cctx, cfg.Exchange); err != nil {
+		if rerouted, err = reroute(cctx, cfg.Broker); err != nil {
 			return republish.Report{}, err
 		}
 	}
@@ -132,9 +132,9 @@ func reroute(cctx *cli.Context, broker rabbitmq.Config) (int64, error) {
 
 func showRepublished(cctx *cli.Context, report republish.Report) error {
 	return terminal.Show(cctx, report, func(w io.Writer) {
-		terminal.Row(w, "CONSUMER", "QUEUE", "OWED", "PUBLISHED")
+		terminal.Row(w, "CONSUMER", "QUEUE", "PENDING", "PUBLISHED")
 		for _, t := range report.Consumers {
-			terminal.Row(w, t.Consumer, t.Queue, t.Owed, t.Published)
+			terminal.Row(w, t.Consumer, t.Queue, t.Pending, t.Published)
 		}
 		if report.Rerouted > 0 {
 			terminal.Row(w, "(everybody)", topology.Unrouted, report.Rerouted, report.Rerouted)
@@ -156,7 +156,7 @@ func awaitQuiet(cctx *cli.Context, db *store.DB, e settings.Endpoints) error {
 	progress := terminal.NewStatus(cctx.App.ErrWriter)
 	defer progress.End()
 	quiet, waits, err := audit.Await(cctx.Context, audit.Config{
-		DB: db, Exchange: broker, Management: management, Topology: workers.Topology(), Wait: cctx.Duration("wait"), Progress: progress.Say,
+		DB: db, Broker: broker, Management: management, Topology: workers.Topology(), Wait: cctx.Duration("wait"), Progress: progress.Say,
 	})
 	if err == nil && !quiet {
 		terminal.Say(cctx, "%s; nothing is published again. --%s does not wait", waits, flagNow)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/composerp/composerp/deploy/local"
 	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 )
@@ -116,7 +117,7 @@ func OneLine(err error) string {
 	if errors.Is(err, context.Canceled) && !strings.Contains(err.Error(), ":") {
 		return "interrupted"
 	}
-	return strings.Join(strings.Fields(err.Error()), " ")
+	return wording.OneLine(err.Error())
 }
 
 // unreachable ends a doctor whom nobody answered; what was found has been shown.

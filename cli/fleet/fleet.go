@@ -92,7 +92,7 @@ func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group, registry prom
 	hints := relayDB.Listen(ctx, eventlog.TickChannel)
 	relay.RegisterLag(registry, relayDB)
 	ticker := newTicker(tickDB, f.log.With("part", "ticker"))
-	r := &relay.Relay{DB: relayDB, Exchange: broker, Holder: Holder(), Hints: hints, Log: f.log.With("part", "relay"), Metrics: relay.NewMetrics(registry)}
+	r := &relay.Relay{DB: relayDB, Broker: broker, Holder: Holder(), Hints: hints, Log: f.log.With("part", "relay"), Metrics: relay.NewMetrics(registry)}
 	g.Go(func() error {
 		defer tickDB.Close()
 		store.Lead(ctx, tickDB, "ticker", Holder(), ticker.Run, func(err error) { f.log.Error("the ticker stands still", "error", err) })

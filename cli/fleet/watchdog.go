@@ -47,7 +47,7 @@ func (f *fleet) startWatchdog(ctx context.Context, g *errgroup.Group, registry p
 	for _, w := range f.workers {
 		here = append(here, w.Name())
 	}
-	w := &watchdog.Watchdog{DB: db, Exchange: broker, Management: management, Plan: PlanOf(here...), Holder: Holder(),
+	w := &watchdog.Watchdog{DB: db, Broker: broker, Management: management, Plan: PlanOf(here...), Holder: Holder(),
 		Log: f.log.With("part", "watchdog"), Metrics: watchdog.NewMetrics(registry)}
 	g.Go(func() error {
 		defer db.Close()
@@ -63,7 +63,7 @@ func applyTopology(ctx context.Context, at settings.Endpoints, db *store.DB, bro
 	if err != nil {
 		return err
 	}
-	if lacking := slices.Collect(maps.Keys(plan.Lacking(plan.Topology.Missing(have)))); len(lacking) > 0 {
+	if lacking := slices.Collect(maps.Keys(plan.Affected(plan.Topology.Missing(have)))); len(lacking) > 0 {
 		if err := eventlog.RecordGaps(ctx, db, lacking, eventlog.Position{}); err != nil {
 			return err
 		}

@@ -92,7 +92,7 @@ func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group) (poke func(),
 		}
 	})
 	r := relay.Relay{
-		DB: relaying, Exchange: f.environment.broker, Holder: "bench", Hints: relaying.Listen(ctx, eventlog.TickChannel), Log: noLog, Metrics: relay.NewMetrics(f.registry),
+		DB: relaying, Broker: f.environment.broker, Holder: "bench", Hints: relaying.Listen(ctx, eventlog.TickChannel), Log: noLog, Metrics: relay.NewMetrics(f.registry),
 	}
 	g.Go(func() error { return r.Run(ctx) })
 	return ticker.Poke, nil

@@ -122,7 +122,7 @@ func TestDamageIsFound(t *testing.T) {
 			t.Errorf("not found: %s", more)
 		}
 	}
-	for _, repaired := range []string{"1 letter of composerp.intake.dead, which the journal did not have, entered", "1 letter that composerp.lots.dead does not hold any more, marked as missed"} {
+	for _, repaired := range []string{"recorded 1 letter of composerp.intake.dead that the dead-letter log did not have", "marked as lost 1 letter that composerp.lots.dead does not hold any more"} {
 		if !strings.Contains(strings.Join(report.Audit.Repaired, "; "), repaired) {
 			t.Errorf("the audit has repaired %q, and not %q", report.Audit.Repaired, repaired)
 		}

@@ -32,7 +32,7 @@ type count struct {
 func (env *environment) prove(ctx context.Context, publications []Publication) (audit.Report, count, error) {
 	env.awaitRepairs(ctx)
 	report, err := audit.Run(ctx, audit.Config{
-		DB: env.direct, Exchange: env.broker, Management: env.management, Topology: workers.Topology(), Wait: settleTimeout, Settle: settledFor, Progress: env.cfg.Progress,
+		DB: env.direct, Broker: env.broker, Management: env.management, Topology: workers.Topology(), Wait: settleTimeout, Settle: settledFor, Progress: env.cfg.Progress,
 	})
 	if err != nil {
 		return report, count{}, err

@@ -143,7 +143,7 @@ func noQueue(ctx context.Context, env *environment) error {
 
 // declaredAgain waits until a watchdog has declared it again.
 func declaredAgain(what string) func(ctx context.Context, env *environment) error {
-	line := regexp.MustCompile(`what was missing is declared again.* ` + what)
+	line := regexp.MustCompile(`missing topology declared.* ` + what)
 	return func(ctx context.Context, env *environment) error {
 		return eventually(ctx, "no watchdog has declared it again", func(context.Context) bool {
 			return slices.ContainsFunc(env.fleet, func(m *member) bool {

@@ -126,7 +126,7 @@ func (h *house) startRelay(ctx context.Context, broker rabbitmq.Config, log *slo
 	h.Helper()
 	ticking, reading := h.pool("composerp/ticker", 4, nil), h.pool("composerp/relay", 4, nil)
 	ticker := eventlog.NewTicker(ticking, log, housekeeping.Chores(ticking, log)...)
-	r := &relay.Relay{DB: reading, Exchange: broker, Holder: "faults", Hints: reading.Listen(ctx, eventlog.TickChannel), Log: log, Metrics: relay.NewMetrics(h.registry)}
+	r := &relay.Relay{DB: reading, Broker: broker, Holder: "faults", Hints: reading.Listen(ctx, eventlog.TickChannel), Log: log, Metrics: relay.NewMetrics(h.registry)}
 	ticked, relayed := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ticked)
@@ -167,7 +167,7 @@ func (h *house) rest(want audit.Verdict) audit.Report {
 	h.Helper()
 	h.hush()
 	report, err := audit.Run(h.Context(), audit.Config{
-		DB: h.db, Exchange: h.outside("audit"), Management: h.management, Topology: workers.Topology(), Wait: time.Minute, Settle: 2500 * time.Millisecond,
+		DB: h.db, Broker: h.outside("audit"), Management: h.management, Topology: workers.Topology(), Wait: time.Minute, Settle: 2500 * time.Millisecond,
 	})
 	h.must(err)
 	if report.Verdict != want {

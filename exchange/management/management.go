@@ -15,6 +15,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/wording"
 )
 
 // Client calls RabbitMQ's management API. Its figures are as old as the broker's statistics, 5 s by default;
@@ -247,7 +248,7 @@ func statusError(answer *http.Response, path string) error {
 	_ = json.NewDecoder(io.LimitReader(answer.Body, 4096)).Decode(&problem)
 	reason := answer.Status
 	if problem.Reason != nil {
-		reason = rabbitmq.OneLine(fmt.Sprint(problem.Reason))
+		reason = wording.OneLine(fmt.Sprint(problem.Reason))
 	}
 	switch answer.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/composerp/composerp/exchange/wording"
 )
 
 // The broker's errors by kind, for errors.Is. The texts say what to do.
@@ -90,10 +92,10 @@ func explainReply(reply *amqp.Error) error {
 	case amqp.PreconditionFailed:
 		kind = ErrMismatch
 		if !strings.Contains(reply.Reason, "inequivalent arg") {
-			return fmt.Errorf("the broker objects: %s", OneLine(reply.Reason))
+			return fmt.Errorf("the broker objects: %s", wording.OneLine(reply.Reason))
 		}
 	}
-	return fmt.Errorf("%w (%s)", kind, OneLine(reply.Reason))
+	return fmt.Errorf("%w (%s)", kind, wording.OneLine(reply.Reason))
 }
 
 // frameError returns why a frame could not be read: the library puts the network's error text in such a reply.
@@ -101,7 +103,7 @@ func frameError(reply *amqp.Error) string {
 	if strings.HasPrefix(reply.Reason, "Exception") {
 		return "what answers there does not speak AMQP 0-9-1"
 	}
-	return OneLine(reply.Reason[strings.LastIndex(reply.Reason, ": ")+1:])
+	return wording.OneLine(reply.Reason[strings.LastIndex(reply.Reason, ": ")+1:])
 }
 
 // sessionLost is ErrSessionLost with its cause; also ErrAccessRefused, when that was the cause.
@@ -111,12 +113,12 @@ func sessionLost(cause error) error {
 		if reply.Code == amqp.AccessRefused {
 			return fmt.Errorf("%w: %w", ErrSessionLost, explainReply(reply))
 		}
-		return fmt.Errorf("%w: %d %s", ErrSessionLost, reply.Code, OneLine(reply.Reason))
+		return fmt.Errorf("%w: %d %s", ErrSessionLost, reply.Code, wording.OneLine(reply.Reason))
 	}
 	if errors.Is(cause, ErrSessionLost) {
 		return cause
 	}
-	return fmt.Errorf("%w: %s", ErrSessionLost, OneLine(cause.Error()))
+	return fmt.Errorf("%w: %s", ErrSessionLost, wording.OneLine(cause.Error()))
 }
 
 // LastCause is the innermost text of a network error: "connection refused" of "dial tcp 127.0.0.1:1: connect:
@@ -125,11 +127,8 @@ func LastCause(err error) string {
 	for {
 		inner := errors.Unwrap(err)
 		if inner == nil {
-			return OneLine(err.Error())
+			return wording.OneLine(err.Error())
 		}
 		err = inner
 	}
 }
-
-// OneLine joins the lines of a text.
-func OneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/composerp/composerp/exchange/wording"
 )
 
 const (
@@ -41,7 +43,7 @@ func (c Config) checkLimits(m Message) error {
 		return fmt.Errorf("%w: its headers have %d bytes, at most %d are allowed", ErrUnpublishable, size, maxHeaders)
 	}
 	if err := amqp.Table(m.Headers).Validate(); err != nil {
-		return fmt.Errorf("%w: header: %s", ErrUnpublishable, OneLine(err.Error()))
+		return fmt.Errorf("%w: header: %s", ErrUnpublishable, wording.OneLine(err.Error()))
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/composerp/composerp/exchange/clock"
 )
 
 // KeepConnected calls run with one session after another until ctx is done or run returns nil on a living session.
@@ -44,10 +46,8 @@ func KeepConnected(ctx context.Context, config Config, run func(ctx context.Cont
 		// Every process of a fleet loses its session at the same moment: jitter keeps them from returning together.
 		wait := pause/2 + rand.N(pause)
 		config.Log.Warn("broker session lost; reconnecting", "error", err, "in", wait)
-		select {
-		case <-ctx.Done():
+		if !clock.Sleep(ctx, wait) {
 			return nil
-		case <-time.After(wait):
 		}
 		pause = min(2*pause, config.MaxBackoff)
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/internal/pg"
 )
@@ -63,7 +64,7 @@ func awaitLeaders(ctx context.Context, db *store.DB) error {
 		if len(now) == 0 || time.Since(began) > store.LeaseTTL {
 			return nil
 		}
-		if !pg.Wait(ctx, store.LeaseTTL/6) {
+		if !clock.Sleep(ctx, store.LeaseTTL/6) {
 			return ctx.Err()
 		}
 	}

@@ -14,40 +14,44 @@ import (
 
 // # Pending deliveries
 //
-// A pending delivery is an event that a consumer is subscribed to and has neither handled nor among its dead letters:
-// it waits in a queue, or it was lost on the way. The log cannot tell which, but it still has the event, and a second
-// copy does no harm.
-//
-// An event that the relay has not passed is not pending: it will be published in any case. An event that came straight
-// over AMQP was published before it was logged.
+// A pending delivery is an event and a consumer that subscribed to its type before it was logged and has neither
+// handled it nor has it among its dead letters: it waits in a queue, or it was lost on the way. The log cannot tell
+// which of the two, but it still has the event, and a second copy does no harm. Where the inbox has forgotten, a
+// checkpoint has proven the delivery before, and it is not pending.
 
-// PendingDelivery is an event that a consumer has not handled.
+// PendingDelivery is an event that a consumer has still to handle.
 type PendingDelivery struct {
 	Entry
 	Consumer string
 }
 
-// Each lookup in the inbox is by key, as in newestPending.
+// pendingSQL are the joins and conditions of a pending delivery of the event e to one of the consumers $1. The counts
+// keep each look into inbox and dead letters one by a key: of NOT EXISTS the planner makes a join that reads the
+// whole inbox.
+var pendingSQL = `
+JOIN subscription s ON s.type = e.type JOIN consumer c ON c.id = s.consumer JOIN tick t ON t.id = s.from_tick
+WHERE c.name = ANY ($1::text[])
+  AND NOT ` + SeenBySQL("t.epoch", "t.snapshot") + `
+  AND (SELECT count(*) FROM inbox i
+       WHERE i.generation = ANY (` + KeptGenerationsSQL + `) AND i.consumer = s.consumer AND i.event_id = e.event_id) = 0
+  AND (SELECT count(*) FROM dead_letter d WHERE d.event_id = e.event_id AND d.consumer = c.name AND ` + failures.StillDeadSQL + `) = 0
+  AND NOT ` + ForgottenSQL
+
+// The relay will publish what it has not passed. Events that came straight over AMQP were published when they were
+// logged.
 var pendingDeliveries = pg.SQL(`
 WITH ` + RelayCursorSQL + `
 SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body, c.name
 FROM (SELECT seq, epoch, tx, publish, event_id, type, occurred_at, body FROM event_log WHERE seq > $2 AND seq <= $3 ORDER BY seq OFFSET 0) e
-CROSS JOIN relay r
-JOIN subscription s ON s.type = e.type JOIN consumer c ON c.id = s.consumer JOIN tick t ON t.id = s.from_tick
-WHERE c.name = ANY ($1::text[])
-  AND NOT ` + SeenBySQL("t.epoch", "t.snapshot") + `
+CROSS JOIN relay r` + pendingSQL + `
   AND ($5::pg_snapshot IS NULL OR NOT ` + SeenBySQL("$4::int", "$5::pg_snapshot") + `)
   AND (NOT e.publish OR NOT $6 AND ` + PassedByRelaySQL + `)
-  AND (SELECT count(*) FROM inbox i
-       WHERE i.generation = ANY (` + KeptGenerationsSQL + `) AND i.consumer = s.consumer AND i.event_id = e.event_id) = 0
-  AND (SELECT count(*) FROM dead_letter d WHERE d.event_id = e.event_id AND d.consumer = c.name AND ` + failures.StillDeadSQL + `) = 0
   AND (SELECT count(*) FROM unpublishable a WHERE a.seq = e.seq) = 0
-  AND NOT ` + ForgottenSQL + `
 ORDER BY e.seq, c.name`)
 
-// PendingDeliveries returns, in log order, what is pending for the consumers among the events beyond one log position
-// and up to another that lie after a Position; outside keeps only events that came straight over AMQP. It reads every
-// event between the two positions: take a few thousand at a time.
+// PendingDeliveries gives, in the log's order, the pending deliveries to the consumers of the published events beyond
+// one seq and up to another that entered the log after a position. outside leaves only events that came straight over
+// AMQP. It reads everything between the two: take a few thousand at a time.
 func PendingDeliveries(ctx context.Context, db *store.DB, consumers []string, beyond, upto int64, after Position, outside bool) ([]PendingDelivery, error) {
 	var pending []PendingDelivery
 	err := pg.Each(ctx, db, pendingDeliveries, func(row *sql.Rows) error {
@@ -57,7 +61,7 @@ func PendingDeliveries(ctx context.Context, db *store.DB, consumers []string, be
 		return err
 	}, pq.StringArray(consumers), max(beyond, after.Seq), upto, after.Epoch, pg.Nullable(after.Snapshot), outside)
 	if err != nil {
-		return nil, fmt.Errorf("reading the pending deliveries of %d consumers up to log position %d: %w", len(consumers), upto, err)
+		return nil, fmt.Errorf("reading the pending deliveries of %d consumers up to place %d of the log: %w", len(consumers), upto, err)
 	}
 	return pending, nil
 }

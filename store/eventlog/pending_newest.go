@@ -9,11 +9,10 @@ import (
 	"github.com/lib/pq"
 
 	"github.com/composerp/composerp/store"
-	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// NewestPending is the newest event that a consumer has not handled.
+// NewestPending is the newest event that a consumer has still to handle.
 type NewestPending struct {
 	Seq      int64     `db:"seq"`
 	EventID  uuid.UUID `db:"event_id"`
@@ -21,39 +20,31 @@ type NewestPending struct {
 	Consumer string    `db:"name"`
 }
 
-// The newest is looked up first: while anything is pending, usually the newest is. The counts keep each lookup by key:
-// the planner turns NOT EXISTS into a join and reads the whole inbox.
+// The newest is read first: while anything is pending, it most often is.
 var newestPending = pg.SQL(`
 SELECT e.seq, e.event_id, e.type, c.name
-FROM (SELECT seq, event_id, type, epoch, tx FROM event_log WHERE seq > $1 AND seq <= $3 ORDER BY seq DESC OFFSET 0) e
-JOIN subscription s ON s.type = e.type JOIN consumer c ON c.id = s.consumer JOIN tick t ON t.id = s.from_tick
-WHERE c.name = ANY ($2::text[])
-  AND NOT ` + SeenBySQL("t.epoch", "t.snapshot") + `
-  AND (SELECT count(*) FROM inbox i
-       WHERE i.generation = ANY (` + KeptGenerationsSQL + `) AND i.consumer = s.consumer AND i.event_id = e.event_id) = 0
-  AND (SELECT count(*) FROM dead_letter d WHERE d.event_id = e.event_id AND d.consumer = c.name AND ` + failures.StillDeadSQL + `) = 0
-  AND NOT ` + ForgottenSQL + `
+FROM (SELECT seq, event_id, type, epoch, tx FROM event_log WHERE seq > $2 AND seq <= $3 ORDER BY seq DESC OFFSET 0) e` + pendingSQL + `
 LIMIT 1`)
 
-// FindNewestPending returns the newest event past one log position and up to another that one of the consumers has
-// neither handled nor among its dead letters; nil when nothing is pending. Events before a subscription do not count,
-// nor do forgotten ones: they were proven. Emitted events commit with the inbox row, so with nothing pending, nothing
-// more will be emitted. It reads the log from the first position on: for a caller that follows the log.
+// FindNewestPending gives the newest event past one seq of the log and up to another that is pending for one of the
+// consumers; nil when none is. Emitted events commit with the inbox row: with nothing pending, nothing more will be
+// emitted. It reads the log from since on: call it with a since that moves along.
 func FindNewestPending(ctx context.Context, db *store.DB, since, upto int64, consumers []string) (*NewestPending, error) {
 	var newest NewestPending
-	err := pg.Get(ctx, db, &newest, newestPending, since, pq.StringArray(consumers), upto)
+	err := pg.Get(ctx, db, &newest, newestPending, pq.StringArray(consumers), since, upto)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the newest pending delivery: %w", err)
+		return nil, fmt.Errorf("looking for the newest pending delivery: %w", err)
 	}
 	return &newest, nil
 }
 
 var logEnd = pg.SQL(`SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0)`)
 
-// End is the last number drawn for the log. Not every number below it is, or will be, an event's.
+// End is the last number that was drawn for the log. Not every number below it
+// is, or will be, an event's.
 func End(ctx context.Context, db *store.DB) (int64, error) {
 	var end int64
 	if err := pg.Get(ctx, db, &end, logEnd); err != nil {

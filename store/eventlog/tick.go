@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failpoint"
 	"github.com/composerp/composerp/store/internal/pg"
@@ -229,7 +230,7 @@ func (t *Ticker) pause(ctx context.Context, silence time.Duration) bool {
 	case <-timer.C:
 	}
 	if early := tickPace - time.Since(t.made); early > 0 && t.spent >= tickBurst {
-		return pg.Wait(ctx, early)
+		return clock.Sleep(ctx, early)
 	}
 	return ctx.Err() == nil
 }
@@ -256,7 +257,7 @@ func (t *Ticker) housekeeping(ctx context.Context) {
 		for _, chore := range t.chores {
 			chore(ctx)
 		}
-		if !pg.Wait(ctx, housekeep) {
+		if !clock.Sleep(ctx, housekeep) {
 			return
 		}
 	}

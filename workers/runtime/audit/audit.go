@@ -2,27 +2,29 @@ package audit
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/audit"
+	"github.com/composerp/composerp/workers/runtime/observer"
 )
 
-// Config says what to audit. DB, Exchange and Topology are needed.
+// Config says what to audit. DB, Broker and Topology are needed.
 type Config struct {
-	DB       *store.DB // one connection is enough
-	Exchange rabbitmq.Config
-	// Management is nil when nobody knows its URL. Then the report says what could not be looked at.
+	DB     *store.DB // one connection is enough
+	Broker rabbitmq.Config
+	// Management is nil where its URL is not known. Then the report names the checks that were skipped.
 	Management *management.Client
-	Topology   topology.Topology // what the fleet needs: says which queues to look at
+	Topology   topology.Topology // what the fleet needs: names the queues to check
 
-	// Full looks at everything, and not only at what is new since the last checkpoint.
+	// Full checks everything, and not only what is new since the last checkpoint.
 	Full bool
 	// Forget leaves no checkpoint.
 	Forget bool
@@ -31,23 +33,23 @@ type Config struct {
 	// Settle is how long it must have been at rest: longer than the figures of the
 	// management API may be old. 0 means 7 s.
 	Settle   time.Duration
-	Progress func(text string) // told what is waited for and what is being checked; may be nil
+	Progress func(text string) // called with what is waited for and what is being checked; may be nil
 }
 
 const (
 	defaultWait = 2 * time.Minute
-	// RabbitMQ renews the figures of a queue every 5 s (collect_statistics_interval): a change of what
-	// is in hand was seen in the management API after 3.6 to 5.1 s.
+	// RabbitMQ renews the figures of a queue every 5 s (collect_statistics_interval): a change of the unacknowledged
+	// messages was seen in the management API after 3.6 to 5.1 s.
 	defaultSettle = 7 * time.Second
 	pause         = 500 * time.Millisecond
 )
 
-// Verdict is what the audit comes to.
+// Verdict is the result of an audit.
 type Verdict string
 
 // The verdicts.
 const (
-	Proven   Verdict = "proven"    // everything that could be looked at adds up
+	Proven   Verdict = "proven"    // everything that could be checked adds up
 	InFlight Verdict = "in flight" // nothing is wrong, and something is still on its way
 	Findings Verdict = "findings"  // something does not add up
 )
@@ -57,10 +59,11 @@ type Report struct {
 	Verdict Verdict       `json:"verdict"`
 	Checks  []audit.Check `json:"checks"`
 	Counts  audit.Counts  `json:"counts"`
-	// ProvenUpTo is the moment up to which everything that the log had is proven; not told beside findings.
+	// ProvenUpTo is the moment up to which everything in the log is proven; zero beside findings.
 	ProvenUpTo time.Time      `json:"provenUpTo,omitzero"`
 	InFlight   []audit.Flight `json:"inFlight,omitempty"`
-	// Since is what was proven before and not looked at again; nil when everything was looked at. Fresh is how many events are new.
+	// Since is what was proven before and not checked again; nil when everything was checked. Fresh is how many
+	// events are new.
 	Since *audit.Checkpoint `json:"since,omitempty"`
 	Fresh int64             `json:"fresh"`
 	// Unremembered says why no checkpoint was made of it.
@@ -72,10 +75,9 @@ type Report struct {
 // Proven tells whether nothing was found.
 func (r Report) Proven() bool { return r.Verdict == Proven }
 
-// Run waits until the fleet is quiet and then proves it; if it does not become
-// quiet, it proves all but what is on its way. An error means that the audit could
-// not be made, because a server is away for instance; what does not add up is in
-// the report.
+// Run waits until the fleet is quiet and then proves it; if it does not become quiet, it proves all but what is on
+// its way. An error means that the audit could not be made, because a server is away for instance; what does not add
+// up is in the report.
 func Run(ctx context.Context, cfg Config) (Report, error) {
 	began := time.Now()
 	a, end, err := begin(ctx, cfg)
@@ -111,22 +113,22 @@ func (c Config) withDefaults() Config {
 // auditor is one audit.
 type auditor struct {
 	Config
-	session  *rabbitmq.Session
-	deadline time.Time
-	watch    watch
-	stock    reconciliation
+	observer       observer.Observer
+	deadline       time.Time
+	history        history
+	reconciliation reconciliation
 }
 
-// run waits and proves, again if something has moved meanwhile.
+// run waits and proves, and does both again if something has moved meanwhile.
 func (a *auditor) run(ctx context.Context) (Report, error) {
-	a.watch.settle = a.Settle
+	a.history.settle = a.Settle
 	for {
 		at, quiet, err := a.settle(ctx)
 		if err != nil {
 			return Report{}, err
 		}
 		if !quiet {
-			return a.beside(ctx, at)
+			return a.underLoad(ctx, at)
 		}
 		if err := a.reconcile(ctx, at, true); err != nil {
 			return Report{}, err
@@ -140,9 +142,9 @@ func (a *auditor) run(ctx context.Context) (Report, error) {
 		}
 		if time.Now().After(a.deadline) {
 			at.log.Moved = proof.Moved
-			return a.beside(ctx, at)
+			return a.underLoad(ctx, at)
 		}
-		a.Progress(fmt.Sprintf("%s entered the log meanwhile; once more", plural(proof.Moved, "event")))
+		a.Progress(fmt.Sprintf("%s entered the log meanwhile; once more", wording.Count(proof.Moved, "event")))
 	}
 }
 
@@ -155,30 +157,30 @@ func (a *auditor) prove(ctx context.Context, scope audit.Scope) (audit.Proof, er
 func (a *auditor) atRest(at snapshot, proof audit.Proof) Report {
 	r := reportOf(proof)
 	r.Checks = append(r.Checks, at.restChecks()...)
-	r.Checks = append(r.Checks, at.unroutedCheck(), at.stuckCheck(), a.stock.check(at))
+	r.Checks = append(r.Checks, at.unroutedCheck(), at.stuckCheck(), a.reconciliation.check(at))
 	r.Verdict = Proven
 	for _, c := range r.Checks {
 		if c.Wrong > 0 {
 			r.Verdict = Findings
 		}
 	}
-	return r.told()
+	return r.checked()
 }
 
-// beside proves what it can of a fleet that goes on. Only what can not be meant by delay is a finding.
-func (a *auditor) beside(ctx context.Context, at snapshot) (Report, error) {
+// underLoad proves what it can of a fleet that goes on working. Only what delay cannot explain is a finding.
+func (a *auditor) underLoad(ctx context.Context, at snapshot) (Report, error) {
 	if err := a.reconcile(ctx, at, false); err != nil {
 		return Report{}, err
 	}
-	point, epoch := a.watch.passed()
-	proof, err := a.prove(ctx, audit.Scope{Settled: point, SettledEpoch: epoch, Fewest: a.watch.fewest()})
+	point, epoch := a.history.passed()
+	proof, err := a.prove(ctx, audit.Scope{Settled: point, SettledEpoch: epoch, Fewest: a.history.fewest()})
 	if err != nil {
 		return Report{}, err
 	}
-	dead := a.stock.check(at)
+	dead := a.reconciliation.check(at)
 	r := reportOf(proof)
 	r.Verdict = InFlight
-	stuck := at.onlyStuck(a.watch.stuck())
+	stuck := at.onlyStuck(a.history.stuck())
 	for _, c := range slices.Concat(r.Checks, []audit.Check{at.missingCheck(), at.unroutedCheck(), stuck.stuckCheck(), dead}) {
 		if c.Wrong > 0 {
 			r.Verdict = Findings
@@ -190,7 +192,7 @@ func (a *auditor) beside(ctx context.Context, at snapshot) (Report, error) {
 	}
 	r.Checks = append(r.Checks, at.restChecks()...)
 	r.Checks = append(r.Checks, at.unroutedCheck(), stuck.stuckCheck(), dead)
-	return r.told(), nil
+	return r.checked(), nil
 }
 
 func reportOf(proof audit.Proof) Report {
@@ -201,16 +203,16 @@ func reportOf(proof audit.Proof) Report {
 	return r
 }
 
-// told leaves out what a verdict says nothing of.
-func (r Report) told() Report {
+// checked leaves out what does not belong beside the verdict.
+func (r Report) checked() Report {
 	if r.Verdict == Findings {
 		r.ProvenUpTo = time.Time{}
 	}
 	return r
 }
 
-// settle looks until the fleet has been quiet for long enough, or the deadline
-// has passed and it is not quiet.
+// settle takes snapshots until the fleet has been quiet for long enough, or the deadline has passed and it is not
+// quiet.
 func (a *auditor) settle(ctx context.Context) (snapshot, bool, error) {
 	var since time.Time
 	var point, said string
@@ -220,7 +222,7 @@ func (a *auditor) settle(ctx context.Context) (snapshot, bool, error) {
 			return snapshot{}, false, err
 		}
 		point = at.log.Position
-		a.watch.add(at)
+		a.history.add(at)
 		late := at.at.After(a.deadline)
 		switch calm := at.calm(late); {
 		case !calm && late:
@@ -236,22 +238,8 @@ func (a *auditor) settle(ctx context.Context) (snapshot, bool, error) {
 			said = text
 			a.Progress(text)
 		}
-		if err := wait(ctx, min(pause, a.Settle)); err != nil {
-			return snapshot{}, false, err
+		if !clock.Sleep(ctx, min(pause, a.Settle)) {
+			return snapshot{}, false, ctx.Err()
 		}
 	}
 }
-
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}
-
-// errNoManagement is why some things could not be looked at.
-var errNoManagement = errors.New("the URL of RabbitMQ's management API is not known")

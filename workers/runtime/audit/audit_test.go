@@ -41,7 +41,7 @@ func TestWhatWaitsIsInFlight(t *testing.T) {
 	p := newPlace(t)
 	p.send(topology.Events, saleKey)
 	p.send(topology.Events, saleKey)
-	p.expect(p.run(), audit.InFlight, "queues", "composerp.ledger", "2 messages and nobody who takes them")
+	p.expect(p.run(), audit.InFlight, "queues", "composerp.ledger", "2 messages and no consumer")
 }
 
 func TestAMessageOnALadderIsInFlight(t *testing.T) {
@@ -105,7 +105,7 @@ func TestADeadLetterThatTheJournalNeverHeardOfIsEntered(t *testing.T) {
 	must(t, err)
 	_, err = other.Take(t.Context(), 1)
 	must(t, err)
-	if c := check(t, p.run(), "dead"); !strings.Contains(c.Skipped, dead+" has 1 message, and the journal 0: somebody else takes from it") {
+	if c := check(t, p.run(), "dead"); !strings.Contains(c.Skipped, dead+" has 1 message, the dead-letter log 0: another consumer takes from it") {
 		t.Errorf("beside another consumer the check is %+v", c)
 	}
 	must(t, other.Close())
@@ -116,7 +116,7 @@ func TestADeadLetterThatTheJournalNeverHeardOfIsEntered(t *testing.T) {
 		}
 		return r.Proven() && check(t, r, "dead").OK
 	})
-	if want := "2 letters of " + dead + ", which the journal did not have, entered"; len(said) != 1 || said[0] != want {
+	if want := "recorded 2 letters of " + dead + " that the dead-letter log did not have"; len(said) != 1 || said[0] != want {
 		t.Errorf("it is said %q, want once %q", said, want)
 	}
 	if n := storetest.Value[int](t, p.url, `SELECT count(*) FROM dead_letter WHERE lies AND consumer = 'ledger'`); n != 2 {
@@ -140,18 +140,18 @@ func TestADeadLetterThatWasLostWithItsQueueIsOwedAgain(t *testing.T) {
 	if check(t, r, "handled").Wrong > 0 {
 		t.Errorf("with its letter in the queue the event is called lost:\n%s", r.Table())
 	}
-	must(t, p.Management.DeleteQueue(t.Context(), rabbitmqtest.VhostOf(t, p.Exchange), topology.DeadQueueName("ledger")))
-	must(t, rabbitmq.Apply(t.Context(), p.Topology, p.Exchange))
+	must(t, p.Management.DeleteQueue(t.Context(), rabbitmqtest.VhostOf(t, p.Broker), topology.DeadQueueName("ledger")))
+	must(t, rabbitmq.Apply(t.Context(), p.Topology, p.Broker))
 	r = p.run()
 	p.expect(r, audit.Findings, "handled implied", "", "neither handled nor dead")
-	if c := check(t, r, "dead"); c.Mended != "1 letter that "+topology.DeadQueueName("ledger")+" does not hold any more, marked as missed" {
+	if c := check(t, r, "dead"); c.Mended != "marked as lost 1 letter that "+topology.DeadQueueName("ledger")+" does not hold any more" {
 		t.Errorf("the check is %+v", c)
 	}
 }
 
 func TestAMissingQueueIsAFinding(t *testing.T) {
 	p := newPlace(t)
-	must(t, p.Management.DeleteQueue(t.Context(), rabbitmqtest.VhostOf(t, p.Exchange), "composerp.ledger"))
+	must(t, p.Management.DeleteQueue(t.Context(), rabbitmqtest.VhostOf(t, p.Broker), "composerp.ledger"))
 	p.expect(p.run(), audit.Findings, "queues", "composerp.ledger", "apply the topology")
 }
 
@@ -262,7 +262,7 @@ func TestAnAuditThatCannotBeMadeIsAnError(t *testing.T) {
 	if _, err := audit.Run(ctx, p.Config); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
-	p.Exchange.URLs = []string{"amqp://guest:guest@127.0.0.1:1/"}
+	p.Broker.URLs = []string{"amqp://guest:guest@127.0.0.1:1/"}
 	if _, err := audit.Run(t.Context(), p.Config); !errors.Is(err, rabbitmq.ErrUnreachable) {
 		t.Errorf("without a broker: %v", err)
 	}

@@ -39,14 +39,14 @@ func newPlace(t *testing.T, more ...topology.QueueSpec) *place {
 	t.Parallel()
 	p := &place{TB: t, url: storetest.URL(t)}
 	p.Config = audit.Config{
-		DB: storetest.Open(t, p.url, 4), Exchange: rabbitmqtest.Vhost(t), Management: rabbitmqtest.Management(t),
+		DB: storetest.Open(t, p.url, 4), Broker: rabbitmqtest.Vhost(t), Management: rabbitmqtest.Management(t),
 		Topology: topology.Compute([]topology.Subscription{{Worker: "ledger", RoutingKeys: []string{saleKey}, RetryDelays: []time.Duration{time.Hour}}}),
 		Wait:     time.Millisecond, Settle: time.Millisecond,
 	}
 	p.Topology.Queues = append(p.Topology.Queues, more...)
-	must(t, rabbitmq.Apply(t.Context(), p.Topology, p.Exchange))
+	must(t, rabbitmq.Apply(t.Context(), p.Topology, p.Broker))
 	var err error
-	p.session, err = rabbitmq.Open(t.Context(), p.Exchange)
+	p.session, err = rabbitmq.Open(t.Context(), p.Broker)
 	must(t, err)
 	t.Cleanup(func() { p.session.Close() })
 	p.publisher, err = p.session.Publisher(16)
@@ -182,7 +182,7 @@ func (p *place) figures(t *testing.T, inHand func(look int) int) {
 func (p *place) load(t *testing.T, held func(look int) int) {
 	p.Settle, p.Wait = 100*time.Millisecond, time.Second
 	p.Topology.Queues = append(p.Topology.Queues, topology.QueueSpec{Name: "composerp.view", Arguments: map[string]any{"x-queue-type": "quorum"}})
-	must(t, rabbitmq.Apply(t.Context(), p.Topology, p.Exchange))
+	must(t, rabbitmq.Apply(t.Context(), p.Topology, p.Broker))
 	look := 0
 	p.Management = managementClient(t, func(w http.ResponseWriter) {
 		look++

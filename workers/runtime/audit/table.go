@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store/audit"
 )
 
@@ -46,11 +47,11 @@ func (r Report) writeChecks(page *strings.Builder) {
 	for _, c := range r.Checks {
 		switch {
 		case !c.OK && len(c.Findings) > 0:
-			fmt.Fprintf(w, "  ✗ %s\t%s of %s %s\tNOT: %s\n", c.Name, thousands(c.Wrong), thousands(max(c.Count, c.Wrong)), c.Unit, c.What)
+			fmt.Fprintf(w, "  ✗ %s\t%s of %s %s\tNOT: %s\n", c.Name, wording.Thousands(c.Wrong), wording.Thousands(max(c.Count, c.Wrong)), c.Unit, c.What)
 		case c.Skipped != "":
 			fmt.Fprintf(w, "  – %s\tnot seen\t%s\n", c.Name, c.What)
 		default:
-			fmt.Fprintf(w, "  ✓ %s\t%s\t%s\n", c.Name, plural(c.Count, strings.TrimSuffix(c.Unit, "s")), c.What)
+			fmt.Fprintf(w, "  ✓ %s\t%s\t%s\n", c.Name, wording.Count(c.Count, strings.TrimSuffix(c.Unit, "s")), c.What)
 		}
 	}
 	w.Flush()
@@ -59,10 +60,10 @@ func (r Report) writeChecks(page *strings.Builder) {
 func (r Report) writeFindings(page *strings.Builder) {
 	for _, c := range r.Checks {
 		if c.Skipped != "" {
-			fmt.Fprintf(page, "\n%s could not be looked at: %s\n", c.Name, c.Skipped)
+			fmt.Fprintf(page, "\n%s could not be checked: %s\n", c.Name, c.Skipped)
 		}
 		if c.Mended != "" {
-			fmt.Fprintf(page, "\n%s was put right: %s\n", c.Name, c.Mended)
+			fmt.Fprintf(page, "\n%s was corrected: %s\n", c.Name, c.Mended)
 		}
 		if len(c.Findings) == 0 {
 			continue
@@ -72,7 +73,7 @@ func (r Report) writeFindings(page *strings.Builder) {
 			fmt.Fprintf(page, "  %s\n", f)
 		}
 		if more := c.Wrong - int64(len(c.Findings)); more > 0 && r.Verdict != InFlight {
-			fmt.Fprintf(page, "  ... and %s more\n", thousands(more))
+			fmt.Fprintf(page, "  ... and %s more\n", wording.Thousands(more))
 		}
 		if do := remedies[c.Name]; do != "" {
 			fmt.Fprintf(page, "  -> %s\n", do)
@@ -85,7 +86,7 @@ func (r Report) writeFlights(page *strings.Builder) {
 		if i == 0 {
 			page.WriteString("\non their way\n")
 		}
-		fmt.Fprintf(page, "  %s for %s", plural(f.Events, "event"), f.Consumer)
+		fmt.Fprintf(page, "  %s for %s", wording.Count(f.Events, "event"), f.Consumer)
 		if f.Type != "" {
 			fmt.Fprintf(page, ", the oldest %s %s, in the log since %s", f.Type, f.EventID, at(f.LoggedAt))
 		}
@@ -98,19 +99,19 @@ func at(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 MST") }
 
 func (r Report) writeCounts(page *strings.Builder) {
 	c := r.Counts
-	fmt.Fprintf(page, "\n%s in the log, %s of them published from here\n", plural(c.Events, "event"), thousands(c.Published))
+	fmt.Fprintf(page, "\n%s in the log, %s of them published from here\n", wording.Count(c.Events, "event"), wording.Thousands(c.Published))
 	w := tabwriter.NewWriter(page, 0, 8, 2, ' ', tabwriter.AlignRight)
 	for _, t := range slices.Sorted(maps.Keys(c.ByType)) {
-		fmt.Fprintf(w, "%s\t  %s\n", thousands(c.ByType[t]), t)
+		fmt.Fprintf(w, "%s\t  %s\n", wording.Thousands(c.ByType[t]), t)
 	}
 	w.Flush()
 	for _, k := range c.Consumers {
 		writeConsumer(page, k)
 	}
 	fmt.Fprintf(page, "%s of %s in %s; %s units on hand, net\n",
-		plural(c.Movements, "movement"), plural(c.Items, "item"), plural(c.Positions, "position"), c.UnitsNet)
+		wording.Count(c.Movements, "movement"), wording.Count(c.Items, "item"), wording.Count(c.Positions, "position"), c.UnitsNet)
 	if r.Since != nil {
-		fmt.Fprintf(page, "%s new since the checkpoint of %s; the %s before it were proven then\n", plural(r.Fresh, "event"), at(r.Since.MadeAt), thousands(r.Since.Events))
+		fmt.Fprintf(page, "%s new since the checkpoint of %s; the %s before it were proven then\n", wording.Count(r.Fresh, "event"), at(r.Since.MadeAt), wording.Thousands(r.Since.Events))
 	}
 	if r.Unremembered != "" {
 		fmt.Fprintf(page, "no checkpoint was made of it: %s\n", r.Unremembered)
@@ -118,12 +119,12 @@ func (r Report) writeCounts(page *strings.Builder) {
 }
 
 func writeConsumer(page *strings.Builder, k audit.ConsumerCounts) {
-	fmt.Fprintf(page, "%s has handled %s", k.Consumer, plural(k.Handled, "event"))
+	fmt.Fprintf(page, "%s has handled %s", k.Consumer, wording.Count(k.Handled, "event"))
 	if k.Dead > 0 {
-		fmt.Fprintf(page, "; %s", plural(k.Dead, "dead letter"))
+		fmt.Fprintf(page, "; %s", wording.Count(k.Dead, "dead letter"))
 	}
 	if k.Copies > 0 {
-		fmt.Fprintf(page, ", %s of them copies", thousands(k.Copies))
+		fmt.Fprintf(page, ", %s of them copies", wording.Thousands(k.Copies))
 	}
 	page.WriteString("\n")
 }

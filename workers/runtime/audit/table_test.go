@@ -44,7 +44,7 @@ implied
   SALE_COMPLETED event 45f10bf1 acme/85123A/UK-WH has moved -5 instead of -6
   ... and 1,203 more
 
-stuck could not be looked at: nobody knows
+stuck could not be checked: nobody knows
 
 641,410 events in the log, 641,410 of them published from here
   320,705  SALE_COMPLETED

@@ -12,12 +12,12 @@ import (
 	"github.com/composerp/composerp/store/failures"
 )
 
-// Discard says which letters to take away.
+// Discard says which letters to remove.
 type Discard struct {
 	Queue  Queue
 	Filter failures.LetterFilter
 	Limit  int
-	// Export gets a line of each letter before it is taken away; a file.
+	// Export gets a line of each letter before it is removed; a file.
 	Export interface {
 		io.Writer
 		Sync() error
@@ -31,17 +31,16 @@ type DiscardReport struct {
 	Seen      int    `json:"seen"`
 	Discarded int    `json:"discarded"`
 	Absent    int    `json:"absent"`
-	Missed    int    `json:"missed"`
+	Missed    int    `json:"lost"`
 	ElapsedMs int64  `json:"elapsedMs"`
 }
 
-// Discard exports letters and takes them away. An error comes with the report of
-// what was done until then.
+// Discard exports letters and removes them. An error comes with the report of what was done until then.
 func (c Config) Discard(ctx context.Context, d Discard) (report DiscardReport, err error) {
 	began := time.Now()
 	w, err := c.open(ctx, d.Queue, d.Filter, d.Limit)
 	if err != nil {
-		return report, fmt.Errorf("discarding of %s: %w", d.Queue.Worker, err)
+		return report, fmt.Errorf("discarding from %s: %w", d.Queue.Worker, err)
 	}
 	defer w.session.Close()
 	report.Queue = w.name()
@@ -64,18 +63,18 @@ func (c Config) Discard(ctx context.Context, d Discard) (report DiscardReport, e
 	}
 	report.Seen, report.Absent, report.ElapsedMs = w.seen, w.absent, time.Since(began).Milliseconds()
 	if err != nil && !errors.Is(err, errEnough) {
-		return report, fmt.Errorf("discarding of %s: %w", w.name(), err)
+		return report, fmt.Errorf("discarding from %s: %w", w.name(), err)
 	}
 	return report, nil
 }
 
-// takeAway lets letters leave once their export is on disk.
+// takeAway removes letters once their export is on disk.
 func (w *walk) takeAway(ctx context.Context, letters []letter, d Discard) error {
 	ids := make([]uuid.UUID, len(letters))
 	for i, l := range letters {
 		ids[i] = l.entry.ID
 	}
-	// The journal knows more of a letter than the message says.
+	// The dead-letter log has more about a letter than the message.
 	known, err := failures.DeadLettersByID(ctx, w.DB, ids)
 	if err != nil {
 		return err

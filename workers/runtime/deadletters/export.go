@@ -19,7 +19,7 @@ type Entry struct {
 	ID          uuid.UUID       `json:"id"`
 	Queue       string          `json:"queue"`
 	Worker      string          `json:"worker"`
-	State       string          `json:"state"` // lies, redriven, discarded or missed
+	State       string          `json:"state"` // pending, redriven, discarded or lost
 	EventID     *uuid.UUID      `json:"eventId,omitempty"`
 	MessageID   string          `json:"messageId"`
 	Type        string          `json:"type"`
@@ -37,12 +37,12 @@ type Entry struct {
 	DiscardedAt *time.Time      `json:"discardedAt,omitempty"`
 	MissedAt    *time.Time      `json:"missedAt,omitempty"`
 	Headers     json.RawMessage `json:"headers,omitempty"`
-	// Body is the message's body, byte for byte; BodyBase64 is it where it is no text.
+	// Body is the message's body, byte for byte; BodyBase64 is the body where it is not UTF-8.
 	Body       *string `json:"body,omitempty"`
 	BodyBase64 []byte  `json:"bodyBase64,omitempty"`
 }
 
-// EntryOf is a letter of the journal as an Entry.
+// EntryOf is a letter of the dead-letter log as an Entry.
 func EntryOf(l failures.DeadLetter) Entry {
 	e := Entry{
 		ID: l.ID, Queue: topology.DeadQueueName(l.Consumer), Worker: l.Consumer, State: stateOf(l), MessageID: l.MessageID, Type: l.Type,
@@ -71,9 +71,9 @@ func stateOf(l failures.DeadLetter) string {
 	case l.RedrivenAt.Valid:
 		return "redriven"
 	case l.MissedAt.Valid:
-		return "missed"
+		return "lost"
 	}
-	return "lies"
+	return "pending"
 }
 
 func instant(t sql.NullTime) *time.Time {
@@ -84,7 +84,7 @@ func instant(t sql.NullTime) *time.Time {
 	return &utc
 }
 
-// WriteLine writes a letter of the journal as one line of JSON.
+// WriteLine writes a letter of the dead-letter log as one line of JSON.
 func WriteLine(w io.Writer, l failures.DeadLetter) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)

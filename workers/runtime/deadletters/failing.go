@@ -27,7 +27,7 @@ func grouped(kinds map[failure]int) []Failing {
 	for f, n := range kinds {
 		k := kind{f.eventType, failures.Fingerprint(f.text)}
 		g, there := groups[k]
-		if !there || f.text < g.Error { // whichever: the same each time
+		if !there || f.text < g.Error { // the same one each time
 			g.Error = f.text
 		}
 		groups[k] = Failing{Type: k.eventType, Fingerprint: k.fingerprint, Error: g.Error, Count: g.Count + n}

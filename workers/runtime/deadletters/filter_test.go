@@ -183,7 +183,7 @@ func TestListingTouchesNoQueue(t *testing.T) {
 		t.Errorf("the queues stand as %+v", standings)
 	}
 	away := p.cfg
-	away.Exchange.URLs = []string{"amqp://127.0.0.1:1/"}
+	away.Broker.URLs = []string{"amqp://127.0.0.1:1/"}
 	if standings, err = away.Summaries(t.Context(), []string{ledger}, failures.LetterFilter{}); !errors.Is(err, deadletters.ErrDepths) || standings[0].Lying != 6 || standings[0].InQueue != nil {
 		t.Errorf("without a broker it says %v, %+v", err, standings)
 	}

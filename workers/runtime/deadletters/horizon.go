@@ -10,17 +10,16 @@ import (
 	"github.com/composerp/composerp/store/inbox"
 )
 
-// Refusal is a letter that is not put back unasked.
+// Refusal is a letter that is not redriven without Force.
 type Refusal struct {
 	ID      uuid.UUID `json:"id"`
 	EventID uuid.UUID `json:"eventId"`
 	Why     string    `json:"why"`
 }
 
-// refuse parts letters that may be put back from those whose events may have
-// been handled in a generation of the inbox that is dropped. Where an event
-// stands in the log its message says, or the admission; where neither does, it
-// counts as old. What is no event can have had no effect.
+// refuse divides letters into those that may be redriven and those whose events may have been handled in a generation
+// of the inbox that is dropped. The message or the admission has the event's seq; where neither has, it counts as
+// old. A message that is no event can have had no effect.
 func (w *walk) refuse(ctx context.Context, letters []letter) (good []letter, refused []Refusal, err error) {
 	horizon, err := inbox.ReadHorizon(ctx, w.DB)
 	if err != nil || horizon.Seq == 0 {
@@ -50,7 +49,7 @@ func unproven(at int64, horizon inbox.Horizon) string {
 		where, horizon.Generation, horizon.OpenedAt.UTC().Format("2006-01-02 15:04:05"))
 }
 
-// places are where the letters' events stand in the log.
+// places are the seqs of the letters' events in the log.
 func (w *walk) places(ctx context.Context, letters []letter) (map[uuid.UUID]int64, error) {
 	var unknown []uuid.UUID
 	for _, l := range letters {

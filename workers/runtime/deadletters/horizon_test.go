@@ -108,7 +108,7 @@ func TestWhenNothingIsKnownAllIsOld(t *testing.T) {
 		t.Errorf("the report is %+v", report)
 	}
 	report, err = p.cfg.Redrive(t.Context(), deadletters.Redrive{
-		Queue: deadletters.Queue{Worker: ledger}, Pace: deadletters.Pace{Steps: []int{0}, Patience: time.Millisecond},
+		Queue: deadletters.Queue{Worker: ledger}, Pace: deadletters.Pace{Steps: []int{0}, Timeout: time.Millisecond},
 	})
 	must(t, err)
 	if report.Redriven != 1 {

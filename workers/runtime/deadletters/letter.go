@@ -15,21 +15,20 @@ import (
 	"github.com/composerp/composerp/store/failures"
 )
 
-// letterSpace is the UUID namespace of journal entries (RFC 9562, 5.5).
+// letterSpace is the UUID namespace of entries of the dead-letter log (RFC 9562, 5.5).
 var letterSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://composerp.dev/dead-letter"))
 
-// LetterOf reads a dead message as an entry of the journal, whatever is in it:
-// the journal has no ladder, and a message it refused would stand before all
-// others for ever. The entry's id follows from the message and the time of its
-// failure, so that the message in its queue and its copy for the journal are the
-// same entry, and the same message dead again later is another.
+// LetterOf reads a dead message as an entry of the dead-letter log, whatever is in it: that worker has no retry
+// queues, and a message that it refused would block its queue. The entry's id follows from the message and the time
+// of its failure, so that the message in its queue and its copy for the dead-letter log are the same entry, and the
+// same message dead again later is another.
 func LetterOf(m rabbitmq.Delivery) failures.DeadLetter {
 	failure := m.Failure()
 	died := failure.LastFailedAt
 	if died.IsZero() {
 		died = m.Timestamp
 	}
-	if died.Year() < 1 || died.Year() > 9999 { // a stranger's clock
+	if died.Year() < 1 || died.Year() > 9999 { // from an external publisher's clock
 		died = time.Time{}
 	}
 	letter := failures.DeadLetter{
@@ -37,7 +36,7 @@ func LetterOf(m rabbitmq.Delivery) failures.DeadLetter {
 		Error: failure.Error, Attempt: min(max(failure.Attempt, 0), math.MaxInt32), Headers: headersOf(m), Body: m.Body, DiedAt: died,
 	}
 	if worker, fell := strings.CutPrefix(m.RoutingKey, topology.QueueName("")); letter.Consumer == "" && fell {
-		letter.Consumer = worker // somebody else's words, but it lies in this worker's queue
+		letter.Consumer = worker // not sent by this fleet, but in this worker's queue
 	}
 	letter.EventID.UUID, letter.EventID.Valid = eventID(m)
 	identity := fmt.Sprintf("%s\x00%s\x00%d\x00%s\x00%s", letter.Consumer, m.ID, letter.Attempt, died.UTC().Format(time.RFC3339Nano), m.Body)
@@ -45,8 +44,8 @@ func LetterOf(m rabbitmq.Delivery) failures.DeadLetter {
 	return letter
 }
 
-// headersOf gives the headers as a JSON object. What JSON has no word for, such
-// as a number that is none, is written as Go prints it.
+// headersOf gives the headers as a JSON object. What JSON cannot express, NaN for instance, is written as Go prints
+// it.
 func headersOf(m rabbitmq.Delivery) []byte {
 	headers := make(map[string]json.RawMessage, len(m.Headers))
 	for name, value := range m.Headers {
@@ -72,8 +71,7 @@ func eventID(m rabbitmq.Delivery) (uuid.UUID, bool) {
 	return id, err == nil
 }
 
-// deliveryOf is the message that the journal tells of, as its worker would get
-// it once it was put back.
+// deliveryOf is the message of an entry of the dead-letter log, as its worker would get it after a redrive.
 func deliveryOf(l failures.DeadLetter) rabbitmq.Delivery {
 	d := rabbitmq.Delivery{Message: rabbitmq.Message{
 		Exchange: topology.Dead, RoutingKey: topology.QueueName(l.Consumer), ID: l.MessageID, Type: l.Type, Body: l.Body, Headers: headersIn(l.Headers),
@@ -102,5 +100,5 @@ func headersIn(object []byte) map[string]any {
 	return headers
 }
 
-// place is where the event stands in the log by the message's own word; 0 when it says nothing.
+// place is the event's seq in the log by the message's header; 0 when it has none.
 func place(d rabbitmq.Delivery) int64 { return max(0, d.LogSeq()) }

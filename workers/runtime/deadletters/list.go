@@ -13,64 +13,64 @@ import (
 	"github.com/composerp/composerp/store/failures"
 )
 
-// Standing is how a queue of dead letters stands: what the broker says, and what the journal says.
+// QueueSummary is the state of a queue of dead letters by the broker and by the dead-letter log.
 type QueueSummary struct {
 	Queue  string `json:"queue"`
 	Worker string `json:"worker"`
-	// InQueue is how many messages are ready in the queue, exactly and whatever the filter; nil where there is no such queue, or no broker.
+	// InQueue is how many messages are ready in the queue, exactly and whatever the filter; nil where there is no
+	// such queue, or no broker.
 	InQueue *int `json:"inQueue"`
-	// The rest is the journal's, and the filter's.
-	Lying     int        `json:"lying"`
+	// What follows is from the dead-letter log, within the filter.
+	Lying     int        `json:"pending"`
 	Oldest    *time.Time `json:"oldest,omitempty"`
 	Newest    *time.Time `json:"newest,omitempty"`
 	Redriven  int        `json:"redriven"`
 	Discarded int        `json:"discarded"`
-	Missed    int        `json:"missed"`
+	Missed    int        `json:"lost"`
 }
 
-// Standings tells how the workers' queues of dead letters stand, and those of
-// whoever else the journal has letters of. Where the broker does not answer the
-// error says so, and the rest is as the journal has it.
+// Summaries gives the state of the workers' queues of dead letters, and of those of other consumers in the
+// dead-letter log. Where the broker does not answer the error says so, and the summaries are without InQueue.
 func (c Config) Summaries(ctx context.Context, workers []string, of failures.LetterFilter) ([]QueueSummary, error) {
 	known, err := failures.LettersByConsumer(ctx, c.DB, of)
 	if err != nil {
 		return nil, err
 	}
-	standings := make([]QueueSummary, 0, len(workers))
+	summaries := make([]QueueSummary, 0, len(workers))
 	for _, worker := range workers {
-		standings = append(standings, QueueSummary{Queue: topology.DeadQueueName(worker), Worker: worker})
+		summaries = append(summaries, QueueSummary{Queue: topology.DeadQueueName(worker), Worker: worker})
 	}
 	for _, l := range known {
 		s := QueueSummary{
 			Queue: topology.DeadQueueName(l.Consumer), Worker: l.Consumer, Lying: l.Lying, Oldest: instant(l.Oldest), Newest: instant(l.Newest),
 			Redriven: l.Redriven, Discarded: l.Discarded, Missed: l.Missed,
 		}
-		if i := slices.IndexFunc(standings, func(s QueueSummary) bool { return s.Worker == l.Consumer }); i >= 0 {
-			standings[i] = s
+		if i := slices.IndexFunc(summaries, func(s QueueSummary) bool { return s.Worker == l.Consumer }); i >= 0 {
+			summaries[i] = s
 			continue
 		}
-		standings = append(standings, s)
+		summaries = append(summaries, s)
 	}
-	slices.SortFunc(standings, func(a, b QueueSummary) int { return strings.Compare(a.Queue, b.Queue) })
-	return standings, c.depths(ctx, standings)
+	slices.SortFunc(summaries, func(a, b QueueSummary) int { return strings.Compare(a.Queue, b.Queue) })
+	return summaries, c.depths(ctx, summaries)
 }
 
-// ErrDepths means that the broker could not be asked how many messages lie in the queues.
-var ErrDepths = errors.New("the queues could not be looked at")
+// ErrDepths: the broker could not be asked how many messages are in the queues.
+var ErrDepths = errors.New("the queues could not be read")
 
-func (c Config) depths(ctx context.Context, standings []QueueSummary) error {
-	if len(c.Exchange.URLs) == 0 {
+func (c Config) depths(ctx context.Context, summaries []QueueSummary) error {
+	if len(c.Broker.URLs) == 0 {
 		return fmt.Errorf("%w: no broker is known", ErrDepths)
 	}
-	session, err := rabbitmq.Open(ctx, c.Exchange)
+	session, err := rabbitmq.Open(ctx, c.Broker)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrDepths, err)
 	}
 	defer session.Close()
-	for i := range standings {
-		ready, _, err := session.Depth(standings[i].Queue)
+	for i := range summaries {
+		ready, _, err := session.Depth(summaries[i].Queue)
 		if err == nil {
-			standings[i].InQueue = &ready
+			summaries[i].InQueue = &ready
 		} else if !errors.Is(err, rabbitmq.ErrMissing) {
 			return fmt.Errorf("%w: %w", ErrDepths, err)
 		}

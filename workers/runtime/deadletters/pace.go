@@ -3,23 +3,24 @@ package deadletters
 import (
 	"context"
 	"time"
+
+	"github.com/composerp/composerp/exchange/clock"
 )
 
-// Pace is how fast letters are put back.
+// Pace is how fast letters are redriven.
 type Pace struct {
-	// Steps are letters a second, step after step; the last one holds on. 0 means as fast as they go.
+	// Steps are letters a second, step after step; the last one lasts. 0 means unlimited.
 	Steps []int
 	Step  time.Duration // how long a step takes
-	// Patience is how long it is waited, after each step and at the end, until it is known how those put back fared.
-	Patience time.Duration
+	// Patience is how long outcomes are waited for after each step and at the end.
+	Timeout time.Duration
 }
 
-// Careful begins with a letter a second: whoever redrives does not know for sure
-// that what was wrong is mended.
-var Careful = Pace{Steps: []int{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000}, Step: 5 * time.Second, Patience: 10 * time.Second}
+// Careful begins with a letter a second, because the cause of the failures may not be repaired.
+var Careful = Pace{Steps: []int{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000}, Step: 5 * time.Second, Timeout: 10 * time.Second}
 
-// Steady is so many letters a second from the beginning to the end; 0 means as fast as they go.
-func Steady(rate int) Pace { return Pace{Steps: []int{rate}, Patience: Careful.Patience} }
+// Steady is rate letters a second from the beginning to the end; 0 means unlimited.
+func Steady(rate int) Pace { return Pace{Steps: []int{rate}, Timeout: Careful.Timeout} }
 
 // pacer lets letters go at a pace.
 type pacer struct {
@@ -38,10 +39,10 @@ func (p *pacer) climbs() bool {
 
 func (p *pacer) climb() { p.step, p.began = p.step+1, time.Time{} }
 
-// burst is what may be made good of a hold-up.
+// burst is how much of a delay is made up for.
 const burst = 100 * time.Millisecond
 
-// allow waits until letters may go, and says how many of most: those that are due together go together.
+// allow waits until letters may go, and returns how many of most: those that are due together go together.
 func (p *pacer) allow(ctx context.Context, most int) (int, error) {
 	rate := p.rate()
 	if rate == 0 {
@@ -54,22 +55,11 @@ func (p *pacer) allow(ctx context.Context, most int) (int, error) {
 	if late := now.Add(-burst); p.next.Before(late) {
 		p.next = late
 	}
-	if err := pause(ctx, p.next.Sub(now)); err != nil {
-		return 0, err
+	if !clock.Sleep(ctx, p.next.Sub(now)) {
+		return 0, ctx.Err()
 	}
 	each := time.Second / time.Duration(rate)
 	n := min(1+int(time.Since(p.next)/each), most)
 	p.next = p.next.Add(time.Duration(n) * each)
 	return n, nil
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

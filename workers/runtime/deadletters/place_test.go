@@ -29,8 +29,8 @@ const (
 var (
 	ledgerQueue = topology.QueueName(ledger)
 	deadQueue   = topology.DeadQueueName(ledger)
-	queue       = deadletters.Queue{Worker: ledger, Owes: true}
-	fast        = deadletters.Pace{Steps: []int{0}, Patience: 20 * time.Second}
+	queue       = deadletters.Queue{Worker: ledger, TracksInbox: true}
+	fast        = deadletters.Pace{Steps: []int{0}, Timeout: 20 * time.Second}
 	noon        = time.Date(2026, 2, 9, 12, 0, 0, 0, time.UTC)
 )
 
@@ -47,14 +47,14 @@ type place struct {
 func newPlace(t testing.TB) *place {
 	t.Helper()
 	p := &place{TB: t, url: storetest.URL(t)}
-	p.cfg = deadletters.Config{DB: storetest.Open(t, p.url, 4), Exchange: rabbitmqtest.Vhost(t)}
+	p.cfg = deadletters.Config{DB: storetest.Open(t, p.url, 4), Broker: rabbitmqtest.Vhost(t)}
 	topology := topology.Compute([]topology.Subscription{
 		{Worker: ledger, RoutingKeys: []string{saleKey}, RetryDelays: []time.Duration{time.Hour}},
 		{Worker: "stockview", RoutingKeys: []string{saleKey}},
 	})
-	must(t, rabbitmq.Apply(t.Context(), topology, p.cfg.Exchange))
+	must(t, rabbitmq.Apply(t.Context(), topology, p.cfg.Broker))
 	var err error
-	p.session, err = rabbitmq.Open(t.Context(), p.cfg.Exchange)
+	p.session, err = rabbitmq.Open(t.Context(), p.cfg.Broker)
 	must(t, err)
 	t.Cleanup(func() { _ = p.session.Close() })
 	p.publisher, err = p.session.Publisher(512)
@@ -150,7 +150,7 @@ func (p *place) depth(queue string) int {
 // ids are the events of a queue's messages, from its front; the messages stay.
 func (p *place) ids(queue string) []string {
 	p.Helper()
-	session, err := rabbitmq.Open(p.Context(), p.cfg.Exchange)
+	session, err := rabbitmq.Open(p.Context(), p.cfg.Broker)
 	must(p, err)
 	defer session.Close()
 	s, err := session.Browse(queue, "ids."+uuid.NewString())
@@ -209,7 +209,7 @@ type hands struct {
 // work runs a worker on the ledger's queue; fails says what it can not handle.
 func (p *place) work(fails func(d rabbitmq.Delivery) error) *hands {
 	p.Helper()
-	session, err := rabbitmq.Open(p.Context(), p.cfg.Exchange)
+	session, err := rabbitmq.Open(p.Context(), p.cfg.Broker)
 	must(p, err)
 	publisher, err := session.Publisher(512)
 	must(p, err)
@@ -281,7 +281,7 @@ var errRejected = errors.New("rejected")
 func handlesAll(rabbitmq.Delivery) error { return nil }
 
 func (p *place) deleteQueue(name string) error {
-	return rabbitmqtest.Management(p).DeleteQueue(p.Context(), rabbitmqtest.VhostOf(p, p.cfg.Exchange), name)
+	return rabbitmqtest.Management(p).DeleteQueue(p.Context(), rabbitmqtest.VhostOf(p, p.cfg.Broker), name)
 }
 
 func (p *place) exec(statement string) {

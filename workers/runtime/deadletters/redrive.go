@@ -4,37 +4,40 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/failpoint"
 	"github.com/composerp/composerp/store/failures"
+	"github.com/composerp/composerp/workers/runtime/pipeline"
 )
 
-// Redrive says which letters to put back to their worker, and how.
+// Redrive says which letters to send back to their worker, and how.
 type Redrive struct {
 	Queue  Queue
 	Filter failures.LetterFilter // its Consumers and Dealt mean nothing here
-	Limit  int                   // so many at most; 0: all
+	Limit  int                   // at most; 0: all
 	Pace   Pace                  // the zero value is Careful
-	// StopAt ends it when more than so many percent of what was put back has failed again; 0 means DefaultStopAt, 100 never.
+	// StopAt ends it when more than that percentage of the redriven letters has failed again; 0 means DefaultStopAt,
+	// 100 never.
 	StopAt int
-	// Force puts back even what its worker may have handled and would not know.
+	// Force redrives even what its worker may have handled and could not recognize.
 	Force    bool
 	Progress func(Progress) // called often, from one goroutine; may be nil
 }
 
-// DefaultStopAt is a share of failures, in percent, at which nobody would go on.
+// DefaultStopAt is the share of failures, in percent, at which a redrive stops.
 const DefaultStopAt = 20
 
 // Progress is how far a walk has come.
 type Progress struct {
 	Length int // of the queue, when it began
 	Seen   int
-	Done   int // put back or taken away
+	Done   int // redriven or discarded
 	Failed int // of those, failed again
-	Rate   int // letters a second; 0: as fast as they go
+	Rate   int // letters a second; 0: unlimited
 }
 
 // RedriveReport is what became of it.
@@ -44,15 +47,15 @@ type RedriveReport struct {
 	Redriven int    `json:"redriven"`
 	Handled  int    `json:"handled"` // of those, by the worker's inbox
 	Failed   int    `json:"failed"`  // of those, once more
-	Waiting  int    `json:"waiting"` // of those, not heard of yet
+	Waiting  int    `json:"waiting"` // of those, with no outcome yet
 	// Failures are the errors of those that failed again, the most frequent first.
 	Failures []Failing `json:"failures"`
 	Refused  []Refusal `json:"refused"`
-	Absent   int       `json:"absent"` // in another's hand: they were not looked at
-	Missed   int       `json:"missed"` // the journal had them, and they were not in the queue
-	// Stopped tells that it ended by itself, for too much failed again.
+	Absent   int       `json:"absent"` // held by another consumer: not examined
+	Missed   int       `json:"lost"`   // in the dead-letter log and not in the queue
+	// Stopped tells that it ended by itself because too many failed again.
 	Stopped bool `json:"stopped"`
-	// Idle tells that nobody takes from the worker's queue: what was put back waits there.
+	// Idle tells that the worker's queue has no consumer: the redriven letters wait there.
 	Idle      bool  `json:"idle"`
 	ElapsedMs int64 `json:"elapsedMs"`
 }
@@ -67,14 +70,14 @@ const window = batch
 type redriver struct {
 	Redrive
 	walk      *walk
-	watch     *watch
+	tracker   *tracker
 	publisher *rabbitmq.Publisher
 	pace      pacer
 	report    RedriveReport
 	refused   map[string]bool
 }
 
-// Redrive puts letters back to their worker, the oldest first. An error comes
+// Redrive sends letters back to their worker, the oldest first. An error comes
 // with the report of what was done until then; the same call goes on from there.
 func (c Config) Redrive(ctx context.Context, r Redrive) (RedriveReport, error) {
 	if len(r.Pace.Steps) == 0 {
@@ -103,11 +106,11 @@ func (d *redriver) run(ctx context.Context) (err error) {
 	if d.publisher, err = d.walk.session.Publisher(window); err != nil {
 		return err
 	}
-	if d.watch, err = d.walk.listen(ctx); err != nil {
+	if d.tracker, err = d.walk.track(ctx); err != nil {
 		return err
 	}
-	defer d.watch.close()
-	d.walk.progress = d.tell
+	defer d.tracker.close()
+	d.walk.progress = d.reportProgress
 	err = d.walk.run(ctx, d.act)
 	if err == nil {
 		d.report.Missed, err = d.walk.miss(ctx)
@@ -117,15 +120,15 @@ func (d *redriver) run(ctx context.Context) (err error) {
 		err = nil
 	}
 	if err == nil && !d.report.Stopped {
-		err = d.watch.settle(ctx, d.pace.Patience)
+		err = d.tracker.settle(ctx, d.pace.Timeout)
 	}
 	d.sum(ctx)
 	return err
 }
 
-// act puts letters back, at the pace, and stops when too many fail again.
+// act redrives letters at the pace, and stops when too many fail again.
 func (d *redriver) act(ctx context.Context, letters []letter) (stay int, err error) {
-	if !d.Force && d.Queue.Owes {
+	if !d.Force && d.Queue.TracksInbox {
 		good, refused, err := d.walk.refuse(ctx, letters)
 		if err != nil {
 			return len(letters), err
@@ -135,12 +138,12 @@ func (d *redriver) act(ctx context.Context, letters []letter) (stay int, err err
 	}
 	for len(letters) > 0 {
 		if d.pace.climbs() {
-			if err := d.watch.settle(ctx, d.pace.Patience); err != nil {
+			if err := d.tracker.settle(ctx, d.pace.Timeout); err != nil {
 				return stay + len(letters), err
 			}
 			d.pace.climb()
 		}
-		if d.watch.tooMany(d.StopAt) {
+		if d.tracker.tooMany(d.StopAt) {
 			return stay + len(letters), errStopped
 		}
 		n, err := d.pace.allow(ctx, len(letters))
@@ -153,12 +156,12 @@ func (d *redriver) act(ctx context.Context, letters []letter) (stay int, err err
 		if err != nil {
 			return stay + len(letters), err
 		}
-		d.tell()
+		d.reportProgress()
 	}
 	return stay, nil
 }
 
-// refuse notes what is not put back; a later walk comes by the same again.
+// refuse notes what is not redriven; a later walk meets the same letters again.
 func (d *redriver) refuse(refused []Refusal) {
 	for _, r := range refused {
 		if !d.refused[r.ID.String()] {
@@ -168,20 +171,19 @@ func (d *redriver) refuse(refused []Refusal) {
 	}
 }
 
-// putBack publishes letters to their worker's queue, waits for the broker to
-// have them, and only then lets them leave the dead. Once begun it is not broken
-// off by ctx. It tells how many of the letters stay.
+// putBack publishes letters to their worker's queue, waits for the confirms, and only then removes them from the
+// queue of dead letters. Once begun it is not interrupted by ctx. It returns how many of the letters stay.
 func (d *redriver) putBack(ctx context.Context, letters []letter) (stay int, err error) {
 	ctx, cancel := outlasting(ctx)
 	defer cancel()
 	for i := range letters {
 		letters[i].back = rabbitmq.RedriveMessage(letters[i].Delivery, d.Queue.Worker)
-		d.walk.again[lifeOf(letters[i].back)] = true
+		d.walk.returned[lifeOf(letters[i].back)] = true
 	}
-	d.watch.expect(letters)
+	d.tracker.expect(letters)
 	back, not, err := d.publish(ctx, letters)
 	failpoint.Hit("redrive.confirmed")
-	d.watch.back(back, not)
+	d.tracker.back(back, not)
 	if leaving := d.walk.leave(ctx, failures.Redriven, back); leaving != nil {
 		return len(letters), errors.Join(err, leaving)
 	}
@@ -189,58 +191,51 @@ func (d *redriver) putBack(ctx context.Context, letters []letter) (stay int, err
 	return len(not), err
 }
 
-// publish parts letters into those that the broker has, in their worker's queue, and those that it may not have.
+// publish divides letters into those that the broker has confirmed and those that it may not have.
 func (d *redriver) publish(ctx context.Context, letters []letter) (back, not []letter, err error) {
-	confirmations := make([]*rabbitmq.Confirmation, 0, len(letters))
-	for _, l := range letters {
-		c, failed := d.publisher.Publish(ctx, l.back)
-		if failed != nil {
-			err = failed
-			break
-		}
-		confirmations = append(confirmations, c)
-	}
+	sent, err := pipeline.Publish(ctx, d.publisher, len(letters), func(i int) (rabbitmq.Message, error) { return letters[i].back, nil }, nil)
 	failpoint.Hit("redrive.published")
-	not = letters[len(confirmations):]
-	for i, c := range confirmations {
-		if failed := c.Wait(ctx); failed != nil {
+	not = slices.Clone(letters[len(sent):])
+	_ = sent.Wait(ctx, func(i int, failed error) error { // the last one too: each letter is in one of the two
+		if failed != nil {
 			not, err = append(not, letters[i]), failed
-			continue
+		} else {
+			back = append(back, letters[i])
 		}
-		back = append(back, letters[i])
-	}
+		return nil
+	})
 	return back, not, err
 }
 
-// outlasting is ctx that goes on for actTime after its end: what was begun is finished.
+// outlasting is ctx extended by actTime: what was begun is finished.
 func outlasting(ctx context.Context) (context.Context, context.CancelFunc) {
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(actTime, cancel) })
 	return longer, func() { stop(); cancel() }
 }
 
-func (d *redriver) tell() {
+func (d *redriver) reportProgress() {
 	if d.Progress == nil {
 		return
 	}
-	d.watch.mu.Lock()
-	failed := d.watch.failed
-	d.watch.mu.Unlock()
+	d.tracker.mu.Lock()
+	failed := d.tracker.failed
+	d.tracker.mu.Unlock()
 	d.Progress(Progress{Length: d.walk.length, Seen: d.walk.seen, Done: d.report.Redriven, Failed: failed, Rate: d.pace.rate()})
 }
 
-// sum writes into the report how all fared.
+// sum writes the outcomes into the report.
 func (d *redriver) sum(ctx context.Context) {
 	if ctx.Err() == nil {
-		if _, err := d.watch.look(ctx); err != nil {
-			d.walk.Log.Warn("asking how the letters fare", "error", err)
+		if _, err := d.tracker.poll(ctx); err != nil {
+			d.walk.Log.Warn("outcomes of redriven letters not known", "error", err)
 		}
 		_, consumers, err := d.walk.session.Depth(topology.QueueName(d.Queue.Worker))
 		d.report.Idle = err == nil && consumers == 0
 	}
-	d.watch.mu.Lock()
-	defer d.watch.mu.Unlock()
+	d.tracker.mu.Lock()
+	defer d.tracker.mu.Unlock()
 	d.report.Seen, d.report.Absent = d.walk.seen, d.walk.absent
-	d.report.Handled, d.report.Failed, d.report.Waiting = d.watch.handled, d.watch.failed, len(d.watch.out)
-	d.report.Failures = grouped(d.watch.failures)
+	d.report.Handled, d.report.Failed, d.report.Waiting = d.tracker.handled, d.tracker.failed, len(d.tracker.waiting)
+	d.report.Failures = grouped(d.tracker.failures)
 }

@@ -140,7 +140,7 @@ func TestRedriveStopsWhenItFailsAgain(t *testing.T) {
 		}
 		return nil
 	})
-	pace := deadletters.Pace{Steps: []int{20, 1000}, Step: 200 * time.Millisecond, Patience: 20 * time.Second}
+	pace := deadletters.Pace{Steps: []int{20, 1000}, Step: 200 * time.Millisecond, Timeout: 20 * time.Second}
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: pace})
 	must(t, err)
 	if !report.Stopped || report.Redriven > 20 || report.Failed < 3 || report.Handled != 0 {
@@ -169,7 +169,7 @@ func TestAFewFailuresDoNotStopIt(t *testing.T) {
 		}
 		return nil
 	})
-	pace := deadletters.Pace{Steps: []int{100}, Patience: 20 * time.Second}
+	pace := deadletters.Pace{Steps: []int{100}, Timeout: 20 * time.Second}
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: pace})
 	must(t, err)
 	if report.Stopped || report.Failed != 6 || report.Handled != 54 {
@@ -184,7 +184,7 @@ func TestAnInterruptedRedriveGoesOn(t *testing.T) {
 	h := p.work(handlesAll)
 	ctx, interrupt := context.WithCancel(t.Context())
 	first, err := p.cfg.Redrive(ctx, deadletters.Redrive{
-		Queue: queue, Pace: deadletters.Pace{Steps: []int{50}, Patience: time.Second},
+		Queue: queue, Pace: deadletters.Pace{Steps: []int{50}, Timeout: time.Second},
 		Progress: func(now deadletters.Progress) {
 			if now.Done >= 10 {
 				interrupt()
@@ -218,7 +218,7 @@ func TestALongRedriveWalksAgain(t *testing.T) {
 	}
 	p.work(func(d rabbitmq.Delivery) error { return errRejected }) // they come back to the queue meanwhile
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{
-		Queue: queue, Pace: deadletters.Pace{Steps: []int{50}, Patience: 20 * time.Second}, StopAt: 100, Filter: failures.LetterFilter{IDs: wanted},
+		Queue: queue, Pace: deadletters.Pace{Steps: []int{50}, Timeout: 20 * time.Second}, StopAt: 100, Filter: failures.LetterFilter{IDs: wanted},
 	})
 	must(t, err)
 	if report.Redriven != 20 || report.Failed != 20 {

@@ -11,14 +11,14 @@ import (
 	"github.com/composerp/composerp/store/failures"
 )
 
-// Verdict is what would become of a letter that was put back.
+// Verdict is what would become of a letter if it were redriven.
 type Verdict string
 
 // The verdicts.
 const (
 	Passes     Verdict = "passes"
-	Duplicate  Verdict = "duplicate"   // its event was handled already: the worker would pass it over
-	BeforeCall Verdict = "before call" // all goes well up to a call to the outside, which was not made
+	Duplicate  Verdict = "duplicate"   // its event was handled already: the worker would skip it
+	BeforeCall Verdict = "before call" // handled up to a call to an outside service, which was not made
 	Fails      Verdict = "fails"
 )
 
@@ -45,10 +45,10 @@ type RehearsalReport struct {
 }
 
 // ErrNoVerdict is what Try returns when it could not find out, because the database is away for instance.
-var ErrNoVerdict = errors.New("the rehearsal came to no end")
+var ErrNoVerdict = errors.New("the rehearsal has no result")
 
-// Rehearse lets today's worker handle the letters that lie in its queue, as the
-// journal has them, each for itself, and tells how it would go. No queue is touched.
+// Rehearse lets today's worker handle each pending letter as the dead-letter log has it, and reports how that would
+// go. No queue is touched.
 func (c Config) Rehearse(ctx context.Context, r Rehearsal) (RehearsalReport, error) {
 	began := time.Now()
 	r.Filter.Consumers, r.Filter.Dealt = []string{r.Queue.Worker}, false

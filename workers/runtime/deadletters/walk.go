@@ -17,65 +17,66 @@ import (
 	"github.com/composerp/composerp/store/failures"
 )
 
-// Config says where the letters are. DB and Exchange are needed.
+// Config says where the letters are. DB and Broker are needed.
 type Config struct {
-	DB       *store.DB // two connections are enough
-	Exchange rabbitmq.Config
-	Log      *slog.Logger
+	DB     *store.DB // two connections are enough
+	Broker rabbitmq.Config
+	Log    *slog.Logger
 	// WalkTime is how long letters are held before a walk ends and another goes on:
 	// the broker ends a consumer that acknowledges nothing for half an hour. 0 means 10 min.
 	WalkTime time.Duration
-	// MissAge is how long the journal must have had a letter before a walk that does not find it calls it missed. 0 means 1 min.
+	// MissAge is how long the dead-letter log must have had a letter before a walk that does not find it marks it as
+	// lost. 0 means 1 min.
 	MissAge time.Duration
 }
 
 // Queue is the queue of dead letters of one worker.
 type Queue struct {
-	Worker string
-	Owes   bool // the worker keeps an inbox: it knows again what it has handled
+	Worker      string
+	TracksInbox bool // the worker keeps an inbox: it recognizes what it has handled
 }
 
-// ErrBusy means that another consumer takes from the queue. Two at once would turn its order round.
-var ErrBusy = errors.New("somebody else takes from it: another redrive or discard, an audit or a shovel; wait until that is done")
+// ErrBusy: the queue has another consumer. Two at once would change its order.
+var ErrBusy = errors.New("another consumer takes from it: a redrive, a discard, an audit or a shovel; wait until that is done")
 
-// batch is how many letters are looked at, and acted on, at once.
+// batch is how many letters are examined, and acted on, at once.
 const batch = 256
 
-// Both are below the broker's consumer_timeout. A walk that comes upon nothing new gets more time, up to the longest.
+// Both are below the broker's consumer_timeout. A walk that finds nothing new gets more time, up to the longest.
 const (
 	defaultWalkTime = 10 * time.Minute
 	longestWalkTime = 25 * time.Minute
 )
 
-// actTime is how long acting on a batch that was begun may take once nobody wants it any more.
+// actTime is how long acting on a batch may take after its context has ended.
 const actTime = 30 * time.Second
 
-// letter is a message in the queue and its entry in the journal.
+// letter is a message in the queue and its entry in the dead-letter log.
 type letter struct {
 	rabbitmq.Delivery
 	entry failures.DeadLetter
-	back  rabbitmq.Message // what goes back to the worker
+	back  rabbitmq.Message // to the worker
 }
 
-// walk goes through a queue of dead letters, as often as it takes.
+// walk browses a queue of dead letters, as often as it takes.
 type walk struct {
 	Config
 	queue   Queue
 	filter  failures.LetterFilter
-	limit   int // acts on so many at most; 0: on all
+	limit   int // of letters to act on; 0: none
 	session *rabbitmq.Session
-	sieve   *rabbitmq.QueueBrowser
+	browser *rabbitmq.QueueBrowser
 
-	began   time.Time // by the database's clock
-	length  int       // of the queue, at the beginning
-	seen    int
-	chosen  int // and acted on
-	entered int // in the journal, which did not have them
-	found   map[uuid.UUID]bool
-	gone    map[uuid.UUID]bool // what this walk has taken out
-	again   map[life]bool      // what this walk has put back, as it was then
-	back    int                // messages that the queue has in the end, and should not have
-	absent  int                // did not come, because somebody else has them
+	began    time.Time // by the database's clock
+	length   int       // of the queue, at the beginning
+	seen     int
+	chosen   int // and acted on
+	entered  int // in the dead-letter log, which did not have them
+	found    map[uuid.UUID]bool
+	gone     map[uuid.UUID]bool // what this walk has removed
+	returned map[life]bool      // what this walk has redriven, as it was then
+	back     int                // messages that the queue has in the end and should not have
+	absent   int                // messages not received, because another consumer has them
 	// progress is called after each batch; may be nil.
 	progress func()
 }
@@ -91,15 +92,15 @@ func (c Config) open(ctx context.Context, queue Queue, filter failures.LetterFil
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	// What goes back are copies of what the broker has taken before, whatever their size.
-	c.Exchange.Name, c.Exchange.MaxBody = "dlq", math.MaxInt32
-	filter.Consumers, filter.Dealt = nil, true // the queue says whose they are, and that they lie
-	w := &walk{Config: c, queue: queue, filter: filter, limit: limit, found: map[uuid.UUID]bool{}, gone: map[uuid.UUID]bool{}, again: map[life]bool{}}
+	// Redriven messages are copies of messages that the broker has accepted before, whatever their size.
+	c.Broker.Name, c.Broker.MaxBody = "dlq", math.MaxInt32
+	filter.Consumers, filter.Dealt = nil, true // the queue tells the consumer, and that they are pending
+	w := &walk{Config: c, queue: queue, filter: filter, limit: limit, found: map[uuid.UUID]bool{}, gone: map[uuid.UUID]bool{}, returned: map[life]bool{}}
 	var err error
 	if w.began, err = store.ServerTime(ctx, c.DB); err != nil {
 		return nil, err
 	}
-	if w.session, err = rabbitmq.Open(ctx, c.Exchange); err != nil {
+	if w.session, err = rabbitmq.Open(ctx, c.Broker); err != nil {
 		return nil, err
 	}
 	ready, consumers, err := w.session.Depth(w.name())
@@ -163,27 +164,27 @@ func (w *walk) through(ctx context.Context, do act) error {
 // once goes through the queue until its end, or until letters were held for too
 // long. Without an act it only takes out once more what was taken out before.
 func (w *walk) once(ctx context.Context, limit time.Duration, do act) (whole bool, err error) {
-	w.sieve, err = w.session.Browse(w.name(), "dlq."+w.queue.Worker+"."+uuid.NewString()[:8])
+	w.browser, err = w.session.Browse(w.name(), "dlq."+w.queue.Worker+"."+uuid.NewString()[:8])
 	if err != nil {
 		return false, err
 	}
 	defer func() {
 		var closing error
-		if w.back, closing = w.sieve.Close(); err == nil {
+		if w.back, closing = w.browser.Close(); err == nil {
 			err = closing
 		}
 	}()
 	until := time.Now().Add(limit)
 	for time.Now().Before(until) {
-		taken, err := w.sieve.Take(ctx, batch)
+		taken, err := w.browser.Take(ctx, batch)
 		if errors.Is(err, rabbitmq.ErrDrained) {
-			w.absent = w.sieve.Left()
+			w.absent = w.browser.Left()
 			return true, nil
 		}
 		if err != nil {
 			return false, err
 		}
-		if err := w.look(ctx, taken, do); err != nil {
+		if err := w.examine(ctx, taken, do); err != nil {
 			return false, err
 		}
 		if do != nil && w.limit > 0 && w.chosen >= w.limit {
@@ -193,13 +194,13 @@ func (w *walk) once(ctx context.Context, limit time.Duration, do act) (whole boo
 	return false, nil
 }
 
-// look asks the journal which of the messages are chosen, and acts on those.
-func (w *walk) look(ctx context.Context, taken []rabbitmq.Delivery, do act) error {
+// examine asks the dead-letter log which of the messages are chosen, and acts on those.
+func (w *walk) examine(ctx context.Context, taken []rabbitmq.Delivery, do act) error {
 	letters, entries := make([]letter, 0, len(taken)), make([]failures.DeadLetter, 0, len(taken))
 	for _, d := range taken {
 		entry := LetterOf(d)
 		if w.gone[entry.ID] {
-			if err := w.sieve.Ack(d); err != nil {
+			if err := w.browser.Ack(d); err != nil {
 				return err
 			}
 			continue
@@ -207,7 +208,7 @@ func (w *walk) look(ctx context.Context, taken []rabbitmq.Delivery, do act) erro
 		letters, entries = append(letters, letter{Delivery: d, entry: entry}), append(entries, entry)
 	}
 	if do == nil || len(letters) == 0 {
-		w.sieve.Keep(len(letters))
+		w.browser.Keep(len(letters))
 		return nil
 	}
 	chosen, entered, err := failures.ChooseDeadLetters(ctx, w.DB, w.filter, entries)
@@ -216,10 +217,10 @@ func (w *walk) look(ctx context.Context, taken []rabbitmq.Delivery, do act) erro
 	}
 	w.entered += entered
 	wanted := w.wanted(letters, chosen)
-	w.sieve.Keep(len(letters) - len(wanted))
+	w.browser.Keep(len(letters) - len(wanted))
 	if len(wanted) > 0 {
 		stay, err := do(ctx, wanted)
-		w.sieve.Keep(stay)
+		w.browser.Keep(stay)
 		w.chosen += len(wanted) - stay
 		if err != nil {
 			return err
@@ -231,7 +232,7 @@ func (w *walk) look(ctx context.Context, taken []rabbitmq.Delivery, do act) erro
 	return nil
 }
 
-// life is a message as it came back from the dead once.
+// life is a message after one redrive.
 type life struct {
 	id string
 	at time.Time
@@ -242,23 +243,23 @@ func lifeOf(m rabbitmq.Message) life {
 	return life{m.ID, at.UTC()}
 }
 
-// wanted are the letters to act on: those chosen, within the limit, except what
-// this walk has put back and what has died again since.
+// wanted are the letters to act on: those chosen, within the limit, except those that this walk has redriven and that
+// have died again since.
 func (w *walk) wanted(letters []letter, chosen map[uuid.UUID]bool) (wanted []letter) {
 	for _, l := range letters {
 		if !w.found[l.entry.ID] {
 			w.found[l.entry.ID] = true
 			w.seen++
 		}
-		if chosen[l.entry.ID] && !w.again[lifeOf(l.Message)] && (w.limit == 0 || w.chosen+len(wanted) < w.limit) {
+		if chosen[l.entry.ID] && !w.returned[lifeOf(l.Message)] && (w.limit == 0 || w.chosen+len(wanted) < w.limit) {
 			wanted = append(wanted, l)
 		}
 	}
 	return wanted
 }
 
-// leave writes down what is about to happen to letters, and takes them out of the queue.
-func (w *walk) leave(ctx context.Context, fate failures.Disposition, letters []letter) error {
+// leave records the disposition of letters and removes them from the queue.
+func (w *walk) leave(ctx context.Context, disposition failures.Disposition, letters []letter) error {
 	if len(letters) == 0 {
 		return nil
 	}
@@ -266,13 +267,13 @@ func (w *walk) leave(ctx context.Context, fate failures.Disposition, letters []l
 	for i, l := range letters {
 		ids[i] = l.entry.ID
 	}
-	if err := failures.MarkDeadLetters(ctx, w.DB, fate, ids); err != nil {
+	if err := failures.MarkDeadLetters(ctx, w.DB, disposition, ids); err != nil {
 		return err
 	}
 	failpoint.Hit("redrive.marked")
 	for _, l := range letters {
 		w.gone[l.entry.ID] = true
-		if err := w.sieve.Ack(l.Delivery); err != nil {
+		if err := w.browser.Ack(l.Delivery); err != nil {
 			return err
 		}
 	}
@@ -280,8 +281,8 @@ func (w *walk) leave(ctx context.Context, fate failures.Disposition, letters []l
 	return nil
 }
 
-// miss marks what the journal has and a whole walk has not found. Where some
-// were in another's hand nothing can be said.
+// miss marks as lost what the dead-letter log has and a whole walk has not found. Where another consumer held some of
+// the messages, nothing is known.
 func (w *walk) miss(ctx context.Context) (int, error) {
 	if w.absent > 0 {
 		return 0, nil

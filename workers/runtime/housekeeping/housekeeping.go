@@ -25,24 +25,24 @@ func Chores(db *store.DB, log *slog.Logger) []func(context.Context) {
 func thinFailures(ctx context.Context, db *store.DB, log *slog.Logger) {
 	err := failures.ThinFailures(ctx, db, failures.FailureLife, failures.MostFailures)
 	if err != nil && ctx.Err() == nil {
-		log.Warn("old failures stay for now", "error", err)
+		log.Warn("old failures not deleted for now", "error", err)
 	}
 }
 
 func rotateInbox(ctx context.Context, db *store.DB, log *slog.Logger) {
 	switch rotated, err := inbox.Rotate(ctx, db, inbox.GenerationLife); {
 	case err != nil && ctx.Err() == nil:
-		log.Warn("the inbox is not rotated for now", "error", err)
+		log.Warn("inbox not rotated for now", "error", err)
 	case rotated:
-		log.Info("the inbox has a new generation")
+		log.Info("inbox generation opened")
 	}
 }
 
 func dropInbox(ctx context.Context, db *store.DB, log *slog.Logger) {
 	switch dropped, err := inbox.Drop(ctx, db, inbox.GenerationLife); {
 	case err != nil && ctx.Err() == nil:
-		log.Warn("an old generation of the inbox stays for now", "error", err)
+		log.Warn("inbox generation not dropped for now", "error", err)
 	case dropped > 0:
-		log.Info("a proven generation of the inbox was dropped", "generation", dropped)
+		log.Info("inbox generation dropped", "generation", dropped)
 	}
 }

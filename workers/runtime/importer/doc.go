@@ -29,7 +29,7 @@
 // # What fails, and what then
 //
 //   - Killed before a commit: the transaction is gone. Reject lines of it may be on disk; they lie behind the bytes
-//     that count, and whoever goes on cuts them off first.
+//     that count, and the next run cuts them off first.
 //   - Killed after a commit: the next start surveys the file, skips the rows that are done, and goes on.
 //   - The outcome of a commit is unknown: import_progress is read, and says.
 //   - The database is away or others are in the way: the batch is tried again for half a minute.

@@ -24,7 +24,7 @@ type input struct {
 	delimiter byte
 	columns   []string // nil: the first line has them
 	decimal   string   // the decimal mark
-	clock     clock
+	moments   moments
 }
 
 // common is what all events of a mapping have in the same way.
@@ -123,7 +123,7 @@ func (m *Mapping) decodeInput(n, root node) {
 			}
 		}
 	}
-	m.input.clock = decodeClock(zone, layouts)
+	m.input.moments = decodeMoments(zone, layouts)
 }
 
 // delimiter reads the character between two fields.

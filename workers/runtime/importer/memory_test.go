@@ -6,6 +6,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/storetest"
+	"github.com/composerp/composerp/workers/runtime/importer/extsort"
 )
 
 // heap gives how much memory is in use once all that is garbage is gone.
@@ -25,7 +26,7 @@ func TestMemorySurvey(t *testing.T) {
 	if testing.Short() {
 		t.Skip("reads a long file")
 	}
-	const rows = 5 * runLength / 2
+	const rows = 5 * extsort.DefaultRunLength / 2
 	file, m := generatedTill(t, rows)
 	var early, late int64
 	src, err := openSource(file)
@@ -33,9 +34,9 @@ func TestMemorySurvey(t *testing.T) {
 	defer src.close()
 	found, err := src.survey(t.Context(), m, func(n int64) {
 		switch n {
-		case runLength + surveyEvery: // the sorter has just begun anew
+		case extsort.DefaultRunLength + surveyEvery: // the sorter has just begun anew
 			early = heap()
-		case 2*runLength + surveyEvery:
+		case 2*extsort.DefaultRunLength + surveyEvery:
 			late = heap()
 		}
 	})

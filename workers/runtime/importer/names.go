@@ -48,17 +48,17 @@ type cell struct {
 }
 
 // row is a record seen through a mapping. A derived value is computed when it is first asked for, so that a row that
-// a rule rejects by its code is not rejected for a number nobody wanted to know.
+// a rule rejects by its code is not rejected for a number that no rule needs.
 type row struct {
 	mapping *Mapping
-	clock   clock
+	moments moments
 	record  *record
 	fields  []int // for each of the mapping's columns its index in the record, -1 when it has none
 	cells   []cell
 }
 
 func newRow(m *Mapping) *row {
-	return &row{mapping: m, clock: m.input.clock, cells: make([]cell, len(m.names.slots)), fields: make([]int, len(m.names.columns))}
+	return &row{mapping: m, moments: m.input.moments, cells: make([]cell, len(m.names.slots)), fields: make([]int, len(m.names.columns))}
 }
 
 // take turns to the next record.

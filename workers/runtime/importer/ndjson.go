@@ -100,7 +100,7 @@ func (j *jsonRecords) columns(line []byte) error {
 	return nil
 }
 
-// jsonFault says what is wrong in words for whoever mends the line.
+// jsonFault says what is wrong with a line, so that it can be corrected.
 func jsonFault(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return errors.New("the line ends inside of the JSON object")

@@ -169,7 +169,7 @@ func setDate(into reflect.Value, f *payloadField, r *row) *Rejection {
 		if problem != nil {
 			return problem
 		}
-		date = event.DateOf(moment.In(r.clock.zone))
+		date = event.DateOf(moment.In(r.moments.zone))
 	}
 	into.SetString(string(date))
 	return nil

@@ -124,7 +124,7 @@ type ChangedError struct{ File string }
 
 // Error names the file and what to do.
 func (e *ChangedError) Error() string {
-	return "the file " + e.File + " was changed while it was read; import it again when nobody writes to it any more"
+	return "the file " + e.File + " was changed while it was read; import it again when it is complete"
 }
 
 // next gives the next row; io.EOF behind the last.

@@ -24,7 +24,7 @@ type records interface {
 	next() (*record, error)
 }
 
-// Rejection says why a row became no event: a reason to count by, and a detail for the person who mends the row.
+// Rejection says why a row became no event: a reason to count by, and a detail by which the row can be corrected.
 type Rejection struct {
 	Reason string
 	Detail string

@@ -20,7 +20,7 @@ const rejectsSuffix = ".rejects.csv"
 const rejectsHeader = "line,reason,detail,row\n"
 
 // rejects is the file of rejected rows. How much of it counts stands in the database, written in the transaction of
-// the batch: what a crash left behind that is cut off by whoever goes on.
+// the batch: what a crash left behind that is cut off by the next run.
 type rejects struct {
 	path string
 	file *os.File
@@ -49,7 +49,7 @@ func openRejects(path, imported string) (*rejects, error) {
 	return &rejects{path: absolute, file: file}, nil
 }
 
-// openForRejects never takes a file that somebody made for something else.
+// openForRejects refuses an existing file that is not a rejects file.
 func openForRejects(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {

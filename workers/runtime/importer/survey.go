@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+
+	"github.com/composerp/composerp/workers/runtime/importer/extsort"
 )
 
 // survey is what a first reading of the whole file says about it before the first of its rows is imported.
@@ -24,8 +26,8 @@ func (s *source) survey(ctx context.Context, m *Mapping, progress func(rows int6
 	if err != nil {
 		return nil, err
 	}
-	keys := newSorter()
-	defer keys.close()
+	var keys extsort.Sorter
+	defer keys.Close()
 	found := &survey{}
 	var id identity
 	for {
@@ -39,7 +41,7 @@ func (s *source) survey(ctx context.Context, m *Mapping, progress func(rows int6
 		found.rows++
 		if r.problem == nil && m != nil {
 			id.of(r)
-			if err := keys.add(newEntry(id.key(), found.rows)); err != nil {
+			if err := keys.Add(extsort.NewEntry(id.key(), found.rows)); err != nil {
 				return nil, err
 			}
 		}
@@ -53,27 +55,27 @@ func (s *source) survey(ctx context.Context, m *Mapping, progress func(rows int6
 	if found.sum, err = s.finish(); err != nil {
 		return nil, err
 	}
-	found.repeats, err = findRepeats(keys)
+	found.repeats, err = findRepeats(&keys)
 	return found, err
 }
 
 // repeats tells which occurrence of its content a row is. It is asked for the rows in their order and keeps only the
 // next row that is not a first occurrence; the others wait on disk where they are many.
 type repeats struct {
-	sorter *sorter
-	next   func() (entry, error)
+	sorter extsort.Sorter
+	next   func() (extsort.Entry, error)
 	row    int64 // the next row that is not the first of its content; 0 when there are no more
 	which  int64 // which one it is
 }
 
 // findRepeats goes through all rows by content and keeps those that are not the first of theirs, by row.
-func findRepeats(keys *sorter) (*repeats, error) {
-	byContent, err := keys.sorted()
+func findRepeats(keys *extsort.Sorter) (*repeats, error) {
+	byContent, err := keys.Sorted()
 	if err != nil {
 		return nil, err
 	}
-	found := &repeats{sorter: newSorter()}
-	var before entry
+	found := &repeats{}
+	var before extsort.Entry
 	var which int64
 	for {
 		e, err := byContent()
@@ -84,17 +86,17 @@ func findRepeats(keys *sorter) (*repeats, error) {
 			found.close()
 			return nil, err
 		}
-		if which == 0 || e.key() != before.key() {
+		if which == 0 || e.Key() != before.Key() {
 			before, which = e, 1
 			continue
 		}
 		which++
-		if err := found.sorter.add(newRowEntry(e.number(), which)); err != nil {
+		if err := found.sorter.Add(extsort.NewRowEntry(e.Number(), which)); err != nil {
 			found.close()
 			return nil, err
 		}
 	}
-	if found.next, err = found.sorter.sorted(); err == nil {
+	if found.next, err = found.sorter.Sorted(); err == nil {
 		err = found.step()
 	}
 	if err != nil {
@@ -111,7 +113,7 @@ func (r *repeats) step() error {
 		r.row = 0
 		return nil
 	}
-	r.row, r.which = e.row(), e.number()
+	r.row, r.which = e.Row(), e.Number()
 	return err
 }
 
@@ -129,4 +131,4 @@ func (r *repeats) occurrence(row int64) (int64, error) {
 	return 1, nil
 }
 
-func (r *repeats) close() { r.sorter.close() }
+func (r *repeats) close() { r.sorter.Close() }

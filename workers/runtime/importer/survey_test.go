@@ -1,78 +1,19 @@
 package importer
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"os"
-	"slices"
 	"testing"
+
+	"github.com/composerp/composerp/workers/runtime/importer/extsort"
 )
-
-// TestSorter sorts in runs so short that there are many, and some have to be merged twice.
-func TestSorter(t *testing.T) {
-	t.Parallel()
-	for _, n := range []int{0, 1, 9, 10, 11, 500, 10*fanIn + 1, 10*fanIn*2 + 5} {
-		s := &sorter{limit: 10}
-		random := rand.New(rand.NewPCG(1, uint64(n)))
-		var want []entry
-		for range n {
-			e := newRowEntry(random.Int64N(50), random.Int64N(50))
-			want = append(want, e)
-			if err := s.add(e); err != nil {
-				t.Fatal(err)
-			}
-		}
-		slices.SortFunc(want, compareEntries)
-		next, err := s.sorted()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got []entry
-		for {
-			e, err := next()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			got = append(got, e)
-		}
-		if !slices.Equal(got, want) {
-			t.Errorf("%d entries in runs of 10: got %d, not all in order", n, len(got))
-		}
-		if len(s.files) > fanIn {
-			t.Errorf("%d entries: %d runs merged at once", n, len(s.files))
-		}
-		s.close()
-	}
-}
-
-// TestSorterLeavesNothing looks for the sorter's files while it uses them.
-func TestSorterLeavesNothing(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir())
-	s := &sorter{limit: 2}
-	defer s.close()
-	for i := range 9 {
-		if err := s.add(newRowEntry(int64(i), 0)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	left, err := os.ReadDir(os.TempDir())
-	if err != nil || len(left) > 0 || len(s.files) != 4 {
-		t.Errorf("%d files in use, with names: %v, %v", len(s.files), left, err)
-	}
-}
 
 // TestRepeats counts occurrences of contents in a random order, against a map, and again from the middle on.
 func TestRepeats(t *testing.T) {
 	t.Parallel()
 	const rows = 2000
 	random := rand.New(rand.NewPCG(7, 7))
-	keys := &sorter{limit: 64}
-	defer keys.close()
+	var entries []extsort.Entry
 	seen, want := map[[16]byte]int64{}, make([]int64, rows+1)
 	for row := int64(1); row <= rows; row++ {
 		if random.IntN(10) == 0 {
@@ -82,23 +23,22 @@ func TestRepeats(t *testing.T) {
 		key := [16]byte{byte(random.IntN(200)), byte(random.IntN(3))}
 		seen[key]++
 		want[row] = seen[key]
-		if err := keys.add(newEntry(key, row)); err != nil {
-			t.Fatal(err)
-		}
+		entries = append(entries, extsort.NewEntry(key, row))
 	}
 	for _, from := range []int64{1, 2, 999, rows} {
-		again := newSorter()
-		again.run, again.files = slices.Clone(keys.run), slices.Clone(keys.files)
-		found, err := findRepeats(again)
-		if err != nil {
-			t.Fatal(err)
+		keys := &extsort.Sorter{RunLength: 64}
+		for _, e := range entries {
+			must(t, keys.Add(e))
 		}
+		found, err := findRepeats(keys)
+		must(t, err)
 		for row := from; row <= rows; row++ {
 			if got, err := found.occurrence(row); got != want[row] || err != nil {
 				t.Fatalf("row %d: occurrence %d, %v; want %d", row, got, err, want[row])
 			}
 		}
 		found.close()
+		keys.Close()
 	}
 }
 

@@ -85,9 +85,9 @@ func (t template) time(r *row, field string) (time.Time, *Rejection) {
 	if problem != nil {
 		return time.Time{}, problem
 	}
-	moment, ok := r.clock.read(text)
+	moment, ok := r.moments.read(text)
 	if !ok {
-		return time.Time{}, reject(ReasonBadTime, "%s: %s, got %.60q", field, r.clock.want(), text)
+		return time.Time{}, reject(ReasonBadTime, "%s: %s, got %.60q", field, r.moments.want(), text)
 	}
 	return moment, nil
 }

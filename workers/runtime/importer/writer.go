@@ -10,14 +10,15 @@ import (
 	"slices"
 	"time"
 
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/failpoint"
 	"github.com/composerp/composerp/store/imports"
 )
 
-// patience is how long a batch is tried again while the database is away or others are in the way.
-const patience = 30 * time.Second
+// saveTimeout is how long a batch is tried again while the database is away or others are in the way.
+const saveTimeout = 30 * time.Second
 
 // writer brings batches into the log, each in one transaction with the note of how far the import has come.
 type writer struct {
@@ -41,16 +42,14 @@ func (w *writer) write(ctx context.Context, b *batch) error {
 // persist saves, and saves again while that may help. When it is not known whether a transaction was committed, the
 // database is asked: nothing is counted twice.
 func (w *writer) persist(ctx context.Context, next imports.Progress, tally Tally, b *batch) error {
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(saveTimeout)
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 3*time.Second) {
 		err := w.save(ctx, next, tally, b, nil)
 		if err == nil || !mayPass(err) || time.Now().After(deadline) {
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if !clock.Sleep(ctx, pause) {
 			return ctx.Err()
-		case <-time.After(pause):
 		}
 		switch saved, askErr := imports.Read(ctx, w.options.DB, w.key); {
 		case askErr != nil && !mayPass(askErr):

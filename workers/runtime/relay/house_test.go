@@ -163,7 +163,7 @@ func (h *house) run(holder string) *running { return h.runWith(holder, h.db, h.b
 func (h *house) runWith(holder string, db *store.DB, broker rabbitmq.Config) *running {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{h: h, log: &logbook{}, metrics: prometheus.NewRegistry(), stop: cancel, done: make(chan struct{})}
-	rl := relay.Relay{DB: db, Exchange: broker, Holder: holder, Log: slog.New(r.log), Metrics: relay.NewMetrics(r.metrics)}
+	rl := relay.Relay{DB: db, Broker: broker, Holder: holder, Log: slog.New(r.log), Metrics: relay.NewMetrics(r.metrics)}
 	go func() {
 		defer close(r.done)
 		if err := rl.Run(ctx); err != nil {

@@ -12,10 +12,10 @@ import (
 
 // Metrics are the relay's counters; make one with NewMetrics.
 type Metrics struct {
-	leading    prometheus.Gauge
-	confirmed  prometheus.Counter
-	confirming prometheus.Histogram
-	setAside   prometheus.Counter
+	leading       prometheus.Gauge
+	confirmed     prometheus.Counter
+	confirming    prometheus.Histogram
+	unpublishable prometheus.Counter
 }
 
 // NewMetrics registers the relay's metrics.
@@ -31,16 +31,21 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "composerp_relay_confirm_seconds", Help: "Time from publishing a page's first event to its last confirm.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16),
 		}),
-		setAside: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "composerp_relay_unpublishable_total", Help: "Events that the broker will never take, marked unpublishable.",
+		unpublishable: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "composerp_relay_unpublishable_total", Help: "Events that the broker will never take.",
 		}),
 	}
-	r.MustRegister(m.leading, m.confirmed, m.confirming, m.setAside)
+	r.MustRegister(m.leading, m.confirmed, m.confirming, m.unpublishable)
 	return m
 }
 
-// RegisterLag adds the log's lag, asked of the database at each scrape: it must
-// show most when no relay is there to measure it.
+// countUnpublishable counts an event that the broker will never take.
+func (m *Metrics) countUnpublishable() {
+	m.unpublishable.Inc()
+}
+
+// RegisterLag adds the log's lag, read from the database at each scrape: it matters most when no relay runs to
+// measure it.
 func RegisterLag(r prometheus.Registerer, db *store.DB) {
 	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "composerp_log_lag_events", Help: "Places of the log the relay has not passed yet; -1 when the database does not answer.",

@@ -268,7 +268,7 @@ func TestAnOldLeaderCannotMoveTheCursor(t *testing.T) {
 	storetest.Exec(t, h.url, `UPDATE log_cursor SET term = term + 1 WHERE consumer = 'relay'`)
 	at := h.cursor()
 	more := h.sales(10)
-	h.soon("the old one gives up", func() bool { return !old.leads() && old.log.says("the relay stands still") })
+	h.soon("the old one gives up", func() bool { return !old.leads() && old.log.says("relay stopped") })
 	if now := h.cursor(); now != at {
 		t.Errorf("want the cursor at %s, the old leader moved it to %s", at, now)
 	}

@@ -34,15 +34,15 @@ type house struct {
 
 func newHouse(t testing.TB) *house {
 	t.Helper()
-	h := &house{TB: t, Config: republish.Config{DB: storetest.DB(t), Exchange: rabbitmqtest.Vhost(t), Queues: queues}}
+	h := &house{TB: t, Config: republish.Config{DB: storetest.DB(t), Broker: rabbitmqtest.Vhost(t), Queues: queues}}
 	topology := topology.Compute([]topology.Subscription{{Worker: "ledger", RoutingKeys: []string{saleKey}}, {Worker: "view", RoutingKeys: []string{saleKey}}})
-	h.must(rabbitmq.Apply(t.Context(), topology, h.Exchange))
+	h.must(rabbitmq.Apply(t.Context(), topology, h.Broker))
 	for name := range queues {
 		_, err := inbox.Subscribe(t.Context(), h.DB, name, []string{string(event.TypeSaleCompleted)})
 		h.must(err)
 	}
 	var err error
-	h.session, err = rabbitmq.Open(t.Context(), h.Exchange)
+	h.session, err = rabbitmq.Open(t.Context(), h.Broker)
 	h.must(err)
 	t.Cleanup(func() { _ = h.session.Close() })
 	return h
@@ -124,7 +124,7 @@ func (h *house) send(at, key, id string, headers map[string]any) {
 // told is the report in short: "ledger 3/3, view 0/0".
 func told(r republish.Report) (text string) {
 	for _, t := range r.Consumers {
-		text += fmt.Sprintf("%s %d/%d ", t.Consumer, t.Published, t.Owed)
+		text += fmt.Sprintf("%s %d/%d ", t.Consumer, t.Published, t.Pending)
 	}
 	return text
 }
@@ -144,10 +144,10 @@ func TestWhatIsOwedGoesToTheOneWhoOwesIt(t *testing.T) {
 	var last republish.Progress
 	h.Progress = func(p republish.Progress) { last = p }
 	r, err = republish.Run(t.Context(), h.Config)
-	if err != nil || told(r) != "ledger 2500/2500 view 0/0 " || r.Owed() != 2500 || r.Published() != 2500 {
+	if err != nil || told(r) != "ledger 2500/2500 view 0/0 " || r.Pending() != 2500 || r.Published() != 2500 {
 		t.Errorf("it says %s, %v", told(r), err)
 	}
-	if last.Place != last.End || last.Owed != 2500 || last.End != r.Upto {
+	if last.Place != last.End || last.Pending != 2500 || last.End != r.Upto {
 		t.Errorf("the last progress is %+v", last)
 	}
 	for i, d := range h.take("composerp.ledger", 2500) {
@@ -160,7 +160,7 @@ func TestWhatIsOwedGoesToTheOneWhoOwesIt(t *testing.T) {
 		t.Errorf("%d messages have gone to others", n)
 	}
 	h.claim("ledger", events[500:])
-	if r, err := republish.Run(t.Context(), h.Config); err != nil || r.Owed() != 0 {
+	if r, err := republish.Run(t.Context(), h.Config); err != nil || r.Pending() != 0 {
 		t.Errorf("when all is handled it says %s, %v", told(r), err)
 	}
 }
@@ -186,7 +186,7 @@ func TestAQueueThatIsNotThereIsAnError(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	h.sales(10)
-	rabbitmqtest.DeleteQueue(t, h.Exchange, "composerp.view")
+	rabbitmqtest.DeleteQueue(t, h.Broker, "composerp.view")
 	r, err := republish.Run(t.Context(), h.Config)
 	if !errors.Is(err, rabbitmq.ErrUnroutable) {
 		t.Errorf("it says %s, %v", told(r), err)
@@ -208,14 +208,14 @@ func TestReroute(t *testing.T) {
 	}
 	binding := topology.BindingSpec{Exchange: topology.Events, Queue: "composerp.ledger", RoutingKey: saleKey}
 	other := topology.BindingSpec{Exchange: topology.Events, Queue: "composerp.view", RoutingKey: saleKey}
-	rabbitmqtest.DeleteBinding(t, h.Exchange, binding)
-	rabbitmqtest.DeleteBinding(t, h.Exchange, other)
+	rabbitmqtest.DeleteBinding(t, h.Broker, binding)
+	rabbitmqtest.DeleteBinding(t, h.Broker, other)
 	h.send(topology.Events, "nobody.hears", "first", nil)
 	for i := range 5 {
 		h.send(topology.Events, saleKey, fmt.Sprint("sale ", i), map[string]any{rabbitmq.HeaderLogSeq: int64(i + 1), "theirs": "kept"})
 	}
 	h.send(topology.Events, "nobody.hears", "last", nil)
-	h.must(rabbitmq.Apply(t.Context(), topology.Topology{Bindings: []topology.BindingSpec{binding}}, h.Exchange))
+	h.must(rabbitmq.Apply(t.Context(), topology.Topology{Bindings: []topology.BindingSpec{binding}}, h.Broker))
 	if n, err := republish.Reroute(t.Context(), h.session, "test", bound); n != 5 || err != nil {
 		t.Errorf("%d are brought to where they belong, %v, want 5", n, err)
 	}
@@ -228,7 +228,7 @@ func TestReroute(t *testing.T) {
 	if left[0].ID != "first" || left[1].ID != "last" || h.depth(topology.Unrouted) != 0 {
 		t.Errorf("%s and %s are left, and %d more", left[0].ID, left[1].ID, h.depth(topology.Unrouted))
 	}
-	rabbitmqtest.DeleteBinding(t, h.Exchange, binding)
+	rabbitmqtest.DeleteBinding(t, h.Broker, binding)
 	h.send(topology.Events, saleKey, "again", nil)
 	if n, err := republish.Reroute(t.Context(), h.session, "test", bound); n != 1 || err != nil {
 		t.Errorf("while the binding is still missing: %d, %v", n, err)

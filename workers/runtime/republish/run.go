@@ -4,27 +4,18 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/google/uuid"
-
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/eventlog"
 )
 
-// run is one time of publishing again.
+// run is one republish.
 type run struct {
 	Config
 	consumers []string // in order
 	report    Report
 	tallies   map[string]*Tally // into report.Consumers
-	owed      int64             // told in Progress, by the reader
-}
-
-// sent is a message that the broker has still to confirm.
-type sent struct {
-	consumer     string
-	event        uuid.UUID
-	confirmation *rabbitmq.Confirmation
+	pending   int64             // for Progress, counted by the reader
 }
 
 func newRun(cfg Config) *run {
@@ -41,16 +32,16 @@ func newRun(cfg Config) *run {
 	return r
 }
 
-func (r *run) count(debts []eventlog.PendingDelivery) {
-	for _, d := range debts {
-		r.tallies[d.Consumer].Owed++
+func (r *run) count(page []eventlog.PendingDelivery) {
+	for _, d := range page {
+		r.tallies[d.Consumer].Pending++
 	}
 }
 
-// tell is called by the reader alone.
-func (r *run) tell(at, owed int64) {
-	r.owed += owed
-	r.Progress(Progress{Place: at, Begin: r.report.Beyond, End: r.report.Upto, Owed: r.owed})
+// tell reports progress; only the reader calls it.
+func (r *run) tell(at, pending int64) {
+	r.pending += pending
+	r.Progress(Progress{Place: at, Begin: r.report.Beyond, End: r.report.Upto, Pending: r.pending})
 }
 
 // message is the event as the relay published it, but for one queue.

@@ -6,57 +6,60 @@ import (
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/workers/runtime/observer"
 )
 
-// declarePatience bounds a declaration of everything that is missing.
-const declarePatience = 20 * time.Second
+// declareTimeout bounds a declaration of everything that is missing.
+const declareTimeout = 20 * time.Second
 
-// declare declares what is missing, and before that notes for whom something may be lost.
-func (v *monitor) declare(ctx context.Context, now Snapshot) {
+// declare declares what is missing, and before that records which consumers may lose events.
+func (v *monitor) declare(ctx context.Context, now observer.Snapshot) {
 	if now.Broker != nil && !now.Seen {
 		return
 	}
 	missing := v.Plan.Topology.Missing(now.Have)
 	if missing.Empty() {
-		v.unable = ""
+		v.declareError = ""
 		return
 	}
-	err := v.note(ctx, v.memory.gaps(missing))
+	err := v.recordGaps(ctx, v.history.gaps(missing))
 	if err == nil {
-		ctx, cancel := context.WithTimeout(ctx, declarePatience)
+		ctx, cancel := context.WithTimeout(ctx, declareTimeout)
 		defer cancel()
-		err = rabbitmq.Apply(ctx, missing, v.Exchange)
+		err = rabbitmq.Apply(ctx, missing, v.Broker)
 	}
 	if err != nil {
-		v.complain(ctx, err)
+		v.reportDeclareError(ctx, err)
 		return
 	}
 	v.Metrics.repairs.WithLabelValues(repairExchange).Add(float64(len(missing.Exchanges)))
 	v.Metrics.repairs.WithLabelValues(repairQueue).Add(float64(len(missing.Queues)))
 	v.Metrics.repairs.WithLabelValues(repairBinding).Add(float64(len(missing.Bindings)))
-	v.Log.Warn("what was missing is declared again", "exchanges", names(missing.Exchanges, func(e topology.ExchangeSpec) string { return e.Name }),
+	v.Log.Warn("missing topology declared", "exchanges", names(missing.Exchanges, func(e topology.ExchangeSpec) string { return e.Name }),
 		"queues", names(missing.Queues, func(q topology.QueueSpec) string { return q.Name }),
 		"bindings", names(missing.Bindings, func(b topology.BindingSpec) string { return b.Exchange + " -" + b.RoutingKey + "-> " + b.Destination() }))
 	if lost := v.Plan.missingDeadQueues(missing); len(lost) > 0 {
-		v.Log.Error("dead letters may be lost", "queues", lost, "do", "composerp audit says which, by the journal; composerp republish brings back what is in the log")
+		v.Log.Error("dead letters may be lost", "queues", lost, "do", "composerp audit tells which, by the dead-letter log; composerp republish brings back what is in the log")
 	}
 }
 
-// complain says an error that comes a second time. The first one may be of a look that saw something half deleted.
-func (v *monitor) complain(ctx context.Context, err error) {
+// reportDeclareError logs an error that comes a second time. The first one may be of a topology that was being
+// deleted.
+func (v *monitor) reportDeclareError(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
 	}
-	if text := oneLine(err); text != v.unable {
-		v.unable, v.said = text, false
-	} else if !v.said {
-		v.said = true
-		v.Log.Error("what is missing can not be declared", "error", err, "do", "composerp topology apply, as a user who may")
+	if text := wording.OneLine(err.Error()); text != v.declareError {
+		v.declareError, v.reported = text, false
+	} else if !v.reported {
+		v.reported = true
+		v.Log.Error("missing topology cannot be declared", "error", err, "do", "composerp topology apply, as a user with the permission to configure")
 	}
 }
 
-func (v *monitor) note(ctx context.Context, gaps map[string]eventlog.Position) error {
+func (v *monitor) recordGaps(ctx context.Context, gaps map[string]eventlog.Position) error {
 	for consumer, after := range gaps {
 		if err := eventlog.RecordGaps(ctx, v.DB, []string{consumer}, after); err != nil {
 			return err

@@ -6,19 +6,20 @@ import (
 
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/workers/runtime/observer"
 )
 
-// horizon is how far ahead a full disk is warned of, and soon when that becomes a problem: long enough for a person to
-// come and make room.
+// horizon is how far ahead a full disk is warned of, and soon when that becomes a problem: long enough for a person
+// to come and make room.
 const (
 	horizon = 6 * time.Hour
 	soon    = time.Hour
 )
 
-// Growing judges, by how much the queues have grown between two looks, when the broker's disk will be full: the node with
-// the least room is the measure, for every node may hold a replica of every queue. The broker writes more than the bodies
-// that are counted here, so that the time is at most that long. It names the queue that grows most.
-func (p Plan) Growing(then, now Snapshot) []Problem {
+// Growing judges, by how much the queues have grown between two snapshots, when the broker's disk will be full: the
+// node with the least room is the measure, for every node may hold a replica of every queue. The broker writes more
+// than the bodies that are counted here, so that the time is at most that long. It names the queue that grows most.
+func (p Plan) Growing(then, now observer.Snapshot) []Problem {
 	over := now.At.Sub(then.At)
 	node, room, known := leastRoom(now.Nodes)
 	if !then.Figures || !now.Figures || !known || over <= 0 {
@@ -46,7 +47,7 @@ func (p Plan) Growing(then, now Snapshot) []Problem {
 		return nil
 	}
 	return []Problem{{Kind: Growth, Subject: node, Warning: left > soon,
-		Do: "run who drains it, or more slots of it; or make room on the disk",
+		Do: "run its worker, or more slots of it; or make room on the disk",
 		What: fmt.Sprintf("the queues grow by %s a second, most of all %s (%d messages, %d consumers): at that rate the disk of %s, which has %s left, is full in %s",
 			size(int64(rate)), fastest.Name, fastest.Ready+fastest.Unacked, fastest.Consumers, node, size(room), left.Round(time.Minute))}}
 }

@@ -200,8 +200,8 @@ type guard struct {
 func (h *house) watch(broker rabbitmq.Config, management *management.Client) *guard {
 	h.Helper()
 	g := &guard{house: h, log: &logbook{}, metrics: prometheus.NewRegistry()}
-	w := &watchdog.Watchdog{DB: h.db, Exchange: broker, Management: management, Plan: h.plan, Holder: "test", Log: slog.New(g.log),
-		Metrics: watchdog.NewMetrics(g.metrics), Every: 100 * time.Millisecond, Patience: 500 * time.Millisecond, FiguresAge: 2500 * time.Millisecond, Trend: 3 * time.Second}
+	w := &watchdog.Watchdog{DB: h.db, Broker: broker, Management: management, Plan: h.plan, Holder: "test", Log: slog.New(g.log),
+		Metrics: watchdog.NewMetrics(g.metrics), Interval: 100 * time.Millisecond, Grace: 500 * time.Millisecond, FiguresAge: 2500 * time.Millisecond, Trend: 3 * time.Second}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -241,14 +241,14 @@ func (g *guard) metric(name, label string) float64 {
 // shouts waits until the log has said that a problem of the kind began.
 func (g *guard) shouts(kind watchdog.Kind, text string) {
 	g.Helper()
-	g.soon("it shouts "+string(kind)+": "+text, func() bool { return g.log.count("something is wrong", string(kind), text) > 0 })
+	g.soon("it shouts "+string(kind)+": "+text, func() bool { return g.log.count("problem found", string(kind), text) > 0 })
 }
 
 // over waits until the log has said that all of that kind is over.
 func (g *guard) over(kind watchdog.Kind) {
 	g.Helper()
 	g.soon(string(kind)+" is over", func() bool {
-		began, over := g.log.count("something is wrong", string(kind), ""), g.log.count("it is over", string(kind), "")
+		began, over := g.log.count("problem found", string(kind), ""), g.log.count("problem resolved", string(kind), "")
 		return began > 0 && began == over && g.metric("composerp_watchdog_problem", string(kind)) == 0
 	})
 }

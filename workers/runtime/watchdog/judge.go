@@ -9,29 +9,31 @@ import (
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/wording"
+	"github.com/composerp/composerp/workers/runtime/observer"
 )
 
-// Standing judges what one look shows at once.
-func (p Plan) Standing(now Snapshot) []Problem {
+// Immediate judges what one snapshot shows at once.
+func (p Plan) Immediate(now observer.Snapshot) []Problem {
 	var found []Problem
 	if now.Database != nil {
-		found = append(found, Problem{Kind: Database, What: oneLine(now.Database)})
+		found = append(found, Problem{Kind: Database, What: wording.OneLine(now.Database.Error())})
 	}
 	switch {
 	case errors.Is(now.Broker, rabbitmq.ErrAccessRefused):
-		found = append(found, Problem{Kind: Access, What: oneLine(now.Broker)})
+		found = append(found, Problem{Kind: Access, What: wording.OneLine(now.Broker.Error())})
 	case now.Broker != nil:
-		found = append(found, Problem{Kind: Broker, What: oneLine(now.Broker)})
+		found = append(found, Problem{Kind: Broker, What: wording.OneLine(now.Broker.Error())})
 	}
 	if now.Access != nil {
-		found = append(found, Problem{Kind: Access, What: oneLine(now.Access)})
+		found = append(found, Problem{Kind: Access, What: wording.OneLine(now.Access.Error())})
 	}
 	found = append(found, Nodes(now.Nodes)...)
 	if now.Blocked != "" && !isAlarmed(now.Nodes) {
 		found = append(found, Problem{Kind: Alarm, Subject: "broker", What: "the broker takes no messages: " + now.Blocked,
-			Do: "make room on its disk, or drain its queues; it goes on by itself then"})
+			Do: "make room on its disk, or drain its queues; it resumes by itself then"})
 	}
-	return append(found, p.holding(now)...)
+	return append(found, p.topologyProblems(now)...)
 }
 
 // Nodes judges the broker's nodes.
@@ -43,7 +45,7 @@ func Nodes(nodes []management.NodeState) []Problem {
 			found = append(found, Problem{Kind: Node, Subject: n.Name, What: n.Name + " is down", Do: "start it, or take it out of the cluster"})
 			continue
 		case n.DiskAlarm:
-			found = append(found, Problem{Kind: Alarm, Subject: n.Name + " disk", Do: "make room on its disk; it goes on by itself then",
+			found = append(found, Problem{Kind: Alarm, Subject: n.Name + " disk", Do: "make room on its disk; it resumes by itself then",
 				What: fmt.Sprintf("%s takes no messages: %d MB of disk are free, its limit is %d MB", n.Name, n.DiskFree>>20, n.DiskFreeLimit>>20)})
 		case n.DiskFree < 2*n.DiskFreeLimit:
 			found = append(found, Problem{Kind: Alarm, Subject: n.Name + " disk", Warning: true, Do: "make room on its disk before the broker stops taking messages",
@@ -66,10 +68,10 @@ func isAlarmed(nodes []management.NodeState) bool {
 	return false
 }
 
-// holding judges what the broker holds of the topology. What it holds beyond that does no harm.
-func (p Plan) holding(now Snapshot) []Problem {
+// topologyProblems judges what the broker holds of the topology. What it holds beyond that does no harm.
+func (p Plan) topologyProblems(now observer.Snapshot) []Problem {
 	if now.Broker != nil && !now.Seen {
-		return nil // nobody could look
+		return nil // unknown
 	}
 	var found []Problem
 	count := map[topology.State]int{}
@@ -90,11 +92,11 @@ func (p Plan) holding(now Snapshot) []Problem {
 	return found
 }
 
-// behindPatience is how long the relay may be behind before somebody should know.
-const behindPatience = 10 * time.Second
+// behindLimit is how far the relay may be behind before that is a problem.
+const behindLimit = 10 * time.Second
 
-// Lasting judges what is a problem when it was so in both looks. Given the same look twice, it judges that one.
-func (p Plan) Lasting(then, now Snapshot) []Problem {
+// Persistent judges what is a problem when both snapshots show it. Given the same snapshot twice, it judges that one.
+func (p Plan) Persistent(then, now observer.Snapshot) []Problem {
 	found := leaders(then, now)
 	for _, w := range p.Workers {
 		a, b := then.Queues[w.Queue], now.Queues[w.Queue]
@@ -104,16 +106,16 @@ func (p Plan) Lasting(then, now Snapshot) []Problem {
 		switch {
 		case b.Ready > 0:
 			found = append(found, Problem{Kind: Consumers, Subject: w.Queue, Do: "composerp up, or composerp worker run " + w.Name,
-				What: fmt.Sprintf("%s holds %d messages, and nobody takes them", w.Queue, b.Ready)})
-		case w.Here:
-			found = append(found, Problem{Kind: Consumers, Subject: w.Queue, Do: "look at what the worker says in the log",
-				What: fmt.Sprintf("nobody takes from %s, although %s runs", w.Queue, w.Name)})
+				What: fmt.Sprintf("%s holds %d messages and has no consumer", w.Queue, b.Ready)})
+		case w.Local:
+			found = append(found, Problem{Kind: Consumers, Subject: w.Queue, Do: "look at the worker's log",
+				What: fmt.Sprintf("%s has no consumer, although %s runs", w.Queue, w.Name)})
 		}
 	}
 	for _, q := range p.Topology.Queues {
 		if a, b := then.Queues[q.Name].MessagesDLX, now.Queues[q.Name].MessagesDLX; a > 0 && b >= a {
-			found = append(found, Problem{Kind: Stuck, Subject: q.Name, Do: "composerp topology apply makes the queue they shall go to",
-				What: fmt.Sprintf("%d messages of %s have expired and have no place to go (messages_dlx)", b, q.Name)})
+			found = append(found, Problem{Kind: Stuck, Subject: q.Name, Do: "composerp topology apply declares the queue they go to",
+				What: fmt.Sprintf("%d messages of %s have expired and cannot be delivered (messages_dlx)", b, q.Name)})
 		}
 	}
 	if a, b := then.Queues[topology.Unrouted].Ready, now.Queues[topology.Unrouted].Ready; a > 0 && b > 0 {
@@ -124,8 +126,8 @@ func (p Plan) Lasting(then, now Snapshot) []Problem {
 	return found
 }
 
-// leaders judges who should lead.
-func leaders(then, now Snapshot) []Problem {
+// leaders judges whether relay and ticker lead.
+func leaders(then, now observer.Snapshot) []Problem {
 	if then.Database != nil || now.Database != nil {
 		return nil
 	}
@@ -136,20 +138,20 @@ func leaders(then, now Snapshot) []Problem {
 	case noRelay && a.Unpublished > 0 && b.Unpublished > 0:
 		return []Problem{{Kind: Relay, Do: start, What: fmt.Sprintf("no relay runs, and %d events wait to be published", b.Unpublished)}}
 	case noRelay:
-		return []Problem{{Kind: Relay, Do: start, Warning: true, What: "no relay runs: what is said stays in the log"}}
+		return []Problem{{Kind: Relay, Do: start, Warning: true, What: "no relay runs: new events stay in the log"}}
 	case noTicker && a.End > a.Covered && b.End > b.Covered:
-		return []Problem{{Kind: Ticker, Do: start, What: "nobody leads as ticker, and there are new events: the relay does not hear of them"}}
+		return []Problem{{Kind: Ticker, Do: start, What: "no ticker leads, and there are new events: the relay does not learn of them"}}
 	case noTicker:
-		return []Problem{{Kind: Ticker, Do: start, Warning: true, What: "nobody leads as ticker: what is said now stays in the log"}}
-	case a.Behind > behindPatience && b.Behind > behindPatience:
+		return []Problem{{Kind: Ticker, Do: start, Warning: true, What: "no ticker leads: new events stay in the log"}}
+	case a.Behind > behindLimit && b.Behind > behindLimit:
 		return []Problem{{Kind: Relay, Warning: true, Do: "look at the alarms of the broker, and at the log of the relay",
 			What: fmt.Sprintf("%s leads, and is %s behind with %d events", b.RelayHolder, b.Behind.Round(time.Second), b.Unpublished)}}
 	}
 	return nil
 }
 
-// Moving judges what should have moved between two looks, and has not.
-func (p Plan) Moving(then, now Snapshot) []Problem {
+// Stalled judges what should have moved between two snapshots and has not.
+func (p Plan) Stalled(then, now observer.Snapshot) []Problem {
 	var found []Problem
 	over := now.At.Sub(then.At).Round(time.Second)
 	if then.Database == nil && now.Database == nil {
@@ -164,7 +166,7 @@ func (p Plan) Moving(then, now Snapshot) []Problem {
 		}
 	}
 	if !then.Figures || !now.Figures || !now.Exact {
-		return found // what the figures call ready may have been handled since
+		return found // what the figures count as ready may have been handled since
 	}
 	for _, w := range p.Workers {
 		a, b := then.Queues[w.Queue], now.Queues[w.Queue]
@@ -173,17 +175,17 @@ func (p Plan) Moving(then, now Snapshot) []Problem {
 		}
 		kind, what := Progress, fmt.Sprintf("%s holds %d messages, and its %d consumers have acknowledged none for %s", w.Queue, b.Ready, b.Consumers, over)
 		if w.Queue == topology.DeadLetterLog {
-			kind, what = Journal, fmt.Sprintf("%d dead letters have not been written down for %s", b.Ready, over)
+			kind, what = DeadLetterLog, fmt.Sprintf("%d dead letters have not been recorded for %s", b.Ready, over)
 		}
 		found = append(found, Problem{Kind: kind, Subject: w.Queue, What: what,
-			Do: "look at what " + w.Name + " says in the log: it may wait for the database, or for somebody it calls"})
+			Do: "look at the log of " + w.Name + ": it may wait for the database or for a service it calls"})
 	}
 	return found
 }
 
-// Hanging judges who has messages in hand and has acknowledged none between two looks that are long apart: longer than a
-// batch, or a call to somebody outside, may take.
-func (p Plan) Hanging(then, now Snapshot) []Problem {
+// Unacknowledged judges which workers have messages in hand and have acknowledged none between two snapshots that are
+// further apart than a batch, or a call to an outside service, may take.
+func (p Plan) Unacknowledged(then, now observer.Snapshot) []Problem {
 	if !then.Figures || !now.Figures {
 		return nil
 	}
@@ -193,14 +195,14 @@ func (p Plan) Hanging(then, now Snapshot) []Problem {
 		if a.Unacked == 0 || b.Unacked == 0 || a.Consumers == 0 || b.Consumers == 0 || a.Acked != b.Acked {
 			continue
 		}
-		found = append(found, Problem{Kind: Progress, Subject: w.Queue, Do: "look at what " + w.Name + " says in the log, and at what it waits for; restart it if it hangs",
+		found = append(found, Problem{Kind: Progress, Subject: w.Queue, Do: "look at the log of " + w.Name + " and at what it waits for; restart it if it hangs",
 			What: fmt.Sprintf("%d messages of %s are in hand, and none has been acknowledged for %s", b.Unacked, w.Queue, now.At.Sub(then.At).Round(time.Second))})
 	}
 	return found
 }
 
-// Busy tells whether something should move: only then a second look is worth the wait.
-func (p Plan) Busy(now Snapshot) bool {
+// Busy tells whether something should move: only then is a second snapshot worth the wait.
+func (p Plan) Busy(now observer.Snapshot) bool {
 	if now.Database == nil && now.Log.RelayHolder != "" && (now.Log.Unpublished > 0 || now.Log.End > now.Log.Covered) {
 		return true
 	}
@@ -211,5 +213,3 @@ func (p Plan) Busy(now Snapshot) bool {
 	}
 	return false
 }
-
-func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

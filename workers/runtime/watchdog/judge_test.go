@@ -11,6 +11,7 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/workers/runtime/observer"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
 
@@ -28,8 +29,8 @@ var (
 )
 
 // well is a look at a fleet that is well, so many seconds after the beginning, and then changed.
-func well(second int, change ...func(*watchdog.Snapshot)) watchdog.Snapshot {
-	l := watchdog.Snapshot{At: begin.Add(time.Duration(second) * time.Second), Have: plan.Topology, Seen: true, Figures: true, Exact: true, Queues: map[string]topology.QueueState{},
+func well(second int, change ...func(*observer.Snapshot)) observer.Snapshot {
+	l := observer.Snapshot{At: begin.Add(time.Duration(second) * time.Second), Have: plan.Topology, Seen: true, Figures: true, Exact: true, Queues: map[string]topology.QueueState{},
 		Nodes: []management.NodeState{{Name: "rabbit@h", Running: true, DiskFree: 10 << 30, DiskFreeLimit: 1 << 30, MemoryLimit: 1 << 30}},
 		Log:   eventlog.Health{TickerHolder: "h#1", RelayHolder: "h#1", End: 100, Covered: 100, Tick: 9, Passed: 9, Place: "9 9 0"}}
 	for _, q := range plan.Topology.Queues {
@@ -41,20 +42,20 @@ func well(second int, change ...func(*watchdog.Snapshot)) watchdog.Snapshot {
 	return l
 }
 
-func queue(name string, change func(*topology.QueueState)) func(*watchdog.Snapshot) {
-	return func(l *watchdog.Snapshot) {
+func queue(name string, change func(*topology.QueueState)) func(*observer.Snapshot) {
+	return func(l *observer.Snapshot) {
 		q := l.Queues[name]
 		change(&q)
 		l.Queues[name] = q
 	}
 }
 
-func node(change func(*management.NodeState)) func(*watchdog.Snapshot) {
-	return func(l *watchdog.Snapshot) { change(&l.Nodes[0]) }
+func node(change func(*management.NodeState)) func(*observer.Snapshot) {
+	return func(l *observer.Snapshot) { change(&l.Nodes[0]) }
 }
 
-func log(change func(*eventlog.Health)) func(*watchdog.Snapshot) {
-	return func(l *watchdog.Snapshot) { change(&l.Log) }
+func log(change func(*eventlog.Health)) func(*observer.Snapshot) {
+	return func(l *observer.Snapshot) { change(&l.Log) }
 }
 
 // told is what was found: "alarm rabbit@h disk; relay (warning)".
@@ -82,27 +83,27 @@ func says(found []watchdog.Problem, text string) bool {
 func TestWhatStandsAtOnce(t *testing.T) {
 	t.Parallel()
 	refused := fmt.Errorf("asking: %w", rabbitmq.ErrAccessRefused)
-	without := func(change func(*topology.Topology)) func(*watchdog.Snapshot) {
-		return func(l *watchdog.Snapshot) { l.Have = topology.Compute(subscriptions); change(&l.Have) }
+	without := func(change func(*topology.Topology)) func(*observer.Snapshot) {
+		return func(l *observer.Snapshot) { l.Have = topology.Compute(subscriptions); change(&l.Have) }
 	}
 	for name, c := range map[string]struct {
-		change     func(*watchdog.Snapshot)
+		change     func(*observer.Snapshot)
 		want, what string
 	}{
-		"all is well":        {func(*watchdog.Snapshot) {}, "", ""},
-		"no database":        {func(l *watchdog.Snapshot) { l.Database = errors.New("connection refused") }, "database", "connection refused"},
-		"no broker":          {func(l *watchdog.Snapshot) { l.Broker, l.Seen = rabbitmq.ErrUnreachable, false }, "broker", "unreachable"},
-		"no virtual host":    {func(l *watchdog.Snapshot) { l.Broker = refused }, "access", "refuses access"},
-		"a permission":       {func(l *watchdog.Snapshot) { l.Access = refused }, "access", "refuses access"},
+		"all is well":        {func(*observer.Snapshot) {}, "", ""},
+		"no database":        {func(l *observer.Snapshot) { l.Database = errors.New("connection refused") }, "database", "connection refused"},
+		"no broker":          {func(l *observer.Snapshot) { l.Broker, l.Seen = rabbitmq.ErrUnreachable, false }, "broker", "unreachable"},
+		"no virtual host":    {func(l *observer.Snapshot) { l.Broker = refused }, "access", "refuses access"},
+		"a permission":       {func(l *observer.Snapshot) { l.Access = refused }, "access", "refuses access"},
 		"a node is down":     {node(func(n *management.NodeState) { n.Running, n.DiskAlarm = false, true }), "node rabbit@h", "rabbit@h is down"},
 		"a full disk":        {node(func(n *management.NodeState) { n.DiskAlarm, n.DiskFree = true, 1<<20 }), "alarm rabbit@h disk", "1 MB of disk are free, its limit is 1024 MB"},
 		"a disk nearly full": {node(func(n *management.NodeState) { n.DiskFree = 2<<30 - 1 }), "alarm rabbit@h disk (warning)", "2047 MB of disk free"},
 		"no memory":          {node(func(n *management.NodeState) { n.MemoryAlarm, n.MemoryUsed = true, 2<<30 }), "alarm rabbit@h memory", "uses 2048 MB of memory, its limit is 1024 MB"},
-		"blocked, unseen":    {func(l *watchdog.Snapshot) { l.Blocked, l.Nodes = "low on memory", nil }, "alarm broker", "low on memory"},
-		"blocked, and seen":  {func(l *watchdog.Snapshot) { l.Blocked = "low on disk"; l.Nodes[0].DiskAlarm = true }, "alarm rabbit@h disk", ""},
+		"blocked, unseen":    {func(l *observer.Snapshot) { l.Blocked, l.Nodes = "low on memory", nil }, "alarm broker", "low on memory"},
+		"blocked, and seen":  {func(l *observer.Snapshot) { l.Blocked = "low on disk"; l.Nodes[0].DiskAlarm = true }, "alarm rabbit@h disk", ""},
 		"a missing queue":    {without(func(h *topology.Topology) { h.Queues = h.Queues[1:] }), "topology", "1 exchanges, queues or bindings are missing, the first is queue composerp.unrouted"},
-		"missing, unseen":    {func(l *watchdog.Snapshot) { l.Have, l.Seen = topology.Topology{}, false }, "topology", "exchange composerp.unrouted"},
-		"nobody could look": {func(l *watchdog.Snapshot) {
+		"missing, unseen":    {func(l *observer.Snapshot) { l.Have, l.Seen = topology.Topology{}, false }, "topology", "exchange composerp.unrouted"},
+		"nobody could look": {func(l *observer.Snapshot) {
 			l.Have, l.Seen, l.Broker = topology.Topology{}, false, rabbitmq.ErrUnreachable
 		}, "broker", ""},
 		"something more":      {without(func(h *topology.Topology) { h.Queues = append(h.Queues, topology.QueueSpec{Name: "composerp.old"}) }), "", ""},
@@ -110,7 +111,7 @@ func TestWhatStandsAtOnce(t *testing.T) {
 		"a missing binding":   {without(func(h *topology.Topology) { h.Bindings = h.Bindings[:len(h.Bindings)-1] }), "topology", "binding composerp.dead -> composerp.dead-letter-log"},
 		"an exchange without": {without(func(h *topology.Topology) { h.Exchanges[1].Arguments = nil }), "mismatch", "alternate-exchange"},
 	} {
-		found := plan.Standing(well(0, c.change))
+		found := plan.Immediate(well(0, c.change))
 		if got := told(found); got != c.want || c.what != "" && !says(found, c.what) {
 			t.Errorf("%s: %q, want %q and %q: %+v", name, got, c.want, c.what, found)
 		}
@@ -119,32 +120,32 @@ func TestWhatStandsAtOnce(t *testing.T) {
 
 func TestWhatLasts(t *testing.T) {
 	t.Parallel()
-	no := func(l *watchdog.Snapshot) {}
-	idle := func(n int64) func(*watchdog.Snapshot) {
+	no := func(l *observer.Snapshot) {}
+	idle := func(n int64) func(*observer.Snapshot) {
 		return queue("composerp.view", func(q *topology.QueueState) { q.Consumers, q.Ready = 0, n })
 	}
 	ledgerIdle := queue("composerp.ledger", func(q *topology.QueueState) { q.Consumers = 0 })
-	stuck := func(n int64) func(*watchdog.Snapshot) {
+	stuck := func(n int64) func(*observer.Snapshot) {
 		return queue("composerp.ledger.retry.1h", func(q *topology.QueueState) { q.MessagesDLX = n })
 	}
-	unrouted := func(n int64) func(*watchdog.Snapshot) {
+	unrouted := func(n int64) func(*observer.Snapshot) {
 		return queue(topology.Unrouted, func(q *topology.QueueState) { q.Ready = n })
 	}
-	nobody := func(unpublished int64) func(*watchdog.Snapshot) {
+	nobody := func(unpublished int64) func(*observer.Snapshot) {
 		return log(func(w *eventlog.Health) { w.RelayHolder, w.Unpublished = "", unpublished })
 	}
-	noTicker := func(end int64) func(*watchdog.Snapshot) {
+	noTicker := func(end int64) func(*observer.Snapshot) {
 		return log(func(w *eventlog.Health) { w.TickerHolder, w.End = "", end })
 	}
-	behind := func(d time.Duration) func(*watchdog.Snapshot) {
+	behind := func(d time.Duration) func(*observer.Snapshot) {
 		return log(func(w *eventlog.Health) { w.Behind, w.Unpublished = d, 5 })
 	}
 	for name, c := range map[string]struct {
-		then, now  func(*watchdog.Snapshot)
+		then, now  func(*observer.Snapshot)
 		want, what string
 	}{
 		"all is well":               {no, no, "", ""},
-		"nobody takes":              {idle(3), idle(4), "consumers composerp.view", "holds 4 messages, and nobody takes them"},
+		"nobody takes":              {idle(3), idle(4), "consumers composerp.view", "holds 4 messages and has no consumer"},
 		"somebody came":             {idle(3), no, "", ""},
 		"somebody has just left":    {no, idle(4), "", ""},
 		"empty, and runs elsewhere": {idle(0), idle(0), "", ""},
@@ -159,14 +160,14 @@ func TestWhatLasts(t *testing.T) {
 		"no relay":          {nobody(0), nobody(0), "relay (warning)", "no relay runs"},
 		"no relay, events":  {nobody(1), nobody(2), "relay", "2 events wait"},
 		"a new relay":       {nobody(1), no, "", ""},
-		"no ticker":         {noTicker(100), noTicker(100), "ticker (warning)", "nobody leads as ticker"},
+		"no ticker":         {noTicker(100), noTicker(100), "ticker (warning)", "no ticker leads"},
 		"no ticker, events": {noTicker(101), noTicker(105), "ticker", "there are new events"},
 		"a new ticker":      {noTicker(101), no, "", ""},
 		"behind":            {behind(11 * time.Second), behind(12 * time.Second), "relay (warning)", "12s behind with 5 events"},
 		"was behind":        {behind(11 * time.Second), behind(time.Second), "", ""},
-		"no database":       {nobody(1), func(l *watchdog.Snapshot) { nobody(1)(l); l.Database = errors.New("away") }, "", ""},
+		"no database":       {nobody(1), func(l *observer.Snapshot) { nobody(1)(l); l.Database = errors.New("away") }, "", ""},
 	} {
-		found := plan.Lasting(well(0, c.then), well(10, c.now))
+		found := plan.Persistent(well(0, c.then), well(10, c.now))
 		if got := told(found); got != c.want || c.what != "" && !says(found, c.what) {
 			t.Errorf("%s: %q, want %q and %q: %+v", name, got, c.want, c.what, found)
 		}
@@ -175,18 +176,18 @@ func TestWhatLasts(t *testing.T) {
 
 func TestWhatDoesNotMove(t *testing.T) {
 	t.Parallel()
-	holds := func(name string, ready, acked int64) func(*watchdog.Snapshot) {
+	holds := func(name string, ready, acked int64) func(*observer.Snapshot) {
 		return queue(name, func(q *topology.QueueState) { q.Ready, q.Acked = ready, acked })
 	}
-	relay := func(place string, tick, passed, unpublished int64) func(*watchdog.Snapshot) {
+	relay := func(place string, tick, passed, unpublished int64) func(*observer.Snapshot) {
 		return log(func(w *eventlog.Health) { w.Place, w.Tick, w.Passed, w.Unpublished = place, tick, passed, unpublished })
 	}
-	ticker := func(end, covered, tick int64) func(*watchdog.Snapshot) {
+	ticker := func(end, covered, tick int64) func(*observer.Snapshot) {
 		return log(func(w *eventlog.Health) { w.End, w.Covered, w.Tick, w.Passed = end, covered, tick, tick })
 	}
 	const q = "composerp.ledger"
 	for name, c := range map[string]struct {
-		then, now  func(*watchdog.Snapshot)
+		then, now  func(*observer.Snapshot)
 		want, what string
 	}{
 		"all is well":  {holds(q, 0, 5), holds(q, 0, 5), "", ""},
@@ -194,12 +195,12 @@ func TestWhatDoesNotMove(t *testing.T) {
 		"progress":     {holds(q, 7, 5), holds(q, 9, 6), "", ""},
 		"new figures":  {holds(q, 7, 5), holds(q, 9, 0), "", ""},
 		"just arrived": {holds(q, 0, 5), holds(q, 9, 5), "", ""},
-		"no figures":   {holds(q, 7, 5), func(l *watchdog.Snapshot) { holds(q, 8, 5)(l); l.Figures = false }, "", ""},
-		"old figures":  {holds(q, 7, 5), func(l *watchdog.Snapshot) { holds(q, 8, 5)(l); l.Exact = false }, "", ""},
-		"nobody takes": {holds(q, 7, 5), func(l *watchdog.Snapshot) {
+		"no figures":   {holds(q, 7, 5), func(l *observer.Snapshot) { holds(q, 8, 5)(l); l.Figures = false }, "", ""},
+		"old figures":  {holds(q, 7, 5), func(l *observer.Snapshot) { holds(q, 8, 5)(l); l.Exact = false }, "", ""},
+		"nobody takes": {holds(q, 7, 5), func(l *observer.Snapshot) {
 			queue(q, func(q *topology.QueueState) { q.Ready, q.Acked, q.Consumers = 8, 5, 0 })(l)
 		}, "", ""},
-		"dead journal":       {holds(topology.DeadLetterLog, 1, 0), holds(topology.DeadLetterLog, 1, 0), "journal " + topology.DeadLetterLog, "1 dead letters have not been written down for 10s"},
+		"dead journal":       {holds(topology.DeadLetterLog, 1, 0), holds(topology.DeadLetterLog, 1, 0), "deadletterlog " + topology.DeadLetterLog, "1 dead letters have not been recorded for 10s"},
 		"the relay stands":   {relay("8 9 5", 9, 8, 4), relay("8 9 5", 12, 8, 6), "relay", "has not moved for 10s, and 6 events wait"},
 		"the relay moves":    {relay("8 9 5", 9, 8, 4), relay("8 9 6", 12, 8, 6), "", ""},
 		"it has passed all":  {relay("9 9 0", 9, 9, 4), relay("9 9 0", 9, 9, 6), "", ""},
@@ -209,7 +210,7 @@ func TestWhatDoesNotMove(t *testing.T) {
 		"it ticks":           {ticker(101, 100, 9), ticker(105, 103, 10), "", ""},
 		"an event just now":  {ticker(100, 100, 9), ticker(105, 100, 9), "", ""},
 	} {
-		found := plan.Moving(well(0, c.then), well(10, c.now))
+		found := plan.Stalled(well(0, c.then), well(10, c.now))
 		if got := told(found); got != c.want || c.what != "" && !says(found, c.what) {
 			t.Errorf("%s: %q, want %q and %q: %+v", name, got, c.want, c.what, found)
 		}
@@ -225,11 +226,11 @@ func TestWhatDoesNotMove(t *testing.T) {
 func TestWhatHangs(t *testing.T) {
 	t.Parallel()
 	const q = "composerp.ledger"
-	hand := func(unacked, acked int64) func(*watchdog.Snapshot) {
+	hand := func(unacked, acked int64) func(*observer.Snapshot) {
 		return queue(q, func(q *topology.QueueState) { q.Unacked, q.Acked = unacked, acked })
 	}
 	for name, c := range map[string]struct {
-		then, now func(*watchdog.Snapshot)
+		then, now func(*observer.Snapshot)
 		want      string
 	}{
 		"all is well": {hand(0, 5), hand(0, 5), ""},
@@ -237,12 +238,12 @@ func TestWhatHangs(t *testing.T) {
 		"it works":    {hand(250, 5), hand(250, 6), ""},
 		"just taken":  {hand(0, 5), hand(250, 5), ""},
 		"given back":  {hand(250, 5), hand(0, 5), ""},
-		"no figures":  {hand(250, 5), func(l *watchdog.Snapshot) { hand(250, 5)(l); l.Figures = false }, ""},
-		"it has gone": {hand(250, 5), func(l *watchdog.Snapshot) {
+		"no figures":  {hand(250, 5), func(l *observer.Snapshot) { hand(250, 5)(l); l.Figures = false }, ""},
+		"it has gone": {hand(250, 5), func(l *observer.Snapshot) {
 			queue(q, func(q *topology.QueueState) { q.Unacked, q.Acked, q.Consumers = 250, 5, 0 })(l)
 		}, ""},
 	} {
-		found := plan.Hanging(well(0, c.then), well(60, c.now))
+		found := plan.Unacknowledged(well(0, c.then), well(60, c.now))
 		if got := told(found); got != c.want || c.want != "" && !says(found, "250 messages of "+q+" are in hand, and none has been acknowledged for 1m0s") {
 			t.Errorf("%s: %q, want %q: %+v", name, got, c.want, found)
 		}
@@ -251,15 +252,15 @@ func TestWhatHangs(t *testing.T) {
 
 func TestWhenTheDiskWillBeFull(t *testing.T) {
 	t.Parallel()
-	bytes := func(ledger, view int64) func(*watchdog.Snapshot) {
-		return func(l *watchdog.Snapshot) {
+	bytes := func(ledger, view int64) func(*observer.Snapshot) {
+		return func(l *observer.Snapshot) {
 			queue("composerp.ledger", func(q *topology.QueueState) { q.Bytes, q.Ready, q.Consumers = ledger, ledger>>10, 0 })(l)
 			queue("composerp.view", func(q *topology.QueueState) { q.Bytes = view })(l)
 		}
 	}
 	const mb = 1 << 20
 	for name, c := range map[string]struct {
-		then, now  func(*watchdog.Snapshot)
+		then, now  func(*observer.Snapshot)
 		want, what string
 	}{
 		"at rest":           {bytes(5*mb, 0), bytes(5*mb, 0), "", ""},
@@ -268,13 +269,13 @@ func TestWhenTheDiskWillBeFull(t *testing.T) {
 		"slowly":            {bytes(0, 0), bytes(20*mb, 0), "", ""},                                                                                                              // 9 GB in 7.7 h
 		"within six hours":  {bytes(0, 0), bytes(60*mb, 0), "growth rabbit@h (warning)", "grow by 1024 kB a second, most of all composerp.ledger (61440 messages, 0 consumers)"}, // 9 GB in 2.6 h
 		"within the hour":   {bytes(0, 0), bytes(600*mb, 60*mb), "growth rabbit@h", "the disk of rabbit@h, which has 9216 MB left, is full in 14m0s"},
-		"no room":           {bytes(0, 0), func(l *watchdog.Snapshot) { bytes(mb, 0)(l); l.Nodes[0].DiskFree = 0 }, "growth rabbit@h", "is full in 0s"},
-		"nodes unseen":      {bytes(0, 0), func(l *watchdog.Snapshot) { bytes(900*mb, 0)(l); l.Nodes = nil }, "", ""},
-		"the least room": {bytes(0, 0), func(l *watchdog.Snapshot) {
+		"no room":           {bytes(0, 0), func(l *observer.Snapshot) { bytes(mb, 0)(l); l.Nodes[0].DiskFree = 0 }, "growth rabbit@h", "is full in 0s"},
+		"nodes unseen":      {bytes(0, 0), func(l *observer.Snapshot) { bytes(900*mb, 0)(l); l.Nodes = nil }, "", ""},
+		"the least room": {bytes(0, 0), func(l *observer.Snapshot) {
 			bytes(60*mb, 0)(l)
 			l.Nodes = append(l.Nodes, management.NodeState{Name: "rabbit@i", Running: true, DiskFree: 2 << 30, DiskFreeLimit: 1 << 30})
 		}, "growth rabbit@i", "1024 MB left"},
-		"a node that is off": {bytes(0, 0), func(l *watchdog.Snapshot) {
+		"a node that is off": {bytes(0, 0), func(l *observer.Snapshot) {
 			bytes(20*mb, 0)(l)
 			l.Nodes = append(l.Nodes, management.NodeState{Name: "rabbit@i"})
 		}, "", ""},
@@ -310,7 +311,7 @@ func TestWhoLosesWhat(t *testing.T) {
 		"a stranger's, or an old":  {topology.Topology{Queues: queue("composerp.old")}, "map[]"},
 		"what nobody was bound to": {topology.Topology{Queues: queue(topology.Unrouted)}, "map[]"},
 	} {
-		if got := fmt.Sprint(plan.Lacking(c.missing)); got != c.want {
+		if got := fmt.Sprint(plan.Affected(c.missing)); got != c.want {
 			t.Errorf("while %s is missing: %s, want %s", name, got, c.want)
 		}
 	}

@@ -9,10 +9,10 @@ const (
 	repairBinding  = "binding"
 )
 
-// Metrics are the watchdog's; make one with NewMetrics. They tell something where the watchdog leads, and are 0 elsewhere.
+// Metrics are the watchdog's; make one with NewMetrics. They are 0 where the watchdog does not lead.
 type Metrics struct {
 	leading     prometheus.Gauge
-	looks       prometheus.Counter
+	snapshots   prometheus.Counter
 	problems    *prometheus.GaugeVec
 	repairs     *prometheus.CounterVec
 	republished prometheus.Counter
@@ -24,8 +24,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		leading: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "composerp_watchdog_leading", Help: "1 where this process's watchdog holds the lease.",
 		}),
-		looks: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "composerp_watchdog_snapshots_total", Help: "Snapshots of broker and database that the watchdog took.",
+		snapshots: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "composerp_watchdog_snapshots_total", Help: "Snapshots that the watchdog has taken of the fleet.",
 		}),
 		problems: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "composerp_watchdog_problem", Help: "Problems the watchdog sees now, by kind.",
@@ -43,12 +43,17 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	for _, what := range []string{repairExchange, repairQueue, repairBinding} {
 		m.repairs.WithLabelValues(what)
 	}
-	r.MustRegister(m.leading, m.looks, m.problems, m.repairs, m.republished)
+	r.MustRegister(m.leading, m.snapshots, m.problems, m.repairs, m.republished)
 	return m
 }
 
-// show sets the gauge of each kind to how many there are.
-func (m *Metrics) show(problems map[identity]Problem) {
+// countSnapshot counts a snapshot.
+func (m *Metrics) countSnapshot() {
+	m.snapshots.Inc()
+}
+
+// set sets the gauge of each kind to how many there are.
+func (m *Metrics) set(problems map[identity]Problem) {
 	count := map[Kind]int{}
 	for _, p := range problems {
 		count[p.Kind]++

@@ -6,34 +6,34 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 )
 
-// Plan is what the fleet should look like.
+// Plan is the topology and the workers that the fleet should have.
 type Plan struct {
 	Topology topology.Topology
 	Workers  []Worker
 }
 
-// Worker is a worker of the fleet, as the broker knows it.
+// Worker is a worker of the fleet as the broker sees it.
 type Worker struct {
-	Name  string
-	Queue string   // what it drains
-	Rungs []string // its ladder's queues
-	Ways  []string // the exchanges through which it hears
-	Here  bool     // it runs in this process: then its queue has a consumer
-	Logs  bool     // it logs what came straight over AMQP
+	Name        string
+	Queue       string   // that it consumes
+	RetryQueues []string // their names
+	Exchanges   []string // that lead to its queue
+	Local       bool     // it runs in this process, so its queue has a consumer
+	Intake      bool     // it logs events that came straight over AMQP
 }
 
 // NewPlan gives the plan of a fleet with these subscriptions. here names the workers that run in this process.
 func NewPlan(subs []topology.Subscription, here []string) Plan {
 	plan := Plan{Topology: topology.Compute(subs)}
 	for _, sub := range subs {
-		w := Worker{Name: sub.Worker, Queue: sub.Queue, Here: slices.Contains(here, sub.Worker), Logs: sub.ExternalOnly, Ways: []string{topology.Events}}
+		w := Worker{Name: sub.Worker, Queue: sub.Queue, Local: slices.Contains(here, sub.Worker), Intake: sub.ExternalOnly, Exchanges: []string{topology.Events}}
 		if sub.ExternalOnly {
-			w.Ways = append(w.Ways, topology.FilterName(sub.Worker), topology.ExternalName(sub.Worker))
+			w.Exchanges = append(w.Exchanges, topology.FilterName(sub.Worker), topology.ExternalName(sub.Worker))
 		}
 		if w.Queue == "" {
 			w.Queue = topology.QueueName(sub.Worker)
 			for _, d := range sub.RetryDelays {
-				w.Rungs = append(w.Rungs, topology.RetryQueueName(sub.Worker, d))
+				w.RetryQueues = append(w.RetryQueues, topology.RetryQueueName(sub.Worker, d))
 			}
 		}
 		plan.Workers = append(plan.Workers, w)
@@ -41,39 +41,39 @@ func NewPlan(subs []topology.Subscription, here []string) Plan {
 	return plan
 }
 
-// Lacking gives the workers who may lose something while this is missing: only what is said meanwhile (false), or also
-// what was in their queue or on their ladder (true).
+// Affected gives the workers that may lose events while this is missing: only events published meanwhile (false), or
+// also what was in their queue and retry queues (true).
 //
-// A queue that is there, and is not bound to composerp.retry by its own name, is not the queue that was: somebody has
-// deleted it, and another declared it.
-func (p Plan) Lacking(missing topology.Topology) map[string]bool {
-	lacking := map[string]bool{}
+// A queue that exists and is not bound to composerp.retry by its own name was deleted and declared again, and is
+// empty.
+func (p Plan) Affected(missing topology.Topology) map[string]bool {
+	affected := map[string]bool{}
 	retryIsThere := !slices.ContainsFunc(missing.Exchanges, func(e topology.ExchangeSpec) bool { return e.Name == topology.Retry })
 	for _, w := range p.Workers {
-		its := func(queue string) bool { return queue == w.Queue || slices.Contains(w.Rungs, queue) }
-		hears := func(b topology.BindingSpec) bool {
-			return slices.Contains(w.Ways, b.Exchange) && (its(b.Queue) || slices.Contains(w.Ways, b.To))
+		its := func(queue string) bool { return queue == w.Queue || slices.Contains(w.RetryQueues, queue) }
+		listens := func(b topology.BindingSpec) bool {
+			return slices.Contains(w.Exchanges, b.Exchange) && (its(b.Queue) || slices.Contains(w.Exchanges, b.To))
 		}
-		tries := func(b topology.BindingSpec) bool { return b.Exchange == topology.Retry && its(b.Queue) }
-		if slices.ContainsFunc(missing.Bindings, hears) {
-			lacking[w.Name] = false
+		retries := func(b topology.BindingSpec) bool { return b.Exchange == topology.Retry && its(b.Queue) }
+		if slices.ContainsFunc(missing.Bindings, listens) {
+			affected[w.Name] = false
 		}
-		if retryIsThere && slices.ContainsFunc(missing.Bindings, tries) ||
+		if retryIsThere && slices.ContainsFunc(missing.Bindings, retries) ||
 			slices.ContainsFunc(missing.Queues, func(q topology.QueueSpec) bool { return its(q.Name) }) {
-			lacking[w.Name] = true
+			affected[w.Name] = true
 		}
 	}
-	return lacking
+	return affected
 }
 
-// bound says whether somebody is bound for events with that routing key.
+// bound says whether a queue of the fleet is bound for events with that routing key.
 func (p Plan) bound(key string) bool {
 	return slices.ContainsFunc(p.Topology.Bindings, func(b topology.BindingSpec) bool {
 		return b.Exchange == topology.Events && b.RoutingKey == key
 	})
 }
 
-// graves are the queues of dead letters whose letters are gone, or have gone elsewhere, while this is missing.
+// missingDeadQueues are the queues of dead letters that are missing, or that dead letters do not reach.
 func (p Plan) missingDeadQueues(missing topology.Topology) (queues []string) {
 	for _, w := range p.Workers {
 		dead := topology.DeadQueueName(w.Name)

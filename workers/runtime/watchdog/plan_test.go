@@ -27,7 +27,7 @@ func TestWhoLacksWhat(t *testing.T) {
 				have.Bindings = append(have.Bindings, b)
 			}
 		}
-		return plan.Lacking(plan.Topology.Missing(have))
+		return plan.Affected(plan.Topology.Missing(have))
 	}
 	nothing := func(topology.BindingSpec) bool { return false }
 	said := map[string]bool{"intake": false}

@@ -5,36 +5,36 @@ type Kind string
 
 // The kinds of problems.
 const (
-	Database  Kind = "database"  // it does not answer
-	Broker    Kind = "broker"    // it does not answer
-	Access    Kind = "access"    // a permission is missing
-	Unseen    Kind = "unseen"    // the management API does not tell
-	Node      Kind = "node"      // one of the broker's is down
-	Alarm     Kind = "alarm"     // memory or disk: nobody can publish
-	Topology  Kind = "topology"  // something is missing
-	Mismatch  Kind = "mismatch"  // something has other arguments than it shall
-	Ticker    Kind = "ticker"    // it does not tick
-	Relay     Kind = "relay"     // it does not move
-	Consumers Kind = "consumers" // a queue has none
-	Progress  Kind = "progress"  // a queue's consumers acknowledge nothing
-	Journal   Kind = "journal"   // dead letters are not written down
-	Stuck     Kind = "stuck"     // dead-lettered messages have no place to go
-	Unrouted  Kind = "unrouted"  // events went to nobody
-	Growth    Kind = "growth"    // the broker's disk will be full
-	Owed      Kind = "owed"      // what was lost is still to be published again
+	Database      Kind = "database"      // it does not answer
+	Broker        Kind = "broker"        // it does not answer
+	Access        Kind = "access"        // a permission is missing
+	Unseen        Kind = "unseen"        // the management API does not answer
+	Node          Kind = "node"          // one of the broker's is down
+	Alarm         Kind = "alarm"         // memory or disk: publishing is blocked
+	Topology      Kind = "topology"      // something is missing
+	Mismatch      Kind = "mismatch"      // something has other arguments than the fleet wants
+	Ticker        Kind = "ticker"        // it does not tick
+	Relay         Kind = "relay"         // it does not move
+	Consumers     Kind = "consumers"     // a queue has none
+	Progress      Kind = "progress"      // a queue's consumers acknowledge nothing
+	DeadLetterLog Kind = "deadletterlog" // dead letters are not recorded
+	Stuck         Kind = "stuck"         // dead-lettered messages cannot be delivered
+	Unrouted      Kind = "unrouted"      // events without a bound queue
+	Growth        Kind = "growth"        // the broker's disk will be full
+	Pending       Kind = "pending"       // events that may be lost are not republished yet
 )
 
 // Kinds are all of them.
-var Kinds = []Kind{Database, Broker, Access, Unseen, Node, Alarm, Topology, Mismatch, Ticker, Relay, Consumers, Progress, Journal, Stuck,
-	Unrouted, Growth, Owed}
+var Kinds = []Kind{Database, Broker, Access, Unseen, Node, Alarm, Topology, Mismatch, Ticker, Relay, Consumers, Progress, DeadLetterLog, Stuck,
+	Unrouted, Growth, Pending}
 
-// Problem is one thing that is wrong. Kind and Subject say whether it is the same one as at the look before.
+// Problem is one thing that is wrong. Kind and Subject say whether it is the same one as in the snapshot before.
 type Problem struct {
 	Kind    Kind
-	Subject string // a queue, a node; what it is about
+	Subject string // a queue or a node
 	What    string // a sentence
-	Do      string // what a person can do; empty where What says it
-	Warning bool   // it works still, and somebody should look
+	Do      string // what an operator can do; empty where What says it
+	Warning bool   // the fleet still works
 }
 
 type identity struct {

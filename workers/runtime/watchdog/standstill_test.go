@@ -80,7 +80,7 @@ func TestWhatOutsidersSaidComesBack(t *testing.T) {
 	h.must(publish(t.Context(), publisher, topology.Events, saleKey, outside[0].ID, 0))
 	h.soon("it is in both queues", func() bool { return h.depth("composerp.ledger") == 4 && h.depth("composerp.intake") == 4 })
 	rabbitmqtest.DeleteQueue(t, h.broker, "composerp.ledger")
-	h.soon("what the log has comes back", func() bool { return g.log.count("what may have been lost is published again", "", "events=3") > 0 })
+	h.soon("what the log has comes back", func() bool { return g.log.count("events republished", "", "events=3") > 0 })
 	if gaps, err := eventlog.Gaps(t.Context(), h.db); err != nil || len(gaps) != 1 {
 		t.Fatalf("before intake has logged anything the gap is closed: %v, %v", gaps, err)
 	}

@@ -10,34 +10,35 @@ import (
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/workers/runtime/observer"
 )
 
 // LeaseName is the lease watchdogs compete for.
 const LeaseName = "watchdog"
 
-// Watchdog watches a fleet while it leads. DB, Exchange and Plan are needed.
+// Watchdog watches a fleet while it leads. DB, Broker and Plan are needed.
 type Watchdog struct {
 	DB         *store.DB // at least three connections
-	Exchange   rabbitmq.Config
-	Management *management.Client // may be nil: then it sees less
+	Broker     rabbitmq.Config
+	Management *management.Client // nil: fewer problems are seen
 	Plan       Plan
 	// Holder names this process in the lease.
 	Holder  string
 	Log     *slog.Logger
 	Metrics *Metrics
 
-	Every    time.Duration // between two looks; 2 s
-	Patience time.Duration // how long something lasts before it is a problem; 10 s, and longer than figures may be old
+	Interval time.Duration // between two snapshots; 2 s
+	Grace    time.Duration // how long a condition lasts before it is a problem; 10 s, longer than figures may be old
 	Trend    time.Duration // over how long growth is measured; 1 min
-	// FiguresAge is how old the management API's figures of a queue may be: a quorum queue tells them every 5 s, and they
-	// are gathered every 5 s; 12 s.
+	// FiguresAge is how old the management API's figures of a queue may be: a quorum queue reports them every 5 s,
+	// and they are collected every 5 s; 12 s.
 	FiguresAge time.Duration
 }
 
 // Run watches whenever this process holds the lease, until ctx is done.
 func (w *Watchdog) Run(ctx context.Context) error {
 	w.defaults()
-	store.Lead(ctx, w.DB, LeaseName, w.Holder, w.lead, func(err error) { w.Log.Error("nobody watches", "error", err) })
+	store.Lead(ctx, w.DB, LeaseName, w.Holder, w.lead, func(err error) { w.Log.Error("watchdog stopped", "error", err) })
 	return nil
 }
 
@@ -47,8 +48,8 @@ func (w *Watchdog) defaults() {
 			*d = standard
 		}
 	}
-	set(&w.Every, 2*time.Second)
-	set(&w.Patience, 10*time.Second)
+	set(&w.Interval, 2*time.Second)
+	set(&w.Grace, 10*time.Second)
 	set(&w.Trend, time.Minute)
 	set(&w.FiguresAge, 12*time.Second)
 	if w.Log == nil {
@@ -57,25 +58,25 @@ func (w *Watchdog) defaults() {
 	if w.Metrics == nil {
 		w.Metrics = NewMetrics(prometheus.NewRegistry())
 	}
-	w.Exchange.Name, w.Exchange.Log = LeaseName, slog.New(slog.DiscardHandler) // what ends its sessions is what it says itself
+	w.Broker.Name, w.Broker.Log = LeaseName, slog.New(slog.DiscardHandler) // the end of a session is among the problems
 }
 
-// lead watches until the lease is lost.
+// lead observes until the lease is lost.
 func (w *Watchdog) lead(ctx context.Context, _ store.Lease) error {
-	w.Log.Info("this watchdog leads")
+	w.Log.Info("watchdog leads")
 	w.Metrics.leading.Set(1)
-	v := &monitor{Watchdog: w, current: map[identity]Problem{}, memory: newHistory(w.Plan, w.FiguresAge), mends: map[string]*repair{},
-		looker: &Observer{DB: w.DB, Exchange: w.Exchange, Management: w.Management, Plan: w.Plan}}
+	v := &monitor{Watchdog: w, current: map[identity]Problem{}, history: newHistory(w.Plan, w.FiguresAge), repairs: map[string]*repair{},
+		observer: observer.Observer{DB: w.DB, Broker: w.Broker, Management: w.Management, Topology: w.Plan.Topology}}
 	defer func() {
-		v.looker.Close()
-		v.mending.Wait()
+		v.observer.Close()
+		v.repairing.Wait()
 		w.Metrics.leading.Set(0)
-		w.Metrics.show(nil)
+		w.Metrics.set(nil)
 	}()
-	ticker := time.NewTicker(w.Every)
+	ticker := time.NewTicker(w.Interval)
 	defer ticker.Stop()
 	for {
-		v.watch(ctx)
+		v.observe(ctx)
 		select {
 		case <-ctx.Done():
 			return nil

@@ -24,7 +24,7 @@ func (h *house) whole() bool {
 func (g *guard) closed() {
 	g.Helper()
 	g.soon("every gap is closed", func() bool { gaps, err := eventlog.Gaps(g.Context(), g.db); return err == nil && len(gaps) == 0 })
-	g.over(watchdog.Owed)
+	g.over(watchdog.Pending)
 }
 
 // comes takes what has come to a consumer's queue, and wants these events and no others. A watchdog that has lost its
@@ -49,10 +49,10 @@ func TestWhatIsMissingIsDeclaredAgain(t *testing.T) {
 	h.soon("the queue is counted as repaired", func() bool { return repaired("queue") && repaired("binding") })
 	h.soon("the topology is whole", h.whole)
 	g.over(watchdog.Topology)
-	if n := g.log.count("something is wrong", string(watchdog.Topology), ""); n > 2 {
+	if n := g.log.count("problem found", string(watchdog.Topology), ""); n > 2 {
 		t.Errorf("it is said %d times:\n%s", n, g.log.text())
 	}
-	if g.log.count("what is missing can not be declared", "", "") > 0 || g.log.count("something is wrong", string(watchdog.Owed), "") > 0 {
+	if g.log.count("missing topology cannot be declared", "", "") > 0 || g.log.count("problem found", string(watchdog.Pending), "") > 0 {
 		t.Errorf("no queue could have lost what it was to be told:\n%s", g.log.text())
 	}
 	if g.log.count("dead letters may be lost", "", topology.DeadQueueName("view")) == 0 {
@@ -71,7 +71,7 @@ func TestWhatWasInADeletedQueueComesBack(t *testing.T) {
 	h.soon("all have come", func() bool { return h.depth("composerp.ledger") == 30 && h.depth("composerp.view") == 30 })
 	rabbitmqtest.DeleteQueue(t, h.broker, "composerp.ledger")
 	g.shouts(watchdog.Topology, "composerp.ledger")
-	g.shouts(watchdog.Owed, "events for ledger may have gone to nobody")
+	g.shouts(watchdog.Pending, "events for ledger may be undelivered")
 	g.closed()
 	h.comes("ledger", sold)
 	if v := h.depth("composerp.view"); v != 30 {
@@ -82,8 +82,8 @@ func TestWhatWasInADeletedQueueComesBack(t *testing.T) {
 	}
 }
 
-// Without the permission to declare it can only shout. What goes to nobody meanwhile is published again when it may, and
-// nothing else: what waits in the queue since before that is not lost.
+// Without the permission to declare it can only shout. What goes to nobody meanwhile is published again when it may,
+// and nothing else: what waits in the queue since before that is not lost.
 func TestAMissingBindingWhileAPermissionIsMissing(t *testing.T) {
 	h := newHouse(t)
 	user := rabbitmqtest.User(t, h.broker, "secret")
@@ -102,7 +102,7 @@ func TestAMissingBindingWhileAPermissionIsMissing(t *testing.T) {
 	rabbitmqtest.DeleteBinding(t, h.broker, topology.BindingSpec{Exchange: topology.Events, Queue: "composerp.ledger", RoutingKey: saleKey})
 	rabbitmqtest.DeleteQueue(t, h.broker, topology.DeadQueueName("ledger"))
 	g.shouts(watchdog.Topology, "missing")
-	h.soon("it says that it can not", func() bool { return g.log.count("what is missing can not be declared", "", "topology apply") > 0 })
+	h.soon("it says that it can not", func() bool { return g.log.count("missing topology cannot be declared", "", "topology apply") > 0 })
 	lost := h.sell(30)
 	rabbitmqtest.Restrict(t, h.broker, user, ".*", ".*", ".*")
 	g.over(watchdog.Access)
@@ -124,7 +124,8 @@ func TestAMissingBindingWhileAPermissionIsMissing(t *testing.T) {
 	g.over(watchdog.Access)
 }
 
-// With the exchange all bindings go; what nobody was bound for lies in composerp.unrouted, and is brought to where it belongs.
+// With the exchange all bindings go; what nobody was bound for lies in composerp.unrouted, and is brought to where it
+// belongs.
 func TestTheExchangeIsDeleted(t *testing.T) {
 	h := newHouse(t)
 	before := h.sell(5)
@@ -167,9 +168,9 @@ func TestAWatchdogWithoutTheManagementAPI(t *testing.T) {
 	g.over(watchdog.Consumers)
 	h.must(consumer.Close())
 	h.soon("it is said again", func() bool {
-		return g.log.count("something is wrong", string(watchdog.Consumers), "composerp.ledger") == 2
+		return g.log.count("problem found", string(watchdog.Consumers), "composerp.ledger") == 2
 	})
-	if n := g.log.count("something is wrong", string(watchdog.Unseen), ""); n != 1 {
+	if n := g.log.count("problem found", string(watchdog.Unseen), ""); n != 1 {
 		t.Errorf("that it sees less is said %d times", n)
 	}
 }

@@ -112,7 +112,7 @@ func (env *Env) StartTicker() *Part {
 // StartRelay starts a relay. It publishes the events that a tick has passed.
 func (env *Env) StartRelay() *Part {
 	env.Helper()
-	r := relay.Relay{DB: env.DB, Exchange: env.Broker, Holder: "test"}
+	r := relay.Relay{DB: env.DB, Broker: env.Broker, Holder: "test"}
 	return env.start("relay", func(ctx context.Context, p *Part) error {
 		r.Log, r.Metrics = p.Logs.Logger(), relay.NewMetrics(p.Metrics)
 		return r.Run(ctx)

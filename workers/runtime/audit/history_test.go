@@ -35,12 +35,12 @@ func TestFewest(t *testing.T) {
 		"figures that nobody has":       {seen{unknown: true}, 7, map[string]int64{}},
 		"a long watch looks at its end": {seen{held: []int64{0, 0, 0, 0, 0, 0, 0, 2}, rung: []int64{1, 1, 0}}, 20, map[string]int64{"ledger": 2}},
 	} {
-		w := watch{settle: time.Second}
+		w := history{settle: time.Second}
 		for i := range c.looks {
 			w.add(snapshot{at: time.Unix(0, int64(i)*int64(pause)), queues: []queue{
 				{name: "composerp.ledger", held: at(c.held, i), ready: 7, known: !c.unknown},
 				{name: "composerp.ledger.retry.5s", ready: int(at(c.rung, i)), known: true},
-				{name: "composerp.dead-letter-log", role: journal, ready: int(at(c.journal, i)), unacked: at(c.unacked, i), known: true},
+				{name: "composerp.dead-letter-log", role: deadLetterLog, ready: int(at(c.journal, i)), unacked: at(c.unacked, i), known: true},
 				{name: "composerp.ledger.dead", role: dead, ready: 3, known: true},
 			}})
 		}

@@ -1,8 +1,13 @@
-package importer
+// Package extsort sorts more entries than fit in memory: sorted runs go to disk and are merged.
+//
+// Memory does not grow with the entries. The files of the runs have no name, so that nothing is left of them however
+// the process ends.
+package extsort
 
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -12,45 +17,50 @@ import (
 )
 
 const (
-	// runLength is how many entries are sorted in memory; more go to disk in sorted runs. 6 MiB.
-	runLength = 1 << 18
+	// DefaultRunLength is how many entries are sorted in memory, 6 MiB; more go to disk in sorted runs.
+	DefaultRunLength = 1 << 18
 	// fanIn is how many runs are merged at once, each through a buffer of mergeBuffer.
 	fanIn       = 64
 	mergeBuffer = 32 << 10
 )
 
-// entry is what is sorted: a key, and behind it a number, big endian, so that bytes compare as the pair does.
-type entry [24]byte
+// Entry is what is sorted: a key, and after it a number, big endian, so that bytes compare as the pair does.
+type Entry [24]byte
 
-func newEntry(key [16]byte, n int64) (e entry) {
+// NewEntry is an Entry that sorts by key, and under one key by n.
+func NewEntry(key [16]byte, n int64) (e Entry) {
 	copy(e[:], key[:])
 	binary.BigEndian.PutUint64(e[16:], uint64(n))
 	return e
 }
 
-// newRowEntry is an entry that sorts by row.
-func newRowEntry(row, n int64) entry {
+// NewRowEntry is an Entry that sorts by row, and of one row by n.
+func NewRowEntry(row, n int64) Entry {
 	var key [16]byte
 	binary.BigEndian.PutUint64(key[:], uint64(row))
-	return newEntry(key, n)
+	return NewEntry(key, n)
 }
 
-func (e entry) row() int64    { return int64(binary.BigEndian.Uint64(e[:8])) }
-func (e entry) key() [16]byte { return [16]byte(e[:16]) }
-func (e entry) number() int64 { return int64(binary.BigEndian.Uint64(e[16:])) }
+// Row is the row of an Entry that NewRowEntry made.
+func (e Entry) Row() int64 { return int64(binary.BigEndian.Uint64(e[:8])) }
 
-// sorter puts any number of entries in order, in memory that does not grow with them. Its files have no name, so
-// that nothing is left of them however the process ends.
-type sorter struct {
-	run   []entry
-	limit int // entries of a run
+// Key is the key of an Entry that NewEntry made.
+func (e Entry) Key() [16]byte { return [16]byte(e[:16]) }
+
+// Number is the n it was made with.
+func (e Entry) Number() int64 { return int64(binary.BigEndian.Uint64(e[16:])) }
+
+// Sorter puts entries in order. Its zero value is ready; it must be closed.
+type Sorter struct {
+	RunLength int // entries sorted in memory; 0: DefaultRunLength
+
+	run   []Entry
 	files []*os.File
 }
 
-func newSorter() *sorter { return &sorter{limit: runLength} }
-
-func (s *sorter) add(e entry) error {
-	if len(s.run) == s.limit {
+// Add adds an entry.
+func (s *Sorter) Add(e Entry) error {
+	if len(s.run) == cmp.Or(s.RunLength, DefaultRunLength) {
 		if err := s.spill(); err != nil {
 			return err
 		}
@@ -59,15 +69,15 @@ func (s *sorter) add(e entry) error {
 	return nil
 }
 
-func compareEntries(a, b entry) int { return bytes.Compare(a[:], b[:]) }
+func compareEntries(a, b Entry) int { return bytes.Compare(a[:], b[:]) }
 
 // spill writes what is in memory to disk, in order.
-func (s *sorter) spill() error {
+func (s *Sorter) spill() error {
 	slices.SortFunc(s.run, compareEntries)
 	i := 0
-	err := s.write(func() (entry, error) {
+	err := s.write(func() (Entry, error) {
 		if i == len(s.run) {
-			return entry{}, io.EOF
+			return Entry{}, io.EOF
 		}
 		i++
 		return s.run[i-1], nil
@@ -77,7 +87,7 @@ func (s *sorter) spill() error {
 }
 
 // write makes a run on disk of what next gives.
-func (s *sorter) write(next func() (entry, error)) error {
+func (s *Sorter) write(next func() (Entry, error)) error {
 	file, err := os.CreateTemp("", "composerp-import-")
 	if err != nil {
 		return fmt.Errorf("making a file to sort in: %w", err)
@@ -105,12 +115,12 @@ func (s *sorter) write(next func() (entry, error)) error {
 	return nil
 }
 
-// sorted gives the entries in order, and io.EOF behind the last. Nothing is added after it.
-func (s *sorter) sorted() (func() (entry, error), error) {
+// Sorted gives the entries in order, and io.EOF behind the last. Nothing is added after it.
+func (s *Sorter) Sorted() (func() (Entry, error), error) {
 	if len(s.files) == 0 {
 		slices.SortFunc(s.run, compareEntries)
 		rest := s.run
-		return func() (e entry, err error) {
+		return func() (e Entry, err error) {
 			if len(rest) == 0 {
 				return e, io.EOF
 			}
@@ -136,7 +146,8 @@ func (s *sorter) sorted() (func() (entry, error), error) {
 	return merge(s.files)
 }
 
-func (s *sorter) close() { closeAll(s.files) }
+// Close lets go of the files.
+func (s *Sorter) Close() { closeAll(s.files) }
 
 func closeAll(files []*os.File) {
 	for _, f := range files {
@@ -144,9 +155,9 @@ func closeAll(files []*os.File) {
 	}
 }
 
-// head is the entry a run comes next with.
+// head is a run and its next entry.
 type head struct {
-	entry entry
+	entry Entry
 	from  *bufio.Reader
 }
 
@@ -156,7 +167,7 @@ func (h *head) advance() error {
 }
 
 // merge gives the entries of sorted runs in one order.
-func merge(files []*os.File) (func() (entry, error), error) {
+func merge(files []*os.File) (func() (Entry, error), error) {
 	heads := make([]*head, 0, len(files))
 	for _, f := range files {
 		if _, err := f.Seek(0, io.SeekStart); err != nil {
@@ -169,9 +180,9 @@ func merge(files []*os.File) (func() (entry, error), error) {
 			return nil, fmt.Errorf("reading a file to sort in: %w", err)
 		}
 	}
-	return func() (entry, error) {
+	return func() (Entry, error) {
 		if len(heads) == 0 {
-			return entry{}, io.EOF
+			return Entry{}, io.EOF
 		}
 		least := 0
 		for i := range heads {

@@ -14,7 +14,7 @@ import (
 // A publish to a queue of dead letters and to the journal's, of which a broker that died had only the first half.
 func (p *place) dieUnheard(messages ...rabbitmq.Message) {
 	p.Helper()
-	session, err := rabbitmq.Open(p.Context(), p.cfg.Exchange)
+	session, err := rabbitmq.Open(p.Context(), p.cfg.Broker)
 	must(p, err)
 	defer session.Close()
 	publisher, err := session.Publisher(len(messages))

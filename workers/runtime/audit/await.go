@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/workers/runtime/observer"
 )
 
-// Await waits until the fleet is quiet, as Run does before it proves, and says whether it is; and if not, what it waited
-// for. It is for whoever acts on a fleet and would rather not meet what is in flight. DB, Exchange and Topology are needed.
+// Await waits until the fleet is quiet, as Run does before it proves, and returns whether it is; if not, also what it
+// waited for. Operations that should not meet messages in flight call it first. DB, Broker and Topology are needed.
 func Await(ctx context.Context, cfg Config) (quiet bool, waitedFor string, err error) {
 	a, end, err := begin(ctx, cfg)
 	if err != nil {
@@ -32,13 +32,13 @@ var remedies = map[string]string{
 	"unrouted": "composerp topology apply binds what is missing; then composerp republish brings them to the queues they belong to",
 }
 
-// begin opens an audit's session. A call to a broker that has stopped answering ends with it.
-func begin(ctx context.Context, cfg Config) (a auditor, end func(), err error) {
-	a = auditor{Config: cfg.withDefaults()}
+// begin makes an auditor with a session to the broker; end closes the session.
+func begin(ctx context.Context, cfg Config) (a *auditor, end func(), err error) {
+	a = &auditor{Config: cfg.withDefaults()}
 	a.deadline = time.Now().Add(a.Wait)
-	if a.session, err = rabbitmq.Open(ctx, a.Exchange); err != nil {
-		return a, nil, fmt.Errorf("auditing the exchange: %w", err)
+	a.observer = observer.Observer{Broker: a.Broker, Management: a.Management, Topology: a.Topology}
+	if err := a.observer.Open(ctx); err != nil {
+		return nil, nil, fmt.Errorf("auditing the broker: %w", err)
 	}
-	stop := context.AfterFunc(ctx, func() { a.session.Close() })
-	return a, func() { stop(); a.session.Close() }, nil
+	return a, a.observer.Close, nil
 }

@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store/audit"
 )
 
-// The checks of the queues, each from one look.
+// The checks of the queues, each from one snapshot.
 
 func (l snapshot) check(name, what string, of func(q queue) bool, problem func(q queue) string) audit.Check {
 	c := audit.Check{Name: name, What: what, Unit: "queues", Findings: []audit.Finding{}}
@@ -30,17 +31,17 @@ func (l snapshot) relayCheck() audit.Check {
 	c := audit.Check{Name: "published", What: "every event to be published is passed by the relay", Unit: "events", Findings: []audit.Finding{}}
 	found := func(n int64, text string) {
 		c.Wrong += n
-		c.Findings = append(c.Findings, audit.Finding{Problem: fmt.Sprintf("%s %s", plural(n, "event"), text)})
+		c.Findings = append(c.Findings, audit.Finding{Problem: fmt.Sprintf("%s %s", wording.Count(n, "event"), text)})
 	}
 	if l.log.Unpublished > 0 {
 		found(l.log.Unpublished, "to be published: is a relay running, and does the ticker tick?")
 	}
 	if l.log.Moved > 0 {
-		found(l.log.Moved, "entered the log since the look before")
+		found(l.log.Moved, "entered the log since the snapshot before")
 	}
 	if n := l.log.DueForecasts; n > 0 {
 		c.Wrong += n
-		c.Findings = append(c.Findings, audit.Finding{Problem: plural(n, "run") + " of forecasts to be said: does forecasting run?"})
+		c.Findings = append(c.Findings, audit.Finding{Problem: wording.Count(n, "run") + " of forecasts to be published: does forecasting run?"})
 	}
 	c.Count, c.OK = c.Wrong, c.Wrong == 0
 	return c
@@ -48,21 +49,21 @@ func (l snapshot) relayCheck() audit.Check {
 
 // restChecks are what a fleet at rest fulfils.
 func (l snapshot) restChecks() []audit.Check {
-	toHandle := func(q queue) bool { return q.role == working || q.role == journal }
-	queues := l.check("queues", "no message waits in a worker's queue, on a ladder or for the journal", toHandle, func(q queue) string {
+	toHandle := func(q queue) bool { return q.role == working || q.role == deadLetterLog }
+	queues := l.check("queues", "no message waits in a worker's queue, in a retry queue or for the dead-letter log", toHandle, func(q queue) string {
 		switch {
 		case q.missing:
 			return "is not there; apply the topology"
 		case q.ready > 0 && q.consumers == 0:
-			return fmt.Sprintf("%s and nobody who takes them", plural(int64(q.ready), "message"))
+			return fmt.Sprintf("%s and no consumer", wording.Count(int64(q.ready), "message"))
 		case q.ready > 0:
-			return plural(int64(q.ready), "message")
+			return wording.Count(int64(q.ready), "message")
 		}
 		return ""
 	})
-	hands := l.check("hands", "no message is in a worker's hand", toHandle, func(q queue) string {
+	hands := l.check("hands", "no message is unacknowledged", toHandle, func(q queue) string {
 		if q.unacked > 0 {
-			return plural(q.unacked, "message") + " not acknowledged"
+			return wording.Count(q.unacked, "message") + " not acknowledged"
 		}
 		return ""
 	})
@@ -70,12 +71,12 @@ func (l snapshot) restChecks() []audit.Check {
 }
 
 func (l snapshot) unroutedCheck() audit.Check {
-	return l.check("unrouted", "no event went to nobody", func(q queue) bool { return q.role == unrouted }, func(q queue) string {
+	return l.check("unrouted", "every event had a bound queue", func(q queue) bool { return q.role == unrouted }, func(q queue) string {
 		switch {
 		case q.missing:
 			return "is not there; apply the topology"
 		case q.ready > 0:
-			return plural(int64(q.ready), "message") + " that no worker's queue was bound for"
+			return wording.Count(int64(q.ready), "message") + " that no worker's queue was bound for"
 		}
 		return ""
 	})
@@ -83,15 +84,15 @@ func (l snapshot) unroutedCheck() audit.Check {
 
 func (l snapshot) stuckCheck() audit.Check {
 	all := func(queue) bool { return true }
-	return l.seen(l.check("stuck", "no dead-lettered message is without a place to go", all, func(q queue) string {
+	return l.seen(l.check("stuck", "every dead-lettered message can be delivered", all, func(q queue) string {
 		if q.stuck > 0 {
-			return plural(q.stuck, "message") + " in messages_dlx, which no depth shows: the queue or exchange it dead-letters to is not there"
+			return wording.Count(q.stuck, "message") + " in messages_dlx, which no depth shows: the queue or exchange it dead-letters to is not there"
 		}
 		return ""
 	}), all)
 }
 
-// onlyStuck is the look with no other queue stuck than those.
+// onlyStuck is the snapshot with no other queue stuck than those.
 func (l snapshot) onlyStuck(stuck map[string]bool) snapshot {
 	l.queues = slices.Clone(l.queues)
 	for i, q := range l.queues {
@@ -102,7 +103,7 @@ func (l snapshot) onlyStuck(stuck map[string]bool) snapshot {
 	return l
 }
 
-// missingCheck is about queues that hold nothing because they are not there.
+// missingCheck is about queues that hold nothing because they do not exist.
 func (l snapshot) missingCheck() audit.Check {
 	return l.check("queues", "every queue is there", func(queue) bool { return true }, func(q queue) string {
 		if q.missing {
@@ -112,7 +113,7 @@ func (l snapshot) missingCheck() audit.Check {
 	})
 }
 
-// seen marks a check as skipped when the management API has not told of all its queues.
+// seen marks a check as skipped when the management API does not have figures of all its queues.
 func (l snapshot) seen(c audit.Check, of func(q queue) bool) audit.Check {
 	if l.unseen != nil {
 		c.Skipped = l.unseen.Error()
@@ -122,7 +123,7 @@ func (l snapshot) seen(c audit.Check, of func(q queue) bool) audit.Check {
 			c.Skipped = "the management API has no figures of " + q.name
 		}
 	}
-	// What it did tell stays a finding.
+	// A finding stays one, whatever else was not seen.
 	if c.Skipped != "" && len(c.Findings) == 0 {
 		c.OK, c.Count = false, 0
 	}

@@ -6,13 +6,13 @@ import (
 	_ "time/tzdata" // a mapping's time zone must mean the same on a machine without zone files
 )
 
-// clock reads the times of a file.
+// moments reads the times of a file.
 //
 // A wall clock's time without a zone is not always one moment. When clocks are put back, an hour is read twice: the
 // earlier moment is taken. When they are put forward, an hour is never read; a till that was not put forward in time
 // still shows it, and is taken at its word: the moment is counted with the offset from before. (Both as java.time
 // does.) A sale happened, whatever the till's clock said, so neither is a reason to refuse a row.
-type clock struct {
+type moments struct {
 	zone    *time.Location
 	layouts []layout
 
@@ -28,8 +28,8 @@ type layout struct {
 // sample is the moment a layout writes down, as Go's package time has it.
 var sample = time.Date(2006, 1, 2, 15, 4, 5, 0, time.UTC)
 
-func decodeClock(zone node, layouts []node) clock {
-	c := clock{zone: time.UTC, layouts: []layout{{time.RFC3339, true}}}
+func decodeMoments(zone node, layouts []node) moments {
+	c := moments{zone: time.UTC, layouts: []layout{{time.RFC3339, true}}}
 	if zone.value != nil {
 		name := zone.text("a time zone")
 		loc, err := time.LoadLocation(name)
@@ -58,7 +58,7 @@ func decodeClock(zone node, layouts []node) clock {
 }
 
 // read gives the moment a text means; false when it is none.
-func (c *clock) read(text string) (time.Time, bool) {
+func (c *moments) read(text string) (time.Time, bool) {
 	if text == c.lastText && text != "" {
 		return c.last, true
 	}
@@ -77,7 +77,7 @@ func (c *clock) read(text string) (time.Time, bool) {
 }
 
 // want says in words what read takes.
-func (c *clock) want() string {
+func (c *moments) want() string {
 	texts := make([]string, len(c.layouts))
 	for i, l := range c.layouts {
 		texts[i] = l.text
@@ -109,4 +109,4 @@ func moment(wall time.Time, loc *time.Location) time.Time {
 }
 
 // Zone is where the clocks of a mapping's file stand: the zone of its times that have none.
-func (m *Mapping) Zone() *time.Location { return m.input.clock.zone }
+func (m *Mapping) Zone() *time.Location { return m.input.moments.zone }

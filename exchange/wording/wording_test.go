@@ -1,0 +1,25 @@
+package wording_test
+
+import (
+	"math"
+	"testing"
+
+	"github.com/composerp/composerp/exchange/wording"
+)
+
+func TestCount(t *testing.T) {
+	for n, want := range map[int64]string{
+		0: "0 events", 1: "1 event", -1: "-1 events", 999: "999 events", 1000: "1,000 events", -1000: "-1,000 events",
+		-999: "-999 events", 1234567: "1,234,567 events", math.MinInt64: "-9,223,372,036,854,775,808 events",
+	} {
+		if got := wording.Count(n, "event"); got != want {
+			t.Errorf("%d are written %q, want %q", n, got, want)
+		}
+	}
+}
+
+func TestOneLine(t *testing.T) {
+	if got := wording.OneLine(" a\n\tb  c\r\n"); got != "a b c" {
+		t.Errorf("the line is %q", got)
+	}
+}

@@ -1,0 +1,222 @@
+// Package observer reads the state of a fleet: its log in the database, and its queues, nodes and topology in the
+// broker. Watchdog and doctor judge a Snapshot; audit waits by it until the fleet is at rest.
+//
+// # Invariants
+//
+//   - The log is read first and the broker after it. What leaves the log is in a queue before it is handled, so an
+//     event on its way is seen in one of the two.
+//   - A question without an answer is an error in the Snapshot and never a zero: what was not seen is not judged.
+//   - The management API's figures may be some seconds old. What AMQP says of a queue's depth and consumers is
+//     exact.
+package observer
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/composerp/composerp/exchange/management"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
+)
+
+// Observer takes snapshots of a fleet, on one session for as long as that lasts. Broker and Topology are needed.
+type Observer struct {
+	DB         *store.DB // nil: Observe reports the log as not read
+	Broker     rabbitmq.Config
+	Management *management.Client // nil: its figures are reported as not seen
+	Topology   topology.Topology  // what the fleet needs
+	// Exact makes Observe ask the broker for the depth of each queue even where the management API has answered.
+	Exact bool
+
+	session *rabbitmq.Session
+}
+
+// questionTimeout bounds each question of an observation. probeTimeout is how long the broker may take for a message
+// that checks the permission to write: during an alarm it takes none.
+const (
+	questionTimeout = 5 * time.Second
+	probeTimeout    = 2 * time.Second
+)
+
+var errNoDatabase = errors.New("no database is known")
+
+// ErrNoManagement is Snapshot.Unseen where Observer.Management is nil.
+var ErrNoManagement = errors.New("the URL of RabbitMQ's management API is not known")
+
+// Observe reads everything. It reads the log first: what the relay had passed by then was routed by what the broker
+// holds at that moment, or a later one.
+func (o *Observer) Observe(ctx context.Context) Snapshot {
+	now := newSnapshot()
+	now.Database = within(ctx, func(ctx context.Context) (err error) {
+		if o.DB == nil {
+			return errNoDatabase
+		}
+		now.Log, err = eventlog.ReadHealth(ctx, o.DB)
+		return err
+	})
+	now.Unseen = within(ctx, func(ctx context.Context) error { return o.askManagement(ctx, &now) })
+	now.Broker = within(ctx, func(ctx context.Context) error { return o.askBroker(ctx, &now) })
+	return now
+}
+
+// ObserveQueues reads the queues alone: the management API's figures and, exactly, the depth of each queue. It waits
+// for the broker for as long as ctx allows.
+func (o *Observer) ObserveQueues(ctx context.Context) Snapshot {
+	now := newSnapshot()
+	now.Unseen = within(ctx, func(ctx context.Context) error {
+		vhost, err := o.vhost()
+		if err != nil {
+			return err
+		}
+		return o.askFigures(ctx, vhost, &now)
+	})
+	now.Broker = o.onSession(ctx, o.Broker, func(session *rabbitmq.Session) error {
+		return o.askQueues(session, topology.Topology{Queues: o.Topology.Queues}, &now)
+	})
+	return now
+}
+
+func within(ctx context.Context, ask func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, questionTimeout)
+	defer cancel()
+	return ask(ctx)
+}
+
+// Open begins the session, so that a broker that cannot be reached is found before the first observation.
+func (o *Observer) Open(ctx context.Context) error {
+	_, err := o.open(ctx, o.Broker)
+	return err
+}
+
+// Close ends the session.
+func (o *Observer) Close() {
+	if o.session != nil {
+		_ = o.session.Close()
+	}
+}
+
+func (o *Observer) open(ctx context.Context, broker rabbitmq.Config) (*rabbitmq.Session, error) {
+	if o.session != nil && o.session.Err() == nil {
+		return o.session, nil
+	}
+	session, err := rabbitmq.Open(ctx, broker)
+	if err == nil {
+		o.session = session
+	}
+	return session, err
+}
+
+// onSession asks on the session. A call to a broker that hangs ends with ctx, and the session with it.
+func (o *Observer) onSession(ctx context.Context, broker rabbitmq.Config, ask func(*rabbitmq.Session) error) error {
+	session, err := o.open(ctx, broker)
+	if err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, func() { _ = session.Close() })()
+	return ask(session)
+}
+
+// vhost is where the management API is asked.
+func (o *Observer) vhost() (string, error) {
+	if o.Management == nil {
+		return "", ErrNoManagement
+	}
+	return o.Broker.Vhost()
+}
+
+func (o *Observer) askManagement(ctx context.Context, now *Snapshot) error {
+	vhost, err := o.vhost()
+	if err != nil {
+		return err
+	}
+	if now.Have, err = o.Management.Topology(ctx, vhost); err != nil {
+		return err
+	}
+	now.Seen = true
+	if err := o.askFigures(ctx, vhost, now); err != nil {
+		return err
+	}
+	now.Nodes, err = o.Management.Nodes(ctx)
+	return err
+}
+
+func (o *Observer) askFigures(ctx context.Context, vhost string, now *Snapshot) error {
+	states, err := o.Management.Queues(ctx, vhost)
+	if err != nil {
+		return err
+	}
+	for _, s := range states {
+		now.Queues[s.Name], now.Reported[s.Name] = s, s.Counted
+	}
+	now.Figures = true
+	return nil
+}
+
+// askBroker asks over AMQP what the management API did not answer, and which permissions are missing.
+func (o *Observer) askBroker(ctx context.Context, now *Snapshot) error {
+	broker := o.Broker
+	broker.DialTimeout, broker.CloseTimeout = probeTimeout, probeTimeout/4
+	return o.onSession(ctx, broker, func(session *rabbitmq.Session) error {
+		if !now.Seen || o.Exact {
+			if err := o.askQueues(session, o.Topology, now); err != nil {
+				return err
+			}
+		}
+		now.Access = o.askPermission(ctx, session, now.Have)
+		now.Blocked, _ = session.Blocked()
+		return nil
+	})
+}
+
+func (o *Observer) askQueues(session *rabbitmq.Session, of topology.Topology, now *Snapshot) error {
+	have, states, err := session.InspectTopology(of)
+	if err != nil {
+		return err
+	}
+	if !now.Seen {
+		now.Have = have
+	}
+	now.Exact = true
+	for _, s := range states {
+		q := now.Queues[s.Name]
+		now.Sampled[s.Name] = q.Ready
+		q.Name, q.Ready, q.Consumers, q.Counted = s.Name, s.Ready, s.Consumers, true
+		now.Queues[s.Name] = q
+	}
+	return nil
+}
+
+// askPermission tries the permissions with what exists: whether something is missing is another question.
+func (o *Observer) askPermission(ctx context.Context, session *rabbitmq.Session, have topology.Topology) error {
+	if !slices.ContainsFunc(have.Exchanges, func(e topology.ExchangeSpec) bool { return e.Name == topology.Retry }) {
+		return nil
+	}
+	if err := session.CheckConfigurePermission(); errors.Is(err, rabbitmq.ErrAccessRefused) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	// During an alarm the broker answers a connection's first message and then tells the connection that it is
+	// blocked. A second message waits until the broker has told it, or until the timeout; a session that lasts is
+	// told by the next observation.
+	for range probes(o.Exact) {
+		if _, blocked := session.Blocked(); blocked {
+			return nil
+		}
+		if err := session.CheckWritePermission(ctx); errors.Is(err, rabbitmq.ErrAccessRefused) {
+			return err
+		}
+	}
+	return nil
+}
+
+func probes(exact bool) int {
+	if exact {
+		return 2
+	}
+	return 1
+}
