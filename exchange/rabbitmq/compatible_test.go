@@ -73,13 +73,14 @@ func TestEveryExchangeIsFitFor4(t *testing.T) {
 // calls are the library's methods that this package may call, with the arguments that must be literally these (by
 // index). No others may be called: global QoS, transactions, basic.recover, flow and the like.
 var calls = map[string]map[int]string{
-	"Qos":                        {1: "0", 2: "false"},                                       // never global
-	"QueueDeclare":               {1: "true", 2: "false", 3: "false", 4: "false"},            // durable, neither auto-delete nor exclusive
-	"QueueDeclarePassive":        {1: "true", 2: "false", 3: "false", 4: "false"},            //
-	"ExchangeDeclare":            {2: "true", 3: "false", 4: "false", 5: "false"},            // durable, neither auto-delete nor internal
-	"ExchangeBind":               {3: "false"},                                               // waited for
-	"ExchangeUnbind":             {3: "false"},                                               //
-	"QueueBind":                  {3: "false"},                                               //
+	"Qos":                        {1: "0", 2: "false"},                            // never global
+	"QueueDeclare":               {1: "true", 2: "false", 3: "false", 4: "false"}, // durable, neither auto-delete nor exclusive
+	"QueueDeclarePassive":        {1: "true", 2: "false", 3: "false", 4: "false"}, //
+	"ExchangeDeclare":            {2: "true", 3: "false", 4: "false", 5: "false"}, // durable, neither auto-delete nor internal
+	"ExchangeBind":               {3: "false"},                                    // waited for
+	"ExchangeUnbind":             {3: "false"},                                    //
+	"QueueBind":                  {3: "false"},                                    //
+	"QueueDelete":                {3: "false"},
 	"Consume":                    {2: "false", 3: "false", 4: "false", 5: "false", 6: "nil"}, // acknowledged by us, shared
 	"PublishWithDeferredConfirm": {2: "true", 3: "false"},                                    // mandatory, not immediate
 	"Confirm":                    {0: "false"},
@@ -90,7 +91,7 @@ var calls = map[string]map[int]string{
 var exclusive = []string{"tap.go"}
 
 var forbidden = []string{"Tx", "TxCommit", "TxRollback", "Recover", "Flow", "Publish", "PublishWithContext", "Reject", "Get",
-	"QueueInspect", "ConsumeWithContext", "QueueDelete", "QueuePurge"}
+	"QueueInspect", "ConsumeWithContext", "QueuePurge"}
 
 func TestEveryCallIsFitFor4(t *testing.T) {
 	t.Parallel()
