@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/store/storetest"
 )
@@ -59,7 +60,7 @@ func (h *house) publisher() (*exchange.Session, *exchange.Publisher) {
 
 func (h *house) buryBy(publisher *exchange.Publisher, worker, id, body, cause, died string) {
 	h.Helper()
-	ctx, cancel := context.WithTimeout(h.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(h.Context(), localtest.Deadline(time.Minute))
 	defer cancel()
 	died = "2026-02-09T" + died
 	d := exchange.Delivery{Message: exchange.Message{ID: id, Body: []byte(body), Exchange: exchange.Events, RoutingKey: "integration.sale_completed"}}
@@ -80,9 +81,5 @@ func (h *house) buryBy(publisher *exchange.Publisher, worker, id, body, cause, d
 
 func (h *house) soon(what string, holds func() bool) {
 	h.Helper()
-	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			h.Fatalf("waited in vain: %s", what)
-		}
-	}
+	localtest.Eventually(h, time.Minute, what, holds)
 }

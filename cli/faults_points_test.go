@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/failpoint"
 	"github.com/composerp/composerp/store/storetest"
 )
@@ -177,7 +178,7 @@ func (s *street) killSuspect(p failpoint.Point) {
 	s.Helper()
 	s.round()
 	for _, order := range []string{"worker.taken", "worker.taken", "worker.taken", p.Name} {
-		if f := s.armed([]string{"COMPOSERP_FAILPOINT=" + order}, "worker", "run", "ledger"); !f.died(s.T, 20*time.Second) {
+		if f := s.armed([]string{"COMPOSERP_FAILPOINT=" + order}, "worker", "run", "ledger"); !f.died(s.T, localtest.Deadline(20*time.Second)) {
 			s.Fatalf("the ledger does not come to %s\n%s", order, f.log)
 		}
 	}
@@ -260,7 +261,7 @@ func killRedrives(s *street, points []failpoint.Point) {
 		s.round()
 		s.settle()
 		s.grump.set(http.StatusOK, false)
-		if f := s.armed([]string{"COMPOSERP_FAILPOINT=" + p.Name}, redrive...); !f.died(s.T, 20*time.Second) {
+		if f := s.armed([]string{"COMPOSERP_FAILPOINT=" + p.Name}, redrive...); !f.died(s.T, localtest.Deadline(20*time.Second)) {
 			s.Fatalf("the redrive does not come to %s\n%s", p.Name, f.log)
 		}
 		s.ok(redrive...)
@@ -304,7 +305,7 @@ func (s *street) killImport(order string) {
 		}
 	}
 	s.write(name, rows...)
-	if f := s.armed([]string{"COMPOSERP_FAILPOINT=" + order}, "import", name, "--map", "till.yaml"); !f.died(s.T, 20*time.Second) {
+	if f := s.armed([]string{"COMPOSERP_FAILPOINT=" + order}, "import", name, "--map", "till.yaml"); !f.died(s.T, localtest.Deadline(20*time.Second)) {
 		s.Fatalf("the import does not come to %s\n%s", order, f.log)
 	}
 	s.ok("import", name, "--map", "till.yaml")

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/storetest"
@@ -145,17 +146,7 @@ func TestBothRoadsAtOnceThroughKills(t *testing.T) {
 // until polls for a condition.
 func (h *house) until(what string, holds func() bool) {
 	h.Helper()
-	deadline := time.Now().Add(2 * time.Minute)
-	for !holds() {
-		if time.Now().After(deadline) {
-			h.Fatalf("waited in vain for %s", what)
-		}
-		select {
-		case <-h.Context().Done():
-			return
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
+	localtest.Eventually(h, 2*time.Minute, what, holds)
 }
 
 // outsider is a till of its own: it publishes the file's events straight to the

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/exchangetest"
@@ -234,7 +235,7 @@ func TestAlarmsOfTheBroker(t *testing.T) {
 	h.alarmed(f, "disk")
 	stopped := time.Now()
 	f.stop(t)
-	if took := time.Since(stopped); took > 40*time.Second {
+	if took := time.Since(stopped); took > localtest.Deadline(40*time.Second) {
 		t.Errorf("the fleet took %s to end during an alarm", took)
 	}
 	f = h.up()

@@ -9,6 +9,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/exchangetest"
 )
@@ -23,7 +24,7 @@ var ledgerQueue = exchange.QueueName(ledger)
 
 // patient is a context that ends a test which would otherwise hang.
 func patient(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), localtest.Deadline(30*time.Second))
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -31,16 +32,7 @@ func patient(t testing.TB) context.Context {
 // soon polls until what holds, or fails the test.
 func soon(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("waited in vain: %s", what)
-		}
-	}
+	localtest.Eventually(t, 20*time.Second, what, holds)
 }
 
 // withLedger is a virtual host with the topology of one worker.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/exchangetest"
 )
@@ -259,8 +260,8 @@ func TestAHangingWriterIsFreedWhenThePeerIsGone(t *testing.T) {
 		if !errors.Is(err, exchange.ErrSessionLost) {
 			t.Errorf("the publisher that hung is told %v", err)
 		}
-	case <-time.After(10 * time.Second):
-		t.Error("the publisher hangs still")
+	case <-time.After(localtest.Deadline(10 * time.Second)):
+		t.Error(localtest.Late(10*time.Second, "the publisher hangs no more"))
 	}
 	broker.drop(1) // it cannot answer a goodbye
 	must(t, session.Close())
@@ -304,11 +305,7 @@ func TestCloseIsBoundedWhateverHangs(t *testing.T) {
 	hung := hangingWriter(p)
 	closed := make(chan struct{})
 	go func() { _ = session.Close(); close(closed) }()
-	select {
-	case <-closed:
-	case <-time.After(10 * time.Second):
-		t.Fatal("Close hangs")
-	}
+	localtest.Receive(t, 10*time.Second, "the session is closed", closed)
 	if err := <-hung; !errors.Is(err, exchange.ErrSessionLost) {
 		t.Errorf("the publisher that hung is told %v", err)
 	}

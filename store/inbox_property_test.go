@@ -13,6 +13,7 @@ import (
 	"github.com/lib/pq"
 	"pgregory.net/rapid"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/store"
 )
 
@@ -112,7 +113,7 @@ func (o *office) claim(t *rapid.T) {
 
 // await waits until everybody who has begun something is done with it or waits for somebody.
 func (o *office) await() {
-	for deadline := time.Now().Add(patience); ; {
+	for deadline := time.Now().Add(localtest.Deadline(patience)); ; {
 		busy := false
 		for _, c := range o.open {
 			if c == nil || c.got != nil {
@@ -145,7 +146,7 @@ func (o *office) await() {
 			return
 		}
 		if time.Now().After(deadline) {
-			o.Fatal("somebody is neither done nor waits")
+			o.Fatal(localtest.Late(patience, "everybody is done or waits"))
 		}
 		time.Sleep(time.Millisecond)
 	}

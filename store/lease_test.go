@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/store"
 )
 
@@ -93,13 +94,7 @@ func (p *place) lead(name, holder string, report func(error)) *leading {
 
 func (l *leading) mustBegin(t *testing.T) store.Lease {
 	t.Helper()
-	select {
-	case lease := <-l.began:
-		return lease
-	case <-time.After(patience):
-		t.Fatal("nobody leads")
-		panic("unreachable")
-	}
+	return localtest.Receive(t, patience, "it leads", l.began)
 }
 
 func TestLeadershipPassesAtOnceWhenReleased(t *testing.T) {
@@ -147,14 +142,9 @@ func TestALeaderIsToldThatItsLeaseIsLost(t *testing.T) {
 	p := newPlace(t, 6)
 	reported := make(chan error, 10)
 	one := p.lead("x", "one", func(err error) { reported <- err })
-	lease := one.mustBegin(t)
+	one.mustBegin(t)
 	p.exec(`UPDATE lease SET term = term + 1, holder = 'two', expires_at = clock_timestamp() + interval '1 hour' WHERE name = 'x'`)
-	select {
-	case err := <-reported:
-		isError(t, err, store.ErrNotLeader)
-	case <-time.After(patience):
-		t.Fatalf("%+v was not told", lease)
-	}
+	isError(t, localtest.Receive(t, patience, "it is told", reported), store.ErrNotLeader)
 }
 
 // A renewal that hangs, as on a network that is gone, ends the work in time:
@@ -168,14 +158,10 @@ func TestALeaderWhoseRenewalHangsStopsWithTheLease(t *testing.T) {
 	began := time.Now()
 	hanging := p.begin()
 	must2(hanging.SQL().Exec(`SELECT FROM lease WHERE name = 'x' FOR UPDATE`))(t)
-	select {
-	case err := <-reported:
-		// And not when the lock has timed out, much later.
-		if took := time.Since(began); errors.Is(err, store.ErrRetryable) || took > 3*store.LeaseTTL {
-			t.Errorf("told after %v: %v", took, err)
-		}
-		isError(t, err, context.DeadlineExceeded)
-	case <-time.After(patience):
-		t.Fatal("it was not told")
+	err := localtest.Receive(t, patience, "it is told", reported)
+	// And not when the lock has timed out, much later.
+	if took := time.Since(began); errors.Is(err, store.ErrRetryable) || took > localtest.Deadline(3*store.LeaseTTL) {
+		t.Errorf("told after %v: %v", took, err)
 	}
+	isError(t, err, context.DeadlineExceeded)
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/store"
 )
 
@@ -15,8 +16,8 @@ func hear(t testing.TB, hints <-chan struct{}, what string) {
 		if !open {
 			t.Fatalf("the channel is closed; %s", what)
 		}
-	case <-time.After(patience):
-		t.Fatalf("nothing was heard; %s", what)
+	case <-time.After(localtest.Deadline(patience)):
+		t.Fatal(localtest.Late(patience, "something is heard; "+what))
 	}
 }
 
@@ -46,8 +47,8 @@ func TestTicksAreHeard(t *testing.T) {
 				eventually(t, "its connection is closed", func() bool { return p.listeners() == 0 })
 				return
 			}
-		case <-time.After(patience):
-			t.Fatal("the channel is not closed with its context")
+		case <-time.After(localtest.Deadline(patience)):
+			t.Fatal(localtest.Late(patience, "the channel is closed with its context"))
 		}
 	}
 }
@@ -86,7 +87,7 @@ func TestListeningToAServerThatIsGone(t *testing.T) {
 		if open {
 			t.Error("something was heard")
 		}
-	case <-time.After(patience):
-		t.Error("the channel is not closed with its context")
+	case <-time.After(localtest.Deadline(patience)):
+		t.Error(localtest.Late(patience, "the channel is closed with its context"))
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/deploy/chaos/proxy"
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/storetest"
@@ -93,16 +94,10 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// eventually polls until the condition holds.
+// eventually waits until the condition holds.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited %v in vain until %s", patience, what)
-		}
-		time.Sleep(time.Millisecond)
-	}
+	localtest.Eventually(t, patience, what, holds)
 }
 
 // waitsForLock polls until n backends of the database wait for a lock: then

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/storetest"
@@ -170,7 +171,7 @@ func TestEveryCommittedEventIsReadOnce(t *testing.T) {
 
 // releaseHeld waits until the ticks show all events but those of the open transaction, and then commits it.
 func (w *town) releaseHeld(ctx context.Context, held *store.Tx, says []event.Any) error {
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(localtest.Deadline(patience))
 	for {
 		var missing int
 		err := w.SQL().QueryRowContext(ctx, `
@@ -183,7 +184,7 @@ func (w *town) releaseHeld(ctx context.Context, held *store.Tx, says []event.Any
 			break
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%d events wait for the open transaction", missing)
+			return errors.New(localtest.Late(patience, fmt.Sprintf("%d events wait for the open transaction no more", missing)))
 		}
 		time.Sleep(2 * time.Millisecond)
 	}

@@ -43,7 +43,7 @@ func restored(t *testing.T, server, name, file string) *place {
 
 func postgres(t testing.TB, program string, args ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), localtest.Deadline(time.Minute))
 	defer cancel()
 	if out, err := exec.CommandContext(ctx, localtest.PostgresProgram(t, program), args...).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", program, err, out)
@@ -108,7 +108,7 @@ func TestADumpGoesOnInAnotherServer(t *testing.T) {
 	life(second, back)
 	name := fmt.Sprintf("third_%d", time.Now().UnixNano())
 	third := restored(t, localtest.Database(t), name, back)
-	t.Cleanup(func() { home.exec(`DROP DATABASE ` + name + ` WITH (FORCE)`) })
+	t.Cleanup(func() { must(t, storetest.Drop(localtest.Database(t), name)) })
 	if ids(t, third) <= value[int64](t, second.SQL(), `SELECT max(tx::text::bigint) FROM event_log WHERE epoch = 2`) {
 		t.Fatal("the third server's ids are not higher: the test proves nothing")
 	}

@@ -127,14 +127,14 @@ func (h *history) sendStraight() {
 // rest waits until the audit proves what there is, and makes a checkpoint of it or not.
 func (h *history) rest(db *store.DB, checkpoint bool) {
 	h.Helper()
-	deadline := time.Now().Add(2 * time.Minute)
+	deadline := time.Now().Add(localtest.Deadline(2 * time.Minute))
 	for {
 		report := h.audit(db, checkpoint)
 		if report.Proven() {
 			return
 		}
 		if time.Now().After(deadline) {
-			h.Fatalf("the fleet's own history is not proven:\n%s", report.Table())
+			h.Fatalf("%s:\n%s", localtest.Late(2*time.Minute, "the fleet's own history is proven"), report.Table())
 		}
 	}
 }
@@ -219,8 +219,8 @@ func startFleet(t testing.TB, databaseURL string, at exchange.Config) (stop func
 		case <-started:
 		case err := <-failed:
 			t.Fatalf("the fleet does not start: %v. It says:\n%s", err, said)
-		case <-time.After(2 * time.Minute):
-			t.Fatalf("the fleet does not start. It says:\n%s", said)
+		case <-time.After(localtest.Deadline(2 * time.Minute)):
+			t.Fatalf("%s. It says:\n%s", localtest.Late(2*time.Minute, "the fleet starts"), said)
 		}
 	}
 	return func() {

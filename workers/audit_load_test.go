@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/audit"
 	"github.com/composerp/composerp/exchange/event"
@@ -89,11 +90,7 @@ func TestAuditBesideTheLoad(t *testing.T) {
 		t.Error("nothing was ever in flight: the load proves nothing")
 	}
 	before := l.moved()
-	for deadline := time.Now().Add(time.Minute); l.moved() < before+20; {
-		if time.Now().After(deadline) {
-			t.Fatal("the fleet does not go on")
-		}
-	}
+	localtest.Eventually(t, time.Minute, "the fleet goes on", func() bool { return l.moved() >= before+20 })
 	// The newest sale that was moved is newer than the last audit.
 	const lost = `DELETE FROM movement m USING (SELECT max(id) AS id FROM position WHERE location_id = 'shop') p
 		WHERE m.position_id = p.id AND m.sequence = (SELECT max(sequence) FROM movement WHERE position_id = p.id)`

@@ -26,6 +26,7 @@ type Cluster struct {
 	nodes    []*Node
 	cfg      Config
 	lock     *os.File
+	claim    *claim
 	epmd     *child
 	stopping chan struct{}
 	once     sync.Once
@@ -49,8 +50,6 @@ func StartCluster(ctx context.Context, cfg Config, nodes int) (*Cluster, error) 
 	}
 	cfg = cfg.withDefaults()
 	cfg.BrokerOnly, cfg.PostgresOnly = true, false
-	ctx, cancel := context.WithTimeout(ctx, cfg.StartTimeout)
-	defer cancel()
 	found, err := findPrograms(cfg)
 	if err != nil {
 		return nil, err
@@ -62,6 +61,13 @@ func StartCluster(ctx context.Context, cfg Config, nodes int) (*Cluster, error) 
 	if c.lock, err = lockDir(ctx, cfg.Dir); err != nil {
 		return nil, err
 	}
+	if c.claim, err = limits().take(ctx, nodes); err != nil {
+		c.lock.Close()
+		return nil, err
+	}
+	defer c.claim.started()
+	ctx, cancel := context.WithTimeout(ctx, cfg.StartTimeout)
+	defer cancel()
 	if err := c.start(ctx, found.broker, nodes); err != nil {
 		return nil, errors.Join(err, c.Discard(context.WithoutCancel(ctx)))
 	}

@@ -20,13 +20,13 @@ func Vhost(t testing.TB) exchange.Config {
 	t.Helper()
 	management := Management(t)
 	name := uniqueName(t)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), localtest.Deadline(time.Minute))
 	defer cancel()
 	if err := management.CreateVhost(ctx, name); err != nil {
 		t.Fatalf("making a virtual host for the test: %v", err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), localtest.Deadline(time.Minute))
 		defer cancel()
 		if err := management.DeleteVhost(ctx, name); err != nil {
 			t.Errorf("deleting the test's virtual host: %v", err)
@@ -55,7 +55,7 @@ func User(t testing.TB, config exchange.Config, password string) string {
 	t.Helper()
 	management := Management(t)
 	name := uniqueName(t)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), localtest.Deadline(time.Minute))
 	defer cancel()
 	err := management.PutUser(ctx, name, password)
 	if err == nil {
@@ -65,7 +65,7 @@ func User(t testing.TB, config exchange.Config, password string) string {
 		t.Fatalf("making a user for the test: %v", err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), localtest.Deadline(time.Minute))
 		defer cancel()
 		if err := management.DeleteUser(ctx, name); err != nil {
 			t.Errorf("deleting the test's user: %v", err)

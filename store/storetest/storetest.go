@@ -59,17 +59,17 @@ func URL(t testing.TB) string {
 		t.Fatalf("making a test database: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := drop(server, name); err != nil {
+		if err := Drop(server, name); err != nil {
 			t.Logf("dropping the test database: %v", err)
 		}
 	})
 	return withDatabase(server, name)
 }
 
-// drop deletes a database. An autovacuum worker in it is the superuser's, and
+// Drop deletes a database of a server. An autovacuum worker in it is the superuser's, and
 // cannot be sent away by others: it is waited for.
-func drop(server, name string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+func Drop(server, name string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), localtest.Deadline(20*time.Second))
 	defer cancel()
 	for {
 		err := execute(ctx, server, fmt.Sprintf(`DROP DATABASE IF EXISTS %s WITH (FORCE)`, name))

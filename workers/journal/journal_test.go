@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/exchangetest"
 	"github.com/composerp/composerp/store"
@@ -104,7 +105,7 @@ func TestTheBrokersOwnDeadLetter(t *testing.T) {
 
 func take(t *testing.T, c *exchange.Consumer) exchange.Delivery {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), localtest.Deadline(time.Minute))
 	defer cancel()
 	taken, err := c.Take(ctx, 1)
 	must(t, err)

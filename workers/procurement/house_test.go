@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/exchangetest"
@@ -218,7 +219,7 @@ func (f *fleet) publish(events ...event.Any) {
 // take takes one message off a queue.
 func (f *fleet) take(queue string) exchange.Delivery {
 	f.Helper()
-	ctx, cancel := context.WithTimeout(f.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(f.Context(), localtest.Deadline(time.Minute))
 	defer cancel()
 	consumer, err := f.session.Consume(queue, "test."+queue, 1)
 	must(f, err)
@@ -231,16 +232,7 @@ func (f *fleet) take(queue string) exchange.Delivery {
 
 func (f *fleet) soon(what string, holds func() bool) {
 	f.Helper()
-	deadline := time.After(time.Minute)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			f.Fatalf("waited in vain: %s", what)
-		}
-	}
+	localtest.Eventually(f, time.Minute, what, holds)
 }
 
 func must(t testing.TB, err error) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/storetest"
@@ -135,7 +136,7 @@ func (h *house) deliver(queue string, n, times int) {
 	for range times {
 		consumer, err := h.session.Consume(queue, "vain", n)
 		h.must(err)
-		ctx, cancel := context.WithTimeout(h.Context(), patience)
+		ctx, cancel := context.WithTimeout(h.Context(), localtest.Deadline(patience))
 		for taken := 0; taken < n; {
 			some, err := consumer.Take(ctx, n)
 			h.must(err)

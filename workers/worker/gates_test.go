@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
@@ -111,7 +112,7 @@ func TestRetriesAreNoStorm(t *testing.T) {
 	busy.away.Store(false)
 	h.wantEffects(orders + orders/2)
 	took := time.Since(healed)
-	if took > 15*time.Second {
+	if took > localtest.Deadline(15*time.Second) {
 		t.Errorf("it took %s from the heal to the last order", took)
 	}
 	t.Logf("%d calls of %d slots in %s; %s from the heal to the last of %d orders", len(calls), slots, since.Round(time.Millisecond), took.Round(time.Millisecond), orders)
@@ -164,7 +165,7 @@ func TestASlotWithNothingButWaitsRests(t *testing.T) {
 	}
 	began := time.Now()
 	r.end()
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > localtest.Deadline(5*time.Second) {
 		t.Errorf("it took %s to stop a slot that rests", took)
 	}
 	if r.metric("composerp_worker_paused_slots", "") != 0 {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/exchangetest"
@@ -99,8 +100,8 @@ func (r *running) end() {
 		if err != nil {
 			r.h.Errorf("the worker ended with %v", err)
 		}
-	case <-time.After(30 * time.Second):
-		r.h.Error("the worker does not end")
+	case <-time.After(localtest.Deadline(30 * time.Second)):
+		r.h.Error(localtest.Late(30*time.Second, "the worker ends"))
 	}
 }
 
@@ -153,7 +154,7 @@ func (h *house) send(messages ...exchange.Message) {
 // take takes n messages off a queue and acknowledges them.
 func (h *house) take(queue string, n int) []exchange.Delivery {
 	h.Helper()
-	ctx, cancel := context.WithTimeout(h.Context(), patience)
+	ctx, cancel := context.WithTimeout(h.Context(), localtest.Deadline(patience))
 	defer cancel()
 	consumer, err := h.session.Consume(queue, fmt.Sprintf("take.%s.%d", queue, time.Now().UnixNano()), 100)
 	h.must(err)
@@ -201,16 +202,7 @@ const patience = 60 * time.Second
 // soon polls until what holds, or fails the test.
 func (h *house) soon(what string, holds func() bool) {
 	h.Helper()
-	deadline := time.After(patience)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			h.Fatalf("waited in vain: %s", what)
-		}
-	}
+	localtest.Eventually(h, patience, what, holds)
 }
 
 func (h *house) must(err error) {
@@ -223,13 +215,7 @@ func (h *house) must(err error) {
 // within receives from c, or fails the test.
 func within[T any](h *house, what string, c <-chan T) T {
 	h.Helper()
-	select {
-	case v := <-c:
-		return v
-	case <-time.After(patience):
-		h.Fatalf("waited in vain: %s", what)
-		panic("unreachable")
-	}
+	return localtest.Receive(h, patience, what, c)
 }
 
 // logbook is a slog.Handler that remembers the messages.
