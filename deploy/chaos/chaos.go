@@ -24,6 +24,7 @@ type Config struct {
 	Version  string        // its version, for the results
 	Dir      string        // data and logs; deleted after a run without findings
 	Rate     int           // sayings a second; default 100
+	Slowness float64       // how many times as long as usual everything may take, on a slow machine; default 1
 	Log      *slog.Logger  // default: none
 	// Environment is added to that of the fleet's processes, of which nothing else is inherited.
 	Environment []string
@@ -57,6 +58,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Rate <= 0 {
 		c.Rate = defaultRate
 	}
+	if c.Slowness < 1 {
+		c.Slowness = 1
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -70,6 +74,9 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
+// allow is how long something may take on this machine that takes d at most on a usual one.
+func (c Config) allow(d time.Duration) time.Duration { return time.Duration(float64(d) * c.Slowness) }
+
 // Run lives one seed. What does not hold is in the report; an error means that chaos itself could not do its work.
 func Run(ctx context.Context, cfg Config) (Report, error) {
 	cfg, err := cfg.withDefaults()
@@ -81,14 +88,14 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 		Seed: cfg.Seed, Duration: Seconds(cfg.Duration), Version: cfg.Version, At: began.UTC().Truncate(time.Second), Machine: bench.ThisMachine().String(),
 		Faults: map[string]Tally{}, Findings: []string{},
 	}
-	bounded, cancel := context.WithTimeout(ctx, cfg.Duration+overtime)
+	h, err := build(ctx, cfg)
+	bounded, cancel := context.WithTimeout(ctx, cfg.Duration+cfg.allow(overtime))
 	defer cancel()
-	h, err := build(bounded, cfg)
 	if err == nil {
 		err = h.live(bounded, &report)
 	}
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		h.find(fmt.Sprintf("the run did not come to its end within %s: %v", cfg.Duration+overtime, err))
+		h.find(fmt.Sprintf("the run did not come to its end within %s: %v", cfg.Duration+cfg.allow(overtime), err))
 		err = nil
 	}
 	if ctx.Err() != nil {
@@ -98,7 +105,7 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 	if ctx.Err() == nil && (err != nil || report.Verdict == Found) {
 		report.Dir = cfg.Dir
 	}
-	closing, stop := context.WithTimeout(context.WithoutCancel(ctx), cleanUp)
+	closing, stop := context.WithTimeout(context.WithoutCancel(ctx), cfg.allow(cleanUp))
 	defer stop()
 	if closeErr := h.close(closing, report.Dir != ""); closeErr != nil {
 		err = errors.Join(err, fmt.Errorf("cleaning up: %w", closeErr))
@@ -169,7 +176,7 @@ func (h *house) step(ctx context.Context, i int, step Step) (Suffered, error) {
 	if ctx.Err() != nil {
 		return s, ctx.Err()
 	}
-	if took > Limit {
+	if took > h.cfg.allow(Limit) {
 		s.Late = true
 		h.find(fmt.Sprintf("the recovery from %s took %s (%v)", s.names(), took.Round(time.Millisecond), err))
 	}
@@ -186,7 +193,7 @@ func (h *house) fault(ctx context.Context, p Pick) (Injected, error) {
 	if !sleep(ctx, p.After) {
 		return done, ctx.Err()
 	}
-	injecting, cancel := context.WithTimeout(ctx, injectPatience)
+	injecting, cancel := context.WithTimeout(ctx, h.cfg.allow(injectPatience))
 	heal, err := find(p.Fault).inject(injecting, h, p.Dice)
 	cancel()
 	if err != nil {
@@ -199,9 +206,9 @@ func (h *house) fault(ctx context.Context, p Pick) (Injected, error) {
 
 // heal heals until it has worked. It goes on after the end of ctx for a moment, so that nothing that is stopped stays so.
 func (h *house) heal(ctx context.Context, name string, heal heal) error {
-	limit := time.Now().Add(healPatience)
-	if end, bounded := ctx.Deadline(); bounded && end.Add(lastHeal).Before(limit) {
-		limit = end.Add(lastHeal)
+	limit := time.Now().Add(h.cfg.allow(healPatience))
+	if end, bounded := ctx.Deadline(); bounded && end.Add(h.cfg.allow(lastHeal)).Before(limit) {
+		limit = end.Add(h.cfg.allow(lastHeal))
 	}
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), limit)
 	defer cancel()

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange"
 )
 
@@ -52,7 +53,9 @@ func config(t *testing.T) Config {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	cfg, err := Config{Seed: 5, Duration: 3 * time.Second, Program: path, Version: "test", Dir: dir, Progress: func(text string) { t.Log(text) }}.withDefaults()
+	cfg, err := Config{
+		Seed: 5, Duration: 3 * time.Second, Program: path, Version: "test", Dir: dir, Slowness: localtest.Slowness(), Progress: func(text string) { t.Log(text) },
+	}.withDefaults()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,13 +142,14 @@ func TestDamageIsFound(t *testing.T) {
 // longer than the servers need.
 func TestEveryFault(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
-	defer cancel()
+	ctx := t.Context()
 	h, err := build(ctx, config(t))
 	defer func() { h.close(context.WithoutCancel(ctx), false) }()
 	if err != nil {
 		t.Fatal(err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, localtest.Deadline(4*time.Minute))
+	defer cancel()
 	if _, err := h.recovery(ctx, "probe-before"); err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +189,7 @@ func TestEveryFault(t *testing.T) {
 
 func (h *house) wholeAgain(t *testing.T, ctx context.Context, probe string) {
 	t.Helper()
-	if took, err := h.recovery(ctx, probe); err != nil || took > Limit {
+	if took, err := h.recovery(ctx, probe); err != nil || took > localtest.Deadline(Limit) {
 		t.Errorf("%s: recovery took %s: %v", probe, took, err)
 	}
 }

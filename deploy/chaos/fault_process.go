@@ -27,8 +27,8 @@ const stopPatience = 30 * time.Second
 
 func terminate(_ context.Context, h *house, dice uint64) (heal, error) {
 	m := h.victim(dice)
-	if !m.stop(stopPatience) {
-		h.find(fmt.Sprintf("%s did not end within %s of SIGTERM", m.name, stopPatience))
+	if limit := h.cfg.allow(stopPatience); !m.stop(limit) {
+		h.find(fmt.Sprintf("%s did not end within %s of SIGTERM", m.name, limit))
 	}
 	return func(context.Context) error { return m.start() }, nil
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/lib/pq"
 
@@ -39,16 +40,22 @@ type house struct {
 	extras []event.Any // events of faults and probes
 }
 
+// startPatience bounds the start of the servers, and then that of the fleet.
+const startPatience = 2 * time.Minute
+
 // fleetSize is how many processes run everything.
 const fleetSize = 2
 
-// build starts the servers, fills them, and starts the fleet. What was built is to be closed after an error too.
+// build starts the servers, fills them, and starts the fleet. What was built is to be closed after an error too. The servers have a timeout of
+// their own, and may wait for those of other tests before it begins.
 func build(ctx context.Context, cfg Config) (h *house, err error) {
 	h = &house{cfg: cfg}
 	cfg.Progress("starting PostgreSQL and RabbitMQ on loopback, data in " + cfg.Dir)
-	if h.servers, err = local.Start(ctx, local.Config{Dir: cfg.Dir, Log: cfg.Log}); err != nil {
+	if h.servers, err = local.Start(ctx, local.Config{Dir: cfg.Dir, Log: cfg.Log, StartTimeout: cfg.allow(startPatience)}); err != nil {
 		return h, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, cfg.allow(startPatience))
+	defer cancel()
 	if h.supplier, err = openSupplier(context.WithoutCancel(ctx)); err != nil {
 		return h, err
 	}

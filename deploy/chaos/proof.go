@@ -31,7 +31,7 @@ type count struct {
 func (h *house) prove(ctx context.Context, sayings []Saying) (audit.Report, count, error) {
 	h.awaitMends(ctx)
 	report, err := audit.Run(ctx, audit.Config{
-		DB: h.direct, Exchange: h.broker, Management: h.management, Topology: workers.Topology(), Wait: restPatience, Settle: restFor, Progress: h.cfg.Progress,
+		DB: h.direct, Exchange: h.broker, Management: h.management, Topology: workers.Topology(), Wait: h.cfg.allow(restPatience), Settle: restFor, Progress: h.cfg.Progress,
 	})
 	if err != nil {
 		return report, count{}, err

@@ -39,7 +39,7 @@ func duties() map[event.Type][]string {
 // recovery waits, from a heal on, until the fleet is whole again, and gives how long that took.
 func (h *house) recovery(ctx context.Context, name string) (time.Duration, error) {
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, recoveryPatience)
+	ctx, cancel := context.WithTimeout(ctx, h.cfg.allow(recoveryPatience))
 	defer cancel()
 	probe, err := h.extra(name)
 	if err != nil {
@@ -59,7 +59,7 @@ func (h *house) recovery(ctx context.Context, name string) (time.Duration, error
 
 // lacks says what is not as it should be, "" when the fleet is whole.
 func (h *house) lacks(ctx context.Context, probe event.Any) string {
-	ctx, cancel := context.WithTimeout(ctx, hearing)
+	ctx, cancel := context.WithTimeout(ctx, h.cfg.allow(hearing))
 	defer cancel()
 	if _, err := h.direct.Admit(ctx, []event.Any{probe}, true); err != nil {
 		return "an event is not admitted: " + err.Error()
@@ -141,7 +141,7 @@ var callers = []string{"procurement"}
 
 // ladders finds messages that wait for another try although nothing of theirs has failed: a fault around them has cost them an attempt.
 func (h *house) ladders(ctx context.Context, after string) error {
-	ctx, cancel := context.WithTimeout(ctx, hearing)
+	ctx, cancel := context.WithTimeout(ctx, h.cfg.allow(hearing))
 	defer cancel()
 	session, err := exchange.Open(ctx, h.broker)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/audit"
 	"github.com/composerp/composerp/exchange/relay"
@@ -151,11 +152,10 @@ const shutdown = 27 * time.Second
 // halt ends the fleet as SIGTERM does. A second one does nothing.
 func (h *house) halt() {
 	h.stop()
-	began := time.Now()
 	select {
 	case <-h.ended:
-	case <-time.After(shutdown):
-		h.Errorf("the fleet has not ended after %s", time.Since(began).Round(time.Second))
+	case <-time.After(localtest.Deadline(shutdown)):
+		h.Error(localtest.Late(shutdown, "the fleet ends"))
 	}
 }
 
@@ -164,7 +164,7 @@ func (h *house) rest(want audit.Verdict) audit.Report {
 	h.Helper()
 	h.hush()
 	report, err := audit.Run(h.Context(), audit.Config{
-		DB: h.db, Exchange: h.outside("audit"), Management: h.management, Topology: workers.Topology(), Wait: time.Minute, Settle: 2500 * time.Millisecond,
+		DB: h.db, Exchange: h.outside("audit"), Management: h.management, Topology: workers.Topology(), Wait: localtest.Deadline(time.Minute), Settle: 2500 * time.Millisecond,
 	})
 	h.must(err)
 	if report.Verdict != want {

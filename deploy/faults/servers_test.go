@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/audit"
 )
@@ -45,7 +46,7 @@ func place(t *testing.T) string {
 func newPair(t *testing.T) *pair {
 	t.Helper()
 	dir := place(t)
-	servers, err := local.Start(t.Context(), local.Config{Dir: dir, Log: slog.New(slog.DiscardHandler)})
+	servers, err := local.Start(t.Context(), local.Config{Dir: dir, Log: slog.New(slog.DiscardHandler), StartTimeout: localtest.Deadline(2 * time.Minute)})
 	if err != nil {
 		t.Fatal(err)
 	}
