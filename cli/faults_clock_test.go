@@ -39,7 +39,7 @@ func TestClocksThatAreWrong(t *testing.T) {
 		f.isUp(t)
 		fleets = append(fleets, f)
 	}
-	wrong.until("a leader of each kind", func() bool {
+	wrong.until("there is a leader of each kind", func() bool {
 		return storetest.Value[int](t, wrong.database, `SELECT count(*) FROM lease WHERE name IN ('ticker', 'relay') AND expires_at > clock_timestamp()`) == 2
 	})
 	terms := wrong.terms()
@@ -70,7 +70,7 @@ func TestClocksThatAreWrong(t *testing.T) {
 // forecast waits until the forecasts that are due have been made and heard.
 func (s *street) forecast() {
 	s.Helper()
-	s.until("forecasts", func() bool {
+	s.until("forecasts are made", func() bool {
 		state, err := s.db.LogState(s.Context(), "")
 		if err != nil {
 			s.Fatal(err)

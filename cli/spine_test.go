@@ -129,7 +129,7 @@ func TestBothRoadsAtOnceThroughKills(t *testing.T) {
 	go func() { defer close(imported); h.importFile(sold.path) }()
 	for kill := range 3 {
 		handled := storetest.Value[int](t, h.database, `SELECT count(*) FROM movement`)
-		h.until("more movements", func() bool {
+		h.until("there are more movements", func() bool {
 			now := storetest.Value[int](t, h.database, `SELECT count(*) FROM movement`)
 			return now > handled+sold.rows/8 || now >= 2*(sold.rows-sold.rejected)
 		})
@@ -143,7 +143,7 @@ func TestBothRoadsAtOnceThroughKills(t *testing.T) {
 	h.sells(sold)
 }
 
-// until polls for a condition.
+// until waits for a condition.
 func (h *house) until(what string, holds func() bool) {
 	h.Helper()
 	localtest.Eventually(h, 2*time.Minute, what, holds)

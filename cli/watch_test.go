@@ -195,6 +195,9 @@ SELECT gen_random_uuid(), 'ledger', event_id, event_id::text, type, '', 'no', 1,
 // stop ends, and one that starts comes up. When the alarm is over everything arrives.
 func TestAlarmsOfTheBroker(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes a minute: make test-faults")
+	}
 	dir, err := os.MkdirTemp("", "composerp-alarms-")
 	if err == nil {
 		err = os.Chmod(dir, 0o755) // the server's user passes through it

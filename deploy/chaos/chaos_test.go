@@ -142,6 +142,9 @@ func TestDamageIsFound(t *testing.T) {
 // longer than the servers need.
 func TestEveryFault(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes minutes: make test-faults")
+	}
 	ctx := t.Context()
 	h, err := build(ctx, config(t))
 	defer func() { h.close(context.WithoutCancel(ctx), false) }()

@@ -26,6 +26,9 @@ type group struct {
 // TestCluster takes nodes of a cluster away: one, each in turn, two at once.
 func TestCluster(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes minutes: make test-faults")
+	}
 	cluster, err := local.StartCluster(t.Context(), local.Config{
 		Dir: place(t), Log: slog.New(slog.DiscardHandler), StartTimeout: localtest.Deadline(2 * time.Minute),
 	}, 3)

@@ -84,6 +84,9 @@ func (p *pair) begin() *sql.Tx {
 // TestServers breaks each server of a pair in every way, under one fleet.
 func TestServers(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes minutes: make test-faults")
+	}
 	p := newPair(t)
 	p.run(p.fleet()...)
 	p.speak()

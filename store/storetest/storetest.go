@@ -2,14 +2,20 @@
 //
 // The server is the one `make test` has started, or else a private one that
 // lives as long as the test binary. Each database is copied from a template that
-// was migrated once, and dropped when its test ends.
+// was migrated once a server, and dropped when its test ends.
 package storetest
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -84,20 +90,70 @@ func Drop(server, name string) error {
 	}
 }
 
-// makeTemplate migrates a database of this test binary's own. Several binaries
-// may do so at once, each under its own name.
+// makeTemplate migrates a database that all test binaries of the server share, and gives its name, which stands for the migrations. One binary at
+// a time makes it, under another name until it is whole.
 func makeTemplate(ctx context.Context, server string) (string, error) {
-	name := fmt.Sprintf("template_%d", time.Now().UnixNano())
-	if err := execute(ctx, server, `CREATE DATABASE `+name); err != nil {
+	migrations, err := digest()
+	if err != nil {
 		return "", err
 	}
-	db, err := store.Open(ctx, store.Config{URL: withDatabase(server, name)})
+	name := "template_" + migrations
+	ctx, cancel := context.WithTimeout(ctx, localtest.Deadline(2*time.Minute))
+	defer cancel()
+	db, err := sql.Open("postgres", server)
 	if err != nil {
 		return "", err
 	}
 	defer db.Close()
-	_, err = db.Migrate(ctx)
+	db.SetMaxOpenConns(1) // The lock is the session's.
+	if _, err := db.ExecContext(ctx, `SELECT pg_advisory_lock(hashtext('template'))`); err != nil {
+		return "", err
+	}
+	var made bool
+	if err := db.QueryRowContext(ctx, `SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)`, name).Scan(&made); err != nil || made {
+		return name, err
+	}
+	draft := fmt.Sprintf("draft_%d", time.Now().UnixNano())
+	if _, err := db.ExecContext(ctx, `CREATE DATABASE `+draft); err != nil {
+		return "", err
+	}
+	if err := migrate(ctx, withDatabase(server, draft)); err != nil {
+		return "", err
+	}
+	// The sessions that have migrated need a moment to end.
+	localtest.Holds(20*time.Second, func() bool {
+		_, err = db.ExecContext(ctx, `ALTER DATABASE `+draft+` RENAME TO `+name)
+		return err == nil
+	})
 	return name, err
+}
+
+func migrate(ctx context.Context, databaseURL string) error {
+	db, err := store.Open(ctx, store.Config{URL: databaseURL})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	_, err = db.Migrate(ctx)
+	return err
+}
+
+// digest stands for what the migrations make: they are read where this file was compiled.
+func digest() (string, error) {
+	_, file, _, _ := runtime.Caller(0)
+	paths, err := filepath.Glob(filepath.Join(filepath.Dir(file), "..", "migrations", "*.sql"))
+	if err != nil || len(paths) == 0 {
+		return "", errors.Join(errors.New("looking for the migrations beside storetest: there are none"), err)
+	}
+	sum := sha256.New()
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(sum, "%s %d\n%s", filepath.Base(path), len(text), text)
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:8]), nil
 }
 
 func execute(ctx context.Context, server, statement string) error {
@@ -122,12 +178,7 @@ func withDatabase(server, name string) string {
 // Exec runs SQL of the test's own on a database of URL: to look, and to break things.
 func Exec(t testing.TB, databaseURL, statement string, args ...any) {
 	t.Helper()
-	db, err := sql.Open("postgres", databaseURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if _, err := db.ExecContext(t.Context(), statement, args...); err != nil {
+	if _, err := pool(t, databaseURL).ExecContext(t.Context(), statement, args...); err != nil {
 		t.Fatalf("%s: %v", statement, err)
 	}
 }
@@ -135,13 +186,8 @@ func Exec(t testing.TB, databaseURL, statement string, args ...any) {
 // Value reads one value by SQL of the test's own.
 func Value[T any](t testing.TB, databaseURL, query string, args ...any) T {
 	t.Helper()
-	db, err := sql.Open("postgres", databaseURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
 	var v T
-	if err := db.QueryRowContext(t.Context(), query, args...).Scan(&v); err != nil {
+	if err := pool(t, databaseURL).QueryRowContext(t.Context(), query, args...).Scan(&v); err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}
 	return v

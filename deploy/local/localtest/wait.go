@@ -8,7 +8,7 @@ import (
 
 // Eventually asks again after a time that grows with what it has waited, so that its questions do not slow down what takes long.
 const (
-	firstPoll   = 2 * time.Millisecond
+	firstPoll   = 5 * time.Millisecond
 	longestPoll = 25 * time.Millisecond
 )
 
@@ -33,7 +33,7 @@ func Holds(d time.Duration, holds func() bool) bool {
 		if over {
 			return false
 		}
-		time.Sleep(min(max(firstPoll, time.Since(began)/50), longestPoll))
+		time.Sleep(min(max(firstPoll, time.Since(began)/20), longestPoll))
 	}
 }
 
