@@ -33,7 +33,7 @@ func TestCluster(t *testing.T) {
 	for _, step := range []func() error{
 		func() error { return cluster.NodeNamed("composerp2@localhost").Stop(t.Context()) },
 		func() error { return cluster.Node(2).Start(t.Context()) },
-		func() error { return cluster.AwaitMembers(t.Context()) },
+		func() error { return cluster.AwaitMembers(localtest.Context(t, 2*time.Minute)) },
 	} {
 		if err := step(); err != nil {
 			t.Fatal(err)

@@ -52,7 +52,7 @@ type Config struct {
 	PostgresOnly bool          // leave RabbitMQ out
 	BrokerOnly   bool          // leave PostgreSQL out
 	Shared       bool          // by all tests of this process: takes no slot for running, see LimitVariable
-	StartTimeout time.Duration // for both to be ready; default two minutes
+	StartTimeout time.Duration // for both to be ready, or for each node of a cluster; default two minutes
 	StopTimeout  time.Duration // for an orderly stop before they are killed; default thirty seconds
 }
 
