@@ -143,7 +143,7 @@ func (h *history) rest(db *store.DB, checkpoint bool) {
 func (h *history) audit(db *store.DB, checkpoint bool) audit.Report {
 	h.Helper()
 	report, err := audit.Run(h.Context(), audit.Config{
-		DB: db, Exchange: h.exchange, Management: exchangetest.Management(h), Topology: workers.Topology(), Forget: !checkpoint, Wait: time.Minute, Settle: 300 * time.Millisecond,
+		DB: db, Exchange: h.exchange, Management: exchangetest.Management(h), Topology: workers.Topology(), Forget: !checkpoint, Wait: localtest.Deadline(time.Minute), Settle: 300 * time.Millisecond,
 	})
 	if err != nil {
 		h.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/audit"
 	"github.com/composerp/composerp/exchange/exchangetest"
@@ -156,7 +157,7 @@ func TestAMissingQueueIsAFinding(t *testing.T) {
 func TestTheAuditWaitsForTheFleet(t *testing.T) {
 	p := newPlace(t)
 	p.send(exchange.Events, saleKey)
-	p.Wait = time.Minute
+	p.Wait = localtest.Deadline(time.Minute)
 	drained := false
 	p.Progress = func(text string) {
 		if strings.Contains(text, "composerp.ledger 1 ready") && !drained {
@@ -174,7 +175,7 @@ func TestTheAuditWaitsForTheFleet(t *testing.T) {
 func TestAnEventDuringTheProofIsNoFinding(t *testing.T) {
 	p := newPlace(t)
 	p.Settle = 300 * time.Millisecond
-	p.Wait = 2 * time.Second
+	p.Wait = localtest.Deadline(2 * time.Second)
 	// The second look is the last one: the event comes after it has looked at the log.
 	looks := 0
 	p.Management = management(t, func(w http.ResponseWriter) {
@@ -205,7 +206,7 @@ func TestTheFleetMustStayAtRest(t *testing.T) {
 // An event that comes between two looks and is dealt with at once shows in the log alone.
 func TestANewEventBeginsTheWaitAnew(t *testing.T) {
 	p := newPlace(t)
-	p.Settle, p.Wait = time.Second, time.Minute
+	p.Settle, p.Wait = time.Second, localtest.Deadline(time.Minute)
 	looks := 0
 	p.figures(t, func(look int) int {
 		if looks = look; look == 2 {
@@ -255,7 +256,7 @@ func TestAnAuditThatCannotBeMadeIsAnError(t *testing.T) {
 	p := newPlace(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	p.send(exchange.Events, saleKey)
-	p.Wait = time.Minute
+	p.Wait = localtest.Deadline(time.Minute)
 	p.Progress = func(string) { cancel() }
 	if _, err := audit.Run(ctx, p.Config); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)

@@ -28,7 +28,7 @@ var (
 	ledgerQueue = exchange.QueueName(ledger)
 	deadQueue   = exchange.DeadName(ledger)
 	queue       = deadletter.Queue{Worker: ledger, Owes: true}
-	fast        = deadletter.Pace{Steps: []int{0}, Patience: 20 * time.Second}
+	fast        = deadletter.Pace{Steps: []int{0}, Patience: localtest.Deadline(20 * time.Second)}
 	noon        = time.Date(2026, 2, 9, 12, 0, 0, 0, time.UTC)
 )
 

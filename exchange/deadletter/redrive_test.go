@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange"
 	"github.com/composerp/composerp/exchange/deadletter"
 	"github.com/composerp/composerp/store"
@@ -139,7 +140,7 @@ func TestRedriveStopsWhenItFailsAgain(t *testing.T) {
 		}
 		return nil
 	})
-	pace := deadletter.Pace{Steps: []int{20, 1000}, Step: 200 * time.Millisecond, Patience: 20 * time.Second}
+	pace := deadletter.Pace{Steps: []int{20, 1000}, Step: 200 * time.Millisecond, Patience: localtest.Deadline(20 * time.Second)}
 	report, err := p.cfg.Redrive(t.Context(), deadletter.Redrive{Queue: queue, Pace: pace})
 	must(t, err)
 	if !report.Stopped || report.Redriven > 20 || report.Failed < 3 || report.Handled != 0 {
@@ -168,7 +169,7 @@ func TestAFewFailuresDoNotStopIt(t *testing.T) {
 		}
 		return nil
 	})
-	pace := deadletter.Pace{Steps: []int{100}, Patience: 20 * time.Second}
+	pace := deadletter.Pace{Steps: []int{100}, Patience: localtest.Deadline(20 * time.Second)}
 	report, err := p.cfg.Redrive(t.Context(), deadletter.Redrive{Queue: queue, Pace: pace})
 	must(t, err)
 	if report.Stopped || report.Failed != 6 || report.Handled != 54 {
@@ -217,7 +218,7 @@ func TestALongRedriveWalksAgain(t *testing.T) {
 	}
 	p.work(func(d exchange.Delivery) error { return errRejected }) // they come back to the queue meanwhile
 	report, err := p.cfg.Redrive(t.Context(), deadletter.Redrive{
-		Queue: queue, Pace: deadletter.Pace{Steps: []int{50}, Patience: 20 * time.Second}, StopAt: 100, Filter: store.LetterFilter{IDs: wanted},
+		Queue: queue, Pace: deadletter.Pace{Steps: []int{50}, Patience: localtest.Deadline(20 * time.Second)}, StopAt: 100, Filter: store.LetterFilter{IDs: wanted},
 	})
 	must(t, err)
 	if report.Redriven != 20 || report.Failed != 20 {
