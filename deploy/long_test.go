@@ -12,7 +12,8 @@ import (
 
 var faultsLine = regexp.MustCompile(`(?m)^FAULTS := (.*)$`)
 
-// TestWhatShortLeavesOutIsRun holds the tests that ask for -short, which `make test` sets, against those that `make test-faults` runs.
+// TestWhatShortLeavesOutIsRun holds the tests that ask for -short, which `make test` sets, against those that `make
+// test-faults` runs.
 func TestWhatShortLeavesOutIsRun(t *testing.T) {
 	t.Parallel()
 	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))

@@ -46,8 +46,8 @@ const startPatience = 2 * time.Minute
 // fleetSize is how many processes run everything.
 const fleetSize = 2
 
-// build starts the servers, fills them, and starts the fleet. What was built is to be closed after an error too. The servers have a timeout of
-// their own, and may wait for those of other tests before it begins.
+// build starts the servers, fills them, and starts the fleet. What was built is to be closed after an error too. The
+// servers have a timeout of their own, and may wait for those of other tests before it begins.
 func build(ctx context.Context, cfg Config) (h *house, err error) {
 	h = &house{cfg: cfg}
 	cfg.Progress("starting PostgreSQL and RabbitMQ on loopback, data in " + cfg.Dir)

@@ -42,8 +42,8 @@ func (p *pair) breakDatabase() {
 // serverFull is what PostgreSQL answers when only the superuser's connections are left.
 const serverFull = "remaining connection slots are reserved"
 
-// takeConnections has another role take every connection of the server. The fleet's role gets none meanwhile: it takes each connection that it
-// loses again at once, and as many of its pools together are faster than one hog.
+// takeConnections has another role take every connection of the server. The fleet's role gets none meanwhile: it takes
+// each connection that it loses again at once, and as many of its pools together are faster than one hog.
 func (p *pair) takeConnections() (heal func()) {
 	p.Helper()
 	p.exec(`CREATE ROLE hog LOGIN PASSWORD 'hog'`)

@@ -72,8 +72,9 @@ func StartCluster(ctx context.Context, cfg Config, nodes int) (*Cluster, error) 
 	return c, nil
 }
 
-// start gives each node the time of Config.StartTimeout, as they start one after the other: the first stands before the others
-// join it, all at once. Nodes that look for each other while all of them are new find out in rounds of seconds who is to be the first.
+// start gives each node the time of Config.StartTimeout, as they start one after the other: the first stands before the
+// others join it, all at once. Nodes that look for each other while all of them are new find out in rounds of seconds
+// who is to be the first.
 func (c *Cluster) start(ctx context.Context, installed brokerPrograms, n int) error {
 	if err := c.prepare(installed, n); err != nil {
 		return err

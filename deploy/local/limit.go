@@ -14,21 +14,25 @@ import (
 
 // # Servers of tests
 //
-// Tests of several packages run in several processes at once, and each may start servers. Servers that start at the same time share the cores,
-// and with too many of them all miss their deadlines. So a process whose environment has LimitVariable, and each process it starts, takes slots
-// before it starts servers: one for starting, until the servers answer, and one for each private broker, until the broker has ended.
+// Tests of several packages run in several processes at once, and each may start servers. Servers that start at the
+// same time share the cores, and with too many of them all miss their deadlines. So a process whose environment has
+// LimitVariable, and each process it starts, takes slots before it starts servers: one for starting, until the servers
+// answer, and one for each private broker, until the broker has ended.
 //
 // A slot is a file that a process holds by flock. What holds:
-//   - No slot outlives its process. The kernel drops the lock when the process ends, however it ends; the programs that it started do not
-//     inherit it. Servers of a process that was killed take some seconds to end: for as long, one more may run than there are slots.
+//   - No slot outlives its process. The kernel drops the lock when the process ends, however it ends; the programs that
+//     it started do not inherit it. Servers of a process that was killed take some seconds to end: for as long, one
+//     more may run than there are slots.
 //   - No two processes hold the same slot: nothing deletes or replaces the files.
-//   - No two processes wait for each other. Slots for running come before the one for starting, and a process that has the latter waits for none.
-//     One process at a time gathers slots for running, the one that holds the gate, so that two clusters never each hold half of what they need.
-//     A cluster of more nodes than there are slots takes all. A test that runs private brokers starts no others before it has ended them.
+//   - No two processes wait for each other. Slots for running come before the one for starting, and a process that has
+//     the latter waits for none. One process at a time gathers slots for running, the one that holds the gate, so that
+//     two clusters never each hold half of what they need. A cluster of more nodes than there are slots takes all. A
+//     test that runs private brokers starts no others before it has ended them.
 //   - Waiting for a slot has no deadline but the caller's: Config.StartTimeout begins when the servers may start.
 //
-// Not counted among those that run: PostgreSQL, which is small, and a broker that all tests of a process share (Config.Shared), for it ends with
-// the process, while tests of that process wait for slots. A server that starts again in its place keeps its slot and takes no other.
+// Not counted among those that run: PostgreSQL, which is small, and a broker that all tests of a process share
+// (Config.Shared), for it ends with the process, while tests of that process wait for slots. A server that starts again
+// in its place keeps its slot and takes no other.
 
 // LimitVariable names the directory of the slots. Without it nothing is limited.
 const LimitVariable = "COMPOSERP_TEST_SLOTS"
@@ -48,7 +52,8 @@ type slots struct {
 	brokers int    // private brokers that may be running
 }
 
-// limits are those of this machine: a start takes all of a core for seconds, and a broker some of it for as long as it runs.
+// limits are those of this machine: a start takes all of a core for seconds, and a broker some of it for as long as it
+// runs.
 func limits() slots {
 	return slots{dir: os.Getenv(LimitVariable), starts: max(2, runtime.NumCPU()/2), brokers: max(4, runtime.NumCPU())}
 }
@@ -72,7 +77,8 @@ func closeAll(files *[]*os.File) {
 	*files = nil
 }
 
-// take waits for the slots of a start with so many private brokers. It holds all of them when it returns, or none and an error.
+// take waits for the slots of a start with so many private brokers. It holds all of them when it returns, or none and
+// an error.
 func (s slots) take(ctx context.Context, brokers int) (*claim, error) {
 	c := &claim{}
 	if s.dir == "" {
@@ -104,7 +110,8 @@ func (s slots) takeRunning(ctx context.Context, brokers int) ([]*os.File, error)
 	return s.gather(ctx, "running", brokers, s.brokers)
 }
 
-// open makes the directory. Its name can be guessed and its parent is everybody's: only a real directory of our own will do.
+// open makes the directory. Its name can be guessed and its parent is everybody's: only a real directory of our own
+// will do.
 func (s slots) open() error {
 	if err := os.Mkdir(s.dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("making the directory of the test servers' slots: %w", err)

@@ -44,7 +44,8 @@ func wantNone(t *testing.T, s slots, brokers int) {
 	}
 }
 
-// TestSlotsBoundWhatRuns has many start pairs and clusters at once: nobody waits for ever, and never do more start or run than there are slots.
+// TestSlotsBoundWhatRuns has many start pairs and clusters at once: nobody waits for ever, and never do more start or
+// run than there are slots.
 func TestSlotsBoundWhatRuns(t *testing.T) {
 	t.Parallel()
 	s := slotsFor(t, 2, 4)

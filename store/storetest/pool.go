@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// A session takes PostgreSQL longer to open than a question to answer, and tests ask again and again: Exec and Value keep theirs until the tests
-// that use it have ended.
+// A session takes PostgreSQL longer to open than a question to answer, and tests ask again and again: Exec and Value
+// keep theirs until the tests that use it have ended.
 var (
 	poolsMu sync.Mutex
 	pools   = map[string]*sharedPool{}

@@ -90,8 +90,8 @@ func Drop(server, name string) error {
 	}
 }
 
-// makeTemplate migrates a database that all test binaries of the server share, and gives its name, which stands for the migrations. One binary at
-// a time makes it, under another name until it is whole.
+// makeTemplate migrates a database that all test binaries of the server share, and gives its name, which stands for the
+// migrations. One binary at a time makes it, under another name until it is whole.
 func makeTemplate(ctx context.Context, server string) (string, error) {
 	migrations, err := digest()
 	if err != nil {

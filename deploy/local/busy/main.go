@@ -2,8 +2,9 @@
 //
 //	go run ./deploy/local/busy -times 3 -loops 2 -- make test
 //
-// The loops are threads of this process and of its priority: they end with it, however it ends. The command runs as often as it was asked for,
-// whatever becomes of it, unless a signal ends it; the exit code is 1 when a run has failed, and 130 when a signal has ended it.
+// The loops are threads of this process and of its priority: they end with it, however it ends. The command runs as
+// often as it was asked for, whatever becomes of it, unless a signal ends it; the exit code is 1 when a run has failed,
+// and 130 when a signal has ended it.
 package main
 
 import (

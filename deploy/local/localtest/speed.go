@@ -16,8 +16,8 @@ const SlownessVariable = "COMPOSERP_TEST_SLOWNESS"
 // most is the longest that a deadline becomes: a test that hangs on the slowest machine still fails.
 const most = 10
 
-// Slowness is how many times as long as on a quiet machine of two cores work takes on this one, from 1 to 10. It is measured once a process, when
-// it is first asked for; what withservers has measured counts where that is more.
+// Slowness is how many times as long as on a quiet machine of two cores work takes on this one, from 1 to 10. It is
+// measured once a process, when it is first asked for; what withservers has measured counts where that is more.
 var Slowness = sync.OnceValue(func() float64 {
 	inherited, _ := strconv.ParseFloat(os.Getenv(SlownessVariable), 64)
 	return withinBounds(max(measure(), inherited))
@@ -35,14 +35,15 @@ func Deadline(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * Slowness())
 }
 
-// The nominal figures: what the work of measure takes on two quiet cores of 2024, with a disk that is a solid-state one.
+// The nominal figures: what the work of measure takes on two quiet cores of 2024, with a disk that is a solid-state
+// one.
 const (
 	nominalWork = 40 * time.Millisecond
 	nominalSync = 20 * time.Millisecond
 )
 
-// measure does a fixed piece of work on two threads, and then writes to a disk, as the tests and their servers do. It gives how many times as long
-// as nominal the slower of the two took, which may be less than 1.
+// measure does a fixed piece of work on two threads, and then writes to a disk, as the tests and their servers do. It
+// gives how many times as long as nominal the slower of the two took, which may be less than 1.
 func measure() float64 {
 	began := time.Now()
 	var both sync.WaitGroup
@@ -96,8 +97,9 @@ func syncTenTimes() error {
 	return nil
 }
 
-// Late says in one line that a wait of Deadline(d) has ended in vain, and whether the machine or the product was too slow: the machine, when it is
-// now much slower than it was when the deadline was set, or slower than any deadline allows for.
+// Late says in one line that a wait of Deadline(d) has ended in vain, and whether the machine or the product was too
+// slow: the machine, when it is now much slower than it was when the deadline was set, or slower than any deadline
+// allows for.
 func Late(d time.Duration, what string) string { return late(d, what, Slowness(), measure()) }
 
 func late(d time.Duration, what string, before, now float64) string {

@@ -25,7 +25,8 @@ func TestSlownessIsWithinBounds(t *testing.T) {
 	}
 }
 
-// TestABusyMachineIsSlow keeps all cores busy, so that there is no machine on which the work is done in its nominal time.
+// TestABusyMachineIsSlow keeps all cores busy, so that there is no machine on which the work is done in its nominal
+// time.
 func TestABusyMachineIsSlow(t *testing.T) {
 	done := make(chan struct{})
 	defer close(done)

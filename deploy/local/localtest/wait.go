@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Eventually asks again after a time that grows with what it has waited, so that its questions do not slow down what takes long.
+// Eventually asks again after a time that grows with what it has waited, so that its questions do not slow down what
+// takes long.
 const (
 	firstPoll   = 5 * time.Millisecond
 	longestPoll = 25 * time.Millisecond
@@ -20,8 +21,8 @@ func Eventually(t testing.TB, d time.Duration, what string, holds func() bool) {
 	}
 }
 
-// Holds waits until holds does, for Deadline(d), and reports whether it did. It asks once more when the time is over, so that a process that stood
-// still for all of it gets an answer.
+// Holds waits until holds does, for Deadline(d), and reports whether it did. It asks once more when the time is over,
+// so that a process that stood still for all of it gets an answer.
 func Holds(d time.Duration, holds func() bool) bool {
 	began := time.Now()
 	deadline := began.Add(Deadline(d))
@@ -37,7 +38,8 @@ func Holds(d time.Duration, holds func() bool) bool {
 	}
 }
 
-// Receive waits for a value of a channel, or its end, for Deadline(d), and ends the test with one line when nothing comes.
+// Receive waits for a value of a channel, or its end, for Deadline(d), and ends the test with one line when nothing
+// comes.
 func Receive[T any](t testing.TB, d time.Duration, what string, from <-chan T) T {
 	t.Helper()
 	timer := time.NewTimer(Deadline(d))

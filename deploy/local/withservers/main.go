@@ -2,10 +2,10 @@
 //
 //	go run ./deploy/local/withservers -- go test ./...
 //
-// The command finds them through COMPOSERP_TEST_DATABASE_URL, COMPOSERP_TEST_AMQP_URL and COMPOSERP_TEST_MANAGEMENT_URL, and learns from
-// COMPOSERP_TEST_SLOWNESS how slow the machine was before they started. Signals are passed
-// on to it, its exit code becomes ours (128 and the signal's number when a signal ended it), and afterwards no server and no file is left,
-// even when we are killed ourselves.
+// The command finds them through COMPOSERP_TEST_DATABASE_URL, COMPOSERP_TEST_AMQP_URL and
+// COMPOSERP_TEST_MANAGEMENT_URL, and learns from COMPOSERP_TEST_SLOWNESS how slow the machine was before they started.
+// Signals are passed on to it, its exit code becomes ours (128 and the signal's number when a signal ended it), and
+// afterwards no server and no file is left, even when we are killed ourselves.
 package main
 
 import (
