@@ -69,7 +69,7 @@ func (h *house) environment() []string {
 
 // cleanEnv is the environment without what would lead to somebody's servers. What limits those that tests start stays.
 func cleanEnv() []string {
-	var env []string
+	env := localtest.Environment()
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "COMPOSERP_") || strings.HasPrefix(v, local.LimitVariable+"=") {
 			env = append(env, v)
@@ -189,8 +189,8 @@ func (f *fleet) isUp(t *testing.T) {
 	case err := <-f.ended:
 		f.ended <- err
 		t.Fatalf("%s ended: %v\n%s", f.cmd.Args[1], err, f.log)
-	case <-time.After(localtest.Deadline(time.Minute)):
-		t.Fatalf("%s\n%s", localtest.Late(time.Minute, f.cmd.Args[1]+" is up"), f.log)
+	case <-time.After(localtest.Deadline(2 * time.Minute)): // It may start servers of its own, and wait for a slot before that.
+		t.Fatalf("%s\n%s", localtest.Late(2*time.Minute, f.cmd.Args[1]+" is up"), f.log)
 	}
 }
 

@@ -37,6 +37,20 @@ import (
 // LimitVariable names the directory of the slots. Without it nothing is limited.
 const LimitVariable = "COMPOSERP_TEST_SLOTS"
 
+// SlownessVariable says, in the environment of tests and of what they start, how many times as long as usual servers
+// may take to start on this machine.
+const SlownessVariable = "COMPOSERP_TEST_SLOWNESS"
+
+// startTimeout is the usual two minutes, or up to ten times as many where SlownessVariable says so.
+func startTimeout() time.Duration {
+	const usual, most = 2 * time.Minute, 10
+	slowness, err := strconv.ParseFloat(os.Getenv(SlownessVariable), 64)
+	if err != nil || !(slowness > 1) {
+		return usual
+	}
+	return time.Duration(min(slowness, most) * float64(usual))
+}
+
 // LimitDir is the directory that tests use: one a user, as the slots are the machine's.
 func LimitDir() string {
 	return filepath.Join(os.TempDir(), "composerp-slots-"+strconv.Itoa(os.Geteuid()))

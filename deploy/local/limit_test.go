@@ -104,6 +104,20 @@ func TestSlotsInADirectoryThatIsNotOurs(t *testing.T) {
 	}
 }
 
+func TestStartTimeoutOfASlowMachine(t *testing.T) {
+	for told, want := range map[string]time.Duration{
+		"": 2 * time.Minute, "x": 2 * time.Minute, "0.1": 2 * time.Minute, "NaN": 2 * time.Minute, "1.5": 3 * time.Minute, "70": 20 * time.Minute,
+	} {
+		t.Setenv(SlownessVariable, told)
+		if got := (Config{}).withDefaults().StartTimeout; got != want {
+			t.Errorf("%q: %s, want %s", told, got, want)
+		}
+	}
+	if got := (Config{StartTimeout: time.Second}).withDefaults().StartTimeout; got != time.Second {
+		t.Errorf("a timeout that was given becomes %s", got)
+	}
+}
+
 const slotsDir = "COMPOSERP_LOCAL_TEST_SLOTS_DIR"
 
 // TestSlotsOfAProcessThatDies kills a process that holds all slots, and has a child that lives on.

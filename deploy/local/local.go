@@ -52,7 +52,7 @@ type Config struct {
 	PostgresOnly bool          // leave RabbitMQ out
 	BrokerOnly   bool          // leave PostgreSQL out
 	Shared       bool          // by all tests of this process: takes no slot for running, see LimitVariable
-	StartTimeout time.Duration // for both to be ready, or for each node of a cluster; default two minutes
+	StartTimeout time.Duration // for both to be ready, or for each node of a cluster; default two minutes, for tests on a slow machine more
 	StopTimeout  time.Duration // for an orderly stop before they are killed; default thirty seconds
 }
 
@@ -64,7 +64,7 @@ func (cfg Config) withDefaults() Config {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.StartTimeout == 0 {
-		cfg.StartTimeout = 2 * time.Minute
+		cfg.StartTimeout = startTimeout()
 	}
 	if cfg.StopTimeout == 0 {
 		cfg.StopTimeout = 30 * time.Second

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	if dir == "" {
 		os.Exit(m.Run())
 	}
-	if _, err := local.Start(context.Background(), local.Config{Dir: dir, StartTimeout: localtest.Deadline(2 * time.Minute)}); err != nil {
+	if _, err := local.Start(context.Background(), local.Config{Dir: dir}); err != nil {
 		os.Stdout.WriteString(err.Error())
 		os.Exit(1)
 	}
@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 func startOwner(t *testing.T, dir string) *exec.Cmd {
 	t.Helper()
 	owner := exec.Command(os.Args[0])
-	owner.Env = append(os.Environ(), ownerDir+"="+dir)
+	owner.Env = append(append(os.Environ(), localtest.Environment()...), ownerDir+"="+dir)
 	out, err := owner.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

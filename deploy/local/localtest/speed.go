@@ -8,10 +8,15 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/composerp/composerp/deploy/local"
 )
 
-// SlownessVariable hands down how slow the machine was when withservers started.
-const SlownessVariable = "COMPOSERP_TEST_SLOWNESS"
+// Environment is what tells the programs that a test starts how slow the machine is, so that servers of theirs get the
+// time that they need.
+func Environment() []string {
+	return []string{local.SlownessVariable + "=" + strconv.FormatFloat(Slowness(), 'f', 2, 64)}
+}
 
 // most is the longest that a deadline becomes: a test that hangs on the slowest machine still fails.
 const most = 10
@@ -19,7 +24,7 @@ const most = 10
 // Slowness is how many times as long as on a quiet machine of two cores work takes on this one, from 1 to 10. It is
 // measured once a process, when it is first asked for; what withservers has measured counts where that is more.
 var Slowness = sync.OnceValue(func() float64 {
-	inherited, _ := strconv.ParseFloat(os.Getenv(SlownessVariable), 64)
+	inherited, _ := strconv.ParseFloat(os.Getenv(local.SlownessVariable), 64)
 	return withinBounds(max(measure(), inherited))
 })
 

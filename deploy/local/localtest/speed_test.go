@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/composerp/composerp/deploy/local"
 )
 
 func TestSlownessIsWithinBounds(t *testing.T) {
@@ -73,7 +75,7 @@ func TestAPlantedHangFails(t *testing.T) {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
 			other := exec.Command(os.Args[0], "-test.run=^TestAsATestThatHangs$", "-test.count=1")
-			other.Env = append(os.Environ(), plantedHang+"="+way, SlownessVariable+"=1000")
+			other.Env = append(os.Environ(), plantedHang+"="+way, local.SlownessVariable+"=1000")
 			began := time.Now()
 			out, err := other.CombinedOutput()
 			if err == nil {

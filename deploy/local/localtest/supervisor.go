@@ -10,10 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/composerp/composerp/deploy/local"
 )
@@ -58,7 +56,7 @@ func Start(ctx context.Context, cfg local.Config) (*Pair, error) {
 		what = "broker"
 	}
 	process := exec.Command(program)
-	process.Env = append(os.Environ(), supervise+"="+what)
+	process.Env = append(append(os.Environ(), Environment()...), supervise+"="+what)
 	process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the tests; the supervisor sees their end.
 	hold, err := process.StdinPipe()
 	if err != nil {
@@ -91,10 +89,9 @@ func Start(ctx context.Context, cfg local.Config) (*Pair, error) {
 
 // Environment is what names the pair to tests, and tells them how slow the machine is, for a command's environment.
 func (p *Pair) Environment() []string {
-	return []string{
-		DatabaseVariable + "=" + p.DatabaseURL, AMQPVariable + "=" + p.AMQPURL, ManagementVariable + "=" + p.ManagementURL,
-		SlownessVariable + "=" + strconv.FormatFloat(Slowness(), 'f', 2, 64),
-	}
+	return append(Environment(),
+		DatabaseVariable+"="+p.DatabaseURL, AMQPVariable+"="+p.AMQPURL, ManagementVariable+"="+p.ManagementURL,
+	)
 }
 
 // Stop ends the servers, and returns when no process and no file of theirs is left.
@@ -124,7 +121,7 @@ func supervisor(what string, hold io.Reader, say io.Writer) int {
 	var servers *local.Servers
 	if err == nil {
 		servers, err = local.Start(ctx, local.Config{
-			Dir: dir, PostgresOnly: what == "postgres", BrokerOnly: what == "broker", Shared: true, StartTimeout: Deadline(2 * time.Minute),
+			Dir: dir, PostgresOnly: what == "postgres", BrokerOnly: what == "broker", Shared: true,
 		})
 	}
 	if err != nil {
