@@ -72,6 +72,7 @@ func newHistory(t *testing.T) *history {
 	}
 	h.rest(db, false)
 	stop()
+	storetest.EndSessions(databaseURL) // The database is copied from now on.
 	return h
 }
 

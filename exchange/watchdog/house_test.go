@@ -195,8 +195,7 @@ func (h *house) watch(broker exchange.Config, management *exchange.Management) *
 	h.Helper()
 	g := &guard{house: h, log: &logbook{}, metrics: prometheus.NewRegistry()}
 	w := &watchdog.Watchdog{DB: h.db, Exchange: broker, Management: management, Plan: h.plan, Holder: "test", Log: slog.New(g.log),
-		Metrics: watchdog.NewMetrics(g.metrics), Every: 100 * time.Millisecond, Patience: localtest.Deadline(500 * time.Millisecond),
-		FiguresAge: localtest.Deadline(2500 * time.Millisecond), Trend: 3 * time.Second}
+		Metrics: watchdog.NewMetrics(g.metrics), Every: 100 * time.Millisecond, Patience: 500 * time.Millisecond, FiguresAge: 2500 * time.Millisecond, Trend: 3 * time.Second}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {

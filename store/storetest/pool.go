@@ -52,12 +52,22 @@ func poolOf(t testing.TB, databaseURL string) *sql.DB {
 	return p.db
 }
 
+// EndSessions ends the sessions that Exec and Value keep in a database, so that the database can be copied or dropped.
+func EndSessions(databaseURL string) {
+	poolsMu.Lock()
+	defer poolsMu.Unlock()
+	if p := pools[databaseURL]; p != nil {
+		p.db.Close()
+		delete(pools, databaseURL)
+	}
+}
+
 // leave closes the pool after the last test that uses it.
 func (p *sharedPool) leave(databaseURL, name string) {
 	poolsMu.Lock()
 	defer poolsMu.Unlock()
 	delete(p.users, name)
-	if len(p.users) == 0 {
+	if len(p.users) == 0 && pools[databaseURL] == p {
 		p.db.Close()
 		delete(pools, databaseURL)
 	}

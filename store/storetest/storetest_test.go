@@ -3,6 +3,8 @@ package storetest
 import (
 	"context"
 	"database/sql"
+	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/composerp/composerp/deploy/local/localtest"
@@ -47,6 +49,19 @@ func TestPoolsEndWithTheTestsThatUseThem(t *testing.T) {
 	if kept() {
 		t.Error("the pool goes on after the tests")
 	}
+	Exec(t, at, `SELECT 1`)
+	EndSessions(at)
+	Exec(t, localtest.Database(t), `ALTER DATABASE `+databaseOf(t, at)+` RENAME TO `+databaseOf(t, at)+`_moved`)
+	Exec(t, localtest.Database(t), `ALTER DATABASE `+databaseOf(t, at)+`_moved RENAME TO `+databaseOf(t, at))
+}
+
+func databaseOf(t *testing.T, databaseURL string) string {
+	t.Helper()
+	u, err := url.Parse(databaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimPrefix(u.Path, "/")
 }
 
 // TestOneTemplateForAll makes the template from several sessions at once, as several test binaries do.

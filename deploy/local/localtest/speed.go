@@ -43,7 +43,7 @@ func Deadline(d time.Duration) time.Duration {
 // The nominal figures: what the work of measure takes on two quiet cores of 2024, with a disk that is a solid-state
 // one.
 const (
-	nominalWork = 40 * time.Millisecond
+	nominalWork = 50 * time.Millisecond
 	nominalSync = 20 * time.Millisecond
 )
 
