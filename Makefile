@@ -17,10 +17,10 @@ ARCHES ?= amd64 arm64
 WITHSERVERS := go run ./deploy/local/withservers --
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo run test generate clients chaos real-file race fuzz bench lint words stats vuln dist clean
+.PHONY: help setup build demo run test test-faults test-busy generate clients chaos real-file race fuzz bench lint words stats vuln dist clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install PostgreSQL and RabbitMQ when they are missing (Debian, as root)
 	@deploy/local/setup.sh
@@ -36,16 +36,27 @@ demo: setup build ## set up, and live ten weeks of a small shop, a day a second,
 run: setup build ## set up, start the fleet with a small shop, show it, stay until interrupted (ARGS=--exit: leave)
 	bin/composerp $(RUN) $(ARGS)
 
-# Tests wait for servers most of the time: four at once, whatever the cores.
-test: setup ## set up and run every test against real servers
-	$(WITHSERVERS) go test -timeout 25m -parallel 4 $(PKG)
+# Tests wait for servers most of the time: four at once, whatever the cores. Those in FAULTS are left out by -short, or try less.
+test: setup ## set up and run every test against real servers, but for faults that take minutes
+	$(WITHSERVERS) go test -short -timeout 25m -parallel 4 $(PKG)
 	@# -count=1: the test cache does not see files outside the tools module, such as compose.yaml.
 	go -C deploy/tools test -count=1 ./...
+
+# The tests that -short leaves out, or tries less of; a test holds this list to them.
+FAULTS := TestServers TestNetwork TestCluster TestEveryFault TestKilledAtEveryPoint TestClocksThatAreWrong TestPausedLeaderWakesUpLate TestAlarmsOfTheBroker
+empty  :=
+space  := $(empty) $(empty)
+
+test-faults: setup ## the faults that take minutes: servers, nodes and networks that break, a death at every point
+	$(WITHSERVERS) go test -timeout 60m -parallel 4 -run '^($(subst $(space),|,$(FAULTS)))$$' ./deploy/faults ./deploy/chaos ./cli
+
+test-busy: ## make test three times, with two busy loops a core beside it
+	GOFLAGS=-count=1 go run ./deploy/local/busy -times 3 -loops 2 -- $(MAKE) test
 
 generate: ## write what is generated: schemas of events, docs/reference, the fleet's topology, help texts
 	go generate ./...
 	go test ./cli -run 'TestReference|TestGoldenHelp' -update
-	go test ./workers -run Golden -update
+	go test ./workers ./exchange/topology -run Golden -update
 
 clients: ## install what the clients in docs/examples need (npm; python3-pika on Debian, as root), so that tests run them
 	npm ci --prefix docs/examples/node --no-audit --no-fund
@@ -59,7 +70,7 @@ real-file: setup ## the whole real till, by every road, with the fleet killed on
 	$(WITHSERVERS) env COMPOSERP_REAL_ROWS=0 go test ./cli -run 'TestRealSales|TestBothRoads|TestThePlanners' -count=1 -parallel 1 -timeout 60m -v
 
 race: setup ## the same under the race detector (needs a C compiler)
-	$(WITHSERVERS) env CGO_ENABLED=1 go test -race -timeout 30m $(PKG)
+	$(WITHSERVERS) env CGO_ENABLED=1 go test -race -short -timeout 60m $(PKG)
 
 fuzz: ## run every fuzz target for FUZZTIME (30s) each
 	@set -e; grep -rn --include='*_test.go' -oE '^func Fuzz[A-Za-z0-9_]*' . | sed 's/^\(.*\)\/[^/]*:[0-9]*:func /\1 /' | sort -u | \

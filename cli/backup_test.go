@@ -80,7 +80,7 @@ func (o *operator) types(line string) {
 		o.republish()
 		return
 	}
-	ctx, cancel := context.WithTimeout(o.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(o.Context(), localtest.Deadline(3*time.Minute))
 	defer cancel()
 	shell := exec.CommandContext(ctx, "sh", "-c", line)
 	shell.Dir, shell.Env = o.dir, append(o.env, "PATH="+o.path+":/usr/bin:/bin")

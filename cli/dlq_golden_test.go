@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/storetest"
@@ -60,7 +61,7 @@ func (h *house) publisher() (*rabbitmq.Session, *rabbitmq.Publisher) {
 
 func (h *house) buryBy(publisher *rabbitmq.Publisher, worker, id, body, cause, died string) {
 	h.Helper()
-	ctx, cancel := context.WithTimeout(h.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(h.Context(), localtest.Deadline(time.Minute))
 	defer cancel()
 	died = "2026-02-09T" + died
 	d := rabbitmq.Delivery{Message: rabbitmq.Message{ID: id, Body: []byte(body), Exchange: topology.Events, RoutingKey: "integration.sale_completed"}}
@@ -81,9 +82,5 @@ func (h *house) buryBy(publisher *rabbitmq.Publisher, worker, id, body, cause, d
 
 func (h *house) soon(what string, holds func() bool) {
 	h.Helper()
-	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			h.Fatalf("waited in vain: %s", what)
-		}
-	}
+	localtest.Eventually(h, time.Minute, what, holds)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/composerp/composerp/store/storetest"
 )
@@ -68,31 +69,32 @@ func TestPausedLeaderWakesUpLate(t *testing.T) {
 func (s *street) pause(order, says string) {
 	s.Helper()
 	old := s.armed([]string{"COMPOSERP_FAILPOINT=" + order, "COMPOSERP_LOG_LEVEL=info"}, "up", "--dir", s.TempDir())
-	looks := 0
-	s.until("the fleet to stop at "+order, func() bool {
-		if looks++; looks%50 == 1 { // a second's
+	var last time.Time
+	s.until("the fleet stops at "+order, func() bool {
+		if time.Since(last) > time.Second {
 			s.round()
+			last = time.Now()
 		}
 		return old.stopped(s.T)
 	})
 	term := s.terms()
 	young := s.up("--dir", s.TempDir())
 	s.round()
-	s.until("another leader", func() bool {
+	s.until("another leads", func() bool {
 		now := s.terms()
 		return now.Relay > term.Relay && now.Ticker > term.Ticker && now.Cursor > term.Cursor
 	})
-	s.until("the end of what the stopped one has begun", func() bool {
+	s.until("what the stopped one has begun has ended", func() bool {
 		return storetest.Value[int](s, s.database, `
 SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%' AND state_change < clock_timestamp() - interval '1 second'`) == 0
 	})
 	if err := old.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		s.Fatal(err)
 	}
-	s.until("it to wake up", func() bool { return !old.stopped(s.T) })
+	s.until("it wakes up", func() bool { return !old.stopped(s.T) })
 	s.round()
 	s.settle()
-	s.until(fmt.Sprintf("the one that woke up at %s to say %q", order, says), func() bool { return strings.Contains(old.log.String(), says) })
+	s.until(fmt.Sprintf("the one that woke up at %s says %q", order, says), func() bool { return strings.Contains(old.log.String(), says) })
 	old.kill(s.T)
 	s.end(young)
 }

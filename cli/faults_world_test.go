@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
@@ -240,14 +241,14 @@ func (s *street) owed() string {
 // but for forecasts, which take their time, and of which the audit knows.
 func (s *street) settle() {
 	s.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(localtest.Deadline(time.Minute))
 	for {
 		got, want := s.stands()
 		if got == want {
 			break
 		}
 		if time.Now().After(deadline) {
-			s.Fatalf("after %d rounds the world does not come to what it must:\n%+v, want\n%+v", s.rounds, got, want)
+			s.Fatalf("%s:\n%+v, want\n%+v", localtest.Late(time.Minute, fmt.Sprintf("the world after %d rounds is what it must be", s.rounds)), got, want)
 		}
 		select {
 		case <-s.Context().Done():

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/store/storetest"
@@ -65,11 +67,11 @@ func (h *house) environment() []string {
 		"COMPOSERP_METRICS_ADDR=127.0.0.1:0")
 }
 
-// cleanEnv is the environment without what would lead to somebody's servers.
+// cleanEnv is the environment without what would lead to somebody's servers. What limits those that tests start stays.
 func cleanEnv() []string {
-	var env []string
+	env := localtest.Environment()
 	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "COMPOSERP_") {
+		if !strings.HasPrefix(v, "COMPOSERP_") || strings.HasPrefix(v, local.LimitVariable+"=") {
 			env = append(env, v)
 		}
 	}
@@ -187,8 +189,8 @@ func (f *fleet) isUp(t *testing.T) {
 	case err := <-f.ended:
 		f.ended <- err
 		t.Fatalf("%s ended: %v\n%s", f.cmd.Args[1], err, f.log)
-	case <-time.After(time.Minute):
-		t.Fatalf("%s is not up\n%s", f.cmd.Args[1], f.log)
+	case <-time.After(localtest.Deadline(2 * time.Minute)): // It may start servers of its own, and wait for a slot before that.
+		t.Fatalf("%s\n%s", localtest.Late(2*time.Minute, f.cmd.Args[1]+" is up"), f.log)
 	}
 }
 
@@ -213,7 +215,7 @@ func (f *fleet) stop(t *testing.T) {
 		if err != nil {
 			t.Errorf("up did not end well: %v\n%s", err, f.log)
 		}
-	case <-time.After(time.Minute):
-		t.Fatalf("up does not end\n%s", f.log)
+	case <-time.After(localtest.Deadline(time.Minute)):
+		t.Fatalf("%s\n%s", localtest.Late(time.Minute, "up ends"), f.log)
 	}
 }

@@ -182,7 +182,7 @@ func TestThePlannersFleetThroughKills(t *testing.T) {
 	go func() { defer close(imported); h.importFile(sold.path) }()
 	for kill := range 3 {
 		target := (kill + 1) * 2 * (sold.rows - sold.rejected) / 5
-		h.until("more movements", func() bool {
+		h.until("there are more movements", func() bool {
 			return storetest.Value[int](t, h.database, `SELECT count(*) FROM movement`) > target
 		})
 		f.kill(t)

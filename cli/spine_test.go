@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
@@ -129,7 +130,7 @@ func TestBothRoadsAtOnceThroughKills(t *testing.T) {
 	go func() { defer close(imported); h.importFile(sold.path) }()
 	for kill := range 3 {
 		handled := storetest.Value[int](t, h.database, `SELECT count(*) FROM movement`)
-		h.until("more movements", func() bool {
+		h.until("there are more movements", func() bool {
 			now := storetest.Value[int](t, h.database, `SELECT count(*) FROM movement`)
 			return now > handled+sold.rows/8 || now >= 2*(sold.rows-sold.rejected)
 		})
@@ -143,20 +144,10 @@ func TestBothRoadsAtOnceThroughKills(t *testing.T) {
 	h.sells(sold)
 }
 
-// until polls for a condition.
+// until waits for a condition.
 func (h *house) until(what string, holds func() bool) {
 	h.Helper()
-	deadline := time.Now().Add(2 * time.Minute)
-	for !holds() {
-		if time.Now().After(deadline) {
-			h.Fatalf("waited in vain for %s", what)
-		}
-		select {
-		case <-h.Context().Done():
-			return
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
+	localtest.Eventually(h, 2*time.Minute, what, holds)
 }
 
 // outsider is a till of its own: it publishes the file's events straight to the

@@ -13,13 +13,13 @@ import (
 // is decided by it. Everywhere else time.Now measures a duration, by its monotonic part, which a step of the clock
 // does not change.
 var wallClock = map[string]string{
-	"exchange/rabbitmq/config.go":       "the default of a clock that is passed in; its time stands in headers for people",
-	"exchange/rabbitmq/failure.go":      "the same, for a delivery that no consumer took",
-	"exchange/rabbitmq/redrive.go":      "the header x-redriven-at: with the id it tells two redrives of a message apart, whatever its value",
-	"workers/runtime/watchdog/mend.go":  "compared with other readings of the same process only",
-	"store/migrate.go":                  "shown: when a migration was applied",
-	"workers/alert/alert.go":            "the default of a clock that is passed in: an Alertmanager wants the time",
-	"workers/worker/webcall/refusal.go": "a Retry-After may be a date; the longest retry delay bounds the wait",
+	"exchange/rabbitmq/config.go":        "the default of a clock that is passed in; its time stands in headers for people",
+	"exchange/rabbitmq/failure.go":       "the same, for a delivery that no consumer took",
+	"exchange/rabbitmq/redrive.go":       "the header x-redriven-at: with the id it tells two redrives of a message apart, whatever its value",
+	"workers/runtime/watchdog/repair.go": "compared with other readings of the same process only",
+	"store/migrate.go":                   "shown: when a migration was applied",
+	"workers/alert/alert.go":             "the default of a clock that is passed in: an Alertmanager wants the time",
+	"workers/worker/webcall/refusal.go":  "a Retry-After may be a date; the longest retry delay bounds the wait",
 }
 
 // TestWallClockDecidesNothing finds every time.Now of the fleet. Its value may be compared with another reading of the

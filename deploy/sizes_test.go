@@ -15,8 +15,7 @@ const (
 
 // large are the packages that may be larger, each with the reason.
 var large = map[string]string{
-	"workers/runtime/importer": "to be split: 27 files",
-	"exchange/event":           "the catalogue: a type for every event and its payload",
+	"exchange/event": "the catalogue: a type for every event and its payload",
 }
 
 // size is what a package holds, tests aside.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/internal/pg"
 	"github.com/composerp/composerp/store/storetest"
@@ -164,14 +165,10 @@ func TestALeaderWhoseRenewalHangsStopsWithTheLease(t *testing.T) {
 	began := time.Now()
 	hanging := p.OpenTx()
 	storetest.MustGet(pg.RawTx(hanging).Exec(`SELECT FROM lease WHERE name = 'x' FOR UPDATE`))(t)
-	select {
-	case err := <-reported:
-		// And not only when the lock has timed out, much later.
-		if took := time.Since(began); errors.Is(err, store.ErrRetryable) || took > 3*store.LeaseTTL {
-			t.Errorf("told after %v: %v", took, err)
-		}
-		storetest.IsError(t, err, context.DeadlineExceeded)
-	case <-time.After(storetest.Timeout):
-		t.Fatal("it was not told")
+	err := localtest.Receive(t, storetest.Timeout, "the leader is told", reported)
+	// And not only when the lock has timed out, much later.
+	if took := time.Since(began); errors.Is(err, store.ErrRetryable) || took > localtest.Deadline(3*store.LeaseTTL) {
+		t.Errorf("told after %v: %v", took, err)
 	}
+	storetest.IsError(t, err, context.DeadlineExceeded)
 }

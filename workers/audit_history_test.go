@@ -88,14 +88,14 @@ func (h *history) makeEvents() {
 // rest waits until the audit proves what there is, and makes a checkpoint of it or not.
 func (h *history) rest(db *store.DB, checkpoint bool) {
 	h.Helper()
-	deadline := time.Now().Add(2 * time.Minute)
+	deadline := time.Now().Add(localtest.Deadline(2 * time.Minute))
 	for {
 		report := h.audit(db, checkpoint)
 		if report.Proven() {
 			return
 		}
 		if time.Now().After(deadline) {
-			h.Fatalf("the fleet's own history is not proven:\n%s", report.Table())
+			h.Fatalf("%s:\n%s", localtest.Late(2*time.Minute, "the fleet's own history is proven"), report.Table())
 		}
 	}
 }

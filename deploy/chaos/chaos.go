@@ -24,6 +24,7 @@ type Config struct {
 	Version  string        // its version, for the results
 	Dir      string        // data and logs; deleted after a run without findings
 	Rate     int           // messages a second; default 100
+	Slowness float64       // how many times as long as usual everything may take, on a slow machine; default 1
 	Log      *slog.Logger  // default: none
 	// Environment is added to the environment of the fleet's processes, which inherit nothing else.
 	Environment []string
@@ -47,6 +48,9 @@ const (
 	cleanUp  = 30 * time.Second
 )
 
+// allow is how long something may take on this machine that takes d at most on a usual one.
+func (c Config) allow(d time.Duration) time.Duration { return time.Duration(float64(d) * c.Slowness) }
+
 func (c Config) withDefaults() (Config, error) {
 	if c.Duration <= 0 {
 		c.Duration = defaultDuration
@@ -56,6 +60,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Rate <= 0 {
 		c.Rate = defaultRate
+	}
+	if c.Slowness < 1 {
+		c.Slowness = 1
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -82,7 +89,7 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 		Seed: cfg.Seed, Duration: Seconds(cfg.Duration), Version: cfg.Version, At: began.UTC().Truncate(time.Second), Machine: bench.ThisMachine().String(),
 		Faults: map[string]Tally{}, Findings: []string{},
 	}
-	bounded, cancel := context.WithTimeout(ctx, cfg.Duration+extraTime)
+	bounded, cancel := context.WithTimeout(ctx, cfg.Duration+cfg.allow(extraTime))
 	defer cancel()
 	env, err := build(bounded, cfg)
 	if err == nil {
@@ -99,7 +106,7 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 	if ctx.Err() == nil && (err != nil || report.Verdict == Found) {
 		report.Dir = cfg.Dir
 	}
-	closing, stop := context.WithTimeout(context.WithoutCancel(ctx), cleanUp)
+	closing, stop := context.WithTimeout(context.WithoutCancel(ctx), cfg.allow(cleanUp))
 	defer stop()
 	if closeErr := env.close(closing, report.Dir != ""); closeErr != nil {
 		err = errors.Join(err, fmt.Errorf("cleaning up: %w", closeErr))
@@ -170,7 +177,7 @@ func (env *environment) step(ctx context.Context, i int, step Step) (StepResult,
 	if ctx.Err() != nil {
 		return s, ctx.Err()
 	}
-	if took > Limit {
+	if took > env.cfg.allow(Limit) {
 		s.Late = true
 		env.addFinding(fmt.Sprintf("the recovery from %s took %s (%v)", s.names(), took.Round(time.Millisecond), err))
 	}
@@ -187,7 +194,7 @@ func (env *environment) fault(ctx context.Context, p Pick) (Injected, error) {
 	if !sleep(ctx, p.After) {
 		return done, ctx.Err()
 	}
-	injecting, cancel := context.WithTimeout(ctx, injectTimeout)
+	injecting, cancel := context.WithTimeout(ctx, env.cfg.allow(injectTimeout))
 	heal, err := find(p.Fault).inject(injecting, env, p.Dice)
 	cancel()
 	if err != nil {
@@ -201,9 +208,9 @@ func (env *environment) fault(ctx context.Context, p Pick) (Injected, error) {
 // heal tries again until the fault is healed. It continues for a moment after the end of ctx, so that nothing stays
 // stopped.
 func (env *environment) heal(ctx context.Context, name string, heal heal) error {
-	limit := time.Now().Add(healTimeout)
-	if end, bounded := ctx.Deadline(); bounded && end.Add(lastHeal).Before(limit) {
-		limit = end.Add(lastHeal)
+	limit := time.Now().Add(env.cfg.allow(healTimeout))
+	if end, bounded := ctx.Deadline(); bounded && end.Add(env.cfg.allow(lastHeal)).Before(limit) {
+		limit = end.Add(env.cfg.allow(lastHeal))
 	}
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), limit)
 	defer cancel()

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/topology"
 )
 
@@ -52,7 +53,9 @@ func config(t *testing.T) Config {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	cfg, err := Config{Seed: 5, Duration: 3 * time.Second, Program: path, Version: "test", Dir: dir, Progress: func(text string) { t.Log(text) }}.withDefaults()
+	cfg, err := Config{
+		Seed: 5, Duration: 3 * time.Second, Program: path, Version: "test", Dir: dir, Slowness: localtest.Slowness(), Progress: func(text string) { t.Log(text) },
+	}.withDefaults()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,13 +142,16 @@ func TestDamageIsFound(t *testing.T) {
 // test takes no longer than the servers need.
 func TestEveryFault(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
-	defer cancel()
-	env, err := build(ctx, config(t))
-	defer func() { env.close(context.WithoutCancel(ctx), false) }()
+	if testing.Short() {
+		t.Skip("takes minutes: make test-faults")
+	}
+	env, err := build(t.Context(), config(t))
+	defer func() { env.close(context.WithoutCancel(t.Context()), false) }()
 	if err != nil {
 		t.Fatal(err)
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), localtest.Deadline(4*time.Minute))
+	defer cancel()
 	if _, err := env.recovery(ctx, "probe-before"); err != nil {
 		t.Fatal(err)
 	}

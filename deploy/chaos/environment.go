@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/lib/pq"
 
@@ -44,11 +45,14 @@ type environment struct {
 // fleetSize is how many processes the fleet has.
 const fleetSize = 2
 
+// startTimeout bounds the start of the servers, and then that of the fleet.
+const startTimeout = 2 * time.Minute
+
 // build starts the servers, prepares them, and starts the fleet. The environment must be closed after an error too.
 func build(ctx context.Context, cfg Config) (env *environment, err error) {
 	env = &environment{cfg: cfg}
 	cfg.Progress("starting PostgreSQL and RabbitMQ on loopback, data in " + cfg.Dir)
-	if env.servers, err = local.Start(ctx, local.Config{Dir: cfg.Dir, Log: cfg.Log}); err != nil {
+	if env.servers, err = local.Start(ctx, local.Config{Dir: cfg.Dir, Log: cfg.Log, StartTimeout: cfg.allow(startTimeout)}); err != nil {
 		return env, err
 	}
 	if env.supplier, err = openSupplier(context.WithoutCancel(ctx)); err != nil {

@@ -28,8 +28,8 @@ const stopTimeout = 30 * time.Second
 
 func terminate(_ context.Context, env *environment, dice uint64) (heal, error) {
 	m := env.victim(dice)
-	if !m.stop(stopTimeout) {
-		env.addFinding(fmt.Sprintf("%s did not exit within %s of SIGTERM", m.name, stopTimeout))
+	if limit := env.cfg.allow(stopTimeout); !m.stop(limit) {
+		env.addFinding(fmt.Sprintf("%s did not exit within %s of SIGTERM", m.name, limit))
 	}
 	return func(context.Context) error { return m.start() }, nil
 }

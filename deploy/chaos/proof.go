@@ -49,7 +49,7 @@ const openGaps = `SELECT coalesce(string_agg(DISTINCT consumer, ', '), '') FROM 
 
 // awaitRepairs waits until the watchdog has published the messages of a lost queue again.
 func (env *environment) awaitRepairs(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	ctx, cancel := context.WithTimeout(ctx, env.cfg.allow(settleTimeout))
 	defer cancel()
 	for {
 		var open string

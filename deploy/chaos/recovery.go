@@ -41,7 +41,7 @@ func trackingWorkers() map[event.Type][]string {
 // recovery waits until the fleet has recovered and gives how long that took.
 func (env *environment) recovery(ctx context.Context, name string) (time.Duration, error) {
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, recoveryTimeout)
+	ctx, cancel := context.WithTimeout(ctx, env.cfg.allow(recoveryTimeout))
 	defer cancel()
 	probe, err := env.extra(name)
 	if err != nil {
@@ -61,7 +61,7 @@ func (env *environment) recovery(ctx context.Context, name string) (time.Duratio
 
 // unrecovered says what has not recovered, "" when everything has.
 func (env *environment) unrecovered(ctx context.Context, probe event.Any) string {
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	ctx, cancel := context.WithTimeout(ctx, env.cfg.allow(attemptTimeout))
 	defer cancel()
 	if _, err := eventlog.AdmitOnce(ctx, env.direct, []event.Any{probe}, true); err != nil {
 		return "an event is not admitted: " + err.Error()
@@ -144,7 +144,7 @@ var callers = []string{"procurement"}
 // checkRetryQueues finds messages in retry queues although nothing has failed for them: a fault of the infrastructure
 // must not cost a message an attempt.
 func (env *environment) checkRetryQueues(ctx context.Context, after string) error {
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	ctx, cancel := context.WithTimeout(ctx, env.cfg.allow(attemptTimeout))
 	defer cancel()
 	session, err := rabbitmq.Open(ctx, env.broker)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
@@ -172,11 +173,11 @@ func noOrders(_ context.Context, env *environment) error {
 }
 
 func eventually(ctx context.Context, complaint string, is func(ctx context.Context) bool) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second) // the management API's figures are five seconds old, and older on a busy machine
+	ctx, cancel := context.WithTimeout(ctx, localtest.Deadline(20*time.Second)) // the management API's figures are five seconds old, and older on a busy machine
 	defer cancel()
 	for !is(ctx) {
 		if !sleep(ctx, 20*time.Millisecond) {
-			return errors.New(complaint)
+			return fmt.Errorf("%s: %s", complaint, localtest.Late(20*time.Second, "the fault is felt"))
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/audit"
@@ -25,7 +26,12 @@ type group struct {
 // TestCluster takes nodes of a cluster away: one, each in turn, two at once.
 func TestCluster(t *testing.T) {
 	t.Parallel()
-	cluster, err := local.StartCluster(t.Context(), local.Config{Dir: place(t), Log: slog.New(slog.DiscardHandler)}, 3)
+	if testing.Short() {
+		t.Skip("takes minutes: make test-faults")
+	}
+	cluster, err := local.StartCluster(t.Context(), local.Config{
+		Dir: place(t), Log: slog.New(slog.DiscardHandler), StartTimeout: localtest.Deadline(2 * time.Minute),
+	}, 3)
 	if err != nil {
 		t.Fatal(err)
 	}

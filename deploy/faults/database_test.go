@@ -3,10 +3,14 @@ package faults_test
 import (
 	"context"
 	"database/sql"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
+
+	"github.com/lib/pq"
 
 	"github.com/composerp/composerp/deploy/local"
 	"github.com/composerp/composerp/exchange/event"
@@ -36,23 +40,39 @@ func (p *pair) breakDatabase() {
 	p.survive("the disk is full", limit, p.fillDisk)
 }
 
-// takeConnections takes every connection that the server has for such as the fleet, its own ones too.
+// serverFull is what PostgreSQL answers when only the superuser's connections are left.
+const serverFull = "remaining connection slots are reserved"
+
+// takeConnections has another role take every connection of the server. The fleet's role gets none meanwhile: it takes
+// each connection that it loses again at once, and as many of its pools together are faster than one hog.
 func (p *pair) takeConnections() (heal func()) {
 	p.Helper()
-	hog, err := sql.Open("postgres", p.database)
+	p.exec(`CREATE ROLE hog LOGIN PASSWORD 'hog'`)
+	at, err := url.Parse(p.database)
 	p.must(err)
+	user := pq.QuoteIdentifier(at.User.Username())
+	at.User = url.UserPassword("hog", "hog")
+	hog, err := sql.Open("postgres", at.String())
+	p.must(err)
+	p.exec(`ALTER ROLE ` + user + ` CONNECTION LIMIT 0`)
 	p.soon(limit, "the fleet has no connection", func() bool {
-		for {
-			if _, err := hog.Conn(p.Context()); err != nil { // Those taken are kept until the pool is closed.
-				break
-			}
-		}
 		var left int
 		p.must(p.super.QueryRowContext(p.Context(), `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name LIKE 'composerp/%'`).Scan(&left))
 		return left == 0
 	})
+	for err == nil {
+		_, err = hog.Conn(p.Context()) // Those taken are kept until the pool is closed.
+	}
+	if !strings.Contains(err.Error(), serverFull) {
+		p.Fatalf("the hog takes connections until %v", err)
+	}
+	p.exec(`ALTER ROLE ` + user + ` CONNECTION LIMIT -1`)
+	p.soon(limit, "the fleet learns that the server is full", func() bool { return p.log.has(serverFull) })
 	p.soon(limit, "a slot pauses", p.paused)
-	return func() { p.must(hog.Close()) }
+	return func() {
+		p.must(hog.Close())
+		p.exec(`DROP ROLE hog`)
+	}
 }
 
 // followNobody restarts the server as a standby: it reads, and takes nothing in until it is promoted.

@@ -1,6 +1,7 @@
-// Package faults holds the fleet against faults of its servers and of the network, one by one, on real servers: the broker killed, stopped and
-// robbed of its disk; the nodes of a cluster killed and restarted; the database crashed, full, out of connections, in recovery; connections cut,
-// held and slowed. It has tests only. Package chaos does the same at random, to processes.
+// Package faults holds the fleet against faults of its servers and of the network, one by one, on real servers: the
+// broker killed, stopped and robbed of its disk; the nodes of a cluster killed and restarted; the database crashed,
+// full, out of connections, in recovery; connections cut, held and slowed. It has tests only, which take minutes: make
+// test-faults. Package chaos does the same at random, to processes.
 //
 // Each test runs a whole fleet in its own process, on servers that nobody else uses or through proxies of its own, and two who speak to it
 // whatever happens: one commits events to the log, the other publishes them straight to the exchange. A fault is survived when

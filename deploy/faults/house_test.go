@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
@@ -154,11 +155,10 @@ const shutdown = 27 * time.Second
 // halt ends the fleet as SIGTERM does. A second one does nothing.
 func (h *house) halt() {
 	h.stop()
-	began := time.Now()
 	select {
 	case <-h.ended:
-	case <-time.After(shutdown):
-		h.Errorf("the fleet has not ended after %s", time.Since(began).Round(time.Second))
+	case <-time.After(localtest.Deadline(shutdown)):
+		h.Error(localtest.Late(shutdown, "the fleet ends"))
 	}
 }
 

@@ -32,6 +32,9 @@ var silences = []struct {
 // TestNetwork does to the connections of a fleet what networks do.
 func TestNetwork(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes minutes: make test-faults")
+	}
 	broker, database := rabbitmqtest.Vhost(t), storetest.URL(t)
 	d := &distance{}
 	g := ground{database: database, exchange: broker.URLs, management: rabbitmqtest.ManagementURL(t)}

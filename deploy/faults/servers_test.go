@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/eventlog"
@@ -47,7 +48,7 @@ func place(t *testing.T) string {
 func newPair(t *testing.T) *pair {
 	t.Helper()
 	dir := place(t)
-	servers, err := local.Start(t.Context(), local.Config{Dir: dir, Log: slog.New(slog.DiscardHandler)})
+	servers, err := local.Start(t.Context(), local.Config{Dir: dir, Log: slog.New(slog.DiscardHandler), StartTimeout: localtest.Deadline(2 * time.Minute)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,6 +86,9 @@ func (p *pair) begin() *sql.Tx {
 // TestServers breaks each server of a pair in every way, under one fleet.
 func TestServers(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes minutes: make test-faults")
+	}
 	p := newPair(t)
 	p.run(p.fleet()...)
 	p.speak()

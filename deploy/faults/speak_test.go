@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq/external"
 	"github.com/composerp/composerp/store/eventlog"
@@ -40,7 +41,7 @@ func (h *house) speak() {
 func (h *house) hush() {
 	if h.quiet != nil {
 		h.quiet()
-		defer time.AfterFunc(30*time.Second, h.hang).Stop()
+		defer time.AfterFunc(localtest.Deadline(30*time.Second), h.hang).Stop()
 		h.silent.Wait()
 		h.quiet = nil
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/lib/pq"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/rabbitmq/external"
 )
 
@@ -47,8 +48,8 @@ func (h *house) recover(healed time.Time, limit time.Duration) time.Duration {
 	h.soon(limit+30*time.Second, "what is said after the heal is known", func() bool { return h.known(logged) && h.known(direct) && h.whole() })
 	<-said
 	took := time.Since(healed)
-	if took > limit {
-		h.Errorf("it took %s, at most %s is allowed", took.Round(10*time.Millisecond), limit)
+	if took > localtest.Deadline(limit) {
+		h.Errorf("it took %s: %s", took.Round(10*time.Millisecond), localtest.Late(limit, "what is said after the heal is known"))
 	}
 	return took
 }
@@ -65,13 +66,8 @@ func (h *house) publishOne(item string) {
 // soon waits until holds does.
 func (h *house) soon(limit time.Duration, what string, holds func() bool) {
 	h.Helper()
-	for deadline := time.Now().Add(limit); ; pause(context.Background(), 20*time.Millisecond) {
-		if holds() {
-			return
-		}
-		if time.Now().After(deadline) {
-			h.Fatalf("waited %s in vain until %s. The fleet's log:\n%s", limit, what, h.log.tail())
-		}
+	if !localtest.Holds(limit, holds) {
+		h.Fatalf("%s. The fleet's log:\n%s", localtest.Late(limit, what), h.log.tail())
 	}
 }
 

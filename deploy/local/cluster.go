@@ -26,6 +26,7 @@ type Cluster struct {
 	nodes    []*Node
 	cfg      Config
 	lock     *os.File
+	claim    *claim
 	epmd     *child
 	stopping chan struct{}
 	once     sync.Once
@@ -49,8 +50,6 @@ func StartCluster(ctx context.Context, cfg Config, nodes int) (*Cluster, error) 
 	}
 	cfg = cfg.withDefaults()
 	cfg.BrokerOnly, cfg.PostgresOnly = true, false
-	ctx, cancel := context.WithTimeout(ctx, cfg.StartTimeout)
-	defer cancel()
 	found, err := findPrograms(cfg)
 	if err != nil {
 		return nil, err
@@ -62,25 +61,28 @@ func StartCluster(ctx context.Context, cfg Config, nodes int) (*Cluster, error) 
 	if c.lock, err = lockDir(ctx, cfg.Dir); err != nil {
 		return nil, err
 	}
+	if c.claim, err = limits().take(ctx, nodes); err != nil {
+		c.lock.Close()
+		return nil, err
+	}
+	defer c.claim.started()
 	if err := c.start(ctx, found.broker, nodes); err != nil {
 		return nil, errors.Join(err, c.Discard(context.WithoutCancel(ctx)))
 	}
 	return c, nil
 }
 
-// start has the first node stand before the others join it, all at once: nodes that look for each other while all of them are new find out in
-// rounds of seconds who is to be the first.
+// start gives each node the time of Config.StartTimeout, as they start one after the other: the first stands before the
+// others join it, all at once. Nodes that look for each other while all of them are new find out in rounds of seconds
+// who is to be the first.
 func (c *Cluster) start(ctx context.Context, installed brokerPrograms, n int) error {
 	if err := c.prepare(installed, n); err != nil {
 		return err
 	}
-	first := c.nodes[0]
-	err := first.broker.launchEpmd(ctx, first.state.Ports)
-	c.epmd = first.broker.epmd
-	if err == nil {
-		err = first.Start(ctx)
+	if err := c.startPortMapper(ctx); err != nil {
+		return err
 	}
-	if err != nil {
+	if err := c.nodes[0].Start(ctx); err != nil {
 		return err
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
@@ -90,7 +92,19 @@ func (c *Cluster) start(ctx context.Context, installed brokerPrograms, n int) er
 	if err := group.Wait(); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.StartTimeout)
+	defer cancel()
 	return c.AwaitMembers(ctx)
+}
+
+// startPortMapper starts the port mapper that all nodes share.
+func (c *Cluster) startPortMapper(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.StartTimeout)
+	defer cancel()
+	first := c.nodes[0]
+	err := first.broker.launchEpmd(ctx, first.state.Ports)
+	c.epmd = first.broker.epmd
+	return err
 }
 
 // prepare makes the nodes' directories, names, ports and passwords; all have the same secret, by which they trust each other.

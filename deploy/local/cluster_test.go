@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/deploy/local/localtest"
 )
 
 // TestCluster finds a message on a cluster of two after each of its nodes has been away. What a fleet makes of a cluster of three stands in deploy/faults.
@@ -16,7 +17,10 @@ func TestCluster(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
 	began := time.Now()
-	cluster, err := local.StartCluster(t.Context(), local.Config{Dir: dir, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}, 2)
+	cluster, err := local.StartCluster(t.Context(), local.Config{
+		Dir: dir, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		StartTimeout: localtest.Deadline(2 * time.Minute), StopTimeout: localtest.Deadline(30 * time.Second),
+	}, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +33,7 @@ func TestCluster(t *testing.T) {
 	for _, step := range []func() error{
 		func() error { return cluster.NodeNamed("composerp2@localhost").Stop(t.Context()) },
 		func() error { return cluster.Node(2).Start(t.Context()) },
-		func() error { return cluster.AwaitMembers(t.Context()) },
+		func() error { return cluster.AwaitMembers(localtest.Context(t, 2*time.Minute)) },
 	} {
 		if err := step(); err != nil {
 			t.Fatal(err)

@@ -51,7 +51,8 @@ type Config struct {
 	Log          *slog.Logger  // default: none
 	PostgresOnly bool          // leave RabbitMQ out
 	BrokerOnly   bool          // leave PostgreSQL out
-	StartTimeout time.Duration // for both to be ready; default two minutes
+	Shared       bool          // by all tests of this process: takes no slot for running, see LimitVariable
+	StartTimeout time.Duration // for both to be ready, or for each node of a cluster; default two minutes, for tests on a slow machine more
 	StopTimeout  time.Duration // for an orderly stop before they are killed; default thirty seconds
 }
 
@@ -63,7 +64,7 @@ func (cfg Config) withDefaults() Config {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.StartTimeout == 0 {
-		cfg.StartTimeout = 2 * time.Minute
+		cfg.StartTimeout = startTimeout()
 	}
 	if cfg.StopTimeout == 0 {
 		cfg.StopTimeout = 30 * time.Second
@@ -86,6 +87,7 @@ type Servers struct {
 
 	cfg      Config
 	lock     *os.File
+	claim    *claim
 	state    state
 	postgres *postgres
 	broker   *broker
@@ -100,8 +102,6 @@ type Servers struct {
 // On an error nothing is left running. ErrInUse and ErrNotInstalled can be told apart; every error is one line.
 func Start(ctx context.Context, cfg Config) (*Servers, error) {
 	cfg = cfg.withDefaults()
-	ctx, cancel := context.WithTimeout(ctx, cfg.StartTimeout)
-	defer cancel()
 	found, err := findPrograms(cfg)
 	if err != nil {
 		return nil, err
@@ -115,17 +115,34 @@ func Start(ctx context.Context, cfg Config) (*Servers, error) {
 	if err != nil {
 		return nil, err
 	}
+	claim, err := limits().take(ctx, cfg.privateBrokers())
+	if err != nil {
+		lock.Close()
+		return nil, err
+	}
+	defer claim.started()
+	ctx, cancel := context.WithTimeout(ctx, cfg.StartTimeout)
+	defer cancel()
 	s, err := startLocked(ctx, cfg, found)
 	if errors.Is(err, errPortTaken) {
 		cfg.Log.Info("a port was taken meanwhile, choosing others", "reason", err)
 		s, err = startLocked(ctx, cfg, found)
 	}
 	if err != nil {
+		claim.release()
 		lock.Close()
 		return nil, err
 	}
-	s.lock = lock
+	s.lock, s.claim = lock, claim
 	return s, nil
+}
+
+// privateBrokers is how many brokers a pair has that count among those of the tests.
+func (cfg Config) privateBrokers() int {
+	if cfg.PostgresOnly || cfg.Shared {
+		return 0
+	}
+	return 1
 }
 
 // startLocked starts the servers in a directory whose lock is held.

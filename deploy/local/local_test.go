@@ -14,12 +14,14 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/deploy/local/localtest"
 )
 
 // start starts both servers and discards them at the end of the test.
 func start(t *testing.T, cfg local.Config) *local.Servers {
 	t.Helper()
 	cfg.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	cfg.StartTimeout, cfg.StopTimeout = localtest.Deadline(2*time.Minute), localtest.Deadline(30*time.Second)
 	servers, err := local.Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -96,11 +98,7 @@ func TestKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	select {
-	case <-servers.Exited():
-	case <-time.After(10 * time.Second):
-		t.Fatal("nobody noticed that the servers were killed")
-	}
+	localtest.Receive(t, 10*time.Second, "it is noticed that the servers were killed", servers.Exited())
 	if err := servers.Err(); err == nil || !strings.Contains(err.Error(), "ended by itself") {
 		t.Errorf("Err = %v, want the server that ended", err)
 	}

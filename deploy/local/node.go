@@ -132,6 +132,7 @@ func (c *Cluster) Discard(ctx context.Context) error {
 			os.Remove(empty)
 		}
 		c.lock.Close()
+		c.claim.release()
 	})
 	return err
 }

@@ -14,6 +14,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/deploy/local/localtest"
 )
 
 const ownerDir = "COMPOSERP_LOCAL_TEST_OWNER_DIR"
@@ -36,7 +37,7 @@ func TestMain(m *testing.M) {
 func startOwner(t *testing.T, dir string) *exec.Cmd {
 	t.Helper()
 	owner := exec.Command(os.Args[0])
-	owner.Env = append(os.Environ(), ownerDir+"="+dir)
+	owner.Env = append(append(os.Environ(), localtest.Environment()...), ownerDir+"="+dir)
 	out, err := owner.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -112,15 +113,13 @@ func publishOne(t *testing.T, address string) {
 func wantMessage(t *testing.T, address string) {
 	t.Helper()
 	ch := channel(t, address)
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if got, ok, err := ch.Get("kept", true); err != nil || ok {
-			if err != nil || string(got.Body) != "kept" {
-				t.Errorf("the message published before: %q, %v", got.Body, err)
-			}
-			return
+	localtest.Eventually(t, 10*time.Second, "the message published before is there", func() bool {
+		got, ok, err := ch.Get("kept", true)
+		if err != nil || ok && string(got.Body) != "kept" {
+			t.Fatalf("the message published before: %q, %v", got.Body, err)
 		}
-	}
-	t.Error("the message published before is gone")
+		return ok
+	})
 }
 
 // processes are the processes whose working directory or arguments lie in dir.
@@ -144,10 +143,7 @@ func processes(t *testing.T, dir string) []string {
 func wantNoProcess(t *testing.T, dir string) {
 	t.Helper()
 	var left []string
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if left = processes(t, dir); len(left) == 0 {
-			return
-		}
+	if !localtest.Holds(20*time.Second, func() bool { left = processes(t, dir); return len(left) == 0 }) {
+		t.Errorf("%s: %v", localtest.Late(20*time.Second, "no process is left"), left)
 	}
-	t.Errorf("still running: %v", left)
 }

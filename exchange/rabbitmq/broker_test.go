@@ -9,6 +9,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
@@ -32,16 +33,7 @@ func testContext(t testing.TB) context.Context {
 // eventually polls until the condition holds, or fails the test.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("waited in vain: %s", what)
-		}
-	}
+	localtest.Eventually(t, 20*time.Second, what, holds)
 }
 
 // withLedger is a virtual host with the topology of one worker.

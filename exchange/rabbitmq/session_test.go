@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 )
@@ -21,7 +22,13 @@ func closable(t testing.TB, config rabbitmq.Config) (rabbitmq.Config, func() err
 	user := rabbitmqtest.User(t, config, "secret")
 	management := rabbitmqtest.Management(t)
 	config = withURL(t, config, func(u *url.URL) { u.User = url.UserPassword(user, "secret") })
-	return config, func() error { return management.CloseConnectionsOf(context.Background(), user, "closed by a test") }
+	return config, func() (err error) {
+		localtest.Holds(20*time.Second, func() bool {
+			err = management.CloseConnectionsOf(context.Background(), user, "closed by a test")
+			return err == nil
+		})
+		return err
+	}
 }
 
 func TestConnectionsSayWhoTheyAre(t *testing.T) {
@@ -257,8 +264,8 @@ func TestAHangingWriterIsFreedWhenThePeerIsGone(t *testing.T) {
 		if !errors.Is(err, rabbitmq.ErrSessionLost) {
 			t.Errorf("the publisher that hung is told %v", err)
 		}
-	case <-time.After(10 * time.Second):
-		t.Error("the publisher hangs still")
+	case <-time.After(localtest.Deadline(10 * time.Second)):
+		t.Error(localtest.Late(10*time.Second, "the publisher hangs no more"))
 	}
 	broker.drop(1) // it cannot answer a close
 	must(t, session.Close())
@@ -268,7 +275,7 @@ func TestAHangingWriterIsFreedWhenThePeerIsGone(t *testing.T) {
 func TestAHangingWriterDoesNotEndASessionWithHeartbeats(t *testing.T) {
 	t.Parallel()
 	broker, config := throughProxy(t, withLedger(t))
-	config.Heartbeat, config.CloseTimeout = time.Second, 100*time.Millisecond
+	config.Heartbeat, config.CloseTimeout, config.ConfirmTimeout = localtest.Deadline(time.Second), 100*time.Millisecond, time.Hour
 	session := open(t, config)
 	p := publisher(t, session, 1024)
 	broker.toBroker.hold()

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
@@ -188,7 +189,7 @@ func (w *concurrentWriters) commitHeld(ctx context.Context, held *store.Transact
 			break
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%d events wait for the open transaction", missing)
+			return errors.New(localtest.Late(20*time.Second, fmt.Sprintf("%d events wait for the open transaction no more", missing)))
 		}
 		time.Sleep(2 * time.Millisecond)
 	}

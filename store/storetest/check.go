@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/composerp/composerp/deploy/local/localtest"
 )
 
 // Timeout is how long a test waits for a condition: far longer than it takes.
@@ -40,13 +42,7 @@ func IsError(t testing.TB, err, target error) {
 // Eventually polls until the condition holds, and ends the test with what it waited for after Timeout.
 func Eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(Timeout)
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited %v in vain until %s", Timeout, what)
-		}
-		time.Sleep(time.Millisecond)
-	}
+	localtest.Eventually(t, Timeout, what, holds)
 }
 
 // Concurrently runs every function at once and fails the test with the first error.

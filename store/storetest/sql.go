@@ -10,7 +10,7 @@ import (
 // Exec runs the test's own SQL on a database of URL.
 func Exec(t testing.TB, databaseURL, statement string, args ...any) {
 	t.Helper()
-	if err := execute(t.Context(), databaseURL, statement, args...); err != nil {
+	if _, err := pool(t, databaseURL).ExecContext(t.Context(), statement, args...); err != nil {
 		t.Fatalf("%s: %v", statement, err)
 	}
 }
@@ -18,12 +18,7 @@ func Exec(t testing.TB, databaseURL, statement string, args ...any) {
 // Value reads one value by the test's own SQL on a database of URL.
 func Value[T any](t testing.TB, databaseURL, query string, args ...any) T {
 	t.Helper()
-	db, err := sql.Open("postgres", databaseURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	return One[T](t, db, query, args...)
+	return One[T](t, pool(t, databaseURL), query, args...)
 }
 
 // One reads one value by the test's own SQL on a pool.

@@ -9,9 +9,15 @@ package storetest
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -61,7 +67,7 @@ func URL(t testing.TB) string {
 		t.Fatalf("making a test database: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := drop(server, name); err != nil {
+		if err := Drop(server, name); err != nil {
 			t.Logf("dropping the test database: %v", err)
 		}
 	})
@@ -95,10 +101,10 @@ func changed(databaseURL string, change func(u *url.URL)) string {
 	return u.String()
 }
 
-// drop deletes a database. An autovacuum worker in it belongs to the superuser and cannot be terminated: drop waits
-// for it.
-func drop(server, name string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+// Drop deletes a database of a server. An autovacuum worker in it belongs to the superuser and cannot be terminated:
+// Drop waits for it.
+func Drop(server, name string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), localtest.Deadline(20*time.Second))
 	defer cancel()
 	for {
 		err := execute(ctx, server, fmt.Sprintf(`DROP DATABASE IF EXISTS %s WITH (FORCE)`, name))
@@ -113,19 +119,70 @@ func drop(server, name string) error {
 	}
 }
 
-// makeTemplate migrates a database of this test binary's own: several may run at once, each under its own name.
+// makeTemplate migrates a database that all test binaries of the server share, and gives its name, which stands for the
+// migrations. One binary at a time makes it, under another name until it is whole.
 func makeTemplate(ctx context.Context, server string) (string, error) {
-	name := fmt.Sprintf("template_%d", time.Now().UnixNano())
-	if err := execute(ctx, server, `CREATE DATABASE `+name); err != nil {
+	migrations, err := digest()
+	if err != nil {
 		return "", err
 	}
-	db, err := store.Open(ctx, store.Config{URL: changed(server, func(u *url.URL) { u.Path = "/" + name })})
+	name := "template_" + migrations
+	ctx, cancel := context.WithTimeout(ctx, localtest.Deadline(2*time.Minute))
+	defer cancel()
+	db, err := sql.Open("postgres", server)
 	if err != nil {
 		return "", err
 	}
 	defer db.Close()
-	_, err = store.Migrate(ctx, db)
+	db.SetMaxOpenConns(1) // The lock is the session's.
+	if _, err := db.ExecContext(ctx, `SELECT pg_advisory_lock(hashtext('template'))`); err != nil {
+		return "", err
+	}
+	var made bool
+	if err := db.QueryRowContext(ctx, `SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)`, name).Scan(&made); err != nil || made {
+		return name, err
+	}
+	draft := fmt.Sprintf("draft_%d", time.Now().UnixNano())
+	if _, err := db.ExecContext(ctx, `CREATE DATABASE `+draft); err != nil {
+		return "", err
+	}
+	if err := migrate(ctx, changed(server, func(u *url.URL) { u.Path = "/" + draft })); err != nil {
+		return "", err
+	}
+	// The sessions that have migrated need a moment to end.
+	localtest.Holds(20*time.Second, func() bool {
+		_, err = db.ExecContext(ctx, `ALTER DATABASE `+draft+` RENAME TO `+name)
+		return err == nil
+	})
 	return name, err
+}
+
+func migrate(ctx context.Context, databaseURL string) error {
+	db, err := store.Open(ctx, store.Config{URL: databaseURL})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	_, err = store.Migrate(ctx, db)
+	return err
+}
+
+// digest stands for what the migrations make: they are read where this file was compiled.
+func digest() (string, error) {
+	_, file, _, _ := runtime.Caller(0)
+	paths, err := filepath.Glob(filepath.Join(filepath.Dir(file), "..", "migrations", "*.sql"))
+	if err != nil || len(paths) == 0 {
+		return "", errors.Join(errors.New("looking for the migrations beside storetest: there are none"), err)
+	}
+	sum := sha256.New()
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(sum, "%s %d\n%s", filepath.Base(path), len(text), text)
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:8]), nil
 }
 
 func execute(ctx context.Context, server, statement string, args ...any) error {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
@@ -106,7 +107,7 @@ func TestTheBrokersOwnDeadLetter(t *testing.T) {
 
 func take(t *testing.T, c *rabbitmq.Consumer) rabbitmq.Delivery {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), localtest.Deadline(time.Minute))
 	defer cancel()
 	taken, err := c.Take(ctx, 1)
 	must(t, err)

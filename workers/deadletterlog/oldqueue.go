@@ -3,9 +3,10 @@ package deadletterlog
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
@@ -125,7 +126,7 @@ func (o OldQueue) drain(ctx context.Context, session *rabbitmq.Session) (letters
 	if err != nil || ready == 0 {
 		return 0, err // without a consumer of its own the queue can be deleted at once
 	}
-	consumer, err := session.Consume(topology.OldDeadLetterLog, fmt.Sprintf("deadletterlog-old.%d", time.Now().UnixNano()), drainBatch)
+	consumer, err := session.Consume(topology.OldDeadLetterLog, "deadletterlog-old."+uuid.NewString(), drainBatch)
 	if err != nil {
 		return 0, err
 	}

@@ -114,14 +114,15 @@ func wantNothing(t *testing.T, temp, host string) {
 	t.Helper()
 	var left []os.DirEntry
 	var dialed error
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	gone := localtest.Holds(20*time.Second, func() bool {
 		left, _ = os.ReadDir(temp)
 		var conn net.Conn
 		if conn, dialed = net.Dial("tcp", host); dialed == nil {
 			conn.Close()
-		} else if len(left) == 0 {
-			return
 		}
+		return dialed != nil && len(left) == 0
+	})
+	if !gone {
+		t.Errorf("%s: left in the temporary directory: %v; connecting to the server: %v", localtest.Late(20*time.Second, "nothing is left"), left, dialed)
 	}
-	t.Errorf("left in the temporary directory: %v; connecting to the server: %v", left, dialed)
 }

@@ -22,6 +22,9 @@ const supervise = "COMPOSERP_LOCAL_SUPERVISE"
 // init turns the process into a supervisor when it was started as one. It must happen here, before any test's main function: that is what
 // lets every test binary be its own supervisor.
 func init() {
+	if os.Getenv(local.LimitVariable) == "" {
+		os.Setenv(local.LimitVariable, local.LimitDir()) // For all that this process starts, too.
+	}
 	if what := os.Getenv(supervise); what != "" {
 		os.Exit(supervisor(what, os.Stdin, os.Stdout))
 	}
@@ -53,7 +56,7 @@ func Start(ctx context.Context, cfg local.Config) (*Pair, error) {
 		what = "broker"
 	}
 	process := exec.Command(program)
-	process.Env = append(os.Environ(), supervise+"="+what)
+	process.Env = append(append(os.Environ(), Environment()...), supervise+"="+what)
 	process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the tests; the supervisor sees their end.
 	hold, err := process.StdinPipe()
 	if err != nil {
@@ -84,9 +87,11 @@ func Start(ctx context.Context, cfg local.Config) (*Pair, error) {
 	return p, nil
 }
 
-// Environment is what names the pair to tests, for a command's environment.
+// Environment is what names the pair to tests, and tells them how slow the machine is, for a command's environment.
 func (p *Pair) Environment() []string {
-	return []string{DatabaseVariable + "=" + p.DatabaseURL, AMQPVariable + "=" + p.AMQPURL, ManagementVariable + "=" + p.ManagementURL}
+	return append(Environment(),
+		DatabaseVariable+"="+p.DatabaseURL, AMQPVariable+"="+p.AMQPURL, ManagementVariable+"="+p.ManagementURL,
+	)
 }
 
 // Stop ends the servers, and returns when no process and no file of theirs is left.
@@ -115,7 +120,9 @@ func supervisor(what string, hold io.Reader, say io.Writer) int {
 	}
 	var servers *local.Servers
 	if err == nil {
-		servers, err = local.Start(ctx, local.Config{Dir: dir, PostgresOnly: what == "postgres", BrokerOnly: what == "broker"})
+		servers, err = local.Start(ctx, local.Config{
+			Dir: dir, PostgresOnly: what == "postgres", BrokerOnly: what == "broker", Shared: true,
+		})
 	}
 	if err != nil {
 		json.NewEncoder(say).Encode(answer{Problem: strings.TrimSpace(err.Error())})

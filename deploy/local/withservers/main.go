@@ -2,9 +2,10 @@
 //
 //	go run ./deploy/local/withservers -- go test ./...
 //
-// The command finds them through COMPOSERP_TEST_DATABASE_URL, COMPOSERP_TEST_AMQP_URL and COMPOSERP_TEST_MANAGEMENT_URL. Signals are passed
-// on to it, its exit code becomes ours (128 and the signal's number when a signal ended it), and afterwards no server and no file is left,
-// even when we are killed ourselves.
+// The command finds them through COMPOSERP_TEST_DATABASE_URL, COMPOSERP_TEST_AMQP_URL and
+// COMPOSERP_TEST_MANAGEMENT_URL, and learns from COMPOSERP_TEST_SLOWNESS how slow the machine was before they started.
+// Signals are passed on to it, its exit code becomes ours (128 and the signal's number when a signal ended it), and
+// afterwards no server and no file is left, even when we are killed ourselves.
 package main
 
 import (
@@ -40,6 +41,9 @@ func run(args []string) (int, error) {
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	if slow := localtest.Slowness(); slow > 1.5 {
+		fmt.Fprintf(os.Stderr, "withservers: this machine runs at %.0f %% of its nominal speed: deadlines of tests are %.1f times as long\n", 100/slow, slow)
+	}
 	type started struct {
 		pair *localtest.Pair
 		err  error

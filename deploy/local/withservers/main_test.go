@@ -54,7 +54,8 @@ func TestVariables(t *testing.T) {
 	if code := cmd.ProcessState.ExitCode(); code != 5 {
 		t.Errorf("exit code %d, %v; want the command's 5", code, err)
 	}
-	for _, variable := range []string{"COMPOSERP_TEST_DATABASE_URL=postgres://", "COMPOSERP_TEST_AMQP_URL=amqp://", "COMPOSERP_TEST_MANAGEMENT_URL=http://"} {
+	for _, variable := range []string{"COMPOSERP_TEST_DATABASE_URL=postgres://", "COMPOSERP_TEST_AMQP_URL=amqp://", "COMPOSERP_TEST_MANAGEMENT_URL=http://",
+		"COMPOSERP_TEST_SLOWNESS="} {
 		if !strings.Contains(string(out), variable) {
 			t.Errorf("no %s in the command's environment", variable)
 		}

@@ -22,13 +22,13 @@ func Vhost(t testing.TB) rabbitmq.Config {
 	t.Helper()
 	management := Management(t)
 	name := uniqueName(t)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), localtest.Deadline(time.Minute))
 	defer cancel()
 	if err := management.CreateVhost(ctx, name); err != nil {
 		t.Fatalf("making a virtual host for the test: %v", err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), localtest.Deadline(time.Minute))
 		defer cancel()
 		if err := management.DeleteVhost(ctx, name); err != nil {
 			t.Errorf("deleting the test's virtual host: %v", err)
@@ -57,7 +57,7 @@ func User(t testing.TB, config rabbitmq.Config, password string) string {
 	t.Helper()
 	management := Management(t)
 	name := uniqueName(t)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), localtest.Deadline(time.Minute))
 	defer cancel()
 	err := management.PutUser(ctx, name, password)
 	if err == nil {
@@ -67,7 +67,7 @@ func User(t testing.TB, config rabbitmq.Config, password string) string {
 		t.Fatalf("making a user for the test: %v", err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), localtest.Deadline(time.Minute))
 		defer cancel()
 		if err := management.DeleteUser(ctx, name); err != nil {
 			t.Errorf("deleting the test's user: %v", err)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
@@ -176,7 +177,7 @@ func TestTheAuditWaitsForTheFleet(t *testing.T) {
 func TestAnEventDuringTheProofIsNoFinding(t *testing.T) {
 	p := newPlace(t)
 	p.Settle = 300 * time.Millisecond
-	p.Wait = 2 * time.Second
+	p.Wait = localtest.Deadline(2 * time.Second)
 	// The second look is the last one: the event comes after it has looked at the log.
 	looks := 0
 	p.Management = managementClient(t, func(w http.ResponseWriter) {
@@ -207,7 +208,7 @@ func TestTheFleetMustStayAtRest(t *testing.T) {
 // An event that comes between two looks and is dealt with at once shows in the log alone.
 func TestANewEventBeginsTheWaitAnew(t *testing.T) {
 	p := newPlace(t)
-	p.Settle, p.Wait = time.Second, time.Minute
+	p.Settle, p.Wait = time.Second, localtest.Deadline(time.Minute)
 	looks := 0
 	p.figures(t, func(look int) int {
 		if looks = look; look == 2 {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
@@ -81,14 +82,14 @@ func (p *place) run() audit.Report {
 // until audits until the report is as wanted: the management API is some seconds behind.
 func (p *place) until(what string, holds func(r audit.Report) bool) audit.Report {
 	p.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(localtest.Deadline(time.Minute))
 	for {
 		r := p.run()
 		if holds(r) {
 			return r
 		}
 		if time.Now().After(deadline) {
-			p.Fatalf("waited in vain until %s:\n%s", what, r.Table())
+			p.Fatalf("%s:\n%s", localtest.Late(time.Minute, what), r.Table())
 		}
 	}
 }
@@ -156,16 +157,11 @@ func (p *place) drain(queue string) {
 		n -= len(taken)
 	}
 	must(p, consumer.Close())
-	for deadline := time.Now().Add(time.Minute); ; {
+	localtest.Eventually(p, time.Minute, queue+" is drained", func() bool {
 		n, _, err := p.session.Depth(queue)
 		must(p, err)
-		if n == 0 {
-			return
-		}
-		if time.Now().After(deadline) {
-			p.Fatalf("%s is not drained", queue)
-		}
-	}
+		return n == 0
+	})
 }
 
 // figures makes up what the management API says is in the ledger's hand, look by look.

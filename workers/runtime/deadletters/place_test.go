@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
@@ -184,13 +185,7 @@ func idsOf(events []event.Any) []string {
 
 func (p *place) soon(what string, holds func() bool) {
 	p.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for !holds() {
-		if time.Now().After(deadline) {
-			p.Fatalf("waited in vain: %s", what)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	localtest.Eventually(p, 30*time.Second, what, holds)
 }
 
 // count reads a number by SQL.

@@ -23,9 +23,6 @@ const spare = 2 << 20
 // TestMemorySurvey reads a file whose rows do not fit the sorter's memory: what is in use at its end is what was in
 // use early on. Not parallel, because the heap is everybody's.
 func TestMemorySurvey(t *testing.T) {
-	if testing.Short() {
-		t.Skip("reads a long file")
-	}
 	const rows = 5 * extsort.DefaultRunLength / 2
 	file, m := generatedTill(t, rows)
 	var early, late int64
@@ -64,9 +61,6 @@ func TestMemorySurvey(t *testing.T) {
 
 // TestMemoryRun imports a file of many batches: what is in use near its end is what was in use near its beginning.
 func TestMemoryRun(t *testing.T) {
-	if testing.Short() {
-		t.Skip("imports a long file")
-	}
 	const rows = 60_000
 	file, m := generatedTill(t, rows)
 	var tenth, ninetieth int64

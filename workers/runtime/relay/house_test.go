@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
@@ -179,8 +180,8 @@ func (r *running) end() {
 	r.stop()
 	select {
 	case <-r.done:
-	case <-time.After(patience):
-		r.h.Error("the relay does not end")
+	case <-time.After(localtest.Deadline(patience)):
+		r.h.Error(localtest.Late(patience, "the relay ends"))
 	}
 }
 
@@ -219,16 +220,7 @@ func (h *house) passed() bool {
 
 func (h *house) soon(what string, holds func() bool) {
 	h.Helper()
-	deadline := time.After(patience)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			h.Fatalf("waited in vain: %s", what)
-		}
-	}
+	localtest.Eventually(h, patience, what, holds)
 }
 
 func (h *house) must(err error) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
@@ -87,7 +88,7 @@ func (h *house) claim(consumer string, events []event.Any) {
 // take takes n messages from a queue.
 func (h *house) take(queue string, n int) []rabbitmq.Delivery {
 	h.Helper()
-	ctx, cancel := context.WithTimeout(h.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(h.Context(), localtest.Deadline(20*time.Second))
 	defer cancel()
 	consumer, err := h.session.Consume(queue, "test."+uuid.NewString(), 1000)
 	h.must(err)

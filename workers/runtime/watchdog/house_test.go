@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
@@ -153,7 +154,7 @@ func (h *house) take(consumer string, n int, handled bool) []string {
 	c, err := h.session.Consume(topology.QueueName(consumer), "test."+uuid.NewString(), 1000)
 	h.must(err)
 	defer func() { _ = c.Close() }()
-	ctx, cancel := context.WithTimeout(h.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(h.Context(), localtest.Deadline(time.Minute))
 	defer cancel()
 	var ids []string
 	var claimed []uuid.UUID
@@ -255,16 +256,7 @@ func (g *guard) over(kind watchdog.Kind) {
 
 func (h *house) soon(what string, holds func() bool) {
 	h.Helper()
-	deadline := time.After(time.Minute)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			h.Fatalf("waited in vain: %s", what)
-		}
-	}
+	localtest.Eventually(h, time.Minute, what, holds)
 }
 
 func (h *house) must(err error) {

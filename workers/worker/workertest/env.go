@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
@@ -123,7 +124,7 @@ func (env *Env) Send(messages ...rabbitmq.Message) {
 func (env *Env) Receive(queue string, n int) []rabbitmq.Delivery {
 	env.Helper()
 	env.open()
-	ctx, cancel := context.WithTimeout(env.Context(), Timeout)
+	ctx, cancel := context.WithTimeout(env.Context(), localtest.Deadline(Timeout))
 	defer cancel()
 	consumer, err := env.session.Consume(queue, fmt.Sprintf("receive.%s.%d", queue, time.Now().UnixNano()), 100)
 	env.Must(err)

@@ -1,0 +1,62 @@
+package localtest
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+// Eventually asks again after a time that grows with what it has waited, so that its questions do not slow down what
+// takes long.
+const (
+	firstPoll   = 5 * time.Millisecond
+	longestPoll = 25 * time.Millisecond
+)
+
+// Eventually waits until holds does, for Deadline(d), and ends the test with one line when it does not.
+func Eventually(t testing.TB, d time.Duration, what string, holds func() bool) {
+	t.Helper()
+	if !Holds(d, holds) {
+		t.Fatal(Late(d, what))
+	}
+}
+
+// Holds waits until holds does, for Deadline(d), and reports whether it did. It asks once more when the time is over,
+// so that a process that stood still for all of it gets an answer.
+func Holds(d time.Duration, holds func() bool) bool {
+	began := time.Now()
+	deadline := began.Add(Deadline(d))
+	for {
+		over := time.Now().After(deadline)
+		if holds() {
+			return true
+		}
+		if over {
+			return false
+		}
+		time.Sleep(min(max(firstPoll, time.Since(began)/20), longestPoll))
+	}
+}
+
+// Receive waits for a value of a channel, or its end, for Deadline(d), and ends the test with one line when nothing
+// comes.
+func Receive[T any](t testing.TB, d time.Duration, what string, from <-chan T) T {
+	t.Helper()
+	timer := time.NewTimer(Deadline(d))
+	defer timer.Stop()
+	select {
+	case value := <-from:
+		return value
+	case <-timer.C:
+	}
+	t.Fatal(Late(d, what))
+	panic("not reached")
+}
+
+// Context ends after Deadline(d), or with the test.
+func Context(t testing.TB, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), Deadline(d))
+	t.Cleanup(cancel)
+	return ctx
+}
