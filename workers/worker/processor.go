@@ -91,11 +91,7 @@ func (p processor) process(ctx context.Context, messages []message) (done outcom
 	if err != nil {
 		return outcome{}, err
 	}
-	failpoint.Hit("worker.handled")
-	if err := tx.emit(ctx); err != nil {
-		return outcome{}, err
-	}
-	if err := tx.commit(); err != nil {
+	if err := finish(ctx, tx); err != nil {
 		return outcome{}, err
 	}
 	return outcome{handled, tx.emitted}, nil
@@ -175,11 +171,7 @@ func (p processor) inTx(ctx context.Context, cause event.Envelope, do func(tx *T
 	if err != nil {
 		return outcome{}, err
 	}
-	failpoint.Hit("worker.handled")
-	if err := tx.emit(ctx); err != nil {
-		return outcome{}, err
-	}
-	if err := tx.commit(); err != nil {
+	if err := finish(ctx, tx); err != nil {
 		return outcome{}, err
 	}
 	return outcome{handled, tx.emitted}, nil
@@ -242,4 +234,13 @@ func (w Worker) Handle(ctx context.Context, db *store.DB, deliveries ...rabbitmq
 		emitted = append(emitted, done.emitted...)
 	}
 	return emitted, nil
+}
+
+// finish appends what the handlers emitted and commits it with their effects and the inbox rows.
+func finish(ctx context.Context, tx *Tx) error {
+	failpoint.Hit("worker.handled")
+	if err := tx.emit(ctx); err != nil {
+		return err
+	}
+	return tx.commit()
 }

@@ -182,7 +182,7 @@ func (r *Relay) publish(ctx context.Context, publisher *rabbitmq.Publisher, p *p
 	events := p.Events
 	sent, err := pipeline.Publish(ctx, publisher, len(events), func(i int) (rabbitmq.Message, error) {
 		if i > 0 {
-			failpoint.Hit("relay.publishing")
+			publishing()
 		}
 		if e := &events[i]; e.Type.RoutingKey() == "" {
 			err := r.markUnpublishable(ctx, e, fmt.Errorf("type %s has no routing key", e.Type))
@@ -196,11 +196,14 @@ func (r *Relay) publish(ctx context.Context, publisher *rabbitmq.Publisher, p *p
 		return nil, fmt.Errorf("publishing event %s: %w", events[len(sent)].EventID, err)
 	}
 	if len(events) > 0 {
-		failpoint.Hit("relay.publishing")
+		publishing()
 	}
 	failpoint.Hit("relay.published")
 	return sent, nil
 }
+
+// publishing is the step after each event of a page: a crash there leaves the page published in part.
+func publishing() { failpoint.Hit("relay.publishing") }
 
 // message is an event as it goes to an exchange. Events that external publishers may also send carry x-relayed, so
 // that a consumer can skip relayed copies.
