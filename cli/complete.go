@@ -161,7 +161,7 @@ func flagValues(name string) (found []candidate, files bool) {
 		for _, name := range deadletters.DeadNames() {
 			found = append(found, candidate{text: topology.DeadQueueName(name)})
 		}
-	case "type":
+	case "type", "on":
 		for _, t := range event.Types() {
 			found = append(found, candidate{text: string(t)})
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/extension"
 )
 
 func MigrateCommand() *cli.Command {
@@ -47,6 +48,13 @@ func migrateUp(cctx *cli.Context) error {
 	}
 	if err := eventlog.EnsurePartitions(cctx.Context, db); err != nil {
 		return err
+	}
+	ofModules, err := extension.MigrateRegistered(cctx.Context, db)
+	if err != nil {
+		return err
+	}
+	if ofModules > 0 {
+		terminal.Say(cctx, "applied %d steps of this program's own schemas", ofModules)
 	}
 	if len(done) == 0 {
 		terminal.Say(cctx, "the schema is up to date")

@@ -65,7 +65,16 @@ type InFlight struct{ What string }
 
 func (f InFlight) Error() string { return f.What }
 
+// Process is the error of a process that ended before its work was done; its exit code becomes that of the command.
+type Process struct {
+	Code int
+	Text string
+}
+
+func (p Process) Error() string { return p.Text }
+
 func CodeOf(err error) int {
+	var process Process
 	var bad usageError
 	var wrong ConfigError
 	var found Findings
@@ -80,6 +89,8 @@ func CodeOf(err error) int {
 		return false
 	}
 	switch {
+	case errors.As(err, &process):
+		return process.Code
 	case errors.As(err, &bad):
 		return WrongUsage
 	case errors.As(err, &found):

@@ -13,6 +13,7 @@ import (
 	"github.com/composerp/composerp/deploy/local"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/extension"
 )
 
 // private are servers that this process started, if any.
@@ -68,6 +69,9 @@ func prepare(ctx context.Context, at settings.Endpoints, log *slog.Logger) error
 	}
 	defer db.Close()
 	if _, err := store.Migrate(ctx, db); err != nil {
+		return err
+	}
+	if _, err := extension.MigrateRegistered(ctx, db); err != nil {
 		return err
 	}
 	if err := eventlog.EnsurePartitions(ctx, db); err != nil {

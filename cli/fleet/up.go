@@ -1,16 +1,12 @@
 package fleet
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -27,6 +23,10 @@ func UpFlags() []cli.Flag {
 	return settings.FleetFlags(&cli.BoolFlag{Name: flagFresh, Usage: "delete the data of the private servers first"})
 }
 
+func upCommandFlags() []cli.Flag {
+	return append([]cli.Flag{&cli.BoolFlag{Name: flagDetach, Usage: "run in the background: return when the fleet is ready, log to up.log in --dir"}}, UpFlags()...)
+}
+
 func UpCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "up",
@@ -34,11 +34,16 @@ func UpCommand() *cli.Command {
 		Description: "Runs the ticker, the relay and every worker. With COMPOSERP_DATABASE_URL and COMPOSERP_AMQP_URL set it\n" +
 			"uses those servers. Without, it starts a PostgreSQL and a RabbitMQ of its own from the installed programs,\n" +
 			"on loopback, with their data under .composerp/, and stops them when it ends. It migrates the database and\n" +
-			"applies the topology. SIGTERM finishes what is in hand; a second one leaves at once; neither loses anything.",
-		Flags: UpFlags(),
+			"applies the topology. SIGTERM finishes what is in hand; a second one leaves at once; neither loses anything.\n" +
+			"It prints the URLs that clients need; passwords only of its own servers. With --detach it goes on in the\n" +
+			"background; `composerp down` stops it.",
+		Flags: upCommandFlags(),
 		Action: func(cctx *cli.Context) error {
 			if err := settings.NoArguments(cctx); err != nil {
 				return err
+			}
+			if cctx.Bool(flagDetach) {
+				return detach(cctx)
 			}
 			return Up(cctx, func(context.Context, *Running) error { return nil })
 		},
@@ -50,6 +55,7 @@ type Running struct {
 	settings.Endpoints
 	state   settings.State
 	console io.Writer
+	private bool // the servers are this process's own
 }
 
 // errDone ends an `up` that has nothing more to do.
@@ -100,7 +106,7 @@ func Up(cctx *cli.Context, then func(ctx context.Context, r *Running) error) err
 // stay runs the fleet and then, and says where it is as long as it is there.
 func stay(cctx *cli.Context, f *fleet, own private, then func(ctx context.Context, r *Running) error) error {
 	dir := cctx.String(settings.FlagDir)
-	r := &Running{Endpoints: f.at, console: cctx.App.Writer, state: settings.State{
+	r := &Running{Endpoints: f.at, console: cctx.App.Writer, private: own.servers != nil, state: settings.State{
 		PID: os.Getpid(), DatabaseURL: f.at.Database, AMQPURL: f.at.AMQP, ManagementURL: f.at.Management,
 		MetricsURL: "http://" + f.metrics.Addr().String() + "/metrics", StartedAt: time.Now().UTC()}}
 	if err := r.state.Save(dir); err != nil {
@@ -126,7 +132,11 @@ func stay(cctx *cli.Context, f *fleet, own private, then func(ctx context.Contex
 		case <-ctx.Done():
 			return nil
 		}
-		r.announce(cctx.App.Version)
+		r.state.Ready = true
+		if err := r.state.Save(dir); err != nil {
+			return err
+		}
+		announce(r.console, cctx.App.Version, r.state, r.private, "Ctrl-C here, or `composerp down`")
 		if err := then(ctx, r); err != nil && ctx.Err() == nil {
 			return err
 		}
@@ -147,26 +157,4 @@ func alreadyUp(dir string) error {
 		return fmt.Errorf("composerp is %w in %s and still starting", settings.ErrUp, dir)
 	}
 	return fmt.Errorf("composerp is %w in %s as process %d, since %s; `composerp down` stops it", settings.ErrUp, dir, state.PID, state.StartedAt.Local().Format(time.DateTime))
-}
-
-// announce says where everything is.
-func (r *Running) announce(version string) {
-	var text bytes.Buffer // one write: whoever has read the first line can read them all
-	w := tabwriter.NewWriter(&text, 0, 8, 2, ' ', 0)
-	fmt.Fprintf(w, "composerp %s is up\n", version)
-	if u, err := url.Parse(r.Management); err == nil && r.Management != "" {
-		password, _ := u.User.Password()
-		user := u.User.Username()
-		u.User = nil
-		terminal.Row(w, "  management UI", u, fmt.Sprintf("user %s, password %s", user, password))
-	}
-	terminal.Row(w, "  metrics", r.state.MetricsURL)
-	var names []string
-	for _, worker := range workers.Fleet(workers.Config{}) {
-		names = append(names, worker.Name())
-	}
-	terminal.Row(w, "  workers", strings.Join(names, " "))
-	terminal.Row(w, "  stop", "Ctrl-C here, or `composerp down`")
-	w.Flush()
-	_, _ = text.WriteTo(r.console)
 }

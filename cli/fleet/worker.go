@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/newworker"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/rabbitmq"
@@ -30,6 +31,7 @@ func WorkerCommand() *cli.Command {
 					"same queue. The relay must run somewhere: `composerp relay`, or `composerp up`.",
 				Flags: settings.FleetFlags(), Action: workerRun,
 			},
+			newworker.Command(),
 		},
 	}
 }

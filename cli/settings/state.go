@@ -22,6 +22,8 @@ type State struct {
 	ManagementURL string    `json:"managementUrl,omitempty"`
 	MetricsURL    string    `json:"metricsUrl,omitempty"`
 	StartedAt     time.Time `json:"startedAt"`
+	// Ready is true once every worker consumes.
+	Ready bool `json:"ready,omitempty"`
 }
 
 const (

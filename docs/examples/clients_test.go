@@ -107,16 +107,24 @@ type fleet struct {
 	*testing.T
 	program    string
 	env        []string
+	database   string
 	broker     *url.URL
 	management *url.URL
 }
 
 func startFleet(t *testing.T) *fleet {
 	t.Helper()
-	f := &fleet{T: t, program: filepath.Join(t.TempDir(), "composerp")}
-	if out, err := exec.Command("go", "build", "-o", f.program, "../../cli/composerp").CombinedOutput(); err != nil {
+	program := filepath.Join(t.TempDir(), "composerp")
+	if out, err := exec.Command("go", "build", "-o", program, "../../cli/composerp").CombinedOutput(); err != nil {
 		t.Fatalf("building composerp: %v\n%s", err, out)
 	}
+	return startProgram(t, program)
+}
+
+// startProgram runs `up` of a program that is composerp, or is made with cli.Main.
+func startProgram(t *testing.T, program string) *fleet {
+	t.Helper()
+	f := &fleet{T: t, program: program, database: storetest.URL(t)}
 	address := rabbitmqtest.Vhost(t).URLs[0]
 	var err error
 	if f.broker, err = url.Parse(address); err != nil {
@@ -130,7 +138,7 @@ func startFleet(t *testing.T) *fleet {
 			f.env = append(f.env, v)
 		}
 	}
-	f.env = append(f.env, "COMPOSERP_DATABASE_URL="+storetest.URL(t), "COMPOSERP_AMQP_URL="+address,
+	f.env = append(f.env, "COMPOSERP_DATABASE_URL="+f.database, "COMPOSERP_AMQP_URL="+address,
 		"COMPOSERP_MANAGEMENT_URL="+f.management.String(), "COMPOSERP_METRICS_ADDR=127.0.0.1:0", "COMPOSERP_DIR="+t.TempDir())
 	f.start(t, nil, f.program, "up").wait(t, " is up")
 	return f

@@ -116,3 +116,25 @@ func TestASchemasNameIsChecked(t *testing.T) {
 		}
 	}
 }
+
+// The schemas of a program's modules are migrated together, and only once.
+func TestRegisteredSchemasAreMigrated(t *testing.T) {
+	t.Parallel()
+	db := storetest.DB(t)
+	extension.Register("stamps", files)
+	for _, want := range []int{1, 0} {
+		if n, err := extension.MigrateRegistered(t.Context(), db); err != nil || n != want {
+			t.Errorf("%d files were applied, want %d: %v", n, want, err)
+		}
+	}
+	storetest.Must(t, db.InTx(t.Context(), func(tx store.Tx) error {
+		_, err := extension.Exec(t.Context(), tx, `INSERT INTO stamps.points (customer, n) VALUES ('ada', 1)`)
+		return err
+	}))
+	defer func() {
+		if recover() == nil {
+			t.Error("a schema was registered twice")
+		}
+	}()
+	extension.Register("stamps", files)
+}
