@@ -105,7 +105,7 @@ func breakages(h *history) []breakage {
 		{"an order was forgotten", `WITH l AS (DELETE FROM purchase_order_line) DELETE FROM on_order_booking`, nil, "orders", "B at shop"},
 		{"replenishment has missed a movement", `UPDATE replenishment_state SET sequence = sequence - 1 WHERE location_id = 'depot'`, nil, "planned", "acme/A/depot"},
 		{"planners are shown another order", `UPDATE stock_supply SET on_order = 0`, nil, "on order", "acme/B/shop has 0 on order"},
-		{"an order is not with its supplier", `DELETE FROM dispatch`, nil, "sent", "was never heard of by procurement"},
+		{"an order is not with its supplier", `DELETE FROM dispatch`, nil, "sent", "is unknown to procurement"},
 		{"an order was sent before it was approved", `UPDATE purchase_order SET status = 'PENDING', decided_by = '', decided_at = NULL`, nil, "sent", "awaits a decision"},
 		{"a lot holds too much", `UPDATE lot SET quantity = quantity + 1 WHERE location_id = 'depot'`, nil, "lots", "acme/A/depot has 5 in lots"},
 	}
