@@ -106,6 +106,27 @@ func TestEncodeLeavesThePayloadAlone(t *testing.T) {
 	}
 }
 
+// TestEmptyOptionalList: an empty list is the same as an absent one, to Encode and to Decode.
+func TestEmptyOptionalList(t *testing.T) {
+	t.Parallel()
+	body := strings.Replace(string(readExample(t, "SHELF_INSPECTED")), `"days": [
+      "2026-02-09"
+    ]`, `"days": []`, 1)
+	a, err := Decode([]byte(body))
+	if err != nil || !strings.Contains(body, `"days": []`) {
+		t.Fatal(err)
+	}
+	p := a.Payload.(shelfInspected)
+	if p.Days != nil {
+		t.Errorf("the empty list is read as %#v", p.Days)
+	}
+	p.Days = []Date{}
+	made, err := Encode(a.Envelope, p)
+	if err != nil || strings.Contains(string(made.Body), "days") || !reflect.DeepEqual(made.Payload, a.Payload) {
+		t.Errorf("read\n%+v\nmade\n%+v, %v", a.Payload, made.Payload, err)
+	}
+}
+
 // The types below have a wrong declaration each, except fine.
 type (
 	wrongName struct{ A string }
