@@ -2,6 +2,7 @@ package event
 
 import (
 	"fmt"
+	"math/big"
 	"reflect"
 	"strings"
 	"sync"
@@ -136,7 +137,9 @@ type (
 	wrongType struct {
 		A float64 `json:"a"`
 	}
-	wrongHidden  struct{ a string } //nolint:unused // It must be refused.
+	wrongHidden struct {
+		A big.Int `json:"a"`
+	}
 	wrongPointer struct {
 		A *Decimal `json:"a"`
 	}
@@ -194,7 +197,7 @@ func TestRegisterRefuses(t *testing.T) {
 		{Register[wrongName], good, `the payload event.wrongName: field A of event.wrongName: want a json tag with a name such as itemId, got ""`},
 		{Register[wrongCase], good, `field A of event.wrongCase: want a json tag with a name such as itemId, got "A"`},
 		{Register[wrongType], good, `field A of event.wrongType: a float64 cannot be a field of an event; there are string, bool, int64,`},
-		{Register[wrongHidden], good, `field a of event.wrongHidden: want an exported field with a name`},
+		{Register[wrongHidden], good, `field A of event.wrongHidden: field neg of big.Int: want an exported field with a name`},
 		{Register[wrongPointer], good, `field A of event.wrongPointer: want omitempty: a nil pointer cannot be written`},
 		{Register[wrongOmit], good, `field A of event.wrongOmit: want omitzero in the json tag: omitempty does nothing here`},
 		{Register[wrongOption], good, `field A of event.wrongOption: the json tag's "string" does not suit this field`},
