@@ -109,27 +109,45 @@ func TestEveryTypeIsComplete(t *testing.T) {
 	}
 }
 
-// TestTagsAndFieldsAgree compares the writer's JSON with that of encoding/json, which prints payloads elsewhere.
+// TestTagsAndFieldsAgree compares the writer's JSON with that of encoding/json, which prints payloads elsewhere: for
+// the examples, and for the examples without their optional fields.
 func TestTagsAndFieldsAgree(t *testing.T) {
 	t.Parallel()
 	for _, typ := range event.Types() {
 		a := golden(t, typ)
-		made, err := event.Encode(a.Envelope, a.Payload)
-		if err != nil {
-			t.Fatal(err)
-		}
-		byTags, err := json.Marshal(struct {
-			event.Envelope
-			Payload event.Payload `json:"payload"`
-		}{made.Envelope, made.Payload})
-		if err != nil {
-			t.Fatal(err)
-		}
-		// The order differs: encoding/json writes the metadata before the payload.
-		if got, want := sortKeys(t, made.Body), sortKeys(t, byTags); got != want {
-			t.Errorf("%s: fields write\n%s\ntags write\n%s", typ, got, want)
+		for _, p := range []event.Payload{a.Payload, withoutOptional(a.Payload)} {
+			made, err := event.Encode(a.Envelope, p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			byTags, err := json.Marshal(struct {
+				event.Envelope
+				Payload event.Payload `json:"payload"`
+			}{made.Envelope, made.Payload})
+			if err != nil {
+				t.Fatal(err)
+			}
+			// The order differs: encoding/json writes the metadata before the payload.
+			if got, want := sortKeys(t, made.Body), sortKeys(t, byTags); got != want {
+				t.Errorf("%s: fields write\n%s\ntags write\n%s", typ, got, want)
+			}
+			if back, err := event.DecodeOutside(made.Body); err != nil || !reflect.DeepEqual(back, made) {
+				t.Errorf("%s: Encode returned\n%+v\nDecodeOutside\n%+v, %v", typ, made, back, err)
+			}
 		}
 	}
+}
+
+// withoutOptional returns a copy of a payload whose optional fields are zero.
+func withoutOptional(p event.Payload) event.Payload {
+	v := reflect.New(reflect.TypeOf(p)).Elem()
+	v.Set(reflect.ValueOf(p))
+	for f, value := range v.Fields() {
+		if strings.Contains(f.Tag.Get("json"), ",omit") {
+			value.SetZero()
+		}
+	}
+	return v.Interface().(event.Payload)
 }
 
 func sortKeys(t *testing.T, body []byte) string {

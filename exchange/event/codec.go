@@ -226,7 +226,7 @@ func (r *reader) payload(e *entry, next int32) (Payload, int32) {
 func lookup(t Type) (*entry, *FieldError) {
 	e, ok := known.Load().byType[t]
 	if !ok {
-		return nil, &FieldError{Field: "eventType", Problem: "unknown type " + quote(string(t)), kind: ErrUnknownType}
+		return nil, &FieldError{Field: "eventType", Problem: "unknown type " + quote(string(t))}
 	}
 	return e, nil
 }

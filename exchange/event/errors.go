@@ -2,9 +2,6 @@ package event
 
 import "errors"
 
-// ErrUnknownType means that the catalogue lacks the event's type.
-var ErrUnknownType = errors.New("unknown event type")
-
 // ErrTooLarge means that the body has more than MaxBody bytes.
 var ErrTooLarge = errors.New("event too large")
 
@@ -26,7 +23,7 @@ func (e *FieldError) Error() string {
 	return e.Field + ": " + e.Problem
 }
 
-// Unwrap returns ErrUnknownType or ErrTooLarge when the problem is one of these, else nil.
+// Unwrap returns ErrTooLarge when that is the problem, else nil.
 func (e *FieldError) Unwrap() error { return e.kind }
 
 // within prefixes the error's field with the name of the object or list that holds it. It changes the error.

@@ -104,7 +104,7 @@ func checkDate(s string) string {
 
 // checkID checks the bounds of an opaque id.
 func checkID(s string) string {
-	if s == "" || len(s) > maxID || strings.IndexFunc(s, control) >= 0 || !utf8.ValidString(s) {
+	if s == "" || len(s) > maxID || !clean(s, "") {
 		return wantID
 	}
 	return ""
@@ -112,11 +112,25 @@ func checkID(s string) string {
 
 // checkText refuses control characters: PostgreSQL cannot store NUL, and terminals interpret others.
 func checkText(s string) string {
-	refused := func(r rune) bool { return control(r) && r != '\t' && r != '\n' }
-	if strings.IndexFunc(s, refused) >= 0 || !utf8.ValidString(s) {
+	if !clean(s, "\t\n") {
 		return wantText
 	}
 	return ""
+}
+
+// clean reports whether s is UTF-8 without control characters other than those allowed. Most texts are ASCII, which
+// needs no decoding.
+func clean(s, allowed string) bool {
+	refused := func(r rune) bool { return control(r) && !strings.ContainsRune(allowed, r) }
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return utf8.ValidString(s) && strings.IndexFunc(s, refused) < 0
+		}
+		if refused(rune(s[i])) {
+			return false
+		}
+	}
+	return true
 }
 
 func control(r rune) bool { return r < ' ' || 0x7f <= r && r <= 0x9f }

@@ -122,10 +122,7 @@ func (p *parser) object(index int32) {
 		if p.err != nil {
 			return
 		}
-		if names = p.once(index, key, members, names); p.err == nil && names != nil {
-			names[key] = struct{}{}
-		}
-		if p.err != nil {
+		if names = p.once(index, key, members, names); p.err != nil {
 			p.err.Problem += ", the second time at " + position(p.s, at)
 			return
 		}
@@ -142,25 +139,26 @@ func (p *parser) object(index int32) {
 }
 
 // once fails when the object already has a member of that name. Beyond a few members it uses a set of their names, so
-// that the time does not grow with the square of their number.
+// that the time does not grow with the square of their number. It returns that set, or nil.
 func (p *parser) once(object int32, key string, members int, names map[string]struct{}) map[string]struct{} {
-	d := p.doc
+	nodes := p.doc.nodes
+	if names == nil && members == fewMembers {
+		names = make(map[string]struct{}, 2*fewMembers)
+		for c := object + 1; c < int32(len(nodes)); c = nodes[c].next {
+			names[nodes[c].key] = struct{}{}
+		}
+	}
 	twice := false
 	if names != nil {
 		_, twice = names[key]
+		names[key] = struct{}{}
 	} else {
-		if members == fewMembers {
-			names = make(map[string]struct{}, 2*fewMembers)
-		}
-		for c := object + 1; c < int32(len(d.nodes)); c = d.nodes[c].next {
-			twice = twice || d.nodes[c].key == key
-			if names != nil {
-				names[d.nodes[c].key] = struct{}{}
-			}
+		for c := object + 1; c < int32(len(nodes)) && !twice; c = nodes[c].next {
+			twice = nodes[c].key == key
 		}
 	}
 	if twice {
-		p.err = &FieldError{Field: joinPath(d.path(object), key), Problem: "given twice"}
+		p.err = &FieldError{Field: joinPath(p.doc.path(object), key), Problem: "given twice"}
 	}
 	return names
 }

@@ -8,22 +8,25 @@ import (
 
 // string reads a string and returns its content, which is a part of the text when it has no escapes.
 func (p *parser) string() string {
-	p.i++
-	start := p.i
-	for p.i < len(p.s) {
-		switch c := p.s[p.i]; {
-		case c == '"':
+	text, start := p.s, p.i+1
+	for i := start; i < len(text); i++ {
+		c := text[i]
+		if c >= ' ' && c != '"' && c != '\\' {
+			continue
+		}
+		p.i = i
+		switch c {
+		case '"':
 			p.i++
-			return p.s[start : p.i-1]
-		case c == '\\':
+			return text[start:i]
+		case '\\':
 			return p.escaped(start)
-		case c < ' ':
+		default:
 			p.fail("a control character (%#02x) in a string must be escaped", c)
 			return ""
-		default:
-			p.i++
 		}
 	}
+	p.i = len(text)
 	p.fail("the text ends in the middle of a string")
 	return ""
 }

@@ -2,6 +2,7 @@ package event
 
 import (
 	"fmt"
+	"math/big"
 	"reflect"
 	"strings"
 	"sync"
@@ -106,6 +107,27 @@ func TestEncodeLeavesThePayloadAlone(t *testing.T) {
 	}
 }
 
+// TestEmptyOptionalList: an empty list is the same as an absent one, to Encode and to Decode.
+func TestEmptyOptionalList(t *testing.T) {
+	t.Parallel()
+	body := strings.Replace(string(readExample(t, "SHELF_INSPECTED")), `"days": [
+      "2026-02-09"
+    ]`, `"days": []`, 1)
+	a, err := Decode([]byte(body))
+	if err != nil || !strings.Contains(body, `"days": []`) {
+		t.Fatal(err)
+	}
+	p := a.Payload.(shelfInspected)
+	if p.Days != nil {
+		t.Errorf("the empty list is read as %#v", p.Days)
+	}
+	p.Days = []Date{}
+	made, err := Encode(a.Envelope, p)
+	if err != nil || strings.Contains(string(made.Body), "days") || !reflect.DeepEqual(made.Payload, a.Payload) {
+		t.Errorf("read\n%+v\nmade\n%+v, %v", a.Payload, made.Payload, err)
+	}
+}
+
 // The types below have a wrong declaration each, except fine.
 type (
 	wrongName struct{ A string }
@@ -115,7 +137,9 @@ type (
 	wrongType struct {
 		A float64 `json:"a"`
 	}
-	wrongHidden  struct{ a string } //nolint:unused // It must be refused.
+	wrongHidden struct {
+		A big.Int `json:"a"`
+	}
 	wrongPointer struct {
 		A *Decimal `json:"a"`
 	}
@@ -173,7 +197,7 @@ func TestRegisterRefuses(t *testing.T) {
 		{Register[wrongName], good, `the payload event.wrongName: field A of event.wrongName: want a json tag with a name such as itemId, got ""`},
 		{Register[wrongCase], good, `field A of event.wrongCase: want a json tag with a name such as itemId, got "A"`},
 		{Register[wrongType], good, `field A of event.wrongType: a float64 cannot be a field of an event; there are string, bool, int64,`},
-		{Register[wrongHidden], good, `field a of event.wrongHidden: want an exported field with a name`},
+		{Register[wrongHidden], good, `field A of event.wrongHidden: field neg of big.Int: want an exported field with a name`},
 		{Register[wrongPointer], good, `field A of event.wrongPointer: want omitempty: a nil pointer cannot be written`},
 		{Register[wrongOmit], good, `field A of event.wrongOmit: want omitzero in the json tag: omitempty does nothing here`},
 		{Register[wrongOption], good, `field A of event.wrongOption: the json tag's "string" does not suit this field`},

@@ -37,6 +37,9 @@ func (w *writer) fields(fields []field, v reflect.Value) *FieldError {
 		f := &fields[i]
 		x := v.Field(f.index)
 		if f.omit && isZero(f, x) {
+			if f.kind == listField {
+				x.SetZero() // an empty list is read as nil
+			}
 			continue
 		}
 		w.member(f.member)
