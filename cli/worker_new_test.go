@@ -1,7 +1,7 @@
 package cli_test
 
 import (
-	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"io/fs"
 	"os"
@@ -17,12 +17,13 @@ import (
 // sourceTree is a copy of the repository's Go code, in which a test may write.
 type sourceTree struct {
 	*testing.T
-	root string
+	root   string
+	before map[string][sha256.Size]byte // the files as they were copied
 }
 
 func newSourceTree(t *testing.T) sourceTree {
 	t.Helper()
-	s := sourceTree{t, t.TempDir()}
+	s := sourceTree{T: t, root: t.TempDir()}
 	for _, folder := range []string{"exchange", "store", "workers", "deploy", "cli"} {
 		if err := os.CopyFS(filepath.Join(s.root, folder), os.DirFS(filepath.Join("..", folder))); err != nil {
 			t.Fatal(err)
@@ -35,6 +36,7 @@ func newSourceTree(t *testing.T) sourceTree {
 		}
 		s.write(name, text)
 	}
+	s.before = s.sums()
 	return s
 }
 
@@ -55,29 +57,33 @@ func (s sourceTree) goes(args ...string) {
 	}
 }
 
-// changed are the files that differ from the repository's.
-func (s sourceTree) changed() (names []string) {
+// sums are the hashes of all files.
+func (s sourceTree) sums() map[string][sha256.Size]byte {
 	s.Helper()
-	err := filepath.WalkDir(s.root, func(path string, d fs.DirEntry, err error) error {
+	sums := map[string][sha256.Size]byte{}
+	err := fs.WalkDir(os.DirFS(s.root), ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		name, err := filepath.Rel(s.root, path)
-		if err != nil {
-			return err
-		}
-		now, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		if before, err := os.ReadFile(filepath.Join("..", name)); err != nil || !bytes.Equal(before, now) {
-			names = append(names, name)
-		}
-		return nil
+		text, err := os.ReadFile(filepath.Join(s.root, name))
+		sums[name] = sha256.Sum256(text)
+		return err
 	})
 	if err != nil {
 		s.Fatal(err)
 	}
+	return sums
+}
+
+// changed are the files that were written since the copy was made.
+func (s sourceTree) changed() (names []string) {
+	s.Helper()
+	for name, sum := range s.sums() {
+		if before, copied := s.before[name]; !copied || before != sum {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
 	return names
 }
 
