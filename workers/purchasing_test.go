@@ -16,7 +16,7 @@ import (
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-// counter is a shop whose tills, ledger, replenishment and approval hear each other at once, without a broker.
+// counter is a shop whose tills, ledger, replenishment and approval get each other's events at once, without a broker.
 type counter struct {
 	testing.TB
 	url     string
@@ -45,15 +45,15 @@ func (c *counter) happens(events ...event.Any) (said []event.Any) {
 	for len(events) > 0 {
 		var next []event.Any
 		for _, w := range c.workers {
-			var heard []event.Any
+			var consumed []event.Any
 			for _, e := range events {
 				for _, typ := range w.Types() {
 					if typ == e.Type {
-						heard = append(heard, e)
+						consumed = append(consumed, e)
 					}
 				}
 			}
-			emitted, err := workertest.Handle(c, c.db, w, heard...)
+			emitted, err := workertest.Handle(c, c.db, w, consumed...)
 			if err != nil {
 				c.Fatal(err)
 			}

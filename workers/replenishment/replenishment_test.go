@@ -45,7 +45,7 @@ func TestWhatIsOrdered(t *testing.T) {
 func TestWithoutARuleNothingIsOrdered(t *testing.T) {
 	t.Parallel()
 	h := newTenant(t)
-	h.wantOrders("", h.counted("cup", "-5"), h.lowStock("cup"), h.ruleChanged("cup"), h.cancelled("nobody's"), h.received("cup", "3", "nobody's"))
+	h.wantOrders("", h.counted("cup", "-5"), h.lowStock("cup"), h.ruleChanged("cup"), h.cancelled("unknown"), h.received("cup", "3", "unknown"))
 	h.wantOnOrder("cup", "0")
 }
 

@@ -18,13 +18,13 @@ import (
 )
 
 func TestAFleetAtRestIsProven(t *testing.T) {
-	p := newPlace(t)
+	p := newEnv(t)
 	r := p.until("every queue is seen", func(r audit.Report) bool { return check(t, r, "stuck").Skipped == "" })
 	if !r.Proven() || failed(r) != "" {
 		t.Errorf("not proven:\n%s", r.Table())
 	}
 	if c := check(t, r, "queues"); !c.OK || c.Count != 3 {
-		t.Errorf("check queues is %+v, want the worker's queue, its rung and the journal's", c)
+		t.Errorf("check queues is %+v, want the worker's queue, its retry and the letters's", c)
 	}
 	if strings.ContainsAny(r.Table(), "✗–") || !strings.Contains(r.Table(), "PROVEN: everything adds up") {
 		t.Errorf("the table reads\n%s", r.Table())
@@ -32,33 +32,33 @@ func TestAFleetAtRestIsProven(t *testing.T) {
 }
 
 func TestAnUnroutedMessageIsAFinding(t *testing.T) {
-	p := newPlace(t)
+	p := newEnv(t)
 	p.send(topology.Events, "nobody.hears")
 	p.expect(p.run(), audit.Findings, "unrouted", topology.Unrouted, "1 message that no worker's queue was bound for")
 }
 
 func TestWhatWaitsIsInFlight(t *testing.T) {
-	p := newPlace(t)
+	p := newEnv(t)
 	p.send(topology.Events, saleKey)
 	p.send(topology.Events, saleKey)
 	p.expect(p.run(), audit.InFlight, "queues", "composerp.ledger", "2 messages and no consumer")
 }
 
-func TestAMessageOnALadderIsInFlight(t *testing.T) {
-	p := newPlace(t)
-	rung := topology.RetryQueueName("ledger", time.Hour)
-	p.send(topology.Retry, rung)
-	p.expect(p.run(), audit.InFlight, "queues", rung, "1 message")
+func TestAMessageInARetryQueueIsInFlight(t *testing.T) {
+	p := newEnv(t)
+	retry := topology.RetryQueueName("ledger", time.Hour)
+	p.send(topology.Retry, retry)
+	p.expect(p.run(), audit.InFlight, "queues", retry, "1 message")
 }
 
-func TestAnUnreadJournalIsInFlight(t *testing.T) {
-	p := newPlace(t)
+func TestAnUnrecordedDeadLetterIsInFlight(t *testing.T) {
+	p := newEnv(t)
 	p.send(topology.Dead, topology.QueueName("ledger"))
 	p.expect(p.run(), audit.InFlight, "queues", topology.DeadLetterLog, "1 message")
 }
 
 func TestAMessageInHandIsInFlight(t *testing.T) {
-	p := newPlace(t)
+	p := newEnv(t)
 	p.send(topology.Events, saleKey)
 	consumer, err := p.session.Consume("composerp.ledger", "test", 1)
 	must(t, err)
@@ -74,7 +74,7 @@ func TestAMessageInHandIsInFlight(t *testing.T) {
 }
 
 func TestAnUnpublishedEventIsInFlight(t *testing.T) {
-	p := newPlace(t)
+	p := newEnv(t)
 	p.admit(true)
 	r := p.run()
 	p.expect(r, audit.InFlight, "published", "", "1 event to be published")
@@ -85,7 +85,7 @@ func TestAnUnpublishedEventIsInFlight(t *testing.T) {
 
 func TestAMessageInMessagesDLXIsAFinding(t *testing.T) {
 	const lost = "composerp.ledger.retry.lost"
-	p := newPlace(t, topology.QueueSpec{Name: lost, Arguments: map[string]any{
+	p := newEnv(t, topology.QueueSpec{Name: lost, Arguments: map[string]any{
 		"x-queue-type": "quorum", "x-message-ttl": int64(1), "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "nowhere",
 		"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish",
 	}})
@@ -94,14 +94,14 @@ func TestAMessageInMessagesDLXIsAFinding(t *testing.T) {
 	p.expect(r, audit.Findings, "stuck", lost, "1 message in messages_dlx")
 }
 
-func TestADeadLetterThatTheJournalNeverHeardOfIsEntered(t *testing.T) {
-	p := newPlace(t)
+func TestAnUnknownDeadLetterIsRecorded(t *testing.T) {
+	p := newEnv(t)
 	dead := topology.DeadQueueName("ledger")
 	p.send(topology.Dead, topology.QueueName("ledger"))
 	p.send(topology.Dead, topology.QueueName("ledger"))
 	p.drain(topology.DeadLetterLog)
-	// Somebody else takes from the queue: nobody can tell now what the journal lacks, and it is not passed.
-	other, err := p.session.Consume(dead, "somebody", 1)
+	// Another consumer takes from the queue: what the dead-letter log lacks cannot be known, and the audit does not pass.
+	other, err := p.session.Consume(dead, "other", 1)
 	must(t, err)
 	_, err = other.Take(t.Context(), 1)
 	must(t, err)
@@ -110,7 +110,7 @@ func TestADeadLetterThatTheJournalNeverHeardOfIsEntered(t *testing.T) {
 	}
 	must(t, other.Close())
 	var said []string
-	p.until("the drained journal is at rest", func(r audit.Report) bool {
+	p.until("the drained dead-letter log is at rest", func(r audit.Report) bool {
 		if c := check(t, r, "dead"); c.Mended != "" {
 			said = append(said, c.Mended)
 		}
@@ -120,17 +120,17 @@ func TestADeadLetterThatTheJournalNeverHeardOfIsEntered(t *testing.T) {
 		t.Errorf("it is said %q, want once %q", said, want)
 	}
 	if n := storetest.Value[int](t, p.url, `SELECT count(*) FROM dead_letter WHERE lies AND consumer = 'ledger'`); n != 2 {
-		t.Errorf("the journal has %d letters, want those in the queue", n)
+		t.Errorf("the log has %d letters, want those in the queue", n)
 	}
-	// Fewer than the journal has: somebody took one away, and may.
+	// Fewer than the log has: one was taken away, which is allowed.
 	p.drain(dead)
 	p.until("the drained queue is at rest", audit.Report.Proven)
 }
 
-// A dead letter goes with its queue. Its event is neither handled nor dead then, whatever the journal says.
-func TestADeadLetterThatWasLostWithItsQueueIsOwedAgain(t *testing.T) {
-	p := newPlace(t)
-	p.owe(t)
+// A dead letter goes with its queue. Its event is neither handled nor dead then, whatever the log says.
+func TestADeadLetterThatWasLostWithItsQueueIsPendingAgain(t *testing.T) {
+	p := newEnv(t)
+	p.pend(t)
 	id, body := storetest.Value[string](t, p.url, `SELECT event_id::text FROM event_log`), storetest.Value[string](t, p.url, `SELECT body FROM event_log`)
 	c, err := p.publisher.Publish(t.Context(), rabbitmq.Message{Exchange: topology.Dead, RoutingKey: topology.QueueName("ledger"), ID: id, Body: []byte(body)})
 	must(t, err)
@@ -150,13 +150,13 @@ func TestADeadLetterThatWasLostWithItsQueueIsOwedAgain(t *testing.T) {
 }
 
 func TestAMissingQueueIsAFinding(t *testing.T) {
-	p := newPlace(t)
+	p := newEnv(t)
 	must(t, p.Management.DeleteQueue(t.Context(), rabbitmqtest.VhostOf(t, p.Broker), "composerp.ledger"))
 	p.expect(p.run(), audit.Findings, "queues", "composerp.ledger", "apply the topology")
 }
 
 func TestTheAuditWaitsForTheFleet(t *testing.T) {
-	p := newPlace(t)
+	p := newEnv(t)
 	p.send(topology.Events, saleKey)
 	p.Wait = time.Minute
 	drained := false
@@ -172,9 +172,9 @@ func TestTheAuditWaitsForTheFleet(t *testing.T) {
 }
 
 // An event that enters the log while the audit looks makes it look again: here
-// nobody publishes it, so it ends in flight and not as a finding.
+// it is not published, so it ends in flight and not as a finding.
 func TestAnEventDuringTheProofIsNoFinding(t *testing.T) {
-	p := newPlace(t)
+	p := newEnv(t)
 	p.Settle = 300 * time.Millisecond
 	p.Wait = 2 * time.Second
 	// The second look is the last one: the event comes after it has looked at the log.
@@ -190,7 +190,7 @@ func TestAnEventDuringTheProofIsNoFinding(t *testing.T) {
 
 // Figures may be some seconds old: those of the first looks prove nothing.
 func TestTheAuditDoesNotTrustTheFirstFigures(t *testing.T) {
-	p := newPlace(t)
+	p := newEnv(t)
 	p.Settle = 1500 * time.Millisecond
 	p.figures(t, func(look int) int { return min(1, look/3) })
 	p.expect(p.run(), audit.InFlight, "hands", "composerp.ledger", "1 message not acknowledged")
@@ -198,15 +198,15 @@ func TestTheAuditDoesNotTrustTheFirstFigures(t *testing.T) {
 
 // A fleet that comes to rest for a moment now and then is not at rest.
 func TestTheFleetMustStayAtRest(t *testing.T) {
-	p := newPlace(t)
+	p := newEnv(t)
 	p.Settle, p.Wait = time.Second, 3*time.Second
 	p.figures(t, func(look int) int { return (look + 1) % 2 })
 	p.expect(p.run(), audit.InFlight, "hands", "composerp.ledger", "1 message not acknowledged")
 }
 
-// An event that comes between two looks and is dealt with at once shows in the log alone.
+// An event that comes between two snapshots and is handled at once shows in the log alone.
 func TestANewEventBeginsTheWaitAnew(t *testing.T) {
-	p := newPlace(t)
+	p := newEnv(t)
 	p.Settle, p.Wait = time.Second, time.Minute
 	looks := 0
 	p.figures(t, func(look int) int {
@@ -222,7 +222,7 @@ func TestANewEventBeginsTheWaitAnew(t *testing.T) {
 }
 
 func TestWhatCannotBeSeenIsSaid(t *testing.T) {
-	refused, err := management.New("http://nobody:wrong@127.0.0.1:1")
+	refused, err := management.New("http://unknown:wrong@127.0.0.1:1")
 	must(t, err)
 	for name, c := range map[string]struct {
 		managementClient *management.Client
@@ -235,7 +235,7 @@ func TestWhatCannotBeSeenIsSaid(t *testing.T) {
 		"no plug-in": {managementThatAnswers(t, http.StatusNotFound, `not found`), "404"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := newPlace(t)
+			p := newEnv(t)
 			p.Management = c.managementClient
 			r := p.run()
 			if !r.Proven() {
@@ -254,7 +254,7 @@ func TestWhatCannotBeSeenIsSaid(t *testing.T) {
 }
 
 func TestAnAuditThatCannotBeMadeIsAnError(t *testing.T) {
-	p := newPlace(t)
+	p := newEnv(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	p.send(topology.Events, saleKey)
 	p.Wait = time.Minute

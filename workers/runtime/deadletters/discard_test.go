@@ -39,7 +39,7 @@ func entries(t testing.TB, text []byte) []deadletters.Entry {
 
 func TestWhatIsDiscardedIsExportedBefore(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	ids := p.zoo()
 	file, synced := &disk{}, 0
 	file.synced = func() {
@@ -80,7 +80,7 @@ func TestWhatIsDiscardedIsExportedBefore(t *testing.T) {
 
 func TestWithoutAnExportNothingIsDiscarded(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	p.zoo()
 	full := errors.New("no space left on device")
 	report, err := p.cfg.Discard(t.Context(), deadletters.Discard{Queue: queue, Export: &disk{full: full}})
@@ -89,13 +89,13 @@ func TestWithoutAnExportNothingIsDiscarded(t *testing.T) {
 	}
 	p.soon("all is back", func() bool { return p.depth(deadQueue) == 6 })
 	if n := p.count(`SELECT count(*) FROM dead_letter WHERE lies`); n != 6 {
-		t.Errorf("%d letters are said to lie there", n)
+		t.Errorf("%d letters are counted as pending", n)
 	}
 }
 
 func TestABodyThatIsNoTextIsExportedByteForByte(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	p.zoo()
 	file := &disk{}
 	_, err := p.cfg.Discard(t.Context(), deadletters.Discard{Queue: queue, Filter: failures.LetterFilter{IDs: []string{"no event"}}, Export: file})

@@ -17,7 +17,7 @@ import (
 )
 
 // zoo sends letters of different kinds to the ledger's dead letters, a minute apart, and gives their events' ids.
-func (p *place) zoo() []string {
+func (p *env) zoo() []string {
 	p.Helper()
 	var ids []string
 	var messages []rabbitmq.Message
@@ -39,14 +39,14 @@ func (p *place) zoo() []string {
 	}
 	garbage := rabbitmq.Message{ID: "no event", Exchange: topology.Dead, RoutingKey: ledgerQueue, Body: []byte("\x00\xff"), Timestamp: noon.Add(-time.Hour)}
 	p.send(append(messages, garbage)...)
-	p.journal()
+	p.record()
 	return append(ids, "no event")
 }
 
-// Every filter, on the journal and on the queue: they choose the same.
+// Every filter, on the dead-letter log and on the queue: they choose the same.
 func TestEveryFilter(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	ids := p.zoo()
 	print := failures.Fingerprint(`item "x": none left of 1`)
 	letterID := func(i int) string {
@@ -74,7 +74,7 @@ func TestEveryFilter(t *testing.T) {
 		"until":                 {failures.LetterFilter{Until: noon.Add(time.Minute)}, []int{5, 0}},
 		"between":               {failures.LetterFilter{Since: noon, Until: noon.Add(2 * time.Minute)}, []int{0, 1}},
 		"ids of an event and of a letter, and a message's": {failures.LetterFilter{IDs: []string{ids[1], letterID(4), ids[5]}}, []int{5, 1, 4}},
-		"nobody": {failures.LetterFilter{Tenant: "nobody"}, nil},
+		"unknown tenant": {failures.LetterFilter{Tenant: "unknown"}, nil},
 	} {
 		var want, listed []string
 		for _, i := range c.want {
@@ -87,7 +87,7 @@ func TestEveryFilter(t *testing.T) {
 			return nil
 		}))
 		if !slices.Equal(listed, want) {
-			t.Errorf("%s: the journal lists %v, want %v", name, listed, want)
+			t.Errorf("%s: the dead-letter log lists %v, want %v", name, listed, want)
 		}
 		chosen := p.chosen(c.of)
 		slices.Sort(want)
@@ -109,7 +109,7 @@ func TestEveryFilter(t *testing.T) {
 	}
 }
 
-func (p *place) listed(of failures.LetterFilter) (ids []string) {
+func (p *env) listed(of failures.LetterFilter) (ids []string) {
 	p.Helper()
 	must(p, failures.EachDeadLetter(p.Context(), p.cfg.DB, of, 0, func(l failures.DeadLetter) error {
 		ids = append(ids, l.MessageID)
@@ -119,7 +119,7 @@ func (p *place) listed(of failures.LetterFilter) (ids []string) {
 }
 
 // chosen are the ids of the messages that a filter chooses in the queue, sorted. They are sent back into it.
-func (p *place) chosen(of failures.LetterFilter) []string {
+func (p *env) chosen(of failures.LetterFilter) []string {
 	p.Helper()
 	report, err := p.cfg.Redrive(p.Context(), deadletters.Redrive{Queue: queue, Pace: fast, Filter: of})
 	must(p, err)
@@ -147,13 +147,13 @@ func (p *place) chosen(of failures.LetterFilter) []string {
 	p.send(again...)
 	must(p, c.Ack(back[len(back)-1]))
 	p.count(`WITH u AS (UPDATE dead_letter SET redriven_at = NULL, redrives = 0 RETURNING 1) SELECT count(*) FROM u`)
-	p.journal()
+	p.record()
 	slices.Sort(ids)
 	return ids
 }
 
-// asItDied is a message put back as it lay among the dead, so that the journal knows it.
-func (p *place) asItDied(d rabbitmq.Delivery) rabbitmq.Message {
+// asItDied is a message put back as it lay among the dead, so that the dead-letter log knows it.
+func (p *env) asItDied(d rabbitmq.Delivery) rabbitmq.Message {
 	m := d.Message
 	m.Exchange, m.RoutingKey = topology.Dead, ledgerQueue
 	if cause, died := m.Headers[rabbitmq.HeaderDiedOf]; died {
@@ -173,7 +173,7 @@ func (p *place) asItDied(d rabbitmq.Delivery) rabbitmq.Message {
 
 func TestListingTouchesNoQueue(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	p.zoo()
 	must(t, p.session.Close()) // the test's own
 	standings, err := p.cfg.Summaries(t.Context(), []string{ledger, "stockview"}, failures.LetterFilter{Tenant: "acme"})
@@ -196,7 +196,7 @@ func TestListingTouchesNoQueue(t *testing.T) {
 
 func TestLettersOfTheVersionBeforeGetFingerprints(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	p.zoo()
 	p.count(`WITH u AS (UPDATE dead_letter SET fingerprint = '' RETURNING 1) SELECT count(*) FROM u`)
 	must(t, failures.FingerprintDeadLetters(t.Context(), p.cfg.DB))
@@ -206,10 +206,10 @@ func TestLettersOfTheVersionBeforeGetFingerprints(t *testing.T) {
 	must(t, failures.FingerprintDeadLetters(t.Context(), p.cfg.DB))
 }
 
-// The pages of a long journal follow each other without a gap, those of one moment too.
-func TestEachOfALongJournal(t *testing.T) {
+// The pages of a long log follow each other without a gap, those of one moment too.
+func TestEachOfALongLog(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	var want []uuid.UUID
 	must(t, p.cfg.DB.InTx(t.Context(), func(tx store.Tx) error {
 		var list []failures.DeadLetter

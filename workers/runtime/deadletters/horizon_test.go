@@ -18,7 +18,7 @@ import (
 )
 
 // generations opens a second generation of the inbox now, and drops the first.
-func (p *place) generations() {
+func (p *env) generations() {
 	p.Helper()
 	if rotated, err := inbox.Rotate(p.Context(), p.cfg.DB, 0); err != nil || !rotated {
 		p.Fatalf("the inbox is not rotated: %v", err)
@@ -28,14 +28,14 @@ func (p *place) generations() {
 }
 
 // tick makes one, as the ticker does.
-func (p *place) tick() {
+func (p *env) tick() {
 	p.Helper()
 	p.exec(`INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq)
 		SELECT max(id) + 1, 1, pg_current_snapshot(), 0, coalesce(pg_sequence_last_value('event_log_seq'), 0) FROM tick`)
 }
 
 // logged is an event from outside that is in the log, and its place there.
-func (p *place) logged() (event.Any, int64) {
+func (p *env) logged() (event.Any, int64) {
 	p.Helper()
 	e := p.sale("acme", uuid.NewString())
 	_, err := eventlog.AdmitOnce(p.Context(), p.cfg.DB, []event.Any{e}, true)
@@ -47,7 +47,7 @@ func (p *place) logged() (event.Any, int64) {
 
 func TestWhatTheInboxCanNotProveIsRefused(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	said := func(e event.Any, seq int64) rabbitmq.Message {
 		m := dead(e, ledger, errNoCup)
 		m.Headers[rabbitmq.HeaderLogSeq] = seq
@@ -96,7 +96,7 @@ func TestWhatTheInboxCanNotProveIsRefused(t *testing.T) {
 // Without a tick since, nothing is known to be younger; and a worker that keeps no inbox needs no proof.
 func TestWhenNothingIsKnownAllIsOld(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	p.generations()
 	e, seq := p.logged()
 	m := dead(e, ledger, errNoCup)

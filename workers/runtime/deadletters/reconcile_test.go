@@ -11,8 +11,8 @@ import (
 	"github.com/composerp/composerp/workers/runtime/deadletters"
 )
 
-// A publish to a queue of dead letters and to the journal's, of which a broker that died had only the first half.
-func (p *place) dieUnheard(messages ...rabbitmq.Message) {
+// A publish to a queue of dead letters and to the log's: the broker died and kept only the first.
+func (p *env) dieUnheard(messages ...rabbitmq.Message) {
 	p.Helper()
 	session, err := rabbitmq.Open(p.Context(), p.cfg.Broker)
 	must(p, err)
@@ -29,7 +29,7 @@ func (p *place) dieUnheard(messages ...rabbitmq.Message) {
 
 func TestStockIsTaken(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	known := p.die(3, errors.New("no cup is left"))
 	unheard := dead(p.sale("acme", "unheard"), ledger, errors.New("no jug is left"))
 	p.dieUnheard(unheard, unheard)
@@ -45,10 +45,10 @@ SELECT gen_random_uuid(), consumer, 'moved by hand', type, routing_key, error, a
 		t.Errorf("the stock is %+v, want %+v", stock, want)
 	}
 	if n := p.count(`SELECT count(*) FROM dead_letter WHERE lies`); n != len(known)+1 {
-		t.Errorf("the journal says that %d lie there, want %d", n, len(known)+1)
+		t.Errorf("the log has %d pending, want %d", n, len(known)+1)
 	}
 	if n := p.count(`SELECT count(*) FROM dead_letter WHERE lies AND message_id = $1`, unheard.ID); n != 1 {
-		t.Errorf("the letter that the journal never heard of is there %d times, want once", n)
+		t.Errorf("the letter that was not in the log is there %d times, want once", n)
 	}
 	if after := p.ids(deadQueue); len(before) != 5 || !slices.Equal(after, before) {
 		t.Errorf("the queue was %v, and is %v", before, after)
@@ -60,7 +60,7 @@ SELECT gen_random_uuid(), consumer, 'moved by hand', type, routing_key, error, a
 
 func TestNoStockIsTakenBesideAnother(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	p.die(1, errors.New("no cup is left"))
 	c, err := p.session.Consume(deadQueue, uuid.NewString(), 1)
 	must(t, err)

@@ -18,7 +18,7 @@ var errNoCup = errors.New("no cup is left")
 
 func TestWhatIsRedrivenIsHandledOnceAndMarked(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	events := p.die(300, errNoCup)
 	h := p.work(handlesAll)
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast})
@@ -49,7 +49,7 @@ func TestWhatIsRedrivenIsHandledOnceAndMarked(t *testing.T) {
 
 func TestRedriveOfSomeKeepsTheOrderOfTheRest(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	events := p.die(1000, errNoCup)
 	var wanted, rest []string
 	for i, id := range idsOf(events) {
@@ -75,7 +75,7 @@ func TestRedriveOfSomeKeepsTheOrderOfTheRest(t *testing.T) {
 
 func TestALimitTakesTheFirst(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	events := p.die(20, errNoCup)
 	for i, limit := range []int{3, 4} {
 		report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast, Limit: limit})
@@ -90,15 +90,15 @@ func TestALimitTakesTheFirst(t *testing.T) {
 	}
 }
 
-// Killed between the confirmation and the acknowledgement: the letter lies there
+// Killed between the confirmation and the acknowledgement: the letter is pending
 // and a copy is on its way. That is how it looks, whichever of the two lines of
-// the journal was written.
+// the log was written.
 func TestAKilledRedriveMakesCopiesAndOneEffect(t *testing.T) {
 	t.Parallel()
 	for name, marked := range map[string]bool{"before the mark": false, "after the mark": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := newPlace(t)
+			p := newEnv(t)
 			events := p.die(10, errNoCup)
 			var copies []rabbitmq.Message
 			for _, e := range events[:4] {
@@ -124,7 +124,7 @@ func TestAKilledRedriveMakesCopiesAndOneEffect(t *testing.T) {
 				t.Errorf("%d effects; %+v", len(effects), report)
 			}
 			if n := p.count(`SELECT count(*) FROM dead_letter WHERE lies`); n != 0 {
-				t.Errorf("%d letters are said to lie there", n)
+				t.Errorf("%d letters are counted as pending", n)
 			}
 		})
 	}
@@ -132,7 +132,7 @@ func TestAKilledRedriveMakesCopiesAndOneEffect(t *testing.T) {
 
 func TestRedriveStopsWhenItFailsAgain(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	events := p.die(200, errNoCup)
 	p.work(func(d rabbitmq.Delivery) error {
 		if strings.HasSuffix(d.ID, "0") || d.Attempt() == 0 {
@@ -157,7 +157,7 @@ func TestRedriveStopsWhenItFailsAgain(t *testing.T) {
 
 func TestAFewFailuresDoNotStopIt(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	events := p.die(60, errNoCup)
 	bad := map[string]bool{}
 	for i := 0; i < 60; i += 10 {
@@ -179,7 +179,7 @@ func TestAFewFailuresDoNotStopIt(t *testing.T) {
 
 func TestAnInterruptedRedriveGoesOn(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	events := p.die(100, errNoCup)
 	h := p.work(handlesAll)
 	ctx, interrupt := context.WithCancel(t.Context())
@@ -206,10 +206,10 @@ func TestAnInterruptedRedriveGoesOn(t *testing.T) {
 	}
 }
 
-// Letters may not be held for longer than the broker's patience with a consumer.
+// Letters may not be held for longer than the broker's consumer timeout.
 func TestALongRedriveWalksAgain(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	p.cfg.WalkTime = 50 * time.Millisecond
 	events := p.die(700, errNoCup)
 	var wanted []string
@@ -229,7 +229,7 @@ func TestALongRedriveWalksAgain(t *testing.T) {
 // A walk that comes upon nothing new in its time gets more.
 func TestAWalkGetsTheTimeItNeeds(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	p.cfg.WalkTime = 1
 	p.die(3, errNoCup)
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast})
@@ -242,7 +242,7 @@ func TestAWalkGetsTheTimeItNeeds(t *testing.T) {
 // Who put a letter back before had a clock of his own.
 func TestALetterFromALaterTimeIsPutBack(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	m := dead(p.sale("acme", "1"), ledger, errNoCup)
 	m.Headers[rabbitmq.HeaderRedriven], m.Headers[rabbitmq.HeaderRedrivenAt] = int64(1), time.Now().Add(time.Hour).UTC().Format(time.RFC3339Nano)
 	p.send(m)
@@ -254,9 +254,9 @@ func TestALetterFromALaterTimeIsPutBack(t *testing.T) {
 	}
 }
 
-func TestNobodyElseMayTakeFromTheQueue(t *testing.T) {
+func TestNoOtherConsumerMayTakeFromTheQueue(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	p.die(3, errNoCup)
 	other, err := p.session.Consume(deadQueue, "shovel", 1)
 	must(t, err)
@@ -275,7 +275,7 @@ func TestNobodyElseMayTakeFromTheQueue(t *testing.T) {
 // A worker's queue that is not there takes nothing: the letter stays, and it is said.
 func TestWithoutAQueueToGoToLettersStay(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	events := p.die(5, errNoCup)
 	must(t, p.deleteQueue(ledgerQueue))
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast})
@@ -288,10 +288,10 @@ func TestWithoutAQueueToGoToLettersStay(t *testing.T) {
 	}
 }
 
-// The message that the journal has not heard of is recorded, and one that somebody moved by hand is missed.
-func TestTheJournalIsPutRight(t *testing.T) {
+// The message that the log lacks is recorded, and one that was moved by hand is reported as missing.
+func TestTheLogIsReconciled(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	p.die(4, errNoCup)
 	p.count(`WITH gone AS (DELETE FROM dead_letter WHERE aggregate_id = '1' RETURNING 1) SELECT count(*) FROM gone`)
 	p.count(`WITH ghost AS (INSERT INTO dead_letter (id, consumer, event_id, message_id, type, routing_key, error, attempt, headers, body, died_at, recorded_at)
@@ -303,7 +303,7 @@ func TestTheJournalIsPutRight(t *testing.T) {
 		t.Errorf("the report is %+v", report)
 	}
 	if lying, missed := p.count(`SELECT count(*) FROM dead_letter WHERE lies`), p.count(`SELECT count(*) FROM dead_letter WHERE missed_at IS NOT NULL`); lying != 3 || missed != 1 {
-		t.Errorf("%d lie there, %d are missed", lying, missed)
+		t.Errorf("%d are pending, %d are missing", lying, missed)
 	}
 }
 
@@ -311,7 +311,7 @@ func TestTheJournalIsPutRight(t *testing.T) {
 // put back is there again. It is taken out, and not put back twice.
 func TestWhatIsThereAgainIsOnlyTakenOut(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	e := p.sale("acme", "1")
 	letter := dead(e, ledger, errNoCup)
 	p.send(letter, dead(p.sale("acme", "2"), ledger, errors.New("another")))
@@ -331,6 +331,6 @@ func TestWhatIsThereAgainIsOnlyTakenOut(t *testing.T) {
 		t.Errorf("%d were put back, the worker has %d", report.Redriven, n)
 	}
 	if n := p.count(`SELECT count(*) FROM dead_letter WHERE lies`); n != 1 {
-		t.Errorf("%d letters are said to lie there", n)
+		t.Errorf("%d letters are counted as pending", n)
 	}
 }

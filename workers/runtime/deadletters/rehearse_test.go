@@ -13,7 +13,7 @@ import (
 
 func TestARehearsalTellsWhatWouldPass(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	ids := p.zoo()
 	verdicts := map[string]deadletters.Verdict{ids[0]: deadletters.Passes, ids[1]: deadletters.Duplicate, ids[2]: deadletters.BeforeCall, ids[3]: deadletters.Passes}
 	var order []string
@@ -41,7 +41,7 @@ func TestARehearsalTellsWhatWouldPass(t *testing.T) {
 
 func TestARehearsalWithoutADatabaseComesToNoEnd(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	p.zoo()
 	_, err := p.cfg.Rehearse(t.Context(), deadletters.Rehearsal{Queue: queue, Limit: 2, Filter: failures.LetterFilter{Tenant: "acme"},
 		Try: func(context.Context, rabbitmq.Delivery) (deadletters.Verdict, error) {

@@ -21,7 +21,7 @@ import (
 
 func TestEverythingComesOnceAndInOrder(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnv(t)
 	before := h.sales(500)
 	r := h.run("a")
 	foreign := h.unsaid(50)
@@ -37,10 +37,10 @@ func TestEverythingComesOnceAndInOrder(t *testing.T) {
 	h.soon("the cursor has passed all", h.passed)
 }
 
-// What no queue takes goes where the exchange sends what nobody is bound for, and nothing waits for it.
+// An event that no queue is bound to goes to the alternate exchange, and no other event waits for it.
 func TestWhatNoQueueTakesIsUnrouted(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnv(t)
 	counted := event.TypeStockCounted.RoutingKey()
 	h.must(rabbitmq.Apply(t.Context(), topology.Compute([]topology.Subscription{{Worker: "intake", RoutingKeys: []string{counted}, ExternalOnly: true}}), h.broker))
 	at := time.Date(2024, time.March, 1, 10, 0, 0, 0, time.UTC)
@@ -67,7 +67,7 @@ func TestWhatNoQueueTakesIsUnrouted(t *testing.T) {
 
 func TestTwentyThousandEvents(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnv(t)
 	events := h.sales(20_000)
 	h.run("a")
 	h.wantOnce(events)
@@ -76,7 +76,7 @@ func TestTwentyThousandEvents(t *testing.T) {
 // The relay dies when all is published and confirmed, and the cursor not yet moved.
 func TestACrashBeforeTheCursorMovesMakesOnlyCopies(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnv(t)
 	first := h.run("a")
 	events := h.sales(1)
 	h.wantOnce(events)
@@ -96,10 +96,10 @@ func TestACrashBeforeTheCursorMovesMakesOnlyCopies(t *testing.T) {
 	h.soon("the cursor has passed all", h.passed)
 }
 
-// Relays are stopped again and again in the middle of the road.
+// Relays are stopped again and again between reading and confirming.
 func TestManyCrashesLoseNothing(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnv(t)
 	events := h.sales(10_000)
 	for i := range 5 {
 		r := h.run("a")
@@ -112,8 +112,8 @@ func TestManyCrashesLoseNothing(t *testing.T) {
 
 func TestTheBrokerIsDownForAWhile(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	line := newGate(h, h.broker.URLs[0])
+	h := newEnv(t)
+	line := newLink(h, h.broker.URLs[0])
 	broker := h.broker
 	broker.URLs = []string{line.url}
 	h.runWith("a", h.db, broker)
@@ -131,8 +131,8 @@ func TestTheBrokerIsDownForAWhile(t *testing.T) {
 // and did not say so is in doubt: only a confirm moves the cursor.
 func TestOnlyAConfirmMovesTheCursor(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	line := newGate(h, h.broker.URLs[0])
+	h := newEnv(t)
+	line := newLink(h, h.broker.URLs[0])
 	broker := h.broker
 	broker.URLs = []string{line.url}
 	h.runWith("a", h.db, broker)
@@ -164,7 +164,7 @@ func TestOnlyAConfirmMovesTheCursor(t *testing.T) {
 
 func TestALongTransactionDelaysItsOwnEventsAlone(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnv(t)
 	h.run("a")
 	patient := storetest.Open(t, h.url+"&idle_in_transaction_session_timeout=0", 1)
 	long := h.unsaid(3)
@@ -188,9 +188,9 @@ func TestALongTransactionDelaysItsOwnEventsAlone(t *testing.T) {
 	}
 }
 
-func TestWhatTheBrokerWillNeverTakeIsSetAside(t *testing.T) {
+func TestWhatTheBrokerWillNeverTakeIsUnpublishable(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnv(t)
 	first := h.sales(10)
 	insert := func(kind, body string) {
 		storetest.Exec(t, h.url, `INSERT INTO event_log (epoch, publish, occurred_at, event_id, tenant_id, type, version, aggregate_id, body_sha256, body)
@@ -211,7 +211,7 @@ func TestWhatTheBrokerWillNeverTakeIsSetAside(t *testing.T) {
 
 func TestTheSecondRelayTakesOverWhenTheFirstLeaves(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnv(t)
 	first := h.run("a")
 	h.soon("the first leads", first.leads)
 	second := h.run("b")
@@ -235,8 +235,8 @@ func TestTheSecondRelayTakesOverWhenTheFirstLeaves(t *testing.T) {
 // The first is cut off from the database and the broker: it can neither renew its lease nor give it up.
 func TestTheSecondRelayTakesOverWhenTheFirstVanishes(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	database, broker := newGate(h, h.url), newGate(h, h.broker.URLs[0])
+	h := newEnv(t)
+	database, broker := newLink(h, h.url), newLink(h, h.broker.URLs[0])
 	cut := h.broker
 	cut.URLs = []string{broker.url}
 	first := h.runWith("a", storetest.Open(t, database.url, 4), cut)
@@ -259,7 +259,7 @@ func TestTheSecondRelayTakesOverWhenTheFirstVanishes(t *testing.T) {
 // A leader that slept through its lease publishes copies at most; the cursor is another's.
 func TestAnOldLeaderCannotMoveTheCursor(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnv(t)
 	old := h.run("a")
 	h.wantOnce(h.sales(1))
 	h.soon("the cursor rests", h.passed)

@@ -25,16 +25,16 @@ const saleKey = "integration.sale_completed"
 
 var queues = map[string]string{"ledger": "composerp.ledger", "view": "composerp.view"}
 
-// house is a log, two consumers of sales, and their queues.
-type house struct {
+// env is a log, two consumers of sales, and their queues.
+type env struct {
 	testing.TB
 	republish.Config
 	session *rabbitmq.Session
 }
 
-func newHouse(t testing.TB) *house {
+func newEnv(t testing.TB) *env {
 	t.Helper()
-	h := &house{TB: t, Config: republish.Config{DB: storetest.DB(t), Broker: rabbitmqtest.Vhost(t), Queues: queues}}
+	h := &env{TB: t, Config: republish.Config{DB: storetest.DB(t), Broker: rabbitmqtest.Vhost(t), Queues: queues}}
 	topology := topology.Compute([]topology.Subscription{{Worker: "ledger", RoutingKeys: []string{saleKey}}, {Worker: "view", RoutingKeys: []string{saleKey}}})
 	h.must(rabbitmq.Apply(t.Context(), topology, h.Broker))
 	for name := range queues {
@@ -48,7 +48,7 @@ func newHouse(t testing.TB) *house {
 	return h
 }
 
-func (h *house) must(err error) {
+func (h *env) must(err error) {
 	h.Helper()
 	if err != nil {
 		h.Fatal(err)
@@ -56,7 +56,7 @@ func (h *house) must(err error) {
 }
 
 // sales logs n sales as if they had come straight over AMQP, so that no relay is needed to have published them.
-func (h *house) sales(n int) []event.Any {
+func (h *env) sales(n int) []event.Any {
 	h.Helper()
 	at := time.Date(2024, time.March, 1, 10, 0, 0, 0, time.UTC)
 	events := make([]event.Any, n)
@@ -73,7 +73,7 @@ func (h *house) sales(n int) []event.Any {
 	return events
 }
 
-func (h *house) claim(consumer string, events []event.Any) {
+func (h *env) claim(consumer string, events []event.Any) {
 	h.Helper()
 	id, err := inbox.Subscribe(h.Context(), h.DB, consumer, []string{string(event.TypeSaleCompleted)})
 	h.must(err)
@@ -85,7 +85,7 @@ func (h *house) claim(consumer string, events []event.Any) {
 }
 
 // take takes n messages from a queue.
-func (h *house) take(queue string, n int) []rabbitmq.Delivery {
+func (h *env) take(queue string, n int) []rabbitmq.Delivery {
 	h.Helper()
 	ctx, cancel := context.WithTimeout(h.Context(), 20*time.Second)
 	defer cancel()
@@ -104,14 +104,14 @@ func (h *house) take(queue string, n int) []rabbitmq.Delivery {
 	return all
 }
 
-func (h *house) depth(queue string) int {
+func (h *env) depth(queue string) int {
 	h.Helper()
 	n, _, err := h.session.Depth(queue)
 	h.must(err)
 	return n
 }
 
-func (h *house) send(at, key, id string, headers map[string]any) {
+func (h *env) send(at, key, id string, headers map[string]any) {
 	h.Helper()
 	publisher, err := h.session.Publisher(1)
 	h.must(err)
@@ -129,9 +129,9 @@ func told(r republish.Report) (text string) {
 	return text
 }
 
-func TestWhatIsOwedGoesToTheOneWhoOwesIt(t *testing.T) {
+func TestPendingDeliveriesGoToTheirConsumerOnly(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnv(t)
 	events := h.sales(3000)
 	h.claim("view", events)
 	h.claim("ledger", events[:500])
@@ -168,7 +168,7 @@ func TestWhatIsOwedGoesToTheOneWhoOwesIt(t *testing.T) {
 // Only what lies after the point is published, and only for those asked for.
 func TestSinceAPoint(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnv(t)
 	h.sales(10)
 	end, err := eventlog.End(t.Context(), h.DB)
 	h.must(err)
@@ -184,7 +184,7 @@ func TestSinceAPoint(t *testing.T) {
 
 func TestAQueueThatIsNotThereIsAnError(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnv(t)
 	h.sales(10)
 	rabbitmqtest.DeleteQueue(t, h.Broker, "composerp.view")
 	r, err := republish.Run(t.Context(), h.Config)
@@ -198,10 +198,10 @@ func TestAQueueThatIsNotThereIsAnError(t *testing.T) {
 	}
 }
 
-// What nobody was bound for goes where it belongs, as it was; what nobody is bound for still stays.
+// Unrouted events go to the queues that are bound now, unchanged; those that still have no queue stay.
 func TestReroute(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnv(t)
 	bound := func(key string) bool { return key == saleKey }
 	if n, err := republish.Reroute(t.Context(), h.session, "test", bound); n != 0 || err != nil {
 		t.Errorf("of an empty queue: %d, %v", n, err)
@@ -210,11 +210,11 @@ func TestReroute(t *testing.T) {
 	other := topology.BindingSpec{Exchange: topology.Events, Queue: "composerp.view", RoutingKey: saleKey}
 	rabbitmqtest.DeleteBinding(t, h.Broker, binding)
 	rabbitmqtest.DeleteBinding(t, h.Broker, other)
-	h.send(topology.Events, "nobody.hears", "first", nil)
+	h.send(topology.Events, "no.queue", "first", nil)
 	for i := range 5 {
 		h.send(topology.Events, saleKey, fmt.Sprint("sale ", i), map[string]any{rabbitmq.HeaderLogSeq: int64(i + 1), "theirs": "kept"})
 	}
-	h.send(topology.Events, "nobody.hears", "last", nil)
+	h.send(topology.Events, "no.queue", "last", nil)
 	h.must(rabbitmq.Apply(t.Context(), topology.Topology{Bindings: []topology.BindingSpec{binding}}, h.Broker))
 	if n, err := republish.Reroute(t.Context(), h.session, "test", bound); n != 5 || err != nil {
 		t.Errorf("%d are brought to where they belong, %v, want 5", n, err)
@@ -238,9 +238,9 @@ func TestReroute(t *testing.T) {
 	}
 }
 
-// BenchmarkRepublish publishes again what one of two consumers owes of 20,000 events.
+// BenchmarkRepublish publishes again what is pending for one of two consumers, of 20,000 events.
 func BenchmarkRepublish(b *testing.B) {
-	h := newHouse(b)
+	h := newEnv(b)
 	h.claim("view", h.sales(20_000))
 	for b.Loop() {
 		if r, err := republish.Run(b.Context(), h.Config); err != nil || r.Published() != 20_000 {

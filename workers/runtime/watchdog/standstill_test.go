@@ -17,7 +17,7 @@ import (
 func TestAQueueWithoutProgress(t *testing.T) {
 	for says, prefetch := range map[string]int{"holds 4 messages, and its 1 consumers have acknowledged none": 1, "5 messages of composerp.ledger are in hand": 100} {
 		t.Run(says, func(t *testing.T) {
-			h := newHouse(t)
+			h := newEnv(t)
 			g := h.watch(h.broker, rabbitmqtest.Management(t))
 			c, err := h.session.Consume("composerp.ledger", "test", prefetch)
 			h.must(err)
@@ -33,7 +33,7 @@ func TestAQueueWithoutProgress(t *testing.T) {
 
 // Both lead, and get nowhere.
 func TestATickerAndARelayThatStandStill(t *testing.T) {
-	h := newHouse(t)
+	h := newEnv(t)
 	g := h.watch(h.broker, rabbitmqtest.Management(t))
 	h.sell(1)
 	release := storetest.Lock(t, h.url, `LOCK TABLE tick IN EXCLUSIVE MODE`)
@@ -58,7 +58,7 @@ func TestMessagesDLXThatDoesNotShrink(t *testing.T) {
 		"x-queue-type": "quorum", "x-message-ttl": int64(1), "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "nowhere",
 		"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish",
 	}})
-	h := newHouseOf(t, plan)
+	h := newEnvOf(t, plan)
 	publisher, err := h.session.Publisher(1)
 	h.must(err)
 	h.must(publish(t.Context(), publisher, "", lost, uuid.New(), 0))
@@ -68,10 +68,11 @@ func TestMessagesDLXThatDoesNotShrink(t *testing.T) {
 	g.over(watchdog.Stuck)
 }
 
-// What outsiders said while the ledger's queue was missing is in the log only once intake has drained its own.
-func TestWhatOutsidersSaidComesBack(t *testing.T) {
+// Events that external publishers sent while the ledger's queue was missing enter the log only once intake has
+// drained its own queue.
+func TestEventsOfExternalPublishersComeBack(t *testing.T) {
 	plan := watchdog.NewPlan(append([]topology.Subscription{{Worker: "intake", RoutingKeys: []string{saleKey}, ExternalOnly: true}}, subscriptions...), nil)
-	h := newHouseOf(t, plan)
+	h := newEnvOf(t, plan)
 	g := h.watch(h.broker, rabbitmqtest.Management(t))
 	lost := h.sell(3)
 	publisher, err := h.session.Publisher(1)

@@ -14,13 +14,13 @@ import (
 	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
 
-func (h *house) whole() bool {
+func (h *env) whole() bool {
 	have, err := rabbitmqtest.Management(h).Topology(h.Context(), rabbitmqtest.VhostOf(h, h.broker))
 	h.must(err)
 	return h.plan.Topology.Missing(have).Empty()
 }
 
-// closed waits until nothing is owed any more.
+// closed waits until no delivery is pending.
 func (g *guard) closed() {
 	g.Helper()
 	g.soon("every gap is closed", func() bool { gaps, err := eventlog.Gaps(g.Context(), g.db); return err == nil && len(gaps) == 0 })
@@ -29,7 +29,7 @@ func (g *guard) closed() {
 
 // comes takes what has come to a consumer's queue, and wants these events and no others. A watchdog that has lost its
 // lease meanwhile has published them twice.
-func (h *house) comes(consumer string, want []string) {
+func (h *env) comes(consumer string, want []string) {
 	h.Helper()
 	h.soon("they come", func() bool { return h.depth(topology.QueueName(consumer)) >= len(want) })
 	got := h.take(consumer, h.depth(topology.QueueName(consumer)), true)
@@ -40,7 +40,7 @@ func (h *house) comes(consumer string, want []string) {
 
 // Everything that can be missing is declared again within seconds, and said once.
 func TestWhatIsMissingIsDeclaredAgain(t *testing.T) {
-	h := newHouse(t)
+	h := newEnv(t)
 	g := h.watch(h.broker, rabbitmqtest.Management(t))
 	repaired := func(what string) bool { return g.metric("composerp_watchdog_repairs_total", what) >= 1 }
 	rabbitmqtest.DeleteExchange(t, h.broker, topology.Dead)
@@ -60,9 +60,9 @@ func TestWhatIsMissingIsDeclaredAgain(t *testing.T) {
 	}
 }
 
-// A queue takes with it what was in it. The log has it, and nobody else hears it again.
+// A queue takes with it what was in it. The log has it, and no other consumer gets it again.
 func TestWhatWasInADeletedQueueComesBack(t *testing.T) {
-	h := newHouse(t)
+	h := newEnv(t)
 	h.sell(20)
 	h.take("ledger", 20, true)
 	h.take("view", 20, false)
@@ -82,10 +82,10 @@ func TestWhatWasInADeletedQueueComesBack(t *testing.T) {
 	}
 }
 
-// Without the permission to declare it can only shout. What goes to nobody meanwhile is published again when it may,
-// and nothing else: what waits in the queue since before that is not lost.
+// Without the permission to declare it can only report. Events that reach no queue meanwhile are published again
+// once it has the permission, and no others: what waited in the queue before that is not lost.
 func TestAMissingBindingWhileAPermissionIsMissing(t *testing.T) {
-	h := newHouse(t)
+	h := newEnv(t)
 	user := rabbitmqtest.User(t, h.broker, "secret")
 	its := h.broker
 	u, err := url.Parse(h.broker.URLs[0])
@@ -124,17 +124,17 @@ func TestAMissingBindingWhileAPermissionIsMissing(t *testing.T) {
 	g.over(watchdog.Access)
 }
 
-// With the exchange all bindings go; what nobody was bound for lies in composerp.unrouted, and is brought to where it
-// belongs.
+// With the exchange all bindings go; unrouted events wait in composerp.unrouted, and are then published to
+// their queues.
 func TestTheExchangeIsDeleted(t *testing.T) {
-	h := newHouse(t)
+	h := newEnv(t)
 	before := h.sell(5)
 	rabbitmqtest.DeleteExchange(t, h.broker, topology.Events)
-	h.must(rabbitmq.Apply(t.Context(), topology.Topology{Exchanges: plan.Topology.Exchanges}, h.broker)) // and nobody binds
+	h.must(rabbitmq.Apply(t.Context(), topology.Topology{Exchanges: plan.Topology.Exchanges}, h.broker)) // without bindings
 	lost := h.sell(5)
 	publisher, err := h.session.Publisher(1)
 	h.must(err)
-	h.must(publish(t.Context(), publisher, topology.Events, "nobody.hears", uuid.New(), 0))
+	h.must(publish(t.Context(), publisher, topology.Events, "no.queue", uuid.New(), 0))
 	h.soon("it is in composerp.unrouted", func() bool { return h.depth(topology.Unrouted) >= 6 })
 	g := h.watch(h.broker, rabbitmqtest.Management(t))
 	g.closed()
@@ -145,13 +145,13 @@ func TestTheExchangeIsDeleted(t *testing.T) {
 			t.Errorf("%s has %d different events, want %d", consumer, len(slices.Compact(got)), len(all))
 		}
 	}
-	h.soon("what nobody hears stays there alone", func() bool { return h.depth(topology.Unrouted) == 1 })
+	h.soon("the event without a binding stays there alone", func() bool { return h.depth(topology.Unrouted) == 1 })
 	g.shouts(watchdog.Unrouted, "1 events")
 }
 
-// Without the management API it sees less, says so, and mends what it sees.
+// Without the management API it sees less, reports that, and repairs what it sees.
 func TestAWatchdogWithoutTheManagementAPI(t *testing.T) {
-	h := newHouse(t)
+	h := newEnv(t)
 	g := h.watch(h.broker, nil)
 	g.shouts(watchdog.Unseen, "not known")
 	h.sell(3)
@@ -177,7 +177,7 @@ func TestAWatchdogWithoutTheManagementAPI(t *testing.T) {
 
 // One watches at a time, and another goes on where it stopped: it finds what was noted.
 func TestAnotherWatchdogClosesTheGap(t *testing.T) {
-	h := newHouse(t)
+	h := newEnv(t)
 	first := h.watch(h.broker, rabbitmqtest.Management(t))
 	h.sell(3)
 	first.stop()

@@ -24,22 +24,22 @@ import (
 	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
 
-// house is a log with its ticker and a relay, and the queues of two consumers, ledger and view.
-type house struct {
+// env is a log with its ticker and a relay, and the queues of two consumers, ledger and view.
+type env struct {
 	testing.TB
 	url     string // of the database
 	db      *store.DB
-	broker  rabbitmq.Config // of somebody who may do everything
+	broker  rabbitmq.Config // as a user with all permissions
 	session *rabbitmq.Session
 	plan    watchdog.Plan
 }
 
-func newHouse(t *testing.T) *house { return newHouseOf(t, plan) }
+func newEnv(t *testing.T) *env { return newEnvOf(t, plan) }
 
-func newHouseOf(t *testing.T, plan watchdog.Plan) *house {
+func newEnvOf(t *testing.T, plan watchdog.Plan) *env {
 	t.Helper()
 	t.Parallel()
-	h := &house{TB: t, url: storetest.URL(t), broker: rabbitmqtest.Vhost(t), plan: plan}
+	h := &env{TB: t, url: storetest.URL(t), broker: rabbitmqtest.Vhost(t), plan: plan}
 	h.db = storetest.Open(t, h.url, 8)
 	h.must(rabbitmq.Apply(t.Context(), plan.Topology, h.broker))
 	var err error
@@ -60,7 +60,7 @@ func newHouseOf(t *testing.T, plan watchdog.Plan) *house {
 }
 
 // relay publishes what the log holds, a page at a time, for as long as the exchange is there.
-func (h *house) relay(ctx context.Context, lease store.Lease) error {
+func (h *env) relay(ctx context.Context, lease store.Lease) error {
 	return rabbitmq.KeepConnected(ctx, h.broker, func(ctx context.Context, session *rabbitmq.Session) error {
 		cursor, err := eventlog.OpenCursor(ctx, h.db, lease)
 		if err != nil {
@@ -103,7 +103,7 @@ func publish(ctx context.Context, publisher *rabbitmq.Publisher, at, key string,
 }
 
 // sell commits n sales and waits until the relay has passed them.
-func (h *house) sell(n int) []string {
+func (h *env) sell(n int) []string {
 	h.Helper()
 	ids := h.admit(n)
 	h.passed()
@@ -111,7 +111,7 @@ func (h *house) sell(n int) []string {
 }
 
 // admit commits n sales, and gives their ids, sorted.
-func (h *house) admit(n int) []string {
+func (h *env) admit(n int) []string {
 	h.Helper()
 	events := h.sales(n)
 	ids := make([]string, n)
@@ -124,8 +124,8 @@ func (h *house) admit(n int) []string {
 	return ids
 }
 
-// sales makes n sales that nobody knows of.
-func (h *house) sales(n int) []event.Any {
+// sales makes n sales that are not in the log.
+func (h *env) sales(n int) []event.Any {
 	h.Helper()
 	at := time.Date(2024, time.March, 1, 10, 0, 0, 0, time.UTC)
 	events := make([]event.Any, n)
@@ -139,7 +139,7 @@ func (h *house) sales(n int) []event.Any {
 }
 
 // passed waits until the relay has passed everything.
-func (h *house) passed() {
+func (h *env) passed() {
 	h.Helper()
 	h.soon("the relay passes them", func() bool {
 		log, err := eventlog.ReadState(h.Context(), h.db, "")
@@ -148,7 +148,7 @@ func (h *house) passed() {
 }
 
 // take takes what is in a queue, n messages, and gives their ids. handled enters them into the consumer's inbox.
-func (h *house) take(consumer string, n int, handled bool) []string {
+func (h *env) take(consumer string, n int, handled bool) []string {
 	h.Helper()
 	c, err := h.session.Consume(topology.QueueName(consumer), "test."+uuid.NewString(), 1000)
 	h.must(err)
@@ -179,7 +179,7 @@ func (h *house) take(consumer string, n int, handled bool) []string {
 	return ids
 }
 
-func (h *house) depth(queue string) int {
+func (h *env) depth(queue string) int {
 	h.Helper()
 	n, _, err := h.session.Depth(queue)
 	if err != nil {
@@ -190,16 +190,16 @@ func (h *house) depth(queue string) int {
 
 // guard is a watchdog at work.
 type guard struct {
-	*house
+	*env
 	log     *logbook
 	metrics *prometheus.Registry
 	stop    func()
 }
 
 // watch runs a watchdog until stop or the end of the test.
-func (h *house) watch(broker rabbitmq.Config, management *management.Client) *guard {
+func (h *env) watch(broker rabbitmq.Config, management *management.Client) *guard {
 	h.Helper()
-	g := &guard{house: h, log: &logbook{}, metrics: prometheus.NewRegistry()}
+	g := &guard{env: h, log: &logbook{}, metrics: prometheus.NewRegistry()}
 	w := &watchdog.Watchdog{DB: h.db, Broker: broker, Management: management, Plan: h.plan, Holder: "test", Log: slog.New(g.log),
 		Metrics: watchdog.NewMetrics(g.metrics), Interval: 100 * time.Millisecond, Grace: 500 * time.Millisecond, FiguresAge: 2500 * time.Millisecond, Trend: 3 * time.Second}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -253,7 +253,7 @@ func (g *guard) over(kind watchdog.Kind) {
 	})
 }
 
-func (h *house) soon(what string, holds func() bool) {
+func (h *env) soon(what string, holds func() bool) {
 	h.Helper()
 	deadline := time.After(time.Minute)
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -267,7 +267,7 @@ func (h *house) soon(what string, holds func() bool) {
 	}
 }
 
-func (h *house) must(err error) {
+func (h *env) must(err error) {
 	h.Helper()
 	if err != nil {
 		h.Fatal(err)

@@ -24,8 +24,8 @@ import (
 
 const saleKey = "integration.sale_completed"
 
-// place is an empty log and the queues of one worker that nobody runs.
-type place struct {
+// env is an empty log and the queues of one worker that is not running.
+type env struct {
 	testing.TB
 	audit.Config
 	url       string // of the database
@@ -33,11 +33,11 @@ type place struct {
 	publisher *rabbitmq.Publisher
 }
 
-// newPlace makes queues; more are added to the topology as they are.
-func newPlace(t *testing.T, more ...topology.QueueSpec) *place {
+// newEnv makes queues; more are added to the topology as they are.
+func newEnv(t *testing.T, more ...topology.QueueSpec) *env {
 	t.Helper()
 	t.Parallel()
-	p := &place{TB: t, url: storetest.URL(t)}
+	p := &env{TB: t, url: storetest.URL(t)}
 	p.Config = audit.Config{
 		DB: storetest.Open(t, p.url, 4), Broker: rabbitmqtest.Vhost(t), Management: rabbitmqtest.Management(t),
 		Topology: topology.Compute([]topology.Subscription{{Worker: "ledger", RoutingKeys: []string{saleKey}, RetryDelays: []time.Duration{time.Hour}}}),
@@ -62,7 +62,7 @@ func must(t testing.TB, err error) {
 }
 
 // send publishes a message and waits until a queue has it.
-func (p *place) send(exchangeName, key string) {
+func (p *env) send(exchangeName, key string) {
 	p.Helper()
 	c, err := p.publisher.Publish(p.Context(), rabbitmq.Message{Exchange: exchangeName, RoutingKey: key, ID: uuid.NewString(), Body: []byte("{}")})
 	if err == nil {
@@ -71,7 +71,7 @@ func (p *place) send(exchangeName, key string) {
 	must(p, err)
 }
 
-func (p *place) run() audit.Report {
+func (p *env) run() audit.Report {
 	p.Helper()
 	r, err := audit.Run(p.Context(), p.Config)
 	must(p, err)
@@ -79,7 +79,7 @@ func (p *place) run() audit.Report {
 }
 
 // until audits until the report is as wanted: the management API is some seconds behind.
-func (p *place) until(what string, holds func(r audit.Report) bool) audit.Report {
+func (p *env) until(what string, holds func(r audit.Report) bool) audit.Report {
 	p.Helper()
 	deadline := time.Now().Add(time.Minute)
 	for {
@@ -115,10 +115,10 @@ func failed(r audit.Report) string {
 	return strings.Join(names, " ")
 }
 
-func (p *place) expect(r audit.Report, verdict audit.Verdict, checks, queue, problem string) {
+func (p *env) expect(r audit.Report, conclusion audit.Verdict, checks, queue, problem string) {
 	p.Helper()
-	if r.Verdict != verdict || failed(r) != checks {
-		p.Errorf("verdict %q, failed %q; want %q, %q", r.Verdict, failed(r), verdict, checks)
+	if r.Verdict != conclusion || failed(r) != checks {
+		p.Errorf("verdict %q, failed %q; want %q, %q", r.Verdict, failed(r), conclusion, checks)
 	}
 	for _, c := range r.Checks {
 		for _, f := range c.Findings {
@@ -130,7 +130,7 @@ func (p *place) expect(r audit.Report, verdict audit.Verdict, checks, queue, pro
 	p.Errorf("no finding says %q of queue %q:\n%s", problem, queue, r.Table())
 }
 
-func (p *place) admit(publish bool) {
+func (p *env) admit(publish bool) {
 	p.Helper()
 	one, err := event.ParseDecimal("1")
 	must(p, err)
@@ -143,7 +143,7 @@ func (p *place) admit(publish bool) {
 }
 
 // drain takes what is in a queue.
-func (p *place) drain(queue string) {
+func (p *env) drain(queue string) {
 	p.Helper()
 	n, _, err := p.session.Depth(queue)
 	must(p, err)
@@ -169,7 +169,7 @@ func (p *place) drain(queue string) {
 }
 
 // figures makes up what the management API says is in the ledger's hand, look by look.
-func (p *place) figures(t *testing.T, inHand func(look int) int) {
+func (p *env) figures(t *testing.T, inHand func(look int) int) {
 	look := 0
 	p.Management = managementClient(t, func(w http.ResponseWriter) {
 		look++
@@ -179,7 +179,7 @@ func (p *place) figures(t *testing.T, inHand func(look int) int) {
 
 // load makes a fleet that never comes to rest: another worker has always something in
 // hand. held is what the management API says is in the ledger's queue and hand, look by look.
-func (p *place) load(t *testing.T, held func(look int) int) {
+func (p *env) load(t *testing.T, held func(look int) int) {
 	p.Settle, p.Wait = 100*time.Millisecond, time.Second
 	p.Topology.Queues = append(p.Topology.Queues, topology.QueueSpec{Name: "composerp.view", Arguments: map[string]any{"x-queue-type": "quorum"}})
 	must(t, rabbitmq.Apply(t.Context(), p.Topology, p.Broker))
@@ -195,8 +195,8 @@ func (p *place) load(t *testing.T, held func(look int) int) {
 	})
 }
 
-// owe has a consumer owe an event that the relay has published.
-func (p *place) owe(t *testing.T) {
+// pend makes a published event a pending delivery of a consumer.
+func (p *env) pend(t *testing.T) {
 	t.Helper()
 	_, err := inbox.Subscribe(t.Context(), p.DB, "ledger", []string{"SALE_COMPLETED"})
 	must(t, err)

@@ -22,8 +22,8 @@ import (
 	"github.com/composerp/composerp/workers/runtime/relay"
 )
 
-// house is a log with its ticker, and a queue at the other end of the road.
-type house struct {
+// env is a log with its ticker, and a queue at the other end of the relay.
+type env struct {
 	testing.TB
 	url    string
 	db     *store.DB
@@ -39,10 +39,10 @@ type arrival struct {
 	seq int64
 }
 
-func newHouse(t testing.TB) *house {
+func newEnv(t testing.TB) *env {
 	t.Helper()
 	url := storetest.URL(t)
-	h := &house{TB: t, url: url, db: storetest.Open(t, url, 8), broker: rabbitmqtest.Vhost(t)}
+	h := &env{TB: t, url: url, db: storetest.Open(t, url, 8), broker: rabbitmqtest.Vhost(t)}
 	h.broker.Backoff, h.broker.MaxBackoff = 10*time.Millisecond, 200*time.Millisecond
 	want := topology.Compute([]topology.Subscription{{Worker: "sink", RoutingKeys: []string{event.TypeSaleCompleted.RoutingKey()}}})
 	h.must(rabbitmq.Apply(t.Context(), want, h.broker))
@@ -75,14 +75,14 @@ func newHouse(t testing.TB) *house {
 }
 
 // arrived is what has come so far.
-func (h *house) arrived() []arrival {
+func (h *env) arrived() []arrival {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return append([]arrival(nil), h.got...)
 }
 
 // different is how many different events have come so far.
-func (h *house) different() int {
+func (h *env) different() int {
 	ids := map[string]bool{}
 	for _, a := range h.arrived() {
 		ids[a.id] = true
@@ -91,7 +91,7 @@ func (h *house) different() int {
 }
 
 // sales makes n sales and appends them to the log, in transactions of at most a thousand.
-func (h *house) sales(n int) []event.Any {
+func (h *env) sales(n int) []event.Any {
 	h.Helper()
 	events := h.unsaid(n)
 	for i := 0; i < n; i += 1000 {
@@ -102,7 +102,7 @@ func (h *house) sales(n int) []event.Any {
 }
 
 // unsaid makes n sales.
-func (h *house) unsaid(n int) []event.Any {
+func (h *env) unsaid(n int) []event.Any {
 	h.Helper()
 	at := time.Date(2024, time.March, 1, 10, 0, 0, 0, time.UTC)
 	events := make([]event.Any, n)
@@ -116,7 +116,7 @@ func (h *house) unsaid(n int) []event.Any {
 }
 
 // wantOnce waits for the events and fails unless they came once each, in this order.
-func (h *house) wantOnce(events []event.Any) {
+func (h *env) wantOnce(events []event.Any) {
 	h.Helper()
 	h.soon(fmt.Sprintf("%d events come", len(events)), func() bool { return len(h.arrived()) >= len(events) })
 	got := h.arrived()
@@ -134,7 +134,7 @@ func (h *house) wantOnce(events []event.Any) {
 }
 
 // wantAll waits until all of the events have come; copies are allowed.
-func (h *house) wantAll(events []event.Any) {
+func (h *env) wantAll(events []event.Any) {
 	h.Helper()
 	h.soon(fmt.Sprintf("%d events come", len(events)), func() bool { return h.different() >= len(events) })
 	ids := map[string]bool{}
@@ -150,7 +150,7 @@ func (h *house) wantAll(events []event.Any) {
 
 // running is a relay at work.
 type running struct {
-	h       *house
+	h       *env
 	log     *logbook
 	metrics *prometheus.Registry
 	stop    context.CancelFunc
@@ -158,9 +158,9 @@ type running struct {
 }
 
 // run runs a relay until end or the end of the test.
-func (h *house) run(holder string) *running { return h.runWith(holder, h.db, h.broker) }
+func (h *env) run(holder string) *running { return h.runWith(holder, h.db, h.broker) }
 
-func (h *house) runWith(holder string, db *store.DB, broker rabbitmq.Config) *running {
+func (h *env) runWith(holder string, db *store.DB, broker rabbitmq.Config) *running {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{h: h, log: &logbook{}, metrics: prometheus.NewRegistry(), stop: cancel, done: make(chan struct{})}
 	rl := relay.Relay{DB: db, Broker: broker, Holder: holder, Log: slog.New(r.log), Metrics: relay.NewMetrics(r.metrics)}
@@ -179,7 +179,7 @@ func (r *running) end() {
 	r.stop()
 	select {
 	case <-r.done:
-	case <-time.After(patience):
+	case <-time.After(timeout):
 		r.h.Error("the relay does not end")
 	}
 }
@@ -199,16 +199,15 @@ func (r *running) metric(name string) float64 {
 }
 
 // cursor is where the relay's cursor stands, as text.
-func (h *house) cursor() string {
+func (h *env) cursor() string {
 	h.Helper()
 	return storetest.Value[string](h, h.url, `SELECT coalesce((SELECT concat_ws(' ', tick, upto, seq) FROM log_cursor WHERE consumer = 'relay'), '')`)
 }
 
-const patience = 60 * time.Second
+const timeout = 60 * time.Second
 
-// soon polls until what holds, or fails the test.
 // passed tells whether the relay has passed every event, and its cursor the newest place.
-func (h *house) passed() bool {
+func (h *env) passed() bool {
 	lag, err := eventlog.Lag(h.Context(), h.db, relay.LeaseName)
 	if err != nil || lag > 0 {
 		return false
@@ -217,9 +216,9 @@ func (h *house) passed() bool {
 	return err == nil && log.Unpublished == 0
 }
 
-func (h *house) soon(what string, holds func() bool) {
+func (h *env) soon(what string, holds func() bool) {
 	h.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(timeout)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for !holds() {
@@ -231,14 +230,14 @@ func (h *house) soon(what string, holds func() bool) {
 	}
 }
 
-func (h *house) must(err error) {
+func (h *env) must(err error) {
 	h.Helper()
 	if err != nil {
 		h.Fatal(err)
 	}
 }
 
-// logbook is a slog.Handler that remembers what was said.
+// logbook is a slog.Handler that keeps the messages.
 type logbook struct {
 	mu   sync.Mutex
 	text strings.Builder

@@ -34,8 +34,8 @@ var (
 	noon        = time.Date(2026, 2, 9, 12, 0, 0, 0, time.UTC)
 )
 
-// place is the queues of one worker, with a database.
-type place struct {
+// env is the queues of one worker, with a database.
+type env struct {
 	testing.TB
 	cfg       deadletters.Config
 	url       string
@@ -44,9 +44,9 @@ type place struct {
 	publisher *rabbitmq.Publisher
 }
 
-func newPlace(t testing.TB) *place {
+func newEnv(t testing.TB) *env {
 	t.Helper()
-	p := &place{TB: t, url: storetest.URL(t)}
+	p := &env{TB: t, url: storetest.URL(t)}
 	p.cfg = deadletters.Config{DB: storetest.Open(t, p.url, 4), Broker: rabbitmqtest.Vhost(t)}
 	topology := topology.Compute([]topology.Subscription{
 		{Worker: ledger, RoutingKeys: []string{saleKey}, RetryDelays: []time.Duration{time.Hour}},
@@ -72,7 +72,7 @@ func must(t testing.TB, err error) {
 }
 
 // sale is an event of a tenant.
-func (p *place) sale(tenant, aggregate string) event.Any {
+func (p *env) sale(tenant, aggregate string) event.Any {
 	p.Helper()
 	one := event.NewDecimal(1)
 	e, err := event.Encode(event.Envelope{ID: uuid.New(), AggregateID: aggregate, TenantID: tenant, Timestamp: noon},
@@ -81,7 +81,7 @@ func (p *place) sale(tenant, aggregate string) event.Any {
 	return e
 }
 
-// dead is an event as its worker could not handle it, at the end of its ladder.
+// dead is an event as its worker could not handle it, after its last retry.
 func dead(e event.Any, worker string, cause error) rabbitmq.Message {
 	d := rabbitmq.Delivery{Message: rabbitmq.Message{
 		Exchange: topology.Events, RoutingKey: saleKey, ID: e.ID.String(), Type: string(e.Type), Body: e.Body, Timestamp: e.Timestamp,
@@ -91,7 +91,7 @@ func dead(e event.Any, worker string, cause error) rabbitmq.Message {
 }
 
 // send publishes messages and waits until the broker has them.
-func (p *place) send(messages ...rabbitmq.Message) {
+func (p *env) send(messages ...rabbitmq.Message) {
 	p.Helper()
 	confirmations := make([]*rabbitmq.Confirmation, len(messages))
 	for i, m := range messages {
@@ -104,8 +104,8 @@ func (p *place) send(messages ...rabbitmq.Message) {
 	}
 }
 
-// die sends n sales to the ledger's dead letters and to the journal's table, and gives them in order.
-func (p *place) die(n int, cause error) []event.Any {
+// die sends n sales to the ledger's dead letters and to the dead-letter log, and gives them in order.
+func (p *env) die(n int, cause error) []event.Any {
 	p.Helper()
 	events, messages := make([]event.Any, n), make([]rabbitmq.Message, n)
 	for i := range n {
@@ -113,12 +113,12 @@ func (p *place) die(n int, cause error) []event.Any {
 		messages[i] = dead(events[i], ledger, cause)
 	}
 	p.send(messages...)
-	p.journal()
+	p.record()
 	return events
 }
 
-// journal drains the journal's queue into its table, as the worker of that name does.
-func (p *place) journal() {
+// record drains the dead-letter log's queue into its table, as the worker deadletterlog does.
+func (p *env) record() {
 	p.Helper()
 	n := p.depth(topology.DeadLetterLog)
 	if n == 0 {
@@ -140,7 +140,7 @@ func (p *place) journal() {
 	}
 }
 
-func (p *place) depth(queue string) int {
+func (p *env) depth(queue string) int {
 	p.Helper()
 	n, _, err := p.session.Depth(queue)
 	must(p, err)
@@ -148,7 +148,7 @@ func (p *place) depth(queue string) int {
 }
 
 // ids are the events of a queue's messages, from its front; the messages stay.
-func (p *place) ids(queue string) []string {
+func (p *env) ids(queue string) []string {
 	p.Helper()
 	session, err := rabbitmq.Open(p.Context(), p.cfg.Broker)
 	must(p, err)
@@ -182,7 +182,7 @@ func idsOf(events []event.Any) []string {
 	return ids
 }
 
-func (p *place) soon(what string, holds func() bool) {
+func (p *env) soon(what string, holds func() bool) {
 	p.Helper()
 	deadline := time.Now().Add(30 * time.Second)
 	for !holds() {
@@ -194,7 +194,7 @@ func (p *place) soon(what string, holds func() bool) {
 }
 
 // count reads a number by SQL.
-func (p *place) count(query string, args ...any) int {
+func (p *env) count(query string, args ...any) int {
 	p.Helper()
 	return storetest.Value[int](p, p.url, query, args...)
 }
@@ -207,7 +207,7 @@ type hands struct {
 }
 
 // work runs a worker on the ledger's queue; fails says what it can not handle.
-func (p *place) work(fails func(d rabbitmq.Delivery) error) *hands {
+func (p *env) work(fails func(d rabbitmq.Delivery) error) *hands {
 	p.Helper()
 	session, err := rabbitmq.Open(p.Context(), p.cfg.Broker)
 	must(p, err)
@@ -238,7 +238,7 @@ func (p *place) work(fails func(d rabbitmq.Delivery) error) *hands {
 	return h
 }
 
-func (p *place) handle(ctx context.Context, h *hands, publisher *rabbitmq.Publisher, taken []rabbitmq.Delivery, fails func(d rabbitmq.Delivery) error) error {
+func (p *env) handle(ctx context.Context, h *hands, publisher *rabbitmq.Publisher, taken []rabbitmq.Delivery, fails func(d rabbitmq.Delivery) error) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.got = append(h.got, taken...)
@@ -280,11 +280,11 @@ var errRejected = errors.New("rejected")
 
 func handlesAll(rabbitmq.Delivery) error { return nil }
 
-func (p *place) deleteQueue(name string) error {
+func (p *env) deleteQueue(name string) error {
 	return rabbitmqtest.Management(p).DeleteQueue(p.Context(), rabbitmqtest.VhostOf(p, p.cfg.Broker), name)
 }
 
-func (p *place) exec(statement string) {
+func (p *env) exec(statement string) {
 	p.Helper()
 	storetest.Exec(p, p.url, statement)
 }
