@@ -12,8 +12,8 @@ import (
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-// Analytics compares forecasts with the demand that forecasting has consumed. A day is the location's own, and closes there on the
-// first event of a later one.
+// Analytics compares forecasts with the demand that forecasting has consumed. A day is the location's own, and closes
+// there on the first event of a later one.
 func TestForecastsAreHeldAgainstClosedDays(t *testing.T) {
 	t.Parallel()
 	url := storetest.URL(t)

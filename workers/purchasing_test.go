@@ -39,7 +39,8 @@ func newCounter(t testing.TB) *counter {
 	return c
 }
 
-// happens lets the workers handle events, and the events that follow, until no more follow. It gives all that were emitted.
+// happens lets the workers handle events, and the events that follow, until no more follow. It gives all that
+// were emitted.
 func (c *counter) happens(events ...event.Any) (said []event.Any) {
 	c.Helper()
 	for len(events) > 0 {
@@ -140,7 +141,8 @@ func (c *counter) said(d purchasing.OrderDecision) event.Any {
 	return e
 }
 
-// A till that sells, a supplier that delivers, two months long: no more is ever on order than was ordered and not yet come.
+// A till that sells, a supplier that delivers, two months long: no more is ever on order than was ordered and not
+// yet received.
 func TestASmallShopsSpring(t *testing.T) {
 	t.Parallel()
 	c := newCounter(t)

@@ -73,7 +73,7 @@ func TestAnUnknownPriceIsLeftOut(t *testing.T) {
 }
 
 // A total that no event can carry counts as unknown: the order is made all the same, and no sale fails over it.
-func TestATotalBeyondSaying(t *testing.T) {
+func TestATotalBeyondAnEvent(t *testing.T) {
 	t.Parallel()
 	h := newTenant(t)
 	h.rule("cup", point10, "order_up_to=900000000000000")

@@ -33,7 +33,7 @@ func TestAFleetAtRestIsProven(t *testing.T) {
 
 func TestAnUnroutedMessageIsAFinding(t *testing.T) {
 	p := newEnv(t)
-	p.send(topology.Events, "nobody.hears")
+	p.send(topology.Events, "no.queue")
 	p.expect(p.run(), audit.Findings, "unrouted", topology.Unrouted, "1 message that no worker's queue was bound for")
 }
 
@@ -61,9 +61,9 @@ func TestAMessageInHandIsInFlight(t *testing.T) {
 	p := newEnv(t)
 	p.send(topology.Events, saleKey)
 	consumer, err := p.session.Consume("composerp.ledger", "test", 1)
-	must(t, err)
+	storetest.Must(t, err)
 	_, err = consumer.Take(t.Context(), 1)
-	must(t, err)
+	storetest.Must(t, err)
 	r := p.until("the message in hand is seen", func(r audit.Report) bool { return r.Verdict == audit.InFlight })
 	p.expect(r, audit.InFlight, "hands", "composerp.ledger", "1 message not acknowledged")
 	// No look in the time for which the figures may be old has called it quiet: that time is what Settle is for.
@@ -102,13 +102,13 @@ func TestAnUnknownDeadLetterIsRecorded(t *testing.T) {
 	p.drain(topology.DeadLetterLog)
 	// Another consumer takes from the queue: what the dead-letter log lacks cannot be known, and the audit does not pass.
 	other, err := p.session.Consume(dead, "other", 1)
-	must(t, err)
+	storetest.Must(t, err)
 	_, err = other.Take(t.Context(), 1)
-	must(t, err)
+	storetest.Must(t, err)
 	if c := check(t, p.run(), "dead"); !strings.Contains(c.Skipped, dead+" has 1 message, the dead-letter log 0: another consumer takes from it") {
 		t.Errorf("beside another consumer the check is %+v", c)
 	}
-	must(t, other.Close())
+	storetest.Must(t, other.Close())
 	var said []string
 	p.until("the drained dead-letter log is at rest", func(r audit.Report) bool {
 		if c := check(t, r, "dead"); c.Mended != "" {
@@ -133,15 +133,15 @@ func TestADeadLetterThatWasLostWithItsQueueIsPendingAgain(t *testing.T) {
 	p.pend(t)
 	id, body := storetest.Value[string](t, p.url, `SELECT event_id::text FROM event_log`), storetest.Value[string](t, p.url, `SELECT body FROM event_log`)
 	c, err := p.publisher.Publish(t.Context(), rabbitmq.Message{Exchange: topology.Dead, RoutingKey: topology.QueueName("ledger"), ID: id, Body: []byte(body)})
-	must(t, err)
-	must(t, c.Wait(t.Context()))
+	storetest.Must(t, err)
+	storetest.Must(t, c.Wait(t.Context()))
 	p.drain(topology.DeadLetterLog)
 	r := p.until("the letter is entered, and all is at rest", func(r audit.Report) bool { return r.Verdict != audit.InFlight })
 	if check(t, r, "handled").Wrong > 0 {
 		t.Errorf("with its letter in the queue the event is called lost:\n%s", r.Table())
 	}
-	must(t, p.Management.DeleteQueue(t.Context(), rabbitmqtest.VhostOf(t, p.Broker), topology.DeadQueueName("ledger")))
-	must(t, rabbitmq.Apply(t.Context(), p.Topology, p.Broker))
+	storetest.Must(t, p.Management.DeleteQueue(t.Context(), rabbitmqtest.VhostOf(t, p.Broker), topology.DeadQueueName("ledger")))
+	storetest.Must(t, rabbitmq.Apply(t.Context(), p.Topology, p.Broker))
 	r = p.run()
 	p.expect(r, audit.Findings, "handled implied", "", "neither handled nor dead")
 	if c := check(t, r, "dead"); c.Mended != "marked as lost 1 letter that "+topology.DeadQueueName("ledger")+" does not hold any more" {
@@ -151,7 +151,7 @@ func TestADeadLetterThatWasLostWithItsQueueIsPendingAgain(t *testing.T) {
 
 func TestAMissingQueueIsAFinding(t *testing.T) {
 	p := newEnv(t)
-	must(t, p.Management.DeleteQueue(t.Context(), rabbitmqtest.VhostOf(t, p.Broker), "composerp.ledger"))
+	storetest.Must(t, p.Management.DeleteQueue(t.Context(), rabbitmqtest.VhostOf(t, p.Broker), "composerp.ledger"))
 	p.expect(p.run(), audit.Findings, "queues", "composerp.ledger", "apply the topology")
 }
 
@@ -223,7 +223,7 @@ func TestANewEventBeginsTheWaitAnew(t *testing.T) {
 
 func TestWhatCannotBeSeenIsSaid(t *testing.T) {
 	refused, err := management.New("http://unknown:wrong@127.0.0.1:1")
-	must(t, err)
+	storetest.Must(t, err)
 	for name, c := range map[string]struct {
 		managementClient *management.Client
 		reason           string

@@ -44,21 +44,14 @@ func newEnv(t *testing.T, more ...topology.QueueSpec) *env {
 		Wait:     time.Millisecond, Settle: time.Millisecond,
 	}
 	p.Topology.Queues = append(p.Topology.Queues, more...)
-	must(t, rabbitmq.Apply(t.Context(), p.Topology, p.Broker))
+	storetest.Must(t, rabbitmq.Apply(t.Context(), p.Topology, p.Broker))
 	var err error
 	p.session, err = rabbitmq.Open(t.Context(), p.Broker)
-	must(t, err)
+	storetest.Must(t, err)
 	t.Cleanup(func() { p.session.Close() })
 	p.publisher, err = p.session.Publisher(16)
-	must(t, err)
+	storetest.Must(t, err)
 	return p
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // send publishes a message and waits until a queue has it.
@@ -68,13 +61,13 @@ func (p *env) send(exchangeName, key string) {
 	if err == nil {
 		err = c.Wait(p.Context())
 	}
-	must(p, err)
+	storetest.Must(p, err)
 }
 
 func (p *env) run() audit.Report {
 	p.Helper()
 	r, err := audit.Run(p.Context(), p.Config)
-	must(p, err)
+	storetest.Must(p, err)
 	return r
 }
 
@@ -133,32 +126,32 @@ func (p *env) expect(r audit.Report, conclusion audit.Verdict, checks, queue, pr
 func (p *env) admit(publish bool) {
 	p.Helper()
 	one, err := event.ParseDecimal("1")
-	must(p, err)
+	storetest.Must(p, err)
 	now := time.Now()
 	e, err := event.Encode(event.Envelope{ID: uuid.New(), AggregateID: "1", TenantID: "acme", Timestamp: now},
 		event.SaleCompleted{SaleID: "1", ItemID: "A", LocationID: "shop", Quantity: one, Amount: one, Timestamp: now})
-	must(p, err)
+	storetest.Must(p, err)
 	_, err = eventlog.AdmitOnce(p.Context(), p.DB, []event.Any{e}, publish)
-	must(p, err)
+	storetest.Must(p, err)
 }
 
 // drain takes what is in a queue.
 func (p *env) drain(queue string) {
 	p.Helper()
 	n, _, err := p.session.Depth(queue)
-	must(p, err)
+	storetest.Must(p, err)
 	consumer, err := p.session.Consume(queue, "drain."+queue, 10)
-	must(p, err)
+	storetest.Must(p, err)
 	for n > 0 {
 		taken, err := consumer.Take(p.Context(), 10)
-		must(p, err)
-		must(p, consumer.Ack(taken[len(taken)-1]))
+		storetest.Must(p, err)
+		storetest.Must(p, consumer.Ack(taken[len(taken)-1]))
 		n -= len(taken)
 	}
-	must(p, consumer.Close())
+	storetest.Must(p, consumer.Close())
 	for deadline := time.Now().Add(time.Minute); ; {
 		n, _, err := p.session.Depth(queue)
-		must(p, err)
+		storetest.Must(p, err)
 		if n == 0 {
 			return
 		}
@@ -182,7 +175,7 @@ func (p *env) figures(t *testing.T, inHand func(look int) int) {
 func (p *env) load(t *testing.T, held func(look int) int) {
 	p.Settle, p.Wait = 100*time.Millisecond, time.Second
 	p.Topology.Queues = append(p.Topology.Queues, topology.QueueSpec{Name: "composerp.view", Arguments: map[string]any{"x-queue-type": "quorum"}})
-	must(t, rabbitmq.Apply(t.Context(), p.Topology, p.Broker))
+	storetest.Must(t, rabbitmq.Apply(t.Context(), p.Topology, p.Broker))
 	look := 0
 	p.Management = managementClient(t, func(w http.ResponseWriter) {
 		look++
@@ -199,7 +192,7 @@ func (p *env) load(t *testing.T, held func(look int) int) {
 func (p *env) pend(t *testing.T) {
 	t.Helper()
 	_, err := inbox.Subscribe(t.Context(), p.DB, "ledger", []string{"SALE_COMPLETED"})
-	must(t, err)
+	storetest.Must(t, err)
 	p.admit(true)
 	storetest.Exec(t, p.url, `INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq) SELECT 1, 1, pg_current_snapshot(), n, n FROM pg_sequence_last_value('event_log_seq') n`)
 	storetest.Exec(t, p.url, `INSERT INTO log_cursor (consumer, tick, upto, seq, term) VALUES ('relay', 1, 1, 0, 1)`)
@@ -218,6 +211,6 @@ func managementClient(t *testing.T, answer func(w http.ResponseWriter)) *managem
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answer(w) }))
 	t.Cleanup(server.Close)
 	m, err := management.New(server.URL)
-	must(t, err)
+	storetest.Must(t, err)
 	return m
 }

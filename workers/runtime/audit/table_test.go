@@ -6,6 +6,7 @@ import (
 	"time"
 
 	storeaudit "github.com/composerp/composerp/store/audit"
+	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/audit"
 )
 
@@ -15,7 +16,7 @@ func TestReportJSON(t *testing.T) {
 		Name: "implied", What: "it is so", Count: 2, Unit: "events", Wrong: 1, Findings: []storeaudit.Finding{{EventID: "e", Type: "T", Problem: "is not"}},
 	}}}
 	got, err := json.Marshal(r)
-	must(t, err)
+	storetest.Must(t, err)
 	const want = `{"verdict":"findings","checks":[{"name":"implied","what":"it is so","ok":false,"count":2,"unit":"events","wrong":1,` +
 		`"findings":[{"eventId":"e","type":"T","problem":"is not"}]}],` +
 		`"counts":{"events":0,"published":0,"byType":null,"consumers":null,"movements":0,"positions":0,"items":0,"unitsNet":0},"fresh":0,"elapsedMs":5}`

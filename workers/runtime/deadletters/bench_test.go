@@ -6,6 +6,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store/failures"
+	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
 )
 
@@ -18,7 +19,7 @@ func BenchmarkRedrive(b *testing.B) {
 		p.die(letters, errNoCup)
 		b.StartTimer()
 		report, err := p.cfg.Redrive(b.Context(), deadletters.Redrive{Queue: queue, Pace: deadletters.Pace{Steps: []int{0}}})
-		must(b, err)
+		storetest.Must(b, err)
 		if report.Redriven != letters {
 			b.Fatalf("the report is %+v", report)
 		}
@@ -48,7 +49,7 @@ func BenchmarkFewOfMany(b *testing.B) {
 		report, err := p.cfg.Redrive(b.Context(), deadletters.Redrive{
 			Queue: queue, Pace: deadletters.Pace{Steps: []int{0}}, Filter: failures.LetterFilter{Type: "STOCK_COUNTED"},
 		})
-		must(b, err)
+		storetest.Must(b, err)
 		if report.Redriven != wanted || report.Seen != letters {
 			b.Fatalf("the report is %+v", report)
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/composerp/composerp/store/inbox"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
+	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
 const (
@@ -52,23 +53,16 @@ func newEnv(t testing.TB) *env {
 		{Worker: ledger, RoutingKeys: []string{saleKey}, RetryDelays: []time.Duration{time.Hour}},
 		{Worker: "stockview", RoutingKeys: []string{saleKey}},
 	})
-	must(t, rabbitmq.Apply(t.Context(), topology, p.cfg.Broker))
+	storetest.Must(t, rabbitmq.Apply(t.Context(), topology, p.cfg.Broker))
 	var err error
 	p.session, err = rabbitmq.Open(t.Context(), p.cfg.Broker)
-	must(t, err)
+	storetest.Must(t, err)
 	t.Cleanup(func() { _ = p.session.Close() })
 	p.publisher, err = p.session.Publisher(512)
-	must(t, err)
+	storetest.Must(t, err)
 	p.consumer, err = inbox.Subscribe(t.Context(), p.cfg.DB, ledger, []string{"SALE_COMPLETED"})
-	must(t, err)
+	storetest.Must(t, err)
 	return p
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // sale is an event of a tenant.
@@ -77,7 +71,7 @@ func (p *env) sale(tenant, aggregate string) event.Any {
 	one := event.NewDecimal(1)
 	e, err := event.Encode(event.Envelope{ID: uuid.New(), AggregateID: aggregate, TenantID: tenant, Timestamp: noon},
 		event.SaleCompleted{SaleID: aggregate, ItemID: "A", LocationID: "shop", Quantity: one, Amount: one, Timestamp: noon})
-	must(p, err)
+	storetest.Must(p, err)
 	return e
 }
 
@@ -97,10 +91,10 @@ func (p *env) send(messages ...rabbitmq.Message) {
 	for i, m := range messages {
 		var err error
 		confirmations[i], err = p.publisher.Publish(p.Context(), m)
-		must(p, err)
+		storetest.Must(p, err)
 	}
 	for _, c := range confirmations {
-		must(p, c.Wait(p.Context()))
+		storetest.Must(p, c.Wait(p.Context()))
 	}
 }
 
@@ -125,17 +119,17 @@ func (p *env) record() {
 		return
 	}
 	c, err := p.session.Consume(topology.DeadLetterLog, uuid.NewString(), 1000)
-	must(p, err)
+	storetest.Must(p, err)
 	defer c.Close()
 	for n > 0 {
 		taken, err := c.Take(p.Context(), 1000)
-		must(p, err)
+		storetest.Must(p, err)
 		letters := make([]failures.DeadLetter, len(taken))
 		for i, d := range taken {
 			letters[i] = deadletters.LetterOf(d)
 		}
-		must(p, p.cfg.DB.InTx(p.Context(), func(tx store.Tx) error { return failures.RecordDeadLetters(p.Context(), tx, letters) }))
-		must(p, c.Ack(taken[len(taken)-1]))
+		storetest.Must(p, p.cfg.DB.InTx(p.Context(), func(tx store.Tx) error { return failures.RecordDeadLetters(p.Context(), tx, letters) }))
+		storetest.Must(p, c.Ack(taken[len(taken)-1]))
 		n -= len(taken)
 	}
 }
@@ -143,7 +137,7 @@ func (p *env) record() {
 func (p *env) depth(queue string) int {
 	p.Helper()
 	n, _, err := p.session.Depth(queue)
-	must(p, err)
+	storetest.Must(p, err)
 	return n
 }
 
@@ -151,10 +145,10 @@ func (p *env) depth(queue string) int {
 func (p *env) ids(queue string) []string {
 	p.Helper()
 	session, err := rabbitmq.Open(p.Context(), p.cfg.Broker)
-	must(p, err)
+	storetest.Must(p, err)
 	defer session.Close()
 	s, err := session.Browse(queue, "ids."+uuid.NewString())
-	must(p, err)
+	storetest.Must(p, err)
 	n := s.Left()
 	var found []string
 	for {
@@ -162,15 +156,15 @@ func (p *env) ids(queue string) []string {
 		if errors.Is(err, rabbitmq.ErrDrained) {
 			break
 		}
-		must(p, err)
+		storetest.Must(p, err)
 		for _, d := range taken {
 			found = append(found, d.ID)
 		}
 		s.Keep(len(taken))
 	}
 	_, err = s.Close()
-	must(p, err)
-	p.soon("all is back", func() bool { return p.depth(queue) >= n })
+	storetest.Must(p, err)
+	workertest.Eventually(p, "all is back", func() bool { return p.depth(queue) >= n })
 	return found
 }
 
@@ -180,17 +174,6 @@ func idsOf(events []event.Any) []string {
 		ids = append(ids, e.ID.String())
 	}
 	return ids
-}
-
-func (p *env) soon(what string, holds func() bool) {
-	p.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for !holds() {
-		if time.Now().After(deadline) {
-			p.Fatalf("waited in vain: %s", what)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
 }
 
 // count reads a number by SQL.
@@ -210,11 +193,11 @@ type hands struct {
 func (p *env) work(fails func(d rabbitmq.Delivery) error) *hands {
 	p.Helper()
 	session, err := rabbitmq.Open(p.Context(), p.cfg.Broker)
-	must(p, err)
+	storetest.Must(p, err)
 	publisher, err := session.Publisher(512)
-	must(p, err)
+	storetest.Must(p, err)
 	c, err := session.Consume(ledgerQueue, "worker", 500)
-	must(p, err)
+	storetest.Must(p, err)
 	h := &hands{effects: map[string]int{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

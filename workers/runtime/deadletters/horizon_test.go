@@ -14,7 +14,9 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/inbox"
+	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
+	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
 // generations opens a second generation of the inbox now, and drops the first.
@@ -39,9 +41,9 @@ func (p *env) logged() (event.Any, int64) {
 	p.Helper()
 	e := p.sale("acme", uuid.NewString())
 	_, err := eventlog.AdmitOnce(p.Context(), p.cfg.DB, []event.Any{e}, true)
-	must(p, err)
+	storetest.Must(p, err)
 	places, err := eventlog.AdmittedAt(p.Context(), p.cfg.DB, []uuid.UUID{e.ID})
-	must(p, err)
+	storetest.Must(p, err)
 	return e, places[e.ID]
 }
 
@@ -66,7 +68,7 @@ func TestWhatTheInboxCanNotProveIsRefused(t *testing.T) {
 
 	for range 2 { // refused once is refused again
 		report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: deadletters.Steady(0)})
-		must(t, err)
+		storetest.Must(t, err)
 		var refused []string
 		for _, r := range report.Refused {
 			refused = append(refused, r.EventID.String())
@@ -81,13 +83,13 @@ func TestWhatTheInboxCanNotProveIsRefused(t *testing.T) {
 		if !strings.Contains(report.Refused[0].Why, fmt.Sprintf("place %d", oldSeq)) || !strings.Contains(report.Refused[2].Why, "not known") {
 			t.Errorf("the reasons are %+v", report.Refused)
 		}
-		p.soon("the refused are back", func() bool { return p.depth(deadQueue) == 3 })
+		workertest.Eventually(p, "the refused are back", func() bool { return p.depth(deadQueue) == 3 })
 	}
 	if n := p.depth(ledgerQueue); n != 3 {
 		t.Errorf("put back were %d", n)
 	}
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: deadletters.Steady(0), Force: true})
-	must(t, err)
+	storetest.Must(t, err)
 	if report.Redriven != 3 || len(report.Refused) != 0 {
 		t.Errorf("by force %+v", report)
 	}
@@ -103,14 +105,14 @@ func TestWhenNothingIsKnownAllIsOld(t *testing.T) {
 	m.Headers[rabbitmq.HeaderLogSeq] = seq
 	p.send(m)
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: deadletters.Steady(0)})
-	must(t, err)
+	storetest.Must(t, err)
 	if len(report.Refused) != 1 || report.Redriven != 0 {
 		t.Errorf("the report is %+v", report)
 	}
 	report, err = p.cfg.Redrive(t.Context(), deadletters.Redrive{
 		Queue: deadletters.Queue{Worker: ledger}, Pace: deadletters.Pace{Steps: []int{0}, Timeout: time.Millisecond},
 	})
-	must(t, err)
+	storetest.Must(t, err)
 	if report.Redriven != 1 {
 		t.Errorf("without an inbox %+v", report)
 	}

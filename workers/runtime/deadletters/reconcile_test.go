@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
 )
 
@@ -15,15 +16,15 @@ import (
 func (p *env) dieUnheard(messages ...rabbitmq.Message) {
 	p.Helper()
 	session, err := rabbitmq.Open(p.Context(), p.cfg.Broker)
-	must(p, err)
+	storetest.Must(p, err)
 	defer session.Close()
 	publisher, err := session.Publisher(len(messages))
-	must(p, err)
+	storetest.Must(p, err)
 	for _, m := range messages {
 		m.Exchange, m.RoutingKey = "", deadQueue
 		c, err := publisher.Publish(p.Context(), m)
-		must(p, err)
-		must(p, c.Wait(p.Context()))
+		storetest.Must(p, err)
+		storetest.Must(p, c.Wait(p.Context()))
 	}
 }
 
@@ -40,7 +41,7 @@ SELECT gen_random_uuid(), consumer, 'moved by hand', type, routing_key, error, a
 	before := p.ids(deadQueue)
 
 	stock, err := p.cfg.Reconcile(t.Context(), queue)
-	must(t, err)
+	storetest.Must(t, err)
 	if want := (deadletters.Reconciliation{Seen: 4, Entered: 2, Missed: 1}); stock != want {
 		t.Errorf("the stock is %+v, want %+v", stock, want)
 	}
@@ -63,7 +64,7 @@ func TestNoStockIsTakenBesideAnother(t *testing.T) {
 	p := newEnv(t)
 	p.die(1, errors.New("no cup is left"))
 	c, err := p.session.Consume(deadQueue, uuid.NewString(), 1)
-	must(t, err)
+	storetest.Must(t, err)
 	defer c.Close()
 	if _, err := p.cfg.Reconcile(t.Context(), queue); !errors.Is(err, deadletters.ErrBusy) {
 		t.Errorf("want %v, got %v", deadletters.ErrBusy, err)

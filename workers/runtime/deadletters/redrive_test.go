@@ -11,7 +11,9 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/failures"
+	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
+	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
 var errNoCup = errors.New("no cup is left")
@@ -22,7 +24,7 @@ func TestWhatIsRedrivenIsHandledOnceAndMarked(t *testing.T) {
 	events := p.die(300, errNoCup)
 	h := p.work(handlesAll)
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast})
-	must(t, err)
+	storetest.Must(t, err)
 	if report.Redriven != 300 || report.Handled != 300 || report.Failed+report.Waiting+report.Absent+report.Missed+len(report.Refused) != 0 || report.Idle || report.Stopped {
 		t.Errorf("the report is %+v", report)
 	}
@@ -41,7 +43,7 @@ func TestWhatIsRedrivenIsHandledOnceAndMarked(t *testing.T) {
 	if n := p.depth(topology.QueueName("stockview")); n != 0 {
 		t.Errorf("another worker got %d messages", n)
 	}
-	p.soon("the letters are gone", func() bool { return p.depth(deadQueue) == 0 })
+	workertest.Eventually(p, "the letters are gone", func() bool { return p.depth(deadQueue) == 0 })
 	if n := p.count(`SELECT count(*) FROM dead_letter WHERE redriven_at IS NOT NULL AND redrives = 1 AND NOT lies`); n != 300 {
 		t.Errorf("%d letters are marked", n)
 	}
@@ -60,11 +62,11 @@ func TestRedriveOfSomeKeepsTheOrderOfTheRest(t *testing.T) {
 		rest = append(rest, id)
 	}
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast, Filter: failures.LetterFilter{IDs: wanted}})
-	must(t, err)
+	storetest.Must(t, err)
 	if report.Redriven != len(wanted) || report.Seen != 1000 || !report.Idle || report.Waiting != len(wanted) {
 		t.Errorf("the report is %+v", report)
 	}
-	p.soon("the rest is back", func() bool { return p.depth(deadQueue) == len(rest) })
+	workertest.Eventually(p, "the rest is back", func() bool { return p.depth(deadQueue) == len(rest) })
 	if got := p.ids(deadQueue); !slices.Equal(got, rest) {
 		t.Error("the rest has another order")
 	}
@@ -79,12 +81,12 @@ func TestALimitTakesTheFirst(t *testing.T) {
 	events := p.die(20, errNoCup)
 	for i, limit := range []int{3, 4} {
 		report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast, Limit: limit})
-		must(t, err)
+		storetest.Must(t, err)
 		if report.Redriven != limit {
 			t.Errorf("the %d. time %d were put back", i+1, report.Redriven)
 		}
 	}
-	p.soon("the rest is back", func() bool { return p.depth(deadQueue) == 13 })
+	workertest.Eventually(p, "the rest is back", func() bool { return p.depth(deadQueue) == 13 })
 	if !slices.Equal(p.ids(ledgerQueue), idsOf(events[:7])) || !slices.Equal(p.ids(deadQueue), idsOf(events[7:])) {
 		t.Error("not the first were put back")
 	}
@@ -112,8 +114,8 @@ func TestAKilledRedriveMakesCopiesAndOneEffect(t *testing.T) {
 			}
 			h := p.work(handlesAll)
 			report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast})
-			must(t, err)
-			p.soon("all copies are taken", func() bool { _, got := h.all(); return len(got) == 14 })
+			storetest.Must(t, err)
+			workertest.Eventually(p, "all copies are taken", func() bool { _, got := h.all(); return len(got) == 14 })
 			effects, _ := h.all()
 			for id, n := range effects {
 				if n != 1 {
@@ -142,14 +144,14 @@ func TestRedriveStopsWhenItFailsAgain(t *testing.T) {
 	})
 	pace := deadletters.Pace{Steps: []int{20, 1000}, Step: 200 * time.Millisecond, Timeout: 20 * time.Second}
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: pace})
-	must(t, err)
+	storetest.Must(t, err)
 	if !report.Stopped || report.Redriven > 20 || report.Failed < 3 || report.Handled != 0 {
 		t.Errorf("the report is %+v", report)
 	}
 	if len(report.Failures) != 1 || report.Failures[0].Count != report.Failed || report.Failures[0].Fingerprint == "" || !strings.Contains(report.Failures[0].Error, "no cup") {
 		t.Errorf("the failures are %+v", report.Failures)
 	}
-	p.soon("the rest is back", func() bool { return p.depth(deadQueue) == 200-report.Redriven })
+	workertest.Eventually(p, "the rest is back", func() bool { return p.depth(deadQueue) == 200-report.Redriven })
 	if got := p.ids(deadQueue); !slices.Equal(got, idsOf(events[report.Redriven:])) {
 		t.Error("the rest has another order")
 	}
@@ -171,7 +173,7 @@ func TestAFewFailuresDoNotStopIt(t *testing.T) {
 	})
 	pace := deadletters.Pace{Steps: []int{100}, Timeout: 20 * time.Second}
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: pace})
-	must(t, err)
+	storetest.Must(t, err)
 	if report.Stopped || report.Failed != 6 || report.Handled != 54 {
 		t.Errorf("the report is %+v", report)
 	}
@@ -194,12 +196,12 @@ func TestAnInterruptedRedriveGoesOn(t *testing.T) {
 	if !errors.Is(err, context.Canceled) || first.Redriven < 10 || first.Redriven > 60 {
 		t.Fatalf("it ends with %v and %+v", err, first)
 	}
-	p.soon("the rest is back", func() bool { return p.depth(deadQueue) == 100-first.Redriven })
+	workertest.Eventually(p, "the rest is back", func() bool { return p.depth(deadQueue) == 100-first.Redriven })
 	if got := p.ids(deadQueue); !slices.Equal(got, idsOf(events[first.Redriven:])) {
 		t.Error("the rest has another order")
 	}
 	second, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast})
-	must(t, err)
+	storetest.Must(t, err)
 	effects, got := h.all()
 	if first.Redriven+second.Redriven != 100 || len(got) != 100 || len(effects) != 100 {
 		t.Errorf("%d and %d were put back, %d came", first.Redriven, second.Redriven, len(got))
@@ -220,7 +222,7 @@ func TestALongRedriveWalksAgain(t *testing.T) {
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{
 		Queue: queue, Pace: deadletters.Pace{Steps: []int{50}, Timeout: 20 * time.Second}, StopAt: 100, Filter: failures.LetterFilter{IDs: wanted},
 	})
-	must(t, err)
+	storetest.Must(t, err)
 	if report.Redriven != 20 || report.Failed != 20 {
 		t.Errorf("the report is %+v", report)
 	}
@@ -233,7 +235,7 @@ func TestAWalkGetsTheTimeItNeeds(t *testing.T) {
 	p.cfg.WalkTime = 1
 	p.die(3, errNoCup)
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast})
-	must(t, err)
+	storetest.Must(t, err)
 	if report.Redriven != 3 || report.Seen != 3 {
 		t.Errorf("the report is %+v", report)
 	}
@@ -248,7 +250,7 @@ func TestALetterFromALaterTimeIsPutBack(t *testing.T) {
 	p.send(m)
 	h := p.work(func(rabbitmq.Delivery) error { return errRejected })
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast, StopAt: 100})
-	must(t, err)
+	storetest.Must(t, err)
 	if _, got := h.all(); report.Redriven != 1 || report.Failed != 1 || len(got) != 1 {
 		t.Errorf("it came %d times, and the report is %+v", len(got), report)
 	}
@@ -259,14 +261,14 @@ func TestNoOtherConsumerMayTakeFromTheQueue(t *testing.T) {
 	p := newEnv(t)
 	p.die(3, errNoCup)
 	other, err := p.session.Consume(deadQueue, "shovel", 1)
-	must(t, err)
+	storetest.Must(t, err)
 	if _, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast}); !errors.Is(err, deadletters.ErrBusy) {
 		t.Errorf("beside another it says %v", err)
 	}
-	must(t, other.Close())
-	p.soon("the other is gone", func() bool { _, n, err := p.session.Depth(deadQueue); return err == nil && n == 0 })
+	storetest.Must(t, other.Close())
+	workertest.Eventually(p, "the other is gone", func() bool { _, n, err := p.session.Depth(deadQueue); return err == nil && n == 0 })
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast})
-	must(t, err)
+	storetest.Must(t, err)
 	if report.Redriven != 3 {
 		t.Errorf("then %+v", report)
 	}
@@ -277,12 +279,12 @@ func TestWithoutAQueueToGoToLettersStay(t *testing.T) {
 	t.Parallel()
 	p := newEnv(t)
 	events := p.die(5, errNoCup)
-	must(t, p.deleteQueue(ledgerQueue))
+	storetest.Must(t, p.deleteQueue(ledgerQueue))
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast})
 	if !errors.Is(err, rabbitmq.ErrUnroutable) || report.Redriven != 0 {
 		t.Errorf("it says %v, %+v", err, report)
 	}
-	p.soon("all is back", func() bool { return p.depth(deadQueue) == 5 })
+	workertest.Eventually(p, "all is back", func() bool { return p.depth(deadQueue) == 5 })
 	if !slices.Equal(p.ids(deadQueue), idsOf(events)) || p.count(`SELECT count(*) FROM dead_letter WHERE lies`) != 5 {
 		t.Error("something has left")
 	}
@@ -298,7 +300,7 @@ func TestTheLogIsReconciled(t *testing.T) {
 		SELECT gen_random_uuid(), consumer, event_id, message_id, type, routing_key, error, attempt, headers, body, died_at, now() - interval '1 hour'
 		FROM dead_letter WHERE aggregate_id = '2' RETURNING 1) SELECT count(*) FROM ghost`)
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast, Filter: failures.LetterFilter{Aggregate: "1"}})
-	must(t, err)
+	storetest.Must(t, err)
 	if report.Redriven != 1 || report.Missed != 1 {
 		t.Errorf("the report is %+v", report)
 	}
@@ -325,8 +327,8 @@ func TestWhatIsThereAgainIsOnlyTakenOut(t *testing.T) {
 			}
 		},
 	})
-	must(t, err)
-	p.soon("the other is back", func() bool { return p.depth(deadQueue) == 1 })
+	storetest.Must(t, err)
+	workertest.Eventually(p, "the other is back", func() bool { return p.depth(deadQueue) == 1 })
 	if n := p.depth(ledgerQueue); report.Redriven != 1 || n != 1 {
 		t.Errorf("%d were put back, the worker has %d", report.Redriven, n)
 	}

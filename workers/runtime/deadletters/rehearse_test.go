@@ -8,6 +8,7 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failures"
+	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
 )
 
@@ -27,7 +28,7 @@ func TestARehearsalTellsWhatWouldPass(t *testing.T) {
 		}
 		return deadletters.Fails, errors.New("order " + d.ID[:1] + "7 is gone")
 	}})
-	must(t, err)
+	storetest.Must(t, err)
 	if report.Rehearsed != 6 || report.Passes != 2 || report.Duplicates != 1 || report.BeforeCall != 1 || report.Fails != 2 || len(report.Failures) != 2 {
 		t.Errorf("the report is %+v", report)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -20,6 +19,7 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/relay"
+	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
 // env is a log with its ticker, and a queue at the other end of the relay.
@@ -45,7 +45,7 @@ func newEnv(t testing.TB) *env {
 	h := &env{TB: t, url: url, db: storetest.Open(t, url, 8), broker: rabbitmqtest.Vhost(t)}
 	h.broker.Backoff, h.broker.MaxBackoff = 10*time.Millisecond, 200*time.Millisecond
 	want := topology.Compute([]topology.Subscription{{Worker: "sink", RoutingKeys: []string{event.TypeSaleCompleted.RoutingKey()}}})
-	h.must(rabbitmq.Apply(t.Context(), want, h.broker))
+	storetest.Must(h, rabbitmq.Apply(t.Context(), want, h.broker))
 
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
@@ -53,9 +53,9 @@ func newEnv(t testing.TB) *env {
 	ticker := eventlog.NewTicker(h.db, slog.New(slog.DiscardHandler))
 	all.Go(func() { store.Lead(ctx, h.db, "ticker", "test", ticker.Run, func(err error) { t.Log("ticker:", err) }) })
 	session, err := rabbitmq.Open(t.Context(), h.broker)
-	h.must(err)
+	storetest.Must(h, err)
 	consumer, err := session.Consume(topology.QueueName("sink"), "sink", 1000)
-	h.must(err)
+	storetest.Must(h, err)
 	all.Go(func() {
 		defer func() { _ = session.Close() }()
 		for {
@@ -96,7 +96,7 @@ func (h *env) sales(n int) []event.Any {
 	events := h.unsaid(n)
 	for i := 0; i < n; i += 1000 {
 		_, err := eventlog.AdmitOnce(h.Context(), h.db, events[i:min(n, i+1000)], true)
-		h.must(err)
+		storetest.Must(h, err)
 	}
 	return events
 }
@@ -109,7 +109,7 @@ func (h *env) unsaid(n int) []event.Any {
 	for i := range events {
 		e, err := event.Encode(event.Envelope{ID: uuid.New(), AggregateID: "s", TenantID: "acme", Timestamp: at},
 			event.SaleCompleted{SaleID: "s", ItemID: "cup", LocationID: "shop", Quantity: event.NewDecimal(1), Amount: event.NewDecimal(1), Timestamp: at})
-		h.must(err)
+		storetest.Must(h, err)
 		events[i] = e
 	}
 	return events
@@ -118,7 +118,7 @@ func (h *env) unsaid(n int) []event.Any {
 // wantOnce waits for the events and fails unless they came once each, in this order.
 func (h *env) wantOnce(events []event.Any) {
 	h.Helper()
-	h.soon(fmt.Sprintf("%d events come", len(events)), func() bool { return len(h.arrived()) >= len(events) })
+	workertest.Eventually(h, fmt.Sprintf("%d events come", len(events)), func() bool { return len(h.arrived()) >= len(events) })
 	got := h.arrived()
 	if len(got) != len(events) {
 		h.Fatalf("want %d messages, got %d", len(events), len(got))
@@ -136,7 +136,7 @@ func (h *env) wantOnce(events []event.Any) {
 // wantAll waits until all of the events have come; copies are allowed.
 func (h *env) wantAll(events []event.Any) {
 	h.Helper()
-	h.soon(fmt.Sprintf("%d events come", len(events)), func() bool { return h.different() >= len(events) })
+	workertest.Eventually(h, fmt.Sprintf("%d events come", len(events)), func() bool { return h.different() >= len(events) })
 	ids := map[string]bool{}
 	for _, a := range h.arrived() {
 		ids[a.id] = true
@@ -151,7 +151,7 @@ func (h *env) wantAll(events []event.Any) {
 // running is a relay at work.
 type running struct {
 	h       *env
-	log     *logbook
+	log     *workertest.Logs
 	metrics *prometheus.Registry
 	stop    context.CancelFunc
 	done    chan struct{}
@@ -162,7 +162,7 @@ func (h *env) run(holder string) *running { return h.runWith(holder, h.db, h.bro
 
 func (h *env) runWith(holder string, db *store.DB, broker rabbitmq.Config) *running {
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &running{h: h, log: &logbook{}, metrics: prometheus.NewRegistry(), stop: cancel, done: make(chan struct{})}
+	r := &running{h: h, log: &workertest.Logs{}, metrics: prometheus.NewRegistry(), stop: cancel, done: make(chan struct{})}
 	rl := relay.Relay{DB: db, Broker: broker, Holder: holder, Log: slog.New(r.log), Metrics: relay.NewMetrics(r.metrics)}
 	go func() {
 		defer close(r.done)
@@ -179,7 +179,7 @@ func (r *running) end() {
 	r.stop()
 	select {
 	case <-r.done:
-	case <-time.After(timeout):
+	case <-time.After(workertest.Timeout):
 		r.h.Error("the relay does not end")
 	}
 }
@@ -188,7 +188,7 @@ func (r *running) leads() bool { return r.metric("composerp_relay_leading") == 1
 
 func (r *running) metric(name string) float64 {
 	families, err := r.metrics.Gather()
-	r.h.must(err)
+	storetest.Must(r.h, err)
 	for _, family := range families {
 		if family.GetName() == name {
 			m := family.GetMetric()[0]
@@ -204,8 +204,6 @@ func (h *env) cursor() string {
 	return storetest.Value[string](h, h.url, `SELECT coalesce((SELECT concat_ws(' ', tick, upto, seq) FROM log_cursor WHERE consumer = 'relay'), '')`)
 }
 
-const timeout = 60 * time.Second
-
 // passed tells whether the relay has passed every event, and its cursor the newest place.
 func (h *env) passed() bool {
 	lag, err := eventlog.Lag(h.Context(), h.db, relay.LeaseName)
@@ -214,48 +212,4 @@ func (h *env) passed() bool {
 	}
 	log, err := eventlog.ReadState(h.Context(), h.db, "")
 	return err == nil && log.Unpublished == 0
-}
-
-func (h *env) soon(what string, holds func() bool) {
-	h.Helper()
-	deadline := time.After(timeout)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			h.Fatalf("waited in vain: %s", what)
-		}
-	}
-}
-
-func (h *env) must(err error) {
-	h.Helper()
-	if err != nil {
-		h.Fatal(err)
-	}
-}
-
-// logbook is a slog.Handler that keeps the messages.
-type logbook struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logbook) Enabled(context.Context, slog.Level) bool { return true }
-func (l *logbook) WithAttrs([]slog.Attr) slog.Handler       { return l }
-func (l *logbook) WithGroup(string) slog.Handler            { return l }
-
-func (l *logbook) Handle(_ context.Context, r slog.Record) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.text.WriteString(r.Message + "\n")
-	return nil
-}
-
-func (l *logbook) says(text string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Contains(l.text.String(), text)
 }

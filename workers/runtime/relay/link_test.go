@@ -2,6 +2,7 @@ package relay_test
 
 import (
 	"github.com/composerp/composerp/deploy/chaos/proxy"
+	"github.com/composerp/composerp/store/storetest"
 )
 
 // link is a way to a server that can be shut: then no connection gets through,
@@ -14,7 +15,7 @@ type link struct {
 func newLink(h *env, serverURL string) *link {
 	h.Helper()
 	p, through, err := proxy.Before(serverURL)
-	h.must(err)
+	storetest.Must(h, err)
 	h.Cleanup(p.Close)
 	return &link{p, through}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/relay"
+	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
 func TestEverythingComesOnceAndInOrder(t *testing.T) {
@@ -26,15 +27,15 @@ func TestEverythingComesOnceAndInOrder(t *testing.T) {
 	r := h.run("a")
 	foreign := h.unsaid(50)
 	_, err := eventlog.AdmitOnce(t.Context(), h.db, foreign, false) // on the exchange already
-	h.must(err)
+	storetest.Must(h, err)
 	var after []event.Any
 	for range 200 {
 		after = append(after, h.sales(1)...)
 	}
 	all := slices.Concat(before, after)
 	h.wantOnce(all)
-	h.soon("all confirms are counted", func() bool { return r.metric("composerp_relay_confirmed_total") == float64(len(all)) })
-	h.soon("the cursor has passed all", h.passed)
+	workertest.Eventually(h, "all confirms are counted", func() bool { return r.metric("composerp_relay_confirmed_total") == float64(len(all)) })
+	workertest.Eventually(h, "the cursor has passed all", h.passed)
 }
 
 // An event that no queue is bound to goes to the alternate exchange, and no other event waits for it.
@@ -42,24 +43,24 @@ func TestWhatNoQueueTakesIsUnrouted(t *testing.T) {
 	t.Parallel()
 	h := newEnv(t)
 	counted := event.TypeStockCounted.RoutingKey()
-	h.must(rabbitmq.Apply(t.Context(), topology.Compute([]topology.Subscription{{Worker: "intake", RoutingKeys: []string{counted}, ExternalOnly: true}}), h.broker))
+	storetest.Must(h, rabbitmq.Apply(t.Context(), topology.Compute([]topology.Subscription{{Worker: "intake", RoutingKeys: []string{counted}, ExternalOnly: true}}), h.broker))
 	at := time.Date(2024, time.March, 1, 10, 0, 0, 0, time.UTC)
 	count, err := event.Encode(event.Envelope{ID: uuid.New(), AggregateID: "c", TenantID: "acme", Timestamp: at},
 		event.StockCounted{CountID: "c", ItemID: "cup", LocationID: "shop", Quantity: event.NewDecimal(5)})
-	h.must(err)
+	storetest.Must(h, err)
 	_, err = eventlog.AdmitOnce(t.Context(), h.db, []event.Any{count}, true)
-	h.must(err)
+	storetest.Must(h, err)
 	events := h.sales(10)
 	h.run("a")
 	h.wantOnce(events)
-	h.soon("the cursor has passed all", h.passed)
+	workertest.Eventually(h, "the cursor has passed all", h.passed)
 	session, err := rabbitmq.Open(t.Context(), h.broker)
-	h.must(err)
+	storetest.Must(h, err)
 	defer func() { _ = session.Close() }()
 	unrouted, err := session.Consume(topology.Unrouted, "unrouted", 10)
-	h.must(err)
+	storetest.Must(h, err)
 	taken, err := unrouted.Take(t.Context(), 10)
-	h.must(err)
+	storetest.Must(h, err)
 	if len(taken) != 1 || taken[0].ID != count.ID.String() || taken[0].LogSeq() != 1 || taken[0].RoutingKey != counted {
 		t.Errorf("unrouted are %+v, want the count alone", taken)
 	}
@@ -80,20 +81,20 @@ func TestACrashBeforeTheCursorMovesMakesOnlyCopies(t *testing.T) {
 	first := h.run("a")
 	events := h.sales(1)
 	h.wantOnce(events)
-	h.soon("the cursor has moved", func() bool { return h.cursor() != "" && h.cursor() != "0 0 0" })
+	workertest.Eventually(h, "the cursor has moved", func() bool { return h.cursor() != "" && h.cursor() != "0 0 0" })
 	release := storetest.Lock(t, h.url, `SELECT FROM log_cursor FOR UPDATE`)
 	at := h.cursor()
 	events = append(events, h.sales(100)...)
-	h.soon("all are published", func() bool { return len(h.arrived()) == 101 })
+	workertest.Eventually(h, "all are published", func() bool { return len(h.arrived()) == 101 })
 	first.end()
 	release()
 	if now := h.cursor(); now != at {
 		t.Fatalf("want the cursor unmoved at %s, it is at %s: the test shows nothing", at, now)
 	}
 	h.run("b")
-	h.soon("all have come again", func() bool { return len(h.arrived()) == 201 })
+	workertest.Eventually(h, "all have come again", func() bool { return len(h.arrived()) == 201 })
 	h.wantAll(events)
-	h.soon("the cursor has passed all", h.passed)
+	workertest.Eventually(h, "the cursor has passed all", h.passed)
 }
 
 // Relays are stopped again and again between reading and confirming.
@@ -103,7 +104,7 @@ func TestManyCrashesLoseNothing(t *testing.T) {
 	events := h.sales(10_000)
 	for i := range 5 {
 		r := h.run("a")
-		h.soon("some more come", func() bool { return len(h.arrived()) > 1500*(i+1) })
+		workertest.Eventually(h, "some more come", func() bool { return len(h.arrived()) > 1500*(i+1) })
 		r.end()
 	}
 	h.run("b")
@@ -122,7 +123,7 @@ func TestTheBrokerIsDownForAWhile(t *testing.T) {
 	line.shut()
 	events = append(events, h.sales(3000)...)
 	line.open()
-	h.soon("half of them have come", func() bool { return h.different() > 1500 })
+	workertest.Eventually(h, "half of them have come", func() bool { return h.different() > 1500 })
 	line.Cut()
 	h.wantAll(events)
 }
@@ -154,11 +155,11 @@ func TestOnlyAConfirmMovesTheCursor(t *testing.T) {
 	h.wantOnce(events)
 	line.Set(proxy.Weather{HoldDown: true})
 	events = append(events, h.sales(100)...)
-	h.soon("the broker has them", func() bool { return h.different() == len(events) })
+	workertest.Eventually(h, "the broker has them", func() bool { return h.different() == len(events) })
 	wantUnmoved(100)
 	line.Cut()
 	line.open()
-	h.soon("they come again", func() bool { return len(h.arrived()) == len(events)+100 })
+	workertest.Eventually(h, "they come again", func() bool { return len(h.arrived()) == len(events)+100 })
 	h.wantAll(events)
 }
 
@@ -181,7 +182,7 @@ func TestALongTransactionDelaysItsOwnEventsAlone(t *testing.T) {
 	others := h.sales(500)
 	h.wantOnce(others)
 	close(finish)
-	h.must(<-done)
+	storetest.Must(h, <-done)
 	h.wantAll(append(others, long...))
 	if n := len(h.arrived()); n != 503 {
 		t.Errorf("want 503 messages, got %d", n)
@@ -201,8 +202,8 @@ func TestWhatTheBrokerWillNeverTakeIsUnpublishable(t *testing.T) {
 	rest := h.sales(10)
 	r := h.run("a")
 	h.wantOnce(append(first, rest...))
-	h.soon("both are counted", func() bool { return r.metric("composerp_relay_unpublishable_total") == 2 })
-	h.soon("the others are counted", func() bool { return r.metric("composerp_relay_confirmed_total") == 20 })
+	workertest.Eventually(h, "both are counted", func() bool { return r.metric("composerp_relay_unpublishable_total") == 2 })
+	workertest.Eventually(h, "the others are counted", func() bool { return r.metric("composerp_relay_confirmed_total") == 20 })
 	reasons := storetest.Value[string](t, h.url, `SELECT string_agg(reason, '; ' ORDER BY seq) FROM unpublishable`)
 	if !strings.Contains(reasons, "NO_SUCH_TYPE") || !strings.Contains(reasons, "bytes") {
 		t.Errorf("want a reason for each, got %q", reasons)
@@ -213,14 +214,14 @@ func TestTheSecondRelayTakesOverWhenTheFirstLeaves(t *testing.T) {
 	t.Parallel()
 	h := newEnv(t)
 	first := h.run("a")
-	h.soon("the first leads", first.leads)
+	workertest.Eventually(h, "the first leads", first.leads)
 	second := h.run("b")
 	events := h.sales(100)
 	h.wantOnce(events)
 	if second.leads() {
 		t.Fatal("two relays lead")
 	}
-	h.soon("the cursor has passed all", h.passed)
+	workertest.Eventually(h, "the cursor has passed all", h.passed)
 	first.end()
 	if held := storetest.Value[bool](t, h.url, `SELECT holder = 'a' AND expires_at >= clock_timestamp() FROM lease WHERE name = 'relay'`); held {
 		t.Error("the first has left and holds the lease still")
@@ -240,7 +241,7 @@ func TestTheSecondRelayTakesOverWhenTheFirstVanishes(t *testing.T) {
 	cut := h.broker
 	cut.URLs = []string{broker.url}
 	first := h.runWith("a", storetest.Open(t, database.url, 4), cut)
-	h.soon("the first leads", first.leads)
+	workertest.Eventually(h, "the first leads", first.leads)
 	second := h.run("b")
 	events := h.sales(100)
 	h.wantAll(events)
@@ -248,12 +249,12 @@ func TestTheSecondRelayTakesOverWhenTheFirstVanishes(t *testing.T) {
 	broker.shut()
 	vanished := time.Now()
 	events = append(events, h.sales(100)...)
-	h.soon("the second leads", second.leads)
+	workertest.Eventually(h, "the second leads", second.leads)
 	if took := time.Since(vanished); took < store.LeaseTTL/3 || took > 2*store.LeaseTTL {
 		t.Errorf("want it to take about the lease's %s, it took %s", store.LeaseTTL, took)
 	}
 	h.wantAll(events)
-	h.soon("the first knows that it leads no more", func() bool { return !first.leads() })
+	workertest.Eventually(h, "the first knows that it leads no more", func() bool { return !first.leads() })
 }
 
 // A leader that slept through its lease publishes copies at most; the cursor is another's.
@@ -262,17 +263,17 @@ func TestAnOldLeaderCannotMoveTheCursor(t *testing.T) {
 	h := newEnv(t)
 	old := h.run("a")
 	h.wantOnce(h.sales(1))
-	h.soon("the cursor rests", h.passed)
+	workertest.Eventually(h, "the cursor rests", h.passed)
 	// What a successor's Acquire and OpenCursor do, before the old one has noticed.
 	storetest.Exec(t, h.url, `UPDATE lease SET term = term + 1, holder = 'b', expires_at = clock_timestamp() + interval '1 hour' WHERE name = 'relay'`)
 	storetest.Exec(t, h.url, `UPDATE log_cursor SET term = term + 1 WHERE consumer = 'relay'`)
 	at := h.cursor()
 	more := h.sales(10)
-	h.soon("the old one gives up", func() bool { return !old.leads() && old.log.says("relay stopped") })
+	workertest.Eventually(h, "the old one gives up", func() bool { return !old.leads() && old.log.Has("relay stopped") })
 	if now := h.cursor(); now != at {
 		t.Errorf("want the cursor at %s, the old leader moved it to %s", at, now)
 	}
 	storetest.Exec(t, h.url, `UPDATE lease SET expires_at = '-infinity' WHERE name = 'relay'`)
-	h.soon("it leads again, in a new term", old.leads)
-	h.soon("the rest comes", func() bool { return h.different() == 1+len(more) })
+	workertest.Eventually(h, "it leads again, in a new term", old.leads)
+	workertest.Eventually(h, "the rest comes", func() bool { return h.different() == 1+len(more) })
 }

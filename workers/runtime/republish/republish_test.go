@@ -36,23 +36,16 @@ func newEnv(t testing.TB) *env {
 	t.Helper()
 	h := &env{TB: t, Config: republish.Config{DB: storetest.DB(t), Broker: rabbitmqtest.Vhost(t), Queues: queues}}
 	topology := topology.Compute([]topology.Subscription{{Worker: "ledger", RoutingKeys: []string{saleKey}}, {Worker: "view", RoutingKeys: []string{saleKey}}})
-	h.must(rabbitmq.Apply(t.Context(), topology, h.Broker))
+	storetest.Must(h, rabbitmq.Apply(t.Context(), topology, h.Broker))
 	for name := range queues {
 		_, err := inbox.Subscribe(t.Context(), h.DB, name, []string{string(event.TypeSaleCompleted)})
-		h.must(err)
+		storetest.Must(h, err)
 	}
 	var err error
 	h.session, err = rabbitmq.Open(t.Context(), h.Broker)
-	h.must(err)
+	storetest.Must(h, err)
 	t.Cleanup(func() { _ = h.session.Close() })
 	return h
-}
-
-func (h *env) must(err error) {
-	h.Helper()
-	if err != nil {
-		h.Fatal(err)
-	}
 }
 
 // sales logs n sales as if they had come straight over AMQP, so that no relay is needed to have published them.
@@ -63,12 +56,12 @@ func (h *env) sales(n int) []event.Any {
 	for i := range events {
 		e, err := event.Encode(event.Envelope{ID: uuid.New(), AggregateID: "s", TenantID: "acme", Timestamp: at},
 			event.SaleCompleted{SaleID: "s", ItemID: "cup", LocationID: "shop", Quantity: event.NewDecimal(1), Amount: event.NewDecimal(1), Timestamp: at})
-		h.must(err)
+		storetest.Must(h, err)
 		events[i] = e
 	}
 	for some := range slices.Chunk(events, 1000) {
 		_, err := eventlog.AdmitOnce(h.Context(), h.DB, some, false)
-		h.must(err)
+		storetest.Must(h, err)
 	}
 	return events
 }
@@ -76,12 +69,12 @@ func (h *env) sales(n int) []event.Any {
 func (h *env) claim(consumer string, events []event.Any) {
 	h.Helper()
 	id, err := inbox.Subscribe(h.Context(), h.DB, consumer, []string{string(event.TypeSaleCompleted)})
-	h.must(err)
+	storetest.Must(h, err)
 	ids := make([]uuid.UUID, len(events))
 	for i, e := range events {
 		ids[i] = e.ID
 	}
-	h.must(h.DB.InTx(h.Context(), func(tx store.Tx) error { _, err := inbox.Claim(h.Context(), tx, id, ids); return err }))
+	storetest.Must(h, h.DB.InTx(h.Context(), func(tx store.Tx) error { _, err := inbox.Claim(h.Context(), tx, id, ids); return err }))
 }
 
 // take takes n messages from a queue.
@@ -90,7 +83,7 @@ func (h *env) take(queue string, n int) []rabbitmq.Delivery {
 	ctx, cancel := context.WithTimeout(h.Context(), 20*time.Second)
 	defer cancel()
 	consumer, err := h.session.Consume(queue, "test."+uuid.NewString(), 1000)
-	h.must(err)
+	storetest.Must(h, err)
 	defer func() { _ = consumer.Close() }()
 	var all []rabbitmq.Delivery
 	for len(all) < n {
@@ -99,7 +92,7 @@ func (h *env) take(queue string, n int) []rabbitmq.Delivery {
 			h.Fatalf("taking the %d of %d messages of %s: %v", len(all), n, queue, err)
 		}
 		all = append(all, taken...)
-		h.must(consumer.Ack(taken[len(taken)-1]))
+		storetest.Must(h, consumer.Ack(taken[len(taken)-1]))
 	}
 	return all
 }
@@ -107,18 +100,18 @@ func (h *env) take(queue string, n int) []rabbitmq.Delivery {
 func (h *env) depth(queue string) int {
 	h.Helper()
 	n, _, err := h.session.Depth(queue)
-	h.must(err)
+	storetest.Must(h, err)
 	return n
 }
 
 func (h *env) send(at, key, id string, headers map[string]any) {
 	h.Helper()
 	publisher, err := h.session.Publisher(1)
-	h.must(err)
+	storetest.Must(h, err)
 	defer func() { _ = publisher.Close() }()
 	c, err := publisher.Publish(h.Context(), rabbitmq.Message{Exchange: at, RoutingKey: key, ID: id, Type: "SALE_COMPLETED", Headers: headers, Body: []byte("body of " + id)})
-	h.must(err)
-	h.must(c.Wait(h.Context()))
+	storetest.Must(h, err)
+	storetest.Must(h, c.Wait(h.Context()))
 }
 
 // told is the report in short: "ledger 3/3, view 0/0".
@@ -171,7 +164,7 @@ func TestSinceAPoint(t *testing.T) {
 	h := newEnv(t)
 	h.sales(10)
 	end, err := eventlog.End(t.Context(), h.DB)
-	h.must(err)
+	storetest.Must(h, err)
 	later := h.sales(5)
 	h.Queues, h.After = map[string]string{"view": "composerp.view"}, eventlog.Position{Seq: end}
 	if r, err := republish.Run(t.Context(), h.Config); err != nil || told(r) != "view 5/5 " || r.Beyond != end {
@@ -215,7 +208,7 @@ func TestReroute(t *testing.T) {
 		h.send(topology.Events, saleKey, fmt.Sprint("sale ", i), map[string]any{rabbitmq.HeaderLogSeq: int64(i + 1), "theirs": "kept"})
 	}
 	h.send(topology.Events, "no.queue", "last", nil)
-	h.must(rabbitmq.Apply(t.Context(), topology.Topology{Bindings: []topology.BindingSpec{binding}}, h.Broker))
+	storetest.Must(h, rabbitmq.Apply(t.Context(), topology.Topology{Bindings: []topology.BindingSpec{binding}}, h.Broker))
 	if n, err := republish.Reroute(t.Context(), h.session, "test", bound); n != 5 || err != nil {
 		t.Errorf("%d are brought to where they belong, %v, want 5", n, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
+	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
 // A consumer that acknowledges nothing, with more in the queue than it has in hand, or with all of it in hand.
@@ -20,11 +21,11 @@ func TestAQueueWithoutProgress(t *testing.T) {
 			h := newEnv(t)
 			g := h.watch(h.broker, rabbitmqtest.Management(t))
 			c, err := h.session.Consume("composerp.ledger", "test", prefetch)
-			h.must(err)
+			storetest.Must(h, err)
 			h.sell(5)
 			g.shouts(watchdog.Progress, says)
-			h.must(c.Close())
-			h.soon("all is given back", func() bool { return h.depth("composerp.ledger") == 5 })
+			storetest.Must(h, c.Close())
+			workertest.Eventually(h, "all is given back", func() bool { return h.depth("composerp.ledger") == 5 })
 			h.take("ledger", 5, true)
 			g.over(watchdog.Progress)
 		})
@@ -60,8 +61,8 @@ func TestMessagesDLXThatDoesNotShrink(t *testing.T) {
 	}})
 	h := newEnvOf(t, plan)
 	publisher, err := h.session.Publisher(1)
-	h.must(err)
-	h.must(publish(t.Context(), publisher, "", lost, uuid.New(), 0))
+	storetest.Must(h, err)
+	storetest.Must(h, publish(t.Context(), publisher, "", lost, uuid.New(), 0))
 	g := h.watch(h.broker, rabbitmqtest.Management(t))
 	g.shouts(watchdog.Stuck, "1 messages of "+lost)
 	rabbitmqtest.DeleteQueue(t, h.broker, lost)
@@ -76,23 +77,23 @@ func TestEventsOfExternalPublishersComeBack(t *testing.T) {
 	g := h.watch(h.broker, rabbitmqtest.Management(t))
 	lost := h.sell(3)
 	publisher, err := h.session.Publisher(1)
-	h.must(err)
+	storetest.Must(h, err)
 	outside := h.sales(1)
-	h.must(publish(t.Context(), publisher, topology.Events, saleKey, outside[0].ID, 0))
-	h.soon("it is in both queues", func() bool { return h.depth("composerp.ledger") == 4 && h.depth("composerp.intake") == 4 })
+	storetest.Must(h, publish(t.Context(), publisher, topology.Events, saleKey, outside[0].ID, 0))
+	workertest.Eventually(h, "it is in both queues", func() bool { return h.depth("composerp.ledger") == 4 && h.depth("composerp.intake") == 4 })
 	rabbitmqtest.DeleteQueue(t, h.broker, "composerp.ledger")
-	h.soon("what the log has comes back", func() bool { return g.log.count("events republished", "", "events=3") > 0 })
+	workertest.Eventually(h, "what the log has comes back", func() bool { return g.count("events republished", "", "events=3") > 0 })
 	if gaps, err := eventlog.Gaps(t.Context(), h.db); err != nil || len(gaps) != 1 {
 		t.Fatalf("before intake has logged anything the gap is closed: %v, %v", gaps, err)
 	}
 	_, err = eventlog.AdmitOnce(t.Context(), h.db, outside, false) // as intake does
-	h.must(err)
+	storetest.Must(h, err)
 	intake, err := h.session.Consume("composerp.intake", "intake", 10)
-	h.must(err)
+	storetest.Must(h, err)
 	for n := 0; n < 4; {
 		taken, err := intake.Take(t.Context(), 10)
-		h.must(err)
-		h.must(intake.Ack(taken[len(taken)-1]))
+		storetest.Must(h, err)
+		storetest.Must(h, intake.Ack(taken[len(taken)-1]))
 		n += len(taken)
 	}
 	g.closed()
