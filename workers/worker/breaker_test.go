@@ -197,8 +197,8 @@ func TestWaitsDoNotCountAsAttempts(t *testing.T) {
 	}
 }
 
-// A wait of seconds is one on the first retryDelay, so that a dependency that is back soon is called soon; a long absence
-// turns the retry queues seldom.
+// A wait of seconds is one on the first retryDelay, so that a dependency that is back soon is called soon; a long
+// absence turns the retry queues seldom.
 func TestWhichRetryDelayAMessageTakes(t *testing.T) {
 	t.Parallel()
 	const after = 10 * time.Second

@@ -101,8 +101,8 @@ func TestAFailureThatCannotBeRecordedIsLogged(t *testing.T) {
 	}
 }
 
-// After the row is written and before the broker has the copy everything may be lost: the message comes again at the same
-// attempt, and its try is the same row.
+// After the row is written and before the broker has the copy everything may be lost: the message comes again at the
+// same attempt, and its try is the same row.
 func TestAnAttemptThatFailsTwiceIsOneRow(t *testing.T) {
 	t.Parallel()
 	seen := &tries{}
@@ -138,8 +138,8 @@ func TestAnAttemptThatFailsTwiceIsOneRow(t *testing.T) {
 	}
 }
 
-// Of a class of events that fail, those after the first few are quarantined at once, and those in retry queues at their next
-// failure; everything else flows. Released, it begins anew.
+// Of a class of events that fail, those after the first few are quarantined at once, and those in retry queues at their
+// next failure; everything else flows. Released, it begins anew.
 func TestAClassOfFailingEventsIsQuarantined(t *testing.T) {
 	t.Parallel()
 	const bad, good, k = 20, 30, 5

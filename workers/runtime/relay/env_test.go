@@ -186,17 +186,7 @@ func (r *running) end() {
 
 func (r *running) leads() bool { return r.metric("composerp_relay_leading") == 1 }
 
-func (r *running) metric(name string) float64 {
-	families, err := r.metrics.Gather()
-	storetest.Must(r.h, err)
-	for _, family := range families {
-		if family.GetName() == name {
-			m := family.GetMetric()[0]
-			return m.GetCounter().GetValue() + m.GetGauge().GetValue()
-		}
-	}
-	return -1
-}
+func (r *running) metric(name string) float64 { return workertest.Metric(r.h, r.metrics, name) }
 
 // cursor is where the relay's cursor stands, as text.
 func (h *env) cursor() string {
