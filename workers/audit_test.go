@@ -41,7 +41,7 @@ func breakages(h *history) []breakage {
 	const told = `(SELECT event_id FROM event_log WHERE type = 'INVENTORY_UPDATED' AND body::jsonb -> 'metadata' ->> 'causationId' = $1)`
 	return []breakage{
 		{"an event of the log is gone", `DELETE FROM event_log WHERE event_id = $1`, one(h.sale), "log implied", id(h.sale)},
-		{"an outsider's event is not in the log", `WITH a AS (DELETE FROM admission WHERE event_id = $1) DELETE FROM event_log WHERE event_id = $1`,
+		{"an external publisher's event is not in the log", `WITH a AS (DELETE FROM admission WHERE event_id = $1) DELETE FROM event_log WHERE event_id = $1`,
 			one(h.straight), "implied", id(h.straight) + " acme/B/shop has moved stock and is not in the log"},
 		{"a body is altered", `UPDATE event_log SET body = replace(body, '"quantity":3', '"quantity":4') WHERE event_id = $1`, one(h.sale), "log implied", id(h.sale)},
 		{"a body is no JSON any more", `UPDATE event_log SET body = '{' WHERE event_id = $1`, one(h.sale), "log implied", id(h.sale)},
@@ -53,10 +53,10 @@ func breakages(h *history) []breakage {
 			aggregate_id, body_sha256, body FROM event_log WHERE event_id = $1`, one(h.sale), "log", id(h.sale)},
 		{"the cursor stands before everything", `UPDATE log_cursor SET tick = 0, upto = 0, seq = 0`, nil, "published", id(h.sale)},
 		{"the cursor stands within an interval", `UPDATE log_cursor SET tick = 0, seq = (SELECT max(seq) - 1 FROM event_log WHERE publish)`, nil, "published", "INVENTORY_UPDATED"},
-		{"an event was set aside", `INSERT INTO unpublishable SELECT seq, event_id, 'too large' FROM event_log WHERE event_id = $1`, one(h.sale), "published", "too large"},
+		{"an event is unpublishable", `INSERT INTO unpublishable SELECT seq, event_id, 'too large' FROM event_log WHERE event_id = $1`, one(h.sale), "published", "too large"},
 		{"the ledger has not handled an event", `DELETE FROM inbox WHERE event_id = $1`, one(h.sale), "handled", "for ledger: neither handled nor dead"},
 		{"stockview has not handled an event", `DELETE FROM inbox WHERE event_id IN ` + told, one(h.sale), "handled", "for stockview: neither handled nor dead"},
-		{"a dead letter is in no journal", `DELETE FROM dead_letter`, nil, "handled implied", id(h.poison)},
+		{"a dead letter is not recorded", `DELETE FROM dead_letter`, nil, "handled implied", id(h.poison)},
 		{"a dead letter was put back, and is nowhere", `UPDATE dead_letter SET redriven_at = now()`, nil, "handled implied", id(h.poison)},
 		{"a dead letter is another consumer's", `UPDATE dead_letter SET consumer = 'stockview'`, nil, "handled implied", id(h.poison)},
 		{"a movement is gone", `DELETE FROM movement WHERE event_id = $1 AND line = 0`, one(h.sale), "implied movements positions balance told", "acme/A/shop has moved no stock at its own location"},
@@ -231,7 +231,7 @@ func testLines(t *testing.T, h *history, e event.Any) {
 			}
 		}
 		counted := e.Type == event.TypeStockCounted && strings.Contains(breaking, "-quantity")
-		if found != e.ID.String() && !counted { // a count's quantity is not said by its event: other checks see it
+		if found != e.ID.String() && !counted { // a count's quantity is not in its event: other checks see it
 			t.Errorf("%s: check implied names %q, want %s", breaking, found, e.ID)
 		}
 	}
@@ -270,7 +270,7 @@ func testUnpublished(t *testing.T, h *history) {
 	}
 }
 
-// A dead letter in the journal pays what its consumer owes; if it was handled as well, it is a copy.
+// A recorded dead letter settles a pending delivery; if it was handled as well, it is a copy.
 func testDeadInsteadOfHandled(t *testing.T, h *history) {
 	db, at := h.copy(t)
 	const die = `INSERT INTO dead_letter SELECT gen_random_uuid(), 'ledger', $1, 'm', 'SALE_COMPLETED', '', 'why', 1, '{}', '', now()`
@@ -288,7 +288,7 @@ func testDeadInsteadOfHandled(t *testing.T, h *history) {
 	expect(t, proof(t, db), "implied", h.poison.ID.String())
 }
 
-// A field that nobody reads may hold what no jsonb can.
+// A field that is not read may hold what no jsonb can.
 func testZeroCharacter(t *testing.T, h *history) {
 	db, at := h.copy(t)
 	storetest.Exec(t, at, `UPDATE event_log SET body = '{"note":"a\u0000b\\u0000",' || substr(body, 2) WHERE event_id = $1`, h.sale.ID.String())
@@ -300,11 +300,11 @@ func testZeroCharacter(t *testing.T, h *history) {
 // Of many findings the first ten are named and all are counted.
 func testManyFindings(t *testing.T, h *history) {
 	db, at := h.copy(t)
-	debts := storetest.Value[int64](t, at, `SELECT count(*) FROM inbox`)
+	deliveries := storetest.Value[int64](t, at, `SELECT count(*) FROM inbox`)
 	storetest.Exec(t, at, `DELETE FROM inbox`)
 	for _, c := range proof(t, db).Checks {
-		if c.Name == "handled" && (c.Wrong != debts || debts < 50 || len(c.Findings) != 10) {
-			t.Errorf("%d findings, %d named; want %d and 10", c.Wrong, len(c.Findings), debts)
+		if c.Name == "handled" && (c.Wrong != deliveries || deliveries < 50 || len(c.Findings) != 10) {
+			t.Errorf("%d findings, %d named; want %d and 10", c.Wrong, len(c.Findings), deliveries)
 		}
 	}
 }

@@ -12,14 +12,14 @@ import (
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-// Analytics holds what was forecast against the demand that forecasting has heard of. A day is the location's own, and closes there on the
-// first event of a later one.
+// Analytics compares forecasts with the demand that forecasting has consumed. A day is the location's own, and closes
+// there on the first event of a later one.
 func TestForecastsAreHeldAgainstClosedDays(t *testing.T) {
 	t.Parallel()
 	url := storetest.URL(t)
 	db := storetest.Open(t, url, 2)
 	storetest.Exec(t, url, `INSERT INTO location (tenant_id, location_id, kind, timezone) VALUES ('acme', 'shop', 'stock', 'America/New_York')`)
-	hear := func(w worker.Worker, events ...event.Any) {
+	consume := func(w worker.Worker, events ...event.Any) {
 		t.Helper()
 		if _, err := workertest.Handle(t, db, w, events...); err != nil {
 			t.Fatal(err)
@@ -39,15 +39,15 @@ func TestForecastsAreHeldAgainstClosedDays(t *testing.T) {
 		}
 	}
 	one := event.NewDecimal(1)
-	hear(analytics.New(), workertest.Event(t, event.ForecastGenerated{
+	consume(analytics.New(), workertest.Event(t, event.ForecastGenerated{
 		ItemID: "cup", LocationID: "shop", ModelType: "BASELINE", Method: "SES", ForecastCount: 2, StartDate: "2024-03-01", EndDate: "2024-03-02",
 		DailyDemand: []event.Decimal{one, one}, ErrorStdDev: one,
 	}))
 	midnight := time.Date(2024, time.March, 2, 5, 0, 0, 0, time.UTC)
-	hear(forecasting.New(), moved(event.TransactionSale, "cup", -7, midnight.Add(-time.Second)))
+	consume(forecasting.New(), moved(event.TransactionSale, "cup", -7, midnight.Add(-time.Second)))
 	measured("while the day is open", 0, 0)
-	hear(forecasting.New(), moved(event.TransactionReceipt, "jar", 1, midnight))
+	consume(forecasting.New(), moved(event.TransactionReceipt, "jar", 1, midnight))
 	measured("closed", 1, 7)
-	hear(forecasting.New(), moved(event.TransactionSale, "cup", -2, midnight.Add(-time.Hour)))
+	consume(forecasting.New(), moved(event.TransactionSale, "cup", -2, midnight.Add(-time.Hour)))
 	measured("with what came late", 1, 9)
 }

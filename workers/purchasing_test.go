@@ -16,7 +16,7 @@ import (
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-// counter is a shop whose tills, ledger, replenishment and approval hear each other at once, without a broker.
+// counter is a shop whose tills, ledger, replenishment and approval get each other's events at once, without a broker.
 type counter struct {
 	testing.TB
 	url     string
@@ -39,21 +39,22 @@ func newCounter(t testing.TB) *counter {
 	return c
 }
 
-// happens lets the workers handle events, and the events that follow, until no more follow. It gives all that were emitted.
+// happens lets the workers handle events, and the events that follow, until no more follow. It gives all that
+// were emitted.
 func (c *counter) happens(events ...event.Any) (said []event.Any) {
 	c.Helper()
 	for len(events) > 0 {
 		var next []event.Any
 		for _, w := range c.workers {
-			var heard []event.Any
+			var consumed []event.Any
 			for _, e := range events {
 				for _, typ := range w.Types() {
 					if typ == e.Type {
-						heard = append(heard, e)
+						consumed = append(consumed, e)
 					}
 				}
 			}
-			emitted, err := workertest.Handle(c, c.db, w, heard...)
+			emitted, err := workertest.Handle(c, c.db, w, consumed...)
 			if err != nil {
 				c.Fatal(err)
 			}
@@ -140,7 +141,8 @@ func (c *counter) said(d purchasing.OrderDecision) event.Any {
 	return e
 }
 
-// A till that sells, a supplier that delivers, two months long: no more is ever on order than was ordered and not yet come.
+// A till that sells, a supplier that delivers, two months long: no more is ever on order than was ordered and not
+// yet received.
 func TestASmallShopsSpring(t *testing.T) {
 	t.Parallel()
 	c := newCounter(t)

@@ -76,7 +76,7 @@ func TestAWebhookIsTold(t *testing.T) {
 	}
 }
 
-// Each of two is told; while one fails the other does not hear it again.
+// Each of two channels is notified; while one fails the other is not notified again.
 func TestOneFailsTheOtherIsNotifiedOnce(t *testing.T) {
 	t.Parallel()
 	for name, swap := range map[string]bool{"the webhook fails": false, "the alertmanager fails": true} {
@@ -99,9 +99,9 @@ func TestOneFailsTheOtherIsNotifiedOnce(t *testing.T) {
 				}
 			}
 			if got := rows(t, db); len(got) != 2 || !slices.ContainsFunc(got, func(s string) bool { return strings.Contains(s, "undelivered ii") && strings.Contains(s, "502") }) {
-				t.Errorf("want both rows, one untold at the second try, got %q", got)
+				t.Errorf("want both rows, one undelivered at the second try, got %q", got)
 			}
-			// Its gate is closed: it is not called, and that is no try.
+			// Its circuit is open: it is not called, and that is no try.
 			if _, err := workertest.Handle(t, db, w, e); !errors.Is(err, worker.ErrCircuitOpen) || len(failing.received()) != 2 {
 				t.Fatalf("want no call, got %d and %v", len(failing.received()), err)
 			}
@@ -143,7 +143,7 @@ func TestARefusalWaitsForTheOther(t *testing.T) {
 		t.Fatalf("want the refusal, got %v", err)
 	}
 	hook.answers(http.StatusOK)
-	if _, err := workertest.Handle(t, db, w, e); err != nil { // somebody mended the webhook and moved the dead letter back
+	if _, err := workertest.Handle(t, db, w, e); err != nil { // the webhook was repaired and the dead letter moved back
 		t.Fatal(err)
 	}
 	if len(hook.received()) != 3 || len(manager.received()) != 2 {
@@ -231,7 +231,7 @@ func TestSubscriptionsDoNotDependOnTheChannels(t *testing.T) {
 	t.Parallel()
 	for _, cfg := range []alert.Config{{}, {WebhookURL: "http://h"}, {WebhookURL: "http://h", AlertmanagerURL: "http://a"}} {
 		if w := alert.New(cfg); !slices.Equal(w.Types(), []event.Type{event.TypeInventoryLowStock, event.TypeLotExpiring}) || !w.TracksInbox() {
-			t.Errorf("%+v hears %v", cfg, w.Types())
+			t.Errorf("%+v consumes %v", cfg, w.Types())
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 // # Alertmanager
 //
-// POST /api/v2/alerts takes a list of alerts, of which each post here has one
+// POST /api/v2/alerts takes a list of alerts, and each post here has one
 // (api/v2/openapi.yaml of prometheus/alertmanager, definition postableAlert). An
 // alert is known by its labels: posted again with the same it is the same alert,
 // so that a second post for an event is no second alert.

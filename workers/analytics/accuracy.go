@@ -82,8 +82,8 @@ func Accuracy(ctx context.Context, db *store.DB, q Question) (Answer, error) {
 	return answer, nil
 }
 
-// lay lays an item's days out without gaps, from the first of which anything is
-// known to the last closed one, and gives the first one's number.
+// lay lays an item's days out without gaps, from the first known day
+// to the last closed one, and gives the first one's number.
 func lay(f planning.ForecastedItem) (item measure.Item, base int) {
 	base = f.Open
 	for _, days := range [][]int64{f.Days, f.Starts} {
@@ -101,7 +101,7 @@ func lay(f planning.ForecastedItem) (item measure.Item, base int) {
 	return item, base
 }
 
-// span widens the days that were measured by an item's, of which last is the last.
+// span widens the days that were measured by an item's; last is its last day.
 func (a *Answer) span(q Question, f planning.ForecastedItem, last int) {
 	from, to := dayOf(int(f.Starts[0])), dayOf(last)
 	if from < q.From {

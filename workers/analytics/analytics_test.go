@@ -57,8 +57,8 @@ func forecast(t testing.TB, item string, start event.Date, units ...int64) event
 	})
 }
 
-// hear has analytics hear events, and say nothing.
-func hear(t testing.TB, db *store.DB, events ...event.Any) {
+// consume has analytics handle events, and emit none.
+func consume(t testing.TB, db *store.DB, events ...event.Any) {
 	t.Helper()
 	if said, err := workertest.Handle(t, db, analytics.New(), events...); err != nil || len(said) != 0 {
 		t.Fatalf("want no word, got %d events and %v", len(said), err)
@@ -99,7 +99,7 @@ func TestAccuracyOfForecasts(t *testing.T) {
 	for range 2 { // and all of it a second time
 		rand.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
 		for i := 0; i < len(events); i += 2 {
-			hear(t, db, events[i:min(i+2, len(events))]...)
+			consume(t, db, events[i:min(i+2, len(events))]...)
 		}
 	}
 	a, err := analytics.Accuracy(t.Context(), db, analytics.Question{Horizon: 3})
@@ -130,7 +130,7 @@ func TestAccuracyOfForecasts(t *testing.T) {
 func TestWhatIsAskedFor(t *testing.T) {
 	t.Parallel()
 	db := storetest.DB(t)
-	hear(t, db, story(t, db)...)
+	consume(t, db, story(t, db)...)
 	for name, c := range map[string]struct {
 		q        analytics.Question
 		days     int
@@ -161,8 +161,8 @@ func TestWhatIsAskedFor(t *testing.T) {
 func TestTheLastWordCounts(t *testing.T) {
 	t.Parallel()
 	db := storetest.DB(t)
-	hear(t, db, forecast(t, "cup", "2024-03-15", 5, 6), forecast(t, "cup", "2024-03-01", 1, 2), forecast(t, "cup", "2024-03-01", 3, 4), forecast(t, "jar", "2024-03-01", 9))
-	hear(t, db, forecast(t, "cup", "2024-03-08", 7, 8))
+	consume(t, db, forecast(t, "cup", "2024-03-15", 5, 6), forecast(t, "cup", "2024-03-01", 1, 2), forecast(t, "cup", "2024-03-01", 3, 4), forecast(t, "jar", "2024-03-01", 9))
+	consume(t, db, forecast(t, "cup", "2024-03-08", 7, 8))
 	list, err := planning.LatestForecasts(t.Context(), db, masterdata.PositionKey{})
 	if err != nil || len(list) != 2 || list[0].Start != "2024-03-15" || fmt.Sprint(list[0].Daily) != "[5 6]" || list[1].Item != "jar" {
 		t.Errorf("the latest are %+v, %v", list, err)

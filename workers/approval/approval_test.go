@@ -44,7 +44,7 @@ func (o office) order(id, total string, priced bool) event.Any {
 	})
 }
 
-func (o office) hears(events ...event.Any) []event.Any {
+func (o office) handle(events ...event.Any) []event.Any {
 	o.Helper()
 	said, err := workertest.Handle(o, o.db, approval.New(), events...)
 	if err != nil {
@@ -79,7 +79,7 @@ func TestWhatThePolicyApproves(t *testing.T) {
 		"free, and known to be so": {"100", "0", true, "APPROVED policy"},
 	} {
 		storetest.Exec(t, o.url, `UPDATE tenant_setting SET approval_limit = nullif($1, '')::numeric`, c.limit)
-		said := o.hears(o.order(name, c.total, c.priced))
+		said := o.handle(o.order(name, c.total, c.priced))
 		if got := o.status(name); got != c.status {
 			t.Errorf("%s: want %s, got %s", name, c.status, got)
 		}
@@ -103,12 +103,12 @@ func TestTheBooksDecide(t *testing.T) {
 	small := large.Payload.(event.PurchaseOrderCreated)
 	small.TotalAmount = workertest.Decimal("1")
 	unknown := small
-	unknown.PurchaseOrderID = "nobody's"
-	if said := o.hears(workertest.Event(t, small), workertest.Event(t, unknown)); len(said) != 0 || o.status("o-1") != "PENDING" {
+	unknown.PurchaseOrderID = "unknown"
+	if said := o.handle(workertest.Event(t, small), workertest.Event(t, unknown)); len(said) != 0 || o.status("o-1") != "PENDING" {
 		t.Errorf("an order of 5000 is %s, %d events were said", o.status("o-1"), len(said))
 	}
 	storetest.Exec(t, o.url, `DELETE FROM tenant_setting`)
-	if said := o.hears(o.order("o-2", "1", true)); len(said) != 0 {
+	if said := o.handle(o.order("o-2", "1", true)); len(said) != 0 {
 		t.Error("an order was approved without a limit")
 	}
 }
@@ -118,9 +118,9 @@ func TestAnOrderIsApprovedOnce(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, "100")
 	e := o.order("o-1", "1", true)
-	first := o.hears(e, e)
+	first := o.handle(e, e)
 	storetest.Exec(t, o.url, `DELETE FROM inbox`)
-	if again := o.hears(e); len(first) != 1 || len(again) != 0 {
+	if again := o.handle(e); len(first) != 1 || len(again) != 0 {
 		t.Errorf("%d and %d approvals were said", len(first), len(again))
 	}
 }
@@ -128,7 +128,7 @@ func TestAnOrderIsApprovedOnce(t *testing.T) {
 func TestAPersonDecides(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, "100")
-	o.hears(o.order("o-1", "5000", true), o.order("o-2", "5000", true))
+	o.handle(o.order("o-1", "5000", true), o.order("o-2", "5000", true))
 	// The shop has gone on since: a decision is of its day, not of the order's nor of the clock's.
 	later := workertest.Day.Add(50 * time.Hour)
 	storetest.Exec(t, o.url, `INSERT INTO replenishment_state (tenant_id, item_id, location_id, latest_at) VALUES ($1, 'cup', 'shop', $2)`, workertest.Tenant, later)
@@ -177,7 +177,7 @@ func (o office) logged() (said []event.Any) {
 func TestADecidedOrderStaysDecided(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, "100")
-	o.hears(o.order("o-1", "5", true), o.order("o-2", "5000", true))
+	o.handle(o.order("o-1", "5", true), o.order("o-2", "5000", true))
 	if _, err := approval.Reject(t.Context(), o.db, key("o-2"), "bob", "too dear"); err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +197,7 @@ func TestADecidedOrderStaysDecided(t *testing.T) {
 		t.Errorf("want an unknown order, got %v", err)
 	}
 	if _, err := approval.Approve(t.Context(), o.db, key("o-2"), ""); err == nil {
-		t.Error("nobody has decided")
+		t.Error("it is not decided")
 	}
 }
 

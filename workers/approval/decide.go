@@ -15,7 +15,7 @@ import (
 // ErrDecided is what every DecidedError is, for errors.Is.
 var ErrDecided = errors.New("already decided")
 
-// DecidedError: another decision was first. Order is that decision.
+// DecidedError means that another decision was first. Order is that decision.
 type DecidedError struct{ Order purchasing.OrderDecision }
 
 func (e *DecidedError) Error() string {

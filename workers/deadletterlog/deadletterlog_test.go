@@ -19,7 +19,7 @@ import (
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-// record hands messages to the journal and gives all that is in it, newest first.
+// record hands messages to the worker and gives all that is in it, newest first.
 func record(t *testing.T, db *store.DB, messages ...rabbitmq.Delivery) []failures.DeadLetter {
 	t.Helper()
 	if said, err := workertest.Deliver(t, db, deadletterlog.New(), messages...); err != nil || len(said) != 0 {
@@ -114,7 +114,7 @@ func take(t *testing.T, c *rabbitmq.Consumer) rabbitmq.Delivery {
 	return taken[0]
 }
 
-// The journal has no ladder: it must take whatever has died.
+// The worker has no retry queues: it must take every dead letter.
 func TestWhateverHasDiedIsRecorded(t *testing.T) {
 	t.Parallel()
 	with := func(change func(d *rabbitmq.Delivery)) rabbitmq.Delivery {

@@ -191,7 +191,7 @@ func TestTheOldQueueIsLeftToAWorkerOfTheVersionBefore(t *testing.T) {
 		u.must(err)
 		taken = append(taken, more...)
 	}
-	_, err = workertest.Deliver(t, u.db, New(), taken[:3]...) // which ends with one recorded and not acknowledged, and one in hand
+	_, err = workertest.Deliver(t, u.db, New(), taken[:3]...)
 	u.must(err)
 	u.must(before.Ack(taken[1]))
 	u.must(before.Close())

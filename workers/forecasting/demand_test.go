@@ -27,7 +27,7 @@ func TestDemandIsWhatWasSoldAndWhatCameBackByDay(t *testing.T) {
 	h.want("demand", h.demand(), "cup shop 03-01 11.5 0", "cup shop 03-02 0 2", "jar shop 03-01 74215 74215", "saucer shop 03-01 1 0", "cup stall 03-02 7 0")
 }
 
-// What is heard twice counts once, and the order of what is heard does not matter.
+// An event consumed twice counts once, and the order of events does not matter.
 func TestDemandIsTheSameInAnyOrderAndHoweverOftenItComes(t *testing.T) {
 	t.Parallel()
 	h := newEnv(t)

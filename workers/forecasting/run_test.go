@@ -116,7 +116,7 @@ func TestSilentItemsAreForecastToTheEnd(t *testing.T) {
 	}
 }
 
-// many are so many items that were sold on each of so many days, and the event that closes the last day.
+// many are sales of a number of items on each of a number of days, and the event that closes the last day.
 func many(t testing.TB, h *env, items, days int) {
 	t.Helper()
 	for d := 1; d <= days; d++ {
@@ -176,7 +176,7 @@ func TestTwoTimersDoEachPieceOnce(t *testing.T) {
 
 // A process dies between two pieces, and in the middle of one: what was committed
 // stays, what was not is done by the next timer.
-func TestARunIsFinishedByWhoeverComesNext(t *testing.T) {
+func TestARunIsFinishedByTheNextProcess(t *testing.T) {
 	t.Parallel()
 	const items = 450
 	h := newEnv(t)

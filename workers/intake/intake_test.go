@@ -20,31 +20,31 @@ func TestWhatCameStraightOverAMQPIsLoggedOnce(t *testing.T) {
 	fresh, through, outside := sale(), sale(), sale()
 	for name, c := range map[string]struct {
 		admitted []event.Any                                    // in the log, and to be published, before
-		heard    func(at func(event.Any) event.Any) []event.Any // at gives an event the place it has in the log
+		consumed func(at func(event.Any) event.Any) []event.Any // at gives an event the place it has in the log
 		rejected bool
 		logged   int // in the log after
 		foreign  int // of them those that are on the exchange already
 	}{
-		"new":                     {heard: func(func(event.Any) event.Any) []event.Any { return []event.Any{fresh} }, logged: 1, foreign: 1},
-		"new, twice in one batch": {heard: func(func(event.Any) event.Any) []event.Any { return []event.Any{fresh, fresh} }, logged: 1, foreign: 1},
+		"new":                     {consumed: func(func(event.Any) event.Any) []event.Any { return []event.Any{fresh} }, logged: 1, foreign: 1},
+		"new, twice in one batch": {consumed: func(func(event.Any) event.Any) []event.Any { return []event.Any{fresh, fresh} }, logged: 1, foreign: 1},
 		"through the log": {admitted: []event.Any{through},
-			heard: func(at func(event.Any) event.Any) []event.Any { return []event.Any{at(through)} }, logged: 1},
-		"an outsider's copy of what is in the log": {admitted: []event.Any{outside},
-			heard: func(func(event.Any) event.Any) []event.Any { return []event.Any{outside} }, logged: 1},
+			consumed: func(at func(event.Any) event.Any) []event.Any { return []event.Any{at(through)} }, logged: 1},
+		"an external publisher's copy of what is in the log": {admitted: []event.Any{outside},
+			consumed: func(func(event.Any) event.Any) []event.Any { return []event.Any{outside} }, logged: 1},
 		"both at once": {admitted: []event.Any{through},
-			heard: func(at func(event.Any) event.Any) []event.Any { return []event.Any{at(through), through, fresh} }, logged: 2, foreign: 1},
+			consumed: func(at func(event.Any) event.Any) []event.Any { return []event.Any{at(through), through, fresh} }, logged: 2, foreign: 1},
 		"a place that is another event's": {admitted: []event.Any{through},
-			heard: func(at func(event.Any) event.Any) []event.Any {
+			consumed: func(at func(event.Any) event.Any) []event.Any {
 				forged := fresh
 				forged.LogSeq = at(through).LogSeq
 				return []event.Any{forged}
 			}, logged: 2, foreign: 1},
 		"another body": {admitted: []event.Any{through},
-			heard: func(func(event.Any) event.Any) []event.Any { return []event.Any{fresh, otherBody(t, through)} }, rejected: true, logged: 1},
+			consumed: func(func(event.Any) event.Any) []event.Any { return []event.Any{fresh, otherBody(t, through)} }, rejected: true, logged: 1},
 		"another body beside the original": {admitted: []event.Any{through},
-			heard: func(at func(event.Any) event.Any) []event.Any { return []event.Any{at(through), otherBody(t, through)} }, rejected: true, logged: 1},
+			consumed: func(at func(event.Any) event.Any) []event.Any { return []event.Any{at(through), otherBody(t, through)} }, rejected: true, logged: 1},
 		"two bodies of a new one": {
-			heard: func(func(event.Any) event.Any) []event.Any { return []event.Any{fresh, otherBody(t, fresh)} }, rejected: true},
+			consumed: func(func(event.Any) event.Any) []event.Any { return []event.Any{fresh, otherBody(t, fresh)} }, rejected: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -57,7 +57,7 @@ func TestWhatCameStraightOverAMQPIsLoggedOnce(t *testing.T) {
 				e.LogSeq = storetest.Value[int64](t, url, `SELECT seq FROM event_log WHERE event_id = $1`, e.ID)
 				return e
 			}
-			events := c.heard(at)
+			events := c.consumed(at)
 			for range 2 { // a second delivery changes nothing
 				said, err := workertest.Handle(t, db, intake.New(), events...)
 				if errors.Is(err, worker.ErrRejected) != c.rejected || !c.rejected && err != nil || len(said) != 0 {
@@ -102,13 +102,13 @@ func TestAForgedPlaceOpensNoWayAroundTheSchema(t *testing.T) {
 
 func TestItConsumesAllExternalTypes(t *testing.T) {
 	t.Parallel()
-	heard := map[event.Type]bool{}
+	consumed := map[event.Type]bool{}
 	for _, typ := range intake.New().Types() {
-		heard[typ] = true
+		consumed[typ] = true
 	}
 	for _, typ := range event.Types() {
-		if d, _ := event.Lookup(typ); d.Outside != heard[typ] {
-			t.Errorf("%s: said by outsiders: %t, heard: %t", typ, d.Outside, heard[typ])
+		if d, _ := event.Lookup(typ); d.Outside != consumed[typ] {
+			t.Errorf("%s: from external publishers: %t, consumed: %t", typ, d.Outside, consumed[typ])
 		}
 	}
 }

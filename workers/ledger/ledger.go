@@ -3,7 +3,7 @@
 //
 // Goods come from somewhere and go somewhere: every event moves a quantity
 // between the location it names and a counterpart, which for sales, receipts,
-// losses and goods on the road is a virtual location. So the movements of an item
+// losses and goods in transit is a virtual location. So the movements of an item
 // always sum to zero, and a position is the sum of its movements.
 //
 // Stock may go negative: the till is right and the system is late. That is

@@ -78,7 +78,7 @@ func TestWhatHappensToStock(t *testing.T) {
 		"a transfer and its arrival": {before: events{receipt("10")},
 			events: events{workertest.Transfer(t, "cup", "shop", "store", "4"), workertest.Arrival(t, "cup", "store", "4", "transfer-1")},
 			said:   "shop -4 = 6 TRANSFER; store 4 = 4 TRANSFER", stock: "@supplier -10, @transit 0, shop 6, store 4"},
-		"a transfer on the road": {events: events{workertest.Transfer(t, "cup", "shop", "store", "4")},
+		"a transfer in transit": {events: events{workertest.Transfer(t, "cup", "shop", "store", "4")},
 			said: "shop -4 = -4 TRANSFER", stock: "@transit 4, shop -4"},
 		"a loss": {before: events{receipt("10")}, events: events{workertest.Adjustment(t, "cup", "shop", "-1")},
 			said: "shop -1 = 9 ADJUSTMENT", stock: "@loss 1, @supplier -10, shop 9"},

@@ -53,7 +53,7 @@ func read(e event.Any) (transfer, error) {
 		return t, between(p.ItemID, p.LocationID, ledger.Supplier)
 	case event.TransferInitiated:
 		t.quantity, t.kind = p.Quantity.Neg(), event.TransactionTransfer
-		// Where it is going must be a place it can arrive at, or it stays on the road for ever.
+		// Where it is going must be a place it can arrive at, or it stays in transit for ever.
 		if err := between(p.ItemID, p.ToLocationID, ledger.Transit); err != nil {
 			return t, err
 		}

@@ -89,7 +89,7 @@ func TestLotsNearExpiryAreToldOfOnce(t *testing.T) {
 			{"2024-03-02 11:00", sell("5"), ""},
 			{"2024-03-03 10:00", receive("A", "2024-03-20"), ""},
 		}},
-		"near when it comes, and owed": {steps: []step{
+		"near when it comes, and short": {steps: []step{
 			{"2024-03-01 10:00", sell("5"), ""},
 			{"2024-03-01 11:00", receive("A", "2024-03-20"), ""},
 		}},
@@ -196,7 +196,7 @@ func TestTheEventOfALot(t *testing.T) {
 }
 
 // A planner sees how many days are left, counted on the location's calendar.
-func TestStandingLotsTellTheDaysLeft(t *testing.T) {
+func TestLotsOnHandTellTheDaysLeft(t *testing.T) {
 	t.Parallel()
 	db, l := storetest.DB(t), newTill(t)
 	handle(t, db, l.receive("1", "A", "2024-03-01"), l.receive("2", "B", "2024-03-31"), l.receive("3", "C", "2024-04-01"), l.receive("4", "D", "2069-12-31"))

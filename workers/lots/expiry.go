@@ -6,8 +6,8 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 )
 
-// sentinels are dates that systems write where an expiry is required and unknown: the last day a calendar knows, and the last of the year that a
-// two-digit 69 becomes. Goods with such a date are not fresh, they are unknown.
+// sentinels are dates that systems write where an expiry is required and unknown: the last day a calendar knows, and
+// the last of the year that a two-digit 69 becomes. Goods with such a date are not fresh, they are unknown.
 var sentinels = map[event.Date]bool{
 	"9999-12-31": true,
 	"2069-12-31": true,

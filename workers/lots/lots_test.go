@@ -162,7 +162,7 @@ func TestWhatGoesOutFirst(t *testing.T) {
 			for _, e := range all {
 				handle(t, db, e, e)
 			}
-			handle(t, db, all...) // nobody hears twice
+			handle(t, db, all...) // no event is emitted twice
 			if got := standing(t, db, apart.item); got != c.want {
 				t.Errorf("one by one: want %s, got %s", c.want, got)
 			}

@@ -55,10 +55,10 @@ func newShop(t testing.TB, random *rand.Rand, positions, events int) *shop {
 type unit struct{ expiry, number string }
 
 // pieces is the model: each piece stands for itself. Out goes the one whose date
-// comes first, unknown before all; pieces that were not there are owed. It tells
+// comes first, unknown before all; pieces that were not there are short. It tells
 // how many are left of each date.
 func pieces(events []event.Any) map[masterdata.PositionKey]string {
-	standing, owed := map[masterdata.PositionKey][]unit{}, map[masterdata.PositionKey]int64{}
+	standing, short := map[masterdata.PositionKey][]unit{}, map[masterdata.PositionKey]int64{}
 	for _, e := range events {
 		p := e.Payload.(event.InventoryUpdated)
 		key := masterdata.PositionKey{Tenant: e.TenantID, Item: p.ItemID, Location: p.LocationID}
@@ -67,8 +67,8 @@ func pieces(events []event.Any) map[masterdata.PositionKey]string {
 			expiry = ""
 		}
 		for n := p.Quantity.IntPart(); n > 0; n-- {
-			if owed[key] > 0 {
-				owed[key]--
+			if short[key] > 0 {
+				short[key]--
 				continue
 			}
 			standing[key] = append(standing[key], unit{expiry, p.LotNumber})
@@ -76,7 +76,7 @@ func pieces(events []event.Any) map[masterdata.PositionKey]string {
 		for n := p.Quantity.IntPart(); n < 0; n++ {
 			here := standing[key]
 			if len(here) == 0 {
-				owed[key]++
+				short[key]++
 				continue
 			}
 			first := 0
@@ -94,9 +94,9 @@ func pieces(events []event.Any) map[masterdata.PositionKey]string {
 		for _, u := range here {
 			byDate[u.expiry]++
 		}
-		told[key] = fmt.Sprint(byDate, owed[key])
+		told[key] = fmt.Sprint(byDate, short[key])
 	}
-	for key, n := range owed {
+	for key, n := range short {
 		if told[key] == "" {
 			told[key] = fmt.Sprint(map[string]int{}, n)
 		}

@@ -47,14 +47,14 @@ func TestAWebhookGetsEachOrderOnce(t *testing.T) {
 	t.Parallel()
 	events, keys, texts := life(t)
 	var mu sync.Mutex
-	var heard, said []string
+	var received, said []string
 	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		raw, _ := io.ReadAll(r.Body)
 		var body struct{ Text, About, EventType string }
 		_ = json.Unmarshal(raw, &body)
 		mu.Lock()
 		defer mu.Unlock()
-		heard, said = append(heard, r.Header.Get("Idempotency-Key")), append(said, body.Text)
+		received, said = append(received, r.Header.Get("Idempotency-Key")), append(said, body.Text)
 		if body.About != "order "+order || body.EventType == "" {
 			t.Errorf("want what it is about, got %s", raw)
 		}
@@ -66,8 +66,8 @@ func TestAWebhookGetsEachOrderOnce(t *testing.T) {
 			t.Fatalf("want silence, got %d events, %v", len(emitted), err)
 		}
 	}
-	if !slices.Equal(heard, keys) {
-		t.Errorf("want each told once with its key, got %q", heard)
+	if !slices.Equal(received, keys) {
+		t.Errorf("want each told once with its key, got %q", received)
 	}
 	for i, text := range texts {
 		if !strings.HasPrefix(said[i], text) || len(said[i]) > 400 {
@@ -100,10 +100,10 @@ func TestWithoutAURLItIsWrittenDown(t *testing.T) {
 			t.Errorf("want the summary in the log too, got %q in %s", n.Summary, &log)
 		}
 	}
-	if other, err := notifications.List(t.Context(), db, "nobody", false, 10); err != nil || len(other) != 0 {
+	if other, err := notifications.List(t.Context(), db, "unknown", false, 10); err != nil || len(other) != 0 {
 		t.Errorf("want another tenant's kept apart, got %+v, %v", other, err)
 	}
-	if untold, err := notifications.List(t.Context(), db, "", true, 10); err != nil || len(untold) != 0 {
-		t.Errorf("want none untold, got %+v, %v", untold, err)
+	if undelivered, err := notifications.List(t.Context(), db, "", true, 10); err != nil || len(undelivered) != 0 {
+		t.Errorf("want none undelivered, got %+v, %v", undelivered, err)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-func TestARefusalIsKeptAndMayBeMended(t *testing.T) {
+func TestARefusalIsKeptAndMayBeCorrected(t *testing.T) {
 	t.Parallel()
 	potter := newSupplier(t)
 	potter.answers(http.StatusUnprocessableEntity, `{"error":"no cups of clay this year"}`)
@@ -129,7 +129,7 @@ func TestASupplierThatIsAwayIsLeftAlone(t *testing.T) {
 	if d := s.wantStatus("o-2", "WAITING"); d.Attempts != 0 || !strings.Contains(d.Failure, "circuit open: "+potter.URL+" is away") {
 		t.Errorf("want no call counted, and why, got %+v", d)
 	}
-	s.handle(cancelled(t, "o-2")) // nobody was called: there is no doubt
+	s.handle(cancelled(t, "o-2")) // the supplier was not called: there is no doubt
 	s.wantStatus("o-2", "CANCELLED")
 	potter.answer = nil
 	s.endWait()

@@ -29,7 +29,7 @@ func TestACancellationAfterSendingIsRecorded(t *testing.T) {
 	}
 }
 
-// A cancellation heard while the supplier works: the answer is recorded beside it.
+// A cancellation that comes while the supplier works: the answer is recorded beside it.
 func TestACancellationDuringTheCall(t *testing.T) {
 	t.Parallel()
 	potter := newSupplier(t)
@@ -126,7 +126,7 @@ func TestRetryAfterTakesADelayThatIsLongEnough(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		header func() string
-		rung   time.Duration
+		delay  time.Duration
 	}{
 		"seconds": {func() string { return "120" }, 10 * time.Minute},
 		"a date":  {func() string { return time.Now().Add(50 * time.Minute).UTC().Format(http.TimeFormat) }, time.Hour},
@@ -142,7 +142,7 @@ func TestRetryAfterTakesADelayThatIsLongEnough(t *testing.T) {
 			s.w = procurement.Hurried(nil, 0, time.Minute, 10*time.Minute, time.Hour)
 			s.run(1)
 			s.Publish(created(t, "o-1"), approved(t, "o-1"))
-			d := s.Receive(topology.RetryQueueName("procurement", c.rung), 1)[0]
+			d := s.Receive(topology.RetryQueueName("procurement", c.delay), 1)[0]
 			if d.Attempt() != 0 || d.Deferred() != 1 || d.Headers[rabbitmq.HeaderWaitsFor] != potter.URL {
 				t.Errorf("want a wait for the supplier and no attempt, got %+v", d.Headers)
 			}

@@ -151,7 +151,8 @@ func TestTheFirstRecordStays(t *testing.T) {
 	}
 }
 
-// Between the supplier's answer and its record everything may be lost: the call is made again, the same, and recorded once.
+// Between the supplier's answer and its record everything may be lost: the same call is made again, and
+// recorded once.
 func TestALostRecordIsCalledForAgain(t *testing.T) {
 	t.Parallel()
 	potter := newSupplier(t)

@@ -191,7 +191,7 @@ func (h *history) happen(m *model, changed *[]*model) event.Any {
 		m.receive(some, o.id)
 		return stock(h.received(m.item, fmt.Sprint(some), o.id), some)
 	case kind == 6:
-		return stock(h.received(m.item, fmt.Sprint(some), "nobody's"), some)
+		return stock(h.received(m.item, fmt.Sprint(some), "unknown"), some)
 	case kind == 7 && len(known) > 0:
 		o := known[max(0, len(known)-1-h.rand.IntN(3))]
 		m.cancel(o, h.day)

@@ -78,10 +78,10 @@ func TestReceipts(t *testing.T) {
 		h.wantLine(first, "60 of 30")
 		h.wantLine(second, "0 of 31, open")
 	})
-	t.Run("of an order nobody knows", func(t *testing.T) {
+	t.Run("of an unknown order", func(t *testing.T) {
 		t.Parallel()
 		h, first, second := short(t, w)
-		h.wantOrders("", h.received("cup", "30", "nobody's"))
+		h.wantOrders("", h.received("cup", "30", "unknown"))
 		h.wantLine(first, "0 of 30, open")
 		h.wantLine(second, "0 of 31, open")
 		h.wantOnOrder("cup", "61")
@@ -103,7 +103,7 @@ func TestReceipts(t *testing.T) {
 		h.wantOrders("30 of cup for 75", h.sold("cup", "40"))
 		h.wantOnOrder("cup", "30")
 	})
-	t.Run("heard after the order that was made with it in sight", func(t *testing.T) {
+	t.Run("consumed after the order that was made with it in sight", func(t *testing.T) {
 		t.Parallel()
 		h := w.tenant(t)
 		h.rule("cup", point10, "order_up_to=40")
@@ -183,7 +183,7 @@ func TestARejectedOrder(t *testing.T) {
 		h.rule("cup", point10, "order_up_to=20")
 		h.wantOrders("15 of cup for 37.5", h.ruleChanged("cup"))
 	})
-	t.Run("comes back when the rule changed before anybody heard of the rejection", func(t *testing.T) {
+	t.Run("comes back when the rule changed before the rejection was consumed", func(t *testing.T) {
 		t.Parallel()
 		h := w.tenant(t)
 		h.rule("cup", point10, "order_up_to=40")

@@ -172,7 +172,7 @@ func TestWhatAPlannerSees(t *testing.T) {
 			b.trigger("milk", "10", "1", 0)
 			b.order("1", "milk", "12")
 		}, "milk 3+12 next 1 PENDING 12 due 2024-03-04"},
-		"an order nobody knows": {func(b *book) { b.order("1", "milk", "12"); b.receive("milk", "5", "none") },
+		"an unknown order": {func(b *book) { b.order("1", "milk", "12"); b.receive("milk", "5", "none") },
 			"milk 5+12 next 1 PENDING 12 due 2024-03-04"},
 		"a transfer is no supplier's": {func(b *book) { b.order("1", "milk", "12"); b.move("milk", event.TransactionTransfer, "5", "") },
 			"milk 5+12 next 1 PENDING 12 due 2024-03-04"},

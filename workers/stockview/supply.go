@@ -37,7 +37,7 @@ func (n *news) supply(ctx context.Context, tx *worker.Tx) error {
 		}
 		var changed []purchasing.OrderKey
 		for key, o := range n.orders {
-			if o.Creation != nil || o.CancelledAt != nil || o.Triggers != nil { // an approval changes nothing of what is on order
+			if o.Creation != nil || o.CancelledAt != nil || o.Triggers != nil { // an approval changes no quantity
 				changed = append(changed, key)
 			}
 		}

@@ -58,17 +58,17 @@ func (p *potter) called() []time.Time {
 // hurried is a pace that leaves the last word to Retry-After.
 var hurried = failures.CircuitBackoff{First: 50 * time.Millisecond, Longest: 200 * time.Millisecond, LongestAsked: time.Hour}
 
-// calling is a worker that calls the supplier that a sale's location names, through gates of its own.
+// calling is a worker that calls the supplier that a sale's location names, through circuit breakers of its own.
 func calling(suppliers map[string]*potter, options ...worker.Option) worker.Worker {
-	gates := &worker.Breakers{Backoff: hurried}
+	breakers := &worker.Breakers{Backoff: hurried}
 	call := worker.OnCall(func(ctx context.Context, sale event.Of[event.SaleCompleted]) (worker.Record, error) {
-		caller := webcall.Caller{Breakers: gates}
+		caller := webcall.Caller{Breakers: breakers}
 		if _, err := caller.Post(ctx, suppliers[sale.Payload.LocationID].URL, sale.ID.String(), nil); err != nil {
 			return nil, err
 		}
 		return func(_ context.Context, tx *worker.Tx) error { return echo(tx, sale.Envelope) }, nil
 	})
-	return worker.New("echo", append([]worker.Option{worker.RetryDelays(retryDelay), worker.WithBreakers(gates), worker.Quarantine(1, time.Hour), call}, options...)...)
+	return worker.New("echo", append([]worker.Option{worker.RetryDelays(retryDelay), worker.WithBreakers(breakers), worker.Quarantine(1, time.Hour), call}, options...)...)
 }
 
 func salesAt(t testing.TB, location string, n int) []event.Any {
@@ -96,7 +96,7 @@ func TestRetriesAreNoStorm(t *testing.T) {
 		}
 	}
 	var processes []*workertest.Part
-	for _, n := range []int{3, 3, 2} { // each with its own gates, as processes have
+	for _, n := range []int{3, 3, 2} { // each with its own breakers, as processes have
 		processes = append(processes, h.RunWorker(calling(suppliers, worker.RetryDelays(3*retryDelay)), n))
 	}
 	h.wantEffects(orders / 2)
@@ -106,7 +106,7 @@ func TestRetriesAreNoStorm(t *testing.T) {
 	calls := busy.called()
 	since := time.Since(calls[0])
 	if most := slots + int(since/time.Second) + 1; len(calls) > most {
-		t.Errorf("want a call a slot until all have heard and then one an interval, %d at most in %s, got %d", most, since, len(calls))
+		t.Errorf("want a call a slot until all circuits are open and then one an interval, %d at most in %s, got %d", most, since, len(calls))
 	}
 	healed := time.Now()
 	busy.away.Store(false)
@@ -128,18 +128,18 @@ func (h *env) wantNoHarm(processes ...*workertest.Part) {
 		}
 	}
 	if n := h.Depth(topology.DeadQueueName("echo")); n != 0 {
-		h.Errorf("%d messages died of somebody's absence", n)
+		h.Errorf("%d messages died of a dependency's absence", n)
 	}
 	if n := storetest.Value[int](h, h.URL, `SELECT count(*) FROM failure WHERE outcome <> 'deferred' OR attempt <> 1 OR class <> '' OR dependency = ''`); n != 0 {
-		h.Errorf("the journal has %d failures that are more than waits", n)
+		h.Errorf("the failure log has %d failures that are more than waits", n)
 	}
 	if n := storetest.Value[int](h, h.URL, `SELECT (SELECT count(*) FROM dependency) + (SELECT count(*) FROM quarantine)`); n != 0 {
-		h.Errorf("%d gates or classes are left", n)
+		h.Errorf("%d breakers or classes are left", n)
 	}
 }
 
-// A slot that finds nothing to do but waits rests, and is seen to; what comes for somebody else is handled, and told to
-// stop it stops.
+// A slot whose messages all wait pauses, and the metric shows it; a message for another dependency is handled, and
+// the slot stops when it is told to.
 func TestASlotWithNothingButWaitsRests(t *testing.T) {
 	t.Parallel()
 	busy, there := newPotter(t, "600"), newPotter(t, "")
@@ -159,7 +159,7 @@ func TestASlotWithNothingButWaitsRests(t *testing.T) {
 		t.Errorf("want one call to whom asked for ten minutes, got %d", calls)
 	}
 	if n := storetest.Value[int](t, h.URL, `SELECT count(*) FROM failure`); n != 1 {
-		t.Errorf("the journal has %d failed tries, and one call was made", n)
+		t.Errorf("the failure log has %d failed tries, and one call was made", n)
 	}
 	began := time.Now()
 	r.End()
@@ -198,8 +198,8 @@ func TestWaitsDoNotCountAsAttempts(t *testing.T) {
 	}
 }
 
-// A wait of seconds is one on the first retryDelay, so that a dependency that is back soon is called soon; a long absence
-// turns the retry queues seldom.
+// A wait of seconds is one on the first retryDelay, so that a dependency that is back soon is called soon; a long
+// absence turns the retry queues seldom.
 func TestWhichRetryDelayAMessageTakes(t *testing.T) {
 	t.Parallel()
 	const after = 10 * time.Second
@@ -208,12 +208,12 @@ func TestWhichRetryDelayAMessageTakes(t *testing.T) {
 		wait     time.Duration
 		want     time.Duration
 	}{
-		"a short wait":                 {0, after, retryDelay},
-		"the last of the short ones":   {11, after, retryDelay},
-		"one more":                     {12, after, time.Minute},
-		"one more, and as short":       {12, retryDelay, retryDelay},
-		"as long as somebody asks for": {0, time.Minute, time.Minute},
-		"longer than any retryDelay":   {0, time.Hour, time.Minute},
+		"a short wait":                       {0, after, retryDelay},
+		"the last of the short ones":         {11, after, retryDelay},
+		"one more":                           {12, after, time.Minute},
+		"one more, and as short":             {12, retryDelay, retryDelay},
+		"as long as the dependency asks for": {0, time.Minute, time.Minute},
+		"longer than any retryDelay":         {0, time.Hour, time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -260,7 +260,7 @@ func TestACircuitThatCannotBeReadIsTheDatabasesFault(t *testing.T) {
 	h.Publish(salesAt(t, "there", 2)...)
 	h.Eventually("the slot pauses", func() bool { return r.Metric("composerp_worker_paused_slots") == 1 })
 	if calls := len(there.called()); calls != 0 {
-		t.Errorf("want nobody called, got %d calls", calls)
+		t.Errorf("want no call, got %d calls", calls)
 	}
 	storetest.Exec(t, h.URL, "ALTER TABLE dependency_away RENAME TO dependency")
 	h.wantEffects(2)
@@ -283,13 +283,13 @@ func TestWhatClosesACircuit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url := storetest.URL(t)
-			gates := &worker.Breakers{Backoff: failures.CircuitBackoff{First: time.Hour, Longest: time.Hour, LongestAsked: time.Hour}}
+			breakers := &worker.Breakers{Backoff: failures.CircuitBackoff{First: time.Hour, Longest: time.Hour, LongestAsked: time.Hour}}
 			var result error
 			made := 0
 			ctx, stop := context.WithCancel(t.Context())
 			defer stop()
-			w := worker.New("echo", worker.WithBreakers(gates), worker.OnCall(func(context.Context, event.Of[event.SaleCompleted]) (worker.Record, error) {
-				return nil, gates.Call(ctx, "p", func() error {
+			w := worker.New("echo", worker.WithBreakers(breakers), worker.OnCall(func(context.Context, event.Of[event.SaleCompleted]) (worker.Record, error) {
+				return nil, breakers.Call(ctx, "p", func() error {
 					made++
 					if errors.Is(result, context.Canceled) {
 						stop()
@@ -314,7 +314,7 @@ func TestWhatClosesACircuit(t *testing.T) {
 				t.Fatalf("want the first call and a probe, got %d and %v", made, err)
 			}
 			if open := storetest.Value[int](t, url, `SELECT count(*) FROM dependency`) == 0; open != c.opens {
-				t.Errorf("the gate is open: %t", open)
+				t.Errorf("the circuit admits calls: %t", open)
 			}
 		})
 	}

@@ -128,7 +128,7 @@ func TestALostSessionMakesNoDeadLetter(t *testing.T) {
 	h.Eventually("no suspect is left", func() bool { return storetest.Value[int](t, h.URL, `SELECT count(*) FROM suspect`) == 0 })
 }
 
-// deliver has the broker hand out the first n messages of a queue so many times, in vain.
+// deliver has the broker hand out the first n messages of a queue the given number of times, in vain.
 func (h *env) deliver(queue string, n, times int) {
 	h.Helper()
 	for range times {

@@ -88,7 +88,8 @@ func IdempotencyKey(object, action string) string { return object + ":" + action
 // callTimeout bounds a call to the outside world, so that no slot waits for ever.
 const callTimeout = time.Minute
 
-// processCall is process for a call: ask the inbox, prepare, call with no transaction open, claim and record the answer.
+// processCall is process for a call: ask the inbox, prepare, call with no transaction open, claim and record the
+// answer.
 func (p processor) processCall(ctx context.Context, m message, c call) (outcome, error) {
 	e, prepared := m.event, m.prepared
 	if !m.isPrepared {

@@ -129,7 +129,7 @@ func TestOnCallRepeatsTheKeyAfterARecordThatFailed(t *testing.T) {
 	r := h.RunWorker(w, 1)
 	h.Publish(workertest.Sale(t, "cup", "shop", "1"))
 	h.wantEffects(1)
-	h.Eventually("it is counted that it went by way of the ladder", func() bool { return r.Messages("retried") == 1 })
+	h.Eventually("it is counted as retried", func() bool { return r.Messages("retried") == 1 })
 	if keys := p.calls(); !slices.Equal(keys, []string{"sale-1:order", "sale-1:order"}) {
 		t.Errorf("want the call again with the same key; got %q", keys)
 	}

@@ -89,7 +89,8 @@ func (s *slot) pauseIfAllDeferred(ctx context.Context, consumer *rabbitmq.Consum
 	if consumer.Waiting() > 0 {
 		return
 	}
-	pause := min(s.pauses.pause(), max(firstBackoff, deferred.first)) // a circuit whose probe is under way may close at any moment
+	// A circuit whose probe is under way may close at any moment.
+	pause := min(s.pauses.pause(), max(firstBackoff, deferred.first))
 	s.Log.Warn(logAllDeferred, "messages", taken, "dependencies", deferred.dependencies, "pause", pause)
 	s.pause(ctx, pause)
 }

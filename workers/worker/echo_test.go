@@ -65,9 +65,9 @@ func (s *tries) largest() int {
 	return n
 }
 
-// echoing is a batch worker on sales that notes its tries and asks verdict, if
+// echoing is a batch worker on sales that notes its tries and asks outcome, if
 // there is one, before it echoes.
-func echoing(seen *tries, verdict func(ctx context.Context, events []event.Any) error, options ...worker.Option) worker.Worker {
+func echoing(seen *tries, outcome func(ctx context.Context, events []event.Any) error, options ...worker.Option) worker.Worker {
 	handle := func(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 		seen.note(events)
 		for _, e := range events {
@@ -75,16 +75,16 @@ func echoing(seen *tries, verdict func(ctx context.Context, events []event.Any) 
 				return err
 			}
 		}
-		if verdict == nil {
+		if outcome == nil {
 			return nil
 		}
-		return verdict(ctx, events)
+		return outcome(ctx, events)
 	}
 	options = append([]worker.Option{worker.RetryDelays(retryDelay), worker.OnBatch(handle, event.TypeSaleCompleted)}, options...)
 	return worker.New("echo", options...)
 }
 
-// failing is a verdict on one event alone: the others pass.
+// failing is a outcome on one event alone: the others pass.
 func failing(poison event.Any, err error) func(context.Context, []event.Any) error {
 	return func(_ context.Context, events []event.Any) error {
 		if slices.ContainsFunc(events, func(e event.Any) bool { return e.ID == poison.ID }) {

@@ -93,8 +93,8 @@ func RegisterFailures(r prometheus.Registerer, db *store.DB) {
 		}))
 	}
 	gauge("composerp_open_circuits", "Dependencies whose circuit is open: they are away, and only probes are sent.", func(ctx context.Context) (int, error) {
-		gates, err := failures.OpenCircuits(ctx, db)
-		return len(gates), err
+		circuits, err := failures.OpenCircuits(ctx, db)
+		return len(circuits), err
 	})
-	gauge("composerp_quarantined_classes", "Classes of failing events that are set aside until somebody releases them.", func(ctx context.Context) (int, error) { return failures.QuarantinedClasses(ctx, db) })
+	gauge("composerp_quarantined_classes", "Classes of failing events that are held back until they are released.", func(ctx context.Context) (int, error) { return failures.QuarantinedClasses(ctx, db) })
 }

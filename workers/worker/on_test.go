@@ -121,7 +121,7 @@ func TestDeclarationsThatContradictThemselvesPanic(t *testing.T) {
 	on := func(context.Context, *worker.Tx, event.Of[event.SaleCompleted]) error { return nil }
 	call := func(context.Context, event.Of[event.StockCounted]) (worker.Record, error) { return nil, nil }
 	for name, options := range map[string][]worker.Option{
-		"nothing heard":              {},
+		"no subscription":            {},
 		"one type twice":             {worker.On(on), worker.OnBatch(batch, event.TypeSaleCompleted)},
 		"two batch handlers":         {worker.OnBatch(batch, event.TypeSaleCompleted), worker.OnBatch(batch, event.TypeStockCounted)},
 		"batch and call":             {worker.OnBatch(batch, event.TypeSaleCompleted), worker.OnCall(call)},

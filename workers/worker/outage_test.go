@@ -153,12 +153,12 @@ func TestALockedFailureTableIsWaitedFor(t *testing.T) {
 		return r.Logs.Has("another transaction holds a lock for long")
 	})
 	if n := h.Depth(topology.DeadQueueName("echo")); n != 0 || r.Messages("dead") != 0 {
-		t.Errorf("while the journal is locked %d messages have left", n)
+		t.Errorf("while the failure log is locked %d messages have left", n)
 	}
 	release()
 	h.Receive(topology.DeadQueueName("echo"), 1)
 	if rows := h.failures(); len(rows) != 1 || rows[0].Outcome != "dead" {
-		t.Errorf("the journal has %+v", rows)
+		t.Errorf("the failure log has %+v", rows)
 	}
 }
 

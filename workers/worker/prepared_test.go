@@ -199,14 +199,14 @@ func TestAPreparedCallIsRetried(t *testing.T) {
 // Who asks for time gets the next retryDelay that is long enough, or the longest; and not more tries.
 func TestRetryAfterTakesADelayThatIsLongEnough(t *testing.T) {
 	t.Parallel()
-	ladder := []time.Duration{100 * time.Millisecond, time.Hour, 2 * time.Hour}
+	delays := []time.Duration{100 * time.Millisecond, time.Hour, 2 * time.Hour}
 	for wait, want := range map[time.Duration]time.Duration{
-		100 * time.Millisecond: ladder[0], 101 * time.Millisecond: ladder[1], 24 * time.Hour: ladder[2],
+		100 * time.Millisecond: delays[0], 101 * time.Millisecond: delays[1], 24 * time.Hour: delays[2],
 	} {
 		t.Run(wait.String(), func(t *testing.T) {
 			t.Parallel()
 			tries := 0
-			w := worker.New("echo", worker.RetryDelays(ladder...), worker.OnCall(func(context.Context, event.Of[event.SaleCompleted]) (worker.Record, error) {
+			w := worker.New("echo", worker.RetryDelays(delays...), worker.OnCall(func(context.Context, event.Of[event.SaleCompleted]) (worker.Record, error) {
 				if tries++; tries > 1 {
 					return nil, worker.Reject(errors.New("that was the next retryDelay"))
 				}
@@ -215,7 +215,7 @@ func TestRetryAfterTakesADelayThatIsLongEnough(t *testing.T) {
 			h := newEnv(t, w)
 			h.RunWorker(w, 1)
 			h.Publish(workertest.Sale(t, "cup", "shop", "1"))
-			if want == ladder[0] {
+			if want == delays[0] {
 				if f := h.Receive(topology.DeadQueueName("echo"), 1)[0].Failure(); f.Attempt != 2 || f.Error != "that was the next retryDelay" {
 					t.Errorf("want the second try at once, got %+v", f)
 				}
@@ -225,7 +225,7 @@ func TestRetryAfterTakesADelayThatIsLongEnough(t *testing.T) {
 			if f := taken.Failure(); f.Error != "asking: come back later" || f.Attempt != 1 || taken.Attempt() != 1 {
 				t.Errorf("want the reason and one attempt, got %+v", f)
 			}
-			others := slices.DeleteFunc(slices.Clone(ladder), func(d time.Duration) bool { return d == want })
+			others := slices.DeleteFunc(slices.Clone(delays), func(d time.Duration) bool { return d == want })
 			for _, d := range others {
 				if n := h.Depth(topology.RetryQueueName("echo", d)); n != 0 {
 					t.Errorf("want nothing on the retryDelay of %s, got %d", d, n)

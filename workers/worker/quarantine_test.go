@@ -17,14 +17,14 @@ import (
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-// written is a row of the journal, as JSON has it.
+// written is a row of the failure log, as JSON has it.
 type written struct {
 	Consumer, Event_ID, Message_ID, Type, Version, Error, Fingerprint, Class, Dependency, Outcome string
 	Attempt                                                                                       int
 	Failed_At                                                                                     time.Time
 }
 
-// journal is what stands in the journal of failures, in the order of writing.
+// failureLog is what the failure log holds, in the order of writing.
 func (h *env) failures() (rows []written) {
 	h.Helper()
 	h.Must(json.Unmarshal([]byte(storetest.Value[string](h, h.URL, `SELECT coalesce(json_agg(f ORDER BY id), '[]') FROM failure f`)), &rows))
@@ -64,7 +64,8 @@ func TestEveryFailedTryIsWrittenDown(t *testing.T) {
 	}
 }
 
-// Nothing leaves a worker's queue before it is in the journal: while the journal can not be written the message is kept.
+// Nothing leaves a worker's queue before it is in the failure log: while that cannot be written the message
+// is kept.
 func TestAFailureThatCannotBeWrittenDownIsKeptInHand(t *testing.T) {
 	t.Parallel()
 	seen := &tries{}
@@ -85,7 +86,7 @@ func TestAFailureThatCannotBeWrittenDownIsKeptInHand(t *testing.T) {
 	}
 }
 
-// What only the journal refuses holds up no queue.
+// A row that only the failure log refuses holds up no queue.
 func TestAFailureThatCannotBeRecordedIsLogged(t *testing.T) {
 	t.Parallel()
 	e := workertest.Sale(t, "cup", "shop", "1")
@@ -100,8 +101,8 @@ func TestAFailureThatCannotBeRecordedIsLogged(t *testing.T) {
 	}
 }
 
-// After the row is written and before the broker has the copy everything may be lost: the message comes again at the same
-// attempt, and its try is the same row.
+// After the row is written and before the broker has the copy everything may be lost: the message comes again at the
+// same attempt, and its try is the same row.
 func TestAnAttemptThatFailsTwiceIsOneRow(t *testing.T) {
 	t.Parallel()
 	seen := &tries{}
@@ -137,8 +138,8 @@ func TestAnAttemptThatFailsTwiceIsOneRow(t *testing.T) {
 	}
 }
 
-// Of a class of events that fail, those after the first few are quarantined at once, and those in retry queues at their next
-// failure; everything else flows. Released, it begins anew.
+// Of a class of events that fail, those after the first few are quarantined at once, and those in retry queues at their
+// next failure; everything else flows. Released, it begins anew.
 func TestAClassOfFailingEventsIsQuarantined(t *testing.T) {
 	t.Parallel()
 	const bad, good, k = 20, 30, 5
@@ -162,7 +163,7 @@ func TestAClassOfFailingEventsIsQuarantined(t *testing.T) {
 			class = f.Quarantine
 		}
 		if f.Quarantine == "" || f.Quarantine != class || f.Attempt > 2 {
-			t.Errorf("want it set aside with its class at its second failure at the latest, got %+v", f)
+			t.Errorf("want it held back with its class at its second failure at the latest, got %+v", f)
 		}
 	}
 	h.Eventually("it is counted", func() bool { return r.Messages("quarantined") == bad })
@@ -179,7 +180,7 @@ func TestAClassOfFailingEventsIsQuarantined(t *testing.T) {
 	h.Must(err)
 	h.Publish(salesAt(t, "bad-1", 1)...)
 	if f := h.Receive(topology.DeadQueueName("echo"), 1)[0].Failure(); f.Quarantine != "" || f.Attempt != 3 {
-		t.Errorf("want it to climb the whole ladder again, got %+v", f)
+		t.Errorf("want it to take all retry delays again, got %+v", f)
 	}
 	h.Publish(salesAt(t, "bad-2", k)...) // one of them fills the class with the one before
 	for _, d := range h.Receive(topology.DeadQueueName("echo"), k) {
@@ -198,7 +199,7 @@ func TestRejectionsFillNoClass(t *testing.T) {
 	h.Publish(sales(t, 3)...)
 	for _, d := range h.Receive(topology.DeadQueueName("echo"), 3) {
 		if d.Failure().Quarantine != "" {
-			t.Errorf("it is set aside: %+v", d.Failure())
+			t.Errorf("it is held back: %+v", d.Failure())
 		}
 	}
 	for _, row := range h.failures() {
@@ -217,7 +218,7 @@ func TestWhatIsInDoubtFillsNoClass(t *testing.T) {
 	h.Publish(sales(t, 3)...)
 	for _, d := range h.Receive(topology.DeadQueueName("echo"), 3) {
 		if f := d.Failure(); f.Quarantine != "" || f.Attempt < 2 {
-			t.Errorf("it did not climb its ladder to the end: %+v", f)
+			t.Errorf("it did not take all its retry delays: %+v", f)
 		}
 	}
 }

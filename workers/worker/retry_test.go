@@ -26,7 +26,7 @@ func TestAFailureIsRetriedAndBecomesADeadLetterWithItsReason(t *testing.T) {
 	h.Publish(poison)
 	dead := h.Receive(topology.DeadQueueName("echo"), 1)[0]
 	if n := seen.of(poison); n != 3 {
-		t.Errorf("want three tries for a ladder of two rungs, got %d", n)
+		t.Errorf("want three tries for two retry delays, got %d", n)
 	}
 	f := dead.Failure()
 	if f.Worker != "echo" || f.Error != "no cup is left" || f.Attempt != 3 {
@@ -71,7 +71,7 @@ func TestOnePoisonAmongManyFailsAlone(t *testing.T) {
 	t.Parallel()
 	events := sales(t, 200)
 	poison := events[77]
-	for name, verdict := range map[string]func(context.Context, []event.Any) error{
+	for name, outcome := range map[string]func(context.Context, []event.Any) error{
 		"an error":    failing(poison, errors.New("no")),
 		"a rejection": failing(poison, worker.Reject(errors.New("no"))),
 		"a panic": func(_ context.Context, batch []event.Any) error {
@@ -84,7 +84,7 @@ func TestOnePoisonAmongManyFailsAlone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			seen := &tries{}
-			w := echoing(seen, verdict)
+			w := echoing(seen, outcome)
 			h := newEnv(t, w)
 			h.Publish(events...)
 			r := h.RunWorker(w, 1)
@@ -230,8 +230,8 @@ func TestALargeMessageDiesLikeAnyOther(t *testing.T) {
 	}
 }
 
-// Without a retryDelay to go to a failed message stays in hand, with noise, and goes
-// up the ladder once there is one.
+// Without its retry queue a failed message stays in hand, with a warning, and goes to
+// the queue once there is one.
 func TestAFailureWaitsForAMissingRetryQueue(t *testing.T) {
 	t.Parallel()
 	e := workertest.Sale(t, "cup", "shop", "1")

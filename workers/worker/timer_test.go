@@ -22,7 +22,7 @@ import (
 // What is due in these tests are rows of forecast_run: a place each, that says one
 // event when it is taken and is done by that.
 
-// due makes so many rows.
+// due makes the given number of rows.
 func (h *env) due(rows int) {
 	h.Helper()
 	storetest.Exec(h, h.URL, `
@@ -108,7 +108,7 @@ func TestATimerTriesAgain(t *testing.T) {
 		case n == 2:
 			panic("the table is gone")
 		case n == 3:
-			return true, fmt.Errorf("somebody else was first: %w", store.ErrRetryable)
+			return true, fmt.Errorf("another was first: %w", store.ErrRetryable)
 		}
 		return more, err
 	})
@@ -186,7 +186,7 @@ func TestWhatATimerSays(t *testing.T) {
 	}
 	cause := uuid.New()
 	like := event.Envelope{ID: cause, TenantID: "acme", Timestamp: workertest.Day, Metadata: event.Metadata{
-		CorrelationID: "c", Traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", UserID: "somebody", Sequence: 7}}
+		CorrelationID: "c", Traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", UserID: "someone", Sequence: 7}}
 	e := said(like, "cup", "2024-03-01")
 	want := event.Metadata{Source: "echo", CorrelationID: "c", CausationID: cause.String(), Traceparent: like.Metadata.Traceparent}
 	if e.Metadata != want || e.TenantID != "acme" || !e.Timestamp.Equal(workertest.Day) || e.AggregateID != "a-1" || e.Type != event.TypeInventoryLowStock {
@@ -210,7 +210,7 @@ func TestWhatATimerSays(t *testing.T) {
 	}
 	alone := said(event.Envelope{TenantID: "acme", Timestamp: workertest.Day}, "cup", "2024-03-03")
 	if alone.Metadata != (event.Metadata{Source: "echo", CorrelationID: alone.ID.String()}) {
-		t.Errorf("what nobody caused has the traces %+v", alone.Metadata)
+		t.Errorf("what has no cause has the traces %+v", alone.Metadata)
 	}
 }
 

@@ -48,7 +48,7 @@ the path, by name                | road, roads
 
 // honest are uses of a retired word that stay.
 var honest = list(`
- | accounting journal, accounting journals, systemd journal, feature gate, feature gates
+ | accounting journal, accounting journals, systemd journal, feature gate, feature gates, journal of, dead journal
 `)
 
 // names are identifiers that are retired as they are written: as English words they have honest uses.

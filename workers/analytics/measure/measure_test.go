@@ -15,8 +15,8 @@ func near(a, b float64) bool {
 
 var always = measure.Days{From: math.MinInt, To: math.MaxInt}
 
-// A table worked by hand. Demand, day by day, and a forecast made after day 7 of
-// which three days count and after day 10 of which two have closed:
+// A table worked by hand. Demand, day by day, and two forecasts: of the one made after
+// day 7 three days count, and of the one after day 10 two have closed:
 //
 //	day       0  1  2  3  4  5  6  7  8  9 10 11 12
 //	demand    0  4  0  2  0  0  6  4  2  8  0  4  4
@@ -52,7 +52,7 @@ func TestByHand(t *testing.T) {
 	}
 }
 
-// The seasonal naive forecast of the second week is that of the first: nobody knows the first when it is made.
+// The seasonal naive forecast of the second week is that of the first: the first is not known when it is made.
 func TestSeasonsRepeat(t *testing.T) {
 	t.Parallel()
 	demand := []float64{1, 2, 3, 4, 5, 6, 7, 1, 2, 3, 4, 5, 6, 7, 2, 2, 3, 4, 5, 6, 7}
@@ -136,7 +136,7 @@ func TestAllItemsTogether(t *testing.T) {
 	}
 }
 
-// Whoever forecasts as the naive do gets their measures; ten times the units, the
+// A forecast equal to the naive one gets their measures; ten times the units, the
 // same MASE and RMSSE.
 func TestMeasuresAreRelative(t *testing.T) {
 	t.Parallel()

@@ -74,8 +74,8 @@ func NewChooser(week Profile) *Chooser {
 // sizeAlpha smooths the size of demands in TSB; the number in its name is that of the probability.
 const sizeAlpha = 0.2
 
-// Choose forecasts so many days after the history by the method that the history
-// speaks for. Of an empty history it expects nothing.
+// Choose forecasts the given number of days after the history by the method that
+// fits the history best. Of an empty history it expects nothing.
 func (c *Chooser) Choose(h History, days int) Forecast {
 	best, bound := 0, math.Inf(1)
 	var errors [2]float64 // mean squared: of the first candidate, of the best one

@@ -130,7 +130,7 @@ func TestProfile(t *testing.T) {
 	if long := ProfileOf(append(make([]float64, 7*20), trade...), time.Wednesday); long[time.Saturday] >= long[time.Sunday] {
 		t.Errorf("after twenty silent weeks it is %v", long)
 	}
-	// Ninety-six days of which a Saturday is the second: the first five are left out, and Saturdays are Saturdays still.
+	// Ninety-six days, the second a Saturday: the first five are left out, and Saturdays are Saturdays still.
 	shifted := make([]float64, 7*profileWeeks+5)
 	for i := range shifted {
 		if (int(time.Friday)+i)%7 != int(time.Saturday) {

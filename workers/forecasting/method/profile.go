@@ -10,7 +10,7 @@ import (
 // seven is one.
 type Profile [7]float64
 
-// Flat is the profile of a location of which nothing is known, and of one that
+// Flat is the profile of a location without history, and of one that
 // trades every day alike.
 var Flat = Profile{1, 1, 1, 1, 1, 1, 1}
 
@@ -26,7 +26,7 @@ const (
 )
 
 // ProfileOf estimates a profile from a measure of each day's trade at the
-// location, oldest first, of which first is the weekday of the first. The index of
+// location, oldest first; first is the weekday of the first. The index of
 // a weekday is the mean of its days' part of the mean day, the ratio to the mean
 // of classical decomposition, shrunk towards one.
 //

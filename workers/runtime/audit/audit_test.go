@@ -19,13 +19,13 @@ import (
 )
 
 func TestAFleetAtRestIsProven(t *testing.T) {
-	p := newPlace(t)
+	p := newEnv(t)
 	r := p.until("every queue is seen", func(r audit.Report) bool { return check(t, r, "stuck").Skipped == "" })
 	if !r.Proven() || failed(r) != "" {
 		t.Errorf("not proven:\n%s", r.Table())
 	}
 	if c := check(t, r, "queues"); !c.OK || c.Count != 3 {
-		t.Errorf("check queues is %+v, want the worker's queue, its rung and the journal's", c)
+		t.Errorf("check queues is %+v, want the worker's queue, its retry and the letters's", c)
 	}
 	if strings.ContainsAny(r.Table(), "✗–") || !strings.Contains(r.Table(), "PROVEN: everything adds up") {
 		t.Errorf("the table reads\n%s", r.Table())
@@ -33,38 +33,38 @@ func TestAFleetAtRestIsProven(t *testing.T) {
 }
 
 func TestAnUnroutedMessageIsAFinding(t *testing.T) {
-	p := newPlace(t)
-	p.send(topology.Events, "nobody.hears")
+	p := newEnv(t)
+	p.send(topology.Events, "no.queue")
 	p.expect(p.run(), audit.Findings, "unrouted", topology.Unrouted, "1 message that no worker's queue was bound for")
 }
 
 func TestWhatWaitsIsInFlight(t *testing.T) {
-	p := newPlace(t)
+	p := newEnv(t)
 	p.send(topology.Events, saleKey)
 	p.send(topology.Events, saleKey)
 	p.expect(p.run(), audit.InFlight, "queues", "composerp.ledger", "2 messages and no consumer")
 }
 
-func TestAMessageOnALadderIsInFlight(t *testing.T) {
-	p := newPlace(t)
-	rung := topology.RetryQueueName("ledger", time.Hour)
-	p.send(topology.Retry, rung)
-	p.expect(p.run(), audit.InFlight, "queues", rung, "1 message")
+func TestAMessageInARetryQueueIsInFlight(t *testing.T) {
+	p := newEnv(t)
+	retry := topology.RetryQueueName("ledger", time.Hour)
+	p.send(topology.Retry, retry)
+	p.expect(p.run(), audit.InFlight, "queues", retry, "1 message")
 }
 
-func TestAnUnreadJournalIsInFlight(t *testing.T) {
-	p := newPlace(t)
+func TestAnUnrecordedDeadLetterIsInFlight(t *testing.T) {
+	p := newEnv(t)
 	p.send(topology.Dead, topology.QueueName("ledger"))
 	p.expect(p.run(), audit.InFlight, "queues", topology.DeadLetterLog, "1 message")
 }
 
 func TestAMessageInHandIsInFlight(t *testing.T) {
-	p := newPlace(t)
+	p := newEnv(t)
 	p.send(topology.Events, saleKey)
 	consumer, err := p.session.Consume("composerp.ledger", "test", 1)
-	must(t, err)
+	storetest.Must(t, err)
 	_, err = consumer.Take(t.Context(), 1)
-	must(t, err)
+	storetest.Must(t, err)
 	r := p.until("the message in hand is seen", func(r audit.Report) bool { return r.Verdict == audit.InFlight })
 	p.expect(r, audit.InFlight, "hands", "composerp.ledger", "1 message not acknowledged")
 	// No look in the time for which the figures may be old has called it quiet: that time is what Settle is for.
@@ -75,7 +75,7 @@ func TestAMessageInHandIsInFlight(t *testing.T) {
 }
 
 func TestAnUnpublishedEventIsInFlight(t *testing.T) {
-	p := newPlace(t)
+	p := newEnv(t)
 	p.admit(true)
 	r := p.run()
 	p.expect(r, audit.InFlight, "published", "", "1 event to be published")
@@ -86,7 +86,7 @@ func TestAnUnpublishedEventIsInFlight(t *testing.T) {
 
 func TestAMessageInMessagesDLXIsAFinding(t *testing.T) {
 	const lost = "composerp.ledger.retry.lost"
-	p := newPlace(t, topology.QueueSpec{Name: lost, Arguments: map[string]any{
+	p := newEnv(t, topology.QueueSpec{Name: lost, Arguments: map[string]any{
 		"x-queue-type": "quorum", "x-message-ttl": int64(1), "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "nowhere",
 		"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish",
 	}})
@@ -95,23 +95,23 @@ func TestAMessageInMessagesDLXIsAFinding(t *testing.T) {
 	p.expect(r, audit.Findings, "stuck", lost, "1 message in messages_dlx")
 }
 
-func TestADeadLetterThatTheJournalNeverHeardOfIsEntered(t *testing.T) {
-	p := newPlace(t)
+func TestAnUnknownDeadLetterIsRecorded(t *testing.T) {
+	p := newEnv(t)
 	dead := topology.DeadQueueName("ledger")
 	p.send(topology.Dead, topology.QueueName("ledger"))
 	p.send(topology.Dead, topology.QueueName("ledger"))
 	p.drain(topology.DeadLetterLog)
-	// Somebody else takes from the queue: nobody can tell now what the journal lacks, and it is not passed.
-	other, err := p.session.Consume(dead, "somebody", 1)
-	must(t, err)
+	// Another consumer takes from the queue: what the dead-letter log lacks cannot be known, and the audit does not pass.
+	other, err := p.session.Consume(dead, "other", 1)
+	storetest.Must(t, err)
 	_, err = other.Take(t.Context(), 1)
-	must(t, err)
+	storetest.Must(t, err)
 	if c := check(t, p.run(), "dead"); !strings.Contains(c.Skipped, dead+" has 1 message, the dead-letter log 0: another consumer takes from it") {
 		t.Errorf("beside another consumer the check is %+v", c)
 	}
-	must(t, other.Close())
+	storetest.Must(t, other.Close())
 	var said []string
-	p.until("the drained journal is at rest", func(r audit.Report) bool {
+	p.until("the drained dead-letter log is at rest", func(r audit.Report) bool {
 		if c := check(t, r, "dead"); c.Mended != "" {
 			said = append(said, c.Mended)
 		}
@@ -121,28 +121,28 @@ func TestADeadLetterThatTheJournalNeverHeardOfIsEntered(t *testing.T) {
 		t.Errorf("it is said %q, want once %q", said, want)
 	}
 	if n := storetest.Value[int](t, p.url, `SELECT count(*) FROM dead_letter WHERE lies AND consumer = 'ledger'`); n != 2 {
-		t.Errorf("the journal has %d letters, want those in the queue", n)
+		t.Errorf("the log has %d letters, want those in the queue", n)
 	}
-	// Fewer than the journal has: somebody took one away, and may.
+	// Fewer than the log has: one was taken away, which is allowed.
 	p.drain(dead)
 	p.until("the drained queue is at rest", audit.Report.Proven)
 }
 
-// A dead letter goes with its queue. Its event is neither handled nor dead then, whatever the journal says.
-func TestADeadLetterThatWasLostWithItsQueueIsOwedAgain(t *testing.T) {
-	p := newPlace(t)
-	p.owe(t)
+// A dead letter goes with its queue. Its event is neither handled nor dead then, whatever the log says.
+func TestADeadLetterThatWasLostWithItsQueueIsPendingAgain(t *testing.T) {
+	p := newEnv(t)
+	p.pend(t)
 	id, body := storetest.Value[string](t, p.url, `SELECT event_id::text FROM event_log`), storetest.Value[string](t, p.url, `SELECT body FROM event_log`)
 	c, err := p.publisher.Publish(t.Context(), rabbitmq.Message{Exchange: topology.Dead, RoutingKey: topology.QueueName("ledger"), ID: id, Body: []byte(body)})
-	must(t, err)
-	must(t, c.Wait(t.Context()))
+	storetest.Must(t, err)
+	storetest.Must(t, c.Wait(t.Context()))
 	p.drain(topology.DeadLetterLog)
 	r := p.until("the letter is entered, and all is at rest", func(r audit.Report) bool { return r.Verdict != audit.InFlight })
 	if check(t, r, "handled").Wrong > 0 {
 		t.Errorf("with its letter in the queue the event is called lost:\n%s", r.Table())
 	}
-	must(t, p.Management.DeleteQueue(t.Context(), rabbitmqtest.VhostOf(t, p.Broker), topology.DeadQueueName("ledger")))
-	must(t, rabbitmq.Apply(t.Context(), p.Topology, p.Broker))
+	storetest.Must(t, p.Management.DeleteQueue(t.Context(), rabbitmqtest.VhostOf(t, p.Broker), topology.DeadQueueName("ledger")))
+	storetest.Must(t, rabbitmq.Apply(t.Context(), p.Topology, p.Broker))
 	r = p.run()
 	p.expect(r, audit.Findings, "handled implied", "", "neither handled nor dead")
 	if c := check(t, r, "dead"); c.Mended != "marked as lost 1 letter that "+topology.DeadQueueName("ledger")+" does not hold any more" {
@@ -151,13 +151,13 @@ func TestADeadLetterThatWasLostWithItsQueueIsOwedAgain(t *testing.T) {
 }
 
 func TestAMissingQueueIsAFinding(t *testing.T) {
-	p := newPlace(t)
-	must(t, p.Management.DeleteQueue(t.Context(), rabbitmqtest.VhostOf(t, p.Broker), "composerp.ledger"))
+	p := newEnv(t)
+	storetest.Must(t, p.Management.DeleteQueue(t.Context(), rabbitmqtest.VhostOf(t, p.Broker), "composerp.ledger"))
 	p.expect(p.run(), audit.Findings, "queues", "composerp.ledger", "apply the topology")
 }
 
 func TestTheAuditWaitsForTheFleet(t *testing.T) {
-	p := newPlace(t)
+	p := newEnv(t)
 	p.send(topology.Events, saleKey)
 	p.Wait = time.Minute
 	drained := false
@@ -173,9 +173,9 @@ func TestTheAuditWaitsForTheFleet(t *testing.T) {
 }
 
 // An event that enters the log while the audit looks makes it look again: here
-// nobody publishes it, so it ends in flight and not as a finding.
+// it is not published, so it ends in flight and not as a finding.
 func TestAnEventDuringTheProofIsNoFinding(t *testing.T) {
-	p := newPlace(t)
+	p := newEnv(t)
 	p.Settle = 300 * time.Millisecond
 	p.Wait = localtest.Deadline(2 * time.Second)
 	// The second look is the last one: the event comes after it has looked at the log.
@@ -191,7 +191,7 @@ func TestAnEventDuringTheProofIsNoFinding(t *testing.T) {
 
 // Figures may be some seconds old: those of the first looks prove nothing.
 func TestTheAuditDoesNotTrustTheFirstFigures(t *testing.T) {
-	p := newPlace(t)
+	p := newEnv(t)
 	p.Settle = 1500 * time.Millisecond
 	p.figures(t, func(look int) int { return min(1, look/3) })
 	p.expect(p.run(), audit.InFlight, "hands", "composerp.ledger", "1 message not acknowledged")
@@ -199,15 +199,15 @@ func TestTheAuditDoesNotTrustTheFirstFigures(t *testing.T) {
 
 // A fleet that comes to rest for a moment now and then is not at rest.
 func TestTheFleetMustStayAtRest(t *testing.T) {
-	p := newPlace(t)
+	p := newEnv(t)
 	p.Settle, p.Wait = time.Second, 3*time.Second
 	p.figures(t, func(look int) int { return (look + 1) % 2 })
 	p.expect(p.run(), audit.InFlight, "hands", "composerp.ledger", "1 message not acknowledged")
 }
 
-// An event that comes between two looks and is dealt with at once shows in the log alone.
+// An event that comes between two snapshots and is handled at once shows in the log alone.
 func TestANewEventBeginsTheWaitAnew(t *testing.T) {
-	p := newPlace(t)
+	p := newEnv(t)
 	p.Settle, p.Wait = time.Second, localtest.Deadline(time.Minute)
 	looks := 0
 	p.figures(t, func(look int) int {
@@ -223,8 +223,8 @@ func TestANewEventBeginsTheWaitAnew(t *testing.T) {
 }
 
 func TestWhatCannotBeSeenIsSaid(t *testing.T) {
-	refused, err := management.New("http://nobody:wrong@127.0.0.1:1")
-	must(t, err)
+	refused, err := management.New("http://unknown:wrong@127.0.0.1:1")
+	storetest.Must(t, err)
 	for name, c := range map[string]struct {
 		managementClient *management.Client
 		reason           string
@@ -236,7 +236,7 @@ func TestWhatCannotBeSeenIsSaid(t *testing.T) {
 		"no plug-in": {managementThatAnswers(t, http.StatusNotFound, `not found`), "404"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := newPlace(t)
+			p := newEnv(t)
 			p.Management = c.managementClient
 			r := p.run()
 			if !r.Proven() {
@@ -255,7 +255,7 @@ func TestWhatCannotBeSeenIsSaid(t *testing.T) {
 }
 
 func TestAnAuditThatCannotBeMadeIsAnError(t *testing.T) {
-	p := newPlace(t)
+	p := newEnv(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	p.send(topology.Events, saleKey)
 	p.Wait = time.Minute

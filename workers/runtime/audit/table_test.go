@@ -6,6 +6,7 @@ import (
 	"time"
 
 	storeaudit "github.com/composerp/composerp/store/audit"
+	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/audit"
 )
 
@@ -15,7 +16,7 @@ func TestReportJSON(t *testing.T) {
 		Name: "implied", What: "it is so", Count: 2, Unit: "events", Wrong: 1, Findings: []storeaudit.Finding{{EventID: "e", Type: "T", Problem: "is not"}},
 	}}}
 	got, err := json.Marshal(r)
-	must(t, err)
+	storetest.Must(t, err)
 	const want = `{"verdict":"findings","checks":[{"name":"implied","what":"it is so","ok":false,"count":2,"unit":"events","wrong":1,` +
 		`"findings":[{"eventId":"e","type":"T","problem":"is not"}]}],` +
 		`"counts":{"events":0,"published":0,"byType":null,"consumers":null,"movements":0,"positions":0,"items":0,"unitsNet":0},"fresh":0,"elapsedMs":5}`
@@ -30,7 +31,7 @@ func TestTable(t *testing.T) {
 		{Name: "log", What: "every event is in the log", OK: true, Count: 641_410, Unit: "events"},
 		{Name: "implied", What: "stock moved as the log says", Count: 320_705, Unit: "events", Wrong: 1_204, Findings: []storeaudit.Finding{
 			{EventID: "45f10bf1", Type: "SALE_COMPLETED", Tenant: "acme", Item: "85123A", Location: "UK-WH", Problem: "has moved -5 instead of -6"}}},
-		{Name: "stuck", What: "no message is stuck", Unit: "queues", Skipped: "nobody knows"},
+		{Name: "stuck", What: "no message is stuck", Unit: "queues", Skipped: "no access"},
 	}}
 	r.Counts = storeaudit.Counts{Events: 641_410, Published: 641_410, ByType: map[string]int64{"SALE_COMPLETED": 320_705},
 		Consumers: []storeaudit.ConsumerCounts{{Consumer: "ledger", Handled: 320_704, Dead: 2, Copies: 1}}, Movements: 2, Positions: 2, Items: 1}
@@ -44,7 +45,7 @@ implied
   SALE_COMPLETED event 45f10bf1 acme/85123A/UK-WH has moved -5 instead of -6
   ... and 1,203 more
 
-stuck could not be checked: nobody knows
+stuck could not be checked: no access
 
 641,410 events in the log, 641,410 of them published from here
   320,705  SALE_COMPLETED

@@ -11,20 +11,20 @@ import (
 // An event that is nowhere is lost, also where the fleet goes on; one that may be somewhere is late.
 func TestLossBesideTheLoad(t *testing.T) {
 	for name, c := range map[string]struct {
-		held    func(look int) int
-		send    string // a message to the retry exchange, by this key
-		verdict audit.Verdict
-		failed  string
+		held       func(look int) int
+		send       string // a message to the retry exchange, by this key
+		conclusion audit.Verdict
+		failed     string
 	}{
 		"nowhere":                     {func(int) int { return 0 }, "", audit.Findings, "handled implied hands"},
 		"in hand":                     {func(int) int { return 1 }, "", audit.InFlight, "hands"},
-		"perhaps on the ladder":       {func(int) int { return 0 }, topology.RetryQueueName("ledger", time.Hour), audit.InFlight, "queues hands"},
+		"perhaps in a retry queue":    {func(int) int { return 0 }, topology.RetryQueueName("ledger", time.Hour), audit.InFlight, "queues hands"},
 		"perhaps on its way to death": {func(int) int { return 0 }, topology.DeadLetterLog, audit.InFlight, "queues hands"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := newPlace(t)
+			p := newEnv(t)
 			p.load(t, c.held)
-			p.owe(t)
+			p.pend(t)
 			switch c.send {
 			case "":
 			case topology.DeadLetterLog:
@@ -33,13 +33,13 @@ func TestLossBesideTheLoad(t *testing.T) {
 				p.send(topology.Retry, c.send)
 			}
 			r := p.run()
-			if r.Verdict != c.verdict || failed(r) != c.failed {
-				t.Errorf("verdict %q, failed %q; want %q, %q:\n%s", r.Verdict, failed(r), c.verdict, c.failed, r.Table())
+			if r.Verdict != c.conclusion || failed(r) != c.failed {
+				t.Errorf("verdict %q, failed %q; want %q, %q:\n%s", r.Verdict, failed(r), c.conclusion, c.failed, r.Table())
 			}
-			if (c.verdict == audit.InFlight) != (len(r.InFlight) == 1) {
+			if (c.conclusion == audit.InFlight) != (len(r.InFlight) == 1) {
 				t.Errorf("in flight are %+v", r.InFlight)
 			}
-			if (c.verdict == audit.InFlight) == r.ProvenUpTo.IsZero() {
+			if (c.conclusion == audit.InFlight) == r.ProvenUpTo.IsZero() {
 				t.Errorf("proven up to %v", r.ProvenUpTo)
 			}
 		})
@@ -47,16 +47,16 @@ func TestLossBesideTheLoad(t *testing.T) {
 }
 
 // Without a look at all queues, and for long enough, nothing is called lost.
-func TestALateEventIsNoLossWhereNobodyCouldLook(t *testing.T) {
-	p := newPlace(t)
+func TestALateEventIsNoLossWithoutASnapshot(t *testing.T) {
+	p := newEnv(t)
 	p.load(t, func(int) int { return 0 })
-	p.owe(t)
+	p.pend(t)
 	p.Wait = time.Millisecond
 	if r := p.run(); r.Verdict != audit.InFlight {
 		t.Errorf("after one look:\n%s", r.Table())
 	}
 	p.Management = nil
-	p.send(topology.Events, saleKey) // nobody takes it: the fleet does not come to rest
+	p.send(topology.Events, saleKey) // it has no consumer: the fleet does not come to rest
 	p.Wait = time.Second
 	if r := p.run(); r.Verdict != audit.InFlight {
 		t.Errorf("without the management API:\n%s", r.Table())

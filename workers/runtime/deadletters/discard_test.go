@@ -9,7 +9,9 @@ import (
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store/failures"
+	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
+	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
 // disk is a file that may be full, and says when it was synced.
@@ -31,7 +33,7 @@ func entries(t testing.TB, text []byte) []deadletters.Entry {
 	var list []deadletters.Entry
 	for line := range bytes.Lines(text) {
 		var e deadletters.Entry
-		must(t, json.Unmarshal(line, &e))
+		storetest.Must(t, json.Unmarshal(line, &e))
 		list = append(list, e)
 	}
 	return list
@@ -39,7 +41,7 @@ func entries(t testing.TB, text []byte) []deadletters.Entry {
 
 func TestWhatIsDiscardedIsExportedBefore(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	ids := p.zoo()
 	file, synced := &disk{}, 0
 	file.synced = func() {
@@ -49,7 +51,7 @@ func TestWhatIsDiscardedIsExportedBefore(t *testing.T) {
 		synced = bytes.Count(file.Bytes(), []byte("\n"))
 	}
 	report, err := p.cfg.Discard(t.Context(), deadletters.Discard{Queue: queue, Filter: failures.LetterFilter{Tenant: "acme"}, Export: file})
-	must(t, err)
+	storetest.Must(t, err)
 	if report.Discarded != 3 || report.Seen != 6 || report.Queue != deadQueue {
 		t.Errorf("the report is %+v", report)
 	}
@@ -59,14 +61,14 @@ func TestWhatIsDiscardedIsExportedBefore(t *testing.T) {
 	}
 	for i, e := range list {
 		headers := map[string]any{}
-		must(t, json.Unmarshal(e.Headers, &headers))
+		storetest.Must(t, json.Unmarshal(e.Headers, &headers))
 		want := p.listed(failures.LetterFilter{IDs: ids[i : i+1], Dealt: true})
 		if e.MessageID != ids[i] || len(want) != 1 || e.EventID.String() != ids[i] || e.Tenant != "acme" || e.Worker != ledger || e.Queue != deadQueue ||
 			headers[rabbitmq.HeaderAttempt] != float64(2) || e.Body == nil || !bytes.Contains([]byte(*e.Body), []byte(ids[i])) || e.Fingerprint != failures.Fingerprint(e.Error) {
 			t.Errorf("line %d is %+v", i+1, e)
 		}
 	}
-	p.soon("the rest is back", func() bool { return p.depth(deadQueue) == 3 })
+	workertest.Eventually(p, "the rest is back", func() bool { return p.depth(deadQueue) == 3 })
 	if got := p.ids(deadQueue); !slices.Equal(got, ids[3:]) {
 		t.Errorf("left are %v, want %v", got, ids[3:])
 	}
@@ -80,26 +82,26 @@ func TestWhatIsDiscardedIsExportedBefore(t *testing.T) {
 
 func TestWithoutAnExportNothingIsDiscarded(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	p.zoo()
 	full := errors.New("no space left on device")
 	report, err := p.cfg.Discard(t.Context(), deadletters.Discard{Queue: queue, Export: &disk{full: full}})
 	if !errors.Is(err, full) || report.Discarded != 0 {
 		t.Errorf("it says %v, %+v", err, report)
 	}
-	p.soon("all is back", func() bool { return p.depth(deadQueue) == 6 })
+	workertest.Eventually(p, "all is back", func() bool { return p.depth(deadQueue) == 6 })
 	if n := p.count(`SELECT count(*) FROM dead_letter WHERE lies`); n != 6 {
-		t.Errorf("%d letters are said to lie there", n)
+		t.Errorf("%d letters are counted as pending", n)
 	}
 }
 
 func TestABodyThatIsNoTextIsExportedByteForByte(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	p.zoo()
 	file := &disk{}
 	_, err := p.cfg.Discard(t.Context(), deadletters.Discard{Queue: queue, Filter: failures.LetterFilter{IDs: []string{"no event"}}, Export: file})
-	must(t, err)
+	storetest.Must(t, err)
 	list := entries(t, file.Bytes())
 	if len(list) != 1 || string(list[0].BodyBase64) != "\x00\xff" || list[0].Body != nil || list[0].Worker != ledger || list[0].EventID != nil {
 		t.Errorf("the export has %+v", list)

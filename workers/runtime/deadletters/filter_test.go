@@ -13,11 +13,12 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failures"
+	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
 )
 
 // zoo sends letters of different kinds to the ledger's dead letters, a minute apart, and gives their events' ids.
-func (p *place) zoo() []string {
+func (p *env) zoo() []string {
 	p.Helper()
 	var ids []string
 	var messages []rabbitmq.Message
@@ -39,19 +40,19 @@ func (p *place) zoo() []string {
 	}
 	garbage := rabbitmq.Message{ID: "no event", Exchange: topology.Dead, RoutingKey: ledgerQueue, Body: []byte("\x00\xff"), Timestamp: noon.Add(-time.Hour)}
 	p.send(append(messages, garbage)...)
-	p.journal()
+	p.record()
 	return append(ids, "no event")
 }
 
-// Every filter, on the journal and on the queue: they choose the same.
+// Every filter, on the dead-letter log and on the queue: they choose the same.
 func TestEveryFilter(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	ids := p.zoo()
 	print := failures.Fingerprint(`item "x": none left of 1`)
 	letterID := func(i int) string {
 		var found string
-		must(t, failures.EachDeadLetter(t.Context(), p.cfg.DB, failures.LetterFilter{IDs: ids[i : i+1]}, 0, func(l failures.DeadLetter) error {
+		storetest.Must(t, failures.EachDeadLetter(t.Context(), p.cfg.DB, failures.LetterFilter{IDs: ids[i : i+1]}, 0, func(l failures.DeadLetter) error {
 			found = l.ID.String()
 			return nil
 		}))
@@ -74,7 +75,7 @@ func TestEveryFilter(t *testing.T) {
 		"until":                 {failures.LetterFilter{Until: noon.Add(time.Minute)}, []int{5, 0}},
 		"between":               {failures.LetterFilter{Since: noon, Until: noon.Add(2 * time.Minute)}, []int{0, 1}},
 		"ids of an event and of a letter, and a message's": {failures.LetterFilter{IDs: []string{ids[1], letterID(4), ids[5]}}, []int{5, 1, 4}},
-		"nobody": {failures.LetterFilter{Tenant: "nobody"}, nil},
+		"unknown tenant": {failures.LetterFilter{Tenant: "unknown"}, nil},
 	} {
 		var want, listed []string
 		for _, i := range c.want {
@@ -82,12 +83,12 @@ func TestEveryFilter(t *testing.T) {
 		}
 		of := c.of
 		of.Consumers = []string{ledger}
-		must(t, failures.EachDeadLetter(t.Context(), p.cfg.DB, of, 0, func(l failures.DeadLetter) error {
+		storetest.Must(t, failures.EachDeadLetter(t.Context(), p.cfg.DB, of, 0, func(l failures.DeadLetter) error {
 			listed = append(listed, l.MessageID)
 			return nil
 		}))
 		if !slices.Equal(listed, want) {
-			t.Errorf("%s: the journal lists %v, want %v", name, listed, want)
+			t.Errorf("%s: the dead-letter log lists %v, want %v", name, listed, want)
 		}
 		chosen := p.chosen(c.of)
 		slices.Sort(want)
@@ -95,7 +96,7 @@ func TestEveryFilter(t *testing.T) {
 			t.Errorf("%s: of the queue are chosen %v, want %v", name, chosen, want)
 		}
 		groups, err := failures.LetterGroups(t.Context(), p.cfg.DB, of, 0)
-		must(t, err)
+		storetest.Must(t, err)
 		n := 0
 		for _, g := range groups {
 			n += g.Count
@@ -109,9 +110,9 @@ func TestEveryFilter(t *testing.T) {
 	}
 }
 
-func (p *place) listed(of failures.LetterFilter) (ids []string) {
+func (p *env) listed(of failures.LetterFilter) (ids []string) {
 	p.Helper()
-	must(p, failures.EachDeadLetter(p.Context(), p.cfg.DB, of, 0, func(l failures.DeadLetter) error {
+	storetest.Must(p, failures.EachDeadLetter(p.Context(), p.cfg.DB, of, 0, func(l failures.DeadLetter) error {
 		ids = append(ids, l.MessageID)
 		return nil
 	}))
@@ -119,10 +120,10 @@ func (p *place) listed(of failures.LetterFilter) (ids []string) {
 }
 
 // chosen are the ids of the messages that a filter chooses in the queue, sorted. They are sent back into it.
-func (p *place) chosen(of failures.LetterFilter) []string {
+func (p *env) chosen(of failures.LetterFilter) []string {
 	p.Helper()
 	report, err := p.cfg.Redrive(p.Context(), deadletters.Redrive{Queue: queue, Pace: fast, Filter: of})
-	must(p, err)
+	storetest.Must(p, err)
 	if report.Seen != 6 {
 		p.Errorf("%d letters were looked at of 6", report.Seen)
 	}
@@ -130,12 +131,12 @@ func (p *place) chosen(of failures.LetterFilter) []string {
 		return nil
 	}
 	c, err := p.session.Consume(ledgerQueue, "chosen."+uuid.NewString(), 100)
-	must(p, err)
+	storetest.Must(p, err)
 	defer c.Close()
 	var back []rabbitmq.Delivery
 	for len(back) < report.Redriven {
 		taken, err := c.Take(p.Context(), 100)
-		must(p, err)
+		storetest.Must(p, err)
 		back = append(back, taken...)
 	}
 	var ids []string
@@ -145,20 +146,20 @@ func (p *place) chosen(of failures.LetterFilter) []string {
 		again = append(again, p.asItDied(d))
 	}
 	p.send(again...)
-	must(p, c.Ack(back[len(back)-1]))
+	storetest.Must(p, c.Ack(back[len(back)-1]))
 	p.count(`WITH u AS (UPDATE dead_letter SET redriven_at = NULL, redrives = 0 RETURNING 1) SELECT count(*) FROM u`)
-	p.journal()
+	p.record()
 	slices.Sort(ids)
 	return ids
 }
 
-// asItDied is a message put back as it lay among the dead, so that the journal knows it.
-func (p *place) asItDied(d rabbitmq.Delivery) rabbitmq.Message {
+// asItDied is a message put back as it lay among the dead, so that the dead-letter log knows it.
+func (p *env) asItDied(d rabbitmq.Delivery) rabbitmq.Message {
 	m := d.Message
 	m.Exchange, m.RoutingKey = topology.Dead, ledgerQueue
 	if cause, died := m.Headers[rabbitmq.HeaderDiedOf]; died {
 		var class string
-		must(p, failures.EachDeadLetter(p.Context(), p.cfg.DB, failures.LetterFilter{IDs: []string{d.ID}, Dealt: true}, 0, func(l failures.DeadLetter) error {
+		storetest.Must(p, failures.EachDeadLetter(p.Context(), p.cfg.DB, failures.LetterFilter{IDs: []string{d.ID}, Dealt: true}, 0, func(l failures.DeadLetter) error {
 			class = l.Quarantine
 			return nil
 		}))
@@ -173,11 +174,11 @@ func (p *place) asItDied(d rabbitmq.Delivery) rabbitmq.Message {
 
 func TestListingTouchesNoQueue(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	p.zoo()
-	must(t, p.session.Close()) // the test's own
+	storetest.Must(t, p.session.Close()) // the test's own
 	standings, err := p.cfg.Summaries(t.Context(), []string{ledger, "stockview"}, failures.LetterFilter{Tenant: "acme"})
-	must(t, err)
+	storetest.Must(t, err)
 	if len(standings) != 2 || standings[0].Queue != deadQueue || *standings[0].InQueue != 6 || standings[0].Lying != 3 ||
 		!standings[0].Oldest.Equal(noon) || !standings[0].Newest.Equal(noon.Add(2*time.Minute)) || *standings[1].InQueue != 0 || standings[1].Lying != 0 {
 		t.Errorf("the queues stand as %+v", standings)
@@ -188,7 +189,7 @@ func TestListingTouchesNoQueue(t *testing.T) {
 		t.Errorf("without a broker it says %v, %+v", err, standings)
 	}
 	groups, err := failures.LetterGroups(t.Context(), p.cfg.DB, failures.LetterFilter{}, 1)
-	must(t, err)
+	storetest.Must(t, err)
 	if len(groups) != 1 || groups[0].Count != 2 || groups[0].Error != `item "jug": none left of 7` || groups[0].Type != "SALE_COMPLETED" {
 		t.Errorf("the largest group is %+v", groups)
 	}
@@ -196,22 +197,22 @@ func TestListingTouchesNoQueue(t *testing.T) {
 
 func TestLettersOfTheVersionBeforeGetFingerprints(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	p.zoo()
 	p.count(`WITH u AS (UPDATE dead_letter SET fingerprint = '' RETURNING 1) SELECT count(*) FROM u`)
-	must(t, failures.FingerprintDeadLetters(t.Context(), p.cfg.DB))
+	storetest.Must(t, failures.FingerprintDeadLetters(t.Context(), p.cfg.DB))
 	if n := p.count(`SELECT count(*) FROM dead_letter WHERE fingerprint = $1`, failures.Fingerprint(`item "x": none left of 1`)); n != 2 {
 		t.Errorf("%d letters have the fingerprint of two", n)
 	}
-	must(t, failures.FingerprintDeadLetters(t.Context(), p.cfg.DB))
+	storetest.Must(t, failures.FingerprintDeadLetters(t.Context(), p.cfg.DB))
 }
 
-// The pages of a long journal follow each other without a gap, those of one moment too.
-func TestEachOfALongJournal(t *testing.T) {
+// The pages of a long log follow each other without a gap, those of one moment too.
+func TestEachOfALongLog(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	var want []uuid.UUID
-	must(t, p.cfg.DB.InTx(t.Context(), func(tx store.Tx) error {
+	storetest.Must(t, p.cfg.DB.InTx(t.Context(), func(tx store.Tx) error {
 		var list []failures.DeadLetter
 		for i := range 200 {
 			l := failures.DeadLetter{ID: uuid.New(), Consumer: ledger, DiedAt: noon.Add(time.Duration(i/90) * time.Second)}
@@ -221,7 +222,7 @@ func TestEachOfALongJournal(t *testing.T) {
 	}))
 	for _, limit := range []int{0, 1, 64, 65, 200, 500} {
 		seen := map[uuid.UUID]bool{}
-		must(t, failures.EachDeadLetter(t.Context(), p.cfg.DB, failures.LetterFilter{}, limit, func(l failures.DeadLetter) error {
+		storetest.Must(t, failures.EachDeadLetter(t.Context(), p.cfg.DB, failures.LetterFilter{}, limit, func(l failures.DeadLetter) error {
 			seen[l.ID] = true
 			return nil
 		}))

@@ -14,11 +14,13 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/inbox"
+	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
+	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
 // generations opens a second generation of the inbox now, and drops the first.
-func (p *place) generations() {
+func (p *env) generations() {
 	p.Helper()
 	if rotated, err := inbox.Rotate(p.Context(), p.cfg.DB, 0); err != nil || !rotated {
 		p.Fatalf("the inbox is not rotated: %v", err)
@@ -28,26 +30,26 @@ func (p *place) generations() {
 }
 
 // tick makes one, as the ticker does.
-func (p *place) tick() {
+func (p *env) tick() {
 	p.Helper()
 	p.exec(`INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq)
 		SELECT max(id) + 1, 1, pg_current_snapshot(), 0, coalesce(pg_sequence_last_value('event_log_seq'), 0) FROM tick`)
 }
 
 // logged is an event from outside that is in the log, and its place there.
-func (p *place) logged() (event.Any, int64) {
+func (p *env) logged() (event.Any, int64) {
 	p.Helper()
 	e := p.sale("acme", uuid.NewString())
 	_, err := eventlog.AdmitOnce(p.Context(), p.cfg.DB, []event.Any{e}, true)
-	must(p, err)
+	storetest.Must(p, err)
 	places, err := eventlog.AdmittedAt(p.Context(), p.cfg.DB, []uuid.UUID{e.ID})
-	must(p, err)
+	storetest.Must(p, err)
 	return e, places[e.ID]
 }
 
 func TestWhatTheInboxCanNotProveIsRefused(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	said := func(e event.Any, seq int64) rabbitmq.Message {
 		m := dead(e, ledger, errNoCup)
 		m.Headers[rabbitmq.HeaderLogSeq] = seq
@@ -66,7 +68,7 @@ func TestWhatTheInboxCanNotProveIsRefused(t *testing.T) {
 
 	for range 2 { // refused once is refused again
 		report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: deadletters.Steady(0)})
-		must(t, err)
+		storetest.Must(t, err)
 		var refused []string
 		for _, r := range report.Refused {
 			refused = append(refused, r.EventID.String())
@@ -81,13 +83,13 @@ func TestWhatTheInboxCanNotProveIsRefused(t *testing.T) {
 		if !strings.Contains(report.Refused[0].Why, fmt.Sprintf("place %d", oldSeq)) || !strings.Contains(report.Refused[2].Why, "not known") {
 			t.Errorf("the reasons are %+v", report.Refused)
 		}
-		p.soon("the refused are back", func() bool { return p.depth(deadQueue) == 3 })
+		workertest.Eventually(p, "the refused are back", func() bool { return p.depth(deadQueue) == 3 })
 	}
 	if n := p.depth(ledgerQueue); n != 3 {
 		t.Errorf("put back were %d", n)
 	}
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: deadletters.Steady(0), Force: true})
-	must(t, err)
+	storetest.Must(t, err)
 	if report.Redriven != 3 || len(report.Refused) != 0 {
 		t.Errorf("by force %+v", report)
 	}
@@ -96,21 +98,21 @@ func TestWhatTheInboxCanNotProveIsRefused(t *testing.T) {
 // Without a tick since, nothing is known to be younger; and a worker that keeps no inbox needs no proof.
 func TestWhenNothingIsKnownAllIsOld(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	p.generations()
 	e, seq := p.logged()
 	m := dead(e, ledger, errNoCup)
 	m.Headers[rabbitmq.HeaderLogSeq] = seq
 	p.send(m)
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: deadletters.Steady(0)})
-	must(t, err)
+	storetest.Must(t, err)
 	if len(report.Refused) != 1 || report.Redriven != 0 {
 		t.Errorf("the report is %+v", report)
 	}
 	report, err = p.cfg.Redrive(t.Context(), deadletters.Redrive{
 		Queue: deadletters.Queue{Worker: ledger}, Pace: deadletters.Pace{Steps: []int{0}, Timeout: time.Millisecond},
 	})
-	must(t, err)
+	storetest.Must(t, err)
 	if report.Redriven != 1 {
 		t.Errorf("without an inbox %+v", report)
 	}

@@ -55,7 +55,7 @@ func (c Config) Summaries(ctx context.Context, workers []string, of failures.Let
 	return summaries, c.depths(ctx, summaries)
 }
 
-// ErrDepths: the broker could not be asked how many messages are in the queues.
+// ErrDepths means that the broker could not be asked how many messages are in the queues.
 var ErrDepths = errors.New("the queues could not be read")
 
 func (c Config) depths(ctx context.Context, summaries []QueueSummary) error {

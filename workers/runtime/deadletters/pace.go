@@ -12,7 +12,7 @@ type Pace struct {
 	// Steps are letters a second, step after step; the last one lasts. 0 means unlimited.
 	Steps []int
 	Step  time.Duration // how long a step takes
-	// Patience is how long outcomes are waited for after each step and at the end.
+	// Timeout is how long outcomes are waited for after each step and at the end.
 	Timeout time.Duration
 }
 

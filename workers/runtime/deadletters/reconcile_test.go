@@ -8,28 +8,29 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
 )
 
-// A publish to a queue of dead letters and to the journal's, of which a broker that died had only the first half.
-func (p *place) dieUnheard(messages ...rabbitmq.Message) {
+// A publish to a queue of dead letters and to the log's: the broker died and kept only the first.
+func (p *env) dieUnheard(messages ...rabbitmq.Message) {
 	p.Helper()
 	session, err := rabbitmq.Open(p.Context(), p.cfg.Broker)
-	must(p, err)
+	storetest.Must(p, err)
 	defer session.Close()
 	publisher, err := session.Publisher(len(messages))
-	must(p, err)
+	storetest.Must(p, err)
 	for _, m := range messages {
 		m.Exchange, m.RoutingKey = "", deadQueue
 		c, err := publisher.Publish(p.Context(), m)
-		must(p, err)
-		must(p, c.Wait(p.Context()))
+		storetest.Must(p, err)
+		storetest.Must(p, c.Wait(p.Context()))
 	}
 }
 
 func TestStockIsTaken(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	known := p.die(3, errors.New("no cup is left"))
 	unheard := dead(p.sale("acme", "unheard"), ledger, errors.New("no jug is left"))
 	p.dieUnheard(unheard, unheard)
@@ -40,15 +41,15 @@ SELECT gen_random_uuid(), consumer, 'moved by hand', type, routing_key, error, a
 	before := p.ids(deadQueue)
 
 	stock, err := p.cfg.Reconcile(t.Context(), queue)
-	must(t, err)
+	storetest.Must(t, err)
 	if want := (deadletters.Reconciliation{Seen: 4, Entered: 2, Missed: 1}); stock != want {
 		t.Errorf("the stock is %+v, want %+v", stock, want)
 	}
 	if n := p.count(`SELECT count(*) FROM dead_letter WHERE lies`); n != len(known)+1 {
-		t.Errorf("the journal says that %d lie there, want %d", n, len(known)+1)
+		t.Errorf("the log has %d pending, want %d", n, len(known)+1)
 	}
 	if n := p.count(`SELECT count(*) FROM dead_letter WHERE lies AND message_id = $1`, unheard.ID); n != 1 {
-		t.Errorf("the letter that the journal never heard of is there %d times, want once", n)
+		t.Errorf("the letter that was not in the log is there %d times, want once", n)
 	}
 	if after := p.ids(deadQueue); len(before) != 5 || !slices.Equal(after, before) {
 		t.Errorf("the queue was %v, and is %v", before, after)
@@ -60,10 +61,10 @@ SELECT gen_random_uuid(), consumer, 'moved by hand', type, routing_key, error, a
 
 func TestNoStockIsTakenBesideAnother(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	p.die(1, errors.New("no cup is left"))
 	c, err := p.session.Consume(deadQueue, uuid.NewString(), 1)
-	must(t, err)
+	storetest.Must(t, err)
 	defer c.Close()
 	if _, err := p.cfg.Reconcile(t.Context(), queue); !errors.Is(err, deadletters.ErrBusy) {
 		t.Errorf("want %v, got %v", deadletters.ErrBusy, err)

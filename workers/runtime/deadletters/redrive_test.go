@@ -11,18 +11,20 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/failures"
+	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
+	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
 var errNoCup = errors.New("no cup is left")
 
 func TestWhatIsRedrivenIsHandledOnceAndMarked(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	events := p.die(300, errNoCup)
 	h := p.work(handlesAll)
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast})
-	must(t, err)
+	storetest.Must(t, err)
 	if report.Redriven != 300 || report.Handled != 300 || report.Failed+report.Waiting+report.Absent+report.Missed+len(report.Refused) != 0 || report.Idle || report.Stopped {
 		t.Errorf("the report is %+v", report)
 	}
@@ -41,7 +43,7 @@ func TestWhatIsRedrivenIsHandledOnceAndMarked(t *testing.T) {
 	if n := p.depth(topology.QueueName("stockview")); n != 0 {
 		t.Errorf("another worker got %d messages", n)
 	}
-	p.soon("the letters are gone", func() bool { return p.depth(deadQueue) == 0 })
+	workertest.Eventually(p, "the letters are gone", func() bool { return p.depth(deadQueue) == 0 })
 	if n := p.count(`SELECT count(*) FROM dead_letter WHERE redriven_at IS NOT NULL AND redrives = 1 AND NOT lies`); n != 300 {
 		t.Errorf("%d letters are marked", n)
 	}
@@ -49,7 +51,7 @@ func TestWhatIsRedrivenIsHandledOnceAndMarked(t *testing.T) {
 
 func TestRedriveOfSomeKeepsTheOrderOfTheRest(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	events := p.die(1000, errNoCup)
 	var wanted, rest []string
 	for i, id := range idsOf(events) {
@@ -60,11 +62,11 @@ func TestRedriveOfSomeKeepsTheOrderOfTheRest(t *testing.T) {
 		rest = append(rest, id)
 	}
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast, Filter: failures.LetterFilter{IDs: wanted}})
-	must(t, err)
+	storetest.Must(t, err)
 	if report.Redriven != len(wanted) || report.Seen != 1000 || !report.Idle || report.Waiting != len(wanted) {
 		t.Errorf("the report is %+v", report)
 	}
-	p.soon("the rest is back", func() bool { return p.depth(deadQueue) == len(rest) })
+	workertest.Eventually(p, "the rest is back", func() bool { return p.depth(deadQueue) == len(rest) })
 	if got := p.ids(deadQueue); !slices.Equal(got, rest) {
 		t.Error("the rest has another order")
 	}
@@ -75,30 +77,30 @@ func TestRedriveOfSomeKeepsTheOrderOfTheRest(t *testing.T) {
 
 func TestALimitTakesTheFirst(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	events := p.die(20, errNoCup)
 	for i, limit := range []int{3, 4} {
 		report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast, Limit: limit})
-		must(t, err)
+		storetest.Must(t, err)
 		if report.Redriven != limit {
 			t.Errorf("the %d. time %d were put back", i+1, report.Redriven)
 		}
 	}
-	p.soon("the rest is back", func() bool { return p.depth(deadQueue) == 13 })
+	workertest.Eventually(p, "the rest is back", func() bool { return p.depth(deadQueue) == 13 })
 	if !slices.Equal(p.ids(ledgerQueue), idsOf(events[:7])) || !slices.Equal(p.ids(deadQueue), idsOf(events[7:])) {
 		t.Error("not the first were put back")
 	}
 }
 
-// Killed between the confirmation and the acknowledgement: the letter lies there
+// Killed between the confirmation and the acknowledgement: the letter is pending
 // and a copy is on its way. That is how it looks, whichever of the two lines of
-// the journal was written.
+// the log was written.
 func TestAKilledRedriveMakesCopiesAndOneEffect(t *testing.T) {
 	t.Parallel()
 	for name, marked := range map[string]bool{"before the mark": false, "after the mark": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := newPlace(t)
+			p := newEnv(t)
 			events := p.die(10, errNoCup)
 			var copies []rabbitmq.Message
 			for _, e := range events[:4] {
@@ -112,8 +114,8 @@ func TestAKilledRedriveMakesCopiesAndOneEffect(t *testing.T) {
 			}
 			h := p.work(handlesAll)
 			report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast})
-			must(t, err)
-			p.soon("all copies are taken", func() bool { _, got := h.all(); return len(got) == 14 })
+			storetest.Must(t, err)
+			workertest.Eventually(p, "all copies are taken", func() bool { _, got := h.all(); return len(got) == 14 })
 			effects, _ := h.all()
 			for id, n := range effects {
 				if n != 1 {
@@ -124,7 +126,7 @@ func TestAKilledRedriveMakesCopiesAndOneEffect(t *testing.T) {
 				t.Errorf("%d effects; %+v", len(effects), report)
 			}
 			if n := p.count(`SELECT count(*) FROM dead_letter WHERE lies`); n != 0 {
-				t.Errorf("%d letters are said to lie there", n)
+				t.Errorf("%d letters are counted as pending", n)
 			}
 		})
 	}
@@ -132,7 +134,7 @@ func TestAKilledRedriveMakesCopiesAndOneEffect(t *testing.T) {
 
 func TestRedriveStopsWhenItFailsAgain(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	events := p.die(200, errNoCup)
 	p.work(func(d rabbitmq.Delivery) error {
 		if strings.HasSuffix(d.ID, "0") || d.Attempt() == 0 {
@@ -142,14 +144,14 @@ func TestRedriveStopsWhenItFailsAgain(t *testing.T) {
 	})
 	pace := deadletters.Pace{Steps: []int{20, 1000}, Step: 200 * time.Millisecond, Timeout: 20 * time.Second}
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: pace})
-	must(t, err)
+	storetest.Must(t, err)
 	if !report.Stopped || report.Redriven > 20 || report.Failed < 3 || report.Handled != 0 {
 		t.Errorf("the report is %+v", report)
 	}
 	if len(report.Failures) != 1 || report.Failures[0].Count != report.Failed || report.Failures[0].Fingerprint == "" || !strings.Contains(report.Failures[0].Error, "no cup") {
 		t.Errorf("the failures are %+v", report.Failures)
 	}
-	p.soon("the rest is back", func() bool { return p.depth(deadQueue) == 200-report.Redriven })
+	workertest.Eventually(p, "the rest is back", func() bool { return p.depth(deadQueue) == 200-report.Redriven })
 	if got := p.ids(deadQueue); !slices.Equal(got, idsOf(events[report.Redriven:])) {
 		t.Error("the rest has another order")
 	}
@@ -157,7 +159,7 @@ func TestRedriveStopsWhenItFailsAgain(t *testing.T) {
 
 func TestAFewFailuresDoNotStopIt(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	events := p.die(60, errNoCup)
 	bad := map[string]bool{}
 	for i := 0; i < 60; i += 10 {
@@ -171,7 +173,7 @@ func TestAFewFailuresDoNotStopIt(t *testing.T) {
 	})
 	pace := deadletters.Pace{Steps: []int{100}, Timeout: 20 * time.Second}
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: pace})
-	must(t, err)
+	storetest.Must(t, err)
 	if report.Stopped || report.Failed != 6 || report.Handled != 54 {
 		t.Errorf("the report is %+v", report)
 	}
@@ -179,7 +181,7 @@ func TestAFewFailuresDoNotStopIt(t *testing.T) {
 
 func TestAnInterruptedRedriveGoesOn(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	events := p.die(100, errNoCup)
 	h := p.work(handlesAll)
 	ctx, interrupt := context.WithCancel(t.Context())
@@ -194,22 +196,22 @@ func TestAnInterruptedRedriveGoesOn(t *testing.T) {
 	if !errors.Is(err, context.Canceled) || first.Redriven < 10 || first.Redriven > 60 {
 		t.Fatalf("it ends with %v and %+v", err, first)
 	}
-	p.soon("the rest is back", func() bool { return p.depth(deadQueue) == 100-first.Redriven })
+	workertest.Eventually(p, "the rest is back", func() bool { return p.depth(deadQueue) == 100-first.Redriven })
 	if got := p.ids(deadQueue); !slices.Equal(got, idsOf(events[first.Redriven:])) {
 		t.Error("the rest has another order")
 	}
 	second, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast})
-	must(t, err)
+	storetest.Must(t, err)
 	effects, got := h.all()
 	if first.Redriven+second.Redriven != 100 || len(got) != 100 || len(effects) != 100 {
 		t.Errorf("%d and %d were put back, %d came", first.Redriven, second.Redriven, len(got))
 	}
 }
 
-// Letters may not be held for longer than the broker's patience with a consumer.
+// Letters may not be held for longer than the broker's consumer timeout.
 func TestALongRedriveWalksAgain(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	p.cfg.WalkTime = 50 * time.Millisecond
 	events := p.die(700, errNoCup)
 	var wanted []string
@@ -220,7 +222,7 @@ func TestALongRedriveWalksAgain(t *testing.T) {
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{
 		Queue: queue, Pace: deadletters.Pace{Steps: []int{50}, Timeout: 20 * time.Second}, StopAt: 100, Filter: failures.LetterFilter{IDs: wanted},
 	})
-	must(t, err)
+	storetest.Must(t, err)
 	if report.Redriven != 20 || report.Failed != 20 {
 		t.Errorf("the report is %+v", report)
 	}
@@ -229,11 +231,11 @@ func TestALongRedriveWalksAgain(t *testing.T) {
 // A walk that comes upon nothing new in its time gets more.
 func TestAWalkGetsTheTimeItNeeds(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	p.cfg.WalkTime = 1
 	p.die(3, errNoCup)
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast})
-	must(t, err)
+	storetest.Must(t, err)
 	if report.Redriven != 3 || report.Seen != 3 {
 		t.Errorf("the report is %+v", report)
 	}
@@ -242,31 +244,31 @@ func TestAWalkGetsTheTimeItNeeds(t *testing.T) {
 // Who put a letter back before had a clock of his own.
 func TestALetterFromALaterTimeIsPutBack(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	m := dead(p.sale("acme", "1"), ledger, errNoCup)
 	m.Headers[rabbitmq.HeaderRedriven], m.Headers[rabbitmq.HeaderRedrivenAt] = int64(1), time.Now().Add(time.Hour).UTC().Format(time.RFC3339Nano)
 	p.send(m)
 	h := p.work(func(rabbitmq.Delivery) error { return errRejected })
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast, StopAt: 100})
-	must(t, err)
+	storetest.Must(t, err)
 	if _, got := h.all(); report.Redriven != 1 || report.Failed != 1 || len(got) != 1 {
 		t.Errorf("it came %d times, and the report is %+v", len(got), report)
 	}
 }
 
-func TestNobodyElseMayTakeFromTheQueue(t *testing.T) {
+func TestNoOtherConsumerMayTakeFromTheQueue(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	p.die(3, errNoCup)
 	other, err := p.session.Consume(deadQueue, "shovel", 1)
-	must(t, err)
+	storetest.Must(t, err)
 	if _, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast}); !errors.Is(err, deadletters.ErrBusy) {
 		t.Errorf("beside another it says %v", err)
 	}
-	must(t, other.Close())
-	p.soon("the other is gone", func() bool { _, n, err := p.session.Depth(deadQueue); return err == nil && n == 0 })
+	storetest.Must(t, other.Close())
+	workertest.Eventually(p, "the other is gone", func() bool { _, n, err := p.session.Depth(deadQueue); return err == nil && n == 0 })
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast})
-	must(t, err)
+	storetest.Must(t, err)
 	if report.Redriven != 3 {
 		t.Errorf("then %+v", report)
 	}
@@ -275,35 +277,35 @@ func TestNobodyElseMayTakeFromTheQueue(t *testing.T) {
 // A worker's queue that is not there takes nothing: the letter stays, and it is said.
 func TestWithoutAQueueToGoToLettersStay(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	events := p.die(5, errNoCup)
-	must(t, p.deleteQueue(ledgerQueue))
+	storetest.Must(t, p.deleteQueue(ledgerQueue))
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast})
 	if !errors.Is(err, rabbitmq.ErrUnroutable) || report.Redriven != 0 {
 		t.Errorf("it says %v, %+v", err, report)
 	}
-	p.soon("all is back", func() bool { return p.depth(deadQueue) == 5 })
+	workertest.Eventually(p, "all is back", func() bool { return p.depth(deadQueue) == 5 })
 	if !slices.Equal(p.ids(deadQueue), idsOf(events)) || p.count(`SELECT count(*) FROM dead_letter WHERE lies`) != 5 {
 		t.Error("something has left")
 	}
 }
 
-// The message that the journal has not heard of is recorded, and one that somebody moved by hand is missed.
-func TestTheJournalIsPutRight(t *testing.T) {
+// The message that the log lacks is recorded, and one that was moved by hand is reported as missing.
+func TestTheLogIsReconciled(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	p.die(4, errNoCup)
 	p.count(`WITH gone AS (DELETE FROM dead_letter WHERE aggregate_id = '1' RETURNING 1) SELECT count(*) FROM gone`)
 	p.count(`WITH ghost AS (INSERT INTO dead_letter (id, consumer, event_id, message_id, type, routing_key, error, attempt, headers, body, died_at, recorded_at)
 		SELECT gen_random_uuid(), consumer, event_id, message_id, type, routing_key, error, attempt, headers, body, died_at, now() - interval '1 hour'
 		FROM dead_letter WHERE aggregate_id = '2' RETURNING 1) SELECT count(*) FROM ghost`)
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast, Filter: failures.LetterFilter{Aggregate: "1"}})
-	must(t, err)
+	storetest.Must(t, err)
 	if report.Redriven != 1 || report.Missed != 1 {
 		t.Errorf("the report is %+v", report)
 	}
 	if lying, missed := p.count(`SELECT count(*) FROM dead_letter WHERE lies`), p.count(`SELECT count(*) FROM dead_letter WHERE missed_at IS NOT NULL`); lying != 3 || missed != 1 {
-		t.Errorf("%d lie there, %d are missed", lying, missed)
+		t.Errorf("%d are pending, %d are missing", lying, missed)
 	}
 }
 
@@ -311,7 +313,7 @@ func TestTheJournalIsPutRight(t *testing.T) {
 // put back is there again. It is taken out, and not put back twice.
 func TestWhatIsThereAgainIsOnlyTakenOut(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	e := p.sale("acme", "1")
 	letter := dead(e, ledger, errNoCup)
 	p.send(letter, dead(p.sale("acme", "2"), ledger, errors.New("another")))
@@ -325,12 +327,12 @@ func TestWhatIsThereAgainIsOnlyTakenOut(t *testing.T) {
 			}
 		},
 	})
-	must(t, err)
-	p.soon("the other is back", func() bool { return p.depth(deadQueue) == 1 })
+	storetest.Must(t, err)
+	workertest.Eventually(p, "the other is back", func() bool { return p.depth(deadQueue) == 1 })
 	if n := p.depth(ledgerQueue); report.Redriven != 1 || n != 1 {
 		t.Errorf("%d were put back, the worker has %d", report.Redriven, n)
 	}
 	if n := p.count(`SELECT count(*) FROM dead_letter WHERE lies`); n != 1 {
-		t.Errorf("%d letters are said to lie there", n)
+		t.Errorf("%d letters are counted as pending", n)
 	}
 }

@@ -55,15 +55,15 @@ func (c Config) Rehearse(ctx context.Context, r Rehearsal) (RehearsalReport, err
 	report := RehearsalReport{Queue: topology.DeadQueueName(r.Queue.Worker)}
 	kinds := map[failure]int{}
 	err := failures.EachDeadLetter(ctx, c.DB, r.Filter, r.Limit, func(l failures.DeadLetter) error {
-		verdict, err := r.Try(ctx, deliveryOf(l))
+		outcome, err := r.Try(ctx, deliveryOf(l))
 		switch {
 		case errors.Is(err, ErrNoVerdict) || ctx.Err() != nil:
 			return errors.Join(err, ctx.Err())
-		case verdict == Passes:
+		case outcome == Passes:
 			report.Passes++
-		case verdict == Duplicate:
+		case outcome == Duplicate:
 			report.Duplicates++
-		case verdict == BeforeCall:
+		case outcome == BeforeCall:
 			report.BeforeCall++
 		default:
 			report.Fails++

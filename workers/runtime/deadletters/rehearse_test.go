@@ -8,12 +8,13 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failures"
+	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
 )
 
 func TestARehearsalTellsWhatWouldPass(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	ids := p.zoo()
 	verdicts := map[string]deadletters.Verdict{ids[0]: deadletters.Passes, ids[1]: deadletters.Duplicate, ids[2]: deadletters.BeforeCall, ids[3]: deadletters.Passes}
 	var order []string
@@ -27,7 +28,7 @@ func TestARehearsalTellsWhatWouldPass(t *testing.T) {
 		}
 		return deadletters.Fails, errors.New("order " + d.ID[:1] + "7 is gone")
 	}})
-	must(t, err)
+	storetest.Must(t, err)
 	if report.Rehearsed != 6 || report.Passes != 2 || report.Duplicates != 1 || report.BeforeCall != 1 || report.Fails != 2 || len(report.Failures) != 2 {
 		t.Errorf("the report is %+v", report)
 	}
@@ -41,7 +42,7 @@ func TestARehearsalTellsWhatWouldPass(t *testing.T) {
 
 func TestARehearsalWithoutADatabaseComesToNoEnd(t *testing.T) {
 	t.Parallel()
-	p := newPlace(t)
+	p := newEnv(t)
 	p.zoo()
 	_, err := p.cfg.Rehearse(t.Context(), deadletters.Rehearsal{Queue: queue, Limit: 2, Filter: failures.LetterFilter{Tenant: "acme"},
 		Try: func(context.Context, rabbitmq.Delivery) (deadletters.Verdict, error) {

@@ -79,7 +79,7 @@ func (v *tracker) close() {
 
 func (v *tracker) collect(ctx context.Context, from *rabbitmq.Consumer) {
 	for {
-		heard, err := from.Take(ctx, batch)
+		taken, err := from.Take(ctx, batch)
 		if err != nil {
 			v.mu.Lock()
 			defer v.mu.Unlock()
@@ -89,7 +89,7 @@ func (v *tracker) collect(ctx context.Context, from *rabbitmq.Consumer) {
 			return
 		}
 		v.mu.Lock()
-		for _, d := range heard {
+		for _, d := range taken {
 			if _, ours := v.waiting[d.ID]; ours {
 				delete(v.waiting, d.ID)
 				v.failed++
@@ -97,7 +97,7 @@ func (v *tracker) collect(ctx context.Context, from *rabbitmq.Consumer) {
 			}
 		}
 		v.mu.Unlock()
-		_ = from.Ack(heard[len(heard)-1]) // the next Take finds a lost session
+		_ = from.Ack(taken[len(taken)-1]) // the next Take finds a lost session
 	}
 }
 

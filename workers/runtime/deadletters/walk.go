@@ -36,7 +36,7 @@ type Queue struct {
 	TracksInbox bool // the worker keeps an inbox: it recognizes what it has handled
 }
 
-// ErrBusy: the queue has another consumer. Two at once would change its order.
+// ErrBusy means that the queue has another consumer. Two at once would change its order.
 var ErrBusy = errors.New("another consumer takes from it: a redrive, a discard, an audit or a shovel; wait until that is done")
 
 // batch is how many letters are examined, and acted on, at once.

@@ -83,22 +83,22 @@ func nameOrder(names []string) []int {
 
 func (c *csvRecords) next() (*record, error) {
 	for {
-		n, verdict := c.parser.parse(c.in.rest(), c.in.ended)
+		n, result := c.parser.parse(c.in.rest(), c.in.ended)
 		switch {
-		case verdict == csvMore && !c.in.full():
+		case result == csvMore && !c.in.full():
 			if err := c.in.more(); err != nil {
 				return nil, err
 			}
-		case verdict == csvRow && n > maxRow+len("\r\n"):
+		case result == csvRow && n > maxRow+len("\r\n"):
 			return c.giveUp(csvMore)
-		case verdict == csvRow && n == 0:
+		case result == csvRow && n == 0:
 			return nil, io.EOF
-		case verdict == csvRow && c.parser.blank():
+		case result == csvRow && c.parser.blank():
 			c.in.leave(n)
-		case verdict == csvRow:
+		case result == csvRow:
 			return c.row(n), nil
 		default:
-			return c.giveUp(verdict)
+			return c.giveUp(result)
 		}
 	}
 }
@@ -117,7 +117,7 @@ func (c *csvRecords) row(n int) *record {
 }
 
 // giveUp makes a rejected record of the first physical line, and goes on behind it.
-func (c *csvRecords) giveUp(verdict csvVerdict) (*record, error) {
+func (c *csvRecords) giveUp(result csvVerdict) (*record, error) {
 	c.rec.line, c.rec.values = c.in.line, c.rec.values[:0]
 	length, inSight := c.in.lineEnd()
 	begin, err := c.in.skipLine()
@@ -126,7 +126,7 @@ func (c *csvRecords) giveUp(verdict csvVerdict) (*record, error) {
 	}
 	c.rec.raw = string(begin)
 	switch {
-	case verdict == csvGarbage:
+	case result == csvGarbage:
 		c.rec.problem = reject(ReasonMalformed, "a quoted field is followed by something other than %q; a quote inside quotes is written twice", c.parser.delimiter)
 	case inSight && length <= maxRow+len("\r\n"):
 		c.rec.problem = reject(ReasonMalformed, "a quoted field begins on this line and is not closed within %d bytes", maxRow)

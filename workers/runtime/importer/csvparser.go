@@ -27,14 +27,14 @@ func (p *csvParser) parse(b []byte, ended bool) (int, csvVerdict) {
 	p.text, p.ends, p.quoted = p.text[:0], p.ends[:0], false
 	i := 0
 	for {
-		var verdict csvVerdict
+		var result csvVerdict
 		if i < len(b) && b[i] == '"' {
-			i, verdict = p.quotedField(b, i+1, ended)
+			i, result = p.quotedField(b, i+1, ended)
 		} else {
-			i, verdict = p.plainField(b, i, ended)
+			i, result = p.plainField(b, i, ended)
 		}
-		if verdict != csvRow {
-			return 0, verdict
+		if result != csvRow {
+			return 0, result
 		}
 		p.ends = append(p.ends, len(p.text))
 		switch {

@@ -10,8 +10,8 @@
 //     again, byte for byte. Content is the columns with a value, by name: neither quoting nor the order of columns
 //     nor line ends change it, nor does what stands before or after the row.
 //   - Rows that say the same are each an event of their own, wherever in the file they stand.
-//   - Memory does not grow with the file. One row is at most 1 MiB, and so many rows are held at once as make two
-//     batches.
+//   - Memory does not grow with the file. One row is at most 1 MiB, and at most two batches of rows are held at
+//     once.
 //   - Events enter the log in the file's order.
 //
 // # How

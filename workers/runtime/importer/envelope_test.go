@@ -43,7 +43,7 @@ func TestWholeEvents(t *testing.T) {
 		"4,conflict,eventId: another event with the id 00000000-0000-4000-8000-000000000002 is in the log,",
 		`5,invalid_event,"payload.quantity: want a number, got string ""2""",`,
 		`6,invalid_event,`,
-		`7,not_from_outside,eventType: INVENTORY_LOW_STOCK is said by Composerp's own workers only,`,
+		`7,not_from_outside,eventType: INVENTORY_LOW_STOCK is published by Composerp's own workers only,`,
 		`8,invalid_event,`,
 		`9,invalid_event,`,
 		``,

@@ -28,7 +28,7 @@ rules:
     payload: {saleId: "${Receipt}", itemId: "${Item}", locationId: UK-WH, quantity: "${Pieces}", amount: "${Amount}", itemName: "${Text}"}
 `
 
-// generatedTill writes a compressed file of so many rows, all of which are sales, some of them equal. The same
+// generatedTill writes a compressed file with that number of rows, all of them sales, some of them equal. The same
 // number gives the same file.
 func generatedTill(t testing.TB, rows int) (string, *Mapping) {
 	t.Helper()

@@ -157,7 +157,7 @@ func wholeEvent(line string) (event.Any, *Rejection) {
 		return event.Any{}, reject(ReasonInvalid, "%s", err)
 	}
 	if d, ok := event.Lookup(e.Type); !ok || !d.Outside {
-		return event.Any{}, reject(ReasonNotOutside, "eventType: %s is said by Composerp's own workers only", e.Type)
+		return event.Any{}, reject(ReasonNotOutside, "eventType: %s is published by Composerp's own workers only", e.Type)
 	}
 	return e, nil
 }

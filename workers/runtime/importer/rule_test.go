@@ -19,7 +19,7 @@ func TestRules(t *testing.T) {
 		{"7,A, +02 ,.50,2026-01-05 10:00", sold(`2,"amount":1`)},
 		{"7,A,-.5,2.,2026-01-05 10:00", sold(`-0.5,"amount":-1`)},
 		{"7,A,123456789012345,0.000001,2026-01-05 10:00", sold(`123456789012345,"amount":123456789.012345`)},
-		{"7,X1,many,free,never", "reject not_stocked"}, // its number and time are nobody's business
+		{"7,X1,many,free,never", "reject not_stocked"}, // its number and time are not read
 		{"7,A,many,1,2026-01-05 10:00", "reject bad_number: Pieces: want a number, got \"many\""},
 		{"7,A,\"1,5\",1,2026-01-05 10:00", `reject bad_number: Pieces: want a number, got "1,5"`},
 		{"7,A,,1,2026-01-05 10:00", `reject bad_number: Pieces: want a number, got ""`},

@@ -148,9 +148,9 @@ func TestNoRejects(t *testing.T) {
 	must(t, os.WriteFile(l.file+rejectsSuffix, []byte("my notes\n"), 0o600))
 	_, err := Run(t.Context(), l.options())
 	if err == nil || !strings.Contains(err.Error(), "is there already and is not a rejects file") {
-		t.Errorf("over somebody's file: %v", err)
+		t.Errorf("over another file: %v", err)
 	}
 	if text, err := os.ReadFile(l.file + rejectsSuffix); string(text) != "my notes\n" {
-		t.Errorf("somebody's file now says %q, %v", text, err)
+		t.Errorf("the other file now says %q, %v", text, err)
 	}
 }

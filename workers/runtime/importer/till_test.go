@@ -65,7 +65,7 @@ func (l *till) options() Options {
 	return Options{DB: l.db, File: l.file, Mapping: l.m, BatchRows: tillBatch}
 }
 
-// interrupted imports until so many batches are committed.
+// interrupted imports until that number of batches is committed.
 func (l *till) interrupted(t testing.TB, batches int) Report {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())

@@ -22,7 +22,7 @@ type Snapshot struct {
 	// Queues are by name. Without Figures only Ready and Consumers are known of them.
 	Queues  map[string]topology.QueueState
 	Figures bool
-	// Reported are the queues of which the management API has figures; a new queue has none for some seconds.
+	// Reported are the queues that the management API has figures for; a new queue has none for some seconds.
 	Reported map[string]bool
 	// Exact says that Ready and Consumers are exact, of the queues in Sampled: a queue of the topology that is not in
 	// it does not exist. Sampled is Ready as the management API had it, some seconds ago.

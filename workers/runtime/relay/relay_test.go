@@ -18,49 +18,50 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/relay"
+	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
 func TestEverythingComesOnceAndInOrder(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnv(t)
 	before := h.sales(500)
 	r := h.run("a")
 	foreign := h.unsaid(50)
 	_, err := eventlog.AdmitOnce(t.Context(), h.db, foreign, false) // on the exchange already
-	h.must(err)
+	storetest.Must(h, err)
 	var after []event.Any
 	for range 200 {
 		after = append(after, h.sales(1)...)
 	}
 	all := slices.Concat(before, after)
 	h.wantOnce(all)
-	h.soon("all confirms are counted", func() bool { return r.metric("composerp_relay_confirmed_total") == float64(len(all)) })
-	h.soon("the cursor has passed all", h.passed)
+	workertest.Eventually(h, "all confirms are counted", func() bool { return r.metric("composerp_relay_confirmed_total") == float64(len(all)) })
+	workertest.Eventually(h, "the cursor has passed all", h.passed)
 }
 
-// What no queue takes goes where the exchange sends what nobody is bound for, and nothing waits for it.
+// An event that no queue is bound to goes to the alternate exchange, and no other event waits for it.
 func TestWhatNoQueueTakesIsUnrouted(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnv(t)
 	counted := event.TypeStockCounted.RoutingKey()
-	h.must(rabbitmq.Apply(t.Context(), topology.Compute([]topology.Subscription{{Worker: "intake", RoutingKeys: []string{counted}, ExternalOnly: true}}), h.broker))
+	storetest.Must(h, rabbitmq.Apply(t.Context(), topology.Compute([]topology.Subscription{{Worker: "intake", RoutingKeys: []string{counted}, ExternalOnly: true}}), h.broker))
 	at := time.Date(2024, time.March, 1, 10, 0, 0, 0, time.UTC)
 	count, err := event.Encode(event.Envelope{ID: uuid.New(), AggregateID: "c", TenantID: "acme", Timestamp: at},
 		event.StockCounted{CountID: "c", ItemID: "cup", LocationID: "shop", Quantity: event.NewDecimal(5)})
-	h.must(err)
+	storetest.Must(h, err)
 	_, err = eventlog.AdmitOnce(t.Context(), h.db, []event.Any{count}, true)
-	h.must(err)
+	storetest.Must(h, err)
 	events := h.sales(10)
 	h.run("a")
 	h.wantOnce(events)
-	h.soon("the cursor has passed all", h.passed)
+	workertest.Eventually(h, "the cursor has passed all", h.passed)
 	session, err := rabbitmq.Open(t.Context(), h.broker)
-	h.must(err)
+	storetest.Must(h, err)
 	defer func() { _ = session.Close() }()
 	unrouted, err := session.Consume(topology.Unrouted, "unrouted", 10)
-	h.must(err)
+	storetest.Must(h, err)
 	taken, err := unrouted.Take(t.Context(), 10)
-	h.must(err)
+	storetest.Must(h, err)
 	if len(taken) != 1 || taken[0].ID != count.ID.String() || taken[0].LogSeq() != 1 || taken[0].RoutingKey != counted {
 		t.Errorf("unrouted are %+v, want the count alone", taken)
 	}
@@ -68,7 +69,7 @@ func TestWhatNoQueueTakesIsUnrouted(t *testing.T) {
 
 func TestTwentyThousandEvents(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnv(t)
 	events := h.sales(20_000)
 	h.run("a")
 	h.wantOnce(events)
@@ -77,34 +78,34 @@ func TestTwentyThousandEvents(t *testing.T) {
 // The relay dies when all is published and confirmed, and the cursor not yet moved.
 func TestACrashBeforeTheCursorMovesMakesOnlyCopies(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnv(t)
 	first := h.run("a")
 	events := h.sales(1)
 	h.wantOnce(events)
-	h.soon("the cursor has moved", func() bool { return h.cursor() != "" && h.cursor() != "0 0 0" })
+	workertest.Eventually(h, "the cursor has moved", func() bool { return h.cursor() != "" && h.cursor() != "0 0 0" })
 	release := storetest.Lock(t, h.url, `SELECT FROM log_cursor FOR UPDATE`)
 	at := h.cursor()
 	events = append(events, h.sales(100)...)
-	h.soon("all are published", func() bool { return len(h.arrived()) == 101 })
+	workertest.Eventually(h, "all are published", func() bool { return len(h.arrived()) == 101 })
 	first.end()
 	release()
 	if now := h.cursor(); now != at {
 		t.Fatalf("want the cursor unmoved at %s, it is at %s: the test shows nothing", at, now)
 	}
 	h.run("b")
-	h.soon("all have come again", func() bool { return len(h.arrived()) == 201 })
+	workertest.Eventually(h, "all have come again", func() bool { return len(h.arrived()) == 201 })
 	h.wantAll(events)
-	h.soon("the cursor has passed all", h.passed)
+	workertest.Eventually(h, "the cursor has passed all", h.passed)
 }
 
-// Relays are stopped again and again in the middle of the road.
+// Relays are stopped again and again between reading and confirming.
 func TestManyCrashesLoseNothing(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnv(t)
 	events := h.sales(10_000)
 	for i := range 5 {
 		r := h.run("a")
-		h.soon("some more come", func() bool { return len(h.arrived()) > 1500*(i+1) })
+		workertest.Eventually(h, "some more come", func() bool { return len(h.arrived()) > 1500*(i+1) })
 		r.end()
 	}
 	h.run("b")
@@ -113,8 +114,8 @@ func TestManyCrashesLoseNothing(t *testing.T) {
 
 func TestTheBrokerIsDownForAWhile(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	line := newGate(h, h.broker.URLs[0])
+	h := newEnv(t)
+	line := newLink(h, h.broker.URLs[0])
 	broker := h.broker
 	broker.URLs = []string{line.url}
 	h.runWith("a", h.db, broker)
@@ -123,7 +124,7 @@ func TestTheBrokerIsDownForAWhile(t *testing.T) {
 	line.shut()
 	events = append(events, h.sales(3000)...)
 	line.open()
-	h.soon("half of them have come", func() bool { return h.different() > 1500 })
+	workertest.Eventually(h, "half of them have come", func() bool { return h.different() > 1500 })
 	line.Cut()
 	h.wantAll(events)
 }
@@ -132,8 +133,8 @@ func TestTheBrokerIsDownForAWhile(t *testing.T) {
 // and did not say so is in doubt: only a confirm moves the cursor.
 func TestOnlyAConfirmMovesTheCursor(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	line := newGate(h, h.broker.URLs[0])
+	h := newEnv(t)
+	line := newLink(h, h.broker.URLs[0])
 	broker := h.broker
 	broker.URLs = []string{line.url}
 	h.runWith("a", h.db, broker)
@@ -155,17 +156,17 @@ func TestOnlyAConfirmMovesTheCursor(t *testing.T) {
 	h.wantOnce(events)
 	line.Set(proxy.Weather{HoldDown: true})
 	events = append(events, h.sales(100)...)
-	h.soon("the broker has them", func() bool { return h.different() == len(events) })
+	workertest.Eventually(h, "the broker has them", func() bool { return h.different() == len(events) })
 	wantUnmoved(100)
 	line.Cut()
 	line.open()
-	h.soon("they come again", func() bool { return len(h.arrived()) == len(events)+100 })
+	workertest.Eventually(h, "they come again", func() bool { return len(h.arrived()) == len(events)+100 })
 	h.wantAll(events)
 }
 
 func TestALongTransactionDelaysItsOwnEventsAlone(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnv(t)
 	h.run("a")
 	patient := storetest.Open(t, h.url+"&idle_in_transaction_session_timeout=0", 1)
 	long := h.unsaid(3)
@@ -182,16 +183,16 @@ func TestALongTransactionDelaysItsOwnEventsAlone(t *testing.T) {
 	others := h.sales(500)
 	h.wantOnce(others)
 	close(finish)
-	h.must(<-done)
+	storetest.Must(h, <-done)
 	h.wantAll(append(others, long...))
 	if n := len(h.arrived()); n != 503 {
 		t.Errorf("want 503 messages, got %d", n)
 	}
 }
 
-func TestWhatTheBrokerWillNeverTakeIsSetAside(t *testing.T) {
+func TestWhatTheBrokerWillNeverTakeIsUnpublishable(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnv(t)
 	first := h.sales(10)
 	insert := func(kind, body string) {
 		storetest.Exec(t, h.url, `INSERT INTO event_log (epoch, publish, occurred_at, event_id, tenant_id, type, version, aggregate_id, body_sha256, body)
@@ -202,8 +203,8 @@ func TestWhatTheBrokerWillNeverTakeIsSetAside(t *testing.T) {
 	rest := h.sales(10)
 	r := h.run("a")
 	h.wantOnce(append(first, rest...))
-	h.soon("both are counted", func() bool { return r.metric("composerp_relay_unpublishable_total") == 2 })
-	h.soon("the others are counted", func() bool { return r.metric("composerp_relay_confirmed_total") == 20 })
+	workertest.Eventually(h, "both are counted", func() bool { return r.metric("composerp_relay_unpublishable_total") == 2 })
+	workertest.Eventually(h, "the others are counted", func() bool { return r.metric("composerp_relay_confirmed_total") == 20 })
 	reasons := storetest.Value[string](t, h.url, `SELECT string_agg(reason, '; ' ORDER BY seq) FROM unpublishable`)
 	if !strings.Contains(reasons, "NO_SUCH_TYPE") || !strings.Contains(reasons, "bytes") {
 		t.Errorf("want a reason for each, got %q", reasons)
@@ -212,16 +213,16 @@ func TestWhatTheBrokerWillNeverTakeIsSetAside(t *testing.T) {
 
 func TestTheSecondRelayTakesOverWhenTheFirstLeaves(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnv(t)
 	first := h.run("a")
-	h.soon("the first leads", first.leads)
+	workertest.Eventually(h, "the first leads", first.leads)
 	second := h.run("b")
 	events := h.sales(100)
 	h.wantOnce(events)
 	if second.leads() {
 		t.Fatal("two relays lead")
 	}
-	h.soon("the cursor has passed all", h.passed)
+	workertest.Eventually(h, "the cursor has passed all", h.passed)
 	first.end()
 	if held := storetest.Value[bool](t, h.url, `SELECT holder = 'a' AND expires_at >= clock_timestamp() FROM lease WHERE name = 'relay'`); held {
 		t.Error("the first has left and holds the lease still")
@@ -236,12 +237,12 @@ func TestTheSecondRelayTakesOverWhenTheFirstLeaves(t *testing.T) {
 // The first is cut off from the database and the broker: it can neither renew its lease nor give it up.
 func TestTheSecondRelayTakesOverWhenTheFirstVanishes(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	database, broker := newGate(h, h.url), newGate(h, h.broker.URLs[0])
+	h := newEnv(t)
+	database, broker := newLink(h, h.url), newLink(h, h.broker.URLs[0])
 	cut := h.broker
 	cut.URLs = []string{broker.url}
 	first := h.runWith("a", storetest.Open(t, database.url, 4), cut)
-	h.soon("the first leads", first.leads)
+	workertest.Eventually(h, "the first leads", first.leads)
 	second := h.run("b")
 	events := h.sales(100)
 	h.wantAll(events)
@@ -249,31 +250,31 @@ func TestTheSecondRelayTakesOverWhenTheFirstVanishes(t *testing.T) {
 	broker.shut()
 	vanished := time.Now()
 	events = append(events, h.sales(100)...)
-	h.soon("the second leads", second.leads)
+	workertest.Eventually(h, "the second leads", second.leads)
 	if took := time.Since(vanished); took < store.LeaseTTL/3 || took > localtest.Deadline(2*store.LeaseTTL) {
 		t.Errorf("want it to take about the lease's %s, it took %s", store.LeaseTTL, took)
 	}
 	h.wantAll(events)
-	h.soon("the first knows that it leads no more", func() bool { return !first.leads() })
+	workertest.Eventually(h, "the first knows that it leads no more", func() bool { return !first.leads() })
 }
 
 // A leader that slept through its lease publishes copies at most; the cursor is another's.
 func TestAnOldLeaderCannotMoveTheCursor(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnv(t)
 	old := h.run("a")
 	h.wantOnce(h.sales(1))
-	h.soon("the cursor rests", h.passed)
+	workertest.Eventually(h, "the cursor rests", h.passed)
 	// What a successor's Acquire and OpenCursor do, before the old one has noticed.
 	storetest.Exec(t, h.url, `UPDATE lease SET term = term + 1, holder = 'b', expires_at = clock_timestamp() + interval '1 hour' WHERE name = 'relay'`)
 	storetest.Exec(t, h.url, `UPDATE log_cursor SET term = term + 1 WHERE consumer = 'relay'`)
 	at := h.cursor()
 	more := h.sales(10)
-	h.soon("the old one gives up", func() bool { return !old.leads() && old.log.says("relay stopped") })
+	workertest.Eventually(h, "the old one gives up", func() bool { return !old.leads() && old.log.Has("relay stopped") })
 	if now := h.cursor(); now != at {
 		t.Errorf("want the cursor at %s, the old leader moved it to %s", at, now)
 	}
 	storetest.Exec(t, h.url, `UPDATE lease SET expires_at = '-infinity' WHERE name = 'relay'`)
-	h.soon("it leads again, in a new term", old.leads)
-	h.soon("the rest comes", func() bool { return h.different() == 1+len(more) })
+	workertest.Eventually(h, "it leads again, in a new term", old.leads)
+	workertest.Eventually(h, "the rest comes", func() bool { return h.different() == 1+len(more) })
 }

@@ -26,72 +26,65 @@ const saleKey = "integration.sale_completed"
 
 var queues = map[string]string{"ledger": "composerp.ledger", "view": "composerp.view"}
 
-// house is a log, two consumers of sales, and their queues.
-type house struct {
+// env is a log, two consumers of sales, and their queues.
+type env struct {
 	testing.TB
 	republish.Config
 	session *rabbitmq.Session
 }
 
-func newHouse(t testing.TB) *house {
+func newEnv(t testing.TB) *env {
 	t.Helper()
-	h := &house{TB: t, Config: republish.Config{DB: storetest.DB(t), Broker: rabbitmqtest.Vhost(t), Queues: queues}}
+	h := &env{TB: t, Config: republish.Config{DB: storetest.DB(t), Broker: rabbitmqtest.Vhost(t), Queues: queues}}
 	topology := topology.Compute([]topology.Subscription{{Worker: "ledger", RoutingKeys: []string{saleKey}}, {Worker: "view", RoutingKeys: []string{saleKey}}})
-	h.must(rabbitmq.Apply(t.Context(), topology, h.Broker))
+	storetest.Must(h, rabbitmq.Apply(t.Context(), topology, h.Broker))
 	for name := range queues {
 		_, err := inbox.Subscribe(t.Context(), h.DB, name, []string{string(event.TypeSaleCompleted)})
-		h.must(err)
+		storetest.Must(h, err)
 	}
 	var err error
 	h.session, err = rabbitmq.Open(t.Context(), h.Broker)
-	h.must(err)
+	storetest.Must(h, err)
 	t.Cleanup(func() { _ = h.session.Close() })
 	return h
 }
 
-func (h *house) must(err error) {
-	h.Helper()
-	if err != nil {
-		h.Fatal(err)
-	}
-}
-
 // sales logs n sales as if they had come straight over AMQP, so that no relay is needed to have published them.
-func (h *house) sales(n int) []event.Any {
+func (h *env) sales(n int) []event.Any {
 	h.Helper()
 	at := time.Date(2024, time.March, 1, 10, 0, 0, 0, time.UTC)
 	events := make([]event.Any, n)
 	for i := range events {
 		e, err := event.Encode(event.Envelope{ID: uuid.New(), AggregateID: "s", TenantID: "acme", Timestamp: at},
 			event.SaleCompleted{SaleID: "s", ItemID: "cup", LocationID: "shop", Quantity: event.NewDecimal(1), Amount: event.NewDecimal(1), Timestamp: at})
-		h.must(err)
+		storetest.Must(h, err)
 		events[i] = e
 	}
 	for some := range slices.Chunk(events, 1000) {
 		_, err := eventlog.AdmitOnce(h.Context(), h.DB, some, false)
-		h.must(err)
+		storetest.Must(h, err)
 	}
 	return events
 }
 
-func (h *house) claim(consumer string, events []event.Any) {
+func (h *env) claim(consumer string, events []event.Any) {
 	h.Helper()
 	id, err := inbox.Subscribe(h.Context(), h.DB, consumer, []string{string(event.TypeSaleCompleted)})
-	h.must(err)
+	storetest.Must(h, err)
 	ids := make([]uuid.UUID, len(events))
 	for i, e := range events {
 		ids[i] = e.ID
 	}
-	h.must(h.DB.InTx(h.Context(), func(tx store.Tx) error { _, err := inbox.Claim(h.Context(), tx, id, ids); return err }))
+	storetest.Must(h, h.DB.InTx(h.Context(), func(tx store.Tx) error { _, err := inbox.Claim(h.Context(), tx, id, ids); return err }))
 }
 
 // take takes n messages from a queue.
-func (h *house) take(queue string, n int) []rabbitmq.Delivery {
+func (h *env) take(queue string, n int) []rabbitmq.Delivery {
 	h.Helper()
 	ctx, cancel := context.WithTimeout(h.Context(), localtest.Deadline(20*time.Second))
 	defer cancel()
 	consumer, err := h.session.Consume(queue, "test."+uuid.NewString(), 1000)
-	h.must(err)
+	storetest.Must(h, err)
 	defer func() { _ = consumer.Close() }()
 	var all []rabbitmq.Delivery
 	for len(all) < n {
@@ -100,26 +93,26 @@ func (h *house) take(queue string, n int) []rabbitmq.Delivery {
 			h.Fatalf("taking the %d of %d messages of %s: %v", len(all), n, queue, err)
 		}
 		all = append(all, taken...)
-		h.must(consumer.Ack(taken[len(taken)-1]))
+		storetest.Must(h, consumer.Ack(taken[len(taken)-1]))
 	}
 	return all
 }
 
-func (h *house) depth(queue string) int {
+func (h *env) depth(queue string) int {
 	h.Helper()
 	n, _, err := h.session.Depth(queue)
-	h.must(err)
+	storetest.Must(h, err)
 	return n
 }
 
-func (h *house) send(at, key, id string, headers map[string]any) {
+func (h *env) send(at, key, id string, headers map[string]any) {
 	h.Helper()
 	publisher, err := h.session.Publisher(1)
-	h.must(err)
+	storetest.Must(h, err)
 	defer func() { _ = publisher.Close() }()
 	c, err := publisher.Publish(h.Context(), rabbitmq.Message{Exchange: at, RoutingKey: key, ID: id, Type: "SALE_COMPLETED", Headers: headers, Body: []byte("body of " + id)})
-	h.must(err)
-	h.must(c.Wait(h.Context()))
+	storetest.Must(h, err)
+	storetest.Must(h, c.Wait(h.Context()))
 }
 
 // told is the report in short: "ledger 3/3, view 0/0".
@@ -130,9 +123,9 @@ func told(r republish.Report) (text string) {
 	return text
 }
 
-func TestWhatIsOwedGoesToTheOneWhoOwesIt(t *testing.T) {
+func TestPendingDeliveriesGoToTheirConsumerOnly(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnv(t)
 	events := h.sales(3000)
 	h.claim("view", events)
 	h.claim("ledger", events[:500])
@@ -169,10 +162,10 @@ func TestWhatIsOwedGoesToTheOneWhoOwesIt(t *testing.T) {
 // Only what lies after the point is published, and only for those asked for.
 func TestSinceAPoint(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnv(t)
 	h.sales(10)
 	end, err := eventlog.End(t.Context(), h.DB)
-	h.must(err)
+	storetest.Must(h, err)
 	later := h.sales(5)
 	h.Queues, h.After = map[string]string{"view": "composerp.view"}, eventlog.Position{Seq: end}
 	if r, err := republish.Run(t.Context(), h.Config); err != nil || told(r) != "view 5/5 " || r.Beyond != end {
@@ -185,7 +178,7 @@ func TestSinceAPoint(t *testing.T) {
 
 func TestAQueueThatIsNotThereIsAnError(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnv(t)
 	h.sales(10)
 	rabbitmqtest.DeleteQueue(t, h.Broker, "composerp.view")
 	r, err := republish.Run(t.Context(), h.Config)
@@ -199,10 +192,10 @@ func TestAQueueThatIsNotThereIsAnError(t *testing.T) {
 	}
 }
 
-// What nobody was bound for goes where it belongs, as it was; what nobody is bound for still stays.
+// Unrouted events go to the queues that are bound now, unchanged; those that still have no queue stay.
 func TestReroute(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnv(t)
 	bound := func(key string) bool { return key == saleKey }
 	if n, err := republish.Reroute(t.Context(), h.session, "test", bound); n != 0 || err != nil {
 		t.Errorf("of an empty queue: %d, %v", n, err)
@@ -211,12 +204,12 @@ func TestReroute(t *testing.T) {
 	other := topology.BindingSpec{Exchange: topology.Events, Queue: "composerp.view", RoutingKey: saleKey}
 	rabbitmqtest.DeleteBinding(t, h.Broker, binding)
 	rabbitmqtest.DeleteBinding(t, h.Broker, other)
-	h.send(topology.Events, "nobody.hears", "first", nil)
+	h.send(topology.Events, "no.queue", "first", nil)
 	for i := range 5 {
 		h.send(topology.Events, saleKey, fmt.Sprint("sale ", i), map[string]any{rabbitmq.HeaderLogSeq: int64(i + 1), "theirs": "kept"})
 	}
-	h.send(topology.Events, "nobody.hears", "last", nil)
-	h.must(rabbitmq.Apply(t.Context(), topology.Topology{Bindings: []topology.BindingSpec{binding}}, h.Broker))
+	h.send(topology.Events, "no.queue", "last", nil)
+	storetest.Must(h, rabbitmq.Apply(t.Context(), topology.Topology{Bindings: []topology.BindingSpec{binding}}, h.Broker))
 	if n, err := republish.Reroute(t.Context(), h.session, "test", bound); n != 5 || err != nil {
 		t.Errorf("%d are brought to where they belong, %v, want 5", n, err)
 	}
@@ -239,9 +232,9 @@ func TestReroute(t *testing.T) {
 	}
 }
 
-// BenchmarkRepublish publishes again what one of two consumers owes of 20,000 events.
+// BenchmarkRepublish publishes again what is pending for one of two consumers, of 20,000 events.
 func BenchmarkRepublish(b *testing.B) {
-	h := newHouse(b)
+	h := newEnv(b)
 	h.claim("view", h.sales(20_000))
 	for b.Loop() {
 		if r, err := republish.Run(b.Context(), h.Config); err != nil || r.Published() != 20_000 {

@@ -28,7 +28,7 @@ var (
 	begin = time.Date(2026, time.March, 1, 10, 0, 0, 0, time.UTC)
 )
 
-// well is a look at a fleet that is well, so many seconds after the beginning, and then changed.
+// well is a snapshot of a healthy fleet, the given seconds after the beginning, and then changed.
 func well(second int, change ...func(*observer.Snapshot)) observer.Snapshot {
 	l := observer.Snapshot{At: begin.Add(time.Duration(second) * time.Second), Have: plan.Topology, Seen: true, Figures: true, Exact: true, Queues: map[string]topology.QueueState{},
 		Nodes: []management.NodeState{{Name: "rabbit@h", Running: true, DiskFree: 10 << 30, DiskFreeLimit: 1 << 30, MemoryLimit: 1 << 30}},
@@ -103,11 +103,11 @@ func TestWhatStandsAtOnce(t *testing.T) {
 		"blocked, and seen":  {func(l *observer.Snapshot) { l.Blocked = "low on disk"; l.Nodes[0].DiskAlarm = true }, "alarm rabbit@h disk", ""},
 		"a missing queue":    {without(func(h *topology.Topology) { h.Queues = h.Queues[1:] }), "topology", "1 exchanges, queues or bindings are missing, the first is queue composerp.unrouted"},
 		"missing, unseen":    {func(l *observer.Snapshot) { l.Have, l.Seen = topology.Topology{}, false }, "topology", "exchange composerp.unrouted"},
-		"nobody could look": {func(l *observer.Snapshot) {
+		"no snapshot": {func(l *observer.Snapshot) {
 			l.Have, l.Seen, l.Broker = topology.Topology{}, false, rabbitmq.ErrUnreachable
 		}, "broker", ""},
 		"something more":      {without(func(h *topology.Topology) { h.Queues = append(h.Queues, topology.QueueSpec{Name: "composerp.old"}) }), "", ""},
-		"another argument":    {without(func(h *topology.Topology) { h.Queues[0].Arguments = map[string]any{"x-queue-type": "classic"} }), "mismatch", "x-delivery-limit is nothing, shall be 1000000"},
+		"another argument":    {without(func(h *topology.Topology) { h.Queues[0].Arguments = map[string]any{"x-queue-type": "classic"} }), "mismatch", "x-delivery-limit is nothing, must be 1000000"},
 		"a missing binding":   {without(func(h *topology.Topology) { h.Bindings = h.Bindings[:len(h.Bindings)-1] }), "topology", "binding composerp.dead -> composerp.dead-letter-log"},
 		"an exchange without": {without(func(h *topology.Topology) { h.Exchanges[1].Arguments = nil }), "mismatch", "alternate-exchange"},
 	} {
@@ -131,7 +131,7 @@ func TestWhatLasts(t *testing.T) {
 	unrouted := func(n int64) func(*observer.Snapshot) {
 		return queue(topology.Unrouted, func(q *topology.QueueState) { q.Ready = n })
 	}
-	nobody := func(unpublished int64) func(*observer.Snapshot) {
+	noRelay := func(unpublished int64) func(*observer.Snapshot) {
 		return log(func(w *eventlog.Health) { w.RelayHolder, w.Unpublished = "", unpublished })
 	}
 	noTicker := func(end int64) func(*observer.Snapshot) {
@@ -145,9 +145,9 @@ func TestWhatLasts(t *testing.T) {
 		want, what string
 	}{
 		"all is well":               {no, no, "", ""},
-		"nobody takes":              {idle(3), idle(4), "consumers composerp.view", "holds 4 messages and has no consumer"},
-		"somebody came":             {idle(3), no, "", ""},
-		"somebody has just left":    {no, idle(4), "", ""},
+		"no consumer":               {idle(3), idle(4), "consumers composerp.view", "holds 4 messages and has no consumer"},
+		"a consumer came":           {idle(3), no, "", ""},
+		"a consumer has just left":  {no, idle(4), "", ""},
 		"empty, and runs elsewhere": {idle(0), idle(0), "", ""},
 		"empty, and runs here":      {ledgerIdle, ledgerIdle, "consumers composerp.ledger", "although ledger runs"},
 		"not counted yet": {queue("composerp.ledger", func(q *topology.QueueState) { q.Consumers, q.Counted = 0, false }), ledgerIdle,
@@ -156,16 +156,16 @@ func TestWhatLasts(t *testing.T) {
 		"stuck, and more":   {stuck(2), stuck(3), "stuck composerp.ledger.retry.1h", "3 messages"},
 		"stuck, and less":   {stuck(2), stuck(1), "", ""},
 		"just stuck":        {no, stuck(1), "", ""},
-		"to nobody":         {unrouted(1), unrouted(1), "unrouted composerp.unrouted", "1 events"},
-		"no relay":          {nobody(0), nobody(0), "relay (warning)", "no relay runs"},
-		"no relay, events":  {nobody(1), nobody(2), "relay", "2 events wait"},
-		"a new relay":       {nobody(1), no, "", ""},
+		"unrouted":          {unrouted(1), unrouted(1), "unrouted composerp.unrouted", "1 events"},
+		"no relay":          {noRelay(0), noRelay(0), "relay (warning)", "no relay runs"},
+		"no relay, events":  {noRelay(1), noRelay(2), "relay", "2 events wait"},
+		"a new relay":       {noRelay(1), no, "", ""},
 		"no ticker":         {noTicker(100), noTicker(100), "ticker (warning)", "no ticker leads"},
 		"no ticker, events": {noTicker(101), noTicker(105), "ticker", "there are new events"},
 		"a new ticker":      {noTicker(101), no, "", ""},
 		"behind":            {behind(11 * time.Second), behind(12 * time.Second), "relay (warning)", "12s behind with 5 events"},
 		"was behind":        {behind(11 * time.Second), behind(time.Second), "", ""},
-		"no database":       {nobody(1), func(l *observer.Snapshot) { nobody(1)(l); l.Database = errors.New("away") }, "", ""},
+		"no database":       {noRelay(1), func(l *observer.Snapshot) { noRelay(1)(l); l.Database = errors.New("away") }, "", ""},
 	} {
 		found := plan.Persistent(well(0, c.then), well(10, c.now))
 		if got := told(found); got != c.want || c.what != "" && !says(found, c.what) {
@@ -197,10 +197,10 @@ func TestWhatDoesNotMove(t *testing.T) {
 		"just arrived": {holds(q, 0, 5), holds(q, 9, 5), "", ""},
 		"no figures":   {holds(q, 7, 5), func(l *observer.Snapshot) { holds(q, 8, 5)(l); l.Figures = false }, "", ""},
 		"old figures":  {holds(q, 7, 5), func(l *observer.Snapshot) { holds(q, 8, 5)(l); l.Exact = false }, "", ""},
-		"nobody takes": {holds(q, 7, 5), func(l *observer.Snapshot) {
+		"no consumer": {holds(q, 7, 5), func(l *observer.Snapshot) {
 			queue(q, func(q *topology.QueueState) { q.Ready, q.Acked, q.Consumers = 8, 5, 0 })(l)
 		}, "", ""},
-		"dead journal":       {holds(topology.DeadLetterLog, 1, 0), holds(topology.DeadLetterLog, 1, 0), "deadletterlog " + topology.DeadLetterLog, "1 dead letters have not been recorded for 10s"},
+		"dead-letter log":    {holds(topology.DeadLetterLog, 1, 0), holds(topology.DeadLetterLog, 1, 0), "deadletterlog " + topology.DeadLetterLog, "1 dead letters have not been recorded for 10s"},
 		"the relay stands":   {relay("8 9 5", 9, 8, 4), relay("8 9 5", 12, 8, 6), "relay", "has not moved for 10s, and 6 events wait"},
 		"the relay moves":    {relay("8 9 5", 9, 8, 4), relay("8 9 6", 12, 8, 6), "", ""},
 		"it has passed all":  {relay("9 9 0", 9, 9, 4), relay("9 9 0", 9, 9, 6), "", ""},
@@ -214,7 +214,7 @@ func TestWhatDoesNotMove(t *testing.T) {
 		if got := told(found); got != c.want || c.what != "" && !says(found, c.what) {
 			t.Errorf("%s: %q, want %q and %q: %+v", name, got, c.want, c.what, found)
 		}
-		if moving := c.want != ""; moving && !plan.Busy(well(0, c.then)) && !strings.HasPrefix(c.want, "journal") {
+		if moving := c.want != ""; moving && !plan.Busy(well(0, c.then)) && !strings.HasPrefix(c.want, "deadletterlog") {
 			t.Errorf("%s: a first look does not show that a second one is worth it", name)
 		}
 	}
@@ -266,8 +266,8 @@ func TestWhenTheDiskWillBeFull(t *testing.T) {
 		"at rest":           {bytes(5*mb, 0), bytes(5*mb, 0), "", ""},
 		"shrinking":         {bytes(5*mb, 0), bytes(4*mb, 0), "", ""},
 		"one for the other": {bytes(0, 900*mb), bytes(500*mb, 0), "", ""},
-		"slowly":            {bytes(0, 0), bytes(20*mb, 0), "", ""},                                                                                                              // 9 GB in 7.7 h
-		"within six hours":  {bytes(0, 0), bytes(60*mb, 0), "growth rabbit@h (warning)", "grow by 1024 kB a second, most of all composerp.ledger (61440 messages, 0 consumers)"}, // 9 GB in 2.6 h
+		"9 GB in 7.7 h":     {bytes(0, 0), bytes(20*mb, 0), "", ""},
+		"9 GB in 2.6 h":     {bytes(0, 0), bytes(60*mb, 0), "growth rabbit@h (warning)", "grow by 1024 kB a second, most of all composerp.ledger (61440 messages, 0 consumers)"},
 		"within the hour":   {bytes(0, 0), bytes(600*mb, 60*mb), "growth rabbit@h", "the disk of rabbit@h, which has 9216 MB left, is full in 14m0s"},
 		"no room":           {bytes(0, 0), func(l *observer.Snapshot) { bytes(mb, 0)(l); l.Nodes[0].DiskFree = 0 }, "growth rabbit@h", "is full in 0s"},
 		"nodes unseen":      {bytes(0, 0), func(l *observer.Snapshot) { bytes(900*mb, 0)(l); l.Nodes = nil }, "", ""},
@@ -299,17 +299,17 @@ func TestWhoLosesWhat(t *testing.T) {
 		missing topology.Topology
 		want    string
 	}{
-		"nothing":                  {topology.Topology{}, "map[]"},
-		"a binding":                {topology.Topology{Bindings: []topology.BindingSpec{event}}, "map[ledger:false]"},
-		"the queue":                {topology.Topology{Queues: queue("composerp.ledger"), Bindings: []topology.BindingSpec{event, own}}, "map[ledger:true]"},
-		"a rung":                   {topology.Topology{Queues: queue("composerp.ledger.retry.1h")}, "map[ledger:true]"},
-		"its dead letters":         {topology.Topology{Queues: queue("composerp.ledger.dead")}, "map[]"},
-		"all bindings":             {topology.Topology{Bindings: []topology.BindingSpec{event, own}}, "map[ledger:true]"},
-		"with composerp.retry":     {topology.Topology{Exchanges: []topology.ExchangeSpec{{Name: topology.Retry}}, Bindings: []topology.BindingSpec{own}}, "map[]"},
-		"the journal's":            {topology.Topology{Queues: queue(topology.DeadLetterLog)}, "map[deadletterlog:true]"},
-		"everything":               {plan.Topology, "map[deadletterlog:true ledger:true view:true]"},
-		"a stranger's, or an old":  {topology.Topology{Queues: queue("composerp.old")}, "map[]"},
-		"what nobody was bound to": {topology.Topology{Queues: queue(topology.Unrouted)}, "map[]"},
+		"nothing":                 {topology.Topology{}, "map[]"},
+		"a binding":               {topology.Topology{Bindings: []topology.BindingSpec{event}}, "map[ledger:false]"},
+		"the queue":               {topology.Topology{Queues: queue("composerp.ledger"), Bindings: []topology.BindingSpec{event, own}}, "map[ledger:true]"},
+		"a retry queue":           {topology.Topology{Queues: queue("composerp.ledger.retry.1h")}, "map[ledger:true]"},
+		"its dead letters":        {topology.Topology{Queues: queue("composerp.ledger.dead")}, "map[]"},
+		"all bindings":            {topology.Topology{Bindings: []topology.BindingSpec{event, own}}, "map[ledger:true]"},
+		"with composerp.retry":    {topology.Topology{Exchanges: []topology.ExchangeSpec{{Name: topology.Retry}}, Bindings: []topology.BindingSpec{own}}, "map[]"},
+		"the dead-letter log's":   {topology.Topology{Queues: queue(topology.DeadLetterLog)}, "map[deadletterlog:true]"},
+		"everything":              {plan.Topology, "map[deadletterlog:true ledger:true view:true]"},
+		"a stranger's, or an old": {topology.Topology{Queues: queue("composerp.old")}, "map[]"},
+		"unrouted":                {topology.Topology{Queues: queue(topology.Unrouted)}, "map[]"},
 	} {
 		if got := fmt.Sprint(plan.Affected(c.missing)); got != c.want {
 			t.Errorf("while %s is missing: %s, want %s", name, got, c.want)

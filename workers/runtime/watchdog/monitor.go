@@ -43,7 +43,7 @@ func (v *monitor) observe(ctx context.Context) {
 	v.Metrics.countSnapshot()
 	v.history.record(now)
 	open := v.repair(ctx, now)
-	v.report(append(v.judge(now), open...), now)
+	v.report(append(v.problems(now), open...), now)
 	v.declare(ctx, now)
 	now.Have = topology.Topology{} // judgements of older snapshots do not need it
 	v.snapshots = append(v.snapshots, now)
@@ -52,7 +52,7 @@ func (v *monitor) observe(ctx context.Context) {
 	}
 }
 
-func (v *monitor) judge(now observer.Snapshot) []Problem {
+func (v *monitor) problems(now observer.Snapshot) []Problem {
 	found := v.Plan.Immediate(now)
 	if now.Unseen != nil {
 		found = append(found, Problem{Kind: Unseen, Warning: true, What: unseenText(now.Unseen)})

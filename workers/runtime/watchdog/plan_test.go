@@ -8,7 +8,7 @@ import (
 	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
 
-// Who hears only outsiders hears them through three exchanges, two of which it can not do without.
+// A consumer of external publishers alone is bound through three exchanges, and needs two of them.
 func TestWhoLacksWhat(t *testing.T) {
 	t.Parallel()
 	plan := watchdog.NewPlan([]topology.Subscription{

@@ -11,20 +11,21 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
+	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
 // A consumer that acknowledges nothing, with more in the queue than it has in hand, or with all of it in hand.
 func TestAQueueWithoutProgress(t *testing.T) {
 	for says, prefetch := range map[string]int{"holds 4 messages, and its 1 consumers have acknowledged none": 1, "5 messages of composerp.ledger are in hand": 100} {
 		t.Run(says, func(t *testing.T) {
-			h := newHouse(t)
+			h := newEnv(t)
 			g := h.watch(h.broker, rabbitmqtest.Management(t))
 			c, err := h.session.Consume("composerp.ledger", "test", prefetch)
-			h.must(err)
+			storetest.Must(h, err)
 			h.sell(5)
 			g.shouts(watchdog.Progress, says)
-			h.must(c.Close())
-			h.soon("all is given back", func() bool { return h.depth("composerp.ledger") == 5 })
+			storetest.Must(h, c.Close())
+			workertest.Eventually(h, "all is given back", func() bool { return h.depth("composerp.ledger") == 5 })
 			h.take("ledger", 5, true)
 			g.over(watchdog.Progress)
 		})
@@ -33,7 +34,7 @@ func TestAQueueWithoutProgress(t *testing.T) {
 
 // Both lead, and get nowhere.
 func TestATickerAndARelayThatStandStill(t *testing.T) {
-	h := newHouse(t)
+	h := newEnv(t)
 	g := h.watch(h.broker, rabbitmqtest.Management(t))
 	h.sell(1)
 	release := storetest.Lock(t, h.url, `LOCK TABLE tick IN EXCLUSIVE MODE`)
@@ -58,40 +59,41 @@ func TestMessagesDLXThatDoesNotShrink(t *testing.T) {
 		"x-queue-type": "quorum", "x-message-ttl": int64(1), "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "nowhere",
 		"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish",
 	}})
-	h := newHouseOf(t, plan)
+	h := newEnvOf(t, plan)
 	publisher, err := h.session.Publisher(1)
-	h.must(err)
-	h.must(publish(t.Context(), publisher, "", lost, uuid.New(), 0))
+	storetest.Must(h, err)
+	storetest.Must(h, publish(t.Context(), publisher, "", lost, uuid.New(), 0))
 	g := h.watch(h.broker, rabbitmqtest.Management(t))
 	g.shouts(watchdog.Stuck, "1 messages of "+lost)
 	rabbitmqtest.DeleteQueue(t, h.broker, lost)
 	g.over(watchdog.Stuck)
 }
 
-// What outsiders said while the ledger's queue was missing is in the log only once intake has drained its own.
-func TestWhatOutsidersSaidComesBack(t *testing.T) {
+// Events that external publishers sent while the ledger's queue was missing enter the log only once intake has
+// drained its own queue.
+func TestEventsOfExternalPublishersComeBack(t *testing.T) {
 	plan := watchdog.NewPlan(append([]topology.Subscription{{Worker: "intake", RoutingKeys: []string{saleKey}, ExternalOnly: true}}, subscriptions...), nil)
-	h := newHouseOf(t, plan)
+	h := newEnvOf(t, plan)
 	g := h.watch(h.broker, rabbitmqtest.Management(t))
 	lost := h.sell(3)
 	publisher, err := h.session.Publisher(1)
-	h.must(err)
+	storetest.Must(h, err)
 	outside := h.sales(1)
-	h.must(publish(t.Context(), publisher, topology.Events, saleKey, outside[0].ID, 0))
-	h.soon("it is in both queues", func() bool { return h.depth("composerp.ledger") == 4 && h.depth("composerp.intake") == 4 })
+	storetest.Must(h, publish(t.Context(), publisher, topology.Events, saleKey, outside[0].ID, 0))
+	workertest.Eventually(h, "it is in both queues", func() bool { return h.depth("composerp.ledger") == 4 && h.depth("composerp.intake") == 4 })
 	rabbitmqtest.DeleteQueue(t, h.broker, "composerp.ledger")
-	h.soon("what the log has comes back", func() bool { return g.log.count("events republished", "", "events=3") > 0 })
+	workertest.Eventually(h, "what the log has comes back", func() bool { return g.count("events republished", "", "events=3") > 0 })
 	if gaps, err := eventlog.Gaps(t.Context(), h.db); err != nil || len(gaps) != 1 {
 		t.Fatalf("before intake has logged anything the gap is closed: %v, %v", gaps, err)
 	}
 	_, err = eventlog.AdmitOnce(t.Context(), h.db, outside, false) // as intake does
-	h.must(err)
+	storetest.Must(h, err)
 	intake, err := h.session.Consume("composerp.intake", "intake", 10)
-	h.must(err)
+	storetest.Must(h, err)
 	for n := 0; n < 4; {
 		taken, err := intake.Take(t.Context(), 10)
-		h.must(err)
-		h.must(intake.Ack(taken[len(taken)-1]))
+		storetest.Must(h, err)
+		storetest.Must(h, intake.Ack(taken[len(taken)-1]))
 		n += len(taken)
 	}
 	g.closed()

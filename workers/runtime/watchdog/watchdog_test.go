@@ -11,27 +11,29 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
+	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-func (h *house) whole() bool {
+func (h *env) whole() bool {
 	have, err := rabbitmqtest.Management(h).Topology(h.Context(), rabbitmqtest.VhostOf(h, h.broker))
-	h.must(err)
+	storetest.Must(h, err)
 	return h.plan.Topology.Missing(have).Empty()
 }
 
-// closed waits until nothing is owed any more.
+// closed waits until no delivery is pending.
 func (g *guard) closed() {
 	g.Helper()
-	g.soon("every gap is closed", func() bool { gaps, err := eventlog.Gaps(g.Context(), g.db); return err == nil && len(gaps) == 0 })
+	workertest.Eventually(g, "every gap is closed", func() bool { gaps, err := eventlog.Gaps(g.Context(), g.db); return err == nil && len(gaps) == 0 })
 	g.over(watchdog.Pending)
 }
 
 // comes takes what has come to a consumer's queue, and wants these events and no others. A watchdog that has lost its
 // lease meanwhile has published them twice.
-func (h *house) comes(consumer string, want []string) {
+func (h *env) comes(consumer string, want []string) {
 	h.Helper()
-	h.soon("they come", func() bool { return h.depth(topology.QueueName(consumer)) >= len(want) })
+	workertest.Eventually(h, "they come", func() bool { return h.depth(topology.QueueName(consumer)) >= len(want) })
 	got := h.take(consumer, h.depth(topology.QueueName(consumer)), true)
 	if !slices.Equal(slices.Compact(got), want) {
 		h.Errorf("%d other events have come to %s than the %d that were lost", len(got), consumer, len(want))
@@ -40,35 +42,35 @@ func (h *house) comes(consumer string, want []string) {
 
 // Everything that can be missing is declared again within seconds, and said once.
 func TestWhatIsMissingIsDeclaredAgain(t *testing.T) {
-	h := newHouse(t)
+	h := newEnv(t)
 	g := h.watch(h.broker, rabbitmqtest.Management(t))
 	repaired := func(what string) bool { return g.metric("composerp_watchdog_repairs_total", what) >= 1 }
 	rabbitmqtest.DeleteExchange(t, h.broker, topology.Dead)
-	h.soon("the exchange is counted as repaired", func() bool { return repaired("exchange") })
+	workertest.Eventually(h, "the exchange is counted as repaired", func() bool { return repaired("exchange") })
 	rabbitmqtest.DeleteQueue(t, h.broker, topology.DeadQueueName("view"))
-	h.soon("the queue is counted as repaired", func() bool { return repaired("queue") && repaired("binding") })
-	h.soon("the topology is whole", h.whole)
+	workertest.Eventually(h, "the queue is counted as repaired", func() bool { return repaired("queue") && repaired("binding") })
+	workertest.Eventually(h, "the topology is whole", h.whole)
 	g.over(watchdog.Topology)
-	if n := g.log.count("problem found", string(watchdog.Topology), ""); n > 2 {
-		t.Errorf("it is said %d times:\n%s", n, g.log.text())
+	if n := g.count("problem found", string(watchdog.Topology), ""); n > 2 {
+		t.Errorf("it is said %d times:\n%s", n, g.log)
 	}
-	if g.log.count("missing topology cannot be declared", "", "") > 0 || g.log.count("problem found", string(watchdog.Pending), "") > 0 {
-		t.Errorf("no queue could have lost what it was to be told:\n%s", g.log.text())
+	if g.count("missing topology cannot be declared", "", "") > 0 || g.count("problem found", string(watchdog.Pending), "") > 0 {
+		t.Errorf("no queue could have lost what it was to be told:\n%s", g.log)
 	}
-	if g.log.count("dead letters may be lost", "", topology.DeadQueueName("view")) == 0 {
-		t.Errorf("of dead letters that went with their queue nothing is said:\n%s", g.log.text())
+	if g.count("dead letters may be lost", "", topology.DeadQueueName("view")) == 0 {
+		t.Errorf("of dead letters that went with their queue nothing is said:\n%s", g.log)
 	}
 }
 
-// A queue takes with it what was in it. The log has it, and nobody else hears it again.
+// A queue takes with it what was in it. The log has it, and no other consumer gets it again.
 func TestWhatWasInADeletedQueueComesBack(t *testing.T) {
-	h := newHouse(t)
+	h := newEnv(t)
 	h.sell(20)
 	h.take("ledger", 20, true)
 	h.take("view", 20, false)
 	g := h.watch(h.broker, rabbitmqtest.Management(t))
 	sold := h.sell(30)
-	h.soon("all have come", func() bool { return h.depth("composerp.ledger") == 30 && h.depth("composerp.view") == 30 })
+	workertest.Eventually(h, "all have come", func() bool { return h.depth("composerp.ledger") == 30 && h.depth("composerp.view") == 30 })
 	rabbitmqtest.DeleteQueue(t, h.broker, "composerp.ledger")
 	g.shouts(watchdog.Topology, "composerp.ledger")
 	g.shouts(watchdog.Pending, "events for ledger may be undelivered")
@@ -82,18 +84,18 @@ func TestWhatWasInADeletedQueueComesBack(t *testing.T) {
 	}
 }
 
-// Without the permission to declare it can only shout. What goes to nobody meanwhile is published again when it may,
-// and nothing else: what waits in the queue since before that is not lost.
+// Without the permission to declare it can only report. Events that reach no queue meanwhile are published again
+// once it has the permission, and no others: what waited in the queue before that is not lost.
 func TestAMissingBindingWhileAPermissionIsMissing(t *testing.T) {
-	h := newHouse(t)
+	h := newEnv(t)
 	user := rabbitmqtest.User(t, h.broker, "secret")
 	its := h.broker
 	u, err := url.Parse(h.broker.URLs[0])
-	h.must(err)
+	storetest.Must(h, err)
 	u.User = url.UserPassword(user, "secret")
 	its.URLs = []string{u.String()}
 	waited := h.sell(20)
-	h.soon("all have come", func() bool { return h.depth("composerp.ledger") == 20 })
+	workertest.Eventually(h, "all have come", func() bool { return h.depth("composerp.ledger") == 20 })
 	g := h.watch(its, rabbitmqtest.Management(t))
 
 	// To bind, one must be allowed to write to the queue; to publish, to the exchange.
@@ -102,12 +104,12 @@ func TestAMissingBindingWhileAPermissionIsMissing(t *testing.T) {
 	rabbitmqtest.DeleteBinding(t, h.broker, topology.BindingSpec{Exchange: topology.Events, Queue: "composerp.ledger", RoutingKey: saleKey})
 	rabbitmqtest.DeleteQueue(t, h.broker, topology.DeadQueueName("ledger"))
 	g.shouts(watchdog.Topology, "missing")
-	h.soon("it says that it can not", func() bool { return g.log.count("missing topology cannot be declared", "", "topology apply") > 0 })
+	workertest.Eventually(h, "it says that it can not", func() bool { return g.count("missing topology cannot be declared", "", "topology apply") > 0 })
 	lost := h.sell(30)
 	rabbitmqtest.Restrict(t, h.broker, user, ".*", ".*", ".*")
 	g.over(watchdog.Access)
 	g.over(watchdog.Topology)
-	h.soon("what was lost comes", func() bool { return h.depth("composerp.ledger") >= 50 })
+	workertest.Eventually(h, "what was lost comes", func() bool { return h.depth("composerp.ledger") >= 50 })
 	g.closed()
 	if got := h.take("ledger", 20, true); !slices.Equal(got, waited) {
 		t.Error("other events waited than were said before the binding was missing")
@@ -119,23 +121,24 @@ func TestAMissingBindingWhileAPermissionIsMissing(t *testing.T) {
 	rabbitmqtest.Forbid(t, h.broker, user)
 	g.shouts(watchdog.Access, "")
 	rabbitmqtest.Restrict(t, h.broker, user, ".*", "^$", ".*")
-	h.soon("it is said that it may not publish", func() bool { return g.metric("composerp_watchdog_problem", string(watchdog.Access)) > 0 })
+	workertest.Eventually(h, "it is said that it may not publish", func() bool { return g.metric("composerp_watchdog_problem", string(watchdog.Access)) > 0 })
 	rabbitmqtest.Restrict(t, h.broker, user, ".*", ".*", ".*")
 	g.over(watchdog.Access)
 }
 
-// With the exchange all bindings go; what nobody was bound for lies in composerp.unrouted, and is brought to where it
-// belongs.
+// With the exchange all bindings go; unrouted events wait in composerp.unrouted, and are then published to
+// their queues.
 func TestTheExchangeIsDeleted(t *testing.T) {
-	h := newHouse(t)
+	h := newEnv(t)
 	before := h.sell(5)
 	rabbitmqtest.DeleteExchange(t, h.broker, topology.Events)
-	h.must(rabbitmq.Apply(t.Context(), topology.Topology{Exchanges: plan.Topology.Exchanges}, h.broker)) // and nobody binds
+	// Without bindings.
+	storetest.Must(h, rabbitmq.Apply(t.Context(), topology.Topology{Exchanges: plan.Topology.Exchanges}, h.broker))
 	lost := h.sell(5)
 	publisher, err := h.session.Publisher(1)
-	h.must(err)
-	h.must(publish(t.Context(), publisher, topology.Events, "nobody.hears", uuid.New(), 0))
-	h.soon("it is in composerp.unrouted", func() bool { return h.depth(topology.Unrouted) >= 6 })
+	storetest.Must(h, err)
+	storetest.Must(h, publish(t.Context(), publisher, topology.Events, "no.queue", uuid.New(), 0))
+	workertest.Eventually(h, "it is in composerp.unrouted", func() bool { return h.depth(topology.Unrouted) >= 6 })
 	g := h.watch(h.broker, rabbitmqtest.Management(t))
 	g.closed()
 	all := slices.Sorted(slices.Values(append(before, lost...)))
@@ -145,46 +148,46 @@ func TestTheExchangeIsDeleted(t *testing.T) {
 			t.Errorf("%s has %d different events, want %d", consumer, len(slices.Compact(got)), len(all))
 		}
 	}
-	h.soon("what nobody hears stays there alone", func() bool { return h.depth(topology.Unrouted) == 1 })
+	workertest.Eventually(h, "the event without a binding stays there alone", func() bool { return h.depth(topology.Unrouted) == 1 })
 	g.shouts(watchdog.Unrouted, "1 events")
 }
 
-// Without the management API it sees less, says so, and mends what it sees.
+// Without the management API it sees less, reports that, and repairs what it sees.
 func TestAWatchdogWithoutTheManagementAPI(t *testing.T) {
-	h := newHouse(t)
+	h := newEnv(t)
 	g := h.watch(h.broker, nil)
 	g.shouts(watchdog.Unseen, "not known")
 	h.sell(3)
 	rabbitmqtest.DeleteQueue(t, h.broker, "composerp.view")
 	g.shouts(watchdog.Topology, "composerp.view")
-	h.soon("the topology is whole", h.whole)
+	workertest.Eventually(h, "the topology is whole", h.whole)
 	h.take("view", 3, true)
 	g.shouts(watchdog.Consumers, "composerp.ledger")
 	h.take("ledger", 3, true)
 	rabbitmqtest.DeleteQueue(t, h.broker, topology.DeadQueueName("ledger"))
-	h.soon("it is declared again", h.whole)
+	workertest.Eventually(h, "it is declared again", h.whole)
 	consumer, err := h.session.Consume("composerp.ledger", "test", 1)
-	h.must(err)
+	storetest.Must(h, err)
 	g.over(watchdog.Consumers)
-	h.must(consumer.Close())
-	h.soon("it is said again", func() bool {
-		return g.log.count("problem found", string(watchdog.Consumers), "composerp.ledger") == 2
+	storetest.Must(h, consumer.Close())
+	workertest.Eventually(h, "it is said again", func() bool {
+		return g.count("problem found", string(watchdog.Consumers), "composerp.ledger") == 2
 	})
-	if n := g.log.count("problem found", string(watchdog.Unseen), ""); n != 1 {
+	if n := g.count("problem found", string(watchdog.Unseen), ""); n != 1 {
 		t.Errorf("that it sees less is said %d times", n)
 	}
 }
 
 // One watches at a time, and another goes on where it stopped: it finds what was noted.
 func TestAnotherWatchdogClosesTheGap(t *testing.T) {
-	h := newHouse(t)
+	h := newEnv(t)
 	first := h.watch(h.broker, rabbitmqtest.Management(t))
 	h.sell(3)
 	first.stop()
 	rabbitmqtest.DeleteQueue(t, h.broker, "composerp.ledger")
 	// As one does that dies right after.
-	h.must(eventlog.RecordGaps(t.Context(), h.db, []string{"ledger"}, eventlog.Position{}))
-	h.must(rabbitmq.Apply(t.Context(), plan.Topology, h.broker))
+	storetest.Must(h, eventlog.RecordGaps(t.Context(), h.db, []string{"ledger"}, eventlog.Position{}))
+	storetest.Must(h, rabbitmq.Apply(t.Context(), plan.Topology, h.broker))
 	g := h.watch(h.broker, rabbitmqtest.Management(t))
 	h.take("ledger", 3, true)
 	g.closed()

@@ -140,7 +140,7 @@ func (n Notifier) log(records []notifications.Notification) {
 		return
 	}
 	for _, r := range records {
-		n.Log.Info(r.Summary, "tenant", r.Tenant, "type", r.Type, "event", r.EventID)
+		n.Log.Info("notification", "summary", r.Summary, "tenant", r.Tenant, "type", r.Type, "event", r.EventID)
 	}
 }
 

@@ -101,7 +101,7 @@ func wordsOf(body io.Reader) string {
 const utf8Max = 4
 
 // OneLine makes a foreign text one line of at most the given number of characters,
-// all of which a terminal and PostgreSQL can show.
+// which a terminal and PostgreSQL can show.
 func OneLine(text string, characters int) string {
 	showable := strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == unicode.ReplacementChar {

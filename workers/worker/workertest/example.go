@@ -23,7 +23,7 @@ func Example(body func(t testing.TB)) {
 // exampleTB is what the helpers use of a testing.TB; the rest of the interface is nil.
 type exampleTB struct {
 	testing.TB
-	ctx      context.Context
+	ctx      context.Context //nolint:containedctx // a testing.TB gives its context by a method
 	cleanups []func()
 }
 

@@ -56,10 +56,10 @@ func TestWhatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	db := storetest.DB(t)
 	sale := workertest.Delivery(workertest.Sale(t, "cup", "shop", "2"))
-	mislabelled, unheard := sale, workertest.Delivery(workertest.Count(t, "cup", "shop", "2"))
+	mislabelled, unconsumed := sale, workertest.Delivery(workertest.Count(t, "cup", "shop", "2"))
 	mislabelled.Type = "STOCK_COUNTED"
 	for name, d := range map[string]rabbitmq.Delivery{
-		"no JSON": {Message: rabbitmq.Message{Body: []byte("{")}}, "another type property": mislabelled, "a type it does not hear": unheard,
+		"no JSON": {Message: rabbitmq.Message{Body: []byte("{")}}, "another type property": mislabelled, "a type it does not consume": unconsumed,
 	} {
 		if _, err := workertest.Deliver(t, db, newWatchman(), d); !errors.Is(err, worker.ErrRejected) {
 			t.Errorf("%s: want a rejection, got %v", name, err)

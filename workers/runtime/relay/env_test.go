@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -21,10 +20,11 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/relay"
+	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-// house is a log with its ticker, and a queue at the other end of the road.
-type house struct {
+// env is a log with its ticker, and a queue at the other end of the relay.
+type env struct {
 	testing.TB
 	url    string
 	db     *store.DB
@@ -40,13 +40,13 @@ type arrival struct {
 	seq int64
 }
 
-func newHouse(t testing.TB) *house {
+func newEnv(t testing.TB) *env {
 	t.Helper()
 	url := storetest.URL(t)
-	h := &house{TB: t, url: url, db: storetest.Open(t, url, 8), broker: rabbitmqtest.Vhost(t)}
+	h := &env{TB: t, url: url, db: storetest.Open(t, url, 8), broker: rabbitmqtest.Vhost(t)}
 	h.broker.Backoff, h.broker.MaxBackoff = 10*time.Millisecond, 200*time.Millisecond
 	want := topology.Compute([]topology.Subscription{{Worker: "sink", RoutingKeys: []string{event.TypeSaleCompleted.RoutingKey()}}})
-	h.must(rabbitmq.Apply(t.Context(), want, h.broker))
+	storetest.Must(h, rabbitmq.Apply(t.Context(), want, h.broker))
 
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
@@ -54,9 +54,9 @@ func newHouse(t testing.TB) *house {
 	ticker := eventlog.NewTicker(h.db, slog.New(slog.DiscardHandler))
 	all.Go(func() { store.Lead(ctx, h.db, "ticker", "test", ticker.Run, func(err error) { t.Log("ticker:", err) }) })
 	session, err := rabbitmq.Open(t.Context(), h.broker)
-	h.must(err)
+	storetest.Must(h, err)
 	consumer, err := session.Consume(topology.QueueName("sink"), "sink", 1000)
-	h.must(err)
+	storetest.Must(h, err)
 	all.Go(func() {
 		defer func() { _ = session.Close() }()
 		for {
@@ -76,14 +76,14 @@ func newHouse(t testing.TB) *house {
 }
 
 // arrived is what has come so far.
-func (h *house) arrived() []arrival {
+func (h *env) arrived() []arrival {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return append([]arrival(nil), h.got...)
 }
 
 // different is how many different events have come so far.
-func (h *house) different() int {
+func (h *env) different() int {
 	ids := map[string]bool{}
 	for _, a := range h.arrived() {
 		ids[a.id] = true
@@ -92,34 +92,34 @@ func (h *house) different() int {
 }
 
 // sales makes n sales and appends them to the log, in transactions of at most a thousand.
-func (h *house) sales(n int) []event.Any {
+func (h *env) sales(n int) []event.Any {
 	h.Helper()
 	events := h.unsaid(n)
 	for i := 0; i < n; i += 1000 {
 		_, err := eventlog.AdmitOnce(h.Context(), h.db, events[i:min(n, i+1000)], true)
-		h.must(err)
+		storetest.Must(h, err)
 	}
 	return events
 }
 
 // unsaid makes n sales.
-func (h *house) unsaid(n int) []event.Any {
+func (h *env) unsaid(n int) []event.Any {
 	h.Helper()
 	at := time.Date(2024, time.March, 1, 10, 0, 0, 0, time.UTC)
 	events := make([]event.Any, n)
 	for i := range events {
 		e, err := event.Encode(event.Envelope{ID: uuid.New(), AggregateID: "s", TenantID: "acme", Timestamp: at},
 			event.SaleCompleted{SaleID: "s", ItemID: "cup", LocationID: "shop", Quantity: event.NewDecimal(1), Amount: event.NewDecimal(1), Timestamp: at})
-		h.must(err)
+		storetest.Must(h, err)
 		events[i] = e
 	}
 	return events
 }
 
 // wantOnce waits for the events and fails unless they came once each, in this order.
-func (h *house) wantOnce(events []event.Any) {
+func (h *env) wantOnce(events []event.Any) {
 	h.Helper()
-	h.soon(fmt.Sprintf("%d events come", len(events)), func() bool { return len(h.arrived()) >= len(events) })
+	workertest.Eventually(h, fmt.Sprintf("%d events come", len(events)), func() bool { return len(h.arrived()) >= len(events) })
 	got := h.arrived()
 	if len(got) != len(events) {
 		h.Fatalf("want %d messages, got %d", len(events), len(got))
@@ -135,9 +135,9 @@ func (h *house) wantOnce(events []event.Any) {
 }
 
 // wantAll waits until all of the events have come; copies are allowed.
-func (h *house) wantAll(events []event.Any) {
+func (h *env) wantAll(events []event.Any) {
 	h.Helper()
-	h.soon(fmt.Sprintf("%d events come", len(events)), func() bool { return h.different() >= len(events) })
+	workertest.Eventually(h, fmt.Sprintf("%d events come", len(events)), func() bool { return h.different() >= len(events) })
 	ids := map[string]bool{}
 	for _, a := range h.arrived() {
 		ids[a.id] = true
@@ -151,19 +151,19 @@ func (h *house) wantAll(events []event.Any) {
 
 // running is a relay at work.
 type running struct {
-	h       *house
-	log     *logbook
+	h       *env
+	log     *workertest.Logs
 	metrics *prometheus.Registry
 	stop    context.CancelFunc
 	done    chan struct{}
 }
 
 // run runs a relay until end or the end of the test.
-func (h *house) run(holder string) *running { return h.runWith(holder, h.db, h.broker) }
+func (h *env) run(holder string) *running { return h.runWith(holder, h.db, h.broker) }
 
-func (h *house) runWith(holder string, db *store.DB, broker rabbitmq.Config) *running {
+func (h *env) runWith(holder string, db *store.DB, broker rabbitmq.Config) *running {
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &running{h: h, log: &logbook{}, metrics: prometheus.NewRegistry(), stop: cancel, done: make(chan struct{})}
+	r := &running{h: h, log: &workertest.Logs{}, metrics: prometheus.NewRegistry(), stop: cancel, done: make(chan struct{})}
 	rl := relay.Relay{DB: db, Broker: broker, Holder: holder, Log: slog.New(r.log), Metrics: relay.NewMetrics(r.metrics)}
 	go func() {
 		defer close(r.done)
@@ -180,75 +180,27 @@ func (r *running) end() {
 	r.stop()
 	select {
 	case <-r.done:
-	case <-time.After(localtest.Deadline(patience)):
-		r.h.Error(localtest.Late(patience, "the relay ends"))
+	case <-time.After(localtest.Deadline(workertest.Timeout)):
+		r.h.Error(localtest.Late(workertest.Timeout, "the relay ends"))
 	}
 }
 
 func (r *running) leads() bool { return r.metric("composerp_relay_leading") == 1 }
 
-func (r *running) metric(name string) float64 {
-	families, err := r.metrics.Gather()
-	r.h.must(err)
-	for _, family := range families {
-		if family.GetName() == name {
-			m := family.GetMetric()[0]
-			return m.GetCounter().GetValue() + m.GetGauge().GetValue()
-		}
-	}
-	return -1
-}
+func (r *running) metric(name string) float64 { return workertest.Metric(r.h, r.metrics, name) }
 
 // cursor is where the relay's cursor stands, as text.
-func (h *house) cursor() string {
+func (h *env) cursor() string {
 	h.Helper()
 	return storetest.Value[string](h, h.url, `SELECT coalesce((SELECT concat_ws(' ', tick, upto, seq) FROM log_cursor WHERE consumer = 'relay'), '')`)
 }
 
-const patience = 60 * time.Second
-
-// soon polls until what holds, or fails the test.
 // passed tells whether the relay has passed every event, and its cursor the newest place.
-func (h *house) passed() bool {
+func (h *env) passed() bool {
 	lag, err := eventlog.Lag(h.Context(), h.db, relay.LeaseName)
 	if err != nil || lag > 0 {
 		return false
 	}
 	log, err := eventlog.ReadState(h.Context(), h.db, "")
 	return err == nil && log.Unpublished == 0
-}
-
-func (h *house) soon(what string, holds func() bool) {
-	h.Helper()
-	localtest.Eventually(h, patience, what, holds)
-}
-
-func (h *house) must(err error) {
-	h.Helper()
-	if err != nil {
-		h.Fatal(err)
-	}
-}
-
-// logbook is a slog.Handler that remembers what was said.
-type logbook struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logbook) Enabled(context.Context, slog.Level) bool { return true }
-func (l *logbook) WithAttrs([]slog.Attr) slog.Handler       { return l }
-func (l *logbook) WithGroup(string) slog.Handler            { return l }
-
-func (l *logbook) Handle(_ context.Context, r slog.Record) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.text.WriteString(r.Message + "\n")
-	return nil
-}
-
-func (l *logbook) says(text string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Contains(l.text.String(), text)
 }

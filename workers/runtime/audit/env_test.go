@@ -25,8 +25,8 @@ import (
 
 const saleKey = "integration.sale_completed"
 
-// place is an empty log and the queues of one worker that nobody runs.
-type place struct {
+// env is an empty log and the queues of one worker that is not running.
+type env struct {
 	testing.TB
 	audit.Config
 	url       string // of the database
@@ -34,53 +34,46 @@ type place struct {
 	publisher *rabbitmq.Publisher
 }
 
-// newPlace makes queues; more are added to the topology as they are.
-func newPlace(t *testing.T, more ...topology.QueueSpec) *place {
+// newEnv makes queues; more are added to the topology as they are.
+func newEnv(t *testing.T, more ...topology.QueueSpec) *env {
 	t.Helper()
 	t.Parallel()
-	p := &place{TB: t, url: storetest.URL(t)}
+	p := &env{TB: t, url: storetest.URL(t)}
 	p.Config = audit.Config{
 		DB: storetest.Open(t, p.url, 4), Broker: rabbitmqtest.Vhost(t), Management: rabbitmqtest.Management(t),
 		Topology: topology.Compute([]topology.Subscription{{Worker: "ledger", RoutingKeys: []string{saleKey}, RetryDelays: []time.Duration{time.Hour}}}),
 		Wait:     time.Millisecond, Settle: time.Millisecond,
 	}
 	p.Topology.Queues = append(p.Topology.Queues, more...)
-	must(t, rabbitmq.Apply(t.Context(), p.Topology, p.Broker))
+	storetest.Must(t, rabbitmq.Apply(t.Context(), p.Topology, p.Broker))
 	var err error
 	p.session, err = rabbitmq.Open(t.Context(), p.Broker)
-	must(t, err)
+	storetest.Must(t, err)
 	t.Cleanup(func() { p.session.Close() })
 	p.publisher, err = p.session.Publisher(16)
-	must(t, err)
+	storetest.Must(t, err)
 	return p
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // send publishes a message and waits until a queue has it.
-func (p *place) send(exchangeName, key string) {
+func (p *env) send(exchangeName, key string) {
 	p.Helper()
 	c, err := p.publisher.Publish(p.Context(), rabbitmq.Message{Exchange: exchangeName, RoutingKey: key, ID: uuid.NewString(), Body: []byte("{}")})
 	if err == nil {
 		err = c.Wait(p.Context())
 	}
-	must(p, err)
+	storetest.Must(p, err)
 }
 
-func (p *place) run() audit.Report {
+func (p *env) run() audit.Report {
 	p.Helper()
 	r, err := audit.Run(p.Context(), p.Config)
-	must(p, err)
+	storetest.Must(p, err)
 	return r
 }
 
 // until audits until the report is as wanted: the management API is some seconds behind.
-func (p *place) until(what string, holds func(r audit.Report) bool) audit.Report {
+func (p *env) until(what string, holds func(r audit.Report) bool) audit.Report {
 	p.Helper()
 	deadline := time.Now().Add(localtest.Deadline(time.Minute))
 	for {
@@ -116,10 +109,10 @@ func failed(r audit.Report) string {
 	return strings.Join(names, " ")
 }
 
-func (p *place) expect(r audit.Report, verdict audit.Verdict, checks, queue, problem string) {
+func (p *env) expect(r audit.Report, conclusion audit.Verdict, checks, queue, problem string) {
 	p.Helper()
-	if r.Verdict != verdict || failed(r) != checks {
-		p.Errorf("verdict %q, failed %q; want %q, %q", r.Verdict, failed(r), verdict, checks)
+	if r.Verdict != conclusion || failed(r) != checks {
+		p.Errorf("verdict %q, failed %q; want %q, %q", r.Verdict, failed(r), conclusion, checks)
 	}
 	for _, c := range r.Checks {
 		for _, f := range c.Findings {
@@ -131,41 +124,41 @@ func (p *place) expect(r audit.Report, verdict audit.Verdict, checks, queue, pro
 	p.Errorf("no finding says %q of queue %q:\n%s", problem, queue, r.Table())
 }
 
-func (p *place) admit(publish bool) {
+func (p *env) admit(publish bool) {
 	p.Helper()
 	one, err := event.ParseDecimal("1")
-	must(p, err)
+	storetest.Must(p, err)
 	now := time.Now()
 	e, err := event.Encode(event.Envelope{ID: uuid.New(), AggregateID: "1", TenantID: "acme", Timestamp: now},
 		event.SaleCompleted{SaleID: "1", ItemID: "A", LocationID: "shop", Quantity: one, Amount: one, Timestamp: now})
-	must(p, err)
+	storetest.Must(p, err)
 	_, err = eventlog.AdmitOnce(p.Context(), p.DB, []event.Any{e}, publish)
-	must(p, err)
+	storetest.Must(p, err)
 }
 
 // drain takes what is in a queue.
-func (p *place) drain(queue string) {
+func (p *env) drain(queue string) {
 	p.Helper()
 	n, _, err := p.session.Depth(queue)
-	must(p, err)
+	storetest.Must(p, err)
 	consumer, err := p.session.Consume(queue, "drain."+queue, 10)
-	must(p, err)
+	storetest.Must(p, err)
 	for n > 0 {
 		taken, err := consumer.Take(p.Context(), 10)
-		must(p, err)
-		must(p, consumer.Ack(taken[len(taken)-1]))
+		storetest.Must(p, err)
+		storetest.Must(p, consumer.Ack(taken[len(taken)-1]))
 		n -= len(taken)
 	}
-	must(p, consumer.Close())
+	storetest.Must(p, consumer.Close())
 	localtest.Eventually(p, time.Minute, queue+" is drained", func() bool {
 		n, _, err := p.session.Depth(queue)
-		must(p, err)
+		storetest.Must(p, err)
 		return n == 0
 	})
 }
 
 // figures makes up what the management API says is in the ledger's hand, look by look.
-func (p *place) figures(t *testing.T, inHand func(look int) int) {
+func (p *env) figures(t *testing.T, inHand func(look int) int) {
 	look := 0
 	p.Management = managementClient(t, func(w http.ResponseWriter) {
 		look++
@@ -175,10 +168,10 @@ func (p *place) figures(t *testing.T, inHand func(look int) int) {
 
 // load makes a fleet that never comes to rest: another worker has always something in
 // hand. held is what the management API says is in the ledger's queue and hand, look by look.
-func (p *place) load(t *testing.T, held func(look int) int) {
+func (p *env) load(t *testing.T, held func(look int) int) {
 	p.Settle, p.Wait = 100*time.Millisecond, time.Second
 	p.Topology.Queues = append(p.Topology.Queues, topology.QueueSpec{Name: "composerp.view", Arguments: map[string]any{"x-queue-type": "quorum"}})
-	must(t, rabbitmq.Apply(t.Context(), p.Topology, p.Broker))
+	storetest.Must(t, rabbitmq.Apply(t.Context(), p.Topology, p.Broker))
 	look := 0
 	p.Management = managementClient(t, func(w http.ResponseWriter) {
 		look++
@@ -191,11 +184,11 @@ func (p *place) load(t *testing.T, held func(look int) int) {
 	})
 }
 
-// owe has a consumer owe an event that the relay has published.
-func (p *place) owe(t *testing.T) {
+// pend makes a published event a pending delivery of a consumer.
+func (p *env) pend(t *testing.T) {
 	t.Helper()
 	_, err := inbox.Subscribe(t.Context(), p.DB, "ledger", []string{"SALE_COMPLETED"})
-	must(t, err)
+	storetest.Must(t, err)
 	p.admit(true)
 	storetest.Exec(t, p.url, `INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq) SELECT 1, 1, pg_current_snapshot(), n, n FROM pg_sequence_last_value('event_log_seq') n`)
 	storetest.Exec(t, p.url, `INSERT INTO log_cursor (consumer, tick, upto, seq, term) VALUES ('relay', 1, 1, 0, 1)`)
@@ -214,6 +207,6 @@ func managementClient(t *testing.T, answer func(w http.ResponseWriter)) *managem
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answer(w) }))
 	t.Cleanup(server.Close)
 	m, err := management.New(server.URL)
-	must(t, err)
+	storetest.Must(t, err)
 	return m
 }

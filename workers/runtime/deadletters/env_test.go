@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
@@ -20,6 +19,7 @@ import (
 	"github.com/composerp/composerp/store/inbox"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
+	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
 const (
@@ -35,8 +35,8 @@ var (
 	noon        = time.Date(2026, 2, 9, 12, 0, 0, 0, time.UTC)
 )
 
-// place is the queues of one worker, with a database.
-type place struct {
+// env is the queues of one worker, with a database.
+type env struct {
 	testing.TB
 	cfg       deadletters.Config
 	url       string
@@ -45,44 +45,37 @@ type place struct {
 	publisher *rabbitmq.Publisher
 }
 
-func newPlace(t testing.TB) *place {
+func newEnv(t testing.TB) *env {
 	t.Helper()
-	p := &place{TB: t, url: storetest.URL(t)}
+	p := &env{TB: t, url: storetest.URL(t)}
 	p.cfg = deadletters.Config{DB: storetest.Open(t, p.url, 4), Broker: rabbitmqtest.Vhost(t)}
 	topology := topology.Compute([]topology.Subscription{
 		{Worker: ledger, RoutingKeys: []string{saleKey}, RetryDelays: []time.Duration{time.Hour}},
 		{Worker: "stockview", RoutingKeys: []string{saleKey}},
 	})
-	must(t, rabbitmq.Apply(t.Context(), topology, p.cfg.Broker))
+	storetest.Must(t, rabbitmq.Apply(t.Context(), topology, p.cfg.Broker))
 	var err error
 	p.session, err = rabbitmq.Open(t.Context(), p.cfg.Broker)
-	must(t, err)
+	storetest.Must(t, err)
 	t.Cleanup(func() { _ = p.session.Close() })
 	p.publisher, err = p.session.Publisher(512)
-	must(t, err)
+	storetest.Must(t, err)
 	p.consumer, err = inbox.Subscribe(t.Context(), p.cfg.DB, ledger, []string{"SALE_COMPLETED"})
-	must(t, err)
+	storetest.Must(t, err)
 	return p
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // sale is an event of a tenant.
-func (p *place) sale(tenant, aggregate string) event.Any {
+func (p *env) sale(tenant, aggregate string) event.Any {
 	p.Helper()
 	one := event.NewDecimal(1)
 	e, err := event.Encode(event.Envelope{ID: uuid.New(), AggregateID: aggregate, TenantID: tenant, Timestamp: noon},
 		event.SaleCompleted{SaleID: aggregate, ItemID: "A", LocationID: "shop", Quantity: one, Amount: one, Timestamp: noon})
-	must(p, err)
+	storetest.Must(p, err)
 	return e
 }
 
-// dead is an event as its worker could not handle it, at the end of its ladder.
+// dead is an event as its worker could not handle it, after its last retry.
 func dead(e event.Any, worker string, cause error) rabbitmq.Message {
 	d := rabbitmq.Delivery{Message: rabbitmq.Message{
 		Exchange: topology.Events, RoutingKey: saleKey, ID: e.ID.String(), Type: string(e.Type), Body: e.Body, Timestamp: e.Timestamp,
@@ -92,21 +85,21 @@ func dead(e event.Any, worker string, cause error) rabbitmq.Message {
 }
 
 // send publishes messages and waits until the broker has them.
-func (p *place) send(messages ...rabbitmq.Message) {
+func (p *env) send(messages ...rabbitmq.Message) {
 	p.Helper()
 	confirmations := make([]*rabbitmq.Confirmation, len(messages))
 	for i, m := range messages {
 		var err error
 		confirmations[i], err = p.publisher.Publish(p.Context(), m)
-		must(p, err)
+		storetest.Must(p, err)
 	}
 	for _, c := range confirmations {
-		must(p, c.Wait(p.Context()))
+		storetest.Must(p, c.Wait(p.Context()))
 	}
 }
 
-// die sends n sales to the ledger's dead letters and to the journal's table, and gives them in order.
-func (p *place) die(n int, cause error) []event.Any {
+// die sends n sales to the ledger's dead letters and to the dead-letter log, and gives them in order.
+func (p *env) die(n int, cause error) []event.Any {
 	p.Helper()
 	events, messages := make([]event.Any, n), make([]rabbitmq.Message, n)
 	for i := range n {
@@ -114,48 +107,48 @@ func (p *place) die(n int, cause error) []event.Any {
 		messages[i] = dead(events[i], ledger, cause)
 	}
 	p.send(messages...)
-	p.journal()
+	p.record()
 	return events
 }
 
-// journal drains the journal's queue into its table, as the worker of that name does.
-func (p *place) journal() {
+// record drains the dead-letter log's queue into its table, as the worker deadletterlog does.
+func (p *env) record() {
 	p.Helper()
 	n := p.depth(topology.DeadLetterLog)
 	if n == 0 {
 		return
 	}
 	c, err := p.session.Consume(topology.DeadLetterLog, uuid.NewString(), 1000)
-	must(p, err)
+	storetest.Must(p, err)
 	defer c.Close()
 	for n > 0 {
 		taken, err := c.Take(p.Context(), 1000)
-		must(p, err)
+		storetest.Must(p, err)
 		letters := make([]failures.DeadLetter, len(taken))
 		for i, d := range taken {
 			letters[i] = deadletters.LetterOf(d)
 		}
-		must(p, p.cfg.DB.InTx(p.Context(), func(tx store.Tx) error { return failures.RecordDeadLetters(p.Context(), tx, letters) }))
-		must(p, c.Ack(taken[len(taken)-1]))
+		storetest.Must(p, p.cfg.DB.InTx(p.Context(), func(tx store.Tx) error { return failures.RecordDeadLetters(p.Context(), tx, letters) }))
+		storetest.Must(p, c.Ack(taken[len(taken)-1]))
 		n -= len(taken)
 	}
 }
 
-func (p *place) depth(queue string) int {
+func (p *env) depth(queue string) int {
 	p.Helper()
 	n, _, err := p.session.Depth(queue)
-	must(p, err)
+	storetest.Must(p, err)
 	return n
 }
 
 // ids are the events of a queue's messages, from its front; the messages stay.
-func (p *place) ids(queue string) []string {
+func (p *env) ids(queue string) []string {
 	p.Helper()
 	session, err := rabbitmq.Open(p.Context(), p.cfg.Broker)
-	must(p, err)
+	storetest.Must(p, err)
 	defer session.Close()
 	s, err := session.Browse(queue, "ids."+uuid.NewString())
-	must(p, err)
+	storetest.Must(p, err)
 	n := s.Left()
 	var found []string
 	for {
@@ -163,15 +156,15 @@ func (p *place) ids(queue string) []string {
 		if errors.Is(err, rabbitmq.ErrDrained) {
 			break
 		}
-		must(p, err)
+		storetest.Must(p, err)
 		for _, d := range taken {
 			found = append(found, d.ID)
 		}
 		s.Keep(len(taken))
 	}
 	_, err = s.Close()
-	must(p, err)
-	p.soon("all is back", func() bool { return p.depth(queue) >= n })
+	storetest.Must(p, err)
+	workertest.Eventually(p, "all is back", func() bool { return p.depth(queue) >= n })
 	return found
 }
 
@@ -183,13 +176,8 @@ func idsOf(events []event.Any) []string {
 	return ids
 }
 
-func (p *place) soon(what string, holds func() bool) {
-	p.Helper()
-	localtest.Eventually(p, 30*time.Second, what, holds)
-}
-
 // count reads a number by SQL.
-func (p *place) count(query string, args ...any) int {
+func (p *env) count(query string, args ...any) int {
 	p.Helper()
 	return storetest.Value[int](p, p.url, query, args...)
 }
@@ -202,14 +190,14 @@ type hands struct {
 }
 
 // work runs a worker on the ledger's queue; fails says what it can not handle.
-func (p *place) work(fails func(d rabbitmq.Delivery) error) *hands {
+func (p *env) work(fails func(d rabbitmq.Delivery) error) *hands {
 	p.Helper()
 	session, err := rabbitmq.Open(p.Context(), p.cfg.Broker)
-	must(p, err)
+	storetest.Must(p, err)
 	publisher, err := session.Publisher(512)
-	must(p, err)
+	storetest.Must(p, err)
 	c, err := session.Consume(ledgerQueue, "worker", 500)
-	must(p, err)
+	storetest.Must(p, err)
 	h := &hands{effects: map[string]int{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -233,7 +221,7 @@ func (p *place) work(fails func(d rabbitmq.Delivery) error) *hands {
 	return h
 }
 
-func (p *place) handle(ctx context.Context, h *hands, publisher *rabbitmq.Publisher, taken []rabbitmq.Delivery, fails func(d rabbitmq.Delivery) error) error {
+func (p *env) handle(ctx context.Context, h *hands, publisher *rabbitmq.Publisher, taken []rabbitmq.Delivery, fails func(d rabbitmq.Delivery) error) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.got = append(h.got, taken...)
@@ -275,11 +263,11 @@ var errRejected = errors.New("rejected")
 
 func handlesAll(rabbitmq.Delivery) error { return nil }
 
-func (p *place) deleteQueue(name string) error {
+func (p *env) deleteQueue(name string) error {
 	return rabbitmqtest.Management(p).DeleteQueue(p.Context(), rabbitmqtest.VhostOf(p, p.cfg.Broker), name)
 }
 
-func (p *place) exec(statement string) {
+func (p *env) exec(statement string) {
 	p.Helper()
 	storetest.Exec(p, p.url, statement)
 }

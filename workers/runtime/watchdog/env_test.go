@@ -23,33 +23,34 @@ import (
 	"github.com/composerp/composerp/store/inbox"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
+	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-// house is a log with its ticker and a relay, and the queues of two consumers, ledger and view.
-type house struct {
+// env is a log with its ticker and a relay, and the queues of two consumers, ledger and view.
+type env struct {
 	testing.TB
 	url     string // of the database
 	db      *store.DB
-	broker  rabbitmq.Config // of somebody who may do everything
+	broker  rabbitmq.Config // as a user with all permissions
 	session *rabbitmq.Session
 	plan    watchdog.Plan
 }
 
-func newHouse(t *testing.T) *house { return newHouseOf(t, plan) }
+func newEnv(t *testing.T) *env { return newEnvOf(t, plan) }
 
-func newHouseOf(t *testing.T, plan watchdog.Plan) *house {
+func newEnvOf(t *testing.T, plan watchdog.Plan) *env {
 	t.Helper()
 	t.Parallel()
-	h := &house{TB: t, url: storetest.URL(t), broker: rabbitmqtest.Vhost(t), plan: plan}
+	h := &env{TB: t, url: storetest.URL(t), broker: rabbitmqtest.Vhost(t), plan: plan}
 	h.db = storetest.Open(t, h.url, 8)
-	h.must(rabbitmq.Apply(t.Context(), plan.Topology, h.broker))
+	storetest.Must(h, rabbitmq.Apply(t.Context(), plan.Topology, h.broker))
 	var err error
 	h.session, err = rabbitmq.Open(t.Context(), h.broker)
-	h.must(err)
+	storetest.Must(h, err)
 	t.Cleanup(func() { _ = h.session.Close() })
 	for _, consumer := range []string{"ledger", "view"} {
 		_, err := inbox.Subscribe(t.Context(), h.db, consumer, []string{string(event.TypeSaleCompleted)})
-		h.must(err)
+		storetest.Must(h, err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
@@ -61,7 +62,7 @@ func newHouseOf(t *testing.T, plan watchdog.Plan) *house {
 }
 
 // relay publishes what the log holds, a page at a time, for as long as the exchange is there.
-func (h *house) relay(ctx context.Context, lease store.Lease) error {
+func (h *env) relay(ctx context.Context, lease store.Lease) error {
 	return rabbitmq.KeepConnected(ctx, h.broker, func(ctx context.Context, session *rabbitmq.Session) error {
 		cursor, err := eventlog.OpenCursor(ctx, h.db, lease)
 		if err != nil {
@@ -104,7 +105,7 @@ func publish(ctx context.Context, publisher *rabbitmq.Publisher, at, key string,
 }
 
 // sell commits n sales and waits until the relay has passed them.
-func (h *house) sell(n int) []string {
+func (h *env) sell(n int) []string {
 	h.Helper()
 	ids := h.admit(n)
 	h.passed()
@@ -112,7 +113,7 @@ func (h *house) sell(n int) []string {
 }
 
 // admit commits n sales, and gives their ids, sorted.
-func (h *house) admit(n int) []string {
+func (h *env) admit(n int) []string {
 	h.Helper()
 	events := h.sales(n)
 	ids := make([]string, n)
@@ -120,39 +121,39 @@ func (h *house) admit(n int) []string {
 		ids[i] = e.ID.String()
 	}
 	_, err := eventlog.AdmitOnce(h.Context(), h.db, events, true)
-	h.must(err)
+	storetest.Must(h, err)
 	slices.Sort(ids)
 	return ids
 }
 
-// sales makes n sales that nobody knows of.
-func (h *house) sales(n int) []event.Any {
+// sales makes n sales that are not in the log.
+func (h *env) sales(n int) []event.Any {
 	h.Helper()
 	at := time.Date(2024, time.March, 1, 10, 0, 0, 0, time.UTC)
 	events := make([]event.Any, n)
 	for i := range events {
 		e, err := event.Encode(event.Envelope{ID: uuid.New(), AggregateID: "s", TenantID: "acme", Timestamp: at},
 			event.SaleCompleted{SaleID: "s", ItemID: "cup", LocationID: "shop", Quantity: event.NewDecimal(1), Amount: event.NewDecimal(1), Timestamp: at})
-		h.must(err)
+		storetest.Must(h, err)
 		events[i] = e
 	}
 	return events
 }
 
 // passed waits until the relay has passed everything.
-func (h *house) passed() {
+func (h *env) passed() {
 	h.Helper()
-	h.soon("the relay passes them", func() bool {
+	workertest.Eventually(h, "the relay passes them", func() bool {
 		log, err := eventlog.ReadState(h.Context(), h.db, "")
 		return err == nil && log.Unpublished == 0
 	})
 }
 
 // take takes what is in a queue, n messages, and gives their ids. handled enters them into the consumer's inbox.
-func (h *house) take(consumer string, n int, handled bool) []string {
+func (h *env) take(consumer string, n int, handled bool) []string {
 	h.Helper()
 	c, err := h.session.Consume(topology.QueueName(consumer), "test."+uuid.NewString(), 1000)
-	h.must(err)
+	storetest.Must(h, err)
 	defer func() { _ = c.Close() }()
 	ctx, cancel := context.WithTimeout(h.Context(), localtest.Deadline(time.Minute))
 	defer cancel()
@@ -169,18 +170,18 @@ func (h *house) take(consumer string, n int, handled bool) []string {
 				h.Errorf("message %s has no place in the log", d.ID)
 			}
 		}
-		h.must(c.Ack(taken[len(taken)-1]))
+		storetest.Must(h, c.Ack(taken[len(taken)-1]))
 	}
 	if handled {
 		id, err := inbox.Subscribe(h.Context(), h.db, consumer, []string{string(event.TypeSaleCompleted)})
-		h.must(err)
-		h.must(h.db.InTx(h.Context(), func(tx store.Tx) error { _, err := inbox.Claim(h.Context(), tx, id, claimed); return err }))
+		storetest.Must(h, err)
+		storetest.Must(h, h.db.InTx(h.Context(), func(tx store.Tx) error { _, err := inbox.Claim(h.Context(), tx, id, claimed); return err }))
 	}
 	slices.Sort(ids)
 	return ids
 }
 
-func (h *house) depth(queue string) int {
+func (h *env) depth(queue string) int {
 	h.Helper()
 	n, _, err := h.session.Depth(queue)
 	if err != nil {
@@ -191,16 +192,16 @@ func (h *house) depth(queue string) int {
 
 // guard is a watchdog at work.
 type guard struct {
-	*house
-	log     *logbook
+	*env
+	log     *workertest.Logs
 	metrics *prometheus.Registry
 	stop    func()
 }
 
 // watch runs a watchdog until stop or the end of the test.
-func (h *house) watch(broker rabbitmq.Config, management *management.Client) *guard {
+func (h *env) watch(broker rabbitmq.Config, management *management.Client) *guard {
 	h.Helper()
-	g := &guard{house: h, log: &logbook{}, metrics: prometheus.NewRegistry()}
+	g := &guard{env: h, log: &workertest.Logs{}, metrics: prometheus.NewRegistry()}
 	w := &watchdog.Watchdog{DB: h.db, Broker: broker, Management: management, Plan: h.plan, Holder: "test", Log: slog.New(g.log),
 		Metrics: watchdog.NewMetrics(g.metrics), Interval: 100 * time.Millisecond, Grace: 500 * time.Millisecond, FiguresAge: 2500 * time.Millisecond, Trend: 3 * time.Second}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -215,17 +216,17 @@ func (h *house) watch(broker rabbitmq.Config, management *management.Client) *gu
 	h.Cleanup(g.stop)
 	h.Cleanup(func() {
 		if h.Failed() {
-			h.Logf("the watchdog has said:\n%s", g.log.text())
+			h.Logf("the watchdog has said:\n%s", g.log)
 		}
 	})
-	h.soon("it has looked some times", func() bool { return g.metric("composerp_watchdog_snapshots_total", "") >= 3 })
+	workertest.Eventually(h, "it has looked some times", func() bool { return g.metric("composerp_watchdog_snapshots_total", "") >= 3 })
 	return g
 }
 
 // metric is the value of a series, by the value of its label; -1 when there is none.
 func (g *guard) metric(name, label string) float64 {
 	families, err := g.metrics.Gather()
-	g.must(err)
+	storetest.Must(g, err)
 	for _, family := range families {
 		if family.GetName() != name {
 			continue
@@ -242,63 +243,24 @@ func (g *guard) metric(name, label string) float64 {
 // shouts waits until the log has said that a problem of the kind began.
 func (g *guard) shouts(kind watchdog.Kind, text string) {
 	g.Helper()
-	g.soon("it shouts "+string(kind)+": "+text, func() bool { return g.log.count("problem found", string(kind), text) > 0 })
+	workertest.Eventually(g, "it shouts "+string(kind)+": "+text, func() bool { return g.count("problem found", string(kind), text) > 0 })
 }
 
 // over waits until the log has said that all of that kind is over.
 func (g *guard) over(kind watchdog.Kind) {
 	g.Helper()
-	g.soon(string(kind)+" is over", func() bool {
-		began, over := g.log.count("problem found", string(kind), ""), g.log.count("problem resolved", string(kind), "")
+	workertest.Eventually(g, string(kind)+" is over", func() bool {
+		began, over := g.count("problem found", string(kind), ""), g.count("problem resolved", string(kind), "")
 		return began > 0 && began == over && g.metric("composerp_watchdog_problem", string(kind)) == 0
 	})
 }
 
-func (h *house) soon(what string, holds func() bool) {
-	h.Helper()
-	localtest.Eventually(h, time.Minute, what, holds)
-}
-
-func (h *house) must(err error) {
-	h.Helper()
-	if err != nil {
-		h.Fatal(err)
-	}
-}
-
-// logbook is a slog.Handler that remembers what was said.
-type logbook struct {
-	mu    sync.Mutex
-	lines []string
-}
-
-func (l *logbook) Enabled(context.Context, slog.Level) bool { return true }
-func (l *logbook) WithAttrs([]slog.Attr) slog.Handler       { return l }
-func (l *logbook) WithGroup(string) slog.Handler            { return l }
-
-func (l *logbook) Handle(_ context.Context, r slog.Record) error {
-	line := r.Level.String() + " " + r.Message
-	r.Attrs(func(a slog.Attr) bool { line += " " + a.String(); return true })
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.lines = append(l.lines, line)
-	return nil
-}
-
-// count is how many lines have the message, the kind and the text.
-func (l *logbook) count(message, kind, text string) (n int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, line := range l.lines {
+// count is how many lines of the log have the message, the kind and the text.
+func (g *guard) count(message, kind, text string) (n int) {
+	for _, line := range g.log.Lines() {
 		if strings.Contains(line, message) && (kind == "" || strings.Contains(line, "kind="+kind+" ")) && strings.Contains(line, text) {
 			n++
 		}
 	}
 	return n
-}
-
-func (l *logbook) text() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Join(l.lines, "\n")
 }
