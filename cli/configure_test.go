@@ -135,7 +135,8 @@ func FuzzConfigurationFile(f *testing.F) {
 	})
 }
 
-// What a flag reads from the environment without being a setting could not be put into the file, and doctor would not show it.
+// What a flag reads from the environment without being a setting could not be put into the file, and doctor would not
+// show it.
 func TestTheEnvironmentIsReadBySettingsAlone(t *testing.T) {
 	t.Parallel()
 	each(newApp(nil, nil, nil).Commands, func(c *cli.Command) {
