@@ -38,7 +38,7 @@ func rehearse(cctx *cli.Context, c deadletters.Config, r deadletters.Redrive, fl
 	}
 	status.End()
 	err := terminal.Show(cctx, reports, func(w io.Writer) {
-		terminal.Row(w, "QUEUE", "REHEARSED", "WOULD PASS", "HANDLED BEFORE", "PASS BEFORE CALL", "WOULD FAIL")
+		terminal.Row(w, "QUEUE", "REHEARSED", "WOULD PASS", "HANDLED BEFORE", "PASS UP TO THE CALL", "WOULD FAIL")
 		for _, r := range reports {
 			terminal.Row(w, r.Queue, r.Rehearsed, r.Passes, r.Duplicates, r.BeforeCall, r.Fails)
 		}
