@@ -106,8 +106,8 @@ func TestConfigurationFilesThatAreWrong(t *testing.T) {
 		{"alert_url: nowhere\n", ":1: alert_url: \"nowhere\": want a URL"},
 		{"- a\n", ":1: want lines such as"},
 		{"tenant\n", ":1: want lines such as"},
-		{"tenant: a\ntenant: b\n", ":2: this is no YAML"},
-		{"tenant: [a\n", ":1: this is no YAML"},
+		{"tenant: a\ntenant: b\n", ":2: this is not YAML"},
+		{"tenant: [a\n", ":1: this is not YAML"},
 		{"tenant: a\n---\ntenant: b\n", "one YAML document"},
 	} {
 		path := write(t, dir, "wrong.yaml", c.content)

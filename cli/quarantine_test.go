@@ -20,7 +20,7 @@ func TestQuarantineIsListedWarnedOfAndReleased(t *testing.T) {
 	x.has(t, "quarantine", "warning", "SALE_COMPLETED 1.0 fails in ledger since", "composerp quarantine release ledger-1")
 	x.has(t, "dependencies", "warning", "https://potter.example is away since", "by itself")
 	x.has(t, "dependencies", "warning", "503 Service Unavailable; it is called again from", "")
-	x.has(t, "dependencies", "warning", "connection refused; the next message for it calls", "")
+	x.has(t, "dependencies", "warning", "connection refused; the next message for it makes a call", "")
 	if r := h.ok("quarantine", "release", "ledger-1"); !strings.Contains(r.errors, "composerp dlq redrive --quarantine ledger-1") {
 		t.Errorf("want the command that redrives what was held back, got %s", r.errors)
 	}

@@ -30,8 +30,8 @@ func (x *Examination) examineQueues(now observer.Snapshot) {
 		case q.Consumers > 0 && q.Ready > longQueue:
 			x.warn("queues", "more slots: composerp worker run "+w.Name+" --slots 2", "%s holds %d messages for %d slots", w.Queue, q.Ready, q.Consumers)
 		}
-		for _, rung := range w.RetryQueues {
-			retrying += now.Queues[rung].Ready
+		for _, delay := range w.RetryQueues {
+			retrying += now.Queues[delay].Ready
 		}
 	}
 	switch {
