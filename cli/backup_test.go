@@ -45,15 +45,15 @@ func runbook(t *testing.T, name string) []string {
 
 // operator types the lines of the runbook.
 type operator struct {
-	*house
+	*environment
 	path string // where the programs are found
 }
 
 // newOperator has composerp and PostgreSQL's programs at hand. rabbitmqctl does
-// nothing: the virtual host of the new house is as empty as it would make one.
-func newOperator(h *house) *operator {
+// nothing: the virtual host of the new environment is as empty as it would make one.
+func newOperator(h *environment) *operator {
 	h.Helper()
-	o := &operator{house: h, path: h.TempDir()}
+	o := &operator{environment: h, path: h.TempDir()}
 	composerp, err := program()
 	if err != nil {
 		h.Fatal(err)
@@ -89,7 +89,7 @@ func (o *operator) types(line string) {
 	}
 }
 
-// republish puts into each worker's queue what it owes and its inbox has not seen.
+// republish publishes to each worker's queue what is pending for it.
 func (o *operator) republish() {
 	o.Helper()
 	db, err := sql.Open("postgres", o.database)
@@ -156,8 +156,8 @@ func (o *operator) brings(lines []string) {
 	o.types("composerp import sales.csv --map till.yaml")
 }
 
-// straight publishes sales over AMQP, as an outsider who waits for the confirms.
-func (h *house) straight(ids []string) {
+// straight publishes sales over AMQP, as an external publisher that waits for the confirms.
+func (h *environment) straight(ids []string) {
 	h.Helper()
 	session, err := rabbitmq.Open(h.Context(), h.broker)
 	if err != nil {
@@ -181,13 +181,13 @@ func (h *house) straight(ids []string) {
 	}
 }
 
-func (h *house) count(query string) int {
+func (h *environment) count(query string) int {
 	h.Helper()
 	return storetest.Value[int](h, h.database, query)
 }
 
 // inTheMiddle holds the ledger up while do works, so that what is published
-// meanwhile is in nobody's books.
+// meanwhile is in no backup.
 func (o *operator) inTheMiddle(do func()) {
 	o.Helper()
 	db, err := sql.Open("postgres", o.database)
@@ -217,7 +217,7 @@ const inQueues = `SELECT count(*) FROM event_log e, log_cursor r JOIN tick t ON 
 func TestTheRunbookOfARestore(t *testing.T) {
 	t.Parallel()
 	const logged = `SELECT count(*) FROM event_log WHERE type = 'SALE_COMPLETED'`
-	o := newOperator(newHouse(t))
+	o := newOperator(newEnvironment(t))
 	lines, sold := day(3000)
 	o.file("till.yaml", goldenMapping)
 	before, after := []string{uuid.NewString(), uuid.NewString()}, []string{uuid.NewString(), uuid.NewString(), uuid.NewString()}
@@ -240,7 +240,7 @@ func TestTheRunbookOfARestore(t *testing.T) {
 	o.until("all is logged", func() bool { return o.count(logged) == len(lines)+len(before)+len(after) })
 
 	o.database, o.broker = localtest.AnotherDatabase(t), rabbitmqtest.Vhost(t)
-	o.env = o.environment()
+	o.env = o.variables()
 	for _, line := range runbook(t, "restore") {
 		o.types(line)
 		if strings.HasPrefix(line, "pg_restore") {
@@ -249,7 +249,7 @@ func TestTheRunbookOfARestore(t *testing.T) {
 			}
 			o.refuses()
 		}
-		if strings.HasPrefix(line, "composerp import") { // and the outsider sends again, too
+		if strings.HasPrefix(line, "composerp import") { // and the external publisher sends again, too
 			o.straight(append(before, after...))
 		}
 	}
@@ -259,7 +259,7 @@ func TestTheRunbookOfARestore(t *testing.T) {
 	}
 }
 
-// refuses makes sure that before the new epoch nothing flows, and that whoever meets it is told what to do.
+// refuses makes sure that nothing is published before the new epoch, and that errors say what to do.
 func (o *operator) refuses() {
 	o.Helper()
 	for _, c := range []struct {

@@ -23,7 +23,7 @@ import (
 // each, for zsh and fish with a tab and a description behind it.
 const completeWord = "__complete"
 
-// filesOnly, as the only line, says that the shell shall complete the name of a file.
+// filesOnly, as the only line, tells the shell to complete the name of a file.
 const filesOnly = ":files"
 
 // candidate is one way to go on.
@@ -177,7 +177,8 @@ func flagValues(name string) (found []candidate, files bool) {
 	return found, false
 }
 
-// argumentValues are what the next argument may be, by the words of the command's usage: WORKER..., FILE, bash|zsh|fish.
+// argumentValues are what the next argument may be, by the words of the command's usage: WORKER..., FILE,
+// bash|zsh|fish.
 func argumentValues(usage string, given []string) (found []candidate, files bool) {
 	wanted := strings.Fields(usage)
 	if len(wanted) == 0 {

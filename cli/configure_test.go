@@ -106,8 +106,8 @@ func TestConfigurationFilesThatAreWrong(t *testing.T) {
 		{"alert_url: nowhere\n", ":1: alert_url: \"nowhere\": want a URL"},
 		{"- a\n", ":1: want lines such as"},
 		{"tenant\n", ":1: want lines such as"},
-		{"tenant: a\ntenant: b\n", ":2: this is no YAML"},
-		{"tenant: [a\n", ":1: this is no YAML"},
+		{"tenant: a\ntenant: b\n", ":2: this is not YAML"},
+		{"tenant: [a\n", ":1: this is not YAML"},
 		{"tenant: a\n---\ntenant: b\n", "one YAML document"},
 	} {
 		path := write(t, dir, "wrong.yaml", c.content)
@@ -135,7 +135,8 @@ func FuzzConfigurationFile(f *testing.F) {
 	})
 }
 
-// What a flag reads from the environment without being a setting could not be put into the file, and doctor would not show it.
+// What a flag reads from the environment without being a setting could not be put into the file, and doctor would not
+// show it.
 func TestTheEnvironmentIsReadBySettingsAlone(t *testing.T) {
 	t.Parallel()
 	each(newApp(nil, nil, nil).Commands, func(c *cli.Command) {

@@ -32,7 +32,7 @@ type told struct {
 	Audit         struct{ Verdict string }
 }
 
-func (h *house) demo(args ...string) (told, string) {
+func (h *environment) demo(args ...string) (told, string) {
 	h.Helper()
 	r := h.ok(append([]string{"demo", "--exit", "--speed", "max", "-o", "json"}, args...)...)
 	var d told
@@ -48,13 +48,13 @@ func (h *house) demo(args ...string) (told, string) {
 	return d, r.errors
 }
 
-func (h *house) number(query string) string {
+func (h *environment) number(query string) string {
 	h.Helper()
 	return storetest.Value[string](h, h.database, query)
 }
 
 // moved sums up what the ledger has of a kind of movement.
-func (h *house) moved(kind, and string) string {
+func (h *environment) moved(kind, and string) string {
 	h.Helper()
 	return h.number(fmt.Sprintf(`SELECT coalesce(sum(m.quantity), 0)::text FROM movement m WHERE m.line = 0 AND m.type = '%s' %s`, kind, and))
 }
@@ -64,7 +64,7 @@ func (h *house) moved(kind, and string) string {
 // next days.
 func TestDemo(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnvironment(t)
 	first, _ := h.demo("--days", "4")
 	if first.From != "2026-02-02" || first.To != "2026-02-05" || first.Days != 4 {
 		t.Errorf("it simulated %s to %s, %d days", first.From, first.To, first.Days)
@@ -106,7 +106,7 @@ func TestDemo(t *testing.T) {
 	if all, want := h.number(`SELECT sum(received)::text FROM purchase_order_line`), first.World.Received.Add(second.World.Received).String(); all != want {
 		t.Errorf("%s came for orders, the two runs tell of %s", all, want)
 	}
-	// What the first run left on the road has arrived, from suppliers and from the warehouse.
+	// What was in transit after the first run has arrived, from suppliers and from the warehouse.
 	if n := h.number(`SELECT count(*)::text FROM on_order_booking b JOIN purchase_order o USING (tenant_id, purchase_order_id)
 		WHERE b.kind = 'RECEIVED' AND b.occurred_at > '2026-02-06' AND o.created_at < '2026-02-06'`); n == "0" {
 		t.Error("nothing that was ordered in the first run has come in the second")
@@ -120,7 +120,7 @@ func TestDemo(t *testing.T) {
 // The days of a file: every row is booked, and a second run knows it all again.
 func TestDemoOnAFile(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnvironment(t)
 	till := realTill(t, h.dir, 1500)
 	// A slip of the till: ordered for at once, taken back in the evening; the buyer does not fall for it.
 	appendTo(t, till.path, "900001,85123A,SLIP,60000,2010-12-02 10:01:00,2.55,,United Kingdom\nC900001,85123A,SLIP,-60000,2010-12-02 17:01:00,2.55,,United Kingdom\n"+
@@ -137,7 +137,7 @@ func TestDemoOnAFile(t *testing.T) {
 		t.Errorf("the ledger moved %s, the file %d (sold and returned %d)", got, netOf(till.units), net)
 	}
 	if d.From != "2010-12-01" || d.Service.Orders == 0 || d.Now.Rejected != 1 || d.FillRate <= 0 || d.FillRate >= 1 {
-		t.Errorf("from %s, %d orders of which %d were rejected, fill rate %f", d.From, d.Service.Orders, d.Now.Rejected, d.FillRate)
+		t.Errorf("from %s, %d orders, %d of them rejected, fill rate %f", d.From, d.Service.Orders, d.Now.Rejected, d.FillRate)
 	}
 	// What the world counts and what the ledger shows is the same.
 	if filled := d.World.Wanted.Sub(d.World.Lost); !filled.Equal(d.Service.Filled) {
@@ -165,7 +165,7 @@ func appendTo(t *testing.T, path, text string) {
 // What is no demo is refused before anything is started.
 func TestDemoUsage(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnvironment(t)
 	for _, args := range [][]string{
 		{"--speed", "fast"}, {"--speed", "-1"}, {"--speed", "NaN"}, {"--days", "-1"}, {"--until", "tomorrow"}, {"--measure-from", "2026-13-01"},
 		{"--map", "x.yaml"}, {"--policy", "fixed"}, {"--sales", "x.csv"}, {"--sales", "x.ndjson", "--policy", "best"}, {"--sales", "x.ndjson", "--seed", "2"}, {"-o", "xml"}, {"shop"},

@@ -14,7 +14,7 @@ import (
 // letterGoldens are those of dead letters: one that its worker would handle
 // today, one that no worker ever will, and one that is thrown away. They are the
 // last, for a dead letter is a finding of the doctor's.
-func letterGoldens(h *house) []golden {
+func letterGoldens(h *environment) []golden {
 	sale := `{"eventId":"0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a91","eventType":"SALE_COMPLETED","aggregateType":"SALE","aggregateId":"S91","tenantId":"t9",` +
 		`"timestamp":"2026-02-09T12:00:00Z","version":"1.0","payload":{"saleId":"S91","itemId":"cup","locationId":"LON","quantity":1,"amount":4,` +
 		`"timestamp":"2026-02-09T12:00:00Z"},"metadata":{"source":"pos"}}`
@@ -24,12 +24,12 @@ func letterGoldens(h *house) []golden {
 			h.bury("ledger", "0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a91", sale, "no position of item \"cup\" at LON", "12:00:01Z")
 			h.bury("ledger", "0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a92", strings.NewReplacer(`"quantity":1,`, "", "1b2a91", "1b2a92", "S91", "S92").Replace(sale), "payload.quantity is missing", "12:00:02Z")
 			h.bury("intake", "", "garbage", "line 1, column 1: no JSON", "12:00:03Z")
-			h.soon("the journal has them", func() bool {
+			h.soon("the dead-letter log has them", func() bool {
 				return storetest.Value[int](h, h.database, `SELECT count(*) FROM dead_letter WHERE consumer IN ('ledger', 'intake')`) == 3
 			})
 		}},
 		{command: "dlq list", as: "dlq_list_each", only: "cup", args: []string{"--queue", "ledger", "--each"}},
-		{command: "dlq list", as: "dlq_list_none", args: []string{"--queue", "intake", "--tenant", "nobody"}},
+		{command: "dlq list", as: "dlq_list_none", args: []string{"--queue", "intake", "--tenant", "unknown"}},
 		{command: "dlq show", args: []string{"0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a91"}},
 		{command: "dlq redrive", as: "dlq_redrive_dry_run", args: []string{"--queue", "ledger", "--dry-run"}, code: 2, mask: []string{"elapsedMs"}},
 		{command: "dlq redrive", args: []string{"--queue", "ledger", "--tenant", "t9", "--error", "position"}, mask: []string{"elapsedMs"}, noTable: true},
@@ -38,14 +38,14 @@ func letterGoldens(h *house) []golden {
 	}
 }
 
-// bury puts a message among a worker's dead letters, as it would lie there.
-func (h *house) bury(worker, id, body, cause, died string) {
+// bury puts a message among a worker's dead letters.
+func (h *environment) bury(worker, id, body, cause, died string) {
 	h.Helper()
 	_, publisher := h.publisher()
 	h.buryBy(publisher, worker, id, body, cause, died)
 }
 
-func (h *house) publisher() (*rabbitmq.Session, *rabbitmq.Publisher) {
+func (h *environment) publisher() (*rabbitmq.Session, *rabbitmq.Publisher) {
 	h.Helper()
 	session, err := rabbitmq.Open(h.Context(), h.broker)
 	if err != nil {
@@ -59,7 +59,7 @@ func (h *house) publisher() (*rabbitmq.Session, *rabbitmq.Publisher) {
 	return session, publisher
 }
 
-func (h *house) buryBy(publisher *rabbitmq.Publisher, worker, id, body, cause, died string) {
+func (h *environment) buryBy(publisher *rabbitmq.Publisher, worker, id, body, cause, died string) {
 	h.Helper()
 	ctx, cancel := context.WithTimeout(h.Context(), localtest.Deadline(time.Minute))
 	defer cancel()
@@ -80,7 +80,7 @@ func (h *house) buryBy(publisher *rabbitmq.Publisher, worker, id, body, cause, d
 	}
 }
 
-func (h *house) soon(what string, holds func() bool) {
+func (h *environment) soon(what string, holds func() bool) {
 	h.Helper()
 	localtest.Eventually(h, time.Minute, what, holds)
 }

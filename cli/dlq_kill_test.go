@@ -14,10 +14,10 @@ import (
 )
 
 // A redrive is killed by SIGKILL in the middle, and done again. Nobody works, so
-// that all that was put back is seen; and no journal is kept but its own.
+// that every redriven letter is counted; and no dead-letter log is written but its own.
 func TestAKilledRedriveGoesOn(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnvironment(t)
 	h.ok("migrate", "up")
 	h.ok("topology", "apply")
 	const n = 300
@@ -45,7 +45,7 @@ func TestAKilledRedriveGoesOn(t *testing.T) {
 		}
 		return ready
 	}
-	h.soon("some are put back", func() bool { return depth("composerp.ledger") > 20 })
+	h.soon("some are redriven", func() bool { return depth("composerp.ledger") > 20 })
 	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -61,22 +61,22 @@ func TestAKilledRedriveGoesOn(t *testing.T) {
 	if len(rest) == 0 || !slices.Equal(rest, want[n-len(rest):]) {
 		t.Errorf("the rest of %d has another order: %v", len(rest), rest)
 	}
-	put := depth("composerp.ledger") // some of them are among the rest as well: what the broker had not heard of when the process died
+	put := depth("composerp.ledger") // some are still dead, too: those not acknowledged when the process died
 	h.ok(append(redrive, "--rate", "max")...)
-	h.soon("all are put back", func() bool { return depth("composerp.ledger.dead") == 0 })
+	h.soon("all are redriven", func() bool { return depth("composerp.ledger.dead") == 0 })
 	got := h.ids(session, "composerp.ledger")
 	copies := len(got) - n
 	slices.Sort(got)
 	if got = slices.Compact(got); !slices.Equal(got, want) || copies < 0 || copies > put {
-		t.Errorf("put back were %d different ones of %d, and %d copies; %d were put back when the process died", len(got), n, copies, put)
+		t.Errorf("%d of %d letters were redriven, and %d copies; %d were redriven when the process died", len(got), n, copies, put)
 	}
 	if lying := storetest.Value[int](t, h.database, `SELECT count(*) FROM dead_letter WHERE lies OR redrives = 0`); lying != 0 {
-		t.Errorf("of %d letters the journal says that they were not put back", lying)
+		t.Errorf("%d letters are not redriven in the dead-letter log", lying)
 	}
 }
 
 // ids are the ids of a queue's messages, from its front; the messages stay.
-func (h *house) ids(session *rabbitmq.Session, queue string) []string {
+func (h *environment) ids(session *rabbitmq.Session, queue string) []string {
 	h.Helper()
 	s, err := session.Browse(queue, "ids."+queue)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/composerp/composerp/workers/runtime/deadletters"
 )
 
-// seedLetters writes four letters: three of the ledger, of which one was redriven, and one of intake that is no text.
+// seedLetters writes four letters: three of the ledger, one of them redriven, and one of intake that is not text.
 const seedLetters = `
 INSERT INTO dead_letter (id, consumer, event_id, message_id, type, routing_key, error, attempt, headers, body, died_at, redriven_at, redrives)
 SELECT l.id::uuid, l.consumer, l.event_id::uuid, l.message_id, l.type, 'integration.sale_completed', l.error, 4, l.headers::jsonb, convert_to(l.body, 'UTF8'), l.died_at::timestamptz,
@@ -55,7 +55,7 @@ func TestDeadLetters(t *testing.T) {
 		{"list --since soon", exit.WrongUsage, []string{"2h for two hours ago"}, ""},
 		{"list --limit -1", exit.WrongUsage, []string{"want 0 or more"}, ""},
 		{"show", exit.WrongUsage, []string{"dlq show ID"}, ""},
-		{"show 00000000-0000-5000-8000-0000000000a1", exit.OK, []string{"item \"cup\"", "header x-log-seq", "lies in its queue", "redriven at 2026-02-10 13:00:00", "quarantined with", "goroutine 7"}, "jug"},
+		{"show 00000000-0000-5000-8000-0000000000a1", exit.OK, []string{"item \"cup\"", "header x-log-seq", "pending in its queue", "redriven at 2026-02-10 13:00:00", "quarantined with", "goroutine 7"}, "jug"},
 		{"show m-4", exit.OK, []string{"2 bytes that are no text"}, ""},
 		{"show m-5", exit.Failure, []string{`no dead letter "m-5"`, "--all"}, ""},
 		{"redrive", exit.WrongUsage, []string{"--queue ledger, or --all"}, ""},
@@ -116,7 +116,7 @@ func TestExportedLetters(t *testing.T) {
 	}
 }
 
-// What can be tried without a fleet: the queues are there, and nobody works.
+// What can be tried without a fleet: the queues are there, and no worker runs.
 func TestDiscardAsksFirst(t *testing.T) {
 	t.Parallel()
 	url, broker := storetest.URL(t), rabbitmqtest.Vhost(t)
@@ -151,8 +151,8 @@ func TestDiscardAsksFirst(t *testing.T) {
 	if r := discard("--confirm", "composerp.intake.dead"); r.code != exit.WrongUsage || !strings.Contains(r.errors, "which is composerp.ledger.dead") {
 		t.Errorf("of another queue: exit %d: %s", r.code, r.errors)
 	}
-	if r := discard("--confirm=composerp.ledger.dead", "--tenant", "nobody"); r.code != exit.OK {
-		t.Errorf("of nobody: exit %d: %s", r.code, r.errors)
+	if r := discard("--confirm=composerp.ledger.dead", "--tenant", "unknown"); r.code != exit.OK {
+		t.Errorf("of an unknown tenant: exit %d: %s", r.code, r.errors)
 	}
 	if _, err := os.Stat(file); err == nil {
 		t.Error("an empty export is left")

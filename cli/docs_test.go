@@ -21,7 +21,7 @@ func typePage(t *testing.T, page string) {
 	if len(lines) == 0 {
 		t.Fatalf("%s has no block that is marked as tested", page)
 	}
-	o := newOperator(newHouse(t))
+	o := newOperator(newEnvironment(t))
 	o.copies("../docs/tutorial", "docs/tutorial")
 	if err := os.Mkdir(filepath.Join(o.dir, "bin"), 0o755); err != nil {
 		t.Fatal(err)
@@ -69,8 +69,8 @@ func testedCommands(t *testing.T, page string) (commands []string) {
 	return commands
 }
 
-// copies copies the files of a folder into the house's directory.
-func (h *house) copies(from, to string) {
+// copies copies the files of a folder into the environment's directory.
+func (h *environment) copies(from, to string) {
 	h.Helper()
 	if err := os.CopyFS(filepath.Join(h.dir, to), os.DirFS(from)); err != nil {
 		h.Fatal(err)

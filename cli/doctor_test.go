@@ -18,7 +18,7 @@ type examined struct {
 	Findings []struct{ Check, State, What, Do string }
 }
 
-func (h *house) doctor(code int, args ...string) examined {
+func (h *environment) doctor(code int, args ...string) examined {
 	h.Helper()
 	r := h.run(append([]string{"doctor", "-o", "json"}, args...)...)
 	var x examined
@@ -44,18 +44,18 @@ func (x examined) has(t *testing.T, check, state, what, do string) {
 	}
 }
 
-func TestDoctorOfAHouseInDisorder(t *testing.T) {
+func TestDoctorOfADisorderedSystem(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnvironment(t)
 	x := h.doctor(2)
 	x.has(t, "topology", "problem", "missing, the first is exchange composerp.unrouted", "topology apply")
 	x.has(t, "database", "ok", "PostgreSQL 1", "")
 	x.has(t, "relay", "warning", "no relay runs", "composerp up")
 	x.has(t, "proof", "ok", "the log is young", "")
 	storetest.Exec(t, h.database, `UPDATE tick SET made_at = made_at - interval '8 days 1 hour'; INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq) SELECT 1, epoch, snapshot, 0, 0 FROM tick`)
-	h.doctor(2).has(t, "proof", "warning", "no audit has ever proven anything, and the log is 8 days old", "composerp audit")
+	h.doctor(2).has(t, "proof", "warning", "no audit has run, and the log is 8 days old", "composerp audit")
 	storetest.Exec(t, h.database, `INSERT INTO audit_checkpoint SELECT 1, 0, 1, pg_current_snapshot(), 0, 1, 0, '(0,0)', 0, '(0,0)', '{}', clock_timestamp() - interval '10 days 1 hour'`)
-	h.doctor(2).has(t, "proof", "warning", "the log has gone on for 10 days since the last audit that proved it, of ", "composerp audit")
+	h.doctor(2).has(t, "proof", "warning", "the log has grown for 10 days since the last complete audit, of ", "composerp audit")
 	storetest.Exec(t, h.database, `INSERT INTO audit_checkpoint SELECT 2, 1, 1, pg_current_snapshot(), 0, 1, 0, '(0,0)', 0, '(0,0)', '{}'`)
 	h.doctor(2).has(t, "proof", "ok", "an audit has proven everything up to 2", "")
 	storetest.Exec(t, h.database, `DELETE FROM audit_checkpoint; DELETE FROM tick WHERE id = 1; UPDATE tick SET made_at = clock_timestamp()`)
@@ -73,7 +73,7 @@ func TestDoctorOfAHouseInDisorder(t *testing.T) {
 	h.send(rabbitmq.Message{Exchange: topology.Dead, RoutingKey: "composerp.ledger"})
 	storetest.Exec(t, h.database, `INSERT INTO dead_letter (id, consumer, message_id, type, routing_key, error, attempt, headers, body, died_at)
 SELECT gen_random_uuid(), 'stockview', 'm', '', '', '', 1, '{}', '', now() FROM generate_series(1, 3)`)
-	h.send(rabbitmq.Message{Exchange: topology.Events, RoutingKey: "nobody.hears"})
+	h.send(rabbitmq.Message{Exchange: topology.Events, RoutingKey: "not.bound"})
 	h.send(rabbitmq.Message{Exchange: topology.Events, RoutingKey: "inventory.low_stock"})
 	h.ok("publish", "SALE_COMPLETED", "--data", `{"saleId":"S1","itemId":"I","locationId":"L","quantity":1,"amount":1,"timestamp":"2026-02-09T12:00:00Z"}`)
 	storetest.Exec(t, h.database, `INSERT INTO unpublishable (seq, event_id, reason) VALUES (999, gen_random_uuid(), 'too large')`)
@@ -83,10 +83,10 @@ SELECT gen_random_uuid(), 'stockview', 'm', '', '', '', 1, '{}', '', now() FROM 
 	x.has(t, "settings", "warning", "nothing reads $COMPOSERP_LOG_LEVLE", `"COMPOSERP_LOG_LEVEL"`)
 	x.has(t, "schema", "warning", "migration 9999", "newer program")
 	x.has(t, "relay", "problem", "no relay runs, and 1 events wait", "composerp up")
-	x.has(t, "set aside", "warning", "1 events", "unpublishable")
+	x.has(t, "unpublishable", "warning", "1 events", "unpublishable")
 	x.has(t, "topology", "problem", "queue composerp.lots.dead", "topology apply")
 	x.has(t, "dead", "warning", "composerp.ledger.dead holds 1", "composerp dlq redrive --queue ledger")
-	x.has(t, "dead", "warning", "composerp.stockview.dead holds 0 dead letters, and the journal says that 3 lie there", "composerp republish")
+	x.has(t, "dead", "warning", "composerp.stockview.dead holds 0 dead letters, and the dead-letter log has 3 pending", "composerp republish")
 	x.has(t, "unrouted", "problem", "composerp.unrouted holds 1", "topology apply")
 	x.has(t, "queues", "problem", "composerp.alert holds 1 messages and has no consumer", "worker run alert")
 	if table := h.run("doctor").out; !strings.Contains(table, "problem  unrouted") || !strings.Contains(table, "-> composerp topology apply") {
@@ -103,7 +103,7 @@ SELECT gen_random_uuid(), 'stockview', 'm', '', '', '', 1, '{}', '', now() FROM 
 }
 
 // send publishes a message and waits until the broker has it.
-func (h *house) send(m rabbitmq.Message) {
+func (h *environment) send(m rabbitmq.Message) {
 	h.Helper()
 	session, err := rabbitmq.Open(h.Context(), h.broker)
 	if err != nil {
@@ -126,7 +126,7 @@ func (h *house) send(m rabbitmq.Message) {
 
 func TestShowConfigHidesSecrets(t *testing.T) {
 	t.Parallel()
-	h := &house{T: t, dir: t.TempDir(), env: append(cleanEnv(), "COMPOSERP_AMQP_URL=amqp://u:s3cret@h/v")}
+	h := &environment{T: t, dir: t.TempDir(), env: append(cleanEnv(), "COMPOSERP_AMQP_URL=amqp://u:s3cret@h/v")}
 	h.file("composerp.yaml", "# where everything is\ndatabase_url: postgres://u:s3cret@h/d\nalert_url: https://hooks.example/s3cret\n")
 	r := h.ok("doctor", "--show-config", "--management-url", "http://u:s3cret@h:15672")
 	if strings.Contains(r.out+r.errors, "s3cret") {

@@ -17,7 +17,7 @@ FROM event_log WHERE type = 'FORECAST_GENERATED'`
 
 // Two fleets whose clocks are two hours apart, and one whose clock jumps to and fro,
 // do what fleets with the right time do: the same forecasts for the same days, the
-// same waits on the ladder, and nobody takes a lease from another.
+// same waits in the retry queues, and no process takes a lease from another.
 func TestClocksThatAreWrong(t *testing.T) {
 	t.Parallel()
 	rounds := 3
@@ -54,7 +54,8 @@ func TestClocksThatAreWrong(t *testing.T) {
 			t.Errorf("a message that was to wait 5 s has waited about %v", took)
 		}
 	}
-	// A machine that is busy may have a leader miss its time once; a clock that jumps would have had it change at each jump.
+	// A machine that is busy may have a leader miss its time once; a clock that jumps would have had it change at each
+	// jump.
 	if now := wrong.terms(); now.Relay > terms.Relay+2 || now.Ticker > terms.Ticker+2 {
 		t.Errorf("leaders have changed again and again, from %+v to %+v", terms, now)
 	}
@@ -68,7 +69,7 @@ func TestClocksThatAreWrong(t *testing.T) {
 	}
 }
 
-// forecast waits until the forecasts that are due have been made and heard.
+// forecast waits until the forecasts that are due have been made and handled.
 func (s *street) forecast() {
 	s.Helper()
 	s.until("forecasts", func() bool {
@@ -76,7 +77,7 @@ func (s *street) forecast() {
 		if err != nil {
 			s.Fatal(err)
 		}
-		return state.DueForecasts == 0 && state.Unpublished == 0 && s.owed() == ""
+		return state.DueForecasts == 0 && state.Unpublished == 0 && s.pending() == ""
 	})
 }
 

@@ -36,7 +36,7 @@ WHERE pg_snapshot_xmax(snapshot) < pg_snapshot_xmax(snapshot_before) OR pg_snaps
    OR seq_before < seq_before_before OR max_seq < max_before`,
 }
 
-// Two fleets, of which the one that leads is stopped in the middle of a step, for
+// Two fleets: the one that leads is stopped in the middle of a step, for
 // longer than its lease and its transaction live, and wakes up when the other leads.
 func TestPausedLeaderWakesUpLate(t *testing.T) {
 	t.Parallel()

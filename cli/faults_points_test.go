@@ -33,7 +33,7 @@ var armedProgram = sync.OnceValues(func() (string, error) {
 })
 
 // armed starts the program that is told where to die, or what its clock shows.
-func (h *house) armed(told []string, args ...string) *fleet {
+func (h *environment) armed(told []string, args ...string) *fleet {
 	h.Helper()
 	path, err := armedProgram()
 	if err != nil {
@@ -42,8 +42,8 @@ func (h *house) armed(told []string, args ...string) *fleet {
 	return h.start(path, append(told, h.env...), " is up\n", args...)
 }
 
-// died tells whether the process has ended within patience, and expects that it died by SIGKILL then.
-func (f *fleet) died(t *testing.T, patience time.Duration) bool {
+// died tells whether the process has ended within the timeout, and expects that it died by SIGKILL then.
+func (f *fleet) died(t *testing.T, timeout time.Duration) bool {
 	t.Helper()
 	select {
 	case err := <-f.ended:
@@ -53,12 +53,12 @@ func (f *fleet) died(t *testing.T, patience time.Duration) bool {
 			t.Fatalf("the process has not died as it was told, but ended: %v\n%s", err, f.log)
 		}
 		return true
-	case <-time.After(patience):
+	case <-time.After(timeout):
 		return false
 	}
 }
 
-// pointsTests are the parts whose points are tried in one house, and what dies at them.
+// pointsTests are the parts whose points are tried in one environment, and what dies at them.
 var pointsTests = []struct {
 	name, parts string
 	kill        func(s *street, points map[string][]failpoint.Point)
@@ -103,7 +103,7 @@ func TestKilledAtEveryPoint(t *testing.T) {
 // What arms is refused where it is no order; a usual build does not listen to it at all.
 func TestArming(t *testing.T) {
 	t.Parallel()
-	h := &house{T: t, dir: t.TempDir(), env: cleanEnv()}
+	h := &environment{T: t, dir: t.TempDir(), env: cleanEnv()}
 	for told, code := range map[string]int{
 		"COMPOSERP_FAILPOINT=worker.taken": 0, "COMPOSERP_FAILPOINT=worker.taken:2:stop": 0, "COMPOSERP_FAILPOINT=": 0, "COMPOSERP_CLOCK=-1h/300ms": 0,
 		"COMPOSERP_FAILPOINT=nothing": 64, "COMPOSERP_FAILPOINT=worker.taken:0": 64, "COMPOSERP_FAILPOINT=worker.taken:x": 64,
@@ -197,7 +197,7 @@ func (s *street) killSuspect(p failpoint.Point) {
 }
 
 // killByRole has `up` die with failed messages in hand, on their way to
-// the dead letters and, while the buyer is busy, up the ladder, whose first rung
+// the dead letters and, while the buyer is busy, through the retry queues, whose first delay
 // takes its time; and then the commands that bring messages into the fleet.
 func killByRole(s *street, points map[string][]failpoint.Point) {
 	for _, p := range points["judge"] {
@@ -250,7 +250,7 @@ func (s *street) after(point string) {
 		return
 	}
 	if n := storetest.Value[int](s, s.database, `SELECT count(*) FROM unpublishable JOIN event_log USING (seq) WHERE type = 'NEVER_HEARD_OF'`); n != 1 {
-		s.Errorf("%d events were set aside, want the one that nobody hears", n)
+		s.Errorf("%d events are unpublishable, want the one that no queue is bound for", n)
 	}
 	storetest.Exec(s, s.database, `DELETE FROM unpublishable; DELETE FROM event_log WHERE type = 'NEVER_HEARD_OF'`)
 }
@@ -270,7 +270,7 @@ func killRedrives(s *street, points []failpoint.Point) {
 		s.ok(redrive...)
 		s.taken = storetest.Value[int](s, s.database, `SELECT count(*) FROM purchase_order WHERE supplier_id = 'grump'`)
 		s.settle()
-		s.Logf("%s: what was left was put back", p.Name)
+		s.Logf("%s: the rest was redriven", p.Name)
 		s.grump.set(http.StatusUnprocessableEntity, false)
 		s.end(f)
 	}

@@ -87,7 +87,7 @@ func TestThePreviousVersionBesideThisOne(t *testing.T) {
 	one, other := start(previous), start(this)
 	for n, next := range []string{this, previous, previous, this} {
 		s.round()
-		one.kill(t) // without an end of its leases: whoever is left takes over
+		one.kill(t) // without an end of its leases: the other one takes over
 		s.round()
 		one, other = other, start(next)
 		t.Logf("change %d", n+1)

@@ -36,9 +36,9 @@ import (
 //   - a stranger publishes what is no event: the ledger's and intake's dead letters
 //   - and what is no event any more: the id of a sale that is known, with another
 //     quantity: intake's dead letters
-//   - somebody outside hears by a webhook of every order that is made and approved
+//   - a webhook gets a notification of every order that is made and approved
 type street struct {
-	*house
+	*environment
 	db      *store.DB
 	session *rabbitmq.Session
 	smith   *bell
@@ -47,17 +47,17 @@ type street struct {
 
 	rounds   int
 	taken    int       // orders that grump has taken after all
-	imported int       // files of importRows rows, of which one in importOdd is no sale
-	known    event.Any // a sale over AMQP that has been heard by all
+	imported int       // files of importRows rows, one in importOdd of them not a sale
+	known    event.Any // a sale over AMQP that all have handled
 	latest   event.Any
 }
 
 const soldPerItem = 3 // in two sales
 
-// newStreet opens a world in a house of its own, with a round that nobody disturbs.
+// newStreet opens a street in an environment of its own, and runs a first round without faults.
 func newStreet(t *testing.T) *street {
 	t.Helper()
-	s := &street{house: newHouse(t), smith: newBell(t, http.StatusOK), grump: newBell(t, http.StatusUnprocessableEntity), buyer: newBell(t, http.StatusOK)}
+	s := &street{environment: newEnvironment(t), smith: newBell(t, http.StatusOK), grump: newBell(t, http.StatusUnprocessableEntity), buyer: newBell(t, http.StatusOK)}
 	s.env = append(s.env, "COMPOSERP_NOTIFICATION_URL="+s.buyer.URL)
 	s.db = storetest.Open(t, s.database, 2)
 	storetest.Exec(t, s.database, `
@@ -167,7 +167,7 @@ func (s *street) straight(item string) {
 // standing is how a world stands, by SQL: what came of its rounds.
 type standing struct {
 	Unpublished int64
-	Owed        string
+	Pending     string
 
 	RightItems, Movements       int // items that stand at what was sold, and what moved in all
 	Imported                    int // units sold by the rows of files
@@ -205,7 +205,7 @@ func (s *street) stands() (got, want standing) {
 		s.Fatal(err)
 	}
 	got.Unpublished = log.Unpublished
-	got.Owed = s.owed()
+	got.Pending = s.pending()
 	got.AtSmith, got.Told, got.TwoBodies = len(s.smith.items()), len(s.buyer.keys(http.StatusOK)), s.smith.doubled()+s.grump.doubled()+s.buyer.doubled()
 	n, rows := s.rounds, s.imported*(importRows-importRows/importOdd)
 	return got, standing{
@@ -214,8 +214,8 @@ func (s *street) stands() (got, want standing) {
 	}
 }
 
-// owed names an event that somebody has still to handle.
-func (s *street) owed() string {
+// pending names a pending delivery.
+func (s *street) pending() string {
 	s.Helper()
 	end, err := eventlog.End(s.Context(), s.db)
 	if err != nil {
@@ -227,18 +227,18 @@ func (s *street) owed() string {
 			names = append(names, w.Name())
 		}
 	}
-	owed, err := eventlog.FindNewestPending(s.Context(), s.db, 0, end, names)
+	oldest, err := eventlog.FindNewestPending(s.Context(), s.db, 0, end, names)
 	if err != nil {
 		s.Fatal(err)
 	}
-	if owed == nil {
+	if oldest == nil {
 		return ""
 	}
-	return fmt.Sprintf("%s for %s", owed.Type, owed.Consumer)
+	return fmt.Sprintf("%s for %s", oldest.Type, oldest.Consumer)
 }
 
 // settle waits until all that happened has come to what it must, and to no more;
-// but for forecasts, which take their time, and of which the audit knows.
+// but for forecasts, which take their time, and which the audit knows.
 func (s *street) settle() {
 	s.Helper()
 	deadline := time.Now().Add(localtest.Deadline(time.Minute))
@@ -268,12 +268,12 @@ func (s *street) prove() {
 	}
 }
 
-// bell is somebody outside who is called, knows callers by their Idempotency-Key, and keeps what each said.
+// bell is a called service: it knows callers by their Idempotency-Key, and keeps every request.
 type bell struct {
 	*httptest.Server
 	mu     sync.Mutex
 	status int  // what it answers
-	busy   bool // sends every third away once: each time nobody calls for a while, so it takes long to serve many
+	busy   bool // sends every third away once: each time no call follows for a while, so it takes long to serve many
 	calls  map[string][]call
 }
 
@@ -352,7 +352,7 @@ func (b *bell) items() (items []string) {
 	return items
 }
 
-func (h *house) read(name string) string {
+func (h *environment) read(name string) string {
 	h.Helper()
 	text, err := os.ReadFile(filepath.Join(h.dir, name))
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 )
 
 // forecastGoldens are those of a tenant of its own.
-func forecastGoldens(h *house) []golden {
+func forecastGoldens(h *environment) []golden {
 	storetest.Exec(h, h.database, cli.SeedForecasts)
 	return []golden{
 		{command: "forecast accuracy", args: []string{"--tenant", "t4", "--horizon", "3"}},

@@ -21,7 +21,7 @@ SELECT 't4', 'shop', 'cup', date '2024-03-01' + n, sold, returned
 FROM (VALUES (1, 4, 0), (3, 2, 0), (6, 6, 0), (7, 4, 0), (8, 2, 0), (9, 9, 1), (10, 0, 5), (11, 4, 0), (12, 4, 0), (13, 50, 0)) AS d(n, sold, returned);
 INSERT INTO demand_calendar (tenant_id, location_id, open_day, last_run) VALUES ('t4', 'shop', '2024-03-14', '2024-03-13')`
 
-// Output of all three, with what is told to whoever asks for too much or too little.
+// Output of all three, with the errors of wrong arguments.
 func TestForecastCommands(t *testing.T) {
 	t.Parallel()
 	database := storetest.URL(t)

@@ -12,7 +12,7 @@ import (
 	"github.com/composerp/composerp/cli/exit"
 )
 
-// A change of words is a change for whoever reads them: it shall be seen in a review.
+// A change of a help text is a change for users: a review sees it.
 func TestGoldenHelp(t *testing.T) {
 	t.Parallel()
 	const folder = "testdata/help"

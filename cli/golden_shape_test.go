@@ -18,7 +18,7 @@ func TestGoldenShapes(t *testing.T) {
 	t.Parallel()
 	const folder = "testdata/shape"
 	known := map[string]bool{}
-	for name, shown := range map[string]any{"bench.json": &bench.Report{}, "chaos.json": &chaos.Report{}, "demo.json": &demo.DemoSummary{}} {
+	for name, shown := range map[string]any{"bench.json": &bench.Report{}, "chaos.json": &chaos.Report{}, "demo.json": &demo.Summary{}} {
 		known[name] = true
 		fillIn(reflect.ValueOf(shown).Elem())
 		raw, err := json.MarshalIndent(shown, "", "  ")

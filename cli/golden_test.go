@@ -29,8 +29,8 @@ type golden struct {
 	before  func()   // makes what those before it are not to see
 }
 
-// goldens run in this order, in one house whose fleet has handled what goldenSeed says.
-func goldens(h *house) []golden {
+// goldens run in this order, in one environment whose fleet has handled what goldenSeed says.
+func goldens(h *environment) []golden {
 	sales := h.file("sales.csv", "id,item,units,amount,at\nS8,85123A,2,12.5,2026-02-10T09:00:00Z\nV9,85123A,1,5,2026-02-10T10:00:00Z\n")
 	mapping := h.file("sales.yaml", goldenMapping)
 	return slices.Concat([]golden{
@@ -85,7 +85,7 @@ var goldenSeed = [][]string{
 
 func TestGoldenOutputOfEveryCommand(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnvironment(t)
 	h.up()
 	for _, line := range goldenSeed {
 		h.ok(line...)
@@ -132,13 +132,14 @@ func TestGoldenOutputOfEveryCommand(t *testing.T) {
 	cli.NoOtherGoldens(t, folder, known)
 }
 
-// noGolden are the commands that are excused, because they take minutes; TestGoldenShapes has the shape of what they show.
+// noGolden are the commands that are excused, because they take minutes; TestGoldenShapes has the shape of what they
+// show.
 var noGolden = map[string]string{
 	"bench": "it measures",
 	"demo":  "it is an `up` of its own",
 }
 
-func (h *house) file(name, content string) string {
+func (h *environment) file(name, content string) string {
 	h.Helper()
 	path := filepath.Join(h.dir, name)
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {

@@ -2,7 +2,7 @@ package cli_test
 
 // masterDataGoldens are those of master data, of a tenant of its own. They run
 // twice each, with -o json and without: the second time nothing changes.
-func masterDataGoldens(h *house) []golden {
+func masterDataGoldens(h *environment) []golden {
 	items := h.file("items.csv", "item_id,Name,UNIT,pack,unitCost\ncup,\"A \"\"cup\"\", tin\",each,6,1.50\noil,Olive oil,l,,\n")
 	locations := h.file("locations.ndjson", `{"locationId":"LON","name":"London","timezone":"Europe/London"}`+"\n")
 	suppliers := h.file("suppliers.csv", "supplierId,leadTimeDays,name\nacme,3,Acme\nslow,30,\n")

@@ -12,16 +12,16 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// desk is a house without a broker: master data needs none.
-func newDesk(t *testing.T) *house {
+// databaseOnly is an environment without a broker: master data needs none.
+func newDatabaseOnly(t *testing.T) *environment {
 	t.Helper()
-	h := &house{T: t, dir: t.TempDir(), database: storetest.URL(t)}
+	h := &environment{T: t, dir: t.TempDir(), database: storetest.URL(t)}
 	h.env = append(cleanEnv(), "COMPOSERP_DATABASE_URL="+h.database)
 	return h
 }
 
 // imported imports a file and gives the counts that it reports.
-func (h *house) imported(args ...string) (rows int, w masterdata.Written) {
+func (h *environment) imported(args ...string) (rows int, w masterdata.Written) {
 	h.Helper()
 	var report struct {
 		Rows int
@@ -37,7 +37,7 @@ func (h *house) imported(args ...string) (rows int, w masterdata.Written) {
 // Nothing of a file is written while a line of it is wrong, and all that is wrong is told at once.
 func TestBadFilesOfMasterData(t *testing.T) {
 	t.Parallel()
-	h := newDesk(t)
+	h := newDatabaseOnly(t)
 	many := "itemId,name\n" + strings.Repeat("cup,a cup\n", 2)
 	for name, c := range map[string]struct{ kind, content, want string }{
 		"number":    {"item", "itemId,pack\ncup,6\npot,six\n", `bad.csv line 3: pack: want a number, got "six"`},
@@ -46,7 +46,7 @@ func TestBadFilesOfMasterData(t *testing.T) {
 		"missing":   {"supplier", "supplierId,name\nacme,Acme\n", "bad.csv line 2: leadTimeDays: missing: a supplier's lead time must be known"},
 		"key":       {"item", "name\na cup\n", "bad.csv line 2: itemId: missing"},
 		"zone":      {"location", "locationId,timezone\nLON,London\n", `bad.csv line 2: timezone: want an IANA name such as Europe/London, got "London"`},
-		"supplier":  {"rule", "itemId,locationId,supplierId\na,LON,\ncup,LON,nobody\n", `bad.csv line 3: supplierId: tenant default has no supplier "nobody"; set the supplier first`},
+		"supplier":  {"rule", "itemId,locationId,supplierId\na,LON,\ncup,LON,unknown\n", `bad.csv line 3: supplierId: tenant default has no supplier "unknown"; set the supplier first`},
 		"two ways":  {"rule", "itemId,locationId,orderUpTo,orderQuantity\ncup,LON,5,5\n", "bad.csv line 2: orderQuantity: want either orderQuantity or orderUpTo, got both"},
 		"all lines": {"item", "itemId,pack\na,x\nb,2\nc,-1\nd,\"1\"\n", "bad.csv line 2: pack: want a number, got \"x\"\n|bad.csv line 4: pack: want more than 0, got -1\ncomposerp: bad.csv: 2 bad lines; nothing was written"},
 		"enough":    {"item", "itemId,pack\n" + strings.Repeat("a,x\n", 30), "composerp: bad.csv: at least 10 bad lines; nothing was written"},
@@ -62,7 +62,7 @@ func TestBadFilesOfMasterData(t *testing.T) {
 		"long id":   {"stock", "itemId,locationId,quantity\n" + strings.Repeat("x", 65) + ",LON,1\n", "bad.csv line 2: itemId: want"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := &house{T: t, dir: t.TempDir(), database: h.database, env: h.env}
+			h := &environment{T: t, dir: t.TempDir(), database: h.database, env: h.env}
 			h.file("bad.csv", c.content)
 			r := h.run(c.kind, "import", "bad.csv")
 			if r.code != 1 || r.out != "" {
@@ -84,7 +84,7 @@ func TestBadFilesOfMasterData(t *testing.T) {
 
 func TestWrongUseOfMasterData(t *testing.T) {
 	t.Parallel()
-	h := newDesk(t)
+	h := newDatabaseOnly(t)
 	for line, want := range map[string]string{
 		"item import":                  "name one file to import: composerp item import FILE",
 		"item import a.csv b.csv":      "name one file to import",
@@ -122,7 +122,7 @@ func TestWrongUseOfMasterData(t *testing.T) {
 // A file of several batches, compressed: new, then unchanged, then what differs; and what list shows, import takes.
 func TestManyRulesAreImported(t *testing.T) {
 	t.Parallel()
-	h := newDesk(t)
+	h := newDatabaseOnly(t)
 	const n = 1201
 	write := func(name string, threshold func(i int) int) {
 		var plain bytes.Buffer
@@ -174,7 +174,7 @@ func TestManyRulesAreImported(t *testing.T) {
 // What has no column stays; an empty value takes it away; set changes what it names.
 func TestMasterDataChangesInParts(t *testing.T) {
 	t.Parallel()
-	h := newDesk(t)
+	h := newDatabaseOnly(t)
 	one := func() masterdata.Item {
 		var items []masterdata.Item
 		if err := json.Unmarshal([]byte(h.ok("item", "list", "-o", "json").out), &items); err != nil || len(items) != 1 {

@@ -5,7 +5,7 @@ import (
 )
 
 // notificationGoldens are those of notifications, of a tenant of its own.
-func notificationGoldens(h *house) []golden {
+func notificationGoldens(h *environment) []golden {
 	storetest.Exec(h, h.database, `INSERT INTO notification (event_id, channel, tenant_id, type, about, summary, occurred_at, delivered, attempts, answer) VALUES
 		('0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2b01', 'log', 't4', 'PURCHASE_ORDER_CREATED', 'order o-1',
 		 'Order PO-2026-000001 to supplier smith for UK-WH: 1 line, total 120.5.', '2026-02-09T12:00:00Z', true, 1, 'nobody to call is configured'),

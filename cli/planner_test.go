@@ -25,10 +25,10 @@ import (
 
 const realTenant = "demo" // the mapping's
 
-// planner furnishes a house for planning the real till's items: a rule for every
+// planner furnishes an environment for planning the real till's items: a rule for every
 // item, half of them fixed and half following the forecast, one supplier, and
 // what was counted before the shop opened, which it adds to what the till must come to.
-func (h *house) planner(sold till, endpoint string) {
+func (h *environment) planner(sold till, endpoint string) {
 	h.Helper()
 	counts := []string{"itemId,locationId,quantity"}
 	items, rules := []string{"itemId,name,unitCost,pack"}, []string{"itemId,locationId,mode,supplierId,reorderPoint,orderUpTo,lowStockThreshold"}
@@ -58,7 +58,7 @@ func (h *house) planner(sold till, endpoint string) {
 	h.ok("stock", "import", "counts.csv", "--tenant", realTenant, "--at", "2010-12-01T06:00:00Z")
 }
 
-func (h *house) write(name string, lines ...string) {
+func (h *environment) write(name string, lines ...string) {
 	h.Helper()
 	if err := os.WriteFile(filepath.Join(h.dir, name), []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 		h.Fatal(err)
@@ -171,7 +171,7 @@ func (s *smith) shipped() map[string]int64 {
 // stock is exact, no need has two orders, and each approved order is with the supplier once.
 func TestThePlannersFleetThroughKills(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnvironment(t)
 	sold := realTill(t, h.dir, realRowsWanted())
 	db := storetest.Open(t, h.database, 3)
 	supplier := newSmith(t, db)
@@ -203,7 +203,7 @@ func TestThePlannersFleetThroughKills(t *testing.T) {
 // checkPurchasing holds the orders against each other at every thousandth event
 // of the log until it is stopped, which gives how often that was. On the whole
 // file, where one look takes as long as a thousand events, it looks a tenth of the time.
-func (h *house) checkPurchasing(db *store.DB) (stop func() int) {
+func (h *environment) checkPurchasing(db *store.DB) (stop func() int) {
 	ctx, cancel := context.WithCancel(h.Context())
 	done := make(chan int)
 	go func() {
@@ -239,7 +239,7 @@ func (h *house) checkPurchasing(db *store.DB) (stop func() int) {
 }
 
 // orders expects that what was approved is with the supplier, and nothing else.
-func (h *house) orders(supplier *smith) {
+func (h *environment) orders(supplier *smith) {
 	h.Helper()
 	type count struct{ approved, pending, total, sent int }
 	var c count

@@ -6,7 +6,7 @@ import "strings"
 // policy has approved, one too dear for it, one without a price. The fleet has
 // made them before the first golden runs, which is the audit. Each can be decided
 // about once.
-func orderGoldens(h *house) []golden {
+func orderGoldens(h *environment) []golden {
 	for _, line := range []string{
 		"tenant set --approval-limit 100",
 		"supplier set --supplier smith --name Smith --lead-time-days 4",

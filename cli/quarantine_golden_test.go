@@ -4,8 +4,8 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// quarantineGoldens are those of classes that are set aside. They come last: the doctor warns of them.
-func quarantineGoldens(h *house) []golden {
+// quarantineGoldens are those of classes that are held back. They come last: the doctor warns of them.
+func quarantineGoldens(h *environment) []golden {
 	quarantined := func() {
 		storetest.Exec(h, h.database, `INSERT INTO quarantine (class, consumer, type, version, fingerprint, sample, released_at) VALUES
 			('procurement-0a3f5c1e8f0b', 'procurement', 'PURCHASE_ORDER_APPROVED', '1.0', '0011223344556677',

@@ -9,7 +9,7 @@ import (
 
 func TestQuarantineIsListedWarnedOfAndReleased(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnvironment(t)
 	if r := h.ok("quarantine", "list"); strings.Count(r.out, "\n") != 1 {
 		t.Errorf("want nothing but the heading, got %s", r.out)
 	}
@@ -20,9 +20,9 @@ func TestQuarantineIsListedWarnedOfAndReleased(t *testing.T) {
 	x.has(t, "quarantine", "warning", "SALE_COMPLETED 1.0 fails in ledger since", "composerp quarantine release ledger-1")
 	x.has(t, "dependencies", "warning", "https://potter.example is away since", "by itself")
 	x.has(t, "dependencies", "warning", "503 Service Unavailable; it is called again from", "")
-	x.has(t, "dependencies", "warning", "connection refused; the next message for it calls", "")
+	x.has(t, "dependencies", "warning", "connection refused; the next message for it makes a call", "")
 	if r := h.ok("quarantine", "release", "ledger-1"); !strings.Contains(r.errors, "composerp dlq redrive --quarantine ledger-1") {
-		t.Errorf("want it said how to put back what was set aside, got %s", r.errors)
+		t.Errorf("want the command that redrives what was held back, got %s", r.errors)
 	}
 	h.doctor(2).has(t, "quarantine", "ok", "no class", "")
 	for class, want := range map[string]string{"ledger-1": "it was released before", "ledger-2": "not found"} {

@@ -20,7 +20,7 @@ import (
 
 const mapping = "../deploy/demo/online-retail.yaml"
 
-// A few thousand real rows, by each road and by both at once, with the fleet
+// A few thousand real rows, by each path (import and AMQP) and by both at once, with the fleet
 // killed on the way. With COMPOSERP_REAL_ROWS=0 it is the whole file.
 func realRowsWanted() int {
 	if os.Getenv("COMPOSERP_REAL_ROWS") == "0" {
@@ -34,7 +34,7 @@ type importReport struct {
 	Rejected                   map[string]int64
 }
 
-func (h *house) importFile(path string) importReport {
+func (h *environment) importFile(path string) importReport {
 	h.Helper()
 	m, err := filepath.Abs(mapping)
 	if err != nil {
@@ -49,7 +49,7 @@ func (h *house) importFile(path string) importReport {
 }
 
 // proven audits and expects the proof.
-func (h *house) proven() {
+func (h *environment) proven() {
 	h.Helper()
 	r := h.run("audit", "--wait", "20m") // the whole file may take so long; the audit ends as soon as the fleet is quiet
 	if r.code != 0 {
@@ -58,7 +58,7 @@ func (h *house) proven() {
 }
 
 // sells checks the stock of every item against the till's own arithmetic.
-func (h *house) sells(sold till) {
+func (h *environment) sells(sold till) {
 	h.Helper()
 	var rows []struct {
 		TenantID, ItemID, LocationID string
@@ -91,12 +91,12 @@ func (h *house) sells(sold till) {
 
 func TestRealSalesThroughTheLog(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnvironment(t)
 	sold := realTill(t, h.dir, realRowsWanted())
 	f := h.up()
 	report := h.importFile(sold.path)
 	if report.Rows != int64(sold.rows) || report.Admitted != int64(sold.rows-sold.rejected) || report.Rejected["not_stocked"] != int64(sold.rejected) {
-		t.Errorf("the import reports %+v, want %d rows of which %d rejected", report, sold.rows, sold.rejected)
+		t.Errorf("the import reports %+v, want %d rows, %d of them rejected", report, sold.rows, sold.rejected)
 	}
 	h.proven()
 	h.sells(sold)
@@ -110,22 +110,22 @@ func TestRealSalesThroughTheLog(t *testing.T) {
 
 func TestRealSalesStraightOverAMQP(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnvironment(t)
 	sold := realTill(t, h.dir, realRowsWanted())
 	h.up()
-	h.outsider(t.Context(), sold)
+	h.external(t.Context(), sold)
 	h.proven()
 	h.sells(sold)
 }
 
-// Both roads at once, and the fleet killed with SIGKILL three times meanwhile.
+// Both paths at once, and the fleet killed with SIGKILL three times meanwhile.
 func TestBothRoadsAtOnceThroughKills(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnvironment(t)
 	sold := realTill(t, h.dir, realRowsWanted())
 	f := h.up()
 	outside := make(chan struct{})
-	go func() { defer close(outside); h.outsider(t.Context(), sold) }()
+	go func() { defer close(outside); h.external(t.Context(), sold) }()
 	imported := make(chan struct{})
 	go func() { defer close(imported); h.importFile(sold.path) }()
 	for kill := range 3 {
@@ -144,15 +144,15 @@ func TestBothRoadsAtOnceThroughKills(t *testing.T) {
 	h.sells(sold)
 }
 
-// until waits for a condition.
-func (h *house) until(what string, holds func() bool) {
+// until polls for a condition.
+func (h *environment) until(what string, holds func() bool) {
 	h.Helper()
 	localtest.Eventually(h, 2*time.Minute, what, holds)
 }
 
-// outsider is a till of its own: it publishes the file's events straight to the
+// external is an external publisher: it publishes the file's events straight to the
 // exchange, and waits for the broker's confirms.
-func (h *house) outsider(ctx context.Context, sold till) {
+func (h *environment) external(ctx context.Context, sold till) {
 	m, err := filepath.Abs(mapping)
 	if err != nil {
 		h.Error(err)
@@ -169,7 +169,7 @@ func (h *house) outsider(ctx context.Context, sold till) {
 }
 
 // say publishes events, a line each, and waits until the broker has them.
-func (h *house) say(ctx context.Context, events string) error {
+func (h *environment) say(ctx context.Context, events string) error {
 	session, err := rabbitmq.Open(ctx, h.broker)
 	if err != nil {
 		return err

@@ -14,7 +14,7 @@ type countedFile struct {
 	At                           string
 }
 
-func (h *house) counted(args ...string) countedFile {
+func (h *environment) counted(args ...string) countedFile {
 	h.Helper()
 	var report countedFile
 	r := h.ok(append([]string{"stock", "import", "-o", "json"}, args...)...)
@@ -28,7 +28,7 @@ func (h *house) counted(args ...string) countedFile {
 // however often the file is imported.
 func TestAnOpeningCountIsImported(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnvironment(t)
 	f := h.up()
 	const n = 600
 	var content strings.Builder
@@ -74,7 +74,7 @@ func TestAnOpeningCountIsImported(t *testing.T) {
 // An import that was interrupted behind its first batch goes on at the time it began with.
 func TestAnInterruptedCountHasOneTime(t *testing.T) {
 	t.Parallel()
-	h := newDesk(t)
+	h := newDatabaseOnly(t)
 	var content strings.Builder
 	content.WriteString("itemId,locationId,quantity\n")
 	for i := range 700 {

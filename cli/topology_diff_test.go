@@ -14,7 +14,7 @@ import (
 func TestTopologyIsExportedAndHeldAgainstTheBroker(t *testing.T) {
 	t.Parallel()
 	broker := rabbitmqtest.Vhost(t)
-	h := &house{T: t, dir: t.TempDir(), env: append(cleanEnv(), "COMPOSERP_AMQP_URL="+broker.URLs[0], "COMPOSERP_MANAGEMENT_URL="+rabbitmqtest.ManagementURL(t))}
+	h := &environment{T: t, dir: t.TempDir(), env: append(cleanEnv(), "COMPOSERP_AMQP_URL="+broker.URLs[0], "COMPOSERP_MANAGEMENT_URL="+rabbitmqtest.ManagementURL(t))}
 	if r := h.run("topology", "diff"); r.code != 2 || !strings.Contains(r.out, "composerp.ledger.retry.15m") || !strings.Contains(r.out, "missing") {
 		t.Errorf("of an empty virtual host: exit %d\n%s%s", r.code, r.out, r.errors)
 	}
@@ -32,14 +32,14 @@ func TestTopologyIsExportedAndHeldAgainstTheBroker(t *testing.T) {
 	}
 	h.ok("topology", "apply")
 
-	// What an older fleet has left is taken away, and nothing else: not from an outsider's queue, and not what is needed.
+	// Bindings of an older fleet are removed, and nothing else: no external queue's and none that is needed.
 	if r := h.ok("topology", "unbind"); !strings.Contains(r.errors, "bound for nothing that it does not need") {
 		t.Errorf("with nothing to take away it says %s%s", r.out, r.errors)
 	}
 	for queue, key := range map[string]string{"theirs": "#", "composerp.intake": "integration.sale_completed", "composerp.analytics": "inventory.updated"} {
 		rabbitmqtest.Bind(t, broker, topology.BindingSpec{Exchange: topology.Events, Queue: queue, RoutingKey: key})
 	}
-	if r := h.ok("topology", "unbind", "--dry-run"); strings.Count(r.out, "composerp.events") != 2 || !strings.Contains(r.errors, "2 bindings would be taken away") {
+	if r := h.ok("topology", "unbind", "--dry-run"); strings.Count(r.out, "composerp.events") != 2 || !strings.Contains(r.errors, "2 bindings would be removed") {
 		t.Errorf("the dry run says\n%s%s", r.out, r.errors)
 	}
 	h.ok("topology", "unbind")

@@ -16,7 +16,7 @@ import (
 // returns when the fleet is ready, prints what clients need, and leaves a fleet that `down` stops.
 func TestUpDetached(t *testing.T) {
 	t.Parallel()
-	h := &house{T: t, dir: t.TempDir(), env: append(cleanEnv(), "COMPOSERP_METRICS_ADDR=127.0.0.1:0")}
+	h := &environment{T: t, dir: t.TempDir(), env: append(cleanEnv(), "COMPOSERP_METRICS_ADDR=127.0.0.1:0")}
 	path, err := program()
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +60,7 @@ func TestUpDetached(t *testing.T) {
 // The passwords of servers that others run are not printed: the output of a service is in its journal.
 func TestUpPrintsNoPasswordOfGivenServers(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnvironment(t)
 	f := h.up()
 	said := f.log.String()
 	if !strings.Contains(said, "\n  AMQP ") || !strings.Contains(said, "\n  database ") || strings.Contains(said, "password") {

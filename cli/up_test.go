@@ -14,7 +14,7 @@ import (
 // Without servers in the environment `up` has its own, and every other command finds them by itself.
 func TestUpWithServersOfItsOwn(t *testing.T) {
 	t.Parallel()
-	h := &house{T: t, dir: t.TempDir(), env: append(cleanEnv(), "COMPOSERP_METRICS_ADDR=127.0.0.1:0")}
+	h := &environment{T: t, dir: t.TempDir(), env: append(cleanEnv(), "COMPOSERP_METRICS_ADDR=127.0.0.1:0")}
 	t.Cleanup(func() { _ = local.Remove(context.Background(), filepath.Join(h.dir, ".composerp")) })
 	f := h.up()
 	for _, want := range []string{"management UI  http://127.0.0.1:", "metrics        http://127.0.0.1:"} {

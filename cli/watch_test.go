@@ -22,26 +22,26 @@ import (
 )
 
 // whole waits until the broker holds what the fleet needs, and nothing that was lost is still to be published again.
-func (h *house) whole(f *fleet) {
+func (h *environment) whole(f *fleet) {
 	h.Helper()
 	h.Cleanup(func() {
 		if h.Failed() {
 			h.Logf("the fleet has said:\n%s", f.log)
 		}
 	})
-	h.until("the topology is whole and nothing is owed", func() bool {
+	h.until("the topology is whole and nothing is pending", func() bool {
 		return storetest.Value[int](h, h.database, `SELECT count(*) FROM gap`) == 0 && h.run("topology", "diff").code == 0
 	})
 	if !strings.Contains(f.log.String(), "missing topology declared") {
-		h.Errorf("the watchdog has not said what it mended:\n%s", f.log)
+		h.Errorf("the watchdog has not said what it repaired:\n%s", f.log)
 	}
 }
 
-// A queue, a binding and then the exchange itself are taken away under load. The watchdog puts them back, and what should
-// have gone there comes again.
+// A queue, a binding and then the exchange itself are taken away under load. The watchdog puts them back, and what
+// should have gone there comes again.
 func TestTheTopologyIsTakenApartUnderLoad(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnvironment(t)
 	sold := madeTill(t, h.dir, 2000)
 	f := h.up()
 	imported, outside := make(chan struct{}), make(chan struct{})
@@ -68,7 +68,7 @@ func TestTheTopologyIsTakenApartUnderLoad(t *testing.T) {
 }
 
 // events are what a till says, as messages.
-func (h *house) events(sold till) []rabbitmq.Message {
+func (h *environment) events(sold till) []rabbitmq.Message {
 	h.Helper()
 	mapped, err := filepath.Abs(mapping)
 	if err != nil {
@@ -87,7 +87,7 @@ func (h *house) events(sold till) []rabbitmq.Message {
 
 // insist publishes straight to the exchange, as a till of its own: what the broker has not confirmed it sends again, on
 // a new session.
-func (h *house) insist(messages []rabbitmq.Message) {
+func (h *environment) insist(messages []rabbitmq.Message) {
 	err := rabbitmq.KeepConnected(h.Context(), h.broker, func(ctx context.Context, session *rabbitmq.Session) error {
 		publisher, err := session.Publisher(64)
 		if err != nil {
@@ -123,15 +123,15 @@ type republished struct {
 	Rerouted int
 }
 
-// owed is what the consumers owe together, and what was published again of it.
-func (r republished) owed() (owed, published int) {
+// totals are the pending deliveries of all consumers, and how many of them were published again.
+func (r republished) totals() (pending, published int) {
 	for _, c := range r.Consumers {
-		owed, published = owed+c.Owed, published+c.Published
+		pending, published = pending+c.Owed, published+c.Published
 	}
-	return owed, published
+	return pending, published
 }
 
-func (h *house) republish(args ...string) republished {
+func (h *environment) republish(args ...string) republished {
 	h.Helper()
 	var report republished
 	r := h.ok(append([]string{"republish", "-o", "json"}, args...)...)
@@ -144,7 +144,7 @@ func (h *house) republish(args ...string) republished {
 // The broker comes back without its queues' data. The audit finds what is lost, and a command publishes it again.
 func TestTheBrokersDataIsGone(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newEnvironment(t)
 	sold := madeTill(t, h.dir, 600)
 	h.up().stop(t) // everybody subscribes
 	relay := h.part("metrics at ", "relay")
@@ -167,9 +167,9 @@ SELECT gen_random_uuid(), 'ledger', event_id, event_id::text, type, '', 'no', 1,
 	if r := h.run("audit"); r.code != 2 || !strings.Contains(r.out, "neither handled nor dead") || !strings.Contains(r.out, "-> composerp republish") {
 		t.Fatalf("the audit exits with %d:\n%s%s", r.code, r.out, r.errors)
 	}
-	owed, published := h.republish("--dry-run", "--now").owed()
-	if want := sold.rows - sold.rejected; owed < want || published != 0 {
-		t.Errorf("a dry run finds %d owed and publishes %d, want %d and more, and none", owed, published, want)
+	pending, published := h.republish("--dry-run", "--now").totals()
+	if want := sold.rows - sold.rejected; pending < want || published != 0 {
+		t.Errorf("a dry run finds %d pending and publishes %d, want %d and more, and none", pending, published, want)
 	}
 	if report := h.republish("--consumer", "ledger", "--since", "2h"); len(report.Consumers) != 1 || report.Consumers[0].Published != sold.rows-sold.rejected {
 		t.Errorf("for the ledger %+v is published again", report)
@@ -177,23 +177,23 @@ SELECT gen_random_uuid(), 'ledger', event_id, event_id::text, type, '', 'no', 1,
 	if r := h.run("republish", "--wait", "1ms"); r.code != 2 || !strings.Contains(r.errors, "composerp.ledger") || !strings.Contains(r.errors, "--now") {
 		t.Errorf("with messages in a queue: exit %d, %s%s", r.code, r.out, r.errors)
 	}
-	if again, published := h.republish("--now").owed(); again != owed || published != owed {
-		t.Errorf("%d are owed and %d published again, want %d", again, published, owed)
+	if again, published := h.republish("--now").totals(); again != pending || published != pending {
+		t.Errorf("%d are pending and %d published again, want %d", again, published, pending)
 	}
 	f := h.up()
 	h.proven()
 	if n := storetest.Value[int](t, h.database, `WITH gone AS (DELETE FROM dead_letter WHERE missed_at IS NOT NULL RETURNING id) SELECT count(*) FROM gone`); n != 1 {
-		t.Errorf("the journal has missed %d letters, want the one", n)
+		t.Errorf("the dead-letter log has %d lost letters, want one", n)
 	}
 	h.sells(sold)
-	if owed, _ := h.republish("--dry-run", "--now").owed(); owed != 0 {
-		t.Errorf("%d are still owed", owed)
+	if pending, _ := h.republish("--dry-run", "--now").totals(); pending != 0 {
+		t.Errorf("%d are still pending", pending)
 	}
 	f.stop(t)
 }
 
-// Alarms of the broker's memory and disk: publishers wait, consumers go on, the watchdog says it, a fleet that is told to
-// stop ends, and one that starts comes up. When the alarm is over everything arrives.
+// Alarms of the broker's memory and disk: publishers wait, consumers go on, the watchdog says it, a fleet that is told
+// to stop ends, and one that starts comes up. When the alarm is over everything arrives.
 func TestAlarmsOfTheBroker(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -211,7 +211,7 @@ func TestAlarmsOfTheBroker(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = servers.Discard(context.Background()) })
-	h := &house{T: t, dir: t.TempDir(), database: storetest.URL(t), broker: rabbitmq.Config{URLs: []string{servers.AMQPURL}, Name: "test"}}
+	h := &environment{T: t, dir: t.TempDir(), database: storetest.URL(t), broker: rabbitmq.Config{URLs: []string{servers.AMQPURL}, Name: "test"}}
 	h.env = append(cleanEnv(), "COMPOSERP_DATABASE_URL="+h.database, "COMPOSERP_AMQP_URL="+servers.AMQPURL,
 		"COMPOSERP_MANAGEMENT_URL="+servers.ManagementURL, "COMPOSERP_METRICS_ADDR=127.0.0.1:0")
 	control := func(args ...string) {
@@ -231,7 +231,8 @@ func TestAlarmsOfTheBroker(t *testing.T) {
 	control("set_vm_memory_high_watermark", "0.4")
 	h.until("the watchdog says that it is over", func() bool { return f.says("problem resolved", "kind=alarm") })
 
-	// Messages that nobody can read end among the dead letters, where nobody can publish now: they are in hand when the fleet is to stop.
+	// Unreadable messages become dead letters, and publishing is impossible now: they are unacknowledged when the fleet
+	// stops.
 	f.stop(t)
 	h.nonsense("composerp.ledger", 20)
 	control("set_disk_free_limit", "1000GB")
@@ -247,13 +248,14 @@ func TestAlarmsOfTheBroker(t *testing.T) {
 	h.proven()
 	h.stands(sold)
 	if n := storetest.Value[int](t, h.database, `SELECT count(DISTINCT message_id) FROM dead_letter`); n != 20 {
-		t.Errorf("%d dead letters, want the 20 that nobody can read", n)
+		t.Errorf("%d dead letters, want the 20 that are unreadable", n)
 	}
 	f.stop(t)
 }
 
-// alarmed waits until the watchdog has told of an alarm, the queues are drained all the same, and what is said stays in the log.
-func (h *house) alarmed(f *fleet, of string) {
+// alarmed waits until the watchdog has told of an alarm, the queues are drained all the same, and what is said stays in
+// the log.
+func (h *environment) alarmed(f *fleet, of string) {
 	h.Helper()
 	h.until("the watchdog tells of the alarm", func() bool { return f.says("problem found", "kind=alarm", of) })
 	h.ok("publish", "SALE_COMPLETED", "--tenant", "demo", "--data",
@@ -292,7 +294,7 @@ func (f *fleet) says(texts ...string) bool {
 }
 
 // nonsense sends messages that no worker can read to one queue.
-func (h *house) nonsense(queue string, n int) {
+func (h *environment) nonsense(queue string, n int) {
 	h.Helper()
 	session, err := rabbitmq.Open(h.Context(), h.broker)
 	if err != nil {
@@ -312,7 +314,7 @@ func (h *house) nonsense(queue string, n int) {
 }
 
 // stands holds the stock of every item against the till's own arithmetic.
-func (h *house) stands(sold till) {
+func (h *environment) stands(sold till) {
 	h.Helper()
 	for item, want := range sold.units {
 		if got := storetest.Value[int64](h, h.database, `SELECT on_hand::bigint FROM position WHERE item_id = $1 AND location_id = 'UK-WH'`, item); got != want {
@@ -321,7 +323,7 @@ func (h *house) stands(sold till) {
 	}
 }
 
-// madeTill writes a till's file of so many rows.
+// madeTill writes a till's file with that number of rows.
 func madeTill(t *testing.T, dir string, rows int) till {
 	t.Helper()
 	made := till{path: filepath.Join(dir, "sales.csv"), rows: rows, units: map[string]int64{}}

@@ -1,3 +1,4 @@
+// Package broker has the commands that inspect and change the topology at the broker.
 package broker
 
 import (
@@ -14,14 +15,15 @@ import (
 	"github.com/composerp/composerp/workers"
 )
 
+// Command is the command `topology`.
 func Command() *cli.Command {
 	return &cli.Command{
 		Name:  "topology",
 		Usage: "the exchanges, queues and bindings that the fleet needs",
 		Subcommands: []*cli.Command{
-			{Name: "show", Usage: "print them", Flags: []cli.Flag{terminal.OutputFlag()}, Action: topologyShow},
+			{Name: "show", Usage: "print exchanges, queues and bindings", Flags: []cli.Flag{terminal.OutputFlag()}, Action: topologyShow},
 			{
-				Name: "apply", Usage: "declare them at the broker; what is there already stays",
+				Name: "apply", Usage: "declare them at the broker; existing ones stay",
 				Flags: append(settings.BrokerFlags(), settings.DirFlag(), settings.LogFlag("warn")), Action: topologyApply,
 			},
 			topologyDiffCommand(), topologyUnbindCommand(), topologyExportCommand(),
@@ -55,7 +57,7 @@ func topologyShow(cctx *cli.Context) error {
 	})
 }
 
-// bound are the exchanges that something is bound to, each with what a message must have: one line at least.
+// bound gives a line for each exchange that the target is bound to, with its keys; one line at least.
 func bound(t topology.Topology, its func(topology.BindingSpec) bool) []string {
 	var to []string
 	for _, b := range t.Bindings {
@@ -70,7 +72,7 @@ func bound(t topology.Topology, its func(topology.BindingSpec) bool) []string {
 	return to
 }
 
-// arguments are a table of AMQP on one line.
+// arguments formats an AMQP table on one line.
 func arguments(table map[string]any) string {
 	if len(table) == 0 {
 		return ""

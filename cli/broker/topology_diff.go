@@ -17,11 +17,11 @@ import (
 
 func topologyDiffCommand() *cli.Command {
 	return &cli.Command{
-		Name: "diff", Usage: "hold the broker against what the fleet needs",
-		Description: "Asks the management API for everything called composerp.* in the virtual host. Missing things are declared by\n" +
-			"`composerp topology apply`. A mismatch can not be changed in place: empty and delete the queue or exchange, then\n" +
-			"apply. What is extra does no harm until messages gather in it; nobody deletes it but you, and `composerp topology\n" +
-			"unbind` takes extra bindings of the fleet's own queues away. Exits 2 when anything differs.",
+		Name: "diff", Usage: "compare the broker with what the fleet needs",
+		Description: "Reads everything named composerp.* in the virtual host from the management API. Missing: `composerp topology apply`\n" +
+			"declares it. Mismatch: it cannot be changed in place; empty and delete the queue or exchange, then apply. Extra: it\n" +
+			"does no harm until messages gather in it; `composerp topology unbind` removes extra bindings of the fleet's queues,\n" +
+			"other objects only you delete. Exits 2 when anything differs.",
 		Flags: append(append([]cli.Flag{terminal.OutputFlag()}, settings.BrokerFlags()...), settings.DirFlag()), Action: topologyDiff,
 	}
 }
@@ -42,10 +42,10 @@ func topologyDiff(cctx *cli.Context) error {
 		}
 	})
 	if err != nil || len(found) == 0 {
-		terminal.Say(cctx, "the virtual host %s holds what the fleet needs, and nothing else of ours", vhost)
+		terminal.Say(cctx, "the virtual host %s has what the fleet needs, and nothing else named composerp.*", vhost)
 		return err
 	}
-	terminal.Say(cctx, "%d differences; `composerp topology diff --help` says what to do about them", len(found))
+	terminal.Say(cctx, "%d differences; `composerp topology diff --help` explains what to do", len(found))
 	return exit.Findings{What: "the broker differs"}
 }
 
@@ -88,8 +88,8 @@ func topologyExportCommand() *cli.Command {
 	return &cli.Command{
 		Name: "export", Usage: "print them as definitions.json, for RabbitMQ's own import",
 		Description: "For `rabbitmqctl import_definitions FILE`, the management UI, or a broker that loads definitions at its start. The\n" +
-			"virtual host comes with it, users and their permissions do not.",
-		Flags: append([]cli.Flag{&cli.StringFlag{Name: flagVhost, Usage: "the virtual host to make; that of the broker's URL when left out, or composerp when none is known"}},
+			"file has the virtual host, but no users and permissions.",
+		Flags: append([]cli.Flag{&cli.StringFlag{Name: flagVhost, Usage: "virtual host to create; default that of the broker's URL, else composerp"}},
 			append(settings.BrokerFlags(), settings.DirFlag())...),
 		Action: topologyExport,
 	}

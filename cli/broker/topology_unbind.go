@@ -14,10 +14,10 @@ import (
 
 func topologyUnbindCommand() *cli.Command {
 	return &cli.Command{
-		Name: "unbind", Usage: "take away bindings of the fleet's queues that it no longer needs",
-		Description: "After an upgrade, once no older fleet runs: by such a binding a worker is sent what it has no use for, which costs time\n" +
-			"and nothing else. Queues, exchanges and other people's bindings stay. `composerp topology diff` shows them as extra.",
-		Flags:  append(append([]cli.Flag{terminal.OutputFlag(), &cli.BoolFlag{Name: "dry-run", Usage: "say which, and leave them"}}, settings.BrokerFlags()...), settings.DirFlag()),
+		Name: "unbind", Usage: "remove bindings of the fleet's queues that it no longer needs",
+		Description: "For after an upgrade, once no older fleet runs: such a binding sends a worker events that it ignores, which costs only\n" +
+			"time. Queues, exchanges and bindings of others stay. `composerp topology diff` shows these bindings as extra.",
+		Flags:  append(append([]cli.Flag{terminal.OutputFlag(), &cli.BoolFlag{Name: "dry-run", Usage: "only list them"}}, settings.BrokerFlags()...), settings.DirFlag()),
 		Action: topologyUnbind,
 	}
 }
@@ -50,11 +50,11 @@ func topologyUnbind(cctx *cli.Context) error {
 	case err != nil:
 		return err
 	case len(surplus) == 0:
-		terminal.Say(cctx, "the fleet's queues are bound for nothing that it does not need")
+		terminal.Say(cctx, "the fleet's queues have no binding that it does not need")
 	case cctx.Bool("dry-run"):
-		terminal.Say(cctx, "%s would be taken away", terminal.Plural(len(surplus), "binding"))
+		terminal.Say(cctx, "%s would be removed", terminal.Plural(len(surplus), "binding"))
 	default:
-		terminal.Say(cctx, "%s taken away", terminal.Plural(len(surplus), "binding"))
+		terminal.Say(cctx, "%s removed", terminal.Plural(len(surplus), "binding"))
 	}
 	return nil
 }

@@ -19,12 +19,12 @@ import (
 
 func dlqDiscardCommand() *cli.Command {
 	return &cli.Command{
-		Name: "discard", Usage: "take letters away for good, after exporting them to a file",
-		Description: "Without --confirm it tells how many it would be. The file gets a line for each letter, with headers and body, and is\n" +
-			"on disk before the letter leaves the queue.",
+		Name: "discard", Usage: "export dead letters to a file and delete them",
+		Description: "Without --confirm it only counts the letters. The file gets a line for each letter, with headers and body, and is\n" +
+			"synced to disk before the letter is deleted.",
 		Flags: settings.ConnectionFlags(letterFlags(
-			&cli.StringFlag{Name: "confirm", Usage: "the name of the queue that letters are taken from: composerp.ledger.dead"},
-			&cli.StringFlag{Name: "export", Usage: "the file for the export, which may not be there yet; QUEUE-TIME.ndjson when left out"},
+			&cli.StringFlag{Name: "confirm", Usage: "name of the dead-letter queue, such as composerp.ledger.dead"},
+			&cli.StringFlag{Name: "export", Usage: "a new file for the export; default QUEUE-TIME.ndjson"},
 		)...),
 		Action: dlqDiscard,
 	}
@@ -42,7 +42,7 @@ func dlqDiscard(cctx *cli.Context) error {
 		return err
 	}
 	if len(of.Consumers) != 1 {
-		return exit.Usage("--queue: name the one worker whose letters to take away; composerp dlq list shows where some are")
+		return exit.Usage("--queue: name one worker; composerp dlq list shows the queues with dead letters")
 	}
 	queue := topology.DeadQueueName(of.Consumers[0])
 	c, err := openLetters(cctx)
@@ -78,15 +78,15 @@ func dlqDiscard(cctx *cli.Context) error {
 		}
 	}
 	if err != nil && cctx.Context.Err() != nil {
-		return errors.New("interrupted; the same command goes on with the rest, into another file")
+		return errors.New("interrupted; the same command resumes, into another file")
 	}
 	return err
 }
 
-// unconfirmed tells what it would be, and what to type.
+// unconfirmed reports how many letters would be discarded, and the flag that does it.
 func unconfirmed(cctx *cli.Context, c deadletters.Config, of failures.LetterFilter, limit int, queue string) error {
 	if typed := cctx.String("confirm"); typed != "" {
-		return exit.Usage("--confirm=%s is not the queue that letters would be taken from, which is %s", typed, queue)
+		return exit.Usage("--confirm=%s is not the dead-letter queue, which is %s", typed, queue)
 	}
 	known, err := failures.LettersByConsumer(cctx.Context, c.DB, of)
 	if err != nil {
@@ -99,10 +99,10 @@ func unconfirmed(cctx *cli.Context, c deadletters.Config, of failures.LetterFilt
 	if limit > 0 {
 		n = min(n, limit)
 	}
-	return exit.Usage("%s of %s would be exported and taken away; add --confirm=%s to do it", terminal.Plural(n, "letter"), queue, queue)
+	return exit.Usage("%s of %s would be exported and deleted; add --confirm=%s to do it", terminal.Plural(n, "letter"), queue, queue)
 }
 
-// exportFile makes the file of an export. One that is there is never written over.
+// exportFile creates the file of an export. It never overwrites one.
 func exportFile(path, queue string) (*os.File, error) {
 	if path == "" {
 		path = queue + "-" + time.Now().UTC().Format("20060102T150405Z") + ".ndjson"

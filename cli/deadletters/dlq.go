@@ -1,3 +1,4 @@
+// Package deadletters has the commands dlq and quarantine.
 package deadletters
 
 import (
@@ -16,28 +17,29 @@ import (
 	"github.com/composerp/composerp/workers/worker"
 )
 
+// Command is the command `dlq`.
 func Command() *cli.Command {
 	return &cli.Command{
 		Name:  "dlq",
-		Usage: "dead letters: messages that no try could handle",
+		Usage: "dead letters: messages that failed every attempt",
 		Subcommands: []*cli.Command{
 			{
-				Name: "list", Usage: "what lies in the queues of dead letters, by queue, type and kind of error",
-				Description: "IN QUEUE is the broker's count, the rest is told by the journal: looking touches no queue. KIND is the same for\n" +
-					"errors that differ in numbers, ids and quoted texts alone, and may be given to --error.",
+				Name: "list", Usage: "list dead letters by queue, type and kind of error",
+				Description: "IN QUEUE is the broker's count; the rest comes from the dead-letter log, so that no queue is read. KIND is the same\n" +
+					"for errors that differ only in numbers, ids and quoted texts; --error takes it.",
 				Flags: settings.ConnectionFlags(letterFlags(
-					&cli.BoolFlag{Name: "each", Usage: "each letter by itself, the oldest first"},
+					&cli.BoolFlag{Name: "each", Usage: "list single letters, the oldest first"},
 					allFlag(),
 				)...),
 				Action: dlqList,
 			},
 			{
-				Name: "show", Usage: "one letter: why it died, what became of it, what it says", ArgsUsage: "ID...",
-				Description: "ID is the letter's, or its event's: an event may have died of several workers, and several times.",
+				Name: "show", Usage: "show a letter: error, disposition, headers and body", ArgsUsage: "ID...",
+				Description: "ID is the letter's or its event's. An event may have several dead letters: one for each worker and each redrive.",
 				Flags:       []cli.Flag{queueFlag(), terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag()}, Action: dlqShow,
 			},
 			{
-				Name: "export", Usage: "write letters to stdout, a JSON object a line, with headers and body",
+				Name: "export", Usage: "write dead letters to stdout, one JSON object a line, with headers and body",
 				Flags: append(chooseFlags(allFlag()), settings.DatabaseFlag(), settings.DirFlag()), Action: dlqExport,
 			},
 			dlqRedriveCommand(), dlqDiscardCommand(),
@@ -46,26 +48,26 @@ func Command() *cli.Command {
 }
 
 func queueFlag() cli.Flag {
-	return &cli.StringSliceFlag{Name: "queue", Aliases: []string{"worker"}, Usage: "the dead letters of this worker; may be given more than once"}
+	return &cli.StringSliceFlag{Name: "queue", Aliases: []string{"worker"}, Usage: "dead letters of this worker; may be repeated"}
 }
 
 func allFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "all", Usage: "also those that were redriven, discarded or lost"}
+	return &cli.BoolFlag{Name: "all", Usage: "also letters that were redriven, discarded or lost"}
 }
 
 // chooseFlags are those that choose letters.
 func chooseFlags(more ...cli.Flag) []cli.Flag {
 	return append(more,
 		queueFlag(),
-		&cli.StringFlag{Name: "type", Usage: "of this event type"},
-		&cli.StringFlag{Name: "error", Usage: "with this in their error, or of this kind of error (see list)"},
-		&cli.StringFlag{Name: "tenant", Usage: "of this tenant"},
-		&cli.StringFlag{Name: "aggregate", Usage: "of this aggregate: an order, a sale"},
-		&cli.StringFlag{Name: "quarantine", Usage: "set aside with this class"},
-		&cli.StringFlag{Name: "since", Usage: "that died at this time or later: 2026-02-09T12:00:00Z, 2026-02-09, or 2h for two hours ago"},
-		&cli.StringFlag{Name: "until", Usage: "that died before this time"},
-		&cli.StringSliceFlag{Name: "id", Usage: "this one, by its own id, its event's or its message's; may be given more than once"},
-		&cli.IntFlag{Name: "limit", Usage: "at most so many; 0: all"},
+		&cli.StringFlag{Name: "type", Usage: "of this event type only"},
+		&cli.StringFlag{Name: "error", Usage: "with this text in the error, or of this kind (see list)"},
+		&cli.StringFlag{Name: "tenant", Usage: "of this tenant only"},
+		&cli.StringFlag{Name: "aggregate", Usage: "of this aggregate only, such as an order or a sale"},
+		&cli.StringFlag{Name: "quarantine", Usage: "of this class in quarantine"},
+		&cli.StringFlag{Name: "since", Usage: "dead-lettered at this time or later: 2026-02-09T12:00:00Z, 2026-02-09, or 2h for two hours ago"},
+		&cli.StringFlag{Name: "until", Usage: "dead-lettered before this time"},
+		&cli.StringSliceFlag{Name: "id", Usage: "id of the letter, its event or its message; may be repeated"},
+		&cli.IntFlag{Name: "limit", Usage: "at most this many; 0: all"},
 	)
 }
 
@@ -97,7 +99,7 @@ func letters(cctx *cli.Context) (of failures.LetterFilter, limit int, err error)
 	return of, limit, nil
 }
 
-// workerOf takes a worker's name, its queue's and that of its dead letters for the worker.
+// workerOf gives the worker of a name that is the worker's, its queue's or its dead-letter queue's.
 func workerOf(queue string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(queue, topology.QueueName("")), ".dead")
 }
@@ -118,8 +120,8 @@ func pointOfTime(flag, text string) (time.Time, error) {
 	return time.Time{}, exit.Usage("--%s %q: want 2026-02-09T12:00:00Z, 2026-02-09, or 2h for two hours ago", flag, text)
 }
 
-// openJournal opens the journal of dead letters, and leads to the broker where one is known.
-func openJournal(cctx *cli.Context) (deadletters.Config, error) {
+// openLog opens the dead-letter log, with the broker where one is known.
+func openLog(cctx *cli.Context) (deadletters.Config, error) {
 	db, e, err := settings.OpenSchema(cctx, "dlq", 2)
 	if err != nil {
 		return deadletters.Config{}, err
@@ -139,9 +141,9 @@ func openJournal(cctx *cli.Context) (deadletters.Config, error) {
 	return c, err
 }
 
-// openLetters is openJournal for those that act on the queues.
+// openLetters is openLog for those that act on the queues.
 func openLetters(cctx *cli.Context) (deadletters.Config, error) {
-	c, err := openJournal(cctx)
+	c, err := openLog(cctx)
 	if err == nil && len(c.Broker.URLs) == 0 {
 		c.DB.Close()
 		_, err = settings.BrokerConfig(settings.Endpoints{}, nil) // says what is missing
@@ -166,7 +168,7 @@ func actingWorkers(names []string, fleet []worker.Worker) ([]worker.Worker, erro
 	return found, nil
 }
 
-// deadNames are the workers that have dead letters.
+// DeadNames are the workers that have dead letters.
 func DeadNames() []string {
 	var names []string
 	for _, w := range workers.Fleet(workers.Config{}) {

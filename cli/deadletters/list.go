@@ -43,7 +43,7 @@ func dlqList(cctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	c, err := openJournal(cctx)
+	c, err := openLog(cctx)
 	if err != nil {
 		return err
 	}
@@ -61,8 +61,8 @@ func readLetters(cctx *cli.Context, c deadletters.Config, of failures.LetterFilt
 		names = DeadNames()
 	}
 	list.Queues, err = c.Summaries(cctx.Context, names, of)
-	if errors.Is(err, deadletters.ErrDepths) { // at three in the morning the journal alone is worth something
-		terminal.Say(cctx, "%s; what follows is the journal's", exit.OneLine(err))
+	if errors.Is(err, deadletters.ErrDepths) { // without the broker the dead-letter log alone is useful
+		terminal.Say(cctx, "%s; what follows comes from the dead-letter log", exit.OneLine(err))
 		err = nil
 	}
 	if err != nil {
@@ -112,7 +112,7 @@ func (list letterList) table(w io.Writer, each bool) {
 	}
 }
 
-// ago is a moment that may not be known.
+// ago is a time that may be unknown.
 func ago(t *time.Time) string {
 	if t == nil {
 		return "-"
@@ -120,7 +120,7 @@ func ago(t *time.Time) string {
 	return terminal.Moment(*t)
 }
 
-// firstLine is what of an error has room in a table.
+// firstLine is the first line of an error, cut to the width of a table's cell.
 func firstLine(text string) string {
 	const most = 120
 	line, _, _ := strings.Cut(text, "\n")

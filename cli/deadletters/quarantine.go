@@ -12,24 +12,25 @@ import (
 	"github.com/composerp/composerp/store/failures"
 )
 
+// QuarantineCommand is the command `quarantine`.
 func QuarantineCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "quarantine",
-		Usage: "classes of failing events that are set aside",
-		Description: "When several events of one worker, type and version have failed with one error, those that fail with it go to the\n" +
-			"dead letters at once instead of being tried again and again, until the class is released.",
+		Usage: "classes of failing events that are held back",
+		Description: "When several events of one worker, type and version fail with the same error, further ones that fail with it become\n" +
+			"dead letters at once, without retries, until the class is released.",
 		Subcommands: []*cli.Command{
 			{
-				Name: "list", Usage: "the classes that are set aside",
+				Name: "list", Usage: "list the classes in quarantine",
 				Flags: []cli.Flag{
-					&cli.BoolFlag{Name: "all", Usage: "those that were released in the last 30 days too"},
+					&cli.BoolFlag{Name: "all", Usage: "also those released in the last 30 days"},
 					terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag(),
 				},
 				Action: quarantineList,
 			},
 			{
-				Name: "release", Usage: "let events of a class be tried again", ArgsUsage: "CLASS...",
-				Description: "Counting begins anew. What was set aside stays among the dead letters until somebody puts it back.",
+				Name: "release", Usage: "allow retries for a class again", ArgsUsage: "CLASS...",
+				Description: "Failures are counted from zero again. Letters that were held back stay dead until `composerp dlq redrive` returns them.",
 				Flags:       []cli.Flag{terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag()},
 				Action:      quarantineRelease,
 			},
@@ -68,7 +69,7 @@ func quarantineRelease(cctx *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		terminal.Say(cctx, "%s is released; `composerp dlq redrive --quarantine %s` puts back what was set aside", q.Class, q.Class)
+		terminal.Say(cctx, "%s is released; `composerp dlq redrive --quarantine %s` redrives what was held back", q.Class, q.Class)
 		released = append(released, q)
 	}
 	return showClasses(cctx, released)

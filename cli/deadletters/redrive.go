@@ -19,19 +19,19 @@ import (
 
 func dlqRedriveCommand() *cli.Command {
 	return &cli.Command{
-		Name: "redrive", Usage: "put letters back to their workers, slowly at first",
-		Description: "Each goes back to its one queue with a whole ladder before it, and leaves the dead letters only when the broker has\n" +
-			"it there. It begins with one a second, goes on to 2, 5, 10 ... as long as all is well, and ends by itself when\n" +
-			"too many fail again. What is interrupted goes on with the same command. --dry-run lets today's workers handle\n" +
-			"the letters in transactions that are rolled back, makes no calls, and tells what would pass. An event so old\n" +
-			"that its worker's inbox can not tell any more whether it was handled is refused without --force.\n" +
-			"Exits 2 when something failed again, would fail, or was refused.",
+		Name: "redrive", Usage: "return dead letters to their workers, slowly at first",
+		Description: "Publishes each letter to the queue of its worker, with all its retries, and removes it from the dead letters once the\n" +
+			"broker has confirmed it. The rate starts at one a second and rises to 2, 5, 10 ... while few letters fail. The\n" +
+			"redrive stops when more than --max-failure-rate of them fail again. After an interruption the same command resumes.\n" +
+			"--dry-run handles the letters in transactions that are rolled back, makes no calls, and reports which would pass.\n" +
+			"An event older than its worker's inbox can check for duplicates is refused without --force.\n" +
+			"Exits 2 when a letter failed again, would fail, or was refused.",
 		Flags: settings.ConnectionFlags(letterFlags(
-			&cli.BoolFlag{Name: "all", Usage: "of all workers"},
-			&cli.StringFlag{Name: "rate", Usage: "so many a second from the beginning, or max"},
+			&cli.BoolFlag{Name: "all", Usage: "the dead letters of all workers"},
+			&cli.StringFlag{Name: "rate", Usage: "letters a second, constant; or max"},
 			&cli.IntFlag{Name: "max-failure-rate", Value: deadletters.DefaultStopAt, Usage: "stop when more than this percentage has failed again; 100: never"},
-			&cli.BoolFlag{Name: "dry-run", Usage: "put nothing back, and tell what would become of it"},
-			&cli.BoolFlag{Name: "force", Usage: "put back what may have been handled long ago, too"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "redrive nothing; report what would happen"},
+			&cli.BoolFlag{Name: "force", Usage: "also redrive events that may have been handled long ago"},
 		)...),
 		Action: dlqRedrive,
 	}
@@ -68,16 +68,16 @@ func dlqRedrive(cctx *cli.Context) error {
 	return redrive(cctx, c, r, fleet)
 }
 
-// redriven are the workers whose letters are put back: those named, or all.
+// redriven are the workers whose letters are redriven: those named, or all.
 func redriven(cctx *cli.Context, of failures.LetterFilter, fleet []worker.Worker) ([]worker.Worker, error) {
 	names := of.Consumers
 	switch all := cctx.Bool("all"); {
 	case all && len(names) > 0:
-		return nil, exit.Usage("--all and --queue: say one of the two")
+		return nil, exit.Usage("--all and --queue: give one of the two")
 	case all:
 		names = DeadNames()
 	case len(names) == 0:
-		return nil, exit.Usage("say whose letters: --queue ledger, or --all; composerp dlq list shows where some are")
+		return nil, exit.Usage("name the worker: --queue ledger, or --all; composerp dlq list shows the queues with dead letters")
 	}
 	return actingWorkers(names, fleet)
 }
@@ -95,7 +95,7 @@ func pace(rate string) (deadletters.Pace, error) {
 	}
 }
 
-// redrive puts back queue after queue. One that stops stops all: what is wrong may be wrong for all of them.
+// redrive redrives one queue after the other. When one stops, all stop: the cause may be the same for all.
 func redrive(cctx *cli.Context, c deadletters.Config, r deadletters.Redrive, fleet []worker.Worker) error {
 	reports := []deadletters.RedriveReport{}
 	bars := newWalking(cctx)
@@ -125,7 +125,7 @@ func redrive(cctx *cli.Context, c deadletters.Config, r deadletters.Redrive, fle
 	}
 	switch {
 	case err != nil && cctx.Context.Err() != nil:
-		return errors.New("interrupted; the same command goes on with the rest")
+		return errors.New("interrupted; the same command resumes")
 	case err != nil:
 		return err
 	case found:
@@ -135,7 +135,7 @@ func redrive(cctx *cli.Context, c deadletters.Config, r deadletters.Redrive, fle
 }
 
 func showRedrives(cctx *cli.Context, w io.Writer, reports []deadletters.RedriveReport) {
-	terminal.Row(w, "QUEUE", "LOOKED AT", "PUT BACK", "HANDLED", "FAILED AGAIN", "NOT HEARD OF", "REFUSED")
+	terminal.Row(w, "QUEUE", "READ", "REDRIVEN", "HANDLED", "FAILED AGAIN", "UNKNOWN", "REFUSED")
 	for _, r := range reports {
 		terminal.Row(w, r.Queue, r.Seen, r.Redriven, r.Handled, r.Failed, r.Waiting, len(r.Refused))
 	}
@@ -158,19 +158,19 @@ func showRedrives(cctx *cli.Context, w io.Writer, reports []deadletters.RedriveR
 
 func sayOfRedrive(cctx *cli.Context, r deadletters.RedriveReport) {
 	if r.Stopped {
-		terminal.Say(cctx, "%s: stopped, for too many failed again; the rest lies where it lay", r.Queue)
+		terminal.Say(cctx, "%s: stopped: too many letters failed again; the rest stay in the queue", r.Queue)
 	}
 	if len(r.Refused) > 0 {
-		terminal.Say(cctx, "%s: %s refused; if you know that their workers have not handled them, --force puts them back", r.Queue, terminal.Plural(len(r.Refused), "letter"))
+		terminal.Say(cctx, "%s: %s refused; if you know that their workers have not handled them, redrive with --force", r.Queue, terminal.Plural(len(r.Refused), "letter"))
 	}
 	if r.Idle && r.Redriven > 0 {
-		terminal.Say(cctx, "nobody takes from %s: what was put back waits there", topology.QueueName(workerOf(r.Queue)))
+		terminal.Say(cctx, "%s has no consumer: redriven letters wait there", topology.QueueName(workerOf(r.Queue)))
 	}
 	if r.Absent > 0 {
-		terminal.Say(cctx, "%s: %s in another's hand, and not looked at", r.Queue, terminal.Plural(r.Absent, "letter"))
+		terminal.Say(cctx, "%s: %s held by another consumer and not read", r.Queue, terminal.Plural(r.Absent, "letter"))
 	}
 	if r.Missed > 0 {
-		terminal.Say(cctx, "%s: %s of the journal had left the queue by another hand", r.Queue, terminal.Plural(r.Missed, "letter"))
+		terminal.Say(cctx, "%s: %s of the dead-letter log were no longer in the queue", r.Queue, terminal.Plural(r.Missed, "letter"))
 	}
 }
 

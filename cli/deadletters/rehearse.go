@@ -16,7 +16,7 @@ import (
 	"github.com/composerp/composerp/workers/worker"
 )
 
-// rehearse tells what would become of the letters.
+// rehearse reports what would happen to the letters.
 func rehearse(cctx *cli.Context, c deadletters.Config, r deadletters.Redrive, fleet []worker.Worker) error {
 	reports := []deadletters.RehearsalReport{}
 	status := terminal.NewStatus(cctx.App.ErrWriter)
@@ -52,7 +52,7 @@ func rehearse(cctx *cli.Context, c deadletters.Config, r deadletters.Redrive, fl
 	return err
 }
 
-// try rehearses one message. What is no fault of the message's ends the rehearsal.
+// try rehearses one message. An error that is not the message's own ends the rehearsal.
 func try(ctx context.Context, db *store.DB, w worker.Worker, d rabbitmq.Delivery) (deadletters.Verdict, error) {
 	err := w.Rehearse(ctx, db, d)
 	switch {

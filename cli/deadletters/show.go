@@ -22,7 +22,7 @@ func dlqShow(cctx *cli.Context) error {
 	if cctx.NArg() == 0 {
 		return exit.Usage("name a letter by its id or its event's: composerp dlq show ID; composerp dlq list --each shows the ids")
 	}
-	c, err := openJournal(cctx)
+	c, err := openLog(cctx)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func showLetter(w io.Writer, e deadletters.Entry) {
 		terminal.Row(w, "body", wording.OneLine(*e.Body))
 		return
 	}
-	terminal.Row(w, "body", fmt.Sprintf("%d bytes that are no text; -o json has them", len(e.BodyBase64)))
+	terminal.Row(w, "body", fmt.Sprintf("%d binary bytes; -o json shows them", len(e.BodyBase64)))
 }
 
 // plainHeader is a header's value as JSON has it, texts without their quotes.
@@ -105,9 +105,9 @@ func stateText(e deadletters.Entry) string {
 	case e.RedrivenAt != nil:
 		return "redriven at " + terminal.Moment(*e.RedrivenAt)
 	case e.MissedAt != nil:
-		return "no longer in its queue: moved by another hand, found out at " + terminal.Moment(*e.MissedAt)
+		return "lost: found missing from its queue at " + terminal.Moment(*e.MissedAt)
 	}
-	return "lies in its queue"
+	return "pending in its queue"
 }
 
 func dlqExport(cctx *cli.Context) error {
@@ -115,7 +115,7 @@ func dlqExport(cctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	c, err := openJournal(cctx)
+	c, err := openLog(cctx)
 	if err != nil {
 		return err
 	}

@@ -1,3 +1,4 @@
+// Package demo has the command demo.
 package demo
 
 import (
@@ -17,6 +18,7 @@ import (
 	"github.com/composerp/composerp/workers"
 )
 
+// Command is the command `demo`.
 func Command() *cli.Command {
 	return &cli.Command{
 		Name:  "demo",
@@ -38,7 +40,7 @@ func Command() *cli.Command {
 			&cli.StringFlag{Name: "sales", Usage: "simulate the days of this till's file (.csv or .ndjson, also .gz)"},
 			&cli.StringFlag{Name: "map", Aliases: []string{"m"}, Usage: "mapping of the file's columns, a YAML file"},
 			&cli.StringFlag{Name: "policy", Value: masterdata.RuleAuto, Usage: "replenishment rules of the file's items: auto or fixed"},
-			&cli.StringFlag{Name: "measure-from", Usage: "first day of which fill rate, average stock and orders are measured"},
+			&cli.StringFlag{Name: "measure-from", Usage: "first day for which fill rate, average stock and orders are measured"},
 			&cli.DurationFlag{Name: "wait", Value: 2 * time.Minute, Usage: "how long to wait until the fleet has handled a part of a day"},
 			terminal.OutputFlag(),
 		}, demoFleetFlags()...),

@@ -74,8 +74,8 @@ func (o *demoOptions) chooseScenario(cctx *cli.Context, speed *string) (err erro
 	return err
 }
 
-// fileSlots lets more calls be made at once: a wholesaler orders hundreds of items
-// on a day, and nobody paces a file's days.
+// fileSlots allows more parallel calls to suppliers: a wholesaler orders hundreds of
+// items a day, and a file's days run unpaced.
 const fileSlots = "procurement=4,notification=4,alert=2"
 
 func (o *demoOptions) chooseFile(cctx *cli.Context, file string) error {

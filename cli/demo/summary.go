@@ -28,13 +28,13 @@ import (
 	"github.com/composerp/composerp/workers/runtime/audit"
 )
 
-// DemoSummary is the result of a demo. World counts the events of this run; everything else is read from the database.
-type DemoSummary struct {
+// Summary is the result of a demo. World counts the events of this run; everything else is read from the database.
+type Summary struct {
 	Tenant string     `json:"tenantId"`
 	From   event.Date `json:"from"`
 	To     event.Date `json:"to"`
 	Days   int        `json:"days"`
-	// MeasuredFrom is the first day of which Service was measured; the last one is To.
+	// MeasuredFrom is the first day that Service covers; the last one is To.
 	MeasuredFrom event.Date            `json:"measuredFrom"`
 	World        demo.Tally            `json:"world"`
 	Fresh        int64                 `json:"eventsNewToTheLog"`
@@ -119,10 +119,10 @@ func proof(r audit.Report) string {
 }
 
 // summarise reads the result from the database.
-func summarise(ctx context.Context, db *store.DB, simulation *demo.Simulation, o demoOptions) (s DemoSummary, err error) {
+func summarise(ctx context.Context, db *store.DB, simulation *demo.Simulation, o demoOptions) (s Summary, err error) {
 	state := simulation.State()
 	first, _, _ := simulation.Span()
-	s = DemoSummary{
+	s = Summary{
 		Tenant: simulation.Scenario.Tenant(), From: first, To: state.Date, Days: state.Day, World: state.Total, Fresh: state.Fresh,
 		Calls: state.Calls, Repeated: state.Repeated, Seconds: state.Running.Seconds(), MeasuredFrom: max(first, o.from),
 	}
@@ -168,7 +168,7 @@ func expiringLots(ctx context.Context, db *store.DB, tenant string) (n demoLots,
 	return n, err
 }
 
-func forecastErrors(ctx context.Context, db *store.DB, s DemoSummary) (*demoForecast, error) {
+func forecastErrors(ctx context.Context, db *store.DB, s Summary) (*demoForecast, error) {
 	answer, err := analytics.Accuracy(ctx, db, analytics.Question{Of: masterdata.PositionKey{Tenant: s.Tenant}, From: s.MeasuredFrom, To: s.To})
 	if err != nil || len(answer.Items) == 0 {
 		return nil, err
@@ -182,7 +182,7 @@ func forecastErrors(ctx context.Context, db *store.DB, s DemoSummary) (*demoFore
 }
 
 // showSummary prints the summary for people.
-func showSummary(out io.Writer, s DemoSummary) error {
+func showSummary(out io.Writer, s Summary) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	pieces := func(d event.Decimal) string { return screen.Thousands(d.IntPart()) }
 	terminal.Row(w, fmt.Sprintf("\nBUSINESS from %s to %s, %d days", s.From, s.To, s.Days))

@@ -59,7 +59,7 @@ func (x *Examination) management(ctx context.Context) *management.Client {
 	return api
 }
 
-// examineNodes says what the watchdog's judgements of the nodes came to, and which plugins are missing.
+// ExamineNodes reports which plugins are missing and, when no check has failed, that there is no alarm.
 func (x *Examination) ExamineNodes(nodes []management.NodeState) {
 	for _, n := range nodes {
 		for plugin, use := range map[string]string{"rabbitmq_prometheus": "the broker's own metrics can not be scraped"} {
@@ -69,11 +69,11 @@ func (x *Examination) ExamineNodes(nodes []management.NodeState) {
 		}
 	}
 	if len(nodes) > 0 && !x.has("node") && !x.has("alarm") && !x.has("plugins") {
-		x.ok("alarms", "none; memory and disk have room, plugins are enabled")
+		x.ok("alarms", "none; memory and disk are sufficient, plugins are enabled")
 	}
 }
 
-// examineExtras looks for what nothing of the fleet needs; what is missing, or differs, the watchdog's judgements say.
+// examineExtras reports what the fleet does not need; the watchdog's checks report what is missing or differs.
 func (x *Examination) examineExtras(have topology.Topology, vhost string) {
 	extra, first, differs := 0, "", false
 	for _, d := range workers.Topology().Diff(have) {
@@ -84,7 +84,7 @@ func (x *Examination) examineExtras(have topology.Topology, vhost string) {
 		}
 	}
 	if extra > 0 {
-		x.warn("topology", "composerp topology diff shows them, topology unbind takes bindings away; delete what no newer or older program needs", "%d exchanges, queues or bindings are of no use, the first is %s", extra, first)
+		x.warn("topology", "composerp topology diff shows them, topology unbind removes bindings; delete what no newer or older program needs", "%d exchanges, queues or bindings are not needed, the first is %s", extra, first)
 	} else if !differs {
 		x.ok("topology", "the virtual host %s holds what the fleet needs", vhost)
 	}
@@ -93,7 +93,8 @@ func (x *Examination) examineExtras(have topology.Topology, vhost string) {
 // examineTime is how long the broker may take for one message.
 const examineTime = 5 * time.Second
 
-// examineMessageSize sends the largest event there may be where no queue is bound, and has it returned.
+// examineMessageSize publishes a message of the maximum size with a key that no queue is bound by; the broker returns
+// it.
 func (x *Examination) examineMessageSize(ctx context.Context, session *rabbitmq.Session) {
 	ctx, cancel := context.WithTimeout(ctx, examineTime)
 	defer cancel()
@@ -107,12 +108,12 @@ func (x *Examination) examineMessageSize(ctx context.Context, session *rabbitmq.
 	}
 	switch {
 	case errors.Is(err, rabbitmq.ErrUnroutable):
-		x.ok("message size", "the broker takes messages of %d KiB", event.MaxBody>>10)
+		x.ok("message size", "the broker accepts messages of %d KiB", event.MaxBody>>10)
 	case err != nil && strings.Contains(err.Error(), "404"):
 		return // the exchange is missing, and examineTopology has said so
 	case errors.Is(err, context.DeadlineExceeded): // an alarm that the nodes' figures do not tell of yet
-		x.problem("alarms", "look at the memory and the disk of the broker's nodes", "the broker takes no messages: one has not been confirmed within %s", examineTime)
+		x.problem("alarms", "check memory and disk of the broker's nodes", "the broker accepts no messages: one was not confirmed within %s", examineTime)
 	case err != nil:
-		x.problem("message size", fmt.Sprintf("set max_message_size to %d or more in rabbitmq.conf", event.MaxBody), "the broker does not take a message of %d KiB: %s", event.MaxBody>>10, exit.OneLine(err))
+		x.problem("message size", fmt.Sprintf("set max_message_size to %d or more in rabbitmq.conf", event.MaxBody), "the broker does not accept a message of %d KiB: %s", event.MaxBody>>10, exit.OneLine(err))
 	}
 }

@@ -51,20 +51,20 @@ func (x *Examination) examineServer(ctx context.Context, db *store.DB) {
 	}
 	x.ok("database", "PostgreSQL %s at %s", s.Version, hostOf(x.Database))
 	if s.Standby {
-		x.problem("database", "name the primary in the database's URL", "the server is a standby and takes no writes")
+		x.problem("database", "name the primary in the database's URL", "the server is a standby and accepts no writes")
 	}
 	if full := s.MaxConnections * 9 / 10; s.Connections >= full {
-		x.warn("database", "raise max_connections, or run fewer slots", "%d of %d connections are taken", s.Connections, s.MaxConnections)
+		x.warn("database", "raise max_connections, or run fewer slots", "%d of %d connections are in use", s.Connections, s.MaxConnections)
 	}
 	wrong := len(x.Findings)
 	if !s.Fsync {
-		x.problem("durability", "set fsync = on and restart PostgreSQL", "fsync is off: a crash of the machine can lose or spoil everything")
+		x.problem("durability", "set fsync = on and restart PostgreSQL", "fsync is off: a crash of the machine can lose or corrupt everything")
 	}
 	if !s.FullPageWrites {
-		x.problem("durability", "set full_page_writes = on and reload PostgreSQL", "full_page_writes is off: a crash of the machine can spoil tables")
+		x.problem("durability", "set full_page_writes = on and reload PostgreSQL", "full_page_writes is off: a crash of the machine can corrupt tables")
 	}
 	if !s.Commits {
-		x.problem("durability", "set synchronous_commit = on for this database and this user", "synchronous_commit is off: a crash can lose what was said to be committed, and the broker has forgotten it by then")
+		x.problem("durability", "set synchronous_commit = on for this database and this user", "synchronous_commit is off: a crash can lose committed transactions whose messages are acknowledged already")
 	}
 	if len(x.Findings) == wrong {
 		x.ok("durability", "PostgreSQL commits to the disk")
@@ -79,7 +79,7 @@ func (x *Examination) examineServer(ctx context.Context, db *store.DB) {
 	}
 }
 
-// examineSchema tells whether the tables can be asked.
+// examineSchema reports whether the schema is complete enough to be queried.
 func (x *Examination) examineSchema(ctx context.Context, db *store.DB) bool {
 	list, err := store.Migrations(ctx, db)
 	if err != nil {
@@ -103,59 +103,59 @@ func (x *Examination) examineSchema(ctx context.Context, db *store.DB) bool {
 		x.failed("schema", err)
 		return false
 	case version > latest:
-		x.warn("schema", "run the newer program, or make sure that this one may still work with it",
-			"the database has migration %d, and this program knows %d: a newer one has been here", version, latest)
+		x.warn("schema", "run the newer program, or check that this version still works with it",
+			"the database has migration %d, and this program knows %d: a newer version has migrated it", version, latest)
 	default:
 		x.ok("schema", "all %d migrations are applied", len(list))
 	}
 	return true
 }
 
-// examineProof warns of a log that nobody audits: the inbox forgets only what is proven, and grows.
+// examineProof warns when no audit runs: the inbox deletes only rows that an audit has proven, and grows.
 func (x *Examination) examineProof(ctx context.Context, db *store.DB) {
-	const do = "run `composerp audit` by a timer, every hour say: it looks at what is new, and the inbox forgets only what it has proven"
+	const do = "run `composerp audit` by a timer, for example hourly: it checks new events, and the inbox deletes only proven rows"
 	switch p, err := audit.ReadLastProof(ctx, db); {
 	case err != nil:
 		x.failed("proof", err)
 	case p.Since <= inbox.GenerationLife && !p.ProvenAt.Valid:
-		x.ok("proof", "no audit has been made, and the log is young")
+		x.ok("proof", "no audit has run yet, and the log is young")
 	case p.Since <= inbox.GenerationLife:
 		x.ok("proof", "an audit has proven everything up to %s", terminal.Moment(p.ProvenAt.Time))
 	case !p.ProvenAt.Valid:
-		x.warn("proof", do, "no audit has ever proven anything, and the log is %d days old", int(p.Since.Hours()/24))
+		x.warn("proof", do, "no audit has run, and the log is %d days old", int(p.Since.Hours()/24))
 	default:
-		x.warn("proof", do, "the log has gone on for %d days since the last audit that proved it, of %s", int(p.Since.Hours()/24), terminal.Moment(p.ProvenAt.Time))
+		x.warn("proof", do, "the log has grown for %d days since the last complete audit, of %s", int(p.Since.Hours()/24), terminal.Moment(p.ProvenAt.Time))
 	}
 }
 
-// examineLog says what the watchdog's judgements of the log leave.
+// examineLog reports the state of relay and log that the watchdog's checks leave out.
 func (x *Examination) examineLog(w eventlog.Health) {
 	if !x.has("relay") {
 		x.ok("relay", "%s leads; %d events wait to be published", w.RelayHolder, w.Unpublished)
 	}
 	if w.Unpublishable > 0 {
-		x.warn("set aside", "the table unpublishable says why; correct and publish them anew under other ids", "%d events that no broker would take", w.Unpublishable)
+		x.warn("unpublishable", "the table unpublishable has the errors; publish corrected events with new ids", "%d events cannot be published", w.Unpublishable)
 	}
 	if w.Suspects > 0 {
-		x.warn("suspects", "the table suspect names them; look at what the process said before it died", "%d messages were in hand when a process died", w.Suspects)
+		x.warn("suspects", "the table suspect lists them; read the log of the process that died", "%d messages were being handled when a process died", w.Suspects)
 	}
 }
 
-// diskWarning is how much should be free for the servers to go on for a while.
+// diskWarning is the free disk space below which the doctor warns.
 const diskWarning = 4 * local.LeastFree
 
-// examineDisk looks at the disk of servers that an `up` of this machine keeps.
+// examineDisk checks the disk of the private servers of an `up` on this machine.
 func (x *Examination) examineDisk() {
 	own, _, err := local.Find(x.dir)
 	if err != nil || own.DatabaseURL != x.Database {
-		return // somebody else's servers, whose disks can not be seen from here
+		return // external servers: their disks are not visible from here
 	}
 	spaces, err := local.Spaces(x.dir)
 	if err != nil {
 		x.unasked("disk", err)
 	}
 	for _, s := range spaces {
-		const do = "make room: `composerp up --fresh` deletes the data of the private servers, all of it"
+		const do = "free disk space: `composerp up --fresh` deletes the data of the private servers, all of it"
 		switch {
 		case s.Free < local.LeastFree:
 			x.problem("disk", do, "%d MB are free in %s, less than the servers need to start", s.Free>>20, s.Path)
@@ -167,7 +167,7 @@ func (x *Examination) examineDisk() {
 	}
 }
 
-// hostOf is the host, port and path of a URL: what may be shown of it.
+// hostOf is the host, port and path of a URL, without credentials.
 func hostOf(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {

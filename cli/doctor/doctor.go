@@ -1,3 +1,4 @@
+// Package doctor has the command doctor: checks of both servers with suggestions.
 package doctor
 
 import (
@@ -16,19 +17,20 @@ import (
 	"github.com/composerp/composerp/store"
 )
 
+// Command is the command `doctor`.
 func Command() *cli.Command {
 	return &cli.Command{
 		Name:  "doctor",
-		Usage: "look for what is wrong, and say what to do about it",
-		Description: "Asks both servers for their versions, plugins, alarms, disks, schema and topology, and how far the log and the\n" +
-			"queues have got. It changes nothing; to see that the broker takes a large message it sends one that no queue\n" +
-			"is bound for. Exits 0 when all is well, 2 when there is something to do, 69 when no server could be asked.",
-		Flags:  append([]cli.Flag{&cli.BoolFlag{Name: "show-config", Usage: "only list every setting with its value and where it comes from"}, terminal.OutputFlag()}, settings.Flags()...),
+		Usage: "check servers, topology, schema, log and queues; suggest fixes",
+		Description: "Checks versions, plugins, alarms, disks, schema and topology of both servers, and the progress of the log and the\n" +
+			"queues. It changes nothing; to test the broker's message size it publishes one message that no queue is bound for.\n" +
+			"Exits 0 when all is well, 2 when there is something to do, 69 when no server answers.",
+		Flags:  append([]cli.Flag{&cli.BoolFlag{Name: "show-config", Usage: "only list every setting with its value and its source"}, terminal.OutputFlag()}, settings.Flags()...),
 		Action: doctor,
 	}
 }
 
-// finding is what the doctor found in one place.
+// Finding is the result of one check.
 type Finding struct {
 	Check string `json:"check"`
 	State State  `json:"state"`
@@ -36,32 +38,33 @@ type Finding struct {
 	Do    string `json:"do,omitempty"`
 }
 
+// State is the result of a check.
 type State string
 
 const (
-	StateOK      State = "ok"
-	StateWarning State = "warning" // it works, and somebody should look
+	StateOK      State = "ok"      // nothing to do
+	StateWarning State = "warning" // it works, and needs attention
 	StateProblem State = "problem" // something does not work, or soon will not
 )
 
-// examination collects findings. Whatever can not be asked is a finding too: nothing is well because nobody looked.
+// Examination collects findings. A check that could not be made is a finding too.
 type Examination struct {
 	settings.Endpoints
 	dir      string
 	log      *slog.Logger
 	asked    bool      // at least one server answered
-	db       *store.DB // nil when it can not be asked
+	db       *store.DB // nil when it is unreachable
 	Findings []Finding
 }
 
-// close ends what was opened to ask with.
+// close closes the connections of the examination.
 func (x *Examination) close() {
 	if x.db != nil {
 		x.db.Close()
 	}
 }
 
-// has tells whether something was found in that place already.
+// has reports whether the check has a finding already.
 func (x *Examination) has(check string) bool {
 	return slices.ContainsFunc(x.Findings, func(f Finding) bool { return f.Check == check })
 }
@@ -83,12 +86,12 @@ func (x *Examination) failed(check string, err error) {
 	x.problem(check, exit.Advice(err), "%s", exit.OneLine(err))
 }
 
-// unasked notes what could not be looked at, by the error, whose text says what to do.
+// unasked adds a check that could not be made, with the error, whose text says what to do.
 func (x *Examination) unasked(check string, err error) {
-	x.warn(check, "", "not looked at: %s", exit.OneLine(err))
+	x.warn(check, "", "not checked: %s", exit.OneLine(err))
 }
 
-// worst is the state of the whole.
+// Worst is the state of the whole.
 func (x *Examination) Worst() State {
 	worst := StateOK
 	for _, f := range x.Findings {
@@ -99,8 +102,8 @@ func (x *Examination) Worst() State {
 	return worst
 }
 
-// askPatience bounds each server's examination.
-const askPatience = 20 * time.Second
+// askTimeout bounds each server's examination.
+const askTimeout = 20 * time.Second
 
 func doctor(cctx *cli.Context) error {
 	if err := settings.NoArguments(cctx); err != nil {
@@ -117,7 +120,7 @@ func doctor(cctx *cli.Context) error {
 	defer x.close()
 	x.settings(cctx)
 	within := func(examine func(context.Context)) {
-		ctx, cancel := context.WithTimeout(cctx.Context, askPatience)
+		ctx, cancel := context.WithTimeout(cctx.Context, askTimeout)
 		defer cancel()
 		examine(ctx)
 	}
@@ -145,7 +148,7 @@ func showExamination(cctx *cli.Context, x *Examination) error {
 		Findings []Finding `json:"findings"`
 	}{x.Worst(), x.Findings}
 	return terminal.Show(cctx, shown, func(w io.Writer) {
-		// What is wrong comes last: it is what is seen on a screen.
+		// Problems come last, where a terminal shows them.
 		sorted := slices.Clone(x.Findings)
 		rank := map[State]int{StateOK: 0, StateWarning: 1, StateProblem: 2}
 		slices.SortStableFunc(sorted, func(a, b Finding) int { return rank[a.State] - rank[b.State] })

@@ -20,7 +20,7 @@ var doctorChecks = map[watchdog.Kind]string{
 	watchdog.Mismatch: "topology", watchdog.Consumers: "queues", watchdog.Progress: "queues", watchdog.Growth: "alarm", watchdog.Ticker: "relay",
 }
 
-// judged notes a problem of the watchdog's.
+// Judged adds a problem that the watchdog has found.
 func (x *Examination) Judged(p watchdog.Problem) {
 	check := settings.First(doctorChecks[p.Kind], string(p.Kind))
 	if p.Warning {
@@ -30,10 +30,10 @@ func (x *Examination) Judged(p watchdog.Problem) {
 	}
 }
 
-// betweenLooks is how long the doctor looks on when something should move: longer than the broker's figures may be old.
+// betweenLooks is the time between two snapshots: longer than the broker's statistics may be old.
 const betweenLooks = 6 * time.Second
 
-// examineFleet makes the watchdog's judgements, and tells whether the broker is alarmed and takes no messages.
+// examineFleet runs the watchdog's checks, and reports whether an alarm blocks publishers.
 func (x *Examination) examineFleet(ctx context.Context, broker rabbitmq.Config, management *management.Client) (alarmed bool) {
 	plan := fleet.PlanOf()
 	o := &observer.Observer{DB: x.db, Broker: broker, Management: management, Topology: plan.Topology, Exact: true}
@@ -44,7 +44,7 @@ func (x *Examination) examineFleet(ctx context.Context, broker rabbitmq.Config, 
 	}
 	for _, p := range append(plan.Immediate(now), plan.Persistent(now, now)...) {
 		if p.Kind == watchdog.Database || p.Kind == watchdog.Broker {
-			continue // that is said already
+			continue // reported already
 		}
 		alarmed = alarmed || p.Kind == watchdog.Alarm && !p.Warning
 		x.Judged(p)
@@ -55,7 +55,7 @@ func (x *Examination) examineFleet(ctx context.Context, broker rabbitmq.Config, 
 	return alarmed
 }
 
-// observeAgain takes a second snapshot where something should move meanwhile.
+// observeAgain takes a second snapshot when progress is to be measured.
 func (x *Examination) observeAgain(ctx context.Context, o *observer.Observer, plan watchdog.Plan, now observer.Snapshot) {
 	if !plan.Busy(now) {
 		return
@@ -69,7 +69,7 @@ func (x *Examination) observeAgain(ctx context.Context, o *observer.Observer, pl
 	}
 }
 
-// examineRest says what is well, and what only a doctor looks at.
+// examineRest reports what is well, and runs the checks that the watchdog lacks.
 func (x *Examination) examineRest(ctx context.Context, now observer.Snapshot) {
 	if x.db != nil && now.Database != nil {
 		x.failed("log", now.Database)
@@ -87,7 +87,7 @@ func (x *Examination) examineRest(ctx context.Context, now observer.Snapshot) {
 	x.examineQueues(now)
 	x.examineDead(ctx, now)
 	if now.Figures && !x.has("stuck") {
-		x.ok("stuck", "no message is without a place to go")
+		x.ok("stuck", "no message is unroutable")
 	}
 }
 
@@ -99,7 +99,7 @@ func (x *Examination) vhost() (string, error) {
 	return broker.Vhost()
 }
 
-// examineGaps reports what the watchdog has still to republish.
+// examineGaps reports gaps that the watchdog has still to republish.
 func (x *Examination) examineGaps(ctx context.Context) {
 	gaps, err := eventlog.Gaps(ctx, x.db)
 	if err != nil {

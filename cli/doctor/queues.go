@@ -11,10 +11,10 @@ import (
 	"github.com/composerp/composerp/workers/runtime/observer"
 )
 
-// longQueue is a backlog that somebody should know of.
+// longQueue is the backlog from which on the doctor warns.
 const longQueue = 50_000
 
-// examineQueues says what the watchdog's judgements of the queues leave: who does not work at all, and who has much to do.
+// examineQueues reports workers without a consumer and long queues; the watchdog's checks report the rest.
 func (x *Examination) examineQueues(now observer.Snapshot) {
 	var idle, names []string
 	var retrying int64
@@ -30,38 +30,39 @@ func (x *Examination) examineQueues(now observer.Snapshot) {
 		case q.Consumers > 0 && q.Ready > longQueue:
 			x.warn("queues", "more slots: composerp worker run "+w.Name+" --slots 2", "%s holds %d messages for %d slots", w.Queue, q.Ready, q.Consumers)
 		}
-		for _, rung := range w.RetryQueues {
-			retrying += now.Queues[rung].Ready
+		for _, delay := range w.RetryQueues {
+			retrying += now.Queues[delay].Ready
 		}
 	}
 	switch {
 	case len(idle) > 0 && len(idle) == len(names):
 		x.warn("queues", "composerp up, or composerp worker run", "no worker runs")
 	case len(idle) > 0:
-		x.warn("queues", "composerp worker run "+strings.Join(idle, " "), "nobody works as %s", strings.Join(idle, ", "))
+		x.warn("queues", "composerp worker run "+strings.Join(idle, " "), "no consumer for %s", strings.Join(idle, ", "))
 	}
 	if !x.has("queues") {
-		x.ok("queues", "every worker's queue is taken from; %d messages wait to be tried again", retrying)
+		x.ok("queues", "every worker's queue has a consumer; %d messages wait for a retry", retrying)
 	}
 }
 
 func (x *Examination) examineDead(ctx context.Context, now observer.Snapshot) {
-	x.examineJournal(ctx, now)
+	x.examineLetters(ctx, now)
 	for _, w := range workers.Fleet(workers.Config{}) {
 		if w.Queue() != topology.QueueName(w.Name()) {
-			continue // it drains a queue that has no dead letters
+			continue // its queue has no dead letters
 		}
 		if n := now.Queues[topology.DeadQueueName(w.Name())].Ready; n > 0 {
-			x.warn("dead", "composerp dlq list --queue "+w.Name()+" says why they died; when that is mended, composerp dlq redrive --queue "+w.Name()+" puts them back", "%s holds %d dead letters", topology.DeadQueueName(w.Name()), n)
+			x.warn("dead", "composerp dlq list --queue "+w.Name()+" shows the errors; once the cause is fixed, composerp dlq redrive --queue "+w.Name()+" returns them", "%s holds %d dead letters", topology.DeadQueueName(w.Name()), n)
 		}
 	}
 	if !x.has("dead") && !x.has("unrouted") {
-		x.ok("dead", "no dead letters, and no event went to nobody")
+		x.ok("dead", "no dead letters and no unrouted events")
 	}
 }
 
-// examineJournal holds the queues of dead letters against the journal. A letter that is gone without a word was moved by hand, or lost.
-func (x *Examination) examineJournal(ctx context.Context, now observer.Snapshot) {
+// examineLetters reconciles the dead-letter queues with the dead-letter log. A letter
+// that is pending in the log and not in its queue was moved by hand, or lost.
+func (x *Examination) examineLetters(ctx context.Context, now observer.Snapshot) {
 	if x.db == nil || !now.Exact {
 		return
 	}
@@ -72,8 +73,8 @@ func (x *Examination) examineJournal(ctx context.Context, now observer.Snapshot)
 	for _, l := range known {
 		q, there := now.Queues[topology.DeadQueueName(l.Consumer)]
 		if there && q.Consumers == 0 && q.Ready+q.Unacked < int64(l.Lying) {
-			x.warn("dead", "composerp audit goes through the queue and says what is lost; composerp republish brings back what is in the log",
-				"%s holds %d dead letters, and the journal says that %d lie there", q.Name, q.Ready, l.Lying)
+			x.warn("dead", "composerp audit reads the queue and reports what is lost; composerp republish restores what is in the log",
+				"%s holds %d dead letters, and the dead-letter log has %d pending", q.Name, q.Ready, l.Lying)
 		}
 	}
 }

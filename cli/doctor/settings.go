@@ -54,7 +54,7 @@ func showConfig(cctx *cli.Context) error {
 	})
 }
 
-// settings looks for what somebody has set and nobody reads.
+// settings reports environment variables that no setting reads.
 func (x *Examination) settings(cctx *cli.Context) {
 	var known []string
 	for _, s := range settings.All {
@@ -76,7 +76,7 @@ func (x *Examination) settings(cctx *cli.Context) {
 	}
 }
 
-// ofTests tells whether a variable is read by tests or by `make`.
+// ofTests reports whether tests or `make` read a variable.
 func ofTests(name string) bool {
 	return strings.Contains(name, "_TEST") || slices.Contains([]string{"COMPOSERP_SHARED_DATA", "COMPOSERP_NO_SKIP", "COMPOSERP_REAL_ROWS"}, name)
 }

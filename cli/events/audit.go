@@ -1,3 +1,4 @@
+// Package events has the commands that work on the event log: import, publish, republish, audit, migrate and epoch.
 package events
 
 import (
@@ -16,20 +17,20 @@ import (
 	"github.com/composerp/composerp/workers/runtime/audit"
 )
 
+// AuditCommand is the command `audit`.
 func AuditCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "audit",
 		Usage: "prove that nothing is lost and nothing applied twice",
-		Description: "Waits until the fleet is quiet, then holds the log against the broker, the inboxes and the ledger:\n" +
-			"every event is published; every consumer that owes an event has handled it, or it is dead; every position\n" +
-			"is the sum of its movements and what the log's events imply; items sum to zero; nothing is unrouted or\n" +
-			"stuck. What was proven before is not counted again, unless --full is given. Beside the load, when the fleet\n" +
-			"does not become quiet, it proves all but what is on its way: a wait of 30s or more tells loss from delay.\n" +
-			"Exits 0 when all of it holds, 2 with the names of what does not, 3 when nothing is wrong and something is\n" +
-			"still on its way.",
+		Description: "Waits until the fleet is quiet, then compares the log with the broker, the inboxes and the ledger: every event is\n" +
+			"published; every consumer of an event has handled it, or has it as a dead letter; every position is the sum of its\n" +
+			"movements, which follow from the log's events; items sum to zero; no event is unrouted or stuck. Without --full only\n" +
+			"what is new since the last audit is checked. Under load the fleet does not become quiet: then events in flight are\n" +
+			"left out, and a --wait of 30s or more distinguishes loss from delay. Exits 0 when everything holds, 2 with\n" +
+			"findings, 3 when nothing is wrong and events are still in flight.",
 		Flags: settings.ConnectionFlags(
 			&cli.DurationFlag{Name: "wait", Value: 2 * time.Minute, Usage: "how long to wait for the fleet to be quiet"},
-			&cli.BoolFlag{Name: "full", Usage: "count everything again, whatever was proven before"},
+			&cli.BoolFlag{Name: "full", Usage: "check the whole log, not only what is new"},
 			terminal.OutputFlag(),
 		),
 		Action: auditFleet,
@@ -61,7 +62,7 @@ func auditFleet(cctx *cli.Context) error {
 	return Verdict(report)
 }
 
-// verdict is what the exit code tells.
+// Verdict is the error that gives the exit code.
 func Verdict(r audit.Report) error {
 	switch r.Verdict {
 	case audit.Proven:
@@ -72,6 +73,7 @@ func Verdict(r audit.Report) error {
 	return exit.Findings{What: "the audit has findings"}
 }
 
+// RunAudit runs the audit and shows its progress.
 func RunAudit(ctx context.Context, cctx *cli.Context, db *store.DB, e settings.Endpoints, wait time.Duration, full bool) (audit.Report, error) {
 	log, err := settings.Logger(cctx)
 	if err != nil {

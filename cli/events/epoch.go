@@ -12,23 +12,24 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 )
 
+// EpochCommand is the command `epoch`.
 func EpochCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "epoch",
-		Usage: "the lives of the log, between restores",
+		Usage: "epochs of the log; a restore begins a new one",
 		Subcommands: []*cli.Command{
 			{
-				Name: "show", Usage: "list them, and say whether the newest fits this server",
+				Name: "show", Usage: "list the epochs, and whether the newest fits this server",
 				Flags: []cli.Flag{terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag()}, Action: epochShow,
 			},
 			{
-				Name: "begin", Usage: "let events flow again in a database that was restored",
-				Description: "Transaction ids of a restored database are another server's. This ends the log's old epoch and begins one of\n" +
-					"this server: what was not published before the restore is published once, from where the relay had come. It\n" +
-					"waits for leases of processes that were killed, and refuses while a fleet is at work. Where the log fits\n" +
-					"already it changes nothing, so it may be run again at any time. docs/howto/backup.md has the whole of a restore.",
+				Name: "begin", Usage: "begin a new epoch in a restored database, so that events are published again",
+				Description: "The log of a restored database has transaction ids of another server. This command ends the log's old epoch and\n" +
+					"begins one of this server. Events that were not published before the restore are published once. The command\n" +
+					"waits for the leases of killed processes, and refuses while a fleet runs. Where the newest epoch fits this server\n" +
+					"it changes nothing and may be repeated. docs/howto/backup.md describes a whole restore.",
 				Flags: []cli.Flag{
-					&cli.BoolFlag{Name: "force", Usage: "begin one where it fits too: after a restore into the server that the dump is of, or from files of it"},
+					&cli.BoolFlag{Name: "force", Usage: "begin an epoch even where the newest fits: after a restore into the same server, or from its files"},
 					terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag(),
 				},
 				Action: epochBegin,
@@ -94,7 +95,7 @@ func epochBegin(cctx *cli.Context) error {
 	if !begun {
 		terminal.Say(cctx, "the log's epoch %d fits this server: nothing to do", newest.Epoch)
 	} else {
-		terminal.Say(cctx, "epoch %d has begun at place %d of the log; %d events of before are still to be published, and will be", newest.Epoch, newest.FirstSeq, state.Unpublished)
+		terminal.Say(cctx, "epoch %d has begun at position %d of the log; %d older events are still to be published", newest.Epoch, newest.FirstSeq, state.Unpublished)
 	}
 	return terminal.Show(cctx, newest, func(w io.Writer) { epochTable(w, []eventlog.Epoch{newest}) })
 }

@@ -19,19 +19,20 @@ import (
 	"github.com/composerp/composerp/workers/runtime/importer"
 )
 
+// ImportCommand is the command `import`.
 func ImportCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "import",
-		Usage:     "bring a file of sales, receipts or counts into the log",
+		Usage:     "import a file of sales, receipts or counts into the log",
 		ArgsUsage: "FILE",
-		Description: "FILE is .csv, .csv.gz, .ndjson or .ndjson.gz. The mapping says which column feeds which field, and which\n" +
-			"rows are rejected and why; deploy/demo/online-retail.yaml is one. An .ndjson file without a mapping holds\n" +
-			"whole events, a line each. Every row ends in the log or in FILE.rejects.csv. An import that was\n" +
-			"interrupted goes on where it was; one that is done again changes nothing.",
+		Description: "FILE is .csv, .csv.gz, .ndjson or .ndjson.gz. The mapping assigns columns to fields and says which\n" +
+			"rows are rejected; deploy/demo/online-retail.yaml is an example. An .ndjson file without a mapping holds\n" +
+			"one event a line. Every row ends in the log or in FILE.rejects.csv. After an interruption the same command\n" +
+			"resumes; importing a file twice changes nothing.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "map", Aliases: []string{"m"}, Usage: "the mapping, a YAML file"},
-			&cli.StringFlag{Name: "rejects", Usage: "where rejected rows go; FILE.rejects.csv when left out"},
-			&cli.BoolFlag{Name: "dry-run", Usage: "print the events to stdout, a line each, and write nothing"},
+			&cli.StringFlag{Name: "map", Aliases: []string{"m"}, Usage: "mapping of the columns, a YAML file"},
+			&cli.StringFlag{Name: "rejects", Usage: "file for rejected rows; default FILE.rejects.csv"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "only print the events to stdout, one a line"},
 			terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag(),
 		},
 		Action: importFile,
@@ -65,13 +66,14 @@ func importFile(cctx *cli.Context) error {
 	progress.End()
 	if err != nil {
 		if cctx.Context.Err() != nil {
-			return fmt.Errorf("interrupted after %d rows; the same command goes on from there", report.Rows)
+			return fmt.Errorf("interrupted after %d rows; the same command resumes there", report.Rows)
 		}
 		return err
 	}
 	return terminal.Show(cctx, report, func(w io.Writer) { showImport(w, report) })
 }
 
+// LoadMapping reads the mapping of --map.
 func LoadMapping(cctx *cli.Context, file string) (*importer.Mapping, error) {
 	path := cctx.String("map")
 	if path != "" {
@@ -82,7 +84,7 @@ func LoadMapping(cctx *cli.Context, file string) (*importer.Mapping, error) {
 		return mapping, nil
 	}
 	if !strings.HasSuffix(strings.TrimSuffix(file, ".gz"), ".ndjson") {
-		return nil, exit.Usage("--map is missing: a mapping says what the columns of %s mean", file)
+		return nil, exit.Usage("--map is missing: the mapping assigns the columns of %s to fields", file)
 	}
 	return nil, nil
 }
@@ -114,7 +116,7 @@ func showImport(w io.Writer, r importer.Report) {
 		terminal.Row(w, "  "+string(t), r.Events[t])
 	}
 	if r.ResumedAt > 0 {
-		terminal.Row(w, "  went on after row", r.ResumedAt)
+		terminal.Row(w, "  resumed after row", r.ResumedAt)
 	}
 	if r.RejectsFile != "" {
 		terminal.Row(w, "  rejected rows in", r.RejectsFile)

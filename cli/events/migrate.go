@@ -13,14 +13,15 @@ import (
 	"github.com/composerp/composerp/store/extension"
 )
 
+// MigrateCommand is the command `migrate`.
 func MigrateCommand() *cli.Command {
 	flags := []cli.Flag{terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag()}
 	return &cli.Command{
 		Name:  "migrate",
-		Usage: "bring the database's schema up to this program's version",
+		Usage: "migrate the database's schema to this program's version",
 		Subcommands: []*cli.Command{
-			{Name: "up", Usage: "apply what is missing; several may try at once", Flags: flags, Action: migrateUp},
-			{Name: "status", Usage: "list the steps and which are applied", Flags: flags, Action: migrateStatus},
+			{Name: "up", Usage: "apply pending migrations; may run concurrently", Flags: flags, Action: migrateUp},
+			{Name: "status", Usage: "list the migrations and which are applied", Flags: flags, Action: migrateStatus},
 		},
 	}
 }

@@ -19,30 +19,32 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 )
 
+// PublishCommand is the command `publish`.
 func PublishCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "publish",
-		Usage:     "say one event, through the log",
+		Usage:     "publish one event through the log",
 		ArgsUsage: "TYPE",
-		Description: "TYPE is one that comes from outside: " + strings.Join(ExternalTypes(), ", ") + ".\n" +
-			"The payload is checked against the type's schema and enters the log once: the same --id with the same\n" +
-			"content again is a duplicate and changes nothing, with other content it is refused.\n\n" +
+		Description: "TYPE is an external type: " + strings.Join(ExternalTypes(), ", ") + ".\n" +
+			"The payload is checked against the type's schema. The log takes an --id once: the same content again is a\n" +
+			"duplicate and changes nothing; other content is refused.\n\n" +
 			`   composerp publish SALE_COMPLETED --data '{"saleId":"S1","itemId":"85123A","locationId":"UK-WH","quantity":6,"amount":15.30,"timestamp":"2026-02-09T12:00:00Z"}'`,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "data", Aliases: []string{"d"}, Usage: "the payload as JSON, or @FILE, or @- for standard input"},
+			&cli.StringFlag{Name: "data", Aliases: []string{"d"}, Usage: "payload as JSON, or @FILE, or @- for standard input"},
 			settings.TenantFlag(),
-			&cli.StringFlag{Name: "id", Usage: "the event's UUID; a random one when left out"},
-			&cli.StringFlag{Name: "aggregate-id", Usage: "what the event is about; by default the payload's own id (saleId, receiptId, ...)"},
-			&cli.StringFlag{Name: "timestamp", Usage: "business time, RFC 3339; by default the payload's, else now"},
-			&cli.StringFlag{Name: "source", Value: "cli", Usage: "who says it"},
-			&cli.StringFlag{Name: "user", Usage: "on whose behalf"},
-			&cli.StringFlag{Name: "correlation-id", Usage: "what it belongs together with"},
+			&cli.StringFlag{Name: "id", Usage: "UUID of the event; default random"},
+			&cli.StringFlag{Name: "aggregate-id", Usage: "id of the aggregate; default the payload's own id (saleId, receiptId, ...)"},
+			&cli.StringFlag{Name: "timestamp", Usage: "business time, RFC 3339; default the payload's, else now"},
+			&cli.StringFlag{Name: "source", Value: "cli", Usage: "system that publishes the event"},
+			&cli.StringFlag{Name: "user", Usage: "user that caused the event"},
+			&cli.StringFlag{Name: "correlation-id", Usage: "id shared by related events"},
 			terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag(),
 		},
 		Action: publish,
 	}
 }
 
+// ExternalTypes are the event types that external publishers may publish.
 func ExternalTypes() []string {
 	var names []string
 	for _, t := range event.Types() {
@@ -78,14 +80,14 @@ func publish(cctx *cli.Context) error {
 	return terminal.Show(cctx, said, func(w io.Writer) { terminal.Row(w, said.EventID, said.Type, said.Result) })
 }
 
-// composeEvent makes the event that the command line describes.
+// composeEvent builds the event that the command line describes.
 func composeEvent(cctx *cli.Context) (event.Any, error) {
 	if cctx.NArg() != 1 {
 		return event.Any{}, exit.Usage("name one type: %s", strings.Join(ExternalTypes(), ", "))
 	}
 	definition, known := event.Lookup(event.Type(cctx.Args().First()))
 	if !known || !slices.Contains(ExternalTypes(), string(definition.Type)) {
-		return event.Any{}, exit.Usage("%q is no type that comes from outside; there are %s", cctx.Args().First(), strings.Join(ExternalTypes(), ", "))
+		return event.Any{}, exit.Usage("%q is not an external type; there are %s", cctx.Args().First(), strings.Join(ExternalTypes(), ", "))
 	}
 	payload, err := readData(cctx)
 	if err != nil {
@@ -93,12 +95,12 @@ func composeEvent(cctx *cli.Context) (event.Any, error) {
 	}
 	var fields map[string]any
 	if err := json.Unmarshal(payload, &fields); err != nil {
-		return event.Any{}, exit.Usage("--data is no JSON object: %v", err)
+		return event.Any{}, exit.Usage("--data is not a JSON object: %v", err)
 	}
 	id := uuid.New()
 	if text := cctx.String("id"); text != "" {
 		if id, err = uuid.Parse(text); err != nil {
-			return event.Any{}, exit.Usage("--id %q is no UUID", text)
+			return event.Any{}, exit.Usage("--id %q is not a UUID", text)
 		}
 	}
 	envelope := map[string]any{
@@ -115,7 +117,7 @@ func composeEvent(cctx *cli.Context) (event.Any, error) {
 	}
 	e, err := event.DecodeOutside(body)
 	if err != nil {
-		return event.Any{}, fmt.Errorf("this is no %s: %w", definition.Type, err)
+		return event.Any{}, fmt.Errorf("this is not a %s: %w", definition.Type, err)
 	}
 	return e, nil
 }
@@ -130,7 +132,7 @@ func metadata(cctx *cli.Context) map[string]any {
 	return m
 }
 
-// readData gives --data, at most a body's size of it.
+// readData reads --data, up to the maximum size of a body.
 func readData(cctx *cli.Context) ([]byte, error) {
 	data := cctx.String("data")
 	path, fromFile := strings.CutPrefix(data, "@")
@@ -159,7 +161,7 @@ func readData(cctx *cli.Context) ([]byte, error) {
 	return raw, nil
 }
 
-// ownID is the id that the payload gives the thing it is about.
+// ownID is the payload's id of the aggregate.
 func ownID(fields map[string]any) string {
 	for _, name := range []string{"saleId", "receiptId", "transferId", "adjustmentId", "countId"} {
 		if id := textOf(fields[name]); id != "" {

@@ -29,17 +29,18 @@ const (
 	flagNow      = "now"
 )
 
+// RepublishCommand is the command `republish`.
 func RepublishCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "republish",
-		Usage: "publish again what the log holds and no inbox has seen",
-		Description: "For when queues were lost with what was in them, or a binding was missing: audit says that events are neither handled\n" +
-			"nor dead. Each goes to the one queue whose worker owes it, and to no other; dead letters stay where they are. What lies in\n" +
-			"composerp.unrouted and has a place to go now is published once more. It waits until the fleet is quiet, for what is in\n" +
-			"flight would be published twice: harmless, and of no use. It can be broken off and begun again at any time.",
+		Usage: "publish again what is in the log and in no inbox",
+		Description: "For when messages were lost with their queue, or a binding was missing: audit reports events neither handled nor dead.\n" +
+			"Each pending delivery is published to the queue of its worker and to no other; dead letters stay. Messages in\n" +
+			"composerp.unrouted that have a binding now are published again. The command waits until the fleet is quiet, because\n" +
+			"events in flight would be published twice, which does no harm. It may be interrupted and repeated at any time.",
 		Flags: settings.ConnectionFlags(
-			&cli.StringFlag{Name: flagConsumer, Usage: "only for these workers, separated by commas"},
-			&cli.StringFlag{Name: flagSince, Usage: "only what was logged since then: 2h, 2026-02-09T12:00:00Z, or a place of the log; as far back as can be proven when left out"},
+			&cli.StringFlag{Name: flagConsumer, Usage: "for these workers only, separated by commas"},
+			&cli.StringFlag{Name: flagSince, Usage: "only events logged since: 2h, 2026-02-09T12:00:00Z, or a position of the log; default as far back as the inboxes reach"},
 			&cli.BoolFlag{Name: settings.FlagDryRun, Usage: "only count"},
 			&cli.BoolFlag{Name: flagNow, Usage: "do not wait until the fleet is quiet"},
 			&cli.DurationFlag{Name: "wait", Value: time.Minute, Usage: "how long to wait for the fleet to be quiet"},
@@ -73,12 +74,12 @@ func republishLost(cctx *cli.Context) error {
 	}
 	report, err := publishLost(cctx, db, e, republish.Config{DB: db, Queues: queues, After: after, DryRun: cctx.Bool(settings.FlagDryRun)})
 	if err != nil {
-		return fmt.Errorf("%w; %d events were published again by then, and the same command goes on", err, report.Published())
+		return fmt.Errorf("%w; %d events were published again by then, and the same command resumes", err, report.Published())
 	}
 	return showRepublished(cctx, report)
 }
 
-// publishLost publishes again, and closes the gaps that are made good by that.
+// publishLost publishes again, and closes the gaps that this repairs.
 func publishLost(cctx *cli.Context, db *store.DB, e settings.Endpoints, cfg republish.Config) (republish.Report, error) {
 	log, err := settings.Logger(cctx)
 	if err != nil {
@@ -91,7 +92,7 @@ func publishLost(cctx *cli.Context, db *store.DB, e settings.Endpoints, cfg repu
 	progress := terminal.NewStatus(cctx.App.ErrWriter)
 	defer progress.End()
 	cfg.Progress = func(p republish.Progress) {
-		progress.Say(fmt.Sprintf("looked at %d of %d places of the log, %d events owed", p.Place-p.Begin, p.End-p.Begin, p.Pending))
+		progress.Say(fmt.Sprintf("read %d of %d positions of the log, %d events pending", p.Place-p.Begin, p.End-p.Begin, p.Pending))
 	}
 	gaps, err := eventlog.Gaps(cctx.Context, db)
 	if err != nil {
@@ -106,7 +107,7 @@ func publishLost(cctx *cli.Context, db *store.DB, e settings.Endpoints, cfg repu
 	report, err := republish.Run(cctx.Context, cfg)
 	report.Rerouted = rerouted
 	if err != nil || cfg.DryRun || cfg.After != (eventlog.Position{}) || cctx.Bool(flagNow) {
-		return report, err // with something in flight, a gap is not closed by that: the watchdog does it
+		return report, err // with events in flight a gap stays open: the watchdog closes it
 	}
 	for _, g := range gaps {
 		if _, ok := cfg.Queues[g.Consumer]; ok {
@@ -142,7 +143,7 @@ func showRepublished(cctx *cli.Context, report republish.Report) error {
 	})
 }
 
-// awaitQuiet ends with findings when something is in flight still.
+// awaitQuiet returns findings when events are still in flight.
 func awaitQuiet(cctx *cli.Context, db *store.DB, e settings.Endpoints) error {
 	broker, err := settings.BrokerConfig(e, nil)
 	if err != nil {
@@ -187,7 +188,7 @@ func queuesOf(names string) (map[string]string, error) {
 	return wanted, nil
 }
 
-// pointSince reads a time ago, a time, or a place of the log.
+// pointSince reads a duration, a time, or a position of the log.
 func pointSince(cctx *cli.Context, db *store.DB, text string) (eventlog.Position, error) {
 	if text == "" {
 		return eventlog.Position{}, nil
@@ -200,7 +201,7 @@ func pointSince(cctx *cli.Context, db *store.DB, text string) (eventlog.Position
 	}
 	at, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return eventlog.Position{}, exit.Usage("--%s %q: want a time ago such as 2h, a time such as 2026-02-09T12:00:00Z, or a place of the log", flagSince, text)
+		return eventlog.Position{}, exit.Usage("--%s %q: want a duration such as 2h, a time such as 2026-02-09T12:00:00Z, or a position of the log", flagSince, text)
 	}
 	return eventlog.PositionAt(cctx.Context, db, at)
 }

@@ -1,3 +1,4 @@
+// Package exit gives the errors of commands their exit codes and advice.
 package exit
 
 import (
@@ -25,7 +26,7 @@ const (
 	WrongConfiguration = 78
 )
 
-// exitCodes are told in the manual page.
+// Codes are the exit codes, for the manual page.
 var Codes = []struct {
 	Code    int
 	Meaning string
@@ -33,8 +34,8 @@ var Codes = []struct {
 	{OK, "ok"},
 	{Failure, "failure"},
 	{FoundProblems, "findings: of audit, chaos, dlq redrive, doctor and topology diff"},
-	{StillInFlight, "in flight: audit has found nothing wrong, and something is still on its way"},
-	{WrongUsage, "usage: what was typed"},
+	{StillInFlight, "in flight: audit has found nothing wrong, and events are still in flight"},
+	{WrongUsage, "usage: wrong command, flag or argument"},
 	{ServerUnreachable, "a server is unreachable"},
 	{WrongConfiguration, "configuration: wrong password, missing migration, old server, missing program, taken port, unknown key"},
 }
@@ -44,23 +45,25 @@ type usageError struct{ text string }
 
 func (e usageError) Error() string { return e.text }
 
+// Usage is a mistake on the command line: exit code 64.
 func Usage(format string, args ...any) error { return usageError{fmt.Sprintf(format, args...)} }
 
-// configError is a setting that can not work.
+// ConfigError is a setting that can not work.
 type ConfigError struct{ error }
 
 func (e ConfigError) Unwrap() error { return e.error }
 
+// Misconfigured is a setting that cannot work: exit code 78.
 func Misconfigured(format string, args ...any) error {
 	return ConfigError{fmt.Errorf(format, args...)}
 }
 
-// findings end a command that worked and found something. They have been printed already.
+// Findings end a command that worked and found something. They have been printed already.
 type Findings struct{ What string }
 
 func (f Findings) Error() string { return f.What }
 
-// inFlight ends an audit that has found nothing wrong of a fleet that did not come to rest.
+// InFlight ends an audit that has found nothing wrong while events are still in flight.
 type InFlight struct{ What string }
 
 func (f InFlight) Error() string { return f.What }
@@ -73,6 +76,7 @@ type Process struct {
 
 func (p Process) Error() string { return p.Text }
 
+// CodeOf is the exit code of an error.
 func CodeOf(err error) int {
 	var process Process
 	var bad usageError
@@ -110,7 +114,7 @@ func CodeOf(err error) int {
 	return Failure
 }
 
-// advice is what to do about an error that does not say it itself; empty when it does.
+// Advice is what to do about an error whose text does not say it; else empty.
 func Advice(err error) string {
 	switch {
 	case errors.Is(err, store.ErrUnavailable):
@@ -118,12 +122,12 @@ func Advice(err error) string {
 	case errors.Is(err, store.ErrAccess):
 		return "correct user, password and database of the database's URL, or give the user what it lacks"
 	case errors.Is(err, context.DeadlineExceeded):
-		return "something does not answer in time; `composerp doctor` looks for it"
+		return "a server does not answer in time; `composerp doctor` checks them"
 	}
 	return ""
 }
 
-// oneLine is an error as it is shown: on one line.
+// OneLine is the text of an error on one line.
 func OneLine(err error) string {
 	if errors.Is(err, context.Canceled) && !strings.Contains(err.Error(), ":") {
 		return "interrupted"
@@ -131,14 +135,14 @@ func OneLine(err error) string {
 	return wording.OneLine(err.Error())
 }
 
-// unreachable ends a doctor whom nobody answered; what was found has been shown.
+// Unreachable ends the doctor when no server answers; the findings have been printed.
 type Unreachable struct{}
 
 func (Unreachable) Error() string {
-	return "no server could be asked; `composerp up` starts private ones, and `composerp doctor --show-config` says where others were looked for"
+	return "no server answers; `composerp up` starts private ones, and `composerp doctor --show-config` shows the configured ones"
 }
 
-// reason is what the system says of a file, without the path, which is said beside it.
+// Reason is the system's error of a file, without the path.
 func Reason(err error) error {
 	var where *fs.PathError
 	if errors.As(err, &where) {

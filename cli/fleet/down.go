@@ -12,11 +12,12 @@ import (
 	"github.com/composerp/composerp/cli/terminal"
 )
 
+// DownCommand is the command `down`.
 func DownCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "down",
 		Usage: "stop the `up` of this directory",
-		Flags: []cli.Flag{settings.DirFlag(), &cli.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "how long to wait for it"}},
+		Flags: []cli.Flag{settings.DirFlag(), &cli.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "how long to wait for its end"}},
 		Action: func(cctx *cli.Context) error {
 			if err := settings.NoArguments(cctx); err != nil {
 				return err
@@ -26,13 +27,13 @@ func DownCommand() *cli.Command {
 	}
 }
 
-func down(cctx *cli.Context, dir string, patience time.Duration) error {
+func down(cctx *cli.Context, dir string, timeout time.Duration) error {
 	state, err := settings.Find(dir)
 	if err != nil {
 		return err
 	}
 	if state == nil {
-		terminal.Say(cctx, "nothing is up in %s", dir)
+		terminal.Say(cctx, "no fleet runs in %s", dir)
 		return nil
 	}
 	if state.PID == 0 {
@@ -41,7 +42,7 @@ func down(cctx *cli.Context, dir string, patience time.Duration) error {
 	if err := syscall.Kill(state.PID, syscall.SIGTERM); err != nil {
 		return fmt.Errorf("stopping process %d: %w", state.PID, err)
 	}
-	ctx, cancel := context.WithTimeout(cctx.Context, patience)
+	ctx, cancel := context.WithTimeout(cctx.Context, timeout)
 	defer cancel()
 	for {
 		if held, err := settings.IsHeld(dir); err != nil || !held {
@@ -50,7 +51,7 @@ func down(cctx *cli.Context, dir string, patience time.Duration) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("process %d has not ended within %s; it may be finishing a batch: try again, or send it a second SIGTERM", state.PID, patience)
+			return fmt.Errorf("process %d has not ended within %s; it may be finishing a batch: try again, or send it a second SIGTERM", state.PID, timeout)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

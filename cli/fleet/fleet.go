@@ -1,3 +1,4 @@
+// Package fleet has the commands that run the fleet or parts of it: up, down, relay and worker.
 package fleet
 
 import (
@@ -23,8 +24,8 @@ import (
 	"github.com/composerp/composerp/workers/worker"
 )
 
-// fleet is what of Composerp runs in this process: any of the ticker, the relay
-// and some workers.
+// fleet is the part of Composerp that runs in this process: ticker, relay
+// and workers, each optional.
 type fleet struct {
 	at      settings.Endpoints
 	relay   bool // the ticker and the watchdog go with it
@@ -42,7 +43,7 @@ const (
 )
 
 // run works until ctx is done and everything in hand is finished, or until
-// something fails that waiting can not mend.
+// an error occurs that waiting cannot resolve.
 func (f *fleet) run(ctx context.Context) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -75,7 +76,7 @@ func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group, registry prom
 	if err != nil {
 		return nil, err
 	}
-	// Better a start that says what to do than a fleet in which nothing flows.
+	// An error at the start that says what to do is better than a fleet that delivers nothing.
 	if err := eventlog.CheckEpoch(ctx, tickDB); err != nil {
 		tickDB.Close()
 		return nil, err
@@ -179,6 +180,7 @@ func listenMetrics(addr string, chosen bool) (net.Listener, error) {
 	return l, nil
 }
 
+// Holder names this process in leases.
 func Holder() string {
 	host, _ := os.Hostname()
 	return fmt.Sprintf("%s#%d", host, os.Getpid())

@@ -7,12 +7,13 @@ import (
 	"github.com/composerp/composerp/cli/terminal"
 )
 
+// RelayCommand is the command `relay`.
 func RelayCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "relay",
-		Usage: "run the ticker and the relay alone: the log to the exchange",
+		Usage: "run only the ticker and the relay, which publishes the log",
 		Description: "Any number may run; one leads, and another takes over within three seconds of its death.\n" +
-			"`composerp up` has one of its own.",
+			"`composerp up` includes one.",
 		Flags: settings.ConnectionFlags(settings.MetricsFlag()),
 		Action: func(cctx *cli.Context) error {
 			if err := settings.NoArguments(cctx); err != nil {

@@ -19,7 +19,7 @@ import (
 
 const watchConnections = 4
 
-// planOf is what the whole fleet needs, and what of it this process runs.
+// PlanOf describes the whole fleet and the part that this process runs.
 func PlanOf(here ...string) watchdog.Plan {
 	var subscriptions []topology.Subscription
 	for _, w := range workers.Fleet(workers.Config{}) {
@@ -56,7 +56,7 @@ func (f *fleet) startWatchdog(ctx context.Context, g *errgroup.Group, registry p
 	return nil
 }
 
-// applyTopology declares what the fleet needs, and first notes for whom something may be lost because it was not there.
+// applyTopology declares the topology. It first records a gap for each worker whose queue or binding was missing.
 func applyTopology(ctx context.Context, at settings.Endpoints, db *store.DB, broker rabbitmq.Config) error {
 	plan := PlanOf()
 	have, err := held(ctx, at, broker, plan.Topology)
@@ -71,7 +71,7 @@ func applyTopology(ctx context.Context, at settings.Endpoints, db *store.DB, bro
 	return rabbitmq.Apply(ctx, plan.Topology, broker)
 }
 
-// held is what the broker holds of a topology. Of bindings only its management API can tell.
+// held is the part of a topology that the broker has. Only the management API lists bindings.
 func held(ctx context.Context, at settings.Endpoints, broker rabbitmq.Config, wanted topology.Topology) (have topology.Topology, err error) {
 	if management, err := settings.ManagementClient(at); err == nil && management != nil {
 		vhost, err := broker.Vhost()

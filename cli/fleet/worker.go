@@ -16,19 +16,20 @@ import (
 	"github.com/composerp/composerp/workers/worker"
 )
 
+// WorkerCommand is the command `worker`.
 func WorkerCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "worker",
 		Usage: "the workers of the fleet",
 		Subcommands: []*cli.Command{
 			{
-				Name: "list", Usage: "what each hears, and how its queue stands",
+				Name: "list", Usage: "list workers with their event types and the state of their queues",
 				Flags: append([]cli.Flag{terminal.OutputFlag()}, append(settings.BrokerFlags(), settings.DirFlag(), settings.LogFlag("error"))...), Action: workerList,
 			},
 			{
 				Name: "run", Usage: "run some workers in this process until interrupted", ArgsUsage: "WORKER...",
-				Description: "Slots are consumers that work side by side. More of them, here or in other processes, take more off the\n" +
-					"same queue. The relay must run somewhere: `composerp relay`, or `composerp up`.",
+				Description: "--slots sets the consumers of each worker. More consumers, in this or other processes, share the worker's\n" +
+					"queue. The relay must run too: `composerp relay`, or `composerp up`.",
 				Flags: settings.FleetFlags(), Action: workerRun,
 			},
 			newworker.Command(),
@@ -40,7 +41,7 @@ func WorkerCommand() *cli.Command {
 type workerRow struct {
 	Worker    string   `json:"worker"`
 	Queue     string   `json:"queue"`
-	Hears     []string `json:"hears"`
+	Consumes  []string `json:"hears"` // the JSON name of earlier versions
 	Consumers *int     `json:"consumers"`
 	Ready     *int     `json:"ready"`
 	Retrying  *int     `json:"retrying"`
@@ -60,9 +61,9 @@ func workerList(cctx *cli.Context) error {
 	}
 	var rows []workerRow
 	for _, w := range workers.Fleet(workers.Config{}) {
-		r := workerRow{Worker: w.Name(), Queue: w.Queue(), Hears: []string{}}
+		r := workerRow{Worker: w.Name(), Queue: w.Queue(), Consumes: []string{}}
 		for _, t := range w.Types() {
-			r.Hears = append(r.Hears, t.RoutingKey())
+			r.Consumes = append(r.Consumes, t.RoutingKey())
 		}
 		if session != nil {
 			if err := r.count(session, w); err != nil {
@@ -72,18 +73,18 @@ func workerList(cctx *cli.Context) error {
 		rows = append(rows, r)
 	}
 	return terminal.Show(cctx, rows, func(w io.Writer) {
-		terminal.Row(w, "WORKER", "QUEUE", "SLOTS", "READY", "RETRYING", "DEAD", "HEARS")
+		terminal.Row(w, "WORKER", "QUEUE", "SLOTS", "READY", "RETRYING", "DEAD", "CONSUMES")
 		for _, r := range rows {
-			hears := strings.Join(r.Hears, " ")
-			if hears == "" {
-				hears = "everything that died"
+			types := strings.Join(r.Consumes, " ")
+			if types == "" {
+				types = "every dead letter"
 			}
-			terminal.Row(w, r.Worker, r.Queue, terminal.NumberOr(r.Consumers), terminal.NumberOr(r.Ready), terminal.NumberOr(r.Retrying), terminal.NumberOr(r.Dead), hears)
+			terminal.Row(w, r.Worker, r.Queue, terminal.NumberOr(r.Consumers), terminal.NumberOr(r.Ready), terminal.NumberOr(r.Retrying), terminal.NumberOr(r.Dead), types)
 		}
 	})
 }
 
-// lookAtBroker opens a session to count with; nil when no broker is known, and then says so.
+// lookAtBroker opens a session that counts messages; nil, with a message, when no broker is known.
 func lookAtBroker(cctx *cli.Context) (*rabbitmq.Session, error) {
 	log, err := settings.Logger(cctx)
 	if err != nil {
@@ -94,7 +95,7 @@ func lookAtBroker(cctx *cli.Context) (*rabbitmq.Session, error) {
 		return nil, err
 	}
 	if e.AMQP == "" {
-		terminal.Say(cctx, "nothing is up here, so no queue could be looked at")
+		terminal.Say(cctx, "no fleet runs here, so queues are not counted")
 		return nil, nil
 	}
 	broker, err := settings.BrokerConfig(e, log)
@@ -105,7 +106,7 @@ func lookAtBroker(cctx *cli.Context) (*rabbitmq.Session, error) {
 	return rabbitmq.Open(cctx.Context, broker)
 }
 
-// count asks the broker itself, not its statistics, so that the numbers are of now.
+// count asks the broker itself, whose statistics lag behind.
 func (r *workerRow) count(session *rabbitmq.Session, w worker.Worker) error {
 	ready, consumers, err := session.Depth(r.Queue)
 	if err != nil {
@@ -113,15 +114,15 @@ func (r *workerRow) count(session *rabbitmq.Session, w worker.Worker) error {
 	}
 	r.Ready, r.Consumers = &ready, &consumers
 	if r.Queue != topology.QueueName(w.Name()) {
-		return nil // it drains a queue that has neither ladder nor dead letters
+		return nil // its queue has neither retry queues nor dead letters
 	}
 	dead, _, err := session.Depth(topology.DeadQueueName(w.Name()))
 	if err != nil {
 		return err
 	}
 	retrying := 0
-	for _, rung := range w.Subscription().RetryDelays {
-		n, _, err := session.Depth(topology.RetryQueueName(w.Name(), rung))
+	for _, delay := range w.Subscription().RetryDelays {
+		n, _, err := session.Depth(topology.RetryQueueName(w.Name(), delay))
 		if err != nil {
 			return err
 		}
@@ -158,6 +159,7 @@ func workerRun(cctx *cli.Context) error {
 	return runPart(cctx, f)
 }
 
+// WorkerNames are the names of the fleet's workers.
 func WorkerNames() []string {
 	var names []string
 	for _, w := range workers.Fleet(workers.Config{}) {

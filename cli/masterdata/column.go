@@ -8,6 +8,7 @@ import (
 	"github.com/composerp/composerp/cli/terminal"
 )
 
+// TenantColumn is the column of the tenant; rows without one belong to --tenant.
 const TenantColumn = "tenantId"
 
 // ofTenant gives a row to the tenant that the command line names.

@@ -12,7 +12,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 )
 
-// field is one thing that can be said of a row of master data. It is a column of
+// Field is one column of master data. It is a column of
 // a file, by its JSON name, and a flag of `set`.
 type Field[T any] struct {
 	name  string
@@ -55,7 +55,7 @@ func textField[T any](name, usage, standard string, at func(*T) *string) Field[T
 	}}
 }
 
-// keyField takes an id that tells which row is meant.
+// KeyField takes an id that tells which row is meant.
 func KeyField[T any](name, usage string, at func(*T) *string) Field[T] {
 	f := textField(name, usage, "", at)
 	f.key = true
@@ -73,7 +73,7 @@ func numberField[T any](name, usage, standard string, at func(*T) *event.Decimal
 	}}
 }
 
-// optionalField takes an exact number, or an empty text for none.
+// OptionalField takes an exact number, or an empty text for none.
 func OptionalField[T any](name, usage string, at func(*T) **event.Decimal) Field[T] {
 	return Field[T]{name: name, usage: usage, read: func(text string) (func(*T), error) {
 		if text == "" {
@@ -117,7 +117,7 @@ func readNumber(text string) (event.Decimal, error) {
 	return number, err
 }
 
-// readTime takes a business time as it is typed; an empty text means otherwise.
+// ReadTime takes a business time as it is typed; an empty text means otherwise.
 func ReadTime(flag, text string, otherwise time.Time) (time.Time, error) {
 	if text == "" {
 		return otherwise, nil

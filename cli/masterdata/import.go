@@ -14,6 +14,7 @@ import (
 	"github.com/composerp/composerp/store/masterdata"
 )
 
+// FileForms are the file formats of an import, for help texts.
 const FileForms = "FILE is .csv (with a header line), .csv.gz, .ndjson or .ndjson.gz."
 
 func (m masterData[T]) importCommand() *cli.Command {
@@ -36,6 +37,7 @@ func (m masterData[T]) importCommand() *cli.Command {
 	}
 }
 
+// DescribeFields lists the columns of a file, for help texts.
 func DescribeFields[T any](fields []Field[T]) string {
 	text := ""
 	for _, f := range fields {
@@ -92,7 +94,7 @@ func (m masterData[T]) importFile(cctx *cli.Context) error {
 	})
 }
 
-// run checks the whole file, and then, unless that is all that is wanted, writes it.
+// Run checks the whole file, and then, unless that is all that is wanted, writes it.
 func (s *Sheet[T]) Run(cctx *cli.Context, noun string) (masterdata.Written, error) {
 	progress := terminal.NewProgress(cctx.App.ErrWriter)
 	defer progress.End()

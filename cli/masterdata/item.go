@@ -11,23 +11,24 @@ import (
 	"github.com/composerp/composerp/store/masterdata"
 )
 
+// ItemCommand is the command `item`.
 func ItemCommand() *cli.Command {
 	type row = masterdata.Item
 	return masterData[row]{
 		noun: "item", plural: "items",
-		usage: "what is bought, kept and sold: name, unit, pack, cost",
+		usage: "items: name, unit, pack, cost",
 		fields: []Field[row]{
 			KeyField(TenantColumn, "the tenant it belongs to", func(r *row) *string { return &r.Tenant }),
 			KeyField("itemId", "which item", func(r *row) *string { return &r.Item }),
-			textField("name", "what people call it", "", func(r *row) *string { return &r.Name }),
-			textField("unit", "what quantities of it count: each, kg, m", "each", func(r *row) *string { return &r.Unit }),
-			numberField("pack", "orders are rounded up to whole packs of so many", "1", func(r *row) *event.Decimal { return &r.Pack }),
-			OptionalField("unitCost", "what a supplier asks for one unit; empty: not known", func(r *row) **event.Decimal { return &r.UnitCost }),
+			textField("name", "name for people", "", func(r *row) *string { return &r.Name }),
+			textField("unit", "unit of its quantities: each, kg, m", "each", func(r *row) *string { return &r.Unit }),
+			numberField("pack", "pack size; orders are rounded up to whole packs", "1", func(r *row) *event.Decimal { return &r.Pack }),
+			OptionalField("unitCost", "cost of one unit; empty: unknown", func(r *row) **event.Decimal { return &r.UnitCost }),
 		},
 		shown: []string{"incomplete"},
 		filters: []cli.Flag{
 			&cli.StringFlag{Name: "item", Usage: "this item only"},
-			&cli.BoolFlag{Name: "incomplete", Usage: "only items that a till or a rule has named and nobody has completed"},
+			&cli.BoolFlag{Name: "incomplete", Usage: "only items that a sale or a rule has named and that lack master data"},
 		},
 		key: func(r *row) masterdata.MasterDataFilter {
 			return masterdata.MasterDataFilter{Tenant: r.Tenant, Item: r.Item}

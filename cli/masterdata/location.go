@@ -10,16 +10,17 @@ import (
 	"github.com/composerp/composerp/store/masterdata"
 )
 
+// LocationCommand is the command `location`.
 func LocationCommand() *cli.Command {
 	type row = masterdata.Location
 	return masterData[row]{
 		noun: "location", plural: "locations",
-		usage: "where goods stand: name, time zone",
+		usage: "locations of stock: name, time zone",
 		fields: []Field[row]{
 			KeyField(TenantColumn, "the tenant it belongs to", func(r *row) *string { return &r.Tenant }),
 			KeyField("locationId", "which location", func(r *row) *string { return &r.Location }),
-			textField("name", "what people call it", "", func(r *row) *string { return &r.Name }),
-			textField("timezone", "its IANA time zone, such as Europe/London: which day a moment belongs to there", "UTC", func(r *row) *string { return &r.Timezone }),
+			textField("name", "name for people", "", func(r *row) *string { return &r.Name }),
+			textField("timezone", "IANA time zone, such as Europe/London; it decides which business day a time belongs to", "UTC", func(r *row) *string { return &r.Timezone }),
 		},
 		filters: []cli.Flag{&cli.StringFlag{Name: "location", Usage: "this location only"}},
 		key: func(r *row) masterdata.MasterDataFilter {

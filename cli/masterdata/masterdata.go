@@ -1,3 +1,4 @@
+// Package masterdata has the commands that list, set and import items, locations, suppliers, rules and tenants.
 package masterdata
 
 import (
@@ -39,11 +40,11 @@ type masterData[T any] struct {
 }
 
 const (
-	FlagAt    = "at"
+	FlagAt    = "at" // the business time of a change
 	flagLimit = "limit"
 )
 
-// listLimit is how many rows are listed when nobody says how many.
+// listLimit is the default number of rows in a list.
 const listLimit = 1000
 
 func (m masterData[T]) command() *cli.Command {
@@ -60,7 +61,7 @@ func (m masterData[T]) listCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "list",
 		Usage: "show " + m.plural,
-		Flags: append(flags, &cli.IntFlag{Name: flagLimit, Value: listLimit, Usage: "at most so many; 0 for all"}, terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag()),
+		Flags: append(flags, &cli.IntFlag{Name: flagLimit, Value: listLimit, Usage: "at most this many; 0: all"}, terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag()),
 		Action: func(cctx *cli.Context) error {
 			if err := settings.NoArguments(cctx); err != nil {
 				return err
@@ -114,8 +115,8 @@ func (m masterData[T]) setCommand() *cli.Command {
 	}
 	return &cli.Command{
 		Name:        "set",
-		Usage:       "make or change one " + m.noun,
-		Description: "Only what is named changes. An empty value, as in --name '', takes a value away.",
+		Usage:       "create or change one " + m.noun,
+		Description: "Only the given fields change. An empty value, as in --name '', removes a value.",
 		Flags:       append(append(flags, m.atFlag()...), terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag()),
 		Action:      m.set,
 	}
@@ -125,7 +126,7 @@ func (m masterData[T]) atFlag() []cli.Flag {
 	if !m.dated {
 		return nil
 	}
-	return []cli.Flag{&cli.StringFlag{Name: FlagAt, Usage: "business time of the change where nothing has moved yet; now, when left out"}}
+	return []cli.Flag{&cli.StringFlag{Name: FlagAt, Usage: "business time of the change where no event has moved the clock yet; default now"}}
 }
 
 func (m masterData[T]) set(cctx *cli.Context) error {
@@ -174,7 +175,7 @@ func resultOf(w masterdata.Written) string {
 	return "unchanged"
 }
 
-// typed is the edit that the flags say.
+// typed is the edit of the flags.
 func (m masterData[T]) typed(cctx *cli.Context) (masterdata.Edit[T], error) {
 	var edit masterdata.Edit[T]
 	var changes []func(*T)

@@ -13,11 +13,12 @@ import (
 	"github.com/composerp/composerp/store/masterdata"
 )
 
+// RuleCommand is the command `rule`.
 func RuleCommand() *cli.Command {
 	type row = masterdata.Rule
 	return masterData[row]{
 		noun: "rule", plural: "rules", dated: true,
-		usage:  "when and how much of an item is ordered for a location, and when its stock is low",
+		usage:  "replenishment rules: when and how much to order of an item for a location",
 		fields: ruleFields(),
 		shown:  []string{"version"},
 		filters: []cli.Flag{
@@ -50,17 +51,17 @@ func ruleFields() []Field[masterdata.Rule] {
 	return []Field[row]{
 		KeyField(TenantColumn, "the tenant it belongs to", func(r *row) *string { return &r.Tenant }),
 		KeyField("itemId", "which item", func(r *row) *string { return &r.Item }),
-		KeyField("locationId", "at which location", func(r *row) *string { return &r.Location }),
-		textField("mode", "fixed: the reorder point is as given; auto: it follows the forecast", masterdata.RuleFixed, func(r *row) *string { return &r.Mode }),
-		textField("supplierId", "whom to order from; empty: the rule only watches", "", func(r *row) *string { return &r.Supplier }),
-		OptionalField("reorderPoint", "at or below it more is ordered; in mode auto until there is a forecast", func(r *row) **event.Decimal { return &r.ReorderPoint }),
-		OptionalField("orderUpTo", "order up to so many", func(r *row) **event.Decimal { return &r.OrderUpTo }),
-		OptionalField("orderQuantity", "or: order so many, in multiples", func(r *row) **event.Decimal { return &r.OrderQuantity }),
-		OptionalField("packSize", "orders are whole packs of so many; empty: the item's pack", func(r *row) **event.Decimal { return &r.PackSize }),
-		numberField("minimumOrder", "order at least so many", "0", func(r *row) *event.Decimal { return &r.MinimumOrder }),
-		numberField("serviceLevel", "share of cycles without a stock-out that mode auto aims at, between 0.5 and 1", "0.95", func(r *row) *event.Decimal { return &r.ServiceLevel }),
-		daysField("coverDays", "days of demand that mode auto orders for, without orderUpTo and orderQuantity", "14", func(r *row) *int { return &r.CoverDays }),
-		OptionalField("lowStockThreshold", "stock below it is said to be low; empty: never", func(r *row) **event.Decimal { return &r.LowStockThreshold }),
+		KeyField("locationId", "the location", func(r *row) *string { return &r.Location }),
+		textField("mode", "fixed: the reorder point as set; auto: computed from the forecast", masterdata.RuleFixed, func(r *row) *string { return &r.Mode }),
+		textField("supplierId", "supplier to order from; empty: no orders, only low-stock warnings", "", func(r *row) *string { return &r.Supplier }),
+		OptionalField("reorderPoint", "stock at or below it is reordered; in mode auto until there is a forecast", func(r *row) **event.Decimal { return &r.ReorderPoint }),
+		OptionalField("orderUpTo", "order up to this quantity", func(r *row) **event.Decimal { return &r.OrderUpTo }),
+		OptionalField("orderQuantity", "or: order multiples of this quantity", func(r *row) **event.Decimal { return &r.OrderQuantity }),
+		OptionalField("packSize", "orders are whole packs of this size; empty: the item's pack", func(r *row) **event.Decimal { return &r.PackSize }),
+		numberField("minimumOrder", "minimum quantity of an order", "0", func(r *row) *event.Decimal { return &r.MinimumOrder }),
+		numberField("serviceLevel", "target share of cycles without a stock-out in mode auto, between 0.5 and 1", "0.95", func(r *row) *event.Decimal { return &r.ServiceLevel }),
+		daysField("coverDays", "days of demand that mode auto orders, without orderUpTo and orderQuantity", "14", func(r *row) *int { return &r.CoverDays }),
+		OptionalField("lowStockThreshold", "stock below it is low; empty: never", func(r *row) **event.Decimal { return &r.LowStockThreshold }),
 	}
 }
 

@@ -12,10 +12,10 @@ import (
 	"github.com/composerp/composerp/workers/runtime/importer"
 )
 
-// sheet is a file whose rows are edits of master data. It is read twice: first
+// Sheet is a file whose rows are edits of master data. It is read twice: first
 // all of it is checked, in the database too, then it is written, so that a bad
-// line is found while nothing has changed yet. A batch is one transaction; who is
-// interrupted between two begins again, and finds the rows of the first unchanged.
+// line is found while nothing has changed yet. A batch is one transaction; after
+// an interruption the import starts again, and finds the rows of finished batches unchanged.
 type Sheet[T any] struct {
 	File   string
 	Table  *importer.Table
@@ -46,6 +46,7 @@ const (
 	maxCollisions = 5
 )
 
+// OpenSheet opens a file of rows.
 func OpenSheet[T any](file string, fields []Field[T], shown []string) (*Sheet[T], error) {
 	table, err := importer.OpenTable(file)
 	if err != nil {
@@ -54,9 +55,10 @@ func OpenSheet[T any](file string, fields []Field[T], shown []string) (*Sheet[T]
 	return &Sheet[T]{File: file, Table: table, fields: fields, shown: shown}, nil
 }
 
+// Close closes the file.
 func (s *Sheet[T]) Close() { s.Table.Close() }
 
-// check reads the whole file and tells what it would do.
+// check reads the whole file and reports what it would do.
 func (s *Sheet[T]) check(ctx context.Context, noun string) (masterdata.Written, error) {
 	keys := importer.NewKeys()
 	defer keys.Close()

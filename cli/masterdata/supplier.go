@@ -10,17 +10,18 @@ import (
 	"github.com/composerp/composerp/store/masterdata"
 )
 
+// SupplierCommand is the command `supplier`.
 func SupplierCommand() *cli.Command {
 	type row = masterdata.SupplierRecord
 	return masterData[row]{
 		noun: "supplier", plural: "suppliers",
-		usage: "whom orders are sent to: lead time, endpoint",
+		usage: "suppliers: lead time, endpoint for orders",
 		fields: []Field[row]{
 			KeyField(TenantColumn, "the tenant it belongs to", func(r *row) *string { return &r.Tenant }),
 			KeyField("supplierId", "which supplier", func(r *row) *string { return &r.Supplier }),
-			textField("name", "what people call it", "", func(r *row) *string { return &r.Name }),
-			daysField("leadTimeDays", "days from the order to the goods", "", func(r *row) *int { return &r.LeadTimeDays }),
-			textField("endpoint", "the http or https URL that orders are POSTed to, user and password in it where it wants them; empty: nobody can be called", "", func(r *row) *string { return &r.Endpoint }),
+			textField("name", "name for people", "", func(r *row) *string { return &r.Name }),
+			daysField("leadTimeDays", "days from order to receipt", "", func(r *row) *int { return &r.LeadTimeDays }),
+			textField("endpoint", "http or https URL that orders are POSTed to, with user and password if needed; empty: orders are not sent", "", func(r *row) *string { return &r.Endpoint }),
 		},
 		filters: []cli.Flag{&cli.StringFlag{Name: "supplier", Usage: "this supplier only"}},
 		key: func(r *row) masterdata.MasterDataFilter {

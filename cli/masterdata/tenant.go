@@ -11,16 +11,17 @@ import (
 	"github.com/composerp/composerp/store/masterdata"
 )
 
+// TenantCommand is the command `tenant`.
 func TenantCommand() *cli.Command {
 	type row = masterdata.TenantSetting
 	return masterData[row]{
 		noun: "tenant", plural: "tenants that have settings of their own", settingsOnly: true,
-		usage: "how a tenant's planning works: approval limit, forecast cadence, expiry warning",
+		usage: "planning settings of tenants: approval limit, forecast cadence, expiry warning",
 		fields: []Field[row]{
 			KeyField(TenantColumn, "which tenant", func(r *row) *string { return &r.Tenant }),
-			OptionalField("approvalLimit", "orders of at most so much are approved by policy; empty: every order waits for a person", func(r *row) **event.Decimal { return &r.ApprovalLimit }),
-			daysField("forecastCadenceDays", "business days from forecast to forecast", "7", func(r *row) *int { return &r.ForecastCadenceDays }),
-			daysField("expiryWarningDays", "days before its expiry a lot is said to expire", "30", func(r *row) *int { return &r.ExpiryWarningDays }),
+			OptionalField("approvalLimit", "orders up to this amount are approved by policy; empty: every order needs a person", func(r *row) **event.Decimal { return &r.ApprovalLimit }),
+			daysField("forecastCadenceDays", "business days between forecasts", "7", func(r *row) *int { return &r.ForecastCadenceDays }),
+			daysField("expiryWarningDays", "days before a lot expires to warn of it", "30", func(r *row) *int { return &r.ExpiryWarningDays }),
 		},
 		key: func(r *row) masterdata.MasterDataFilter { return masterdata.MasterDataFilter{Tenant: r.Tenant} },
 		edit: func(ctx context.Context, db *store.DB, edits []masterdata.Edit[row], _ time.Time, dryRun bool) (masterdata.Written, error) {

@@ -1,3 +1,4 @@
+// Package measure has the commands bench and chaos.
 package measure
 
 import (
@@ -15,21 +16,21 @@ import (
 	"github.com/composerp/composerp/deploy/local"
 )
 
+// BenchCommand is the command `bench`.
 func BenchCommand() *cli.Command {
 	flags := []cli.Flag{
 		&cli.IntFlag{Name: "runs", Value: 3, Usage: "rounds; each measures the reference and Composerp in turn"},
-		&cli.IntFlag{Name: "events", Value: 20_000, Usage: "events a run"},
-		&cli.IntSliceFlag{Name: "ages", Usage: "measure what a sale costs the whole fleet with so many events in the log, instead: 100000,500000,2000000"},
-		&cli.IntFlag{Name: "audit", Usage: "measure audits of a log of so many events, and of what is new in it, instead: 10000000 takes 20 GB of disk"},
+		&cli.IntFlag{Name: "events", Value: 20_000, Usage: "events in a run"},
+		&cli.IntSliceFlag{Name: "ages", Usage: "instead, measure the cost of a sale with a log of these sizes, in events: 100000,500000,2000000"},
+		&cli.IntFlag{Name: "audit", Usage: "instead, measure full and incremental audits of a log of this size, in events; 10000000 needs 20 GB of disk"},
 		terminal.OutputFlag(), settings.DatabaseFlag(),
 	}
 	return &cli.Command{
 		Name:  "bench",
-		Usage: "measure the whole road against a bare reference, in one run on the same servers",
-		Description: "The reference does the least that can be done: outbox rows to exchange to queue to inbox, movement and\n" +
-			"position, with no harness around it. Ratios are to be quoted, absolute figures move with the machine. Without\n" +
-			"servers named by flags or environment it starts private ones of its own; it makes a database and a virtual\n" +
-			"host for each run and deletes them.",
+		Usage: "measure throughput against a minimal reference, in one run on the same servers",
+		Description: "The reference does the minimum without the harness: outbox row, exchange, queue, inbox, movement, position. Quote\n" +
+			"ratios; absolute figures depend on the machine. Without servers set by flags or environment it starts private\n" +
+			"ones. It creates a database and a virtual host for each run and deletes them.",
 		Flags:  append(append(flags, settings.BrokerFlags()...), settings.LogFlag("warn")),
 		Action: measure,
 	}

@@ -16,27 +16,27 @@ import (
 	"github.com/composerp/composerp/deploy/chaos"
 )
 
+// ChaosCommand is the command `chaos`.
 func ChaosCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "chaos",
-		Usage: "break a fleet of its own at random, and prove that nothing is lost and nothing applied twice",
-		Description: "Starts a PostgreSQL and a RabbitMQ of its own on loopback and two processes of everything, loads them, breaks\n" +
-			"and heals what can be broken, and proves at the end: by audit, and by counting what was said. It works on no\n" +
-			"other servers: what flags, environment or configuration file say of servers does not matter to it. The same seed\n" +
-			"is the same faults and the same events. Exits 0 when nothing was found; 2 with findings, and then data and\n" +
-			"logs are kept, and it says where.",
+		Usage: "inject random faults into a private fleet; prove that nothing is lost or applied twice",
+		Description: "Starts a private PostgreSQL and RabbitMQ on loopback and two processes of each part of the fleet, loads them, and\n" +
+			"injects and ends faults. At the end an audit, and a count of the published events, prove the result. It never uses\n" +
+			"other servers: it ignores servers set by flags, environment or configuration file. The same seed gives the same\n" +
+			"faults and events. Exits 0 without findings; 2 with findings, and then it keeps data and logs and prints where.",
 		Flags: []cli.Flag{
-			&cli.Uint64Flag{Name: "seed", DefaultText: "random", Usage: "what decides faults and events"},
-			&cli.DurationFlag{Name: "duration", Value: time.Minute, Usage: "of the schedule; starting, coming to rest and the proof take about a minute more, two at most"},
-			&cli.StringFlag{Name: "faults", Usage: "these faults or groups alone, separated by commas"},
-			&cli.BoolFlag{Name: "list", Usage: "say which faults there are, and do nothing"},
-			&cli.StringFlag{Name: "results", Usage: "a file that gets a line of JSON for the run; `FILE` is what the command report adds up"},
+			&cli.Uint64Flag{Name: "seed", DefaultText: "random", Usage: "seed of faults and events"},
+			&cli.DurationFlag{Name: "duration", Value: time.Minute, Usage: "duration of the faults; start and proof take one to two minutes more"},
+			&cli.StringFlag{Name: "faults", Usage: "only these faults or groups, separated by commas"},
+			&cli.BoolFlag{Name: "list", Usage: "only list the faults"},
+			&cli.StringFlag{Name: "results", Usage: "append the result as a line of JSON to `FILE`, for chaos report"},
 			terminal.OutputFlag(),
 		},
 		Action: chaosRun,
 		Subcommands: []*cli.Command{{
-			Name: "report", Usage: "add up the runs of a file of results", ArgsUsage: "FILE",
-			Description: "Prints Markdown: faults by kind with their recoveries, events, what was lost and doubled. - is standard input.",
+			Name: "report", Usage: "summarize the runs of a file of results", ArgsUsage: "FILE",
+			Description: "Prints Markdown: faults by kind with recovery times, events, losses and duplicates. FILE - is standard input.",
 			Action:      chaosReport,
 		}},
 	}
@@ -83,7 +83,7 @@ func chaosRun(cctx *cli.Context) error {
 func liveSeed(cctx *cli.Context, faults []chaos.Fault) (chaos.Report, error) {
 	for _, name := range []string{settings.FlagDatabase, settings.FlagAMQP, settings.FlagManagement} {
 		if variable := settings.Named(name).Variable(); os.Getenv(variable) != "" {
-			terminal.Say(cctx, "%s is set, and left alone: chaos breaks servers of its own and no others", variable)
+			terminal.Say(cctx, "%s is ignored: chaos uses private servers only", variable)
 		}
 	}
 	program, err := os.Executable()

@@ -18,6 +18,7 @@ import (
 	"github.com/composerp/composerp/workers/analytics"
 )
 
+// ForecastCommand is the command `forecast`.
 func ForecastCommand() *cli.Command {
 	common := func(more ...cli.Flag) []cli.Flag {
 		return append([]cli.Flag{
@@ -28,26 +29,26 @@ func ForecastCommand() *cli.Command {
 	item := &cli.StringFlag{Name: "item", Usage: "this item only"}
 	return &cli.Command{
 		Name:  "forecast",
-		Usage: "what is expected to be sold, and how good such forecasts were",
+		Usage: "show demand forecasts and their accuracy",
 		Subcommands: []*cli.Command{
 			{
-				Name: "list", Usage: "the latest forecast of each item",
-				Flags:  common(item, &cli.IntFlag{Name: "limit", Value: 50, Usage: "at most so many; 0: all"}),
+				Name: "list", Usage: "list the latest forecast of each item",
+				Flags:  common(item, &cli.IntFlag{Name: "limit", Value: 50, Usage: "at most this many; 0: all"}),
 				Action: forecastList,
 			},
-			{Name: "show", Usage: "an item's latest forecast, day by day", ArgsUsage: "ITEM", Flags: common(), Action: forecastShow},
+			{Name: "show", Usage: "show an item's latest forecast, day by day", ArgsUsage: "ITEM", Flags: common(), Action: forecastShow},
 			{
-				Name: "accuracy", Usage: "what was forecast against what then happened",
-				Description: "Bias is forecast less demand, in units a day and in percent of the demand. MASE and RMSSE are errors in parts of\n" +
-					"how much demand changes from day to day; less is better. Naive says that each day will be as the last one before\n" +
-					"the forecast, seasonal naive as the same day of the week before. Only days that are closed count: a day of a\n" +
-					"location closes on the first event of a later one there.",
+				Name: "accuracy", Usage: "compare forecasts with actual demand",
+				Description: "Bias is forecast minus demand, in units a day and in percent of the demand. MASE and RMSSE are errors relative to\n" +
+					"the change of demand from day to day; lower is better. The naive forecast repeats the last day before the forecast,\n" +
+					"the seasonal naive one the same weekday of the week before. Only closed days count: a day of a location closes\n" +
+					"with the first event of a later day there.",
 				Flags: common(item,
 					&cli.StringFlag{Name: "from", Usage: "days from `DATE` on"},
 					&cli.StringFlag{Name: "to", Usage: "days up to `DATE`"},
 					&cli.IntFlag{Name: "horizon", Value: analytics.DefaultHorizon, Usage: "the first `DAYS` of each forecast"},
-					&cli.StringFlag{Name: "sort", Value: "units", Usage: "items by " + strings.Join(accuracySorts, ", ") + "; but for item the largest first"},
-					&cli.IntFlag{Name: "limit", Value: 20, Usage: "at most so many items; 0: all"},
+					&cli.StringFlag{Name: "sort", Value: "units", Usage: "sort items by " + strings.Join(accuracySorts, ", ") + "; largest first, but for item"},
+					&cli.IntFlag{Name: "limit", Value: 20, Usage: "at most this many items; 0: all"},
 				),
 				Action: forecastAccuracy,
 			},
@@ -129,7 +130,7 @@ func forecastShow(cctx *cli.Context) error {
 	})
 }
 
-// digits writes a number with so many digits after the point, and what is none as a dash.
+// Digits formats a number with n digits after the point, and NaN as a dash.
 func Digits(x float64, n int) string {
 	if math.IsNaN(x) || math.IsInf(x, 0) {
 		return "-"

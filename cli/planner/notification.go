@@ -11,14 +11,15 @@ import (
 	"github.com/composerp/composerp/store/notifications"
 )
 
+// NotificationCommand is the command `notification`.
 func NotificationCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "notification",
-		Usage: "what was sent about orders, low stock and expiring lots",
+		Usage: "notifications of orders, low stock and expiring lots",
 		Subcommands: []*cli.Command{{
-			Name: "list", Usage: "the newest notifications",
+			Name: "list", Usage: "list the newest notifications",
 			Description: "Each line is an event as one channel got it: webhook, alertmanager, or log where no URL is set.\n" +
-				"ANSWER is what the last try returned. What is not delivered waits in a retry queue, or is a dead letter.",
+				"ANSWER is the response to the last attempt. Undelivered notifications wait in a retry queue or are dead letters.",
 			Flags: []cli.Flag{
 				&cli.StringFlag{Name: "tenant", Usage: "this tenant only"},
 				&cli.BoolFlag{Name: "undelivered", Usage: "only what was not delivered"},

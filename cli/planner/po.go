@@ -13,32 +13,33 @@ import (
 	"github.com/composerp/composerp/store/purchasing"
 )
 
+// PurchaseOrderCommand is the command `po`.
 func PurchaseOrderCommand() *cli.Command {
 	tenant := &cli.StringFlag{Name: "tenant", Usage: "this tenant only"}
-	by := &cli.StringFlag{Name: "by", Usage: "who decides; without it, whoever is logged in here"}
+	by := &cli.StringFlag{Name: "by", Usage: "who decides; default the logged-in user"}
 	common := func(more ...cli.Flag) []cli.Flag {
 		return append(more, tenant, terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag())
 	}
 	return &cli.Command{
 		Name:  "po",
-		Usage: "purchase orders: what was ordered, and who lets it go",
+		Usage: "list, approve and reject purchase orders",
 		Subcommands: []*cli.Command{
 			{
-				Name: "list", Usage: "the newest orders",
+				Name: "list", Usage: "list the newest orders",
 				Flags: common(
 					&cli.StringFlag{Name: "status", Usage: "pending, approved or cancelled"},
 					&cli.StringFlag{Name: "supplier", Usage: "from this supplier only"},
 					&cli.StringFlag{Name: "item", Usage: "with this item only"},
 					&cli.StringFlag{Name: "location", Usage: "for this location only"},
-					&cli.IntFlag{Name: "limit", Value: 50, Usage: "at most so many; 0: all"},
+					&cli.IntFlag{Name: "limit", Value: 50, Usage: "at most this many; 0: all"},
 				),
 				Action: poList,
 			},
-			{Name: "show", Usage: "one order: its lines, what has come, what happened", ArgsUsage: "ID|NUMBER", Flags: common(), Action: poShow},
-			{Name: "approve", Usage: "let orders go to their suppliers", ArgsUsage: "ID|NUMBER...", Flags: common(by), Action: poApprove},
+			{Name: "show", Usage: "show an order with its lines, receipts and history", ArgsUsage: "ID|NUMBER", Flags: common(), Action: poShow},
+			{Name: "approve", Usage: "approve orders, which sends them to their suppliers", ArgsUsage: "ID|NUMBER...", Flags: common(by), Action: poApprove},
 			{
-				Name: "reject", Usage: "take orders back before they are sent", ArgsUsage: "ID|NUMBER...",
-				Flags:  common(by, &cli.StringFlag{Name: "reason", Usage: "why"}),
+				Name: "reject", Usage: "reject orders that are not sent yet", ArgsUsage: "ID|NUMBER...",
+				Flags:  common(by, &cli.StringFlag{Name: "reason", Usage: "reason, for the record"}),
 				Action: poReject,
 			},
 		},

@@ -17,7 +17,7 @@ import (
 	"github.com/composerp/composerp/workers/approval"
 )
 
-// decidedOrder is what became of one order that somebody wanted to decide about.
+// decidedOrder is the result of one decision.
 type decidedOrder struct {
 	Name      string     `json:"order"`
 	Tenant    string     `json:"tenantId,omitempty"`
@@ -39,15 +39,15 @@ func poApprove(cctx *cli.Context) error {
 func poReject(cctx *cli.Context) error {
 	reason := strings.TrimSpace(cctx.String("reason"))
 	if reason == "" {
-		return exit.Usage("--reason is missing: whoever asks for the goods will want to know")
+		return exit.Usage("--reason is missing: the record of a rejection needs one")
 	}
 	return poDecide(cctx, "rejected", func(db *store.DB, order purchasing.OrderKey, by string) (purchasing.OrderDecision, error) {
 		return approval.Reject(cctx.Context, db, order, by, reason)
 	})
 }
 
-// poDecide decides about each order named, in a transaction of its own, and says
-// of each what became of it. One that cannot be decided does not stop the others.
+// poDecide decides about each order named, in a transaction of its own, and reports
+// each result. One that cannot be decided does not stop the others.
 func poDecide(cctx *cli.Context, done string, decide func(db *store.DB, order purchasing.OrderKey, by string) (purchasing.OrderDecision, error)) error {
 	if cctx.NArg() == 0 {
 		return exit.Usage("name the orders by their ids or numbers; composerp po list --status pending shows those that wait")

@@ -1,3 +1,4 @@
+// Package planner has the commands of planners: stock, po, forecast and notification.
 package planner
 
 import (
@@ -15,25 +16,26 @@ import (
 	"github.com/composerp/composerp/store/stockview"
 )
 
+// StockCommand is the command `stock`.
 func StockCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "stock",
-		Usage: "what stands where, what is on order, and how long it will last",
-		Description: "Days of cover are the available stock by the expected demand of a day; without a forecast there are none. The\n" +
-			"next order is the oldest open one; where none is open, the day on which the stock will be at its reorder point.",
+		Usage: "list stock, orders and days of cover of items and locations",
+		Description: "Days of cover are the available stock divided by the daily demand of the forecast; empty without a forecast. Next\n" +
+			"order is the oldest open order or, without one, the day on which stock is expected to reach its reorder point.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "tenant", Usage: "this tenant only"},
 			&cli.StringFlag{Name: "item", Usage: "this item only"},
 			&cli.StringFlag{Name: "location", Usage: "this location only"},
-			&cli.StringFlag{Name: "supplier", Usage: "only what is, or would be, ordered from this supplier"},
-			&cli.BoolFlag{Name: "low", Usage: "only what is below its low-stock threshold"},
-			&cli.BoolFlag{Name: "on-order", Usage: "only what is on order"},
-			&cli.BoolFlag{Name: "negative", Usage: "only what is below zero: sold, and not received yet"},
-			&cli.StringFlag{Name: "cover-below", Usage: "only what will last less than `DAYS`"},
-			&cli.StringFlag{Name: "sort", Usage: "by " + strings.Join(stockview.StockSorts, ", ") + "; what a line does not have comes last"},
+			&cli.StringFlag{Name: "supplier", Usage: "only items ordered from this supplier"},
+			&cli.BoolFlag{Name: "low", Usage: "only stock below its low-stock threshold"},
+			&cli.BoolFlag{Name: "on-order", Usage: "only items on order"},
+			&cli.BoolFlag{Name: "negative", Usage: "only negative stock: sold before it was received"},
+			&cli.StringFlag{Name: "cover-below", Usage: "only stock with fewer than `DAYS` days of cover"},
+			&cli.StringFlag{Name: "sort", Usage: "by " + strings.Join(stockview.StockSorts, ", ") + "; empty values last"},
 			&cli.BoolFlag{Name: "desc", Usage: "largest first, latest first"},
 			&cli.IntFlag{Name: "limit", Usage: "at most `N` lines"},
-			&cli.BoolFlag{Name: flagLots, Usage: "the lots that stock stands in, instead: what expires first goes out first"},
+			&cli.BoolFlag{Name: flagLots, Usage: "list lots instead, the first to expire first"},
 			terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag(),
 		},
 		Action:      stock,
@@ -159,7 +161,7 @@ func lastMovement(s *stockview.PlannedStock) string {
 	return s.LastMovement.UTC().Format("2006-01-02 ") + s.LastType
 }
 
-// nextOrder says when goods are due, once somebody has approved of it.
+// nextOrder says when goods are due, once the order is approved.
 func nextOrder(n *stockview.NextOrder) string {
 	switch {
 	case n == nil:

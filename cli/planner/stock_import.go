@@ -36,14 +36,14 @@ type countedLine struct {
 func stockImportCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "import",
-		Usage:     "say what a count has found, from a file",
+		Usage:     "import the result of a stock count from a file",
 		ArgsUsage: "FILE",
 		Description: masterdata.FileForms + " Its columns:\n\n" + masterdata.DescribeFields(countFields()) + "\n" +
 			"Each line becomes a STOCK_COUNTED, through the log. The whole file is checked first. The same file again\n" +
-			"changes nothing, unless --at says that it was counted at another time.",
+			"changes nothing, unless --at gives another business time.",
 		Flags: []cli.Flag{
 			settings.TenantFlag(),
-			&cli.StringFlag{Name: masterdata.FlagAt, Usage: "business time of the count; when left out, now, when the file is imported first"},
+			&cli.StringFlag{Name: masterdata.FlagAt, Usage: "business time of the count; default the time of the first import"},
 			&cli.BoolFlag{Name: settings.FlagDryRun, Usage: "only check the file"},
 			terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag(),
 		},
@@ -56,7 +56,7 @@ func countFields() []masterdata.Field[countedLine] {
 		masterdata.KeyField(masterdata.TenantColumn, "the tenant it belongs to", func(l *countedLine) *string { return &l.tenant }),
 		masterdata.KeyField("itemId", "which item", func(l *countedLine) *string { return &l.item }),
 		masterdata.KeyField("locationId", "at which location", func(l *countedLine) *string { return &l.location }),
-		masterdata.OptionalField("quantity", "how much of it is there, 0 or more", func(l *countedLine) **event.Decimal { return &l.quantity }),
+		masterdata.OptionalField("quantity", "counted quantity, 0 or more", func(l *countedLine) **event.Decimal { return &l.quantity }),
 	}
 }
 

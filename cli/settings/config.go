@@ -14,46 +14,52 @@ import (
 	"github.com/composerp/composerp/workers"
 )
 
-func DirFlag() cli.Flag      { return FlagOf(FlagDir) }
-func DatabaseFlag() cli.Flag { return FlagOf(FlagDatabase) }
-func TenantFlag() cli.Flag   { return FlagOf(FlagTenant) }
+// DirFlag is the flag --dir.
+func DirFlag() cli.Flag { return FlagOf(FlagDir) }
 
-// logFlag is that of a command which logs at another level when nobody says otherwise.
+// DatabaseFlag is the flag --database-url.
+func DatabaseFlag() cli.Flag { return FlagOf(FlagDatabase) }
+
+// TenantFlag is the flag --tenant.
+func TenantFlag() cli.Flag { return FlagOf(FlagTenant) }
+
+// LogFlag is that of a command whose default log level differs.
 func LogFlag(level string) cli.Flag {
 	f := FlagOf(FlagLogLevel)
 	f.Value = level
 	return f
 }
 
+// BrokerFlags are the flags of commands that need the broker.
 func BrokerFlags() []cli.Flag {
 	return []cli.Flag{FlagOf(FlagAMQP), FlagOf(FlagManagement)}
 }
 
-// connectionFlags are for commands that need both servers.
+// ConnectionFlags are for commands that need both servers.
 func ConnectionFlags(more ...cli.Flag) []cli.Flag {
 	flags := append(more, DatabaseFlag())
 	flags = append(flags, BrokerFlags()...)
 	return append(flags, DirFlag(), LogFlag("warn"))
 }
 
-// fleetFlags are for commands that run workers.
+// FleetFlags are for commands that run workers.
 func FleetFlags(more ...cli.Flag) []cli.Flag {
 	return append(ConnectionFlags(more...), slotsFlag(), MetricsFlag(), FlagOf(flagNotification), FlagOf(flagAlert), FlagOf(flagAlertmanager))
 }
 
-// fleetConfig is what the workers are told of the world around them.
+// WorkersConfig is the configuration of the workers.
 func WorkersConfig(cctx *cli.Context, log *slog.Logger) workers.Config {
 	return workers.Config{
 		NotificationURL: cctx.String(flagNotification), AlertURL: cctx.String(flagAlert), AlertmanagerURL: cctx.String(flagAlertmanager), Log: log, Now: wallClock,
 	}
 }
 
-// endpoints are where the servers are.
+// Endpoints are where the servers are.
 type Endpoints struct {
 	Database, AMQP, Management string
 }
 
-// given are the endpoints of flags, environment and configuration file; what nobody gave is empty.
+// Given are the endpoints of flags, environment and configuration file; others are empty.
 func Given(cctx *cli.Context) (Endpoints, error) {
 	var e Endpoints
 	c := Configured(cctx)
@@ -67,7 +73,7 @@ func Given(cctx *cli.Context) (Endpoints, error) {
 	return e, nil
 }
 
-// discover completes what was given with what a running `up` says of itself.
+// Discover completes the endpoints with those of a running `up`.
 func Discover(cctx *cli.Context) (Endpoints, error) {
 	e, err := Given(cctx)
 	if err != nil || e.Database != "" && e.AMQP != "" {
@@ -91,6 +97,7 @@ func fill(s *string, value string) {
 	}
 }
 
+// OpenDatabase opens the database of the settings or of a running `up`.
 func OpenDatabase(ctx context.Context, e Endpoints, name string, connections int) (*store.DB, error) {
 	if e.Database == "" {
 		return nil, exit.Misconfigured("no database is known: run `composerp up` here, or set COMPOSERP_DATABASE_URL")
@@ -98,7 +105,7 @@ func OpenDatabase(ctx context.Context, e Endpoints, name string, connections int
 	return store.Open(ctx, store.Config{URL: e.Database, Name: "composerp/" + name, Connections: connections})
 }
 
-// openSchema opens the database and makes sure that it is migrated.
+// OpenSchema opens the database and makes sure that it is migrated.
 func OpenSchema(cctx *cli.Context, name string, connections int) (*store.DB, Endpoints, error) {
 	e, err := Discover(cctx)
 	if err != nil {
@@ -115,6 +122,7 @@ func OpenSchema(cctx *cli.Context, name string, connections int) (*store.DB, End
 	return db, e, nil
 }
 
+// BrokerConfig is the broker of the endpoints.
 func BrokerConfig(e Endpoints, log *slog.Logger) (rabbitmq.Config, error) {
 	if e.AMQP == "" {
 		return rabbitmq.Config{}, exit.Misconfigured("no broker is known: run `composerp up` here, or set COMPOSERP_AMQP_URL")
@@ -122,7 +130,7 @@ func BrokerConfig(e Endpoints, log *slog.Logger) (rabbitmq.Config, error) {
 	return rabbitmq.Config{URLs: strings.Split(e.AMQP, ","), Log: log, Now: wallClock}, nil
 }
 
-// managementClient is nil where no URL is known.
+// ManagementClient is nil where no URL is known.
 func ManagementClient(e Endpoints) (*management.Client, error) {
 	if e.Management == "" {
 		return nil, nil
@@ -134,7 +142,7 @@ func ManagementClient(e Endpoints) (*management.Client, error) {
 	return m, nil
 }
 
-// logger writes to stderr; one command, one logger.
+// Logger writes to stderr; one command, one logger.
 func Logger(cctx *cli.Context) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(cctx.String(FlagLogLevel))); err != nil {
@@ -147,7 +155,7 @@ func Logger(cctx *cli.Context) (*slog.Logger, error) {
 	return slog.New(slog.NewTextHandler(cctx.App.ErrWriter, options)), nil
 }
 
-// noArguments rejects positionals where a command takes none.
+// NoArguments rejects positionals where a command takes none.
 func NoArguments(cctx *cli.Context) error {
 	if cctx.NArg() > 0 {
 		return exit.Usage("`%s` takes no argument, got %q", cctx.Command.HelpName, cctx.Args().First())
@@ -155,4 +163,5 @@ func NoArguments(cctx *cli.Context) error {
 	return nil
 }
 
+// MetricsFlag is the flag --metrics-addr.
 func MetricsFlag() cli.Flag { return FlagOf(FlagMetrics) }

@@ -14,12 +14,12 @@ import (
 	"github.com/composerp/composerp/cli/terminal"
 )
 
-// defaultConfigFile is read when it is there and no other is named.
+// DefaultConfigFile is read when it is there and no other is named.
 const DefaultConfigFile = "composerp.yaml"
 
 // configFile is a configuration file: one YAML mapping of settings. It is read
-// strictly, because a key that is passed over in silence is a setting that
-// somebody believes in.
+// strictly, because an unknown key that is ignored is a setting that
+// has no effect.
 type configFile struct {
 	Path   string
 	values map[string]Value // by key
@@ -46,7 +46,7 @@ func (c *configFile) value(s setting) Value {
 	return v
 }
 
-// parseConfig reads a configuration file. Its errors name the line.
+// ParseConfig reads a configuration file. Its errors name the line.
 func ParseConfig(path string, raw []byte) (*configFile, error) {
 	c := &configFile{Path: path, values: map[string]Value{}}
 	file, err := parser.ParseBytes(raw, 0)
@@ -101,7 +101,7 @@ func settingOfKey(key string) (setting, bool) {
 	return setting{}, false
 }
 
-// suggestKey says what may have been meant, and where all keys are.
+// suggestKey suggests the nearest key, and the command that lists all keys.
 func suggestKey(key string) string {
 	var known []string
 	for _, s := range All {
@@ -140,7 +140,7 @@ func (f form) read(node ast.Node) (string, error) {
 	case asSlots:
 		return "", fmt.Errorf("want a number, or a mapping of workers to numbers, got %s", kindOf(node))
 	}
-	return "", fmt.Errorf("want a text, got %s; write it in quotes if it is meant so", kindOf(node))
+	return "", fmt.Errorf("want a text, got %s; put it in quotes if it is a text", kindOf(node))
 }
 
 func readList(n *ast.SequenceNode) (string, error) {
@@ -193,10 +193,10 @@ func (c *configFile) syntax(err error) error {
 			place = fmt.Sprintf("%s:%d", c.Path, token.Position.Line)
 		}
 	}
-	return exit.Misconfigured("%s: this is no YAML: %s", place, what)
+	return exit.Misconfigured("%s: this is not YAML: %s", place, what)
 }
 
-// kindOf names what stands in a file, for somebody who wrote it.
+// kindOf names the kind of a value, in words for the author of the file.
 func kindOf(node ast.Node) string {
 	switch node.(type) {
 	case *ast.IntegerNode, *ast.FloatNode:

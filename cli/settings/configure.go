@@ -18,7 +18,7 @@ type configuration struct {
 	File  *configFile       // nil: there is none
 }
 
-// value is a setting's value and its origin, in words that lead there.
+// Value is a setting's value and its origin, in words for the user.
 type Value struct {
 	Text, Origin string
 	typed        bool // on the command line
@@ -27,7 +27,7 @@ type Value struct {
 // configurationKey is under what an App, which runs one command line, keeps its configuration.
 const configurationKey = "configuration"
 
-// configure reads the configuration of a command that is about to run, and
+// Configure reads the configuration of a command that is about to run, and
 // gives its flags the values that were not typed: a command reads a setting by
 // its flag, wherever it comes from.
 func Configure(cctx *cli.Context) error {
@@ -65,7 +65,7 @@ func Configure(cctx *cli.Context) error {
 	return nil
 }
 
-// configured is the configuration of the command that runs.
+// Configured is the configuration of the command that runs.
 func Configured(cctx *cli.Context) *configuration {
 	c, ok := cctx.App.Metadata[configurationKey].(*configuration)
 	if !ok {
@@ -95,7 +95,7 @@ func (c *configuration) readFile() error {
 	return err
 }
 
-// value finds a setting's value; its text is empty when nobody gives one and the command's default holds.
+// value finds a setting's value; its text is empty when the command's default holds.
 func (c *configuration) Value(s setting) (Value, error) {
 	v, err := c.find(s)
 	if err != nil || v.Text == "" || s.check == nil {
@@ -129,6 +129,7 @@ func (c *configuration) find(s setting) (Value, error) {
 	return c.File.value(s), nil
 }
 
+// First is the first text that is not empty.
 func First(texts ...string) string {
 	for _, t := range texts {
 		if t != "" {

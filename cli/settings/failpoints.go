@@ -4,7 +4,7 @@ package settings
 
 import "time"
 
-// arm does nothing: only a build with the tag failpoints can be told to die at a
+// Arm does nothing: only a build with the tag failpoints can be told to die at a
 // point, or that it is another time.
 func Arm() error { return nil }
 

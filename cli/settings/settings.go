@@ -1,3 +1,4 @@
+// Package settings reads flags, environment, configuration file and the state of a running `up`.
 package settings
 
 import (
@@ -13,13 +14,13 @@ import (
 
 // # Settings
 //
-// The table settings is all that Composerp can be told about the world around
-// it: a line there is a flag, an environment variable (and the same with _FILE
+// The table settings is everything that can be configured in
+// Composerp: a line there is a flag, an environment variable (and the same with _FILE
 // for a file that holds the value), a key of the configuration file, and a line
-// of `doctor --show-config`. What a command is asked to do (--dry-run, --item)
-// is no setting, and its flag stands with the command.
+// of `doctor --show-config`. Options of one command (--dry-run, --item) are not
+// settings; their flags are defined with the command.
 //
-// A setting comes from the first of these that has it, and each is asked only
+// A setting comes from the first of these that has it, and each is read only
 // when the setting is used: the flag, the environment, the file that the
 // environment names, the configuration file, a running `up` (for the servers),
 // the default. An empty value is none.
@@ -41,21 +42,21 @@ const (
 	FlagLogFormat    = "log-format"
 )
 
-// settings are in the order in which they are shown.
+// All are in the order in which they are shown.
 var All = []setting{
-	{Name: FlagConfig, NotInFile: true, Usage: "the configuration file, YAML; composerp.yaml of this directory when it is there", file: true},
+	{Name: FlagConfig, NotInFile: true, Usage: "configuration file, YAML; default composerp.yaml of this directory", file: true},
 	{Name: FlagDatabase, Show: WithoutPassword, Usage: "PostgreSQL, postgres://user:password@host:port/database", Server: true},
 	{Name: FlagAMQP, form: asList, Show: WithoutPassword, Usage: "RabbitMQ, amqp://user:password@host:port/vhost; nodes of a cluster separated by commas", Server: true},
 	{Name: FlagManagement, Show: WithoutPassword, Usage: "RabbitMQ's management API, http://user:password@host:15672", Server: true},
-	{Name: FlagDir, Standard: ".composerp", Usage: "where up keeps its servers' data and says where they are", file: true},
-	{Name: FlagTenant, Standard: "default", Usage: "the tenant it belongs to"},
-	{Name: FlagSlots, form: asSlots, check: checkSlots, Usage: "consumers a worker, N for all or worker=N,worker=N"},
-	{Name: FlagMetrics, Standard: defaultMetrics, Usage: "where Prometheus finds the metrics; another free port when the default is taken"},
-	{Name: flagNotification, check: checkHTTP, Show: HostOnly, Usage: "who hears of orders, by a POST of JSON; without it they are told to the log and the table notice"},
-	{Name: flagAlert, check: checkHTTP, Show: HostOnly, Usage: "who hears of low stock and expiring lots, by a POST of JSON; without it they are told to the log and the table notice"},
-	{Name: flagAlertmanager, check: checkHTTP, Show: WithoutPassword, Usage: "an Alertmanager that hears of low stock and expiring lots too, its base URL, http://host:9093"},
+	{Name: FlagDir, Standard: ".composerp", Usage: "directory of the private servers' data, logs and addresses", file: true},
+	{Name: FlagTenant, Standard: "default", Usage: "tenant"},
+	{Name: FlagSlots, form: asSlots, check: checkSlots, Usage: "consumers of each worker: N for all, or worker=N,worker=N"},
+	{Name: FlagMetrics, Standard: defaultMetrics, Usage: "address of the metrics for Prometheus; a free port when the default is taken"},
+	{Name: flagNotification, check: checkHTTP, Show: HostOnly, Usage: "webhook for order notifications (POST, JSON); unset: log and table only"},
+	{Name: flagAlert, check: checkHTTP, Show: HostOnly, Usage: "webhook for low stock and expiring lots (POST, JSON); unset: log and table only"},
+	{Name: flagAlertmanager, check: checkHTTP, Show: WithoutPassword, Usage: "Alertmanager for low stock and expiring lots, its base URL, http://host:9093"},
 	{Name: FlagLogLevel, Standard: "warn", check: checkLevel, Usage: "debug, info, warn or error"},
-	{Name: FlagLogFormat, Standard: "text", check: checkLogFormat, Usage: "text, or json: a line each to stderr"},
+	{Name: FlagLogFormat, Standard: "text", check: checkLogFormat, Usage: "text or json, to stderr"},
 }
 
 // setting is one line of the table. Its zero value is a text that may be shown.
@@ -77,7 +78,7 @@ func (s setting) Key() string { return strings.ReplaceAll(s.Name, "-", "_") }
 // variable is the setting's name in the environment.
 func (s setting) Variable() string { return "COMPOSERP_" + strings.ToUpper(s.Key()) }
 
-// settingCalled gives a setting of the table; to ask for another is a mistake in this package.
+// Named gives a setting of the table; to ask for another is a mistake in this package.
 func Named(name string) setting {
 	i := slices.IndexFunc(All, func(s setting) bool { return s.Name == name })
 	if i < 0 {
@@ -86,20 +87,20 @@ func Named(name string) setting {
 	return All[i]
 }
 
-// settingFlag is the flag of a setting. It does not read the environment
+// Flag is the flag of a setting. It does not read the environment
 // itself, as its embedded flag would: see configuration.
 type Flag struct {
 	*cli.StringFlag
 	setting setting
 }
 
-// flagOf makes a setting's flag, for the Flags of a command.
+// FlagOf makes a setting's flag, for the Flags of a command.
 func FlagOf(name string) Flag {
 	s := Named(name)
 	return Flag{&cli.StringFlag{Name: s.Name, Value: s.Standard, Usage: s.Usage, EnvVars: []string{s.Variable()}}, s}
 }
 
-// settingFlags are the flags of all settings.
+// Flags are the flags of all settings.
 func Flags() []cli.Flag {
 	flags := make([]cli.Flag, len(All))
 	for i, s := range All {
@@ -139,7 +140,7 @@ func checkHTTP(value string) error {
 
 const hidden = "xxxxx"
 
-// withoutPassword hides the passwords of a URL, or of several separated by commas.
+// WithoutPassword hides the passwords of a URL, or of several separated by commas.
 func WithoutPassword(value string) string {
 	parts := strings.Split(value, ",")
 	for i, part := range parts {
@@ -163,7 +164,7 @@ func WithoutPassword(value string) string {
 	return strings.Join(parts, ",")
 }
 
-// hostOnly hides all but the host: the path of a webhook is often its password.
+// HostOnly hides all but the host: the path of a webhook is often its password.
 func HostOnly(value string) string {
 	u, err := url.Parse(value)
 	if err != nil {
@@ -175,9 +176,9 @@ func HostOnly(value string) string {
 	return u.Scheme + "://" + u.Host + "/" + hidden
 }
 
-// defaultMetrics is where the metrics are served when nobody says otherwise; if
-// it is taken then, any free port will do.
+// defaultMetrics is the default address of the metrics; if its port is taken,
+// any free port is used.
 const defaultMetrics = "127.0.0.1:9464"
 
-// flagDryRun is the flag of every command that can tell what it would do.
+// FlagDryRun is the flag of every command that can report what it would do.
 const FlagDryRun = "dry-run"

@@ -17,7 +17,7 @@ func checkSlots(text string) error {
 	return err
 }
 
-// parseSlots reads "2" or "ledger=2,intake=1". The empty name stands for all workers.
+// ParseSlots reads "2" or "ledger=2,intake=1". The empty name stands for all workers.
 func ParseSlots(text string) (map[string]int, error) {
 	slots := map[string]int{}
 	if text == "" {

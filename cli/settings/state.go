@@ -13,8 +13,8 @@ import (
 	"github.com/composerp/composerp/cli/exit"
 )
 
-// fleetState is what a running `up` says of itself in its directory, for the
-// other commands. It holds passwords: the file is its owner's alone.
+// State is what a running `up` writes to its directory, for the
+// other commands. It holds passwords: only its owner can read the file.
 type State struct {
 	PID           int       `json:"pid"`
 	DatabaseURL   string    `json:"databaseUrl"`
@@ -27,16 +27,16 @@ type State struct {
 }
 
 const (
-	StateFile = "fleet.json"
+	StateFile = "fleet.json" // the state of a running `up`, in --dir
 	fleetLock = "fleet.lock"
 
 	lockPatience = time.Second
 )
 
-// errUp says that a fleet runs in the directory already.
+// ErrUp says that a fleet runs in the directory already.
 var ErrUp = errors.New("already up")
 
-// holdFleet takes the directory for one `up`. The kernel lets go of it when the
+// Hold takes the directory for one `up`. The kernel lets go of it when the
 // process ends, however it ends.
 func Hold(dir string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -46,8 +46,8 @@ func Hold(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, exit.Misconfigured("locking %s: %v", dir, err)
 	}
-	// Whoever was killed a moment ago may still be on its way out, and a command
-	// that looks whether somebody is up holds the lock for an instant.
+	// A process killed a moment ago may still be exiting, and a command that
+	// checks for a running fleet holds the lock briefly.
 	for deadline := time.Now().Add(lockPatience); ; time.Sleep(10 * time.Millisecond) {
 		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil || time.Now().After(deadline) {
@@ -64,6 +64,7 @@ func Hold(dir string) (*os.File, error) {
 	return lock, nil
 }
 
+// Save writes the state to the directory.
 func (s State) Save(dir string) error {
 	raw, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
@@ -71,16 +72,16 @@ func (s State) Save(dir string) error {
 	}
 	path := filepath.Join(dir, StateFile)
 	if err := os.WriteFile(path+".new", append(raw, '\n'), 0o600); err != nil {
-		return fmt.Errorf("saying where the fleet is: %w", err)
+		return fmt.Errorf("writing where the fleet is: %w", err)
 	}
 	return os.Rename(path+".new", path)
 }
 
-// fleetHeld tells whether somebody is up. A shared lock does not shut out the next to look.
+// IsHeld reports whether an `up` runs. A shared lock does not block another check.
 func IsHeld(dir string) (bool, error) {
 	lock, err := os.OpenFile(filepath.Join(dir, fleetLock), os.O_RDWR, 0o600)
 	if err != nil {
-		return false, exit.Misconfigured("looking for a fleet in %s: %v", dir, err)
+		return false, exit.Misconfigured("checking for a fleet in %s: %v", dir, err)
 	}
 	defer lock.Close()
 	err = syscall.Flock(int(lock.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
@@ -90,7 +91,7 @@ func IsHeld(dir string) (bool, error) {
 	return false, err
 }
 
-// findFleet reads what a running `up` says of itself; nil when none runs there.
+// Find reads the state of a running `up`; nil when none runs there.
 func Find(dir string) (*State, error) {
 	if _, err := os.Stat(filepath.Join(dir, fleetLock)); err != nil {
 		return nil, nil
@@ -101,7 +102,7 @@ func Find(dir string) (*State, error) {
 	}
 	raw, err := os.ReadFile(filepath.Join(dir, StateFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return &State{}, nil // it is only just starting
+		return &State{}, nil // it is still starting
 	}
 	if err != nil {
 		return nil, exit.Misconfigured("reading where the fleet is: %v", err)

@@ -1,3 +1,4 @@
+// Package terminal writes tables, JSON, messages and progress for people and scripts.
 package terminal
 
 import (
@@ -16,7 +17,7 @@ import (
 // FlagOutput is the flag of every command that can write JSON.
 const FlagOutput = "output"
 
-// outputFlag is --output. A wrong one is found before the work is done.
+// OutputFlag is --output. A wrong one is found before the work is done.
 func OutputFlag() cli.Flag {
 	return &cli.StringFlag{
 		Name: FlagOutput, Aliases: []string{"o"}, Value: "table", Usage: "table or json",
@@ -29,7 +30,7 @@ func OutputFlag() cli.Flag {
 	}
 }
 
-// show writes data to stdout: as JSON, or by table, which writes tab-separated cells.
+// Show writes data to stdout: as JSON, or by table, which writes tab-separated cells.
 func Show(cctx *cli.Context, data any, table func(w io.Writer)) error {
 	if cctx.String(FlagOutput) == "json" {
 		encoder := json.NewEncoder(cctx.App.Writer)
@@ -42,6 +43,7 @@ func Show(cctx *cli.Context, data any, table func(w io.Writer)) error {
 	return w.Flush()
 }
 
+// Row writes a line of tab-separated cells.
 func Row(w io.Writer, cells ...any) {
 	texts := make([]string, len(cells))
 	for i, c := range cells {
@@ -50,10 +52,12 @@ func Row(w io.Writer, cells ...any) {
 	fmt.Fprintln(w, strings.Join(texts, "\t"))
 }
 
+// Say writes a message to stderr.
 func Say(cctx *cli.Context, format string, args ...any) {
 	fmt.Fprintf(cctx.App.ErrWriter, format+"\n", args...)
 }
 
+// Plural is a count with its noun, in the plural unless it is one.
 func Plural(n int, of string) string {
 	if n == 1 {
 		return fmt.Sprintf("1 %s", of)
@@ -61,8 +65,10 @@ func Plural(n int, of string) string {
 	return fmt.Sprintf("%d %ss", n, of)
 }
 
+// Moment formats a time for a table.
 func Moment(t time.Time) string { return t.UTC().Format(time.DateTime) }
 
+// NumberOr formats a number, or a dash for none.
 func NumberOr(n *int) any {
 	if n == nil {
 		return "-"

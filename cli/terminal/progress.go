@@ -13,7 +13,7 @@ import (
 	"github.com/composerp/composerp/workers/runtime/importer"
 )
 
-// progress shows how far a long command has come: a bar on a terminal, nothing
+// Progress shows how far a long command has come: a bar on a terminal, nothing
 // elsewhere, where the result alone is of interest.
 type Progress struct {
 	Bars  *mpb.Progress
@@ -22,6 +22,7 @@ type Progress struct {
 	rows  *atomic.Int64 // of the bar in hand; it is drawn by another goroutine
 }
 
+// NewProgress draws on stderr when that is a terminal.
 func NewProgress(out io.Writer) *Progress {
 	f, ok := out.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
@@ -30,7 +31,7 @@ func NewProgress(out io.Writer) *Progress {
 	return &Progress{Bars: mpb.New(mpb.WithOutput(out), mpb.WithWidth(40))}
 }
 
-// importing is told by the importer, from one goroutine.
+// Importing is told by the importer, from one goroutine.
 func (p *Progress) Importing(now importer.Progress) {
 	if p.Bars == nil {
 		return
@@ -47,12 +48,14 @@ func (p *Progress) Importing(now importer.Progress) {
 	p.Bar.SetCurrent(now.Bytes)
 }
 
+// Finish completes the bar.
 func (p *Progress) Finish() {
 	if p.Bar != nil {
 		p.Bar.SetTotal(-1, true)
 	}
 }
 
+// End removes what was drawn.
 func (p *Progress) End() {
 	p.Finish()
 	if p.Bars != nil {

@@ -22,6 +22,7 @@ type status struct {
 // statusEvery is how often a status that is not shown on a terminal is written.
 const statusEvery = 10 * time.Second
 
+// NewStatus reports on stderr.
 func NewStatus(out io.Writer) *status {
 	s := &status{out: out, terminal: -1}
 	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {

@@ -11,7 +11,7 @@ import (
 	"github.com/composerp/composerp/cli/exit"
 )
 
-// suggest is a sentence that names what was probably meant, with a space behind
+// Suggest is a sentence that names what was probably meant, with a space behind
 // it, or nothing when nothing known is near to what was typed.
 func Suggest(typed string, known []string) string {
 	best, nearest := len([]rune(typed))/3, ""
@@ -53,6 +53,7 @@ func distance(a, b string) int {
 	return rows[len(from)][len(to)]
 }
 
+// NamesOf are the names of commands.
 func NamesOf(commands []*cli.Command) []string {
 	var names []string
 	for _, c := range commands {
@@ -67,7 +68,7 @@ var (
 	badValue      = regexp.MustCompile(`^invalid (?:boolean )?value "(.*)" for (?:flag )?-([^:]*): (.*)$`)
 )
 
-// flagTrouble says in our words what the flag package says of a flag.
+// FlagError says in our words what the flag package says of a flag.
 func FlagError(cctx *cli.Context, err error) error {
 	flags, name := cctx.App.Flags, cctx.App.Name
 	if cctx.Command != nil && cctx.Command.Name != "" {
@@ -92,7 +93,7 @@ func FlagError(cctx *cli.Context, err error) error {
 	return exit.Usage("%s; see `%s --help`", text, name)
 }
 
-// dashed is a flag as it is typed.
+// Dashed is a flag as it is typed.
 func Dashed(name string) string {
 	if len(name) == 1 {
 		return "-" + name
@@ -117,6 +118,7 @@ func wanted(f cli.Flag) string {
 	return "another value"
 }
 
+// FlagNamed finds a flag by its name or an alias; nil when there is none.
 func FlagNamed(flags []cli.Flag, name string) cli.Flag {
 	for _, f := range flags {
 		if slices.Contains(f.Names(), name) {

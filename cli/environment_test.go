@@ -43,8 +43,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// house is a directory of its own, with a database and a virtual host of its own.
-type house struct {
+// environment is a test environment: a directory of its own, with a database and a virtual host of its own.
+type environment struct {
 	*testing.T
 	dir      string
 	database string
@@ -52,22 +52,22 @@ type house struct {
 	env      []string
 }
 
-func newHouse(t *testing.T) *house {
+func newEnvironment(t *testing.T) *environment {
 	t.Helper()
-	h := &house{T: t, dir: t.TempDir(), database: storetest.URL(t), broker: rabbitmqtest.Vhost(t)}
-	h.env = h.environment()
+	h := &environment{T: t, dir: t.TempDir(), database: storetest.URL(t), broker: rabbitmqtest.Vhost(t)}
+	h.env = h.variables()
 	return h
 }
 
-// environment leads to the house's servers.
-func (h *house) environment() []string {
+// variables are the settings that lead to the environment's servers.
+func (h *environment) variables() []string {
 	h.Helper()
 	return append(cleanEnv(),
 		"COMPOSERP_DATABASE_URL="+h.database, "COMPOSERP_AMQP_URL="+h.broker.URLs[0], "COMPOSERP_MANAGEMENT_URL="+rabbitmqtest.ManagementURL(h),
 		"COMPOSERP_METRICS_ADDR=127.0.0.1:0")
 }
 
-// cleanEnv is the environment without what would lead to somebody's servers. What limits those that tests start stays.
+// cleanEnv is the environment without the settings of other servers. The limits of servers that tests start stay.
 func cleanEnv() []string {
 	env := localtest.Environment()
 	for _, v := range os.Environ() {
@@ -84,13 +84,13 @@ type result struct {
 }
 
 // run runs the program to its end.
-func (h *house) run(args ...string) result {
+func (h *environment) run(args ...string) result {
 	h.Helper()
 	return runIn(h.T, h.dir, h.env, args...)
 }
 
 // ok runs the program and expects exit code 0.
-func (h *house) ok(args ...string) result {
+func (h *environment) ok(args ...string) result {
 	h.Helper()
 	r := h.run(args...)
 	if r.code != 0 {
@@ -151,13 +151,13 @@ func (l *lines) String() string {
 }
 
 // up starts the fleet and returns when it says that it is up.
-func (h *house) up(args ...string) *fleet {
+func (h *environment) up(args ...string) *fleet {
 	h.Helper()
 	return h.part(" is up\n", append([]string{"up"}, args...)...)
 }
 
 // part starts a part of the fleet, or all of it, and returns when it has said what it says once it runs.
-func (h *house) part(says string, args ...string) *fleet {
+func (h *environment) part(says string, args ...string) *fleet {
 	h.Helper()
 	path, err := program()
 	if err != nil {
@@ -168,8 +168,8 @@ func (h *house) part(says string, args ...string) *fleet {
 	return f
 }
 
-// start starts a program of the house; isUp waits until it has said what it says once it runs.
-func (h *house) start(path string, env []string, says string, args ...string) *fleet {
+// start starts a program of the environment; isUp waits until it has said what it says once it runs.
+func (h *environment) start(path string, env []string, says string, args ...string) *fleet {
 	h.Helper()
 	f := &fleet{cmd: exec.Command(path, args...), ended: make(chan error, 1), log: &lines{want: says, said: make(chan struct{})}}
 	f.cmd.Dir, f.cmd.Env, f.cmd.Stdout, f.cmd.Stderr = h.dir, env, f.log, f.log
