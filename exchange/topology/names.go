@@ -21,7 +21,7 @@ const (
 // others.
 func FilterName(worker string) string   { return QueueName(worker) + ".filter" }   // headers
 func ExternalName(worker string) string { return QueueName(worker) + ".unlogged" } // fanout: to its queue
-func LoggedName(worker string) string   { return QueueName(worker) + ".logged" }   // fanout: without bindings, so events are dropped
+func LoggedName(worker string) string   { return QueueName(worker) + ".logged" }   // fanout, without bindings: drops
 
 // HeaderRelayed is true on every message that the relay publishes: it comes from the log, and need not be logged.
 const HeaderRelayed = "x-relayed"
