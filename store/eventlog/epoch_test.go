@@ -22,8 +22,8 @@ import (
 )
 
 // restore makes the tables look like a dump of them in another server, whose transaction ids are lower by ahead. Below
-// zero the other server's are higher; that needs useIDs first. A snapshot also names open transactions of tests beside this
-// one, which may be older than useIDs: an id that would fall below the first, 3, is left out.
+// zero the other server's are higher; that needs useIDs first. A snapshot also names open transactions of tests beside
+// this one, which may be older than useIDs: an id that would fall below the first, 3, is left out.
 func restore(p *storetest.Env, ahead int64) {
 	p.Helper()
 	tx, err := p.SQL().Begin()

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// ErrRefused: the statement may not run in a handler's transaction.
+// ErrRefused says that the statement may not run in a handler's transaction.
 var ErrRefused = errors.New("statement refused")
 
 // allowed are the words that a statement may begin with.

@@ -128,7 +128,7 @@ func TestAQuarantineCountsItsDeadLetters(t *testing.T) {
 	die(`{}`)
 	list, err := failures.Quarantined(t.Context(), p.DB, false)
 	storetest.Must(t, err)
-	if len(list) != 1 || list[0].SetAside != 2 {
+	if len(list) != 1 || list[0].HeldBack != 2 {
 		t.Errorf("want two held back, got %+v", list)
 	}
 	storetest.MustGet(failures.ReleaseQuarantine(t.Context(), p.DB, class))(t)
@@ -136,7 +136,7 @@ func TestAQuarantineCountsItsDeadLetters(t *testing.T) {
 		recordFailure(p, uuid.New(), "no item 7")
 	}
 	die(`{"x-quarantine": "` + class + `"}`)
-	if list, err = failures.Quarantined(t.Context(), p.DB, false); err != nil || len(list) != 1 || list[0].SetAside != 1 {
+	if list, err = failures.Quarantined(t.Context(), p.DB, false); err != nil || len(list) != 1 || list[0].HeldBack != 1 {
 		t.Errorf("want one held back since it was quarantined anew, got %+v, %v", list, err)
 	}
 	letters, err := failures.DeadLetters(t.Context(), p.DB, 10)

@@ -158,7 +158,7 @@ func (p *place) asItDied(d rabbitmq.Delivery) rabbitmq.Message {
 	m.Exchange, m.RoutingKey = topology.Dead, ledgerQueue
 	if cause, died := m.Headers[rabbitmq.HeaderDiedOf]; died {
 		var class string
-		must(p, failures.EachDeadLetter(p.Context(), p.cfg.DB, failures.LetterFilter{IDs: []string{d.ID}, Dealt: true}, 0, func(l failures.DeadLetter) error {
+		must(p, failures.EachDeadLetter(p.Context(), p.cfg.DB, failures.LetterFilter{IDs: []string{d.ID}, IncludeResolved: true}, 0, func(l failures.DeadLetter) error {
 			class = l.Quarantine
 			return nil
 		}))
