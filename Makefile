@@ -66,7 +66,7 @@ chaos: setup build ## break a fleet of its own at random for ten minutes and pro
 	bin/composerp chaos $(if $(SEED),--seed $(SEED)) --duration $(DURATION) --results $(RESULTS)
 	@bin/composerp chaos report $(RESULTS)
 
-real-file: setup ## the whole real till, by every road, with the fleet killed on the way (minutes; needs its file)
+real-file: setup ## the whole real till, over the log and straight, with the fleet killed on the way (minutes; needs its file)
 	$(WITHSERVERS) env COMPOSERP_REAL_ROWS=0 go test ./cli -run 'TestRealSales|TestBothRoads|TestThePlanners' -count=1 -parallel 1 -timeout 60m -v
 
 race: setup ## the same under the race detector (needs a C compiler)
@@ -79,7 +79,7 @@ fuzz: ## run every fuzz target for FUZZTIME (30s) each
 		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$folder"; \
 	done
 
-bench: setup build ## Go benchmarks, then the whole road against the bare reference
+bench: setup build ## Go benchmarks, then the whole path against the bare reference
 	$(WITHSERVERS) go test -run '^$$' -bench . -benchmem -timeout 30m $(PKG)
 	bin/composerp bench $(ARGS)
 

@@ -17,7 +17,7 @@ func listen(t testing.TB, hints <-chan struct{}, what string) {
 			t.Fatalf("the channel is closed; %s", what)
 		}
 	case <-time.After(storetest.Timeout):
-		t.Fatalf("nothing was heard; %s", what)
+		t.Fatalf("no hint came; %s", what)
 	}
 }
 
@@ -85,7 +85,7 @@ func TestListeningToAServerThatIsGone(t *testing.T) {
 	select {
 	case _, open := <-hints:
 		if open {
-			t.Error("something was heard")
+			t.Error("a hint came")
 		}
 	case <-time.After(storetest.Timeout):
 		t.Error("the channel is not closed with its context")

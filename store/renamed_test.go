@@ -97,6 +97,7 @@ func TestTheVersionBeforeWritesToRenamedTables(t *testing.T) {
 	if channel != "alertmanager" || undelivered.Next() {
 		t.Errorf("the old version does not see that %s is delivered", channel)
 	}
+	storetest.Must(t, undelivered.Err())
 	storetest.Must(t, undelivered.Close())
 
 	_, err = setAside.ExecContext(t.Context(), 1, before, "too large, found again")

@@ -82,7 +82,7 @@ func letters(cctx *cli.Context) (of failures.LetterFilter, limit int, err error)
 	}
 	of = failures.LetterFilter{
 		Type: cctx.String("type"), Error: cctx.String("error"), Tenant: cctx.String("tenant"), Aggregate: cctx.String("aggregate"),
-		Quarantine: cctx.String("quarantine"), IDs: cctx.StringSlice("id"), Dealt: cctx.Bool("all"),
+		Quarantine: cctx.String("quarantine"), IDs: cctx.StringSlice("id"), IncludeResolved: cctx.Bool("all"),
 	}
 	for _, q := range cctx.StringSlice("queue") {
 		of.Consumers = append(of.Consumers, workerOf(q))

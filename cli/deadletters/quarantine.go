@@ -79,7 +79,7 @@ func showClasses(cctx *cli.Context, classes []failures.Quarantine) error {
 	return terminal.Show(cctx, classes, func(w io.Writer) {
 		terminal.Row(w, "CLASS", "TYPE", "VERSION", "SINCE", "RELEASED", "SET ASIDE", "ERROR")
 		for _, q := range classes {
-			terminal.Row(w, q.Class, q.Type, q.Version, terminal.Moment(q.Since), momentOrNot(q.ReleasedAt), q.SetAside, q.Sample)
+			terminal.Row(w, q.Class, q.Type, q.Version, terminal.Moment(q.Since), momentOrNot(q.ReleasedAt), q.HeldBack, q.Sample)
 		}
 	})
 }

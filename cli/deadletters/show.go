@@ -27,7 +27,7 @@ func dlqShow(cctx *cli.Context) error {
 		return err
 	}
 	defer c.DB.Close()
-	of := failures.LetterFilter{IDs: cctx.Args().Slice(), Dealt: true}
+	of := failures.LetterFilter{IDs: cctx.Args().Slice(), IncludeResolved: true}
 	for _, q := range cctx.StringSlice("queue") {
 		of.Consumers = append(of.Consumers, workerOf(q))
 	}

@@ -31,7 +31,7 @@ func (x *Examination) examineFailures(ctx context.Context, db *store.DB) {
 	}
 	for _, q := range classes {
 		x.warn("quarantine", "fix the cause, then composerp quarantine release "+q.Class,
-			"%s %s fails in %s since %s, %d held back: %s", q.Type, q.Version, q.Consumer, terminal.Moment(q.Since), q.SetAside, q.Sample)
+			"%s %s fails in %s since %s, %d held back: %s", q.Type, q.Version, q.Consumer, terminal.Moment(q.Since), q.HeldBack, q.Sample)
 	}
 }
 

@@ -30,13 +30,13 @@ func ItemCommand() *cli.Command {
 			&cli.StringFlag{Name: "item", Usage: "this item only"},
 			&cli.BoolFlag{Name: "incomplete", Usage: "only items that a sale or a rule has named and that lack master data"},
 		},
-		key: func(r *row) masterdata.MasterDataFilter {
-			return masterdata.MasterDataFilter{Tenant: r.Tenant, Item: r.Item}
+		key: func(r *row) masterdata.Filter {
+			return masterdata.Filter{Tenant: r.Tenant, Item: r.Item}
 		},
 		edit: func(ctx context.Context, db *store.DB, edits []masterdata.Edit[row], _ time.Time, dryRun bool) (masterdata.Written, error) {
 			return masterdata.EditItems(ctx, db, edits, dryRun)
 		},
-		list: func(ctx context.Context, db *store.DB, f masterdata.MasterDataFilter) ([]row, error) {
+		list: func(ctx context.Context, db *store.DB, f masterdata.Filter) ([]row, error) {
 			return masterdata.Items(ctx, db, f)
 		},
 		header: []any{"TENANT", "ITEM", "UNIT", "PACK", "UNIT COST", "INCOMPLETE", "NAME"},

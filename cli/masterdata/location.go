@@ -23,13 +23,13 @@ func LocationCommand() *cli.Command {
 			textField("timezone", "IANA time zone, such as Europe/London; it decides which business day a time belongs to", "UTC", func(r *row) *string { return &r.Timezone }),
 		},
 		filters: []cli.Flag{&cli.StringFlag{Name: "location", Usage: "this location only"}},
-		key: func(r *row) masterdata.MasterDataFilter {
-			return masterdata.MasterDataFilter{Tenant: r.Tenant, Location: r.Location}
+		key: func(r *row) masterdata.Filter {
+			return masterdata.Filter{Tenant: r.Tenant, Location: r.Location}
 		},
 		edit: func(ctx context.Context, db *store.DB, edits []masterdata.Edit[row], _ time.Time, dryRun bool) (masterdata.Written, error) {
 			return masterdata.EditLocations(ctx, db, edits, dryRun)
 		},
-		list: func(ctx context.Context, db *store.DB, f masterdata.MasterDataFilter) ([]row, error) {
+		list: func(ctx context.Context, db *store.DB, f masterdata.Filter) ([]row, error) {
 			return masterdata.Locations(ctx, db, f)
 		},
 		header: []any{"TENANT", "LOCATION", "TIME ZONE", "NAME"},

@@ -32,9 +32,9 @@ type masterData[T any] struct {
 	// settingsOnly: there are too few to import.
 	settingsOnly bool
 	// key is what names a row, as what lists it alone.
-	key    func(*T) masterdata.MasterDataFilter
+	key    func(*T) masterdata.Filter
 	edit   func(ctx context.Context, db *store.DB, edits []masterdata.Edit[T], at time.Time, dryRun bool) (masterdata.Written, error)
-	list   func(ctx context.Context, db *store.DB, f masterdata.MasterDataFilter) ([]T, error)
+	list   func(ctx context.Context, db *store.DB, f masterdata.Filter) ([]T, error)
 	header []any
 	cells  func(*T) []any
 }
@@ -76,7 +76,7 @@ func (m masterData[T]) listRows(cctx *cli.Context) error {
 	if limit < 0 {
 		return exit.Usage("--%s %d: want 0 or more", flagLimit, limit)
 	}
-	filter := masterdata.MasterDataFilter{
+	filter := masterdata.Filter{
 		Tenant: cctx.String("tenant"), Item: cctx.String("item"), Location: cctx.String("location"), Supplier: cctx.String("supplier"),
 		Incomplete: cctx.Bool("incomplete"),
 	}

@@ -25,13 +25,13 @@ func RuleCommand() *cli.Command {
 			&cli.StringFlag{Name: "item", Usage: "this item only"}, &cli.StringFlag{Name: "location", Usage: "this location only"},
 			&cli.StringFlag{Name: "supplier", Usage: "this supplier only"},
 		},
-		key: func(r *row) masterdata.MasterDataFilter {
-			return masterdata.MasterDataFilter{Tenant: r.Tenant, Item: r.Item, Location: r.Location}
+		key: func(r *row) masterdata.Filter {
+			return masterdata.Filter{Tenant: r.Tenant, Item: r.Item, Location: r.Location}
 		},
 		edit: func(ctx context.Context, db *store.DB, edits []masterdata.Edit[row], at time.Time, dryRun bool) (masterdata.Written, error) {
 			return masterdata.EditRules(ctx, db, edits, at, dryRun)
 		},
-		list: func(ctx context.Context, db *store.DB, f masterdata.MasterDataFilter) ([]row, error) {
+		list: func(ctx context.Context, db *store.DB, f masterdata.Filter) ([]row, error) {
 			return masterdata.Rules(ctx, db, f)
 		},
 		header: []any{

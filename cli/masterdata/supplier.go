@@ -24,13 +24,13 @@ func SupplierCommand() *cli.Command {
 			textField("endpoint", "http or https URL that orders are POSTed to, with user and password if needed; empty: orders are not sent", "", func(r *row) *string { return &r.Endpoint }),
 		},
 		filters: []cli.Flag{&cli.StringFlag{Name: "supplier", Usage: "this supplier only"}},
-		key: func(r *row) masterdata.MasterDataFilter {
-			return masterdata.MasterDataFilter{Tenant: r.Tenant, Supplier: r.Supplier}
+		key: func(r *row) masterdata.Filter {
+			return masterdata.Filter{Tenant: r.Tenant, Supplier: r.Supplier}
 		},
 		edit: func(ctx context.Context, db *store.DB, edits []masterdata.Edit[row], _ time.Time, dryRun bool) (masterdata.Written, error) {
 			return masterdata.EditSuppliers(ctx, db, edits, dryRun)
 		},
-		list: func(ctx context.Context, db *store.DB, f masterdata.MasterDataFilter) ([]row, error) {
+		list: func(ctx context.Context, db *store.DB, f masterdata.Filter) ([]row, error) {
 			rows, err := masterdata.Suppliers(ctx, db, f)
 			for i := range rows {
 				rows[i].Endpoint = rows[i].ShownEndpoint()

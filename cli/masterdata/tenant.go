@@ -23,11 +23,11 @@ func TenantCommand() *cli.Command {
 			daysField("forecastCadenceDays", "business days between forecasts", "7", func(r *row) *int { return &r.ForecastCadenceDays }),
 			daysField("expiryWarningDays", "days before a lot expires to warn of it", "30", func(r *row) *int { return &r.ExpiryWarningDays }),
 		},
-		key: func(r *row) masterdata.MasterDataFilter { return masterdata.MasterDataFilter{Tenant: r.Tenant} },
+		key: func(r *row) masterdata.Filter { return masterdata.Filter{Tenant: r.Tenant} },
 		edit: func(ctx context.Context, db *store.DB, edits []masterdata.Edit[row], _ time.Time, dryRun bool) (masterdata.Written, error) {
 			return masterdata.EditTenantSettings(ctx, db, edits, dryRun)
 		},
-		list: func(ctx context.Context, db *store.DB, f masterdata.MasterDataFilter) ([]row, error) {
+		list: func(ctx context.Context, db *store.DB, f masterdata.Filter) ([]row, error) {
 			return masterdata.TenantSettings(ctx, db, f)
 		},
 		header: []any{"TENANT", "APPROVAL LIMIT", "FORECAST CADENCE", "EXPIRY WARNING"},

@@ -63,7 +63,7 @@ func notificationList(cctx *cli.Context) error {
 			if n.Delivered {
 				delivered = "yes"
 			}
-			terminal.Row(w, terminal.Moment(n.SaidAt), n.Tenant, n.Channel, delivered, n.Attempts, n.Answer, terminal.Moment(n.OccurredAt), n.Summary)
+			terminal.Row(w, terminal.Moment(n.AttemptedAt), n.Tenant, n.Channel, delivered, n.Attempts, n.Answer, terminal.Moment(n.OccurredAt), n.Summary)
 		}
 	})
 }

@@ -133,7 +133,8 @@ func (s *servers) drop(ctx context.Context, name string) error {
 	for {
 		_, err := s.admin.ExecContext(ctx, `DROP DATABASE IF EXISTS `+name+` WITH (FORCE)`)
 		var refused *pq.Error
-		if err == nil || !errors.As(err, &refused) || refused.Code != "42501" && refused.Code != "55006" { // insufficient privilege, object in use
+		// Insufficient privilege, object in use.
+		if err == nil || !errors.As(err, &refused) || refused.Code != "42501" && refused.Code != "55006" {
 			return err
 		}
 		select {

@@ -233,8 +233,8 @@ func auditOf(a audit.Report) Audit {
 		kept.Copies += c.Copies
 	}
 	for _, c := range a.Checks {
-		if c.Mended != "" {
-			kept.Repaired = append(kept.Repaired, c.Mended)
+		if c.Repaired != "" {
+			kept.Repaired = append(kept.Repaired, c.Repaired)
 		}
 		for _, f := range c.Findings {
 			kept.Findings = append(kept.Findings, c.Name+": "+f.String())

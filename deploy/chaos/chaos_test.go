@@ -102,7 +102,8 @@ func TestDamageIsFound(t *testing.T) {
 				return errors.New("no row was damaged by " + d.statement)
 			}
 		}
-		if err := env.management.DeleteQueue(ctx, env.vhost, topology.DeadQueueName("ledger")); err != nil { // intake's still has the invalid message
+		// Intake's still has the invalid message.
+		if err := env.management.DeleteQueue(ctx, env.vhost, topology.DeadQueueName("ledger")); err != nil {
 			return err
 		}
 		env.supplier.mu.Lock()

@@ -173,7 +173,8 @@ func noOrders(_ context.Context, env *environment) error {
 }
 
 func eventually(ctx context.Context, complaint string, is func(ctx context.Context) bool) error {
-	ctx, cancel := context.WithTimeout(ctx, localtest.Deadline(20*time.Second)) // the management API's figures are five seconds old, and older on a busy machine
+	// The management API's figures are five seconds old, and older on a busy machine.
+	ctx, cancel := context.WithTimeout(ctx, localtest.Deadline(20*time.Second))
 	defer cancel()
 	for !is(ctx) {
 		if !sleep(ctx, 20*time.Millisecond) {

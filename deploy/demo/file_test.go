@@ -63,7 +63,7 @@ func TestFileDays(t *testing.T) {
 	heart := masterdata.PositionKey{Tenant: "demo", Item: "85123A", Location: "UK-WH"}
 	lost := 3028 - f.scan.items[heart].opening(supplierOf("85123A"))
 	if total.Sold.String() != "3128" || lost <= 0 || total.Lost.IntPart() != lost || total.Returned.String() != "6" || total.Found.String() != "5" {
-		t.Errorf("sold %s, of which %s without stock, want %d; returned %s, found %s", total.Sold, total.Lost, lost, total.Returned, total.Found)
+		t.Errorf("sold %s, %s without stock, want %d; returned %s, found %s", total.Sold, total.Lost, lost, total.Returned, total.Found)
 	}
 }
 

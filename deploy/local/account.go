@@ -16,8 +16,8 @@ type account struct {
 	other    bool // another user than we are
 }
 
-// accountFor is the first of the named users that exists when we are root, else ourselves. PostgreSQL refuses to run as root, and RabbitMQ
-// should not.
+// accountFor is the first of the named users that exists when we are root, else ourselves. PostgreSQL refuses to run as
+// root, and RabbitMQ should not.
 func accountFor(names ...string) (account, error) {
 	if os.Geteuid() != 0 {
 		return account{}, nil
@@ -36,7 +36,8 @@ func accountFor(names ...string) (account, error) {
 	return account{}, fmt.Errorf("looking for an unprivileged user to run a server as: none of %v exists", names)
 }
 
-// ownerOf is the account that owns an existing data directory: who made the data goes on with it, whoever we are today.
+// ownerOf is the account that owns an existing data directory: the user that made the data keeps it, whichever user
+// runs this process.
 func ownerOf(info os.FileInfo, fallback account) account {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || int(stat.Uid) == os.Geteuid() {
@@ -52,8 +53,8 @@ func (a account) credential() *syscall.Credential {
 	return &syscall.Credential{Uid: uint32(a.uid), Gid: uint32(a.gid)}
 }
 
-// canEnter finds out by trying: permission bits alone would miss access lists and mount options. The child changes its user first and its
-// directory second.
+// canEnter finds out by trying: permission bits alone would miss access lists and mount options. The child changes its
+// user first and its directory second.
 func (a account) canEnter(dir string) bool {
 	probe := exec.Command("/bin/sh", "-c", ":")
 	probe.Dir = dir

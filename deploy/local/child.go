@@ -35,7 +35,7 @@ type child struct {
 	logFrom int64 // where this run's output begins in the log
 	pidFile string
 	done    chan struct{} // closed when the process has ended and was waited for
-	halted  atomic.Bool   // somebody wants it to end
+	halted  atomic.Bool   // it was asked to end
 }
 
 // maxLog is the size at which a log is put aside before a start. Only the one before is kept.
@@ -43,8 +43,8 @@ const maxLog = 16 << 20
 
 // run starts a server.
 //
-// A parent-death signal is tied to the thread that forked, not to the process. So the goroutine that starts the child stays locked to its
-// thread until the child has ended: Go never ends a thread under a goroutine locked to it.
+// A parent-death signal is tied to the thread that forked, not to the process. So the goroutine that starts the child
+// stays locked to its thread until the child has ended: Go never ends a thread under a goroutine locked to it.
 func run(c command) (*child, error) {
 	if info, err := os.Stat(c.logFile); err == nil && info.Size() > maxLog {
 		os.Rename(c.logFile, c.logFile+".1") // Keeping a long log is no reason not to start.
@@ -96,7 +96,7 @@ func (c *child) pid() int {
 // signal reaches the process alone: PostgreSQL and Erlang see to their own children.
 func (c *child) signal(sig syscall.Signal) { c.cmd.Process.Signal(sig) }
 
-// ask sends a signal that asks the process to end, and wakes it up to hear that if somebody had it stand still.
+// ask sends a signal that asks the process to end, and wakes it up in case it was stopped (SIGSTOP).
 func (c *child) ask(sig syscall.Signal) {
 	c.signal(sig)
 	c.signal(syscall.SIGCONT)
@@ -108,7 +108,7 @@ func (c *child) killGroup() {
 	syscall.Kill(-c.pid(), syscall.SIGKILL)
 }
 
-// awaitGroup waits until nobody is left in the process's group: after a kill, PostgreSQL's children need a moment.
+// awaitGroup waits until the process's group is empty: after a kill, PostgreSQL's children need a moment.
 func (c *child) awaitGroup(limit time.Duration) {
 	for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(pollEvery) {
 		if errors.Is(syscall.Kill(-c.pid(), 0), syscall.ESRCH) {

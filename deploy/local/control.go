@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// BrokerControl runs rabbitmqctl on the node: to raise an alarm, for one, which the management interface cannot. It takes a second or two:
-// it is an Erlang node of its own.
+// BrokerControl runs rabbitmqctl on the node: to raise an alarm, for one, which the management interface cannot. It
+// takes a second or two: it is an Erlang node of its own.
 func (s *Servers) BrokerControl(ctx context.Context, args ...string) error {
 	ctl := exec.CommandContext(ctx, filepath.Join(filepath.Dir(s.broker.installed.server), "rabbitmqctl"), args...)
 	ctl.Dir, ctl.Env = s.broker.path, s.broker.environment(s.state.Ports)

@@ -12,12 +12,14 @@ import (
 
 const (
 	pollEvery = 10 * time.Millisecond
-	// leftoverTimeout is how long a server of an owner that died may take for an orderly stop. RabbitMQ takes six seconds when idle.
+	// leftoverTimeout is how long a server of an owner that died may take for an orderly stop. RabbitMQ takes six seconds
+	// when idle.
 	leftoverTimeout = 25 * time.Second
 )
 
-// stopLeftover ends the process named in a pid file, when it still is the one meant by ours, and waits until it is gone. The caller holds
-// the directory's lock, so the process's owner is dead and the kernel has most likely asked it to stop already; asking again is harmless.
+// stopLeftover ends the process named in a pid file, when it still is the one meant by ours, and waits until it is
+// gone. The caller holds the directory's lock, so the process's owner is dead and the kernel has most likely asked it
+// to stop already; asking again is harmless.
 func stopLeftover(ctx context.Context, cfg Config, name, pidFile string, orderly syscall.Signal, ours func(args []string) bool) error {
 	pid := pidIn(pidFile)
 	if pid == 0 || !isOurs(pid, ours) {

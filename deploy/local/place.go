@@ -18,7 +18,7 @@ type home struct {
 	account account
 }
 
-// usable says why servers cannot be started on what lies there, so that nobody waits for them.
+// usable says why servers cannot be started on the data there, before a start waits for them.
 func (h home) usable(st state) error {
 	if h.path == "" {
 		return nil
@@ -48,8 +48,9 @@ func makeDir(dir string) (string, error) {
 	return resolved, nil
 }
 
-// place makes a server's directory below cfg.Dir, or finds the one made earlier. Where the server's account cannot enter cfg.Dir, the
-// directory lies in one of the system's temporary directories and a symbolic link stands in its place.
+// place makes a server's directory below cfg.Dir, or finds the one made earlier. Where the server's account cannot
+// enter cfg.Dir, the directory lies in one of the system's temporary directories and a symbolic link stands in its
+// place.
 func place(cfg Config, name string, as account) (home, error) {
 	inside := filepath.Join(cfg.Dir, name)
 	path, err := filepath.EvalSymlinks(inside)
@@ -59,7 +60,7 @@ func place(cfg Config, name string, as account) (home, error) {
 	case !errors.Is(err, os.ErrNotExist):
 		return home{}, fmt.Errorf("looking for %s: %w", inside, err)
 	}
-	os.Remove(inside) // A link whose target is gone: somebody cleared the temporary directory.
+	os.Remove(inside) // A link whose target is gone: the temporary directory was cleared.
 	path = inside
 	if as.other && !as.canEnter(cfg.Dir) {
 		if path, err = elsewhere(cfg, name, as); err != nil {
@@ -81,7 +82,8 @@ func place(cfg Config, name string, as account) (home, error) {
 	return home{path: path, account: as}, nil
 }
 
-// leastFree is what must be free at a start. RabbitMQ blocks all publishers below its disk_free_limit, which looks like a fleet that hangs.
+// leastFree is what must be free at a start. RabbitMQ blocks all publishers below its disk_free_limit, which looks like
+// a fleet that hangs.
 const leastFree = 400 << 20
 
 func wantSpace(path string) error {
@@ -113,8 +115,8 @@ func existing(path string, as account) (home, error) {
 	return home{path: path, account: owner}, nil
 }
 
-// elsewhere returns where a server's directory shall lie outside cfg.Dir; its parent exists, is ours, and can be entered. What an earlier
-// life of cfg.Dir left there was thrown away with the link to it, and is removed.
+// elsewhere returns where a server's directory lies outside cfg.Dir; its parent exists, is ours, and can be entered.
+// What an earlier life of cfg.Dir left there was thrown away with the link to it, and is removed.
 func elsewhere(cfg Config, name string, as account) (string, error) {
 	for _, base := range outsideBases(cfg.Dir) {
 		if err := os.Mkdir(base, 0o711); err != nil && !errors.Is(err, os.ErrExist) {
@@ -134,7 +136,8 @@ func elsewhere(cfg Config, name string, as account) (string, error) {
 	return "", fmt.Errorf("%s cannot enter %s, and no temporary directory will do: choose a directory that others may enter", as.name, cfg.Dir)
 }
 
-// outsideBases are named after the directory they stand in for. /var/tmp comes first because it survives a restart of the machine.
+// outsideBases are named after the directory they stand in for. /var/tmp comes first because it survives a restart of
+// the machine.
 func outsideBases(dir string) []string {
 	sum := sha256.Sum256([]byte(dir))
 	name := "composerp-" + hex.EncodeToString(sum[:8])

@@ -148,8 +148,8 @@ func settings(port int) []string {
 	return args
 }
 
-// launch starts the server and waits until it takes connections. One that died by SIGKILL leaves children that hold its shared memory for
-// a moment: then the server refuses to start, and is started again.
+// launch starts the server and waits until it takes connections. One that died by SIGKILL leaves children that hold its
+// shared memory for a moment: then the server refuses to start, and is started again.
 func (p *postgres) launch(ctx context.Context, bin postgresBin, st state) error {
 	for {
 		server, err := run(command{
@@ -222,9 +222,10 @@ func (p *postgres) stopLeftover(ctx context.Context) error {
 	})
 }
 
-// disownPid puts a pid that cannot exist into a postmaster.pid whose own now belongs to a stranger, as after a restart of the machine:
-// PostgreSQL would take a stranger of the same user for a running server and never start. The other lines stay, for they name the shared
-// memory by which PostgreSQL tells that children of a dead server still use the data.
+// disownPid puts a pid that cannot exist into a postmaster.pid whose own now belongs to a stranger, as after a restart
+// of the machine: PostgreSQL would take a stranger of the same user for a running server and never start. The other
+// lines stay, for they name the shared memory by which PostgreSQL tells that children of a dead server still use the
+// data.
 func (p *postgres) disownPid() error {
 	pid := pidIn(p.pidFile())
 	if pid == 0 || len(commandLine(pid)) == 0 {
@@ -234,9 +235,9 @@ func (p *postgres) disownPid() error {
 	if err != nil {
 		return fmt.Errorf("reading PostgreSQL's pid file: %w", err)
 	}
-	const nobody = "999999999" // Above the largest pid of any kernel.
+	const noProcess = "999999999" // Above the largest pid of any kernel.
 	_, rest, _ := strings.Cut(string(raw), "\n")
-	if err := os.WriteFile(p.pidFile(), []byte(nobody+"\n"+rest), 0o600); err != nil {
+	if err := os.WriteFile(p.pidFile(), []byte(noProcess+"\n"+rest), 0o600); err != nil {
 		return fmt.Errorf("writing PostgreSQL's pid file: %w", err)
 	}
 	return nil

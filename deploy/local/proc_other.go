@@ -9,7 +9,8 @@ import (
 	"syscall"
 )
 
-// dieWithParent does nothing: other kernels have no parent-death signal. There the next Start clears up after an owner that was killed.
+// dieWithParent does nothing: other kernels have no parent-death signal. There the next Start clears up after an owner
+// that was killed.
 func dieWithParent(*syscall.SysProcAttr, syscall.Signal) {}
 
 // commandLine is the argument vector of a living process as ps tells it, split at spaces; nil when there is none.

@@ -21,7 +21,8 @@ type Program struct {
 // Process is a running Program. It lives no longer than this process, which it does not share a process group with.
 type Process struct{ child *child }
 
-// Run starts a program. It is killed when this process ends, however it ends: a softer signal would not reach one that is stopped.
+// Run starts a program. It is killed when this process ends, however it ends: a softer signal would not reach one that
+// is stopped.
 func Run(p Program) (*Process, error) {
 	if err := os.MkdirAll(p.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", p.Name, err)
@@ -56,9 +57,9 @@ func (p *Process) Kill() {
 }
 
 // Stop asks it to end and reports whether it did in time; if not, it is killed.
-func (p *Process) Stop(patience time.Duration) bool {
+func (p *Process) Stop(timeout time.Duration) bool {
 	p.Signal(syscall.SIGTERM)
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
 	case <-p.child.done:

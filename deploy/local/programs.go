@@ -73,7 +73,8 @@ func findPrograms(cfg Config) (programs, error) {
 	return found, nil
 }
 
-// postgresBins lists the installed server versions, newest first. Debian keeps several side by side and none of them in PATH.
+// postgresBins lists the installed server versions, newest first. Debian keeps several side by side and none of them in
+// PATH.
 func postgresBins() []postgresBin {
 	var dirs []string
 	for _, pattern := range []string{
@@ -126,8 +127,8 @@ func postgresMajor(dir string) int {
 	return major
 }
 
-// findBroker looks for RabbitMQ's own start script and Erlang's port mapper. Debian's /usr/sbin/rabbitmq-server will not do: that wrapper
-// insists on the system's own account and directories.
+// findBroker looks for RabbitMQ's own start script and Erlang's port mapper. Debian's /usr/sbin/rabbitmq-server will
+// not do: that wrapper insists on the system's own account and directories.
 func findBroker(found *brokerPrograms) bool {
 	var candidates []string
 	for _, pattern := range []string{

@@ -24,8 +24,9 @@ const (
 	nodeHost   = "localhost"
 )
 
-// broker is one RabbitMQ node and the Erlang port mapper it registers with. The port mapper is started first, as a child of ours on a port
-// of its own: RabbitMQ would otherwise start one as a daemon that outlives it, or register with the system's.
+// broker is one RabbitMQ node and the Erlang port mapper it registers with. The port mapper is started first, as a
+// child of ours on a port of its own: RabbitMQ would otherwise start one as a daemon that outlives it, or register with
+// the system's.
 type broker struct {
 	cfg       Config
 	node      string   // the node's name, without its host
@@ -99,8 +100,9 @@ func (b *broker) launchEpmd(ctx context.Context, at ports) error {
 	return await(ctx, epmd, func(ctx context.Context) error { return dial(ctx, at.Epmd) })
 }
 
-// awaitListener waits for the AMQP listener, which RabbitMQ opens last, and then asks the management interface, as the user that everybody
-// will use, whether the node says so too: that needs the user, the virtual host's permissions and the plugin.
+// awaitListener waits for the AMQP listener, which RabbitMQ opens last, and then asks the management interface, as the
+// user that everybody will use, whether the node says so too: that needs the user, the virtual host's permissions and
+// the plugin.
 func (b *broker) awaitListener(ctx context.Context, st state) error {
 	if err := await(ctx, b.server, func(ctx context.Context) error { return dial(ctx, st.Ports.AMQP) }); err != nil {
 		return err
@@ -143,8 +145,8 @@ func get(ctx context.Context, address string) error {
 	return nil
 }
 
-// configure writes the node's files anew each time, so that an old directory gets today's settings. User and virtual host are made by the
-// node when its database is empty.
+// configure writes the node's files anew each time, so that an old directory gets today's settings. User and virtual
+// host are made by the node when its database is empty.
 func (b *broker) configure(st state) error {
 	for name, content := range map[string]string{
 		"rabbitmq.conf":   configuration(st) + clustering(b.peers, b.size),
@@ -162,8 +164,8 @@ func (b *broker) configure(st state) error {
 	return nil
 }
 
-// configuration is the node's rabbitmq.conf. A message may be a little over the 1 MiB that an event may have, so that an outsider's event
-// that is just too long gets an answer that says so, and not a closed channel.
+// configuration is the node's rabbitmq.conf. A message may be a little over the 1 MiB that an event may have, so that
+// an external publisher's event that is just too long gets an answer that says so, and not a closed channel.
 func configuration(st state) string {
 	lines := []string{
 		fmt.Sprintf("listeners.tcp.1 = %s:%d", loopback, st.Ports.AMQP),
@@ -184,10 +186,12 @@ func configuration(st state) string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// advancedConfiguration has quorum queues tell their depth every second and not every five: audit and scaling look at it.
+// advancedConfiguration has quorum queues tell their depth every second and not every five: audit and scaling look at
+// it.
 const advancedConfiguration = "[{rabbit, [{quorum_tick_interval, 1000}]}].\n"
 
-// environment is the whole environment of the node. Nothing of ours is inherited: a stray RABBITMQ_ or ERL_ variable would change the node.
+// environment is the whole environment of the node. Nothing of ours is inherited: a stray RABBITMQ_ or ERL_ variable
+// would change the node.
 func (b *broker) environment(at ports) []string {
 	in := func(name string) string { return filepath.Join(b.path, name) }
 	return []string{

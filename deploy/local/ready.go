@@ -68,8 +68,8 @@ func logReason(path string, from int64) string {
 	return shorten(lines[len(lines)-1])
 }
 
-// logPrefix is what both servers put before a message: time, and for RabbitMQ level and Erlang process. The first line that RabbitMQ logs
-// stands behind the end of its banner.
+// logPrefix is what both servers put before a message: time, and for RabbitMQ level and Erlang process. The first line
+// that RabbitMQ logs stands behind the end of its banner.
 var logPrefix = regexp.MustCompile(`^(Starting broker\.\.\.)?\s*\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S*( UTC)?( \[\w+\])?( <[\d.]+>)?\s*`)
 
 func logLines(path string, from int64) []string {

@@ -11,12 +11,13 @@ import (
 
 // # One server of a running pair
 //
-// What stands here is for those who break servers on purpose, to see what becomes of their clients. Each method is about one server and
-// leaves the other alone; those about one server wait for each other. Stop and Discard work as usual, whatever is down or stands still.
+// These methods break servers on purpose, to test their clients. Each method is about one server and leaves the other
+// alone; those about one server wait for each other. Stop and Discard work as usual, also with a server down or
+// stopped.
 //
-// RabbitMQ 3.10 enters a new quorum queue in its directory of queues half a second after it was declared. A node killed with SIGKILL before
-// that comes back with a queue that has no leader and answers nobody, until somebody deletes it: let a topology that has just been applied
-// settle for a second.
+// RabbitMQ 3.10 enters a new quorum queue in its directory of queues half a second after it was declared. A node killed
+// with SIGKILL before that comes back with a queue that has no leader and does not answer until it is deleted: let a
+// topology that has just been applied settle for a second.
 
 // Server names one server of a pair.
 type Server string
@@ -27,22 +28,24 @@ const (
 	RabbitMQ   Server = brokerName
 )
 
-// Signal sends a signal to a server's own process, which for PostgreSQL is not those that serve the connections. A server that ends by it
-// closes Exited: see Halt. One that was made to stand still (SIGSTOP) when this process is killed stays, until a Start in the same directory
-// ends it.
+// Signal sends a signal to a server's own process, which for PostgreSQL is not those that serve the connections. A
+// server that ends by it closes Exited: see Halt. One that was made to stand still (SIGSTOP) when this process is
+// killed stays, until a Start in the same directory ends it.
 func (s *Servers) Signal(which Server, sig syscall.Signal) error { return s.seat(which).pass(sig) }
 
-// Halt ends a server by a signal and waits until it is gone. To PostgreSQL SIGINT is a fast shutdown and SIGQUIT an immediate one; to
-// RabbitMQ SIGTERM is an orderly stop. Its end does not close Exited, and its data stays. When ctx or Config.StopTimeout ends first it is
-// killed, which is an error.
+// Halt ends a server by a signal and waits until it is gone. To PostgreSQL SIGINT is a fast shutdown and SIGQUIT an
+// immediate one; to RabbitMQ SIGTERM is an orderly stop. Its end does not close Exited, and its data stays. When ctx or
+// Config.StopTimeout ends first it is killed, which is an error.
 func (s *Servers) Halt(ctx context.Context, which Server, sig syscall.Signal) error {
 	return s.seat(which).down(ctx, sig)
 }
 
-// Revive starts a server that Halt has ended in its place: with the same port, password and data. It returns when the server answers.
+// Revive starts a server that Halt has ended in its place: with the same port, password and data. It returns when the
+// server answers.
 func (s *Servers) Revive(ctx context.Context, which Server) error { return s.seat(which).up(ctx) }
 
-// Demote restarts PostgreSQL as a standby that follows nobody: it answers, and takes no writes, until pg_promote makes it what it was.
+// Demote restarts PostgreSQL as a standby without a primary: it answers, and takes no writes, until pg_promote makes it
+// what it was.
 func (s *Servers) Demote(ctx context.Context) error {
 	if err := s.Halt(ctx, PostgreSQL, syscall.SIGINT); err != nil {
 		return err
@@ -54,8 +57,8 @@ func (s *Servers) Demote(ctx context.Context) error {
 	return s.Revive(ctx, PostgreSQL)
 }
 
-// LoseBrokerData deletes everything a RabbitMQ that is down has on its disk but its configuration: queues, messages, exchanges, bindings,
-// virtual hosts. Revive then makes an empty broker with the same user, password and virtual host.
+// LoseBrokerData deletes everything a RabbitMQ that is down has on its disk but its configuration: queues, messages,
+// exchanges, bindings, virtual hosts. Revive then makes an empty broker with the same user, password and virtual host.
 func (s *Servers) LoseBrokerData() error { return s.seat(RabbitMQ).loseQueues() }
 
 func (s *Servers) seat(which Server) seat {
@@ -73,7 +76,8 @@ func (s *Servers) seat(which Server) seat {
 	}
 }
 
-// Superuser opens the database as PostgreSQL's superuser, whom no limit of connections and no setting of a role keeps out. The caller closes it.
+// Superuser opens the database as PostgreSQL's superuser, whom no limit of connections and no setting of a role keeps
+// out. The caller closes it.
 func (s *Servers) Superuser() (*sql.DB, error) {
 	return sql.Open("postgres", databaseURL("postgres", s.state.SuperuserPassword, s.state.Ports.Postgres, ourName)+"&default_transaction_read_only=off")
 }

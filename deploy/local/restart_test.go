@@ -13,7 +13,8 @@ import (
 	"github.com/composerp/composerp/store"
 )
 
-// TestRestartInPlace takes each server down in each of the ways there are and finds its data again, at the same address.
+// TestRestartInPlace takes each server down in each of the ways there are and finds its data again, at the same
+// address.
 func TestRestartInPlace(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
@@ -47,7 +48,7 @@ func TestRestartInPlace(t *testing.T) {
 		t.Parallel()
 		for _, step := range []func() error{
 			func() error { return servers.Signal(local.RabbitMQ, syscall.SIGSTOP) },
-			func() error { return servers.Halt(t.Context(), local.RabbitMQ, syscall.SIGTERM) }, // It hears the request although it stands still.
+			func() error { return servers.Halt(t.Context(), local.RabbitMQ, syscall.SIGTERM) }, // It gets the request although it is stopped.
 			func() error { return servers.Revive(t.Context(), local.RabbitMQ) },
 			func() error { return servers.Signal(local.RabbitMQ, syscall.SIGSTOP) },
 			func() error { return servers.Signal(local.RabbitMQ, syscall.SIGCONT) },

@@ -108,8 +108,9 @@ func choosePorts(wanted []*int) error {
 	return nil
 }
 
-// listenFree takes the preferred port, or else one at random below those that the kernel gives to outgoing connections: such a one cannot
-// be taken by somebody's connection between now and the server's start, or while the servers are down.
+// listenFree takes the preferred port, or else one at random below those that the kernel gives to outgoing connections:
+// such a one cannot be taken by a client's connection between now and the server's start, or while the servers are
+// down.
 func listenFree(preferred int) (net.Listener, error) {
 	const low, high, tries = 20000, 32000, 200
 	var last error
@@ -132,8 +133,8 @@ func listenFree(preferred int) (net.Listener, error) {
 	return nil, fmt.Errorf("choosing a port on loopback: none of %d is free: %w", tries, last)
 }
 
-// lockDir takes the directory's lock, or returns ErrInUse. The kernel releases it when this process ends, however it ends; the children do
-// not inherit it. It tries for a moment, because lockHeld takes the lock for an instant.
+// lockDir takes the directory's lock, or returns ErrInUse. The kernel releases it when this process ends, however it
+// ends; the children do not inherit it. It tries for a moment, because lockHeld takes the lock for an instant.
 func lockDir(ctx context.Context, dir string) (*os.File, error) {
 	path := filepath.Join(dir, lockFile)
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)

@@ -51,7 +51,8 @@ func TestApplyNamesWhatDiffers(t *testing.T) {
 			t.Errorf("it does not say %q", part)
 		}
 	}
-	depth(t, open(t, config), topology.RetryQueueName("ledger", topologytest.Fleet()[0].RetryDelays[0])) // the rest is declared nevertheless
+	// The rest is declared nevertheless.
+	depth(t, open(t, config), topology.RetryQueueName("ledger", topologytest.Fleet()[0].RetryDelays[0]))
 }
 
 func TestApplyEndsWithItsContext(t *testing.T) {

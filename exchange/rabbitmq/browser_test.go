@@ -201,8 +201,8 @@ func TestTap(t *testing.T) {
 	c, err := session.Tap(topology.Dead, []string{ledgerQueue, "composerp.intake"}, "composerp.tapped")
 	must(t, err)
 	deadSales(t, session, 0, 3, "")
-	if heard := take(t, c, 3); heard[0].ID != sale(0).ID || heard[2].ID != sale(2).ID {
-		t.Errorf("heard %v", heard)
+	if tapped := take(t, c, 3); tapped[0].ID != sale(0).ID || tapped[2].ID != sale(2).ID {
+		t.Errorf("tapped %v", tapped)
 	}
 	if n := depth(t, session, topology.DeadQueueName(ledger)); n != 3 {
 		t.Errorf("%d dead letters are left of 3", n)

@@ -74,9 +74,9 @@ func TestEveryExchangeIsFitFor4(t *testing.T) {
 // index). No others may be called: global QoS, transactions, basic.recover, flow and the like.
 var calls = map[string]map[int]string{
 	"Qos":                        {1: "0", 2: "false"},                            // never global
-	"QueueDeclare":               {1: "true", 2: "false", 3: "false", 4: "false"}, // durable, neither auto-delete nor exclusive
+	"QueueDeclare":               {1: "true", 2: "false", 3: "false", 4: "false"}, // durable only
 	"QueueDeclarePassive":        {1: "true", 2: "false", 3: "false", 4: "false"}, //
-	"ExchangeDeclare":            {2: "true", 3: "false", 4: "false", 5: "false"}, // durable, neither auto-delete nor internal
+	"ExchangeDeclare":            {2: "true", 3: "false", 4: "false", 5: "false"}, // durable only
 	"ExchangeBind":               {3: "false"},                                    // waited for
 	"ExchangeUnbind":             {3: "false"},                                    //
 	"QueueBind":                  {3: "false"},                                    //

@@ -32,7 +32,8 @@ func (s *Session) Consume(queue, tag string, prefetch int) (*Consumer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("consuming from %s: %w", queue, explain(err))
 	}
-	closes := channel.NotifyClose(make(chan *amqp.Error, 1)) // watched only once it consumes: a missing queue does not end the session
+	// Watched only once it consumes: a missing queue does not end the session.
+	closes := channel.NotifyClose(make(chan *amqp.Error, 1))
 	c, err := s.consumeOn(channel, watchCancel(channel), queue, tag, prefetch)
 	if err != nil {
 		_ = channel.Close()

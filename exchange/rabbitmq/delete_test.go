@@ -44,7 +44,8 @@ func TestDeleteIdle(t *testing.T) {
 	check(consumer.Ack(taken[0]))
 	want("with a consumer", false)
 	check(consumer.Close())
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) { // the queue learns of both a moment later
+	// The queue learns of both a moment later.
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		deleted, err := session.DeleteIdle(topology.DeadLetterLog)
 		check(err)
 		if deleted {

@@ -32,11 +32,11 @@ func TestExternalOnlyGetsNoRelayedEvents(t *testing.T) {
 	must(t, inject(5, func(m *rabbitmq.Message) { m.Exchange, m.RoutingKey = topology.Retry, topology.QueueName("intake") }))
 	for i, d := range take(t, consumer(t, session, topology.QueueName("intake"), 16), 4) {
 		if want := sale([]int{2, 3, 4, 5}[i]).ID; d.ID != want {
-			t.Errorf("intake hears %s, want %s", d.ID, want)
+			t.Errorf("intake consumes %s, want %s", d.ID, want)
 		}
 	}
 	if n := depth(t, session, ledgerQueue); n != 4 {
-		t.Errorf("the ledger has %d messages, want all 4 that were said to everybody", n)
+		t.Errorf("the ledger has %d messages, want all 4 events", n)
 	}
 
 	// The filter is bound, so the exchange calls it routed; but no queue takes it, and that is reported.

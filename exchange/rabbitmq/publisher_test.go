@@ -241,7 +241,7 @@ func TestAConfirmThatNeverComesEndsTheSession(t *testing.T) {
 		}
 		late <- err
 	}()
-	eventually(t, "its patience would have ended", func() bool { return time.Since(alarmed) > 2*config.ConfirmTimeout })
+	eventually(t, "its timeout would have passed", func() bool { return time.Since(alarmed) > 2*config.ConfirmTimeout })
 	must(t, session.Err())
 	broker.inject(t, publishing, methodFrame(61, ""))
 	released := time.Now()

@@ -27,7 +27,8 @@ func (s *Session) Tap(exchange string, keys []string, queue string) (*Consumer, 
 }
 
 func (s *Session) tapOn(channel *amqp.Channel, exchange string, keys []string, queue string) (*Consumer, error) {
-	arguments := amqp.Table{"x-queue-type": "classic", "x-max-length": int64(tapLimit)} // a quorum queue cannot be exclusive
+	// A quorum queue cannot be exclusive.
+	arguments := amqp.Table{"x-queue-type": "classic", "x-max-length": int64(tapLimit)}
 	_, err := channel.QueueDeclare(queue, true, false, true, false, arguments)
 	if err != nil {
 		return nil, explain(err)

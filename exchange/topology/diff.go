@@ -24,7 +24,7 @@ type Difference struct {
 func (d Difference) String() string {
 	switch {
 	case d.State == Mismatch:
-		return fmt.Sprintf("%s is %s, shall be %s", d.Property, Literal(d.Have), Literal(d.Want))
+		return fmt.Sprintf("%s is %s, want %s", d.Property, Literal(d.Have), Literal(d.Want))
 	case d.Kind == "binding" && strings.HasPrefix(d.Property, headerMark):
 		return d.Property
 	case d.Kind == "binding":

@@ -16,16 +16,20 @@ const (
 	OldDeadLetterLog = "composerp.dead-journal" // its name in the version before; workers/deadletterlog empties and deletes it
 )
 
-// FilterName, ExternalName and LoggedName are the three exchanges before the queue of a worker that consumes only
-// external publishers' events: its subscriptions are bound to the filter, which passes each event on to one of the
-// others.
-func FilterName(worker string) string   { return QueueName(worker) + ".filter" }   // headers
+// FilterName is the first of three exchanges before the queue of a worker that consumes only external publishers'
+// events: its subscriptions are bound to the filter, which passes each event on to ExternalName or LoggedName.
+func FilterName(worker string) string { return QueueName(worker) + ".filter" } // headers
+
+// ExternalName is the exchange that leads to the queue: events without HeaderRelayed.
 func ExternalName(worker string) string { return QueueName(worker) + ".unlogged" } // fanout: to its queue
-func LoggedName(worker string) string   { return QueueName(worker) + ".logged" }   // fanout: without bindings, so events are dropped
+
+// LoggedName is the exchange without bindings that drops relayed events.
+func LoggedName(worker string) string { return QueueName(worker) + ".logged" } // fanout, without bindings: drops
 
 // HeaderRelayed is true on every message that the relay publishes: it comes from the log, and need not be logged.
 const HeaderRelayed = "x-relayed"
 
+// Prefix begins the name of every exchange and queue of the fleet.
 const Prefix = "composerp."
 
 // QueueName is the queue of a worker: "composerp.ledger".

@@ -110,20 +110,20 @@ func Compute(subs []Subscription) Topology {
 // addWorker adds a worker's queue, its dead letters and its retry queues.
 //
 // The bindings of composerp.events to the queue carry what the relay (workers/runtime/relay) publishes to the worker's
-// slots (workers/worker). The ticker (eventlog.Ticker, run by cli/fleet) makes an event of the log visible to the relay;
-// the doc of package worker has the whole way. The queue is also bound to composerp.retry by its own name, so that a
-// redrive needs no default exchange.
+// slots (workers/worker). The ticker (eventlog.Ticker, run by cli/fleet) makes an event of the log visible to the
+// relay; the doc of package worker has the whole way. The queue is also bound to composerp.retry by its own name, so
+// that a redrive needs no default exchange.
 func (t *Topology) addWorker(sub Subscription) {
 	queue, dead := QueueName(sub.Worker), DeadQueueName(sub.Worker)
 	t.Queues = append(t.Queues,
 		QueueSpec{Name: queue, Arguments: workingArguments(Dead, queue)},
 		QueueSpec{Name: dead, Arguments: deadLetterArguments()})
-	hears := BindingSpec{Exchange: Events, Queue: queue}
+	binding := BindingSpec{Exchange: Events, Queue: queue}
 	if sub.ExternalOnly {
-		hears = BindingSpec{Exchange: Events, To: t.addFilter(sub.Worker)}
+		binding = BindingSpec{Exchange: Events, To: t.addFilter(sub.Worker)}
 	}
-	for _, hears.RoutingKey = range slices.Compact(slices.Sorted(slices.Values(sub.RoutingKeys))) {
-		t.Bindings = append(t.Bindings, hears)
+	for _, binding.RoutingKey = range slices.Compact(slices.Sorted(slices.Values(sub.RoutingKeys))) {
+		t.Bindings = append(t.Bindings, binding)
 	}
 	t.Bindings = append(t.Bindings,
 		BindingSpec{Exchange: Retry, Queue: queue, RoutingKey: queue},

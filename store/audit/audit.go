@@ -22,11 +22,11 @@ type Check struct {
 	OK   bool   `json:"ok"`
 	// Skipped says why there was nothing to check; OK means nothing then.
 	Skipped string `json:"skipped,omitempty"`
-	// Mended says what the audit itself has repaired.
-	Mended string `json:"mended,omitempty"`
-	Count  int64  `json:"count"` // how many things were checked
-	Unit   string `json:"unit"`  // what was counted: "events"
-	Wrong  int64  `json:"wrong"` // how many of them are inconsistent
+	// Repaired says what the audit itself has repaired.
+	Repaired string `json:"mended,omitempty"`
+	Count    int64  `json:"count"` // how many things were checked
+	Unit     string `json:"unit"`  // what was counted: "events"
+	Wrong    int64  `json:"wrong"` // how many of them are inconsistent
 	// Findings are the first of those.
 	Findings []Finding `json:"findings"`
 }
@@ -106,9 +106,9 @@ func (p Proof) Wrong() (n int64) {
 	return n
 }
 
-// verdict ends each check's statement. The text before it defines judged: a row for everything checked, whose problem
+// result ends each check's statement. The text before it defines judged: a row for everything checked, whose problem
 // is null when all is well.
-const verdict = `
+const result = `
 SELECT t.counted, t.wrong, coalesce(f.event_id::text, '') AS event_id, coalesce(f.type, '') AS type, coalesce(f.consumer, '') AS consumer,
        coalesce(f.tenant_id, '') AS tenant_id, coalesce(f.item_id, '') AS item_id, coalesce(f.location_id, '') AS location_id,
        coalesce(f.problem, '') AS problem

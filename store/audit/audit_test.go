@@ -178,7 +178,7 @@ func TestOpenDeliveriesAreCarriedOver(t *testing.T) {
 		VALUES ($1, 'one', $2, '', '', '', '', 1, '{}', '', now())`, uuid.New(), ids[1])
 	for range 2 {
 		if p = a.audit(audit.Scope{}, ""); checkOf(p, "handled").Count != 2 || p.Counts.Consumers[0].Handled != 1 {
-			t.Errorf("with a dead one %d debts are paid, %+v", checkOf(p, "handled").Count, p.Counts.Consumers)
+			t.Errorf("with a dead one %d deliveries are handled, %+v", checkOf(p, "handled").Count, p.Counts.Consumers)
 		}
 	}
 	// It is redriven, which ends its death, and is handled later.
@@ -186,7 +186,7 @@ func TestOpenDeliveriesAreCarriedOver(t *testing.T) {
 	a.audit(audit.Scope{}, "handled")
 	a.handle(ids[1])
 	if p = a.audit(audit.Scope{}, ""); checkOf(p, "handled").Count != 2 || p.Counts.Consumers[0].Handled != 2 {
-		t.Errorf("when all is done %d debts are paid, %+v", checkOf(p, "handled").Count, p.Counts.Consumers)
+		t.Errorf("when all is done %d deliveries are handled, %+v", checkOf(p, "handled").Count, p.Counts.Consumers)
 	}
 	// An open event that is not in the log any more is reported.
 	gone := a.appendEvents(1)
@@ -215,7 +215,7 @@ func TestAnAuditOfALongBacklog(t *testing.T) {
 		t.Errorf("%d are lost, want 10", c.Wrong)
 	}
 	if took := time.Since(began); took > 30*time.Second { // once is enough; once for each takes minutes
-		t.Errorf("an audit of %d open debts takes %s", backlog, took)
+		t.Errorf("an audit of %d pending deliveries takes %s", backlog, took)
 	}
 }
 

@@ -48,7 +48,7 @@ func TestAProvenGenerationIsDropped(t *testing.T) {
 	a.handle(young...)
 	for _, scope := range []audit.Scope{{}, {Full: true}, {}} {
 		if p := a.audit(scope, ""); p.Counts.Consumers[0].Handled != 4 || checkOf(p, "handled").Count != 4 {
-			t.Errorf("%+v: handled are %+v, %d debts are paid", scope, p.Counts.Consumers, checkOf(p, "handled").Count)
+			t.Errorf("%+v: handled are %+v, %d deliveries are handled", scope, p.Counts.Consumers, checkOf(p, "handled").Count)
 		}
 	}
 	if o := storetest.MustGet(eventlog.FindNewestPending(t.Context(), a.Env.DB, 0, math.MaxInt64, []string{"one"}))(t); o != nil {

@@ -4,7 +4,7 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 )
 
-// The checks of the ledger. In each, judged has the columns that verdict reads.
+// The checks of the ledger. In each, judged has the columns that result reads.
 
 // body is an event's envelope as jsonb: null when it is not the one that was logged, which auditLog reports. jsonb
 // cannot hold the zero character, which external publishers may send in unread fields.
@@ -80,7 +80,7 @@ WITH ` + impliedLines(w) + `, open AS (
     UNION ALL
     SELECT NULL, event_id, NULL, NULL, tenant_id, item_id, location_id, format('has moved %s more, as line %s: there are lines 0 and 1', quantity, line)
     FROM line WHERE line NOT IN (0, 1)
-)` + verdict
+)` + result
 })
 
 // The events whose movements are checked: those that report one, those that imply one, those that were open, and those
@@ -118,7 +118,7 @@ WITH step AS (
     SELECT m.sequence, m.event_id, m.type, NULL, p.tenant_id, p.item_id, p.location_id, format('was written as number %s of its position after that was proven', m.sequence)
     FROM movement m JOIN audit_position b ON b.position_id = m.position_id LEFT JOIN position p ON p.id = m.position_id
     WHERE m.ctid > {movementEnd} AND m.sequence <= b.sequence`) + `
-)` + verdict
+)` + result
 })
 
 // positionTotals is where each position's movements lead, from the checkpoint on.
@@ -142,7 +142,7 @@ WITH ` + positionTotals(w) + `, judged AS MATERIALIZED (
                 WHEN p.on_hand <> coalesce(m.on_hand, 0) THEN format('has %s on hand, and its movements sum to %s', p.on_hand, coalesce(m.on_hand, 0))
                 WHEN p.sequence <> coalesce(m.sequence, 0) THEN format('counts %s movements and has %s', p.sequence, coalesce(m.sequence, 0)) END AS problem
     FROM position p FULL JOIN stands m ON m.position_id = p.id
-)` + verdict
+)` + result
 })
 
 var auditBalance = twoVariants(func(w extent) string {
@@ -152,7 +152,7 @@ WITH ` + positionTotals(w) + `, judged AS MATERIALIZED (
            CASE WHEN sum(m.on_hand) <> 0 THEN format('its movements sum to %s over all locations', sum(m.on_hand)) END AS problem
     FROM stands m JOIN position p ON p.id = m.position_id
     GROUP BY p.tenant_id, p.item_id
-)` + verdict
+)` + result
 })
 
 // The ledger emits INVENTORY_UPDATED for the position an event names (line 0), in the transaction that moves it. So
@@ -186,5 +186,5 @@ WITH updates AS MATERIALIZED (
     UNION ALL
     SELECT NULL, NULL, 'INVENTORY_UPDATED', NULL, NULL, NULL, NULL, format('%s of them report the movement by event %s', count(*), cause)
     FROM updates GROUP BY cause HAVING count(*) > 1
-)` + verdict
+)` + result
 })

@@ -4,7 +4,7 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 )
 
-// The checks of the log and of the inboxes. In each, judged has the columns that verdict reads.
+// The checks of the log and of the inboxes. In each, judged has the columns that result reads.
 
 // An event from outside has its row in admission, written in the same transaction; a derived one must at least be
 // unique and whole.
@@ -20,7 +20,7 @@ WITH twice AS (
                 WHEN a.body_sha256 <> e.body_sha256 OR e.body_sha256 <> sha256(convert_to(e.body, 'UTF8'))
                 THEN format('has another body at position %s than it was logged with', e.seq) END AS problem
     FROM event_log e FULL JOIN admission a ON a.seq = e.seq LEFT JOIN twice t ON t.event_id = e.event_id
-)` + verdict), since: marked(auditLogSince)}
+)` + result), since: marked(auditLogSince)}
 
 // New events are compared with the admissions of their ids, and new rows of admission with the log. What was left open
 // must still be there.
@@ -47,19 +47,19 @@ WITH fresh AS MATERIALIZED (
     SELECT DISTINCT o.seq, o.event_id, o.type, NULL, o.tenant_id, NULL, NULL, format('was in the log at position %s and is not there any more', o.seq)
     FROM audit_open o LEFT JOIN LATERAL (SELECT e.seq FROM event_log e WHERE e.seq = o.seq AND e.event_id = o.event_id OFFSET 0) e ON true
     WHERE o.checkpoint = {before} AND o.seq IS NOT NULL AND e.seq IS NULL
-)` + verdict
+)` + result
 
 var auditPublished = twoVariants(func(w extent) string {
 	return `
 WITH ` + eventlog.RelayCursorSQL + `, judged AS MATERIALIZED (
     SELECT e.seq AS sort_key, e.event_id, e.type, NULL::text AS consumer, e.tenant_id, NULL::text AS item_id, NULL::text AS location_id,
-           CASE WHEN a.seq IS NOT NULL THEN 'was set aside: ' || a.reason
+           CASE WHEN a.seq IS NOT NULL THEN 'is marked unpublishable: ' || a.reason
                 WHEN NOT ` + eventlog.PassedByRelaySQL + ` THEN format('is not published: the relay has not passed position %s', e.seq) END AS problem
     FROM (SELECT e.seq, e.event_id, e.type, e.tenant_id, e.epoch, e.tx FROM event_log e WHERE e.publish AND ` + w.fresh + w.only(`
           UNION ALL SELECT c.seq, c.event_id, c.type, c.tenant_id, c.epoch, c.tx FROM (`+carriedOver(`'`+eventlog.RelayConsumer+`'`)+`) c`) + `) e
     CROSS JOIN relay r LEFT JOIN unpublishable a ON a.seq = e.seq
     WHERE a.seq IS NOT NULL OR ` + eventlog.PassedByRelaySQL + ` OR ` + settled("e") + `
-)` + verdict
+)` + result
 })
 
 var auditUnpublished = twoVariants(func(w extent) string {
@@ -83,7 +83,7 @@ WITH judged AS MATERIALIZED (` + lostDeliveries + `
            format('handled twice, in generations %s and %s of the inbox', one.generation, other.generation)
     FROM inbox one JOIN inbox other USING (consumer, event_id) JOIN consumer c ON c.id = one.consumer
     WHERE one.generation < other.generation AND (SELECT count(*) FROM inbox_generation) > 1
-)` + verdict), since: marked(`
+)` + result), since: marked(`
 WITH judged AS MATERIALIZED (` + lostDeliveries + `
     UNION ALL
     SELECT e.seq, e.event_id, e.type, c.name, e.tenant_id, NULL, NULL,
@@ -92,7 +92,7 @@ WITH judged AS MATERIALIZED (` + lostDeliveries + `
     CROSS JOIN LATERAL (SELECT min(i.generation) AS first, max(i.generation) AS last FROM inbox i
                         WHERE i.generation = ANY (` + eventlog.KeptGenerationsSQL + `) AND i.consumer = s.consumer AND i.event_id = e.event_id) i
     WHERE ` + sinceCheckpoint.fresh + ` AND i.first < i.last AND (SELECT count(*) FROM inbox_generation) > 1
-)` + verdict)}
+)` + result)}
 
 const lostDeliveries = `
     SELECT o.seq AS sort_key, o.event_id, o.type, o.consumer, o.tenant_id, NULL::text AS item_id, NULL::text AS location_id, 'neither handled nor dead' AS problem

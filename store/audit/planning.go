@@ -52,7 +52,7 @@ WITH ` + consumerExists(auditedStockview) + `, ` + pendingPositions(`'`+auditedS
     WHERE EXISTS (SELECT FROM has_consumer)
 ), judged AS MATERIALIZED (
     SELECT 0 AS sort_key, NULL::uuid AS event_id, NULL::text AS type, NULL::text AS consumer, c.* FROM compared c WHERE c.problem IS NULL OR ` + withoutPending("c") + `
-)` + verdict)
+)` + result)
 
 // All that PurchasingProblemsSQL finds, beside a row for every order.
 var auditOrders = oneVariant(`
@@ -61,7 +61,7 @@ WITH wrong (problem) AS (` + string(purchasing.PurchasingProblemsSQL) + `), judg
            NULL::text AS location_id, problem FROM wrong
     UNION ALL
     SELECT 1, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM purchase_order
-)` + verdict)
+)` + result)
 
 // Replenishment keeps stock from events, and so must agree with the ledger.
 var auditPlanned = oneVariant(`
@@ -71,7 +71,7 @@ WITH ` + consumerExists(auditedReplenishment) + `, ` + pendingPositions(`'`+audi
                 THEN format('has %s on hand after %s movements for replenishment, and %s after %s', s.on_hand, s.sequence, p.on_hand, p.sequence) END AS problem
     FROM replenishment_state s LEFT JOIN position p ON p.tenant_id = s.tenant_id AND p.item_id = s.item_id AND p.location_id = s.location_id
     WHERE s.sequence > 0 AND EXISTS (SELECT FROM has_consumer) AND ` + withoutPending("s") + `
-)` + verdict)
+)` + result)
 
 // The on-order quantity shown to planners is the one replenishment uses, once both have handled the same events.
 var auditOnOrder = oneVariant(`
@@ -90,7 +90,7 @@ WITH ` + consumerExists(auditedStockview) + `, ` + pendingPositions(`'`+auditedS
     SELECT 0 AS sort_key, NULL::uuid AS event_id, NULL::text AS type, NULL::text AS consumer, c.* FROM compared c
     WHERE c.problem IS NULL OR ` + withoutPending("c") + `
       AND NOT EXISTS (SELECT FROM ordering y WHERE y.tenant_id = c.tenant_id AND y.item_id = c.item_id AND y.location_id = c.location_id)
-)` + verdict)
+)` + result)
 
 var auditLots = oneVariant(`
 WITH ` + consumerExists(auditedLots) + `, ` + pendingPositions(`'`+auditedLots+`'`) + `, held AS (
@@ -103,7 +103,7 @@ WITH ` + consumerExists(auditedLots) + `, ` + pendingPositions(`'`+auditedLots+`
     FROM lot_balance b LEFT JOIN held h ON h.balance_id = b.id
     LEFT JOIN position p ON p.tenant_id = b.tenant_id AND p.item_id = b.item_id AND p.location_id = b.location_id
     WHERE b.first_heard > 0 AND EXISTS (SELECT FROM has_consumer) AND ` + withoutPending("b") + `
-)` + verdict)
+)` + result)
 
 // An approved order is with its supplier, left to a person, or refused by the supplier in writing; no other was sent.
 // Deliveries that died count among the dead, and those in flight are left out.
@@ -119,4 +119,4 @@ WITH ` + consumerExists(auditedProcurement) + `, judged AS MATERIALIZED (
     WHERE EXISTS (SELECT FROM has_consumer)
       AND NOT EXISTS (SELECT FROM audit_open q WHERE q.checkpoint = {now} AND q.consumer = '` + auditedProcurement + `' AND NOT q.lost
                       AND q.tenant_id = o.tenant_id AND q.aggregate_id = o.purchase_order_id)
-)` + verdict)
+)` + result)

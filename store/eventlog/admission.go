@@ -17,11 +17,11 @@ import (
 type Admission int
 
 const (
-	// Admitted: it has entered the log.
+	// Admitted says that it has entered the log.
 	Admitted Admission = iota
-	// Duplicate: the same event, byte for byte, was in the log already.
+	// Duplicate says that the same event, byte for byte, was in the log already.
 	Duplicate
-	// Conflict: the log holds another event with this id; this one is refused.
+	// Conflict says that the log holds another event with this id; this one is refused.
 	Conflict
 )
 

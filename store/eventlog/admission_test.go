@@ -198,8 +198,8 @@ func TestPublishOrNot(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
 	ticker, reader := p.NewTicker(), p.NewReader("relay")
-	heard, appended := storetest.Sale("heard"), storetest.Sale("appended")
-	storetest.MustGet(eventlog.AdmitOnce(t.Context(), p.DB, []event.Any{heard}, false))(t)
+	admitted, appended := storetest.Sale("admitted"), storetest.Sale("appended")
+	storetest.MustGet(eventlog.AdmitOnce(t.Context(), p.DB, []event.Any{admitted}, false))(t)
 	storetest.MustGet(eventlog.AdmitOnce(t.Context(), p.DB, []event.Any{appended}, true))(t)
 	ticker.Tick()
 	if got := reader.ReadAll(10); !slices.Equal(got, []uuid.UUID{appended.ID}) {
@@ -212,7 +212,7 @@ func TestPublishOrNot(t *testing.T) {
 		e.LogSeq = found.Seq
 		return e
 	}
-	stranger, elsewhere, unplaced := storetest.Sale("stranger"), at(heard), appended
+	stranger, elsewhere, unplaced := storetest.Sale("stranger"), at(admitted), appended
 	stranger.LogSeq = at(appended).LogSeq
 	elsewhere.LogSeq++
 	has, err := eventlog.Contains(t.Context(), p.OpenTx(), []event.Any{at(appended), stranger, elsewhere, unplaced})

@@ -27,7 +27,8 @@ func TestACursorMovesByCompareAndSet(t *testing.T) {
 	page, err := eventlog.ReadPage(ctx, p.DB, reader.At, 2)
 	storetest.Must(t, err)
 	storetest.Must(t, eventlog.MoveCursor(ctx, p.DB, reader.At, page.Next))
-	storetest.IsError(t, eventlog.MoveCursor(ctx, p.DB, reader.At, page.Next), store.ErrNotLeader) // it does not stand there any more
+	// It does not stand there any more.
+	storetest.IsError(t, eventlog.MoveCursor(ctx, p.DB, reader.At, page.Next), store.ErrNotLeader)
 
 	// The next term finds it where it was left, within the interval, and fences the earlier one.
 	p.Expire("relay")
@@ -157,7 +158,7 @@ func TestLagAndUnpublishable(t *testing.T) {
 		storetest.Must(t, eventlog.MarkUnpublishable(t.Context(), p.DB, page.Events[0], "no broker takes it"))
 	}
 	if n := storetest.One[int](t, p.SQL(), `SELECT count(*) FROM unpublishable WHERE seq = 1`); n != 1 {
-		t.Errorf("it was set aside %d times", n)
+		t.Errorf("it was marked unpublishable %d times", n)
 	}
 	reader.At = page.Next
 	reader.ReadAll(3)

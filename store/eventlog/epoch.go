@@ -44,11 +44,11 @@ import (
 // Crash: all of it is one transaction. Before its commit only the sequence may be higher, a gap like any other; after
 // it the epoch fits, and running the command again does nothing.
 
-// ErrRestored: the tables come from another server, or from this one's past, so their transaction ids mean nothing
-// here.
+// ErrRestored says that the tables come from another server, or from this one's past, so their transaction ids mean
+// nothing here.
 var ErrRestored = errors.New("this database was restored from another server, and its log needs a new epoch before events can flow: stop the fleet and run `composerp epoch begin` (docs/howto/backup.md)")
 
-// ErrFleetRunning: a process holds a lease (ticker, relay or another).
+// ErrFleetRunning says that a process holds a lease (ticker, relay or another).
 var ErrFleetRunning = errors.New("a fleet is at work on this database")
 
 // Epoch is the part of the log written by one server.

@@ -22,7 +22,8 @@ import (
 )
 
 // restore makes the tables look like a dump of them in another server, whose transaction ids are lower by ahead. Below
-// zero the other server's are higher; that needs useIDs first.
+// zero the other server's are higher; that needs useIDs first. A snapshot also names open transactions of tests beside
+// this one, which may be older than useIDs: an id that would fall below the first, 3, is left out.
 func restore(p *storetest.Env, ahead int64) {
 	p.Helper()
 	tx, err := p.SQL().Begin()
@@ -32,7 +33,8 @@ func restore(p *storetest.Env, ahead int64) {
 		`UPDATE event_log SET tx = (tx::text::bigint + $1)::text::xid8`,
 		`UPDATE tick SET tx = greatest(3, tx::text::bigint + $1)::text::xid8,
 			snapshot = concat_ws(':', greatest(3, pg_snapshot_xmin(snapshot)::text::bigint + $1), greatest(3, pg_snapshot_xmax(snapshot)::text::bigint + $1),
-				(SELECT coalesce(string_agg((x::text::bigint + $1)::text, ',' ORDER BY x::text::bigint), '') FROM pg_snapshot_xip(snapshot) x))::pg_snapshot
+				(SELECT coalesce(string_agg((x::text::bigint + $1)::text, ',' ORDER BY x::text::bigint), '') FROM pg_snapshot_xip(snapshot) x
+				 WHERE x::text::bigint + $1 >= 3))::pg_snapshot
 		 WHERE tx::text <> '9223372036854775807'`,
 		`UPDATE epoch SET system_identifier = system_identifier + 1 WHERE $1 <> 0`,
 	} {

@@ -12,6 +12,7 @@ relay AS MATERIALIZED (
     JOIN tick p ON p.id = coalesce(c.tick, 0) JOIN tick u ON u.id = coalesce(c.upto, 0)
 )`
 
+// PassedByRelaySQL is true of an event e that the cursor r of RelayCursorSQL has passed.
 var PassedByRelaySQL = `(` + SeenBySQL("r.passed_epoch", "r.passed") + ` OR e.seq <= r.seq AND ` + SeenBySQL("r.upto_epoch", "r.upto") + `)`
 
 // ForgottenSQL is true for an event whose inbox row may have been dropped with its generation. A checkpoint proved the

@@ -66,7 +66,7 @@ func TestFindNewestPending(t *testing.T) {
 	p.NewTicker().Tick()
 	storetest.MustGet(inbox.Subscribe(t.Context(), p.DB, "late", []string{"SALE_COMPLETED"}))(t)
 	if o := storetest.MustGet(eventlog.FindNewestPending(t.Context(), p.DB, begin, math.MaxInt64, []string{"late"}))(t); o != nil {
-		t.Errorf("who subscribed after it owes %+v", o)
+		t.Errorf("a consumer that subscribed after it has %+v pending", o)
 	}
 }
 

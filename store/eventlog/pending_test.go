@@ -161,7 +161,7 @@ func TestPendingSince(t *testing.T) {
 	storetest.MustGet(inbox.Subscribe(t.Context(), d.Env.DB, "late", []string{"SALE_COMPLETED"}))(t)
 	for consumers, most := range map[string]int64{"ledger": 0, "ledger,late": 0, "late": 1, "unknown": 1} {
 		if p := storetest.MustGet(eventlog.PendingSince(t.Context(), d.Env.DB, strings.Split(consumers, ",")))(t); p < 0 || p > most {
-			t.Errorf("%s owe since place %d, want %d at most", consumers, p, most)
+			t.Errorf("%s have pending deliveries since position %d, want %d at most", consumers, p, most)
 		}
 	}
 }

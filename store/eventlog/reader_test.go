@@ -119,7 +119,12 @@ func TestEveryCommittedEventIsReadOnce(t *testing.T) {
 	ticking := make(chan struct{})
 	go func() {
 		defer close(ticking)
-		store.Lead(ctx, w.Env.DB, "ticker", "one", eventlog.NewTicker(w.DB, slog.New(slog.DiscardHandler)).Run, func(err error) { t.Error(err) })
+		store.Lead(ctx, w.Env.DB, "ticker", "one", eventlog.NewTicker(w.DB, slog.New(slog.DiscardHandler)).Run, func(err error) {
+			// A busy machine may be late with a renewal: another term begins, and no reader may notice.
+			if !errors.Is(err, store.ErrNotLeader) && !errors.Is(err, context.DeadlineExceeded) {
+				t.Error(err)
+			}
+		})
 	}()
 	defer func() { stop(); <-ticking }()
 

@@ -71,7 +71,8 @@ func TestADumpGoesOnInAnotherServer(t *testing.T) {
 		ticker, reader := p.NewTicker(), p.NewReader("relay")
 		read = append(read, reader.ReadAll(3)...)
 		open, late := p.OpenTx(), p.OpenTx()
-		storetest.Must(t, eventlog.Append(t.Context(), open, storetest.Sales(2))) // not committed when the dump is made: lost with this server
+		// Not committed when the dump is made: lost with this server.
+		storetest.Must(t, eventlog.Append(t.Context(), open, storetest.Sales(2)))
 		lateSays := storetest.Sales(2)
 		storetest.Must(t, eventlog.Append(t.Context(), late, lateSays))
 		for range 3 {

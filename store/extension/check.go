@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// ErrRefused: the statement may not run in a handler's transaction.
+// ErrRefused says that the statement may not run in a handler's transaction.
 var ErrRefused = errors.New("statement refused")
 
 // allowed are the words that a statement may begin with.
@@ -19,7 +19,8 @@ var refusedFunctions = regexp.MustCompile(`^(set_config|pg_notify|pg_advisory_(l
 	`pg_try_advisory_(lock|lock_shared)|pg_terminate_backend|pg_cancel_backend|pg_reload_conf|pg_rotate_logfile|pg_sleep|pg_sleep_for|pg_sleep_until|` +
 	`dblink.*|lo_import|lo_export|pg_read_.*|pg_export_snapshot|query_to_xml.*|cursor_to_xml.*)$`)
 
-// check reads the statement as PostgreSQL's scanner does, as far as needed to know its words from its texts and comments.
+// check reads the statement as PostgreSQL's scanner does, as far as needed to know its words from its texts and
+// comments.
 func check(query string) error {
 	words, err := scan(query)
 	switch {

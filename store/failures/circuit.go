@@ -31,7 +31,7 @@ import (
 const probeTime = 15 * time.Second
 
 // CircuitBackoff is how long a circuit stays open: First after the first failure, doubled after each failed probe, at
-// most Longest, each with full jitter. A dependency may ask for a longer wait, of which at most LongestAsked is
+// most Longest, each with full jitter. A dependency may ask for a longer wait; at most LongestAsked is
 // granted.
 type CircuitBackoff struct {
 	First, Longest, LongestAsked time.Duration
@@ -55,14 +55,14 @@ SELECT name, failures, last_error, since, opens_at, extract(epoch FROM opens_at 
 
 // OpenCircuits lists the dependencies whose circuits are open.
 func OpenCircuits(ctx context.Context, db *store.DB) ([]CircuitState, error) {
-	var gates []CircuitState
-	if err := pg.Select(ctx, db, &gates, openCircuits); err != nil {
+	var circuits []CircuitState
+	if err := pg.Select(ctx, db, &circuits, openCircuits); err != nil {
 		return nil, fmt.Errorf("reading the open circuits: %w", err)
 	}
-	for i := range gates {
-		gates[i].RetryIn = pg.Seconds(gates[i].RetryInSeconds)
+	for i := range circuits {
+		circuits[i].RetryIn = pg.Seconds(circuits[i].RetryInSeconds)
 	}
-	return gates, nil
+	return circuits, nil
 }
 
 var claimProbe = pg.SQL(`

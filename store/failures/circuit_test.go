@@ -77,10 +77,10 @@ func TestOneProbeAnInterval(t *testing.T) {
 		}
 		trips(p, term, 0)
 	}
-	gates, err := failures.OpenCircuits(t.Context(), p.DB)
+	circuits, err := failures.OpenCircuits(t.Context(), p.DB)
 	storetest.Must(t, err)
-	if len(gates) != 1 || gates[0].Failures != 4 || gates[0].Name != endpoint || gates[0].LastError != "503" || gates[0].RetryIn < 30*time.Second {
-		t.Errorf("want its story, got %+v", gates)
+	if len(circuits) != 1 || circuits[0].Failures != 4 || circuits[0].Name != endpoint || circuits[0].LastError != "503" || circuits[0].RetryIn < 30*time.Second {
+		t.Errorf("want its story, got %+v", circuits)
 	}
 }
 
@@ -117,10 +117,10 @@ func TestHowLongACircuitIsOpen(t *testing.T) {
 	checkWait(p, "a probe that was asked", trips(p, requestPermit(p).Probe, 20*time.Minute), 20*time.Minute, 20*time.Minute)
 	passWait(p)
 	checkWait(p, "asked for a year", trips(p, requestPermit(p).Probe, 365*24*time.Hour), time.Hour, time.Hour)
-	gates, err := failures.OpenCircuits(t.Context(), p.DB)
+	circuits, err := failures.OpenCircuits(t.Context(), p.DB)
 	storetest.Must(t, err)
-	if gates[0].Failures != 7 {
-		t.Errorf("calls that were no probes are counted: %d", gates[0].Failures)
+	if circuits[0].Failures != 7 {
+		t.Errorf("calls that were no probes are counted: %d", circuits[0].Failures)
 	}
 }
 

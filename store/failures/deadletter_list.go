@@ -13,17 +13,18 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// LetterFilter selects dead letters; empty fields select all. Only pending ones are selected, unless Dealt is set.
+// LetterFilter selects dead letters; empty fields select all. Only pending ones are selected, unless IncludeResolved is
+// set.
 type LetterFilter struct {
-	Consumers    []string // whose
-	Type         string
-	Error        string // a part of the error, ignoring case, or its fingerprint
-	Tenant       string
-	Aggregate    string
-	Quarantine   string
-	Since, Until time.Time // died at or after, and before
-	IDs          []string  // of rows, events or messages
-	Dealt        bool      // also those redriven, discarded or lost
+	Consumers       []string // whose
+	Type            string
+	Error           string // a part of the error, ignoring case, or its fingerprint
+	Tenant          string
+	Aggregate       string
+	Quarantine      string
+	Since, Until    time.Time // died at or after, and before
+	IDs             []string  // of rows, events or messages
+	IncludeResolved bool      // also those redriven, discarded or lost
 }
 
 // chosenLetters is a LetterFilter as a condition on dead_letter d.
@@ -40,7 +41,7 @@ func (f LetterFilter) arguments(more ...any) []any {
 	instant := func(t time.Time) sql.NullTime { return sql.NullTime{Time: t, Valid: !t.IsZero()} }
 	list := func(texts []string) pq.StringArray { return append(pq.StringArray{}, texts...) }
 	return append([]any{
-		list(f.Consumers), f.Type, f.Error, f.Tenant, f.Aggregate, f.Quarantine, instant(f.Since), instant(f.Until), list(f.IDs), f.Dealt,
+		list(f.Consumers), f.Type, f.Error, f.Tenant, f.Aggregate, f.Quarantine, instant(f.Since), instant(f.Until), list(f.IDs), f.IncludeResolved,
 	}, more...)
 }
 
@@ -62,7 +63,7 @@ FROM dead_letter d WHERE ` + chosenLetters + ` GROUP BY d.consumer ORDER BY d.co
 
 // LettersByConsumer counts the dead letters of a filter, of every disposition.
 func LettersByConsumer(ctx context.Context, db *store.DB, of LetterFilter) ([]ConsumerLetters, error) {
-	of.Dealt = true
+	of.IncludeResolved = true
 	var list []ConsumerLetters
 	if err := pg.Select(ctx, db, &list, lettersByConsumer, of.arguments()...); err != nil {
 		return nil, fmt.Errorf("counting dead letters: %w", err)

@@ -16,9 +16,9 @@ import (
 type Disposition int
 
 const (
-	// Redriven: it goes back to its worker.
+	// Redriven says that it goes back to its worker.
 	Redriven Disposition = iota
-	// Discarded: it was exported, and is removed.
+	// Discarded says that it was exported, and is removed.
 	Discarded
 )
 

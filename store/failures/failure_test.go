@@ -58,11 +58,11 @@ func TestAClassIsFullAfterDistinctEvents(t *testing.T) {
 	}
 	for name, change := range other {
 		if recordFailure(p, uuid.New(), "no item 7", change) != "" {
-			t.Errorf("another %s is set aside with it", name)
+			t.Errorf("another %s is held back with it", name)
 		}
 	}
 	if n := storetest.One[int](t, p.SQL(), `SELECT count(*) FROM failure WHERE outcome = 'quarantined' AND class = $1`, class); n != 3 {
-		t.Errorf("want three set aside, got %d", n)
+		t.Errorf("want three held back, got %d", n)
 	}
 	if n, err := failures.QuarantinedClasses(t.Context(), p.DB); n != 1 || err != nil {
 		t.Errorf("want one class, got %d, %v", n, err)
@@ -128,16 +128,16 @@ func TestAQuarantineCountsItsDeadLetters(t *testing.T) {
 	die(`{}`)
 	list, err := failures.Quarantined(t.Context(), p.DB, false)
 	storetest.Must(t, err)
-	if len(list) != 1 || list[0].SetAside != 2 {
-		t.Errorf("want two set aside, got %+v", list)
+	if len(list) != 1 || list[0].HeldBack != 2 {
+		t.Errorf("want two held back, got %+v", list)
 	}
 	storetest.MustGet(failures.ReleaseQuarantine(t.Context(), p.DB, class))(t)
 	for range 3 {
 		recordFailure(p, uuid.New(), "no item 7")
 	}
 	die(`{"x-quarantine": "` + class + `"}`)
-	if list, err = failures.Quarantined(t.Context(), p.DB, false); err != nil || len(list) != 1 || list[0].SetAside != 1 {
-		t.Errorf("want one set aside since it was quarantined anew, got %+v, %v", list, err)
+	if list, err = failures.Quarantined(t.Context(), p.DB, false); err != nil || len(list) != 1 || list[0].HeldBack != 1 {
+		t.Errorf("want one held back since it was quarantined anew, got %+v, %v", list, err)
 	}
 	letters, err := failures.DeadLetters(t.Context(), p.DB, 10)
 	storetest.Must(t, err)
@@ -170,7 +170,7 @@ func TestTheFailureLogIsBounded(t *testing.T) {
 	if classes := storetest.One[string](t, p.SQL(), `SELECT string_agg(class, ' ' ORDER BY class) FROM quarantine`); classes != "open young" {
 		t.Errorf("the classes %s are left", classes)
 	}
-	if gates := storetest.One[string](t, p.SQL(), `SELECT string_agg(name, ' ') FROM dependency`); gates != "asked" {
-		t.Errorf("the gates %s are left", gates)
+	if circuits := storetest.One[string](t, p.SQL(), `SELECT string_agg(name, ' ') FROM dependency`); circuits != "asked" {
+		t.Errorf("the circuits %s are left", circuits)
 	}
 }

@@ -36,7 +36,7 @@ type QuarantinePolicy struct {
 
 func (p QuarantinePolicy) quarantines() bool { return p.After > 0 }
 
-// Quarantine is a class of failing events that is held back, or was until ReleasedAt. SetAside counts its dead letters
+// Quarantine is a class of failing events that is held back, or was until ReleasedAt. HeldBack counts its dead letters
 // since then.
 type Quarantine struct {
 	Class       string     `db:"class" json:"class"`
@@ -47,7 +47,7 @@ type Quarantine struct {
 	Sample      string     `db:"sample" json:"sample"` // the error that filled it
 	Since       time.Time  `db:"since" json:"since"`
 	ReleasedAt  *time.Time `db:"released_at" json:"releasedAt,omitempty"`
-	SetAside    int64      `db:"set_aside" json:"setAside"`
+	HeldBack    int64      `db:"held_back" json:"setAside"`
 }
 
 // classOf names a class: by its consumer, for readers, and by a hash of the whole.
@@ -85,7 +85,7 @@ func quarantined(ctx context.Context, tx store.Tx, f Failure, class, fingerprint
 const selectQuarantine = `
 SELECT q.class, q.consumer, q.type, q.version, q.fingerprint, q.sample, q.since, q.released_at,
        (SELECT count(*) FROM dead_letter d
-        WHERE d.headers ? 'x-quarantine' AND d.headers ->> 'x-quarantine' = q.class AND d.recorded_at >= q.since) AS set_aside
+        WHERE d.headers ? 'x-quarantine' AND d.headers ->> 'x-quarantine' = q.class AND d.recorded_at >= q.since) AS held_back
 FROM quarantine q `
 
 var listQuarantine = pg.SQL(selectQuarantine + `WHERE q.released_at IS NULL OR $1::boolean ORDER BY q.released_at IS NOT NULL, q.since DESC, q.class`)

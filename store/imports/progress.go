@@ -15,7 +15,7 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// ErrTakenOver: another process has taken over the same import.
+// ErrTakenOver says that another process has taken over the same import.
 var ErrTakenOver = errors.New("another import of the same file has taken over")
 
 // Key identifies an import: by the file's content and the rules, not by names.

@@ -17,7 +17,7 @@ import (
 // ExpiringLot is a lot of known expiry that is not used up.
 type ExpiringLot struct {
 	masterdata.PositionKey
-	Shelf    int64
+	Balance  int64
 	Number   string
 	Expiry   event.Date
 	Quantity event.Decimal
@@ -31,9 +31,9 @@ JOIN lot_balance b ON b.id = l.balance_id
 WHERE NOT EXISTS (SELECT FROM lot_expiring e WHERE e.balance_id = l.balance_id AND e.lot_number = l.lot_number AND e.expiry = l.expiry)
 ORDER BY b.tenant_id, b.location_id, l.expiry, b.item_id, l.lot_number`)
 
-// LotsToExpire returns the lots that expire at each location by the given day and are not yet noted as expiring. It
+// ToExpire returns the lots that expire at each location by the given day and are not yet noted as expiring. It
 // locks nothing.
-func LotsToExpire(ctx context.Context, tx store.Tx, until map[masterdata.LocationKey]event.Date) ([]ExpiringLot, error) {
+func ToExpire(ctx context.Context, tx store.Tx, until map[masterdata.LocationKey]event.Date) ([]ExpiringLot, error) {
 	tenants, locations, days := pg.NewTexts(len(until), 16), pg.NewTexts(len(until), 16), pg.NewColumn(len(until), 10)
 	for p, day := range until {
 		tenants.Add(p.Tenant)
@@ -43,7 +43,7 @@ func LotsToExpire(ctx context.Context, tx store.Tx, until map[masterdata.Locatio
 	var lots []ExpiringLot
 	err := pg.Each(ctx, tx, lotsToExpire, func(row *sql.Rows) error {
 		var l ExpiringLot
-		err := row.Scan(&l.Tenant, &l.Item, &l.Location, &l.Shelf, &l.Number, &l.Expiry, &l.Quantity)
+		err := row.Scan(&l.Tenant, &l.Item, &l.Location, &l.Balance, &l.Number, &l.Expiry, &l.Quantity)
 		lots = append(lots, l)
 		return err
 	}, tenants, locations, days)
@@ -63,13 +63,13 @@ RETURNING balance_id, lot_number, expiry::text`)
 
 // LotName identifies a lot of a position.
 type LotName struct {
-	Shelf  int64
-	Number string
-	Expiry event.Date
+	Balance int64
+	Number  string
+	Expiry  event.Date
 }
 
 func compareLotNames(a, b LotName) int {
-	return cmp.Or(cmp.Compare(a.Shelf, b.Shelf), strings.Compare(a.Number, b.Number), strings.Compare(string(a.Expiry), string(b.Expiry)))
+	return cmp.Or(cmp.Compare(a.Balance, b.Balance), strings.Compare(a.Number, b.Number), strings.Compare(string(a.Expiry), string(b.Expiry)))
 }
 
 // NoteExpiring records lots as reported to expire, each with its business day, and returns those recorded for the
@@ -82,7 +82,7 @@ func NoteExpiring(ctx context.Context, tx store.Tx, lots map[LotName]event.Date)
 	slices.SortFunc(names, compareLotNames)
 	ids, numbers, expiries, days := pg.NewColumn(len(names), 8), pg.NewTexts(len(names), 12), pg.NewColumn(len(names), 10), pg.NewColumn(len(names), 10)
 	for _, n := range names {
-		ids.Integer(n.Shelf)
+		ids.Integer(n.Balance)
 		numbers.Add(n.Number)
 		expiries.Expiry(n.Expiry)
 		days.Expiry(lots[n])
@@ -90,7 +90,7 @@ func NoteExpiring(ctx context.Context, tx store.Tx, lots map[LotName]event.Date)
 	noted := map[LotName]bool{}
 	err := pg.Each(ctx, tx, noteExpiring, func(row *sql.Rows) error {
 		var n LotName
-		err := row.Scan(&n.Shelf, &n.Number, &n.Expiry)
+		err := row.Scan(&n.Balance, &n.Number, &n.Expiry)
 		noted[n] = true
 		return err
 	}, ids, numbers, expiries, days)

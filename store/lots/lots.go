@@ -33,12 +33,12 @@ type LotBalance struct {
 	// first.
 	Lots      []*Lot
 	Shortfall event.Decimal
-	// FirstHeard is the sequence of the first movement seen here; 0: none yet.
-	FirstHeard int64
+	// FirstEvent is the sequence of the first movement seen here; 0: none yet.
+	FirstEvent int64
 
 	lots       int // how many are in the database
 	shortfall  event.Decimal
-	firstHeard int64
+	firstEvent int64
 }
 
 // LotDay is a location's calendar: the latest business day that has begun there ("" when none has), and how many days
@@ -132,10 +132,10 @@ func lockBalanceRows(ctx context.Context, tx store.Tx, keys []masterdata.Positio
 	days := make(map[masterdata.LocationKey]LotDay, len(places))
 	err := pg.Each(ctx, tx, lockBalances, func(row *sql.Rows) error {
 		var ord int
-		var id, firstHeard, lots, warning sql.NullInt64
+		var id, firstEvent, lots, warning sql.NullInt64
 		var shortfall *event.Decimal
 		var day sql.NullString
-		if err := row.Scan(&ord, &id, &shortfall, &lots, &firstHeard, &day, &warning); err != nil {
+		if err := row.Scan(&ord, &id, &shortfall, &lots, &firstEvent, &day, &warning); err != nil {
 			return err
 		}
 		if day.Valid {
@@ -146,8 +146,8 @@ func lockBalanceRows(ctx context.Context, tx store.Tx, keys []masterdata.Positio
 			return nil
 		}
 		rows = append(rows, LotBalance{
-			PositionKey: keys[ord-1], ID: id.Int64, Shortfall: *shortfall, FirstHeard: firstHeard.Int64,
-			lots: int(lots.Int64), shortfall: *shortfall, firstHeard: firstHeard.Int64,
+			PositionKey: keys[ord-1], ID: id.Int64, Shortfall: *shortfall, FirstEvent: firstEvent.Int64,
+			lots: int(lots.Int64), shortfall: *shortfall, firstEvent: firstEvent.Int64,
 		})
 		return nil
 	}, tenants, items, locations, placeTenants, placeLocations)

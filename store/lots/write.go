@@ -35,7 +35,7 @@ WHERE l.balance_id = n.id AND l.lot_number = n.number AND l.expiry = n.expiry`)
 // WriteBalances writes what has changed in balances that this transaction has locked.
 func WriteBalances(ctx context.Context, tx store.Tx, balances map[masterdata.PositionKey]*LotBalance) error {
 	n := len(balances)
-	ids, shortfalls, counts, firstHeard := pg.NewColumn(n, 8), pg.NewColumn(n, 8), pg.NewColumn(n, 2), pg.NewColumn(n, 6)
+	ids, shortfalls, counts, firstEvent := pg.NewColumn(n, 8), pg.NewColumn(n, 8), pg.NewColumn(n, 2), pg.NewColumn(n, 6)
 	used, opened, left := newLotColumns(0), newLotColumns(0), newLotColumns(n)
 	for _, s := range balances {
 		lots := 0
@@ -53,15 +53,15 @@ func WriteBalances(ctx context.Context, tx store.Tx, balances map[masterdata.Pos
 				lots++
 			}
 		}
-		if lots != s.lots || s.FirstHeard != s.firstHeard || !s.Shortfall.Equal(s.shortfall) {
+		if lots != s.lots || s.FirstEvent != s.firstEvent || !s.Shortfall.Equal(s.shortfall) {
 			ids.Integer(s.ID)
 			shortfalls.Decimal(s.Shortfall)
 			counts.Integer(int64(lots))
-			firstHeard.Integer(s.FirstHeard)
+			firstEvent.Integer(s.FirstEvent)
 		}
 	}
 	if ids.N > 0 {
-		if _, err := pg.Exec(ctx, tx, writeBalances, ids, shortfalls, counts, firstHeard); err != nil {
+		if _, err := pg.Exec(ctx, tx, writeBalances, ids, shortfalls, counts, firstEvent); err != nil {
 			return fmt.Errorf("writing the balances of %d positions: %w", ids.N, err)
 		}
 	}

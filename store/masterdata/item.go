@@ -122,7 +122,7 @@ WHERE ($1 = '' OR i.tenant_id = $1) AND ($2 = '' OR i.item_id = $2) AND (i.incom
 ORDER BY i.tenant_id, i.item_id LIMIT nullif($4, 0)`)
 
 // Items lists items by key.
-func Items(ctx context.Context, db *store.DB, f MasterDataFilter) ([]Item, error) {
+func Items(ctx context.Context, db *store.DB, f Filter) ([]Item, error) {
 	found := []Item{}
 	if err := pg.Select(ctx, db, &found, listItems, f.Tenant, f.Item, f.Incomplete, f.Limit); err != nil {
 		return nil, fmt.Errorf("listing items: %w", err)

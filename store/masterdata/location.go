@@ -111,7 +111,7 @@ WHERE l.kind = 'stock' AND ($1 = '' OR l.tenant_id = $1) AND ($2 = '' OR l.locat
 ORDER BY l.tenant_id, l.location_id LIMIT nullif($3, 0)`)
 
 // Locations lists locations by key, without the virtual ones.
-func Locations(ctx context.Context, db *store.DB, f MasterDataFilter) ([]Location, error) {
+func Locations(ctx context.Context, db *store.DB, f Filter) ([]Location, error) {
 	found := []Location{}
 	if err := pg.Select(ctx, db, &found, listLocations, f.Tenant, f.Location, f.Limit); err != nil {
 		return nil, fmt.Errorf("listing locations: %w", err)

@@ -183,8 +183,8 @@ func inRow(index int, err error) error {
 	return err
 }
 
-// MasterDataFilter selects rows by every field that is not empty. A field that a kind of row lacks is ignored.
-type MasterDataFilter struct {
+// Filter selects rows by every field that is not empty. A field that a kind of row lacks is ignored.
+type Filter struct {
 	Tenant, Item, Location, Supplier string
 	// Incomplete selects only items that master data has not completed.
 	Incomplete bool

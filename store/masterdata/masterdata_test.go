@@ -60,15 +60,15 @@ func TestMasterDataChangesOnlyWhenItDiffers(t *testing.T) {
 			t.Errorf("%s: got %+v, want %+v", step.what, got, step.want)
 		}
 	}
-	listed, err := masterdata.Items(ctx, p.DB, masterdata.MasterDataFilter{Tenant: "shop"})
+	listed, err := masterdata.Items(ctx, p.DB, masterdata.Filter{Tenant: "shop"})
 	storetest.Must(t, err)
 	if len(listed) != 2 || listed[0].Name != cup.Name || listed[0].Incomplete || listed[0].Unit != "each" || !listed[0].UnitCost.IsZero() || !listed[1].Incomplete {
 		t.Errorf("the items are %+v", listed)
 	}
-	if incomplete, err := masterdata.Items(ctx, p.DB, masterdata.MasterDataFilter{Incomplete: true}); err != nil || len(incomplete) != 1 || incomplete[0].Item != "pot" {
+	if incomplete, err := masterdata.Items(ctx, p.DB, masterdata.Filter{Incomplete: true}); err != nil || len(incomplete) != 1 || incomplete[0].Item != "pot" {
 		t.Errorf("the incomplete items are %+v, %v", incomplete, err)
 	}
-	if settings, err := masterdata.TenantSettings(ctx, p.DB, masterdata.MasterDataFilter{}); err != nil || len(settings) != 1 || settings[0].ForecastCadenceDays != 7 {
+	if settings, err := masterdata.TenantSettings(ctx, p.DB, masterdata.Filter{}); err != nil || len(settings) != 1 || settings[0].ForecastCadenceDays != 7 {
 		t.Errorf("the settings are %+v, %v", settings, err)
 	}
 }
@@ -87,7 +87,7 @@ func TestAnEditChangesWhatItNames(t *testing.T) {
 	if w != (masterdata.Written{Changed: 1}) {
 		t.Errorf("completing an item is %+v", w)
 	}
-	items, err := masterdata.Items(ctx, p.DB, masterdata.MasterDataFilter{Item: "cup"})
+	items, err := masterdata.Items(ctx, p.DB, masterdata.Filter{Item: "cup"})
 	storetest.Must(t, err)
 	if got := items[0]; got.Name != "a cup" || got.Pack.String() != "6" || got.Incomplete {
 		t.Errorf("the completed item is %+v", got)
@@ -97,14 +97,14 @@ func TestAnEditChangesWhatItNames(t *testing.T) {
 	if w != (masterdata.Written{Changed: 1}) {
 		t.Errorf("completing a location is %+v", w)
 	}
-	places, err := masterdata.Locations(ctx, p.DB, masterdata.MasterDataFilter{Limit: 5})
+	places, err := masterdata.Locations(ctx, p.DB, masterdata.Filter{Limit: 5})
 	storetest.Must(t, err)
 	if len(places) != 1 || places[0].Timezone != "Europe/Berlin" {
 		t.Errorf("the locations are %+v, the ledger's own among them?", places)
 	}
 	storetest.MustGet(masterdata.SetSuppliers(ctx, p.DB, []masterdata.SupplierRecord{{Tenant: "shop", Supplier: "acme", LeadTimeDays: 4}}))(t)
 	storetest.MustGet(masterdata.EditSuppliers(ctx, p.DB, []masterdata.Edit[masterdata.SupplierRecord]{{Of: masterdata.SupplierRecord{Tenant: "shop", Supplier: "acme"}, Change: func(s *masterdata.SupplierRecord) { s.Name = "Acme" }}}, false))(t)
-	suppliers, err := masterdata.Suppliers(ctx, p.DB, masterdata.MasterDataFilter{Supplier: "acme"})
+	suppliers, err := masterdata.Suppliers(ctx, p.DB, masterdata.Filter{Supplier: "acme"})
 	storetest.Must(t, err)
 	if len(suppliers) != 1 || suppliers[0] != (masterdata.SupplierRecord{Tenant: "shop", Supplier: "acme", Name: "Acme", LeadTimeDays: 4}) {
 		t.Errorf("the suppliers are %+v", suppliers)

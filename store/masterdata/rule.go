@@ -159,7 +159,7 @@ WHERE ($1 = '' OR r.tenant_id = $1) AND ($2 = '' OR r.item_id = $2) AND ($3 = ''
 ORDER BY r.tenant_id, r.item_id, r.location_id LIMIT nullif($5, 0)`)
 
 // Rules lists rules by key.
-func Rules(ctx context.Context, db *store.DB, f MasterDataFilter) ([]Rule, error) {
+func Rules(ctx context.Context, db *store.DB, f Filter) ([]Rule, error) {
 	found := []Rule{}
 	if err := pg.Select(ctx, db, &found, listRules, f.Tenant, f.Item, f.Location, f.Supplier, f.Limit); err != nil {
 		return nil, fmt.Errorf("listing replenishment rules: %w", err)

@@ -31,7 +31,7 @@ func publishedRules(p *storetest.Env) string {
 		}
 		k := masterdata.PositionKey{Tenant: e.TenantID, Item: changed.Payload.ItemID, Location: changed.Payload.LocationID}
 		if id := masterdata.RuleID(k); changed.Payload.RuleID != id || e.AggregateID != id || e.Metadata.Source != "planner" {
-			p.Errorf("want the rule's id %s, said by planner, got %s", id, body)
+			p.Errorf("want the rule's id %s, published by planner, got %s", id, body)
 		}
 		said = append(said, fmt.Sprintf("%s %d %s", k.Item, e.Metadata.Sequence, e.Timestamp.Format("2006-01-02")))
 	}

@@ -149,7 +149,7 @@ WHERE ($1 = '' OR s.tenant_id = $1) AND ($2 = '' OR s.supplier_id = $2)
 ORDER BY s.tenant_id, s.supplier_id LIMIT nullif($3, 0)`)
 
 // Suppliers lists suppliers by key.
-func Suppliers(ctx context.Context, db *store.DB, f MasterDataFilter) ([]SupplierRecord, error) {
+func Suppliers(ctx context.Context, db *store.DB, f Filter) ([]SupplierRecord, error) {
 	found := []SupplierRecord{}
 	if err := pg.Select(ctx, db, &found, listSuppliers, f.Tenant, f.Supplier, f.Limit); err != nil {
 		return nil, fmt.Errorf("listing suppliers: %w", err)

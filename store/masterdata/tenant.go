@@ -108,7 +108,7 @@ FROM tenant_setting s WHERE $1 = '' OR s.tenant_id = $1
 ORDER BY s.tenant_id LIMIT nullif($2, 0)`)
 
 // TenantSettings lists the settings of tenants that have their own.
-func TenantSettings(ctx context.Context, db *store.DB, f MasterDataFilter) ([]TenantSetting, error) {
+func TenantSettings(ctx context.Context, db *store.DB, f Filter) ([]TenantSetting, error) {
 	found := []TenantSetting{}
 	if err := pg.Select(ctx, db, &found, listSettings, f.Tenant, f.Limit); err != nil {
 		return nil, fmt.Errorf("listing tenants' settings: %w", err)

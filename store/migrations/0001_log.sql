@@ -72,7 +72,7 @@ CREATE TABLE lease (
     expires_at timestamptz NOT NULL
 );
 
--- Events no broker will take, set aside with the reason so that the rest goes on.
+-- Events that no broker will take, each with the reason; the relay skips them.
 CREATE TABLE set_aside (
     seq       bigint      NOT NULL PRIMARY KEY,
     event_id  uuid        NOT NULL,

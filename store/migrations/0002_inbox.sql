@@ -6,7 +6,7 @@ CREATE TABLE consumer (
     name text     NOT NULL UNIQUE
 );
 
--- Who owes what, since when: audit counts the events after from_tick.
+-- The types that each consumer must handle, and since when: audit counts the events after from_tick.
 CREATE TABLE subscription (
     consumer  smallint NOT NULL REFERENCES consumer,
     type      text     NOT NULL,
@@ -28,7 +28,7 @@ CREATE TABLE inbox (
 ) PARTITION BY LIST (generation);
 CREATE TABLE inbox_1 PARTITION OF inbox FOR VALUES IN (1);
 
--- The journal of dead letters: every message that reached composerp.dead, by our hand or the broker's.
+-- The dead-letter log: every message that reached composerp.dead, sent by a worker or by the broker.
 CREATE TABLE dead_letter (
     id           uuid        NOT NULL PRIMARY KEY,
     consumer     text        NOT NULL,

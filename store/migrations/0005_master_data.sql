@@ -12,7 +12,7 @@ ALTER TABLE location
     ADD name     text NOT NULL DEFAULT '',
     ADD timezone text NOT NULL DEFAULT 'UTC';
 
--- endpoint: where orders are POSTed to; empty: nobody can be called.
+-- endpoint: where orders are POSTed to; empty: no endpoint.
 CREATE TABLE supplier (
     tenant_id      text NOT NULL,
     supplier_id    text NOT NULL,

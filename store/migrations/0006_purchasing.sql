@@ -58,7 +58,7 @@ CREATE TABLE purchase_order_number (
 
 -- One row a stock position seen, with a rule or without. on_hand and reserved are the ledger's at sequence;
 -- on_order is the sum of what the position's open lines await; bookings counts its changes (on_order_booking);
--- latest_at is the latest business time heard of.
+-- latest_at is the latest business time of an event.
 -- A need is held after held_on (the cancellation's business date) and while the rule has held_version.
 -- reorder_point and order_up_to follow the newest forecast for an auto rule of version planned_version.
 -- Room is left on each page so that an update stays on its page and touches no index.

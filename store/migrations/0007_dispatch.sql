@@ -3,7 +3,7 @@
 -- +goose Up
 -- Facts, each written once or the newest of its kind; status follows from them and from nothing else.
 -- approved_at and cancelled_at are business time; what this system did (by_hand_at, attempted_at, refused_at, sent_at) is by the database's clock.
--- request: the body as it is sent, byte for byte, made of PURCHASE_ORDER_CREATED; NULL until that was heard.
+-- request: the body as it is sent, byte for byte, made of PURCHASE_ORDER_CREATED; NULL until that was consumed.
 -- attempts counts calls begun; failure is the last one's that came to nothing, in the supplier's words where it had any.
 CREATE TABLE dispatch (
     tenant_id          text        NOT NULL,
@@ -34,7 +34,7 @@ CREATE TABLE dispatch (
     PRIMARY KEY (tenant_id, purchase_order_id)
 );
 
--- channel: to whom it was said: webhook, alertmanager, or log where nobody else is known. about names the order, or item and location.
+-- channel: where it was sent: webhook, alertmanager, or log where no other is configured. about names the order, or item and location.
 -- told tells whether it arrived; attempts counts the tries that are known of, answer is the last one's.
 CREATE TABLE notice (
     id          bigint      NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

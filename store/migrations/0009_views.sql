@@ -1,8 +1,8 @@
 -- Read models for planners: the lots that stock stands in, what is on its way to a position, and what demand is expected there.
 
 -- +goose Up
--- One row a stock position heard of: the sum of its lots less shortfall is what is on hand. lots counts its rows in lot.
--- first_heard is the sequence of the first movement heard of; what was on hand before it is in the unnamed lot.
+-- One row a stock position with movements: the sum of its lots less shortfall is what is on hand. lots counts its rows in lot.
+-- first_heard is the sequence of the first movement consumed; what was on hand before it is in the unnamed lot.
 -- Room is left on each page so that an update stays on its page and touches no index.
 CREATE TABLE lot_balance (
     id          bigint  NOT NULL GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -47,7 +47,7 @@ CREATE TABLE lot_day (
     PRIMARY KEY (tenant_id, location_id)
 );
 
--- What stock views know of an order. ordered_at and created_seq (its place in the log) are NULL until its creation is heard of:
+-- What stock views know of an order. ordered_at and created_seq (its place in the log) are NULL until its creation is consumed:
 -- its approval or cancellation may arrive before. cancelled_seq NULL: not cancelled.
 CREATE TABLE stock_order (
     tenant_id         text    NOT NULL,

@@ -1,4 +1,4 @@
--- Tries that failed, classes of failing events that are set aside, and dependencies that are away.
+-- Tries that failed, classes of failing events that are held back, and dependencies that are away.
 
 -- +goose Up
 -- One row a failed try. try_id follows from the message and its state, so that a try written down twice is one row.
@@ -23,7 +23,7 @@ CREATE TABLE failure (
 CREATE INDEX failure_event ON failure (event_id);
 CREATE INDEX failure_class ON failure (class, failed_at) WHERE class <> '';
 
--- Classes of failing events: (consumer, type, version, fingerprint), of which class is the name. Open while released_at is NULL.
+-- Classes of failing events: (consumer, type, version, fingerprint), named by class. Open while released_at is NULL.
 -- sample is the error that filled the class.
 CREATE TABLE quarantine (
     class       text        NOT NULL PRIMARY KEY,
@@ -36,7 +36,7 @@ CREATE TABLE quarantine (
     released_at timestamptz
 );
 
--- A row for each dependency that is not known to be there: its gate is closed until opens_at, and then for all but one probe, which has it
+-- A row for each dependency that is away: its circuit is open until opens_at, and then for all but one probe, which has it
 -- for itself until probe_until. term fences the probe: each draws it anew, and only the last may say how it went. failures counts the answers in vain.
 CREATE SEQUENCE dependency_term AS bigint;
 CREATE TABLE dependency (

@@ -22,7 +22,7 @@ CREATE TABLE audit_checkpoint (
     made_at        timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
--- Every position as it stood at the newest checkpoint: the sum of so many movements.
+-- Every position as it stood at the newest checkpoint: the sum of the movements counted.
 CREATE TABLE audit_position (
     position_id bigint  NOT NULL PRIMARY KEY,
     sequence    bigint  NOT NULL,

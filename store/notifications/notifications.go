@@ -19,20 +19,20 @@ import (
 
 // Notification is an event as sent to one channel. Channel is webhook, alertmanager, or log when no other is
 // configured; About names its subject ("order 4711", "cup at shop"). Attempts counts the attempts whose result is
-// known. SaidAt, of the last of them, is by the database's clock.
+// known. AttemptedAt, of the last of them, is by the database's clock.
 type Notification struct {
-	ID         int64     `db:"id" json:"id"`
-	EventID    uuid.UUID `db:"event_id" json:"eventId"`
-	Tenant     string    `db:"tenant_id" json:"tenantId"`
-	Type       string    `db:"type" json:"eventType"`
-	About      string    `db:"about" json:"about"`
-	Summary    string    `db:"summary" json:"summary"`
-	OccurredAt time.Time `db:"occurred_at" json:"timestamp"`
-	Channel    string    `db:"channel" json:"channel"`
-	Delivered  bool      `db:"delivered" json:"delivered"`
-	Attempts   int       `db:"attempts" json:"attempts"`
-	Answer     string    `db:"answer" json:"answer"`
-	SaidAt     time.Time `db:"said_at" json:"saidAt"`
+	ID          int64     `db:"id" json:"id"`
+	EventID     uuid.UUID `db:"event_id" json:"eventId"`
+	Tenant      string    `db:"tenant_id" json:"tenantId"`
+	Type        string    `db:"type" json:"eventType"`
+	About       string    `db:"about" json:"about"`
+	Summary     string    `db:"summary" json:"summary"`
+	OccurredAt  time.Time `db:"occurred_at" json:"timestamp"`
+	Channel     string    `db:"channel" json:"channel"`
+	Delivered   bool      `db:"delivered" json:"delivered"`
+	Attempts    int       `db:"attempts" json:"attempts"`
+	Answer      string    `db:"answer" json:"answer"`
+	AttemptedAt time.Time `db:"said_at" json:"saidAt"`
 }
 
 // A delivered notification stays as it is: of two slots that sent it, the first to record counts.

@@ -41,7 +41,7 @@ func TestMeasureService(t *testing.T) {
 	}
 	move(event.TransactionCount, 10, day(1))
 	move(event.TransactionSale, -6, day(2))
-	move(event.TransactionSale, -9, day(4)) // of which four are on hand
+	move(event.TransactionSale, -9, day(4)) // four are on hand
 	move(event.TransactionReceipt, 7, day(6))
 	move(event.TransactionSale, -1, day(6).Add(-time.Hour)) // late: it held for no time
 	move(event.TransactionSale, -1, day(9))

@@ -61,5 +61,5 @@ FROM purchase_order o LEFT JOIN purchase_order_line l USING (tenant_id, purchase
 GROUP BY o.tenant_id, o.purchase_order_id
 HAVING coalesce(sum(round(l.quantity * l.unit_price, 6)), 0) <> o.total_amount OR bool_and(l.unit_price IS NOT NULL) IS DISTINCT FROM o.priced
 UNION ALL
-SELECT format('%s is %s by %s', po_number, status, CASE decided_by WHEN '' THEN 'nobody' ELSE decided_by END)
+SELECT format('%s is %s by %s', po_number, status, CASE decided_by WHEN '' THEN 'no user' ELSE decided_by END)
 FROM purchase_order WHERE (status = 'PENDING') <> (decided_by = '') OR (status = 'PENDING') <> (decided_at IS NULL)`)

@@ -39,7 +39,7 @@ func TestCheckPurchasing(t *testing.T) {
 	if got := check(); got != "" {
 		t.Fatalf("want nothing wrong, got\n%s", got)
 	}
-	for _, c := range []struct{ spoil, mend, says string }{
+	for _, c := range []struct{ spoil, repair, want string }{
 		{`UPDATE replenishment_state SET on_order = 21`, `UPDATE replenishment_state SET on_order = 20`, "cup at shop: 21 is on order, its open lines await 20"},
 		{`UPDATE replenishment_state SET bookings = 5`, `UPDATE replenishment_state SET bookings = 4`, "after 5 bookings, there are 4 and they sum to 20"},
 		{`UPDATE on_order_booking SET on_order = 61 WHERE ordinal = 3`, `UPDATE on_order_booking SET on_order = 60 WHERE ordinal = 3`, "booking 3 (RECEIVED) of order o-1 does not follow"},
@@ -59,16 +59,16 @@ func TestCheckPurchasing(t *testing.T) {
 			`UPDATE purchase_order_line SET received = 10 WHERE purchase_order_id = 'o-1'`, "open with 11 of 30 received and 10 by its bookings"},
 		{`UPDATE purchase_order SET total_amount = 74 WHERE purchase_order_id = 'o-1'`, `UPDATE purchase_order SET total_amount = 75 WHERE purchase_order_id = 'o-1'`, "their total is 75.000000 and not 74"},
 		{`UPDATE purchase_order SET priced = true WHERE purchase_order_id = 'o-2'`, `UPDATE purchase_order SET priced = false WHERE purchase_order_id = 'o-2'`, "PO-2026-000002 has 1 lines"},
-		{`UPDATE purchase_order SET decided_by = '' WHERE purchase_order_id = 'o-2'`, `UPDATE purchase_order SET decided_by = 'ann' WHERE purchase_order_id = 'o-2'`, "PO-2026-000002 is CANCELLED by nobody"},
+		{`UPDATE purchase_order SET decided_by = '' WHERE purchase_order_id = 'o-2'`, `UPDATE purchase_order SET decided_by = 'ann' WHERE purchase_order_id = 'o-2'`, "PO-2026-000002 is CANCELLED by no user"},
 	} {
 		p.Exec(c.spoil)
-		if got := check(); !strings.Contains(got, c.says) {
-			t.Errorf("%s\nwant %q, got\n%s", c.spoil, c.says, got)
+		if got := check(); !strings.Contains(got, c.want) {
+			t.Errorf("%s\nwant %q, got\n%s", c.spoil, c.want, got)
 		}
-		p.Exec(c.mend)
+		p.Exec(c.repair)
 	}
 	if got := check(); got != "" {
-		t.Errorf("want all mended, got\n%s", got)
+		t.Errorf("want all repaired, got\n%s", got)
 	}
 }
 

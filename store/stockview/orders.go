@@ -15,9 +15,9 @@ import (
 	"github.com/composerp/composerp/store/purchasing"
 )
 
-// OrderNews is the new facts about an order: any of its creation, approval and cancellation, and the rules that asked
+// OrderUpdate is the new facts about an order: any of its creation, approval and cancellation, and the rules that asked
 // for it.
-type OrderNews struct {
+type OrderUpdate struct {
 	purchasing.OrderKey
 	Triggers []OrderTrigger
 	// Creation is nil when it is not among the facts.
@@ -64,9 +64,9 @@ GROUP BY tenant_id, item_id, location_id, purchase_order_id
 ON CONFLICT (tenant_id, item_id, location_id, purchase_order_id) DO UPDATE
 SET ordered = greatest(l.ordered, excluded.ordered), position_seq = greatest(l.position_seq, excluded.position_seq)`)
 
-// NoteOrders stores facts about orders, at most one OrderNews an order, written in key order.
-func NoteOrders(ctx context.Context, tx store.Tx, news []OrderNews) error {
-	slices.SortFunc(news, func(a, b OrderNews) int { return compareOrderKeys(a.OrderKey, b.OrderKey) })
+// NoteOrders stores facts about orders, at most one OrderUpdate an order, written in key order.
+func NoteOrders(ctx context.Context, tx store.Tx, news []OrderUpdate) error {
+	slices.SortFunc(news, func(a, b OrderUpdate) int { return compareOrderKeys(a.OrderKey, b.OrderKey) })
 	n := len(news)
 	tenants, orders, numbers, suppliers := pg.NewTexts(n, 16), pg.NewTexts(n, 36), pg.NewTexts(n, 16), pg.NewTexts(n, 16)
 	madeAt, created, approved, cancelled := pg.NewColumn(n, 28), pg.NewColumn(n, 8), pg.NewColumn(n, 5), pg.NewColumn(n, 8)

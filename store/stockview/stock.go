@@ -71,9 +71,9 @@ func UpdateStock(ctx context.Context, tx store.Tx, rows []Stock) error {
 // LowStock is a low-stock report of a position.
 type LowStock struct {
 	masterdata.PositionKey
-	Threshold event.Decimal
-	Sequence  int64
-	SaidAt    time.Time
+	Threshold  event.Decimal
+	Sequence   int64
+	OccurredAt time.Time
 }
 
 var noteLowStock = pg.SQL(`
@@ -91,7 +91,7 @@ func NoteLowStock(ctx context.Context, tx store.Tx, reports []LowStock) error {
 	thresholds, at, sequences := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.Int64Array, n)
 	for i := range reports {
 		keys[i], thresholds[i], sequences[i] = reports[i].PositionKey, reports[i].Threshold.String(), reports[i].Sequence
-		at[i] = reports[i].SaidAt.UTC().Format(time.RFC3339Nano)
+		at[i] = reports[i].OccurredAt.UTC().Format(time.RFC3339Nano)
 	}
 	tenants, items, locations := masterdata.KeyColumns(keys)
 	if _, err := pg.Exec(ctx, tx, noteLowStock, tenants, items, locations, thresholds, sequences, at); err != nil {

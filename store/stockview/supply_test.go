@@ -56,14 +56,14 @@ func TestOrderFactsAreSerialized(t *testing.T) {
 	p := storetest.NewEnv(t, 4)
 	order := purchasing.OrderKey{Tenant: "shop", Order: "po-1"}
 	one, two := p.OpenTx(), p.OpenTx()
-	storetest.Must(t, stockview.NoteOrders(t.Context(), one, []stockview.OrderNews{{OrderKey: order, Creation: &stockview.OrderCreation{
+	storetest.Must(t, stockview.NoteOrders(t.Context(), one, []stockview.OrderUpdate{{OrderKey: order, Creation: &stockview.OrderCreation{
 		Number: "PO-1", Supplier: "s", Location: "S", Seq: 1, Lines: []event.PurchaseOrderLine{{ItemID: "i", Quantity: event.NewDecimal(3)}},
 	}}}))
 	found := make(chan []masterdata.PositionKey, 1)
 	go func() {
 		defer close(found)
 		at := int64(2)
-		if err := stockview.NoteOrders(t.Context(), two, []stockview.OrderNews{{OrderKey: order, CancelledAt: &at}}); err != nil {
+		if err := stockview.NoteOrders(t.Context(), two, []stockview.OrderUpdate{{OrderKey: order, CancelledAt: &at}}); err != nil {
 			t.Error(err)
 			return
 		}

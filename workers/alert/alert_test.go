@@ -39,7 +39,7 @@ func TestWithoutAURLItIsWrittenDown(t *testing.T) {
 	slices.SortFunc(rows, func(a, b notifications.Notification) int { return strings.Compare(a.Type, b.Type) })
 	n := rows[0]
 	if n.Summary != "cup at shop is low: 3 available, threshold 10." || n.About != "cup at shop" || n.Channel != "log" || !n.Delivered ||
-		n.EventID != isLow.ID || n.Tenant != workertest.Tenant || !n.OccurredAt.Equal(workertest.Day) || n.SaidAt.Before(workertest.Day.AddDate(1, 0, 0)) || n.Answer == "" {
+		n.EventID != isLow.ID || n.Tenant != workertest.Tenant || !n.OccurredAt.Equal(workertest.Day) || n.AttemptedAt.Before(workertest.Day.AddDate(1, 0, 0)) || n.Answer == "" {
 		t.Errorf("want what, about what, when and to whom, got %+v", n)
 	}
 	if n = rows[1]; n.Summary != "Lot L-1 of milk at shop expires on 2024-03-09: 2.5 left." || n.About != "milk at shop, lot L-1" {

@@ -77,7 +77,7 @@ func (c *calendar) open(ctx context.Context, moves []move) error {
 	if len(until) == 0 {
 		return nil
 	}
-	found, err := lots.LotsToExpire(ctx, c.tx, until)
+	found, err := lots.ToExpire(ctx, c.tx, until)
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (c *calendar) watch(m *move, s *lots.LotBalance, lot *lots.Lot) {
 		return
 	}
 	c.near = append(c.near, warning{
-		lots.ExpiringLot{PositionKey: s.PositionKey, Shelf: s.ID, Number: lot.Number, Expiry: lot.Expiry, Quantity: lot.Quantity}, day, m.Envelope,
+		lots.ExpiringLot{PositionKey: s.PositionKey, Balance: s.ID, Number: lot.Number, Expiry: lot.Expiry, Quantity: lot.Quantity}, day, m.Envelope,
 	})
 }
 
@@ -156,7 +156,7 @@ func (c *calendar) close(ctx context.Context) error {
 }
 
 func (w warning) name() lots.LotName {
-	return lots.LotName{Shelf: w.Shelf, Number: w.Number, Expiry: w.Expiry}
+	return lots.LotName{Balance: w.Balance, Number: w.Number, Expiry: w.Expiry}
 }
 
 func (c *calendar) emit(w warning) error {

@@ -13,11 +13,11 @@ import (
 // book makes a movement on its shelf and gives the lot that it filled, if it did.
 func book(s *lots.LotBalance, m *move) *lots.Lot {
 	sequence := m.Metadata.Sequence
-	if s.FirstHeard == 0 && sequence > 0 {
-		s.FirstHeard = sequence
+	if s.FirstEvent == 0 && sequence > 0 {
+		s.FirstEvent = sequence
 		add(s, "", "", opening(m))
 	}
-	if sequence > 0 && sequence < s.FirstHeard {
+	if sequence > 0 && sequence < s.FirstEvent {
 		return rename(s, m)
 	}
 	return add(s, m.LotNumber, knownExpiry(m.ExpiryDate, m.Timestamp), m)

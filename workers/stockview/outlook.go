@@ -30,7 +30,7 @@ func (n *news) forecast(e *event.Any, key masterdata.PositionKey, p event.Foreca
 // tells by its sequence which version of the position it saw, that.
 func (n *news) triggered(e *event.Any, key masterdata.PositionKey, p event.ReplenishmentTriggered) {
 	if saw := e.Metadata.Sequence; p.PurchaseOrderID != "" && saw > 0 {
-		n.order(e, p.PurchaseOrderID, func(o *stockview.OrderNews) {
+		n.order(e, p.PurchaseOrderID, func(o *stockview.OrderUpdate) {
 			o.Triggers = append(o.Triggers, stockview.OrderTrigger{PositionKey: key, Sequence: saw})
 		})
 	}

@@ -69,7 +69,7 @@ func update(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 type news struct {
 	stock    map[masterdata.PositionKey]stockview.Stock
 	low      map[masterdata.PositionKey]stockview.LowStock
-	orders   map[purchasing.OrderKey]stockview.OrderNews
+	orders   map[purchasing.OrderKey]stockview.OrderUpdate
 	receipts map[masterdata.PositionKey][]stockview.SupplyReceipt
 	outlook  map[masterdata.PositionKey]stockview.Outlook
 }
@@ -77,7 +77,7 @@ type news struct {
 func newNews(events int) *news {
 	return &news{
 		stock: make(map[masterdata.PositionKey]stockview.Stock, events), low: map[masterdata.PositionKey]stockview.LowStock{},
-		orders: map[purchasing.OrderKey]stockview.OrderNews{}, receipts: map[masterdata.PositionKey][]stockview.SupplyReceipt{},
+		orders: map[purchasing.OrderKey]stockview.OrderUpdate{}, receipts: map[masterdata.PositionKey][]stockview.SupplyReceipt{},
 		outlook: map[masterdata.PositionKey]stockview.Outlook{},
 	}
 }
@@ -92,14 +92,14 @@ func (n *news) read(e *event.Any) {
 	case event.InventoryLowStock:
 		key := at(p.ItemID, p.LocationID)
 		if seen, ok := n.low[key]; !ok || seen.Sequence < e.Metadata.Sequence {
-			n.low[key] = stockview.LowStock{PositionKey: key, Threshold: p.Threshold, Sequence: e.Metadata.Sequence, SaidAt: e.Timestamp}
+			n.low[key] = stockview.LowStock{PositionKey: key, Threshold: p.Threshold, Sequence: e.Metadata.Sequence, OccurredAt: e.Timestamp}
 		}
 	case event.PurchaseOrderCreated:
 		n.created(e, p)
 	case event.PurchaseOrderApproved:
-		n.order(e, p.PurchaseOrderID, func(o *stockview.OrderNews) { o.Approved = true })
+		n.order(e, p.PurchaseOrderID, func(o *stockview.OrderUpdate) { o.Approved = true })
 	case event.PurchaseOrderCancelled:
-		n.order(e, p.PurchaseOrderID, func(o *stockview.OrderNews) { o.CancelledAt = &e.LogSeq })
+		n.order(e, p.PurchaseOrderID, func(o *stockview.OrderUpdate) { o.CancelledAt = &e.LogSeq })
 	case event.ForecastGenerated:
 		n.forecast(e, at(p.ItemID, p.LocationID), p)
 	case event.ReplenishmentTriggered:

@@ -12,7 +12,7 @@ import (
 	"github.com/composerp/composerp/workers/worker"
 )
 
-func (n *news) order(e *event.Any, id string, change func(o *stockview.OrderNews)) {
+func (n *news) order(e *event.Any, id string, change func(o *stockview.OrderUpdate)) {
 	key := purchasing.OrderKey{Tenant: e.TenantID, Order: id}
 	o := n.orders[key]
 	o.OrderKey = key
@@ -21,7 +21,7 @@ func (n *news) order(e *event.Any, id string, change func(o *stockview.OrderNews
 }
 
 func (n *news) created(e *event.Any, p event.PurchaseOrderCreated) {
-	n.order(e, p.PurchaseOrderID, func(o *stockview.OrderNews) {
+	n.order(e, p.PurchaseOrderID, func(o *stockview.OrderUpdate) {
 		o.Creation = &stockview.OrderCreation{
 			Number: p.PONumber, Supplier: p.SupplierID, Location: p.LocationID, At: e.Timestamp, Seq: e.LogSeq, Lines: p.Lines,
 		}

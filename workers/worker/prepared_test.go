@@ -28,7 +28,7 @@ func prepared(prepare func(tx *worker.Tx, e event.Envelope) error, do func(count
 			count++
 			err := stockview.NoteLowStock(ctx, tx, []stockview.LowStock{{
 				PositionKey: masterdata.PositionKey{Tenant: sale.TenantID, Item: sale.Payload.ItemID, Location: sale.Payload.LocationID},
-				Threshold:   sale.Payload.Quantity, Sequence: count, SaidAt: sale.Timestamp,
+				Threshold:   sale.Payload.Quantity, Sequence: count, OccurredAt: sale.Timestamp,
 			}})
 			return count, errors.Join(err, prepare(tx, sale.Envelope))
 		},
@@ -119,7 +119,7 @@ func TestAFailedCallIsWrittenDown(t *testing.T) {
 	refused := worker.Reject(errors.New("unknown item"))
 	sale := workertest.Sale(t, "cup", "shop", "1")
 	note := func(ctx context.Context, tx *worker.Tx) error {
-		return stockview.NoteLowStock(ctx, tx, []stockview.LowStock{{PositionKey: masterdata.PositionKey{Tenant: "x", Item: "x", Location: "x"}, Sequence: 7, SaidAt: sale.Timestamp}})
+		return stockview.NoteLowStock(ctx, tx, []stockview.LowStock{{PositionKey: masterdata.PositionKey{Tenant: "x", Item: "x", Location: "x"}, Sequence: 7, OccurredAt: sale.Timestamp}})
 	}
 	for name, c := range map[string]struct {
 		record worker.Record

@@ -178,7 +178,8 @@ type Bodies [][]byte
 
 const (
 	bodySeparator = "\x1e"
-	SplitBodies   = `E'\x1e'`
+	// SplitBodies is the separator as SQL writes it.
+	SplitBodies = `E'\x1e'`
 )
 
 var errNoJSON = errors.New("an event's body holds a control character, so it is not JSON")

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestConnectionsFindOutThatNobodyAnswers(t *testing.T) {
+func TestConnectionsTimeOutWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {

@@ -112,8 +112,8 @@ func TestAnUnknownDeadLetterIsRecorded(t *testing.T) {
 	storetest.Must(t, other.Close())
 	var said []string
 	p.until("the drained dead-letter log is at rest", func(r audit.Report) bool {
-		if c := check(t, r, "dead"); c.Mended != "" {
-			said = append(said, c.Mended)
+		if c := check(t, r, "dead"); c.Repaired != "" {
+			said = append(said, c.Repaired)
 		}
 		return r.Proven() && check(t, r, "dead").OK
 	})
@@ -145,7 +145,7 @@ func TestADeadLetterThatWasLostWithItsQueueIsPendingAgain(t *testing.T) {
 	storetest.Must(t, rabbitmq.Apply(t.Context(), p.Topology, p.Broker))
 	r = p.run()
 	p.expect(r, audit.Findings, "handled implied", "", "neither handled nor dead")
-	if c := check(t, r, "dead"); c.Mended != "marked as lost 1 letter that "+topology.DeadQueueName("ledger")+" does not hold any more" {
+	if c := check(t, r, "dead"); c.Repaired != "marked as lost 1 letter that "+topology.DeadQueueName("ledger")+" does not hold any more" {
 		t.Errorf("the check is %+v", c)
 	}
 }

@@ -72,6 +72,6 @@ func (s reconciliation) check(at snapshot) audit.Check {
 		}
 		return ""
 	})
-	c.Mended, c.Skipped = strings.Join(s.corrected, "; "), s.skipped
+	c.Repaired, c.Skipped = strings.Join(s.corrected, "; "), s.skipped
 	return c
 }

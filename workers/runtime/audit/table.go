@@ -62,8 +62,8 @@ func (r Report) writeFindings(page *strings.Builder) {
 		if c.Skipped != "" {
 			fmt.Fprintf(page, "\n%s could not be checked: %s\n", c.Name, c.Skipped)
 		}
-		if c.Mended != "" {
-			fmt.Fprintf(page, "\n%s was corrected: %s\n", c.Name, c.Mended)
+		if c.Repaired != "" {
+			fmt.Fprintf(page, "\n%s was corrected: %s\n", c.Name, c.Repaired)
 		}
 		if len(c.Findings) == 0 {
 			continue

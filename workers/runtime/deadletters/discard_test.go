@@ -62,7 +62,7 @@ func TestWhatIsDiscardedIsExportedBefore(t *testing.T) {
 	for i, e := range list {
 		headers := map[string]any{}
 		storetest.Must(t, json.Unmarshal(e.Headers, &headers))
-		want := p.listed(failures.LetterFilter{IDs: ids[i : i+1], Dealt: true})
+		want := p.listed(failures.LetterFilter{IDs: ids[i : i+1], IncludeResolved: true})
 		if e.MessageID != ids[i] || len(want) != 1 || e.EventID.String() != ids[i] || e.Tenant != "acme" || e.Worker != ledger || e.Queue != deadQueue ||
 			headers[rabbitmq.HeaderAttempt] != float64(2) || e.Body == nil || !bytes.Contains([]byte(*e.Body), []byte(ids[i])) || e.Fingerprint != failures.Fingerprint(e.Error) {
 			t.Errorf("line %d is %+v", i+1, e)

@@ -159,7 +159,7 @@ func (p *env) asItDied(d rabbitmq.Delivery) rabbitmq.Message {
 	m.Exchange, m.RoutingKey = topology.Dead, ledgerQueue
 	if cause, died := m.Headers[rabbitmq.HeaderDiedOf]; died {
 		var class string
-		storetest.Must(p, failures.EachDeadLetter(p.Context(), p.cfg.DB, failures.LetterFilter{IDs: []string{d.ID}, Dealt: true}, 0, func(l failures.DeadLetter) error {
+		storetest.Must(p, failures.EachDeadLetter(p.Context(), p.cfg.DB, failures.LetterFilter{IDs: []string{d.ID}, IncludeResolved: true}, 0, func(l failures.DeadLetter) error {
 			class = l.Quarantine
 			return nil
 		}))

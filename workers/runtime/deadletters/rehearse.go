@@ -51,7 +51,7 @@ var ErrNoVerdict = errors.New("the rehearsal has no result")
 // go. No queue is touched.
 func (c Config) Rehearse(ctx context.Context, r Rehearsal) (RehearsalReport, error) {
 	began := time.Now()
-	r.Filter.Consumers, r.Filter.Dealt = []string{r.Queue.Worker}, false
+	r.Filter.Consumers, r.Filter.IncludeResolved = []string{r.Queue.Worker}, false
 	report := RehearsalReport{Queue: topology.DeadQueueName(r.Queue.Worker)}
 	kinds := map[failure]int{}
 	err := failures.EachDeadLetter(ctx, c.DB, r.Filter, r.Limit, func(l failures.DeadLetter) error {

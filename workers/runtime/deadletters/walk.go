@@ -94,7 +94,7 @@ func (c Config) open(ctx context.Context, queue Queue, filter failures.LetterFil
 	}
 	// Redriven messages are copies of messages that the broker has accepted before, whatever their size.
 	c.Broker.Name, c.Broker.MaxBody = "dlq", math.MaxInt32
-	filter.Consumers, filter.Dealt = nil, true // the queue tells the consumer, and that they are pending
+	filter.Consumers, filter.IncludeResolved = nil, true // the queue tells the consumer, and that they are pending
 	w := &walk{Config: c, queue: queue, filter: filter, limit: limit, found: map[uuid.UUID]bool{}, gone: map[uuid.UUID]bool{}, returned: map[life]bool{}}
 	var err error
 	if w.began, err = store.ServerTime(ctx, c.DB); err != nil {
