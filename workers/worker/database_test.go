@@ -86,16 +86,33 @@ func TestADeadlockCostsNoAttempt(t *testing.T) {
 const killBackends = `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
 	WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND application_name = 'test'`
 
+// Most kills come at any moment; each fifth waits until a batch is in hand, and the batch for the kill.
 func TestKilledBackendsLoseAndDoubleNothing(t *testing.T) {
 	t.Parallel()
 	const n, kills = 3000, 25
-	w := echoing(&tries{}, nil, worker.Batch(20, 100))
+	var wanted atomic.Bool
+	inHand, killed := make(chan struct{}), make(chan struct{})
+	w := echoing(&tries{}, func(context.Context, []event.Any) error {
+		if wanted.CompareAndSwap(true, false) {
+			inHand <- struct{}{}
+			<-killed
+		}
+		return nil
+	}, worker.Batch(20, 100))
 	h := newHouse(t, w)
 	r := h.run(w, 2)
 	events := sales(t, n)
 	for i := range kills {
+		hit := i%5 == 0
+		wanted.Store(hit)
 		h.publish(events[i*n/kills : (i+1)*n/kills]...)
+		if hit {
+			within(h, "a batch is in hand", inHand)
+		}
 		storetest.Exec(t, h.url, killBackends)
+		if hit {
+			killed <- struct{}{}
+		}
 	}
 	h.wantEffects(n)
 	if burned := r.messages("retried") + r.messages("dead"); burned != 0 {
