@@ -88,6 +88,7 @@ func TestADeadlockCostsNoAttempt(t *testing.T) {
 const killBackends = `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
 	WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND application_name = 'test'`
 
+// Most kills come at any moment; each fifth waits until a batch is in hand, and the batch for the kill.
 func TestKilledBackendsLoseAndDoubleNothing(t *testing.T) {
 	t.Parallel()
 	const n, kills = 3000, 25

@@ -5,6 +5,13 @@
 // closes, so the kernel closes it, however the test ends: by passing, os.Exit, a panic, a timeout or SIGKILL. No TestMain is needed, and
 // nothing is left behind. When it is the supervisor that is killed, the servers go with it, and only a directory in the system's temporary
 // directory stays.
+//
+// # Deadlines
+//
+// A test that waits says how long that takes at most on a quiet machine of two cores. Deadline makes it as many times as
+// long as this machine is slow, at most ten times: each process does a fixed piece of work once and looks at the clock.
+// Eventually and Receive wait so, and their failure says in one line whether the machine or the product was too slow.
+// What the product is given as a limit or an interval is not scaled, unless the test fails of its shortness alone.
 package localtest
 
 import (
