@@ -41,6 +41,7 @@ type Finding struct {
 // State is the result of a check.
 type State string
 
+// The states of a check, from good to bad.
 const (
 	StateOK      State = "ok"      // nothing to do
 	StateWarning State = "warning" // it works, and needs attention

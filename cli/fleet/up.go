@@ -19,6 +19,7 @@ import (
 
 const flagFresh = "fresh"
 
+// UpFlags are the flags of every command that brings up a fleet.
 func UpFlags() []cli.Flag {
 	return settings.FleetFlags(&cli.BoolFlag{Name: flagFresh, Usage: "delete the data of the private servers first"})
 }
@@ -27,6 +28,7 @@ func upCommandFlags() []cli.Flag {
 	return append([]cli.Flag{&cli.BoolFlag{Name: flagDetach, Usage: "run in the background: return when the fleet is ready, log to up.log in --dir"}}, UpFlags()...)
 }
 
+// UpCommand is `composerp up`.
 func UpCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "up",
@@ -50,7 +52,7 @@ func UpCommand() *cli.Command {
 	}
 }
 
-// running is a fleet that is up.
+// Running is a fleet that is up.
 type Running struct {
 	settings.Endpoints
 	state   settings.State
@@ -58,11 +60,10 @@ type Running struct {
 	private bool // the servers are this process's own
 }
 
-// errDone ends an `up` that has nothing more to do.
+// ErrDone ends an `up` that has nothing more to do.
 var ErrDone = errors.New("done")
 
-// up brings everything up, calls then, and stays until interrupted, or until
-// then returns an error; errDone is a good one.
+// Up starts everything, calls then, and stays until interrupted, or until then returns an error; ErrDone is a good one.
 func Up(cctx *cli.Context, then func(ctx context.Context, r *Running) error) error {
 	f := &fleet{relay: true}
 	var err error

@@ -39,6 +39,7 @@ type masterData[T any] struct {
 	cells  func(*T) []any
 }
 
+// Flags of the commands of master data.
 const (
 	FlagAt    = "at" // the business time of a change
 	flagLimit = "limit"

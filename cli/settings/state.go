@@ -26,6 +26,7 @@ type State struct {
 	Ready bool `json:"ready,omitempty"`
 }
 
+// The files of a running fleet, in --dir.
 const (
 	StateFile = "fleet.json" // the state of a running `up`, in --dir
 	fleetLock = "fleet.lock"

@@ -177,7 +177,7 @@ func (s slots) try(kind string, number int) (*os.File, error) {
 		return file, nil
 	}
 	file.Close()
-	if err == syscall.EWOULDBLOCK || err == syscall.EINTR {
+	if errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, syscall.EINTR) {
 		return nil, nil
 	}
 	return nil, fmt.Errorf("taking a slot for test servers: %w", err)
