@@ -97,7 +97,7 @@ SELECT gen_random_uuid(), 'stockview', 'm', '', '', '', 1, '{}', '', now() FROM 
 	h.doctor(2).has(t, "schema", "problem", "1 of ", "migrate up")
 	h.env = append(h.env, "COMPOSERP_MANAGEMENT_URL=http://guest:guest@127.0.0.1:1")
 	x = h.doctor(2)
-	x.has(t, "management", "warning", "not looked at", "")
+	x.has(t, "management", "warning", "not checked", "")
 	h.doctor(2, "--database-url", "postgres://a:s3cret@127.0.0.1:1/x").has(t, "database", "problem", "connection refused", "start PostgreSQL there")
 	h.doctor(69, "--database-url", "postgres://a@127.0.0.1:1/x", "--amqp-url", "amqp://a:b@127.0.0.1:1/").has(t, "broker", "problem", "unreachable; start RabbitMQ", "")
 }
