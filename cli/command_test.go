@@ -131,11 +131,11 @@ func TestWrongUse(t *testing.T) {
 		{"doctor --log-level loud", exit.WrongUsage, "want debug, info, warn or error"},
 		{"publish", exit.WrongUsage, "name one type"},
 		{"publish SALE --data {}", exit.WrongUsage, "SALE_COMPLETED"},
-		{"publish INVENTORY_UPDATED --data {}", exit.WrongUsage, "comes from outside"},
+		{"publish INVENTORY_UPDATED --data {}", exit.WrongUsage, "is not an external type"},
 		{"publish SALE_COMPLETED", exit.WrongUsage, "--data is missing"},
-		{"publish SALE_COMPLETED --data nonsense", exit.WrongUsage, "no JSON object"},
+		{"publish SALE_COMPLETED --data nonsense", exit.WrongUsage, "not a JSON object"},
 		{"publish SALE_COMPLETED --data @no-such-file", exit.WrongUsage, "no-such-file"},
-		{"publish SALE_COMPLETED --data {} --id 7", exit.WrongUsage, "no UUID"},
+		{"publish SALE_COMPLETED --data {} --id 7", exit.WrongUsage, "not a UUID"},
 		{`publish SALE_COMPLETED --data {"saleId":"S1","itemId":"I","locationId":"L","quantity":"five","amount":1,"timestamp":"2026-01-01T00:00:00Z"}`, exit.Failure, "payload.quantity"},
 		{"worker run", exit.WrongUsage, "name the workers"},
 		{"worker run no-such", exit.WrongUsage, `no worker "no-such"`},
@@ -151,7 +151,7 @@ func TestWrongUse(t *testing.T) {
 		{"stock --database-url postgres://nobody@127.0.0.1:1/none", exit.ServerUnreachable, "127.0.0.1"},
 		{"topology apply --amqp-url amqp://guest:guest@127.0.0.1:1/", exit.ServerUnreachable, "unreachable"},
 		{"topology apply --amqp-url http://127.0.0.1", exit.WrongConfiguration, "amqp://"},
-		{"down", exit.OK, "nothing is up"},
+		{"down", exit.OK, "no fleet runs in"},
 	} {
 		args := strings.Fields(c.args)
 		if takesFlag(args, settings.FlagDir) {

@@ -18,7 +18,7 @@ func TestQuarantineIsListedWarnedOfAndReleased(t *testing.T) {
 		('https://smith.example', now() - interval '1 hour', 'connection refused')`)
 	x := h.doctor(2)
 	x.has(t, "quarantine", "warning", "SALE_COMPLETED 1.0 fails in ledger since", "composerp quarantine release ledger-1")
-	x.has(t, "dependencies", "warning", "https://potter.example is unavailable since", "by itself")
+	x.has(t, "dependencies", "warning", "https://potter.example is unavailable since", "by themselves")
 	x.has(t, "dependencies", "warning", "503 Service Unavailable; it is called again from", "")
 	x.has(t, "dependencies", "warning", "connection refused; the next message for it makes a call", "")
 	if r := h.ok("quarantine", "release", "ledger-1"); !strings.Contains(r.errors, "composerp dlq redrive --quarantine ledger-1") {

@@ -16,6 +16,15 @@ import (
 //go:embed migrations/*.sql
 var migrationFiles embed.FS
 
+// MigrationFiles are the migrations, a file each, at the root.
+func MigrationFiles() fs.FS {
+	files, err := fs.Sub(migrationFiles, "migrations")
+	if err != nil {
+		panic(err) // The folder is embedded under this name.
+	}
+	return files
+}
+
 // Migration is one step of the schema and whether the database has it.
 type Migration struct {
 	Version   int64     `json:"version"`
@@ -25,16 +34,12 @@ type Migration struct {
 }
 
 func migrations(db *DB) (*goose.Provider, error) {
-	files, err := fs.Sub(migrationFiles, "migrations")
-	if err != nil {
-		return nil, err
-	}
 	// A waiting process asks each second, for at most five minutes.
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300))
 	if err != nil {
 		return nil, err
 	}
-	return goose.NewProvider(goose.DialectPostgres, pg.Pool(db), files, goose.WithSessionLocker(locker))
+	return goose.NewProvider(goose.DialectPostgres, pg.Pool(db), MigrationFiles(), goose.WithSessionLocker(locker))
 }
 
 // Migrate brings the schema up to this program's version and returns the migrations applied. Several processes may

@@ -14,10 +14,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
-	"os"
-	"path/filepath"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -167,20 +165,20 @@ func migrate(ctx context.Context, databaseURL string) error {
 	return err
 }
 
-// digest stands for what the migrations make: they are read where this file was compiled.
+// digest identifies what the migrations make.
 func digest() (string, error) {
-	_, file, _, _ := runtime.Caller(0)
-	paths, err := filepath.Glob(filepath.Join(filepath.Dir(file), "..", "migrations", "*.sql"))
+	files := store.MigrationFiles()
+	paths, err := fs.Glob(files, "*.sql")
 	if err != nil || len(paths) == 0 {
-		return "", errors.Join(errors.New("looking for the migrations beside storetest: there are none"), err)
+		return "", errors.Join(errors.New("the program has no migrations"), err)
 	}
 	sum := sha256.New()
 	for _, path := range paths {
-		text, err := os.ReadFile(path)
+		text, err := fs.ReadFile(files, path)
 		if err != nil {
 			return "", err
 		}
-		fmt.Fprintf(sum, "%s %d\n%s", filepath.Base(path), len(text), text)
+		fmt.Fprintf(sum, "%s %d\n%s", path, len(text), text)
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:8]), nil
 }

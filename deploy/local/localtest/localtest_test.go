@@ -3,6 +3,7 @@ package localtest_test
 import (
 	"bufio"
 	"database/sql"
+	"io"
 	"net"
 	"net/url"
 	"os"
@@ -41,6 +42,10 @@ func TestNothingIsLeft(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			goOn, err := other.StdinPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
 			if err := other.Start(); err != nil {
 				t.Fatal(err)
 			}
@@ -52,6 +57,7 @@ func TestNothingIsLeft(t *testing.T) {
 			if left, _ := os.ReadDir(temp); len(left) == 0 {
 				t.Fatal("the servers' directory is not where this test looks: it would pass whatever happens")
 			}
+			goOn.Close()
 			if end == "kill" {
 				other.Process.Signal(syscall.SIGKILL)
 			}
@@ -71,6 +77,7 @@ func TestAsAnotherProcess(t *testing.T) {
 		endDuringStart(t)
 	}
 	os.Stdout.WriteString(localtest.Database(t) + "\n")
+	awaitParent()
 	switch end {
 	case "exit":
 		os.Exit(3)
@@ -82,12 +89,16 @@ func TestAsAnotherProcess(t *testing.T) {
 	}
 }
 
+// awaitParent returns when the parent has looked at the servers' directory and closes the standard input.
+func awaitParent() { _, _ = io.Copy(io.Discard, os.Stdin) }
+
 // endDuringStart ends the process while its supervisor is busy starting a server, and nobody is there any more to be told.
 func endDuringStart(t *testing.T) {
 	go localtest.Database(t)
 	for {
 		if begun, _ := filepath.Glob(filepath.Join(os.TempDir(), "*", "servers.json")); len(begun) > 0 {
 			os.Stdout.WriteString("postgres://nobody@127.0.0.1:1/none\n")
+			awaitParent()
 			os.Exit(3)
 		}
 		time.Sleep(time.Millisecond)
