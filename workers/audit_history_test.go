@@ -55,7 +55,9 @@ func newHistory(t *testing.T) *history {
 	env.Admit(h.last)
 	h.rest(env.DB, false)
 	end()
-	env.DB.Close() // with connections the database can not be copied
+	// A database with connections cannot be copied.
+	env.DB.Close()
+	storetest.EndSessions(env.URL)
 	return h
 }
 
@@ -121,12 +123,15 @@ func (h *history) copy(t *testing.T) (db *store.DB, databaseURL string) {
 	storetest.Exec(t, h.server, fmt.Sprintf(`CREATE DATABASE %s TEMPLATE %s`, name, h.name))
 	// The test's own context is done by then, its parent's is not. FORCE would
 	// have to end an autovacuum, which only a superuser may; without, it is waited for.
-	t.Cleanup(func() { storetest.Exec(h, h.server, fmt.Sprintf(`DROP DATABASE %s`, name)) })
 	u, err := url.Parse(h.server)
 	if err != nil {
 		t.Fatal(err)
 	}
 	u.Path = "/" + name
+	t.Cleanup(func() {
+		storetest.EndSessions(u.String())
+		storetest.Exec(h, h.server, fmt.Sprintf(`DROP DATABASE %s`, name))
+	})
 	db = open(t, u.String())
 	t.Cleanup(func() { db.Close() })
 	return db, u.String()
