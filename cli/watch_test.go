@@ -117,8 +117,8 @@ func (h *environment) insist(messages []rabbitmq.Message) {
 type republished struct {
 	DryRun    bool
 	Consumers []struct {
-		Consumer        string
-		Owed, Published int
+		Consumer           string
+		Pending, Published int
 	}
 	Rerouted int
 }
@@ -126,7 +126,7 @@ type republished struct {
 // totals are the pending deliveries of all consumers, and how many of them were published again.
 func (r republished) totals() (pending, published int) {
 	for _, c := range r.Consumers {
-		pending, published = pending+c.Owed, published+c.Published
+		pending, published = pending+c.Pending, published+c.Published
 	}
 	return pending, published
 }
