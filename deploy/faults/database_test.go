@@ -175,7 +175,8 @@ func (p *pair) deadlock() (heal func()) {
 			_, err := tx.ExecContext(p.Context(), `SELECT FROM position WHERE item_id = 'item-1' AND location_id = $1 FOR UPDATE`, location)
 			p.must(err)
 		}
-		_, err := tx.ExecContext(p.Context(), `SET LOCAL deadlock_timeout = '1h'`) // PostgreSQL must break off the ledger's transaction.
+		// PostgreSQL must break off the ledger's transaction.
+		_, err := tx.ExecContext(p.Context(), `SET LOCAL deadlock_timeout = '1h'`)
 		p.must(err)
 		lock("shop")
 		p.soon(limit, "the ledger waits for it", func() bool {

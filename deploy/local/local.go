@@ -78,9 +78,9 @@ func (cfg Config) withDefaults() Config {
 }
 
 // Endpoints are the addresses of a pair of servers, passwords included. An address is empty when its server was left
-// out.
+// out. The role of DatabaseURL may create databases.
 type Endpoints struct {
-	DatabaseURL   string `json:"databaseUrl,omitempty"`   // postgres://composerp:...@127.0.0.1:port/composerp, may create databases
+	DatabaseURL   string `json:"databaseUrl,omitempty"`   // postgres://composerp:...@127.0.0.1:port/composerp
 	AMQPURL       string `json:"amqpUrl,omitempty"`       // amqp://composerp:...@127.0.0.1:port/composerp
 	ManagementURL string `json:"managementUrl,omitempty"` // http://composerp:...@127.0.0.1:port, an administrator
 	PrometheusURL string `json:"prometheusUrl,omitempty"` // http://127.0.0.1:port/metrics
