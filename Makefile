@@ -67,7 +67,7 @@ chaos: setup build ## break a fleet of its own at random for ten minutes and pro
 	@bin/composerp chaos report $(RESULTS)
 
 real-file: setup ## the whole real till, over the log and straight, with the fleet killed on the way (minutes; needs its file)
-	$(WITHSERVERS) env COMPOSERP_REAL_ROWS=0 go test ./cli -run 'TestRealSales|TestBothRoads|TestThePlanners' -count=1 -parallel 1 -timeout 60m -v
+	$(WITHSERVERS) env COMPOSERP_REAL_ROWS=0 go test ./cli -run 'TestRealSales|TestBothPaths|TestThePlanners' -count=1 -parallel 1 -timeout 60m -v
 
 race: setup ## the same under the race detector (needs a C compiler)
 	$(WITHSERVERS) env CGO_ENABLED=1 go test -race -short -timeout 60m $(PKG)

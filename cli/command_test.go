@@ -148,7 +148,7 @@ func TestWrongUse(t *testing.T) {
 		{"migrate status", exit.WrongConfiguration, "composerp up"},
 		{"topology apply", exit.WrongConfiguration, "composerp up"},
 		{"stock --database-url mysql://x", exit.WrongConfiguration, "postgres://"},
-		{"stock --database-url postgres://nobody@127.0.0.1:1/none", exit.ServerUnreachable, "127.0.0.1"},
+		{"stock --database-url postgres://none@127.0.0.1:1/none", exit.ServerUnreachable, "127.0.0.1"},
 		{"topology apply --amqp-url amqp://guest:guest@127.0.0.1:1/", exit.ServerUnreachable, "unreachable"},
 		{"topology apply --amqp-url http://127.0.0.1", exit.WrongConfiguration, "amqp://"},
 		{"down", exit.OK, "no fleet runs in"},

@@ -13,7 +13,7 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// A redrive is killed by SIGKILL in the middle, and done again. Nobody works, so
+// A redrive is killed by SIGKILL in the middle, and done again. No worker runs, so
 // that every redriven letter is counted; and no dead-letter log is written but its own.
 func TestAKilledRedriveGoesOn(t *testing.T) {
 	t.Parallel()

@@ -59,13 +59,13 @@ func TestDeadLetters(t *testing.T) {
 		{"show m-4", exit.OK, []string{"2 binary bytes"}, ""},
 		{"show m-5", exit.Failure, []string{`no dead letter "m-5"`, "--all"}, ""},
 		{"redrive", exit.WrongUsage, []string{"--queue ledger, or --all"}, ""},
-		{"redrive --all --queue ledger", exit.WrongUsage, []string{"say one of the two"}, ""},
+		{"redrive --all --queue ledger", exit.WrongUsage, []string{"give one of the two"}, ""},
 		{"redrive --queue legder", exit.WrongUsage, []string{`did you mean "ledger"`}, ""},
 		{"redrive --queue journal", exit.WrongUsage, []string{"there are ledger"}, ""},
 		{"redrive --queue ledger --rate fast", exit.WrongUsage, []string{"letters a second, or max"}, ""},
 		{"redrive --queue ledger --max-failure-rate 0", exit.WrongUsage, []string{"1 to 100"}, ""},
 		{"redrive --queue ledger", exit.WrongConfiguration, []string{"no broker is known"}, ""},
-		{"discard", exit.WrongUsage, []string{"name the one worker"}, ""},
+		{"discard", exit.WrongUsage, []string{"name one worker"}, ""},
 	} {
 		line := append([]string{"dlq"}, strings.Fields(c.args)...)
 		r := command(t, append(line, "--database-url", url, "--dir", t.TempDir())...)

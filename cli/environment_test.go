@@ -189,7 +189,8 @@ func (f *fleet) isUp(t *testing.T) {
 	case err := <-f.ended:
 		f.ended <- err
 		t.Fatalf("%s ended: %v\n%s", f.cmd.Args[1], err, f.log)
-	case <-time.After(localtest.Deadline(2 * time.Minute)): // It may start servers of its own, and wait for a slot before that.
+	// It may start servers of its own, and wait for a slot before that.
+	case <-time.After(localtest.Deadline(2 * time.Minute)):
 		t.Fatalf("%s\n%s", localtest.Late(2*time.Minute, f.cmd.Args[1]+" is up"), f.log)
 	}
 }

@@ -132,7 +132,8 @@ func occasions(p failpoint.Point) []string {
 	switch {
 	case slices.Contains(once, p.Name):
 		return []string{p.Name}
-	case p.Name == "worker.alone", p.Name == "call.failed", strings.HasPrefix(p.Name, "import."): // once in a round, or in a batch
+	// Once in a round, or in a batch.
+	case p.Name == "worker.alone", p.Name == "call.failed", strings.HasPrefix(p.Name, "import."):
 		return []string{p.Name, p.Name + ":2"}
 	}
 	return []string{p.Name, p.Name + ":3"}
@@ -239,20 +240,20 @@ func (s *street) prepare(point string) {
 	if point == "relay.aside" {
 		storetest.Exec(s, s.database, `
 INSERT INTO event_log (epoch, publish, occurred_at, event_id, tenant_id, type, version, aggregate_id, body_sha256, body)
-SELECT epoch, true, occurred_at, gen_random_uuid(), tenant_id, 'NEVER_HEARD_OF', version, aggregate_id, body_sha256, body FROM event_log LIMIT 1`)
+SELECT epoch, true, occurred_at, gen_random_uuid(), tenant_id, 'BOUND_TO_NO_QUEUE', version, aggregate_id, body_sha256, body FROM event_log LIMIT 1`)
 	}
 }
 
-// after looks at what the point has left beside, and takes away what no audit would pass.
+// after checks the rows that the point has left, and deletes those that an audit would find wrong.
 func (s *street) after(point string) {
 	s.Helper()
 	if point != "relay.aside" {
 		return
 	}
-	if n := storetest.Value[int](s, s.database, `SELECT count(*) FROM unpublishable JOIN event_log USING (seq) WHERE type = 'NEVER_HEARD_OF'`); n != 1 {
+	if n := storetest.Value[int](s, s.database, `SELECT count(*) FROM unpublishable JOIN event_log USING (seq) WHERE type = 'BOUND_TO_NO_QUEUE'`); n != 1 {
 		s.Errorf("%d events are unpublishable, want the one that no queue is bound for", n)
 	}
-	storetest.Exec(s, s.database, `DELETE FROM unpublishable; DELETE FROM event_log WHERE type = 'NEVER_HEARD_OF'`)
+	storetest.Exec(s, s.database, `DELETE FROM unpublishable; DELETE FROM event_log WHERE type = 'BOUND_TO_NO_QUEUE'`)
 }
 
 // killRedrives kills `dlq redrive` while it puts back the orders that grump has refused, and now takes. The same

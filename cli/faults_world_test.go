@@ -26,8 +26,8 @@ import (
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-// street is a small world in which everything happens that a fleet does, and of
-// which is known to the piece what must come of it, whatever was killed meanwhile.
+// street is a small world in which everything happens that a fleet does. The stock
+// that must result is known to the piece, whatever was killed meanwhile.
 // Time passes in rounds, a business day each. In each round
 //
 //   - two items of the supplier smith, and one of grump, are sold twice, through the

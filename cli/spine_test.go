@@ -119,7 +119,7 @@ func TestRealSalesStraightOverAMQP(t *testing.T) {
 }
 
 // Both paths at once, and the fleet killed with SIGKILL three times meanwhile.
-func TestBothRoadsAtOnceThroughKills(t *testing.T) {
+func TestBothPathsAtOnceThroughKills(t *testing.T) {
 	t.Parallel()
 	h := newEnvironment(t)
 	sold := realTill(t, h.dir, realRowsWanted())

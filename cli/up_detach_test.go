@@ -57,7 +57,7 @@ func TestUpDetached(t *testing.T) {
 	}
 }
 
-// The passwords of servers that others run are not printed: the output of a service is in its journal.
+// The passwords of servers that others run are not printed: the output of a service is in the systemd journal.
 func TestUpPrintsNoPasswordOfGivenServers(t *testing.T) {
 	t.Parallel()
 	h := newEnvironment(t)

@@ -77,7 +77,7 @@ func quarantineRelease(cctx *cli.Context) error {
 
 func showClasses(cctx *cli.Context, classes []failures.Quarantine) error {
 	return terminal.Show(cctx, classes, func(w io.Writer) {
-		terminal.Row(w, "CLASS", "TYPE", "VERSION", "SINCE", "RELEASED", "SET ASIDE", "ERROR")
+		terminal.Row(w, "CLASS", "TYPE", "VERSION", "SINCE", "RELEASED", "HELD BACK", "ERROR")
 		for _, q := range classes {
 			terminal.Row(w, q.Class, q.Type, q.Version, terminal.Moment(q.Since), momentOrNot(q.ReleasedAt), q.HeldBack, q.Sample)
 		}

@@ -83,7 +83,7 @@ func CodeOf(err error) int {
 	var wrong ConfigError
 	var found Findings
 	var flying InFlight
-	var nobody Unreachable
+	var away Unreachable
 	is := func(targets ...error) bool {
 		for _, t := range targets {
 			if errors.Is(err, t) {
@@ -101,7 +101,7 @@ func CodeOf(err error) int {
 		return FoundProblems
 	case errors.As(err, &flying):
 		return StillInFlight
-	case errors.As(err, &nobody):
+	case errors.As(err, &away):
 		return ServerUnreachable
 	case errors.As(err, &wrong),
 		is(store.ErrConfiguration, store.ErrAccess, store.ErrSchema, eventlog.ErrRestored),

@@ -23,7 +23,7 @@ type masterData[T any] struct {
 	noun, plural string
 	usage        string
 	fields       []Field[T]
-	// shown are columns that list prints and nobody sets: import passes over them.
+	// shown are columns that list prints and no command sets: import ignores them.
 	shown []string
 	// filters of list, beside the tenant.
 	filters []cli.Flag

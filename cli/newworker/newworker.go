@@ -135,7 +135,7 @@ func checkName(name string) error {
 	return nil
 }
 
-// consumed are the definitions of the event types, each of which a worker can consume once.
+// consumed are the definitions of the event types; a worker can consume each type once.
 func consumed(names []string) ([]event.Definition, error) {
 	if len(names) == 0 {
 		return nil, exit.Usage("name what the worker consumes: --%s EVENT_TYPE; there are %s", flagOn, strings.Join(known(), ", "))

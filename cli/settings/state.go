@@ -31,7 +31,7 @@ const (
 	StateFile = "fleet.json" // the state of a running `up`, in --dir
 	fleetLock = "fleet.lock"
 
-	lockPatience = time.Second
+	lockTimeout = time.Second
 )
 
 // ErrUp says that a fleet runs in the directory already.
@@ -49,7 +49,7 @@ func Hold(dir string) (*os.File, error) {
 	}
 	// A process killed a moment ago may still be exiting, and a command that
 	// checks for a running fleet holds the lock briefly.
-	for deadline := time.Now().Add(lockPatience); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(lockTimeout); ; time.Sleep(10 * time.Millisecond) {
 		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil || time.Now().After(deadline) {
 			break

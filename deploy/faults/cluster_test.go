@@ -17,9 +17,9 @@ import (
 	"github.com/composerp/composerp/workers/runtime/audit"
 )
 
-// group is a house on a cluster of three nodes.
+// group is an environment on a cluster of three nodes.
 type group struct {
-	*house
+	*environment
 	cluster *local.Cluster
 }
 
@@ -39,7 +39,7 @@ func TestCluster(t *testing.T) {
 	database := storetest.URL(t)
 	urls := cluster.AMQPURLs()
 	g := &group{cluster: cluster}
-	g.house = newHouse(t, ground{
+	g.environment = newEnvironment(t, endpoints{
 		fleetDatabase: database, fleetExchange: urls, database: database, exchange: urls, management: cluster.Node(1).ManagementURL,
 	})
 	g.wantMembers()
@@ -126,7 +126,7 @@ func (g *group) killTwo() (heal func()) {
 		killed.Go(func() error { return node.Kill(g.Context()) })
 	}
 	g.must(killed.Wait())
-	g.soon(2*limit, "nobody consumes", g.nobody)
+	g.soon(2*limit, "no worker consumes", g.noneConsumes)
 	return func() { g.revive(nodes...) }
 }
 

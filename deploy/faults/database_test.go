@@ -36,7 +36,7 @@ func (p *pair) breakDatabase() {
 		return func() {}
 	})
 	p.survive("all connections are taken by others", limit, p.takeConnections)
-	p.survive("the database is a standby, and is promoted", limit, p.followNobody)
+	p.survive("the database is a standby, and is promoted", limit, p.demote)
 	p.survive("the disk is full", limit, p.fillDisk)
 }
 
@@ -75,8 +75,8 @@ func (p *pair) takeConnections() (heal func()) {
 	}
 }
 
-// followNobody restarts the server as a standby: it reads, and takes nothing in until it is promoted.
-func (p *pair) followNobody() (heal func()) {
+// demote restarts the server as a standby: it answers queries and refuses writes until it is promoted.
+func (p *pair) demote() (heal func()) {
 	p.Helper()
 	p.must(p.servers.Halt(p.Context(), local.PostgreSQL, syscall.SIGINT))
 	data, uid, gid := p.dataDir()
@@ -122,7 +122,7 @@ func (p *pair) fillDisk() (heal func()) {
 	}
 }
 
-// states are SQLSTATEs that say nothing about the statement they are said of.
+// states are SQLSTATEs whose cause is not the statement that fails with them.
 var states = []string{
 	"08006", "25006", "25P03", "40001", "40P01", "53100", "53200", "53300", "53400", "55P03", "57014", "57P01", "57P02", "57P03", "58030",
 }
@@ -163,8 +163,9 @@ func (p *pair) breakStatements() {
 	p.openForLong()
 }
 
-// deadlock takes the second of two rows that the ledger locks one after the other, waits until the ledger has the first, and asks for that.
-// A ledger that has just then waited for long enough has gone before the rows cross: then once more.
+// deadlock takes the second of two rows that the ledger locks one after the other, waits until the ledger has the
+// first, and asks for that. A ledger that has just then waited for long enough has gone before the rows cross: then
+// once more.
 func (p *pair) deadlock() (heal func()) {
 	p.Helper()
 	for range 10 {
@@ -174,7 +175,8 @@ func (p *pair) deadlock() (heal func()) {
 			_, err := tx.ExecContext(p.Context(), `SELECT FROM position WHERE item_id = 'item-1' AND location_id = $1 FOR UPDATE`, location)
 			p.must(err)
 		}
-		_, err := tx.ExecContext(p.Context(), `SET LOCAL deadlock_timeout = '1h'`) // The ledger shall be the one that is broken off.
+		// PostgreSQL must break off the ledger's transaction.
+		_, err := tx.ExecContext(p.Context(), `SET LOCAL deadlock_timeout = '1h'`)
 		p.must(err)
 		lock("shop")
 		p.soon(limit, "the ledger waits for it", func() bool {

@@ -3,11 +3,12 @@
 // full, out of connections, in recovery; connections cut, held and slowed. It has tests only, which take minutes: make
 // test-faults. Package chaos does the same at random, to processes.
 //
-// Each test runs a whole fleet in its own process, on servers that nobody else uses or through proxies of its own, and two who speak to it
-// whatever happens: one commits events to the log, the other publishes them straight to the exchange. A fault is survived when
+// Each test runs a whole fleet in its own process, on servers or through proxies of its own, and two publishers that
+// run on through every fault: one commits events to the log, the other publishes them straight to the exchange. A fault
+// is survived when
 //
-//   - an event that is said after the heal, by either road, is on hand in the read model within the limit;
-//   - every event that anybody was told is taken has moved stock, before the next fault;
+//   - an event published after the heal, over the log or straight, is on hand in the read model within the limit;
+//   - every event whose publisher had its confirmation has moved stock, before the next fault;
 //   - no message has used up an attempt;
 //   - every slot consumes again;
 //

@@ -10,9 +10,9 @@ import (
 	"github.com/composerp/composerp/workers/runtime/audit"
 )
 
-// distance is a house whose fleet has a network between itself and its servers.
+// distance is an environment whose fleet has a network between itself and its servers.
 type distance struct {
-	*house
+	*environment
 	toDatabase, toBroker *proxy.Proxy
 }
 
@@ -37,7 +37,7 @@ func TestNetwork(t *testing.T) {
 	}
 	broker, database := rabbitmqtest.Vhost(t), storetest.URL(t)
 	d := &distance{}
-	g := ground{database: database, exchange: broker.URLs, management: rabbitmqtest.ManagementURL(t)}
+	g := endpoints{database: database, exchange: broker.URLs, management: rabbitmqtest.ManagementURL(t)}
 	var through string
 	var err error
 	if d.toDatabase, g.fleetDatabase, err = proxy.Before(database); err != nil {
@@ -49,14 +49,14 @@ func TestNetwork(t *testing.T) {
 	}
 	t.Cleanup(d.toBroker.Close)
 	g.fleetExchange = []string{through}
-	d.house = newHouse(t, g)
+	d.environment = newEnvironment(t, g)
 	d.run(d.fleet()...)
 	d.speak()
 	d.partBroker()
 	d.partDatabase()
 	d.rest(audit.Proven)
 	d.toBroker.Set(silences[0].weather)
-	d.halt() // Nobody is told goodbye.
+	d.halt() // Connections end without a close frame.
 }
 
 func (d *distance) partBroker() {
@@ -69,13 +69,13 @@ func (d *distance) partBroker() {
 	d.survive("the broker hangs up on everybody", limit, func() func() {
 		d.toBroker.Set(proxy.Weather{Refuse: true})
 		d.toBroker.Cut()
-		d.soon(limit, "nobody consumes", d.nobody)
+		d.soon(limit, "no worker consumes", d.noneConsumes)
 		return heal
 	})
 	for _, s := range silences {
 		d.survive("the broker: "+s.name, limit, func() func() {
 			d.toBroker.Set(s.weather)
-			d.soon(limit, "nobody consumes", d.nobody)
+			d.soon(limit, "no worker consumes", d.noneConsumes)
 			return heal
 		})
 	}

@@ -23,9 +23,9 @@ import (
 // limit is how long a recovery may take; of a cluster it may take twice as long.
 const limit = 15 * time.Second
 
-// pair is a house on a private PostgreSQL and a private RabbitMQ.
+// pair is an environment on a private PostgreSQL and a private RabbitMQ.
 type pair struct {
-	*house
+	*environment
 	servers *local.Servers
 	dir     string
 	super   *sql.DB
@@ -59,8 +59,8 @@ func newPair(t *testing.T) *pair {
 	}
 	t.Cleanup(func() { super.Close() })
 	p := &pair{servers: servers, dir: dir, super: super}
-	p.house = newHouse(t, ground{
-		// Whoever waits for a lock waits half a second, and not ten.
+	p.environment = newEnvironment(t, endpoints{
+		// lock_timeout is half a second, and not ten.
 		fleetDatabase: servers.DatabaseURL + "&lock_timeout=500", fleetExchange: []string{servers.AMQPURL},
 		database: servers.DatabaseURL, exchange: []string{servers.AMQPURL}, management: servers.ManagementURL,
 	})
@@ -75,7 +75,7 @@ func (p *pair) exec(statement string, args ...any) {
 	}
 }
 
-// begin opens a superuser's transaction, whose idleness nobody minds.
+// begin opens a superuser's transaction, which no idle timeout ends.
 func (p *pair) begin() *sql.Tx {
 	p.Helper()
 	tx, err := p.super.BeginTx(p.Context(), nil)
@@ -104,7 +104,7 @@ func (p *pair) breakBroker() {
 	gone := func(sig syscall.Signal) func() func() {
 		return func() func() {
 			p.must(p.servers.Halt(p.Context(), local.RabbitMQ, sig))
-			p.soon(limit, "nobody consumes", p.nobody)
+			p.soon(limit, "no worker consumes", p.noneConsumes)
 			return func() { p.must(p.servers.Revive(p.Context(), local.RabbitMQ)) }
 		}
 	}
@@ -112,7 +112,7 @@ func (p *pair) breakBroker() {
 	p.survive("the broker is restarted", limit, gone(syscall.SIGTERM))
 	p.survive("the broker stands still for longer than the heartbeat", limit, func() func() {
 		p.must(p.servers.Signal(local.RabbitMQ, syscall.SIGSTOP))
-		p.soon(limit, "nobody consumes", p.nobody)
+		p.soon(limit, "no worker consumes", p.noneConsumes)
 		return func() { p.must(p.servers.Signal(local.RabbitMQ, syscall.SIGCONT)) }
 	})
 }
@@ -144,7 +144,7 @@ func (p *pair) loseQueues() {
 	}
 	p.republish()
 	p.rest(audit.Proven)
-	if n := p.unmoved(p.said()); n != 0 {
+	if n := p.unmoved(p.confirmed()); n != 0 {
 		p.Errorf("%d events have not moved stock", n)
 	}
 }

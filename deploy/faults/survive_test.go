@@ -14,8 +14,9 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq/external"
 )
 
-// survive breaks something, heals it, and waits until everything is as it was. fault returns when the fleet has felt it.
-func (h *house) survive(name string, limit time.Duration, fault func() (heal func())) {
+// survive breaks something, heals it, and waits until everything is as it was. fault returns when the fleet has felt
+// it.
+func (h *environment) survive(name string, limit time.Duration, fault func() (heal func())) {
 	h.Helper()
 	burned := h.burned()
 	h.log.clear()
@@ -23,8 +24,8 @@ func (h *house) survive(name string, limit time.Duration, fault func() (heal fun
 	heal()
 	healed := time.Now()
 	took := h.recover(healed, limit)
-	before := h.said()
-	h.soon(30*time.Second, "everything said before the heal has moved stock", func() bool { return h.unmoved(before) == 0 })
+	before := h.confirmed()
+	h.soon(30*time.Second, "everything published before the heal has moved stock", func() bool { return h.unmoved(before) == 0 })
 	h.Logf("%-60s recovered after %5.2f s, all posted after %5.2f s", name, took.Seconds(), time.Since(healed).Seconds())
 	if n := h.burned() - burned; n > 0 {
 		h.Errorf("%s: %d attempts were burned:\n%s", name, n, h.log.about("a message failed"))
@@ -34,28 +35,29 @@ func (h *house) survive(name string, limit time.Duration, fault func() (heal fun
 	}
 }
 
-// recover says something by either road, and gives how long after the heal it is known everywhere and every slot consumes.
-func (h *house) recover(healed time.Time, limit time.Duration) time.Duration {
+// recover publishes one event over the log and one straight, and returns how long after the heal it is known everywhere
+// and every slot consumes.
+func (h *environment) recover(healed time.Time, limit time.Duration) time.Duration {
 	h.Helper()
 	h.probes++
 	logged, direct := fmt.Sprintf("probe-%d-logged", h.probes), fmt.Sprintf("probe-%d-direct", h.probes)
-	said := make(chan struct{})
+	published := make(chan struct{})
 	go func() {
-		defer close(said)
+		defer close(published)
 		h.admit(h.Context(), h.sale(logged))
 		h.publishOne(direct)
 	}()
-	h.soon(limit+30*time.Second, "what is said after the heal is known", func() bool { return h.known(logged) && h.known(direct) && h.whole() })
-	<-said
+	h.soon(limit+30*time.Second, "what is published after the heal is known", func() bool { return h.known(logged) && h.known(direct) && h.whole() })
+	<-published
 	took := time.Since(healed)
 	if took > localtest.Deadline(limit) {
-		h.Errorf("it took %s: %s", took.Round(10*time.Millisecond), localtest.Late(limit, "what is said after the heal is known"))
+		h.Errorf("it took %s: %s", took.Round(10*time.Millisecond), localtest.Late(limit, "what is published after the heal is known"))
 	}
 	return took
 }
 
 // publishOne publishes one sale straight over AMQP, on a session of its own.
-func (h *house) publishOne(item string) {
+func (h *environment) publishOne(item string) {
 	sale := h.sale(item)
 	probe := external.Publisher{Broker: h.outside("probe")}
 	defer probe.Close()
@@ -64,21 +66,21 @@ func (h *house) publishOne(item string) {
 }
 
 // soon waits until holds does.
-func (h *house) soon(limit time.Duration, what string, holds func() bool) {
+func (h *environment) soon(limit time.Duration, what string, holds func() bool) {
 	h.Helper()
-	if !localtest.Holds(limit, holds) {
+	if !localtest.Await(limit, holds) {
 		h.Fatalf("%s. The fleet's log:\n%s", localtest.Late(limit, what), h.log.tail())
 	}
 }
 
-// known tells whether the read model has an item. Nobody knows anything while the database is away.
-func (h *house) known(item string) bool {
+// known tells whether the read model has an item. It has none while the database is away.
+func (h *environment) known(item string) bool {
 	var n int
 	return h.ask(&n, `SELECT count(*) FROM stock WHERE item_id = $1`, item) && n == 1
 }
 
-// unmoved counts those events that have not moved stock; -1 while nobody can tell.
-func (h *house) unmoved(ids []string) int {
+// unmoved counts those events that have not moved stock; -1 while the database does not answer.
+func (h *environment) unmoved(ids []string) int {
 	var n int
 	if !h.ask(&n, `SELECT count(*) FROM unnest($1::uuid[]) id WHERE NOT EXISTS (SELECT FROM movement WHERE event_id = id)`, pq.StringArray(ids)) {
 		return -1
@@ -86,28 +88,29 @@ func (h *house) unmoved(ids []string) int {
 	return n
 }
 
-func (h *house) ask(answer any, query string, args ...any) bool {
+func (h *environment) ask(answer any, query string, args ...any) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	return h.look.QueryRowContext(ctx, query, args...).Scan(answer) == nil
 }
 
 // whole tells whether every worker consumes.
-func (h *house) whole() bool { return h.metric("composerp_worker_slots") == len(h.workers) }
+func (h *environment) whole() bool { return h.metric("composerp_worker_slots") == len(h.workers) }
 
-// nobody tells whether no worker consumes any more.
-func (h *house) nobody() bool { return h.metric("composerp_worker_slots") == 0 }
+// noneConsumes tells whether no worker consumes any more.
+func (h *environment) noneConsumes() bool { return h.metric("composerp_worker_slots") == 0 }
 
 // paused tells whether a slot waits for the database with messages in hand.
-func (h *house) paused() bool { return h.metric("composerp_worker_paused_slots") > 0 }
+func (h *environment) paused() bool { return h.metric("composerp_worker_paused_slots") > 0 }
 
 // burned counts the attempts that messages have used up.
-func (h *house) burned() int {
+func (h *environment) burned() int {
 	return h.metric("composerp_worker_messages_total", "retried", "dead")
 }
 
-// metric sums a metric of the fleet's over all workers; where outcomes are given, over those series that have one of them.
-func (h *house) metric(name string, outcomes ...string) int {
+// metric sums a metric of the fleet's over all workers; where outcomes are given, over those series that have one of
+// them.
+func (h *environment) metric(name string, outcomes ...string) int {
 	families, err := h.registry.Gather()
 	h.must(err)
 	sum := 0.0
@@ -130,7 +133,7 @@ func (h *house) metric(name string, outcomes ...string) int {
 	return int(sum)
 }
 
-// logbook keeps what the fleet says.
+// logbook keeps what the fleet logs.
 type logbook struct {
 	mu    sync.Mutex
 	lines []string
@@ -185,7 +188,7 @@ func (l *logbook) about(text string) string {
 	return strings.Join(found, "\n")
 }
 
-// has tells whether the fleet has said something.
+// has tells whether the fleet has logged a text.
 func (l *logbook) has(text string) bool { return l.about(text) != "" }
 
 // tail is how the log ends.

@@ -12,16 +12,17 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Cluster is a RabbitMQ of several nodes on this machine, as quorum queues are made for: each node with data, ports and a log of its own, all
-// with one port mapper, one secret and one password. It is for trying out what happens when nodes go away, and for nothing that shall be kept:
-// its data goes with it.
+// Cluster is a RabbitMQ of several nodes on this machine, as quorum queues are made for: each node with data, ports and
+// a log of its own, all with one port mapper, one secret and one password. It is for trying out what happens when nodes
+// go away; its data is deleted with it.
 //
-// A node is stopped, killed and started again in place, with the same data, name and ports. Each is a child of this process, as the servers of
-// a pair are, and ends with it. What holds for a pair holds here: the directory has one owner, and no two nodes work on the same data.
+// A node is stopped, killed and started again in place, with the same data, name and ports. Each is a child of this
+// process, as the servers of a pair are, and ends with it. What holds for a pair holds here: the directory has one
+// owner, and no two nodes work on the same data.
 //
-// A queue gets its members when it is declared, on the nodes that are in the cluster then: apply a topology after StartCluster has returned, which
-// it does when every node sees every other one. A node cut off from most of two or more others stops by itself (pause_minority) and comes back
-// with them, as the cluster operator for Kubernetes has it.
+// A queue gets its members when it is declared, on the nodes that are in the cluster then: apply a topology after
+// StartCluster has returned, which it does when every node sees every other one. A node cut off from most of two or
+// more others stops by itself (pause_minority) and comes back with them, as the cluster operator for Kubernetes has it.
 type Cluster struct {
 	nodes    []*Node
 	cfg      Config
@@ -37,13 +38,13 @@ type Node struct {
 	Endpoints
 	Name string // as RabbitMQ calls it: composerp1@localhost
 
-	broker *broker
-	state  state
-	seat   seat
+	broker   *broker
+	state    state
+	instance instance
 }
 
-// StartCluster starts so many nodes and returns once they are one cluster. Of cfg, PostgresOnly and BrokerOnly are not used, and Dir must be given and
-// hold no cluster yet. On an error nothing is left running.
+// StartCluster starts the given number of nodes and returns once they are one cluster. Of cfg, PostgresOnly and
+// BrokerOnly are not used, and Dir must be given and hold no cluster yet. On an error nothing is left running.
 func StartCluster(ctx context.Context, cfg Config, nodes int) (*Cluster, error) {
 	if cfg.Dir == "" || nodes < 1 {
 		return nil, errors.New("starting a cluster: it needs a directory of its own and at least one node")
@@ -107,7 +108,8 @@ func (c *Cluster) startPortMapper(ctx context.Context) error {
 	return err
 }
 
-// prepare makes the nodes' directories, names, ports and passwords; all have the same secret, by which they trust each other.
+// prepare makes the nodes' directories, names, ports and passwords; all have the same secret, by which they trust each
+// other.
 func (c *Cluster) prepare(installed brokerPrograms, n int) error {
 	var shared state
 	shared.makePasswords()
@@ -156,7 +158,7 @@ func (c *Cluster) makeNode(name string, installed brokerPrograms, cookie string)
 	}
 	b := &broker{cfg: c.cfg, node: name, installed: installed, home: at, log: c.cfg.Log.With("server", name)}
 	node := &Node{Name: nodeAddress(name), broker: b}
-	node.seat = seat{
+	node.instance = instance{
 		cfg: c.cfg, home: at, mu: &b.mu, server: &b.server, stopping: c.stopping, begun: func(*child) {},
 		launch: func(ctx context.Context) error {
 			if err := b.configure(node.state); err != nil {

@@ -12,7 +12,8 @@ import (
 	"github.com/composerp/composerp/deploy/local/localtest"
 )
 
-// TestCluster finds a message on a cluster of two after each of its nodes has been away. What a fleet makes of a cluster of three stands in deploy/faults.
+// TestCluster finds a message on a cluster of two after each of its nodes has been away. What a fleet makes of a
+// cluster of three stands in deploy/faults.
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)

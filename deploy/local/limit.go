@@ -25,9 +25,9 @@ import (
 //     more may run than there are slots.
 //   - No two processes hold the same slot: nothing deletes or replaces the files.
 //   - No two processes wait for each other. Slots for running come before the one for starting, and a process that has
-//     the latter waits for none. One process at a time gathers slots for running, the one that holds the gate, so that
-//     two clusters never each hold half of what they need. A cluster of more nodes than there are slots takes all. A
-//     test that runs private brokers starts no others before it has ended them.
+//     the latter waits for none. One process at a time gathers slots for running, the one that holds the slot for
+//     gathering, so that two clusters never each hold half of what they need. A cluster of more nodes than there are
+//     slots takes all. A test that runs private brokers starts no others before it has ended them.
 //   - Waiting for a slot has no deadline but the caller's: Config.StartTimeout begins when the servers may start.
 //
 // Not counted among those that run: PostgreSQL, which is small, and a broker that all tests of a process share
@@ -91,8 +91,8 @@ func closeAll(files *[]*os.File) {
 	*files = nil
 }
 
-// take waits for the slots of a start with so many private brokers. It holds all of them when it returns, or none and
-// an error.
+// take waits for the slots of a start with that number of private brokers. It holds all of them when it returns, or
+// none and an error.
 func (s slots) take(ctx context.Context, brokers int) (*claim, error) {
 	c := &claim{}
 	if s.dir == "" {
@@ -114,13 +114,13 @@ func (s slots) take(ctx context.Context, brokers int) (*claim, error) {
 	return c, nil
 }
 
-// takeRunning gathers slots for running while it holds the gate.
+// takeRunning gathers slots for running while it holds the slot for gathering.
 func (s slots) takeRunning(ctx context.Context, brokers int) ([]*os.File, error) {
-	gate, err := s.gather(ctx, "gate", 1, 1)
+	gathering, err := s.gather(ctx, "gathering", 1, 1)
 	if err != nil {
 		return nil, err
 	}
-	defer closeAll(&gate)
+	defer closeAll(&gathering)
 	return s.gather(ctx, "running", brokers, s.brokers)
 }
 
@@ -140,7 +140,7 @@ func (s slots) open() error {
 	return nil
 }
 
-// gather waits until it holds want of the slots of a kind, of which there are so many.
+// gather waits until it holds want of the slots of a kind; of is the number of slots that the kind has.
 func (s slots) gather(ctx context.Context, kind string, want, of int) (held []*os.File, err error) {
 	for {
 		for i := 1; i <= of && len(held) < want; i++ {

@@ -33,7 +33,7 @@ func takeNow(t *testing.T, s slots, brokers int) *claim {
 	return c
 }
 
-// wantNone expects that so many brokers may not be started now.
+// wantNone expects that a start of that number of brokers has to wait.
 func wantNone(t *testing.T, s slots, brokers int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*slotPoll)
@@ -44,7 +44,7 @@ func wantNone(t *testing.T, s slots, brokers int) {
 	}
 }
 
-// TestSlotsBoundWhatRuns has many start pairs and clusters at once: nobody waits for ever, and never do more start or
+// TestSlotsBoundWhatRuns has many start pairs and clusters at once: none waits for ever, and never do more start or
 // run than there are slots.
 func TestSlotsBoundWhatRuns(t *testing.T) {
 	t.Parallel()

@@ -1,24 +1,29 @@
-// Package local runs a private PostgreSQL and a private RabbitMQ from the programs installed on this machine: for `composerp up`, for the
-// demo, and for tests. Both listen on loopback only, keep everything under one directory, and live no longer than the process that started
-// them.
+// Package local runs a private PostgreSQL and a private RabbitMQ from the programs installed on this machine: for
+// `composerp up`, for the demo, and for tests. Both listen on loopback only, keep everything under one directory, and
+// live no longer than the process that started them.
 //
 // What holds:
-//   - One owner a directory. A lock on it is held from before the first server starts until after the last has gone; a second Start gets
-//     ErrInUse. The kernel drops the lock when the owner dies, however it dies.
-//   - No server outlives its owner by more than its own shutdown. Each is started from an operating-system thread that stays as long as the
-//     server does, with a parent-death signal that means an orderly stop (SIGINT is PostgreSQL's fast shutdown, SIGTERM RabbitMQ's stop).
-//     They are in process groups of their own, so that Ctrl-C reaches the owner first and the owner decides the order.
-//   - No two servers work on the same data. An owner killed with SIGKILL leaves servers that are still going down; the next Start finds
-//     them through their pid files, makes sure through /proc that the pid still is that program with that directory, stops them and waits.
-//   - Nothing is half made. A database directory is made under another name and renamed; the state file is written beside and renamed.
-//   - Nobody else gets in: generated passwords (scram in PostgreSQL), files of mode 0600, no Unix sockets, Erlang distribution on loopback.
+//   - One owner a directory. A lock on it is held from before the first server starts until after the last has gone; a
+//     second Start gets ErrInUse. The kernel drops the lock when the owner dies, however it dies.
+//   - No server outlives its owner by more than its own shutdown. Each is started from an operating-system thread that
+//     stays as long as the server does, with a parent-death signal that means an orderly stop (SIGINT is PostgreSQL's
+//     fast shutdown, SIGTERM RabbitMQ's stop). They are in process groups of their own, so that Ctrl-C reaches the
+//     owner first and the owner decides the order.
+//   - No two servers work on the same data. An owner killed with SIGKILL leaves servers that are still going down; the
+//     next Start finds them through their pid files, makes sure through /proc that the pid still is that program with
+//     that directory, stops them and waits.
+//   - Nothing is half made. A database directory is made under another name and renamed; the state file is written
+//     beside and renamed.
+//   - No other user gets in: generated passwords (scram in PostgreSQL), files of mode 0600, no Unix sockets, Erlang
+//     distribution on loopback.
 //
-// As root each server runs as an unprivileged user and owns only its own data directory. Where that user cannot enter the directory (a clone
-// below /root), the data lies in a directory under /var/tmp named after the path, and a symbolic link stands in its place.
+// As root each server runs as an unprivileged user and owns only its own data directory. Where that user cannot enter
+// the directory (a clone below /root), the data lies in a directory under /var/tmp named after the path, and a symbolic
+// link stands in its place.
 //
-// What fails: a server that does not come up takes the other one down with it, and Start returns one line with the reason from its log. A
-// server that dies later closes Exited; restarting it is the owner's decision. An owner who wants to see what others do about it ends one
-// server by Halt and starts it again in its place by Revive.
+// What fails: a server that does not come up takes the other one down with it, and Start returns one line with the
+// reason from its log. A server that dies later closes Exited; restarting it is the owner's decision. Halt ends one
+// server on purpose, and Revive starts it again.
 package local
 
 import (
@@ -41,7 +46,7 @@ var (
 	ErrNotInstalled = errors.New("not installed")
 	// ErrNotRunning says that no process runs servers in the directory.
 	ErrNotRunning = errors.New("not running")
-	// errPortTaken says that a chosen port was taken by somebody else between the choice and the server's start.
+	// errPortTaken says that a chosen port was taken by another process between the choice and the server's start.
 	errPortTaken = errors.New("port taken")
 )
 
@@ -52,7 +57,7 @@ type Config struct {
 	PostgresOnly bool          // leave RabbitMQ out
 	BrokerOnly   bool          // leave PostgreSQL out
 	Shared       bool          // by all tests of this process: takes no slot for running, see LimitVariable
-	StartTimeout time.Duration // for both to be ready, or for each node of a cluster; default two minutes, for tests on a slow machine more
+	StartTimeout time.Duration // for both, or each node, to be ready; default two minutes, more with SlownessVariable
 	StopTimeout  time.Duration // for an orderly stop before they are killed; default thirty seconds
 }
 
@@ -72,9 +77,10 @@ func (cfg Config) withDefaults() Config {
 	return cfg
 }
 
-// Endpoints are the addresses of a pair of servers, passwords included. An address is empty when its server was left out.
+// Endpoints are the addresses of a pair of servers, passwords included. An address is empty when its server was left
+// out. The role of DatabaseURL may create databases.
 type Endpoints struct {
-	DatabaseURL   string `json:"databaseUrl,omitempty"`   // postgres://composerp:...@127.0.0.1:port/composerp; the role may create databases
+	DatabaseURL   string `json:"databaseUrl,omitempty"`   // postgres://composerp:...@127.0.0.1:port/composerp
 	AMQPURL       string `json:"amqpUrl,omitempty"`       // amqp://composerp:...@127.0.0.1:port/composerp
 	ManagementURL string `json:"managementUrl,omitempty"` // http://composerp:...@127.0.0.1:port, an administrator
 	PrometheusURL string `json:"prometheusUrl,omitempty"` // http://127.0.0.1:port/metrics
@@ -98,8 +104,9 @@ type Servers struct {
 	err      error // why Exited was closed; valid after that
 }
 
-// Start starts what cfg asks for and returns once all of it answers. The servers stay when ctx ends afterwards: ctx bounds the start alone.
-// On an error nothing is left running. ErrInUse and ErrNotInstalled can be told apart; every error is one line.
+// Start starts what cfg asks for and returns once all of it answers. The servers stay when ctx ends afterwards: ctx
+// bounds the start alone. On an error nothing is left running. ErrInUse and ErrNotInstalled can be told apart; every
+// error is one line.
 func Start(ctx context.Context, cfg Config) (*Servers, error) {
 	cfg = cfg.withDefaults()
 	found, err := findPrograms(cfg)
@@ -217,7 +224,8 @@ func (s *Servers) children() []*child {
 	return compact(s.postgres.server, s.broker.server, s.broker.epmd)
 }
 
-// Find returns the addresses of the servers that another process runs in dir, and that process's pid; ErrNotRunning when none does.
+// Find returns the addresses of the servers that another process runs in dir, and that process's pid; ErrNotRunning
+// when none does.
 func Find(dir string) (Endpoints, int, error) {
 	if dir == "" {
 		dir = Config{}.withDefaults().Dir
@@ -239,8 +247,8 @@ func Find(dir string) (Endpoints, int, error) {
 	return *st.Endpoints, st.Owner, nil
 }
 
-// Remove deletes what Start made in dir: databases, queues, passwords, logs; also what lies elsewhere because dir cannot be entered.
-// Other files in dir stay. It returns ErrInUse while servers run there.
+// Remove deletes what Start made in dir: databases, queues, passwords, logs; also what lies elsewhere because dir
+// cannot be entered. Other files in dir stay. It returns ErrInUse while servers run there.
 func Remove(ctx context.Context, dir string) error {
 	cfg := Config{Dir: dir}.withDefaults()
 	abs, err := filepath.Abs(cfg.Dir)

@@ -30,7 +30,8 @@ func start(t *testing.T, cfg local.Config) *local.Servers {
 	return servers
 }
 
-// tempDir can be entered by the servers' users, which t.TempDir, below a directory of mode 0700, cannot be promised to be.
+// tempDir can be entered by the servers' users, which t.TempDir, below a directory of mode 0700, cannot be promised to
+// be.
 func tempDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "composerp local ") // With a space: paths are quoted everywhere.
@@ -114,7 +115,7 @@ func TestKilled(t *testing.T) {
 	wantNoProcess(t, dir)
 }
 
-// TestServersEndWithTheirOwner leaves nobody behind who would clear up.
+// TestServersEndWithTheirOwner kills the owner, so that no process is left to clear up.
 func TestServersEndWithTheirOwner(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
@@ -137,7 +138,7 @@ func TestPortTaken(t *testing.T) {
 	}
 	taken, err := net.Listen("tcp4", address.Host)
 	if err != nil {
-		t.Skip("somebody else was faster:", err)
+		t.Skip("another process took the port:", err)
 	}
 	defer taken.Close()
 	servers = start(t, local.Config{Dir: dir, PostgresOnly: true})

@@ -47,20 +47,20 @@ func (c *Cluster) names() []string {
 }
 
 // Stop stops the node in the orderly way. Stopping a node that is down does nothing.
-func (n *Node) Stop(ctx context.Context) error { return n.seat.down(ctx, syscall.SIGTERM) }
+func (n *Node) Stop(ctx context.Context) error { return n.instance.down(ctx, syscall.SIGTERM) }
 
 // Kill kills the node with SIGKILL.
-func (n *Node) Kill(ctx context.Context) error { return n.seat.down(ctx, syscall.SIGKILL) }
+func (n *Node) Kill(ctx context.Context) error { return n.instance.down(ctx, syscall.SIGKILL) }
 
 // Pause has the node stand still (SIGSTOP) until Resume: its connections stay, and nothing answers.
-func (n *Node) Pause() error { return n.seat.pass(syscall.SIGSTOP) }
+func (n *Node) Pause() error { return n.instance.pass(syscall.SIGSTOP) }
 
 // Resume lets a paused node go on.
-func (n *Node) Resume() error { return n.seat.pass(syscall.SIGCONT) }
+func (n *Node) Resume() error { return n.instance.pass(syscall.SIGCONT) }
 
-// Start starts a node that is down, and returns once it answers. A node waits for those that went down after it, for they know what it missed:
-// start several side by side.
-func (n *Node) Start(ctx context.Context) error { return n.seat.up(ctx) }
+// Start starts a node that is down, and returns once it answers. A node waits for those that went down after it, for
+// they know what it missed: start several side by side.
+func (n *Node) Start(ctx context.Context) error { return n.instance.up(ctx) }
 
 // AwaitMembers returns once every node of the cluster says that all of them are running.
 func (c *Cluster) AwaitMembers(ctx context.Context) error {
@@ -109,8 +109,8 @@ func (n *Node) members(ctx context.Context) (int, error) {
 	return running, nil
 }
 
-// Discard kills the nodes and deletes what they have; the directory too, unless somebody else has put something into it. A second Discard does
-// nothing.
+// Discard kills the nodes and deletes what they have; the directory too, unless it holds other files. A second Discard
+// does nothing.
 func (c *Cluster) Discard(ctx context.Context) error {
 	var err error
 	c.once.Do(func() {
@@ -137,8 +137,8 @@ func (c *Cluster) Discard(ctx context.Context) error {
 	return err
 }
 
-// clustering is what a node's configuration says of its cluster; nothing for a node that stands alone. Of two nodes none has a majority alone, and
-// the one that is left would stop when the other does.
+// clustering is what a node's configuration says of its cluster; nothing for a node that stands alone. Of two nodes
+// none has a majority alone, and the one that is left would stop when the other does.
 func clustering(peers []string, size int) string {
 	if len(peers) == 0 {
 		return ""

@@ -31,18 +31,18 @@ const (
 // Signal sends a signal to a server's own process, which for PostgreSQL is not those that serve the connections. A
 // server that ends by it closes Exited: see Halt. One that was made to stand still (SIGSTOP) when this process is
 // killed stays, until a Start in the same directory ends it.
-func (s *Servers) Signal(which Server, sig syscall.Signal) error { return s.seat(which).pass(sig) }
+func (s *Servers) Signal(which Server, sig syscall.Signal) error { return s.instance(which).pass(sig) }
 
 // Halt ends a server by a signal and waits until it is gone. To PostgreSQL SIGINT is a fast shutdown and SIGQUIT an
 // immediate one; to RabbitMQ SIGTERM is an orderly stop. Its end does not close Exited, and its data stays. When ctx or
 // Config.StopTimeout ends first it is killed, which is an error.
 func (s *Servers) Halt(ctx context.Context, which Server, sig syscall.Signal) error {
-	return s.seat(which).down(ctx, sig)
+	return s.instance(which).down(ctx, sig)
 }
 
 // Revive starts a server that Halt has ended in its place: with the same port, password and data. It returns when the
 // server answers.
-func (s *Servers) Revive(ctx context.Context, which Server) error { return s.seat(which).up(ctx) }
+func (s *Servers) Revive(ctx context.Context, which Server) error { return s.instance(which).up(ctx) }
 
 // Demote restarts PostgreSQL as a standby without a primary: it answers, and takes no writes, until pg_promote makes it
 // what it was.
@@ -59,17 +59,17 @@ func (s *Servers) Demote(ctx context.Context) error {
 
 // LoseBrokerData deletes everything a RabbitMQ that is down has on its disk but its configuration: queues, messages,
 // exchanges, bindings, virtual hosts. Revive then makes an empty broker with the same user, password and virtual host.
-func (s *Servers) LoseBrokerData() error { return s.seat(RabbitMQ).loseQueues() }
+func (s *Servers) LoseBrokerData() error { return s.instance(RabbitMQ).loseQueues() }
 
-func (s *Servers) seat(which Server) seat {
+func (s *Servers) instance(which Server) instance {
 	if which == PostgreSQL {
-		return seat{
+		return instance{
 			cfg: s.cfg, home: s.postgres.home, mu: &s.postgres.mu, server: &s.postgres.server, stopping: s.stopping,
 			launch: func(ctx context.Context) error { return s.postgres.open(ctx, s.state) },
 			begun:  func(c *child) { go s.watch(c) },
 		}
 	}
-	return seat{
+	return instance{
 		cfg: s.cfg, home: s.broker.home, mu: &s.broker.mu, server: &s.broker.server, stopping: s.stopping,
 		launch: func(ctx context.Context) error { return s.broker.launch(ctx, s.state) },
 		begun:  func(c *child) { go s.watch(c) },

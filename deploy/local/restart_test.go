@@ -48,7 +48,8 @@ func TestRestartInPlace(t *testing.T) {
 		t.Parallel()
 		for _, step := range []func() error{
 			func() error { return servers.Signal(local.RabbitMQ, syscall.SIGSTOP) },
-			func() error { return servers.Halt(t.Context(), local.RabbitMQ, syscall.SIGTERM) }, // It gets the request although it is stopped.
+			// It gets the request although it is stopped.
+			func() error { return servers.Halt(t.Context(), local.RabbitMQ, syscall.SIGTERM) },
 			func() error { return servers.Revive(t.Context(), local.RabbitMQ) },
 			func() error { return servers.Signal(local.RabbitMQ, syscall.SIGSTOP) },
 			func() error { return servers.Signal(local.RabbitMQ, syscall.SIGCONT) },

@@ -143,7 +143,7 @@ func processes(t *testing.T, dir string) []string {
 func wantNoProcess(t *testing.T, dir string) {
 	t.Helper()
 	var left []string
-	if !localtest.Holds(20*time.Second, func() bool { left = processes(t, dir); return len(left) == 0 }) {
+	if !localtest.Await(20*time.Second, func() bool { left = processes(t, dir); return len(left) == 0 }) {
 		t.Errorf("%s: %v", localtest.Late(20*time.Second, "no process is left"), left)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Exited is closed when a server ends although nobody stopped it; Err then says which and why.
+// Exited is closed when a server ends without a call of Stop; Err then says which and why.
 func (s *Servers) Exited() <-chan struct{} { return s.exited }
 
 // Err says why Exited was closed, and is nil before that.
@@ -39,9 +39,9 @@ func (s *Servers) watch(c *child) {
 	})
 }
 
-// Stop ends the servers: PostgreSQL by a fast shutdown and RabbitMQ by an orderly stop, side by side, then Erlang's port mapper. Those
-// still there when ctx or Config.StopTimeout ends are killed, which is reported as an error; the data survives that too. When it returns,
-// no process is left and the directory is free. A second Stop does nothing.
+// Stop ends the servers: PostgreSQL by a fast shutdown and RabbitMQ by an orderly stop, side by side, then Erlang's
+// port mapper. Those still there when ctx or Config.StopTimeout ends are killed, which is reported as an error; the
+// data survives that too. When it returns, no process is left and the directory is free. A second Stop does nothing.
 func (s *Servers) Stop(ctx context.Context) error {
 	var err error
 	s.stopOnce.Do(func() {
@@ -99,8 +99,8 @@ func (s *Servers) stopChildren(ctx context.Context) error {
 	return errors.Join(late...)
 }
 
-// Discard kills the servers and deletes their whole directory. It is for data that nobody wants again, so it does not wait for an orderly
-// stop: RabbitMQ's alone takes six seconds.
+// Discard kills the servers and deletes their whole directory. It is for data that is not needed again, so it does not
+// wait for an orderly stop: RabbitMQ's alone takes six seconds.
 func (s *Servers) Discard(ctx context.Context) error {
 	var err error
 	s.stopOnce.Do(func() {

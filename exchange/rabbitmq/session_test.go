@@ -23,7 +23,7 @@ func closable(t testing.TB, config rabbitmq.Config) (rabbitmq.Config, func() err
 	management := rabbitmqtest.Management(t)
 	config = withURL(t, config, func(u *url.URL) { u.User = url.UserPassword(user, "secret") })
 	return config, func() (err error) {
-		localtest.Holds(20*time.Second, func() bool {
+		localtest.Await(20*time.Second, func() bool {
 			err = management.CloseConnectionsOf(context.Background(), user, "closed by a test")
 			return err == nil
 		})

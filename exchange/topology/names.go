@@ -13,7 +13,8 @@ const (
 	Unrouted      = "composerp.unrouted"        // fanout, and its queue: events without a binding
 	DeadLetterLog = "composerp.dead-letter-log" // queue: a copy of every dead letter, for the dead-letter log
 
-	OldDeadLetterLog = "composerp.dead-journal" // its name in the version before; workers/deadletterlog empties and deletes it
+	// OldDeadLetterLog is its name in the version before; workers/deadletterlog empties and deletes it.
+	OldDeadLetterLog = "composerp.dead-journal"
 )
 
 // FilterName is the first of three exchanges before the queue of a worker that consumes only external publishers'

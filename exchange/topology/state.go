@@ -6,7 +6,7 @@ type QueueState struct {
 	Ready       int64  `json:"ready"`
 	Unacked     int64  `json:"unacked"`
 	Consumers   int    `json:"consumers"`
-	MessagesDLX int64  `json:"messagesDlx"` // dead-lettered at least once and without a route: no queue depth includes them
+	MessagesDLX int64  `json:"messagesDlx"` // dead-lettered at least once, without a route: no depth has them
 	Bytes       int64  `json:"bytes"`       // of the message bodies
 	Acked       int64  `json:"acked"`       // acknowledged since the broker counts; it may restart at 0
 	Counted     bool   `json:"counted"`     // false: the queue is too new for statistics

@@ -54,7 +54,7 @@ var ErrFleetRunning = errors.New("a fleet is at work on this database")
 // Epoch is the part of the log written by one server.
 type Epoch struct {
 	Epoch            int       `db:"epoch" json:"epoch"`
-	SystemIdentifier int64     `db:"system_identifier" json:"systemIdentifier,string"` // of the server, by pg_control_system()
+	SystemIdentifier int64     `db:"system_identifier" json:"systemIdentifier,string"` // by pg_control_system()
 	FirstTick        int64     `db:"first_tick" json:"firstTick"`
 	FirstSeq         int64     `db:"first_seq" json:"firstSeq"` // its first log position
 	BeganAt          time.Time `db:"began_at" json:"beganAt"`

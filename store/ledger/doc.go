@@ -5,7 +5,7 @@
 //   - An event moves stock once: a movement's key is the source event and the line, so this holds even after the inbox
 //     has dropped the event's row.
 //   - A position is the sum of its movements and counts them in sequence.
-//   - Movements of an item sum to zero: each event moves goods between two locations, one of which may be virtual.
+//   - Movements of an item sum to zero: each event moves goods between two locations; one may be virtual.
 //
 // A batch makes the positions it sees for the first time, then locks all of its positions in key order, so that no two
 // batches deadlock. With the locks held it checks which events have moved already, decides in memory and writes

@@ -148,7 +148,7 @@ func makeTemplate(ctx context.Context, server string) (string, error) {
 		return "", err
 	}
 	// The sessions that have migrated need a moment to end.
-	localtest.Holds(20*time.Second, func() bool {
+	localtest.Await(20*time.Second, func() bool {
 		_, err = db.ExecContext(ctx, `ALTER DATABASE `+draft+` RENAME TO `+name)
 		return err == nil
 	})

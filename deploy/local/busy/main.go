@@ -33,7 +33,7 @@ func main() {
 	os.Exit(run(ctx, *times, flag.Args()))
 }
 
-// keepBusy runs so many loops until the process ends, each on a thread of its own.
+// keepBusy runs that number of loops until the process ends, each on a thread of its own.
 func keepBusy(loops int) {
 	runtime.GOMAXPROCS(loops + 1)
 	for range loops {
@@ -45,7 +45,7 @@ func keepBusy(loops int) {
 	}
 }
 
-// run runs the command so many times and returns the exit code.
+// run runs the command that number of times and returns the exit code.
 func run(ctx context.Context, times int, command []string) int {
 	code := 0
 	var report []string

@@ -1,17 +1,19 @@
-// Package localtest gives tests a PostgreSQL and a RabbitMQ: those named by the environment, or else a private pair for the test binary.
+// Package localtest gives tests a PostgreSQL and a RabbitMQ: those named by the environment, or else a private pair for
+// the test binary.
 //
-// The private pair belongs to a supervisor: a second process of the same program, which starts the servers, says where they are, and kills
-// them and deletes their directory when its standard input ends. The input is a pipe whose other end the test binary holds and never
-// closes, so the kernel closes it, however the test ends: by passing, os.Exit, a panic, a timeout or SIGKILL. No TestMain is needed, and
-// nothing is left behind. When it is the supervisor that is killed, the servers go with it, and only a directory in the system's temporary
-// directory stays.
+// The private pair belongs to a supervisor: a second process of the same program, which starts the servers, says where
+// they are, and kills them and deletes their directory when its standard input ends. The input is a pipe whose other
+// end the test binary holds and never closes, so the kernel closes it, however the test ends: by passing, os.Exit, a
+// panic, a timeout or SIGKILL. No TestMain is needed, and nothing is left behind. When it is the supervisor that is
+// killed, the servers go with it, and only a directory in the system's temporary directory stays.
 //
 // # Deadlines
 //
-// A test that waits says how long that takes at most on a quiet machine of two cores. Deadline makes it as many times as
-// long as this machine is slow, at most ten times: each process does a fixed piece of work once and looks at the clock.
-// Eventually and Receive wait so, and their failure says in one line whether the machine or the product was too slow.
-// What the product is given as a limit or an interval is not scaled, unless the test fails of its shortness alone.
+// A test that waits says how long that takes at most on a quiet machine of two cores. Deadline makes it as many times
+// as long as this machine is slow, at most ten times: each process does a fixed piece of work once and looks at the
+// clock. Eventually and Receive wait so, and their failure says in one line whether the machine or the product was too
+// slow. What the product is given as a limit or an interval is not scaled, unless the test fails of its shortness
+// alone.
 package localtest
 
 import (
@@ -23,14 +25,16 @@ import (
 	"github.com/composerp/composerp/deploy/local"
 )
 
-// The variables that name servers to test against. All three go together; withservers sets them for a whole `go test ./...`.
+// The variables that name servers to test against. All three go together; withservers sets them for a whole `go test
+// ./...`.
 const (
 	DatabaseVariable   = "COMPOSERP_TEST_DATABASE_URL"
 	AMQPVariable       = "COMPOSERP_TEST_AMQP_URL"
 	ManagementVariable = "COMPOSERP_TEST_MANAGEMENT_URL"
 )
 
-// Database returns the address of a PostgreSQL whose role may create databases. Of the private pair it starts this server alone.
+// Database returns the address of a PostgreSQL whose role may create databases. Of the private pair it starts this
+// server alone.
 func Database(t testing.TB) string {
 	t.Helper()
 	if address := os.Getenv(DatabaseVariable); address != "" {
@@ -39,8 +43,8 @@ func Database(t testing.TB) string {
 	return private(t, &privatePostgres).DatabaseURL
 }
 
-// Broker returns the addresses of a RabbitMQ: AMQPURL, and ManagementURL of a user who may create virtual hosts. PrometheusURL is empty when
-// the environment named the servers. Of the private pair it starts this server alone.
+// Broker returns the addresses of a RabbitMQ: AMQPURL, and ManagementURL of a user who may create virtual hosts.
+// PrometheusURL is empty when the environment named the servers. Of the private pair it starts this server alone.
 func Broker(t testing.TB) local.Endpoints {
 	t.Helper()
 	if amqp, management := os.Getenv(AMQPVariable), os.Getenv(ManagementVariable); amqp != "" && management != "" {
@@ -63,7 +67,7 @@ func Servers(t testing.TB) local.Endpoints {
 	return at
 }
 
-// AnotherDatabase starts a PostgreSQL of t's own, which ends with it: one that may be broken, or that shall be another server than the rest's.
+// AnotherDatabase starts a PostgreSQL of t's own, which ends with it: a test may break it, or needs a second server.
 func AnotherDatabase(t testing.TB) string {
 	t.Helper()
 	pair, err := Start(t.Context(), local.Config{PostgresOnly: true})

@@ -92,12 +92,13 @@ func TestAsAnotherProcess(t *testing.T) {
 // awaitParent returns when the parent has looked at the servers' directory and closes the standard input.
 func awaitParent() { _, _ = io.Copy(io.Discard, os.Stdin) }
 
-// endDuringStart ends the process while its supervisor is busy starting a server, and nobody is there any more to be told.
+// endDuringStart ends the process while its supervisor is busy starting a server, so that no process reads what the
+// supervisor answers.
 func endDuringStart(t *testing.T) {
 	go localtest.Database(t)
 	for {
 		if begun, _ := filepath.Glob(filepath.Join(os.TempDir(), "*", "servers.json")); len(begun) > 0 {
-			os.Stdout.WriteString("postgres://nobody@127.0.0.1:1/none\n")
+			os.Stdout.WriteString("postgres://none@127.0.0.1:1/none\n")
 			awaitParent()
 			os.Exit(3)
 		}
@@ -125,7 +126,7 @@ func wantNothing(t *testing.T, temp, host string) {
 	t.Helper()
 	var left []os.DirEntry
 	var dialed error
-	gone := localtest.Holds(20*time.Second, func() bool {
+	gone := localtest.Await(20*time.Second, func() bool {
 		left, _ = os.ReadDir(temp)
 		var conn net.Conn
 		if conn, dialed = net.Dial("tcp", host); dialed == nil {

@@ -16,11 +16,12 @@ import (
 	"github.com/composerp/composerp/deploy/local"
 )
 
-// supervise makes a process a supervisor instead of what it otherwise is. Its value says which servers: both, postgres or broker.
+// supervise makes a process a supervisor instead of what it otherwise is. Its value says which servers: both, postgres
+// or broker.
 const supervise = "COMPOSERP_LOCAL_SUPERVISE"
 
-// init turns the process into a supervisor when it was started as one. It must happen here, before any test's main function: that is what
-// lets every test binary be its own supervisor.
+// init turns the process into a supervisor when it was started as one. It must happen here, before any test's main
+// function: that is what lets every test binary be its own supervisor.
 func init() {
 	if os.Getenv(local.LimitVariable) == "" {
 		os.Setenv(local.LimitVariable, local.LimitDir()) // For all that this process starts, too.
@@ -62,7 +63,7 @@ func Start(ctx context.Context, cfg local.Config) (*Pair, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the servers' supervisor: %w", err)
 	}
-	// Its outputs are never ours: `go test` would wait for whoever still holds them.
+	// Its outputs are never ours: `go test` would wait for every process that still holds them.
 	said, err := process.StdoutPipe()
 	if err != nil {
 		return nil, fmt.Errorf("starting the servers' supervisor: %w", err)
@@ -105,8 +106,8 @@ func (p *Pair) Stop() error {
 
 // supervisor is the whole life of a supervisor; it returns its exit code.
 func supervisor(what string, hold io.Reader, say io.Writer) int {
-	signal.Ignore(syscall.SIGPIPE) // When nobody is left to be told, there is still a directory to be removed.
-	// The end of the input is what counts. A terminal that hangs up, or somebody who ends everything by name, gets the same clean end.
+	signal.Ignore(syscall.SIGPIPE) // With no reader left there is still a directory to remove.
+	// The end of the input is what counts. SIGHUP of a terminal and SIGTERM get the same clean end.
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT)
 	defer cancel()
 	go func() {

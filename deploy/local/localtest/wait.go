@@ -16,14 +16,14 @@ const (
 // Eventually waits until holds does, for Deadline(d), and ends the test with one line when it does not.
 func Eventually(t testing.TB, d time.Duration, what string, holds func() bool) {
 	t.Helper()
-	if !Holds(d, holds) {
+	if !Await(d, holds) {
 		t.Fatal(Late(d, what))
 	}
 }
 
-// Holds waits until holds does, for Deadline(d), and reports whether it did. It asks once more when the time is over,
+// Await waits until holds does, for Deadline(d), and reports whether it did. It asks once more when the time is over,
 // so that a process that stood still for all of it gets an answer.
-func Holds(d time.Duration, holds func() bool) bool {
+func Await(d time.Duration, holds func() bool) bool {
 	began := time.Now()
 	deadline := began.Add(Deadline(d))
 	for {

@@ -73,8 +73,8 @@ func run(args []string) (int, error) {
 	return code, err
 }
 
-// command runs args in a process group of its own and passes signals on to the whole group: so Ctrl-C, which the terminal sends to every
-// process of ours, reaches each of the command's processes once.
+// command runs args in a process group of its own and passes signals on to the whole group: so Ctrl-C, which the
+// terminal sends to every process of ours, reaches each of the command's processes once.
 func command(args, environment []string, signals <-chan os.Signal) (int, error) {
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr

@@ -13,10 +13,9 @@ import (
 	"github.com/composerp/composerp/deploy/tools/tree"
 )
 
-// The limits fall with each renaming. In the end limit is 10 and longLimit 0.
 const (
-	limit     = 3400 // lines that hold a retired word
-	longLimit = 350  // lines that hold a comment of more than MaxComment characters
+	limit     = 10 // lines that hold a retired word
+	longLimit = 0  // lines that hold a comment of more than MaxComment characters
 )
 
 // TestRepository holds the whole repository to the words. `make words` prints every finding.

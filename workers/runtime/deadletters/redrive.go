@@ -17,7 +17,7 @@ import (
 // Redrive says which letters to send back to their worker, and how.
 type Redrive struct {
 	Queue  Queue
-	Filter failures.LetterFilter // its Consumers and Dealt mean nothing here
+	Filter failures.LetterFilter // its Consumers and IncludeResolved are not used
 	Limit  int                   // at most; 0: all
 	Pace   Pace                  // the zero value is Careful
 	// StopAt ends it when more than that percentage of the redriven letters has failed again; 0 means DefaultStopAt,

@@ -21,8 +21,8 @@ import (
 	"github.com/composerp/composerp/workers/worker"
 )
 
-// ground is what a house stands on: how the fleet gets to its servers, and how everybody else does.
-type ground struct {
+// endpoints are the addresses of an environment's servers: for the fleet, and for the test itself.
+type endpoints struct {
 	fleetDatabase string
 	fleetExchange []string
 	database      string
@@ -30,10 +30,10 @@ type ground struct {
 	management    string
 }
 
-// house is a fleet in this process, those who speak to it, and a way to look at what becomes of it.
-type house struct {
+// environment is a fleet in this process, its publishers, and connections that observe it.
+type environment struct {
 	*testing.T
-	ground
+	endpoints
 	db         *store.DB // around what is broken
 	look       *sql.DB
 	management *management.Client
@@ -44,16 +44,16 @@ type house struct {
 	workers []worker.Worker // that run
 	stop    context.CancelFunc
 	ended   chan struct{}
-	speakers
+	publishers
 }
 
 // heartbeat is short, so that silence is noticed while a test waits.
 const heartbeat = 2 * time.Second
 
-// newHouse makes schema and topology. Nothing runs yet.
-func newHouse(t *testing.T, g ground) *house {
+// newEnvironment makes schema and topology. Nothing runs yet.
+func newEnvironment(t *testing.T, g endpoints) *environment {
 	t.Helper()
-	h := &house{T: t, ground: g, log: &logbook{}, registry: prometheus.NewRegistry()}
+	h := &environment{T: t, endpoints: g, log: &logbook{}, registry: prometheus.NewRegistry()}
 	var err error
 	h.db, err = store.Open(t.Context(), store.Config{URL: g.database, Name: "outside", Connections: 4})
 	h.must(err)
@@ -69,28 +69,31 @@ func newHouse(t *testing.T, g ground) *house {
 	return h
 }
 
-func (h *house) must(err error) {
+func (h *environment) must(err error) {
 	h.Helper()
 	if err != nil {
 		h.Fatal(err)
 	}
 }
 
-func (h *house) apply() {
+func (h *environment) apply() {
 	h.Helper()
 	h.must(rabbitmq.Apply(h.Context(), workers.Topology(), h.outside("apply")))
 }
 
-// outside is the configuration of somebody who is not the fleet.
-func (h *house) outside(name string) rabbitmq.Config {
+// outside is the configuration of a connection that is not the fleet's.
+func (h *environment) outside(name string) rabbitmq.Config {
 	return rabbitmq.Config{URLs: h.exchange, Name: name, Heartbeat: heartbeat, MaxBackoff: time.Second, Log: slog.New(slog.DiscardHandler)}
 }
 
 // fleet is every worker.
-func (h *house) fleet() []worker.Worker { return workers.Fleet(workers.Config{Log: slog.New(h.log)}) }
+func (h *environment) fleet() []worker.Worker {
+	return workers.Fleet(workers.Config{Log: slog.New(h.log)})
+}
 
-// run runs ticker, relay and these workers, as `composerp up` does, until halt or the end of the test, and returns when all of them consume.
-func (h *house) run(ws ...worker.Worker) {
+// run runs ticker, relay and these workers, as `composerp up` does, until halt or the end of the test, and returns when
+// all of them consume.
+func (h *environment) run(ws ...worker.Worker) {
 	h.Helper()
 	h.workers = ws
 	ctx, stop := context.WithCancel(context.Background())
@@ -123,7 +126,7 @@ func (h *house) run(ws ...worker.Worker) {
 	h.soon(20*time.Second, "all slots consume", h.whole)
 }
 
-func (h *house) startRelay(ctx context.Context, broker rabbitmq.Config, log *slog.Logger) (poke func(), wait func()) {
+func (h *environment) startRelay(ctx context.Context, broker rabbitmq.Config, log *slog.Logger) (poke func(), wait func()) {
 	h.Helper()
 	ticking, reading := h.pool("composerp/ticker", 4, nil), h.pool("composerp/relay", 4, nil)
 	ticker := eventlog.NewTicker(ticking, log, housekeeping.Chores(ticking, log)...)
@@ -142,7 +145,7 @@ func (h *house) startRelay(ctx context.Context, broker rabbitmq.Config, log *slo
 	}
 }
 
-func (h *house) pool(name string, connections int, appended func()) *store.DB {
+func (h *environment) pool(name string, connections int, appended func()) *store.DB {
 	h.Helper()
 	db, err := store.Open(h.Context(), store.Config{URL: h.fleetDatabase, Name: name, Connections: connections, Appended: appended})
 	h.must(err)
@@ -153,7 +156,7 @@ func (h *house) pool(name string, connections int, appended func()) *store.DB {
 const shutdown = 27 * time.Second
 
 // halt ends the fleet as SIGTERM does. A second one does nothing.
-func (h *house) halt() {
+func (h *environment) halt() {
 	h.stop()
 	select {
 	case <-h.ended:
@@ -162,8 +165,8 @@ func (h *house) halt() {
 	}
 }
 
-// rest waits until nobody speaks and nothing moves, and has the audit prove it. It gives what was found.
-func (h *house) rest(want audit.Verdict) audit.Report {
+// rest stops the publishers, waits until the queues are empty, runs the audit and returns its report.
+func (h *environment) rest(want audit.Verdict) audit.Report {
 	h.Helper()
 	h.hush()
 	report, err := audit.Run(h.Context(), audit.Config{

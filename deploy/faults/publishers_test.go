@@ -15,20 +15,20 @@ import (
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-// speakers say what happens outside, until somebody takes it, and keep account of what was taken.
-type speakers struct {
-	quiet  context.CancelFunc // nil: they are
-	hang   context.CancelFunc // breaks off what they are saying
+// publishers repeat each event until it is confirmed, and record what was confirmed.
+type publishers struct {
+	quiet  context.CancelFunc // nil: they publish nothing
+	hang   context.CancelFunc // breaks off what they are publishing
 	silent sync.WaitGroup
 	mu     sync.Mutex
-	taken  []string // ids of what was taken
+	taken  []string // ids of the events that were confirmed
 }
 
-// between is how long they are silent after each saying.
+// between is the pause after each event.
 const between = 25 * time.Millisecond
 
-// speak has both speak until hush or the end of the test.
-func (h *house) speak() {
+// speak has both publish until hush or the end of the test.
+func (h *environment) speak() {
 	begun, hang := context.WithCancel(context.Background())
 	ctx, quiet := context.WithCancel(begun)
 	h.quiet, h.hang = quiet, hang
@@ -37,8 +37,8 @@ func (h *house) speak() {
 	h.Cleanup(h.hush)
 }
 
-// hush waits until what they are saying is taken, for half a minute.
-func (h *house) hush() {
+// hush waits until what they are publishing is confirmed, for half a minute.
+func (h *environment) hush() {
 	if h.quiet != nil {
 		h.quiet()
 		defer time.AfterFunc(localtest.Deadline(30*time.Second), h.hang).Stop()
@@ -47,16 +47,16 @@ func (h *house) hush() {
 	}
 }
 
-// commit says sales to the log, two in a transaction.
-func (h *house) commit(ctx, begun context.Context) {
+// commit admits sales to the log, two in a transaction.
+func (h *environment) commit(ctx, begun context.Context) {
 	for i := 0; pause(ctx, between); i++ {
 		sales := []event.Any{h.sale(fmt.Sprintf("item-%d", i%10)), h.sale(fmt.Sprintf("item-%d", (i+1)%10))}
 		h.admit(begun, sales...)
 	}
 }
 
-// admit tries until the log has the events: whoever has no answer asks again.
-func (h *house) admit(ctx context.Context, events ...event.Any) {
+// admit tries until the log has the events: without an answer it asks again.
+func (h *environment) admit(ctx context.Context, events ...event.Any) {
 	for {
 		if _, err := eventlog.AdmitOnce(ctx, h.db, events, true); err == nil {
 			h.note(events...)
@@ -69,7 +69,7 @@ func (h *house) admit(ctx context.Context, events ...event.Any) {
 }
 
 // publish publishes sales straight over AMQP, one at a time, through every loss of the session.
-func (h *house) publish(ctx, begun context.Context) {
+func (h *environment) publish(ctx, begun context.Context) {
 	till := external.Publisher{Broker: h.outside("till")}
 	defer till.Close()
 	for i := 0; ctx.Err() == nil; i++ {
@@ -81,7 +81,7 @@ func (h *house) publish(ctx, begun context.Context) {
 	}
 }
 
-func (h *house) note(events ...event.Any) {
+func (h *environment) note(events ...event.Any) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, e := range events {
@@ -89,20 +89,20 @@ func (h *house) note(events ...event.Any) {
 	}
 }
 
-// said are the ids of what was taken so far.
-func (h *house) said() []string {
+// confirmed are the ids of the events confirmed so far.
+func (h *environment) confirmed() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return append([]string(nil), h.taken...)
 }
 
-func (h *house) sale(item string) event.Any {
+func (h *environment) sale(item string) event.Any {
 	return workertest.Event(h, event.SaleCompleted{
 		SaleID: uuid.NewString(), ItemID: item, LocationID: "shop", Quantity: workertest.Decimal("1"), Amount: workertest.Decimal("1"), Timestamp: workertest.Day,
 	})
 }
 
-// pause reports whether ctx is alive after so long.
+// pause reports whether ctx is alive after d.
 func pause(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// seat is where one server runs, or does not.
-type seat struct {
+// instance is one server of a pair or a cluster, which runs or is down.
+type instance struct {
 	cfg      Config
 	home     home // without a path: of a server that was left out
 	mu       *sync.Mutex
@@ -25,7 +25,7 @@ type seat struct {
 var errLeftOut = errors.New("restarting a server: it was left out when the other was started")
 
 // down ends a server by a signal, and by SIGKILL when that did not do it in time, and waits until it is gone.
-func (at seat) down(ctx context.Context, by syscall.Signal) error {
+func (at instance) down(ctx context.Context, by syscall.Signal) error {
 	at.mu.Lock()
 	defer at.mu.Unlock()
 	c := *at.server
@@ -55,14 +55,14 @@ func (at seat) down(ctx context.Context, by syscall.Signal) error {
 }
 
 // left clears up after a server that has ended.
-func (at seat) left() {
+func (at instance) left() {
 	(*at.server).awaitGroup(5 * time.Second)
 	(*at.server).forget()
 	*at.server = nil
 }
 
 // up starts a server that is down. One that does not come up is down afterwards.
-func (at seat) up(ctx context.Context) error {
+func (at instance) up(ctx context.Context) error {
 	at.mu.Lock()
 	defer at.mu.Unlock()
 	if at.home.path == "" {
@@ -86,7 +86,7 @@ func (at seat) up(ctx context.Context) error {
 }
 
 // starting bounds a start by its timeout and by the end of all servers, which waits for it.
-func (at seat) starting(ctx context.Context) (context.Context, context.CancelFunc) {
+func (at instance) starting(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(ctx, at.cfg.StartTimeout)
 	go func() {
 		select {
@@ -99,7 +99,7 @@ func (at seat) starting(ctx context.Context) (context.Context, context.CancelFun
 }
 
 // pass hands a signal to a server that is up.
-func (at seat) pass(sig syscall.Signal) error {
+func (at instance) pass(sig syscall.Signal) error {
 	at.mu.Lock()
 	defer at.mu.Unlock()
 	if *at.server == nil {
@@ -112,7 +112,7 @@ func (at seat) pass(sig syscall.Signal) error {
 }
 
 // loseQueues deletes everything a RabbitMQ that is down has on its disk but its configuration.
-func (at seat) loseQueues() error {
+func (at instance) loseQueues() error {
 	at.mu.Lock()
 	defer at.mu.Unlock()
 	if at.home.path == "" {
