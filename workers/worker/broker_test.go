@@ -29,7 +29,7 @@ func TestConnectionsClosedInTheMiddleLoseAndDoubleNothing(t *testing.T) {
 	if burned := r.Messages("retried") + r.Messages("dead"); burned != 0 {
 		t.Errorf("want no attempt burned, got %d", burned)
 	}
-	if !r.Logs.Has("session with the broker ends") {
+	if !r.Logs.Has("broker session lost") {
 		t.Error("no session was lost: the test shows nothing")
 	}
 	if _, different := h.effects(); different != n {

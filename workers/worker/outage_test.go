@@ -212,7 +212,7 @@ func TestADatabaseThatIsAwayIsWaitedFor(t *testing.T) {
 			if burned := r.Messages("retried") + r.Messages("dead"); burned != 0 {
 				t.Errorf("want no attempt burned, got %d", burned)
 			}
-			if r.Logs.Has("session with the broker ends") {
+			if r.Logs.Has("broker session lost") {
 				t.Error("want the messages kept in hand, not delivered again")
 			}
 		})

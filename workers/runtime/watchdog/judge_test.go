@@ -107,7 +107,7 @@ func TestWhatStandsAtOnce(t *testing.T) {
 			l.Have, l.Seen, l.Broker = topology.Topology{}, false, rabbitmq.ErrUnreachable
 		}, "broker", ""},
 		"something more":      {without(func(h *topology.Topology) { h.Queues = append(h.Queues, topology.QueueSpec{Name: "composerp.old"}) }), "", ""},
-		"another argument":    {without(func(h *topology.Topology) { h.Queues[0].Arguments = map[string]any{"x-queue-type": "classic"} }), "mismatch", "x-delivery-limit is nothing, must be 1000000"},
+		"another argument":    {without(func(h *topology.Topology) { h.Queues[0].Arguments = map[string]any{"x-queue-type": "classic"} }), "mismatch", "x-delivery-limit is nothing, want 1000000"},
 		"a missing binding":   {without(func(h *topology.Topology) { h.Bindings = h.Bindings[:len(h.Bindings)-1] }), "topology", "binding composerp.dead -> composerp.dead-letter-log"},
 		"an exchange without": {without(func(h *topology.Topology) { h.Exchanges[1].Arguments = nil }), "mismatch", "alternate-exchange"},
 	} {
