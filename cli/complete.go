@@ -10,7 +10,6 @@ import (
 
 	"github.com/composerp/composerp/cli/deadletters"
 	"github.com/composerp/composerp/cli/events"
-	"github.com/composerp/composerp/cli/fleet"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/event"
@@ -170,7 +169,7 @@ func flagValues(name string) (found []candidate, files bool) {
 	case "mode":
 		return texts("fixed", "auto"), false
 	case settings.FlagSlots:
-		for _, w := range fleet.WorkerNames() {
+		for _, w := range workers.Names() {
 			found = append(found, candidate{text: w + "="})
 		}
 	}
@@ -193,7 +192,7 @@ func argumentValues(usage string, given []string) (found []candidate, files bool
 	case next == "FILE":
 		return nil, true
 	case next == "WORKER":
-		found = texts(fleet.WorkerNames()...)
+		found = texts(workers.Names()...)
 	case next == "QUEUE":
 		for _, q := range workers.Topology().Queues {
 			found = append(found, candidate{text: q.Name})

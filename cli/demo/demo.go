@@ -93,7 +93,7 @@ func simulate(ctx context.Context, cctx *cli.Context, r *fleet.Running, o demoOp
 		return err
 	}
 	broker.Name = "till"
-	cfg := demo.Config{Scenario: o.scenario, DB: db, Broker: broker, Consumers: trackingWorkers(), Days: o.days, Until: o.until, Pace: o.pace, Timeout: o.wait}
+	cfg := demo.Config{Scenario: o.scenario, DB: db, Broker: broker, Consumers: workers.TrackedNames(), Days: o.days, Until: o.until, Pace: o.pace, Timeout: o.wait}
 	if !console.HasScreen() {
 		cfg.DayEnded = func(s demo.State) { fmt.Fprintln(console, dayLine(s)) }
 	}
@@ -113,16 +113,6 @@ func simulate(ctx context.Context, cctx *cli.Context, r *fleet.Running, o demoOp
 		cctx.App.ErrWriter = console.Unwrap() // the audit shows its progress on a terminal
 	}
 	return conclude(ctx, cctx, r, db, simulation, o, stdout)
-}
-
-// trackingWorkers are the fleet's workers that track their events in the inbox.
-func trackingWorkers() (names []string) {
-	for _, w := range workers.Fleet(workers.Config{}) {
-		if w.TracksInbox() {
-			names = append(names, w.Name())
-		}
-	}
-	return names
 }
 
 // announce says which days will be simulated.

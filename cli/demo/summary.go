@@ -9,6 +9,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/composerp/composerp/exchange/wording"
+
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/cli/events"
@@ -16,7 +18,6 @@ import (
 	"github.com/composerp/composerp/cli/planner"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/deploy/demo"
-	"github.com/composerp/composerp/deploy/demo/screen"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
@@ -184,7 +185,7 @@ func forecastErrors(ctx context.Context, db *store.DB, s Summary) (*demoForecast
 // showSummary prints the summary for people.
 func showSummary(out io.Writer, s Summary) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	pieces := func(d event.Decimal) string { return screen.Thousands(d.IntPart()) }
+	pieces := func(d event.Decimal) string { return wording.Thousands(d.IntPart()) }
 	terminal.Row(w, fmt.Sprintf("\nBUSINESS from %s to %s, %d days", s.From, s.To, s.Days))
 	if s.Fresh == 0 {
 		terminal.Row(w, "  nothing new: the log had every event already")
@@ -193,21 +194,21 @@ func showSummary(out io.Writer, s Summary) error {
 	terminal.Row(w, "  received", pieces(s.World.Received), fmt.Sprintf("pieces from suppliers; %d delivery notes were sent twice and are booked once", s.Repeated))
 	terminal.Row(w, "  moved", pieces(s.World.Moved), "pieces between locations")
 	terminal.Row(w, "  damaged", pieces(s.World.Damaged), fmt.Sprintf("pieces; %s expired and thrown away; %s added by adjustments; %d positions counted", pieces(s.World.Expired), pieces(s.World.Found), s.World.Counts))
-	terminal.Row(w, "  orders", screen.Thousands(s.Now.Ordered()), fmt.Sprintf("in all; %d wait for approval, %d to send, %d on the way, %s received, %d rejected", s.Now.Waiting, s.Now.Unsent, s.Now.Sent, screen.Thousands(s.Now.Received), s.Now.Rejected))
-	terminal.Row(w, "  supplier calls", screen.Thousands(s.Calls.All), fmt.Sprintf("%s confirmed, %d answered busy and repeated, %d repeated in doubt", screen.Thousands(s.Calls.Confirmed), s.Calls.Busy, s.Calls.Known))
-	terminal.Row(w, "  low now", s.Now.Low, fmt.Sprintf("of %s positions, %d sold out", screen.Thousands(s.Now.Watched), s.Now.Out))
+	terminal.Row(w, "  orders", wording.Thousands(s.Now.Ordered()), fmt.Sprintf("in all; %d wait for approval, %d to send, %d on the way, %s received, %d rejected", s.Now.Waiting, s.Now.Unsent, s.Now.Sent, wording.Thousands(s.Now.Received), s.Now.Rejected))
+	terminal.Row(w, "  supplier calls", wording.Thousands(s.Calls.All), fmt.Sprintf("%s confirmed, %d answered busy and repeated, %d repeated in doubt", wording.Thousands(s.Calls.Confirmed), s.Calls.Busy, s.Calls.Known))
+	terminal.Row(w, "  low now", s.Now.Low, fmt.Sprintf("of %s positions, %d sold out", wording.Thousands(s.Now.Watched), s.Now.Out))
 	terminal.Row(w, "\nSERVICE, measured from "+string(s.MeasuredFrom))
 	terminal.Row(w, "  fill rate", fmt.Sprintf("%.2f %%", 100*s.FillRate), "of the demand was met from stock")
-	terminal.Row(w, "  stock-outs", screen.Thousands(s.Service.StockOuts), "times a sale took the last piece")
-	terminal.Row(w, "  low stock", screen.Thousands(s.Service.LowStock), "warnings")
-	terminal.Row(w, "  orders", screen.Thousands(s.Service.Orders), "")
-	terminal.Row(w, "  average stock", screen.Thousands(int64(s.Service.Stock)), fmt.Sprintf("pieces, worth %s at cost", screen.Thousands(int64(s.Service.Value))))
+	terminal.Row(w, "  stock-outs", wording.Thousands(s.Service.StockOuts), "times a sale took the last piece")
+	terminal.Row(w, "  low stock", wording.Thousands(s.Service.LowStock), "warnings")
+	terminal.Row(w, "  orders", wording.Thousands(s.Service.Orders), "")
+	terminal.Row(w, "  average stock", wording.Thousands(int64(s.Service.Stock)), fmt.Sprintf("pieces, worth %s at cost", wording.Thousands(int64(s.Service.Value))))
 	if f := s.Forecast; f != nil {
 		terminal.Row(w, "  forecast error", planner.Digits(f.RMSSE, 3), fmt.Sprintf("RMSSE of %d items, naive %s, seasonal naive %s; bias %+.1f %%", f.Items, planner.Digits(f.Naive, 3), planner.Digits(f.Seasonal, 3), 100*f.Bias))
 	}
 	if s.Expiring.Lots > 0 {
 		terminal.Row(w, "  expiring", pieces(s.Expiring.Pieces), fmt.Sprintf("pieces in %d lots: composerp stock --lots", s.Expiring.Lots))
 	}
-	terminal.Row(w, "  events", screen.Thousands(s.Events), fmt.Sprintf("logged in this run, %s a second over %s", screen.Thousands(int64(float64(s.Events)/max(s.Seconds, 0.001))), (time.Duration(s.Seconds*float64(time.Second))).Round(100*time.Millisecond)))
+	terminal.Row(w, "  events", wording.Thousands(s.Events), fmt.Sprintf("logged in this run, %s a second over %s", wording.Thousands(int64(float64(s.Events)/max(s.Seconds, 0.001))), (time.Duration(s.Seconds*float64(time.Second))).Round(100*time.Millisecond)))
 	return w.Flush()
 }

@@ -138,7 +138,7 @@ func workerRun(cctx *cli.Context) error {
 		return err
 	}
 	if cctx.NArg() == 0 {
-		return exit.Usage("name the workers to run: %s", strings.Join(WorkerNames(), ", "))
+		return exit.Usage("name the workers to run: %s", strings.Join(workers.Names(), ", "))
 	}
 	log, err := settings.Logger(cctx)
 	if err != nil {
@@ -153,17 +153,8 @@ func workerRun(cctx *cli.Context) error {
 			}
 		}
 		if !found {
-			return exit.Usage("there is no worker %q; there are %s", name, strings.Join(WorkerNames(), ", "))
+			return exit.Usage("there is no worker %q; there are %s", name, strings.Join(workers.Names(), ", "))
 		}
 	}
 	return runPart(cctx, f)
-}
-
-// WorkerNames are the names of the fleet's workers.
-func WorkerNames() []string {
-	var names []string
-	for _, w := range workers.Fleet(workers.Config{}) {
-		names = append(names, w.Name())
-	}
-	return names
 }

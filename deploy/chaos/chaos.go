@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/composerp/composerp/exchange/clock"
+
 	"golang.org/x/sync/errgroup"
 
 	"github.com/composerp/composerp/deploy/bench"
@@ -144,7 +146,7 @@ func (env *environment) execute(ctx context.Context, r *Report) error {
 // injectFaults goes through the schedule.
 func (env *environment) injectFaults(ctx context.Context, r *Report) error {
 	for i, step := range Plan(env.cfg.Seed, env.cfg.Duration, env.cfg.Faults) {
-		if !sleep(ctx, step.Pause) {
+		if !clock.Sleep(ctx, step.Pause) {
 			return ctx.Err()
 		}
 		result, err := env.step(ctx, i, step)
@@ -191,7 +193,7 @@ func (env *environment) step(ctx context.Context, i int, step Step) (StepResult,
 // fault injects one fault, holds it and heals it.
 func (env *environment) fault(ctx context.Context, p Pick) (Injected, error) {
 	done := Injected{Fault: p.Fault, Hold: Seconds(p.Hold)}
-	if !sleep(ctx, p.After) {
+	if !clock.Sleep(ctx, p.After) {
 		return done, ctx.Err()
 	}
 	injecting, cancel := context.WithTimeout(ctx, env.cfg.allow(injectTimeout))
@@ -200,7 +202,7 @@ func (env *environment) fault(ctx context.Context, p Pick) (Injected, error) {
 	if err != nil {
 		done.Skipped = err.Error()
 	} else {
-		sleep(ctx, p.Hold)
+		clock.Sleep(ctx, p.Hold)
 	}
 	return done, env.heal(ctx, p.Fault, heal)
 }
@@ -219,7 +221,7 @@ func (env *environment) heal(ctx context.Context, name string, heal heal) error 
 		if err == nil {
 			return nil
 		}
-		if !sleep(ctx, retryPause) {
+		if !clock.Sleep(ctx, retryPause) {
 			return fmt.Errorf("healing %s: %w", name, err)
 		}
 	}

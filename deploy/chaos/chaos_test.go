@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/exchange/clock"
+
 	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/topology"
 )
@@ -91,7 +93,7 @@ func TestDamageIsFound(t *testing.T) {
 			if err != nil || consumers == 2 {
 				break
 			}
-			if !sleep(ctx, retryPause) {
+			if !clock.Sleep(ctx, retryPause) {
 				return ctx.Err()
 			}
 		}

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/composerp/composerp/exchange/clock"
+
 	"github.com/lib/pq"
 
 	"github.com/composerp/composerp/deploy/local"
@@ -134,7 +136,7 @@ func (env *environment) startFleet(ctx context.Context) error {
 	}
 	for _, m := range env.fleet {
 		for !m.up() {
-			if !sleep(ctx, retryPause) {
+			if !clock.Sleep(ctx, retryPause) {
 				return fmt.Errorf("waiting for %s to be up: %w", m.name, ctx.Err())
 			}
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"syscall"
 
+	"github.com/composerp/composerp/exchange/clock"
+
 	"github.com/composerp/composerp/deploy/local"
 )
 
@@ -45,7 +47,7 @@ func diskAlarm(ctx context.Context, env *environment, _ uint64) (heal, error) {
 func connectionsClosed(ctx context.Context, env *environment, _ uint64) (heal, error) {
 	for {
 		err := env.management.CloseConnectionsOf(ctx, env.user, "chaos closes it")
-		if err == nil || !sleep(ctx, retryPause) {
+		if err == nil || !clock.Sleep(ctx, retryPause) {
 			return nothing, err
 		}
 	}

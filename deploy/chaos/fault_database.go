@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"syscall"
 
+	"github.com/composerp/composerp/exchange/clock"
+
 	"github.com/lib/pq"
 
 	"github.com/composerp/composerp/deploy/local"
@@ -40,7 +42,7 @@ func backendKilled(ctx context.Context, env *environment, _ uint64) (heal, error
 	defer witness.Close()
 	var pid int
 	for witness.QueryRowContext(ctx, chooseBackend, env.user).Scan(&pid) != nil {
-		if !sleep(ctx, retryPause) {
+		if !clock.Sleep(ctx, retryPause) {
 			return nothing, errors.New("choosing a backend: the fleet has none")
 		}
 	}
@@ -48,7 +50,7 @@ func backendKilled(ctx context.Context, env *environment, _ uint64) (heal, error
 		return nothing, fmt.Errorf("killing a backend: %w", err)
 	}
 	for witness.PingContext(ctx) == nil {
-		if !sleep(ctx, recoveryPoll) {
+		if !clock.Sleep(ctx, recoveryPoll) {
 			return nothing, errors.New("killing a backend: the database has not noticed it")
 		}
 	}

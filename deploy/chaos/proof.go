@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/composerp/composerp/exchange/clock"
+
 	"github.com/google/uuid"
 	"github.com/lib/pq"
 
@@ -57,7 +59,7 @@ func (env *environment) awaitRepairs(ctx context.Context) {
 		if err == nil && open == "" {
 			return
 		}
-		if !sleep(ctx, retryPause) {
+		if !clock.Sleep(ctx, retryPause) {
 			env.addFinding(fmt.Sprintf("the messages of a lost queue have not been published again for %s (%v)", open, err))
 			return
 		}

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/composerp/composerp/exchange/clock"
+
 	"golang.org/x/sync/errgroup"
 
 	"github.com/composerp/composerp/exchange/event"
@@ -56,7 +58,7 @@ func (p *publisher) run(ctx context.Context, publications []Publication) error {
 // publishDue publishes what is due, until everything is published.
 func (p *publisher) publishDue(ctx context.Context, began time.Time, mine []Publication, due []time.Duration, send func(context.Context, []Publication) error) error {
 	for at := 0; at < len(mine); {
-		if !sleep(ctx, max(time.Until(began.Add(due[at])), 20*time.Millisecond)) {
+		if !clock.Sleep(ctx, max(time.Until(began.Add(due[at])), 20*time.Millisecond)) {
 			return ctx.Err()
 		}
 		end := at + 1
@@ -71,7 +73,7 @@ func (p *publisher) publishDue(ctx context.Context, began time.Time, mine []Publ
 				break
 			}
 			p.repeated.Add(int64(end - at))
-			if !sleep(ctx, retryPause) {
+			if !clock.Sleep(ctx, retryPause) {
 				return fmt.Errorf("publishing by route %s: %w", mine[at].Route, err)
 			}
 		}
@@ -136,16 +138,4 @@ func (f *findings) all() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return append([]string(nil), f.lines...)
-}
-
-// sleep reports whether ctx is still alive after the pause.
-func sleep(ctx context.Context, pause time.Duration) bool {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/composerp/composerp/exchange/clock"
+
 	"github.com/google/uuid"
 	"github.com/lib/pq"
 
@@ -53,7 +55,7 @@ func (env *environment) recovery(ctx context.Context, name string) (time.Duratio
 		if missing == "" {
 			return time.Since(began), nil
 		}
-		if !sleep(ctx, recoveryPoll) {
+		if !clock.Sleep(ctx, recoveryPoll) {
 			return time.Since(began), fmt.Errorf("not recovered after %s: %s", time.Since(began).Round(time.Second), missing)
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/composerp/composerp/exchange/clock"
+
 	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
@@ -131,7 +133,7 @@ func noTraffic(ctx context.Context, env *environment) error {
 	network := env.fleet[0].database
 	return eventually(ctx, "bytes get through", func(ctx context.Context) bool {
 		before := network.Carried()
-		return sleep(ctx, 300*time.Millisecond) && network.Carried() == before
+		return clock.Sleep(ctx, 300*time.Millisecond) && network.Carried() == before
 	})
 }
 
@@ -177,7 +179,7 @@ func eventually(ctx context.Context, complaint string, is func(ctx context.Conte
 	ctx, cancel := context.WithTimeout(ctx, localtest.Deadline(20*time.Second))
 	defer cancel()
 	for !is(ctx) {
-		if !sleep(ctx, 20*time.Millisecond) {
+		if !clock.Sleep(ctx, 20*time.Millisecond) {
 			return fmt.Errorf("%s: %s", complaint, localtest.Late(20*time.Second, "the fault is felt"))
 		}
 	}

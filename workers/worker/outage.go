@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/composerp/composerp/exchange/clock"
+
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/store"
@@ -128,5 +130,5 @@ func (s *slot) pause(ctx context.Context, pause time.Duration) bool {
 	paused := pausedSlot{slot: s}
 	paused.begin()
 	defer paused.end()
-	return sleep(ctx, pause)
+	return clock.Sleep(ctx, pause)
 }

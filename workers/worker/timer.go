@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/composerp/composerp/exchange/clock"
+
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failpoint"
@@ -69,7 +71,7 @@ func (r *Runner) runTimer(ctx context.Context) {
 			backoff = newBackoff()
 		case err == nil:
 			backoff = newBackoff()
-			if !sleep(ctx, r.Worker.timer.period) {
+			if !clock.Sleep(ctx, r.Worker.timer.period) {
 				return
 			}
 		default:

@@ -6,6 +6,8 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/composerp/composerp/exchange/wording"
+
 	"github.com/composerp/composerp/deploy/demo"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/stockview"
@@ -91,17 +93,6 @@ func share(part, whole event.Decimal) string {
 	return fmt.Sprintf("%.1f %%", 100*part.InexactFloat64()/whole.InexactFloat64())
 }
 
-// Thousands writes 1,234,567.
-func Thousands(n int64) string {
-	if n < 0 {
-		return "-" + Thousands(-n)
-	}
-	if n < 1000 {
-		return fmt.Sprint(n)
-	}
-	return fmt.Sprintf("%s,%03d", Thousands(n/1000), n%1000)
-}
-
 // spark draws numbers as a row of blocks, the largest as a full one.
 func spark(values []float64) string {
 	const blocks = "▁▂▃▄▅▆▇█"
@@ -179,9 +170,9 @@ func (p *painter) figures(label string, pairs ...any) {
 func figure(v any) string {
 	switch v := v.(type) {
 	case event.Decimal:
-		return Thousands(v.IntPart())
+		return wording.Thousands(v.IntPart())
 	case int64:
-		return Thousands(v)
+		return wording.Thousands(v)
 	}
 	return fmt.Sprint(v)
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/exchange/wording"
+
 	"github.com/composerp/composerp/deploy/demo"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/stockview"
@@ -114,7 +116,7 @@ func TestNoScreenInAPipe(t *testing.T) {
 func TestThousands(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", -1234567: "-1,234,567"} {
-		if got := Thousands(n); got != want {
+		if got := wording.Thousands(n); got != want {
 			t.Errorf("%d is written %s", n, got)
 		}
 	}
