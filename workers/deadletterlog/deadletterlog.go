@@ -9,7 +9,8 @@
 //
 // The queue was composerp.dead-journal. OldQueue moves a fleet to the new one, in
 // steps: bind the new queue, unbind the old one, record what the old one holds,
-// acknowledge it, delete the old queue when it is empty and has no consumer.
+// acknowledge it, delete the old queue when it is empty and has had no other
+// consumer for ten minutes.
 //
 // Invariants:
 //
@@ -29,10 +30,13 @@
 //	before acknowledge    recorded letters back in the old queue; recorded again, no row more
 //	before delete         an old queue that is empty and unbound
 //
-// What an old fleet that starts between the last look and the deletion routes to the
-// old queue is in the new one, too. That fleet's watchdog declares its queue again.
-// Where only the version before goes on afterwards, letters wait in the new queue
-// for the next fleet of this version.
+// A fleet of the version before that starts declares the old queue, binds it, then
+// consumes from it. A deletion between these steps would end its start, so the old
+// queue stays for the ten minutes in which a change of version may go back and
+// forth. What is routed to it meanwhile is in the new queue, too. A start in the very
+// moment of the deletion fails once, and nothing is lost. Where only the version
+// before goes on afterwards, letters wait in the new queue for the next fleet of
+// this version.
 package deadletterlog
 
 import (

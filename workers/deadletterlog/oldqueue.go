@@ -23,23 +23,34 @@ type OldQueue struct {
 
 	// step, where a test sets it, is called before each step and fails it.
 	step func(name string) error
+	// grace is deletionGrace where it is zero.
+	grace time.Duration
 }
 
 const (
 	// Without an old queue one question a minute is enough: only an old fleet that starts makes it again.
 	absentInterval = time.Minute
 	presentPause   = 2 * time.Second
-	drainBatch     = 200
+	// A fleet of the version before that starts declares its queue, binds it and consumes from it: a deletion
+	// between two of these steps would end its start. It takes a few seconds.
+	deletionGrace = 10 * time.Minute
+	drainBatch    = 200
 	// A drain that gets nothing for this long has emptied the queue, or another consumer holds the rest.
 	drainIdle = 500 * time.Millisecond
 )
 
-// Run moves and deletes the old queue whenever there is one, until ctx is done.
+// Run empties the old queue whenever there is one, and deletes it once no other consumer was seen for the grace,
+// until ctx is done.
 func (o OldQueue) Run(ctx context.Context) {
+	grace := deletionGrace
+	if o.grace > 0 {
+		grace = o.grace
+	}
 	var said string
+	lastUse := time.Now()
 	for ctx.Err() == nil {
 		pause := presentPause
-		gone, err := o.move(ctx)
+		state, err := o.move(ctx, time.Since(lastUse) >= grace)
 		switch {
 		case err != nil && ctx.Err() == nil && err.Error() != said:
 			said = err.Error()
@@ -47,7 +58,10 @@ func (o OldQueue) Run(ctx context.Context) {
 		case err == nil:
 			said = ""
 		}
-		if gone {
+		if state != emptied {
+			lastUse = time.Now()
+		}
+		if state == absent {
 			pause = absentInterval
 		}
 		select {
@@ -57,52 +71,73 @@ func (o OldQueue) Run(ctx context.Context) {
 	}
 }
 
-// move goes once through the steps of the package documentation. gone says that there is no old queue.
-func (o OldQueue) move(ctx context.Context) (gone bool, err error) {
+// state is what move has found of the old queue or made of it.
+type state int
+
+const (
+	unknown state = iota // after an error
+	absent               // there is none, or it was deleted
+	inUse                // a worker of the version before records what comes, or another process empties it
+	emptied              // no binding, no message and no consumer
+)
+
+// move goes once through the steps of the package documentation, the last of them where deleting is true.
+func (o OldQueue) move(ctx context.Context, deleting bool) (state, error) {
 	cfg := o.Broker
 	cfg.Name = "deadletterlog-old"
 	session, err := rabbitmq.Open(ctx, cfg)
 	if err != nil {
-		return false, err
+		return unknown, err
 	}
 	defer session.Close()
 	defer context.AfterFunc(ctx, func() { _ = session.Close() })()
 
 	_, consumers, err := session.Depth(topology.OldDeadLetterLog)
-	if errors.Is(err, rabbitmq.ErrMissing) {
-		return true, nil
+	switch {
+	case errors.Is(err, rabbitmq.ErrMissing):
+		return absent, nil
+	case err != nil:
+		return unknown, err
+	case consumers > 0:
+		return inUse, nil
 	}
-	if err != nil || consumers > 0 { // a worker of the version before records what comes, or another process is at it
-		return false, err
+	if err := o.empty(ctx, session); err != nil {
+		return unknown, err
 	}
+	if !deleting {
+		return emptied, nil
+	}
+	if err := o.before("delete"); err != nil {
+		return unknown, err
+	}
+	gone, err := session.DeleteIdle(topology.OldDeadLetterLog)
+	if err != nil || !gone {
+		return unknown, err
+	}
+	o.Log.Info("old queue of the dead-letter log is deleted", "queue", topology.OldDeadLetterLog)
+	return absent, nil
+}
+
+// empty leads what comes to the worker's own queue and records what the old one holds.
+func (o OldQueue) empty(ctx context.Context, session *rabbitmq.Session) error {
 	if err := o.before("bind"); err != nil {
-		return false, err
+		return err
 	}
-	if err := rabbitmq.Apply(ctx, newQueue(), cfg); err != nil {
-		return false, err
+	if err := rabbitmq.Apply(ctx, newQueue(), o.Broker); err != nil {
+		return err
 	}
 	if err := o.before("unbind"); err != nil {
-		return false, err
+		return err
 	}
 	old := topology.BindingSpec{Exchange: topology.Dead, Queue: topology.OldDeadLetterLog, RoutingKey: "#"}
-	if err := rabbitmq.Unbind(ctx, cfg, []topology.BindingSpec{old}); err != nil {
-		return false, err
+	if err := rabbitmq.Unbind(ctx, o.Broker, []topology.BindingSpec{old}); err != nil {
+		return err
 	}
 	n, err := o.drain(ctx, session)
 	if n > 0 {
 		o.Log.Info("dead letters of the old queue are recorded", "queue", topology.OldDeadLetterLog, "letters", n)
 	}
-	if err != nil {
-		return false, err
-	}
-	if err := o.before("delete"); err != nil {
-		return false, err
-	}
-	gone, err = session.DeleteIdle(topology.OldDeadLetterLog)
-	if gone && err == nil {
-		o.Log.Info("old queue of the dead-letter log is deleted", "queue", topology.OldDeadLetterLog)
-	}
-	return gone, err
+	return err
 }
 
 // newQueue is the worker's own queue and its binding, as the fleet's topology has them.

@@ -88,9 +88,9 @@ func (u *upgrade) oldQueue() OldQueue {
 func (u *upgrade) moved() {
 	u.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		gone, err := u.oldQueue().move(u.Context())
+		found, err := u.oldQueue().move(u.Context(), true)
 		u.must(err)
-		if gone {
+		if found == absent {
 			return
 		}
 		if time.Now().After(deadline) {
@@ -156,7 +156,7 @@ func TestTheOldQueueIsEmptiedWhereverTheMoveBreaks(t *testing.T) {
 				}
 				return nil
 			}
-			if _, err := o.move(t.Context()); !errors.Is(err, killed) || !broke {
+			if _, err := o.move(t.Context(), true); !errors.Is(err, killed) || !broke {
 				t.Fatalf("the move ended with %v", err)
 			}
 			u.die(2) // to the old queue, to both, or to the new one
@@ -164,8 +164,8 @@ func TestTheOldQueueIsEmptiedWhereverTheMoveBreaks(t *testing.T) {
 			u.die(1)
 			u.recordNew()
 			u.recordedOnce()
-			if gone, err := u.oldQueue().move(t.Context()); err != nil || !gone {
-				t.Errorf("once more: gone is %t, %v", gone, err)
+			if found, err := u.oldQueue().move(t.Context(), true); err != nil || found != absent {
+				t.Errorf("once more: state %d, %v", found, err)
 			}
 		})
 	}
@@ -179,8 +179,8 @@ func TestTheOldQueueIsLeftToAWorkerOfTheVersionBefore(t *testing.T) {
 	before, err := u.session.Consume(topology.OldDeadLetterLog, "before", 100)
 	u.must(err)
 	u.die(2)
-	if gone, err := u.oldQueue().move(t.Context()); err != nil || gone {
-		t.Fatalf("beside a consumer: gone is %t, %v", gone, err)
+	if found, err := u.oldQueue().move(t.Context(), true); err != nil || found != inUse {
+		t.Fatalf("beside a consumer: state %d, %v", found, err)
 	}
 	u.die(2)
 	var taken []rabbitmq.Delivery
@@ -203,7 +203,9 @@ func TestTheOldQueueIsLeftToAWorkerOfTheVersionBefore(t *testing.T) {
 	u.die(2)
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
-	go func() { defer close(done); u.oldQueue().Run(ctx) }()
+	o := u.oldQueue()
+	o.grace = time.Millisecond
+	go func() { defer close(done); o.Run(ctx) }()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		if _, _, err := u.session.Depth(topology.OldDeadLetterLog); errors.Is(err, rabbitmq.ErrMissing) {
 			break
@@ -216,4 +218,41 @@ func TestTheOldQueueIsLeftToAWorkerOfTheVersionBefore(t *testing.T) {
 	<-done
 	u.recordNew()
 	u.recordedOnce()
+}
+
+// A fleet of the version before binds the queue that it has declared: it must be there still, however often
+// this version has emptied it.
+func TestTheOldQueueStaysForAFleetThatStarts(t *testing.T) {
+	t.Parallel()
+	u := newUpgrade(t)
+	u.die(2)
+	for range 3 {
+		if found, err := u.oldQueue().move(t.Context(), false); err != nil || found != emptied {
+			t.Fatalf("state %d, %v", found, err)
+		}
+	}
+	if ready, consumers, err := u.session.Depth(topology.OldDeadLetterLog); err != nil || ready+consumers > 0 {
+		t.Errorf("%d messages and %d consumers, %v", ready, consumers, err)
+	}
+	u.recordNew()
+	u.recordedOnce()
+
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	o := u.oldQueue()
+	looked := make(chan struct{}, 100)
+	o.step = func(step string) error {
+		if step == "bind" {
+			looked <- struct{}{}
+		}
+		if step == "delete" {
+			t.Error("the old queue is deleted at once")
+		}
+		return nil
+	}
+	go func() { defer close(done); o.Run(ctx) }()
+	<-looked
+	<-looked
+	stop()
+	<-done
 }
