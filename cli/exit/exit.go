@@ -108,7 +108,7 @@ func CodeOf(err error) int {
 		is(rabbitmq.ErrBadURL, rabbitmq.ErrAccessRefused, rabbitmq.ErrVhostMissing, rabbitmq.ErrTooOld, rabbitmq.ErrMismatch),
 		is(local.ErrNotInstalled):
 		return WrongConfiguration
-	case is(store.ErrUnavailable, rabbitmq.ErrUnreachable, rabbitmq.ErrSessionLost, local.ErrNotRunning):
+	case is(store.ErrUnavailable, rabbitmq.ErrUnreachable, rabbitmq.ErrInternal, rabbitmq.ErrSessionLost, local.ErrNotRunning):
 		return ServerUnreachable
 	}
 	return Failure

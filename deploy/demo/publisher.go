@@ -64,7 +64,7 @@ func (p *publisher) publish(ctx context.Context, events []event.Any) error {
 	}
 	messages := external.Messages(events)
 	err := p.external.Publish(ctx, messages...)
-	if errors.Is(err, rabbitmq.ErrSessionLost) || errors.Is(err, rabbitmq.ErrUnreachable) {
+	if errors.Is(err, rabbitmq.ErrSessionLost) || errors.Is(err, rabbitmq.ErrUnreachable) || errors.Is(err, rabbitmq.ErrInternal) {
 		err = p.external.Publish(ctx, messages...)
 	}
 	return err

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/topology"
 )
 
@@ -16,6 +18,21 @@ import (
 // with other arguments is an ErrMismatch naming the argument, both values and what to do; Apply finds all of them, and
 // declares the rest nevertheless.
 func Apply(ctx context.Context, t topology.Topology, config Config) error {
+	for pause := firstApplyPause; ; pause *= 2 {
+		err := applyOnce(ctx, t, config)
+		if !errors.Is(err, ErrInternal) || pause > lastApplyPause || !clock.Sleep(ctx, pause) {
+			return err
+		}
+	}
+}
+
+// A loaded broker may give up on making a queue (INTERNAL_ERROR, cluster_not_formed) that it makes a moment later.
+const (
+	firstApplyPause = 250 * time.Millisecond
+	lastApplyPause  = 8 * time.Second
+)
+
+func applyOnce(ctx context.Context, t topology.Topology, config Config) error {
 	config = config.withDefaults()
 	l, err := firstHost(config, func(url string) (*link, error) { return dial(ctx, config, url, "declaring") })
 	if err != nil {
@@ -95,7 +112,7 @@ func (d *declarer) declare(subject string, on func(*amqp.Channel) error) {
 		return
 	}
 	err = explain(err)
-	d.broken = errors.Is(err, ErrSessionLost) || errors.Is(err, ErrUnreachable)
+	d.broken = errors.Is(err, ErrSessionLost) || errors.Is(err, ErrUnreachable) || errors.Is(err, ErrInternal)
 	if errors.Is(err, ErrMismatch) {
 		err = mismatch(subject, err)
 	}

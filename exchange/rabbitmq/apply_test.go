@@ -55,6 +55,23 @@ func TestApplyNamesWhatDiffers(t *testing.T) {
 	depth(t, open(t, config), topology.RetryQueueName("ledger", topologytest.Fleet()[0].RetryDelays[0]))
 }
 
+// A loaded broker ends the connection instead of making a queue, and makes it when it is asked again.
+func TestApplyAsksALoadedBrokerAgain(t *testing.T) {
+	t.Parallel()
+	direct := rabbitmqtest.Vhost(t)
+	broker, config := throughProxy(t, direct)
+	broker.failing.Store(2)
+	want := topology.Compute(topologytest.Fleet())
+	must(t, rabbitmq.Apply(testContext(t), want, config))
+	if left := broker.failing.Load(); left >= 0 {
+		t.Errorf("the broker was to fail %d times more", left)
+	}
+	session := open(t, direct)
+	for _, q := range want.Queues {
+		depth(t, session, q.Name)
+	}
+}
+
 func TestApplyEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	broker, config := throughProxy(t, rabbitmqtest.Vhost(t))

@@ -20,6 +20,7 @@ var (
 	ErrTooOld        = errors.New("the broker is too old; RabbitMQ 3.10 or later is needed")
 	ErrMissing       = errors.New("the broker has nothing of that name; if it is a queue or an exchange, apply the topology")
 	ErrMismatch      = errors.New("the broker holds it with other properties; drain and delete it there and apply again, or give the new one a new name")
+	ErrInternal      = errors.New("the broker could not do it, by a fault of its own or under load; try again, and look at its log if it goes on")
 	ErrTaken         = errors.New("another connection holds it exclusively; stop that one")
 
 	// ErrSessionLost: the session has ended. Unconfirmed messages are in doubt, unacknowledged ones will be
@@ -89,6 +90,8 @@ func explainReply(reply *amqp.Error) error {
 		kind = ErrMissing
 	case amqp.ResourceLocked:
 		kind = ErrTaken
+	case amqp.InternalError, amqp.ResourceError:
+		kind = ErrInternal
 	case amqp.PreconditionFailed:
 		kind = ErrMismatch
 		if !strings.Contains(reply.Reason, "inequivalent arg") {

@@ -1,9 +1,11 @@
 package rabbitmq_test
 
 import (
+	"bytes"
 	"net"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
@@ -16,6 +18,7 @@ type proxy struct {
 	target   string
 	toBroker valve
 	toClient valve
+	failing  atomic.Int32 // so many queue.declare more are answered as a loaded broker does
 
 	mu      sync.Mutex
 	clients []net.Conn
@@ -56,18 +59,32 @@ func (p *proxy) accept() {
 		p.mu.Lock()
 		p.clients, p.brokers = append(p.clients, client), append(p.brokers, broker)
 		p.mu.Unlock()
-		go carry(broker, client, &p.toBroker)
-		go carry(client, broker, &p.toClient)
+		go carry(broker, client, &p.toBroker, func(frames []byte) bool { return p.fail(client, frames) })
+		go carry(client, broker, &p.toClient, func([]byte) bool { return false })
 	}
 }
 
-func carry(to, from net.Conn, g *valve) {
+// fail ends the client's connection with 541 INTERNAL_ERROR in answer to a queue.declare.
+func (p *proxy) fail(client net.Conn, frames []byte) bool {
+	const queueDeclare = "\x00\x32\x00\x0a" // class 50, method 10
+	if !bytes.Contains(frames, []byte(queueDeclare)) || p.failing.Add(-1) < 0 {
+		return false
+	}
+	const reason = "INTERNAL_ERROR - Cannot declare quorum queue: cluster_not_formed"
+	payload := append([]byte{0, 10, 0, 50, 541 >> 8, 541 & 0xff, byte(len(reason))}, reason...) // connection.close
+	payload = append(payload, queueDeclare...)
+	frame := append([]byte{1, 0, 0, 0, 0, 0, byte(len(payload))}, payload...)
+	_, _ = client.Write(append(frame, 0xce))
+	return true
+}
+
+func carry(to, from net.Conn, g *valve, swallow func([]byte) bool) {
 	defer func() { _, _ = to.Close(), from.Close() }()
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buffer)
 		g.pass()
-		if n > 0 {
+		if n > 0 && !swallow(buffer[:n]) {
 			if _, err := to.Write(buffer[:n]); err != nil {
 				return
 			}

@@ -26,12 +26,12 @@ func Eventually(t testing.TB, d time.Duration, what string, holds func() bool) {
 func Await(d time.Duration, holds func() bool) bool {
 	began := time.Now()
 	deadline := began.Add(Deadline(d))
-	for {
+	for asked := 1; ; asked++ {
 		over := time.Now().After(deadline)
 		if holds() {
 			return true
 		}
-		if over {
+		if over && asked > 1 {
 			return false
 		}
 		time.Sleep(min(max(firstPoll, time.Since(began)/20), longestPoll))

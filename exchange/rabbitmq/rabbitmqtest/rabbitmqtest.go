@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/deploy/local/localtest"
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 )
@@ -30,7 +31,11 @@ func Vhost(t testing.TB) rabbitmq.Config {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), localtest.Deadline(time.Minute))
 		defer cancel()
-		if err := management.DeleteVhost(ctx, name); err != nil {
+		err := management.DeleteVhost(ctx, name)
+		for err != nil && clock.Sleep(ctx, time.Second) { // a loaded broker may take longer than one request waits
+			err = management.DeleteVhost(ctx, name)
+		}
+		if err != nil {
 			t.Errorf("deleting the test's virtual host: %v", err)
 		}
 	})
