@@ -26,18 +26,20 @@ func Steady(rate int) Pace { return Pace{Steps: []int{rate}, Timeout: Careful.Ti
 type pacer struct {
 	Pace
 	step  int
+	gone  int       // letters of the step
 	began time.Time // of the step; zero before its first letter
 	next  time.Time // when the next letter is due
 }
 
 func (p *pacer) rate() int { return p.Steps[p.step] }
 
-// climbs tells whether the step is over and another follows.
+// climbs tells whether the step is over and another follows. However slow the machine is, a step lasts until the
+// letters whose share of failures counts have gone: the next one is for those that follow letters that did not fail.
 func (p *pacer) climbs() bool {
-	return p.step < len(p.Steps)-1 && !p.began.IsZero() && time.Since(p.began) >= p.Step
+	return p.step < len(p.Steps)-1 && p.gone >= fewest && time.Since(p.began) >= p.Step
 }
 
-func (p *pacer) climb() { p.step, p.began = p.step+1, time.Time{} }
+func (p *pacer) climb() { p.step, p.gone, p.began = p.step+1, 0, time.Time{} }
 
 // burst is how much of a delay is made up for.
 const burst = 100 * time.Millisecond
@@ -61,5 +63,6 @@ func (p *pacer) allow(ctx context.Context, most int) (int, error) {
 	each := time.Second / time.Duration(rate)
 	n := min(1+int(time.Since(p.next)/each), most)
 	p.next = p.next.Add(time.Duration(n) * each)
+	p.gone += n
 	return n, nil
 }

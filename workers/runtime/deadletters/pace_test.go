@@ -26,6 +26,18 @@ func TestPace(t *testing.T) {
 	if n, err := p.allow(t.Context(), 100); n != 100 || err != nil || p.climbs() {
 		t.Errorf("as fast as they go, %d of 100 went, %v", n, err)
 	}
+	late := pacer{Pace: Pace{Steps: []int{10, 0}}} // its step is over before its first letter has gone
+	for gone := 0; gone < fewest; gone++ {
+		if late.climbs() {
+			t.Errorf("it climbs after %d letters", gone)
+		}
+		if n, err := late.allow(t.Context(), 1); n != 1 || err != nil {
+			t.Fatalf("%d of one letter went, %v", n, err)
+		}
+	}
+	if !late.climbs() {
+		t.Errorf("it does not climb after %d letters", fewest)
+	}
 	stopped, stop := context.WithCancel(t.Context())
 	stop()
 	slow := pacer{Pace: Steady(1)}
