@@ -149,7 +149,8 @@ func TestTheExchangeIsDeleted(t *testing.T) {
 		}
 	}
 	workertest.Eventually(h, "the event without a binding stays there alone", func() bool { return h.depth(topology.Unrouted) == 1 })
-	g.shouts(watchdog.Unrouted, "1 events")
+	g.shouts(watchdog.Unrouted, "no queue was bound")
+	workertest.Eventually(h, "it is still a problem", func() bool { return g.metric("composerp_watchdog_problem", string(watchdog.Unrouted)) == 1 })
 }
 
 // Without the management API it sees less, reports that, and repairs what it sees.
