@@ -25,7 +25,7 @@ var ledgerQueue = topology.QueueName(ledger)
 
 // testContext is a context that ends a test which would otherwise hang.
 func testContext(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), localtest.Deadline(30*time.Second))
 	t.Cleanup(cancel)
 	return ctx
 }

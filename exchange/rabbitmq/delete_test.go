@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
+
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
@@ -37,7 +39,7 @@ func TestDeleteIdle(t *testing.T) {
 	want("with a message", false)
 	consumer, err := session.Consume(topology.DeadLetterLog, "one", 1)
 	check(err)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), localtest.Deadline(time.Minute))
 	defer cancel()
 	taken, err := consumer.Take(ctx, 1)
 	check(err)
@@ -45,16 +47,11 @@ func TestDeleteIdle(t *testing.T) {
 	want("with a consumer", false)
 	check(consumer.Close())
 	// The queue learns of both a moment later.
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+	localtest.Eventually(t, time.Minute, "an idle queue is deleted", func() bool {
 		deleted, err := session.DeleteIdle(topology.DeadLetterLog)
 		check(err)
-		if deleted {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("an idle queue is not deleted")
-		}
-	}
+		return deleted
+	})
 	want("once more", true)
 	if session.Err() != nil {
 		t.Errorf("the session has ended: %v", session.Err())

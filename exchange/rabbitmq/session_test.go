@@ -311,7 +311,7 @@ func TestCloseIsBoundedWhateverHangs(t *testing.T) {
 	go func() { _ = session.Close(); close(closed) }()
 	select {
 	case <-closed:
-	case <-time.After(10 * time.Second):
+	case <-time.After(localtest.Deadline(10 * time.Second)):
 		t.Fatal("Close hangs")
 	}
 	if err := <-hung; !errors.Is(err, rabbitmq.ErrSessionLost) {

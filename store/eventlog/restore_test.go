@@ -43,7 +43,7 @@ func restored(t *testing.T, server, name, file string) *storetest.Env {
 
 func postgres(t testing.TB, program string, args ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), localtest.Deadline(time.Minute))
 	defer cancel()
 	if out, err := exec.CommandContext(ctx, localtest.PostgresProgram(t, program), args...).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", program, err, out)

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
+
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
@@ -87,16 +89,11 @@ func (u *upgrade) oldQueue() OldQueue {
 // moved runs the move until the old queue is gone.
 func (u *upgrade) moved() {
 	u.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+	localtest.Eventually(u, time.Minute, "the old queue is gone", func() bool {
 		found, err := u.oldQueue().move(u.Context(), true)
 		u.must(err)
-		if found == absent {
-			return
-		}
-		if time.Now().After(deadline) {
-			u.Fatalf("the old queue is still there:\n%s", u.log.String())
-		}
-	}
+		return found == absent
+	})
 }
 
 // recordNew does the worker's work, until its queue is empty.
@@ -185,7 +182,7 @@ func TestTheOldQueueIsLeftToAWorkerOfTheVersionBefore(t *testing.T) {
 	u.die(2)
 	var taken []rabbitmq.Delivery
 	for len(taken) < 4 { // it is still bound
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), localtest.Deadline(time.Minute))
 		more, err := before.Take(ctx, 100)
 		cancel()
 		u.must(err)
@@ -206,14 +203,10 @@ func TestTheOldQueueIsLeftToAWorkerOfTheVersionBefore(t *testing.T) {
 	o := u.oldQueue()
 	o.grace = time.Millisecond
 	go func() { defer close(done); o.Run(ctx) }()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		if _, _, err := u.session.Depth(topology.OldDeadLetterLog); errors.Is(err, rabbitmq.ErrMissing) {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the old queue that was declared again is not deleted")
-		}
-	}
+	localtest.Eventually(t, time.Minute, "the old queue that was declared again is deleted", func() bool {
+		_, _, err := u.session.Depth(topology.OldDeadLetterLog)
+		return errors.Is(err, rabbitmq.ErrMissing)
+	})
 	stop()
 	<-done
 	u.recordNew()

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
+
 	"github.com/composerp/composerp/deploy/chaos/proxy"
 )
 
@@ -157,7 +159,7 @@ func TestHalfOpen(t *testing.T) {
 	w.Forsake()
 	select {
 	case <-w.ended:
-	case <-time.After(5 * time.Second):
+	case <-time.After(localtest.Deadline(5 * time.Second)):
 		t.Error("the server does not notice the end")
 	}
 	if got, err := w.receives(conn, moment); got != "" || err != nil {

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
+
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/deploy/chaos/proxy"
@@ -68,7 +70,7 @@ func waiting(t *testing.T, broker rabbitmq.Config, n int) []rabbitmq.Delivery {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), localtest.Deadline(30*time.Second))
 	defer cancel()
 	var all []rabbitmq.Delivery
 	for len(all) < n {
