@@ -153,6 +153,9 @@ func checked(action cli.ActionFunc) cli.ActionFunc {
 		if err := settings.Configure(cctx); err != nil {
 			return err
 		}
+		if c := cctx.Command; c.ArgsUsage == "" && c.Name != "set" && cctx.NArg() > 0 { // set says itself what names a row
+			return exit.Usage("`%s` takes no argument, got %q", c.HelpName, cctx.Args().First())
+		}
 		return action(cctx)
 	}
 }

@@ -32,9 +32,6 @@ func Command() *cli.Command {
 }
 
 func topologyShow(cctx *cli.Context) error {
-	if err := settings.NoArguments(cctx); err != nil {
-		return err
-	}
 	t := workers.Topology()
 	return terminal.Show(cctx, t, func(w io.Writer) {
 		terminal.Row(w, "EXCHANGE", "TYPE", "BOUND TO", "ARGUMENTS")
@@ -85,9 +82,6 @@ func arguments(table map[string]any) string {
 }
 
 func topologyApply(cctx *cli.Context) error {
-	if err := settings.NoArguments(cctx); err != nil {
-		return err
-	}
 	log, err := settings.Logger(cctx)
 	if err != nil {
 		return err

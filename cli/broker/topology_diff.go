@@ -49,11 +49,8 @@ func topologyDiff(cctx *cli.Context) error {
 	return exit.Findings{What: "the broker differs"}
 }
 
-// brokersTopology reads what the broker has, for a command that takes no argument, and where that is.
+// brokersTopology reads what the broker has, and where that is.
 func brokersTopology(cctx *cli.Context) (e settings.Endpoints, vhost string, have topology.Topology, err error) {
-	if err = settings.NoArguments(cctx); err != nil {
-		return e, "", have, err
-	}
 	if e, err = settings.Discover(cctx); err != nil {
 		return e, "", have, err
 	}
@@ -96,9 +93,6 @@ func topologyExportCommand() *cli.Command {
 }
 
 func topologyExport(cctx *cli.Context) error {
-	if err := settings.NoArguments(cctx); err != nil {
-		return err
-	}
 	vhost := strings.TrimSpace(cctx.String(flagVhost))
 	if vhost == "" {
 		e, err := settings.Discover(cctx)

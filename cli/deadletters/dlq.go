@@ -75,11 +75,8 @@ func letterFlags(more ...cli.Flag) []cli.Flag {
 	return append(chooseFlags(more...), terminal.OutputFlag())
 }
 
-// letters reads what chooses letters, on the line of a command that takes no argument.
+// letters reads what chooses letters.
 func letters(cctx *cli.Context) (of failures.LetterFilter, limit int, err error) {
-	if err = settings.NoArguments(cctx); err != nil {
-		return of, 0, err
-	}
 	of = failures.LetterFilter{
 		Type: cctx.String("type"), Error: cctx.String("error"), Tenant: cctx.String("tenant"), Aggregate: cctx.String("aggregate"),
 		Quarantine: cctx.String("quarantine"), IDs: cctx.StringSlice("id"), IncludeResolved: cctx.Bool("all"),

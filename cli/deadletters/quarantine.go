@@ -39,9 +39,6 @@ func QuarantineCommand() *cli.Command {
 }
 
 func quarantineList(cctx *cli.Context) error {
-	if err := settings.NoArguments(cctx); err != nil {
-		return err
-	}
 	db, _, err := settings.OpenSchema(cctx, "quarantine", 1)
 	if err != nil {
 		return err

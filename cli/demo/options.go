@@ -34,9 +34,6 @@ type demoOptions struct {
 }
 
 func readDemoOptions(cctx *cli.Context) (o demoOptions, err error) {
-	if err := settings.NoArguments(cctx); err != nil {
-		return o, err
-	}
 	o = demoOptions{days: cctx.Int("days"), wait: cctx.Duration("wait"), exit: cctx.Bool("exit"), json: cctx.String(terminal.FlagOutput) == "json"}
 	if o.days < 0 {
 		return o, exit.Usage("--days %d: want 1 or more", o.days)

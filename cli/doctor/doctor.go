@@ -107,9 +107,6 @@ func (x *Examination) Worst() State {
 const askTimeout = 20 * time.Second
 
 func doctor(cctx *cli.Context) error {
-	if err := settings.NoArguments(cctx); err != nil {
-		return err
-	}
 	if cctx.Bool("show-config") {
 		return showConfig(cctx)
 	}

@@ -38,9 +38,6 @@ func AuditCommand() *cli.Command {
 }
 
 func auditFleet(cctx *cli.Context) error {
-	if err := settings.NoArguments(cctx); err != nil {
-		return err
-	}
 	db, e, err := settings.OpenSchema(cctx, "audit", 2)
 	if err != nil {
 		return err

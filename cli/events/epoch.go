@@ -8,7 +8,6 @@ import (
 
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
-	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 )
 
@@ -38,16 +37,8 @@ func EpochCommand() *cli.Command {
 	}
 }
 
-func openEpochs(cctx *cli.Context) (*store.DB, error) {
-	if err := settings.NoArguments(cctx); err != nil {
-		return nil, err
-	}
-	db, _, err := settings.OpenSchema(cctx, "epoch", 2)
-	return db, err
-}
-
 func epochShow(cctx *cli.Context) error {
-	db, err := openEpochs(cctx)
+	db, _, err := settings.OpenSchema(cctx, "epoch", 2)
 	if err != nil {
 		return err
 	}
@@ -74,7 +65,7 @@ func epochTable(w io.Writer, epochs []eventlog.Epoch) {
 }
 
 func epochBegin(cctx *cli.Context) error {
-	db, err := openEpochs(cctx)
+	db, _, err := settings.OpenSchema(cctx, "epoch", 2)
 	if err != nil {
 		return err
 	}

@@ -27,9 +27,6 @@ func MigrateCommand() *cli.Command {
 }
 
 func openUnmigrated(cctx *cli.Context) (*store.DB, error) {
-	if err := settings.NoArguments(cctx); err != nil {
-		return nil, err
-	}
 	e, err := settings.Discover(cctx)
 	if err != nil {
 		return nil, err

@@ -51,9 +51,6 @@ func RepublishCommand() *cli.Command {
 }
 
 func republishLost(cctx *cli.Context) error {
-	if err := settings.NoArguments(cctx); err != nil {
-		return err
-	}
 	queues, err := queuesOf(cctx.String(flagConsumer))
 	if err != nil {
 		return err

@@ -41,9 +41,6 @@ func UpCommand() *cli.Command {
 			"background; `composerp down` stops it.",
 		Flags: upCommandFlags(),
 		Action: func(cctx *cli.Context) error {
-			if err := settings.NoArguments(cctx); err != nil {
-				return err
-			}
 			if cctx.Bool(flagDetach) {
 				return detach(cctx)
 			}

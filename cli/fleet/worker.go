@@ -49,9 +49,6 @@ type workerRow struct {
 }
 
 func workerList(cctx *cli.Context) error {
-	if err := settings.NoArguments(cctx); err != nil {
-		return err
-	}
 	session, err := lookAtBroker(cctx)
 	if err != nil {
 		return err

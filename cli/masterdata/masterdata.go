@@ -64,9 +64,6 @@ func (m masterData[T]) listCommand() *cli.Command {
 		Usage: "show " + m.plural,
 		Flags: append(flags, &cli.IntFlag{Name: flagLimit, Value: listLimit, Usage: "at most this many; 0: all"}, terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag()),
 		Action: func(cctx *cli.Context) error {
-			if err := settings.NoArguments(cctx); err != nil {
-				return err
-			}
 			return m.listRows(cctx)
 		},
 	}

@@ -37,9 +37,6 @@ func BenchCommand() *cli.Command {
 }
 
 func measure(cctx *cli.Context) error {
-	if err := settings.NoArguments(cctx); err != nil {
-		return err
-	}
 	if cctx.Int("runs") < 1 || cctx.Int("events") < 100 {
 		return exit.Usage("want at least 1 run of at least 100 events")
 	}

@@ -62,9 +62,6 @@ func positionFlags(cctx *cli.Context) masterdata.PositionKey {
 }
 
 func forecastList(cctx *cli.Context) error {
-	if err := settings.NoArguments(cctx); err != nil {
-		return err
-	}
 	limit := cctx.Int("limit")
 	if limit < 0 {
 		return exit.Usage("--limit %d: want 0 or more", limit)

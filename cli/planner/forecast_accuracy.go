@@ -60,9 +60,6 @@ type itemErrors struct {
 }
 
 func forecastAccuracy(cctx *cli.Context) error {
-	if err := settings.NoArguments(cctx); err != nil {
-		return err
-	}
 	q, err := accuracyQuestion(cctx)
 	if err != nil {
 		return err

@@ -32,9 +32,6 @@ func NotificationCommand() *cli.Command {
 }
 
 func notificationList(cctx *cli.Context) error {
-	if err := settings.NoArguments(cctx); err != nil {
-		return err
-	}
 	limit := cctx.Int("limit")
 	if limit < 0 {
 		return exit.Usage("--limit %d: want 0 or more", limit)

@@ -47,9 +47,6 @@ func PurchaseOrderCommand() *cli.Command {
 }
 
 func poList(cctx *cli.Context) error {
-	if err := settings.NoArguments(cctx); err != nil {
-		return err
-	}
 	status := strings.ToUpper(cctx.String("status"))
 	if status != "" && status != purchasing.OrderPending && status != purchasing.OrderApproved && status != purchasing.OrderCancelled {
 		return exit.Usage("--status %q: want pending, approved or cancelled", cctx.String("status"))

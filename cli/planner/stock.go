@@ -46,9 +46,6 @@ func StockCommand() *cli.Command {
 const flagLots = "lots"
 
 func stock(cctx *cli.Context) error {
-	if err := settings.NoArguments(cctx); err != nil {
-		return err
-	}
 	query, err := stockQuery(cctx)
 	if err != nil {
 		return err

@@ -155,13 +155,5 @@ func Logger(cctx *cli.Context) (*slog.Logger, error) {
 	return slog.New(slog.NewTextHandler(cctx.App.ErrWriter, options)), nil
 }
 
-// NoArguments rejects positionals where a command takes none.
-func NoArguments(cctx *cli.Context) error {
-	if cctx.NArg() > 0 {
-		return exit.Usage("`%s` takes no argument, got %q", cctx.Command.HelpName, cctx.Args().First())
-	}
-	return nil
-}
-
 // MetricsFlag is the flag --metrics-addr.
 func MetricsFlag() cli.Flag { return FlagOf(FlagMetrics) }
