@@ -24,7 +24,7 @@ func Command() *cli.Command {
 			{Name: "show", Usage: "print exchanges, queues and bindings", Flags: []cli.Flag{terminal.OutputFlag()}, Action: topologyShow},
 			{
 				Name: "apply", Usage: "declare them at the broker; existing ones stay",
-				Flags: append(settings.BrokerFlags(), settings.DirFlag(), settings.LogFlag("warn")), Action: topologyApply,
+				Flags: append(settings.BrokerFlags(), settings.FlagOf(settings.FlagDir), settings.LogFlag("warn")), Action: topologyApply,
 			},
 			topologyDiffCommand(), topologyUnbindCommand(), topologyExportCommand(),
 		},

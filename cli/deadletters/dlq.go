@@ -36,11 +36,11 @@ func Command() *cli.Command {
 			{
 				Name: "show", Usage: "show a letter: error, disposition, headers and body", ArgsUsage: "ID...",
 				Description: "ID is the letter's or its event's. An event may have several dead letters: one for each worker and each redrive.",
-				Flags:       []cli.Flag{queueFlag(), terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag()}, Action: dlqShow,
+				Flags:       settings.DatabaseFlags(queueFlag()), Action: dlqShow,
 			},
 			{
 				Name: "export", Usage: "write dead letters to stdout, one JSON object a line, with headers and body",
-				Flags: append(chooseFlags(allFlag()), settings.DatabaseFlag(), settings.DirFlag()), Action: dlqExport,
+				Flags: append(chooseFlags(allFlag()), settings.FlagOf(settings.FlagDatabase), settings.FlagOf(settings.FlagDir)), Action: dlqExport,
 			},
 			dlqRedriveCommand(), dlqDiscardCommand(),
 		},

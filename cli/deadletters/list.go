@@ -90,7 +90,7 @@ func readLetters(cctx *cli.Context, c deadletters.Config, of failures.LetterFilt
 func (list letterList) table(w io.Writer, each bool) {
 	terminal.Row(w, "QUEUE", "IN QUEUE", "PENDING", "OLDEST", "NEWEST", "REDRIVEN", "DISCARDED", "LOST")
 	for _, q := range list.Queues {
-		terminal.Row(w, q.Queue, terminal.NumberOr(q.InQueue), q.Lying, ago(q.Oldest), ago(q.Newest), q.Redriven, q.Discarded, q.Missed)
+		terminal.Row(w, q.Queue, terminal.NumberOr(q.InQueue), q.Lying, terminal.MomentOr(q.Oldest, "-"), terminal.MomentOr(q.Newest, "-"), q.Redriven, q.Discarded, q.Missed)
 	}
 	switch {
 	case each && len(list.Letters) > 0:
@@ -112,20 +112,8 @@ func (list letterList) table(w io.Writer, each bool) {
 	}
 }
 
-// ago is a time that may be unknown.
-func ago(t *time.Time) string {
-	if t == nil {
-		return "-"
-	}
-	return terminal.Moment(*t)
-}
-
 // firstLine is the first line of an error, cut to the width of a table's cell.
 func firstLine(text string) string {
-	const most = 120
 	line, _, _ := strings.Cut(text, "\n")
-	if short := []rune(line); len(short) > most {
-		return string(short[:most-1]) + "…"
-	}
-	return line
+	return terminal.Shortened(line, 120)
 }

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"math"
 	"strconv"
 	"time"
@@ -66,7 +67,7 @@ func (o *demoOptions) chooseScenario(cctx *cli.Context, speed *string) (err erro
 	if o.days == 0 && o.until == "" {
 		o.days = shopDays
 	}
-	*speed = settings.First(*speed, strconv.Itoa(shopSpeed))
+	*speed = cmp.Or(*speed, strconv.Itoa(shopSpeed))
 	o.scenario, err = demo.NewShop(cctx.Uint64("seed"))
 	return err
 }

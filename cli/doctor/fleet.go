@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -22,7 +23,7 @@ var doctorChecks = map[watchdog.Kind]string{
 
 // Judged adds a problem that the watchdog has found.
 func (x *Examination) Judged(p watchdog.Problem) {
-	check := settings.First(doctorChecks[p.Kind], string(p.Kind))
+	check := cmp.Or(doctorChecks[p.Kind], string(p.Kind))
 	if p.Warning {
 		x.warn(check, p.Do, "%s", p.What)
 	} else {

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"io"
 	"os"
 	"slices"
@@ -49,7 +50,7 @@ func showConfig(cctx *cli.Context) error {
 	return terminal.Show(cctx, rows, func(w io.Writer) {
 		terminal.Row(w, "SETTING", "VALUE", "ORIGIN")
 		for _, r := range rows {
-			terminal.Row(w, r.Setting, settings.First(r.Value, "-"), r.Origin)
+			terminal.Row(w, r.Setting, cmp.Or(r.Value, "-"), r.Origin)
 		}
 	})
 }

@@ -19,7 +19,7 @@ func EpochCommand() *cli.Command {
 		Subcommands: []*cli.Command{
 			{
 				Name: "show", Usage: "list the epochs, and whether the newest fits this server",
-				Flags: []cli.Flag{terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag()}, Action: epochShow,
+				Flags: settings.DatabaseFlags(), Action: epochShow,
 			},
 			{
 				Name: "begin", Usage: "begin a new epoch in a restored database, so that events are published again",
@@ -27,10 +27,9 @@ func EpochCommand() *cli.Command {
 					"begins one of this server. Events that were not published before the restore are published once. The command\n" +
 					"waits for the leases of killed processes, and refuses while a fleet runs. Where the newest epoch fits this server\n" +
 					"it changes nothing and may be repeated. docs/howto/backup.md describes a whole restore.",
-				Flags: []cli.Flag{
+				Flags: settings.DatabaseFlags(
 					&cli.BoolFlag{Name: "force", Usage: "begin an epoch even where the newest fits: after a restore into the same server, or from its files"},
-					terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag(),
-				},
+				),
 				Action: epochBegin,
 			},
 		},
@@ -54,14 +53,10 @@ func epochShow(cctx *cli.Context) error {
 }
 
 func epochTable(w io.Writer, epochs []eventlog.Epoch) {
-	terminal.Row(w, "EPOCH", "BEGAN", "FROM TICK", "FROM PLACE", "SERVER", "FITS")
-	for _, e := range epochs {
-		fits := "no"
-		if e.Fits {
-			fits = "yes"
-		}
-		terminal.Row(w, e.Epoch, e.BeganAt.Local().Format(time.DateTime), e.FirstTick, e.FirstSeq, e.SystemIdentifier, fits)
-	}
+	header := []any{"EPOCH", "BEGAN", "FROM TICK", "FROM PLACE", "SERVER", "FITS"}
+	terminal.Table(w, epochs, header, func(e *eventlog.Epoch) []any {
+		return []any{e.Epoch, e.BeganAt.Local().Format(time.DateTime), e.FirstTick, e.FirstSeq, e.SystemIdentifier, terminal.YesNo(e.Fits)}
+	})
 }
 
 func epochBegin(cctx *cli.Context) error {

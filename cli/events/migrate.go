@@ -15,7 +15,7 @@ import (
 
 // MigrateCommand is the command `migrate`.
 func MigrateCommand() *cli.Command {
-	flags := []cli.Flag{terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag()}
+	flags := settings.DatabaseFlags()
 	return &cli.Command{
 		Name:  "migrate",
 		Usage: "migrate the database's schema to this program's version",
@@ -81,13 +81,12 @@ func showMigrations(cctx *cli.Context, list []store.Migration) error {
 		if len(list) == 0 {
 			return
 		}
-		terminal.Row(w, "VERSION", "NAME", "APPLIED")
-		for _, m := range list {
+		terminal.Table(w, list, []any{"VERSION", "NAME", "APPLIED"}, func(m *store.Migration) []any {
 			applied := "no"
 			if m.Applied {
 				applied = m.AppliedAt.Local().Format(time.DateTime)
 			}
-			terminal.Row(w, m.Version, m.Name, applied)
-		}
+			return []any{m.Version, m.Name, applied}
+		})
 	})
 }

@@ -17,7 +17,7 @@ func DownCommand() *cli.Command {
 	return &cli.Command{
 		Name:   "down",
 		Usage:  "stop the `up` of this directory",
-		Flags:  []cli.Flag{settings.DirFlag(), &cli.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "how long to wait for its end"}},
+		Flags:  []cli.Flag{settings.FlagOf(settings.FlagDir), &cli.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "how long to wait for its end"}},
 		Action: down,
 	}
 }

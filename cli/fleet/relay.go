@@ -14,7 +14,7 @@ func RelayCommand() *cli.Command {
 		Usage: "run only the ticker and the relay, which publishes the log",
 		Description: "Any number may run; one leads, and another takes over within three seconds of its death.\n" +
 			"`composerp up` includes one.",
-		Flags:  settings.ConnectionFlags(settings.MetricsFlag()),
+		Flags:  settings.ConnectionFlags(settings.FlagOf(settings.FlagMetrics)),
 		Action: func(cctx *cli.Context) error { return runPart(cctx, &fleet{relay: true}) },
 	}
 }

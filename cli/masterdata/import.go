@@ -18,7 +18,7 @@ import (
 const FileForms = "FILE is .csv (with a header line), .csv.gz, .ndjson or .ndjson.gz."
 
 func (m masterData[T]) importCommand() *cli.Command {
-	flags := append([]cli.Flag{settings.TenantFlag()}, m.atFlag()...)
+	flags := append([]cli.Flag{settings.FlagOf(settings.FlagTenant)}, m.atFlag()...)
 	return &cli.Command{
 		Name:      "import",
 		Usage:     "make and change " + m.plural + " from a file",
@@ -27,7 +27,7 @@ func (m masterData[T]) importCommand() *cli.Command {
 			"Names may be written in any case and with underscores. What has no column stays as it is; an empty value\n" +
 			"takes a value away. The whole file is checked first: nothing is written while a line of it is wrong. The same\n" +
 			"file again changes nothing.",
-		Flags: append(flags, &cli.BoolFlag{Name: settings.FlagDryRun, Usage: "check the file and tell what it would do"}, terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag()),
+		Flags: settings.DatabaseFlags(append(flags, &cli.BoolFlag{Name: settings.FlagDryRun, Usage: "check the file and tell what it would do"})...),
 		Action: func(cctx *cli.Context) error {
 			if cctx.NArg() != 1 {
 				return exit.Usage("name one file to import: %s FILE", cctx.Command.HelpName)

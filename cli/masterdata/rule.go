@@ -1,13 +1,13 @@
 package masterdata
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/masterdata"
@@ -39,7 +39,7 @@ func RuleCommand() *cli.Command {
 		},
 		cells: func(r *row) []any {
 			return []any{
-				r.Tenant, r.Item, r.Location, r.Mode, settings.First(r.Supplier, "-"), orDash(r.ReorderPoint), orDash(r.OrderUpTo), orDash(r.OrderQuantity),
+				r.Tenant, r.Item, r.Location, r.Mode, cmp.Or(r.Supplier, "-"), orDash(r.ReorderPoint), orDash(r.OrderUpTo), orDash(r.OrderQuantity),
 				orDash(r.PackSize), r.MinimumOrder, r.ServiceLevel, days(r.CoverDays), orDash(r.LowStockThreshold), r.Version,
 			}
 		},

@@ -23,7 +23,7 @@ func BenchCommand() *cli.Command {
 		&cli.IntFlag{Name: "events", Value: 20_000, Usage: "events in a run"},
 		&cli.IntSliceFlag{Name: "ages", Usage: "instead, measure the cost of a sale with a log of these sizes, in events: 100000,500000,2000000"},
 		&cli.IntFlag{Name: "audit", Usage: "instead, measure full and incremental audits of a log of this size, in events; 10000000 needs 20 GB of disk"},
-		terminal.OutputFlag(), settings.DatabaseFlag(),
+		terminal.OutputFlag(), settings.FlagOf(settings.FlagDatabase),
 	}
 	return &cli.Command{
 		Name:  "bench",

@@ -5,7 +5,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/stockview"
 )
 
@@ -23,7 +23,7 @@ func StockCommand() *cli.Command {
 		Usage: "list stock, orders and days of cover of items and locations",
 		Description: "Days of cover are the available stock divided by the daily demand of the forecast; empty without a forecast. Next\n" +
 			"order is the oldest open order or, without one, the day on which stock is expected to reach its reorder point.",
-		Flags: []cli.Flag{
+		Flags: settings.DatabaseFlags(
 			&cli.StringFlag{Name: "tenant", Usage: "this tenant only"},
 			&cli.StringFlag{Name: "item", Usage: "this item only"},
 			&cli.StringFlag{Name: "location", Usage: "this location only"},
@@ -36,25 +36,15 @@ func StockCommand() *cli.Command {
 			&cli.BoolFlag{Name: "desc", Usage: "largest first, latest first"},
 			&cli.IntFlag{Name: "limit", Usage: "at most `N` lines"},
 			&cli.BoolFlag{Name: flagLots, Usage: "list lots instead, the first to expire first"},
-			terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag(),
-		},
-		Action:      stock,
+		),
+		Action:      settings.OnSchema("stock", stockQuery, stock),
 		Subcommands: []*cli.Command{stockImportCommand()},
 	}
 }
 
 const flagLots = "lots"
 
-func stock(cctx *cli.Context) error {
-	query, err := stockQuery(cctx)
-	if err != nil {
-		return err
-	}
-	db, _, err := settings.OpenSchema(cctx, "stock", 1)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
+func stock(cctx *cli.Context, db *store.DB, query stockview.StockQuery) error {
 	if cctx.Bool(flagLots) {
 		return showLots(cctx, db, query)
 	}
@@ -121,7 +111,7 @@ func stockTable(w io.Writer, rows []stockview.PlannedStock) {
 		{"LAST MOVEMENT", always, func(s *stockview.PlannedStock) any { return lastMovement(s) }},
 		{"NEXT ORDER", always, func(s *stockview.PlannedStock) any { return nextOrder(s.Next) }},
 		{"LOW", some(func(s *stockview.PlannedStock) bool { return s.Low }), func(s *stockview.PlannedStock) any { return map[bool]string{true: "low"}[s.Low] }},
-		{"NAME", some(func(s *stockview.PlannedStock) bool { return s.ItemName != "" }), func(s *stockview.PlannedStock) any { return shortened(s.ItemName, 18) }},
+		{"NAME", some(func(s *stockview.PlannedStock) bool { return s.ItemName != "" }), func(s *stockview.PlannedStock) any { return terminal.Shortened(s.ItemName, 18) }},
 	}
 	columns = slices.DeleteFunc(columns, func(c column) bool { return !c.tells })
 	cells := make([]any, len(columns))
@@ -169,12 +159,4 @@ func nextOrder(n *stockview.NextOrder) string {
 		return n.Number + " " + strings.ToLower(n.Status)
 	}
 	return n.Number + " due " + string(n.ExpectedOn)
-}
-
-// shortened is the text in at most width characters.
-func shortened(text string, width int) string {
-	if utf8.RuneCountInString(text) <= width {
-		return text
-	}
-	return string([]rune(text)[:width-1]) + "…"
 }

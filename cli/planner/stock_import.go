@@ -41,12 +41,11 @@ func stockImportCommand() *cli.Command {
 		Description: masterdata.FileForms + " Its columns:\n\n" + masterdata.DescribeFields(countFields()) + "\n" +
 			"Each line becomes a STOCK_COUNTED, through the log. The whole file is checked first. The same file again\n" +
 			"changes nothing, unless --at gives another business time.",
-		Flags: []cli.Flag{
-			settings.TenantFlag(),
+		Flags: settings.DatabaseFlags(
+			settings.FlagOf(settings.FlagTenant),
 			&cli.StringFlag{Name: masterdata.FlagAt, Usage: "business time of the count; default the time of the first import"},
 			&cli.BoolFlag{Name: settings.FlagDryRun, Usage: "only check the file"},
-			terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag(),
-		},
+		),
 		Action: stockImport,
 	}
 }

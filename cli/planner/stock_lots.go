@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -34,7 +35,7 @@ func lotsTable(w io.Writer, shelves []lots.OnHandLots) {
 	}
 	line("TENANT", "ITEM", "LOCATION", "LOT", "EXPIRY", "DAYS LEFT", "QUANTITY", "RECEIVED", "", "NAME")
 	for _, s := range shelves {
-		name := shortened(s.ItemName, 24)
+		name := terminal.Shortened(s.ItemName, 24)
 		for _, l := range s.Lots {
 			expiry, left, mark := "unknown", "", ""
 			if l.Expiry != nil {
@@ -49,17 +50,10 @@ func lotsTable(w io.Writer, shelves []lots.OnHandLots) {
 			case l.Expiring:
 				mark = "expiring"
 			}
-			line(s.Tenant, s.Item, s.Location, lotNumber(l.Number), expiry, left, l.Quantity, l.ReceivedAt.UTC().Format("2006-01-02"), mark, name)
+			line(s.Tenant, s.Item, s.Location, cmp.Or(l.Number, "unnamed"), expiry, left, l.Quantity, l.ReceivedAt.UTC().Format("2006-01-02"), mark, name)
 		}
 		if s.Shortfall.IsPositive() {
 			line(s.Tenant, s.Item, s.Location, "", "", "", s.Shortfall.Neg(), "", "shortfall", name)
 		}
 	}
-}
-
-func lotNumber(number string) string {
-	if number == "" {
-		return "unnamed"
-	}
-	return number
 }

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"strings"
@@ -8,20 +9,12 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/workers"
 )
-
-// DirFlag is the flag --dir.
-func DirFlag() cli.Flag { return FlagOf(FlagDir) }
-
-// DatabaseFlag is the flag --database-url.
-func DatabaseFlag() cli.Flag { return FlagOf(FlagDatabase) }
-
-// TenantFlag is the flag --tenant.
-func TenantFlag() cli.Flag { return FlagOf(FlagTenant) }
 
 // LogFlag is that of a command whose default log level differs.
 func LogFlag(level string) cli.Flag {
@@ -31,20 +24,23 @@ func LogFlag(level string) cli.Flag {
 }
 
 // BrokerFlags are the flags of commands that need the broker.
-func BrokerFlags() []cli.Flag {
-	return []cli.Flag{FlagOf(FlagAMQP), FlagOf(FlagManagement)}
+func BrokerFlags(more ...cli.Flag) []cli.Flag {
+	return append(more, FlagOf(FlagAMQP), FlagOf(FlagManagement))
+}
+
+// DatabaseFlags are the flags of commands that need the database and show data.
+func DatabaseFlags(more ...cli.Flag) []cli.Flag {
+	return append(more, terminal.OutputFlag(), FlagOf(FlagDatabase), FlagOf(FlagDir))
 }
 
 // ConnectionFlags are for commands that need both servers.
 func ConnectionFlags(more ...cli.Flag) []cli.Flag {
-	flags := append(more, DatabaseFlag())
-	flags = append(flags, BrokerFlags()...)
-	return append(flags, DirFlag(), LogFlag("warn"))
+	return append(BrokerFlags(append(more, FlagOf(FlagDatabase))...), FlagOf(FlagDir), LogFlag("warn"))
 }
 
 // FleetFlags are for commands that run workers.
 func FleetFlags(more ...cli.Flag) []cli.Flag {
-	return append(ConnectionFlags(more...), slotsFlag(), MetricsFlag(), FlagOf(flagNotification), FlagOf(flagAlert), FlagOf(flagAlertmanager))
+	return append(ConnectionFlags(more...), FlagOf(FlagSlots), FlagOf(FlagMetrics), FlagOf(flagNotification), FlagOf(flagAlert), FlagOf(flagAlertmanager))
 }
 
 // WorkersConfig is the configuration of the workers.
@@ -84,17 +80,10 @@ func Discover(cctx *cli.Context) (Endpoints, error) {
 		return e, err
 	}
 	if running != nil {
-		fill(&e.Database, running.DatabaseURL)
-		fill(&e.AMQP, running.AMQPURL)
-		fill(&e.Management, running.ManagementURL)
+		e.Database, e.AMQP = cmp.Or(e.Database, running.DatabaseURL), cmp.Or(e.AMQP, running.AMQPURL)
+		e.Management = cmp.Or(e.Management, running.ManagementURL)
 	}
 	return e, nil
-}
-
-func fill(s *string, value string) {
-	if *s == "" {
-		*s = value
-	}
 }
 
 // OpenDatabase opens the database of the settings or of a running `up`.
@@ -120,6 +109,23 @@ func OpenSchema(cctx *cli.Context, name string, connections int) (*store.DB, End
 		return nil, e, err
 	}
 	return db, e, nil
+}
+
+// OnSchema is the action of a command that works on a migrated database. ask reads the command line, so that what is
+// typed wrong is refused before a server is called.
+func OnSchema[Q any](name string, ask func(*cli.Context) (Q, error), work func(*cli.Context, *store.DB, Q) error) cli.ActionFunc {
+	return func(cctx *cli.Context) error {
+		asked, err := ask(cctx)
+		if err != nil {
+			return err
+		}
+		db, _, err := OpenSchema(cctx, name, 1)
+		if err != nil {
+			return err
+		}
+		defer db.Close()
+		return work(cctx, db, asked)
+	}
 }
 
 // BrokerConfig is the broker of the endpoints.
@@ -154,6 +160,3 @@ func Logger(cctx *cli.Context) (*slog.Logger, error) {
 	}
 	return slog.New(slog.NewTextHandler(cctx.App.ErrWriter, options)), nil
 }
-
-// MetricsFlag is the flag --metrics-addr.
-func MetricsFlag() cli.Flag { return FlagOf(FlagMetrics) }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 
@@ -43,6 +44,19 @@ func Show(cctx *cli.Context, data any, table func(w io.Writer)) error {
 	return w.Flush()
 }
 
+// ShowRows writes rows to stdout: as JSON, or as a table with a header and the cells of each row.
+func ShowRows[T any](cctx *cli.Context, rows []T, header []any, cells func(*T) []any) error {
+	return Show(cctx, rows, func(w io.Writer) { Table(w, rows, header, cells) })
+}
+
+// Table writes a header and the cells of each row.
+func Table[T any](w io.Writer, rows []T, header []any, cells func(*T) []any) {
+	Row(w, header...)
+	for i := range rows {
+		Row(w, cells(&rows[i])...)
+	}
+}
+
 // Row writes a line of tab-separated cells.
 func Row(w io.Writer, cells ...any) {
 	texts := make([]string, len(cells))
@@ -67,6 +81,25 @@ func Plural(n int, of string) string {
 
 // Moment formats a time for a table.
 func Moment(t time.Time) string { return t.UTC().Format(time.DateTime) }
+
+// MomentOr formats a time that there may not be.
+func MomentOr(t *time.Time, none string) string {
+	if t == nil {
+		return none
+	}
+	return Moment(*t)
+}
+
+// YesNo formats what holds or does not.
+func YesNo(holds bool) string { return map[bool]string{true: "yes", false: "no"}[holds] }
+
+// Shortened is the text in at most width characters.
+func Shortened(text string, width int) string {
+	if utf8.RuneCountInString(text) <= width {
+		return text
+	}
+	return string([]rune(text)[:width-1]) + "…"
+}
 
 // NumberOr formats a number, or a dash for none.
 func NumberOr(n *int) any {
