@@ -4,7 +4,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -68,9 +67,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		return exit.OK
 	}
-	var quiet exit.Findings
-	var flying exit.InFlight
-	if !errors.As(err, &quiet) && !errors.As(err, &flying) {
+	if !exit.IsPrinted(err) {
 		text := exit.OneLine(err)
 		if do := exit.Advice(err); do != "" {
 			text += "; " + do

@@ -46,7 +46,7 @@ func topologyDiff(cctx *cli.Context) error {
 		return err
 	}
 	terminal.Say(cctx, "%d differences; `composerp topology diff --help` explains what to do", len(found))
-	return exit.Findings{What: "the broker differs"}
+	return exit.Findings("the broker differs")
 }
 
 // brokersTopology reads what the broker has, and where that is.

@@ -129,7 +129,7 @@ func redrive(cctx *cli.Context, c deadletters.Config, r deadletters.Redrive, fle
 	case err != nil:
 		return err
 	case found:
-		return exit.Findings{What: "some letters failed again or were refused"}
+		return exit.Findings("some letters failed again or were refused")
 	}
 	return nil
 }

@@ -47,7 +47,7 @@ func rehearse(cctx *cli.Context, c deadletters.Config, r deadletters.Redrive, fl
 		}
 	})
 	if err == nil && fails > 0 {
-		err = exit.Findings{What: "some letters would fail again"}
+		err = exit.Findings("some letters would fail again")
 	}
 	return err
 }

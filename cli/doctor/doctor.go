@@ -133,9 +133,9 @@ func doctor(cctx *cli.Context) error {
 	}
 	switch worst := x.Worst(); {
 	case !x.asked:
-		return exit.Unreachable{}
+		return exit.ErrUnreachable
 	case worst != StateOK:
-		return exit.Findings{What: string(worst)}
+		return exit.Findings(string(worst))
 	}
 	return nil
 }

@@ -65,9 +65,9 @@ func Verdict(r audit.Report) error {
 	case audit.Proven:
 		return nil
 	case audit.InFlight:
-		return exit.InFlight{What: "something is still in flight"}
+		return exit.InFlight("something is still in flight")
 	}
-	return exit.Findings{What: "the audit has findings"}
+	return exit.Findings("the audit has findings")
 }
 
 // RunAudit runs the audit and shows its progress.

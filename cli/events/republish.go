@@ -158,7 +158,7 @@ func awaitQuiet(cctx *cli.Context, db *store.DB, e settings.Endpoints) error {
 	})
 	if err == nil && !quiet {
 		terminal.Say(cctx, "%s; nothing is published again. --%s does not wait", waits, flagNow)
-		err = exit.Findings{What: "the fleet is not quiet"}
+		err = exit.Findings("the fleet is not quiet")
 	}
 	return err
 }

@@ -75,7 +75,7 @@ func chaosRun(cctx *cli.Context) error {
 		return err
 	}
 	if report.Verdict != chaos.Clean {
-		return exit.Findings{What: "chaos has findings"}
+		return exit.Findings("chaos has findings")
 	}
 	return nil
 }
