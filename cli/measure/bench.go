@@ -49,25 +49,19 @@ func measure(cctx *cli.Context) error {
 		DatabaseURL: at.Database, AMQPURL: at.AMQP, ManagementURL: at.Management,
 		Runs: cctx.Int("runs"), Events: cctx.Int("events"), Progress: func(text string) { terminal.Say(cctx, "%s", text) },
 	}
-	if ages := cctx.IntSlice("ages"); len(ages) > 0 {
-		report, err := bench.RunAges(cctx.Context, cfg, ages)
+	show := func(report interface{ Table() string }, err error) error {
 		if err != nil {
 			return err
 		}
 		return terminal.Show(cctx, report, func(w io.Writer) { fmt.Fprint(w, report.Table()) })
+	}
+	if ages := cctx.IntSlice("ages"); len(ages) > 0 {
+		return show(bench.RunAges(cctx.Context, cfg, ages))
 	}
 	if events := cctx.Int("audit"); events > 0 {
-		report, err := bench.RunAudit(cctx.Context, cfg, events)
-		if err != nil {
-			return err
-		}
-		return terminal.Show(cctx, report, func(w io.Writer) { fmt.Fprint(w, report.Table()) })
+		return show(bench.RunAudit(cctx.Context, cfg, events))
 	}
-	report, err := bench.Run(cctx.Context, cfg)
-	if err != nil {
-		return err
-	}
-	return terminal.Show(cctx, report, func(w io.Writer) { fmt.Fprint(w, report.Table()) })
+	return show(bench.Run(cctx.Context, cfg))
 }
 
 // benchServers gives the servers that were named, or starts some for the bench alone.
