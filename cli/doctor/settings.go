@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"cmp"
-	"io"
 	"os"
 	"slices"
 	"strings"
@@ -47,11 +46,8 @@ func showConfig(cctx *cli.Context) error {
 		}
 		rows = append(rows, settingRow{s.Key(), v.Text, v.Origin, s.Variable()})
 	}
-	return terminal.Show(cctx, rows, func(w io.Writer) {
-		terminal.Row(w, "SETTING", "VALUE", "ORIGIN")
-		for _, r := range rows {
-			terminal.Row(w, r.Setting, cmp.Or(r.Value, "-"), r.Origin)
-		}
+	return terminal.ShowRows(cctx, rows, []any{"SETTING", "VALUE", "ORIGIN"}, func(r *settingRow) []any {
+		return []any{r.Setting, cmp.Or(r.Value, "-"), r.Origin}
 	})
 }
 
