@@ -82,19 +82,14 @@ func arguments(table map[string]any) string {
 }
 
 func topologyApply(cctx *cli.Context) error {
-	log, err := settings.Logger(cctx)
-	if err != nil {
-		return err
-	}
 	e, err := settings.Discover(cctx)
 	if err != nil {
 		return err
 	}
-	broker, err := settings.BrokerConfig(e, log)
+	broker, err := settings.LoggedBroker(cctx, e, "topology")
 	if err != nil {
 		return err
 	}
-	broker.Name = "topology"
 	t := workers.Topology()
 	if err := rabbitmq.Apply(cctx.Context, t, broker); err != nil {
 		return err

@@ -36,10 +36,9 @@ func topologyDiff(cctx *cli.Context) error {
 		if len(found) == 0 {
 			return
 		}
-		terminal.Row(w, "STATE", "KIND", "NAME", "WHAT")
-		for _, d := range found {
-			terminal.Row(w, d.State, d.Kind, d.Name, d.String())
-		}
+		terminal.Table(w, found, []any{"STATE", "KIND", "NAME", "WHAT"}, func(d *topology.Difference) []any {
+			return []any{d.State, d.Kind, d.Name, d.String()}
+		})
 	})
 	if err != nil || len(found) == 0 {
 		terminal.Say(cctx, "the virtual host %s has what the fleet needs, and nothing else named composerp.*", vhost)

@@ -72,15 +72,10 @@ func Verdict(r audit.Report) error {
 
 // RunAudit runs the audit and shows its progress.
 func RunAudit(ctx context.Context, cctx *cli.Context, db *store.DB, e settings.Endpoints, wait time.Duration, full bool) (audit.Report, error) {
-	log, err := settings.Logger(cctx)
+	broker, err := settings.LoggedBroker(cctx, e, "audit")
 	if err != nil {
 		return audit.Report{}, err
 	}
-	broker, err := settings.BrokerConfig(e, log)
-	if err != nil {
-		return audit.Report{}, err
-	}
-	broker.Name = "audit"
 	management, err := settings.ManagementClient(e)
 	if err != nil {
 		return audit.Report{}, err

@@ -78,14 +78,10 @@ func republishLost(cctx *cli.Context) error {
 
 // publishLost publishes again, and closes the gaps that this repairs.
 func publishLost(cctx *cli.Context, db *store.DB, e settings.Endpoints, cfg republish.Config) (republish.Report, error) {
-	log, err := settings.Logger(cctx)
-	if err != nil {
+	var err error
+	if cfg.Broker, err = settings.LoggedBroker(cctx, e, "republish"); err != nil {
 		return republish.Report{}, err
 	}
-	if cfg.Broker, err = settings.BrokerConfig(e, log); err != nil {
-		return republish.Report{}, err
-	}
-	cfg.Broker.Name = "republish"
 	progress := terminal.NewStatus(cctx.App.ErrWriter)
 	defer progress.End()
 	cfg.Progress = func(p republish.Progress) {

@@ -136,6 +136,17 @@ func BrokerConfig(e Endpoints, log *slog.Logger) (rabbitmq.Config, error) {
 	return rabbitmq.Config{URLs: strings.Split(e.AMQP, ","), Log: log, Now: wallClock}, nil
 }
 
+// LoggedBroker is the broker of the endpoints, with a connection of that name and the command's logger.
+func LoggedBroker(cctx *cli.Context, e Endpoints, name string) (rabbitmq.Config, error) {
+	log, err := Logger(cctx)
+	if err != nil {
+		return rabbitmq.Config{}, err
+	}
+	broker, err := BrokerConfig(e, log)
+	broker.Name = name
+	return broker, err
+}
+
 // ManagementClient is nil where no URL is known.
 func ManagementClient(e Endpoints) (*management.Client, error) {
 	if e.Management == "" {
