@@ -1,6 +1,7 @@
 package masterdata
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,10 +30,8 @@ func (s *Sheet[T]) bind(names []string) error {
 		if err != nil {
 			return err
 		}
-		for j := range i {
-			if f != nil && s.columns[j] == f {
-				return fmt.Errorf("%q and %q are the same column", names[j], name)
-			}
+		if j := slices.Index(s.columns[:i], f); f != nil && j >= 0 {
+			return fmt.Errorf("%q and %q are the same column", names[j], name)
 		}
 		s.columns[i] = f
 	}
@@ -48,30 +47,12 @@ func (s *Sheet[T]) column(name string) (*Field[T], error) {
 		}
 		known = append(known, s.fields[i].name)
 	}
-	for _, shown := range s.shown {
-		if plainName(shown) == plainName(name) {
-			return nil, nil
-		}
+	if slices.ContainsFunc(s.shown, func(shown string) bool { return plainName(shown) == plainName(name) }) {
+		return nil, nil
 	}
-	hint := suggestName(name, known)
-	if hint == "" {
-		hint = "there are " + strings.Join(known, ", ")
-	}
+	hint := cmp.Or(strings.TrimSpace(terminal.SuggestAs(plainName, name, known)), "there are "+strings.Join(known, ", "))
 	if strings.ContainsAny(name, ";\t") {
 		hint = "columns are separated by commas"
 	}
 	return nil, fmt.Errorf("unknown column %q; %s", name, hint)
-}
-
-// suggestName is suggest for names that may be written in several ways.
-func suggestName(typed string, known []string) string {
-	plain := make([]string, len(known))
-	for i, k := range known {
-		plain[i] = plainName(k)
-	}
-	hint := strings.TrimSpace(terminal.Suggest(plainName(typed), plain))
-	for i, k := range plain {
-		hint = strings.Replace(hint, fmt.Sprintf("%q", k), fmt.Sprintf("%q", known[i]), 1)
-	}
-	return hint
 }

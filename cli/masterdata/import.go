@@ -75,7 +75,7 @@ func (m masterData[T]) importFile(cctx *cli.Context) error {
 	}
 	defer db.Close()
 	sheet.Apply = func(edits []masterdata.Edit[T], dryRun bool) (masterdata.Written, error) {
-		return m.edit(cctx.Context, db, edits, at, dryRun)
+		return m.apply(cctx.Context, db, edits, at, dryRun)
 	}
 	written, err := sheet.Run(cctx, m.noun)
 	if err != nil {

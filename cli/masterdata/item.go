@@ -1,13 +1,10 @@
 package masterdata
 
 import (
-	"context"
-	"time"
-
 	"github.com/urfave/cli/v2"
 
+	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/masterdata"
 )
 
@@ -30,33 +27,12 @@ func ItemCommand() *cli.Command {
 			&cli.StringFlag{Name: "item", Usage: "this item only"},
 			&cli.BoolFlag{Name: "incomplete", Usage: "only items that a sale or a rule has named and that lack master data"},
 		},
-		key: func(r *row) masterdata.Filter {
-			return masterdata.Filter{Tenant: r.Tenant, Item: r.Item}
-		},
-		edit: func(ctx context.Context, db *store.DB, edits []masterdata.Edit[row], _ time.Time, dryRun bool) (masterdata.Written, error) {
-			return masterdata.EditItems(ctx, db, edits, dryRun)
-		},
-		list: func(ctx context.Context, db *store.DB, f masterdata.Filter) ([]row, error) {
-			return masterdata.Items(ctx, db, f)
-		},
+		key:    func(r *row) masterdata.Filter { return masterdata.Filter{Tenant: r.Tenant, Item: r.Item} },
+		edit:   masterdata.EditItems,
+		list:   masterdata.Items,
 		header: []any{"TENANT", "ITEM", "UNIT", "PACK", "UNIT COST", "INCOMPLETE", "NAME"},
 		cells: func(r *row) []any {
-			return []any{r.Tenant, r.Item, r.Unit, r.Pack, orDash(r.UnitCost), when(r.Incomplete, "incomplete"), r.Name}
+			return []any{r.Tenant, r.Item, r.Unit, r.Pack, terminal.NumberOr(r.UnitCost), map[bool]string{true: "incomplete"}[r.Incomplete], r.Name}
 		},
 	}.command()
-}
-
-// orDash shows a number, and none as a dash.
-func orDash(d *event.Decimal) any {
-	if d == nil {
-		return "-"
-	}
-	return *d
-}
-
-func when(holds bool, text string) string {
-	if holds {
-		return text
-	}
-	return ""
 }

@@ -1,12 +1,8 @@
 package masterdata
 
 import (
-	"context"
-	"time"
-
 	"github.com/urfave/cli/v2"
 
-	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/masterdata"
 )
 
@@ -23,16 +19,10 @@ func LocationCommand() *cli.Command {
 			textField("timezone", "IANA time zone, such as Europe/London; it decides which business day a time belongs to", "UTC", func(r *row) *string { return &r.Timezone }),
 		},
 		filters: []cli.Flag{&cli.StringFlag{Name: "location", Usage: "this location only"}},
-		key: func(r *row) masterdata.Filter {
-			return masterdata.Filter{Tenant: r.Tenant, Location: r.Location}
-		},
-		edit: func(ctx context.Context, db *store.DB, edits []masterdata.Edit[row], _ time.Time, dryRun bool) (masterdata.Written, error) {
-			return masterdata.EditLocations(ctx, db, edits, dryRun)
-		},
-		list: func(ctx context.Context, db *store.DB, f masterdata.Filter) ([]row, error) {
-			return masterdata.Locations(ctx, db, f)
-		},
-		header: []any{"TENANT", "LOCATION", "TIME ZONE", "NAME"},
-		cells:  func(r *row) []any { return []any{r.Tenant, r.Location, r.Timezone, r.Name} },
+		key:     func(r *row) masterdata.Filter { return masterdata.Filter{Tenant: r.Tenant, Location: r.Location} },
+		edit:    masterdata.EditLocations,
+		list:    masterdata.Locations,
+		header:  []any{"TENANT", "LOCATION", "TIME ZONE", "NAME"},
+		cells:   func(r *row) []any { return []any{r.Tenant, r.Location, r.Timezone, r.Name} },
 	}.command()
 }

@@ -27,13 +27,12 @@ type masterData[T any] struct {
 	shown []string
 	// filters of list, beside the tenant.
 	filters []cli.Flag
-	// dated: a change has a business time.
-	dated bool
 	// settingsOnly: there are too few to import.
 	settingsOnly bool
 	// key is what names a row, as what lists it alone.
 	key    func(*T) masterdata.Filter
-	edit   func(ctx context.Context, db *store.DB, edits []masterdata.Edit[T], at time.Time, dryRun bool) (masterdata.Written, error)
+	edit   func(ctx context.Context, db *store.DB, edits []masterdata.Edit[T], dryRun bool) (masterdata.Written, error)
+	editAt func(ctx context.Context, db *store.DB, edits []masterdata.Edit[T], at time.Time, dryRun bool) (masterdata.Written, error) // instead, where a change has a business time
 	list   func(ctx context.Context, db *store.DB, f masterdata.Filter) ([]T, error)
 	header []any
 	cells  func(*T) []any
@@ -94,7 +93,7 @@ func (m masterData[T]) setCommand() *cli.Command {
 }
 
 func (m masterData[T]) atFlag() []cli.Flag {
-	if !m.dated {
+	if m.editAt == nil {
 		return nil
 	}
 	return []cli.Flag{&cli.StringFlag{Name: FlagAt, Usage: "business time of the change where no event has moved the clock yet; default now"}}
@@ -117,7 +116,7 @@ func (m masterData[T]) set(cctx *cli.Context) error {
 		return err
 	}
 	defer db.Close()
-	written, err := m.edit(cctx.Context, db, []masterdata.Edit[T]{edit}, at, false)
+	written, err := m.apply(cctx.Context, db, []masterdata.Edit[T]{edit}, at, false)
 	var bad *masterdata.InvalidError
 	if errors.As(err, &bad) {
 		return exit.Usage("%s: %s", m.flagOf(bad.Field), bad.Problem)
@@ -134,6 +133,13 @@ func (m masterData[T]) set(cctx *cli.Context) error {
 		terminal.Table(w, rows, m.header, m.cells)
 		terminal.Row(w, result)
 	})
+}
+
+func (m masterData[T]) apply(ctx context.Context, db *store.DB, edits []masterdata.Edit[T], at time.Time, dryRun bool) (masterdata.Written, error) {
+	if m.editAt != nil {
+		return m.editAt(ctx, db, edits, at, dryRun)
+	}
+	return m.edit(ctx, db, edits, dryRun)
 }
 
 func resultOf(w masterdata.Written) string {

@@ -2,14 +2,12 @@ package masterdata
 
 import (
 	"cmp"
-	"context"
 	"fmt"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/masterdata"
 )
 
@@ -17,7 +15,7 @@ import (
 func RuleCommand() *cli.Command {
 	type row = masterdata.Rule
 	return masterData[row]{
-		noun: "rule", plural: "rules", dated: true,
+		noun: "rule", plural: "rules",
 		usage:  "replenishment rules: when and how much to order of an item for a location",
 		fields: ruleFields(),
 		shown:  []string{"version"},
@@ -28,19 +26,15 @@ func RuleCommand() *cli.Command {
 		key: func(r *row) masterdata.Filter {
 			return masterdata.Filter{Tenant: r.Tenant, Item: r.Item, Location: r.Location}
 		},
-		edit: func(ctx context.Context, db *store.DB, edits []masterdata.Edit[row], at time.Time, dryRun bool) (masterdata.Written, error) {
-			return masterdata.EditRules(ctx, db, edits, at, dryRun)
-		},
-		list: func(ctx context.Context, db *store.DB, f masterdata.Filter) ([]row, error) {
-			return masterdata.Rules(ctx, db, f)
-		},
+		editAt: masterdata.EditRules,
+		list:   masterdata.Rules,
 		header: []any{
 			"TENANT", "ITEM", "LOCATION", "MODE", "SUPPLIER", "REORDER POINT", "UP TO", "QUANTITY", "PACK", "MINIMUM", "SERVICE LEVEL", "COVER", "LOW BELOW", "VERSION",
 		},
 		cells: func(r *row) []any {
 			return []any{
-				r.Tenant, r.Item, r.Location, r.Mode, cmp.Or(r.Supplier, "-"), orDash(r.ReorderPoint), orDash(r.OrderUpTo), orDash(r.OrderQuantity),
-				orDash(r.PackSize), r.MinimumOrder, r.ServiceLevel, days(r.CoverDays), orDash(r.LowStockThreshold), r.Version,
+				r.Tenant, r.Item, r.Location, r.Mode, cmp.Or(r.Supplier, "-"), terminal.NumberOr(r.ReorderPoint), terminal.NumberOr(r.OrderUpTo), terminal.NumberOr(r.OrderQuantity),
+				terminal.NumberOr(r.PackSize), r.MinimumOrder, r.ServiceLevel, days(r.CoverDays), terminal.NumberOr(r.LowStockThreshold), r.Version,
 			}
 		},
 	}.command()

@@ -2,7 +2,6 @@ package masterdata
 
 import (
 	"context"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -24,12 +23,8 @@ func SupplierCommand() *cli.Command {
 			textField("endpoint", "http or https URL that orders are POSTed to, with user and password if needed; empty: orders are not sent", "", func(r *row) *string { return &r.Endpoint }),
 		},
 		filters: []cli.Flag{&cli.StringFlag{Name: "supplier", Usage: "this supplier only"}},
-		key: func(r *row) masterdata.Filter {
-			return masterdata.Filter{Tenant: r.Tenant, Supplier: r.Supplier}
-		},
-		edit: func(ctx context.Context, db *store.DB, edits []masterdata.Edit[row], _ time.Time, dryRun bool) (masterdata.Written, error) {
-			return masterdata.EditSuppliers(ctx, db, edits, dryRun)
-		},
+		key:     func(r *row) masterdata.Filter { return masterdata.Filter{Tenant: r.Tenant, Supplier: r.Supplier} },
+		edit:    masterdata.EditSuppliers,
 		list: func(ctx context.Context, db *store.DB, f masterdata.Filter) ([]row, error) {
 			rows, err := masterdata.Suppliers(ctx, db, f)
 			for i := range rows {

@@ -1,13 +1,10 @@
 package masterdata
 
 import (
-	"context"
-	"time"
-
 	"github.com/urfave/cli/v2"
 
+	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/masterdata"
 )
 
@@ -23,16 +20,12 @@ func TenantCommand() *cli.Command {
 			daysField("forecastCadenceDays", "business days between forecasts", "7", func(r *row) *int { return &r.ForecastCadenceDays }),
 			daysField("expiryWarningDays", "days before a lot expires to warn of it", "30", func(r *row) *int { return &r.ExpiryWarningDays }),
 		},
-		key: func(r *row) masterdata.Filter { return masterdata.Filter{Tenant: r.Tenant} },
-		edit: func(ctx context.Context, db *store.DB, edits []masterdata.Edit[row], _ time.Time, dryRun bool) (masterdata.Written, error) {
-			return masterdata.EditTenantSettings(ctx, db, edits, dryRun)
-		},
-		list: func(ctx context.Context, db *store.DB, f masterdata.Filter) ([]row, error) {
-			return masterdata.TenantSettings(ctx, db, f)
-		},
+		key:    func(r *row) masterdata.Filter { return masterdata.Filter{Tenant: r.Tenant} },
+		edit:   masterdata.EditTenantSettings,
+		list:   masterdata.TenantSettings,
 		header: []any{"TENANT", "APPROVAL LIMIT", "FORECAST CADENCE", "EXPIRY WARNING"},
 		cells: func(r *row) []any {
-			return []any{r.Tenant, orDash(r.ApprovalLimit), days(r.ForecastCadenceDays), days(r.ExpiryWarningDays)}
+			return []any{r.Tenant, terminal.NumberOr(r.ApprovalLimit), days(r.ForecastCadenceDays), days(r.ExpiryWarningDays)}
 		},
 	}.command()
 }

@@ -102,7 +102,7 @@ func Shortened(text string, width int) string {
 }
 
 // NumberOr formats a number, or a dash for none.
-func NumberOr(n *int) any {
+func NumberOr[N any](n *N) any {
 	if n == nil {
 		return "-"
 	}
