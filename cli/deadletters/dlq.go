@@ -2,6 +2,7 @@
 package deadletters
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -81,19 +82,24 @@ func letters(cctx *cli.Context) (of failures.LetterFilter, limit int, err error)
 		Type: cctx.String("type"), Error: cctx.String("error"), Tenant: cctx.String("tenant"), Aggregate: cctx.String("aggregate"),
 		Quarantine: cctx.String("quarantine"), IDs: cctx.StringSlice("id"), IncludeResolved: cctx.Bool("all"),
 	}
-	for _, q := range cctx.StringSlice("queue") {
-		of.Consumers = append(of.Consumers, workerOf(q))
-	}
+	of.Consumers = consumers(cctx)
 	if of.Since, err = pointOfTime("since", cctx.String("since")); err != nil {
 		return of, 0, err
 	}
 	if of.Until, err = pointOfTime("until", cctx.String("until")); err != nil {
 		return of, 0, err
 	}
-	if limit = cctx.Int("limit"); limit < 0 {
-		return of, 0, exit.Usage("--limit %d: want 0 or more", limit)
+	limit, err = terminal.Limit(cctx)
+	return of, limit, err
+}
+
+// consumers are the workers of --queue.
+func consumers(cctx *cli.Context) []string {
+	var names []string
+	for _, q := range cctx.StringSlice("queue") {
+		names = append(names, workerOf(q))
 	}
-	return of, limit, nil
+	return names
 }
 
 // workerOf gives the worker of a name that is the worker's, its queue's or its dead-letter queue's.
@@ -152,15 +158,11 @@ func openLetters(cctx *cli.Context) (deadletters.Config, error) {
 func actingWorkers(names []string, fleet []worker.Worker) ([]worker.Worker, error) {
 	var found []worker.Worker
 	for _, name := range names {
-		known := false
-		for _, w := range fleet {
-			if w.Name() == name && w.Queue() == topology.QueueName(name) {
-				found, known = append(found, w), true
-			}
-		}
-		if !known {
+		i := slices.IndexFunc(fleet, func(w worker.Worker) bool { return w.Name() == name && w.Queue() == topology.QueueName(name) })
+		if i < 0 {
 			return nil, exit.Usage("--queue %q: %sthere are %s", name, terminal.Suggest(name, DeadNames()), strings.Join(DeadNames(), ", "))
 		}
+		found = append(found, fleet[i])
 	}
 	return found, nil
 }

@@ -88,10 +88,10 @@ func readLetters(cctx *cli.Context, c deadletters.Config, of failures.LetterFilt
 }
 
 func (list letterList) table(w io.Writer, each bool) {
-	terminal.Row(w, "QUEUE", "IN QUEUE", "PENDING", "OLDEST", "NEWEST", "REDRIVEN", "DISCARDED", "LOST")
-	for _, q := range list.Queues {
-		terminal.Row(w, q.Queue, terminal.NumberOr(q.InQueue), q.Lying, terminal.MomentOr(q.Oldest, "-"), terminal.MomentOr(q.Newest, "-"), q.Redriven, q.Discarded, q.Missed)
-	}
+	header := []any{"QUEUE", "IN QUEUE", "PENDING", "OLDEST", "NEWEST", "REDRIVEN", "DISCARDED", "LOST"}
+	terminal.Table(w, list.Queues, header, func(q *deadletters.QueueSummary) []any {
+		return []any{q.Queue, terminal.NumberOr(q.InQueue), q.Lying, terminal.MomentOr(q.Oldest, "-"), terminal.MomentOr(q.Newest, "-"), q.Redriven, q.Discarded, q.Missed}
+	})
 	switch {
 	case each && len(list.Letters) > 0:
 		terminal.Row(w)

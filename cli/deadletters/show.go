@@ -27,10 +27,7 @@ func dlqShow(cctx *cli.Context) error {
 		return err
 	}
 	defer c.DB.Close()
-	of := failures.LetterFilter{IDs: cctx.Args().Slice(), IncludeResolved: true}
-	for _, q := range cctx.StringSlice("queue") {
-		of.Consumers = append(of.Consumers, workerOf(q))
-	}
+	of := failures.LetterFilter{IDs: cctx.Args().Slice(), Consumers: consumers(cctx), IncludeResolved: true}
 	found := []deadletters.Entry{}
 	err = failures.EachDeadLetter(cctx.Context, c.DB, of, 0, func(l failures.DeadLetter) error {
 		found = append(found, deadletters.EntryOf(l))
