@@ -10,7 +10,6 @@ import (
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
-	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/workers"
 )
@@ -53,29 +52,21 @@ func brokersTopology(cctx *cli.Context) (e settings.Endpoints, vhost string, hav
 	if e, err = settings.Discover(cctx); err != nil {
 		return e, "", have, err
 	}
-	management, vhost, err := managementOf(e)
+	broker, err := settings.BrokerConfig(e, nil)
 	if err != nil {
 		return e, "", have, err
 	}
-	have, err = management.Topology(cctx.Context, vhost)
-	return e, vhost, have, err
-}
-
-// managementOf gives a client of the management API, and the virtual host that the broker's URL leads to.
-func managementOf(e settings.Endpoints) (*management.Client, string, error) {
-	broker, err := settings.BrokerConfig(e, nil)
-	if err != nil {
-		return nil, "", err
-	}
-	vhost, err := broker.Vhost()
-	if err != nil {
-		return nil, "", err
+	if vhost, err = broker.Vhost(); err != nil {
+		return e, "", have, err
 	}
 	management, err := settings.ManagementClient(e)
 	if err == nil && management == nil {
 		err = exit.Misconfigured("no management API is known: set COMPOSERP_MANAGEMENT_URL, http://user:password@host:15672")
 	}
-	return management, vhost, err
+	if err == nil {
+		have, err = management.Topology(cctx.Context, vhost)
+	}
+	return e, vhost, have, err
 }
 
 const flagVhost = "vhost"
