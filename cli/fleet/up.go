@@ -13,6 +13,7 @@ import (
 
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/deploy/local"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -76,7 +77,9 @@ func Up(cctx *cli.Context, then func(ctx context.Context, at settings.Endpoints)
 	if err != nil {
 		return err
 	}
-	defer own.stop()
+	if own != nil {
+		defer func() { _ = own.Stop(context.Background()) }()
+	}
 	f.at = at
 	if err := prepare(cctx.Context, at, f.log); err != nil {
 		return err
@@ -89,7 +92,7 @@ func Up(cctx *cli.Context, then func(ctx context.Context, at settings.Endpoints)
 }
 
 // stay runs the fleet and then, and says where it is as long as it is there.
-func stay(cctx *cli.Context, f *fleet, own private, then func(ctx context.Context, at settings.Endpoints) error) error {
+func stay(cctx *cli.Context, f *fleet, own *local.Servers, then func(ctx context.Context, at settings.Endpoints) error) error {
 	dir := cctx.String(settings.FlagDir)
 	state := settings.State{
 		PID: os.Getpid(), DatabaseURL: f.at.Database, AMQPURL: f.at.AMQP, ManagementURL: f.at.Management,
@@ -103,14 +106,16 @@ func stay(cctx *cli.Context, f *fleet, own private, then func(ctx context.Contex
 	f.ready = func() { close(ready) }
 
 	g, ctx := errgroup.WithContext(cctx.Context)
-	g.Go(func() error {
-		select {
-		case <-own.exited():
-			return own.servers.Err()
-		case <-ctx.Done():
-			return nil
-		}
-	})
+	if own != nil {
+		g.Go(func() error {
+			select {
+			case <-own.Exited():
+				return own.Err()
+			case <-ctx.Done():
+				return nil
+			}
+		})
+	}
 	g.Go(func() error { return f.run(ctx) })
 	g.Go(func() error {
 		select {
@@ -122,7 +127,7 @@ func stay(cctx *cli.Context, f *fleet, own private, then func(ctx context.Contex
 		if err := state.Save(dir); err != nil {
 			return err
 		}
-		announce(cctx.App.Writer, cctx.App.Version, state, own.servers != nil, "Ctrl-C here, or `composerp down`")
+		announce(cctx.App.Writer, cctx.App.Version, state, own != nil, "Ctrl-C here, or `composerp down`")
 		if err := then(ctx, f.at); err != nil && ctx.Err() == nil {
 			return err
 		}
