@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -121,14 +122,14 @@ func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, registry pr
 	}
 	metrics := worker.NewMetrics(registry)
 	worker.RegisterFailures(registry, db)
-	started := make(chan struct{}, total)
+	var waiting atomic.Int64 // slots that have not begun to consume
+	waiting.Store(int64(total))
 	running, runningCtx := errgroup.WithContext(ctx)
 	for _, w := range f.workers {
 		r := &worker.Runner{Worker: w, DB: db, Broker: f.broker, Slots: f.slotsOf(w), Log: f.log, Metrics: metrics,
 			Started: func() {
-				select {
-				case started <- struct{}{}:
-				default:
+				if waiting.Add(-1) == 0 && f.ready != nil {
+					f.ready()
 				}
 			}}
 		if w.Queue() == topology.DeadLetterLog {
@@ -143,19 +144,6 @@ func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, registry pr
 		})
 	}
 	g.Go(func() error { defer db.Close(); return running.Wait() })
-	g.Go(func() error {
-		for range total {
-			select {
-			case <-started:
-			case <-ctx.Done():
-				return nil
-			}
-		}
-		if f.ready != nil {
-			f.ready()
-		}
-		return nil
-	})
 	return nil
 }
 
