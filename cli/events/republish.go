@@ -3,6 +3,7 @@ package events
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -170,15 +171,14 @@ func queuesOf(names string) (map[string]string, error) {
 	if names == "" {
 		return queues, nil
 	}
-	wanted := map[string]string{}
-	for _, name := range strings.Split(names, ",") {
-		queue, ok := queues[name]
-		if !ok {
+	wanted := strings.Split(names, ",")
+	for _, name := range wanted {
+		if _, ok := queues[name]; !ok {
 			return nil, exit.Usage("--%s %q: no worker of that name has an inbox; `composerp worker list` shows the workers", flagConsumer, name)
 		}
-		wanted[name] = queue
 	}
-	return wanted, nil
+	maps.DeleteFunc(queues, func(name, _ string) bool { return !slices.Contains(wanted, name) })
+	return queues, nil
 }
 
 // pointSince reads a duration, a time, or a position of the log.
