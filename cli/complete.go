@@ -94,16 +94,9 @@ func joined(words []string) (whole []string, apart bool) {
 	return whole, apart
 }
 
-// place is where a command line has got to.
-type place struct {
-	commands  []*cli.Command
-	flags     []cli.Flag
-	arguments string // ArgsUsage
-}
-
 // reach follows whole words. open is the flag whose value comes next, if one does.
 func reach(app *cli.App, words []string) (here place, arguments []string, open string) {
-	here = place{app.Commands, app.Flags, ""}
+	here = topOf(app)
 	for _, w := range words {
 		switch {
 		case open != "":
@@ -114,12 +107,9 @@ func reach(app *cli.App, words []string) (here place, arguments []string, open s
 				open = terminal.FlagNamed(flags, name).Names()[0]
 			}
 		default:
-			c := find(here.commands, w)
-			if c == nil {
+			if !here.enter(w) {
 				arguments = append(arguments, w)
-				continue
 			}
-			here = place{c.Subcommands, c.Flags, c.ArgsUsage}
 		}
 	}
 	return here, arguments, open
