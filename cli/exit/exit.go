@@ -77,19 +77,19 @@ var ErrUnreachable error = Error{
 
 // IsPrinted reports whether all that an error says has been printed.
 func IsPrinted(err error) bool {
-	var e Error
-	return errors.As(err, &e) && e.printed
+	e, ok := errors.AsType[Error](err)
+	return ok && e.printed
 }
 
 // CodeOf is the exit code of an error.
 func CodeOf(err error) int {
-	var e Error
+	if e, ok := errors.AsType[Error](err); ok {
+		return e.code
+	}
 	is := func(targets ...error) bool {
 		return slices.ContainsFunc(targets, func(t error) bool { return errors.Is(err, t) })
 	}
 	switch {
-	case errors.As(err, &e):
-		return e.code
 	case is(store.ErrConfiguration, store.ErrAccess, store.ErrSchema, eventlog.ErrRestored),
 		is(rabbitmq.ErrBadURL, rabbitmq.ErrAccessRefused, rabbitmq.ErrVhostMissing, rabbitmq.ErrTooOld, rabbitmq.ErrMismatch),
 		is(local.ErrNotInstalled):
@@ -123,8 +123,7 @@ func OneLine(err error) string {
 
 // Reason is the system's error of a file, without the path.
 func Reason(err error) error {
-	var where *fs.PathError
-	if errors.As(err, &where) {
+	if where, ok := errors.AsType[*fs.PathError](err); ok {
 		return where.Err
 	}
 	return err

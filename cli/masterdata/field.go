@@ -107,8 +107,7 @@ func readNumber(text string) (event.Decimal, error) {
 	if err != nil && strings.HasPrefix(text, ".") {
 		number, err = event.ParseDecimal("0" + text)
 	}
-	var bad *event.FieldError
-	if errors.As(err, &bad) {
+	if bad, ok := errors.AsType[*event.FieldError](err); ok {
 		return number, errors.New(bad.Problem)
 	}
 	return number, err

@@ -117,8 +117,7 @@ func (m masterData[T]) set(cctx *cli.Context) error {
 	}
 	defer db.Close()
 	written, err := m.apply(cctx.Context, db, []masterdata.Edit[T]{edit}, at, false)
-	var bad *masterdata.InvalidError
-	if errors.As(err, &bad) {
+	if bad, ok := errors.AsType[*masterdata.InvalidError](err); ok {
 		return exit.Usage("%s: %s", m.flagOf(bad.Field), bad.Problem)
 	}
 	if err != nil {

@@ -206,13 +206,11 @@ func (c *count) event(l *countedLine) (event.Any, error) {
 
 // about says which line an error is about.
 func about(index int, err error) error {
-	var field *event.FieldError
-	var bad *storemasterdata.InvalidError
-	switch {
-	case errors.As(err, &bad):
+	if bad, ok := errors.AsType[*storemasterdata.InvalidError](err); ok {
 		bad.Index = index
 		return bad
-	case errors.As(err, &field):
+	}
+	if field, ok := errors.AsType[*event.FieldError](err); ok {
 		return &storemasterdata.InvalidError{Index: index, Field: strings.TrimPrefix(field.Field, "payload."), Problem: field.Problem}
 	}
 	return err

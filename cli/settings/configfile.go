@@ -180,8 +180,7 @@ func (c *configFile) wrong(node ast.Node, format string, args ...any) error {
 // syntax turns the parser's error, which has several lines, into one.
 func (c *configFile) syntax(err error) error {
 	place, what := c.Path, strings.SplitN(err.Error(), "\n", 2)[0]
-	var detailed yaml.Error
-	if errors.As(err, &detailed) {
+	if detailed, ok := errors.AsType[yaml.Error](err); ok {
 		place, what = c.place(detailed.GetToken()), detailed.GetMessage()
 	}
 	return exit.Misconfigured("%s: this is not YAML: %s", place, what)
