@@ -88,11 +88,6 @@ func (s *Sheet[T]) check(ctx context.Context, noun string) (masterdata.Written, 
 	return written, fmt.Errorf("%s: %s; nothing was written", s.File, how)
 }
 
-// write reads it again and writes.
-func (s *Sheet[T]) write(ctx context.Context) (masterdata.Written, error) {
-	return s.read(ctx, importer.PhaseWrite, false, func(int64, *T) error { return nil })
-}
-
 // errTooMany ends a check that has found enough.
 var errTooMany = errors.New("too many bad lines")
 
