@@ -32,16 +32,18 @@ func Command() *cli.Command {
 					&cli.BoolFlag{Name: "each", Usage: "list single letters, the oldest first"},
 					allFlag(),
 				)...),
-				Action: dlqList,
+				Action: settings.On(openLog, letters, dlqList),
 			},
 			{
 				Name: "show", Usage: "show a letter: error, disposition, headers and body", ArgsUsage: "ID...",
 				Description: "ID is the letter's or its event's. An event may have several dead letters: one for each worker and each redrive.",
-				Flags:       settings.DatabaseFlags(queueFlag()), Action: dlqShow,
+				Flags:       settings.DatabaseFlags(queueFlag()),
+				Action:      settings.On(openLog, lettersNamed, dlqShow),
 			},
 			{
 				Name: "export", Usage: "write dead letters to stdout, one JSON object a line, with headers and body",
-				Flags: append(chooseFlags(allFlag()), settings.FlagOf(settings.FlagDatabase), settings.FlagOf(settings.FlagDir)), Action: dlqExport,
+				Flags:  append(chooseFlags(allFlag()), settings.FlagOf(settings.FlagDatabase), settings.FlagOf(settings.FlagDir)),
+				Action: settings.On(openLog, letters, dlqExport),
 			},
 			dlqRedriveCommand(), dlqDiscardCommand(),
 		},
@@ -76,21 +78,25 @@ func letterFlags(more ...cli.Flag) []cli.Flag {
 	return append(chooseFlags(more...), terminal.OutputFlag())
 }
 
-// letters reads what chooses letters.
-func letters(cctx *cli.Context) (of failures.LetterFilter, limit int, err error) {
-	of = failures.LetterFilter{
+// chosen are the letters that a command line chooses.
+type chosen struct {
+	failures.LetterFilter
+	limit int // 0: all of them
+}
+
+func letters(cctx *cli.Context) (of chosen, err error) {
+	of.LetterFilter = failures.LetterFilter{
 		Type: cctx.String("type"), Error: cctx.String("error"), Tenant: cctx.String("tenant"), Aggregate: cctx.String("aggregate"),
-		Quarantine: cctx.String("quarantine"), IDs: cctx.StringSlice("id"), IncludeResolved: cctx.Bool("all"),
+		Quarantine: cctx.String("quarantine"), IDs: cctx.StringSlice("id"), Consumers: consumers(cctx), IncludeResolved: cctx.Bool("all"),
 	}
-	of.Consumers = consumers(cctx)
 	if of.Since, err = pointOfTime("since", cctx.String("since")); err != nil {
-		return of, 0, err
+		return of, err
 	}
 	if of.Until, err = pointOfTime("until", cctx.String("until")); err != nil {
-		return of, 0, err
+		return of, err
 	}
-	limit, err = terminal.Limit(cctx)
-	return of, limit, err
+	of.limit, err = terminal.Limit(cctx)
+	return of, err
 }
 
 // consumers are the workers of --queue.
@@ -123,13 +129,17 @@ func pointOfTime(flag, text string) (time.Time, error) {
 	return time.Time{}, exit.Usage("--%s %q: want 2026-02-09T12:00:00Z, 2026-02-09, or 2h for two hours ago", flag, text)
 }
 
-// openLog opens the dead-letter log, with the broker where one is known.
-func openLog(cctx *cli.Context) (deadletters.Config, error) {
+// letterLog is the dead-letter log, with the broker where one is known.
+type letterLog struct{ deadletters.Config }
+
+func (c letterLog) Close() error { return c.DB.Close() }
+
+func openLog(cctx *cli.Context) (c letterLog, err error) {
 	db, e, err := settings.OpenSchema(cctx, "dlq", 2)
 	if err != nil {
-		return deadletters.Config{}, err
+		return c, err
 	}
-	c := deadletters.Config{DB: db}
+	c.DB = db
 	if cctx.String(settings.FlagLogLevel) != "" && e.AMQP != "" {
 		if c.Log, err = settings.Logger(cctx); err == nil {
 			c.Broker, err = settings.BrokerConfig(e, c.Log)
@@ -145,10 +155,10 @@ func openLog(cctx *cli.Context) (deadletters.Config, error) {
 }
 
 // openLetters is openLog for those that act on the queues.
-func openLetters(cctx *cli.Context) (deadletters.Config, error) {
+func openLetters(cctx *cli.Context) (letterLog, error) {
 	c, err := openLog(cctx)
 	if err == nil && len(c.Broker.URLs) == 0 {
-		c.DB.Close()
+		c.Close()
 		_, err = settings.BrokerConfig(settings.Endpoints{}, nil) // says what is missing
 	}
 	return c, err

@@ -38,29 +38,20 @@ type letterGroup struct {
 	Example    string    `json:"example"`
 }
 
-func dlqList(cctx *cli.Context) error {
-	of, limit, err := letters(cctx)
-	if err != nil {
-		return err
-	}
-	c, err := openLog(cctx)
-	if err != nil {
-		return err
-	}
-	defer c.DB.Close()
-	list, err := readLetters(cctx, c, of, limit)
+func dlqList(cctx *cli.Context, c letterLog, of chosen) error {
+	list, err := readLetters(cctx, c, of)
 	if err != nil {
 		return err
 	}
 	return terminal.Show(cctx, list, func(w io.Writer) { list.table(w, cctx.Bool("each")) })
 }
 
-func readLetters(cctx *cli.Context, c deadletters.Config, of failures.LetterFilter, limit int) (list letterList, err error) {
+func readLetters(cctx *cli.Context, c letterLog, of chosen) (list letterList, err error) {
 	names := of.Consumers
 	if len(names) == 0 {
 		names = DeadNames()
 	}
-	list.Queues, err = c.Summaries(cctx.Context, names, of)
+	list.Queues, err = c.Summaries(cctx.Context, names, of.LetterFilter)
 	if errors.Is(err, deadletters.ErrDepths) { // without the broker the dead-letter log alone is useful
 		terminal.Say(cctx, "%s; what follows comes from the dead-letter log", exit.OneLine(err))
 		err = nil
@@ -70,14 +61,14 @@ func readLetters(cctx *cli.Context, c deadletters.Config, of failures.LetterFilt
 	}
 	list.Groups = []letterGroup{}
 	if cctx.Bool("each") {
-		return list, failures.EachDeadLetter(cctx.Context, c.DB, of, limit, func(l failures.DeadLetter) error {
+		return list, failures.EachDeadLetter(cctx.Context, c.DB, of.LetterFilter, of.limit, func(l failures.DeadLetter) error {
 			e := deadletters.EntryOf(l)
 			e.Headers, e.Body, e.BodyBase64 = nil, nil, nil
 			list.Letters = append(list.Letters, e)
 			return nil
 		})
 	}
-	groups, err := failures.LetterGroups(cctx.Context, c.DB, of, limit)
+	groups, err := failures.LetterGroups(cctx.Context, c.DB, of.LetterFilter, of.limit)
 	for _, g := range groups {
 		list.Groups = append(list.Groups, letterGroup{
 			Queue: topology.DeadQueueName(g.Consumer), Worker: g.Consumer, Type: g.Type, Kind: g.Fingerprint, Quarantine: g.Quarantine, Count: g.Count,

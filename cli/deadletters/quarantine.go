@@ -21,13 +21,13 @@ func QuarantineCommand() *cli.Command {
 			{
 				Name: "list", Usage: "list the classes in quarantine",
 				Flags:  settings.DatabaseFlags(&cli.BoolFlag{Name: "all", Usage: "also those released in the last 30 days"}),
-				Action: settings.OnSchema("quarantine", func(cctx *cli.Context) (bool, error) { return cctx.Bool("all"), nil }, quarantineList),
+				Action: settings.OnSchema("quarantine", 1, func(cctx *cli.Context) (bool, error) { return cctx.Bool("all"), nil }, quarantineList),
 			},
 			{
 				Name: "release", Usage: "allow retries for a class again", ArgsUsage: "CLASS...",
 				Description: "Failures are counted from zero again. Letters that were held back stay dead until `composerp dlq redrive` returns them.",
 				Flags:       settings.DatabaseFlags(),
-				Action:      settings.OnSchema("quarantine", classesNamed, quarantineRelease),
+				Action:      settings.OnSchema("quarantine", 1, classesNamed, quarantineRelease),
 			},
 		},
 	}

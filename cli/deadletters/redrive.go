@@ -37,39 +37,41 @@ func dlqRedriveCommand() *cli.Command {
 			&cli.BoolFlag{Name: "dry-run", Usage: "redrive nothing; report what would happen"},
 			&cli.BoolFlag{Name: "force", Usage: "also redrive events that may have been handled long ago"},
 		)...),
-		Action: dlqRedrive,
+		Action: settings.On(openLetters, redriveAsked, dlqRedrive),
 	}
 }
 
-func dlqRedrive(cctx *cli.Context) error {
-	of, limit, err := letters(cctx)
+// redriveQuestion is what a redrive is to do, for which workers.
+type redriveQuestion struct {
+	deadletters.Redrive
+	fleet []worker.Worker
+}
+
+func redriveAsked(cctx *cli.Context) (q redriveQuestion, err error) {
+	of, err := letters(cctx)
 	if err != nil {
-		return err
+		return q, err
 	}
-	r := deadletters.Redrive{Filter: of, Limit: limit, StopAt: cctx.Int("max-failure-rate"), Force: cctx.Bool("force")}
-	if r.StopAt < 1 || r.StopAt > 100 {
-		return exit.Usage("--max-failure-rate %d: want a share in percent, 1 to 100", r.StopAt)
+	q.Redrive = deadletters.Redrive{Filter: of.LetterFilter, Limit: of.limit, StopAt: cctx.Int("max-failure-rate"), Force: cctx.Bool("force")}
+	if q.StopAt < 1 || q.StopAt > 100 {
+		return q, exit.Usage("--max-failure-rate %d: want a share in percent, 1 to 100", q.StopAt)
 	}
-	if r.Pace, err = pace(cctx.String("rate")); err != nil {
-		return err
+	if q.Pace, err = pace(cctx.String("rate")); err != nil {
+		return q, err
 	}
 	log, err := settings.Logger(cctx)
 	if err != nil {
-		return err
+		return q, err
 	}
-	fleet, err := redriven(cctx, of, workers.Fleet(workers.Config{Log: log}))
-	if err != nil {
-		return err
-	}
-	c, err := openLetters(cctx)
-	if err != nil {
-		return err
-	}
-	defer c.DB.Close()
+	q.fleet, err = redriven(cctx, of.LetterFilter, workers.Fleet(workers.Config{Log: log}))
+	return q, err
+}
+
+func dlqRedrive(cctx *cli.Context, c letterLog, q redriveQuestion) error {
 	if cctx.Bool("dry-run") {
-		return rehearse(cctx, c, r, fleet)
+		return rehearse(cctx, c, q.Redrive, q.fleet)
 	}
-	return redrive(cctx, c, r, fleet)
+	return redrive(cctx, c, q.Redrive, q.fleet)
 }
 
 // redriven are the workers whose letters are redriven: those named, or all.
@@ -100,7 +102,7 @@ func pace(rate string) (deadletters.Pace, error) {
 }
 
 // redrive redrives one queue after the other. When one stops, all stop: the cause may be the same for all.
-func redrive(cctx *cli.Context, c deadletters.Config, r deadletters.Redrive, fleet []worker.Worker) error {
+func redrive(cctx *cli.Context, c letterLog, r deadletters.Redrive, fleet []worker.Worker) error {
 	reports := []deadletters.RedriveReport{}
 	bars := newWalking(cctx)
 	found, err := false, error(nil)
@@ -190,7 +192,7 @@ func showFailing(w io.Writer, failures []deadletters.Failing, title string) {
 }
 
 // rehearse reports what would happen to the letters.
-func rehearse(cctx *cli.Context, c deadletters.Config, r deadletters.Redrive, fleet []worker.Worker) error {
+func rehearse(cctx *cli.Context, c letterLog, r deadletters.Redrive, fleet []worker.Worker) error {
 	reports := []deadletters.RehearsalReport{}
 	status := terminal.NewStatus(cctx.App.ErrWriter)
 	defer status.End()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 )
 
@@ -19,7 +20,7 @@ func EpochCommand() *cli.Command {
 		Subcommands: []*cli.Command{
 			{
 				Name: "show", Usage: "list the epochs, and whether the newest fits this server",
-				Flags: settings.DatabaseFlags(), Action: epochShow,
+				Flags: settings.DatabaseFlags(), Action: settings.OnSchema("epoch", 2, settings.Nothing, epochShow),
 			},
 			{
 				Name: "begin", Usage: "begin a new epoch in a restored database, so that events are published again",
@@ -30,18 +31,13 @@ func EpochCommand() *cli.Command {
 				Flags: settings.DatabaseFlags(
 					&cli.BoolFlag{Name: "force", Usage: "begin an epoch even where the newest fits: after a restore into the same server, or from its files"},
 				),
-				Action: epochBegin,
+				Action: settings.OnSchema("epoch", 2, settings.Nothing, epochBegin),
 			},
 		},
 	}
 }
 
-func epochShow(cctx *cli.Context) error {
-	db, _, err := settings.OpenSchema(cctx, "epoch", 2)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
+func epochShow(cctx *cli.Context, db *store.DB, _ struct{}) error {
 	epochs, err := eventlog.Epochs(cctx.Context, db)
 	if err != nil {
 		return err
@@ -59,12 +55,7 @@ func epochTable(w io.Writer, epochs []eventlog.Epoch) {
 	})
 }
 
-func epochBegin(cctx *cli.Context) error {
-	db, _, err := settings.OpenSchema(cctx, "epoch", 2)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
+func epochBegin(cctx *cli.Context, db *store.DB, _ struct{}) error {
 	begun, err := eventlog.BeginEpoch(cctx.Context, db, cctx.Bool("force"))
 	if err != nil {
 		return err

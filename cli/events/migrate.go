@@ -20,8 +20,8 @@ func MigrateCommand() *cli.Command {
 		Name:  "migrate",
 		Usage: "migrate the database's schema to this program's version",
 		Subcommands: []*cli.Command{
-			{Name: "up", Usage: "apply pending migrations; may run concurrently", Flags: flags, Action: migrateUp},
-			{Name: "status", Usage: "list the migrations and which are applied", Flags: flags, Action: migrateStatus},
+			{Name: "up", Usage: "apply pending migrations; may run concurrently", Flags: flags, Action: settings.On(openUnmigrated, settings.Nothing, migrateUp)},
+			{Name: "status", Usage: "list the migrations and which are applied", Flags: flags, Action: settings.On(openUnmigrated, settings.Nothing, migrateStatus)},
 		},
 	}
 }
@@ -34,12 +34,7 @@ func openUnmigrated(cctx *cli.Context) (*store.DB, error) {
 	return settings.OpenDatabase(cctx.Context, e, "migrate", 2)
 }
 
-func migrateUp(cctx *cli.Context) error {
-	db, err := openUnmigrated(cctx)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
+func migrateUp(cctx *cli.Context, db *store.DB, _ struct{}) error {
 	done, err := store.Migrate(cctx.Context, db)
 	if err != nil {
 		return err
@@ -60,12 +55,7 @@ func migrateUp(cctx *cli.Context) error {
 	return showMigrations(cctx, done)
 }
 
-func migrateStatus(cctx *cli.Context) error {
-	db, err := openUnmigrated(cctx)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
+func migrateStatus(cctx *cli.Context, db *store.DB, _ struct{}) error {
 	list, err := store.Migrations(cctx.Context, db)
 	if err != nil {
 		return err

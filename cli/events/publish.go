@@ -41,7 +41,7 @@ func PublishCommand() *cli.Command {
 			&cli.StringFlag{Name: "user", Usage: "user that caused the event"},
 			&cli.StringFlag{Name: "correlation-id", Usage: "id shared by related events"},
 		),
-		Action: settings.OnSchema("publish", composeEvent, publish),
+		Action: settings.OnSchema("publish", 1, composeEvent, publish),
 	}
 }
 

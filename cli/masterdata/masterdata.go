@@ -59,7 +59,7 @@ func (m masterData[T]) listCommand() *cli.Command {
 		Name:   "list",
 		Usage:  "show " + m.plural,
 		Flags:  settings.DatabaseFlags(append(flags, &cli.IntFlag{Name: "limit", Value: listLimit, Usage: "at most this many; 0: all"})...),
-		Action: settings.OnSchema(m.noun, terminal.Limit, m.listRows),
+		Action: settings.OnSchema(m.noun, 1, terminal.Limit, m.listRows),
 	}
 }
 

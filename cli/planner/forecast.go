@@ -34,11 +34,11 @@ func ForecastCommand() *cli.Command {
 			{
 				Name: "list", Usage: "list the latest forecast of each item",
 				Flags:  common(item, &cli.IntFlag{Name: "limit", Value: 50, Usage: "at most this many; 0: all"}),
-				Action: settings.OnSchema("forecast", terminal.Limit, forecastList),
+				Action: settings.OnSchema("forecast", 1, terminal.Limit, forecastList),
 			},
 			{
 				Name: "show", Usage: "show an item's latest forecast, day by day", ArgsUsage: "ITEM", Flags: common(),
-				Action: settings.OnSchema("forecast", oneItem, forecastShow),
+				Action: settings.OnSchema("forecast", 1, oneItem, forecastShow),
 			},
 			{
 				Name: "accuracy", Usage: "compare forecasts with actual demand",
@@ -53,7 +53,7 @@ func ForecastCommand() *cli.Command {
 					&cli.StringFlag{Name: "sort", Value: "units", Usage: "sort items by " + strings.Join(accuracySorts, ", ") + "; largest first, but for item"},
 					&cli.IntFlag{Name: "limit", Value: 20, Usage: "at most this many items; 0: all"},
 				),
-				Action: settings.OnSchema("forecast", accuracyQuestion, forecastAccuracy),
+				Action: settings.OnSchema("forecast", 1, accuracyQuestion, forecastAccuracy),
 			},
 		},
 	}

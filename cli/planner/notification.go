@@ -23,7 +23,7 @@ func NotificationCommand() *cli.Command {
 				&cli.BoolFlag{Name: "undelivered", Usage: "only what was not delivered"},
 				&cli.IntFlag{Name: "limit", Value: 50, Usage: "at most this many; 0: all"},
 			),
-			Action: settings.OnSchema("notification", terminal.Limit, notificationList),
+			Action: settings.OnSchema("notification", 1, terminal.Limit, notificationList),
 		}},
 	}
 }

@@ -34,9 +34,9 @@ func PurchaseOrderCommand() *cli.Command {
 					&cli.StringFlag{Name: "location", Usage: "for this location only"},
 					&cli.IntFlag{Name: "limit", Value: 50, Usage: "at most this many; 0: all"},
 				),
-				Action: settings.OnSchema("po", ordersAsked, poList),
+				Action: settings.OnSchema("po", 1, ordersAsked, poList),
 			},
-			{Name: "show", Usage: "show an order with its lines, receipts and history", ArgsUsage: "ID|NUMBER", Flags: common(), Action: settings.OnSchema("po", oneOrder, poShow)},
+			{Name: "show", Usage: "show an order with its lines, receipts and history", ArgsUsage: "ID|NUMBER", Flags: common(), Action: settings.OnSchema("po", 1, oneOrder, poShow)},
 			{Name: "approve", Usage: "approve orders, which sends them to their suppliers", ArgsUsage: "ID|NUMBER...", Flags: common(by), Action: poApprove},
 			{
 				Name: "reject", Usage: "reject orders that are not sent yet", ArgsUsage: "ID|NUMBER...",

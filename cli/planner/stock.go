@@ -41,7 +41,7 @@ func StockCommand() *cli.Command {
 			&cli.IntFlag{Name: "limit", Usage: "at most `N` lines"},
 			&cli.BoolFlag{Name: flagLots, Usage: "list lots instead, the first to expire first"},
 		),
-		Action:      settings.OnSchema("stock", stockQuery, stock),
+		Action:      settings.OnSchema("stock", 1, stockQuery, stock),
 		Subcommands: []*cli.Command{stockImportCommand()},
 	}
 }

@@ -111,22 +111,33 @@ func OpenSchema(cctx *cli.Context, name string, connections int) (*store.DB, End
 	return db, e, nil
 }
 
-// OnSchema is the action of a command that works on a migrated database. ask reads the command line, so that what is
-// typed wrong is refused before a server is called.
-func OnSchema[Q any](name string, ask func(*cli.Context) (Q, error), work func(*cli.Context, *store.DB, Q) error) cli.ActionFunc {
+// On is the action of a command that works on what open opens. ask reads the command line, so that what is typed wrong
+// is refused before a server is called.
+func On[C interface{ Close() error }, Q any](open func(*cli.Context) (C, error), ask func(*cli.Context) (Q, error), work func(*cli.Context, C, Q) error) cli.ActionFunc {
 	return func(cctx *cli.Context) error {
 		asked, err := ask(cctx)
 		if err != nil {
 			return err
 		}
-		db, _, err := OpenSchema(cctx, name, 1)
+		c, err := open(cctx)
 		if err != nil {
 			return err
 		}
-		defer db.Close()
-		return work(cctx, db, asked)
+		defer c.Close()
+		return work(cctx, c, asked)
 	}
 }
+
+// OnSchema is On for a migrated database.
+func OnSchema[Q any](name string, connections int, ask func(*cli.Context) (Q, error), work func(*cli.Context, *store.DB, Q) error) cli.ActionFunc {
+	return On(func(cctx *cli.Context) (*store.DB, error) {
+		db, _, err := OpenSchema(cctx, name, connections)
+		return db, err
+	}, ask, work)
+}
+
+// Nothing is what a command asks whose line has nothing to read.
+func Nothing(*cli.Context) (struct{}, error) { return struct{}{}, nil }
 
 // BrokerConfig is the broker of the endpoints.
 func BrokerConfig(e Endpoints, log *slog.Logger) (rabbitmq.Config, error) {
