@@ -30,9 +30,10 @@ type masterData[T any] struct {
 	// settingsOnly: there are too few to import.
 	settingsOnly bool
 	// key is what names a row, as what lists it alone.
-	key    func(*T) masterdata.Filter
-	edit   func(ctx context.Context, db *store.DB, edits []masterdata.Edit[T], dryRun bool) (masterdata.Written, error)
-	editAt func(ctx context.Context, db *store.DB, edits []masterdata.Edit[T], at time.Time, dryRun bool) (masterdata.Written, error) // instead, where a change has a business time
+	key  func(*T) masterdata.Filter
+	edit func(ctx context.Context, db *store.DB, edits []masterdata.Edit[T], dryRun bool) (masterdata.Written, error)
+	// editAt stands instead of edit where a change has a business time.
+	editAt func(ctx context.Context, db *store.DB, edits []masterdata.Edit[T], at time.Time, dryRun bool) (masterdata.Written, error)
 	list   func(ctx context.Context, db *store.DB, f masterdata.Filter) ([]T, error)
 	header []any
 	cells  func(*T) []any

@@ -109,7 +109,7 @@ func NumberOr[N any](n *N) any {
 	return *n
 }
 
-// Limit reads --limit, at most so many rows; 0: all.
+// Limit reads --limit, the most rows to show; 0: all.
 func Limit(cctx *cli.Context) (int, error) {
 	limit := cctx.Int("limit")
 	if limit < 0 {
