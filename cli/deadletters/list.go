@@ -81,7 +81,7 @@ func readLetters(cctx *cli.Context, c letterLog, of chosen) (list letterList, er
 func (list letterList) table(w io.Writer, each bool) {
 	header := []any{"QUEUE", "IN QUEUE", "PENDING", "OLDEST", "NEWEST", "REDRIVEN", "DISCARDED", "LOST"}
 	terminal.Table(w, list.Queues, header, func(q *deadletters.QueueSummary) []any {
-		return []any{q.Queue, terminal.NumberOr(q.InQueue), q.Lying, terminal.MomentOr(q.Oldest, "-"), terminal.MomentOr(q.Newest, "-"), q.Redriven, q.Discarded, q.Missed}
+		return []any{q.Queue, terminal.NumberOr(q.InQueue), q.Lying, terminal.Or(q.Oldest, "-", terminal.Moment), terminal.Or(q.Newest, "-", terminal.Moment), q.Redriven, q.Discarded, q.Missed}
 	})
 	switch {
 	case each && len(list.Letters) > 0:

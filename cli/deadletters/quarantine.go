@@ -64,6 +64,6 @@ func quarantineRelease(cctx *cli.Context, db *store.DB, classes []string) error 
 func showClasses(cctx *cli.Context, classes []failures.Quarantine) error {
 	header := []any{"CLASS", "TYPE", "VERSION", "SINCE", "RELEASED", "HELD BACK", "ERROR"}
 	return terminal.ShowRows(cctx, classes, header, func(q *failures.Quarantine) []any {
-		return []any{q.Class, q.Type, q.Version, terminal.Moment(q.Since), terminal.MomentOr(q.ReleasedAt, "no"), q.HeldBack, q.Sample}
+		return []any{q.Class, q.Type, q.Version, terminal.Moment(q.Since), terminal.Or(q.ReleasedAt, "no", terminal.Moment), q.HeldBack, q.Sample}
 	})
 }

@@ -42,10 +42,7 @@ func poShow(cctx *cli.Context, db *store.DB, name string) error {
 		fmt.Fprintln(w)
 		terminal.Row(w, "ITEM", "QUANTITY", "UNIT PRICE", "RECEIVED", "STILL OPEN", "RULE SAW", "NAME")
 		for _, l := range found.Lines {
-			price, open := "not known", event.Decimal{}
-			if l.UnitPrice != nil {
-				price = l.UnitPrice.String()
-			}
+			price, open := terminal.Or(l.UnitPrice, "not known", event.Decimal.String), event.Decimal{}
 			if l.Open {
 				open = l.Quantity.Sub(l.Received)
 			}

@@ -3,10 +3,11 @@ package planner
 
 import (
 	"cmp"
-	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -111,7 +112,7 @@ func stockTable(w io.Writer, rows []stockview.PlannedStock) {
 		{"RESERVED", reserved, func(s *stockview.PlannedStock) any { return s.Reserved }},
 		{"AVAILABLE", reserved, func(s *stockview.PlannedStock) any { return s.Available }},
 		{"ON ORDER", always, func(s *stockview.PlannedStock) any { return unlessZero(s.OnOrder) }},
-		{"COVER", always, func(s *stockview.PlannedStock) any { return daysOfCover(s.DaysOfCover) }},
+		{"COVER", always, func(s *stockview.PlannedStock) any { return terminal.Or(s.DaysOfCover, "", daysOfCover) }},
 		{"LAST MOVEMENT", always, func(s *stockview.PlannedStock) any { return lastMovement(s) }},
 		{"NEXT ORDER", always, func(s *stockview.PlannedStock) any { return nextOrder(s.Next) }},
 		{"LOW", some(func(s *stockview.PlannedStock) bool { return s.Low }), func(s *stockview.PlannedStock) any { return map[bool]string{true: "low"}[s.Low] }},
@@ -138,18 +139,10 @@ func unlessZero(d event.Decimal) string {
 	return d.String()
 }
 
-func daysOfCover(days *event.Decimal) string {
-	if days == nil {
-		return ""
-	}
-	return days.StringFixed(1) + " d"
-}
+func daysOfCover(days event.Decimal) string { return days.StringFixed(1) + " d" }
 
 func lastMovement(s *stockview.PlannedStock) string {
-	if s.LastMovement == nil {
-		return ""
-	}
-	return s.LastMovement.UTC().Format("2006-01-02 ") + s.LastType
+	return terminal.Or(s.LastMovement, "", func(at time.Time) string { return at.UTC().Format("2006-01-02 ") + s.LastType })
 }
 
 // nextOrder says when goods are due, once the order is approved.
@@ -187,13 +180,8 @@ func lotsTable(w io.Writer, shelves []lots.OnHandLots) {
 	for _, s := range shelves {
 		name := terminal.Shortened(s.ItemName, 24)
 		for _, l := range s.Lots {
-			expiry, left, mark := "unknown", "", ""
-			if l.Expiry != nil {
-				expiry = string(*l.Expiry)
-			}
-			if l.DaysLeft != nil {
-				left = fmt.Sprint(*l.DaysLeft)
-			}
+			expiry := terminal.Or(l.Expiry, "unknown", func(d event.Date) string { return string(d) })
+			left, mark := terminal.Or(l.DaysLeft, "", strconv.Itoa), ""
 			switch {
 			case l.DaysLeft != nil && *l.DaysLeft < 0:
 				mark = "expired"

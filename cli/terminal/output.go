@@ -82,12 +82,12 @@ func Plural(n int, of string) string {
 // Moment formats a time for a table.
 func Moment(t time.Time) string { return t.UTC().Format(time.DateTime) }
 
-// MomentOr formats a time that there may not be.
-func MomentOr(t *time.Time, none string) string {
-	if t == nil {
+// Or is the text of a value that there may not be.
+func Or[T any](value *T, none string, text func(T) string) string {
+	if value == nil {
 		return none
 	}
-	return Moment(*t)
+	return text(*value)
 }
 
 // YesNo formats what holds or does not.
@@ -102,12 +102,7 @@ func Shortened(text string, width int) string {
 }
 
 // NumberOr formats a number, or a dash for none.
-func NumberOr[N any](n *N) any {
-	if n == nil {
-		return "-"
-	}
-	return *n
-}
+func NumberOr[N any](n *N) string { return Or(n, "-", func(n N) string { return fmt.Sprint(n) }) }
 
 // Limit reads --limit, the most rows to show; 0: all.
 func Limit(cctx *cli.Context) (int, error) {
