@@ -4,7 +4,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -68,9 +67,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		return exit.OK
 	}
-	var quiet exit.Findings
-	var flying exit.InFlight
-	if !errors.As(err, &quiet) && !errors.As(err, &flying) {
+	if !exit.IsPrinted(err) {
 		text := exit.OneLine(err)
 		if do := exit.Advice(err); do != "" {
 			text += "; " + do
@@ -82,18 +79,17 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 	app := &cli.App{
-		Name:            "composerp",
-		Usage:           "events of a retail and distribution ERP: nothing lost, nothing applied twice",
-		Version:         version(),
-		Reader:          stdin,
-		Writer:          stdout,
-		ErrWriter:       stderr,
-		ExitErrHandler:  func(*cli.Context, error) {},
-		OnUsageError:    func(cctx *cli.Context, err error, _ bool) error { return terminal.FlagError(cctx, err) },
-		CommandNotFound: nil,
-		Suggest:         true,
-		Flags:           []cli.Flag{settings.FlagOf(settings.FlagConfig)},
-		Action:          group,
+		Name:           "composerp",
+		Usage:          "events of a retail and distribution ERP: nothing lost, nothing applied twice",
+		Version:        version(),
+		Reader:         stdin,
+		Writer:         stdout,
+		ErrWriter:      stderr,
+		ExitErrHandler: func(*cli.Context, error) {},
+		OnUsageError:   func(cctx *cli.Context, err error, _ bool) error { return terminal.FlagError(cctx, err) },
+		Suggest:        true,
+		Flags:          []cli.Flag{settings.FlagOf(settings.FlagConfig)},
+		Action:         group,
 		Commands: []*cli.Command{
 			fleet.UpCommand(), fleet.DownCommand(), demo.Command(), events.ImportCommand(), events.PublishCommand(), planner.StockCommand(), events.AuditCommand(), events.RepublishCommand(),
 			planner.PurchaseOrderCommand(), planner.NotificationCommand(), deadletters.QuarantineCommand(), deadletters.Command(),
@@ -153,6 +149,9 @@ func checked(action cli.ActionFunc) cli.ActionFunc {
 		if err := settings.Configure(cctx); err != nil {
 			return err
 		}
+		if c := cctx.Command; c.ArgsUsage == "" && c.Name != "set" && cctx.NArg() > 0 { // set says itself what names a row
+			return exit.Usage("`%s` takes no argument, got %q", c.HelpName, cctx.Args().First())
+		}
 		return action(cctx)
 	}
 }
@@ -200,9 +199,8 @@ func permute(app *cli.App, args []string) []string {
 	if len(args) < 2 {
 		return args
 	}
-	path, early, rest := args[:1:1], []string{}, args[1:]
-	commands, flags, known := app.Commands, app.Flags, settings.Flags()
-	for len(rest) > 0 && len(commands) > 0 {
+	here, early, rest, known := topOf(app), []string{}, args[1:], settings.Flags()
+	for len(rest) > 0 && len(here.commands) > 0 {
 		if name, _, given := strings.Cut(rest[0], "="); strings.HasPrefix(name, "--") && terminal.FlagNamed(known, name[2:]) != nil {
 			n := 2
 			if given {
@@ -212,17 +210,16 @@ func permute(app *cli.App, args []string) []string {
 			early, rest = append(early, rest[:n]...), rest[n:]
 			continue
 		}
-		c := find(commands, rest[0])
-		if c == nil {
+		if !here.enter(rest[0]) {
 			break
 		}
-		path, commands, flags, rest = append(path, c.Name), c.Subcommands, c.Flags, rest[1:]
+		rest = rest[1:]
 	}
-	if len(early) > 0 && (len(path) == 1 || len(commands) > 0 && len(flags) == 0) {
+	if len(early) > 0 && (len(here.path) == 0 || len(here.commands) > 0 && len(here.flags) == 0) {
 		return args // no command that could take them
 	}
-	typed, positional := split(flags, rest)
-	return slices.Concat(path, early, typed, positional)
+	typed, positional := split(here.flags, rest)
+	return slices.Concat(args[:1], here.path, early, typed, positional)
 }
 
 // split parts flags, with their values, from positional arguments; what follows "--" is positional.
@@ -245,13 +242,25 @@ func split(flags []cli.Flag, args []string) (typed, positional []string) {
 	return typed, positional
 }
 
-func find(commands []*cli.Command, name string) *cli.Command {
-	for _, c := range commands {
-		if c.HasName(name) {
-			return c
-		}
+// place is where a command line has got to.
+type place struct {
+	path      []string // the commands' names, without the program's
+	commands  []*cli.Command
+	flags     []cli.Flag
+	arguments string // ArgsUsage
+}
+
+func topOf(app *cli.App) place { return place{commands: app.Commands, flags: app.Flags} }
+
+// enter goes on to the command of that name, where there is one.
+func (p *place) enter(name string) bool {
+	i := slices.IndexFunc(p.commands, func(c *cli.Command) bool { return c.HasName(name) })
+	if i < 0 {
+		return false
 	}
-	return nil
+	c := p.commands[i]
+	*p = place{append(p.path, c.Name), c.Subcommands, c.Flags, c.ArgsUsage}
+	return true
 }
 
 func takesValue(flags []cli.Flag, name string) bool {

@@ -168,16 +168,13 @@ func TestWrongUse(t *testing.T) {
 }
 
 func takesFlag(args []string, name string) bool {
-	commands := newApp(nil, nil, nil).Commands
-	var flags []cli.Flag
+	here := topOf(newApp(nil, nil, nil))
 	for _, a := range args {
-		c := find(commands, a)
-		if c == nil {
+		if !here.enter(a) {
 			break
 		}
-		commands, flags = c.Subcommands, c.Flags
 	}
-	return takesValue(flags, name)
+	return takesValue(here.flags, name)
 }
 
 func TestWrongPasswordsAreConfigurationAndStaySecret(t *testing.T) {

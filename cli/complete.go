@@ -94,31 +94,22 @@ func joined(words []string) (whole []string, apart bool) {
 	return whole, apart
 }
 
-// place is where a command line has got to.
-type place struct {
-	commands  []*cli.Command
-	flags     []cli.Flag
-	arguments string // ArgsUsage
-}
-
 // reach follows whole words. open is the flag whose value comes next, if one does.
 func reach(app *cli.App, words []string) (here place, arguments []string, open string) {
-	here = place{app.Commands, app.Flags, ""}
+	here = topOf(app)
 	for _, w := range words {
 		switch {
 		case open != "":
 			open = ""
 		case strings.HasPrefix(w, "-") && w != "-":
-			if name := strings.TrimLeft(w, "-"); !strings.Contains(w, "=") && takesValue(slices.Concat(here.flags, settings.Flags()), name) {
-				open = terminal.FlagNamed(slices.Concat(here.flags, settings.Flags()), name).Names()[0]
+			name, flags := strings.TrimLeft(w, "-"), slices.Concat(here.flags, settings.Flags())
+			if !strings.Contains(w, "=") && takesValue(flags, name) {
+				open = terminal.FlagNamed(flags, name).Names()[0]
 			}
 		default:
-			c := find(here.commands, w)
-			if c == nil {
+			if !here.enter(w) {
 				arguments = append(arguments, w)
-				continue
 			}
-			here = place{c.Subcommands, c.Flags, c.ArgsUsage}
 		}
 	}
 	return here, arguments, open
@@ -157,23 +148,17 @@ func flagValues(name string) (found []candidate, files bool) {
 	case "queue":
 		return texts(deadletters.DeadNames()...), false
 	case "confirm":
-		for _, name := range deadletters.DeadNames() {
-			found = append(found, candidate{text: topology.DeadQueueName(name)})
-		}
+		return candidatesOf(deadletters.DeadNames(), topology.DeadQueueName), false
 	case "type", "on":
-		for _, t := range event.Types() {
-			found = append(found, candidate{text: string(t)})
-		}
+		return texts(event.Types()...), false
 	case "rate":
 		return texts("max"), false
 	case "mode":
 		return texts("fixed", "auto"), false
 	case settings.FlagSlots:
-		for _, w := range workers.Names() {
-			found = append(found, candidate{text: w + "="})
-		}
+		return candidatesOf(workers.Names(), func(name string) string { return name + "=" }), false
 	}
-	return found, false
+	return nil, false
 }
 
 // argumentValues are what the next argument may be, by the words of the command's usage: WORKER..., FILE,
@@ -194,9 +179,7 @@ func argumentValues(usage string, given []string) (found []candidate, files bool
 	case next == "WORKER":
 		found = texts(workers.Names()...)
 	case next == "QUEUE":
-		for _, q := range workers.Topology().Queues {
-			found = append(found, candidate{text: q.Name})
-		}
+		found = candidatesOf(workers.Topology().Queues, func(q topology.QueueSpec) string { return q.Name })
 	case next == "TYPE":
 		found = texts(events.ExternalTypes()...)
 	case strings.Contains(next, "|"):
@@ -205,10 +188,14 @@ func argumentValues(usage string, given []string) (found []candidate, files bool
 	return slices.DeleteFunc(found, func(c candidate) bool { return slices.Contains(given, c.text) }), false
 }
 
-func texts(all ...string) []candidate {
+func texts[S ~string](all ...S) []candidate {
+	return candidatesOf(all, func(s S) string { return string(s) })
+}
+
+func candidatesOf[T any](all []T, text func(T) string) []candidate {
 	found := make([]candidate, len(all))
 	for i, t := range all {
-		found[i].text = t
+		found[i].text = text(t)
 	}
 	return found
 }

@@ -12,23 +12,24 @@ import (
 // rename is a word of the command line that has another name since this version.
 // The old one works for one version; help, manual and completion do not show it.
 type rename struct {
-	under    string // the command that the word follows; empty: composerp itself
-	old, now string
+	under string // the command that the word follows; empty: composerp itself
+	old   string
 }
 
-var renames = []rename{
-	{"", "notice", "notification"},
-	{"notification list", "--untold", "--undelivered"},
-	{"dlq list", "--dealt", "--all"},
-	{"dlq export", "--dealt", "--all"},
-	{"worker run", "journal", "deadletterlog"},
-	{"dlq redrive", "--stop-at", "--max-failure-rate"},
+// renames are today's names.
+var renames = map[rename]string{
+	{"", "notice"}:                    "notification",
+	{"notification list", "--untold"}: "--undelivered",
+	{"dlq list", "--dealt"}:           "--all",
+	{"dlq export", "--dealt"}:         "--all",
+	{"worker run", "journal"}:         "deadletterlog",
+	{"dlq redrive", "--stop-at"}:      "--max-failure-rate",
 }
 
 // renamed puts today's names for deprecated ones and says so on stderr.
 func renamed(app *cli.App, args []string, stderr io.Writer) []string {
 	args = slices.Clone(args)
-	commands, flags, path := app.Commands, app.Flags, []string{}
+	here := topOf(app)
 	for i := 1; i < len(args) && args[i] != "--"; i++ {
 		word, value, given := strings.Cut(args[i], "=")
 		if flag := strings.HasPrefix(word, "-") && word != "-"; flag {
@@ -36,7 +37,7 @@ func renamed(app *cli.App, args []string, stderr io.Writer) []string {
 		} else {
 			word, given = args[i], false
 		}
-		if now := renameOf(strings.Join(path, " "), word); now != "" {
+		if now := renames[rename{strings.Join(here.path, " "), word}]; now != "" {
 			fmt.Fprintf(stderr, "composerp: %s is deprecated and works in this version only; use %s\n", word, now)
 			word, args[i] = now, now
 			if given {
@@ -44,23 +45,12 @@ func renamed(app *cli.App, args []string, stderr io.Writer) []string {
 			}
 		}
 		if strings.HasPrefix(word, "--") {
-			if !given && takesValue(flags, word[2:]) {
+			if !given && takesValue(here.flags, word[2:]) {
 				i++
 			}
 			continue
 		}
-		if c := find(commands, word); c != nil {
-			commands, flags, path = c.Subcommands, c.Flags, append(path, c.Name)
-		}
+		here.enter(word)
 	}
 	return args
-}
-
-func renameOf(under, word string) string {
-	for _, r := range renames {
-		if r.under == under && r.old == word {
-			return r.now
-		}
-	}
-	return ""
 }

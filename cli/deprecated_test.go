@@ -43,7 +43,7 @@ func TestDeprecatedWordsBecomeTodays(t *testing.T) {
 func TestDeprecatedWordsAreHidden(t *testing.T) {
 	t.Parallel()
 	man := command(t, "man").out
-	for _, r := range renames {
+	for r, now := range renames {
 		line, typed := append(strings.Fields(r.under), r.old), "--"
 		switch r.under {
 		case "":
@@ -53,7 +53,7 @@ func TestDeprecatedWordsAreHidden(t *testing.T) {
 		case "dlq redrive":
 			line[len(line)-1] += "=5"
 		}
-		if res := command(t, append(line, "--help")...); (res.code != exit.OK && r.under != "worker run") || !strings.Contains(res.errors, "use "+r.now) {
+		if res := command(t, append(line, "--help")...); (res.code != exit.OK && r.under != "worker run") || !strings.Contains(res.errors, "use "+now) {
 			t.Errorf("%v --help: exit %d, %s", line, res.code, res.errors)
 		}
 		for what, out := range map[string]string{
@@ -64,8 +64,8 @@ func TestDeprecatedWordsAreHidden(t *testing.T) {
 			if strings.Contains(out, r.old+" ") || strings.Contains(out, r.old+"\n") {
 				t.Errorf("%s shows the deprecated %s", what, r.old)
 			}
-			if !strings.Contains(out, r.now) && (what == "completion" || r.under != "worker run") {
-				t.Errorf("%s lacks %s", what, r.now)
+			if !strings.Contains(out, now) && (what == "completion" || r.under != "worker run") {
+				t.Errorf("%s lacks %s", what, now)
 			}
 		}
 	}

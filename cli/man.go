@@ -18,12 +18,7 @@ func manCommand() *cli.Command {
 		Usage: "print the manual page",
 		Description: "   composerp man | man -l -\n" +
 			"   composerp man > /usr/local/share/man/man1/composerp.1",
-		Action: func(cctx *cli.Context) error {
-			if err := settings.NoArguments(cctx); err != nil {
-				return err
-			}
-			return manual(cctx.App, cctx.App.Writer)
-		},
+		Action: func(cctx *cli.Context) error { return manual(cctx.App, cctx.App.Writer) },
 	}
 }
 

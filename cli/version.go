@@ -6,7 +6,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
 )
 
@@ -16,9 +15,6 @@ func versionCommand() *cli.Command {
 		Usage: "print the version",
 		Flags: []cli.Flag{terminal.OutputFlag()},
 		Action: func(cctx *cli.Context) error {
-			if err := settings.NoArguments(cctx); err != nil {
-				return err
-			}
 			v := struct {
 				Version string `json:"version"`
 				Go      string `json:"go"`

@@ -24,7 +24,7 @@ func Command() *cli.Command {
 			{Name: "show", Usage: "print exchanges, queues and bindings", Flags: []cli.Flag{terminal.OutputFlag()}, Action: topologyShow},
 			{
 				Name: "apply", Usage: "declare them at the broker; existing ones stay",
-				Flags: append(settings.BrokerFlags(), settings.DirFlag(), settings.LogFlag("warn")), Action: topologyApply,
+				Flags: append(settings.BrokerFlags(), settings.FlagOf(settings.FlagDir), settings.LogFlag("warn")), Action: topologyApply,
 			},
 			topologyDiffCommand(), topologyUnbindCommand(), topologyExportCommand(),
 		},
@@ -32,9 +32,6 @@ func Command() *cli.Command {
 }
 
 func topologyShow(cctx *cli.Context) error {
-	if err := settings.NoArguments(cctx); err != nil {
-		return err
-	}
 	t := workers.Topology()
 	return terminal.Show(cctx, t, func(w io.Writer) {
 		terminal.Row(w, "EXCHANGE", "TYPE", "BOUND TO", "ARGUMENTS")
@@ -85,22 +82,14 @@ func arguments(table map[string]any) string {
 }
 
 func topologyApply(cctx *cli.Context) error {
-	if err := settings.NoArguments(cctx); err != nil {
-		return err
-	}
-	log, err := settings.Logger(cctx)
-	if err != nil {
-		return err
-	}
 	e, err := settings.Discover(cctx)
 	if err != nil {
 		return err
 	}
-	broker, err := settings.BrokerConfig(e, log)
+	broker, err := settings.LoggedBroker(cctx, e, "topology")
 	if err != nil {
 		return err
 	}
-	broker.Name = "topology"
 	t := workers.Topology()
 	if err := rabbitmq.Apply(cctx.Context, t, broker); err != nil {
 		return err

@@ -10,7 +10,6 @@ import (
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
-	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/workers"
 )
@@ -22,7 +21,7 @@ func topologyDiffCommand() *cli.Command {
 			"declares it. Mismatch: it cannot be changed in place; empty and delete the queue or exchange, then apply. Extra: it\n" +
 			"does no harm until messages gather in it; `composerp topology unbind` removes extra bindings of the fleet's queues,\n" +
 			"other objects only you delete. Exits 2 when anything differs.",
-		Flags: append(append([]cli.Flag{terminal.OutputFlag()}, settings.BrokerFlags()...), settings.DirFlag()), Action: topologyDiff,
+		Flags: append(append([]cli.Flag{terminal.OutputFlag()}, settings.BrokerFlags()...), settings.FlagOf(settings.FlagDir)), Action: topologyDiff,
 	}
 }
 
@@ -36,50 +35,38 @@ func topologyDiff(cctx *cli.Context) error {
 		if len(found) == 0 {
 			return
 		}
-		terminal.Row(w, "STATE", "KIND", "NAME", "WHAT")
-		for _, d := range found {
-			terminal.Row(w, d.State, d.Kind, d.Name, d.String())
-		}
+		terminal.Table(w, found, []any{"STATE", "KIND", "NAME", "WHAT"}, func(d *topology.Difference) []any {
+			return []any{d.State, d.Kind, d.Name, d.String()}
+		})
 	})
 	if err != nil || len(found) == 0 {
 		terminal.Say(cctx, "the virtual host %s has what the fleet needs, and nothing else named composerp.*", vhost)
 		return err
 	}
 	terminal.Say(cctx, "%d differences; `composerp topology diff --help` explains what to do", len(found))
-	return exit.Findings{What: "the broker differs"}
+	return exit.Findings("the broker differs")
 }
 
-// brokersTopology reads what the broker has, for a command that takes no argument, and where that is.
+// brokersTopology reads what the broker has, and where that is.
 func brokersTopology(cctx *cli.Context) (e settings.Endpoints, vhost string, have topology.Topology, err error) {
-	if err = settings.NoArguments(cctx); err != nil {
-		return e, "", have, err
-	}
 	if e, err = settings.Discover(cctx); err != nil {
 		return e, "", have, err
 	}
-	management, vhost, err := managementOf(e)
+	broker, err := settings.BrokerConfig(e, nil)
 	if err != nil {
 		return e, "", have, err
 	}
-	have, err = management.Topology(cctx.Context, vhost)
-	return e, vhost, have, err
-}
-
-// managementOf gives a client of the management API, and the virtual host that the broker's URL leads to.
-func managementOf(e settings.Endpoints) (*management.Client, string, error) {
-	broker, err := settings.BrokerConfig(e, nil)
-	if err != nil {
-		return nil, "", err
-	}
-	vhost, err := broker.Vhost()
-	if err != nil {
-		return nil, "", err
+	if vhost, err = broker.Vhost(); err != nil {
+		return e, "", have, err
 	}
 	management, err := settings.ManagementClient(e)
 	if err == nil && management == nil {
 		err = exit.Misconfigured("no management API is known: set COMPOSERP_MANAGEMENT_URL, http://user:password@host:15672")
 	}
-	return management, vhost, err
+	if err == nil {
+		have, err = management.Topology(cctx.Context, vhost)
+	}
+	return e, vhost, have, err
 }
 
 const flagVhost = "vhost"
@@ -90,15 +77,12 @@ func topologyExportCommand() *cli.Command {
 		Description: "For `rabbitmqctl import_definitions FILE`, the management UI, or a broker that loads definitions at its start. The\n" +
 			"file has the virtual host, but no users and permissions.",
 		Flags: append([]cli.Flag{&cli.StringFlag{Name: flagVhost, Usage: "virtual host to create; default that of the broker's URL, else composerp"}},
-			append(settings.BrokerFlags(), settings.DirFlag())...),
+			append(settings.BrokerFlags(), settings.FlagOf(settings.FlagDir))...),
 		Action: topologyExport,
 	}
 }
 
 func topologyExport(cctx *cli.Context) error {
-	if err := settings.NoArguments(cctx); err != nil {
-		return err
-	}
 	vhost := strings.TrimSpace(cctx.String(flagVhost))
 	if vhost == "" {
 		e, err := settings.Discover(cctx)

@@ -26,7 +26,7 @@ func dlqDiscardCommand() *cli.Command {
 			&cli.StringFlag{Name: "confirm", Usage: "name of the dead-letter queue, such as composerp.ledger.dead"},
 			&cli.StringFlag{Name: "export", Usage: "a new file for the export; default QUEUE-TIME.ndjson"},
 		)...),
-		Action: dlqDiscard,
+		Action: settings.On(openLetters, lettersOfOne, dlqDiscard),
 	}
 }
 
@@ -36,22 +36,18 @@ type discarded struct {
 	Export string `json:"export"`
 }
 
-func dlqDiscard(cctx *cli.Context) error {
-	of, limit, err := letters(cctx)
-	if err != nil {
-		return err
+func lettersOfOne(cctx *cli.Context) (chosen, error) {
+	of, err := letters(cctx)
+	if err == nil && len(of.Consumers) != 1 {
+		err = exit.Usage("--queue: name one worker; composerp dlq list shows the queues with dead letters")
 	}
-	if len(of.Consumers) != 1 {
-		return exit.Usage("--queue: name one worker; composerp dlq list shows the queues with dead letters")
-	}
+	return of, err
+}
+
+func dlqDiscard(cctx *cli.Context, c letterLog, of chosen) error {
 	queue := topology.DeadQueueName(of.Consumers[0])
-	c, err := openLetters(cctx)
-	if err != nil {
-		return err
-	}
-	defer c.DB.Close()
 	if cctx.String("confirm") != queue {
-		return unconfirmed(cctx, c, of, limit, queue)
+		return unconfirmed(cctx, c, of, queue)
 	}
 	file, err := exportFile(cctx.String("export"), queue)
 	if err != nil {
@@ -59,7 +55,7 @@ func dlqDiscard(cctx *cli.Context) error {
 	}
 	bars := newWalking(cctx)
 	report, err := c.Discard(cctx.Context, deadletters.Discard{
-		Queue: deadletters.Queue{Worker: of.Consumers[0]}, Filter: of, Limit: limit, Export: file, Progress: bars.of(queue),
+		Queue: deadletters.Queue{Worker: of.Consumers[0]}, Filter: of.LetterFilter, Limit: of.limit, Export: file, Progress: bars.of(queue),
 	})
 	bars.End()
 	if closing := file.Close(); err == nil && closing != nil {
@@ -84,11 +80,11 @@ func dlqDiscard(cctx *cli.Context) error {
 }
 
 // unconfirmed reports how many letters would be discarded, and the flag that does it.
-func unconfirmed(cctx *cli.Context, c deadletters.Config, of failures.LetterFilter, limit int, queue string) error {
+func unconfirmed(cctx *cli.Context, c letterLog, of chosen, queue string) error {
 	if typed := cctx.String("confirm"); typed != "" {
 		return exit.Usage("--confirm=%s is not the dead-letter queue, which is %s", typed, queue)
 	}
-	known, err := failures.LettersByConsumer(cctx.Context, c.DB, of)
+	known, err := failures.LettersByConsumer(cctx.Context, c.DB, of.LetterFilter)
 	if err != nil {
 		return err
 	}
@@ -96,8 +92,8 @@ func unconfirmed(cctx *cli.Context, c deadletters.Config, of failures.LetterFilt
 	for _, l := range known {
 		n += l.Lying
 	}
-	if limit > 0 {
-		n = min(n, limit)
+	if of.limit > 0 {
+		n = min(n, of.limit)
 	}
 	return exit.Usage("%s of %s would be exported and deleted; add --confirm=%s to do it", terminal.Plural(n, "letter"), queue, queue)
 }

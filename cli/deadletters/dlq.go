@@ -2,6 +2,7 @@
 package deadletters
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -31,16 +32,18 @@ func Command() *cli.Command {
 					&cli.BoolFlag{Name: "each", Usage: "list single letters, the oldest first"},
 					allFlag(),
 				)...),
-				Action: dlqList,
+				Action: settings.On(openLog, letters, dlqList),
 			},
 			{
 				Name: "show", Usage: "show a letter: error, disposition, headers and body", ArgsUsage: "ID...",
 				Description: "ID is the letter's or its event's. An event may have several dead letters: one for each worker and each redrive.",
-				Flags:       []cli.Flag{queueFlag(), terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag()}, Action: dlqShow,
+				Flags:       settings.DatabaseFlags(queueFlag()),
+				Action:      settings.On(openLog, lettersNamed, dlqShow),
 			},
 			{
 				Name: "export", Usage: "write dead letters to stdout, one JSON object a line, with headers and body",
-				Flags: append(chooseFlags(allFlag()), settings.DatabaseFlag(), settings.DirFlag()), Action: dlqExport,
+				Flags:  append(chooseFlags(allFlag()), settings.FlagOf(settings.FlagDatabase), settings.FlagOf(settings.FlagDir)),
+				Action: settings.On(openLog, letters, dlqExport),
 			},
 			dlqRedriveCommand(), dlqDiscardCommand(),
 		},
@@ -75,28 +78,34 @@ func letterFlags(more ...cli.Flag) []cli.Flag {
 	return append(chooseFlags(more...), terminal.OutputFlag())
 }
 
-// letters reads what chooses letters, on the line of a command that takes no argument.
-func letters(cctx *cli.Context) (of failures.LetterFilter, limit int, err error) {
-	if err = settings.NoArguments(cctx); err != nil {
-		return of, 0, err
-	}
-	of = failures.LetterFilter{
+// chosen are the letters that a command line chooses.
+type chosen struct {
+	failures.LetterFilter
+	limit int // 0: all of them
+}
+
+func letters(cctx *cli.Context) (of chosen, err error) {
+	of.LetterFilter = failures.LetterFilter{
 		Type: cctx.String("type"), Error: cctx.String("error"), Tenant: cctx.String("tenant"), Aggregate: cctx.String("aggregate"),
-		Quarantine: cctx.String("quarantine"), IDs: cctx.StringSlice("id"), IncludeResolved: cctx.Bool("all"),
-	}
-	for _, q := range cctx.StringSlice("queue") {
-		of.Consumers = append(of.Consumers, workerOf(q))
+		Quarantine: cctx.String("quarantine"), IDs: cctx.StringSlice("id"), Consumers: consumers(cctx), IncludeResolved: cctx.Bool("all"),
 	}
 	if of.Since, err = pointOfTime("since", cctx.String("since")); err != nil {
-		return of, 0, err
+		return of, err
 	}
 	if of.Until, err = pointOfTime("until", cctx.String("until")); err != nil {
-		return of, 0, err
+		return of, err
 	}
-	if limit = cctx.Int("limit"); limit < 0 {
-		return of, 0, exit.Usage("--limit %d: want 0 or more", limit)
+	of.limit, err = terminal.Limit(cctx)
+	return of, err
+}
+
+// consumers are the workers of --queue.
+func consumers(cctx *cli.Context) []string {
+	var names []string
+	for _, q := range cctx.StringSlice("queue") {
+		names = append(names, workerOf(q))
 	}
-	return of, limit, nil
+	return names
 }
 
 // workerOf gives the worker of a name that is the worker's, its queue's or its dead-letter queue's.
@@ -120,13 +129,17 @@ func pointOfTime(flag, text string) (time.Time, error) {
 	return time.Time{}, exit.Usage("--%s %q: want 2026-02-09T12:00:00Z, 2026-02-09, or 2h for two hours ago", flag, text)
 }
 
-// openLog opens the dead-letter log, with the broker where one is known.
-func openLog(cctx *cli.Context) (deadletters.Config, error) {
+// letterLog is the dead-letter log, with the broker where one is known.
+type letterLog struct{ deadletters.Config }
+
+func (c letterLog) Close() error { return c.DB.Close() }
+
+func openLog(cctx *cli.Context) (c letterLog, err error) {
 	db, e, err := settings.OpenSchema(cctx, "dlq", 2)
 	if err != nil {
-		return deadletters.Config{}, err
+		return c, err
 	}
-	c := deadletters.Config{DB: db}
+	c.DB = db
 	if cctx.String(settings.FlagLogLevel) != "" && e.AMQP != "" {
 		if c.Log, err = settings.Logger(cctx); err == nil {
 			c.Broker, err = settings.BrokerConfig(e, c.Log)
@@ -142,10 +155,10 @@ func openLog(cctx *cli.Context) (deadletters.Config, error) {
 }
 
 // openLetters is openLog for those that act on the queues.
-func openLetters(cctx *cli.Context) (deadletters.Config, error) {
+func openLetters(cctx *cli.Context) (letterLog, error) {
 	c, err := openLog(cctx)
 	if err == nil && len(c.Broker.URLs) == 0 {
-		c.DB.Close()
+		c.Close()
 		_, err = settings.BrokerConfig(settings.Endpoints{}, nil) // says what is missing
 	}
 	return c, err
@@ -155,15 +168,11 @@ func openLetters(cctx *cli.Context) (deadletters.Config, error) {
 func actingWorkers(names []string, fleet []worker.Worker) ([]worker.Worker, error) {
 	var found []worker.Worker
 	for _, name := range names {
-		known := false
-		for _, w := range fleet {
-			if w.Name() == name && w.Queue() == topology.QueueName(name) {
-				found, known = append(found, w), true
-			}
-		}
-		if !known {
+		i := slices.IndexFunc(fleet, func(w worker.Worker) bool { return w.Name() == name && w.Queue() == topology.QueueName(name) })
+		if i < 0 {
 			return nil, exit.Usage("--queue %q: %sthere are %s", name, terminal.Suggest(name, DeadNames()), strings.Join(DeadNames(), ", "))
 		}
+		found = append(found, fleet[i])
 	}
 	return found, nil
 }

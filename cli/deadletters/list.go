@@ -38,29 +38,20 @@ type letterGroup struct {
 	Example    string    `json:"example"`
 }
 
-func dlqList(cctx *cli.Context) error {
-	of, limit, err := letters(cctx)
-	if err != nil {
-		return err
-	}
-	c, err := openLog(cctx)
-	if err != nil {
-		return err
-	}
-	defer c.DB.Close()
-	list, err := readLetters(cctx, c, of, limit)
+func dlqList(cctx *cli.Context, c letterLog, of chosen) error {
+	list, err := readLetters(cctx, c, of)
 	if err != nil {
 		return err
 	}
 	return terminal.Show(cctx, list, func(w io.Writer) { list.table(w, cctx.Bool("each")) })
 }
 
-func readLetters(cctx *cli.Context, c deadletters.Config, of failures.LetterFilter, limit int) (list letterList, err error) {
+func readLetters(cctx *cli.Context, c letterLog, of chosen) (list letterList, err error) {
 	names := of.Consumers
 	if len(names) == 0 {
 		names = DeadNames()
 	}
-	list.Queues, err = c.Summaries(cctx.Context, names, of)
+	list.Queues, err = c.Summaries(cctx.Context, names, of.LetterFilter)
 	if errors.Is(err, deadletters.ErrDepths) { // without the broker the dead-letter log alone is useful
 		terminal.Say(cctx, "%s; what follows comes from the dead-letter log", exit.OneLine(err))
 		err = nil
@@ -70,14 +61,14 @@ func readLetters(cctx *cli.Context, c deadletters.Config, of failures.LetterFilt
 	}
 	list.Groups = []letterGroup{}
 	if cctx.Bool("each") {
-		return list, failures.EachDeadLetter(cctx.Context, c.DB, of, limit, func(l failures.DeadLetter) error {
+		return list, failures.EachDeadLetter(cctx.Context, c.DB, of.LetterFilter, of.limit, func(l failures.DeadLetter) error {
 			e := deadletters.EntryOf(l)
 			e.Headers, e.Body, e.BodyBase64 = nil, nil, nil
 			list.Letters = append(list.Letters, e)
 			return nil
 		})
 	}
-	groups, err := failures.LetterGroups(cctx.Context, c.DB, of, limit)
+	groups, err := failures.LetterGroups(cctx.Context, c.DB, of.LetterFilter, of.limit)
 	for _, g := range groups {
 		list.Groups = append(list.Groups, letterGroup{
 			Queue: topology.DeadQueueName(g.Consumer), Worker: g.Consumer, Type: g.Type, Kind: g.Fingerprint, Quarantine: g.Quarantine, Count: g.Count,
@@ -88,10 +79,10 @@ func readLetters(cctx *cli.Context, c deadletters.Config, of failures.LetterFilt
 }
 
 func (list letterList) table(w io.Writer, each bool) {
-	terminal.Row(w, "QUEUE", "IN QUEUE", "PENDING", "OLDEST", "NEWEST", "REDRIVEN", "DISCARDED", "LOST")
-	for _, q := range list.Queues {
-		terminal.Row(w, q.Queue, terminal.NumberOr(q.InQueue), q.Lying, ago(q.Oldest), ago(q.Newest), q.Redriven, q.Discarded, q.Missed)
-	}
+	header := []any{"QUEUE", "IN QUEUE", "PENDING", "OLDEST", "NEWEST", "REDRIVEN", "DISCARDED", "LOST"}
+	terminal.Table(w, list.Queues, header, func(q *deadletters.QueueSummary) []any {
+		return []any{q.Queue, terminal.NumberOr(q.InQueue), q.Lying, terminal.Or(q.Oldest, "-", terminal.Moment), terminal.Or(q.Newest, "-", terminal.Moment), q.Redriven, q.Discarded, q.Missed}
+	})
 	switch {
 	case each && len(list.Letters) > 0:
 		terminal.Row(w)
@@ -112,20 +103,8 @@ func (list letterList) table(w io.Writer, each bool) {
 	}
 }
 
-// ago is a time that may be unknown.
-func ago(t *time.Time) string {
-	if t == nil {
-		return "-"
-	}
-	return terminal.Moment(*t)
-}
-
 // firstLine is the first line of an error, cut to the width of a table's cell.
 func firstLine(text string) string {
-	const most = 120
 	line, _, _ := strings.Cut(text, "\n")
-	if short := []rune(line); len(short) > most {
-		return string(short[:most-1]) + "…"
-	}
-	return line
+	return terminal.Shortened(line, 120)
 }

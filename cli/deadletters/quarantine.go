@@ -1,14 +1,12 @@
 package deadletters
 
 import (
-	"io"
-	"time"
-
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failures"
 )
 
@@ -22,49 +20,37 @@ func QuarantineCommand() *cli.Command {
 		Subcommands: []*cli.Command{
 			{
 				Name: "list", Usage: "list the classes in quarantine",
-				Flags: []cli.Flag{
-					&cli.BoolFlag{Name: "all", Usage: "also those released in the last 30 days"},
-					terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag(),
-				},
-				Action: quarantineList,
+				Flags:  settings.DatabaseFlags(&cli.BoolFlag{Name: "all", Usage: "also those released in the last 30 days"}),
+				Action: settings.OnSchema("quarantine", 1, func(cctx *cli.Context) (bool, error) { return cctx.Bool("all"), nil }, quarantineList),
 			},
 			{
 				Name: "release", Usage: "allow retries for a class again", ArgsUsage: "CLASS...",
 				Description: "Failures are counted from zero again. Letters that were held back stay dead until `composerp dlq redrive` returns them.",
-				Flags:       []cli.Flag{terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag()},
-				Action:      quarantineRelease,
+				Flags:       settings.DatabaseFlags(),
+				Action:      settings.OnSchema("quarantine", 1, classesNamed, quarantineRelease),
 			},
 		},
 	}
 }
 
-func quarantineList(cctx *cli.Context) error {
-	if err := settings.NoArguments(cctx); err != nil {
-		return err
-	}
-	db, _, err := settings.OpenSchema(cctx, "quarantine", 1)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	classes, err := failures.Quarantined(cctx.Context, db, cctx.Bool("all"))
+func quarantineList(cctx *cli.Context, db *store.DB, all bool) error {
+	classes, err := failures.Quarantined(cctx.Context, db, all)
 	if err != nil {
 		return err
 	}
 	return showClasses(cctx, classes)
 }
 
-func quarantineRelease(cctx *cli.Context) error {
+func classesNamed(cctx *cli.Context) ([]string, error) {
 	if cctx.NArg() == 0 {
-		return exit.Usage("name the classes; composerp quarantine list shows them")
+		return nil, exit.Usage("name the classes; composerp quarantine list shows them")
 	}
-	db, _, err := settings.OpenSchema(cctx, "quarantine", 1)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
+	return cctx.Args().Slice(), nil
+}
+
+func quarantineRelease(cctx *cli.Context, db *store.DB, classes []string) error {
 	var released []failures.Quarantine
-	for _, class := range cctx.Args().Slice() {
+	for _, class := range classes {
 		q, err := failures.ReleaseQuarantine(cctx.Context, db, class)
 		if err != nil {
 			return err
@@ -76,17 +62,8 @@ func quarantineRelease(cctx *cli.Context) error {
 }
 
 func showClasses(cctx *cli.Context, classes []failures.Quarantine) error {
-	return terminal.Show(cctx, classes, func(w io.Writer) {
-		terminal.Row(w, "CLASS", "TYPE", "VERSION", "SINCE", "RELEASED", "HELD BACK", "ERROR")
-		for _, q := range classes {
-			terminal.Row(w, q.Class, q.Type, q.Version, terminal.Moment(q.Since), momentOrNot(q.ReleasedAt), q.HeldBack, q.Sample)
-		}
+	header := []any{"CLASS", "TYPE", "VERSION", "SINCE", "RELEASED", "HELD BACK", "ERROR"}
+	return terminal.ShowRows(cctx, classes, header, func(q *failures.Quarantine) []any {
+		return []any{q.Class, q.Type, q.Version, terminal.Moment(q.Since), terminal.Or(q.ReleasedAt, "no", terminal.Moment), q.HeldBack, q.Sample}
 	})
-}
-
-func momentOrNot(t *time.Time) string {
-	if t == nil {
-		return "no"
-	}
-	return terminal.Moment(*t)
 }

@@ -1,7 +1,9 @@
 package deadletters
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strconv"
 
@@ -10,7 +12,9 @@ import (
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
@@ -33,39 +37,41 @@ func dlqRedriveCommand() *cli.Command {
 			&cli.BoolFlag{Name: "dry-run", Usage: "redrive nothing; report what would happen"},
 			&cli.BoolFlag{Name: "force", Usage: "also redrive events that may have been handled long ago"},
 		)...),
-		Action: dlqRedrive,
+		Action: settings.On(openLetters, redriveAsked, dlqRedrive),
 	}
 }
 
-func dlqRedrive(cctx *cli.Context) error {
-	of, limit, err := letters(cctx)
+// redriveQuestion is what a redrive is to do, for which workers.
+type redriveQuestion struct {
+	deadletters.Redrive
+	fleet []worker.Worker
+}
+
+func redriveAsked(cctx *cli.Context) (q redriveQuestion, err error) {
+	of, err := letters(cctx)
 	if err != nil {
-		return err
+		return q, err
 	}
-	r := deadletters.Redrive{Filter: of, Limit: limit, StopAt: cctx.Int("max-failure-rate"), Force: cctx.Bool("force")}
-	if r.StopAt < 1 || r.StopAt > 100 {
-		return exit.Usage("--max-failure-rate %d: want a share in percent, 1 to 100", r.StopAt)
+	q.Redrive = deadletters.Redrive{Filter: of.LetterFilter, Limit: of.limit, StopAt: cctx.Int("max-failure-rate"), Force: cctx.Bool("force")}
+	if q.StopAt < 1 || q.StopAt > 100 {
+		return q, exit.Usage("--max-failure-rate %d: want a share in percent, 1 to 100", q.StopAt)
 	}
-	if r.Pace, err = pace(cctx.String("rate")); err != nil {
-		return err
+	if q.Pace, err = pace(cctx.String("rate")); err != nil {
+		return q, err
 	}
 	log, err := settings.Logger(cctx)
 	if err != nil {
-		return err
+		return q, err
 	}
-	fleet, err := redriven(cctx, of, workers.Fleet(workers.Config{Log: log}))
-	if err != nil {
-		return err
-	}
-	c, err := openLetters(cctx)
-	if err != nil {
-		return err
-	}
-	defer c.DB.Close()
+	q.fleet, err = redriven(cctx, of.LetterFilter, workers.Fleet(workers.Config{Log: log}))
+	return q, err
+}
+
+func dlqRedrive(cctx *cli.Context, c letterLog, q redriveQuestion) error {
 	if cctx.Bool("dry-run") {
-		return rehearse(cctx, c, r, fleet)
+		return rehearse(cctx, c, q.Redrive, q.fleet)
 	}
-	return redrive(cctx, c, r, fleet)
+	return redrive(cctx, c, q.Redrive, q.fleet)
 }
 
 // redriven are the workers whose letters are redriven: those named, or all.
@@ -96,7 +102,7 @@ func pace(rate string) (deadletters.Pace, error) {
 }
 
 // redrive redrives one queue after the other. When one stops, all stop: the cause may be the same for all.
-func redrive(cctx *cli.Context, c deadletters.Config, r deadletters.Redrive, fleet []worker.Worker) error {
+func redrive(cctx *cli.Context, c letterLog, r deadletters.Redrive, fleet []worker.Worker) error {
 	reports := []deadletters.RedriveReport{}
 	bars := newWalking(cctx)
 	found, err := false, error(nil)
@@ -129,7 +135,7 @@ func redrive(cctx *cli.Context, c deadletters.Config, r deadletters.Redrive, fle
 	case err != nil:
 		return err
 	case found:
-		return exit.Findings{What: "some letters failed again or were refused"}
+		return exit.Findings("some letters failed again or were refused")
 	}
 	return nil
 }
@@ -183,4 +189,56 @@ func showFailing(w io.Writer, failures []deadletters.Failing, title string) {
 	for _, f := range failures {
 		terminal.Row(w, f.Count, f.Type, f.Fingerprint, firstLine(f.Error))
 	}
+}
+
+// rehearse reports what would happen to the letters.
+func rehearse(cctx *cli.Context, c letterLog, r deadletters.Redrive, fleet []worker.Worker) error {
+	reports := []deadletters.RehearsalReport{}
+	status := terminal.NewStatus(cctx.App.ErrWriter)
+	defer status.End()
+	fails := 0
+	for _, w := range fleet {
+		report, err := c.Rehearse(cctx.Context, deadletters.Rehearsal{
+			Queue: deadletters.Queue{Worker: w.Name(), TracksInbox: w.TracksInbox()}, Filter: r.Filter, Limit: r.Limit,
+			Try: func(ctx context.Context, d rabbitmq.Delivery) (deadletters.Verdict, error) {
+				return try(ctx, c.DB, w, d)
+			},
+			Progress: func(done int) { status.Say(fmt.Sprintf("%s: %d rehearsed", w.Name(), done)) },
+		})
+		if err != nil {
+			return err
+		}
+		reports = append(reports, report)
+		fails += report.Fails
+	}
+	status.End()
+	err := terminal.Show(cctx, reports, func(w io.Writer) {
+		terminal.Row(w, "QUEUE", "REHEARSED", "WOULD PASS", "HANDLED BEFORE", "PASS UP TO THE CALL", "WOULD FAIL")
+		for _, r := range reports {
+			terminal.Row(w, r.Queue, r.Rehearsed, r.Passes, r.Duplicates, r.BeforeCall, r.Fails)
+		}
+		for _, r := range reports {
+			showFailing(w, r.Failures, "WOULD FAIL")
+		}
+	})
+	if err == nil && fails > 0 {
+		err = exit.Findings("some letters would fail again")
+	}
+	return err
+}
+
+// try rehearses one message. An error that is not the message's own ends the rehearsal.
+func try(ctx context.Context, db *store.DB, w worker.Worker, d rabbitmq.Delivery) (deadletters.Verdict, error) {
+	err := w.Rehearse(ctx, db, d)
+	switch {
+	case err == nil:
+		return deadletters.Passes, nil
+	case errors.Is(err, worker.ErrHandledBefore):
+		return deadletters.Duplicate, nil
+	case errors.Is(err, worker.ErrBeforeCall):
+		return deadletters.BeforeCall, nil
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrSchema), errors.Is(err, store.ErrAccess):
+		return deadletters.Fails, fmt.Errorf("%w: %w", deadletters.ErrNoVerdict, err)
+	}
+	return deadletters.Fails, err
 }

@@ -18,21 +18,16 @@ import (
 	"github.com/composerp/composerp/workers/runtime/deadletters"
 )
 
-func dlqShow(cctx *cli.Context) error {
+func lettersNamed(cctx *cli.Context) (of failures.LetterFilter, err error) {
 	if cctx.NArg() == 0 {
-		return exit.Usage("name a letter by its id or its event's: composerp dlq show ID; composerp dlq list --each shows the ids")
+		return of, exit.Usage("name a letter by its id or its event's: composerp dlq show ID; composerp dlq list --each shows the ids")
 	}
-	c, err := openLog(cctx)
-	if err != nil {
-		return err
-	}
-	defer c.DB.Close()
-	of := failures.LetterFilter{IDs: cctx.Args().Slice(), IncludeResolved: true}
-	for _, q := range cctx.StringSlice("queue") {
-		of.Consumers = append(of.Consumers, workerOf(q))
-	}
+	return failures.LetterFilter{IDs: cctx.Args().Slice(), Consumers: consumers(cctx), IncludeResolved: true}, nil
+}
+
+func dlqShow(cctx *cli.Context, c letterLog, of failures.LetterFilter) error {
 	found := []deadletters.Entry{}
-	err = failures.EachDeadLetter(cctx.Context, c.DB, of, 0, func(l failures.DeadLetter) error {
+	err := failures.EachDeadLetter(cctx.Context, c.DB, of, 0, func(l failures.DeadLetter) error {
 		found = append(found, deadletters.EntryOf(l))
 		return nil
 	})
@@ -110,19 +105,10 @@ func stateText(e deadletters.Entry) string {
 	return "pending in its queue"
 }
 
-func dlqExport(cctx *cli.Context) error {
-	of, limit, err := letters(cctx)
-	if err != nil {
-		return err
-	}
-	c, err := openLog(cctx)
-	if err != nil {
-		return err
-	}
-	defer c.DB.Close()
+func dlqExport(cctx *cli.Context, c letterLog, of chosen) error {
 	out := bufio.NewWriterSize(cctx.App.Writer, 1<<16)
 	n := 0
-	err = failures.EachDeadLetter(cctx.Context, c.DB, of, limit, func(l failures.DeadLetter) error {
+	err := failures.EachDeadLetter(cctx.Context, c.DB, of.LetterFilter, of.limit, func(l failures.DeadLetter) error {
 		n++
 		return deadletters.WriteLine(out, l)
 	})

@@ -72,23 +72,23 @@ func runDemo(cctx *cli.Context) error {
 		cctx.App.Writer = console // stdout has nothing but the summary
 	}
 	defer console.Leave()
-	return fleet.Up(cctx, func(ctx context.Context, r *fleet.Running) error {
-		return simulate(ctx, cctx, r, options, console, stdout)
+	return fleet.Up(cctx, func(ctx context.Context, at settings.Endpoints) error {
+		return simulate(ctx, cctx, at, options, console, stdout)
 	})
 }
 
 // simulate simulates the business with a fleet that is up, and shows the summary.
-func simulate(ctx context.Context, cctx *cli.Context, r *fleet.Running, o demoOptions, console *screen.Console, stdout io.Writer) error {
+func simulate(ctx context.Context, cctx *cli.Context, at settings.Endpoints, o demoOptions, console *screen.Console, stdout io.Writer) error {
 	log, err := settings.Logger(cctx)
 	if err != nil {
 		return err
 	}
-	db, err := settings.OpenDatabase(ctx, r.Endpoints, "demo", 3)
+	db, err := settings.OpenDatabase(ctx, at, "demo", 3)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	broker, err := settings.BrokerConfig(r.Endpoints, log)
+	broker, err := settings.BrokerConfig(at, log)
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func simulate(ctx context.Context, cctx *cli.Context, r *fleet.Running, o demoOp
 	if console.HasScreen() {
 		cctx.App.ErrWriter = console.Unwrap() // the audit shows its progress on a terminal
 	}
-	return conclude(ctx, cctx, r, db, simulation, o, stdout)
+	return conclude(ctx, cctx, at, db, simulation, o, stdout)
 }
 
 // announce says which days will be simulated.

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"math"
 	"strconv"
 	"time"
@@ -34,9 +35,6 @@ type demoOptions struct {
 }
 
 func readDemoOptions(cctx *cli.Context) (o demoOptions, err error) {
-	if err := settings.NoArguments(cctx); err != nil {
-		return o, err
-	}
 	o = demoOptions{days: cctx.Int("days"), wait: cctx.Duration("wait"), exit: cctx.Bool("exit"), json: cctx.String(terminal.FlagOutput) == "json"}
 	if o.days < 0 {
 		return o, exit.Usage("--days %d: want 1 or more", o.days)
@@ -69,7 +67,7 @@ func (o *demoOptions) chooseScenario(cctx *cli.Context, speed *string) (err erro
 	if o.days == 0 && o.until == "" {
 		o.days = shopDays
 	}
-	*speed = settings.First(*speed, strconv.Itoa(shopSpeed))
+	*speed = cmp.Or(*speed, strconv.Itoa(shopSpeed))
 	o.scenario, err = demo.NewShop(cctx.Uint64("seed"))
 	return err
 }

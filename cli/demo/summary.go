@@ -9,16 +9,16 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/composerp/composerp/exchange/wording"
-
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/cli/events"
 	"github.com/composerp/composerp/cli/fleet"
 	"github.com/composerp/composerp/cli/planner"
+	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/deploy/demo"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/lots"
@@ -75,7 +75,7 @@ type demoForecast struct {
 }
 
 // conclude measures, audits, shows, and ends the demo or leaves it up.
-func conclude(ctx context.Context, cctx *cli.Context, r *fleet.Running, db *store.DB, simulation *demo.Simulation, o demoOptions, stdout io.Writer) error {
+func conclude(ctx context.Context, cctx *cli.Context, at settings.Endpoints, db *store.DB, simulation *demo.Simulation, o demoOptions, stdout io.Writer) error {
 	summary, err := summarise(ctx, db, simulation, o)
 	if err != nil {
 		return err
@@ -85,7 +85,7 @@ func conclude(ctx context.Context, cctx *cli.Context, r *fleet.Running, db *stor
 			return err
 		}
 	}
-	if summary.Audit, err = events.RunAudit(ctx, cctx, db, r.Endpoints, o.wait, false); err != nil {
+	if summary.Audit, err = events.RunAudit(ctx, cctx, db, at, o.wait, false); err != nil {
 		return err
 	}
 	if o.json {

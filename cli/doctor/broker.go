@@ -62,10 +62,9 @@ func (x *Examination) management(ctx context.Context) *management.Client {
 // ExamineNodes reports which plugins are missing and, when no check has failed, that there is no alarm.
 func (x *Examination) ExamineNodes(nodes []management.NodeState) {
 	for _, n := range nodes {
-		for plugin, use := range map[string]string{"rabbitmq_prometheus": "the broker's own metrics can not be scraped"} {
-			if n.Running && !slices.Contains(n.Plugins, plugin) {
-				x.warn("plugins", "rabbitmq-plugins enable "+plugin, "%s is not enabled on %s: %s", plugin, n.Name, use)
-			}
+		const plugin = "rabbitmq_prometheus"
+		if n.Running && !slices.Contains(n.Plugins, plugin) {
+			x.warn("plugins", "rabbitmq-plugins enable "+plugin, "%s is not enabled on %s: the broker's own metrics can not be scraped", plugin, n.Name)
 		}
 	}
 	if len(nodes) > 0 && !x.has("node") && !x.has("alarm") && !x.has("plugins") {

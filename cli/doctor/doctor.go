@@ -107,9 +107,6 @@ func (x *Examination) Worst() State {
 const askTimeout = 20 * time.Second
 
 func doctor(cctx *cli.Context) error {
-	if err := settings.NoArguments(cctx); err != nil {
-		return err
-	}
 	if cctx.Bool("show-config") {
 		return showConfig(cctx)
 	}
@@ -136,9 +133,9 @@ func doctor(cctx *cli.Context) error {
 	}
 	switch worst := x.Worst(); {
 	case !x.asked:
-		return exit.Unreachable{}
+		return exit.ErrUnreachable
 	case worst != StateOK:
-		return exit.Findings{What: string(worst)}
+		return exit.Findings(string(worst))
 	}
 	return nil
 }

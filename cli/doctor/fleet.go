@@ -1,12 +1,12 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
 
 	"github.com/composerp/composerp/cli/fleet"
-	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
@@ -22,7 +22,7 @@ var doctorChecks = map[watchdog.Kind]string{
 
 // Judged adds a problem that the watchdog has found.
 func (x *Examination) Judged(p watchdog.Problem) {
-	check := settings.First(doctorChecks[p.Kind], string(p.Kind))
+	check := cmp.Or(doctorChecks[p.Kind], string(p.Kind))
 	if p.Warning {
 		x.warn(check, p.Do, "%s", p.What)
 	} else {
@@ -51,16 +51,13 @@ func (x *Examination) examineFleet(ctx context.Context, broker rabbitmq.Config, 
 	}
 	x.ExamineNodes(now.Nodes)
 	x.observeAgain(ctx, o, plan, now)
-	x.examineRest(ctx, now)
+	x.examineRest(ctx, broker, now)
 	return alarmed
 }
 
 // observeAgain takes a second snapshot when progress is to be measured.
 func (x *Examination) observeAgain(ctx context.Context, o *observer.Observer, plan watchdog.Plan, now observer.Snapshot) {
-	if !plan.Busy(now) {
-		return
-	}
-	if !clock.Sleep(ctx, betweenLooks) {
+	if !plan.Busy(now) || !clock.Sleep(ctx, betweenLooks) {
 		return
 	}
 	later := o.Observe(ctx)
@@ -70,7 +67,7 @@ func (x *Examination) observeAgain(ctx context.Context, o *observer.Observer, pl
 }
 
 // examineRest reports what is well, and runs the checks that the watchdog lacks.
-func (x *Examination) examineRest(ctx context.Context, now observer.Snapshot) {
+func (x *Examination) examineRest(ctx context.Context, broker rabbitmq.Config, now observer.Snapshot) {
 	if x.db != nil && now.Database != nil {
 		x.failed("log", now.Database)
 	}
@@ -81,7 +78,7 @@ func (x *Examination) examineRest(ctx context.Context, now observer.Snapshot) {
 	if now.Broker != nil {
 		return
 	}
-	if vhost, err := x.vhost(); err == nil && now.Seen {
+	if vhost, err := broker.Vhost(); err == nil && now.Seen {
 		x.examineExtras(now.Have, vhost)
 	}
 	x.examineQueues(now)
@@ -89,14 +86,6 @@ func (x *Examination) examineRest(ctx context.Context, now observer.Snapshot) {
 	if now.Figures && !x.has("stuck") {
 		x.ok("stuck", "no message is unroutable")
 	}
-}
-
-func (x *Examination) vhost() (string, error) {
-	broker, err := settings.BrokerConfig(x.Endpoints, x.log)
-	if err != nil {
-		return "", err
-	}
-	return broker.Vhost()
 }
 
 // examineGaps reports gaps that the watchdog has still to republish.

@@ -4,10 +4,10 @@ import (
 	"context"
 	"strings"
 
+	"github.com/composerp/composerp/cli/deadletters"
 	"github.com/composerp/composerp/cli/fleet"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/failures"
-	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/observer"
 )
 
@@ -47,12 +47,9 @@ func (x *Examination) examineQueues(now observer.Snapshot) {
 
 func (x *Examination) examineDead(ctx context.Context, now observer.Snapshot) {
 	x.examineLetters(ctx, now)
-	for _, w := range workers.Fleet(workers.Config{}) {
-		if w.Queue() != topology.QueueName(w.Name()) {
-			continue // its queue has no dead letters
-		}
-		if n := now.Queues[topology.DeadQueueName(w.Name())].Ready; n > 0 {
-			x.warn("dead", "composerp dlq list --queue "+w.Name()+" shows the errors; once the cause is fixed, composerp dlq redrive --queue "+w.Name()+" returns them", "%s holds %d dead letters", topology.DeadQueueName(w.Name()), n)
+	for _, name := range deadletters.DeadNames() {
+		if n := now.Queues[topology.DeadQueueName(name)].Ready; n > 0 {
+			x.warn("dead", "composerp dlq list --queue "+name+" shows the errors; once the cause is fixed, composerp dlq redrive --queue "+name+" returns them", "%s holds %d dead letters", topology.DeadQueueName(name), n)
 		}
 	}
 	if !x.has("dead") && !x.has("unrouted") {

@@ -1,7 +1,7 @@
 package doctor
 
 import (
-	"io"
+	"cmp"
 	"os"
 	"slices"
 	"strings"
@@ -46,11 +46,8 @@ func showConfig(cctx *cli.Context) error {
 		}
 		rows = append(rows, settingRow{s.Key(), v.Text, v.Origin, s.Variable()})
 	}
-	return terminal.Show(cctx, rows, func(w io.Writer) {
-		terminal.Row(w, "SETTING", "VALUE", "ORIGIN")
-		for _, r := range rows {
-			terminal.Row(w, r.Setting, settings.First(r.Value, "-"), r.Origin)
-		}
+	return terminal.ShowRows(cctx, rows, []any{"SETTING", "VALUE", "ORIGIN"}, func(r *settingRow) []any {
+		return []any{r.Setting, cmp.Or(r.Value, "-"), r.Origin}
 	})
 }
 

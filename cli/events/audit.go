@@ -38,9 +38,6 @@ func AuditCommand() *cli.Command {
 }
 
 func auditFleet(cctx *cli.Context) error {
-	if err := settings.NoArguments(cctx); err != nil {
-		return err
-	}
 	db, e, err := settings.OpenSchema(cctx, "audit", 2)
 	if err != nil {
 		return err
@@ -68,22 +65,17 @@ func Verdict(r audit.Report) error {
 	case audit.Proven:
 		return nil
 	case audit.InFlight:
-		return exit.InFlight{What: "something is still in flight"}
+		return exit.InFlight("something is still in flight")
 	}
-	return exit.Findings{What: "the audit has findings"}
+	return exit.Findings("the audit has findings")
 }
 
 // RunAudit runs the audit and shows its progress.
 func RunAudit(ctx context.Context, cctx *cli.Context, db *store.DB, e settings.Endpoints, wait time.Duration, full bool) (audit.Report, error) {
-	log, err := settings.Logger(cctx)
+	broker, err := settings.LoggedBroker(cctx, e, "audit")
 	if err != nil {
 		return audit.Report{}, err
 	}
-	broker, err := settings.BrokerConfig(e, log)
-	if err != nil {
-		return audit.Report{}, err
-	}
-	broker.Name = "audit"
 	management, err := settings.ManagementClient(e)
 	if err != nil {
 		return audit.Report{}, err

@@ -20,7 +20,7 @@ func EpochCommand() *cli.Command {
 		Subcommands: []*cli.Command{
 			{
 				Name: "show", Usage: "list the epochs, and whether the newest fits this server",
-				Flags: []cli.Flag{terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag()}, Action: epochShow,
+				Flags: settings.DatabaseFlags(), Action: settings.OnSchema("epoch", 2, settings.Nothing, epochShow),
 			},
 			{
 				Name: "begin", Usage: "begin a new epoch in a restored database, so that events are published again",
@@ -28,30 +28,16 @@ func EpochCommand() *cli.Command {
 					"begins one of this server. Events that were not published before the restore are published once. The command\n" +
 					"waits for the leases of killed processes, and refuses while a fleet runs. Where the newest epoch fits this server\n" +
 					"it changes nothing and may be repeated. docs/howto/backup.md describes a whole restore.",
-				Flags: []cli.Flag{
+				Flags: settings.DatabaseFlags(
 					&cli.BoolFlag{Name: "force", Usage: "begin an epoch even where the newest fits: after a restore into the same server, or from its files"},
-					terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag(),
-				},
-				Action: epochBegin,
+				),
+				Action: settings.OnSchema("epoch", 2, settings.Nothing, epochBegin),
 			},
 		},
 	}
 }
 
-func openEpochs(cctx *cli.Context) (*store.DB, error) {
-	if err := settings.NoArguments(cctx); err != nil {
-		return nil, err
-	}
-	db, _, err := settings.OpenSchema(cctx, "epoch", 2)
-	return db, err
-}
-
-func epochShow(cctx *cli.Context) error {
-	db, err := openEpochs(cctx)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
+func epochShow(cctx *cli.Context, db *store.DB, _ struct{}) error {
 	epochs, err := eventlog.Epochs(cctx.Context, db)
 	if err != nil {
 		return err
@@ -63,22 +49,13 @@ func epochShow(cctx *cli.Context) error {
 }
 
 func epochTable(w io.Writer, epochs []eventlog.Epoch) {
-	terminal.Row(w, "EPOCH", "BEGAN", "FROM TICK", "FROM PLACE", "SERVER", "FITS")
-	for _, e := range epochs {
-		fits := "no"
-		if e.Fits {
-			fits = "yes"
-		}
-		terminal.Row(w, e.Epoch, e.BeganAt.Local().Format(time.DateTime), e.FirstTick, e.FirstSeq, e.SystemIdentifier, fits)
-	}
+	header := []any{"EPOCH", "BEGAN", "FROM TICK", "FROM PLACE", "SERVER", "FITS"}
+	terminal.Table(w, epochs, header, func(e *eventlog.Epoch) []any {
+		return []any{e.Epoch, e.BeganAt.Local().Format(time.DateTime), e.FirstTick, e.FirstSeq, e.SystemIdentifier, terminal.YesNo(e.Fits)}
+	})
 }
 
-func epochBegin(cctx *cli.Context) error {
-	db, err := openEpochs(cctx)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
+func epochBegin(cctx *cli.Context, db *store.DB, _ struct{}) error {
 	begun, err := eventlog.BeginEpoch(cctx.Context, db, cctx.Bool("force"))
 	if err != nil {
 		return err

@@ -29,12 +29,11 @@ func ImportCommand() *cli.Command {
 			"rows are rejected; deploy/demo/online-retail.yaml is an example. An .ndjson file without a mapping holds\n" +
 			"one event a line. Every row ends in the log or in FILE.rejects.csv. After an interruption the same command\n" +
 			"resumes; importing a file twice changes nothing.",
-		Flags: []cli.Flag{
+		Flags: settings.DatabaseFlags(
 			&cli.StringFlag{Name: "map", Aliases: []string{"m"}, Usage: "mapping of the columns, a YAML file"},
 			&cli.StringFlag{Name: "rejects", Usage: "file for rejected rows; default FILE.rejects.csv"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "only print the events to stdout, one a line"},
-			terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag(),
-		},
+		),
 		Action: importFile,
 	}
 }

@@ -15,21 +15,18 @@ import (
 
 // MigrateCommand is the command `migrate`.
 func MigrateCommand() *cli.Command {
-	flags := []cli.Flag{terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag()}
+	flags := settings.DatabaseFlags()
 	return &cli.Command{
 		Name:  "migrate",
 		Usage: "migrate the database's schema to this program's version",
 		Subcommands: []*cli.Command{
-			{Name: "up", Usage: "apply pending migrations; may run concurrently", Flags: flags, Action: migrateUp},
-			{Name: "status", Usage: "list the migrations and which are applied", Flags: flags, Action: migrateStatus},
+			{Name: "up", Usage: "apply pending migrations; may run concurrently", Flags: flags, Action: settings.On(openUnmigrated, settings.Nothing, migrateUp)},
+			{Name: "status", Usage: "list the migrations and which are applied", Flags: flags, Action: settings.On(openUnmigrated, settings.Nothing, migrateStatus)},
 		},
 	}
 }
 
 func openUnmigrated(cctx *cli.Context) (*store.DB, error) {
-	if err := settings.NoArguments(cctx); err != nil {
-		return nil, err
-	}
 	e, err := settings.Discover(cctx)
 	if err != nil {
 		return nil, err
@@ -37,12 +34,7 @@ func openUnmigrated(cctx *cli.Context) (*store.DB, error) {
 	return settings.OpenDatabase(cctx.Context, e, "migrate", 2)
 }
 
-func migrateUp(cctx *cli.Context) error {
-	db, err := openUnmigrated(cctx)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
+func migrateUp(cctx *cli.Context, db *store.DB, _ struct{}) error {
 	done, err := store.Migrate(cctx.Context, db)
 	if err != nil {
 		return err
@@ -63,12 +55,7 @@ func migrateUp(cctx *cli.Context) error {
 	return showMigrations(cctx, done)
 }
 
-func migrateStatus(cctx *cli.Context) error {
-	db, err := openUnmigrated(cctx)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
+func migrateStatus(cctx *cli.Context, db *store.DB, _ struct{}) error {
 	list, err := store.Migrations(cctx.Context, db)
 	if err != nil {
 		return err
@@ -84,13 +71,12 @@ func showMigrations(cctx *cli.Context, list []store.Migration) error {
 		if len(list) == 0 {
 			return
 		}
-		terminal.Row(w, "VERSION", "NAME", "APPLIED")
-		for _, m := range list {
+		terminal.Table(w, list, []any{"VERSION", "NAME", "APPLIED"}, func(m *store.Migration) []any {
 			applied := "no"
 			if m.Applied {
 				applied = m.AppliedAt.Local().Format(time.DateTime)
 			}
-			terminal.Row(w, m.Version, m.Name, applied)
-		}
+			return []any{m.Version, m.Name, applied}
+		})
 	})
 }

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 )
 
@@ -29,18 +31,17 @@ func PublishCommand() *cli.Command {
 			"The payload is checked against the type's schema. The log takes an --id once: the same content again is a\n" +
 			"duplicate and changes nothing; other content is refused.\n\n" +
 			`   composerp publish SALE_COMPLETED --data '{"saleId":"S1","itemId":"85123A","locationId":"UK-WH","quantity":6,"amount":15.30,"timestamp":"2026-02-09T12:00:00Z"}'`,
-		Flags: []cli.Flag{
+		Flags: settings.DatabaseFlags(
 			&cli.StringFlag{Name: "data", Aliases: []string{"d"}, Usage: "payload as JSON, or @FILE, or @- for standard input"},
-			settings.TenantFlag(),
+			settings.FlagOf(settings.FlagTenant),
 			&cli.StringFlag{Name: "id", Usage: "UUID of the event; default random"},
 			&cli.StringFlag{Name: "aggregate-id", Usage: "id of the aggregate; default the payload's own id (saleId, receiptId, ...)"},
 			&cli.StringFlag{Name: "timestamp", Usage: "business time, RFC 3339; default the payload's, else now"},
 			&cli.StringFlag{Name: "source", Value: "cli", Usage: "system that publishes the event"},
 			&cli.StringFlag{Name: "user", Usage: "user that caused the event"},
 			&cli.StringFlag{Name: "correlation-id", Usage: "id shared by related events"},
-			terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag(),
-		},
-		Action: publish,
+		),
+		Action: settings.OnSchema("publish", 1, composeEvent, publish),
 	}
 }
 
@@ -55,16 +56,7 @@ func ExternalTypes() []string {
 	return names
 }
 
-func publish(cctx *cli.Context) error {
-	e, err := composeEvent(cctx)
-	if err != nil {
-		return err
-	}
-	db, _, err := settings.OpenSchema(cctx, "publish", 1)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
+func publish(cctx *cli.Context, db *store.DB, e event.Any) error {
 	verdicts, err := eventlog.AdmitOnce(cctx.Context, db, []event.Any{e}, true)
 	if err != nil {
 		return err
@@ -105,9 +97,9 @@ func composeEvent(cctx *cli.Context) (event.Any, error) {
 	}
 	envelope := map[string]any{
 		"eventId": id.String(), "eventType": definition.Type, "aggregateType": definition.AggregateType,
-		"aggregateId": settings.First(cctx.String("aggregate-id"), ownID(fields), id.String()),
+		"aggregateId": cmp.Or(cctx.String("aggregate-id"), ownID(fields), id.String()),
 		"tenantId":    cctx.String("tenant"), "version": definition.Version,
-		"timestamp": settings.First(cctx.String("timestamp"), textOf(fields["timestamp"]), time.Now().UTC().Format(time.RFC3339Nano)),
+		"timestamp": cmp.Or(cctx.String("timestamp"), textOf(fields["timestamp"]), time.Now().UTC().Format(time.RFC3339Nano)),
 		"payload":   json.RawMessage(payload),
 		"metadata":  metadata(cctx),
 	}

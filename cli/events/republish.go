@@ -3,6 +3,7 @@ package events
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,9 +52,6 @@ func RepublishCommand() *cli.Command {
 }
 
 func republishLost(cctx *cli.Context) error {
-	if err := settings.NoArguments(cctx); err != nil {
-		return err
-	}
 	queues, err := queuesOf(cctx.String(flagConsumer))
 	if err != nil {
 		return err
@@ -81,14 +79,10 @@ func republishLost(cctx *cli.Context) error {
 
 // publishLost publishes again, and closes the gaps that this repairs.
 func publishLost(cctx *cli.Context, db *store.DB, e settings.Endpoints, cfg republish.Config) (republish.Report, error) {
-	log, err := settings.Logger(cctx)
-	if err != nil {
+	var err error
+	if cfg.Broker, err = settings.LoggedBroker(cctx, e, "republish"); err != nil {
 		return republish.Report{}, err
 	}
-	if cfg.Broker, err = settings.BrokerConfig(e, log); err != nil {
-		return republish.Report{}, err
-	}
-	cfg.Broker.Name = "republish"
 	progress := terminal.NewStatus(cctx.App.ErrWriter)
 	defer progress.End()
 	cfg.Progress = func(p republish.Progress) {
@@ -161,7 +155,7 @@ func awaitQuiet(cctx *cli.Context, db *store.DB, e settings.Endpoints) error {
 	})
 	if err == nil && !quiet {
 		terminal.Say(cctx, "%s; nothing is published again. --%s does not wait", waits, flagNow)
-		err = exit.Findings{What: "the fleet is not quiet"}
+		err = exit.Findings("the fleet is not quiet")
 	}
 	return err
 }
@@ -177,15 +171,14 @@ func queuesOf(names string) (map[string]string, error) {
 	if names == "" {
 		return queues, nil
 	}
-	wanted := map[string]string{}
-	for _, name := range strings.Split(names, ",") {
-		queue, ok := queues[name]
-		if !ok {
+	wanted := strings.Split(names, ",")
+	for _, name := range wanted {
+		if _, ok := queues[name]; !ok {
 			return nil, exit.Usage("--%s %q: no worker of that name has an inbox; `composerp worker list` shows the workers", flagConsumer, name)
 		}
-		wanted[name] = queue
 	}
-	return wanted, nil
+	maps.DeleteFunc(queues, func(name, _ string) bool { return !slices.Contains(wanted, name) })
+	return queues, nil
 }
 
 // pointSince reads a duration, a time, or a position of the log.

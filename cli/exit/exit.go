@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/composerp/composerp/deploy/local"
@@ -40,71 +41,56 @@ var Codes = []struct {
 	{WrongConfiguration, "configuration: wrong password, missing migration, old server, missing program, taken port, unknown key"},
 }
 
-// usageError is a mistake on the command line.
-type usageError struct{ text string }
+// Error is an error that ends a command with an exit code of its own.
+type Error struct {
+	error
+	code int
+	// printed: what is to be said has been.
+	printed bool
+}
 
-func (e usageError) Error() string { return e.text }
+func (e Error) Unwrap() error { return e.error }
 
 // Usage is a mistake on the command line: exit code 64.
-func Usage(format string, args ...any) error { return usageError{fmt.Sprintf(format, args...)} }
-
-// ConfigError is a setting that can not work.
-type ConfigError struct{ error }
-
-func (e ConfigError) Unwrap() error { return e.error }
+func Usage(format string, args ...any) error {
+	return Error{fmt.Errorf(format, args...), WrongUsage, false}
+}
 
 // Misconfigured is a setting that cannot work: exit code 78.
 func Misconfigured(format string, args ...any) error {
-	return ConfigError{fmt.Errorf(format, args...)}
+	return Error{fmt.Errorf(format, args...), WrongConfiguration, false}
 }
 
 // Findings end a command that worked and found something. They have been printed already.
-type Findings struct{ What string }
-
-func (f Findings) Error() string { return f.What }
+func Findings(what string) error { return Error{errors.New(what), FoundProblems, true} }
 
 // InFlight ends an audit that has found nothing wrong while events are still in flight.
-type InFlight struct{ What string }
-
-func (f InFlight) Error() string { return f.What }
+func InFlight(what string) error { return Error{errors.New(what), StillInFlight, true} }
 
 // Process is the error of a process that ended before its work was done; its exit code becomes that of the command.
-type Process struct {
-	Code int
-	Text string
+func Process(code int, text string) error { return Error{errors.New(text), code, false} }
+
+// ErrUnreachable ends the doctor when no server answers; the findings have been printed.
+var ErrUnreachable error = Error{
+	errors.New("no server answers; `composerp up` starts private ones, and `composerp doctor --show-config` shows the configured ones"), ServerUnreachable, false,
 }
 
-func (p Process) Error() string { return p.Text }
+// IsPrinted reports whether all that an error says has been printed.
+func IsPrinted(err error) bool {
+	e, ok := errors.AsType[Error](err)
+	return ok && e.printed
+}
 
 // CodeOf is the exit code of an error.
 func CodeOf(err error) int {
-	var process Process
-	var bad usageError
-	var wrong ConfigError
-	var found Findings
-	var flying InFlight
-	var away Unreachable
+	if e, ok := errors.AsType[Error](err); ok {
+		return e.code
+	}
 	is := func(targets ...error) bool {
-		for _, t := range targets {
-			if errors.Is(err, t) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(targets, func(t error) bool { return errors.Is(err, t) })
 	}
 	switch {
-	case errors.As(err, &process):
-		return process.Code
-	case errors.As(err, &bad):
-		return WrongUsage
-	case errors.As(err, &found):
-		return FoundProblems
-	case errors.As(err, &flying):
-		return StillInFlight
-	case errors.As(err, &away):
-		return ServerUnreachable
-	case errors.As(err, &wrong),
-		is(store.ErrConfiguration, store.ErrAccess, store.ErrSchema, eventlog.ErrRestored),
+	case is(store.ErrConfiguration, store.ErrAccess, store.ErrSchema, eventlog.ErrRestored),
 		is(rabbitmq.ErrBadURL, rabbitmq.ErrAccessRefused, rabbitmq.ErrVhostMissing, rabbitmq.ErrTooOld, rabbitmq.ErrMismatch),
 		is(local.ErrNotInstalled):
 		return WrongConfiguration
@@ -135,17 +121,9 @@ func OneLine(err error) string {
 	return wording.OneLine(err.Error())
 }
 
-// Unreachable ends the doctor when no server answers; the findings have been printed.
-type Unreachable struct{}
-
-func (Unreachable) Error() string {
-	return "no server answers; `composerp up` starts private ones, and `composerp doctor --show-config` shows the configured ones"
-}
-
 // Reason is the system's error of a file, without the path.
 func Reason(err error) error {
-	var where *fs.PathError
-	if errors.As(err, &where) {
+	if where, ok := errors.AsType[*fs.PathError](err); ok {
 		return where.Err
 	}
 	return err

@@ -131,5 +131,5 @@ func startFailed(console io.Writer, log *os.File, start int64, code int) error {
 	if code <= 0 { // killed by a signal, or ended without an error before it was ready
 		code = exit.Failure
 	}
-	return exit.Process{Code: code, Text: "the fleet did not start; its log is " + log.Name()}
+	return exit.Process(code, "the fleet did not start; its log is "+log.Name())
 }

@@ -15,19 +15,15 @@ import (
 // DownCommand is the command `down`.
 func DownCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "down",
-		Usage: "stop the `up` of this directory",
-		Flags: []cli.Flag{settings.DirFlag(), &cli.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "how long to wait for its end"}},
-		Action: func(cctx *cli.Context) error {
-			if err := settings.NoArguments(cctx); err != nil {
-				return err
-			}
-			return down(cctx, cctx.String(settings.FlagDir), cctx.Duration("timeout"))
-		},
+		Name:   "down",
+		Usage:  "stop the `up` of this directory",
+		Flags:  []cli.Flag{settings.FlagOf(settings.FlagDir), &cli.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "how long to wait for its end"}},
+		Action: down,
 	}
 }
 
-func down(cctx *cli.Context, dir string, timeout time.Duration) error {
+func down(cctx *cli.Context) error {
+	dir, timeout := cctx.String(settings.FlagDir), cctx.Duration("timeout")
 	state, err := settings.Find(dir)
 	if err != nil {
 		return err

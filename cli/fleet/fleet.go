@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
@@ -28,10 +30,11 @@ import (
 // and workers, each optional.
 type fleet struct {
 	at      settings.Endpoints
+	broker  rabbitmq.Config
 	relay   bool // the ticker and the watchdog go with it
 	workers []worker.Worker
 	slots   map[string]int
-	metrics net.Listener // nil: none are served
+	metrics net.Listener
 	log     *slog.Logger
 	// ready is called once, when everything consumes.
 	ready func()
@@ -45,6 +48,10 @@ const (
 // run works until ctx is done and everything in hand is finished, or until
 // an error occurs that waiting cannot resolve.
 func (f *fleet) run(ctx context.Context) error {
+	var err error
+	if f.broker, err = settings.BrokerConfig(f.at, f.log); err != nil {
+		return err
+	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	g, ctx := errgroup.WithContext(ctx)
@@ -62,9 +69,7 @@ func (f *fleet) run(ctx context.Context) error {
 	if err := f.startWorkers(ctx, g, registry, poke); err != nil {
 		return err
 	}
-	if f.metrics != nil {
-		f.serveMetrics(ctx, g, registry)
-	}
+	f.serveMetrics(ctx, g, registry)
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -86,14 +91,11 @@ func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group, registry prom
 		tickDB.Close()
 		return nil, err
 	}
-	broker, err := settings.BrokerConfig(f.at, f.log)
-	if err != nil {
-		return nil, err
-	}
 	hints := relayDB.Listen(ctx, eventlog.TickChannel)
 	relay.RegisterLag(registry, relayDB)
-	ticker := newTicker(tickDB, f.log.With("part", "ticker"))
-	r := &relay.Relay{DB: relayDB, Broker: broker, Holder: Holder(), Hints: hints, Log: f.log.With("part", "relay"), Metrics: relay.NewMetrics(registry)}
+	tickLog := f.log.With("part", "ticker")
+	ticker := eventlog.NewTicker(tickDB, tickLog, housekeeping.Chores(tickDB, tickLog)...)
+	r := &relay.Relay{DB: relayDB, Broker: f.broker, Holder: Holder(), Hints: hints, Log: f.log.With("part", "relay"), Metrics: relay.NewMetrics(registry)}
 	g.Go(func() error {
 		defer tickDB.Close()
 		store.Lead(ctx, tickDB, "ticker", Holder(), ticker.Run, func(err error) { f.log.Error("the ticker stands still", "error", err) })
@@ -110,10 +112,6 @@ func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, registry pr
 	if len(f.workers) == 0 {
 		return nil
 	}
-	broker, err := settings.BrokerConfig(f.at, f.log)
-	if err != nil {
-		return err
-	}
 	total := 0
 	for _, w := range f.workers {
 		total += f.slotsOf(w)
@@ -124,18 +122,18 @@ func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, registry pr
 	}
 	metrics := worker.NewMetrics(registry)
 	worker.RegisterFailures(registry, db)
-	started := make(chan struct{}, total)
+	var waiting atomic.Int64 // slots that have not begun to consume
+	waiting.Store(int64(total))
 	running, runningCtx := errgroup.WithContext(ctx)
 	for _, w := range f.workers {
-		r := &worker.Runner{Worker: w, DB: db, Broker: broker, Slots: f.slotsOf(w), Log: f.log, Metrics: metrics,
+		r := &worker.Runner{Worker: w, DB: db, Broker: f.broker, Slots: f.slotsOf(w), Log: f.log, Metrics: metrics,
 			Started: func() {
-				select {
-				case started <- struct{}{}:
-				default:
+				if waiting.Add(-1) == 0 && f.ready != nil {
+					f.ready()
 				}
 			}}
 		if w.Queue() == topology.DeadLetterLog {
-			old := deadletterlog.OldQueue{DB: db, Broker: broker, Log: f.log.With("worker", w.Name())}
+			old := deadletterlog.OldQueue{DB: db, Broker: f.broker, Log: f.log.With("worker", w.Name())}
 			running.Go(func() error { old.Run(runningCtx); return nil })
 		}
 		running.Go(func() error {
@@ -146,19 +144,6 @@ func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, registry pr
 		})
 	}
 	g.Go(func() error { defer db.Close(); return running.Wait() })
-	g.Go(func() error {
-		for range total {
-			select {
-			case <-started:
-			case <-ctx.Done():
-				return nil
-			}
-		}
-		if f.ready != nil {
-			f.ready()
-		}
-		return nil
-	})
 	return nil
 }
 
@@ -184,9 +169,4 @@ func listenMetrics(addr string, chosen bool) (net.Listener, error) {
 func Holder() string {
 	host, _ := os.Hostname()
 	return fmt.Sprintf("%s#%d", host, os.Getpid())
-}
-
-// newTicker is the ticker with the chores of a fleet.
-func newTicker(db *store.DB, log *slog.Logger) *eventlog.Ticker {
-	return eventlog.NewTicker(db, log, housekeeping.Chores(db, log)...)
 }

@@ -14,13 +14,8 @@ func RelayCommand() *cli.Command {
 		Usage: "run only the ticker and the relay, which publishes the log",
 		Description: "Any number may run; one leads, and another takes over within three seconds of its death.\n" +
 			"`composerp up` includes one.",
-		Flags: settings.ConnectionFlags(settings.MetricsFlag()),
-		Action: func(cctx *cli.Context) error {
-			if err := settings.NoArguments(cctx); err != nil {
-				return err
-			}
-			return runPart(cctx, &fleet{relay: true})
-		},
+		Flags:  settings.ConnectionFlags(settings.FlagOf(settings.FlagMetrics)),
+		Action: func(cctx *cli.Context) error { return runPart(cctx, &fleet{relay: true}) },
 	}
 }
 

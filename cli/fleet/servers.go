@@ -16,49 +16,31 @@ import (
 	"github.com/composerp/composerp/store/extension"
 )
 
-// private are servers that this process started, if any.
-type private struct{ servers *local.Servers }
-
-func (p private) exited() <-chan struct{} {
-	if p.servers == nil {
-		return nil
-	}
-	return p.servers.Exited()
-}
-
-func (p private) stop() {
-	if p.servers != nil {
-		_ = p.servers.Stop(context.Background())
-	}
-}
-
-// servers gives the servers that were named, or starts private ones.
-func servers(cctx *cli.Context, log *slog.Logger) (settings.Endpoints, private, error) {
-	at, err := settings.Given(cctx)
-	if err != nil {
-		return at, private{}, err
+// servers gives the servers that were named, or starts private ones; own is nil for those that were named.
+func servers(cctx *cli.Context, log *slog.Logger) (at settings.Endpoints, own *local.Servers, err error) {
+	if at, err = settings.Given(cctx); err != nil {
+		return at, nil, err
 	}
 	switch {
 	case at.Database != "" && at.AMQP != "":
 		if cctx.Bool(flagFresh) {
-			return at, private{}, exit.Usage("--%s deletes the data of private servers only; these are yours", flagFresh)
+			return at, nil, exit.Usage("--%s deletes the data of private servers only; these are yours", flagFresh)
 		}
-		return at, private{}, nil
+		return at, nil, nil
 	case at.Database != "" || at.AMQP != "":
-		return at, private{}, exit.Misconfigured("of --database-url and --amqp-url only one is given, by flag, environment or configuration file: give both, or none to have private servers; `composerp doctor --show-config` says where it comes from")
+		return at, nil, exit.Misconfigured("of --database-url and --amqp-url only one is given, by flag, environment or configuration file: give both, or none to have private servers; `composerp doctor --show-config` says where it comes from")
 	}
 	dir := cctx.String(settings.FlagDir)
 	if cctx.Bool(flagFresh) {
 		if err := local.Remove(cctx.Context, dir); err != nil {
-			return at, private{}, fmt.Errorf("deleting the servers' data in %s: %w", dir, err)
+			return at, nil, fmt.Errorf("deleting the servers' data in %s: %w", dir, err)
 		}
 	}
 	terminal.Say(cctx, "starting PostgreSQL and RabbitMQ on loopback, data in %s ...", dir)
-	s, err := local.Start(cctx.Context, local.Config{Dir: dir, Log: log})
-	if err != nil {
-		return at, private{}, err
+	if own, err = local.Start(cctx.Context, local.Config{Dir: dir, Log: log}); err != nil {
+		return at, nil, err
 	}
-	return settings.Endpoints{Database: s.DatabaseURL, AMQP: s.AMQPURL, Management: s.ManagementURL}, private{s}, nil
+	return settings.Endpoints{Database: own.DatabaseURL, AMQP: own.AMQPURL, Management: own.ManagementURL}, own, nil
 }
 
 // prepare migrates the database and applies the topology.

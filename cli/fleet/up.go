@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/deploy/local"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -22,10 +22,6 @@ const flagFresh = "fresh"
 // UpFlags are the flags of every command that brings up a fleet.
 func UpFlags() []cli.Flag {
 	return settings.FleetFlags(&cli.BoolFlag{Name: flagFresh, Usage: "delete the data of the private servers first"})
-}
-
-func upCommandFlags() []cli.Flag {
-	return append([]cli.Flag{&cli.BoolFlag{Name: flagDetach, Usage: "run in the background: return when the fleet is ready, log to up.log in --dir"}}, UpFlags()...)
 }
 
 // UpCommand is `composerp up`.
@@ -39,32 +35,21 @@ func UpCommand() *cli.Command {
 			"applies the topology. SIGTERM finishes what is in hand; a second one leaves at once; neither loses anything.\n" +
 			"It prints the URLs that clients need; passwords only of its own servers. With --detach it goes on in the\n" +
 			"background; `composerp down` stops it.",
-		Flags: upCommandFlags(),
+		Flags: append([]cli.Flag{&cli.BoolFlag{Name: flagDetach, Usage: "run in the background: return when the fleet is ready, log to up.log in --dir"}}, UpFlags()...),
 		Action: func(cctx *cli.Context) error {
-			if err := settings.NoArguments(cctx); err != nil {
-				return err
-			}
 			if cctx.Bool(flagDetach) {
 				return detach(cctx)
 			}
-			return Up(cctx, func(context.Context, *Running) error { return nil })
+			return Up(cctx, func(context.Context, settings.Endpoints) error { return nil })
 		},
 	}
-}
-
-// Running is a fleet that is up.
-type Running struct {
-	settings.Endpoints
-	state   settings.State
-	console io.Writer
-	private bool // the servers are this process's own
 }
 
 // ErrDone ends an `up` that has nothing more to do.
 var ErrDone = errors.New("done")
 
 // Up starts everything, calls then, and stays until interrupted, or until then returns an error; ErrDone is a good one.
-func Up(cctx *cli.Context, then func(ctx context.Context, r *Running) error) error {
+func Up(cctx *cli.Context, then func(ctx context.Context, at settings.Endpoints) error) error {
 	f := &fleet{relay: true}
 	var err error
 	if f.log, err = settings.Logger(cctx); err != nil {
@@ -92,7 +77,9 @@ func Up(cctx *cli.Context, then func(ctx context.Context, r *Running) error) err
 	if err != nil {
 		return err
 	}
-	defer own.stop()
+	if own != nil {
+		defer func() { _ = own.Stop(context.Background()) }()
+	}
 	f.at = at
 	if err := prepare(cctx.Context, at, f.log); err != nil {
 		return err
@@ -105,12 +92,13 @@ func Up(cctx *cli.Context, then func(ctx context.Context, r *Running) error) err
 }
 
 // stay runs the fleet and then, and says where it is as long as it is there.
-func stay(cctx *cli.Context, f *fleet, own private, then func(ctx context.Context, r *Running) error) error {
+func stay(cctx *cli.Context, f *fleet, own *local.Servers, then func(ctx context.Context, at settings.Endpoints) error) error {
 	dir := cctx.String(settings.FlagDir)
-	r := &Running{Endpoints: f.at, console: cctx.App.Writer, private: own.servers != nil, state: settings.State{
+	state := settings.State{
 		PID: os.Getpid(), DatabaseURL: f.at.Database, AMQPURL: f.at.AMQP, ManagementURL: f.at.Management,
-		MetricsURL: "http://" + f.metrics.Addr().String() + "/metrics", StartedAt: time.Now().UTC()}}
-	if err := r.state.Save(dir); err != nil {
+		MetricsURL: "http://" + f.metrics.Addr().String() + "/metrics", StartedAt: time.Now().UTC(),
+	}
+	if err := state.Save(dir); err != nil {
 		return err
 	}
 	defer os.Remove(filepath.Join(dir, settings.StateFile))
@@ -118,14 +106,16 @@ func stay(cctx *cli.Context, f *fleet, own private, then func(ctx context.Contex
 	f.ready = func() { close(ready) }
 
 	g, ctx := errgroup.WithContext(cctx.Context)
-	g.Go(func() error {
-		select {
-		case <-own.exited():
-			return own.servers.Err()
-		case <-ctx.Done():
-			return nil
-		}
-	})
+	if own != nil {
+		g.Go(func() error {
+			select {
+			case <-own.Exited():
+				return own.Err()
+			case <-ctx.Done():
+				return nil
+			}
+		})
+	}
 	g.Go(func() error { return f.run(ctx) })
 	g.Go(func() error {
 		select {
@@ -133,12 +123,12 @@ func stay(cctx *cli.Context, f *fleet, own private, then func(ctx context.Contex
 		case <-ctx.Done():
 			return nil
 		}
-		r.state.Ready = true
-		if err := r.state.Save(dir); err != nil {
+		state.Ready = true
+		if err := state.Save(dir); err != nil {
 			return err
 		}
-		announce(r.console, cctx.App.Version, r.state, r.private, "Ctrl-C here, or `composerp down`")
-		if err := then(ctx, r); err != nil && ctx.Err() == nil {
+		announce(cctx.App.Writer, cctx.App.Version, state, own != nil, "Ctrl-C here, or `composerp down`")
+		if err := then(ctx, f.at); err != nil && ctx.Err() == nil {
 			return err
 		}
 		return nil

@@ -33,11 +33,6 @@ func (f *fleet) startWatchdog(ctx context.Context, g *errgroup.Group, registry p
 	if err != nil {
 		return err
 	}
-	broker, err := settings.BrokerConfig(f.at, f.log)
-	if err != nil {
-		db.Close()
-		return err
-	}
 	management, err := settings.ManagementClient(f.at)
 	if err != nil {
 		db.Close()
@@ -47,7 +42,7 @@ func (f *fleet) startWatchdog(ctx context.Context, g *errgroup.Group, registry p
 	for _, w := range f.workers {
 		here = append(here, w.Name())
 	}
-	w := &watchdog.Watchdog{DB: db, Broker: broker, Management: management, Plan: PlanOf(here...), Holder: Holder(),
+	w := &watchdog.Watchdog{DB: db, Broker: f.broker, Management: management, Plan: PlanOf(here...), Holder: Holder(),
 		Log: f.log.With("part", "watchdog"), Metrics: watchdog.NewMetrics(registry)}
 	g.Go(func() error {
 		defer db.Close()

@@ -1,7 +1,8 @@
 package fleet
 
 import (
-	"io"
+	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -24,7 +25,7 @@ func WorkerCommand() *cli.Command {
 		Subcommands: []*cli.Command{
 			{
 				Name: "list", Usage: "list workers with their event types and the state of their queues",
-				Flags: append([]cli.Flag{terminal.OutputFlag()}, append(settings.BrokerFlags(), settings.DirFlag(), settings.LogFlag("error"))...), Action: workerList,
+				Flags: append([]cli.Flag{terminal.OutputFlag()}, append(settings.BrokerFlags(), settings.FlagOf(settings.FlagDir), settings.LogFlag("error"))...), Action: workerList,
 			},
 			{
 				Name: "run", Usage: "run some workers in this process until interrupted", ArgsUsage: "WORKER...",
@@ -49,9 +50,6 @@ type workerRow struct {
 }
 
 func workerList(cctx *cli.Context) error {
-	if err := settings.NoArguments(cctx); err != nil {
-		return err
-	}
 	session, err := lookAtBroker(cctx)
 	if err != nil {
 		return err
@@ -72,15 +70,10 @@ func workerList(cctx *cli.Context) error {
 		}
 		rows = append(rows, r)
 	}
-	return terminal.Show(cctx, rows, func(w io.Writer) {
-		terminal.Row(w, "WORKER", "QUEUE", "SLOTS", "READY", "RETRYING", "DEAD", "CONSUMES")
-		for _, r := range rows {
-			types := strings.Join(r.Consumes, " ")
-			if types == "" {
-				types = "every dead letter"
-			}
-			terminal.Row(w, r.Worker, r.Queue, terminal.NumberOr(r.Consumers), terminal.NumberOr(r.Ready), terminal.NumberOr(r.Retrying), terminal.NumberOr(r.Dead), types)
-		}
+	header := []any{"WORKER", "QUEUE", "SLOTS", "READY", "RETRYING", "DEAD", "CONSUMES"}
+	return terminal.ShowRows(cctx, rows, header, func(r *workerRow) []any {
+		types := cmp.Or(strings.Join(r.Consumes, " "), "every dead letter")
+		return []any{r.Worker, r.Queue, terminal.NumberOr(r.Consumers), terminal.NumberOr(r.Ready), terminal.NumberOr(r.Retrying), terminal.NumberOr(r.Dead), types}
 	})
 }
 
@@ -146,15 +139,11 @@ func workerRun(cctx *cli.Context) error {
 	}
 	f := &fleet{slots: slots}
 	for _, name := range cctx.Args().Slice() {
-		found := false
-		for _, w := range workers.Fleet(settings.WorkersConfig(cctx, log)) {
-			if w.Name() == name {
-				f.workers, found = append(f.workers, w), true
-			}
-		}
-		if !found {
+		i := slices.Index(workers.Names(), name)
+		if i < 0 {
 			return exit.Usage("there is no worker %q; there are %s", name, strings.Join(workers.Names(), ", "))
 		}
+		f.workers = append(f.workers, workers.Fleet(settings.WorkersConfig(cctx, log))[i])
 	}
 	return runPart(cctx, f)
 }

@@ -1,6 +1,7 @@
 package masterdata
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -45,14 +46,17 @@ func plainName(name string) string {
 	}, name)
 }
 
+// fieldOf takes what parse reads; an empty text means standard.
+func fieldOf[T, V any](name, usage, standard string, parse func(text string) (V, error), at func(*T) *V) Field[T] {
+	return Field[T]{name: name, usage: usage, read: func(text string) (func(*T), error) {
+		value, err := parse(cmp.Or(text, standard))
+		return func(row *T) { *at(row) = value }, err
+	}}
+}
+
 // textField takes any text; an empty one means standard.
 func textField[T any](name, usage, standard string, at func(*T) *string) Field[T] {
-	return Field[T]{name: name, usage: usage, read: func(text string) (func(*T), error) {
-		if text == "" {
-			text = standard
-		}
-		return func(row *T) { *at(row) = text }, nil
-	}}
+	return fieldOf(name, usage, standard, func(text string) (string, error) { return text, nil }, at)
 }
 
 // KeyField takes an id that tells which row is meant.
@@ -64,54 +68,46 @@ func KeyField[T any](name, usage string, at func(*T) *string) Field[T] {
 
 // numberField takes an exact number; an empty text means standard.
 func numberField[T any](name, usage, standard string, at func(*T) *event.Decimal) Field[T] {
-	return Field[T]{name: name, usage: usage, read: func(text string) (func(*T), error) {
-		if text == "" {
-			text = standard
-		}
-		number, err := readNumber(text)
-		return func(row *T) { *at(row) = number }, err
-	}}
+	return fieldOf(name, usage, standard, readNumber, at)
 }
 
 // OptionalField takes an exact number, or an empty text for none.
 func OptionalField[T any](name, usage string, at func(*T) **event.Decimal) Field[T] {
-	return Field[T]{name: name, usage: usage, read: func(text string) (func(*T), error) {
+	return fieldOf(name, usage, "", func(text string) (*event.Decimal, error) {
 		if text == "" {
-			return func(row *T) { *at(row) = nil }, nil
+			return nil, nil
 		}
 		number, err := readNumber(text)
-		return func(row *T) { *at(row) = &number }, err
-	}}
+		return &number, err
+	}, at)
 }
 
 // daysField takes a whole number; an empty text means standard.
 func daysField[T any](name, usage, standard string, at func(*T) *int) Field[T] {
-	return Field[T]{name: name, usage: usage, read: func(text string) (func(*T), error) {
+	return fieldOf(name, usage, standard, func(text string) (int, error) {
 		if text == "" {
-			text = standard
-		}
-		if text == "" {
-			return nil, errors.New("missing")
+			return 0, errMissing
 		}
 		days, err := strconv.Atoi(text)
 		if err != nil {
-			return nil, fmt.Errorf("want a whole number of days, got %q", text)
+			return 0, fmt.Errorf("want a whole number of days, got %q", text)
 		}
-		return func(row *T) { *at(row) = days }, nil
-	}}
+		return days, nil
+	}, at)
 }
+
+var errMissing = errors.New("missing")
 
 // readNumber takes .95 for 0.95, as people type it.
 func readNumber(text string) (event.Decimal, error) {
 	if text == "" {
-		return event.Decimal{}, errors.New("missing")
+		return event.Decimal{}, errMissing
 	}
 	number, err := event.ParseDecimal(text)
 	if err != nil && strings.HasPrefix(text, ".") {
 		number, err = event.ParseDecimal("0" + text)
 	}
-	var bad *event.FieldError
-	if errors.As(err, &bad) {
+	if bad, ok := errors.AsType[*event.FieldError](err); ok {
 		return number, errors.New(bad.Problem)
 	}
 	return number, err

@@ -12,13 +12,14 @@ import (
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/workers/runtime/importer"
 )
 
 // FileForms are the file formats of an import, for help texts.
 const FileForms = "FILE is .csv (with a header line), .csv.gz, .ndjson or .ndjson.gz."
 
 func (m masterData[T]) importCommand() *cli.Command {
-	flags := append([]cli.Flag{settings.TenantFlag()}, m.atFlag()...)
+	flags := append([]cli.Flag{settings.FlagOf(settings.FlagTenant)}, m.atFlag()...)
 	return &cli.Command{
 		Name:      "import",
 		Usage:     "make and change " + m.plural + " from a file",
@@ -27,13 +28,8 @@ func (m masterData[T]) importCommand() *cli.Command {
 			"Names may be written in any case and with underscores. What has no column stays as it is; an empty value\n" +
 			"takes a value away. The whole file is checked first: nothing is written while a line of it is wrong. The same\n" +
 			"file again changes nothing.",
-		Flags: append(flags, &cli.BoolFlag{Name: settings.FlagDryRun, Usage: "check the file and tell what it would do"}, terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag()),
-		Action: func(cctx *cli.Context) error {
-			if cctx.NArg() != 1 {
-				return exit.Usage("name one file to import: %s FILE", cctx.Command.HelpName)
-			}
-			return m.importFile(cctx)
-		},
+		Flags:  settings.DatabaseFlags(append(flags, &cli.BoolFlag{Name: settings.FlagDryRun, Usage: "check the file and tell what it would do"})...),
+		Action: m.importFile,
 	}
 }
 
@@ -56,6 +52,9 @@ type masterReport struct {
 }
 
 func (m masterData[T]) importFile(cctx *cli.Context) error {
+	if cctx.NArg() != 1 {
+		return exit.Usage("name one file to import: %s FILE", cctx.Command.HelpName)
+	}
 	at, err := ReadTime(FlagAt, cctx.String(FlagAt), time.Now())
 	if err != nil {
 		return err
@@ -75,7 +74,7 @@ func (m masterData[T]) importFile(cctx *cli.Context) error {
 	}
 	defer db.Close()
 	sheet.Apply = func(edits []masterdata.Edit[T], dryRun bool) (masterdata.Written, error) {
-		return m.edit(cctx.Context, db, edits, at, dryRun)
+		return m.apply(cctx.Context, db, edits, at, dryRun)
 	}
 	written, err := sheet.Run(cctx, m.noun)
 	if err != nil {
@@ -113,7 +112,7 @@ func (s *Sheet[T]) Run(cctx *cli.Context, noun string) (masterdata.Written, erro
 	if cctx.Bool(settings.FlagDryRun) {
 		return written, nil
 	}
-	written, err = s.write(cctx.Context)
+	written, err = s.read(cctx.Context, importer.PhaseWrite, false, func(int64, *T) error { return nil })
 	if err != nil && cctx.Context.Err() != nil {
 		return written, errors.New("interrupted; the same command goes on, and changes nothing of what was done")
 	}

@@ -27,23 +27,20 @@ type masterData[T any] struct {
 	shown []string
 	// filters of list, beside the tenant.
 	filters []cli.Flag
-	// dated: a change has a business time.
-	dated bool
 	// settingsOnly: there are too few to import.
 	settingsOnly bool
 	// key is what names a row, as what lists it alone.
-	key    func(*T) masterdata.Filter
-	edit   func(ctx context.Context, db *store.DB, edits []masterdata.Edit[T], at time.Time, dryRun bool) (masterdata.Written, error)
+	key  func(*T) masterdata.Filter
+	edit func(ctx context.Context, db *store.DB, edits []masterdata.Edit[T], dryRun bool) (masterdata.Written, error)
+	// editAt stands instead of edit where a change has a business time.
+	editAt func(ctx context.Context, db *store.DB, edits []masterdata.Edit[T], at time.Time, dryRun bool) (masterdata.Written, error)
 	list   func(ctx context.Context, db *store.DB, f masterdata.Filter) ([]T, error)
 	header []any
 	cells  func(*T) []any
 }
 
-// Flags of the commands of master data.
-const (
-	FlagAt    = "at" // the business time of a change
-	flagLimit = "limit"
-)
+// FlagAt is the flag of a change's business time.
+const FlagAt = "at"
 
 // listLimit is the default number of rows in a list.
 const listLimit = 1000
@@ -60,55 +57,28 @@ func (m masterData[T]) command() *cli.Command {
 func (m masterData[T]) listCommand() *cli.Command {
 	flags := append([]cli.Flag{&cli.StringFlag{Name: "tenant", Usage: "this tenant only"}}, m.filters...)
 	return &cli.Command{
-		Name:  "list",
-		Usage: "show " + m.plural,
-		Flags: append(flags, &cli.IntFlag{Name: flagLimit, Value: listLimit, Usage: "at most this many; 0: all"}, terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag()),
-		Action: func(cctx *cli.Context) error {
-			if err := settings.NoArguments(cctx); err != nil {
-				return err
-			}
-			return m.listRows(cctx)
-		},
+		Name:   "list",
+		Usage:  "show " + m.plural,
+		Flags:  settings.DatabaseFlags(append(flags, &cli.IntFlag{Name: "limit", Value: listLimit, Usage: "at most this many; 0: all"})...),
+		Action: settings.OnSchema(m.noun, 1, terminal.Limit, m.listRows),
 	}
 }
 
-func (m masterData[T]) listRows(cctx *cli.Context) error {
-	limit := cctx.Int(flagLimit)
-	if limit < 0 {
-		return exit.Usage("--%s %d: want 0 or more", flagLimit, limit)
-	}
-	filter := masterdata.Filter{
-		Tenant: cctx.String("tenant"), Item: cctx.String("item"), Location: cctx.String("location"), Supplier: cctx.String("supplier"),
-		Incomplete: cctx.Bool("incomplete"),
-	}
-	if limit > 0 {
-		filter.Limit = limit + 1 // to know whether there are more
-	}
-	db, _, err := settings.OpenSchema(cctx, m.noun, 1)
+func (m masterData[T]) listRows(cctx *cli.Context, db *store.DB, limit int) error {
+	rows, err := terminal.Limited(cctx, limit, "the first %d "+m.plural, func(most int) ([]T, error) {
+		return m.list(cctx.Context, db, masterdata.Filter{
+			Tenant: cctx.String("tenant"), Item: cctx.String("item"), Location: cctx.String("location"), Supplier: cctx.String("supplier"),
+			Incomplete: cctx.Bool("incomplete"), Limit: most,
+		})
+	})
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	rows, err := m.list(cctx.Context, db, filter)
-	if err != nil {
-		return err
-	}
-	if limit > 0 && len(rows) > limit {
-		rows = rows[:limit]
-		terminal.Say(cctx, "these are the first %d %s; --limit 0 shows all", limit, m.plural)
-	}
-	return terminal.Show(cctx, rows, func(w io.Writer) { m.table(w, rows) })
-}
-
-func (m masterData[T]) table(w io.Writer, rows []T) {
-	terminal.Row(w, m.header...)
-	for i := range rows {
-		terminal.Row(w, m.cells(&rows[i])...)
-	}
+	return terminal.ShowRows(cctx, rows, m.header, m.cells)
 }
 
 func (m masterData[T]) setCommand() *cli.Command {
-	flags := []cli.Flag{settings.TenantFlag()}
+	flags := []cli.Flag{settings.FlagOf(settings.FlagTenant)}
 	for _, f := range m.fields {
 		if f.flag() != settings.FlagTenant {
 			flags = append(flags, &cli.StringFlag{Name: f.flag(), Usage: f.usage})
@@ -118,13 +88,13 @@ func (m masterData[T]) setCommand() *cli.Command {
 		Name:        "set",
 		Usage:       "create or change one " + m.noun,
 		Description: "Only the given fields change. An empty value, as in --name '', removes a value.",
-		Flags:       append(append(flags, m.atFlag()...), terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag()),
+		Flags:       settings.DatabaseFlags(append(flags, m.atFlag()...)...),
 		Action:      m.set,
 	}
 }
 
 func (m masterData[T]) atFlag() []cli.Flag {
-	if !m.dated {
+	if m.editAt == nil {
 		return nil
 	}
 	return []cli.Flag{&cli.StringFlag{Name: FlagAt, Usage: "business time of the change where no event has moved the clock yet; default now"}}
@@ -147,9 +117,8 @@ func (m masterData[T]) set(cctx *cli.Context) error {
 		return err
 	}
 	defer db.Close()
-	written, err := m.edit(cctx.Context, db, []masterdata.Edit[T]{edit}, at, false)
-	var bad *masterdata.InvalidError
-	if errors.As(err, &bad) {
+	written, err := m.apply(cctx.Context, db, []masterdata.Edit[T]{edit}, at, false)
+	if bad, ok := errors.AsType[*masterdata.InvalidError](err); ok {
 		return exit.Usage("%s: %s", m.flagOf(bad.Field), bad.Problem)
 	}
 	if err != nil {
@@ -161,9 +130,16 @@ func (m masterData[T]) set(cctx *cli.Context) error {
 	}
 	result := resultOf(written)
 	return terminal.Show(cctx, map[string]any{"result": result, m.noun: rows[0]}, func(w io.Writer) {
-		m.table(w, rows)
+		terminal.Table(w, rows, m.header, m.cells)
 		terminal.Row(w, result)
 	})
+}
+
+func (m masterData[T]) apply(ctx context.Context, db *store.DB, edits []masterdata.Edit[T], at time.Time, dryRun bool) (masterdata.Written, error) {
+	if m.editAt != nil {
+		return m.editAt(ctx, db, edits, at, dryRun)
+	}
+	return m.edit(ctx, db, edits, dryRun)
 }
 
 func resultOf(w masterdata.Written) string {

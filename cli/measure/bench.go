@@ -23,7 +23,7 @@ func BenchCommand() *cli.Command {
 		&cli.IntFlag{Name: "events", Value: 20_000, Usage: "events in a run"},
 		&cli.IntSliceFlag{Name: "ages", Usage: "instead, measure the cost of a sale with a log of these sizes, in events: 100000,500000,2000000"},
 		&cli.IntFlag{Name: "audit", Usage: "instead, measure full and incremental audits of a log of this size, in events; 10000000 needs 20 GB of disk"},
-		terminal.OutputFlag(), settings.DatabaseFlag(),
+		terminal.OutputFlag(), settings.FlagOf(settings.FlagDatabase),
 	}
 	return &cli.Command{
 		Name:  "bench",
@@ -37,9 +37,6 @@ func BenchCommand() *cli.Command {
 }
 
 func measure(cctx *cli.Context) error {
-	if err := settings.NoArguments(cctx); err != nil {
-		return err
-	}
 	if cctx.Int("runs") < 1 || cctx.Int("events") < 100 {
 		return exit.Usage("want at least 1 run of at least 100 events")
 	}
@@ -52,25 +49,19 @@ func measure(cctx *cli.Context) error {
 		DatabaseURL: at.Database, AMQPURL: at.AMQP, ManagementURL: at.Management,
 		Runs: cctx.Int("runs"), Events: cctx.Int("events"), Progress: func(text string) { terminal.Say(cctx, "%s", text) },
 	}
-	if ages := cctx.IntSlice("ages"); len(ages) > 0 {
-		report, err := bench.RunAges(cctx.Context, cfg, ages)
+	show := func(report interface{ Table() string }, err error) error {
 		if err != nil {
 			return err
 		}
 		return terminal.Show(cctx, report, func(w io.Writer) { fmt.Fprint(w, report.Table()) })
+	}
+	if ages := cctx.IntSlice("ages"); len(ages) > 0 {
+		return show(bench.RunAges(cctx.Context, cfg, ages))
 	}
 	if events := cctx.Int("audit"); events > 0 {
-		report, err := bench.RunAudit(cctx.Context, cfg, events)
-		if err != nil {
-			return err
-		}
-		return terminal.Show(cctx, report, func(w io.Writer) { fmt.Fprint(w, report.Table()) })
+		return show(bench.RunAudit(cctx.Context, cfg, events))
 	}
-	report, err := bench.Run(cctx.Context, cfg)
-	if err != nil {
-		return err
-	}
-	return terminal.Show(cctx, report, func(w io.Writer) { fmt.Fprint(w, report.Table()) })
+	return show(bench.Run(cctx.Context, cfg))
 }
 
 // benchServers gives the servers that were named, or starts some for the bench alone.

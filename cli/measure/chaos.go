@@ -52,12 +52,7 @@ func chaosRun(cctx *cli.Context) error {
 		return exit.Usage("--faults: %v", err)
 	}
 	if cctx.Bool("list") {
-		return terminal.Show(cctx, faults, func(w io.Writer) {
-			terminal.Row(w, "FAULT", "GROUP", "WHAT")
-			for _, f := range faults {
-				terminal.Row(w, f.Name, f.Group, f.What)
-			}
-		})
+		return terminal.ShowRows(cctx, faults, []any{"FAULT", "GROUP", "WHAT"}, func(f *chaos.Fault) []any { return []any{f.Name, f.Group, f.What} })
 	}
 	if d := cctx.Duration("duration"); d < time.Second {
 		return exit.Usage("--duration %s: want a second at least", d)
@@ -75,7 +70,7 @@ func chaosRun(cctx *cli.Context) error {
 		return err
 	}
 	if report.Verdict != chaos.Clean {
-		return exit.Findings{What: "chaos has findings"}
+		return exit.Findings("chaos has findings")
 	}
 	return nil
 }

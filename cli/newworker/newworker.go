@@ -78,16 +78,16 @@ func filesOf(root, name string, definitions []event.Definition) ([]file, error) 
 	if err != nil {
 		return nil, err
 	}
-	source, err := packageSource(name, definitions)
+	code, err := source(packageText, name, definitions)
 	if err != nil {
 		return nil, err
 	}
-	test, err := testSource(name, definitions)
+	test, err := source(testText, name, definitions)
 	if err != nil {
 		return nil, err
 	}
 	folder := filepath.Join("workers", name)
-	return []file{{filepath.Join(folder, name+".go"), source}, {filepath.Join(folder, name+"_test.go"), test}, {registryPath, registered}}, nil
+	return []file{{filepath.Join(folder, name+".go"), code}, {filepath.Join(folder, name+"_test.go"), test}, {registryPath, registered}}, nil
 }
 
 // file is a file to write; its path is relative to the checkout.

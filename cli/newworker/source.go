@@ -89,14 +89,6 @@ func TestEachEventIsHandled(t *testing.T) {
 }
 `))
 
-func packageSource(name string, definitions []event.Definition) ([]byte, error) {
-	return source(packageText, name, definitions)
-}
-
-func testSource(name string, definitions []event.Definition) ([]byte, error) {
-	return source(testText, name, definitions)
-}
-
 // source is a template's Go file, formatted.
 func source(t *template.Template, name string, definitions []event.Definition) ([]byte, error) {
 	data := workerData{Name: name}

@@ -21,10 +21,10 @@ import (
 // ForecastCommand is the command `forecast`.
 func ForecastCommand() *cli.Command {
 	common := func(more ...cli.Flag) []cli.Flag {
-		return append([]cli.Flag{
+		return settings.DatabaseFlags(append([]cli.Flag{
 			&cli.StringFlag{Name: "tenant", Usage: "this tenant only"},
 			&cli.StringFlag{Name: "location", Usage: "this location only"},
-		}, append(more, terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag())...)
+		}, more...)...)
 	}
 	item := &cli.StringFlag{Name: "item", Usage: "this item only"}
 	return &cli.Command{
@@ -34,9 +34,12 @@ func ForecastCommand() *cli.Command {
 			{
 				Name: "list", Usage: "list the latest forecast of each item",
 				Flags:  common(item, &cli.IntFlag{Name: "limit", Value: 50, Usage: "at most this many; 0: all"}),
-				Action: forecastList,
+				Action: settings.OnSchema("forecast", 1, terminal.Limit, forecastList),
 			},
-			{Name: "show", Usage: "show an item's latest forecast, day by day", ArgsUsage: "ITEM", Flags: common(), Action: forecastShow},
+			{
+				Name: "show", Usage: "show an item's latest forecast, day by day", ArgsUsage: "ITEM", Flags: common(),
+				Action: settings.OnSchema("forecast", 1, oneItem, forecastShow),
+			},
 			{
 				Name: "accuracy", Usage: "compare forecasts with actual demand",
 				Description: "Bias is forecast minus demand, in units a day and in percent of the demand. MASE and RMSSE are errors relative to\n" +
@@ -50,7 +53,7 @@ func ForecastCommand() *cli.Command {
 					&cli.StringFlag{Name: "sort", Value: "units", Usage: "sort items by " + strings.Join(accuracySorts, ", ") + "; largest first, but for item"},
 					&cli.IntFlag{Name: "limit", Value: 20, Usage: "at most this many items; 0: all"},
 				),
-				Action: forecastAccuracy,
+				Action: settings.OnSchema("forecast", 1, accuracyQuestion, forecastAccuracy),
 			},
 		},
 	}
@@ -61,15 +64,8 @@ func positionFlags(cctx *cli.Context) masterdata.PositionKey {
 	return masterdata.PositionKey{Tenant: cctx.String("tenant"), Item: cctx.String("item"), Location: cctx.String("location")}
 }
 
-func forecastList(cctx *cli.Context) error {
-	if err := settings.NoArguments(cctx); err != nil {
-		return err
-	}
-	limit := cctx.Int("limit")
-	if limit < 0 {
-		return exit.Usage("--limit %d: want 0 or more", limit)
-	}
-	forecasts, err := latestForecasts(cctx, positionFlags(cctx))
+func forecastList(cctx *cli.Context, db *store.DB, limit int) error {
+	forecasts, err := planning.LatestForecasts(cctx.Context, db, positionFlags(cctx))
 	if err != nil {
 		return err
 	}
@@ -77,34 +73,28 @@ func forecastList(cctx *cli.Context) error {
 		terminal.Say(cctx, "these are the first %d of %d; --limit 0 shows all", limit, len(forecasts))
 		forecasts = forecasts[:limit]
 	}
-	return terminal.Show(cctx, forecasts, func(w io.Writer) {
-		terminal.Row(w, "TENANT", "ITEM", "LOCATION", "FROM", "DAYS", "FIRST WEEK", "A DAY", "ERROR A DAY", "METHOD", "NAME")
-		for _, f := range forecasts {
-			week := 0.0
-			for _, units := range f.Daily[:min(7, len(f.Daily))] {
-				week += units
-			}
-			terminal.Row(w, f.Tenant, f.Item, f.Location, f.Start, len(f.Daily), Digits(week, 1), Digits(week/float64(max(1, min(7, len(f.Daily)))), 2), f.ErrorStdDev, f.Method, f.ItemName)
+	header := []any{"TENANT", "ITEM", "LOCATION", "FROM", "DAYS", "FIRST WEEK", "A DAY", "ERROR A DAY", "METHOD", "NAME"}
+	return terminal.ShowRows(cctx, forecasts, header, func(f *planning.Forecast) []any {
+		first, week := f.Daily[:min(7, len(f.Daily))], 0.0
+		for _, units := range first {
+			week += units
 		}
+		return []any{f.Tenant, f.Item, f.Location, f.Start, len(f.Daily), Digits(week, 1), Digits(week/float64(max(1, len(first))), 2), f.ErrorStdDev, f.Method, f.ItemName}
 	})
 }
 
-func latestForecasts(cctx *cli.Context, of masterdata.PositionKey) ([]planning.Forecast, error) {
-	db, _, err := settings.OpenSchema(cctx, "forecast", 1)
-	if err != nil {
-		return nil, err
-	}
-	defer db.Close()
-	return planning.LatestForecasts(cctx.Context, db, of)
-}
-
-func forecastShow(cctx *cli.Context) error {
-	if cctx.NArg() != 1 {
-		return exit.Usage("name one item: composerp forecast show ITEM")
-	}
+// oneItem is where the item of the command line is forecast.
+func oneItem(cctx *cli.Context) (masterdata.PositionKey, error) {
 	of := positionFlags(cctx)
 	of.Item = cctx.Args().First()
-	forecasts, err := latestForecasts(cctx, of)
+	if cctx.NArg() != 1 {
+		return of, exit.Usage("name one item: composerp forecast show ITEM")
+	}
+	return of, nil
+}
+
+func forecastShow(cctx *cli.Context, db *store.DB, of masterdata.PositionKey) error {
+	forecasts, err := planning.LatestForecasts(cctx.Context, db, of)
 	if err != nil {
 		return err
 	}

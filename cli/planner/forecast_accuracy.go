@@ -11,9 +11,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/cli/exit"
-	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/workers/analytics"
 )
 
@@ -59,19 +59,7 @@ type itemErrors struct {
 	SeasonalRMSSE *float64 `json:"seasonalNaiveRmsse"`
 }
 
-func forecastAccuracy(cctx *cli.Context) error {
-	if err := settings.NoArguments(cctx); err != nil {
-		return err
-	}
-	q, err := accuracyQuestion(cctx)
-	if err != nil {
-		return err
-	}
-	db, _, err := settings.OpenSchema(cctx, "forecast", 1)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
+func forecastAccuracy(cctx *cli.Context, db *store.DB, q analytics.Question) error {
 	answer, err := analytics.Accuracy(cctx.Context, db, q)
 	if err != nil {
 		return err

@@ -2,7 +2,7 @@ package planner
 
 import (
 	"fmt"
-	"io"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -10,6 +10,7 @@ import (
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/purchasing"
 )
 
@@ -18,7 +19,7 @@ func PurchaseOrderCommand() *cli.Command {
 	tenant := &cli.StringFlag{Name: "tenant", Usage: "this tenant only"}
 	by := &cli.StringFlag{Name: "by", Usage: "who decides; default the logged-in user"}
 	common := func(more ...cli.Flag) []cli.Flag {
-		return append(more, tenant, terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag())
+		return settings.DatabaseFlags(append(more, tenant)...)
 	}
 	return &cli.Command{
 		Name:  "po",
@@ -33,9 +34,9 @@ func PurchaseOrderCommand() *cli.Command {
 					&cli.StringFlag{Name: "location", Usage: "for this location only"},
 					&cli.IntFlag{Name: "limit", Value: 50, Usage: "at most this many; 0: all"},
 				),
-				Action: poList,
+				Action: settings.OnSchema("po", 1, ordersAsked, poList),
 			},
-			{Name: "show", Usage: "show an order with its lines, receipts and history", ArgsUsage: "ID|NUMBER", Flags: common(), Action: poShow},
+			{Name: "show", Usage: "show an order with its lines, receipts and history", ArgsUsage: "ID|NUMBER", Flags: common(), Action: settings.OnSchema("po", 1, oneOrder, poShow)},
 			{Name: "approve", Usage: "approve orders, which sends them to their suppliers", ArgsUsage: "ID|NUMBER...", Flags: common(by), Action: poApprove},
 			{
 				Name: "reject", Usage: "reject orders that are not sent yet", ArgsUsage: "ID|NUMBER...",
@@ -46,52 +47,43 @@ func PurchaseOrderCommand() *cli.Command {
 	}
 }
 
-func poList(cctx *cli.Context) error {
-	if err := settings.NoArguments(cctx); err != nil {
-		return err
+// orderQuestion is what `po list` is asked.
+type orderQuestion struct {
+	purchasing.OrderFilter
+	limit int
+}
+
+func ordersAsked(cctx *cli.Context) (q orderQuestion, err error) {
+	q.OrderFilter = purchasing.OrderFilter{
+		Tenant: cctx.String("tenant"), Status: strings.ToUpper(cctx.String("status")), Supplier: cctx.String("supplier"), Item: cctx.String("item"), Location: cctx.String("location"),
 	}
-	status := strings.ToUpper(cctx.String("status"))
-	if status != "" && status != purchasing.OrderPending && status != purchasing.OrderApproved && status != purchasing.OrderCancelled {
-		return exit.Usage("--status %q: want pending, approved or cancelled", cctx.String("status"))
+	if !slices.Contains([]string{"", purchasing.OrderPending, purchasing.OrderApproved, purchasing.OrderCancelled}, q.Status) {
+		return q, exit.Usage("--status %q: want pending, approved or cancelled", cctx.String("status"))
 	}
-	limit := cctx.Int("limit")
-	if limit < 0 {
-		return exit.Usage("--limit %d: want 0 or more", limit)
-	}
-	db, _, err := settings.OpenSchema(cctx, "po", 1)
+	q.limit, err = terminal.Limit(cctx)
+	return q, err
+}
+
+func poList(cctx *cli.Context, db *store.DB, q orderQuestion) error {
+	orders, err := terminal.Limited(cctx, q.limit, "the newest %d", func(most int) ([]purchasing.PurchaseOrder, error) {
+		return purchasing.PurchaseOrders(cctx.Context, db, q.OrderFilter, most)
+	})
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	filter := purchasing.OrderFilter{
-		Tenant: cctx.String("tenant"), Status: status, Supplier: cctx.String("supplier"), Item: cctx.String("item"), Location: cctx.String("location"),
-	}
-	wanted := limit
-	if limit > 0 {
-		wanted++ // to know that there are more
-	}
-	orders, err := purchasing.PurchaseOrders(cctx.Context, db, filter, wanted)
-	if err != nil {
-		return err
-	}
-	if limit > 0 && len(orders) > limit {
-		orders = orders[:limit]
-		terminal.Say(cctx, "these are the newest %d; --limit 0 shows all", limit)
-	}
-	return terminal.Show(cctx, orders, func(w io.Writer) {
-		terminal.Row(w, "NUMBER", "CREATED", "STATUS", "SUPPLIER", "LOCATION", "ITEM", "QUANTITY", "RECEIVED", "TOTAL", "DECIDED BY", "SENT", "TENANT")
-		for i := range orders {
-			o := &orders[i]
-			item, quantity, received := "", "", ""
-			if len(o.Lines) > 0 {
-				l := &o.Lines[0]
-				item, quantity, received = l.Item, l.Quantity.String(), l.Received.String()
-			}
-			if more := len(o.Lines) - 1; more > 0 {
-				item += fmt.Sprintf(" and %d more", more)
-			}
-			terminal.Row(w, o.Number, terminal.Moment(o.CreatedAt), strings.ToLower(o.Status), o.Supplier, o.Location, item, quantity, received,
-				total(o), o.DecidedBy, sent(o), o.Tenant)
+	header := []any{"NUMBER", "CREATED", "STATUS", "SUPPLIER", "LOCATION", "ITEM", "QUANTITY", "RECEIVED", "TOTAL", "DECIDED BY", "SENT", "TENANT"}
+	return terminal.ShowRows(cctx, orders, header, func(o *purchasing.PurchaseOrder) []any {
+		item, quantity, received := "", "", ""
+		if len(o.Lines) > 0 {
+			l := &o.Lines[0]
+			item, quantity, received = l.Item, l.Quantity.String(), l.Received.String()
+		}
+		if more := len(o.Lines) - 1; more > 0 {
+			item += fmt.Sprintf(" and %d more", more)
+		}
+		return []any{
+			o.Number, terminal.Moment(o.CreatedAt), strings.ToLower(o.Status), o.Supplier, o.Location, item, quantity, received,
+			total(o), o.DecidedBy, sent(o), o.Tenant,
 		}
 	})
 }

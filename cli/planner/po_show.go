@@ -9,7 +9,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/cli/exit"
-	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
@@ -22,16 +21,15 @@ type shownOrder struct {
 	Bookings []purchasing.OrderBooking `json:"bookings"`
 }
 
-func poShow(cctx *cli.Context) error {
+func oneOrder(cctx *cli.Context) (string, error) {
 	if cctx.NArg() != 1 {
-		return exit.Usage("name one order by its id or its number: composerp po show ID|NUMBER")
+		return "", exit.Usage("name one order by its id or its number: composerp po show ID|NUMBER")
 	}
-	db, _, err := settings.OpenSchema(cctx, "po", 1)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	found, err := findOrder(cctx.Context, db, cctx.Args().First(), cctx.String("tenant"))
+	return cctx.Args().First(), nil
+}
+
+func poShow(cctx *cli.Context, db *store.DB, name string) error {
+	found, err := findOrder(cctx.Context, db, name, cctx.String("tenant"))
 	if err != nil {
 		return err
 	}
@@ -44,10 +42,7 @@ func poShow(cctx *cli.Context) error {
 		fmt.Fprintln(w)
 		terminal.Row(w, "ITEM", "QUANTITY", "UNIT PRICE", "RECEIVED", "STILL OPEN", "RULE SAW", "NAME")
 		for _, l := range found.Lines {
-			price, open := "not known", event.Decimal{}
-			if l.UnitPrice != nil {
-				price = l.UnitPrice.String()
-			}
+			price, open := terminal.Or(l.UnitPrice, "not known", event.Decimal.String), event.Decimal{}
 			if l.Open {
 				open = l.Quantity.Sub(l.Received)
 			}

@@ -2,10 +2,12 @@
 package planner
 
 import (
+	"cmp"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
-	"unicode/utf8"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -13,6 +15,9 @@ import (
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/lots"
+	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/store/stockview"
 )
 
@@ -23,7 +28,7 @@ func StockCommand() *cli.Command {
 		Usage: "list stock, orders and days of cover of items and locations",
 		Description: "Days of cover are the available stock divided by the daily demand of the forecast; empty without a forecast. Next\n" +
 			"order is the oldest open order or, without one, the day on which stock is expected to reach its reorder point.",
-		Flags: []cli.Flag{
+		Flags: settings.DatabaseFlags(
 			&cli.StringFlag{Name: "tenant", Usage: "this tenant only"},
 			&cli.StringFlag{Name: "item", Usage: "this item only"},
 			&cli.StringFlag{Name: "location", Usage: "this location only"},
@@ -36,28 +41,15 @@ func StockCommand() *cli.Command {
 			&cli.BoolFlag{Name: "desc", Usage: "largest first, latest first"},
 			&cli.IntFlag{Name: "limit", Usage: "at most `N` lines"},
 			&cli.BoolFlag{Name: flagLots, Usage: "list lots instead, the first to expire first"},
-			terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag(),
-		},
-		Action:      stock,
+		),
+		Action:      settings.OnSchema("stock", 1, stockQuery, stock),
 		Subcommands: []*cli.Command{stockImportCommand()},
 	}
 }
 
 const flagLots = "lots"
 
-func stock(cctx *cli.Context) error {
-	if err := settings.NoArguments(cctx); err != nil {
-		return err
-	}
-	query, err := stockQuery(cctx)
-	if err != nil {
-		return err
-	}
-	db, _, err := settings.OpenSchema(cctx, "stock", 1)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
+func stock(cctx *cli.Context, db *store.DB, query stockview.StockQuery) error {
 	if cctx.Bool(flagLots) {
 		return showLots(cctx, db, query)
 	}
@@ -120,11 +112,11 @@ func stockTable(w io.Writer, rows []stockview.PlannedStock) {
 		{"RESERVED", reserved, func(s *stockview.PlannedStock) any { return s.Reserved }},
 		{"AVAILABLE", reserved, func(s *stockview.PlannedStock) any { return s.Available }},
 		{"ON ORDER", always, func(s *stockview.PlannedStock) any { return unlessZero(s.OnOrder) }},
-		{"COVER", always, func(s *stockview.PlannedStock) any { return daysOfCover(s.DaysOfCover) }},
+		{"COVER", always, func(s *stockview.PlannedStock) any { return terminal.Or(s.DaysOfCover, "", daysOfCover) }},
 		{"LAST MOVEMENT", always, func(s *stockview.PlannedStock) any { return lastMovement(s) }},
 		{"NEXT ORDER", always, func(s *stockview.PlannedStock) any { return nextOrder(s.Next) }},
 		{"LOW", some(func(s *stockview.PlannedStock) bool { return s.Low }), func(s *stockview.PlannedStock) any { return map[bool]string{true: "low"}[s.Low] }},
-		{"NAME", some(func(s *stockview.PlannedStock) bool { return s.ItemName != "" }), func(s *stockview.PlannedStock) any { return shortened(s.ItemName, 18) }},
+		{"NAME", some(func(s *stockview.PlannedStock) bool { return s.ItemName != "" }), func(s *stockview.PlannedStock) any { return terminal.Shortened(s.ItemName, 18) }},
 	}
 	columns = slices.DeleteFunc(columns, func(c column) bool { return !c.tells })
 	cells := make([]any, len(columns))
@@ -147,18 +139,10 @@ func unlessZero(d event.Decimal) string {
 	return d.String()
 }
 
-func daysOfCover(days *event.Decimal) string {
-	if days == nil {
-		return ""
-	}
-	return days.StringFixed(1) + " d"
-}
+func daysOfCover(days event.Decimal) string { return days.StringFixed(1) + " d" }
 
 func lastMovement(s *stockview.PlannedStock) string {
-	if s.LastMovement == nil {
-		return ""
-	}
-	return s.LastMovement.UTC().Format("2006-01-02 ") + s.LastType
+	return terminal.Or(s.LastMovement, "", func(at time.Time) string { return at.UTC().Format("2006-01-02 ") + s.LastType })
 }
 
 // nextOrder says when goods are due, once the order is approved.
@@ -174,10 +158,40 @@ func nextOrder(n *stockview.NextOrder) string {
 	return n.Number + " due " + string(n.ExpectedOn)
 }
 
-// shortened is the text in at most width characters.
-func shortened(text string, width int) string {
-	if utf8.RuneCountInString(text) <= width {
-		return text
+// showLots is `stock --lots`.
+func showLots(cctx *cli.Context, db *store.DB, q stockview.StockQuery) error {
+	shelves, err := lots.OnHand(cctx.Context, db, masterdata.PositionKey{Tenant: q.Tenant, Item: q.Item, Location: q.Location})
+	if err != nil {
+		return err
 	}
-	return string([]rune(text)[:width-1]) + "…"
+	return terminal.Show(cctx, shelves, func(w io.Writer) { lotsTable(w, shelves) })
+}
+
+// lotsTable has a line for each lot, in the order in which they go out, and one for what went out beyond them.
+func lotsTable(w io.Writer, shelves []lots.OnHandLots) {
+	several := slices.ContainsFunc(shelves, func(s lots.OnHandLots) bool { return s.Tenant != shelves[0].Tenant })
+	line := func(tenant string, cells ...any) {
+		if several {
+			cells = append([]any{tenant}, cells...)
+		}
+		terminal.Row(w, cells...)
+	}
+	line("TENANT", "ITEM", "LOCATION", "LOT", "EXPIRY", "DAYS LEFT", "QUANTITY", "RECEIVED", "", "NAME")
+	for _, s := range shelves {
+		name := terminal.Shortened(s.ItemName, 24)
+		for _, l := range s.Lots {
+			expiry := terminal.Or(l.Expiry, "unknown", func(d event.Date) string { return string(d) })
+			left, mark := terminal.Or(l.DaysLeft, "", strconv.Itoa), ""
+			switch {
+			case l.DaysLeft != nil && *l.DaysLeft < 0:
+				mark = "expired"
+			case l.Expiring:
+				mark = "expiring"
+			}
+			line(s.Tenant, s.Item, s.Location, cmp.Or(l.Number, "unnamed"), expiry, left, l.Quantity, l.ReceivedAt.UTC().Format("2006-01-02"), mark, name)
+		}
+		if s.Shortfall.IsPositive() {
+			line(s.Tenant, s.Item, s.Location, "", "", "", s.Shortfall.Neg(), "", "shortfall", name)
+		}
+	}
 }

@@ -41,12 +41,11 @@ func stockImportCommand() *cli.Command {
 		Description: masterdata.FileForms + " Its columns:\n\n" + masterdata.DescribeFields(countFields()) + "\n" +
 			"Each line becomes a STOCK_COUNTED, through the log. The whole file is checked first. The same file again\n" +
 			"changes nothing, unless --at gives another business time.",
-		Flags: []cli.Flag{
-			settings.TenantFlag(),
+		Flags: settings.DatabaseFlags(
+			settings.FlagOf(settings.FlagTenant),
 			&cli.StringFlag{Name: masterdata.FlagAt, Usage: "business time of the count; default the time of the first import"},
 			&cli.BoolFlag{Name: settings.FlagDryRun, Usage: "only check the file"},
-			terminal.OutputFlag(), settings.DatabaseFlag(), settings.DirFlag(),
-		},
+		),
 		Action: stockImport,
 	}
 }
@@ -207,13 +206,11 @@ func (c *count) event(l *countedLine) (event.Any, error) {
 
 // about says which line an error is about.
 func about(index int, err error) error {
-	var field *event.FieldError
-	var bad *storemasterdata.InvalidError
-	switch {
-	case errors.As(err, &bad):
+	if bad, ok := errors.AsType[*storemasterdata.InvalidError](err); ok {
 		bad.Index = index
 		return bad
-	case errors.As(err, &field):
+	}
+	if field, ok := errors.AsType[*event.FieldError](err); ok {
 		return &storemasterdata.InvalidError{Index: index, Field: strings.TrimPrefix(field.Field, "payload."), Problem: field.Problem}
 	}
 	return err

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"strings"
@@ -8,20 +9,12 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/workers"
 )
-
-// DirFlag is the flag --dir.
-func DirFlag() cli.Flag { return FlagOf(FlagDir) }
-
-// DatabaseFlag is the flag --database-url.
-func DatabaseFlag() cli.Flag { return FlagOf(FlagDatabase) }
-
-// TenantFlag is the flag --tenant.
-func TenantFlag() cli.Flag { return FlagOf(FlagTenant) }
 
 // LogFlag is that of a command whose default log level differs.
 func LogFlag(level string) cli.Flag {
@@ -31,20 +24,23 @@ func LogFlag(level string) cli.Flag {
 }
 
 // BrokerFlags are the flags of commands that need the broker.
-func BrokerFlags() []cli.Flag {
-	return []cli.Flag{FlagOf(FlagAMQP), FlagOf(FlagManagement)}
+func BrokerFlags(more ...cli.Flag) []cli.Flag {
+	return append(more, FlagOf(FlagAMQP), FlagOf(FlagManagement))
+}
+
+// DatabaseFlags are the flags of commands that need the database and show data.
+func DatabaseFlags(more ...cli.Flag) []cli.Flag {
+	return append(more, terminal.OutputFlag(), FlagOf(FlagDatabase), FlagOf(FlagDir))
 }
 
 // ConnectionFlags are for commands that need both servers.
 func ConnectionFlags(more ...cli.Flag) []cli.Flag {
-	flags := append(more, DatabaseFlag())
-	flags = append(flags, BrokerFlags()...)
-	return append(flags, DirFlag(), LogFlag("warn"))
+	return append(BrokerFlags(append(more, FlagOf(FlagDatabase))...), FlagOf(FlagDir), LogFlag("warn"))
 }
 
 // FleetFlags are for commands that run workers.
 func FleetFlags(more ...cli.Flag) []cli.Flag {
-	return append(ConnectionFlags(more...), slotsFlag(), MetricsFlag(), FlagOf(flagNotification), FlagOf(flagAlert), FlagOf(flagAlertmanager))
+	return append(ConnectionFlags(more...), FlagOf(FlagSlots), FlagOf(FlagMetrics), FlagOf(flagNotification), FlagOf(flagAlert), FlagOf(flagAlertmanager))
 }
 
 // WorkersConfig is the configuration of the workers.
@@ -84,17 +80,10 @@ func Discover(cctx *cli.Context) (Endpoints, error) {
 		return e, err
 	}
 	if running != nil {
-		fill(&e.Database, running.DatabaseURL)
-		fill(&e.AMQP, running.AMQPURL)
-		fill(&e.Management, running.ManagementURL)
+		e.Database, e.AMQP = cmp.Or(e.Database, running.DatabaseURL), cmp.Or(e.AMQP, running.AMQPURL)
+		e.Management = cmp.Or(e.Management, running.ManagementURL)
 	}
 	return e, nil
-}
-
-func fill(s *string, value string) {
-	if *s == "" {
-		*s = value
-	}
 }
 
 // OpenDatabase opens the database of the settings or of a running `up`.
@@ -122,12 +111,51 @@ func OpenSchema(cctx *cli.Context, name string, connections int) (*store.DB, End
 	return db, e, nil
 }
 
+// On is the action of a command that works on what open opens. ask reads the command line, so that what is typed wrong
+// is refused before a server is called.
+func On[C interface{ Close() error }, Q any](open func(*cli.Context) (C, error), ask func(*cli.Context) (Q, error), work func(*cli.Context, C, Q) error) cli.ActionFunc {
+	return func(cctx *cli.Context) error {
+		asked, err := ask(cctx)
+		if err != nil {
+			return err
+		}
+		c, err := open(cctx)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		return work(cctx, c, asked)
+	}
+}
+
+// OnSchema is On for a migrated database.
+func OnSchema[Q any](name string, connections int, ask func(*cli.Context) (Q, error), work func(*cli.Context, *store.DB, Q) error) cli.ActionFunc {
+	return On(func(cctx *cli.Context) (*store.DB, error) {
+		db, _, err := OpenSchema(cctx, name, connections)
+		return db, err
+	}, ask, work)
+}
+
+// Nothing is what a command asks whose line has nothing to read.
+func Nothing(*cli.Context) (struct{}, error) { return struct{}{}, nil }
+
 // BrokerConfig is the broker of the endpoints.
 func BrokerConfig(e Endpoints, log *slog.Logger) (rabbitmq.Config, error) {
 	if e.AMQP == "" {
 		return rabbitmq.Config{}, exit.Misconfigured("no broker is known: run `composerp up` here, or set COMPOSERP_AMQP_URL")
 	}
 	return rabbitmq.Config{URLs: strings.Split(e.AMQP, ","), Log: log, Now: wallClock}, nil
+}
+
+// LoggedBroker is the broker of the endpoints, with a connection of that name and the command's logger.
+func LoggedBroker(cctx *cli.Context, e Endpoints, name string) (rabbitmq.Config, error) {
+	log, err := Logger(cctx)
+	if err != nil {
+		return rabbitmq.Config{}, err
+	}
+	broker, err := BrokerConfig(e, log)
+	broker.Name = name
+	return broker, err
 }
 
 // ManagementClient is nil where no URL is known.
@@ -154,14 +182,3 @@ func Logger(cctx *cli.Context) (*slog.Logger, error) {
 	}
 	return slog.New(slog.NewTextHandler(cctx.App.ErrWriter, options)), nil
 }
-
-// NoArguments rejects positionals where a command takes none.
-func NoArguments(cctx *cli.Context) error {
-	if cctx.NArg() > 0 {
-		return exit.Usage("`%s` takes no argument, got %q", cctx.Command.HelpName, cctx.Args().First())
-	}
-	return nil
-}
-
-// MetricsFlag is the flag --metrics-addr.
-func MetricsFlag() cli.Flag { return FlagOf(FlagMetrics) }

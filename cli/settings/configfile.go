@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/terminal"
@@ -75,10 +77,11 @@ func ParseConfig(path string, raw []byte) (*configFile, error) {
 // read takes one key with its value.
 func (c *configFile) read(key ast.MapKeyNode, node ast.Node) error {
 	name := key.GetToken().Value
-	s, ok := settingOfKey(name)
-	if !ok {
+	i := slices.IndexFunc(All, func(s setting) bool { return s.Key() == name && !s.NotInFile })
+	if i < 0 {
 		return c.wrong(key, "unknown key %q; %s", name, suggestKey(name))
 	}
+	s := All[i]
 	written, err := s.form.read(node)
 	if err != nil {
 		return c.wrong(key, "%s: %v", name, err)
@@ -88,17 +91,8 @@ func (c *configFile) read(key ast.MapKeyNode, node ast.Node) error {
 			return c.wrong(key, "%s: %q: %v", name, written, err)
 		}
 	}
-	c.values[name] = Value{Text: written, Origin: c.place(key)}
+	c.values[name] = Value{Text: written, Origin: c.place(key.GetToken())}
 	return nil
-}
-
-func settingOfKey(key string) (setting, bool) {
-	for _, s := range All {
-		if s.Key() == key && !s.NotInFile {
-			return s, true
-		}
-	}
-	return setting{}, false
 }
 
 // suggestKey suggests the nearest key, and the command that lists all keys.
@@ -172,26 +166,22 @@ func readSlots(n *ast.MappingNode) (string, error) {
 }
 
 // place is "composerp.yaml:3".
-func (c *configFile) place(node ast.Node) string {
-	if token := node.GetToken(); token != nil && token.Position != nil {
-		return fmt.Sprintf("%s:%d", c.Path, token.Position.Line)
+func (c *configFile) place(at *token.Token) string {
+	if at != nil && at.Position != nil {
+		return fmt.Sprintf("%s:%d", c.Path, at.Position.Line)
 	}
 	return c.Path
 }
 
 func (c *configFile) wrong(node ast.Node, format string, args ...any) error {
-	return exit.Misconfigured("%s: %s", c.place(node), fmt.Sprintf(format, args...))
+	return exit.Misconfigured("%s: %s", c.place(node.GetToken()), fmt.Sprintf(format, args...))
 }
 
 // syntax turns the parser's error, which has several lines, into one.
 func (c *configFile) syntax(err error) error {
 	place, what := c.Path, strings.SplitN(err.Error(), "\n", 2)[0]
-	var detailed yaml.Error
-	if errors.As(err, &detailed) {
-		what = detailed.GetMessage()
-		if token := detailed.GetToken(); token != nil && token.Position != nil {
-			place = fmt.Sprintf("%s:%d", c.Path, token.Position.Line)
-		}
+	if detailed, ok := errors.AsType[yaml.Error](err); ok {
+		place, what = c.place(detailed.GetToken()), detailed.GetMessage()
 	}
 	return exit.Misconfigured("%s: this is not YAML: %s", place, what)
 }

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -80,16 +81,13 @@ func (c *configuration) readFile() error {
 	if err != nil {
 		return err
 	}
-	path := where.Text
-	if path == "" {
-		path = DefaultConfigFile
-	}
+	path := cmp.Or(where.Text, DefaultConfigFile)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) && where.Text == "" {
 		return nil
 	}
 	if err != nil {
-		return exit.Misconfigured("reading the configuration file %s: %v; correct %s", path, exit.Reason(err), First(where.Origin, "it"))
+		return exit.Misconfigured("reading the configuration file %s: %v; correct %s", path, exit.Reason(err), cmp.Or(where.Origin, "it"))
 	}
 	c.File, err = ParseConfig(path, text)
 	return err
@@ -127,14 +125,4 @@ func (c *configuration) find(s setting) (Value, error) {
 		}
 	}
 	return c.File.value(s), nil
-}
-
-// First is the first text that is not empty.
-func First(texts ...string) string {
-	for _, t := range texts {
-		if t != "" {
-			return t
-		}
-	}
-	return ""
 }

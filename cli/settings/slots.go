@@ -2,15 +2,12 @@ package settings
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/urfave/cli/v2"
-
 	"github.com/composerp/composerp/workers"
 )
-
-func slotsFlag() cli.Flag { return FlagOf(FlagSlots) }
 
 func checkSlots(text string) error {
 	_, err := ParseSlots(text)
@@ -23,10 +20,7 @@ func ParseSlots(text string) (map[string]int, error) {
 	if text == "" {
 		return slots, nil
 	}
-	known := map[string]bool{}
-	for _, w := range workers.Fleet(workers.Config{}) {
-		known[w.Name()] = true
-	}
+	known := workers.Names()
 	for _, part := range strings.Split(text, ",") {
 		name, number, named := strings.Cut(part, "=")
 		if !named {
@@ -39,7 +33,7 @@ func ParseSlots(text string) (map[string]int, error) {
 		if name == "journal" { // until the next version
 			name = "deadletterlog"
 		}
-		if named && !known[name] {
+		if named && !slices.Contains(known, name) {
 			return nil, fmt.Errorf("there is no worker %q; `composerp worker list` shows them", name)
 		}
 		slots[name] = n

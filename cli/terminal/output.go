@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 
@@ -43,6 +44,19 @@ func Show(cctx *cli.Context, data any, table func(w io.Writer)) error {
 	return w.Flush()
 }
 
+// ShowRows writes rows to stdout: as JSON, or as a table with a header and the cells of each row.
+func ShowRows[T any](cctx *cli.Context, rows []T, header []any, cells func(*T) []any) error {
+	return Show(cctx, rows, func(w io.Writer) { Table(w, rows, header, cells) })
+}
+
+// Table writes a header and the cells of each row.
+func Table[T any](w io.Writer, rows []T, header []any, cells func(*T) []any) {
+	Row(w, header...)
+	for i := range rows {
+		Row(w, cells(&rows[i])...)
+	}
+}
+
 // Row writes a line of tab-separated cells.
 func Row(w io.Writer, cells ...any) {
 	texts := make([]string, len(cells))
@@ -68,10 +82,47 @@ func Plural(n int, of string) string {
 // Moment formats a time for a table.
 func Moment(t time.Time) string { return t.UTC().Format(time.DateTime) }
 
-// NumberOr formats a number, or a dash for none.
-func NumberOr(n *int) any {
-	if n == nil {
-		return "-"
+// Or is the text of a value that there may not be.
+func Or[T any](value *T, none string, text func(T) string) string {
+	if value == nil {
+		return none
 	}
-	return *n
+	return text(*value)
+}
+
+// YesNo formats what holds or does not.
+func YesNo(holds bool) string { return map[bool]string{true: "yes", false: "no"}[holds] }
+
+// Shortened is the text in at most width characters.
+func Shortened(text string, width int) string {
+	if utf8.RuneCountInString(text) <= width {
+		return text
+	}
+	return string([]rune(text)[:width-1]) + "…"
+}
+
+// NumberOr formats a number, or a dash for none.
+func NumberOr[N any](n *N) string { return Or(n, "-", func(n N) string { return fmt.Sprint(n) }) }
+
+// Limit reads --limit, the most rows to show; 0: all.
+func Limit(cctx *cli.Context) (int, error) {
+	limit := cctx.Int("limit")
+	if limit < 0 {
+		return 0, exit.Usage("--limit %d: want 0 or more", limit)
+	}
+	return limit, nil
+}
+
+// Limited reads rows up to the limit, and says so when there are more. What they are is a format: "the newest %d".
+func Limited[T any](cctx *cli.Context, limit int, what string, read func(most int) ([]T, error)) ([]T, error) {
+	most := limit
+	if limit > 0 {
+		most++ // to know whether there are more
+	}
+	rows, err := read(most)
+	if limit > 0 && len(rows) > limit {
+		rows = rows[:limit]
+		Say(cctx, "these are "+what+"; --limit 0 shows all", limit)
+	}
+	return rows, err
 }

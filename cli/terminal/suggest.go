@@ -13,10 +13,14 @@ import (
 
 // Suggest is a sentence that names what was probably meant, with a space behind
 // it, or nothing when nothing known is near to what was typed.
-func Suggest(typed string, known []string) string {
+func Suggest(typed string, known []string) string { return SuggestAs(strings.ToLower, typed, known) }
+
+// SuggestAs is Suggest for names that plain makes alike where people write them differently.
+func SuggestAs(plain func(name string) string, typed string, known []string) string {
+	typed = plain(typed)
 	best, nearest := len([]rune(typed))/3, ""
 	for _, k := range known {
-		if d := distance(strings.ToLower(typed), strings.ToLower(k)); d < best || d == best && nearest == "" {
+		if d := distance(typed, plain(k)); d < best || d == best && nearest == "" {
 			best, nearest = d, k
 		}
 	}

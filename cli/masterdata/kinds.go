@@ -1,0 +1,164 @@
+package masterdata
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/masterdata"
+)
+
+// ItemCommand is the command `item`.
+func ItemCommand() *cli.Command {
+	type row = masterdata.Item
+	return masterData[row]{
+		noun: "item", plural: "items",
+		usage: "items: name, unit, pack, cost",
+		fields: []Field[row]{
+			KeyField(TenantColumn, "the tenant it belongs to", func(r *row) *string { return &r.Tenant }),
+			KeyField("itemId", "which item", func(r *row) *string { return &r.Item }),
+			textField("name", "name for people", "", func(r *row) *string { return &r.Name }),
+			textField("unit", "unit of its quantities: each, kg, m", "each", func(r *row) *string { return &r.Unit }),
+			numberField("pack", "pack size; orders are rounded up to whole packs", "1", func(r *row) *event.Decimal { return &r.Pack }),
+			OptionalField("unitCost", "cost of one unit; empty: unknown", func(r *row) **event.Decimal { return &r.UnitCost }),
+		},
+		shown: []string{"incomplete"},
+		filters: []cli.Flag{
+			&cli.StringFlag{Name: "item", Usage: "this item only"},
+			&cli.BoolFlag{Name: "incomplete", Usage: "only items that a sale or a rule has named and that lack master data"},
+		},
+		key:    func(r *row) masterdata.Filter { return masterdata.Filter{Tenant: r.Tenant, Item: r.Item} },
+		edit:   masterdata.EditItems,
+		list:   masterdata.Items,
+		header: []any{"TENANT", "ITEM", "UNIT", "PACK", "UNIT COST", "INCOMPLETE", "NAME"},
+		cells: func(r *row) []any {
+			return []any{r.Tenant, r.Item, r.Unit, r.Pack, terminal.NumberOr(r.UnitCost), map[bool]string{true: "incomplete"}[r.Incomplete], r.Name}
+		},
+	}.command()
+}
+
+// LocationCommand is the command `location`.
+func LocationCommand() *cli.Command {
+	type row = masterdata.Location
+	return masterData[row]{
+		noun: "location", plural: "locations",
+		usage: "locations of stock: name, time zone",
+		fields: []Field[row]{
+			KeyField(TenantColumn, "the tenant it belongs to", func(r *row) *string { return &r.Tenant }),
+			KeyField("locationId", "which location", func(r *row) *string { return &r.Location }),
+			textField("name", "name for people", "", func(r *row) *string { return &r.Name }),
+			textField("timezone", "IANA time zone, such as Europe/London; it decides which business day a time belongs to", "UTC", func(r *row) *string { return &r.Timezone }),
+		},
+		filters: []cli.Flag{&cli.StringFlag{Name: "location", Usage: "this location only"}},
+		key:     func(r *row) masterdata.Filter { return masterdata.Filter{Tenant: r.Tenant, Location: r.Location} },
+		edit:    masterdata.EditLocations,
+		list:    masterdata.Locations,
+		header:  []any{"TENANT", "LOCATION", "TIME ZONE", "NAME"},
+		cells:   func(r *row) []any { return []any{r.Tenant, r.Location, r.Timezone, r.Name} },
+	}.command()
+}
+
+// SupplierCommand is the command `supplier`.
+func SupplierCommand() *cli.Command {
+	type row = masterdata.SupplierRecord
+	return masterData[row]{
+		noun: "supplier", plural: "suppliers",
+		usage: "suppliers: lead time, endpoint for orders",
+		fields: []Field[row]{
+			KeyField(TenantColumn, "the tenant it belongs to", func(r *row) *string { return &r.Tenant }),
+			KeyField("supplierId", "which supplier", func(r *row) *string { return &r.Supplier }),
+			textField("name", "name for people", "", func(r *row) *string { return &r.Name }),
+			daysField("leadTimeDays", "days from order to receipt", "", func(r *row) *int { return &r.LeadTimeDays }),
+			textField("endpoint", "http or https URL that orders are POSTed to, with user and password if needed; empty: orders are not sent", "", func(r *row) *string { return &r.Endpoint }),
+		},
+		filters: []cli.Flag{&cli.StringFlag{Name: "supplier", Usage: "this supplier only"}},
+		key:     func(r *row) masterdata.Filter { return masterdata.Filter{Tenant: r.Tenant, Supplier: r.Supplier} },
+		edit:    masterdata.EditSuppliers,
+		list: func(ctx context.Context, db *store.DB, f masterdata.Filter) ([]row, error) {
+			rows, err := masterdata.Suppliers(ctx, db, f)
+			for i := range rows {
+				rows[i].Endpoint = rows[i].ShownEndpoint()
+			}
+			return rows, err
+		},
+		header: []any{"TENANT", "SUPPLIER", "LEAD TIME", "ENDPOINT", "NAME"},
+		cells:  func(r *row) []any { return []any{r.Tenant, r.Supplier, days(r.LeadTimeDays), r.Endpoint, r.Name} },
+	}.command()
+}
+
+// TenantCommand is the command `tenant`.
+func TenantCommand() *cli.Command {
+	type row = masterdata.TenantSetting
+	return masterData[row]{
+		noun: "tenant", plural: "tenants that have settings of their own", settingsOnly: true,
+		usage: "planning settings of tenants: approval limit, forecast cadence, expiry warning",
+		fields: []Field[row]{
+			KeyField(TenantColumn, "which tenant", func(r *row) *string { return &r.Tenant }),
+			OptionalField("approvalLimit", "orders up to this amount are approved by policy; empty: every order needs a person", func(r *row) **event.Decimal { return &r.ApprovalLimit }),
+			daysField("forecastCadenceDays", "business days between forecasts", "7", func(r *row) *int { return &r.ForecastCadenceDays }),
+			daysField("expiryWarningDays", "days before a lot expires to warn of it", "30", func(r *row) *int { return &r.ExpiryWarningDays }),
+		},
+		key:    func(r *row) masterdata.Filter { return masterdata.Filter{Tenant: r.Tenant} },
+		edit:   masterdata.EditTenantSettings,
+		list:   masterdata.TenantSettings,
+		header: []any{"TENANT", "APPROVAL LIMIT", "FORECAST CADENCE", "EXPIRY WARNING"},
+		cells: func(r *row) []any {
+			return []any{r.Tenant, terminal.NumberOr(r.ApprovalLimit), days(r.ForecastCadenceDays), days(r.ExpiryWarningDays)}
+		},
+	}.command()
+}
+
+// RuleCommand is the command `rule`.
+func RuleCommand() *cli.Command {
+	type row = masterdata.Rule
+	return masterData[row]{
+		noun: "rule", plural: "rules",
+		usage:  "replenishment rules: when and how much to order of an item for a location",
+		fields: ruleFields(),
+		shown:  []string{"version"},
+		filters: []cli.Flag{
+			&cli.StringFlag{Name: "item", Usage: "this item only"}, &cli.StringFlag{Name: "location", Usage: "this location only"},
+			&cli.StringFlag{Name: "supplier", Usage: "this supplier only"},
+		},
+		key: func(r *row) masterdata.Filter {
+			return masterdata.Filter{Tenant: r.Tenant, Item: r.Item, Location: r.Location}
+		},
+		editAt: masterdata.EditRules,
+		list:   masterdata.Rules,
+		header: []any{
+			"TENANT", "ITEM", "LOCATION", "MODE", "SUPPLIER", "REORDER POINT", "UP TO", "QUANTITY", "PACK", "MINIMUM", "SERVICE LEVEL", "COVER", "LOW BELOW", "VERSION",
+		},
+		cells: func(r *row) []any {
+			return []any{
+				r.Tenant, r.Item, r.Location, r.Mode, cmp.Or(r.Supplier, "-"), terminal.NumberOr(r.ReorderPoint), terminal.NumberOr(r.OrderUpTo), terminal.NumberOr(r.OrderQuantity),
+				terminal.NumberOr(r.PackSize), r.MinimumOrder, r.ServiceLevel, days(r.CoverDays), terminal.NumberOr(r.LowStockThreshold), r.Version,
+			}
+		},
+	}.command()
+}
+
+func ruleFields() []Field[masterdata.Rule] {
+	type row = masterdata.Rule
+	return []Field[row]{
+		KeyField(TenantColumn, "the tenant it belongs to", func(r *row) *string { return &r.Tenant }),
+		KeyField("itemId", "which item", func(r *row) *string { return &r.Item }),
+		KeyField("locationId", "the location", func(r *row) *string { return &r.Location }),
+		textField("mode", "fixed: the reorder point as set; auto: computed from the forecast", masterdata.RuleFixed, func(r *row) *string { return &r.Mode }),
+		textField("supplierId", "supplier to order from; empty: no orders, only low-stock warnings", "", func(r *row) *string { return &r.Supplier }),
+		OptionalField("reorderPoint", "stock at or below it is reordered; in mode auto until there is a forecast", func(r *row) **event.Decimal { return &r.ReorderPoint }),
+		OptionalField("orderUpTo", "order up to this quantity", func(r *row) **event.Decimal { return &r.OrderUpTo }),
+		OptionalField("orderQuantity", "or: order multiples of this quantity", func(r *row) **event.Decimal { return &r.OrderQuantity }),
+		OptionalField("packSize", "orders are whole packs of this size; empty: the item's pack", func(r *row) **event.Decimal { return &r.PackSize }),
+		numberField("minimumOrder", "minimum quantity of an order", "0", func(r *row) *event.Decimal { return &r.MinimumOrder }),
+		numberField("serviceLevel", "target share of cycles without a stock-out in mode auto, between 0.5 and 1", "0.95", func(r *row) *event.Decimal { return &r.ServiceLevel }),
+		daysField("coverDays", "days of demand that mode auto orders, without orderUpTo and orderQuantity", "14", func(r *row) *int { return &r.CoverDays }),
+		OptionalField("lowStockThreshold", "stock below it is low; empty: never", func(r *row) **event.Decimal { return &r.LowStockThreshold }),
+	}
+}
+
+func days(n int) string { return fmt.Sprintf("%dd", n) }
