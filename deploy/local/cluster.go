@@ -38,9 +38,8 @@ type Node struct {
 	Endpoints
 	Name string // as RabbitMQ calls it: composerp1@localhost
 
-	broker   *broker
-	state    state
-	instance instance
+	broker *broker
+	state  state
 }
 
 // StartCluster starts the given number of nodes and returns once they are one cluster. Of cfg, PostgresOnly and
@@ -156,16 +155,15 @@ func (c *Cluster) makeNode(name string, installed brokerPrograms, cookie string)
 	if err := at.account.give(file); err != nil {
 		return nil, err
 	}
-	b := &broker{cfg: c.cfg, node: name, installed: installed, home: at, log: c.cfg.Log.With("server", name)}
+	b := &broker{node: name, installed: installed, instance: instance{
+		cfg: c.cfg, home: at, log: c.cfg.Log.With("server", name), stopping: c.stopping, begun: func(*child) {},
+	}}
 	node := &Node{Name: nodeAddress(name), broker: b}
-	node.instance = instance{
-		cfg: c.cfg, home: at, mu: &b.mu, server: &b.server, stopping: c.stopping, begun: func(*child) {},
-		launch: func(ctx context.Context) error {
-			if err := b.configure(node.state); err != nil {
-				return err
-			}
-			return b.launch(ctx, node.state)
-		},
+	b.again = func(ctx context.Context) error {
+		if err := b.configure(node.state); err != nil {
+			return err
+		}
+		return b.launch(ctx, node.state)
 	}
 	return node, nil
 }

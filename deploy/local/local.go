@@ -160,8 +160,13 @@ func startLocked(ctx context.Context, cfg Config, found programs) (*Servers, err
 	}
 	st.Endpoints, st.Owner = nil, os.Getpid()
 	s := &Servers{cfg: cfg, stopping: make(chan struct{}), exited: make(chan struct{})}
-	pg := &postgres{cfg: cfg, installed: found.postgres.bins, log: cfg.Log.With("server", "postgresql")}
-	mq := &broker{cfg: cfg, node: ourName, installed: found.broker, log: cfg.Log.With("server", "rabbitmq")}
+	one := func(server string) instance {
+		return instance{cfg: cfg, log: cfg.Log.With("server", server), stopping: s.stopping, begun: func(c *child) { go s.watch(c) }}
+	}
+	pg := &postgres{instance: one("postgresql"), installed: found.postgres.bins}
+	mq := &broker{instance: one("rabbitmq"), node: ourName, installed: found.broker}
+	pg.again = func(ctx context.Context) error { return pg.open(ctx, s.state) }
+	mq.again = func(ctx context.Context) error { return mq.launch(ctx, s.state) }
 	if !cfg.BrokerOnly {
 		if pg.home, err = place(cfg, "postgres", found.postgres.account); err != nil {
 			return nil, err

@@ -47,20 +47,20 @@ func (c *Cluster) names() []string {
 }
 
 // Stop stops the node in the orderly way. Stopping a node that is down does nothing.
-func (n *Node) Stop(ctx context.Context) error { return n.instance.down(ctx, syscall.SIGTERM) }
+func (n *Node) Stop(ctx context.Context) error { return n.broker.down(ctx, syscall.SIGTERM) }
 
 // Kill kills the node with SIGKILL.
-func (n *Node) Kill(ctx context.Context) error { return n.instance.down(ctx, syscall.SIGKILL) }
+func (n *Node) Kill(ctx context.Context) error { return n.broker.down(ctx, syscall.SIGKILL) }
 
 // Pause has the node stand still (SIGSTOP) until Resume: its connections stay, and nothing answers.
-func (n *Node) Pause() error { return n.instance.pass(syscall.SIGSTOP) }
+func (n *Node) Pause() error { return n.broker.pass(syscall.SIGSTOP) }
 
 // Resume lets a paused node go on.
-func (n *Node) Resume() error { return n.instance.pass(syscall.SIGCONT) }
+func (n *Node) Resume() error { return n.broker.pass(syscall.SIGCONT) }
 
 // Start starts a node that is down, and returns once it answers. A node waits for those that went down after it, for
 // they know what it missed: start several side by side.
-func (n *Node) Start(ctx context.Context) error { return n.instance.up(ctx) }
+func (n *Node) Start(ctx context.Context) error { return n.broker.up(ctx) }
 
 // AwaitMembers returns once every node of the cluster says that all of them are running.
 func (c *Cluster) AwaitMembers(ctx context.Context) error {

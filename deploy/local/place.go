@@ -174,7 +174,7 @@ func removeData(ctx context.Context, cfg Config, dir string) error {
 func stopLeftoverIn(ctx context.Context, cfg Config, name, path string) error {
 	at := home{path: path}
 	if name == "postgres" {
-		return (&postgres{cfg: cfg, home: at}).stopLeftover(ctx)
+		return (&postgres{instance: instance{cfg: cfg, home: at}}).stopLeftover(ctx)
 	}
-	return (&broker{cfg: cfg, home: at}).stopLeftover(ctx)
+	return (&broker{instance: instance{cfg: cfg, home: at}}).stopLeftover(ctx)
 }

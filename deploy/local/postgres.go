@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"log/slog"
 	"net/url"
 	"os"
 	"os/exec"
@@ -12,7 +11,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -27,12 +25,8 @@ const (
 
 // postgres is one database server: home/data is the cluster, home/new one that initdb has not finished.
 type postgres struct {
-	cfg       Config
+	instance
 	installed []postgresBin
-	home
-	log    *slog.Logger
-	mu     sync.Mutex // one restart at a time
-	server *child
 }
 
 func (p *postgres) data() string { return filepath.Join(p.path, "data") }

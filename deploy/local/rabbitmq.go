@@ -6,14 +6,12 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -28,15 +26,12 @@ const (
 // child of ours on a port of its own: RabbitMQ would otherwise start one as a daemon that outlives it, or register with
 // the system's.
 type broker struct {
-	cfg       Config
+	instance
 	node      string   // the node's name, without its host
 	peers     []string // the nodes whose cluster it joins, itself included; none: it stands alone
 	size      int      // of the cluster
 	installed brokerPrograms
-	home
-	log          *slog.Logger
-	mu           sync.Mutex // one restart at a time
-	server, epmd *child
+	epmd      *child
 }
 
 func (b *broker) start(ctx context.Context, st state) error {
