@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
@@ -70,17 +71,7 @@ const retryPause = 50 * time.Millisecond
 // PublishUntilConfirmed publishes messages again after every error, until all are confirmed or ctx ends. Then it gives
 // the last error.
 func (p *Publisher) PublishUntilConfirmed(ctx context.Context, messages ...rabbitmq.Message) error {
-	for {
-		err := p.Publish(ctx, messages...)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(retryPause):
-		}
-	}
+	return clock.Retry(ctx, retryPause, func() error { return p.Publish(ctx, messages...) })
 }
 
 // Close closes the session, if one is open. The next Publish opens another.
