@@ -120,24 +120,8 @@ func (m *Client) CreateVhost(ctx context.Context, name string) error {
 	if err := m.call(ctx, http.MethodPut, "/api/vhosts/"+url.PathEscape(name), struct{}{}, nil); err != nil {
 		return err
 	}
-	return m.Permit(ctx, name, m.user)
-}
-
-// Permit gives a user all permissions on a virtual host.
-func (m *Client) Permit(ctx context.Context, vhost, user string) error {
 	all := map[string]string{"configure": ".*", "write": ".*", "read": ".*"}
-	return m.call(ctx, http.MethodPut, "/api/permissions/"+url.PathEscape(vhost)+"/"+url.PathEscape(user), all, nil)
-}
-
-// PutUser makes a user without permissions, or sets the password of an existing one.
-func (m *Client) PutUser(ctx context.Context, name, password string) error {
-	user := map[string]string{"password": password, "tags": ""}
-	return m.call(ctx, http.MethodPut, "/api/users/"+url.PathEscape(name), user, nil)
-}
-
-// DeleteUser deletes a user.
-func (m *Client) DeleteUser(ctx context.Context, name string) error {
-	return m.call(ctx, http.MethodDelete, "/api/users/"+url.PathEscape(name), nil, nil)
+	return m.call(ctx, http.MethodPut, "/api/permissions/"+url.PathEscape(name)+"/"+url.PathEscape(m.user), all, nil)
 }
 
 // DeleteVhost deletes a virtual host with everything in it.

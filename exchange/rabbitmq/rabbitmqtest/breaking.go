@@ -2,12 +2,15 @@ package rabbitmqtest
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 )
@@ -61,7 +64,9 @@ func manage(t testing.TB, method, path string, body any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	request, err := http.NewRequestWithContext(t.Context(), method, ManagementURL(t)+path, bytes.NewReader(raw))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), localtest.Deadline(time.Minute)) // cleaning up, too
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, method, ManagementURL(t)+path, bytes.NewReader(raw))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -55,24 +56,11 @@ func VhostOf(t testing.TB, config rabbitmq.Config) string {
 // User makes a user with all permissions on the virtual host of config, deleted at the end, and returns its name.
 func User(t testing.TB, config rabbitmq.Config, password string) string {
 	t.Helper()
-	management := Management(t)
 	name := uniqueName(t)
-	ctx, cancel := context.WithTimeout(context.Background(), localtest.Deadline(time.Minute))
-	defer cancel()
-	err := management.PutUser(ctx, name, password)
-	if err == nil {
-		err = management.Permit(ctx, VhostOf(t, config), name)
-	}
-	if err != nil {
-		t.Fatalf("making a user for the test: %v", err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), localtest.Deadline(time.Minute))
-		defer cancel()
-		if err := management.DeleteUser(ctx, name); err != nil {
-			t.Errorf("deleting the test's user: %v", err)
-		}
-	})
+	address := "/api/users/" + url.PathEscape(name)
+	manage(t, http.MethodPut, address, map[string]string{"password": password, "tags": ""})
+	t.Cleanup(func() { manage(t, http.MethodDelete, address, nil) })
+	Restrict(t, config, name, ".*", ".*", ".*")
 	return name
 }
 
