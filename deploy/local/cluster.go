@@ -26,8 +26,7 @@ import (
 type Cluster struct {
 	nodes    []*Node
 	cfg      Config
-	lock     *os.File
-	claim    *claim
+	held     ownership
 	epmd     *child
 	stopping chan struct{}
 	once     sync.Once
@@ -50,22 +49,12 @@ func StartCluster(ctx context.Context, cfg Config, nodes int) (*Cluster, error) 
 	}
 	cfg = cfg.withDefaults()
 	cfg.BrokerOnly, cfg.PostgresOnly = true, false
-	found, err := findPrograms(cfg)
+	held, found, err := own(ctx, &cfg, nodes)
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Dir, err = makeDir(cfg.Dir); err != nil {
-		return nil, err
-	}
-	c := &Cluster{cfg: cfg, stopping: make(chan struct{})}
-	if c.lock, err = lockDir(ctx, cfg.Dir); err != nil {
-		return nil, err
-	}
-	if c.claim, err = limits().take(ctx, nodes); err != nil {
-		c.lock.Close()
-		return nil, err
-	}
-	defer c.claim.started()
+	defer held.claim.started()
+	c := &Cluster{cfg: cfg, held: held, stopping: make(chan struct{})}
 	if err := c.start(ctx, found.broker, nodes); err != nil {
 		return nil, errors.Join(err, c.Discard(context.WithoutCancel(ctx)))
 	}
@@ -125,7 +114,7 @@ func (c *Cluster) prepare(installed brokerPrograms, n int) error {
 	if err := choosePorts(wanted); err != nil {
 		return err
 	}
-	names := c.names()
+	names := c.each(func(n *Node) string { return n.Name })
 	for i, node := range c.nodes {
 		node.broker.peers, node.broker.size = names, n
 		if i == 0 {

@@ -92,8 +92,7 @@ type Servers struct {
 	PostgresPID, BrokerPID int // as Start left them
 
 	cfg      Config
-	lock     *os.File
-	claim    *claim
+	held     ownership
 	state    state
 	postgres *postgres
 	broker   *broker
@@ -109,25 +108,11 @@ type Servers struct {
 // error is one line.
 func Start(ctx context.Context, cfg Config) (*Servers, error) {
 	cfg = cfg.withDefaults()
-	found, err := findPrograms(cfg)
+	held, found, err := own(ctx, &cfg, cfg.privateBrokers())
 	if err != nil {
 		return nil, err
 	}
-	dir, err := makeDir(cfg.Dir)
-	if err != nil {
-		return nil, err
-	}
-	cfg.Dir = dir
-	lock, err := lockDir(ctx, dir)
-	if err != nil {
-		return nil, err
-	}
-	claim, err := limits().take(ctx, cfg.privateBrokers())
-	if err != nil {
-		lock.Close()
-		return nil, err
-	}
-	defer claim.started()
+	defer held.claim.started()
 	ctx, cancel := context.WithTimeout(ctx, cfg.StartTimeout)
 	defer cancel()
 	s, err := startLocked(ctx, cfg, found)
@@ -136,12 +121,43 @@ func Start(ctx context.Context, cfg Config) (*Servers, error) {
 		s, err = startLocked(ctx, cfg, found)
 	}
 	if err != nil {
-		claim.release()
-		lock.Close()
+		held.free()
 		return nil, err
 	}
-	s.lock, s.claim = lock, claim
+	s.held = held
 	return s, nil
+}
+
+// ownership is what a process holds while it runs servers: their directory and slots.
+type ownership struct {
+	lock  *os.File
+	claim *claim
+}
+
+// own looks for the programs, makes cfg.Dir, which it sets to where that is, locks it, and waits for the slots of a
+// start with that number of private brokers.
+func own(ctx context.Context, cfg *Config, brokers int) (o ownership, found programs, err error) {
+	if found, err = findPrograms(*cfg); err != nil {
+		return o, found, err
+	}
+	if cfg.Dir, err = makeDir(cfg.Dir); err != nil {
+		return o, found, err
+	}
+	if o.lock, err = lockDir(ctx, cfg.Dir); err != nil {
+		return o, found, err
+	}
+	if o.claim, err = limits().take(ctx, brokers); err != nil {
+		o.lock.Close()
+	}
+	return o, found, err
+}
+
+// free gives the directory and the slots to the next.
+func (o ownership) free() {
+	if o.lock != nil { // nil: Start itself has failed, and frees what it holds
+		o.lock.Close()
+		o.claim.release()
+	}
 }
 
 // privateBrokers is how many brokers a pair has that count among those of the tests.

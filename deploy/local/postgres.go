@@ -168,10 +168,8 @@ func (p *postgres) launch(ctx context.Context, bin postgresBin, st state) error 
 	}
 }
 
-const (
-	findRole     = `SELECT count(*) FROM pg_catalog.pg_roles WHERE rolname = $1`
-	findDatabase = `SELECT count(*) FROM pg_catalog.pg_database WHERE datname = $1`
-)
+const findOurs = `
+SELECT (SELECT count(*) FROM pg_catalog.pg_roles WHERE rolname = $1), (SELECT count(*) FROM pg_catalog.pg_database WHERE datname = $1)`
 
 // prepare sees to the role and its database. The password is set anew each time: the state file is the truth about it.
 func (p *postgres) prepare(ctx context.Context, st state) error {
@@ -181,10 +179,7 @@ func (p *postgres) prepare(ctx context.Context, st state) error {
 	}
 	defer db.Close()
 	var roles, databases int
-	if err := db.QueryRowContext(ctx, findRole, ourName).Scan(&roles); err != nil {
-		return fmt.Errorf("preparing the database: %w", err)
-	}
-	if err := db.QueryRowContext(ctx, findDatabase, ourName).Scan(&databases); err != nil {
+	if err := db.QueryRowContext(ctx, findOurs, ourName).Scan(&roles, &databases); err != nil {
 		return fmt.Errorf("preparing the database: %w", err)
 	}
 	var statements []string

@@ -4,8 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -104,7 +104,7 @@ func (b *broker) awaitListener(ctx context.Context, st state) error {
 	}
 	base := managementURL(st)
 	for _, path := range []string{"/api/health/checks/port-listener/" + strconv.Itoa(st.Ports.AMQP), "/api/vhosts/" + ourName} {
-		if err := await(ctx, b.server, func(ctx context.Context) error { return get(ctx, base+path) }); err != nil {
+		if err := await(ctx, b.server, func(ctx context.Context) error { return get(ctx, base+path, new(any)) }); err != nil {
 			return err
 		}
 	}
@@ -123,7 +123,8 @@ func dial(ctx context.Context, port int) error {
 // management keeps no connection: the broker would wait for its end when it is stopped.
 var management = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
-func get(ctx context.Context, address string) error {
+// get decodes the answer of a node's management interface into result.
+func get(ctx context.Context, address string, result any) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return err
@@ -133,9 +134,11 @@ func get(ctx context.Context, address string) error {
 		return err
 	}
 	defer response.Body.Close()
-	io.Copy(io.Discard, response.Body)
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("%s answers %s", request.URL.Redacted(), response.Status)
+	}
+	if err := json.NewDecoder(response.Body).Decode(result); err != nil {
+		return fmt.Errorf("reading the answer of %s: %w", request.URL.Redacted(), err)
 	}
 	return nil
 }
