@@ -187,7 +187,7 @@ func TestEveryFault(t *testing.T) {
 		}
 	}
 	env.recovered(t, ctx, "probe-after")
-	if found := env.findings.all(); len(found) > 0 {
+	if found := env.found(); len(found) > 0 {
 		t.Errorf("found: %s", strings.Join(found, "\n"))
 	}
 }

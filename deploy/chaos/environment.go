@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"strings"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +19,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/workers"
@@ -37,11 +38,11 @@ type environment struct {
 	vhost            string          // of the broker's URL
 	fleet            []*member
 	supplier         *supplier
-	findings         findings
 	eventsDeleted    atomic.Bool // a fault has deleted composerp.events
 
-	mu     sync.Mutex
-	extras []event.Any // events of faults and probes
+	mu       sync.Mutex
+	extras   []event.Any // events of faults and probes
+	findings []string
 }
 
 // fleetSize is how many processes the fleet has.
@@ -146,8 +147,17 @@ func (env *environment) startFleet(ctx context.Context) error {
 
 // addFinding adds a finding, on one line.
 func (env *environment) addFinding(problem string) {
-	env.findings.add(strings.Join(strings.Fields(problem), " "))
+	env.mu.Lock()
+	env.findings = append(env.findings, wording.OneLine(problem))
+	env.mu.Unlock()
 	env.cfg.Progress("FOUND: " + problem)
+}
+
+// found are the findings so far.
+func (env *environment) found() []string {
+	env.mu.Lock()
+	defer env.mu.Unlock()
+	return slices.Clone(env.findings)
 }
 
 // probeItem is sold by faults and probes only.

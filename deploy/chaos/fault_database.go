@@ -17,11 +17,6 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 )
 
-func databaseCrash(ctx context.Context, env *environment, _ uint64) (heal, error) {
-	err := env.servers.Halt(ctx, local.PostgreSQL, syscall.SIGQUIT)
-	return env.revive(local.PostgreSQL), err
-}
-
 const terminateBackends = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1`
 
 func backendsTerminated(ctx context.Context, env *environment, _ uint64) (heal, error) {
