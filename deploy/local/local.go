@@ -27,6 +27,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,18 +63,10 @@ type Config struct {
 }
 
 func (cfg Config) withDefaults() Config {
-	if cfg.Dir == "" {
-		cfg.Dir = ".composerp"
-	}
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
-	if cfg.StartTimeout == 0 {
-		cfg.StartTimeout = startTimeout()
-	}
-	if cfg.StopTimeout == 0 {
-		cfg.StopTimeout = 30 * time.Second
-	}
+	cfg.Dir = cmp.Or(cfg.Dir, ".composerp")
+	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
+	cfg.StartTimeout = cmp.Or(cfg.StartTimeout, startTimeout())
+	cfg.StopTimeout = cmp.Or(cfg.StopTimeout, 30*time.Second)
 	return cfg
 }
 

@@ -1,6 +1,7 @@
 package event
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"strings"
@@ -65,12 +66,8 @@ func Encode(env Envelope, p Payload) (Any, error) {
 		return Any{}, &FieldError{Field: "eventType", Problem: fmt.Sprintf("is %s, but the payload is one of %s", env.Type, e.Type)}
 	}
 	env.Type = e.Type
-	if env.AggregateType == "" {
-		env.AggregateType = e.AggregateType
-	}
-	if env.Version == "" {
-		env.Version = e.Version
-	}
+	env.AggregateType = cmp.Or(env.AggregateType, e.AggregateType)
+	env.Version = cmp.Or(env.Version, e.Version)
 	a, ferr := write(e, env, p)
 	if ferr != nil {
 		return Any{}, ferr

@@ -1,6 +1,7 @@
 package rabbitmq
 
 import (
+	"cmp"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -41,11 +42,8 @@ func DeferMessage(d Delivery, worker string, delay time.Duration, dependency str
 func failed(d Delivery, worker string, cause error, exchange, key string) Message {
 	m := forward(d, exchange, key)
 	now := d.now().UTC().Format(time.RFC3339Nano)
-	first := text(m.Headers[HeaderError]) // of a version that kept only the last one
-	if first == "" {
-		first = errorText(cause)
-	}
-	keepFirst(m.Headers, HeaderFirstError, first)
+	kept := text(m.Headers[HeaderError]) // of a version that kept only the last one
+	keepFirst(m.Headers, HeaderFirstError, cmp.Or(kept, errorText(cause)))
 	m.Headers[HeaderAttempt] = int64(d.Attempt() + 1)
 	m.Headers[HeaderWorker] = worker
 	m.Headers[HeaderError] = errorText(cause)
