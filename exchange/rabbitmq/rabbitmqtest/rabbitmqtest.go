@@ -58,8 +58,8 @@ func User(t testing.TB, config rabbitmq.Config, password string) string {
 	t.Helper()
 	name := uniqueName(t)
 	address := "/api/users/" + url.PathEscape(name)
-	manage(t, http.MethodPut, address, map[string]string{"password": password, "tags": ""})
-	t.Cleanup(func() { manage(t, http.MethodDelete, address, nil) })
+	manage(t, http.MethodPut, address, map[string]string{"password": password, "tags": ""}, nil)
+	t.Cleanup(func() { manage(t, http.MethodDelete, address, nil, nil) })
 	Restrict(t, config, name, ".*", ".*", ".*")
 	return name
 }
