@@ -53,11 +53,6 @@ func startTimeout() time.Duration {
 	return time.Duration(min(slowness, most) * float64(usual))
 }
 
-// LimitDir is the directory that tests use: one a user, as the slots are the machine's.
-func LimitDir() string {
-	return filepath.Join(os.TempDir(), "composerp-slots-"+strconv.Itoa(os.Geteuid()))
-}
-
 // slotPoll is how often a slot is tried for.
 const slotPoll = 50 * time.Millisecond
 

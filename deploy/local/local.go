@@ -34,6 +34,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -82,7 +83,6 @@ type Endpoints struct {
 // Servers are running servers. They are stopped by Stop or Discard, and by the end of this process.
 type Servers struct {
 	Endpoints
-	PostgresPID, BrokerPID int // as Start left them
 
 	cfg      Config
 	held     ownership
@@ -226,7 +226,6 @@ func (s *Servers) startAll(ctx context.Context, st state) error {
 		s.killAll()
 		return err
 	}
-	s.PostgresPID, s.BrokerPID = s.postgres.server.pid(), s.broker.server.pid()
 	for _, c := range s.children() {
 		go s.watch(c)
 	}
@@ -235,7 +234,7 @@ func (s *Servers) startAll(ctx context.Context, st state) error {
 
 // children are the processes that were started and not stopped, in the order in which they are stopped at the end.
 func (s *Servers) children() []*child {
-	return compact(s.postgres.server, s.broker.server, s.broker.epmd)
+	return slices.DeleteFunc([]*child{s.postgres.server, s.broker.server, s.broker.epmd}, func(c *child) bool { return c == nil })
 }
 
 // Find returns the addresses of the servers that another process runs in dir, and that process's pid; ErrNotRunning

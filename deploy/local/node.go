@@ -47,12 +47,6 @@ func (n *Node) Stop(ctx context.Context) error { return n.broker.down(ctx, sysca
 // Kill kills the node with SIGKILL.
 func (n *Node) Kill(ctx context.Context) error { return n.broker.down(ctx, syscall.SIGKILL) }
 
-// Pause has the node stand still (SIGSTOP) until Resume: its connections stay, and nothing answers.
-func (n *Node) Pause() error { return n.broker.pass(syscall.SIGSTOP) }
-
-// Resume lets a paused node go on.
-func (n *Node) Resume() error { return n.broker.pass(syscall.SIGCONT) }
-
 // Start starts a node that is down, and returns once it answers. A node waits for those that went down after it, for
 // they know what it missed: start several side by side.
 func (n *Node) Start(ctx context.Context) error { return n.broker.up(ctx) }
