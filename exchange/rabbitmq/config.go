@@ -2,7 +2,6 @@ package rabbitmq
 
 import (
 	"cmp"
-	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -28,7 +27,6 @@ type Config struct {
 	MaxBackoff     time.Duration // 5 s; with jitter a session begins at most 7.5 s after the broker is back
 	MaxBody        int           // 1 MiB: the broker's max_message_size; a larger message would cost the session
 
-	TLS *tls.Config // nil: as the amqps:// URL says
 	Log *slog.Logger
 	// Now is the wall clock for the times in a failed message's headers; nil: time.Now. Nothing is decided by it.
 	Now func() time.Time

@@ -55,10 +55,7 @@ func failed(d Delivery, worker string, cause error, exchange, key string) Messag
 // forward is d on its way from its worker's queue elsewhere, with its origin. Headers about its last queue are not
 // carried on.
 func forward(d Delivery, exchange, key string) Message {
-	m := d.Message
-	m.Exchange, m.RoutingKey = exchange, key
-	m.ID = messageID(m)
-	m.Headers = carriedHeaders(d.Headers)
+	m := again(d, exchange, key)
 	if d.fromDead() {
 		clearFailure(m.Headers, d.Failure())
 	}
@@ -66,6 +63,15 @@ func forward(d Delivery, exchange, key string) Message {
 	delete(m.Headers, HeaderQuarantine)
 	keepFirst(m.Headers, HeaderOriginalExchange, d.Exchange)
 	keepFirst(m.Headers, HeaderOriginalRoutingKey, d.RoutingKey)
+	return m
+}
+
+// again is d to be published again, without the broker's own headers.
+func again(d Delivery, exchange, key string) Message {
+	m := d.Message
+	m.Exchange, m.RoutingKey = exchange, key
+	m.ID = messageID(m)
+	m.Headers = carriedHeaders(d.Headers)
 	return m
 }
 

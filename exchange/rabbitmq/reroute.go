@@ -7,11 +7,8 @@ import (
 // RerouteMessage is d as it was first published, to publish again: for messages in composerp.unrouted. Publish it,
 // wait for the confirmation, then acknowledge d.
 func RerouteMessage(d Delivery) Message {
-	m := d.Message
-	m.Exchange, m.RoutingKey = firstPublished(d)
-	m.ID = messageID(m)
-	m.Headers = carriedHeaders(d.Headers)
-	return m
+	exchange, key := firstPublished(d)
+	return again(d, exchange, key)
 }
 
 // firstPublished is where d was first published, and with which key. Messages moved by hand arrive under their queue's

@@ -7,9 +7,7 @@ package external
 import (
 	"context"
 	"fmt"
-	"time"
 
-	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
@@ -63,15 +61,6 @@ func (p *Publisher) Publish(ctx context.Context, messages ...rabbitmq.Message) (
 		}
 	}
 	return nil
-}
-
-// retryPause is the pause before messages are published again.
-const retryPause = 50 * time.Millisecond
-
-// PublishUntilConfirmed publishes messages again after every error, until all are confirmed or ctx ends. Then it gives
-// the last error.
-func (p *Publisher) PublishUntilConfirmed(ctx context.Context, messages ...rabbitmq.Message) error {
-	return clock.Retry(ctx, retryPause, func() error { return p.Publish(ctx, messages...) })
 }
 
 // Close closes the session, if one is open. The next Publish opens another.

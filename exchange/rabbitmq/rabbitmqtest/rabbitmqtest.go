@@ -13,8 +13,10 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/deploy/local/localtest"
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/rabbitmq/external"
 )
 
 // Vhost makes a virtual host for t and returns the configuration for it. Sessions that the test leaves open end with
@@ -62,6 +64,12 @@ func User(t testing.TB, config rabbitmq.Config, password string) string {
 	t.Cleanup(func() { manage(t, http.MethodDelete, address, nil, nil) })
 	Restrict(t, config, name, ".*", ".*", ".*")
 	return name
+}
+
+// PublishUntilConfirmed publishes messages again after every error, until all are confirmed or ctx ends. Then it gives
+// the last error.
+func PublishUntilConfirmed(ctx context.Context, p *external.Publisher, messages ...rabbitmq.Message) error {
+	return clock.Retry(ctx, 50*time.Millisecond, func() error { return p.Publish(ctx, messages...) })
 }
 
 // ManagementURL is the test broker's management API, with credentials.
