@@ -76,13 +76,14 @@ func (env *environment) connect(ctx context.Context) (err error) {
 		return fmt.Errorf("connecting to the servers: %w", err)
 	}
 	env.user = at.User.Username()
-	if env.super, err = superuser(env.servers); err != nil {
-		return err
+	if env.super, err = env.servers.Superuser(); err != nil {
+		return fmt.Errorf("connecting as superuser: %w", err)
 	}
+	env.super.SetMaxIdleConns(2)
 	if env.direct, err = store.Open(ctx, store.Config{URL: env.servers.DatabaseURL, Name: "chaos", Connections: 4}); err != nil {
 		return err
 	}
-	if env.openTransactions, err = openUnlimited(ctx, env.servers.DatabaseURL); err != nil {
+	if env.openTransactions, err = store.Open(ctx, store.Config{URL: env.servers.DatabaseURL + openTransactionsURL, Name: "chaos/open", Connections: 2}); err != nil {
 		return err
 	}
 	env.broker = rabbitmq.Config{URLs: []string{env.servers.AMQPURL}, Name: "chaos", Log: env.cfg.Log}

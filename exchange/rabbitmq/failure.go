@@ -70,18 +70,11 @@ func forward(d Delivery, exchange, key string) Message {
 func again(d Delivery, exchange, key string) Message {
 	m := d.Message
 	m.Exchange, m.RoutingKey = exchange, key
-	m.ID = messageID(m)
+	if m.ID == "" { // External publishers may omit it, but returns are matched by it.
+		m.ID = uuid.NewSHA1(uuid.NameSpaceOID, m.Body).String()
+	}
 	m.Headers = carriedHeaders(d.Headers)
 	return m
-}
-
-// messageID is the message's id. External publishers may omit it, but returns are matched by it: then it is derived
-// from the body.
-func messageID(m Message) string {
-	if m.ID == "" {
-		return uuid.NewSHA1(uuid.NameSpaceOID, m.Body).String()
-	}
-	return m.ID
 }
 
 // now is the time by the clock of the delivery's consumer.
