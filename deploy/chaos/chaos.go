@@ -9,11 +9,10 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/composerp/composerp/exchange/clock"
-
 	"golang.org/x/sync/errgroup"
 
 	"github.com/composerp/composerp/deploy/bench"
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/rabbitmq/external"
 	"github.com/composerp/composerp/workers/runtime/audit"
 )

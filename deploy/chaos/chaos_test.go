@@ -13,9 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/composerp/composerp/exchange/clock"
-
 	"github.com/composerp/composerp/deploy/local/localtest"
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/topology"
 )
 

@@ -11,11 +11,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/composerp/composerp/exchange/clock"
-
 	"github.com/lib/pq"
 
 	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"

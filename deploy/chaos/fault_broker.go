@@ -4,9 +4,8 @@ import (
 	"context"
 	"syscall"
 
-	"github.com/composerp/composerp/exchange/clock"
-
 	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/exchange/clock"
 )
 
 // halting ends a server by a signal; the heal starts it again.

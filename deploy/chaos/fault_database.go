@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"syscall"
 
-	"github.com/composerp/composerp/exchange/clock"
-
 	"github.com/lib/pq"
 
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/eventlog"
 )

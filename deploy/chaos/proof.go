@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/composerp/composerp/exchange/clock"
-
 	"github.com/google/uuid"
 	"github.com/lib/pq"
 
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/audit"

@@ -6,10 +6,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/composerp/composerp/exchange/clock"
-
 	"golang.org/x/sync/errgroup"
 
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/external"
