@@ -34,12 +34,8 @@ type AgeReport struct {
 
 // RunAges measures the whole fleet at ages of the log, in events. Between the runs, statements write the rows that
 // sales leave in the log, the admission, every inbox and the movements.
-func RunAges(ctx context.Context, cfg Config, ages []int) (report AgeReport, err error) {
-	err = measureAlone(ctx, &cfg, func(env *environment) error {
-		report, err = env.measureAges(ctx, cfg, ages)
-		return err
-	})
-	return report, err
+func RunAges(ctx context.Context, cfg Config, ages []int) (AgeReport, error) {
+	return measureAlone(ctx, &cfg, func(env *environment) (AgeReport, error) { return env.measureAges(ctx, cfg, ages) })
 }
 
 func (env *environment) measureAges(ctx context.Context, cfg Config, ages []int) (report AgeReport, err error) {

@@ -34,20 +34,21 @@ type fleet struct {
 }
 
 // withFleet runs a fleet for as long as measure does, which begins once its workers consume.
-func (env *environment) withFleet(
-	ctx context.Context, ws []worker.Worker, applied func(), subscriptions []topology.Subscription, measure func(context.Context, *fleet) error,
-) error {
+func withFleet[T any](
+	ctx context.Context, env *environment, ws []worker.Worker, applied func(), subscriptions []topology.Subscription,
+	measure func(context.Context, *fleet) (T, error),
+) (measured T, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	g, ctx := errgroup.WithContext(ctx)
 	f, err := env.start(ctx, g, ws, applied, subscriptions)
 	if err == nil {
-		err = measure(ctx, f)
+		measured, err = measure(ctx, f)
 	}
 	stop()
 	err = errors.Join(err, g.Wait())
 	f.close()
-	return err
+	return measured, err
 }
 
 // start runs the fleet in the group until ctx ends, and returns once its workers consume. The fleet must be closed

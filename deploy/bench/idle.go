@@ -17,19 +17,17 @@ const (
 )
 
 // runIdle sends one sale after the other through an idle fleet and measures the latency of each.
-func runIdle(ctx context.Context, s *servers, n int) (l Latency, err error) {
+func runIdle(ctx context.Context, s *servers, n int) (Latency, error) {
 	n += idleWarmUp
 	applied := make(chan time.Time, n)
 	note := func() { applied <- time.Now() }
-	err = s.runFleet(ctx, n, ledger.New(), ledgerTally(n), updates, note, func(ctx context.Context, f *fleet, sales []event.Any) error {
+	return runFleet(ctx, s, n, ledger.New(), ledgerTally(n), updates, note, func(ctx context.Context, f *fleet, sales []event.Any) (Latency, error) {
 		taken, err := f.oneByOne(ctx, sales, applied)
 		if err != nil {
-			return err
+			return Latency{}, err
 		}
-		l = latency(taken[idleWarmUp:])
-		return f.await(ctx, n, 2*n)
+		return latency(taken[idleWarmUp:]), f.await(ctx, n, 2*n)
 	})
-	return l, err
 }
 
 func (f *fleet) oneByOne(ctx context.Context, sales []event.Any, applied <-chan time.Time) ([]time.Duration, error) {

@@ -40,12 +40,8 @@ type reference struct {
 }
 
 // runReference measures the reference once.
-func runReference(ctx context.Context, s *servers, n int) (t Throughput, err error) {
-	err = s.inEnvironment(ctx, "", func(env *environment) error {
-		t, err = env.runReference(ctx, n)
-		return err
-	})
-	return t, err
+func runReference(ctx context.Context, s *servers, n int) (Throughput, error) {
+	return inEnvironment(ctx, s, "", func(env *environment) (Throughput, error) { return env.runReference(ctx, n) })
 }
 
 func (env *environment) runReference(ctx context.Context, n int) (t Throughput, err error) {

@@ -87,22 +87,23 @@ type environment struct {
 }
 
 // inEnvironment measures in an environment of its own, a copy of template, and removes it afterwards.
-func (s *servers) inEnvironment(ctx context.Context, template string, measure func(env *environment) error) error {
+func inEnvironment[T any](ctx context.Context, s *servers, template string, measure func(env *environment) (T, error)) (measured T, err error) {
 	env, err := s.newEnvironment(ctx, template)
 	if err != nil {
-		return err
+		return measured, err
 	}
-	return errors.Join(measure(env), env.remove())
+	defer func() { err = errors.Join(err, env.remove()) }()
+	return measure(env)
 }
 
-// measureAlone measures in one environment, for what is not measured in rounds.
-func measureAlone(ctx context.Context, cfg *Config, measure func(env *environment) error) error {
+// measureAlone measures in one environment, for what is not measured in rounds. It sets the defaults of cfg first.
+func measureAlone[T any](ctx context.Context, cfg *Config, measure func(env *environment) (T, error)) (measured T, err error) {
 	s, err := connect(ctx, cfg)
 	if err != nil {
-		return err
+		return measured, err
 	}
 	defer s.close()
-	return s.inEnvironment(ctx, s.template, measure)
+	return inEnvironment(ctx, s, s.template, measure)
 }
 
 // newEnvironment makes an environment. Its database is a copy of template, or empty when that is "".

@@ -47,29 +47,25 @@ func (env *environment) insertMasterData(ctx context.Context) error {
 }
 
 // runWhole sends n sales through every worker.
-func runWhole(ctx context.Context, s *servers, n int) (t Throughput, err error) {
-	err = s.inEnvironment(ctx, s.template, func(env *environment) error {
+func runWhole(ctx context.Context, s *servers, n int) (Throughput, error) {
+	return inEnvironment(ctx, s, s.template, func(env *environment) (t Throughput, err error) {
 		if err := env.insertMasterData(ctx); err != nil {
-			return err
+			return t, err
 		}
 		sales, err := newSales(n+1, opening, weeks*7*24*time.Hour/time.Duration(n))
 		if err != nil {
-			return err
+			return t, err
 		}
-		t, err = env.runWhole(ctx, sales)
-		return err
+		return env.runWhole(ctx, sales)
 	})
-	return t, err
 }
 
 // runWhole runs the whole fleet in the environment: the first sale warms it up, the others are measured.
-func (env *environment) runWhole(ctx context.Context, sales []event.Any) (t Throughput, err error) {
+func (env *environment) runWhole(ctx context.Context, sales []event.Any) (Throughput, error) {
 	fleetWorkers := workers.Fleet(workers.Config{Log: noLog})
-	err = env.withFleet(ctx, fleetWorkers, nil, nil, func(ctx context.Context, f *fleet) error {
-		t, err = f.measureWhole(ctx, fleetWorkers, sales)
-		return err
+	return withFleet(ctx, env, fleetWorkers, nil, nil, func(ctx context.Context, f *fleet) (Throughput, error) {
+		return f.measureWhole(ctx, fleetWorkers, sales)
 	})
-	return t, err
 }
 
 func (f *fleet) measureWhole(ctx context.Context, fleetWorkers []worker.Worker, sales []event.Any) (Throughput, error) {

@@ -59,41 +59,37 @@ func ledgerTally(n int) tally {
 }
 
 // runSameWork measures Composerp doing the reference's work.
-func runSameWork(ctx context.Context, s *servers, n int) (t Throughput, err error) {
+func runSameWork(ctx context.Context, s *servers, n int) (Throughput, error) {
 	left := tally{Inbox: n + 1, Movements: n + 1, Distinct: n + 1, Quantity: quantityOf(n + 1), Logged: n + 1}
-	err = s.runFleet(ctx, n+1, sameWork(), left, nil, nil, func(ctx context.Context, f *fleet, sales []event.Any) error {
-		t, err = f.measure(ctx, sales, 1)
-		return err
+	return runFleet(ctx, s, n+1, sameWork(), left, nil, nil, func(ctx context.Context, f *fleet, sales []event.Any) (Throughput, error) {
+		return f.measure(ctx, sales, 1)
 	})
-	return t, err
 }
 
 // runLedger measures the real ledger. It emits one update for each sale, which the relay publishes too.
-func runLedger(ctx context.Context, s *servers, n int) (t Throughput, err error) {
-	err = s.runFleet(ctx, n+1, ledger.New(), ledgerTally(n+1), updates, nil, func(ctx context.Context, f *fleet, sales []event.Any) error {
-		t, err = f.measure(ctx, sales, 2)
-		return err
+func runLedger(ctx context.Context, s *servers, n int) (Throughput, error) {
+	return runFleet(ctx, s, n+1, ledger.New(), ledgerTally(n+1), updates, nil, func(ctx context.Context, f *fleet, sales []event.Any) (Throughput, error) {
+		return f.measure(ctx, sales, 2)
 	})
-	return t, err
 }
 
 // runFleet measures n sales in a fleet with one worker, and compares the tables with what they must leave.
-func (s *servers) runFleet(
-	ctx context.Context, n int, w worker.Worker, left tally, subscriptions []topology.Subscription, applied func(),
-	measure func(ctx context.Context, f *fleet, sales []event.Any) error,
-) error {
-	return s.inEnvironment(ctx, s.template, func(env *environment) error {
+func runFleet[T any](
+	ctx context.Context, s *servers, n int, w worker.Worker, left tally, subscriptions []topology.Subscription, applied func(),
+	measure func(ctx context.Context, f *fleet, sales []event.Any) (T, error),
+) (T, error) {
+	return inEnvironment(ctx, s, s.template, func(env *environment) (measured T, err error) {
 		sales, err := newSales(n, opening, time.Millisecond)
 		if err != nil {
-			return err
+			return measured, err
 		}
-		err = env.withFleet(ctx, []worker.Worker{w}, applied, subscriptions, func(ctx context.Context, f *fleet) error {
+		measured, err = withFleet(ctx, env, []worker.Worker{w}, applied, subscriptions, func(ctx context.Context, f *fleet) (T, error) {
 			return measure(ctx, f, sales)
 		})
 		if err != nil {
-			return err
+			return measured, err
 		}
-		return env.verify(w, left)
+		return measured, env.verify(w, left)
 	})
 }
 
