@@ -133,8 +133,8 @@ func listenFree(preferred int) (net.Listener, error) {
 	return nil, fmt.Errorf("choosing a port on loopback: none of %d is free: %w", tries, last)
 }
 
-// lockDir takes the directory's lock, or returns ErrInUse. It tries for a moment, because lockHeld takes the lock for an
-// instant.
+// lockDir takes the directory's lock, or returns ErrInUse. It tries for a moment, because lockHeld takes the lock for
+// an instant.
 func lockDir(ctx context.Context, dir string) (*os.File, error) {
 	for deadline := time.Now().Add(200 * time.Millisecond); ; time.Sleep(pollEvery) {
 		file, err := tryLock(filepath.Join(dir, lockFile))

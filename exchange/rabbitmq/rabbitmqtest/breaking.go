@@ -107,7 +107,8 @@ func call(t testing.TB, method, path string, body, result any) (status int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), localtest.Deadline(time.Minute)) // cleaning up, too
+	// Tests also clean up by it, when their context has ended.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), localtest.Deadline(time.Minute))
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, method, ManagementURL(t)+path, bytes.NewReader(raw))
 	if err != nil {
