@@ -101,7 +101,11 @@ type Servers struct {
 // error is one line.
 func Start(ctx context.Context, cfg Config) (*Servers, error) {
 	cfg = cfg.withDefaults()
-	held, found, err := own(ctx, &cfg, cfg.privateBrokers())
+	privateBrokers := 1 // those that count among the tests'
+	if cfg.PostgresOnly || cfg.Shared {
+		privateBrokers = 0
+	}
+	held, found, err := own(ctx, &cfg, privateBrokers)
 	if err != nil {
 		return nil, err
 	}
@@ -153,14 +157,6 @@ func (o ownership) free() {
 	}
 }
 
-// privateBrokers is how many brokers a pair has that count among those of the tests.
-func (cfg Config) privateBrokers() int {
-	if cfg.PostgresOnly || cfg.Shared {
-		return 0
-	}
-	return 1
-}
-
 // startLocked starts the servers in a directory whose lock is held.
 func startLocked(ctx context.Context, cfg Config, found programs) (*Servers, error) {
 	st, err := loadState(cfg.Dir)
@@ -194,7 +190,8 @@ func startLocked(ctx context.Context, cfg Config, found programs) (*Servers, err
 			return nil, err
 		}
 	}
-	if err := st.complete(); err != nil {
+	st.makePasswords()
+	if err := choosePorts(st.Ports.each()); err != nil {
 		return nil, err
 	}
 	if err := st.save(cfg.Dir); err != nil {

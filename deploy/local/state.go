@@ -79,12 +79,7 @@ func writeDurably(path string, content []byte) error {
 	return errors.Join(err, file.Sync(), file.Close())
 }
 
-// complete generates missing passwords and keeps each remembered port that is still free.
-func (st *state) complete() error {
-	st.makePasswords()
-	return choosePorts(st.Ports.each())
-}
-
+// makePasswords generates those that are missing.
 func (st *state) makePasswords() {
 	for _, password := range []*string{&st.SuperuserPassword, &st.Password} {
 		if *password == "" {
@@ -95,7 +90,7 @@ func (st *state) makePasswords() {
 	}
 }
 
-// choosePorts holds each port until all are chosen, so that no two are the same.
+// choosePorts keeps each port that is still free, and holds it until all are chosen, so that no two are the same.
 func choosePorts(wanted []*int) error {
 	for _, port := range wanted {
 		listener, err := listenFree(*port)
