@@ -99,9 +99,8 @@ func (env *environment) measure(ctx context.Context, n int, commit func() error,
 	if err != nil {
 		return Throughput{}, err
 	}
-	t := throughput(n, ended.Sub(began))
-	t.Cores = env.servers.meter.read().since(before)
-	return t, nil
+	seconds := ended.Sub(began).Seconds()
+	return Throughput{PerSecond: float64(n) / seconds, Seconds: seconds, Cores: env.servers.meter.read().since(before)}, nil
 }
 
 // ticksPerSecond is the unit of /proc's times: USER_HZ, 100 on every Linux that Go runs on.

@@ -57,10 +57,6 @@ type Throughput struct {
 	Cores   Cores   `json:"cores,omitzero"` // in use during the run
 }
 
-func throughput(n int, took time.Duration) Throughput {
-	return Throughput{PerSecond: float64(n) / took.Seconds(), Seconds: took.Seconds()}
-}
-
 func (t Throughput) String() string {
 	text := fmt.Sprintf("%.0f/s in %.2f s", t.PerSecond, t.Seconds)
 	if t.Batch > 0 {
