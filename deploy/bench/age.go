@@ -34,13 +34,8 @@ type AgeReport struct {
 
 // RunAges measures the whole fleet at ages of the log, in events. Between the runs, statements write the rows that
 // sales leave in the log, the admission, every inbox and the movements.
-func RunAges(ctx context.Context, cfg Config, ages []int) (report AgeReport, err error) {
-	cfg.defaults()
-	err = inEnvironment(ctx, cfg, func(env *environment) error {
-		report, err = env.measureAges(ctx, cfg, ages)
-		return err
-	})
-	return report, err
+func RunAges(ctx context.Context, cfg Config, ages []int) (AgeReport, error) {
+	return measureAlone(ctx, &cfg, func(env *environment) (AgeReport, error) { return env.measureAges(ctx, cfg, ages) })
 }
 
 func (env *environment) measureAges(ctx context.Context, cfg Config, ages []int) (report AgeReport, err error) {
@@ -65,7 +60,7 @@ func (env *environment) measureAges(ctx context.Context, cfg Config, ages []int)
 		reference, err := runReference(limited, env.servers, cfg.Events)
 		var t Throughput
 		if err == nil {
-			t, err = env.runWhole(limited, sales, 1)
+			t, err = env.runWhole(limited, sales)
 		}
 		cancel()
 		if err != nil {

@@ -52,13 +52,8 @@ const freshEvents = 20_000
 
 // RunAudit makes a log of a number of events, with all rows that the fleet would have written for them, and audits it:
 // first everything, then twice another 20,000 events. An audit that does not find them proven is an error.
-func RunAudit(ctx context.Context, cfg Config, events int) (report AuditReport, err error) {
-	cfg.defaults()
-	err = inEnvironment(ctx, cfg, func(env *environment) error {
-		report, err = env.measureAudits(ctx, cfg, events)
-		return err
-	})
-	return report, err
+func RunAudit(ctx context.Context, cfg Config, events int) (AuditReport, error) {
+	return measureAlone(ctx, &cfg, func(env *environment) (AuditReport, error) { return env.measureAudits(ctx, cfg, events) })
 }
 
 func (env *environment) measureAudits(ctx context.Context, cfg Config, events int) (report AuditReport, err error) {

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -27,8 +28,7 @@ const runLimit = 5 * time.Minute
 
 // Run measures everything in rounds. It returns an error when a run fails, times out or leaves wrong tables.
 func Run(ctx context.Context, cfg Config) (Report, error) {
-	cfg.defaults()
-	s, err := connect(ctx, cfg)
+	s, err := connect(ctx, &cfg)
 	if err != nil {
 		return Report{}, err
 	}
@@ -46,15 +46,9 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 }
 
 func (cfg *Config) defaults() {
-	if cfg.Runs <= 0 {
-		cfg.Runs = 3
-	}
-	if cfg.Events <= 0 {
-		cfg.Events = 20_000
-	}
-	if cfg.IdleEvents <= 0 {
-		cfg.IdleEvents = 200
-	}
+	cfg.Runs = cmp.Or(max(cfg.Runs, 0), 3)
+	cfg.Events = cmp.Or(max(cfg.Events, 0), 20_000)
+	cfg.IdleEvents = cmp.Or(max(cfg.IdleEvents, 0), 200)
 	if cfg.Progress == nil {
 		cfg.Progress = func(string) {}
 	}

@@ -33,9 +33,27 @@ type fleet struct {
 	pools       []*store.DB
 }
 
+// withFleet runs a fleet for as long as measure does, which begins once its workers consume.
+func withFleet[T any](
+	ctx context.Context, env *environment, ws []worker.Worker, applied func(), subscriptions []topology.Subscription,
+	measure func(context.Context, *fleet) (T, error),
+) (measured T, err error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	g, ctx := errgroup.WithContext(ctx)
+	f, err := env.start(ctx, g, ws, applied, subscriptions)
+	if err == nil {
+		measured, err = measure(ctx, f)
+	}
+	stop()
+	err = errors.Join(err, g.Wait())
+	f.close()
+	return measured, err
+}
+
 // start runs the fleet in the group until ctx ends, and returns once its workers consume. The fleet must be closed
 // after an error too.
-func (env *environment) start(ctx context.Context, g *errgroup.Group, ws []worker.Worker, applied func(), subscriptions ...topology.Subscription) (*fleet, error) {
+func (env *environment) start(ctx context.Context, g *errgroup.Group, ws []worker.Worker, applied func(), subscriptions []topology.Subscription) (*fleet, error) {
 	f := &fleet{environment: env, registry: prometheus.NewRegistry(), applied: applied}
 	for _, w := range ws {
 		subscriptions = append(subscriptions, w.Subscription())

@@ -4,14 +4,14 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/composerp/composerp/exchange/clock"
+	"github.com/composerp/composerp/exchange/management"
 )
 
 // Cores is how many processor cores each process kept busy. Zero where it is unknown: without /proc, or with servers on
@@ -39,7 +39,7 @@ const statisticsTimeout = 6 * time.Second
 
 // newMeter finds the servers' processes. It checks the program's name, because a server on another machine reports a
 // pid too.
-func newMeter(ctx context.Context, db *sql.DB, managementURL string) meter {
+func newMeter(ctx context.Context, db *sql.DB, client *management.Client) meter {
 	var m meter
 	var backend int
 	if db.QueryRowContext(ctx, `SELECT pg_backend_pid()`).Scan(&backend) == nil && strings.HasPrefix(programOf(backend), "postgres") {
@@ -47,39 +47,20 @@ func newMeter(ctx context.Context, db *sql.DB, managementURL string) meter {
 			m.postmaster, _ = strconv.Atoi(fields[1])
 		}
 	}
-	pid := brokerPID(ctx, managementURL)
-	for deadline := time.Now().Add(statisticsTimeout); pid == 0 && time.Now().Before(deadline) && ctx.Err() == nil; pid = brokerPID(ctx, managementURL) {
-		time.Sleep(100 * time.Millisecond)
-	}
+	ctx, cancel := context.WithTimeout(ctx, statisticsTimeout)
+	defer cancel()
+	var pid int
+	_ = clock.Retry(ctx, 100*time.Millisecond, func() error {
+		nodes, err := client.Nodes(ctx)
+		if err == nil && len(nodes) > 0 {
+			pid, err = strconv.Atoi(nodes[0].PID)
+		}
+		return err
+	})
 	if strings.HasPrefix(programOf(pid), "beam") {
 		m.broker = pid
 	}
 	return m
-}
-
-// brokerPID asks the management API for the pid of the first node; 0 when it is unknown.
-func brokerPID(ctx context.Context, managementURL string) int {
-	u, err := url.Parse(managementURL)
-	if err != nil {
-		return 0
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.JoinPath("api", "nodes").String(), nil)
-	if err != nil {
-		return 0
-	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0
-	}
-	defer answer.Body.Close()
-	var nodes []struct {
-		PID string `json:"os_pid"`
-	}
-	if json.NewDecoder(answer.Body).Decode(&nodes) != nil || len(nodes) == 0 {
-		return 0
-	}
-	pid, _ := strconv.Atoi(nodes[0].PID)
-	return pid
 }
 
 // reading is the processor seconds spent at a time.
@@ -105,6 +86,21 @@ func (r reading) since(before reading) Cores {
 	c := Cores{Client: (r.client - before.client) / wall, Broker: (r.broker - before.broker) / wall, Database: (r.database - before.database) / wall}
 	c.Others = max(0, (r.busy-before.busy)/wall-c.ours())
 	return c
+}
+
+// measure takes the time from the commit of n sales to the end of what follows from them, which await waits for.
+func (env *environment) measure(ctx context.Context, n int, commit func() error, await func() (ended time.Time, err error)) (Throughput, error) {
+	env.checkpoint(ctx)
+	if err := commit(); err != nil {
+		return Throughput{}, err
+	}
+	began, before := time.Now(), env.servers.meter.read()
+	ended, err := await()
+	if err != nil {
+		return Throughput{}, err
+	}
+	seconds := ended.Sub(began).Seconds()
+	return Throughput{PerSecond: float64(n) / seconds, Seconds: seconds, Cores: env.servers.meter.read().since(before)}, nil
 }
 
 // ticksPerSecond is the unit of /proc's times: USER_HZ, 100 on every Linux that Go runs on.

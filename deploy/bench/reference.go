@@ -40,12 +40,11 @@ type reference struct {
 }
 
 // runReference measures the reference once.
-func runReference(ctx context.Context, s *servers, n int) (t Throughput, err error) {
-	env, err := s.newEnvironment(ctx, "")
-	if err != nil {
-		return t, err
-	}
-	defer env.remove()
+func runReference(ctx context.Context, s *servers, n int) (Throughput, error) {
+	return inEnvironment(ctx, s, "", func(env *environment) (Throughput, error) { return env.runReference(ctx, n) })
+}
+
+func (env *environment) runReference(ctx context.Context, n int) (t Throughput, err error) {
 	sales, err := newSales(n+1, opening, time.Millisecond)
 	if err != nil {
 		return t, err
@@ -76,25 +75,15 @@ func runReference(ctx context.Context, s *servers, n int) (t Throughput, err err
 	if err := r.await(ctx, 1); err != nil {
 		return t, err
 	}
-	if t, err = r.measure(ctx, sales[1:]); err != nil {
+	t, err = env.measure(ctx, n, func() error { return r.commit(ctx, sales[1:]) }, func() (time.Time, error) {
+		r.wake <- struct{}{}
+		err := r.await(ctx, n)
+		return time.Now(), err
+	})
+	if err != nil {
 		return t, err
 	}
 	return t, r.verify(ctx, n+1)
-}
-
-func (r *reference) measure(ctx context.Context, sales []event.Any) (Throughput, error) {
-	r.environment.checkpoint(ctx)
-	if err := r.commit(ctx, sales); err != nil {
-		return Throughput{}, err
-	}
-	began, before := time.Now(), r.environment.servers.meter.read()
-	r.wake <- struct{}{}
-	if err := r.await(ctx, len(sales)); err != nil {
-		return Throughput{}, err
-	}
-	t := throughput(len(sales), time.Since(began))
-	t.Cores = r.environment.servers.meter.read().since(before)
-	return t, nil
 }
 
 const fillOutbox = `

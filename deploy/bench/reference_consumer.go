@@ -5,10 +5,11 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/lib/pq"
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/composerp/composerp/exchange/clock"
 )
 
 // The whole effect of a batch in one statement.
@@ -118,9 +119,7 @@ func (r *reference) verify(ctx context.Context, n int) error {
 		if found.Waiting == 0 {
 			return found.check(want)
 		}
-		select {
-		case <-time.After(pollInterval):
-		case <-ctx.Done():
+		if !clock.Sleep(ctx, pollInterval) {
 			return fmt.Errorf("waiting for the relay: %w", found.check(want))
 		}
 	}

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -56,10 +57,6 @@ type Throughput struct {
 	Cores   Cores   `json:"cores,omitzero"` // in use during the run
 }
 
-func throughput(n int, took time.Duration) Throughput {
-	return Throughput{PerSecond: float64(n) / took.Seconds(), Seconds: took.Seconds()}
-}
-
 func (t Throughput) String() string {
 	text := fmt.Sprintf("%.0f/s in %.2f s", t.PerSecond, t.Seconds)
 	if t.Batch > 0 {
@@ -99,22 +96,23 @@ func (l Latency) String() string {
 // summarize computes the medians. A ratio is taken within a round, so that both of its runs had the machine in the same
 // minute.
 func (r *Report) summarize() {
-	of := func(value func(Round) float64) float64 {
-		values := make([]float64, len(r.Rounds))
-		for i := range r.Rounds {
-			values[i] = value(r.Rounds[i])
-		}
-		return median(values)
+	r.SameWorkRatio = r.median(func(r Round) float64 { return r.SameWork.PerSecond / r.Reference.PerSecond })
+	r.LedgerRatio = r.median(func(r Round) float64 { return r.Ledger.PerSecond / r.Reference.PerSecond })
+	r.FleetRatio = r.median(func(r Round) float64 { return r.Fleet.PerSecond / r.Reference.PerSecond })
+	r.ReferencePerSecond = r.median(func(r Round) float64 { return r.Reference.PerSecond })
+	r.SameWorkPerSecond = r.median(func(r Round) float64 { return r.SameWork.PerSecond })
+	r.LedgerPerSecond = r.median(func(r Round) float64 { return r.Ledger.PerSecond })
+	r.FleetPerSecond = r.median(func(r Round) float64 { return r.Fleet.PerSecond })
+	r.IdleP50Ms = r.median(func(r Round) float64 { return r.Idle.P50Ms })
+	r.IdleP99Ms = r.median(func(r Round) float64 { return r.Idle.P99Ms })
+}
+
+func (r Report) median(of func(Round) float64) float64 {
+	values := make([]float64, len(r.Rounds))
+	for i := range r.Rounds {
+		values[i] = of(r.Rounds[i])
 	}
-	r.SameWorkRatio = of(func(r Round) float64 { return r.SameWork.PerSecond / r.Reference.PerSecond })
-	r.LedgerRatio = of(func(r Round) float64 { return r.Ledger.PerSecond / r.Reference.PerSecond })
-	r.FleetRatio = of(func(r Round) float64 { return r.Fleet.PerSecond / r.Reference.PerSecond })
-	r.ReferencePerSecond = of(func(r Round) float64 { return r.Reference.PerSecond })
-	r.SameWorkPerSecond = of(func(r Round) float64 { return r.SameWork.PerSecond })
-	r.LedgerPerSecond = of(func(r Round) float64 { return r.Ledger.PerSecond })
-	r.FleetPerSecond = of(func(r Round) float64 { return r.Fleet.PerSecond })
-	r.IdleP50Ms = of(func(r Round) float64 { return r.Idle.P50Ms })
-	r.IdleP99Ms = of(func(r Round) float64 { return r.Idle.P99Ms })
+	return median(values)
 }
 
 // median gives the middle value, or the mean of the two in the middle; 0 for no values.
@@ -150,11 +148,7 @@ func (r Report) Table() string {
 	line("idle, p99", fmt.Sprintf("%.1f ms", r.IdleP99Ms), fmt.Sprintf("at most %d ms", goalP99Ms), met(r.IdleP99Ms <= goalP99Ms), "", "", "")
 	_ = w.Flush()
 	fmt.Fprintf(&text, "\nMedians of %d rounds, %d events a run. %s.\n", len(r.Rounds), r.Events, r.Machine)
-	names := make([]string, 0, len(r.Versions))
-	for name := range r.Versions {
-		names = append(names, name)
-	}
-	slices.Sort(names)
+	names := slices.Sorted(maps.Keys(r.Versions))
 	for i, name := range names {
 		names[i] = name + " " + r.Versions[name]
 	}
@@ -165,11 +159,7 @@ func (r Report) Table() string {
 func perSecond(v float64) string { return fmt.Sprintf("%.0f", v) }
 
 func (r Report) batch(of func(Round) Throughput) string {
-	var sizes []float64
-	for i := range r.Rounds {
-		sizes = append(sizes, of(r.Rounds[i]).Batch)
-	}
-	return fmt.Sprintf("%.0f", median(sizes))
+	return fmt.Sprintf("%.0f", r.median(func(r Round) float64 { return of(r).Batch }))
 }
 
 // cores are the means over the rounds.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/lib/pq"
 
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
@@ -31,8 +32,10 @@ type servers struct {
 // benchCount numbers the benches of this process: several may run on the same servers.
 var benchCount atomic.Int64
 
-func connect(ctx context.Context, cfg Config) (*servers, error) {
-	s := &servers{cfg: cfg}
+// connect sets the defaults of cfg and connects to its servers.
+func connect(ctx context.Context, cfg *Config) (*servers, error) {
+	cfg.defaults()
+	s := &servers{cfg: *cfg}
 	var err error
 	if s.management, err = management.New(cfg.ManagementURL); err != nil {
 		return nil, err
@@ -46,7 +49,7 @@ func connect(ctx context.Context, cfg Config) (*servers, error) {
 		s.close()
 		return nil, fmt.Errorf("preparing the database: %w", err)
 	}
-	s.meter = newMeter(ctx, s.admin, cfg.ManagementURL)
+	s.meter = newMeter(ctx, s.admin, s.management)
 	return s, nil
 }
 
@@ -83,18 +86,24 @@ type environment struct {
 	broker      rabbitmq.Config
 }
 
-// inEnvironment measures in an environment of its own and removes it afterwards.
-func inEnvironment(ctx context.Context, cfg Config, measure func(env *environment) error) error {
+// inEnvironment measures in an environment of its own, a copy of template, and removes it afterwards.
+func inEnvironment[T any](ctx context.Context, s *servers, template string, measure func(env *environment) (T, error)) (measured T, err error) {
+	env, err := s.newEnvironment(ctx, template)
+	if err != nil {
+		return measured, err
+	}
+	defer func() { err = errors.Join(err, env.remove()) }()
+	return measure(env)
+}
+
+// measureAlone measures in one environment, for what is not measured in rounds. It sets the defaults of cfg first.
+func measureAlone[T any](ctx context.Context, cfg *Config, measure func(env *environment) (T, error)) (measured T, err error) {
 	s, err := connect(ctx, cfg)
 	if err != nil {
-		return err
+		return measured, err
 	}
 	defer s.close()
-	env, err := s.newEnvironment(ctx, s.template)
-	if err != nil {
-		return err
-	}
-	return errors.Join(measure(env), env.remove())
+	return inEnvironment(ctx, s, s.template, measure)
 }
 
 // newEnvironment makes an environment. Its database is a copy of template, or empty when that is "".
@@ -137,9 +146,7 @@ func (s *servers) drop(ctx context.Context, name string) error {
 		if err == nil || !errors.As(err, &refused) || refused.Code != "42501" && refused.Code != "55006" {
 			return err
 		}
-		select {
-		case <-time.After(100 * time.Millisecond):
-		case <-ctx.Done():
+		if !clock.Sleep(ctx, 100*time.Millisecond) {
 			return fmt.Errorf("deleting database %s: %w", name, err)
 		}
 	}

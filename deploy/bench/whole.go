@@ -7,8 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/worker"
@@ -48,63 +47,48 @@ func (env *environment) insertMasterData(ctx context.Context) error {
 }
 
 // runWhole sends n sales through every worker.
-func runWhole(ctx context.Context, s *servers, n int) (t Throughput, err error) {
-	env, err := s.newEnvironment(ctx, s.template)
-	if err != nil {
-		return t, err
-	}
-	defer func() { err = errors.Join(err, env.remove()) }()
-	if err := env.insertMasterData(ctx); err != nil {
-		return t, err
-	}
-	sales, err := newSales(n+1, opening, weeks*7*24*time.Hour/time.Duration(n))
-	if err != nil {
-		return t, err
-	}
-	return env.runWhole(ctx, sales, 1)
+func runWhole(ctx context.Context, s *servers, n int) (Throughput, error) {
+	return inEnvironment(ctx, s, s.template, func(env *environment) (t Throughput, err error) {
+		if err := env.insertMasterData(ctx); err != nil {
+			return t, err
+		}
+		sales, err := newSales(n+1, opening, weeks*7*24*time.Hour/time.Duration(n))
+		if err != nil {
+			return t, err
+		}
+		return env.runWhole(ctx, sales)
+	})
 }
 
-// runWhole runs the whole fleet in the environment: the first sales warm it up, the others are measured.
-func (env *environment) runWhole(ctx context.Context, sales []event.Any, warmUp int) (t Throughput, err error) {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	g, ctx := errgroup.WithContext(ctx)
+// runWhole runs the whole fleet in the environment: the first sale warms it up, the others are measured.
+func (env *environment) runWhole(ctx context.Context, sales []event.Any) (Throughput, error) {
 	fleetWorkers := workers.Fleet(workers.Config{Log: noLog})
-	f, err := env.start(ctx, g, fleetWorkers, nil)
-	if err == nil {
-		t, err = f.measureWhole(ctx, fleetWorkers, sales, warmUp)
-	}
-	stop()
-	err = errors.Join(err, g.Wait())
-	f.close()
-	return t, err
+	return withFleet(ctx, env, fleetWorkers, nil, nil, func(ctx context.Context, f *fleet) (Throughput, error) {
+		return f.measureWhole(ctx, fleetWorkers, sales)
+	})
 }
 
-func (f *fleet) measureWhole(ctx context.Context, fleetWorkers []worker.Worker, sales []event.Any, warmUp int) (Throughput, error) {
+func (f *fleet) measureWhole(ctx context.Context, fleetWorkers []worker.Worker, sales []event.Any) (Throughput, error) {
 	o, err := f.newObserver(ctx, fleetWorkers)
 	if err != nil {
 		return Throughput{}, err
 	}
 	defer o.db.Close()
-	if err := f.admit(ctx, sales[:warmUp]); err != nil {
+	if err := f.admit(ctx, sales[:1]); err != nil {
 		return Throughput{}, err
 	}
-	warm, _, err := o.await(ctx, warmUp)
+	warm, _, err := o.await(ctx, 1)
 	if err != nil {
 		return Throughput{}, fmt.Errorf("warming up: %w", err)
 	}
-	f.environment.checkpoint(ctx)
-	if err := f.admit(ctx, sales[warmUp:]); err != nil {
-		return Throughput{}, err
-	}
-	began, before := time.Now(), f.environment.servers.meter.read()
-	end, ended, err := o.await(ctx, len(sales))
+	n, end := len(sales)-1, snapshot{}
+	t, err := f.environment.measure(ctx, n, func() error { return f.admit(ctx, sales[1:]) }, func() (ended time.Time, err error) {
+		end, ended, err = o.await(ctx, len(sales))
+		return ended, err
+	})
 	if err != nil {
-		return Throughput{}, err
+		return t, err
 	}
-	n := len(sales) - warmUp
-	t := throughput(n, ended.Sub(began))
-	t.Cores = f.environment.servers.meter.read().since(before)
 	t.Batch = (end.messages - warm.messages) / (end.batches - warm.batches)
 	t.Events, t.Handled = float64(end.logged-warm.logged)/float64(n), float64(end.handled-warm.handled)/float64(n)
 	return t, o.verify(ctx, len(sales))
@@ -173,9 +157,7 @@ func (o *observer) await(ctx context.Context, sales int) (snapshot, time.Time, e
 				return s, since, err
 			}
 		}
-		select {
-		case <-time.After(20 * pollInterval):
-		case <-ctx.Done():
+		if !clock.Sleep(ctx, 20*pollInterval) {
 			return snapshot{}, since, fmt.Errorf("the ledger handled %d of %d sales: %w", c.by["ledger"], sales, context.Cause(ctx))
 		}
 	}

@@ -2,11 +2,8 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
@@ -53,49 +50,51 @@ func move(ctx context.Context, tx *worker.Tx, sales []event.Any) error {
 // sink is a queue that gets every update and has no consumer.
 const sink = "sink"
 
+// updates has a sink for the ledger's updates, which the relay publishes too.
+var updates = []topology.Subscription{{Worker: sink, RoutingKeys: []string{event.TypeInventoryUpdated.RoutingKey()}}}
+
+// ledgerTally is what n sales leave behind the real ledger.
+func ledgerTally(n int) tally {
+	return tally{Inbox: n, Movements: 2 * n, Distinct: n, Quantity: quantityOf(n), Logged: 2 * n, Updates: n, Sunk: n}
+}
+
 // runSameWork measures Composerp doing the reference's work.
 func runSameWork(ctx context.Context, s *servers, n int) (Throughput, error) {
-	return s.runFleet(ctx, n, sameWork(), 1, func(n int) tally {
-		return tally{Inbox: n, Movements: n, Distinct: n, Quantity: quantityOf(n), Logged: n}
+	left := tally{Inbox: n + 1, Movements: n + 1, Distinct: n + 1, Quantity: quantityOf(n + 1), Logged: n + 1}
+	return runFleet(ctx, s, n+1, sameWork(), left, nil, nil, func(ctx context.Context, f *fleet, sales []event.Any) (Throughput, error) {
+		return f.measure(ctx, sales, 1)
 	})
 }
 
 // runLedger measures the real ledger. It emits one update for each sale, which the relay publishes too.
 func runLedger(ctx context.Context, s *servers, n int) (Throughput, error) {
-	updates := topology.Subscription{Worker: sink, RoutingKeys: []string{event.TypeInventoryUpdated.RoutingKey()}}
-	return s.runFleet(ctx, n, ledger.New(), 2, func(n int) tally {
-		return tally{Inbox: n, Movements: 2 * n, Distinct: n, Quantity: quantityOf(n), Logged: 2 * n, Updates: n, Sunk: n}
-	}, updates)
+	return runFleet(ctx, s, n+1, ledger.New(), ledgerTally(n+1), updates, nil, func(ctx context.Context, f *fleet, sales []event.Any) (Throughput, error) {
+		return f.measure(ctx, sales, 2)
+	})
 }
 
-// runFleet sends n sales through a fleet with one worker. published is how many events the relay publishes for each
-// sale.
-func (s *servers) runFleet(ctx context.Context, n int, w worker.Worker, published int, want func(n int) tally, subscriptions ...topology.Subscription) (t Throughput, err error) {
-	env, err := s.newEnvironment(ctx, s.template)
-	if err != nil {
-		return t, err
-	}
-	defer func() { err = errors.Join(err, env.remove()) }()
-	sales, err := newSales(n+1, opening, time.Millisecond)
-	if err != nil {
-		return t, err
-	}
-	ctx, stop := context.WithCancel(ctx)
-	g, ctx := errgroup.WithContext(ctx)
-	f, err := env.start(ctx, g, []worker.Worker{w}, nil, subscriptions...)
-	if err == nil {
-		t, err = f.measure(ctx, sales, published)
-	}
-	stop()
-	err = errors.Join(err, g.Wait())
-	f.close()
-	if err != nil {
-		return t, err
-	}
-	return t, env.verify(w, want(n+1))
+// runFleet measures n sales in a fleet with one worker, and compares the tables with what they must leave.
+func runFleet[T any](
+	ctx context.Context, s *servers, n int, w worker.Worker, left tally, subscriptions []topology.Subscription, applied func(),
+	measure func(ctx context.Context, f *fleet, sales []event.Any) (T, error),
+) (T, error) {
+	return inEnvironment(ctx, s, s.template, func(env *environment) (measured T, err error) {
+		sales, err := newSales(n, opening, time.Millisecond)
+		if err != nil {
+			return measured, err
+		}
+		measured, err = withFleet(ctx, env, []worker.Worker{w}, applied, subscriptions, func(ctx context.Context, f *fleet) (T, error) {
+			return measure(ctx, f, sales)
+		})
+		if err != nil {
+			return measured, err
+		}
+		return measured, env.verify(w, left)
+	})
 }
 
-// measure sends the first sale to warm up, and then all others.
+// measure sends the first sale to warm up, and then all others. published is how many events the relay publishes for
+// each sale.
 func (f *fleet) measure(ctx context.Context, sales []event.Any, published int) (Throughput, error) {
 	if err := f.admit(ctx, sales[:1]); err != nil {
 		return Throughput{}, err
@@ -107,22 +106,16 @@ func (f *fleet) measure(ctx context.Context, sales []event.Any, published int) (
 	if err != nil {
 		return Throughput{}, err
 	}
-	f.environment.checkpoint(ctx)
-	if err := f.admit(ctx, sales[1:]); err != nil {
-		return Throughput{}, err
-	}
-	began, before := time.Now(), f.environment.servers.meter.read()
-	if err := f.await(ctx, len(sales), published*len(sales)); err != nil {
-		return Throughput{}, err
-	}
-	t := throughput(len(sales)-1, time.Since(began))
-	t.Cores = f.environment.servers.meter.read().since(before)
-	c, err := f.counts()
+	t, err := f.environment.measure(ctx, len(sales)-1, func() error { return f.admit(ctx, sales[1:]) }, func() (time.Time, error) {
+		err := f.await(ctx, len(sales), published*len(sales))
+		return time.Now(), err
+	})
 	if err != nil {
 		return t, err
 	}
+	c, err := f.counts()
 	t.Batch = (c.messages - warm.messages) / (c.batches - warm.batches)
-	return t, nil
+	return t, err
 }
 
 // The contents of the fleet's tables. Sold goods are counted at the shop's own positions.

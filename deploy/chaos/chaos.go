@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,11 +9,10 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/composerp/composerp/exchange/clock"
-
 	"golang.org/x/sync/errgroup"
 
 	"github.com/composerp/composerp/deploy/bench"
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/rabbitmq/external"
 	"github.com/composerp/composerp/workers/runtime/audit"
 )
@@ -54,20 +54,12 @@ const (
 func (c Config) allow(d time.Duration) time.Duration { return time.Duration(float64(d) * c.Slowness) }
 
 func (c Config) withDefaults() (Config, error) {
-	if c.Duration <= 0 {
-		c.Duration = defaultDuration
-	}
+	c.Duration = cmp.Or(max(c.Duration, 0), defaultDuration)
+	c.Rate = cmp.Or(max(c.Rate, 0), defaultRate)
+	c.Slowness = max(c.Slowness, 1)
+	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	if len(c.Faults) == 0 {
 		c.Faults, _ = Faults()
-	}
-	if c.Rate <= 0 {
-		c.Rate = defaultRate
-	}
-	if c.Slowness < 1 {
-		c.Slowness = 1
-	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
 	}
 	if c.Progress == nil {
 		c.Progress = func(string) {}
@@ -216,15 +208,10 @@ func (env *environment) heal(ctx context.Context, name string, heal heal) error 
 	}
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), limit)
 	defer cancel()
-	for {
-		err := heal(ctx)
-		if err == nil {
-			return nil
-		}
-		if !clock.Sleep(ctx, retryPause) {
-			return fmt.Errorf("healing %s: %w", name, err)
-		}
+	if err := clock.Retry(ctx, retryPause, func() error { return heal(ctx) }); err != nil {
+		return fmt.Errorf("healing %s: %w", name, err)
 	}
+	return nil
 }
 
 // auditOf is the part of an audit that a report keeps.

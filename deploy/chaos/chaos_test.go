@@ -13,9 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/composerp/composerp/exchange/clock"
-
 	"github.com/composerp/composerp/deploy/local/localtest"
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/topology"
 )
 
@@ -187,7 +186,7 @@ func TestEveryFault(t *testing.T) {
 		}
 	}
 	env.recovered(t, ctx, "probe-after")
-	if found := env.findings.all(); len(found) > 0 {
+	if found := env.found(); len(found) > 0 {
 		t.Errorf("found: %s", strings.Join(found, "\n"))
 	}
 }

@@ -6,19 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"strings"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/composerp/composerp/exchange/clock"
-
 	"github.com/lib/pq"
 
 	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/workers"
@@ -37,11 +37,11 @@ type environment struct {
 	vhost            string          // of the broker's URL
 	fleet            []*member
 	supplier         *supplier
-	findings         findings
 	eventsDeleted    atomic.Bool // a fault has deleted composerp.events
 
-	mu     sync.Mutex
-	extras []event.Any // events of faults and probes
+	mu       sync.Mutex
+	extras   []event.Any // events of faults and probes
+	findings []string
 }
 
 // fleetSize is how many processes the fleet has.
@@ -75,13 +75,14 @@ func (env *environment) connect(ctx context.Context) (err error) {
 		return fmt.Errorf("connecting to the servers: %w", err)
 	}
 	env.user = at.User.Username()
-	if env.super, err = superuser(env.servers); err != nil {
-		return err
+	if env.super, err = env.servers.Superuser(); err != nil {
+		return fmt.Errorf("connecting as superuser: %w", err)
 	}
+	env.super.SetMaxIdleConns(2)
 	if env.direct, err = store.Open(ctx, store.Config{URL: env.servers.DatabaseURL, Name: "chaos", Connections: 4}); err != nil {
 		return err
 	}
-	if env.openTransactions, err = openUnlimited(ctx, env.servers.DatabaseURL); err != nil {
+	if env.openTransactions, err = store.Open(ctx, store.Config{URL: env.servers.DatabaseURL + openTransactionsURL, Name: "chaos/open", Connections: 2}); err != nil {
 		return err
 	}
 	env.broker = rabbitmq.Config{URLs: []string{env.servers.AMQPURL}, Name: "chaos", Log: env.cfg.Log}
@@ -146,8 +147,17 @@ func (env *environment) startFleet(ctx context.Context) error {
 
 // addFinding adds a finding, on one line.
 func (env *environment) addFinding(problem string) {
-	env.findings.add(strings.Join(strings.Fields(problem), " "))
+	env.mu.Lock()
+	env.findings = append(env.findings, wording.OneLine(problem))
+	env.mu.Unlock()
 	env.cfg.Progress("FOUND: " + problem)
+}
+
+// found are the findings so far.
+func (env *environment) found() []string {
+	env.mu.Lock()
+	defer env.mu.Unlock()
+	return slices.Clone(env.findings)
 }
 
 // probeItem is sold by faults and probes only.

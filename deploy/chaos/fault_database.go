@@ -2,25 +2,16 @@ package chaos
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"syscall"
 
-	"github.com/composerp/composerp/exchange/clock"
-
 	"github.com/lib/pq"
 
-	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/event"
-	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 )
-
-func databaseCrash(ctx context.Context, env *environment, _ uint64) (heal, error) {
-	err := env.servers.Halt(ctx, local.PostgreSQL, syscall.SIGQUIT)
-	return env.revive(local.PostgreSQL), err
-}
 
 const terminateBackends = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1`
 
@@ -54,11 +45,8 @@ func backendKilled(ctx context.Context, env *environment, _ uint64) (heal, error
 			return nothing, errors.New("killing a backend: the database has not noticed it")
 		}
 	}
-	return env.databaseAnswers, nil
+	return env.super.PingContext, nil // the database repairs it by itself
 }
-
-// databaseAnswers is the heal of a fault that the database repairs by itself.
-func (env *environment) databaseAnswers(ctx context.Context) error { return env.super.PingContext(ctx) }
 
 // longTransaction admits an event in a transaction that stays open. When the outcome of the commit is unknown, the
 // event is admitted again.
@@ -131,19 +119,5 @@ func readOnly(ctx context.Context, env *environment, _ uint64) (heal, error) {
 	}, err
 }
 
-// superuser opens the database for faults and the proof.
-func superuser(servers *local.Servers) (*sql.DB, error) {
-	db, err := servers.Superuser()
-	if err != nil {
-		return nil, fmt.Errorf("connecting as superuser: %w", err)
-	}
-	db.SetMaxIdleConns(2)
-	return db, nil
-}
-
 // openTransactionsURL opens sessions whose transactions may stay open.
 const openTransactionsURL = "&idle_in_transaction_session_timeout=0&statement_timeout=0"
-
-func openUnlimited(ctx context.Context, address string) (*store.DB, error) {
-	return store.Open(ctx, store.Config{URL: address + openTransactionsURL, Name: "chaos/open", Connections: 2})
-}

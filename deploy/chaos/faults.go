@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
+
+	"github.com/composerp/composerp/deploy/local"
 )
 
 // Fault is one way to break the environment.
@@ -16,8 +19,11 @@ type Fault struct {
 
 	least, most time.Duration // how long it is held
 	costs       time.Duration // about how long injecting and healing take
-	inject      func(ctx context.Context, env *environment, dice uint64) (heal, error)
+	inject      injection
 }
+
+// injection breaks the environment. What it returns heals that, also after an error; dice decide what it affects.
+type injection func(ctx context.Context, env *environment, dice uint64) (heal, error)
 
 // heal ends a fault. It is called again after an error.
 type heal func(ctx context.Context) error
@@ -41,14 +47,14 @@ var faults = []Fault{
 	{"pause", groupProcess, "a process of the fleet is stopped for longer than its lease, and wakes up late", 4 * time.Second, 7 * time.Second, 0, pause},
 	{"terminate", groupProcess, "a process of the fleet is told to end, and started again", 0, 2 * time.Second, 2 * time.Second, terminate},
 
-	{"broker-kill", groupBroker, "the broker is killed and started again", 0, 3 * time.Second, 9 * time.Second, brokerKill},
+	{"broker-kill", groupBroker, "the broker is killed and started again", 0, 3 * time.Second, 9 * time.Second, halting(local.RabbitMQ, syscall.SIGKILL)},
 	{"broker-pause", groupBroker, "the broker is paused for longer than the heartbeat allows", 16 * time.Second, 18 * time.Second, 0, brokerPause},
-	{"broker-restart", groupBroker, "the broker is stopped properly and started again", 0, 2 * time.Second, 14 * time.Second, brokerRestart},
-	{"memory-alarm", groupBroker, "the broker has too little memory and blocks publishers", 2 * time.Second, 5 * time.Second, 4 * time.Second, memoryAlarm},
-	{"disk-alarm", groupBroker, "the broker has too little disk and blocks publishers", 2 * time.Second, 5 * time.Second, 4 * time.Second, diskAlarm},
+	{"broker-restart", groupBroker, "the broker is stopped properly and started again", 0, 2 * time.Second, 14 * time.Second, halting(local.RabbitMQ, syscall.SIGTERM)},
+	{"memory-alarm", groupBroker, "the broker has too little memory and blocks publishers", 2 * time.Second, 5 * time.Second, 4 * time.Second, limiting("set_vm_memory_high_watermark", "0.4", "absolute", "1MB")},
+	{"disk-alarm", groupBroker, "the broker has too little disk and blocks publishers", 2 * time.Second, 5 * time.Second, 4 * time.Second, limiting("set_disk_free_limit", "200MB", "1000000GB")},
 	{"connections-closed", groupBroker, "the broker closes all connections of the fleet", 0, 0, time.Second, connectionsClosed},
 
-	{"database-crash", groupDatabase, "the database is shut down at once, without a checkpoint, and started again", 0, 3 * time.Second, 2 * time.Second, databaseCrash},
+	{"database-crash", groupDatabase, "the database is shut down at once, without a checkpoint, and started again", 0, 3 * time.Second, 2 * time.Second, halting(local.PostgreSQL, syscall.SIGQUIT)},
 	{"backends-terminated", groupDatabase, "the database ends all sessions of the fleet", 0, 0, 0, backendsTerminated},
 	{"backend-killed", groupDatabase, "a session's process is killed, and the database recovers from that", 0, 0, 2 * time.Second, backendKilled},
 	{"long-transaction", groupDatabase, "a transaction that has written an event stays open beside the load, and commits late", 4 * time.Second, 9 * time.Second, 0, longTransaction},
@@ -67,8 +73,8 @@ var faults = []Fault{
 	{"exchange-deleted", groupTopology, "an exchange is deleted, with all its bindings", 0, 0, 4 * time.Second, exchangeDeleted},
 	{"permission-taken", groupTopology, "the fleet's user loses all permissions at the broker", 1 * time.Second, 4 * time.Second, 5 * time.Second, permissionTaken},
 
-	{"supplier-busy", groupSupplier, "the supplier answers 503 with Retry-After", 2 * time.Second, 4 * time.Second, 0, supplierBusy},
-	{"supplier-away", groupSupplier, "the supplier hangs up, some of the time after it has taken the order", 2 * time.Second, 4 * time.Second, 0, supplierHangsUp},
+	{"supplier-busy", groupSupplier, "the supplier answers 503 with Retry-After", 2 * time.Second, 4 * time.Second, 0, behaving(busy)},
+	{"supplier-away", groupSupplier, "the supplier hangs up, some of the time after it has taken the order", 2 * time.Second, 4 * time.Second, 0, behaving(hangingUp)},
 }
 
 // Faults gives the faults with these names or of these groups, in the order of the table; all without a name.

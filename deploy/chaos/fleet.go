@@ -1,10 +1,7 @@
 package chaos
 
 import (
-	"bytes"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -24,9 +21,8 @@ type member struct {
 
 	mu      sync.Mutex
 	process *local.Process
-	began   int64 // where the output of this process begins in the log file
-	wanted  bool  // it is meant to run
-	deaths  int   // exits by itself, also before it was up
+	wanted  bool // it is meant to run
+	deaths  int  // exits by itself, also before it was up
 }
 
 const (
@@ -68,9 +64,6 @@ func (m *member) start() error {
 }
 
 func (m *member) launch() error {
-	if info, err := os.Stat(m.program.LogFile); err == nil {
-		m.began = info.Size()
-	}
 	process, err := local.Run(m.program)
 	if err != nil {
 		return err
@@ -89,7 +82,7 @@ func (m *member) watch(process *local.Process) {
 		return
 	}
 	m.deaths++
-	if m.wasUp() {
+	if process.Wrote(isUp) {
 		m.addFinding(fmt.Sprintf("%s exited by itself: %s", m.name, process.Ended()))
 	}
 	m.mu.Unlock()
@@ -103,22 +96,11 @@ func (m *member) watch(process *local.Process) {
 	}
 }
 
-// wasUp reports whether the process has printed that it is up.
-func (m *member) wasUp() bool {
-	file, err := os.Open(m.program.LogFile)
-	if err != nil {
-		return false
-	}
-	defer file.Close()
-	output, _ := io.ReadAll(io.NewSectionReader(file, m.began, 1<<30))
-	return bytes.Contains(output, []byte(isUp))
-}
-
 // up reports whether the process runs and has printed that it is up.
 func (m *member) up() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.process != nil && m.wanted && m.wasUp()
+	return m.process != nil && m.wanted && m.process.Wrote(isUp)
 }
 
 // unwanted ends the supervision of the process and gives it; nil when there is none.

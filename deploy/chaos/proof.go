@@ -2,14 +2,14 @@ package chaos
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
-
-	"github.com/composerp/composerp/exchange/clock"
 
 	"github.com/google/uuid"
 	"github.com/lib/pq"
 
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/audit"
@@ -138,15 +138,10 @@ func (env *environment) countMovements(ctx context.Context, events []event.Any, 
 
 // countEach counts rows for each event and compares the number with the expected one.
 func (env *environment) countEach(ctx context.Context, c *count, want int, where, query string, args ...any) error {
-	rows, err := env.super.QueryContext(ctx, query, args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
+	return env.eachRow(ctx, query, args, func(row *sql.Rows) error {
 		var id uuid.UUID
 		var n int
-		if err := rows.Scan(&id, &n); err != nil {
+		if err := row.Scan(&id, &n); err != nil {
 			return err
 		}
 		if n != want {
@@ -156,6 +151,21 @@ func (env *environment) countEach(ctx context.Context, c *count, want int, where
 			c.Lost++
 		} else if n > want {
 			c.Doubled++
+		}
+		return nil
+	})
+}
+
+// eachRow calls do for each row of a query.
+func (env *environment) eachRow(ctx context.Context, query string, args []any, do func(row *sql.Rows) error) error {
+	rows, err := env.super.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := do(rows); err != nil {
+			return err
 		}
 	}
 	return rows.Err()
@@ -195,28 +205,27 @@ const allStock = `SELECT item_id, location_id, on_hand FROM position WHERE tenan
 // countStock compares every position with what was published, to the piece.
 func (env *environment) countStock(ctx context.Context, events []event.Any, _ *count) error {
 	want := stockAfter(events)
-	rows, err := env.super.QueryContext(ctx, allStock, tenant)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
+	err := env.eachRow(ctx, allStock, []any{tenant}, func(row *sql.Rows) error {
 		var at position
 		var onHand event.Decimal
-		if err := rows.Scan(&at.item, &at.location, &onHand); err != nil {
+		if err := row.Scan(&at.item, &at.location, &onHand); err != nil {
 			return err
 		}
 		if expected := want[at]; !onHand.Equal(expected) {
 			env.addFinding(fmt.Sprintf("%s at %s: %s on hand, %s expected", at.item, at.location, onHand, expected))
 		}
 		delete(want, at)
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	for at, expected := range want {
 		if expected.Sign() != 0 {
 			env.addFinding(fmt.Sprintf("%s at %s: no stock, %s expected", at.item, at.location, expected))
 		}
 	}
-	return rows.Err()
+	return nil
 }
 
 func idsOf(events []event.Any) pq.StringArray {

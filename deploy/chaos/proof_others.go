@@ -32,15 +32,17 @@ func (env *environment) countDead(ctx context.Context, publications []Publicatio
 		if !slices.Contains(w.Types(), event.TypeSaleCompleted) || env.eventsDeleted.Load() && !w.Subscription().ExternalOnly {
 			continue
 		}
-		rows, err := env.super.QueryContext(ctx, timesInDeadLetters, pq.StringArray(invalid), w.Name())
-		if err != nil {
-			return err
-		}
-		err = eachCount(rows, func(id string, n int) {
+		err := env.eachRow(ctx, timesInDeadLetters, []any{pq.StringArray(invalid), w.Name()}, func(row *sql.Rows) error {
+			var id string
+			var n int
+			if err := row.Scan(&id, &n); err != nil {
+				return err
+			}
 			if n == 0 {
 				c.Lost++
 				env.addFinding(fmt.Sprintf("message %s, which is not an event, is not among the dead letters of %s", id, w.Name()))
 			}
+			return nil
 		})
 		if err != nil {
 			return err
@@ -57,45 +59,31 @@ func (env *environment) countDead(ctx context.Context, publications []Publicatio
 	return nil
 }
 
-func eachCount(rows *sql.Rows, do func(id string, n int)) error {
-	defer rows.Close()
-	for rows.Next() {
-		var id string
-		var n int
-		if err := rows.Scan(&id, &n); err != nil {
-			return err
-		}
-		do(id, n)
-	}
-	return rows.Err()
-}
-
 const approvedOrders = `SELECT aggregate_id FROM event_log WHERE type = 'PURCHASE_ORDER_APPROVED' AND tenant_id = $1`
 
 // countOrders compares the supplier's orders with the approved ones.
 func (env *environment) countOrders(ctx context.Context) error {
-	rows, err := env.super.QueryContext(ctx, approvedOrders, tenant)
-	if err != nil {
-		return fmt.Errorf("counting the orders: %w", err)
-	}
-	defer rows.Close()
 	_, taken, conflicts := env.supplier.account()
 	for _, problem := range conflicts {
 		env.addFinding(problem)
 	}
-	for rows.Next() {
+	err := env.eachRow(ctx, approvedOrders, []any{tenant}, func(row *sql.Rows) error {
 		var order string
-		if err := rows.Scan(&order); err != nil {
-			return fmt.Errorf("counting the orders: %w", err)
+		if err := row.Scan(&order); err != nil {
+			return err
 		}
-		if key := order + ":send"; !taken[key] {
+		key := order + ":send"
+		if _, sent := taken[key]; !sent {
 			env.addFinding("the supplier has not got the approved order " + order)
-		} else {
-			delete(taken, key)
 		}
+		delete(taken, key)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("counting the orders: %w", err)
 	}
 	for key := range taken {
 		env.addFinding("the supplier got order " + strings.TrimSuffix(key, ":send") + ", which is not approved")
 	}
-	return rows.Err()
+	return nil
 }

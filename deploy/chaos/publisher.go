@@ -3,14 +3,12 @@ package chaos
 import (
 	"context"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/composerp/composerp/exchange/clock"
-
 	"golang.org/x/sync/errgroup"
 
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/external"
@@ -65,17 +63,17 @@ func (p *publisher) publishDue(ctx context.Context, began time.Time, mine []Publ
 		for end < len(mine) && end-at < maxBatch && time.Since(began) >= due[end] {
 			end++
 		}
-		for {
+		err := clock.Retry(ctx, retryPause, func() error {
 			attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
+			defer cancel()
 			err := send(attempt, mine[at:end])
-			cancel()
-			if err == nil {
-				break
+			if err != nil {
+				p.repeated.Add(int64(end - at))
 			}
-			p.repeated.Add(int64(end - at))
-			if !clock.Sleep(ctx, retryPause) {
-				return fmt.Errorf("publishing by route %s: %w", mine[at].Route, err)
-			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("publishing by route %s: %w", mine[at].Route, err)
 		}
 		p.confirmed.Add(int64(end - at))
 		at = end
@@ -120,22 +118,4 @@ func messageOf(p Publication) rabbitmq.Message {
 		m.RoutingKey, m.Type = invalidKey, string(event.TypeSaleCompleted)
 	}
 	return m
-}
-
-// findings are lines that several goroutines write.
-type findings struct {
-	mu    sync.Mutex
-	lines []string
-}
-
-func (f *findings) add(line string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.lines = append(f.lines, line)
-}
-
-func (f *findings) all() []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return append([]string(nil), f.lines...)
 }

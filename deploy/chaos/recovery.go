@@ -7,11 +7,10 @@ import (
 	"slices"
 	"time"
 
-	"github.com/composerp/composerp/exchange/clock"
-
 	"github.com/google/uuid"
 	"github.com/lib/pq"
 
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"

@@ -136,7 +136,7 @@ func (r *Report) conclude(env *environment, took time.Duration) {
 	for _, m := range env.fleet {
 		r.Restarts += m.restarts()
 	}
-	r.Findings = append(r.Findings, env.findings.all()...)
+	r.Findings = append(r.Findings, env.found()...)
 	r.Verdict = Clean
 	if len(r.Findings) > 0 || r.Lost+r.Doubled > 0 || r.Audit.Verdict == "" {
 		r.Verdict = Found

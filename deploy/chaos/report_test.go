@@ -104,7 +104,7 @@ func TestVerdicts(t *testing.T) {
 		want   Verdict
 	}{
 		"nothing found":  {func(*Report, *environment) {}, Clean},
-		"a problem":      {func(_ *Report, env *environment) { env.findings.add("late") }, Found},
+		"a problem":      {func(_ *Report, env *environment) { env.findings = []string{"late"} }, Found},
 		"something lost": {func(r *Report, _ *environment) { r.Lost = 1 }, Found},
 		"doubled":        {func(r *Report, _ *environment) { r.Doubled = 1 }, Found},
 		"no audit":       {func(r *Report, _ *environment) { r.Audit = Audit{} }, Found},

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -57,6 +59,14 @@ func openSupplier(ctx context.Context) (*supplier, error) {
 	context.AfterFunc(ctx, func() { s.server.Close() })
 	go func() { _ = s.server.Serve(l) }()
 	return s, nil
+}
+
+// behaving has the supplier answer like this, until the heal.
+func behaving(m behaviour) injection {
+	return func(_ context.Context, env *environment, _ uint64) (heal, error) {
+		env.supplier.behave(m)
+		return func(context.Context) error { env.supplier.behave(serving); return nil }, nil
+	}
 }
 
 func (s *supplier) behave(m behaviour) {
@@ -115,12 +125,8 @@ func (s *supplier) take(key string, content [sha256.Size]byte) (status int, away
 }
 
 // account gives the calls so far, the keys of the orders taken, and the conflicts between orders.
-func (s *supplier) account() (supplierCalls, map[string]bool, []string) {
+func (s *supplier) account() (calls supplierCalls, taken map[string][sha256.Size]byte, conflicts []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	keys := make(map[string]bool, len(s.taken))
-	for key := range s.taken {
-		keys[key] = true
-	}
-	return s.calls, keys, append([]string(nil), s.conflicts...)
+	return s.calls, maps.Clone(s.taken), slices.Clone(s.conflicts)
 }

@@ -10,9 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/composerp/composerp/exchange/clock"
-
 	"github.com/composerp/composerp/deploy/local/localtest"
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"

@@ -20,7 +20,7 @@ const buyerName = "buyer"
 type buyer struct {
 	db        *store.DB
 	tenant    string
-	rejection func(o WaitingOrder, n int) string
+	rejection func(o purchasing.WaitingOrder, n int) string
 	seen      int
 }
 
@@ -30,13 +30,12 @@ func (b *buyer) decide(ctx context.Context, date event.Date, zone *time.Location
 	if err != nil {
 		return nil, err
 	}
-	for _, w := range waiting {
-		o := WaitingOrder{w.Order, w.Number, w.Supplier, w.Total, event.DateOf(w.CreatedAt.In(zone))}
-		if o.Created >= date {
+	for _, o := range waiting {
+		if event.DateOf(o.CreatedAt.In(zone)) >= date {
 			continue
 		}
 		b.seen++
-		line, err := b.decideOne(ctx, purchasing.OrderKey{Tenant: b.tenant, Order: o.OrderID}, o, b.rejection(o, b.seen))
+		line, err := b.decideOne(ctx, o, b.rejection(o, b.seen))
 		if errors.Is(err, approval.ErrDecided) {
 			continue // a person who watches the demo was first
 		}
@@ -49,12 +48,12 @@ func (b *buyer) decide(ctx context.Context, date event.Date, zone *time.Location
 }
 
 // decideOne approves an order, or rejects it where there is a reason.
-func (b *buyer) decideOne(ctx context.Context, key purchasing.OrderKey, o WaitingOrder, reason string) (string, error) {
-	what := fmt.Sprintf("%s from %s over %s", o.PONumber, o.Supplier, o.Amount.StringFixed(2))
+func (b *buyer) decideOne(ctx context.Context, o purchasing.WaitingOrder, reason string) (string, error) {
+	what := fmt.Sprintf("%s from %s over %s", o.Number, o.Supplier, o.Total.StringFixed(2))
 	if reason != "" {
-		_, err := approval.Reject(ctx, b.db, key, buyerName, reason)
+		_, err := approval.Reject(ctx, b.db, o.OrderKey, buyerName, reason)
 		return fmt.Sprintf("the buyer rejects %s: %s", what, reason), err
 	}
-	_, err := approval.Approve(ctx, b.db, key, buyerName)
+	_, err := approval.Approve(ctx, b.db, o.OrderKey, buyerName)
 	return "the buyer approves " + what, err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/lots"
 	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/purchasing"
 	"github.com/composerp/composerp/store/stockview"
 	"github.com/composerp/composerp/workers/runtime/importer"
 )
@@ -55,8 +56,8 @@ func (f *File) facts() facts {
 }
 
 // rejectAbsurd rejects orders that a mistyped sale has caused: the till has cancelled it meanwhile.
-func rejectAbsurd(o WaitingOrder, _ int) string {
-	if limit := event.NewDecimal(fileApprovalLimit * absurdFactor); limit.LessThan(o.Amount) {
+func rejectAbsurd(o purchasing.WaitingOrder, _ int) string {
+	if limit := event.NewDecimal(fileApprovalLimit * absurdFactor); limit.LessThan(o.Total) {
 		return "far above the usual amount"
 	}
 	return ""

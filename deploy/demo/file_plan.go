@@ -3,6 +3,7 @@ package demo
 import (
 	"cmp"
 	"hash/fnv"
+	"maps"
 	"math"
 	"slices"
 
@@ -79,14 +80,9 @@ func (f *File) rule(key masterdata.PositionKey, i *itemScan) masterdata.Rule {
 
 // keys are the positions, sorted.
 func (s *fileScan) keys() []masterdata.PositionKey {
-	keys := make([]masterdata.PositionKey, 0, len(s.items))
-	for k := range s.items {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, func(a, b masterdata.PositionKey) int {
+	return slices.SortedFunc(maps.Keys(s.items), func(a, b masterdata.PositionKey) int {
 		return cmp.Or(cmp.Compare(a.Item, b.Item), cmp.Compare(a.Location, b.Location))
 	})
-	return keys
 }
 
 func rounded(x float64, digits int32) event.Decimal {

@@ -1,11 +1,11 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
@@ -51,14 +51,10 @@ func scan(ctx context.Context, path string, mapping *importer.Mapping, zone *tim
 	if len(s.items) == 0 {
 		return nil, errNothing
 	}
-	for key, i := range s.items {
+	for _, key := range s.keys() {
+		i := s.items[key]
 		i.days = min(firstWeeks, s.last.Time().Sub(i.first.Time()).Hours()/24+1)
 		s.newOn[i.first] = append(s.newOn[i.first], key)
-	}
-	for _, keys := range s.newOn {
-		slices.SortFunc(keys, func(a, b masterdata.PositionKey) int {
-			return strings.Compare(a.Item+"\x00"+a.Location, b.Item+"\x00"+b.Location)
-		})
 	}
 	return s, nil
 }
@@ -80,9 +76,7 @@ func (s *fileScan) add(e event.Any, date event.Date) {
 		s.items[key] = i
 	}
 	i.first = min(i.first, date)
-	if i.name == "" {
-		i.name = sale.ItemName
-	}
+	i.name = cmp.Or(i.name, sale.ItemName)
 	pieces := sale.Quantity.InexactFloat64()
 	// One customer's huge order says nothing of the weeks to come.
 	if pieces > 0 && date < i.first.AddDays(firstWeeks) {

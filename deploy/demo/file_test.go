@@ -7,6 +7,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/purchasing"
 	"github.com/composerp/composerp/workers/runtime/importer"
 )
 
@@ -111,7 +112,7 @@ func TestFileMaster(t *testing.T) {
 func TestBuyerRejectsAbsurdOrders(t *testing.T) {
 	t.Parallel()
 	for amount, want := range map[int64]bool{1001: false, 20000: false, 20001: true} {
-		if got := rejectAbsurd(WaitingOrder{Amount: event.NewDecimal(amount)}, 1) != ""; got != want {
+		if got := rejectAbsurd(purchasing.WaitingOrder{Total: event.NewDecimal(amount)}, 1) != ""; got != want {
 			t.Errorf("an order over %d: rejected %v", amount, got)
 		}
 	}

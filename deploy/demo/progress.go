@@ -122,10 +122,3 @@ func (s *Simulation) State() State {
 
 // Note adds a line to the notes of the state.
 func (s *Simulation) Note(line string) { s.progress.notef("%s", line) }
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/external"
@@ -94,10 +95,8 @@ func (p *publisher) settle(ctx context.Context) error {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("waiting for the fleet: after %s %s", p.timeout, waiting)
 		}
-		select {
-		case <-ctx.Done():
+		if !clock.Sleep(ctx, max(pause, 2*time.Since(began))) { // checking must not slow the fleet down
 			return ctx.Err()
-		case <-time.After(max(pause, 2*time.Since(began))): // checking must not slow the fleet down
 		}
 	}
 	end, err := eventlog.End(ctx, p.db)

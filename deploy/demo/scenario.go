@@ -6,6 +6,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/lots"
+	"github.com/composerp/composerp/store/purchasing"
 	"github.com/composerp/composerp/store/stockview"
 )
 
@@ -40,14 +41,7 @@ type facts struct {
 	sellsWithoutStock bool
 	// rejection gives the reason for which the buyer rejects a waiting order, "" to approve it; n counts the waiting
 	// orders from 1.
-	rejection func(o WaitingOrder, n int) (reason string)
-}
-
-// WaitingOrder is an order that policy has left to a person.
-type WaitingOrder struct {
-	OrderID, PONumber, Supplier string
-	Amount                      event.Decimal
-	Created                     event.Date
+	rejection func(o purchasing.WaitingOrder, n int) (reason string)
 }
 
 // Transfer is goods that have left one location and have not arrived at the other.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/purchasing"
 	"github.com/composerp/composerp/store/stockview"
 )
 
@@ -17,15 +18,9 @@ type Shop struct {
 	first     event.Date
 	zone      *time.Location
 	onHand    map[masterdata.PositionKey]int64
-	inTransit []transit
-	sold      []basket // the day before; some are returned
+	inTransit []Transfer // from the warehouse to the stores
+	sold      []basket   // the day before; some are returned
 	producer  producer
-}
-
-// transit is goods on their way from the warehouse to a store.
-type transit struct {
-	id, item, to string
-	pieces       int64
 }
 
 // NewShop makes the shop of a seed, without stock.
@@ -44,7 +39,7 @@ func (s *Shop) Tenant() string { return Tenant }
 func (s *Shop) Days() (first, last event.Date) { return s.first, "" }
 
 func (s *Shop) facts() facts {
-	return facts{seed: s.seed, producer: &s.producer, zone: s.zone, suppliers: shopSuppliers, shelfLife: shelfLifeOf, expires: true, rejection: func(o WaitingOrder, n int) string {
+	return facts{seed: s.seed, producer: &s.producer, zone: s.zone, suppliers: shopSuppliers, shelfLife: shelfLifeOf, expires: true, rejection: func(_ purchasing.WaitingOrder, n int) string {
 		if n%12 == 3 {
 			return "too much at once"
 		}
@@ -58,9 +53,7 @@ func (s *Shop) Resume(left event.Date, stock []stockview.Stock, transfers []Tran
 	for _, row := range stock {
 		s.onHand[masterdata.PositionKey{Tenant: row.Tenant, Item: row.Item, Location: row.Location}] = row.OnHand.IntPart()
 	}
-	for _, u := range transfers {
-		s.inTransit = append(s.inTransit, transit{u.ID, u.Item, u.To, u.Quantity.IntPart()})
-	}
+	s.inTransit = append(s.inTransit, transfers...)
 	return nil
 }
 
@@ -70,9 +63,9 @@ func (s *Shop) OpenDay(date event.Date) (Activity, error) {
 	day, activity := date.Time(), Activity{}
 	for _, m := range s.inTransit {
 		at := s.clock(day, 6, 15, 0)
-		s.onHand[masterdata.PositionKey{Tenant: Tenant, Item: m.item, Location: m.to}] += m.pieces
-		activity.add(s.producer.encode(at, "wms", "R-"+m.id, event.ReceiptCompleted{
-			ReceiptID: "R-" + m.id, ItemID: m.item, LocationID: m.to, Quantity: event.NewDecimal(m.pieces), TransferID: m.id, Timestamp: at,
+		s.onHand[masterdata.PositionKey{Tenant: Tenant, Item: m.Item, Location: m.To}] += m.Quantity.IntPart()
+		activity.add(s.producer.encode(at, "wms", "R-"+m.ID, event.ReceiptCompleted{
+			ReceiptID: "R-" + m.ID, ItemID: m.Item, LocationID: m.To, Quantity: m.Quantity, TransferID: m.ID, Timestamp: at,
 		}))
 	}
 	s.inTransit = nil

@@ -87,10 +87,10 @@ func (s *Shop) restockStores(activity *Activity, day time.Time) {
 				continue
 			}
 			s.onHand[from] -= pieces
-			m := transit{fmt.Sprintf("T-%s-%s-%s", event.DateOf(day), p.id, l.id), p.id, l.id, pieces}
+			m := Transfer{fmt.Sprintf("T-%s-%s-%s", event.DateOf(day), p.id, l.id), p.id, l.id, event.NewDecimal(pieces)}
 			s.inTransit = append(s.inTransit, m)
-			activity.add(s.producer.encode(at, "wms", m.id, event.TransferInitiated{
-				TransferID: m.id, ItemID: p.id, FromLocationID: warehouse, ToLocationID: l.id, Quantity: event.NewDecimal(pieces),
+			activity.add(s.producer.encode(at, "wms", m.ID, event.TransferInitiated{
+				TransferID: m.ID, ItemID: p.id, FromLocationID: warehouse, ToLocationID: l.id, Quantity: m.Quantity,
 			}))
 		}
 	}

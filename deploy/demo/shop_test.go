@@ -142,7 +142,7 @@ func inStock(shop *Shop) (n int64) {
 		n += pieces
 	}
 	for _, m := range shop.inTransit {
-		n += m.pieces
+		n += m.Quantity.IntPart()
 	}
 	return n
 }

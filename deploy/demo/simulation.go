@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/external"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/lots"
@@ -108,7 +110,8 @@ func (s *Simulation) runDay(ctx context.Context, date event.Date, until time.Tim
 	if err := s.closeDay(ctx, date); err != nil {
 		return err
 	}
-	return sleep(ctx, time.Until(until))
+	clock.Sleep(ctx, time.Until(until))
+	return ctx.Err()
 }
 
 // openDay receives the deliveries; then the buyer decides the waiting orders. A delivery note that is sent twice is
@@ -127,7 +130,7 @@ func (s *Simulation) openDay(ctx context.Context, date event.Date) error {
 			activity.note("%s sends the delivery note of %s twice", d.Supplier, d.PONumber)
 		}
 		if d.Late > 0 && d.Part == 1 {
-			activity.note("%s delivers %s %s late", d.Supplier, d.PONumber, plural(d.Late, "day"))
+			activity.note("%s delivers %s %s late", d.Supplier, d.PONumber, wording.Count(int64(d.Late), "day"))
 		}
 		if d.Part > 1 {
 			activity.note("%s delivers the rest of %s", d.Supplier, d.PONumber)
@@ -171,8 +174,8 @@ func (s *Simulation) trade(ctx context.Context, activity Activity, until time.Ti
 			return err
 		}
 		due := began.Add(left * time.Duration(i+1) / (tradeSlices + 1))
-		if err := sleep(ctx, time.Until(due)); err != nil {
-			return err
+		if !clock.Sleep(ctx, time.Until(due)) {
+			return ctx.Err()
 		}
 	}
 	return s.settle(ctx)
@@ -215,18 +218,6 @@ func (s *Simulation) settle(ctx context.Context) error {
 	calls, notes := s.suppliers.report()
 	s.progress.setCalls(calls, notes)
 	return nil
-}
-
-func sleep(ctx context.Context, pause time.Duration) error {
-	if pause <= 0 {
-		return ctx.Err()
-	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(pause):
-		return nil
-	}
 }
 
 // SellsWithoutStock reports whether the lost sales are among the sold pieces.

@@ -11,6 +11,7 @@ import (
 	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq/external"
+	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
@@ -74,7 +75,7 @@ func (h *environment) publish(ctx, begun context.Context) {
 	defer till.Close()
 	for i := 0; ctx.Err() == nil; i++ {
 		sale := h.sale(fmt.Sprintf("item-%d", i%10))
-		if till.PublishUntilConfirmed(begun, external.Message(sale)) == nil {
+		if rabbitmqtest.PublishUntilConfirmed(begun, &till, external.Message(sale)) == nil {
 			h.note(sale)
 		}
 		pause(ctx, between)

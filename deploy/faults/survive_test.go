@@ -12,6 +12,7 @@ import (
 
 	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/rabbitmq/external"
+	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 )
 
 // survive breaks something, heals it, and waits until everything is as it was. fault returns when the fleet has felt
@@ -61,7 +62,7 @@ func (h *environment) publishOne(item string) {
 	sale := h.sale(item)
 	probe := external.Publisher{Broker: h.outside("probe")}
 	defer probe.Close()
-	_ = probe.PublishUntilConfirmed(h.Context(), external.Message(sale))
+	_ = rabbitmqtest.PublishUntilConfirmed(h.Context(), &probe, external.Message(sale))
 	h.note(sale)
 }
 

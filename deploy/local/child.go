@@ -86,12 +86,7 @@ func run(c command) (*child, error) {
 	return ch, nil
 }
 
-func (c *child) pid() int {
-	if c == nil {
-		return 0
-	}
-	return c.cmd.Process.Pid
-}
+func (c *child) pid() int { return c.cmd.Process.Pid }
 
 // signal reaches the process alone: PostgreSQL and Erlang see to their own children.
 func (c *child) signal(sig syscall.Signal) { c.cmd.Process.Signal(sig) }
@@ -127,15 +122,4 @@ func (c *child) forget() {
 // reason is why the server ended or does not come up, from what this run wrote to its log.
 func (c *child) reason() string {
 	return fmt.Sprintf("%s (%s)", logReason(c.logFile, c.logFrom), filepath.Clean(c.logFile))
-}
-
-// compact leaves out what was not started.
-func compact(children ...*child) []*child {
-	var started []*child
-	for _, c := range children {
-		if c != nil {
-			started = append(started, c)
-		}
-	}
-	return started
 }

@@ -26,8 +26,7 @@ import (
 type Cluster struct {
 	nodes    []*Node
 	cfg      Config
-	lock     *os.File
-	claim    *claim
+	held     ownership
 	epmd     *child
 	stopping chan struct{}
 	once     sync.Once
@@ -38,9 +37,8 @@ type Node struct {
 	Endpoints
 	Name string // as RabbitMQ calls it: composerp1@localhost
 
-	broker   *broker
-	state    state
-	instance instance
+	broker *broker
+	state  state
 }
 
 // StartCluster starts the given number of nodes and returns once they are one cluster. Of cfg, PostgresOnly and
@@ -51,22 +49,12 @@ func StartCluster(ctx context.Context, cfg Config, nodes int) (*Cluster, error) 
 	}
 	cfg = cfg.withDefaults()
 	cfg.BrokerOnly, cfg.PostgresOnly = true, false
-	found, err := findPrograms(cfg)
+	held, found, err := own(ctx, &cfg, nodes)
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Dir, err = makeDir(cfg.Dir); err != nil {
-		return nil, err
-	}
-	c := &Cluster{cfg: cfg, stopping: make(chan struct{})}
-	if c.lock, err = lockDir(ctx, cfg.Dir); err != nil {
-		return nil, err
-	}
-	if c.claim, err = limits().take(ctx, nodes); err != nil {
-		c.lock.Close()
-		return nil, err
-	}
-	defer c.claim.started()
+	defer held.claim.started()
+	c := &Cluster{cfg: cfg, held: held, stopping: make(chan struct{})}
 	if err := c.start(ctx, found.broker, nodes); err != nil {
 		return nil, errors.Join(err, c.Discard(context.WithoutCancel(ctx)))
 	}
@@ -126,7 +114,7 @@ func (c *Cluster) prepare(installed brokerPrograms, n int) error {
 	if err := choosePorts(wanted); err != nil {
 		return err
 	}
-	names := c.names()
+	names := c.each(func(n *Node) string { return n.Name })
 	for i, node := range c.nodes {
 		node.broker.peers, node.broker.size = names, n
 		if i == 0 {
@@ -156,16 +144,15 @@ func (c *Cluster) makeNode(name string, installed brokerPrograms, cookie string)
 	if err := at.account.give(file); err != nil {
 		return nil, err
 	}
-	b := &broker{cfg: c.cfg, node: name, installed: installed, home: at, log: c.cfg.Log.With("server", name)}
+	b := &broker{node: name, installed: installed, instance: instance{
+		cfg: c.cfg, home: at, log: c.cfg.Log.With("server", name), stopping: c.stopping, begun: func(*child) {},
+	}}
 	node := &Node{Name: nodeAddress(name), broker: b}
-	node.instance = instance{
-		cfg: c.cfg, home: at, mu: &b.mu, server: &b.server, stopping: c.stopping, begun: func(*child) {},
-		launch: func(ctx context.Context) error {
-			if err := b.configure(node.state); err != nil {
-				return err
-			}
-			return b.launch(ctx, node.state)
-		},
+	b.again = func(ctx context.Context) error {
+		if err := b.configure(node.state); err != nil {
+			return err
+		}
+		return b.launch(ctx, node.state)
 	}
 	return node, nil
 }

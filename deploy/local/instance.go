@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -13,22 +14,23 @@ import (
 
 // instance is one server of a pair or a cluster, which runs or is down.
 type instance struct {
+	home     // without a path: it was left out
 	cfg      Config
-	home     home // without a path: of a server that was left out
-	mu       *sync.Mutex
-	server   **child // nil: it is down
+	log      *slog.Logger
+	mu       sync.Mutex // one restart at a time
+	server   *child     // nil: it is down
 	stopping <-chan struct{}
-	launch   func(context.Context) error // sets server
-	begun    func(*child)                // told of a server that is up
+	again    func(context.Context) error // starts a server that was up before, and sets server
+	begun    func(*child)                // told of a server that is up again
 }
 
 var errLeftOut = errors.New("restarting a server: it was left out when the other was started")
 
 // down ends a server by a signal, and by SIGKILL when that did not do it in time, and waits until it is gone.
-func (at instance) down(ctx context.Context, by syscall.Signal) error {
+func (at *instance) down(ctx context.Context, by syscall.Signal) error {
 	at.mu.Lock()
 	defer at.mu.Unlock()
-	c := *at.server
+	c := at.server
 	if c == nil {
 		return nil
 	}
@@ -55,38 +57,38 @@ func (at instance) down(ctx context.Context, by syscall.Signal) error {
 }
 
 // left clears up after a server that has ended.
-func (at instance) left() {
-	(*at.server).awaitGroup(5 * time.Second)
-	(*at.server).forget()
-	*at.server = nil
+func (at *instance) left() {
+	at.server.awaitGroup(5 * time.Second)
+	at.server.forget()
+	at.server = nil
 }
 
 // up starts a server that is down. One that does not come up is down afterwards.
-func (at instance) up(ctx context.Context) error {
+func (at *instance) up(ctx context.Context) error {
 	at.mu.Lock()
 	defer at.mu.Unlock()
-	if at.home.path == "" {
+	if at.path == "" {
 		return errLeftOut
 	}
-	if *at.server != nil {
-		return fmt.Errorf("starting %s: it runs already", (*at.server).name)
+	if at.server != nil {
+		return fmt.Errorf("starting %s: it runs already", at.server.name)
 	}
 	ctx, cancel := at.starting(ctx)
 	defer cancel()
-	if err := at.launch(ctx); err != nil {
-		if c := *at.server; c != nil {
+	if err := at.again(ctx); err != nil {
+		if c := at.server; c != nil {
 			c.killGroup()
 			<-c.done
 			at.left()
 		}
 		return err
 	}
-	at.begun(*at.server)
+	at.begun(at.server)
 	return nil
 }
 
 // starting bounds a start by its timeout and by the end of all servers, which waits for it.
-func (at instance) starting(ctx context.Context) (context.Context, context.CancelFunc) {
+func (at *instance) starting(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(ctx, at.cfg.StartTimeout)
 	go func() {
 		select {
@@ -99,30 +101,30 @@ func (at instance) starting(ctx context.Context) (context.Context, context.Cance
 }
 
 // pass hands a signal to a server that is up.
-func (at instance) pass(sig syscall.Signal) error {
+func (at *instance) pass(sig syscall.Signal) error {
 	at.mu.Lock()
 	defer at.mu.Unlock()
-	if *at.server == nil {
+	if at.server == nil {
 		return fmt.Errorf("sending a signal to a server that is %w", ErrNotRunning)
 	}
-	if err := (*at.server).cmd.Process.Signal(sig); err != nil {
-		return fmt.Errorf("sending %s to %s: %w", sig, (*at.server).name, err)
+	if err := at.server.cmd.Process.Signal(sig); err != nil {
+		return fmt.Errorf("sending %s to %s: %w", sig, at.server.name, err)
 	}
 	return nil
 }
 
 // loseQueues deletes everything a RabbitMQ that is down has on its disk but its configuration.
-func (at instance) loseQueues() error {
+func (at *instance) loseQueues() error {
 	at.mu.Lock()
 	defer at.mu.Unlock()
-	if at.home.path == "" {
+	if at.path == "" {
 		return errLeftOut
 	}
-	if *at.server != nil {
+	if at.server != nil {
 		return errors.New("deleting RabbitMQ's data: stop it first")
 	}
 	for _, name := range []string{"mnesia", "feature_flags"} {
-		if err := os.RemoveAll(filepath.Join(at.home.path, name)); err != nil {
+		if err := os.RemoveAll(filepath.Join(at.path, name)); err != nil {
 			return fmt.Errorf("deleting RabbitMQ's data: %w", err)
 		}
 	}

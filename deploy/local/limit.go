@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/composerp/composerp/exchange/clock"
 )
 
 // # Servers of tests
@@ -49,11 +51,6 @@ func startTimeout() time.Duration {
 		return usual
 	}
 	return time.Duration(min(slowness, most) * float64(usual))
-}
-
-// LimitDir is the directory that tests use: one a user, as the slots are the machine's.
-func LimitDir() string {
-	return filepath.Join(os.TempDir(), "composerp-slots-"+strconv.Itoa(os.Geteuid()))
 }
 
 // slotPoll is how often a slot is tried for.
@@ -156,21 +153,28 @@ func (s slots) gather(ctx context.Context, kind string, want, of int) (held []*o
 		if len(held) == want {
 			return held, nil
 		}
-		select {
-		case <-ctx.Done():
+		if !clock.Sleep(ctx, slotPoll) {
 			closeAll(&held)
 			return nil, fmt.Errorf("waiting for a slot to start servers, for other tests' servers hold all %d: %w", of, ctx.Err())
-		case <-time.After(slotPoll):
 		}
 	}
 }
 
 // try takes one slot; nil when another holds it, be it this process.
 func (s slots) try(kind string, number int) (*os.File, error) {
-	path := filepath.Join(s.dir, fmt.Sprintf("%s-%d", kind, number))
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	file, err := tryLock(filepath.Join(s.dir, fmt.Sprintf("%s-%d", kind, number)))
 	if err != nil {
 		return nil, fmt.Errorf("taking a slot for test servers: %w", err)
+	}
+	return file, nil
+}
+
+// tryLock makes and locks a file, for as long as it is open; nil when another holds the lock. The kernel releases it
+// when this process ends, however it ends; the children do not inherit it.
+func tryLock(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
 	}
 	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if err == nil {
@@ -180,5 +184,5 @@ func (s slots) try(kind string, number int) (*os.File, error) {
 	if errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, syscall.EINTR) {
 		return nil, nil
 	}
-	return nil, fmt.Errorf("taking a slot for test servers: %w", err)
+	return nil, err
 }

@@ -27,12 +27,14 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -62,18 +64,10 @@ type Config struct {
 }
 
 func (cfg Config) withDefaults() Config {
-	if cfg.Dir == "" {
-		cfg.Dir = ".composerp"
-	}
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
-	if cfg.StartTimeout == 0 {
-		cfg.StartTimeout = startTimeout()
-	}
-	if cfg.StopTimeout == 0 {
-		cfg.StopTimeout = 30 * time.Second
-	}
+	cfg.Dir = cmp.Or(cfg.Dir, ".composerp")
+	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
+	cfg.StartTimeout = cmp.Or(cfg.StartTimeout, startTimeout())
+	cfg.StopTimeout = cmp.Or(cfg.StopTimeout, 30*time.Second)
 	return cfg
 }
 
@@ -89,11 +83,9 @@ type Endpoints struct {
 // Servers are running servers. They are stopped by Stop or Discard, and by the end of this process.
 type Servers struct {
 	Endpoints
-	PostgresPID, BrokerPID int // as Start left them
 
 	cfg      Config
-	lock     *os.File
-	claim    *claim
+	held     ownership
 	state    state
 	postgres *postgres
 	broker   *broker
@@ -109,25 +101,15 @@ type Servers struct {
 // error is one line.
 func Start(ctx context.Context, cfg Config) (*Servers, error) {
 	cfg = cfg.withDefaults()
-	found, err := findPrograms(cfg)
+	privateBrokers := 1 // those that count among the tests'
+	if cfg.PostgresOnly || cfg.Shared {
+		privateBrokers = 0
+	}
+	held, found, err := own(ctx, &cfg, privateBrokers)
 	if err != nil {
 		return nil, err
 	}
-	dir, err := makeDir(cfg.Dir)
-	if err != nil {
-		return nil, err
-	}
-	cfg.Dir = dir
-	lock, err := lockDir(ctx, dir)
-	if err != nil {
-		return nil, err
-	}
-	claim, err := limits().take(ctx, cfg.privateBrokers())
-	if err != nil {
-		lock.Close()
-		return nil, err
-	}
-	defer claim.started()
+	defer held.claim.started()
 	ctx, cancel := context.WithTimeout(ctx, cfg.StartTimeout)
 	defer cancel()
 	s, err := startLocked(ctx, cfg, found)
@@ -136,20 +118,43 @@ func Start(ctx context.Context, cfg Config) (*Servers, error) {
 		s, err = startLocked(ctx, cfg, found)
 	}
 	if err != nil {
-		claim.release()
-		lock.Close()
+		held.free()
 		return nil, err
 	}
-	s.lock, s.claim = lock, claim
+	s.held = held
 	return s, nil
 }
 
-// privateBrokers is how many brokers a pair has that count among those of the tests.
-func (cfg Config) privateBrokers() int {
-	if cfg.PostgresOnly || cfg.Shared {
-		return 0
+// ownership is what a process holds while it runs servers: their directory and slots.
+type ownership struct {
+	lock  *os.File
+	claim *claim
+}
+
+// own looks for the programs, makes cfg.Dir, which it sets to where that is, locks it, and waits for the slots of a
+// start with that number of private brokers.
+func own(ctx context.Context, cfg *Config, brokers int) (o ownership, found programs, err error) {
+	if found, err = findPrograms(*cfg); err != nil {
+		return o, found, err
 	}
-	return 1
+	if cfg.Dir, err = makeDir(cfg.Dir); err != nil {
+		return o, found, err
+	}
+	if o.lock, err = lockDir(ctx, cfg.Dir); err != nil {
+		return o, found, err
+	}
+	if o.claim, err = limits().take(ctx, brokers); err != nil {
+		o.lock.Close()
+	}
+	return o, found, err
+}
+
+// free gives the directory and the slots to the next.
+func (o ownership) free() {
+	if o.lock != nil { // nil: Start itself has failed, and frees what it holds
+		o.lock.Close()
+		o.claim.release()
+	}
 }
 
 // startLocked starts the servers in a directory whose lock is held.
@@ -160,8 +165,13 @@ func startLocked(ctx context.Context, cfg Config, found programs) (*Servers, err
 	}
 	st.Endpoints, st.Owner = nil, os.Getpid()
 	s := &Servers{cfg: cfg, stopping: make(chan struct{}), exited: make(chan struct{})}
-	pg := &postgres{cfg: cfg, installed: found.postgres.bins, log: cfg.Log.With("server", "postgresql")}
-	mq := &broker{cfg: cfg, node: ourName, installed: found.broker, log: cfg.Log.With("server", "rabbitmq")}
+	one := func(server string) instance {
+		return instance{cfg: cfg, log: cfg.Log.With("server", server), stopping: s.stopping, begun: func(c *child) { go s.watch(c) }}
+	}
+	pg := &postgres{instance: one("postgresql"), installed: found.postgres.bins}
+	mq := &broker{instance: one("rabbitmq"), node: ourName, installed: found.broker}
+	pg.again = func(ctx context.Context) error { return pg.open(ctx, s.state) }
+	mq.again = func(ctx context.Context) error { return mq.launch(ctx, s.state) }
 	if !cfg.BrokerOnly {
 		if pg.home, err = place(cfg, "postgres", found.postgres.account); err != nil {
 			return nil, err
@@ -180,7 +190,8 @@ func startLocked(ctx context.Context, cfg Config, found programs) (*Servers, err
 			return nil, err
 		}
 	}
-	if err := st.complete(); err != nil {
+	st.makePasswords()
+	if err := choosePorts(st.Ports.each()); err != nil {
 		return nil, err
 	}
 	if err := st.save(cfg.Dir); err != nil {
@@ -212,7 +223,6 @@ func (s *Servers) startAll(ctx context.Context, st state) error {
 		s.killAll()
 		return err
 	}
-	s.PostgresPID, s.BrokerPID = s.postgres.server.pid(), s.broker.server.pid()
 	for _, c := range s.children() {
 		go s.watch(c)
 	}
@@ -221,7 +231,7 @@ func (s *Servers) startAll(ctx context.Context, st state) error {
 
 // children are the processes that were started and not stopped, in the order in which they are stopped at the end.
 func (s *Servers) children() []*child {
-	return compact(s.postgres.server, s.broker.server, s.broker.epmd)
+	return slices.DeleteFunc([]*child{s.postgres.server, s.broker.server, s.broker.epmd}, func(c *child) bool { return c == nil })
 }
 
 // Find returns the addresses of the servers that another process runs in dir, and that process's pid; ErrNotRunning

@@ -94,8 +94,8 @@ func TestKilled(t *testing.T) {
 	servers := start(t, local.Config{Dir: dir})
 	wantRow(t, servers.DatabaseURL)
 
-	for _, pid := range []int{servers.PostgresPID, servers.BrokerPID} {
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+	for _, server := range []local.Server{local.PostgreSQL, local.RabbitMQ} {
+		if err := servers.Signal(server, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 	}

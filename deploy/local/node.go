@@ -2,15 +2,14 @@ package local
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
+
+	"github.com/composerp/composerp/exchange/clock"
 )
 
 // Nodes are the nodes of the cluster, in the order of their names.
@@ -31,36 +30,26 @@ func (c *Cluster) NodeNamed(name string) *Node {
 
 // AMQPURLs lead to each of the nodes: what a client of the cluster is given.
 func (c *Cluster) AMQPURLs() []string {
-	urls := make([]string, len(c.nodes))
-	for i, node := range c.nodes {
-		urls[i] = node.AMQPURL
-	}
-	return urls
+	return c.each(func(n *Node) string { return n.AMQPURL })
 }
 
-func (c *Cluster) names() []string {
-	names := make([]string, len(c.nodes))
+func (c *Cluster) each(of func(*Node) string) []string {
+	texts := make([]string, len(c.nodes))
 	for i, node := range c.nodes {
-		names[i] = node.Name
+		texts[i] = of(node)
 	}
-	return names
+	return texts
 }
 
 // Stop stops the node in the orderly way. Stopping a node that is down does nothing.
-func (n *Node) Stop(ctx context.Context) error { return n.instance.down(ctx, syscall.SIGTERM) }
+func (n *Node) Stop(ctx context.Context) error { return n.broker.down(ctx, syscall.SIGTERM) }
 
 // Kill kills the node with SIGKILL.
-func (n *Node) Kill(ctx context.Context) error { return n.instance.down(ctx, syscall.SIGKILL) }
-
-// Pause has the node stand still (SIGSTOP) until Resume: its connections stay, and nothing answers.
-func (n *Node) Pause() error { return n.instance.pass(syscall.SIGSTOP) }
-
-// Resume lets a paused node go on.
-func (n *Node) Resume() error { return n.instance.pass(syscall.SIGCONT) }
+func (n *Node) Kill(ctx context.Context) error { return n.broker.down(ctx, syscall.SIGKILL) }
 
 // Start starts a node that is down, and returns once it answers. A node waits for those that went down after it, for
 // they know what it missed: start several side by side.
-func (n *Node) Start(ctx context.Context) error { return n.instance.up(ctx) }
+func (n *Node) Start(ctx context.Context) error { return n.broker.up(ctx) }
 
 // AwaitMembers returns once every node of the cluster says that all of them are running.
 func (c *Cluster) AwaitMembers(ctx context.Context) error {
@@ -70,10 +59,8 @@ func (c *Cluster) AwaitMembers(ctx context.Context) error {
 			if err == nil && running == len(c.nodes) {
 				break
 			}
-			select {
-			case <-ctx.Done():
+			if !clock.Sleep(ctx, 5*pollEvery) {
 				return fmt.Errorf("waiting for the nodes to be one cluster: %s sees %d of %d: %w", node.Name, running, len(c.nodes), errors.Join(ctx.Err(), err))
-			case <-time.After(5 * pollEvery):
 			}
 		}
 	}
@@ -82,23 +69,11 @@ func (c *Cluster) AwaitMembers(ctx context.Context) error {
 
 // members counts the nodes that the node says are running, itself included.
 func (n *Node) members(ctx context.Context) (int, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, n.ManagementURL+"/api/nodes?columns=name,running", nil)
-	if err != nil {
-		return 0, err
-	}
-	response, err := management.Do(request)
-	if err != nil {
-		return 0, err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return 0, fmt.Errorf("%s answers %s", request.URL.Redacted(), response.Status)
-	}
 	var nodes []struct {
 		Running bool `json:"running"`
 	}
-	if err := json.NewDecoder(response.Body).Decode(&nodes); err != nil {
-		return 0, fmt.Errorf("reading which nodes are running: %w", err)
+	if err := get(ctx, n.ManagementURL+"/api/nodes?columns=name,running", &nodes); err != nil {
+		return 0, err
 	}
 	running := 0
 	for _, node := range nodes {
@@ -131,8 +106,7 @@ func (c *Cluster) Discard(ctx context.Context) error {
 		for _, empty := range append(outsideBases(c.cfg.Dir), c.cfg.Dir) {
 			os.Remove(empty)
 		}
-		c.lock.Close()
-		c.claim.release()
+		c.held.free()
 	})
 	return err
 }

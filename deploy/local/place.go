@@ -82,17 +82,17 @@ func place(cfg Config, name string, as account) (home, error) {
 	return home{path: path, account: as}, nil
 }
 
-// leastFree is what must be free at a start. RabbitMQ blocks all publishers below its disk_free_limit, which looks like
-// a fleet that hangs.
-const leastFree = 400 << 20
+// LeastFree is how many bytes must be free for a server to start. RabbitMQ blocks all publishers below its
+// disk_free_limit, which looks like a fleet that hangs.
+const LeastFree = 400 << 20
 
 func wantSpace(path string) error {
 	var stat syscall.Statfs_t
 	if err := syscall.Statfs(path, &stat); err != nil {
 		return fmt.Errorf("looking for free space: %w", err)
 	}
-	if free := uint64(stat.Bavail) * uint64(stat.Bsize); free < leastFree {
-		return fmt.Errorf("the disk of %s is full: %d MB are free, and the servers need %d MB to start", path, free>>20, leastFree>>20)
+	if free := uint64(stat.Bavail) * uint64(stat.Bsize); free < LeastFree {
+		return fmt.Errorf("the disk of %s is full: %d MB are free, and the servers need %d MB to start", path, free>>20, LeastFree>>20)
 	}
 	return nil
 }
@@ -174,7 +174,7 @@ func removeData(ctx context.Context, cfg Config, dir string) error {
 func stopLeftoverIn(ctx context.Context, cfg Config, name, path string) error {
 	at := home{path: path}
 	if name == "postgres" {
-		return (&postgres{cfg: cfg, home: at}).stopLeftover(ctx)
+		return (&postgres{instance: instance{cfg: cfg, home: at}}).stopLeftover(ctx)
 	}
-	return (&broker{cfg: cfg, home: at}).stopLeftover(ctx)
+	return (&broker{instance: instance{cfg: cfg, home: at}}).stopLeftover(ctx)
 }

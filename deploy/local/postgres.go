@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"log/slog"
 	"net/url"
 	"os"
 	"os/exec"
@@ -12,7 +11,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -27,12 +25,8 @@ const (
 
 // postgres is one database server: home/data is the cluster, home/new one that initdb has not finished.
 type postgres struct {
-	cfg       Config
+	instance
 	installed []postgresBin
-	home
-	log    *slog.Logger
-	mu     sync.Mutex // one restart at a time
-	server *child
 }
 
 func (p *postgres) data() string { return filepath.Join(p.path, "data") }
@@ -174,10 +168,8 @@ func (p *postgres) launch(ctx context.Context, bin postgresBin, st state) error 
 	}
 }
 
-const (
-	findRole     = `SELECT count(*) FROM pg_catalog.pg_roles WHERE rolname = $1`
-	findDatabase = `SELECT count(*) FROM pg_catalog.pg_database WHERE datname = $1`
-)
+const findOurs = `
+SELECT (SELECT count(*) FROM pg_catalog.pg_roles WHERE rolname = $1), (SELECT count(*) FROM pg_catalog.pg_database WHERE datname = $1)`
 
 // prepare sees to the role and its database. The password is set anew each time: the state file is the truth about it.
 func (p *postgres) prepare(ctx context.Context, st state) error {
@@ -187,10 +179,7 @@ func (p *postgres) prepare(ctx context.Context, st state) error {
 	}
 	defer db.Close()
 	var roles, databases int
-	if err := db.QueryRowContext(ctx, findRole, ourName).Scan(&roles); err != nil {
-		return fmt.Errorf("preparing the database: %w", err)
-	}
-	if err := db.QueryRowContext(ctx, findDatabase, ourName).Scan(&databases); err != nil {
+	if err := db.QueryRowContext(ctx, findOurs, ourName).Scan(&roles, &databases); err != nil {
 		return fmt.Errorf("preparing the database: %w", err)
 	}
 	var statements []string

@@ -1,10 +1,10 @@
 package local
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -19,9 +19,5 @@ func commandLine(pid int) []string {
 	if err != nil || len(raw) == 0 {
 		return nil
 	}
-	var args []string
-	for _, arg := range bytes.Split(bytes.TrimRight(raw, "\x00"), []byte{0}) {
-		args = append(args, string(arg))
-	}
-	return args
+	return strings.Split(strings.TrimRight(string(raw), "\x00"), "\x00")
 }

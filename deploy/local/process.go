@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -45,6 +46,11 @@ func (p *Process) Done() <-chan struct{} { return p.child.done }
 // Ended says how it ended, "signal: killed", and gives the most telling line of its log. It is for after Done.
 func (p *Process) Ended() string {
 	return fmt.Sprintf("%v: %s", p.child.cmd.ProcessState, logReason(p.child.logFile, p.child.logFrom))
+}
+
+// Wrote reports whether the text is in its output.
+func (p *Process) Wrote(text string) bool {
+	return bytes.Contains(readLog(p.child.logFile, p.child.logFrom, 1<<30), []byte(text))
 }
 
 // Signal sends it a signal; to one that has ended that does nothing.

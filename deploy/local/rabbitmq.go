@@ -4,16 +4,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
-	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -28,15 +26,12 @@ const (
 // child of ours on a port of its own: RabbitMQ would otherwise start one as a daemon that outlives it, or register with
 // the system's.
 type broker struct {
-	cfg       Config
+	instance
 	node      string   // the node's name, without its host
 	peers     []string // the nodes whose cluster it joins, itself included; none: it stands alone
 	size      int      // of the cluster
 	installed brokerPrograms
-	home
-	log          *slog.Logger
-	mu           sync.Mutex // one restart at a time
-	server, epmd *child
+	epmd      *child
 }
 
 func (b *broker) start(ctx context.Context, st state) error {
@@ -109,7 +104,7 @@ func (b *broker) awaitListener(ctx context.Context, st state) error {
 	}
 	base := managementURL(st)
 	for _, path := range []string{"/api/health/checks/port-listener/" + strconv.Itoa(st.Ports.AMQP), "/api/vhosts/" + ourName} {
-		if err := await(ctx, b.server, func(ctx context.Context) error { return get(ctx, base+path) }); err != nil {
+		if err := await(ctx, b.server, func(ctx context.Context) error { return get(ctx, base+path, new(any)) }); err != nil {
 			return err
 		}
 	}
@@ -128,7 +123,8 @@ func dial(ctx context.Context, port int) error {
 // management keeps no connection: the broker would wait for its end when it is stopped.
 var management = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
-func get(ctx context.Context, address string) error {
+// get decodes the answer of a node's management interface into result.
+func get(ctx context.Context, address string, result any) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return err
@@ -138,9 +134,11 @@ func get(ctx context.Context, address string) error {
 		return err
 	}
 	defer response.Body.Close()
-	io.Copy(io.Discard, response.Body)
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("%s answers %s", request.URL.Redacted(), response.Status)
+	}
+	if err := json.NewDecoder(response.Body).Decode(result); err != nil {
+		return fmt.Errorf("reading the answer of %s: %w", request.URL.Redacted(), err)
 	}
 	return nil
 }

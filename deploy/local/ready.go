@@ -73,15 +73,7 @@ func logReason(path string, from int64) string {
 var logPrefix = regexp.MustCompile(`^(Starting broker\.\.\.)?\s*\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S*( UTC)?( \[\w+\])?( <[\d.]+>)?\s*`)
 
 func logLines(path string, from int64) []string {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil
-	}
-	defer file.Close()
-	raw, err := io.ReadAll(io.NewSectionReader(file, from, 256<<10))
-	if err != nil {
-		return nil
-	}
+	raw := readLog(path, from, 256<<10)
 	var lines []string
 	for _, line := range bytes.Split(raw, []byte("\n")) {
 		if text := strings.TrimSpace(string(line)); logPrefix.ReplaceAllString(text, "") != "" {
@@ -89,6 +81,17 @@ func logLines(path string, from int64) []string {
 		}
 	}
 	return lines
+}
+
+// readLog reads what was written to a log from an offset on, at most that many bytes.
+func readLog(path string, from, most int64) []byte {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer file.Close()
+	raw, _ := io.ReadAll(io.NewSectionReader(file, from, most))
+	return raw
 }
 
 // shorten keeps both ends of a long line: RabbitMQ says what it did at the beginning and why it went wrong at the end.

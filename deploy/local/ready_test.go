@@ -72,7 +72,7 @@ func TestLogReason(t *testing.T) {
 func TestPassedOnPidFileOfAStranger(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	p := postgres{home: home{path: dir}}
+	p := postgres{instance: instance{home: home{path: dir}}}
 	if err := os.Mkdir(p.data(), 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -61,19 +61,11 @@ func (s *Servers) Demote(ctx context.Context) error {
 // exchanges, bindings, virtual hosts. Revive then makes an empty broker with the same user, password and virtual host.
 func (s *Servers) LoseBrokerData() error { return s.instance(RabbitMQ).loseQueues() }
 
-func (s *Servers) instance(which Server) instance {
+func (s *Servers) instance(which Server) *instance {
 	if which == PostgreSQL {
-		return instance{
-			cfg: s.cfg, home: s.postgres.home, mu: &s.postgres.mu, server: &s.postgres.server, stopping: s.stopping,
-			launch: func(ctx context.Context) error { return s.postgres.open(ctx, s.state) },
-			begun:  func(c *child) { go s.watch(c) },
-		}
+		return &s.postgres.instance
 	}
-	return instance{
-		cfg: s.cfg, home: s.broker.home, mu: &s.broker.mu, server: &s.broker.server, stopping: s.stopping,
-		launch: func(ctx context.Context) error { return s.broker.launch(ctx, s.state) },
-		begun:  func(c *child) { go s.watch(c) },
-	}
+	return &s.broker.instance
 }
 
 // Superuser opens the database as PostgreSQL's superuser, whom no limit of connections and no setting of a role keeps

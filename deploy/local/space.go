@@ -14,9 +14,6 @@ type Space struct {
 	Free, Total uint64 // bytes
 }
 
-// LeastFree is how many bytes must be free for a server to start.
-const LeastFree = leastFree
-
 // Spaces looks at the disks of the data that Start has made in dir, one for each disk; none where there is no data.
 func Spaces(dir string) ([]Space, error) {
 	if dir == "" {

@@ -79,12 +79,7 @@ func writeDurably(path string, content []byte) error {
 	return errors.Join(err, file.Sync(), file.Close())
 }
 
-// complete generates missing passwords and keeps each remembered port that is still free.
-func (st *state) complete() error {
-	st.makePasswords()
-	return choosePorts(st.Ports.each())
-}
-
+// makePasswords generates those that are missing.
 func (st *state) makePasswords() {
 	for _, password := range []*string{&st.SuperuserPassword, &st.Password} {
 		if *password == "" {
@@ -95,7 +90,7 @@ func (st *state) makePasswords() {
 	}
 }
 
-// choosePorts holds each port until all are chosen, so that no two are the same.
+// choosePorts keeps each port that is still free, and holds it until all are chosen, so that no two are the same.
 func choosePorts(wanted []*int) error {
 	for _, port := range wanted {
 		listener, err := listenFree(*port)
@@ -133,26 +128,20 @@ func listenFree(preferred int) (net.Listener, error) {
 	return nil, fmt.Errorf("choosing a port on loopback: none of %d is free: %w", tries, last)
 }
 
-// lockDir takes the directory's lock, or returns ErrInUse. The kernel releases it when this process ends, however it
-// ends; the children do not inherit it. It tries for a moment, because lockHeld takes the lock for an instant.
+// lockDir takes the directory's lock, or returns ErrInUse. It tries for a moment, because lockHeld takes the lock for
+// an instant.
 func lockDir(ctx context.Context, dir string) (*os.File, error) {
-	path := filepath.Join(dir, lockFile)
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("locking %s: %w", dir, err)
-	}
 	for deadline := time.Now().Add(200 * time.Millisecond); ; time.Sleep(pollEvery) {
-		err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
+		file, err := tryLock(filepath.Join(dir, lockFile))
+		if err != nil {
+			return nil, fmt.Errorf("locking %s: %w", dir, err)
+		}
+		if file != nil {
 			return file, nil
 		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) || time.Now().After(deadline) || ctx.Err() != nil {
+		if time.Now().After(deadline) || ctx.Err() != nil {
 			break
 		}
-	}
-	file.Close()
-	if !errors.Is(err, syscall.EWOULDBLOCK) {
-		return nil, fmt.Errorf("locking %s: %w", dir, err)
 	}
 	if st, loadErr := loadState(dir); loadErr == nil && st.Owner != 0 {
 		return nil, fmt.Errorf("the servers of %s are %w, started by pid %d", dir, ErrInUse, st.Owner)

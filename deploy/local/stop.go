@@ -50,17 +50,9 @@ func (s *Servers) Stop(ctx context.Context) error {
 		st := s.state
 		st.Endpoints, st.Owner = nil, 0
 		err = errors.Join(st.save(s.cfg.Dir), s.stopChildren(ctx))
-		s.free()
+		s.held.free()
 	})
 	return err
-}
-
-// free gives the directory and the slots to the next.
-func (s *Servers) free() {
-	if s.lock != nil { // nil: Start itself has failed, and frees what it holds
-		s.lock.Close()
-		s.claim.release()
-	}
 }
 
 // holdBoth waits for restarts under way, and lets no other begin until the returned function is called.
@@ -108,7 +100,7 @@ func (s *Servers) Discard(ctx context.Context) error {
 		defer s.holdBoth()()
 		s.killAll()
 		err = errors.Join(removeData(ctx, s.cfg, s.cfg.Dir), os.RemoveAll(s.cfg.Dir))
-		s.free()
+		s.held.free()
 	})
 	return err
 }

@@ -17,3 +17,12 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 		return ctx.Err() == nil
 	}
 }
+
+// Retry calls try until it succeeds, with a pause after each failure. When ctx ends it returns the last failure.
+func Retry(ctx context.Context, pause time.Duration, try func() error) error {
+	for {
+		if err := try(); err == nil || !Sleep(ctx, pause) {
+			return err
+		}
+	}
+}

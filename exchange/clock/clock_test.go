@@ -2,6 +2,7 @@ package clock_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,4 +42,26 @@ func TestSleepAfterTheContextEnded(t *testing.T) {
 			t.Fatal("a context that has ended was reported alive")
 		}
 	}
+}
+
+func TestRetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		tries, began := 0, time.Now()
+		try := func(succeeds int) func() error {
+			return func() error {
+				if tries++; tries == succeeds {
+					return nil
+				}
+				return errors.New("not yet")
+			}
+		}
+		if err := clock.Retry(ctx, time.Second, try(3)); err != nil || tries != 3 || time.Since(began) != 2*time.Second {
+			t.Errorf("Retry returned %v after %d tries and %s", err, tries, time.Since(began))
+		}
+		if err := clock.Retry(ctx, time.Second, try(-1)); err == nil || time.Since(began) != time.Minute {
+			t.Errorf("Retry returned %v after %s", err, time.Since(began))
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package event
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"strings"
@@ -12,18 +13,7 @@ import (
 // minor version of the type's major version. The error is a *FieldError.
 //
 // The event keeps body: the caller must not change it afterwards.
-func Decode(body []byte) (Any, error) {
-	d, ferr := parse(body)
-	if ferr != nil {
-		return Any{}, ferr
-	}
-	defer d.release()
-	a, ferr := d.event(body)
-	if ferr != nil {
-		return Any{}, ferr
-	}
-	return a, nil
-}
+func Decode(body []byte) (Any, error) { return decode(body, true) }
 
 // Validate checks an event against the JSON Schemas of the envelope and of its type and version. The error is a
 // *FieldError.
@@ -41,14 +31,18 @@ func Validate(body []byte) error {
 
 // DecodeOutside reads an event that was not checked before: it is Validate and Decode in one. The error is a
 // *FieldError.
-func DecodeOutside(body []byte) (Any, error) {
+func DecodeOutside(body []byte) (Any, error) { return decode(body, false) }
+
+func decode(body []byte, checked bool) (Any, error) {
 	d, ferr := parse(body)
 	if ferr != nil {
 		return Any{}, ferr
 	}
 	defer d.release()
-	if ferr := d.validate(); ferr != nil {
-		return Any{}, ferr
+	if !checked {
+		if ferr := d.validate(); ferr != nil {
+			return Any{}, ferr
+		}
 	}
 	a, ferr := d.event(body)
 	if ferr != nil {
@@ -72,12 +66,8 @@ func Encode(env Envelope, p Payload) (Any, error) {
 		return Any{}, &FieldError{Field: "eventType", Problem: fmt.Sprintf("is %s, but the payload is one of %s", env.Type, e.Type)}
 	}
 	env.Type = e.Type
-	if env.AggregateType == "" {
-		env.AggregateType = e.AggregateType
-	}
-	if env.Version == "" {
-		env.Version = e.Version
-	}
+	env.AggregateType = cmp.Or(env.AggregateType, e.AggregateType)
+	env.Version = cmp.Or(env.Version, e.Version)
 	a, ferr := write(e, env, p)
 	if ferr != nil {
 		return Any{}, ferr

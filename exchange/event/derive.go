@@ -1,6 +1,7 @@
 package event
 
 import (
+	"cmp"
 	"crypto/sha1" //nolint:gosec // UUIDv5 is SHA-1 by RFC 9562; nothing is secured by it.
 	"encoding/binary"
 
@@ -52,10 +53,6 @@ func uuidV5(namespace uuid.UUID, name []byte) uuid.UUID {
 // when it has none.
 func Derive(worker string, cause Envelope, ordinal int, aggregateID string, sequence int64, p Payload) (Any, error) {
 	causeID := cause.ID.String()
-	correlation := cause.Metadata.CorrelationID
-	if correlation == "" {
-		correlation = causeID
-	}
 	return Encode(Envelope{
 		ID:          DeriveID(worker, cause.ID, ordinal),
 		AggregateID: aggregateID,
@@ -64,7 +61,7 @@ func Derive(worker string, cause Envelope, ordinal int, aggregateID string, sequ
 		Metadata: Metadata{
 			Source:        worker,
 			UserID:        cause.Metadata.UserID,
-			CorrelationID: correlation,
+			CorrelationID: cmp.Or(cause.Metadata.CorrelationID, causeID),
 			CausationID:   causeID,
 			Traceparent:   cause.Metadata.Traceparent,
 			Sequence:      sequence,

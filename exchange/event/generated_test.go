@@ -7,6 +7,8 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode"
@@ -41,6 +43,50 @@ func checkGenerated(t *testing.T, name, want string) {
 	if string(got) != want {
 		t.Errorf("%s is stale; run make generate. It should be\n%s", name, want)
 	}
+}
+
+// definitions are the "$defs" of the envelope's schema, which all schemas refer to.
+var definitions = members{
+	{"id", members{
+		{"type", "string"}, {"minLength", 1}, {"maxLength", maxID}, {"format", "opaque-id"},
+		{"description", "An opaque id: 1 to 64 bytes of UTF-8 without control characters."},
+	}},
+	{"name", plainText(255, "name")},
+	{"note", plainText(1000, "text")},
+	{"decimal", members{
+		{"type", "number"}, {"format", "decimal"},
+		{"description", "An exact number of at most 15 integer and 6 fractional digits. Read it as a decimal, not as a binary float."},
+	}},
+	{"timestamp", members{
+		{"type", "string"}, {"format", "date-time"},
+		{"description", "An RFC 3339 time with its offset; kept to the microsecond."},
+	}},
+	{"date", members{{"type", "string"}, {"format", "date"}, {"description", "A calendar day, 2026-03-09."}}},
+}
+
+func plainText(length int, what string) members {
+	return members{
+		{"type", "string"}, {"minLength", 1}, {"maxLength", length}, {"format", "plain-text"},
+		{"description", "A " + what + " of 1 to " + strconv.Itoa(length) +
+			" characters without control characters other than tab and line feed."},
+	}
+}
+
+// makeEnvelopeSchema returns the JSON Schema of the envelope, whose payload is any object.
+func makeEnvelopeSchema(texts descriptions) string {
+	s := members{{"$schema", dialect}, {"title", "Event envelope, version 1.0"}}
+	s = append(s, described(texts["Envelope"])...)
+	for _, m := range envelopeObject.schema("", texts) {
+		switch inner := m.value.(type) {
+		case []string:
+			m.value = append(inner, "payload")
+		case members:
+			m.value = slices.Insert(inner, len(inner)-1, member{"payload", members{{"type", "object"}}})
+		}
+		s = append(s, m)
+	}
+	s = append(s, member{"$defs", definitions})
+	return string(append(appendValue(nil, s, ""), '\n'))
 }
 
 // docComments returns the descriptions in the doc comments of this package's structs. A field's comment is its

@@ -1,6 +1,9 @@
 package event
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // numeral is a number's digits without leading zeros, and how many of them come after the decimal point, without
 // trailing zeros there. The digits are in an array, so that reading a number allocates nothing.
@@ -20,46 +23,22 @@ func (n *numeral) read(s string) string {
 	if len(s) > maxNumberLength {
 		return tooManyDigits + quote(s)
 	}
-	i := 0
-	if i < len(s) && s[i] == '-' {
-		n.negative = true
-		i++
-	}
-	from := i
-	i = n.take(s, i)
-	ok := i > from && (i == from+1 || s[from] != '0')
-	if ok && i < len(s) && s[i] == '.' {
-		from = i + 1
-		i = n.take(s, from)
-		n.fraction = i - from
-		ok = n.fraction > 0
-	}
-	exponent := 0
-	if ok && i < len(s) && (s[i] == 'e' || s[i] == 'E') {
-		from, i = i+1, len(s)
-		ok = plainExponent(s[from:])
-		if ok && !bounded(s[from:]) {
-			return tooManyDigits + s
-		}
-		exponent, _ = strconv.Atoi(s[from:])
-	}
-	if !ok || i != len(s) {
+	parts, ok := splitNumber(s)
+	if !ok || parts.length < len(s) {
 		return "want a number, got " + quote(s)
 	}
+	exponent, ok := parts.power()
+	if !ok {
+		return tooManyDigits + s
+	}
+	n.negative = s[0] == '-'
+	n.end = copy(n.buffer[:], parts.whole)
+	n.end += copy(n.buffer[n.end:], parts.fraction)
+	n.fraction = len(parts.fraction)
 	if !n.shift(exponent) {
 		return tooManyDigits + s
 	}
 	return ""
-}
-
-// take copies the digits that begin at s[i], and returns the index after them.
-func (n *numeral) take(s string, i int) int {
-	for i < len(s) && '0' <= s[i] && s[i] <= '9' {
-		n.buffer[n.end] = s[i]
-		n.end++
-		i++
-	}
-	return i
 }
 
 // shift moves the decimal point by an exponent and drops redundant zeros. It returns false when the result does not
@@ -85,15 +64,50 @@ func (n *numeral) shift(exponent int) bool {
 	return true
 }
 
-// plainExponent reports whether s can follow the e of a number: digits, with an optional sign before them.
-func plainExponent(s string) bool {
-	if s != "" && (s[0] == '+' || s[0] == '-') {
-		s = s[1:]
-	}
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return false
+// numberParts are the digits of a number in JSON's notation.
+type numberParts struct {
+	whole, fraction string
+	exponent        string // with its sign
+	length          int    // of all that was read
+}
+
+// splitNumber splits the number at the beginning of s. When there is none, length is how far one could be read.
+func splitNumber(s string) (n numberParts, ok bool) {
+	skip := func(any string) bool {
+		there := n.length < len(s) && strings.IndexByte(any, s[n.length]) >= 0
+		if there {
+			n.length++
 		}
+		return there
 	}
-	return s != ""
+	digits := func() string {
+		start := n.length
+		for n.length < len(s) && '0' <= s[n.length] && s[n.length] <= '9' {
+			n.length++
+		}
+		return s[start:n.length]
+	}
+	skip("-")
+	n.whole = digits()
+	ok = n.whole != "" && (len(n.whole) == 1 || n.whole[0] != '0')
+	if ok && skip(".") {
+		n.fraction = digits()
+		ok = n.fraction != ""
+	}
+	if ok && skip("eE") {
+		start := n.length
+		skip("+-")
+		ok = digits() != ""
+		n.exponent = s[start:n.length]
+	}
+	return n, ok
+}
+
+// power is the exponent's value, 0 without one. ok is false when it is out of bounds.
+func (n numberParts) power() (value int, ok bool) {
+	if n.exponent == "" {
+		return 0, true
+	}
+	value, err := strconv.Atoi(n.exponent)
+	return value, err == nil && -maxExponent <= value && value <= maxExponent
 }

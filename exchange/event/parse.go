@@ -69,8 +69,8 @@ func (p *parser) document() *FieldError {
 	return p.err
 }
 
-// value reads a value, appends its nodes and returns its index. After an error the document is unusable.
-func (p *parser) value(key string, parent int32) int32 {
+// value reads a value and appends its nodes. After an error the document is unusable.
+func (p *parser) value(key string, parent int32) {
 	d := p.doc
 	if len(d.nodes) >= maxValues {
 		p.fail("more than %d values", maxValues)
@@ -79,7 +79,7 @@ func (p *parser) value(key string, parent int32) int32 {
 		p.fail("the text ends in the middle")
 	}
 	if p.err != nil {
-		return 0
+		return
 	}
 	index := int32(len(d.nodes))
 	d.nodes = append(d.nodes, node{key: key, at: int32(p.i), parent: parent})
@@ -108,7 +108,6 @@ func (p *parser) value(key string, parent int32) int32 {
 		p.fail("want a value, got %s", p.here())
 	}
 	d.nodes[index].next = int32(len(d.nodes))
-	return index
 }
 
 func (p *parser) object(index int32) {

@@ -95,75 +95,23 @@ func (p *parser) unit(at int) (rune, bool) {
 	if at+6 > len(p.s) || p.s[at] != '\\' || p.s[at+1] != 'u' {
 		return 0, false
 	}
-	var r rune
-	for _, c := range []byte(p.s[at+2 : at+6]) {
-		switch {
-		case '0' <= c && c <= '9':
-			r = r<<4 | rune(c-'0')
-		case 'a' <= c && c <= 'f':
-			r = r<<4 | rune(c-'a'+10)
-		case 'A' <= c && c <= 'F':
-			r = r<<4 | rune(c-'A'+10)
-		default:
-			return 0, false
-		}
-	}
-	return r, true
+	unit, err := strconv.ParseUint(p.s[at+2:at+6], 16, 16)
+	return rune(unit), err == nil
 }
 
 // number reads a number and returns its text. It bounds the length and the exponent, because the schema library would
 // compute 1e999999999 in full.
 func (p *parser) number(index int32) string {
 	start := p.i
-	if p.s[p.i] == '-' {
-		p.i++
-	}
-	whole := p.digits()
-	ok := whole > 0 && (whole == 1 || p.s[p.i-whole] != '0')
-	if ok && p.at('.') {
-		p.i++
-		ok = p.digits() > 0
-	}
-	exponent := ""
-	if ok && (p.at('e') || p.at('E')) {
-		p.i++
-		from := p.i
-		if p.at('+') || p.at('-') {
-			p.i++
-		}
-		ok = p.digits() > 0
-		exponent = p.s[from:p.i]
-	}
+	n, ok := splitNumber(p.s[start:])
 	if !ok {
-		wrong := p.s[start:min(p.i+1, len(p.s))]
-		p.i = start
-		p.fail("not a number as JSON writes it: %s", quote(wrong))
+		p.fail("not a number as JSON writes it: %s", quote(p.s[start:min(start+n.length+1, len(p.s))]))
 		return ""
 	}
+	p.i += n.length
 	text := p.s[start:p.i]
-	if len(text) > maxNumberLength || !bounded(exponent) {
+	if _, ok := n.power(); !ok || len(text) > maxNumberLength {
 		p.err = &FieldError{Field: p.doc.path(index), Problem: "the number " + shorten(text) + " is out of bounds"}
 	}
 	return text
 }
-
-// bounded reports whether an exponent is within bounds.
-func bounded(exponent string) bool {
-	if exponent == "" {
-		return true
-	}
-	n, err := strconv.ParseInt(exponent, 10, 32)
-	return err == nil && -maxExponent <= n && n <= maxExponent
-}
-
-// digits moves past digits and returns their number.
-func (p *parser) digits() int {
-	start := p.i
-	for p.i < len(p.s) && '0' <= p.s[p.i] && p.s[p.i] <= '9' {
-		p.i++
-	}
-	return p.i - start
-}
-
-// at reports whether c is the next byte.
-func (p *parser) at(c byte) bool { return p.i < len(p.s) && p.s[p.i] == c }

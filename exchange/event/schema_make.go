@@ -22,55 +22,11 @@ type descriptions map[string]string
 
 const dialect = "https://json-schema.org/draft/2020-12/schema"
 
-// definitions are the "$defs" of the envelope's schema, which all schemas refer to.
-var definitions = members{
-	{"id", members{
-		{"type", "string"}, {"minLength", 1}, {"maxLength", maxID}, {"format", "opaque-id"},
-		{"description", "An opaque id: 1 to 64 bytes of UTF-8 without control characters."},
-	}},
-	{"name", plainText(255, "name")},
-	{"note", plainText(1000, "text")},
-	{"decimal", members{
-		{"type", "number"}, {"format", "decimal"},
-		{"description", "An exact number of at most 15 integer and 6 fractional digits. Read it as a decimal, not as a binary float."},
-	}},
-	{"timestamp", members{
-		{"type", "string"}, {"format", "date-time"},
-		{"description", "An RFC 3339 time with its offset; kept to the microsecond."},
-	}},
-	{"date", members{{"type", "string"}, {"format", "date"}, {"description", "A calendar day, 2026-03-09."}}},
-}
-
-func plainText(length int, what string) members {
-	return members{
-		{"type", "string"}, {"minLength", 1}, {"maxLength", length}, {"format", "plain-text"},
-		{"description", "A " + what + " of 1 to " + strconv.Itoa(length) +
-			" characters without control characters other than tab and line feed."},
-	}
-}
-
 // payloadSchema returns the JSON Schema of a payload.
 func payloadSchema(t Type, version string, o *object, texts descriptions) string {
 	s := members{{"$schema", dialect}, {"title", "Payload of " + string(t) + ", version " + version}}
 	s = append(s, described(texts[o.of.Name()])...)
 	return string(append(appendValue(nil, append(s, o.schema(envelopeFile, texts)...), ""), '\n'))
-}
-
-// makeEnvelopeSchema returns the JSON Schema of the envelope, whose payload is any object.
-func makeEnvelopeSchema(texts descriptions) string {
-	s := members{{"$schema", dialect}, {"title", "Event envelope, version 1.0"}}
-	s = append(s, described(texts["Envelope"])...)
-	for _, m := range envelopeObject.schema("", texts) {
-		switch inner := m.value.(type) {
-		case []string:
-			m.value = append(inner, "payload")
-		case members:
-			m.value = slices.Insert(inner, len(inner)-1, member{"payload", members{{"type", "object"}}})
-		}
-		s = append(s, m)
-	}
-	s = append(s, member{"$defs", definitions})
-	return string(append(appendValue(nil, s, ""), '\n'))
 }
 
 // schema returns the schema of an object. The definitions are in the file base.

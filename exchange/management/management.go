@@ -32,16 +32,6 @@ type Overview struct {
 	Version string `json:"rabbitmq_version"`
 	Erlang  string `json:"erlang_version"`
 	Node    string `json:"node"`
-	Cluster string `json:"cluster_name"`
-}
-
-// ConnectionState is one connection to the broker.
-type ConnectionState struct {
-	Name       string // for CloseConnection
-	ClientName string // as the client calls itself: "composerp/ledger@host#pid"
-	Role       string // of our connections: publishing, consuming or declaring
-	Vhost      string
-	User       string
 }
 
 // New makes a client for a URL such as http://user:password@host:15672. It does not connect.
@@ -100,44 +90,13 @@ func (m *Client) Queues(ctx context.Context, vhost string) ([]topology.QueueStat
 	return states, nil
 }
 
-// Vhosts returns the names of the virtual hosts.
-func (m *Client) Vhosts(ctx context.Context) ([]string, error) {
-	var found []struct {
-		Name string `json:"name"`
-	}
-	if err := m.call(ctx, http.MethodGet, "/api/vhosts?columns=name", nil, &found); err != nil {
-		return nil, err
-	}
-	names := make([]string, len(found))
-	for i, v := range found {
-		names[i] = v.Name
-	}
-	return names, nil
-}
-
 // CreateVhost makes a virtual host, unless it exists, and gives this client's user all permissions on it.
 func (m *Client) CreateVhost(ctx context.Context, name string) error {
 	if err := m.call(ctx, http.MethodPut, "/api/vhosts/"+url.PathEscape(name), struct{}{}, nil); err != nil {
 		return err
 	}
-	return m.Permit(ctx, name, m.user)
-}
-
-// Permit gives a user all permissions on a virtual host.
-func (m *Client) Permit(ctx context.Context, vhost, user string) error {
 	all := map[string]string{"configure": ".*", "write": ".*", "read": ".*"}
-	return m.call(ctx, http.MethodPut, "/api/permissions/"+url.PathEscape(vhost)+"/"+url.PathEscape(user), all, nil)
-}
-
-// PutUser makes a user without permissions, or sets the password of an existing one.
-func (m *Client) PutUser(ctx context.Context, name, password string) error {
-	user := map[string]string{"password": password, "tags": ""}
-	return m.call(ctx, http.MethodPut, "/api/users/"+url.PathEscape(name), user, nil)
-}
-
-// DeleteUser deletes a user.
-func (m *Client) DeleteUser(ctx context.Context, name string) error {
-	return m.call(ctx, http.MethodDelete, "/api/users/"+url.PathEscape(name), nil, nil)
+	return m.call(ctx, http.MethodPut, "/api/permissions/"+url.PathEscape(name)+"/"+url.PathEscape(m.user), all, nil)
 }
 
 // DeleteVhost deletes a virtual host with everything in it.
@@ -155,35 +114,9 @@ func (m *Client) DeleteExchange(ctx context.Context, vhost, name string) error {
 	return m.call(ctx, http.MethodDelete, "/api/exchanges/"+url.PathEscape(vhost)+"/"+url.PathEscape(name), nil, nil)
 }
 
-// Connections returns the connections to a virtual host.
-func (m *Client) Connections(ctx context.Context, vhost string) ([]ConnectionState, error) {
-	var found []struct {
-		Name       string `json:"name"`
-		Vhost      string `json:"vhost"`
-		User       string `json:"user"`
-		Properties struct {
-			ClientName string `json:"connection_name"`
-			Role       string `json:"role"`
-		} `json:"client_properties"`
-	}
-	if err := m.call(ctx, http.MethodGet, "/api/vhosts/"+url.PathEscape(vhost)+"/connections", nil, &found); err != nil {
-		return nil, err
-	}
-	states := make([]ConnectionState, len(found))
-	for i, c := range found {
-		states[i] = ConnectionState{Name: c.Name, ClientName: c.Properties.ClientName, Role: c.Properties.Role, Vhost: c.Vhost, User: c.User}
-	}
-	return states, nil
-}
-
 // CloseConnectionsOf closes every connection of a user, including those that the statistics do not show yet.
 func (m *Client) CloseConnectionsOf(ctx context.Context, user, reason string) error {
 	return m.call(ctx, http.MethodDelete, "/api/connections/username/"+url.PathEscape(user), nil, nil, header{"X-Reason", reason})
-}
-
-// CloseConnection closes a connection; the client gets the reason.
-func (m *Client) CloseConnection(ctx context.Context, name, reason string) error {
-	return m.call(ctx, http.MethodDelete, "/api/connections/"+url.PathEscape(name), nil, nil, header{"X-Reason", reason})
 }
 
 type header struct{ name, value string }

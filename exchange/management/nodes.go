@@ -9,6 +9,7 @@ import (
 // NodeState is one node of the broker. Sizes are in bytes.
 type NodeState struct {
 	Name          string   `json:"name"`
+	PID           string   `json:"os_pid"` // "" until the broker has statistics
 	Running       bool     `json:"running"`
 	MemoryAlarm   bool     `json:"mem_alarm"`
 	DiskAlarm     bool     `json:"disk_free_alarm"`

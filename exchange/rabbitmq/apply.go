@@ -42,7 +42,7 @@ func applyOnce(ctx context.Context, t topology.Topology, config Config) error {
 	defer stop()
 	defer l.drop(config.CloseTimeout)
 
-	d := declarer{link: l}
+	d := declarer{spareChannel: spareChannel{link: l}}
 	for _, e := range t.Exchanges {
 		d.declare("exchange "+e.Name, func(ch *amqp.Channel) error {
 			return ch.ExchangeDeclare(e.Name, e.Kind, true, false, false, false, e.Arguments)
@@ -95,23 +95,21 @@ func Unbind(ctx context.Context, config Config, bindings []topology.BindingSpec)
 	return nil
 }
 
-// declarer declares things one by one, with a new channel after each refusal.
+// declarer declares things one by one.
 type declarer struct {
-	link    *link
-	channel *amqp.Channel
-	broken  bool // the connection is lost; the rest would fail alike
-	found   problems
+	spareChannel
+	broken bool // the connection is lost; the rest would fail alike
+	found  problems
 }
 
 func (d *declarer) declare(subject string, on func(*amqp.Channel) error) {
 	if d.broken {
 		return
 	}
-	err := d.onChannel(on)
+	err := explain(d.call(on))
 	if err == nil {
 		return
 	}
-	err = explain(err)
 	d.broken = errors.Is(err, ErrSessionLost) || errors.Is(err, ErrUnreachable) || errors.Is(err, ErrInternal)
 	if errors.Is(err, ErrMismatch) {
 		err = mismatch(subject, err)
@@ -119,15 +117,25 @@ func (d *declarer) declare(subject string, on func(*amqp.Channel) error) {
 	d.found = append(d.found, fmt.Errorf("declaring %s: %w", subject, err))
 }
 
-func (d *declarer) onChannel(on func(*amqp.Channel) error) error {
-	if d.channel == nil || d.channel.IsClosed() {
-		channel, err := d.link.Channel()
-		if err != nil {
+// spareChannel makes one call after the other. A refused call costs the channel, and the next gets a new one.
+type spareChannel struct {
+	link    *link
+	channel *amqp.Channel
+}
+
+func (c *spareChannel) call(on func(*amqp.Channel) error) (err error) {
+	if c.channel == nil || c.channel.IsClosed() {
+		if c.channel, err = c.link.Channel(); err != nil {
 			return err
 		}
-		d.channel = channel
 	}
-	return on(d.channel)
+	return on(c.channel)
+}
+
+func (c *spareChannel) close() {
+	if c.channel != nil {
+		_ = c.channel.Close()
+	}
 }
 
 // inequivalent matches RabbitMQ's report of a mismatch: inequivalent arg 'x-delivery-limit' for queue 'q' in vhost

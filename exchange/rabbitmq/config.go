@@ -1,7 +1,7 @@
 package rabbitmq
 
 import (
-	"crypto/tls"
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net"
@@ -27,33 +27,21 @@ type Config struct {
 	MaxBackoff     time.Duration // 5 s; with jitter a session begins at most 7.5 s after the broker is back
 	MaxBody        int           // 1 MiB: the broker's max_message_size; a larger message would cost the session
 
-	TLS *tls.Config // nil: as the amqps:// URL says
 	Log *slog.Logger
 	// Now is the wall clock for the times in a failed message's headers; nil: time.Now. Nothing is decided by it.
 	Now func() time.Time
 }
 
 func (c Config) withDefaults() Config {
-	set := func(d *time.Duration, standard time.Duration) {
-		if *d <= 0 {
-			*d = standard
-		}
-	}
-	set(&c.Heartbeat, 10*time.Second)
-	set(&c.DialTimeout, 10*time.Second)
-	set(&c.CloseTimeout, 5*time.Second)
-	set(&c.ConfirmTimeout, 10*time.Second)
-	set(&c.Backoff, 100*time.Millisecond)
-	set(&c.MaxBackoff, 5*time.Second)
-	if c.MaxBody <= 0 {
-		c.MaxBody = 1 << 20
-	}
-	if c.Name == "" {
-		c.Name = "client"
-	}
-	if c.Log == nil {
-		c.Log = slog.Default()
-	}
+	c.Heartbeat = cmp.Or(max(c.Heartbeat, 0), 10*time.Second)
+	c.DialTimeout = cmp.Or(max(c.DialTimeout, 0), 10*time.Second)
+	c.CloseTimeout = cmp.Or(max(c.CloseTimeout, 0), 5*time.Second)
+	c.ConfirmTimeout = cmp.Or(max(c.ConfirmTimeout, 0), 10*time.Second)
+	c.Backoff = cmp.Or(max(c.Backoff, 0), 100*time.Millisecond)
+	c.MaxBackoff = cmp.Or(max(c.MaxBackoff, 0), 5*time.Second)
+	c.MaxBody = cmp.Or(max(c.MaxBody, 0), 1<<20)
+	c.Name = cmp.Or(c.Name, "client")
+	c.Log = cmp.Or(c.Log, slog.Default())
 	if c.Now == nil {
 		c.Now = time.Now
 	}

@@ -28,16 +28,23 @@ func (s *Session) Consume(queue, tag string, prefetch int) (*Consumer, error) {
 	if prefetch < 1 || prefetch > 65535 {
 		return nil, fmt.Errorf("consuming from %s: prefetch %d is not between 1 and 65535", queue, prefetch)
 	}
+	return s.openConsumer("consuming from "+queue, func(channel *amqp.Channel) (*Consumer, error) {
+		return s.consumeOn(channel, watchCancel(channel), queue, tag, prefetch)
+	})
+}
+
+// openConsumer starts a consumer on a channel of its own. The channel is watched only once it consumes: a missing queue
+// does not end the session.
+func (s *Session) openConsumer(doing string, consume func(*amqp.Channel) (*Consumer, error)) (*Consumer, error) {
 	channel, err := s.consuming.Channel()
 	if err != nil {
-		return nil, fmt.Errorf("consuming from %s: %w", queue, explain(err))
+		return nil, fmt.Errorf("%s: %w", doing, explain(err))
 	}
-	// Watched only once it consumes: a missing queue does not end the session.
 	closes := channel.NotifyClose(make(chan *amqp.Error, 1))
-	c, err := s.consumeOn(channel, watchCancel(channel), queue, tag, prefetch)
+	c, err := consume(channel)
 	if err != nil {
 		_ = channel.Close()
-		return nil, fmt.Errorf("consuming from %s: %w", queue, err)
+		return nil, fmt.Errorf("%s: %w", doing, err)
 	}
 	go s.watchChannel(closes)
 	return c, nil

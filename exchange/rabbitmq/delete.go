@@ -2,7 +2,8 @@ package rabbitmq
 
 import (
 	"errors"
-	"fmt"
+
+	amqp "github.com/rabbitmq/amqp091-go"
 )
 
 // DeleteIdle deletes a queue in which it finds no ready message and no consumer; else it reports false and leaves the
@@ -16,13 +17,9 @@ func (s *Session) DeleteIdle(queue string) (deleted bool, err error) {
 	if err != nil || ready > 0 || consumers > 0 {
 		return false, err
 	}
-	channel, err := s.consuming.Channel()
-	if err != nil {
-		return false, fmt.Errorf("deleting %s: %w", queue, explain(err))
-	}
-	if _, err := channel.QueueDelete(queue, false, false, false); err != nil {
-		return false, fmt.Errorf("deleting %s: %w", queue, explain(err))
-	}
-	_ = channel.Close()
-	return true, nil
+	err = s.onChannel("deleting "+queue, func(ch *amqp.Channel) error {
+		_, err := ch.QueueDelete(queue, false, false, false)
+		return err
+	})
+	return err == nil, err
 }

@@ -111,8 +111,7 @@ func frameError(reply *amqp.Error) string {
 
 // sessionLost is ErrSessionLost with its cause; also ErrAccessRefused, when that was the cause.
 func sessionLost(cause error) error {
-	var reply *amqp.Error
-	if errors.As(cause, &reply) {
+	if reply, ok := errors.AsType[*amqp.Error](cause); ok {
 		if reply.Code == amqp.AccessRefused {
 			return fmt.Errorf("%w: %w", ErrSessionLost, explainReply(reply))
 		}

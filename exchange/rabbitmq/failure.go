@@ -1,6 +1,7 @@
 package rabbitmq
 
 import (
+	"cmp"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -41,11 +42,8 @@ func DeferMessage(d Delivery, worker string, delay time.Duration, dependency str
 func failed(d Delivery, worker string, cause error, exchange, key string) Message {
 	m := forward(d, exchange, key)
 	now := d.now().UTC().Format(time.RFC3339Nano)
-	first := text(m.Headers[HeaderError]) // of a version that kept only the last one
-	if first == "" {
-		first = errorText(cause)
-	}
-	keepFirst(m.Headers, HeaderFirstError, first)
+	kept := text(m.Headers[HeaderError]) // of a version that kept only the last one
+	keepFirst(m.Headers, HeaderFirstError, cmp.Or(kept, errorText(cause)))
 	m.Headers[HeaderAttempt] = int64(d.Attempt() + 1)
 	m.Headers[HeaderWorker] = worker
 	m.Headers[HeaderError] = errorText(cause)
@@ -57,10 +55,7 @@ func failed(d Delivery, worker string, cause error, exchange, key string) Messag
 // forward is d on its way from its worker's queue elsewhere, with its origin. Headers about its last queue are not
 // carried on.
 func forward(d Delivery, exchange, key string) Message {
-	m := d.Message
-	m.Exchange, m.RoutingKey = exchange, key
-	m.ID = messageID(m)
-	m.Headers = carriedHeaders(d.Headers)
+	m := again(d, exchange, key)
 	if d.fromDead() {
 		clearFailure(m.Headers, d.Failure())
 	}
@@ -71,13 +66,15 @@ func forward(d Delivery, exchange, key string) Message {
 	return m
 }
 
-// messageID is the message's id. External publishers may omit it, but returns are matched by it: then it is derived
-// from the body.
-func messageID(m Message) string {
-	if m.ID == "" {
-		return uuid.NewSHA1(uuid.NameSpaceOID, m.Body).String()
+// again is d to be published again, without the broker's own headers.
+func again(d Delivery, exchange, key string) Message {
+	m := d.Message
+	m.Exchange, m.RoutingKey = exchange, key
+	if m.ID == "" { // External publishers may omit it, but returns are matched by it.
+		m.ID = uuid.NewSHA1(uuid.NameSpaceOID, m.Body).String()
 	}
-	return m.ID
+	m.Headers = carriedHeaders(d.Headers)
+	return m
 }
 
 // now is the time by the clock of the delivery's consumer.

@@ -2,6 +2,7 @@ package rabbitmq
 
 import (
 	"maps"
+	"reflect"
 	"strings"
 	"time"
 
@@ -84,23 +85,11 @@ func headerSize(name string, value any) int {
 
 // integer reads a header as a whole number of any width; anything else is 0.
 func integer(value any) int64 {
-	switch v := value.(type) {
-	case int64:
-		return v
-	case int32:
-		return int64(v)
-	case int16:
-		return int64(v)
-	case int8:
-		return int64(v)
-	case byte:
-		return int64(v)
-	case uint16:
-		return int64(v)
-	case uint32:
-		return int64(v)
-	case int:
-		return int64(v)
+	switch v := reflect.ValueOf(value); {
+	case v.CanInt():
+		return v.Int()
+	case v.CanUint():
+		return int64(v.Uint())
 	default:
 		return 0
 	}

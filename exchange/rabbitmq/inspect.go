@@ -13,11 +13,11 @@ import (
 // its queues. AMQP cannot query bindings: one whose ends both exist counts as present. Of a queue's state only Ready
 // and Consumers are known, and these are exact.
 func (s *Session) InspectTopology(t topology.Topology) (have topology.Topology, states []topology.QueueState, err error) {
-	asking := passive{session: s}
+	asking := &spareChannel{link: s.consuming}
 	defer asking.close()
 	there := map[string]bool{}
 	for _, e := range t.Exchanges {
-		found, err := asking.ask(func(ch *amqp.Channel) error {
+		found, err := exists(asking, func(ch *amqp.Channel) error {
 			return ch.ExchangeDeclarePassive(e.Name, e.Kind, true, false, false, false, nil)
 		})
 		if err != nil {
@@ -29,7 +29,7 @@ func (s *Session) InspectTopology(t topology.Topology) (have topology.Topology, 
 	}
 	for _, q := range t.Queues {
 		var state amqp.Queue
-		found, err := asking.ask(func(ch *amqp.Channel) (err error) {
+		found, err := exists(asking, func(ch *amqp.Channel) (err error) {
 			state, err = ch.QueueDeclarePassive(q.Name, true, false, false, false, nil)
 			return err
 		})
@@ -49,27 +49,11 @@ func (s *Session) InspectTopology(t topology.Topology) (have topology.Topology, 
 	return have, states, nil
 }
 
-// passive declares one thing after the other passively; a missing one costs the channel, and the next gets a new one.
-type passive struct {
-	session *Session
-	channel *amqp.Channel
-}
-
-func (p *passive) ask(on func(*amqp.Channel) error) (found bool, err error) {
-	if p.channel == nil || p.channel.IsClosed() {
-		if p.channel, err = p.session.consuming.Channel(); err != nil {
-			return false, explain(err)
-		}
-	}
-	err = explain(on(p.channel))
+// exists makes a passive declaration and reports whether the broker has the thing.
+func exists(asking *spareChannel, declare func(*amqp.Channel) error) (bool, error) {
+	err := explain(asking.call(declare))
 	if errors.Is(err, ErrMissing) {
 		return false, nil
 	}
 	return err == nil, err
-}
-
-func (p *passive) close() {
-	if p.channel != nil {
-		_ = p.channel.Close()
-	}
 }

@@ -80,9 +80,8 @@ func (l *link) open(ctx context.Context, config Config, url, role string) error 
 	var stop func() bool
 	deadline := time.Now().Add(config.DialTimeout)
 	connection, err := amqp.DialConfig(url, amqp.Config{
-		Heartbeat:       config.Heartbeat,
-		Properties:      properties,
-		TLSClientConfig: config.TLS.Clone(),
+		Heartbeat:  config.Heartbeat,
+		Properties: properties,
 		Dial: func(network, address string) (net.Conn, error) {
 			dialer := net.Dialer{Deadline: deadline}
 			socket, err := dialer.DialContext(ctx, network, address)

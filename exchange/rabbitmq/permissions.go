@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
+	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/composerp/composerp/exchange/topology"
 )
@@ -17,18 +18,12 @@ import (
 // exchange composerp.retry and binds composerp.unrouted to its queue again. ErrAccessRefused: it may not. It declares
 // no queue: that would recreate a deleted one and hide the loss of its messages.
 func (s *Session) CheckConfigurePermission() error {
-	channel, err := s.consuming.Channel()
-	if err != nil {
-		return fmt.Errorf("checking the permission to declare: %w", explain(err))
-	}
-	defer func() { _ = channel.Close() }()
-	if err = channel.ExchangeDeclare(topology.Retry, "topic", true, false, false, false, nil); err == nil {
-		err = channel.QueueBind(topology.Unrouted, "", topology.Unrouted, false, nil)
-	}
-	if err != nil {
-		return fmt.Errorf("checking the permission to declare: %w", explain(err))
-	}
-	return nil
+	return s.onChannel("checking the permission to declare", func(ch *amqp.Channel) error {
+		if err := ch.ExchangeDeclare(topology.Retry, "topic", true, false, false, false, nil); err != nil {
+			return err
+		}
+		return ch.QueueBind(topology.Unrouted, "", topology.Unrouted, false, nil)
+	})
 }
 
 // CheckWritePermission tests on a new channel whether the user may write to composerp.retry, by a message without a

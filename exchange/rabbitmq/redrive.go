@@ -24,10 +24,7 @@ const (
 // RedriveMessage is the dead letter d for the queue of worker, as new but for its history. Publish it, wait for the
 // confirmation, then acknowledge d.
 func RedriveMessage(d Delivery, worker string) Message {
-	m := d.Message
-	m.Exchange, m.RoutingKey = topology.Retry, topology.QueueName(worker)
-	m.ID = messageID(m)
-	m.Headers = carriedHeaders(d.Headers)
+	m := again(d, topology.Retry, topology.QueueName(worker))
 	clearFailure(m.Headers, d.Failure())
 	return m
 }

@@ -158,16 +158,24 @@ func (s *Session) Blocked() (reason string, blocked bool) {
 }
 
 // Depth returns how many messages are ready in a queue and how many consumers it has; ErrMissing when there is none.
-// It uses a channel of its own, because a missing queue costs the channel.
 func (s *Session) Depth(queue string) (ready int, consumers int, err error) {
+	var state amqp.Queue
+	err = s.onChannel("reading the depth of "+queue, func(ch *amqp.Channel) (err error) {
+		state, err = ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+		return err
+	})
+	return state.Messages, state.Consumers, err
+}
+
+// onChannel makes a call on a channel of its own, which a refused call costs.
+func (s *Session) onChannel(doing string, call func(*amqp.Channel) error) error {
 	channel, err := s.consuming.Channel()
-	if err != nil {
-		return 0, 0, fmt.Errorf("reading the depth of %s: %w", queue, explain(err))
+	if err == nil {
+		defer func() { _ = channel.Close() }()
+		err = call(channel)
 	}
-	state, err := channel.QueueDeclarePassive(queue, true, false, false, false, nil)
 	if err != nil {
-		return 0, 0, fmt.Errorf("reading the depth of %s: %w", queue, explain(err))
+		return fmt.Errorf("%s: %w", doing, explain(err))
 	}
-	_ = channel.Close()
-	return state.Messages, state.Consumers, nil
+	return nil
 }

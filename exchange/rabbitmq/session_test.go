@@ -38,14 +38,13 @@ func TestConnectionsSayWhoTheyAre(t *testing.T) {
 	open(t, config)
 	want := fmt.Sprintf("#%d", os.Getpid())
 	eventually(t, "both connections show", func() bool {
-		connections, err := rabbitmqtest.Management(t).Connections(testContext(t), rabbitmqtest.VhostOf(t, config))
-		must(t, err)
+		connections := rabbitmqtest.Connections(t, config)
 		roles := map[string]bool{}
 		for _, c := range connections {
-			if !strings.HasPrefix(c.ClientName, "composerp/ledger@") || !strings.HasSuffix(c.ClientName, want) {
-				t.Fatalf("a connection is called %q", c.ClientName)
+			if !strings.HasPrefix(c.Properties.ClientName, "composerp/ledger@") || !strings.HasSuffix(c.Properties.ClientName, want) {
+				t.Fatalf("a connection is called %q", c.Properties.ClientName)
 			}
-			roles[c.Role] = true
+			roles[c.Properties.Role] = true
 		}
 		return roles["publishing"] && roles["consuming"] && len(connections) == 2
 	})

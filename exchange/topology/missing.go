@@ -1,35 +1,23 @@
 package topology
 
+import "slices"
+
 // Missing is the part of a topology that a broker lacks, by name and not by argument: the part that Apply would
 // declare. A binding is missing too when either of its ends is.
 func (t Topology) Missing(have Topology) Topology {
-	exchanges, queues, bindings := map[string]bool{}, map[string]bool{}, map[BindingSpec]bool{}
-	for _, e := range have.Exchanges {
-		exchanges[e.Name] = true
+	exchange := func(name string) bool {
+		return slices.ContainsFunc(have.Exchanges, func(e ExchangeSpec) bool { return e.Name == name })
 	}
-	for _, q := range have.Queues {
-		queues[q.Name] = true
+	queue := func(name string) bool {
+		return slices.ContainsFunc(have.Queues, func(q QueueSpec) bool { return q.Name == name })
 	}
-	for _, b := range have.Bindings {
-		bindings[b] = true
+	return Topology{
+		Exchanges: slices.DeleteFunc(slices.Clone(t.Exchanges), func(e ExchangeSpec) bool { return exchange(e.Name) }),
+		Queues:    slices.DeleteFunc(slices.Clone(t.Queues), func(q QueueSpec) bool { return queue(q.Name) }),
+		Bindings: slices.DeleteFunc(slices.Clone(t.Bindings), func(b BindingSpec) bool {
+			return slices.Contains(have.Bindings, b) && exchange(b.Exchange) && (queue(b.Queue) || exchange(b.To))
+		}),
 	}
-	var missing Topology
-	for _, e := range t.Exchanges {
-		if !exchanges[e.Name] {
-			missing.Exchanges = append(missing.Exchanges, e)
-		}
-	}
-	for _, q := range t.Queues {
-		if !queues[q.Name] {
-			missing.Queues = append(missing.Queues, q)
-		}
-	}
-	for _, b := range t.Bindings {
-		if !bindings[b] || !exchanges[b.Exchange] || !queues[b.Queue] && !exchanges[b.To] {
-			missing.Bindings = append(missing.Bindings, b)
-		}
-	}
-	return missing
 }
 
 // Empty reports whether the topology contains nothing.

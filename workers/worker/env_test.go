@@ -44,15 +44,10 @@ func (h *env) wantEffects(n int) {
 // closeConnections has the broker close every connection of the worker named echo, and gives how many there were.
 func (h *env) closeConnections() int {
 	h.Helper()
-	management := rabbitmqtest.Management(h)
-	connections, err := management.Connections(h.Context(), rabbitmqtest.VhostOf(h, h.Broker))
-	h.Must(err)
 	closed := 0
-	for _, c := range connections {
-		if bytes.HasPrefix([]byte(c.ClientName), []byte("composerp/echo@")) {
-			if management.CloseConnection(h.Context(), c.Name, "closed by a test") == nil {
-				closed++
-			}
+	for _, c := range rabbitmqtest.Connections(h, h.Broker) {
+		if bytes.HasPrefix([]byte(c.Properties.ClientName), []byte("composerp/echo@")) && rabbitmqtest.CloseConnection(h, c.Name) {
+			closed++
 		}
 	}
 	return closed

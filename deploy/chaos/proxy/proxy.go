@@ -31,8 +31,7 @@ const piece = 16 << 10
 type Proxy struct {
 	listener net.Listener
 	target   string
-	taken    atomic.Int64 // bytes from clients
-	carried  atomic.Int64 // of those, bytes that the server has got
+	carried  atomic.Int64 // bytes from clients that the server has got
 
 	mu          sync.Mutex
 	state       Weather
@@ -107,9 +106,6 @@ func (p *Proxy) Open() { p.Set(Weather{}) }
 // Connections is how many connections are open.
 func (p *Proxy) Connections() int { return len(p.open()) }
 
-// Taken is how many bytes the proxy has read from clients.
-func (p *Proxy) Taken() int64 { return p.taken.Load() }
-
 // Carried is how many bytes from clients the proxy has written to the server.
 func (p *Proxy) Carried() int64 { return p.carried.Load() }
 
@@ -176,9 +172,6 @@ func (p *Proxy) carry(l *connection, to, from net.Conn, up bool) {
 	buffer := make([]byte, piece)
 	for {
 		n, err := from.Read(buffer)
-		if up {
-			p.taken.Add(int64(n))
-		}
 		if !p.pass(l, up) {
 			return
 		}

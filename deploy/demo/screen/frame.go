@@ -6,10 +6,9 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/composerp/composerp/exchange/wording"
-
 	"github.com/composerp/composerp/deploy/demo"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store/stockview"
 )
 

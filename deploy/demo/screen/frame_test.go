@@ -9,10 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/composerp/composerp/exchange/wording"
-
 	"github.com/composerp/composerp/deploy/demo"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store/stockview"
 )
 

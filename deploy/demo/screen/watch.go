@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/deploy/demo"
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
@@ -53,26 +54,16 @@ func (w *Watcher) Watch(ctx context.Context) {
 	w.lastSeq, w.notedSeq, w.lastAt = first, first, time.Now()
 	var polling sync.WaitGroup
 	polling.Go(func() {
-		for every(ctx, pollEvery) {
+		for clock.Sleep(ctx, pollEvery) {
 			if err := w.poll(ctx, first); err != nil && ctx.Err() == nil {
 				w.Log.Warn("the demo's screen could not be updated", "error", err)
 			}
 		}
 	})
-	for every(ctx, redrawEvery) {
+	for clock.Sleep(ctx, redrawEvery) {
 		w.Console.draw(w.view())
 	}
 	polling.Wait()
-}
-
-// every waits and reports whether ctx is still alive.
-func every(ctx context.Context, pause time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(pause):
-		return true
-	}
 }
 
 func (w *Watcher) view() view {

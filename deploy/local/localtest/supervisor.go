@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -24,7 +26,8 @@ const supervise = "COMPOSERP_LOCAL_SUPERVISE"
 // function: that is what lets every test binary be its own supervisor.
 func init() {
 	if os.Getenv(local.LimitVariable) == "" {
-		os.Setenv(local.LimitVariable, local.LimitDir()) // For all that this process starts, too.
+		// One directory a user, as the slots are the machine's. It is for all that this process starts, too.
+		os.Setenv(local.LimitVariable, filepath.Join(os.TempDir(), "composerp-slots-"+strconv.Itoa(os.Geteuid())))
 	}
 	if what := os.Getenv(supervise); what != "" {
 		os.Exit(supervisor(what, os.Stdin, os.Stdout))

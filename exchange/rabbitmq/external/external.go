@@ -7,7 +7,6 @@ package external
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
@@ -62,25 +61,6 @@ func (p *Publisher) Publish(ctx context.Context, messages ...rabbitmq.Message) (
 		}
 	}
 	return nil
-}
-
-// retryPause is the pause before messages are published again.
-const retryPause = 50 * time.Millisecond
-
-// PublishUntilConfirmed publishes messages again after every error, until all are confirmed or ctx ends. Then it gives
-// the last error.
-func (p *Publisher) PublishUntilConfirmed(ctx context.Context, messages ...rabbitmq.Message) error {
-	for {
-		err := p.Publish(ctx, messages...)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(retryPause):
-		}
-	}
 }
 
 // Close closes the session, if one is open. The next Publish opens another.

@@ -121,11 +121,11 @@ func TestPublishUntilConfirmed(t *testing.T) {
 	network.Shut()
 	short, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
 	defer cancel()
-	if err := p.PublishUntilConfirmed(short, message); err == nil {
+	if err := rabbitmqtest.PublishUntilConfirmed(short, p, message); err == nil {
 		t.Fatal("a message was confirmed without a network")
 	}
 	done := make(chan error, 1)
-	go func() { done <- p.PublishUntilConfirmed(t.Context(), message) }()
+	go func() { done <- rabbitmqtest.PublishUntilConfirmed(t.Context(), p, message) }()
 	network.Open()
 	if err := <-done; err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/rabbitmq/external"
 )
 
 // Vhost makes a virtual host for t and returns the configuration for it. Sessions that the test leaves open end with
@@ -60,25 +62,18 @@ func VhostOf(t testing.TB, config rabbitmq.Config) string {
 // User makes a user with all permissions on the virtual host of config, deleted at the end, and returns its name.
 func User(t testing.TB, config rabbitmq.Config, password string) string {
 	t.Helper()
-	management := Management(t)
 	name := uniqueName(t)
-	ctx, cancel := context.WithTimeout(context.Background(), localtest.Deadline(time.Minute))
-	defer cancel()
-	err := management.PutUser(ctx, name, password)
-	if err == nil {
-		err = management.Permit(ctx, VhostOf(t, config), name)
-	}
-	if err != nil {
-		t.Fatalf("making a user for the test: %v", err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), localtest.Deadline(time.Minute))
-		defer cancel()
-		if err := management.DeleteUser(ctx, name); err != nil {
-			t.Errorf("deleting the test's user: %v", err)
-		}
-	})
+	address := "/api/users/" + url.PathEscape(name)
+	manage(t, http.MethodPut, address, map[string]string{"password": password, "tags": ""}, nil)
+	t.Cleanup(func() { manage(t, http.MethodDelete, address, nil, nil) })
+	Restrict(t, config, name, ".*", ".*", ".*")
 	return name
+}
+
+// PublishUntilConfirmed publishes messages again after every error, until all are confirmed or ctx ends. Then it gives
+// the last error.
+func PublishUntilConfirmed(ctx context.Context, p *external.Publisher, messages ...rabbitmq.Message) error {
+	return clock.Retry(ctx, 50*time.Millisecond, func() error { return p.Publish(ctx, messages...) })
 }
 
 // ManagementURL is the test broker's management API, with credentials.
