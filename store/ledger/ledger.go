@@ -95,9 +95,8 @@ func lockPositions(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []
 	slices.SortFunc(keys, masterdata.ComparePositionKeys)
 	keys = slices.Compact(keys)
 	if unknown := seenIn(tx).Unknown(keys); len(unknown) > 0 {
-		tenants, items, locations := masterdata.KeyColumns(unknown)
 		var missing []masterdata.PositionKey
-		if err := pg.Select(ctx, tx, &missing, missingPositions, tenants, items, locations); err != nil {
+		if err := pg.Select(ctx, tx, &missing, missingPositions, masterdata.KeyColumns(unknown)...); err != nil {
 			return nil, 0, fmt.Errorf("reading %d positions: %w", len(unknown), err)
 		}
 		if err := createPositions(ctx, tx, missing, names); err != nil {
@@ -116,7 +115,6 @@ func lockPositions(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []
 }
 
 func lockKnown(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []masterdata.PositionKey) (map[masterdata.PositionKey]*Position, int, error) {
-	tenants, items, locations := masterdata.KeyColumns(keys)
 	found := make([]Position, 0, len(keys))
 	var ord, movements int
 	err := pg.Each(ctx, tx, lockPositionsSQL, func(row *sql.Rows) error {
@@ -127,7 +125,7 @@ func lockKnown(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []mast
 		p.PositionKey = keys[ord-1]
 		found = append(found, p)
 		return nil
-	}, tenants, items, locations, pg.UUIDs(events))
+	}, append(masterdata.KeyColumns(keys), pg.UUIDs(events))...)
 	if err != nil {
 		return nil, 0, fmt.Errorf("locking %d positions: %w", len(keys), err)
 	}
@@ -155,9 +153,8 @@ func createPositions(ctx context.Context, tx store.Tx, keys []masterdata.Positio
 	if err := masterdata.CreateItemsAndLocations(ctx, tx, keys, names); err != nil {
 		return err
 	}
-	tenants, items, locations := masterdata.KeyColumns(keys)
 	noteMade(tx, keys)
-	_, err := pg.Exec(ctx, tx, createPositionsSQL, tenants, items, locations)
+	_, err := pg.Exec(ctx, tx, createPositionsSQL, masterdata.KeyColumns(keys)...)
 	return err
 }
 
@@ -190,7 +187,7 @@ WHERE p.id = n.id`)
 func Post(ctx context.Context, tx store.Tx, movements []Movement, positions []*Position) error {
 	n := len(movements)
 	events, lines, at, sequences := pg.NewColumn(n, 36), pg.NewColumn(n, 1), pg.NewColumn(n, 10), pg.NewColumn(n, 6)
-	quantities, onHand, types, occurred := pg.NewColumn(n, 8), pg.NewColumn(n, 8), pg.NewTexts(n, 10), pg.NewColumn(n, 28)
+	quantities, onHand, types, occurred := pg.NewColumn(n, 8), pg.NewColumn(n, 8), pg.NewColumn(n, 12), pg.NewColumn(n, 28)
 	for i := range movements {
 		m := &movements[i]
 		events.UUID(m.EventID)
@@ -199,7 +196,7 @@ func Post(ctx context.Context, tx store.Tx, movements []Movement, positions []*P
 		sequences.Integer(m.Sequence)
 		quantities.Decimal(m.Quantity)
 		onHand.Decimal(m.OnHand)
-		types.Add(string(m.Type))
+		types.Text(string(m.Type))
 		occurred.Time(m.OccurredAt)
 	}
 	k := len(positions)

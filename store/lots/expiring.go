@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -34,11 +35,9 @@ ORDER BY b.tenant_id, b.location_id, l.expiry, b.item_id, l.lot_number`)
 // ToExpire returns the lots that expire at each location by the given day and are not yet noted as expiring. It
 // locks nothing.
 func ToExpire(ctx context.Context, tx store.Tx, until map[masterdata.LocationKey]event.Date) ([]ExpiringLot, error) {
-	tenants, locations, days := pg.NewTexts(len(until), 16), pg.NewTexts(len(until), 16), pg.NewColumn(len(until), 10)
+	ends := pg.NewColumns(3, len(until))
 	for p, day := range until {
-		tenants.Add(p.Tenant)
-		locations.Add(p.Location)
-		days.Expiry(day)
+		ends.Add(p.Tenant, p.Location, pg.Expiry(day))
 	}
 	var lots []ExpiringLot
 	err := pg.Each(ctx, tx, lotsToExpire, func(row *sql.Rows) error {
@@ -46,7 +45,7 @@ func ToExpire(ctx context.Context, tx store.Tx, until map[masterdata.LocationKey
 		err := row.Scan(&l.Tenant, &l.Item, &l.Location, &l.Balance, &l.Number, &l.Expiry, &l.Quantity)
 		lots = append(lots, l)
 		return err
-	}, tenants, locations, days)
+	}, ends...)
 	if err != nil {
 		return nil, fmt.Errorf("reading the lots that expire at %d locations: %w", len(until), err)
 	}
@@ -75,17 +74,9 @@ func compareLotNames(a, b LotName) int {
 // NoteExpiring records lots as reported to expire, each with its business day, and returns those recorded for the
 // first time: this transaction, and no other, emits their events.
 func NoteExpiring(ctx context.Context, tx store.Tx, lots map[LotName]event.Date) (map[LotName]bool, error) {
-	names := make([]LotName, 0, len(lots))
-	for n := range lots {
-		names = append(names, n)
-	}
-	slices.SortFunc(names, compareLotNames)
-	ids, numbers, expiries, days := pg.NewColumn(len(names), 8), pg.NewTexts(len(names), 12), pg.NewColumn(len(names), 10), pg.NewColumn(len(names), 10)
-	for _, n := range names {
-		ids.Integer(n.Balance)
-		numbers.Add(n.Number)
-		expiries.Expiry(n.Expiry)
-		days.Expiry(lots[n])
+	columns := pg.NewColumns(4, len(lots))
+	for _, n := range slices.SortedFunc(maps.Keys(lots), compareLotNames) {
+		columns.Add(n.Balance, n.Number, pg.Expiry(n.Expiry), pg.Expiry(lots[n]))
 	}
 	noted := map[LotName]bool{}
 	err := pg.Each(ctx, tx, noteExpiring, func(row *sql.Rows) error {
@@ -93,9 +84,9 @@ func NoteExpiring(ctx context.Context, tx store.Tx, lots map[LotName]event.Date)
 		err := row.Scan(&n.Balance, &n.Number, &n.Expiry)
 		noted[n] = true
 		return err
-	}, ids, numbers, expiries, days)
+	}, columns...)
 	if err != nil {
-		return nil, fmt.Errorf("noting %d expiring lots: %w", len(names), err)
+		return nil, fmt.Errorf("noting %d expiring lots: %w", len(lots), err)
 	}
 	return noted, nil
 }

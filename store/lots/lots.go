@@ -92,16 +92,14 @@ func (s *Balances) Lock(ctx context.Context, tx store.Tx, keys []masterdata.Posi
 		for _, k := range missing {
 			made[k] = true
 		}
-		tenants, items, locations := masterdata.KeyColumns(missing)
-		if _, err := pg.Exec(ctx, tx, createBalances, tenants, items, locations); err != nil {
+		if _, err := pg.Exec(ctx, tx, createBalances, masterdata.KeyColumns(missing)...); err != nil {
 			return fmt.Errorf("making the lot balances of %d positions: %w", len(missing), err)
 		}
 		return nil
 	}
 	if unknown := s.seen.Unknown(keys); len(unknown) > 0 {
-		tenants, items, locations := masterdata.KeyColumns(unknown)
 		var missing []masterdata.PositionKey
-		if err := pg.Select(ctx, tx, &missing, missingBalances, tenants, items, locations); err != nil {
+		if err := pg.Select(ctx, tx, &missing, missingBalances, masterdata.KeyColumns(unknown)...); err != nil {
 			return nil, nil, fmt.Errorf("reading the lot balances of %d positions: %w", len(unknown), err)
 		}
 		if len(missing) > 0 {
@@ -125,9 +123,7 @@ func (s *Balances) Lock(ctx context.Context, tx store.Tx, keys []masterdata.Posi
 }
 
 func lockBalanceRows(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey) (map[masterdata.PositionKey]*LotBalance, map[masterdata.LocationKey]LotDay, error) {
-	tenants, items, locations := masterdata.KeyColumns(keys)
 	places := masterdata.LocationsOf(keys)
-	placeTenants, placeLocations := masterdata.LocationColumns(places)
 	rows := make([]LotBalance, 0, len(keys))
 	days := make(map[masterdata.LocationKey]LotDay, len(places))
 	err := pg.Each(ctx, tx, lockBalances, func(row *sql.Rows) error {
@@ -150,7 +146,7 @@ func lockBalanceRows(ctx context.Context, tx store.Tx, keys []masterdata.Positio
 			lots: int(lots.Int64), shortfall: *shortfall, firstEvent: firstEvent.Int64,
 		})
 		return nil
-	}, tenants, items, locations, placeTenants, placeLocations)
+	}, slices.Concat(masterdata.KeyColumns(keys), masterdata.LocationColumns(places))...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("locking the lots of %d positions: %w", len(keys), err)
 	}
@@ -172,11 +168,11 @@ const knownExpiry = `CASE WHEN l.expiry = '-infinity' THEN '' ELSE l.expiry::tex
 // readLots is a statement of its own, after the locks: in one statement with them it would see the state before them.
 func readLots(ctx context.Context, tx store.Tx, balances map[masterdata.PositionKey]*LotBalance) error {
 	byID := map[int64]*LotBalance{}
-	ids := pg.NewColumn(len(balances), 8)
+	ids := pg.NewColumns(1, len(balances))
 	for _, s := range balances {
 		if s.lots > 0 {
 			byID[s.ID] = s
-			ids.Integer(s.ID)
+			ids.Add(s.ID)
 		}
 	}
 	if len(byID) == 0 {
@@ -191,7 +187,7 @@ func readLots(ctx context.Context, tx store.Tx, balances map[masterdata.Position
 		l.stored = l.Quantity
 		byID[id].Lots = append(byID[id].Lots, &l)
 		return nil
-	}, ids)
+	}, ids...)
 	if err != nil {
 		return fmt.Errorf("reading the lots of %d positions: %w", len(byID), err)
 	}

@@ -5,6 +5,7 @@
 package notifications
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -46,29 +47,15 @@ WHERE NOT n.delivered`)
 // Record writes notifications, at most one an event and channel, in key order.
 func Record(ctx context.Context, tx store.Tx, list []Notification) error {
 	sorted := slices.SortedFunc(slices.Values(list), func(a, b Notification) int {
-		if c := slices.Compare(a.EventID[:], b.EventID[:]); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Channel, b.Channel)
+		return cmp.Or(slices.Compare(a.EventID[:], b.EventID[:]), strings.Compare(a.Channel, b.Channel))
 	})
-	n := len(sorted)
-	events, times, delivered := pg.NewColumn(n, 36), pg.NewColumn(n, 28), pg.NewColumn(n, 5)
-	channels, tenants, types := pg.NewTexts(n, 8), pg.NewTexts(n, 16), pg.NewTexts(n, 24)
-	about, summaries, answers := pg.NewTexts(n, 32), pg.NewTexts(n, 96), pg.NewTexts(n, 32)
+	columns := pg.NewColumns(9, len(sorted))
 	for i := range sorted {
 		s := &sorted[i]
-		events.UUID(s.EventID)
-		channels.Add(s.Channel)
-		tenants.Add(s.Tenant)
-		types.Add(s.Type)
-		about.Add(s.About)
-		summaries.Add(s.Summary)
-		times.Time(s.OccurredAt)
-		delivered.Boolean(s.Delivered)
-		answers.Add(s.Answer)
+		columns.Add(s.EventID, s.Channel, s.Tenant, s.Type, s.About, s.Summary, s.OccurredAt, s.Delivered, s.Answer)
 	}
-	if _, err := pg.Exec(ctx, tx, recordNotifications, events, channels, tenants, types, about, summaries, times, delivered, answers); err != nil {
-		return fmt.Errorf("recording %d notifications: %w", n, err)
+	if _, err := pg.Exec(ctx, tx, recordNotifications, columns...); err != nil {
+		return fmt.Errorf("recording %d notifications: %w", len(sorted), err)
 	}
 	return nil
 }

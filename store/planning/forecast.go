@@ -46,21 +46,13 @@ SET method = excluded.method, daily = excluded.daily, error_std_dev = excluded.e
 // KeepForecasts stores forecasts, at most one an item, location and first day, in key order.
 func KeepForecasts(ctx context.Context, tx store.Tx, forecasts []Forecast) error {
 	slices.SortFunc(forecasts, compareForecasts)
-	n := len(forecasts)
-	tenants, locations, items, starts := pg.NewTexts(n, 16), pg.NewTexts(n, 16), pg.NewTexts(n, 16), pg.NewColumn(n, 10)
-	methods, daily, deviations := pg.NewTexts(n, 20), pg.NewTexts(n, 200), pg.NewColumn(n, 8)
+	columns := pg.NewColumns(7, len(forecasts))
 	for i := range forecasts {
 		f := &forecasts[i]
-		tenants.Add(f.Tenant)
-		locations.Add(f.Location)
-		items.Add(f.Item)
-		starts.Date(f.Start)
-		methods.Add(f.Method)
-		daily.Add(numbers(f.Daily))
-		deviations.Decimal(f.ErrorStdDev)
+		columns.Add(f.Tenant, f.Location, f.Item, f.Start, f.Method, numbers(f.Daily), f.ErrorStdDev)
 	}
-	if _, err := pg.Exec(ctx, tx, keepForecasts, tenants, locations, items, starts, methods, daily, deviations); err != nil {
-		return fmt.Errorf("storing %d forecasts: %w", n, err)
+	if _, err := pg.Exec(ctx, tx, keepForecasts, columns...); err != nil {
+		return fmt.Errorf("storing %d forecasts: %w", len(forecasts), err)
 	}
 	return nil
 }

@@ -86,9 +86,8 @@ func (r *Replenishments) Lock(ctx context.Context, tx store.Tx, keys []masterdat
 	keys = slices.Compact(keys)
 	made := map[masterdata.PositionKey]bool{}
 	if unknown := r.seen.Unknown(keys); len(unknown) > 0 {
-		tenants, items, locations := masterdata.KeyColumns(unknown)
 		var missing []masterdata.PositionKey
-		if err := pg.Select(ctx, tx, &missing, missingReplenishments, tenants, items, locations); err != nil {
+		if err := pg.Select(ctx, tx, &missing, missingReplenishments, masterdata.KeyColumns(unknown)...); err != nil {
 			return nil, fmt.Errorf("reading the replenishment of %d positions: %w", len(unknown), err)
 		}
 		if err := createReplenishments(ctx, tx, missing, made); err != nil {
@@ -118,8 +117,7 @@ func createReplenishments(ctx context.Context, tx store.Tx, keys []masterdata.Po
 		return nil
 	}
 	slices.SortFunc(keys, masterdata.ComparePositionKeys)
-	tenants, items, locations := masterdata.KeyColumns(keys)
-	if _, err := pg.Exec(ctx, tx, createReplenishmentsSQL, tenants, items, locations); err != nil {
+	if _, err := pg.Exec(ctx, tx, createReplenishmentsSQL, masterdata.KeyColumns(keys)...); err != nil {
 		return fmt.Errorf("making the replenishment of %d positions: %w", len(keys), err)
 	}
 	for _, k := range keys {
@@ -129,7 +127,6 @@ func createReplenishments(ctx context.Context, tx store.Tx, keys []masterdata.Po
 }
 
 func lockReplenishments(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey) (map[masterdata.PositionKey]*Replenishment, error) {
-	tenants, items, locations := masterdata.KeyColumns(keys)
 	rows := make([]Replenishment, 0, len(keys))
 	locked := make(map[masterdata.PositionKey]*Replenishment, len(keys))
 	var ord int
@@ -143,7 +140,7 @@ func lockReplenishments(ctx context.Context, tx store.Tx, keys []masterdata.Posi
 		s.PositionKey = keys[ord-1]
 		locked[s.PositionKey] = s
 		return nil
-	}, tenants, items, locations)
+	}, masterdata.KeyColumns(keys)...)
 	if err != nil {
 		return nil, fmt.Errorf("locking the replenishment of %d positions: %w", len(keys), err)
 	}
@@ -161,17 +158,12 @@ func NoteStock(ctx context.Context, tx store.Tx, positions []*Replenishment) err
 	if len(positions) == 0 {
 		return nil
 	}
-	n := len(positions)
-	ids, onHand, reserved, sequences, latest := pg.NewColumn(n, 10), pg.NewColumn(n, 8), pg.NewColumn(n, 4), pg.NewColumn(n, 6), pg.NewColumn(n, 28)
+	columns := pg.NewColumns(5, len(positions))
 	for _, p := range positions {
-		ids.Integer(p.ID)
-		onHand.Decimal(p.OnHand)
-		reserved.Decimal(p.Reserved)
-		sequences.Integer(p.Sequence)
-		latest.Time(p.LatestAt)
+		columns.Add(p.ID, p.OnHand, p.Reserved, p.Sequence, p.LatestAt)
 	}
-	if _, err := pg.Exec(ctx, tx, noteStock, ids, onHand, reserved, sequences, latest); err != nil {
-		return fmt.Errorf("writing the stock of %d positions: %w", n, err)
+	if _, err := pg.Exec(ctx, tx, noteStock, columns...); err != nil {
+		return fmt.Errorf("writing the stock of %d positions: %w", len(positions), err)
 	}
 	return nil
 }

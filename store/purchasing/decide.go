@@ -26,12 +26,10 @@ RETURNING o.tenant_id, o.purchase_order_id, o.version`)
 // tenant's approval limit. Each order is given once, with the business time of its decision. It returns the versions
 // of the approved ones; the others wait, were decided already, or do not exist.
 func ApproveByPolicy(ctx context.Context, tx store.Tx, orders map[OrderKey]time.Time, by string) (versions map[OrderKey]int64, err error) {
-	keys, at := make([]OrderKey, 0, len(orders)), pg.NewColumn(len(orders), 28)
+	columns := pg.NewColumns(3, len(orders))
 	for k, decided := range orders {
-		keys = append(keys, k)
-		at.Time(decided)
+		columns.Add(k.Tenant, k.Order, decided)
 	}
-	tenants, ids := orderColumns(keys)
 	versions = map[OrderKey]int64{}
 	err = pg.Each(ctx, tx, approveByPolicy, func(row *sql.Rows) error {
 		var k OrderKey
@@ -41,7 +39,7 @@ func ApproveByPolicy(ctx context.Context, tx store.Tx, orders map[OrderKey]time.
 		}
 		versions[k] = version
 		return nil
-	}, tenants, ids, at, by)
+	}, append(columns, by)...)
 	if err != nil {
 		return nil, fmt.Errorf("approving %d orders: %w", len(orders), err)
 	}

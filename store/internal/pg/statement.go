@@ -3,6 +3,7 @@ package pg
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -122,6 +123,23 @@ func Get(ctx context.Context, on Querier, dest any, q Statement, args ...any) er
 		return err
 	}
 	return mapCall(ctx, st.GetContext(ctx, dest, args...))
+}
+
+// List reads rows; doing says of an error what for. No rows are an empty list.
+func List[T any](ctx context.Context, on Querier, doing string, q Statement, args ...any) ([]T, error) {
+	list := []T{}
+	if err := Select(ctx, on, &list, q, args...); err != nil {
+		return nil, fmt.Errorf("%s: %w", doing, err)
+	}
+	return list, nil
+}
+
+// One reads one row, ErrNotFound when there is none; doing says of an error what for.
+func One[T any](ctx context.Context, on Querier, doing string, q Statement, args ...any) (row T, err error) {
+	if err := Get(ctx, on, &row, q, args...); err != nil {
+		return *new(T), fmt.Errorf("%s: %w", doing, err)
+	}
+	return row, nil
 }
 
 // Each runs scan on every row. It is for hot statements: Select maps columns by reflection for every row.
