@@ -54,9 +54,5 @@ var serverTime = pg.SQL(`SELECT clock_timestamp()`)
 
 // ServerTime reads the database's clock.
 func ServerTime(ctx context.Context, db *DB) (time.Time, error) {
-	var now time.Time
-	if err := pg.Get(ctx, db, &now, serverTime); err != nil {
-		return now, fmt.Errorf("reading the database's clock: %w", err)
-	}
-	return now, nil
+	return pg.One[time.Time](ctx, db, "reading the database's clock", serverTime)
 }

@@ -46,11 +46,7 @@ var logEnd = pg.SQL(`SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0)
 // End is the last number that was drawn for the log. Not every number below it
 // is, or will be, an event's.
 func End(ctx context.Context, db *store.DB) (int64, error) {
-	var end int64
-	if err := pg.Get(ctx, db, &end, logEnd); err != nil {
-		return 0, fmt.Errorf("reading the log's end: %w", err)
-	}
-	return end, nil
+	return pg.One[int64](ctx, db, "reading the log's end", logEnd)
 }
 
 var notAdmitted = pg.SQL(`

@@ -136,12 +136,5 @@ var resetCircuit = pg.SQL(`DELETE FROM dependency WHERE name = $1 AND term = $2`
 
 // ResetCircuit records that a probe succeeded: the circuit closes.
 func ResetCircuit(ctx context.Context, db *store.DB, name string, probe int64) error {
-	err := db.InTx(ctx, func(tx store.Tx) error {
-		_, err := pg.Exec(ctx, tx, resetCircuit, storable(name), probe)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("closing the circuit of %s: %w", name, err)
-	}
-	return nil
+	return pg.WriteAlone(ctx, db, fmt.Sprintf("closing the circuit of %s", name), resetCircuit, storable(name), probe)
 }

@@ -103,11 +103,7 @@ func RecordDeadLetters(ctx context.Context, tx store.Tx, letters []DeadLetter) e
 		events[i] = sql.NullString{String: l.EventID.UUID.String(), Valid: l.EventID.Valid}
 		prints[i] = Fingerprint(errs[i])
 	}
-	_, err := pg.Exec(ctx, tx, recordDeadLetters, ids, consumers, pq.GenericArray{A: events}, messages, types, keys, errs, attempts, headers, bodies, died, prints)
-	if err != nil {
-		return fmt.Errorf("recording %d dead letters: %w", n, err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("recording %d dead letters", n), recordDeadLetters, ids, consumers, pq.GenericArray{A: events}, messages, types, keys, errs, attempts, headers, bodies, died, prints)
 }
 
 var deadLetters = pg.SQL(`
@@ -115,9 +111,5 @@ SELECT ` + deadLetterColumns + ` FROM dead_letter d ORDER BY d.died_at DESC, d.i
 
 // DeadLetters returns the newest dead letters.
 func DeadLetters(ctx context.Context, db *store.DB, limit int) ([]DeadLetter, error) {
-	var list []DeadLetter
-	if err := pg.Select(ctx, db, &list, deadLetters, limit); err != nil {
-		return nil, fmt.Errorf("reading the dead-letter log: %w", err)
-	}
-	return list, nil
+	return pg.List[DeadLetter](ctx, db, "reading the dead-letter log", deadLetters, limit)
 }

@@ -43,12 +43,8 @@ func FingerprintDeadLetters(ctx context.Context, db *store.DB) error {
 				prints[i] = noFingerprint
 			}
 		}
-		err := db.InTx(ctx, func(tx store.Tx) error {
-			_, err := pg.Exec(ctx, tx, fingerprintLetters, pg.UUIDs(ids), prints)
+		if err := pg.WriteAlone(ctx, db, fmt.Sprintf("writing the fingerprints of %d dead letters", len(letters)), fingerprintLetters, pg.UUIDs(ids), prints); err != nil {
 			return err
-		})
-		if err != nil {
-			return fmt.Errorf("writing the fingerprints of %d dead letters: %w", len(letters), err)
 		}
 	}
 }

@@ -95,14 +95,7 @@ func MarkDeadLetters(ctx context.Context, db *store.DB, disposition Disposition,
 	if disposition == Discarded {
 		mark = markDiscarded
 	}
-	err := db.InTx(ctx, func(tx store.Tx) error {
-		_, err := pg.Exec(ctx, tx, mark, pg.UUIDs(ids))
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("marking %d dead letters: %w", len(ids), err)
-	}
-	return nil
+	return pg.WriteAlone(ctx, db, fmt.Sprintf("marking %d dead letters", len(ids)), mark, pg.UUIDs(ids))
 }
 
 // A letter reaches the log and its queue at about the same time, and the walk may have begun in between. Times are by

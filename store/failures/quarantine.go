@@ -92,11 +92,7 @@ var listQuarantine = pg.SQL(selectQuarantine + `WHERE q.released_at IS NULL OR $
 
 // Quarantined lists the quarantined classes, the newest first; with all, the released ones after them.
 func Quarantined(ctx context.Context, db *store.DB, all bool) ([]Quarantine, error) {
-	list := []Quarantine{}
-	if err := pg.Select(ctx, db, &list, listQuarantine, all); err != nil {
-		return nil, fmt.Errorf("reading the quarantined classes: %w", err)
-	}
-	return list, nil
+	return pg.List[Quarantine](ctx, db, "reading the quarantined classes", listQuarantine, all)
 }
 
 var releaseQuarantine = pg.SQL(`UPDATE quarantine SET released_at = clock_timestamp() WHERE class = $1 AND released_at IS NULL`)

@@ -60,11 +60,7 @@ FROM import_progress WHERE file_sha256 = $1 AND mapping_sha256 = $2`)
 
 // Read returns an import's progress; ErrNotFound when there is none.
 func Read(ctx context.Context, db *store.DB, key Key) (Progress, error) {
-	var p Progress
-	if err := pg.Get(ctx, db, &p, readImport, key.FileSHA256[:], key.MappingSHA256[:]); err != nil {
-		return p, fmt.Errorf("reading the import's progress: %w", err)
-	}
-	return p, nil
+	return pg.One[Progress](ctx, db, "reading the import's progress", readImport, key.FileSHA256[:], key.MappingSHA256[:])
 }
 
 var saveImport = pg.SQL(`

@@ -92,10 +92,7 @@ func (s *Balances) Lock(ctx context.Context, tx store.Tx, keys []masterdata.Posi
 		for _, k := range missing {
 			made[k] = true
 		}
-		if _, err := pg.Exec(ctx, tx, createBalances, masterdata.KeyColumns(missing)...); err != nil {
-			return fmt.Errorf("making the lot balances of %d positions: %w", len(missing), err)
-		}
-		return nil
+		return pg.Write(ctx, tx, fmt.Sprintf("making the lot balances of %d positions", len(missing)), createBalances, masterdata.KeyColumns(missing)...)
 	}
 	if unknown := s.seen.Unknown(keys); len(unknown) > 0 {
 		var missing []masterdata.PositionKey

@@ -65,10 +65,7 @@ func WriteBalances(ctx context.Context, tx store.Tx, balances map[masterdata.Pos
 	if used.Rows()+opened.Rows()+left.Rows() == 0 {
 		return nil
 	}
-	if _, err := pg.Exec(ctx, tx, writeLots, slices.Concat(used, opened, left)...); err != nil {
-		return fmt.Errorf("writing the lots of %d positions: %w", n, err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("writing the lots of %d positions", n), writeLots, slices.Concat(used, opened, left)...)
 }
 
 var beginDays = pg.SQL(`

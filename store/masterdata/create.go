@@ -43,10 +43,7 @@ func CreateItemsAndLocations(ctx context.Context, tx store.Tx, keys []PositionKe
 	if _, err := pg.Exec(ctx, tx, createItems, items...); err != nil {
 		return fmt.Errorf("making their items: %w", err)
 	}
-	if _, err := pg.Exec(ctx, tx, createLocations, locations...); err != nil {
-		return fmt.Errorf("making their locations: %w", err)
-	}
-	return nil
+	return pg.Write(ctx, tx, "making their locations", createLocations, locations...)
 }
 
 // IsVirtual reports whether the location is one of the ledger's own. Names that begin with @ are reserved for these.

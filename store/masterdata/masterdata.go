@@ -163,10 +163,7 @@ func readByKey[T, K any](q pg.Statement, values func(K) []any) func(ctx context.
 // writeRows returns a registry's write: one statement that takes the columns of the rows.
 func writeRows[T any](q pg.Statement, values func(*T) []any) func(ctx context.Context, tx store.Tx, rows []*edited[T]) error {
 	return func(ctx context.Context, tx store.Tx, rows []*edited[T]) error {
-		if _, err := pg.Exec(ctx, tx, q, columnsOf(rows, func(e *edited[T]) []any { return values(&e.row) })...); err != nil {
-			return fmt.Errorf("writing them: %w", err)
-		}
-		return nil
+		return pg.Write(ctx, tx, "writing them", q, columnsOf(rows, func(e *edited[T]) []any { return values(&e.row) })...)
 	}
 }
 

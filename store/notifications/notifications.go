@@ -54,10 +54,7 @@ func Record(ctx context.Context, tx store.Tx, list []Notification) error {
 		s := &sorted[i]
 		columns.Add(s.EventID, s.Channel, s.Tenant, s.Type, s.About, s.Summary, s.OccurredAt, s.Delivered, s.Answer)
 	}
-	if _, err := pg.Exec(ctx, tx, recordNotifications, columns...); err != nil {
-		return fmt.Errorf("recording %d notifications: %w", len(sorted), err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("recording %d notifications", len(sorted)), recordNotifications, columns...)
 }
 
 var deliveredChannels = pg.SQL(`SELECT channel FROM notification WHERE event_id = $1 AND delivered`)
@@ -78,9 +75,5 @@ FROM notification WHERE ($1 = '' OR tenant_id = $1) AND (NOT $2::boolean OR NOT 
 // List returns at most limit notifications, the newest first, 0 for all; an empty tenant selects all. With undelivered
 // it returns only undelivered ones.
 func List(ctx context.Context, db *store.DB, tenant string, undelivered bool, limit int) ([]Notification, error) {
-	rows := []Notification{}
-	if err := pg.Select(ctx, db, &rows, listNotifications, tenant, undelivered, limit); err != nil {
-		return nil, fmt.Errorf("reading the notifications: %w", err)
-	}
-	return rows, nil
+	return pg.List[Notification](ctx, db, "reading the notifications", listNotifications, tenant, undelivered, limit)
 }

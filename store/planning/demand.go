@@ -142,9 +142,5 @@ func CloseDays(ctx context.Context, tx store.Tx, calendars []*Calendar, due []Fo
 		r := &due[i]
 		runs.Add(r.Tenant, r.Location, r.AsOf, r.Previous, r.ClosedBy, r.ClosedAt, r.CorrelationID, r.Traceparent)
 	}
-	_, err := pg.Exec(ctx, tx, closeDays, append(closed, runs...)...)
-	if err != nil {
-		return fmt.Errorf("closing days of %d locations: %w", len(calendars), err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("closing days of %d locations", len(calendars)), closeDays, append(closed, runs...)...)
 }

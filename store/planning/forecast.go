@@ -51,10 +51,7 @@ func KeepForecasts(ctx context.Context, tx store.Tx, forecasts []Forecast) error
 		f := &forecasts[i]
 		columns.Add(f.Tenant, f.Location, f.Item, f.Start, f.Method, numbers(f.Daily), f.ErrorStdDev)
 	}
-	if _, err := pg.Exec(ctx, tx, keepForecasts, columns...); err != nil {
-		return fmt.Errorf("storing %d forecasts: %w", len(forecasts), err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("storing %d forecasts", len(forecasts)), keepForecasts, columns...)
 }
 
 // numbers formats an array of numbers as PostgreSQL reads it.

@@ -50,11 +50,7 @@ FOR UPDATE OF r SKIP LOCKED`)
 
 // TakeForecastRun locks the oldest due run that no other transaction holds; ErrNotFound when there is none.
 func TakeForecastRun(ctx context.Context, tx store.Tx) (ForecastRun, error) {
-	var run ForecastRun
-	if err := pg.Get(ctx, tx, &run, takeForecastRun); err != nil {
-		return run, fmt.Errorf("taking a due forecast run: %w", err)
-	}
-	return run, nil
+	return pg.One[ForecastRun](ctx, tx, "taking a due forecast run", takeForecastRun)
 }
 
 var moveForecastRun = pg.SQL(`
@@ -64,21 +60,14 @@ WHERE tenant_id = $1 AND location_id = $2 AND as_of = $3::date`)
 // MoveForecastRun records the progress of a run that this transaction has taken: how many more forecasts it made, and
 // whether it is done.
 func MoveForecastRun(ctx context.Context, tx store.Tx, r ForecastRun, made int, done bool) error {
-	if _, err := pg.Exec(ctx, tx, moveForecastRun, r.Tenant, r.Location, string(r.AsOf), r.NextItem, r.Week, string(r.FirstDay), made, done); err != nil {
-		return fmt.Errorf("recording the progress of the forecasts of %s as of %s: %w", r.Location, r.AsOf, err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("recording the progress of the forecasts of %s as of %s", r.Location, r.AsOf), moveForecastRun, r.Tenant, r.Location, string(r.AsOf), r.NextItem, r.Week, string(r.FirstDay), made, done)
 }
 
 var dueForecasts = pg.SQL(`SELECT count(*) FROM forecast_run WHERE NOT done`)
 
 // DueForecasts counts the runs that have not ended: they will emit more events.
 func DueForecasts(ctx context.Context, db *store.DB) (int, error) {
-	var n int
-	if err := pg.Get(ctx, db, &n, dueForecasts); err != nil {
-		return 0, fmt.Errorf("counting due forecast runs: %w", err)
-	}
-	return n, nil
+	return pg.One[int](ctx, db, "counting due forecast runs", dueForecasts)
 }
 
 // The items of a location are found by skipping along the key, so that an item's older rows cost nothing. An item

@@ -162,8 +162,5 @@ func NoteStock(ctx context.Context, tx store.Tx, positions []*Replenishment) err
 	for _, p := range positions {
 		columns.Add(p.ID, p.OnHand, p.Reserved, p.Sequence, p.LatestAt)
 	}
-	if _, err := pg.Exec(ctx, tx, noteStock, columns...); err != nil {
-		return fmt.Errorf("writing the stock of %d positions: %w", len(positions), err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("writing the stock of %d positions", len(positions)), noteStock, columns...)
 }

@@ -103,10 +103,7 @@ func NotePlans(ctx context.Context, tx store.Tx, positions []*Replenishment) err
 	for _, p := range positions {
 		columns.Add(p.ID, p.OnOrder, p.Bookings, p.HeldOn, p.HeldVersion, p.ForecastStart)
 	}
-	if _, err := pg.Exec(ctx, tx, notePlans, columns...); err != nil {
-		return fmt.Errorf("writing the plans of %d positions: %w", len(positions), err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("writing the plans of %d positions", len(positions)), notePlans, columns...)
 }
 
 var noteLevels = pg.SQL(`
@@ -123,10 +120,7 @@ func NoteLevels(ctx context.Context, tx store.Tx, plans map[*Replenishment]*Repl
 	for position, plan := range plans {
 		columns.Add(position.ID, plan.RuleVersion, plan.Planned.ReorderPoint, plan.Planned.OrderUpTo)
 	}
-	if _, err := pg.Exec(ctx, tx, noteLevels, columns...); err != nil {
-		return fmt.Errorf("writing the planned levels of %d positions: %w", len(plans), err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("writing the planned levels of %d positions", len(plans)), noteLevels, columns...)
 }
 
 // The inner arrays of a PostgreSQL array must have equal lengths; as texts they may differ.
@@ -148,8 +142,5 @@ func RememberForecasts(ctx context.Context, tx store.Tx, forecasts map[*Replenis
 		}
 		columns.Add(position.ID, days.String(), f.ErrorStdDev)
 	}
-	if _, err := pg.Exec(ctx, tx, rememberForecasts, columns...); err != nil {
-		return fmt.Errorf("storing the forecasts of %d positions: %w", len(forecasts), err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("storing the forecasts of %d positions", len(forecasts)), rememberForecasts, columns...)
 }

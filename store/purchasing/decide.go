@@ -70,11 +70,7 @@ FOR NO KEY UPDATE OF o`)
 
 // LockOrder reads and locks an order for a decision; ErrNotFound when there is none.
 func LockOrder(ctx context.Context, tx store.Tx, order OrderKey) (OrderDecision, error) {
-	var d OrderDecision
-	if err := pg.Get(ctx, tx, &d, lockOrder, order.Tenant, order.Order); err != nil {
-		return d, fmt.Errorf("reading order %s: %w", order.Order, err)
-	}
-	return d, nil
+	return pg.One[OrderDecision](ctx, tx, fmt.Sprintf("reading order %s", order.Order), lockOrder, order.Tenant, order.Order)
 }
 
 var decideOrder = pg.SQL(`
@@ -84,8 +80,5 @@ WHERE tenant_id = $1 AND purchase_order_id = $2`)
 // DecideOrder writes the status, version, time, author and reason of a decision about an order that this transaction
 // has locked.
 func DecideOrder(ctx context.Context, tx store.Tx, d OrderDecision) error {
-	if _, err := pg.Exec(ctx, tx, decideOrder, d.Tenant, d.Order, d.Status, d.Version, d.DecidedAt, d.DecidedBy, d.Reason); err != nil {
-		return fmt.Errorf("deciding about order %s: %w", d.Order, err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("deciding about order %s", d.Order), decideOrder, d.Tenant, d.Order, d.Status, d.Version, d.DecidedAt, d.DecidedBy, d.Reason)
 }

@@ -141,9 +141,5 @@ WHERE b.tenant_id = $1 AND b.purchase_order_id = $2 ORDER BY s.item_id, s.locati
 
 // OrderBookings returns the bookings of an order's lines, in the order they were made.
 func OrderBookings(ctx context.Context, db *store.DB, order OrderKey) ([]OrderBooking, error) {
-	bookings := []OrderBooking{}
-	if err := pg.Select(ctx, db, &bookings, orderBookings, order.Tenant, order.Order); err != nil {
-		return nil, fmt.Errorf("reading the bookings of order %s: %w", order.Order, err)
-	}
-	return bookings, nil
+	return pg.List[OrderBooking](ctx, db, fmt.Sprintf("reading the bookings of order %s", order.Order), orderBookings, order.Tenant, order.Order)
 }

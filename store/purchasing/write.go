@@ -37,10 +37,7 @@ func CreateOrders(ctx context.Context, tx store.Tx, orders []*NewOrder) error {
 		columns.Add(l.Tenant, l.Order, o.Number, o.Supplier, o.Position.Location, o.Total, o.UnitPrice, o.CorrelationID, o.CreatedAt,
 			o.Position.Item, l.Quantity, l.Received, l.Open, l.Ordinal, o.RuleVersion, o.Sequence, o.Available, o.OnOrder, o.ReorderPoint)
 	}
-	if _, err := pg.Exec(ctx, tx, createOrders, columns...); err != nil {
-		return fmt.Errorf("writing %d purchase orders: %w", len(orders), err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("writing %d purchase orders", len(orders)), createOrders, columns...)
 }
 
 var updateOrderLines = pg.SQL(`
@@ -58,10 +55,7 @@ func UpdateOrderLines(ctx context.Context, tx store.Tx, lines map[*OrderLine]*pl
 	for l, p := range lines {
 		columns.Add(l.Tenant, l.Order, p.Item, p.Location, l.Received, l.Open)
 	}
-	if _, err := pg.Exec(ctx, tx, updateOrderLines, columns...); err != nil {
-		return fmt.Errorf("updating %d order lines: %w", len(lines), err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("updating %d order lines", len(lines)), updateOrderLines, columns...)
 }
 
 var bookOnOrder = pg.SQL(`
@@ -80,10 +74,7 @@ func BookOnOrder(ctx context.Context, tx store.Tx, bookings []OnOrderBooking) er
 		b := &bookings[i]
 		columns.Add(b.Position.ID, b.Ordinal, b.Kind, b.Position.Tenant, b.Order, b.EventID, b.Quantity, b.Change, b.OnOrder, b.OccurredAt)
 	}
-	if _, err := pg.Exec(ctx, tx, bookOnOrder, columns...); err != nil {
-		return fmt.Errorf("booking %d changes of on order: %w", len(bookings), err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("booking %d changes of on order", len(bookings)), bookOnOrder, columns...)
 }
 
 // CancelledOrder is a cancellation of an order.
@@ -111,8 +102,5 @@ func NoteCancelled(ctx context.Context, tx store.Tx, orders []CancelledOrder) er
 	for _, o := range orders {
 		columns.Add(o.Tenant, o.Order, o.By, o.Reason, o.At)
 	}
-	if _, err := pg.Exec(ctx, tx, noteCancelled, columns...); err != nil {
-		return fmt.Errorf("noting the cancellation of %d orders: %w", len(orders), err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("noting the cancellation of %d orders", len(orders)), noteCancelled, columns...)
 }

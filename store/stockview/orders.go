@@ -87,10 +87,7 @@ func NoteOrders(ctx context.Context, tx store.Tx, news []OrderUpdate) error {
 	if lines.Rows() == 0 {
 		return nil
 	}
-	if _, err := pg.Exec(ctx, tx, noteOrderLines, lines...); err != nil {
-		return fmt.Errorf("noting %d lines of orders: %w", lines.Rows(), err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("noting %d lines of orders", lines.Rows()), noteOrderLines, lines...)
 }
 
 var orderedPositions = pg.SQL(`

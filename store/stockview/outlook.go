@@ -62,8 +62,5 @@ func NoteOutlook(ctx context.Context, tx store.Tx, outlook []Outlook) error {
 		}
 		columns.Add(o.Tenant, o.Item, o.Location, units, start, forecast, point, triggered)
 	}
-	if _, err := pg.Exec(ctx, tx, noteOutlook, columns...); err != nil {
-		return fmt.Errorf("writing the outlook of %d positions: %w", len(outlook), err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("writing the outlook of %d positions", len(outlook)), noteOutlook, columns...)
 }

@@ -49,10 +49,7 @@ func UpdateStock(ctx context.Context, tx store.Tx, rows []Stock) error {
 		r := &rows[i]
 		columns.Add(r.Tenant, r.Item, r.Location, r.OnHand, r.Reserved, r.Available, r.Sequence, r.LastMovement, r.LastType)
 	}
-	if _, err := pg.Exec(ctx, tx, updateStock, columns...); err != nil {
-		return fmt.Errorf("updating %d rows of the stock read model: %w", len(rows), err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("updating %d rows of the stock read model", len(rows)), updateStock, columns...)
 }
 
 // LowStock is a low-stock report of a position.
@@ -78,10 +75,7 @@ func NoteLowStock(ctx context.Context, tx store.Tx, reports []LowStock) error {
 		r := &reports[i]
 		columns.Add(r.Tenant, r.Item, r.Location, r.Threshold, r.Sequence, r.OccurredAt)
 	}
-	if _, err := pg.Exec(ctx, tx, noteLowStock, columns...); err != nil {
-		return fmt.Errorf("noting low stock of %d positions: %w", len(reports), err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("noting low stock of %d positions", len(reports)), noteLowStock, columns...)
 }
 
 var stockRows = pg.SQL(`
@@ -93,9 +87,5 @@ ORDER BY s.tenant_id, s.item_id, s.location_id`)
 
 // StockRows reads the read model; an empty tenant, item or location selects all.
 func StockRows(ctx context.Context, db *store.DB, of masterdata.PositionKey) ([]Stock, error) {
-	rows := []Stock{}
-	if err := pg.Select(ctx, db, &rows, stockRows, of.Tenant, of.Item, of.Location); err != nil {
-		return nil, fmt.Errorf("reading the stock: %w", err)
-	}
-	return rows, nil
+	return pg.List[Stock](ctx, db, "reading the stock", stockRows, of.Tenant, of.Item, of.Location)
 }

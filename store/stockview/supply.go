@@ -130,10 +130,7 @@ func noteReceipts(ctx context.Context, tx store.Tx, keys []masterdata.PositionKe
 	if receipts.Rows() == 0 {
 		return nil
 	}
-	if _, err := pg.Exec(ctx, tx, noteReceiptsSQL, receipts...); err != nil {
-		return fmt.Errorf("noting %d receipts: %w", receipts.Rows(), err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("noting %d receipts", receipts.Rows()), noteReceiptsSQL, receipts...)
 }
 
 var writeSupplies = pg.SQL(`
@@ -165,8 +162,5 @@ func WriteSupplies(ctx context.Context, tx store.Tx, supplies []*Supply) error {
 		}
 		positions.Add(s.Tenant, s.Item, s.Location, sum, order, first)
 	}
-	if _, err := pg.Exec(ctx, tx, writeSupplies, append(lines, positions...)...); err != nil {
-		return fmt.Errorf("writing the supply of %d positions: %w", len(supplies), err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("writing the supply of %d positions", len(supplies)), writeSupplies, append(lines, positions...)...)
 }

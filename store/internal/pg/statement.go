@@ -166,6 +166,26 @@ func Exec(ctx context.Context, tx Tx, q Statement, args ...any) (int64, error) {
 	return execute(ctx, tx, q, args)
 }
 
+// Write runs a statement in the transaction; doing says of an error what for.
+func Write(ctx context.Context, tx Tx, doing string, q Statement, args ...any) error {
+	if _, err := Exec(ctx, tx, q, args...); err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return nil
+}
+
+// WriteAlone is Write in a transaction of its own.
+func WriteAlone(ctx context.Context, db *DB, doing string, q Statement, args ...any) error {
+	err := db.InTx(ctx, func(tx Tx) error {
+		_, err := Exec(ctx, tx, q, args...)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return nil
+}
+
 // Repeat runs a statement in a transaction of its own, in one round trip, and returns the number of rows. The driver
 // may repeat it after a connection error: for idempotent statements only.
 func Repeat(ctx context.Context, db *DB, q Statement, args ...any) (int64, error) {
