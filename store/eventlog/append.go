@@ -81,16 +81,8 @@ func Contains(ctx context.Context, tx store.Tx, events []event.Any) (map[uuid.UU
 			claimed.Add(events[i].LogSeq, events[i].ID)
 		}
 	}
-	has := map[uuid.UUID]bool{}
 	if claimed.Rows() == 0 {
-		return has, nil
+		return map[uuid.UUID]bool{}, nil
 	}
-	var found []uuid.UUID
-	if err := pg.Select(ctx, tx, &found, containedEvents, claimed...); err != nil {
-		return nil, fmt.Errorf("looking up %d events in the log: %w", claimed.Rows(), err)
-	}
-	for _, id := range found {
-		has[id] = true
-	}
-	return has, nil
+	return pg.Set[uuid.UUID](ctx, tx, fmt.Sprintf("looking up %d events in the log", claimed.Rows()), containedEvents, claimed...)
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/lib/pq"
 
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/internal/pg"
@@ -90,20 +89,14 @@ func storableJSON(document []byte) string {
 // RecordDeadLetters adds the letters that are not in the log yet, by ID. Texts that no column can hold are cleaned;
 // the body is kept byte for byte.
 func RecordDeadLetters(ctx context.Context, tx store.Tx, letters []DeadLetter) error {
-	n := len(letters)
-	ids, consumers, messages := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
-	types, keys, errs := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
-	attempts, headers, bodies, died := make(pq.Int64Array, n), make(pq.StringArray, n), make(pq.ByteaArray, n), make(pq.StringArray, n)
-	events, prints := make([]sql.NullString, n), make(pq.StringArray, n)
-	for i, l := range letters {
-		ids[i], consumers[i], messages[i] = l.ID.String(), storable(l.Consumer), storable(l.MessageID)
-		types[i], keys[i], errs[i] = storable(l.Type), storable(l.RoutingKey), storable(l.Error)
-		attempts[i], headers[i], bodies[i] = int64(l.Attempt), storableJSON(l.Headers), l.Body
-		died[i] = l.DiedAt.UTC().Format(time.RFC3339Nano)
-		events[i] = sql.NullString{String: l.EventID.UUID.String(), Valid: l.EventID.Valid}
-		prints[i] = Fingerprint(errs[i])
+	columns := pg.NewColumns(12, len(letters))
+	for i := range letters {
+		l := &letters[i]
+		text := storable(l.Error)
+		columns.Add(l.ID, storable(l.Consumer), l.EventID, storable(l.MessageID), storable(l.Type), storable(l.RoutingKey), text, l.Attempt,
+			storableJSON(l.Headers), l.Body, l.DiedAt, Fingerprint(text))
 	}
-	return pg.Write(ctx, tx, fmt.Sprintf("recording %d dead letters", n), recordDeadLetters, ids, consumers, pq.GenericArray{A: events}, messages, types, keys, errs, attempts, headers, bodies, died, prints)
+	return pg.Write(ctx, tx, fmt.Sprintf("recording %d dead letters", len(letters)), recordDeadLetters, columns...)
 }
 
 var deadLetters = pg.SQL(`

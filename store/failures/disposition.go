@@ -47,13 +47,8 @@ func ChooseDeadLetters(ctx context.Context, db *store.DB, of LetterFilter, found
 			return err
 		}
 		entered = unknown + int(left)
-		chosen = make(map[uuid.UUID]bool, len(ids))
-		return pg.Each(ctx, tx, chooseLetters, func(row *sql.Rows) error {
-			var id uuid.UUID
-			err := row.Scan(&id)
-			chosen[id] = true
-			return err
-		}, of.arguments(pg.UUIDs(ids))...)
+		chosen, err = pg.Set[uuid.UUID](ctx, tx, "reading those of the filter", chooseLetters, of.arguments(pg.UUIDs(ids))...)
+		return err
 	})
 	if err != nil {
 		return nil, 0, fmt.Errorf("choosing among %d dead letters: %w", len(found), err)
@@ -63,13 +58,9 @@ func ChooseDeadLetters(ctx context.Context, db *store.DB, of LetterFilter, found
 
 // recordUnknown adds the letters that the dead-letter log lacks, and returns how many.
 func recordUnknown(ctx context.Context, tx store.Tx, found []DeadLetter, ids []uuid.UUID) (int, error) {
-	var known []uuid.UUID
-	if err := pg.Select(ctx, tx, &known, knownLetters, pg.UUIDs(ids)); err != nil {
+	has, err := pg.Set[uuid.UUID](ctx, tx, "reading the known ones", knownLetters, pg.UUIDs(ids))
+	if err != nil {
 		return 0, err
-	}
-	has := make(map[uuid.UUID]bool, len(known))
-	for _, id := range known {
-		has[id] = true
 	}
 	var unknown []DeadLetter
 	for _, l := range found {

@@ -111,15 +111,7 @@ WHERE i.generation = ANY (` + eventlog.KeptGenerationsSQL + `) AND i.consumer = 
 
 // HandledAmong is Handled for several events at once.
 func HandledAmong(ctx context.Context, db *store.DB, consumer ConsumerID, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
-	var found []uuid.UUID
-	if err := pg.Select(ctx, db, &found, areHandled, consumer, pg.UUIDs(ids)); err != nil {
-		return nil, fmt.Errorf("reading the inbox for %d events: %w", len(ids), err)
-	}
-	handled := make(map[uuid.UUID]bool, len(found))
-	for _, id := range found {
-		handled[id] = true
-	}
-	return handled, nil
+	return pg.Set[uuid.UUID](ctx, db, fmt.Sprintf("reading the inbox for %d events", len(ids)), areHandled, consumer, pg.UUIDs(ids))
 }
 
 var newestGeneration = pg.SQL(`SELECT generation, opened_at < clock_timestamp() - make_interval(secs => $1) AS old

@@ -163,15 +163,7 @@ var movedEvents = pg.SQL(`SELECT DISTINCT event_id FROM movement WHERE event_id 
 // Moved returns which of the events have moved stock already. Call it with their positions locked, so that the answer
 // stays true.
 func Moved(ctx context.Context, tx store.Tx, events []uuid.UUID) (map[uuid.UUID]bool, error) {
-	var found []uuid.UUID
-	if err := pg.Select(ctx, tx, &found, movedEvents, pg.UUIDs(events)); err != nil {
-		return nil, fmt.Errorf("reading the movements of %d events: %w", len(events), err)
-	}
-	moved := map[uuid.UUID]bool{}
-	for _, id := range found {
-		moved[id] = true
-	}
-	return moved, nil
+	return pg.Set[uuid.UUID](ctx, tx, fmt.Sprintf("reading the movements of %d events", len(events)), movedEvents, pg.UUIDs(events))
 }
 
 var postMovements = pg.SQL(`

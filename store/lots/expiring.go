@@ -58,13 +58,13 @@ SELECT id, number, expiry, said_on
 FROM unnest($1::bigint[], $2::text[], $3::date[], $4::date[]) WITH ORDINALITY AS n(id, number, expiry, said_on, ord)
 ORDER BY n.ord
 ON CONFLICT DO NOTHING
-RETURNING balance_id, lot_number, expiry::text`)
+RETURNING balance_id, lot_number, expiry::text AS expiry`)
 
 // LotName identifies a lot of a position.
 type LotName struct {
-	Balance int64
-	Number  string
-	Expiry  event.Date
+	Balance int64      `db:"balance_id"`
+	Number  string     `db:"lot_number"`
+	Expiry  event.Date `db:"expiry"`
 }
 
 func compareLotNames(a, b LotName) int {
@@ -78,15 +78,5 @@ func NoteExpiring(ctx context.Context, tx store.Tx, lots map[LotName]event.Date)
 	for _, n := range slices.SortedFunc(maps.Keys(lots), compareLotNames) {
 		columns.Add(n.Balance, n.Number, pg.Expiry(n.Expiry), pg.Expiry(lots[n]))
 	}
-	noted := map[LotName]bool{}
-	err := pg.Each(ctx, tx, noteExpiring, func(row *sql.Rows) error {
-		var n LotName
-		err := row.Scan(&n.Balance, &n.Number, &n.Expiry)
-		noted[n] = true
-		return err
-	}, columns...)
-	if err != nil {
-		return nil, fmt.Errorf("noting %d expiring lots: %w", len(lots), err)
-	}
-	return noted, nil
+	return pg.Set[LotName](ctx, tx, fmt.Sprintf("noting %d expiring lots", len(lots)), noteExpiring, columns...)
 }

@@ -2,7 +2,6 @@ package lots
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"maps"
 	"slices"
@@ -81,15 +80,5 @@ func BeginDays(ctx context.Context, tx store.Tx, days map[masterdata.LocationKey
 	for _, p := range slices.SortedFunc(maps.Keys(days), masterdata.CompareLocationKeys) {
 		columns.Add(p.Tenant, p.Location, pg.Expiry(days[p]))
 	}
-	begun := map[masterdata.LocationKey]bool{}
-	err := pg.Each(ctx, tx, beginDays, func(row *sql.Rows) error {
-		var p masterdata.LocationKey
-		err := row.Scan(&p.Tenant, &p.Location)
-		begun[p] = true
-		return err
-	}, columns...)
-	if err != nil {
-		return nil, fmt.Errorf("beginning a business day at %d locations: %w", len(days), err)
-	}
-	return begun, nil
+	return pg.Set[masterdata.LocationKey](ctx, tx, fmt.Sprintf("beginning a business day at %d locations", len(days)), beginDays, columns...)
 }

@@ -2,7 +2,6 @@ package stockview
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"slices"
 	"time"
@@ -97,15 +96,5 @@ JOIN stock_order_line l USING (tenant_id, purchase_order_id)`)
 // OrderedPositions returns the positions that the orders have lines at, as far as their creation has arrived. This
 // transaction must have noted the orders.
 func OrderedPositions(ctx context.Context, tx store.Tx, orders []purchasing.OrderKey) ([]masterdata.PositionKey, error) {
-	var keys []masterdata.PositionKey
-	err := pg.Each(ctx, tx, orderedPositions, func(row *sql.Rows) error {
-		var k masterdata.PositionKey
-		err := row.Scan(&k.Tenant, &k.Item, &k.Location)
-		keys = append(keys, k)
-		return err
-	}, purchasing.OrderColumns(orders)...)
-	if err != nil {
-		return nil, fmt.Errorf("reading the positions of %d orders: %w", len(orders), err)
-	}
-	return keys, nil
+	return pg.List[masterdata.PositionKey](ctx, tx, fmt.Sprintf("reading the positions of %d orders", len(orders)), orderedPositions, purchasing.OrderColumns(orders)...)
 }

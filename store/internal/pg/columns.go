@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"database/sql"
 	"database/sql/driver"
+	"encoding/hex"
 	"errors"
 	"reflect"
 	"strconv"
@@ -81,8 +82,16 @@ func (p *Column) add(value any) {
 		p.Integer(v)
 	case bool:
 		p.Boolean(v)
+	case []byte:
+		p.Text(`\x` + hex.EncodeToString(v))
 	case uuid.UUID:
 		p.UUID(v)
+	case uuid.NullUUID:
+		if v.Valid {
+			p.UUID(v.UUID)
+		} else {
+			p.plain(null)
+		}
 	case time.Time:
 		p.Time(v)
 	case event.Decimal:

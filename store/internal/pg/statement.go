@@ -134,6 +134,19 @@ func List[T any](ctx context.Context, on Querier, doing string, q Statement, arg
 	return list, nil
 }
 
+// Set reads rows as the keys of a set.
+func Set[K comparable](ctx context.Context, on Querier, doing string, q Statement, args ...any) (map[K]bool, error) {
+	list, err := List[K](ctx, on, doing, q, args...)
+	if err != nil {
+		return nil, err
+	}
+	set := make(map[K]bool, len(list))
+	for _, k := range list {
+		set[k] = true
+	}
+	return set, nil
+}
+
 // One reads one row, ErrNotFound when there is none; doing says of an error what for.
 func One[T any](ctx context.Context, on Querier, doing string, q Statement, args ...any) (row T, err error) {
 	if err := Get(ctx, on, &row, q, args...); err != nil {
