@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -69,9 +68,6 @@ WHERE p.id IS NULL`)
 
 // LockPositions locks the positions for the rest of the transaction. A position seen for the first time is made, with
 // its item (named by names where it is known there) and location, both incomplete until master data says more.
-//
-// Making a position while holding locks on others may deadlock, which costs PostgreSQL's deadlock_timeout of a second.
-// So positions new to this process are looked up, and made where missing, before anything is locked.
 func LockPositions(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey, names map[masterdata.ItemKey]string) (map[masterdata.PositionKey]*Position, error) {
 	positions, _, err := lockPositions(ctx, tx, nil, keys, names)
 	return positions, err
@@ -90,28 +86,16 @@ func LockUnmoved(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []ma
 }
 
 // lockPositions also counts the movements of the events.
-func lockPositions(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []masterdata.PositionKey, names map[masterdata.ItemKey]string) (map[masterdata.PositionKey]*Position, int, error) {
-	keys = slices.Clone(keys)
-	slices.SortFunc(keys, masterdata.ComparePositionKeys)
-	keys = slices.Compact(keys)
-	if unknown := seenIn(tx).Unknown(keys); len(unknown) > 0 {
-		var missing []masterdata.PositionKey
-		if err := pg.Select(ctx, tx, &missing, missingPositions, masterdata.KeyColumns(unknown)...); err != nil {
-			return nil, 0, fmt.Errorf("reading %d positions: %w", len(unknown), err)
-		}
-		if err := createPositions(ctx, tx, missing, names); err != nil {
-			return nil, 0, fmt.Errorf("making %d new positions: %w", len(missing), err)
-		}
-	}
-	positions, movements, err := lockKnown(ctx, tx, events, keys)
-	if err != nil || len(positions) == len(keys) {
-		return positions, movements, err
-	}
-	missing := slices.DeleteFunc(slices.Clone(keys), func(k masterdata.PositionKey) bool { return positions[k] != nil })
-	if err := createPositions(ctx, tx, missing, names); err != nil {
-		return nil, 0, fmt.Errorf("making %d new positions: %w", len(missing), err)
-	}
-	return lockKnown(ctx, tx, events, keys)
+func lockPositions(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []masterdata.PositionKey, names map[masterdata.ItemKey]string) (positions map[masterdata.PositionKey]*Position, movements int, err error) {
+	positions, err = masterdata.PositionRows[Position]{
+		Known: pg.PoolState[masterdata.KnownPositions](pg.DBOf(tx)), What: "%d positions", Missing: missingPositions,
+		Create: func(missing []masterdata.PositionKey) error { return createPositions(ctx, tx, missing, names) },
+		Lock: func(keys []masterdata.PositionKey) (found map[masterdata.PositionKey]*Position, err error) {
+			found, movements, err = lockKnown(ctx, tx, events, keys)
+			return found, err
+		},
+	}.LockAll(ctx, tx, keys)
+	return positions, movements, err
 }
 
 func lockKnown(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []masterdata.PositionKey) (map[masterdata.PositionKey]*Position, int, error) {
@@ -133,11 +117,6 @@ func lockKnown(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []mast
 	for i := range found {
 		positions[found[i].PositionKey] = &found[i]
 	}
-	if len(positions) == len(keys) {
-		// Positions made by this transaction are visible to others only after its commit.
-		made := pg.TxState[madePositions](tx).keys
-		seenIn(tx).Add(slices.DeleteFunc(slices.Clone(keys), func(k masterdata.PositionKey) bool { return made[k] }))
-	}
 	return positions, movements, nil
 }
 
@@ -147,15 +126,14 @@ SELECT tenant_id, item_id, location_id FROM unnest($1::text[], $2::text[], $3::t
 ORDER BY tenant_id, item_id, location_id ON CONFLICT DO NOTHING`)
 
 func createPositions(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey, names map[masterdata.ItemKey]string) error {
-	if len(keys) == 0 {
-		return nil
+	err := masterdata.CreateItemsAndLocations(ctx, tx, keys, names)
+	if err == nil {
+		_, err = pg.Exec(ctx, tx, createPositionsSQL, masterdata.KeyColumns(keys)...)
 	}
-	if err := masterdata.CreateItemsAndLocations(ctx, tx, keys, names); err != nil {
-		return err
+	if err != nil {
+		return fmt.Errorf("making %d new positions: %w", len(keys), err)
 	}
-	noteMade(tx, keys)
-	_, err := pg.Exec(ctx, tx, createPositionsSQL, masterdata.KeyColumns(keys)...)
-	return err
+	return nil
 }
 
 var movedEvents = pg.SQL(`SELECT DISTINCT event_id FROM movement WHERE event_id = ANY ($1::uuid[])`)

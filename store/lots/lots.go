@@ -77,45 +77,26 @@ SELECT tenant_id, item_id, location_id FROM unnest($1::text[], $2::text[], $3::t
 ORDER BY k.ord ON CONFLICT DO NOTHING`)
 
 // Balances locks lot balances. It remembers which ones this process has seen, so that new ones are made before any is
-// locked (see ledger.LockPositions). The zero value works.
+// locked (see masterdata.PositionRows). The zero value works.
 type Balances struct{ seen masterdata.KnownPositions }
 
 // Lock locks the lot balances of positions, with their lots, for the rest of the transaction, and returns the days of
 // their locations. Missing balances are made. The days may be slightly out of date: see BeginDays.
 func (s *Balances) Lock(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey) (map[masterdata.PositionKey]*LotBalance, map[masterdata.LocationKey]LotDay, error) {
-	keys = slices.Clone(keys)
-	slices.SortFunc(keys, masterdata.ComparePositionKeys)
-	keys = slices.Compact(keys)
-	made := map[masterdata.PositionKey]bool{}
-	create := func(missing []masterdata.PositionKey) error {
-		slices.SortFunc(missing, masterdata.ComparePositionKeys)
-		for _, k := range missing {
-			made[k] = true
-		}
-		return pg.Write(ctx, tx, fmt.Sprintf("making the lot balances of %d positions", len(missing)), createBalances, masterdata.KeyColumns(missing)...)
-	}
-	if unknown := s.seen.Unknown(keys); len(unknown) > 0 {
-		var missing []masterdata.PositionKey
-		if err := pg.Select(ctx, tx, &missing, missingBalances, masterdata.KeyColumns(unknown)...); err != nil {
-			return nil, nil, fmt.Errorf("reading the lot balances of %d positions: %w", len(unknown), err)
-		}
-		if len(missing) > 0 {
-			if err := create(missing); err != nil {
-				return nil, nil, err
-			}
-		}
-	}
-	balances, days, err := lockBalanceRows(ctx, tx, keys)
-	if err == nil && len(balances) < len(keys) {
-		if err := create(slices.DeleteFunc(slices.Clone(keys), func(k masterdata.PositionKey) bool { return balances[k] != nil })); err != nil {
-			return nil, nil, err
-		}
-		balances, days, err = lockBalanceRows(ctx, tx, keys)
-	}
+	var days map[masterdata.LocationKey]LotDay
+	balances, err := masterdata.PositionRows[LotBalance]{
+		Known: &s.seen, What: "the lot balances of %d positions", Missing: missingBalances,
+		Create: func(missing []masterdata.PositionKey) error {
+			return pg.Write(ctx, tx, fmt.Sprintf("making the lot balances of %d positions", len(missing)), createBalances, masterdata.KeyColumns(missing)...)
+		},
+		Lock: func(keys []masterdata.PositionKey) (found map[masterdata.PositionKey]*LotBalance, err error) {
+			found, days, err = lockBalanceRows(ctx, tx, keys)
+			return found, err
+		},
+	}.LockAll(ctx, tx, keys)
 	if err != nil {
 		return nil, nil, err
 	}
-	s.seen.Add(slices.DeleteFunc(keys, func(k masterdata.PositionKey) bool { return made[k] }))
 	return balances, days, readLots(ctx, tx, balances)
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
@@ -19,7 +18,7 @@ import (
 // need is held, and the levels its newest forecast gives an auto rule. Its row lock protects everything about the
 // position: only its holder writes the position's order lines, bookings and forecasts.
 //
-// Rows are made before any is locked, and locked in key order, as ledger.LockPositions does.
+// Rows are made before any is locked, and locked in key order, as masterdata.PositionRows does.
 
 // Replenishment is a position that may need an order, locked by the transaction that read it.
 type Replenishment struct {
@@ -81,49 +80,15 @@ type Replenishments struct{ seen masterdata.KnownPositions }
 
 // Lock locks the positions for the rest of the transaction; missing ones are made.
 func (r *Replenishments) Lock(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey) (map[masterdata.PositionKey]*Replenishment, error) {
-	keys = slices.Clone(keys)
-	slices.SortFunc(keys, masterdata.ComparePositionKeys)
-	keys = slices.Compact(keys)
-	made := map[masterdata.PositionKey]bool{}
-	if unknown := r.seen.Unknown(keys); len(unknown) > 0 {
-		var missing []masterdata.PositionKey
-		if err := pg.Select(ctx, tx, &missing, missingReplenishments, masterdata.KeyColumns(unknown)...); err != nil {
-			return nil, fmt.Errorf("reading the replenishment of %d positions: %w", len(unknown), err)
-		}
-		if err := createReplenishments(ctx, tx, missing, made); err != nil {
-			return nil, err
-		}
-	}
-	locked, err := lockReplenishments(ctx, tx, keys)
-	if err != nil {
-		return nil, err
-	}
-	if len(locked) < len(keys) {
-		missing := slices.DeleteFunc(slices.Clone(keys), func(k masterdata.PositionKey) bool { return locked[k] != nil })
-		if err := createReplenishments(ctx, tx, missing, made); err != nil {
-			return nil, err
-		}
-		if locked, err = lockReplenishments(ctx, tx, keys); err != nil {
-			return nil, err
-		}
-	}
-	// Positions made by this transaction are visible to others only after its commit; the next Lock will find them.
-	r.seen.Add(slices.DeleteFunc(keys, func(k masterdata.PositionKey) bool { return made[k] }))
-	return locked, nil
-}
-
-func createReplenishments(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey, made map[masterdata.PositionKey]bool) error {
-	if len(keys) == 0 {
-		return nil
-	}
-	slices.SortFunc(keys, masterdata.ComparePositionKeys)
-	if _, err := pg.Exec(ctx, tx, createReplenishmentsSQL, masterdata.KeyColumns(keys)...); err != nil {
-		return fmt.Errorf("making the replenishment of %d positions: %w", len(keys), err)
-	}
-	for _, k := range keys {
-		made[k] = true
-	}
-	return nil
+	return masterdata.PositionRows[Replenishment]{
+		Known: &r.seen, What: "the replenishment of %d positions", Missing: missingReplenishments,
+		Create: func(missing []masterdata.PositionKey) error {
+			return pg.Write(ctx, tx, fmt.Sprintf("making the replenishment of %d positions", len(missing)), createReplenishmentsSQL, masterdata.KeyColumns(missing)...)
+		},
+		Lock: func(keys []masterdata.PositionKey) (map[masterdata.PositionKey]*Replenishment, error) {
+			return lockReplenishments(ctx, tx, keys)
+		},
+	}.LockAll(ctx, tx, keys)
 }
 
 func lockReplenishments(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey) (map[masterdata.PositionKey]*Replenishment, error) {
