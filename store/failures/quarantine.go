@@ -124,9 +124,6 @@ func ReleaseQuarantine(ctx context.Context, db *store.DB, class string) (q Quara
 var quarantinedClasses = pg.SQL(`SELECT count(*) FROM quarantine WHERE released_at IS NULL`)
 
 // QuarantinedClasses counts the quarantined classes.
-func QuarantinedClasses(ctx context.Context, db *store.DB) (n int, err error) {
-	if err := pg.Get(ctx, db, &n, quarantinedClasses); err != nil {
-		return 0, fmt.Errorf("counting the quarantined classes: %w", err)
-	}
-	return n, nil
+func QuarantinedClasses(ctx context.Context, db *store.DB) (int, error) {
+	return pg.One[int](ctx, db, "counting the quarantined classes", quarantinedClasses)
 }

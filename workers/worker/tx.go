@@ -113,8 +113,6 @@ func (tx *Tx) emit(ctx context.Context) error {
 	return err
 }
 
-func (tx *Tx) commit() error { return tx.owner.Commit() }
-
 // rollback undoes the transaction unless it is committed. It is deferred with the
 // function's error, to which a failed rollback is joined.
 func (tx *Tx) rollback(err *error) {

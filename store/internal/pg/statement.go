@@ -155,6 +155,14 @@ func One[T any](ctx context.Context, on Querier, doing string, q Statement, args
 	return row, nil
 }
 
+// OneAlone is One in a transaction of its own.
+func OneAlone[T any](ctx context.Context, db *DB, doing string, q Statement, args ...any) (row T, err error) {
+	if err := db.InTx(ctx, func(tx Tx) error { return Get(ctx, tx, &row, q, args...) }); err != nil {
+		return *new(T), fmt.Errorf("%s: %w", doing, err)
+	}
+	return row, nil
+}
+
 // Each runs scan on every row. It is for hot statements: Select maps columns by reflection for every row.
 func Each(ctx context.Context, on Querier, q Statement, scan func(row *sql.Rows) error, args ...any) error {
 	st, err := on.stmt(ctx, q)
