@@ -98,11 +98,3 @@ func RecordDeadLetters(ctx context.Context, tx store.Tx, letters []DeadLetter) e
 	}
 	return pg.Write(ctx, tx, fmt.Sprintf("recording %d dead letters", len(letters)), recordDeadLetters, columns...)
 }
-
-var deadLetters = pg.SQL(`
-SELECT ` + deadLetterColumns + ` FROM dead_letter d ORDER BY d.died_at DESC, d.id LIMIT $1`)
-
-// DeadLetters returns the newest dead letters.
-func DeadLetters(ctx context.Context, db *store.DB, limit int) ([]DeadLetter, error) {
-	return pg.List[DeadLetter](ctx, db, "reading the dead-letter log", deadLetters, limit)
-}

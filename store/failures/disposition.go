@@ -2,8 +2,8 @@ package failures
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -100,15 +100,8 @@ var markLost = pg.SQL(`UPDATE dead_letter SET missed_at = clock_timestamp() WHER
 // found, and marks the other pending ones as lost: they were moved by hand, or their queue was lost. It returns how
 // many. Letters that the log had for less than age before the walk are left out.
 func MarkLost(ctx context.Context, db *store.DB, consumer string, began time.Time, age time.Duration, found map[uuid.UUID]bool) (missed int, err error) {
-	var gone []uuid.UUID
-	err = pg.Each(ctx, db, oldLetters, func(row *sql.Rows) error {
-		var id uuid.UUID
-		err := row.Scan(&id)
-		if !found[id] {
-			gone = append(gone, id)
-		}
-		return err
-	}, consumer, began, age.Seconds())
+	old, err := pg.List[uuid.UUID](ctx, db, "reading those of the log", oldLetters, consumer, began, age.Seconds())
+	gone := slices.DeleteFunc(old, func(id uuid.UUID) bool { return found[id] })
 	if err == nil && len(gone) > 0 {
 		err = db.InTx(ctx, func(tx store.Tx) error {
 			n, err := pg.Exec(ctx, tx, markLost, pg.UUIDs(gone))

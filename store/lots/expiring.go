@@ -3,7 +3,6 @@ package lots
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,14 +17,14 @@ import (
 // ExpiringLot is a lot of known expiry that is not used up.
 type ExpiringLot struct {
 	masterdata.PositionKey
-	Balance  int64
-	Number   string
-	Expiry   event.Date
-	Quantity event.Decimal
+	Balance  int64         `db:"balance_id"`
+	Number   string        `db:"lot_number"`
+	Expiry   event.Date    `db:"expiry"`
+	Quantity event.Decimal `db:"quantity"`
 }
 
 var lotsToExpire = pg.SQL(`
-SELECT b.tenant_id, b.item_id, b.location_id, b.id, l.lot_number, l.expiry::text, l.quantity
+SELECT b.tenant_id, b.item_id, b.location_id, b.id AS balance_id, l.lot_number, l.expiry::text AS expiry, l.quantity
 FROM unnest($1::text[], $2::text[], $3::date[]) AS u(tenant_id, location_id, until)
 JOIN lot l ON l.tenant_id = u.tenant_id AND l.location_id = u.location_id AND l.expiry > '-infinity' AND l.expiry <= u.until
 JOIN lot_balance b ON b.id = l.balance_id
@@ -39,17 +38,7 @@ func ToExpire(ctx context.Context, tx store.Tx, until map[masterdata.LocationKey
 	for p, day := range until {
 		ends.Add(p.Tenant, p.Location, pg.Expiry(day))
 	}
-	var lots []ExpiringLot
-	err := pg.Each(ctx, tx, lotsToExpire, func(row *sql.Rows) error {
-		var l ExpiringLot
-		err := row.Scan(&l.Tenant, &l.Item, &l.Location, &l.Balance, &l.Number, &l.Expiry, &l.Quantity)
-		lots = append(lots, l)
-		return err
-	}, ends...)
-	if err != nil {
-		return nil, fmt.Errorf("reading the lots that expire at %d locations: %w", len(until), err)
-	}
-	return lots, nil
+	return pg.List[ExpiringLot](ctx, tx, fmt.Sprintf("reading the lots that expire at %d locations", len(until)), lotsToExpire, ends...)
 }
 
 var noteExpiring = pg.SQL(`
