@@ -1,6 +1,7 @@
 package masterdata
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/composerp/composerp/exchange/event"
@@ -27,9 +28,7 @@ type Item struct {
 func (i *Item) key() ItemKey { return ItemKey{i.Tenant, i.Item} }
 
 func (i Item) withDefaults() Item {
-	if i.Unit == "" {
-		i.Unit = "each"
-	}
+	i.Unit = cmp.Or(i.Unit, "each")
 	if i.Pack.IsZero() {
 		i.Pack = event.NewDecimal(1)
 	}

@@ -1,6 +1,7 @@
 package masterdata
 
 import (
+	"cmp"
 	"context"
 	"time"
 	_ "time/tzdata" // for servers without a zone database, as in a small container
@@ -21,9 +22,7 @@ type Location struct {
 func (l *Location) key() LocationKey { return LocationKey{l.Tenant, l.Location} }
 
 func (l Location) withDefaults() Location {
-	if l.Timezone == "" {
-		l.Timezone = "UTC"
-	}
+	l.Timezone = cmp.Or(l.Timezone, "UTC")
 	return l
 }
 

@@ -1,6 +1,7 @@
 package masterdata
 
 import (
+	"cmp"
 	"context"
 	"strconv"
 	"time"
@@ -63,15 +64,11 @@ func (r *Rule) Key() PositionKey { return PositionKey{r.Tenant, r.Item, r.Locati
 
 // withDefaults fills zero values.
 func (r Rule) withDefaults() Rule {
-	if r.Mode == "" {
-		r.Mode = RuleFixed
-	}
+	r.Mode = cmp.Or(r.Mode, RuleFixed)
 	if r.ServiceLevel.IsZero() {
 		r.ServiceLevel = event.Decimal{Decimal: event.NewDecimal(95).Shift(-2)}
 	}
-	if r.CoverDays == 0 {
-		r.CoverDays = 14
-	}
+	r.CoverDays = cmp.Or(r.CoverDays, 14)
 	return r
 }
 

@@ -1,6 +1,7 @@
 package masterdata
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/composerp/composerp/exchange/event"
@@ -22,9 +23,7 @@ type TenantSetting struct {
 const maxSettingDays = 3650
 
 func (s TenantSetting) withDefaults() TenantSetting {
-	if s.ForecastCadenceDays == 0 {
-		s.ForecastCadenceDays = 7
-	}
+	s.ForecastCadenceDays = cmp.Or(s.ForecastCadenceDays, 7)
 	return s
 }
 

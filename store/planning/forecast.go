@@ -1,6 +1,7 @@
 package planning
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -141,12 +142,8 @@ ORDER BY f.tenant_id, f.item_id, f.location_id`)
 // EachForecastedItem calls do for each item and location with a forecast for days in a range, with at most horizon
 // days of each forecast; an empty tenant, item, location or day selects all.
 func EachForecastedItem(ctx context.Context, db *store.DB, of masterdata.PositionKey, from, to event.Date, horizon int, do func(ForecastedItem) error) error {
-	if from == "" {
-		from = "-infinity"
-	}
-	if to == "" {
-		to = "infinity"
-	}
+	from = cmp.Or(from, "-infinity")
+	to = cmp.Or(to, "infinity")
 	err := pg.Each(ctx, db, forecastedItems, func(row *sql.Rows) error {
 		var f ForecastedItem
 		var daily pq.StringArray
