@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/composerp/composerp/store/internal/pg"
@@ -32,31 +31,20 @@ SELECT split_part(current_setting('server_version'), ' ', 1) AS version, clock_t
 
 // InspectServer asks the server about itself. It needs no schema.
 func InspectServer(ctx context.Context, db *DB) (ServerState, error) {
-	var s ServerState
-	if err := db.InTx(ctx, func(tx Tx) error { return pg.Get(ctx, tx, &s, serverState) }); err != nil {
-		return s, fmt.Errorf("inspecting the database server: %w", err)
-	}
-	return s, nil
+	return pg.OneAlone[ServerState](ctx, db, "inspecting the database server", serverState)
 }
 
 var schemaVersion = pg.SQL(`SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied`)
 
 // SchemaVersion is the last migration applied, which may be newer than this program. It returns ErrSchema when the
 // database was never migrated.
-func SchemaVersion(ctx context.Context, db *DB) (version int64, err error) {
-	if err := db.InTx(ctx, func(tx Tx) error { return pg.Get(ctx, tx, &version, schemaVersion) }); err != nil {
-		return 0, fmt.Errorf("reading the schema's version: %w", err)
-	}
-	return version, nil
+func SchemaVersion(ctx context.Context, db *DB) (int64, error) {
+	return pg.OneAlone[int64](ctx, db, "reading the schema's version", schemaVersion)
 }
 
 var serverTime = pg.SQL(`SELECT clock_timestamp()`)
 
 // ServerTime reads the database's clock.
 func ServerTime(ctx context.Context, db *DB) (time.Time, error) {
-	var now time.Time
-	if err := pg.Get(ctx, db, &now, serverTime); err != nil {
-		return now, fmt.Errorf("reading the database's clock: %w", err)
-	}
-	return now, nil
+	return pg.One[time.Time](ctx, db, "reading the database's clock", serverTime)
 }

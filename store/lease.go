@@ -44,18 +44,15 @@ var holdLease = pg.SQL(`SELECT term FROM lease WHERE name = $1 AND term = $2 FOR
 
 // AcquireLease takes a free or expired lease. It returns ErrNotLeader while another holder has it.
 func AcquireLease(ctx context.Context, db *DB, name, holder string) (Lease, error) {
-	lease := Lease{Name: name, Holder: holder}
-	err := db.InTx(ctx, func(tx Tx) error {
-		return pg.Get(ctx, tx, &lease.Term, acquireLease, name, holder, LeaseTTL.Seconds())
-	})
+	term, err := pg.OneAlone[int64](ctx, db, "acquiring the lease of "+name, acquireLease, name, holder, LeaseTTL.Seconds())
 	if errors.Is(err, ErrNotFound) {
 		return Lease{}, ErrNotLeader
 	}
 	if err != nil {
-		return Lease{}, fmt.Errorf("acquiring the lease of %s: %w", name, err)
+		return Lease{}, err
 	}
 	failpoint.Hit("lease.acquired")
-	return lease, nil
+	return Lease{Name: name, Holder: holder, Term: term}, nil
 }
 
 // RenewLease prolongs the lease; ErrNotLeader when it has ended. It takes one round trip, so that a slow or new

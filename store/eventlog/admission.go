@@ -116,11 +116,7 @@ SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body FROM admission a JOIN ev
 
 // EntryByID reads an event that came from outside; ErrNotFound when there is none.
 func EntryByID(ctx context.Context, db *store.DB, id uuid.UUID) (Entry, error) {
-	var e Entry
-	if err := pg.Get(ctx, db, &e, eventByID, id); err != nil {
-		return Entry{}, fmt.Errorf("reading event %s: %w", id, err)
-	}
-	return e, nil
+	return pg.One[Entry](ctx, db, fmt.Sprintf("reading event %s", id), eventByID, id)
 }
 
 var admittedAt = pg.SQL(`SELECT a.event_id, a.seq FROM admission a WHERE a.event_id = ANY ($1::uuid[])`)

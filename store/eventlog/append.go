@@ -23,25 +23,24 @@ type Entry struct {
 
 // columns are events as one array a column, for unnest.
 type columns struct {
-	occurred, ids                       *pg.Column
-	tenants, types, versions, aggregate *pg.Texts
-	bodies                              pg.Bodies
+	occurred, ids, tenants, types, versions, aggregate *pg.Column
+	bodies                                             pg.Bodies
 }
 
 func columnsOf(events []event.Any) columns {
 	n := len(events)
 	c := columns{
-		occurred: pg.NewColumn(n, 28), ids: pg.NewColumn(n, 36), tenants: pg.NewTexts(n, 16), types: pg.NewTexts(n, 20), versions: pg.NewTexts(n, 4),
-		aggregate: pg.NewTexts(n, 36), bodies: make(pg.Bodies, n),
+		occurred: pg.NewColumn(n, 28), ids: pg.NewColumn(n, 36), tenants: pg.NewColumn(n, 18), types: pg.NewColumn(n, 22), versions: pg.NewColumn(n, 6),
+		aggregate: pg.NewColumn(n, 38), bodies: make(pg.Bodies, n),
 	}
 	for i := range events {
 		e := &events[i]
 		c.occurred.Time(e.Timestamp)
 		c.ids.UUID(e.ID)
-		c.tenants.Add(e.TenantID)
-		c.types.Add(string(e.Type))
-		c.versions.Add(e.Version)
-		c.aggregate.Add(e.AggregateID)
+		c.tenants.Text(e.TenantID)
+		c.types.Text(string(e.Type))
+		c.versions.Text(e.Version)
+		c.aggregate.Text(e.AggregateID)
 		c.bodies[i] = e.Body
 	}
 	return c
@@ -76,23 +75,14 @@ JOIN event_log e ON e.seq = m.seq AND e.event_id = m.event_id`)
 
 // Contains returns which of the events the log really holds at the position they claim (Any.LogSeq).
 func Contains(ctx context.Context, tx store.Tx, events []event.Any) (map[uuid.UUID]bool, error) {
-	seqs, ids := pg.NewColumn(len(events), 10), pg.NewColumn(len(events), 36)
+	claimed := pg.NewColumns(2, len(events))
 	for i := range events {
 		if events[i].LogSeq > 0 {
-			seqs.Integer(events[i].LogSeq)
-			ids.UUID(events[i].ID)
+			claimed.Add(events[i].LogSeq, events[i].ID)
 		}
 	}
-	has := map[uuid.UUID]bool{}
-	if seqs.N == 0 {
-		return has, nil
+	if claimed.Rows() == 0 {
+		return map[uuid.UUID]bool{}, nil
 	}
-	var found []uuid.UUID
-	if err := pg.Select(ctx, tx, &found, containedEvents, seqs, ids); err != nil {
-		return nil, fmt.Errorf("looking up %d events in the log: %w", seqs.N, err)
-	}
-	for _, id := range found {
-		has[id] = true
-	}
-	return has, nil
+	return pg.Set[uuid.UUID](ctx, tx, fmt.Sprintf("looking up %d events in the log", claimed.Rows()), containedEvents, claimed...)
 }

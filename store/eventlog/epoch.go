@@ -95,9 +95,5 @@ func CheckEpoch(ctx context.Context, db *store.DB) error {
 
 // Epochs lists the log's epochs, the oldest first.
 func Epochs(ctx context.Context, db *store.DB) ([]Epoch, error) {
-	var list []Epoch
-	if err := pg.Select(ctx, db, &list, listEpochs); err != nil {
-		return nil, fmt.Errorf("listing the log's epochs: %w", err)
-	}
-	return list, nil
+	return pg.List[Epoch](ctx, db, "listing the log's epochs", listEpochs)
 }

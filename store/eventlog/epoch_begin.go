@@ -135,10 +135,7 @@ func beginEpoch(ctx context.Context, tx store.Tx, force bool) error {
 	if _, err := pg.Exec(ctx, tx, fenceReaders, termsApart); err != nil {
 		return fmt.Errorf("fencing readers: %w", err)
 	}
-	if _, err := pg.Exec(ctx, tx, writeEpoch, last.ID, last.Epoch); err != nil {
-		return fmt.Errorf("ending epoch %d: %w", last.Epoch, err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("ending epoch %d", last.Epoch), writeEpoch, last.ID, last.Epoch)
 }
 
 // adoptEvents repairs what stands past the last tick: the sequence, and this server's events that bear the old
@@ -151,8 +148,5 @@ func adoptEvents(ctx context.Context, tx store.Tx, last tick) error {
 		return fmt.Errorf("lifting the log's sequence: %w", err)
 	}
 	unseen := max(last.snapshot.xmax, last.Tx+1)
-	if _, err := pg.Exec(ctx, tx, adoptUncovered, last.MaxSeq, strconv.FormatUint(last.Tx, 10), last.Snapshot, strconv.FormatUint(unseen, 10)); err != nil {
-		return fmt.Errorf("adopting events of this server: %w", err)
-	}
-	return nil
+	return pg.Write(ctx, tx, "adopting events of this server", adoptUncovered, last.MaxSeq, strconv.FormatUint(last.Tx, 10), last.Snapshot, strconv.FormatUint(unseen, 10))
 }

@@ -32,37 +32,19 @@ ON CONFLICT (consumer) DO UPDATE SET
 
 // RecordGaps records that these consumers may miss events after a position.
 func RecordGaps(ctx context.Context, db *store.DB, consumers []string, after Position) error {
-	err := db.InTx(ctx, func(tx store.Tx) error {
-		_, err := pg.Exec(ctx, tx, recordGaps, pq.StringArray(consumers), after.Epoch, after.Seq, pg.Nullable(after.Snapshot))
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("recording gaps of %d consumers: %w", len(consumers), err)
-	}
-	return nil
+	return pg.WriteAlone(ctx, db, fmt.Sprintf("recording gaps of %d consumers", len(consumers)), recordGaps, pq.StringArray(consumers), after.Epoch, after.Seq, pg.Nullable(after.Snapshot))
 }
 
 var listGaps = pg.SQL(`SELECT consumer, epoch AS "after.epoch", seq AS "after.seq", coalesce(snapshot::text, '') AS "after.snapshot", noted_at FROM gap ORDER BY consumer`)
 
 // Gaps lists the recorded gaps by consumer.
 func Gaps(ctx context.Context, db *store.DB) ([]Gap, error) {
-	var gaps []Gap
-	if err := pg.Select(ctx, db, &gaps, listGaps); err != nil {
-		return nil, fmt.Errorf("reading the gaps of consumers: %w", err)
-	}
-	return gaps, nil
+	return pg.List[Gap](ctx, db, "reading the gaps of consumers", listGaps)
 }
 
 var closeGap = pg.SQL(`DELETE FROM gap WHERE consumer = $1 AND noted_at <= $2`)
 
 // CloseGap deletes a repaired gap, unless it was recorded again since it was read.
 func CloseGap(ctx context.Context, db *store.DB, g Gap) error {
-	err := db.InTx(ctx, func(tx store.Tx) error {
-		_, err := pg.Exec(ctx, tx, closeGap, g.Consumer, g.NotedAt)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("closing the gap of %s: %w", g.Consumer, err)
-	}
-	return nil
+	return pg.WriteAlone(ctx, db, fmt.Sprintf("closing the gap of %s", g.Consumer), closeGap, g.Consumer, g.NotedAt)
 }

@@ -2,7 +2,6 @@ package eventlog
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -30,15 +29,11 @@ LIMIT 1`)
 // consumers; nil when none is. Emitted events commit with the inbox row: with nothing pending, nothing more will be
 // emitted. It reads the log from since on: call it with a since that moves along.
 func FindNewestPending(ctx context.Context, db *store.DB, since, upto int64, consumers []string) (*NewestPending, error) {
-	var newest NewestPending
-	err := pg.Get(ctx, db, &newest, newestPending, pq.StringArray(consumers), since, upto)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
+	newest, err := pg.List[NewestPending](ctx, db, "looking for the newest pending delivery", newestPending, pq.StringArray(consumers), since, upto)
+	if err != nil || len(newest) == 0 {
+		return nil, err
 	}
-	if err != nil {
-		return nil, fmt.Errorf("looking for the newest pending delivery: %w", err)
-	}
-	return &newest, nil
+	return &newest[0], nil
 }
 
 var logEnd = pg.SQL(`SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0)`)
@@ -46,11 +41,7 @@ var logEnd = pg.SQL(`SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0)
 // End is the last number that was drawn for the log. Not every number below it
 // is, or will be, an event's.
 func End(ctx context.Context, db *store.DB) (int64, error) {
-	var end int64
-	if err := pg.Get(ctx, db, &end, logEnd); err != nil {
-		return 0, fmt.Errorf("reading the log's end: %w", err)
-	}
-	return end, nil
+	return pg.One[int64](ctx, db, "reading the log's end", logEnd)
 }
 
 var notAdmitted = pg.SQL(`
@@ -59,12 +50,8 @@ WHERE NOT EXISTS (SELECT FROM admission a WHERE a.event_id = e.event_id)`)
 
 // NotAdmitted returns those events that the log does not hold from outside.
 func NotAdmitted(ctx context.Context, db *store.DB, ids []uuid.UUID) ([]uuid.UUID, error) {
-	var missing []uuid.UUID
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	if err := pg.Select(ctx, db, &missing, notAdmitted, pg.UUIDs(ids)); err != nil {
-		return nil, fmt.Errorf("looking for %d events in the log: %w", len(ids), err)
-	}
-	return missing, nil
+	return pg.List[uuid.UUID](ctx, db, fmt.Sprintf("looking for %d events in the log", len(ids)), notAdmitted, pg.UUIDs(ids))
 }

@@ -35,15 +35,11 @@ FROM (SELECT id, epoch, snapshot FROM tick WHERE made_at <= $1 ORDER BY id DESC 
 // PositionAt returns the last Position made before a time of the database's clock. Events committed after that time
 // lie after it.
 func PositionAt(ctx context.Context, db *store.DB, at time.Time) (Position, error) {
-	var p Position
-	err := pg.Get(ctx, db, &p, positionAt, at)
+	p, err := pg.One[Position](ctx, db, "reading the log position of "+at.Format(time.RFC3339), positionAt, at)
 	if errors.Is(err, store.ErrNotFound) {
 		return Position{}, nil
 	}
-	if err != nil {
-		return Position{}, fmt.Errorf("reading the log position of %s: %w", at.Format(time.RFC3339), err)
-	}
-	return p, nil
+	return p, err
 }
 
 var pendingSince = pg.SQL(`
@@ -54,8 +50,5 @@ WHERE p.id = coalesce((SELECT min(s.from_tick) FROM subscription s JOIN consumer
 // PendingSince returns the log position up to which nothing is pending for these consumers: their subscriptions began
 // there.
 func PendingSince(ctx context.Context, db *store.DB, consumers []string) (seq int64, err error) {
-	if err := pg.Get(ctx, db, &seq, pendingSince, pq.StringArray(consumers)); err != nil {
-		return 0, fmt.Errorf("reading since when deliveries of %d consumers can be pending: %w", len(consumers), err)
-	}
-	return seq, nil
+	return pg.One[int64](ctx, db, fmt.Sprintf("reading since when deliveries of %d consumers can be pending", len(consumers)), pendingSince, pq.StringArray(consumers))
 }

@@ -17,11 +17,7 @@ WHERE tenant_id = $1 AND type = $2 AND occurred_at >= $3 ORDER BY seq`)
 // EntriesSince returns a tenant's events of one type from a moment of business time on. It reads the whole log: use it
 // once, at the start.
 func EntriesSince(ctx context.Context, db *store.DB, tenant string, kind event.Type, since time.Time) ([]Entry, error) {
-	var found []Entry
-	if err := pg.Select(ctx, db, &found, loggedSince, tenant, string(kind), since); err != nil {
-		return nil, fmt.Errorf("reading the %s events of %s: %w", kind, tenant, err)
-	}
-	return found, nil
+	return pg.List[Entry](ctx, db, fmt.Sprintf("reading the %s events of %s", kind, tenant), loggedSince, tenant, string(kind), since)
 }
 
 var loggedAfter = pg.SQL(`
@@ -38,9 +34,5 @@ func EntriesAfter(ctx context.Context, db *store.DB, tenant string, after int64,
 		}
 		names += string(k)
 	}
-	var found []Entry
-	if err := pg.Select(ctx, db, &found, loggedAfter, after, tenant, names, limit); err != nil {
-		return nil, fmt.Errorf("reading the log of %s: %w", tenant, err)
-	}
-	return found, nil
+	return pg.List[Entry](ctx, db, fmt.Sprintf("reading the log of %s", tenant), loggedAfter, after, tenant, names, limit)
 }

@@ -179,12 +179,7 @@ var markUnpublishable = pg.SQL(`INSERT INTO unpublishable (seq, event_id, reason
 
 // MarkUnpublishable records an event that the broker will never take, so that the cursor may pass it.
 func MarkUnpublishable(ctx context.Context, db *store.DB, e Entry, reason string) error {
-	return db.InTx(ctx, func(tx store.Tx) error {
-		if _, err := pg.Exec(ctx, tx, markUnpublishable, e.Seq, e.EventID, reason); err != nil {
-			return fmt.Errorf("marking event %s as unpublishable: %w", e.EventID, err)
-		}
-		return nil
-	})
+	return pg.WriteAlone(ctx, db, fmt.Sprintf("marking event %s as unpublishable", e.EventID), markUnpublishable, e.Seq, e.EventID, reason)
 }
 
 // The positions that the cursor's tick has not seen: the sequence's last number, less the last one the tick knows or
@@ -197,9 +192,5 @@ LEFT JOIN log_cursor c ON c.consumer = $1 LEFT JOIN tick t ON t.id = c.tick`)
 // Lag is about how many log positions a reader has not passed. Numbers that were rolled back count; a number drawn
 // before the reader's tick by a transaction that ended after it does not. ReadState counts events exactly.
 func Lag(ctx context.Context, db *store.DB, consumer string) (int64, error) {
-	var lag int64
-	if err := pg.Get(ctx, db, &lag, cursorLag, consumer); err != nil {
-		return 0, fmt.Errorf("reading the lag of %s: %w", consumer, err)
-	}
-	return lag, nil
+	return pg.One[int64](ctx, db, fmt.Sprintf("reading the lag of %s", consumer), cursorLag, consumer)
 }

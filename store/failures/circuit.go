@@ -55,14 +55,11 @@ SELECT name, failures, last_error, since, opens_at, extract(epoch FROM opens_at 
 
 // OpenCircuits lists the dependencies whose circuits are open.
 func OpenCircuits(ctx context.Context, db *store.DB) ([]CircuitState, error) {
-	var circuits []CircuitState
-	if err := pg.Select(ctx, db, &circuits, openCircuits); err != nil {
-		return nil, fmt.Errorf("reading the open circuits: %w", err)
-	}
+	circuits, err := pg.List[CircuitState](ctx, db, "reading the open circuits", openCircuits)
 	for i := range circuits {
 		circuits[i].RetryIn = pg.Seconds(circuits[i].RetryInSeconds)
 	}
-	return circuits, nil
+	return circuits, err
 }
 
 var claimProbe = pg.SQL(`
@@ -122,26 +119,14 @@ RETURNING extract(epoch FROM opens_at - clock_timestamp())`)
 // no probe.
 func TripCircuit(ctx context.Context, db *store.DB, name string, probe int64, cause string, requested time.Duration, p CircuitBackoff) (wait time.Duration, err error) {
 	requested = min(max(0, requested), p.LongestAsked)
-	var opensIn float64
-	err = db.InTx(ctx, func(tx store.Tx) error {
-		return pg.Get(ctx, tx, &opensIn, tripCircuit, storable(name), shortened(storable(firstLine(cause)), maxFailureText), probe, requested.Seconds(), p.First.Seconds(), p.Longest.Seconds())
-	})
-	if err != nil {
-		return 0, fmt.Errorf("opening the circuit of %s: %w", name, err)
-	}
-	return max(0, pg.Seconds(opensIn)), nil
+	opensIn, err := pg.OneAlone[float64](ctx, db, "opening the circuit of "+name, tripCircuit, storable(name),
+		shortened(storable(firstLine(cause)), maxFailureText), probe, requested.Seconds(), p.First.Seconds(), p.Longest.Seconds())
+	return max(0, pg.Seconds(opensIn)), err
 }
 
 var resetCircuit = pg.SQL(`DELETE FROM dependency WHERE name = $1 AND term = $2`)
 
 // ResetCircuit records that a probe succeeded: the circuit closes.
 func ResetCircuit(ctx context.Context, db *store.DB, name string, probe int64) error {
-	err := db.InTx(ctx, func(tx store.Tx) error {
-		_, err := pg.Exec(ctx, tx, resetCircuit, storable(name), probe)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("closing the circuit of %s: %w", name, err)
-	}
-	return nil
+	return pg.WriteAlone(ctx, db, fmt.Sprintf("closing the circuit of %s", name), resetCircuit, storable(name), probe)
 }

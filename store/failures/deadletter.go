@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/lib/pq"
 
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/internal/pg"
@@ -90,34 +89,12 @@ func storableJSON(document []byte) string {
 // RecordDeadLetters adds the letters that are not in the log yet, by ID. Texts that no column can hold are cleaned;
 // the body is kept byte for byte.
 func RecordDeadLetters(ctx context.Context, tx store.Tx, letters []DeadLetter) error {
-	n := len(letters)
-	ids, consumers, messages := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
-	types, keys, errs := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.StringArray, n)
-	attempts, headers, bodies, died := make(pq.Int64Array, n), make(pq.StringArray, n), make(pq.ByteaArray, n), make(pq.StringArray, n)
-	events, prints := make([]sql.NullString, n), make(pq.StringArray, n)
-	for i, l := range letters {
-		ids[i], consumers[i], messages[i] = l.ID.String(), storable(l.Consumer), storable(l.MessageID)
-		types[i], keys[i], errs[i] = storable(l.Type), storable(l.RoutingKey), storable(l.Error)
-		attempts[i], headers[i], bodies[i] = int64(l.Attempt), storableJSON(l.Headers), l.Body
-		died[i] = l.DiedAt.UTC().Format(time.RFC3339Nano)
-		events[i] = sql.NullString{String: l.EventID.UUID.String(), Valid: l.EventID.Valid}
-		prints[i] = Fingerprint(errs[i])
+	columns := pg.NewColumns(12, len(letters))
+	for i := range letters {
+		l := &letters[i]
+		text := storable(l.Error)
+		columns.Add(l.ID, storable(l.Consumer), l.EventID, storable(l.MessageID), storable(l.Type), storable(l.RoutingKey), text, l.Attempt,
+			storableJSON(l.Headers), l.Body, l.DiedAt, Fingerprint(text))
 	}
-	_, err := pg.Exec(ctx, tx, recordDeadLetters, ids, consumers, pq.GenericArray{A: events}, messages, types, keys, errs, attempts, headers, bodies, died, prints)
-	if err != nil {
-		return fmt.Errorf("recording %d dead letters: %w", n, err)
-	}
-	return nil
-}
-
-var deadLetters = pg.SQL(`
-SELECT ` + deadLetterColumns + ` FROM dead_letter d ORDER BY d.died_at DESC, d.id LIMIT $1`)
-
-// DeadLetters returns the newest dead letters.
-func DeadLetters(ctx context.Context, db *store.DB, limit int) ([]DeadLetter, error) {
-	var list []DeadLetter
-	if err := pg.Select(ctx, db, &list, deadLetters, limit); err != nil {
-		return nil, fmt.Errorf("reading the dead-letter log: %w", err)
-	}
-	return list, nil
+	return pg.Write(ctx, tx, fmt.Sprintf("recording %d dead letters", len(letters)), recordDeadLetters, columns...)
 }

@@ -1,11 +1,11 @@
 package failures
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
 	"github.com/google/uuid"
-	"github.com/lib/pq"
 
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/internal/pg"
@@ -37,18 +37,12 @@ func FingerprintDeadLetters(ctx context.Context, db *store.DB) error {
 		if len(letters) == 0 {
 			return nil
 		}
-		ids, prints := make([]uuid.UUID, len(letters)), make(pq.StringArray, len(letters))
-		for i, l := range letters {
-			if ids[i], prints[i] = l.ID, Fingerprint(l.Error); prints[i] == "" {
-				prints[i] = noFingerprint
-			}
+		columns := pg.NewColumns(2, len(letters))
+		for _, l := range letters {
+			columns.Add(l.ID, cmp.Or(Fingerprint(l.Error), noFingerprint))
 		}
-		err := db.InTx(ctx, func(tx store.Tx) error {
-			_, err := pg.Exec(ctx, tx, fingerprintLetters, pg.UUIDs(ids), prints)
+		if err := pg.WriteAlone(ctx, db, fmt.Sprintf("writing the fingerprints of %d dead letters", len(letters)), fingerprintLetters, columns...); err != nil {
 			return err
-		})
-		if err != nil {
-			return fmt.Errorf("writing the fingerprints of %d dead letters: %w", len(letters), err)
 		}
 	}
 }

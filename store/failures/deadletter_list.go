@@ -64,11 +64,7 @@ FROM dead_letter d WHERE ` + chosenLetters + ` GROUP BY d.consumer ORDER BY d.co
 // LettersByConsumer counts the dead letters of a filter, of every disposition.
 func LettersByConsumer(ctx context.Context, db *store.DB, of LetterFilter) ([]ConsumerLetters, error) {
 	of.IncludeResolved = true
-	var list []ConsumerLetters
-	if err := pg.Select(ctx, db, &list, lettersByConsumer, of.arguments()...); err != nil {
-		return nil, fmt.Errorf("counting dead letters: %w", err)
-	}
-	return list, nil
+	return pg.List[ConsumerLetters](ctx, db, "counting dead letters", lettersByConsumer, of.arguments()...)
 }
 
 // LetterGroup is dead letters of one consumer, event type and error fingerprint.
@@ -97,11 +93,7 @@ ORDER BY g.count DESC, g.newest DESC, g.consumer, g.type, g.fingerprint, g.quara
 // LetterGroups groups the dead letters of a filter by consumer, event type and fingerprint, the largest group first,
 // at most limit of them; 0 means all.
 func LetterGroups(ctx context.Context, db *store.DB, of LetterFilter, limit int) ([]LetterGroup, error) {
-	groups := []LetterGroup{}
-	if err := pg.Select(ctx, db, &groups, letterGroups, of.arguments(pg.AtMost(limit))...); err != nil {
-		return nil, fmt.Errorf("grouping dead letters: %w", err)
-	}
-	return groups, nil
+	return pg.List[LetterGroup](ctx, db, "grouping dead letters", letterGroups, of.arguments(pg.AtMost(limit))...)
 }
 
 var pageOfLetters = pg.SQL(`

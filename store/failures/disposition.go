@@ -2,8 +2,8 @@ package failures
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -47,13 +47,8 @@ func ChooseDeadLetters(ctx context.Context, db *store.DB, of LetterFilter, found
 			return err
 		}
 		entered = unknown + int(left)
-		chosen = make(map[uuid.UUID]bool, len(ids))
-		return pg.Each(ctx, tx, chooseLetters, func(row *sql.Rows) error {
-			var id uuid.UUID
-			err := row.Scan(&id)
-			chosen[id] = true
-			return err
-		}, of.arguments(pg.UUIDs(ids))...)
+		chosen, err = pg.Set[uuid.UUID](ctx, tx, "reading those of the filter", chooseLetters, of.arguments(pg.UUIDs(ids))...)
+		return err
 	})
 	if err != nil {
 		return nil, 0, fmt.Errorf("choosing among %d dead letters: %w", len(found), err)
@@ -63,13 +58,9 @@ func ChooseDeadLetters(ctx context.Context, db *store.DB, of LetterFilter, found
 
 // recordUnknown adds the letters that the dead-letter log lacks, and returns how many.
 func recordUnknown(ctx context.Context, tx store.Tx, found []DeadLetter, ids []uuid.UUID) (int, error) {
-	var known []uuid.UUID
-	if err := pg.Select(ctx, tx, &known, knownLetters, pg.UUIDs(ids)); err != nil {
+	has, err := pg.Set[uuid.UUID](ctx, tx, "reading the known ones", knownLetters, pg.UUIDs(ids))
+	if err != nil {
 		return 0, err
-	}
-	has := make(map[uuid.UUID]bool, len(known))
-	for _, id := range known {
-		has[id] = true
 	}
 	var unknown []DeadLetter
 	for _, l := range found {
@@ -95,14 +86,7 @@ func MarkDeadLetters(ctx context.Context, db *store.DB, disposition Disposition,
 	if disposition == Discarded {
 		mark = markDiscarded
 	}
-	err := db.InTx(ctx, func(tx store.Tx) error {
-		_, err := pg.Exec(ctx, tx, mark, pg.UUIDs(ids))
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("marking %d dead letters: %w", len(ids), err)
-	}
-	return nil
+	return pg.WriteAlone(ctx, db, fmt.Sprintf("marking %d dead letters", len(ids)), mark, pg.UUIDs(ids))
 }
 
 // A letter reaches the log and its queue at about the same time, and the walk may have begun in between. Times are by
@@ -116,15 +100,8 @@ var markLost = pg.SQL(`UPDATE dead_letter SET missed_at = clock_timestamp() WHER
 // found, and marks the other pending ones as lost: they were moved by hand, or their queue was lost. It returns how
 // many. Letters that the log had for less than age before the walk are left out.
 func MarkLost(ctx context.Context, db *store.DB, consumer string, began time.Time, age time.Duration, found map[uuid.UUID]bool) (missed int, err error) {
-	var gone []uuid.UUID
-	err = pg.Each(ctx, db, oldLetters, func(row *sql.Rows) error {
-		var id uuid.UUID
-		err := row.Scan(&id)
-		if !found[id] {
-			gone = append(gone, id)
-		}
-		return err
-	}, consumer, began, age.Seconds())
+	old, err := pg.List[uuid.UUID](ctx, db, "reading those of the log", oldLetters, consumer, began, age.Seconds())
+	gone := slices.DeleteFunc(old, func(id uuid.UUID) bool { return found[id] })
 	if err == nil && len(gone) > 0 {
 		err = db.InTx(ctx, func(tx store.Tx) error {
 			n, err := pg.Exec(ctx, tx, markLost, pg.UUIDs(gone))

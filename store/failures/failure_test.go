@@ -139,9 +139,7 @@ func TestAQuarantineCountsItsDeadLetters(t *testing.T) {
 	if list, err = failures.Quarantined(t.Context(), p.DB, false); err != nil || len(list) != 1 || list[0].HeldBack != 1 {
 		t.Errorf("want one held back since it was quarantined anew, got %+v, %v", list, err)
 	}
-	letters, err := failures.DeadLetters(t.Context(), p.DB, 10)
-	storetest.Must(t, err)
-	for _, l := range letters {
+	for _, l := range storetest.DeadLetters(t, p.DB) {
 		if l.Fingerprint != failures.Fingerprint("no item 8") {
 			t.Errorf("a dead letter has the fingerprint %q", l.Fingerprint)
 		}

@@ -92,11 +92,7 @@ var listQuarantine = pg.SQL(selectQuarantine + `WHERE q.released_at IS NULL OR $
 
 // Quarantined lists the quarantined classes, the newest first; with all, the released ones after them.
 func Quarantined(ctx context.Context, db *store.DB, all bool) ([]Quarantine, error) {
-	list := []Quarantine{}
-	if err := pg.Select(ctx, db, &list, listQuarantine, all); err != nil {
-		return nil, fmt.Errorf("reading the quarantined classes: %w", err)
-	}
-	return list, nil
+	return pg.List[Quarantine](ctx, db, "reading the quarantined classes", listQuarantine, all)
 }
 
 var releaseQuarantine = pg.SQL(`UPDATE quarantine SET released_at = clock_timestamp() WHERE class = $1 AND released_at IS NULL`)
@@ -128,9 +124,6 @@ func ReleaseQuarantine(ctx context.Context, db *store.DB, class string) (q Quara
 var quarantinedClasses = pg.SQL(`SELECT count(*) FROM quarantine WHERE released_at IS NULL`)
 
 // QuarantinedClasses counts the quarantined classes.
-func QuarantinedClasses(ctx context.Context, db *store.DB) (n int, err error) {
-	if err := pg.Get(ctx, db, &n, quarantinedClasses); err != nil {
-		return 0, fmt.Errorf("counting the quarantined classes: %w", err)
-	}
-	return n, nil
+func QuarantinedClasses(ctx context.Context, db *store.DB) (int, error) {
+	return pg.One[int](ctx, db, "counting the quarantined classes", quarantinedClasses)
 }

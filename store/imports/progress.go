@@ -44,14 +44,8 @@ RETURNING term, file, rejects_file, rows, rejects_bytes, tally, finished`)
 
 // Take takes over an import, with a new term, and returns its progress. The previous owner's next Save returns
 // ErrTakenOver.
-func Take(ctx context.Context, db *store.DB, key Key) (p Progress, err error) {
-	err = db.InTx(ctx, func(tx store.Tx) error {
-		return pg.Get(ctx, tx, &p, takeImport, key.FileSHA256[:], key.MappingSHA256[:])
-	})
-	if err != nil {
-		return p, fmt.Errorf("taking over the import: %w", err)
-	}
-	return p, nil
+func Take(ctx context.Context, db *store.DB, key Key) (Progress, error) {
+	return pg.OneAlone[Progress](ctx, db, "taking over the import", takeImport, key.FileSHA256[:], key.MappingSHA256[:])
 }
 
 var readImport = pg.SQL(`
@@ -60,11 +54,7 @@ FROM import_progress WHERE file_sha256 = $1 AND mapping_sha256 = $2`)
 
 // Read returns an import's progress; ErrNotFound when there is none.
 func Read(ctx context.Context, db *store.DB, key Key) (Progress, error) {
-	var p Progress
-	if err := pg.Get(ctx, db, &p, readImport, key.FileSHA256[:], key.MappingSHA256[:]); err != nil {
-		return p, fmt.Errorf("reading the import's progress: %w", err)
-	}
-	return p, nil
+	return pg.One[Progress](ctx, db, "reading the import's progress", readImport, key.FileSHA256[:], key.MappingSHA256[:])
 }
 
 var saveImport = pg.SQL(`

@@ -2,7 +2,6 @@ package inbox
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"time"
 
@@ -13,10 +12,10 @@ import (
 // Horizon is how far back the inbox can prove what was handled. An event handled in a dropped generation would be
 // handled again if it came again.
 type Horizon struct {
-	Generation int       // the oldest kept
-	OpenedAt   time.Time // when it was opened
+	Generation int       `db:"generation"` // the oldest kept
+	OpenedAt   time.Time `db:"opened_at"`  // when it was opened
 	// Seq: events at or before this log position may have been handled in a dropped generation. 0: nothing is dropped.
-	Seq int64
+	Seq int64 `db:"seq"`
 }
 
 // An event that entered the log after the oldest generation opened cannot have been handled in an older one. The first
@@ -29,13 +28,5 @@ FROM inbox_generation g ORDER BY g.generation LIMIT 1`)
 
 // ReadHorizon returns how far back the inbox proves what was handled.
 func ReadHorizon(ctx context.Context, db *store.DB) (Horizon, error) {
-	var h struct {
-		Generation int       `db:"generation"`
-		OpenedAt   time.Time `db:"opened_at"`
-		Seq        int64     `db:"seq"`
-	}
-	if err := pg.Get(ctx, db, &h, inboxHorizon, int64(math.MaxInt64)); err != nil {
-		return Horizon{}, fmt.Errorf("reading the inbox's horizon: %w", err)
-	}
-	return Horizon(h), nil
+	return pg.One[Horizon](ctx, db, "reading the inbox's horizon", inboxHorizon, int64(math.MaxInt64))
 }

@@ -103,11 +103,7 @@ var isHandled = pg.SQL(`SELECT EXISTS (
 // Handled reports whether the consumer's inbox has the event. It claims nothing: a "no" may be outdated when it is
 // read.
 func Handled(ctx context.Context, db *store.DB, consumer ConsumerID, id uuid.UUID) (bool, error) {
-	var handled bool
-	if err := pg.Get(ctx, db, &handled, isHandled, consumer, id); err != nil {
-		return false, fmt.Errorf("reading the inbox for %s: %w", id, err)
-	}
-	return handled, nil
+	return pg.One[bool](ctx, db, fmt.Sprintf("reading the inbox for %s", id), isHandled, consumer, id)
 }
 
 var areHandled = pg.SQL(`SELECT DISTINCT i.event_id FROM inbox i
@@ -115,15 +111,7 @@ WHERE i.generation = ANY (` + eventlog.KeptGenerationsSQL + `) AND i.consumer = 
 
 // HandledAmong is Handled for several events at once.
 func HandledAmong(ctx context.Context, db *store.DB, consumer ConsumerID, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
-	var found []uuid.UUID
-	if err := pg.Select(ctx, db, &found, areHandled, consumer, pg.UUIDs(ids)); err != nil {
-		return nil, fmt.Errorf("reading the inbox for %d events: %w", len(ids), err)
-	}
-	handled := make(map[uuid.UUID]bool, len(found))
-	for _, id := range found {
-		handled[id] = true
-	}
-	return handled, nil
+	return pg.Set[uuid.UUID](ctx, db, fmt.Sprintf("reading the inbox for %d events", len(ids)), areHandled, consumer, pg.UUIDs(ids))
 }
 
 var newestGeneration = pg.SQL(`SELECT generation, opened_at < clock_timestamp() - make_interval(secs => $1) AS old
@@ -192,9 +180,5 @@ func createGeneration(ctx context.Context, db *store.DB, next int) error {
 
 // ConsumerByName returns the consumer of a name; ErrNotFound when it never subscribed.
 func ConsumerByName(ctx context.Context, db *store.DB, name string) (ConsumerID, error) {
-	var id ConsumerID
-	if err := pg.Get(ctx, db, &id, consumerID, name); err != nil {
-		return 0, fmt.Errorf("reading consumer %s: %w", name, err)
-	}
-	return id, nil
+	return pg.One[ConsumerID](ctx, db, fmt.Sprintf("reading consumer %s", name), consumerID, name)
 }

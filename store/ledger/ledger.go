@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -69,9 +68,6 @@ WHERE p.id IS NULL`)
 
 // LockPositions locks the positions for the rest of the transaction. A position seen for the first time is made, with
 // its item (named by names where it is known there) and location, both incomplete until master data says more.
-//
-// Making a position while holding locks on others may deadlock, which costs PostgreSQL's deadlock_timeout of a second.
-// So positions new to this process are looked up, and made where missing, before anything is locked.
 func LockPositions(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey, names map[masterdata.ItemKey]string) (map[masterdata.PositionKey]*Position, error) {
 	positions, _, err := lockPositions(ctx, tx, nil, keys, names)
 	return positions, err
@@ -90,33 +86,19 @@ func LockUnmoved(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []ma
 }
 
 // lockPositions also counts the movements of the events.
-func lockPositions(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []masterdata.PositionKey, names map[masterdata.ItemKey]string) (map[masterdata.PositionKey]*Position, int, error) {
-	keys = slices.Clone(keys)
-	slices.SortFunc(keys, masterdata.ComparePositionKeys)
-	keys = slices.Compact(keys)
-	if unknown := seenIn(tx).Unknown(keys); len(unknown) > 0 {
-		tenants, items, locations := masterdata.KeyColumns(unknown)
-		var missing []masterdata.PositionKey
-		if err := pg.Select(ctx, tx, &missing, missingPositions, tenants, items, locations); err != nil {
-			return nil, 0, fmt.Errorf("reading %d positions: %w", len(unknown), err)
-		}
-		if err := createPositions(ctx, tx, missing, names); err != nil {
-			return nil, 0, fmt.Errorf("making %d new positions: %w", len(missing), err)
-		}
-	}
-	positions, movements, err := lockKnown(ctx, tx, events, keys)
-	if err != nil || len(positions) == len(keys) {
-		return positions, movements, err
-	}
-	missing := slices.DeleteFunc(slices.Clone(keys), func(k masterdata.PositionKey) bool { return positions[k] != nil })
-	if err := createPositions(ctx, tx, missing, names); err != nil {
-		return nil, 0, fmt.Errorf("making %d new positions: %w", len(missing), err)
-	}
-	return lockKnown(ctx, tx, events, keys)
+func lockPositions(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []masterdata.PositionKey, names map[masterdata.ItemKey]string) (positions map[masterdata.PositionKey]*Position, movements int, err error) {
+	positions, err = masterdata.PositionRows[Position]{
+		Known: pg.PoolState[masterdata.KnownPositions](pg.DBOf(tx)), What: "%d positions", Missing: missingPositions,
+		Create: func(missing []masterdata.PositionKey) error { return createPositions(ctx, tx, missing, names) },
+		Lock: func(keys []masterdata.PositionKey) (found map[masterdata.PositionKey]*Position, err error) {
+			found, movements, err = lockKnown(ctx, tx, events, keys)
+			return found, err
+		},
+	}.LockAll(ctx, tx, keys)
+	return positions, movements, err
 }
 
 func lockKnown(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []masterdata.PositionKey) (map[masterdata.PositionKey]*Position, int, error) {
-	tenants, items, locations := masterdata.KeyColumns(keys)
 	found := make([]Position, 0, len(keys))
 	var ord, movements int
 	err := pg.Each(ctx, tx, lockPositionsSQL, func(row *sql.Rows) error {
@@ -127,18 +109,13 @@ func lockKnown(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []mast
 		p.PositionKey = keys[ord-1]
 		found = append(found, p)
 		return nil
-	}, tenants, items, locations, pg.UUIDs(events))
+	}, append(masterdata.KeyColumns(keys), pg.UUIDs(events))...)
 	if err != nil {
 		return nil, 0, fmt.Errorf("locking %d positions: %w", len(keys), err)
 	}
 	positions := make(map[masterdata.PositionKey]*Position, len(found))
 	for i := range found {
 		positions[found[i].PositionKey] = &found[i]
-	}
-	if len(positions) == len(keys) {
-		// Positions made by this transaction are visible to others only after its commit.
-		made := pg.TxState[madePositions](tx).keys
-		seenIn(tx).Add(slices.DeleteFunc(slices.Clone(keys), func(k masterdata.PositionKey) bool { return made[k] }))
 	}
 	return positions, movements, nil
 }
@@ -149,16 +126,14 @@ SELECT tenant_id, item_id, location_id FROM unnest($1::text[], $2::text[], $3::t
 ORDER BY tenant_id, item_id, location_id ON CONFLICT DO NOTHING`)
 
 func createPositions(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey, names map[masterdata.ItemKey]string) error {
-	if len(keys) == 0 {
-		return nil
+	err := masterdata.CreateItemsAndLocations(ctx, tx, keys, names)
+	if err == nil {
+		_, err = pg.Exec(ctx, tx, createPositionsSQL, masterdata.KeyColumns(keys)...)
 	}
-	if err := masterdata.CreateItemsAndLocations(ctx, tx, keys, names); err != nil {
-		return err
+	if err != nil {
+		return fmt.Errorf("making %d new positions: %w", len(keys), err)
 	}
-	tenants, items, locations := masterdata.KeyColumns(keys)
-	noteMade(tx, keys)
-	_, err := pg.Exec(ctx, tx, createPositionsSQL, tenants, items, locations)
-	return err
+	return nil
 }
 
 var movedEvents = pg.SQL(`SELECT DISTINCT event_id FROM movement WHERE event_id = ANY ($1::uuid[])`)
@@ -166,15 +141,7 @@ var movedEvents = pg.SQL(`SELECT DISTINCT event_id FROM movement WHERE event_id 
 // Moved returns which of the events have moved stock already. Call it with their positions locked, so that the answer
 // stays true.
 func Moved(ctx context.Context, tx store.Tx, events []uuid.UUID) (map[uuid.UUID]bool, error) {
-	var found []uuid.UUID
-	if err := pg.Select(ctx, tx, &found, movedEvents, pg.UUIDs(events)); err != nil {
-		return nil, fmt.Errorf("reading the movements of %d events: %w", len(events), err)
-	}
-	moved := map[uuid.UUID]bool{}
-	for _, id := range found {
-		moved[id] = true
-	}
-	return moved, nil
+	return pg.Set[uuid.UUID](ctx, tx, fmt.Sprintf("reading the movements of %d events", len(events)), movedEvents, pg.UUIDs(events))
 }
 
 var postMovements = pg.SQL(`
@@ -190,7 +157,7 @@ WHERE p.id = n.id`)
 func Post(ctx context.Context, tx store.Tx, movements []Movement, positions []*Position) error {
 	n := len(movements)
 	events, lines, at, sequences := pg.NewColumn(n, 36), pg.NewColumn(n, 1), pg.NewColumn(n, 10), pg.NewColumn(n, 6)
-	quantities, onHand, types, occurred := pg.NewColumn(n, 8), pg.NewColumn(n, 8), pg.NewTexts(n, 10), pg.NewColumn(n, 28)
+	quantities, onHand, types, occurred := pg.NewColumn(n, 8), pg.NewColumn(n, 8), pg.NewColumn(n, 12), pg.NewColumn(n, 28)
 	for i := range movements {
 		m := &movements[i]
 		events.UUID(m.EventID)
@@ -199,7 +166,7 @@ func Post(ctx context.Context, tx store.Tx, movements []Movement, positions []*P
 		sequences.Integer(m.Sequence)
 		quantities.Decimal(m.Quantity)
 		onHand.Decimal(m.OnHand)
-		types.Add(string(m.Type))
+		types.Text(string(m.Type))
 		occurred.Time(m.OccurredAt)
 	}
 	k := len(positions)

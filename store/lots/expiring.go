@@ -3,8 +3,8 @@ package lots
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -17,14 +17,14 @@ import (
 // ExpiringLot is a lot of known expiry that is not used up.
 type ExpiringLot struct {
 	masterdata.PositionKey
-	Balance  int64
-	Number   string
-	Expiry   event.Date
-	Quantity event.Decimal
+	Balance  int64         `db:"balance_id"`
+	Number   string        `db:"lot_number"`
+	Expiry   event.Date    `db:"expiry"`
+	Quantity event.Decimal `db:"quantity"`
 }
 
 var lotsToExpire = pg.SQL(`
-SELECT b.tenant_id, b.item_id, b.location_id, b.id, l.lot_number, l.expiry::text, l.quantity
+SELECT b.tenant_id, b.item_id, b.location_id, b.id AS balance_id, l.lot_number, l.expiry::text AS expiry, l.quantity
 FROM unnest($1::text[], $2::text[], $3::date[]) AS u(tenant_id, location_id, until)
 JOIN lot l ON l.tenant_id = u.tenant_id AND l.location_id = u.location_id AND l.expiry > '-infinity' AND l.expiry <= u.until
 JOIN lot_balance b ON b.id = l.balance_id
@@ -34,23 +34,11 @@ ORDER BY b.tenant_id, b.location_id, l.expiry, b.item_id, l.lot_number`)
 // ToExpire returns the lots that expire at each location by the given day and are not yet noted as expiring. It
 // locks nothing.
 func ToExpire(ctx context.Context, tx store.Tx, until map[masterdata.LocationKey]event.Date) ([]ExpiringLot, error) {
-	tenants, locations, days := pg.NewTexts(len(until), 16), pg.NewTexts(len(until), 16), pg.NewColumn(len(until), 10)
+	ends := pg.NewColumns(3, len(until))
 	for p, day := range until {
-		tenants.Add(p.Tenant)
-		locations.Add(p.Location)
-		days.Expiry(day)
+		ends.Add(p.Tenant, p.Location, pg.Expiry(day))
 	}
-	var lots []ExpiringLot
-	err := pg.Each(ctx, tx, lotsToExpire, func(row *sql.Rows) error {
-		var l ExpiringLot
-		err := row.Scan(&l.Tenant, &l.Item, &l.Location, &l.Balance, &l.Number, &l.Expiry, &l.Quantity)
-		lots = append(lots, l)
-		return err
-	}, tenants, locations, days)
-	if err != nil {
-		return nil, fmt.Errorf("reading the lots that expire at %d locations: %w", len(until), err)
-	}
-	return lots, nil
+	return pg.List[ExpiringLot](ctx, tx, fmt.Sprintf("reading the lots that expire at %d locations", len(until)), lotsToExpire, ends...)
 }
 
 var noteExpiring = pg.SQL(`
@@ -59,13 +47,13 @@ SELECT id, number, expiry, said_on
 FROM unnest($1::bigint[], $2::text[], $3::date[], $4::date[]) WITH ORDINALITY AS n(id, number, expiry, said_on, ord)
 ORDER BY n.ord
 ON CONFLICT DO NOTHING
-RETURNING balance_id, lot_number, expiry::text`)
+RETURNING balance_id, lot_number, expiry::text AS expiry`)
 
 // LotName identifies a lot of a position.
 type LotName struct {
-	Balance int64
-	Number  string
-	Expiry  event.Date
+	Balance int64      `db:"balance_id"`
+	Number  string     `db:"lot_number"`
+	Expiry  event.Date `db:"expiry"`
 }
 
 func compareLotNames(a, b LotName) int {
@@ -75,27 +63,9 @@ func compareLotNames(a, b LotName) int {
 // NoteExpiring records lots as reported to expire, each with its business day, and returns those recorded for the
 // first time: this transaction, and no other, emits their events.
 func NoteExpiring(ctx context.Context, tx store.Tx, lots map[LotName]event.Date) (map[LotName]bool, error) {
-	names := make([]LotName, 0, len(lots))
-	for n := range lots {
-		names = append(names, n)
+	columns := pg.NewColumns(4, len(lots))
+	for _, n := range slices.SortedFunc(maps.Keys(lots), compareLotNames) {
+		columns.Add(n.Balance, n.Number, pg.Expiry(n.Expiry), pg.Expiry(lots[n]))
 	}
-	slices.SortFunc(names, compareLotNames)
-	ids, numbers, expiries, days := pg.NewColumn(len(names), 8), pg.NewTexts(len(names), 12), pg.NewColumn(len(names), 10), pg.NewColumn(len(names), 10)
-	for _, n := range names {
-		ids.Integer(n.Balance)
-		numbers.Add(n.Number)
-		expiries.Expiry(n.Expiry)
-		days.Expiry(lots[n])
-	}
-	noted := map[LotName]bool{}
-	err := pg.Each(ctx, tx, noteExpiring, func(row *sql.Rows) error {
-		var n LotName
-		err := row.Scan(&n.Balance, &n.Number, &n.Expiry)
-		noted[n] = true
-		return err
-	}, ids, numbers, expiries, days)
-	if err != nil {
-		return nil, fmt.Errorf("noting %d expiring lots: %w", len(names), err)
-	}
-	return noted, nil
+	return pg.Set[LotName](ctx, tx, fmt.Sprintf("noting %d expiring lots", len(lots)), noteExpiring, columns...)
 }

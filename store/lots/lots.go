@@ -77,57 +77,31 @@ SELECT tenant_id, item_id, location_id FROM unnest($1::text[], $2::text[], $3::t
 ORDER BY k.ord ON CONFLICT DO NOTHING`)
 
 // Balances locks lot balances. It remembers which ones this process has seen, so that new ones are made before any is
-// locked (see ledger.LockPositions). The zero value works.
+// locked (see masterdata.PositionRows). The zero value works.
 type Balances struct{ seen masterdata.KnownPositions }
 
 // Lock locks the lot balances of positions, with their lots, for the rest of the transaction, and returns the days of
 // their locations. Missing balances are made. The days may be slightly out of date: see BeginDays.
 func (s *Balances) Lock(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey) (map[masterdata.PositionKey]*LotBalance, map[masterdata.LocationKey]LotDay, error) {
-	keys = slices.Clone(keys)
-	slices.SortFunc(keys, masterdata.ComparePositionKeys)
-	keys = slices.Compact(keys)
-	made := map[masterdata.PositionKey]bool{}
-	create := func(missing []masterdata.PositionKey) error {
-		slices.SortFunc(missing, masterdata.ComparePositionKeys)
-		for _, k := range missing {
-			made[k] = true
-		}
-		tenants, items, locations := masterdata.KeyColumns(missing)
-		if _, err := pg.Exec(ctx, tx, createBalances, tenants, items, locations); err != nil {
-			return fmt.Errorf("making the lot balances of %d positions: %w", len(missing), err)
-		}
-		return nil
-	}
-	if unknown := s.seen.Unknown(keys); len(unknown) > 0 {
-		tenants, items, locations := masterdata.KeyColumns(unknown)
-		var missing []masterdata.PositionKey
-		if err := pg.Select(ctx, tx, &missing, missingBalances, tenants, items, locations); err != nil {
-			return nil, nil, fmt.Errorf("reading the lot balances of %d positions: %w", len(unknown), err)
-		}
-		if len(missing) > 0 {
-			if err := create(missing); err != nil {
-				return nil, nil, err
-			}
-		}
-	}
-	balances, days, err := lockBalanceRows(ctx, tx, keys)
-	if err == nil && len(balances) < len(keys) {
-		if err := create(slices.DeleteFunc(slices.Clone(keys), func(k masterdata.PositionKey) bool { return balances[k] != nil })); err != nil {
-			return nil, nil, err
-		}
-		balances, days, err = lockBalanceRows(ctx, tx, keys)
-	}
+	var days map[masterdata.LocationKey]LotDay
+	balances, err := masterdata.PositionRows[LotBalance]{
+		Known: &s.seen, What: "the lot balances of %d positions", Missing: missingBalances,
+		Create: func(missing []masterdata.PositionKey) error {
+			return pg.Write(ctx, tx, fmt.Sprintf("making the lot balances of %d positions", len(missing)), createBalances, masterdata.KeyColumns(missing)...)
+		},
+		Lock: func(keys []masterdata.PositionKey) (found map[masterdata.PositionKey]*LotBalance, err error) {
+			found, days, err = lockBalanceRows(ctx, tx, keys)
+			return found, err
+		},
+	}.LockAll(ctx, tx, keys)
 	if err != nil {
 		return nil, nil, err
 	}
-	s.seen.Add(slices.DeleteFunc(keys, func(k masterdata.PositionKey) bool { return made[k] }))
 	return balances, days, readLots(ctx, tx, balances)
 }
 
 func lockBalanceRows(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey) (map[masterdata.PositionKey]*LotBalance, map[masterdata.LocationKey]LotDay, error) {
-	tenants, items, locations := masterdata.KeyColumns(keys)
 	places := masterdata.LocationsOf(keys)
-	placeTenants, placeLocations := masterdata.LocationColumns(places)
 	rows := make([]LotBalance, 0, len(keys))
 	days := make(map[masterdata.LocationKey]LotDay, len(places))
 	err := pg.Each(ctx, tx, lockBalances, func(row *sql.Rows) error {
@@ -150,7 +124,7 @@ func lockBalanceRows(ctx context.Context, tx store.Tx, keys []masterdata.Positio
 			lots: int(lots.Int64), shortfall: *shortfall, firstEvent: firstEvent.Int64,
 		})
 		return nil
-	}, tenants, items, locations, placeTenants, placeLocations)
+	}, slices.Concat(masterdata.KeyColumns(keys), masterdata.LocationColumns(places))...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("locking the lots of %d positions: %w", len(keys), err)
 	}
@@ -172,11 +146,11 @@ const knownExpiry = `CASE WHEN l.expiry = '-infinity' THEN '' ELSE l.expiry::tex
 // readLots is a statement of its own, after the locks: in one statement with them it would see the state before them.
 func readLots(ctx context.Context, tx store.Tx, balances map[masterdata.PositionKey]*LotBalance) error {
 	byID := map[int64]*LotBalance{}
-	ids := pg.NewColumn(len(balances), 8)
+	ids := pg.NewColumns(1, len(balances))
 	for _, s := range balances {
 		if s.lots > 0 {
 			byID[s.ID] = s
-			ids.Integer(s.ID)
+			ids.Add(s.ID)
 		}
 	}
 	if len(byID) == 0 {
@@ -191,7 +165,7 @@ func readLots(ctx context.Context, tx store.Tx, balances map[masterdata.Position
 		l.stored = l.Quantity
 		byID[id].Lots = append(byID[id].Lots, &l)
 		return nil
-	}, ids)
+	}, ids...)
 	if err != nil {
 		return fmt.Errorf("reading the lots of %d positions: %w", len(byID), err)
 	}

@@ -2,8 +2,8 @@ package lots
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/composerp/composerp/exchange/event"
@@ -35,63 +35,36 @@ WHERE l.balance_id = n.id AND l.lot_number = n.number AND l.expiry = n.expiry`)
 // WriteBalances writes what has changed in balances that this transaction has locked.
 func WriteBalances(ctx context.Context, tx store.Tx, balances map[masterdata.PositionKey]*LotBalance) error {
 	n := len(balances)
-	ids, shortfalls, counts, firstEvent := pg.NewColumn(n, 8), pg.NewColumn(n, 8), pg.NewColumn(n, 2), pg.NewColumn(n, 6)
-	used, opened, left := newLotColumns(0), newLotColumns(0), newLotColumns(n)
+	changed, used, opened, left := pg.NewColumns(4, n), pg.NewColumns(3, 0), pg.NewColumns(5, 0), pg.NewColumns(5, n)
 	for _, s := range balances {
 		lots := 0
 		for _, l := range s.Lots {
 			some, stood := l.Quantity.IsPositive(), l.stored.IsPositive()
 			switch {
 			case stood && !some:
-				used.add(s.ID, l)
+				used.Add(s.ID, l.Number, pg.Expiry(l.Expiry))
 			case some && !stood:
-				opened.add(s.ID, l)
+				opened.Add(s.ID, l.Number, pg.Expiry(l.Expiry), l.Quantity, l.ReceivedAt)
 			case !l.Quantity.Equal(l.stored):
-				left.add(s.ID, l)
+				left.Add(s.ID, l.Number, pg.Expiry(l.Expiry), l.Quantity, l.ReceivedAt)
 			}
 			if some {
 				lots++
 			}
 		}
 		if lots != s.lots || s.FirstEvent != s.firstEvent || !s.Shortfall.Equal(s.shortfall) {
-			ids.Integer(s.ID)
-			shortfalls.Decimal(s.Shortfall)
-			counts.Integer(int64(lots))
-			firstEvent.Integer(s.FirstEvent)
+			changed.Add(s.ID, s.Shortfall, lots, s.FirstEvent)
 		}
 	}
-	if ids.N > 0 {
-		if _, err := pg.Exec(ctx, tx, writeBalances, ids, shortfalls, counts, firstEvent); err != nil {
-			return fmt.Errorf("writing the balances of %d positions: %w", ids.N, err)
+	if changed.Rows() > 0 {
+		if _, err := pg.Exec(ctx, tx, writeBalances, changed...); err != nil {
+			return fmt.Errorf("writing the balances of %d positions: %w", changed.Rows(), err)
 		}
 	}
-	if used.ids.N+opened.ids.N+left.ids.N == 0 {
+	if used.Rows()+opened.Rows()+left.Rows() == 0 {
 		return nil
 	}
-	_, err := pg.Exec(ctx, tx, writeLots, used.ids, used.numbers, used.expiries,
-		opened.ids, opened.numbers, opened.expiries, opened.quantities, opened.received,
-		left.ids, left.numbers, left.expiries, left.quantities, left.received)
-	if err != nil {
-		return fmt.Errorf("writing the lots of %d positions: %w", n, err)
-	}
-	return nil
-}
-
-type lotColumns struct {
-	ids, expiries, quantities, received *pg.Column
-	numbers                             *pg.Texts
-}
-
-func newLotColumns(n int) lotColumns {
-	return lotColumns{pg.NewColumn(n, 8), pg.NewColumn(n, 10), pg.NewColumn(n, 8), pg.NewColumn(n, 28), pg.NewTexts(n, 12)}
-}
-
-func (c lotColumns) add(balance int64, l *Lot) {
-	c.ids.Integer(balance)
-	c.numbers.Add(l.Number)
-	c.expiries.Expiry(l.Expiry)
-	c.quantities.Decimal(l.Quantity)
-	c.received.Time(l.ReceivedAt)
+	return pg.Write(ctx, tx, fmt.Sprintf("writing the lots of %d positions", n), writeLots, slices.Concat(used, opened, left)...)
 }
 
 var beginDays = pg.SQL(`
@@ -103,25 +76,9 @@ RETURNING d.tenant_id, d.location_id`)
 // BeginDays begins a business day at each location, and returns the locations where it did: elsewhere that day or a
 // later one has begun already.
 func BeginDays(ctx context.Context, tx store.Tx, days map[masterdata.LocationKey]event.Date) (map[masterdata.LocationKey]bool, error) {
-	keys := make([]masterdata.LocationKey, 0, len(days))
-	for p := range days {
-		keys = append(keys, p)
+	columns := pg.NewColumns(3, len(days))
+	for _, p := range slices.SortedFunc(maps.Keys(days), masterdata.CompareLocationKeys) {
+		columns.Add(p.Tenant, p.Location, pg.Expiry(days[p]))
 	}
-	slices.SortFunc(keys, masterdata.CompareLocationKeys)
-	tenants, locations := masterdata.LocationColumns(keys)
-	begin := pg.NewColumn(len(keys), 10)
-	for _, p := range keys {
-		begin.Expiry(days[p])
-	}
-	begun := map[masterdata.LocationKey]bool{}
-	err := pg.Each(ctx, tx, beginDays, func(row *sql.Rows) error {
-		var p masterdata.LocationKey
-		err := row.Scan(&p.Tenant, &p.Location)
-		begun[p] = true
-		return err
-	}, tenants, locations, begin)
-	if err != nil {
-		return nil, fmt.Errorf("beginning a business day at %d locations: %w", len(keys), err)
-	}
-	return begun, nil
+	return pg.Set[masterdata.LocationKey](ctx, tx, fmt.Sprintf("beginning a business day at %d locations", len(days)), beginDays, columns...)
 }

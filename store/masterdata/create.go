@@ -35,19 +35,15 @@ func CreateItemsAndLocations(ctx context.Context, tx store.Tx, keys []PositionKe
 	if len(keys) == 0 {
 		return nil
 	}
-	tenants, items, locations := KeyColumns(keys)
-	itemNames, kinds := pg.NewTexts(len(keys), 32), pg.NewTexts(len(keys), 8)
+	items, locations := pg.NewColumns(3, len(keys)), pg.NewColumns(3, len(keys))
 	for _, k := range keys {
-		itemNames.Add(names[ItemKey{Tenant: k.Tenant, Item: k.Item}])
-		kinds.Add(kindOfLocation(k.Location))
+		items.Add(k.Tenant, k.Item, names[ItemKey{Tenant: k.Tenant, Item: k.Item}])
+		locations.Add(k.Tenant, k.Location, kindOfLocation(k.Location))
 	}
-	if _, err := pg.Exec(ctx, tx, createItems, tenants, items, itemNames); err != nil {
+	if _, err := pg.Exec(ctx, tx, createItems, items...); err != nil {
 		return fmt.Errorf("making their items: %w", err)
 	}
-	if _, err := pg.Exec(ctx, tx, createLocations, tenants, locations, kinds); err != nil {
-		return fmt.Errorf("making their locations: %w", err)
-	}
-	return nil
+	return pg.Write(ctx, tx, "making their locations", createLocations, locations...)
 }
 
 // IsVirtual reports whether the location is one of the ledger's own. Names that begin with @ are reserved for these.

@@ -1,8 +1,8 @@
 package masterdata
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
@@ -28,9 +28,7 @@ type Item struct {
 func (i *Item) key() ItemKey { return ItemKey{i.Tenant, i.Item} }
 
 func (i Item) withDefaults() Item {
-	if i.Unit == "" {
-		i.Unit = "each"
-	}
+	i.Unit = cmp.Or(i.Unit, "each")
 	if i.Pack.IsZero() {
 		i.Pack = event.NewDecimal(1)
 	}
@@ -63,8 +61,10 @@ func EditItems(ctx context.Context, db *store.DB, edits []Edit[Item], dryRun boo
 		begin:    func(of *Item) Item { return Item{Tenant: of.Tenant, Item: of.Item}.withDefaults() },
 		settle:   func(i *Item) { i.Incomplete = i.Name == "" },
 		check:    (*Item).Check,
-		read:     readItems,
-		write:    writeItems,
+		read:     readByKey[Item](itemsByKey, func(k ItemKey) []any { return []any{k.Tenant, k.Item} }),
+		write: writeRows(writeItemRows, func(i *Item) []any {
+			return []any{i.Tenant, i.Item, i.Name, i.Unit, i.Pack, i.UnitCost, i.Incomplete}
+		}),
 	}.edit(ctx, db, edits, dryRun)
 }
 
@@ -73,19 +73,6 @@ SELECT i.tenant_id, i.item_id, i.name, i.unit, i.pack, i.unit_cost, i.incomplete
 FROM unnest($1::text[], $2::text[]) AS k(tenant_id, item_id) JOIN item i USING (tenant_id, item_id)
 ORDER BY i.tenant_id, i.item_id
 FOR NO KEY UPDATE OF i`)
-
-func readItems(ctx context.Context, tx store.Tx, keys []ItemKey) ([]Item, error) {
-	tenants, ids := pg.NewTexts(len(keys), 16), pg.NewTexts(len(keys), 16)
-	for _, k := range keys {
-		tenants.Add(k.Tenant)
-		ids.Add(k.Item)
-	}
-	var found []Item
-	if err := pg.Select(ctx, tx, &found, itemsByKey, tenants, ids); err != nil {
-		return nil, fmt.Errorf("reading them: %w", err)
-	}
-	return found, nil
-}
 
 var writeItemRows = pg.SQL(`
 INSERT INTO item (tenant_id, item_id, name, unit, pack, unit_cost, incomplete)
@@ -96,25 +83,6 @@ ORDER BY n.tenant_id, n.item_id
 ON CONFLICT (tenant_id, item_id) DO UPDATE
 SET name = excluded.name, unit = excluded.unit, pack = excluded.pack, unit_cost = excluded.unit_cost, incomplete = excluded.incomplete`)
 
-func writeItems(ctx context.Context, tx store.Tx, rows []*edited[Item]) error {
-	n := len(rows)
-	tenants, ids, names, units := pg.NewTexts(n, 16), pg.NewTexts(n, 16), pg.NewTexts(n, 32), pg.NewTexts(n, 8)
-	packs, costs, incomplete := pg.NewColumn(n, 4), pg.NewColumn(n, 8), pg.NewColumn(n, 5)
-	for _, e := range rows {
-		tenants.Add(e.row.Tenant)
-		ids.Add(e.row.Item)
-		names.Add(e.row.Name)
-		units.Add(e.row.Unit)
-		packs.Decimal(e.row.Pack)
-		costs.Optional(e.row.UnitCost)
-		incomplete.Boolean(e.row.Incomplete)
-	}
-	if _, err := pg.Exec(ctx, tx, writeItemRows, tenants, ids, names, units, packs, costs, incomplete); err != nil {
-		return fmt.Errorf("writing them: %w", err)
-	}
-	return nil
-}
-
 var listItems = pg.SQL(`
 SELECT i.tenant_id, i.item_id, i.name, i.unit, i.pack, i.unit_cost, i.incomplete
 FROM item i
@@ -123,9 +91,5 @@ ORDER BY i.tenant_id, i.item_id LIMIT nullif($4, 0)`)
 
 // Items lists items by key.
 func Items(ctx context.Context, db *store.DB, f Filter) ([]Item, error) {
-	found := []Item{}
-	if err := pg.Select(ctx, db, &found, listItems, f.Tenant, f.Item, f.Incomplete, f.Limit); err != nil {
-		return nil, fmt.Errorf("listing items: %w", err)
-	}
-	return found, nil
+	return pg.List[Item](ctx, db, "listing items", listItems, f.Tenant, f.Item, f.Incomplete, f.Limit)
 }

@@ -1,6 +1,7 @@
 package masterdata
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -19,24 +20,16 @@ type ItemKey struct{ Tenant, Item string }
 
 // ComparePositionKeys orders keys as PostgreSQL does in the collation C: the order of locking.
 func ComparePositionKeys(a, b PositionKey) int {
-	if c := strings.Compare(a.Tenant, b.Tenant); c != 0 {
-		return c
-	}
-	if c := strings.Compare(a.Item, b.Item); c != 0 {
-		return c
-	}
-	return strings.Compare(a.Location, b.Location)
+	return cmp.Or(strings.Compare(a.Tenant, b.Tenant), strings.Compare(a.Item, b.Item), strings.Compare(a.Location, b.Location))
 }
 
 // KeyColumns returns the keys as one array a column.
-func KeyColumns(keys []PositionKey) (tenants, items, locations *pg.Texts) {
-	tenants, items, locations = pg.NewTexts(len(keys), 16), pg.NewTexts(len(keys), 16), pg.NewTexts(len(keys), 16)
+func KeyColumns(keys []PositionKey) pg.Columns {
+	columns := pg.NewColumns(3, len(keys))
 	for _, k := range keys {
-		tenants.Add(k.Tenant)
-		items.Add(k.Item)
-		locations.Add(k.Location)
+		columns.Add(k.Tenant, k.Item, k.Location)
 	}
-	return tenants, items, locations
+	return columns
 }
 
 // LocationKey identifies a location of a tenant.
@@ -47,20 +40,16 @@ type LocationKey struct {
 
 // CompareLocationKeys orders keys as ComparePositionKeys does.
 func CompareLocationKeys(a, b LocationKey) int {
-	if c := strings.Compare(a.Tenant, b.Tenant); c != 0 {
-		return c
-	}
-	return strings.Compare(a.Location, b.Location)
+	return cmp.Or(strings.Compare(a.Tenant, b.Tenant), strings.Compare(a.Location, b.Location))
 }
 
 // LocationColumns returns the keys as one array a column.
-func LocationColumns(keys []LocationKey) (tenants, locations *pg.Texts) {
-	tenants, locations = pg.NewTexts(len(keys), 16), pg.NewTexts(len(keys), 16)
+func LocationColumns(keys []LocationKey) pg.Columns {
+	columns := pg.NewColumns(2, len(keys))
 	for _, k := range keys {
-		tenants.Add(k.Tenant)
-		locations.Add(k.Location)
+		columns.Add(k.Tenant, k.Location)
 	}
-	return tenants, locations
+	return columns
 }
 
 // LocationsOf returns the locations of positions, each once, in key order.

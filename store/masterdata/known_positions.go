@@ -6,7 +6,7 @@ import (
 )
 
 // KnownPositions remembers, by hash, which positions this process has locked and found committed: they exist for every
-// transaction. A false hit, by collision or after a restore, costs at most a resolved deadlock: LockPositions checks
+// transaction. A false hit, by collision or after a restore, costs at most a resolved deadlock: PositionRows checks
 // what it really locked.
 type KnownPositions struct {
 	mu     sync.RWMutex

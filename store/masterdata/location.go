@@ -1,8 +1,8 @@
 package masterdata
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"time"
 	_ "time/tzdata" // for servers without a zone database, as in a small container
 
@@ -22,9 +22,7 @@ type Location struct {
 func (l *Location) key() LocationKey { return LocationKey{l.Tenant, l.Location} }
 
 func (l Location) withDefaults() Location {
-	if l.Timezone == "" {
-		l.Timezone = "UTC"
-	}
+	l.Timezone = cmp.Or(l.Timezone, "UTC")
 	return l
 }
 
@@ -58,8 +56,10 @@ func EditLocations(ctx context.Context, db *store.DB, edits []Edit[Location], dr
 		checkKey: (*Location).checkKey,
 		begin:    func(of *Location) Location { return Location{Tenant: of.Tenant, Location: of.Location}.withDefaults() },
 		check:    (*Location).Check,
-		read:     readLocations,
-		write:    writeLocations,
+		read:     readByKey[Location](locationsByKey, func(k LocationKey) []any { return []any{k.Tenant, k.Location} }),
+		write: writeRows(writeLocationRows, func(l *Location) []any {
+			return []any{l.Tenant, l.Location, l.Name, l.Timezone}
+		}),
 	}.edit(ctx, db, edits, dryRun)
 }
 
@@ -69,40 +69,12 @@ FROM unnest($1::text[], $2::text[]) AS k(tenant_id, location_id) JOIN location l
 ORDER BY l.tenant_id, l.location_id
 FOR NO KEY UPDATE OF l`)
 
-func readLocations(ctx context.Context, tx store.Tx, keys []LocationKey) ([]Location, error) {
-	tenants, ids := pg.NewTexts(len(keys), 16), pg.NewTexts(len(keys), 16)
-	for _, k := range keys {
-		tenants.Add(k.Tenant)
-		ids.Add(k.Location)
-	}
-	var found []Location
-	if err := pg.Select(ctx, tx, &found, locationsByKey, tenants, ids); err != nil {
-		return nil, fmt.Errorf("reading them: %w", err)
-	}
-	return found, nil
-}
-
 var writeLocationRows = pg.SQL(`
 INSERT INTO location (tenant_id, location_id, kind, name, timezone)
 SELECT n.tenant_id, n.location_id, 'stock', n.name, n.timezone
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS n(tenant_id, location_id, name, timezone)
 ORDER BY n.tenant_id, n.location_id
 ON CONFLICT (tenant_id, location_id) DO UPDATE SET name = excluded.name, timezone = excluded.timezone`)
-
-func writeLocations(ctx context.Context, tx store.Tx, rows []*edited[Location]) error {
-	n := len(rows)
-	tenants, ids, names, zones := pg.NewTexts(n, 16), pg.NewTexts(n, 16), pg.NewTexts(n, 32), pg.NewTexts(n, 16)
-	for _, e := range rows {
-		tenants.Add(e.row.Tenant)
-		ids.Add(e.row.Location)
-		names.Add(e.row.Name)
-		zones.Add(e.row.Timezone)
-	}
-	if _, err := pg.Exec(ctx, tx, writeLocationRows, tenants, ids, names, zones); err != nil {
-		return fmt.Errorf("writing them: %w", err)
-	}
-	return nil
-}
 
 var listLocations = pg.SQL(`
 SELECT l.tenant_id, l.location_id, l.name, l.timezone
@@ -112,9 +84,5 @@ ORDER BY l.tenant_id, l.location_id LIMIT nullif($3, 0)`)
 
 // Locations lists locations by key, without the virtual ones.
 func Locations(ctx context.Context, db *store.DB, f Filter) ([]Location, error) {
-	found := []Location{}
-	if err := pg.Select(ctx, db, &found, listLocations, f.Tenant, f.Location, f.Limit); err != nil {
-		return nil, fmt.Errorf("listing locations: %w", err)
-	}
-	return found, nil
+	return pg.List[Location](ctx, db, "listing locations", listLocations, f.Tenant, f.Location, f.Limit)
 }

@@ -153,6 +153,29 @@ func (r registry[T, K]) change(ctx context.Context, tx store.Tx, edits []Edit[T]
 	return changed, w, nil
 }
 
+// readByKey returns a registry's read: one statement that takes the columns of the keys.
+func readByKey[T, K any](q pg.Statement, values func(K) []any) func(ctx context.Context, tx store.Tx, keys []K) ([]T, error) {
+	return func(ctx context.Context, tx store.Tx, keys []K) ([]T, error) {
+		return pg.List[T](ctx, tx, "reading them", q, columnsOf(keys, values)...)
+	}
+}
+
+// writeRows returns a registry's write: one statement that takes the columns of the rows.
+func writeRows[T any](q pg.Statement, values func(*T) []any) func(ctx context.Context, tx store.Tx, rows []*edited[T]) error {
+	return func(ctx context.Context, tx store.Tx, rows []*edited[T]) error {
+		return pg.Write(ctx, tx, "writing them", q, columnsOf(rows, func(e *edited[T]) []any { return values(&e.row) })...)
+	}
+}
+
+// columnsOf returns the columns of rows, at least one.
+func columnsOf[R any](rows []R, values func(R) []any) pg.Columns {
+	columns := pg.NewColumns(len(values(rows[0])), len(rows))
+	for _, r := range rows {
+		columns.Add(values(r)...)
+	}
+	return columns
+}
+
 // replaceEdits are edits that replace rows as a whole.
 func replaceEdits[T any](rows []T, keep func(row, given *T)) []Edit[T] {
 	edits := make([]Edit[T], len(rows))

@@ -1,8 +1,8 @@
 package masterdata
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"strconv"
 	"time"
 
@@ -64,15 +64,11 @@ func (r *Rule) Key() PositionKey { return PositionKey{r.Tenant, r.Item, r.Locati
 
 // withDefaults fills zero values.
 func (r Rule) withDefaults() Rule {
-	if r.Mode == "" {
-		r.Mode = RuleFixed
-	}
+	r.Mode = cmp.Or(r.Mode, RuleFixed)
 	if r.ServiceLevel.IsZero() {
 		r.ServiceLevel = event.Decimal{Decimal: event.NewDecimal(95).Shift(-2)}
 	}
-	if r.CoverDays == 0 {
-		r.CoverDays = 14
-	}
+	r.CoverDays = cmp.Or(r.CoverDays, 14)
 	return r
 }
 
@@ -144,7 +140,7 @@ func EditRules(ctx context.Context, db *store.DB, edits []Edit[Rule], at time.Ti
 			return Rule{Tenant: of.Tenant, Item: of.Item, Location: of.Location}.withDefaults()
 		},
 		check:  (*Rule).Check,
-		read:   readRules,
+		read:   readByKey[Rule](rulesByKey, func(k PositionKey) []any { return []any{k.Tenant, k.Item, k.Location} }),
 		verify: checkSuppliersKnown,
 		write: func(ctx context.Context, tx store.Tx, rows []*edited[Rule]) error {
 			return writeRules(ctx, tx, rows, at)
@@ -160,11 +156,7 @@ ORDER BY r.tenant_id, r.item_id, r.location_id LIMIT nullif($5, 0)`)
 
 // Rules lists rules by key.
 func Rules(ctx context.Context, db *store.DB, f Filter) ([]Rule, error) {
-	found := []Rule{}
-	if err := pg.Select(ctx, db, &found, listRules, f.Tenant, f.Item, f.Location, f.Supplier, f.Limit); err != nil {
-		return nil, fmt.Errorf("listing replenishment rules: %w", err)
-	}
-	return found, nil
+	return pg.List[Rule](ctx, db, "listing replenishment rules", listRules, f.Tenant, f.Item, f.Location, f.Supplier, f.Limit)
 }
 
 const ruleColumns = `r.tenant_id, r.item_id, r.location_id, r.mode, coalesce(r.supplier_id, '') AS supplier_id, r.reorder_point,
@@ -177,15 +169,6 @@ JOIN replenishment_rule r USING (tenant_id, item_id, location_id)
 ORDER BY r.tenant_id, r.item_id, r.location_id
 FOR NO KEY UPDATE OF r`)
 
-func readRules(ctx context.Context, tx store.Tx, keys []PositionKey) ([]Rule, error) {
-	tenants, items, locations := KeyColumns(keys)
-	var found []Rule
-	if err := pg.Select(ctx, tx, &found, rulesByKey, tenants, items, locations); err != nil {
-		return nil, fmt.Errorf("reading them: %w", err)
-	}
-	return found, nil
-}
-
 var unknownSuppliers = pg.SQL(`
 SELECT k.ord FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k(tenant_id, supplier_id, ord)
 WHERE k.supplier_id <> '' AND NOT EXISTS (SELECT FROM supplier s WHERE s.tenant_id = k.tenant_id AND s.supplier_id = k.supplier_id)
@@ -193,17 +176,10 @@ ORDER BY k.ord LIMIT 1`)
 
 // checkSuppliersKnown refuses a rule with an unknown supplier.
 func checkSuppliersKnown(ctx context.Context, tx store.Tx, rows []*edited[Rule]) error {
-	tenants, suppliers := pg.NewTexts(len(rows), 16), pg.NewTexts(len(rows), 16)
-	for _, e := range rows {
-		tenants.Add(e.row.Tenant)
-		suppliers.Add(e.row.Supplier)
-	}
-	var ords []int
-	if err := pg.Select(ctx, tx, &ords, unknownSuppliers, tenants, suppliers); err != nil {
-		return fmt.Errorf("reading their suppliers: %w", err)
-	}
-	if len(ords) == 0 {
-		return nil
+	ords, err := pg.List[int](ctx, tx, "reading their suppliers", unknownSuppliers,
+		columnsOf(rows, func(e *edited[Rule]) []any { return []any{e.row.Tenant, e.row.Supplier} })...)
+	if err != nil || len(ords) == 0 {
+		return err
 	}
 	e := rows[ords[0]-1]
 	return inRow(e.first, invalid("supplierId", "tenant %s has no supplier %q; set the supplier first", e.row.Tenant, e.row.Supplier))

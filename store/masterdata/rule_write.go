@@ -34,31 +34,19 @@ RETURNING r.tenant_id, r.item_id, r.location_id, r.version`)
 // writeRules writes rules and emits RULE_CHANGED for each.
 func writeRules(ctx context.Context, tx store.Tx, rows []*edited[Rule], at time.Time) error {
 	n := len(rows)
-	keys, fresh := make([]PositionKey, n), make([]PositionKey, 0, n)
-	modes, suppliers := pg.NewTexts(n, 6), pg.NewTexts(n, 16)
-	points, upTo, quantities, packs := pg.NewColumn(n, 8), pg.NewColumn(n, 8), pg.NewColumn(n, 8), pg.NewColumn(n, 8)
-	minimums, levels, covers, thresholds := pg.NewColumn(n, 8), pg.NewColumn(n, 5), pg.NewColumn(n, 4), pg.NewColumn(n, 8)
+	keys, fresh, columns := make([]PositionKey, n), make([]PositionKey, 0, n), pg.NewColumns(13, n)
 	for i, e := range rows {
 		r := &e.row
 		keys[i] = r.Key()
 		if e.before == "" {
 			fresh = append(fresh, keys[i])
 		}
-		modes.Add(r.Mode)
-		suppliers.Add(r.Supplier)
-		points.Optional(r.ReorderPoint)
-		upTo.Optional(r.OrderUpTo)
-		quantities.Optional(r.OrderQuantity)
-		packs.Optional(r.PackSize)
-		minimums.Decimal(r.MinimumOrder)
-		levels.Decimal(r.ServiceLevel)
-		covers.Integer(int64(r.CoverDays))
-		thresholds.Optional(r.LowStockThreshold)
+		columns.Add(r.Tenant, r.Item, r.Location, r.Mode, r.Supplier, r.ReorderPoint, r.OrderUpTo, r.OrderQuantity,
+			r.PackSize, r.MinimumOrder, r.ServiceLevel, r.CoverDays, r.LowStockThreshold)
 	}
 	if err := CreateItemsAndLocations(ctx, tx, fresh, nil); err != nil {
 		return err
 	}
-	tenants, items, locations := KeyColumns(keys)
 	versions := make(map[PositionKey]int64, n)
 	err := pg.Each(ctx, tx, writeRulesSQL, func(row *sql.Rows) error {
 		var k PositionKey
@@ -66,7 +54,7 @@ func writeRules(ctx context.Context, tx store.Tx, rows []*edited[Rule], at time.
 		err := row.Scan(&k.Tenant, &k.Item, &k.Location, &version)
 		versions[k] = version
 		return err
-	}, tenants, items, locations, modes, suppliers, points, upTo, quantities, packs, minimums, levels, covers, thresholds)
+	}, columns...)
 	if err != nil {
 		return fmt.Errorf("writing them: %w", err)
 	}
@@ -78,14 +66,12 @@ SELECT coalesce(s.last_movement_at, $4) FROM unnest($1::text[], $2::text[], $3::
 LEFT JOIN stock s USING (tenant_id, item_id, location_id) ORDER BY k.ord`)
 
 func emitRulesChanged(ctx context.Context, tx store.Tx, keys []PositionKey, versions map[PositionKey]int64, at time.Time) error {
-	tenants, items, locations := KeyColumns(keys)
-	var moved []time.Time
-	if err := pg.Select(ctx, tx, &moved, lastMovements, tenants, items, locations, at.UTC()); err != nil {
-		return fmt.Errorf("reading their last movements: %w", err)
+	moved, err := pg.List[time.Time](ctx, tx, "reading their last movements", lastMovements, append(KeyColumns(keys), at.UTC())...)
+	if err != nil {
+		return err
 	}
 	events := make([]event.Any, len(keys))
 	for i, k := range keys {
-		var err error
 		if events[i], err = ruleChanged(k, versions[k], moved[i]); err != nil {
 			return fmt.Errorf("building RULE_CHANGED for %s at %s: %w", k.Item, k.Location, err)
 		}

@@ -2,7 +2,6 @@ package masterdata
 
 import (
 	"context"
-	"fmt"
 	"net/url"
 
 	"github.com/composerp/composerp/store"
@@ -94,8 +93,10 @@ func EditSuppliers(ctx context.Context, db *store.DB, edits []Edit[SupplierRecor
 			return SupplierRecord{Tenant: of.Tenant, Supplier: of.Supplier, LeadTimeDays: unknownLeadTime}
 		},
 		check: (*SupplierRecord).Check,
-		read:  readSuppliers,
-		write: writeSuppliers,
+		read:  readByKey[SupplierRecord](suppliersByKey, func(k supplierKey) []any { return []any{k.Tenant, k.Supplier} }),
+		write: writeRows(writeSupplierRows, func(s *SupplierRecord) []any {
+			return []any{s.Tenant, s.Supplier, s.Name, s.LeadTimeDays, s.Endpoint}
+		}),
 	}.edit(ctx, db, edits, dryRun)
 }
 
@@ -105,42 +106,12 @@ FROM unnest($1::text[], $2::text[]) AS k(tenant_id, supplier_id) JOIN supplier s
 ORDER BY s.tenant_id, s.supplier_id
 FOR NO KEY UPDATE OF s`)
 
-func readSuppliers(ctx context.Context, tx store.Tx, keys []supplierKey) ([]SupplierRecord, error) {
-	tenants, ids := pg.NewTexts(len(keys), 16), pg.NewTexts(len(keys), 16)
-	for _, k := range keys {
-		tenants.Add(k.Tenant)
-		ids.Add(k.Supplier)
-	}
-	var found []SupplierRecord
-	if err := pg.Select(ctx, tx, &found, suppliersByKey, tenants, ids); err != nil {
-		return nil, fmt.Errorf("reading them: %w", err)
-	}
-	return found, nil
-}
-
 var writeSupplierRows = pg.SQL(`
 INSERT INTO supplier (tenant_id, supplier_id, name, lead_time_days, endpoint)
 SELECT n.tenant_id, n.supplier_id, n.name, n.lead_time_days, n.endpoint
 FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[]) AS n(tenant_id, supplier_id, name, lead_time_days, endpoint)
 ORDER BY n.tenant_id, n.supplier_id
 ON CONFLICT (tenant_id, supplier_id) DO UPDATE SET name = excluded.name, lead_time_days = excluded.lead_time_days, endpoint = excluded.endpoint`)
-
-func writeSuppliers(ctx context.Context, tx store.Tx, rows []*edited[SupplierRecord]) error {
-	n := len(rows)
-	tenants, ids, names, endpoints := pg.NewTexts(n, 16), pg.NewTexts(n, 16), pg.NewTexts(n, 32), pg.NewTexts(n, 48)
-	days := pg.NewColumn(n, 3)
-	for _, e := range rows {
-		tenants.Add(e.row.Tenant)
-		ids.Add(e.row.Supplier)
-		names.Add(e.row.Name)
-		days.Integer(int64(e.row.LeadTimeDays))
-		endpoints.Add(e.row.Endpoint)
-	}
-	if _, err := pg.Exec(ctx, tx, writeSupplierRows, tenants, ids, names, days, endpoints); err != nil {
-		return fmt.Errorf("writing them: %w", err)
-	}
-	return nil
-}
 
 var listSuppliers = pg.SQL(`
 SELECT s.tenant_id, s.supplier_id, s.name, s.lead_time_days, s.endpoint
@@ -150,9 +121,5 @@ ORDER BY s.tenant_id, s.supplier_id LIMIT nullif($3, 0)`)
 
 // Suppliers lists suppliers by key.
 func Suppliers(ctx context.Context, db *store.DB, f Filter) ([]SupplierRecord, error) {
-	found := []SupplierRecord{}
-	if err := pg.Select(ctx, db, &found, listSuppliers, f.Tenant, f.Supplier, f.Limit); err != nil {
-		return nil, fmt.Errorf("listing suppliers: %w", err)
-	}
-	return found, nil
+	return pg.List[SupplierRecord](ctx, db, "listing suppliers", listSuppliers, f.Tenant, f.Supplier, f.Limit)
 }

@@ -1,8 +1,8 @@
 package masterdata
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
@@ -23,9 +23,7 @@ type TenantSetting struct {
 const maxSettingDays = 3650
 
 func (s TenantSetting) withDefaults() TenantSetting {
-	if s.ForecastCadenceDays == 0 {
-		s.ForecastCadenceDays = 7
-	}
+	s.ForecastCadenceDays = cmp.Or(s.ForecastCadenceDays, 7)
 	return s
 }
 
@@ -55,8 +53,10 @@ func EditTenantSettings(ctx context.Context, db *store.DB, edits []Edit[TenantSe
 			return TenantSetting{Tenant: of.Tenant, ExpiryWarningDays: 30}.withDefaults()
 		},
 		check: (*TenantSetting).Check,
-		read:  readTenantSettings,
-		write: writeTenantSettings,
+		read:  readByKey[TenantSetting](settingsByKey, func(tenant string) []any { return []any{tenant} }),
+		write: writeRows(writeSettingRows, func(t *TenantSetting) []any {
+			return []any{t.Tenant, t.ApprovalLimit, t.ForecastCadenceDays, t.ExpiryWarningDays}
+		}),
 	}.edit(ctx, db, edits, dryRun)
 }
 
@@ -66,18 +66,6 @@ FROM tenant_setting s WHERE s.tenant_id = ANY ($1::text[])
 ORDER BY s.tenant_id
 FOR NO KEY UPDATE OF s`)
 
-func readTenantSettings(ctx context.Context, tx store.Tx, keys []string) ([]TenantSetting, error) {
-	tenants := pg.NewTexts(len(keys), 16)
-	for _, k := range keys {
-		tenants.Add(k)
-	}
-	var found []TenantSetting
-	if err := pg.Select(ctx, tx, &found, settingsByKey, tenants); err != nil {
-		return nil, fmt.Errorf("reading them: %w", err)
-	}
-	return found, nil
-}
-
 var writeSettingRows = pg.SQL(`
 INSERT INTO tenant_setting (tenant_id, approval_limit, forecast_cadence_days, expiry_warning_days)
 SELECT n.tenant_id, n.approval_limit, n.forecast_cadence_days, n.expiry_warning_days
@@ -86,22 +74,6 @@ ORDER BY n.tenant_id
 ON CONFLICT (tenant_id) DO UPDATE
 SET approval_limit = excluded.approval_limit, forecast_cadence_days = excluded.forecast_cadence_days, expiry_warning_days = excluded.expiry_warning_days`)
 
-func writeTenantSettings(ctx context.Context, tx store.Tx, rows []*edited[TenantSetting]) error {
-	n := len(rows)
-	tenants := pg.NewTexts(n, 16)
-	limits, cadences, warnings := pg.NewColumn(n, 8), pg.NewColumn(n, 3), pg.NewColumn(n, 3)
-	for _, e := range rows {
-		tenants.Add(e.row.Tenant)
-		limits.Optional(e.row.ApprovalLimit)
-		cadences.Integer(int64(e.row.ForecastCadenceDays))
-		warnings.Integer(int64(e.row.ExpiryWarningDays))
-	}
-	if _, err := pg.Exec(ctx, tx, writeSettingRows, tenants, limits, cadences, warnings); err != nil {
-		return fmt.Errorf("writing them: %w", err)
-	}
-	return nil
-}
-
 var listSettings = pg.SQL(`
 SELECT s.tenant_id, s.approval_limit, s.forecast_cadence_days, s.expiry_warning_days
 FROM tenant_setting s WHERE $1 = '' OR s.tenant_id = $1
@@ -109,9 +81,5 @@ ORDER BY s.tenant_id LIMIT nullif($2, 0)`)
 
 // TenantSettings lists the settings of tenants that have their own.
 func TenantSettings(ctx context.Context, db *store.DB, f Filter) ([]TenantSetting, error) {
-	found := []TenantSetting{}
-	if err := pg.Select(ctx, db, &found, listSettings, f.Tenant, f.Limit); err != nil {
-		return nil, fmt.Errorf("listing tenants' settings: %w", err)
-	}
-	return found, nil
+	return pg.List[TenantSetting](ctx, db, "listing tenants' settings", listSettings, f.Tenant, f.Limit)
 }

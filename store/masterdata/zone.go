@@ -62,11 +62,6 @@ func Zones(ctx context.Context, tx store.Tx, keys []LocationKey) (map[LocationKe
 	if len(unknown) == 0 {
 		return found, nil
 	}
-	tenants, locations := pg.NewTexts(len(unknown), 16), pg.NewTexts(len(unknown), 16)
-	for _, k := range unknown {
-		tenants.Add(k.Tenant)
-		locations.Add(k.Location)
-	}
 	err := pg.Each(ctx, tx, locationZones, func(row *sql.Rows) error {
 		var ord int
 		var name string
@@ -80,7 +75,7 @@ func Zones(ctx context.Context, tx store.Tx, keys []LocationKey) (map[LocationKe
 		found[unknown[ord-1]] = zone
 		zonesIn(tx).keep(unknown[ord-1], zone)
 		return nil
-	}, tenants, locations)
+	}, LocationColumns(unknown)...)
 	if err != nil {
 		return nil, fmt.Errorf("reading the time zones of %d locations: %w", len(unknown), err)
 	}

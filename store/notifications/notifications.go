@@ -5,6 +5,7 @@
 package notifications
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -46,31 +47,14 @@ WHERE NOT n.delivered`)
 // Record writes notifications, at most one an event and channel, in key order.
 func Record(ctx context.Context, tx store.Tx, list []Notification) error {
 	sorted := slices.SortedFunc(slices.Values(list), func(a, b Notification) int {
-		if c := slices.Compare(a.EventID[:], b.EventID[:]); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Channel, b.Channel)
+		return cmp.Or(slices.Compare(a.EventID[:], b.EventID[:]), strings.Compare(a.Channel, b.Channel))
 	})
-	n := len(sorted)
-	events, times, delivered := pg.NewColumn(n, 36), pg.NewColumn(n, 28), pg.NewColumn(n, 5)
-	channels, tenants, types := pg.NewTexts(n, 8), pg.NewTexts(n, 16), pg.NewTexts(n, 24)
-	about, summaries, answers := pg.NewTexts(n, 32), pg.NewTexts(n, 96), pg.NewTexts(n, 32)
+	columns := pg.NewColumns(9, len(sorted))
 	for i := range sorted {
 		s := &sorted[i]
-		events.UUID(s.EventID)
-		channels.Add(s.Channel)
-		tenants.Add(s.Tenant)
-		types.Add(s.Type)
-		about.Add(s.About)
-		summaries.Add(s.Summary)
-		times.Time(s.OccurredAt)
-		delivered.Boolean(s.Delivered)
-		answers.Add(s.Answer)
+		columns.Add(s.EventID, s.Channel, s.Tenant, s.Type, s.About, s.Summary, s.OccurredAt, s.Delivered, s.Answer)
 	}
-	if _, err := pg.Exec(ctx, tx, recordNotifications, events, channels, tenants, types, about, summaries, times, delivered, answers); err != nil {
-		return fmt.Errorf("recording %d notifications: %w", n, err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("recording %d notifications", len(sorted)), recordNotifications, columns...)
 }
 
 var deliveredChannels = pg.SQL(`SELECT channel FROM notification WHERE event_id = $1 AND delivered`)
@@ -91,9 +75,5 @@ FROM notification WHERE ($1 = '' OR tenant_id = $1) AND (NOT $2::boolean OR NOT 
 // List returns at most limit notifications, the newest first, 0 for all; an empty tenant selects all. With undelivered
 // it returns only undelivered ones.
 func List(ctx context.Context, db *store.DB, tenant string, undelivered bool, limit int) ([]Notification, error) {
-	rows := []Notification{}
-	if err := pg.Select(ctx, db, &rows, listNotifications, tenant, undelivered, limit); err != nil {
-		return nil, fmt.Errorf("reading the notifications: %w", err)
-	}
-	return rows, nil
+	return pg.List[Notification](ctx, db, "reading the notifications", listNotifications, tenant, undelivered, limit)
 }

@@ -1,9 +1,11 @@
 package planning
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -29,23 +31,8 @@ type Demand struct {
 }
 
 func compareDemand(a, b Demand) int {
-	if c := strings.Compare(a.Tenant, b.Tenant); c != 0 {
-		return c
-	}
-	if c := strings.Compare(a.Location, b.Location); c != 0 {
-		return c
-	}
-	if c := strings.Compare(a.Item, b.Item); c != 0 {
-		return c
-	}
-	return strings.Compare(string(a.Day), string(b.Day))
-}
-
-func compareLocations(a, b masterdata.LocationKey) int {
-	if c := strings.Compare(a.Tenant, b.Tenant); c != 0 {
-		return c
-	}
-	return strings.Compare(a.Location, b.Location)
+	return cmp.Or(strings.Compare(a.Tenant, b.Tenant), strings.Compare(a.Location, b.Location), strings.Compare(a.Item, b.Item),
+		strings.Compare(string(a.Day), string(b.Day)))
 }
 
 // In the same round trip it reads the open day of the locations.
@@ -63,19 +50,11 @@ JOIN demand_calendar c USING (tenant_id, location_id)`)
 // AddDemand adds to the sums, at most one row a key, and returns the open day of each location that has one.
 func AddDemand(ctx context.Context, tx store.Tx, rows []Demand, at []masterdata.LocationKey) (map[masterdata.LocationKey]event.Date, error) {
 	slices.SortFunc(rows, compareDemand)
-	n := len(rows)
-	tenants, locations, items := pg.NewTexts(n, 16), pg.NewTexts(n, 16), pg.NewTexts(n, 16)
-	days, sold, returned := pg.NewColumn(n, 10), pg.NewColumn(n, 8), pg.NewColumn(n, 8)
+	columns := pg.NewColumns(6, len(rows))
 	for i := range rows {
 		r := &rows[i]
-		tenants.Add(r.Tenant)
-		locations.Add(r.Location)
-		items.Add(r.Item)
-		days.Date(r.Day)
-		sold.Decimal(r.Sold)
-		returned.Decimal(r.Returned)
+		columns.Add(r.Tenant, r.Location, r.Item, r.Day, r.Sold, r.Returned)
 	}
-	ofTenants, ofLocations := masterdata.LocationColumns(at)
 	open := make(map[masterdata.LocationKey]event.Date, len(at))
 	err := pg.Each(ctx, tx, addDemand, func(row *sql.Rows) error {
 		var ord int
@@ -85,9 +64,9 @@ func AddDemand(ctx context.Context, tx store.Tx, rows []Demand, at []masterdata.
 		}
 		open[at[ord-1]] = event.Date(day)
 		return nil
-	}, tenants, locations, items, days, sold, returned, ofTenants, ofLocations)
+	}, append(columns, masterdata.LocationColumns(at)...)...)
 	if err != nil {
-		return nil, fmt.Errorf("adding %d rows of demand: %w", n, err)
+		return nil, fmt.Errorf("adding %d rows of demand: %w", len(rows), err)
 	}
 	return open, nil
 }
@@ -117,17 +96,12 @@ FOR NO KEY UPDATE OF c`)
 // LockCalendars locks the calendars of locations. A missing one is made: its first day is open, and no forecast was
 // due before.
 func LockCalendars(ctx context.Context, tx store.Tx, first map[masterdata.LocationKey]event.Date) (map[masterdata.LocationKey]*Calendar, error) {
-	keys := make([]masterdata.LocationKey, 0, len(first))
-	for k := range first {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, compareLocations)
-	tenants, locations := masterdata.LocationColumns(keys)
-	days := pg.NewColumn(len(keys), 10)
+	keys := slices.SortedFunc(maps.Keys(first), masterdata.CompareLocationKeys)
+	days := pg.NewColumns(3, len(keys))
 	for _, k := range keys {
-		days.Date(first[k])
+		days.Add(k.Tenant, k.Location, first[k])
 	}
-	if _, err := pg.Exec(ctx, tx, openCalendars, tenants, locations, days); err != nil {
+	if _, err := pg.Exec(ctx, tx, openCalendars, days...); err != nil {
 		return nil, fmt.Errorf("opening the calendars of %d locations: %w", len(keys), err)
 	}
 	calendars := make(map[masterdata.LocationKey]*Calendar, len(keys))
@@ -140,7 +114,7 @@ func LockCalendars(ctx context.Context, tx store.Tx, first map[masterdata.Locati
 		c.LocationKey = keys[ord-1]
 		calendars[c.LocationKey] = &c
 		return nil
-	}, tenants, locations)
+	}, masterdata.LocationColumns(keys)...)
 	if err != nil {
 		return nil, fmt.Errorf("locking the calendars of %d locations: %w", len(keys), err)
 	}
@@ -159,31 +133,14 @@ WHERE c.tenant_id = n.tenant_id AND c.location_id = n.location_id`)
 
 // CloseDays writes calendars, which this transaction must have locked, and the forecast runs that have become due.
 func CloseDays(ctx context.Context, tx store.Tx, calendars []*Calendar, due []ForecastRun) error {
-	k := len(calendars)
-	tenants, locations, open, last := pg.NewTexts(k, 16), pg.NewTexts(k, 16), pg.NewColumn(k, 10), pg.NewColumn(k, 10)
+	closed := pg.NewColumns(4, len(calendars))
 	for _, c := range calendars {
-		tenants.Add(c.Tenant)
-		locations.Add(c.Location)
-		open.Date(c.Open)
-		last.Date(c.LastRun)
+		closed.Add(c.Tenant, c.Location, c.Open, c.LastRun)
 	}
-	n := len(due)
-	dueTenants, dueLocations, asOf, previous := pg.NewTexts(n, 16), pg.NewTexts(n, 16), pg.NewColumn(n, 10), pg.NewColumn(n, 10)
-	closedBy, closedAt, correlations, traces := pg.NewColumn(n, 36), pg.NewColumn(n, 28), pg.NewTexts(n, 36), pg.NewTexts(n, 55)
+	runs := pg.NewColumns(8, len(due))
 	for i := range due {
 		r := &due[i]
-		dueTenants.Add(r.Tenant)
-		dueLocations.Add(r.Location)
-		asOf.Date(r.AsOf)
-		previous.Date(r.Previous)
-		closedBy.UUID(r.ClosedBy)
-		closedAt.Time(r.ClosedAt)
-		correlations.Add(r.CorrelationID)
-		traces.Add(r.Traceparent)
+		runs.Add(r.Tenant, r.Location, r.AsOf, r.Previous, r.ClosedBy, r.ClosedAt, r.CorrelationID, r.Traceparent)
 	}
-	_, err := pg.Exec(ctx, tx, closeDays, tenants, locations, open, last, dueTenants, dueLocations, asOf, previous, closedBy, closedAt, correlations, traces)
-	if err != nil {
-		return fmt.Errorf("closing days of %d locations: %w", k, err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("closing days of %d locations", len(calendars)), closeDays, append(closed, runs...)...)
 }

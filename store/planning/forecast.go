@@ -1,6 +1,7 @@
 package planning
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -46,23 +47,12 @@ SET method = excluded.method, daily = excluded.daily, error_std_dev = excluded.e
 // KeepForecasts stores forecasts, at most one an item, location and first day, in key order.
 func KeepForecasts(ctx context.Context, tx store.Tx, forecasts []Forecast) error {
 	slices.SortFunc(forecasts, compareForecasts)
-	n := len(forecasts)
-	tenants, locations, items, starts := pg.NewTexts(n, 16), pg.NewTexts(n, 16), pg.NewTexts(n, 16), pg.NewColumn(n, 10)
-	methods, daily, deviations := pg.NewTexts(n, 20), pg.NewTexts(n, 200), pg.NewColumn(n, 8)
+	columns := pg.NewColumns(7, len(forecasts))
 	for i := range forecasts {
 		f := &forecasts[i]
-		tenants.Add(f.Tenant)
-		locations.Add(f.Location)
-		items.Add(f.Item)
-		starts.Date(f.Start)
-		methods.Add(f.Method)
-		daily.Add(numbers(f.Daily))
-		deviations.Decimal(f.ErrorStdDev)
+		columns.Add(f.Tenant, f.Location, f.Item, f.Start, f.Method, numbers(f.Daily), f.ErrorStdDev)
 	}
-	if _, err := pg.Exec(ctx, tx, keepForecasts, tenants, locations, items, starts, methods, daily, deviations); err != nil {
-		return fmt.Errorf("storing %d forecasts: %w", n, err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("storing %d forecasts", len(forecasts)), keepForecasts, columns...)
 }
 
 // numbers formats an array of numbers as PostgreSQL reads it.
@@ -152,12 +142,8 @@ ORDER BY f.tenant_id, f.item_id, f.location_id`)
 // EachForecastedItem calls do for each item and location with a forecast for days in a range, with at most horizon
 // days of each forecast; an empty tenant, item, location or day selects all.
 func EachForecastedItem(ctx context.Context, db *store.DB, of masterdata.PositionKey, from, to event.Date, horizon int, do func(ForecastedItem) error) error {
-	if from == "" {
-		from = "-infinity"
-	}
-	if to == "" {
-		to = "infinity"
-	}
+	from = cmp.Or(from, "-infinity")
+	to = cmp.Or(to, "infinity")
 	err := pg.Each(ctx, db, forecastedItems, func(row *sql.Rows) error {
 		var f ForecastedItem
 		var daily pq.StringArray

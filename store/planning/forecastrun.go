@@ -50,11 +50,7 @@ FOR UPDATE OF r SKIP LOCKED`)
 
 // TakeForecastRun locks the oldest due run that no other transaction holds; ErrNotFound when there is none.
 func TakeForecastRun(ctx context.Context, tx store.Tx) (ForecastRun, error) {
-	var run ForecastRun
-	if err := pg.Get(ctx, tx, &run, takeForecastRun); err != nil {
-		return run, fmt.Errorf("taking a due forecast run: %w", err)
-	}
-	return run, nil
+	return pg.One[ForecastRun](ctx, tx, "taking a due forecast run", takeForecastRun)
 }
 
 var moveForecastRun = pg.SQL(`
@@ -64,21 +60,14 @@ WHERE tenant_id = $1 AND location_id = $2 AND as_of = $3::date`)
 // MoveForecastRun records the progress of a run that this transaction has taken: how many more forecasts it made, and
 // whether it is done.
 func MoveForecastRun(ctx context.Context, tx store.Tx, r ForecastRun, made int, done bool) error {
-	if _, err := pg.Exec(ctx, tx, moveForecastRun, r.Tenant, r.Location, string(r.AsOf), r.NextItem, r.Week, string(r.FirstDay), made, done); err != nil {
-		return fmt.Errorf("recording the progress of the forecasts of %s as of %s: %w", r.Location, r.AsOf, err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("recording the progress of the forecasts of %s as of %s", r.Location, r.AsOf), moveForecastRun, r.Tenant, r.Location, string(r.AsOf), r.NextItem, r.Week, string(r.FirstDay), made, done)
 }
 
 var dueForecasts = pg.SQL(`SELECT count(*) FROM forecast_run WHERE NOT done`)
 
 // DueForecasts counts the runs that have not ended: they will emit more events.
 func DueForecasts(ctx context.Context, db *store.DB) (int, error) {
-	var n int
-	if err := pg.Get(ctx, db, &n, dueForecasts); err != nil {
-		return 0, fmt.Errorf("counting due forecast runs: %w", err)
-	}
-	return n, nil
+	return pg.One[int](ctx, db, "counting due forecast runs", dueForecasts)
 }
 
 // The items of a location are found by skipping along the key, so that an item's older rows cost nothing. An item
@@ -92,7 +81,7 @@ WITH RECURSIVE walk AS (
 ), items AS (SELECT item_id FROM walk WHERE item_id IS NOT NULL LIMIT $4)`
 
 var demandHistories = pg.SQL(itemsOfLocation + `
-SELECT items.item_id, f.day::text, h.days, h.units
+SELECT items.item_id, f.day::text AS first, h.days, h.units
 FROM items
 CROSS JOIN LATERAL (SELECT min(d.day) AS day FROM demand d WHERE d.tenant_id = $1 AND d.location_id = $2 AND d.item_id = items.item_id) f
 CROSS JOIN LATERAL (
@@ -103,26 +92,16 @@ ORDER BY items.item_id`)
 // DemandHistory is the daily demand for an item: sold less returned on the same day, at least zero. Days count from
 // the first requested day, and are those with a sale or a return, in no order.
 type DemandHistory struct {
-	Item  string
-	First event.Date // of all days, also outside the period
-	Days  pq.Int64Array
-	Units pq.Float64Array
+	Item  string          `db:"item_id"`
+	First event.Date      `db:"first"` // of all days, also outside the period
+	Days  pq.Int64Array   `db:"days"`
+	Units pq.Float64Array `db:"units"`
 }
 
 // DemandHistories reads the demand from first to last for the next items of the run, at most limit. Items without
 // demand in the period have no days.
 func DemandHistories(ctx context.Context, tx store.Tx, r ForecastRun, first, last event.Date, limit int) ([]DemandHistory, error) {
-	histories := make([]DemandHistory, 0, limit)
-	err := pg.Each(ctx, tx, demandHistories, func(row *sql.Rows) error {
-		var h DemandHistory
-		err := row.Scan(&h.Item, &h.First, &h.Days, &h.Units)
-		histories = append(histories, h)
-		return err
-	}, r.Tenant, r.Location, r.NextItem, limit, string(first), string(last))
-	if err != nil {
-		return nil, fmt.Errorf("reading the demand of %s: %w", r.Location, err)
-	}
-	return histories, nil
+	return pg.List[DemandHistory](ctx, tx, "reading the demand of "+r.Location, demandHistories, r.Tenant, r.Location, r.NextItem, limit, string(first), string(last))
 }
 
 // OFFSET 0 keeps the planner from one large join, which reads all years of the location.

@@ -53,9 +53,5 @@ JOIN item i USING (tenant_id, item_id)`)
 // MeasureService measures a tenant between two moments of business time. It reads the whole ledger: use it for a
 // summary, not for a dashboard.
 func MeasureService(ctx context.Context, db *store.DB, tenant string, from, to time.Time) (ServiceLevel, error) {
-	var s ServiceLevel
-	if err := pg.Get(ctx, db, &s, measureService, tenant, from, to); err != nil {
-		return ServiceLevel{}, fmt.Errorf("measuring the service level of %s: %w", tenant, err)
-	}
-	return s, nil
+	return pg.One[ServiceLevel](ctx, db, fmt.Sprintf("measuring the service level of %s", tenant), measureService, tenant, from, to)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
@@ -19,7 +18,7 @@ import (
 // need is held, and the levels its newest forecast gives an auto rule. Its row lock protects everything about the
 // position: only its holder writes the position's order lines, bookings and forecasts.
 //
-// Rows are made before any is locked, and locked in key order, as ledger.LockPositions does.
+// Rows are made before any is locked, and locked in key order, as masterdata.PositionRows does.
 
 // Replenishment is a position that may need an order, locked by the transaction that read it.
 type Replenishment struct {
@@ -81,55 +80,18 @@ type Replenishments struct{ seen masterdata.KnownPositions }
 
 // Lock locks the positions for the rest of the transaction; missing ones are made.
 func (r *Replenishments) Lock(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey) (map[masterdata.PositionKey]*Replenishment, error) {
-	keys = slices.Clone(keys)
-	slices.SortFunc(keys, masterdata.ComparePositionKeys)
-	keys = slices.Compact(keys)
-	made := map[masterdata.PositionKey]bool{}
-	if unknown := r.seen.Unknown(keys); len(unknown) > 0 {
-		tenants, items, locations := masterdata.KeyColumns(unknown)
-		var missing []masterdata.PositionKey
-		if err := pg.Select(ctx, tx, &missing, missingReplenishments, tenants, items, locations); err != nil {
-			return nil, fmt.Errorf("reading the replenishment of %d positions: %w", len(unknown), err)
-		}
-		if err := createReplenishments(ctx, tx, missing, made); err != nil {
-			return nil, err
-		}
-	}
-	locked, err := lockReplenishments(ctx, tx, keys)
-	if err != nil {
-		return nil, err
-	}
-	if len(locked) < len(keys) {
-		missing := slices.DeleteFunc(slices.Clone(keys), func(k masterdata.PositionKey) bool { return locked[k] != nil })
-		if err := createReplenishments(ctx, tx, missing, made); err != nil {
-			return nil, err
-		}
-		if locked, err = lockReplenishments(ctx, tx, keys); err != nil {
-			return nil, err
-		}
-	}
-	// Positions made by this transaction are visible to others only after its commit; the next Lock will find them.
-	r.seen.Add(slices.DeleteFunc(keys, func(k masterdata.PositionKey) bool { return made[k] }))
-	return locked, nil
-}
-
-func createReplenishments(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey, made map[masterdata.PositionKey]bool) error {
-	if len(keys) == 0 {
-		return nil
-	}
-	slices.SortFunc(keys, masterdata.ComparePositionKeys)
-	tenants, items, locations := masterdata.KeyColumns(keys)
-	if _, err := pg.Exec(ctx, tx, createReplenishmentsSQL, tenants, items, locations); err != nil {
-		return fmt.Errorf("making the replenishment of %d positions: %w", len(keys), err)
-	}
-	for _, k := range keys {
-		made[k] = true
-	}
-	return nil
+	return masterdata.PositionRows[Replenishment]{
+		Known: &r.seen, What: "the replenishment of %d positions", Missing: missingReplenishments,
+		Create: func(missing []masterdata.PositionKey) error {
+			return pg.Write(ctx, tx, fmt.Sprintf("making the replenishment of %d positions", len(missing)), createReplenishmentsSQL, masterdata.KeyColumns(missing)...)
+		},
+		Lock: func(keys []masterdata.PositionKey) (map[masterdata.PositionKey]*Replenishment, error) {
+			return lockReplenishments(ctx, tx, keys)
+		},
+	}.LockAll(ctx, tx, keys)
 }
 
 func lockReplenishments(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey) (map[masterdata.PositionKey]*Replenishment, error) {
-	tenants, items, locations := masterdata.KeyColumns(keys)
 	rows := make([]Replenishment, 0, len(keys))
 	locked := make(map[masterdata.PositionKey]*Replenishment, len(keys))
 	var ord int
@@ -143,7 +105,7 @@ func lockReplenishments(ctx context.Context, tx store.Tx, keys []masterdata.Posi
 		s.PositionKey = keys[ord-1]
 		locked[s.PositionKey] = s
 		return nil
-	}, tenants, items, locations)
+	}, masterdata.KeyColumns(keys)...)
 	if err != nil {
 		return nil, fmt.Errorf("locking the replenishment of %d positions: %w", len(keys), err)
 	}
@@ -161,17 +123,9 @@ func NoteStock(ctx context.Context, tx store.Tx, positions []*Replenishment) err
 	if len(positions) == 0 {
 		return nil
 	}
-	n := len(positions)
-	ids, onHand, reserved, sequences, latest := pg.NewColumn(n, 10), pg.NewColumn(n, 8), pg.NewColumn(n, 4), pg.NewColumn(n, 6), pg.NewColumn(n, 28)
+	columns := pg.NewColumns(5, len(positions))
 	for _, p := range positions {
-		ids.Integer(p.ID)
-		onHand.Decimal(p.OnHand)
-		reserved.Decimal(p.Reserved)
-		sequences.Integer(p.Sequence)
-		latest.Time(p.LatestAt)
+		columns.Add(p.ID, p.OnHand, p.Reserved, p.Sequence, p.LatestAt)
 	}
-	if _, err := pg.Exec(ctx, tx, noteStock, ids, onHand, reserved, sequences, latest); err != nil {
-		return fmt.Errorf("writing the stock of %d positions: %w", n, err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("writing the stock of %d positions", len(positions)), noteStock, columns...)
 }

@@ -58,9 +58,9 @@ LEFT JOIN replenishment_forecast f ON f.state_id = s.id AND r.mode = 'auto'`)
 
 // ReplenishmentPlans reads the plans of locked positions that have a rule.
 func ReplenishmentPlans(ctx context.Context, tx store.Tx, positions []*Replenishment) (map[*Replenishment]*ReplenishmentPlan, error) {
-	ids := pg.NewColumn(len(positions), 10)
+	ids := pg.NewColumns(1, len(positions))
 	for _, p := range positions {
-		ids.Integer(p.ID)
+		ids.Add(p.ID)
 	}
 	plans := make(map[*Replenishment]*ReplenishmentPlan, len(positions))
 	err := pg.Each(ctx, tx, replenishmentPlans, func(row *sql.Rows) error {
@@ -81,7 +81,7 @@ func ReplenishmentPlans(ctx context.Context, tx store.Tx, positions []*Replenish
 		}
 		plans[positions[ord-1]] = &p
 		return nil
-	}, ids)
+	}, ids...)
 	if err != nil {
 		return nil, fmt.Errorf("reading the rules of %d positions: %w", len(positions), err)
 	}
@@ -99,21 +99,11 @@ func NotePlans(ctx context.Context, tx store.Tx, positions []*Replenishment) err
 	if len(positions) == 0 {
 		return nil
 	}
-	n := len(positions)
-	ids, onOrder, bookings := pg.NewColumn(n, 10), pg.NewColumn(n, 8), pg.NewColumn(n, 6)
-	held, versions, starts := pg.NewColumn(n, 10), pg.NewColumn(n, 6), pg.NewColumn(n, 10)
+	columns := pg.NewColumns(6, len(positions))
 	for _, p := range positions {
-		ids.Integer(p.ID)
-		onOrder.Decimal(p.OnOrder)
-		bookings.Integer(p.Bookings)
-		held.DateOrNull(p.HeldOn)
-		versions.Integer(p.HeldVersion)
-		starts.DateOrNull(p.ForecastStart)
+		columns.Add(p.ID, p.OnOrder, p.Bookings, p.HeldOn, p.HeldVersion, p.ForecastStart)
 	}
-	if _, err := pg.Exec(ctx, tx, notePlans, ids, onOrder, bookings, held, versions, starts); err != nil {
-		return fmt.Errorf("writing the plans of %d positions: %w", n, err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("writing the plans of %d positions", len(positions)), notePlans, columns...)
 }
 
 var noteLevels = pg.SQL(`
@@ -126,18 +116,11 @@ func NoteLevels(ctx context.Context, tx store.Tx, plans map[*Replenishment]*Repl
 	if len(plans) == 0 {
 		return nil
 	}
-	n := len(plans)
-	ids, versions, points, upTo := pg.NewColumn(n, 10), pg.NewColumn(n, 6), pg.NewColumn(n, 8), pg.NewColumn(n, 8)
+	columns := pg.NewColumns(4, len(plans))
 	for position, plan := range plans {
-		ids.Integer(position.ID)
-		versions.Integer(plan.RuleVersion)
-		points.Decimal(plan.Planned.ReorderPoint)
-		upTo.Decimal(plan.Planned.OrderUpTo)
+		columns.Add(position.ID, plan.RuleVersion, plan.Planned.ReorderPoint, plan.Planned.OrderUpTo)
 	}
-	if _, err := pg.Exec(ctx, tx, noteLevels, ids, versions, points, upTo); err != nil {
-		return fmt.Errorf("writing the planned levels of %d positions: %w", n, err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("writing the planned levels of %d positions", len(plans)), noteLevels, columns...)
 }
 
 // The inner arrays of a PostgreSQL array must have equal lengths; as texts they may differ.
@@ -151,19 +134,13 @@ func RememberForecasts(ctx context.Context, tx store.Tx, forecasts map[*Replenis
 	if len(forecasts) == 0 {
 		return nil
 	}
-	n := len(forecasts)
-	ids, daily, deviations := pg.NewColumn(n, 10), pg.NewTexts(n, 256), pg.NewColumn(n, 8)
+	columns := pg.NewColumns(3, len(forecasts))
 	for position, f := range forecasts {
 		days := pg.NewColumn(len(f.DailyDemand), 8)
 		for _, d := range f.DailyDemand {
 			days.Decimal(d)
 		}
-		ids.Integer(position.ID)
-		daily.Add(string(days.Text) + "}")
-		deviations.Decimal(f.ErrorStdDev)
+		columns.Add(position.ID, days.String(), f.ErrorStdDev)
 	}
-	if _, err := pg.Exec(ctx, tx, rememberForecasts, ids, daily, deviations); err != nil {
-		return fmt.Errorf("storing the forecasts of %d positions: %w", n, err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("storing the forecasts of %d positions", len(forecasts)), rememberForecasts, columns...)
 }

@@ -26,12 +26,10 @@ RETURNING o.tenant_id, o.purchase_order_id, o.version`)
 // tenant's approval limit. Each order is given once, with the business time of its decision. It returns the versions
 // of the approved ones; the others wait, were decided already, or do not exist.
 func ApproveByPolicy(ctx context.Context, tx store.Tx, orders map[OrderKey]time.Time, by string) (versions map[OrderKey]int64, err error) {
-	keys, at := make([]OrderKey, 0, len(orders)), pg.NewColumn(len(orders), 28)
+	columns := pg.NewColumns(3, len(orders))
 	for k, decided := range orders {
-		keys = append(keys, k)
-		at.Time(decided)
+		columns.Add(k.Tenant, k.Order, decided)
 	}
-	tenants, ids := orderColumns(keys)
 	versions = map[OrderKey]int64{}
 	err = pg.Each(ctx, tx, approveByPolicy, func(row *sql.Rows) error {
 		var k OrderKey
@@ -41,7 +39,7 @@ func ApproveByPolicy(ctx context.Context, tx store.Tx, orders map[OrderKey]time.
 		}
 		versions[k] = version
 		return nil
-	}, tenants, ids, at, by)
+	}, append(columns, by)...)
 	if err != nil {
 		return nil, fmt.Errorf("approving %d orders: %w", len(orders), err)
 	}
@@ -72,11 +70,7 @@ FOR NO KEY UPDATE OF o`)
 
 // LockOrder reads and locks an order for a decision; ErrNotFound when there is none.
 func LockOrder(ctx context.Context, tx store.Tx, order OrderKey) (OrderDecision, error) {
-	var d OrderDecision
-	if err := pg.Get(ctx, tx, &d, lockOrder, order.Tenant, order.Order); err != nil {
-		return d, fmt.Errorf("reading order %s: %w", order.Order, err)
-	}
-	return d, nil
+	return pg.One[OrderDecision](ctx, tx, fmt.Sprintf("reading order %s", order.Order), lockOrder, order.Tenant, order.Order)
 }
 
 var decideOrder = pg.SQL(`
@@ -86,8 +80,5 @@ WHERE tenant_id = $1 AND purchase_order_id = $2`)
 // DecideOrder writes the status, version, time, author and reason of a decision about an order that this transaction
 // has locked.
 func DecideOrder(ctx context.Context, tx store.Tx, d OrderDecision) error {
-	if _, err := pg.Exec(ctx, tx, decideOrder, d.Tenant, d.Order, d.Status, d.Version, d.DecidedAt, d.DecidedBy, d.Reason); err != nil {
-		return fmt.Errorf("deciding about order %s: %w", d.Order, err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("deciding about order %s", d.Order), decideOrder, d.Tenant, d.Order, d.Status, d.Version, d.DecidedAt, d.DecidedBy, d.Reason)
 }

@@ -87,11 +87,7 @@ func NoteOrderCancelled(ctx context.Context, tx store.Tx, key OrderKey, at time.
 }
 
 func noteOrder(ctx context.Context, tx store.Tx, key OrderKey, note pg.Statement, args ...any) (Dispatch, error) {
-	var d Dispatch
-	if err := pg.Get(ctx, tx, &d, note, args...); err != nil {
-		return Dispatch{}, fmt.Errorf("noting order %s: %w", key.Order, err)
-	}
-	return d, nil
+	return pg.One[Dispatch](ctx, tx, fmt.Sprintf("noting order %s", key.Order), note, args...)
 }
 
 // An attempt withdraws a refusal: its outcome is not known yet.
@@ -148,8 +144,5 @@ func RecordUnsent(ctx context.Context, tx store.Tx, key OrderKey, failure string
 }
 
 func moveOrder(ctx context.Context, tx store.Tx, key OrderKey, move pg.Statement, args ...any) error {
-	if _, err := pg.Exec(ctx, tx, move, append([]any{key.Tenant, key.Order}, args...)...); err != nil {
-		return fmt.Errorf("recording the dispatch of order %s: %w", key.Order, err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("recording the dispatch of order %s", key.Order), move, append([]any{key.Tenant, key.Order}, args...)...)
 }

@@ -85,7 +85,6 @@ ORDER BY k.ord, l.item_id, l.location_id`)
 // PurchaseOrders returns the newest orders of a filter, at most limit of them; 0 means all.
 func PurchaseOrders(ctx context.Context, db *store.DB, of OrderFilter, limit int) ([]PurchaseOrder, error) {
 	orders := []PurchaseOrder{}
-	most := sql.NullInt64{Int64: int64(limit), Valid: limit > 0}
 	err := pg.Each(ctx, db, listOrders, func(row *sql.Rows) error {
 		var o PurchaseOrder
 		var d OrderDispatch
@@ -98,15 +97,14 @@ func PurchaseOrders(ctx context.Context, db *store.DB, of OrderFilter, limit int
 		}
 		orders = append(orders, o)
 		return nil
-	}, of.Tenant, of.Name, of.Status, of.Supplier, of.Item, of.Location, most)
+	}, of.Tenant, of.Name, of.Status, of.Supplier, of.Item, of.Location, pg.AtMost(limit))
 	if err != nil {
 		return nil, fmt.Errorf("listing purchase orders: %w", err)
 	}
-	keys := make([]OrderKey, len(orders))
+	keys := pg.NewColumns(2, len(orders))
 	for i := range orders {
-		keys[i] = OrderKey{orders[i].Tenant, orders[i].ID}
+		keys.Add(orders[i].Tenant, orders[i].ID)
 	}
-	tenants, ids := orderColumns(keys)
 	err = pg.Each(ctx, db, listOrderLines, func(row *sql.Rows) error {
 		var ord int
 		var l PurchaseOrderLine
@@ -117,7 +115,7 @@ func PurchaseOrders(ctx context.Context, db *store.DB, of OrderFilter, limit int
 		}
 		orders[ord-1].Lines = append(orders[ord-1].Lines, l)
 		return nil
-	}, tenants, ids)
+	}, keys...)
 	if err != nil {
 		return nil, fmt.Errorf("listing the lines of %d purchase orders: %w", len(orders), err)
 	}
@@ -143,9 +141,5 @@ WHERE b.tenant_id = $1 AND b.purchase_order_id = $2 ORDER BY s.item_id, s.locati
 
 // OrderBookings returns the bookings of an order's lines, in the order they were made.
 func OrderBookings(ctx context.Context, db *store.DB, order OrderKey) ([]OrderBooking, error) {
-	bookings := []OrderBooking{}
-	if err := pg.Select(ctx, db, &bookings, orderBookings, order.Tenant, order.Order); err != nil {
-		return nil, fmt.Errorf("reading the bookings of order %s: %w", order.Order, err)
-	}
-	return bookings, nil
+	return pg.List[OrderBooking](ctx, db, fmt.Sprintf("reading the bookings of order %s", order.Order), orderBookings, order.Tenant, order.Order)
 }

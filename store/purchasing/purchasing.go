@@ -1,9 +1,11 @@
 package purchasing
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -55,7 +57,6 @@ ORDER BY k.ord, l.item_id, l.location_id`)
 
 // OrderPositions returns the positions with a line in the orders. They never change: an order keeps its lines.
 func OrderPositions(ctx context.Context, tx store.Tx, orders []OrderKey) (map[OrderKey][]masterdata.PositionKey, error) {
-	tenants, ids := orderColumns(orders)
 	positions := make(map[OrderKey][]masterdata.PositionKey, len(orders))
 	err := pg.Each(ctx, tx, orderPositions, func(row *sql.Rows) error {
 		var ord int
@@ -65,7 +66,7 @@ func OrderPositions(ctx context.Context, tx store.Tx, orders []OrderKey) (map[Or
 		k.Tenant = order.Tenant
 		positions[order] = append(positions[order], k)
 		return err
-	}, tenants, ids)
+	}, OrderColumns(orders)...)
 	if err != nil {
 		return nil, fmt.Errorf("reading the positions of %d orders: %w", len(orders), err)
 	}
@@ -87,20 +88,13 @@ ORDER BY 1, 6`)
 
 // OrderLines returns the open lines of locked positions, and the closed ones whose orders are named, oldest first.
 func OrderLines(ctx context.Context, tx store.Tx, positions []*planning.Replenishment, named map[*planning.Replenishment][]string) (map[*planning.Replenishment][]*OrderLine, error) {
-	keys, at := make([]masterdata.PositionKey, len(positions)), pg.NewColumn(len(positions), 6)
-	var namedKeys []masterdata.PositionKey
-	orders, namedAt := pg.NewTexts(len(named), 36), pg.NewColumn(len(named), 6)
+	at, ofOrders := pg.NewColumns(4, len(positions)), pg.NewColumns(5, len(named))
 	for i, p := range positions {
-		keys[i] = p.PositionKey
-		at.Integer(int64(i))
+		at.Add(p.Tenant, p.Item, p.Location, i)
 		for _, order := range named[p] {
-			namedKeys = append(namedKeys, p.PositionKey)
-			orders.Add(order)
-			namedAt.Integer(int64(i))
+			ofOrders.Add(p.Tenant, order, p.Item, p.Location, i)
 		}
 	}
-	tenants, items, locations := masterdata.KeyColumns(keys)
-	namedTenants, namedItems, namedLocations := masterdata.KeyColumns(namedKeys)
 	lines := map[*planning.Replenishment][]*OrderLine{}
 	err := pg.Each(ctx, tx, orderLines, func(row *sql.Rows) error {
 		var i int
@@ -112,20 +106,25 @@ func OrderLines(ctx context.Context, tx store.Tx, positions []*planning.Replenis
 		l.Tenant = p.Tenant
 		lines[p] = append(lines[p], &l)
 		return nil
-	}, tenants, items, locations, at, namedTenants, orders, namedItems, namedLocations, namedAt)
+	}, append(at, ofOrders...)...)
 	if err != nil {
 		return nil, fmt.Errorf("reading the order lines of %d positions: %w", len(positions), err)
 	}
 	return lines, nil
 }
 
-func orderColumns(orders []OrderKey) (tenants, ids *pg.Texts) {
-	tenants, ids = pg.NewTexts(len(orders), 16), pg.NewTexts(len(orders), 36)
+// CompareOrderKeys orders keys as masterdata.ComparePositionKeys does.
+func CompareOrderKeys(a, b OrderKey) int {
+	return cmp.Or(strings.Compare(a.Tenant, b.Tenant), strings.Compare(a.Order, b.Order))
+}
+
+// OrderColumns returns the keys as one array a column.
+func OrderColumns(orders []OrderKey) pg.Columns {
+	columns := pg.NewColumns(2, len(orders))
 	for _, o := range orders {
-		tenants.Add(o.Tenant)
-		ids.Add(o.Order)
+		columns.Add(o.Tenant, o.Order)
 	}
-	return tenants, ids
+	return columns
 }
 
 // NumberKey identifies a series of order numbers.
@@ -144,11 +143,9 @@ RETURNING tenant_id, year, last`)
 // DrawOrderNumbers draws as many numbers of each series as are wanted and returns the first of each; the others follow
 // it. A number drawn in a transaction that is rolled back was never visible, and is drawn again.
 func DrawOrderNumbers(ctx context.Context, tx store.Tx, wanted map[NumberKey]int) (map[NumberKey]int64, error) {
-	tenants, years, counts := pg.NewTexts(len(wanted), 16), pg.NewColumn(len(wanted), 4), pg.NewColumn(len(wanted), 4)
+	columns := pg.NewColumns(3, len(wanted))
 	for k, n := range wanted {
-		tenants.Add(k.Tenant)
-		years.Integer(int64(k.Year))
-		counts.Integer(int64(n))
+		columns.Add(k.Tenant, k.Year, n)
 	}
 	first := make(map[NumberKey]int64, len(wanted))
 	err := pg.Each(ctx, tx, drawOrderNumbers, func(row *sql.Rows) error {
@@ -157,7 +154,7 @@ func DrawOrderNumbers(ctx context.Context, tx store.Tx, wanted map[NumberKey]int
 		err := row.Scan(&k.Tenant, &k.Year, &last)
 		first[k] = last - int64(wanted[k]) + 1
 		return err
-	}, tenants, years, counts)
+	}, columns...)
 	if err != nil {
 		return nil, fmt.Errorf("drawing order numbers: %w", err)
 	}

@@ -18,11 +18,7 @@ ORDER BY d.purchase_order_id`)
 
 // SentOrders returns the orders that suppliers have and have not delivered completely, as they were sent.
 func SentOrders(ctx context.Context, db *store.DB, tenant string) ([]string, error) {
-	var requests []string
-	if err := pg.Select(ctx, db, &requests, sentRequests, tenant); err != nil {
-		return nil, fmt.Errorf("reading the sent orders of %s: %w", tenant, err)
-	}
-	return requests, nil
+	return pg.List[string](ctx, db, fmt.Sprintf("reading the sent orders of %s", tenant), sentRequests, tenant)
 }
 
 // WaitingOrder is an order that policy has left to a person.
@@ -40,9 +36,5 @@ WHERE tenant_id = $1 AND status = 'PENDING' ORDER BY created_at, purchase_order_
 
 // WaitingOrders returns a tenant's undecided orders, oldest first.
 func WaitingOrders(ctx context.Context, db *store.DB, tenant string) ([]WaitingOrder, error) {
-	var orders []WaitingOrder
-	if err := pg.Select(ctx, db, &orders, waitingOrders, tenant); err != nil {
-		return nil, fmt.Errorf("reading the waiting orders: %w", err)
-	}
-	return orders, nil
+	return pg.List[WaitingOrder](ctx, db, "reading the waiting orders", waitingOrders, tenant)
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/internal/pg"
-	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/store/planning"
 )
 
@@ -32,37 +31,13 @@ func CreateOrders(ctx context.Context, tx store.Tx, orders []*NewOrder) error {
 	if len(orders) == 0 {
 		return nil
 	}
-	n := len(orders)
-	keys, ids := make([]masterdata.PositionKey, n), make([]OrderKey, n)
-	numbers, suppliers, correlations := pg.NewTexts(n, 16), pg.NewTexts(n, 16), pg.NewTexts(n, 36)
-	totals, prices, created := pg.NewColumn(n, 10), pg.NewColumn(n, 8), pg.NewColumn(n, 28)
-	quantities, received, open, ordinals := pg.NewColumn(n, 8), pg.NewColumn(n, 4), pg.NewColumn(n, 5), pg.NewColumn(n, 4)
-	versions, sequences, available, onOrder, points := pg.NewColumn(n, 4), pg.NewColumn(n, 6), pg.NewColumn(n, 8), pg.NewColumn(n, 8), pg.NewColumn(n, 8)
-	for i, o := range orders {
-		keys[i], ids[i] = o.Position.PositionKey, o.Line.OrderKey
-		numbers.Add(o.Number)
-		suppliers.Add(o.Supplier)
-		correlations.Add(o.CorrelationID)
-		totals.Decimal(o.Total)
-		prices.Optional(o.UnitPrice)
-		created.Time(o.CreatedAt)
-		quantities.Decimal(o.Line.Quantity)
-		received.Decimal(o.Line.Received)
-		open.Boolean(o.Line.Open)
-		ordinals.Integer(o.Line.Ordinal)
-		versions.Integer(o.RuleVersion)
-		sequences.Integer(o.Sequence)
-		available.Decimal(o.Available)
-		onOrder.Decimal(o.OnOrder)
-		points.Decimal(o.ReorderPoint)
+	columns := pg.NewColumns(19, len(orders))
+	for _, o := range orders {
+		l := o.Line
+		columns.Add(l.Tenant, l.Order, o.Number, o.Supplier, o.Position.Location, o.Total, o.UnitPrice, o.CorrelationID, o.CreatedAt,
+			o.Position.Item, l.Quantity, l.Received, l.Open, l.Ordinal, o.RuleVersion, o.Sequence, o.Available, o.OnOrder, o.ReorderPoint)
 	}
-	_, items, locations := masterdata.KeyColumns(keys)
-	tenants, orderIDs := orderColumns(ids)
-	if _, err := pg.Exec(ctx, tx, createOrders, tenants, orderIDs, numbers, suppliers, locations, totals, prices, correlations, created,
-		items, quantities, received, open, ordinals, versions, sequences, available, onOrder, points); err != nil {
-		return fmt.Errorf("writing %d purchase orders: %w", n, err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("writing %d purchase orders", len(orders)), createOrders, columns...)
 }
 
 var updateOrderLines = pg.SQL(`
@@ -76,20 +51,11 @@ func UpdateOrderLines(ctx context.Context, tx store.Tx, lines map[*OrderLine]*pl
 	if len(lines) == 0 {
 		return nil
 	}
-	n := len(lines)
-	keys, ids := make([]masterdata.PositionKey, 0, n), make([]OrderKey, 0, n)
-	received, open := pg.NewColumn(n, 8), pg.NewColumn(n, 5)
+	columns := pg.NewColumns(6, len(lines))
 	for l, p := range lines {
-		keys, ids = append(keys, p.PositionKey), append(ids, l.OrderKey)
-		received.Decimal(l.Received)
-		open.Boolean(l.Open)
+		columns.Add(l.Tenant, l.Order, p.Item, p.Location, l.Received, l.Open)
 	}
-	_, items, locations := masterdata.KeyColumns(keys)
-	tenants, orders := orderColumns(ids)
-	if _, err := pg.Exec(ctx, tx, updateOrderLines, tenants, orders, items, locations, received, open); err != nil {
-		return fmt.Errorf("updating %d order lines: %w", n, err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("updating %d order lines", len(lines)), updateOrderLines, columns...)
 }
 
 var bookOnOrder = pg.SQL(`
@@ -103,26 +69,12 @@ func BookOnOrder(ctx context.Context, tx store.Tx, bookings []OnOrderBooking) er
 	if len(bookings) == 0 {
 		return nil
 	}
-	n := len(bookings)
-	ids, ordinals, kinds, events, occurred := pg.NewColumn(n, 10), pg.NewColumn(n, 4), pg.NewTexts(n, 8), pg.NewColumn(n, 36), pg.NewColumn(n, 28)
-	quantities, changes, onOrder, keys := pg.NewColumn(n, 8), pg.NewColumn(n, 8), pg.NewColumn(n, 8), make([]OrderKey, n)
+	columns := pg.NewColumns(10, len(bookings))
 	for i := range bookings {
 		b := &bookings[i]
-		ids.Integer(b.Position.ID)
-		ordinals.Integer(b.Ordinal)
-		kinds.Add(b.Kind)
-		keys[i] = OrderKey{b.Position.Tenant, b.Order}
-		events.UUID(b.EventID)
-		quantities.Decimal(b.Quantity)
-		changes.Decimal(b.Change)
-		onOrder.Decimal(b.OnOrder)
-		occurred.Time(b.OccurredAt)
+		columns.Add(b.Position.ID, b.Ordinal, b.Kind, b.Position.Tenant, b.Order, b.EventID, b.Quantity, b.Change, b.OnOrder, b.OccurredAt)
 	}
-	tenants, orders := orderColumns(keys)
-	if _, err := pg.Exec(ctx, tx, bookOnOrder, ids, ordinals, kinds, tenants, orders, events, quantities, changes, onOrder, occurred); err != nil {
-		return fmt.Errorf("booking %d changes of on order: %w", n, err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("booking %d changes of on order", len(bookings)), bookOnOrder, columns...)
 }
 
 // CancelledOrder is a cancellation of an order.
@@ -146,17 +98,9 @@ func NoteCancelled(ctx context.Context, tx store.Tx, orders []CancelledOrder) er
 	if len(orders) == 0 {
 		return nil
 	}
-	n := len(orders)
-	keys, by, reasons, at := make([]OrderKey, n), pg.NewTexts(n, 16), pg.NewTexts(n, 32), pg.NewColumn(n, 28)
-	for i, o := range orders {
-		keys[i] = o.OrderKey
-		by.Add(o.By)
-		reasons.Add(o.Reason)
-		at.Time(o.At)
+	columns := pg.NewColumns(5, len(orders))
+	for _, o := range orders {
+		columns.Add(o.Tenant, o.Order, o.By, o.Reason, o.At)
 	}
-	tenants, ids := orderColumns(keys)
-	if _, err := pg.Exec(ctx, tx, noteCancelled, tenants, ids, by, reasons, at); err != nil {
-		return fmt.Errorf("noting the cancellation of %d orders: %w", n, err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("noting the cancellation of %d orders", len(orders)), noteCancelled, columns...)
 }

@@ -2,10 +2,8 @@ package stockview
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
@@ -66,60 +64,29 @@ SET ordered = greatest(l.ordered, excluded.ordered), position_seq = greatest(l.p
 
 // NoteOrders stores facts about orders, at most one OrderUpdate an order, written in key order.
 func NoteOrders(ctx context.Context, tx store.Tx, news []OrderUpdate) error {
-	slices.SortFunc(news, func(a, b OrderUpdate) int { return compareOrderKeys(a.OrderKey, b.OrderKey) })
-	n := len(news)
-	tenants, orders, numbers, suppliers := pg.NewTexts(n, 16), pg.NewTexts(n, 36), pg.NewTexts(n, 16), pg.NewTexts(n, 16)
-	madeAt, created, approved, cancelled := pg.NewColumn(n, 28), pg.NewColumn(n, 8), pg.NewColumn(n, 5), pg.NewColumn(n, 8)
-	var at []masterdata.PositionKey
-	of, ordered, seen := pg.NewTexts(n, 36), pg.NewColumn(n, 8), pg.NewColumn(n, 8)
-	line := func(order string, where masterdata.PositionKey, quantity event.Decimal, sequence int64) {
-		at = append(at, where)
-		of.Add(order)
-		ordered.Decimal(quantity)
-		seen.Integer(sequence)
-	}
+	slices.SortFunc(news, func(a, b OrderUpdate) int { return purchasing.CompareOrderKeys(a.OrderKey, b.OrderKey) })
+	orders, lines := pg.NewColumns(8, len(news)), pg.NewColumns(6, len(news))
 	for _, o := range news {
-		tenants.Add(o.Tenant)
-		orders.Add(o.Order)
-		approved.Boolean(o.Approved)
-		cancelled.IntegerOrNull(o.CancelledAt)
 		for _, t := range o.Triggers {
-			line(o.Order, t.PositionKey, event.Decimal{}, t.Sequence)
+			lines.Add(t.Tenant, t.Item, t.Location, o.Order, event.Decimal{}, t.Sequence)
 		}
 		c := o.Creation
 		if c == nil {
-			numbers.Add("")
-			suppliers.Add("")
-			madeAt.Null()
-			created.Null()
+			orders.Add(o.Tenant, o.Order, "", "", nil, nil, o.Approved, o.CancelledAt)
 			continue
 		}
-		numbers.Add(c.Number)
-		suppliers.Add(c.Supplier)
-		madeAt.Time(c.At)
-		created.Integer(c.Seq)
+		orders.Add(o.Tenant, o.Order, c.Number, c.Supplier, c.At, c.Seq, o.Approved, o.CancelledAt)
 		for _, l := range c.Lines {
-			line(o.Order, masterdata.PositionKey{Tenant: o.Tenant, Item: l.ItemID, Location: c.Location}, l.Quantity, 0)
+			lines.Add(o.Tenant, l.ItemID, c.Location, o.Order, l.Quantity, 0)
 		}
 	}
-	if _, err := pg.Exec(ctx, tx, noteOrders, tenants, orders, numbers, suppliers, madeAt, created, approved, cancelled); err != nil {
-		return fmt.Errorf("noting %d orders: %w", n, err)
+	if _, err := pg.Exec(ctx, tx, noteOrders, orders...); err != nil {
+		return fmt.Errorf("noting %d orders: %w", len(news), err)
 	}
-	if len(at) == 0 {
+	if lines.Rows() == 0 {
 		return nil
 	}
-	lineTenants, items, locations := masterdata.KeyColumns(at)
-	if _, err := pg.Exec(ctx, tx, noteOrderLines, lineTenants, items, locations, of, ordered, seen); err != nil {
-		return fmt.Errorf("noting %d lines of orders: %w", len(at), err)
-	}
-	return nil
-}
-
-func compareOrderKeys(a, b purchasing.OrderKey) int {
-	if c := strings.Compare(a.Tenant, b.Tenant); c != 0 {
-		return c
-	}
-	return strings.Compare(a.Order, b.Order)
+	return pg.Write(ctx, tx, fmt.Sprintf("noting %d lines of orders", lines.Rows()), noteOrderLines, lines...)
 }
 
 var orderedPositions = pg.SQL(`
@@ -129,20 +96,5 @@ JOIN stock_order_line l USING (tenant_id, purchase_order_id)`)
 // OrderedPositions returns the positions that the orders have lines at, as far as their creation has arrived. This
 // transaction must have noted the orders.
 func OrderedPositions(ctx context.Context, tx store.Tx, orders []purchasing.OrderKey) ([]masterdata.PositionKey, error) {
-	tenants, ids := pg.NewTexts(len(orders), 16), pg.NewTexts(len(orders), 36)
-	for _, o := range orders {
-		tenants.Add(o.Tenant)
-		ids.Add(o.Order)
-	}
-	var keys []masterdata.PositionKey
-	err := pg.Each(ctx, tx, orderedPositions, func(row *sql.Rows) error {
-		var k masterdata.PositionKey
-		err := row.Scan(&k.Tenant, &k.Item, &k.Location)
-		keys = append(keys, k)
-		return err
-	}, tenants, ids)
-	if err != nil {
-		return nil, fmt.Errorf("reading the positions of %d orders: %w", len(orders), err)
-	}
-	return keys, nil
+	return pg.List[masterdata.PositionKey](ctx, tx, fmt.Sprintf("reading the positions of %d orders", len(orders)), orderedPositions, purchasing.OrderColumns(orders)...)
 }

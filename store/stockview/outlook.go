@@ -51,31 +51,16 @@ SET daily_demand = CASE WHEN ` + newerForecast + ` THEN excluded.daily_demand EL
 // log position; a trigger with a higher log position. At most one outlook a position, written in key order.
 func NoteOutlook(ctx context.Context, tx store.Tx, outlook []Outlook) error {
 	slices.SortFunc(outlook, func(a, b Outlook) int { return masterdata.ComparePositionKeys(a.PositionKey, b.PositionKey) })
-	n := len(outlook)
-	keys := make([]masterdata.PositionKey, n)
-	units, starts, forecast, points, triggered := pg.NewColumn(n, 8), pg.NewColumn(n, 10), pg.NewColumn(n, 8), pg.NewColumn(n, 8), pg.NewColumn(n, 8)
-	for i, o := range outlook {
-		keys[i] = o.PositionKey
+	columns := pg.NewColumns(8, len(outlook))
+	for _, o := range outlook {
+		var units, start, forecast, point, triggered any
 		if d := o.Demand; d != nil {
-			units.Decimal(d.Units)
-			starts.Expiry(d.Start)
-			forecast.Integer(d.Seq)
-		} else {
-			units.Null()
-			starts.Null()
-			forecast.Null()
+			units, start, forecast = d.Units, pg.Expiry(d.Start), d.Seq
 		}
 		if t := o.Trigger; t != nil {
-			points.Decimal(t.ReorderPoint)
-			triggered.Integer(t.Seq)
-		} else {
-			points.Null()
-			triggered.Null()
+			point, triggered = t.ReorderPoint, t.Seq
 		}
+		columns.Add(o.Tenant, o.Item, o.Location, units, start, forecast, point, triggered)
 	}
-	tenants, items, locations := masterdata.KeyColumns(keys)
-	if _, err := pg.Exec(ctx, tx, noteOutlook, tenants, items, locations, units, starts, forecast, points, triggered); err != nil {
-		return fmt.Errorf("writing the outlook of %d positions: %w", n, err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("writing the outlook of %d positions", len(outlook)), noteOutlook, columns...)
 }

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/lib/pq"
-
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/internal/pg"
@@ -46,26 +44,12 @@ WHERE s.sequence < excluded.sequence`)
 // UpdateStock writes rows of the read model, at most one a position, in key order.
 func UpdateStock(ctx context.Context, tx store.Tx, rows []Stock) error {
 	slices.SortFunc(rows, func(a, b Stock) int { return masterdata.ComparePositionKeys(a.key(), b.key()) })
-	n := len(rows)
-	tenants, items, locations, types := pg.NewTexts(n, 16), pg.NewTexts(n, 16), pg.NewTexts(n, 16), pg.NewTexts(n, 10)
-	onHand, reserved, available := pg.NewColumn(n, 8), pg.NewColumn(n, 8), pg.NewColumn(n, 8)
-	sequences, at := pg.NewColumn(n, 6), pg.NewColumn(n, 28)
+	columns := pg.NewColumns(9, len(rows))
 	for i := range rows {
 		r := &rows[i]
-		tenants.Add(r.Tenant)
-		items.Add(r.Item)
-		locations.Add(r.Location)
-		onHand.Decimal(r.OnHand)
-		reserved.Decimal(r.Reserved)
-		available.Decimal(r.Available)
-		sequences.Integer(r.Sequence)
-		at.Time(r.LastMovement)
-		types.Add(r.LastType)
+		columns.Add(r.Tenant, r.Item, r.Location, r.OnHand, r.Reserved, r.Available, r.Sequence, r.LastMovement, r.LastType)
 	}
-	if _, err := pg.Exec(ctx, tx, updateStock, tenants, items, locations, onHand, reserved, available, sequences, at, types); err != nil {
-		return fmt.Errorf("updating %d rows of the stock read model: %w", n, err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("updating %d rows of the stock read model", len(rows)), updateStock, columns...)
 }
 
 // LowStock is a low-stock report of a position.
@@ -86,18 +70,12 @@ WHERE l.sequence < excluded.sequence`)
 // NoteLowStock stores the newest report of each position, at most one given a position, in key order.
 func NoteLowStock(ctx context.Context, tx store.Tx, reports []LowStock) error {
 	slices.SortFunc(reports, func(a, b LowStock) int { return masterdata.ComparePositionKeys(a.PositionKey, b.PositionKey) })
-	n := len(reports)
-	keys := make([]masterdata.PositionKey, n)
-	thresholds, at, sequences := make(pq.StringArray, n), make(pq.StringArray, n), make(pq.Int64Array, n)
+	columns := pg.NewColumns(6, len(reports))
 	for i := range reports {
-		keys[i], thresholds[i], sequences[i] = reports[i].PositionKey, reports[i].Threshold.String(), reports[i].Sequence
-		at[i] = reports[i].OccurredAt.UTC().Format(time.RFC3339Nano)
+		r := &reports[i]
+		columns.Add(r.Tenant, r.Item, r.Location, r.Threshold, r.Sequence, r.OccurredAt)
 	}
-	tenants, items, locations := masterdata.KeyColumns(keys)
-	if _, err := pg.Exec(ctx, tx, noteLowStock, tenants, items, locations, thresholds, sequences, at); err != nil {
-		return fmt.Errorf("noting low stock of %d positions: %w", n, err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("noting low stock of %d positions", len(reports)), noteLowStock, columns...)
 }
 
 var stockRows = pg.SQL(`
@@ -109,9 +87,5 @@ ORDER BY s.tenant_id, s.item_id, s.location_id`)
 
 // StockRows reads the read model; an empty tenant, item or location selects all.
 func StockRows(ctx context.Context, db *store.DB, of masterdata.PositionKey) ([]Stock, error) {
-	rows := []Stock{}
-	if err := pg.Select(ctx, db, &rows, stockRows, of.Tenant, of.Item, of.Location); err != nil {
-		return nil, fmt.Errorf("reading the stock: %w", err)
-	}
-	return rows, nil
+	return pg.List[Stock](ctx, db, "reading the stock", stockRows, of.Tenant, of.Item, of.Location)
 }

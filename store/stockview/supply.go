@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/google/uuid"
@@ -82,16 +83,12 @@ ORDER BY k.ord, r.log_seq, r.event_id`)
 // known of the positions.
 func Supplies(ctx context.Context, tx store.Tx, news map[masterdata.PositionKey][]SupplyReceipt) ([]*Supply, error) {
 	supplies := make([]*Supply, 0, len(news))
-	keys := make([]masterdata.PositionKey, 0, len(news))
-	for k := range news {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, masterdata.ComparePositionKeys)
+	keys := slices.SortedFunc(maps.Keys(news), masterdata.ComparePositionKeys)
 	for _, k := range keys {
 		supplies = append(supplies, &Supply{PositionKey: k})
 	}
-	tenants, items, locations := masterdata.KeyColumns(keys)
-	if _, err := pg.Exec(ctx, tx, lockSupplies, tenants, items, locations); err != nil {
+	columns := masterdata.KeyColumns(keys)
+	if _, err := pg.Exec(ctx, tx, lockSupplies, columns...); err != nil {
 		return nil, fmt.Errorf("locking the supply of %d positions: %w", len(keys), err)
 	}
 	if err := noteReceipts(ctx, tx, keys, news); err != nil {
@@ -106,7 +103,7 @@ func Supplies(ctx context.Context, tx store.Tx, news map[masterdata.PositionKey]
 		l.stored = l.Received
 		supplies[ord-1].Lines = append(supplies[ord-1].Lines, &l)
 		return nil
-	}, tenants, items, locations)
+	}, columns...)
 	if err != nil {
 		return nil, fmt.Errorf("reading the order lines of %d positions: %w", len(keys), err)
 	}
@@ -116,7 +113,7 @@ func Supplies(ctx context.Context, tx store.Tx, news map[masterdata.PositionKey]
 		err := row.Scan(&ord, &r.EventID, &r.Seq, &r.Sequence, &r.Order, &r.Quantity)
 		supplies[ord-1].Receipts = append(supplies[ord-1].Receipts, r)
 		return err
-	}, tenants, items, locations)
+	}, columns...)
 	if err != nil {
 		return nil, fmt.Errorf("reading the receipts of %d positions: %w", len(keys), err)
 	}
@@ -124,26 +121,16 @@ func Supplies(ctx context.Context, tx store.Tx, news map[masterdata.PositionKey]
 }
 
 func noteReceipts(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey, news map[masterdata.PositionKey][]SupplyReceipt) error {
-	var of []masterdata.PositionKey
-	ids, seqs, sequences, orders, quantities := pg.NewColumn(len(keys), 36), pg.NewColumn(len(keys), 8), pg.NewColumn(len(keys), 8), pg.NewTexts(len(keys), 36), pg.NewColumn(len(keys), 8)
+	receipts := pg.NewColumns(8, len(keys))
 	for _, k := range keys {
 		for _, r := range news[k] {
-			of = append(of, k)
-			ids.UUID(r.EventID)
-			seqs.Integer(r.Seq)
-			sequences.Integer(r.Sequence)
-			orders.Add(r.Order)
-			quantities.Decimal(r.Quantity)
+			receipts.Add(k.Tenant, k.Item, k.Location, r.EventID, r.Seq, r.Sequence, r.Order, r.Quantity)
 		}
 	}
-	if len(of) == 0 {
+	if receipts.Rows() == 0 {
 		return nil
 	}
-	tenants, items, locations := masterdata.KeyColumns(of)
-	if _, err := pg.Exec(ctx, tx, noteReceiptsSQL, tenants, items, locations, ids, seqs, sequences, orders, quantities); err != nil {
-		return fmt.Errorf("noting %d receipts: %w", len(of), err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("noting %d receipts", receipts.Rows()), noteReceiptsSQL, receipts...)
 }
 
 var writeSupplies = pg.SQL(`
@@ -159,19 +146,13 @@ WHERE s.tenant_id = n.tenant_id AND s.item_id = n.item_id AND s.location_id = n.
 // WriteSupplies writes what was received for the lines of supplies that this transaction has locked, and the on-order
 // quantity that leaves.
 func WriteSupplies(ctx context.Context, tx store.Tx, supplies []*Supply) error {
-	n := len(supplies)
-	var lines, positions []masterdata.PositionKey
-	orders, received := pg.NewTexts(n, 36), pg.NewColumn(n, 8)
-	onOrder, next, awaited := pg.NewColumn(n, 8), pg.NewTexts(n, 36), pg.NewColumn(n, 8)
+	lines, positions := pg.NewColumns(5, len(supplies)), pg.NewColumns(6, len(supplies))
 	for _, s := range supplies {
-		positions = append(positions, s.PositionKey)
 		var sum, first event.Decimal
 		order := ""
 		for _, l := range s.Lines {
 			if !l.Received.Equal(l.stored) {
-				lines = append(lines, s.PositionKey)
-				orders.Add(l.Order)
-				received.Decimal(l.Received)
+				lines.Add(s.Tenant, s.Item, s.Location, l.Order, l.Received)
 			}
 			if rest := l.Rest(); rest.IsPositive() {
 				if sum = sum.Add(rest); order == "" {
@@ -179,14 +160,7 @@ func WriteSupplies(ctx context.Context, tx store.Tx, supplies []*Supply) error {
 				}
 			}
 		}
-		onOrder.Decimal(sum)
-		next.Add(order)
-		awaited.Decimal(first)
+		positions.Add(s.Tenant, s.Item, s.Location, sum, order, first)
 	}
-	lineTenants, lineItems, lineLocations := masterdata.KeyColumns(lines)
-	tenants, items, locations := masterdata.KeyColumns(positions)
-	if _, err := pg.Exec(ctx, tx, writeSupplies, lineTenants, lineItems, lineLocations, orders, received, tenants, items, locations, onOrder, next, awaited); err != nil {
-		return fmt.Errorf("writing the supply of %d positions: %w", n, err)
-	}
-	return nil
+	return pg.Write(ctx, tx, fmt.Sprintf("writing the supply of %d positions", len(supplies)), writeSupplies, append(lines, positions...)...)
 }

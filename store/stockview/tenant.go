@@ -59,9 +59,5 @@ SELECT s.*, o.* FROM (
 // SummarizeTenant counts a tenant's positions and orders. It reads every position with a rule and every order: some
 // milliseconds for a thousand of them.
 func SummarizeTenant(ctx context.Context, db *store.DB, tenant string) (TenantSummary, error) {
-	var p TenantSummary
-	if err := pg.Get(ctx, db, &p, tenantSummary, tenant); err != nil {
-		return TenantSummary{}, fmt.Errorf("summarizing tenant %s: %w", tenant, err)
-	}
-	return p, nil
+	return pg.One[TenantSummary](ctx, db, fmt.Sprintf("summarizing tenant %s", tenant), tenantSummary, tenant)
 }

@@ -22,6 +22,8 @@ package analytics
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
@@ -46,11 +48,7 @@ func note(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 	if len(forecasts) == 0 {
 		return nil
 	}
-	rows := make([]planning.Forecast, 0, len(forecasts))
-	for _, f := range forecasts {
-		rows = append(rows, f)
-	}
-	return planning.KeepForecasts(ctx, tx, rows)
+	return planning.KeepForecasts(ctx, tx, slices.Collect(maps.Values(forecasts)))
 }
 
 func forecastOf(tenant string, p event.ForecastGenerated) planning.Forecast {

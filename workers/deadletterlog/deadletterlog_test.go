@@ -25,11 +25,7 @@ func record(t *testing.T, db *store.DB, messages ...rabbitmq.Delivery) []failure
 	if said, err := workertest.Deliver(t, db, deadletterlog.New(), messages...); err != nil || len(said) != 0 {
 		t.Fatalf("want an entry and no word, got %d events and %v", len(said), err)
 	}
-	letters, err := failures.DeadLetters(t.Context(), db, 100)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return letters
+	return storetest.DeadLetters(t, db)
 }
 
 // died is a sale as a worker that could not handle it leaves it.

@@ -17,7 +17,6 @@ import (
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
-	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
@@ -123,10 +122,8 @@ func (u *upgrade) recordNew() {
 // recordedOnce compares the table with what has died.
 func (u *upgrade) recordedOnce() {
 	u.Helper()
-	letters, err := failures.DeadLetters(u.Context(), u.db, 1000)
-	u.must(err)
 	var ids []string
-	for _, l := range letters {
+	for _, l := range storetest.DeadLetters(u, u.db) {
 		ids = append(ids, l.MessageID)
 	}
 	slices.Sort(ids)

@@ -1,7 +1,9 @@
 package forecasting
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/composerp/composerp/exchange/event"
@@ -78,21 +80,9 @@ func closeDays(ctx context.Context, tx *worker.Tx, later []dated) error {
 		}
 		due = append(due, planning.ForecastRun{
 			LocationKey: d.at, AsOf: closed, Previous: c.LastRun, ClosedBy: d.ID, ClosedAt: d.Timestamp,
-			CorrelationID: correlation(d.Envelope), Traceparent: d.Metadata.Traceparent,
+			CorrelationID: cmp.Or(d.Metadata.CorrelationID, d.ID.String()), Traceparent: d.Metadata.Traceparent,
 		})
 		c.LastRun = closed
 	}
-	changed := make([]*planning.Calendar, 0, len(calendars))
-	for _, c := range calendars {
-		changed = append(changed, c)
-	}
-	return planning.CloseDays(ctx, tx, changed, due)
-}
-
-// correlation is the event's, or its own id, as for everything that follows from an event.
-func correlation(e event.Envelope) string {
-	if e.Metadata.CorrelationID != "" {
-		return e.Metadata.CorrelationID
-	}
-	return e.ID.String()
+	return planning.CloseDays(ctx, tx, slices.Collect(maps.Values(calendars)), due)
 }

@@ -1,8 +1,11 @@
 package lots
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -42,11 +45,7 @@ type warning struct {
 // open finds out on which day each movement was, and begins the days that have
 // not begun yet. Where none begins it asks the database nothing.
 func (c *calendar) open(ctx context.Context, moves []move) error {
-	places := make([]masterdata.LocationKey, 0, len(c.days))
-	for p := range c.days {
-		places = append(places, p)
-	}
-	zones, err := masterdata.Zones(ctx, c.tx, places)
+	zones, err := masterdata.Zones(ctx, c.tx, slices.Collect(maps.Keys(c.days)))
 	if err != nil {
 		return err
 	}
@@ -160,13 +159,9 @@ func (w warning) name() lots.LotName {
 }
 
 func (c *calendar) emit(w warning) error {
-	number := w.Number
-	if number == "" {
-		number = Unnamed
-	}
 	key := w.Item + "\x00" + w.Location + "\x00" + w.Number
 	return c.tx.For(w.cause).EmitDue(key, w.Expiry, lotID(w.ExpiringLot), event.LotExpiring{
-		ItemID: w.Item, LocationID: w.Location, LotNumber: number, Quantity: w.Quantity, ExpiryDate: w.Expiry,
+		ItemID: w.Item, LocationID: w.Location, LotNumber: cmp.Or(w.Number, Unnamed), Quantity: w.Quantity, ExpiryDate: w.Expiry,
 	})
 }
 

@@ -2,6 +2,7 @@ package lots
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -104,10 +105,5 @@ func least(a, b event.Decimal) event.Decimal {
 
 // sorted gives shelves in the order of their ids, so that their events are emitted in one order.
 func sorted(shelves map[masterdata.PositionKey]*lots.LotBalance) []*lots.LotBalance {
-	list := make([]*lots.LotBalance, 0, len(shelves))
-	for _, s := range shelves {
-		list = append(list, s)
-	}
-	slices.SortFunc(list, func(a, b *lots.LotBalance) int { return cmp.Compare(a.ID, b.ID) })
-	return list
+	return slices.SortedFunc(maps.Values(shelves), func(a, b *lots.LotBalance) int { return cmp.Compare(a.ID, b.ID) })
 }

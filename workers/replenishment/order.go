@@ -1,6 +1,7 @@
 package replenishment
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -59,7 +60,7 @@ func (b *batch) make(ctx context.Context, p *position, cause event.Envelope) err
 	}
 	o := &newOrder{cause: cause, series: purchasing.NumberKey{Tenant: p.Tenant, Year: year}, NewOrder: purchasing.NewOrder{
 		Line: line, Position: p.Replenishment, Supplier: p.plan.Supplier, UnitPrice: p.plan.UnitCost,
-		CorrelationID: correlation(cause), CreatedAt: cause.Timestamp,
+		CorrelationID: cmp.Or(cause.Metadata.CorrelationID, cause.ID.String()), CreatedAt: cause.Timestamp,
 		RuleVersion: p.RuleVersion, Sequence: p.Sequence, Available: p.Available(), OnOrder: p.OnOrder, ReorderPoint: *p.ReorderPoint,
 	}}
 	if o.UnitPrice != nil {
@@ -125,12 +126,4 @@ var orderSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://composerp.dev/p
 // event asks for the same order.
 func orderID(cause uuid.UUID, at masterdata.PositionKey) string {
 	return uuid.NewSHA1(orderSpace, []byte(cause.String()+"\x00"+at.Tenant+"\x00"+at.Item+"\x00"+at.Location)).String()
-}
-
-// correlation is what all events have in common that follow from the same one.
-func correlation(cause event.Envelope) string {
-	if cause.Metadata.CorrelationID != "" {
-		return cause.Metadata.CorrelationID
-	}
-	return cause.ID.String()
 }

@@ -1,6 +1,7 @@
 package replenishment
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -50,11 +51,7 @@ func (b *batch) deliver(p *position, e *event.Any, l *purchasing.OrderLine, quan
 func (b *batch) cancel(ctx context.Context, e *event.Any, payload event.PurchaseOrderCancelled) error {
 	order := purchasing.OrderKey{Tenant: e.TenantID, Order: payload.PurchaseOrderID}
 	if !slices.ContainsFunc(b.cancelled, func(c purchasing.CancelledOrder) bool { return c.OrderKey == order }) {
-		by := payload.CancelledBy
-		if by == "" {
-			by = e.Metadata.Source
-		}
-		b.cancelled = append(b.cancelled, purchasing.CancelledOrder{OrderKey: order, By: by, Reason: payload.Reason, At: e.Timestamp})
+		b.cancelled = append(b.cancelled, purchasing.CancelledOrder{OrderKey: order, By: cmp.Or(payload.CancelledBy, e.Metadata.Source), Reason: payload.Reason, At: e.Timestamp})
 	}
 	for _, k := range b.ordered[order] {
 		p := b.positions[k]

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failures"
@@ -36,30 +37,29 @@ type Metrics struct {
 
 // NewMetrics registers the harness's metrics.
 func NewMetrics(r prometheus.Registerer) *Metrics {
-	m := &Metrics{
-		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
+	auto := promauto.With(r)
+	return &Metrics{
+		messages: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "composerp_worker_messages_total", Help: "Messages by outcome.",
 		}, []string{"worker", "outcome"}),
-		handling: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		handling: auto.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "composerp_worker_batch_seconds", Help: "Time from taking a batch to acknowledging it.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16),
 		}, []string{"worker"}),
-		batch: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		batch: auto.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "composerp_worker_batch_size", Help: "Messages in a batch.",
 			Buckets: []float64{1, 2, 5, 10, 20, 50, 100, 200, 500},
 		}, []string{"worker"}),
-		slots: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		slots: auto.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "composerp_worker_slots", Help: "Slots that are consuming now.",
 		}, []string{"worker"}),
-		paused: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		paused: auto.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "composerp_worker_paused_slots", Help: "Slots paused because the database or a dependency is unavailable.",
 		}, []string{"worker"}),
+		timerFailures: auto.NewCounterVec(prometheus.CounterOpts{
+			Name: "composerp_worker_timer_failures_total", Help: "Failed runs of a worker's timer.",
+		}, []string{"worker"}),
 	}
-	m.timerFailures = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "composerp_worker_timer_failures_total", Help: "Failed runs of a worker's timer.",
-	}, []string{"worker"})
-	r.MustRegister(m.messages, m.handling, m.batch, m.slots, m.paused, m.timerFailures)
-	return m
 }
 
 // precreate makes every series of a worker, so that zeros exist.

@@ -66,44 +66,22 @@ func (w Worker) decode(d rabbitmq.Delivery) (message, error) {
 
 // process brings messages to their effects in one transaction. A call is made
 // outside of it: see processCall.
-func (p processor) process(ctx context.Context, messages []message) (done outcome, err error) {
+func (p processor) process(ctx context.Context, messages []message) (outcome, error) {
 	if len(messages) == 1 {
 		if c, is := p.worker.onCall[messages[0].event.Type]; is {
 			return p.processCall(ctx, messages[0], c)
 		}
 	}
-	tx, err := p.begin(ctx)
-	if err != nil {
-		return outcome{}, err
-	}
-	defer tx.rollback(&err)
-	handled := len(messages)
-	if p.worker.onMessages != nil {
-		err = p.handleMessages(ctx, tx, messages)
-	} else {
-		var events []event.Any
-		if events, err = p.claim(ctx, tx, messages); err != nil {
-			return outcome{}, err
+	return p.inTx(ctx, event.Envelope{}, func(tx *Tx) (int, error) {
+		if p.worker.onMessages != nil {
+			return len(messages), p.handleMessages(ctx, tx, messages)
 		}
-		handled = len(events)
-		err = p.handle(ctx, tx, events)
-	}
-	if err != nil {
-		return outcome{}, err
-	}
-	if err := finish(ctx, tx); err != nil {
-		return outcome{}, err
-	}
-	return outcome{handled, tx.emitted}, nil
-}
-
-// begin opens a transaction; its owner defers rollback.
-func (p processor) begin(ctx context.Context) (*Tx, error) {
-	owner, err := p.db.Begin(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return &Tx{storeTx: owner, owner: owner, worker: p.worker.name}, nil
+		events, err := p.claim(ctx, tx, messages)
+		if err != nil {
+			return 0, err
+		}
+		return len(events), p.handle(ctx, tx, events)
+	})
 }
 
 // claim enters the events in the inbox, and gives those that are new to the worker, each once, in arrival order.
@@ -158,23 +136,35 @@ func (p processor) handleMessages(ctx context.Context, tx *Tx, messages []messag
 	return p.worker.onMessages(ctx, tx, deliveries)
 }
 
-// inTx runs do in a transaction of its own, for the steps of a call and for timers:
-// do gives how many messages it handled.
+// inTx runs do in a transaction of its own: do gives how many messages it handled.
+// What it emitted is appended and committed with its effects and the inbox rows.
 func (p processor) inTx(ctx context.Context, cause event.Envelope, do func(tx *Tx) (int, error)) (done outcome, err error) {
-	tx, err := p.begin(ctx)
+	tx, err := p.begin(ctx, cause)
 	if err != nil {
 		return outcome{}, err
 	}
 	defer tx.rollback(&err)
-	tx.cause = cause
 	handled, err := do(tx)
 	if err != nil {
 		return outcome{}, err
 	}
-	if err := finish(ctx, tx); err != nil {
+	failpoint.Hit("worker.handled")
+	if err := tx.emit(ctx); err != nil {
+		return outcome{}, err
+	}
+	if err := tx.owner.Commit(); err != nil {
 		return outcome{}, err
 	}
 	return outcome{handled, tx.emitted}, nil
+}
+
+// begin opens a transaction, which its caller ends.
+func (p processor) begin(ctx context.Context, cause event.Envelope) (*Tx, error) {
+	owner, err := p.db.Begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Tx{storeTx: owner, owner: owner, worker: p.worker.name, cause: cause}, nil
 }
 
 // recovered turns a handler's panic into its error: a mistake in one handler must
@@ -234,13 +224,4 @@ func (w Worker) Handle(ctx context.Context, db *store.DB, deliveries ...rabbitmq
 		emitted = append(emitted, done.emitted...)
 	}
 	return emitted, nil
-}
-
-// finish appends what the handlers emitted and commits it with their effects and the inbox rows.
-func finish(ctx context.Context, tx *Tx) error {
-	failpoint.Hit("worker.handled")
-	if err := tx.emit(ctx); err != nil {
-		return err
-	}
-	return tx.commit()
 }

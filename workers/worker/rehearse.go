@@ -55,7 +55,7 @@ func (w Worker) Rehearse(ctx context.Context, db *store.DB, d rabbitmq.Delivery)
 
 // rehearse is process without the commit.
 func (p processor) rehearse(ctx context.Context, m message) error {
-	tx, err := p.begin(ctx)
+	tx, err := p.begin(ctx, event.Envelope{})
 	if err != nil {
 		return err
 	}
@@ -78,12 +78,11 @@ func (p processor) rehearseCall(ctx context.Context, e event.Any, c call) error 
 	if c.prepare == nil {
 		return ErrBeforeCall
 	}
-	tx, err := p.begin(ctx)
+	tx, err := p.begin(ctx, e.Envelope)
 	if err != nil {
 		return err
 	}
 	defer tx.owner.Rollback()
-	tx.cause = e.Envelope
 	err = withoutEvents(tx, func() error { _, err := c.prepare(ctx, tx, e); return err })
 	switch {
 	case err == nil:

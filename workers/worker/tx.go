@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,7 +80,7 @@ func (e Emitter) EmitDue(key string, date event.Date, aggregateID string, payloa
 	due, err := event.Encode(event.Envelope{
 		ID: id, TenantID: cause.TenantID, AggregateID: aggregateID, Timestamp: cause.Timestamp,
 		Metadata: event.Metadata{
-			Source: tx.worker, CorrelationID: correlation(cause, id), CausationID: causation(cause), Traceparent: cause.Metadata.Traceparent,
+			Source: tx.worker, CorrelationID: cmp.Or(cause.Metadata.CorrelationID, id.String()), CausationID: causation(cause), Traceparent: cause.Metadata.Traceparent,
 		},
 	}, payload)
 	if err != nil {
@@ -87,13 +88,6 @@ func (e Emitter) EmitDue(key string, date event.Date, aggregateID string, payloa
 	}
 	tx.emitted = append(tx.emitted, due)
 	return nil
-}
-
-func correlation(cause event.Envelope, own uuid.UUID) string {
-	if cause.Metadata.CorrelationID != "" {
-		return cause.Metadata.CorrelationID
-	}
-	return own.String()
 }
 
 func causation(cause event.Envelope) string {
@@ -112,8 +106,6 @@ func (tx *Tx) emit(ctx context.Context) error {
 	failpoint.Hit("worker.appended")
 	return err
 }
-
-func (tx *Tx) commit() error { return tx.owner.Commit() }
 
 // rollback undoes the transaction unless it is committed. It is deferred with the
 // function's error, to which a failed rollback is joined.

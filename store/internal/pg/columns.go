@@ -1,9 +1,12 @@
 package pg
 
 import (
+	"cmp"
 	"database/sql"
 	"database/sql/driver"
+	"encoding/hex"
 	"errors"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -18,110 +21,162 @@ import (
 // A set-based statement takes its rows as one array a column. These types write the arrays as PostgreSQL reads them,
 // straight into one buffer; lib/pq's own arrays make a string of each element and scan it three times.
 
-// Column is an array of elements that need no quotes: numbers, ids and times.
+// Columns are the arguments of a set-based statement, one array a column, filled row by row.
+type Columns []any // each a *Column
+
+// NewColumns makes room for rows of so many columns.
+func NewColumns(columns, rows int) Columns {
+	c := make(Columns, columns)
+	for i := range c {
+		c[i] = NewColumn(rows, 12)
+	}
+	return c
+}
+
+// Add writes a row, one value a column. A nil pointer and an empty date become NULL.
+func (c Columns) Add(row ...any) {
+	if len(row) != len(c) {
+		panic("a row has another number of values than there are columns")
+	}
+	for i, value := range row {
+		c[i].(*Column).add(value)
+	}
+}
+
+// Rows is the number of rows.
+func (c Columns) Rows() int { return c[0].(*Column).n }
+
+// Expiry is a day; "" (not known) becomes -infinity.
+type Expiry event.Date
+
+// Column is an array of the elements written to it.
 type Column struct {
-	Text []byte
-	N    int
+	text []byte
+	n    int
 }
 
 // NewColumn makes room for n elements of about width bytes.
 func NewColumn(n, width int) *Column {
-	return &Column{Text: append(make([]byte, 0, n*(width+1)+2), '{')}
+	return &Column{text: append(make([]byte, 0, n*(width+1)+2), '{')}
 }
 
 func (p *Column) next() {
-	if p.N > 0 {
-		p.Text = append(p.Text, ',')
+	if p.n > 0 {
+		p.text = append(p.text, ',')
 	}
-	p.N++
+	p.n++
 }
+
+func (p *Column) plain(element string) {
+	p.next()
+	p.text = append(p.text, element...)
+}
+
+func (p *Column) add(value any) {
+	switch v := value.(type) {
+	case string:
+		p.Text(v)
+	case int:
+		p.Integer(int64(v))
+	case int64:
+		p.Integer(v)
+	case bool:
+		p.Boolean(v)
+	case []byte:
+		p.Text(`\x` + hex.EncodeToString(v))
+	case uuid.UUID:
+		p.UUID(v)
+	case uuid.NullUUID:
+		if v.Valid {
+			p.UUID(v.UUID)
+		} else {
+			p.plain(null)
+		}
+	case time.Time:
+		p.Time(v)
+	case event.Decimal:
+		p.Decimal(v)
+	case event.Date:
+		p.plain(cmp.Or(string(v), null))
+	case Expiry:
+		p.plain(cmp.Or(string(v), "-infinity"))
+	case *int64:
+		if v == nil {
+			p.plain(null)
+		} else {
+			p.Integer(*v)
+		}
+	case *event.Decimal:
+		if v == nil {
+			p.plain(null)
+		} else {
+			p.Decimal(*v)
+		}
+	case nil:
+		p.plain(null)
+	default:
+		panic("no column takes " + reflect.TypeOf(value).String())
+	}
+}
+
+const null = "NULL"
 
 // Integer writes a number.
 func (p *Column) Integer(v int64) {
 	p.next()
-	p.Text = strconv.AppendInt(p.Text, v, 10)
+	p.text = strconv.AppendInt(p.text, v, 10)
 }
 
 // Boolean writes true or false.
 func (p *Column) Boolean(v bool) {
 	p.next()
-	p.Text = strconv.AppendBool(p.Text, v)
+	p.text = strconv.AppendBool(p.text, v)
 }
 
 // UUID writes an id.
 func (p *Column) UUID(v uuid.UUID) {
 	p.next()
-	p.Text = appendUUID(p.Text, v)
+	p.text = appendUUID(p.text, v)
 }
 
 // Time writes a moment in UTC.
 func (p *Column) Time(v time.Time) {
 	p.next()
-	p.Text = v.UTC().AppendFormat(p.Text, time.RFC3339Nano)
+	p.text = v.UTC().AppendFormat(p.text, time.RFC3339Nano)
 }
 
 // Decimal writes an exact number.
 func (p *Column) Decimal(v event.Decimal) {
 	p.next()
 	if v.Exponent() == 0 && v.NumDigits() <= 18 {
-		p.Text = strconv.AppendInt(p.Text, v.CoefficientInt64(), 10)
+		p.text = strconv.AppendInt(p.text, v.CoefficientInt64(), 10)
 		return
 	}
-	p.Text = append(p.Text, v.String()...)
+	p.text = append(p.text, v.String()...)
 }
 
-// Date writes a calendar day.
-func (p *Column) Date(d event.Date) {
+// Text writes a text in quotes.
+func (p *Column) Text(s string) {
 	p.next()
-	p.Text = append(p.Text, d...)
-}
-
-// Expiry writes a day; "" (not known) becomes -infinity.
-func (p *Column) Expiry(d event.Date) {
-	p.next()
-	if d == "" {
-		d = "-infinity"
+	p.text = append(p.text, '"')
+	if strings.IndexByte(s, '"') < 0 && strings.IndexByte(s, '\\') < 0 {
+		p.text = append(p.text, s...)
+	} else {
+		for i := range len(s) {
+			if s[i] == '"' || s[i] == '\\' {
+				p.text = append(p.text, '\\')
+			}
+			p.text = append(p.text, s[i])
+		}
 	}
-	p.Text = append(p.Text, d...)
+	p.text = append(p.text, '"')
 }
 
-// Optional writes a number or NULL.
-func (p *Column) Optional(v *event.Decimal) {
-	if v == nil {
-		p.next()
-		p.Text = append(p.Text, "NULL"...)
-		return
-	}
-	p.Decimal(*v)
-}
-
-// DateOrNull writes a day; "" becomes NULL.
-func (p *Column) DateOrNull(d event.Date) {
-	p.next()
-	if d == "" {
-		p.Text = append(p.Text, "NULL"...)
-		return
-	}
-	p.Text = append(p.Text, d...)
-}
-
-// Null writes NULL.
-func (p *Column) Null() {
-	p.next()
-	p.Text = append(p.Text, "NULL"...)
-}
-
-// IntegerOrNull writes a number; nil becomes NULL.
-func (p *Column) IntegerOrNull(v *int64) {
-	if v == nil {
-		p.Null()
-		return
-	}
-	p.Integer(*v)
-}
+// String is the array as PostgreSQL reads it.
+func (p *Column) String() string { return string(p.text) + "}" }
 
 // Value implements driver.Valuer.
-func (p *Column) Value() (driver.Value, error) { return string(p.Text) + "}", nil }
+func (p *Column) Value() (driver.Value, error) { return p.String(), nil }
 
 func appendUUID(b []byte, v uuid.UUID) []byte {
 	const digits = "0123456789abcdef"
@@ -142,34 +197,6 @@ func UUIDs(ids []uuid.UUID) *Column {
 	}
 	return p
 }
-
-// Texts is an array of short, quoted texts.
-type Texts struct{ text []byte }
-
-// NewTexts makes room for n texts of about width bytes.
-func NewTexts(n, width int) *Texts { return &Texts{append(make([]byte, 0, n*(width+3)+2), '{')} }
-
-// Add writes a text in quotes.
-func (t *Texts) Add(s string) {
-	if len(t.text) > 1 {
-		t.text = append(t.text, ',')
-	}
-	t.text = append(t.text, '"')
-	if strings.IndexByte(s, '"') < 0 && strings.IndexByte(s, '\\') < 0 {
-		t.text = append(t.text, s...)
-	} else {
-		for i := range len(s) {
-			if s[i] == '"' || s[i] == '\\' {
-				t.text = append(t.text, '\\')
-			}
-			t.text = append(t.text, s[i])
-		}
-	}
-	t.text = append(t.text, '"')
-}
-
-// Value implements driver.Valuer.
-func (t *Texts) Value() (driver.Value, error) { return string(t.text) + "}", nil }
 
 // Bodies are JSON texts joined by a character that JSON cannot contain (RFC 8259, 7: control characters are escaped
 // in strings, and not white space outside them). string_to_array($n, SplitBodies) splits them in SQL. As elements of

@@ -1,6 +1,7 @@
 package pg
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -95,12 +96,8 @@ func dataSource(cfg Config) (string, error) {
 	if ip := net.ParseIP(u.Hostname()); u.Hostname() == "localhost" || ip.IsLoopback() {
 		mode = "disable"
 	}
-	name := cfg.Name
-	if name == "" {
-		name = "composerp"
-	}
 	set("sslmode", mode)
-	set("application_name", name)
+	set("application_name", cmp.Or(cfg.Name, "composerp"))
 	set("connect_timeout", fmt.Sprint(int(connectTimeout.Seconds())))
 	set("statement_timeout", fmt.Sprint(statementTimeout.Milliseconds()))
 	set("lock_timeout", fmt.Sprint(lockTimeout.Milliseconds()))

@@ -3,6 +3,7 @@ package pg
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -124,6 +125,44 @@ func Get(ctx context.Context, on Querier, dest any, q Statement, args ...any) er
 	return mapCall(ctx, st.GetContext(ctx, dest, args...))
 }
 
+// List reads rows; doing says of an error what for. No rows are an empty list.
+func List[T any](ctx context.Context, on Querier, doing string, q Statement, args ...any) ([]T, error) {
+	list := []T{}
+	if err := Select(ctx, on, &list, q, args...); err != nil {
+		return nil, fmt.Errorf("%s: %w", doing, err)
+	}
+	return list, nil
+}
+
+// Set reads rows as the keys of a set.
+func Set[K comparable](ctx context.Context, on Querier, doing string, q Statement, args ...any) (map[K]bool, error) {
+	list, err := List[K](ctx, on, doing, q, args...)
+	if err != nil {
+		return nil, err
+	}
+	set := make(map[K]bool, len(list))
+	for _, k := range list {
+		set[k] = true
+	}
+	return set, nil
+}
+
+// One reads one row, ErrNotFound when there is none; doing says of an error what for.
+func One[T any](ctx context.Context, on Querier, doing string, q Statement, args ...any) (row T, err error) {
+	if err := Get(ctx, on, &row, q, args...); err != nil {
+		return *new(T), fmt.Errorf("%s: %w", doing, err)
+	}
+	return row, nil
+}
+
+// OneAlone is One in a transaction of its own.
+func OneAlone[T any](ctx context.Context, db *DB, doing string, q Statement, args ...any) (row T, err error) {
+	if err := db.InTx(ctx, func(tx Tx) error { return Get(ctx, tx, &row, q, args...) }); err != nil {
+		return *new(T), fmt.Errorf("%s: %w", doing, err)
+	}
+	return row, nil
+}
+
 // Each runs scan on every row. It is for hot statements: Select maps columns by reflection for every row.
 func Each(ctx context.Context, on Querier, q Statement, scan func(row *sql.Rows) error, args ...any) error {
 	st, err := on.stmt(ctx, q)
@@ -146,6 +185,26 @@ func Each(ctx context.Context, on Querier, q Statement, scan func(row *sql.Rows)
 // Exec runs a statement in the transaction and returns the number of rows.
 func Exec(ctx context.Context, tx Tx, q Statement, args ...any) (int64, error) {
 	return execute(ctx, tx, q, args)
+}
+
+// Write runs a statement in the transaction; doing says of an error what for.
+func Write(ctx context.Context, tx Tx, doing string, q Statement, args ...any) error {
+	if _, err := Exec(ctx, tx, q, args...); err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return nil
+}
+
+// WriteAlone is Write in a transaction of its own.
+func WriteAlone(ctx context.Context, db *DB, doing string, q Statement, args ...any) error {
+	err := db.InTx(ctx, func(tx Tx) error {
+		_, err := Exec(ctx, tx, q, args...)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return nil
 }
 
 // Repeat runs a statement in a transaction of its own, in one round trip, and returns the number of rows. The driver

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/composerp/composerp/exchange/event"
@@ -66,19 +67,10 @@ func (r *row) take(rec *record) {
 	clear(r.cells)
 	if r.record == nil || !rec.uniform {
 		for i, column := range r.mapping.names.columns {
-			r.fields[i] = indexOf(rec.names, column)
+			r.fields[i] = slices.Index(rec.names, column)
 		}
 	}
 	r.record = rec
-}
-
-func indexOf(names []string, name string) int {
-	for i := range names {
-		if names[i] == name {
-			return i
-		}
-	}
-	return -1
 }
 
 func (r *row) cell(slot int) *cell {

@@ -75,26 +75,41 @@ func (s *source) rewind() error {
 
 // records begins to read the file from its beginning.
 func (s *source) records(m *Mapping) (records, error) {
+	if m == nil {
+		if kind, _ := formatOf(s.name); kind == "csv" {
+			return nil, fmt.Errorf("reading %s: a CSV file needs a mapping that says what its columns mean", s.name)
+		}
+		return s.open(false, 0, nil, nil)
+	}
+	return s.open(true, m.input.delimiter, m.input.columns, func(header []string) error {
+		if err := m.checkColumns(header); err != nil {
+			return fmt.Errorf("reading %s: %w", s.name, err)
+		}
+		return nil
+	})
+}
+
+// open begins to read rows. The columns of a CSV file are given to header first, where it is not nil.
+func (s *source) open(takeApart bool, delimiter byte, columns []string, header func(names []string) error) (records, error) {
 	if err := s.rewind(); err != nil {
 		return nil, err
 	}
 	kind, compressed := formatOf(s.name)
-	if kind == "csv" && m == nil {
-		return nil, fmt.Errorf("reading %s: a CSV file needs a mapping that says what its columns mean", s.name)
-	}
 	in, err := s.decompress(compressed)
 	if err != nil {
 		return nil, err
 	}
 	if kind == "ndjson" {
-		return newJSONRecords(in, m != nil), nil
+		return newJSONRecords(in, takeApart), nil
 	}
-	c, err := newCSVRecords(in, m.input.delimiter, m.input.columns)
+	c, err := newCSVRecords(in, delimiter, columns)
 	if err != nil {
 		return nil, s.failure(err, 0)
 	}
-	if err := m.checkColumns(c.rec.names); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", s.name, err)
+	if header != nil {
+		if err := header(c.rec.names); err != nil {
+			return nil, err
+		}
 	}
 	return c, nil
 }

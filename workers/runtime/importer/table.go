@@ -63,7 +63,7 @@ func (t *Table) SHA256() [sha256.Size]byte { return t.sum }
 // Read gives every row from the beginning on. The error of do ends it and is given back as it is; a line that is no
 // row is a LineError. The columns of a CSV file are given to header first, where it is not nil.
 func (t *Table) Read(ctx context.Context, header func(names []string) error, do func(TableRow) error) error {
-	rows, err := t.rows(header)
+	rows, err := t.source.open(true, ',', nil, header)
 	if err != nil {
 		return err
 	}
@@ -85,30 +85,6 @@ func (t *Table) Read(ctx context.Context, header func(names []string) error, do 
 			return err
 		}
 	}
-}
-
-func (t *Table) rows(header func(names []string) error) (records, error) {
-	if err := t.source.rewind(); err != nil {
-		return nil, err
-	}
-	kind, compressed := formatOf(t.source.name)
-	in, err := t.source.decompress(compressed)
-	if err != nil {
-		return nil, err
-	}
-	if kind == "ndjson" {
-		return newJSONRecords(in, true), nil
-	}
-	c, err := newCSVRecords(in, ',', nil)
-	if err != nil {
-		return nil, t.source.failure(err, 0)
-	}
-	if header != nil {
-		if err := header(c.rec.names); err != nil {
-			return nil, err
-		}
-	}
-	return c, nil
 }
 
 // finish holds the file against its earlier reading.

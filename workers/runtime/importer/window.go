@@ -42,9 +42,7 @@ func (w *window) more() error {
 		w.low, w.top = 0, w.top-w.low
 	}
 	if w.top == len(w.buffer) {
-		grown := make([]byte, 2*len(w.buffer))
-		copy(grown, w.buffer[:w.top])
-		w.buffer = grown
+		w.buffer = append(w.buffer, make([]byte, len(w.buffer))...)
 	}
 	if w.fault != nil {
 		return w.fault

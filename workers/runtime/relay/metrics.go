@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
@@ -20,28 +21,22 @@ type Metrics struct {
 
 // NewMetrics registers the relay's metrics.
 func NewMetrics(r prometheus.Registerer) *Metrics {
-	m := &Metrics{
-		leading: prometheus.NewGauge(prometheus.GaugeOpts{
+	auto := promauto.With(r)
+	return &Metrics{
+		leading: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "composerp_relay_leading", Help: "1 where this process's relay holds the lease.",
 		}),
-		confirmed: prometheus.NewCounter(prometheus.CounterOpts{
+		confirmed: auto.NewCounter(prometheus.CounterOpts{
 			Name: "composerp_relay_confirmed_total", Help: "Events whose publishing the broker has confirmed.",
 		}),
-		confirming: prometheus.NewHistogram(prometheus.HistogramOpts{
+		confirming: auto.NewHistogram(prometheus.HistogramOpts{
 			Name: "composerp_relay_confirm_seconds", Help: "Time from publishing a page's first event to its last confirm.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16),
 		}),
-		unpublishable: prometheus.NewCounter(prometheus.CounterOpts{
+		unpublishable: auto.NewCounter(prometheus.CounterOpts{
 			Name: "composerp_relay_unpublishable_total", Help: "Events that the broker will never take.",
 		}),
 	}
-	r.MustRegister(m.leading, m.confirmed, m.confirming, m.unpublishable)
-	return m
-}
-
-// countUnpublishable counts an event that the broker will never take.
-func (m *Metrics) countUnpublishable() {
-	m.unpublishable.Inc()
 }
 
 // RegisterLag adds the log's lag, read from the database at each scrape: it matters most when no relay runs to

@@ -1,6 +1,9 @@
 package watchdog
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
 
 // What is declared again, as the metric's label has it.
 const (
@@ -20,20 +23,21 @@ type Metrics struct {
 
 // NewMetrics registers the watchdog's metrics.
 func NewMetrics(r prometheus.Registerer) *Metrics {
+	auto := promauto.With(r)
 	m := &Metrics{
-		leading: prometheus.NewGauge(prometheus.GaugeOpts{
+		leading: auto.NewGauge(prometheus.GaugeOpts{
 			Name: "composerp_watchdog_leading", Help: "1 where this process's watchdog holds the lease.",
 		}),
-		snapshots: prometheus.NewCounter(prometheus.CounterOpts{
+		snapshots: auto.NewCounter(prometheus.CounterOpts{
 			Name: "composerp_watchdog_snapshots_total", Help: "Snapshots that the watchdog has taken of the fleet.",
 		}),
-		problems: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		problems: auto.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "composerp_watchdog_problem", Help: "Problems the watchdog sees now, by kind.",
 		}, []string{"kind"}),
-		repairs: prometheus.NewCounterVec(prometheus.CounterOpts{
+		repairs: auto.NewCounterVec(prometheus.CounterOpts{
 			Name: "composerp_watchdog_repairs_total", Help: "Exchanges, queues and bindings that were missing and have been declared again.",
 		}, []string{"what"}),
-		republished: prometheus.NewCounter(prometheus.CounterOpts{
+		republished: auto.NewCounter(prometheus.CounterOpts{
 			Name: "composerp_watchdog_republished_total", Help: "Messages published again because they may have been lost with a queue or a binding.",
 		}),
 	}
@@ -43,13 +47,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	for _, what := range []string{repairExchange, repairQueue, repairBinding} {
 		m.repairs.WithLabelValues(what)
 	}
-	r.MustRegister(m.leading, m.snapshots, m.problems, m.repairs, m.republished)
 	return m
-}
-
-// countSnapshot counts a snapshot.
-func (m *Metrics) countSnapshot() {
-	m.snapshots.Inc()
 }
 
 // set sets the gauge of each kind to how many there are.

@@ -40,7 +40,7 @@ func (v *monitor) observe(ctx context.Context) {
 	if now.Exact {
 		v.countedAt = now.At
 	}
-	v.Metrics.countSnapshot()
+	v.Metrics.snapshots.Inc()
 	v.history.record(now)
 	open := v.repair(ctx, now)
 	v.report(append(v.problems(now), open...), now)
