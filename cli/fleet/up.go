@@ -95,7 +95,7 @@ func Up(cctx *cli.Context, then func(ctx context.Context, at settings.Endpoints)
 func stay(cctx *cli.Context, f *fleet, own *local.Servers, then func(ctx context.Context, at settings.Endpoints) error) error {
 	dir := cctx.String(settings.FlagDir)
 	state := settings.State{
-		PID: os.Getpid(), DatabaseURL: f.at.Database, AMQPURL: f.at.AMQP, ManagementURL: f.at.Management,
+		PID: os.Getpid(), Endpoints: f.at,
 		MetricsURL: "http://" + f.metrics.Addr().String() + "/metrics", StartedAt: time.Now().UTC(),
 	}
 	if err := state.Save(dir); err != nil {

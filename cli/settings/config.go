@@ -52,7 +52,9 @@ func WorkersConfig(cctx *cli.Context, log *slog.Logger) workers.Config {
 
 // Endpoints are where the servers are.
 type Endpoints struct {
-	Database, AMQP, Management string
+	Database   string `json:"databaseUrl"`
+	AMQP       string `json:"amqpUrl"`
+	Management string `json:"managementUrl,omitempty"`
 }
 
 // Given are the endpoints of flags, environment and configuration file; others are empty.
@@ -80,8 +82,8 @@ func Discover(cctx *cli.Context) (Endpoints, error) {
 		return e, err
 	}
 	if running != nil {
-		e.Database, e.AMQP = cmp.Or(e.Database, running.DatabaseURL), cmp.Or(e.AMQP, running.AMQPURL)
-		e.Management = cmp.Or(e.Management, running.ManagementURL)
+		e.Database, e.AMQP = cmp.Or(e.Database, running.Database), cmp.Or(e.AMQP, running.AMQP)
+		e.Management = cmp.Or(e.Management, running.Management)
 	}
 	return e, nil
 }
