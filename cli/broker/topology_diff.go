@@ -21,7 +21,7 @@ func topologyDiffCommand() *cli.Command {
 			"declares it. Mismatch: it cannot be changed in place; empty and delete the queue or exchange, then apply. Extra: it\n" +
 			"does no harm until messages gather in it; `composerp topology unbind` removes extra bindings of the fleet's queues,\n" +
 			"other objects only you delete. Exits 2 when anything differs.",
-		Flags: append(append([]cli.Flag{terminal.OutputFlag()}, settings.BrokerFlags()...), settings.FlagOf(settings.FlagDir)), Action: topologyDiff,
+		Flags: append(settings.BrokerFlags(terminal.OutputFlag()), settings.FlagOf(settings.FlagDir)), Action: topologyDiff,
 	}
 }
 
@@ -76,8 +76,9 @@ func topologyExportCommand() *cli.Command {
 		Name: "export", Usage: "print them as definitions.json, for RabbitMQ's own import",
 		Description: "For `rabbitmqctl import_definitions FILE`, the management UI, or a broker that loads definitions at its start. The\n" +
 			"file has the virtual host, but no users and permissions.",
-		Flags: append([]cli.Flag{&cli.StringFlag{Name: flagVhost, Usage: "virtual host to create; default that of the broker's URL, else composerp"}},
-			append(settings.BrokerFlags(), settings.FlagOf(settings.FlagDir))...),
+		Flags: append(settings.BrokerFlags(
+			&cli.StringFlag{Name: flagVhost, Usage: "virtual host to create; default that of the broker's URL, else composerp"},
+		), settings.FlagOf(settings.FlagDir)),
 		Action: topologyExport,
 	}
 }
