@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -42,6 +43,9 @@ func ConnectionFlags(more ...cli.Flag) []cli.Flag {
 func FleetFlags(more ...cli.Flag) []cli.Flag {
 	return append(ConnectionFlags(more...), FlagOf(FlagSlots), FlagOf(FlagMetrics), FlagOf(flagNotification), FlagOf(flagAlert), FlagOf(flagAlertmanager))
 }
+
+// wallClock is the fleet's; nil is the machine's own. Only a build for tests sets it.
+var wallClock func() time.Time
 
 // WorkersConfig is the configuration of the workers.
 func WorkersConfig(cctx *cli.Context, log *slog.Logger) workers.Config {
