@@ -31,7 +31,7 @@ func WorkerCommand() *cli.Command {
 				Name: "run", Usage: "run some workers in this process until interrupted", ArgsUsage: "WORKER...",
 				Description: "--slots sets the consumers of each worker. More consumers, in this or other processes, share the worker's\n" +
 					"queue. The relay must run too: `composerp relay`, or `composerp up`.",
-				Flags: settings.FleetFlags(), Action: workerRun,
+				Flags: settings.FleetFlags("warn"), Action: workerRun,
 			},
 			newworker.Command(),
 		},

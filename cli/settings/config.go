@@ -39,9 +39,10 @@ func ConnectionFlags(more ...cli.Flag) []cli.Flag {
 	return append(BrokerFlags(append(more, FlagOf(FlagDatabase))...), FlagOf(FlagDir), LogFlag("warn"))
 }
 
-// FleetFlags are for commands that run workers.
-func FleetFlags(more ...cli.Flag) []cli.Flag {
-	return append(ConnectionFlags(more...), FlagOf(FlagSlots), FlagOf(FlagMetrics), FlagOf(flagNotification), FlagOf(flagAlert), FlagOf(flagAlertmanager))
+// FleetFlags are for commands that run workers and log from that level on.
+func FleetFlags(level string, more ...cli.Flag) []cli.Flag {
+	flags := append(BrokerFlags(append(more, FlagOf(FlagDatabase))...), FlagOf(FlagDir), LogFlag(level))
+	return append(flags, FlagOf(FlagSlots), FlagOf(FlagMetrics), FlagOf(flagNotification), FlagOf(flagAlert), FlagOf(flagAlertmanager))
 }
 
 // wallClock is the fleet's; nil is the machine's own. Only a build for tests sets it.
