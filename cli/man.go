@@ -164,8 +164,5 @@ func (m *page) settings() {
 }
 
 func upper(text string) string {
-	if text == "" {
-		return ""
-	}
 	return strings.ToUpper(text[:1]) + text[1:]
 }

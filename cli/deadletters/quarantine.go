@@ -21,7 +21,7 @@ func QuarantineCommand() *cli.Command {
 			{
 				Name: "list", Usage: "list the classes in quarantine",
 				Flags:  settings.DatabaseFlags(&cli.BoolFlag{Name: "all", Usage: "also those released in the last 30 days"}),
-				Action: settings.OnSchema("quarantine", 1, func(cctx *cli.Context) (bool, error) { return cctx.Bool("all"), nil }, quarantineList),
+				Action: settings.OnSchema("quarantine", 1, settings.Nothing, quarantineList),
 			},
 			{
 				Name: "release", Usage: "allow retries for a class again", ArgsUsage: "CLASS...",
@@ -33,8 +33,8 @@ func QuarantineCommand() *cli.Command {
 	}
 }
 
-func quarantineList(cctx *cli.Context, db *store.DB, all bool) error {
-	classes, err := failures.Quarantined(cctx.Context, db, all)
+func quarantineList(cctx *cli.Context, db *store.DB, _ struct{}) error {
+	classes, err := failures.Quarantined(cctx.Context, db, cctx.Bool("all"))
 	if err != nil {
 		return err
 	}

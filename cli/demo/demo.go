@@ -43,21 +43,9 @@ func Command() *cli.Command {
 			&cli.StringFlag{Name: "measure-from", Usage: "first day for which fill rate, average stock and orders are measured"},
 			&cli.DurationFlag{Name: "wait", Value: 2 * time.Minute, Usage: "how long to wait until the fleet has handled a part of a day"},
 			terminal.OutputFlag(),
-		}, demoFleetFlags()...),
+		}, fleet.UpFlags("error")...), // the demo itself reports that a busy supplier's order is sent again
 		Action: runDemo,
 	}
-}
-
-// demoFleetFlags are the flags of up, with log level error: the demo itself reports that a busy supplier's order is
-// sent again.
-func demoFleetFlags() []cli.Flag {
-	flags := fleet.UpFlags()
-	for i, f := range flags {
-		if f.Names()[0] == settings.FlagLogLevel {
-			flags[i] = settings.LogFlag("error")
-		}
-	}
-	return flags
 }
 
 func runDemo(cctx *cli.Context) error {

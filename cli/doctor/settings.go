@@ -32,7 +32,7 @@ func showConfig(cctx *cli.Context) error {
 			return err
 		}
 		if v.Text == "" && s.Server && running != nil {
-			told := map[string]string{settings.FlagDatabase: running.DatabaseURL, settings.FlagAMQP: running.AMQPURL, settings.FlagManagement: running.ManagementURL}
+			told := map[string]string{settings.FlagDatabase: running.Database, settings.FlagAMQP: running.AMQP, settings.FlagManagement: running.Management}
 			v = settings.Value{Text: told[s.Name], Origin: "up, in " + cctx.String(settings.FlagDir)}
 		}
 		if v.Text == "" {

@@ -155,12 +155,7 @@ func readData(cctx *cli.Context) ([]byte, error) {
 
 // ownID is the payload's id of the aggregate.
 func ownID(fields map[string]any) string {
-	for _, name := range []string{"saleId", "receiptId", "transferId", "adjustmentId", "countId"} {
-		if id := textOf(fields[name]); id != "" {
-			return id
-		}
-	}
-	return ""
+	return cmp.Or(textOf(fields["saleId"]), textOf(fields["receiptId"]), textOf(fields["transferId"]), textOf(fields["adjustmentId"]), textOf(fields["countId"]))
 }
 
 func textOf(v any) string { s, _ := v.(string); return s }

@@ -19,11 +19,11 @@ func announce(console io.Writer, version string, state settings.State, private b
 	var text bytes.Buffer // one write, so that a reader of the first line can read all of them
 	w := tabwriter.NewWriter(&text, 0, 8, 2, ' ', 0)
 	fmt.Fprintf(w, "composerp %s is up\n", version)
-	address(w, "  management UI", state.ManagementURL, private, false)
-	for at := range strings.SplitSeq(state.AMQPURL, ",") {
+	address(w, "  management UI", state.Management, private, false)
+	for at := range strings.SplitSeq(state.AMQP, ",") {
 		address(w, "  AMQP", at, private, true)
 	}
-	address(w, "  database", state.DatabaseURL, private, false)
+	address(w, "  database", state.Database, private, false)
 	terminal.Row(w, "  metrics", state.MetricsURL)
 	terminal.Row(w, "  workers", strings.Join(workers.Names(), " "))
 	terminal.Row(w, "  stop", stop)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"net/http"
 	"slices"
@@ -43,15 +42,11 @@ func (g withOldNames) Gather() ([]*dto.MetricFamily, error) {
 	return families, err
 }
 
-// logOldNames says once, at the start, what dashboards and alerts have to change.
-func logOldNames(log *slog.Logger) {
-	for _, name := range slices.Sorted(maps.Keys(RenamedMetrics)) {
-		log.Info("deprecated metric is served for one more version", "metric", RenamedMetrics[name], "use", name)
-	}
-}
-
 func (f *fleet) serveMetrics(ctx context.Context, g *errgroup.Group, registry *prometheus.Registry) {
-	logOldNames(f.log)
+	// Once, at the start: what dashboards and alerts have to change.
+	for _, name := range slices.Sorted(maps.Keys(RenamedMetrics)) {
+		f.log.Info("deprecated metric is served for one more version", "metric", RenamedMetrics[name], "use", name)
+	}
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", promhttp.HandlerFor(withOldNames{registry}, promhttp.HandlerOpts{}))
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })

@@ -19,9 +19,9 @@ import (
 
 const flagFresh = "fresh"
 
-// UpFlags are the flags of every command that brings up a fleet.
-func UpFlags() []cli.Flag {
-	return settings.FleetFlags(&cli.BoolFlag{Name: flagFresh, Usage: "delete the data of the private servers first"})
+// UpFlags are the flags of every command that brings up a fleet and logs from that level on.
+func UpFlags(level string) []cli.Flag {
+	return settings.FleetFlags(level, &cli.BoolFlag{Name: flagFresh, Usage: "delete the data of the private servers first"})
 }
 
 // UpCommand is `composerp up`.
@@ -35,7 +35,7 @@ func UpCommand() *cli.Command {
 			"applies the topology. SIGTERM finishes what is in hand; a second one leaves at once; neither loses anything.\n" +
 			"It prints the URLs that clients need; passwords only of its own servers. With --detach it goes on in the\n" +
 			"background; `composerp down` stops it.",
-		Flags: append([]cli.Flag{&cli.BoolFlag{Name: flagDetach, Usage: "run in the background: return when the fleet is ready, log to up.log in --dir"}}, UpFlags()...),
+		Flags: append([]cli.Flag{&cli.BoolFlag{Name: flagDetach, Usage: "run in the background: return when the fleet is ready, log to up.log in --dir"}}, UpFlags("warn")...),
 		Action: func(cctx *cli.Context) error {
 			if cctx.Bool(flagDetach) {
 				return detach(cctx)
@@ -95,7 +95,7 @@ func Up(cctx *cli.Context, then func(ctx context.Context, at settings.Endpoints)
 func stay(cctx *cli.Context, f *fleet, own *local.Servers, then func(ctx context.Context, at settings.Endpoints) error) error {
 	dir := cctx.String(settings.FlagDir)
 	state := settings.State{
-		PID: os.Getpid(), DatabaseURL: f.at.Database, AMQPURL: f.at.AMQP, ManagementURL: f.at.Management,
+		PID: os.Getpid(), Endpoints: f.at,
 		MetricsURL: "http://" + f.metrics.Addr().String() + "/metrics", StartedAt: time.Now().UTC(),
 	}
 	if err := state.Save(dir); err != nil {

@@ -25,13 +25,13 @@ func WorkerCommand() *cli.Command {
 		Subcommands: []*cli.Command{
 			{
 				Name: "list", Usage: "list workers with their event types and the state of their queues",
-				Flags: append([]cli.Flag{terminal.OutputFlag()}, append(settings.BrokerFlags(), settings.FlagOf(settings.FlagDir), settings.LogFlag("error"))...), Action: workerList,
+				Flags: append(settings.BrokerFlags(terminal.OutputFlag()), settings.FlagOf(settings.FlagDir), settings.LogFlag("error")), Action: workerList,
 			},
 			{
 				Name: "run", Usage: "run some workers in this process until interrupted", ArgsUsage: "WORKER...",
 				Description: "--slots sets the consumers of each worker. More consumers, in this or other processes, share the worker's\n" +
 					"queue. The relay must run too: `composerp relay`, or `composerp up`.",
-				Flags: settings.FleetFlags(), Action: workerRun,
+				Flags: settings.FleetFlags("warn"), Action: workerRun,
 			},
 			newworker.Command(),
 		},

@@ -32,7 +32,9 @@ func ItemCommand() *cli.Command {
 			&cli.StringFlag{Name: "item", Usage: "this item only"},
 			&cli.BoolFlag{Name: "incomplete", Usage: "only items that a sale or a rule has named and that lack master data"},
 		},
-		key:    func(r *row) masterdata.Filter { return masterdata.Filter{Tenant: r.Tenant, Item: r.Item} },
+		key: func(r *row) masterdata.Filter {
+			return masterdata.Filter{Tenant: r.Tenant, Item: r.Item}
+		},
 		edit:   masterdata.EditItems,
 		list:   masterdata.Items,
 		header: []any{"TENANT", "ITEM", "UNIT", "PACK", "UNIT COST", "INCOMPLETE", "NAME"},
@@ -55,11 +57,13 @@ func LocationCommand() *cli.Command {
 			textField("timezone", "IANA time zone, such as Europe/London; it decides which business day a time belongs to", "UTC", func(r *row) *string { return &r.Timezone }),
 		},
 		filters: []cli.Flag{&cli.StringFlag{Name: "location", Usage: "this location only"}},
-		key:     func(r *row) masterdata.Filter { return masterdata.Filter{Tenant: r.Tenant, Location: r.Location} },
-		edit:    masterdata.EditLocations,
-		list:    masterdata.Locations,
-		header:  []any{"TENANT", "LOCATION", "TIME ZONE", "NAME"},
-		cells:   func(r *row) []any { return []any{r.Tenant, r.Location, r.Timezone, r.Name} },
+		key: func(r *row) masterdata.Filter {
+			return masterdata.Filter{Tenant: r.Tenant, Location: r.Location}
+		},
+		edit:   masterdata.EditLocations,
+		list:   masterdata.Locations,
+		header: []any{"TENANT", "LOCATION", "TIME ZONE", "NAME"},
+		cells:  func(r *row) []any { return []any{r.Tenant, r.Location, r.Timezone, r.Name} },
 	}.command()
 }
 
@@ -77,8 +81,10 @@ func SupplierCommand() *cli.Command {
 			textField("endpoint", "http or https URL that orders are POSTed to, with user and password if needed; empty: orders are not sent", "", func(r *row) *string { return &r.Endpoint }),
 		},
 		filters: []cli.Flag{&cli.StringFlag{Name: "supplier", Usage: "this supplier only"}},
-		key:     func(r *row) masterdata.Filter { return masterdata.Filter{Tenant: r.Tenant, Supplier: r.Supplier} },
-		edit:    masterdata.EditSuppliers,
+		key: func(r *row) masterdata.Filter {
+			return masterdata.Filter{Tenant: r.Tenant, Supplier: r.Supplier}
+		},
+		edit: masterdata.EditSuppliers,
 		list: func(ctx context.Context, db *store.DB, f masterdata.Filter) ([]row, error) {
 			rows, err := masterdata.Suppliers(ctx, db, f)
 			for i := range rows {

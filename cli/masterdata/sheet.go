@@ -168,7 +168,7 @@ func (s *Sheet[T]) edit(r importer.TableRow) (masterdata.Edit[T], error) {
 		}
 	}
 	changes := make([]func(*T), 0, len(r.Values))
-	ofTenant := false
+	s.ofTenant(&edit.Of)
 	for i, f := range s.columns {
 		text := strings.TrimSpace(r.Values[i])
 		if f == nil || f.name == TenantColumn && text == "" {
@@ -183,10 +183,6 @@ func (s *Sheet[T]) edit(r importer.TableRow) (masterdata.Edit[T], error) {
 			continue
 		}
 		change(&edit.Of)
-		ofTenant = ofTenant || f.name == TenantColumn
-	}
-	if !ofTenant {
-		s.ofTenant(&edit.Of)
 	}
 	if s.Place != nil {
 		s.Place(&edit.Of, r.Line)

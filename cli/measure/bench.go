@@ -31,7 +31,7 @@ func BenchCommand() *cli.Command {
 		Description: "The reference does the minimum without the harness: outbox row, exchange, queue, inbox, movement, position. Quote\n" +
 			"ratios; absolute figures depend on the machine. Without servers set by flags or environment it starts private\n" +
 			"ones. It creates a database and a virtual host for each run and deletes them.",
-		Flags:  append(append(flags, settings.BrokerFlags()...), settings.LogFlag("warn")),
+		Flags:  append(settings.BrokerFlags(flags...), settings.LogFlag("warn")),
 		Action: measure,
 	}
 }

@@ -52,7 +52,9 @@ func chaosRun(cctx *cli.Context) error {
 		return exit.Usage("--faults: %v", err)
 	}
 	if cctx.Bool("list") {
-		return terminal.ShowRows(cctx, faults, []any{"FAULT", "GROUP", "WHAT"}, func(f *chaos.Fault) []any { return []any{f.Name, f.Group, f.What} })
+		return terminal.ShowRows(cctx, faults, []any{"FAULT", "GROUP", "WHAT"}, func(f *chaos.Fault) []any {
+			return []any{f.Name, f.Group, f.What}
+		})
 	}
 	if d := cctx.Duration("duration"); d < time.Second {
 		return exit.Usage("--duration %s: want a second at least", d)

@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os/user"
@@ -31,9 +32,7 @@ type decidedOrder struct {
 }
 
 func poApprove(cctx *cli.Context) error {
-	return poDecide(cctx, "approved", func(db *store.DB, order purchasing.OrderKey, by string) (purchasing.OrderDecision, error) {
-		return approval.Approve(cctx.Context, db, order, by)
-	})
+	return poDecide(cctx, "approved", approval.Approve)
 }
 
 func poReject(cctx *cli.Context) error {
@@ -41,14 +40,17 @@ func poReject(cctx *cli.Context) error {
 	if reason == "" {
 		return exit.Usage("--reason is missing: the record of a rejection needs one")
 	}
-	return poDecide(cctx, "rejected", func(db *store.DB, order purchasing.OrderKey, by string) (purchasing.OrderDecision, error) {
-		return approval.Reject(cctx.Context, db, order, by, reason)
+	return poDecide(cctx, "rejected", func(ctx context.Context, db *store.DB, order purchasing.OrderKey, by string) (purchasing.OrderDecision, error) {
+		return approval.Reject(ctx, db, order, by, reason)
 	})
 }
 
+// decision is what is done about one order.
+type decision func(ctx context.Context, db *store.DB, order purchasing.OrderKey, by string) (purchasing.OrderDecision, error)
+
 // poDecide decides about each order named, in a transaction of its own, and reports
 // each result. One that cannot be decided does not stop the others.
-func poDecide(cctx *cli.Context, done string, decide func(db *store.DB, order purchasing.OrderKey, by string) (purchasing.OrderDecision, error)) error {
+func poDecide(cctx *cli.Context, done string, decide decision) error {
 	if cctx.NArg() == 0 {
 		return exit.Usage("name the orders by their ids or numbers; composerp po list --status pending shows those that wait")
 	}
@@ -99,7 +101,7 @@ func decider(cctx *cli.Context) (string, error) {
 	return "", exit.Usage("--by is missing: who decides?")
 }
 
-func decideOne(cctx *cli.Context, db *store.DB, name, by string, decide func(*store.DB, purchasing.OrderKey, string) (purchasing.OrderDecision, error)) decidedOrder {
+func decideOne(cctx *cli.Context, db *store.DB, name, by string, decide decision) decidedOrder {
 	r := decidedOrder{Name: name}
 	found, err := findOrder(cctx.Context, db, name, cctx.String("tenant"))
 	if err != nil {
@@ -107,7 +109,7 @@ func decideOne(cctx *cli.Context, db *store.DB, name, by string, decide func(*st
 		return r
 	}
 	r.Tenant, r.ID, r.Number = found.Tenant, found.ID, found.Number
-	d, err := decide(db, purchasing.OrderKey{Tenant: found.Tenant, Order: found.ID}, by)
+	d, err := decide(cctx.Context, db, purchasing.OrderKey{Tenant: found.Tenant, Order: found.ID}, by)
 	r.Status, r.DecidedBy, r.DecidedAt, r.err = d.Status, d.DecidedBy, d.DecidedAt, err
 	return r
 }

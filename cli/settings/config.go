@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -38,10 +39,14 @@ func ConnectionFlags(more ...cli.Flag) []cli.Flag {
 	return append(BrokerFlags(append(more, FlagOf(FlagDatabase))...), FlagOf(FlagDir), LogFlag("warn"))
 }
 
-// FleetFlags are for commands that run workers.
-func FleetFlags(more ...cli.Flag) []cli.Flag {
-	return append(ConnectionFlags(more...), FlagOf(FlagSlots), FlagOf(FlagMetrics), FlagOf(flagNotification), FlagOf(flagAlert), FlagOf(flagAlertmanager))
+// FleetFlags are for commands that run workers and log from that level on.
+func FleetFlags(level string, more ...cli.Flag) []cli.Flag {
+	flags := append(BrokerFlags(append(more, FlagOf(FlagDatabase))...), FlagOf(FlagDir), LogFlag(level))
+	return append(flags, FlagOf(FlagSlots), FlagOf(FlagMetrics), FlagOf(flagNotification), FlagOf(flagAlert), FlagOf(flagAlertmanager))
 }
+
+// wallClock is the fleet's; nil is the machine's own. Only a build for tests sets it.
+var wallClock func() time.Time
 
 // WorkersConfig is the configuration of the workers.
 func WorkersConfig(cctx *cli.Context, log *slog.Logger) workers.Config {
@@ -52,7 +57,9 @@ func WorkersConfig(cctx *cli.Context, log *slog.Logger) workers.Config {
 
 // Endpoints are where the servers are.
 type Endpoints struct {
-	Database, AMQP, Management string
+	Database   string `json:"databaseUrl"`
+	AMQP       string `json:"amqpUrl"`
+	Management string `json:"managementUrl,omitempty"`
 }
 
 // Given are the endpoints of flags, environment and configuration file; others are empty.
@@ -80,8 +87,8 @@ func Discover(cctx *cli.Context) (Endpoints, error) {
 		return e, err
 	}
 	if running != nil {
-		e.Database, e.AMQP = cmp.Or(e.Database, running.DatabaseURL), cmp.Or(e.AMQP, running.AMQPURL)
-		e.Management = cmp.Or(e.Management, running.ManagementURL)
+		e.Database, e.AMQP = cmp.Or(e.Database, running.Database), cmp.Or(e.AMQP, running.AMQP)
+		e.Management = cmp.Or(e.Management, running.Management)
 	}
 	return e, nil
 }

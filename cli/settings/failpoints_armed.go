@@ -17,9 +17,6 @@ const (
 	clockVariable     = "COMPOSERP_CLOCK"     // as clockOf takes it
 )
 
-// wallClock is the fleet's; nil is the machine's own.
-var wallClock func() time.Time
-
 // arm reads where this process is to die, and what its clock shows.
 func Arm() (err error) {
 	if err := failpoint.Arm(os.Getenv(failpointVariable)); err != nil {

@@ -16,12 +16,10 @@ import (
 // State is what a running `up` writes to its directory, for the
 // other commands. It holds passwords: only its owner can read the file.
 type State struct {
-	PID           int       `json:"pid"`
-	DatabaseURL   string    `json:"databaseUrl"`
-	AMQPURL       string    `json:"amqpUrl"`
-	ManagementURL string    `json:"managementUrl,omitempty"`
-	MetricsURL    string    `json:"metricsUrl,omitempty"`
-	StartedAt     time.Time `json:"startedAt"`
+	PID int `json:"pid"`
+	Endpoints
+	MetricsURL string    `json:"metricsUrl,omitempty"`
+	StartedAt  time.Time `json:"startedAt"`
 	// Ready is true once every worker consumes.
 	Ready bool `json:"ready,omitempty"`
 }
