@@ -98,7 +98,8 @@ func (c *child) ask(sig syscall.Signal) {
 	c.signal(syscall.SIGCONT)
 }
 
-// awaitEnd waits for a process that was asked to end. One that is still there when ctx ends is killed, which is an error.
+// awaitEnd waits for a process that was asked to end. One that is still there when ctx ends is killed, which is an
+// error.
 func (c *child) awaitEnd(ctx context.Context) error {
 	select {
 	case <-c.done:
