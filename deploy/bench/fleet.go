@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -156,8 +157,7 @@ func (f *fleet) close() {
 // admit commits sales to the log, all in one transaction.
 func (f *fleet) admit(ctx context.Context, sales []event.Any) error {
 	return f.sender.InTx(ctx, func(tx store.Tx) error {
-		for from := 0; from < len(sales); from += 1000 {
-			part := sales[from:min(from+1000, len(sales))]
+		for part := range slices.Chunk(sales, 1000) {
 			verdicts, err := eventlog.Admit(ctx, tx, part, true)
 			if err != nil {
 				return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/lib/pq"
@@ -96,8 +97,7 @@ func (r *reference) commit(ctx context.Context, sales []event.Any) error {
 		return fmt.Errorf("filling the outbox: %w", err)
 	}
 	defer tx.Rollback()
-	for from := 0; from < len(sales); from += 1000 {
-		part := sales[from:min(from+1000, len(sales))]
+	for part := range slices.Chunk(sales, 1000) {
 		ids, keys, bodies := make(pq.StringArray, len(part)), make(pq.StringArray, len(part)), make(pq.StringArray, len(part))
 		for i := range part {
 			ids[i], keys[i], bodies[i] = part[i].ID.String(), referenceKey, string(part[i].Body)

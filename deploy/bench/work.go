@@ -3,6 +3,8 @@ package bench
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
@@ -32,10 +34,7 @@ func move(ctx context.Context, tx *worker.Tx, sales []event.Any) error {
 	if err != nil {
 		return err
 	}
-	movements, changed := make([]storeledger.Movement, len(sales)), make([]*storeledger.Position, 0, len(positions))
-	for _, p := range positions {
-		changed = append(changed, p)
-	}
+	movements := make([]storeledger.Movement, len(sales))
 	for i := range sales {
 		sale, p := sales[i].Payload.(event.SaleCompleted), positions[keys[i]]
 		p.OnHand, p.Sequence = p.OnHand.Sub(sale.Quantity), p.Sequence+1
@@ -44,7 +43,7 @@ func move(ctx context.Context, tx *worker.Tx, sales []event.Any) error {
 			Type: event.TransactionSale, OccurredAt: sales[i].Timestamp,
 		}
 	}
-	return storeledger.Post(ctx, tx, movements, changed)
+	return storeledger.Post(ctx, tx, movements, slices.Collect(maps.Values(positions)))
 }
 
 // sink is a queue that gets every update and has no consumer.

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -48,9 +49,7 @@ type Simulation struct {
 
 // Open starts the suppliers' server, which runs until ctx ends, writes the master data and finds the first day.
 func Open(ctx context.Context, cfg Config) (*Simulation, error) {
-	if cfg.Timeout <= 0 {
-		cfg.Timeout = 2 * time.Minute
-	}
+	cfg.Timeout = cmp.Or(max(cfg.Timeout, 0), 2*time.Minute)
 	f := cfg.Scenario.facts()
 	s := &Simulation{
 		Config: cfg, facts: f, suppliers: newSuppliers(f.seed, f.suppliers, f.zone, f.shelfLife),

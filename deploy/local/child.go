@@ -1,6 +1,7 @@
 package local
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -95,6 +96,19 @@ func (c *child) signal(sig syscall.Signal) { c.cmd.Process.Signal(sig) }
 func (c *child) ask(sig syscall.Signal) {
 	c.signal(sig)
 	c.signal(syscall.SIGCONT)
+}
+
+// awaitEnd waits for a process that was asked to end. One that is still there when ctx ends is killed, which is an
+// error.
+func (c *child) awaitEnd(ctx context.Context) error {
+	select {
+	case <-c.done:
+		return nil
+	case <-ctx.Done():
+		c.killGroup()
+		<-c.done
+		return fmt.Errorf("stopping %s: killed, for it had not ended in time", c.name)
+	}
 }
 
 // killGroup ends the process and all it has started that stayed in its group.

@@ -42,17 +42,11 @@ func (at *instance) down(ctx context.Context, by syscall.Signal) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, at.cfg.StopTimeout)
 	defer cancel()
-	var err error
-	select {
-	case <-c.done:
-	case <-ctx.Done():
-		c.killGroup()
-		<-c.done
-		if by != syscall.SIGKILL {
-			err = fmt.Errorf("stopping %s: killed, for it had not ended in time", c.name)
-		}
-	}
+	err := c.awaitEnd(ctx)
 	at.left()
+	if by == syscall.SIGKILL {
+		return nil
+	}
 	return err
 }
 

@@ -63,8 +63,10 @@ type Config struct {
 	StopTimeout  time.Duration // for an orderly stop before they are killed; default thirty seconds
 }
 
+const defaultDir = ".composerp"
+
 func (cfg Config) withDefaults() Config {
-	cfg.Dir = cmp.Or(cfg.Dir, ".composerp")
+	cfg.Dir = cmp.Or(cfg.Dir, defaultDir)
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	cfg.StartTimeout = cmp.Or(cfg.StartTimeout, startTimeout())
 	cfg.StopTimeout = cmp.Or(cfg.StopTimeout, 30*time.Second)
@@ -237,9 +239,7 @@ func (s *Servers) children() []*child {
 // Find returns the addresses of the servers that another process runs in dir, and that process's pid; ErrNotRunning
 // when none does.
 func Find(dir string) (Endpoints, int, error) {
-	if dir == "" {
-		dir = Config{}.withDefaults().Dir
-	}
+	dir = cmp.Or(dir, defaultDir)
 	held, err := lockHeld(dir)
 	if err != nil {
 		return Endpoints{}, 0, err

@@ -2,6 +2,7 @@ package local
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -65,13 +66,7 @@ func (p *Process) Kill() {
 // Stop asks it to end and reports whether it did in time; if not, it is killed.
 func (p *Process) Stop(timeout time.Duration) bool {
 	p.Signal(syscall.SIGTERM)
-	timer := time.NewTimer(timeout)
-	defer timer.Stop()
-	select {
-	case <-p.child.done:
-		return true
-	case <-timer.C:
-		p.Kill()
-		return false
-	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	return p.child.awaitEnd(ctx) == nil
 }

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -16,9 +17,7 @@ type Space struct {
 
 // Spaces looks at the disks of the data that Start has made in dir, one for each disk; none where there is no data.
 func Spaces(dir string) ([]Space, error) {
-	if dir == "" {
-		dir = Config{}.withDefaults().Dir
-	}
+	dir = cmp.Or(dir, defaultDir)
 	var spaces []Space
 	seen := map[uint64]bool{}
 	for _, name := range []string{"postgres", "rabbitmq"} {

@@ -1,9 +1,9 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -79,15 +79,11 @@ func writeDurably(path string, content []byte) error {
 	return errors.Join(err, file.Sync(), file.Close())
 }
 
-// makePasswords generates those that are missing.
+// makePasswords generates those that are missing, of characters that need no escaping in URLs, SQL and configuration
+// files.
 func (st *state) makePasswords() {
-	for _, password := range []*string{&st.SuperuserPassword, &st.Password} {
-		if *password == "" {
-			var random [18]byte
-			rand.Read(random[:])
-			*password = hex.EncodeToString(random[:]) // Hexadecimal needs no escaping in URLs, SQL and configuration files.
-		}
-	}
+	st.SuperuserPassword = cmp.Or(st.SuperuserPassword, rand.Text())
+	st.Password = cmp.Or(st.Password, rand.Text())
 }
 
 // choosePorts keeps each port that is still free, and holds it until all are chosen, so that no two are the same.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
 	"time"
 )
 
@@ -79,13 +78,7 @@ func (s *Servers) stopChildren(ctx context.Context) error {
 		if c.name == epmdName { // It is last, for a RabbitMQ going down still talks to it.
 			c.ask(c.orderly)
 		}
-		select {
-		case <-c.done:
-		case <-ctx.Done():
-			c.signal(syscall.SIGKILL)
-			<-c.done
-			late = append(late, fmt.Errorf("stopping %s: killed, for it had not ended in time", c.name))
-		}
+		late = append(late, c.awaitEnd(ctx))
 		c.forget()
 	}
 	return errors.Join(late...)

@@ -43,13 +43,7 @@ var (
 // problems are several errors on one line; errors.Is finds each of them.
 type problems []error
 
-func (p problems) Error() string {
-	texts := make([]string, len(p))
-	for i, err := range p {
-		texts[i] = err.Error()
-	}
-	return strings.Join(texts, "; ")
-}
+func (p problems) Error() string { return strings.ReplaceAll(errors.Join(p...).Error(), "\n", "; ") }
 
 func (p problems) Unwrap() []error { return p }
 

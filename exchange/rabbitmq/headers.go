@@ -3,6 +3,7 @@ package rabbitmq
 import (
 	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,19 +49,18 @@ func carriedHeaders(headers map[string]any) map[string]any {
 		}
 	}
 	if size > maxHeaders/2 {
-		maps.DeleteFunc(carried, func(name string, value any) bool { return !isOurs(name) || headerSize(name, value) > 2*maxErrorText })
+		maps.DeleteFunc(carried, func(name string, value any) bool {
+			return !slices.Contains(ours, name) || headerSize(name, value) > 2*maxErrorText
+		})
 	}
 	return carried
 }
 
-func isOurs(name string) bool {
-	switch name {
-	case HeaderLogSeq, topology.HeaderRelayed, HeaderAttempt, HeaderWorker, HeaderError, HeaderFirstError, HeaderFirstFailedAt, HeaderLastFailedAt,
-		HeaderOriginalExchange, HeaderOriginalRoutingKey, HeaderDeferred, HeaderWaitsFor, HeaderQuarantine,
-		HeaderRedriven, HeaderRedrivenAt, HeaderDiedOf:
-		return true
-	}
-	return false
+// ours are the headers that we write.
+var ours = []string{
+	HeaderLogSeq, topology.HeaderRelayed, HeaderAttempt, HeaderWorker, HeaderError, HeaderFirstError, HeaderFirstFailedAt, HeaderLastFailedAt,
+	HeaderOriginalExchange, HeaderOriginalRoutingKey, HeaderDeferred, HeaderWaitsFor, HeaderQuarantine,
+	HeaderRedriven, HeaderRedrivenAt, HeaderDiedOf,
 }
 
 // headerSize is about the size of a header on the wire.

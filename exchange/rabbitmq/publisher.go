@@ -1,6 +1,7 @@
 package rabbitmq
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,9 +39,7 @@ type route struct{ exchange, key, id string }
 // Publisher opens a publisher with a window of that many messages in flight; 512 unless positive. The broker's
 // throughput peaks between 256 and 1024.
 func (s *Session) Publisher(window int) (*Publisher, error) {
-	if window <= 0 {
-		window = defaultWindow
-	}
+	window = cmp.Or(max(window, 0), defaultWindow)
 	channel, err := s.publishing.Channel()
 	if err != nil {
 		return nil, fmt.Errorf("opening a publisher: %w", explain(err))

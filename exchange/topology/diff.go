@@ -173,14 +173,9 @@ func diffBindings(want, have []BindingSpec) []Difference {
 
 // extraBindings returns the bindings a broker has beyond the wanted, in order.
 func extraBindings(want, have []BindingSpec) []BindingSpec {
-	has := map[BindingSpec]bool{}
-	for _, b := range have {
-		has[b] = true
-	}
-	for _, b := range want {
-		delete(has, b)
-	}
-	return slices.SortedFunc(maps.Keys(has), func(a, b BindingSpec) int {
+	extra := slices.DeleteFunc(slices.Clone(have), func(b BindingSpec) bool { return slices.Contains(want, b) })
+	slices.SortFunc(extra, func(a, b BindingSpec) int {
 		return strings.Compare(a.Exchange+" "+a.Destination()+" "+a.Condition(), b.Exchange+" "+b.Destination()+" "+b.Condition())
 	})
+	return slices.Compact(extra)
 }

@@ -9,8 +9,10 @@ package proxy
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -121,11 +123,7 @@ func (p *Proxy) Close() {
 func (p *Proxy) open() []*connection {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	connections := make([]*connection, 0, len(p.connections))
-	for l := range p.connections {
-		connections = append(connections, l)
-	}
-	return connections
+	return slices.Collect(maps.Keys(p.connections))
 }
 
 func (p *Proxy) accept() {

@@ -2,6 +2,7 @@ package screen
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -95,10 +96,7 @@ func share(part, whole event.Decimal) string {
 // spark draws numbers as a row of blocks, the largest as a full one.
 func spark(values []float64) string {
 	const blocks = "▁▂▃▄▅▆▇█"
-	most := 0.0
-	for _, v := range values {
-		most = max(most, v)
-	}
+	most := slices.Max(append([]float64{0}, values...))
 	var b strings.Builder
 	for _, v := range values {
 		i := 0
