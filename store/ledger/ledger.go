@@ -96,7 +96,7 @@ func LockUnmoved(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []ma
 func lockKnown(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []masterdata.PositionKey) (map[masterdata.PositionKey]*Position, int, error) {
 	found := make([]Position, 0, len(keys))
 	var ord, movements int
-	err := pg.Each(ctx, tx, lockPositionsSQL, func(row *sql.Rows) error {
+	err := pg.Each(ctx, tx, fmt.Sprintf("locking %d positions", len(keys)), lockPositionsSQL, func(row *sql.Rows) error {
 		var p Position
 		if err := row.Scan(&ord, &p.ID, &p.OnHand, &p.Reserved, &p.Sequence, &p.Armed, &p.Threshold, &movements); err != nil {
 			return err
@@ -106,7 +106,7 @@ func lockKnown(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []mast
 		return nil
 	}, append(masterdata.KeyColumns(keys), pg.UUIDs(events))...)
 	if err != nil {
-		return nil, 0, fmt.Errorf("locking %d positions: %w", len(keys), err)
+		return nil, 0, err
 	}
 	positions := make(map[masterdata.PositionKey]*Position, len(found))
 	for i := range found {

@@ -105,7 +105,7 @@ ORDER BY f.tenant_id, f.item_id, f.location_id`)
 func EachForecastedItem(ctx context.Context, db *store.DB, of masterdata.PositionKey, from, to event.Date, horizon int, do func(ForecastedItem) error) error {
 	from = cmp.Or(from, "-infinity")
 	to = cmp.Or(to, "infinity")
-	err := pg.Each(ctx, db, forecastedItems, func(row *sql.Rows) error {
+	err := pg.Each(ctx, db, "reading forecasts and the actual demand", forecastedItems, func(row *sql.Rows) error {
 		var f ForecastedItem
 		var daily pq.StringArray
 		if err := row.Scan(&f.Tenant, &f.Item, &f.Location, &f.Name, &f.Method, &f.Starts, &daily, &f.Days, &f.Units, &f.Open); err != nil {
@@ -119,8 +119,5 @@ func EachForecastedItem(ctx context.Context, db *store.DB, of masterdata.Positio
 		}
 		return do(f)
 	}, of.Tenant, of.Item, of.Location, string(from), string(to), horizon)
-	if err != nil {
-		return fmt.Errorf("reading forecasts and the actual demand: %w", err)
-	}
-	return nil
+	return err
 }

@@ -163,8 +163,16 @@ func OneAlone[T any](ctx context.Context, db *DB, doing string, q Statement, arg
 	return row, nil
 }
 
-// Each runs scan on every row. It is for hot statements: Select maps columns by reflection for every row.
-func Each(ctx context.Context, on querier, q Statement, scan func(row *sql.Rows) error, args ...any) error {
+// Each runs scan on every row; doing says of an error what for. It is for hot statements: Select maps columns by
+// reflection for every row.
+func Each(ctx context.Context, on querier, doing string, q Statement, scan func(row *sql.Rows) error, args ...any) error {
+	if err := each(ctx, on, q, scan, args); err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return nil
+}
+
+func each(ctx context.Context, on querier, q Statement, scan func(row *sql.Rows) error, args []any) error {
 	st, err := on.stmt(ctx, q)
 	if err != nil {
 		return err
