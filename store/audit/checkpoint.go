@@ -213,20 +213,15 @@ func (a *run) writeCheckpoint(ctx context.Context) error {
 		return err
 	}
 	b := a.began
-	if _, err := pg.Exec(ctx, a.tx, makeCheckpoint, b.Next, b.Last, b.Epoch, b.Snapshot, b.Floor, b.Generation,
-		b.AdmissionFile, admissions, b.MovementFile, movements, string(tallies)); err != nil {
-		return err
-	}
-	for _, q := range []pg.Statement{markPositions, addPositions} {
-		if _, err := pg.Exec(ctx, a.tx, q); err != nil {
-			return err
-		}
-	}
-	if _, err := pg.Exec(ctx, a.tx, forgetCheckpoints, b.Next-keptCheckpoints); err != nil {
-		return err
-	}
-	for _, q := range []pg.Statement{forgetOpen, forgetMoved} {
-		if _, err := pg.Exec(ctx, a.tx, q, b.Next); err != nil {
+	for _, s := range []struct {
+		text pg.Statement
+		args []any
+	}{
+		{makeCheckpoint, []any{b.Next, b.Last, b.Epoch, b.Snapshot, b.Floor, b.Generation, b.AdmissionFile, admissions, b.MovementFile, movements, string(tallies)}},
+		{markPositions, nil}, {addPositions, nil}, {forgetCheckpoints, []any{b.Next - keptCheckpoints}},
+		{forgetOpen, []any{b.Next}}, {forgetMoved, []any{b.Next}},
+	} {
+		if _, err := pg.Exec(ctx, a.tx, s.text, s.args...); err != nil {
 			return err
 		}
 	}

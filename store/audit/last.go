@@ -3,7 +3,6 @@ package audit
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"time"
 
 	"github.com/composerp/composerp/store"
@@ -24,10 +23,8 @@ SELECT c.made_at AS proven_at, greatest(0, extract(epoch FROM (SELECT made_at FR
 FROM (SELECT made_at FROM tick ORDER BY id LIMIT 1) t LEFT JOIN (SELECT made_at FROM audit_checkpoint ORDER BY id DESC LIMIT 1) c ON true`)
 
 // ReadLastProof reads the newest checkpoint.
-func ReadLastProof(ctx context.Context, db *store.DB) (p LastProof, err error) {
-	if err := pg.Get(ctx, db, &p, lastProof); err != nil {
-		return p, fmt.Errorf("reading the last audit: %w", err)
-	}
+func ReadLastProof(ctx context.Context, db *store.DB) (LastProof, error) {
+	p, err := pg.One[LastProof](ctx, db, "reading the last audit", lastProof)
 	p.Since = pg.Seconds(p.SinceSeconds)
-	return p, nil
+	return p, err
 }

@@ -124,15 +124,12 @@ var admittedAt = pg.SQL(`SELECT a.event_id, a.seq FROM admission a WHERE a.event
 // AdmittedAt returns the log position (seq) of each event that came from outside and is in the log.
 func AdmittedAt(ctx context.Context, db *store.DB, ids []uuid.UUID) (map[uuid.UUID]int64, error) {
 	seqs := make(map[uuid.UUID]int64, len(ids))
-	err := pg.Each(ctx, db, admittedAt, func(row *sql.Rows) error {
+	err := pg.Each(ctx, db, fmt.Sprintf("reading the log positions of %d events", len(ids)), admittedAt, func(row *sql.Rows) error {
 		var id uuid.UUID
 		var seq int64
 		err := row.Scan(&id, &seq)
 		seqs[id] = seq
 		return err
 	}, pg.UUIDs(ids))
-	if err != nil {
-		return nil, fmt.Errorf("reading the log positions of %d events: %w", len(ids), err)
-	}
-	return seqs, nil
+	return seqs, err
 }

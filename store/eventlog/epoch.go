@@ -3,7 +3,6 @@ package eventlog
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/composerp/composerp/store"
@@ -83,14 +82,11 @@ func SeenBySQL(epoch, snapshot string) string {
 
 // CheckEpoch returns ErrRestored when the log needs a new epoch.
 func CheckEpoch(ctx context.Context, db *store.DB) error {
-	var fits bool
-	if err := pg.Get(ctx, db, &fits, epochFits); err != nil {
-		return fmt.Errorf("checking the log's epoch: %w", err)
+	fits, err := pg.One[bool](ctx, db, "checking the log's epoch", epochFits)
+	if err == nil && !fits {
+		err = ErrRestored
 	}
-	if !fits {
-		return ErrRestored
-	}
-	return nil
+	return err
 }
 
 // Epochs lists the log's epochs, the oldest first.

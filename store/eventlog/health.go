@@ -2,7 +2,6 @@ package eventlog
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/composerp/composerp/store"
@@ -54,12 +53,9 @@ FROM c, last, log, tick p WHERE p.id = c.tick`)
 // ReadHealth reads the state of the log and its leaders. Its cost does not grow with the log: it may run every other
 // second.
 func ReadHealth(ctx context.Context, db *store.DB) (Health, error) {
-	var w Health
-	if err := db.InTx(ctx, func(tx store.Tx) error { return pg.Get(ctx, tx, &w, readHealth, RelayConsumer) }); err != nil {
-		return w, fmt.Errorf("reading the log's health: %w", err)
-	}
+	w, err := pg.OneAlone[Health](ctx, db, "reading the log's health", readHealth, RelayConsumer)
 	if w.Unpublished > 0 {
-		w.Behind = time.Duration(w.BehindSeconds * float64(time.Second))
+		w.Behind = pg.Seconds(w.BehindSeconds)
 	}
-	return w, nil
+	return w, err
 }

@@ -23,13 +23,13 @@ SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE 
 // EnsurePartitions makes the log's partitions ahead of need. CREATE LIKE and ATTACH do not wait for open writers, as
 // CREATE ... PARTITION OF would. Several processes may call it at once.
 func EnsurePartitions(ctx context.Context, db *store.DB) error {
-	var last int64
-	if err := pg.Get(ctx, db, &last, lastSeq); err != nil {
-		return fmt.Errorf("reading the log's sequence: %w", err)
+	last, err := End(ctx, db)
+	if err != nil {
+		return err
 	}
-	var names []string
-	if err := pg.Select(ctx, db, &names, logPartitions); err != nil {
-		return fmt.Errorf("listing the log's partitions: %w", err)
+	names, err := pg.List[string](ctx, db, "listing the log's partitions", logPartitions)
+	if err != nil {
+		return err
 	}
 	for i := last / partitionSize; i <= last/partitionSize+partitionsAhead; i++ {
 		if name := fmt.Sprintf("event_log_p%d", i); !slices.Contains(names, name) {

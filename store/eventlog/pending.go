@@ -2,7 +2,6 @@ package eventlog
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 
 	"github.com/lib/pq"
@@ -22,7 +21,7 @@ import (
 // PendingDelivery is an event that a consumer has still to handle.
 type PendingDelivery struct {
 	Entry
-	Consumer string
+	Consumer string `db:"consumer"`
 }
 
 // pendingSQL are the joins and conditions of a pending delivery of the event e to one of the consumers $1. The counts
@@ -41,7 +40,7 @@ WHERE c.name = ANY ($1::text[])
 // logged.
 var pendingDeliveries = pg.SQL(`
 WITH ` + RelayCursorSQL + `
-SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body, c.name
+SELECT e.seq, e.event_id, e.type, e.occurred_at, e.body, c.name AS consumer
 FROM (SELECT seq, epoch, tx, publish, event_id, type, occurred_at, body FROM event_log WHERE seq > $2 AND seq <= $3 ORDER BY seq OFFSET 0) e
 CROSS JOIN relay r` + pendingSQL + `
   AND ($5::pg_snapshot IS NULL OR NOT ` + SeenBySQL("$4::int", "$5::pg_snapshot") + `)
@@ -53,15 +52,6 @@ ORDER BY e.seq, c.name`)
 // one seq and up to another that entered the log after a position. outside leaves only events that came straight over
 // AMQP. It reads everything between the two: take a few thousand at a time.
 func PendingDeliveries(ctx context.Context, db *store.DB, consumers []string, beyond, upto int64, after Position, outside bool) ([]PendingDelivery, error) {
-	var pending []PendingDelivery
-	err := pg.Each(ctx, db, pendingDeliveries, func(row *sql.Rows) error {
-		var d PendingDelivery
-		err := row.Scan(&d.Seq, &d.EventID, &d.Type, &d.OccurredAt, &d.Body, &d.Consumer)
-		pending = append(pending, d)
-		return err
-	}, pq.StringArray(consumers), max(beyond, after.Seq), upto, after.Epoch, pg.Nullable(after.Snapshot), outside)
-	if err != nil {
-		return nil, fmt.Errorf("reading the pending deliveries of %d consumers up to place %d of the log: %w", len(consumers), upto, err)
-	}
-	return pending, nil
+	return pg.List[PendingDelivery](ctx, db, fmt.Sprintf("reading the pending deliveries of %d consumers up to place %d of the log", len(consumers), upto),
+		pendingDeliveries, pq.StringArray(consumers), max(beyond, after.Seq), upto, after.Epoch, pg.Nullable(after.Snapshot), outside)
 }

@@ -151,14 +151,14 @@ func ReadPage(ctx context.Context, db *store.DB, at Cursor, limit int) (Page, er
 			return page, nil
 		}
 	}
-	err := pg.Each(ctx, db, readInterval, func(row *sql.Rows) error {
+	err := pg.Each(ctx, db, fmt.Sprintf("reading the log between ticks %d and %d", page.Next.Tick, page.Next.Upto), readInterval, func(row *sql.Rows) error {
 		var e Entry
 		err := row.Scan(&e.Seq, &e.EventID, &e.Type, &e.OccurredAt, &e.Body)
 		page.Events = append(page.Events, e)
 		return err
 	}, page.Next.Tick, page.Next.Upto, page.Next.Seq, limit)
 	if err != nil {
-		return Page{}, fmt.Errorf("reading the log between ticks %d and %d: %w", page.Next.Tick, page.Next.Upto, err)
+		return Page{}, err
 	}
 	if len(page.Events) == 0 {
 		// An interval whose ticks are gone is empty too, and passing it would lose its events.

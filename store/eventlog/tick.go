@@ -111,8 +111,6 @@ func (t *tick) parse() (err error) {
 	return nil
 }
 
-var lastSeq = pg.SQL(`SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0)`)
-
 var lastTick = pg.SQL(`SELECT id, epoch, seq_before, max_seq, snapshot::text AS snapshot, tx::text AS tx FROM tick ORDER BY id DESC LIMIT 1`)
 
 var checkTickDue = pg.SQL(`

@@ -85,16 +85,13 @@ func Claim(ctx context.Context, tx store.Tx, consumer ConsumerID, ids []uuid.UUI
 		return nil, fmt.Errorf("locking the inbox against rotation: %w", err)
 	}
 	claimed := make(map[uuid.UUID]bool, len(ids))
-	err := pg.Each(ctx, tx, claimEvents, func(row *sql.Rows) error {
+	err := pg.Each(ctx, tx, fmt.Sprintf("claiming %d events", len(ids)), claimEvents, func(row *sql.Rows) error {
 		var id uuid.UUID
 		err := row.Scan(&id)
 		claimed[id] = true
 		return err
 	}, int(consumer), pg.UUIDs(ids))
-	if err != nil {
-		return nil, fmt.Errorf("claiming %d events: %w", len(ids), err)
-	}
-	return claimed, nil
+	return claimed, err
 }
 
 var isHandled = pg.SQL(`SELECT EXISTS (

@@ -69,7 +69,7 @@ WHERE p.id IS NULL`)
 // LockPositions locks the positions for the rest of the transaction. A position seen for the first time is made, with
 // its item (named by names where it is known there) and location, both incomplete until master data says more.
 func LockPositions(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey, names map[masterdata.ItemKey]string) (map[masterdata.PositionKey]*Position, error) {
-	positions, _, err := lockPositions(ctx, tx, nil, keys, names)
+	positions, _, err := LockUnmoved(ctx, tx, nil, keys, names)
 	return positions, err
 }
 
@@ -77,17 +77,8 @@ func LockPositions(ctx context.Context, tx store.Tx, keys []masterdata.PositionK
 // trip. The answer is as old as the statement's snapshot, which may be older than the locks: this transaction must
 // have claimed the events (inbox.Claim), so that no other is about to move them.
 func LockUnmoved(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []masterdata.PositionKey, names map[masterdata.ItemKey]string) (map[masterdata.PositionKey]*Position, map[uuid.UUID]bool, error) {
-	positions, movements, err := lockPositions(ctx, tx, events, keys, names)
-	if err != nil || movements == 0 {
-		return positions, nil, err
-	}
-	moved, err := Moved(ctx, tx, events)
-	return positions, moved, err
-}
-
-// lockPositions also counts the movements of the events.
-func lockPositions(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []masterdata.PositionKey, names map[masterdata.ItemKey]string) (positions map[masterdata.PositionKey]*Position, movements int, err error) {
-	positions, err = masterdata.PositionRows[Position]{
+	movements := 0 // of the events
+	positions, err := masterdata.PositionRows[Position]{
 		Known: pg.PoolState[masterdata.KnownPositions](pg.DBOf(tx)), What: "%d positions", Missing: missingPositions,
 		Create: func(missing []masterdata.PositionKey) error { return createPositions(ctx, tx, missing, names) },
 		Lock: func(keys []masterdata.PositionKey) (found map[masterdata.PositionKey]*Position, err error) {
@@ -95,13 +86,17 @@ func lockPositions(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []
 			return found, err
 		},
 	}.LockAll(ctx, tx, keys)
-	return positions, movements, err
+	if err != nil || movements == 0 {
+		return positions, nil, err
+	}
+	moved, err := Moved(ctx, tx, events)
+	return positions, moved, err
 }
 
 func lockKnown(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []masterdata.PositionKey) (map[masterdata.PositionKey]*Position, int, error) {
 	found := make([]Position, 0, len(keys))
 	var ord, movements int
-	err := pg.Each(ctx, tx, lockPositionsSQL, func(row *sql.Rows) error {
+	err := pg.Each(ctx, tx, fmt.Sprintf("locking %d positions", len(keys)), lockPositionsSQL, func(row *sql.Rows) error {
 		var p Position
 		if err := row.Scan(&ord, &p.ID, &p.OnHand, &p.Reserved, &p.Sequence, &p.Armed, &p.Threshold, &movements); err != nil {
 			return err
@@ -111,7 +106,7 @@ func lockKnown(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []mast
 		return nil
 	}, append(masterdata.KeyColumns(keys), pg.UUIDs(events))...)
 	if err != nil {
-		return nil, 0, fmt.Errorf("locking %d positions: %w", len(keys), err)
+		return nil, 0, err
 	}
 	positions := make(map[masterdata.PositionKey]*Position, len(found))
 	for i := range found {

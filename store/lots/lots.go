@@ -104,7 +104,7 @@ func lockBalanceRows(ctx context.Context, tx store.Tx, keys []masterdata.Positio
 	places := masterdata.LocationsOf(keys)
 	rows := make([]LotBalance, 0, len(keys))
 	days := make(map[masterdata.LocationKey]LotDay, len(places))
-	err := pg.Each(ctx, tx, lockBalances, func(row *sql.Rows) error {
+	err := pg.Each(ctx, tx, fmt.Sprintf("locking the lots of %d positions", len(keys)), lockBalances, func(row *sql.Rows) error {
 		var ord int
 		var id, firstEvent, lots, warning sql.NullInt64
 		var shortfall *event.Decimal
@@ -126,7 +126,7 @@ func lockBalanceRows(ctx context.Context, tx store.Tx, keys []masterdata.Positio
 		return nil
 	}, slices.Concat(masterdata.KeyColumns(keys), masterdata.LocationColumns(places))...)
 	if err != nil {
-		return nil, nil, fmt.Errorf("locking the lots of %d positions: %w", len(keys), err)
+		return nil, nil, err
 	}
 	balances := make(map[masterdata.PositionKey]*LotBalance, len(rows))
 	for i := range rows {
@@ -156,7 +156,7 @@ func readLots(ctx context.Context, tx store.Tx, balances map[masterdata.Position
 	if len(byID) == 0 {
 		return nil
 	}
-	err := pg.Each(ctx, tx, readLotsSQL, func(row *sql.Rows) error {
+	err := pg.Each(ctx, tx, fmt.Sprintf("reading the lots of %d positions", len(byID)), readLotsSQL, func(row *sql.Rows) error {
 		var id int64
 		var l Lot
 		if err := row.Scan(&id, &l.Number, &l.Expiry, &l.Quantity, &l.ReceivedAt); err != nil {
@@ -166,8 +166,5 @@ func readLots(ctx context.Context, tx store.Tx, balances map[masterdata.Position
 		byID[id].Lots = append(byID[id].Lots, &l)
 		return nil
 	}, ids...)
-	if err != nil {
-		return fmt.Errorf("reading the lots of %d positions: %w", len(byID), err)
-	}
-	return nil
+	return err
 }

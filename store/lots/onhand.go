@@ -3,7 +3,6 @@ package lots
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
@@ -53,7 +52,7 @@ ORDER BY b.tenant_id, b.item_id, b.location_id, l.expiry, l.received_at, l.lot_n
 // OnHand reads the lots, in the order in which they go out; an empty tenant, item or location selects all.
 func OnHand(ctx context.Context, db *store.DB, of masterdata.PositionKey) ([]OnHandLots, error) {
 	list := []OnHandLots{}
-	err := pg.Each(ctx, db, onHandLots, func(row *sql.Rows) error {
+	err := pg.Each(ctx, db, "reading the lots", onHandLots, func(row *sql.Rows) error {
 		var s OnHandLots
 		var number *string
 		var quantity *event.Decimal
@@ -75,10 +74,7 @@ func OnHand(ctx context.Context, db *store.DB, of masterdata.PositionKey) ([]OnH
 		}
 		return nil
 	}, of.Tenant, of.Item, of.Location, defaultExpiryWarning)
-	if err != nil {
-		return nil, fmt.Errorf("reading the lots: %w", err)
-	}
-	return list, nil
+	return list, err
 }
 
 func (s *OnHandLots) key() masterdata.PositionKey {

@@ -48,7 +48,7 @@ func writeRules(ctx context.Context, tx store.Tx, rows []*edited[Rule], at time.
 		return err
 	}
 	versions := make(map[PositionKey]int64, n)
-	err := pg.Each(ctx, tx, writeRulesSQL, func(row *sql.Rows) error {
+	err := pg.Each(ctx, tx, "writing them", writeRulesSQL, func(row *sql.Rows) error {
 		var k PositionKey
 		var version int64
 		err := row.Scan(&k.Tenant, &k.Item, &k.Location, &version)
@@ -56,7 +56,7 @@ func writeRules(ctx context.Context, tx store.Tx, rows []*edited[Rule], at time.
 		return err
 	}, columns...)
 	if err != nil {
-		return fmt.Errorf("writing them: %w", err)
+		return err
 	}
 	return emitRulesChanged(ctx, tx, keys, versions, at)
 }

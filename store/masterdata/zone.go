@@ -62,7 +62,7 @@ func Zones(ctx context.Context, tx store.Tx, keys []LocationKey) (map[LocationKe
 	if len(unknown) == 0 {
 		return found, nil
 	}
-	err := pg.Each(ctx, tx, locationZones, func(row *sql.Rows) error {
+	err := pg.Each(ctx, tx, fmt.Sprintf("reading the time zones of %d locations", len(unknown)), locationZones, func(row *sql.Rows) error {
 		var ord int
 		var name string
 		if err := row.Scan(&ord, &name); err != nil {
@@ -76,10 +76,7 @@ func Zones(ctx context.Context, tx store.Tx, keys []LocationKey) (map[LocationKe
 		zonesIn(tx).keep(unknown[ord-1], zone)
 		return nil
 	}, LocationColumns(unknown)...)
-	if err != nil {
-		return nil, fmt.Errorf("reading the time zones of %d locations: %w", len(unknown), err)
-	}
-	return found, nil
+	return found, err
 }
 
 // BusinessDate is the calendar day of a moment in a zone; nil is UTC.

@@ -61,9 +61,9 @@ var deliveredChannels = pg.SQL(`SELECT channel FROM notification WHERE event_id 
 
 // PendingChannels returns the channels that the event has not been delivered to.
 func PendingChannels(ctx context.Context, tx store.Tx, event uuid.UUID, channels []string) ([]string, error) {
-	var delivered []string
-	if err := pg.Select(ctx, tx, &delivered, deliveredChannels, event); err != nil {
-		return nil, fmt.Errorf("reading the pending channels of event %s: %w", event, err)
+	delivered, err := pg.List[string](ctx, tx, fmt.Sprintf("reading the pending channels of event %s", event), deliveredChannels, event)
+	if err != nil {
+		return nil, err
 	}
 	return slices.DeleteFunc(slices.Clone(channels), func(c string) bool { return slices.Contains(delivered, c) }), nil
 }

@@ -56,7 +56,7 @@ func AddDemand(ctx context.Context, tx store.Tx, rows []Demand, at []masterdata.
 		columns.Add(r.Tenant, r.Location, r.Item, r.Day, r.Sold, r.Returned)
 	}
 	open := make(map[masterdata.LocationKey]event.Date, len(at))
-	err := pg.Each(ctx, tx, addDemand, func(row *sql.Rows) error {
+	err := pg.Each(ctx, tx, fmt.Sprintf("adding %d rows of demand", len(rows)), addDemand, func(row *sql.Rows) error {
 		var ord int
 		var day string
 		if err := row.Scan(&ord, &day); err != nil {
@@ -65,10 +65,7 @@ func AddDemand(ctx context.Context, tx store.Tx, rows []Demand, at []masterdata.
 		open[at[ord-1]] = event.Date(day)
 		return nil
 	}, append(columns, masterdata.LocationColumns(at)...)...)
-	if err != nil {
-		return nil, fmt.Errorf("adding %d rows of demand: %w", len(rows), err)
-	}
-	return open, nil
+	return open, err
 }
 
 // Calendar holds a location's open day, locked by the transaction that read it, and the day up to which forecasts were
@@ -105,7 +102,7 @@ func LockCalendars(ctx context.Context, tx store.Tx, first map[masterdata.Locati
 		return nil, fmt.Errorf("opening the calendars of %d locations: %w", len(keys), err)
 	}
 	calendars := make(map[masterdata.LocationKey]*Calendar, len(keys))
-	err := pg.Each(ctx, tx, lockCalendars, func(row *sql.Rows) error {
+	err := pg.Each(ctx, tx, fmt.Sprintf("locking the calendars of %d locations", len(keys)), lockCalendars, func(row *sql.Rows) error {
 		var ord int
 		var c Calendar
 		if err := row.Scan(&ord, &c.Open, &c.LastRun, &c.Cadence); err != nil {
@@ -115,10 +112,7 @@ func LockCalendars(ctx context.Context, tx store.Tx, first map[masterdata.Locati
 		calendars[c.LocationKey] = &c
 		return nil
 	}, masterdata.LocationColumns(keys)...)
-	if err != nil {
-		return nil, fmt.Errorf("locking the calendars of %d locations: %w", len(keys), err)
-	}
-	return calendars, nil
+	return calendars, err
 }
 
 var closeDays = pg.SQL(`

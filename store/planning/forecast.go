@@ -6,8 +6,6 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/lib/pq"
 
@@ -19,14 +17,14 @@ import (
 
 // Forecast is the predicted demand for an item from a day on. The JSON names are the events'.
 type Forecast struct {
-	Tenant      string        `json:"tenantId"`
-	Item        string        `json:"itemId"`
-	ItemName    string        `json:"itemName,omitempty"`
-	Location    string        `json:"locationId"`
-	Method      string        `json:"method"`
-	Start       event.Date    `json:"startDate"`
-	Daily       []float64     `json:"dailyDemand"`
-	ErrorStdDev event.Decimal `json:"errorStdDev"`
+	Tenant      string          `db:"tenant_id" json:"tenantId"`
+	Item        string          `db:"item_id" json:"itemId"`
+	ItemName    string          `db:"name" json:"itemName,omitempty"`
+	Location    string          `db:"location_id" json:"locationId"`
+	Method      string          `db:"method" json:"method"`
+	Start       event.Date      `db:"start_day" json:"startDate"`
+	Daily       pq.Float64Array `db:"daily" json:"dailyDemand"`
+	ErrorStdDev event.Decimal   `db:"error_std_dev" json:"errorStdDev"`
 }
 
 func compareForecasts(a, b Forecast) int {
@@ -50,40 +48,18 @@ func KeepForecasts(ctx context.Context, tx store.Tx, forecasts []Forecast) error
 	columns := pg.NewColumns(7, len(forecasts))
 	for i := range forecasts {
 		f := &forecasts[i]
-		columns.Add(f.Tenant, f.Location, f.Item, f.Start, f.Method, numbers(f.Daily), f.ErrorStdDev)
+		daily, err := f.Daily.Value()
+		if err != nil {
+			return fmt.Errorf("storing %d forecasts: %w", len(forecasts), err)
+		}
+		columns.Add(f.Tenant, f.Location, f.Item, f.Start, f.Method, daily, f.ErrorStdDev)
 	}
 	return pg.Write(ctx, tx, fmt.Sprintf("storing %d forecasts", len(forecasts)), keepForecasts, columns...)
 }
 
-// numbers formats an array of numbers as PostgreSQL reads it.
-func numbers(values []float64) string {
-	text := append(make([]byte, 0, 8*len(values)+2), '{')
-	for i, v := range values {
-		if i > 0 {
-			text = append(text, ',')
-		}
-		text = strconv.AppendFloat(text, v, 'g', -1, 64)
-	}
-	return string(append(text, '}'))
-}
-
-// parseNumbers parses the output of array_to_string(..., ' ').
-func parseNumbers(text string) ([]float64, error) {
-	fields := strings.Fields(text)
-	values := make([]float64, len(fields))
-	for i, f := range fields {
-		v, err := strconv.ParseFloat(f, 64)
-		if err != nil {
-			return nil, err
-		}
-		values[i] = v
-	}
-	return values, nil
-}
-
 var latestForecasts = pg.SQL(`
 SELECT DISTINCT ON (f.tenant_id, f.location_id, f.item_id)
-       f.tenant_id, f.item_id, coalesce(i.name, ''), f.location_id, f.method, f.start_day::text, array_to_string(f.daily, ' '), f.error_std_dev
+       f.tenant_id, f.item_id, coalesce(i.name, '') AS name, f.location_id, f.method, f.start_day::text AS start_day, f.daily, f.error_std_dev
 FROM forecast f LEFT JOIN item i USING (tenant_id, item_id)
 WHERE ($1 = '' OR f.tenant_id = $1) AND ($2 = '' OR f.item_id = $2) AND ($3 = '' OR f.location_id = $3)
 ORDER BY f.tenant_id, f.location_id, f.item_id, f.start_day DESC`)
@@ -91,22 +67,7 @@ ORDER BY f.tenant_id, f.location_id, f.item_id, f.start_day DESC`)
 // LatestForecasts returns the latest forecast of each item and location; an empty tenant, item or location selects
 // all.
 func LatestForecasts(ctx context.Context, db *store.DB, of masterdata.PositionKey) ([]Forecast, error) {
-	forecasts := []Forecast{}
-	err := pg.Each(ctx, db, latestForecasts, func(row *sql.Rows) error {
-		var f Forecast
-		var daily string
-		err := row.Scan(&f.Tenant, &f.Item, &f.ItemName, &f.Location, &f.Method, &f.Start, &daily, &f.ErrorStdDev)
-		if err != nil {
-			return err
-		}
-		f.Daily, err = parseNumbers(daily)
-		forecasts = append(forecasts, f)
-		return err
-	}, of.Tenant, of.Item, of.Location)
-	if err != nil {
-		return nil, fmt.Errorf("reading the latest forecasts: %w", err)
-	}
-	return forecasts, nil
+	return pg.List[Forecast](ctx, db, "reading the latest forecasts", latestForecasts, of.Tenant, of.Item, of.Location)
 }
 
 // ForecastedItem is an item's forecasts at a location and its actual demand. Days count from 1 January 2000.
@@ -123,7 +84,7 @@ type ForecastedItem struct {
 var forecastedItems = pg.SQL(`
 WITH f AS (
     SELECT tenant_id, location_id, item_id, array_agg(start_day - date '2000-01-01' ORDER BY start_day) AS starts,
-           array_agg(array_to_string(daily[1:$6], ' ') ORDER BY start_day) AS daily, (array_agg(method ORDER BY start_day DESC))[1] AS method
+           array_agg(daily[1:$6]::text ORDER BY start_day) AS daily, (array_agg(method ORDER BY start_day DESC))[1] AS method
     FROM forecast
     WHERE ($1 = '' OR tenant_id = $1) AND ($2 = '' OR item_id = $2) AND ($3 = '' OR location_id = $3)
       AND start_day > $4::date - $6::int AND start_day <= $5::date
@@ -144,7 +105,7 @@ ORDER BY f.tenant_id, f.item_id, f.location_id`)
 func EachForecastedItem(ctx context.Context, db *store.DB, of masterdata.PositionKey, from, to event.Date, horizon int, do func(ForecastedItem) error) error {
 	from = cmp.Or(from, "-infinity")
 	to = cmp.Or(to, "infinity")
-	err := pg.Each(ctx, db, forecastedItems, func(row *sql.Rows) error {
+	err := pg.Each(ctx, db, "reading forecasts and the actual demand", forecastedItems, func(row *sql.Rows) error {
 		var f ForecastedItem
 		var daily pq.StringArray
 		if err := row.Scan(&f.Tenant, &f.Item, &f.Location, &f.Name, &f.Method, &f.Starts, &daily, &f.Days, &f.Units, &f.Open); err != nil {
@@ -152,15 +113,11 @@ func EachForecastedItem(ctx context.Context, db *store.DB, of masterdata.Positio
 		}
 		f.Daily = make([][]float64, len(daily))
 		for i, text := range daily {
-			var err error
-			if f.Daily[i], err = parseNumbers(text); err != nil {
+			if err := (*pq.Float64Array)(&f.Daily[i]).Scan(text); err != nil {
 				return err
 			}
 		}
 		return do(f)
 	}, of.Tenant, of.Item, of.Location, string(from), string(to), horizon)
-	if err != nil {
-		return fmt.Errorf("reading forecasts and the actual demand: %w", err)
-	}
-	return nil
+	return err
 }

@@ -120,7 +120,7 @@ const noLimit = 1 << 30
 func TradeByDay(ctx context.Context, tx store.Tx, at masterdata.LocationKey, first, last event.Date) ([]float64, error) {
 	days := int(last.Time().Sub(first.Time())/(24*time.Hour)) + 1
 	trade := make([]float64, max(0, days))
-	err := pg.Each(ctx, tx, tradeByDay, func(row *sql.Rows) error {
+	err := pg.Each(ctx, tx, fmt.Sprintf("counting the demand of %s", at.Location), tradeByDay, func(row *sql.Rows) error {
 		var day, items int
 		if err := row.Scan(&day, &items); err != nil {
 			return err
@@ -128,8 +128,5 @@ func TradeByDay(ctx context.Context, tx store.Tx, at masterdata.LocationKey, fir
 		trade[day] = float64(items)
 		return nil
 	}, at.Tenant, at.Location, "", noLimit, string(first), string(last))
-	if err != nil {
-		return nil, fmt.Errorf("counting the demand of %s: %w", at.Location, err)
-	}
-	return trade, nil
+	return trade, err
 }

@@ -95,7 +95,7 @@ func lockReplenishments(ctx context.Context, tx store.Tx, keys []masterdata.Posi
 	rows := make([]Replenishment, 0, len(keys))
 	locked := make(map[masterdata.PositionKey]*Replenishment, len(keys))
 	var ord int
-	err := pg.Each(ctx, tx, lockReplenishmentsSQL, func(row *sql.Rows) error {
+	err := pg.Each(ctx, tx, fmt.Sprintf("locking the replenishment of %d positions", len(keys)), lockReplenishmentsSQL, func(row *sql.Rows) error {
 		rows = append(rows, Replenishment{})
 		s := &rows[len(rows)-1]
 		if err := row.Scan(&ord, &s.ID, &s.OnHand, &s.Reserved, &s.Sequence, &s.LatestAt, &s.OnOrder, &s.Bookings,
@@ -106,10 +106,7 @@ func lockReplenishments(ctx context.Context, tx store.Tx, keys []masterdata.Posi
 		locked[s.PositionKey] = s
 		return nil
 	}, masterdata.KeyColumns(keys)...)
-	if err != nil {
-		return nil, fmt.Errorf("locking the replenishment of %d positions: %w", len(keys), err)
-	}
-	return locked, nil
+	return locked, err
 }
 
 var noteStock = pg.SQL(`

@@ -63,7 +63,7 @@ func ReplenishmentPlans(ctx context.Context, tx store.Tx, positions []*Replenish
 		ids.Add(p.ID)
 	}
 	plans := make(map[*Replenishment]*ReplenishmentPlan, len(positions))
-	err := pg.Each(ctx, tx, replenishmentPlans, func(row *sql.Rows) error {
+	err := pg.Each(ctx, tx, fmt.Sprintf("reading the rules of %d positions", len(positions)), replenishmentPlans, func(row *sql.Rows) error {
 		var ord int
 		var p ReplenishmentPlan
 		var plannedPoint, plannedUpTo *event.Decimal
@@ -82,10 +82,7 @@ func ReplenishmentPlans(ctx context.Context, tx store.Tx, positions []*Replenish
 		plans[positions[ord-1]] = &p
 		return nil
 	}, ids...)
-	if err != nil {
-		return nil, fmt.Errorf("reading the rules of %d positions: %w", len(positions), err)
-	}
-	return plans, nil
+	return plans, err
 }
 
 var notePlans = pg.SQL(`

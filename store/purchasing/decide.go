@@ -31,7 +31,7 @@ func ApproveByPolicy(ctx context.Context, tx store.Tx, orders map[OrderKey]time.
 		columns.Add(k.Tenant, k.Order, decided)
 	}
 	versions = map[OrderKey]int64{}
-	err = pg.Each(ctx, tx, approveByPolicy, func(row *sql.Rows) error {
+	err = pg.Each(ctx, tx, fmt.Sprintf("approving %d orders", len(orders)), approveByPolicy, func(row *sql.Rows) error {
 		var k OrderKey
 		var version int64
 		if err := row.Scan(&k.Tenant, &k.Order, &version); err != nil {
@@ -40,10 +40,7 @@ func ApproveByPolicy(ctx context.Context, tx store.Tx, orders map[OrderKey]time.
 		versions[k] = version
 		return nil
 	}, append(columns, by)...)
-	if err != nil {
-		return nil, fmt.Errorf("approving %d orders: %w", len(orders), err)
-	}
-	return versions, nil
+	return versions, err
 }
 
 // OrderDecision is an order read in order to decide about it, locked by the transaction that read it.

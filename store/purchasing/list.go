@@ -85,7 +85,7 @@ ORDER BY k.ord, l.item_id, l.location_id`)
 // PurchaseOrders returns the newest orders of a filter, at most limit of them; 0 means all.
 func PurchaseOrders(ctx context.Context, db *store.DB, of OrderFilter, limit int) ([]PurchaseOrder, error) {
 	orders := []PurchaseOrder{}
-	err := pg.Each(ctx, db, listOrders, func(row *sql.Rows) error {
+	err := pg.Each(ctx, db, "listing purchase orders", listOrders, func(row *sql.Rows) error {
 		var o PurchaseOrder
 		var d OrderDispatch
 		if err := row.Scan(&o.Tenant, &o.ID, &o.Number, &o.Status, &o.Supplier, &o.SupplierName, &o.Location, &o.Total, &o.Priced,
@@ -99,13 +99,13 @@ func PurchaseOrders(ctx context.Context, db *store.DB, of OrderFilter, limit int
 		return nil
 	}, of.Tenant, of.Name, of.Status, of.Supplier, of.Item, of.Location, pg.AtMost(limit))
 	if err != nil {
-		return nil, fmt.Errorf("listing purchase orders: %w", err)
+		return nil, err
 	}
 	keys := pg.NewColumns(2, len(orders))
 	for i := range orders {
 		keys.Add(orders[i].Tenant, orders[i].ID)
 	}
-	err = pg.Each(ctx, db, listOrderLines, func(row *sql.Rows) error {
+	err = pg.Each(ctx, db, fmt.Sprintf("listing the lines of %d purchase orders", len(orders)), listOrderLines, func(row *sql.Rows) error {
 		var ord int
 		var l PurchaseOrderLine
 		err := row.Scan(&ord, &l.Item, &l.ItemName, &l.Location, &l.Quantity, &l.UnitPrice, &l.Received, &l.Open,
@@ -116,10 +116,7 @@ func PurchaseOrders(ctx context.Context, db *store.DB, of OrderFilter, limit int
 		orders[ord-1].Lines = append(orders[ord-1].Lines, l)
 		return nil
 	}, keys...)
-	if err != nil {
-		return nil, fmt.Errorf("listing the lines of %d purchase orders: %w", len(orders), err)
-	}
-	return orders, nil
+	return orders, err
 }
 
 // OrderBooking is a change of on order by an order's line: Quantity was ordered, received or cancelled (Kind).

@@ -58,7 +58,7 @@ ORDER BY k.ord, l.item_id, l.location_id`)
 // OrderPositions returns the positions with a line in the orders. They never change: an order keeps its lines.
 func OrderPositions(ctx context.Context, tx store.Tx, orders []OrderKey) (map[OrderKey][]masterdata.PositionKey, error) {
 	positions := make(map[OrderKey][]masterdata.PositionKey, len(orders))
-	err := pg.Each(ctx, tx, orderPositions, func(row *sql.Rows) error {
+	err := pg.Each(ctx, tx, fmt.Sprintf("reading the positions of %d orders", len(orders)), orderPositions, func(row *sql.Rows) error {
 		var ord int
 		var k masterdata.PositionKey
 		err := row.Scan(&ord, &k.Item, &k.Location)
@@ -67,10 +67,7 @@ func OrderPositions(ctx context.Context, tx store.Tx, orders []OrderKey) (map[Or
 		positions[order] = append(positions[order], k)
 		return err
 	}, OrderColumns(orders)...)
-	if err != nil {
-		return nil, fmt.Errorf("reading the positions of %d orders: %w", len(orders), err)
-	}
-	return positions, nil
+	return positions, err
 }
 
 // The open ones, and those of the named orders, which may be closed.
@@ -96,7 +93,7 @@ func OrderLines(ctx context.Context, tx store.Tx, positions []*planning.Replenis
 		}
 	}
 	lines := map[*planning.Replenishment][]*OrderLine{}
-	err := pg.Each(ctx, tx, orderLines, func(row *sql.Rows) error {
+	err := pg.Each(ctx, tx, fmt.Sprintf("reading the order lines of %d positions", len(positions)), orderLines, func(row *sql.Rows) error {
 		var i int
 		var l OrderLine
 		if err := row.Scan(&i, &l.Order, &l.Quantity, &l.Received, &l.Open, &l.Ordinal, &l.Sequence); err != nil {
@@ -107,10 +104,7 @@ func OrderLines(ctx context.Context, tx store.Tx, positions []*planning.Replenis
 		lines[p] = append(lines[p], &l)
 		return nil
 	}, append(at, ofOrders...)...)
-	if err != nil {
-		return nil, fmt.Errorf("reading the order lines of %d positions: %w", len(positions), err)
-	}
-	return lines, nil
+	return lines, err
 }
 
 // CompareOrderKeys orders keys as masterdata.ComparePositionKeys does.
@@ -148,17 +142,14 @@ func DrawOrderNumbers(ctx context.Context, tx store.Tx, wanted map[NumberKey]int
 		columns.Add(k.Tenant, k.Year, n)
 	}
 	first := make(map[NumberKey]int64, len(wanted))
-	err := pg.Each(ctx, tx, drawOrderNumbers, func(row *sql.Rows) error {
+	err := pg.Each(ctx, tx, "drawing order numbers", drawOrderNumbers, func(row *sql.Rows) error {
 		var k NumberKey
 		var last int64
 		err := row.Scan(&k.Tenant, &k.Year, &last)
 		first[k] = last - int64(wanted[k]) + 1
 		return err
 	}, columns...)
-	if err != nil {
-		return nil, fmt.Errorf("drawing order numbers: %w", err)
-	}
-	return first, nil
+	return first, err
 }
 
 // NewOrder is an order of one line, and the state in which the rule asked for it.

@@ -136,7 +136,7 @@ func ListPlannedStock(ctx context.Context, db *store.DB, q StockQuery) ([]Planne
 		return nil, fmt.Errorf("%w: stock cannot be sorted by %q", store.ErrConfiguration, q.Sort)
 	}
 	rows := []PlannedStock{}
-	err := pg.Each(ctx, db, plannedStock, func(row *sql.Rows) error {
+	err := pg.Each(ctx, db, "reading the stock", plannedStock, func(row *sql.Rows) error {
 		var p PlannedStock
 		var n NextOrder
 		var approved bool
@@ -149,10 +149,7 @@ func ListPlannedStock(ctx context.Context, db *store.DB, q StockQuery) ([]Planne
 		rows = append(rows, p)
 		return nil
 	}, q.Tenant, q.Item, q.Location, q.Supplier, q.Low, q.OnOrder, q.Negative, q.CoverBelow, q.Sort, q.Descending, q.Limit)
-	if err != nil {
-		return nil, fmt.Errorf("reading the stock: %w", err)
-	}
-	return rows, nil
+	return rows, err
 }
 
 // complete returns the next order, nil when there is none and none will be due.

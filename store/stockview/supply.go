@@ -94,7 +94,7 @@ func Supplies(ctx context.Context, tx store.Tx, news map[masterdata.PositionKey]
 	if err := noteReceipts(ctx, tx, keys, news); err != nil {
 		return nil, err
 	}
-	err := pg.Each(ctx, tx, supplyLines, func(row *sql.Rows) error {
+	err := pg.Each(ctx, tx, fmt.Sprintf("reading the order lines of %d positions", len(keys)), supplyLines, func(row *sql.Rows) error {
 		var ord int
 		var l SupplyLine
 		if err := row.Scan(&ord, &l.Order, &l.Ordered, &l.Received, &l.CreatedAt, &l.CancelledAt, &l.Sequence); err != nil {
@@ -105,19 +105,16 @@ func Supplies(ctx context.Context, tx store.Tx, news map[masterdata.PositionKey]
 		return nil
 	}, columns...)
 	if err != nil {
-		return nil, fmt.Errorf("reading the order lines of %d positions: %w", len(keys), err)
+		return nil, err
 	}
-	err = pg.Each(ctx, tx, supplyReceipts, func(row *sql.Rows) error {
+	err = pg.Each(ctx, tx, fmt.Sprintf("reading the receipts of %d positions", len(keys)), supplyReceipts, func(row *sql.Rows) error {
 		var ord int
 		var r SupplyReceipt
 		err := row.Scan(&ord, &r.EventID, &r.Seq, &r.Sequence, &r.Order, &r.Quantity)
 		supplies[ord-1].Receipts = append(supplies[ord-1].Receipts, r)
 		return err
 	}, columns...)
-	if err != nil {
-		return nil, fmt.Errorf("reading the receipts of %d positions: %w", len(keys), err)
-	}
-	return supplies, nil
+	return supplies, err
 }
 
 func noteReceipts(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey, news map[masterdata.PositionKey][]SupplyReceipt) error {

@@ -1,13 +1,16 @@
 package deadletterlog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store"
@@ -42,10 +45,7 @@ const (
 // Run empties the old queue whenever there is one, and deletes it once no other consumer was seen for the grace,
 // until ctx is done.
 func (o OldQueue) Run(ctx context.Context) {
-	grace := deletionGrace
-	if o.grace > 0 {
-		grace = o.grace
-	}
+	grace := cmp.Or(o.grace, deletionGrace)
 	var said string
 	lastUse := time.Now()
 	for ctx.Err() == nil {
@@ -64,10 +64,7 @@ func (o OldQueue) Run(ctx context.Context) {
 		if state == absent {
 			pause = absentInterval
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
+		clock.Sleep(ctx, pause)
 	}
 }
 
@@ -141,18 +138,12 @@ func (o OldQueue) empty(ctx context.Context, session *rabbitmq.Session) error {
 }
 
 // newQueue is the worker's own queue and its binding, as the fleet's topology has them.
-func newQueue() (own topology.Topology) {
-	for _, q := range topology.Compute(nil).Queues {
-		if q.Name == topology.DeadLetterLog {
-			own.Queues = append(own.Queues, q)
-		}
+func newQueue() topology.Topology {
+	all := topology.Compute(nil)
+	return topology.Topology{
+		Queues:   slices.DeleteFunc(all.Queues, func(q topology.QueueSpec) bool { return q.Name != topology.DeadLetterLog }),
+		Bindings: slices.DeleteFunc(all.Bindings, func(b topology.BindingSpec) bool { return b.Queue != topology.DeadLetterLog }),
 	}
-	for _, b := range topology.Compute(nil).Bindings {
-		if b.Queue == topology.DeadLetterLog {
-			own.Bindings = append(own.Bindings, b)
-		}
-	}
-	return own
 }
 
 // drain records what is in the old queue and acknowledges it afterwards.

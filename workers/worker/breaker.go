@@ -81,7 +81,7 @@ func (b *Breakers) Call(ctx context.Context, dependency string, call func() erro
 	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
 	if away, is := asUnavailable(err); is {
-		return b.trip(settling, db, probe, unavailability{dependency, err, away.wait})
+		return b.trip(settling, db, probe, unavailability{mark{err, ErrUnavailable}, dependency, away.wait})
 	}
 	if probe != 0 && ctx.Err() == nil && failures.ResetCircuit(settling, db, dependency, probe) == nil {
 		b.mark(dependency, false)
@@ -100,7 +100,7 @@ func (b *Breakers) permit(ctx context.Context, db *store.DB, dependency string) 
 		return 0, err
 	}
 	if permit.Refused {
-		return 0, unavailability{dependency, fmt.Errorf("%w: %s is away", ErrCircuitOpen, dependency), permit.Wait}
+		return 0, Unavailable(dependency, fmt.Errorf("%w: %s is away", ErrCircuitOpen, dependency), permit.Wait)
 	}
 	if permit.Probe == 0 {
 		b.mark(dependency, false)

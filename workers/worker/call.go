@@ -35,16 +35,7 @@ type call struct {
 // records the answer. After a crash between the call and its record the call is
 // made again, with the same key.
 func OnCall[T event.Payload](do func(ctx context.Context, e event.Of[T]) (Record, error)) Option {
-	return func(w *Worker) {
-		t := w.subscribe(typeOf[T]())
-		w.onCall[t] = call{make: func(ctx context.Context, e event.Any, _ any) (Record, error) {
-			of, err := as[T](e)
-			if err != nil {
-				return nil, err
-			}
-			return do(ctx, of)
-		}}
-	}
+	return OnPreparedCall(nil, func(ctx context.Context, e event.Of[T], _ any) (Record, error) { return do(ctx, e) })
 }
 
 // ErrNoCall is returned by a preparation when no call is needed: what it wrote is
@@ -62,23 +53,24 @@ func OnPreparedCall[T event.Payload, P any](
 ) Option {
 	return func(w *Worker) {
 		t := w.subscribe(typeOf[T]())
-		w.onCall[t] = call{
-			prepare: func(ctx context.Context, tx *Tx, e event.Any) (any, error) {
+		c := call{make: func(ctx context.Context, e event.Any, prepared any) (Record, error) {
+			of, err := as[T](e)
+			if err != nil {
+				return nil, err
+			}
+			p, _ := prepared.(P) // a nil of an interface type has lost its type
+			return do(ctx, of, p)
+		}}
+		if prepare != nil {
+			c.prepare = func(ctx context.Context, tx *Tx, e event.Any) (any, error) {
 				of, err := as[T](e)
 				if err != nil {
 					return nil, err
 				}
 				return prepare(ctx, tx, of)
-			},
-			make: func(ctx context.Context, e event.Any, prepared any) (Record, error) {
-				of, err := as[T](e)
-				if err != nil {
-					return nil, err
-				}
-				p, _ := prepared.(P) // a nil of an interface type has lost its type
-				return do(ctx, of, p)
-			},
+			}
 		}
+		w.onCall[t] = c
 	}
 }
 

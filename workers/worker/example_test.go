@@ -29,7 +29,7 @@ func ExampleOn() {
 		}
 		return tx.Emit(sale.AggregateID, 0, lowStock(sale.Payload.ItemID, sale.Payload.LocationID))
 	}))
-	workertest.Example(func(t testing.TB) {
+	storetest.Example(func(t testing.TB) {
 		db, refund := storetest.DB(t), workertest.Sale(t, "cup", "shop", "-1")
 		first, err := workertest.Handle(t, db, w, workertest.Sale(t, "cup", "shop", "2"), refund)
 		fmt.Println(len(first), err)
@@ -54,7 +54,7 @@ func ExampleOnBatch() {
 		sale, _ := event.As[event.SaleCompleted](of)
 		return tx.For(of.Envelope).Emit(of.AggregateID, 0, lowStock(sale.Payload.ItemID, "shop"))
 	}, event.TypeSaleCompleted))
-	workertest.Example(func(t testing.TB) {
+	storetest.Example(func(t testing.TB) {
 		emitted, err := workertest.Handle(t, storetest.DB(t), w, workertest.Sale(t, "cup", "shop", "2"), workertest.Sale(t, "jar", "shop", "7"))
 		fmt.Println(emitted[0].Payload.(event.InventoryLowStock).ItemID, err)
 	})
@@ -70,7 +70,7 @@ func ExampleOnCall() {
 			return tx.Emit(sale.AggregateID, 0, lowStock(sale.Payload.ItemID, "shop"))
 		}, nil
 	}))
-	workertest.Example(func(t testing.TB) {
+	storetest.Example(func(t testing.TB) {
 		emitted, err := workertest.Handle(t, storetest.DB(t), w, workertest.Sale(t, "cup", "shop", "2"))
 		fmt.Println(len(emitted), err)
 	})
@@ -98,7 +98,7 @@ func ExampleEvery() {
 			}
 			return true, planning.MoveForecastRun(ctx, tx, run, 1, true)
 		}))
-	workertest.Example(func(t testing.TB) {
+	storetest.Example(func(t testing.TB) {
 		url := storetest.URL(t)
 		storetest.Exec(t, url, `
 			INSERT INTO forecast_run (tenant_id, location_id, as_of, previous, closed_by, closed_at, correlation_id, traceparent)
@@ -121,7 +121,7 @@ func ExampleTx_Emit() {
 	w := worker.New("echo", worker.On(func(_ context.Context, tx *worker.Tx, sale event.Of[event.SaleCompleted]) error {
 		return tx.Emit(sale.AggregateID, 0, lowStock(sale.Payload.ItemID, sale.Payload.LocationID))
 	}))
-	workertest.Example(func(t testing.TB) {
+	storetest.Example(func(t testing.TB) {
 		sale := workertest.Sale(t, "cup", "shop", "1")
 		emitted, err := workertest.Handle(t, storetest.DB(t), w, sale)
 		e := emitted[0]
@@ -135,7 +135,7 @@ func ExampleReject() {
 	w := worker.New("strict", worker.On(func(_ context.Context, _ *worker.Tx, sale event.Of[event.SaleCompleted]) error {
 		return worker.Reject(fmt.Errorf("no item %q", sale.Payload.ItemID))
 	}))
-	workertest.Example(func(t testing.TB) {
+	storetest.Example(func(t testing.TB) {
 		_, err := workertest.Handle(t, storetest.DB(t), w, workertest.Sale(t, "cup", "shop", "1"))
 		fmt.Println(err, errors.Is(err, worker.ErrRejected))
 	})

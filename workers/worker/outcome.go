@@ -9,14 +9,16 @@ import (
 var ErrRejected = errors.New("rejected")
 
 // Reject marks an error as final: the message becomes a dead letter at once.
-func Reject(err error) error { return rejection{err} }
+func Reject(err error) error { return mark{err, ErrRejected} }
 
-// rejection is an error that no retry can help. Its text is its cause's alone.
-type rejection struct{ cause error }
+// mark is an error that is of a kind, too. Its text is its cause's alone.
+type mark struct {
+	error
+	kind error
+}
 
-func (r rejection) Error() string        { return r.cause.Error() }
-func (r rejection) Unwrap() error        { return r.cause }
-func (r rejection) Is(target error) bool { return target == ErrRejected }
+func (m mark) Unwrap() error        { return m.error }
+func (m mark) Is(target error) bool { return target == m.kind }
 
 // RetryAfter marks an error with how long to wait before the next attempt, as the
 // other side asked for (Retry-After). The message takes its next retry queue, or a
@@ -24,12 +26,11 @@ func (r rejection) Is(target error) bool { return target == ErrRejected }
 func RetryAfter(err error, wait time.Duration) error { return postponement{err, wait} }
 
 type postponement struct {
-	cause error
-	wait  time.Duration
+	error
+	wait time.Duration
 }
 
-func (p postponement) Error() string { return p.cause.Error() }
-func (p postponement) Unwrap() error { return p.cause }
+func (p postponement) Unwrap() error { return p.error }
 
 // ErrInDoubt matches every error of InDoubt.
 var ErrInDoubt = errors.New("in doubt")
@@ -37,13 +38,7 @@ var ErrInDoubt = errors.New("in doubt")
 // InDoubt marks an error whose cause is unknown, such as a call that the other side
 // hung up on: the message may have caused it, or not. The message is retried like
 // after any error, but no class of events is quarantined because of it.
-func InDoubt(err error) error { return doubt{err} }
-
-type doubt struct{ cause error }
-
-func (d doubt) Error() string        { return d.cause.Error() }
-func (d doubt) Unwrap() error        { return d.cause }
-func (d doubt) Is(target error) bool { return target == ErrInDoubt }
+func InDoubt(err error) error { return mark{err, ErrInDoubt} }
 
 // ErrUnavailable matches every error of Unavailable.
 var ErrUnavailable = errors.New("a dependency is away")
@@ -57,19 +52,15 @@ var ErrCircuitOpen = errors.New("circuit open")
 // takes the first retry delay that is at least after, or the longest. The error
 // opens the dependency's circuit.
 func Unavailable(dependency string, err error, after time.Duration) error {
-	return unavailability{dependency, err, after}
+	return unavailability{mark{err, ErrUnavailable}, dependency, after}
 }
 
 // unavailability is a dependency that is away, for at least wait.
 type unavailability struct {
+	mark
 	dependency string
-	cause      error
 	wait       time.Duration
 }
-
-func (u unavailability) Error() string        { return u.cause.Error() }
-func (u unavailability) Unwrap() error        { return u.cause }
-func (u unavailability) Is(target error) bool { return target == ErrUnavailable }
 
 // asUnavailable finds a dependency's fault in an error. Other errors that are
 // joined to it will show again when the dependency is back.

@@ -24,7 +24,7 @@ import (
 // Columns are the arguments of a set-based statement, one array a column, filled row by row.
 type Columns []any // each a *Column
 
-// NewColumns makes room for rows of so many columns.
+// NewColumns returns empty columns with room for a number of rows.
 func NewColumns(columns, rows int) Columns {
 	c := make(Columns, columns)
 	for i := range c {

@@ -101,14 +101,14 @@ func (db *DB) stmt(ctx context.Context, q Statement) (*sqlx.Stmt, error) {
 	return db.prepared.keep(q, st), nil
 }
 
-// Querier runs statements: a *DB outside any transaction, or a Tx. Outside a transaction the driver may repeat a
+// querier runs statements: a *DB outside any transaction, or a Tx. Outside a transaction the driver may repeat a
 // statement after a connection error, so use a *DB for reads only.
-type Querier interface {
+type querier interface {
 	stmt(ctx context.Context, q Statement) (*sqlx.Stmt, error)
 }
 
 // Select reads rows into dest, a pointer to a slice.
-func Select(ctx context.Context, on Querier, dest any, q Statement, args ...any) error {
+func Select(ctx context.Context, on querier, dest any, q Statement, args ...any) error {
 	st, err := on.stmt(ctx, q)
 	if err != nil {
 		return err
@@ -117,7 +117,7 @@ func Select(ctx context.Context, on Querier, dest any, q Statement, args ...any)
 }
 
 // Get reads one row into dest; ErrNotFound when there is none.
-func Get(ctx context.Context, on Querier, dest any, q Statement, args ...any) error {
+func Get(ctx context.Context, on querier, dest any, q Statement, args ...any) error {
 	st, err := on.stmt(ctx, q)
 	if err != nil {
 		return err
@@ -126,7 +126,7 @@ func Get(ctx context.Context, on Querier, dest any, q Statement, args ...any) er
 }
 
 // List reads rows; doing says of an error what for. No rows are an empty list.
-func List[T any](ctx context.Context, on Querier, doing string, q Statement, args ...any) ([]T, error) {
+func List[T any](ctx context.Context, on querier, doing string, q Statement, args ...any) ([]T, error) {
 	list := []T{}
 	if err := Select(ctx, on, &list, q, args...); err != nil {
 		return nil, fmt.Errorf("%s: %w", doing, err)
@@ -135,7 +135,7 @@ func List[T any](ctx context.Context, on Querier, doing string, q Statement, arg
 }
 
 // Set reads rows as the keys of a set.
-func Set[K comparable](ctx context.Context, on Querier, doing string, q Statement, args ...any) (map[K]bool, error) {
+func Set[K comparable](ctx context.Context, on querier, doing string, q Statement, args ...any) (map[K]bool, error) {
 	list, err := List[K](ctx, on, doing, q, args...)
 	if err != nil {
 		return nil, err
@@ -148,7 +148,7 @@ func Set[K comparable](ctx context.Context, on Querier, doing string, q Statemen
 }
 
 // One reads one row, ErrNotFound when there is none; doing says of an error what for.
-func One[T any](ctx context.Context, on Querier, doing string, q Statement, args ...any) (row T, err error) {
+func One[T any](ctx context.Context, on querier, doing string, q Statement, args ...any) (row T, err error) {
 	if err := Get(ctx, on, &row, q, args...); err != nil {
 		return *new(T), fmt.Errorf("%s: %w", doing, err)
 	}
@@ -163,8 +163,16 @@ func OneAlone[T any](ctx context.Context, db *DB, doing string, q Statement, arg
 	return row, nil
 }
 
-// Each runs scan on every row. It is for hot statements: Select maps columns by reflection for every row.
-func Each(ctx context.Context, on Querier, q Statement, scan func(row *sql.Rows) error, args ...any) error {
+// Each runs scan on every row; doing says of an error what for. It is for hot statements: Select maps columns by
+// reflection for every row.
+func Each(ctx context.Context, on querier, doing string, q Statement, scan func(row *sql.Rows) error, args ...any) error {
+	if err := each(ctx, on, q, scan, args); err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return nil
+}
+
+func each(ctx context.Context, on querier, q Statement, scan func(row *sql.Rows) error, args []any) error {
 	st, err := on.stmt(ctx, q)
 	if err != nil {
 		return err
@@ -213,7 +221,7 @@ func Repeat(ctx context.Context, db *DB, q Statement, args ...any) (int64, error
 	return execute(ctx, db, q, args)
 }
 
-func execute(ctx context.Context, on Querier, q Statement, args []any) (int64, error) {
+func execute(ctx context.Context, on querier, q Statement, args []any) (int64, error) {
 	st, err := on.stmt(ctx, q)
 	if err != nil {
 		return 0, err

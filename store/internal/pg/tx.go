@@ -12,7 +12,7 @@ import (
 // Tx is an open transaction, READ COMMITTED unless its owner asked for more. It offers no SQL and no way to end it,
 // so a handler can be given one.
 type Tx interface {
-	Querier
+	querier
 	open() *Transaction
 }
 

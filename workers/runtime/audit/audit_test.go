@@ -12,10 +12,10 @@ import (
 	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
-	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/audit"
+	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
 func TestAFleetAtRestIsProven(t *testing.T) {
@@ -61,7 +61,7 @@ func TestAnUnrecordedDeadLetterIsInFlight(t *testing.T) {
 func TestAMessageInHandIsInFlight(t *testing.T) {
 	p := newEnv(t)
 	p.send(topology.Events, saleKey)
-	consumer, err := p.session.Consume("composerp.ledger", "test", 1)
+	consumer, err := p.Session().Consume("composerp.ledger", "test", 1)
 	storetest.Must(t, err)
 	_, err = consumer.Take(t.Context(), 1)
 	storetest.Must(t, err)
@@ -76,7 +76,7 @@ func TestAMessageInHandIsInFlight(t *testing.T) {
 
 func TestAnUnpublishedEventIsInFlight(t *testing.T) {
 	p := newEnv(t)
-	p.admit(true)
+	p.Admit(workertest.Sale(t, "A", "shop", "1"))
 	r := p.run()
 	p.expect(r, audit.InFlight, "published", "", "1 event to be published")
 	if !strings.Contains(r.Table(), "IN FLIGHT") || !strings.Contains(r.Table(), "✗ published") {
@@ -102,7 +102,7 @@ func TestAnUnknownDeadLetterIsRecorded(t *testing.T) {
 	p.send(topology.Dead, topology.QueueName("ledger"))
 	p.drain(topology.DeadLetterLog)
 	// Another consumer takes from the queue: what the dead-letter log lacks cannot be known, and the audit does not pass.
-	other, err := p.session.Consume(dead, "other", 1)
+	other, err := p.Session().Consume(dead, "other", 1)
 	storetest.Must(t, err)
 	_, err = other.Take(t.Context(), 1)
 	storetest.Must(t, err)
@@ -120,7 +120,7 @@ func TestAnUnknownDeadLetterIsRecorded(t *testing.T) {
 	if want := "recorded 2 letters of " + dead + " that the dead-letter log did not have"; len(said) != 1 || said[0] != want {
 		t.Errorf("it is said %q, want once %q", said, want)
 	}
-	if n := storetest.Value[int](t, p.url, `SELECT count(*) FROM dead_letter WHERE lies AND consumer = 'ledger'`); n != 2 {
+	if n := storetest.Value[int](t, p.URL, `SELECT count(*) FROM dead_letter WHERE lies AND consumer = 'ledger'`); n != 2 {
 		t.Errorf("the log has %d letters, want those in the queue", n)
 	}
 	// Fewer than the log has: one was taken away, which is allowed.
@@ -132,17 +132,15 @@ func TestAnUnknownDeadLetterIsRecorded(t *testing.T) {
 func TestADeadLetterThatWasLostWithItsQueueIsPendingAgain(t *testing.T) {
 	p := newEnv(t)
 	p.pend(t)
-	id, body := storetest.Value[string](t, p.url, `SELECT event_id::text FROM event_log`), storetest.Value[string](t, p.url, `SELECT body FROM event_log`)
-	c, err := p.publisher.Publish(t.Context(), rabbitmq.Message{Exchange: topology.Dead, RoutingKey: topology.QueueName("ledger"), ID: id, Body: []byte(body)})
-	storetest.Must(t, err)
-	storetest.Must(t, c.Wait(t.Context()))
+	id, body := storetest.Value[string](t, p.URL, `SELECT event_id::text FROM event_log`), storetest.Value[string](t, p.URL, `SELECT body FROM event_log`)
+	p.Send(rabbitmq.Message{Exchange: topology.Dead, RoutingKey: topology.QueueName("ledger"), ID: id, Body: []byte(body)})
 	p.drain(topology.DeadLetterLog)
 	r := p.until("the letter is entered, and all is at rest", func(r audit.Report) bool { return r.Verdict != audit.InFlight })
 	if check(t, r, "handled").Wrong > 0 {
 		t.Errorf("with its letter in the queue the event is called lost:\n%s", r.Table())
 	}
-	storetest.Must(t, p.Management.DeleteQueue(t.Context(), rabbitmqtest.VhostOf(t, p.Broker), topology.DeadQueueName("ledger")))
-	storetest.Must(t, rabbitmq.Apply(t.Context(), p.Topology, p.Broker))
+	p.DeleteQueue(topology.DeadQueueName("ledger"))
+	p.ApplyTopology(p.Topology)
 	r = p.run()
 	p.expect(r, audit.Findings, "handled implied", "", "neither handled nor dead")
 	if c := check(t, r, "dead"); c.Repaired != "marked as lost 1 letter that "+topology.DeadQueueName("ledger")+" does not hold any more" {
@@ -152,7 +150,7 @@ func TestADeadLetterThatWasLostWithItsQueueIsPendingAgain(t *testing.T) {
 
 func TestAMissingQueueIsAFinding(t *testing.T) {
 	p := newEnv(t)
-	storetest.Must(t, p.Management.DeleteQueue(t.Context(), rabbitmqtest.VhostOf(t, p.Broker), "composerp.ledger"))
+	p.DeleteQueue("composerp.ledger")
 	p.expect(p.run(), audit.Findings, "queues", "composerp.ledger", "apply the topology")
 }
 
@@ -182,7 +180,7 @@ func TestAnEventDuringTheProofIsNoFinding(t *testing.T) {
 	looks := 0
 	p.Management = managementClient(t, func(w http.ResponseWriter) {
 		if looks++; looks == 2 {
-			p.admit(true)
+			p.Admit(workertest.Sale(t, "A", "shop", "1"))
 		}
 		fmt.Fprint(w, `[]`)
 	})
@@ -212,7 +210,7 @@ func TestANewEventBeginsTheWaitAnew(t *testing.T) {
 	looks := 0
 	p.figures(t, func(look int) int {
 		if looks = look; look == 2 {
-			p.admit(false)
+			p.AdmitPublished(workertest.Sale(t, "A", "shop", "1"))
 		}
 		return 0
 	})
@@ -263,7 +261,7 @@ func TestAnAuditThatCannotBeMadeIsAnError(t *testing.T) {
 	if _, err := audit.Run(ctx, p.Config); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
-	p.Broker.URLs = []string{"amqp://guest:guest@127.0.0.1:1/"}
+	p.Config.Broker.URLs = []string{"amqp://guest:guest@127.0.0.1:1/"}
 	if _, err := audit.Run(t.Context(), p.Config); !errors.Is(err, rabbitmq.ErrUnreachable) {
 		t.Errorf("without a broker: %v", err)
 	}

@@ -105,12 +105,15 @@ func (l snapshot) onlyStuck(stuck map[string]bool) snapshot {
 
 // missingCheck is about queues that hold nothing because they do not exist.
 func (l snapshot) missingCheck() audit.Check {
-	return l.check("queues", "every queue is there", func(queue) bool { return true }, func(q queue) string {
-		if q.missing {
-			return "is not there; apply the topology"
-		}
-		return ""
-	})
+	return l.check("queues", "every queue is there", func(queue) bool { return true }, absent)
+}
+
+// absent is the problem of a queue that is not there.
+func absent(q queue) string {
+	if q.missing {
+		return "is not there; apply the topology"
+	}
+	return ""
 }
 
 // seen marks a check as skipped when the management API does not have figures of all its queues.

@@ -11,64 +11,49 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/deploy/local/localtest"
-	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
 	storeaudit "github.com/composerp/composerp/store/audit"
-	"github.com/composerp/composerp/store/eventlog"
-	"github.com/composerp/composerp/store/inbox"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/audit"
+	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
 const saleKey = "integration.sale_completed"
 
 // env is an empty log and the queues of one worker that is not running.
 type env struct {
-	testing.TB
+	*workertest.Env
 	audit.Config
-	url       string // of the database
-	session   *rabbitmq.Session
-	publisher *rabbitmq.Publisher
 }
 
 // newEnv makes queues; more are added to the topology as they are.
 func newEnv(t *testing.T, more ...topology.QueueSpec) *env {
 	t.Helper()
 	t.Parallel()
-	p := &env{TB: t, url: storetest.URL(t)}
+	p := &env{Env: workertest.NewEnv(t)}
 	p.Config = audit.Config{
-		DB: storetest.Open(t, p.url, 4), Broker: rabbitmqtest.Vhost(t), Management: rabbitmqtest.Management(t),
+		DB: p.Env.DB, Broker: p.Env.Broker, Management: rabbitmqtest.Management(t),
 		Topology: topology.Compute([]topology.Subscription{{Worker: "ledger", RoutingKeys: []string{saleKey}, RetryDelays: []time.Duration{time.Hour}}}),
 		Wait:     time.Millisecond, Settle: time.Millisecond,
 	}
 	p.Topology.Queues = append(p.Topology.Queues, more...)
-	storetest.Must(t, rabbitmq.Apply(t.Context(), p.Topology, p.Broker))
-	var err error
-	p.session, err = rabbitmq.Open(t.Context(), p.Broker)
-	storetest.Must(t, err)
-	t.Cleanup(func() { p.session.Close() })
-	p.publisher, err = p.session.Publisher(16)
-	storetest.Must(t, err)
+	p.ApplyTopology(p.Topology)
 	return p
 }
 
 // send publishes a message and waits until a queue has it.
 func (p *env) send(exchangeName, key string) {
 	p.Helper()
-	c, err := p.publisher.Publish(p.Context(), rabbitmq.Message{Exchange: exchangeName, RoutingKey: key, ID: uuid.NewString(), Body: []byte("{}")})
-	if err == nil {
-		err = c.Wait(p.Context())
-	}
-	storetest.Must(p, err)
+	p.Send(rabbitmq.Message{Exchange: exchangeName, RoutingKey: key, ID: uuid.NewString(), Body: []byte("{}")})
 }
 
 func (p *env) run() audit.Report {
 	p.Helper()
 	r, err := audit.Run(p.Context(), p.Config)
-	storetest.Must(p, err)
+	p.Must(err)
 	return r
 }
 
@@ -124,37 +109,11 @@ func (p *env) expect(r audit.Report, conclusion audit.Verdict, checks, queue, pr
 	p.Errorf("no finding says %q of queue %q:\n%s", problem, queue, r.Table())
 }
 
-func (p *env) admit(publish bool) {
-	p.Helper()
-	one, err := event.ParseDecimal("1")
-	storetest.Must(p, err)
-	now := time.Now()
-	e, err := event.Encode(event.Envelope{ID: uuid.New(), AggregateID: "1", TenantID: "acme", Timestamp: now},
-		event.SaleCompleted{SaleID: "1", ItemID: "A", LocationID: "shop", Quantity: one, Amount: one, Timestamp: now})
-	storetest.Must(p, err)
-	_, err = eventlog.AdmitOnce(p.Context(), p.DB, []event.Any{e}, publish)
-	storetest.Must(p, err)
-}
-
 // drain takes what is in a queue.
 func (p *env) drain(queue string) {
 	p.Helper()
-	n, _, err := p.session.Depth(queue)
-	storetest.Must(p, err)
-	consumer, err := p.session.Consume(queue, "drain."+queue, 10)
-	storetest.Must(p, err)
-	for n > 0 {
-		taken, err := consumer.Take(p.Context(), 10)
-		storetest.Must(p, err)
-		storetest.Must(p, consumer.Ack(taken[len(taken)-1]))
-		n -= len(taken)
-	}
-	storetest.Must(p, consumer.Close())
-	localtest.Eventually(p, time.Minute, queue+" is drained", func() bool {
-		n, _, err := p.session.Depth(queue)
-		storetest.Must(p, err)
-		return n == 0
-	})
+	p.Receive(queue, p.Depth(queue))
+	p.Eventually(queue+" is drained", func() bool { return p.Depth(queue) == 0 })
 }
 
 // figures makes up what the management API says is in the ledger's hand, look by look.
@@ -171,7 +130,7 @@ func (p *env) figures(t *testing.T, inHand func(look int) int) {
 func (p *env) load(t *testing.T, held func(look int) int) {
 	p.Settle, p.Wait = 100*time.Millisecond, localtest.Deadline(2*time.Second)
 	p.Topology.Queues = append(p.Topology.Queues, topology.QueueSpec{Name: "composerp.view", Arguments: map[string]any{"x-queue-type": "quorum"}})
-	storetest.Must(t, rabbitmq.Apply(t.Context(), p.Topology, p.Broker))
+	p.ApplyTopology(p.Topology)
 	look := 0
 	p.Management = managementClient(t, func(w http.ResponseWriter) {
 		look++
@@ -187,11 +146,10 @@ func (p *env) load(t *testing.T, held func(look int) int) {
 // pend makes a published event a pending delivery of a consumer.
 func (p *env) pend(t *testing.T) {
 	t.Helper()
-	_, err := inbox.Subscribe(t.Context(), p.DB, "ledger", []string{"SALE_COMPLETED"})
-	storetest.Must(t, err)
-	p.admit(true)
-	storetest.Exec(t, p.url, `INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq) SELECT 1, 1, pg_current_snapshot(), n, n FROM pg_sequence_last_value('event_log_seq') n`)
-	storetest.Exec(t, p.url, `INSERT INTO log_cursor (consumer, tick, upto, seq, term) VALUES ('relay', 1, 1, 0, 1)`)
+	p.Consumer("ledger")
+	p.Admit(workertest.Sale(t, "A", "shop", "1"))
+	p.Exec(`INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq) SELECT 1, 1, pg_current_snapshot(), n, n FROM pg_sequence_last_value('event_log_seq') n`)
+	p.Exec(`INSERT INTO log_cursor (consumer, tick, upto, seq, term) VALUES ('relay', 1, 1, 0, 1)`)
 }
 
 func managementThatAnswers(t *testing.T, status int, body string) *management.Client {

@@ -66,12 +66,7 @@ func (a *auditor) reconcile(ctx context.Context, at snapshot, rest bool) error {
 }
 
 func (s reconciliation) check(at snapshot) audit.Check {
-	c := at.check("dead", "the dead-letter log knows every dead letter", func(q queue) bool { return q.role == dead }, func(q queue) string {
-		if q.missing {
-			return "is not there; apply the topology"
-		}
-		return ""
-	})
+	c := at.check("dead", "the dead-letter log knows every dead letter", func(q queue) bool { return q.role == dead }, absent)
 	c.Repaired, c.Skipped = strings.Join(s.corrected, "; "), s.skipped
 	return c
 }

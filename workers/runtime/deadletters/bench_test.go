@@ -41,7 +41,7 @@ func BenchmarkFewOfMany(b *testing.B) {
 				messages[i].Type = "STOCK_COUNTED"
 			}
 		}
-		p.send(messages...)
+		p.Send(messages...)
 	}
 	p.record()
 	b.ResetTimer()

@@ -11,7 +11,6 @@ import (
 	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
-	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
 // disk is a file that may be full, and says when it was synced.
@@ -68,14 +67,14 @@ func TestWhatIsDiscardedIsExportedBefore(t *testing.T) {
 			t.Errorf("line %d is %+v", i+1, e)
 		}
 	}
-	workertest.Eventually(p, "the rest is back", func() bool { return p.depth(deadQueue) == 3 })
+	p.Eventually("the rest is back", func() bool { return p.Depth(deadQueue) == 3 })
 	if got := p.ids(deadQueue); !slices.Equal(got, ids[3:]) {
 		t.Errorf("left are %v, want %v", got, ids[3:])
 	}
 	if n := p.count(`SELECT count(*) FROM dead_letter WHERE discarded_at IS NOT NULL AND tenant_id = 'acme'`); n != 3 {
 		t.Errorf("%d letters are marked", n)
 	}
-	if n := p.depth(ledgerQueue); n != 0 {
+	if n := p.Depth(ledgerQueue); n != 0 {
 		t.Errorf("the worker got %d of them", n)
 	}
 }
@@ -89,7 +88,7 @@ func TestWithoutAnExportNothingIsDiscarded(t *testing.T) {
 	if !errors.Is(err, full) || report.Discarded != 0 {
 		t.Errorf("it says %v, %+v", err, report)
 	}
-	workertest.Eventually(p, "all is back", func() bool { return p.depth(deadQueue) == 6 })
+	p.Eventually("all is back", func() bool { return p.Depth(deadQueue) == 6 })
 	if n := p.count(`SELECT count(*) FROM dead_letter WHERE lies`); n != 6 {
 		t.Errorf("%d letters are counted as pending", n)
 	}

@@ -39,7 +39,7 @@ func (p *env) zoo() []string {
 		ids, messages = append(ids, e.ID.String()), append(messages, m)
 	}
 	garbage := rabbitmq.Message{ID: "no event", Exchange: topology.Dead, RoutingKey: ledgerQueue, Body: []byte("\x00\xff"), Timestamp: noon.Add(-time.Hour)}
-	p.send(append(messages, garbage)...)
+	p.Send(append(messages, garbage)...)
 	p.record()
 	return append(ids, "no event")
 }
@@ -52,7 +52,7 @@ func TestEveryFilter(t *testing.T) {
 	print := failures.Fingerprint(`item "x": none left of 1`)
 	letterID := func(i int) string {
 		var found string
-		storetest.Must(t, failures.EachDeadLetter(t.Context(), p.cfg.DB, failures.LetterFilter{IDs: ids[i : i+1]}, 0, func(l failures.DeadLetter) error {
+		storetest.Must(t, failures.EachDeadLetter(t.Context(), p.DB, failures.LetterFilter{IDs: ids[i : i+1]}, 0, func(l failures.DeadLetter) error {
 			found = l.ID.String()
 			return nil
 		}))
@@ -83,7 +83,7 @@ func TestEveryFilter(t *testing.T) {
 		}
 		of := c.of
 		of.Consumers = []string{ledger}
-		storetest.Must(t, failures.EachDeadLetter(t.Context(), p.cfg.DB, of, 0, func(l failures.DeadLetter) error {
+		storetest.Must(t, failures.EachDeadLetter(t.Context(), p.DB, of, 0, func(l failures.DeadLetter) error {
 			listed = append(listed, l.MessageID)
 			return nil
 		}))
@@ -95,7 +95,7 @@ func TestEveryFilter(t *testing.T) {
 		if !slices.Equal(chosen, want) {
 			t.Errorf("%s: of the queue are chosen %v, want %v", name, chosen, want)
 		}
-		groups, err := failures.LetterGroups(t.Context(), p.cfg.DB, of, 0)
+		groups, err := failures.LetterGroups(t.Context(), p.DB, of, 0)
 		storetest.Must(t, err)
 		n := 0
 		for _, g := range groups {
@@ -112,7 +112,7 @@ func TestEveryFilter(t *testing.T) {
 
 func (p *env) listed(of failures.LetterFilter) (ids []string) {
 	p.Helper()
-	storetest.Must(p, failures.EachDeadLetter(p.Context(), p.cfg.DB, of, 0, func(l failures.DeadLetter) error {
+	p.Must(failures.EachDeadLetter(p.Context(), p.DB, of, 0, func(l failures.DeadLetter) error {
 		ids = append(ids, l.MessageID)
 		return nil
 	}))
@@ -123,20 +123,20 @@ func (p *env) listed(of failures.LetterFilter) (ids []string) {
 func (p *env) chosen(of failures.LetterFilter) []string {
 	p.Helper()
 	report, err := p.cfg.Redrive(p.Context(), deadletters.Redrive{Queue: queue, Pace: fast, Filter: of})
-	storetest.Must(p, err)
+	p.Must(err)
 	if report.Seen != 6 {
 		p.Errorf("%d letters were looked at of 6", report.Seen)
 	}
 	if report.Redriven == 0 {
 		return nil
 	}
-	c, err := p.session.Consume(ledgerQueue, "chosen."+uuid.NewString(), 100)
-	storetest.Must(p, err)
+	c, err := p.Session().Consume(ledgerQueue, "chosen."+uuid.NewString(), 100)
+	p.Must(err)
 	defer c.Close()
 	var back []rabbitmq.Delivery
 	for len(back) < report.Redriven {
 		taken, err := c.Take(p.Context(), 100)
-		storetest.Must(p, err)
+		p.Must(err)
 		back = append(back, taken...)
 	}
 	var ids []string
@@ -145,8 +145,8 @@ func (p *env) chosen(of failures.LetterFilter) []string {
 		ids = append(ids, d.ID)
 		again = append(again, p.asItDied(d))
 	}
-	p.send(again...)
-	storetest.Must(p, c.Ack(back[len(back)-1]))
+	p.Send(again...)
+	p.Must(c.Ack(back[len(back)-1]))
 	p.count(`WITH u AS (UPDATE dead_letter SET redriven_at = NULL, redrives = 0 RETURNING 1) SELECT count(*) FROM u`)
 	p.record()
 	slices.Sort(ids)
@@ -159,7 +159,7 @@ func (p *env) asItDied(d rabbitmq.Delivery) rabbitmq.Message {
 	m.Exchange, m.RoutingKey = topology.Dead, ledgerQueue
 	if cause, died := m.Headers[rabbitmq.HeaderDiedOf]; died {
 		var class string
-		storetest.Must(p, failures.EachDeadLetter(p.Context(), p.cfg.DB, failures.LetterFilter{IDs: []string{d.ID}, IncludeResolved: true}, 0, func(l failures.DeadLetter) error {
+		p.Must(failures.EachDeadLetter(p.Context(), p.DB, failures.LetterFilter{IDs: []string{d.ID}, IncludeResolved: true}, 0, func(l failures.DeadLetter) error {
 			class = l.Quarantine
 			return nil
 		}))
@@ -176,7 +176,7 @@ func TestListingTouchesNoQueue(t *testing.T) {
 	t.Parallel()
 	p := newEnv(t)
 	p.zoo()
-	storetest.Must(t, p.session.Close()) // the test's own
+	storetest.Must(t, p.Session().Close()) // the test's own
 	standings, err := p.cfg.Summaries(t.Context(), []string{ledger, "stockview"}, failures.LetterFilter{Tenant: "acme"})
 	storetest.Must(t, err)
 	if len(standings) != 2 || standings[0].Queue != deadQueue || *standings[0].InQueue != 6 || standings[0].Lying != 3 ||
@@ -188,7 +188,7 @@ func TestListingTouchesNoQueue(t *testing.T) {
 	if standings, err = away.Summaries(t.Context(), []string{ledger}, failures.LetterFilter{}); !errors.Is(err, deadletters.ErrDepths) || standings[0].Lying != 6 || standings[0].InQueue != nil {
 		t.Errorf("without a broker it says %v, %+v", err, standings)
 	}
-	groups, err := failures.LetterGroups(t.Context(), p.cfg.DB, failures.LetterFilter{}, 1)
+	groups, err := failures.LetterGroups(t.Context(), p.DB, failures.LetterFilter{}, 1)
 	storetest.Must(t, err)
 	if len(groups) != 1 || groups[0].Count != 2 || groups[0].Error != `item "jug": none left of 7` || groups[0].Type != "SALE_COMPLETED" {
 		t.Errorf("the largest group is %+v", groups)
@@ -200,11 +200,11 @@ func TestLettersOfTheVersionBeforeGetFingerprints(t *testing.T) {
 	p := newEnv(t)
 	p.zoo()
 	p.count(`WITH u AS (UPDATE dead_letter SET fingerprint = '' RETURNING 1) SELECT count(*) FROM u`)
-	storetest.Must(t, failures.FingerprintDeadLetters(t.Context(), p.cfg.DB))
+	storetest.Must(t, failures.FingerprintDeadLetters(t.Context(), p.DB))
 	if n := p.count(`SELECT count(*) FROM dead_letter WHERE fingerprint = $1`, failures.Fingerprint(`item "x": none left of 1`)); n != 2 {
 		t.Errorf("%d letters have the fingerprint of two", n)
 	}
-	storetest.Must(t, failures.FingerprintDeadLetters(t.Context(), p.cfg.DB))
+	storetest.Must(t, failures.FingerprintDeadLetters(t.Context(), p.DB))
 }
 
 // The pages of a long log follow each other without a gap, those of one moment too.
@@ -212,7 +212,7 @@ func TestEachOfALongLog(t *testing.T) {
 	t.Parallel()
 	p := newEnv(t)
 	var want []uuid.UUID
-	storetest.Must(t, p.cfg.DB.InTx(t.Context(), func(tx store.Tx) error {
+	storetest.Must(t, p.DB.InTx(t.Context(), func(tx store.Tx) error {
 		var list []failures.DeadLetter
 		for i := range 200 {
 			l := failures.DeadLetter{ID: uuid.New(), Consumer: ledger, DiedAt: noon.Add(time.Duration(i/90) * time.Second)}
@@ -222,7 +222,7 @@ func TestEachOfALongLog(t *testing.T) {
 	}))
 	for _, limit := range []int{0, 1, 64, 65, 200, 500} {
 		seen := map[uuid.UUID]bool{}
-		storetest.Must(t, failures.EachDeadLetter(t.Context(), p.cfg.DB, failures.LetterFilter{}, limit, func(l failures.DeadLetter) error {
+		storetest.Must(t, failures.EachDeadLetter(t.Context(), p.DB, failures.LetterFilter{}, limit, func(l failures.DeadLetter) error {
 			seen[l.ID] = true
 			return nil
 		}))
@@ -231,7 +231,7 @@ func TestEachOfALongLog(t *testing.T) {
 		}
 	}
 	stop := errors.New("stop")
-	if err := failures.EachDeadLetter(context.Background(), p.cfg.DB, failures.LetterFilter{}, 0, func(failures.DeadLetter) error { return stop }); !errors.Is(err, stop) {
+	if err := failures.EachDeadLetter(context.Background(), p.DB, failures.LetterFilter{}, 0, func(failures.DeadLetter) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("it goes on after %v", err)
 	}
 }

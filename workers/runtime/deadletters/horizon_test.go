@@ -16,23 +16,22 @@ import (
 	"github.com/composerp/composerp/store/inbox"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
-	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
 // generations opens a second generation of the inbox now, and drops the first.
 func (p *env) generations() {
 	p.Helper()
-	if rotated, err := inbox.Rotate(p.Context(), p.cfg.DB, 0); err != nil || !rotated {
+	if rotated, err := inbox.Rotate(p.Context(), p.DB, 0); err != nil || !rotated {
 		p.Fatalf("the inbox is not rotated: %v", err)
 	}
 	p.count(`WITH gone AS (DELETE FROM inbox_generation WHERE generation = 1 RETURNING 1) SELECT count(*) FROM gone`)
-	p.exec(`DROP TABLE inbox_1`)
+	p.Exec(`DROP TABLE inbox_1`)
 }
 
 // tick makes one, as the ticker does.
 func (p *env) tick() {
 	p.Helper()
-	p.exec(`INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq)
+	p.Exec(`INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq)
 		SELECT max(id) + 1, 1, pg_current_snapshot(), 0, coalesce(pg_sequence_last_value('event_log_seq'), 0) FROM tick`)
 }
 
@@ -40,10 +39,9 @@ func (p *env) tick() {
 func (p *env) logged() (event.Any, int64) {
 	p.Helper()
 	e := p.sale("acme", uuid.NewString())
-	_, err := eventlog.AdmitOnce(p.Context(), p.cfg.DB, []event.Any{e}, true)
-	storetest.Must(p, err)
-	places, err := eventlog.AdmittedAt(p.Context(), p.cfg.DB, []uuid.UUID{e.ID})
-	storetest.Must(p, err)
+	p.Admit(e)
+	places, err := eventlog.AdmittedAt(p.Context(), p.DB, []uuid.UUID{e.ID})
+	p.Must(err)
 	return e, places[e.ID]
 }
 
@@ -63,8 +61,8 @@ func TestWhatTheInboxCanNotProveIsRefused(t *testing.T) {
 	young, youngSeq := p.logged()
 	youngAdmitted, _ := p.logged()
 	unknown := p.sale("acme", "never logged")
-	p.send(said(old, oldSeq), dead(admitted, ledger, errNoCup), said(young, youngSeq), dead(youngAdmitted, ledger, errNoCup), dead(unknown, ledger, errNoCup))
-	p.send(rabbitmq.Message{ID: "no event", Exchange: topology.Dead, RoutingKey: ledgerQueue, Body: []byte("?"), Timestamp: noon})
+	p.Send(said(old, oldSeq), dead(admitted, ledger, errNoCup), said(young, youngSeq), dead(youngAdmitted, ledger, errNoCup), dead(unknown, ledger, errNoCup))
+	p.Send(rabbitmq.Message{ID: "no event", Exchange: topology.Dead, RoutingKey: ledgerQueue, Body: []byte("?"), Timestamp: noon})
 
 	for range 2 { // refused once is refused again
 		report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: deadletters.Steady(0)})
@@ -83,9 +81,9 @@ func TestWhatTheInboxCanNotProveIsRefused(t *testing.T) {
 		if !strings.Contains(report.Refused[0].Why, fmt.Sprintf("place %d", oldSeq)) || !strings.Contains(report.Refused[2].Why, "not known") {
 			t.Errorf("the reasons are %+v", report.Refused)
 		}
-		workertest.Eventually(p, "the refused are back", func() bool { return p.depth(deadQueue) == 3 })
+		p.Eventually("the refused are back", func() bool { return p.Depth(deadQueue) == 3 })
 	}
-	if n := p.depth(ledgerQueue); n != 3 {
+	if n := p.Depth(ledgerQueue); n != 3 {
 		t.Errorf("put back were %d", n)
 	}
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: deadletters.Steady(0), Force: true})
@@ -103,7 +101,7 @@ func TestWhenNothingIsKnownAllIsOld(t *testing.T) {
 	e, seq := p.logged()
 	m := dead(e, ledger, errNoCup)
 	m.Headers[rabbitmq.HeaderLogSeq] = seq
-	p.send(m)
+	p.Send(m)
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: deadletters.Steady(0)})
 	storetest.Must(t, err)
 	if len(report.Refused) != 1 || report.Redriven != 0 {

@@ -15,16 +15,16 @@ import (
 // A publish to a queue of dead letters and to the log's: the broker died and kept only the first.
 func (p *env) dieUnheard(messages ...rabbitmq.Message) {
 	p.Helper()
-	session, err := rabbitmq.Open(p.Context(), p.cfg.Broker)
-	storetest.Must(p, err)
+	session, err := rabbitmq.Open(p.Context(), p.Broker)
+	p.Must(err)
 	defer session.Close()
 	publisher, err := session.Publisher(len(messages))
-	storetest.Must(p, err)
+	p.Must(err)
 	for _, m := range messages {
 		m.Exchange, m.RoutingKey = "", deadQueue
 		c, err := publisher.Publish(p.Context(), m)
-		storetest.Must(p, err)
-		storetest.Must(p, c.Wait(p.Context()))
+		p.Must(err)
+		p.Must(c.Wait(p.Context()))
 	}
 }
 
@@ -34,8 +34,8 @@ func TestStockIsTaken(t *testing.T) {
 	known := p.die(3, errors.New("no cup is left"))
 	unheard := dead(p.sale("acme", "unheard"), ledger, errors.New("no jug is left"))
 	p.dieUnheard(unheard, unheard)
-	p.exec(`UPDATE dead_letter SET redriven_at = clock_timestamp() WHERE aggregate_id = '1'`) // a crash before the ack
-	p.exec(`
+	p.Exec(`UPDATE dead_letter SET redriven_at = clock_timestamp() WHERE aggregate_id = '1'`) // a crash before the ack
+	p.Exec(`
 INSERT INTO dead_letter (id, consumer, message_id, type, routing_key, error, attempt, headers, body, died_at, recorded_at)
 SELECT gen_random_uuid(), consumer, 'moved by hand', type, routing_key, error, attempt, headers, body, died_at, '2020-01-01' FROM dead_letter LIMIT 1`)
 	before := p.ids(deadQueue)
@@ -63,7 +63,7 @@ func TestNoStockIsTakenBesideAnother(t *testing.T) {
 	t.Parallel()
 	p := newEnv(t)
 	p.die(1, errors.New("no cup is left"))
-	c, err := p.session.Consume(deadQueue, uuid.NewString(), 1)
+	c, err := p.Session().Consume(deadQueue, uuid.NewString(), 1)
 	storetest.Must(t, err)
 	defer c.Close()
 	if _, err := p.cfg.Reconcile(t.Context(), queue); !errors.Is(err, deadletters.ErrBusy) {

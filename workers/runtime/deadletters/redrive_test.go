@@ -13,7 +13,6 @@ import (
 	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
-	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
 var errNoCup = errors.New("no cup is left")
@@ -40,10 +39,10 @@ func TestWhatIsRedrivenIsHandledOnceAndMarked(t *testing.T) {
 			t.Fatalf("it came with %v", d.Headers)
 		}
 	}
-	if n := p.depth(topology.QueueName("stockview")); n != 0 {
+	if n := p.Depth(topology.QueueName("stockview")); n != 0 {
 		t.Errorf("another worker got %d messages", n)
 	}
-	workertest.Eventually(p, "the letters are gone", func() bool { return p.depth(deadQueue) == 0 })
+	p.Eventually("the letters are gone", func() bool { return p.Depth(deadQueue) == 0 })
 	if n := p.count(`SELECT count(*) FROM dead_letter WHERE redriven_at IS NOT NULL AND redrives = 1 AND NOT lies`); n != 300 {
 		t.Errorf("%d letters are marked", n)
 	}
@@ -66,7 +65,7 @@ func TestRedriveOfSomeKeepsTheOrderOfTheRest(t *testing.T) {
 	if report.Redriven != len(wanted) || report.Seen != 1000 || !report.Idle || report.Waiting != len(wanted) {
 		t.Errorf("the report is %+v", report)
 	}
-	workertest.Eventually(p, "the rest is back", func() bool { return p.depth(deadQueue) == len(rest) })
+	p.Eventually("the rest is back", func() bool { return p.Depth(deadQueue) == len(rest) })
 	if got := p.ids(deadQueue); !slices.Equal(got, rest) {
 		t.Error("the rest has another order")
 	}
@@ -86,7 +85,7 @@ func TestALimitTakesTheFirst(t *testing.T) {
 			t.Errorf("the %d. time %d were put back", i+1, report.Redriven)
 		}
 	}
-	workertest.Eventually(p, "the rest is back", func() bool { return p.depth(deadQueue) == 13 })
+	p.Eventually("the rest is back", func() bool { return p.Depth(deadQueue) == 13 })
 	if !slices.Equal(p.ids(ledgerQueue), idsOf(events[:7])) || !slices.Equal(p.ids(deadQueue), idsOf(events[7:])) {
 		t.Error("not the first were put back")
 	}
@@ -107,7 +106,7 @@ func TestAKilledRedriveMakesCopiesAndOneEffect(t *testing.T) {
 				d := rabbitmq.Delivery{Message: dead(e, ledger, errNoCup)}
 				copies = append(copies, rabbitmq.RedriveMessage(d, ledger))
 			}
-			p.send(copies...)
+			p.Send(copies...)
 			if marked {
 				p.count(`WITH m AS (UPDATE dead_letter SET redriven_at = now(), redrives = 1 WHERE event_id = ANY ($1::uuid[]) RETURNING 1) SELECT count(*) FROM m`,
 					"{"+strings.Join(idsOf(events[:4]), ",")+"}")
@@ -115,7 +114,7 @@ func TestAKilledRedriveMakesCopiesAndOneEffect(t *testing.T) {
 			h := p.work(handlesAll)
 			report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast})
 			storetest.Must(t, err)
-			workertest.Eventually(p, "all copies are taken", func() bool { _, got := h.all(); return len(got) == 14 })
+			p.Eventually("all copies are taken", func() bool { _, got := h.all(); return len(got) == 14 })
 			effects, _ := h.all()
 			for id, n := range effects {
 				if n != 1 {
@@ -151,7 +150,7 @@ func TestRedriveStopsWhenItFailsAgain(t *testing.T) {
 	if len(report.Failures) != 1 || report.Failures[0].Count != report.Failed || report.Failures[0].Fingerprint == "" || !strings.Contains(report.Failures[0].Error, "no cup") {
 		t.Errorf("the failures are %+v", report.Failures)
 	}
-	workertest.Eventually(p, "the rest is back", func() bool { return p.depth(deadQueue) == 200-report.Redriven })
+	p.Eventually("the rest is back", func() bool { return p.Depth(deadQueue) == 200-report.Redriven })
 	if got := p.ids(deadQueue); !slices.Equal(got, idsOf(events[report.Redriven:])) {
 		t.Error("the rest has another order")
 	}
@@ -196,7 +195,7 @@ func TestAnInterruptedRedriveGoesOn(t *testing.T) {
 	if !errors.Is(err, context.Canceled) || first.Redriven < 10 || first.Redriven > 60 {
 		t.Fatalf("it ends with %v and %+v", err, first)
 	}
-	workertest.Eventually(p, "the rest is back", func() bool { return p.depth(deadQueue) == 100-first.Redriven })
+	p.Eventually("the rest is back", func() bool { return p.Depth(deadQueue) == 100-first.Redriven })
 	if got := p.ids(deadQueue); !slices.Equal(got, idsOf(events[first.Redriven:])) {
 		t.Error("the rest has another order")
 	}
@@ -247,7 +246,7 @@ func TestALetterFromALaterTimeIsPutBack(t *testing.T) {
 	p := newEnv(t)
 	m := dead(p.sale("acme", "1"), ledger, errNoCup)
 	m.Headers[rabbitmq.HeaderRedriven], m.Headers[rabbitmq.HeaderRedrivenAt] = int64(1), time.Now().Add(time.Hour).UTC().Format(time.RFC3339Nano)
-	p.send(m)
+	p.Send(m)
 	h := p.work(func(rabbitmq.Delivery) error { return errRejected })
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast, StopAt: 100})
 	storetest.Must(t, err)
@@ -260,13 +259,13 @@ func TestNoOtherConsumerMayTakeFromTheQueue(t *testing.T) {
 	t.Parallel()
 	p := newEnv(t)
 	p.die(3, errNoCup)
-	other, err := p.session.Consume(deadQueue, "shovel", 1)
+	other, err := p.Session().Consume(deadQueue, "shovel", 1)
 	storetest.Must(t, err)
 	if _, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast}); !errors.Is(err, deadletters.ErrBusy) {
 		t.Errorf("beside another it says %v", err)
 	}
 	storetest.Must(t, other.Close())
-	workertest.Eventually(p, "the other is gone", func() bool { _, n, err := p.session.Depth(deadQueue); return err == nil && n == 0 })
+	p.Eventually("the other is gone", func() bool { _, n, err := p.Session().Depth(deadQueue); return err == nil && n == 0 })
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast})
 	storetest.Must(t, err)
 	if report.Redriven != 3 {
@@ -279,12 +278,12 @@ func TestWithoutAQueueToGoToLettersStay(t *testing.T) {
 	t.Parallel()
 	p := newEnv(t)
 	events := p.die(5, errNoCup)
-	storetest.Must(t, p.deleteQueue(ledgerQueue))
+	p.DeleteQueue(ledgerQueue)
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast})
 	if !errors.Is(err, rabbitmq.ErrUnroutable) || report.Redriven != 0 {
 		t.Errorf("it says %v, %+v", err, report)
 	}
-	workertest.Eventually(p, "all is back", func() bool { return p.depth(deadQueue) == 5 })
+	p.Eventually("all is back", func() bool { return p.Depth(deadQueue) == 5 })
 	if !slices.Equal(p.ids(deadQueue), idsOf(events)) || p.count(`SELECT count(*) FROM dead_letter WHERE lies`) != 5 {
 		t.Error("something has left")
 	}
@@ -316,20 +315,20 @@ func TestWhatIsThereAgainIsOnlyTakenOut(t *testing.T) {
 	p := newEnv(t)
 	e := p.sale("acme", "1")
 	letter := dead(e, ledger, errNoCup)
-	p.send(letter, dead(p.sale("acme", "2"), ledger, errors.New("another")))
+	p.Send(letter, dead(p.sale("acme", "2"), ledger, errors.New("another")))
 	again := false
 	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{
 		Queue: queue, Pace: deadletters.Pace{Steps: []int{0}}, Filter: failures.LetterFilter{Error: "cup"},
 		Progress: func(now deadletters.Progress) {
 			if now.Done == 1 && !again {
 				again = true
-				p.send(letter)
+				p.Send(letter)
 			}
 		},
 	})
 	storetest.Must(t, err)
-	workertest.Eventually(p, "the other is back", func() bool { return p.depth(deadQueue) == 1 })
-	if n := p.depth(ledgerQueue); report.Redriven != 1 || n != 1 {
+	p.Eventually("the other is back", func() bool { return p.Depth(deadQueue) == 1 })
+	if n := p.Depth(ledgerQueue); report.Redriven != 1 || n != 1 {
 		t.Errorf("%d were put back, the worker has %d", report.Redriven, n)
 	}
 	if n := p.count(`SELECT count(*) FROM dead_letter WHERE lies`); n != 1 {

@@ -35,7 +35,7 @@ func TestARehearsalTellsWhatWouldPass(t *testing.T) {
 	if len(order) != 6 || order[0] != "no event" || order[5] != ids[4] {
 		t.Errorf("they come in the order %v", order)
 	}
-	if n := p.depth(deadQueue); n != 6 {
+	if n := p.Depth(deadQueue); n != 6 {
 		t.Errorf("%d letters are left of 6", n)
 	}
 }

@@ -64,10 +64,7 @@ func parseMapping(name string, text []byte) (*Mapping, error) {
 
 // decode reads the keys in the order in which they build on one another, wherever they stand in the file.
 func (m *Mapping) decode(root node) {
-	keys := map[string]node{}
-	for _, k := range root.only("a mapping", topKeys) {
-		keys[k.key] = k.node
-	}
+	keys := root.keyed("a mapping", topKeys)
 	for _, must := range []string{"tenant", "source", "timestamp", "rules"} {
 		if _, ok := keys[must]; !ok {
 			root.line = 0

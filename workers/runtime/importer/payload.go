@@ -51,10 +51,7 @@ func (m *Mapping) decodePayload(kind, fields node) *payload {
 		kind.fail("want a type of event that comes from outside, one of %s; got %q", strings.Join(outsideTypes(), ", "), name)
 		return made
 	}
-	given := map[string]node{}
-	for _, k := range fields.only("fields with their values", fieldNames(made.of)) {
-		given[k.key] = k.node
-	}
+	given := fields.keyed("fields with their values", fieldNames(made.of))
 	for i := range made.of.NumField() {
 		field := made.of.Field(i)
 		tag, optional := jsonField(field)

@@ -38,10 +38,7 @@ func (m *Mapping) decodeRules(n node) {
 }
 
 func (m *Mapping) decodeRule(n node) rule {
-	keys := map[string]node{}
-	for _, k := range n.only("a rule with the keys "+strings.Join(ruleKeys, ", "), ruleKeys) {
-		keys[k.key] = k.node
-	}
+	keys := n.keyed("a rule with the keys "+strings.Join(ruleKeys, ", "), ruleKeys)
 	made := rule{line: n.line}
 	if when, ok := keys["when"]; ok {
 		made.when = m.decodeConditions(when)

@@ -172,6 +172,15 @@ func (n node) only(want string, allowed []string) []member {
 	return members
 }
 
+// keyed is only by key.
+func (n node) keyed(want string, allowed []string) map[string]node {
+	keys := map[string]node{}
+	for _, k := range n.only(want, allowed) {
+		keys[k.key] = k.node
+	}
+	return keys
+}
+
 // list gives the values of a sequence. want says what it should hold.
 func (n node) list(want string) []node {
 	if n.tree.err != nil {

@@ -4,22 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"testing"
-	"time"
 
-	"github.com/google/uuid"
-
-	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
-	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
-	"github.com/composerp/composerp/store/inbox"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/republish"
+	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
 const saleKey = "integration.sale_completed"
@@ -28,91 +22,32 @@ var queues = map[string]string{"ledger": "composerp.ledger", "view": "composerp.
 
 // env is a log, two consumers of sales, and their queues.
 type env struct {
-	testing.TB
+	*workertest.Env
 	republish.Config
-	session *rabbitmq.Session
 }
 
 func newEnv(t testing.TB) *env {
 	t.Helper()
-	h := &env{TB: t, Config: republish.Config{DB: storetest.DB(t), Broker: rabbitmqtest.Vhost(t), Queues: queues}}
-	topology := topology.Compute([]topology.Subscription{{Worker: "ledger", RoutingKeys: []string{saleKey}}, {Worker: "view", RoutingKeys: []string{saleKey}}})
-	storetest.Must(h, rabbitmq.Apply(t.Context(), topology, h.Broker))
+	h := &env{Env: workertest.NewEnv(t)}
+	h.Config = republish.Config{DB: h.Env.DB, Broker: h.Env.Broker, Queues: queues}
+	h.ApplyTopology(topology.Compute([]topology.Subscription{{Worker: "ledger", RoutingKeys: []string{saleKey}}, {Worker: "view", RoutingKeys: []string{saleKey}}}))
 	for name := range queues {
-		_, err := inbox.Subscribe(t.Context(), h.DB, name, []string{string(event.TypeSaleCompleted)})
-		storetest.Must(h, err)
+		h.Consumer(name)
 	}
-	var err error
-	h.session, err = rabbitmq.Open(t.Context(), h.Broker)
-	storetest.Must(h, err)
-	t.Cleanup(func() { _ = h.session.Close() })
 	return h
 }
 
 // sales logs n sales as if they had come straight over AMQP, so that no relay is needed to have published them.
 func (h *env) sales(n int) []event.Any {
 	h.Helper()
-	at := time.Date(2024, time.March, 1, 10, 0, 0, 0, time.UTC)
-	events := make([]event.Any, n)
-	for i := range events {
-		e, err := event.Encode(event.Envelope{ID: uuid.New(), AggregateID: "s", TenantID: "acme", Timestamp: at},
-			event.SaleCompleted{SaleID: "s", ItemID: "cup", LocationID: "shop", Quantity: event.NewDecimal(1), Amount: event.NewDecimal(1), Timestamp: at})
-		storetest.Must(h, err)
-		events[i] = e
-	}
-	for some := range slices.Chunk(events, 1000) {
-		_, err := eventlog.AdmitOnce(h.Context(), h.DB, some, false)
-		storetest.Must(h, err)
-	}
+	events := workertest.Sales(h, n)
+	h.AdmitPublished(events...)
 	return events
-}
-
-func (h *env) claim(consumer string, events []event.Any) {
-	h.Helper()
-	id, err := inbox.Subscribe(h.Context(), h.DB, consumer, []string{string(event.TypeSaleCompleted)})
-	storetest.Must(h, err)
-	ids := make([]uuid.UUID, len(events))
-	for i, e := range events {
-		ids[i] = e.ID
-	}
-	storetest.Must(h, h.DB.InTx(h.Context(), func(tx store.Tx) error { _, err := inbox.Claim(h.Context(), tx, id, ids); return err }))
-}
-
-// take takes n messages from a queue.
-func (h *env) take(queue string, n int) []rabbitmq.Delivery {
-	h.Helper()
-	ctx, cancel := context.WithTimeout(h.Context(), localtest.Deadline(20*time.Second))
-	defer cancel()
-	consumer, err := h.session.Consume(queue, "test."+uuid.NewString(), 1000)
-	storetest.Must(h, err)
-	defer func() { _ = consumer.Close() }()
-	var all []rabbitmq.Delivery
-	for len(all) < n {
-		taken, err := consumer.Take(ctx, min(1000, n-len(all)))
-		if err != nil {
-			h.Fatalf("taking the %d of %d messages of %s: %v", len(all), n, queue, err)
-		}
-		all = append(all, taken...)
-		storetest.Must(h, consumer.Ack(taken[len(taken)-1]))
-	}
-	return all
-}
-
-func (h *env) depth(queue string) int {
-	h.Helper()
-	n, _, err := h.session.Depth(queue)
-	storetest.Must(h, err)
-	return n
 }
 
 func (h *env) send(at, key, id string, headers map[string]any) {
 	h.Helper()
-	publisher, err := h.session.Publisher(1)
-	storetest.Must(h, err)
-	defer func() { _ = publisher.Close() }()
-	c, err := publisher.Publish(h.Context(), rabbitmq.Message{Exchange: at, RoutingKey: key, ID: id, Type: "SALE_COMPLETED", Headers: headers, Body: []byte("body of " + id)})
-	storetest.Must(h, err)
-	storetest.Must(h, c.Wait(h.Context()))
+	h.Send(rabbitmq.Message{Exchange: at, RoutingKey: key, ID: id, Type: "SALE_COMPLETED", Headers: headers, Body: []byte("body of " + id)})
 }
 
 // told is the report in short: "ledger 3/3, view 0/0".
@@ -127,12 +62,12 @@ func TestPendingDeliveriesGoToTheirConsumerOnly(t *testing.T) {
 	t.Parallel()
 	h := newEnv(t)
 	events := h.sales(3000)
-	h.claim("view", events)
-	h.claim("ledger", events[:500])
+	h.Claim("view", storetest.IDs(events)...)
+	h.Claim("ledger", storetest.IDs(events[:500])...)
 	h.DryRun = true
 	r, err := republish.Run(t.Context(), h.Config)
-	if err != nil || told(r) != "ledger 0/2500 view 0/0 " || !r.DryRun || h.depth("composerp.ledger") != 0 {
-		t.Errorf("a dry run says %s, %v, and %d messages are in the queue", told(r), err, h.depth("composerp.ledger"))
+	if err != nil || told(r) != "ledger 0/2500 view 0/0 " || !r.DryRun || h.Depth("composerp.ledger") != 0 {
+		t.Errorf("a dry run says %s, %v, and %d messages are in the queue", told(r), err, h.Depth("composerp.ledger"))
 	}
 	h.DryRun = false
 	var last republish.Progress
@@ -144,16 +79,16 @@ func TestPendingDeliveriesGoToTheirConsumerOnly(t *testing.T) {
 	if last.Place != last.End || last.Pending != 2500 || last.End != r.Upto {
 		t.Errorf("the last progress is %+v", last)
 	}
-	for i, d := range h.take("composerp.ledger", 2500) {
+	for i, d := range h.Receive("composerp.ledger", 2500) {
 		e := events[500+i]
 		if d.ID != e.ID.String() || string(d.Body) != string(e.Body) || d.Type != string(e.Type) || d.LogSeq() == 0 || !d.Timestamp.Equal(e.Timestamp) {
 			t.Fatalf("message %d is %+v, want event %s", i, d.Message, e.ID)
 		}
 	}
-	if n := h.depth("composerp.view") + h.depth(topology.Unrouted); n != 0 {
+	if n := h.Depth("composerp.view") + h.Depth(topology.Unrouted); n != 0 {
 		t.Errorf("%d messages have gone to others", n)
 	}
-	h.claim("ledger", events[500:])
+	h.Claim("ledger", storetest.IDs(events[500:])...)
 	if r, err := republish.Run(t.Context(), h.Config); err != nil || r.Pending() != 0 {
 		t.Errorf("when all is handled it says %s, %v", told(r), err)
 	}
@@ -165,13 +100,13 @@ func TestSinceAPoint(t *testing.T) {
 	h := newEnv(t)
 	h.sales(10)
 	end, err := eventlog.End(t.Context(), h.DB)
-	storetest.Must(h, err)
+	h.Must(err)
 	later := h.sales(5)
 	h.Queues, h.After = map[string]string{"view": "composerp.view"}, eventlog.Position{Seq: end}
 	if r, err := republish.Run(t.Context(), h.Config); err != nil || told(r) != "view 5/5 " || r.Beyond != end {
 		t.Errorf("it says %s beyond place %d, %v", told(r), r.Beyond, err)
 	}
-	if got := h.take("composerp.view", 5); got[0].ID != later[0].ID.String() {
+	if got := h.Receive("composerp.view", 5); got[0].ID != later[0].ID.String() {
 		t.Errorf("the first is %s, want %s", got[0].ID, later[0].ID)
 	}
 }
@@ -180,7 +115,7 @@ func TestAQueueThatIsNotThereIsAnError(t *testing.T) {
 	t.Parallel()
 	h := newEnv(t)
 	h.sales(10)
-	rabbitmqtest.DeleteQueue(t, h.Broker, "composerp.view")
+	h.DeleteQueue("composerp.view")
 	r, err := republish.Run(t.Context(), h.Config)
 	if !errors.Is(err, rabbitmq.ErrUnroutable) {
 		t.Errorf("it says %s, %v", told(r), err)
@@ -197,37 +132,37 @@ func TestReroute(t *testing.T) {
 	t.Parallel()
 	h := newEnv(t)
 	bound := func(key string) bool { return key == saleKey }
-	if n, err := republish.Reroute(t.Context(), h.session, "test", bound); n != 0 || err != nil {
+	if n, err := republish.Reroute(t.Context(), h.Session(), "test", bound); n != 0 || err != nil {
 		t.Errorf("of an empty queue: %d, %v", n, err)
 	}
 	binding := topology.BindingSpec{Exchange: topology.Events, Queue: "composerp.ledger", RoutingKey: saleKey}
 	other := topology.BindingSpec{Exchange: topology.Events, Queue: "composerp.view", RoutingKey: saleKey}
-	rabbitmqtest.DeleteBinding(t, h.Broker, binding)
-	rabbitmqtest.DeleteBinding(t, h.Broker, other)
+	rabbitmqtest.DeleteBinding(t, h.Env.Broker, binding)
+	rabbitmqtest.DeleteBinding(t, h.Env.Broker, other)
 	h.send(topology.Events, "no.queue", "first", nil)
 	for i := range 5 {
 		h.send(topology.Events, saleKey, fmt.Sprint("sale ", i), map[string]any{rabbitmq.HeaderLogSeq: int64(i + 1), "theirs": "kept"})
 	}
 	h.send(topology.Events, "no.queue", "last", nil)
-	storetest.Must(h, rabbitmq.Apply(t.Context(), topology.Topology{Bindings: []topology.BindingSpec{binding}}, h.Broker))
-	if n, err := republish.Reroute(t.Context(), h.session, "test", bound); n != 5 || err != nil {
+	h.ApplyTopology(topology.Topology{Bindings: []topology.BindingSpec{binding}})
+	if n, err := republish.Reroute(t.Context(), h.Session(), "test", bound); n != 5 || err != nil {
 		t.Errorf("%d are brought to where they belong, %v, want 5", n, err)
 	}
-	for i, d := range h.take("composerp.ledger", 5) {
+	for i, d := range h.Receive("composerp.ledger", 5) {
 		if d.ID != fmt.Sprint("sale ", i) || d.LogSeq() != int64(i+1) || d.Headers["theirs"] != "kept" || string(d.Body) != "body of "+d.ID || d.RoutingKey != saleKey {
 			t.Errorf("message %d is %+v", i, d.Message)
 		}
 	}
-	left := h.take(topology.Unrouted, 2)
-	if left[0].ID != "first" || left[1].ID != "last" || h.depth(topology.Unrouted) != 0 {
-		t.Errorf("%s and %s are left, and %d more", left[0].ID, left[1].ID, h.depth(topology.Unrouted))
+	left := h.Receive(topology.Unrouted, 2)
+	if left[0].ID != "first" || left[1].ID != "last" || h.Depth(topology.Unrouted) != 0 {
+		t.Errorf("%s and %s are left, and %d more", left[0].ID, left[1].ID, h.Depth(topology.Unrouted))
 	}
-	rabbitmqtest.DeleteBinding(t, h.Broker, binding)
+	rabbitmqtest.DeleteBinding(t, h.Env.Broker, binding)
 	h.send(topology.Events, saleKey, "again", nil)
-	if n, err := republish.Reroute(t.Context(), h.session, "test", bound); n != 1 || err != nil {
+	if n, err := republish.Reroute(t.Context(), h.Session(), "test", bound); n != 1 || err != nil {
 		t.Errorf("while the binding is still missing: %d, %v", n, err)
 	}
-	if left := h.take(topology.Unrouted, 1); left[0].ID != "again" {
+	if left := h.Receive(topology.Unrouted, 1); left[0].ID != "again" {
 		t.Errorf("%s is left", left[0].ID)
 	}
 }
@@ -235,7 +170,7 @@ func TestReroute(t *testing.T) {
 // BenchmarkRepublish publishes again what is pending for one of two consumers, of 20,000 events.
 func BenchmarkRepublish(b *testing.B) {
 	h := newEnv(b)
-	h.claim("view", h.sales(20_000))
+	h.Claim("view", storetest.IDs(h.sales(20_000))...)
 	for b.Loop() {
 		if r, err := republish.Run(b.Context(), h.Config); err != nil || r.Published() != 20_000 {
 			b.Fatalf("%s, %v", told(r), err)

@@ -3,6 +3,7 @@ package watchdog
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,12 +61,7 @@ func Nodes(nodes []management.NodeState) []Problem {
 }
 
 func isAlarmed(nodes []management.NodeState) bool {
-	for _, n := range nodes {
-		if n.DiskAlarm || n.MemoryAlarm {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(nodes, func(n management.NodeState) bool { return n.DiskAlarm || n.MemoryAlarm })
 }
 
 // topologyProblems judges what the broker holds of the topology. What it holds beyond that does no harm.
@@ -206,10 +202,8 @@ func (p Plan) Busy(now observer.Snapshot) bool {
 	if now.Database == nil && now.Log.RelayHolder != "" && (now.Log.Unpublished > 0 || now.Log.End > now.Log.Covered) {
 		return true
 	}
-	for _, w := range p.Workers {
-		if q := now.Queues[w.Queue]; q.Ready > 0 && q.Consumers > 0 {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(p.Workers, func(w Worker) bool {
+		q := now.Queues[w.Queue]
+		return q.Ready > 0 && q.Consumers > 0
+	})
 }

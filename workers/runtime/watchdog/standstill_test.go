@@ -19,13 +19,13 @@ func TestAQueueWithoutProgress(t *testing.T) {
 	for says, prefetch := range map[string]int{"holds 4 messages, and its 1 consumers have acknowledged none": 1, "5 messages of composerp.ledger are in hand": 100} {
 		t.Run(says, func(t *testing.T) {
 			h := newEnv(t)
-			g := h.watch(h.broker, rabbitmqtest.Management(t))
-			c, err := h.session.Consume("composerp.ledger", "test", prefetch)
-			storetest.Must(h, err)
+			g := h.watch(h.Broker, rabbitmqtest.Management(t))
+			c, err := h.Session().Consume("composerp.ledger", "test", prefetch)
+			h.Must(err)
 			h.sell(5)
 			g.shouts(watchdog.Progress, says)
-			storetest.Must(h, c.Close())
-			workertest.Eventually(h, "all is given back", func() bool { return h.depth("composerp.ledger") == 5 })
+			h.Must(c.Close())
+			h.Eventually("all is given back", func() bool { return h.depth("composerp.ledger") == 5 })
 			h.take("ledger", 5, true)
 			g.over(watchdog.Progress)
 		})
@@ -35,14 +35,14 @@ func TestAQueueWithoutProgress(t *testing.T) {
 // Both lead, and get nowhere.
 func TestATickerAndARelayThatStandStill(t *testing.T) {
 	h := newEnv(t)
-	g := h.watch(h.broker, rabbitmqtest.Management(t))
+	g := h.watch(h.Broker, rabbitmqtest.Management(t))
 	h.sell(1)
-	release := storetest.Lock(t, h.url, `LOCK TABLE tick IN EXCLUSIVE MODE`)
+	release := storetest.Lock(t, h.URL, `LOCK TABLE tick IN EXCLUSIVE MODE`)
 	h.admit(3)
 	g.shouts(watchdog.Ticker, "has not ticked for")
 	release()
 	h.passed()
-	release = storetest.Lock(t, h.url, `SELECT FROM log_cursor FOR UPDATE`)
+	release = storetest.Lock(t, h.URL, `SELECT FROM log_cursor FOR UPDATE`)
 	h.admit(3)
 	g.shouts(watchdog.Relay, "has not moved for")
 	release()
@@ -60,12 +60,10 @@ func TestMessagesDLXThatDoesNotShrink(t *testing.T) {
 		"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish",
 	}})
 	h := newEnvOf(t, plan)
-	publisher, err := h.session.Publisher(1)
-	storetest.Must(h, err)
-	storetest.Must(h, publish(t.Context(), publisher, "", lost, uuid.New(), 0))
-	g := h.watch(h.broker, rabbitmqtest.Management(t))
+	h.publish("", lost, uuid.New())
+	g := h.watch(h.Broker, rabbitmqtest.Management(t))
 	g.shouts(watchdog.Stuck, "1 messages of "+lost)
-	rabbitmqtest.DeleteQueue(t, h.broker, lost)
+	rabbitmqtest.DeleteQueue(t, h.Broker, lost)
 	g.over(watchdog.Stuck)
 }
 
@@ -74,28 +72,18 @@ func TestMessagesDLXThatDoesNotShrink(t *testing.T) {
 func TestEventsOfExternalPublishersComeBack(t *testing.T) {
 	plan := watchdog.NewPlan(append([]topology.Subscription{{Worker: "intake", RoutingKeys: []string{saleKey}, ExternalOnly: true}}, subscriptions...), nil)
 	h := newEnvOf(t, plan)
-	g := h.watch(h.broker, rabbitmqtest.Management(t))
+	g := h.watch(h.Broker, rabbitmqtest.Management(t))
 	lost := h.sell(3)
-	publisher, err := h.session.Publisher(1)
-	storetest.Must(h, err)
-	outside := h.sales(1)
-	storetest.Must(h, publish(t.Context(), publisher, topology.Events, saleKey, outside[0].ID, 0))
-	workertest.Eventually(h, "it is in both queues", func() bool { return h.depth("composerp.ledger") == 4 && h.depth("composerp.intake") == 4 })
-	rabbitmqtest.DeleteQueue(t, h.broker, "composerp.ledger")
-	workertest.Eventually(h, "what the log has comes back", func() bool { return g.count("events republished", "", "events=3") > 0 })
-	if gaps, err := eventlog.Gaps(t.Context(), h.db); err != nil || len(gaps) != 1 {
+	outside := workertest.Sales(h, 1)
+	h.publish(topology.Events, saleKey, outside[0].ID)
+	h.Eventually("it is in both queues", func() bool { return h.depth("composerp.ledger") == 4 && h.depth("composerp.intake") == 1 })
+	rabbitmqtest.DeleteQueue(t, h.Broker, "composerp.ledger")
+	h.Eventually("what the log has comes back", func() bool { return g.count("events republished", "", "events=3") > 0 })
+	if gaps, err := eventlog.Gaps(t.Context(), h.DB); err != nil || len(gaps) != 1 {
 		t.Fatalf("before intake has logged anything the gap is closed: %v, %v", gaps, err)
 	}
-	_, err = eventlog.AdmitOnce(t.Context(), h.db, outside, false) // as intake does
-	storetest.Must(h, err)
-	intake, err := h.session.Consume("composerp.intake", "intake", 10)
-	storetest.Must(h, err)
-	for n := 0; n < 4; {
-		taken, err := intake.Take(t.Context(), 10)
-		storetest.Must(h, err)
-		storetest.Must(h, intake.Ack(taken[len(taken)-1]))
-		n += len(taken)
-	}
+	h.AdmitPublished(outside...) // as intake does
+	h.Receive("composerp.intake", 1)
 	g.closed()
 	h.comes("ledger", slices.Sorted(slices.Values(append(lost, outside[0].ID.String()))))
 }

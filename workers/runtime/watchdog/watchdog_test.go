@@ -7,25 +7,22 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/eventlog"
-	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
-	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
 func (h *env) whole() bool {
-	have, err := rabbitmqtest.Management(h).Topology(h.Context(), rabbitmqtest.VhostOf(h, h.broker))
-	storetest.Must(h, err)
+	have, err := rabbitmqtest.Management(h).Topology(h.Context(), rabbitmqtest.VhostOf(h, h.Broker))
+	h.Must(err)
 	return h.plan.Topology.Missing(have).Empty()
 }
 
 // closed waits until no delivery is pending.
 func (g *guard) closed() {
 	g.Helper()
-	workertest.Eventually(g, "every gap is closed", func() bool { gaps, err := eventlog.Gaps(g.Context(), g.db); return err == nil && len(gaps) == 0 })
+	g.Eventually("every gap is closed", func() bool { gaps, err := eventlog.Gaps(g.Context(), g.DB); return err == nil && len(gaps) == 0 })
 	g.over(watchdog.Pending)
 }
 
@@ -33,7 +30,7 @@ func (g *guard) closed() {
 // lease meanwhile has published them twice.
 func (h *env) comes(consumer string, want []string) {
 	h.Helper()
-	workertest.Eventually(h, "they come", func() bool { return h.depth(topology.QueueName(consumer)) >= len(want) })
+	h.Eventually("they come", func() bool { return h.depth(topology.QueueName(consumer)) >= len(want) })
 	got := h.take(consumer, h.depth(topology.QueueName(consumer)), true)
 	if !slices.Equal(slices.Compact(got), want) {
 		h.Errorf("%d other events have come to %s than the %d that were lost", len(got), consumer, len(want))
@@ -43,22 +40,22 @@ func (h *env) comes(consumer string, want []string) {
 // Everything that can be missing is declared again within seconds, and said once.
 func TestWhatIsMissingIsDeclaredAgain(t *testing.T) {
 	h := newEnv(t)
-	g := h.watch(h.broker, rabbitmqtest.Management(t))
+	g := h.watch(h.Broker, rabbitmqtest.Management(t))
 	repaired := func(what string) bool { return g.metric("composerp_watchdog_repairs_total", what) >= 1 }
-	rabbitmqtest.DeleteExchange(t, h.broker, topology.Dead)
-	workertest.Eventually(h, "the exchange is counted as repaired", func() bool { return repaired("exchange") })
-	rabbitmqtest.DeleteQueue(t, h.broker, topology.DeadQueueName("view"))
-	workertest.Eventually(h, "the queue is counted as repaired", func() bool { return repaired("queue") && repaired("binding") })
-	workertest.Eventually(h, "the topology is whole", h.whole)
+	rabbitmqtest.DeleteExchange(t, h.Broker, topology.Dead)
+	h.Eventually("the exchange is counted as repaired", func() bool { return repaired("exchange") })
+	rabbitmqtest.DeleteQueue(t, h.Broker, topology.DeadQueueName("view"))
+	h.Eventually("the queue is counted as repaired", func() bool { return repaired("queue") && repaired("binding") })
+	h.Eventually("the topology is whole", h.whole)
 	g.over(watchdog.Topology)
 	if n := g.count("problem found", string(watchdog.Topology), ""); n > 2 {
-		t.Errorf("it is said %d times:\n%s", n, g.log)
+		t.Errorf("it is said %d times:\n%s", n, g.part.Logs)
 	}
 	if g.count("missing topology cannot be declared", "", "") > 0 || g.count("problem found", string(watchdog.Pending), "") > 0 {
-		t.Errorf("no queue could have lost what it was to be told:\n%s", g.log)
+		t.Errorf("no queue could have lost what it was to be told:\n%s", g.part.Logs)
 	}
 	if g.count("dead letters may be lost", "", topology.DeadQueueName("view")) == 0 {
-		t.Errorf("of dead letters that went with their queue nothing is said:\n%s", g.log)
+		t.Errorf("of dead letters that went with their queue nothing is said:\n%s", g.part.Logs)
 	}
 }
 
@@ -68,10 +65,10 @@ func TestWhatWasInADeletedQueueComesBack(t *testing.T) {
 	h.sell(20)
 	h.take("ledger", 20, true)
 	h.take("view", 20, false)
-	g := h.watch(h.broker, rabbitmqtest.Management(t))
+	g := h.watch(h.Broker, rabbitmqtest.Management(t))
 	sold := h.sell(30)
-	workertest.Eventually(h, "all have come", func() bool { return h.depth("composerp.ledger") == 30 && h.depth("composerp.view") == 30 })
-	rabbitmqtest.DeleteQueue(t, h.broker, "composerp.ledger")
+	h.Eventually("all have come", func() bool { return h.depth("composerp.ledger") == 30 && h.depth("composerp.view") == 30 })
+	rabbitmqtest.DeleteQueue(t, h.Broker, "composerp.ledger")
 	g.shouts(watchdog.Topology, "composerp.ledger")
 	g.shouts(watchdog.Pending, "events for ledger may be undelivered")
 	g.closed()
@@ -88,28 +85,28 @@ func TestWhatWasInADeletedQueueComesBack(t *testing.T) {
 // once it has the permission, and no others: what waited in the queue before that is not lost.
 func TestAMissingBindingWhileAPermissionIsMissing(t *testing.T) {
 	h := newEnv(t)
-	user := rabbitmqtest.User(t, h.broker, "secret")
-	its := h.broker
-	u, err := url.Parse(h.broker.URLs[0])
-	storetest.Must(h, err)
+	user := rabbitmqtest.User(t, h.Broker, "secret")
+	its := h.Broker
+	u, err := url.Parse(h.Broker.URLs[0])
+	h.Must(err)
 	u.User = url.UserPassword(user, "secret")
 	its.URLs = []string{u.String()}
 	waited := h.sell(20)
-	workertest.Eventually(h, "all have come", func() bool { return h.depth("composerp.ledger") == 20 })
+	h.Eventually("all have come", func() bool { return h.depth("composerp.ledger") == 20 })
 	g := h.watch(its, rabbitmqtest.Management(t))
 
 	// To bind, one must be allowed to write to the queue; to publish, to the exchange.
-	rabbitmqtest.Restrict(t, h.broker, user, "^$", `^composerp\.(events|retry|dead)$`, ".*")
+	rabbitmqtest.Restrict(t, h.Broker, user, "^$", `^composerp\.(events|retry|dead)$`, ".*")
 	g.shouts(watchdog.Access, "refuses access")
-	rabbitmqtest.DeleteBinding(t, h.broker, topology.BindingSpec{Exchange: topology.Events, Queue: "composerp.ledger", RoutingKey: saleKey})
-	rabbitmqtest.DeleteQueue(t, h.broker, topology.DeadQueueName("ledger"))
+	rabbitmqtest.DeleteBinding(t, h.Broker, topology.BindingSpec{Exchange: topology.Events, Queue: "composerp.ledger", RoutingKey: saleKey})
+	rabbitmqtest.DeleteQueue(t, h.Broker, topology.DeadQueueName("ledger"))
 	g.shouts(watchdog.Topology, "missing")
-	workertest.Eventually(h, "it says that it can not", func() bool { return g.count("missing topology cannot be declared", "", "topology apply") > 0 })
+	h.Eventually("it says that it can not", func() bool { return g.count("missing topology cannot be declared", "", "topology apply") > 0 })
 	lost := h.sell(30)
-	rabbitmqtest.Restrict(t, h.broker, user, ".*", ".*", ".*")
+	rabbitmqtest.Restrict(t, h.Broker, user, ".*", ".*", ".*")
 	g.over(watchdog.Access)
 	g.over(watchdog.Topology)
-	workertest.Eventually(h, "what was lost comes", func() bool { return h.depth("composerp.ledger") >= 50 })
+	h.Eventually("what was lost comes", func() bool { return h.depth("composerp.ledger") >= 50 })
 	g.closed()
 	if got := h.take("ledger", 20, true); !slices.Equal(got, waited) {
 		t.Error("other events waited than were said before the binding was missing")
@@ -118,11 +115,11 @@ func TestAMissingBindingWhileAPermissionIsMissing(t *testing.T) {
 	if v := h.depth("composerp.view"); v != 50 {
 		t.Errorf("view has %d messages, want 50", v)
 	}
-	rabbitmqtest.Forbid(t, h.broker, user)
+	rabbitmqtest.Forbid(t, h.Broker, user)
 	g.shouts(watchdog.Access, "")
-	rabbitmqtest.Restrict(t, h.broker, user, ".*", "^$", ".*")
-	workertest.Eventually(h, "it is said that it may not publish", func() bool { return g.metric("composerp_watchdog_problem", string(watchdog.Access)) > 0 })
-	rabbitmqtest.Restrict(t, h.broker, user, ".*", ".*", ".*")
+	rabbitmqtest.Restrict(t, h.Broker, user, ".*", "^$", ".*")
+	h.Eventually("it is said that it may not publish", func() bool { return g.metric("composerp_watchdog_problem", string(watchdog.Access)) > 0 })
+	rabbitmqtest.Restrict(t, h.Broker, user, ".*", ".*", ".*")
 	g.over(watchdog.Access)
 }
 
@@ -131,15 +128,13 @@ func TestAMissingBindingWhileAPermissionIsMissing(t *testing.T) {
 func TestTheExchangeIsDeleted(t *testing.T) {
 	h := newEnv(t)
 	before := h.sell(5)
-	rabbitmqtest.DeleteExchange(t, h.broker, topology.Events)
+	rabbitmqtest.DeleteExchange(t, h.Broker, topology.Events)
 	// Without bindings.
-	storetest.Must(h, rabbitmq.Apply(t.Context(), topology.Topology{Exchanges: plan.Topology.Exchanges}, h.broker))
+	h.ApplyTopology(topology.Topology{Exchanges: plan.Topology.Exchanges})
 	lost := h.sell(5)
-	publisher, err := h.session.Publisher(1)
-	storetest.Must(h, err)
-	storetest.Must(h, publish(t.Context(), publisher, topology.Events, "no.queue", uuid.New(), 0))
-	workertest.Eventually(h, "it is in composerp.unrouted", func() bool { return h.depth(topology.Unrouted) >= 6 })
-	g := h.watch(h.broker, rabbitmqtest.Management(t))
+	h.publish(topology.Events, "no.queue", uuid.New())
+	h.Eventually("it is in composerp.unrouted", func() bool { return h.depth(topology.Unrouted) >= 6 })
+	g := h.watch(h.Broker, rabbitmqtest.Management(t))
 	g.closed()
 	all := slices.Sorted(slices.Values(append(before, lost...)))
 	for _, consumer := range []string{"ledger", "view"} {
@@ -148,30 +143,30 @@ func TestTheExchangeIsDeleted(t *testing.T) {
 			t.Errorf("%s has %d different events, want %d", consumer, len(slices.Compact(got)), len(all))
 		}
 	}
-	workertest.Eventually(h, "the event without a binding stays there alone", func() bool { return h.depth(topology.Unrouted) == 1 })
+	h.Eventually("the event without a binding stays there alone", func() bool { return h.depth(topology.Unrouted) == 1 })
 	g.shouts(watchdog.Unrouted, "no queue was bound")
-	workertest.Eventually(h, "it is still a problem", func() bool { return g.metric("composerp_watchdog_problem", string(watchdog.Unrouted)) == 1 })
+	h.Eventually("it is still a problem", func() bool { return g.metric("composerp_watchdog_problem", string(watchdog.Unrouted)) == 1 })
 }
 
 // Without the management API it sees less, reports that, and repairs what it sees.
 func TestAWatchdogWithoutTheManagementAPI(t *testing.T) {
 	h := newEnv(t)
-	g := h.watch(h.broker, nil)
+	g := h.watch(h.Broker, nil)
 	g.shouts(watchdog.Unseen, "not known")
 	h.sell(3)
-	rabbitmqtest.DeleteQueue(t, h.broker, "composerp.view")
+	rabbitmqtest.DeleteQueue(t, h.Broker, "composerp.view")
 	g.shouts(watchdog.Topology, "composerp.view")
-	workertest.Eventually(h, "the topology is whole", h.whole)
+	h.Eventually("the topology is whole", h.whole)
 	h.take("view", 3, true)
 	g.shouts(watchdog.Consumers, "composerp.ledger")
 	h.take("ledger", 3, true)
-	rabbitmqtest.DeleteQueue(t, h.broker, topology.DeadQueueName("ledger"))
-	workertest.Eventually(h, "it is declared again", h.whole)
-	consumer, err := h.session.Consume("composerp.ledger", "test", 1)
-	storetest.Must(h, err)
+	rabbitmqtest.DeleteQueue(t, h.Broker, topology.DeadQueueName("ledger"))
+	h.Eventually("it is declared again", h.whole)
+	consumer, err := h.Session().Consume("composerp.ledger", "test", 1)
+	h.Must(err)
 	g.over(watchdog.Consumers)
-	storetest.Must(h, consumer.Close())
-	workertest.Eventually(h, "it is said again", func() bool {
+	h.Must(consumer.Close())
+	h.Eventually("it is said again", func() bool {
 		return g.count("problem found", string(watchdog.Consumers), "composerp.ledger") == 2
 	})
 	if n := g.count("problem found", string(watchdog.Unseen), ""); n != 1 {
@@ -182,14 +177,14 @@ func TestAWatchdogWithoutTheManagementAPI(t *testing.T) {
 // One watches at a time, and another goes on where it stopped: it finds what was noted.
 func TestAnotherWatchdogClosesTheGap(t *testing.T) {
 	h := newEnv(t)
-	first := h.watch(h.broker, rabbitmqtest.Management(t))
+	first := h.watch(h.Broker, rabbitmqtest.Management(t))
 	h.sell(3)
-	first.stop()
-	rabbitmqtest.DeleteQueue(t, h.broker, "composerp.ledger")
+	first.part.End()
+	rabbitmqtest.DeleteQueue(t, h.Broker, "composerp.ledger")
 	// As one does that dies right after.
-	storetest.Must(h, eventlog.RecordGaps(t.Context(), h.db, []string{"ledger"}, eventlog.Position{}))
-	storetest.Must(h, rabbitmq.Apply(t.Context(), plan.Topology, h.broker))
-	g := h.watch(h.broker, rabbitmqtest.Management(t))
+	h.Must(eventlog.RecordGaps(t.Context(), h.DB, []string{"ledger"}, eventlog.Position{}))
+	h.ApplyTopology(plan.Topology)
+	g := h.watch(h.Broker, rabbitmqtest.Management(t))
 	h.take("ledger", 3, true)
 	g.closed()
 	if n := first.metric("composerp_watchdog_leading", ""); n != 0 {

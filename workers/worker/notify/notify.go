@@ -76,7 +76,7 @@ type Notifier struct {
 // Subject is a type of event that notifications are sent of.
 type Subject struct {
 	typ       event.Type
-	describe  func(e event.Any) (Message, bool)
+	describe  func(e event.Any) Message
 	subscribe func(n Notifier) worker.Option
 }
 
@@ -90,12 +90,9 @@ func Of[T event.Payload](describe func(e event.Of[T]) Message) Subject {
 	var zero T
 	return Subject{
 		typ: zero.EventType(),
-		describe: func(e event.Any) (Message, bool) {
-			of, ok := event.As[T](e)
-			if !ok {
-				return Message{}, false
-			}
-			return message(of), true
+		describe: func(e event.Any) Message {
+			of, _ := event.As[T](e) // it is subscribed to for this type
+			return message(of)
 		},
 		subscribe: func(n Notifier) worker.Option {
 			return worker.OnPreparedCall(
@@ -115,7 +112,7 @@ const linger = 100 * time.Millisecond
 // Subscribe gives the options of a worker that sends notifications of the subjects.
 func (n Notifier) Subscribe(subjects ...Subject) []worker.Option {
 	options := []worker.Option{worker.Linger(linger), worker.WithBreakers(n.Breakers)}
-	describe, types := map[event.Type]func(event.Any) (Message, bool){}, []event.Type{}
+	describe, types := map[event.Type]func(event.Any) Message{}, []event.Type{}
 	for _, s := range subjects {
 		options, types = append(options, s.subscribe(n)), append(types, s.typ)
 		describe[s.typ] = s.describe
@@ -126,9 +123,7 @@ func (n Notifier) Subscribe(subjects ...Subject) []worker.Option {
 	return []worker.Option{worker.OnBatch(func(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 		records := make([]notifications.Notification, 0, len(events))
 		for _, e := range events {
-			if m, ok := describe[e.Type](e); ok {
-				records = append(records, m.record("log", true, "no channel is configured"))
-			}
+			records = append(records, describe[e.Type](e).record("log", true, "no channel is configured"))
 		}
 		n.log(records)
 		return notifications.Record(ctx, tx, records)

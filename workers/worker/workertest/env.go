@@ -3,15 +3,20 @@ package workertest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/inbox"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/worker"
 )
@@ -86,13 +91,39 @@ func (env *Env) Must(err error) {
 // Admit enters events in the log as intake and the importer do; the relay publishes them.
 func (env *Env) Admit(events ...event.Any) {
 	env.Helper()
-	admissions, err := eventlog.AdmitOnce(env.Context(), env.DB, events, true)
-	env.Must(err)
-	for i, admission := range admissions {
-		if admission != eventlog.Admitted {
-			env.Fatalf("admitting event %s: %v", events[i].ID, admission)
+	env.admit(events, true)
+}
+
+// AdmitPublished enters events in the log as if they had come straight over AMQP: the relay leaves them alone.
+func (env *Env) AdmitPublished(events ...event.Any) {
+	env.Helper()
+	env.admit(events, false)
+}
+
+func (env *Env) admit(events []event.Any, publish bool) {
+	env.Helper()
+	for some := range slices.Chunk(events, 1000) {
+		admissions, err := eventlog.AdmitOnce(env.Context(), env.DB, some, publish)
+		env.Must(err)
+		for i, admission := range admissions {
+			if admission != eventlog.Admitted {
+				env.Fatalf("admitting event %s: %v", some[i].ID, admission)
+			}
 		}
 	}
+}
+
+// Published tells whether the relay has passed every event of the log.
+func (env *Env) Published() bool {
+	log, err := eventlog.ReadState(env.Context(), env.DB, "")
+	return err == nil && log.Unpublished == 0
+}
+
+// Claim enters events into the inbox of a consumer of sales: it has handled them.
+func (env *Env) Claim(consumer string, events ...uuid.UUID) {
+	env.Helper()
+	id := env.Consumer(consumer)
+	env.Must(env.InTx(env.Context(), func(tx store.Tx) error { _, err := inbox.Claim(env.Context(), tx, id, events); return err }))
 }
 
 // Publish publishes events straight over AMQP as an external publisher does, and waits for the confirms.
@@ -126,7 +157,7 @@ func (env *Env) Receive(queue string, n int) []rabbitmq.Delivery {
 	env.open()
 	ctx, cancel := context.WithTimeout(env.Context(), localtest.Deadline(Timeout))
 	defer cancel()
-	consumer, err := env.session.Consume(queue, fmt.Sprintf("receive.%s.%d", queue, time.Now().UnixNano()), 100)
+	consumer, err := env.session.Consume(queue, fmt.Sprintf("receive.%s.%d", queue, time.Now().UnixNano()), 1000)
 	env.Must(err)
 	defer func() { _ = consumer.Close() }()
 	var received []rabbitmq.Delivery
@@ -136,8 +167,8 @@ func (env *Env) Receive(queue string, n int) []rabbitmq.Delivery {
 			env.Fatalf("receiving %d messages from %s, got %d: %v", n, queue, len(received), err)
 		}
 		received = append(received, some...)
+		env.Must(consumer.Ack(some[len(some)-1]))
 	}
-	env.Must(consumer.Ack(received[n-1]))
 	return received
 }
 

@@ -51,6 +51,16 @@ func Sale(t testing.TB, item, location, quantity string) event.Any {
 	return Event(t, event.SaleCompleted{SaleID: "sale-1", ItemID: item, LocationID: location, Quantity: q, Amount: q, Timestamp: Day})
 }
 
+// Sales are n sales of one cup each.
+func Sales(t testing.TB, n int) []event.Any {
+	t.Helper()
+	sales := make([]event.Any, n)
+	for i := range sales {
+		sales[i] = Sale(t, "cup", "shop", "1")
+	}
+	return sales
+}
+
 // Receipt is a quantity received from a supplier.
 func Receipt(t testing.TB, item, location, quantity string) event.Any {
 	t.Helper()

@@ -29,7 +29,7 @@ func warnOfLargeSales(_ context.Context, tx *worker.Tx, sale event.Of[event.Sale
 
 // A worker, and the test of it: events in, emitted events out, on a database of the test's own.
 func Example() {
-	workertest.Example(func(t testing.TB) { // in a test: func TestWatchman(t *testing.T)
+	storetest.Example(func(t testing.TB) { // in a test: func TestWatchman(t *testing.T)
 		db := storetest.DB(t)
 		small, large := workertest.Sale(t, "cup", "shop", "2"), workertest.Sale(t, "cup", "shop", "101")
 

@@ -31,8 +31,8 @@ type Part struct {
 // endTime is how long a part may take to end: longer than a worker's drain time.
 const endTime = 30 * time.Second
 
-// start runs a part.
-func (env *Env) start(name string, run func(ctx context.Context, p *Part) error) *Part {
+// Start runs a part.
+func (env *Env) Start(name string, run func(ctx context.Context, p *Part) error) *Part {
 	env.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &Part{TB: env, Logs: &Logs{}, Metrics: prometheus.NewRegistry(), name: name, stop: cancel, done: make(chan struct{})}
@@ -89,7 +89,7 @@ func (env *Env) StartWorker(w worker.Worker, slots int) *Part {
 	env.Helper()
 	runner := worker.Runner{Worker: w, DB: env.DB, Broker: env.Broker, Slots: slots, Node: "test"}
 	runner.Broker.Backoff, runner.Broker.MaxBackoff = 10*time.Millisecond, 200*time.Millisecond
-	return env.start("worker "+w.Name(), func(ctx context.Context, p *Part) error {
+	return env.Start("worker "+w.Name(), func(ctx context.Context, p *Part) error {
 		runner.Log, runner.Metrics = p.Logs.Logger(), worker.NewMetrics(p.Metrics)
 		return runner.Run(ctx)
 	})
@@ -101,7 +101,7 @@ const logTickerFailed = "the ticker failed"
 func (env *Env) StartTicker() *Part {
 	env.Helper()
 	db := env.DB
-	return env.start("ticker", func(ctx context.Context, p *Part) error {
+	return env.Start("ticker", func(ctx context.Context, p *Part) error {
 		log := p.Logs.Logger()
 		ticker := eventlog.NewTicker(db, log, housekeeping.Chores(db, log)...)
 		store.Lead(ctx, db, "ticker", "test", ticker.Run, func(err error) { log.Error(logTickerFailed, "error", err) })
@@ -113,7 +113,7 @@ func (env *Env) StartTicker() *Part {
 func (env *Env) StartRelay() *Part {
 	env.Helper()
 	r := relay.Relay{DB: env.DB, Broker: env.Broker, Holder: "test"}
-	return env.start("relay", func(ctx context.Context, p *Part) error {
+	return env.Start("relay", func(ctx context.Context, p *Part) error {
 		r.Log, r.Metrics = p.Logs.Logger(), relay.NewMetrics(p.Metrics)
 		return r.Run(ctx)
 	})
