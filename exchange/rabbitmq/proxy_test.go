@@ -18,7 +18,7 @@ type proxy struct {
 	target   string
 	toBroker valve
 	toClient valve
-	failing  atomic.Int32 // so many queue.declare more are answered as a loaded broker does
+	failing  atomic.Int32 // the number of queue.declare still to be answered as a loaded broker does
 
 	mu      sync.Mutex
 	clients []net.Conn
