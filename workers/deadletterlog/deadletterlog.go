@@ -8,35 +8,36 @@
 // # The queue of the version before
 //
 // The queue was composerp.dead-journal. OldQueue moves a fleet to the new one, in
-// steps: bind the new queue, unbind the old one, record what the old one holds,
-// acknowledge it, delete the old queue when it is empty and has had no other
-// consumer for ten minutes.
+// steps: bind the new queue, record what the old one holds, acknowledge it; and, when
+// the old queue has had no other consumer for ten minutes, unbind it, record what came
+// until then, delete it.
 //
 // Invariants:
 //
-//   - From the first step on every dead letter reaches the new queue. Until then it
-//     reaches the old one, which is deleted only after its letters are recorded.
+//   - From the first step on every dead letter reaches the new queue. Until the old
+//     queue is unbound each reaches that one too, and it is deleted only after its
+//     letters are recorded.
 //   - A letter that reached both queues is recorded once: its id follows from the
 //     message.
 //   - While the old queue has another consumer it is left as it is: a worker of the
 //     version before records from it. That version declares and binds the queue again
 //     when it starts, so that OldQueue looks for it as long as the worker runs.
+//   - A fleet of the version before that starts, or that goes on alone, finds its queue
+//     bound for ten minutes, and records what dies.
 //
 // A crash leaves, and the next process goes on from the first step:
 //
 //	before bind           the old queue bound alone; letters wait there
-//	before unbind         both queues bound; a letter comes twice and is recorded once
 //	before record         letters of the old queue back in it, not recorded
 //	before acknowledge    recorded letters back in the old queue; recorded again, no row more
+//	before unbind         both queues bound; a letter comes twice and is recorded once
 //	before delete         an old queue that is empty and unbound
 //
-// A fleet of the version before that starts declares the old queue, binds it, then
-// consumes from it. A deletion between these steps would end its start, so the old
-// queue stays for the ten minutes in which a change of version may go back and
-// forth. What is routed to it meanwhile is in the new queue, too. A start in the very
-// moment of the deletion fails once, and nothing is lost. Where only the version
-// before goes on afterwards, letters wait in the new queue for the next fleet of
-// this version.
+// The version before declares the old queue, binds it, then consumes from it. A start
+// in the very moment of the deletion fails once, or binds before the unbinding and
+// records nothing until its watchdog binds again; nothing is lost, since the new queue
+// has it. Where only the version before goes on after that, letters wait in the new
+// queue for the next fleet of this version.
 package deadletterlog
 
 import (

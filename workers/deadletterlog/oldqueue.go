@@ -34,16 +34,16 @@ const (
 	// Without an old queue one question a minute is enough: only an old fleet that starts makes it again.
 	absentInterval = time.Minute
 	presentPause   = 2 * time.Second
-	// A fleet of the version before that starts declares its queue, binds it and consumes from it: a deletion
-	// between two of these steps would end its start. It takes a few seconds.
+	// A fleet of the version before that starts declares its queue, binds it and consumes from it. A deletion between
+	// two of these steps would end its start, and without the binding it would record nothing.
 	deletionGrace = 10 * time.Minute
 	drainBatch    = 200
 	// A drain that gets nothing for this long has emptied the queue, or another consumer holds the rest.
 	drainIdle = 500 * time.Millisecond
 )
 
-// Run empties the old queue whenever there is one, and deletes it once no other consumer was seen for the grace,
-// until ctx is done.
+// Run empties the old queue whenever there is one, and unbinds and deletes it once no other consumer was seen for the
+// grace, until ctx is done.
 func (o OldQueue) Run(ctx context.Context) {
 	grace := cmp.Or(o.grace, deletionGrace)
 	var said string
@@ -75,7 +75,7 @@ const (
 	unknown state = iota // after an error
 	absent               // there is none, or it was deleted
 	inUse                // a worker of the version before records what comes, or another process empties it
-	emptied              // no binding, no message and no consumer
+	emptied              // what it held is recorded; it has no consumer
 )
 
 // move goes once through the steps of the package documentation, the last of them where deleting is true.
@@ -98,11 +98,32 @@ func (o OldQueue) move(ctx context.Context, deleting bool) (state, error) {
 	case consumers > 0:
 		return inUse, nil
 	}
-	if err := o.empty(ctx, session); err != nil {
+	if err := o.before("bind"); err != nil {
+		return unknown, err
+	}
+	if err := rabbitmq.Apply(ctx, newQueue(), o.Broker); err != nil {
+		return unknown, err
+	}
+	if err := o.drain(ctx, session); err != nil {
 		return unknown, err
 	}
 	if !deleting {
 		return emptied, nil
+	}
+	return o.delete(ctx, session)
+}
+
+// delete takes away the binding, records what came until then, and deletes the queue.
+func (o OldQueue) delete(ctx context.Context, session *rabbitmq.Session) (state, error) {
+	if err := o.before("unbind"); err != nil {
+		return unknown, err
+	}
+	old := topology.BindingSpec{Exchange: topology.Dead, Queue: topology.OldDeadLetterLog, RoutingKey: "#"}
+	if err := rabbitmq.Unbind(ctx, o.Broker, []topology.BindingSpec{old}); err != nil {
+		return unknown, err
+	}
+	if err := o.drain(ctx, session); err != nil {
+		return unknown, err
 	}
 	if err := o.before("delete"); err != nil {
 		return unknown, err
@@ -115,28 +136,6 @@ func (o OldQueue) move(ctx context.Context, deleting bool) (state, error) {
 	return absent, nil
 }
 
-// empty leads what comes to the worker's own queue and records what the old one holds.
-func (o OldQueue) empty(ctx context.Context, session *rabbitmq.Session) error {
-	if err := o.before("bind"); err != nil {
-		return err
-	}
-	if err := rabbitmq.Apply(ctx, newQueue(), o.Broker); err != nil {
-		return err
-	}
-	if err := o.before("unbind"); err != nil {
-		return err
-	}
-	old := topology.BindingSpec{Exchange: topology.Dead, Queue: topology.OldDeadLetterLog, RoutingKey: "#"}
-	if err := rabbitmq.Unbind(ctx, o.Broker, []topology.BindingSpec{old}); err != nil {
-		return err
-	}
-	n, err := o.drain(ctx, session)
-	if n > 0 {
-		o.Log.Info("dead letters of the old queue are recorded", "queue", topology.OldDeadLetterLog, "letters", n)
-	}
-	return err
-}
-
 // newQueue is the worker's own queue and its binding, as the fleet's topology has them.
 func newQueue() topology.Topology {
 	all := topology.Compute(nil)
@@ -147,14 +146,14 @@ func newQueue() topology.Topology {
 }
 
 // drain records what is in the old queue and acknowledges it afterwards.
-func (o OldQueue) drain(ctx context.Context, session *rabbitmq.Session) (letters int, err error) {
+func (o OldQueue) drain(ctx context.Context, session *rabbitmq.Session) error {
 	ready, _, err := session.Depth(topology.OldDeadLetterLog)
 	if err != nil || ready == 0 {
-		return 0, err // without a consumer of its own the queue can be deleted at once
+		return err // without a consumer of its own the queue can be deleted at once
 	}
 	consumer, err := session.Consume(topology.OldDeadLetterLog, "deadletterlog-old."+uuid.NewString(), drainBatch)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer consumer.Close()
 	for {
@@ -162,24 +161,24 @@ func (o OldQueue) drain(ctx context.Context, session *rabbitmq.Session) (letters
 		taken, err := consumer.Take(waiting, drainBatch)
 		cancel()
 		if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-			return letters, nil
+			return nil
 		}
 		if err != nil {
-			return letters, err
+			return err
 		}
 		if err := o.before("record"); err != nil {
-			return letters, err
+			return err
 		}
 		if err := o.DB.InTx(ctx, func(tx store.Tx) error { return failures.RecordDeadLetters(ctx, tx, lettersOf(taken)) }); err != nil {
-			return letters, err
+			return err
 		}
 		if err := o.before("acknowledge"); err != nil {
-			return letters, err
+			return err
 		}
 		if err := consumer.Ack(taken[len(taken)-1]); err != nil {
-			return letters, err
+			return err
 		}
-		letters += len(taken)
+		o.Log.Debug("dead letters of the old queue are recorded", "queue", topology.OldDeadLetterLog, "letters", len(taken))
 	}
 }
 
