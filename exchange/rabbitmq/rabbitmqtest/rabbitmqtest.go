@@ -33,11 +33,8 @@ func Vhost(t testing.TB) rabbitmq.Config {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), localtest.Deadline(time.Minute))
 		defer cancel()
-		err := management.DeleteVhost(ctx, name)
-		for err != nil && clock.Sleep(ctx, time.Second) { // a loaded broker may take longer than one request waits
-			err = management.DeleteVhost(ctx, name)
-		}
-		if err != nil {
+		// A loaded broker may take longer than one request waits.
+		if err := clock.Retry(ctx, time.Second, func() error { return management.DeleteVhost(ctx, name) }); err != nil {
 			t.Errorf("deleting the test's virtual host: %v", err)
 		}
 	})

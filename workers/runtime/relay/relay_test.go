@@ -100,13 +100,20 @@ func TestManyCrashesLoseNothing(t *testing.T) {
 	h.wantAll(events)
 }
 
-func TestTheBrokerIsDownForAWhile(t *testing.T) {
-	t.Parallel()
-	h := newEnv(t)
+// runThroughLink runs a relay whose way to the broker the test can break.
+func (h *env) runThroughLink(holder string) *workertest.Link {
+	h.Helper()
 	line := workertest.NewLink(h, h.Broker.URLs[0])
 	broker := h.Broker
 	broker.URLs = []string{line.URL}
-	h.runWith("a", h.DB, broker)
+	h.runWith(holder, h.DB, broker)
+	return line
+}
+
+func TestTheBrokerIsDownForAWhile(t *testing.T) {
+	t.Parallel()
+	h := newEnv(t)
+	line := h.runThroughLink("a")
 	events := h.sales(100)
 	h.wantAll(events)
 	line.Break()
@@ -122,10 +129,7 @@ func TestTheBrokerIsDownForAWhile(t *testing.T) {
 func TestOnlyAConfirmMovesTheCursor(t *testing.T) {
 	t.Parallel()
 	h := newEnv(t)
-	line := workertest.NewLink(h, h.Broker.URLs[0])
-	broker := h.Broker
-	broker.URLs = []string{line.URL}
-	h.runWith("a", h.DB, broker)
+	line := h.runThroughLink("a")
 	events := h.sales(10)
 	h.wantOnce(events)
 	wantUnmoved := func(n int) {
