@@ -107,7 +107,7 @@ func (s *smith) take(w http.ResponseWriter, r *http.Request) {
 	key := r.Header.Get("Idempotency-Key")
 	s.mu.Lock()
 	s.calls++
-	busy := s.calls%400 == 7 // everybody then leaves him alone for a second or more
+	busy := s.calls%400 == 7 // other callers then pause for a second or more
 	before, known := s.orders[key]
 	if !known && !busy {
 		s.orders[key] = order

@@ -146,7 +146,7 @@ func TestTheBrokersDataIsGone(t *testing.T) {
 	t.Parallel()
 	h := newEnvironment(t)
 	sold := madeTill(t, h.dir, 600)
-	h.up().stop(t) // everybody subscribes
+	h.up().stop(t) // every worker subscribes
 	relay := h.part("metrics at ", "relay")
 	h.importFile(sold.path)
 	h.until("everything is published", func() bool {

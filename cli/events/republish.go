@@ -132,7 +132,7 @@ func showRepublished(cctx *cli.Context, report republish.Report) error {
 			terminal.Row(w, t.Consumer, t.Queue, t.Pending, t.Published)
 		}
 		if report.Rerouted > 0 {
-			terminal.Row(w, "(everybody)", topology.Unrouted, report.Rerouted, report.Rerouted)
+			terminal.Row(w, "(all consumers)", topology.Unrouted, report.Rerouted, report.Rerouted)
 		}
 	})
 }

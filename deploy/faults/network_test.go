@@ -66,7 +66,7 @@ func (d *distance) partBroker() {
 		d.toBroker.Cut()
 		return heal
 	})
-	d.survive("the broker hangs up on everybody", limit, func() func() {
+	d.survive("the broker closes every connection", limit, func() func() {
 		d.toBroker.Set(proxy.Weather{Refuse: true})
 		d.toBroker.Cut()
 		d.soon(limit, "no worker consumes", d.noneConsumes)
@@ -93,7 +93,7 @@ func (d *distance) partDatabase() {
 		d.toDatabase.Cut()
 		return heal
 	})
-	d.survive("the database hangs up on everybody", limit, func() func() {
+	d.survive("the database closes every connection", limit, func() func() {
 		d.toDatabase.Set(proxy.Weather{Refuse: true})
 		d.toDatabase.Cut()
 		d.soon(limit, "a slot pauses", d.paused)

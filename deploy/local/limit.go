@@ -121,7 +121,7 @@ func (s slots) takeRunning(ctx context.Context, brokers int) ([]*os.File, error)
 	return s.gather(ctx, "running", brokers, s.brokers)
 }
 
-// open makes the directory. Its name can be guessed and its parent is everybody's: only a real directory of our own
+// open makes the directory. Its name can be guessed and its parent is shared: only a real directory of our own
 // will do.
 func (s slots) open() error {
 	if err := os.Mkdir(s.dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {

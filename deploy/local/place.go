@@ -122,7 +122,7 @@ func elsewhere(cfg Config, name string, as account) (string, error) {
 		if err := os.Mkdir(base, 0o711); err != nil && !errors.Is(err, os.ErrExist) {
 			continue
 		}
-		// The name can be guessed and the parent is everybody's: only a real directory of our own will do.
+		// The name can be guessed and the parent is shared: only a real directory of our own will do.
 		info, err := os.Lstat(base)
 		if err != nil || !info.IsDir() || info.Sys().(*syscall.Stat_t).Uid != uint32(os.Geteuid()) || !as.canEnter(base) {
 			continue

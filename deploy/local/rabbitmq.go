@@ -96,7 +96,7 @@ func (b *broker) launchEpmd(ctx context.Context, at ports) error {
 }
 
 // awaitListener waits for the AMQP listener, which RabbitMQ opens last, and then asks the management interface, as the
-// user that everybody will use, whether the node says so too: that needs the user, the virtual host's permissions and
+// user that all clients use, whether the node says so too: that needs the user, the virtual host's permissions and
 // the plugin.
 func (b *broker) awaitListener(ctx context.Context, st state) error {
 	if err := await(ctx, b.server, func(ctx context.Context) error { return dial(ctx, st.Ports.AMQP) }); err != nil {

@@ -78,7 +78,6 @@ func (m measured) print(out io.Writer, private int) {
 	line("functions, lines, median / p90 / over 80", "%d / %d / %.1f %%", share(m.functions, 50), share(m.functions, 90), over(m.functions, longFunction))
 	line("files, lines, median / p90 / max / over 300", "%d / %d / %d / %.1f %%", share(m.files, 50), share(m.files, 90), share(m.files, 100), over(m.files, longFile))
 	line("files to touch for a new worker", "%d (its package; %s)", 1+len(m.worker), strings.Join(m.worker, ", "))
-	line("whoever, somebody, nobody in Go files", "%d", m.persons)
 	line("lines with a private word, of Go, docs and help texts", "%d", private)
 	line("lines of Go, tests aside / of tests", "%d / %d", m.lines, m.testLines)
 	for _, p := range m.packages {

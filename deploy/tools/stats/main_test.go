@@ -27,7 +27,6 @@ func TestRun(t *testing.T) {
 		"functions, lines, median / p90 / over 80 1 / 5 / 0.0 %",
 		"files, lines, median / p90 / max / over 300 3 / 22 / 22 / 0.0 %",
 		"files to touch for a new worker 4 (its package; cli/testdata/topology.json, docs/workers.md, workers/fleet.go)",
-		"whoever, somebody, nobody in Go files 3",
 		"lines with a private word, of Go, docs and help texts 4",
 		"lines of Go, tests aside / of tests 53 / 6",
 	}

@@ -129,5 +129,5 @@ func finite(x float64) float64 {
 	return math.Min(x, largest)
 }
 
-// largest is more than anybody ever sells in a day; an event has room for it.
+// largest is more than is ever sold in a day; an event has room for it.
 const largest = 1e12

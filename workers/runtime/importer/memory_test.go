@@ -21,7 +21,7 @@ func heap() int64 {
 const spare = 2 << 20
 
 // TestMemorySurvey reads a file whose rows do not fit the sorter's memory: what is in use at its end is what was in
-// use early on. Not parallel, because the heap is everybody's.
+// use early on. Not parallel, because the heap is the whole process's.
 func TestMemorySurvey(t *testing.T) {
 	const rows = 5 * extsort.DefaultRunLength / 2
 	file, m := generatedTill(t, rows)

@@ -1,4 +1,4 @@
-// Package store is a fixture: whoever reads it, counts it.
+// Package store is a fixture: the reader shall count it.
 package store
 
 const (
@@ -10,7 +10,7 @@ var Three, Four = 3, 4
 
 type Row struct{}
 
-// Name is a method of nobody.
+// Name is a method that shall stay.
 func (Row) Name() string { return "" }
 
 func (Row) hidden() {}

@@ -2,5 +2,5 @@ package store
 
 import "testing"
 
-func TestSomebody(t *testing.T) { // somebody
+func TestLadder(t *testing.T) { // a ladder
 }

@@ -1,3 +1,3 @@
 package testdata
 
-func Nobody() {}
+func Ladder() {}
