@@ -36,5 +36,9 @@ func (d Delivery) Attempt() int {
 	return int(integer(d.Headers[HeaderAttempt]))
 }
 
+// Unreadable is why the headers of its publisher cannot be read, from the header x-unreadable-headers; empty when they
+// can.
+func (d Delivery) Unreadable() string { return text(d.Headers[HeaderUnreadable]) }
+
 // Deferred is how often it has waited for a dependency, from the header x-deferred.
 func (d Delivery) Deferred() int64 { return max(0, integer(d.Headers[HeaderDeferred])) }
