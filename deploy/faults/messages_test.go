@@ -1,6 +1,8 @@
 package faults_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -98,10 +100,10 @@ func (o *odd) letters(worker string) int {
 func (o *odd) publish() {
 	o.Helper()
 	sale := o.sale(fmt.Sprintf("item-%d", o.IntN(10)))
-	body, valid := o.body(external.Message(sale).Body)
+	body, encoding, valid := o.body(external.Message(sale).Body)
 	headers, readable := o.headers()
 	m := amqp.Publishing{
-		Headers: headers, Body: body, DeliveryMode: uint8(o.IntN(3)), Priority: uint8(o.IntN(256)),
+		Headers: headers, Body: body, ContentEncoding: encoding, DeliveryMode: uint8(o.IntN(3)), Priority: uint8(o.IntN(256)),
 		ContentType: o.text(40), CorrelationId: o.text(255), ReplyTo: o.text(255), AppId: o.text(255), MessageId: fmt.Sprintf("%sodd-%d", o.text(200), o.dead+o.good),
 		Timestamp: time.Unix([]int64{0, 1, -1, math.MaxInt32, math.MaxInt64, math.MinInt64, o.Int64()}[o.IntN(7)], 0),
 	}
@@ -123,21 +125,32 @@ func (o *odd) publish() {
 	}
 }
 
-// body is a sale's body, or one that no worker can read.
-func (o *odd) body(sale []byte) (body []byte, valid bool) {
-	switch o.IntN(8) {
+// body is a sale's body, in one of the encodings that are read, or one that no worker can read.
+func (o *odd) body(sale []byte) (body []byte, encoding string, valid bool) {
+	switch o.IntN(10) {
 	case 0:
-		return nil, false
+		return nil, "", false
 	case 1:
-		return o.bytes(o.IntN(4096)), false
+		return o.bytes(o.IntN(4096)), o.text(20), false
 	case 2:
-		return sale[:o.IntN(len(sale))], false
+		return sale[:o.IntN(len(sale))], "", false
 	case 3:
-		return []byte(`{"eventId":` + string(sale)), false
+		return []byte(`{"eventId":` + string(sale)), "", false
 	case 4:
-		return append(o.bytes(1<<20-len(sale)), sale...), false
+		return append(o.bytes(1<<20-len(sale)), sale...), "", false
+	case 5:
+		return sale, "gzip", false
+	case 6:
+		return append([]byte("\xEF\xBB\xBF"), sale...), "utf-8", true
+	case 7:
+		var packed bytes.Buffer
+		w := gzip.NewWriter(&packed)
+		_, err := w.Write(sale)
+		o.must(err)
+		o.must(w.Close())
+		return packed.Bytes(), "gzip", true
 	default:
-		return sale, true
+		return sale, "", true
 	}
 }
 

@@ -153,7 +153,7 @@ func readable(frame []byte) ([]byte, bool) {
 	}
 	changed := append([]byte(nil), frame[:at+4]...)
 	changed = appendOwn(changed, frame[at+4:at+4+size])
-	changed = appendText(changed, HeaderUnreadable, table.wrong)
+	changed = appendText(changed, HeaderUnreadable, "its headers: "+table.wrong)
 	binary.BigEndian.PutUint32(changed[at:], uint32(len(changed)-at-4))
 	changed = append(changed, frame[at+4+size:]...)
 	binary.BigEndian.PutUint32(changed[3:], uint32(len(changed)-frameOverhead))

@@ -28,9 +28,9 @@ const (
 	HeaderQuarantine         = "x-quarantine"           // the class of failing events that it is held back with
 )
 
-// HeaderUnreadable says why the headers that a publisher gave a message cannot be read. It is written where a message
-// arrives and is never published.
-const HeaderUnreadable = "x-unreadable-headers"
+// HeaderUnreadable says which part of a message cannot be read, and why. It is written where a message arrives and is
+// never published.
+const HeaderUnreadable = "x-unreadable"
 
 const headerDeliveryCount = "x-delivery-count"
 

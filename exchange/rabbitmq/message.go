@@ -36,8 +36,7 @@ func (d Delivery) Attempt() int {
 	return int(integer(d.Headers[HeaderAttempt]))
 }
 
-// Unreadable is why the headers of its publisher cannot be read, from the header x-unreadable-headers; empty when they
-// can.
+// Unreadable is which part of the message cannot be read, and why, from the header x-unreadable; empty when all can.
 func (d Delivery) Unreadable() string { return text(d.Headers[HeaderUnreadable]) }
 
 // Deferred is how often it has waited for a dependency, from the header x-deferred.

@@ -48,7 +48,7 @@ func (w Worker) decode(d rabbitmq.Delivery) (message, error) {
 		return message{Delivery: d}, nil
 	}
 	if wrong := d.Unreadable(); wrong != "" {
-		return message{}, Reject(fmt.Errorf("the message's headers cannot be read: %s", wrong))
+		return message{}, Reject(fmt.Errorf("the message cannot be read: %s", wrong))
 	}
 	decode := event.Decode
 	if d.LogSeq() <= 0 {
