@@ -11,9 +11,9 @@ import (
 	"golang.org/x/text/encoding/unicode"
 )
 
-// plainBody returns a body as the UTF-8 text that workers and the log read: unpacked where its content-encoding is gzip,
-// without a byte order mark, and recoded where it is UTF-16, with or without a mark. What cannot be unpacked stays as it
-// is, with the reason.
+// plainBody returns a body as the UTF-8 text that workers and the log read: unpacked where its content-encoding is
+// gzip, without a byte order mark, and recoded where it is UTF-16, with or without a mark. What cannot be unpacked
+// stays as it is, with the reason.
 func plainBody(d amqp.Delivery, most int) (body []byte, wrong string) {
 	body, encoding := d.Body, strings.ToLower(d.ContentEncoding)
 	if encoding == "gzip" || encoding == "x-gzip" {
