@@ -23,14 +23,16 @@ func plainBody(d amqp.Delivery, most int) (body []byte, wrong string) {
 		}
 	}
 	order := unicode.LittleEndian
+	begins := func(with string) bool { return bytes.HasPrefix(body, []byte(with)) }
 	switch {
 	case len(body) < 2 || body[0] == '{' && body[1] != 0: // JSON, which nearly all are
 		return body, ""
-	case bytes.HasPrefix(body, []byte("\xEF\xBB\xBF")):
+	case begins("\xEF\xBB\xBF"):
 		return body[3:], ""
-	case body[0] == 0 || bytes.HasPrefix(body, []byte("\xFE\xFF")):
+	case begins("\xFE\xFF"), begins("\x00{"):
 		order = unicode.BigEndian
-	case body[1] != 0 && !bytes.HasPrefix(body, []byte("\xFF\xFE")):
+	case begins("\xFF\xFE"), begins("{\x00"):
+	default: // what is no text stays byte for byte
 		return body, ""
 	}
 	recoded, err := unicode.UTF16(order, unicode.UseBOM).NewDecoder().Bytes(body)

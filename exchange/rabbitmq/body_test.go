@@ -32,6 +32,7 @@ func TestBodiesInOtherEncodings(t *testing.T) {
 		"empty":                          {"", "", "", ""},
 		"one byte":                       {"{", "", "{", ""},
 		"no JSON":                        {"\xffhello", "", "\xffhello", ""},
+		"no text":                        {"\x00\xff", "", "\x00\xff", ""},
 		"a byte order mark":              {"\xEF\xBB\xBF" + want, "", want, ""},
 		"little endian":                  {little, "", want, ""},
 		"little endian, marked":          {"\xFF\xFE" + little, "", want, ""},
