@@ -3,6 +3,7 @@ package rabbitmq
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync/atomic"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -98,6 +99,14 @@ func (c *Consumer) delivery(d amqp.Delivery) Delivery {
 	if d.Redelivered { // else the header is of another queue, from where the message was moved by hand
 		count = integer(d.Headers[headerDeliveryCount])
 	}
+	body, wrong := plainBody(d, c.session.config.MaxBody)
+	if wrong != "" {
+		d.Headers = maps.Clone(d.Headers)
+		if d.Headers == nil {
+			d.Headers = amqp.Table{}
+		}
+		d.Headers[HeaderUnreadable] = wrong
+	}
 	return Delivery{
 		Message: Message{
 			Exchange:   d.Exchange,
@@ -105,7 +114,7 @@ func (c *Consumer) delivery(d amqp.Delivery) Delivery {
 			ID:         d.MessageId,
 			Type:       d.Type,
 			Headers:    d.Headers,
-			Body:       d.Body,
+			Body:       body,
 			Timestamp:  d.Timestamp,
 		},
 		Queue:         c.queue,

@@ -138,12 +138,12 @@ func (d Delivery) Failure() Failure {
 		Quarantine:         text(d.Headers[HeaderQuarantine]),
 	}
 	death, there := lastDeath(d.Headers)
-	if !there || text(death["reason"]) == expired { // its delay in a retry queue ended
+	queue := text(death["queue"])
+	if !there || text(death["reason"]) == expired && topology.IsRetryQueue(queue) { // its delay ended
 		return f
 	}
-	queue := text(death["queue"])
 	f.Worker = strings.TrimPrefix(queue, topology.Prefix)
-	f.Error = "the broker dead-lettered it from " + queue + ": " + text(death["reason"])
+	f.Error = "the broker dead-lettered it from " + queue + ": " + brokersReason(death)
 	if at, ok := death["time"].(time.Time); ok {
 		f.LastFailedAt = at
 		if f.FirstFailedAt.IsZero() {
@@ -157,6 +157,20 @@ func (d Delivery) Failure() Failure {
 		}
 	}
 	return f
+}
+
+// brokersReason is why the broker dead-lettered a message. Workers' queues have no TTL among their arguments: only a
+// policy gives them one. What a policy's limit of length keeps out is refused when it is published.
+func brokersReason(death amqp.Table) string {
+	reason, ttl := text(death["reason"]), text(death["original-expiration"])
+	switch {
+	case reason != expired:
+		return reason
+	case ttl != "":
+		return "it expired there, by its own TTL of " + ttl + " ms (property expiration)"
+	default:
+		return "it expired there, by a policy's message-ttl"
+	}
 }
 
 // expired is the broker's reason for a message whose TTL has passed.

@@ -3,13 +3,16 @@ package rabbitmq_test
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
 )
 
@@ -84,6 +87,36 @@ func TestTheBrokersOwnDeadLettersAreUnderstood(t *testing.T) {
 		if name == "x-death" || strings.HasPrefix(name, "x-first-death-") || strings.HasPrefix(name, "x-last-death-") {
 			t.Errorf("its next copy carries %s", name)
 		}
+	}
+}
+
+// A message that expires in its worker's queue dies there: by its own TTL, or by a policy's.
+func TestADeadLetterSaysWhatThePolicyDid(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		policy     map[string]any
+		expiration string
+		want       string
+	}{
+		"its own TTL":    {nil, "20", "it expired there, by its own TTL of 20 ms (property expiration)"},
+		"a policy's TTL": {map[string]any{"message-ttl": 20}, "", "it expired there, by a policy's message-ttl"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config := withLedger(t)
+			if c.policy != nil {
+				rabbitmqtest.SetPolicy(t, config, "odd", "^"+regexp.QuoteMeta(ledgerQueue)+"$", c.policy)
+			}
+			began := time.Now().Truncate(time.Second)
+			channel := raw(t, config)
+			must(t, channel.PublishWithContext(testContext(t), topology.Events, saleKey, true, false,
+				amqp.Publishing{Expiration: c.expiration, MessageId: "odd", DeliveryMode: amqp.Persistent}))
+			dead := take(t, consumer(t, open(t, config), topology.DeadQueueName(ledger), 1), 1)[0]
+			f := dead.Failure()
+			if f.Worker != ledger || f.Error != "the broker dead-lettered it from "+ledgerQueue+": "+c.want || f.LastFailedAt.Before(began) {
+				t.Errorf("it says %+v", f)
+			}
+		})
 	}
 }
 

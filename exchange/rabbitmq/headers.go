@@ -28,12 +28,16 @@ const (
 	HeaderQuarantine         = "x-quarantine"           // the class of failing events that it is held back with
 )
 
+// HeaderUnreadable says which part of a message cannot be read, and why. It is written where a message arrives and is
+// never published.
+const HeaderUnreadable = "x-unreadable"
+
 const headerDeliveryCount = "x-delivery-count"
 
 // isBrokerHeader reports whether a header is the broker's record of this copy of the message. Published again it would
 // count for the new copy: x-death even decides where a message may go.
 func isBrokerHeader(name string) bool {
-	return name == "x-death" || name == headerDeliveryCount || name == "x-acquired-count" ||
+	return name == "x-death" || name == headerDeliveryCount || name == "x-acquired-count" || name == HeaderUnreadable ||
 		strings.HasPrefix(name, "x-first-death-") || strings.HasPrefix(name, "x-last-death-")
 }
 

@@ -1,10 +1,15 @@
 package rabbitmq
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -79,7 +84,11 @@ func (l *link) open(ctx context.Context, config Config, url, role string) error 
 	properties["role"] = role
 	var stop func() bool
 	deadline := time.Now().Add(config.DialTimeout)
-	connection, err := amqp.DialConfig(url, amqp.Config{
+	encrypted, plain, err := withoutTLS(url)
+	if err != nil {
+		return err
+	}
+	connection, err := amqp.DialConfig(plain, amqp.Config{
 		Heartbeat:  config.Heartbeat,
 		Properties: properties,
 		Dial: func(network, address string) (net.Conn, error) {
@@ -90,7 +99,14 @@ func (l *link) open(ctx context.Context, config Config, url, role string) error 
 			}
 			l.socket = &watchedConn{Conn: socket}
 			stop = context.AfterFunc(ctx, func() { _ = socket.Close() })
-			return l.socket, socket.SetDeadline(deadline) // the library clears it after the handshake
+			if err := socket.SetDeadline(deadline); err != nil { // the library clears it after the handshake
+				return nil, err
+			}
+			if encrypted == nil {
+				return newFramedConn(l.socket), nil
+			}
+			secure := tls.Client(l.socket, encrypted)
+			return newFramedConn(secure), secure.HandshakeContext(ctx)
 		},
 	})
 	interrupted := stop != nil && !stop()
@@ -113,6 +129,51 @@ func (l *link) open(ctx context.Context, config Config, url, role string) error 
 		_ = l.socket.Close()
 	}
 	return err
+}
+
+// withoutTLS returns how an amqps:// URL wants its connection encrypted, nil for an amqp:// one, and the URL for the
+// library without that: frames are read between the encryption and the library.
+func withoutTLS(broker string) (*tls.Config, string, error) {
+	uri, err := amqp.ParseURI(broker)
+	if err != nil {
+		return nil, "", ErrBadURL
+	}
+	if uri.Scheme != "amqps" {
+		return nil, broker, nil
+	}
+	plain, err := url.Parse(broker)
+	if err != nil {
+		return nil, "", ErrBadURL
+	}
+	plain.Scheme, plain.Host = "amqp", net.JoinHostPort(uri.Host, strconv.Itoa(uri.Port))
+	encrypted, err := tlsOf(uri)
+	if err != nil {
+		return nil, "", fmt.Errorf("%w (%w)", ErrBadURL, err)
+	}
+	return encrypted, plain.String(), nil
+}
+
+// tlsOf reads the certificates that the parameters of an amqps:// URL name.
+func tlsOf(uri amqp.URI) (*tls.Config, error) {
+	encrypted := &tls.Config{ServerName: cmp.Or(uri.ServerName, uri.Host), MinVersion: tls.VersionTLS12}
+	if uri.CACertFile != "" {
+		authorities, err := os.ReadFile(uri.CACertFile)
+		if err != nil {
+			return nil, fmt.Errorf("reading cacertfile: %w", err)
+		}
+		encrypted.RootCAs = x509.NewCertPool()
+		if !encrypted.RootCAs.AppendCertsFromPEM(authorities) {
+			return nil, fmt.Errorf("reading cacertfile %s: it has no certificate", uri.CACertFile)
+		}
+	}
+	if uri.CertFile != "" && uri.KeyFile != "" {
+		certificate, err := tls.LoadX509KeyPair(uri.CertFile, uri.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("reading certfile and keyfile: %w", err)
+		}
+		encrypted.Certificates = []tls.Certificate{certificate}
+	}
+	return encrypted, nil
 }
 
 // drop closes the connection, within the timeout, and the socket in any case: a library stuck in a write, or that

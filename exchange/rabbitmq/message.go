@@ -36,5 +36,8 @@ func (d Delivery) Attempt() int {
 	return int(integer(d.Headers[HeaderAttempt]))
 }
 
+// Unreadable is which part of the message cannot be read, and why, from the header x-unreadable; empty when all can.
+func (d Delivery) Unreadable() string { return text(d.Headers[HeaderUnreadable]) }
+
 // Deferred is how often it has waited for a dependency, from the header x-deferred.
 func (d Delivery) Deferred() int64 { return max(0, integer(d.Headers[HeaderDeferred])) }

@@ -38,7 +38,14 @@ func QueueName(worker string) string { return Prefix + worker }
 
 // RetryQueueName is the retry queue of a worker that holds a message for d: "composerp.ledger.retry.15m".
 func RetryQueueName(worker string, d time.Duration) string {
-	return QueueName(worker) + ".retry." + shortDuration(d)
+	return QueueName(worker) + retryPart + shortDuration(d)
+}
+
+const retryPart = ".retry."
+
+// IsRetryQueue reports whether a queue is a worker's retry queue.
+func IsRetryQueue(queue string) bool {
+	return strings.HasPrefix(queue, Prefix) && strings.Contains(queue, retryPart)
 }
 
 // DeadQueueName is the queue of a worker's dead letters: "composerp.ledger.dead".

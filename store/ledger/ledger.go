@@ -66,6 +66,9 @@ FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, item_id, locatio
 LEFT JOIN position p USING (tenant_id, item_id, location_id)
 WHERE p.id IS NULL`)
 
+// known are the positions that a pool has seen: a state of the pool is found by its type.
+type known struct{ masterdata.KnownPositions }
+
 // LockPositions locks the positions for the rest of the transaction. A position seen for the first time is made, with
 // its item (named by names where it is known there) and location, both incomplete until master data says more.
 func LockPositions(ctx context.Context, tx store.Tx, keys []masterdata.PositionKey, names map[masterdata.ItemKey]string) (map[masterdata.PositionKey]*Position, error) {
@@ -79,7 +82,7 @@ func LockPositions(ctx context.Context, tx store.Tx, keys []masterdata.PositionK
 func LockUnmoved(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []masterdata.PositionKey, names map[masterdata.ItemKey]string) (map[masterdata.PositionKey]*Position, map[uuid.UUID]bool, error) {
 	movements := 0 // of the events
 	positions, err := masterdata.PositionRows[Position]{
-		Known: pg.PoolState[masterdata.KnownPositions](pg.DBOf(tx)), What: "%d positions", Missing: missingPositions,
+		Known: &pg.PoolState[known](pg.DBOf(tx)).KnownPositions, What: "%d positions", Missing: missingPositions,
 		Create: func(missing []masterdata.PositionKey) error { return createPositions(ctx, tx, missing, names) },
 		Lock: func(keys []masterdata.PositionKey) (found map[masterdata.PositionKey]*Position, err error) {
 			found, movements, err = lockKnown(ctx, tx, events, keys)

@@ -47,6 +47,9 @@ func (w Worker) decode(d rabbitmq.Delivery) (message, error) {
 	if w.onMessages != nil {
 		return message{Delivery: d}, nil
 	}
+	if wrong := d.Unreadable(); wrong != "" {
+		return message{}, Reject(fmt.Errorf("the message cannot be read: %s", wrong))
+	}
 	decode := event.Decode
 	if d.LogSeq() <= 0 {
 		decode = event.DecodeOutside

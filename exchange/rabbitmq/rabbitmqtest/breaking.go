@@ -44,6 +44,13 @@ func Bind(t testing.TB, config rabbitmq.Config, b topology.BindingSpec) {
 	manage(t, http.MethodPost, "/api/bindings/"+vhost+"/e/"+url.PathEscape(b.Exchange)+"/q/"+url.PathEscape(b.Queue), map[string]any{"routing_key": b.RoutingKey}, nil)
 }
 
+// SetPolicy gives the queues whose name matches the pattern what the definition says.
+func SetPolicy(t testing.TB, config rabbitmq.Config, name, pattern string, definition map[string]any) {
+	t.Helper()
+	manage(t, http.MethodPut, "/api/policies/"+url.PathEscape(VhostOf(t, config))+"/"+name,
+		map[string]any{"pattern": pattern, "definition": definition, "apply-to": "queues"}, nil)
+}
+
 // Restrict sets a user's permissions in the virtual host, by regular expressions of names; "" is none.
 func Restrict(t testing.TB, config rabbitmq.Config, user, configure, write, read string) {
 	t.Helper()
