@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/urfave/cli/v2"
@@ -22,9 +23,17 @@ type outcome struct {
 	out, errors string
 }
 
+// oneParse is locked while a command runs under the race detector: urfave/cli writes its own package variables when it
+// parses, once a process but for these tests.
+var oneParse sync.Locker
+
 // command runs a command line in this process, in an empty directory.
 func command(t *testing.T, args ...string) outcome {
 	t.Helper()
+	if oneParse != nil {
+		oneParse.Lock()
+		defer oneParse.Unlock()
+	}
 	var out, errs bytes.Buffer
 	code := run(t.Context(), append([]string{"composerp"}, args...), strings.NewReader(""), &out, &errs)
 	return outcome{code, out.String(), errs.String()}

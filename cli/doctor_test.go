@@ -60,6 +60,7 @@ func TestDoctorOfADisorderedSystem(t *testing.T) {
 	h.doctor(2).has(t, "proof", "ok", "an audit has proven everything up to 2", "")
 	storetest.Exec(t, h.database, `DELETE FROM audit_checkpoint; DELETE FROM tick WHERE id = 1; UPDATE tick SET made_at = clock_timestamp()`)
 
+	rabbitmqtest.SetPolicy(t, h.broker, "brief", "^composerp.unrouted$", map[string]any{"max-length": 1})
 	want := workers.Topology()
 	if err := rabbitmq.Apply(t.Context(), want, h.broker); err != nil {
 		t.Fatal(err)
@@ -87,6 +88,7 @@ SELECT gen_random_uuid(), 'stockview', 'm', '', '', '', 1, '{}', '', now() FROM 
 	x.has(t, "topology", "problem", "queue composerp.lots.dead", "topology apply")
 	x.has(t, "dead", "warning", "composerp.ledger.dead holds 1", "composerp dlq redrive --queue ledger")
 	x.has(t, "dead", "warning", "composerp.stockview.dead holds 0 dead letters, and the dead-letter log has 3 pending", "composerp republish")
+	x.has(t, "policy", "problem", "policy brief gives composerp.unrouted max-length 1: a full queue deletes its oldest messages", "rabbitmqctl clear_policy")
 	x.has(t, "unrouted", "problem", "composerp.unrouted holds 1", "topology apply")
 	x.has(t, "queues", "problem", "composerp.alert holds 1 messages and has no consumer", "worker run alert")
 	if table := h.run("doctor").out; !strings.Contains(table, "problem  unrouted") || !strings.Contains(table, "-> composerp topology apply") {

@@ -5,7 +5,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
 )
@@ -46,5 +48,17 @@ func TestTopologyIsExportedAndHeldAgainstTheBroker(t *testing.T) {
 	if r := h.ok("topology", "diff", "-o", "json"); strings.TrimSpace(r.out) != "[]" {
 		t.Errorf("afterwards the broker differs: %s", r.out)
 	}
+	rabbitmqtest.SetPolicy(t, broker, "fast", "^composerp", map[string]any{"message-ttl": 5000})
+	rabbitmqtest.SetOperatorPolicy(t, broker, "short", "^composerp.intake$", map[string]any{"expires": 60000})
+	localtest.Eventually(t, 20*time.Second, "the policies' effects are named", func() bool {
+		r := h.run("topology", "diff")
+		for _, part := range []string{`message-ttl 5000, composerp.alert and `, `: a message that waits for 5s becomes a dead letter`,
+			`policy fast with operator policy short`, `expires 60000, composerp.intake: a queue without a consumer for 1m is deleted, with its messages`} {
+			if r.code != 2 || !strings.Contains(r.out, part) {
+				return false
+			}
+		}
+		return true
+	})
 	rabbitmqtest.DeleteBinding(t, broker, topology.BindingSpec{Exchange: topology.Events, Queue: "theirs", RoutingKey: "#"})
 }

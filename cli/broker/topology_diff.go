@@ -21,17 +21,23 @@ func topologyDiffCommand() *cli.Command {
 		Description: "Reads everything named composerp.* in the virtual host from the management API. Missing: `composerp topology apply`\n" +
 			"declares it. Mismatch: it cannot be changed in place; empty and delete the queue or exchange, then apply. Extra: it\n" +
 			"does no harm until messages gather in it; `composerp topology unbind` removes extra bindings of the fleet's queues,\n" +
-			"other objects only you delete. Exits 2 when anything differs.",
+			"other objects only you delete. Changed: a policy or an operator policy makes queues behave otherwise than their\n" +
+			"arguments say; clear it, or make its pattern leave out composerp.*. Exits 2 when anything differs.",
 		Flags: append(settings.BrokerFlags(terminal.OutputFlag()), settings.FlagOf(settings.FlagDir)), Action: topologyDiff,
 	}
 }
 
 func topologyDiff(cctx *cli.Context) error {
-	_, vhost, have, err := brokersTopology(cctx)
+	e, vhost, have, err := brokersTopology(cctx)
 	if err != nil {
 		return err
 	}
 	found := workers.Topology().Diff(have)
+	changed, err := policyDifferences(cctx, e, vhost)
+	if err != nil {
+		return err
+	}
+	found = append(found, changed...)
 	err = terminal.Show(cctx, found, func(w io.Writer) {
 		if len(found) == 0 {
 			return
@@ -46,6 +52,27 @@ func topologyDiff(cctx *cli.Context) error {
 	}
 	terminal.Say(cctx, "%d differences; `composerp topology diff --help` explains what to do", len(found))
 	return exit.Findings("the broker differs")
+}
+
+// policyDifferences reads what the broker's policies change.
+func policyDifferences(cctx *cli.Context, e settings.Endpoints, vhost string) ([]topology.Difference, error) {
+	management, err := settings.ManagementClient(e)
+	if err != nil {
+		return nil, err
+	}
+	queues, err := management.Queues(cctx.Context, vhost)
+	if err != nil {
+		return nil, err
+	}
+	states := map[string]topology.QueueState{}
+	for _, q := range queues {
+		states[q.Name] = q
+	}
+	var found []topology.Difference
+	for _, effect := range workers.Topology().PolicyEffects(states) {
+		found = append(found, effect.Difference())
+	}
+	return found, nil
 }
 
 // brokersTopology reads what the broker has, and where that is.

@@ -49,6 +49,16 @@ type Metadata struct {
 	Sequence int64 `json:"sequence,omitempty" event:"nonnegative"` // 0: the aggregate has none
 }
 
+// Or returns m with the source, user and correlation that it lacks taken from other, where they are opaque ids.
+func (m Metadata) Or(other Metadata) Metadata {
+	for value, otherwise := range map[*string]string{&m.Source: other.Source, &m.UserID: other.UserID, &m.CorrelationID: other.CorrelationID} {
+		if *value == "" && otherwise != "" && checkID(otherwise) == "" {
+			*value = otherwise
+		}
+	}
+	return m
+}
+
 // Any is an event of any type.
 type Any struct {
 	Envelope

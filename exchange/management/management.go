@@ -68,9 +68,12 @@ func (m *Client) Queues(ctx context.Context, vhost string) ([]topology.QueueStat
 		DLX       int64           `json:"messages_dlx"`
 		Bytes     int64           `json:"message_bytes"`
 		Stats     json.RawMessage `json:"message_stats"` // an object, or [] before the first message
+		Policy    string          `json:"policy"`
+		Operator  string          `json:"operator_policy"`
+		Effective json.RawMessage `json:"effective_policy_definition"` // an object, or [] without a policy
 	}
 	err := m.call(ctx, http.MethodGet, "/api/queues/"+url.PathEscape(vhost)+
-		"?columns=name,messages_ready,messages_unacknowledged,consumers,messages_dlx,message_bytes,message_stats.ack", nil, &found)
+		"?columns=name,messages_ready,messages_unacknowledged,consumers,messages_dlx,message_bytes,message_stats.ack,policy,operator_policy,effective_policy_definition", nil, &found)
 	if err != nil {
 		return nil, err
 	}
@@ -82,6 +85,12 @@ func (m *Client) Queues(ctx context.Context, vhost string) ([]topology.QueueStat
 		}
 		if json.Unmarshal(q.Stats, &stats) == nil {
 			states[i].Acked = stats.Ack
+		}
+		if len(q.Effective) > len("{}") {
+			if err := json.Unmarshal(q.Effective, &states[i].Policy); err != nil {
+				return nil, fmt.Errorf("reading the policy of queue %s: %w", q.Name, err)
+			}
+			states[i].PolicyName = topology.PolicyNames(q.Policy, q.Operator)
 		}
 		if q.Ready != nil {
 			states[i].Ready = *q.Ready

@@ -107,6 +107,7 @@ func (c *Consumer) delivery(d amqp.Delivery) Delivery {
 		}
 		d.Headers[HeaderUnreadable] = wrong
 	}
+	own, user := c.session.consuming.publisherOf(d)
 	return Delivery{
 		Message: Message{
 			Exchange:   d.Exchange,
@@ -116,6 +117,11 @@ func (c *Consumer) delivery(d amqp.Delivery) Delivery {
 			Headers:    d.Headers,
 			Body:       body,
 			Timestamp:  d.Timestamp,
+
+			OwnUser:       own,
+			UserID:        user,
+			AppID:         d.AppId,
+			CorrelationID: d.CorrelationId,
 		},
 		Queue:         c.queue,
 		Redelivered:   d.Redelivered,

@@ -74,6 +74,10 @@ func again(d Delivery, exchange, key string) Message {
 		m.ID = uuid.NewSHA1(uuid.NameSpaceOID, m.Body).String()
 	}
 	m.Headers = carriedHeaders(d.Headers)
+	m.OwnUser = d.OwnUser || d.UserID != ""
+	if d.UserID != "" {
+		m.Headers[HeaderUserID] = d.UserID
+	}
 	return m
 }
 
@@ -169,7 +173,7 @@ func brokersReason(death amqp.Table) string {
 	case ttl != "":
 		return "it expired there, by its own TTL of " + ttl + " ms (property expiration)"
 	default:
-		return "it expired there, by a policy's message-ttl"
+		return "it expired there, by a policy's message-ttl (composerp topology diff names the policy)"
 	}
 }
 

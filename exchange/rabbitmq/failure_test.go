@@ -99,7 +99,7 @@ func TestADeadLetterSaysWhatThePolicyDid(t *testing.T) {
 		want       string
 	}{
 		"its own TTL":    {nil, "20", "it expired there, by its own TTL of 20 ms (property expiration)"},
-		"a policy's TTL": {map[string]any{"message-ttl": 20}, "", "it expired there, by a policy's message-ttl"},
+		"a policy's TTL": {map[string]any{"message-ttl": 20}, "", "it expired there, by a policy's message-ttl (composerp topology diff names the policy)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -26,6 +26,7 @@ const (
 	HeaderDeferred           = "x-deferred"             // how often it has waited for a dependency; not an attempt
 	HeaderWaitsFor           = "x-waits-for"            // the dependency it waits for
 	HeaderQuarantine         = "x-quarantine"           // the class of failing events that it is held back with
+	HeaderUserID             = "x-user-id"              // who published the message that this one is a copy of
 )
 
 // HeaderUnreadable says which part of a message cannot be read, and why. It is written where a message arrives and is
@@ -64,7 +65,7 @@ func carriedHeaders(headers map[string]any) map[string]any {
 var ours = []string{
 	HeaderLogSeq, topology.HeaderRelayed, HeaderAttempt, HeaderWorker, HeaderError, HeaderFirstError, HeaderFirstFailedAt, HeaderLastFailedAt,
 	HeaderOriginalExchange, HeaderOriginalRoutingKey, HeaderDeferred, HeaderWaitsFor, HeaderQuarantine,
-	HeaderRedriven, HeaderRedrivenAt, HeaderDiedOf,
+	HeaderRedriven, HeaderRedrivenAt, HeaderDiedOf, HeaderUserID,
 }
 
 // headerSize is about the size of a header on the wire.

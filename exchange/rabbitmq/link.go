@@ -22,7 +22,8 @@ import (
 type link struct {
 	*amqp.Connection
 	socket *watchedConn
-	url    string
+	url    string // without its password
+	user   string // by which the broker knows this client; "" when that is not known
 }
 
 // watchedConn is a socket that stays open for as long as something arrives now and then, at least a heartbeat.
@@ -51,7 +52,7 @@ func dial(ctx context.Context, config Config, url, role string) (*link, error) {
 	if err != nil {
 		return nil, ErrBadURL // its text may quote the password
 	}
-	l := &link{url: displayURL(uri)}
+	l := &link{url: displayURL(uri), user: userOf(uri)}
 	if err := l.open(ctx, config, url, role); err != nil {
 		if ctx.Err() != nil {
 			err = ctx.Err()

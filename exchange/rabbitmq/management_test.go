@@ -2,6 +2,7 @@ package rabbitmq_test
 
 import (
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -28,7 +29,7 @@ func TestManagementCountsQueues(t *testing.T) {
 			return false
 		}
 		want.Bytes = states[i].Bytes
-		return states[i] == want
+		return reflect.DeepEqual(states[i], want)
 	})
 }
 

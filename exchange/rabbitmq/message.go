@@ -1,6 +1,10 @@
 package rabbitmq
 
-import "time"
+import (
+	"time"
+
+	"github.com/composerp/composerp/exchange/topology"
+)
 
 // Message is a message to publish: persistent, mandatory, JSON.
 type Message struct {
@@ -11,6 +15,13 @@ type Message struct {
 	Headers    map[string]any
 	Body       []byte
 	Timestamp  time.Time // business time; the broker keeps whole seconds
+
+	// OwnUser: the property user_id names the user of this connection. The broker refuses a publisher any name but its
+	// own, so a delivery with OwnUser was published by this fleet.
+	OwnUser bool
+	// The properties of an external publisher. UserID is the user that the broker has checked; copies carry it in the
+	// header x-user-id.
+	UserID, AppID, CorrelationID string
 }
 
 // Delivery is a message as a consumer took it. Only that consumer can acknowledge it.
@@ -26,6 +37,13 @@ type Delivery struct {
 
 // LogSeq is the event's log position, from the header x-log-seq; 0 when it did not come through the log.
 func (d Delivery) LogSeq() int64 { return integer(d.Headers[HeaderLogSeq]) }
+
+// FromLog reports whether this fleet published the message from the log: then it did come through it. Of the message of
+// another user, and of a copy of such a message, only the log can tell.
+func (d Delivery) FromLog() bool { return d.OwnUser && d.UserID == "" && d.LogSeq() > 0 }
+
+// Relayed reports whether the message has the header x-relayed, which keeps it away from intake.
+func (d Delivery) Relayed() bool { return d.Headers[topology.HeaderRelayed] == true }
 
 // Attempt is how many attempts have failed, from the header x-attempt; 0 at first, and again straight from the dead
 // letters.

@@ -150,7 +150,7 @@ func (p *Publisher) write() {
 
 func (p *Publisher) writeOne(c *Confirmation) (err error) {
 	m := c.message
-	c.deferred, err = p.channel.PublishWithDeferredConfirm(m.Exchange, m.RoutingKey, true, false, amqp.Publishing{
+	properties := amqp.Publishing{
 		ContentType:  "application/json",
 		DeliveryMode: amqp.Persistent,
 		MessageId:    m.ID,
@@ -158,7 +158,14 @@ func (p *Publisher) writeOne(c *Confirmation) (err error) {
 		Headers:      amqp.Table(m.Headers),
 		Timestamp:    m.Timestamp,
 		Body:         m.Body,
-	})
+
+		AppId:         m.AppID,
+		CorrelationId: m.CorrelationID,
+	}
+	if m.OwnUser {
+		properties.UserId = p.session.publishing.user
+	}
+	c.deferred, err = p.channel.PublishWithDeferredConfirm(m.Exchange, m.RoutingKey, true, false, properties)
 	c.message.Body, c.message.Headers = nil, nil // the caller may keep the confirmation for long
 	return err
 }

@@ -116,6 +116,7 @@ func (s *Session) connectionEnded(l *link, reason *amqp.Error) {
 // lose ends the session, once, and closes its sockets in the background.
 func (s *Session) lose(cause error) {
 	s.end.Do(func() {
+		s.publishing.refusedUser(cause)
 		s.err = sessionLost(cause)
 		close(s.done)
 		go func() {

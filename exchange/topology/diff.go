@@ -11,18 +11,22 @@ import (
 
 // Difference is one thing in which a broker differs from a topology.
 type Difference struct {
-	Kind  string `json:"kind"` // exchange, queue or binding
+	Kind  string `json:"kind"` // exchange, queue, binding or policy
 	Name  string `json:"name"` // a binding's reads "composerp.events -> composerp.ledger"
 	State State  `json:"state"`
 	// Property is what differs: "type", or an argument. A binding's is its routing key, or the header it requires.
 	Property string `json:"property,omitempty"`
 	Want     any    `json:"want"` // nil: should not exist
 	Have     any    `json:"have"` // nil: does not exist
+	// Effect is what a policy does, and to which queues.
+	Effect string `json:"effect,omitempty"`
 }
 
 // String describes the difference in words.
 func (d Difference) String() string {
 	switch {
+	case d.State == Changed:
+		return fmt.Sprintf("%s %s, %s", d.Property, Literal(d.Have), d.Effect)
 	case d.State == Mismatch:
 		return fmt.Sprintf("%s is %s, want %s", d.Property, Literal(d.Have), Literal(d.Want))
 	case d.Kind == "binding" && strings.HasPrefix(d.Property, headerMark):
@@ -53,6 +57,7 @@ const (
 	Missing  State = "missing"  // `topology apply` declares it
 	Extra    State = "extra"    // the fleet does not need it; nothing deletes it unasked
 	Mismatch State = "mismatch" // cannot be changed in place
+	Changed  State = "changed"  // a policy changes what queues do; changing or clearing the policy ends that
 )
 
 // Diff compares a broker's topology with the wanted one, t. The result is empty when they are equal, else in the order

@@ -2,6 +2,8 @@ package eventlog
 
 import (
 	"context"
+	"crypto/sha256"
+	"database/sql"
 	"fmt"
 	"time"
 
@@ -67,22 +69,32 @@ func Append(ctx context.Context, tx store.Tx, events []event.Any) error {
 	return nil
 }
 
-// It joins by seq, the log's key: event_id alone is not unique over partitions.
 var containedEvents = pg.SQL(`
-SELECT e.event_id
-FROM unnest($1::bigint[], $2::uuid[]) AS m(seq, event_id)
-JOIN event_log e ON e.seq = m.seq AND e.event_id = m.event_id`)
+SELECT m.ord
+FROM unnest($1::bigint[], $2::bytea[]) WITH ORDINALITY AS m(seq, sha256, ord)
+JOIN event_log e ON e.seq = m.seq AND e.body_sha256 = m.sha256`)
 
-// Contains returns which of the events the log really holds at the position they claim (Any.LogSeq).
-func Contains(ctx context.Context, tx store.Tx, events []event.Any) (map[uuid.UUID]bool, error) {
-	claimed := pg.NewColumns(2, len(events))
-	for i := range events {
-		if events[i].LogSeq > 0 {
-			claimed.Add(events[i].LogSeq, events[i].ID)
+// Claim is what the publisher of a message says of it: the log has this body at the log position Seq.
+type Claim struct {
+	Seq  int64
+	Body []byte
+}
+
+// Contains returns which of the claims hold.
+func Contains(ctx context.Context, db *store.DB, claims []Claim) ([]bool, error) {
+	columns := pg.NewColumns(2, len(claims))
+	for _, c := range claims {
+		digest := sha256.Sum256(c.Body)
+		columns.Add(c.Seq, digest[:])
+	}
+	held := make([]bool, len(claims))
+	err := pg.Each(ctx, db, fmt.Sprintf("looking up %d events in the log", len(claims)), containedEvents, func(row *sql.Rows) error {
+		var ord int
+		if err := row.Scan(&ord); err != nil {
+			return err
 		}
-	}
-	if claimed.Rows() == 0 {
-		return map[uuid.UUID]bool{}, nil
-	}
-	return pg.Set[uuid.UUID](ctx, tx, fmt.Sprintf("looking up %d events in the log", claimed.Rows()), containedEvents, claimed...)
+		held[ord-1] = true
+		return nil
+	}, columns...)
+	return held, err
 }

@@ -13,6 +13,7 @@ package intake
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
@@ -38,22 +39,7 @@ func externalTypes() []event.Type {
 }
 
 func admit(ctx context.Context, tx *worker.Tx, events []event.Any) error {
-	logged, err := eventlog.Contains(ctx, tx, events)
-	if err != nil {
-		return err
-	}
-	var fresh []event.Any
-	for _, e := range events {
-		switch {
-		case e.LogSeq == 0: // also when its id is in the log: it may have another body
-			fresh = append(fresh, e)
-		case !logged[e.ID]: // another event stands at that position, so this one was not validated
-			if err := event.Validate(e.Body); err != nil {
-				return worker.Reject(err)
-			}
-			fresh = append(fresh, e)
-		}
-	}
+	fresh := slices.DeleteFunc(slices.Clone(events), func(e event.Any) bool { return e.LogSeq > 0 })
 	verdicts, err := eventlog.Admit(ctx, tx, fresh, false)
 	if err != nil {
 		return err

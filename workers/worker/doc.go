@@ -11,7 +11,8 @@
 //	commit       one transaction: inbox rows, effects, events    Tx.commit
 //	acknowledge  the messages                                    slot.finish
 //
-// slot.consume takes and acknowledges, slot.process decodes, and processor.process
+// slot.consume takes and acknowledges, slot.process decodes (origin.go says what is
+// believed of a message), and processor.process
 // does the four steps of the transaction. A call to the outside world is made
 // between two transactions: processor.processCall.
 //
@@ -71,6 +72,7 @@
 //	outcome.go    what a handler's error means: Reject, Unavailable, ...
 //	runner.go     a worker in this process: its sessions
 //	slot.go       one consumer: take, decode, acknowledge
+//	origin.go     which messages came through the log
 //	processor.go  one transaction: claim, handle, emit, commit
 //	rehearse.go   the same, rolled back
 package worker

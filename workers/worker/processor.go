@@ -43,18 +43,21 @@ type outcome struct {
 // log are checked against their schema, which the log has done. The routing key
 // decides nothing: of a message moved by hand it is its queue's name. Every error
 // is a rejection.
-func (w Worker) decode(d rabbitmq.Delivery) (message, error) {
+func (w Worker) decode(d rabbitmq.Delivery, logged bool) (message, error) {
 	if w.onMessages != nil {
 		return message{Delivery: d}, nil
 	}
 	if wrong := d.Unreadable(); wrong != "" {
 		return message{}, Reject(fmt.Errorf("the message cannot be read: %s", wrong))
 	}
-	decode := event.Decode
-	if d.LogSeq() <= 0 {
-		decode = event.DecodeOutside
+	var e event.Any
+	var err error
+	if logged {
+		e, err = event.Decode(d.Body)
+		e.LogSeq = d.LogSeq()
+	} else {
+		e, err = decodeExternal(d)
 	}
-	e, err := decode(d.Body)
 	switch {
 	case err != nil:
 		return message{}, Reject(err)
@@ -63,7 +66,6 @@ func (w Worker) decode(d rabbitmq.Delivery) (message, error) {
 	case !slices.Contains(w.types, e.Type) && !slices.Contains(w.former, e.Type):
 		return message{}, Reject(fmt.Errorf("worker %s does not subscribe to %s", w.name, e.Type))
 	}
-	e.LogSeq = max(0, d.LogSeq())
 	return message{Delivery: d, event: e}, nil
 }
 
@@ -208,9 +210,14 @@ func (w Worker) Handle(ctx context.Context, db *store.DB, deliveries ...rabbitmq
 	if err != nil {
 		return nil, err
 	}
+	p := processor{w, db, consumer}
+	logged, err := p.logged(ctx, deliveries)
+	if err != nil {
+		return nil, err
+	}
 	messages := make([]message, len(deliveries))
 	for i, d := range deliveries {
-		if messages[i], err = w.decode(d); err != nil {
+		if messages[i], err = w.decode(d, logged[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -220,7 +227,7 @@ func (w Worker) Handle(ctx context.Context, db *store.DB, deliveries ...rabbitmq
 	}
 	var emitted []event.Any
 	for batch := range slices.Chunk(messages, size) {
-		done, err := processor{w, db, consumer}.process(ctx, batch)
+		done, err := p.process(ctx, batch)
 		if err != nil {
 			return nil, err
 		}

@@ -27,14 +27,18 @@ var (
 // are checked against their schemas and the log's tables; errors that only a commit
 // finds are not found.
 func (w Worker) Rehearse(ctx context.Context, db *store.DB, d rabbitmq.Delivery) error {
-	m, err := w.decode(d)
+	p := processor{worker: w, db: db}
+	logged, err := p.logged(ctx, []rabbitmq.Delivery{d})
+	if err != nil {
+		return err
+	}
+	m, err := w.decode(d, logged[0])
 	if err != nil {
 		return err
 	}
 	if w.onMessages != nil {
 		return fmt.Errorf("worker %s handles undecoded messages, and has no dead letters", w.name)
 	}
-	p := processor{worker: w, db: db}
 	if p.consumer, err = inbox.ConsumerByName(ctx, db, w.name); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}

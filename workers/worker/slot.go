@@ -155,9 +155,14 @@ func (s *slot) process(ctx context.Context, deliveries []rabbitmq.Delivery) erro
 
 // decode decodes the messages. One that can not be decoded never will be: it fails at once.
 func (s *slot) decode(ctx context.Context, deliveries []rabbitmq.Delivery) ([]message, error) {
+	var logged []bool
+	err := s.whileUnserved(ctx, func() (err error) { logged, err = s.processor.logged(ctx, deliveries); return err })
+	if err != nil {
+		return nil, err
+	}
 	messages := make([]message, 0, len(deliveries))
-	for _, d := range deliveries {
-		m, err := s.Worker.decode(d)
+	for i, d := range deliveries {
+		m, err := s.Worker.decode(d, logged[i])
 		if err == nil {
 			messages = append(messages, m)
 			continue

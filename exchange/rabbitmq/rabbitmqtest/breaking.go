@@ -47,7 +47,18 @@ func Bind(t testing.TB, config rabbitmq.Config, b topology.BindingSpec) {
 // SetPolicy gives the queues whose name matches the pattern what the definition says.
 func SetPolicy(t testing.TB, config rabbitmq.Config, name, pattern string, definition map[string]any) {
 	t.Helper()
-	manage(t, http.MethodPut, "/api/policies/"+url.PathEscape(VhostOf(t, config))+"/"+name,
+	setPolicy(t, config, "policies", name, pattern, definition)
+}
+
+// SetOperatorPolicy is SetPolicy for an operator policy, which stands beside a policy.
+func SetOperatorPolicy(t testing.TB, config rabbitmq.Config, name, pattern string, definition map[string]any) {
+	t.Helper()
+	setPolicy(t, config, "operator-policies", name, pattern, definition)
+}
+
+func setPolicy(t testing.TB, config rabbitmq.Config, kind, name, pattern string, definition map[string]any) {
+	t.Helper()
+	manage(t, http.MethodPut, "/api/"+kind+"/"+url.PathEscape(VhostOf(t, config))+"/"+name,
 		map[string]any{"pattern": pattern, "definition": definition, "apply-to": "queues"}, nil)
 }
 

@@ -210,7 +210,7 @@ func publishing() { failpoint.Hit("relay.publishing") }
 func message(to string, e *eventlog.Entry) rabbitmq.Message {
 	m := rabbitmq.Message{
 		Exchange: to, RoutingKey: e.Type.RoutingKey(), ID: e.EventID.String(), Type: string(e.Type),
-		Headers: map[string]any{rabbitmq.HeaderLogSeq: e.Seq}, Body: e.Body, Timestamp: e.OccurredAt,
+		Headers: map[string]any{rabbitmq.HeaderLogSeq: e.Seq}, Body: e.Body, Timestamp: e.OccurredAt, OwnUser: true,
 	}
 	if d, known := event.Lookup(e.Type); known && d.Outside {
 		m.Headers[topology.HeaderRelayed] = true

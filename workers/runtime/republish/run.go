@@ -48,6 +48,6 @@ func (r *run) tell(at, pending int64) {
 func (r *run) message(d eventlog.PendingDelivery) rabbitmq.Message {
 	return rabbitmq.Message{
 		Exchange: topology.Retry, RoutingKey: r.Queues[d.Consumer], ID: d.EventID.String(), Type: string(d.Type),
-		Headers: map[string]any{rabbitmq.HeaderLogSeq: d.Seq}, Body: d.Body, Timestamp: d.OccurredAt,
+		Headers: map[string]any{rabbitmq.HeaderLogSeq: d.Seq}, Body: d.Body, Timestamp: d.OccurredAt, OwnUser: true,
 	}
 }

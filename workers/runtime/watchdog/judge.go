@@ -34,7 +34,17 @@ func (p Plan) Immediate(now observer.Snapshot) []Problem {
 		found = append(found, Problem{Kind: Alarm, Subject: "broker", What: "the broker takes no messages: " + now.Blocked,
 			Do: "make room on its disk, or drain its queues; it resumes by itself then"})
 	}
-	return append(found, p.topologyProblems(now)...)
+	return append(append(found, p.topologyProblems(now)...), p.policyProblems(now)...)
+}
+
+// policyProblems judges what policies do to the fleet's queues.
+func (p Plan) policyProblems(now observer.Snapshot) []Problem {
+	var found []Problem
+	for _, e := range p.Topology.PolicyEffects(now.Queues) {
+		found = append(found, Problem{Kind: Policy, Subject: e.Policy + " " + e.Setting + " " + e.Queues[0], Warning: !e.Loses, What: e.String(),
+			Do: "change the policy's pattern so that it leaves out " + topology.Prefix + "*, or clear it: rabbitmqctl clear_policy, clear_operator_policy"})
+	}
+	return found
 }
 
 // Nodes judges the broker's nodes.

@@ -106,8 +106,14 @@ func TestWhatStandsAtOnce(t *testing.T) {
 		"no snapshot": {func(l *observer.Snapshot) {
 			l.Have, l.Seen, l.Broker = topology.Topology{}, false, rabbitmq.ErrUnreachable
 		}, "broker", ""},
-		"something more":      {without(func(h *topology.Topology) { h.Queues = append(h.Queues, topology.QueueSpec{Name: "composerp.old"}) }), "", ""},
-		"another argument":    {without(func(h *topology.Topology) { h.Queues[0].Arguments = map[string]any{"x-queue-type": "classic"} }), "mismatch", "x-delivery-limit is nothing, want 1000000"},
+		"something more":   {without(func(h *topology.Topology) { h.Queues = append(h.Queues, topology.QueueSpec{Name: "composerp.old"}) }), "", ""},
+		"another argument": {without(func(h *topology.Topology) { h.Queues[0].Arguments = map[string]any{"x-queue-type": "classic"} }), "mismatch", "x-delivery-limit is nothing, want 1000000"},
+		"a policy": {queue("composerp.ledger", func(q *topology.QueueState) {
+			q.Policy, q.PolicyName = map[string]any{"message-ttl": 5000.0, "queue-leader-locator": "balanced"}, "policy fast"
+		}), "policy policy fast message-ttl composerp.ledger (warning)", "policy fast gives composerp.ledger message-ttl 5000: a message that waits for 5s becomes a dead letter"},
+		"a policy that loses": {queue("composerp.unrouted", func(q *topology.QueueState) {
+			q.Policy, q.PolicyName = map[string]any{"max-length": 10.0}, "policy short"
+		}), "policy policy short max-length composerp.unrouted", "a full queue deletes its oldest messages"},
 		"a missing binding":   {without(func(h *topology.Topology) { h.Bindings = h.Bindings[:len(h.Bindings)-1] }), "topology", "binding composerp.dead -> composerp.dead-letter-log"},
 		"an exchange without": {without(func(h *topology.Topology) { h.Exchanges[1].Arguments = nil }), "mismatch", "alternate-exchange"},
 	} {

@@ -141,7 +141,7 @@ func unjudged(kind Kind, now observer.Snapshot) bool {
 		return now.Broker != nil && !now.Figures
 	case Progress, DeadLetterLog:
 		return !now.Figures || !now.Exact
-	case Stuck, Growth:
+	case Stuck, Growth, Policy:
 		return !now.Figures
 	}
 	return false

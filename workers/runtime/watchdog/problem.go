@@ -13,6 +13,7 @@ const (
 	Alarm         Kind = "alarm"         // memory or disk: publishing is blocked
 	Topology      Kind = "topology"      // something is missing
 	Mismatch      Kind = "mismatch"      // something has other arguments than the fleet wants
+	Policy        Kind = "policy"        // a policy changes what a queue does
 	Ticker        Kind = "ticker"        // it does not tick
 	Relay         Kind = "relay"         // it does not move
 	Consumers     Kind = "consumers"     // a queue has none
@@ -25,7 +26,7 @@ const (
 )
 
 // Kinds are all of them.
-var Kinds = []Kind{Database, Broker, Access, Unseen, Node, Alarm, Topology, Mismatch, Ticker, Relay, Consumers, Progress, DeadLetterLog, Stuck,
+var Kinds = []Kind{Database, Broker, Access, Unseen, Node, Alarm, Topology, Mismatch, Policy, Ticker, Relay, Consumers, Progress, DeadLetterLog, Stuck,
 	Unrouted, Growth, Pending}
 
 // Problem is one thing that is wrong. Kind and Subject say whether it is the same one as in the snapshot before.

@@ -40,13 +40,15 @@ func Deliver(t testing.TB, db *store.DB, w worker.Worker, deliveries ...rabbitmq
 	return w.Handle(t.Context(), db, deliveries...)
 }
 
-// Delivery is the message in which an event reaches a worker for the first time.
+// Delivery is the message in which an event reaches a worker for the first time:
+// from the relay when it has a log position or is of a type that only workers emit,
+// else from an external publisher.
 func Delivery(e event.Any) rabbitmq.Delivery {
 	d := rabbitmq.Delivery{Message: rabbitmq.Message{
 		Exchange: topology.Events, RoutingKey: e.Type.RoutingKey(), ID: e.ID.String(), Type: string(e.Type), Body: e.Body, Timestamp: e.Timestamp,
 	}}
-	if e.LogSeq != 0 {
-		d.Headers = map[string]any{rabbitmq.HeaderLogSeq: e.LogSeq}
+	if known, _ := event.Lookup(e.Type); e.LogSeq != 0 || !known.Outside {
+		d.Headers, d.OwnUser = map[string]any{rabbitmq.HeaderLogSeq: max(1, e.LogSeq)}, true
 	}
 	return d
 }

@@ -1,0 +1,7 @@
+//go:build race
+
+package cli
+
+import "sync"
+
+func init() { oneParse = &sync.Mutex{} }

@@ -1,0 +1,112 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/storetest"
+	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/workertest"
+)
+
+// What a message says of itself is believed of the relay, and of others when the log has it.
+func TestWhatIsBelievedOfAMessage(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(d *rabbitmq.Delivery, seq int64) // seq is the event's log position
+		event  func(t *testing.T) event.Any          // nil: a sale
+		logSeq bool                                  // the handler gets the log position
+		wrong  string                                // of the rejection
+	}{
+		"an external publisher's":       {change: func(*rabbitmq.Delivery, int64) {}},
+		"the relay's":                   {change: func(d *rabbitmq.Delivery, seq int64) { relayed(d, seq); d.OwnUser = true }, logSeq: true},
+		"of a relay with another user":  {change: relayed, logSeq: true},
+		"x-relayed, and no position":    {change: func(d *rabbitmq.Delivery, _ int64) { relayed(d, 0) }, wrong: "x-relayed"},
+		"x-relayed, and a position":     {change: func(d *rabbitmq.Delivery, seq int64) { relayed(d, seq+1) }, wrong: "x-relayed"},
+		"x-relayed, and a changed body": {change: func(d *rabbitmq.Delivery, seq int64) { relayed(d, seq); d.Body = append(d.Body, ' ') }, wrong: "x-relayed"},
+		"a copy of another user's": {change: func(d *rabbitmq.Delivery, seq int64) {
+			relayed(d, seq+1)
+			d.OwnUser, d.UserID = true, "till"
+		}, wrong: "x-relayed"},
+		"a forged position alone": {change: func(d *rabbitmq.Delivery, seq int64) {
+			d.Headers = map[string]any{rabbitmq.HeaderLogSeq: seq + 1}
+		}},
+		"an internal type":              {event: internalEvent, change: func(d *rabbitmq.Delivery, _ int64) { d.OwnUser, d.Headers = false, nil }, wrong: "external publishers may not send"},
+		"an internal type, and a place": {event: internalEvent, change: func(d *rabbitmq.Delivery, _ int64) { d.OwnUser = false }, wrong: "external publishers may not send"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := storetest.Open(t, storetest.URL(t), 2)
+			e := workertest.Sale(t, "cup", "shop", "1")
+			if c.event != nil {
+				e = c.event(t)
+			}
+			if _, err := eventlog.AdmitOnce(t.Context(), db, []event.Any{workertest.Sale(t, "cup", "shop", "1"), e}, true); err != nil {
+				t.Fatal(err)
+			}
+			entry, err := eventlog.EntryByID(t.Context(), db, e.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := workertest.Delivery(e)
+			c.change(&d, entry.Seq)
+			var got []int64
+			handle := func(_ context.Context, _ *worker.Tx, events []event.Any) error {
+				for _, e := range events {
+					got = append(got, e.LogSeq)
+				}
+				return nil
+			}
+			_, err = workertest.Deliver(t, db, worker.New("reader", worker.OnBatch(handle, e.Type)), d)
+			if c.wrong != "" {
+				if !errors.Is(err, worker.ErrRejected) || !strings.Contains(err.Error(), c.wrong) || len(got) > 0 {
+					t.Errorf("want a rejection that says %q, got %v, and %v handled", c.wrong, err, got)
+				}
+				return
+			}
+			want := int64(0)
+			if c.logSeq {
+				want = entry.Seq
+			}
+			if err != nil || len(got) != 1 || got[0] != want {
+				t.Errorf("want it handled with the log position %d, got %v and %v", want, got, err)
+			}
+		})
+	}
+}
+
+// relayed makes the delivery look as the relay's.
+func relayed(d *rabbitmq.Delivery, seq int64) {
+	d.Headers = map[string]any{rabbitmq.HeaderLogSeq: seq, topology.HeaderRelayed: true}
+}
+
+func internalEvent(t *testing.T) event.Any {
+	return workertest.Event(t, lowStock("cup", "shop"))
+}
+
+// An external publisher's properties are the metadata that its body lacks, where they are ids.
+func TestPropertiesAreMetadata(t *testing.T) {
+	t.Parallel()
+	db := storetest.Open(t, storetest.URL(t), 2)
+	var got []event.Metadata
+	w := worker.New("reader", worker.On(func(_ context.Context, _ *worker.Tx, e event.Of[event.SaleCompleted]) error {
+		got = append(got, e.Metadata)
+		return nil
+	}))
+	d := workertest.Delivery(workertest.Sale(t, "cup", "shop", "1"))
+	d.UserID, d.AppID, d.CorrelationID = "till", "pos 4.2", "R-17"
+	odd := workertest.Delivery(workertest.Sale(t, "cup", "shop", "1"))
+	odd.UserID, odd.CorrelationID = strings.Repeat("x", 65), "a\x00b"
+	if _, err := workertest.Deliver(t, db, w, d, odd); err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 2 || got[0] != (event.Metadata{Source: "test", UserID: "till", CorrelationID: "R-17"}) || got[1].UserID != "" || got[1].CorrelationID != "" {
+		t.Errorf("got %+v", got)
+	}
+}
