@@ -84,15 +84,20 @@ func OptionalField[T any](name, usage string, at func(*T) **event.Decimal) Field
 
 // daysField takes a whole number; an empty text means standard.
 func daysField[T any](name, usage, standard string, at func(*T) *int) Field[T] {
+	return wholeField(name, "days", usage, standard, at)
+}
+
+// wholeField takes a whole number of a unit.
+func wholeField[T any](name, unit, usage, standard string, at func(*T) *int) Field[T] {
 	return fieldOf(name, usage, standard, func(text string) (int, error) {
 		if text == "" {
 			return 0, errMissing
 		}
-		days, err := strconv.Atoi(text)
+		n, err := strconv.Atoi(text)
 		if err != nil {
-			return 0, fmt.Errorf("want a whole number of days, got %q", text)
+			return 0, fmt.Errorf("want a whole number of %s, got %q", unit, text)
 		}
-		return days, nil
+		return n, nil
 	}, at)
 }
 

@@ -102,19 +102,21 @@ func TenantCommand() *cli.Command {
 	type row = masterdata.TenantSetting
 	return masterData[row]{
 		noun: "tenant", plural: "tenants that have settings of their own", settingsOnly: true,
-		usage: "planning settings of tenants: approval limit, forecast cadence, expiry warning",
+		usage: "settings of tenants: approval limit, forecast cadence, expiry warning, bounds of business time",
 		fields: []Field[row]{
 			KeyField(TenantColumn, "which tenant", func(r *row) *string { return &r.Tenant }),
 			OptionalField("approvalLimit", "orders up to this amount are approved by policy; empty: every order needs a person", func(r *row) **event.Decimal { return &r.ApprovalLimit }),
 			daysField("forecastCadenceDays", "business days between forecasts", "7", func(r *row) *int { return &r.ForecastCadenceDays }),
 			daysField("expiryWarningDays", "days before a lot expires to warn of it", "30", func(r *row) *int { return &r.ExpiryWarningDays }),
+			wholeField("maxAheadHours", "hours", "how far an event's business time may be ahead of the clock when it comes", "36", func(r *row) *int { return &r.MaxAheadHours }),
+			daysField("maxBehindDays", "days it may be behind; 0: as old as it likes", "0", func(r *row) *int { return &r.MaxBehindDays }),
 		},
 		key:    func(r *row) masterdata.Filter { return masterdata.Filter{Tenant: r.Tenant} },
 		edit:   masterdata.EditTenantSettings,
 		list:   masterdata.TenantSettings,
-		header: []any{"TENANT", "APPROVAL LIMIT", "FORECAST CADENCE", "EXPIRY WARNING"},
+		header: []any{"TENANT", "APPROVAL LIMIT", "FORECAST CADENCE", "EXPIRY WARNING", "MAX AHEAD", "MAX BEHIND"},
 		cells: func(r *row) []any {
-			return []any{r.Tenant, terminal.NumberOr(r.ApprovalLimit), days(r.ForecastCadenceDays), days(r.ExpiryWarningDays)}
+			return []any{r.Tenant, terminal.NumberOr(r.ApprovalLimit), days(r.ForecastCadenceDays), days(r.ExpiryWarningDays), fmt.Sprintf("%dh", r.MaxAheadHours), cmp.Or(map[int]string{0: "-"}[r.MaxBehindDays], days(r.MaxBehindDays))}
 		},
 	}.command()
 }

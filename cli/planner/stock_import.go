@@ -151,10 +151,13 @@ func (c *count) apply(edits []storemasterdata.Edit[countedLine], dryRun bool) (s
 		return storemasterdata.Written{New: len(lines)}, nil
 	}
 	verdicts, err := eventlog.AdmitOnce(c.ctx, c.db, events, true)
-	for _, v := range verdicts {
-		if v == eventlog.Admitted {
+	for i, v := range verdicts {
+		switch v {
+		case eventlog.Admitted:
 			written.New++
-		} else {
+		case eventlog.Untimely:
+			return written, about(i, &storemasterdata.InvalidError{Field: masterdata.FlagAt, Problem: eventlog.TimeError(events[i]).Error()})
+		default:
 			written.Unchanged++ // another body under this id can only be the same count at another now
 		}
 	}

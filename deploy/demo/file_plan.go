@@ -34,7 +34,7 @@ func supplierOf(item string) supplier {
 
 // Master makes the master data from the file: items, their cost, and a rule each.
 func (f *File) Master(suppliers string) (Master, error) {
-	m := Master{Settings: masterdata.TenantSetting{Tenant: f.Tenant(), ForecastCadenceDays: 7, ExpiryWarningDays: 30}}
+	m := Master{Settings: masterdata.TenantSetting{Tenant: f.Tenant(), ForecastCadenceDays: 7, ExpiryWarningDays: 30, MaxAheadHours: 36}}
 	limit := event.NewDecimal(fileApprovalLimit)
 	m.Settings.ApprovalLimit = &limit
 	for _, c := range fileSuppliers {

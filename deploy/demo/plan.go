@@ -74,7 +74,7 @@ func (s *Shop) Master(suppliers string) (Master, error) {
 	}
 	limit, err := event.ParseDecimal(shopApprovalLimit)
 	s.producer.keepError(err)
-	m.Settings = masterdata.TenantSetting{Tenant: Tenant, ApprovalLimit: &limit, ForecastCadenceDays: 7, ExpiryWarningDays: 2}
+	m.Settings = masterdata.TenantSetting{Tenant: Tenant, ApprovalLimit: &limit, ForecastCadenceDays: 7, ExpiryWarningDays: 2, MaxAheadHours: 36}
 	return m, s.producer.err
 }
 

@@ -23,11 +23,13 @@ const (
 	Duplicate
 	// Conflict says that the log holds another event with this id; this one is refused.
 	Conflict
+	// Untimely says that its business time is out of its tenant's bounds; it is refused (TimeError).
+	Untimely
 )
 
-// String returns "admitted", "duplicate" or "conflict".
+// String returns "admitted", "duplicate", "conflict" or "untimely".
 func (a Admission) String() string {
-	return [...]string{"admitted", "duplicate", "conflict"}[a]
+	return [...]string{"admitted", "duplicate", "conflict", "untimely"}[a]
 }
 
 // Numbers are drawn in arrival order, after the transaction has its id (the first CTE); only then are the ids inserted
@@ -42,7 +44,8 @@ WITH arrived AS MATERIALIZED (
     SELECT a.*, nextval('event_log_seq') AS seq FROM arrived a
 ), admitted AS (
     INSERT INTO admission (event_id, body_sha256, seq)
-    SELECT event_id, body_sha256, seq FROM numbered ORDER BY event_id, ord
+    SELECT e.event_id, e.body_sha256, e.seq FROM numbered e LEFT JOIN tenant_setting s USING (tenant_id)
+    WHERE ` + timely + ` ORDER BY e.event_id, e.ord
     ON CONFLICT DO NOTHING RETURNING event_id, seq
 ), logged AS (
     INSERT INTO event_log (tx, seq, epoch, publish, occurred_at, event_id, tenant_id, type, version, aggregate_id, body_sha256, body)
@@ -52,8 +55,9 @@ WITH arrived AS MATERIALIZED (
 SELECT n.ord FROM numbered n JOIN admitted a USING (event_id, seq)`)
 
 var admittedBodies = pg.SQL(`
-SELECT e.ord FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS e(event_id, body, ord)
-JOIN admission a ON a.event_id = e.event_id AND a.body_sha256 = sha256(convert_to(e.body, 'UTF8'))`)
+SELECT e.ord, a.body_sha256 = sha256(convert_to(e.body, 'UTF8')) AS same
+FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS e(event_id, body, ord)
+JOIN admission a ON a.event_id = e.event_id`)
 
 // Admit enters events from outside into the log, each once, and returns their outcomes in the order given. publish is
 // false for events that the broker has already.
@@ -75,31 +79,34 @@ func Admit(ctx context.Context, tx store.Tx, events []event.Any, publish bool) (
 		return verdicts, nil
 	}
 	for i := range verdicts {
-		verdicts[i] = Conflict
+		verdicts[i] = Untimely
 	}
 	for _, ord := range ords {
 		verdicts[ord-1] = Admitted
 	}
-	return verdicts, markDuplicates(ctx, tx, events, verdicts)
+	return verdicts, compareRefused(ctx, tx, events, verdicts)
 }
 
-// markDuplicates turns the conflicts whose body equals the admitted one into duplicates.
-func markDuplicates(ctx context.Context, tx store.Tx, events []event.Any, verdicts []Admission) error {
+// compareRefused tells which of the events that were not admitted are in the log already, and which are not.
+func compareRefused(ctx context.Context, tx store.Tx, events []event.Any, verdicts []Admission) error {
 	var ids, bodies []string
 	var at []int
 	for i, v := range verdicts {
-		if v == Conflict {
+		if v == Untimely {
 			ids, bodies, at = append(ids, events[i].ID.String()), append(bodies, string(events[i].Body)), append(at, i)
 		}
 	}
-	var same []int
-	if err := pg.Select(ctx, tx, &same, admittedBodies, pq.StringArray(ids), pq.StringArray(bodies)); err != nil {
-		return fmt.Errorf("comparing %d events with those admitted: %w", len(ids), err)
+	known, err := pg.List[struct {
+		Ord  int
+		Same bool
+	}](ctx, tx, fmt.Sprintf("comparing %d events with those admitted", len(ids)), admittedBodies, pq.StringArray(ids), pq.StringArray(bodies))
+	for _, k := range known {
+		verdicts[at[k.Ord-1]] = Conflict
+		if k.Same {
+			verdicts[at[k.Ord-1]] = Duplicate
+		}
 	}
-	for _, ord := range same {
-		verdicts[at[ord-1]] = Duplicate
-	}
-	return nil
+	return err
 }
 
 // AdmitOnce is Admit in a transaction of its own.

@@ -32,6 +32,8 @@ type Position struct {
 	Sequence  int64          `db:"sequence"`
 	Armed     bool           `db:"armed"`
 	Threshold *event.Decimal `db:"low_stock_threshold"`
+	// CountedAt is the business time of its latest count; nil: it was never counted.
+	CountedAt *time.Time `db:"counted_at"`
 }
 
 // Available is what can still be promised.
@@ -52,7 +54,7 @@ type Movement struct {
 
 // Keys arrive in locking order. Movements are counted once, not once a row.
 var lockPositionsSQL = pg.SQL(`
-SELECT k.ord, p.id, p.on_hand, p.reserved, p.sequence, p.armed, r.low_stock_threshold,
+SELECT k.ord, p.id, p.on_hand, p.reserved, p.sequence, p.armed, r.low_stock_threshold, p.counted_at,
        (SELECT count(*) FROM movement WHERE event_id = ANY ($4::uuid[])) AS moved
 FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS k(tenant_id, item_id, location_id, ord)
 JOIN position p USING (tenant_id, item_id, location_id)
@@ -101,7 +103,7 @@ func lockKnown(ctx context.Context, tx store.Tx, events []uuid.UUID, keys []mast
 	var ord, movements int
 	err := pg.Each(ctx, tx, fmt.Sprintf("locking %d positions", len(keys)), lockPositionsSQL, func(row *sql.Rows) error {
 		var p Position
-		if err := row.Scan(&ord, &p.ID, &p.OnHand, &p.Reserved, &p.Sequence, &p.Armed, &p.Threshold, &movements); err != nil {
+		if err := row.Scan(&ord, &p.ID, &p.OnHand, &p.Reserved, &p.Sequence, &p.Armed, &p.Threshold, &p.CountedAt, &movements); err != nil {
 			return err
 		}
 		p.PositionKey = keys[ord-1]

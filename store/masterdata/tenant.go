@@ -9,7 +9,7 @@ import (
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
-// TenantSetting is how a tenant's planning works.
+// TenantSetting is how a tenant's planning works, and which events it takes.
 type TenantSetting struct {
 	Tenant string `db:"tenant_id" json:"tenantId"`
 	// ApprovalLimit: an order up to this amount is approved by policy; nil: every order waits for a person.
@@ -18,6 +18,10 @@ type TenantSetting struct {
 	ForecastCadenceDays int `db:"forecast_cadence_days" json:"forecastCadenceDays"`
 	// ExpiryWarningDays is how many days before its expiry a lot is reported.
 	ExpiryWarningDays int `db:"expiry_warning_days" json:"expiryWarningDays"`
+	// MaxAheadHours is how far an event's business time may be ahead of the clock when it comes.
+	MaxAheadHours int `db:"max_ahead_hours" json:"maxAheadHours"`
+	// MaxBehindDays is how far it may be behind; 0: as far as it likes.
+	MaxBehindDays int `db:"max_behind_days" json:"maxBehindDays"`
 }
 
 const maxSettingDays = 3650
@@ -35,6 +39,8 @@ func (s *TenantSetting) Check() error {
 		s.checkKey(), checkNotNegative("approvalLimit", s.ApprovalLimit),
 		checkRange("forecastCadenceDays", s.ForecastCadenceDays, 1, maxSettingDays),
 		checkRange("expiryWarningDays", s.ExpiryWarningDays, 0, maxSettingDays),
+		checkRange("maxAheadHours", s.MaxAheadHours, 0, 24*maxSettingDays),
+		checkRange("maxBehindDays", s.MaxBehindDays, 0, maxSettingDays),
 	)
 }
 
@@ -50,32 +56,34 @@ func EditTenantSettings(ctx context.Context, db *store.DB, edits []Edit[TenantSe
 		key:      func(s *TenantSetting) string { return s.Tenant },
 		checkKey: (*TenantSetting).checkKey,
 		begin: func(of *TenantSetting) TenantSetting {
-			return TenantSetting{Tenant: of.Tenant, ExpiryWarningDays: 30}.withDefaults()
+			return TenantSetting{Tenant: of.Tenant, ExpiryWarningDays: 30, MaxAheadHours: 36}.withDefaults()
 		},
 		check: (*TenantSetting).Check,
 		read:  readByKey[TenantSetting](settingsByKey, func(tenant string) []any { return []any{tenant} }),
 		write: writeRows(writeSettingRows, func(t *TenantSetting) []any {
-			return []any{t.Tenant, t.ApprovalLimit, t.ForecastCadenceDays, t.ExpiryWarningDays}
+			return []any{t.Tenant, t.ApprovalLimit, t.ForecastCadenceDays, t.ExpiryWarningDays, t.MaxAheadHours, t.MaxBehindDays}
 		}),
 	}.edit(ctx, db, edits, dryRun)
 }
 
 var settingsByKey = pg.SQL(`
-SELECT s.tenant_id, s.approval_limit, s.forecast_cadence_days, s.expiry_warning_days
+SELECT s.tenant_id, s.approval_limit, s.forecast_cadence_days, s.expiry_warning_days, s.max_ahead_hours, s.max_behind_days
 FROM tenant_setting s WHERE s.tenant_id = ANY ($1::text[])
 ORDER BY s.tenant_id
 FOR NO KEY UPDATE OF s`)
 
 var writeSettingRows = pg.SQL(`
-INSERT INTO tenant_setting (tenant_id, approval_limit, forecast_cadence_days, expiry_warning_days)
-SELECT n.tenant_id, n.approval_limit, n.forecast_cadence_days, n.expiry_warning_days
-FROM unnest($1::text[], $2::numeric[], $3::int[], $4::int[]) AS n(tenant_id, approval_limit, forecast_cadence_days, expiry_warning_days)
+INSERT INTO tenant_setting (tenant_id, approval_limit, forecast_cadence_days, expiry_warning_days, max_ahead_hours, max_behind_days)
+SELECT n.tenant_id, n.approval_limit, n.forecast_cadence_days, n.expiry_warning_days, n.max_ahead_hours, n.max_behind_days
+FROM unnest($1::text[], $2::numeric[], $3::int[], $4::int[], $5::int[], $6::int[])
+     AS n(tenant_id, approval_limit, forecast_cadence_days, expiry_warning_days, max_ahead_hours, max_behind_days)
 ORDER BY n.tenant_id
 ON CONFLICT (tenant_id) DO UPDATE
-SET approval_limit = excluded.approval_limit, forecast_cadence_days = excluded.forecast_cadence_days, expiry_warning_days = excluded.expiry_warning_days`)
+SET approval_limit = excluded.approval_limit, forecast_cadence_days = excluded.forecast_cadence_days, expiry_warning_days = excluded.expiry_warning_days,
+    max_ahead_hours = excluded.max_ahead_hours, max_behind_days = excluded.max_behind_days`)
 
 var listSettings = pg.SQL(`
-SELECT s.tenant_id, s.approval_limit, s.forecast_cadence_days, s.expiry_warning_days
+SELECT s.tenant_id, s.approval_limit, s.forecast_cadence_days, s.expiry_warning_days, s.max_ahead_hours, s.max_behind_days
 FROM tenant_setting s WHERE $1 = '' OR s.tenant_id = $1
 ORDER BY s.tenant_id LIMIT nullif($2, 0)`)
 

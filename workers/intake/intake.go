@@ -45,8 +45,11 @@ func admit(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 		return err
 	}
 	for i, v := range verdicts {
-		if v == eventlog.Conflict {
+		switch v {
+		case eventlog.Conflict:
 			return worker.Reject(fmt.Errorf("event %s is in the log already, with another body", fresh[i].ID))
+		case eventlog.Untimely:
+			return worker.Reject(eventlog.TimeError(fresh[i]))
 		}
 	}
 	return nil

@@ -1,7 +1,10 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
+	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -19,30 +22,48 @@ type book struct {
 	changed   map[*ledger.Position]bool
 	ends      []*ledger.Position // the changed ones, in the order of their first change
 	movements []ledger.Movement
+	since     map[int]ledger.Since // what is in the database after the time of these transfers, by their index
+	counted   []*ledger.Position   // with a later CountedAt
 }
 
 // move books both lines of a transfer and emits the new state of the named position.
-func (b *book) move(t transfer) error {
-	at, counterpart := b.positions[t.at], b.positions[t.counterpart]
+func (b *book) move(i int, t transfer) error {
+	at := b.positions[t.at]
+	after := b.after(i, t, at)
 	change := t.quantity
 	if t.counted {
-		change = t.quantity.Sub(at.OnHand)
+		change = t.quantity.Sub(at.OnHand.Sub(after.Quantity))
 	}
-	b.book(t, 0, at, change)
-	b.book(t, 1, counterpart, change.Neg())
-	err := b.tx.For(t.cause).Emit(PositionID(t.at), at.Sequence, event.InventoryUpdated{
+	if err := b.report(t, t.cause.Timestamp, 0, b.positions[t.counterpart], change); err != nil {
+		return err
+	}
+	switch {
+	case !after.NextCount.IsZero() && !change.IsZero():
+		correction := transfer{cause: t.cause, at: t.at, kind: event.TransactionCount}
+		if err := b.report(correction, after.NextCount, 2, b.positions[lossOf(t.at)], change.Neg()); err != nil {
+			return err
+		}
+	case t.counted && after.NextCount.IsZero():
+		at.CountedAt = &t.cause.Timestamp
+		b.counted = append(b.counted, at)
+	}
+	return b.watch(t, at)
+}
+
+// report books a line and its counterpart, and emits the new state of the named position.
+func (b *book) report(t transfer, when time.Time, line int, counterpart *ledger.Position, change event.Decimal) error {
+	at := b.positions[t.at]
+	b.book(t, when, line, at, change)
+	b.book(t, when, line+1, counterpart, change.Neg())
+	return b.tx.For(t.cause).Emit(PositionID(t.at), at.Sequence, event.InventoryUpdated{
 		ItemID: t.at.Item, LocationID: t.at.Location,
 		OnHand: at.OnHand, Reserved: at.Reserved, Available: at.Available(), Quantity: change,
 		TransactionID: t.cause.ID.String(), TransactionType: t.kind,
 		PurchaseOrderID: t.purchaseOrderID, LotNumber: t.lotNumber, ExpiryDate: t.expiryDate,
 	})
-	if err != nil {
-		return err
-	}
-	return b.watch(t, at)
 }
 
-func (b *book) book(t transfer, line int, p *ledger.Position, change event.Decimal) {
+func (b *book) book(t transfer, when time.Time, line int, p *ledger.Position, change event.Decimal) {
 	p.OnHand = p.OnHand.Add(change)
 	p.Sequence++
 	if !b.changed[p] {
@@ -51,7 +72,7 @@ func (b *book) book(t transfer, line int, p *ledger.Position, change event.Decim
 	}
 	b.movements = append(b.movements, ledger.Movement{
 		EventID: t.cause.ID, Line: line, Position: p.ID, Sequence: p.Sequence, Quantity: change, OnHand: p.OnHand,
-		Type: t.kind, OccurredAt: t.cause.Timestamp,
+		Type: t.kind, OccurredAt: when,
 	})
 }
 
@@ -79,7 +100,11 @@ func (b *book) close(ctx context.Context) error {
 	if len(b.movements) == 0 {
 		return nil
 	}
-	return ledger.Post(ctx, b.tx, b.movements, b.ends)
+	if err := ledger.Post(ctx, b.tx, b.movements, b.ends); err != nil || len(b.counted) == 0 {
+		return err
+	}
+	slices.SortFunc(b.counted, func(a, c *ledger.Position) int { return cmp.Compare(a.ID, c.ID) })
+	return ledger.NoteCounts(ctx, b.tx, slices.Compact(b.counted))
 }
 
 // positionSpace is the UUID namespace of positions (RFC 9562, 5.5).

@@ -8,11 +8,39 @@
 //
 // Stock may go negative: the till is right and the system is late. That is
 // something to investigate, not an error.
+//
+// # A count has a time
+//
+// A count says what stood there at its business time; it may come hours later. So
+// the stock is what the position's events give when they are sorted by business
+// time, those of one moment in the order in which they came: a count sets it, the
+// others add to it. The ledger keeps to that without sorting, by one movement more:
+//
+//   - A count moves the difference to the stock of its own time, which is the stock
+//     now without the movements dated after it. They stand.
+//   - What is dated before a count that is booked already was on the shelf or gone
+//     when it was counted. It moves its quantity, and at the time of the next count
+//     a correction moves it back: lines 2 and 3, of type COUNT.
+//
+// For example, of a position with 100 received at 8:00:
+//
+//	arrives                          books                      on hand
+//	sale of 6 at 19:00               -6                         94
+//	count of 100 at 18:00            0: at 18:00 there were 100 94
+//	sale of 10 at 17:00, late        -10, and +10 at 18:00      94
+//	count of 80 at 16:00, late       -20, and +20 at 18:00      94
+//	count of 90 at 20:00             -4: at 20:00 there are 94  90
+//	receipt of 5 at 20:00            +5: it came after it       95
+//
+// A correction is a movement like others: emitted, summed, audited. Movements are
+// never changed, so a position built again from them is the same. What was booked
+// before this rule was known stays as it is.
 package ledger
 
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -49,12 +77,13 @@ func post(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 	if err != nil {
 		return err
 	}
+	transfers = slices.DeleteFunc(transfers, func(t transfer) bool { return moved[t.cause.ID] })
 	b := book{tx: tx, positions: positions, changed: map[*ledger.Position]bool{}}
-	for _, t := range transfers {
-		if moved[t.cause.ID] {
-			continue
-		}
-		if err := b.move(t); err != nil {
+	if err := b.readSince(ctx, transfers); err != nil {
+		return err
+	}
+	for i, t := range transfers {
+		if err := b.move(i, t); err != nil {
 			return fmt.Errorf("moving the goods of %s: %w", t.cause.ID, err)
 		}
 	}

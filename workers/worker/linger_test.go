@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/workers/worker"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
@@ -39,7 +40,9 @@ func TestLingering(t *testing.T) {
 	h.Eventually("the lone one is handled", func() bool { return r.Messages("handled") == 1 })
 	sell(45)
 	// Those that come alone do not wait, so the last batch may hold any number of the rest.
-	h.Eventually("full batches are handled", func() bool { return r.Messages("handled") > total-10 })
+	h.Eventually("full batches are handled, and the slot has the rest", func() bool {
+		return r.Messages("handled") > total-10 && h.Depth(topology.QueueName("echo")) == 0
+	})
 	r.End()
 	if got := r.Messages("handled"); got != total {
 		t.Errorf("%d of %d handled when told to stop", got, total)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
@@ -108,5 +109,29 @@ func TestPropertiesAreMetadata(t *testing.T) {
 	}
 	if len(got) != 2 || got[0] != (event.Metadata{Source: "test", UserID: "till", CorrelationID: "R-17"}) || got[1].UserID != "" || got[1].CorrelationID != "" {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// A sale of a till whose clock is wrong is a dead letter of each worker, and its neighbours of the batch are handled.
+func TestABusinessTimeOutOfBounds(t *testing.T) {
+	t.Parallel()
+	db := storetest.Open(t, storetest.URL(t), 2)
+	var got []string
+	w := worker.New("reader", worker.On(func(_ context.Context, _ *worker.Tx, e event.Of[event.SaleCompleted]) error {
+		got = append(got, e.Payload.ItemID)
+		return nil
+	}))
+	far := func(env *event.Envelope) { env.Timestamp = time.Now().Add(37 * time.Hour) }
+	payload := event.SaleCompleted{SaleID: "s", ItemID: "far", LocationID: "shop", Quantity: workertest.Decimal("1"), Amount: workertest.Decimal("1"), Timestamp: time.Now().Add(37 * time.Hour)}
+	odd := workertest.Delivery(workertest.Event(t, payload, far))
+	if _, err := workertest.Deliver(t, db, w, odd); !errors.Is(err, worker.ErrRejected) || !errors.Is(err, eventlog.ErrBusinessTime) {
+		t.Errorf("want it rejected, got %v", err)
+	}
+	if err := w.Rehearse(t.Context(), db, odd); !errors.Is(err, eventlog.ErrBusinessTime) {
+		t.Errorf("want a rehearsal to say so, got %v", err)
+	}
+	odd.OwnUser, odd.Headers = true, map[string]any{rabbitmq.HeaderLogSeq: int64(7)}
+	if _, err := workertest.Deliver(t, db, w, odd); err != nil || len(got) != 1 {
+		t.Errorf("what came through the log is not judged again: %v, %v", err, got)
 	}
 }

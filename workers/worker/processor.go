@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/failpoint"
 	"github.com/composerp/composerp/store/inbox"
 )
@@ -111,6 +113,11 @@ func (p processor) claim(ctx context.Context, tx *Tx, messages []message) ([]eve
 		}
 	}
 	failpoint.Hit("worker.claimed")
+	if err := eventlog.CheckTimes(ctx, tx, kept); errors.Is(err, eventlog.ErrBusinessTime) {
+		return nil, Reject(err)
+	} else if err != nil {
+		return nil, err
+	}
 	return kept, nil
 }
 

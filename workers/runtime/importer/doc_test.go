@@ -49,7 +49,7 @@ func TestReferencePage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, reason := range []string{ReasonMalformed, ReasonTooLong, ReasonFieldCount, ReasonBadNumber, ReasonBadTime, ReasonNoRule, ReasonInvalid, ReasonNotOutside, ReasonConflict} {
+	for _, reason := range []string{ReasonMalformed, ReasonTooLong, ReasonFieldCount, ReasonBadNumber, ReasonBadTime, ReasonNoRule, ReasonInvalid, ReasonNotOutside, ReasonConflict, ReasonUntimely} {
 		if !strings.Contains(string(guide), "`"+reason+"`") {
 			t.Errorf("docs/howto/import.md does not explain the reason %s", reason)
 		}

@@ -45,6 +45,7 @@ const (
 	ReasonInvalid    = "invalid_event"     // what the row says is no event of its type
 	ReasonNotOutside = "not_from_outside"  // an event only Composerp's own workers say
 	ReasonConflict   = "conflict"          // another event with this id is in the log
+	ReasonUntimely   = "untimely"          // its business time is out of its tenant's bounds
 )
 
 func reject(reason, format string, args ...any) *Rejection {

@@ -118,6 +118,10 @@ func settle(b *batch, verdicts []eventlog.Admission, tally *Tally) []byte {
 			refused = append(refused, rejected{b.origins[i], why})
 			continue
 		}
+		if v == eventlog.Untimely {
+			refused = append(refused, rejected{b.origins[i], reject(ReasonUntimely, "%v", eventlog.TimeError(b.events[i]))})
+			continue
+		}
 		tally.countEvent(b.events[i].Type, v)
 	}
 	slices.SortFunc(refused, func(a, b rejected) int { return cmp.Compare(a.number, b.number) })
