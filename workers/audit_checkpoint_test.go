@@ -73,7 +73,7 @@ func testChangedAfterTheProof(t *testing.T, h *history) {
 		"an old event is gone":  {`DELETE FROM event_log WHERE event_id = $1`, "", "log implied", ""},
 		"a movement is gone":    {`DELETE FROM movement WHERE event_id = $1 AND line = 0`, "", "implied movements positions balance told", ""},
 		"a movement is written": {`UPDATE movement SET quantity = quantity - 1 WHERE event_id = $1 AND line = 0`, "movements", "implied movements positions balance told", "after that was proven"},
-		"one more line":         {`INSERT INTO movement SELECT event_id, 2, position_id, sequence, quantity, on_hand, type, occurred_at FROM movement WHERE event_id = $1 AND line = 0`, "implied movements", "implied movements positions balance", "has moved -3 more, as line 2"},
+		"one more line":         {`INSERT INTO movement SELECT event_id, 4, position_id, sequence, quantity, on_hand, type, occurred_at FROM movement WHERE event_id = $1 AND line = 0`, "implied movements", "implied movements positions balance", "has moved -3 more, as line 4"},
 		"it is told again": {`INSERT INTO event_log SELECT pg_current_xact_id(), nextval('event_log_seq'), epoch, false, occurred_at, gen_random_uuid(), tenant_id, type, version,
 			aggregate_id, body_sha256, body FROM event_log WHERE event_id = ` + told, "handled told", "handled told", ""},
 		"an effect is doubled, and all sums agree": {`WITH m AS (INSERT INTO movement SELECT '00000000-0000-4000-8000-000000000001', m.line, m.position_id, p.sequence + 1,

@@ -31,6 +31,8 @@ type history struct {
 	sale, refund, receipt, transfer, arrival, adjustment, count event.Any
 	// straight came over AMQP, poison no ledger can book, last is the newest sale of all.
 	straight, poison, last event.Any
+	// lateCount is a count of one item, and late a sale of before it that came after it.
+	lateCount, late event.Any
 }
 
 // newHistory runs the real fleet on events of every kind until the audit itself
@@ -45,7 +47,7 @@ func newHistory(t *testing.T) *history {
 	end := env.StartFleet(fleet...)
 	env.Admit(h.earlier)
 	h.rest(env.DB, true)
-	for _, e := range []event.Any{h.receipt, h.sale, h.refund, h.transfer, h.arrival, h.adjustment, h.count, h.poison} {
+	for _, e := range []event.Any{h.receipt, h.sale, h.refund, h.transfer, h.arrival, h.adjustment, h.count, h.poison, h.lateCount, h.late} {
 		env.Admit(e)
 	}
 	for range 2 {
@@ -85,6 +87,10 @@ func (h *history) makeEvents() {
 	h.straight = workertest.Sale(h, "B", "shop", "2")
 	h.poison = workertest.Sale(h, "A", "@loss", "1")
 	h.last = workertest.Sale(h, "A", "shop", "1")
+	h.lateCount = workertest.Count(h, "D", "shop", "5")
+	h.late = workertest.Event(h, event.SaleCompleted{
+		SaleID: "late", ItemID: "D", LocationID: "shop", Quantity: workertest.Decimal("2"), Amount: workertest.Decimal("2"), Timestamp: workertest.Day.Add(-time.Hour),
+	}, func(env *event.Envelope) { env.Timestamp = workertest.Day.Add(-time.Hour) })
 }
 
 // rest waits until the audit proves what there is, and makes a checkpoint of it or not.

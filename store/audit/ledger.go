@@ -18,7 +18,9 @@ const movingTypes = `'SALE_COMPLETED', 'RECEIPT_COMPLETED', 'TRANSFER_INITIATED'
 const notMoved = `'` + auditedLedger + `', '` + eventlog.RelayConsumer + `'`
 
 // What an event should move: quantity to the location it names (negative: from it), and the opposite at the
-// counterpart. A count sets the stock. OFFSET 0 keeps the planner from parsing a body once for every field. This is
+// counterpart. A count sets the stock of its time: what is on hand after it, without the movements before it in number
+// and after it in time. What is dated before a count moves back what it moved, at the time of the count, as lines 2 and
+// 3. OFFSET 0 keeps the planner from parsing a body once for every field. This is
 // DESIGN's table of movements, written a second time on purpose.
 func impliedLines(w extent) string {
 	return `
@@ -36,7 +38,8 @@ implied AS (
                 WHERE e.type IN (` + movingTypes + `) OFFSET 0) e
           OFFSET 0) e
 ), line AS (
-    SELECT m.event_id, m.line, m.quantity, m.on_hand, m.sequence, p.tenant_id, p.item_id, p.location_id, coalesce(m.sequence <= b.sequence, false) AS proven
+    SELECT m.event_id, m.line, m.position_id, m.quantity, m.on_hand, m.sequence, m.occurred_at, m.type, p.tenant_id, p.item_id, p.location_id,
+           coalesce(m.sequence <= b.sequence, false) AS proven
     FROM ` + w.lines + ` m LEFT JOIN position p ON p.id = m.position_id LEFT JOIN ` + w.base + ` b ON b.position_id = m.position_id
 )`
 }
@@ -51,12 +54,16 @@ WITH ` + impliedLines(w) + `, open AS (
 ), moved AS (
     SELECT coalesce(s.event_id, a.event_id, b.event_id) AS id, s.event_id AS implied_id, s.seq, s.type, s.counterpart, s.quantity AS wanted,
            s.tenant_id AS of_tenant, s.item_id AS of_item, s.location_id AS at_location,
-           a.event_id AS a_id, a.tenant_id AS a_tenant, a.item_id AS a_item, a.location_id AS a_location, a.quantity AS a_quantity, a.on_hand AS a_on_hand,
+           a.event_id AS a_id, a.position_id AS a_position, a.sequence AS a_sequence, a.occurred_at AS a_at, a.tenant_id AS a_tenant, a.item_id AS a_item, a.location_id AS a_location, a.quantity AS a_quantity, a.on_hand AS a_on_hand,
            coalesce(a.proven, true) AND coalesce(b.proven, true) AS proven,
            b.event_id AS b_id, b.tenant_id AS b_tenant, b.item_id AS b_item, b.location_id AS b_location, b.quantity AS b_quantity
     FROM implied s
     FULL JOIN (SELECT * FROM line WHERE line = 0) a ON a.event_id = s.event_id
     FULL JOIN (SELECT * FROM line WHERE line = 1) b ON b.event_id = coalesce(s.event_id, a.event_id)
+), passed AS MATERIALIZED (
+    SELECT m.id, sum(x.quantity) AS quantity
+    FROM moved m JOIN movement x ON x.position_id = m.a_position AND x.sequence < m.a_sequence AND x.occurred_at > m.a_at
+    WHERE m.type = 'STOCK_COUNTED' AND m.a_on_hand <> m.wanted GROUP BY m.id
 ), judged AS MATERIALIZED (
     SELECT m.seq AS sort_key, m.id AS event_id, m.type, NULL::text AS consumer, coalesce(m.of_tenant, m.a_tenant) AS tenant_id,
            coalesce(m.of_item, m.a_item) AS item_id, coalesce(m.at_location, m.a_location) AS location_id,
@@ -69,17 +76,29 @@ WITH ` + impliedLines(w) + `, open AS (
                 THEN format('has moved stock of %s/%s/%s instead', m.a_tenant, m.a_item, m.a_location)
                 WHEN (m.b_tenant, m.b_item, m.b_location) IS DISTINCT FROM (m.of_tenant, m.of_item, m.counterpart)
                 THEN format('has its other side at %s/%s/%s instead of %s', m.b_tenant, m.b_item, m.b_location, m.counterpart)
-                WHEN m.type = 'STOCK_COUNTED' AND m.a_on_hand <> m.wanted THEN format('counted %s, and on hand was %s afterwards', m.wanted, m.a_on_hand)
+                WHEN m.type = 'STOCK_COUNTED' AND m.a_on_hand - coalesce(since.quantity, 0) <> m.wanted
+                THEN format('counted %s, and on hand was %s afterwards', m.wanted, m.a_on_hand - coalesce(since.quantity, 0))
                 WHEN m.type <> 'STOCK_COUNTED' AND m.a_quantity <> m.wanted THEN format('has moved %s instead of %s', m.a_quantity, m.wanted)
                 WHEN m.a_quantity <> -m.b_quantity THEN format('has moved %s, and %s at %s', m.a_quantity, m.b_quantity, m.counterpart) END AS problem
-    FROM moved m LEFT JOIN open o ON o.event_id = m.id AND o.unlogged = (m.implied_id IS NULL)
+    FROM moved m LEFT JOIN passed since ON since.id = m.id LEFT JOIN open o ON o.event_id = m.id AND o.unlogged = (m.implied_id IS NULL)
     ` + w.only(`LEFT JOIN LATERAL (SELECT e.seq FROM admission a JOIN event_log e ON e.seq = a.seq AND e.event_id = a.event_id
                        WHERE a.event_id = m.id AND m.implied_id IS NULL OFFSET 0) p ON true`) + `
     WHERE (o.event_id IS NULL OR o.dead OR m.implied_id IS NOT NULL AND (m.a_id IS NOT NULL OR m.b_id IS NOT NULL))` + w.only(`
       AND NOT (m.implied_id IS NULL AND m.proven AND p.seq IS NOT NULL)`) + `
     UNION ALL
-    SELECT NULL, event_id, NULL, NULL, tenant_id, item_id, location_id, format('has moved %s more, as line %s: there are lines 0 and 1', quantity, line)
-    FROM line WHERE line NOT IN (0, 1)
+    SELECT NULL, event_id, NULL, NULL, tenant_id, item_id, location_id, format('has moved %s more, as line %s: there are lines 0 to 3', quantity, line)
+    FROM line WHERE line NOT BETWEEN 0 AND 3
+    UNION ALL
+    SELECT NULL, coalesce(c.event_id, d.event_id), NULL, NULL, coalesce(c.tenant_id, d.tenant_id), coalesce(c.item_id, d.item_id), coalesce(c.location_id, d.location_id),
+           CASE WHEN c.event_id IS NULL OR d.event_id IS NULL THEN 'has one side of a correction'
+                WHEN a.event_id IS NULL OR c.position_id <> a.position_id OR c.quantity <> -a.quantity
+                THEN format('corrects a count by %s at %s/%s/%s, and has moved %s', c.quantity, c.tenant_id, c.item_id, c.location_id, a.quantity)
+                WHEN d.quantity <> -c.quantity OR (d.tenant_id, d.item_id, d.location_id) IS DISTINCT FROM (c.tenant_id, c.item_id, '@loss')
+                THEN format('corrects a count by %s, and %s at %s', c.quantity, d.quantity, d.location_id)
+                WHEN (c.type, d.type) IS DISTINCT FROM ('COUNT', 'COUNT') OR c.occurred_at <= a.occurred_at
+                THEN 'corrects a count that is not after it' END
+    FROM (SELECT * FROM line WHERE line = 2) c FULL JOIN (SELECT * FROM line WHERE line = 3) d ON d.event_id = c.event_id
+    LEFT JOIN (SELECT * FROM line WHERE line = 0) a ON a.event_id = coalesce(c.event_id, d.event_id)
 )` + result
 })
 
@@ -155,21 +174,22 @@ WITH ` + positionTotals(w) + `, judged AS MATERIALIZED (
 )` + result
 })
 
-// The ledger emits INVENTORY_UPDATED for the position an event names (line 0), in the transaction that moves it. So
-// none is new for what the checkpoint has counted.
+// The ledger emits INVENTORY_UPDATED for the position an event names (line 0), and for its correction of a count (line
+// 2), in the transaction that moves it. So none is new for what the checkpoint has counted.
 var auditUpdates = twoVariants(func(w extent) string {
 	return `
 WITH updates AS MATERIALIZED (
-    SELECT e.seq, e.event_id, e.metadata ->> 'causationId' AS cause, (e.metadata -> 'sequence')::bigint AS sequence, e.tenant_id,
+    SELECT e.seq, e.event_id, e.metadata ->> 'causationId' AS cause,
+           row_number() OVER (PARTITION BY e.metadata ->> 'causationId' ORDER BY e.seq) AS nth, (e.metadata -> 'sequence')::bigint AS sequence, e.tenant_id,
            e.payload ->> 'itemId' AS item_id, e.payload ->> 'locationId' AS location_id,
            (e.payload -> 'onHand')::numeric AS on_hand, (e.payload -> 'quantity')::numeric AS quantity
     FROM (SELECT e.seq, e.event_id, e.b ->> 'tenantId' AS tenant_id, e.b -> 'payload' AS payload, e.b -> 'metadata' AS metadata
           FROM (SELECT e.seq, e.event_id, ` + body + ` AS b FROM event_log e WHERE e.type = 'INVENTORY_UPDATED' AND ` + w.fresh + ` OFFSET 0) e
           OFFSET 0) e
 ), line AS (
-    SELECT m.event_id, m.event_id::text AS cause, m.type, m.quantity, m.on_hand, m.sequence, p.tenant_id, p.item_id, p.location_id,
+    SELECT m.event_id, m.event_id::text AS cause, m.line / 2 + 1 AS nth, m.type, m.quantity, m.on_hand, m.sequence, p.tenant_id, p.item_id, p.location_id,
            coalesce(m.sequence <= b.sequence, false) AS proven
-    FROM ` + w.lines + ` m LEFT JOIN position p ON p.id = m.position_id LEFT JOIN ` + w.base + ` b ON b.position_id = m.position_id WHERE m.line = 0
+    FROM ` + w.lines + ` m LEFT JOIN position p ON p.id = m.position_id LEFT JOIN ` + w.base + ` b ON b.position_id = m.position_id WHERE m.line IN (0, 2)
 ), judged AS MATERIALIZED (
     SELECT s.seq AS sort_key, coalesce(m.event_id, s.event_id) AS event_id, coalesce(m.type, 'INVENTORY_UPDATED') AS type, NULL::text AS consumer,
            coalesce(m.tenant_id, s.tenant_id) AS tenant_id, coalesce(m.item_id, s.item_id) AS item_id, coalesce(m.location_id, s.location_id) AS location_id,
@@ -181,10 +201,10 @@ WITH updates AS MATERIALIZED (
                 WHEN (s.on_hand, s.quantity, s.sequence) IS DISTINCT FROM (m.on_hand, m.quantity, m.sequence)
                 THEN format('is reported by event %s as number %s of %s to %s on hand, and was number %s of %s to %s',
                             s.event_id, s.sequence, s.quantity, s.on_hand, m.sequence, m.quantity, m.on_hand) END AS problem
-    FROM updates s FULL JOIN line m ON m.cause = s.cause
-    WHERE s.event_id IS NOT NULL OR NOT m.proven
+    FROM updates s FULL JOIN line m ON m.cause = s.cause AND m.nth = s.nth
+    WHERE s.nth = 1 OR m.event_id IS NOT NULL AND (s.event_id IS NOT NULL OR NOT m.proven)
     UNION ALL
     SELECT NULL, NULL, 'INVENTORY_UPDATED', NULL, NULL, NULL, NULL, format('%s of them report the movement by event %s', count(*), cause)
-    FROM updates GROUP BY cause HAVING count(*) > 1
+    FROM updates s GROUP BY cause HAVING count(*) > greatest(1, (SELECT count(*) FROM line m WHERE m.cause = s.cause))
 )` + result
 })
