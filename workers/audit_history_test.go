@@ -31,6 +31,8 @@ type history struct {
 	sale, refund, receipt, transfer, arrival, adjustment, count event.Any
 	// straight came over AMQP, poison no ledger can book, last is the newest sale of all.
 	straight, poison, last event.Any
+	// known is what stood there before straight was sold.
+	known event.Any
 	// lateCount is a count of one item, and late a sale of before it that came after it.
 	lateCount, late event.Any
 }
@@ -47,9 +49,10 @@ func newHistory(t *testing.T) *history {
 	end := env.StartFleet(fleet...)
 	env.Admit(h.earlier)
 	h.rest(env.DB, true)
-	for _, e := range []event.Any{h.receipt, h.sale, h.refund, h.transfer, h.arrival, h.adjustment, h.count, h.poison, h.lateCount, h.late} {
+	for _, e := range []event.Any{h.receipt, h.sale, h.refund, h.transfer, h.arrival, h.adjustment, h.count, h.poison, h.lateCount, h.late, h.known} {
 		env.Admit(e)
 	}
+	h.rest(env.DB, false) // known comes through the log, and straight does not
 	for range 2 {
 		env.Publish(h.straight)
 	}
@@ -84,6 +87,7 @@ func (h *history) makeEvents() {
 	h.arrival = workertest.Arrival(h, "A", "depot", "4.5", "transfer-1")
 	h.adjustment = workertest.Adjustment(h, "A", "depot", "-0.5")
 	h.count = workertest.Count(h, "A", "shop", "7")
+	h.known = workertest.Count(h, "B", "shop", "1")
 	h.straight = workertest.Sale(h, "B", "shop", "2")
 	h.poison = workertest.Sale(h, "A", "@loss", "1")
 	h.last = workertest.Sale(h, "A", "shop", "1")

@@ -27,6 +27,8 @@ type Replenishment struct {
 	// OnHand and Reserved are the ledger's at Sequence; 0: no movement seen yet.
 	OnHand, Reserved event.Decimal
 	Sequence         int64
+	// StockKnown: a count, a delivery, a transfer or an adjustment was seen, not only sales and returns.
+	StockKnown bool
 	// LatestAt is the latest business time seen.
 	LatestAt time.Time
 	// OnOrder is the open quantity of the open lines; Bookings counts its changes.
@@ -53,7 +55,7 @@ func (r *Replenishment) Available() event.Decimal { return r.OnHand.Sub(r.Reserv
 func (r *Replenishment) Position() event.Decimal { return r.Available().Add(r.OnOrder) }
 
 var lockReplenishmentsSQL = pg.SQL(`
-SELECT k.ord, s.id, s.on_hand, s.reserved, s.sequence, s.latest_at, s.on_order, s.bookings,
+SELECT k.ord, s.id, s.on_hand, s.reserved, s.sequence, s.stock_known, s.latest_at, s.on_order, s.bookings,
        coalesce(s.held_on::text, ''), coalesce(s.held_version, 0), coalesce(s.forecast_start::text, ''), coalesce(r.version, 0),
        CASE WHEN r.supplier_id IS NULL THEN NULL WHEN r.mode = 'auto' AND s.planned_version = r.version THEN s.reorder_point ELSE r.reorder_point END,
        coalesce(r.mode = 'auto' AND r.supplier_id IS NOT NULL AND s.forecast_start IS NOT NULL AND s.planned_version IS DISTINCT FROM r.version, false)
@@ -70,8 +72,8 @@ LEFT JOIN replenishment_state s USING (tenant_id, item_id, location_id)
 WHERE s.id IS NULL`)
 
 var createReplenishmentsSQL = pg.SQL(`
-INSERT INTO replenishment_state (tenant_id, item_id, location_id)
-SELECT tenant_id, item_id, location_id FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, item_id, location_id)
+INSERT INTO replenishment_state (tenant_id, item_id, location_id, stock_known)
+SELECT tenant_id, item_id, location_id, false FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, item_id, location_id)
 ORDER BY tenant_id, item_id, location_id ON CONFLICT DO NOTHING`)
 
 // Replenishments locks positions. It remembers which ones this process has seen, so that new ones are made before any
@@ -98,7 +100,7 @@ func lockReplenishments(ctx context.Context, tx store.Tx, keys []masterdata.Posi
 	err := pg.Each(ctx, tx, fmt.Sprintf("locking the replenishment of %d positions", len(keys)), lockReplenishmentsSQL, func(row *sql.Rows) error {
 		rows = append(rows, Replenishment{})
 		s := &rows[len(rows)-1]
-		if err := row.Scan(&ord, &s.ID, &s.OnHand, &s.Reserved, &s.Sequence, &s.LatestAt, &s.OnOrder, &s.Bookings,
+		if err := row.Scan(&ord, &s.ID, &s.OnHand, &s.Reserved, &s.Sequence, &s.StockKnown, &s.LatestAt, &s.OnOrder, &s.Bookings,
 			&s.HeldOn, &s.HeldVersion, &s.ForecastStart, &s.RuleVersion, &s.ReorderPoint, &s.Stale); err != nil {
 			return err
 		}
@@ -110,19 +112,20 @@ func lockReplenishments(ctx context.Context, tx store.Tx, keys []masterdata.Posi
 }
 
 var noteStock = pg.SQL(`
-UPDATE replenishment_state s SET on_hand = n.on_hand, reserved = n.reserved, sequence = n.sequence, latest_at = n.latest_at
-FROM unnest($1::bigint[], $2::numeric[], $3::numeric[], $4::bigint[], $5::timestamptz[]) AS n(id, on_hand, reserved, sequence, latest_at)
+UPDATE replenishment_state s SET on_hand = n.on_hand, reserved = n.reserved, sequence = n.sequence, stock_known = n.stock_known, latest_at = n.latest_at
+FROM unnest($1::bigint[], $2::numeric[], $3::numeric[], $4::bigint[], $5::boolean[], $6::timestamptz[])
+     AS n(id, on_hand, reserved, sequence, stock_known, latest_at)
 WHERE s.id = n.id`)
 
-// NoteStock writes the stock of the positions: OnHand, Reserved, Sequence and LatestAt. This transaction must hold
+// NoteStock writes the stock of the positions: OnHand, Reserved, Sequence, StockKnown and LatestAt. This transaction must hold
 // their locks.
 func NoteStock(ctx context.Context, tx store.Tx, positions []*Replenishment) error {
 	if len(positions) == 0 {
 		return nil
 	}
-	columns := pg.NewColumns(5, len(positions))
+	columns := pg.NewColumns(6, len(positions))
 	for _, p := range positions {
-		columns.Add(p.ID, p.OnHand, p.Reserved, p.Sequence, p.LatestAt)
+		columns.Add(p.ID, p.OnHand, p.Reserved, p.Sequence, p.StockKnown, p.LatestAt)
 	}
 	return pg.Write(ctx, tx, fmt.Sprintf("writing the stock of %d positions", len(positions)), noteStock, columns...)
 }

@@ -24,7 +24,7 @@ type newOrder struct {
 // consider orders for the position if it is at or below its reorder point and
 // nothing holds it back.
 func (b *batch) consider(ctx context.Context, p *position, cause event.Envelope) error {
-	if p.plan == nil || p.ReorderPoint == nil || p.Sequence == 0 {
+	if p.plan == nil || p.ReorderPoint == nil || p.Sequence == 0 || !p.StockKnown {
 		return nil
 	}
 	if p.Position().Cmp(*p.ReorderPoint) > 0 {

@@ -42,6 +42,9 @@ func (p *position) stand(e *event.Any, payload event.InventoryUpdated) {
 		p.OnHand, p.Reserved, p.Sequence = payload.OnHand, payload.Reserved, e.Metadata.Sequence
 		p.moved = true
 	}
+	if !p.StockKnown && payload.TransactionType != event.TransactionSale && payload.TransactionType != event.TransactionReturn {
+		p.StockKnown, p.moved = true, true
+	}
 	if at := e.Timestamp.Truncate(time.Microsecond); at.After(p.LatestAt) {
 		p.LatestAt = at
 		p.moved = true

@@ -13,7 +13,8 @@ import (
 type model struct {
 	item            string
 	onHand          int64
-	seen            bool
+	seen            bool // it has moved
+	counted         bool // and not only by sales and returns
 	point, upTo     int64
 	version, heldBy int64
 	today, heldOn   int
@@ -43,7 +44,7 @@ func (m *model) onOrder() (sum int64) {
 // ask gives the order that must be made now, if any.
 func (m *model) ask() *modelOrder {
 	position := m.onHand + m.onOrder()
-	if !m.seen || m.version == 0 || position > m.point {
+	if !m.counted || m.version == 0 || position > m.point {
 		return nil
 	}
 	if m.heldOn != 0 && m.heldBy == m.version && m.today <= m.heldOn {
@@ -172,6 +173,10 @@ func (h *history) happen(m *model, changed *[]*model) event.Any {
 		m.onHand, m.seen, m.today = m.onHand+change, true, h.day
 		return e
 	}
+	came := func(e event.Any, change int64) event.Any {
+		m.counted = true
+		return stock(e, change)
+	}
 	some := 1 + h.rand.Int64N(20)
 	switch kind := h.rand.IntN(12); {
 	case len(*changed) > 0 && kind < 4:
@@ -184,14 +189,14 @@ func (h *history) happen(m *model, changed *[]*model) event.Any {
 		return h.ruleChanged(m.item)
 	case kind == 4:
 		m.receive(some, "")
-		return stock(h.received(m.item, fmt.Sprint(some), ""), some)
+		return came(h.received(m.item, fmt.Sprint(some), ""), some)
 	case kind == 5 && len(known) > 0:
 		o := known[h.rand.IntN(len(known))]
 		some = []int64{some, o.quantity, o.quantity + some}[h.rand.IntN(3)]
 		m.receive(some, o.id)
-		return stock(h.received(m.item, fmt.Sprint(some), o.id), some)
+		return came(h.received(m.item, fmt.Sprint(some), o.id), some)
 	case kind == 6:
-		return stock(h.received(m.item, fmt.Sprint(some), "unknown"), some)
+		return came(h.received(m.item, fmt.Sprint(some), "unknown"), some)
 	case kind == 7 && len(known) > 0:
 		o := known[max(0, len(known)-1-h.rand.IntN(3))]
 		m.cancel(o, h.day)

@@ -19,8 +19,8 @@
 //     not as RECEIPT_COMPLETED. Else the position would dip between the two and be ordered twice.
 //   - A cancelled need is held: it is not ordered again before an event of a later
 //     business day at the position, or before its rule changes.
-//   - No order is made for a position without an INVENTORY_UPDATED: from a rule alone
-//     its stock is unknown. A count of zero is enough.
+//   - No order is made for a position whose stock is not known: one with a rule alone,
+//     or of which only sales and returns were seen. A count of zero is enough.
 //
 // # What goes wrong, and what then
 //
@@ -46,8 +46,8 @@
 //	the price is not known, or    the order is made without it, and is for a person to decide
 //	the total is beyond what an
 //	event can carry
-//	a till's clock is years       the position's latest business day is then, and a rejection is held
-//	ahead                         until the rule changes
+//	a till's clock is ahead       admission bounds by how much; meanwhile the position's latest business
+//	                              day is then, and a rejection is held until the rule changes
 package replenishment
 
 import (

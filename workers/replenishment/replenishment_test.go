@@ -162,3 +162,29 @@ func TestOrdersAreNumberedPerTenantAndYear(t *testing.T) {
 	}
 	h.balances()
 }
+
+// Sales and returns alone do not tell how much stands at a position: nothing is ordered before a count, a delivery, a
+// transfer or an adjustment does, whether the rule or the sale came first.
+func TestNothingIsOrderedBeforeTheStockIsKnown(t *testing.T) {
+	t.Parallel()
+	for name, known := range map[string]func(h *tenant) event.Any{
+		"a count":       func(h *tenant) event.Any { return h.moved("cup", "0", event.TransactionCount) },
+		"a delivery":    func(h *tenant) event.Any { return h.received("cup", "1", "") },
+		"a transfer":    func(h *tenant) event.Any { return h.moved("cup", "1", event.TransactionTransfer) },
+		"an adjustment": func(h *tenant) event.Any { return h.moved("cup", "1", event.TransactionAdjustment) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newTenant(t)
+			h.rule("cup", "reorder_point=10", "order_up_to=40")
+			said := h.handle(h.sold("cup", "5"), h.moved("cup", "1", event.TransactionReturn), h.ruleChanged("cup"))
+			said = append(said, h.handle(h.sold("cup", "5"), h.lowStock("cup"))...)
+			if len(said) > 0 {
+				t.Errorf("before, %s", ordered(said))
+			}
+			if orders := h.handle(known(h)); len(orders) != 1 {
+				t.Errorf("afterwards, %s", ordered(orders))
+			}
+		})
+	}
+}

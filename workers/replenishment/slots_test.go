@@ -89,12 +89,16 @@ func TestFourSlotsKeepTheBooks(t *testing.T) {
 	for i := range items {
 		h.rule(fmt.Sprintf("item-%d", i), "reorder_point=20", "order_up_to=60")
 	}
+	counted := func(item string) event.Any { return h.moved(item, "0", event.TransactionCount) }
 	var open []event.PurchaseOrderCreated
 	made := 0
 	for range rounds {
 		var events []event.Any
 		for range 16 * items {
 			events = append(events, h.sold(fmt.Sprintf("item-%d", random.IntN(items)), fmt.Sprint(1+random.IntN(5))))
+		}
+		for i := range items {
+			events = append(events, counted(fmt.Sprintf("item-%d", i)))
 		}
 		for _, o := range open {
 			l := o.Lines[0]

@@ -1,0 +1,8 @@
+-- Nothing is ordered for a position of which only sales and returns are known: how much stands there is not.
+
+-- +goose Up
+-- Positions of before keep being ordered for.
+ALTER TABLE replenishment_state ADD stock_known boolean NOT NULL DEFAULT true;
+
+-- +goose Down
+ALTER TABLE replenishment_state DROP stock_known;
