@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/composerp/composerp/store/storetest"
 )
@@ -45,13 +46,19 @@ func TestAnOpeningCountIsImported(t *testing.T) {
 		t.Errorf("the count reports %+v", first)
 	}
 	// What was sold since is not counted back.
-	h.ok("publish", "SALE_COMPLETED", "-d", `{"saleId":"S1","itemId":"i7","locationId":"LON","quantity":2,"amount":1,"timestamp":"2026-02-09T12:00:00Z"}`)
+	counted, err := time.Parse(time.RFC3339, first.At)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.ok("publish", "SALE_COMPLETED", "-d", fmt.Sprintf(`{"saleId":"S1","itemId":"i7","locationId":"LON","quantity":2,"amount":1,"timestamp":%q}`, counted.Add(time.Minute).Format(time.RFC3339)))
 	if again := h.counted(file); again.Counted != 0 || again.CountedBefore != n || again.At != first.At {
 		t.Errorf("the second import reports %+v, want all counted before at %s", again, first.At)
 	}
 	// Another time is another count, and that one too is said once.
-	for _, want := range []countedFile{{n, n, 0, "2026-02-10T06:00:00Z"}, {n, 0, n, "2026-02-10T06:00:00Z"}} {
-		if got := h.counted(file, "--at", "2026-02-10T07:00:00+01:00"); got != want {
+	later := counted.Add(time.Hour).Truncate(time.Second)
+	at := later.In(time.FixedZone("", 3600)).Format(time.RFC3339)
+	for _, want := range []countedFile{{n, n, 0, later.Format(time.RFC3339)}, {n, 0, n, later.Format(time.RFC3339)}} {
+		if got := h.counted(file, "--at", at); got != want {
 			t.Errorf("a count at another time reports %+v, want %+v", got, want)
 		}
 	}

@@ -185,7 +185,7 @@ func (o *odd) table(levels int) amqp.Table {
 	for range o.IntN(8) {
 		table[o.text(255)] = o.value(levels)
 	}
-	for _, ours := range []string{rabbitmq.HeaderAttempt, rabbitmq.HeaderDeferred, rabbitmq.HeaderWaitsFor, rabbitmq.HeaderError, rabbitmq.HeaderFirstFailedAt, "x-death", "x-delivery-count"} {
+	for _, ours := range []string{rabbitmq.HeaderAttempt, rabbitmq.HeaderDeferred, rabbitmq.HeaderWaitsFor, rabbitmq.HeaderError, rabbitmq.HeaderFirstFailedAt, rabbitmq.HeaderLogSeq, rabbitmq.HeaderUserID, "x-death", "x-delivery-count"} {
 		if o.IntN(12) == 0 {
 			table[ours] = o.value(levels)
 		}

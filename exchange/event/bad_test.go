@@ -4,6 +4,9 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/exchange/event"
 )
@@ -175,4 +178,20 @@ func TestWhatIsUnknownIsIgnored(t *testing.T) {
 	if _, err := event.Decode([]byte(strings.Replace(body, `"version":"1.0"`, `"version":"1.7"`, 1))); err != nil {
 		t.Errorf("a newer minor version: %v", err)
 	}
+}
+
+// A transfer leads elsewhere: it is refused from outside, and not made.
+func TestATransferToItsOwnLocation(t *testing.T) {
+	t.Parallel()
+	const want = `payload.toLocationId: want another location than fromLocationId, got "shop"`
+	there := event.TransferInitiated{TransferID: "t", ItemID: "cup", FromLocationID: "shop", ToLocationID: "depot", Quantity: event.NewDecimal(1)}
+	made, err := event.Encode(event.Envelope{ID: uuid.New(), TenantID: "acme", AggregateID: "t", Timestamp: time.Unix(0, 0)}, there)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = event.DecodeOutside([]byte(strings.Replace(string(made.Body), "depot", "shop", 1)))
+	checkError(t, err, want)
+	there.ToLocationID = "shop"
+	_, err = event.Encode(made.Envelope, there)
+	checkError(t, err, want)
 }

@@ -45,10 +45,21 @@ func decode(body []byte, checked bool) (Any, error) {
 		}
 	}
 	a, ferr := d.event(body)
+	if ferr == nil && !checked {
+		ferr = checkPayload(a.Payload)
+	}
 	if ferr != nil {
 		return Any{}, ferr
 	}
 	return a, nil
+}
+
+// checkPayload checks what no schema can say: what fields have to do with each other.
+func checkPayload(p Payload) *FieldError {
+	if c, is := p.(interface{ check() *FieldError }); is {
+		return c.check()
+	}
+	return nil
 }
 
 // Encode makes an event. The catalogue provides Type, AggregateType and Version where they are empty. Encode checks its
@@ -74,6 +85,9 @@ func Encode(env Envelope, p Payload) (Any, error) {
 	}
 	if err := Validate(a.Body); err != nil {
 		return Any{}, err
+	}
+	if ferr := checkPayload(a.Payload); ferr != nil {
+		return Any{}, ferr
 	}
 	return a, nil
 }

@@ -1,6 +1,9 @@
 package event
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // SaleCompleted is a line of a sale that a till has closed. A return is a sale of a negative quantity.
 type SaleCompleted struct {
@@ -42,6 +45,13 @@ type TransferInitiated struct {
 	ToLocationID   string `json:"toLocationId"`
 	// The quantity that left.
 	Quantity Decimal `json:"quantity" event:"positive"`
+}
+
+func (p TransferInitiated) check() *FieldError {
+	if p.FromLocationID == p.ToLocationID {
+		return &FieldError{Field: "payload.toLocationId", Problem: fmt.Sprintf("want another location than fromLocationId, got %q", p.ToLocationID)}
+	}
+	return nil
 }
 
 // StockAdjusted is a correction of an item's stock at a location: damaged, lost or found goods.
