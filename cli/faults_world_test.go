@@ -102,7 +102,8 @@ func (s *street) round() {
 		storetest.Exec(s, s.database, fmt.Sprintf(`
 INSERT INTO item (tenant_id, item_id, unit_cost) VALUES ('acme', '%[1]s', 1.5);
 INSERT INTO replenishment_rule (tenant_id, item_id, location_id, supplier_id, reorder_point, order_up_to, low_stock_threshold)
-VALUES ('acme', '%[1]s', 'shop', '%[2]s', 5, 20, 3)`, item(kind), supplier))
+VALUES ('acme', '%[1]s', 'shop', '%[2]s', 5, 20, 3);
+INSERT INTO replenishment_state (tenant_id, item_id, location_id) VALUES ('acme', '%[1]s', 'shop') -- its stock is known`, item(kind), supplier))
 	}
 	for _, quantity := range []string{"2", "1"} {
 		var sales []event.Any

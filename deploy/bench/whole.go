@@ -38,6 +38,8 @@ func (env *environment) insertMasterData(ctx context.Context) error {
 		{`INSERT INTO supplier (tenant_id, supplier_id, name, lead_time_days) VALUES ($1, 'SUP', 'Supplier', 5)`, []any{tenant}},
 		{`INSERT INTO replenishment_rule (tenant_id, item_id, location_id, low_stock_threshold, mode, supplier_id, reorder_point, order_quantity)
 		  SELECT $1, 'SKU-' || lpad(i::text, 6, '0'), $2, -100, 'auto', 'SUP', -5, 60 FROM generate_series(0, $3::int - 1) i`, []any{tenant, location, items}},
+		{`INSERT INTO replenishment_state (tenant_id, item_id, location_id) -- the stock is known
+		  SELECT $1, 'SKU-' || lpad(i::text, 6, '0'), $2 FROM generate_series(0, $3::int - 1) i`, []any{tenant, location, items}},
 	} {
 		if _, err := db.ExecContext(ctx, statement.text, statement.args...); err != nil {
 			return fmt.Errorf("making master data: %w", err)
