@@ -146,9 +146,9 @@ func flagValues(name string) (found []candidate, files bool) {
 	case "status":
 		return texts("pending", "approved", "cancelled"), false
 	case "queue":
-		return texts(deadletters.DeadNames()...), false
+		return append(texts(deadletters.DeadNames()...), candidate{deadletters.UnroutedName, "events that no queue was bound for"}), false
 	case "confirm":
-		return candidatesOf(deadletters.DeadNames(), topology.DeadQueueName), false
+		return append(candidatesOf(deadletters.DeadNames(), topology.DeadQueueName), candidate{text: topology.Unrouted}), false
 	case "type", "on":
 		return texts(event.Types()...), false
 	case "rate":

@@ -66,6 +66,9 @@ func TestDeadLetters(t *testing.T) {
 		{"redrive --queue ledger --max-failure-rate 0", exit.WrongUsage, []string{"1 to 100"}, ""},
 		{"redrive --queue ledger", exit.WrongConfiguration, []string{"no broker is known"}, ""},
 		{"discard", exit.WrongUsage, []string{"name one worker"}, ""},
+		{"list --queue unrouted", exit.WrongConfiguration, []string{"no broker is known"}, ""},
+		{"list --queue unrouted --queue ledger", exit.WrongUsage, []string{"name it alone"}, ""},
+		{"redrive --queue unrouted --rate 5", exit.WrongUsage, []string{"--rate: not with --queue unrouted"}, ""},
 	} {
 		line := append([]string{"dlq"}, strings.Fields(c.args)...)
 		r := command(t, append(line, "--database-url", url, "--dir", t.TempDir())...)

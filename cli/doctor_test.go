@@ -87,9 +87,9 @@ SELECT gen_random_uuid(), 'stockview', 'm', '', '', '', 1, '{}', '', now() FROM 
 	x.has(t, "topology", "problem", "queue composerp.lots.dead", "topology apply")
 	x.has(t, "dead", "warning", "composerp.ledger.dead holds 1", "composerp dlq redrive --queue ledger")
 	x.has(t, "dead", "warning", "composerp.stockview.dead holds 0 dead letters, and the dead-letter log has 3 pending", "composerp republish")
-	x.has(t, "unrouted", "problem", "composerp.unrouted holds 1", "topology apply")
+	x.has(t, "unrouted", "problem", "composerp.unrouted holds 1 event of type NO_EVENT under the key not.bound: unknown key", "correct key and type at the publisher")
 	x.has(t, "queues", "problem", "composerp.alert holds 1 messages and has no consumer", "worker run alert")
-	if table := h.run("doctor").out; !strings.Contains(table, "problem  unrouted") || !strings.Contains(table, "-> composerp topology apply") {
+	if table := h.run("doctor").out; !strings.Contains(table, "problem  unrouted") || !strings.Contains(table, "-> correct key and type") {
 		t.Errorf("the table is\n%s", table)
 	}
 

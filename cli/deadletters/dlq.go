@@ -22,7 +22,7 @@ import (
 func Command() *cli.Command {
 	return &cli.Command{
 		Name:  "dlq",
-		Usage: "dead letters: messages that failed every attempt",
+		Usage: "dead letters: messages that failed every attempt, and events that no queue was bound for",
 		Subcommands: []*cli.Command{
 			{
 				Name: "list", Usage: "list dead letters by queue, type and kind of error",
@@ -32,18 +32,18 @@ func Command() *cli.Command {
 					&cli.BoolFlag{Name: "each", Usage: "list single letters, the oldest first"},
 					allFlag(),
 				)...),
-				Action: settings.On(openLog, letters, dlqList),
+				Action: orUnrouted(settings.On(openLog, letters, dlqList), settings.On(openUnrouted, letters, listUnrouted)),
 			},
 			{
 				Name: "show", Usage: "show a letter: error, disposition, headers and body", ArgsUsage: "ID...",
 				Description: "ID is the letter's or its event's. An event may have several dead letters: one for each worker and each redrive.",
-				Flags:       settings.DatabaseFlags(queueFlag()),
-				Action:      settings.On(openLog, lettersNamed, dlqShow),
+				Flags:       settings.ConnectionFlags(queueFlag(), terminal.OutputFlag()),
+				Action:      orUnrouted(settings.On(openLog, lettersNamed, dlqShow), settings.On(openUnrouted, idsNamed, showUnrouted)),
 			},
 			{
 				Name: "export", Usage: "write dead letters to stdout, one JSON object a line, with headers and body",
-				Flags:  append(chooseFlags(allFlag()), settings.FlagOf(settings.FlagDatabase), settings.FlagOf(settings.FlagDir)),
-				Action: settings.On(openLog, letters, dlqExport),
+				Flags:  settings.ConnectionFlags(chooseFlags(allFlag())...),
+				Action: orUnrouted(settings.On(openLog, letters, dlqExport), settings.On(openUnrouted, letters, exportUnrouted)),
 			},
 			dlqRedriveCommand(), dlqDiscardCommand(),
 		},
@@ -51,7 +51,7 @@ func Command() *cli.Command {
 }
 
 func queueFlag() cli.Flag {
-	return &cli.StringSliceFlag{Name: "queue", Aliases: []string{"worker"}, Usage: "dead letters of this worker; may be repeated"}
+	return &cli.StringSliceFlag{Name: "queue", Aliases: []string{"worker"}, Usage: "dead letters of this worker, or unrouted for the events that no queue was bound for; may be repeated"}
 }
 
 func allFlag() cli.Flag {

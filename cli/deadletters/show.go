@@ -25,6 +25,11 @@ func lettersNamed(cctx *cli.Context) (of failures.LetterFilter, err error) {
 	return failures.LetterFilter{IDs: cctx.Args().Slice(), Consumers: consumers(cctx), IncludeResolved: true}, nil
 }
 
+func idsNamed(cctx *cli.Context) ([]string, error) {
+	of, err := lettersNamed(cctx)
+	return of.IDs, err
+}
+
 func dlqShow(cctx *cli.Context, c letterLog, of failures.LetterFilter) error {
 	found := []deadletters.Entry{}
 	err := failures.EachDeadLetter(cctx.Context, c.DB, of, 0, func(l failures.DeadLetter) error {

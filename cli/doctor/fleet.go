@@ -46,6 +46,10 @@ func (x *Examination) examineFleet(ctx context.Context, broker rabbitmq.Config, 
 		if p.Kind == watchdog.Database || p.Kind == watchdog.Broker {
 			continue // reported already
 		}
+		if p.Kind == watchdog.Unrouted {
+			x.examineUnrouted(ctx, broker, p)
+			continue
+		}
 		alarmed = alarmed || p.Kind == watchdog.Alarm && !p.Warning
 		x.Judged(p)
 	}

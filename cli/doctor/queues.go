@@ -6,9 +6,11 @@ import (
 
 	"github.com/composerp/composerp/cli/deadletters"
 	"github.com/composerp/composerp/cli/fleet"
+	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/workers/runtime/observer"
+	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
 
 // longQueue is the backlog from which on the doctor warns.
@@ -42,6 +44,25 @@ func (x *Examination) examineQueues(now observer.Snapshot) {
 	}
 	if !x.has("queues") {
 		x.ok("queues", "every worker's queue has a consumer; %d messages wait for a retry", retrying)
+	}
+}
+
+// mostKeys is how many keys of unrouted events are reported one by one.
+const mostKeys = 5
+
+// examineUnrouted reports of each key why its events have no queue. Where the queue cannot be read, the problem stands
+// as the watchdog found it.
+func (x *Examination) examineUnrouted(ctx context.Context, broker rabbitmq.Config, p watchdog.Problem) {
+	found, err := deadletters.UnroutedFindings(ctx, x.Endpoints, broker)
+	if err != nil || len(found) == 0 {
+		x.Judged(p)
+		return
+	}
+	for _, f := range found[:min(len(found), mostKeys)] {
+		x.problem("unrouted", f.Do, "%s holds %s", topology.Unrouted, f.What)
+	}
+	if more := len(found) - mostKeys; more > 0 {
+		x.problem("unrouted", p.Do, "%s holds events of %d more keys", topology.Unrouted, more)
 	}
 }
 

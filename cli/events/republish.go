@@ -22,6 +22,7 @@ import (
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/audit"
 	"github.com/composerp/composerp/workers/runtime/republish"
+	"github.com/composerp/composerp/workers/runtime/unrouted"
 )
 
 const (
@@ -119,10 +120,7 @@ func reroute(cctx *cli.Context, broker rabbitmq.Config) (int64, error) {
 		return 0, err
 	}
 	defer session.Close()
-	bindings := workers.Topology().Bindings
-	return republish.Reroute(cctx.Context, session, "republish."+fleet.Holder(), func(key string) bool {
-		return slices.ContainsFunc(bindings, func(b topology.BindingSpec) bool { return b.Exchange == topology.Events && b.RoutingKey == key })
-	})
+	return unrouted.Rerouting{Routes: unrouted.RoutesOf(workers.Topology(), nil)}.Run(cctx.Context, session, "republish."+fleet.Holder())
 }
 
 func showRepublished(cctx *cli.Context, report republish.Report) error {

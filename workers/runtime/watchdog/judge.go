@@ -116,7 +116,7 @@ func (p Plan) Persistent(then, now observer.Snapshot) []Problem {
 	}
 	if a, b := then.Queues[topology.Unrouted].Ready, now.Queues[topology.Unrouted].Ready; a > 0 && b > 0 {
 		found = append(found, Problem{Kind: Unrouted, Subject: topology.Unrouted,
-			Do:   "composerp topology apply binds what is missing; then composerp republish brings them to the queues they belong to",
+			Do:   "composerp dlq list --queue unrouted says of each key why, and what to do",
 			What: fmt.Sprintf("%s holds %d events that no queue was bound for", topology.Unrouted, b)})
 	}
 	return found
