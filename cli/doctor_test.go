@@ -49,6 +49,11 @@ func TestDoctorOfADisorderedSystem(t *testing.T) {
 	h := newEnvironment(t)
 	x := h.doctor(2)
 	x.has(t, "topology", "problem", "missing, the first is exchange composerp.unrouted", "topology apply")
+	for _, f := range x.Findings { // an empty virtual host has no queue, and nothing can be well with queues
+		if f.State == "ok" && (f.Check == "queues" || f.Check == "dead" || f.Check == "stuck") {
+			t.Errorf("of an empty virtual host it says: %s: %s", f.Check, f.What)
+		}
+	}
 	x.has(t, "database", "ok", "PostgreSQL 1", "")
 	x.has(t, "relay", "warning", "no relay runs", "composerp up")
 	x.has(t, "proof", "ok", "the log is young", "")
@@ -65,6 +70,22 @@ func TestDoctorOfADisorderedSystem(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.doctor(2).has(t, "queues", "warning", "no worker runs", "composerp up")
+
+	rabbitmqtest.DeleteExchange(t, h.broker, topology.Events)
+	about := 0
+	x = h.doctor(2)
+	for _, f := range x.Findings {
+		if strings.Contains(f.What, "missing") {
+			about++
+		}
+	}
+	x.has(t, "topology", "problem", "exchange composerp.events is missing, and ", "topology apply")
+	if about != 1 {
+		t.Errorf("one deleted exchange makes %d findings: %+v", about, x.Findings)
+	}
+	if err := rabbitmq.Apply(t.Context(), want, h.broker); err != nil {
+		t.Fatal(err)
+	}
 
 	management, vhost := rabbitmqtest.Management(t), rabbitmqtest.VhostOf(t, h.broker)
 	if err := management.DeleteQueue(t.Context(), vhost, "composerp.lots.dead"); err != nil {

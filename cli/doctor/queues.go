@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/composerp/composerp/cli/deadletters"
@@ -20,7 +21,8 @@ const longQueue = 50_000
 func (x *Examination) examineQueues(now observer.Snapshot) {
 	var idle, names []string
 	var retrying int64
-	for _, w := range fleet.PlanOf().Workers {
+	all := fleet.PlanOf().Workers
+	for _, w := range all {
 		q, ok := now.Queues[w.Queue]
 		if !ok {
 			continue
@@ -42,7 +44,7 @@ func (x *Examination) examineQueues(now observer.Snapshot) {
 	case len(idle) > 0:
 		x.warn("queues", "composerp worker run "+strings.Join(idle, " "), "no consumer for %s", strings.Join(idle, ", "))
 	}
-	if !x.has("queues") {
+	if !x.has("queues") && len(names) == len(all) {
 		x.ok("queues", "every worker's queue has a consumer; %d messages wait for a retry", retrying)
 	}
 }
@@ -73,9 +75,17 @@ func (x *Examination) examineDead(ctx context.Context, now observer.Snapshot) {
 			x.warn("dead", "composerp dlq list --queue "+name+" shows the errors; once the cause is fixed, composerp dlq redrive --queue "+name+" returns them", "%s holds %d dead letters", topology.DeadQueueName(name), n)
 		}
 	}
-	if !x.has("dead") && !x.has("unrouted") {
+	missing := slices.DeleteFunc(append(deadQueues(), topology.Unrouted), func(name string) bool { _, there := now.Queues[name]; return there })
+	if !x.has("dead") && !x.has("unrouted") && len(missing) == 0 {
 		x.ok("dead", "no dead letters and no unrouted events")
 	}
+}
+
+func deadQueues() (names []string) {
+	for _, name := range deadletters.DeadNames() {
+		names = append(names, topology.DeadQueueName(name))
+	}
+	return names
 }
 
 // examineLetters reconciles the dead-letter queues with the dead-letter log. A letter

@@ -10,9 +10,10 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 )
 
-// Topology reads our part of a virtual host: exchanges and queues whose names begin with "composerp.", and all
-// bindings to them. A property that Compute never sets, such as transient, appears as an argument that no queue has:
-// "durable", "auto-delete", "exclusive", "internal". Bindings of the default exchange are left out.
+// Topology reads our part of a virtual host: exchanges and queues whose names begin with "composerp.", all bindings to
+// them, and as foreign the bindings of others to our exchanges. A property that Compute never sets, such as transient,
+// appears as an argument that no queue has: "durable", "auto-delete", "exclusive", "internal". Bindings of the default
+// exchange are left out.
 func (m *Client) Topology(ctx context.Context, vhost string) (topology.Topology, error) {
 	var t topology.Topology
 	escaped := url.PathEscape(vhost)
@@ -49,8 +50,11 @@ func (m *Client) Topology(ctx context.Context, vhost string) (topology.Topology,
 		return t, err
 	}
 	for _, b := range bindings {
-		if b.Source != "" && strings.HasPrefix(b.Destination, topology.Prefix) {
+		switch ours := strings.HasPrefix(b.Destination, topology.Prefix); {
+		case b.Source != "" && ours:
 			t.Bindings = append(t.Bindings, b.spec())
+		case strings.HasPrefix(b.Source, topology.Prefix):
+			t.Foreign = append(t.Foreign, b.spec())
 		}
 	}
 	return t, nil

@@ -23,7 +23,7 @@ func KeepConnected(ctx context.Context, config Config, run func(ctx context.Cont
 	if len(config.URLs) == 0 {
 		return fmt.Errorf("keeping a session: no URL given: %w", ErrBadURL)
 	}
-	pause := config.Backoff
+	pause, losses := config.Backoff, clock.Seldom{}
 	for attempt, begun := 0, false; ; attempt++ {
 		session, err := openAt(ctx, config, config.URLs[attempt%len(config.URLs)])
 		if err == nil {
@@ -36,6 +36,7 @@ func KeepConnected(ctx context.Context, config Config, run func(ctx context.Cont
 			}
 			if time.Since(started) > config.MaxBackoff {
 				pause = config.Backoff
+				losses.Reset()
 			}
 		} else if !begun && ctx.Err() == nil && isPermanent(err) {
 			return err
@@ -45,12 +46,22 @@ func KeepConnected(ctx context.Context, config Config, run func(ctx context.Cont
 		}
 		// Every process of a fleet loses its session at the same moment: jitter keeps them from returning together.
 		wait := pause/2 + rand.N(pause)
-		config.Log.Warn("broker session lost; reconnecting", "error", err, "in", wait)
+		if losses.Due() {
+			config.Log.Warn(lossText(session), "error", err, "in", wait)
+		}
 		if !clock.Sleep(ctx, wait) {
 			return nil
 		}
 		pause = min(2*pause, config.MaxBackoff)
 	}
+}
+
+// lossText is what is logged of a session that is lost, or did not begin.
+func lossText(session *Session) string {
+	if session == nil {
+		return "no broker session yet; trying again"
+	}
+	return "broker session lost; reconnecting"
 }
 
 // runOn calls run with one session and closes it. over means that no other session follows.

@@ -30,7 +30,8 @@ type QueueSummary struct {
 }
 
 // Summaries gives the state of the workers' queues of dead letters, of those of other consumers in the dead-letter log,
-// and, unless consumers are chosen, of composerp.unrouted where it holds messages. Where the broker does not answer the error says so, and the summaries are without InQueue.
+// and, unless consumers are chosen, of composerp.unrouted where it holds messages. Where the broker does not answer the
+// error says so, and the summaries are without InQueue.
 func (c Config) Summaries(ctx context.Context, workers []string, of failures.LetterFilter) ([]QueueSummary, error) {
 	known, err := failures.LettersByConsumer(ctx, c.DB, of)
 	if err != nil {

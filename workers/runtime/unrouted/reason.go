@@ -12,7 +12,7 @@ import (
 // Reason is why no queue took a message.
 type Reason string
 
-// The reasons, from the one that is over to the one that no command mends.
+// The reasons, from the one that is over to the one that no command helps with.
 const (
 	BoundNow       Reason = "bound now"       // a queue is bound for its key by now
 	MissingBinding Reason = "missing binding" // the fleet consumes its key, and the broker lacks the binding
@@ -45,7 +45,7 @@ type Routes struct {
 	fleet, broker []string // patterns that queues are bound by, or are to be
 }
 
-// RoutesOf are the routes of a fleet. have is what the broker holds; nil where nobody can tell: then every binding of
+// RoutesOf are the routes of a fleet. have is what the broker holds; nil where that is unknown: then every binding of
 // the fleet counts as there.
 func RoutesOf(fleet topology.Topology, have *topology.Topology) Routes {
 	if have == nil {

@@ -45,9 +45,12 @@ func (v *monitor) repair(ctx context.Context, now observer.Snapshot) []Problem {
 		return nil
 	}
 	if err := v.readGaps(ctx); err != nil {
-		v.Log.Warn("gaps cannot be read for now", "error", err)
+		if v.gapReads.Due() {
+			v.Log.Warn("gaps cannot be read for now", "error", err)
+		}
 		return nil
 	}
+	v.gapReads.Reset()
 	var due []repair
 	var open []Problem
 	lacking := v.Plan.Affected(v.Plan.Topology.Missing(now.Have))
