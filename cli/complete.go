@@ -14,6 +14,7 @@ import (
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/stockview"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -151,6 +152,10 @@ func flagValues(name string) (found []candidate, files bool) {
 		return append(candidatesOf(deadletters.DeadNames(), topology.DeadQueueName), candidate{text: topology.Unrouted}), false
 	case "type", "on":
 		return texts(event.Types()...), false
+	case "sort":
+		return texts(stockview.StockSorts...), false
+	case "consumer":
+		return texts(workers.Names()...), false
 	case "rate":
 		return texts("max"), false
 	case "mode":

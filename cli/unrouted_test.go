@@ -42,7 +42,7 @@ func TestUnroutedEvents(t *testing.T) {
 		{"list --each --error WRONG", exit.OK, []string{"integration.sale_complete ", "t1"}, "REFUND"},
 		{"list --tenant t9", exit.OK, []string{"holds no such message"}, "REFUND"},
 		{"show REFUND", exit.OK, []string{"no queue is bound for integration.refund", "what to do", `{"tenantId":"t1"}`}, "SALE"},
-		{"show nope", exit.Failure, []string{`no unrouted message "nope"`, "--each"}, ""},
+		{"show nope", exit.WrongUsage, []string{`no unrouted message "nope"`, "--each"}, ""},
 		{"export --type REFUND", exit.OK, []string{`"messageId":"REFUND"`, "1 unrouted message"}, "SALE"},
 		{"redrive --dry-run", exit.FoundProblems, []string{"WOULD BE REDRIVEN", "composerp.unrouted  3       1", "topology apply"}, ""},
 		{"redrive", exit.FoundProblems, []string{"composerp.unrouted  3       1", "integration.refund"}, "wrong key"},

@@ -108,6 +108,35 @@ func consumers(cctx *cli.Context) []string {
 	return names
 }
 
+// checkConsumers refuses workers that neither the fleet nor the dead-letter log knows. A worker that is gone from the
+// fleet may have left letters.
+func checkConsumers(cctx *cli.Context, c letterLog) error {
+	known := append(DeadNames(), UnroutedName)
+	var unknown []string
+	for _, name := range consumers(cctx) {
+		if !slices.Contains(known, name) {
+			unknown = append(unknown, name)
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	logged, err := failures.LettersByConsumer(cctx.Context, c.DB, failures.LetterFilter{Consumers: unknown, IncludeResolved: true})
+	if err != nil {
+		return err
+	}
+	for _, name := range unknown {
+		if !slices.ContainsFunc(logged, func(l failures.ConsumerLetters) bool { return l.Consumer == name }) {
+			return unknownWorker(name, known)
+		}
+	}
+	return nil
+}
+
+func unknownWorker(name string, known []string) error {
+	return exit.Usage("--queue %q: %sthere are %s", name, terminal.Suggest(name, known), strings.Join(known, ", "))
+}
+
 // workerOf gives the worker of a name that is the worker's, its queue's or its dead-letter queue's.
 func workerOf(queue string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(queue, topology.QueueName("")), ".dead")
@@ -122,7 +151,7 @@ func pointOfTime(flag, text string) (time.Time, error) {
 		return time.Now().Add(-ago), nil
 	}
 	for _, layout := range []string{time.RFC3339, time.DateTime, time.DateOnly} {
-		if t, err := time.Parse(layout, text); err == nil {
+		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
 			return t, nil
 		}
 	}
@@ -170,7 +199,7 @@ func actingWorkers(names []string, fleet []worker.Worker) ([]worker.Worker, erro
 	for _, name := range names {
 		i := slices.IndexFunc(fleet, func(w worker.Worker) bool { return w.Name() == name && w.Queue() == topology.QueueName(name) })
 		if i < 0 {
-			return nil, exit.Usage("--queue %q: %sthere are %s", name, terminal.Suggest(name, DeadNames()), strings.Join(DeadNames(), ", "))
+			return nil, unknownWorker(name, DeadNames())
 		}
 		found = append(found, fleet[i])
 	}

@@ -41,7 +41,7 @@ func RepublishCommand() *cli.Command {
 			"composerp.unrouted that have a binding now are published again. The command waits until the fleet is quiet, because\n" +
 			"events in flight would be published twice, which does no harm. It may be interrupted and repeated at any time.",
 		Flags: settings.ConnectionFlags(
-			&cli.StringFlag{Name: flagConsumer, Usage: "for these workers only, separated by commas"},
+			&cli.StringFlag{Name: flagConsumer, Aliases: []string{"worker"}, Usage: "for these workers only, separated by commas"},
 			&cli.StringFlag{Name: flagSince, Usage: "only events logged since: 2h, 2026-02-09T12:00:00Z, or a position of the log; default as far back as the inboxes reach"},
 			&cli.BoolFlag{Name: settings.FlagDryRun, Usage: "only count"},
 			&cli.BoolFlag{Name: flagNow, Usage: "do not wait until the fleet is quiet"},
@@ -172,7 +172,7 @@ func queuesOf(names string) (map[string]string, error) {
 	wanted := strings.Split(names, ",")
 	for _, name := range wanted {
 		if _, ok := queues[name]; !ok {
-			return nil, exit.Usage("--%s %q: no worker of that name has an inbox; `composerp worker list` shows the workers", flagConsumer, name)
+			return nil, exit.Usage("--%s %q: no worker of that name has an inbox; %s`composerp worker list` shows the workers", flagConsumer, name, terminal.Suggest(name, slices.Sorted(maps.Keys(queues))))
 		}
 	}
 	maps.DeleteFunc(queues, func(name, _ string) bool { return !slices.Contains(wanted, name) })
