@@ -46,22 +46,17 @@ func KeepConnected(ctx context.Context, config Config, run func(ctx context.Cont
 		}
 		// Every process of a fleet loses its session at the same moment: jitter keeps them from returning together.
 		wait := pause/2 + rand.N(pause)
-		if losses.Due() {
-			config.Log.Warn(lossText(session), "error", err, "in", wait)
+		switch due := losses.Due(); {
+		case due && session == nil:
+			config.Log.Warn("no broker session yet; trying again", "error", err, "in", wait)
+		case due:
+			config.Log.Warn("broker session lost; reconnecting", "error", err, "in", wait)
 		}
 		if !clock.Sleep(ctx, wait) {
 			return nil
 		}
 		pause = min(2*pause, config.MaxBackoff)
 	}
-}
-
-// lossText is what is logged of a session that is lost, or did not begin.
-func lossText(session *Session) string {
-	if session == nil {
-		return "no broker session yet; trying again"
-	}
-	return "broker session lost; reconnecting"
 }
 
 // runOn calls run with one session and closes it. over means that no other session follows.
