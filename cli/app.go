@@ -15,16 +15,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/composerp/composerp/cli/broker"
-	"github.com/composerp/composerp/cli/deadletters"
-	"github.com/composerp/composerp/cli/demo"
-	"github.com/composerp/composerp/cli/doctor"
-	"github.com/composerp/composerp/cli/events"
 	"github.com/composerp/composerp/cli/exit"
-	"github.com/composerp/composerp/cli/fleet"
-	"github.com/composerp/composerp/cli/masterdata"
-	"github.com/composerp/composerp/cli/measure"
-	"github.com/composerp/composerp/cli/planner"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/workers"
@@ -63,16 +54,15 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		completeLine(app, args[2], args[3:], stdout)
 		return exit.OK
 	}
-	err := app.RunContext(ctx, permute(app, renamed(app, args, stderr)))
+	args, err := helpLine(app, renamed(app, args, stderr))
+	if err == nil {
+		err = app.RunContext(ctx, permute(app, args))
+	}
 	if err == nil {
 		return exit.OK
 	}
 	if !exit.IsPrinted(err) {
-		text := exit.OneLine(err)
-		if do := exit.Advice(err); do != "" {
-			text += "; " + do
-		}
-		fmt.Fprintf(stderr, "composerp: %s\n", text)
+		printError(stderr, err, wantsJSON(args))
 	}
 	return exit.CodeOf(err)
 }
@@ -90,14 +80,7 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *cli.App {
 		Suggest:        true,
 		Flags:          []cli.Flag{settings.FlagOf(settings.FlagConfig)},
 		Action:         group,
-		Commands: []*cli.Command{
-			fleet.UpCommand(), fleet.DownCommand(), demo.Command(), events.ImportCommand(), events.PublishCommand(), planner.StockCommand(), events.AuditCommand(), events.RepublishCommand(),
-			planner.PurchaseOrderCommand(), planner.NotificationCommand(), deadletters.QuarantineCommand(), deadletters.Command(),
-			masterdata.ItemCommand(), masterdata.LocationCommand(), masterdata.SupplierCommand(), masterdata.RuleCommand(), masterdata.TenantCommand(),
-			planner.ForecastCommand(),
-			fleet.WorkerCommand(), fleet.RelayCommand(), broker.Command(), events.MigrateCommand(), events.EpochCommand(), doctor.Command(), measure.BenchCommand(), measure.ChaosCommand(), versionCommand(),
-			completionCommand(), manCommand(),
-		},
+		Commands:       grouped(),
 		Description: "Data goes to stdout, messages to stderr. Exit codes: 0 ok, 1 failure, 2 findings, 3 in flight, 64 usage,\n" +
 			"69 a server is unreachable, 78 configuration.\n\n" +
 			"A setting comes from its flag, else from the environment (COMPOSERP_DATABASE_URL, or the same with _FILE for\n" +
@@ -146,6 +129,9 @@ func checked(action cli.ActionFunc) cli.ActionFunc {
 				return exit.Usage("%q is no argument of `%s`; flags stand before or after the arguments, see `%[2]s --help`", arg, cctx.Command.HelpName)
 			}
 		}
+		if err := checkDurations(cctx); err != nil {
+			return err
+		}
 		if err := settings.Configure(cctx); err != nil {
 			return err
 		}
@@ -154,6 +140,17 @@ func checked(action cli.ActionFunc) cli.ActionFunc {
 		}
 		return action(cctx)
 	}
+}
+
+// checkDurations refuses times that nothing can take.
+func checkDurations(cctx *cli.Context) error {
+	for _, f := range cctx.Command.Flags {
+		d, ok := f.(*cli.DurationFlag)
+		if ok && cctx.IsSet(d.Name) && cctx.Duration(d.Name) <= 0 {
+			return exit.Usage("--%s %s: want a time above 0, such as 30s or 5m", d.Name, cctx.Duration(d.Name))
+		}
+	}
+	return nil
 }
 
 // each calls do for every command and every command below it.
@@ -190,82 +187,6 @@ func group(cctx *cli.Context) error {
 		known = cctx.Command.Subcommands
 	}
 	return exit.Usage("no command %q; %s`%s --help` lists them all", name, terminal.Suggest(name, terminal.NamesOf(known)), cctx.Command.HelpName)
-}
-
-// permute moves flags before the positional arguments: the flag package stops
-// at the first positional, and would take what follows for more of them.
-// Settings that stand before the command, or between its words, move behind it.
-func permute(app *cli.App, args []string) []string {
-	if len(args) < 2 {
-		return args
-	}
-	here, early, rest, known := topOf(app), []string{}, args[1:], settings.Flags()
-	for len(rest) > 0 && len(here.commands) > 0 {
-		if name, _, given := strings.Cut(rest[0], "="); strings.HasPrefix(name, "--") && terminal.FlagNamed(known, name[2:]) != nil {
-			n := 2
-			if given {
-				n = 1
-			}
-			n = min(n, len(rest))
-			early, rest = append(early, rest[:n]...), rest[n:]
-			continue
-		}
-		if !here.enter(rest[0]) {
-			break
-		}
-		rest = rest[1:]
-	}
-	if len(early) > 0 && (len(here.path) == 0 || len(here.commands) > 0 && len(here.flags) == 0) {
-		return args // no command that could take them
-	}
-	typed, positional := split(here.flags, rest)
-	return slices.Concat(args[:1], here.path, early, typed, positional)
-}
-
-// split parts flags, with their values, from positional arguments; what follows "--" is positional.
-func split(flags []cli.Flag, args []string) (typed, positional []string) {
-	for i := 0; i < len(args); i++ {
-		arg := args[i]
-		switch {
-		case arg == "--":
-			return typed, append(positional, args[i:]...)
-		case strings.HasPrefix(arg, "-") && arg != "-":
-			typed = append(typed, arg)
-			if !strings.Contains(arg, "=") && takesValue(flags, strings.TrimLeft(arg, "-")) && i+1 < len(args) {
-				i++
-				typed = append(typed, args[i])
-			}
-		default:
-			positional = append(positional, arg)
-		}
-	}
-	return typed, positional
-}
-
-// place is where a command line has got to.
-type place struct {
-	path      []string // the commands' names, without the program's
-	commands  []*cli.Command
-	flags     []cli.Flag
-	arguments string // ArgsUsage
-}
-
-func topOf(app *cli.App) place { return place{commands: app.Commands, flags: app.Flags} }
-
-// enter goes on to the command of that name, where there is one.
-func (p *place) enter(name string) bool {
-	i := slices.IndexFunc(p.commands, func(c *cli.Command) bool { return c.HasName(name) })
-	if i < 0 {
-		return false
-	}
-	c := p.commands[i]
-	*p = place{append(p.path, c.Name), c.Subcommands, c.Flags, c.ArgsUsage}
-	return true
-}
-
-func takesValue(flags []cli.Flag, name string) bool {
-	doc, ok := terminal.FlagNamed(flags, name).(cli.DocGenerationFlag)
-	return ok && doc.TakesValue()
 }
 
 // signalContext ends with the first SIGINT or SIGTERM; the second leaves at

@@ -14,6 +14,7 @@ import (
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/stockview"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -146,11 +147,15 @@ func flagValues(name string) (found []candidate, files bool) {
 	case "status":
 		return texts("pending", "approved", "cancelled"), false
 	case "queue":
-		return texts(deadletters.DeadNames()...), false
+		return append(texts(deadletters.DeadNames()...), candidate{deadletters.UnroutedName, "events that no queue was bound for"}), false
 	case "confirm":
-		return candidatesOf(deadletters.DeadNames(), topology.DeadQueueName), false
+		return append(candidatesOf(deadletters.DeadNames(), topology.DeadQueueName), candidate{text: topology.Unrouted}), false
 	case "type", "on":
 		return texts(event.Types()...), false
+	case "sort":
+		return texts(stockview.StockSorts...), false
+	case "consumer":
+		return texts(workers.Names()...), false
 	case "rate":
 		return texts("max"), false
 	case "mode":

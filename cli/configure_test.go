@@ -168,6 +168,8 @@ func TestSecretsAreNotShown(t *testing.T) {
 		"postgres://u@h/d?password=secret&sslmode=a": "postgres://u@h/d?password=xxxxx&sslmode=a",
 		"postgres://h/d":                             "postgres://h/d",
 		"amqp://u:secret@a,amqp://u:secret@b/v":      "amqp://u:xxxxx@a,amqp://u:xxxxx@b/v",
+		"postgres://u@h/d?sslpassword=secret":        "postgres://u@h/d?sslpassword=xxxxx",
+		"https://h:9093/?access_Token=secret":        "https://h:9093/?access_Token=xxxxx",
 		"host=h password=secret":                     "xxxxx (no URL)",
 		"postgres://u:secret%zz@h":                   "xxxxx (no URL)",
 	} {
@@ -183,6 +185,36 @@ func TestSecretsAreNotShown(t *testing.T) {
 	} {
 		if got := settings.HostOnly(given); got != want {
 			t.Errorf("%s is shown as %s, want %s", given, got, want)
+		}
+	}
+}
+
+// An error quotes a line at most, whatever a file holds: here a file of rows stands where a YAML file belongs.
+func TestErrorsDoNotQuoteFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"csv":            strings.Repeat("S1,2026-02-09,85123A,WHITE HANGING HEART,6,2.55\n", 9000),
+		"one line":       strings.Repeat("x", 1<<20),
+		"no YAML":        strings.Repeat("a: [\n", 9000),
+		"a long value":   "tenant: t\nsource: s\ntimestamp: t\nrules: " + strings.Repeat("y", 1<<20),
+		"a long key":     strings.Repeat("k", 1<<20) + ": 1\n",
+		"JSON":           `{"a": "` + strings.Repeat("z", 1<<20) + `"}`,
+		"a long setting": "log_level: " + strings.Repeat("w", 1<<20) + "\n",
+	} {
+		file := filepath.Join(dir, strings.ReplaceAll(name, " ", "_"))
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{
+			{"import", file, "--map", file, "--dry-run", "--dir", dir, "--database-url", "postgres://a@127.0.0.1:1/x"},
+			{"version", "--config", file}, {"doctor", "--show-config", "--config", file, "--dir", dir},
+			{"publish", "SALE_COMPLETED", "--data", content[:min(len(content), 100_000)], "--dir", dir},
+		} {
+			r := command(t, args...)
+			if len(r.errors) > 1100 || strings.Count(r.errors, "\n") > 1 {
+				t.Errorf("%s, %s: %d bytes of error: %.300s", args[0], name, len(r.errors), r.errors)
+			}
 		}
 	}
 }

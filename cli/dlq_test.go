@@ -57,7 +57,7 @@ func TestDeadLetters(t *testing.T) {
 		{"show", exit.WrongUsage, []string{"dlq show ID"}, ""},
 		{"show 00000000-0000-5000-8000-0000000000a1", exit.OK, []string{"item \"cup\"", "header x-log-seq", "pending in its queue", "redriven at 2026-02-10 13:00:00", "quarantined with", "goroutine 7"}, "jug"},
 		{"show m-4", exit.OK, []string{"2 binary bytes"}, ""},
-		{"show m-5", exit.Failure, []string{`no dead letter "m-5"`, "--all"}, ""},
+		{"show m-5", exit.WrongUsage, []string{`no dead letter "m-5"`, "--all"}, ""},
 		{"redrive", exit.WrongUsage, []string{"--queue ledger, or --all"}, ""},
 		{"redrive --all --queue ledger", exit.WrongUsage, []string{"give one of the two"}, ""},
 		{"redrive --queue legder", exit.WrongUsage, []string{`did you mean "ledger"`}, ""},
@@ -66,6 +66,9 @@ func TestDeadLetters(t *testing.T) {
 		{"redrive --queue ledger --max-failure-rate 0", exit.WrongUsage, []string{"1 to 100"}, ""},
 		{"redrive --queue ledger", exit.WrongConfiguration, []string{"no broker is known"}, ""},
 		{"discard", exit.WrongUsage, []string{"name one worker"}, ""},
+		{"list --queue unrouted", exit.WrongConfiguration, []string{"no broker is known"}, ""},
+		{"list --queue unrouted --queue ledger", exit.WrongUsage, []string{"name it alone"}, ""},
+		{"redrive --queue unrouted --rate 5", exit.WrongUsage, []string{"--rate: not with --queue unrouted"}, ""},
 	} {
 		line := append([]string{"dlq"}, strings.Fields(c.args)...)
 		r := command(t, append(line, "--database-url", url, "--dir", t.TempDir())...)

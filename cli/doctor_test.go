@@ -49,6 +49,11 @@ func TestDoctorOfADisorderedSystem(t *testing.T) {
 	h := newEnvironment(t)
 	x := h.doctor(2)
 	x.has(t, "topology", "problem", "missing, the first is exchange composerp.unrouted", "topology apply")
+	for _, f := range x.Findings { // an empty virtual host has no queue, and nothing can be well with queues
+		if f.State == "ok" && (f.Check == "queues" || f.Check == "dead" || f.Check == "stuck") {
+			t.Errorf("of an empty virtual host it says: %s: %s", f.Check, f.What)
+		}
+	}
 	x.has(t, "database", "ok", "PostgreSQL 1", "")
 	x.has(t, "relay", "warning", "no relay runs", "composerp up")
 	x.has(t, "proof", "ok", "the log is young", "")
@@ -66,6 +71,22 @@ func TestDoctorOfADisorderedSystem(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.doctor(2).has(t, "queues", "warning", "no worker runs", "composerp up")
+
+	rabbitmqtest.DeleteExchange(t, h.broker, topology.Events)
+	about := 0
+	x = h.doctor(2)
+	for _, f := range x.Findings {
+		if strings.Contains(f.What, "missing") {
+			about++
+		}
+	}
+	x.has(t, "topology", "problem", "exchange composerp.events is missing, and ", "topology apply")
+	if about != 1 {
+		t.Errorf("one deleted exchange makes %d findings: %+v", about, x.Findings)
+	}
+	if err := rabbitmq.Apply(t.Context(), want, h.broker); err != nil {
+		t.Fatal(err)
+	}
 
 	management, vhost := rabbitmqtest.Management(t), rabbitmqtest.VhostOf(t, h.broker)
 	if err := management.DeleteQueue(t.Context(), vhost, "composerp.lots.dead"); err != nil {
@@ -89,9 +110,9 @@ SELECT gen_random_uuid(), 'stockview', 'm', '', '', '', 1, '{}', '', now() FROM 
 	x.has(t, "dead", "warning", "composerp.ledger.dead holds 1", "composerp dlq redrive --queue ledger")
 	x.has(t, "dead", "warning", "composerp.stockview.dead holds 0 dead letters, and the dead-letter log has 3 pending", "composerp republish")
 	x.has(t, "policy", "problem", "policy brief gives composerp.unrouted max-length 1: a full queue deletes its oldest messages", "rabbitmqctl clear_policy")
-	x.has(t, "unrouted", "problem", "composerp.unrouted holds 1", "topology apply")
+	x.has(t, "unrouted", "problem", "composerp.unrouted holds 1 event of type NO_EVENT under the key not.bound: unknown key", "correct key and type at the publisher")
 	x.has(t, "queues", "problem", "composerp.alert holds 1 messages and has no consumer", "worker run alert")
-	if table := h.run("doctor").out; !strings.Contains(table, "problem  unrouted") || !strings.Contains(table, "-> composerp topology apply") {
+	if table := h.run("doctor").out; !strings.Contains(table, "problem  unrouted") || !strings.Contains(table, "-> correct key and type") {
 		t.Errorf("the table is\n%s", table)
 	}
 

@@ -36,6 +36,7 @@ var program = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
+	time.Local = time.UTC // what runs in this process
 	code := m.Run()
 	if path, err := program(); err == nil {
 		os.RemoveAll(filepath.Dir(path))
@@ -69,7 +70,7 @@ func (h *environment) variables() []string {
 
 // cleanEnv is the environment without the settings of other servers. The limits of servers that tests start stay.
 func cleanEnv() []string {
-	env := localtest.Environment()
+	env := append(localtest.Environment(), "TZ=UTC")
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "COMPOSERP_") || strings.HasPrefix(v, local.LimitVariable+"=") {
 			env = append(env, v)

@@ -43,10 +43,10 @@ func TestPausedLeaderWakesUpLate(t *testing.T) {
 	s := newStreet(t)
 	storetest.Exec(t, s.database, watchLeaders)
 	pauses := []struct{ order, says string }{
-		{"relay.confirmed:2:stop", "relay stopped"},
-		{"tick.due:2:stop", "the ticker stands still"},
-		{"relay.publishing:3:stop", "relay stopped"},
-		{"tick.made::stop", "the ticker stands still"},
+		{"relay.confirmed:2:stop", "relay does not lead for now"},
+		{"tick.due:2:stop", "ticker does not lead for now"},
+		{"relay.publishing:3:stop", "relay does not lead for now"},
+		{"tick.made::stop", "ticker does not lead for now"},
 		{"worker.claimed::stop", ""}, // whose transaction the server ends: no lease is at stake
 	}
 	if testing.Short() {

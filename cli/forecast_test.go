@@ -34,7 +34,7 @@ func TestForecastCommands(t *testing.T) {
 	if r := run("accuracy -o json"); r.code != exit.OK || !strings.Contains(r.out, `"byItem": []`) || !strings.Contains(r.out, `"rmsse": null`) {
 		t.Errorf("of nothing: exit %d: %s%s", r.code, r.out, r.errors)
 	}
-	if r := run("show cup"); r.code != exit.Failure || !strings.Contains(r.errors, "no forecast of item cup") {
+	if r := run("show cup"); r.code != exit.WrongUsage || !strings.Contains(r.errors, "no forecast of item cup") {
 		t.Errorf("of nothing: exit %d: %s%s", r.code, r.out, r.errors)
 	}
 	storetest.Exec(t, database, SeedForecasts)

@@ -119,7 +119,7 @@ func (m *page) commands(before string, commands []*cli.Command) {
 			case isSetting:
 				used = append(used, terminal.Dashed(f.Names()[0]))
 			case ok && f.Names()[0] != "help":
-				m.tagged(flagHead(f.Names(), doc.TakesValue()), flagText(doc))
+				m.tagged(flagHead(f, doc.TakesValue()), flagText(doc))
 			}
 		}
 		if len(used) > 0 {
@@ -130,14 +130,14 @@ func (m *page) commands(before string, commands []*cli.Command) {
 	}
 }
 
-func flagHead(names []string, takesValue bool) string {
-	heads := make([]string, len(names))
-	for i, n := range names {
+func flagHead(f cli.Flag, takesValue bool) string {
+	heads := make([]string, len(f.Names()))
+	for i, n := range f.Names() {
 		heads[i] = terminal.Dashed(n)
 	}
 	head := strings.Join(heads, ", ")
 	if takesValue {
-		head += " VALUE"
+		head += " " + terminal.ValueName(f)
 	}
 	return head
 }
@@ -153,7 +153,7 @@ func (m *page) settings() {
 	m.macro("SH", "SETTINGS")
 	m.text("Each is a flag, a variable of the environment (with _FILE behind its name: a file that holds the value) and a key of the configuration file.")
 	for _, s := range settings.All {
-		m.tagged(terminal.Dashed(s.Name)+" VALUE, "+s.Variable(), upper(s.Usage)+".")
+		m.tagged(terminal.Dashed(s.Name)+" "+terminal.ValueName(settings.FlagOf(s.Name).StringFlag)+", "+s.Variable(), upper(s.Usage)+".")
 		if s.Standard != "" {
 			m.text("The default is " + s.Standard + ".")
 		}

@@ -71,13 +71,13 @@ func TestPurchaseOrders(t *testing.T) {
 		{"show PO-2026-000001 --tenant t4", exit.OK, []string{"o-5"}, ""},
 		{"show", exit.WrongUsage, []string{"name one order"}, ""},
 		{"show o-1 o-2", exit.WrongUsage, []string{"name one order"}, ""},
-		{"show o-99", exit.Failure, []string{`no order "o-99"`}, ""},
-		{"show o-1 --tenant t4", exit.Failure, []string{`tenant t4 has no order "o-1"`}, ""},
+		{"show o-99", exit.WrongUsage, []string{`no order "o-99"`}, ""},
+		{"show o-1 --tenant t4", exit.WrongUsage, []string{`tenant t4 has no order "o-1"`}, ""},
 		{"approve", exit.WrongUsage, []string{"po list --status pending"}, ""},
 		{"approve o-2 --by=", exit.WrongUsage, []string{"--by is missing"}, ""},
 		{"reject o-2", exit.WrongUsage, []string{"--reason is missing"}, ""},
 		{"approve o-4 --by ann", exit.Failure, []string{"PO-2026-000004 was rejected by bob: too dear"}, ""},
-		{"approve o-99 --by ann", exit.Failure, []string{`no order "o-99"`}, ""},
+		{"approve o-99 --by ann", exit.WrongUsage, []string{`no order "o-99"`}, ""},
 	} {
 		r := command(t, append(append([]string{"po"}, strings.Fields(c.args)...), "--database-url", url)...)
 		if r.code != c.code {

@@ -169,7 +169,7 @@ func (m *markdown) command(path string, c *cli.Command) {
 		case isSetting:
 			used = append(used, code(terminal.Dashed(f.Names()[0])))
 		case ok && f.Names()[0] != "help":
-			own = append(own, ownFlag{doc, f.Names()})
+			own = append(own, ownFlag{doc, f})
 		}
 	}
 	if len(own) > 0 {
@@ -187,14 +187,14 @@ func (m *markdown) command(path string, c *cli.Command) {
 // ownFlag is a flag of one command.
 type ownFlag struct {
 	cli.DocGenerationFlag
-	names []string
+	flag cli.Flag
 }
 
 // head is the flag as it is typed. A word in back quotes in its usage names the value.
 func (f ownFlag) head() string {
-	head := flagHead(f.names, f.TakesValue())
+	head := flagHead(f.flag, f.TakesValue())
 	if parts := strings.Split(f.GetUsage(), "`"); len(parts) == 3 && !strings.Contains(parts[1], " ") {
-		head = strings.Replace(head, "VALUE", parts[1], 1)
+		head = strings.Replace(head, terminal.ValueName(f.flag), parts[1], 1)
 	}
 	return code(head)
 }

@@ -87,16 +87,22 @@ func HoldLease(ctx context.Context, tx Tx, l Lease) error {
 }
 
 // Lead runs work repeatedly while this process holds the lease, until ctx is done. Work's context ends when the
-// lease is lost. After an error of work, Lead reports it and releases the lease, so that another process may lead.
+// lease is lost. After an error of work, Lead releases the lease, so that another process may lead. It reports errors
+// of work and of acquiring the lease; while they go on, more and more seldom.
 func Lead(ctx context.Context, db *DB, name, holder string, work func(ctx context.Context, l Lease) error, report func(error)) {
+	var reports clock.Seldom
 	for ctx.Err() == nil {
 		lease, err := AcquireLease(ctx, db, name, holder)
-		switch {
-		case err == nil:
-			if err := leadOnce(ctx, db, lease, work); err != nil && ctx.Err() == nil {
-				report(err)
+		if err == nil {
+			began := time.Now()
+			if err = leadOnce(ctx, db, lease, work); time.Since(began) > 2*LeaseTTL {
+				reports.Reset() // it led for a while: this is another failure
 			}
-		case !errors.Is(err, ErrNotLeader) && ctx.Err() == nil:
+		} else if errors.Is(err, ErrNotLeader) {
+			reports.Reset()
+			err = nil
+		}
+		if err != nil && ctx.Err() == nil && reports.Due() {
 			report(err)
 		}
 		clock.Sleep(ctx, LeaseTTL/6)

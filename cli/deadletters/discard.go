@@ -26,7 +26,7 @@ func dlqDiscardCommand() *cli.Command {
 			&cli.StringFlag{Name: "confirm", Usage: "name of the dead-letter queue, such as composerp.ledger.dead"},
 			&cli.StringFlag{Name: "export", Usage: "a new file for the export; default QUEUE-TIME.ndjson"},
 		)...),
-		Action: settings.On(openLetters, lettersOfOne, dlqDiscard),
+		Action: orUnrouted(settings.On(openLetters, lettersOfOne, dlqDiscard), settings.On(openUnrouted, letters, discardUnrouted)),
 	}
 }
 
@@ -45,6 +45,9 @@ func lettersOfOne(cctx *cli.Context) (chosen, error) {
 }
 
 func dlqDiscard(cctx *cli.Context, c letterLog, of chosen) error {
+	if err := checkConsumers(cctx, c); err != nil {
+		return err
+	}
 	queue := topology.DeadQueueName(of.Consumers[0])
 	if cctx.String("confirm") != queue {
 		return unconfirmed(cctx, c, of, queue)
@@ -58,6 +61,11 @@ func dlqDiscard(cctx *cli.Context, c letterLog, of chosen) error {
 		Queue: deadletters.Queue{Worker: of.Consumers[0]}, Filter: of.LetterFilter, Limit: of.limit, Export: file, Progress: bars.of(queue),
 	})
 	bars.End()
+	return closeDiscard(cctx, file, report, err)
+}
+
+// closeDiscard closes the export, shows what was discarded, and returns the first error.
+func closeDiscard(cctx *cli.Context, file *os.File, report deadletters.DiscardReport, err error) error {
 	if closing := file.Close(); err == nil && closing != nil {
 		err = fmt.Errorf("closing the export: %w", closing)
 	}

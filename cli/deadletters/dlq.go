@@ -22,7 +22,7 @@ import (
 func Command() *cli.Command {
 	return &cli.Command{
 		Name:  "dlq",
-		Usage: "dead letters: messages that failed every attempt",
+		Usage: "dead letters: messages that failed every attempt, and events that no queue was bound for",
 		Subcommands: []*cli.Command{
 			{
 				Name: "list", Usage: "list dead letters by queue, type and kind of error",
@@ -32,18 +32,18 @@ func Command() *cli.Command {
 					&cli.BoolFlag{Name: "each", Usage: "list single letters, the oldest first"},
 					allFlag(),
 				)...),
-				Action: settings.On(openLog, letters, dlqList),
+				Action: orUnrouted(settings.On(openLog, letters, dlqList), settings.On(openUnrouted, letters, listUnrouted)),
 			},
 			{
 				Name: "show", Usage: "show a letter: error, disposition, headers and body", ArgsUsage: "ID...",
 				Description: "ID is the letter's or its event's. An event may have several dead letters: one for each worker and each redrive.",
-				Flags:       settings.DatabaseFlags(queueFlag()),
-				Action:      settings.On(openLog, lettersNamed, dlqShow),
+				Flags:       settings.ConnectionFlags(queueFlag(), terminal.OutputFlag()),
+				Action:      orUnrouted(settings.On(openLog, lettersNamed, dlqShow), settings.On(openUnrouted, idsNamed, showUnrouted)),
 			},
 			{
 				Name: "export", Usage: "write dead letters to stdout, one JSON object a line, with headers and body",
-				Flags:  append(chooseFlags(allFlag()), settings.FlagOf(settings.FlagDatabase), settings.FlagOf(settings.FlagDir)),
-				Action: settings.On(openLog, letters, dlqExport),
+				Flags:  settings.ConnectionFlags(chooseFlags(allFlag())...),
+				Action: orUnrouted(settings.On(openLog, letters, dlqExport), settings.On(openUnrouted, letters, exportUnrouted)),
 			},
 			dlqRedriveCommand(), dlqDiscardCommand(),
 		},
@@ -51,7 +51,7 @@ func Command() *cli.Command {
 }
 
 func queueFlag() cli.Flag {
-	return &cli.StringSliceFlag{Name: "queue", Aliases: []string{"worker"}, Usage: "dead letters of this worker; may be repeated"}
+	return &cli.StringSliceFlag{Name: "queue", Aliases: []string{"worker"}, Usage: "dead letters of this worker, or unrouted for the events that no queue was bound for; may be repeated"}
 }
 
 func allFlag() cli.Flag {
@@ -108,6 +108,35 @@ func consumers(cctx *cli.Context) []string {
 	return names
 }
 
+// checkConsumers refuses workers that neither the fleet nor the dead-letter log knows. A worker that is gone from the
+// fleet may have left letters.
+func checkConsumers(cctx *cli.Context, c letterLog) error {
+	known := append(DeadNames(), UnroutedName)
+	var unknown []string
+	for _, name := range consumers(cctx) {
+		if !slices.Contains(known, name) {
+			unknown = append(unknown, name)
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	logged, err := failures.LettersByConsumer(cctx.Context, c.DB, failures.LetterFilter{Consumers: unknown, IncludeResolved: true})
+	if err != nil {
+		return err
+	}
+	for _, name := range unknown {
+		if !slices.ContainsFunc(logged, func(l failures.ConsumerLetters) bool { return l.Consumer == name }) {
+			return unknownWorker(name, known)
+		}
+	}
+	return nil
+}
+
+func unknownWorker(name string, known []string) error {
+	return exit.Usage("--queue %q: %sthere are %s", name, terminal.Suggest(name, known), strings.Join(known, ", "))
+}
+
 // workerOf gives the worker of a name that is the worker's, its queue's or its dead-letter queue's.
 func workerOf(queue string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(queue, topology.QueueName("")), ".dead")
@@ -122,7 +151,7 @@ func pointOfTime(flag, text string) (time.Time, error) {
 		return time.Now().Add(-ago), nil
 	}
 	for _, layout := range []string{time.RFC3339, time.DateTime, time.DateOnly} {
-		if t, err := time.Parse(layout, text); err == nil {
+		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
 			return t, nil
 		}
 	}
@@ -170,7 +199,7 @@ func actingWorkers(names []string, fleet []worker.Worker) ([]worker.Worker, erro
 	for _, name := range names {
 		i := slices.IndexFunc(fleet, func(w worker.Worker) bool { return w.Name() == name && w.Queue() == topology.QueueName(name) })
 		if i < 0 {
-			return nil, exit.Usage("--queue %q: %sthere are %s", name, terminal.Suggest(name, DeadNames()), strings.Join(DeadNames(), ", "))
+			return nil, unknownWorker(name, DeadNames())
 		}
 		found = append(found, fleet[i])
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
 )
@@ -39,6 +40,9 @@ type letterGroup struct {
 }
 
 func dlqList(cctx *cli.Context, c letterLog, of chosen) error {
+	if err := checkConsumers(cctx, c); err != nil {
+		return err
+	}
 	list, err := readLetters(cctx, c, of)
 	if err != nil {
 		return err
@@ -106,5 +110,5 @@ func (list letterList) table(w io.Writer, each bool) {
 // firstLine is the first line of an error, cut to the width of a table's cell.
 func firstLine(text string) string {
 	line, _, _ := strings.Cut(text, "\n")
-	return terminal.Shortened(line, 120)
+	return wording.Shortened(line, 120)
 }

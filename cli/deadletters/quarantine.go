@@ -1,6 +1,8 @@
 package deadletters
 
 import (
+	"errors"
+
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/cli/exit"
@@ -52,6 +54,9 @@ func quarantineRelease(cctx *cli.Context, db *store.DB, classes []string) error 
 	var released []failures.Quarantine
 	for _, class := range classes {
 		q, err := failures.ReleaseQuarantine(cctx.Context, db, class)
+		if errors.Is(err, store.ErrNotFound) {
+			return unknownClass(cctx, db, class)
+		}
 		if err != nil {
 			return err
 		}
@@ -59,6 +64,18 @@ func quarantineRelease(cctx *cli.Context, db *store.DB, classes []string) error 
 		released = append(released, q)
 	}
 	return showClasses(cctx, released)
+}
+
+func unknownClass(cctx *cli.Context, db *store.DB, class string) error {
+	var held []string
+	classes, err := failures.Quarantined(cctx.Context, db, false)
+	for _, q := range classes {
+		held = append(held, q.Class)
+	}
+	if err != nil {
+		return err
+	}
+	return exit.Usage("no class %q is in quarantine; %scomposerp quarantine list shows the classes", class, terminal.Suggest(class, held))
 }
 
 func showClasses(cctx *cli.Context, classes []failures.Quarantine) error {

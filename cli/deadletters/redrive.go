@@ -28,6 +28,8 @@ func dlqRedriveCommand() *cli.Command {
 			"broker has confirmed it. The rate starts at one a second and rises to 2, 5, 10 ... while few letters fail. The\n" +
 			"redrive stops when more than --max-failure-rate of them fail again. After an interruption the same command resumes.\n" +
 			"--dry-run handles the letters in transactions that are rolled back, makes no calls, and reports which would pass.\n" +
+			"With --queue unrouted it publishes the events that no queue was bound for to composerp.events again: those that have\n" +
+			"a queue now, under their key, or under their type's where nothing knows their key.\n" +
 			"An event older than its worker's inbox can check for duplicates is refused without --force.\n" +
 			"Exits 2 when a letter failed again, would fail, or was refused.",
 		Flags: settings.ConnectionFlags(letterFlags(
@@ -37,7 +39,7 @@ func dlqRedriveCommand() *cli.Command {
 			&cli.BoolFlag{Name: "dry-run", Usage: "redrive nothing; report what would happen"},
 			&cli.BoolFlag{Name: "force", Usage: "also redrive events that may have been handled long ago"},
 		)...),
-		Action: settings.On(openLetters, redriveAsked, dlqRedrive),
+		Action: orUnrouted(settings.On(openLetters, redriveAsked, dlqRedrive), settings.On(openUnrouted, unroutedAsked, redriveUnrouted)),
 	}
 }
 

@@ -25,7 +25,15 @@ func lettersNamed(cctx *cli.Context) (of failures.LetterFilter, err error) {
 	return failures.LetterFilter{IDs: cctx.Args().Slice(), Consumers: consumers(cctx), IncludeResolved: true}, nil
 }
 
+func idsNamed(cctx *cli.Context) ([]string, error) {
+	of, err := lettersNamed(cctx)
+	return of.IDs, err
+}
+
 func dlqShow(cctx *cli.Context, c letterLog, of failures.LetterFilter) error {
+	if err := checkConsumers(cctx, c); err != nil {
+		return err
+	}
 	found := []deadletters.Entry{}
 	err := failures.EachDeadLetter(cctx.Context, c.DB, of, 0, func(l failures.DeadLetter) error {
 		found = append(found, deadletters.EntryOf(l))
@@ -106,6 +114,9 @@ func stateText(e deadletters.Entry) string {
 }
 
 func dlqExport(cctx *cli.Context, c letterLog, of chosen) error {
+	if err := checkConsumers(cctx, c); err != nil {
+		return err
+	}
 	out := bufio.NewWriterSize(cctx.App.Writer, 1<<16)
 	n := 0
 	err := failures.EachDeadLetter(cctx.Context, c.DB, of.LetterFilter, of.limit, func(l failures.DeadLetter) error {

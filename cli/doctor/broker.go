@@ -48,6 +48,8 @@ func (x *Examination) management(ctx context.Context) *management.Client {
 	}
 	var overview management.Overview
 	if err == nil {
+		ctx, cancel := context.WithTimeout(ctx, questionTimeout)
+		defer cancel()
 		overview, err = api.Overview(ctx)
 	}
 	if err != nil {

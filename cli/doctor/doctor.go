@@ -3,6 +3,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -82,9 +83,14 @@ func (x *Examination) problem(check, do, format string, args ...any) {
 	x.Findings = append(x.Findings, Finding{check, StateProblem, fmt.Sprintf(format, args...), do})
 }
 
-// failed notes an error; what to do stands in its text, or in its advice.
+// failed notes an error; what to do stands in its text, or in its advice. A server without an answer is not the
+// doctor's to look at again.
 func (x *Examination) failed(check string, err error) {
-	x.problem(check, exit.Advice(err), "%s", exit.OneLine(err))
+	do := exit.Advice(err)
+	if errors.Is(err, context.DeadlineExceeded) {
+		do = "it takes connections or hangs: look at the server's log and load, and restart it if it does not recover"
+	}
+	x.problem(check, do, "%s", exit.OneLine(err))
 }
 
 // unasked adds a check that could not be made, with the error, whose text says what to do.
@@ -103,8 +109,11 @@ func (x *Examination) Worst() State {
 	return worst
 }
 
-// askTimeout bounds each server's examination.
-const askTimeout = 20 * time.Second
+// askTimeout bounds each server's examination, questionTimeout a question where a client has no bound of its own.
+const (
+	askTimeout      = time.Minute
+	questionTimeout = 5 * time.Second
+)
 
 func doctor(cctx *cli.Context) error {
 	if cctx.Bool("show-config") {

@@ -46,6 +46,10 @@ func (x *Examination) examineFleet(ctx context.Context, broker rabbitmq.Config, 
 		if p.Kind == watchdog.Database || p.Kind == watchdog.Broker {
 			continue // reported already
 		}
+		if p.Kind == watchdog.Unrouted {
+			x.examineUnrouted(ctx, broker, p)
+			continue
+		}
 		alarmed = alarmed || p.Kind == watchdog.Alarm && !p.Warning
 		x.Judged(p)
 	}
@@ -83,7 +87,7 @@ func (x *Examination) examineRest(ctx context.Context, broker rabbitmq.Config, n
 	}
 	x.examineQueues(now)
 	x.examineDead(ctx, now)
-	if now.Figures && !x.has("stuck") {
+	if now.Figures && len(now.Queues) > 0 && !x.has("stuck") {
 		x.ok("stuck", "no message is unroutable")
 	}
 }

@@ -2,13 +2,16 @@ package doctor
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/composerp/composerp/cli/deadletters"
 	"github.com/composerp/composerp/cli/fleet"
+	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/workers/runtime/observer"
+	"github.com/composerp/composerp/workers/runtime/watchdog"
 )
 
 // longQueue is the backlog from which on the doctor warns.
@@ -18,7 +21,8 @@ const longQueue = 50_000
 func (x *Examination) examineQueues(now observer.Snapshot) {
 	var idle, names []string
 	var retrying int64
-	for _, w := range fleet.PlanOf().Workers {
+	all := fleet.PlanOf().Workers
+	for _, w := range all {
 		q, ok := now.Queues[w.Queue]
 		if !ok {
 			continue
@@ -40,8 +44,27 @@ func (x *Examination) examineQueues(now observer.Snapshot) {
 	case len(idle) > 0:
 		x.warn("queues", "composerp worker run "+strings.Join(idle, " "), "no consumer for %s", strings.Join(idle, ", "))
 	}
-	if !x.has("queues") {
+	if !x.has("queues") && len(names) == len(all) {
 		x.ok("queues", "every worker's queue has a consumer; %d messages wait for a retry", retrying)
+	}
+}
+
+// mostKeys is how many keys of unrouted events are reported one by one.
+const mostKeys = 5
+
+// examineUnrouted reports of each key why its events have no queue. Where the queue cannot be read, the problem stands
+// as the watchdog found it.
+func (x *Examination) examineUnrouted(ctx context.Context, broker rabbitmq.Config, p watchdog.Problem) {
+	found, err := deadletters.UnroutedFindings(ctx, x.Endpoints, broker)
+	if err != nil || len(found) == 0 {
+		x.Judged(p)
+		return
+	}
+	for _, f := range found[:min(len(found), mostKeys)] {
+		x.problem("unrouted", f.Do, "%s holds %s", topology.Unrouted, f.What)
+	}
+	if more := len(found) - mostKeys; more > 0 {
+		x.problem("unrouted", p.Do, "%s holds events of %d more keys", topology.Unrouted, more)
 	}
 }
 
@@ -52,9 +75,17 @@ func (x *Examination) examineDead(ctx context.Context, now observer.Snapshot) {
 			x.warn("dead", "composerp dlq list --queue "+name+" shows the errors; once the cause is fixed, composerp dlq redrive --queue "+name+" returns them", "%s holds %d dead letters", topology.DeadQueueName(name), n)
 		}
 	}
-	if !x.has("dead") && !x.has("unrouted") {
+	missing := slices.DeleteFunc(append(deadQueues(), topology.Unrouted), func(name string) bool { _, there := now.Queues[name]; return there })
+	if !x.has("dead") && !x.has("unrouted") && len(missing) == 0 {
 		x.ok("dead", "no dead letters and no unrouted events")
 	}
+}
+
+func deadQueues() (names []string) {
+	for _, name := range deadletters.DeadNames() {
+		names = append(names, topology.DeadQueueName(name))
+	}
+	return names
 }
 
 // examineLetters reconciles the dead-letter queues with the dead-letter log. A letter

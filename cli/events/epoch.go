@@ -2,7 +2,6 @@ package events
 
 import (
 	"io"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -51,7 +50,7 @@ func epochShow(cctx *cli.Context, db *store.DB, _ struct{}) error {
 func epochTable(w io.Writer, epochs []eventlog.Epoch) {
 	header := []any{"EPOCH", "BEGAN", "FROM TICK", "FROM PLACE", "SERVER", "FITS"}
 	terminal.Table(w, epochs, header, func(e *eventlog.Epoch) []any {
-		return []any{e.Epoch, e.BeganAt.Local().Format(time.DateTime), e.FirstTick, e.FirstSeq, e.SystemIdentifier, terminal.YesNo(e.Fits)}
+		return []any{e.Epoch, terminal.Moment(e.BeganAt), e.FirstTick, e.FirstSeq, e.SystemIdentifier, terminal.YesNo(e.Fits)}
 	})
 }
 

@@ -2,7 +2,6 @@ package events
 
 import (
 	"io"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -74,7 +73,7 @@ func showMigrations(cctx *cli.Context, list []store.Migration) error {
 		terminal.Table(w, list, []any{"VERSION", "NAME", "APPLIED"}, func(m *store.Migration) []any {
 			applied := "no"
 			if m.Applied {
-				applied = m.AppliedAt.Local().Format(time.DateTime)
+				applied = terminal.Moment(m.AppliedAt)
 			}
 			return []any{m.Version, m.Name, applied}
 		})

@@ -22,6 +22,7 @@ import (
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/audit"
 	"github.com/composerp/composerp/workers/runtime/republish"
+	"github.com/composerp/composerp/workers/runtime/unrouted"
 )
 
 const (
@@ -40,7 +41,7 @@ func RepublishCommand() *cli.Command {
 			"composerp.unrouted that have a binding now are published again. The command waits until the fleet is quiet, because\n" +
 			"events in flight would be published twice, which does no harm. It may be interrupted and repeated at any time.",
 		Flags: settings.ConnectionFlags(
-			&cli.StringFlag{Name: flagConsumer, Usage: "for these workers only, separated by commas"},
+			&cli.StringFlag{Name: flagConsumer, Aliases: []string{"worker"}, Usage: "for these workers only, separated by commas"},
 			&cli.StringFlag{Name: flagSince, Usage: "only events logged since: 2h, 2026-02-09T12:00:00Z, or a position of the log; default as far back as the inboxes reach"},
 			&cli.BoolFlag{Name: settings.FlagDryRun, Usage: "only count"},
 			&cli.BoolFlag{Name: flagNow, Usage: "do not wait until the fleet is quiet"},
@@ -119,10 +120,7 @@ func reroute(cctx *cli.Context, broker rabbitmq.Config) (int64, error) {
 		return 0, err
 	}
 	defer session.Close()
-	bindings := workers.Topology().Bindings
-	return republish.Reroute(cctx.Context, session, "republish."+fleet.Holder(), func(key string) bool {
-		return slices.ContainsFunc(bindings, func(b topology.BindingSpec) bool { return b.Exchange == topology.Events && b.RoutingKey == key })
-	})
+	return unrouted.Rerouting{Routes: unrouted.RoutesOf(workers.Topology(), nil)}.Run(cctx.Context, session, "republish."+fleet.Holder())
 }
 
 func showRepublished(cctx *cli.Context, report republish.Report) error {
@@ -174,7 +172,7 @@ func queuesOf(names string) (map[string]string, error) {
 	wanted := strings.Split(names, ",")
 	for _, name := range wanted {
 		if _, ok := queues[name]; !ok {
-			return nil, exit.Usage("--%s %q: no worker of that name has an inbox; `composerp worker list` shows the workers", flagConsumer, name)
+			return nil, exit.Usage("--%s %q: no worker of that name has an inbox; %s`composerp worker list` shows the workers", flagConsumer, name, terminal.Suggest(name, slices.Sorted(maps.Keys(queues))))
 		}
 	}
 	maps.DeleteFunc(queues, func(name, _ string) bool { return !slices.Contains(wanted, name) })

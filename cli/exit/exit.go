@@ -36,7 +36,7 @@ var Codes = []struct {
 	{Failure, "failure"},
 	{FoundProblems, "findings: of audit, chaos, dlq redrive, doctor and topology diff"},
 	{StillInFlight, "in flight: audit has found nothing wrong, and events are still in flight"},
-	{WrongUsage, "usage: wrong command, flag or argument"},
+	{WrongUsage, "usage: wrong command, flag or argument, or a name that is not known"},
 	{ServerUnreachable, "a server is unreachable"},
 	{WrongConfiguration, "configuration: wrong password, missing migration, old server, missing program, taken port, unknown key"},
 }
@@ -90,6 +90,8 @@ func CodeOf(err error) int {
 		return slices.ContainsFunc(targets, func(t error) bool { return errors.Is(err, t) })
 	}
 	switch {
+	case is(store.ErrNotFound): // of what the command line names
+		return WrongUsage
 	case is(store.ErrConfiguration, store.ErrAccess, store.ErrSchema, eventlog.ErrRestored),
 		is(rabbitmq.ErrBadURL, rabbitmq.ErrAccessRefused, rabbitmq.ErrVhostMissing, rabbitmq.ErrTooOld, rabbitmq.ErrMismatch),
 		is(local.ErrNotInstalled):
@@ -113,12 +115,15 @@ func Advice(err error) string {
 	return ""
 }
 
-// OneLine is the text of an error on one line.
+// maxText is how many characters an error may have: what it quotes may be a whole file.
+const maxText = 1000
+
+// OneLine is the text of an error on one line of bounded length.
 func OneLine(err error) string {
 	if errors.Is(err, context.Canceled) && !strings.Contains(err.Error(), ":") {
 		return "interrupted"
 	}
-	return wording.OneLine(err.Error())
+	return wording.Shortened(wording.OneLine(err.Error()), maxText)
 }
 
 // Reason is the system's error of a file, without the path.

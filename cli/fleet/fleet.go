@@ -69,7 +69,13 @@ func (f *fleet) run(ctx context.Context) error {
 	if err := f.startWorkers(ctx, g, registry, poke); err != nil {
 		return err
 	}
-	f.serveMetrics(ctx, g, registry)
+	db, err := settings.OpenDatabase(ctx, f.at, "health", 1)
+	if err != nil {
+		return err
+	}
+	health := newHealth(db, f.broker)
+	defer health.close()
+	f.serveMetrics(ctx, g, registry, health)
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -98,7 +104,7 @@ func (f *fleet) startRelay(ctx context.Context, g *errgroup.Group, registry prom
 	r := &relay.Relay{DB: relayDB, Broker: f.broker, Holder: Holder(), Hints: hints, Log: f.log.With("part", "relay"), Metrics: relay.NewMetrics(registry)}
 	g.Go(func() error {
 		defer tickDB.Close()
-		store.Lead(ctx, tickDB, "ticker", Holder(), ticker.Run, func(err error) { f.log.Error("the ticker stands still", "error", err) })
+		store.Lead(ctx, tickDB, "ticker", Holder(), ticker.Run, func(err error) { f.log.Error("ticker does not lead for now", "error", err) })
 		return nil
 	})
 	g.Go(func() error {

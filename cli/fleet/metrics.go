@@ -42,14 +42,17 @@ func (g withOldNames) Gather() ([]*dto.MetricFamily, error) {
 	return families, err
 }
 
-func (f *fleet) serveMetrics(ctx context.Context, g *errgroup.Group, registry *prometheus.Registry) {
+// serveMetrics serves the metrics; /healthz, which tells whether the servers answer; and /livez, which tells that the
+// process runs. To end a process because a server is away helps nothing, so that a liveness probe asks /livez.
+func (f *fleet) serveMetrics(ctx context.Context, g *errgroup.Group, registry *prometheus.Registry, health http.Handler) {
 	// Once, at the start: what dashboards and alerts have to change.
 	for _, name := range slices.Sorted(maps.Keys(RenamedMetrics)) {
 		f.log.Info("deprecated metric is served for one more version", "metric", RenamedMetrics[name], "use", name)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", promhttp.HandlerFor(withOldNames{registry}, promhttp.HandlerOpts{}))
-	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.Handle("/healthz", health)
+	mux.HandleFunc("/livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	g.Go(func() error {
 		if err := server.Serve(f.metrics); !errors.Is(err, http.ErrServerClosed) {

@@ -16,6 +16,9 @@ import (
 	"github.com/composerp/composerp/store/extension"
 )
 
+// restarts is how many times in ten minutes a private server that ends by itself is started again.
+const restarts = 5
+
 // servers gives the servers that were named, or starts private ones; own is nil for those that were named.
 func servers(cctx *cli.Context, log *slog.Logger) (at settings.Endpoints, own *local.Servers, err error) {
 	if at, err = settings.Given(cctx); err != nil {
@@ -37,7 +40,7 @@ func servers(cctx *cli.Context, log *slog.Logger) (at settings.Endpoints, own *l
 		}
 	}
 	terminal.Say(cctx, "starting PostgreSQL and RabbitMQ on loopback, data in %s ...", dir)
-	if own, err = local.Start(cctx.Context, local.Config{Dir: dir, Log: log}); err != nil {
+	if own, err = local.Start(cctx.Context, local.Config{Dir: dir, Log: log, Restarts: restarts}); err != nil {
 		return at, nil, err
 	}
 	return settings.Endpoints{Database: own.DatabaseURL, AMQP: own.AMQPURL, Management: own.ManagementURL}, own, nil

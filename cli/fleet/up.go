@@ -147,5 +147,5 @@ func alreadyUp(dir string) error {
 	if state == nil || state.PID == 0 {
 		return fmt.Errorf("composerp is %w in %s and still starting", settings.ErrUp, dir)
 	}
-	return fmt.Errorf("composerp is %w in %s as process %d, since %s; `composerp down` stops it", settings.ErrUp, dir, state.PID, state.StartedAt.Local().Format(time.DateTime))
+	return fmt.Errorf("composerp is %w in %s as process %d, since %s; `composerp down` stops it", settings.ErrUp, dir, state.PID, terminal.Moment(state.StartedAt))
 }

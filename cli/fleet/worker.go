@@ -141,7 +141,7 @@ func workerRun(cctx *cli.Context) error {
 	for _, name := range cctx.Args().Slice() {
 		i := slices.Index(workers.Names(), name)
 		if i < 0 {
-			return exit.Usage("there is no worker %q; there are %s", name, strings.Join(workers.Names(), ", "))
+			return exit.Usage("there is no worker %q; %sthere are %s", name, terminal.Suggest(name, workers.Names()), strings.Join(workers.Names(), ", "))
 		}
 		f.workers = append(f.workers, workers.Fleet(settings.WorkersConfig(cctx, log))[i])
 	}

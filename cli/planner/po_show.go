@@ -93,7 +93,11 @@ func history(w io.Writer, o *purchasing.PurchaseOrder, bookings []purchasing.Ord
 		if o.Status == purchasing.OrderCancelled {
 			what = "rejected by " + o.DecidedBy + ": " + o.Reason
 		}
-		terminal.Row(w, terminal.Moment(*o.DecidedAt), what, "", "", "")
+		made := ""
+		if o.DecisionMadeAt != nil {
+			made = "decided at " + terminal.Moment(*o.DecisionMadeAt)
+		}
+		terminal.Row(w, terminal.Moment(*o.DecidedAt), what, "", "", made)
 	}
 	for _, b := range bookings {
 		if b.Kind != purchasing.BookedOrdered && !decided && !b.At.Before(*o.DecidedAt) {

@@ -15,6 +15,7 @@ import (
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/lots"
 	"github.com/composerp/composerp/store/masterdata"
@@ -116,7 +117,7 @@ func stockTable(w io.Writer, rows []stockview.PlannedStock) {
 		{"LAST MOVEMENT", always, func(s *stockview.PlannedStock) any { return lastMovement(s) }},
 		{"NEXT ORDER", always, func(s *stockview.PlannedStock) any { return nextOrder(s.Next) }},
 		{"LOW", some(func(s *stockview.PlannedStock) bool { return s.Low }), func(s *stockview.PlannedStock) any { return map[bool]string{true: "low"}[s.Low] }},
-		{"NAME", some(func(s *stockview.PlannedStock) bool { return s.ItemName != "" }), func(s *stockview.PlannedStock) any { return terminal.Shortened(s.ItemName, 18) }},
+		{"NAME", some(func(s *stockview.PlannedStock) bool { return s.ItemName != "" }), func(s *stockview.PlannedStock) any { return wording.Shortened(s.ItemName, 18) }},
 	}
 	columns = slices.DeleteFunc(columns, func(c column) bool { return !c.tells })
 	cells := make([]any, len(columns))
@@ -178,7 +179,7 @@ func lotsTable(w io.Writer, shelves []lots.OnHandLots) {
 	}
 	line("TENANT", "ITEM", "LOCATION", "LOT", "EXPIRY", "DAYS LEFT", "QUANTITY", "RECEIVED", "", "NAME")
 	for _, s := range shelves {
-		name := terminal.Shortened(s.ItemName, 24)
+		name := wording.Shortened(s.ItemName, 24)
 		for _, l := range s.Lots {
 			expiry := terminal.Or(l.Expiry, "unknown", func(d event.Date) string { return string(d) })
 			left, mark := terminal.Or(l.DaysLeft, "", strconv.Itoa), ""

@@ -14,6 +14,7 @@ import (
 
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/exchange/wording"
 )
 
 // DefaultConfigFile is read when it is there and no other is named.
@@ -174,7 +175,7 @@ func (c *configFile) place(at *token.Token) string {
 }
 
 func (c *configFile) wrong(node ast.Node, format string, args ...any) error {
-	return exit.Misconfigured("%s: %s", c.place(node.GetToken()), fmt.Sprintf(format, args...))
+	return exit.Misconfigured("%s: %s", c.place(node.GetToken()), wording.Shortened(fmt.Sprintf(format, args...), 2*wording.MaxQuote))
 }
 
 // syntax turns the parser's error, which has several lines, into one.
@@ -183,7 +184,7 @@ func (c *configFile) syntax(err error) error {
 	if detailed, ok := errors.AsType[yaml.Error](err); ok {
 		place, what = c.place(detailed.GetToken()), detailed.GetMessage()
 	}
-	return exit.Misconfigured("%s: this is not YAML: %s", place, what)
+	return exit.Misconfigured("%s: this is not YAML: %s", place, wording.Shortened(what, wording.MaxQuote))
 }
 
 // kindOf names the kind of a value, in words for the author of the file.

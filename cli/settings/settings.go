@@ -154,14 +154,27 @@ func WithoutPassword(value string) string {
 			}
 			fallthrough
 		default:
-			if q := u.Query(); q.Has("password") {
-				q.Set("password", hidden)
+			if q := u.Query(); hideSecrets(q) {
 				u.RawQuery = q.Encode()
 			}
 			parts[i] = u.String()
 		}
 	}
 	return strings.Join(parts, ",")
+}
+
+// secretWords are parts of the names of parameters whose values are not shown.
+var secretWords = []string{"pass", "secret", "token"}
+
+// hideSecrets hides the values of secret parameters, and tells whether there are any.
+func hideSecrets(q url.Values) (found bool) {
+	for name := range q {
+		if slices.ContainsFunc(secretWords, func(w string) bool { return strings.Contains(strings.ToLower(name), w) }) {
+			q.Set(name, hidden)
+			found = true
+		}
+	}
+	return found
 }
 
 // HostOnly hides all but the host: the path of a webhook is often its password.

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -34,7 +35,7 @@ func ParseSlots(text string) (map[string]int, error) {
 			name = "deadletterlog"
 		}
 		if named && !slices.Contains(known, name) {
-			return nil, fmt.Errorf("there is no worker %q; `composerp worker list` shows them", name)
+			return nil, fmt.Errorf("there is no worker %q; %s`composerp worker list` shows them", name, terminal.Suggest(name, workers.Names()))
 		}
 		slots[name] = n
 	}

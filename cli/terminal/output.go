@@ -8,7 +8,6 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 
@@ -46,12 +45,18 @@ func Show(cctx *cli.Context, data any, table func(w io.Writer)) error {
 
 // ShowRows writes rows to stdout: as JSON, or as a table with a header and the cells of each row.
 func ShowRows[T any](cctx *cli.Context, rows []T, header []any, cells func(*T) []any) error {
+	if rows == nil {
+		rows = []T{} // in JSON a list, too
+	}
 	return Show(cctx, rows, func(w io.Writer) { Table(w, rows, header, cells) })
 }
 
-// Table writes a header and the cells of each row.
+// Table writes a header and the cells of each row; of no rows it says so.
 func Table[T any](w io.Writer, rows []T, header []any, cells func(*T) []any) {
 	Row(w, header...)
+	if len(rows) == 0 {
+		Row(w, "(none)")
+	}
 	for i := range rows {
 		Row(w, cells(&rows[i])...)
 	}
@@ -79,8 +84,11 @@ func Plural(n int, of string) string {
 	return fmt.Sprintf("%d %ss", n, of)
 }
 
-// Moment formats a time for a table.
-func Moment(t time.Time) string { return t.UTC().Format(time.DateTime) }
+// Moment formats a time for a table, in the zone of this machine or of the environment's TZ.
+func Moment(t time.Time) string { return t.Local().Format(MomentLayout) }
+
+// MomentLayout is how tables and reports write times: with their zone.
+const MomentLayout = "2006-01-02 15:04:05 MST"
 
 // Or is the text of a value that there may not be.
 func Or[T any](value *T, none string, text func(T) string) string {
@@ -92,14 +100,6 @@ func Or[T any](value *T, none string, text func(T) string) string {
 
 // YesNo formats what holds or does not.
 func YesNo(holds bool) string { return map[bool]string{true: "yes", false: "no"}[holds] }
-
-// Shortened is the text in at most width characters.
-func Shortened(text string, width int) string {
-	if utf8.RuneCountInString(text) <= width {
-		return text
-	}
-	return string([]rune(text)[:width-1]) + "…"
-}
 
 // NumberOr formats a number, or a dash for none.
 func NumberOr[N any](n *N) string { return Or(n, "-", func(n N) string { return fmt.Sprint(n) }) }

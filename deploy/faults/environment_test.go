@@ -134,7 +134,7 @@ func (h *environment) startRelay(ctx context.Context, broker rabbitmq.Config, lo
 	ticked, relayed := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ticked)
-		store.Lead(ctx, ticking, "ticker", "faults", ticker.Run, func(err error) { log.Error("the ticker stands still", "error", err) })
+		store.Lead(ctx, ticking, "ticker", "faults", ticker.Run, func(err error) { log.Error("ticker does not lead for now", "error", err) })
 	}()
 	go func() { defer close(relayed); _ = r.Run(ctx) }()
 	return ticker.Poke, func() {

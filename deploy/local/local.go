@@ -22,8 +22,8 @@
 // link stands in its place.
 //
 // What fails: a server that does not come up takes the other one down with it, and Start returns one line with the
-// reason from its log. A server that dies later closes Exited; restarting it is the owner's decision. Halt ends one
-// server on purpose, and Revive starts it again.
+// reason from its log. A server that dies later closes Exited, unless Config.Restarts has it started again. Halt ends
+// one server on purpose, and Revive starts it again.
 package local
 
 import (
@@ -61,6 +61,9 @@ type Config struct {
 	Shared       bool          // by all tests of this process: takes no slot for running, see LimitVariable
 	StartTimeout time.Duration // for both, or each node, to be ready; default two minutes, more with SlownessVariable
 	StopTimeout  time.Duration // for an orderly stop before they are killed; default thirty seconds
+	// Restarts is how many times in ten minutes a server that ends by itself is started again. The next end closes
+	// Exited, and so does one that cannot be followed by a start; 0: the first does.
+	Restarts int
 }
 
 const defaultDir = ".composerp"
@@ -96,6 +99,9 @@ type Servers struct {
 	exitOnce sync.Once
 	exited   chan struct{}
 	err      error // why Exited was closed; valid after that
+
+	restarting sync.Mutex
+	restarted  []time.Time // when servers were started again
 }
 
 // Start starts what cfg asks for and returns once all of it answers. The servers stay when ctx ends afterwards: ctx

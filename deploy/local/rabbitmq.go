@@ -149,7 +149,7 @@ func (b *broker) configure(st state) error {
 	for name, content := range map[string]string{
 		"rabbitmq.conf":   configuration(st) + clustering(b.peers, b.size),
 		"advanced.config": advancedConfiguration,
-		"enabled_plugins": "[rabbitmq_management,rabbitmq_prometheus].\n",
+		"enabled_plugins": "[rabbitmq_management,rabbitmq_prometheus,rabbitmq_shovel,rabbitmq_shovel_management].\n",
 	} {
 		path := filepath.Join(b.path, name)
 		if err := writeDurably(path, []byte(content)); err != nil {

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"syscall"
+	"time"
 )
 
 // # One server of a running pair
@@ -72,4 +74,52 @@ func (s *Servers) instance(which Server) *instance {
 // out. The caller closes it.
 func (s *Servers) Superuser() (*sql.DB, error) {
 	return sql.Open("postgres", databaseURL("postgres", s.state.SuperuserPassword, s.state.Ports.Postgres, ourName)+"&default_transaction_read_only=off")
+}
+
+// restartWindow is the time that Config.Restarts counts in.
+const restartWindow = 10 * time.Minute
+
+// restart starts a server again that has ended by itself, in its place, and tells whether it is up.
+func (s *Servers) restart(c *child) bool {
+	at := s.ownerOf(c)
+	if at == nil || !s.mayRestart(time.Now()) {
+		return false
+	}
+	s.cfg.Log.Warn("server ended by itself; starting it again", "server", c.name, "state", c.cmd.ProcessState.String(), "reason", c.reason())
+	at.mu.Lock()
+	if at.server == c {
+		c.killGroup() // what it has left
+		at.left()
+	}
+	at.mu.Unlock()
+	if err := at.up(context.Background()); err != nil {
+		s.cfg.Log.Error("server cannot be started again", "server", c.name, "error", err)
+		return false
+	}
+	s.cfg.Log.Warn("server is up again", "server", c.name)
+	return true
+}
+
+// ownerOf is the server whose process this is; nil for one that belongs to both.
+func (s *Servers) ownerOf(c *child) *instance {
+	for _, at := range []*instance{&s.postgres.instance, &s.broker.instance} {
+		at.mu.Lock()
+		its := at.server == c
+		at.mu.Unlock()
+		if its {
+			return at
+		}
+	}
+	return nil
+}
+
+func (s *Servers) mayRestart(now time.Time) bool {
+	s.restarting.Lock()
+	defer s.restarting.Unlock()
+	s.restarted = slices.DeleteFunc(s.restarted, func(at time.Time) bool { return now.Sub(at) > restartWindow })
+	if len(s.restarted) >= s.cfg.Restarts {
+		return false
+	}
+	s.restarted = append(s.restarted, now)
+	return true
 }

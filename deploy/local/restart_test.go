@@ -8,10 +8,63 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/store"
 )
+
+// A server that is killed is started again, as often as Config.Restarts says; the next end is the end.
+func TestServersThatEndAreStartedAgain(t *testing.T) {
+	t.Parallel()
+	for name, cfg := range map[string]local.Config{"database": {PostgresOnly: true, Restarts: 2}, "broker": {BrokerOnly: true, Restarts: 1}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg.Dir = tempDir(t)
+			servers := start(t, cfg)
+			which, answers := local.RabbitMQ, func() bool {
+				connection, err := amqp.Dial(servers.AMQPURL)
+				if err == nil {
+					connection.Close()
+				}
+				return err == nil
+			}
+			if cfg.PostgresOnly {
+				which, answers = local.PostgreSQL, func() bool {
+					db, err := store.Open(t.Context(), store.Config{URL: servers.DatabaseURL})
+					if err == nil {
+						db.Close()
+					}
+					return err == nil
+				}
+			}
+			for range cfg.Restarts {
+				if err := servers.Signal(which, syscall.SIGKILL); err != nil {
+					t.Fatal(err)
+				}
+				localtest.Eventually(t, time.Minute, "it does not answer", func() bool { return !answers() })
+				localtest.Eventually(t, 3*time.Minute, "it answers again", answers)
+			}
+			select {
+			case <-servers.Exited():
+				t.Fatalf("the servers have ended: %v", servers.Err())
+			default:
+			}
+			localtest.Eventually(t, time.Minute, "it is killed once more", func() bool { return servers.Signal(which, syscall.SIGKILL) == nil })
+			select {
+			case <-servers.Exited():
+			case <-time.After(localtest.Deadline(time.Minute)):
+				t.Fatal("after the last restart the end of a server is not told")
+			}
+			if err := servers.Err(); err == nil || !strings.Contains(err.Error(), "ended by itself") {
+				t.Errorf("it ended by %v", err)
+			}
+		})
+	}
+}
 
 // TestRestartInPlace takes each server down in each of the ways there are and finds its data again, at the same
 // address.

@@ -29,7 +29,7 @@ func (s *Servers) watch(c *child) {
 		return
 	default:
 	}
-	if c.halted.Load() {
+	if c.halted.Load() || s.restart(c) {
 		return
 	}
 	s.exitOnce.Do(func() {

@@ -56,6 +56,10 @@ type PurchaseOrderApproved struct {
 	PurchaseOrderID string    `json:"purchaseOrderId"`
 	ApprovedBy      string    `json:"approvedBy"`
 	ApprovedAt      time.Time `json:"approvedAt"`
+	// The order's number, as people know it.
+	PONumber string `json:"poNumber,omitempty"`
+	// When a person decided, by the clock; approvedAt is business time.
+	DecisionMadeAt time.Time `json:"decisionMadeAt,omitzero"`
 }
 
 // PurchaseOrderCancelled reports that an order is cancelled, whether or not it was approved.
@@ -63,6 +67,10 @@ type PurchaseOrderCancelled struct {
 	PurchaseOrderID string `json:"purchaseOrderId"`
 	Reason          string `json:"reason" event:"note"`
 	CancelledBy     string `json:"cancelledBy,omitempty"`
+	// The order's number, as people know it.
+	PONumber string `json:"poNumber,omitempty"`
+	// When a person decided, by the clock; the event's timestamp is business time.
+	DecisionMadeAt time.Time `json:"decisionMadeAt,omitzero"`
 }
 
 // ForecastGenerated is the demand expected for an item at a location, day by day.

@@ -10,9 +10,10 @@ import (
 	"github.com/composerp/composerp/exchange/topology"
 )
 
-// Topology reads our part of a virtual host: exchanges and queues whose names begin with "composerp.", and all
-// bindings to them. A property that Compute never sets, such as transient, appears as an argument that no queue has:
-// "durable", "auto-delete", "exclusive", "internal". Bindings of the default exchange are left out.
+// Topology reads our part of a virtual host: exchanges and queues whose names begin with "composerp.", all bindings to
+// them, and as foreign the bindings of others to our exchanges. A property that Compute never sets, such as transient,
+// appears as an argument that no queue has: "durable", "auto-delete", "exclusive", "internal". Bindings of the default
+// exchange are left out.
 func (m *Client) Topology(ctx context.Context, vhost string) (topology.Topology, error) {
 	var t topology.Topology
 	escaped := url.PathEscape(vhost)
@@ -44,28 +45,52 @@ func (m *Client) Topology(ctx context.Context, vhost string) (topology.Topology,
 				Arguments: withProperties(q.Arguments, property{"durable", q.Durable, true}, property{"auto-delete", q.AutoDelete, false}, property{"exclusive", q.Exclusive, false})})
 		}
 	}
-	var bindings []struct {
-		Source      string         `json:"source"`
-		Destination string         `json:"destination"`
-		Kind        string         `json:"destination_type"`
-		RoutingKey  string         `json:"routing_key"`
-		Arguments   map[string]any `json:"arguments"`
-	}
-	if err := m.call(ctx, http.MethodGet, "/api/bindings/"+escaped, nil, &bindings); err != nil {
+	bindings, err := m.bindings(ctx, "/api/bindings/"+escaped)
+	if err != nil {
 		return t, err
 	}
 	for _, b := range bindings {
-		if b.Source != "" && strings.HasPrefix(b.Destination, topology.Prefix) {
-			spec := topology.BindingSpec{Exchange: b.Source, RoutingKey: b.RoutingKey, Header: headerOf(b.Arguments)}
-			if b.Kind == "exchange" {
-				spec.To = b.Destination
-			} else {
-				spec.Queue = b.Destination
-			}
-			t.Bindings = append(t.Bindings, spec)
+		switch ours := strings.HasPrefix(b.Destination, topology.Prefix); {
+		case b.Source != "" && ours:
+			t.Bindings = append(t.Bindings, b.spec())
+		case strings.HasPrefix(b.Source, topology.Prefix):
+			t.Foreign = append(t.Foreign, b.spec())
 		}
 	}
 	return t, nil
+}
+
+// BindingsFrom reads all bindings from an exchange, those of other programs' queues too.
+func (m *Client) BindingsFrom(ctx context.Context, vhost, exchange string) ([]topology.BindingSpec, error) {
+	bindings, err := m.bindings(ctx, "/api/exchanges/"+url.PathEscape(vhost)+"/"+url.PathEscape(exchange)+"/bindings/source")
+	specs := make([]topology.BindingSpec, len(bindings))
+	for i, b := range bindings {
+		specs[i] = b.spec()
+	}
+	return specs, err
+}
+
+type binding struct {
+	Source      string         `json:"source"`
+	Destination string         `json:"destination"`
+	Kind        string         `json:"destination_type"`
+	RoutingKey  string         `json:"routing_key"`
+	Arguments   map[string]any `json:"arguments"`
+}
+
+func (m *Client) bindings(ctx context.Context, path string) (found []binding, err error) {
+	err = m.call(ctx, http.MethodGet, path, nil, &found)
+	return found, err
+}
+
+func (b binding) spec() topology.BindingSpec {
+	spec := topology.BindingSpec{Exchange: b.Source, RoutingKey: b.RoutingKey, Header: headerOf(b.Arguments)}
+	if b.Kind == "exchange" {
+		spec.To = b.Destination
+	} else {
+		spec.Queue = b.Destination
+	}
+	return spec
 }
 
 // headerOf returns the header that a binding requires. Unknown arguments are returned as they are, so that they differ

@@ -96,3 +96,17 @@ func TestManagementSaysWhatIsWrongInOneLine(t *testing.T) {
 		t.Errorf("a broken URL gives %v", err)
 	}
 }
+
+// Moving messages in the management UI needs the shovel's plugins.
+func TestTheBrokerCanMoveMessages(t *testing.T) {
+	t.Parallel()
+	nodes, err := rabbitmqtest.Management(t).Nodes(t.Context())
+	must(t, err)
+	for _, n := range nodes {
+		for _, plugin := range []string{"rabbitmq_shovel", "rabbitmq_shovel_management"} {
+			if !slices.Contains(n.Plugins, plugin) {
+				t.Errorf("%s is not enabled on %s: %v", plugin, n.Name, n.Plugins)
+			}
+		}
+	}
+}

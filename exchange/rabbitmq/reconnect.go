@@ -23,7 +23,7 @@ func KeepConnected(ctx context.Context, config Config, run func(ctx context.Cont
 	if len(config.URLs) == 0 {
 		return fmt.Errorf("keeping a session: no URL given: %w", ErrBadURL)
 	}
-	pause := config.Backoff
+	pause, losses := config.Backoff, clock.Seldom{}
 	for attempt, begun := 0, false; ; attempt++ {
 		session, err := openAt(ctx, config, config.URLs[attempt%len(config.URLs)])
 		if err == nil {
@@ -36,6 +36,7 @@ func KeepConnected(ctx context.Context, config Config, run func(ctx context.Cont
 			}
 			if time.Since(started) > config.MaxBackoff {
 				pause = config.Backoff
+				losses.Reset()
 			}
 		} else if !begun && ctx.Err() == nil && isPermanent(err) {
 			return err
@@ -45,7 +46,12 @@ func KeepConnected(ctx context.Context, config Config, run func(ctx context.Cont
 		}
 		// Every process of a fleet loses its session at the same moment: jitter keeps them from returning together.
 		wait := pause/2 + rand.N(pause)
-		config.Log.Warn("broker session lost; reconnecting", "error", err, "in", wait)
+		switch due := losses.Due(); {
+		case due && session == nil:
+			config.Log.Warn("no broker session yet; trying again", "error", err, "in", wait)
+		case due:
+			config.Log.Warn("broker session lost; reconnecting", "error", err, "in", wait)
+		}
 		if !clock.Sleep(ctx, wait) {
 			return nil
 		}

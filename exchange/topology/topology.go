@@ -22,6 +22,8 @@ type Topology struct {
 	Exchanges []ExchangeSpec `json:"exchanges"`
 	Queues    []QueueSpec    `json:"queues"`
 	Bindings  []BindingSpec  `json:"bindings"`
+	// Foreign are bindings of other programs' queues and exchanges to ours, as a broker has them; no part of a fleet.
+	Foreign []BindingSpec `json:"-"`
 }
 
 // ExchangeSpec is a durable exchange.

@@ -3,6 +3,7 @@ package wording
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
@@ -10,6 +11,17 @@ import (
 
 // OneLine is text on one line, with single spaces.
 func OneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+// Shortened is the text in at most width characters.
+func Shortened(text string, width int) string {
+	if utf8.RuneCountInString(text) <= width {
+		return text
+	}
+	return string([]rune(text)[:width-1]) + "…"
+}
+
+// MaxQuote is how many characters an error quotes of a file or a value: about a line.
+const MaxQuote = 200
 
 // Thousands is n with a comma between groups of three digits: 1,234,567.
 func Thousands(n int64) string { return message.NewPrinter(language.English).Sprint(n) }

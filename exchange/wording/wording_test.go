@@ -18,6 +18,14 @@ func TestCount(t *testing.T) {
 	}
 }
 
+func TestShortened(t *testing.T) {
+	for text, want := range map[string]string{"": "", "abc": "abc", "abcd": "ab…", "äöü": "äöü", "äöüß": "äö…"} {
+		if got := wording.Shortened(text, 3); got != want {
+			t.Errorf("%q is shortened to %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestOneLine(t *testing.T) {
 	if got := wording.OneLine(" a\n\tb  c\r\n"); got != "a b c" {
 		t.Errorf("the line is %q", got)

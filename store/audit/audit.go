@@ -27,8 +27,9 @@ type Check struct {
 	Count    int64  `json:"count"` // how many things were checked
 	Unit     string `json:"unit"`  // what was counted: "events"
 	Wrong    int64  `json:"wrong"` // how many of them are inconsistent
-	// Findings are the first of those.
+	// Findings are the first of those, Do what to do about them.
 	Findings []Finding `json:"findings"`
+	Do       string    `json:"do,omitempty"`
 }
 
 // Finding names one inconsistency. Fields that do not apply are empty.

@@ -26,7 +26,9 @@ type PurchaseOrder struct {
 	CreatedAt time.Time     `json:"createdAt"`
 	DecidedAt *time.Time    `json:"decidedAt,omitempty"`
 	DecidedBy string        `json:"decidedBy,omitempty"`
-	Reason    string        `json:"reason,omitempty"`
+	// DecisionMadeAt is when a person decided, by the clock; DecidedAt is business time.
+	DecisionMadeAt *time.Time `json:"decisionMadeAt,omitempty"`
+	Reason         string     `json:"reason,omitempty"`
 	// Dispatch is nil before the order was to be sent.
 	Dispatch *OrderDispatch      `json:"dispatch,omitempty"`
 	Lines    []PurchaseOrderLine `json:"lines"`
@@ -62,7 +64,7 @@ type OrderFilter struct{ Tenant, Name, Status, Supplier, Item, Location string }
 
 var listOrders = pg.SQL(`
 SELECT o.tenant_id, o.purchase_order_id, o.po_number, o.status, o.supplier_id, coalesce(s.name, ''), o.location_id, o.total_amount, o.priced,
-       o.created_at, o.decided_at, o.decided_by, o.reason,
+       o.created_at, o.decided_at, o.decision_made_at, o.decided_by, o.reason,
        coalesce(d.status, ''), d.sent_at, coalesce(d.supplier_reference, ''), coalesce(d.promised_date::text, ''), coalesce(d.failure, '')
 FROM purchase_order o
 LEFT JOIN supplier s USING (tenant_id, supplier_id)
@@ -89,7 +91,7 @@ func PurchaseOrders(ctx context.Context, db *store.DB, of OrderFilter, limit int
 		var o PurchaseOrder
 		var d OrderDispatch
 		if err := row.Scan(&o.Tenant, &o.ID, &o.Number, &o.Status, &o.Supplier, &o.SupplierName, &o.Location, &o.Total, &o.Priced,
-			&o.CreatedAt, &o.DecidedAt, &o.DecidedBy, &o.Reason, &d.Status, &d.SentAt, &d.Reference, &d.PromisedDate, &d.Failure); err != nil {
+			&o.CreatedAt, &o.DecidedAt, &o.DecisionMadeAt, &o.DecidedBy, &o.Reason, &d.Status, &d.SentAt, &d.Reference, &d.PromisedDate, &d.Failure); err != nil {
 			return err
 		}
 		if d.Status != "" {

@@ -26,6 +26,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/purchasing"
 	"github.com/composerp/composerp/workers/worker"
@@ -44,13 +46,16 @@ func New() worker.Worker {
 
 // approve decides about all the orders at once, and emits the decisions in their order.
 func approve(ctx context.Context, tx *worker.Tx, events []event.Any) error {
-	orders := make(map[purchasing.OrderKey]time.Time, len(events))
+	orders, told := make(map[purchasing.OrderKey]time.Time, len(events)), make(map[purchasing.OrderKey]uuid.UUID, len(events))
 	for i := range events {
 		created, ok := event.As[event.PurchaseOrderCreated](events[i])
 		if !ok {
 			return worker.Reject(fmt.Errorf("approval does not know %s", events[i].Type))
 		}
-		orders[keyOf(created)] = created.Timestamp
+		orders[keyOf(created)], told[keyOf(created)] = created.Timestamp, created.ID
+	}
+	if err := purchasing.NoteCreated(ctx, tx, told); err != nil {
+		return err
 	}
 	versions, err := purchasing.ApproveByPolicy(ctx, tx, orders, Policy)
 	if err != nil {
@@ -65,7 +70,7 @@ func approve(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 		}
 		delete(versions, order) // an order is approved once, also when it was created twice in the batch
 		err := tx.For(created.Envelope).Emit(order.Order, version, event.PurchaseOrderApproved{
-			PurchaseOrderID: order.Order, ApprovedBy: Policy, ApprovedAt: orders[order],
+			PurchaseOrderID: order.Order, ApprovedBy: Policy, ApprovedAt: orders[order], PONumber: created.Payload.PONumber,
 		})
 		if err != nil {
 			return err

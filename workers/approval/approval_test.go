@@ -128,13 +128,15 @@ func TestAnOrderIsApprovedOnce(t *testing.T) {
 func TestAPersonDecides(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, "100")
-	o.handle(o.order("o-1", "5000", true), o.order("o-2", "5000", true))
+	created := []event.Any{o.order("o-1", "5000", true), o.order("o-2", "5000", true)}
+	o.handle(created...)
 	// The shop has gone on since: a decision is of its day, not of the order's nor of the clock's.
 	later := workertest.Day.Add(50 * time.Hour)
 	storetest.Exec(t, o.url, `INSERT INTO replenishment_state (tenant_id, item_id, location_id, latest_at) VALUES ($1, 'cup', 'shop', $2)`, workertest.Tenant, later)
 	if d, err := approval.Approve(t.Context(), o.db, key("o-1"), "ann"); err != nil || d.Number != "PO-o-1" || !d.DecidedAt.Equal(later) {
 		t.Fatalf("got %+v, %v", d, err)
 	}
+	before := time.Now().Add(-time.Minute)
 	if _, err := approval.Reject(t.Context(), o.db, key("o-2"), "bob", "too dear"); err != nil {
 		t.Fatal(err)
 	}
@@ -150,10 +152,18 @@ func TestAPersonDecides(t *testing.T) {
 	if !isApproved || approved.ApprovedBy != "ann" || !approved.ApprovedAt.Equal(later) || approved.PurchaseOrderID != "o-1" {
 		t.Errorf("got %+v", said[0])
 	}
-	if !isCancelled || cancelled != (event.PurchaseOrderCancelled{PurchaseOrderID: "o-2", Reason: "too dear", CancelledBy: "bob"}) {
+	if !isCancelled || cancelled.DecisionMadeAt.Before(before) || cancelled != (event.PurchaseOrderCancelled{
+		PurchaseOrderID: "o-2", Reason: "too dear", CancelledBy: "bob", PONumber: "PO-o-2", DecisionMadeAt: cancelled.DecisionMadeAt,
+	}) {
 		t.Errorf("got %+v", said[1])
 	}
-	for _, e := range said {
+	if approved.PONumber != "PO-o-1" || approved.DecisionMadeAt.IsZero() {
+		t.Errorf("got %+v", approved)
+	}
+	for i, e := range said {
+		if e.Metadata.CausationID != created[i].ID.String() {
+			t.Errorf("the cause of %s is %q, want %s", e.AggregateID, e.Metadata.CausationID, created[i].ID)
+		}
 		if !e.Timestamp.Equal(later) || e.Metadata.CorrelationID != "S1" || e.Metadata.Sequence != 2 || e.ID.Version() != 5 {
 			t.Errorf("got %+v", e.Envelope)
 		}

@@ -75,15 +75,27 @@ func decide(ctx context.Context, db *store.DB, order purchasing.OrderKey, status
 	return d, err
 }
 
+// causeOf is the id of the event that told of the order; empty for an order of a version that did not note it.
+func causeOf(d purchasing.OrderDecision) string {
+	if !d.CreatedEvent.Valid {
+		return ""
+	}
+	return d.CreatedEvent.UUID.String()
+}
+
 // decision is the event of a decision, with the id that the order's version gives it.
 func decision(d purchasing.OrderDecision) (event.Any, error) {
-	var payload event.Payload = event.PurchaseOrderApproved{PurchaseOrderID: d.Order, ApprovedBy: d.DecidedBy, ApprovedAt: *d.DecidedAt}
+	var payload event.Payload = event.PurchaseOrderApproved{
+		PurchaseOrderID: d.Order, ApprovedBy: d.DecidedBy, ApprovedAt: *d.DecidedAt, PONumber: d.Number, DecisionMadeAt: d.MadeAt,
+	}
 	if d.Status == purchasing.OrderCancelled {
-		payload = event.PurchaseOrderCancelled{PurchaseOrderID: d.Order, Reason: d.Reason, CancelledBy: d.DecidedBy}
+		payload = event.PurchaseOrderCancelled{
+			PurchaseOrderID: d.Order, Reason: d.Reason, CancelledBy: d.DecidedBy, PONumber: d.Number, DecisionMadeAt: d.MadeAt,
+		}
 	}
 	return event.Encode(event.Envelope{
 		ID:          event.TimerID(source, d.Tenant+"\x00"+d.Order, strconv.FormatInt(d.Version, 10)),
 		AggregateID: d.Order, TenantID: d.Tenant, Timestamp: *d.DecidedAt,
-		Metadata: event.Metadata{Source: source, UserID: d.DecidedBy, CorrelationID: d.CorrelationID, Sequence: d.Version},
+		Metadata: event.Metadata{Source: source, UserID: d.DecidedBy, CorrelationID: d.CorrelationID, CausationID: causeOf(d), Sequence: d.Version},
 	}, payload)
 }

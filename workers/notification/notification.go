@@ -5,6 +5,7 @@
 package notification
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 
@@ -36,7 +37,7 @@ func created(e event.Of[event.PurchaseOrderCreated]) notify.Message {
 
 func approved(e event.Of[event.PurchaseOrderApproved]) notify.Message {
 	m := about(e.Payload.PurchaseOrderID, "approved")
-	m.Summary = fmt.Sprintf("Order %s was approved by %s.", e.Payload.PurchaseOrderID, e.Payload.ApprovedBy)
+	m.Summary = fmt.Sprintf("Order %s was approved by %s.", called(e.Payload.PONumber, e.Payload.PurchaseOrderID), e.Payload.ApprovedBy)
 	return m
 }
 
@@ -46,9 +47,12 @@ func cancelled(e event.Of[event.PurchaseOrderCancelled]) notify.Message {
 		by = " by " + e.Payload.CancelledBy
 	}
 	m := about(e.Payload.PurchaseOrderID, "cancelled")
-	m.Summary = fmt.Sprintf("Order %s was cancelled%s: %s", e.Payload.PurchaseOrderID, by, e.Payload.Reason)
+	m.Summary = fmt.Sprintf("Order %s was cancelled%s: %s", called(e.Payload.PONumber, e.Payload.PurchaseOrderID), by, e.Payload.Reason)
 	return m
 }
+
+// called is what people call an order: its number. An event of the version before has only its id.
+func called(number, id string) string { return cmp.Or(number, id) }
 
 // about is a message whose key is the order's and what became of it: an order
 // is created, approved and cancelled once each.

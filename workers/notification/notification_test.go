@@ -31,14 +31,14 @@ func life(t testing.TB) (events []event.Any, keys, texts []string) {
 	}
 	for _, p := range []event.Payload{
 		create,
-		event.PurchaseOrderApproved{PurchaseOrderID: order, ApprovedBy: "policy", ApprovedAt: workertest.Day},
+		event.PurchaseOrderApproved{PurchaseOrderID: order, ApprovedBy: "policy", ApprovedAt: workertest.Day, PONumber: "PO-2024-000007"},
 		event.PurchaseOrderCancelled{PurchaseOrderID: order, Reason: "too\nmany " + strings.Repeat("cups ", 150), CancelledBy: "eve"},
 	} {
 		events = append(events, workertest.Event(t, p))
 	}
 	return events, []string{order + ":created", order + ":approved", order + ":cancelled"}, []string{
 		"Order PO-2024-000007 to supplier potter for shop: 1 line, total 15.5.",
-		"Order " + order + " was approved by policy.",
+		"Order PO-2024-000007 was approved by policy.",
 		"Order " + order + " was cancelled by eve: too many cups cups ",
 	}
 }

@@ -52,6 +52,7 @@ type Breakers struct {
 	mu     sync.Mutex
 	readAt time.Time
 	open   map[string]time.Time // the circuits known as open, and since when they are known so
+	faults faults
 }
 
 // WithBreakers declares that the worker makes its calls by Breakers.Call, or by

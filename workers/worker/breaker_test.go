@@ -27,6 +27,8 @@ import (
 type potter struct {
 	*httptest.Server
 	away       atomic.Bool
+	broken     atomic.Bool // answers 500
+	refused    sync.Map    // keys that are always answered 500
 	retryAfter string
 
 	mu    sync.Mutex
@@ -36,10 +38,14 @@ type potter struct {
 func newPotter(t testing.TB, retryAfter string) *potter {
 	t.Helper()
 	p := &potter{retryAfter: retryAfter}
-	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.mu.Lock()
 		p.calls = append(p.calls, time.Now())
 		p.mu.Unlock()
+		if _, always := p.refused.Load(r.Header.Get("Idempotency-Key")); always || p.broken.Load() {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
 		if p.away.Load() {
 			w.Header().Set("Retry-After", p.retryAfter)
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -78,6 +84,33 @@ func salesAt(t testing.TB, location string, n int) []event.Any {
 		events[i] = workertest.Sale(t, fmt.Sprintf("cup-%d", i), location, "1")
 	}
 	return events
+}
+
+// An HTTP 500 that lasts makes no dead letter and quarantines nothing; one that stays for one message alone makes that
+// message a dead letter.
+func TestServerErrorsOfASupplier(t *testing.T) {
+	t.Parallel()
+	const orders = 14
+	supplier := newPotter(t, "")
+	supplier.broken.Store(true)
+	w := calling(map[string]*potter{"potter": supplier})
+	h := newEnv(t, w)
+	sales := salesAt(t, "potter", orders)
+	supplier.refused.Store(sales[3].ID.String(), true)
+	h.Publish(sales...)
+	h.RunWorker(w, 2)
+	h.Eventually("the circuit was probed some times", func() bool {
+		return storetest.Value[int](t, h.URL, `SELECT coalesce(max(failures), 0) FROM dependency`) > 3
+	})
+	if n := storetest.Value[int](t, h.URL, `SELECT count(*) FROM quarantine`) + h.Depth("composerp.echo.dead"); n != 0 {
+		t.Errorf("while it lasts there are %d dead letters and quarantined classes", n)
+	}
+	supplier.broken.Store(false)
+	h.wantEffects(orders - 1)
+	h.Eventually("the one that fails alone is dead", func() bool { return h.Depth("composerp.echo.dead") == 1 })
+	if d := h.Receive("composerp.echo.dead", 1); d[0].ID != sales[3].ID.String() {
+		t.Errorf("message %s is dead, want %s", d[0].ID, sales[3].ID)
+	}
 }
 
 // However many slots and processes there are, a supplier that is away is called once an interval; other suppliers are

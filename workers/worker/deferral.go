@@ -84,6 +84,7 @@ func (s *slot) pauseIfAllDeferred(ctx context.Context, consumer *rabbitmq.Consum
 	s.deferred = deferrals{}
 	if deferred.messages < taken {
 		s.pauses = newBackoff()
+		s.deferral.Reset()
 		return
 	}
 	if consumer.Waiting() > 0 {
@@ -91,6 +92,8 @@ func (s *slot) pauseIfAllDeferred(ctx context.Context, consumer *rabbitmq.Consum
 	}
 	// A circuit whose probe is under way may close at any moment.
 	pause := min(s.pauses.pause(), max(firstBackoff, deferred.first))
-	s.Log.Warn(logAllDeferred, "messages", taken, "dependencies", deferred.dependencies, "pause", pause)
+	if s.deferral.Due() {
+		s.Log.Warn(logAllDeferred, "messages", taken, "dependencies", deferred.dependencies, "pause", pause)
+	}
 	s.pause(ctx, pause)
 }

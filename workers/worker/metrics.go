@@ -2,13 +2,13 @@ package worker
 
 import (
 	"context"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failures"
+	"github.com/composerp/composerp/workers/worker/scrape"
 )
 
 // Outcomes of a message, the metric's labels: those of an attempt that succeeded
@@ -74,27 +74,16 @@ func (m *Metrics) precreate(worker string) {
 	m.timerFailures.WithLabelValues(worker).Add(0)
 }
 
-// scrapeTime bounds a scrape's queries.
-const scrapeTime = 2 * time.Second
-
 // RegisterFailures adds gauges of the whole fleet's failures, read from the database
-// at each scrape: -1 when it does not answer. Dependencies and classes are no closed
+// at each scrape, and absent when it does not answer. Dependencies and classes are no closed
 // set, so they are counted and not named; the doctor names them.
 func RegisterFailures(r prometheus.Registerer, db *store.DB) {
-	gauge := func(name, help string, count func(ctx context.Context) (int, error)) {
-		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
-			ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
-			defer cancel()
-			n, err := count(ctx)
-			if err != nil {
-				return -1
-			}
-			return float64(n)
-		}))
-	}
-	gauge("composerp_open_circuits", "Dependencies whose circuit is open: they are away, and only probes are sent.", func(ctx context.Context) (int, error) {
+	scrape.Register(r, "composerp_open_circuits", "Dependencies whose circuit is open: they are away, and only probes are sent.", func(ctx context.Context) (int64, error) {
 		circuits, err := failures.OpenCircuits(ctx, db)
-		return len(circuits), err
+		return int64(len(circuits)), err
 	})
-	gauge("composerp_quarantined_classes", "Classes of failing events that are held back until they are released.", func(ctx context.Context) (int, error) { return failures.QuarantinedClasses(ctx, db) })
+	scrape.Register(r, "composerp_quarantined_classes", "Classes of failing events that are held back until they are released.", func(ctx context.Context) (int64, error) {
+		n, err := failures.QuarantinedClasses(ctx, db)
+		return int64(n), err
+	})
 }

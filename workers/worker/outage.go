@@ -54,7 +54,7 @@ func isOutage(err error) bool {
 // whileUnserved runs do, and again while only the database is in the way. ErrLocked
 // means that lock_timeout has passed; the caller decides whether to split the batch.
 func (s *slot) whileUnserved(ctx context.Context, do func() error) error {
-	backoff, since, collisions := newBackoff(), time.Now(), 0
+	backoff, since, collisions, waits := newBackoff(), time.Now(), 0, clock.Seldom{}
 	paused := pausedSlot{slot: s}
 	defer paused.end()
 	for {
@@ -69,7 +69,9 @@ func (s *slot) whileUnserved(ctx context.Context, do func() error) error {
 			s.Log.Info(logBrokenOff, "error", err)
 		case isOutage(err) && time.Since(since) < keepTime:
 			paused.begin()
-			s.Log.Warn(logUnserved, "error", err)
+			if waits.Due() {
+				s.Log.Warn(logUnserved, "error", err)
+			}
 		default:
 			return err
 		}
@@ -84,13 +86,16 @@ func (s *slot) whileUnserved(ctx context.Context, do func() error) error {
 func (s *slot) whileLocked(ctx context.Context, do func() error) error {
 	paused := pausedSlot{slot: s}
 	defer paused.end()
+	waits := clock.Seldom{}
 	for backoff, since := newBackoff(), time.Now(); ; {
 		err := do()
 		if !errors.Is(err, store.ErrLocked) || time.Since(since) > keepTime {
 			return err
 		}
 		paused.begin()
-		s.Log.Warn(logLocked, "error", err)
+		if waits.Due() {
+			s.Log.Warn(logLocked, "error", err)
+		}
 		if !backoff.wait(ctx) {
 			return err
 		}

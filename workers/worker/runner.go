@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
 )
@@ -88,6 +89,7 @@ const logAwaitDatabase = "waiting for the database"
 
 // prepare registers the worker, waiting for the database if need be.
 func (r *Runner) prepare(ctx context.Context) error {
+	waits := clock.Seldom{}
 	for backoff := newBackoff(); ; {
 		consumer, err := r.Worker.register(ctx, r.DB)
 		if err == nil {
@@ -97,7 +99,9 @@ func (r *Runner) prepare(ctx context.Context) error {
 		if !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrRetryable) {
 			return err
 		}
-		r.Log.Warn(logAwaitDatabase, "error", err)
+		if waits.Due() {
+			r.Log.Warn(logAwaitDatabase, "error", err)
+		}
 		if !backoff.wait(ctx) {
 			return err
 		}

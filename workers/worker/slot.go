@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store/failpoint"
 )
@@ -18,9 +19,10 @@ type slot struct {
 	session   *rabbitmq.Session
 	publisher *rabbitmq.Publisher
 
-	isolated bool      // it handles suspect messages one at a time: see isolation.go
-	deferred deferrals // of the batch in hand: see deferral.go
-	pauses   *backoff  // while all messages are deferred
+	isolated bool         // it handles suspect messages one at a time: see isolation.go
+	deferred deferrals    // of the batch in hand: see deferral.go
+	pauses   *backoff     // while all messages are deferred
+	deferral clock.Seldom // how often that is logged
 }
 
 // errReopen ends a consumer so that the slot opens one with another prefetch.

@@ -3,6 +3,8 @@ package worker
 import (
 	"context"
 	"time"
+
+	"github.com/composerp/composerp/exchange/clock"
 )
 
 // # Failure policy: split
@@ -38,7 +40,7 @@ func (s *slot) processOneByOne(ctx context.Context, messages []message) error {
 // processOne attempts one message, and applies the failure policies when it fails.
 // A worker without retry queues keeps a message in hand whose dependency is away.
 func (s *slot) processOne(ctx context.Context, one []message) error {
-	began := time.Now()
+	began, waits := time.Now(), clock.Seldom{}
 	for {
 		err := s.whileLocked(ctx, func() error { return s.attempt(ctx, one) })
 		if err == nil || notTheMessages(ctx, err) {
@@ -48,7 +50,9 @@ func (s *slot) processOne(ctx context.Context, one []message) error {
 		if !is || len(s.Worker.retryDelays) > 0 || time.Since(began) > keepTime {
 			return s.fail(ctx, one[0], err)
 		}
-		s.Log.Warn(logDependencyAway, "dependency", away.dependency, "wait", away.wait, "error", err)
+		if waits.Due() {
+			s.Log.Warn(logDependencyAway, "dependency", away.dependency, "wait", away.wait, "error", err)
+		}
 		if !s.pause(ctx, max(firstBackoff, min(away.wait, longestBackoff))) {
 			return ctx.Err()
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failpoint"
+	"github.com/composerp/composerp/store/failures"
 )
 
 // timer is work that no message asks for.
@@ -59,6 +60,7 @@ func (r *Runner) runTimer(ctx context.Context) {
 	if r.Worker.timer.work == nil {
 		return
 	}
+	failed, kind := clock.Seldom{}, "" // of the last failure
 	for backoff := newBackoff(); ; {
 		// Work that has begun is finished: cancelled, it would only begin again.
 		working, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
@@ -71,13 +73,20 @@ func (r *Runner) runTimer(ctx context.Context) {
 			backoff = newBackoff()
 		case err == nil:
 			backoff = newBackoff()
+			failed.Reset()
 			if !clock.Sleep(ctx, r.Worker.timer.period) {
 				return
 			}
 		default:
 			if !errors.Is(err, store.ErrRetryable) {
 				r.Metrics.timerFailures.WithLabelValues(r.Worker.name).Inc()
-				r.Log.Error(logTimerFailed, "error", err)
+				if now := failures.Fingerprint(err.Error()); now != kind {
+					failed.Reset()
+					kind = now
+				}
+				if failed.Due() {
+					r.Log.Error(logTimerFailed, "error", err)
+				}
 			}
 			if !backoff.wait(ctx) {
 				return

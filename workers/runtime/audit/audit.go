@@ -203,12 +203,12 @@ func reportOf(proof audit.Proof) Report {
 	return r
 }
 
-// checked leaves out what does not belong beside the verdict.
+// checked leaves out what does not belong beside the verdict, and adds what to do.
 func (r Report) checked() Report {
 	if r.Verdict == Findings {
 		r.ProvenUpTo = time.Time{}
 	}
-	return r
+	return r.withRemedies()
 }
 
 // settle takes snapshots until the fleet has been quiet for long enough, or the deadline has passed and it is not

@@ -26,12 +26,6 @@ func Await(ctx context.Context, cfg Config) (quiet bool, waitedFor string, err e
 	return quiet, at.String(), nil
 }
 
-// remedies say what to do about a check's findings where a command helps.
-var remedies = map[string]string{
-	"handled":  "composerp republish publishes again what no inbox has seen; --dry-run counts it",
-	"unrouted": "composerp topology apply binds what is missing; then composerp republish brings them to the queues they belong to",
-}
-
 // begin makes an auditor with a session to the broker; end closes the session.
 func begin(ctx context.Context, cfg Config) (a *auditor, end func(), err error) {
 	a = &auditor{Config: cfg.withDefaults()}

@@ -75,8 +75,8 @@ func (r Report) writeFindings(page *strings.Builder) {
 		if more := c.Wrong - int64(len(c.Findings)); more > 0 && r.Verdict != InFlight {
 			fmt.Fprintf(page, "  ... and %s more\n", wording.Thousands(more))
 		}
-		if do := remedies[c.Name]; do != "" {
-			fmt.Fprintf(page, "  -> %s\n", do)
+		if c.Do != "" {
+			fmt.Fprintf(page, "  -> %s\n", c.Do)
 		}
 	}
 }
@@ -95,7 +95,7 @@ func (r Report) writeFlights(page *strings.Builder) {
 }
 
 // at writes a moment.
-func at(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 MST") }
+func at(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 MST") }
 
 func (r Report) writeCounts(page *strings.Builder) {
 	c := r.Counts

@@ -46,7 +46,7 @@ func unproven(at int64, horizon inbox.Horizon) string {
 		where = fmt.Sprintf("it is at place %d of the log", at)
 	}
 	return fmt.Sprintf("%s, and the inbox proves nothing before its generation %d of %s: it may have been handled, and would be handled again",
-		where, horizon.Generation, horizon.OpenedAt.UTC().Format("2006-01-02 15:04:05"))
+		where, horizon.Generation, horizon.OpenedAt.UTC().Format("2006-01-02 15:04:05 MST"))
 }
 
 // places are the seqs of the letters' events in the log.

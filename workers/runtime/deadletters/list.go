@@ -29,8 +29,9 @@ type QueueSummary struct {
 	Missed    int        `json:"lost"`
 }
 
-// Summaries gives the state of the workers' queues of dead letters, and of those of other consumers in the
-// dead-letter log. Where the broker does not answer the error says so, and the summaries are without InQueue.
+// Summaries gives the state of the workers' queues of dead letters, of those of other consumers in the dead-letter log,
+// and, unless consumers are chosen, of composerp.unrouted where it holds messages. Where the broker does not answer the
+// error says so, and the summaries are without InQueue.
 func (c Config) Summaries(ctx context.Context, workers []string, of failures.LetterFilter) ([]QueueSummary, error) {
 	known, err := failures.LettersByConsumer(ctx, c.DB, of)
 	if err != nil {
@@ -52,7 +53,18 @@ func (c Config) Summaries(ctx context.Context, workers []string, of failures.Let
 		summaries = append(summaries, s)
 	}
 	slices.SortFunc(summaries, func(a, b QueueSummary) int { return strings.Compare(a.Queue, b.Queue) })
-	return summaries, c.depths(ctx, summaries)
+	if len(of.Consumers) == 0 {
+		summaries = append(summaries, QueueSummary{Queue: topology.Unrouted})
+	}
+	err = c.depths(ctx, summaries)
+	if n := len(summaries); n > 0 && summaries[n-1].Queue == topology.Unrouted {
+		if last := &summaries[n-1]; last.InQueue == nil || *last.InQueue == 0 {
+			summaries = summaries[:n-1]
+		} else {
+			last.Lying = *last.InQueue // nothing else tells of them
+		}
+	}
+	return summaries, err
 }
 
 // ErrDepths means that the broker could not be asked how many messages are in the queues.

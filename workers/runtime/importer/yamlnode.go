@@ -10,6 +10,8 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+
+	"github.com/composerp/composerp/exchange/wording"
 )
 
 // MappingError says what is wrong with a mapping, and where.
@@ -29,7 +31,7 @@ func (e *MappingError) Error() string {
 	if e.Key != "" {
 		place += ": " + e.Key
 	}
-	return place + ": " + e.Problem
+	return place + ": " + wording.Shortened(wording.OneLine(e.Problem), 2*wording.MaxQuote)
 }
 
 // tree is a parsed YAML file. Reading on after a first error does no harm: the first one is kept, and what is read

@@ -13,7 +13,9 @@ package observer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/composerp/composerp/exchange/management"
@@ -55,7 +57,7 @@ func (o *Observer) Observe(ctx context.Context) Snapshot {
 		if o.DB == nil {
 			return errNoDatabase
 		}
-		now.Log, err = eventlog.ReadHealth(ctx, o.DB)
+		now.Log, err = answered(ctx, func() (eventlog.Health, error) { return eventlog.ReadHealth(ctx, o.DB) })
 		return err
 	})
 	now.Unseen = within(ctx, func(ctx context.Context) error { return o.askManagement(ctx, &now) })
@@ -78,6 +80,48 @@ func (o *Observer) ObserveQueues(ctx context.Context) Snapshot {
 		return o.askQueues(session, topology.Topology{Queues: o.Topology.Queues}, &now)
 	})
 	return now
+}
+
+// Answer asks each server the shortest question, both at once, and gives the errors of those that do not answer until
+// ctx ends.
+func (o *Observer) Answer(ctx context.Context) (database, broker error) {
+	var both sync.WaitGroup
+	both.Go(func() { database = DatabaseAnswers(ctx, o.DB) })
+	both.Go(func() {
+		broker = o.onSession(ctx, o.Broker, func(session *rabbitmq.Session) error {
+			_, _, err := session.Depth(topology.DeadLetterLog)
+			if errors.Is(err, rabbitmq.ErrMissing) {
+				return nil // it answers
+			}
+			return err
+		})
+	})
+	both.Wait()
+	return database, broker
+}
+
+// DatabaseAnswers is nil when the database answers until ctx ends.
+func DatabaseAnswers(ctx context.Context, db *store.DB) error {
+	_, err := answered(ctx, func() (time.Time, error) { return store.ServerTime(ctx, db) })
+	return err
+}
+
+// answered gives ask's answer, or an error when ctx ends: on a connection to a server that hangs, the driver waits
+// for longer.
+func answered[T any](ctx context.Context, ask func() (T, error)) (T, error) {
+	type answer struct {
+		value T
+		err   error
+	}
+	got := make(chan answer, 1)
+	go func() { value, err := ask(); got <- answer{value, err} }()
+	select {
+	case a := <-got:
+		return a.value, a.err
+	case <-ctx.Done():
+		var none T
+		return none, fmt.Errorf("the database does not answer: %w", ctx.Err())
+	}
 }
 
 func within(ctx context.Context, ask func(context.Context) error) error {

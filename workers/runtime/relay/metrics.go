@@ -2,13 +2,13 @@ package relay
 
 import (
 	"context"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/workers/worker/scrape"
 )
 
 // Metrics are the relay's counters; make one with NewMetrics.
@@ -42,15 +42,6 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 // RegisterLag adds the log's lag, read from the database at each scrape: it matters most when no relay runs to
 // measure it.
 func RegisterLag(r prometheus.Registerer, db *store.DB) {
-	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "composerp_log_lag_events", Help: "Places of the log the relay has not passed yet; -1 when the database does not answer.",
-	}, func() float64 {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		lag, err := eventlog.Lag(ctx, db, LeaseName)
-		if err != nil {
-			return -1
-		}
-		return float64(lag)
-	}))
+	scrape.Register(r, "composerp_log_lag_events", "Places of the log the relay has not passed yet; absent when the database does not answer.",
+		func(ctx context.Context) (int64, error) { return eventlog.Lag(ctx, db, LeaseName) })
 }

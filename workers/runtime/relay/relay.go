@@ -77,7 +77,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	if r.Metrics == nil {
 		r.Metrics = NewMetrics(prometheus.NewRegistry())
 	}
-	store.Lead(ctx, r.DB, LeaseName, r.Holder, r.lead, func(err error) { r.Log.Error("relay stopped", "error", err) })
+	store.Lead(ctx, r.DB, LeaseName, r.Holder, r.lead, func(err error) { r.Log.Error("relay does not lead for now", "error", err) })
 	return nil
 }
 

@@ -21,7 +21,7 @@
 // meanwhile once more. It keeps no cursor of its own.
 //
 // Messages in composerp.unrouted that came straight over AMQP are not in the log yet, so that no delivery of them is
-// pending. Reroute takes them from there and publishes them to composerp.events again.
+// pending. Package unrouted publishes them to composerp.events again.
 package republish
 
 import (

@@ -8,7 +8,6 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
-	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/storetest"
@@ -43,11 +42,6 @@ func (h *env) sales(n int) []event.Any {
 	events := workertest.Sales(h, n)
 	h.AdmitPublished(events...)
 	return events
-}
-
-func (h *env) send(at, key, id string, headers map[string]any) {
-	h.Helper()
-	h.Send(rabbitmq.Message{Exchange: at, RoutingKey: key, ID: id, Type: "SALE_COMPLETED", Headers: headers, Body: []byte("body of " + id)})
 }
 
 // told is the report in short: "ledger 3/3, view 0/0".
@@ -124,46 +118,6 @@ func TestAQueueThatIsNotThereIsAnError(t *testing.T) {
 	cancel()
 	if _, err := republish.Run(ctx, h.Config); !errors.Is(err, context.Canceled) {
 		t.Errorf("when it is told to stop: %v", err)
-	}
-}
-
-// Unrouted events go to the queues that are bound now, unchanged; those that still have no queue stay.
-func TestReroute(t *testing.T) {
-	t.Parallel()
-	h := newEnv(t)
-	bound := func(key string) bool { return key == saleKey }
-	if n, err := republish.Reroute(t.Context(), h.Session(), "test", bound); n != 0 || err != nil {
-		t.Errorf("of an empty queue: %d, %v", n, err)
-	}
-	binding := topology.BindingSpec{Exchange: topology.Events, Queue: "composerp.ledger", RoutingKey: saleKey}
-	other := topology.BindingSpec{Exchange: topology.Events, Queue: "composerp.view", RoutingKey: saleKey}
-	rabbitmqtest.DeleteBinding(t, h.Env.Broker, binding)
-	rabbitmqtest.DeleteBinding(t, h.Env.Broker, other)
-	h.send(topology.Events, "no.queue", "first", nil)
-	for i := range 5 {
-		h.send(topology.Events, saleKey, fmt.Sprint("sale ", i), map[string]any{rabbitmq.HeaderLogSeq: int64(i + 1), "theirs": "kept"})
-	}
-	h.send(topology.Events, "no.queue", "last", nil)
-	h.ApplyTopology(topology.Topology{Bindings: []topology.BindingSpec{binding}})
-	if n, err := republish.Reroute(t.Context(), h.Session(), "test", bound); n != 5 || err != nil {
-		t.Errorf("%d are brought to where they belong, %v, want 5", n, err)
-	}
-	for i, d := range h.Receive("composerp.ledger", 5) {
-		if d.ID != fmt.Sprint("sale ", i) || d.LogSeq() != int64(i+1) || d.Headers["theirs"] != "kept" || string(d.Body) != "body of "+d.ID || d.RoutingKey != saleKey {
-			t.Errorf("message %d is %+v", i, d.Message)
-		}
-	}
-	left := h.Receive(topology.Unrouted, 2)
-	if left[0].ID != "first" || left[1].ID != "last" || h.Depth(topology.Unrouted) != 0 {
-		t.Errorf("%s and %s are left, and %d more", left[0].ID, left[1].ID, h.Depth(topology.Unrouted))
-	}
-	rabbitmqtest.DeleteBinding(t, h.Env.Broker, binding)
-	h.send(topology.Events, saleKey, "again", nil)
-	if n, err := republish.Reroute(t.Context(), h.Session(), "test", bound); n != 1 || err != nil {
-		t.Errorf("while the binding is still missing: %d, %v", n, err)
-	}
-	if left := h.Receive(topology.Unrouted, 1); left[0].ID != "again" {
-		t.Errorf("%s is left", left[0].ID)
 	}
 }
 

@@ -2,6 +2,7 @@ package watchdog
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
@@ -39,10 +40,28 @@ func (v *monitor) declare(ctx context.Context, now observer.Snapshot) {
 	v.Metrics.repairs.WithLabelValues(repairBinding).Add(float64(len(missing.Bindings)))
 	v.Log.Warn("missing topology declared", "exchanges", names(missing.Exchanges, func(e topology.ExchangeSpec) string { return e.Name }),
 		"queues", names(missing.Queues, func(q topology.QueueSpec) string { return q.Name }),
-		"bindings", names(missing.Bindings, func(b topology.BindingSpec) string { return b.Exchange + " -" + b.RoutingKey + "-> " + b.Destination() }))
+		"bindings", names(missing.Bindings, bindingName))
+	if lost := lostWith(missing.Exchanges, v.foreign); len(lost) > 0 {
+		v.Log.Error("bindings of other programs are lost with an exchange", "bindings", names(lost, bindingName),
+			"do", "let these programs bind again; what was published meanwhile did not reach their queues")
+	}
 	if lost := v.Plan.missingDeadQueues(missing); len(lost) > 0 {
 		v.Log.Error("dead letters may be lost", "queues", lost, "do", "composerp audit tells which, by the dead-letter log; composerp republish brings back what is in the log")
 	}
+}
+
+// lostWith are those of the bindings that were to one of the exchanges.
+func lostWith(exchanges []topology.ExchangeSpec, bindings []topology.BindingSpec) (lost []topology.BindingSpec) {
+	for _, b := range bindings {
+		if slices.ContainsFunc(exchanges, func(e topology.ExchangeSpec) bool { return e.Name == b.Exchange }) {
+			lost = append(lost, b)
+		}
+	}
+	return lost
+}
+
+func bindingName(b topology.BindingSpec) string {
+	return b.Exchange + " -" + b.RoutingKey + "-> " + b.Destination()
 }
 
 // reportDeclareError logs an error that comes a second time. The first one may be of a topology that was being

@@ -13,6 +13,7 @@ import (
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
@@ -107,9 +108,14 @@ type guard struct {
 // watch runs a watchdog until stop or the end of the test.
 func (h *env) watch(broker rabbitmq.Config, management *management.Client) *guard {
 	h.Helper()
+	return h.watchOn(h.DB, broker, management)
+}
+
+func (h *env) watchOn(db *store.DB, broker rabbitmq.Config, management *management.Client) *guard {
+	h.Helper()
 	g := &guard{env: h}
 	g.part = h.Start("watchdog", func(ctx context.Context, p *workertest.Part) error {
-		w := &watchdog.Watchdog{DB: h.DB, Broker: broker, Management: management, Plan: h.plan, Holder: "test", Log: p.Logs.Logger(),
+		w := &watchdog.Watchdog{DB: db, Broker: broker, Management: management, Plan: h.plan, Holder: "test", Log: p.Logs.Logger(),
 			Metrics: watchdog.NewMetrics(p.Metrics), Interval: 100 * time.Millisecond, Grace: 500 * time.Millisecond, FiguresAge: 2500 * time.Millisecond, Trend: 3 * time.Second}
 		return w.Run(ctx)
 	})

@@ -80,22 +80,35 @@ func (p Plan) topologyProblems(now observer.Snapshot) []Problem {
 		return nil // unknown
 	}
 	var found []Problem
-	count := map[topology.State]int{}
-	name := map[topology.State]string{}
+	if causes, bindings := p.Topology.Causes(now.Have); len(causes) > 0 {
+		found = append(found, Problem{Kind: Topology, Do: "composerp topology apply", What: missingText(causes, bindings)})
+	}
+	differs, first := 0, ""
 	for _, d := range p.Topology.Diff(now.Have) {
-		if count[d.State]++; count[d.State] == 1 {
-			name[d.State] = strings.TrimSpace(d.Kind + " " + d.Name + " " + d.String())
+		if d.State != topology.Mismatch {
+			continue
+		}
+		if differs++; differs == 1 {
+			first = strings.TrimSpace(d.Kind + " " + d.Name + " " + d.String())
 		}
 	}
-	if n := count[topology.Missing]; n > 0 {
-		found = append(found, Problem{Kind: Topology, Do: "composerp topology apply",
-			What: fmt.Sprintf("%d exchanges, queues or bindings are missing, the first is %s", n, name[topology.Missing])})
-	}
-	if n := count[topology.Mismatch]; n > 0 {
+	if differs > 0 {
 		found = append(found, Problem{Kind: Mismatch, Do: "empty and delete it, then composerp topology apply; composerp topology diff shows them all",
-			What: fmt.Sprintf("%d properties differ, the first of %s", n, name[topology.Mismatch])})
+			What: fmt.Sprintf("%d properties differ, the first of %s", differs, first)})
 	}
 	return found
+}
+
+// missingText names what is missing by itself, and counts the bindings that went with it.
+func missingText(causes []string, bindings int) string {
+	text := causes[0] + " is missing"
+	if n := len(causes); n > 1 {
+		text = fmt.Sprintf("%d exchanges, queues or bindings are missing, the first is %s", n, causes[0])
+	}
+	if bindings > 0 {
+		text += fmt.Sprintf(", and %s with it", wording.Count(int64(bindings), "binding"))
+	}
+	return text
 }
 
 // behindLimit is how far the relay may be behind before that is a problem.
@@ -126,7 +139,7 @@ func (p Plan) Persistent(then, now observer.Snapshot) []Problem {
 	}
 	if a, b := then.Queues[topology.Unrouted].Ready, now.Queues[topology.Unrouted].Ready; a > 0 && b > 0 {
 		found = append(found, Problem{Kind: Unrouted, Subject: topology.Unrouted,
-			Do:   "composerp topology apply binds what is missing; then composerp republish brings them to the queues they belong to",
+			Do:   "composerp dlq list --queue unrouted says of each key why, and what to do",
 			What: fmt.Sprintf("%s holds %d events that no queue was bound for", topology.Unrouted, b)})
 	}
 	return found

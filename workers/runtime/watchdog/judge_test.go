@@ -101,7 +101,7 @@ func TestWhatStandsAtOnce(t *testing.T) {
 		"no memory":          {node(func(n *management.NodeState) { n.MemoryAlarm, n.MemoryUsed = true, 2<<30 }), "alarm rabbit@h memory", "uses 2048 MB of memory, its limit is 1024 MB"},
 		"blocked, unseen":    {func(l *observer.Snapshot) { l.Blocked, l.Nodes = "low on memory", nil }, "alarm broker", "low on memory"},
 		"blocked, and seen":  {func(l *observer.Snapshot) { l.Blocked = "low on disk"; l.Nodes[0].DiskAlarm = true }, "alarm rabbit@h disk", ""},
-		"a missing queue":    {without(func(h *topology.Topology) { h.Queues = h.Queues[1:] }), "topology", "1 exchanges, queues or bindings are missing, the first is queue composerp.unrouted"},
+		"a missing queue":    {without(func(h *topology.Topology) { h.Queues = h.Queues[1:] }), "topology", "queue composerp.unrouted is missing, and 1 binding with it"},
 		"missing, unseen":    {func(l *observer.Snapshot) { l.Have, l.Seen = topology.Topology{}, false }, "topology", "exchange composerp.unrouted"},
 		"no snapshot": {func(l *observer.Snapshot) {
 			l.Have, l.Seen, l.Broker = topology.Topology{}, false, rabbitmq.ErrUnreachable

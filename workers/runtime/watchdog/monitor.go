@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/workers/runtime/observer"
@@ -21,9 +22,11 @@ type monitor struct {
 	snapshots    []observer.Snapshot // as far back as judgements need, the newest last
 	current      map[identity]Problem
 	history      *history
-	countedAt    time.Time // when the queues were last counted exactly
-	declareError string    // why declaring failed the last time
-	reported     bool      // declareError is in the log
+	countedAt    time.Time              // when the queues were last counted exactly
+	declareError string                 // why declaring failed the last time
+	reported     bool                   // declareError is in the log
+	foreign      []topology.BindingSpec // bindings of others, by the last snapshot that showed them
+	gapReads     clock.Seldom           // failed ones, in the log
 
 	repairs   map[string]*repair // by consumer
 	repairing sync.WaitGroup     // one at a time
@@ -45,6 +48,9 @@ func (v *monitor) observe(ctx context.Context) {
 	open := v.repair(ctx, now)
 	v.report(append(v.problems(now), open...), now)
 	v.declare(ctx, now)
+	if now.Seen {
+		v.foreign = now.Have.Foreign
+	}
 	now.Have = topology.Topology{} // judgements of older snapshots do not need it
 	v.snapshots = append(v.snapshots, now)
 	for len(v.snapshots) > 1 && now.At.Sub(v.snapshots[1].At) >= max(v.Trend, v.Grace) {
@@ -121,7 +127,7 @@ func (v *monitor) report(found []Problem, now observer.Snapshot) {
 		}
 	}
 	v.current = maps.Clone(seen)
-	v.Metrics.set(seen)
+	v.Metrics.set(seen, func(kind Kind) bool { return unjudged(kind, now) })
 }
 
 // unjudged tells whether the snapshot cannot show if a problem of the kind persists.

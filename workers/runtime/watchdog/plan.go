@@ -66,13 +66,6 @@ func (p Plan) Affected(missing topology.Topology) map[string]bool {
 	return affected
 }
 
-// bound says whether a queue of the fleet is bound for events with that routing key.
-func (p Plan) bound(key string) bool {
-	return slices.ContainsFunc(p.Topology.Bindings, func(b topology.BindingSpec) bool {
-		return b.Exchange == topology.Events && b.RoutingKey == key
-	})
-}
-
 // missingDeadQueues are the queues of dead letters that are missing, or that dead letters do not reach.
 func (p Plan) missingDeadQueues(missing topology.Topology) (queues []string) {
 	for _, w := range p.Workers {

@@ -10,6 +10,7 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/workers/runtime/observer"
 	"github.com/composerp/composerp/workers/runtime/republish"
+	"github.com/composerp/composerp/workers/runtime/unrouted"
 )
 
 // repair is a recorded gap until what may be lost in it is republished.
@@ -44,9 +45,12 @@ func (v *monitor) repair(ctx context.Context, now observer.Snapshot) []Problem {
 		return nil
 	}
 	if err := v.readGaps(ctx); err != nil {
-		v.Log.Warn("gaps cannot be read for now", "error", err)
+		if v.gapReads.Due() {
+			v.Log.Warn("gaps cannot be read for now", "error", err)
+		}
 		return nil
 	}
+	v.gapReads.Reset()
 	var due []repair
 	var open []Problem
 	lacking := v.Plan.Affected(v.Plan.Topology.Missing(now.Have))
@@ -185,7 +189,7 @@ func (v *monitor) reroute(ctx context.Context) (int64, error) {
 	}
 	defer session.Close()
 	defer context.AfterFunc(ctx, func() { _ = session.Close() })()
-	return republish.Reroute(ctx, session, "watchdog."+v.Holder, v.Plan.bound)
+	return unrouted.Rerouting{Routes: unrouted.RoutesOf(v.Plan.Topology, nil)}.Run(ctx, session, "watchdog."+v.Holder)
 }
 
 // collect takes the outcome of republishing when there is one.

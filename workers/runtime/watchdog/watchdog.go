@@ -3,6 +3,8 @@ package watchdog
 import (
 	"context"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -33,12 +35,17 @@ type Watchdog struct {
 	// FiguresAge is how old the management API's figures of a queue may be: a quorum queue reports them every 5 s,
 	// and they are collected every 5 s; 12 s.
 	FiguresAge time.Duration
+
+	leading atomic.Bool
 }
 
 // Run watches whenever this process holds the lease, until ctx is done.
 func (w *Watchdog) Run(ctx context.Context) error {
 	w.defaults()
-	store.Lead(ctx, w.DB, LeaseName, w.Holder, w.lead, func(err error) { w.Log.Error("watchdog stopped", "error", err) })
+	var standing sync.WaitGroup
+	standing.Go(func() { w.standBy(ctx) })
+	defer standing.Wait()
+	store.Lead(ctx, w.DB, LeaseName, w.Holder, w.lead, func(err error) { w.Log.Error("watchdog does not lead for now", "error", err) })
 	return nil
 }
 
@@ -64,6 +71,7 @@ func (w *Watchdog) defaults() {
 // lead observes until the lease is lost.
 func (w *Watchdog) lead(ctx context.Context, _ store.Lease) error {
 	w.Log.Info("watchdog leads")
+	w.leading.Store(true)
 	w.Metrics.leading.Set(1)
 	v := &monitor{Watchdog: w, current: map[identity]Problem{}, history: newHistory(w.Plan, w.FiguresAge), repairs: map[string]*repair{},
 		observer: observer.Observer{DB: w.DB, Broker: w.Broker, Management: w.Management, Topology: w.Plan.Topology}}
@@ -71,7 +79,7 @@ func (w *Watchdog) lead(ctx context.Context, _ store.Lease) error {
 		v.observer.Close()
 		v.repairing.Wait()
 		w.Metrics.leading.Set(0)
-		w.Metrics.set(nil)
+		w.leading.Store(false) // standBy clears the rest
 	}()
 	ticker := time.NewTicker(w.Interval)
 	defer ticker.Stop()

@@ -34,9 +34,16 @@ func refusal(by *url.URL, response *http.Response) error {
 		return worker.Reject(err)
 	case asked:
 		return worker.RetryAfter(err, wait)
+	case response.StatusCode >= 500:
+		return serverError{err}
 	}
 	return err
 }
+
+// serverError is a server error that does not say whether the server or the request is its cause.
+type serverError struct{ error }
+
+func (e serverError) Unwrap() error { return e.error }
 
 // away tells whether an answer is about the server and not about the request (RFC
 // 9110, 15.6; RFC 6585, 4). A server error with a Retry-After is.

@@ -99,8 +99,16 @@ func (c Caller) Post(ctx context.Context, to, key string, body []byte) (answer A
 	if err != nil || address.Host == "" || address.Scheme != "http" && address.Scheme != "https" {
 		return Answer{}, worker.Reject(errors.New("the address to call is no http or https URL"))
 	}
-	err = c.Breakers.Call(ctx, endpointOf(address), func() (err error) {
+	dependency := endpointOf(address)
+	err = c.Breakers.Call(ctx, dependency, func() (err error) {
 		answer, err = c.post(ctx, address, key, body)
+		var broken serverError
+		switch {
+		case err == nil:
+			c.Breakers.TookCall(dependency, key)
+		case errors.As(err, &broken) && !c.Breakers.IsOwnFault(dependency, key):
+			return worker.Unavailable(dependency, err, 0)
+		}
 		return err
 	})
 	return answer, err

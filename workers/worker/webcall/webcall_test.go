@@ -91,6 +91,44 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 	}
 }
 
+// A server error is the server's trouble, unless it answers so for one message alone while it takes others.
+func TestWhoseFaultAServerErrorIs(t *testing.T) {
+	t.Parallel()
+	var broken atomic.Bool
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if key := r.Header.Get("Idempotency-Key"); broken.Load() || key == "poison" {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	})
+	caller := webcall.Caller{Breakers: &worker.Breakers{}}
+	for i, step := range []struct {
+		broken    bool
+		key, want string
+	}{
+		{true, "a", "away"}, {true, "a", "away"}, {true, "b", "away"}, {true, "poison", "away"}, // for seconds
+		{false, "a", "taken"}, {false, "b", "taken"},
+		{false, "poison", "its own"}, {false, "poison", "its own"},
+		{true, "c", "away"}, {false, "c", "taken"}, // a message that fails once more is not to blame
+		{true, "c", "away"}, {false, "d", "taken"}, {false, "c", "taken"},
+	} {
+		broken.Store(step.broken)
+		_, err := caller.Post(t.Context(), s.URL, step.key, nil)
+		got := "its own"
+		if err == nil {
+			got = "taken"
+		} else if errors.Is(err, worker.ErrUnavailable) {
+			got = "away"
+		}
+		if got != step.want || errors.Is(err, worker.ErrRejected) {
+			t.Errorf("step %d, %s: %s, want %s: %v", i, step.key, got, step.want, err)
+		}
+	}
+	broken.Store(true)
+	if _, err := (webcall.Caller{}).Post(t.Context(), s.URL, "k", nil); err == nil || errors.Is(err, worker.ErrUnavailable) {
+		t.Errorf("without breakers: %v", err)
+	}
+}
+
 func TestARedirectIsNotFollowed(t *testing.T) {
 	t.Parallel()
 	var strangers atomic.Int32

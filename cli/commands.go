@@ -1,0 +1,38 @@
+package cli
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/broker"
+	"github.com/composerp/composerp/cli/deadletters"
+	"github.com/composerp/composerp/cli/demo"
+	"github.com/composerp/composerp/cli/doctor"
+	"github.com/composerp/composerp/cli/events"
+	"github.com/composerp/composerp/cli/fleet"
+	"github.com/composerp/composerp/cli/masterdata"
+	"github.com/composerp/composerp/cli/measure"
+	"github.com/composerp/composerp/cli/planner"
+)
+
+// grouped are all commands, under the headings of the help text.
+func grouped() (all []*cli.Command) {
+	for _, group := range []struct {
+		heading  string
+		commands []*cli.Command
+	}{
+		{"Run", []*cli.Command{fleet.UpCommand(), fleet.DownCommand(), demo.Command(), fleet.WorkerCommand(), fleet.RelayCommand()}},
+		{"Events", []*cli.Command{events.ImportCommand(), events.PublishCommand(), events.AuditCommand(), events.RepublishCommand(), events.EpochCommand()}},
+		{"Stock and orders", []*cli.Command{planner.StockCommand(), planner.PurchaseOrderCommand(), planner.NotificationCommand(), planner.ForecastCommand()}},
+		{"Master data", []*cli.Command{masterdata.ItemCommand(), masterdata.LocationCommand(), masterdata.SupplierCommand(), masterdata.RuleCommand(), masterdata.TenantCommand()}},
+		{"Failures", []*cli.Command{doctor.Command(), deadletters.Command(), deadletters.QuarantineCommand()}},
+		{"Servers", []*cli.Command{broker.Command(), events.MigrateCommand()}},
+		{"Measure", []*cli.Command{measure.BenchCommand(), measure.ChaosCommand()}},
+		{"This program", []*cli.Command{versionCommand(), completionCommand(), manCommand()}},
+	} {
+		for _, c := range group.commands {
+			c.Category = group.heading
+			all = append(all, c)
+		}
+	}
+	return all
+}

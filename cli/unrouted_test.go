@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/workers"
+	"github.com/composerp/composerp/workers/worker/workertest"
+)
+
+// Unrouted events are listed with their reasons, redriven where a queue takes them, and discarded after an export. No
+// database is needed.
+func TestUnroutedEvents(t *testing.T) {
+	t.Parallel()
+	h := &workertest.Env{Env: workertest.NewDatabaseEnv(t).Env}
+	h.Broker = rabbitmqtest.Vhost(t)
+	h.ApplyTopology(workers.Topology())
+	lost := topology.BindingSpec{Exchange: topology.Events, Queue: "composerp.alert", RoutingKey: "inventory.low_stock"}
+	for _, b := range workers.Topology().Bindings {
+		if b.RoutingKey == lost.RoutingKey {
+			rabbitmqtest.DeleteBinding(t, h.Broker, b)
+		}
+	}
+	for key, eventType := range map[string]string{"integration.sale_complete": "SALE_COMPLETED", "inventory.low_stock": "INVENTORY_LOW_STOCK", "integration.refund": "REFUND"} {
+		h.Send(rabbitmq.Message{Exchange: topology.Events, RoutingKey: key, ID: eventType, Type: eventType, Body: []byte(`{"tenantId":"t1"}`)})
+	}
+	file := filepath.Join(t.TempDir(), "out.ndjson")
+	for _, c := range []struct {
+		args string
+		code int
+		says []string
+		not  string
+	}{
+		{"list", exit.OK, []string{"wrong key", "missing binding", "topology apply", "unknown key", "integration.refund"}, "bound now"},
+		{"list --type REFUND -o json", exit.OK, []string{`"reason": "unknown key"`, `"inQueue": 3`, `"count": 1`}, "SALE"},
+		{"list --each --error WRONG", exit.OK, []string{"integration.sale_complete ", "t1"}, "REFUND"},
+		{"list --tenant t9", exit.OK, []string{"holds no such message"}, "REFUND"},
+		{"show REFUND", exit.OK, []string{"no queue is bound for integration.refund", "what to do", `{"tenantId":"t1"}`}, "SALE"},
+		{"show nope", exit.WrongUsage, []string{`no unrouted message "nope"`, "--each"}, ""},
+		{"export --type REFUND", exit.OK, []string{`"messageId":"REFUND"`, "1 unrouted message"}, "SALE"},
+		{"redrive --dry-run", exit.FoundProblems, []string{"WOULD BE REDRIVEN", "composerp.unrouted  3       1", "topology apply"}, ""},
+		{"redrive", exit.FoundProblems, []string{"composerp.unrouted  3       1", "integration.refund"}, "wrong key"},
+		{"redrive --type SALE_COMPLETED", exit.OK, []string{"composerp.unrouted  0       0"}, ""},
+		{"discard --type REFUND", exit.WrongUsage, []string{"1 message of composerp.unrouted", "--confirm=composerp.unrouted"}, ""},
+		{"discard --confirm composerp.ledger.dead", exit.WrongUsage, []string{"which is composerp.unrouted"}, ""},
+		{"discard --type REFUND --confirm composerp.unrouted --export " + file, exit.OK, []string{file}, ""},
+		{"list", exit.OK, []string{"inventory.low_stock"}, "REFUND"},
+	} {
+		line := append(strings.Fields("dlq "+c.args), "--queue", "unrouted", "--amqp-url", h.Broker.URLs[0], "--management-url", rabbitmqtest.ManagementURL(t), "--dir", t.TempDir())
+		r := command(t, line...)
+		if r.code != c.code {
+			t.Errorf("dlq %s: exit %d, want %d: %s", c.args, r.code, c.code, r.errors)
+		}
+		for _, want := range c.says {
+			if !strings.Contains(r.out+r.errors, want) {
+				t.Errorf("dlq %s: want %q in\n%s%s", c.args, want, r.out, r.errors)
+			}
+		}
+		if c.not != "" && strings.Contains(r.out, c.not) {
+			t.Errorf("dlq %s: want no %q in\n%s", c.args, c.not, r.out)
+		}
+	}
+	if text, err := os.ReadFile(file); err != nil || strings.Count(string(text), "\n") != 1 {
+		t.Errorf("the export is %s, %v", text, err)
+	}
+	all := command(t, "dlq", "list", "--database-url", h.URL, "--amqp-url", h.Broker.URLs[0])
+	if all.code != exit.OK || !strings.Contains(all.out, "composerp.unrouted            1         1 ") {
+		t.Errorf("dlq list: exit %d: %s%s", all.code, all.out, all.errors)
+	}
+	if d := h.Receive("composerp.ledger", 1); d[0].ID != "SALE_COMPLETED" || d[0].RoutingKey != "integration.sale_completed" {
+		t.Errorf("the ledger has %+v", d[0].Message)
+	}
+}

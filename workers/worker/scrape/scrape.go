@@ -1,0 +1,35 @@
+// Package scrape has gauges that are read at each scrape. A gauge whose question is not answered has no series then:
+// what is unknown is absent, and no number stands for it.
+package scrape
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// timeout bounds a gauge's question.
+const timeout = 2 * time.Second
+
+// Register adds a gauge that read gives the value of.
+func Register(r prometheus.Registerer, name, help string, read func(ctx context.Context) (int64, error)) {
+	r.MustRegister(gauge{prometheus.NewDesc(name, help, nil, nil), read})
+}
+
+type gauge struct {
+	desc *prometheus.Desc
+	read func(ctx context.Context) (int64, error)
+}
+
+// Describe implements prometheus.Collector.
+func (g gauge) Describe(to chan<- *prometheus.Desc) { to <- g.desc }
+
+// Collect implements prometheus.Collector.
+func (g gauge) Collect(to chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	if value, err := g.read(ctx); err == nil {
+		to <- prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, float64(value))
+	}
+}
