@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -17,6 +16,7 @@ import (
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/workers/runtime/importer"
+	"github.com/composerp/composerp/workers/runtime/importer/rowfile"
 )
 
 // ImportCommand is the command `import`.
@@ -25,10 +25,10 @@ func ImportCommand() *cli.Command {
 		Name:      "import",
 		Usage:     "import a file of sales, receipts or counts into the log",
 		ArgsUsage: "FILE",
-		Description: "FILE is .csv, .csv.gz, .ndjson or .ndjson.gz. The mapping assigns columns to fields and says which\n" +
-			"rows are rejected; deploy/demo/online-retail.yaml is an example. An .ndjson file without a mapping holds\n" +
-			"one event a line. Every row ends in the log or in FILE.rejects.csv. After an interruption the same command\n" +
-			"resumes; importing a file twice changes nothing.",
+		Description: "FILE is " + rowfile.Names + ".\n" +
+			"The mapping assigns columns to fields and says which rows are rejected; deploy/demo/online-retail.yaml is an\n" +
+			"example. An .ndjson file without a mapping holds one event a line. Every row ends in the log or in\n" +
+			"FILE.rejects.csv. After an interruption the same command resumes; importing a file twice changes nothing.",
 		Flags: settings.DatabaseFlags(
 			&cli.StringFlag{Name: "map", Aliases: []string{"m"}, Usage: "mapping of the columns, a YAML file"},
 			&cli.StringFlag{Name: "rejects", Usage: "file for rejected rows; default FILE.rejects.csv"},
@@ -69,7 +69,25 @@ func importFile(cctx *cli.Context) error {
 		}
 		return err
 	}
-	return terminal.Show(cctx, report, func(w io.Writer) { showImport(w, report) })
+	if err := terminal.Show(cctx, report, func(w io.Writer) { showImport(w, report) }); err != nil {
+		return err
+	}
+	return allRejected(report)
+}
+
+// allRejected is the error of a file of which no row was of use: most likely it is not the mapping's.
+func allRejected(r importer.Report) error {
+	if r.Rows == 0 || r.RejectedTotal() < r.Rows {
+		return nil
+	}
+	most := ""
+	for _, reason := range slices.Sorted(maps.Keys(r.Rejected)) {
+		if most == "" || r.Rejected[reason] > r.Rejected[most] {
+			most = reason
+		}
+	}
+	return fmt.Errorf("importing %s: all %d rows were rejected, %d of them by %s; see %s, and hold the mapping against the file by --explain",
+		r.File, r.Rows, r.Rejected[most], most, r.RejectsFile)
 }
 
 // LoadMapping reads the mapping of --map.
@@ -82,7 +100,7 @@ func LoadMapping(cctx *cli.Context, file string) (*importer.Mapping, error) {
 		}
 		return mapping, nil
 	}
-	if !strings.HasSuffix(strings.TrimSuffix(file, ".gz"), ".ndjson") {
+	if importer.NeedsMapping(file) {
 		return nil, exit.Usage("--map is missing: the mapping assigns the columns of %s to fields", file)
 	}
 	return nil, nil

@@ -74,6 +74,6 @@ func (r *reading) batch(size int) (*batch, error) {
 		b.add(row)
 		held += len(row.Raw) + len(row.Event.Body)
 	}
-	b.rows, b.bytes = r.number, r.source.read
+	b.rows, b.bytes = r.number, r.source.Done()
 	return b, nil
 }

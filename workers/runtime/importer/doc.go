@@ -55,9 +55,12 @@
 //	userId: ${Cashier}
 //
 //	input:                            # how the file is written; all of it may be left out
-//	  delimiter: ";"                  # one character; default ","
+//	  delimiter: ";"                  # one character; default: the one that the header has
 //	  columns: [Receipt, Till, Cashier, Code, Text, Pieces, Price, SoldAt, Batch]  # only for CSV without a header line
 //	  decimal: ","                    # the decimal mark; default "."
+//	  thousands: "."                  # between groups of three digits; default nothing
+//	  negatives: [6-, (6)]            # ways to write -6 besides that
+//	  currency: [€, EUR]              # may stand before or behind a number
 //	  timezone: Europe/Berlin         # of times that have none; default UTC
 //	  times: ["02.01.2006 15:04", "2006-01-02T15:04:05Z07:00"]  # as Go's package time has them; default RFC 3339
 //

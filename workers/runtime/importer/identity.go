@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/workers/runtime/importer/extsort"
+	"github.com/composerp/composerp/workers/runtime/importer/rowfile"
 )
 
 // rowNamespace is the namespace of imported events' ids. It is part of the contract, as is what rowID puts into the
@@ -22,12 +23,12 @@ type identity struct{ content, name []byte }
 // of takes a row's content: its columns by name, those without a value left out, each name and value with its length
 // before it. Neither the order of the columns nor quoting, spacing of JSON, line ends or an added empty column change
 // it.
-func (id *identity) of(r *record) {
+func (id *identity) of(r *rowfile.Record) {
 	id.content = id.content[:0]
-	for _, i := range r.order {
-		if r.values[i] != "" {
-			id.content = appendPart(id.content, r.names[i])
-			id.content = appendPart(id.content, r.values[i])
+	for _, i := range r.Order {
+		if r.Values[i] != "" {
+			id.content = appendPart(id.content, r.Names[i])
+			id.content = appendPart(id.content, r.Values[i])
 		}
 	}
 }

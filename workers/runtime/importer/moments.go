@@ -76,6 +76,9 @@ func (c *moments) read(text string) (time.Time, bool) {
 	return time.Time{}, false
 }
 
+// shown gives the moment of a time on the file's clocks.
+func (c *moments) shown(wall time.Time) time.Time { return moment(wall, c.zone).UTC() }
+
 // want says in words what read takes.
 func (c *moments) want() string {
 	texts := make([]string, len(c.layouts))

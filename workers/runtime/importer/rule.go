@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/workers/runtime/importer/rowfile"
 )
 
 // rule says what a row becomes when all its conditions hold.
@@ -89,11 +90,11 @@ func (m *Mapping) event(r *row, id *identity, occurrence int64) (event.Any, *Rej
 			continue
 		}
 		if m.rules[i].payload == nil {
-			return event.Any{}, reject(m.rules[i].reason, "rule %d of the mapping, line %d", i+1, m.rules[i].line)
+			return event.Any{}, rowfile.Reject(m.rules[i].reason, "rule %d of the mapping, line %d", i+1, m.rules[i].line)
 		}
 		return m.fill(&m.rules[i], r, id, occurrence)
 	}
-	return event.Any{}, reject(ReasonNoRule, "no rule of the mapping matches the row")
+	return event.Any{}, rowfile.Reject(ReasonNoRule, "no rule of the mapping matches the row")
 }
 
 func (l *rule) matches(r *row) (bool, *Rejection) {
@@ -131,7 +132,7 @@ func (m *Mapping) fill(l *rule, r *row, id *identity, occurrence int64) (event.A
 	env.ID = id.rowID(env.TenantID, env.Metadata.Source, occurrence)
 	made, err := event.Encode(env, payload)
 	if err != nil {
-		return event.Any{}, reject(ReasonInvalid, "%s", err)
+		return event.Any{}, rowfile.Reject(ReasonInvalid, "%s", err)
 	}
 	return made, nil
 }

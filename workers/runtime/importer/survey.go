@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/composerp/composerp/workers/runtime/importer/extsort"
+	"github.com/composerp/composerp/workers/runtime/importer/rowfile"
 )
 
 // survey is what a first reading of the whole file says about it before the first of its rows is imported.
@@ -21,8 +22,8 @@ const surveyEvery = 16 << 10
 
 // survey reads the file once. It finds the rows that say the same as an earlier one, wherever in the file that
 // stands, and a file that is cut off or damaged, while there is still nothing to take back.
-func (s *source) survey(ctx context.Context, m *Mapping, progress func(rows int64)) (*survey, error) {
-	rows, err := s.records(m)
+func surveyOf(ctx context.Context, s *rowfile.File, m *Mapping, progress func(rows int64)) (*survey, error) {
+	rows, err := rowsOf(s, m)
 	if err != nil {
 		return nil, err
 	}
@@ -31,15 +32,15 @@ func (s *source) survey(ctx context.Context, m *Mapping, progress func(rows int6
 	found := &survey{}
 	var id identity
 	for {
-		r, err := rows.next()
+		r, err := rows.Next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
-			return nil, s.failure(err, found.rows)
+			return nil, s.Failure(err, found.rows)
 		}
 		found.rows++
-		if r.problem == nil && m != nil {
+		if r.Problem == nil && m != nil {
 			id.of(r)
 			if err := keys.Add(extsort.NewEntry(id.key(), found.rows)); err != nil {
 				return nil, err
@@ -52,7 +53,7 @@ func (s *source) survey(ctx context.Context, m *Mapping, progress func(rows int6
 			progress(found.rows)
 		}
 	}
-	if found.sum, err = s.finish(); err != nil {
+	if found.sum, err = s.Finish(); err != nil {
 		return nil, err
 	}
 	found.repeats, err = findRepeats(&keys)

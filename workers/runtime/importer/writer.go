@@ -15,6 +15,7 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/failpoint"
 	"github.com/composerp/composerp/store/imports"
+	"github.com/composerp/composerp/workers/runtime/importer/rowfile"
 )
 
 // saveTimeout is how long a batch is tried again while the database is away or others are in the way.
@@ -114,7 +115,7 @@ func settle(b *batch, verdicts []eventlog.Admission, tally *Tally) []byte {
 	refused := slices.Clone(b.rejects)
 	for i, v := range verdicts {
 		if v == eventlog.Conflict {
-			why := reject(ReasonConflict, "eventId: another event with the id %s is in the log", b.events[i].ID)
+			why := rowfile.Reject(ReasonConflict, "eventId: another event with the id %s is in the log", b.events[i].ID)
 			refused = append(refused, rejected{b.origins[i], why})
 			continue
 		}
