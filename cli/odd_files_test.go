@@ -90,7 +90,7 @@ const oddMapping = "\uFEFFtenant: default\nsource: till-1\ntimestamp: ${SoldAt}\
 	"    aggregateId: ${Receipt}\n    payload: {saleId: \"${Receipt}\", itemId: \"${Sku}\", locationId: SHOP, quantity: \"${Qty}\", amount: \"${Amount}\"}\n"
 
 // A byte order mark harms neither a mapping, nor the configuration, nor a file that holds a secret or a payload; and an
-// import of which every row was rejected does not end like one that worked.
+// import whose rows were all rejected does not end like one that worked.
 func TestMarksAndRejections(t *testing.T) {
 	t.Parallel()
 	h := newDatabaseOnly(t)
@@ -104,6 +104,22 @@ func TestMarksAndRejections(t *testing.T) {
 	}
 	h.ok("import", h.file("one.csv", "Receipt,Sku,Qty,Amount,SoldAt\nR-1,A,6-,1.5,2026-02-09 12:00\nR-2,A,2,1.5,2026-02-09 12:00\n"), "--map", "map.yaml")
 	h.ok("import", h.file("none.csv", "Receipt,Sku,Qty,Amount,SoldAt\n"), "--map", "map.yaml")
+	before := storetest.Value[int](t, h.database, `SELECT count(*) FROM event_log`)
+	r = h.ok("import", file, "--map", "map.yaml", "--explain")
+	for _, want := range []string{"read as", `delimiter ","`, "identity", "Amount, Qty, Receipt, Sku, SoldAt", "2 of the first 2 rows", `input: {negatives: "6-"}`, "nothing was imported"} {
+		if !strings.Contains(r.out, want) {
+			t.Errorf("explained is no %q: %s", want, r.out)
+		}
+	}
+	if r := h.ok("import", file, "--map", "map.yaml", "--explain", "-o", "json"); !strings.Contains(r.out, `"identity": [`) {
+		t.Errorf("explained as JSON: %s", r.out)
+	}
+	if n := storetest.Value[int](t, h.database, `SELECT count(*) FROM event_log`); n != before {
+		t.Errorf("explaining has changed the log from %d to %d events", before, n)
+	}
+	if r := h.run("import", file, "--map", "map.yaml", "--dry-run"); r.code != 1 || !strings.Contains(r.errors, "all 2 rows were rejected") {
+		t.Errorf("a dry run: exit %d, %s", r.code, r.errors)
+	}
 	event := storetest.Value[string](t, h.database, `SELECT body FROM event_log`)
 	h.ok("import", h.file("EVENTS.NDJSON", "\uFEFF"+event+"\n"))
 

@@ -14,7 +14,6 @@ import (
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
-	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/workers/runtime/importer"
 	"github.com/composerp/composerp/workers/runtime/importer/rowfile"
 )
@@ -33,6 +32,7 @@ func ImportCommand() *cli.Command {
 			&cli.StringFlag{Name: "map", Aliases: []string{"m"}, Usage: "mapping of the columns, a YAML file"},
 			&cli.StringFlag{Name: "rejects", Usage: "file for rejected rows; default FILE.rejects.csv"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "only print the events to stdout, one a line"},
+			&cli.BoolFlag{Name: "explain", Usage: "only show how the file is read: what its columns are for, the first rows as events, what the file seems to want"},
 		),
 		Action: importFile,
 	}
@@ -49,6 +49,9 @@ func importFile(cctx *cli.Context) error {
 	}
 	if _, err := os.Stat(file); err != nil {
 		return exit.Usage("reading %s: %v", file, exit.Reason(err))
+	}
+	if cctx.Bool("explain") {
+		return explain(cctx, file, mapping)
 	}
 	if cctx.Bool("dry-run") {
 		return printEvents(cctx, file, mapping)
@@ -75,7 +78,7 @@ func importFile(cctx *cli.Context) error {
 	return allRejected(report)
 }
 
-// allRejected is the error of a file of which no row was of use: most likely it is not the mapping's.
+// allRejected is the error of a file without a row that became an event: most likely it is not the mapping's.
 func allRejected(r importer.Report) error {
 	if r.Rows == 0 || r.RejectedTotal() < r.Rows {
 		return nil
@@ -86,8 +89,12 @@ func allRejected(r importer.Report) error {
 			most = reason
 		}
 	}
-	return fmt.Errorf("importing %s: all %d rows were rejected, %d of them by %s; see %s, and hold the mapping against the file by --explain",
-		r.File, r.Rows, r.Rejected[most], most, r.RejectsFile)
+	see := ""
+	if r.RejectsFile != "" {
+		see = "see " + r.RejectsFile + ", and "
+	}
+	return fmt.Errorf("importing %s: all %d rows were rejected, %d of them by %s; %shold the mapping against the file by --explain",
+		r.File, r.Rows, r.Rejected[most], most, see)
 }
 
 // LoadMapping reads the mapping of --map.
@@ -108,8 +115,13 @@ func LoadMapping(cctx *cli.Context, file string) (*importer.Mapping, error) {
 
 func printEvents(cctx *cli.Context, file string, mapping *importer.Mapping) error {
 	out := bufio.NewWriterSize(cctx.App.Writer, 1<<16)
-	err := importer.Events(cctx.Context, file, mapping, func(e event.Any) error {
-		if _, err := out.Write(e.Body); err != nil {
+	var counts importer.Tally
+	err := importer.Read(cctx.Context, file, mapping, func(r importer.Row) error {
+		if counts.Rows++; r.Reject != nil {
+			counts.Reject(r.Reject.Reason)
+			return nil
+		}
+		if _, err := out.Write(r.Event.Body); err != nil {
 			return err
 		}
 		return out.WriteByte('\n')
@@ -117,7 +129,10 @@ func printEvents(cctx *cli.Context, file string, mapping *importer.Mapping) erro
 	if err != nil {
 		return err
 	}
-	return out.Flush()
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	return allRejected(importer.Report{File: file, Tally: counts})
 }
 
 func showImport(w io.Writer, r importer.Report) {

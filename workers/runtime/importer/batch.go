@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 
+	"github.com/google/uuid"
+
 	"github.com/composerp/composerp/exchange/event"
 )
 
@@ -16,7 +18,8 @@ type batch struct {
 	rows    int64 // rows of the file that are done with this batch
 	bytes   int64 // bytes of the file read for them
 	events  []event.Any
-	origins []origin // of the events
+	origins []origin    // of the events
+	formers []uuid.UUID // their ids of version 0.1; uuid.Nil for none
 	rejects []rejected
 }
 
@@ -37,7 +40,7 @@ func (b *batch) add(r Row) {
 		b.rejects = append(b.rejects, rejected{o, r.Reject})
 		return
 	}
-	b.events, b.origins = append(b.events, r.Event), append(b.origins, o)
+	b.events, b.origins, b.formers = append(b.events, r.Event), append(b.origins, o), append(b.formers, r.former)
 }
 
 // batches reads the file to its end, in batches of size rows.

@@ -51,7 +51,7 @@ func TestReferencePage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, reason := range []string{rowfile.ReasonMalformed, rowfile.ReasonTooLong, rowfile.ReasonFieldCount, ReasonBadNumber, ReasonBadTime, ReasonNoRule, ReasonInvalid, ReasonNotOutside, ReasonConflict} {
+	for _, reason := range []string{rowfile.ReasonMalformed, rowfile.ReasonTooLong, rowfile.ReasonFieldCount, ReasonBadNumber, ReasonBadTime, ReasonNoRule, ReasonInvalid, ReasonNotOutside, ReasonNoKey, ReasonConflict} {
 		if !strings.Contains(string(guide), "`"+reason+"`") {
 			t.Errorf("docs/howto/import.md does not explain the reason %s", reason)
 		}

@@ -61,7 +61,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	if err != nil {
 		return Report{File: o.File}, err
 	}
-	defer found.repeats.close()
+	defer found.close()
 	w := &writer{options: o, key: importKey(o.Mapping, found), size: src.Size(), totalRows: found.rows}
 	if err := w.begin(ctx); err != nil {
 		return Report{File: o.File}, err
@@ -139,7 +139,7 @@ func (w *writer) takeUp(ctx context.Context) error {
 	}
 	failpoint.Hit("import.taken")
 	w.progress, w.tally = before, Tally{}.clone()
-	if !before.Finished && before.Rows > 0 && before.RejectsFile == w.rejects.path && w.rejects.has(before.RejectsBytes) {
+	if !before.Finished && before.Rows > 0 && countedAlike(before) && before.RejectsFile == w.rejects.path && w.rejects.has(before.RejectsBytes) {
 		w.resumedAt = before.Rows
 		if err := w.adopt(before); err != nil {
 			return err
@@ -153,12 +153,28 @@ func (w *writer) takeUp(ctx context.Context) error {
 
 // adopt goes on from what the database says.
 func (w *writer) adopt(p imports.Progress) error {
-	tally := Tally{}
-	if err := json.Unmarshal(p.Tally, &tally); err != nil {
+	var n noted
+	if err := json.Unmarshal(p.Tally, &n); err != nil {
 		return fmt.Errorf("reading the import's counts: %w", err)
 	}
-	w.progress, w.tally = p, tally.clone()
+	w.progress, w.tally = p, n.clone()
 	return nil
+}
+
+// noted is what import_progress keeps of an import's counts.
+type noted struct {
+	Tally
+	// Reading is how rows were counted: version 0.1, which has none, takes a line of delimiters alone for a row.
+	Reading int `json:"reading"`
+}
+
+const reading2 = 2
+
+// countedAlike says whether an import can go on behind the rows that are done, because they were counted as they are
+// now.
+func countedAlike(p imports.Progress) bool {
+	var n noted
+	return json.Unmarshal(p.Tally, &n) == nil && n.Reading == reading2
 }
 
 // finish notes that the file is done, so that the next import of it begins anew.

@@ -18,6 +18,7 @@ type Mapping struct {
 	names  names
 	common common
 	rules  []rule
+	key    key
 }
 
 // input is how the file is written.
@@ -31,7 +32,7 @@ type common struct {
 	tenant, source, timestamp, correlation, user template
 }
 
-var topKeys = []string{"tenant", "source", "timestamp", "correlationId", "userId", "input", "constants", "derive", "rules"}
+var topKeys = []string{"tenant", "source", "timestamp", "correlationId", "userId", "input", "identity", "constants", "derive", "rules"}
 
 // maxMapping is the size of the largest mapping that is read, in bytes.
 const maxMapping = 1 << 20
@@ -77,6 +78,7 @@ func (m *Mapping) decode(root node) {
 			m.names.define(c.key, constant(c.text("a text")))
 		}
 	}
+	m.names.asked = nil
 	if n, ok := keys["derive"]; ok {
 		for _, d := range n.members("names with how they are derived") {
 			m.names.define(d.key, m.decodeDerived(d.node))
@@ -91,6 +93,7 @@ func (m *Mapping) decode(root node) {
 		}
 	}
 	m.decodeRules(keys["rules"])
+	m.decodeKey(keys["identity"])
 }
 
 var inputKeys = []string{"delimiter", "columns", "sheet", "decimal", "thousands", "negatives", "currency", "timezone", "times"}

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"fmt"
 	"strings"
 	"time"
 	_ "time/tzdata" // a mapping's time zone must mean the same on a machine without zone files
@@ -86,6 +87,27 @@ func (c *moments) want() string {
 		texts[i] = l.text
 	}
 	return "want a time written like " + strings.Join(texts, " or ")
+}
+
+// commonLayouts are those that a mapping may have forgotten.
+var commonLayouts = []string{
+	time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02", "20060102", "20060102150405",
+	"2.1.2006 15:04:05", "2.1.2006 15:04", "2.1.2006", "2/1/2006 15:04:05", "2/1/2006 15:04", "2/1/2006",
+	"1/2/2006 15:04:05", "1/2/2006 15:04", "1/2/2006", "1/2/2006 3:04 PM", "1/2/06 15:04",
+}
+
+// hint says by which layouts a text would be a time: several where day and month could be either.
+func (c *moments) hint(text string) string {
+	var ways []string
+	for _, l := range commonLayouts {
+		if _, err := time.Parse(l, text); err == nil && len(ways) < 2 {
+			ways = append(ways, fmt.Sprintf("times: [%q]", l))
+		}
+	}
+	if ways == nil {
+		return ""
+	}
+	return "; a time" + wanted + strings.Join(ways, "} or {") + "}"
 }
 
 // moment gives the moment at which clocks in loc show what wall shows in UTC: the earlier of two, and where there is

@@ -16,6 +16,8 @@ type names struct {
 	known   map[string]int // the slot a name means now
 	slots   []derivation   // nil for a column of the file
 	source  []int          // for a column of the file, its index in columns
+	needs   [][]int        // for a derived value, the slots it is made of
+	asked   []int          // the slots that were asked for since the last definition
 }
 
 // derivation gives a value made from others of the same row.
@@ -25,20 +27,32 @@ func newNames() names { return names{known: map[string]int{}} }
 
 // slot gives what a name means: what was last defined by it, else the file's column.
 func (n *names) slot(name string) int {
-	if slot, ok := n.known[name]; ok {
-		return slot
+	slot, ok := n.known[name]
+	if !ok {
+		slot = len(n.slots)
+		n.known[name] = slot
+		n.slots, n.source, n.needs = append(n.slots, nil), append(n.source, len(n.columns)), append(n.needs, nil)
+		n.columns = append(n.columns, name)
 	}
-	slot := len(n.slots)
-	n.known[name] = slot
-	n.slots, n.source = append(n.slots, nil), append(n.source, len(n.columns))
-	n.columns = append(n.columns, name)
+	n.asked = append(n.asked, slot)
 	return slot
 }
 
 // define gives a name a new meaning from here on. What was said before keeps the old one.
 func (n *names) define(name string, d derivation) {
 	n.known[name] = len(n.slots)
-	n.slots, n.source = append(n.slots, d), append(n.source, -1)
+	n.slots, n.source, n.needs = append(n.slots, d), append(n.source, -1), append(n.needs, n.asked)
+	n.asked = nil
+}
+
+// columnSlots adds the columns of the file that a slot is made of.
+func (n *names) columnSlots(slot int, into map[int]bool) {
+	if n.source[slot] >= 0 {
+		into[slot] = true
+	}
+	for _, need := range n.needs[slot] {
+		n.columnSlots(need, into)
+	}
 }
 
 // cell is one value of a row.
@@ -125,6 +139,9 @@ func parseNumber(numbers rowfile.Numbers, text string) (event.Decimal, error) {
 	return event.ParseDecimal(plain)
 }
 
+// wanted stands in a rejection before the options of a mapping that would have made something of the row.
+const wanted = " by the mapping's input {"
+
 // hintOf says which keys of a mapping's input would make a number of a text.
 func hintOf(numbers rowfile.Numbers, text string) string {
 	var ways []string
@@ -141,7 +158,7 @@ func hintOf(numbers rowfile.Numbers, text string) string {
 	if len(ways) == 0 {
 		return ""
 	}
-	return "; a number by the mapping's input {" + strings.Join(ways, "} or {") + "}"
+	return "; a number" + wanted + strings.Join(ways, "} or {") + "}"
 }
 
 // nameOf gives the name a slot was last known by.

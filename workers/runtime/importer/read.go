@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 
+	"github.com/google/uuid"
+
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/workers/runtime/importer/rowfile"
 )
@@ -19,6 +21,7 @@ type Row struct {
 	Raw    string
 	Event  event.Any
 	Reject *Rejection
+	former uuid.UUID // the id of version 0.1; none where that is the event's
 }
 
 // Read gives every row of a file, in the file's order, with what it becomes by the mapping; without a mapping the
@@ -29,11 +32,15 @@ func Read(ctx context.Context, file string, m *Mapping, do func(Row) error) erro
 		return err
 	}
 	defer src.Close()
+	return readFile(ctx, src, m, do)
+}
+
+func readFile(ctx context.Context, src *rowfile.File, m *Mapping, do func(Row) error) error {
 	found, err := surveyOf(ctx, src, m, func(int64) {})
 	if err != nil {
 		return err
 	}
-	defer found.repeats.close()
+	defer found.close()
 	rows, err := newReading(ctx, src, m, found, 0)
 	if err != nil {
 		return err
@@ -141,15 +148,38 @@ func (r *reading) next() (Row, error) {
 	case r.mapping == nil:
 		row.Event, row.Reject = wholeEvent(rec.Raw)
 	default:
-		occurrence, err := r.survey.repeats.occurrence(r.number)
-		if err != nil {
+		if err := r.event(rec, &row); err != nil {
 			return Row{}, err
 		}
-		r.id.of(rec)
-		r.row.take(rec)
-		row.Event, row.Reject = r.mapping.event(r.row, &r.id, occurrence)
 	}
 	return row, nil
+}
+
+// event makes the row's event by the mapping, and derives the id that version 0.1 gave it.
+func (r *reading) event(rec *rowfile.Record, row *Row) error {
+	occurrence, err := r.survey.repeats.occurrence(r.number)
+	if err != nil {
+		return err
+	}
+	r.row.take(rec)
+	rule, problem := r.mapping.ruleOf(r.row)
+	if problem == nil {
+		problem = r.id.ofKey(r.row, &r.mapping.key)
+	}
+	if problem == nil {
+		row.Event, problem = r.mapping.fill(rule, r.row, &r.id, occurrence)
+	}
+	if row.Reject = problem; problem != nil || r.survey.former == nil {
+		return nil
+	}
+	if occurrence, err = r.survey.former.occurrence(r.number); err != nil {
+		return err
+	}
+	r.id.of(rec)
+	if former := r.id.rowID(row.Event.TenantID, row.Event.Metadata.Source, occurrence); former != row.Event.ID {
+		row.former = former
+	}
+	return nil
 }
 
 // wholeEvent reads a line that is an event already, as what comes from outside is read.

@@ -13,5 +13,6 @@ const (
 	ReasonNoRule     = "no_rule"          // no rule of the mapping matches
 	ReasonInvalid    = "invalid_event"    // what the row says is no event of its type
 	ReasonNotOutside = "not_from_outside" // an event only Composerp's own workers say
-	ReasonConflict   = "conflict"         // another event with this id is in the log
+	ReasonNoKey      = "no_key"           // the columns of the mapping's identity are empty
+	ReasonConflict   = "conflict"         // the row's event is in the log and says something else
 )

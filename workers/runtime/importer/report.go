@@ -29,6 +29,14 @@ func (t Tally) RejectedTotal() int64 {
 	return n
 }
 
+// Reject counts a rejected row.
+func (t *Tally) Reject(reason string) {
+	if t.Rejected == nil {
+		t.Rejected = map[string]int64{}
+	}
+	t.Rejected[reason]++
+}
+
 // clone gives a copy that can be counted on without changing t.
 func (t Tally) clone() Tally {
 	t.Rejected, t.Events = maps.Clone(t.Rejected), maps.Clone(t.Events)

@@ -121,6 +121,7 @@ func TestFileForms(t *testing.T) {
 		{"packed.CSV.gz", packed(t, utf16(strings.ReplaceAll(header+row1+row1+row2, "\n", "\r"), unicode.BigEndian)), m},
 		{"columns.csv", "No,Code,Pieces,Price,At,,\n" + strings.ReplaceAll(row1+row1+row2, "\n", ",,\n"), m},
 		{"behind.csv", header + strings.ReplaceAll(row1+row1+row2, "\n", ",\n") + ",,,,,\n", m},
+		{"blanks.csv", "\uFEFF No ,Code\u00a0,Pieces,Price,At\n 7,A ,2, 1,2026-01-05 10:00\n\u200b7,\uFEFFA,2,1\u00a0,2026-01-05 10:00\n8,B\u202f,1,1,2026-01-05 10:01 \n", m},
 		{"semicolon.csv", strings.ReplaceAll(header+row1+row1+row2, ",", ";"), semicolon},
 		{"order.csv", "At,Pieces,Empty,Price,No,Code\n2026-01-05 10:00,2,,1,7,A\n2026-01-05 10:00,2,,1,7,A\n2026-01-05 10:01,1,,1,8,B\n", m},
 		{"lines.ndjson", `{"No":"7","Code":"A","Pieces":2,"Price":1,"At":"2026-01-05 10:00"}` + "\n" +

@@ -94,7 +94,7 @@ func (t template) time(r *row, field string) (time.Time, *Rejection) {
 		}
 	}
 	if !ok {
-		return time.Time{}, rowfile.Reject(ReasonBadTime, "%s: %s, got %.60q", field, r.moments.want(), text)
+		return time.Time{}, rowfile.Reject(ReasonBadTime, "%s: %s, got %.60q%s", field, r.moments.want(), text, r.moments.hint(text))
 	}
 	return moment, nil
 }

@@ -75,18 +75,18 @@ func (w *writer) save(ctx context.Context, next imports.Progress, tally Tally, b
 	tally = tally.clone()
 	err := w.options.DB.InTx(ctx, func(tx store.Tx) error {
 		if b != nil {
-			verdicts, err := eventlog.Admit(ctx, tx, b.events, true)
+			verdicts, differences, err := b.admit(ctx, tx, w.options.Mapping != nil)
 			if err != nil {
 				return err
 			}
 			failpoint.Hit("import.admitted")
-			text = settle(b, verdicts, &tally)
+			text = settle(b, verdicts, differences, &tally)
 			tally.Rows = b.rows
 		}
 		at := next.RejectsBytes
 		next.RejectsBytes += int64(len(text))
 		var err error
-		if next.Tally, err = json.Marshal(tally); err != nil {
+		if next.Tally, err = json.Marshal(noted{tally, reading2}); err != nil {
 			return fmt.Errorf("writing the import's counts: %w", err)
 		}
 		// This row of the database is the lock on the rejects file: it is held from here to the commit.
@@ -111,11 +111,14 @@ func (w *writer) save(ctx context.Context, next imports.Progress, tally Tally, b
 
 // settle counts what became of a batch's rows and gives the lines of the rejects file for it, by row; nil
 // for none.
-func settle(b *batch, verdicts []eventlog.Admission, tally *Tally) []byte {
+func settle(b *batch, verdicts []eventlog.Admission, differences map[int]string, tally *Tally) []byte {
 	refused := slices.Clone(b.rejects)
 	for i, v := range verdicts {
 		if v == eventlog.Conflict {
 			why := rowfile.Reject(ReasonConflict, "eventId: another event with the id %s is in the log", b.events[i].ID)
+			if differences[i] != "" {
+				why.Detail = fmt.Sprintf("%s (event %s)", differences[i], b.events[i].ID)
+			}
 			refused = append(refused, rejected{b.origins[i], why})
 			continue
 		}
@@ -124,7 +127,7 @@ func settle(b *batch, verdicts []eventlog.Admission, tally *Tally) []byte {
 	slices.SortFunc(refused, func(a, b rejected) int { return cmp.Compare(a.number, b.number) })
 	var text bytes.Buffer
 	for _, r := range refused {
-		tally.Rejected[r.why.Reason]++
+		tally.Reject(r.why.Reason)
 		appendReject(&text, r.origin, r.why)
 	}
 	return text.Bytes()

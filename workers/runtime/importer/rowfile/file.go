@@ -118,7 +118,8 @@ func (s *File) rewind() error {
 }
 
 // Rows begins to read the file from its beginning. takeApart makes columns of the keys of NDJSON; without it only the
-// lines are wanted. The columns of the other kinds are given to header, where it is not nil; its error ends the reading.
+// lines are wanted. The columns of the other kinds are given to header, where it is not nil; its error ends the
+// reading.
 func (s *File) Rows(f Format, takeApart bool, header func(names []string) error) (Records, error) {
 	if header == nil {
 		header = func([]string) error { return nil }

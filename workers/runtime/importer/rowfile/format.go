@@ -26,13 +26,13 @@ func IsDelimiter(text string) bool {
 
 // Found is what a file has turned out to be.
 type Found struct {
-	Kind      string `json:"kind"`               // csv, ndjson or xlsx
-	Packed    bool   `json:"packed,omitzero"`    // by gzip
-	Encoding  string `json:"encoding,omitzero"`  // of text
-	LineEnds  string `json:"lineEnds,omitzero"`  // "CR" where they are returns alone
-	Delimiter string `json:"delimiter,omitzero"` // of CSV
-	Sheet     string `json:"sheet,omitzero"`     // of a workbook
-	Header    []string
+	Kind      string   `json:"kind"`               // csv, ndjson or xlsx
+	Packed    bool     `json:"packed,omitzero"`    // by gzip
+	Encoding  string   `json:"encoding,omitzero"`  // of text
+	LineEnds  string   `json:"lineEnds,omitzero"`  // "CR" where they are returns alone
+	Delimiter string   `json:"delimiter,omitzero"` // of CSV
+	Sheet     string   `json:"sheet,omitzero"`     // of a workbook
+	Header    []string `json:"-"`
 }
 
 // CheckColumns holds the names of the columns of a file without a header line.

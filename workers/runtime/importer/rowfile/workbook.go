@@ -22,7 +22,7 @@ import (
 const (
 	maxPacked    = 64 << 20
 	maxUnpacked  = 2 << 30
-	maxTexts     = 64 << 20 // of shared texts, each of which costs some memory of its own
+	maxTexts     = 64 << 20 // of shared texts; each costs some memory of its own
 	maxOther     = 16 << 20 // of what is neither a sheet nor shared texts
 	inMemory     = 4 << 20
 	maxColumns   = 1000

@@ -281,7 +281,7 @@ func TestDamagedWorkbooks(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	// A sheet whose XML ends early has rows that nobody would miss.
+	// A sheet whose XML ends early has rows that no error tells of.
 	cut := repack(t, path, func(name string, text []byte) []byte {
 		if strings.HasPrefix(name, sheetsFolder) {
 			return text[:bytes.Index(text, []byte("</sheetData>"))-12]
