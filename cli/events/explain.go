@@ -41,7 +41,7 @@ func showExplanation(w io.Writer, e importer.Explanation) {
 	terminal.Row(w, "  identity", strings.Join(e.Identity, ", "))
 	terminal.Row(w, "    because", e.Because)
 	if e.Timezone != "" {
-		terminal.Row(w, "  times without a zone", e.Timezone)
+		terminal.Row(w, "  times without a zone", e.Timezone+"; shown twice: the earlier; never shown: by the offset from before")
 	}
 	for _, r := range e.Rows {
 		terminal.Row(w, fmt.Sprintf("  line %d", r.Line), cmp.Or(r.Reject, string(r.Event)))

@@ -135,6 +135,13 @@ func printEvents(cctx *cli.Context, file string, mapping *importer.Mapping) erro
 	return allRejected(importer.Report{File: file, Tally: counts})
 }
 
+// oddTimes names local times that are not one moment, and the rule by which they were read.
+func oddTimes(w io.Writer, what string, t importer.OddTimes, rule string) {
+	if t.Rows > 0 {
+		terminal.Row(w, "  "+what, fmt.Sprintf("%d, the first on line %d: %s; %s", t.Rows, t.Line, t.Time, rule))
+	}
+}
+
 func showImport(w io.Writer, r importer.Report) {
 	terminal.Row(w, r.File, "")
 	terminal.Row(w, "  rows", r.Rows)
@@ -147,6 +154,8 @@ func showImport(w io.Writer, r importer.Report) {
 	for _, t := range slices.Sorted(maps.Keys(r.Events)) {
 		terminal.Row(w, "  "+string(t), r.Events[t])
 	}
+	oddTimes(w, "times clocks skipped", r.SkippedTimes, "read with the offset from before clocks were put forward")
+	oddTimes(w, "times clocks showed twice", r.RepeatedTimes, "read as the earlier of the two")
 	if r.ResumedAt > 0 {
 		terminal.Row(w, "  resumed after row", r.ResumedAt)
 	}

@@ -27,6 +27,8 @@ type batch struct {
 type origin struct {
 	number, line int64
 	raw          string
+	odd          oddity
+	oddText      string
 }
 
 type rejected struct {
@@ -35,7 +37,7 @@ type rejected struct {
 }
 
 func (b *batch) add(r Row) {
-	o := origin{r.Number, r.Line, r.Raw}
+	o := origin{r.Number, r.Line, r.Raw, r.odd, r.oddText}
 	if r.Reject != nil {
 		b.rejects = append(b.rejects, rejected{o, r.Reject})
 		return

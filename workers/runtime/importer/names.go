@@ -82,6 +82,7 @@ func newRow(m *Mapping) *row {
 // take turns to the next record.
 func (r *row) take(rec *rowfile.Record) {
 	clear(r.cells)
+	r.moments.odd = once
 	if r.record == nil || !rec.Uniform {
 		for i, column := range r.mapping.names.columns {
 			r.fields[i] = rowfile.Column(rec.Names, column)

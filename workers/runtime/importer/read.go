@@ -18,10 +18,12 @@ type Row struct {
 	// Line is the physical line the row begins on, from 1. A quoted field may go over several lines.
 	Line int64
 	// Raw is the row as it stands in the file, without its line end.
-	Raw    string
-	Event  event.Any
-	Reject *Rejection
-	former uuid.UUID // the id of version 0.1; none where that is the event's
+	Raw     string
+	Event   event.Any
+	Reject  *Rejection
+	odd     oddity // of the event's times
+	oddText string
+	former  uuid.UUID // the id of version 0.1; none where that is the event's
 }
 
 // Read gives every row of a file, in the file's order, with what it becomes by the mapping; without a mapping the
@@ -169,6 +171,7 @@ func (r *reading) event(rec *rowfile.Record, row *Row) error {
 	if problem == nil {
 		row.Event, problem = r.mapping.fill(rule, r.row, &r.id, occurrence)
 	}
+	row.odd, row.oddText = r.row.moments.odd, r.row.moments.oddText
 	if row.Reject = problem; problem != nil || r.survey.former == nil {
 		return nil
 	}

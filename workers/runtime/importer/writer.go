@@ -123,6 +123,7 @@ func settle(b *batch, verdicts []eventlog.Admission, differences map[int]string,
 			continue
 		}
 		tally.countEvent(b.events[i].Type, v)
+		tally.countTime(b.origins[i])
 	}
 	slices.SortFunc(refused, func(a, b rejected) int { return cmp.Compare(a.number, b.number) })
 	var text bytes.Buffer
