@@ -153,7 +153,8 @@
 // for its price. YAML's anchors and aliases may be used, so that two rules can share a payload.
 //
 // A time without a zone that clocks show twice when they are put back is the earlier of the two; one that they never
-// show because they are put forward is counted with the offset from before. Neither is a reason to refuse a sale.
+// show because they are put forward is counted with the offset from before. Neither is a reason to refuse a sale; the
+// report counts both and names the first of each.
 //
 // In NDJSON the top-level keys of each line are the columns. Without a mapping each line is a whole event, held to
 // all that is asked of events from outside, and has its own id.
