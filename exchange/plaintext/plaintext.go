@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"io"
 
 	"golang.org/x/text/encoding/unicode"
@@ -84,10 +85,11 @@ type members struct {
 func (m *members) Read(b []byte) (int, error) {
 	for {
 		n, err := m.member.Read(b)
-		if n > 0 && err == io.EOF {
-			err = nil // asked for again
+		ended := errors.Is(err, io.EOF)
+		if ended && n > 0 {
+			return n, nil // the end is asked for again
 		}
-		if n > 0 || len(b) == 0 || err != io.EOF {
+		if !ended || len(b) == 0 {
 			return n, err
 		}
 		if err := m.skipZeros(); err != nil {
