@@ -53,7 +53,11 @@ func TestBadFilesOfMasterData(t *testing.T) {
 		"twice":     {"item", many, "bad.csv line 3: the item of line 2 again; nothing was written"},
 		"column":    {"rule", "itemId,locationId,reorder_pont\n", `bad.csv: unknown column "reorder_pont"; did you mean "reorderPoint"?`},
 		"columns":   {"item", "itemId,colour\n", `bad.csv: unknown column "colour"; there are tenantId, itemId, name, unit, pack, unitCost`},
-		"semicolon": {"item", "itemId;name\n", `bad.csv: unknown column "itemId;name"; columns are separated by commas`},
+		"semicolon": {"item --delimiter ,", "itemId;name\n", `bad.csv: unknown column "itemId;name"; is another character the --delimiter?`},
+		"decimal":   {"item", "itemId,unitCost\ncup,\"12,50\"\n", `bad.csv line 2: unitCost: want a number, got "12,50"; a number with --decimal ','`},
+		"point":     {"item --decimal ,", "itemId,unitCost\ncup,12.50\n", `bad.csv line 2: unitCost: want a number, got "12.50"; a number with --decimal '.'`},
+		"both":      {"item", "itemId,unitCost\ncup,\"1.250,5\"\n", `got "1.250,5"; a number with --decimal ',' --thousands '.'`},
+		"behind":    {"item", "itemId,name\ncup,a cup,x\n", "bad.csv line 2: want 2 fields as in the header, got 3"},
 		"same":      {"item", "itemId,name,NAME\n", `bad.csv: "name" and "NAME" are the same column`},
 		"short":     {"item", "itemId,name\ncup\n", "bad.csv line 2: want 2 fields as in the header, got 1"},
 		"count":     {"stock", "itemId,locationId,quantity\ncup,LON,-1\n", "bad.csv line 2: quantity: want at least 0, got number -1"},
@@ -64,7 +68,7 @@ func TestBadFilesOfMasterData(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := &environment{T: t, dir: t.TempDir(), database: h.database, env: h.env}
 			h.file("bad.csv", c.content)
-			r := h.run(c.kind, "import", "bad.csv")
+			r := h.run(append(append(strings.Fields(c.kind)[:1:1], "import"), append(strings.Fields(c.kind)[1:], "bad.csv")...)...)
 			if r.code != 1 || r.out != "" {
 				t.Errorf("exit %d, %s", r.code, r.out)
 			}
@@ -86,20 +90,24 @@ func TestWrongUseOfMasterData(t *testing.T) {
 	t.Parallel()
 	h := newDatabaseOnly(t)
 	for line, want := range map[string]string{
-		"item import":                  "name one file to import: composerp item import FILE",
-		"item import a.csv b.csv":      "name one file to import",
-		"item set --item cup":          "nothing to set: name at least one of --name, --unit, --pack, --unit-cost",
-		"item set cup --pack 6":        "`composerp item set` takes no argument, got \"cup\"; it is named by --item",
-		"item set --pack 6":            "--item is missing: which item is it?",
-		"item set --item cup --pack 0": "--pack: want more than 0, got 0",
-		"item set --item cup --pck 6":  `unknown flag --pck; did you mean "--pack"?`,
-		"item list cup":                "takes no argument",
-		"item list --limit -1":         "--limit -1: want 0 or more",
-		"item list -o yaml":            "--output \"yaml\": want table or json",
-		"item lst":                     `no command "lst"; did you mean "list"?`,
-		"rule set --item cup --location LON --mode manual":                        `--mode: want fixed or auto, got "manual"`,
-		"rule set --item cup --location LON --supplier no":                        `--supplier: tenant default has no supplier "no"`,
-		"rule set --item c --location L --cover-days 1 --at x":                    `--at "x": want a time such as 2026-03-09T08:00:00Z`,
+		"item import":                                          "name one file to import: composerp item import FILE",
+		"item import a.csv b.csv":                              "name one file to import",
+		"item set --item cup":                                  "nothing to set: name at least one of --name, --unit, --pack, --unit-cost",
+		"item import x.csv --decimal ;":                        `--decimal: want "." or ",", got ";"`,
+		"item import x.csv --delimiter ab":                     `--delimiter: want one character such as ; or |, or tab, got "ab"`,
+		"item import x.csv --columns a,a":                      "--columns: want the names of the columns, each once",
+		"stock import x.csv --negatives minus":                 `--negatives: want "6-" or "(6)", got "minus"`,
+		"item set cup --pack 6":                                "`composerp item set` takes no argument, got \"cup\"; it is named by --item",
+		"item set --pack 6":                                    "--item is missing: which item is it?",
+		"item set --item cup --pack 0":                         "--pack: want more than 0, got 0",
+		"item set --item cup --pck 6":                          `unknown flag --pck; did you mean "--pack"?`,
+		"item list cup":                                        "takes no argument",
+		"item list --limit -1":                                 "--limit -1: want 0 or more",
+		"item list -o yaml":                                    "--output \"yaml\": want table or json",
+		"item lst":                                             `no command "lst"; did you mean "list"?`,
+		"rule set --item cup --location LON --mode manual":     `--mode: want fixed or auto, got "manual"`,
+		"rule set --item cup --location LON --supplier no":     `--supplier: tenant default has no supplier "no"`,
+		"rule set --item c --location L --cover-days 1 --at x": `--at "x": want a time such as 2026-03-09T08:00:00Z`,
 		"supplier set --supplier acme --lead-time-days 3 --endpoint acme.example": "--endpoint: want an http or https URL",
 		"tenant set --approval-limit many":                                        `--approval-limit: want a number, got "many"`,
 		"tenant import x.csv":                                                     `no command "import"`,

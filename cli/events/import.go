@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -15,8 +14,8 @@ import (
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
-	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/workers/runtime/importer"
+	"github.com/composerp/composerp/workers/runtime/importer/rowfile"
 )
 
 // ImportCommand is the command `import`.
@@ -25,14 +24,15 @@ func ImportCommand() *cli.Command {
 		Name:      "import",
 		Usage:     "import a file of sales, receipts or counts into the log",
 		ArgsUsage: "FILE",
-		Description: "FILE is .csv, .csv.gz, .ndjson or .ndjson.gz. The mapping assigns columns to fields and says which\n" +
-			"rows are rejected; deploy/demo/online-retail.yaml is an example. An .ndjson file without a mapping holds\n" +
-			"one event a line. Every row ends in the log or in FILE.rejects.csv. After an interruption the same command\n" +
-			"resumes; importing a file twice changes nothing.",
+		Description: "FILE is " + rowfile.Names + ".\n" +
+			"The mapping assigns columns to fields and says which rows are rejected; deploy/demo/online-retail.yaml is an\n" +
+			"example. An .ndjson file without a mapping holds one event a line. Every row ends in the log or in\n" +
+			"FILE.rejects.csv. After an interruption the same command resumes; importing a file twice changes nothing.",
 		Flags: settings.DatabaseFlags(
 			&cli.StringFlag{Name: "map", Aliases: []string{"m"}, Usage: "mapping of the columns, a YAML file"},
 			&cli.StringFlag{Name: "rejects", Usage: "file for rejected rows; default FILE.rejects.csv"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "only print the events to stdout, one a line"},
+			&cli.BoolFlag{Name: "explain", Usage: "only show how the file is read: what its columns are for, the first rows as events, what the file seems to want"},
 		),
 		Action: importFile,
 	}
@@ -49,6 +49,9 @@ func importFile(cctx *cli.Context) error {
 	}
 	if _, err := os.Stat(file); err != nil {
 		return exit.Usage("reading %s: %v", file, exit.Reason(err))
+	}
+	if cctx.Bool("explain") {
+		return explain(cctx, file, mapping)
 	}
 	if cctx.Bool("dry-run") {
 		return printEvents(cctx, file, mapping)
@@ -69,7 +72,29 @@ func importFile(cctx *cli.Context) error {
 		}
 		return err
 	}
-	return terminal.Show(cctx, report, func(w io.Writer) { showImport(w, report) })
+	if err := terminal.Show(cctx, report, func(w io.Writer) { showImport(w, report) }); err != nil {
+		return err
+	}
+	return allRejected(report)
+}
+
+// allRejected is the error of a file without a row that became an event: most likely it is not the mapping's.
+func allRejected(r importer.Report) error {
+	if r.Rows == 0 || r.RejectedTotal() < r.Rows {
+		return nil
+	}
+	most := ""
+	for _, reason := range slices.Sorted(maps.Keys(r.Rejected)) {
+		if most == "" || r.Rejected[reason] > r.Rejected[most] {
+			most = reason
+		}
+	}
+	see := ""
+	if r.RejectsFile != "" {
+		see = "see " + r.RejectsFile + ", and "
+	}
+	return fmt.Errorf("importing %s: all %d rows were rejected, %d of them by %s; %shold the mapping against the file by --explain",
+		r.File, r.Rows, r.Rejected[most], most, see)
 }
 
 // LoadMapping reads the mapping of --map.
@@ -82,7 +107,7 @@ func LoadMapping(cctx *cli.Context, file string) (*importer.Mapping, error) {
 		}
 		return mapping, nil
 	}
-	if !strings.HasSuffix(strings.TrimSuffix(file, ".gz"), ".ndjson") {
+	if importer.NeedsMapping(file) {
 		return nil, exit.Usage("--map is missing: the mapping assigns the columns of %s to fields", file)
 	}
 	return nil, nil
@@ -90,8 +115,13 @@ func LoadMapping(cctx *cli.Context, file string) (*importer.Mapping, error) {
 
 func printEvents(cctx *cli.Context, file string, mapping *importer.Mapping) error {
 	out := bufio.NewWriterSize(cctx.App.Writer, 1<<16)
-	err := importer.Events(cctx.Context, file, mapping, func(e event.Any) error {
-		if _, err := out.Write(e.Body); err != nil {
+	var counts importer.Tally
+	err := importer.Read(cctx.Context, file, mapping, func(r importer.Row) error {
+		if counts.Rows++; r.Reject != nil {
+			counts.Reject(r.Reject.Reason)
+			return nil
+		}
+		if _, err := out.Write(r.Event.Body); err != nil {
 			return err
 		}
 		return out.WriteByte('\n')
@@ -99,7 +129,17 @@ func printEvents(cctx *cli.Context, file string, mapping *importer.Mapping) erro
 	if err != nil {
 		return err
 	}
-	return out.Flush()
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	return allRejected(importer.Report{File: file, Tally: counts})
+}
+
+// oddTimes names local times that are not one moment, and the rule by which they were read.
+func oddTimes(w io.Writer, what string, t importer.OddTimes, rule string) {
+	if t.Rows > 0 {
+		terminal.Row(w, "  "+what, fmt.Sprintf("%d, the first on line %d: %s; %s", t.Rows, t.Line, t.Time, rule))
+	}
 }
 
 func showImport(w io.Writer, r importer.Report) {
@@ -114,6 +154,8 @@ func showImport(w io.Writer, r importer.Report) {
 	for _, t := range slices.Sorted(maps.Keys(r.Events)) {
 		terminal.Row(w, "  "+string(t), r.Events[t])
 	}
+	oddTimes(w, "times clocks skipped", r.SkippedTimes, "read with the offset from before clocks were put forward")
+	oddTimes(w, "times clocks showed twice", r.RepeatedTimes, "read as the earlier of the two")
 	if r.ResumedAt > 0 {
 		terminal.Row(w, "  resumed after row", r.ResumedAt)
 	}

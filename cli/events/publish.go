@@ -17,6 +17,7 @@ import (
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/plaintext"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 )
@@ -153,7 +154,7 @@ func readData(cctx *cli.Context) ([]byte, error) {
 	if len(raw) > event.MaxBody {
 		return nil, fmt.Errorf("--data @%s: %w", path, event.ErrTooLarge)
 	}
-	return raw, nil
+	return plaintext.Text(raw), nil
 }
 
 // ownID is the payload's id of the aggregate.

@@ -20,6 +20,8 @@ type Field[T any] struct {
 	usage string
 	// key: it tells which row is meant.
 	key bool
+	// number: a file may write it in a form of its own.
+	number bool
 	// read gives what a text says of a row, or what is wrong with the text.
 	read func(text string) (func(row *T), error)
 }
@@ -54,6 +56,11 @@ func fieldOf[T, V any](name, usage, standard string, parse func(text string) (V,
 	}}
 }
 
+func (f Field[T]) asNumber() Field[T] {
+	f.number = true
+	return f
+}
+
 // textField takes any text; an empty one means standard.
 func textField[T any](name, usage, standard string, at func(*T) *string) Field[T] {
 	return fieldOf(name, usage, standard, func(text string) (string, error) { return text, nil }, at)
@@ -68,7 +75,7 @@ func KeyField[T any](name, usage string, at func(*T) *string) Field[T] {
 
 // numberField takes an exact number; an empty text means standard.
 func numberField[T any](name, usage, standard string, at func(*T) *event.Decimal) Field[T] {
-	return fieldOf(name, usage, standard, readNumber, at)
+	return fieldOf(name, usage, standard, readNumber, at).asNumber()
 }
 
 // OptionalField takes an exact number, or an empty text for none.
@@ -79,7 +86,7 @@ func OptionalField[T any](name, usage string, at func(*T) **event.Decimal) Field
 		}
 		number, err := readNumber(text)
 		return &number, err
-	}, at)
+	}, at).asNumber()
 }
 
 // daysField takes a whole number; an empty text means standard.
@@ -98,7 +105,7 @@ func wholeField[T any](name, unit, usage, standard string, at func(*T) *int) Fie
 			return 0, fmt.Errorf("want a whole number of %s, got %q", unit, text)
 		}
 		return n, nil
-	}, at)
+	}, at).asNumber()
 }
 
 var errMissing = errors.New("missing")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -13,13 +14,14 @@ import (
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/workers/runtime/importer"
+	"github.com/composerp/composerp/workers/runtime/importer/rowfile"
 )
 
 // FileForms are the file formats of an import, for help texts.
-const FileForms = "FILE is .csv (with a header line), .csv.gz, .ndjson or .ndjson.gz."
+const FileForms = "FILE is " + rowfile.Names + "."
 
 func (m masterData[T]) importCommand() *cli.Command {
-	flags := append([]cli.Flag{settings.FlagOf(settings.FlagTenant)}, m.atFlag()...)
+	flags := slices.Concat([]cli.Flag{settings.FlagOf(settings.FlagTenant)}, m.atFlag(), FormatFlags())
 	return &cli.Command{
 		Name:      "import",
 		Usage:     "make and change " + m.plural + " from a file",
@@ -59,7 +61,7 @@ func (m masterData[T]) importFile(cctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	sheet, err := OpenSheet(cctx.Args().First(), m.fields, m.shown)
+	sheet, err := OpenSheet(cctx, m.fields, m.shown)
 	if err != nil {
 		return err
 	}

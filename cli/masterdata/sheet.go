@@ -8,10 +8,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/urfave/cli/v2"
+
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/masterdata"
 	"github.com/composerp/composerp/workers/runtime/importer"
+	"github.com/composerp/composerp/workers/runtime/importer/rowfile"
 )
 
 // Sheet is a file whose rows are edits of master data. It is read twice: first
@@ -19,13 +22,14 @@ import (
 // line is found while nothing has changed yet. A batch is one transaction; after
 // an interruption the import starts again, and finds the rows of finished batches unchanged.
 type Sheet[T any] struct {
-	File   string
-	Table  *importer.Table
-	fields []Field[T]
-	shown  []string
-	Tenant string // of rows that have none
-	Key    func(*T) []string
-	Apply  func(edits []masterdata.Edit[T], dryRun bool) (masterdata.Written, error)
+	File    string
+	Table   *importer.Table
+	numbers rowfile.Numbers
+	fields  []Field[T]
+	shown   []string
+	Tenant  string // of rows that have none
+	Key     func(*T) []string
+	Apply   func(edits []masterdata.Edit[T], dryRun bool) (masterdata.Written, error)
 	// place, where it is set, is told each row's line.
 	Place    func(row *T, line int64)
 	progress func(importer.Progress)
@@ -48,13 +52,18 @@ const (
 	maxCollisions = 5
 )
 
-// OpenSheet opens a file of rows.
-func OpenSheet[T any](file string, fields []Field[T], shown []string) (*Sheet[T], error) {
-	table, err := importer.OpenTable(file)
+// OpenSheet opens the file of rows that the command line names, written as its flags say.
+func OpenSheet[T any](cctx *cli.Context, fields []Field[T], shown []string) (*Sheet[T], error) {
+	format, err := readFormat(cctx)
 	if err != nil {
 		return nil, err
 	}
-	return &Sheet[T]{File: file, Table: table, fields: fields, shown: shown}, nil
+	file := cctx.Args().First()
+	table, err := importer.OpenTable(file, format)
+	if err != nil {
+		return nil, err
+	}
+	return &Sheet[T]{File: file, Table: table, numbers: format.Numbers, fields: fields, shown: shown}, nil
 }
 
 // Close closes the file.
@@ -170,13 +179,13 @@ func (s *Sheet[T]) edit(r importer.TableRow) (masterdata.Edit[T], error) {
 	changes := make([]func(*T), 0, len(r.Values))
 	s.ofTenant(&edit.Of)
 	for i, f := range s.columns {
-		text := strings.TrimSpace(r.Values[i])
+		text := r.Values[i]
 		if f == nil || f.name == TenantColumn && text == "" {
 			continue
 		}
-		change, err := f.read(text)
+		change, err := s.value(f, text)
 		if err != nil {
-			return edit, fmt.Errorf("%s: %w", f.name, err)
+			return edit, err
 		}
 		if !f.key {
 			changes = append(changes, change)
@@ -193,6 +202,27 @@ func (s *Sheet[T]) edit(r importer.TableRow) (masterdata.Edit[T], error) {
 		}
 	}
 	return edit, nil
+}
+
+// value is what a text says of a row.
+func (s *Sheet[T]) value(f *Field[T], text string) (func(*T), error) {
+	if !f.number {
+		change, err := f.read(text)
+		return change, named(f.name, err)
+	}
+	plain, ok := s.numbers.Plain(text)
+	if !ok && text != "" {
+		return nil, fmt.Errorf("%s: want a number, got %.40q%s", f.name, text, hintOf(s.numbers, text))
+	}
+	change, err := f.read(plain)
+	return change, named(f.name, err)
+}
+
+func named(field string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", field, err)
 }
 
 // TenantColumn is the column of the tenant; rows without one belong to --tenant.
@@ -224,8 +254,11 @@ func (s *Sheet[T]) bind(names []string) error {
 	return nil
 }
 
-// column is the field that a column is named after; nil for one that is passed over.
+// column is the field that a column is named after; nil for one that is passed over, as one without a name.
 func (s *Sheet[T]) column(name string) (*Field[T], error) {
+	if name = rowfile.Trim(name); name == "" {
+		return nil, nil
+	}
 	var known []string
 	for i := range s.fields {
 		if plainName(s.fields[i].name) == plainName(name) {
@@ -237,8 +270,8 @@ func (s *Sheet[T]) column(name string) (*Field[T], error) {
 		return nil, nil
 	}
 	hint := cmp.Or(strings.TrimSpace(terminal.SuggestAs(plainName, name, known)), "there are "+strings.Join(known, ", "))
-	if strings.ContainsAny(name, ";\t") {
-		hint = "columns are separated by commas"
+	if strings.ContainsAny(name, ",;\t|") {
+		hint = "is another character the --delimiter?"
 	}
 	return nil, fmt.Errorf("unknown column %q; %s", name, hint)
 }

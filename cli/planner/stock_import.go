@@ -41,11 +41,11 @@ func stockImportCommand() *cli.Command {
 		Description: masterdata.FileForms + " Its columns:\n\n" + masterdata.DescribeFields(countFields()) + "\n" +
 			"Each line becomes a STOCK_COUNTED, through the log. The whole file is checked first. The same file again\n" +
 			"changes nothing, unless --at gives another business time.",
-		Flags: settings.DatabaseFlags(
+		Flags: settings.DatabaseFlags(append(masterdata.FormatFlags(),
 			settings.FlagOf(settings.FlagTenant),
 			&cli.StringFlag{Name: masterdata.FlagAt, Usage: "business time of the count; default the time of the first import"},
 			&cli.BoolFlag{Name: settings.FlagDryRun, Usage: "only check the file"},
-		),
+		)...),
 		Action: stockImport,
 	}
 }
@@ -78,7 +78,7 @@ func stockImport(cctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	s, err := masterdata.OpenSheet(cctx.Args().First(), countFields(), nil)
+	s, err := masterdata.OpenSheet(cctx, countFields(), nil)
 	if err != nil {
 		return err
 	}

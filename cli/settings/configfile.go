@@ -14,6 +14,7 @@ import (
 
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/exchange/plaintext"
 	"github.com/composerp/composerp/exchange/wording"
 )
 
@@ -52,7 +53,7 @@ func (c *configFile) value(s setting) Value {
 // ParseConfig reads a configuration file. Its errors name the line.
 func ParseConfig(path string, raw []byte) (*configFile, error) {
 	c := &configFile{Path: path, values: map[string]Value{}}
-	file, err := parser.ParseBytes(raw, 0)
+	file, err := parser.ParseBytes(plaintext.Text(raw), 0)
 	if err != nil {
 		return nil, c.syntax(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/exchange/plaintext"
 )
 
 // configuration is where a command's settings come from.
@@ -120,7 +121,7 @@ func (c *configuration) find(s setting) (Value, error) {
 		if err != nil {
 			return Value{}, exit.Misconfigured("%s_FILE names %s: %v", s.Variable(), path, exit.Reason(err))
 		}
-		if text := strings.TrimSpace(string(raw)); text != "" {
+		if text := strings.TrimSpace(string(plaintext.Text(raw))); text != "" {
 			return Value{Text: text, Origin: "$" + s.Variable() + "_FILE, " + path}, nil
 		}
 	}

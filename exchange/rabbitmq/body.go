@@ -1,14 +1,15 @@
 package rabbitmq
 
 import (
+	"bufio"
 	"bytes"
-	"compress/gzip"
 	"fmt"
 	"io"
 	"strings"
 
 	amqp "github.com/rabbitmq/amqp091-go"
-	"golang.org/x/text/encoding/unicode"
+
+	"github.com/composerp/composerp/exchange/plaintext"
 )
 
 // plainBody returns a body as the UTF-8 text that workers and the log read: unpacked where its content-encoding is
@@ -22,20 +23,23 @@ func plainBody(d amqp.Delivery, most int) (body []byte, wrong string) {
 			return d.Body, "its body, by its content-encoding gzip: " + err.Error()
 		}
 	}
-	order := unicode.LittleEndian
 	begins := func(with string) bool { return bytes.HasPrefix(body, []byte(with)) }
+	text, mark := plaintext.Marked(body)
 	switch {
 	case len(body) < 2 || body[0] == '{' && body[1] != 0: // JSON, which nearly all are
 		return body, ""
-	case begins("\xEF\xBB\xBF"):
-		return body[3:], ""
-	case begins("\xFE\xFF"), begins("\x00{"):
-		order = unicode.BigEndian
-	case begins("\xFF\xFE"), begins("{\x00"):
+	case mark > 0:
+	case begins("\x00{"):
+		text = plaintext.UTF16BE
+	case begins("{\x00"):
+		text = plaintext.UTF16LE
 	default: // what is no text stays byte for byte
 		return body, ""
 	}
-	recoded, err := unicode.UTF16(order, unicode.UseBOM).NewDecoder().Bytes(body)
+	if text == plaintext.UTF8 {
+		return body[mark:], ""
+	}
+	recoded, err := io.ReadAll(plaintext.Recode(bytes.NewReader(body[mark:]), text))
 	if err != nil || len(recoded) > most {
 		return d.Body, fmt.Sprintf("its body, in UTF-16: it has more than %d bytes in UTF-8, or is no text", most)
 	}
@@ -44,7 +48,7 @@ func plainBody(d amqp.Delivery, most int) (body []byte, wrong string) {
 
 // unpack returns at most that many bytes.
 func unpack(packed []byte, most int) ([]byte, error) {
-	reader, err := gzip.NewReader(bytes.NewReader(packed))
+	reader, err := plaintext.Gunzip(bufio.NewReader(bytes.NewReader(packed)))
 	if err != nil {
 		return nil, err
 	}

@@ -40,6 +40,7 @@ func TestBodiesInOtherEncodings(t *testing.T) {
 		"big endian, marked":             {"\xFE\xFF" + big, "", want, ""},
 		"packed":                         {pack(t, want), "gzip", want, ""},
 		"packed, in capitals":            {pack(t, want), "GZIP", want, ""},
+		"packed, in two pieces, padded":  {pack(t, want[:9]) + pack(t, want[9:]) + "\x00\x00", "gzip", want, ""},
 		"packed, with a byte order mark": {pack(t, "\xEF\xBB\xBF"+want), "x-gzip", want, ""},
 		"packed, in UTF-16":              {pack(t, "\xFF\xFE"+little), "gzip", want, ""},
 		"packed, and not said":           {pack(t, want), "", pack(t, want), ""},

@@ -126,6 +126,26 @@ func EntryByID(ctx context.Context, db *store.DB, id uuid.UUID) (Entry, error) {
 	return pg.One[Entry](ctx, db, fmt.Sprintf("reading event %s", id), eventByID, id)
 }
 
+var bodiesByID = pg.SQL(`
+SELECT a.event_id, coalesce(e.body, '') FROM admission a LEFT JOIN event_log e ON e.seq = a.seq WHERE a.event_id = ANY ($1::uuid[])`)
+
+// AdmittedBodies returns the body of each event that came from outside and was admitted; an empty one where the log has
+// dropped it since.
+func AdmittedBodies(ctx context.Context, tx store.Tx, ids []uuid.UUID) (map[uuid.UUID]string, error) {
+	bodies := make(map[uuid.UUID]string, len(ids))
+	if len(ids) == 0 {
+		return bodies, nil
+	}
+	err := pg.Each(ctx, tx, fmt.Sprintf("reading the bodies of %d events", len(ids)), bodiesByID, func(row *sql.Rows) error {
+		var id uuid.UUID
+		var body string
+		err := row.Scan(&id, &body)
+		bodies[id] = body
+		return err
+	}, pg.UUIDs(ids))
+	return bodies, err
+}
+
 var admittedAt = pg.SQL(`SELECT a.event_id, a.seq FROM admission a WHERE a.event_id = ANY ($1::uuid[])`)
 
 // AdmittedAt returns the log position (seq) of each event that came from outside and is in the log.

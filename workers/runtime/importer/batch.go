@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 
+	"github.com/google/uuid"
+
 	"github.com/composerp/composerp/exchange/event"
 )
 
@@ -16,7 +18,8 @@ type batch struct {
 	rows    int64 // rows of the file that are done with this batch
 	bytes   int64 // bytes of the file read for them
 	events  []event.Any
-	origins []origin // of the events
+	origins []origin    // of the events
+	formers []uuid.UUID // their ids of version 0.1; uuid.Nil for none
 	rejects []rejected
 }
 
@@ -24,6 +27,8 @@ type batch struct {
 type origin struct {
 	number, line int64
 	raw          string
+	odd          oddity
+	oddText      string
 }
 
 type rejected struct {
@@ -32,12 +37,12 @@ type rejected struct {
 }
 
 func (b *batch) add(r Row) {
-	o := origin{r.Number, r.Line, r.Raw}
+	o := origin{r.Number, r.Line, r.Raw, r.odd, r.oddText}
 	if r.Reject != nil {
 		b.rejects = append(b.rejects, rejected{o, r.Reject})
 		return
 	}
-	b.events, b.origins = append(b.events, r.Event), append(b.origins, o)
+	b.events, b.origins, b.formers = append(b.events, r.Event), append(b.origins, o), append(b.formers, r.former)
 }
 
 // batches reads the file to its end, in batches of size rows.
@@ -74,6 +79,6 @@ func (r *reading) batch(size int) (*batch, error) {
 		b.add(row)
 		held += len(row.Raw) + len(row.Event.Body)
 	}
-	b.rows, b.bytes = r.number, r.source.read
+	b.rows, b.bytes = r.number, r.source.Done()
 	return b, nil
 }

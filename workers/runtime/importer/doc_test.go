@@ -4,6 +4,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/composerp/composerp/workers/runtime/importer/rowfile"
 )
 
 // TestDocExample reads the mapping that the package's doc promises.
@@ -49,7 +51,7 @@ func TestReferencePage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, reason := range []string{ReasonMalformed, ReasonTooLong, ReasonFieldCount, ReasonBadNumber, ReasonBadTime, ReasonNoRule, ReasonInvalid, ReasonNotOutside, ReasonConflict, ReasonUntimely} {
+	for _, reason := range []string{rowfile.ReasonMalformed, rowfile.ReasonTooLong, rowfile.ReasonFieldCount, ReasonBadNumber, ReasonBadTime, ReasonNoRule, ReasonInvalid, ReasonNotOutside, ReasonNoKey, ReasonConflict, ReasonUntimely} {
 		if !strings.Contains(string(guide), "`"+reason+"`") {
 			t.Errorf("docs/howto/import.md does not explain the reason %s", reason)
 		}
@@ -66,9 +68,9 @@ func tryExample(t *testing.T, name, text string) {
 	file := writeFile(t, "till.csv", strings.Join([]string{
 		`R1;1;anna;BAG;Tüte;1;0,10;05.03.2026 10:00;`,
 		`R1;1;anna;X;Gutschein;1;5,00;05.03.2026 10:00;`,
-		`R1;1;anna; 12345-9 ;Vase lost;2;0;05.03.2026 10:00;`,
+		`R1;1;anna; 12345-9 ;Vase lost;2;0;05.03.2026 10:00;;`,
 		`WE7;1;;12345-9;Vase;12;0;2026-03-05T10:00:00+05:00;L8`,
-		`R2;1;anna;12345-9;Vase;3;2,50;05.03.2026 10:00;`,
+		`R2;1;anna;12345-9;Vase;3;2,50 €;05.03.2026 10:00;`,
 	}, "\n"))
 	rows := readAll(t, file, m)
 	got := make([]string, len(rows))

@@ -10,26 +10,51 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/workers/runtime/importer/extsort"
+	"github.com/composerp/composerp/workers/runtime/importer/rowfile"
 )
 
 // rowNamespace is the namespace of imported events' ids. It is part of the contract, as is what rowID puts into the
 // name: another one would give every row ever imported a new id, and the next import would count it once more.
 var rowNamespace = uuid.MustParse("5f0a3d0e-8a57-5c7e-9b53-0c6a2d1f4e03")
 
-// identity tells rows apart by what they say. It keeps its buffer from row to row.
+// identity tells rows apart by a key. It keeps its buffer from row to row.
 type identity struct{ content, name []byte }
 
-// of takes a row's content: its columns by name, those without a value left out, each name and value with its length
+// of takes all of a row: its columns by name, those without a value left out, each name and value with its length
 // before it. Neither the order of the columns nor quoting, spacing of JSON, line ends or an added empty column change
 // it.
-func (id *identity) of(r *record) {
+func (id *identity) of(r *rowfile.Record) {
 	id.content = id.content[:0]
-	for _, i := range r.order {
-		if r.values[i] != "" {
-			id.content = appendPart(id.content, r.names[i])
-			id.content = appendPart(id.content, r.values[i])
+	for _, i := range r.Order {
+		if r.Values[i] != "" {
+			id.content = appendPart(id.content, r.Names[i])
+			id.content = appendPart(id.content, r.Values[i])
 		}
 	}
+}
+
+// ofKey takes a row's key in the same form: a key of every column is all of the row. The rejection says why it has
+// none.
+func (id *identity) ofKey(r *row, k *key) *Rejection {
+	if k.whole {
+		id.of(r.record)
+		return nil
+	}
+	id.content = id.content[:0]
+	for _, part := range k.parts {
+		text, problem := r.text(part.slot)
+		if problem != nil {
+			return problem
+		}
+		if text != "" {
+			id.content = appendPart(id.content, part.name)
+			id.content = appendPart(id.content, text)
+		}
+	}
+	if len(id.content) == 0 && k.named {
+		return rowfile.Reject(ReasonNoKey, "identity: all of the key's columns are empty")
+	}
+	return nil
 }
 
 func appendPart(b []byte, part string) []byte {

@@ -14,13 +14,14 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/failpoint"
 	"github.com/composerp/composerp/store/imports"
+	"github.com/composerp/composerp/workers/runtime/importer/rowfile"
 )
 
 // Options say what is imported and where to. DB and File are needed, and Mapping for everything but NDJSON of whole
 // events.
 type Options struct {
 	DB *store.DB
-	// File is a .csv, .csv.gz, .ndjson or .ndjson.gz. It must be a regular file: it is read twice.
+	// File is one that rowfile.Open reads. It must be a regular file: it is read twice.
 	File string
 	// Mapping says what the rows mean; nil for NDJSON whose lines are whole events.
 	Mapping *Mapping
@@ -49,19 +50,19 @@ func (o Options) withDefaults() Options {
 func Run(ctx context.Context, o Options) (Report, error) {
 	o = o.withDefaults()
 	started := time.Now()
-	src, err := openSource(o.File)
+	src, err := rowfile.Open(o.File)
 	if err != nil {
 		return Report{File: o.File}, err
 	}
-	defer src.close()
-	found, err := src.survey(ctx, o.Mapping, func(rows int64) {
-		o.Progress(Progress{Phase: PhaseSurvey, Bytes: src.read, Size: src.size, Tally: Tally{Rows: rows}})
+	defer src.Close()
+	found, err := surveyOf(ctx, src, o.Mapping, func(rows int64) {
+		o.Progress(Progress{Phase: PhaseSurvey, Bytes: src.Done(), Size: src.Size(), Tally: Tally{Rows: rows}})
 	})
 	if err != nil {
 		return Report{File: o.File}, err
 	}
-	defer found.repeats.close()
-	w := &writer{options: o, key: importKey(o.Mapping, found), size: src.size, totalRows: found.rows}
+	defer found.close()
+	w := &writer{options: o, key: importKey(o.Mapping, found), size: src.Size(), totalRows: found.rows}
 	if err := w.begin(ctx); err != nil {
 		return Report{File: o.File}, err
 	}
@@ -82,7 +83,7 @@ func importKey(m *Mapping, found *survey) imports.Key {
 }
 
 // importFrom reads batches and writes them, the next being read while one is written.
-func (w *writer) importFrom(ctx context.Context, src *source, found *survey) error {
+func (w *writer) importFrom(ctx context.Context, src *rowfile.File, found *survey) error {
 	rows, err := newReading(ctx, src, w.options.Mapping, found, w.progress.Rows)
 	if err != nil {
 		return err
@@ -138,7 +139,7 @@ func (w *writer) takeUp(ctx context.Context) error {
 	}
 	failpoint.Hit("import.taken")
 	w.progress, w.tally = before, Tally{}.clone()
-	if !before.Finished && before.Rows > 0 && before.RejectsFile == w.rejects.path && w.rejects.has(before.RejectsBytes) {
+	if !before.Finished && before.Rows > 0 && countedAlike(before) && before.RejectsFile == w.rejects.path && w.rejects.has(before.RejectsBytes) {
 		w.resumedAt = before.Rows
 		if err := w.adopt(before); err != nil {
 			return err
@@ -152,12 +153,28 @@ func (w *writer) takeUp(ctx context.Context) error {
 
 // adopt goes on from what the database says.
 func (w *writer) adopt(p imports.Progress) error {
-	tally := Tally{}
-	if err := json.Unmarshal(p.Tally, &tally); err != nil {
+	var n noted
+	if err := json.Unmarshal(p.Tally, &n); err != nil {
 		return fmt.Errorf("reading the import's counts: %w", err)
 	}
-	w.progress, w.tally = p, tally.clone()
+	w.progress, w.tally = p, n.clone()
 	return nil
+}
+
+// noted is what import_progress keeps of an import's counts.
+type noted struct {
+	Tally
+	// Reading is how rows were counted: version 0.1, which has none, takes a line of delimiters alone for a row.
+	Reading int `json:"reading"`
+}
+
+const reading2 = 2
+
+// countedAlike says whether an import can go on behind the rows that are done, because they were counted as they are
+// now.
+func countedAlike(p imports.Progress) bool {
+	var n noted
+	return json.Unmarshal(p.Tally, &n) == nil && n.Reading == reading2
 }
 
 // finish notes that the file is done, so that the next import of it begins anew.

@@ -4,7 +4,11 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
+
+	"github.com/composerp/composerp/workers/runtime/importer/rowfile"
 )
 
 // writeFile makes a file in a directory of the test's own.
@@ -24,6 +28,16 @@ func mustParse(t testing.TB, mapping string) *Mapping {
 		t.Fatal(err)
 	}
 	return m
+}
+
+// recordOf makes a record as a file has it.
+func recordOf(names, values []string) *rowfile.Record {
+	r := &rowfile.Record{Names: names, Values: values, Order: make([]int, len(names))}
+	for i := range names {
+		r.Order[i] = i
+	}
+	slices.SortStableFunc(r.Order, func(a, b int) int { return strings.Compare(names[a], names[b]) })
+	return r
 }
 
 func readAll(t testing.TB, file string, m *Mapping) []Row {

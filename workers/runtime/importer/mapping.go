@@ -4,8 +4,9 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
+
+	"github.com/composerp/composerp/workers/runtime/importer/rowfile"
 )
 
 // Mapping says what the rows of a file mean. It is read by LoadMapping and only read from then on, so that one may
@@ -17,14 +18,13 @@ type Mapping struct {
 	names  names
 	common common
 	rules  []rule
+	key    key
 }
 
 // input is how the file is written.
 type input struct {
-	delimiter byte
-	columns   []string // nil: the first line has them
-	decimal   string   // the decimal mark
-	moments   moments
+	format  rowfile.Format
+	moments moments
 }
 
 // common is what all events of a mapping have in the same way.
@@ -32,7 +32,7 @@ type common struct {
 	tenant, source, timestamp, correlation, user template
 }
 
-var topKeys = []string{"tenant", "source", "timestamp", "correlationId", "userId", "input", "constants", "derive", "rules"}
+var topKeys = []string{"tenant", "source", "timestamp", "correlationId", "userId", "input", "identity", "constants", "derive", "rules"}
 
 // maxMapping is the size of the largest mapping that is read, in bytes.
 const maxMapping = 1 << 20
@@ -78,6 +78,7 @@ func (m *Mapping) decode(root node) {
 			m.names.define(c.key, constant(c.text("a text")))
 		}
 	}
+	m.names.asked = nil
 	if n, ok := keys["derive"]; ok {
 		for _, d := range n.members("names with how they are derived") {
 			m.names.define(d.key, m.decodeDerived(d.node))
@@ -92,41 +93,66 @@ func (m *Mapping) decode(root node) {
 		}
 	}
 	m.decodeRules(keys["rules"])
+	m.decodeKey(keys["identity"])
 }
 
-var inputKeys = []string{"delimiter", "columns", "decimal", "timezone", "times"}
+var inputKeys = []string{"delimiter", "columns", "sheet", "decimal", "thousands", "negatives", "currency", "timezone", "times"}
 
 func (m *Mapping) decodeInput(n, root node) {
-	m.input = input{delimiter: ',', decimal: "."}
 	zone, layouts := node{tree: root.tree}, []node(nil)
+	f := &m.input.format
 	if n.tree != nil {
 		for _, k := range n.only("a mapping", inputKeys) {
 			switch k.key {
 			case "delimiter":
-				m.input.delimiter = k.delimiter()
+				f.Delimiter = k.delimiter()
 			case "columns":
-				m.input.columns = k.texts("column names")
-				if err := checkHeader(m.input.columns); err != nil || len(m.input.columns) == 0 {
+				if f.Columns = k.texts("column names"); !rowfile.CheckColumns(f.Columns) {
 					k.fail("want the names of the columns of a file without a header line, each once")
 				}
-			case "decimal":
-				if m.input.decimal = k.text("a decimal mark"); m.input.decimal != "." && m.input.decimal != "," {
-					k.fail("want \".\" or \",\", got %q", m.input.decimal)
-				}
+			case "sheet":
+				f.Sheet = k.text("the name of a workbook's sheet")
 			case "timezone":
 				zone = k.node
 			case "times":
 				layouts = k.list("time layouts")
+			default:
+				k.decodeNumbers(&f.Numbers)
 			}
 		}
 	}
 	m.input.moments = decodeMoments(zone, layouts)
 }
 
+// decodeNumbers reads an option of how numbers are written.
+func (k member) decodeNumbers(into *rowfile.Numbers) {
+	switch k.key {
+	case "decimal":
+		into.Decimal = k.text("a decimal mark")
+	case "thousands":
+		into.Thousands = k.text("the mark between groups of three digits")
+	case "negatives":
+		into.Negatives = k.oneOrMore("ways to write a number below zero")
+	case "currency":
+		into.Currency = k.oneOrMore("currency signs")
+	}
+	if problem := into.Check(); problem != "" {
+		k.fail("%s", strings.TrimPrefix(problem, k.key+": "))
+	}
+}
+
+// oneOrMore reads a text, or a list of texts.
+func (n node) oneOrMore(want string) []string {
+	if text, ok := scalarText(n.value); ok {
+		return []string{text}
+	}
+	return n.texts(want)
+}
+
 // delimiter reads the character between two fields.
 func (n node) delimiter() byte {
 	text := n.text("a character")
-	if n.tree.err == nil && (len(text) != 1 || strings.ContainsAny(text, "\"\r\n") || text[0] < '\t' || text[0] > '~') {
+	if n.tree.err == nil && !rowfile.IsDelimiter(text) {
 		n.fail("want one character such as \",\" \";\" \"|\" or \"\\t\", got %q", text)
 	}
 	if text == "" {
@@ -139,7 +165,7 @@ func (n node) delimiter() byte {
 func (m *Mapping) checkColumns(header []string) error {
 	var missing []string
 	for _, column := range m.names.columns {
-		if !slices.Contains(header, column) {
+		if rowfile.Column(header, column) < 0 {
 			missing = append(missing, fmt.Sprintf("%q", column))
 		}
 	}
@@ -147,12 +173,33 @@ func (m *Mapping) checkColumns(header []string) error {
 		return nil
 	}
 	hint := ""
-	if len(header) == 1 {
-		for _, d := range []string{";", "\t", "|", ","} {
-			if d[0] != m.input.delimiter && strings.Contains(header[0], d) {
-				hint = fmt.Sprintf("; the header has one field with %q in it: is that the delimiter? (input.delimiter in the mapping)", d)
-			}
+	for _, d := range []string{";", "\t", "|", ","} {
+		if len(header) == 1 && strings.Contains(header[0], d) {
+			hint = fmt.Sprintf("; the header has one field with %q in it: is that the delimiter? (input.delimiter in the mapping)", d)
 		}
 	}
-	return fmt.Errorf("the mapping %s speaks of columns that the file has not: %s; it has %q%s", m.name, strings.Join(missing, ", "), header, hint)
+	return fmt.Errorf("the mapping %s speaks of columns that the file has not: %s; it has %.200q%s", m.name, strings.Join(missing, ", "), header, hint)
+}
+
+// rowsOf begins to read a file from its beginning.
+func rowsOf(s *rowfile.File, m *Mapping) (rowfile.Records, error) {
+	if m == nil {
+		if NeedsMapping(s.Name()) {
+			return nil, fmt.Errorf("reading %s: a file of columns needs a mapping that says what they mean", s.Name())
+		}
+		return s.Rows(rowfile.Format{}, false, nil)
+	}
+	return s.Rows(m.input.format, true, func(header []string) error {
+		if err := m.checkColumns(header); err != nil {
+			return fmt.Errorf("reading %s: %w", s.Name(), err)
+		}
+		return nil
+	})
+}
+
+// NeedsMapping says whether a file of this name has columns that a mapping must give a meaning: NDJSON may have whole
+// events instead.
+func NeedsMapping(name string) bool {
+	kind, _ := rowfile.KindOf(name)
+	return kind != rowfile.KindNDJSON
 }

@@ -51,6 +51,12 @@ func TestMappingFaults(t *testing.T) {
 		{"zone name in layout", `  times: ["2006-01-02 15:04"]`, "  times: [2006-01-02 MST]", `test.yaml:6: input.times[0]: an abbreviated zone`},
 		{"delimiter", "  timezone: Europe/London", "  delimiter: ab", `test.yaml:5: input.delimiter: want one character`},
 		{"decimal", "  timezone: Europe/London", "  decimal: x", `test.yaml:5: input.decimal: want "." or ",", got "x"`},
+		{"thousands", "  timezone: Europe/London", "  thousands: .", `test.yaml:5: input.thousands: "." is the decimal mark already`},
+		{"negatives", "  timezone: Europe/London", "  negatives: [minus]", `test.yaml:5: input.negatives: want "6-" or "(6)", got "minus"`},
+		{"currency", "  timezone: Europe/London", "  currency: {a: b}", `test.yaml:5: input.currency: want a list of currency signs, got a mapping`},
+		{"identity", "source: test", "source: test\nidentity: some", `test.yaml:3: identity: want a list of the columns by which a row is known again, or all for every column; got "some"`},
+		{"identity of nothing", "source: test", "source: test\nidentity: []", `test.yaml:3: identity: want a list of the columns by which a row is known again, each once`},
+		{"identity twice", "source: test", "source: test\nidentity: [No, No]", `test.yaml:3: identity: want a list of the columns by which a row is known again, each once`},
 		{"columns twice", "  timezone: Europe/London", "  columns: [a, a]", `test.yaml:5: input.columns: want the names of the columns`},
 		{"derivation", "  Amount: {product: [Pieces, Price]}", "  Amount: {sum: [Pieces, Price]}", `test.yaml:10: derive.Amount.sum: unknown key; allowed here: text, upper, lower, trim, match, product, negate`},
 		{"two derivations", "  Amount: {product: [Pieces, Price]}", "  Amount: {upper: a, lower: b}", `test.yaml:10: derive.Amount: want exactly one of text,`},
@@ -95,6 +101,11 @@ func TestMappingFaults(t *testing.T) {
 	}
 	if _, err := parseMapping("test.yaml", []byte(smallMapping)); err != nil {
 		t.Errorf("the mapping without a fault: %v", err)
+	}
+	for _, marked := range []string{"\uFEFF" + smallMapping, "\xFF\xFE" + strings.Join(strings.Split(smallMapping, ""), "\x00") + "\x00"} {
+		if _, err := parseMapping("test.yaml", []byte(marked)); err != nil {
+			t.Errorf("the mapping with a byte order mark: %v", err)
+		}
 	}
 	if _, err := parseMapping("test.yaml", nil); err == nil || !strings.Contains(err.Error(), "want one YAML document") {
 		t.Errorf("the empty mapping: %v", err)
@@ -161,7 +172,7 @@ func FuzzMapping(f *testing.F) {
 			}
 			return
 		}
-		rec := &record{names: []string{"a", "At"}, values: []string{"1", "2026-01-01T00:00:00Z"}, order: []int{1, 0}}
+		rec := recordOf([]string{"a", "At"}, []string{"1", "2026-01-01T00:00:00Z"})
 		r, id := newRow(m), identity{}
 		id.of(rec)
 		r.take(rec)

@@ -7,6 +7,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/runtime/importer/extsort"
+	"github.com/composerp/composerp/workers/runtime/importer/rowfile"
 )
 
 // heap gives how much memory is in use once all that is garbage is gone.
@@ -26,10 +27,10 @@ func TestMemorySurvey(t *testing.T) {
 	const rows = 5 * extsort.DefaultRunLength / 2
 	file, m := generatedTill(t, rows)
 	var early, late int64
-	src, err := openSource(file)
+	src, err := rowfile.Open(file)
 	must(t, err)
-	defer src.close()
-	found, err := src.survey(t.Context(), m, func(n int64) {
+	defer src.Close()
+	found, err := surveyOf(t.Context(), src, m, func(n int64) {
 		switch n {
 		case extsort.DefaultRunLength + surveyEvery: // the sorter has just begun anew
 			early = heap()

@@ -1,10 +1,12 @@
 package importer
 
 import (
-	"slices"
+	"fmt"
 	"strings"
+	"time"
 
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/workers/runtime/importer/rowfile"
 )
 
 // names are what a mapping can speak of: the file's columns, its constants, and what it derives. Each has a place, a
@@ -14,6 +16,8 @@ type names struct {
 	known   map[string]int // the slot a name means now
 	slots   []derivation   // nil for a column of the file
 	source  []int          // for a column of the file, its index in columns
+	needs   [][]int        // for a derived value, the slots it is made of
+	asked   []int          // the slots that were asked for since the last definition
 }
 
 // derivation gives a value made from others of the same row.
@@ -23,20 +27,32 @@ func newNames() names { return names{known: map[string]int{}} }
 
 // slot gives what a name means: what was last defined by it, else the file's column.
 func (n *names) slot(name string) int {
-	if slot, ok := n.known[name]; ok {
-		return slot
+	slot, ok := n.known[name]
+	if !ok {
+		slot = len(n.slots)
+		n.known[name] = slot
+		n.slots, n.source, n.needs = append(n.slots, nil), append(n.source, len(n.columns)), append(n.needs, nil)
+		n.columns = append(n.columns, name)
 	}
-	slot := len(n.slots)
-	n.known[name] = slot
-	n.slots, n.source = append(n.slots, nil), append(n.source, len(n.columns))
-	n.columns = append(n.columns, name)
+	n.asked = append(n.asked, slot)
 	return slot
 }
 
 // define gives a name a new meaning from here on. What was said before keeps the old one.
 func (n *names) define(name string, d derivation) {
 	n.known[name] = len(n.slots)
-	n.slots, n.source = append(n.slots, d), append(n.source, -1)
+	n.slots, n.source, n.needs = append(n.slots, d), append(n.source, -1), append(n.needs, n.asked)
+	n.asked = nil
+}
+
+// columnSlots adds the columns of the file that a slot is made of.
+func (n *names) columnSlots(slot int, into map[int]bool) {
+	if n.source[slot] >= 0 {
+		into[slot] = true
+	}
+	for _, need := range n.needs[slot] {
+		n.columnSlots(need, into)
+	}
 }
 
 // cell is one value of a row.
@@ -53,7 +69,8 @@ type cell struct {
 type row struct {
 	mapping *Mapping
 	moments moments
-	record  *record
+	serial  func(text string) (time.Time, bool) // reads a workbook's times; nil where there is none
+	record  *rowfile.Record
 	fields  []int // for each of the mapping's columns its index in the record, -1 when it has none
 	cells   []cell
 }
@@ -63,11 +80,12 @@ func newRow(m *Mapping) *row {
 }
 
 // take turns to the next record.
-func (r *row) take(rec *record) {
+func (r *row) take(rec *rowfile.Record) {
 	clear(r.cells)
-	if r.record == nil || !rec.uniform {
+	r.moments.odd = once
+	if r.record == nil || !rec.Uniform {
 		for i, column := range r.mapping.names.columns {
-			r.fields[i] = slices.Index(rec.names, column)
+			r.fields[i] = rowfile.Column(rec.Names, column)
 		}
 	}
 	r.record = rec
@@ -81,7 +99,7 @@ func (r *row) cell(slot int) *cell {
 	if derive := r.mapping.names.slots[slot]; derive != nil {
 		*c = derive(r)
 	} else if i := r.fields[r.mapping.names.source[slot]]; i >= 0 {
-		c.text = r.record.values[i]
+		c.text = rowfile.Trim(r.record.Values[i])
 	}
 	c.done = true
 	return c
@@ -101,42 +119,47 @@ func (r *row) number(slot int) (event.Decimal, *Rejection) {
 	if c.isNumber || c.problem != nil {
 		return c.number, c.problem
 	}
+	numbers := r.mapping.input.format.Numbers
 	number, err := event.ParseDecimal(c.text)
-	if err != nil || r.mapping.input.decimal != "." {
-		number, err = event.ParseDecimal(plainNumber(c.text, r.mapping.input.decimal))
+	if err != nil || numbers.Decimal == "," {
+		number, err = parseNumber(numbers, c.text)
 	}
 	if err != nil {
-		return number, reject(ReasonBadNumber, "%s: %s", r.mapping.names.nameOf(slot), err)
+		return number, rowfile.Reject(ReasonBadNumber, "%s: %s%s", r.mapping.names.nameOf(slot), err, hintOf(numbers, c.text))
 	}
 	c.number, c.isNumber = number, true
 	return number, nil
 }
 
-// plainNumber writes a number of a till as JSON has it: no spaces around it, no plus, no zeros before it, something
-// before and behind its decimal point.
-func plainNumber(text, mark string) string {
-	text = strings.TrimSpace(text)
-	if mark == "," {
-		if strings.Contains(text, ".") {
-			return text + " with a decimal comma"
+// parseNumber reads a number as a file writes it.
+func parseNumber(numbers rowfile.Numbers, text string) (event.Decimal, error) {
+	plain, ok := numbers.Plain(text)
+	if !ok {
+		return event.Decimal{}, &event.FieldError{Problem: fmt.Sprintf("want a number, got %.40q", text)}
+	}
+	return event.ParseDecimal(plain)
+}
+
+// wanted stands in a rejection before the options of a mapping that would have made something of the row.
+const wanted = " by the mapping's input {"
+
+// hintOf says which keys of a mapping's input would make a number of a text.
+func hintOf(numbers rowfile.Numbers, text string) string {
+	var ways []string
+	for _, hint := range numbers.Hints(text) {
+		way := ""
+		for i, option := range hint {
+			if i > 0 {
+				way += ", "
+			}
+			way += fmt.Sprintf("%s: %q", option.Key, option.Value)
 		}
-		text = strings.Replace(text, ",", ".", 1)
+		ways = append(ways, way)
 	}
-	text = strings.TrimPrefix(text, "+")
-	digits, negative := strings.CutPrefix(text, "-")
-	for len(digits) > 1 && digits[0] == '0' && '0' <= digits[1] && digits[1] <= '9' {
-		digits = digits[1:]
+	if len(ways) == 0 {
+		return ""
 	}
-	if strings.HasPrefix(digits, ".") && len(digits) > 1 {
-		digits = "0" + digits
-	}
-	if len(digits) > 1 {
-		digits = strings.TrimSuffix(digits, ".")
-	}
-	if negative {
-		return "-" + digits
-	}
-	return digits
+	return "; a number" + wanted + strings.Join(ways, "} or {") + "}"
 }
 
 // nameOf gives the name a slot was last known by.

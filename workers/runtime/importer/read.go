@@ -5,7 +5,10 @@ import (
 	"errors"
 	"io"
 
+	"github.com/google/uuid"
+
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/workers/runtime/importer/rowfile"
 )
 
 // Row is a row of a file and what it becomes: an event, or a rejection.
@@ -15,24 +18,31 @@ type Row struct {
 	// Line is the physical line the row begins on, from 1. A quoted field may go over several lines.
 	Line int64
 	// Raw is the row as it stands in the file, without its line end.
-	Raw    string
-	Event  event.Any
-	Reject *Rejection
+	Raw     string
+	Event   event.Any
+	Reject  *Rejection
+	odd     oddity // of the event's times
+	oddText string
+	former  uuid.UUID // the id of version 0.1; none where that is the event's
 }
 
 // Read gives every row of a file, in the file's order, with what it becomes by the mapping; without a mapping the
 // file is NDJSON of whole events. The error of do ends it and is given back as it is. Nothing is imported.
 func Read(ctx context.Context, file string, m *Mapping, do func(Row) error) error {
-	src, err := openSource(file)
+	src, err := rowfile.Open(file)
 	if err != nil {
 		return err
 	}
-	defer src.close()
-	found, err := src.survey(ctx, m, func(int64) {})
+	defer src.Close()
+	return readFile(ctx, src, m, do)
+}
+
+func readFile(ctx context.Context, src *rowfile.File, m *Mapping, do func(Row) error) error {
+	found, err := surveyOf(ctx, src, m, func(int64) {})
 	if err != nil {
 		return err
 	}
-	defer found.repeats.close()
+	defer found.close()
 	rows, err := newReading(ctx, src, m, found, 0)
 	if err != nil {
 		return err
@@ -66,8 +76,8 @@ func Events(ctx context.Context, file string, m *Mapping, do func(event.Any) err
 
 // reading is the second reading of a file, the one that makes events.
 type reading struct {
-	source  *source
-	records records
+	source  *rowfile.File
+	records rowfile.Records
 	mapping *Mapping
 	survey  *survey
 	row     *row
@@ -77,14 +87,15 @@ type reading struct {
 }
 
 // newReading begins the second reading behind the first skip rows.
-func newReading(ctx context.Context, src *source, m *Mapping, found *survey, skip int64) (*reading, error) {
-	from, err := src.records(m)
+func newReading(ctx context.Context, src *rowfile.File, m *Mapping, found *survey, skip int64) (*reading, error) {
+	from, err := rowsOf(src, m)
 	if err != nil {
 		return nil, err
 	}
 	r := &reading{source: src, records: from, mapping: m, survey: found}
 	if m != nil {
 		r.row = newRow(m)
+		r.row.serial = src.Serial
 	}
 	for r.number < skip {
 		if _, err := r.record(); err != nil {
@@ -99,21 +110,21 @@ func newReading(ctx context.Context, src *source, m *Mapping, found *survey, ski
 }
 
 // record reads on by one row; io.EOF behind the last.
-func (r *reading) record() (*record, error) {
-	rec, err := r.records.next()
+func (r *reading) record() (*rowfile.Record, error) {
+	rec, err := r.records.Next()
 	if err == nil {
 		r.number++
 		return rec, nil
 	}
 	if !errors.Is(err, io.EOF) {
-		return nil, r.source.failure(err, r.number)
+		return nil, r.source.Failure(err, r.number)
 	}
-	sum, err := r.source.finish()
+	sum, err := r.source.Finish()
 	if err != nil {
 		return nil, err
 	}
 	if sum != r.survey.sum || r.number != r.survey.rows {
-		return nil, &ChangedError{File: r.source.name}
+		return nil, &ChangedError{File: r.source.Name()}
 	}
 	return nil, io.EOF
 }
@@ -133,31 +144,55 @@ func (r *reading) next() (Row, error) {
 	if err != nil {
 		return Row{}, err
 	}
-	row := Row{Number: r.number, Line: rec.line, Raw: rec.raw, Reject: rec.problem}
+	row := Row{Number: r.number, Line: rec.Line, Raw: rec.Raw, Reject: rec.Problem}
 	switch {
 	case row.Reject != nil:
 	case r.mapping == nil:
-		row.Event, row.Reject = wholeEvent(rec.raw)
+		row.Event, row.Reject = wholeEvent(rec.Raw)
 	default:
-		occurrence, err := r.survey.repeats.occurrence(r.number)
-		if err != nil {
+		if err := r.event(rec, &row); err != nil {
 			return Row{}, err
 		}
-		r.id.of(rec)
-		r.row.take(rec)
-		row.Event, row.Reject = r.mapping.event(r.row, &r.id, occurrence)
 	}
 	return row, nil
+}
+
+// event makes the row's event by the mapping, and derives the id that version 0.1 gave it.
+func (r *reading) event(rec *rowfile.Record, row *Row) error {
+	occurrence, err := r.survey.repeats.occurrence(r.number)
+	if err != nil {
+		return err
+	}
+	r.row.take(rec)
+	rule, problem := r.mapping.ruleOf(r.row)
+	if problem == nil {
+		problem = r.id.ofKey(r.row, &r.mapping.key)
+	}
+	if problem == nil {
+		row.Event, problem = r.mapping.fill(rule, r.row, &r.id, occurrence)
+	}
+	row.odd, row.oddText = r.row.moments.odd, r.row.moments.oddText
+	if row.Reject = problem; problem != nil || r.survey.former == nil {
+		return nil
+	}
+	if occurrence, err = r.survey.former.occurrence(r.number); err != nil {
+		return err
+	}
+	r.id.of(rec)
+	if former := r.id.rowID(row.Event.TenantID, row.Event.Metadata.Source, occurrence); former != row.Event.ID {
+		row.former = former
+	}
+	return nil
 }
 
 // wholeEvent reads a line that is an event already, as what comes from outside is read.
 func wholeEvent(line string) (event.Any, *Rejection) {
 	e, err := event.DecodeOutside([]byte(line))
 	if err != nil {
-		return event.Any{}, reject(ReasonInvalid, "%s", err)
+		return event.Any{}, rowfile.Reject(ReasonInvalid, "%s", err)
 	}
 	if d, ok := event.Lookup(e.Type); !ok || !d.Outside {
-		return event.Any{}, reject(ReasonNotOutside, "eventType: %s is published by Composerp's own workers only", e.Type)
+		return event.Any{}, rowfile.Reject(ReasonNotOutside, "eventType: %s is published by Composerp's own workers only", e.Type)
 	}
 	return e, nil
 }

@@ -18,6 +18,31 @@ type Tally struct {
 	Rejected map[string]int64 `json:"rejected"`
 	// Events counts those admitted and duplicate by type.
 	Events map[event.Type]int64 `json:"events"`
+	// SkippedTimes are events with a local time that clocks never showed, RepeatedTimes those with one that they showed
+	// twice.
+	SkippedTimes  OddTimes `json:"skippedTimes,omitzero"`
+	RepeatedTimes OddTimes `json:"repeatedTimes,omitzero"`
+}
+
+// OddTimes counts rows with a local time that is not one moment, and names the first.
+type OddTimes struct {
+	Rows int64  `json:"rows"`
+	Line int64  `json:"line"` // of the first
+	Time string `json:"time"` // of the first, as the file has it
+}
+
+func (t *Tally) countTime(o origin) {
+	into := &t.SkippedTimes
+	switch o.odd {
+	case once:
+		return
+	case repeated:
+		into = &t.RepeatedTimes
+	case skipped:
+	}
+	if into.Rows++; into.Rows == 1 {
+		into.Line, into.Time = o.line, o.oddText
+	}
 }
 
 // RejectedTotal is the number of all rejected rows.
@@ -27,6 +52,14 @@ func (t Tally) RejectedTotal() int64 {
 		n += c
 	}
 	return n
+}
+
+// Reject counts a rejected row.
+func (t *Tally) Reject(reason string) {
+	if t.Rejected == nil {
+		t.Rejected = map[string]int64{}
+	}
+	t.Rejected[reason]++
 }
 
 // clone gives a copy that can be counted on without changing t.

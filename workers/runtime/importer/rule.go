@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/workers/runtime/importer/rowfile"
 )
 
 // rule says what a row becomes when all its conditions hold.
@@ -78,22 +79,31 @@ func (m *Mapping) decodeEvent(n, kind node, keys map[string]node, made *rule) {
 	made.payload = m.decodePayload(kind, keys["payload"])
 }
 
-// event makes of a row what the mapping says it is. The identity has the row's content already.
+// event makes of a row what the mapping says it is. The identity has the row's key already.
 func (m *Mapping) event(r *row, id *identity, occurrence int64) (event.Any, *Rejection) {
+	l, problem := m.ruleOf(r)
+	if problem != nil {
+		return event.Any{}, problem
+	}
+	return m.fill(l, r, id, occurrence)
+}
+
+// ruleOf gives the rule that makes an event of a row, or why none does.
+func (m *Mapping) ruleOf(r *row) (*rule, *Rejection) {
 	for i := range m.rules {
 		met, problem := m.rules[i].matches(r)
 		if problem != nil {
-			return event.Any{}, problem
+			return nil, problem
 		}
 		if !met {
 			continue
 		}
 		if m.rules[i].payload == nil {
-			return event.Any{}, reject(m.rules[i].reason, "rule %d of the mapping, line %d", i+1, m.rules[i].line)
+			return nil, rowfile.Reject(m.rules[i].reason, "rule %d of the mapping, line %d", i+1, m.rules[i].line)
 		}
-		return m.fill(&m.rules[i], r, id, occurrence)
+		return &m.rules[i], nil
 	}
-	return event.Any{}, reject(ReasonNoRule, "no rule of the mapping matches the row")
+	return nil, rowfile.Reject(ReasonNoRule, "no rule of the mapping matches the row")
 }
 
 func (l *rule) matches(r *row) (bool, *Rejection) {
@@ -131,7 +141,7 @@ func (m *Mapping) fill(l *rule, r *row, id *identity, occurrence int64) (event.A
 	env.ID = id.rowID(env.TenantID, env.Metadata.Source, occurrence)
 	made, err := event.Encode(env, payload)
 	if err != nil {
-		return event.Any{}, reject(ReasonInvalid, "%s", err)
+		return event.Any{}, rowfile.Reject(ReasonInvalid, "%s", err)
 	}
 	return made, nil
 }

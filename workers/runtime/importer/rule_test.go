@@ -63,8 +63,8 @@ func TestConditions(t *testing.T) {
 		{`{prefix: C}`, "C|C1", "c|1C|"},
 		{`{matches: 'a|bc'}`, "a|bc", "ab|abc|xa|"},
 		{`{matches: '(?i)x.*'}`, "x|Xy", "yx"},
-		{`{empty: true}`, "", " |x"},
-		{`{empty: false}`, " |x", ""},
+		{`{empty: true}`, "| |\u00a0", "x"},
+		{`{empty: false}`, "x", "| "},
 		{`{lessThan: 0}`, "-1|-0.001", "0|1"},
 		{`{moreThan: 1.5}`, "1.51|2", "1.5|-2"},
 		{`{moreThan: 0, lessThan: 10}`, "1|9.9", "0|10"},
@@ -76,7 +76,7 @@ func TestConditions(t *testing.T) {
 		for want, values := range map[string]string{"yes": c.meets, "no": c.fails} {
 			for value := range strings.SplitSeq(values, "|") {
 				r := newRow(m)
-				r.take(&record{names: []string{"V"}, values: []string{value}})
+				r.take(recordOf([]string{"V"}, []string{value}))
 				if _, got := m.event(r, &identity{}, 1); got.Reason != want {
 					t.Errorf("%q of %s: got %v, want %s", c.when, value, got, want)
 				}

@@ -100,7 +100,7 @@ func TestConflict(t *testing.T) {
 	l := newTill(t)
 	l.run(t)
 	log := l.log(t)
-	l.m = mustParse(t, smallMapping) // without the item's name
+	l.m = mustParse(t, strings.Replace(l.mappingText, "product: [Pieces, Price]", "product: [Pieces, Price, Price]", 1))
 	report := l.run(t)
 	if report.Rejected[ReasonConflict] != tillEvents || report.Admitted != 0 || report.RejectedTotal() != tillRows {
 		t.Errorf("got %+v", report.Tally)
@@ -110,7 +110,7 @@ func TestConflict(t *testing.T) {
 	}
 	text, err := os.ReadFile(l.file + rejectsSuffix)
 	must(t, err)
-	if rows := strings.Count(string(text), ",conflict,eventId: another event with the id "); rows != tillEvents {
+	if rows := strings.Count(string(text), ",conflict,\"payload.amount: the log has "); rows != tillEvents {
 		t.Errorf("%d lines of conflicts in the rejects file", rows)
 	}
 }

@@ -4,11 +4,19 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/text/encoding/unicode"
+
+	"github.com/xuri/excelize/v2"
+
+	"github.com/composerp/composerp/workers/runtime/importer/rowfile"
 )
 
 func packed(t testing.TB, text string) string {
@@ -40,9 +48,13 @@ func TestFileFaults(t *testing.T) {
 		{"cut.csv.gz", zipped[:len(zipped)-20], "cut.csv.gz: the compressed file is cut off after row "},
 		{"cut.ndjson.gz", zipped[:len(zipped)-20], "cut.ndjson.gz: the compressed file is cut off after row "},
 		{"damaged.csv.gz", string(damaged), "damaged.csv.gz: the compressed file is damaged after row 500"},
-		{"semicolon.csv", strings.ReplaceAll(good, ",", ";"), `speaks of columns that the file has not: "Pieces", "Price", "At", "Code", "No"; it has ["No;Code;Pieces;Price;At"]; the header has one field with ";" in it: is that the delimiter?`},
+		{"colon.csv", strings.ReplaceAll(good, ",", ":"), `speaks of columns that the file has not: "Pieces", "Price", "At", "Code", "No"; it has ["No:Code:Pieces:Price:At"]`},
 		{"column.csv", "No,Code,Qty,Price,At\n", `speaks of columns that the file has not: "Pieces"; it has ["No" "Code" "Qty" "Price" "At"]`},
-		{"sales.xlsx", "", "want a file whose name ends in .csv, .csv.gz, .ndjson or .ndjson.gz"},
+		{"sales.pdf", "", "want a file whose name ends in .csv, .tsv, .txt or .ndjson, each also with .gz, or .xlsx"},
+		{"sales.xlsx", good, "sales.xlsx: the file is no whole .xlsx workbook"},
+		{"zip.csv", "PK\x03\x04", "zip.csv: the file is a zip archive"},
+		{"half.csv", "\xFF\xFEN\x00o", "half.csv after row 0: the text in UTF-16 is damaged"},
+		{"behind.csv.gz", zipped + "no gzip at all", "behind.csv.gz: the compressed file is damaged after row 500"},
 	} {
 		file := writeFile(t, c.name, c.content)
 		err := Read(t.Context(), file, m, func(Row) error { return nil })
@@ -70,6 +82,14 @@ func TestFileForms(t *testing.T) {
 	t.Parallel()
 	m := mustParse(t, smallMapping)
 	named := mustParse(t, strings.Replace(smallMapping, "input:\n", "input:\n  columns: [No, Code, Pieces, Price, At]\n", 1))
+	comma := mustParse(t, strings.Replace(smallMapping, "input:\n", "input:\n  delimiter: ','\n", 1))
+	utf16 := func(text string, order unicode.Endianness) string {
+		recoded, err := unicode.UTF16(order, unicode.ExpectBOM).NewEncoder().String(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return recoded
+	}
 	semicolon := mustParse(t, strings.Replace(smallMapping, "input:\n", "input:\n  delimiter: ;\n", 1))
 	const header, row1, row2 = "No,Code,Pieces,Price,At\n", "7,A,2,1,2026-01-05 10:00\n", "8,B,1,1,2026-01-05 10:01\n"
 	var want string
@@ -83,6 +103,25 @@ func TestFileForms(t *testing.T) {
 		{"crlf.csv", strings.ReplaceAll(header+row1+row1+row2, "\n", "\r\n"), m},
 		{"quoted.csv", header + "\"7\",A,\"2\",1,2026-01-05 10:00\n" + row1 + "\n" + row2, m},
 		{"named.csv", row1 + row1 + row2, named},
+		{"found.csv", strings.ReplaceAll(header+row1+row1+row2, ",", ";"), m},
+		{"TABS.TSV", strings.ReplaceAll(header+row1+row1+row2, ",", "\t"), m},
+		{"pipes.txt", strings.ReplaceAll(header+row1+row1+row2, ",", "|"), m},
+		{"excel.csv", "sep=;\r\n" + strings.ReplaceAll(header+row1+row1+row2, ",", ";"), comma},
+		{"marked.csv", "\uFEFFsep=;\n" + strings.ReplaceAll(header+row1+row1+row2, ",", ";"), m},
+		{"UPPER.CSV.GZ", packed(t, header+row1+row1+row2), m},
+		{"padded.csv.gz", packed(t, header+row1+row1+row2) + strings.Repeat("\x00", 512), m},
+		{"returns.csv", strings.ReplaceAll(header+row1+row1+row2, "\n", "\r"), m},
+		{"returns.ndjson", `{"No":7,"Code":"A","Pieces":2,"Price":1,"At":"2026-01-05 10:00"}` + "\r" +
+			`{"No":7,"Code":"A","Pieces":2,"Price":1,"At":"2026-01-05 10:00"}` + "\r" + `{"No":8,"Code":"B","Pieces":1,"Price":1,"At":"2026-01-05 10:01"}` + "\r", m},
+		{"little.csv", utf16(header+row1+row1+row2, unicode.LittleEndian), m},
+		{"big.csv", utf16(header+row1+row1+row2, unicode.BigEndian), m},
+		{"bare.csv", utf16(header+row1+row1+row2, unicode.LittleEndian)[2:], m},
+		{"bare.txt", utf16(header+row1+row1+row2, unicode.BigEndian)[2:], m},
+		{"unicode.TXT", utf16(strings.ReplaceAll(strings.ReplaceAll(header+row1+row1+row2, ",", "\t"), "\n", "\r\n"), unicode.LittleEndian), m},
+		{"packed.CSV.gz", packed(t, utf16(strings.ReplaceAll(header+row1+row1+row2, "\n", "\r"), unicode.BigEndian)), m},
+		{"columns.csv", "No,Code,Pieces,Price,At,,\n" + strings.ReplaceAll(row1+row1+row2, "\n", ",,\n"), m},
+		{"behind.csv", header + strings.ReplaceAll(row1+row1+row2, "\n", ",\n") + ",,,,,\n", m},
+		{"blanks.csv", "\uFEFF No ,Code\u00a0,Pieces,Price,At\n 7,A ,2, 1,2026-01-05 10:00\n\u200b7,\uFEFFA,2,1\u00a0,2026-01-05 10:00\n8,B\u202f,1,1,2026-01-05 10:01 \n", m},
 		{"semicolon.csv", strings.ReplaceAll(header+row1+row1+row2, ",", ";"), semicolon},
 		{"order.csv", "At,Pieces,Empty,Price,No,Code\n2026-01-05 10:00,2,,1,7,A\n2026-01-05 10:00,2,,1,7,A\n2026-01-05 10:01,1,,1,8,B\n", m},
 		{"lines.ndjson", `{"No":"7","Code":"A","Pieces":2,"Price":1,"At":"2026-01-05 10:00"}` + "\n" +
@@ -111,12 +150,12 @@ func TestChangedFile(t *testing.T) {
 	t.Parallel()
 	file := writeFile(t, "till.csv", "No,Code,Pieces,Price,At\n7,A,2,1,2026-01-05 10:00\n")
 	m := mustParse(t, smallMapping)
-	src, err := openSource(file)
+	src, err := rowfile.Open(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer src.close()
-	found, err := src.survey(t.Context(), m, func(int64) {})
+	defer src.Close()
+	found, err := surveyOf(t.Context(), src, m, func(int64) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,5 +177,92 @@ func TestChangedFile(t *testing.T) {
 	var changed *ChangedError
 	if !errors.As(err, &changed) {
 		t.Errorf("got %v, want a ChangedError", err)
+	}
+}
+
+// TestBlanks reads codes with what looks like nothing around them: they are one item.
+func TestBlanks(t *testing.T) {
+	t.Parallel()
+	m := mustParse(t, smallMapping)
+	const row = "7,%,2,1,2026-01-05 10:00\n"
+	text := " No ,Code\u00a0,\uFEFFPieces,Price,At\n"
+	codes := []string{"A", "A ", " A", "A\u00a0", "\uFEFFA", "A\u200b", "\tA\u202f", "\u2003A\u2060", "\u3000A\u200e"}
+	for _, code := range codes {
+		text += strings.Replace(row, "%", code, 1)
+	}
+	rows := readAll(t, writeFile(t, "blanks.csv", text), m)
+	for i, r := range rows {
+		if got := outcome(r); got != outcome(rows[0]) || !strings.Contains(got, `"itemId":"A"`) {
+			t.Errorf("%q: %s", codes[i], got)
+		}
+	}
+	if len(rows) != len(codes) {
+		t.Errorf("%d rows", len(rows))
+	}
+}
+
+// TestNumberForms reads numbers as tills and ERPs write them, by the mapping, and says in a rejection how they would
+// be read.
+func TestNumberForms(t *testing.T) {
+	t.Parallel()
+	with := func(options string) *Mapping {
+		return mustParse(t, strings.Replace(smallMapping, "input:\n", "input:\n"+options, 1))
+	}
+	plain := with("")
+	till := with("  thousands: ','\n  negatives: [6-, (6)]\n  currency: [£, GBP]\n")
+	german := with("  delimiter: ;\n  decimal: ','\n  thousands: '.'\n  currency: €\n")
+	for _, c := range []struct {
+		m         *Mapping
+		row, want string
+	}{
+		{plain, "7,A,1,4.8999999999999995,2026-01-05 10:00", `"quantity":1,"amount":4.9,`},
+		{plain, "7,A,1,0.30000000000000004,2026-01-05 10:00", `"quantity":1,"amount":0.3,`},
+		{plain, "7,A,\u22121,1.50,2026-01-05 10:00", `"quantity":-1,"amount":-1.5,`},
+		{plain, "7,A,6-,1.50,2026-01-05 10:00", `bad_number: Pieces: want a number, got "6-"; a number by the mapping's input {negatives: "6-"}`},
+		{plain, "7,A,\"1,000\",1,2026-01-05 10:00", `got "1,000"; a number by the mapping's input {thousands: ","} or {decimal: ","}`},
+		{till, "7,A,\"1,000\",1.5,2026-01-05 10:00", `"quantity":1000,"amount":1500,`},
+		{till, "7,A,6-,£1.50,2026-01-05 10:00", `"quantity":-6,"amount":-9,`},
+		{till, "7,A,(2),GBP 1.50,2026-01-05 10:00", `"quantity":-2,"amount":-3,`},
+		{german, "7;A;1.000;1,5 €;2026-01-05 10:00", `"quantity":1000,"amount":1500,`},
+		{german, "7;A;1.5;1;2026-01-05 10:00", `bad_number: Pieces: want a number, got "1.5"`},
+	} {
+		header := "No,Code,Pieces,Price,At\n"
+		if c.m == german {
+			header = strings.ReplaceAll(header, ",", ";")
+		}
+		r := readAll(t, writeFile(t, "rows.csv", header+c.row+"\n"), c.m)[0]
+		got := outcome(r)
+		if r.Reject != nil {
+			got = r.Reject.Error()
+		}
+		if !strings.Contains(got, c.want) {
+			t.Errorf("%q:\n got %s\nwant %s", c.row, got, c.want)
+		}
+	}
+}
+
+// TestWorkbookEvents reads a workbook's rows as events: its numbers and times are those that Excel keeps, and its codes
+// are texts.
+func TestWorkbookEvents(t *testing.T) {
+	t.Parallel()
+	book := excelize.NewFile()
+	defer book.Close()
+	for i, row := range [][]any{
+		{"No", "Code", "Pieces", "Price", "At"},
+		{"7", "00123", 2, 12.489999999999998, time.Date(2026, 7, 5, 10, 0, 0, 0, time.UTC)}, // 10:00 on a clock in London
+		{"8", "1E5", -1, 1.5, "2026-01-05 10:00"},
+	} {
+		must(t, book.SetSheetRow("Sheet1", fmt.Sprintf("A%d", i+1), &row))
+	}
+	var b bytes.Buffer
+	must(t, book.Write(&b))
+	rows := readAll(t, writeFile(t, "till.xlsx", b.String()), mustParse(t, smallMapping))
+	for i, want := range []string{
+		`SALE_COMPLETED {"saleId":"7","itemId":"00123","locationId":"SHOP","quantity":2,"amount":24.98,"timestamp":"2026-07-05T09:00:00Z"}`,
+		`SALE_COMPLETED {"saleId":"8","itemId":"1E5","locationId":"SHOP","quantity":-1,"amount":-1.5,"timestamp":"2026-01-05T10:00:00Z"}`,
+	} {
+		if got := outcome(rows[i]); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
 	}
 }

@@ -47,7 +47,7 @@ func TestIdentity(t *testing.T) {
 	t.Parallel()
 	id := func(names, values []string, tenant, source string, occurrence int64) string {
 		var i identity
-		i.of(&record{names: names, values: values, order: nameOrder(names)})
+		i.of(recordOf(names, values))
 		return i.rowID(tenant, source, occurrence).String()
 	}
 	base := id([]string{"a", "b"}, []string{"1", "2"}, "t", "s", 1)

@@ -6,13 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/composerp/composerp/workers/runtime/importer/rowfile"
 )
 
-// Table is a file of rows with named columns that are known beforehand, as master data is kept in: CSV with a header
-// line, or NDJSON, each compressed or not. It is read as often as its reader likes, in memory that does not grow with
+// Table is a file of rows with named columns that are known beforehand, as master data is kept in, of any kind that
+// rowfile reads. It is read as often as its reader likes, in memory that does not grow with
 // it, and every reading sees the same bytes or ends with a ChangedError.
 type Table struct {
-	source *source
+	source *rowfile.File
+	format rowfile.Format
 	sum    [sha256.Size]byte
 	known  bool // sum is that of an earlier reading
 }
@@ -22,7 +25,7 @@ type TableRow struct {
 	// Line is the physical line the row begins on, from 1.
 	Line int64
 	// Names are the columns' names, those of the header line or the keys of the JSON object. Values are their texts:
-	// a JSON string's content, a number as it is written, nothing for null.
+	// a JSON string's content, a number as it is written, nothing for null; without blanks around them.
 	Names, Values []string
 }
 
@@ -39,31 +42,32 @@ func (e *LineError) Error() string { return fmt.Sprintf("%s line %d: %v", e.File
 // Unwrap gives the problem.
 func (e *LineError) Unwrap() error { return e.Err }
 
-// OpenTable opens a .csv, .csv.gz, .ndjson or .ndjson.gz; a regular file, because it is read more than once.
-func OpenTable(file string) (*Table, error) {
-	src, err := openSource(file)
+// OpenTable opens a file of rows; a regular file, because it is read more than once. format is how it is written.
+func OpenTable(file string, format rowfile.Format) (*Table, error) {
+	src, err := rowfile.Open(file)
 	if err != nil {
 		return nil, err
 	}
-	return &Table{source: src}, nil
+	return &Table{source: src, format: format}, nil
 }
 
 // Close closes the file.
-func (t *Table) Close() { t.source.close() }
+func (t *Table) Close() { t.source.Close() }
 
 // Size is the file's size in bytes, as it lies on disk.
-func (t *Table) Size() int64 { return t.source.size }
+func (t *Table) Size() int64 { return t.source.Size() }
 
 // Done is how many bytes of the file the reading in hand has read.
-func (t *Table) Done() int64 { return t.source.read }
+func (t *Table) Done() int64 { return t.source.Done() }
 
 // SHA256 is the digest of the file as it lies on disk. It is known once the file was read to its end.
 func (t *Table) SHA256() [sha256.Size]byte { return t.sum }
 
 // Read gives every row from the beginning on. The error of do ends it and is given back as it is; a line that is no
-// row is a LineError. The columns of a CSV file are given to header first, where it is not nil.
+// row is a LineError. The columns are given to header first, but those of NDJSON; where it refuses them, another
+// delimiter may be tried.
 func (t *Table) Read(ctx context.Context, header func(names []string) error, do func(TableRow) error) error {
-	rows, err := t.source.open(true, ',', nil, header)
+	rows, err := t.source.Rows(t.format, true, header)
 	if err != nil {
 		return err
 	}
@@ -71,30 +75,36 @@ func (t *Table) Read(ctx context.Context, header func(names []string) error, do 
 		if n%surveyEvery == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		rec, err := rows.next()
+		rec, err := rows.Next()
 		if errors.Is(err, io.EOF) {
 			return t.finish()
 		}
 		if err != nil {
-			return t.source.failure(err, n)
+			return t.source.Failure(err, n)
 		}
-		if rec.problem != nil {
-			return &LineError{File: t.source.name, Line: rec.line, Err: errors.New(rec.problem.Detail)}
+		if rec.Problem != nil {
+			return &LineError{File: t.source.Name(), Line: rec.Line, Err: errors.New(rec.Problem.Detail)}
 		}
-		if err := do(TableRow{Line: rec.line, Names: rec.names, Values: rec.values}); err != nil {
+		for i := range rec.Values {
+			rec.Values[i] = rowfile.Trim(rec.Values[i])
+		}
+		if err := do(TableRow{Line: rec.Line, Names: rec.Names, Values: rec.Values}); err != nil {
 			return err
 		}
 	}
 }
 
+// Found is what the file has turned out to be, once it was read.
+func (t *Table) Found() rowfile.Found { return t.source.Found() }
+
 // finish holds the file against its earlier reading.
 func (t *Table) finish() error {
-	sum, err := t.source.finish()
+	sum, err := t.source.Finish()
 	if err != nil {
 		return err
 	}
 	if t.known && sum != t.sum {
-		return &ChangedError{File: t.source.name}
+		return &ChangedError{File: t.source.Name()}
 	}
 	t.sum, t.known = sum, true
 	return nil

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/composerp/composerp/workers/runtime/importer"
+	"github.com/composerp/composerp/workers/runtime/importer/rowfile"
 )
 
 // readTable reads a file of this content and gives its rows as "line name=value ...".
@@ -32,7 +33,7 @@ func readTable(t *testing.T, name, content string) (string, error) {
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	table, err := importer.OpenTable(path)
+	table, err := importer.OpenTable(path, rowfile.Format{})
 	if err != nil {
 		return "", errors.New(strings.ReplaceAll(err.Error(), path, name))
 	}
@@ -70,7 +71,8 @@ func TestTables(t *testing.T) {
 		{"a.csv", "", "", "reading a.csv after row 0: the file is empty; want a header line with the columns' names"},
 		{"a.ndjson", "[1]\n", "", "a.ndjson line 1: want a JSON object on the line"},
 		{"a.ndjson", "{\"a\":1,\"a\":2}\n", "", `a.ndjson line 1: the key "a" stands there twice`},
-		{"a.xlsx", "", "", "reading a.xlsx: want a file whose name ends in .csv, .csv.gz, .ndjson or .ndjson.gz"},
+		{"a.xls", "", "", "reading a.xls: want a file whose name ends in .csv, .tsv, .txt or .ndjson, each also with .gz, or .xlsx"},
+		{"a.xlsx", "", "", "reading a.xlsx: the file is no whole .xlsx workbook; an .xls of old Excel, or one with a password, must be saved as .xlsx or CSV"},
 	} {
 		rows, err := readTable(t, c.name, c.content)
 		if rows != c.rows || c.problem == "" && err != nil || c.problem != "" && (err == nil || err.Error() != c.problem) {
@@ -88,7 +90,7 @@ func TestATableThatIsChangedBetweenItsReadings(t *testing.T) {
 		}
 	}
 	write("itemId\nA\n")
-	table, err := importer.OpenTable(path)
+	table, err := importer.OpenTable(path, rowfile.Format{})
 	if err != nil {
 		t.Fatal(err)
 	}

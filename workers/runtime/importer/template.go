@@ -3,6 +3,8 @@ package importer
 import (
 	"strings"
 	"time"
+
+	"github.com/composerp/composerp/workers/runtime/importer/rowfile"
 )
 
 // template is a text with names in it: "${InvoiceNo}-${Line}".
@@ -86,8 +88,13 @@ func (t template) time(r *row, field string) (time.Time, *Rejection) {
 		return time.Time{}, problem
 	}
 	moment, ok := r.moments.read(text)
+	if !ok && r.serial != nil {
+		if shown, is := r.serial(text); is {
+			moment, ok = r.moments.shown(shown), true
+		}
+	}
 	if !ok {
-		return time.Time{}, reject(ReasonBadTime, "%s: %s, got %.60q", field, r.moments.want(), text)
+		return time.Time{}, rowfile.Reject(ReasonBadTime, "%s: %s, got %.60q%s", field, r.moments.want(), text, r.moments.hint(text))
 	}
 	return moment, nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/failpoint"
 	"github.com/composerp/composerp/store/imports"
+	"github.com/composerp/composerp/workers/runtime/importer/rowfile"
 )
 
 // saveTimeout is how long a batch is tried again while the database is away or others are in the way.
@@ -74,18 +75,18 @@ func (w *writer) save(ctx context.Context, next imports.Progress, tally Tally, b
 	tally = tally.clone()
 	err := w.options.DB.InTx(ctx, func(tx store.Tx) error {
 		if b != nil {
-			verdicts, err := eventlog.Admit(ctx, tx, b.events, true)
+			verdicts, differences, err := b.admit(ctx, tx, w.options.Mapping != nil)
 			if err != nil {
 				return err
 			}
 			failpoint.Hit("import.admitted")
-			text = settle(b, verdicts, &tally)
+			text = settle(b, verdicts, differences, &tally)
 			tally.Rows = b.rows
 		}
 		at := next.RejectsBytes
 		next.RejectsBytes += int64(len(text))
 		var err error
-		if next.Tally, err = json.Marshal(tally); err != nil {
+		if next.Tally, err = json.Marshal(noted{tally, reading2}); err != nil {
 			return fmt.Errorf("writing the import's counts: %w", err)
 		}
 		// This row of the database is the lock on the rejects file: it is held from here to the commit.
@@ -110,24 +111,28 @@ func (w *writer) save(ctx context.Context, next imports.Progress, tally Tally, b
 
 // settle counts what became of a batch's rows and gives the lines of the rejects file for it, by row; nil
 // for none.
-func settle(b *batch, verdicts []eventlog.Admission, tally *Tally) []byte {
+func settle(b *batch, verdicts []eventlog.Admission, differences map[int]string, tally *Tally) []byte {
 	refused := slices.Clone(b.rejects)
 	for i, v := range verdicts {
 		if v == eventlog.Conflict {
-			why := reject(ReasonConflict, "eventId: another event with the id %s is in the log", b.events[i].ID)
+			why := rowfile.Reject(ReasonConflict, "eventId: another event with the id %s is in the log", b.events[i].ID)
+			if differences[i] != "" {
+				why.Detail = fmt.Sprintf("%s (event %s)", differences[i], b.events[i].ID)
+			}
 			refused = append(refused, rejected{b.origins[i], why})
 			continue
 		}
 		if v == eventlog.Untimely {
-			refused = append(refused, rejected{b.origins[i], reject(ReasonUntimely, "%v", eventlog.TimeError(b.events[i]))})
+			refused = append(refused, rejected{b.origins[i], rowfile.Reject(ReasonUntimely, "%v", eventlog.TimeError(b.events[i]))})
 			continue
 		}
 		tally.countEvent(b.events[i].Type, v)
+		tally.countTime(b.origins[i])
 	}
 	slices.SortFunc(refused, func(a, b rejected) int { return cmp.Compare(a.number, b.number) })
 	var text bytes.Buffer
 	for _, r := range refused {
-		tally.Rejected[r.why.Reason]++
+		tally.Reject(r.why.Reason)
 		appendReject(&text, r.origin, r.why)
 	}
 	return text.Bytes()

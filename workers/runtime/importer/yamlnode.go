@@ -11,6 +11,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 
+	"github.com/composerp/composerp/exchange/plaintext"
 	"github.com/composerp/composerp/exchange/wording"
 )
 
@@ -54,7 +55,7 @@ type node struct {
 // parseTree parses a file that must hold one YAML mapping.
 func parseTree(name string, text []byte) (node, error) {
 	t := &tree{file: filepath.Base(name), anchors: map[string]ast.Node{}}
-	file, err := parser.ParseBytes(text, 0)
+	file, err := parser.ParseBytes(plaintext.Text(text), 0)
 	if err != nil {
 		return node{}, t.syntax(err)
 	}

@@ -1,4 +1,4 @@
-package importer
+package rowfile
 
 import "bytes"
 
@@ -106,8 +106,8 @@ func (p *csvParser) quotedField(b []byte, i int, ended bool) (int, csvVerdict) {
 	return i, csvRow
 }
 
-// blank says that the row was an empty line, which is no row.
-func (p *csvParser) blank() bool { return len(p.ends) == 1 && len(p.text) == 0 && !p.quoted }
+// blank says that the row was an empty line, or delimiters alone as Excel writes below a table: it is no row.
+func (p *csvParser) blank() bool { return len(p.text) == 0 && !p.quoted }
 
 // values appends the row's fields to v.
 func (p *csvParser) values(v []string) []string {

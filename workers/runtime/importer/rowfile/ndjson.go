@@ -1,4 +1,4 @@
-package importer
+package rowfile
 
 import (
 	"bytes"
@@ -13,14 +13,14 @@ import (
 type jsonRecords struct {
 	in        *window
 	takeApart bool
-	rec       record
+	rec       Record
 }
 
 func newJSONRecords(in io.Reader, takeApart bool) *jsonRecords {
 	return &jsonRecords{in: newWindow(in), takeApart: takeApart}
 }
 
-func (j *jsonRecords) next() (*record, error) {
+func (j *jsonRecords) Next() (*Record, error) {
 	for {
 		n, whole := j.in.lineEnd()
 		if !whole && !j.in.full() {
@@ -40,24 +40,21 @@ func (j *jsonRecords) next() (*record, error) {
 	}
 }
 
-func (j *jsonRecords) row(fits bool) (*record, error) {
-	j.rec = record{line: j.in.line, names: j.rec.names[:0], values: j.rec.values[:0]}
+func (j *jsonRecords) row(fits bool) (*Record, error) {
+	j.rec = Record{Line: j.in.line, Names: j.rec.Names[:0], Values: j.rec.Values[:0]}
 	line, err := j.in.skipLine()
 	if err != nil {
 		return nil, err
 	}
-	if j.rec.line == 1 {
-		line = bytes.TrimPrefix(line, []byte("\uFEFF"))
-	}
-	j.rec.raw = string(line)
+	j.rec.Raw = string(line)
 	if !fits {
-		j.rec.problem = reject(ReasonTooLong, "the row has more than %d bytes", maxRow)
+		j.rec.Problem = Reject(ReasonTooLong, "the row has more than %d bytes", maxRow)
 		return &j.rec, nil
 	}
-	j.rec.problem = checkText(line)
-	if j.rec.problem == nil && j.takeApart {
+	j.rec.Problem = checkText(line)
+	if j.rec.Problem == nil && j.takeApart {
 		if err := j.columns(line); err != nil {
-			j.rec.problem = reject(ReasonMalformed, "%s", err)
+			j.rec.Problem = Reject(ReasonMalformed, "%s", err)
 		}
 	}
 	return &j.rec, nil
@@ -83,7 +80,7 @@ func (j *jsonRecords) columns(line []byte) error {
 			return fmt.Errorf("reading %q: %w", key, err)
 		}
 		name, _ := key.(string) // inside an object the decoder gives nothing else
-		j.rec.names, j.rec.values = append(j.rec.names, name), append(j.rec.values, text)
+		j.rec.Names, j.rec.Values = append(j.rec.Names, name), append(j.rec.Values, text)
 	}
 	if _, err := d.Token(); err != nil {
 		return jsonFault(err)
@@ -91,9 +88,9 @@ func (j *jsonRecords) columns(line []byte) error {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("something stands behind the JSON object")
 	}
-	j.rec.order = nameOrder(j.rec.names)
-	for i := 1; i < len(j.rec.order); i++ {
-		if name := j.rec.names[j.rec.order[i]]; name == j.rec.names[j.rec.order[i-1]] {
+	j.rec.Order = nameOrder(j.rec.Names)
+	for i := 1; i < len(j.rec.Order); i++ {
+		if name := j.rec.Names[j.rec.Order[i]]; name == j.rec.Names[j.rec.Order[i-1]] {
 			return fmt.Errorf("the key %q stands there twice", name)
 		}
 	}

@@ -1,4 +1,4 @@
-package importer
+package rowfile
 
 import (
 	"bytes"

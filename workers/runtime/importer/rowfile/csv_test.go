@@ -1,4 +1,4 @@
-package importer
+package rowfile
 
 import (
 	"bytes"
@@ -15,26 +15,28 @@ import (
 // allRecords reads CSV to its end, one byte at a time, so that every row is once cut in two at every place.
 func allRecords(t testing.TB, in string, delimiter byte) []string {
 	t.Helper()
-	c, err := newCSVRecords(iotest.OneByteReader(strings.NewReader(in)), delimiter, nil)
+	c, err := newCSVRecords(iotest.OneByteReader(strings.NewReader(in)), Format{Delimiter: delimiter}, anyHeader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var got []string
 	for {
-		r, err := c.next()
+		r, err := c.Next()
 		if errors.Is(err, io.EOF) {
 			return got
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.problem != nil {
-			got = append(got, fmt.Sprintf("%d !%s %q", r.line, r.problem.Reason, r.raw))
+		if r.Problem != nil {
+			got = append(got, fmt.Sprintf("%d !%s %q", r.Line, r.Problem.Reason, r.Raw))
 			continue
 		}
-		got = append(got, fmt.Sprintf("%d %q", r.line, r.values))
+		got = append(got, fmt.Sprintf("%d %q", r.Line, r.Values))
 	}
 }
+
+func anyHeader([]string) error { return nil }
 
 func TestCSVRows(t *testing.T) {
 	t.Parallel()
@@ -47,7 +49,13 @@ func TestCSVRows(t *testing.T) {
 		"no line feed at the end":   {"a,b\n1,2", []string{`2 ["1" "2"]`}},
 		"empty last field":          {"a,b\n1,", []string{`2 ["1" ""]`}},
 		"header only":               {"a,b\n", nil},
-		"byte order mark":           {"\uFEFFa,b\n1,2\n", []string{`2 ["1" "2"]`}},
+		"delimiters alone":          {"a,b\n,\n1,2\n,,,\n", []string{`3 ["1" "2"]`}},
+		"empty fields behind":       {"a,b\n1,2,\n3,4,, ,\n", []string{`2 ["1" "2"]`, `3 ["3" "4"]`}},
+		"columns without a name":    {"a,b,,\n1,2,,\n3,4,5,\n", []string{`2 ["1" "2" "" ""]`, `3 ["3" "4" "5" ""]`}},
+		"a column without a name":   {"a,,b\n1,,2\n", []string{`2 ["1" "" "2"]`}},
+		"Excel's line":              {"sep=;\r\na;b\r\n1;2\r\n", []string{`3 ["1" "2"]`}},
+		"Excel's line, quoted":      {"\"SEP=\t\"\na\tb\n1\t2\n", []string{`3 ["1" "2"]`}},
+		"a column named sep=x":      {"sep=x,b\n1,2\n", []string{`2 ["1" "2"]`}},
 		"CRLF":                      {"a,b\r\n1,2\r\n", []string{`2 ["1" "2"]`}},
 		"a return inside a field":   {"a,b\n1\r1,2\n", []string{`2 ["1\r1" "2"]`}},
 		"blank lines":               {"a,b\n\n1,2\n\r\n3,4\n\n", []string{`3 ["1" "2"]`, `5 ["3" "4"]`}},
@@ -92,7 +100,7 @@ func TestCSVHeader(t *testing.T) {
 		"a,b,a\n":    `two columns "a"`,
 		"\"a,b\n1,2": "reading the header line: malformed_row",
 	} {
-		if _, err := newCSVRecords(strings.NewReader(in), ',', nil); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := newCSVRecords(strings.NewReader(in), Format{Delimiter: ','}, anyHeader); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("header of %q: got %v, want %q", in, err, want)
 		}
 	}
@@ -110,24 +118,27 @@ func FuzzCSV(f *testing.F) {
 		faults := 0
 		line := int64(0)
 		for {
-			r, err := c.next()
+			r, err := c.Next()
 			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			if r.line <= line {
-				t.Fatalf("line %d after line %d", r.line, line)
+			if r.Line <= line {
+				t.Fatalf("line %d after line %d", r.Line, line)
 			}
-			line = r.line
-			if r.problem != nil {
+			line = r.Line
+			if r.Problem != nil {
 				faults++
 			}
-			got = append(got, slices.Clone(r.values))
+			got = append(got, slices.Clone(r.Values))
 		}
 		if rest := len(c.in.rest()); rest > 0 || c.in.line != int64(bytes.Count(in, []byte{'\n'}))+1 {
 			t.Fatalf("ended on line %d with %d bytes left", c.in.line, rest)
+		}
+		empty := func(row []string) bool {
+			return len(row) > 1 && !slices.ContainsFunc(row, func(v string) bool { return v != "" })
 		}
 		want := csv.NewReader(bytes.NewReader(in))
 		want.FieldsPerRecord = -1
@@ -135,6 +146,8 @@ func FuzzCSV(f *testing.F) {
 		if err != nil || faults > 0 {
 			return
 		}
+		// Rows of delimiters alone are none here; with quotes around nothing, they are, and encoding/csv cannot tell.
+		got, rows = slices.DeleteFunc(got, empty), slices.DeleteFunc(rows, empty)
 		// encoding/csv takes a return at the very end of a file for a part of its line end, as is done here; it also
 		// takes every CRLF inside of quotes for one line feed.
 		if !slices.EqualFunc(got, rows, slices.Equal[[]string]) {
