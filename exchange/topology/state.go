@@ -11,7 +11,8 @@ type QueueState struct {
 	Acked       int64  `json:"acked"`       // acknowledged since the broker counts; it may restart at 0
 	Counted     bool   `json:"counted"`     // false: the queue is too new for statistics
 
-	// Policy is what policies set beside the queue's arguments, by the names of a policy's definition; PolicyName names them.
+	// Policy is what policies set beside the queue's arguments, by the names of a policy's definition; PolicyName names
+	// the policies.
 	Policy     map[string]any `json:"-"`
 	PolicyName string         `json:"-"`
 }

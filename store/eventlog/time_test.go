@@ -28,7 +28,7 @@ func TestBusinessTimeHasBounds(t *testing.T) {
 		e.Timestamp = now.Add(at).UTC().Truncate(time.Microsecond)
 		return e
 	}
-	judge := func(events ...event.Any) []eventlog.Admission {
+	admit := func(events ...event.Any) []eventlog.Admission {
 		t.Helper()
 		verdicts := storetest.MustGet(eventlog.AdmitOnce(t.Context(), p.DB, events, true))(t)
 		var odd error
@@ -40,12 +40,12 @@ func TestBusinessTimeHasBounds(t *testing.T) {
 	}
 	old, soon, far := sale("old", -20*365*24*time.Hour), sale("soon", 35*time.Hour), sale("far", 37*time.Hour)
 	const ok, out = eventlog.Admitted, eventlog.Untimely
-	if got := judge(old, far, soon); !slices.Equal(got, []eventlog.Admission{ok, out, ok}) {
+	if got := admit(old, far, soon); !slices.Equal(got, []eventlog.Admission{ok, out, ok}) {
 		t.Errorf("by default: %v", got)
 	}
 	set(48, 30)
 	late, other := sale("late", -31*24*time.Hour), sale("other", 49*time.Hour)
-	if got := judge(far, late, other, late); !slices.Equal(got, []eventlog.Admission{ok, out, out, out}) {
+	if got := admit(far, late, other, late); !slices.Equal(got, []eventlog.Admission{ok, out, out, out}) {
 		t.Errorf("with bounds of its own: %v", got)
 	}
 	changed := old

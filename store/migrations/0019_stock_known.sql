@@ -1,4 +1,4 @@
--- Nothing is ordered for a position of which only sales and returns are known: how much stands there is not.
+-- Nothing is ordered for a position that only sales and returns have moved: how much stands there is not known.
 
 -- +goose Up
 -- Positions of before keep being ordered for.

@@ -117,8 +117,8 @@ FROM unnest($1::bigint[], $2::numeric[], $3::numeric[], $4::bigint[], $5::boolea
      AS n(id, on_hand, reserved, sequence, stock_known, latest_at)
 WHERE s.id = n.id`)
 
-// NoteStock writes the stock of the positions: OnHand, Reserved, Sequence, StockKnown and LatestAt. This transaction must hold
-// their locks.
+// NoteStock writes the stock of the positions: OnHand, Reserved, Sequence, StockKnown and LatestAt. This transaction
+// must hold their locks.
 func NoteStock(ctx context.Context, tx store.Tx, positions []*Replenishment) error {
 	if len(positions) == 0 {
 		return nil

@@ -20,7 +20,7 @@
 //   - A cancelled need is held: it is not ordered again before an event of a later
 //     business day at the position, or before its rule changes.
 //   - No order is made for a position whose stock is not known: one with a rule alone,
-//     or of which only sales and returns were seen. A count of zero is enough.
+//     or that only sales and returns have moved. A count of zero is enough.
 //
 // # What goes wrong, and what then
 //
