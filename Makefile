@@ -11,13 +11,16 @@ FUZZTIME ?= 30s
 SEED ?=
 DURATION ?= 10m
 RESULTS ?= docs/chaos.ndjson
+# Whose servers `make matrix` takes (next: those that Debian's next release will have), and whether it is to be short.
+VERSIONS ?=
+SHORT    ?=
 # What `make dist` builds for, as Go names them.
 ARCHES ?= amd64 arm64
 
 WITHSERVERS := go run ./deploy/local/withservers --
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo run test test-faults test-busy generate clients chaos real-file race fuzz bench lint words stats vuln dist clean
+.PHONY: help setup build demo run test test-faults test-busy matrix generate clients chaos real-file race fuzz bench lint words stats vuln dist clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +55,9 @@ test-faults: setup ## the faults that take minutes: servers, nodes and networks 
 
 test-busy: ## make test three times, with two busy loops a core beside it
 	GOFLAGS=-count=1 go run ./deploy/local/busy -times 3 -loops 2 -- $(MAKE) test
+
+matrix: ## tests, a cluster, demo and chaos on Debian 13's servers, set up in .matrix (Debian, as root; VERSIONS=next: sid's; SHORT=1: minutes)
+	deploy/matrix/run.sh $(if $(SHORT),--short) $(if $(filter next,$(VERSIONS)),sid,trixie)
 
 generate: ## write what is generated: schemas of events, docs/reference, the fleet's topology, help texts
 	go generate ./...
