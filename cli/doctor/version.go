@@ -9,11 +9,8 @@ import (
 
 // examineVersion reports versions of the broker that are known to lose messages, and what an upgrade has left undone.
 func (x *Examination) examineVersion(ctx context.Context, api *management.Client, overview management.Overview) {
-	switch {
-	case overview.Before("3.10"):
-		x.problem("version", "upgrade RabbitMQ to 3.10 or later", "RabbitMQ %s has no delivery limit and no at-least-once dead letters as the queues are declared with", overview.Version)
-	case !overview.Before("4.3") && overview.Before("4.3.3"):
-		x.warn("version", "upgrade RabbitMQ to 4.3.3 or later", "dead letters of quorum queues can be lost or stay behind in RabbitMQ %s", overview.Version)
+	if !overview.Before("4.3") && overview.Before("4.3.3") {
+		x.warn("version", "upgrade RabbitMQ to 4.3.3 or later", "RabbitMQ %s can lose dead letters of quorum queues, or leave them behind", overview.Version)
 	}
 	flags, err := api.FeatureFlags(ctx)
 	if err != nil {

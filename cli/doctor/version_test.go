@@ -24,7 +24,6 @@ func TestVersionsThatTheDoctorKnows(t *testing.T) {
 		{"4.3.2", `[]`, StateWarning, "RabbitMQ 4.3.2"},
 		{"4.3.3", `[]`, StateOK, "all are enabled"},
 		{"4.10.0", `[]`, StateOK, "all are enabled"},
-		{"3.9.29", `[]`, StateProblem, "RabbitMQ 3.9.29"},
 		{"unknown", `[]`, StateOK, "all are enabled"},
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(c.flags)) }))

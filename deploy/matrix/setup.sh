@@ -34,6 +34,7 @@ debootstrap --variant=minbase "$suite" "$root" "$mirror"
 # No service starts when it is installed, and PostgreSQL makes no cluster.
 printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
 chmod 755 "$root/usr/sbin/policy-rc.d"
+printf 'path-exclude=/usr/share/%s/*\n' doc man locale >"$root/etc/dpkg/dpkg.cfg.d/matrix"
 mkdir -p "$root/etc/postgresql-common"
 echo 'create_main_cluster = false' >"$root/etc/postgresql-common/createcluster.conf"
 # A mirror may be a picture of some day: its lists are as good as on that day.
@@ -45,6 +46,7 @@ mount --rbind /dev "$root/dev"
 chroot "$root" apt-get update -qq
 chroot "$root" apt-get install -y -qq --no-install-recommends postgresql rabbitmq-server git make procps ca-certificates
 chroot "$root" apt-get clean
+rm -rf "$root/usr/share/doc"/* "$root/usr/share/man"/*
 EOS
 then
 	echo "matrix: setting up $suite failed: $(grep -E '^(E:|W: F|debootstrap:)' "$folder/$suite.log" | tail -n 1): see $folder/$suite.log" >&2
