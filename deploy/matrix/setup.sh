@@ -3,6 +3,7 @@
 # delete the folder for newer packages. Exits with 75 where it cannot be had on this machine or now, after one line that says why.
 set -eu
 suite=$1
+packages="postgresql rabbitmq-server pgbouncer git make procps ca-certificates"
 folder=${MATRIX:-$(dirname "$0")/../../.matrix}
 cannot() { echo "matrix: NOT RUN on $suite: $1" >&2; exit 75; }
 
@@ -13,7 +14,7 @@ mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
 exec 9>"$folder/lock"
 flock 9
-[ ! -e "$folder/$suite/usr" ] || exit 0
+[ "$(cat "$folder/$suite/packages" 2>/dev/null)" != "$packages" ] || exit 0
 
 command -v apt-get >/dev/null || cannot "it takes Debian's packages, and this machine has no apt-get"
 mirror() { apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' | head -n 1; }
@@ -27,8 +28,8 @@ command -v debootstrap >/dev/null || apt-get install -y -qq --no-install-recomme
 	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends debootstrap; } >&2
 
 echo "matrix: setting up $suite in $folder/$suite (minutes)" >&2
-if ! unshare --mount --propagation private sh -eus "$suite" "$folder/$suite.new" "$(mirror)" >"$folder/$suite.log" 2>&1 <<'EOS'
-suite=$1 root=$2 mirror=$3
+if ! unshare --mount --propagation private sh -eus "$suite" "$folder/$suite.new" "$(mirror)" "$packages" >"$folder/$suite.log" 2>&1 <<'EOS'
+suite=$1 root=$2 mirror=$3 packages=$4
 rm -rf "$root"
 debootstrap --variant=minbase "$suite" "$root" "$mirror"
 # No service starts when it is installed, and PostgreSQL makes no cluster.
@@ -44,7 +45,7 @@ cp /etc/resolv.conf "$root/etc/resolv.conf"
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 chroot "$root" apt-get update -qq
-chroot "$root" apt-get install -y -qq --no-install-recommends postgresql rabbitmq-server git make procps ca-certificates
+chroot "$root" apt-get install -y -qq --no-install-recommends $packages
 chroot "$root" apt-get clean
 rm -rf "$root/usr/share/doc"/* "$root/usr/share/man"/*
 EOS
@@ -52,4 +53,6 @@ then
 	echo "matrix: setting up $suite failed: $(grep -E '^(E:|W: F|debootstrap:)' "$folder/$suite.log" | tail -n 1): see $folder/$suite.log" >&2
 	exit 1
 fi
+echo "$packages" >"$folder/$suite.new/packages"
+rm -rf "${folder:?}/$suite"
 mv "$folder/$suite.new" "$folder/$suite"
