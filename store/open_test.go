@@ -67,8 +67,9 @@ func TestOpeningWhatCannotBeOpened(t *testing.T) {
 		"starting up":        {refusing(t, "57P03").String(), store.ErrUnavailable},
 		"closed to all":      {refusing(t, "55000").String(), store.ErrUnavailable},
 		"full":               {refusing(t, "53300").String(), store.ErrUnavailable},
-		"unknown parameter":  {storetest.WithParameter(as(t, there, "composerp").String(), "keepalives_x", "1"), store.ErrAccess}, // the password comes first
-		"too old":            {answering(t, "140011").String(), store.ErrConfiguration},
+		// The password comes first.
+		"unknown parameter": {storetest.WithParameter(as(t, there, "composerp").String(), "keepalives_x", "1"), store.ErrAccess},
+		"too old":           {answering(t, "140011").String(), store.ErrConfiguration},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -13,7 +13,7 @@ import (
 	"github.com/composerp/composerp/exchange/topology/topologytest"
 )
 
-// RabbitMQ 4.x refuses some of what 3.10 takes. `make matrix` tests on it; wherever only 3.10 runs, our declarations and
+// RabbitMQ 4.x refuses some of what 3.10 takes. `make matrix` tests on it. Where only 3.10 runs, our declarations and
 // calls are compared with its rules statically.
 
 // allowed are the arguments of quorum queues that 3.10 to 4.x take and that we use, with their allowed values.

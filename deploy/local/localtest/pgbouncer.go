@@ -52,7 +52,7 @@ func PgBouncer(t testing.TB, databaseURL, mode string) string {
 	}
 	args := []string{config}
 	if os.Geteuid() == 0 { // It refuses to run as root, and reads its configuration before it changes its user.
-		args = []string{"-u", "nobody", config}
+		args = []string{"-u", "postgres", config}
 	}
 	process, err := local.Run(local.Program{Name: "PgBouncer", Path: program, Args: args, Dir: dir, LogFile: filepath.Join(dir, "pgbouncer.log")})
 	if err != nil {

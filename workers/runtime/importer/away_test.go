@@ -12,8 +12,8 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// TestDatabaseAway drops the connections of an import in its middle: it goes on by itself. Only a superuser may terminate
-// an autovacuum worker, which has no user.
+// TestDatabaseAway drops the connections of an import in its middle: it goes on by itself. An autovacuum worker
+// has no user, and only a superuser may terminate it.
 func TestDatabaseAway(t *testing.T) {
 	t.Parallel()
 	l := newTill(t)
