@@ -35,7 +35,7 @@ func TestLevels(t *testing.T) {
 		"a supplier next door":             {daily: []float64{5, 5}, deviation: 9, lead: 0, cover: 2, service: 0.99, point: "0", upTo: "10"},
 		"nothing expected":                 {daily: []float64{0, 0}, lead: 3, cover: 14, service: 0.95, point: "0", upTo: "0"},
 		"less than nothing expected":       {daily: []float64{-5, 2}, lead: 2, cover: 2, service: 0.95, point: "2", upTo: "4"},
-		"more than an event can hold":        {daily: []float64{9e14}, lead: 30, cover: 30, service: 0.95, point: "1000000000000", upTo: "1000000000000"},
+		"more than an event can hold":      {daily: []float64{9e14}, lead: 30, cover: 30, service: 0.95, point: "1000000000000", upTo: "1000000000000"},
 		"no days":                          {deviation: 1, lead: 1, cover: 2, service: 0.95, point: "1.645", upTo: "1.645"},
 	} {
 		got := replenishment.Levels(planning.ExpectedDemand{Daily: c.daily, ErrorStdDev: c.deviation}, c.lead, c.cover, c.service)
