@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -53,9 +52,7 @@ func dataSource(cfg Config) (source, settings string, err error) {
 			q.Set(key, value)
 		}
 	}
-	if os.Getenv("PGSSLMODE") == "" {
-		set("sslmode", defaultSSLMode(cmp.Or(u.Host, q.Get("host"), os.Getenv("PGHOST"), "localhost")))
-	}
+	set("sslmode", defaultSSLMode(cmp.Or(u.Host, q.Get("host"), "localhost")))
 	set("application_name", cmp.Or(cfg.Name, "composerp"))
 	set("connect_timeout", fmt.Sprint(int(connectTimeout.Seconds())))
 	var statements strings.Builder
@@ -78,7 +75,7 @@ func spreadHosts(u *url.URL, q url.Values) {
 	for at := range strings.SplitSeq(u.Host, ",") {
 		host, port, err := net.SplitHostPort(at)
 		if err != nil {
-			host, port = strings.Trim(at, "[]"), cmp.Or(os.Getenv("PGPORT"), "5432")
+			host, port = strings.Trim(at, "[]"), "5432"
 		}
 		hosts, ports = append(hosts, host), append(ports, port)
 	}
