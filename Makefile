@@ -11,19 +11,25 @@ FUZZTIME ?= 30s
 SEED ?=
 DURATION ?= 10m
 RESULTS ?= docs/chaos.ndjson
+# Whose servers `make matrix` takes (next: those that Debian's next release will have), and whether it is to be short.
+VERSIONS ?=
+SHORT    ?=
 # What `make dist` builds for, as Go names them.
 ARCHES ?= amd64 arm64
 
 WITHSERVERS := go run ./deploy/local/withservers --
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo run test test-faults test-busy generate clients chaos real-file race fuzz bench lint words stats vuln dist clean
+.PHONY: help setup setup-tests build demo run test test-faults test-busy matrix generate clients chaos real-file race fuzz bench lint words stats vuln dist clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install PostgreSQL and RabbitMQ when they are missing (Debian, as root)
 	@deploy/local/setup.sh
+
+setup-tests:
+	@deploy/local/setup.sh pgbouncer
 
 GOBUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/composerp/composerp/cli.Version=$(VERSION)'
 
@@ -37,7 +43,7 @@ run: setup build ## set up, start the fleet with a small shop, show it, stay unt
 	bin/composerp $(RUN) $(ARGS)
 
 # Tests wait for servers most of the time: four at once, whatever the cores. Those in FAULTS are left out by -short, or try less.
-test: setup ## set up and run every test against real servers, but for faults that take minutes
+test: setup-tests ## set up and run every test against real servers, but for faults that take minutes
 	$(WITHSERVERS) go test -short -timeout 25m -parallel 4 $(PKG)
 	@# -count=1: the test cache does not see files outside the tools module, such as compose.yaml.
 	go -C deploy/tools test -count=1 ./...
@@ -47,11 +53,14 @@ FAULTS := TestServers TestNetwork TestCluster TestEveryFault TestKilledAtEveryPo
 empty  :=
 space  := $(empty) $(empty)
 
-test-faults: setup ## the faults that take minutes: servers, nodes and networks that break, a death at every point
+test-faults: setup-tests ## the faults that take minutes: servers, nodes and networks that break, a death at every point
 	$(WITHSERVERS) go test -timeout 60m -parallel 4 -run '^($(subst $(space),|,$(FAULTS)))$$' ./deploy/faults ./deploy/chaos ./cli
 
 test-busy: ## make test three times, with two busy loops a core beside it
 	GOFLAGS=-count=1 go run ./deploy/local/busy -times 3 -loops 2 -- $(MAKE) test
+
+matrix: ## tests, a cluster, demo and chaos on Debian 13's servers, set up in .matrix (Debian, as root; VERSIONS=next: sid's; SHORT=1: minutes)
+	deploy/matrix/run.sh $(if $(SHORT),--short) $(if $(filter next,$(VERSIONS)),sid,trixie)
 
 generate: ## write what is generated: schemas of events, docs/reference, the fleet's topology, help texts
 	go generate ./...
@@ -69,7 +78,7 @@ chaos: setup build ## break a fleet of its own at random for ten minutes and pro
 real-file: setup ## the whole real till, over the log and straight, with the fleet killed on the way (minutes; needs its file)
 	$(WITHSERVERS) env COMPOSERP_REAL_ROWS=0 go test ./cli -run 'TestRealSales|TestBothPaths|TestThePlanners' -count=1 -parallel 1 -timeout 60m -v
 
-race: setup ## the same under the race detector (needs a C compiler)
+race: setup-tests ## the same under the race detector (needs a C compiler)
 	$(WITHSERVERS) env CGO_ENABLED=1 go test -race -short -timeout 60m $(PKG)
 
 fuzz: ## run every fuzz target for FUZZTIME (30s) each
@@ -84,7 +93,7 @@ bench: setup build ## Go benchmarks, then the whole path against the bare refere
 	bin/composerp bench $(ARGS)
 
 lint: ## gofmt, go vet, golangci-lint (.golangci.yml says why), the words, the links of the docs, the reasons of dependencies
-	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted: $$unformatted"; exit 1; fi
+	@unformatted=$$(git ls-files --cached --others --exclude-standard '*.go' | xargs gofmt -l); if [ -n "$$unformatted" ]; then echo "not formatted: $$unformatted"; exit 1; fi
 	go vet ./...
 	go vet -tags failpoints ./...
 	go -C deploy/tools vet ./...

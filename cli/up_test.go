@@ -14,7 +14,9 @@ import (
 // Without servers in the environment `up` has its own, and every other command finds them by itself.
 func TestUpWithServersOfItsOwn(t *testing.T) {
 	t.Parallel()
-	h := &environment{T: t, dir: t.TempDir(), env: append(cleanEnv(), "COMPOSERP_METRICS_ADDR=127.0.0.1:0")}
+	// Variables of the database driver are for servers of the user's own: these would lead to none.
+	h := &environment{T: t, dir: t.TempDir(), env: append(cleanEnv(), "COMPOSERP_METRICS_ADDR=127.0.0.1:0",
+		"PGHOSTADDR=192.0.2.1", "PGSSLMODE=verify-full", "PGOPTIONS=-c nonsense=1", "PGCHANNELBINDING=require", "PGTARGETSESSIONATTRS=standby")}
 	t.Cleanup(func() { _ = local.Remove(context.Background(), filepath.Join(h.dir, ".composerp")) })
 	f := h.up()
 	for _, want := range []string{"management UI  http://127.0.0.1:", "metrics        http://127.0.0.1:"} {

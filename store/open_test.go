@@ -67,7 +67,9 @@ func TestOpeningWhatCannotBeOpened(t *testing.T) {
 		"starting up":        {refusing(t, "57P03").String(), store.ErrUnavailable},
 		"closed to all":      {refusing(t, "55000").String(), store.ErrUnavailable},
 		"full":               {refusing(t, "53300").String(), store.ErrUnavailable},
-		"too old":            {answering(t, "140011").String(), store.ErrConfiguration},
+		// The password comes first.
+		"unknown parameter": {storetest.WithParameter(as(t, there, "composerp").String(), "keepalives_x", "1"), store.ErrAccess},
+		"too old":           {answering(t, "140011").String(), store.ErrConfiguration},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -116,10 +118,12 @@ func refusing(t *testing.T, state string) *url.URL {
 	})
 }
 
-// answering accepts every client, and answers the first query.
+// answering accepts every client, takes its settings, and answers the first query.
 func answering(t *testing.T, answer string) *url.URL {
 	return serving(t, func(conn net.Conn) {
 		conn.Write(slices.Concat(message('R', "\x00\x00\x00\x00"), message('Z', "I")))
+		conn.Read(make([]byte, 4096))
+		conn.Write(slices.Concat(message('C', "SET\x00"), message('Z', "I")))
 		conn.Read(make([]byte, 4096))
 		conn.Write(slices.Concat(
 			message('T', "\x00\x01v\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x17\x00\x04\xff\xff\xff\xff\x00\x00"),

@@ -58,6 +58,7 @@ func (x *Examination) management(ctx context.Context) *management.Client {
 	}
 	x.asked = true
 	x.ok("broker", "RabbitMQ %s, Erlang %s, management at %s", overview.Version, overview.Erlang, api.Host())
+	x.examineVersion(ctx, api, overview)
 	return api
 }
 

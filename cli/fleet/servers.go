@@ -33,6 +33,7 @@ func servers(cctx *cli.Context, log *slog.Logger) (at settings.Endpoints, own *l
 	case at.Database != "" || at.AMQP != "":
 		return at, nil, exit.Misconfigured("of --database-url and --amqp-url only one is given, by flag, environment or configuration file: give both, or none to have private servers; `composerp doctor --show-config` says where it comes from")
 	}
+	settings.ForgetPGVariables()
 	dir := cctx.String(settings.FlagDir)
 	if cctx.Bool(flagFresh) {
 		if err := local.Remove(cctx.Context, dir); err != nil {

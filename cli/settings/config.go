@@ -89,6 +89,9 @@ func Discover(cctx *cli.Context) (Endpoints, error) {
 	if running != nil {
 		e.Database, e.AMQP = cmp.Or(e.Database, running.Database), cmp.Or(e.AMQP, running.AMQP)
 		e.Management = cmp.Or(e.Management, running.Management)
+		if isPrivate(cctx.String(FlagDir), e.Database) {
+			ForgetPGVariables()
+		}
 	}
 	return e, nil
 }

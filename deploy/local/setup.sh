@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs PostgreSQL and RabbitMQ when they are missing, and nothing else. Says nothing when all is there.
+# Installs PostgreSQL and RabbitMQ when they are missing, and the programs named to it (pgbouncer, for tests), and nothing else. Says
+# nothing when all is there.
 # Composerp starts private servers from the installed programs: the distribution's own services are not needed and are left alone.
 set -eu
 
@@ -26,9 +27,12 @@ have_rabbitmq() {
 missing() {
 	have_postgres || printf 'postgresql '
 	have_rabbitmq || printf 'rabbitmq-server '
+	for program; do
+		command -v "$program" >/dev/null || [ -x "/usr/sbin/$program" ] || printf '%s ' "$program"
+	done
 }
 
-packages=$(missing)
+packages=$(missing "$@")
 [ -n "$packages" ] || exit 0
 
 if ! command -v apt-get >/dev/null; then
@@ -60,7 +64,7 @@ export DEBIAN_FRONTEND=noninteractive
 install() { apt-get install -y -qq --no-install-recommends $packages >&2; }
 install || { apt-get update -qq >&2 && install; }
 
-packages=$(missing)
+packages=$(missing "$@")
 if [ -n "$packages" ]; then
 	echo "setup: still missing after the installation, or too old: $packages(PostgreSQL $oldest or later: https://www.postgresql.org/download/linux/)" >&2
 	exit 1

@@ -37,8 +37,8 @@ func TestServices(t *testing.T) {
 	}
 }
 
-func TestImagesArePinnedToAMajorVersion(t *testing.T) {
-	pinned := regexp.MustCompile(`^[a-z]+:\d+(-management)?$`)
+func TestImagesArePinnedToAMinorVersion(t *testing.T) {
+	pinned := regexp.MustCompile(`^[a-z]+:\d+\.\d+(-management)?$`)
 	project := load(t)
 	for name, service := range project.Services {
 		if service.Build != nil {
@@ -49,10 +49,10 @@ func TestImagesArePinnedToAMajorVersion(t *testing.T) {
 			continue
 		}
 		if !pinned.MatchString(service.Image) {
-			t.Errorf("service %s: image %q is not pinned to a major version", name, service.Image)
+			t.Errorf("service %s: image %q is not pinned to a minor version", name, service.Image)
 		}
 	}
-	for service, image := range map[string]string{"rabbitmq": "rabbitmq:4-management", "postgres": "postgres:17"} {
+	for service, image := range map[string]string{"rabbitmq": "rabbitmq:4.0-management", "postgres": "postgres:17.12"} {
 		if got := project.Services[service].Image; got != image {
 			t.Errorf("service %s: image %q, want %q", service, got, image)
 		}

@@ -13,8 +13,8 @@ import (
 	"github.com/composerp/composerp/exchange/topology/topologytest"
 )
 
-// RabbitMQ 4.x refuses some of what 3.10 takes. No 4.x runs in these tests, so our declarations and calls are compared
-// with its rules statically.
+// RabbitMQ 4.x refuses some of what 3.10 takes. `make matrix` tests on it. Where only 3.10 runs, our declarations and
+// calls are compared with its rules statically.
 
 // allowed are the arguments of quorum queues that 3.10 to 4.x take and that we use, with their allowed values.
 var allowed = map[string]func(value any) bool{

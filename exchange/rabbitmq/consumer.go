@@ -95,10 +95,6 @@ func (c *Consumer) pump(deliveries <-chan amqp.Delivery) {
 }
 
 func (c *Consumer) delivery(d amqp.Delivery) Delivery {
-	var count int64
-	if d.Redelivered { // else the header is of another queue, from where the message was moved by hand
-		count = integer(d.Headers[headerDeliveryCount])
-	}
 	body, wrong := plainBody(d, c.session.config.MaxBody)
 	if wrong != "" {
 		d.Headers = maps.Clone(d.Headers)
@@ -125,7 +121,7 @@ func (c *Consumer) delivery(d amqp.Delivery) Delivery {
 		},
 		Queue:         c.queue,
 		Redelivered:   d.Redelivered,
-		DeliveryCount: count,
+		DeliveryCount: deliveryCount(d),
 		tag:           d.DeliveryTag,
 		consumer:      c,
 	}

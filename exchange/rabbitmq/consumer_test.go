@@ -85,6 +85,7 @@ func TestPrefetchBoundsWhatIsInHand(t *testing.T) {
 	}
 }
 
+// A nack counts as a delivery until 4.3, and no more from then on.
 func TestARequeuedMessageComesAgain(t *testing.T) {
 	t.Parallel()
 	session := open(t, withLedger(t))
@@ -92,7 +93,13 @@ func TestARequeuedMessageComesAgain(t *testing.T) {
 	c := consumer(t, session, ledgerQueue, 3)
 	must(t, c.Requeue(take(t, c, 1)[0]))
 	again := take(t, c, 1)[0]
-	if !again.Redelivered || again.DeliveryCount != 1 {
+	overview, err := rabbitmqtest.Management(t).Overview(testContext(t))
+	must(t, err)
+	counted := int64(0)
+	if overview.Before("4.3") {
+		counted = 1
+	}
+	if !again.Redelivered || again.DeliveryCount != counted {
 		t.Errorf("redelivered %t, delivery count %d", again.Redelivered, again.DeliveryCount)
 	}
 	if m := rabbitmq.RetryMessage(again, ledger, retryDelay, nil); m.Headers["x-delivery-count"] != nil {

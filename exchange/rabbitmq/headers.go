@@ -33,12 +33,29 @@ const (
 // never published.
 const HeaderUnreadable = "x-unreadable"
 
-const headerDeliveryCount = "x-delivery-count"
+const (
+	headerDeliveryCount = "x-delivery-count"
+	headerAcquiredCount = "x-acquired-count" // from 4.3 on: how often it was delivered, whatever became of it
+)
+
+// deliveryCount is how often the queue has counted a delivery of the message. The header of a first delivery is of
+// another queue, from where the message was moved by hand. From 4.3 on, where a nack counts no delivery, such a header
+// stands until a delivery counts: the queue cannot have counted more of them than it made.
+func deliveryCount(d amqp.Delivery) int64 {
+	if !d.Redelivered {
+		return 0
+	}
+	count := integer(d.Headers[headerDeliveryCount])
+	if made, ok := d.Headers[headerAcquiredCount]; ok {
+		count = min(count, integer(made))
+	}
+	return count
+}
 
 // isBrokerHeader reports whether a header is the broker's record of this copy of the message. Published again it would
 // count for the new copy: x-death even decides where a message may go.
 func isBrokerHeader(name string) bool {
-	return name == "x-death" || name == headerDeliveryCount || name == "x-acquired-count" || name == HeaderUnreadable ||
+	return name == "x-death" || name == headerDeliveryCount || name == headerAcquiredCount || name == HeaderUnreadable ||
 		strings.HasPrefix(name, "x-first-death-") || strings.HasPrefix(name, "x-last-death-")
 }
 

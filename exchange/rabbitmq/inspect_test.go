@@ -49,6 +49,30 @@ func TestWhatTheBrokerHolds(t *testing.T) {
 	}
 }
 
+// From 4.3 on the broker tells only users with some permission on a queue or exchange whether it exists. A fleet with
+// fewer permissions than all has one on each of its names.
+func TestInspectingTakesOnePermission(t *testing.T) {
+	t.Parallel()
+	config := withLedger(t)
+	want := topology.Compute([]topology.Subscription{{Worker: ledger, RoutingKeys: []string{saleKey}}})
+	user := rabbitmqtest.User(t, config, "secret")
+	its := withURL(t, config, func(u *url.URL) { u.User = url.UserPassword(user, "secret") })
+	overview, err := rabbitmqtest.Management(t).Overview(t.Context())
+	must(t, err)
+	for _, c := range []struct {
+		configure, write, read string
+		refused                bool
+	}{
+		{configure: ".*"}, {write: ".*"}, {read: ".*"}, {refused: !overview.Before("4.3")},
+	} {
+		rabbitmqtest.Restrict(t, config, user, c.configure, c.write, c.read)
+		have, _, err := open(t, its).InspectTopology(want)
+		if c.refused != errors.Is(err, rabbitmq.ErrAccessRefused) || !c.refused && (err != nil || !want.Missing(have).Empty()) {
+			t.Errorf("RabbitMQ %s with %+v: %v", overview.Version, c, err)
+		}
+	}
+}
+
 // A permission that is taken away shows on a new channel, while old ones go on.
 func TestWhatIsPermitted(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"database/sql/driver"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -56,7 +57,8 @@ func (p *Env) Explain(mode, query, types string, args ...any) Plan {
 	p.Helper()
 	conn, err := p.SQL().Conn(context.Background())
 	Must(p, err)
-	defer conn.Close()
+	// The connection goes with what it has set: RESET would undo the store's settings too.
+	defer func() { _ = conn.Raw(func(any) error { return driver.ErrBadConn }) }()
 	var texts []string
 	for _, a := range args {
 		texts = append(texts, fmt.Sprint(a))
@@ -67,7 +69,6 @@ func (p *Env) Explain(mode, query, types string, args ...any) Plan {
 	} {
 		MustGet(conn.ExecContext(context.Background(), q))(p)
 	}
-	defer conn.ExecContext(context.Background(), `DEALLOCATE explained; RESET ALL`)
 	var out []byte
 	Must(p, conn.QueryRowContext(context.Background(), `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE explained (`+strings.Join(texts, ", ")+`)`).Scan(&out))
 	var plans []struct{ Plan Plan }

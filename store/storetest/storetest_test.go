@@ -21,7 +21,7 @@ func TestSessionsThatWereEndedAreReplaced(t *testing.T) {
 	}
 	defer killer.Close()
 	for range 3 {
-		if _, err := killer.Exec(`SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`); err != nil {
+		if _, err := killer.Exec(`SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()`); err != nil {
 			t.Fatal(err)
 		}
 		Exec(t, at, `SELECT 1`)

@@ -230,7 +230,7 @@ func (h *env) admin(statement string, names ...any) {
 	h.Must(err)
 	defer func() { _ = server.Close() }()
 	h.Eventually("the database is let alone", func() bool {
-		_, err := server.Exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", names[0])
+		_, err := server.Exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND usename = current_user", names[0])
 		h.Must(err)
 		_, err = server.Exec(fmt.Sprintf(statement, names...))
 		return err == nil

@@ -88,6 +88,9 @@ func kindOf(err error) error {
 	case errors.Is(err, driver.ErrBadConn), errors.Is(err, sql.ErrConnDone), errors.Is(err, io.EOF),
 		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.As(err, &netErr):
 		return ErrUnavailable
+	case strings.Contains(err.Error(), "session is read-only"), strings.Contains(err.Error(), "hot standby mode"),
+		strings.Contains(err.Error(), "session is not read-only"): // what target_session_attrs asks for is away
+		return ErrUnavailable
 	case strings.Contains(err.Error(), "already a query being processed"):
 		// lib/pq's poisoned connection: the socket died while an answer was read.
 		return ErrUnavailable
