@@ -154,7 +154,7 @@ func (m *Client) call(ctx context.Context, method, path string, body, result any
 		if ctx.Err() != nil {
 			return fmt.Errorf("calling the management API at %s: %w", m.base, ctx.Err())
 		}
-		return fmt.Errorf("calling the management API at %s: %w", m.base, managementUnreachable(rabbitmq.LastCause(err)))
+		return fmt.Errorf("calling the management API at %s: %w", m.base, managementUnreachable(wording.LastCause(err)))
 	}
 	defer func() { _ = answer.Body.Close() }()
 	if answer.StatusCode >= 300 {

@@ -130,7 +130,7 @@ func (v *QueueBrowser) Ack(d Delivery) error {
 	if d.consumer == nil || d.consumer.channel != v.channel {
 		return fmt.Errorf("acknowledging %s: %w", d.ID, ErrForeignDelivery)
 	}
-	if err := d.consumer.AckOne(d); err != nil {
+	if err := d.consumer.ackOne(d); err != nil {
 		return err
 	}
 	v.acked++

@@ -195,15 +195,9 @@ func (c *Consumer) Ack(upTo Delivery) error {
 	return c.answer("acknowledging", upTo, func() error { return c.channel.Ack(upTo.tag, true) })
 }
 
-// AckOne acknowledges d alone.
-func (c *Consumer) AckOne(d Delivery) error {
+// ackOne acknowledges d alone.
+func (c *Consumer) ackOne(d Delivery) error {
 	return c.answer("acknowledging", d, func() error { return c.channel.Ack(d.tag, false) })
-}
-
-// Requeue returns d to the broker for redelivery. It uses nack: from 4.3 on, reject counts against the delivery limit
-// and nack does not.
-func (c *Consumer) Requeue(d Delivery) error {
-	return c.answer("requeueing", d, func() error { return c.channel.Nack(d.tag, false, true) })
 }
 
 func (c *Consumer) answer(doing string, d Delivery, send func() error) error {

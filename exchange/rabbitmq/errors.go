@@ -61,7 +61,7 @@ func explain(err error) error {
 	case errors.Is(err, context.Canceled):
 		return err
 	default:
-		return fmt.Errorf("%w (%s)", ErrUnreachable, LastCause(err))
+		return fmt.Errorf("%w (%s)", ErrUnreachable, wording.LastCause(err))
 	}
 }
 
@@ -115,16 +115,4 @@ func sessionLost(cause error) error {
 		return cause
 	}
 	return fmt.Errorf("%w: %s", ErrSessionLost, wording.OneLine(cause.Error()))
-}
-
-// LastCause is the innermost text of a network error: "connection refused" of "dial tcp 127.0.0.1:1: connect:
-// connection refused". The caller has named the address.
-func LastCause(err error) string {
-	for {
-		inner := errors.Unwrap(err)
-		if inner == nil {
-			return wording.OneLine(err.Error())
-		}
-		err = inner
-	}
 }

@@ -1,10 +1,6 @@
 package rabbitmq
 
-import (
-	"time"
-
-	"github.com/composerp/composerp/exchange/topology"
-)
+import "time"
 
 // Message is a message to publish: persistent, mandatory, JSON.
 type Message struct {
@@ -41,9 +37,6 @@ func (d Delivery) LogSeq() int64 { return integer(d.Headers[HeaderLogSeq]) }
 // FromLog reports whether this fleet published the message from the log: then it did come through it. Of the message of
 // another user, and of a copy of such a message, only the log can tell.
 func (d Delivery) FromLog() bool { return d.OwnUser && d.UserID == "" && d.LogSeq() > 0 }
-
-// Relayed reports whether the message has the header x-relayed, which keeps it away from intake.
-func (d Delivery) Relayed() bool { return d.Headers[topology.HeaderRelayed] == true }
 
 // Attempt is how many attempts have failed, from the header x-attempt; 0 at first, and again straight from the dead
 // letters.

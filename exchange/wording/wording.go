@@ -2,6 +2,7 @@
 package wording
 
 import (
+	"errors"
 	"strings"
 	"unicode/utf8"
 
@@ -32,4 +33,16 @@ func Count(n int64, noun string) string {
 		return "1 " + noun
 	}
 	return Thousands(n) + " " + noun + "s"
+}
+
+// LastCause is the innermost text of a network error: "connection refused" of "dial tcp 127.0.0.1:1: connect:
+// connection refused". The caller has named the address.
+func LastCause(err error) string {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return OneLine(err.Error())
+		}
+		err = inner
+	}
 }

@@ -38,7 +38,7 @@ func (a Admission) String() string {
 var admitEvents = pg.SQL(`
 WITH arrived AS MATERIALIZED (
     SELECT pg_current_xact_id() AS tx, e.*, sha256(convert_to(e.body, 'UTF8')) AS body_sha256
-    FROM unnest($2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], string_to_array($8, ` + pg.SplitBodies + `)) WITH ORDINALITY
+    FROM unnest($2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], string_to_array($8, ` + splitBodies + `)) WITH ORDINALITY
          AS e(occurred_at, event_id, tenant_id, type, version, aggregate_id, body, ord)
 ), numbered AS MATERIALIZED (
     SELECT a.*, nextval('event_log_seq') AS seq FROM arrived a

@@ -26,14 +26,14 @@ type Entry struct {
 // columns are events as one array a column, for unnest.
 type columns struct {
 	occurred, ids, tenants, types, versions, aggregate *pg.Column
-	bodies                                             pg.Bodies
+	bodies                                             bodies
 }
 
 func columnsOf(events []event.Any) columns {
 	n := len(events)
 	c := columns{
 		occurred: pg.NewColumn(n, 28), ids: pg.NewColumn(n, 36), tenants: pg.NewColumn(n, 18), types: pg.NewColumn(n, 22), versions: pg.NewColumn(n, 6),
-		aggregate: pg.NewColumn(n, 38), bodies: make(pg.Bodies, n),
+		aggregate: pg.NewColumn(n, 38), bodies: make(bodies, n),
 	}
 	for i := range events {
 		e := &events[i]
@@ -52,7 +52,7 @@ var appendEvents = pg.SQL(`
 INSERT INTO event_log (epoch, publish, occurred_at, event_id, tenant_id, type, version, aggregate_id, body_sha256, body)
 SELECT (SELECT max(epoch) FROM epoch), $1, e.occurred_at, e.event_id, e.tenant_id, e.type, e.version, e.aggregate_id,
        sha256(convert_to(e.body, 'UTF8')), e.body
-FROM unnest($2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], string_to_array($8, ` + pg.SplitBodies + `))
+FROM unnest($2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], string_to_array($8, ` + splitBodies + `))
      AS e(occurred_at, event_id, tenant_id, type, version, aggregate_id, body)`)
 
 // Append adds derived events to the log, to be published, in the order given. They are unique by their ids and their

@@ -7,6 +7,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/eventlog"
 )
 
@@ -57,7 +58,7 @@ func decodeExternal(d rabbitmq.Delivery) (event.Any, error) {
 	if err != nil {
 		return event.Any{}, err
 	}
-	if d.Relayed() {
+	if d.Headers[topology.HeaderRelayed] == true {
 		return event.Any{}, errRelayed
 	}
 	if known, _ := event.Lookup(e.Type); !known.Outside {
