@@ -3,9 +3,12 @@ package cli_test
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/composerp/composerp/deploy/local/localtest"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
@@ -101,6 +104,10 @@ SELECT gen_random_uuid(), 'stockview', 'm', '', '', '', 1, '{}', '', now() FROM 
 	storetest.Exec(t, h.database, `INSERT INTO unpublishable (seq, event_id, reason) VALUES (999, gen_random_uuid(), 'too large')`)
 	storetest.Exec(t, h.database, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)`)
 	h.env = append(h.env, "COMPOSERP_LOG_LEVLE=debug")
+	localtest.Eventually(t, 30*time.Second, "the broker's statistics have the policy", func() bool {
+		queues, err := management.Queues(t.Context(), vhost)
+		return err == nil && slices.ContainsFunc(queues, func(q topology.QueueState) bool { return q.PolicyName == "policy brief" })
+	})
 	x = h.doctor(2)
 	x.has(t, "settings", "warning", "nothing reads $COMPOSERP_LOG_LEVLE", `"COMPOSERP_LOG_LEVEL"`)
 	x.has(t, "schema", "warning", "migration 9999", "newer program")
