@@ -84,13 +84,12 @@ var calls = map[string]map[int]string{
 	"Consume":                    {2: "false", 3: "false", 4: "false", 5: "false", 6: "nil"}, // acknowledged by us, shared
 	"PublishWithDeferredConfirm": {2: "true", 3: "false"},                                    // mandatory, not immediate
 	"Confirm":                    {0: "false"},
-	"Nack":                       {1: "false", 2: "true"},
 }
 
 // exclusive are the files that may declare queues of one connection alone: 4.x still has those, of the classic type.
 var exclusive = []string{"tap.go"}
 
-var forbidden = []string{"Tx", "TxCommit", "TxRollback", "Recover", "Flow", "Publish", "PublishWithContext", "Reject", "Get",
+var forbidden = []string{"Tx", "TxCommit", "TxRollback", "Recover", "Flow", "Publish", "PublishWithContext", "Nack", "Reject", "Get",
 	"QueueInspect", "ConsumeWithContext", "QueuePurge"}
 
 func TestEveryCallIsFitFor4(t *testing.T) {
