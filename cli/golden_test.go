@@ -49,7 +49,7 @@ func goldens(h *environment) []golden {
 		{command: "topology diff", as: "topology_diff_extra", code: 2},
 		{command: "topology unbind", as: "topology_unbind_done", noTable: true},
 		{command: "chaos", as: "chaos_list", args: []string{"--list"}},
-		{command: "migrate status", only: "0001"},
+		{command: "migrate status", only: "0001_log"},
 		{command: "migrate up"},
 		{command: "epoch show", mask: []string{"systemIdentifier"}, noTable: true},
 		{command: "epoch begin", mask: []string{"systemIdentifier"}, noTable: true},
