@@ -2,12 +2,15 @@ package bench
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
+
+	"github.com/composerp/composerp/exchange/management"
 )
 
 // Machine describes the machine of a measurement.
@@ -49,16 +52,23 @@ func valueIn(file, key string) string {
 	return ""
 }
 
-// versions are the versions of the servers and drivers.
-func (s *servers) versions(ctx context.Context) map[string]string {
-	found := map[string]string{"Go": strings.TrimPrefix(runtime.Version(), "go")}
+// ServerVersions are the versions of PostgreSQL and RabbitMQ by these names; one that does not answer is left out.
+func ServerVersions(ctx context.Context, db *sql.DB, broker *management.Client) map[string]string {
+	found := map[string]string{}
 	var database string
-	if s.admin.QueryRowContext(ctx, `SHOW server_version`).Scan(&database) == nil {
+	if db.QueryRowContext(ctx, `SHOW server_version`).Scan(&database) == nil {
 		found["PostgreSQL"], _, _ = strings.Cut(database, " ")
 	}
-	if overview, err := s.management.Overview(ctx); err == nil {
+	if overview, err := broker.Overview(ctx); err == nil {
 		found["RabbitMQ"] = overview.Version
 	}
+	return found
+}
+
+// versions are the versions of the servers, Go and the drivers.
+func (s *servers) versions(ctx context.Context) map[string]string {
+	found := ServerVersions(ctx, s.admin, s.management)
+	found["Go"] = strings.TrimPrefix(runtime.Version(), "go")
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, module := range info.Deps {
 			switch module.Path {

@@ -114,6 +114,7 @@ func (env *environment) execute(ctx context.Context, r *Report) error {
 	if err != nil {
 		return err
 	}
+	r.Servers = bench.ServerVersions(ctx, env.super, env.management)
 	p := &publisher{db: env.direct, external: external.Publisher{Broker: env.broker}, rate: env.cfg.Rate, addFinding: env.addFinding}
 	g, running := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.run(running, publications) })

@@ -135,6 +135,9 @@ func TestDamageIsFound(t *testing.T) {
 	if report.Verdict != Found || report.Lost == 0 || report.Doubled != 1 || report.Dir != cfg.Dir {
 		t.Errorf("verdict %s, lost %d, doubled %d, kept in %q\n%s", report.Verdict, report.Lost, report.Doubled, report.Dir, all)
 	}
+	if report.Servers["PostgreSQL"] == "" || report.Servers["RabbitMQ"] == "" {
+		t.Errorf("the servers' versions: %v", report.Servers)
+	}
 	if _, err := os.Stat(filepath.Join(cfg.Dir, "fleet-1.log")); err != nil {
 		t.Errorf("the logs were not kept: %v", err)
 	}

@@ -39,26 +39,27 @@ func (s Seconds) String() string { return fmt.Sprintf("%.1f s", time.Duration(s)
 
 // Report is the result of a run, a line of the file of results.
 type Report struct {
-	Seed      uint64           `json:"seed"`
-	Duration  Seconds          `json:"duration"`
-	Version   string           `json:"version"`
-	Machine   string           `json:"machine"`
-	At        time.Time        `json:"at"`
-	Took      Seconds          `json:"took"`
-	Faults    map[string]Tally `json:"faults"`    // by kind
-	Published int              `json:"published"` // messages of all kinds, confirmed or committed
-	Repeated  int              `json:"repeated"`
-	Events    int              `json:"events"` // distinct events, each to be applied once
-	Lost      int              `json:"lost"`
-	Doubled   int              `json:"doubled"`
-	Dead      int              `json:"dead"` // messages that are not events
-	Orders    supplierCalls    `json:"orders"`
-	Restarts  int              `json:"restarts"` // exits of processes by themselves, most of them before they were up
-	Audit     Audit            `json:"audit"`
-	Verdict   Verdict          `json:"verdict"`
-	Findings  []string         `json:"findings"`
-	Steps     []StepResult     `json:"steps"`
-	Dir       string           `json:"dir,omitempty"` // data and logs, where something was found
+	Seed      uint64            `json:"seed"`
+	Duration  Seconds           `json:"duration"`
+	Version   string            `json:"version"`
+	Machine   string            `json:"machine"`
+	Servers   map[string]string `json:"servers,omitempty"` // the version by the server's name
+	At        time.Time         `json:"at"`
+	Took      Seconds           `json:"took"`
+	Faults    map[string]Tally  `json:"faults"`    // by kind
+	Published int               `json:"published"` // messages of all kinds, confirmed or committed
+	Repeated  int               `json:"repeated"`
+	Events    int               `json:"events"` // distinct events, each to be applied once
+	Lost      int               `json:"lost"`
+	Doubled   int               `json:"doubled"`
+	Dead      int               `json:"dead"` // messages that are not events
+	Orders    supplierCalls     `json:"orders"`
+	Restarts  int               `json:"restarts"` // exits of processes by themselves, most of them before they were up
+	Audit     Audit             `json:"audit"`
+	Verdict   Verdict           `json:"verdict"`
+	Findings  []string          `json:"findings"`
+	Steps     []StepResult      `json:"steps"`
+	Dir       string            `json:"dir,omitempty"` // data and logs, where something was found
 }
 
 // Tally counts one fault.

@@ -12,7 +12,7 @@ import (
 )
 
 func example(seed uint64) Report {
-	r := Report{Seed: seed, Duration: Seconds(time.Minute), Version: "v1", Machine: "2 cores, linux/amd64", At: time.Date(2026, time.March, 1, 10, 0, 0, 0, time.UTC),
+	r := Report{Seed: seed, Duration: Seconds(time.Minute), Version: "v1", Machine: "2 cores, linux/amd64", Servers: map[string]string{"RabbitMQ": "4.0.5"}, At: time.Date(2026, time.March, 1, 10, 0, 0, 0, time.UTC),
 		Took: Seconds(85 * time.Second), Faults: map[string]Tally{}, Published: 6400, Repeated: 12, Events: 6130, Dead: 60, Findings: []string{},
 		Audit: Audit{Verdict: "proven", Logged: 13_800, Handled: map[string]int64{"ledger": 6130}}, Verdict: Clean}
 	r.add(StepResult{Faults: []Injected{{Fault: "kill", Hold: Seconds(time.Second)}}, Recovery: Seconds(1500 * time.Millisecond)})
