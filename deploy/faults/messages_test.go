@@ -216,9 +216,9 @@ func (o *odd) value(levels int) any {
 	case 7:
 		return int64(o.Uint64())
 	case 8:
-		return math.Float32frombits(o.Uint32())
+		return float32(o.finite(func() float64 { return float64(math.Float32frombits(o.Uint32())) }))
 	case 9:
-		return math.Float64frombits(o.Uint64())
+		return o.finite(func() float64 { return math.Float64frombits(o.Uint64()) })
 	case 10:
 		return o.text(2000)
 	case 11:
@@ -235,6 +235,15 @@ func (o *odd) value(levels int) any {
 			list[i] = o.value(levels - 1)
 		}
 		return list
+	}
+}
+
+// finite draws until it has a number: the broker ends the connection of a publisher that sends NaN or an infinity.
+func (o *odd) finite(draw func() float64) float64 {
+	for {
+		if f := draw(); !math.IsNaN(f) && !math.IsInf(f, 0) {
+			return f
+		}
 	}
 }
 
