@@ -207,9 +207,16 @@ func TestTap(t *testing.T) {
 	if n := depth(t, session, topology.DeadQueueName(ledger)); n != 3 {
 		t.Errorf("%d dead letters are left of 3", n)
 	}
-	must(t, session.Close())
-	eventually(t, "the queue is gone", func() bool {
+	isGone := func() bool {
 		_, _, err := open(t, config).Depth("composerp.tapped")
 		return errors.Is(err, rabbitmq.ErrMissing)
-	})
+	}
+	must(t, c.Close())
+	if !isGone() {
+		t.Error("the queue outlives its consumer")
+	}
+	_, err = session.Tap(topology.Dead, []string{ledgerQueue}, "composerp.tapped")
+	must(t, err)
+	must(t, session.Close())
+	eventually(t, "the queue is gone", isGone)
 }

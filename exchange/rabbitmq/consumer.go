@@ -2,6 +2,7 @@ package rabbitmq
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"sync/atomic"
@@ -20,6 +21,7 @@ type Consumer struct {
 	arrived  chan Delivery   // capacity: the prefetch; closed when nothing more arrives
 	ended    <-chan struct{} // the broker cancelled the consumer
 	draining atomic.Bool     // its owner cancelled or closed it
+	tap      bool            // the queue ends with the consumer
 	closed   atomic.Bool
 }
 
@@ -231,7 +233,11 @@ func (c *Consumer) Close() error {
 	if c.closed.Swap(true) {
 		return nil
 	}
-	if err := c.channel.Close(); err != nil {
+	var err error
+	if c.tap {
+		_, err = c.channel.QueueDelete(c.queue, false, false, false)
+	}
+	if err := errors.Join(err, c.channel.Close()); err != nil {
 		return fmt.Errorf("closing the consumer of %s: %w", c.queue, explain(err))
 	}
 	return nil

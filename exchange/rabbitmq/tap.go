@@ -6,7 +6,9 @@ import amqp "github.com/rabbitmq/amqp091-go"
 const tapLimit = 50_000
 
 // Tap consumes copies of what an exchange gets under any of the keys from now on, beside its other queues. The copies
-// are in an exclusive queue of the given, unused name, which ends with the session. The caller acknowledges them.
+// are in an exclusive queue of the given, unused name, which ends with the session. The caller acknowledges them, and
+// closes the consumer before the session: RabbitMQ 4.3 still routes to an exclusive queue for a moment after its
+// connection has ended, and refuses (basic.nack) what others publish then.
 func (s *Session) Tap(exchange string, keys []string, queue string) (*Consumer, error) {
 	return s.openConsumer("tapping "+exchange, func(channel *amqp.Channel) (*Consumer, error) {
 		// A quorum queue cannot be exclusive.
@@ -19,6 +21,11 @@ func (s *Session) Tap(exchange string, keys []string, queue string) (*Consumer, 
 				return nil, explain(err)
 			}
 		}
-		return s.consumeOn(channel, watchCancel(channel), queue, queue, firstWindow)
+		c, err := s.consumeOn(channel, watchCancel(channel), queue, queue, firstWindow)
+		if err != nil {
+			return nil, err
+		}
+		c.tap = true
+		return c, nil
 	})
 }

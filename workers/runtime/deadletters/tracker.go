@@ -78,6 +78,7 @@ func (v *tracker) close() {
 }
 
 func (v *tracker) collect(ctx context.Context, from *rabbitmq.Consumer) {
+	defer from.Close()
 	for {
 		taken, err := from.Take(ctx, batch)
 		if err != nil {
