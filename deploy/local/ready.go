@@ -38,14 +38,21 @@ func ended(server *child) error {
 	if portTaken.MatchString(reason) {
 		return fmt.Errorf("%s did not start: %w: %s", server.name, errPortTaken, reason)
 	}
+	if tooOld.MatchString(reason) {
+		return fmt.Errorf("%s did not start: it cannot read the data of a version that old: docs/howto/upgrade-rabbitmq.md says how to go on (%s)", server.name, reason)
+	}
 	return fmt.Errorf("%s did not start: %s", server.name, reason)
 }
 
 var portTaken = regexp.MustCompile(`(?i)eaddrinuse|address already in use|in use by`)
 
+// tooOld is what RabbitMQ writes when the version that made its data is several series older.
+var tooOld = regexp.MustCompile(`required feature flag not enabled|disabled_required_feature_flag`)
+
 // telling are the kinds of lines that say why a server ended, the most telling first.
 var telling = []*regexp.Regexp{
 	portTaken,
+	tooOld,
 	regexp.MustCompile(`(?i)no space left|enospc|disk quota`),
 	regexp.MustCompile(`FATAL|PANIC|\bERROR: |Error during startup`),
 	regexp.MustCompile(`(?i)permission denied|eacces`),

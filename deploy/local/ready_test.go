@@ -8,12 +8,12 @@ import (
 	"testing"
 )
 
-// TestLogReason has what PostgreSQL 15 and RabbitMQ 3.10 wrote when they did not start.
+// TestLogReason has what PostgreSQL 15, RabbitMQ 3.10 and RabbitMQ 4.0 wrote when they did not start.
 func TestLogReason(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		log, want string
-		port      bool
+		log, want    string
+		port, tooOld bool
 	}{
 		"postgres, port taken": {
 			log: `2026-11-23 22:16:06.342 UTC LOG:  starting PostgreSQL 15.18
@@ -48,6 +48,17 @@ func TestLogReason(t *testing.T) {
 2026-11-23 22:45:16.143379+00:00 [error] <0.132.0> ERROR: node with name "composerp" is already running on host "localhost"`,
 			want: `ERROR: node with name "composerp" is already running`,
 		},
+		"rabbitmq 4.0, data of 3.10": {
+			log: `2026-11-30 05:44:23.936891+00:00 [error] <0.216.0> Feature flags: ` + "`stream_single_active_consumer`" + `: required feature flag not enabled! It must be enabled before upgrading RabbitMQ.
+2026-11-30 05:44:23.943827+00:00 [error] <0.216.0> Failed to initialize feature flags registry: {disabled_required_feature_flag,
+2026-11-30 05:44:23.943827+00:00 [error] <0.216.0>                                               stream_single_active_consumer}
+
+BOOT FAILED
+===========
+Error during startup: {error,failed_to_initialize_feature_flags_registry}`,
+			want:   "Feature flags: `stream_single_active_consumer`: required feature flag not enabled!",
+			tooOld: true,
+		},
 		"something else": {log: "first\nlast\n\n", want: "last"},
 		"nothing":        {log: "\n", want: "it wrote nothing to its log"},
 	} {
@@ -64,6 +75,9 @@ func TestLogReason(t *testing.T) {
 			}
 			if portTaken.MatchString(got) != test.port {
 				t.Errorf("%q: told as a taken port: %v, want %v", got, !test.port, test.port)
+			}
+			if tooOld.MatchString(got) != test.tooOld {
+				t.Errorf("%q: told as data of an old version: %v, want %v", got, !test.tooOld, test.tooOld)
 			}
 		})
 	}
