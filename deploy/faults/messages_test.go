@@ -127,7 +127,15 @@ func (o *odd) publish() {
 
 // body is a sale's body, in one of the encodings that are read, or one that no worker can read.
 func (o *odd) body(sale []byte) (body []byte, encoding string, valid bool) {
-	switch o.IntN(10) {
+	pack := func(text []byte) []byte {
+		var packed bytes.Buffer
+		w := gzip.NewWriter(&packed)
+		_, err := w.Write(text)
+		o.must(err)
+		o.must(w.Close())
+		return packed.Bytes()
+	}
+	switch o.IntN(12) {
 	case 0:
 		return nil, "", false
 	case 1:
@@ -143,12 +151,11 @@ func (o *odd) body(sale []byte) (body []byte, encoding string, valid bool) {
 	case 6:
 		return append([]byte("\xEF\xBB\xBF"), sale...), "utf-8", true
 	case 7:
-		var packed bytes.Buffer
-		w := gzip.NewWriter(&packed)
-		_, err := w.Write(sale)
-		o.must(err)
-		o.must(w.Close())
-		return packed.Bytes(), "gzip", true
+		return pack(sale), "gzip", true
+	case 8: // small when it is packed
+		return pack(make([]byte, 2<<20+o.IntN(64<<20))), "gzip", false
+	case 9: // of two bytes each, of three in UTF-8
+		return append([]byte([]string{"\xFE\xFF", "\xFF\xFE"}[o.IntN(2)]), o.bytes(1<<20-2)...), "", false
 	default:
 		return sale, "", true
 	}

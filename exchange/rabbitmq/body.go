@@ -12,9 +12,13 @@ import (
 	"github.com/composerp/composerp/exchange/plaintext"
 )
 
+// plainLimit bounds how far a body may grow, in bytes: the broker takes messages of this size, so also the
+// copy that goes to a retry queue or to the dead letters.
+const plainLimit = 1 << 20
+
 // plainBody returns a body as the UTF-8 text that workers and the log read: unpacked where its content-encoding is
-// gzip, without a byte order mark, and recoded where it is UTF-16, with or without a mark. What cannot be unpacked
-// stays as it is, with the reason.
+// gzip, without a byte order mark, and recoded where it is UTF-16, with or without a mark. What cannot be unpacked, or
+// has more than most bytes then, stays as it is, with the reason.
 func plainBody(d amqp.Delivery, most int) (body []byte, wrong string) {
 	body, encoding := d.Body, strings.ToLower(d.ContentEncoding)
 	if encoding == "gzip" || encoding == "x-gzip" {

@@ -97,7 +97,7 @@ func (c *Consumer) pump(deliveries <-chan amqp.Delivery) {
 }
 
 func (c *Consumer) delivery(d amqp.Delivery) Delivery {
-	body, wrong := plainBody(d, c.session.config.MaxBody)
+	body, wrong := plainBody(d, max(plainLimit, len(d.Body)))
 	if wrong != "" {
 		d.Headers = maps.Clone(d.Headers)
 		if d.Headers == nil {

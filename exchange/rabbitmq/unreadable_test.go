@@ -1,10 +1,13 @@
 package rabbitmq_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/tls"
 	"encoding/pem"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http/httptest"
 	"net/url"
@@ -56,6 +59,39 @@ func TestUnreadableHeadersDoNotEndTheSession(t *testing.T) {
 			t.Errorf("headers are lost: %v, %v, %v", taken[4].Headers, taken[2].Headers, taken[1].Headers)
 		}
 		must(t, session.Close())
+	}
+}
+
+// A body must not grow beyond what the broker takes, whatever the session may publish: its copy would cost every session
+// that tries.
+func TestABodyThatGrowsStaysAsItCame(t *testing.T) {
+	t.Parallel()
+	config := withLedger(t)
+	config.MaxBody = math.MaxInt32
+	channel := raw(t, config)
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	_, err := w.Write(make([]byte, 2<<20))
+	must(t, err)
+	must(t, w.Close())
+	wide := "\xFE\xFF" + strings.Repeat("\x65\x87", 400<<10)
+	most := bytes.Repeat([]byte("\x65\x87"), (1<<20)/3)
+	for _, m := range []amqp.Publishing{
+		{Body: packed.Bytes(), ContentEncoding: "gzip"},
+		{Body: []byte(wide)},
+		{Body: append([]byte("\xFE\xFF"), most...)},
+	} {
+		m.MessageId = "m"
+		must(t, channel.PublishWithContext(testContext(t), topology.Events, saleKey, true, false, m))
+	}
+	taken := take(t, consumer(t, open(t, config), ledgerQueue, 100), 3)
+	for n, came := range []string{packed.String(), wide} {
+		if string(taken[n].Body) != came || !strings.Contains(taken[n].Unreadable(), "more than 1048576 bytes") {
+			t.Errorf("message %d has %d bytes and is unreadable because %q", n, len(taken[n].Body), taken[n].Unreadable())
+		}
+	}
+	if len(taken[2].Body) != len(most)/2*3 || taken[2].Unreadable() != "" {
+		t.Errorf("a body that fits has %d bytes and is unreadable because %q", len(taken[2].Body), taken[2].Unreadable())
 	}
 }
 
