@@ -1,7 +1,7 @@
 #!/bin/sh
-# Runs the fleet's tests, a cluster of three nodes, the demo and chaos on the servers of a Debian suite, one after the other, and ends
-# with a table of what passed: run.sh trixie. With --short before it, only the tests of what talks to the broker, and a short demo and
-# chaos.
+# Runs the fleet's tests, a cluster of three nodes, the demo and chaos on the servers of a Debian suite, and the steps of
+# deploy/Dockerfile, one after the other, and ends with a table of what passed: run.sh trixie. With --short before it, only
+# the tests of what talks to the broker, and a short demo and chaos.
 #
 # Where the suite cannot be set up (setup.sh ends with 75: no root, no mounts, no mirror), the short form ends with 0, for the change
 # that is checked is not at fault, and the long form with 75. Any other trouble is a failure of both.
@@ -22,19 +22,19 @@ chmod 755 "$data"
 trap 'rm -rf "$data"' EXIT
 trap 'exit 130' INT TERM
 
-# suite NAME COMMAND...
+# run NAME COMMAND...
 failed=0
-suite() {
+run() {
 	name=$1 began=$(date +%s)
 	shift
 	echo "matrix: $suite: $name: $*" >&2
-	if inside "$@"; then result=passed; else result=FAILED failed=1; fi
+	if "$@"; then result=passed; else result=FAILED failed=1; fi
 	printf '%-8s %s  %d s\n' "$name" "$result" $(($(date +%s) - began)) >>"$data/results"
 }
 tests() {
 	name=$1
 	shift
-	suite "$name" go run ./deploy/local/withservers -- go test -short -timeout 60m -parallel 4 "$@"
+	run "$name" inside go run ./deploy/local/withservers -- go test -short -timeout 60m -parallel 4 "$@"
 }
 
 inside dpkg-query --show --showformat '${Package} ${Version}\n' rabbitmq-server erlang-base 'postgresql-[0-9]*' | awk 'NF == 2' >"$data/results"
@@ -44,11 +44,12 @@ if [ -n "$short" ]; then
 	days="--days 14" seconds=30s
 else
 	tests tests ./...
-	suite cluster go test -timeout 30m -parallel 1 -run '^TestCluster' ./deploy/local ./deploy/faults
+	run cluster inside go test -timeout 30m -parallel 1 -run '^TestCluster' ./deploy/local ./deploy/faults
 	days="" seconds=1m
 fi
-suite demo bin/composerp demo --exit --plain --speed max $days --fresh --dir "$data/demo"
-suite chaos bin/composerp chaos --seed 1 --duration "$seconds" --results "bin/matrix-$suite.ndjson"
+run demo inside bin/composerp demo --exit --plain --speed max $days --fresh --dir "$data/demo"
+run chaos inside bin/composerp chaos --seed 1 --duration "$seconds" --results "bin/matrix-$suite.ndjson"
+[ -n "$short" ] || run image deploy/matrix/image.sh # on this machine's servers
 
 echo "matrix: $suite"
 cat "$data/results"
