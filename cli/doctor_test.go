@@ -3,6 +3,9 @@ package cli_test
 import (
 	"context"
 	"encoding/json"
+	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -166,5 +169,35 @@ func TestShowConfigHidesSecrets(t *testing.T) {
 		if !strings.Contains(r.out, want) {
 			t.Errorf("%s is not shown:\n%s", want, r.out)
 		}
+	}
+}
+
+// Whatever characters a password has, the broker gets it as it is, also out of a list of nodes.
+func TestHostilePasswords(t *testing.T) {
+	t.Parallel()
+	h := newEnvironment(t)
+	for i, password := range []string{"a,b", "100%", "%2C", "p@ss:w/rd?#&=", `'"\ $(x)`, "ü € ", "a,amqp", "+"} {
+		u, err := url.Parse(h.broker.URLs[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.User = url.UserPassword(rabbitmqtest.User(t, h.broker, password), password)
+		down := *u
+		down.Host = "127.0.0.1:1"
+		args := []string{"topology", "apply", "--amqp-url", down.String() + "," + u.String()}
+		if i == 0 { // the same from a file
+			file := filepath.Join(h.dir, "c.yaml")
+			if err := os.WriteFile(file, []byte("amqp_url:\n  - "+down.String()+"\n  - "+u.String()+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			args = []string{"topology", "apply", "--config", file}
+			h.env = slices.DeleteFunc(h.env, func(v string) bool { return strings.HasPrefix(v, "COMPOSERP_AMQP_URL=") })
+		}
+		if r := h.run(args...); r.code != 0 || len(password) > 1 && strings.Contains(r.out+r.errors, password) {
+			t.Errorf("%q: exit %d: %s%s", password, r.code, r.out, r.errors)
+		}
+	}
+	if r := h.run("topology", "apply", "--amqp-url", "amqp://u:secret@a,b:5672"); r.code != 78 || !strings.Contains(r.errors, "each node wants a URL of its own") || strings.Contains(r.errors, "secret") {
+		t.Errorf("several hosts in a URL: exit %d: %s", r.code, r.errors)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -154,7 +153,8 @@ func BrokerConfig(e Endpoints, log *slog.Logger) (rabbitmq.Config, error) {
 	if e.AMQP == "" {
 		return rabbitmq.Config{}, exit.Misconfigured("no broker is known: run `composerp up` here, or set COMPOSERP_AMQP_URL")
 	}
-	return rabbitmq.Config{URLs: strings.Split(e.AMQP, ","), Log: log, Now: wallClock}, nil
+	nodes, err := nodesOf(e.AMQP)
+	return rabbitmq.Config{URLs: nodes, Log: log, Now: wallClock}, err
 }
 
 // LoggedBroker is the broker of the endpoints, with a connection of that name and the command's logger.
