@@ -201,3 +201,38 @@ func TestHostilePasswords(t *testing.T) {
 		t.Errorf("several hosts in a URL: exit %d: %s", r.code, r.errors)
 	}
 }
+
+// Variables of libpq hold for servers of the user's own where the URL leaves a parameter out, or are refused in a line.
+func TestPGVariables(t *testing.T) {
+	t.Parallel()
+	h := newEnvironment(t)
+	bare, _, _ := strings.Cut(h.database, "?")
+	for _, c := range []struct {
+		variable, query string
+		code            int
+		line            string
+	}{
+		{"PGSSLMODE=disable", "", 0, ""},
+		{"PGSSLMODE=verify-full", "", 78, "SSL"},
+		{"PGSSLMODE=verify-full", "?sslmode=disable", 0, ""}, // the URL comes first
+		{"PGSSLMODE=much", "", 78, "PGSSLMODE"},
+		{"PGSSLROOTCERT=/none.crt", "", 78, "SSL"},
+		{"PGCONNECT_TIMEOUT=3", "", 0, ""},
+		{"PGCONNECT_TIMEOUT=soon", "", 78, "PGCONNECT_TIMEOUT"},
+		{"PGAPPNAME=till", "", 0, ""},
+		{"PGHOST=elsewhere.invalid", "", 0, ""}, // the URL names a host
+		{"PGHOSTADDR=127.0.0.1", "", 0, ""},
+		{"PGHOSTADDR=no", "", 78, "PGHOSTADDR"},
+		{"PGCHANNELBINDING=require", "", 78, "PGCHANNELBINDING"},
+		{"PGSSLCRL=/none", "", 78, "PGSSLCRL"},
+		{"PGOPTIONS=-c work_mem=8MB", "", 0, ""},
+		{"PGOPTIONS=-c work_mem=much", "", 78, "work_mem"},
+		{"PGSERVICE=none", "", 78, "service"},
+	} {
+		env := append(slices.Clone(h.env), "COMPOSERP_DATABASE_URL="+bare+c.query, c.variable)
+		r := runIn(t, h.dir, env, "migrate", "status")
+		if r.code != c.code || !strings.Contains(r.errors, c.line) || strings.Count(r.errors, "\n") > 1 {
+			t.Errorf("%s%s: exit %d, want %d and a line with %q: %s", c.variable, c.query, r.code, c.code, c.line, r.errors)
+		}
+	}
+}

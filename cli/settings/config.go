@@ -72,6 +72,9 @@ func Given(cctx *cli.Context) (Endpoints, error) {
 		}
 		*into = v.Text
 	}
+	if e.Database != "" {
+		e.Database = withPGVariables(e.Database)
+	}
 	return e, nil
 }
 
