@@ -86,7 +86,7 @@ func plainPath(dir, name string, at home) (string, error) {
 	return link, nil
 }
 
-// linkSuffix tells a link to a server's directory from the directory that lies there itself.
+// linkSuffix tells a link to a server's directory from such a directory.
 const linkSuffix = ".link"
 
 // settle makes a server's directory, or finds it. Where the server's account cannot enter cfg.Dir, the directory lies

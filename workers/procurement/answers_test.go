@@ -141,7 +141,7 @@ func TestASupplierThatIsAwayIsLeftAlone(t *testing.T) {
 	}
 }
 
-// An order of which no byte left counts no attempt, and is cancelled without a doubt; one that a call before may have
+// An order that no byte was sent of counts no attempt, and is cancelled without a doubt; one that a call before may have
 // brought stays in doubt.
 func TestAnOrderThatCouldNotBeSent(t *testing.T) {
 	t.Parallel()

@@ -39,7 +39,7 @@
 // probe now and then finds out whether it is there again (package webcall, and the
 // circuit breaker of package worker); other suppliers' orders go past them. An order
 // that found the circuit open, or that could not be sent, takes its attempt back:
-// dispatch counts calls of which the supplier may know. A crash between the two
+// dispatch counts calls that the supplier may know. A crash between the two
 // leaves the count one too high, and a cancelled order in doubt rather than
 // cancelled.
 //

@@ -37,8 +37,9 @@ func (b *Breakers) TookCall(dependency, key string) {
 	}
 }
 
-// IsOwnFault notes that the dependency failed on the call with this key, by a server error or without a whole answer, and
-// tells whether the message is the cause: since the dependency failed on it before, it has taken another. Without breakers it always is.
+// IsOwnFault notes that the dependency failed on the call with this key, by a server error or without a whole answer,
+// and tells whether the message is the cause: since the dependency failed on it before, it has taken another. Without
+// breakers it always is.
 func (b *Breakers) IsOwnFault(dependency, key string) bool {
 	if b == nil {
 		return true

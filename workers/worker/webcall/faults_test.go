@@ -93,8 +93,8 @@ type faultCase struct {
 	text      string       // the error has it
 }
 
-// Every failure before a byte of the request was sent is the way's: the circuit opens, and no attempt is lost. After that
-// the call is in doubt.
+// Every failure before a byte of the request was sent is the way's: the circuit opens, and no attempt is lost. After
+// that the call is in doubt.
 func TestFaultsOfACall(t *testing.T) {
 	t.Parallel()
 	trusted := newTLSServer(t, &tls.Config{})
