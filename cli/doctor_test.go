@@ -3,6 +3,9 @@ package cli_test
 import (
 	"context"
 	"encoding/json"
+	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -165,6 +168,71 @@ func TestShowConfigHidesSecrets(t *testing.T) {
 	for _, want := range []string{"composerp.yaml:2", "composerp.yaml:3", "$COMPOSERP_AMQP_URL", "--management-url", "postgres://u:xxxxx@h/d", "https://hooks.example/xxxxx", "found here"} {
 		if !strings.Contains(r.out, want) {
 			t.Errorf("%s is not shown:\n%s", want, r.out)
+		}
+	}
+}
+
+// Whatever characters a password has, the broker gets it as it is, also out of a list of nodes.
+func TestHostilePasswords(t *testing.T) {
+	t.Parallel()
+	h := newEnvironment(t)
+	for i, password := range []string{"a,b", "100%", "%2C", "p@ss:w/rd?#&=", `'"\ $(x)`, "ü € ", "a,amqp", "+"} {
+		u, err := url.Parse(h.broker.URLs[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.User = url.UserPassword(rabbitmqtest.User(t, h.broker, password), password)
+		down := *u
+		down.Host = "127.0.0.1:1"
+		args := []string{"topology", "apply", "--amqp-url", down.String() + "," + u.String()}
+		if i == 0 { // the same from a file
+			file := filepath.Join(h.dir, "c.yaml")
+			if err := os.WriteFile(file, []byte("amqp_url:\n  - "+down.String()+"\n  - "+u.String()+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			args = []string{"topology", "apply", "--config", file}
+			h.env = slices.DeleteFunc(h.env, func(v string) bool { return strings.HasPrefix(v, "COMPOSERP_AMQP_URL=") })
+		}
+		if r := h.run(args...); r.code != 0 || len(password) > 1 && strings.Contains(r.out+r.errors, password) {
+			t.Errorf("%q: exit %d: %s%s", password, r.code, r.out, r.errors)
+		}
+	}
+	if r := h.run("topology", "apply", "--amqp-url", "amqp://u:secret@a,b:5672"); r.code != 78 || !strings.Contains(r.errors, "each node wants a URL of its own") || strings.Contains(r.errors, "secret") {
+		t.Errorf("several hosts in a URL: exit %d: %s", r.code, r.errors)
+	}
+}
+
+// Variables of libpq hold for servers of the user's own where the URL leaves a parameter out, or are refused in a line.
+func TestPGVariables(t *testing.T) {
+	t.Parallel()
+	h := newEnvironment(t)
+	bare, _, _ := strings.Cut(h.database, "?")
+	for _, c := range []struct {
+		variable, query string
+		code            int
+		line            string
+	}{
+		{"PGSSLMODE=disable", "", 0, ""},
+		{"PGSSLMODE=verify-full", "", 78, "SSL"},
+		{"PGSSLMODE=verify-full", "?sslmode=disable", 0, ""}, // the URL comes first
+		{"PGSSLMODE=much", "", 78, "PGSSLMODE"},
+		{"PGSSLROOTCERT=/none.crt", "", 78, "SSL"},
+		{"PGCONNECT_TIMEOUT=3", "", 0, ""},
+		{"PGCONNECT_TIMEOUT=soon", "", 78, "PGCONNECT_TIMEOUT"},
+		{"PGAPPNAME=till", "", 0, ""},
+		{"PGHOST=elsewhere.invalid", "", 0, ""}, // the URL names a host
+		{"PGHOSTADDR=127.0.0.1", "", 0, ""},
+		{"PGHOSTADDR=no", "", 78, "PGHOSTADDR"},
+		{"PGCHANNELBINDING=require", "", 78, "PGCHANNELBINDING"},
+		{"PGSSLCRL=/none", "", 78, "PGSSLCRL"},
+		{"PGOPTIONS=-c work_mem=8MB", "", 0, ""},
+		{"PGOPTIONS=-c work_mem=much", "", 78, "work_mem"},
+		{"PGSERVICE=none", "", 78, "service"},
+	} {
+		env := append(slices.Clone(h.env), "COMPOSERP_DATABASE_URL="+bare+c.query, c.variable)
+		r := runIn(t, h.dir, env, "migrate", "status")
+		if r.code != c.code || !strings.Contains(r.errors, c.line) || strings.Count(r.errors, "\n") > 1 {
+			t.Errorf("%s%s: exit %d, want %d and a line with %q: %s", c.variable, c.query, r.code, c.code, c.line, r.errors)
 		}
 	}
 }

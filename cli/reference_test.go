@@ -37,6 +37,7 @@ var reference = map[string]func(t *testing.T) string{
 	"events":      eventsReference,
 	"metrics":     metricsReference,
 	"exit-codes":  exitCodesReference,
+	"json":        jsonReference,
 	"crash-steps": crashStepsReference,
 }
 
@@ -122,6 +123,95 @@ func exitCodesReference(*testing.T) string {
 		m.row(fmt.Sprint(e.Code), e.Meaning)
 	}
 	return m.String()
+}
+
+// jsonReference reads what the golden files of -o json have: they are the shapes. A command's files are merged.
+func jsonReference(t *testing.T) string {
+	var m markdown
+	for _, command := range Shows() {
+		file := strings.ReplaceAll(command, " ", "_")
+		names, err := filepath.Glob("testdata/*/" + file + "*.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		fields := map[string]string{}
+		for _, name := range names {
+			if !slices.Contains(Shows(), strings.ReplaceAll(strings.TrimSuffix(filepath.Base(name), ".json"), "_", " ")) || filepath.Base(name) == file+".json" {
+				collectFields(t, name, fields)
+			}
+		}
+		if len(names) == 0 {
+			t.Errorf("no golden file has the shape of `composerp %s -o json`", command)
+		}
+		m.line("## %s\n", command)
+		if len(fields) == 0 {
+			m.line("A list; it has no elements in the golden file.\n")
+			continue
+		}
+		m.table("field", "type")
+		for _, field := range slices.Sorted(maps.Keys(fields)) {
+			m.row(code(field), fields[field])
+		}
+		m.line("")
+	}
+	return m.String()
+}
+
+// collectFields adds the paths and the types of all values of a JSON file.
+func collectFields(t *testing.T, file string, fields map[string]string) {
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var value any
+	if err := json.Unmarshal(raw, &value); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	var walk func(path string, value any)
+	walk = func(path string, value any) {
+		switch v := value.(type) {
+		case map[string]any:
+			for key, one := range v {
+				walk(strings.TrimPrefix(path+"."+key, "."), one)
+			}
+		case []any:
+			for _, one := range v {
+				walk(path+"[]", one)
+			}
+		default:
+			if known := fields[path]; known == "" || known == valueOrNull {
+				fields[path] = jsonType(path, v)
+			}
+		}
+	}
+	walk("", value)
+}
+
+var (
+	jsonMoment = regexp.MustCompile(`^(\d{4}-\d\d-\d\dT.*|<now>)$`)
+	jsonDate   = regexp.MustCompile(`^\d{4}-\d\d-\d\d$`)
+)
+
+const valueOrNull = "null, or a value"
+
+// jsonType names a value's type; a mask of a golden file has its field's.
+func jsonType(path string, value any) string {
+	text, isText := value.(string)
+	switch {
+	case strings.HasSuffix(path, "Ms"):
+		return "number, milliseconds"
+	case value == nil:
+		return valueOrNull
+	case !isText:
+		return map[bool]string{true: "true or false", false: "number"}[value == true || value == false]
+	case jsonMoment.MatchString(text):
+		return "time, RFC 3339"
+	case jsonDate.MatchString(text):
+		return "date"
+	case strings.HasPrefix(text, "<"):
+		return "text or number, of the run"
+	}
+	return "text"
 }
 
 func crashStepsReference(*testing.T) string {

@@ -130,3 +130,24 @@ func answering(t *testing.T, answer string) *url.URL {
 			message('D', "\x00\x01\x00\x00\x00\x06"+answer), message('C', "SELECT 1\x00"), message('Z', "I")))
 	})
 }
+
+// Whatever characters a password has, the server gets it as it is.
+func TestHostilePasswords(t *testing.T) {
+	t.Parallel()
+	for _, password := range []string{"a,b", "100%", "%2C", "p@ss:w/rd?#&=", `'"\ $(x)`, "ü € ", "a,postgres://u", "+"} {
+		got := make(chan string, 1)
+		u := serving(t, func(conn net.Conn) {
+			conn.Write(message('R', "\x00\x00\x00\x03")) // asks for it in the clear
+			sent := make([]byte, 4096)
+			n, _ := conn.Read(sent)
+			got <- string(sent[min(n, 5):n])
+			conn.Write(message('E', "SFATAL\x00VFATAL\x00C28P01\x00Mno\x00\x00"))
+		})
+		u.User = url.UserPassword("composerp", password)
+		_, err := store.Open(t.Context(), store.Config{URL: u.String()})
+		storetest.IsError(t, err, store.ErrAccess)
+		if sent := <-got; sent != password+"\x00" || strings.Contains(err.Error(), password) && len(password) > 1 {
+			t.Errorf("%q came as %q, with the error %v", password, sent, err)
+		}
+	}
+}

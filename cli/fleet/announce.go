@@ -20,7 +20,7 @@ func announce(console io.Writer, version string, state settings.State, private b
 	w := tabwriter.NewWriter(&text, 0, 8, 2, ' ', 0)
 	fmt.Fprintf(w, "composerp %s is up\n", version)
 	address(w, "  management UI", state.Management, private, false)
-	for at := range strings.SplitSeq(state.AMQP, ",") {
+	for _, at := range settings.SplitURLs(state.AMQP) {
 		address(w, "  AMQP", at, private, true)
 	}
 	address(w, "  database", state.Database, private, false)

@@ -64,7 +64,7 @@ func detach(cctx *cli.Context) error {
 	case state == nil:
 		return startFailed(cctx.App.ErrWriter, log, start, up.ProcessState.ExitCode())
 	}
-	announce(cctx.App.Writer, cctx.App.Version, *state, given.Database == "", "`composerp down`, process "+fmt.Sprint(state.PID)+", log "+log.Name())
+	announce(cctx.App.Writer, cctx.App.Version, *state, given.Database == "", downCommand(dir)+", process "+fmt.Sprint(state.PID)+", log "+log.Name())
 	return nil
 }
 

@@ -3,6 +3,8 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"regexp"
+	"strings"
 	"syscall"
 	"time"
 
@@ -20,6 +22,24 @@ func DownCommand() *cli.Command {
 		Flags:  []cli.Flag{settings.FlagOf(settings.FlagDir), &cli.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "how long to wait for its end"}},
 		Action: down,
 	}
+}
+
+// downCommand is the command line that stops the fleet of a directory, for a shell.
+func downCommand(dir string) string {
+	if dir == settings.Named(settings.FlagDir).Standard {
+		return "`composerp down`"
+	}
+	return "`composerp down --dir " + shellWord(dir) + "`"
+}
+
+// plainWord matches what a shell takes as it is.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./+@%,:-]+$`)
+
+func shellWord(text string) string {
+	if plainWord.MatchString(text) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
 func down(cctx *cli.Context) error {

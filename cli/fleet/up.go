@@ -127,7 +127,7 @@ func stay(cctx *cli.Context, f *fleet, own *local.Servers, then func(ctx context
 		if err := state.Save(dir); err != nil {
 			return err
 		}
-		announce(cctx.App.Writer, cctx.App.Version, state, own != nil, "Ctrl-C here, or `composerp down`")
+		announce(cctx.App.Writer, cctx.App.Version, state, own != nil, "Ctrl-C here, or "+downCommand(dir))
 		if err := then(ctx, f.at); err != nil && ctx.Err() == nil {
 			return err
 		}
@@ -147,5 +147,5 @@ func alreadyUp(dir string) error {
 	if state == nil || state.PID == 0 {
 		return fmt.Errorf("composerp is %w in %s and still starting", settings.ErrUp, dir)
 	}
-	return fmt.Errorf("composerp is %w in %s as process %d, since %s; `composerp down` stops it", settings.ErrUp, dir, state.PID, terminal.Moment(state.StartedAt))
+	return fmt.Errorf("composerp is %w in %s as process %d, since %s; %s stops it", settings.ErrUp, dir, state.PID, terminal.Moment(state.StartedAt), downCommand(dir))
 }

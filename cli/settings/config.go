@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -72,6 +71,9 @@ func Given(cctx *cli.Context) (Endpoints, error) {
 			return Endpoints{}, err
 		}
 		*into = v.Text
+	}
+	if e.Database != "" {
+		e.Database = withPGVariables(e.Database)
 	}
 	return e, nil
 }
@@ -154,7 +156,8 @@ func BrokerConfig(e Endpoints, log *slog.Logger) (rabbitmq.Config, error) {
 	if e.AMQP == "" {
 		return rabbitmq.Config{}, exit.Misconfigured("no broker is known: run `composerp up` here, or set COMPOSERP_AMQP_URL")
 	}
-	return rabbitmq.Config{URLs: strings.Split(e.AMQP, ","), Log: log, Now: wallClock}, nil
+	nodes, err := nodesOf(e.AMQP)
+	return rabbitmq.Config{URLs: nodes, Log: log, Now: wallClock}, err
 }
 
 // LoggedBroker is the broker of the endpoints, with a connection of that name and the command's logger.

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"net/url"
 	"os"
 	"strings"
 
@@ -15,6 +16,37 @@ func ForgetPGVariables() {
 			_ = os.Unsetenv(name)
 		}
 	}
+}
+
+// defaulted are the parameters of a database's URL that have defaults of this program's, and the variables of libpq that
+// stand for them. The driver would read such a variable only where the URL has no parameter, and the defaults stand in
+// the URL; the others it reads by itself.
+var defaulted = map[string]string{
+	"PGSSLMODE": "sslmode", "PGSSLROOTCERT": "sslrootcert", "PGAPPNAME": "application_name", "PGCONNECT_TIMEOUT": "connect_timeout",
+	"PGHOST": "host", "PGHOSTADDR": "hostaddr",
+}
+
+// withPGVariables is a database's URL with the parameters that it leaves to variables of libpq. What is no URL stays as
+// it is, for the one who connects to refuse.
+func withPGVariables(databaseURL string) string {
+	u, err := url.Parse(databaseURL)
+	if err != nil {
+		return databaseURL
+	}
+	q, changed := u.Query(), false
+	for variable, parameter := range defaulted {
+		value := os.Getenv(variable)
+		if value == "" || q.Has(parameter) || parameter == "host" && u.Host != "" {
+			continue
+		}
+		q.Set(parameter, value)
+		changed = true
+	}
+	if !changed {
+		return databaseURL
+	}
+	u.RawQuery = q.Encode()
+	return u.String()
 }
 
 // isPrivate reports whether a URL is that of the private servers that run in dir.

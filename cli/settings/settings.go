@@ -142,7 +142,7 @@ const hidden = "xxxxx"
 
 // WithoutPassword hides the passwords of a URL, or of several separated by commas.
 func WithoutPassword(value string) string {
-	parts := strings.Split(value, ",")
+	parts := SplitURLs(value)
 	for i, part := range parts {
 		u, err := url.Parse(part)
 		switch {

@@ -18,7 +18,7 @@ import (
 type command struct {
 	name    string
 	account account
-	dir     string // working directory, the server's own
+	dir     string // working directory
 	path    string
 	args    []string
 	env     []string
@@ -26,6 +26,10 @@ type command struct {
 	pidFile string         // written by us; empty when the server writes its own
 	orderly syscall.Signal // asks for an orderly stop; also sent by the kernel when we die
 }
+
+// workingDir is that of both servers, which get all their paths whole: Erlang asks for its name, and hangs when that is
+// not UTF-8.
+const workingDir = "/"
 
 // child is a server process of ours.
 type child struct {

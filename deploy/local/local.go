@@ -19,7 +19,8 @@
 //
 // As root each server runs as an unprivileged user and owns only its own data directory. Where that user cannot enter
 // the directory (a clone below /root), the data lies in a directory under /var/tmp named after the path, and a symbolic
-// link stands in its place.
+// link stands in its place. Where the path has blanks, quotes, brackets or letters beyond ASCII, the data lies in it, and
+// the servers reach it by a link in such a directory under /var/tmp.
 //
 // What fails: a server that does not come up takes the other one down with it, and Start returns one line with the
 // reason from its log. A server that dies later closes Exited, unless Config.Restarts has it started again. Halt ends
@@ -271,8 +272,10 @@ func Remove(ctx context.Context, dir string) error {
 	if err != nil {
 		return fmt.Errorf("removing %s: %w", cfg.Dir, err)
 	}
-	if _, err := os.Stat(abs); errors.Is(err, os.ErrNotExist) {
+	if abs, err = filepath.EvalSymlinks(abs); errors.Is(err, os.ErrNotExist) {
 		return nil
+	} else if err != nil {
+		return fmt.Errorf("removing %s: %w", cfg.Dir, err)
 	}
 	lock, err := lockDir(ctx, abs)
 	if err != nil {

@@ -199,6 +199,58 @@ func TestUnenterableDirectory(t *testing.T) {
 	}
 }
 
+// A directory may have any name that the file system takes. After a stop both servers find their data again, and nothing
+// is left outside the directory in the end.
+func TestAnyPath(t *testing.T) {
+	t.Parallel()
+	for name, below := range map[string]string{
+		"Cyrillic and shell": `Магазин: it's "a" [b] {c} (d) & $HOME; #%s, \ ~ é`,
+		"long":               strings.Repeat("long-", 48) + "/" + strings.Repeat("длинный", 17),
+		"lines, no text":     "one\nline\tand \xff",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(tempDir(t), below)
+			servers := start(t, local.Config{Dir: dir})
+			writeRow(t, servers.DatabaseURL)
+			publishOne(t, servers.AMQPURL)
+			if err := servers.Stop(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			servers = start(t, local.Config{Dir: dir})
+			wantRow(t, servers.DatabaseURL)
+			wantMessage(t, servers.AMQPURL)
+			if data, err := os.Lstat(filepath.Join(dir, "rabbitmq")); err != nil || !data.IsDir() {
+				t.Errorf("the data is not in the directory: %v, %v", data, err)
+			}
+			before := outside(t, dir)
+			if err := servers.Discard(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if after := outside(t, dir); len(before) != 2 || len(after) != 0 {
+				t.Errorf("links to the directory: %v, after its end %v; want two and none", before, after)
+			}
+		})
+	}
+}
+
+// outside finds the links in temporary directories that lead below dir.
+func outside(t *testing.T, dir string) (found []string) {
+	t.Helper()
+	for _, temporary := range []string{"/var/tmp", os.TempDir()} {
+		links, err := filepath.Glob(filepath.Join(temporary, "composerp-*", "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, link := range links {
+			if target, err := os.Readlink(link); err == nil && filepath.Dir(target) == dir {
+				found = append(found, link)
+			}
+		}
+	}
+	return found
+}
+
 func TestLostPasswords(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)

@@ -103,9 +103,8 @@ func (c *Cluster) Discard(ctx context.Context) error {
 		for _, name := range []string{"epmd.log", lockFile} {
 			err = errors.Join(err, os.RemoveAll(filepath.Join(c.cfg.Dir, name)))
 		}
-		for _, empty := range append(outsideBases(c.cfg.Dir), c.cfg.Dir) {
-			os.Remove(empty)
-		}
+		removeOutside(c.cfg.Dir)
+		os.Remove(c.cfg.Dir)
 		c.held.free()
 	})
 	return err

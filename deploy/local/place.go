@@ -8,11 +8,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"syscall"
 )
 
-// home is a server's own directory and the account that owns it.
+// home is a server's own directory and the account that owns it. The path is plain: a link stands for one that is not.
 type home struct {
 	path    string
 	account account
@@ -48,10 +49,49 @@ func makeDir(dir string) (string, error) {
 	return resolved, nil
 }
 
-// place makes a server's directory below cfg.Dir, or finds the one made earlier. Where the server's account cannot
-// enter cfg.Dir, the directory lies in one of the system's temporary directories and a symbolic link stands in its
-// place.
+// place makes a server's directory below cfg.Dir, or finds the one made earlier, and gives it a plain path.
 func place(cfg Config, name string, as account) (home, error) {
+	at, err := settle(cfg, name, as)
+	if err != nil {
+		return home{}, err
+	}
+	at.path, err = plainPath(cfg.Dir, name, at)
+	return at, err
+}
+
+// plain matches the paths that every program takes. RabbitMQ's disk monitor puts its path into a shell's command, where
+// quotes, dollars and semicolons act, and RabbitMQ 3.10 cannot start below letters that are not ASCII.
+var plain = regexp.MustCompile(`^[A-Za-z0-9/._@+-]+$`)
+
+// plainPath is the path of a home, or a link to it where the path is not plain. The link is set anew at each start, by
+// the owner of the lock on dir. Following a link renews the time by which temporary directories are cleared.
+func plainPath(dir, name string, at home) (string, error) {
+	if plain.MatchString(at.path) {
+		return at.path, nil
+	}
+	base, err := outside(dir, at.account)
+	if err != nil {
+		return "", fmt.Errorf("linking to %s: %w", at.path, err)
+	}
+	link := filepath.Join(base, name+linkSuffix)
+	if target, err := os.Readlink(link); err == nil && target == at.path {
+		return link, nil
+	}
+	if err := os.Remove(link); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", fmt.Errorf("linking to %s: %w", at.path, err)
+	}
+	if err := os.Symlink(at.path, link); err != nil {
+		return "", fmt.Errorf("linking to %s: %w", at.path, err)
+	}
+	return link, nil
+}
+
+// linkSuffix tells a link to a server's directory from such a directory.
+const linkSuffix = ".link"
+
+// settle makes a server's directory, or finds it. Where the server's account cannot enter cfg.Dir, the directory lies
+// in one of the system's temporary directories and a symbolic link stands in its place.
+func settle(cfg Config, name string, as account) (home, error) {
 	inside := filepath.Join(cfg.Dir, name)
 	path, err := filepath.EvalSymlinks(inside)
 	switch {
@@ -115,25 +155,33 @@ func existing(path string, as account) (home, error) {
 	return home{path: path, account: owner}, nil
 }
 
-// elsewhere returns where a server's directory lies outside cfg.Dir; its parent exists, is ours, and can be entered.
-// What an earlier life of cfg.Dir left there was thrown away with the link to it, and is removed.
+// elsewhere returns where a server's directory lies outside cfg.Dir. What an earlier life of cfg.Dir left there was
+// thrown away with the link to it, and is removed.
 func elsewhere(cfg Config, name string, as account) (string, error) {
-	for _, base := range outsideBases(cfg.Dir) {
-		if err := os.Mkdir(base, 0o711); err != nil && !errors.Is(err, os.ErrExist) {
+	base, err := outside(cfg.Dir, as)
+	if err != nil {
+		return "", fmt.Errorf("%s cannot enter %s, and %w", as.name, cfg.Dir, err)
+	}
+	path := filepath.Join(base, name)
+	if err := os.RemoveAll(path); err != nil {
+		return "", fmt.Errorf("removing old data: %w", err)
+	}
+	return path, nil
+}
+
+// outside makes a directory outside dir that stands for it, or finds it. It is ours, plain, and can be entered.
+func outside(dir string, as account) (string, error) {
+	for _, base := range outsideBases(dir) {
+		if err := os.Mkdir(base, 0o711); err != nil && !errors.Is(err, os.ErrExist) || !plain.MatchString(base) {
 			continue
 		}
 		// The name can be guessed and the parent is shared: only a real directory of our own will do.
 		info, err := os.Lstat(base)
-		if err != nil || !info.IsDir() || info.Sys().(*syscall.Stat_t).Uid != uint32(os.Geteuid()) || !as.canEnter(base) {
-			continue
+		if err == nil && info.IsDir() && info.Sys().(*syscall.Stat_t).Uid == uint32(os.Geteuid()) && as.canEnter(base) {
+			return base, nil
 		}
-		path := filepath.Join(base, name)
-		if err := os.RemoveAll(path); err != nil {
-			return "", fmt.Errorf("removing old data: %w", err)
-		}
-		return path, nil
 	}
-	return "", fmt.Errorf("%s cannot enter %s, and no temporary directory will do: choose a directory that others may enter", as.name, cfg.Dir)
+	return "", errors.New("no temporary directory will do: choose a directory whose path is of letters, digits and /._@+- and that others may enter")
 }
 
 // outsideBases are named after the directory they stand in for. /var/tmp comes first because it survives a restart of
@@ -152,7 +200,11 @@ func removeData(ctx context.Context, cfg Config, dir string) error {
 		inside := filepath.Join(dir, name)
 		path, err := filepath.EvalSymlinks(inside)
 		if err == nil {
-			if err := stopLeftoverIn(ctx, cfg, name, path); err != nil {
+			at, err := plainPath(dir, name, home{path: path})
+			if err == nil {
+				err = stopLeftoverIn(ctx, cfg, name, at)
+			}
+			if err != nil {
 				return err
 			}
 			failed = append(failed, os.RemoveAll(path))
@@ -162,13 +214,22 @@ func removeData(ctx context.Context, cfg Config, dir string) error {
 	for _, name := range []string{"postgres.log", "postgres.log.1", "rabbitmq.log", "rabbitmq.log.1", "epmd.log", stateFile} {
 		failed = append(failed, os.RemoveAll(filepath.Join(dir, name)))
 	}
-	for _, base := range outsideBases(dir) {
-		os.Remove(base) // Only goes when it is empty, and is not there at all in most cases.
-	}
+	removeOutside(dir)
 	if err := errors.Join(failed...); err != nil {
 		return fmt.Errorf("removing the servers' data in %s: %w", dir, err)
 	}
 	return nil
+}
+
+// removeOutside deletes what stands for dir outside it, unless there is still data.
+func removeOutside(dir string) {
+	for _, base := range outsideBases(dir) {
+		links, _ := filepath.Glob(filepath.Join(base, "*"+linkSuffix))
+		for _, link := range links {
+			os.Remove(link)
+		}
+		os.Remove(base) // Only goes when it is empty, and is not there at all in most cases.
+	}
 }
 
 func stopLeftoverIn(ctx context.Context, cfg Config, name, path string) error {

@@ -96,7 +96,7 @@ func (p *postgres) initialize(ctx context.Context, bin postgresBin, password str
 	}
 	initdb := exec.CommandContext(ctx, filepath.Join(bin.dir, "initdb"), "--pgdata", fresh, "--username", "postgres", "--pwfile", passwordFile,
 		"--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-instructions")
-	initdb.Dir, initdb.Env = p.path, p.environment()
+	initdb.Dir, initdb.Env = workingDir, p.environment()
 	initdb.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: p.account.credential()}
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("making a database cluster in %s: %s: %w", p.path, initdbReason(string(out)), err)
@@ -147,7 +147,7 @@ func settings(port int) []string {
 func (p *postgres) launch(ctx context.Context, bin postgresBin, st state) error {
 	for {
 		server, err := run(command{
-			name: postgresName, account: p.account, dir: p.path, env: p.environment(),
+			name: postgresName, account: p.account, dir: workingDir, env: p.environment(),
 			path: filepath.Join(bin.dir, "postgres"), args: append([]string{"-D", p.data()}, settings(st.Ports.Postgres)...),
 			logFile: filepath.Join(p.cfg.Dir, "postgres.log"), orderly: syscall.SIGINT,
 		})

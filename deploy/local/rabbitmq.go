@@ -48,7 +48,7 @@ func (b *broker) start(ctx context.Context, st state) error {
 func (b *broker) launch(ctx context.Context, st state) error {
 	began := time.Now()
 	server, err := run(command{
-		name: b.name(), account: b.account, dir: b.path, env: b.environment(st.Ports),
+		name: b.name(), account: b.account, dir: workingDir, env: b.environment(st.Ports),
 		path: b.installed.server, logFile: filepath.Join(b.cfg.Dir, b.logName()), pidFile: b.serverPid(), orderly: syscall.SIGTERM,
 	})
 	if err != nil {
@@ -84,7 +84,7 @@ func nodeAddress(node string) string { return node + "@" + nodeHost }
 func (b *broker) launchEpmd(ctx context.Context, at ports) error {
 	port := strconv.Itoa(at.Epmd)
 	epmd, err := run(command{
-		name: epmdName, account: b.account, dir: b.path, env: []string{"PATH=" + b.installed.path, "HOME=" + b.path},
+		name: epmdName, account: b.account, dir: workingDir, env: []string{"PATH=" + b.installed.path, "HOME=" + b.path},
 		path: b.installed.epmd, args: []string{"-address", loopback, "-port", port},
 		logFile: filepath.Join(b.cfg.Dir, "epmd.log"), pidFile: b.epmdPid(), orderly: syscall.SIGTERM,
 	})

@@ -47,7 +47,7 @@ type Quarantine struct {
 	Sample      string     `db:"sample" json:"sample"` // the error that filled it
 	Since       time.Time  `db:"since" json:"since"`
 	ReleasedAt  *time.Time `db:"released_at" json:"releasedAt,omitempty"`
-	HeldBack    int64      `db:"held_back" json:"setAside"`
+	HeldBack    int64      `db:"held_back" json:"heldBack"`
 }
 
 // classOf names a class: by its consumer, for readers, and by a hash of the whole.

@@ -140,3 +140,35 @@ func TestASupplierThatIsAwayIsLeftAlone(t *testing.T) {
 		}
 	}
 }
+
+// An order that no byte was sent of counts no attempt, and is cancelled without a doubt; one that a call before may have
+// brought stays in doubt.
+func TestAnOrderThatCouldNotBeSent(t *testing.T) {
+	t.Parallel()
+	potter := newSupplier(t)
+	s := newShop(t, potter.URL)
+	down := newSupplier(t)
+	down.Close()
+	send := func(order string) {
+		t.Helper()
+		if _, err := workertest.Handle(t, s.DB, s.w, approved(t, order)); !errors.Is(err, worker.ErrUnavailable) {
+			t.Fatalf("want order %s to wait, got %v", order, err)
+		}
+		s.endWait()
+	}
+	potter.answer = func(http.ResponseWriter, *http.Request, int) { panic(http.ErrAbortHandler) }
+	s.handle(created(t, "o-1"), created(t, "o-2"))
+	send("o-1")
+	s.endpoint(down.URL)
+	send("o-1")
+	send("o-2")
+	if d := s.wantStatus("o-1", "SENDING"); d.Attempts != 1 {
+		t.Errorf("want the call counted that may have arrived, got %+v", d)
+	}
+	if d := s.wantStatus("o-2", "WAITING"); d.Attempts != 0 || !strings.HasSuffix(d.Failure, "the request was not sent") {
+		t.Errorf("want no call counted, and why, got %+v", d)
+	}
+	s.handle(cancelled(t, "o-1"), cancelled(t, "o-2"))
+	s.wantStatus("o-1", "CANCELLED_IN_DOUBT")
+	s.wantStatus("o-2", "CANCELLED")
+}

@@ -38,10 +38,10 @@
 // While a supplier is away or busy its orders wait, for as long as it takes, and a
 // probe now and then finds out whether it is there again (package webcall, and the
 // circuit breaker of package worker); other suppliers' orders go past them. An order
-// that found the circuit open takes its attempt back: dispatch counts calls that
-// were made. A
-// crash between the two leaves the count one too high, and a cancelled order in
-// doubt rather than cancelled.
+// that found the circuit open, or that could not be sent, takes its attempt back:
+// dispatch counts calls that the supplier may know. A crash between the two
+// leaves the count one too high, and a cancelled order in doubt rather than
+// cancelled.
 //
 // After an answer that is neither yes nor no the order is retried for longer than a
 // night. An order that is refused becomes a dead letter at once, with the supplier's
@@ -150,7 +150,7 @@ func send[T event.Payload](o office) func(context.Context, event.Of[T], letter) 
 		if err != nil {
 			err = fmt.Errorf("sending order %s to supplier %s: %w", l.Order, l.Supplier, err)
 			return func(ctx context.Context, tx *worker.Tx) error {
-				if errors.Is(err, worker.ErrCircuitOpen) {
+				if errors.Is(err, worker.ErrCircuitOpen) || errors.Is(err, webcall.ErrNotSent) {
 					return purchasing.TakeBackSending(ctx, tx, l.OrderKey, err.Error())
 				}
 				return purchasing.RecordUnsent(ctx, tx, l.OrderKey, err.Error(), errors.Is(err, worker.ErrRejected))

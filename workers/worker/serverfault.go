@@ -2,11 +2,12 @@ package worker
 
 import "sync"
 
-// # Failure policy: whose fault an HTTP 500 is
+// # Failure policy: whose fault a server error is
 //
-// A server error is the dependency's trouble: it opens the circuit and costs no attempt. It is the message's own when
-// the dependency answers so for this message alone: twice, and between the two it took another message. This is known
-// for each process by itself; a restart forgets it, and the message shows it again.
+// A server error, or no whole answer to a request that was sent, is the dependency's trouble: it opens the circuit and
+// costs no attempt. It is the message's own when the dependency fails so on this message alone: twice, and between the
+// two it took another message. This is known for each process by itself; a restart forgets it, and the message shows it
+// again.
 
 // mostFailed bounds the messages that are remembered of a dependency.
 const mostFailed = 10_000
@@ -36,8 +37,9 @@ func (b *Breakers) TookCall(dependency, key string) {
 	}
 }
 
-// IsOwnFault notes that the dependency answered the call with this key by a server error, and tells whether the message
-// is the cause: since the dependency failed on it before, it has taken another. Without breakers it always is.
+// IsOwnFault notes that the dependency failed on the call with this key, by a server error or without a whole answer,
+// and tells whether the message is the cause: since the dependency failed on it before, it has taken another. Without
+// breakers it always is.
 func (b *Breakers) IsOwnFault(dependency, key string) bool {
 	if b == nil {
 		return true

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -42,7 +43,7 @@ func dataSource(cfg Config) (source, settings string, err error) {
 	if cfg.URL == "" {
 		return "", "", fmt.Errorf("%w: no database URL given", ErrConfiguration)
 	}
-	u, err := url.Parse(cfg.URL)
+	u, err := url.Parse(withPorts(cfg.URL))
 	if err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") {
 		return "", "", fmt.Errorf("%w: the database URL must read postgres://user:password@host:port/database", ErrConfiguration)
 	}
@@ -52,7 +53,10 @@ func dataSource(cfg Config) (source, settings string, err error) {
 			q.Set(key, value)
 		}
 	}
-	set("sslmode", defaultSSLMode(cmp.Or(u.Host, q.Get("host"), "localhost")))
+	if q.Has("sslrootcert") {
+		set("sslmode", "require") // which verifies by that certificate
+	}
+	set("sslmode", defaultSSLMode(cmp.Or(q.Get("hostaddr"), u.Host, q.Get("host"), "localhost")))
 	set("application_name", cmp.Or(cfg.Name, "composerp"))
 	set("connect_timeout", fmt.Sprint(int(connectTimeout.Seconds())))
 	var statements strings.Builder
@@ -66,6 +70,27 @@ func dataSource(cfg Config) (source, settings string, err error) {
 	return u.String(), statements.String(), nil
 }
 
+const defaultPort = "5432"
+
+// severalHosts finds the hosts of a URL that names several.
+var severalHosts = regexp.MustCompile(`^(postgres(?:ql)?://(?:[^/?#]*@)?)([^/?#@]*,[^/?#@]*)((?s:[/?#].*)?)$`)
+
+// withPorts gives each of a URL's hosts a port where there are several: net/url reads no URL in which the last has none
+// and another has.
+func withPorts(databaseURL string) string {
+	found := severalHosts.FindStringSubmatch(databaseURL)
+	if found == nil {
+		return databaseURL
+	}
+	hosts := strings.Split(found[2], ",")
+	for i, host := range hosts {
+		if _, _, err := net.SplitHostPort(host); err != nil {
+			hosts[i] = host + ":" + defaultPort
+		}
+	}
+	return found[1] + strings.Join(hosts, ",") + found[3]
+}
+
 // spreadHosts turns host1:port1,host2:port2 into parameters: the driver reads no ports of several hosts elsewhere.
 func spreadHosts(u *url.URL, q url.Values) {
 	if !strings.Contains(u.Host, ",") {
@@ -75,7 +100,7 @@ func spreadHosts(u *url.URL, q url.Values) {
 	for at := range strings.SplitSeq(u.Host, ",") {
 		host, port, err := net.SplitHostPort(at)
 		if err != nil {
-			host, port = strings.Trim(at, "[]"), "5432"
+			host, port = strings.Trim(at, "[]"), defaultPort
 		}
 		hosts, ports = append(hosts, host), append(ports, port)
 	}

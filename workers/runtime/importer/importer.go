@@ -111,7 +111,7 @@ func (w *writer) importFrom(ctx context.Context, src *rowfile.File, found *surve
 
 // report is what has come of the import so far.
 func (w *writer) report(elapsed time.Duration) Report {
-	r := Report{File: w.options.File, Tally: w.tally.clone(), ResumedAt: w.resumedAt, Elapsed: elapsed}
+	r := Report{File: w.options.File, Tally: w.tally.clone(), ResumedAt: w.resumedAt, Elapsed: elapsed, ElapsedMs: elapsed.Milliseconds()}
 	if r.RejectedTotal() > 0 {
 		r.RejectsFile = w.rejects.path
 	}

@@ -83,7 +83,8 @@ type Report struct {
 	ResumedAt int64 `json:"resumedAt,omitzero"`
 	// RejectsFile has the rejected rows; empty when there are none, and then there is no such file.
 	RejectsFile string        `json:"rejectsFile,omitzero"`
-	Elapsed     time.Duration `json:"elapsedNs"`
+	Elapsed     time.Duration `json:"-"`
+	ElapsedMs   int64         `json:"elapsedMs"`
 }
 
 // Phase is what an import is doing.

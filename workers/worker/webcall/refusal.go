@@ -18,8 +18,7 @@ const MaxWords = 200
 
 // refusal is the outcome of an answer that refuses.
 func refusal(by *url.URL, response *http.Response) error {
-	text := strconv.Itoa(response.StatusCode) + " " + http.StatusText(response.StatusCode)
-	err := fmt.Errorf("%s answered %s", by.Host, strings.TrimSpace(text))
+	err := fmt.Errorf("%s answered %s", by.Host, statusOf(response))
 	if target, isURL := moved(response); isURL {
 		err = fmt.Errorf("%w, a redirect to %s, which is not followed", err, target)
 	}
@@ -35,21 +34,27 @@ func refusal(by *url.URL, response *http.Response) error {
 	case asked:
 		return worker.RetryAfter(err, wait)
 	case response.StatusCode >= 500:
-		return serverError{err}
+		return undecided{err}
 	}
 	return err
 }
 
-// serverError is a server error that does not say whether the server or the request is its cause.
-type serverError struct{ error }
+// statusOf is an answer's status, with the words of the standard: the other side's own may be anything.
+func statusOf(answer *http.Response) string {
+	return strings.TrimSpace(strconv.Itoa(answer.StatusCode) + " " + http.StatusText(answer.StatusCode))
+}
 
-func (e serverError) Unwrap() error { return e.error }
+// undecided is a failure that does not say whether the server or the request is its cause.
+type undecided struct{ error }
 
-// away tells whether an answer is about the server and not about the request (RFC
-// 9110, 15.6; RFC 6585, 4). A server error with a Retry-After is.
+func (e undecided) Unwrap() error { return e.error }
+
+// away tells whether an answer is about the server or the way to it and not about the request (RFC 9110, 15.5.8 and
+// 15.6; RFC 6585, 4 and 6). A server error with a Retry-After is.
 func away(status int, asked bool) bool {
 	switch status {
-	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	case http.StatusProxyAuthRequired, http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable,
+		http.StatusGatewayTimeout, http.StatusNetworkAuthenticationRequired:
 		return true
 	}
 	return status >= 500 && asked

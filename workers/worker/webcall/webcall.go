@@ -6,17 +6,23 @@
 //	2xx, 409            done: an Answer. 409 means that the key is known from an
 //	                    earlier call, as it should be
 //	301, 308            worker.Reject: a person must correct the address
-//	429, 502, 503, 504, worker.Unavailable: the server is away or busy, for the
-//	any 5xx with a      time in its Retry-After
-//	Retry-After
-//	no server, no       worker.Unavailable: no connection, no name, no valid
-//	answer in time      certificate
-//	408, 425, other 5xx an error: try again; by worker.RetryAfter when the answer
-//	other 3xx           has a Retry-After
-//	hung up on, half    worker.InDoubt: try again. The call itself may be what the
-//	an answer           other side died of
+//	407, 429, 502, 503, worker.Unavailable: the server, or a proxy before it, is
+//	504, 511, any 5xx   away or busy, for the time in its Retry-After
+//	with a Retry-After
+//	not sent            worker.Unavailable and ErrNotSent, whatever the reason: no
+//	                    name, no connection, no proxy or one that refuses, no
+//	                    valid certificate, no time left
+//	sent, no answer,    worker.InDoubt: the other side may have acted on the call.
+//	half an answer      It is worker.Unavailable, too, unless it is so for this
+//	                    call alone
+//	other 5xx           worker.Unavailable unless it is so for this call alone:
+//	                    then an error, try again
+//	408, 425, other 3xx an error: try again; by worker.RetryAfter when the answer
+//	                    has a Retry-After
 //	other 4xx           worker.Reject, with the other side's own words
 //	no URL              worker.Reject
+//
+// "For this call alone": Breakers.IsOwnFault.
 //
 // The dependency is the endpoint's scheme, host and port: while it is away the
 // circuit breakers of package worker let no call to it through.
@@ -40,12 +46,11 @@ package webcall
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -69,6 +74,8 @@ type Caller struct {
 	Timeout time.Duration
 	// Breakers let no call through to a server that is away; nil: every call is made.
 	Breakers *worker.Breakers
+
+	through *http.Client // nil: the shared client
 }
 
 // Answer is the answer of a server that has accepted the body.
@@ -80,17 +87,30 @@ type Answer struct {
 }
 
 // client is shared: it keeps connections open from one call to the next.
-var client = &http.Client{
-	Transport: &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: connectTime}).DialContext,
-		TLSHandshakeTimeout:    connectTime,
-		MaxResponseHeaderBytes: maxHeader,
-		MaxIdleConnsPerHost:    4,
-		IdleConnTimeout:        time.Minute,
-		ForceAttemptHTTP2:      true,
-	},
-	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+var client = newClient(http.ProxyFromEnvironment)
+
+func newClient(proxy func(*http.Request) (*url.URL, error)) *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{
+			Proxy:                  proxy,
+			OnProxyConnectResponse: refusedByProxy,
+			DialContext:            dialCounting,
+			TLSHandshakeTimeout:    connectTime,
+			MaxResponseHeaderBytes: maxHeader,
+			MaxIdleConnsPerHost:    4,
+			IdleConnTimeout:        time.Minute,
+			ForceAttemptHTTP2:      true,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// refusedByProxy names the proxy that did not open the way; net/http alone would give the text of its status.
+func refusedByProxy(_ context.Context, proxy *url.URL, _ *http.Request, answer *http.Response) error {
+	if answer.StatusCode == http.StatusOK {
+		return nil
+	}
+	return fmt.Errorf("the proxy %s answered %s to CONNECT", proxy.Host, statusOf(answer))
 }
 
 // Post posts a JSON body with an Idempotency-Key. The error is the outcome.
@@ -102,11 +122,11 @@ func (c Caller) Post(ctx context.Context, to, key string, body []byte) (answer A
 	dependency := endpointOf(address)
 	err = c.Breakers.Call(ctx, dependency, func() (err error) {
 		answer, err = c.post(ctx, address, key, body)
-		var broken serverError
+		var unclear undecided
 		switch {
 		case err == nil:
 			c.Breakers.TookCall(dependency, key)
-		case errors.As(err, &broken) && !c.Breakers.IsOwnFault(dependency, key):
+		case errors.As(err, &unclear) && !c.Breakers.IsOwnFault(dependency, key):
 			return worker.Unavailable(dependency, err, 0)
 		}
 		return err
@@ -121,7 +141,8 @@ func (c Caller) post(ctx context.Context, to *url.URL, key string, body []byte) 
 	}
 	calling, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("%w within %s", errNoAnswer, timeout))
 	defer cancel()
-	request, err := http.NewRequestWithContext(calling, http.MethodPost, to.String(), bytes.NewReader(body))
+	sent := &sending{}
+	request, err := http.NewRequestWithContext(sent.watch(calling), http.MethodPost, to.String(), bytes.NewReader(body))
 	if err != nil {
 		return Answer{}, worker.Reject(fmt.Errorf("calling %s: %w", to.Host, bare(ctx, err)))
 	}
@@ -129,9 +150,9 @@ func (c Caller) post(ctx context.Context, to *url.URL, key string, body []byte) 
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("Idempotency-Key", key)
 	request.Header.Set("User-Agent", "composerp")
-	response, err := client.Do(request)
+	response, err := cmp.Or(c.through, client).Do(request)
 	if err != nil {
-		return Answer{}, fault(ctx, to, fmt.Errorf("calling %s: %w", to.Host, bare(calling, err)))
+		return Answer{}, fault(ctx, to, sent, fmt.Errorf("calling %s: %w", to.Host, bare(calling, err)))
 	}
 	defer response.Body.Close()
 	if !taken(response.StatusCode) {
@@ -139,7 +160,7 @@ func (c Caller) post(ctx context.Context, to *url.URL, key string, body []byte) 
 	}
 	answer, err := read(response)
 	if err != nil {
-		return Answer{}, fault(ctx, to, fmt.Errorf("reading the answer of %s: %w", to.Host, bare(calling, err)))
+		return Answer{}, fault(ctx, to, sent, fmt.Errorf("reading the answer of %s: %w", to.Host, bare(calling, err)))
 	}
 	return answer, nil
 }
@@ -170,22 +191,21 @@ func endpointOf(address *url.URL) string {
 
 var errNoAnswer = errors.New("no answer")
 
-// fault is the outcome of a call without an answer. It is the other side's fault
-// when there was no connection or no answer in time; not when ctx was ended here.
-// When the other side hung up, it is in doubt.
-func fault(ctx context.Context, to *url.URL, err error) error {
-	var timed interface{ Timeout() bool }
-	var dialled *net.OpError
-	var certificate *tls.CertificateVerificationError
+// fault is the outcome of a call without an answer, unless ctx was ended here: then it is the call's own error.
+func fault(ctx context.Context, to *url.URL, sent *sending, err error) error {
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return err
-	case errors.Is(err, errNoAnswer), errors.As(err, &timed) && timed.Timeout(),
-		errors.As(err, &dialled) && dialled.Op == "dial", errors.As(err, &certificate):
-		return worker.Unavailable(endpointOf(to), err, 0)
+	case !sent.began():
+		return worker.Unavailable(endpointOf(to), notSent{fmt.Errorf("%w; the request was not sent", err)}, 0)
 	}
-	return worker.InDoubt(err)
+	return undecided{worker.InDoubt(fmt.Errorf("%w; the request was sent, whole or in part, and may have been acted on", err))}
 }
+
+type notSent struct{ error }
+
+func (e notSent) Unwrap() error        { return e.error }
+func (e notSent) Is(target error) bool { return target == ErrNotSent }
 
 // bare takes the address out of the error of a call, and names the timeout that ended it.
 func bare(ctx context.Context, err error) error {
