@@ -234,6 +234,31 @@ func TestAnyPath(t *testing.T) {
 	}
 }
 
+// RabbitMQ does not find its queues under another path, and starts all the same.
+func TestAMovedDirectory(t *testing.T) {
+	t.Parallel()
+	base := tempDir(t)
+	here, there := filepath.Join(base, "here"), filepath.Join(base, "there")
+	servers := start(t, local.Config{Dir: here})
+	writeRow(t, servers.DatabaseURL)
+	if err := servers.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(here, there); err != nil {
+		t.Fatal(err)
+	}
+	_, err := local.Start(t.Context(), local.Config{Dir: there})
+	if err == nil || !strings.Contains(err.Error(), filepath.Join(here, "rabbitmq")) || !strings.Contains(err.Error(), "move it back") {
+		t.Fatalf("a moved directory: %v", err)
+	}
+	if err := os.RemoveAll(filepath.Join(there, "rabbitmq")); err != nil {
+		t.Fatal(err)
+	}
+	servers = start(t, local.Config{Dir: there})
+	wantRow(t, servers.DatabaseURL)
+	publishOne(t, servers.AMQPURL)
+}
+
 // outside finds the links in temporary directories that lead below dir.
 func outside(t *testing.T, dir string) (found []string) {
 	t.Helper()

@@ -5,10 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -35,6 +37,9 @@ type broker struct {
 }
 
 func (b *broker) start(ctx context.Context, st state) error {
+	if err := b.stayed(); err != nil {
+		return err
+	}
 	if err := b.configure(st); err != nil {
 		return err
 	}
@@ -158,6 +163,29 @@ func (b *broker) configure(st state) error {
 		if err := b.account.give(path); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// stayed refuses data that was made under another path. RabbitMQ finds a quorum queue's files by the whole path that
+// they had when the queue was made: after a move it starts, and none of its queues does.
+func (b *broker) stayed() error {
+	path, err := filepath.EvalSymlinks(b.path)
+	if err != nil {
+		return fmt.Errorf("finding RabbitMQ's data: %w", err)
+	}
+	record := filepath.Join(path, "path")
+	made, err := os.ReadFile(record)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		if err := writeDurably(record, []byte(path)); err != nil {
+			return fmt.Errorf("noting where RabbitMQ's data is: %w", err)
+		}
+		return nil
+	case err != nil:
+		return fmt.Errorf("reading where RabbitMQ's data was made: %w", err)
+	case string(made) != path:
+		return fmt.Errorf("RabbitMQ's data in %s was made in %s, and works nowhere else: move it back; or delete it, and what the log has is published again", path, made)
 	}
 	return nil
 }
