@@ -110,13 +110,14 @@ func TenantCommand() *cli.Command {
 			daysField("expiryWarningDays", "days before a lot expires to warn of it", "30", func(r *row) *int { return &r.ExpiryWarningDays }),
 			wholeField("maxAheadHours", "hours", "how far an event's business time may be ahead of the clock when it comes", "36", func(r *row) *int { return &r.MaxAheadHours }),
 			daysField("maxBehindDays", "days it may be behind; 0: as old as it likes", "0", func(r *row) *int { return &r.MaxBehindDays }),
+			daysField("transitDays", "days that goods may be on their way between locations before doctor names them", "14", func(r *row) *int { return &r.TransitDays }),
 		},
 		key:    func(r *row) masterdata.Filter { return masterdata.Filter{Tenant: r.Tenant} },
 		edit:   masterdata.EditTenantSettings,
 		list:   masterdata.TenantSettings,
-		header: []any{"TENANT", "APPROVAL LIMIT", "FORECAST CADENCE", "EXPIRY WARNING", "MAX AHEAD", "MAX BEHIND"},
+		header: []any{"TENANT", "APPROVAL LIMIT", "FORECAST CADENCE", "EXPIRY WARNING", "MAX AHEAD", "MAX BEHIND", "TRANSIT"},
 		cells: func(r *row) []any {
-			return []any{r.Tenant, terminal.NumberOr(r.ApprovalLimit), days(r.ForecastCadenceDays), days(r.ExpiryWarningDays), fmt.Sprintf("%dh", r.MaxAheadHours), cmp.Or(map[int]string{0: "-"}[r.MaxBehindDays], days(r.MaxBehindDays))}
+			return []any{r.Tenant, terminal.NumberOr(r.ApprovalLimit), days(r.ForecastCadenceDays), days(r.ExpiryWarningDays), fmt.Sprintf("%dh", r.MaxAheadHours), cmp.Or(map[int]string{0: "-"}[r.MaxBehindDays], days(r.MaxBehindDays)), days(r.TransitDays)}
 		},
 	}.command()
 }

@@ -26,6 +26,8 @@ type ReplenishmentPlan struct {
 	Pack, MinimumOrder event.Decimal
 	ServiceLevel       float64
 	CoverDays          int
+	// InTransit is on its way to the position from other locations.
+	InTransit event.Decimal
 	// UnitCost is nil when it is not known.
 	UnitCost *event.Decimal
 	// Planned is the levels computed from the forecast; nil when there are none for this version of the rule.
@@ -47,6 +49,7 @@ type ExpectedDemand struct {
 var replenishmentPlans = pg.SQL(`
 SELECT k.ord, r.version, r.mode = 'auto', coalesce(r.supplier_id, ''), coalesce(p.lead_time_days, 0), r.reorder_point, r.order_up_to, r.order_quantity,
        coalesce(r.pack_size, i.pack, 1), r.minimum_order, r.service_level, r.cover_days, i.unit_cost,
+       ` + InTransitSQL("s") + `,
        CASE WHEN s.planned_version = r.version THEN s.reorder_point END, CASE WHEN s.planned_version = r.version THEN s.order_up_to END,
        f.daily, coalesce(f.error_std_dev, 0)
 FROM unnest($1::bigint[]) WITH ORDINALITY AS k(id, ord)
@@ -70,7 +73,7 @@ func ReplenishmentPlans(ctx context.Context, tx store.Tx, positions []*Replenish
 		var daily pq.Float64Array
 		var deviation float64
 		if err := row.Scan(&ord, &p.RuleVersion, &p.Auto, &p.Supplier, &p.LeadTimeDays, &p.ReorderPoint, &p.OrderUpTo, &p.OrderQuantity,
-			&p.Pack, &p.MinimumOrder, &p.ServiceLevel, &p.CoverDays, &p.UnitCost, &plannedPoint, &plannedUpTo, &daily, &deviation); err != nil {
+			&p.Pack, &p.MinimumOrder, &p.ServiceLevel, &p.CoverDays, &p.UnitCost, &p.InTransit, &plannedPoint, &plannedUpTo, &daily, &deviation); err != nil {
 			return err
 		}
 		if plannedPoint != nil && plannedUpTo != nil {

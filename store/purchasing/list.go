@@ -54,6 +54,7 @@ type PurchaseOrderLine struct {
 	Open         bool           `json:"open"`
 	Available    event.Decimal  `json:"available"`
 	OnOrder      event.Decimal  `json:"onOrder"`
+	InTransit    event.Decimal  `json:"inTransit"`
 	ReorderPoint event.Decimal  `json:"reorderPoint"`
 	RuleVersion  int64          `json:"ruleVersion"`
 	Sequence     int64          `json:"sequence"`
@@ -78,7 +79,7 @@ LIMIT $7`)
 
 var listOrderLines = pg.SQL(`
 SELECT k.ord, l.item_id, coalesce(i.name, ''), l.location_id, l.quantity, l.unit_price, l.received, l.open,
-       l.available, l.on_order, l.reorder_point, l.rule_version, l.sequence
+       l.available, l.on_order, l.in_transit, l.reorder_point, l.rule_version, l.sequence
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k(tenant_id, purchase_order_id, ord)
 JOIN purchase_order_line l USING (tenant_id, purchase_order_id)
 LEFT JOIN item i ON i.tenant_id = l.tenant_id AND i.item_id = l.item_id
@@ -111,7 +112,7 @@ func PurchaseOrders(ctx context.Context, db *store.DB, of OrderFilter, limit int
 		var ord int
 		var l PurchaseOrderLine
 		err := row.Scan(&ord, &l.Item, &l.ItemName, &l.Location, &l.Quantity, &l.UnitPrice, &l.Received, &l.Open,
-			&l.Available, &l.OnOrder, &l.ReorderPoint, &l.RuleVersion, &l.Sequence)
+			&l.Available, &l.OnOrder, &l.InTransit, &l.ReorderPoint, &l.RuleVersion, &l.Sequence)
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,13 @@
 // Stock may go negative: the till is right and the system is late. That is
 // something to investigate, not an error.
 //
+// # Sums have a limit
+//
+// An event carries 15 integer digits. A movement that would lead a position beyond
+// them is rejected, with nothing of it booked: its INVENTORY_UPDATED could not be
+// made, neither now nor at the next try. Admission cannot foresee it, since it does
+// not know the stock. The dead letter can be redriven once there is room.
+//
 // # A count has a time
 //
 // A count says what stood there at its business time; it may come hours later. So

@@ -184,8 +184,8 @@ func TestStockThatNoEventCanSay(t *testing.T) {
 	db := storetest.Open(t, url, 2)
 	const most = "999999999999999"
 	handle(t, db, workertest.Receipt(t, "cup", "shop", most))
-	if _, err := workertest.Handle(t, db, ledger.New(), workertest.Receipt(t, "cup", "shop", "1")); err == nil {
-		t.Error("want an error")
+	if _, err := workertest.Handle(t, db, ledger.New(), workertest.Sale(t, "jug", "shop", "1"), workertest.Receipt(t, "cup", "shop", "1")); !errors.Is(err, worker.ErrRejected) {
+		t.Errorf("want a rejection, got %v", err)
 	}
 	if got := onHand(t, url, "cup"); got != "@supplier -"+most+", shop "+most {
 		t.Errorf("want the stock as it was, got %s", got)
