@@ -114,7 +114,7 @@ func breakages(h *history) []breakage {
 		{"an order was made for no need", `UPDATE purchase_order_line SET reorder_point = -10`, nil, "orders", "above the reorder point -10"},
 		{"an order was forgotten", `WITH l AS (DELETE FROM purchase_order_line) DELETE FROM on_order_booking`, nil, "orders", "B at shop"},
 		{"replenishment has missed a movement", `UPDATE replenishment_state SET sequence = sequence - 1 WHERE location_id = 'depot'`, nil, "planned", "acme/A/depot"},
-		{"replenishment has goods in transit twice", `UPDATE transfer SET sent = sent + 1`, nil, "in transit", "acme/A/@transit has 1 in transit by its transfers, and 0.0 on hand"},
+		{"replenishment has goods in transit twice", `UPDATE transfer SET sent = sent + 1`, nil, "in transit", "acme/A/@transit has 1 in transit by its transfers, and 0 on hand"},
 		{"planners are shown another order", `UPDATE stock_supply SET on_order = 0`, nil, "on order", "acme/B/shop has 0 on order"},
 		{"an order is not with its supplier", `DELETE FROM dispatch`, nil, "sent", "is unknown to procurement"},
 		{"an order was sent before it was approved", `UPDATE purchase_order SET status = 'PENDING', decided_by = '', decided_at = NULL`, nil, "sent", "awaits a decision"},

@@ -7,6 +7,7 @@ import (
 	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/planning"
+	"github.com/composerp/composerp/store/purchasing"
 )
 
 // transferAdvice is what to do about each kind of problem of transfers, in the order in which they are shown.
@@ -23,6 +24,7 @@ const shownExamples = 3
 
 // examineStock reports what warehouses reported that does not fit together. Stock is what they reported all the same.
 func (x *Examination) examineStock(ctx context.Context, db *store.DB) {
+	x.examineReceipts(ctx, db)
 	found, err := planning.TransferProblems(ctx, db)
 	if err != nil {
 		x.unasked("transfers", err)
@@ -41,6 +43,23 @@ func (x *Examination) examineStock(ctx context.Context, db *store.DB) {
 	}
 	if len(found) == 0 {
 		x.ok("transfers", "what was received by transfers was sent there, and nothing is on its way for too long")
+	}
+}
+
+func (x *Examination) examineReceipts(ctx context.Context, db *store.DB) {
+	found, err := purchasing.ReceiptProblems(ctx, db)
+	switch {
+	case err != nil:
+		x.unasked("receipts", err)
+	case len(found) == 0:
+		x.ok("receipts", "every receipt that names an order counts against it")
+	default:
+		of := make([]string, len(found))
+		for i, p := range found {
+			of[i] = strings.Join([]string{p.Tenant, p.Item, p.Location}, "/") + ": " + p.Problem
+		}
+		x.warn("receipts", "the goods are in stock, and the order still awaits them: take them out again (STOCK_ADJUSTED) and publish the receipt anew "+
+			"with the order's number (composerp po list); if they were for no order, nothing is to be done", "%s", examples(of))
 	}
 }
 

@@ -112,6 +112,7 @@ func (a *run) runCheck(ctx context.Context, check check) (Check, error) {
 		a.tally.Checks[check.name] = outcome.Count
 	}
 	if check.reported {
+		outcome.Count -= outcome.Wrong // a problem has a row beside that of what it is about
 		outcome.Wrong, outcome.Reported = 0, outcome.Wrong
 	}
 	outcome.OK = outcome.Wrong == 0

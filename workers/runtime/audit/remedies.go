@@ -22,6 +22,7 @@ var remedies = map[string]string{
 	"on order":   "composerp dlq list --queue replenishment, and redrive what failed; if there is none, " + rebuild,
 	"in transit": "composerp dlq list --queue replenishment, and redrive what failed; if there is none, " + rebuild,
 	"transfers":  "composerp doctor says what to do about each kind; the stock is what was reported",
+	"receipts":   "composerp doctor says what to do; the stock is what was reported",
 	"sent":       "composerp dlq list --queue procurement, and redrive what failed; composerp po show ID says what the supplier answered",
 	"lots":       "composerp dlq list --queue lots, and redrive what failed; if there is none, " + rebuild,
 	"queues":     "composerp doctor says which workers do not run; a queue that is not there: " + apply,
