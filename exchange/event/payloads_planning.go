@@ -40,6 +40,8 @@ type PurchaseOrderCreated struct {
 	SupplierID      string  `json:"supplierId"`
 	LocationID      string  `json:"locationId"`
 	TotalAmount     Decimal `json:"totalAmount" event:"nonnegative"`
+	// The currency of all its amounts, the location's; absent where the location has none.
+	Currency string `json:"currency,omitempty"`
 	// PENDING until the order is approved or cancelled.
 	Status string              `json:"status"`
 	Lines  []PurchaseOrderLine `json:"lines" event:"nonempty"`
