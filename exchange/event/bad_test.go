@@ -180,8 +180,8 @@ func TestWhatIsUnknownIsIgnored(t *testing.T) {
 	}
 }
 
-// The signs of quantity and amount agree, or the amount is zero: from outside and when made. What the log has is read as
-// it is.
+// The signs of quantity and amount agree, or the amount is zero: from outside and when made. What the log has is read
+// as it is.
 func TestSignsOfASale(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ quantity, amount, want string }{
@@ -202,6 +202,19 @@ func TestSignsOfASale(t *testing.T) {
 			} else if err != nil {
 				t.Errorf("%s for %s: %v", c.amount, c.quantity, err)
 			}
+		}
+	}
+}
+
+func TestACurrencyIsACode(t *testing.T) {
+	t.Parallel()
+	for code, right := range map[string]bool{"EUR": true, "eur": false, "EURO": false, "€": false, "E1R": false} {
+		body := strings.Replace(sale, `"amount"`, `"currency":"`+code+`","amount"`, 1)
+		_, err := event.DecodeOutside([]byte(body))
+		if right && err != nil {
+			t.Errorf("%s: %v", code, err)
+		} else if !right {
+			checkError(t, err, `payload.currency: want an ISO 4217 code of three capital letters such as EUR, got "`+code+`"`)
 		}
 	}
 }

@@ -17,8 +17,8 @@ import (
 // sale without a currency is in its location's; a location without one takes every sale, as before there were
 // currencies, and its amounts are not comparable. What is in the log already is not judged again.
 
-// LocationCurrencySQL is the currency of a location l of a tenant with the settings s, either of which may be missing;
-// ” for none.
+// LocationCurrencySQL is the currency of a location l, whose tenant has the settings s; both rows may be missing. It is
+// empty where there is none.
 const LocationCurrencySQL = `coalesce(nullif(l.currency, ''), s.currency, '')`
 
 // ErrCurrency is the error of an event whose currency is not its location's.

@@ -27,7 +27,8 @@ const (
 )
 
 // TransferProblemsSQL has a row for each problem: tenant_id, item_id, location_id, kind, problem, and whether it is
-// recent: goods that are still missing, or what came within the last 30 days. Time is the tenant's latest business time.
+// recent: goods that are still missing, or what came within the last 30 days. Time is the tenant's latest business
+// time.
 const TransferProblemsSQL = `
 SELECT p.tenant_id, p.item_id, p.location_id, p.kind, p.kind = 'late' OR p.received_at > p.latest - interval '30 days' AS recent,
        CASE p.kind WHEN 'unknown' THEN format('%s came by transfer %s, which no TRANSFER_INITIATED names', trim_scale(p.received), p.transfer_id)

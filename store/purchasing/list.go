@@ -23,6 +23,7 @@ type PurchaseOrder struct {
 	// Total is the sum of the lines with a known price; Priced means that all lines have one.
 	Total     event.Decimal `json:"totalAmount"`
 	Priced    bool          `json:"priced"`
+	Currency  string        `json:"currency,omitempty"`
 	CreatedAt time.Time     `json:"createdAt"`
 	DecidedAt *time.Time    `json:"decidedAt,omitempty"`
 	DecidedBy string        `json:"decidedBy,omitempty"`
@@ -64,7 +65,7 @@ type PurchaseOrderLine struct {
 type OrderFilter struct{ Tenant, Name, Status, Supplier, Item, Location string }
 
 var listOrders = pg.SQL(`
-SELECT o.tenant_id, o.purchase_order_id, o.po_number, o.status, o.supplier_id, coalesce(s.name, ''), o.location_id, o.total_amount, o.priced,
+SELECT o.tenant_id, o.purchase_order_id, o.po_number, o.status, o.supplier_id, coalesce(s.name, ''), o.location_id, o.total_amount, o.priced, o.currency,
        o.created_at, o.decided_at, o.decision_made_at, o.decided_by, o.reason,
        coalesce(d.status, ''), d.sent_at, coalesce(d.supplier_reference, ''), coalesce(d.promised_date::text, ''), coalesce(d.failure, '')
 FROM purchase_order o
@@ -91,7 +92,7 @@ func PurchaseOrders(ctx context.Context, db *store.DB, of OrderFilter, limit int
 	err := pg.Each(ctx, db, "listing purchase orders", listOrders, func(row *sql.Rows) error {
 		var o PurchaseOrder
 		var d OrderDispatch
-		if err := row.Scan(&o.Tenant, &o.ID, &o.Number, &o.Status, &o.Supplier, &o.SupplierName, &o.Location, &o.Total, &o.Priced,
+		if err := row.Scan(&o.Tenant, &o.ID, &o.Number, &o.Status, &o.Supplier, &o.SupplierName, &o.Location, &o.Total, &o.Priced, &o.Currency,
 			&o.CreatedAt, &o.DecidedAt, &o.DecisionMadeAt, &o.DecidedBy, &o.Reason, &d.Status, &d.SentAt, &d.Reference, &d.PromisedDate, &d.Failure); err != nil {
 			return err
 		}

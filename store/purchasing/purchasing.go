@@ -160,6 +160,7 @@ type NewOrder struct {
 	Supplier      string
 	UnitPrice     *event.Decimal
 	Total         event.Decimal
+	Currency      string
 	CorrelationID string
 	CreatedAt     time.Time
 	// The rule's and the position's versions, and the levels, before the order.

@@ -40,7 +40,8 @@ CROSS JOIN LATERAL (` + NamedOrdersSQL("k", "k.name") + `) c
 JOIN purchase_order_line l ON l.tenant_id = k.tenant_id AND l.purchase_order_id = c.purchase_order_id AND l.item_id = k.item_id AND l.location_id = k.location_id
 GROUP BY k.ord HAVING count(*) = 1 OR bool_or(l.purchase_order_id = k.name)`)
 
-// NamedOrders returns the ids of the orders that the names mean. It leaves out a name that means none, or more than one.
+// NamedOrders returns the ids of the orders that the names mean. It leaves out a name that means none, or more than
+// one.
 func NamedOrders(ctx context.Context, tx store.Tx, names []ReceiptName) (map[ReceiptName]string, error) {
 	columns := pg.NewColumns(4, len(names))
 	for _, n := range names {
@@ -65,8 +66,8 @@ type ReceiptProblem struct {
 	Problem  string `db:"problem"`
 }
 
-// ReceiptProblemsSQL has a row for each such receipt: tenant_id, item_id, location_id, problem, and whether it is of the
-// last 30 days of the tenant's business time.
+// ReceiptProblemsSQL has a row for each such receipt: tenant_id, item_id, location_id, problem, and whether it is of
+// the last 30 days of the tenant's business time.
 var ReceiptProblemsSQL = `
 SELECT r.tenant_id, r.item_id, r.location_id, coalesce(e.occurred_at > l.at - interval '30 days', false) AS recent,
        format('a receipt of %s names order %s, ', trim_scale(r.quantity), r.purchase_order_id) ||

@@ -59,7 +59,7 @@ func (b *batch) make(ctx context.Context, p *position, cause event.Envelope) err
 		Quantity: quantity, Open: true, Ordinal: p.Bookings + 1, Sequence: p.Sequence,
 	}
 	o := &newOrder{cause: cause, series: purchasing.NumberKey{Tenant: p.Tenant, Year: year}, NewOrder: purchasing.NewOrder{
-		Line: line, Position: p.Replenishment, Supplier: p.plan.Supplier, UnitPrice: p.plan.UnitCost,
+		Line: line, Position: p.Replenishment, Supplier: p.plan.Supplier, UnitPrice: p.plan.UnitCost, Currency: p.plan.Currency,
 		CorrelationID: cmp.Or(cause.Metadata.CorrelationID, cause.ID.String()), CreatedAt: cause.Timestamp,
 		RuleVersion: p.RuleVersion, Sequence: p.Sequence, Available: p.Available(), OnOrder: p.OnOrder, InTransit: p.plan.InTransit, ReorderPoint: *p.ReorderPoint,
 	}}
@@ -114,7 +114,7 @@ func (b *batch) emit(o *newOrder) error {
 	}
 	return b.tx.For(o.cause).Emit(o.Line.Order, 1, event.PurchaseOrderCreated{
 		PurchaseOrderID: o.Line.Order, PONumber: o.Number, SupplierID: o.Supplier, LocationID: at.Location,
-		TotalAmount: o.Total, Status: event.PurchaseOrderPending,
+		TotalAmount: o.Total, Currency: o.Currency, Status: event.PurchaseOrderPending,
 		Lines: []event.PurchaseOrderLine{{ItemID: at.Item, Quantity: o.Line.Quantity, UnitPrice: o.UnitPrice}},
 	})
 }

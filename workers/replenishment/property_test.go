@@ -90,10 +90,9 @@ func (m *model) cancel(o *modelOrder, day int) {
 	m.heldOn, m.heldBy = max(m.heldOn, day), m.version
 }
 
-// Random sales, returns, counts, receipts (named, nameless, partial, too large, of no known order), transfers (before and
-// after they are known, too much, to a third location), cancellations, rule
-// changes and days, in batches of random size, many of them twice: what is ordered is what the model orders, and the
-// books balance after each batch.
+// Random sales, returns, counts, receipts (named, nameless, partial, too large, of no known order), transfers (before
+// and after they are known, too much, to a third location), cancellations, rule changes and days, in batches of random
+// size, many of them twice: what is ordered is what the model orders, and the books balance after each batch.
 func TestRandomHistoriesAgainstTheModel(t *testing.T) {
 	t.Parallel()
 	w := newEnv(t)
@@ -177,8 +176,8 @@ func (h *history) batch() {
 	}
 }
 
-// elsewhere lets goods of a transfer leave the depot or arrive at a third location, and gives the event of it. A transfer
-// may be known by its arrival first. The shop's position is considered at its next event.
+// elsewhere lets goods of a transfer leave the depot or arrive at a third location, and gives the event of it. A
+// transfer may be known by its arrival first. The shop's position is considered at its next event.
 func (h *history) elsewhere(m *model) event.Any {
 	m.changed = false
 	t, name := h.someTransfer(m)

@@ -51,7 +51,9 @@
 //	no supplier, or no reorder    nothing is ordered
 //	point
 //	the price is not known, or    the order is made without it, and is for a person to decide
-//	the total is beyond what an
+//	not in the location's
+//	currency, or the total is
+//	beyond what an
 //	event can carry
 //	a till's clock is ahead       admission bounds by how much; meanwhile the position's latest business
 //	                              day is then, and a rejection is held until the rule changes

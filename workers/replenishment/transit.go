@@ -27,8 +27,8 @@ func transferOf(tenant string, payload event.InventoryUpdated) (planning.Transfe
 	return key, payload.LocationID
 }
 
-// readTransfers reads what is known of the batch's transfers. Rows need no lock: who moves goods in or out of transit to
-// a position of this batch waits for the position's lock, but for goods that arrive at a third location.
+// readTransfers reads what is known of the batch's transfers. Rows need no lock: who moves goods in or out of transit
+// to a position of this batch waits for the position's lock, but for goods that arrive at a third location.
 func (b *batch) readTransfers(ctx context.Context, events []event.Any) error {
 	b.transit = transit{map[planning.TransferKey]planning.TransferLegs{}, map[planning.TransferKey]planning.TransferLegs{}}
 	for i := range events {
