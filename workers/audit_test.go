@@ -114,6 +114,7 @@ func breakages(h *history) []breakage {
 		{"an order was made for no need", `UPDATE purchase_order_line SET reorder_point = -10`, nil, "orders", "above the reorder point -10"},
 		{"an order was forgotten", `WITH l AS (DELETE FROM purchase_order_line) DELETE FROM on_order_booking`, nil, "orders", "B at shop"},
 		{"replenishment has missed a movement", `UPDATE replenishment_state SET sequence = sequence - 1 WHERE location_id = 'depot'`, nil, "planned", "acme/A/depot"},
+		{"replenishment has goods in transit twice", `UPDATE transfer SET sent = sent + 1`, nil, "in transit", "acme/A/@transit has 1 in transit by its transfers, and 0 on hand"},
 		{"planners are shown another order", `UPDATE stock_supply SET on_order = 0`, nil, "on order", "acme/B/shop has 0 on order"},
 		{"an order is not with its supplier", `DELETE FROM dispatch`, nil, "sent", "is unknown to procurement"},
 		{"an order was sent before it was approved", `UPDATE purchase_order SET status = 'PENDING', decided_by = '', decided_at = NULL`, nil, "sent", "awaits a decision"},
@@ -138,6 +139,7 @@ func TestAudit(t *testing.T) {
 		for _, e := range []event.Any{h.sale, h.refund, h.receipt, h.transfer, h.arrival, h.adjustment, h.count, h.straight} {
 			t.Run("lines of "+string(e.Type), func(t *testing.T) { t.Parallel(); testLines(t, h, e) })
 		}
+		t.Run("transfers that were reported otherwise", func(t *testing.T) { t.Parallel(); testReportedTransfers(t, h) })
 		t.Run("two generations", func(t *testing.T) { t.Parallel(); testTwoGenerations(t, h) })
 		t.Run("unpublished", func(t *testing.T) { t.Parallel(); testUnpublished(t, h) })
 		t.Run("dead instead of handled", func(t *testing.T) { t.Parallel(); testDeadInsteadOfHandled(t, h) })
@@ -191,6 +193,22 @@ func expect(t testing.TB, p audit.Proof, checks, name string) {
 	}
 	if t.Failed() {
 		t.Logf("findings:\n%s", strings.Join(texts, "\n"))
+	}
+}
+
+// What warehouses reported of transfers is named, and the fleet is proven all the same: a checkpoint is made.
+func testReportedTransfers(t *testing.T, h *history) {
+	db, at := h.copy(t)
+	storetest.Exec(t, at, `INSERT INTO transfer (tenant_id, transfer_id, item_id, location_id, sent, received, sent_at, received_at) VALUES
+		('acme', 'lost', 'A', 'shop', 3, 0, '2020-01-01Z', NULL), ('acme', 'found', 'A', 'depot', 0, 3, NULL, '2020-01-01Z')`)
+	p, err := audit.Run(t.Context(), db, audit.Scope{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, p, "", "acme/A/shop 3 of transfer lost is in transit since 2020-01-01, for longer than 14 days")
+	i := slices.IndexFunc(p.Checks, func(c audit.Check) bool { return c.Name == "transfers" })
+	if c := p.Checks[i]; c.Reported != 2 || c.Wrong != 0 || !p.Made {
+		t.Errorf("%d are reported and %d wrong, and a checkpoint was made: %t", c.Reported, c.Wrong, p.Made)
 	}
 }
 

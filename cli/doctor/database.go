@@ -35,6 +35,7 @@ func (x *Examination) examineDatabase(ctx context.Context) {
 	x.db = db
 	x.examineFailures(ctx, db)
 	x.examineProof(ctx, db)
+	x.examineStock(ctx, db)
 }
 
 const (

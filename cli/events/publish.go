@@ -65,8 +65,8 @@ func publish(cctx *cli.Context, db *store.DB, e event.Any) error {
 	if verdicts[0] == eventlog.Conflict {
 		return fmt.Errorf("event %s is in the log already, with other content", e.ID)
 	}
-	if verdicts[0] == eventlog.Untimely {
-		return fmt.Errorf("event %s is refused: %w", e.ID, eventlog.TimeError(e))
+	if refusal := verdicts[0].Refusal(e); refusal != nil {
+		return fmt.Errorf("event %s is refused: %w", e.ID, refusal)
 	}
 	said := struct {
 		EventID string `json:"eventId"`

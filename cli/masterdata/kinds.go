@@ -49,12 +49,13 @@ func LocationCommand() *cli.Command {
 	type row = masterdata.Location
 	return masterData[row]{
 		noun: "location", plural: "locations",
-		usage: "locations of stock: name, time zone",
+		usage: "locations of stock: name, time zone, currency",
 		fields: []Field[row]{
 			KeyField(TenantColumn, "the tenant it belongs to", func(r *row) *string { return &r.Tenant }),
 			KeyField("locationId", "which location", func(r *row) *string { return &r.Location }),
 			textField("name", "name for people", "", func(r *row) *string { return &r.Name }),
 			textField("timezone", "IANA time zone, such as Europe/London; it decides which business day a time belongs to", "UTC", func(r *row) *string { return &r.Timezone }),
+			textField("currency", "ISO 4217 code of its sales and orders, such as EUR; empty: the tenant's", "", func(r *row) *string { return &r.Currency }),
 		},
 		filters: []cli.Flag{&cli.StringFlag{Name: "location", Usage: "this location only"}},
 		key: func(r *row) masterdata.Filter {
@@ -62,8 +63,8 @@ func LocationCommand() *cli.Command {
 		},
 		edit:   masterdata.EditLocations,
 		list:   masterdata.Locations,
-		header: []any{"TENANT", "LOCATION", "TIME ZONE", "NAME"},
-		cells:  func(r *row) []any { return []any{r.Tenant, r.Location, r.Timezone, r.Name} },
+		header: []any{"TENANT", "LOCATION", "TIME ZONE", "CURRENCY", "NAME"},
+		cells:  func(r *row) []any { return []any{r.Tenant, r.Location, r.Timezone, cmp.Or(r.Currency, "-"), r.Name} },
 	}.command()
 }
 
@@ -110,13 +111,15 @@ func TenantCommand() *cli.Command {
 			daysField("expiryWarningDays", "days before a lot expires to warn of it", "30", func(r *row) *int { return &r.ExpiryWarningDays }),
 			wholeField("maxAheadHours", "hours", "how far an event's business time may be ahead of the clock when it comes", "36", func(r *row) *int { return &r.MaxAheadHours }),
 			daysField("maxBehindDays", "days it may be behind; 0: as old as it likes", "0", func(r *row) *int { return &r.MaxBehindDays }),
+			daysField("transitDays", "days that goods may be on their way between locations before doctor names them", "14", func(r *row) *int { return &r.TransitDays }),
+			textField("currency", "ISO 4217 code of approvalLimit, of unitCost and of locations without one of their own, such as EUR", "", func(r *row) *string { return &r.Currency }),
 		},
 		key:    func(r *row) masterdata.Filter { return masterdata.Filter{Tenant: r.Tenant} },
 		edit:   masterdata.EditTenantSettings,
 		list:   masterdata.TenantSettings,
-		header: []any{"TENANT", "APPROVAL LIMIT", "FORECAST CADENCE", "EXPIRY WARNING", "MAX AHEAD", "MAX BEHIND"},
+		header: []any{"TENANT", "APPROVAL LIMIT", "FORECAST CADENCE", "EXPIRY WARNING", "MAX AHEAD", "MAX BEHIND", "TRANSIT", "CURRENCY"},
 		cells: func(r *row) []any {
-			return []any{r.Tenant, terminal.NumberOr(r.ApprovalLimit), days(r.ForecastCadenceDays), days(r.ExpiryWarningDays), fmt.Sprintf("%dh", r.MaxAheadHours), cmp.Or(map[int]string{0: "-"}[r.MaxBehindDays], days(r.MaxBehindDays))}
+			return []any{r.Tenant, terminal.NumberOr(r.ApprovalLimit), days(r.ForecastCadenceDays), days(r.ExpiryWarningDays), fmt.Sprintf("%dh", r.MaxAheadHours), cmp.Or(map[int]string{0: "-"}[r.MaxBehindDays], days(r.MaxBehindDays)), days(r.TransitDays), cmp.Or(r.Currency, "-")}
 		},
 	}.command()
 }

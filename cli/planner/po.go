@@ -93,7 +93,7 @@ func total(o *purchasing.PurchaseOrder) string {
 	if !o.Priced {
 		return "not known"
 	}
-	return o.Total.StringFixedBank(max(2, -o.Total.Exponent()))
+	return strings.TrimSpace(o.Total.StringFixedBank(max(2, -o.Total.Exponent())) + " " + o.Currency)
 }
 
 // sent is how far an order is on its way to its supplier, in a word.

@@ -46,13 +46,21 @@ func poShow(cctx *cli.Context, db *store.DB, name string) error {
 			if l.Open {
 				open = l.Quantity.Sub(l.Received)
 			}
-			terminal.Row(w, l.Item, l.Quantity, price, l.Received, open,
-				fmt.Sprintf("%s available + %s on order <= %s", l.Available, l.OnOrder, l.ReorderPoint), l.ItemName)
+			terminal.Row(w, l.Item, l.Quantity, price, l.Received, open, ruleSaw(&l), l.ItemName)
 		}
 		fmt.Fprintln(w)
 		terminal.Row(w, "WHEN", "WHAT", "QUANTITY", "ON ORDER THEN", "")
 		history(w, &found, bookings)
 	})
+}
+
+// ruleSaw is the inventory position by which the line was ordered.
+func ruleSaw(l *purchasing.PurchaseOrderLine) string {
+	transit := ""
+	if !l.InTransit.IsZero() {
+		transit = fmt.Sprintf(" + %s in transit", l.InTransit)
+	}
+	return fmt.Sprintf("%s available + %s on order%s <= %s", l.Available, l.OnOrder, transit, l.ReorderPoint)
 }
 
 func head(w io.Writer, o *purchasing.PurchaseOrder) {

@@ -113,6 +113,7 @@ func stockTable(w io.Writer, rows []stockview.PlannedStock) {
 		{"RESERVED", reserved, func(s *stockview.PlannedStock) any { return s.Reserved }},
 		{"AVAILABLE", reserved, func(s *stockview.PlannedStock) any { return s.Available }},
 		{"ON ORDER", always, func(s *stockview.PlannedStock) any { return unlessZero(s.OnOrder) }},
+		{"IN TRANSIT", some(func(s *stockview.PlannedStock) bool { return !s.InTransit.IsZero() }), func(s *stockview.PlannedStock) any { return unlessZero(s.InTransit) }},
 		{"COVER", always, func(s *stockview.PlannedStock) any { return terminal.Or(s.DaysOfCover, "", daysOfCover) }},
 		{"LAST MOVEMENT", always, func(s *stockview.PlannedStock) any { return lastMovement(s) }},
 		{"NEXT ORDER", always, func(s *stockview.PlannedStock) any { return nextOrder(s.Next) }},

@@ -180,6 +180,45 @@ func TestWhatIsUnknownIsIgnored(t *testing.T) {
 	}
 }
 
+// The signs of quantity and amount agree, or the amount is zero: from outside and when made. What the log has is read
+// as it is.
+func TestSignsOfASale(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ quantity, amount, want string }{
+		{"2", "5", ""}, {"-2", "-5", ""}, {"2", "0", ""}, {"-2", "0", ""}, {"-2", "-0.0", ""},
+		{"2", "-5", "payload.amount: want 0 or the sign of the quantity 2, got -5"},
+		{"-2", "0.01", "payload.amount: want 0 or the sign of the quantity -2, got 0.01"},
+	} {
+		body := []byte(strings.NewReplacer(`"quantity":5`, `"quantity":`+c.quantity, `"amount":52.50`, `"amount":`+c.amount).Replace(sale))
+		logged, err := event.Decode(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, outside := event.DecodeOutside(body)
+		_, made := event.Encode(logged.Envelope, logged.Payload)
+		for _, err := range []error{outside, made} {
+			if c.want != "" {
+				checkError(t, err, c.want)
+			} else if err != nil {
+				t.Errorf("%s for %s: %v", c.amount, c.quantity, err)
+			}
+		}
+	}
+}
+
+func TestACurrencyIsACode(t *testing.T) {
+	t.Parallel()
+	for code, right := range map[string]bool{"EUR": true, "eur": false, "EURO": false, "€": false, "E1R": false} {
+		body := strings.Replace(sale, `"amount"`, `"currency":"`+code+`","amount"`, 1)
+		_, err := event.DecodeOutside([]byte(body))
+		if right && err != nil {
+			t.Errorf("%s: %v", code, err)
+		} else if !right {
+			checkError(t, err, `payload.currency: want an ISO 4217 code of three capital letters such as EUR, got "`+code+`"`)
+		}
+	}
+}
+
 // A transfer leads elsewhere: it is refused from outside, and not made.
 func TestATransferToItsOwnLocation(t *testing.T) {
 	t.Parallel()

@@ -11,7 +11,7 @@ type RuleChanged struct {
 
 // ReplenishmentTriggered reports that a rule found an item short at a location and orders more of it.
 //
-// Available and OnOrder together were at or below ReorderPoint.
+// Available, OnOrder and InTransit together were at or below ReorderPoint.
 type ReplenishmentTriggered struct {
 	RuleID     string `json:"ruleId"`
 	ItemID     string `json:"itemId"`
@@ -19,7 +19,9 @@ type ReplenishmentTriggered struct {
 	// The available stock that the rule found.
 	Available Decimal `json:"available"`
 	// The quantity on order that the rule found.
-	OnOrder      Decimal `json:"onOrder"`
+	OnOrder Decimal `json:"onOrder"`
+	// The quantity on its way from other locations that the rule found; absent when there was none.
+	InTransit    Decimal `json:"inTransit,omitzero"`
 	ReorderPoint Decimal `json:"reorderPoint"`
 	// The quantity to order.
 	Quantity   Decimal `json:"quantity" event:"positive"`
@@ -38,6 +40,8 @@ type PurchaseOrderCreated struct {
 	SupplierID      string  `json:"supplierId"`
 	LocationID      string  `json:"locationId"`
 	TotalAmount     Decimal `json:"totalAmount" event:"nonnegative"`
+	// The currency of all its amounts, the location's; absent where the location has none.
+	Currency string `json:"currency,omitempty"`
 	// PENDING until the order is approved or cancelled.
 	Status string              `json:"status"`
 	Lines  []PurchaseOrderLine `json:"lines" event:"nonempty"`

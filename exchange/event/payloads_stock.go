@@ -2,6 +2,7 @@ package event
 
 import (
 	"fmt"
+	"regexp"
 	"time"
 )
 
@@ -12,12 +13,29 @@ type SaleCompleted struct {
 	LocationID string `json:"locationId"`
 	// The quantity that left the location; negative for a return, never zero.
 	Quantity Decimal `json:"quantity" event:"nonzero"`
-	// The amount that the customer paid for the line; negative for a return.
+	// The amount that the customer paid for the line; zero, or of the quantity's sign: negative for a return.
 	Amount Decimal `json:"amount"`
+	// The amount's currency, an ISO 4217 code such as EUR. Absent: the location's.
+	Currency string `json:"currency,omitempty"`
 	// The item's name at the till. It names an item that is new to the ledger.
 	ItemName  string    `json:"itemName,omitempty" event:"name"`
 	Timestamp time.Time `json:"timestamp"`
 }
+
+func (p SaleCompleted) check() *FieldError {
+	if p.Currency != "" && !IsCurrency(p.Currency) {
+		return &FieldError{Field: "payload.currency", Problem: fmt.Sprintf("want an ISO 4217 code of three capital letters such as EUR, got %s", quote(p.Currency))}
+	}
+	if p.Amount.Sign()*p.Quantity.Sign() < 0 {
+		return &FieldError{Field: "payload.amount", Problem: fmt.Sprintf("want 0 or the sign of the quantity %s, got %s", p.Quantity, p.Amount)}
+	}
+	return nil
+}
+
+var currencyText = regexp.MustCompile(`^[A-Z]{3}$`)
+
+// IsCurrency reports whether the text has the form of an ISO 4217 code: three capital letters.
+func IsCurrency(code string) bool { return currencyText.MatchString(code) }
 
 // ReceiptCompleted is goods of one lot taken in at a location.
 type ReceiptCompleted struct {
@@ -109,7 +127,11 @@ type InventoryUpdated struct {
 	TransactionID   string          `json:"transactionId"`
 	TransactionType TransactionType `json:"transactionType"`
 	PurchaseOrderID string          `json:"purchaseOrderId,omitempty"`
-	LotNumber       string          `json:"lotNumber,omitempty"`
+	// The transfer that the goods left or came by.
+	TransferID string `json:"transferId,omitempty"`
+	// The location that they left for; absent when they came.
+	ToLocationID string `json:"toLocationId,omitempty"`
+	LotNumber    string `json:"lotNumber,omitempty"`
 	// The lot's expiry date, as the warehouse recorded it.
 	ExpiryDate Date `json:"expiryDate,omitempty"`
 }

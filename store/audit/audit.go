@@ -27,6 +27,9 @@ type Check struct {
 	Count    int64  `json:"count"` // how many things were checked
 	Unit     string `json:"unit"`  // what was counted: "events"
 	Wrong    int64  `json:"wrong"` // how many of them are inconsistent
+	// Reported is how many of them do not fit together as they were reported from outside. The fleet has handled them
+	// rightly, so OK and the verdict are not about them.
+	Reported int64 `json:"reported,omitempty"`
 	// Findings are the first of those, Do what to do about them.
 	Findings []Finding `json:"findings"`
 	Do       string    `json:"do,omitempty"`
@@ -123,24 +126,29 @@ type check struct {
 	ways             variants
 	// counting continues from checkpoint to checkpoint: proven rows are never checked again.
 	counting bool
+	// reported: its findings are about what was reported from outside (Check.Reported).
+	reported bool
 }
 
 // auditChecks are all checks, in the order in which an event passes through the fleet.
 var auditChecks = []check{
-	{"log", "every admitted event is in the log, once, with the body it was admitted with", "events", auditLog, true},
-	{"published", "every event to be published is passed by the relay", "events", auditPublished, true},
-	{"handled", "every event is handled once, or dead, for each subscribed consumer", "deliveries", auditHandled, true},
-	{"implied", "stock moved as the log's events say, and by nothing else", "events", auditImplied, true},
-	{"movements", "each position's movements count 1, 2, 3 and each goes on where the one before ended", "movements", auditMovements, true},
-	{"positions", "every position is the sum of its movements", "positions", auditPositions, false},
-	{"balance", "each item sums to zero over real and virtual locations", "items", auditBalance, false},
-	{"told", "each movement was published in one INVENTORY_UPDATED, with the same figures", "movements", auditUpdates, true},
-	{"stock", "the stock read model is what the positions are", "positions", auditStock, false},
-	{"orders", "orders, their lines, what came and what is on order add up; no need has two orders", "orders", auditOrders, false},
-	{"planned", "replenishment counts with what the ledger has", "positions", auditPlanned, false},
-	{"on order", "planners are shown what replenishment counts with", "positions", auditOnOrder, false},
-	{"sent", "each approved order is with its supplier, and no other", "orders", auditSent, false},
-	{"lots", "lots, less what was sold beyond them, are what is on hand", "positions", auditLots, false},
+	{"log", "every admitted event is in the log, once, with the body it was admitted with", "events", auditLog, true, false},
+	{"published", "every event to be published is passed by the relay", "events", auditPublished, true, false},
+	{"handled", "every event is handled once, or dead, for each subscribed consumer", "deliveries", auditHandled, true, false},
+	{"implied", "stock moved as the log's events say, and by nothing else", "events", auditImplied, true, false},
+	{"movements", "each position's movements count 1, 2, 3 and each goes on where the one before ended", "movements", auditMovements, true, false},
+	{"positions", "every position is the sum of its movements", "positions", auditPositions, false, false},
+	{"balance", "each item sums to zero over real and virtual locations", "items", auditBalance, false, false},
+	{"told", "each movement was published in one INVENTORY_UPDATED, with the same figures", "movements", auditUpdates, true, false},
+	{"stock", "the stock read model is what the positions are", "positions", auditStock, false, false},
+	{"orders", "orders, their lines, what came and what is on order add up; no need has two orders", "orders", auditOrders, false, false},
+	{"planned", "replenishment counts with what the ledger has", "positions", auditPlanned, false, false},
+	{"on order", "planners are shown what replenishment counts with", "positions", auditOnOrder, false, false},
+	{"sent", "each approved order is with its supplier, and no other", "orders", auditSent, false, false},
+	{"in transit", "an item's transfers sum to what is in transit", "items", auditInTransit, false, false},
+	{"transfers", "what was received by a transfer was sent there, and has not been on its way for too long", "transfers", auditTransfers, false, true},
+	{"receipts", "a receipt that names an order counts against it", "receipts", auditReceipts, false, true},
+	{"lots", "lots, less what was sold beyond them, are what is on hand", "positions", auditLots, false, false},
 }
 
 // auditSettings tune the planner for a few large statements over tables that may not have been analyzed since they

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"github.com/composerp/composerp/store/planning"
 	"github.com/composerp/composerp/store/purchasing"
 )
 
@@ -90,6 +91,38 @@ WITH ` + consumerExists(auditedStockview) + `, ` + pendingPositions(`'`+auditedS
     SELECT 0 AS sort_key, NULL::uuid AS event_id, NULL::text AS type, NULL::text AS consumer, c.* FROM compared c
     WHERE c.problem IS NULL OR ` + withoutPending("c") + `
       AND NOT EXISTS (SELECT FROM ordering y WHERE y.tenant_id = c.tenant_id AND y.item_id = c.item_id AND y.location_id = c.location_id)
+)` + result)
+
+// The transfers that replenishment knows of are those that the ledger has moved.
+var auditInTransit = oneVariant(`
+WITH ` + consumerExists(auditedReplenishment) + `, ` + pendingPositions(`'`+auditedReplenishment+`'`) + `, judged AS MATERIALIZED (
+    SELECT 0 AS sort_key, NULL::uuid AS event_id, NULL::text AS type, NULL::text AS consumer, coalesce(p.tenant_id, t.tenant_id) AS tenant_id,
+           coalesce(p.item_id, t.item_id) AS item_id, '@transit' AS location_id,
+           CASE WHEN coalesce(t.rest, 0) <> coalesce(p.on_hand, 0)
+                THEN format('has %s in transit by its transfers, and %s on hand', trim_scale(coalesce(t.rest, 0)), trim_scale(coalesce(p.on_hand, 0))) END AS problem
+    FROM (SELECT * FROM position WHERE location_id = '@transit') p
+    FULL JOIN (SELECT tenant_id, item_id, sum(sent - received) AS rest FROM transfer GROUP BY tenant_id, item_id) t
+         ON t.tenant_id = p.tenant_id AND t.item_id = p.item_id
+    WHERE EXISTS (SELECT FROM has_consumer)
+      AND NOT EXISTS (SELECT FROM busy y WHERE y.tenant_id = coalesce(p.tenant_id, t.tenant_id) AND y.item_id = coalesce(p.item_id, t.item_id))
+)` + result)
+
+// All that TransferProblemsSQL finds, beside a row for every transfer.
+var auditTransfers = oneVariant(`
+WITH judged AS MATERIALIZED (
+    SELECT 0 AS sort_key, NULL::uuid AS event_id, NULL::text AS type, NULL::text AS consumer, tenant_id, item_id, location_id, problem
+    FROM (` + planning.TransferProblemsSQL + `) p
+    UNION ALL
+    SELECT 1, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM (SELECT DISTINCT tenant_id, transfer_id FROM transfer WHERE transfer_id <> '') t
+)` + result)
+
+// All that ReceiptProblemsSQL finds, beside a row for every receipt that names an order.
+var auditReceipts = oneVariant(`
+WITH judged AS MATERIALIZED (
+    SELECT 0 AS sort_key, NULL::uuid AS event_id, NULL::text AS type, NULL::text AS consumer, tenant_id, item_id, location_id, problem
+    FROM (` + purchasing.ReceiptProblemsSQL + `) p
+    UNION ALL
+    SELECT 1, event_id, NULL, NULL, NULL, NULL, NULL, NULL FROM stock_receipt WHERE purchase_order_id <> ''
 )` + result)
 
 var auditLots = oneVariant(`

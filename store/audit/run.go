@@ -111,6 +111,10 @@ func (a *run) runCheck(ctx context.Context, check check) (Check, error) {
 		outcome.Count += a.tally.Checks[check.name]
 		a.tally.Checks[check.name] = outcome.Count
 	}
+	if check.reported {
+		outcome.Count -= outcome.Wrong // a problem has a row beside that of what it is about
+		outcome.Wrong, outcome.Reported = 0, outcome.Wrong
+	}
 	outcome.OK = outcome.Wrong == 0
 	return outcome, nil
 }

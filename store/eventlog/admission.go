@@ -25,11 +25,24 @@ const (
 	Conflict
 	// Untimely says that its business time is out of its tenant's bounds; it is refused (TimeError).
 	Untimely
+	// ForeignCurrency says that its currency is not its location's; it is refused (CurrencyError).
+	ForeignCurrency
 )
 
-// String returns "admitted", "duplicate", "conflict" or "untimely".
+// String returns "admitted", "duplicate", "conflict", "untimely" or "foreign_currency".
 func (a Admission) String() string {
-	return [...]string{"admitted", "duplicate", "conflict", "untimely"}[a]
+	return [...]string{"admitted", "duplicate", "conflict", "untimely", "foreign_currency"}[a]
+}
+
+// Refusal is why an event is refused with the outcome Untimely or ForeignCurrency, and what to do; nil for the others.
+func (a Admission) Refusal(e event.Any) error {
+	switch a {
+	case Untimely:
+		return TimeError(e)
+	case ForeignCurrency:
+		return CurrencyError(e)
+	}
+	return nil
 }
 
 // Numbers are drawn in arrival order, after the transaction has its id (the first CTE); only then are the ids inserted
@@ -62,6 +75,35 @@ JOIN admission a ON a.event_id = e.event_id`)
 // Admit enters events from outside into the log, each once, and returns their outcomes in the order given. publish is
 // false for events that the broker has already.
 func Admit(ctx context.Context, tx store.Tx, events []event.Any, publish bool) ([]Admission, error) {
+	refused, err := foreign(ctx, tx, events)
+	if err != nil {
+		return nil, err
+	}
+	if len(refused) == 0 {
+		return admit(ctx, tx, events, publish)
+	}
+	verdicts := make([]Admission, len(events))
+	for _, i := range refused {
+		verdicts[i] = ForeignCurrency
+	}
+	var others []event.Any
+	var at []int
+	for i, v := range verdicts {
+		if v != ForeignCurrency {
+			others, at = append(others, events[i]), append(at, i)
+		}
+	}
+	admitted, err := admit(ctx, tx, others, publish)
+	if err != nil {
+		return nil, err
+	}
+	for n, v := range admitted {
+		verdicts[at[n]] = v
+	}
+	return verdicts, compareRefused(ctx, tx, events, verdicts)
+}
+
+func admit(ctx context.Context, tx store.Tx, events []event.Any, publish bool) ([]Admission, error) {
 	verdicts := make([]Admission, len(events))
 	if len(events) == 0 {
 		return verdicts, nil
@@ -92,7 +134,7 @@ func compareRefused(ctx context.Context, tx store.Tx, events []event.Any, verdic
 	var ids, bodies []string
 	var at []int
 	for i, v := range verdicts {
-		if v == Untimely {
+		if v >= Untimely {
 			ids, bodies, at = append(ids, events[i].ID.String()), append(bodies, string(events[i].Body)), append(at, i)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 	_ "time/tzdata" // for servers without a zone database, as in a small container
 
+	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/internal/pg"
 )
@@ -17,6 +18,8 @@ type Location struct {
 	Name     string `db:"name" json:"name"`
 	// Timezone is an IANA name that decides the calendar day of a moment there; empty means UTC.
 	Timezone string `db:"timezone" json:"timezone"`
+	// Currency of its sales and orders, an ISO 4217 code; "": the tenant's.
+	Currency string `db:"currency" json:"currency"`
 }
 
 func (l *Location) key() LocationKey { return LocationKey{l.Tenant, l.Location} }
@@ -32,7 +35,14 @@ func (l *Location) checkKey() error {
 
 // Check validates the location; the error is an *InvalidError.
 func (l *Location) Check() error {
-	return firstError(l.checkKey(), checkName("name", l.Name), checkTimezone(l.Timezone))
+	return firstError(l.checkKey(), checkName("name", l.Name), checkTimezone(l.Timezone), checkCurrency(l.Currency))
+}
+
+func checkCurrency(code string) error {
+	if code != "" && !event.IsCurrency(code) {
+		return invalid("currency", "want an ISO 4217 code of three capital letters such as EUR, got %q", code)
+	}
+	return nil
 }
 
 // checkTimezone also refuses Local: it differs on each machine.
@@ -58,26 +68,26 @@ func EditLocations(ctx context.Context, db *store.DB, edits []Edit[Location], dr
 		check:    (*Location).Check,
 		read:     readByKey[Location](locationsByKey, func(k LocationKey) []any { return []any{k.Tenant, k.Location} }),
 		write: writeRows(writeLocationRows, func(l *Location) []any {
-			return []any{l.Tenant, l.Location, l.Name, l.Timezone}
+			return []any{l.Tenant, l.Location, l.Name, l.Timezone, l.Currency}
 		}),
 	}.edit(ctx, db, edits, dryRun)
 }
 
 var locationsByKey = pg.SQL(`
-SELECT l.tenant_id, l.location_id, l.name, l.timezone
+SELECT l.tenant_id, l.location_id, l.name, l.timezone, l.currency
 FROM unnest($1::text[], $2::text[]) AS k(tenant_id, location_id) JOIN location l USING (tenant_id, location_id)
 ORDER BY l.tenant_id, l.location_id
 FOR NO KEY UPDATE OF l`)
 
 var writeLocationRows = pg.SQL(`
-INSERT INTO location (tenant_id, location_id, kind, name, timezone)
-SELECT n.tenant_id, n.location_id, 'stock', n.name, n.timezone
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS n(tenant_id, location_id, name, timezone)
+INSERT INTO location (tenant_id, location_id, kind, name, timezone, currency)
+SELECT n.tenant_id, n.location_id, 'stock', n.name, n.timezone, n.currency
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) AS n(tenant_id, location_id, name, timezone, currency)
 ORDER BY n.tenant_id, n.location_id
-ON CONFLICT (tenant_id, location_id) DO UPDATE SET name = excluded.name, timezone = excluded.timezone`)
+ON CONFLICT (tenant_id, location_id) DO UPDATE SET name = excluded.name, timezone = excluded.timezone, currency = excluded.currency`)
 
 var listLocations = pg.SQL(`
-SELECT l.tenant_id, l.location_id, l.name, l.timezone
+SELECT l.tenant_id, l.location_id, l.name, l.timezone, l.currency
 FROM location l
 WHERE l.kind = 'stock' AND ($1 = '' OR l.tenant_id = $1) AND ($2 = '' OR l.location_id = $2)
 ORDER BY l.tenant_id, l.location_id LIMIT nullif($3, 0)`)

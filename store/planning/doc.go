@@ -4,6 +4,7 @@
 // Invariants:
 //
 //   - Demand of a day is a sum and right once all its events have arrived, in whatever order (demand.go).
+//   - What is in transit to a position is a sum as well (transfer.go).
 //   - Forecasts of a location are computed in the order of their days; a run that is due stays until it is done.
 //   - The row lock of replenishment_state protects a position's order lines, bookings and forecasts
 //     (replenishment.go).

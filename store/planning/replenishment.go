@@ -51,7 +51,8 @@ type Replenishment struct {
 // Available is what can still be promised.
 func (r *Replenishment) Available() event.Decimal { return r.OnHand.Sub(r.Reserved) }
 
-// Position is the inventory position: on hand and on order, less reserved.
+// Position is the inventory position without what is in transit (ReplenishmentPlan.InTransit): on hand and on order,
+// less reserved.
 func (r *Replenishment) Position() event.Decimal { return r.Available().Add(r.OnOrder) }
 
 var lockReplenishmentsSQL = pg.SQL(`

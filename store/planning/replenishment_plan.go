@@ -9,6 +9,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/internal/pg"
 )
 
@@ -26,7 +27,11 @@ type ReplenishmentPlan struct {
 	Pack, MinimumOrder event.Decimal
 	ServiceLevel       float64
 	CoverDays          int
-	// UnitCost is nil when it is not known.
+	// InTransit is on its way to the position from other locations.
+	InTransit event.Decimal
+	// Currency is the location's, "" for none; UnitCost, which is in the tenant's currency, is nil when it is not known
+	// in the location's.
+	Currency string
 	UnitCost *event.Decimal
 	// Planned is the levels computed from the forecast; nil when there are none for this version of the rule.
 	Planned *PlannedLevels
@@ -45,16 +50,20 @@ type ExpectedDemand struct {
 }
 
 var replenishmentPlans = pg.SQL(`
-SELECT k.ord, r.version, r.mode = 'auto', coalesce(r.supplier_id, ''), coalesce(p.lead_time_days, 0), r.reorder_point, r.order_up_to, r.order_quantity,
-       coalesce(r.pack_size, i.pack, 1), r.minimum_order, r.service_level, r.cover_days, i.unit_cost,
-       CASE WHEN s.planned_version = r.version THEN s.reorder_point END, CASE WHEN s.planned_version = r.version THEN s.order_up_to END,
+SELECT k.ord, r.version, r.mode = 'auto', coalesce(r.supplier_id, ''), coalesce(v.lead_time_days, 0), r.reorder_point, r.order_up_to, r.order_quantity,
+       coalesce(r.pack_size, i.pack, 1), r.minimum_order, r.service_level, r.cover_days,
+       ` + eventlog.LocationCurrencySQL + `, CASE WHEN ` + eventlog.LocationCurrencySQL + ` = coalesce(s.currency, '') THEN i.unit_cost END,
+       ` + InTransitSQL("p") + `,
+       CASE WHEN p.planned_version = r.version THEN p.reorder_point END, CASE WHEN p.planned_version = r.version THEN p.order_up_to END,
        f.daily, coalesce(f.error_std_dev, 0)
 FROM unnest($1::bigint[]) WITH ORDINALITY AS k(id, ord)
-JOIN replenishment_state s ON s.id = k.id
+JOIN replenishment_state p ON p.id = k.id
 JOIN replenishment_rule r USING (tenant_id, item_id, location_id)
-LEFT JOIN supplier p ON p.tenant_id = r.tenant_id AND p.supplier_id = r.supplier_id
+LEFT JOIN supplier v ON v.tenant_id = r.tenant_id AND v.supplier_id = r.supplier_id
+LEFT JOIN tenant_setting s ON s.tenant_id = r.tenant_id
+LEFT JOIN location l ON l.tenant_id = r.tenant_id AND l.location_id = r.location_id
 LEFT JOIN item i ON i.tenant_id = r.tenant_id AND i.item_id = r.item_id
-LEFT JOIN replenishment_forecast f ON f.state_id = s.id AND r.mode = 'auto'`)
+LEFT JOIN replenishment_forecast f ON f.state_id = p.id AND r.mode = 'auto'`)
 
 // ReplenishmentPlans reads the plans of locked positions that have a rule.
 func ReplenishmentPlans(ctx context.Context, tx store.Tx, positions []*Replenishment) (map[*Replenishment]*ReplenishmentPlan, error) {
@@ -70,7 +79,7 @@ func ReplenishmentPlans(ctx context.Context, tx store.Tx, positions []*Replenish
 		var daily pq.Float64Array
 		var deviation float64
 		if err := row.Scan(&ord, &p.RuleVersion, &p.Auto, &p.Supplier, &p.LeadTimeDays, &p.ReorderPoint, &p.OrderUpTo, &p.OrderQuantity,
-			&p.Pack, &p.MinimumOrder, &p.ServiceLevel, &p.CoverDays, &p.UnitCost, &plannedPoint, &plannedUpTo, &daily, &deviation); err != nil {
+			&p.Pack, &p.MinimumOrder, &p.ServiceLevel, &p.CoverDays, &p.Currency, &p.UnitCost, &p.InTransit, &plannedPoint, &plannedUpTo, &daily, &deviation); err != nil {
 			return err
 		}
 		if plannedPoint != nil && plannedUpTo != nil {

@@ -39,13 +39,13 @@ LEFT JOIN replenishment_state s ON s.tenant_id = l.tenant_id AND s.item_id = l.i
 LEFT JOIN bookings b ON b.state_id = s.id AND b.ordinal = l.ordinal AND b.kind = 'ORDERED' AND b.purchase_order_id = l.purchase_order_id
 WHERE b.before IS DISTINCT FROM l.on_order OR b.change IS DISTINCT FROM l.quantity
 UNION ALL
-SELECT format('%s (%s at %s) was made at the position %s, above the reorder point %s', o.po_number, l.item_id, l.location_id, l.available + l.on_order, l.reorder_point)
+SELECT format('%s (%s at %s) was made at the position %s, above the reorder point %s', o.po_number, l.item_id, l.location_id, l.available + l.on_order + l.in_transit, l.reorder_point)
 FROM purchase_order_line l JOIN purchase_order o USING (tenant_id, purchase_order_id)
-WHERE l.available + l.on_order > l.reorder_point
+WHERE l.available + l.on_order + l.in_transit > l.reorder_point
 UNION ALL
-SELECT format('%s (%s at %s) lifted the position to %s, not above the reorder point %s', o.po_number, l.item_id, l.location_id, l.available + l.on_order + l.quantity, l.reorder_point)
+SELECT format('%s (%s at %s) lifted the position to %s, not above the reorder point %s', o.po_number, l.item_id, l.location_id, l.available + l.on_order + l.in_transit + l.quantity, l.reorder_point)
 FROM purchase_order_line l JOIN purchase_order o USING (tenant_id, purchase_order_id)
-WHERE l.available + l.on_order + l.quantity <= l.reorder_point
+WHERE l.available + l.on_order + l.in_transit + l.quantity <= l.reorder_point
 UNION ALL
 SELECT format('%s (%s at %s) is %s with %s of %s received and %s by its bookings', o.po_number, l.item_id, l.location_id,
               CASE WHEN l.open THEN 'open' ELSE 'closed' END, l.received, l.quantity, b.received)

@@ -19,7 +19,7 @@ UPDATE purchase_order o SET status = 'APPROVED', version = o.version + 1, decide
 FROM (SELECT o.tenant_id, o.purchase_order_id, n.at
       FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS n(tenant_id, purchase_order_id, at)
       JOIN purchase_order o USING (tenant_id, purchase_order_id) JOIN tenant_setting s USING (tenant_id)
-      WHERE o.status = 'PENDING' AND o.priced AND o.total_amount <= s.approval_limit
+      WHERE o.status = 'PENDING' AND o.priced AND o.total_amount <= s.approval_limit AND o.currency = s.currency
       ORDER BY o.tenant_id, o.purchase_order_id FOR NO KEY UPDATE OF o) n
 WHERE o.tenant_id = n.tenant_id AND o.purchase_order_id = n.purchase_order_id
 RETURNING o.tenant_id, o.purchase_order_id, o.version`)
@@ -43,9 +43,9 @@ func NoteCreated(ctx context.Context, tx store.Tx, events map[OrderKey]uuid.UUID
 	return pg.Write(ctx, tx, fmt.Sprintf("noting the events of %d orders", len(events)), noteCreated, columns...)
 }
 
-// ApproveByPolicy approves those waiting orders whose lines all have known prices and whose total is within the
-// tenant's approval limit. Each order is given once, with the business time of its decision. It returns the versions
-// of the approved ones; the others wait, were decided already, or do not exist.
+// ApproveByPolicy approves those waiting orders whose lines all have known prices, and whose total is in the tenant's
+// currency and within its approval limit. Each order is given once, with the business time of its decision. It returns
+// the versions of the approved ones; the others wait, were decided already, or do not exist.
 func ApproveByPolicy(ctx context.Context, tx store.Tx, orders map[OrderKey]time.Time, by string) (versions map[OrderKey]int64, err error) {
 	columns := pg.NewColumns(3, len(orders))
 	for k, decided := range orders {

@@ -23,6 +23,7 @@ type PurchaseOrder struct {
 	// Total is the sum of the lines with a known price; Priced means that all lines have one.
 	Total     event.Decimal `json:"totalAmount"`
 	Priced    bool          `json:"priced"`
+	Currency  string        `json:"currency,omitempty"`
 	CreatedAt time.Time     `json:"createdAt"`
 	DecidedAt *time.Time    `json:"decidedAt,omitempty"`
 	DecidedBy string        `json:"decidedBy,omitempty"`
@@ -54,6 +55,7 @@ type PurchaseOrderLine struct {
 	Open         bool           `json:"open"`
 	Available    event.Decimal  `json:"available"`
 	OnOrder      event.Decimal  `json:"onOrder"`
+	InTransit    event.Decimal  `json:"inTransit"`
 	ReorderPoint event.Decimal  `json:"reorderPoint"`
 	RuleVersion  int64          `json:"ruleVersion"`
 	Sequence     int64          `json:"sequence"`
@@ -63,7 +65,7 @@ type PurchaseOrderLine struct {
 type OrderFilter struct{ Tenant, Name, Status, Supplier, Item, Location string }
 
 var listOrders = pg.SQL(`
-SELECT o.tenant_id, o.purchase_order_id, o.po_number, o.status, o.supplier_id, coalesce(s.name, ''), o.location_id, o.total_amount, o.priced,
+SELECT o.tenant_id, o.purchase_order_id, o.po_number, o.status, o.supplier_id, coalesce(s.name, ''), o.location_id, o.total_amount, o.priced, o.currency,
        o.created_at, o.decided_at, o.decision_made_at, o.decided_by, o.reason,
        coalesce(d.status, ''), d.sent_at, coalesce(d.supplier_reference, ''), coalesce(d.promised_date::text, ''), coalesce(d.failure, '')
 FROM purchase_order o
@@ -78,7 +80,7 @@ LIMIT $7`)
 
 var listOrderLines = pg.SQL(`
 SELECT k.ord, l.item_id, coalesce(i.name, ''), l.location_id, l.quantity, l.unit_price, l.received, l.open,
-       l.available, l.on_order, l.reorder_point, l.rule_version, l.sequence
+       l.available, l.on_order, l.in_transit, l.reorder_point, l.rule_version, l.sequence
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k(tenant_id, purchase_order_id, ord)
 JOIN purchase_order_line l USING (tenant_id, purchase_order_id)
 LEFT JOIN item i ON i.tenant_id = l.tenant_id AND i.item_id = l.item_id
@@ -90,7 +92,7 @@ func PurchaseOrders(ctx context.Context, db *store.DB, of OrderFilter, limit int
 	err := pg.Each(ctx, db, "listing purchase orders", listOrders, func(row *sql.Rows) error {
 		var o PurchaseOrder
 		var d OrderDispatch
-		if err := row.Scan(&o.Tenant, &o.ID, &o.Number, &o.Status, &o.Supplier, &o.SupplierName, &o.Location, &o.Total, &o.Priced,
+		if err := row.Scan(&o.Tenant, &o.ID, &o.Number, &o.Status, &o.Supplier, &o.SupplierName, &o.Location, &o.Total, &o.Priced, &o.Currency,
 			&o.CreatedAt, &o.DecidedAt, &o.DecisionMadeAt, &o.DecidedBy, &o.Reason, &d.Status, &d.SentAt, &d.Reference, &d.PromisedDate, &d.Failure); err != nil {
 			return err
 		}
@@ -111,7 +113,7 @@ func PurchaseOrders(ctx context.Context, db *store.DB, of OrderFilter, limit int
 		var ord int
 		var l PurchaseOrderLine
 		err := row.Scan(&ord, &l.Item, &l.ItemName, &l.Location, &l.Quantity, &l.UnitPrice, &l.Received, &l.Open,
-			&l.Available, &l.OnOrder, &l.ReorderPoint, &l.RuleVersion, &l.Sequence)
+			&l.Available, &l.OnOrder, &l.InTransit, &l.ReorderPoint, &l.RuleVersion, &l.Sequence)
 		if err != nil {
 			return err
 		}

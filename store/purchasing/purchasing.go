@@ -160,11 +160,12 @@ type NewOrder struct {
 	Supplier      string
 	UnitPrice     *event.Decimal
 	Total         event.Decimal
+	Currency      string
 	CorrelationID string
 	CreatedAt     time.Time
 	// The rule's and the position's versions, and the levels, before the order.
-	RuleVersion, Sequence            int64
-	Available, OnOrder, ReorderPoint event.Decimal
+	RuleVersion, Sequence                       int64
+	Available, OnOrder, InTransit, ReorderPoint event.Decimal
 }
 
 // Kinds of bookings.

@@ -12,30 +12,30 @@ import (
 
 var createOrders = pg.SQL(`
 WITH made AS (
-    INSERT INTO purchase_order (tenant_id, purchase_order_id, po_number, supplier_id, location_id, total_amount, priced, status, correlation_id, created_at)
-    SELECT n.tenant_id, n.purchase_order_id, n.po_number, n.supplier_id, n.location_id, n.total, n.unit_price IS NOT NULL, 'PENDING', n.correlation_id, n.created_at
-    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::numeric[], $7::numeric[], $8::text[], $9::timestamptz[])
-         AS n(tenant_id, purchase_order_id, po_number, supplier_id, location_id, total, unit_price, correlation_id, created_at)
+    INSERT INTO purchase_order (tenant_id, purchase_order_id, po_number, supplier_id, location_id, total_amount, priced, status, correlation_id, created_at, currency)
+    SELECT n.tenant_id, n.purchase_order_id, n.po_number, n.supplier_id, n.location_id, n.total, n.unit_price IS NOT NULL, 'PENDING', n.correlation_id, n.created_at, n.currency
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::numeric[], $7::numeric[], $8::text[], $9::timestamptz[], $21::text[])
+         AS n(tenant_id, purchase_order_id, po_number, supplier_id, location_id, total, unit_price, correlation_id, created_at, currency)
 )
 INSERT INTO purchase_order_line (tenant_id, purchase_order_id, item_id, location_id, quantity, unit_price, received, open, ordinal,
-                                 rule_version, sequence, available, on_order, reorder_point)
+                                 rule_version, sequence, available, on_order, in_transit, reorder_point)
 SELECT n.tenant_id, n.purchase_order_id, n.item_id, n.location_id, n.quantity, n.unit_price, n.received, n.open, n.ordinal,
-       n.rule_version, n.sequence, n.available, n.on_order, n.reorder_point
+       n.rule_version, n.sequence, n.available, n.on_order, n.in_transit, n.reorder_point
 FROM unnest($1::text[], $2::text[], $10::text[], $5::text[], $11::numeric[], $7::numeric[], $12::numeric[], $13::boolean[], $14::bigint[],
-            $15::bigint[], $16::bigint[], $17::numeric[], $18::numeric[], $19::numeric[])
+            $15::bigint[], $16::bigint[], $17::numeric[], $18::numeric[], $19::numeric[], $20::numeric[])
      AS n(tenant_id, purchase_order_id, item_id, location_id, quantity, unit_price, received, open, ordinal,
-          rule_version, sequence, available, on_order, reorder_point)`)
+          rule_version, sequence, available, on_order, in_transit, reorder_point)`)
 
 // CreateOrders writes new orders and their lines. This transaction must hold the locks of their positions.
 func CreateOrders(ctx context.Context, tx store.Tx, orders []*NewOrder) error {
 	if len(orders) == 0 {
 		return nil
 	}
-	columns := pg.NewColumns(19, len(orders))
+	columns := pg.NewColumns(21, len(orders))
 	for _, o := range orders {
 		l := o.Line
 		columns.Add(l.Tenant, l.Order, o.Number, o.Supplier, o.Position.Location, o.Total, o.UnitPrice, o.CorrelationID, o.CreatedAt,
-			o.Position.Item, l.Quantity, l.Received, l.Open, l.Ordinal, o.RuleVersion, o.Sequence, o.Available, o.OnOrder, o.ReorderPoint)
+			o.Position.Item, l.Quantity, l.Received, l.Open, l.Ordinal, o.RuleVersion, o.Sequence, o.Available, o.OnOrder, o.InTransit, o.ReorderPoint, o.Currency)
 	}
 	return pg.Write(ctx, tx, fmt.Sprintf("writing %d purchase orders", len(orders)), createOrders, columns...)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/internal/pg"
+	"github.com/composerp/composerp/store/planning"
 )
 
 // PlannedStock is a position for a planner: what is on hand, on order, and how long it will last. The JSON names are
@@ -23,6 +24,8 @@ type PlannedStock struct {
 	Reserved  event.Decimal `json:"reserved"`
 	Available event.Decimal `json:"available"`
 	OnOrder   event.Decimal `json:"onOrder"`
+	// InTransit is on its way from other locations.
+	InTransit event.Decimal `json:"inTransit"`
 	// DailyDemand is the mean of the newest forecast's days, nil when there is none.
 	DailyDemand *event.Decimal `json:"dailyDemand"`
 	// DaysOfCover is available / daily demand, 0 when nothing is available; nil when no demand is expected.
@@ -52,7 +55,7 @@ type NextOrder struct {
 	// known.
 	OrderedOn  event.Date `json:"orderedOn,omitempty"`
 	ExpectedOn event.Date `json:"expectedOn,omitempty"`
-	// ReorderOn is the day on which available will reach the reorder point; no other field is set then.
+	// ReorderOn is the day on which available and in transit will reach the reorder point; no other field is set then.
 	ReorderOn event.Date `json:"reorderOn,omitempty"`
 }
 
@@ -99,7 +102,7 @@ WITH today AS (
            ` + ruleReorderPoint + ` AS reorder_point,
            CASE WHEN o.daily_demand > 0 THEN greatest(p.available, 0) / o.daily_demand END AS cover,
            (n.ordered_at AT TIME ZONE coalesce(l.timezone, 'UTC'))::date AS ordered_on, v.lead_time_days,
-           coalesce(p.available < w.threshold, false) AS low
+           coalesce(p.available < w.threshold, false) AS low, ` + planning.InTransitSQL("p") + ` AS in_transit
     FROM position p
     LEFT JOIN stock_outlook o USING (tenant_id, item_id, location_id)
     LEFT JOIN low_stock w USING (tenant_id, item_id, location_id)
@@ -111,11 +114,11 @@ WITH today AS (
     LEFT JOIN today t ON t.tenant_id = p.tenant_id AND t.location_id = p.location_id
 ), planned AS (
     SELECT o.*, ordered_on + lead_time_days AS expected_on,
-           CASE WHEN next_order = '' AND daily_demand > 0 AND (available - reorder_point) / daily_demand < 36525
-                THEN day + ceil(greatest(available - reorder_point, 0) / daily_demand)::int END AS reorder_on
+           CASE WHEN next_order = '' AND daily_demand > 0 AND (available + in_transit - reorder_point) / daily_demand < 36525
+                THEN day + ceil(greatest(available + in_transit - reorder_point, 0) / daily_demand)::int END AS reorder_on
     FROM outlook o
 )
-SELECT p.tenant_id, p.item_id, coalesce(i.name, ''), p.location_id, p.on_hand, p.reserved, p.available, p.on_order, p.daily_demand,
+SELECT p.tenant_id, p.item_id, coalesce(i.name, ''), p.location_id, p.on_hand, p.reserved, p.available, p.on_order, p.in_transit, p.daily_demand,
        round(p.cover, 1), p.reorder_point, p.sequence, p.last_movement_at, p.last_movement_type, p.low,
        p.next_order, coalesce(p.po_number, ''), p.next_supplier, coalesce(p.approved, false), p.next_quantity,
        coalesce(p.ordered_on::text, ''), coalesce(p.expected_on::text, ''), coalesce(p.reorder_on::text, '')
@@ -140,7 +143,7 @@ func ListPlannedStock(ctx context.Context, db *store.DB, q StockQuery) ([]Planne
 		var p PlannedStock
 		var n NextOrder
 		var approved bool
-		if err := row.Scan(&p.Tenant, &p.Item, &p.ItemName, &p.Location, &p.OnHand, &p.Reserved, &p.Available, &p.OnOrder, &p.DailyDemand,
+		if err := row.Scan(&p.Tenant, &p.Item, &p.ItemName, &p.Location, &p.OnHand, &p.Reserved, &p.Available, &p.OnOrder, &p.InTransit, &p.DailyDemand,
 			&p.DaysOfCover, &p.ReorderPoint, &p.Sequence, &p.LastMovement, &p.LastType, &p.Low,
 			&n.Order, &n.Number, &n.Supplier, &approved, &n.Quantity, &n.OrderedOn, &n.ExpectedOn, &n.ReorderOn); err != nil {
 			return err

@@ -7,7 +7,8 @@
 //   - An order is decided once: the decision is written under the lock of the
 //     order's row, only while it is PENDING, in the transaction that emits
 //     PURCHASE_ORDER_APPROVED or PURCHASE_ORDER_CANCELLED.
-//   - The policy approves only what it can add up: every line has a known price.
+//   - The policy approves only what it can add up and compare: every line has a known
+//     price, and the order is in the currency of the limit, the tenant's.
 //   - The decision is about the order as it was written, not about its event.
 //
 // # What goes wrong, and what then
@@ -17,8 +18,9 @@
 //	two people at once, or a        the row's lock lets one be first; the other
 //	person and the policy           gets a DecidedError
 //	the limit changes later         orders that wait go on waiting for a person
-//	no limit is set, or a price     the order waits for a person
-//	is not known
+//	no limit is set, a price is     the order waits for a person
+//	not known, or the order is in
+//	another currency
 package approval
 
 import (

@@ -95,6 +95,27 @@ func TestWhatThePolicyApproves(t *testing.T) {
 	}
 }
 
+// The limit is in the tenant's currency: an order in another one is not compared with it.
+func TestTheLimitHasACurrency(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, "100")
+	for name, c := range map[string]struct{ limit, order, status string }{
+		"neither has one":         {"", "", "APPROVED policy"},
+		"both have one":           {"EUR", "EUR", "APPROVED policy"},
+		"another one":             {"EUR", "CHF", "PENDING"},
+		"the tenant has none":     {"", "CHF", "PENDING"},
+		"the order is from early": {"EUR", "", "PENDING"},
+	} {
+		storetest.Exec(t, o.url, `UPDATE tenant_setting SET currency = $1`, c.limit)
+		created := o.order(name, "50", true)
+		storetest.Exec(t, o.url, `UPDATE purchase_order SET currency = $2 WHERE purchase_order_id = $1`, name, c.order)
+		o.handle(created)
+		if got := o.status(name); got != c.status {
+			t.Errorf("%s: want %s, got %s", name, c.status, got)
+		}
+	}
+}
+
 // An order that is not in the tables is never approved, whatever its event has; a tenant without settings has no limit.
 func TestTheBooksDecide(t *testing.T) {
 	t.Parallel()

@@ -125,6 +125,9 @@ func emit(tx *worker.Tx, run planning.ForecastRun, item string, f method.Forecas
 	})
 }
 
+// mostUnits is more than any shop sells, and little enough for an event to carry: sums of demand may be more.
+const mostUnits = 1e12
+
 func rounded(x float64) event.Decimal {
-	return event.Decimal{Decimal: decimal.NewFromFloat(x).Round(digits)}
+	return event.Decimal{Decimal: decimal.NewFromFloat(min(x, mostUnits)).Round(digits)}
 }

@@ -45,11 +45,11 @@ func admit(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 		return err
 	}
 	for i, v := range verdicts {
-		switch v {
-		case eventlog.Conflict:
+		if v == eventlog.Conflict {
 			return worker.Reject(fmt.Errorf("event %s is in the log already, with another body", fresh[i].ID))
-		case eventlog.Untimely:
-			return worker.Reject(eventlog.TimeError(fresh[i]))
+		}
+		if refusal := v.Refusal(fresh[i]); refusal != nil {
+			return worker.Reject(refusal)
 		}
 	}
 	return nil

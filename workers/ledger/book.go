@@ -59,7 +59,7 @@ func (b *book) report(t transfer, when time.Time, line int, counterpart *ledger.
 		ItemID: t.at.Item, LocationID: t.at.Location,
 		OnHand: at.OnHand, Reserved: at.Reserved, Available: at.Available(), Quantity: change,
 		TransactionID: t.cause.ID.String(), TransactionType: t.kind,
-		PurchaseOrderID: t.purchaseOrderID, LotNumber: t.lotNumber, ExpiryDate: t.expiryDate,
+		PurchaseOrderID: t.purchaseOrderID, TransferID: t.transferID, ToLocationID: t.toLocation, LotNumber: t.lotNumber, ExpiryDate: t.expiryDate,
 	})
 }
 

@@ -9,6 +9,20 @@
 // Stock may go negative: the till is right and the system is late. That is
 // something to investigate, not an error.
 //
+// # Receipts name orders
+//
+// A receipt names its order as the warehouse knows it. The ledger finds the order
+// (purchasing.NamedOrders), and its INVENTORY_UPDATED carries the order's id: what
+// the name meant when the goods came is in the log, and all consumers read the same.
+// A name that means no order, or several, is carried on as it is.
+//
+// # Sums have a limit
+//
+// An event carries 15 integer digits. A movement that would lead a position beyond
+// them is rejected, with nothing of it booked: its INVENTORY_UPDATED could not be
+// made, neither now nor at the next try. Admission cannot foresee it, since it does
+// not know the stock. The dead letter can be redriven once there is room.
+//
 // # A count has a time
 //
 // A count says what stood there at its business time; it may come hours later. So
@@ -72,6 +86,9 @@ func post(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 		if t.itemName != "" {
 			names[masterdata.ItemKey{Tenant: t.at.Tenant, Item: t.at.Item}] = t.itemName
 		}
+	}
+	if err := nameOrders(ctx, tx, transfers); err != nil {
+		return err
 	}
 	positions, moved, err := ledger.LockUnmoved(ctx, tx, ids, keys, names)
 	if err != nil {

@@ -177,6 +177,32 @@ func TestVirtualLocationsAreRefused(t *testing.T) {
 	}
 }
 
+// A receipt's order is emitted by its id, however the warehouse names it; a name that means none stays.
+func TestAReceiptNamesItsOrder(t *testing.T) {
+	t.Parallel()
+	url := storetest.URL(t)
+	db := storetest.Open(t, url, 2)
+	const id = "0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a3d"
+	storetest.Exec(t, url, `INSERT INTO purchase_order (tenant_id, purchase_order_id, po_number, supplier_id, location_id, total_amount, priced, status, created_at)
+		VALUES ($1, $2, 'PO-2026-000001', 's', 'shop', 0, false, 'PENDING', now())`, workertest.Tenant, id)
+	storetest.Exec(t, url, `INSERT INTO purchase_order_line (tenant_id, purchase_order_id, item_id, location_id, quantity, ordinal, rule_version, sequence, available, on_order, reorder_point)
+		VALUES ($1, $2, 'cup', 'shop', 5, 1, 1, 1, 0, 0, 0)`, workertest.Tenant, id)
+	names := []string{id, strings.ToUpper(id), "po-2026-000001", "PO-2026-000009", ""}
+	var receipts []event.Any
+	for _, name := range names {
+		receipts = append(receipts, workertest.Event(t, event.ReceiptCompleted{
+			ReceiptID: "r", ItemID: "cup", LocationID: "shop", Quantity: workertest.Decimal("1"), PurchaseOrderID: name, Timestamp: workertest.Day,
+		}))
+	}
+	var got []string
+	for _, e := range handle(t, db, receipts...) {
+		got = append(got, e.Payload.(event.InventoryUpdated).PurchaseOrderID)
+	}
+	if want := []string{id, id, id, "PO-2026-000009", ""}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // Stock beyond what an event can say: the movement that leads there is refused, and nothing of it stays.
 func TestStockThatNoEventCanSay(t *testing.T) {
 	t.Parallel()
@@ -184,8 +210,8 @@ func TestStockThatNoEventCanSay(t *testing.T) {
 	db := storetest.Open(t, url, 2)
 	const most = "999999999999999"
 	handle(t, db, workertest.Receipt(t, "cup", "shop", most))
-	if _, err := workertest.Handle(t, db, ledger.New(), workertest.Receipt(t, "cup", "shop", "1")); err == nil {
-		t.Error("want an error")
+	if _, err := workertest.Handle(t, db, ledger.New(), workertest.Sale(t, "jug", "shop", "1"), workertest.Receipt(t, "cup", "shop", "1")); !errors.Is(err, worker.ErrRejected) {
+		t.Errorf("want a rejection, got %v", err)
 	}
 	if got := onHand(t, url, "cup"); got != "@supplier -"+most+", shop "+most {
 		t.Errorf("want the stock as it was, got %s", got)

@@ -20,6 +20,8 @@ type transfer struct {
 	kind            event.TransactionType
 	itemName        string
 	purchaseOrderID string
+	transferID      string
+	toLocation      string // where goods in transit are going
 	lotNumber       string
 	expiryDate      event.Date
 }
@@ -47,12 +49,13 @@ func read(e event.Any) (transfer, error) {
 		t.lotNumber, t.expiryDate = p.LotNumber, p.ExpiryDate
 		if p.TransferID != "" {
 			// The end of a transfer is no supplier's delivery: no order may be counted down by it.
-			t.kind = event.TransactionTransfer
+			t.kind, t.transferID = event.TransactionTransfer, p.TransferID
 			return t, between(p.ItemID, p.LocationID, ledger.Transit)
 		}
 		return t, between(p.ItemID, p.LocationID, ledger.Supplier)
 	case event.TransferInitiated:
 		t.quantity, t.kind = p.Quantity.Neg(), event.TransactionTransfer
+		t.transferID, t.toLocation = p.TransferID, p.ToLocationID
 		// Where it is going must be a place it can arrive at, or it stays in transit for ever.
 		if err := between(p.ItemID, p.ToLocationID, ledger.Transit); err != nil {
 			return t, err

@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/workers/worker"
@@ -31,7 +32,7 @@ func created(e event.Of[event.PurchaseOrderCreated]) notify.Message {
 		lines = fmt.Sprintf("%d lines", n)
 	}
 	m := about(p.PurchaseOrderID, "created")
-	m.Summary = fmt.Sprintf("Order %s to supplier %s for %s: %s, total %s.", p.PONumber, p.SupplierID, p.LocationID, lines, p.TotalAmount)
+	m.Summary = fmt.Sprintf("Order %s to supplier %s for %s: %s, total %s.", p.PONumber, p.SupplierID, p.LocationID, lines, strings.TrimSpace(p.TotalAmount.String()+" "+p.Currency))
 	return m
 }
 

@@ -20,12 +20,13 @@ type order struct {
 	OrderedAt       time.Time                 `json:"orderedAt"` // business time
 	Lines           []event.PurchaseOrderLine `json:"lines"`
 	TotalAmount     event.Decimal             `json:"totalAmount"`
+	Currency        string                    `json:"currency,omitempty"`
 }
 
 func orderOf(e event.Of[event.PurchaseOrderCreated]) order {
 	return order{
 		PurchaseOrderID: e.Payload.PurchaseOrderID, PONumber: e.Payload.PONumber, TenantID: e.TenantID, SupplierID: e.Payload.SupplierID,
-		LocationID: e.Payload.LocationID, OrderedAt: e.Timestamp.UTC(), Lines: e.Payload.Lines, TotalAmount: e.Payload.TotalAmount,
+		LocationID: e.Payload.LocationID, OrderedAt: e.Timestamp.UTC(), Lines: e.Payload.Lines, TotalAmount: e.Payload.TotalAmount, Currency: e.Payload.Currency,
 	}
 }
 

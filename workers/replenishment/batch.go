@@ -19,6 +19,7 @@ type batch struct {
 	ordered   map[purchasing.OrderKey][]masterdata.PositionKey // where the cancelled orders have lines
 
 	changed   map[*purchasing.OrderLine]*planning.Replenishment // lines that are there and must be written
+	transit   transit
 	orders    []*newOrder
 	bookings  []purchasing.OnOrderBooking
 	cancelled []purchasing.CancelledOrder
@@ -72,6 +73,9 @@ func (b *batch) open(ctx context.Context, known *planning.Replenishments, events
 	}
 	b.foresee(events)
 	if err := b.readPlans(ctx); err != nil {
+		return err
+	}
+	if err := b.readTransfers(ctx, events); err != nil {
 		return err
 	}
 	return b.readLines(ctx)
@@ -167,6 +171,7 @@ func (b *batch) close(ctx context.Context) error {
 		func() error { return planning.NoteLevels(ctx, b.tx, levels) },
 		func() error { return purchasing.UpdateOrderLines(ctx, b.tx, b.changed) },
 		func() error { return purchasing.BookOnOrder(ctx, b.tx, b.bookings) },
+		func() error { return planning.NoteTransfers(ctx, b.tx, b.transit.news) },
 		func() error { return purchasing.NoteCancelled(ctx, b.tx, b.cancelled) },
 	} {
 		if err := write(); err != nil {

@@ -27,7 +27,7 @@ func (b *batch) consider(ctx context.Context, p *position, cause event.Envelope)
 	if p.plan == nil || p.ReorderPoint == nil || p.Sequence == 0 || !p.StockKnown {
 		return nil
 	}
-	if p.Position().Cmp(*p.ReorderPoint) > 0 {
+	if p.position().Cmp(*p.ReorderPoint) > 0 {
 		return nil
 	}
 	if p.HeldOn != "" {
@@ -53,15 +53,15 @@ func (b *batch) make(ctx context.Context, p *position, cause event.Envelope) err
 	if err != nil {
 		return fmt.Errorf("reading the year of %s: %w", today, err)
 	}
-	quantity := Quantity(*p.plan, p.Position(), *p.ReorderPoint)
+	quantity := Quantity(*p.plan, p.position(), *p.ReorderPoint)
 	line := &purchasing.OrderLine{
 		OrderKey: purchasing.OrderKey{Tenant: p.Tenant, Order: orderID(cause.ID, p.PositionKey)},
 		Quantity: quantity, Open: true, Ordinal: p.Bookings + 1, Sequence: p.Sequence,
 	}
 	o := &newOrder{cause: cause, series: purchasing.NumberKey{Tenant: p.Tenant, Year: year}, NewOrder: purchasing.NewOrder{
-		Line: line, Position: p.Replenishment, Supplier: p.plan.Supplier, UnitPrice: p.plan.UnitCost,
+		Line: line, Position: p.Replenishment, Supplier: p.plan.Supplier, UnitPrice: p.plan.UnitCost, Currency: p.plan.Currency,
 		CorrelationID: cmp.Or(cause.Metadata.CorrelationID, cause.ID.String()), CreatedAt: cause.Timestamp,
-		RuleVersion: p.RuleVersion, Sequence: p.Sequence, Available: p.Available(), OnOrder: p.OnOrder, ReorderPoint: *p.ReorderPoint,
+		RuleVersion: p.RuleVersion, Sequence: p.Sequence, Available: p.Available(), OnOrder: p.OnOrder, InTransit: p.plan.InTransit, ReorderPoint: *p.ReorderPoint,
 	}}
 	if o.UnitPrice != nil {
 		o.Total = event.Decimal{Decimal: quantity.Mul(*o.UnitPrice).Round(6)}
@@ -106,7 +106,7 @@ func (b *batch) emit(o *newOrder) error {
 	rule := masterdata.RuleID(at)
 	// The sequence tells what the rule had seen: a consumer knows which receipts came before the order.
 	err := b.tx.For(o.cause).Emit(rule, o.Sequence, event.ReplenishmentTriggered{
-		RuleID: rule, ItemID: at.Item, LocationID: at.Location, Available: o.Available, OnOrder: o.OnOrder, ReorderPoint: o.ReorderPoint,
+		RuleID: rule, ItemID: at.Item, LocationID: at.Location, Available: o.Available, OnOrder: o.OnOrder, InTransit: o.InTransit, ReorderPoint: o.ReorderPoint,
 		Quantity: o.Line.Quantity, SupplierID: o.Supplier, PurchaseOrderID: o.Line.Order,
 	})
 	if err != nil {
@@ -114,7 +114,7 @@ func (b *batch) emit(o *newOrder) error {
 	}
 	return b.tx.For(o.cause).Emit(o.Line.Order, 1, event.PurchaseOrderCreated{
 		PurchaseOrderID: o.Line.Order, PONumber: o.Number, SupplierID: o.Supplier, LocationID: at.Location,
-		TotalAmount: o.Total, Status: event.PurchaseOrderPending,
+		TotalAmount: o.Total, Currency: o.Currency, Status: event.PurchaseOrderPending,
 		Lines: []event.PurchaseOrderLine{{ItemID: at.Item, Quantity: o.Line.Quantity, UnitPrice: o.UnitPrice}},
 	})
 }

@@ -65,8 +65,11 @@ func (p *position) foresee(payload event.InventoryUpdated) {
 	}
 }
 
+// position is the inventory position. What is in transit is read with the plan.
+func (p *position) position() event.Decimal { return p.Position().Add(p.plan.InTransit) }
+
 // mayNeed tells whether the batch may bring the position to its reorder point.
-// It may be wrong in one direction only.
+// It may be wrong in one direction only, and so leaves out what is in transit.
 func (p *position) mayNeed() bool {
 	if p.RuleVersion == 0 {
 		return false

@@ -19,6 +19,18 @@ type model struct {
 	version, heldBy int64
 	today, heldOn   int
 	orders          []*modelOrder
+	transfers       []*modelTransfer
+	changed         bool // the last event was about the position
+}
+
+type modelTransfer struct{ sent, here, elsewhere int64 }
+
+// inTransit is what is on its way to the shop.
+func (m *model) inTransit() (sum int64) {
+	for _, t := range m.transfers {
+		sum += max(0, t.sent-t.here-t.elsewhere)
+	}
+	return sum
 }
 
 type modelOrder struct {
@@ -43,8 +55,8 @@ func (m *model) onOrder() (sum int64) {
 
 // ask gives the order that must be made now, if any.
 func (m *model) ask() *modelOrder {
-	position := m.onHand + m.onOrder()
-	if !m.counted || m.version == 0 || position > m.point {
+	position := m.onHand + m.onOrder() + m.inTransit()
+	if !m.changed || !m.counted || m.version == 0 || position > m.point {
 		return nil
 	}
 	if m.heldOn != 0 && m.heldBy == m.version && m.today <= m.heldOn {
@@ -71,16 +83,16 @@ func (m *model) receive(quantity int64, id string) {
 }
 
 func (m *model) cancel(o *modelOrder, day int) {
-	if o.rest() == 0 {
+	if m.changed = o.rest() > 0; !m.changed {
 		return
 	}
 	o.cancelled = true
 	m.heldOn, m.heldBy = max(m.heldOn, day), m.version
 }
 
-// Random sales, returns, counts, receipts (named, nameless, partial, too large, of no known order), cancellations, rule
-// changes and days, in batches of random size, many of them twice: what is ordered is what the model orders, and the
-// books balance after each batch.
+// Random sales, returns, counts, receipts (named, nameless, partial, too large, of no known order), transfers (before
+// and after they are known, too much, to a third location), cancellations, rule changes and days, in batches of random
+// size, many of them twice: what is ordered is what the model orders, and the books balance after each batch.
 func TestRandomHistoriesAgainstTheModel(t *testing.T) {
 	t.Parallel()
 	w := newEnv(t)
@@ -91,11 +103,11 @@ func TestRandomHistoriesAgainstTheModel(t *testing.T) {
 			for i := range 3 {
 				history.models = append(history.models, &model{item: fmt.Sprintf("item-%d", i)})
 			}
-			for range 40 {
+			for range 60 {
 				history.batch()
 			}
 			t.Logf("%d orders, %d events", history.made, len(history.past))
-			if history.made < 15 {
+			if history.made < 10 {
 				t.Errorf("only %d orders were made: the history is too dull", history.made)
 			}
 		})
@@ -127,6 +139,7 @@ func (h *history) batch() {
 	var want []*modelOrder
 	for range 1 + h.rand.IntN(12) {
 		m := h.models[h.rand.IntN(len(h.models))]
+		m.changed = true
 		e := h.happen(m, &changed)
 		events = append(events, e)
 		if o := m.ask(); o != nil {
@@ -155,11 +168,35 @@ func (h *history) batch() {
 	for _, m := range h.models {
 		if m.seen {
 			h.wantOnOrder(m.item, fmt.Sprint(m.onOrder()))
+			h.wantInTransit(m.item, fmt.Sprint(m.inTransit()))
 		}
 	}
 	if h.Failed() {
 		h.FailNow()
 	}
+}
+
+// elsewhere lets goods of a transfer leave the depot or arrive at a third location, and gives the event of it. A
+// transfer may be known by its arrival first. The shop's position is considered at its next event.
+func (h *history) elsewhere(m *model) event.Any {
+	m.changed = false
+	t, name := h.someTransfer(m)
+	some := 1 + h.rand.Int64N(8)
+	if h.rand.IntN(4) == 0 {
+		t.elsewhere += some
+		return h.strayed(m.item, fmt.Sprint(some), name)
+	}
+	t.sent += some
+	return h.dispatched(m.item, fmt.Sprint(some), name, "shop")
+}
+
+// someTransfer is a transfer that is new, or was seen before.
+func (h *history) someTransfer(m *model) (*modelTransfer, string) {
+	i := h.rand.IntN(len(m.transfers) + 1)
+	if i == len(m.transfers) {
+		m.transfers = append(m.transfers, &modelTransfer{})
+	}
+	return m.transfers[i], fmt.Sprint("transfer-", i)
 }
 
 // happen lets something happen to an item, and gives the event of it.
@@ -178,7 +215,7 @@ func (h *history) happen(m *model, changed *[]*model) event.Any {
 		return stock(e, change)
 	}
 	some := 1 + h.rand.Int64N(20)
-	switch kind := h.rand.IntN(12); {
+	switch kind := h.rand.IntN(15); {
 	case len(*changed) > 0 && kind < 4:
 		r := (*changed)[0]
 		*changed = (*changed)[1:]
@@ -203,6 +240,13 @@ func (h *history) happen(m *model, changed *[]*model) event.Any {
 		return h.cancelled(o.id)
 	case kind == 8 && m.seen:
 		return h.lowStock(m.item)
+	case kind > 12:
+		return h.elsewhere(m)
+	case kind == 12:
+		t, name := h.someTransfer(m)
+		some = 1 + some/3
+		t.here += some
+		return came(h.arrived(m.item, fmt.Sprint(some), name), some)
 	case kind == 9:
 		return stock(h.moved(m.item, fmt.Sprint(some), event.TransactionReturn), some)
 	}

@@ -4,7 +4,7 @@
 //
 // # Invariants
 //
-//   - The inventory position is on hand + on order - reserved. An order is made
+//   - The inventory position is on hand + on order + in transit - reserved. An order is made
 //     only when it is at or below the reorder point, and lifts it above. So the
 //     next event about the same need finds it met: however many events there are,
 //     in whatever order, in however many slots.
@@ -17,6 +17,8 @@
 //   - A receipt moves on hand up and on order down in the same transaction: it is
 //     consumed as INVENTORY_UPDATED, which carries its quantity and its order, and
 //     not as RECEIPT_COMPLETED. Else the position would dip between the two and be ordered twice.
+//   - Goods in transit to a position are what transfers have sent there, less what has
+//     come (transit.go): the same transaction moves them from in transit to on hand.
 //   - A cancelled need is held: it is not ordered again before an event of a later
 //     business day at the position, or before its rule changes.
 //   - No order is made for a position whose stock is not known: one with a rule alone,
@@ -37,6 +39,11 @@
 //	more comes than was ordered   the line's rest leaves on order and no more
 //	the cancellation comes after  the line is closed: nothing is on order for it, nothing is held
 //	the goods
+//	goods arrive before their     nothing is in transit by this transfer, neither before
+//	transfer is known             nor after it is known
+//	goods of a transfer arrive    they are not on their way any more; the position that they were
+//	somewhere else                for is considered at its next event
+//	the transfer is lost          it stays in transit: doctor and audit name it after transit_days
 //	the goods come after the      on hand goes up; the line tells that they came
 //	cancellation
 //	the rule changes between its  the next event finds levels of another version of the rule, and
@@ -44,7 +51,9 @@
 //	no supplier, or no reorder    nothing is ordered
 //	point
 //	the price is not known, or    the order is made without it, and is for a person to decide
-//	the total is beyond what an
+//	not in the location's
+//	currency, or the total is
+//	beyond what an
 //	event can carry
 //	a till's clock is ahead       admission bounds by how much; meanwhile the position's latest business
 //	                              day is then, and a rejection is held until the rule changes
@@ -96,6 +105,7 @@ func (b *batch) apply(ctx context.Context, e *event.Any) error {
 		if isReceipt(payload) {
 			b.receive(p, e, payload)
 		}
+		b.transfer(e, payload)
 		return b.consider(ctx, p, e.Envelope)
 	case event.InventoryLowStock:
 		return b.consider(ctx, b.at(e.TenantID, payload.ItemID, payload.LocationID), e.Envelope)

@@ -72,6 +72,32 @@ func TestAnUnknownPriceIsLeftOut(t *testing.T) {
 	}
 }
 
+// An order is in its location's currency. A unit cost is in the tenant's: it is no price in another one.
+func TestAnOrderIsInItsLocationsCurrency(t *testing.T) {
+	t.Parallel()
+	w := newEnv(t)
+	for name, c := range map[string]struct{ tenant, location, order, orders string }{
+		"none":                   {"", "", "", "40 of cup for 100"},
+		"the tenant's":           {"EUR", "", "EUR", "40 of cup for 100"},
+		"the same":               {"EUR", "EUR", "EUR", "40 of cup for 100"},
+		"another":                {"EUR", "CHF", "CHF", "40 of cup for 0"},
+		"only the location's is": {"", "CHF", "CHF", "40 of cup for 0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := w.tenant(t)
+			h.exec(`INSERT INTO tenant_setting (tenant_id, currency) VALUES ($1, $2)`, c.tenant)
+			h.exec(`INSERT INTO location (tenant_id, location_id, kind, currency) VALUES ($1, 'shop', 'stock', $2)
+				ON CONFLICT (tenant_id, location_id) DO UPDATE SET currency = excluded.currency`, c.location)
+			h.rule("cup", point10, "order_up_to=40")
+			o := h.wantOrders(c.orders, h.counted("cup", "0"))
+			if kept := h.text(`SELECT currency FROM purchase_order WHERE tenant_id = $1`); o[0].Currency != c.order || kept != c.order {
+				t.Errorf("the order is in %q and was written in %q, want %q", o[0].Currency, kept, c.order)
+			}
+		})
+	}
+}
+
 // A total that no event can carry counts as unknown: the order is made all the same, and no sale fails over it.
 func TestATotalBeyondAnEvent(t *testing.T) {
 	t.Parallel()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store/planning"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers/replenishment"
 	"github.com/composerp/composerp/workers/worker"
@@ -114,6 +115,32 @@ func (h *tenant) received(item, quantity, order string) event.Any {
 	return h.moved(item, quantity, event.TransactionReceipt, func(p *event.InventoryUpdated) { p.PurchaseOrderID = order })
 }
 
+// dispatched is goods that leave the depot for a location by a transfer.
+func (h *tenant) dispatched(item, quantity, transfer, to string) event.Any {
+	h.Helper()
+	h.seq["depot "+item]++
+	q := workertest.Decimal(quantity)
+	return h.event(event.InventoryUpdated{
+		ItemID: item, LocationID: "depot", Quantity: q.Neg(), TransactionID: "t", TransactionType: event.TransactionTransfer,
+		TransferID: transfer, ToLocationID: to,
+	}, h.seq["depot "+item])
+}
+
+// arrived is goods of a transfer that come to the shop.
+func (h *tenant) arrived(item, quantity, transfer string) event.Any {
+	return h.moved(item, quantity, event.TransactionTransfer, func(p *event.InventoryUpdated) { p.TransferID = transfer })
+}
+
+// strayed is goods of a transfer that come to another location.
+func (h *tenant) strayed(item, quantity, transfer string) event.Any {
+	h.Helper()
+	h.seq["yard "+item]++
+	q := workertest.Decimal(quantity)
+	return h.event(event.InventoryUpdated{
+		ItemID: item, LocationID: "yard", OnHand: q, Available: q, Quantity: q, TransactionID: "t", TransactionType: event.TransactionTransfer, TransferID: transfer,
+	}, h.seq["yard "+item])
+}
+
 func (h *tenant) cancelled(order string) event.Any {
 	return h.event(event.PurchaseOrderCancelled{PurchaseOrderID: order, Reason: "too dear", CancelledBy: "ann"}, 0)
 }
@@ -159,7 +186,7 @@ func ordersOf(t testing.TB, emitted []event.Any) (orders []event.PurchaseOrderCr
 			if asked.PurchaseOrderID != p.PurchaseOrderID || asked.ItemID != p.Lines[0].ItemID || !asked.Quantity.Equal(p.Lines[0].Quantity) {
 				t.Errorf("order %s was asked for by %+v", p.PurchaseOrderID, asked)
 			}
-			if asked.Available.Add(asked.OnOrder).Cmp(asked.ReorderPoint) > 0 {
+			if asked.Available.Add(asked.OnOrder).Add(asked.InTransit).Cmp(asked.ReorderPoint) > 0 {
 				t.Errorf("order %s was made above the reorder point: %+v", p.PurchaseOrderID, asked)
 			}
 			orders = append(orders, p)
@@ -191,8 +218,16 @@ func (h *tenant) wantOrders(want string, events ...event.Any) []event.PurchaseOr
 
 func (h *tenant) wantOnOrder(item, want string) {
 	h.Helper()
-	if got := h.text(`SELECT trim_scale(on_order)::text FROM replenishment_state WHERE tenant_id = $1 AND item_id = $2`, item); got != want {
+	if got := h.text(`SELECT trim_scale(on_order)::text FROM replenishment_state WHERE tenant_id = $1 AND item_id = $2 AND location_id = 'shop'`, item); got != want {
 		h.Errorf("want %s of %s on order, got %s", want, item, got)
+	}
+}
+
+func (h *tenant) wantInTransit(item, want string) {
+	h.Helper()
+	query := `SELECT trim_scale(` + planning.InTransitSQL("s") + `)::text FROM replenishment_state s WHERE s.tenant_id = $1 AND s.item_id = $2 AND s.location_id = 'shop'`
+	if got := h.text(query, item); got != want {
+		h.Errorf("want %s of %s in transit, got %s", want, item, got)
 	}
 }
 

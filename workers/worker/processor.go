@@ -113,10 +113,12 @@ func (p processor) claim(ctx context.Context, tx *Tx, messages []message) ([]eve
 		}
 	}
 	failpoint.Hit("worker.claimed")
-	if err := eventlog.CheckTimes(ctx, tx, kept); errors.Is(err, eventlog.ErrBusinessTime) {
-		return nil, Reject(err)
-	} else if err != nil {
-		return nil, err
+	for _, check := range []func(context.Context, store.Tx, []event.Any) error{eventlog.CheckTimes, eventlog.CheckCurrencies} {
+		if err := check(ctx, tx, kept); errors.Is(err, eventlog.ErrBusinessTime) || errors.Is(err, eventlog.ErrCurrency) {
+			return nil, Reject(err)
+		} else if err != nil {
+			return nil, err
+		}
 	}
 	return kept, nil
 }

@@ -52,7 +52,9 @@ type Emitter struct {
 // from the worker, the cause and the number of events that the cause has had
 // emitted before, so that handling the cause again emits the same ids. Tenant,
 // business time, correlation and trace are the cause's. sequence is the
-// aggregate's version number, 0 if it has none.
+// aggregate's version number, 0 if it has none. An event that cannot be made, such
+// as one whose sum has more digits than an event carries, is a rejection: the same
+// cause would lead to it again.
 func (e Emitter) Emit(aggregateID string, sequence int64, payload event.Payload) error {
 	tx := e.tx
 	if e.cause.ID == uuid.Nil {
@@ -61,7 +63,7 @@ func (e Emitter) Emit(aggregateID string, sequence int64, payload event.Payload)
 	ordinal := tx.ordinals[e.cause.ID]
 	derived, err := event.Derive(tx.worker, e.cause, ordinal, aggregateID, sequence, payload)
 	if err != nil {
-		return fmt.Errorf("emitting %s: %w", payload.EventType(), err)
+		return Reject(fmt.Errorf("emitting %s: %w", payload.EventType(), err))
 	}
 	if tx.ordinals == nil {
 		tx.ordinals = map[uuid.UUID]int{}

@@ -25,8 +25,11 @@ func (r Report) Table() string {
 }
 
 func (r Report) headline() string {
-	skipped := 0
+	skipped, reported := 0, ""
 	for _, c := range r.Checks {
+		if c.Reported > 0 {
+			reported = "; what was reported from outside does not, see below"
+		}
 		if c.Skipped != "" {
 			skipped++
 		}
@@ -37,9 +40,9 @@ func (r Report) headline() string {
 	case r.Verdict == Findings:
 		return "FINDINGS: something does not add up"
 	case skipped > 0:
-		return fmt.Sprintf("PROVEN, as far as could be seen: %d of %d checks could not be made", skipped, len(r.Checks))
+		return fmt.Sprintf("PROVEN, as far as could be seen: %d of %d checks could not be made", skipped, len(r.Checks)) + reported
 	}
-	return "PROVEN: everything adds up"
+	return "PROVEN: everything adds up" + reported
 }
 
 func (r Report) writeChecks(page *strings.Builder) {
@@ -48,6 +51,8 @@ func (r Report) writeChecks(page *strings.Builder) {
 		switch {
 		case !c.OK && len(c.Findings) > 0:
 			fmt.Fprintf(w, "  ✗ %s\t%s of %s %s\tNOT: %s\n", c.Name, wording.Thousands(c.Wrong), wording.Thousands(max(c.Count, c.Wrong)), c.Unit, c.What)
+		case c.Reported > 0:
+			fmt.Fprintf(w, "  ! %s\t%s of %s\tREPORTED OTHERWISE: %s\n", c.Name, wording.Thousands(c.Reported), wording.Count(c.Count, strings.TrimSuffix(c.Unit, "s")), c.What)
 		case c.Skipped != "":
 			fmt.Fprintf(w, "  – %s\tnot seen\t%s\n", c.Name, c.What)
 		default:
@@ -72,7 +77,7 @@ func (r Report) writeFindings(page *strings.Builder) {
 		for _, f := range c.Findings {
 			fmt.Fprintf(page, "  %s\n", f)
 		}
-		if more := c.Wrong - int64(len(c.Findings)); more > 0 && r.Verdict != InFlight {
+		if more := max(c.Wrong, c.Reported) - int64(len(c.Findings)); more > 0 && r.Verdict != InFlight {
 			fmt.Fprintf(page, "  ... and %s more\n", wording.Thousands(more))
 		}
 		if c.Do != "" {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/workers/runtime/importer/rowfile"
 )
 
@@ -51,7 +52,7 @@ func TestReferencePage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, reason := range []string{rowfile.ReasonMalformed, rowfile.ReasonTooLong, rowfile.ReasonFieldCount, ReasonBadNumber, ReasonBadTime, ReasonNoRule, ReasonInvalid, ReasonNotOutside, ReasonNoKey, ReasonConflict, ReasonUntimely} {
+	for _, reason := range []string{rowfile.ReasonMalformed, rowfile.ReasonTooLong, rowfile.ReasonFieldCount, ReasonBadNumber, ReasonBadTime, ReasonNoRule, ReasonInvalid, ReasonNotOutside, ReasonNoKey, ReasonConflict, eventlog.Untimely.String(), eventlog.ForeignCurrency.String()} {
 		if !strings.Contains(string(guide), "`"+reason+"`") {
 			t.Errorf("docs/howto/import.md does not explain the reason %s", reason)
 		}

@@ -15,5 +15,6 @@ const (
 	ReasonNotOutside = "not_from_outside" // an event only Composerp's own workers say
 	ReasonNoKey      = "no_key"           // the columns of the mapping's identity are empty
 	ReasonConflict   = "conflict"         // the row's event is in the log and says something else
-	ReasonUntimely   = "untimely"         // its business time is out of its tenant's bounds
 )
+
+// A row whose event is refused has the outcome's name as its reason: see eventlog.Admission.

@@ -122,8 +122,8 @@ func settle(b *batch, verdicts []eventlog.Admission, differences map[int]string,
 			refused = append(refused, rejected{b.origins[i], why})
 			continue
 		}
-		if v == eventlog.Untimely {
-			refused = append(refused, rejected{b.origins[i], rowfile.Reject(ReasonUntimely, "%v", eventlog.TimeError(b.events[i]))})
+		if refusal := v.Refusal(b.events[i]); refusal != nil {
+			refused = append(refused, rejected{b.origins[i], rowfile.Reject(v.String(), "%v", refusal)})
 			continue
 		}
 		tally.countEvent(b.events[i].Type, v)
