@@ -23,7 +23,7 @@ func grouped() (all []*cli.Command) {
 		{"Run", []*cli.Command{fleet.UpCommand(), fleet.DownCommand(), demo.Command(), fleet.WorkerCommand(), fleet.RelayCommand()}},
 		{"Events", []*cli.Command{events.ImportCommand(), events.PublishCommand(), events.AuditCommand(), events.RepublishCommand(), events.EpochCommand()}},
 		{"Stock and orders", []*cli.Command{planner.StockCommand(), planner.PurchaseOrderCommand(), planner.NotificationCommand(), planner.ForecastCommand()}},
-		{"Master data", []*cli.Command{masterdata.ItemCommand(), masterdata.LocationCommand(), masterdata.SupplierCommand(), masterdata.RuleCommand(), masterdata.TenantCommand()}},
+		{"Master data", []*cli.Command{masterdata.ItemCommand(), masterdata.LocationCommand(), masterdata.SupplierCommand(), masterdata.RuleCommand(), masterdata.TenantCommand(), masterdata.SourceCommand()}},
 		{"Failures", []*cli.Command{doctor.Command(), deadletters.Command(), deadletters.QuarantineCommand()}},
 		{"Servers", []*cli.Command{broker.Command(), events.MigrateCommand()}},
 		{"Measure", []*cli.Command{measure.BenchCommand(), measure.ChaosCommand()}},

@@ -19,6 +19,7 @@
 //     not as RECEIPT_COMPLETED. Else the position would dip between the two and be ordered twice.
 //   - A cancelled need is held: it is not ordered again before an event of a later
 //     business day at the position, or before its rule changes.
+//   - History (metadata.history) changes what is on hand and on order, and orders nothing.
 //   - No order is made for a position whose stock is not known: one with a rule alone,
 //     or that only sales and returns have moved. A count of zero is enough.
 //

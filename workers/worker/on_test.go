@@ -52,7 +52,7 @@ func TestWhatIsEmittedCarriesOnWhoseItIs(t *testing.T) {
 	})
 	h.Publish(cause)
 	h.wantEffects(1)
-	said, err := event.Decode([]byte(storetest.Value[string](t, h.URL, `SELECT body FROM event_log`)))
+	said, err := event.Decode([]byte(storetest.Value[string](t, h.URL, `SELECT body FROM event_log WHERE publish`)))
 	h.Must(err)
 	want := event.Metadata{
 		Source: "echo", UserID: "u", CorrelationID: "c", CausationID: cause.ID.String(), Traceparent: cause.Metadata.Traceparent,
