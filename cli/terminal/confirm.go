@@ -11,7 +11,7 @@ import (
 )
 
 // Confirm asks a question of yes or no on a terminal; no is the default. Where there is no terminal it is true: a
-// command that nobody watches does what it was told.
+// command in a script does what it was told.
 func Confirm(cctx *cli.Context, question string) bool {
 	in, ok := cctx.App.Reader.(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) {

@@ -56,6 +56,7 @@ func TestWhatIsEmittedCarriesOnWhoseItIs(t *testing.T) {
 	h.Must(err)
 	want := event.Metadata{
 		Source: "echo", UserID: "u", CorrelationID: "c", CausationID: cause.ID.String(), Traceparent: cause.Metadata.Traceparent,
+		PublishedAt: cause.Timestamp, // the test's publisher sets it on the message
 	}
 	if said.Metadata != want || said.TenantID != "other" || !said.Timestamp.Equal(cause.Timestamp) || said.ID != event.DeriveID("echo", cause.ID, 0) {
 		t.Errorf("want %+v of the cause's tenant and time, got %+v", want, said.Envelope)
