@@ -54,9 +54,9 @@
 //	                              made stays, the next one knows better
 //	two slots, days turned round  the later day closes the earlier one; what the
 //	                              other slot still brings of that is late
-//	a till years ahead of time    closes all days until then: the location's next
-//	                              run is due when that day has come. Set
-//	                              demand_calendar.open_day back by hand
+//	a till years ahead of time    its event is a dead letter (eventlog, Business time);
+//	                              what one has closed before that was so, composerp
+//	                              misdated correct opens again
 package forecasting
 
 import (
