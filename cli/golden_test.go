@@ -13,6 +13,7 @@ import (
 	"github.com/composerp/composerp/cli"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/storetest"
 )
 
 // golden is a command line whose output is held against files: testdata/output/NAME.json
@@ -56,8 +57,20 @@ func goldens(h *environment) []golden {
 		{command: "doctor", mask: []string{"what"}, noTable: true},
 		{command: "publish", args: []string{"STOCK_COUNTED", "--tenant", "t1", "--id", "0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a31", "--data",
 			`{"countId":"C1","itemId":"22423","locationId":"UK-WH","quantity":40,"timestamp":"2026-02-09T18:00:00Z"}`}},
-		{command: "import", args: []string{sales, "--map", mapping}, mask: []string{"elapsedMs", "file", "rejectsFile"}, noTable: true},
-	}, masterDataGoldens(h), orderGoldens(h), notificationGoldens(h), forecastGoldens(h), quarantineGoldens(h), letterGoldens(h))
+		{command: "import", args: []string{sales, "--map", mapping}, mask: []string{"elapsedNs", "file", "rejectsFile"}, noTable: true},
+	}, masterDataGoldens(h), orderGoldens(h), notificationGoldens(h), forecastGoldens(h), quarantineGoldens(h), letterGoldens(h), misdatedGoldens(h))
+}
+
+// misdatedGoldens show a receipt as if a till's clock had been years ahead.
+func misdatedGoldens(h *environment) []golden {
+	ahead := func() {
+		storetest.Exec(h, h.database, `INSERT INTO misdated_movement (event_id, line, position_id, occurred_at)
+			SELECT event_id, line, position_id, '2062-03-15T10:00:00Z' FROM movement WHERE event_id = '0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a21'`)
+	}
+	return []golden{
+		{command: "misdated list", before: ahead},
+		{command: "misdated correct", args: []string{"--timestamp", "2026-02-08T08:00:00Z", "--dry-run"}},
+	}
 }
 
 const goldenMapping = `

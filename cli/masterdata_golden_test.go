@@ -28,6 +28,8 @@ func masterDataGoldens(h *environment) []golden {
 		{command: "item list", as: "item_list_incomplete", args: of("--incomplete")},
 		{command: "tenant set", args: of("--approval-limit", "500", "--expiry-warning-days", "14")},
 		{command: "tenant list", args: of()},
+		{command: "source set", args: of("--source", "till-7", "--max-ahead-hours", "2", "--max-behind-days", "30")},
+		{command: "source list", args: of()},
 		{command: "stock import", args: of(count, "--at", "2026-01-01T06:00:00+01:00"), mask: file, noTable: true},
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/xuri/excelize/v2"
 	"golang.org/x/text/encoding/unicode"
@@ -83,6 +84,36 @@ func TestMasterDataInOddFiles(t *testing.T) {
 	r := h.ok("stock", "import", h.file("count.csv", "item_id;location_id;quantity\r\nCNT\u00a0;SHOP;1.000,5\r\n"), "--decimal", ",", "--thousands", ".")
 	if got := storetest.Value[string](t, h.database, `SELECT body::jsonb -> 'payload' ->> 'itemId' || ' ' || (body::jsonb -> 'payload' ->> 'quantity') FROM event_log`); got != "CNT 1000.5" {
 		t.Errorf("the count is %s, and said is %s", got, r.out)
+	}
+}
+
+// An import of old rows where rules order says so before it begins; --history orders nothing and says nothing.
+func TestOldRowsAreNamed(t *testing.T) {
+	t.Parallel()
+	h := newDatabaseOnly(t)
+	mapping := h.file("map.yaml", oddMapping)
+	old := h.file("old.csv", "Receipt,Sku,Qty,Amount,SoldAt\nR-1,A,2,1.5,2020-02-09 12:00\n")
+	if r := h.ok("import", old, "--map", mapping); strings.Contains(r.errors, "--history") {
+		t.Errorf("without a rule: %s", r.errors)
+	}
+	storetest.Exec(t, h.database, `INSERT INTO supplier (tenant_id, supplier_id, lead_time_days) VALUES ('default', 'smith', 4)`)
+	storetest.Exec(t, h.database, `INSERT INTO item (tenant_id, item_id) VALUES ('default', 'A')`)
+	storetest.Exec(t, h.database, `INSERT INTO location (tenant_id, location_id, kind) VALUES ('default', 'SHOP', 'stock')`)
+	storetest.Exec(t, h.database, `INSERT INTO replenishment_rule (tenant_id, item_id, location_id, supplier_id, reorder_point) VALUES ('default', 'A', 'SHOP', 'smith', 10)`)
+	if r := h.ok("import", old, "--map", mapping); !strings.Contains(r.errors, "line 2 of "+old+" is of 2020-02-09, and rules order for SHOP") {
+		t.Errorf("with a rule it said %s", r.errors)
+	}
+	for _, flag := range []string{"--history", "--history=false"} {
+		if r := h.ok("import", old, "--map", mapping, flag); r.errors != "" {
+			t.Errorf("%s: it said %s", flag, r.errors)
+		}
+	}
+	fresh := h.file("new.csv", "Receipt,Sku,Qty,Amount,SoldAt\nR-2,A,2,1.5,"+time.Now().UTC().Format("2006-01-02 15:04")+"\n")
+	if r := h.ok("import", fresh, "--map", mapping); r.errors != "" {
+		t.Errorf("of today: it said %s", r.errors)
+	}
+	if r := h.ok("import", fresh, "--map", mapping, "--dry-run", "--history"); !strings.Contains(r.out, `"history":true`) {
+		t.Errorf("the dry run has %s", r.out)
 	}
 }
 

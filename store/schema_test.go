@@ -23,6 +23,7 @@ import (
 	_ "github.com/composerp/composerp/store/ledger"
 	_ "github.com/composerp/composerp/store/lots"
 	_ "github.com/composerp/composerp/store/masterdata"
+	_ "github.com/composerp/composerp/store/misdated"
 	_ "github.com/composerp/composerp/store/notifications"
 	_ "github.com/composerp/composerp/store/planning"
 	_ "github.com/composerp/composerp/store/purchasing"

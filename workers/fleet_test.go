@@ -2,14 +2,20 @@ package workers_test
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/store/eventlog"
+	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers"
+	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -81,5 +87,46 @@ func TestEveryWorkerIsInTheRegistry(t *testing.T) {
 	}
 	if len(packages) == 0 || !slices.Equal(names, packages) {
 		t.Errorf("the registry has %v, the packages are %v", names, packages)
+	}
+}
+
+// No event moves a calendar by more than the bound of business time: one that got past admission, dated decades ahead,
+// is rejected by every worker that decides by it, and leaves no day begun, no run due, no count, no order.
+func TestNoEventMovesACalendarTooFar(t *testing.T) {
+	t.Parallel()
+	url := storetest.URL(t)
+	db := storetest.Open(t, url, 2)
+	tried := 0
+	for _, w := range workers.Fleet(workers.Config{}) {
+		if !w.TracksInbox() {
+			continue
+		}
+		for _, typ := range w.Types() {
+			body, err := os.ReadFile(filepath.Join("../exchange/event/testdata", string(typ)+".json"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			e, err := event.Decode(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e.Timestamp = time.Date(2262, 3, 15, 12, 0, 0, 0, time.UTC)
+			if e, err = event.Encode(e.Envelope, e.Payload); err != nil {
+				t.Fatal(err)
+			}
+			e.LogSeq = 7
+			if _, err := workertest.Handle(t, db, w, e); !errors.Is(err, worker.ErrRejected) || !errors.Is(err, eventlog.ErrBusinessTime) {
+				t.Errorf("%s takes a %s of 2262: %v", w.Name(), typ, err)
+			}
+			tried++
+		}
+	}
+	if tried < 20 {
+		t.Errorf("only %d were tried", tried)
+	}
+	for _, table := range []string{"inbox", "movement", "position", "demand", "demand_calendar", "forecast_run", "forecast", "lot_day", "lot_expiring", "replenishment_state", "purchase_order", "stock", "event_log"} {
+		if n := storetest.Value[int](t, url, `SELECT count(*) FROM `+table); n != 0 {
+			t.Errorf("%s has %d rows", table, n)
+		}
 	}
 }

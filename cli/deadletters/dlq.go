@@ -159,7 +159,10 @@ func pointOfTime(flag, text string) (time.Time, error) {
 }
 
 // letterLog is the dead-letter log, with the broker where one is known.
-type letterLog struct{ deadletters.Config }
+type letterLog struct {
+	deadletters.Config
+	endpoints settings.Endpoints
+}
 
 func (c letterLog) Close() error { return c.DB.Close() }
 
@@ -168,7 +171,7 @@ func openLog(cctx *cli.Context) (c letterLog, err error) {
 	if err != nil {
 		return c, err
 	}
-	c.DB = db
+	c.DB, c.endpoints = db, e
 	if cctx.String(settings.FlagLogLevel) != "" && e.AMQP != "" {
 		if c.Log, err = settings.Logger(cctx); err == nil {
 			c.Broker, err = settings.BrokerConfig(e, c.Log)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -30,6 +31,8 @@ func dlqRedriveCommand() *cli.Command {
 			"--dry-run handles the letters in transactions that are rolled back, makes no calls, and reports which would pass.\n" +
 			"With --queue unrouted it publishes the events that no queue was bound for to composerp.events again: those that have\n" +
 			"a queue now, under their key, or under their type's where nothing knows their key.\n" +
+			"--timestamp redrives events with another business time, such as a till's whose clock was wrong; with --all, the event\n" +
+			"goes back to every worker that has set it apart.\n" +
 			"An event older than its worker's inbox can check for duplicates is refused without --force.\n" +
 			"Exits 2 when a letter failed again, would fail, or was refused.",
 		Flags: settings.ConnectionFlags(letterFlags(
@@ -37,6 +40,7 @@ func dlqRedriveCommand() *cli.Command {
 			&cli.StringFlag{Name: "rate", Usage: "letters a second, constant; or max"},
 			&cli.IntFlag{Name: "max-failure-rate", Value: deadletters.DefaultStopAt, Usage: "stop when more than this percentage has failed again; 100: never"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "redrive nothing; report what would happen"},
+			&cli.StringFlag{Name: "timestamp", Usage: "business time, RFC 3339, with which the events of --id go back: for those whose own is out of bounds"},
 			&cli.BoolFlag{Name: "force", Usage: "also redrive events that may have been handled long ago"},
 		)...),
 		Action: orUnrouted(settings.On(openLetters, redriveAsked, dlqRedrive), settings.On(openUnrouted, unroutedAsked, redriveUnrouted)),
@@ -57,6 +61,9 @@ func redriveAsked(cctx *cli.Context) (q redriveQuestion, err error) {
 	q.Redrive = deadletters.Redrive{Filter: of.LetterFilter, Limit: of.limit, StopAt: cctx.Int("max-failure-rate"), Force: cctx.Bool("force")}
 	if q.StopAt < 1 || q.StopAt > 100 {
 		return q, exit.Usage("--max-failure-rate %d: want a share in percent, 1 to 100", q.StopAt)
+	}
+	if q.Timestamp, err = corrected(cctx); err != nil {
+		return q, err
 	}
 	if q.Pace, err = pace(cctx.String("rate")); err != nil {
 		return q, err
@@ -88,6 +95,21 @@ func redriven(cctx *cli.Context, of failures.LetterFilter, fleet []worker.Worker
 		return nil, exit.Usage("name the worker: --queue ledger, or --all; composerp dlq list shows the queues with dead letters")
 	}
 	return actingWorkers(names, fleet)
+}
+
+// corrected is the time of --timestamp, which is meant for single events.
+func corrected(cctx *cli.Context) (at time.Time, err error) {
+	text := cctx.String("timestamp")
+	if text == "" {
+		return at, nil
+	}
+	if len(cctx.StringSlice("id")) == 0 {
+		return at, exit.Usage("--timestamp: name the events by --id; composerp dlq list --each shows the ids")
+	}
+	if at, err = time.Parse(time.RFC3339, text); err != nil {
+		return at, exit.Usage("--timestamp %q: want a time such as 2026-02-09T12:00:00Z", text)
+	}
+	return at, nil
 }
 
 func pace(rate string) (deadletters.Pace, error) {
@@ -201,7 +223,7 @@ func rehearse(cctx *cli.Context, c letterLog, r deadletters.Redrive, fleet []wor
 	fails := 0
 	for _, w := range fleet {
 		report, err := c.Rehearse(cctx.Context, deadletters.Rehearsal{
-			Queue: deadletters.Queue{Worker: w.Name(), TracksInbox: w.TracksInbox()}, Filter: r.Filter, Limit: r.Limit,
+			Queue: deadletters.Queue{Worker: w.Name(), TracksInbox: w.TracksInbox()}, Filter: r.Filter, Limit: r.Limit, Timestamp: r.Timestamp,
 			Try: func(ctx context.Context, d rabbitmq.Delivery) (deadletters.Verdict, error) {
 				return try(ctx, c.DB, w, d)
 			},

@@ -45,8 +45,9 @@ func dlqShow(cctx *cli.Context, c letterLog, of failures.LetterFilter) error {
 	if len(found) == 0 {
 		return fmt.Errorf("no dead letter %q: %w; composerp dlq list --each --all shows all", cctx.Args().First(), store.ErrNotFound)
 	}
-	return terminal.Show(cctx, found, func(w io.Writer) {
-		for i, e := range found {
+	letters := c.shown(cctx.Context, found)
+	return terminal.Show(cctx, letters, func(w io.Writer) {
+		for i, e := range letters {
 			if i > 0 {
 				terminal.Row(w)
 			}
@@ -55,10 +56,10 @@ func dlqShow(cctx *cli.Context, c letterLog, of failures.LetterFilter) error {
 	})
 }
 
-func showLetter(w io.Writer, e deadletters.Entry) {
+func showLetter(w io.Writer, e shownLetter) {
 	terminal.Row(w, "id", e.ID)
 	terminal.Row(w, "queue", e.Queue)
-	terminal.Row(w, "state", stateText(e))
+	terminal.Row(w, "state", stateText(e.Entry))
 	if e.EventID != nil {
 		terminal.Row(w, "event", *e.EventID)
 	}
@@ -74,6 +75,9 @@ func showLetter(w io.Writer, e deadletters.Entry) {
 	}
 	terminal.Row(w, "kind of error", e.Fingerprint)
 	terminal.Row(w, "error", wording.OneLine(e.Error))
+	if e.Policy != "" {
+		terminal.Row(w, "policy", e.Policy)
+	}
 	headers := map[string]any{}
 	if json.Unmarshal(e.Headers, &headers) == nil {
 		for _, name := range slices.Sorted(maps.Keys(headers)) {

@@ -14,6 +14,7 @@ import (
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/store/inbox"
+	"github.com/composerp/composerp/store/misdated"
 )
 
 func (x *Examination) examineDatabase(ctx context.Context) {
@@ -36,6 +37,7 @@ func (x *Examination) examineDatabase(ctx context.Context) {
 	x.examineFailures(ctx, db)
 	x.examineProof(ctx, db)
 	x.examineStock(ctx, db)
+	x.examineDates(ctx, db)
 }
 
 const (
@@ -127,6 +129,19 @@ func (x *Examination) examineProof(ctx context.Context, db *store.DB) {
 		x.warn("proof", do, "no audit has run, and the log is %d days old", int(p.Since.Hours()/24))
 	default:
 		x.warn("proof", do, "the log has grown for %d days since the last complete audit, of %s", int(p.Since.Hours()/24), terminal.Moment(p.ProvenAt.Time))
+	}
+}
+
+// examineDates reports what is dated ahead of its bounds: days, forecasts and counts do not go on there.
+func (x *Examination) examineDates(ctx context.Context, db *store.DB) {
+	switch h, err := misdated.ReadHealth(ctx, db); {
+	case err != nil:
+		x.unasked("dates", err)
+	case h != misdated.Health{}:
+		x.problem("dates", "composerp misdated list names them; composerp misdated correct --dry-run shows what a correction changes",
+			"%d movements and the calendars of %d locations are dated further ahead of the clock than their tenants allow", h.Movements, h.Calendars)
+	default:
+		x.ok("dates", "nothing is dated ahead of its bounds")
 	}
 }
 

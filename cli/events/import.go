@@ -27,10 +27,13 @@ func ImportCommand() *cli.Command {
 		Description: "FILE is " + rowfile.Names + ".\n" +
 			"The mapping assigns columns to fields and says which rows are rejected; deploy/demo/online-retail.yaml is an\n" +
 			"example. An .ndjson file without a mapping holds one event a line. Every row ends in the log or in\n" +
-			"FILE.rejects.csv. After an interruption the same command resumes; importing a file twice changes nothing.",
+			"FILE.rejects.csv. After an interruption the same command resumes; importing a file twice changes nothing.\n" +
+			"Where rules order, rows older than 30 days are named before the import begins, and a terminal asks whether they may\n" +
+			"order; --history imports them without orders.",
 		Flags: settings.DatabaseFlags(
 			&cli.StringFlag{Name: "map", Aliases: []string{"m"}, Usage: "mapping of the columns, a YAML file"},
 			&cli.StringFlag{Name: "rejects", Usage: "file for rejected rows; default FILE.rejects.csv"},
+			&cli.BoolFlag{Name: "history", Usage: "rows of long ago: they move stock and demand, and order, forecast and report nothing"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "only print the events to stdout, one a line"},
 			&cli.BoolFlag{Name: "explain", Usage: "only show how the file is read: what its columns are for, the first rows as events, what the file seems to want"},
 		),
@@ -61,9 +64,12 @@ func importFile(cctx *cli.Context) error {
 		return err
 	}
 	defer db.Close()
+	if err := warnOfOldRows(cctx, db, file, mapping); err != nil {
+		return err
+	}
 	progress := terminal.NewProgress(cctx.App.ErrWriter)
 	report, err := importer.Run(cctx.Context, importer.Options{
-		DB: db, File: file, Mapping: mapping, Rejects: cctx.String("rejects"), Progress: progress.Importing,
+		DB: db, File: file, Mapping: mapping, History: cctx.Bool("history"), Rejects: cctx.String("rejects"), Progress: progress.Importing,
 	})
 	progress.End()
 	if err != nil {
@@ -121,7 +127,14 @@ func printEvents(cctx *cli.Context, file string, mapping *importer.Mapping) erro
 			counts.Reject(r.Reject.Reason)
 			return nil
 		}
-		if _, err := out.Write(r.Event.Body); err != nil {
+		e := r.Event
+		if cctx.Bool("history") {
+			var err error
+			if e, err = importer.AsHistory(e); err != nil {
+				return err
+			}
+		}
+		if _, err := out.Write(e.Body); err != nil {
 			return err
 		}
 		return out.WriteByte('\n')

@@ -119,10 +119,37 @@ func TenantCommand() *cli.Command {
 		list:   masterdata.TenantSettings,
 		header: []any{"TENANT", "APPROVAL LIMIT", "FORECAST CADENCE", "EXPIRY WARNING", "MAX AHEAD", "MAX BEHIND", "TRANSIT", "CURRENCY"},
 		cells: func(r *row) []any {
-			return []any{r.Tenant, terminal.NumberOr(r.ApprovalLimit), days(r.ForecastCadenceDays), days(r.ExpiryWarningDays), fmt.Sprintf("%dh", r.MaxAheadHours), cmp.Or(map[int]string{0: "-"}[r.MaxBehindDays], days(r.MaxBehindDays)), days(r.TransitDays), cmp.Or(r.Currency, "-")}
+			return []any{r.Tenant, terminal.NumberOr(r.ApprovalLimit), days(r.ForecastCadenceDays), days(r.ExpiryWarningDays), fmt.Sprintf("%dh", r.MaxAheadHours), behind(r.MaxBehindDays), days(r.TransitDays), cmp.Or(r.Currency, "-")}
 		},
 	}.command()
 }
+
+// SourceCommand is the command `source`.
+func SourceCommand() *cli.Command {
+	type row = masterdata.SourceSetting
+	return masterData[row]{
+		noun: "source", plural: "sources that have settings of their own", settingsOnly: true,
+		usage: "settings of sources, such as tills: bounds of business time",
+		fields: []Field[row]{
+			KeyField(TenantColumn, "the tenant it belongs to", func(r *row) *string { return &r.Tenant }),
+			KeyField("source", "which source, as the metadata of its events have it", func(r *row) *string { return &r.Source }),
+			wholeField("maxAheadHours", "hours", "how far its events' business time may be ahead of the clock when they come", "36", func(r *row) *int { return &r.MaxAheadHours }),
+			daysField("maxBehindDays", "days it may be behind; 0: as old as it likes", "0", func(r *row) *int { return &r.MaxBehindDays }),
+		},
+		key: func(r *row) masterdata.Filter {
+			return masterdata.Filter{Tenant: r.Tenant, Source: r.Source}
+		},
+		edit:   masterdata.EditSourceSettings,
+		list:   masterdata.SourceSettings,
+		header: []any{"TENANT", "SOURCE", "MAX AHEAD", "MAX BEHIND"},
+		cells: func(r *row) []any {
+			return []any{r.Tenant, r.Source, fmt.Sprintf("%dh", r.MaxAheadHours), behind(r.MaxBehindDays)}
+		},
+	}.command()
+}
+
+// behind is a bound behind; 0 is none.
+func behind(n int) string { return cmp.Or(map[int]string{0: "-"}[n], days(n)) }
 
 // RuleCommand is the command `rule`.
 func RuleCommand() *cli.Command {

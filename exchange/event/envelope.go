@@ -47,14 +47,22 @@ type Metadata struct {
 	Traceparent string `json:"traceparent,omitempty" event:"name"`
 	// The aggregate's own version number, counting from 1.
 	Sequence int64 `json:"sequence,omitempty" event:"nonnegative"` // 0: the aggregate has none
+	// It is long past and was brought in later: it moves stock and demand, and triggers nothing.
+	History bool `json:"history,omitempty"`
+	// When an external publisher sent it, by the timestamp property of its message.
+	PublishedAt time.Time `json:"publishedAt,omitzero"` // in UTC
 }
 
-// Or returns m with the source, user and correlation that it lacks taken from other, where they are opaque ids.
+// Or returns m with what it lacks taken from other: source, user and correlation where they are opaque ids, and the
+// time of publishing.
 func (m Metadata) Or(other Metadata) Metadata {
 	for value, otherwise := range map[*string]string{&m.Source: other.Source, &m.UserID: other.UserID, &m.CorrelationID: other.CorrelationID} {
 		if *value == "" && otherwise != "" && checkID(otherwise) == "" {
 			*value = otherwise
 		}
+	}
+	if at := canonicalTime(other.PublishedAt); m.PublishedAt.IsZero() && writable(at) {
+		m.PublishedAt = at
 	}
 	return m
 }

@@ -173,9 +173,12 @@ func brokersReason(death amqp.Table) string {
 	case ttl != "":
 		return "it expired there, by its own TTL of " + ttl + " ms (property expiration)"
 	default:
-		return "it expired there, by a policy's message-ttl (composerp topology diff names the policy)"
+		return ExpiredByPolicy + " (composerp dlq show names the policy)"
 	}
 }
+
+// ExpiredByPolicy is in the error of a Failure by a policy's TTL.
+const ExpiredByPolicy = "it expired there, by a policy's message-ttl"
 
 // expired is the broker's reason for a message whose TTL has passed.
 const expired = "expired"

@@ -99,7 +99,7 @@ func TestADeadLetterSaysWhatThePolicyDid(t *testing.T) {
 		want       string
 	}{
 		"its own TTL":    {nil, "20", "it expired there, by its own TTL of 20 ms (property expiration)"},
-		"a policy's TTL": {map[string]any{"message-ttl": 20}, "", "it expired there, by a policy's message-ttl (composerp topology diff names the policy)"},
+		"a policy's TTL": {map[string]any{"message-ttl": 20}, "", "it expired there, by a policy's message-ttl (composerp dlq show names the policy)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -113,7 +113,7 @@ func TestADeadLetterSaysWhatThePolicyDid(t *testing.T) {
 				amqp.Publishing{Expiration: c.expiration, MessageId: "odd", DeliveryMode: amqp.Persistent}))
 			dead := take(t, consumer(t, open(t, config), topology.DeadQueueName(ledger), 1), 1)[0]
 			f := dead.Failure()
-			if f.Worker != ledger || f.Error != "the broker dead-lettered it from "+ledgerQueue+": "+c.want || f.LastFailedAt.Before(began) {
+			if f.Worker != ledger || f.Error != "the broker dead-lettered it from "+ledgerQueue+": "+c.want || f.LastFailedAt.Before(began) || strings.Contains(f.Error, rabbitmq.ExpiredByPolicy) != (c.policy != nil) {
 				t.Errorf("it says %+v", f)
 			}
 		})

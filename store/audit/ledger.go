@@ -20,8 +20,9 @@ const notMoved = `'` + auditedLedger + `', '` + eventlog.RelayConsumer + `'`
 // What an event should move: quantity to the location it names (negative: from it), and the opposite at the
 // counterpart. A count sets the stock of its time: what is on hand after it, without the movements before it in number
 // and after it in time. What is dated before a count moves back what it moved, at the time of the count, as lines 2 and
-// 3. OFFSET 0 keeps the planner from parsing a body once for every field. This is
-// DESIGN's table of movements, written a second time on purpose.
+// 3. A misdated movement counts by its corrected time in what was booked since the correction. OFFSET 0 keeps the
+// planner from parsing a body once for every field. This is DESIGN's table of movements, written a second time on
+// purpose.
 func impliedLines(w extent) string {
 	return `
 implied AS (
@@ -60,10 +61,13 @@ WITH ` + impliedLines(w) + `, open AS (
     FROM implied s
     FULL JOIN (SELECT * FROM line WHERE line = 0) a ON a.event_id = s.event_id
     FULL JOIN (SELECT * FROM line WHERE line = 1) b ON b.event_id = coalesce(s.event_id, a.event_id)
+), late AS MATERIALIZED (
+    SELECT m.id, m.a_position, m.a_sequence, m.a_at FROM moved m WHERE m.type = 'STOCK_COUNTED' AND m.a_on_hand <> m.wanted
 ), passed AS MATERIALIZED (
     SELECT m.id, sum(x.quantity) AS quantity
-    FROM moved m JOIN movement x ON x.position_id = m.a_position AND x.sequence < m.a_sequence AND x.occurred_at > m.a_at
-    WHERE m.type = 'STOCK_COUNTED' AND m.a_on_hand <> m.wanted GROUP BY m.id
+    FROM late m JOIN movement x ON x.position_id = m.a_position AND x.sequence < m.a_sequence
+    LEFT JOIN misdated_movement d ON d.event_id = x.event_id AND d.line = x.line AND d.corrected_sequence < m.a_sequence
+    WHERE x.occurred_at > (SELECT min(a_at) FROM late) AND coalesce(d.corrected_to, x.occurred_at) > m.a_at GROUP BY m.id
 ), judged AS MATERIALIZED (
     SELECT m.seq AS sort_key, m.id AS event_id, m.type, NULL::text AS consumer, coalesce(m.of_tenant, m.a_tenant) AS tenant_id,
            coalesce(m.of_item, m.a_item) AS item_id, coalesce(m.at_location, m.a_location) AS location_id,

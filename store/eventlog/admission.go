@@ -51,14 +51,14 @@ func (a Admission) Refusal(e event.Any) error {
 var admitEvents = pg.SQL(`
 WITH arrived AS MATERIALIZED (
     SELECT pg_current_xact_id() AS tx, e.*, sha256(convert_to(e.body, 'UTF8')) AS body_sha256
-    FROM unnest($2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], string_to_array($8, ` + splitBodies + `)) WITH ORDINALITY
-         AS e(occurred_at, event_id, tenant_id, type, version, aggregate_id, body, ord)
+    FROM unnest($2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], string_to_array($8, ` + splitBodies + `), $9::text[]) WITH ORDINALITY
+         AS e(occurred_at, event_id, tenant_id, type, version, aggregate_id, body, source, ord)
 ), numbered AS MATERIALIZED (
     SELECT a.*, nextval('event_log_seq') AS seq FROM arrived a
 ), admitted AS (
     INSERT INTO admission (event_id, body_sha256, seq)
-    SELECT e.event_id, e.body_sha256, e.seq FROM numbered e LEFT JOIN tenant_setting s USING (tenant_id)
-    WHERE ` + timely + ` ORDER BY e.event_id, e.ord
+    SELECT e.event_id, e.body_sha256, e.seq FROM numbered e ` + boundsOf + `
+    WHERE ` + inTime + ` AND ` + notTooOld + ` ORDER BY e.event_id, e.ord
     ON CONFLICT DO NOTHING RETURNING event_id, seq
 ), logged AS (
     INSERT INTO event_log (tx, seq, epoch, publish, occurred_at, event_id, tenant_id, type, version, aggregate_id, body_sha256, body)
@@ -110,7 +110,7 @@ func admit(ctx context.Context, tx store.Tx, events []event.Any, publish bool) (
 	}
 	c := columnsOf(events)
 	var ords []int
-	err := pg.Select(ctx, tx, &ords, admitEvents, publish, c.occurred, c.ids, c.tenants, c.types, c.versions, c.aggregate, c.bodies)
+	err := pg.Select(ctx, tx, &ords, admitEvents, publish, c.occurred, c.ids, c.tenants, c.types, c.versions, c.aggregate, c.bodies, sourcesOf(events))
 	if err != nil {
 		return nil, fmt.Errorf("admitting %d events: %w", len(events), err)
 	}
@@ -127,6 +127,14 @@ func admit(ctx context.Context, tx store.Tx, events []event.Any, publish bool) (
 		verdicts[ord-1] = Admitted
 	}
 	return verdicts, compareRefused(ctx, tx, events, verdicts)
+}
+
+func sourcesOf(events []event.Any) *pg.Column {
+	sources := pg.NewColumn(len(events), 18)
+	for i := range events {
+		sources.Text(events[i].Metadata.Source)
+	}
+	return sources
 }
 
 // compareRefused tells which of the events that were not admitted are in the log already, and which are not.

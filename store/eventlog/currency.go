@@ -62,19 +62,3 @@ func foreign(ctx context.Context, tx store.Tx, events []event.Any) ([]int, error
 	}
 	return found, err
 }
-
-// CheckCurrencies returns the CurrencyError of the first of the events that is not in the log (Any.LogSeq) and names
-// another currency than its location's.
-func CheckCurrencies(ctx context.Context, tx store.Tx, events []event.Any) error {
-	var from []event.Any
-	for _, e := range events {
-		if e.LogSeq == 0 {
-			from = append(from, e)
-		}
-	}
-	found, err := foreign(ctx, tx, from)
-	if err != nil || len(found) == 0 {
-		return err
-	}
-	return CurrencyError(from[found[0]])
-}

@@ -13,7 +13,8 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// An event is admitted within its tenant's bounds of business time. What is in the log is not judged again.
+// An event is admitted within the bounds of business time of its source, else of its tenant. What is in the log is not
+// judged again by admission.
 func TestBusinessTimeHasBounds(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
@@ -25,18 +26,12 @@ func TestBusinessTimeHasBounds(t *testing.T) {
 	now := time.Now()
 	sale := func(item string, at time.Duration) event.Any {
 		e := storetest.Sale(item)
-		e.Timestamp = now.Add(at).UTC().Truncate(time.Microsecond)
+		e.Timestamp, e.Metadata.Source = now.Add(at).UTC().Truncate(time.Microsecond), "till-7"
 		return e
 	}
 	admit := func(events ...event.Any) []eventlog.Admission {
 		t.Helper()
-		verdicts := storetest.MustGet(eventlog.AdmitOnce(t.Context(), p.DB, events, true))(t)
-		var odd error
-		storetest.Must(t, p.DB.InTx(t.Context(), func(tx store.Tx) error { odd = eventlog.CheckTimes(t.Context(), tx, events); return nil }))
-		if errors.Is(odd, eventlog.ErrBusinessTime) != slices.Contains(verdicts, eventlog.Untimely) {
-			t.Errorf("admission says %v, and a worker says %v", verdicts, odd)
-		}
-		return verdicts
+		return storetest.MustGet(eventlog.AdmitOnce(t.Context(), p.DB, events, true))(t)
 	}
 	old, soon, far := sale("old", -20*365*24*time.Hour), sale("soon", 35*time.Hour), sale("far", 37*time.Hour)
 	const ok, out = eventlog.Admitted, eventlog.Untimely
@@ -51,14 +46,47 @@ func TestBusinessTimeHasBounds(t *testing.T) {
 	changed := old
 	changed.Body = append(slices.Clone(old.Body), ' ')
 	set(0, 1)
-	verdicts := storetest.MustGet(eventlog.AdmitOnce(t.Context(), p.DB, []event.Any{old, far, changed, late}, true))(t)
-	if !slices.Equal(verdicts, []eventlog.Admission{eventlog.Duplicate, eventlog.Duplicate, eventlog.Conflict, out}) {
-		t.Errorf("what is in the log: %v", verdicts)
+	if got := admit(old, far, changed, late); !slices.Equal(got, []eventlog.Admission{eventlog.Duplicate, eventlog.Duplicate, eventlog.Conflict, out}) {
+		t.Errorf("what is in the log: %v", got)
 	}
-	if n := storetest.One[int](t, p.SQL(), `SELECT count(*) FROM event_log`); n != 3 {
-		t.Errorf("the log has %d events, want 3", n)
+	till := sale("till", 2*time.Hour)
+	edits := []masterdata.Edit[masterdata.SourceSetting]{{
+		Of:     masterdata.SourceSetting{Tenant: "shop", Source: till.Metadata.Source},
+		Change: func(s *masterdata.SourceSetting) { s.MaxAheadHours, s.MaxBehindDays = 3, 40 },
+	}}
+	storetest.MustGet(masterdata.EditSourceSettings(t.Context(), p.DB, edits, false))(t)
+	if got := admit(till, other, late, sale("older", -41*24*time.Hour)); !slices.Equal(got, []eventlog.Admission{ok, out, ok, out}) {
+		t.Errorf("with bounds of its source: %v", got)
 	}
-	logged := late
-	logged.LogSeq = 1
-	storetest.Must(t, p.DB.InTx(t.Context(), func(tx store.Tx) error { return eventlog.CheckTimes(t.Context(), tx, []event.Any{logged}) }))
+	if n := storetest.One[int](t, p.SQL(), `SELECT count(*) FROM event_log`); n != 5 {
+		t.Errorf("the log has %d events, want 5", n)
+	}
+}
+
+// What comes from the log is held to the bound ahead by the database's clock, whatever the process's says, and to no
+// bound behind.
+func TestTheLogIsHeldToTheBoundAhead(t *testing.T) {
+	t.Parallel()
+	p := storetest.NewEnv(t, 2)
+	setting := masterdata.TenantSetting{Tenant: "shop", MaxBehindDays: 1}
+	storetest.MustGet(masterdata.SetTenantSettings(t.Context(), p.DB, []masterdata.TenantSetting{setting}))(t)
+	var b eventlog.Bounds
+	for _, c := range []struct {
+		at      time.Duration
+		in, ask bool
+	}{{-9000 * time.Hour, true, true}, {-time.Hour, true, false}, {time.Minute, true, true}, {35 * time.Hour, true, true}, {37 * time.Hour, false, true}} {
+		e := storetest.Sale("cup")
+		e.TenantID = "shop of others"
+		if c.at < 0 {
+			e.TenantID = "shop"
+		}
+		e.Timestamp = time.Now().Add(c.at)
+		if got := b.MayBeAhead([]event.Any{e}); got != c.ask {
+			t.Errorf("%s: it may be ahead: %t", c.at, got)
+		}
+		err := p.DB.InTx(t.Context(), func(tx store.Tx) error { return b.Check(t.Context(), tx, []event.Any{e}) })
+		if errors.Is(err, eventlog.ErrBusinessTime) == c.in || c.in && err != nil {
+			t.Errorf("%s: got %v", c.at, err)
+		}
+	}
 }

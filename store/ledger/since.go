@@ -23,12 +23,14 @@ type Since struct {
 	NextCount time.Time
 }
 
-// The condition on the least time is for the index.
+// The condition on the least time is for the index. The time of a misdated movement is the corrected one.
 var movementsSince = pg.SQL(`
-SELECT k.ord, coalesce(sum(m.quantity), 0), min(m.occurred_at) FILTER (WHERE m.type = 'COUNT')
+SELECT k.ord, coalesce(sum(m.quantity), 0), min(m.at) FILTER (WHERE m.type = 'COUNT')
 FROM unnest($1::bigint[], $2::timestamptz[]) WITH ORDINALITY AS k(position_id, at, ord)
-LEFT JOIN (SELECT position_id, occurred_at, quantity, type FROM movement WHERE occurred_at > $3::timestamptz AND position_id = ANY ($1::bigint[])) m
-     ON m.position_id = k.position_id AND m.occurred_at > k.at
+LEFT JOIN (SELECT m.position_id, coalesce(x.corrected_to, m.occurred_at) AS at, m.quantity, m.type
+           FROM movement m LEFT JOIN misdated_movement x ON x.event_id = m.event_id AND x.line = m.line
+           WHERE m.occurred_at > $3::timestamptz AND m.position_id = ANY ($1::bigint[])) m
+     ON m.position_id = k.position_id AND m.at > k.at
 GROUP BY k.ord`)
 
 // MovementsSince returns what is after each moment. Call it with the positions locked, so that it stays true.

@@ -208,7 +208,7 @@ func inRow(index int, err error) error {
 
 // Filter selects rows by every field that is not empty. A field that a kind of row lacks is ignored.
 type Filter struct {
-	Tenant, Item, Location, Supplier string
+	Tenant, Item, Location, Supplier, Source string
 	// Incomplete selects only items that master data has not completed.
 	Incomplete bool
 	// Limit is the maximum number of rows; 0 means all.

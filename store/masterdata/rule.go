@@ -159,6 +159,14 @@ func Rules(ctx context.Context, db *store.DB, f Filter) ([]Rule, error) {
 	return pg.List[Rule](ctx, db, "listing replenishment rules", listRules, f.Tenant, f.Item, f.Location, f.Supplier, f.Limit)
 }
 
+var orderingLocations = pg.SQL(`
+SELECT DISTINCT tenant_id, location_id FROM replenishment_rule WHERE supplier_id IS NOT NULL AND (mode = 'auto' OR reorder_point IS NOT NULL)`)
+
+// OrderingLocations returns the locations with a rule that orders.
+func OrderingLocations(ctx context.Context, db *store.DB) (map[LocationKey]bool, error) {
+	return pg.Set[LocationKey](ctx, db, "reading where rules order", orderingLocations)
+}
+
 const ruleColumns = `r.tenant_id, r.item_id, r.location_id, r.mode, coalesce(r.supplier_id, '') AS supplier_id, r.reorder_point,
        r.order_up_to, r.order_quantity, r.pack_size, r.minimum_order, r.service_level, r.cover_days, r.low_stock_threshold, r.version`
 

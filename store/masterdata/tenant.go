@@ -29,7 +29,10 @@ type TenantSetting struct {
 	Currency string `db:"currency" json:"currency"`
 }
 
-const maxSettingDays = 3650
+const (
+	maxSettingDays    = 3650
+	defaultAheadHours = 36
+)
 
 func (s TenantSetting) withDefaults() TenantSetting {
 	s.ForecastCadenceDays = cmp.Or(s.ForecastCadenceDays, 7)
@@ -63,7 +66,7 @@ func EditTenantSettings(ctx context.Context, db *store.DB, edits []Edit[TenantSe
 		key:      func(s *TenantSetting) string { return s.Tenant },
 		checkKey: (*TenantSetting).checkKey,
 		begin: func(of *TenantSetting) TenantSetting {
-			return TenantSetting{Tenant: of.Tenant, ExpiryWarningDays: 30, MaxAheadHours: 36}.withDefaults()
+			return TenantSetting{Tenant: of.Tenant, ExpiryWarningDays: 30, MaxAheadHours: defaultAheadHours}.withDefaults()
 		},
 		check: (*TenantSetting).Check,
 		read:  readByKey[TenantSetting](settingsByKey, func(tenant string) []any { return []any{tenant} }),

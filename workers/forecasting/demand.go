@@ -70,7 +70,7 @@ func closeDays(ctx context.Context, tx *worker.Tx, later []dated) error {
 	for i := range later {
 		d := &later[i]
 		c := calendars[d.at]
-		if d.day <= c.Open { // another slot has opened it meanwhile, or an event before this one
+		if d.Metadata.History || d.day <= c.Open { // another slot has opened it meanwhile, or an event before this one
 			continue
 		}
 		c.Open = d.day

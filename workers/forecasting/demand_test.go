@@ -159,3 +159,22 @@ func TestSlotsAgreeOnWhatIsDue(t *testing.T) {
 		t.Errorf("the last day is open at %d of %d locations", open, locations)
 	}
 }
+
+// History is demand and closes no day; the first event after it makes one run due, with all of the demand.
+func TestHistoryMakesNoForecastDue(t *testing.T) {
+	t.Parallel()
+	h := newEnv(t)
+	for d := 1; d <= 21; d++ {
+		h.handle(workertest.History(t, sold(t, "cup", "6", day(d))))
+	}
+	h.want("no run", h.runs(), "")
+	if n := storetest.Value[int](t, h.URL, `SELECT sum(sold) FROM demand`); n != 21*6 {
+		t.Errorf("%d units are in demand", n)
+	}
+	h.handle(sold(t, "cup", "6", day(22)))
+	h.want("one run", h.runs(), "shop 03-21 02-29 0 false")
+	emitted := h.forecasts()
+	if len(emitted) != 1 || emitted[0].Metadata.History || emitted[0].Payload.DailyDemand[0].String() != "6" {
+		t.Errorf("forecasts are %v", names(emitted))
+	}
+}

@@ -20,6 +20,10 @@
 // closing, of the last closed day. A run that is later than its cadence is made
 // once, for the day it is late on.
 //
+// History (metadata.history) closes no day and makes no run due. Where it comes first
+// it opens the calendar at its own day, so the first event after it makes one run due,
+// from all the demand that history has brought.
+//
 // The timer makes the forecasts, a piece of a run in each transaction: it takes the
 // run's row FOR UPDATE SKIP LOCKED, forecasts the next items from their demand up
 // to and including the run's day, emits them, and moves the row on. A run waits for the
@@ -50,9 +54,9 @@
 //	                              made stays, the next one knows better
 //	two slots, days turned round  the later day closes the earlier one; what the
 //	                              other slot still brings of that is late
-//	a till years ahead of time    closes all days until then: the location's next
-//	                              run is due when that day has come. Set
-//	                              demand_calendar.open_day back by hand
+//	a till years ahead of time    its event is a dead letter (eventlog, Business time);
+//	                              what one has closed before that was so, composerp
+//	                              misdated correct opens again
 package forecasting
 
 import (
@@ -88,7 +92,8 @@ func note(ctx context.Context, tx *worker.Tx, events []event.Any) error {
 	}
 	later := days[:0]
 	for _, d := range days {
-		if d.day > open[d.at] { // also where no day is open yet
+		opened := open[d.at]
+		if opened == "" || d.day > opened && !d.Metadata.History {
 			later = append(later, d)
 		}
 	}

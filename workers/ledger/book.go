@@ -77,7 +77,8 @@ func (b *book) book(t transfer, when time.Time, line int, p *ledger.Position, ch
 }
 
 // watch emits low stock once: when stock falls below the threshold, and not again
-// before it has been at or above it.
+// before it has been at or above it. History that leaves stock low leaves the
+// emission to the next event that is none.
 func (b *book) watch(t transfer, p *ledger.Position) error {
 	if p.Threshold == nil {
 		return nil
@@ -87,7 +88,7 @@ func (b *book) watch(t transfer, p *ledger.Position) error {
 		p.Armed = true
 		return nil
 	}
-	if !p.Armed {
+	if !p.Armed || t.cause.Metadata.History {
 		return nil
 	}
 	p.Armed = false

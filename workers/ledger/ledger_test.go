@@ -284,3 +284,21 @@ func TestPositionsHaveDifferentIDs(t *testing.T) {
 		t.Errorf("two positions have one id: %v", ids)
 	}
 }
+
+// History moves stock without a word of low stock; the next event finds it low.
+func TestHistoryReportsNoLowStock(t *testing.T) {
+	t.Parallel()
+	url := storetest.URL(t)
+	db := storetest.Open(t, url, 2)
+	watches(t, db, masterdata.PositionKey{Tenant: workertest.Tenant, Item: "cup", Location: "shop"}, "5")
+	handle(t, db, workertest.Receipt(t, "cup", "shop", "10"))
+	said := handle(t, db, workertest.History(t, workertest.Sale(t, "cup", "shop", "6")))
+	if len(said) != 1 || say(t, said[0]) != "shop -6 = 4 SALE" || !said[0].Metadata.History {
+		t.Errorf("history was answered by %d events", len(said))
+	}
+	said = handle(t, db, workertest.Sale(t, "cup", "shop", "1"))
+	if len(said) != 2 || say(t, said[1]) != "shop low 3 < 5" || said[1].Metadata.History {
+		t.Errorf("the sale after it was answered by %d events", len(said))
+	}
+	wantBalance(t, url)
+}

@@ -26,6 +26,9 @@ const Unnamed = "unnamed"
 // Days are begun and lots noted after all shelves of the batch are locked; the
 // lots of other shelves are looked at without a lock. What another slot takes in
 // at that moment, dated a day before, may be emitted a day late.
+//
+// History (metadata.history) begins no day, and no lot is looked at because of it:
+// the day that the next event begins finds what history has left.
 type calendar struct {
 	tx      *worker.Tx
 	shelves map[masterdata.PositionKey]*lots.LotBalance
@@ -52,6 +55,9 @@ func (c *calendar) open(ctx context.Context, moves []move) error {
 	latest := map[masterdata.LocationKey]event.Date{}
 	for i := range moves {
 		m := &moves[i]
+		if m.Metadata.History {
+			continue
+		}
 		p := m.place()
 		m.day = masterdata.BusinessDate(m.Timestamp, zones[p])
 		if m.day > c.days[p].Day && m.day > latest[p] {

@@ -106,7 +106,7 @@ func TestLotsNearExpiryAreToldOfOnce(t *testing.T) {
 		"no date, no word": {steps: []step{
 			{"2024-03-01 10:00", receive("A", "9999-12-31"), ""},
 			{"2024-03-01 10:00", receive("B", ""), ""},
-			{"2030-03-01 10:00", sell("1"), ""},
+			{"2026-03-01 10:00", sell("1"), ""},
 		}},
 		"without a number": {steps: []step{{"2024-03-01 10:00", receive("", "2024-03-20"), "unnamed 5 of 2024-03-20 at 03-01 10:00"}}},
 		"as early as the tenant wants": {warning: 2, steps: []step{
@@ -214,5 +214,22 @@ func TestLotsOnHandTellTheDaysLeft(t *testing.T) {
 	}
 	if want := "D ? false; A 0 true; B 30 true; C 31 false; "; got != want || shelves[0].Day != "2024-03-01" {
 		t.Errorf("want %s, got %s on %s", want, got, shelves[0].Day)
+	}
+}
+
+// History fills lots and tells of none; the day that the next event begins tells of those that are near.
+func TestHistoryTellsOfNoLot(t *testing.T) {
+	t.Parallel()
+	db, l := storetest.DB(t), newTill(t)
+	l.at = moment("2024-03-01 10:00")
+	if got := said(t, handle(t, db, workertest.History(t, l.receive("5", "A", "2024-03-20")), workertest.History(t, l.sell("1")))); got != "" {
+		t.Errorf("history told of %s", got)
+	}
+	if got := standing(t, db, "milk"); got != "A 2024-03-20 4" {
+		t.Errorf("want the lot, got %s", got)
+	}
+	l.at = moment("2024-03-10 10:00")
+	if got := said(t, handle(t, db, l.sell("1"))); got != "A 4 of 2024-03-20 at 03-10 10:01" {
+		t.Errorf("the next day told of %q", got)
 	}
 }

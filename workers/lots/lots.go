@@ -68,7 +68,7 @@ func (k keeper) keep(ctx context.Context, tx *worker.Tx, events []event.Any) err
 	for i := range moves {
 		m := &moves[i]
 		c.turn(m)
-		if lot := book(shelves[m.position()], m); lot != nil {
+		if lot := book(shelves[m.position()], m); lot != nil && !m.Metadata.History {
 			c.watch(m, shelves[m.position()], lot)
 		}
 	}

@@ -22,9 +22,10 @@ type newOrder struct {
 }
 
 // consider orders for the position if it is at or below its reorder point and
-// nothing holds it back.
+// nothing holds it back. What is history orders nothing: the next event that is
+// none considers what history has left.
 func (b *batch) consider(ctx context.Context, p *position, cause event.Envelope) error {
-	if p.plan == nil || p.ReorderPoint == nil || p.Sequence == 0 || !p.StockKnown {
+	if cause.Metadata.History || p.plan == nil || p.ReorderPoint == nil || p.Sequence == 0 || !p.StockKnown {
 		return nil
 	}
 	if p.position().Cmp(*p.ReorderPoint) > 0 {

@@ -21,6 +21,7 @@
 //     come (transit.go): the same transaction moves them from in transit to on hand.
 //   - A cancelled need is held: it is not ordered again before an event of a later
 //     business day at the position, or before its rule changes.
+//   - History (metadata.history) changes what is on hand and on order, and orders nothing.
 //   - No order is made for a position whose stock is not known: one with a rule alone,
 //     or that only sales and returns have moved. A count of zero is enough.
 //

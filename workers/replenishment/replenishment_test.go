@@ -5,6 +5,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store/storetest"
+	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
 const point10 = "reorder_point=10"
@@ -213,4 +214,17 @@ func TestNothingIsOrderedBeforeTheStockIsKnown(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What is history changes the position and orders nothing, in a batch with others too; the next event orders.
+func TestHistoryOrdersNothing(t *testing.T) {
+	t.Parallel()
+	h := newTenant(t)
+	h.rule("cup", point10, "order_up_to=40")
+	h.wantOrders("", workertest.History(h, h.counted("cup", "50")), workertest.History(h, h.sold("cup", "45")))
+	h.wantOrders("", workertest.History(h, h.lowStock("cup")))
+	h.wantOrders("36 of cup for 90", workertest.History(h, h.sold("cup", "2")), h.received("cup", "1", ""))
+	h.wantOnOrder("cup", "36")
+	h.wantOrders("", workertest.History(h, h.received("cup", "36", "")))
+	h.wantOnOrder("cup", "0")
 }

@@ -89,6 +89,9 @@ func (p processor) processCall(ctx context.Context, m message, c call) (outcome,
 		if err != nil || handled {
 			return outcome{}, err
 		}
+		if err := p.accept(ctx, e); err != nil {
+			return outcome{}, err
+		}
 		var done outcome
 		if prepared, done, err = p.prepare(ctx, e, c); err != nil || done.handled > 0 {
 			return done, err
@@ -158,6 +161,16 @@ func (p processor) prepareAll(ctx context.Context, messages []message) (left []m
 	})
 	done, err = p.inTx(ctx, event.Envelope{}, func(tx *Tx) (int, error) {
 		left = nil
+		events := make([]event.Any, len(messages))
+		for i, m := range messages {
+			events[i] = m.event
+		}
+		if err := p.admit(ctx, tx, events); err != nil {
+			return 0, err
+		}
+		if err := p.checkTimes(ctx, tx, events); err != nil {
+			return 0, err
+		}
 		var needless []uuid.UUID
 		for _, m := range messages {
 			tx.cause = m.event.Envelope

@@ -23,10 +23,10 @@ func newEnv(t testing.TB, workers ...worker.Worker) *env {
 // retryDelay is the tests' only delay, so that a second try comes soon.
 const retryDelay = 100 * time.Millisecond
 
-// effects is how many events the log holds, and how many different ones.
+// effects is how many emitted events the log holds, and how many different ones.
 func (h *env) effects() (all, different int) {
 	h.Helper()
-	return storetest.Value[int](h, h.URL, `SELECT count(*) FROM event_log`), storetest.Value[int](h, h.URL, `SELECT count(DISTINCT event_id) FROM event_log`)
+	return storetest.Value[int](h, h.URL, `SELECT count(*) FROM event_log WHERE publish`), storetest.Value[int](h, h.URL, `SELECT count(DISTINCT event_id) FROM event_log WHERE publish`)
 }
 
 // wantEffects waits until n events have had their effect, and fails when any has had it twice.

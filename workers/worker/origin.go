@@ -64,6 +64,60 @@ func decodeExternal(d rabbitmq.Delivery) (event.Any, error) {
 	if known, _ := event.Lookup(e.Type); !known.Outside {
 		return event.Any{}, fmt.Errorf("%s: %w", e.Type, errInternal)
 	}
-	e.Metadata = e.Metadata.Or(event.Metadata{Source: d.AppID, UserID: d.UserID, CorrelationID: d.CorrelationID})
+	e.Metadata = e.Metadata.Or(event.Metadata{Source: d.AppID, UserID: d.UserID, CorrelationID: d.CorrelationID, PublishedAt: d.Timestamp})
 	return e, nil
+}
+
+// admit enters the events of external publishers into the log, in the transaction
+// that handles them: the first to come, by whatever worker, is the event of its id.
+// So all workers agree on it, also where two tenants use one id; the other event is
+// rejected, as is one whose business time or currency is refused.
+func (p processor) admit(ctx context.Context, tx *Tx, events []event.Any) error {
+	var external []event.Any
+	for _, e := range events {
+		if e.LogSeq == 0 {
+			external = append(external, e)
+		}
+	}
+	if len(external) == 0 {
+		return nil
+	}
+	verdicts, err := eventlog.Admit(ctx, tx, external, false)
+	if err != nil {
+		return err
+	}
+	for i, v := range verdicts {
+		if v == eventlog.Conflict {
+			return Reject(fmt.Errorf("event %s is in the log already, with another body", external[i].ID))
+		}
+		if refusal := v.Refusal(external[i]); refusal != nil {
+			return Reject(refusal)
+		}
+	}
+	return nil
+}
+
+// checkTimes rejects events of the log whose business time is too far ahead: no
+// handler moves a calendar by them.
+func (p processor) checkTimes(ctx context.Context, tx *Tx, events []event.Any) error {
+	err := p.bounds.Check(ctx, tx, events)
+	if errors.Is(err, eventlog.ErrBusinessTime) {
+		return Reject(err)
+	}
+	return err
+}
+
+// accept is admit and checkTimes before a call.
+func (p processor) accept(ctx context.Context, e event.Any) error {
+	events := []event.Any{e}
+	if e.LogSeq != 0 && !p.bounds.MayBeAhead(events) {
+		return nil
+	}
+	_, err := p.inTx(ctx, e.Envelope, func(tx *Tx) (int, error) {
+		if err := p.admit(ctx, tx, events); err != nil {
+			return 0, err
+		}
+		return 0, p.checkTimes(ctx, tx, events)
+	})
+	return err
 }

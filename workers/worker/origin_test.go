@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -102,12 +103,14 @@ func TestPropertiesAreMetadata(t *testing.T) {
 	}))
 	d := workertest.Delivery(workertest.Sale(t, "cup", "shop", "1"))
 	d.UserID, d.AppID, d.CorrelationID = "till", "pos 4.2", "R-17"
+	d.Timestamp = time.Date(2024, 3, 1, 12, 0, 0, 0, time.FixedZone("", 3600))
 	odd := workertest.Delivery(workertest.Sale(t, "cup", "shop", "1"))
+	odd.Timestamp = time.Unix(1<<40, 0)
 	odd.UserID, odd.CorrelationID = strings.Repeat("x", 65), "a\x00b"
 	if _, err := workertest.Deliver(t, db, w, d, odd); err != nil {
 		t.Fatal(err)
 	}
-	if len(got) != 2 || got[0] != (event.Metadata{Source: "test", UserID: "till", CorrelationID: "R-17"}) || got[1].UserID != "" || got[1].CorrelationID != "" {
+	if len(got) != 2 || got[0] != (event.Metadata{Source: "test", UserID: "till", CorrelationID: "R-17", PublishedAt: time.Date(2024, 3, 1, 11, 0, 0, 0, time.UTC)}) || !got[1].PublishedAt.IsZero() || got[1].UserID != "" || got[1].CorrelationID != "" {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -131,7 +134,40 @@ func TestABusinessTimeOutOfBounds(t *testing.T) {
 		t.Errorf("want a rehearsal to say so, got %v", err)
 	}
 	odd.OwnUser, odd.Headers = true, map[string]any{rabbitmq.HeaderLogSeq: int64(7)}
-	if _, err := workertest.Deliver(t, db, w, odd); err != nil || len(got) != 1 {
-		t.Errorf("what came through the log is not judged again: %v, %v", err, got)
+	if _, err := workertest.Deliver(t, db, w, odd); !errors.Is(err, eventlog.ErrBusinessTime) || len(got) != 0 {
+		t.Errorf("want what got into the log all the same rejected, got %v, %v", err, got)
+	}
+}
+
+// Of two tenants' events with one id, all workers take the one that came first to any of them, and reject the other,
+// also those that have not had the first yet.
+func TestTwoTenantsWithOneID(t *testing.T) {
+	t.Parallel()
+	url := storetest.URL(t)
+	db := storetest.Open(t, url, 2)
+	var got []string
+	take := func(name string, options ...worker.Option) worker.Worker {
+		return worker.New(name, append(options, worker.On(func(_ context.Context, _ *worker.Tx, e event.Of[event.SaleCompleted]) error {
+			got = append(got, name+" "+e.TenantID)
+			return nil
+		}))...)
+	}
+	one := workertest.Sale(t, "cup", "shop", "1")
+	two := workertest.Event(t, one.Payload, workertest.WithID(one.ID.String()), func(env *event.Envelope) { env.TenantID = "other" })
+	for _, step := range []struct {
+		worker worker.Worker
+		event  event.Any
+		taken  bool
+	}{{take("first"), one, true}, {take("second"), two, false}, {take("first"), two, false}, {take("second"), one, true}, {take("idle", worker.Idempotent()), two, false}, {take("idle", worker.Idempotent()), one, true}} {
+		_, err := workertest.Handle(t, db, step.worker, step.event)
+		if errors.Is(err, worker.ErrRejected) == step.taken || step.taken && err != nil {
+			t.Errorf("%s takes the event of %s: %v", step.worker.Name(), step.event.TenantID, err)
+		}
+	}
+	if !slices.Equal(got, []string{"first acme", "second acme", "idle acme"}) {
+		t.Errorf("handled were %v", got)
+	}
+	if logged := storetest.Value[string](t, url, `SELECT string_agg(tenant_id, ' ') FROM event_log`); logged != "acme" {
+		t.Errorf("the log has the events of %s", logged)
 	}
 }

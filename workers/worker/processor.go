@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -24,6 +23,7 @@ type processor struct {
 	worker   Worker
 	db       *store.DB
 	consumer inbox.ConsumerID
+	bounds   *eventlog.Bounds
 }
 
 // message is a delivery and, but for OnMessages, the event in it.
@@ -98,8 +98,8 @@ func (p processor) claim(ctx context.Context, tx *Tx, messages []message) ([]eve
 	for i, m := range messages {
 		events[i], ids[i] = m.event, m.event.ID
 	}
-	if p.worker.idempotent {
-		return events, nil
+	if err := p.admit(ctx, tx, events); err != nil || p.worker.idempotent {
+		return events, err
 	}
 	fresh, err := inbox.Claim(ctx, tx, p.consumer, ids)
 	if err != nil {
@@ -113,14 +113,7 @@ func (p processor) claim(ctx context.Context, tx *Tx, messages []message) ([]eve
 		}
 	}
 	failpoint.Hit("worker.claimed")
-	for _, check := range []func(context.Context, store.Tx, []event.Any) error{eventlog.CheckTimes, eventlog.CheckCurrencies} {
-		if err := check(ctx, tx, kept); errors.Is(err, eventlog.ErrBusinessTime) || errors.Is(err, eventlog.ErrCurrency) {
-			return nil, Reject(err)
-		} else if err != nil {
-			return nil, err
-		}
-	}
-	return kept, nil
+	return kept, p.checkTimes(ctx, tx, kept)
 }
 
 // handle calls the worker's handler: once for a batch, or once an event.
@@ -219,7 +212,7 @@ func (w Worker) Handle(ctx context.Context, db *store.DB, deliveries ...rabbitmq
 	if err != nil {
 		return nil, err
 	}
-	p := processor{w, db, consumer}
+	p := processor{w, db, consumer, new(eventlog.Bounds)}
 	logged, err := p.logged(ctx, deliveries)
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/store/inbox"
 )
 
@@ -27,7 +28,7 @@ var (
 // are checked against their schemas and the log's tables; errors that only a commit
 // finds are not found.
 func (w Worker) Rehearse(ctx context.Context, db *store.DB, d rabbitmq.Delivery) error {
-	p := processor{worker: w, db: db}
+	p := processor{worker: w, db: db, bounds: new(eventlog.Bounds)}
 	logged, err := p.logged(ctx, []rabbitmq.Delivery{d})
 	if err != nil {
 		return err

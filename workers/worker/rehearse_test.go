@@ -184,7 +184,7 @@ func TestWhatAnOperatorMovesIsHandledOnceItCanBe(t *testing.T) {
 // inLog are the ids of the log's events, sorted.
 func (h *env) inLog() []string {
 	h.Helper()
-	return strings.Fields(storetest.Value[string](h, h.URL, `SELECT string_agg(event_id::text, ' ' ORDER BY event_id::text) FROM event_log`))
+	return strings.Fields(storetest.Value[string](h, h.URL, `SELECT string_agg(event_id::text, ' ' ORDER BY event_id::text) FROM event_log WHERE publish`))
 }
 
 // derived are the ids of what the worker named echo says about events, sorted.

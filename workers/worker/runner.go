@@ -16,6 +16,7 @@ import (
 	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/eventlog"
 )
 
 // Runner runs one worker in this process. Worker, DB and Broker are needed.
@@ -93,7 +94,7 @@ func (r *Runner) prepare(ctx context.Context) error {
 	for backoff := newBackoff(); ; {
 		consumer, err := r.Worker.register(ctx, r.DB)
 		if err == nil {
-			r.processor = processor{r.Worker, r.DB, consumer}
+			r.processor = processor{r.Worker, r.DB, consumer, new(eventlog.Bounds)}
 			return nil
 		}
 		if !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrRetryable) {

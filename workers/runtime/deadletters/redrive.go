@@ -23,6 +23,8 @@ type Redrive struct {
 	// StopAt ends it when more than that percentage of the redriven letters has failed again; 0 means DefaultStopAt,
 	// 100 never.
 	StopAt int
+	// Timestamp, when set, is the business time with which the events go back.
+	Timestamp time.Time
 	// Force redrives even what its worker may have handled and could not recognize.
 	Force    bool
 	Progress func(Progress) // called often, from one goroutine; may be nil
@@ -177,7 +179,9 @@ func (d *redriver) putBack(ctx context.Context, letters []letter) (stay int, err
 	ctx, cancel := outlasting(ctx)
 	defer cancel()
 	for i := range letters {
-		letters[i].back = rabbitmq.RedriveMessage(letters[i].Delivery, d.Queue.Worker)
+		if letters[i].back, err = redated(rabbitmq.RedriveMessage(letters[i].Delivery, d.Queue.Worker), d.Timestamp); err != nil {
+			return len(letters), err
+		}
 		d.walk.returned[lifeOf(letters[i].back)] = true
 	}
 	d.tracker.expect(letters)

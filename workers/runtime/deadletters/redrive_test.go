@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/failures"
@@ -333,5 +334,34 @@ func TestWhatIsThereAgainIsOnlyTakenOut(t *testing.T) {
 	}
 	if n := p.count(`SELECT count(*) FROM dead_letter WHERE lies`); n != 1 {
 		t.Errorf("%d letters are counted as pending", n)
+	}
+}
+
+// An event goes back with the business time that is given, in its envelope and its payload, and is the same otherwise.
+func TestRedriveWithAnotherTime(t *testing.T) {
+	t.Parallel()
+	p := newEnv(t)
+	events := p.die(2, errNoCup)
+	at := time.Date(2026, 2, 8, 9, 30, 0, 0, time.UTC)
+	only := failures.LetterFilter{IDs: []string{events[1].ID.String()}}
+	tried := 0
+	_, err := p.cfg.Rehearse(t.Context(), deadletters.Rehearsal{Queue: queue, Filter: only, Timestamp: at, Try: func(_ context.Context, d rabbitmq.Delivery) (deadletters.Verdict, error) {
+		e, err := event.DecodeOutside(d.Body)
+		storetest.Must(t, err)
+		if !e.Timestamp.Equal(at) {
+			t.Errorf("it is rehearsed with %s", e.Timestamp)
+		}
+		tried++
+		return deadletters.Passes, nil
+	}})
+	storetest.Must(t, err)
+	_, err = p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast, Filter: only, Timestamp: at})
+	storetest.Must(t, err)
+	back := p.Receive(ledgerQueue, 1)
+	e, err := event.DecodeOutside(back[0].Body)
+	storetest.Must(t, err)
+	sale := e.Payload.(event.SaleCompleted)
+	if tried != 1 || e.ID != events[1].ID || !e.Timestamp.Equal(at) || !sale.Timestamp.Equal(at) || sale.SaleID != "1" || e.Metadata != events[1].Metadata {
+		t.Errorf("it was rehearsed %d times, and came back as %s", tried, back[0].Body)
 	}
 }

@@ -27,6 +27,8 @@ type Rehearsal struct {
 	Queue  Queue
 	Filter failures.LetterFilter
 	Limit  int
+	// Timestamp is as in Redrive.
+	Timestamp time.Time
 	// Try lets the worker handle a message without leaving a trace. The error is what it fails with.
 	Try      func(ctx context.Context, d rabbitmq.Delivery) (Verdict, error)
 	Progress func(done int) // may be nil
@@ -55,7 +57,12 @@ func (c Config) Rehearse(ctx context.Context, r Rehearsal) (RehearsalReport, err
 	report := RehearsalReport{Queue: topology.DeadQueueName(r.Queue.Worker)}
 	kinds := map[failure]int{}
 	err := failures.EachDeadLetter(ctx, c.DB, r.Filter, r.Limit, func(l failures.DeadLetter) error {
-		outcome, err := r.Try(ctx, deliveryOf(l))
+		d := deliveryOf(l)
+		var err error
+		if d.Message, err = redated(d.Message, r.Timestamp); err != nil {
+			return err
+		}
+		outcome, err := r.Try(ctx, d)
 		switch {
 		case errors.Is(err, ErrNoVerdict) || ctx.Err() != nil:
 			return errors.Join(err, ctx.Err())

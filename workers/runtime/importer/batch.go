@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/workers/runtime/importer/rowfile"
 )
 
 // batchBytes is how much a batch holds at most, beside its last row: a file of large events has smaller batches.
@@ -36,8 +37,14 @@ type rejected struct {
 	why *Rejection
 }
 
-func (b *batch) add(r Row) {
+func (b *batch) add(r Row, history bool) {
 	o := origin{r.Number, r.Line, r.Raw, r.odd, r.oddText}
+	if history && r.Reject == nil {
+		var err error
+		if r.Event, err = AsHistory(r.Event); err != nil {
+			r.Reject = rowfile.Reject(ReasonInvalid, "%s", err)
+		}
+	}
 	if r.Reject != nil {
 		b.rejects = append(b.rejects, rejected{o, r.Reject})
 		return
@@ -76,7 +83,7 @@ func (r *reading) batch(size int) (*batch, error) {
 		if err != nil {
 			return nil, err
 		}
-		b.add(row)
+		b.add(row, r.history)
 		held += len(row.Raw) + len(row.Event.Body)
 	}
 	b.rows, b.bytes = r.number, r.source.Done()

@@ -59,6 +59,12 @@
 // row of import_progress that says how many rows of the file are done and how many bytes of the rejects file count.
 // While a batch is written, the next is read.
 //
+// # History
+//
+// With Options.History each event has metadata.history: workers move stock and demand by it and order, forecast and
+// report nothing because of it. The mark is no part of an event's id, and rows that differ from the log in it alone are
+// duplicates: what triggered nothing once never does.
+//
 // # What fails, and what then
 //
 //   - Killed before a commit: the transaction is gone. Reject lines of it may be on disk; they lie behind the bytes

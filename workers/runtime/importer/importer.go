@@ -25,6 +25,8 @@ type Options struct {
 	File string
 	// Mapping says what the rows mean; nil for NDJSON whose lines are whole events.
 	Mapping *Mapping
+	// History imports the rows as history: they move stock and demand, and trigger nothing (see AsHistory).
+	History bool
 	// Rejects is the path of the file for rejected rows. Empty: FILE.rejects.csv, beside File or, when nothing can
 	// be written there, in the current directory.
 	Rejects string
@@ -88,6 +90,7 @@ func (w *writer) importFrom(ctx context.Context, src *rowfile.File, found *surve
 	if err != nil {
 		return err
 	}
+	rows.history = w.options.History
 	group, ctx := errgroup.WithContext(ctx)
 	batches := make(chan *batch)
 	group.Go(func() error {

@@ -47,14 +47,12 @@ func (b *batch) admit(ctx context.Context, tx store.Tx, mapped bool) ([]eventlog
 	if err != nil {
 		return nil, nil, err
 	}
-	if !mapped {
-		return verdicts, differences, nil
-	}
-	return verdicts, differences, b.compare(ctx, tx, verdicts, differences)
+	return verdicts, differences, b.compare(ctx, tx, mapped, verdicts, differences)
 }
 
-// compare turns conflicts with events that differ in what only describes into duplicates.
-func (b *batch) compare(ctx context.Context, tx store.Tx, verdicts []eventlog.Admission, differences map[int]string) error {
+// compare turns conflicts with events that differ in what only describes into duplicates; whole events may differ in
+// the mark of history alone.
+func (b *batch) compare(ctx context.Context, tx store.Tx, mapped bool, verdicts []eventlog.Admission, differences map[int]string) error {
 	var ids []uuid.UUID
 	for i, v := range verdicts {
 		if _, told := differences[i]; v == eventlog.Conflict && !told {
@@ -66,7 +64,12 @@ func (b *batch) compare(ctx context.Context, tx store.Tx, verdicts []eventlog.Ad
 		return err
 	}
 	for i, v := range verdicts {
-		if _, told := differences[i]; v == eventlog.Conflict && !told {
+		_, told := differences[i]
+		switch {
+		case v != eventlog.Conflict || told:
+		case !mapped && unlikeByMark(logged[b.events[i].ID], b.events[i], b.origins[i].raw):
+			verdicts[i] = eventlog.Duplicate
+		case mapped:
 			verdicts[i] = compared(logged[b.events[i].ID], b.events[i].Body, i, differences)
 		}
 	}

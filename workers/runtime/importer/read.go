@@ -84,6 +84,7 @@ type reading struct {
 	id      identity
 	number  int64 // rows read
 	begun   int64 // rows handed on in batches
+	history bool  // batches hold the events as history
 }
 
 // newReading begins the second reading behind the first skip rows.

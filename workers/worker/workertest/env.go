@@ -64,7 +64,7 @@ func NewDatabaseEnv(t testing.TB) *Env {
 // Apply declares the queues, exchanges and bindings that the workers need.
 func (env *Env) Apply(workers ...worker.Worker) {
 	env.Helper()
-	env.ApplyTopology(TopologyOf(workers...))
+	env.ApplyTopology(topologyOf(workers...))
 }
 
 // ApplyTopology declares a topology.
@@ -73,8 +73,8 @@ func (env *Env) ApplyTopology(want topology.Topology) {
 	env.Must(rabbitmq.Apply(env.Context(), want, env.Broker))
 }
 
-// TopologyOf is what the workers need of the broker.
-func TopologyOf(workers ...worker.Worker) topology.Topology {
+// topologyOf is what the workers need of the broker.
+func topologyOf(workers ...worker.Worker) topology.Topology {
 	subscriptions := make([]topology.Subscription, len(workers))
 	for i, w := range workers {
 		subscriptions[i] = w.Subscription()

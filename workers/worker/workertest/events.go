@@ -92,3 +92,14 @@ func Count(t testing.TB, item, location, quantity string) event.Any {
 	t.Helper()
 	return Event(t, event.StockCounted{CountID: "count-1", ItemID: item, LocationID: location, Quantity: Decimal(quantity)})
 }
+
+// History is the event marked as history.
+func History(t testing.TB, e event.Any) event.Any {
+	t.Helper()
+	e.Metadata.History = true
+	marked, err := event.Encode(e.Envelope, e.Payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return marked
+}
