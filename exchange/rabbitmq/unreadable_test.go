@@ -62,8 +62,8 @@ func TestUnreadableHeadersDoNotEndTheSession(t *testing.T) {
 	}
 }
 
-// A body must not grow beyond what the broker takes, whatever the session may publish: its copy would cost every session
-// that tries.
+// A body must not grow beyond what the broker takes, whatever the session may publish: publishing its copy would end
+// every session that tries.
 func TestABodyThatGrowsStaysAsItCame(t *testing.T) {
 	t.Parallel()
 	config := withLedger(t)
