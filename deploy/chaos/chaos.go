@@ -174,7 +174,11 @@ func (env *environment) step(ctx context.Context, i int, step Step) (StepResult,
 	}
 	if took > env.cfg.allow(Limit) {
 		s.Late = true
-		env.addFinding(fmt.Sprintf("the recovery from %s took %s (%v)", s.names(), took.Round(time.Millisecond), err))
+		finding := fmt.Sprintf("the recovery from %s took %s", s.names(), took.Round(time.Millisecond))
+		if err != nil {
+			finding += fmt.Sprintf(" (%v)", err)
+		}
+		env.addFinding(finding)
 	}
 	env.cfg.Progress(s.line())
 	if err := env.checkRetryQueues(ctx, s.names()); err != nil {
