@@ -84,8 +84,13 @@ func Plural(n int, of string) string {
 	return fmt.Sprintf("%d %ss", n, of)
 }
 
-// Moment formats a time for a table, in the zone of this machine or of the environment's TZ.
-func Moment(t time.Time) string { return t.Local().Format(MomentLayout) }
+// Moment formats a time for a table, in the zone of this machine or of the environment's TZ; "-" for none.
+func Moment(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Local().Format(MomentLayout)
+}
 
 // MomentLayout is how tables and reports write times: with their zone.
 const MomentLayout = "2006-01-02 15:04:05 MST"
