@@ -90,7 +90,7 @@ func TestCandidatesOfTheServers(t *testing.T) {
 		"quarantine release l": "ledger-1", "dlq list --quarantine=": "--quarantine=ledger-1", "stock --item c": "cup", "po list --supplier s": "smith",
 		"dlq show 00000000-0000-5000-8000-000000000002": "00000000-0000-5000-8000-000000000002",
 	} {
-		localtest.Eventually(t, 30*time.Second, typed+" offers "+want, func() bool { // a busy machine may take more than the second
+		localtest.Eventually(t, 30*time.Second, typed+" offers "+want, func() bool { // the timeout may pass on a busy machine
 			got := offers(typed, url)
 			slices.Sort(got)
 			return strings.Join(got, " ") == want

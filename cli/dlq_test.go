@@ -36,15 +36,15 @@ func letterPlace(t *testing.T) string {
 	return url
 }
 
-// saying is a command line of `dlq`: its exit code, and what it says and does not show.
-type saying struct {
+// dlqCase is a command line of `dlq`: its exit code, and what it says and does not show.
+type dlqCase struct {
 	args string
 	code int
 	says []string
 	not  string
 }
 
-func (c saying) check(t *testing.T, more ...string) {
+func (c dlqCase) check(t *testing.T, more ...string) {
 	t.Helper()
 	r := command(t, append(strings.Fields("dlq "+c.args), more...)...)
 	if r.code != c.code {
@@ -63,7 +63,7 @@ func (c saying) check(t *testing.T, more ...string) {
 func TestDeadLetters(t *testing.T) {
 	t.Parallel()
 	url := letterPlace(t)
-	for _, c := range []saying{
+	for _, c := range []dlqCase{
 		{"list", exit.OK, []string{"no broker is known", "composerp.ledger.dead", "2  ", "item \"jug\": 4 are missing", "composerp.procurement.dead"}, "panicked"},
 		{"list --each", exit.OK, []string{"00000000-0000-5000-8000-000000000002", "t2", "S2", "pending"}, "000000000003"},
 		{"list --each --all", exit.OK, []string{"the handler panicked: no", "redriven"}, "goroutine"},

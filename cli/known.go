@@ -33,15 +33,15 @@ var (
 	tenants       = knownNames{"tenant list", "", "tenantId", ""}
 )
 
-// patience is how long a person who presses TAB waits for names.
-const patience = time.Second
+// completionTimeout is how long a person who presses TAB waits for names.
+const completionTimeout = time.Second
 
 // longestAbout is how many characters of a description are shown.
 const longestAbout = 60
 
 // candidates asks the servers that the words lead to. When they are away, or slow, there are none.
 func (k knownNames) candidates(words []string) []candidate {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), completionTimeout)
 	defer cancel()
 	var out bytes.Buffer
 	answered := make(chan bool, 1)

@@ -31,7 +31,7 @@ func TestUnroutedEvents(t *testing.T) {
 		h.Send(rabbitmq.Message{Exchange: topology.Events, RoutingKey: key, ID: eventType, Type: eventType, Body: []byte(`{"tenantId":"t1"}`)})
 	}
 	file := filepath.Join(t.TempDir(), "out.ndjson")
-	for _, c := range []saying{
+	for _, c := range []dlqCase{
 		{"list", exit.OK, []string{"wrong key", "missing binding", "topology apply", "unknown key", "integration.refund"}, "bound now"},
 		{"list --type REFUND -o json", exit.OK, []string{`"reason": "unknown key"`, `"inQueue": 3`, `"count": 1`}, "SALE"},
 		{"list --each --error WRONG", exit.OK, []string{"integration.sale_complete ", "t1"}, "REFUND"},

@@ -99,7 +99,7 @@ func forecastShow(cctx *cli.Context, db *store.DB, of masterdata.PositionKey) er
 		return err
 	}
 	if len(forecasts) == 0 {
-		return fmt.Errorf("there is no forecast of item %s: %w", of.Item, store.ErrNotFound)
+		return exit.Usage("there is no forecast of item %s; `composerp forecast list` shows the items that have one", of.Item)
 	}
 	return terminal.Show(cctx, forecasts, func(w io.Writer) {
 		for i, f := range forecasts {

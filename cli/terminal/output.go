@@ -51,11 +51,14 @@ func ShowRows[T any](cctx *cli.Context, rows []T, header []any, cells func(*T) [
 	return Show(cctx, rows, func(w io.Writer) { Table(w, rows, header, cells) })
 }
 
+// None stands below the header of a table without rows.
+const None = "(none)"
+
 // Table writes a header and the cells of each row; of no rows it says so.
 func Table[T any](w io.Writer, rows []T, header []any, cells func(*T) []any) {
 	Row(w, header...)
 	if len(rows) == 0 {
-		Row(w, "(none)")
+		Row(w, None)
 	}
 	for i := range rows {
 		Row(w, cells(&rows[i])...)
