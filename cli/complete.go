@@ -10,6 +10,7 @@ import (
 
 	"github.com/composerp/composerp/cli/deadletters"
 	"github.com/composerp/composerp/cli/events"
+	"github.com/composerp/composerp/cli/planner"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/event"
@@ -55,9 +56,9 @@ func candidates(app *cli.App, words []string) (found []candidate, files bool) {
 	here, arguments, open := reach(app, words[:len(words)-1])
 	switch name, value, given := strings.Cut(last, "="); {
 	case open != "":
-		found, files = flagValues(open)
+		found, files = flagValues(here, open, words)
 	case given && strings.HasPrefix(last, "--"):
-		found, files = flagValues(name[2:])
+		found, files = flagValues(here, name[2:], words)
 		if apart {
 			last = value // bash has the part behind "=" as a word of its own
 			break
@@ -72,7 +73,7 @@ func candidates(app *cli.App, words []string) (found []candidate, files bool) {
 			found = append(found, candidate{c.Name, c.Usage})
 		}
 	default:
-		found, files = argumentValues(here.arguments, arguments)
+		found, files = argumentValues(here, arguments, words)
 	}
 	found = slices.DeleteFunc(found, func(c candidate) bool { return !strings.HasPrefix(c.text, last) })
 	return found, files
@@ -134,7 +135,10 @@ func flagNames(flags []cli.Flag, words []string) []candidate {
 }
 
 // flagValues are what a flag may be set to, where that can be listed.
-func flagValues(name string) (found []candidate, files bool) {
+func flagValues(here place, name string, words []string) (found []candidate, files bool) {
+	if names, known := namesOfFlag(here, name); known {
+		return names.candidates(words), false
+	}
 	switch name {
 	case "config", "dir", "map", "rejects", "data", "sales", "export":
 		return nil, true
@@ -153,6 +157,9 @@ func flagValues(name string) (found []candidate, files bool) {
 	case "type", "on":
 		return texts(event.Types()...), false
 	case "sort":
+		if here.path[0] == "forecast" {
+			return texts(planner.AccuracySorts...), false
+		}
 		return texts(stockview.StockSorts...), false
 	case "consumer":
 		return texts(workers.Names()...), false
@@ -168,8 +175,8 @@ func flagValues(name string) (found []candidate, files bool) {
 
 // argumentValues are what the next argument may be, by the words of the command's usage: WORKER..., FILE,
 // bash|zsh|fish.
-func argumentValues(usage string, given []string) (found []candidate, files bool) {
-	wanted := strings.Fields(usage)
+func argumentValues(here place, given, words []string) (found []candidate, files bool) {
+	wanted := strings.Fields(here.arguments)
 	if len(wanted) == 0 {
 		return nil, false
 	}
@@ -178,7 +185,11 @@ func argumentValues(usage string, given []string) (found []candidate, files bool
 	if len(given) >= len(wanted) && !repeats {
 		return nil, false
 	}
-	switch next = strings.Trim(next, "[]."); {
+	next = strings.Trim(next, "[].")
+	names, known := namesOfArgument(here, next)
+	switch {
+	case known:
+		found = names.candidates(words)
 	case next == "FILE":
 		return nil, true
 	case next == "WORKER":

@@ -8,9 +8,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/deploy/local/localtest"
+	"github.com/composerp/composerp/store/storetest"
 )
 
 func TestCandidates(t *testing.T) {
@@ -36,6 +39,8 @@ func TestCandidates(t *testing.T) {
 		{"stock --output=", "--output=table --output=json", "json"},
 		{"stock --output = j", "json", "--output=json"},
 		{"stock --output =", "json table", "--output=json"},
+		{"stock --sort ", "cover", "wape"},
+		{"forecast accuracy --sort ", "units", "cover"},
 		{"completion ", "bash zsh fish", "up"},
 		{"up --log-level d", "debug", "info"},
 		{"--config x worker r", "run", "list"},
@@ -57,6 +62,41 @@ func TestCandidates(t *testing.T) {
 	for _, typed := range []string{"import ", "import s", "import x.csv --map ", "stock --config "} {
 		if _, files := candidates(app, strings.Split(typed, " ")); !files {
 			t.Errorf("%q is not the name of a file", typed)
+		}
+	}
+}
+
+// Names that only the servers know are offered, and nothing when these are away.
+func TestCandidatesOfTheServers(t *testing.T) {
+	t.Parallel()
+	url := letterPlace(t)
+	storetest.Exec(t, url, seedOrders)
+	storetest.Exec(t, url, `INSERT INTO quarantine (class, consumer, type, version, fingerprint, sample) VALUES ('ledger-1', 'ledger', 'SALE_COMPLETED', '1.0', 'f', 'no such item')`)
+	if oneParse != nil {
+		oneParse.Lock()
+		defer oneParse.Unlock()
+	}
+	offers := func(typed, database string) (names []string) {
+		t.Helper()
+		words := strings.Split("--database-url "+database+" "+typed, " ")
+		found, _ := candidates(newApp(nil, nil, nil), words)
+		for _, c := range found {
+			names = append(names, c.text)
+		}
+		return names
+	}
+	for typed, want := range map[string]string{
+		"po show PO-2026-000004": "PO-2026-000004", "po approve PO": "PO-2026-000001 PO-2026-000002 PO-2026-000003", "po reject PO-2026-000002 PO-2026-000003": "PO-2026-000003",
+		"quarantine release l": "ledger-1", "dlq list --quarantine=": "--quarantine=ledger-1", "stock --item c": "cup", "po list --supplier s": "smith",
+		"dlq show 00000000-0000-5000-8000-000000000002": "00000000-0000-5000-8000-000000000002",
+	} {
+		localtest.Eventually(t, 30*time.Second, typed+" offers "+want, func() bool { // the timeout may pass on a busy machine
+			got := offers(typed, url)
+			slices.Sort(got)
+			return strings.Join(got, " ") == want
+		})
+		if got := offers(typed, "postgres://a@127.0.0.1:1/x"); len(got) > 0 {
+			t.Errorf("%s without a server offers %q", typed, got)
 		}
 	}
 }

@@ -35,7 +35,30 @@ func letterGoldens(h *environment) []golden {
 		{command: "dlq redrive", args: []string{"--queue", "ledger", "--tenant", "t9", "--error", "position"}, mask: []string{"elapsedMs"}, noTable: true},
 		{command: "dlq discard", args: []string{"--queue", "intake", "--confirm", "composerp.intake.dead", "--export", export},
 			mask: []string{"elapsedMs", "export"}, noTable: true},
+		{command: "dlq list", as: "dlq_list_unrouted_none", args: []string{"--queue", "unrouted"}},
+		{command: "dlq list", as: "dlq_list_unrouted", args: []string{"--queue", "unrouted"}, before: func() { h.misroute("S93", "S94") }},
+		{command: "dlq list", as: "dlq_list_unrouted_each", args: []string{"--queue", "unrouted", "--each"}},
 	}
+}
+
+// misroute publishes events by keys that no queue is bound for.
+func (h *environment) misroute(ids ...string) {
+	h.Helper()
+	session, publisher := h.publisher()
+	for _, id := range ids {
+		m := rabbitmq.Message{Exchange: topology.Events, RoutingKey: "integration.sale_complete", ID: id, Type: "SALE_COMPLETED", Body: []byte(`{"tenantId":"t9"}`)}
+		confirmation, err := publisher.Publish(h.Context(), m)
+		if err == nil {
+			err = confirmation.Wait(h.Context())
+		}
+		if err != nil {
+			h.Fatal(err)
+		}
+	}
+	h.soon("the queue has them", func() bool {
+		depth, _, err := session.Depth(topology.Unrouted)
+		return err == nil && depth == len(ids)
+	})
 }
 
 // bury puts a message among a worker's dead letters.

@@ -36,15 +36,34 @@ func letterPlace(t *testing.T) string {
 	return url
 }
 
+// dlqCase is a command line of `dlq`: its exit code, and what it says and does not show.
+type dlqCase struct {
+	args string
+	code int
+	says []string
+	not  string
+}
+
+func (c dlqCase) check(t *testing.T, more ...string) {
+	t.Helper()
+	r := command(t, append(strings.Fields("dlq "+c.args), more...)...)
+	if r.code != c.code {
+		t.Errorf("dlq %s: exit %d, want %d: %s", c.args, r.code, c.code, r.errors)
+	}
+	for _, want := range c.says {
+		if !strings.Contains(r.out+r.errors, want) {
+			t.Errorf("dlq %s: want %q in\n%s%s", c.args, want, r.out, r.errors)
+		}
+	}
+	if c.not != "" && strings.Contains(r.out, c.not) {
+		t.Errorf("dlq %s: want no %q in\n%s", c.args, c.not, r.out)
+	}
+}
+
 func TestDeadLetters(t *testing.T) {
 	t.Parallel()
 	url := letterPlace(t)
-	for _, c := range []struct {
-		args string
-		code int
-		says []string
-		not  string
-	}{
+	for _, c := range []dlqCase{
 		{"list", exit.OK, []string{"no broker is known", "composerp.ledger.dead", "2  ", "item \"jug\": 4 are missing", "composerp.procurement.dead"}, "panicked"},
 		{"list --each", exit.OK, []string{"00000000-0000-5000-8000-000000000002", "t2", "S2", "pending"}, "000000000003"},
 		{"list --each --all", exit.OK, []string{"the handler panicked: no", "redriven"}, "goroutine"},
@@ -70,19 +89,7 @@ func TestDeadLetters(t *testing.T) {
 		{"list --queue unrouted --queue ledger", exit.WrongUsage, []string{"name it alone"}, ""},
 		{"redrive --queue unrouted --rate 5", exit.WrongUsage, []string{"--rate: not with --queue unrouted"}, ""},
 	} {
-		line := append([]string{"dlq"}, strings.Fields(c.args)...)
-		r := command(t, append(line, "--database-url", url, "--dir", t.TempDir())...)
-		if r.code != c.code {
-			t.Errorf("dlq %s: exit %d, want %d: %s", c.args, r.code, c.code, r.errors)
-		}
-		for _, want := range c.says {
-			if !strings.Contains(r.out+r.errors, want) {
-				t.Errorf("dlq %s: want %q in\n%s%s", c.args, want, r.out, r.errors)
-			}
-		}
-		if c.not != "" && strings.Contains(r.out, c.not) {
-			t.Errorf("dlq %s: want no %q in\n%s", c.args, c.not, r.out)
-		}
+		c.check(t, "--database-url", url, "--dir", t.TempDir())
 	}
 }
 

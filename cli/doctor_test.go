@@ -109,7 +109,7 @@ SELECT gen_random_uuid(), 'stockview', 'm', '', '', '', 1, '{}', '', now() FROM 
 	h.env = append(h.env, "COMPOSERP_LOG_LEVLE=debug")
 	localtest.Eventually(t, 30*time.Second, "the broker's statistics have the policy", func() bool {
 		queues, err := management.Queues(t.Context(), vhost)
-		return err == nil && slices.ContainsFunc(queues, func(q topology.QueueState) bool { return q.PolicyName == "policy brief" })
+		return err == nil && queues[topology.Unrouted].PolicyName == "policy brief"
 	})
 	x = h.doctor(2)
 	x.has(t, "settings", "warning", "nothing reads $COMPOSERP_LOG_LEVLE", `"COMPOSERP_LOG_LEVEL"`)

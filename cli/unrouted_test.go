@@ -31,12 +31,7 @@ func TestUnroutedEvents(t *testing.T) {
 		h.Send(rabbitmq.Message{Exchange: topology.Events, RoutingKey: key, ID: eventType, Type: eventType, Body: []byte(`{"tenantId":"t1"}`)})
 	}
 	file := filepath.Join(t.TempDir(), "out.ndjson")
-	for _, c := range []struct {
-		args string
-		code int
-		says []string
-		not  string
-	}{
+	for _, c := range []dlqCase{
 		{"list", exit.OK, []string{"wrong key", "missing binding", "topology apply", "unknown key", "integration.refund"}, "bound now"},
 		{"list --type REFUND -o json", exit.OK, []string{`"reason": "unknown key"`, `"inQueue": 3`, `"count": 1`}, "SALE"},
 		{"list --each --error WRONG", exit.OK, []string{"integration.sale_complete ", "t1"}, "REFUND"},
@@ -52,19 +47,7 @@ func TestUnroutedEvents(t *testing.T) {
 		{"discard --type REFUND --confirm composerp.unrouted --export " + file, exit.OK, []string{file}, ""},
 		{"list", exit.OK, []string{"inventory.low_stock"}, "REFUND"},
 	} {
-		line := append(strings.Fields("dlq "+c.args), "--queue", "unrouted", "--amqp-url", h.Broker.URLs[0], "--management-url", rabbitmqtest.ManagementURL(t), "--dir", t.TempDir())
-		r := command(t, line...)
-		if r.code != c.code {
-			t.Errorf("dlq %s: exit %d, want %d: %s", c.args, r.code, c.code, r.errors)
-		}
-		for _, want := range c.says {
-			if !strings.Contains(r.out+r.errors, want) {
-				t.Errorf("dlq %s: want %q in\n%s%s", c.args, want, r.out, r.errors)
-			}
-		}
-		if c.not != "" && strings.Contains(r.out, c.not) {
-			t.Errorf("dlq %s: want no %q in\n%s", c.args, c.not, r.out)
-		}
+		c.check(t, "--queue", "unrouted", "--amqp-url", h.Broker.URLs[0], "--management-url", rabbitmqtest.ManagementURL(t), "--dir", t.TempDir())
 	}
 	if text, err := os.ReadFile(file); err != nil || strings.Count(string(text), "\n") != 1 {
 		t.Errorf("the export is %s, %v", text, err)

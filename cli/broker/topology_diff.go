@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/workers"
@@ -28,12 +30,12 @@ func topologyDiffCommand() *cli.Command {
 }
 
 func topologyDiff(cctx *cli.Context) error {
-	e, vhost, have, err := brokersTopology(cctx)
+	b, err := observedBroker(cctx)
 	if err != nil {
 		return err
 	}
-	found := workers.Topology().Diff(have)
-	changed, err := policyDifferences(cctx, e, vhost)
+	vhost, found := b.vhost, workers.Topology().Diff(b.have)
+	changed, err := b.policyDifferences(cctx.Context)
 	if err != nil {
 		return err
 	}
@@ -54,47 +56,47 @@ func topologyDiff(cctx *cli.Context) error {
 	return exit.Findings("the broker differs")
 }
 
+// observed is a broker, and what it has.
+type observed struct {
+	settings.Endpoints
+	management *management.Client
+	vhost      string
+	have       topology.Topology
+}
+
 // policyDifferences reads what the broker's policies change.
-func policyDifferences(cctx *cli.Context, e settings.Endpoints, vhost string) ([]topology.Difference, error) {
-	management, err := settings.ManagementClient(e)
+func (b observed) policyDifferences(ctx context.Context) ([]topology.Difference, error) {
+	queues, err := b.management.Queues(ctx, b.vhost)
 	if err != nil {
 		return nil, err
-	}
-	queues, err := management.Queues(cctx.Context, vhost)
-	if err != nil {
-		return nil, err
-	}
-	states := map[string]topology.QueueState{}
-	for _, q := range queues {
-		states[q.Name] = q
 	}
 	var found []topology.Difference
-	for _, effect := range workers.Topology().PolicyEffects(states) {
+	for _, effect := range workers.Topology().PolicyEffects(queues) {
 		found = append(found, effect.Difference())
 	}
 	return found, nil
 }
 
-// brokersTopology reads what the broker has, and where that is.
-func brokersTopology(cctx *cli.Context) (e settings.Endpoints, vhost string, have topology.Topology, err error) {
-	if e, err = settings.Discover(cctx); err != nil {
-		return e, "", have, err
+// observedBroker reads what the broker has.
+func observedBroker(cctx *cli.Context) (b observed, err error) {
+	if b.Endpoints, err = settings.Discover(cctx); err != nil {
+		return b, err
 	}
-	broker, err := settings.BrokerConfig(e, nil)
+	broker, err := settings.BrokerConfig(b.Endpoints, nil)
 	if err != nil {
-		return e, "", have, err
+		return b, err
 	}
-	if vhost, err = broker.Vhost(); err != nil {
-		return e, "", have, err
+	if b.vhost, err = broker.Vhost(); err != nil {
+		return b, err
 	}
-	management, err := settings.ManagementClient(e)
-	if err == nil && management == nil {
+	b.management, err = settings.ManagementClient(b.Endpoints)
+	if err == nil && b.management == nil {
 		err = exit.Misconfigured("no management API is known: set COMPOSERP_MANAGEMENT_URL, http://user:password@host:15672")
 	}
 	if err == nil {
-		have, err = management.Topology(cctx.Context, vhost)
+		b.have, err = b.management.Topology(cctx.Context, b.vhost)
 	}
-	return e, vhost, have, err
+	return b, err
 }
 
 const flagVhost = "vhost"
@@ -148,13 +150,13 @@ func topologyUnbindCommand() *cli.Command {
 }
 
 func topologyUnbind(cctx *cli.Context) error {
-	e, _, have, err := brokersTopology(cctx)
+	b, err := observedBroker(cctx)
 	if err != nil {
 		return err
 	}
-	surplus := append([]topology.BindingSpec{}, workers.Topology().Surplus(have)...)
+	surplus := append([]topology.BindingSpec{}, workers.Topology().Surplus(b.have)...)
 	if !cctx.Bool("dry-run") && len(surplus) > 0 {
-		broker, err := settings.BrokerConfig(e, nil)
+		broker, err := settings.BrokerConfig(b.Endpoints, nil)
 		if err != nil {
 			return err
 		}

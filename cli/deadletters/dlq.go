@@ -25,9 +25,9 @@ func Command() *cli.Command {
 		Usage: "dead letters: messages that failed every attempt, and events that no queue was bound for",
 		Subcommands: []*cli.Command{
 			{
-				Name: "list", Usage: "list dead letters by queue, type and kind of error",
-				Description: "IN QUEUE is the broker's count; the rest comes from the dead-letter log, so that no queue is read. KIND is the same\n" +
-					"for errors that differ only in numbers, ids and quoted texts; --error takes it.",
+				Name: "list", Usage: "list dead letters by queue, type and fingerprint of the error",
+				Description: "IN QUEUE is the broker's count; the rest comes from the dead-letter log, so that no queue is read.\n" +
+					"FINGERPRINT is the same for errors that differ only in numbers, ids and quoted texts; --error takes it.",
 				Flags: settings.ConnectionFlags(letterFlags(
 					&cli.BoolFlag{Name: "each", Usage: "list single letters, the oldest first"},
 					allFlag(),
@@ -63,7 +63,7 @@ func chooseFlags(more ...cli.Flag) []cli.Flag {
 	return append(more,
 		queueFlag(),
 		&cli.StringFlag{Name: "type", Usage: "of this event type only"},
-		&cli.StringFlag{Name: "error", Usage: "with this text in the error, or of this kind (see list)"},
+		&cli.StringFlag{Name: "error", Usage: "with this text in the error, or of this fingerprint (see list)"},
 		&cli.StringFlag{Name: "tenant", Usage: "of this tenant only"},
 		&cli.StringFlag{Name: "aggregate", Usage: "of this aggregate only, such as an order or a sale"},
 		&cli.StringFlag{Name: "quarantine", Usage: "of this class in quarantine"},

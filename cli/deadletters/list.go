@@ -25,18 +25,18 @@ type letterList struct {
 	Letters []deadletters.Entry `json:"letters,omitempty"`
 }
 
-// letterGroup are dead letters of one queue, type and kind of error.
+// letterGroup are dead letters of one queue, type and fingerprint of the error.
 type letterGroup struct {
-	Queue      string    `json:"queue"`
-	Worker     string    `json:"worker"`
-	Type       string    `json:"type"`
-	Kind       string    `json:"fingerprint"`
-	Quarantine string    `json:"quarantine,omitempty"`
-	Count      int       `json:"count"`
-	Oldest     time.Time `json:"oldest"`
-	Newest     time.Time `json:"newest"`
-	Error      string    `json:"error"` // of the newest
-	Example    string    `json:"example"`
+	Queue       string    `json:"queue"`
+	Worker      string    `json:"worker"`
+	Type        string    `json:"type"`
+	Fingerprint string    `json:"fingerprint"`
+	Quarantine  string    `json:"quarantine,omitempty"`
+	Count       int       `json:"count"`
+	Oldest      time.Time `json:"oldest"`
+	Newest      time.Time `json:"newest"`
+	Error       string    `json:"error"` // of the newest
+	Example     string    `json:"example"`
 }
 
 func dlqList(cctx *cli.Context, c letterLog, of chosen) error {
@@ -75,7 +75,7 @@ func readLetters(cctx *cli.Context, c letterLog, of chosen) (list letterList, er
 	groups, err := failures.LetterGroups(cctx.Context, c.DB, of.LetterFilter, of.limit)
 	for _, g := range groups {
 		list.Groups = append(list.Groups, letterGroup{
-			Queue: topology.DeadQueueName(g.Consumer), Worker: g.Consumer, Type: g.Type, Kind: g.Fingerprint, Quarantine: g.Quarantine, Count: g.Count,
+			Queue: topology.DeadQueueName(g.Consumer), Worker: g.Consumer, Type: g.Type, Fingerprint: g.Fingerprint, Quarantine: g.Quarantine, Count: g.Count,
 			Oldest: g.Oldest.UTC(), Newest: g.Newest.UTC(), Error: g.Error, Example: g.Example.String(),
 		})
 	}
@@ -87,24 +87,20 @@ func (list letterList) table(w io.Writer, each bool) {
 	terminal.Table(w, list.Queues, header, func(q *deadletters.QueueSummary) []any {
 		return []any{q.Queue, terminal.NumberOr(q.InQueue), q.Lying, terminal.Or(q.Oldest, "-", terminal.Moment), terminal.Or(q.Newest, "-", terminal.Moment), q.Redriven, q.Discarded, q.Missed}
 	})
-	switch {
-	case each && len(list.Letters) > 0:
-		terminal.Row(w)
-		terminal.Row(w, "DIED", "WORKER", "TYPE", "TENANT", "AGGREGATE", "TRIES", "STATE", "ID", "ERROR")
-		for _, l := range list.Letters {
-			terminal.Row(w, terminal.Moment(l.DiedAt), l.Worker, l.Type, l.Tenant, l.Aggregate, l.Attempt, l.State, l.ID, firstLine(l.Error))
-		}
-	case len(list.Groups) > 0:
-		terminal.Row(w)
-		terminal.Row(w, "COUNT", "WORKER", "TYPE", "KIND", "OLDEST", "NEWEST", "FOR EXAMPLE", "ERROR")
-		for _, g := range list.Groups {
-			text := firstLine(g.Error)
-			if g.Quarantine != "" {
-				text += " (quarantined: " + g.Quarantine + ")"
-			}
-			terminal.Row(w, g.Count, g.Worker, cmp.Or(g.Type, "-"), cmp.Or(g.Kind, "-"), terminal.Moment(g.Oldest), terminal.Moment(g.Newest), g.Example, text)
-		}
+	terminal.Row(w)
+	if each {
+		terminal.Table(w, list.Letters, []any{"DIED", "WORKER", "TYPE", "TENANT", "AGGREGATE", "TRIES", "STATE", "ID", "ERROR"}, func(l *deadletters.Entry) []any {
+			return []any{terminal.Moment(l.DiedAt), l.Worker, l.Type, l.Tenant, l.Aggregate, l.Attempt, l.State, l.ID, firstLine(l.Error)}
+		})
+		return
 	}
+	terminal.Table(w, list.Groups, []any{"COUNT", "WORKER", "TYPE", "FINGERPRINT", "OLDEST", "NEWEST", "FOR EXAMPLE", "ERROR"}, func(g *letterGroup) []any {
+		text := firstLine(g.Error)
+		if g.Quarantine != "" {
+			text += " (quarantined: " + g.Quarantine + ")"
+		}
+		return []any{g.Count, g.Worker, cmp.Or(g.Type, "-"), cmp.Or(g.Fingerprint, "-"), terminal.Moment(g.Oldest), terminal.Moment(g.Newest), g.Example, text}
+	})
 }
 
 // firstLine is the first line of an error, cut to the width of a table's cell.

@@ -209,7 +209,7 @@ func showFailing(w io.Writer, failures []deadletters.Failing, title string) {
 		return
 	}
 	terminal.Row(w)
-	terminal.Row(w, title, "TYPE", "KIND", "ERROR")
+	terminal.Row(w, title, "TYPE", "FINGERPRINT", "ERROR")
 	for _, f := range failures {
 		terminal.Row(w, f.Count, f.Type, f.Fingerprint, firstLine(f.Error))
 	}

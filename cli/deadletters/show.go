@@ -13,7 +13,6 @@ import (
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/wording"
-	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
 )
@@ -43,7 +42,7 @@ func dlqShow(cctx *cli.Context, c letterLog, of failures.LetterFilter) error {
 		return err
 	}
 	if len(found) == 0 {
-		return fmt.Errorf("no dead letter %q: %w; composerp dlq list --each --all shows all", cctx.Args().First(), store.ErrNotFound)
+		return exit.Usage("no dead letter %q; `composerp dlq list --each --all` shows all", cctx.Args().First())
 	}
 	letters := c.shown(cctx.Context, found)
 	return terminal.Show(cctx, letters, func(w io.Writer) {
@@ -73,7 +72,7 @@ func showLetter(w io.Writer, e shownLetter) {
 	if e.Quarantine != "" {
 		terminal.Row(w, "quarantined with", e.Quarantine)
 	}
-	terminal.Row(w, "kind of error", e.Fingerprint)
+	terminal.Row(w, "fingerprint", e.Fingerprint)
 	terminal.Row(w, "error", wording.OneLine(e.Error))
 	if e.Policy != "" {
 		terminal.Row(w, "policy", e.Policy)

@@ -11,7 +11,6 @@ import (
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/topology"
-	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/workers/runtime/unrouted"
 )
 
@@ -26,7 +25,7 @@ func showUnrouted(cctx *cli.Context, q unroutedQueue, ids []string) error {
 		return err
 	}
 	if len(found) == 0 {
-		return fmt.Errorf("no unrouted message %q: %w; composerp dlq list --queue unrouted --each shows all", ids[0], store.ErrNotFound)
+		return exit.Usage("no unrouted message %q; `composerp dlq list --queue unrouted --each` shows all", ids[0])
 	}
 	return terminal.Show(cctx, found, func(w io.Writer) {
 		for i, l := range found {

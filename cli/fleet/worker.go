@@ -42,7 +42,7 @@ func WorkerCommand() *cli.Command {
 type workerRow struct {
 	Worker    string   `json:"worker"`
 	Queue     string   `json:"queue"`
-	Consumes  []string `json:"hears"` // the JSON name of earlier versions
+	Consumes  []string `json:"consumes"`
 	Consumers *int     `json:"consumers"`
 	Ready     *int     `json:"ready"`
 	Retrying  *int     `json:"retrying"`

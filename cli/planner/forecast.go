@@ -50,7 +50,7 @@ func ForecastCommand() *cli.Command {
 					&cli.StringFlag{Name: "from", Usage: "days from `DATE` on"},
 					&cli.StringFlag{Name: "to", Usage: "days up to `DATE`"},
 					&cli.IntFlag{Name: "horizon", Value: analytics.DefaultHorizon, Usage: "the first `DAYS` of each forecast"},
-					&cli.StringFlag{Name: "sort", Value: "units", Usage: "sort items by " + strings.Join(accuracySorts, ", ") + "; largest first, but for item"},
+					&cli.StringFlag{Name: "sort", Value: "units", Usage: "sort items by " + strings.Join(AccuracySorts, ", ") + "; largest first, but for item"},
 					&cli.IntFlag{Name: "limit", Value: 20, Usage: "at most this many items; 0: all"},
 				),
 				Action: settings.OnSchema("forecast", 1, accuracyQuestion, forecastAccuracy),
@@ -99,7 +99,7 @@ func forecastShow(cctx *cli.Context, db *store.DB, of masterdata.PositionKey) er
 		return err
 	}
 	if len(forecasts) == 0 {
-		return fmt.Errorf("there is no forecast of item %s: %w", of.Item, store.ErrNotFound)
+		return exit.Usage("there is no forecast of item %s; `composerp forecast list` shows the items that have one", of.Item)
 	}
 	return terminal.Show(cctx, forecasts, func(w io.Writer) {
 		for i, f := range forecasts {

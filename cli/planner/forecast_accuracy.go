@@ -17,8 +17,8 @@ import (
 	"github.com/composerp/composerp/workers/analytics"
 )
 
-// accuracySorts are the orders of the items of `forecast accuracy`.
-var accuracySorts = []string{"units", "rmsse", "mase", "bias", "item"}
+// AccuracySorts are the orders of the items of `forecast accuracy`.
+var AccuracySorts = []string{"units", "rmsse", "mase", "bias", "item"}
 
 // accuracyReport is `forecast accuracy -o json`. What is no number is null.
 type accuracyReport struct {
@@ -88,8 +88,8 @@ func accuracyQuestion(cctx *cli.Context) (q analytics.Question, err error) {
 		return q, exit.Usage("--from %s is after --to %s", q.From, q.To)
 	case cctx.Int("limit") < 0:
 		return q, exit.Usage("--limit %d: want 0 or more", cctx.Int("limit"))
-	case !slices.Contains(accuracySorts, cctx.String("sort")):
-		return q, exit.Usage("--sort %q: want %s", cctx.String("sort"), strings.Join(accuracySorts, ", "))
+	case !slices.Contains(AccuracySorts, cctx.String("sort")):
+		return q, exit.Usage("--sort %q: want %s", cctx.String("sort"), strings.Join(AccuracySorts, ", "))
 	}
 	return q, nil
 }

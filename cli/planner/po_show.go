@@ -130,9 +130,9 @@ func findOrder(ctx context.Context, db *store.DB, name, tenant string) (purchasi
 	case err != nil:
 		return purchasing.PurchaseOrder{}, err
 	case len(found) == 0 && tenant != "":
-		return purchasing.PurchaseOrder{}, fmt.Errorf("tenant %s has no order %q: %w", tenant, name, store.ErrNotFound)
+		return purchasing.PurchaseOrder{}, exit.Usage("tenant %s has no order %q; `composerp po list --tenant %s` shows its orders", tenant, name, tenant)
 	case len(found) == 0:
-		return purchasing.PurchaseOrder{}, fmt.Errorf("no order %q: %w; composerp po list shows the orders", name, store.ErrNotFound)
+		return purchasing.PurchaseOrder{}, exit.Usage("no order %q; `composerp po list` shows the orders", name)
 	case len(found) > 1:
 		return purchasing.PurchaseOrder{}, exit.Usage("%q is an order of %s and of %s: say which by --tenant", name, found[0].Tenant, found[1].Tenant)
 	}

@@ -126,6 +126,9 @@ func stockTable(w io.Writer, rows []stockview.PlannedStock) {
 		cells[i] = c.title
 	}
 	terminal.Row(w, cells...)
+	if len(rows) == 0 {
+		terminal.Row(w, terminal.None)
+	}
 	for n := range rows {
 		for i, c := range columns {
 			cells[i] = c.cell(&rows[n])
@@ -179,6 +182,9 @@ func lotsTable(w io.Writer, shelves []lots.OnHandLots) {
 		terminal.Row(w, cells...)
 	}
 	line("TENANT", "ITEM", "LOCATION", "LOT", "EXPIRY", "DAYS LEFT", "QUANTITY", "RECEIVED", "", "NAME")
+	if len(shelves) == 0 {
+		terminal.Row(w, terminal.None)
+	}
 	for _, s := range shelves {
 		name := wording.Shortened(s.ItemName, 24)
 		for _, l := range s.Lots {

@@ -18,9 +18,9 @@ func ForgetPGVariables() {
 	}
 }
 
-// defaulted are the parameters of a database's URL that have defaults of this program's, and the variables of libpq that
-// stand for them. The driver would read such a variable only where the URL has no parameter, and the defaults stand in
-// the URL; the others it reads by itself.
+// defaulted are the parameters of a database's URL that have defaults of this program's, and the variables of libpq
+// that stand for them. The driver would read such a variable only where the URL has no parameter, and the defaults
+// stand in the URL; the others it reads by itself.
 var defaulted = map[string]string{
 	"PGSSLMODE": "sslmode", "PGSSLROOTCERT": "sslrootcert", "PGAPPNAME": "application_name", "PGCONNECT_TIMEOUT": "connect_timeout",
 	"PGHOST": "host", "PGHOSTADDR": "hostaddr",

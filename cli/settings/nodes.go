@@ -8,8 +8,8 @@ import (
 	"github.com/composerp/composerp/cli/exit"
 )
 
-// nextURL is a comma that the scheme of another URL follows. Other commas belong to a URL: a password may have them, and
-// a database's URL may name several hosts.
+// nextURL is a comma that the scheme of another URL follows. Other commas belong to a URL: a password may have them,
+// and a database's URL may name several hosts.
 var nextURL = regexp.MustCompile(`,\s*[A-Za-z][A-Za-z0-9+.-]*://`)
 
 // SplitURLs splits a list of URLs with commas between.

@@ -51,11 +51,14 @@ func ShowRows[T any](cctx *cli.Context, rows []T, header []any, cells func(*T) [
 	return Show(cctx, rows, func(w io.Writer) { Table(w, rows, header, cells) })
 }
 
+// None stands below the header of a table without rows.
+const None = "(none)"
+
 // Table writes a header and the cells of each row; of no rows it says so.
 func Table[T any](w io.Writer, rows []T, header []any, cells func(*T) []any) {
 	Row(w, header...)
 	if len(rows) == 0 {
-		Row(w, "(none)")
+		Row(w, None)
 	}
 	for i := range rows {
 		Row(w, cells(&rows[i])...)
@@ -84,8 +87,13 @@ func Plural(n int, of string) string {
 	return fmt.Sprintf("%d %ss", n, of)
 }
 
-// Moment formats a time for a table, in the zone of this machine or of the environment's TZ.
-func Moment(t time.Time) string { return t.Local().Format(MomentLayout) }
+// Moment formats a time for a table, in the zone of this machine or of the environment's TZ; "-" for none.
+func Moment(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Local().Format(MomentLayout)
+}
 
 // MomentLayout is how tables and reports write times: with their zone.
 const MomentLayout = "2006-01-02 15:04:05 MST"

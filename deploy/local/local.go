@@ -19,8 +19,8 @@
 //
 // As root each server runs as an unprivileged user and owns only its own data directory. Where that user cannot enter
 // the directory (a clone below /root), the data lies in a directory under /var/tmp named after the path, and a symbolic
-// link stands in its place. Where the path has blanks, quotes, brackets or letters beyond ASCII, the data lies in it, and
-// the servers reach it by a link in such a directory under /var/tmp.
+// link stands in its place. Where the path has blanks, quotes, brackets or letters beyond ASCII, the data lies in
+// it, and the servers reach it by a link in such a directory under /var/tmp.
 //
 // What fails: a server that does not come up takes the other one down with it, and Start returns one line with the
 // reason from its log. A server that dies later closes Exited, unless Config.Restarts has it started again. Halt ends

@@ -199,8 +199,8 @@ func TestUnenterableDirectory(t *testing.T) {
 	}
 }
 
-// A directory may have any name that the file system takes. After a stop both servers find their data again, and nothing
-// is left outside the directory in the end.
+// A directory may have any name that the file system takes. After a stop both servers find their data again, and
+// nothing is left outside the directory in the end.
 func TestAnyPath(t *testing.T) {
 	t.Parallel()
 	for name, below := range map[string]string{

@@ -58,8 +58,8 @@ func (m *Client) Overview(ctx context.Context) (Overview, error) {
 	return o, err
 }
 
-// Queues returns the state of every queue of a virtual host.
-func (m *Client) Queues(ctx context.Context, vhost string) ([]topology.QueueState, error) {
+// Queues returns the state of every queue of a virtual host, by its name.
+func (m *Client) Queues(ctx context.Context, vhost string) (map[string]topology.QueueState, error) {
 	var found []struct {
 		Name      string          `json:"name"`
 		Ready     *int64          `json:"messages_ready"`
@@ -77,24 +77,25 @@ func (m *Client) Queues(ctx context.Context, vhost string) ([]topology.QueueStat
 	if err != nil {
 		return nil, err
 	}
-	states := make([]topology.QueueState, len(found))
-	for i, q := range found {
-		states[i] = topology.QueueState{Name: q.Name, Unacked: q.Unacked, Consumers: q.Consumers, MessagesDLX: q.DLX, Bytes: q.Bytes, Counted: q.Ready != nil}
+	states := make(map[string]topology.QueueState, len(found))
+	for _, q := range found {
+		state := topology.QueueState{Name: q.Name, Unacked: q.Unacked, Consumers: q.Consumers, MessagesDLX: q.DLX, Bytes: q.Bytes, Counted: q.Ready != nil}
 		var stats struct {
 			Ack int64 `json:"ack"`
 		}
 		if json.Unmarshal(q.Stats, &stats) == nil {
-			states[i].Acked = stats.Ack
+			state.Acked = stats.Ack
 		}
 		if len(q.Effective) > len("{}") {
-			if err := json.Unmarshal(q.Effective, &states[i].Policy); err != nil {
+			if err := json.Unmarshal(q.Effective, &state.Policy); err != nil {
 				return nil, fmt.Errorf("reading the policy of queue %s: %w", q.Name, err)
 			}
-			states[i].PolicyName = topology.PolicyNames(q.Policy, q.Operator)
+			state.PolicyName = topology.PolicyNames(q.Policy, q.Operator)
 		}
 		if q.Ready != nil {
-			states[i].Ready = *q.Ready
+			state.Ready = *q.Ready
 		}
+		states[q.Name] = state
 	}
 	return states, nil
 }

@@ -39,10 +39,8 @@ func TestWhatAPolicyDoes(t *testing.T) {
 			eventually(t, "the policy is in force", func() bool {
 				states, err := rabbitmqtest.Management(t).Queues(testContext(t), rabbitmqtest.VhostOf(t, config))
 				must(t, err)
-				for _, s := range states {
-					if s.Name == c.queue {
-						return len(s.Policy) == len(c.policy) && s.PolicyName == "policy odd"
-					}
+				if s, found := states[c.queue]; found {
+					return len(s.Policy) == len(c.policy) && s.PolicyName == "policy odd"
 				}
 				return c.gone
 			})

@@ -23,7 +23,7 @@ type Check struct {
 	// Skipped says why there was nothing to check; OK means nothing then.
 	Skipped string `json:"skipped,omitempty"`
 	// Repaired says what the audit itself has repaired.
-	Repaired string `json:"mended,omitempty"`
+	Repaired string `json:"repaired,omitempty"`
 	Count    int64  `json:"count"` // how many things were checked
 	Unit     string `json:"unit"`  // what was counted: "events"
 	Wrong    int64  `json:"wrong"` // how many of them are inconsistent

@@ -141,8 +141,8 @@ func TestASupplierThatIsAwayIsLeftAlone(t *testing.T) {
 	}
 }
 
-// An order that no byte was sent of counts no attempt, and is cancelled without a doubt; one that a call before may have
-// brought stays in doubt.
+// An order whose request was not sent counts no attempt, and is cancelled without a doubt; one that a call before may
+// have brought stays in doubt.
 func TestAnOrderThatCouldNotBeSent(t *testing.T) {
 	t.Parallel()
 	potter := newSupplier(t)

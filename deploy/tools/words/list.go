@@ -95,8 +95,6 @@ var exceptions = []exception{
 	{path: "store/audit/planning.go", words: []string{"heard"}, reason: "the column first_heard"},
 	{path: "deploy/bench/history.go", words: []string{"heard"}, reason: "the column first_heard"},
 	{path: "exchange/event/register_test.go", words: []string{"Shelf"}, reason: "a shelf of a store, in an example event"},
-	{path: "store/failures/quarantine.go", words: []string{"set aside"}, reason: "the JSON of dlq quarantine keeps its names"},
-	{path: "store/audit/audit.go", words: []string{"mended"}, reason: "the JSON of an audit keeps its names"},
 	{path: "exchange/topology/names.go", words: []string{"journal"}, reason: "the queue's name in the version before"},
 	{path: "cli/deprecated.go", reason: "the names of the version before"},
 	{path: "cli/deprecated_test.go", reason: "the names of the version before"},
@@ -106,7 +104,6 @@ var exceptions = []exception{
 	{path: "cli/settings/slots.go", words: []string{"journal"}, reason: "the worker's name in the version before"},
 	{path: "cli/newworker/newworker.go", words: []string{"journal"}, reason: "the worker's name in the version before"},
 	{path: "cli/dlq_test.go", words: []string{"journal"}, reason: "the worker's name in the version before"},
-	{path: "cli/fleet/worker.go", words: []string{"hears"}, reason: "the JSON of worker list keeps its names"},
 	{path: "store/migrations/0009_views.sql", words: []string{"heard"}, reason: "the column first_heard"},
 	{path: "deploy/local/programs.go", words: []string{"nobody"}, reason: "a Unix account"},
 }

@@ -30,7 +30,7 @@ type Entry struct {
 	Fingerprint string          `json:"fingerprint"`
 	Quarantine  string          `json:"quarantine,omitempty"`
 	Attempt     int             `json:"attempt"`
-	DiedAt      time.Time       `json:"diedAt"`
+	DiedAt      time.Time       `json:"diedAt,omitzero"`
 	RecordedAt  *time.Time      `json:"recordedAt,omitempty"`
 	Redrives    int             `json:"redrives,omitempty"`
 	RedrivenAt  *time.Time      `json:"redrivenAt,omitempty"`

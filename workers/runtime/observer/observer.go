@@ -194,8 +194,9 @@ func (o *Observer) askFigures(ctx context.Context, vhost string, now *Snapshot) 
 		return err
 	}
 	for _, s := range states {
-		now.Queues[s.Name], now.Reported[s.Name] = s, s.Counted
+		now.Reported[s.Name] = s.Counted
 	}
+	now.Queues = states
 	now.Figures = true
 	return nil
 }
