@@ -12,8 +12,8 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 )
 
-// What is in transit when 0021 is applied is entered: with its transfer where the log has it, and what replenishment has
-// not handled yet is left to it.
+// What is in transit when 0021 is applied is entered: with its transfer where the log has it, and what replenishment
+// has not handled yet is left to it.
 func TestWhatIsInTransitIsEnteredByTheMigration(t *testing.T) {
 	t.Parallel()
 	at := emptyDatabase(t)

@@ -196,7 +196,8 @@ func expect(t testing.TB, p audit.Proof, checks, name string) {
 	}
 }
 
-// What warehouses reported of transfers and orders is named, and the fleet is proven all the same: a checkpoint is made.
+// What warehouses reported of transfers and orders is named, and the fleet is proven all the same: a checkpoint is
+// made.
 func testReportedTransfers(t *testing.T, h *history) {
 	db, at := h.copy(t)
 	storetest.Exec(t, at, `INSERT INTO transfer (tenant_id, transfer_id, item_id, location_id, sent, received, sent_at, received_at) VALUES
