@@ -196,19 +196,28 @@ func expect(t testing.TB, p audit.Proof, checks, name string) {
 	}
 }
 
-// What warehouses reported of transfers is named, and the fleet is proven all the same: a checkpoint is made.
+// What warehouses reported of transfers and orders is named, and the fleet is proven all the same: a checkpoint is
+// made.
 func testReportedTransfers(t *testing.T, h *history) {
 	db, at := h.copy(t)
 	storetest.Exec(t, at, `INSERT INTO transfer (tenant_id, transfer_id, item_id, location_id, sent, received, sent_at, received_at) VALUES
 		('acme', 'lost', 'A', 'shop', 3, 0, '2020-01-01Z', NULL), ('acme', 'found', 'A', 'depot', 0, 3, NULL, '2020-01-01Z')`)
+	storetest.Exec(t, at, `INSERT INTO stock_receipt (tenant_id, item_id, location_id, event_id, log_seq, position_seq, purchase_order_id, quantity)
+		VALUES ('acme', 'A', 'shop', gen_random_uuid(), 1, 1, 'PO-none', 2)`)
 	p, err := audit.Run(t.Context(), db, audit.Scope{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	expect(t, p, "", "acme/A/shop 3 of transfer lost is in transit since 2020-01-01, for longer than 14 days")
-	i := slices.IndexFunc(p.Checks, func(c audit.Check) bool { return c.Name == "transfers" })
-	if c := p.Checks[i]; c.Reported != 2 || c.Wrong != 0 || !p.Made {
-		t.Errorf("%d are reported and %d wrong, and a checkpoint was made: %t", c.Reported, c.Wrong, p.Made)
+	expect(t, p, "", "acme/A/shop a receipt of 2 names order PO-none, which nothing matches")
+	for name, want := range map[string]int64{"transfers": 2, "receipts": 1} {
+		i := slices.IndexFunc(p.Checks, func(c audit.Check) bool { return c.Name == name })
+		if c := p.Checks[i]; c.Reported != want || c.Wrong != 0 || c.Count < want {
+			t.Errorf("of %d %s %d are reported and %d wrong", c.Count, name, c.Reported, c.Wrong)
+		}
+	}
+	if !p.Made {
+		t.Errorf("no checkpoint was made: %v", p.Unmade)
 	}
 }
 

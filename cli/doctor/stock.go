@@ -13,10 +13,10 @@ import (
 // transferAdvice is what to do about each kind of problem of transfers, in the order in which they are shown.
 var transferAdvice = []struct{ kind, what, do string }{
 	{planning.TransferLate, "too long on their way", "receive them at the destination (RECEIPT_COMPLETED with the transferId) and adjust away there what is lost; " +
-		"until then they count as on their way. composerp tenant set NAME transitDays=N changes the limit"},
+		"until then they count as on their way. composerp tenant set --tenant NAME --transit-days N changes the limit"},
 	{planning.TransferUnknown, "received by an unknown transfer", "publish the TRANSFER_INITIATED with that transferId, or correct the transferId where the warehouse keeps it"},
-	{planning.TransferElsewhere, "received at another location than they were sent to", "if they stand there, send them on by a transfer of their own; if not, count both locations"},
-	{planning.TransferSurplus, "more than was sent", "publish a TRANSFER_INITIATED with the same transferId for what was left out, or count the destination"},
+	{planning.TransferElsewhere, "received at another location than the transfer names", "if they stand there, send them on by a transfer of their own; if not, count both locations"},
+	{planning.TransferSurplus, "received, and more than was sent", "publish a TRANSFER_INITIATED with the same transferId for what was left out, or count the destination"},
 }
 
 // shownExamples is how many examples a finding names.

@@ -146,7 +146,7 @@ var auditChecks = []check{
 	{"on order", "planners are shown what replenishment counts with", "positions", auditOnOrder, false, false},
 	{"sent", "each approved order is with its supplier, and no other", "orders", auditSent, false, false},
 	{"in transit", "an item's transfers sum to what is in transit", "items", auditInTransit, false, false},
-	{"transfers", "what was received by a transfer was sent there, and has not been on its way for too long", "transfers", auditTransfers, false, true},
+	{"transfers", "what was received by a transfer was sent there, and has not been on its way for too long", "transfer legs", auditTransfers, false, true},
 	{"receipts", "a receipt that names an order counts against it", "receipts", auditReceipts, false, true},
 	{"lots", "lots, less what was sold beyond them, are what is on hand", "positions", auditLots, false, false},
 }

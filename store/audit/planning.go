@@ -107,22 +107,22 @@ WITH ` + consumerExists(auditedReplenishment) + `, ` + pendingPositions(`'`+audi
       AND NOT EXISTS (SELECT FROM busy y WHERE y.tenant_id = coalesce(p.tenant_id, t.tenant_id) AND y.item_id = coalesce(p.item_id, t.item_id))
 )` + result)
 
-// All that TransferProblemsSQL finds, beside a row for every transfer.
+// All that TransferProblemsSQL finds, beside a row for every leg of a transfer.
 var auditTransfers = oneVariant(`
 WITH judged AS MATERIALIZED (
     SELECT 0 AS sort_key, NULL::uuid AS event_id, NULL::text AS type, NULL::text AS consumer, tenant_id, item_id, location_id, problem
     FROM (` + planning.TransferProblemsSQL + `) p
     UNION ALL
-    SELECT 1, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM (SELECT DISTINCT tenant_id, transfer_id FROM transfer WHERE transfer_id <> '') t
+    SELECT 1, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM transfer WHERE transfer_id <> ''
 )` + result)
 
-// All that ReceiptProblemsSQL finds, beside a row for every receipt that names an order.
+// All that ReceiptProblemsSQL finds, beside a row for every receipt.
 var auditReceipts = oneVariant(`
 WITH judged AS MATERIALIZED (
     SELECT 0 AS sort_key, NULL::uuid AS event_id, NULL::text AS type, NULL::text AS consumer, tenant_id, item_id, location_id, problem
     FROM (` + purchasing.ReceiptProblemsSQL + `) p
     UNION ALL
-    SELECT 1, event_id, NULL, NULL, NULL, NULL, NULL, NULL FROM stock_receipt WHERE purchase_order_id <> ''
+    SELECT 1, event_id, NULL, NULL, NULL, NULL, NULL, NULL FROM stock_receipt
 )` + result)
 
 var auditLots = oneVariant(`

@@ -27,8 +27,8 @@ var ErrCurrency = errors.New("the currency is not the location's")
 // CurrencyError is the ErrCurrency of an event, with what to do.
 func CurrencyError(e event.Any) error {
 	location, currency := currencyOf(e)
-	return fmt.Errorf("%w: tenant %s sells in another currency at %s than in %s (composerp location list and composerp tenant list show currency): publish the amount in the location's currency, or set the location's currency",
-		ErrCurrency, e.TenantID, location, currency)
+	return fmt.Errorf("%w: %s of tenant %s is not in %s (composerp location list and composerp tenant list show currency): publish the amount in the location's currency, or set the location's currency",
+		ErrCurrency, location, e.TenantID, currency)
 }
 
 // currencyOf returns the location and the currency of an event, "" where it names none.

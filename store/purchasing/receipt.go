@@ -75,17 +75,18 @@ SELECT r.tenant_id, r.item_id, r.location_id, coalesce(e.occurred_at > l.at - in
             WHEN n.lines = 0 THEN 'which has no line for this item and location'
             WHEN n.lines > 1 THEN format('which %s orders with such a line match', n.lines)
             ELSE 'which was not known when it came' END AS problem
-FROM stock_receipt r
+FROM (
+    SELECT * FROM stock_receipt r WHERE r.purchase_order_id <> '' AND NOT EXISTS (
+        SELECT FROM purchase_order_line l WHERE l.tenant_id = r.tenant_id AND l.purchase_order_id = r.purchase_order_id
+                                            AND l.item_id = r.item_id AND l.location_id = r.location_id)
+    OFFSET 0) r -- few, before their orders are looked for
 CROSS JOIN LATERAL (
     SELECT count(*) AS orders, count(l.purchase_order_id) AS lines
     FROM (` + NamedOrdersSQL("r", "r.purchase_order_id") + `) c
     LEFT JOIN purchase_order_line l ON l.tenant_id = r.tenant_id AND l.purchase_order_id = c.purchase_order_id
                                    AND l.item_id = r.item_id AND l.location_id = r.location_id) n
 JOIN (SELECT tenant_id, max(last_movement_at) AS at FROM stock GROUP BY tenant_id) l ON l.tenant_id = r.tenant_id
-LEFT JOIN event_log e ON e.seq = r.log_seq
-WHERE r.purchase_order_id <> '' AND NOT EXISTS (
-    SELECT FROM purchase_order_line l WHERE l.tenant_id = r.tenant_id AND l.purchase_order_id = r.purchase_order_id
-                                        AND l.item_id = r.item_id AND l.location_id = r.location_id)`
+LEFT JOIN event_log e ON e.seq = r.log_seq`
 
 var receiptProblems = pg.SQL(`
 SELECT tenant_id, item_id, location_id, problem FROM (` + ReceiptProblemsSQL + `) p

@@ -115,6 +115,30 @@ func TestPropertiesAreMetadata(t *testing.T) {
 	}
 }
 
+// A sale in another currency than its location's is a dead letter of each worker.
+func TestAForeignCurrency(t *testing.T) {
+	t.Parallel()
+	url := storetest.URL(t)
+	db := storetest.Open(t, url, 2)
+	storetest.Exec(t, url, `INSERT INTO tenant_setting (tenant_id, currency) VALUES ($1, 'EUR')`, workertest.Tenant)
+	handled := 0
+	w := worker.New("reader", worker.On(func(context.Context, *worker.Tx, event.Of[event.SaleCompleted]) error {
+		handled++
+		return nil
+	}))
+	for currency, want := range map[string]error{"EUR": nil, "": nil, "CHF": eventlog.ErrCurrency} {
+		one := workertest.Decimal("1")
+		sale := event.SaleCompleted{SaleID: "s", ItemID: "cup", LocationID: "shop", Quantity: one, Amount: one, Currency: currency, Timestamp: workertest.Day}
+		_, err := workertest.Deliver(t, db, w, workertest.Delivery(workertest.Event(t, sale)))
+		if !errors.Is(err, want) || errors.Is(err, worker.ErrRejected) != (want != nil) {
+			t.Errorf("in %q: %v", currency, err)
+		}
+	}
+	if handled != 2 {
+		t.Errorf("%d sales were handled, want 2", handled)
+	}
+}
+
 // A sale of a till whose clock is wrong is a dead letter of each worker, and its neighbours of the batch are handled.
 func TestABusinessTimeOutOfBounds(t *testing.T) {
 	t.Parallel()

@@ -56,3 +56,27 @@ ledger has handled 320,704 events; 2 dead letters, 1 of them copies
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
+
+// What was reported from outside is shown with what to do, and everything adds up all the same.
+func TestTableOfWhatWasReported(t *testing.T) {
+	t.Parallel()
+	r := audit.Report{Verdict: audit.Proven, Checks: []storeaudit.Check{
+		{Name: "transfers", What: "what was received was sent", OK: true, Count: 30, Unit: "transfer legs", Reported: 12, Do: "look", Findings: []storeaudit.Finding{
+			{Tenant: "acme", Item: "A", Location: "depot", Problem: "3 came"}}},
+	}}
+	const want = `PROVEN: everything adds up; what was reported from outside does not, see below, after 0s
+
+  ! transfers  12 of 30 transfer legs  REPORTED OTHERWISE: what was received was sent
+
+transfers
+  acme/A/depot 3 came
+  ... and 11 more
+  -> look
+
+0 events in the log, 0 of them published from here
+0 movements of 0 items in 0 positions; 0 units on hand, net
+`
+	if got := r.Table(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
