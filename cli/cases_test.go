@@ -181,7 +181,9 @@ func TestCasesOfAFleet(t *testing.T) {
 	h.until("the days go on", onHand("MILK -67"))
 	h.ok("dlq", "redrive", "--all", "--id", "33333333-3333-4333-8333-333333333301", "--timestamp", "2026-03-14T18:00:00Z", "--rate", "max")
 	h.until("the sale is booked with the right time", onHand("MILK -72"))
-	h.until("orders are made", func() bool { return value(`SELECT count(*)::text FROM purchase_order WHERE location_id = 'NORTH'`) != "0" })
+	h.until("orders are made", func() bool {
+		return value(`SELECT count(*)::text FROM purchase_order WHERE location_id = 'NORTH'`) != "0"
+	})
 	h.until("the fleet is at rest", func() bool { return h.run("audit", "--wait", "1m").code == 0 })
 	if got := value(`SELECT concat_ws(' ', (SELECT string_agg(DISTINCT left(po_number, 8), ',') FROM purchase_order), (SELECT open_day FROM demand_calendar WHERE location_id = 'NORTH'),
 		(SELECT day FROM lot_day WHERE location_id = 'NORTH'), (SELECT count(*) > 5 FROM forecast_run WHERE location_id = 'NORTH' AND done), (SELECT max(start_day) FROM forecast WHERE location_id = 'NORTH') <= '2026-05-13',
