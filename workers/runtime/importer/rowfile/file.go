@@ -182,7 +182,8 @@ func (s *File) unpack(packed bool) (*bufio.Reader, error) {
 }
 
 // text reads the file as UTF-8 with line feeds. A NUL beside the first character is UTF-16 without a mark, because
-// neither CSV nor JSON begins with one. told is the encoding of a text that says nothing of itself. quotes: a return inside of them ends no line.
+// neither CSV nor JSON begins with one. told is the encoding of a text that says nothing of itself. quotes: a return
+// inside of them ends no line.
 func (s *File) text(in *bufio.Reader, quotes bool, told plaintext.Encoding) (io.Reader, error) {
 	begin, err := in.Peek(4)
 	if err != nil && !errors.Is(err, io.EOF) {
