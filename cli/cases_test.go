@@ -114,7 +114,7 @@ func (h *environment) publishRaw(body string, properties map[string]any) {
 		h.Fatal(err)
 	}
 	to := rabbitmqtest.ManagementURL(h) + "/api/exchanges/" + url.PathEscape(vhost) + "/" + topology.Events + "/publish"
-	answer, err := http.Post(to, "application/json", bytes.NewReader(message)) //nolint:noctx // the test's deadline ends it.
+	answer, err := http.Post(to, "application/json", bytes.NewReader(message))
 	if err != nil {
 		h.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
+	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
 // seedLetters writes four letters: three of the ledger, one of them redriven, and one of intake that is not text.
@@ -90,6 +91,37 @@ func TestDeadLetters(t *testing.T) {
 		{"redrive --queue unrouted --rate 5", exit.WrongUsage, []string{"--rate: not with --queue unrouted"}, ""},
 	} {
 		c.check(t, "--database-url", url, "--dir", t.TempDir())
+	}
+}
+
+// A letter that a policy let expire names the policy of its queue, says that it is gone, or that nothing can tell.
+func TestALetterNamesItsPolicy(t *testing.T) {
+	t.Parallel()
+	env := workertest.NewEnv(t, workers.Fleet(workers.Config{})...)
+	storetest.Exec(t, env.URL, seedLetters)
+	storetest.Exec(t, env.URL, `UPDATE dead_letter SET error = $1 WHERE message_id <> 'm-4'`, "the broker dead-lettered it from composerp.ledger: "+rabbitmq.ExpiredByPolicy+" (composerp dlq show names the policy)")
+	show := func(id string, flags ...string) string {
+		t.Helper()
+		r := command(t, append([]string{"dlq", "show", id, "--database-url", env.URL, "--dir", t.TempDir()}, flags...)...)
+		if r.code != exit.OK {
+			t.Fatalf("exit %d: %s", r.code, r.errors)
+		}
+		return r.out
+	}
+	servers := []string{"--amqp-url", env.Broker.URLs[0], "--management-url", rabbitmqtest.ManagementURL(t)}
+	if got := show("m-2"); !strings.Contains(got, "policy         not known: no management API") {
+		t.Errorf("without a broker: %s", got)
+	}
+	if got := show("m-2", servers...); !strings.Contains(got, "none now: the policy that let it expire is gone") {
+		t.Errorf("without a policy: %s", got)
+	}
+	if got := show("m-4", servers...); strings.Contains(got, "policy") {
+		t.Errorf("of another letter: %s", got)
+	}
+	rabbitmqtest.SetPolicy(t, env.Broker, "hurry", "^composerp[.]ledger$", map[string]any{"message-ttl": 3000})
+	env.Eventually("the policy is named", func() bool { return strings.Contains(show("m-2", servers...), "policy hurry: message-ttl 3000 ms") })
+	if got := show("m-2", append(servers, "-o", "json")...); !strings.Contains(got, `"policy": "policy hurry: message-ttl 3000 ms"`) {
+		t.Errorf("as JSON: %s", got)
 	}
 }
 

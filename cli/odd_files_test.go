@@ -65,6 +65,7 @@ func TestMasterDataInOddFiles(t *testing.T) {
 		{"rows.csv", "itemId,unitCost\nmug,12.49,,\n", ""},
 		{"returns.csv", "itemId,unitCost\rmug,12.49\r", ""},
 		{"unicode.TXT", utf16, ""},
+		{"windows.csv", "itemId,unitCost\nmug,\x8012.49\n", "--encoding windows-1252 --currency €"},
 		{"blanks.csv", "\uFEFF itemId,Unit Cost\u00a0\n\uFEFFmug\u00a0,\u200b12.49 \n", ""},
 		{"headless.csv", "mug|12.49\n", "--columns itemId,unitCost --delimiter |"},
 		{"PADDED.CSV.GZ", padded.String() + strings.Repeat("\x00", 512), ""},

@@ -83,7 +83,7 @@ func TestWhatIsMisdatedIsCorrected(t *testing.T) {
 		const state = `SELECT concat_ws(' ', (SELECT open_day FROM demand_calendar), (SELECT day FROM lot_day), (SELECT sum(sold) FROM demand), (SELECT max(day) FROM demand),
 			(SELECT counted_at FROM position WHERE location_id = 'shop'), (SELECT latest_at FROM replenishment_state), (SELECT count(*) FROM forecast_run), (SELECT count(corrected_to) FROM misdated_movement))`
 		before := s.text(state)
-		if h := storetest.MustGet(misdated.ReadHealth(t.Context(), s.db))(t); h.Calendars != 1 {
+		if h := storetest.MustGet(misdated.ReadHealth(t.Context(), s.db))(t); h.Calendars != 1 || h.Movements != map[bool]int{false: 1, true: 2}[counted] {
 			t.Errorf("before: %+v", h)
 		}
 		to := now.Add(-time.Hour).UTC().Truncate(time.Second)

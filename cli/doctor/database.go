@@ -139,7 +139,7 @@ func (x *Examination) examineDates(ctx context.Context, db *store.DB) {
 		x.unasked("dates", err)
 	case h != misdated.Health{}:
 		x.problem("dates", "composerp misdated list names them; composerp misdated correct --dry-run shows what a correction changes",
-			"%d movements and the calendars of %d locations are dated further ahead of the clock than their tenants allow", h.Movements, h.Calendars)
+			"%s and the calendars of %s are dated further ahead of the clock than their tenants allow", terminal.Plural(h.Movements, "movement"), terminal.Plural(h.Calendars, "location"))
 	default:
 		x.ok("dates", "nothing is dated ahead of its bounds")
 	}

@@ -14,6 +14,7 @@ func FormatFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "delimiter", Usage: "between the fields of CSV, one character or tab; default the one that the header has"},
 		&cli.StringSliceFlag{Name: "columns", Usage: "names of the columns of a file without a header line, separated by commas"},
+		&cli.StringFlag{Name: "encoding", Usage: "of a file without a byte order mark: UTF-8 or windows-1252; default UTF-8"},
 		&cli.StringFlag{Name: "sheet", Usage: "sheet of a workbook; default its first"},
 		&cli.StringFlag{Name: "decimal", Usage: "decimal mark of numbers, . or ,; default ."},
 		&cli.StringFlag{Name: "thousands", Usage: "mark between groups of three digits: , . ' or a blank; default none"},
@@ -25,7 +26,7 @@ func FormatFlags() []cli.Flag {
 // readFormat reads the flags of FormatFlags.
 func readFormat(cctx *cli.Context) (rowfile.Format, error) {
 	f := rowfile.Format{
-		Columns: cctx.StringSlice("columns"), Sheet: cctx.String("sheet"),
+		Columns: cctx.StringSlice("columns"), Encoding: cctx.String("encoding"), Sheet: cctx.String("sheet"),
 		Numbers: rowfile.Numbers{
 			Decimal: cctx.String("decimal"), Thousands: cctx.String("thousands"),
 			Negatives: cctx.StringSlice("negatives"), Currency: cctx.StringSlice("currency"),
@@ -33,6 +34,9 @@ func readFormat(cctx *cli.Context) (rowfile.Format, error) {
 	}
 	if problem := f.Numbers.Check(); problem != "" {
 		return f, exit.Usage("--%s", problem)
+	}
+	if f.Encoding != "" && !rowfile.IsEncoding(f.Encoding) {
+		return f, exit.Usage("--encoding %q: want UTF-8 or windows-1252; UTF-16 is known by itself", f.Encoding)
 	}
 	if f.Columns != nil && !rowfile.CheckColumns(f.Columns) {
 		return f, exit.Usage("--columns: want the names of the columns, each once, separated by commas")

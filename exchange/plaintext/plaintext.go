@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 
+	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
 )
@@ -21,6 +22,8 @@ const (
 	UTF8    Encoding = "UTF-8"
 	UTF16LE Encoding = "UTF-16LE"
 	UTF16BE Encoding = "UTF-16BE"
+	// Windows1252 is told by no byte: its reader must know.
+	Windows1252 Encoding = "windows-1252"
 )
 
 // Marked returns the encoding that a byte order mark at the beginning of a text says, and the mark's length; UTF8 and
@@ -42,6 +45,8 @@ func Marked(begin []byte) (encoding Encoding, mark int) {
 func Recode(from io.Reader, encoding Encoding) io.Reader {
 	order := unicode.LittleEndian
 	switch encoding {
+	case Windows1252:
+		return transform.NewReader(from, charmap.Windows1252.NewDecoder())
 	case UTF16BE:
 		order = unicode.BigEndian
 	case UTF16LE:

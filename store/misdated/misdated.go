@@ -26,9 +26,27 @@ type Movement struct {
 	CorrectedTo *time.Time `db:"corrected_to" json:"correctedTo"`
 }
 
+// latest is the latest time that the bounds of the tenant of the row allow to any of its sources.
+const latest = `(clock_timestamp() + make_interval(hours => greatest(
+    coalesce((SELECT b.max_ahead_hours FROM tenant_setting b WHERE b.tenant_id = r.tenant_id), 36),
+    (SELECT max(b.max_ahead_hours) FROM source_setting b WHERE b.tenant_id = r.tenant_id))))`
+
+// lastDay is the day of latest, in the time zone that has it last.
+const lastDay = `(` + latest + ` AT TIME ZONE interval '14 hours')::date`
+
+// allMovements are those that were found, and those that have come since: the bounds were wider for a while.
+const allMovements = `(
+    SELECT event_id, line, position_id, occurred_at, corrected_to FROM misdated_movement
+    UNION ALL
+    SELECT m.event_id, m.line, m.position_id, m.occurred_at, NULL FROM movement m JOIN position r ON r.id = m.position_id
+    WHERE ` + ahead + ` AND NOT EXISTS (SELECT FROM misdated_movement x WHERE x.event_id = m.event_id AND x.line = m.line))`
+
+// ahead is whether the movement m of the position r is. The condition on now is for the index.
+const ahead = `m.occurred_at > now() AND m.occurred_at > ` + latest
+
 var listMovements = pg.SQL(`
 SELECT x.event_id, p.tenant_id, p.item_id, p.location_id, m.type, m.quantity, x.occurred_at, x.corrected_to
-FROM misdated_movement x JOIN position p ON p.id = x.position_id JOIN movement m ON m.event_id = x.event_id AND m.line = x.line
+FROM ` + allMovements + ` x JOIN position p ON p.id = x.position_id JOIN movement m ON m.event_id = x.event_id AND m.line = x.line
 WHERE x.line = 0 ORDER BY x.corrected_to IS NOT NULL, p.tenant_id, p.location_id, p.item_id, x.occurred_at, x.event_id`)
 
 // List lists the misdated movements at the places that their events name; those that are to be corrected come first.
@@ -38,20 +56,12 @@ func List(ctx context.Context, db *store.DB) ([]Movement, error) {
 
 // Health counts what is to be corrected.
 type Health struct {
-	Movements int // not corrected
+	Movements int // not corrected, at the places that their events name
 	Calendars int // locations whose days are ahead of their tenant's bounds
 }
 
-// latest is the latest time that the bounds of the tenant of the row allow to any of its sources.
-const latest = `(clock_timestamp() + make_interval(hours => greatest(
-    coalesce((SELECT b.max_ahead_hours FROM tenant_setting b WHERE b.tenant_id = r.tenant_id), 36),
-    (SELECT max(b.max_ahead_hours) FROM source_setting b WHERE b.tenant_id = r.tenant_id))))`
-
-// lastDay is the day of latest, in the time zone that has it last.
-const lastDay = `(` + latest + ` AT TIME ZONE interval '14 hours')::date`
-
 var readHealth = pg.SQL(`
-SELECT (SELECT count(*) FROM misdated_movement WHERE corrected_to IS NULL) AS movements,
+SELECT (SELECT count(*) FROM ` + allMovements + ` x WHERE x.corrected_to IS NULL AND x.line = 0) AS movements,
        (SELECT count(*) FROM (SELECT tenant_id, location_id FROM demand_calendar r WHERE open_day > ` + lastDay + `
                               UNION SELECT tenant_id, location_id FROM lot_day r WHERE day > ` + lastDay + `) c) AS calendars`)
 

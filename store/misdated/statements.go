@@ -2,12 +2,11 @@ package misdated
 
 import "github.com/composerp/composerp/store/internal/pg"
 
-// The condition on now is for the index.
 var findMovements = pg.SQL(`
 INSERT INTO misdated_movement (event_id, line, position_id, occurred_at)
 SELECT m.event_id, m.line, m.position_id, m.occurred_at
 FROM movement m JOIN position r ON r.id = m.position_id
-WHERE m.occurred_at > now() AND m.occurred_at > ` + latest + `
+WHERE ` + ahead + `
 ON CONFLICT DO NOTHING`)
 
 // The positions that a count makes right: those where a count was booked, or is misdated itself. They are locked in the

@@ -96,7 +96,7 @@ func (m *Mapping) decode(root node) {
 	m.decodeKey(keys["identity"])
 }
 
-var inputKeys = []string{"delimiter", "columns", "sheet", "decimal", "thousands", "negatives", "currency", "timezone", "times"}
+var inputKeys = []string{"delimiter", "columns", "encoding", "sheet", "decimal", "thousands", "negatives", "currency", "timezone", "times"}
 
 func (m *Mapping) decodeInput(n, root node) {
 	zone, layouts := node{tree: root.tree}, []node(nil)
@@ -109,6 +109,10 @@ func (m *Mapping) decodeInput(n, root node) {
 			case "columns":
 				if f.Columns = k.texts("column names"); !rowfile.CheckColumns(f.Columns) {
 					k.fail("want the names of the columns of a file without a header line, each once")
+				}
+			case "encoding":
+				if f.Encoding = k.text("an encoding"); !rowfile.IsEncoding(f.Encoding) {
+					k.fail("want windows-1252 or UTF-8; UTF-16 is known by itself")
 				}
 			case "sheet":
 				f.Sheet = k.text("the name of a workbook's sheet")

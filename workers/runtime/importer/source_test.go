@@ -16,6 +16,7 @@ import (
 
 	"github.com/xuri/excelize/v2"
 
+	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/workers/runtime/importer/rowfile"
 )
 
@@ -264,5 +265,21 @@ func TestWorkbookEvents(t *testing.T) {
 		if got := outcome(rows[i]); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
+	}
+}
+
+// A file of an old Windows program is read by its mapping's encoding; a byte order mark says more than that.
+func TestEncodingOfAMapping(t *testing.T) {
+	t.Parallel()
+	m := mustParse(t, strings.Replace(strings.Replace(exportMapping, "IDENTITY\n", "", 1), "input: {", "input: {encoding: windows-1252, ", 1))
+	row := func(sku string) string { return "R1,1," + sku + ",2,3.10,2026-02-09 12:00,Mug,open,100,18:00\n" }
+	for name, text := range map[string]string{"windows": exportHeader + row("CAF\xc9-\x80"), "marked": "\uFEFF" + exportHeader + row("CAFÉ-€")} {
+		rows := readAll(t, writeFile(t, name+".csv", text), m)
+		if sale, ok := rows[0].Event.Payload.(event.SaleCompleted); !ok || sale.ItemID != "CAFÉ-€" {
+			t.Errorf("%s: got %+v", name, rows[0])
+		}
+	}
+	if _, err := parseMapping("m.yaml", []byte(strings.Replace(strings.Replace(exportMapping, "IDENTITY\n", "", 1), "input: {", "input: {encoding: latin-9, ", 1))); err == nil || !strings.Contains(err.Error(), "want windows-1252 or UTF-8") {
+		t.Errorf("another encoding: %v", err)
 	}
 }

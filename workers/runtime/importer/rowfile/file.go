@@ -136,7 +136,7 @@ func (s *File) Rows(f Format, takeApart bool, header func(names []string) error)
 	if err != nil {
 		return nil, err
 	}
-	text, err := s.text(in, kind == KindCSV)
+	text, err := s.text(in, kind == KindCSV, plaintext.Encoding(f.Encoding))
 	if err != nil {
 		return nil, s.Failure(err, 0)
 	}
@@ -182,8 +182,9 @@ func (s *File) unpack(packed bool) (*bufio.Reader, error) {
 }
 
 // text reads the file as UTF-8 with line feeds. A NUL beside the first character is UTF-16 without a mark, because
-// neither CSV nor JSON begins with one. quotes: a return inside of them ends no line.
-func (s *File) text(in *bufio.Reader, quotes bool) (io.Reader, error) {
+// neither CSV nor JSON begins with one. told is the encoding of a text that says nothing of itself. quotes: a return
+// inside of them ends no line.
+func (s *File) text(in *bufio.Reader, quotes bool, told plaintext.Encoding) (io.Reader, error) {
 	begin, err := in.Peek(4)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
@@ -195,6 +196,8 @@ func (s *File) text(in *bufio.Reader, quotes bool) (io.Reader, error) {
 		encoding = plaintext.UTF16LE
 	case begin[0] == 0 && begin[1] != 0:
 		encoding = plaintext.UTF16BE
+	case told != "":
+		encoding = told
 	}
 	s.found.Encoding = string(encoding)
 	if _, err := in.Discard(mark); err != nil {
