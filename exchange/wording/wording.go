@@ -46,3 +46,11 @@ func LastCause(err error) string {
 		err = inner
 	}
 }
+
+// LineOf is an error with its text on one line. It matches what err matches.
+func LineOf(err error) error { return oneLine{err} }
+
+type oneLine struct{ error }
+
+func (e oneLine) Error() string { return OneLine(e.error.Error()) }
+func (e oneLine) Unwrap() error { return e.error }

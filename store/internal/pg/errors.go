@@ -45,20 +45,14 @@ func MapError(err error) error {
 	if err == nil {
 		return nil
 	}
-	if strings.Contains(err.Error(), "\n") {
-		err = oneLine{err}
+	if strings.Contains(err.Error(), "\n") { // as the driver's about several hosts
+		err = wording.LineOf(err)
 	}
 	if kind := kindOf(err); kind != nil {
 		return fmt.Errorf("%w: %w", kind, err)
 	}
 	return err
 }
-
-// oneLine is an error whose text has several lines, as the driver's about several hosts has.
-type oneLine struct{ error }
-
-func (e oneLine) Error() string { return wording.OneLine(e.error.Error()) }
-func (e oneLine) Unwrap() error { return e.error }
 
 // mapCall is MapError for a call made with ctx. The server reports a cancelled statement like one that ran too long;
 // with ctx done, the context's error is returned, and no caller retries.
