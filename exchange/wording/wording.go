@@ -13,14 +13,6 @@ import (
 // OneLine is text on one line, with single spaces.
 func OneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-// OneLineError is err with its text on one line.
-func OneLineError(err error) error { return oneLine{err} }
-
-type oneLine struct{ error }
-
-func (e oneLine) Error() string { return OneLine(e.error.Error()) }
-func (e oneLine) Unwrap() error { return e.error }
-
 // Shortened is the text in at most width characters.
 func Shortened(text string, width int) string {
 	if utf8.RuneCountInString(text) <= width {
@@ -54,3 +46,11 @@ func LastCause(err error) string {
 		err = inner
 	}
 }
+
+// LineOf is an error with its text on one line. It matches what err matches.
+func LineOf(err error) error { return oneLine{err} }
+
+type oneLine struct{ error }
+
+func (e oneLine) Error() string { return OneLine(e.error.Error()) }
+func (e oneLine) Unwrap() error { return e.error }

@@ -45,8 +45,8 @@ func MapError(err error) error {
 	if err == nil {
 		return nil
 	}
-	if strings.Contains(err.Error(), "\n") {
-		err = wording.OneLineError(err) // the driver's about several hosts has a line for each
+	if strings.Contains(err.Error(), "\n") { // as the driver's about several hosts
+		err = wording.LineOf(err)
 	}
 	if kind := kindOf(err); kind != nil {
 		return fmt.Errorf("%w: %w", kind, err)
