@@ -14,6 +14,7 @@ import (
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/workers"
 )
 
@@ -179,9 +180,9 @@ func topologyUnbind(cctx *cli.Context) error {
 	case len(surplus) == 0:
 		terminal.Say(cctx, "the fleet's queues have no binding that it does not need")
 	case cctx.Bool("dry-run"):
-		terminal.Say(cctx, "%s would be removed", terminal.Plural(len(surplus), "binding"))
+		terminal.Say(cctx, "%s would be removed", wording.Count(int64(len(surplus)), "binding"))
 	default:
-		terminal.Say(cctx, "%s removed", terminal.Plural(len(surplus), "binding"))
+		terminal.Say(cctx, "%s removed", wording.Count(int64(len(surplus)), "binding"))
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
 )
@@ -103,7 +104,7 @@ func unconfirmed(cctx *cli.Context, c letterLog, of chosen, queue string) error 
 	if of.limit > 0 {
 		n = min(n, of.limit)
 	}
-	return exit.Usage("%s of %s would be exported and deleted; add --confirm=%s to do it", terminal.Plural(n, "letter"), queue, queue)
+	return exit.Usage("%s of %s would be exported and deleted; add --confirm=%s to do it", wording.Count(int64(n), "letter"), queue, queue)
 }
 
 // exportFile creates the file of an export. It never overwrites one.

@@ -15,6 +15,7 @@ import (
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/workers"
@@ -191,16 +192,16 @@ func sayOfRedrive(cctx *cli.Context, r deadletters.RedriveReport) {
 		terminal.Say(cctx, "%s: stopped: too many letters failed again; the rest stay in the queue", r.Queue)
 	}
 	if len(r.Refused) > 0 {
-		terminal.Say(cctx, "%s: %s refused; if you know that their workers have not handled them, redrive with --force", r.Queue, terminal.Plural(len(r.Refused), "letter"))
+		terminal.Say(cctx, "%s: %s refused; if you know that their workers have not handled them, redrive with --force", r.Queue, wording.Count(int64(len(r.Refused)), "letter"))
 	}
 	if r.Idle && r.Redriven > 0 {
 		terminal.Say(cctx, "%s has no consumer: redriven letters wait there", topology.QueueName(workerOf(r.Queue)))
 	}
 	if r.Absent > 0 {
-		terminal.Say(cctx, "%s: %s held by another consumer and not read", r.Queue, terminal.Plural(r.Absent, "letter"))
+		terminal.Say(cctx, "%s: %s held by another consumer and not read", r.Queue, wording.Count(int64(r.Absent), "letter"))
 	}
 	if r.Missed > 0 {
-		terminal.Say(cctx, "%s: %s of the dead-letter log were no longer in the queue", r.Queue, terminal.Plural(r.Missed, "letter"))
+		terminal.Say(cctx, "%s: %s of the dead-letter log were no longer in the queue", r.Queue, wording.Count(int64(r.Missed), "letter"))
 	}
 }
 

@@ -132,6 +132,6 @@ func dlqExport(cctx *cli.Context, c letterLog, of chosen) error {
 	if err := out.Flush(); err != nil {
 		return fmt.Errorf("writing the export: %w", err)
 	}
-	terminal.Say(cctx, "%s", terminal.Plural(n, "dead letter"))
+	terminal.Say(cctx, "%s", wording.Count(int64(n), "dead letter"))
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
 	"github.com/composerp/composerp/workers/runtime/unrouted"
@@ -193,7 +194,7 @@ func UnroutedFindings(ctx context.Context, e settings.Endpoints, broker rabbitmq
 		return nil, err
 	}
 	for _, g := range list.Groups {
-		what := fmt.Sprintf("%s of type %s under the key %s: %s", terminal.Plural(g.Count, "event"), cmp.Or(g.Type, "unknown"), g.Key, g.Reason)
+		what := fmt.Sprintf("%s of type %s under the key %s: %s", wording.Count(int64(g.Count), "event"), cmp.Or(g.Type, "unknown"), g.Key, g.Reason)
 		found = append(found, UnroutedFinding{what, g.Do})
 	}
 	return found, nil

@@ -11,6 +11,7 @@ import (
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/workers/runtime/unrouted"
 )
 
@@ -52,7 +53,7 @@ func exportUnrouted(cctx *cli.Context, q unroutedQueue, of chosen) error {
 	if err := out.Flush(); err != nil {
 		return fmt.Errorf("writing the export: %w", err)
 	}
-	terminal.Say(cctx, "%s", terminal.Plural(n, "unrouted message"))
+	terminal.Say(cctx, "%s", wording.Count(int64(n), "unrouted message"))
 	return nil
 }
 
@@ -68,7 +69,7 @@ func discardUnrouted(cctx *cli.Context, q unroutedQueue, of chosen) error {
 		if _, err := q.each(cctx.Context, of, func(unrouted.Letter) error { n++; return nil }); err != nil {
 			return err
 		}
-		return exit.Usage("%s of %s would be exported and deleted; add --confirm=%[2]s to do it", terminal.Plural(n, "message"), topology.Unrouted)
+		return exit.Usage("%s of %s would be exported and deleted; add --confirm=%[2]s to do it", wording.Count(int64(n), "message"), topology.Unrouted)
 	}
 	file, err := exportFile(cctx.String("export"), topology.Unrouted)
 	if err != nil {

@@ -186,17 +186,17 @@ func forecastErrors(ctx context.Context, db *store.DB, s Summary) (*demoForecast
 func showSummary(out io.Writer, s Summary) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	pieces := func(d event.Decimal) string { return wording.Thousands(d.IntPart()) }
-	terminal.Row(w, fmt.Sprintf("\nBUSINESS from %s to %s, %d days", s.From, s.To, s.Days))
+	terminal.Row(w, wording.Sprintf("\nBUSINESS from %s to %s, %d days", s.From, s.To, s.Days))
 	if s.Fresh == 0 {
 		terminal.Row(w, "  nothing new: the log had every event already")
 	}
 	terminal.Row(w, "  sold", pieces(s.World.Sold), "pieces; returned "+pieces(s.World.Returned))
-	terminal.Row(w, "  received", pieces(s.World.Received), fmt.Sprintf("pieces from suppliers; %d delivery notes were sent twice and are booked once", s.Repeated))
+	terminal.Row(w, "  received", pieces(s.World.Received), wording.Sprintf("pieces from suppliers; %d delivery notes were sent twice and are booked once", s.Repeated))
 	terminal.Row(w, "  moved", pieces(s.World.Moved), "pieces between locations")
-	terminal.Row(w, "  damaged", pieces(s.World.Damaged), fmt.Sprintf("pieces; %s expired and thrown away; %s added by adjustments; %d positions counted", pieces(s.World.Expired), pieces(s.World.Found), s.World.Counts))
-	terminal.Row(w, "  orders", wording.Thousands(s.Now.Ordered()), fmt.Sprintf("in all; %d wait for approval, %d to send, %d on the way, %s received, %d rejected", s.Now.Waiting, s.Now.Unsent, s.Now.Sent, wording.Thousands(s.Now.Received), s.Now.Rejected))
-	terminal.Row(w, "  supplier calls", wording.Thousands(s.Calls.All), fmt.Sprintf("%s confirmed, %d answered busy and repeated, %d repeated in doubt", wording.Thousands(s.Calls.Confirmed), s.Calls.Busy, s.Calls.Known))
-	terminal.Row(w, "  low now", s.Now.Low, fmt.Sprintf("of %s positions, %d sold out", wording.Thousands(s.Now.Watched), s.Now.Out))
+	terminal.Row(w, "  damaged", pieces(s.World.Damaged), wording.Sprintf("pieces; %s expired and thrown away; %s added by adjustments; %d positions counted", pieces(s.World.Expired), pieces(s.World.Found), s.World.Counts))
+	terminal.Row(w, "  orders", wording.Thousands(s.Now.Ordered()), wording.Sprintf("in all; %d wait for approval, %d to send, %d on the way, %s received, %d rejected", s.Now.Waiting, s.Now.Unsent, s.Now.Sent, wording.Thousands(s.Now.Received), s.Now.Rejected))
+	terminal.Row(w, "  supplier calls", wording.Thousands(s.Calls.All), wording.Sprintf("%s confirmed, %d answered busy and repeated, %d repeated in doubt", wording.Thousands(s.Calls.Confirmed), s.Calls.Busy, s.Calls.Known))
+	terminal.Row(w, "  low now", s.Now.Low, wording.Sprintf("of %s positions, %d sold out", wording.Thousands(s.Now.Watched), s.Now.Out))
 	terminal.Row(w, "\nSERVICE, measured from "+string(s.MeasuredFrom))
 	terminal.Row(w, "  fill rate", fmt.Sprintf("%.2f %%", 100*s.FillRate), "of the demand was met from stock")
 	terminal.Row(w, "  stock-outs", wording.Thousands(s.Service.StockOuts), "times a sale took the last piece")
@@ -207,7 +207,7 @@ func showSummary(out io.Writer, s Summary) error {
 		terminal.Row(w, "  forecast error", planner.Digits(f.RMSSE, 3), fmt.Sprintf("RMSSE of %d items, naive %s, seasonal naive %s; bias %+.1f %%", f.Items, planner.Digits(f.Naive, 3), planner.Digits(f.Seasonal, 3), 100*f.Bias))
 	}
 	if s.Expiring.Lots > 0 {
-		terminal.Row(w, "  expiring", pieces(s.Expiring.Pieces), fmt.Sprintf("pieces in %d lots: composerp stock --lots", s.Expiring.Lots))
+		terminal.Row(w, "  expiring", pieces(s.Expiring.Pieces), wording.Sprintf("pieces in %d lots: composerp stock --lots", s.Expiring.Lots))
 	}
 	terminal.Row(w, "  events", wording.Thousands(s.Events), fmt.Sprintf("logged in this run, %s a second over %s", wording.Thousands(int64(float64(s.Events)/max(s.Seconds, 0.001))), (time.Duration(s.Seconds*float64(time.Second))).Round(100*time.Millisecond)))
 	return w.Flush()

@@ -9,6 +9,7 @@ import (
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/deploy/local"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/audit"
 	"github.com/composerp/composerp/store/eventlog"
@@ -139,7 +140,7 @@ func (x *Examination) examineDates(ctx context.Context, db *store.DB) {
 		x.unasked("dates", err)
 	case h != misdated.Health{}:
 		x.problem("dates", "composerp misdated list names them; composerp misdated correct --dry-run shows what a correction changes",
-			"%s and the calendars of %s are dated further ahead of the clock than their tenants allow", terminal.Plural(h.Movements, "movement"), terminal.Plural(h.Calendars, "location"))
+			"%s and the calendars of %s are dated further ahead of the clock than their tenants allow", wording.Count(int64(h.Movements), "movement"), wording.Count(int64(h.Calendars), "location"))
 	default:
 		x.ok("dates", "nothing is dated ahead of its bounds")
 	}

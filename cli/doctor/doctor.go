@@ -4,7 +4,6 @@ package doctor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"slices"
@@ -15,6 +14,7 @@ import (
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store"
 )
 
@@ -72,15 +72,15 @@ func (x *Examination) has(check string) bool {
 }
 
 func (x *Examination) ok(check, format string, args ...any) {
-	x.Findings = append(x.Findings, Finding{Check: check, State: StateOK, What: fmt.Sprintf(format, args...)})
+	x.Findings = append(x.Findings, Finding{Check: check, State: StateOK, What: wording.Sprintf(format, args...)})
 }
 
 func (x *Examination) warn(check, do, format string, args ...any) {
-	x.Findings = append(x.Findings, Finding{check, StateWarning, fmt.Sprintf(format, args...), do})
+	x.Findings = append(x.Findings, Finding{check, StateWarning, wording.Sprintf(format, args...), do})
 }
 
 func (x *Examination) problem(check, do, format string, args ...any) {
-	x.Findings = append(x.Findings, Finding{check, StateProblem, fmt.Sprintf(format, args...), do})
+	x.Findings = append(x.Findings, Finding{check, StateProblem, wording.Sprintf(format, args...), do})
 }
 
 // failed notes an error; what to do stands in its text, or in its advice. A server without an answer is not the

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/workers/runtime/importer"
 	"github.com/composerp/composerp/workers/runtime/importer/rowfile"
 )
@@ -46,7 +47,7 @@ func showExplanation(w io.Writer, e importer.Explanation) {
 	for _, r := range e.Rows {
 		terminal.Row(w, fmt.Sprintf("  line %d", r.Line), cmp.Or(r.Reject, string(r.Event)))
 	}
-	terminal.Row(w, "  rejected", fmt.Sprintf("%d of the first %d rows", e.Rejected, e.Looked))
+	terminal.Row(w, "  rejected", wording.Sprintf("%d of the first %d rows", e.Rejected, e.Looked))
 	for _, want := range e.Wants {
 		terminal.Row(w, "  seems to want", "input: {"+want)
 	}

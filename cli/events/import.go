@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"os"
 	"slices"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/workers/runtime/importer"
 	"github.com/composerp/composerp/workers/runtime/importer/rowfile"
 )
@@ -175,5 +177,5 @@ func showImport(w io.Writer, r importer.Report) {
 	if r.RejectsFile != "" {
 		terminal.Row(w, "  rejected rows in", r.RejectsFile)
 	}
-	terminal.Row(w, "  took", fmt.Sprintf("%s, %.0f rows a second", r.Elapsed.Round(10*time.Millisecond), float64(r.Rows-r.ResumedAt)/r.Elapsed.Seconds()))
+	terminal.Row(w, "  took", wording.Sprintf("%s, %d rows a second", r.Elapsed.Round(10*time.Millisecond), int(math.Round(float64(r.Rows-r.ResumedAt)/r.Elapsed.Seconds()))))
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
 	"github.com/composerp/composerp/workers"
@@ -87,7 +88,7 @@ func publishLost(cctx *cli.Context, db *store.DB, e settings.Endpoints, cfg repu
 	progress := terminal.NewStatus(cctx.App.ErrWriter)
 	defer progress.End()
 	cfg.Progress = func(p republish.Progress) {
-		progress.Say(fmt.Sprintf("read %d of %d positions of the log, %d events pending", p.Place-p.Begin, p.End-p.Begin, p.Pending))
+		progress.Say(wording.Sprintf("read %d of %d positions of the log, %d events pending", p.Place-p.Begin, p.End-p.Begin, p.Pending))
 	}
 	gaps, err := eventlog.Gaps(cctx.Context, db)
 	if err != nil {

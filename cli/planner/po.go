@@ -10,6 +10,7 @@ import (
 	"github.com/composerp/composerp/cli/exit"
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/purchasing"
 )
@@ -93,7 +94,7 @@ func total(o *purchasing.PurchaseOrder) string {
 	if !o.Priced {
 		return "not known"
 	}
-	return strings.TrimSpace(o.Total.StringFixedBank(max(2, -o.Total.Exponent())) + " " + o.Currency)
+	return strings.TrimSpace(wording.Grouped(o.Total.StringFixedBank(max(2, -o.Total.Exponent()))) + " " + o.Currency)
 }
 
 // sent is how far an order is on its way to its supplier, in a word.

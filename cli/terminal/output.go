@@ -12,6 +12,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/wording"
 )
 
 // FlagOutput is the flag of every command that can write JSON.
@@ -65,26 +67,30 @@ func Table[T any](w io.Writer, rows []T, header []any, cells func(*T) []any) {
 	}
 }
 
-// Row writes a line of tab-separated cells.
+// Row writes a line of tab-separated cells, numbers in groups of three digits.
 func Row(w io.Writer, cells ...any) {
 	texts := make([]string, len(cells))
 	for i, c := range cells {
-		texts[i] = fmt.Sprint(c)
+		texts[i] = text(c)
 	}
 	fmt.Fprintln(w, strings.Join(texts, "\t"))
 }
 
-// Say writes a message to stderr.
-func Say(cctx *cli.Context, format string, args ...any) {
-	fmt.Fprintf(cctx.App.ErrWriter, format+"\n", args...)
+func text(cell any) string {
+	switch c := cell.(type) {
+	case int:
+		return wording.Thousands(int64(c))
+	case int64:
+		return wording.Thousands(c)
+	case event.Decimal:
+		return wording.Grouped(c.String())
+	}
+	return fmt.Sprint(cell)
 }
 
-// Plural is a count with its noun, in the plural unless it is one.
-func Plural(n int, of string) string {
-	if n == 1 {
-		return fmt.Sprintf("1 %s", of)
-	}
-	return fmt.Sprintf("%d %ss", n, of)
+// Say writes a message to stderr, whole numbers in groups of three digits.
+func Say(cctx *cli.Context, format string, args ...any) {
+	fmt.Fprintln(cctx.App.ErrWriter, wording.Sprintf(format, args...))
 }
 
 // Moment formats a time for a table, in the zone of this machine or of the environment's TZ; "-" for none.
@@ -110,7 +116,7 @@ func Or[T any](value *T, none string, text func(T) string) string {
 func YesNo(holds bool) string { return map[bool]string{true: "yes", false: "no"}[holds] }
 
 // NumberOr formats a number, or a dash for none.
-func NumberOr[N any](n *N) string { return Or(n, "-", func(n N) string { return fmt.Sprint(n) }) }
+func NumberOr[N any](n *N) string { return Or(n, "-", func(n N) string { return text(n) }) }
 
 // Limit reads --limit, the most rows to show; 0: all.
 func Limit(cctx *cli.Context) (int, error) {

@@ -1,7 +1,6 @@
 package terminal
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"sync/atomic"
@@ -10,6 +9,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
 
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/workers/runtime/importer"
 )
 
@@ -42,7 +42,7 @@ func (p *Progress) Importing(now importer.Progress) {
 		p.phase, p.rows = now.Phase, rows
 		p.Bar = p.Bars.AddBar(now.Size,
 			mpb.PrependDecorators(decor.Name(string(now.Phase), decor.WCSyncSpaceR)),
-			mpb.AppendDecorators(decor.Percentage(decor.WC{W: 5}), decor.Any(func(decor.Statistics) string { return fmt.Sprintf("  %d rows", rows.Load()) }), decor.EwmaETA(decor.ET_STYLE_GO, 30, decor.WC{W: 8})))
+			mpb.AppendDecorators(decor.Percentage(decor.WC{W: 5}), decor.Any(func(decor.Statistics) string { return wording.Sprintf("  %d rows", rows.Load()) }), decor.EwmaETA(decor.ET_STYLE_GO, 30, decor.WC{W: 8})))
 	}
 	p.rows.Store(now.Tally.Rows)
 	p.Bar.SetCurrent(now.Bytes)

@@ -27,6 +27,21 @@ const MaxQuote = 200
 // Thousands is n with a comma between groups of three digits: 1,234,567.
 func Thousands(n int64) string { return message.NewPrinter(language.English).Sprint(n) }
 
+// Grouped is a plain decimal number, 1234567.89, in groups of three digits: 1,234,567.89.
+func Grouped(number string) string {
+	whole, fraction, _ := strings.Cut(number, ".")
+	sign := len(whole) - len(strings.TrimPrefix(whole, "-"))
+	for at := len(whole) - 3; at > sign; at -= 3 {
+		whole = whole[:at] + "," + whole[at:]
+	}
+	return whole + number[len(number)-len(fraction)-min(len(fraction), 1):]
+}
+
+// Sprintf is fmt.Sprintf with whole numbers in groups of three digits.
+func Sprintf(format string, args ...any) string {
+	return message.NewPrinter(language.English).Sprintf(format, args...)
+}
+
 // Count is n and what is counted, by its singular noun: "1 event", "1,200 events".
 func Count(n int64, noun string) string {
 	if n == 1 {

@@ -31,3 +31,17 @@ func TestOneLine(t *testing.T) {
 		t.Errorf("the line is %q", got)
 	}
 }
+
+func TestGrouped(t *testing.T) {
+	t.Parallel()
+	for number, want := range map[string]string{
+		"0": "0", "-5": "-5", "999": "999", "-999.5": "-999.5", "1000": "1,000", "-1234567.8901": "-1,234,567.8901", "123456": "123,456", "-123456": "-123,456",
+	} {
+		if got := wording.Grouped(number); got != want {
+			t.Errorf("%s reads %s, want %s", number, got, want)
+		}
+	}
+	if got := wording.Sprintf("%d of %s in %d%%", 12345, "67890", 5); got != "12,345 of 67890 in 5%" {
+		t.Error(got)
+	}
+}

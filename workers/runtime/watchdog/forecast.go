@@ -6,6 +6,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/workers/runtime/observer"
 )
 
@@ -48,7 +49,7 @@ func (p Plan) Growing(then, now observer.Snapshot) []Problem {
 	}
 	return []Problem{{Kind: Growth, Subject: node, Warning: left > soon,
 		Do: "run its worker, or more slots of it; or make room on the disk",
-		What: fmt.Sprintf("the queues grow by %s a second, most of all %s (%d messages, %d consumers): at that rate the disk of %s, which has %s left, is full in %s",
+		What: wording.Sprintf("the queues grow by %s a second, most of all %s (%d messages, %d consumers): at that rate the disk of %s, which has %s left, is full in %s",
 			size(int64(rate)), fastest.Name, fastest.Ready+fastest.Unacked, fastest.Consumers, node, size(room), left.Round(time.Minute))}}
 }
 

@@ -2,7 +2,6 @@ package watchdog
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -57,14 +56,14 @@ func Nodes(nodes []management.NodeState) []Problem {
 			continue
 		case n.DiskAlarm:
 			found = append(found, Problem{Kind: Alarm, Subject: n.Name + " disk", Do: "make room on its disk; it resumes by itself then",
-				What: fmt.Sprintf("%s takes no messages: %d MB of disk are free, its limit is %d MB", n.Name, n.DiskFree>>20, n.DiskFreeLimit>>20)})
+				What: wording.Sprintf("%s takes no messages: %d MB of disk are free, its limit is %d MB", n.Name, n.DiskFree>>20, n.DiskFreeLimit>>20)})
 		case n.DiskFree < 2*n.DiskFreeLimit:
 			found = append(found, Problem{Kind: Alarm, Subject: n.Name + " disk", Warning: true, Do: "make room on its disk before the broker stops taking messages",
-				What: fmt.Sprintf("%s has %d MB of disk free, and its limit is %d MB", n.Name, n.DiskFree>>20, n.DiskFreeLimit>>20)})
+				What: wording.Sprintf("%s has %d MB of disk free, and its limit is %d MB", n.Name, n.DiskFree>>20, n.DiskFreeLimit>>20)})
 		}
 		if n.MemoryAlarm {
 			found = append(found, Problem{Kind: Alarm, Subject: n.Name + " memory", Do: "drain its queues, or raise vm_memory_high_watermark",
-				What: fmt.Sprintf("%s takes no messages: it uses %d MB of memory, its limit is %d MB", n.Name, n.MemoryUsed>>20, n.MemoryLimit>>20)})
+				What: wording.Sprintf("%s takes no messages: it uses %d MB of memory, its limit is %d MB", n.Name, n.MemoryUsed>>20, n.MemoryLimit>>20)})
 		}
 	}
 	return found
@@ -94,7 +93,7 @@ func (p Plan) topologyProblems(now observer.Snapshot) []Problem {
 	}
 	if differs > 0 {
 		found = append(found, Problem{Kind: Mismatch, Do: "empty and delete it, then composerp topology apply; composerp topology diff shows them all",
-			What: fmt.Sprintf("%d properties differ, the first of %s", differs, first)})
+			What: wording.Sprintf("%d properties differ, the first of %s", differs, first)})
 	}
 	return found
 }
@@ -103,10 +102,10 @@ func (p Plan) topologyProblems(now observer.Snapshot) []Problem {
 func missingText(causes []string, bindings int) string {
 	text := causes[0] + " is missing"
 	if n := len(causes); n > 1 {
-		text = fmt.Sprintf("%d exchanges, queues or bindings are missing, the first is %s", n, causes[0])
+		text = wording.Sprintf("%d exchanges, queues or bindings are missing, the first is %s", n, causes[0])
 	}
 	if bindings > 0 {
-		text += fmt.Sprintf(", and %s with it", wording.Count(int64(bindings), "binding"))
+		text += wording.Sprintf(", and %s with it", wording.Count(int64(bindings), "binding"))
 	}
 	return text
 }
@@ -125,22 +124,22 @@ func (p Plan) Persistent(then, now observer.Snapshot) []Problem {
 		switch {
 		case b.Ready > 0:
 			found = append(found, Problem{Kind: Consumers, Subject: w.Queue, Do: "composerp up, or composerp worker run " + w.Name,
-				What: fmt.Sprintf("%s holds %d messages and has no consumer", w.Queue, b.Ready)})
+				What: wording.Sprintf("%s holds %d messages and has no consumer", w.Queue, b.Ready)})
 		case w.Local:
 			found = append(found, Problem{Kind: Consumers, Subject: w.Queue, Do: "look at the worker's log",
-				What: fmt.Sprintf("%s has no consumer, although %s runs", w.Queue, w.Name)})
+				What: wording.Sprintf("%s has no consumer, although %s runs", w.Queue, w.Name)})
 		}
 	}
 	for _, q := range p.Topology.Queues {
 		if a, b := then.Queues[q.Name].MessagesDLX, now.Queues[q.Name].MessagesDLX; a > 0 && b >= a {
 			found = append(found, Problem{Kind: Stuck, Subject: q.Name, Do: "composerp topology apply declares the queue they go to",
-				What: fmt.Sprintf("%d messages of %s have expired and cannot be delivered (messages_dlx)", b, q.Name)})
+				What: wording.Sprintf("%d messages of %s have expired and cannot be delivered (messages_dlx)", b, q.Name)})
 		}
 	}
 	if a, b := then.Queues[topology.Unrouted].Ready, now.Queues[topology.Unrouted].Ready; a > 0 && b > 0 {
 		found = append(found, Problem{Kind: Unrouted, Subject: topology.Unrouted,
 			Do:   "composerp dlq list --queue unrouted says of each key why, and what to do",
-			What: fmt.Sprintf("%s holds %d events that no queue was bound for", topology.Unrouted, b)})
+			What: wording.Sprintf("%s holds %d events that no queue was bound for", topology.Unrouted, b)})
 	}
 	return found
 }
@@ -155,7 +154,7 @@ func leaders(then, now observer.Snapshot) []Problem {
 	noRelay, noTicker := a.RelayHolder == "" && b.RelayHolder == "", a.TickerHolder == "" && b.TickerHolder == ""
 	switch {
 	case noRelay && a.Unpublished > 0 && b.Unpublished > 0:
-		return []Problem{{Kind: Relay, Do: start, What: fmt.Sprintf("no relay runs, and %d events wait to be published", b.Unpublished)}}
+		return []Problem{{Kind: Relay, Do: start, What: wording.Sprintf("no relay runs, and %d events wait to be published", b.Unpublished)}}
 	case noRelay:
 		return []Problem{{Kind: Relay, Do: start, Warning: true, What: "no relay runs: new events stay in the log"}}
 	case noTicker && a.End > a.Covered && b.End > b.Covered:
@@ -164,7 +163,7 @@ func leaders(then, now observer.Snapshot) []Problem {
 		return []Problem{{Kind: Ticker, Do: start, Warning: true, What: "no ticker leads: new events stay in the log"}}
 	case a.Behind > behindLimit && b.Behind > behindLimit:
 		return []Problem{{Kind: Relay, Warning: true, Do: "look at the alarms of the broker, and at the log of the relay",
-			What: fmt.Sprintf("%s leads, and is %s behind with %d events", b.RelayHolder, b.Behind.Round(time.Second), b.Unpublished)}}
+			What: wording.Sprintf("%s leads, and is %s behind with %d events", b.RelayHolder, b.Behind.Round(time.Second), b.Unpublished)}}
 	}
 	return nil
 }
@@ -177,11 +176,11 @@ func (p Plan) Stalled(then, now observer.Snapshot) []Problem {
 		a, b := then.Log, now.Log
 		if a.End > a.Covered && b.End > b.Covered && a.Tick == b.Tick && b.TickerHolder != "" {
 			found = append(found, Problem{Kind: Ticker, Do: "look at the log of " + b.TickerHolder,
-				What: fmt.Sprintf("the ticker of %s has not ticked for %s, although there are new events", b.TickerHolder, over)})
+				What: wording.Sprintf("the ticker of %s has not ticked for %s, although there are new events", b.TickerHolder, over)})
 		}
 		if a.Passed < a.Tick && b.Passed < b.Tick && a.Place == b.Place && a.Unpublished > 0 && b.Unpublished > 0 && b.RelayHolder != "" {
 			found = append(found, Problem{Kind: Relay, Do: "look at the alarms of the broker, and at the log of the relay",
-				What: fmt.Sprintf("the relay of %s has not moved for %s, and %d events wait to be published", b.RelayHolder, over, b.Unpublished)})
+				What: wording.Sprintf("the relay of %s has not moved for %s, and %d events wait to be published", b.RelayHolder, over, b.Unpublished)})
 		}
 	}
 	if !then.Figures || !now.Figures || !now.Exact {
@@ -192,9 +191,9 @@ func (p Plan) Stalled(then, now observer.Snapshot) []Problem {
 		if a.Ready == 0 || b.Ready == 0 || a.Consumers == 0 || b.Consumers == 0 || a.Acked != b.Acked {
 			continue
 		}
-		kind, what := Progress, fmt.Sprintf("%s holds %d messages, and its %d consumers have acknowledged none for %s", w.Queue, b.Ready, b.Consumers, over)
+		kind, what := Progress, wording.Sprintf("%s holds %d messages, and its %d consumers have acknowledged none for %s", w.Queue, b.Ready, b.Consumers, over)
 		if w.Queue == topology.DeadLetterLog {
-			kind, what = DeadLetterLog, fmt.Sprintf("%d dead letters have not been recorded for %s", b.Ready, over)
+			kind, what = DeadLetterLog, wording.Sprintf("%d dead letters have not been recorded for %s", b.Ready, over)
 		}
 		found = append(found, Problem{Kind: kind, Subject: w.Queue, What: what,
 			Do: "look at the log of " + w.Name + ": it may wait for the database or for a service it calls"})
@@ -215,7 +214,7 @@ func (p Plan) Unacknowledged(then, now observer.Snapshot) []Problem {
 			continue
 		}
 		found = append(found, Problem{Kind: Progress, Subject: w.Queue, Do: "look at the log of " + w.Name + " and at what it waits for; restart it if it hangs",
-			What: fmt.Sprintf("%d messages of %s are in hand, and none has been acknowledged for %s", b.Unacked, w.Queue, now.At.Sub(then.At).Round(time.Second))})
+			What: wording.Sprintf("%d messages of %s are in hand, and none has been acknowledged for %s", b.Unacked, w.Queue, now.At.Sub(then.At).Round(time.Second))})
 	}
 	return found
 }
