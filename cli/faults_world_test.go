@@ -170,12 +170,12 @@ type standing struct {
 	Unpublished int64
 	Pending     string
 
-	RightItems, Movements       int // items that stand at what was sold, and what moved in all
-	Imported                    int // units sold by the rows of files
-	Ordered, OrderedItems       int // lines of orders, and the items in them
-	Sent, Refused, Taken        int // orders with smith, refused by grump, and with him after all
-	Elsewhere                   int // neither sent nor refused
-	AtSmith, Told, TwoBodies    int // items ordered of smith, notices of the buyer's, keys that came with two bodies
+	RightItems, Movements    int // items that stand at what was sold, and what moved in all
+	Imported                 int // units sold by the rows of files
+	Ordered, OrderedItems    int // lines of orders, and the items in them
+	Sent, Refused, Taken     int // orders with smith, refused by grump, and with him after all
+	Elsewhere                int // neither sent nor refused
+	AtSmith, Told, TwoBodies int // items ordered of smith, notices of the buyer's, keys that came with two bodies
 	// Dead letters of strangers, of known ids, and of what should not have died. Of known ids intake's alone: the ledger
 	// rejects them too, but that of the version before took them for copies.
 	Strange, Others, OtherDeath int
