@@ -76,7 +76,7 @@ func TestMappingFaults(t *testing.T) {
 		{"type", "  - event: SALE_COMPLETED", "  - event: SALE", `test.yaml:15: rules[1].event: want a type of event that comes from outside, one of SALE_COMPLETED, RECEIPT_COMPLETED, TRANSFER_INITIATED, STOCK_ADJUSTED, STOCK_COUNTED, BADGE_PRINTED; got "SALE"`},
 		{"a worker's type", "  - event: SALE_COMPLETED", "  - event: INVENTORY_UPDATED", `test.yaml:15: rules[1].event: want a type of event that comes from outside`},
 		{"missing aggregate", "    aggregateId: ${No}", "", `rules[1]: the key "aggregateId" is missing`},
-		{"unknown field", "      saleId: ${No}", "      saleID: ${No}", `test.yaml:18: rules[1].payload.saleID: unknown key; allowed here: saleId, itemId, locationId, quantity, amount, itemName, timestamp`},
+		{"unknown field", "      saleId: ${No}", "      saleID: ${No}", `test.yaml:18: rules[1].payload.saleID: unknown key; allowed here: saleId, itemId, locationId, quantity, amount, currency, itemName, timestamp`},
 		{"missing field", "      saleId: ${No}", "", `rules[1].payload: SALE_COMPLETED needs the field "saleId"`},
 		{"text for a number", "      quantity: ${Pieces}", "      quantity: ${Pieces} pieces", `test.yaml:21: rules[1].payload.quantity: want a number, or one name such as ${Quantity}`},
 		{"no anchor", "      saleId: ${No}", "      saleId: *sale", `anchor`},
