@@ -55,6 +55,67 @@ func TestEveryStatementPrepares(t *testing.T) {
 	}
 }
 
+// No statement goes through a list that it has made (WITH) once for each row of another: that takes the square of what
+// there is to do.
+func TestNoStatementScansAListForEachRow(t *testing.T) {
+	t.Parallel()
+	p := storetest.NewEnv(t, 2)
+	conn := storetest.MustGet(p.SQL().Conn(t.Context()))(t)
+	defer conn.Close()
+	storetest.MustGet(conn.ExecContext(t.Context(), `SET plan_cache_mode = force_generic_plan`))(t)
+	for _, q := range append(pg.Statements(), "WITH a AS MATERIALIZED (SELECT 1 AS n) SELECT (SELECT count(*) FROM a x WHERE x.n = a.n) FROM a") {
+		if !strings.Contains(string(q), "WITH ") {
+			continue
+		}
+		storetest.MustGet(conn.ExecContext(t.Context(), "PREPARE planned AS "+string(q)))(t)
+		parameters := storetest.MustGet(conn.QueryContext(t.Context(), `SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = 'planned'`))(t)
+		var n int
+		parameters.Next()
+		storetest.Must(t, parameters.Scan(&n))
+		parameters.Close()
+		explain := "EXPLAIN EXECUTE planned"
+		if n > 0 {
+			explain += "(" + strings.TrimSuffix(strings.Repeat("NULL, ", n), ", ") + ")"
+		}
+		lines := storetest.MustGet(conn.QueryContext(t.Context(), explain))(t)
+		var plan []string
+		for lines.Next() {
+			var line string
+			storetest.Must(t, lines.Scan(&line))
+			plan = append(plan, line)
+		}
+		lines.Close()
+		storetest.MustGet(conn.ExecContext(t.Context(), "DEALLOCATE planned"))(t)
+		planted := strings.Contains(string(q), "FROM a x")
+		if list := scannedForEachRow(plan); (list != "") != planted {
+			t.Errorf("%q is scanned for each row by\n%s\nplanned as\n%s", list, q, strings.Join(plan, "\n"))
+		}
+	}
+}
+
+// scannedForEachRow finds a list in a plan's text that is scanned in a subquery for each row.
+func scannedForEachRow(plan []string) string {
+	depth := -1 // of the subquery that the line is part of
+	for _, line := range plan {
+		indent := len(line) - len(strings.TrimLeft(line, " "))
+		if depth >= 0 && indent <= depth {
+			depth = -1
+		}
+		if subplan := strings.TrimSpace(line); depth < 0 && strings.HasPrefix(subplan, "SubPlan") && !hashed(plan, subplan) {
+			depth = indent
+		}
+		if _, list, is := strings.Cut(line, "CTE Scan on "); is && depth >= 0 && !strings.HasPrefix(list, "relay ") { // which has one row
+			return list
+		}
+	}
+	return ""
+}
+
+// hashed tells whether a subquery's rows are read once, into a hash.
+func hashed(plan []string, subplan string) bool {
+	return slices.ContainsFunc(plan, func(line string) bool { return strings.Contains(line, "hashed "+subplan+")") })
+}
+
 // packagesWithSQL are the folders under store/ that register statements.
 func packagesWithSQL(t *testing.T) (dirs []string) {
 	t.Helper()

@@ -208,7 +208,8 @@ WITH updates AS MATERIALIZED (
     FROM updates s FULL JOIN line m ON m.cause = s.cause AND m.nth = s.nth
     WHERE s.nth = 1 OR m.event_id IS NOT NULL AND (s.event_id IS NOT NULL OR NOT m.proven)
     UNION ALL
-    SELECT NULL, NULL, 'INVENTORY_UPDATED', NULL, NULL, NULL, NULL, format('%s of them report the movement by event %s', count(*), cause)
-    FROM updates s GROUP BY cause HAVING count(*) > greatest(1, (SELECT count(*) FROM line m WHERE m.cause = s.cause))
+    SELECT NULL, NULL, 'INVENTORY_UPDATED', NULL, NULL, NULL, NULL, format('%s of them report the movement by event %s', s.reports, s.cause)
+    FROM (SELECT cause, count(*) AS reports FROM updates GROUP BY cause HAVING count(*) > 1) s
+    LEFT JOIN (SELECT cause, count(*) AS lines FROM line GROUP BY cause) m USING (cause) WHERE s.reports > greatest(1, m.lines)
 )` + result
 })

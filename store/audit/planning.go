@@ -35,9 +35,11 @@ busy AS MATERIALIZED (
 )`
 }
 
-// withoutPending leaves out the positions with deliveries in flight.
+// withoutPending leaves out the positions with deliveries in flight. NOT IN makes a hash of them also below an OR, where
+// NOT EXISTS would go through all of them for each position.
 func withoutPending(of string) string {
-	return `NOT EXISTS (SELECT FROM busy y WHERE y.tenant_id = ` + of + `.tenant_id AND y.item_id = ` + of + `.item_id AND y.location_id = ` + of + `.location_id)`
+	return `(` + of + `.tenant_id, ` + of + `.item_id, ` + of + `.location_id) NOT IN (
+        SELECT tenant_id, item_id, location_id FROM busy WHERE item_id IS NOT NULL AND location_id IS NOT NULL)`
 }
 
 // The read model is compared when stockview exists. It does not keep virtual locations.
