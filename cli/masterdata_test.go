@@ -163,7 +163,7 @@ func TestManyRulesAreImported(t *testing.T) {
 	}
 	r := h.ok("rule", "list", "-o", "json", "--tenant", "shop")
 	var rules []json.RawMessage
-	if err := json.Unmarshal([]byte(r.out), &rules); err != nil || len(rules) != 1000 || !strings.Contains(r.errors, "the first 1000 rules; --limit 0 shows all") {
+	if err := json.Unmarshal([]byte(r.out), &rules); err != nil || len(rules) != 1000 || !strings.Contains(r.errors, "the first 1,000 rules; --limit 0 shows all") {
 		t.Errorf("%v, %d rules are listed, and said is %s", err, len(rules), r.errors)
 	}
 	var lines bytes.Buffer

@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"time"
 
@@ -109,7 +110,7 @@ func (x *Examination) examineSchema(ctx context.Context, db *store.DB) bool {
 		return false
 	case version > latest:
 		x.warn("schema", "run the newer program, or check that this version still works with it",
-			"the database has migration %d, and this program knows %d: a newer version has migrated it", version, latest)
+			"the database has migration %s, and this program knows %s: a newer version has migrated it", fmt.Sprint(version), fmt.Sprint(latest))
 	default:
 		x.ok("schema", "all %d migrations are applied", len(list))
 	}

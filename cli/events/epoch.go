@@ -1,6 +1,7 @@
 package events
 
 import (
+	"fmt"
 	"io"
 
 	"github.com/urfave/cli/v2"
@@ -50,7 +51,7 @@ func epochShow(cctx *cli.Context, db *store.DB, _ struct{}) error {
 func epochTable(w io.Writer, epochs []eventlog.Epoch) {
 	header := []any{"EPOCH", "BEGAN", "FROM TICK", "FROM PLACE", "SERVER", "FITS"}
 	terminal.Table(w, epochs, header, func(e *eventlog.Epoch) []any {
-		return []any{e.Epoch, terminal.Moment(e.BeganAt), e.FirstTick, e.FirstSeq, e.SystemIdentifier, terminal.YesNo(e.Fits)}
+		return []any{e.Epoch, terminal.Moment(e.BeganAt), fmt.Sprint(e.FirstTick), fmt.Sprint(e.FirstSeq), fmt.Sprint(e.SystemIdentifier), terminal.YesNo(e.Fits)}
 	})
 }
 
@@ -71,7 +72,7 @@ func epochBegin(cctx *cli.Context, db *store.DB, _ struct{}) error {
 	if !begun {
 		terminal.Say(cctx, "the log's epoch %d fits this server: nothing to do", newest.Epoch)
 	} else {
-		terminal.Say(cctx, "epoch %d has begun at position %d of the log; %d older events are still to be published", newest.Epoch, newest.FirstSeq, state.Unpublished)
+		terminal.Say(cctx, "epoch %d has begun at position %s of the log; %d older events are still to be published", newest.Epoch, fmt.Sprint(newest.FirstSeq), state.Unpublished)
 	}
 	return terminal.Show(cctx, newest, func(w io.Writer) { epochTable(w, []eventlog.Epoch{newest}) })
 }

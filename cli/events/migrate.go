@@ -1,6 +1,7 @@
 package events
 
 import (
+	"fmt"
 	"io"
 
 	"github.com/urfave/cli/v2"
@@ -75,7 +76,7 @@ func showMigrations(cctx *cli.Context, list []store.Migration) error {
 			if m.Applied {
 				applied = terminal.Moment(m.AppliedAt)
 			}
-			return []any{m.Version, m.Name, applied}
+			return []any{fmt.Sprint(m.Version), m.Name, applied}
 		})
 	})
 }

@@ -95,7 +95,7 @@ func liveSeed(cctx *cli.Context, faults []chaos.Fault) (chaos.Report, error) {
 	if !cctx.IsSet("seed") {
 		seed = rand.Uint64N(1_000_000)
 	}
-	terminal.Say(cctx, "seed %d", seed)
+	terminal.Say(cctx, "seed %s", fmt.Sprint(seed))
 	began := time.Now()
 	report, err := chaos.Run(cctx.Context, chaos.Config{
 		Seed: seed, Duration: cctx.Duration("duration"), Faults: faults, Program: program, Version: cctx.App.Version, Dir: dir,

@@ -67,7 +67,8 @@ func Table[T any](w io.Writer, rows []T, header []any, cells func(*T) []any) {
 	}
 }
 
-// Row writes a line of tab-separated cells, numbers in groups of three digits.
+// Row writes a line of tab-separated cells, numbers in groups of three digits. A number that identifies something is
+// given as text.
 func Row(w io.Writer, cells ...any) {
 	texts := make([]string, len(cells))
 	for i, c := range cells {
