@@ -45,12 +45,25 @@ func TestResultsAddUp(t *testing.T) {
 	}
 }
 
-// The table in docs/explanation/reliability.md is of the runs in docs/chaos.ndjson, of all or the first ones: a run
-// that make chaos adds does not make the page wrong.
-func TestGoldenTableInTheDocs(t *testing.T) {
+// Tables in the docs are of the runs in files of results, of all or the first ones: a run that make chaos adds does not
+// make a page wrong.
+func TestGoldenTablesInTheDocs(t *testing.T) {
 	t.Parallel()
-	const page, begin, end = "../../docs/explanation/reliability.md", "<!-- chaos: composerp chaos report docs/chaos.ndjson -->\n", "<!-- end of chaos -->"
-	file, err := os.Open("../../docs/chaos.ndjson")
+	for results, page := range map[string]string{
+		"docs/chaos.ndjson":              "docs/explanation/reliability.md",
+		"docs/chaos-rabbitmq-4.0.ndjson": "docs/reference/versions.md",
+	} {
+		t.Run(results, func(t *testing.T) {
+			t.Parallel()
+			goldenTable(t, results, "../../"+page)
+		})
+	}
+}
+
+func goldenTable(t *testing.T, results, page string) {
+	t.Helper()
+	begin, end := "<!-- chaos: composerp chaos report "+results+" -->\n", "<!-- end of chaos -->"
+	file, err := os.Open("../../" + results)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package watchdog
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/composerp/composerp/exchange/management"
@@ -66,9 +65,9 @@ func leastRoom(nodes []management.NodeState) (name string, room int64, known boo
 func size(bytes int64) string {
 	switch {
 	case bytes >= 10<<30:
-		return fmt.Sprintf("%d GB", bytes>>30)
+		return wording.Sprintf("%d GB", bytes>>30)
 	case bytes >= 10<<20:
-		return fmt.Sprintf("%d MB", bytes>>20)
+		return wording.Sprintf("%d MB", bytes>>20)
 	}
-	return fmt.Sprintf("%d kB", bytes>>10)
+	return wording.Sprintf("%d kB", bytes>>10)
 }

@@ -96,9 +96,9 @@ func TestWhatStandsAtOnce(t *testing.T) {
 		"no virtual host":    {func(l *observer.Snapshot) { l.Broker = refused }, "access", "refuses access"},
 		"a permission":       {func(l *observer.Snapshot) { l.Access = refused }, "access", "refuses access"},
 		"a node is down":     {node(func(n *management.NodeState) { n.Running, n.DiskAlarm = false, true }), "node rabbit@h", "rabbit@h is down"},
-		"a full disk":        {node(func(n *management.NodeState) { n.DiskAlarm, n.DiskFree = true, 1<<20 }), "alarm rabbit@h disk", "1 MB of disk are free, its limit is 1024 MB"},
-		"a disk nearly full": {node(func(n *management.NodeState) { n.DiskFree = 2<<30 - 1 }), "alarm rabbit@h disk (warning)", "2047 MB of disk free"},
-		"no memory":          {node(func(n *management.NodeState) { n.MemoryAlarm, n.MemoryUsed = true, 2<<30 }), "alarm rabbit@h memory", "uses 2048 MB of memory, its limit is 1024 MB"},
+		"a full disk":        {node(func(n *management.NodeState) { n.DiskAlarm, n.DiskFree = true, 1<<20 }), "alarm rabbit@h disk", "1 MB of disk are free, its limit is 1,024 MB"},
+		"a disk nearly full": {node(func(n *management.NodeState) { n.DiskFree = 2<<30 - 1 }), "alarm rabbit@h disk (warning)", "2,047 MB of disk free"},
+		"no memory":          {node(func(n *management.NodeState) { n.MemoryAlarm, n.MemoryUsed = true, 2<<30 }), "alarm rabbit@h memory", "uses 2,048 MB of memory, its limit is 1,024 MB"},
 		"blocked, unseen":    {func(l *observer.Snapshot) { l.Blocked, l.Nodes = "low on memory", nil }, "alarm broker", "low on memory"},
 		"blocked, and seen":  {func(l *observer.Snapshot) { l.Blocked = "low on disk"; l.Nodes[0].DiskAlarm = true }, "alarm rabbit@h disk", ""},
 		"a missing queue":    {without(func(h *topology.Topology) { h.Queues = h.Queues[1:] }), "topology", "queue composerp.unrouted is missing, and 1 binding with it"},
@@ -273,14 +273,14 @@ func TestWhenTheDiskWillBeFull(t *testing.T) {
 		"shrinking":         {bytes(5*mb, 0), bytes(4*mb, 0), "", ""},
 		"one for the other": {bytes(0, 900*mb), bytes(500*mb, 0), "", ""},
 		"9 GB in 7.7 h":     {bytes(0, 0), bytes(20*mb, 0), "", ""},
-		"9 GB in 2.6 h":     {bytes(0, 0), bytes(60*mb, 0), "growth rabbit@h (warning)", "grow by 1024 kB a second, most of all composerp.ledger (61440 messages, 0 consumers)"},
-		"within the hour":   {bytes(0, 0), bytes(600*mb, 60*mb), "growth rabbit@h", "the disk of rabbit@h, which has 9216 MB left, is full in 14m0s"},
+		"9 GB in 2.6 h":     {bytes(0, 0), bytes(60*mb, 0), "growth rabbit@h (warning)", "grow by 1,024 kB a second, most of all composerp.ledger (61,440 messages, 0 consumers)"},
+		"within the hour":   {bytes(0, 0), bytes(600*mb, 60*mb), "growth rabbit@h", "the disk of rabbit@h, which has 9,216 MB left, is full in 14m0s"},
 		"no room":           {bytes(0, 0), func(l *observer.Snapshot) { bytes(mb, 0)(l); l.Nodes[0].DiskFree = 0 }, "growth rabbit@h", "is full in 0s"},
 		"nodes unseen":      {bytes(0, 0), func(l *observer.Snapshot) { bytes(900*mb, 0)(l); l.Nodes = nil }, "", ""},
 		"the least room": {bytes(0, 0), func(l *observer.Snapshot) {
 			bytes(60*mb, 0)(l)
 			l.Nodes = append(l.Nodes, management.NodeState{Name: "rabbit@i", Running: true, DiskFree: 2 << 30, DiskFreeLimit: 1 << 30})
-		}, "growth rabbit@i", "1024 MB left"},
+		}, "growth rabbit@i", "1,024 MB left"},
 		"a node that is off": {bytes(0, 0), func(l *observer.Snapshot) {
 			bytes(20*mb, 0)(l)
 			l.Nodes = append(l.Nodes, management.NodeState{Name: "rabbit@i"})
