@@ -104,7 +104,8 @@ func scannedForEachRow(plan []string) string {
 		if subplan := strings.TrimSpace(line); depth < 0 && strings.HasPrefix(subplan, "SubPlan") && !hashed(plan, subplan) {
 			depth = indent
 		}
-		if _, list, is := strings.Cut(line, "CTE Scan on "); is && depth >= 0 && !strings.HasPrefix(list, "relay ") { // which has one row
+		const oneRow = "relay "
+		if _, list, is := strings.Cut(line, "CTE Scan on "); is && depth >= 0 && !strings.HasPrefix(list, oneRow) {
 			return list
 		}
 	}

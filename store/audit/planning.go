@@ -35,8 +35,8 @@ busy AS MATERIALIZED (
 )`
 }
 
-// withoutPending leaves out the positions with deliveries in flight. NOT IN makes a hash of them also below an OR, where
-// NOT EXISTS would go through all of them for each position.
+// withoutPending leaves out the positions with deliveries in flight. NOT IN makes a hash of them also below an OR,
+// where NOT EXISTS would go through all of them for each position.
 func withoutPending(of string) string {
 	return `(` + of + `.tenant_id, ` + of + `.item_id, ` + of + `.location_id) NOT IN (
         SELECT tenant_id, item_id, location_id FROM busy WHERE item_id IS NOT NULL AND location_id IS NOT NULL)`
