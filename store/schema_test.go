@@ -68,11 +68,8 @@ func TestNoStatementScansAListForEachRow(t *testing.T) {
 			continue
 		}
 		storetest.MustGet(conn.ExecContext(t.Context(), "PREPARE planned AS "+string(q)))(t)
-		parameters := storetest.MustGet(conn.QueryContext(t.Context(), `SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = 'planned'`))(t)
 		var n int
-		parameters.Next()
-		storetest.Must(t, parameters.Scan(&n))
-		parameters.Close()
+		storetest.Must(t, conn.QueryRowContext(t.Context(), `SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = 'planned'`).Scan(&n))
 		explain := "EXPLAIN EXECUTE planned"
 		if n > 0 {
 			explain += "(" + strings.TrimSuffix(strings.Repeat("NULL, ", n), ", ") + ")"
@@ -84,6 +81,7 @@ func TestNoStatementScansAListForEachRow(t *testing.T) {
 			storetest.Must(t, lines.Scan(&line))
 			plan = append(plan, line)
 		}
+		storetest.Must(t, lines.Err())
 		lines.Close()
 		storetest.MustGet(conn.ExecContext(t.Context(), "DEALLOCATE planned"))(t)
 		planted := strings.Contains(string(q), "FROM a x")
