@@ -64,10 +64,5 @@ func (c letterLog) queueStates(ctx context.Context) (map[string]topology.QueueSt
 	if err != nil {
 		return nil, err
 	}
-	queues, err := management.Queues(ctx, vhost)
-	states := make(map[string]topology.QueueState, len(queues))
-	for _, q := range queues {
-		states[q.Name] = q
-	}
-	return states, err
+	return management.Queues(ctx, vhost)
 }

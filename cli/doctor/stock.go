@@ -34,7 +34,7 @@ func (x *Examination) examineStock(ctx context.Context, db *store.DB) {
 		var of []string
 		for _, p := range found {
 			if p.Kind == a.kind {
-				of = append(of, strings.Join([]string{p.Tenant, p.Item, p.Location}, "/")+": "+p.Problem)
+				of = append(of, at(p.Tenant, p.Item, p.Location, p.Problem))
 			}
 		}
 		if len(of) > 0 {
@@ -56,11 +56,16 @@ func (x *Examination) examineReceipts(ctx context.Context, db *store.DB) {
 	default:
 		of := make([]string, len(found))
 		for i, p := range found {
-			of[i] = strings.Join([]string{p.Tenant, p.Item, p.Location}, "/") + ": " + p.Problem
+			of[i] = at(p.Tenant, p.Item, p.Location, p.Problem)
 		}
 		x.warn("receipts", "the goods are in stock, and the order still awaits them: take them out again (STOCK_ADJUSTED) and publish the receipt anew "+
 			"with the order's number (composerp po list); if they were for no order, nothing is to be done", "%s", examples(of))
 	}
+}
+
+// at is a problem of an item at a location.
+func at(tenant, item, location, problem string) string {
+	return tenant + "/" + item + "/" + location + ": " + problem
 }
 
 // examples joins the first of the texts, and counts the others.

@@ -78,15 +78,12 @@ func Row(w io.Writer, cells ...any) {
 }
 
 func text(cell any) string {
-	switch c := cell.(type) {
-	case int:
-		return wording.Thousands(int64(c))
-	case int64:
-		return wording.Thousands(c)
-	case event.Decimal:
-		return wording.Grouped(c.String())
+	text := fmt.Sprint(cell)
+	switch cell.(type) {
+	case int, int64, event.Decimal:
+		return wording.Grouped(text)
 	}
-	return fmt.Sprint(cell)
+	return text
 }
 
 // Say writes a message to stderr, whole numbers in groups of three digits.

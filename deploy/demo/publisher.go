@@ -43,11 +43,12 @@ func (p *publisher) admit(ctx context.Context, events []event.Any) (fresh int, e
 			return fresh, err
 		}
 		for i, v := range verdicts {
+			if refusal := v.Refusal(chunk[i]); refusal != nil {
+				return fresh, fmt.Errorf("event %s is refused: %w", chunk[i].ID, refusal)
+			}
 			switch v {
 			case eventlog.Admitted:
 				fresh++
-			case eventlog.Untimely, eventlog.ForeignCurrency:
-				return fresh, fmt.Errorf("event %s is refused: %w", chunk[i].ID, v.Refusal(chunk[i]))
 			case eventlog.Conflict:
 				return fresh, fmt.Errorf("event %s is in the log with other content, from a demo of another version; run with --fresh to begin with empty data", chunk[i].ID)
 			}

@@ -3,6 +3,7 @@ package wording
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -25,7 +26,7 @@ func Shortened(text string, width int) string {
 const MaxQuote = 200
 
 // Thousands is n with a comma between groups of three digits: 1,234,567.
-func Thousands(n int64) string { return message.NewPrinter(language.English).Sprint(n) }
+func Thousands(n int64) string { return Grouped(strconv.FormatInt(n, 10)) }
 
 // Grouped is a plain decimal number, 1234567.89, in groups of three digits: 1,234,567.89.
 func Grouped(number string) string {

@@ -80,7 +80,11 @@ func Admit(ctx context.Context, tx store.Tx, events []event.Any, publish bool) (
 		return nil, err
 	}
 	if len(refused) == 0 {
-		return admit(ctx, tx, events, publish)
+		verdicts, err := enter(ctx, tx, events, publish)
+		if err != nil {
+			return nil, err
+		}
+		return verdicts, compareRefused(ctx, tx, events, verdicts)
 	}
 	verdicts := make([]Admission, len(events))
 	for _, i := range refused {
@@ -93,7 +97,7 @@ func Admit(ctx context.Context, tx store.Tx, events []event.Any, publish bool) (
 			others, at = append(others, events[i]), append(at, i)
 		}
 	}
-	admitted, err := admit(ctx, tx, others, publish)
+	admitted, err := enter(ctx, tx, others, publish)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +107,9 @@ func Admit(ctx context.Context, tx store.Tx, events []event.Any, publish bool) (
 	return verdicts, compareRefused(ctx, tx, events, verdicts)
 }
 
-func admit(ctx context.Context, tx store.Tx, events []event.Any, publish bool) ([]Admission, error) {
+// enter enters what is new and in time into the log. All others have the outcome Untimely, until they are compared with
+// what is there.
+func enter(ctx context.Context, tx store.Tx, events []event.Any, publish bool) ([]Admission, error) {
 	verdicts := make([]Admission, len(events))
 	if len(events) == 0 {
 		return verdicts, nil
@@ -126,7 +132,7 @@ func admit(ctx context.Context, tx store.Tx, events []event.Any, publish bool) (
 	for _, ord := range ords {
 		verdicts[ord-1] = Admitted
 	}
-	return verdicts, compareRefused(ctx, tx, events, verdicts)
+	return verdicts, nil
 }
 
 func sourcesOf(events []event.Any) *pg.Column {
@@ -145,6 +151,9 @@ func compareRefused(ctx context.Context, tx store.Tx, events []event.Any, verdic
 		if v >= Untimely {
 			ids, bodies, at = append(ids, events[i].ID.String()), append(bodies, string(events[i].Body)), append(at, i)
 		}
+	}
+	if len(ids) == 0 {
+		return nil
 	}
 	known, err := pg.List[struct {
 		Ord  int

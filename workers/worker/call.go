@@ -165,10 +165,7 @@ func (p processor) prepareAll(ctx context.Context, messages []message) (left []m
 		for i, m := range messages {
 			events[i] = m.event
 		}
-		if err := p.admit(ctx, tx, events); err != nil {
-			return 0, err
-		}
-		if err := p.checkTimes(ctx, tx, events); err != nil {
+		if err := p.admitInTime(ctx, tx, events); err != nil {
 			return 0, err
 		}
 		var needless []uuid.UUID

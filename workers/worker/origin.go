@@ -107,17 +107,22 @@ func (p processor) checkTimes(ctx context.Context, tx *Tx, events []event.Any) e
 	return err
 }
 
-// accept is admit and checkTimes before a call.
+// admitInTime is admit and checkTimes.
+func (p processor) admitInTime(ctx context.Context, tx *Tx, events []event.Any) error {
+	if err := p.admit(ctx, tx, events); err != nil {
+		return err
+	}
+	return p.checkTimes(ctx, tx, events)
+}
+
+// accept is admitInTime before a call, in a transaction of its own.
 func (p processor) accept(ctx context.Context, e event.Any) error {
 	events := []event.Any{e}
 	if e.LogSeq != 0 && !p.bounds.MayBeAhead(events) {
 		return nil
 	}
 	_, err := p.inTx(ctx, e.Envelope, func(tx *Tx) (int, error) {
-		if err := p.admit(ctx, tx, events); err != nil {
-			return 0, err
-		}
-		return 0, p.checkTimes(ctx, tx, events)
+		return 0, p.admitInTime(ctx, tx, events)
 	})
 	return err
 }
