@@ -17,7 +17,7 @@ import (
 //
 // A message that makes the process die is found by the broker's count of deliveries.
 // One that comes for the fourth time is suspect, and so are its former neighbours:
-// after many lost connections, hundreds that harm nobody. They are attempted
+// after many lost connections, hundreds of innocent ones. They are attempted
 // together, and noted in the table suspect before that, with the size of their batch.
 // The notes are removed when the attempt ends; only a process or a session that ends
 // with the batch in hand leaves them. What is noted comes into a batch of an eighth
