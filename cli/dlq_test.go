@@ -2,18 +2,25 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/fleet"
+	"github.com/composerp/composerp/exchange/management"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
+	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers"
+	"github.com/composerp/composerp/workers/deadletterlog"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
+	"github.com/composerp/composerp/workers/runtime/watchdog"
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
@@ -112,7 +119,7 @@ func TestALetterNamesItsPolicy(t *testing.T) {
 	if got := show("m-2"); !strings.Contains(got, "not known: no management API") {
 		t.Errorf("without a broker: %s", got)
 	}
-	if got := show("m-2", servers...); !strings.Contains(got, "none now: the policy that let it expire is gone") {
+	if got := show("m-2", servers...); !strings.Contains(got, "none now: the policy that made it a dead letter is gone") {
 		t.Errorf("without a policy: %s", got)
 	}
 	if got := show("m-4", servers...); strings.Contains(got, "policy") {
@@ -122,6 +129,61 @@ func TestALetterNamesItsPolicy(t *testing.T) {
 	env.Eventually("the policy is named", func() bool { return strings.Contains(show("m-2", servers...), "policy hurry: message-ttl 3000 ms") })
 	if got := show("m-2", append(servers, "-o", "json")...); !strings.Contains(got, `"policy": "policy hurry: message-ttl 3000 ms"`) {
 		t.Errorf("as JSON: %s", got)
+	}
+}
+
+// A letter that a policy made is recorded with what the queue's policies set then, so that `dlq` names them when they
+// are gone. What died before the watchdog saw a policy gets it afterwards.
+func TestALetterIsRecordedWithItsPolicy(t *testing.T) {
+	t.Parallel()
+	env := workertest.NewEnv(t, workers.Fleet(workers.Config{})...)
+	env.RunWorker(deadletterlog.New(), 1)
+	send := func(worker string, n int) {
+		t.Helper()
+		for _, e := range workertest.Sales(t, n) {
+			env.Send(rabbitmq.Message{Exchange: topology.Retry, RoutingKey: topology.QueueName(worker), ID: e.ID.String(), Type: string(e.Type), Body: []byte("{}")})
+		}
+	}
+	inForce := func(worker string) bool {
+		return storetest.Value[bool](t, env.URL, `SELECT count(*) > 0 FROM queue_policy WHERE until IS NULL AND consumer = $1`, worker)
+	}
+	recorded := func(worker string, n int) {
+		t.Helper()
+		env.Eventually("the letters are recorded with a policy", func() bool {
+			return storetest.Value[int](t, env.URL, `SELECT count(*) FROM dead_letter WHERE consumer = $1 AND policy <> ''`, worker) == n
+		})
+	}
+	rabbitmqtest.SetPolicy(t, env.Broker, "hurry", "^composerp[.]ledger$", map[string]any{"message-ttl": 20})
+	rabbitmqtest.SetPolicy(t, env.Broker, "small", "^composerp[.]intake$", map[string]any{"max-length": 5, "overflow": "drop-head"})
+	rabbitmqtest.SetOperatorPolicy(t, env.Broker, "limits", "^composerp[.]intake$", map[string]any{"max-length": 1})
+	send("ledger", 1)
+	env.Eventually("a letter is recorded before the policy is seen", func() bool {
+		return storetest.Value[int](t, env.URL, `SELECT count(*) FROM dead_letter WHERE policy = ''`) == 1
+	})
+	management, err := management.New(rabbitmqtest.ManagementURL(t))
+	env.Must(err)
+	env.Start("watchdog", func(ctx context.Context, p *workertest.Part) error {
+		w := &watchdog.Watchdog{DB: env.DB, Broker: env.Broker, Management: management, Holder: "test", Log: p.Logs.Logger(), Interval: 100 * time.Millisecond,
+			Plan: fleet.PlanOf()}
+		return w.Run(ctx)
+	})
+	recorded("ledger", 1)
+	env.Eventually("the other policy is seen", func() bool { return inForce("intake") })
+	send("intake", 3)
+	recorded("intake", 2)
+	rabbitmqtest.DeletePolicy(t, env.Broker, "hurry")
+	env.Eventually("the policy is gone", func() bool { return !inForce("ledger") })
+	for worker, want := range map[string]string{
+		"ledger": "policy hurry: message-ttl 20 ms",
+		"intake": "policy small with operator policy limits: max-length 1, overflow drop-head",
+	} {
+		id := storetest.Value[string](t, env.URL, `SELECT id FROM dead_letter WHERE consumer = $1 LIMIT 1`, worker)
+		for _, args := range []string{"show " + id, "show " + id + " -o json", "list --each --queue " + worker, "export --queue " + worker} {
+			r := command(t, append(append([]string{"dlq"}, strings.Fields(args)...), "--database-url", env.URL, "--dir", t.TempDir())...)
+			if r.code != exit.OK || !strings.Contains(r.out, want) {
+				t.Errorf("dlq %s: exit %d, want %q in\n%s%s", args, r.code, want, r.out, r.errors)
+			}
+		}
 	}
 }
 

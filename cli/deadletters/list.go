@@ -90,7 +90,7 @@ func (list letterList) table(w io.Writer, each bool) {
 	terminal.Row(w)
 	if each {
 		terminal.Table(w, list.Letters, []any{"DIED", "WORKER", "TYPE", "TENANT", "AGGREGATE", "TRIES", "STATE", "ID", "ERROR"}, func(l *deadletters.Entry) []any {
-			return []any{terminal.Moment(l.DiedAt), l.Worker, l.Type, l.Tenant, l.Aggregate, l.Attempt, l.State, l.ID, firstLine(l.Error)}
+			return []any{terminal.Moment(l.DiedAt), l.Worker, l.Type, l.Tenant, l.Aggregate, l.Attempt, l.State, l.ID, listedError(l)}
 		})
 		return
 	}
@@ -101,6 +101,14 @@ func (list letterList) table(w io.Writer, each bool) {
 		}
 		return []any{g.Count, g.Worker, cmp.Or(g.Type, "-"), cmp.Or(g.Fingerprint, "-"), terminal.Moment(g.Oldest), terminal.Moment(g.Newest), g.Example, text}
 	})
+}
+
+// listedError is a letter's error with the policy that made it.
+func listedError(l *deadletters.Entry) string {
+	if l.Policy == "" {
+		return firstLine(l.Error)
+	}
+	return firstLine(l.Error) + " (" + l.Policy + ")"
 }
 
 // firstLine is the first line of an error, cut to the width of a table's cell.

@@ -1,6 +1,7 @@
 package deadletters
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -11,40 +12,23 @@ import (
 	"github.com/composerp/composerp/workers/runtime/deadletters"
 )
 
-// shownLetter is a letter, and what policies set for the queue where it expired.
-type shownLetter struct {
-	deadletters.Entry
-	Policy string `json:"policy,omitempty"`
-}
-
-// shown adds the policies to letters that expired by one. The broker does not record which it was: they are those of
-// now.
-func (c letterLog) shown(ctx context.Context, entries []deadletters.Entry) []shownLetter {
-	letters := make([]shownLetter, len(entries))
+// addPolicies adds what policies set now to the letters that a policy made, where the log does not have what they set
+// then: the broker does not record it, and the watchdog had not seen it.
+func (c letterLog) addPolicies(ctx context.Context, letters []deadletters.Entry) {
 	var states map[string]topology.QueueState
 	var unknown error
-	for i, e := range entries {
-		letters[i].Entry = e
-		if !strings.Contains(e.Error, rabbitmq.ExpiredByPolicy) {
+	for i, l := range letters {
+		if l.Policy != "" || !strings.Contains(l.Error, rabbitmq.ExpiredByPolicy) && !strings.Contains(l.Error, rabbitmq.GivenUpByPolicy) {
 			continue
 		}
 		if states == nil && unknown == nil {
 			states, unknown = c.queueStates(ctx)
 		}
-		letters[i].Policy = policyOf(states[topology.QueueName(workerOf(e.Queue))])
+		letters[i].Policy = cmp.Or(states[topology.QueueName(workerOf(l.Queue))].Policies(), "none now: the policy that made it a dead letter is gone")
 		if unknown != nil {
 			letters[i].Policy = "not known: " + unknown.Error()
 		}
 	}
-	return letters
-}
-
-func policyOf(q topology.QueueState) string {
-	ttl, set := q.Policy["message-ttl"]
-	if !set {
-		return "none now: the policy that let it expire is gone"
-	}
-	return fmt.Sprintf("%s: message-ttl %s ms", q.PolicyName, topology.Literal(ttl))
 }
 
 // queueStates reads the broker's queues by the management API.

@@ -33,18 +33,18 @@ func dlqShow(cctx *cli.Context, c letterLog, of failures.LetterFilter) error {
 	if err := checkConsumers(cctx, c); err != nil {
 		return err
 	}
-	found := []deadletters.Entry{}
+	letters := []deadletters.Entry{}
 	err := failures.EachDeadLetter(cctx.Context, c.DB, of, 0, func(l failures.DeadLetter) error {
-		found = append(found, deadletters.EntryOf(l))
+		letters = append(letters, deadletters.EntryOf(l))
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	if len(found) == 0 {
+	if len(letters) == 0 {
 		return exit.Usage("no dead letter %q; `composerp dlq list --each --all` shows all", cctx.Args().First())
 	}
-	letters := c.shown(cctx.Context, found)
+	c.addPolicies(cctx.Context, letters)
 	return terminal.Show(cctx, letters, func(w io.Writer) {
 		for i, e := range letters {
 			if i > 0 {
@@ -55,10 +55,10 @@ func dlqShow(cctx *cli.Context, c letterLog, of failures.LetterFilter) error {
 	})
 }
 
-func showLetter(w io.Writer, e shownLetter) {
+func showLetter(w io.Writer, e deadletters.Entry) {
 	terminal.Row(w, "id", e.ID)
 	terminal.Row(w, "queue", e.Queue)
-	terminal.Row(w, "state", stateText(e.Entry))
+	terminal.Row(w, "state", stateText(e))
 	if e.EventID != nil {
 		terminal.Row(w, "event", *e.EventID)
 	}

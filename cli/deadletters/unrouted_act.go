@@ -33,7 +33,7 @@ func showUnrouted(cctx *cli.Context, q unroutedQueue, ids []string) error {
 			if i > 0 {
 				terminal.Row(w)
 			}
-			showLetter(w, shownLetter{Entry: l.Entry})
+			showLetter(w, l.Entry)
 			terminal.Row(w, "reason", l.Reason)
 			terminal.Row(w, "what to do", l.Do)
 		}

@@ -66,14 +66,20 @@ func (x *Examination) management(ctx context.Context) *management.Client {
 func (x *Examination) ExamineNodes(nodes []management.NodeState) {
 	for _, n := range nodes {
 		const plugin = "rabbitmq_prometheus"
-		if n.Running && !slices.Contains(n.Plugins, plugin) {
+		switch {
+		case isUncounted(n):
+			x.unasked("alarms", fmt.Errorf("the broker has no statistics of %s yet; run composerp doctor again in some seconds", n.Name))
+		case n.Running && !slices.Contains(n.Plugins, plugin):
 			x.warn("plugins", "rabbitmq-plugins enable "+plugin, "%s is not enabled on %s: the broker's own metrics can not be scraped", plugin, n.Name)
 		}
 	}
-	if len(nodes) > 0 && !x.has("node") && !x.has("alarm") && !x.has("plugins") {
+	if len(nodes) > 0 && !x.has("node") && !x.has("alarm") && !x.has("alarms") && !x.has("plugins") {
 		x.ok("alarms", "none; memory and disk are sufficient, plugins are enabled")
 	}
 }
+
+// isUncounted tells of a node that runs whether its plugins and its disk are not known yet.
+func isUncounted(n management.NodeState) bool { return n.Running && !n.Counted() }
 
 // examineExtras reports what the fleet does not need; the watchdog's checks report what is missing or differs.
 func (x *Examination) examineExtras(have topology.Topology, vhost string) {

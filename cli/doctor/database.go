@@ -156,7 +156,7 @@ func (x *Examination) examineLog(w eventlog.Health) {
 		x.warn("unpublishable", "the table unpublishable has the errors; publish corrected events with new ids", "%d events cannot be published", w.Unpublishable)
 	}
 	if w.Suspects > 0 {
-		x.warn("suspects", "the table suspect lists them; read the log of the process that died", "%d messages were being handled when a process died", w.Suspects)
+		x.warn("suspects", "the table suspect lists them; read the log of the process that died", "%d suspect messages: in hand when a process or a session ended, or attempted once more just now", w.Suspects)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/composerp/composerp/cli/fleet"
@@ -39,6 +40,9 @@ func (x *Examination) examineFleet(ctx context.Context, broker rabbitmq.Config, 
 	o := &observer.Observer{DB: x.db, Broker: broker, Management: management, Topology: plan.Topology, Exact: true}
 	defer o.Close()
 	now := o.Observe(ctx)
+	if slices.ContainsFunc(now.Nodes, isUncounted) && clock.Sleep(ctx, betweenLooks) { // the broker has just started
+		now = o.Observe(ctx)
+	}
 	if management != nil && now.Unseen != nil {
 		x.unasked("management", fmt.Errorf("%w; to see its nodes, the user needs the tag monitoring", now.Unseen))
 	}

@@ -15,7 +15,7 @@ import (
 // A node in trouble can not be had from a broker that others are testing on.
 func TestDoctorOfNodesInTrouble(t *testing.T) {
 	t.Parallel()
-	const good = `"running":true,"mem_used":1048576,"mem_limit":9048576,"disk_free":90485760,"disk_free_limit":1048576,"enabled_plugins":["rabbitmq_management","rabbitmq_prometheus"]`
+	const good = `"os_pid":"7","running":true,"mem_used":1048576,"mem_limit":9048576,"disk_free":90485760,"disk_free_limit":1048576,"enabled_plugins":["rabbitmq_management","rabbitmq_prometheus"]`
 	for _, c := range []struct {
 		node    string
 		state   State
@@ -24,6 +24,8 @@ func TestDoctorOfNodesInTrouble(t *testing.T) {
 	}{
 		{good, StateOK, "none", false},
 		{`"running":false`, StateProblem, "rabbit@h is down", false},
+		{`"running":true`, StateWarning, "no statistics of rabbit@h yet", false}, // it has just started
+		{`"running":true,"disk_free_limit":1048576`, StateWarning, "no statistics of rabbit@h yet", false},
 		{good + `,"mem_alarm":true`, StateProblem, "it uses 1 MB of memory, its limit is 8 MB", true},
 		{good + `,"disk_free_alarm":true`, StateProblem, "86 MB of disk are free, its limit is 1 MB", true},
 		{strings.Replace(good, `"disk_free":90485760`, `"disk_free":1548576`, 1), StateWarning, "1 MB of disk free", false},

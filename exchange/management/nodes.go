@@ -20,6 +20,10 @@ type NodeState struct {
 	Plugins       []string `json:"enabled_plugins"`
 }
 
+// Counted reports whether the broker has statistics of the node. Of one that has just started it has none for some
+// seconds: it is running, has no plugins, and its sizes are 0.
+func (n NodeState) Counted() bool { return n.PID != "" }
+
 // Nodes returns the nodes of the broker. The user needs the tag "monitoring" or a higher one, else ErrAccessRefused.
 func (m *Client) Nodes(ctx context.Context) ([]NodeState, error) {
 	var nodes []NodeState

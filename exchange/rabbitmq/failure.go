@@ -125,6 +125,7 @@ type Failure struct {
 	OriginalExchange   string
 	OriginalRoutingKey string
 	Quarantine         string // the class it is held back with, "" when it died by itself
+	ByPolicy           bool   // a policy's TTL or limit of length made the broker dead-letter it
 }
 
 // Failure reads the headers of RetryMessage and DeadMessage. When the broker itself dead-lettered the message last (by
@@ -147,7 +148,8 @@ func (d Delivery) Failure() Failure {
 		return f
 	}
 	f.Worker = strings.TrimPrefix(queue, topology.Prefix)
-	f.Error = "the broker dead-lettered it from " + queue + ": " + brokersReason(death)
+	reason, byPolicy := brokersReason(death)
+	f.Error, f.ByPolicy = "the broker dead-lettered it from "+queue+": "+reason, byPolicy
 	if at, ok := death["time"].(time.Time); ok {
 		f.LastFailedAt = at
 		if f.FirstFailedAt.IsZero() {
@@ -164,21 +166,28 @@ func (d Delivery) Failure() Failure {
 }
 
 // brokersReason is why the broker dead-lettered a message. Workers' queues have no TTL among their arguments: only a
-// policy gives them one. What a policy's limit of length keeps out is refused when it is published.
-func brokersReason(death amqp.Table) string {
+// policy gives them one, and only a policy's overflow makes a full queue give up its oldest messages.
+func brokersReason(death amqp.Table) (reason string, byPolicy bool) {
 	reason, ttl := text(death["reason"]), text(death["original-expiration"])
 	switch {
+	case reason == "maxlen":
+		return GivenUpByPolicy + seePolicy, true
 	case reason != expired:
-		return reason
+		return reason, false
 	case ttl != "":
-		return "it expired there, by its own TTL of " + ttl + " ms (property expiration)"
+		return "it expired there, by its own TTL of " + ttl + " ms (property expiration)", false
 	default:
-		return ExpiredByPolicy + " (composerp dlq show names the policy)"
+		return ExpiredByPolicy + seePolicy, true
 	}
 }
 
-// ExpiredByPolicy is in the error of a Failure by a policy's TTL.
-const ExpiredByPolicy = "it expired there, by a policy's message-ttl"
+// Of a Failure by a policy one of these is in the error.
+const (
+	ExpiredByPolicy = "it expired there, by a policy's message-ttl"
+	GivenUpByPolicy = "the queue was full and gave up its oldest, by a policy's max-length"
+)
+
+const seePolicy = " (composerp dlq show names the policy)"
 
 // expired is the broker's reason for a message whose TTL has passed.
 const expired = "expired"

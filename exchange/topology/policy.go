@@ -135,6 +135,27 @@ func milliseconds(n float64) string {
 	return shortDuration(time.Duration(n) * time.Millisecond)
 }
 
+// Policies names the policies of the queue and what they set of that which has an effect: "policy ttl: message-ttl
+// 3000 ms"; "" without a policy.
+func (q QueueState) Policies() string {
+	if q.PolicyName == "" {
+		return ""
+	}
+	var settings []string
+	for _, setting := range policySettings {
+		if value, set := q.Policy[setting]; set {
+			text := strings.TrimSpace(fmt.Sprintf("%s %s %s", setting, strings.Trim(Literal(value), `"`), settingUnits[setting]))
+			settings = append(settings, text)
+		}
+	}
+	if len(settings) == 0 {
+		return q.PolicyName
+	}
+	return q.PolicyName + ": " + strings.Join(settings, ", ")
+}
+
+var settingUnits = map[string]string{"expires": "ms", "message-ttl": "ms", "max-length-bytes": "bytes"}
+
 // PolicyNames is how an effect names the policies of a queue.
 func PolicyNames(policy, operatorPolicy string) string {
 	var names []string

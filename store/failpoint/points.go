@@ -23,8 +23,8 @@ var Points = []Point{
 	{"judge.published", "a copy that the broker may have, and the message: two copies, one effect"},
 	{"judge.confirmed", "a copy that the broker has, and the message: two copies, one effect"},
 
-	{"suspect.noted", "a record of the message in hand: it counts one more death"},
-	{"suspect.tried", "a record of a message that is done: it comes again as a duplicate, and the record is deleted"},
+	{"suspect.noted", "records of the messages in hand: they come again in smaller batches; of one alone it counts a death"},
+	{"suspect.tried", "records of messages that are done: they come again as duplicates, and the records are deleted"},
 
 	{"call.prepared", "a preparation that is committed, no call: it is prepared again and called"},
 	{"call.made", "a call whose answer is unknown: made again with the same key"},

@@ -38,6 +38,10 @@ type DeadLetter struct {
 	Headers    []byte        `db:"headers"` // a JSON object
 	Body       []byte        `db:"body"`
 	DiedAt     time.Time     `db:"died_at"`
+	// Policy is what the policies of its queue set when one of them made it a dead letter: "" where none did, or where
+	// it is not known. To record it, ByPolicy says that one did.
+	Policy   string `db:"policy"`
+	ByPolicy bool   `db:"by_policy"`
 
 	// The fields below are set by the log and ignored when recording.
 	Tenant      string       `db:"tenant_id"`
@@ -52,16 +56,23 @@ type DeadLetter struct {
 }
 
 const deadLetterColumns = `d.id, d.consumer, d.event_id, d.message_id, d.type, d.routing_key, d.error, d.attempt, d.headers, d.body, d.died_at,
-       d.tenant_id, d.aggregate_id, d.fingerprint, d.quarantine, d.recorded_at, d.redrives, d.redriven_at, d.discarded_at, d.missed_at`
+       coalesce(d.policy, '') AS policy, d.policy IS NOT NULL AS by_policy, d.tenant_id, d.aggregate_id, d.fingerprint, d.quarantine, d.recorded_at, d.redrives, d.redriven_at, d.discarded_at, d.missed_at`
 
 // StillDeadSQL selects the letters that settle their event's pending delivery: not redriven, and not found missing
 // from their queue. A discarded letter stays dead.
 const StillDeadSQL = `d.redriven_at IS NULL AND d.missed_at IS NULL`
 
+// The policy is the one in force at the letter's time; the broker's clock has whole seconds and may be another's.
 var recordDeadLetters = pg.SQL(`
-INSERT INTO dead_letter (id, consumer, event_id, message_id, type, routing_key, error, attempt, headers, body, died_at, fingerprint)
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[],
-                     $9::jsonb[], $10::bytea[], $11::timestamptz[], $12::text[])
+INSERT INTO dead_letter (id, consumer, event_id, message_id, type, routing_key, error, attempt, headers, body, died_at, fingerprint, policy)
+SELECT l.id, l.consumer, l.event_id, l.message_id, l.type, l.routing_key, l.error, l.attempt, l.headers, l.body, l.died_at, l.fingerprint,
+       CASE WHEN l.by_policy THEN coalesce((
+           SELECT p.policy FROM queue_policy p
+           WHERE p.consumer = l.consumer AND coalesce(p.until, 'infinity') >= l.died_at - interval '10 s'
+           ORDER BY p.since <= l.died_at + interval '1 s' DESC, p.since DESC LIMIT 1), '') END
+FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[],
+            $9::jsonb[], $10::bytea[], $11::timestamptz[], $12::text[], $13::boolean[])
+    AS l (id, consumer, event_id, message_id, type, routing_key, error, attempt, headers, body, died_at, fingerprint, by_policy)
 ON CONFLICT DO NOTHING`)
 
 // storable makes any text fit a column: valid UTF-8 without a zero byte. AMQP guarantees neither, and the log must
@@ -89,12 +100,12 @@ func storableJSON(document []byte) string {
 // RecordDeadLetters adds the letters that are not in the log yet, by ID. Texts that no column can hold are cleaned;
 // the body is kept byte for byte.
 func RecordDeadLetters(ctx context.Context, tx store.Tx, letters []DeadLetter) error {
-	columns := pg.NewColumns(12, len(letters))
+	columns := pg.NewColumns(13, len(letters))
 	for i := range letters {
 		l := &letters[i]
 		text := storable(l.Error)
 		columns.Add(l.ID, storable(l.Consumer), l.EventID, storable(l.MessageID), storable(l.Type), storable(l.RoutingKey), text, l.Attempt,
-			storableJSON(l.Headers), l.Body, l.DiedAt, Fingerprint(text))
+			storableJSON(l.Headers), l.Body, l.DiedAt, Fingerprint(text), l.ByPolicy)
 	}
 	return pg.Write(ctx, tx, fmt.Sprintf("recording %d dead letters", len(letters)), recordDeadLetters, columns...)
 }

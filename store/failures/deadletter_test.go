@@ -81,25 +81,48 @@ func TestDeadLettersOfExternalPublishers(t *testing.T) {
 	}
 }
 
+// Deaths count for a message that was in hand alone, until it is cleared.
 func TestSuspectsAreCountedUntilCleared(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 4)
+	ctx := t.Context()
+	note := func(consumer string, size int, messages ...string) int {
+		t.Helper()
+		deaths, err := failures.NoteSuspects(ctx, p.DB, consumer, messages, size)
+		storetest.Must(t, err)
+		return deaths
+	}
+	sizes := func(messages ...string) map[string]int {
+		t.Helper()
+		sizes, err := failures.SuspectBatches(ctx, p.DB, "ledger", messages)
+		storetest.Must(t, err)
+		return sizes
+	}
 	for _, message := range []string{"m", "\x00\xff", ""} {
 		for want := range 4 {
-			deaths, err := failures.NoteSuspect(t.Context(), p.DB, "ledger", message)
-			storetest.Must(t, err)
-			if deaths != want {
+			if deaths := note("ledger", 1, message); deaths != want {
 				t.Errorf("%q was noted from %d tries, want %d", message, deaths, want)
 			}
 		}
-		if deaths, err := failures.NoteSuspect(t.Context(), p.DB, "intake", message); err != nil || deaths != 0 {
-			t.Errorf("another's %q was noted from %d tries, %v", message, deaths, err)
+		if deaths := note("intake", 1, message); deaths != 0 {
+			t.Errorf("another's %q was noted from %d tries", message, deaths)
 		}
 		for range 2 {
-			storetest.Must(t, failures.ClearSuspect(t.Context(), p.DB, "ledger", message))
+			storetest.Must(t, failures.ClearSuspects(ctx, p.DB, "ledger", []string{message}))
 		}
-		if deaths, err := failures.NoteSuspect(t.Context(), p.DB, "ledger", message); err != nil || deaths != 0 {
-			t.Errorf("after it was cleared %q was noted from %d tries, %v", message, deaths, err)
+		if deaths := note("ledger", 1, message); deaths != 0 {
+			t.Errorf("after it was cleared %q was noted from %d tries", message, deaths)
 		}
+	}
+	for range 3 {
+		if deaths := note("ledger", 3, "a", "b", "a"); deaths != 0 {
+			t.Errorf("a batch counts %d deaths", deaths)
+		}
+	}
+	if got := sizes("a", "b", "m", "c"); len(got) != 3 || got["a"] != 3 || got["b"] != 3 || got["m"] != 1 {
+		t.Errorf("sizes are %v", got)
+	}
+	if first, second := note("ledger", 1, "a"), note("ledger", 1, "a"); first != 0 || second != 1 || sizes("a")["a"] != 1 {
+		t.Errorf("after its batch a message alone was noted from %d and %d tries, of size %d", first, second, sizes("a")["a"])
 	}
 }

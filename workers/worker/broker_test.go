@@ -101,31 +101,42 @@ func TestStoppingFinishesWhatIsInHand(t *testing.T) {
 	}
 }
 
-// A session that is lost during a careful try is not a death of the process.
+// A session that is lost during the attempt of a suspect message is not a death of the process, neither for it nor for
+// its neighbours.
 func TestALostSessionMakesNoDeadLetter(t *testing.T) {
 	t.Parallel()
-	const losses = 5
-	e := workertest.Sale(t, "cup", "shop", "1")
-	seen := &tries{}
-	var line *workertest.Link
-	w := echoing(seen, func(context.Context, []event.Any) error {
-		if seen.of(e) <= losses {
-			line.Cut()
-			return errors.New("a verdict that cannot be carried out")
-		}
-		return nil
-	})
-	h := newEnv(t, w)
-	h.Publish(e)
-	h.deliver(topology.QueueName("echo"), 1, 4)
-	line = workertest.NewLink(h, h.Broker.URLs[0])
-	h.Broker.URLs = []string{line.URL}
-	r := h.RunWorker(w, 1)
-	h.wantEffects(1)
-	if r.Messages("dead") != 0 || seen.of(e) != losses+1 {
-		t.Errorf("want the message handled at its try %d, got %d tries, %d dead", losses+1, seen.of(e), r.Messages("dead"))
+	for name, n := range map[string]int{"alone": 1, "with neighbours": 30} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const losses = 5
+			events := sales(t, n)
+			e := events[n/2]
+			seen := &tries{}
+			var line *workertest.Link
+			lost := 0 // one slot counts
+			w := echoing(seen, func(_ context.Context, events []event.Any) error {
+				if lost >= losses || !contains(events, e) {
+					return nil
+				}
+				if len(events) == 1 { // a batch is attempted alone first
+					lost++
+					line.Cut()
+				}
+				return errors.New("a verdict that cannot be carried out")
+			})
+			h := newEnv(t, w)
+			h.Publish(events...)
+			h.deliver(topology.QueueName("echo"), n, 4)
+			line = workertest.NewLink(h, h.Broker.URLs[0])
+			h.Broker.URLs = []string{line.URL}
+			r := h.RunWorker(w, 1)
+			h.wantEffects(n)
+			if r.Messages("dead") != 0 || seen.of(e) < losses+1 {
+				t.Errorf("want the message handled after %d tries, got %d tries, %d dead", losses, seen.of(e), r.Messages("dead"))
+			}
+			h.Eventually("no suspect is left", func() bool { return storetest.Value[int](t, h.URL, `SELECT count(*) FROM suspect`) == 0 })
+		})
 	}
-	h.Eventually("no suspect is left", func() bool { return storetest.Value[int](t, h.URL, `SELECT count(*) FROM suspect`) == 0 })
 }
 
 // deliver has the broker hand out the first n messages of a queue the given number of times, in vain.

@@ -87,11 +87,15 @@ func echoing(seen *tries, outcome func(ctx context.Context, events []event.Any) 
 // failing is a outcome on one event alone: the others pass.
 func failing(poison event.Any, err error) func(context.Context, []event.Any) error {
 	return func(_ context.Context, events []event.Any) error {
-		if slices.ContainsFunc(events, func(e event.Any) bool { return e.ID == poison.ID }) {
+		if contains(events, poison) {
 			return err
 		}
 		return nil
 	}
+}
+
+func contains(events []event.Any, one event.Any) bool {
+	return slices.ContainsFunc(events, func(e event.Any) bool { return e.ID == one.ID })
 }
 
 func sales(t testing.TB, n int) []event.Any {

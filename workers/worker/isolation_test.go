@@ -23,11 +23,18 @@ import (
 )
 
 // process is what a process of the fleet is told, when it is this test binary
-// that is one: where its servers are, and which events it dies of.
+// that is one: where its servers are, which events it dies of, and of how many at once.
 type process struct {
 	DatabaseURL, BrokerURL string
 	Poison                 []string
+	TooMany                int // 0: no number
 	Slots                  int
+}
+
+// kills tells whether the process dies of these events.
+func (p process) kills(events []event.Any) bool {
+	return p.TooMany > 0 && len(events) >= p.TooMany ||
+		slices.ContainsFunc(events, func(e event.Any) bool { return slices.Contains(p.Poison, e.ID.String()) })
 }
 
 const processVariable = "COMPOSERP_TEST_PROCESS"
@@ -48,11 +55,9 @@ func TestProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := echoing(&tries{}, func(_ context.Context, events []event.Any) error {
-		for _, e := range events {
-			if slices.Contains(p.Poison, e.ID.String()) {
-				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-				select {}
-			}
+		if p.kills(events) {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {}
 		}
 		return nil
 	})
@@ -83,19 +88,10 @@ func TestWhatKillsTheProcessDiesAlone(t *testing.T) {
 			events := sales(t, n)
 			poison := events[n/2]
 			h.Publish(events...)
-			deaths := 0
-			for condemned := false; !condemned; {
-				died := h.spawn(process{DatabaseURL: h.URL, BrokerURL: h.Broker.URLs[0], Poison: []string{poison.ID.String()}, Slots: slots}, func() bool {
-					all, _ := h.effects()
-					condemned = all >= n-1 && h.Depth(topology.DeadQueueName("echo")) > 0
-					return condemned
-				})
-				if died {
-					if deaths++; deaths > 12 {
-						t.Fatal("the process dies and dies")
-					}
-				}
-			}
+			deaths := h.spawnUntil(process{Poison: []string{poison.ID.String()}, Slots: slots}, func() bool {
+				all, _ := h.effects()
+				return all >= n-1 && h.Depth(topology.DeadQueueName("echo")) > 0
+			})
 			h.wantEffects(n - 1)
 			dead := h.Receive(topology.DeadQueueName("echo"), 1)[0]
 			if dead.ID != poison.ID.String() || !strings.Contains(dead.Failure().Error, "died 3 times") {
@@ -113,6 +109,36 @@ func TestWhatKillsTheProcessDiesAlone(t *testing.T) {
 			t.Logf("the process died %d times", deaths)
 		})
 	}
+}
+
+// What kills the process only together, as by the memory that it takes, is handled in smaller batches.
+func TestABatchThatKillsTheProcessIsCut(t *testing.T) {
+	t.Parallel()
+	const n, tooMany = 60, 6
+	w := echoing(&tries{}, nil)
+	h := newEnv(t, w)
+	h.Publish(sales(t, n)...)
+	h.deliver(topology.QueueName("echo"), n, 4)
+	deaths := h.spawnUntil(process{TooMany: tooMany, Slots: 1}, func() bool { all, _ := h.effects(); return all >= n })
+	h.wantEffects(n)
+	if dead := h.Depth(topology.DeadQueueName("echo")); dead != 0 || deaths == 0 {
+		t.Errorf("want deaths and no dead letter, got %d deaths, %d letters", deaths, dead)
+	}
+	if suspects := storetest.Value[int](t, h.URL, `SELECT count(*) FROM suspect`); suspects != 0 {
+		t.Errorf("want no suspect left, got %d", suspects)
+	}
+}
+
+// spawnUntil starts one process after another until done holds, and gives how many died.
+func (h *env) spawnUntil(p process, done func() bool) (deaths int) {
+	h.Helper()
+	p.DatabaseURL, p.BrokerURL = h.URL, h.Broker.URLs[0]
+	for h.spawn(p, done) {
+		if deaths++; deaths > 12 {
+			h.Fatal("the process dies and dies")
+		}
+	}
+	return deaths
 }
 
 // spawn starts a process and waits until it has died, or until done holds; then it ends it.
@@ -151,11 +177,11 @@ func (h *env) spawn(p process, done func() bool) (died bool) {
 	return died
 }
 
-// What has been delivered in vain several times, through no fault of its own, is
-// handled one by one; what comes after it in big bites again.
-func TestCarefulnessEnds(t *testing.T) {
+// Hundreds of messages that were delivered in vain several times, through no fault of
+// their own, take few transactions; so does what comes after them.
+func TestSuspectsAreAttemptedTogether(t *testing.T) {
 	t.Parallel()
-	const suspects, rest = 5, 500
+	const suspects, rest, most = 300, 500, 60
 	seen := &tries{}
 	w := echoing(seen, nil, worker.Batch(100, 500))
 	h := newEnv(t, w)
@@ -164,15 +190,13 @@ func TestCarefulnessEnds(t *testing.T) {
 	h.Publish(sales(t, rest)...)
 	r := h.RunWorker(w, 1)
 	h.wantEffects(suspects + rest)
-	for i, batch := range seen.all()[:suspects] {
-		if len(batch) != 1 {
-			t.Errorf("suspect %d: want it tried alone, got a batch of %d", i, len(batch))
-		}
+	if n := len(seen.all()); n > most || seen.largest() != 100 {
+		t.Errorf("want %d messages in at most %d batches of up to 100, got %d of up to %d", suspects+rest, most, n, seen.largest())
 	}
-	if seen.largest() != 100 {
-		t.Errorf("want batches of 100 after the suspects, got %d at most", seen.largest())
-	}
-	if !r.Logs.Has("processing suspect messages one by one") || r.Messages("dead") != 0 {
+	if !r.Logs.Has("noting them while they are in hand") || r.Messages("dead") != 0 {
 		t.Errorf("want it logged and no dead letter, got %d dead", r.Messages("dead"))
+	}
+	if left := storetest.Value[int](t, h.URL, `SELECT count(*) FROM suspect`); left != 0 {
+		t.Errorf("want no suspect left, got %d", left)
 	}
 }

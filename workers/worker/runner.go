@@ -118,7 +118,7 @@ func (r *Runner) consume(ctx context.Context, session *rabbitmq.Session) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for i := range r.Slots {
 		s := &slot{Runner: r, number: i + 1, session: session, publisher: publisher, pauses: newBackoff()}
-		g.Go(func() error { return s.run(ctx) })
+		g.Go(func() error { return s.consume(ctx) })
 	}
 	return g.Wait()
 }

@@ -19,32 +19,16 @@ type slot struct {
 	session   *rabbitmq.Session
 	publisher *rabbitmq.Publisher
 
-	isolated bool         // it handles suspect messages one at a time: see isolation.go
 	deferred deferrals    // of the batch in hand: see deferral.go
 	pauses   *backoff     // while all messages are deferred
 	deferral clock.Seldom // how often that is logged
+
+	isolating clock.Seldom // how often suspect messages are logged: see isolation.go
 }
 
-// errReopen ends a consumer so that the slot opens one with another prefetch.
-var errReopen = errors.New("the slot changes its prefetch")
-
-// run consumes until ctx is done or the session is lost.
-func (s *slot) run(ctx context.Context) error {
-	for {
-		err := s.consume(ctx)
-		if !errors.Is(err, errReopen) {
-			return err
-		}
-	}
-}
-
-// consume takes batch after batch from one consumer.
+// consume takes batch after batch until ctx is done or the session is lost.
 func (s *slot) consume(ctx context.Context) error {
-	batch, prefetch := s.Worker.batch, s.Worker.prefetch
-	if s.isolated {
-		batch, prefetch = 1, 1
-	}
-	consumer, err := s.session.Consume(s.Worker.queue, s.tag(s.number), prefetch)
+	consumer, err := s.session.Consume(s.Worker.queue, s.tag(s.number), s.Worker.prefetch)
 	if err != nil {
 		return fmt.Errorf("consuming %s: %w", s.Worker.queue, err)
 	}
@@ -55,22 +39,22 @@ func (s *slot) consume(ctx context.Context) error {
 		s.Started()
 	}
 	for {
-		deliveries, err := s.take(ctx, consumer, batch)
+		deliveries, err := s.take(ctx, consumer)
 		if err != nil {
 			return s.ended(ctx, err)
 		}
-		if s.mustIsolate(deliveries) {
-			return errReopen
+		batches, err := s.batches(ctx, deliveries)
+		if err != nil {
+			return s.ended(ctx, err)
 		}
-		if err := s.finish(ctx, consumer, deliveries); err != nil {
-			return err
-		}
-		s.pauseIfAllDeferred(ctx, consumer, len(deliveries))
-		if s.mayRejoin(deliveries) {
-			return errReopen
-		}
-		if ctx.Err() != nil {
-			return s.ended(ctx, ctx.Err())
+		for _, batch := range batches {
+			if err := s.finish(ctx, consumer, batch); err != nil {
+				return err
+			}
+			s.pauseIfAllDeferred(ctx, consumer, len(batch))
+			if ctx.Err() != nil {
+				return s.ended(ctx, ctx.Err())
+			}
 		}
 	}
 }
@@ -78,7 +62,8 @@ func (s *slot) consume(ctx context.Context) error {
 // take waits for messages, at most a batch of them, and lingers for more where the
 // worker does. An error of the session while it lingers is found again by the
 // acknowledgement.
-func (s *slot) take(ctx context.Context, consumer *rabbitmq.Consumer, batch int) ([]rabbitmq.Delivery, error) {
+func (s *slot) take(ctx context.Context, consumer *rabbitmq.Consumer) ([]rabbitmq.Delivery, error) {
+	batch := s.Worker.batch
 	deliveries, err := consumer.Take(ctx, batch)
 	if err != nil || s.Worker.linger == 0 || len(deliveries) < 2 {
 		return deliveries, err
@@ -119,8 +104,8 @@ func (s *slot) finish(ctx context.Context, consumer *rabbitmq.Consumer, deliveri
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(drainTime, cancel) })()
 
 	var err error
-	if s.isolated && anySuspect(deliveries) {
-		err = s.processSuspect(working, deliveries[0])
+	if names := suspectNames(deliveries); len(names) > 0 {
+		err = s.processSuspects(working, deliveries, names)
 	} else {
 		err = s.process(working, deliveries)
 	}

@@ -56,6 +56,12 @@ func SetOperatorPolicy(t testing.TB, config rabbitmq.Config, name, pattern strin
 	setPolicy(t, config, "operator-policies", name, pattern, definition)
 }
 
+// DeletePolicy removes a policy that SetPolicy has set.
+func DeletePolicy(t testing.TB, config rabbitmq.Config, name string) {
+	t.Helper()
+	manage(t, http.MethodDelete, "/api/policies/"+url.PathEscape(VhostOf(t, config))+"/"+name, nil, nil)
+}
+
 func setPolicy(t testing.TB, config rabbitmq.Config, kind, name, pattern string, definition map[string]any) {
 	t.Helper()
 	manage(t, http.MethodPut, "/api/"+kind+"/"+url.PathEscape(VhostOf(t, config))+"/"+name,

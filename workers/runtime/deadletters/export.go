@@ -16,18 +16,20 @@ import (
 
 // Entry is a dead letter as it is shown and exported, a line of JSON each.
 type Entry struct {
-	ID          uuid.UUID       `json:"id"`
-	Queue       string          `json:"queue"`
-	Worker      string          `json:"worker"`
-	State       string          `json:"state"` // pending, redriven, discarded or lost
-	EventID     *uuid.UUID      `json:"eventId,omitempty"`
-	MessageID   string          `json:"messageId"`
-	Type        string          `json:"type"`
-	Tenant      string          `json:"tenantId"`
-	Aggregate   string          `json:"aggregateId"`
-	RoutingKey  string          `json:"routingKey"`
-	Error       string          `json:"error"`
-	Fingerprint string          `json:"fingerprint"`
+	ID          uuid.UUID  `json:"id"`
+	Queue       string     `json:"queue"`
+	Worker      string     `json:"worker"`
+	State       string     `json:"state"` // pending, redriven, discarded or lost
+	EventID     *uuid.UUID `json:"eventId,omitempty"`
+	MessageID   string     `json:"messageId"`
+	Type        string     `json:"type"`
+	Tenant      string     `json:"tenantId"`
+	Aggregate   string     `json:"aggregateId"`
+	RoutingKey  string     `json:"routingKey"`
+	Error       string     `json:"error"`
+	Fingerprint string     `json:"fingerprint"`
+	// Policy is what the policies of its queue set when one of them made it a dead letter.
+	Policy      string          `json:"policy,omitempty"`
 	Quarantine  string          `json:"quarantine,omitempty"`
 	Attempt     int             `json:"attempt"`
 	DiedAt      time.Time       `json:"diedAt,omitzero"`
@@ -46,7 +48,7 @@ type Entry struct {
 func EntryOf(l failures.DeadLetter) Entry {
 	e := Entry{
 		ID: l.ID, Queue: topology.DeadQueueName(l.Consumer), Worker: l.Consumer, State: stateOf(l), MessageID: l.MessageID, Type: l.Type,
-		Tenant: l.Tenant, Aggregate: l.Aggregate, RoutingKey: l.RoutingKey, Error: l.Error, Fingerprint: l.Fingerprint, Quarantine: l.Quarantine,
+		Tenant: l.Tenant, Aggregate: l.Aggregate, RoutingKey: l.RoutingKey, Error: l.Error, Fingerprint: l.Fingerprint, Policy: l.Policy, Quarantine: l.Quarantine,
 		Attempt: l.Attempt, DiedAt: l.DiedAt.UTC(), Redrives: l.Redrives,
 		RedrivenAt: instant(l.RedrivenAt), DiscardedAt: instant(l.DiscardedAt), MissedAt: instant(l.MissedAt), Headers: l.Headers,
 	}

@@ -33,7 +33,7 @@ func LetterOf(m rabbitmq.Delivery) failures.DeadLetter {
 	}
 	letter := failures.DeadLetter{
 		Consumer: failure.Worker, MessageID: m.ID, Type: m.Type, RoutingKey: failure.OriginalRoutingKey,
-		Error: failure.Error, Attempt: min(max(failure.Attempt, 0), math.MaxInt32), Headers: headersOf(m), Body: m.Body, DiedAt: died,
+		Error: failure.Error, Attempt: min(max(failure.Attempt, 0), math.MaxInt32), Headers: headersOf(m), Body: m.Body, DiedAt: died, ByPolicy: failure.ByPolicy,
 	}
 	if worker, fell := strings.CutPrefix(m.RoutingKey, topology.QueueName("")); letter.Consumer == "" && fell {
 		letter.Consumer = worker // not sent by this fleet, but in this worker's queue

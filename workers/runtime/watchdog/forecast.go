@@ -55,7 +55,7 @@ func (p Plan) Growing(then, now observer.Snapshot) []Problem {
 // leastRoom is the running node with the least disk left above its limit.
 func leastRoom(nodes []management.NodeState) (name string, room int64, known bool) {
 	for _, n := range nodes {
-		if left := max(0, n.DiskFree-n.DiskFreeLimit); n.Running && (!known || left < room) {
+		if left := max(0, n.DiskFree-n.DiskFreeLimit); n.Running && n.Counted() && (!known || left < room) {
 			name, room, known = n.Name, left, true
 		}
 	}

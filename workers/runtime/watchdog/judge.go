@@ -57,7 +57,7 @@ func Nodes(nodes []management.NodeState) []Problem {
 		case n.DiskAlarm:
 			found = append(found, Problem{Kind: Alarm, Subject: n.Name + " disk", Do: "make room on its disk; it resumes by itself then",
 				What: wording.Sprintf("%s takes no messages: %d MB of disk are free, its limit is %d MB", n.Name, n.DiskFree>>20, n.DiskFreeLimit>>20)})
-		case n.DiskFree < 2*n.DiskFreeLimit:
+		case n.Counted() && n.DiskFree < 2*n.DiskFreeLimit:
 			found = append(found, Problem{Kind: Alarm, Subject: n.Name + " disk", Warning: true, Do: "make room on its disk before the broker stops taking messages",
 				What: wording.Sprintf("%s has %d MB of disk free, and its limit is %d MB", n.Name, n.DiskFree>>20, n.DiskFreeLimit>>20)})
 		}

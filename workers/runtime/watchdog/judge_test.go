@@ -31,7 +31,7 @@ var (
 // well is a snapshot of a healthy fleet, the given seconds after the beginning, and then changed.
 func well(second int, change ...func(*observer.Snapshot)) observer.Snapshot {
 	l := observer.Snapshot{At: begin.Add(time.Duration(second) * time.Second), Have: plan.Topology, Seen: true, Figures: true, Exact: true, Queues: map[string]topology.QueueState{},
-		Nodes: []management.NodeState{{Name: "rabbit@h", Running: true, DiskFree: 10 << 30, DiskFreeLimit: 1 << 30, MemoryLimit: 1 << 30}},
+		Nodes: []management.NodeState{{Name: "rabbit@h", PID: "7", Running: true, DiskFree: 10 << 30, DiskFreeLimit: 1 << 30, MemoryLimit: 1 << 30}},
 		Log:   eventlog.Health{TickerHolder: "h#1", RelayHolder: "h#1", End: 100, Covered: 100, Tick: 9, Passed: 9, Place: "9 9 0"}}
 	for _, q := range plan.Topology.Queues {
 		l.Queues[q.Name] = topology.QueueState{Name: q.Name, Consumers: 1, Counted: true}
@@ -279,8 +279,12 @@ func TestWhenTheDiskWillBeFull(t *testing.T) {
 		"nodes unseen":      {bytes(0, 0), func(l *observer.Snapshot) { bytes(900*mb, 0)(l); l.Nodes = nil }, "", ""},
 		"the least room": {bytes(0, 0), func(l *observer.Snapshot) {
 			bytes(60*mb, 0)(l)
-			l.Nodes = append(l.Nodes, management.NodeState{Name: "rabbit@i", Running: true, DiskFree: 2 << 30, DiskFreeLimit: 1 << 30})
+			l.Nodes = append(l.Nodes, management.NodeState{Name: "rabbit@i", PID: "8", Running: true, DiskFree: 2 << 30, DiskFreeLimit: 1 << 30})
 		}, "growth rabbit@i", "1,024 MB left"},
+		"a node that has just started": {bytes(0, 0), func(l *observer.Snapshot) {
+			bytes(20*mb, 0)(l)
+			l.Nodes = append(l.Nodes, management.NodeState{Name: "rabbit@i", Running: true})
+		}, "", ""},
 		"a node that is off": {bytes(0, 0), func(l *observer.Snapshot) {
 			bytes(20*mb, 0)(l)
 			l.Nodes = append(l.Nodes, management.NodeState{Name: "rabbit@i"})

@@ -27,6 +27,8 @@ type monitor struct {
 	reported     bool                   // declareError is in the log
 	foreign      []topology.BindingSpec // bindings of others, by the last snapshot that showed them
 	gapReads     clock.Seldom           // failed ones, in the log
+	policies     map[string]string      // by consumer, as they were noted last; nil before that
+	policyNotes  clock.Seldom           // failed ones, in the log
 
 	repairs   map[string]*repair // by consumer
 	repairing sync.WaitGroup     // one at a time
@@ -48,6 +50,7 @@ func (v *monitor) observe(ctx context.Context) {
 	open := v.repair(ctx, now)
 	v.report(append(v.problems(now), open...), now)
 	v.declare(ctx, now)
+	v.notePolicies(ctx, now)
 	if now.Seen {
 		v.foreign = now.Have.Foreign
 	}
