@@ -21,7 +21,7 @@ import (
 // group is an environment on a cluster of three nodes.
 type group struct {
 	*environment
-	cluster *local.Cluster
+	cluster *localtest.Cluster
 }
 
 // TestCluster takes nodes of a cluster away: one, each in turn, two at once.
@@ -30,7 +30,7 @@ func TestCluster(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes minutes: make test-faults")
 	}
-	cluster, err := local.StartCluster(t.Context(), local.Config{
+	cluster, err := localtest.StartCluster(t.Context(), local.Config{
 		Dir: place(t), Log: slog.New(slog.DiscardHandler), StartTimeout: localtest.Deadline(2 * time.Minute),
 	}, 3)
 	if err != nil {
@@ -62,7 +62,7 @@ type replicas struct {
 }
 
 // queues asks a node of the cluster for the replicas of all queues, by name; nil while it does not answer.
-func (g *group) queues(node *local.Node) map[string]replicas {
+func (g *group) queues(node *localtest.Node) map[string]replicas {
 	ctx, cancel := context.WithTimeout(g.Context(), 5*time.Second)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, node.ManagementURL+"/api/queues/composerp?columns=name,leader,members,online", nil)
@@ -133,7 +133,7 @@ func (g *group) killTwo() (heal func()) {
 
 // revive starts nodes again, side by side. RabbitMQ's nodes may then wait for each other's tables for minutes
 // (timeout_waiting_for_tables, seen once with 3.10.8): as an operator would, it kills such a node and starts it again.
-func (g *group) revive(nodes ...*local.Node) {
+func (g *group) revive(nodes ...*localtest.Node) {
 	g.Helper()
 	var started errgroup.Group
 	for _, node := range nodes {

@@ -18,7 +18,7 @@ func TestCluster(t *testing.T) {
 	t.Parallel()
 	dir := tempDir(t)
 	began := time.Now()
-	cluster, err := local.StartCluster(t.Context(), local.Config{
+	cluster, err := localtest.StartCluster(t.Context(), local.Config{
 		Dir: dir, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		StartTimeout: localtest.Deadline(2 * time.Minute), StopTimeout: localtest.Deadline(30 * time.Second),
 	}, 2)
@@ -27,7 +27,7 @@ func TestCluster(t *testing.T) {
 	}
 	t.Cleanup(func() { cluster.Discard(context.Background()) })
 	t.Log("took", time.Since(began))
-	if _, err := local.StartCluster(t.Context(), local.Config{Dir: dir}, 2); !errors.Is(err, local.ErrInUse) {
+	if _, err := localtest.StartCluster(t.Context(), local.Config{Dir: dir}, 2); !errors.Is(err, local.ErrInUse) {
 		t.Errorf("a second cluster in the same directory: %v, want ErrInUse", err)
 	}
 	publishOne(t, cluster.AMQPURLs()[0])

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// instance is one server of a pair or a cluster, which runs or is down.
+// instance is one server of a pair, which runs or is down.
 type instance struct {
 	home     // without a path: it was left out
 	cfg      Config

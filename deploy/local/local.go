@@ -59,6 +59,7 @@ type Config struct {
 	Log          *slog.Logger  // default: none
 	PostgresOnly bool          // leave RabbitMQ out
 	BrokerOnly   bool          // leave PostgreSQL out
+	Node         Node          // of a cluster; the zero value: RabbitMQ stands alone
 	Shared       bool          // by all tests of this process: takes no slot for running, see LimitVariable
 	StartTimeout time.Duration // for both, or each node, to be ready; default two minutes, more with SlownessVariable
 	StopTimeout  time.Duration // for an orderly stop before they are killed; default thirty seconds
@@ -110,8 +111,8 @@ type Servers struct {
 // error is one line.
 func Start(ctx context.Context, cfg Config) (*Servers, error) {
 	cfg = cfg.withDefaults()
-	privateBrokers := 1 // those that count among the tests'
-	if cfg.PostgresOnly || cfg.Shared {
+	privateBrokers := max(1, cfg.Node.Of) // those that count among the tests'; the first node counts for its cluster
+	if cfg.PostgresOnly || cfg.Shared || cfg.Node.First != nil {
 		privateBrokers = 0
 	}
 	held, found, err := own(ctx, &cfg, privateBrokers)
@@ -178,7 +179,7 @@ func startLocked(ctx context.Context, cfg Config, found programs) (*Servers, err
 		return instance{cfg: cfg, log: cfg.Log.With("server", server), stopping: s.stopping, begun: func(c *child) { go s.watch(c) }}
 	}
 	pg := &postgres{instance: one("postgresql"), installed: found.postgres.bins}
-	mq := &broker{instance: one("rabbitmq"), node: ourName, installed: found.broker}
+	mq := &broker{instance: one("rabbitmq"), installed: found.broker}
 	pg.again = func(ctx context.Context) error { return pg.open(ctx, s.state) }
 	mq.again = func(ctx context.Context) error { return mq.launch(ctx, s.state) }
 	if !cfg.BrokerOnly {
@@ -199,8 +200,13 @@ func startLocked(ctx context.Context, cfg Config, found programs) (*Servers, err
 			return nil, err
 		}
 	}
+	wanted := st.Ports.each()
+	if first := cfg.Node.First; first != nil {
+		st.Password, st.Ports.Epmd = first.state.Password, first.state.Ports.Epmd
+		wanted = wanted[:len(wanted)-1]
+	}
 	st.makePasswords()
-	if err := choosePorts(st.Ports.each()); err != nil {
+	if err := choosePorts(wanted); err != nil {
 		return nil, err
 	}
 	if err := st.save(cfg.Dir); err != nil {

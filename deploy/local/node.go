@@ -1,127 +1,50 @@
 package local
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"strconv"
 	"strings"
-	"syscall"
-
-	"github.com/composerp/composerp/exchange/clock"
 )
 
-// Nodes are the nodes of the cluster, in the order of their names.
-func (c *Cluster) Nodes() []*Node { return c.nodes }
-
-// Node is the node of that number, from 1 on.
-func (c *Cluster) Node(number int) *Node { return c.nodes[number-1] }
-
-// NodeNamed is the node that RabbitMQ calls so: composerp1@localhost. nil when there is none.
-func (c *Cluster) NodeNamed(name string) *Node {
-	for _, node := range c.nodes {
-		if node.Name == name {
-			return node
-		}
-	}
-	return nil
+// Node makes a RabbitMQ a node of a cluster. All nodes have the first one's port mapper, secret and password.
+//
+// A queue gets its members when it is declared, on the nodes that are in the cluster then. A node cut off from most of
+// two or more others stops by itself (pause_minority) and comes back with them, as the cluster operator for Kubernetes
+// has it.
+type Node struct {
+	Number int      // from 1 on, and part of its name; 0: the RabbitMQ stands alone
+	Of     int      // how many nodes the cluster will have
+	First  *Servers // node 1, which runs; nil: this is node 1
 }
 
-// AMQPURLs lead to each of the nodes: what a client of the cluster is given.
-func (c *Cluster) AMQPURLs() []string {
-	return c.each(func(n *Node) string { return n.AMQPURL })
+// name is the node's name, without its host.
+func (n Node) name() string {
+	if n.Number == 0 {
+		return ourName
+	}
+	return ourName + strconv.Itoa(n.Number)
 }
 
-func (c *Cluster) each(of func(*Node) string) []string {
-	texts := make([]string, len(c.nodes))
-	for i, node := range c.nodes {
-		texts[i] = of(node)
-	}
-	return texts
-}
+// Address is the node's name as RabbitMQ calls it: composerp1@localhost.
+func (n Node) Address() string { return n.name() + "@" + nodeHost }
 
-// Stop stops the node in the orderly way. Stopping a node that is down does nothing.
-func (n *Node) Stop(ctx context.Context) error { return n.broker.down(ctx, syscall.SIGTERM) }
-
-// Kill kills the node with SIGKILL.
-func (n *Node) Kill(ctx context.Context) error { return n.broker.down(ctx, syscall.SIGKILL) }
-
-// Start starts a node that is down, and returns once it answers. A node waits for those that went down after it, for
-// they know what it missed: start several side by side.
-func (n *Node) Start(ctx context.Context) error { return n.broker.up(ctx) }
-
-// AwaitMembers returns once every node of the cluster says that all of them are running.
-func (c *Cluster) AwaitMembers(ctx context.Context) error {
-	for _, node := range c.nodes {
-		for {
-			running, err := node.members(ctx)
-			if err == nil && running == len(c.nodes) {
-				break
-			}
-			if !clock.Sleep(ctx, 5*pollEvery) {
-				return fmt.Errorf("waiting for the nodes to be one cluster: %s sees %d of %d: %w", node.Name, running, len(c.nodes), errors.Join(ctx.Err(), err))
-			}
-		}
-	}
-	return nil
-}
-
-// members counts the nodes that the node says are running, itself included.
-func (n *Node) members(ctx context.Context) (int, error) {
-	var nodes []struct {
-		Running bool `json:"running"`
-	}
-	if err := get(ctx, n.ManagementURL+"/api/nodes?columns=name,running", &nodes); err != nil {
-		return 0, err
-	}
-	running := 0
-	for _, node := range nodes {
-		if node.Running {
-			running++
-		}
-	}
-	return running, nil
-}
-
-// Discard kills the nodes and deletes what they have; the directory too, unless it holds other files. A second Discard
-// does nothing.
-func (c *Cluster) Discard(ctx context.Context) error {
-	var err error
-	c.once.Do(func() {
-		close(c.stopping)
-		for _, node := range c.nodes {
-			err = errors.Join(err, node.Kill(ctx), os.RemoveAll(node.broker.path))
-			for _, name := range []string{node.broker.node, node.broker.logName(), node.broker.logName() + ".1"} {
-				err = errors.Join(err, os.RemoveAll(filepath.Join(c.cfg.Dir, name)))
-			}
-		}
-		if c.epmd != nil {
-			c.epmd.killGroup()
-			<-c.epmd.done
-		}
-		for _, name := range []string{"epmd.log", lockFile} {
-			err = errors.Join(err, os.RemoveAll(filepath.Join(c.cfg.Dir, name)))
-		}
-		removeOutside(c.cfg.Dir)
-		os.Remove(c.cfg.Dir)
-		c.held.free()
-	})
-	return err
-}
-
-// clustering is what a node's configuration says of its cluster; nothing for a node that stands alone. Of two nodes
-// none has a majority alone, and the one that is left would stop when the other does.
-func clustering(peers []string, size int) string {
-	if len(peers) == 0 {
+// configuration is what a node's configuration says of its cluster. Node 1 joins none: nodes that look for each other
+// while all of them are new find out in rounds of seconds which is to be the first. Of two nodes none has a majority
+// alone, and the one that is left would stop when the other does.
+func (n Node) configuration() string {
+	if n.Number == 0 {
 		return ""
 	}
 	var text strings.Builder
 	text.WriteString("cluster_formation.peer_discovery_backend = classic_config\n")
-	for i, peer := range peers {
-		fmt.Fprintf(&text, "cluster_formation.classic_config.nodes.%d = %s\n", i+1, peer)
+	peers := n.Of
+	if n.First == nil {
+		peers = 1
 	}
-	if size > 2 {
+	for i := 1; i <= peers; i++ {
+		fmt.Fprintf(&text, "cluster_formation.classic_config.nodes.%d = %s\n", i, Node{Number: i}.Address())
+	}
+	if n.Of > 2 {
 		text.WriteString("cluster_partition_handling = pause_minority\n")
 	}
 	return text.String()

@@ -99,17 +99,6 @@ func postgresBins() []postgresBin {
 	return bins
 }
 
-// PostgresProgram is the path of a program that comes with the newest installed PostgreSQL: pg_dump, pg_restore.
-func PostgresProgram(name string) (string, error) {
-	for _, bin := range postgresBins() {
-		path := filepath.Join(bin.dir, name)
-		if _, err := os.Stat(path); err == nil {
-			return path, nil
-		}
-	}
-	return "", fmt.Errorf("%s of PostgreSQL: %w: run `make setup`, or `apt-get install postgresql`", name, ErrNotInstalled)
-}
-
 var versionNumber = regexp.MustCompile(`\d+`)
 
 // postgresMajor asks the server program in dir for its major version; 0 when there is no complete server.

@@ -29,9 +29,6 @@ const (
 // the system's.
 type broker struct {
 	instance
-	node      string   // the node's name, without its host
-	peers     []string // the nodes whose cluster it joins, itself included; none: it stands alone
-	size      int      // of the cluster
 	installed brokerPrograms
 	epmd      *child
 }
@@ -43,8 +40,10 @@ func (b *broker) start(ctx context.Context, st state) error {
 	if err := b.configure(st); err != nil {
 		return err
 	}
-	if err := b.launchEpmd(ctx, st.Ports); err != nil {
-		return err
+	if b.cfg.Node.First == nil {
+		if err := b.launchEpmd(ctx, st.Ports); err != nil {
+			return err
+		}
 	}
 	return b.launch(ctx, st)
 }
@@ -53,8 +52,8 @@ func (b *broker) start(ctx context.Context, st state) error {
 func (b *broker) launch(ctx context.Context, st state) error {
 	began := time.Now()
 	server, err := run(command{
-		name: b.name(), account: b.account, dir: workingDir, env: b.environment(st.Ports),
-		path: b.installed.server, logFile: filepath.Join(b.cfg.Dir, b.logName()), pidFile: b.serverPid(), orderly: syscall.SIGTERM,
+		name: brokerName, account: b.account, dir: workingDir, env: b.environment(st.Ports),
+		path: b.installed.server, logFile: filepath.Join(b.cfg.Dir, "rabbitmq.log"), pidFile: b.serverPid(), orderly: syscall.SIGTERM,
 	})
 	if err != nil {
 		return err
@@ -67,23 +66,6 @@ func (b *broker) launch(ctx context.Context, st state) error {
 		"took", time.Since(began).Round(time.Millisecond))
 	return nil
 }
-
-// name is what errors call the node.
-func (b *broker) name() string {
-	if len(b.peers) == 0 {
-		return brokerName
-	}
-	return brokerName + " " + b.node
-}
-
-func (b *broker) logName() string {
-	if len(b.peers) == 0 {
-		return "rabbitmq.log"
-	}
-	return b.node + ".log"
-}
-
-func nodeAddress(node string) string { return node + "@" + nodeHost }
 
 // launchEpmd starts the port mapper and waits until it listens, for RabbitMQ looks for it early.
 func (b *broker) launchEpmd(ctx context.Context, at ports) error {
@@ -151,11 +133,15 @@ func get(ctx context.Context, address string, result any) error {
 // configure writes the node's files anew each time, so that an old directory gets today's settings. User and virtual
 // host are made by the node when its database is empty.
 func (b *broker) configure(st state) error {
-	for name, content := range map[string]string{
-		"rabbitmq.conf":   configuration(st) + clustering(b.peers, b.size),
+	files := map[string]string{
+		"rabbitmq.conf":   configuration(st) + b.cfg.Node.configuration(),
 		"advanced.config": advancedConfiguration,
 		"enabled_plugins": "[rabbitmq_management,rabbitmq_prometheus,rabbitmq_shovel,rabbitmq_shovel_management].\n",
-	} {
+	}
+	if b.cfg.Node.Number > 0 {
+		files[".erlang.cookie"] = st.Password // the nodes trust each other by it
+	}
+	for name, content := range files {
 		path := filepath.Join(b.path, name)
 		if err := writeDurably(path, []byte(content)); err != nil {
 			return fmt.Errorf("configuring RabbitMQ: %w", err)
@@ -227,7 +213,7 @@ func (b *broker) environment(at ports) []string {
 		"ERL_EPMD_ADDRESS=" + loopback,
 		"ERL_EPMD_PORT=" + strconv.Itoa(at.Epmd),
 		"ERL_CRASH_DUMP_SECONDS=0",
-		"RABBITMQ_NODENAME=" + nodeAddress(b.node),
+		"RABBITMQ_NODENAME=" + b.cfg.Node.Address(),
 		"RABBITMQ_NODE_PORT=" + strconv.Itoa(at.AMQP),
 		"RABBITMQ_NODE_IP_ADDRESS=" + loopback,
 		"RABBITMQ_DIST_PORT=" + strconv.Itoa(at.Distribution),

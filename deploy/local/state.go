@@ -35,6 +35,7 @@ type ports struct {
 	Postgres, AMQP, Management, Prometheus, Distribution, Epmd int
 }
 
+// each has the port mapper's last.
 func (p *ports) each() []*int {
 	return []*int{&p.Postgres, &p.AMQP, &p.Management, &p.Prometheus, &p.Distribution, &p.Epmd}
 }

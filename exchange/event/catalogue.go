@@ -86,6 +86,7 @@ func mustEntry[T Payload](d Definition) *entry {
 type entry struct {
 	Definition
 	codec codec
+	given bool // the schema is not made from the struct
 }
 
 // schemaFile is the name of the file of the type's schema.
@@ -113,6 +114,11 @@ func catalogueOf(entries []*entry) *catalogue {
 		set, err := compileSchemas(schemaTexts(entries))
 		if err != nil {
 			panic(err) // A test compiles the built-in ones, Register each other one.
+		}
+		for _, e := range entries {
+			if s := set.payloads[e.Type][e.Version]; s != nil && !e.given {
+				s.fast = e.codec.object.accepts
+			}
 		}
 		return set
 	})

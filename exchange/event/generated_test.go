@@ -51,8 +51,8 @@ var definitions = members{
 		{"type", "string"}, {"minLength", 1}, {"maxLength", maxID}, {"format", "opaque-id"},
 		{"description", "An opaque id: 1 to 64 bytes of UTF-8 without control characters."},
 	}},
-	{"name", plainText(255, "name")},
-	{"note", plainText(1000, "text")},
+	{"name", plainText(longestTexts["name"], "name")},
+	{"note", plainText(longestTexts["note"], "text")},
 	{"decimal", members{
 		{"type", "number"}, {"format", "decimal"},
 		{"description", "An exact number of at most 15 integer and 6 fractional digits. Read it as a decimal, not as a binary float."},

@@ -256,6 +256,9 @@ func TestRegisterWithASchema(t *testing.T) {
 	}
 	c := catalogueOf(append(builtIn[:len(builtIn):len(builtIn)], e))
 	s := c.schemas().payloads["FINE"]["1.0"]
+	if s.fast != nil {
+		t.Error("the struct decides instead of the given schema")
+	}
 	for body, ok := range map[string]bool{`{"a":"ABC"}`: true, `{"a":"abc"}`: false, `{"a":""}`: false, `{}`: false} {
 		d, ferr := parse([]byte(body))
 		if ferr != nil {

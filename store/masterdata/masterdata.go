@@ -46,22 +46,6 @@ func invalid(field, format string, args ...any) error {
 	return &InvalidError{Field: field, Problem: fmt.Sprintf(format, args...)}
 }
 
-// registry is one kind of master data: how its rows are identified, begun, checked, read and written.
-type registry[T any, K comparable] struct {
-	what string
-	key  func(*T) K
-	// checkKey checks the key alone, before the database is queried by it.
-	checkKey func(*T) error
-	begin    func(of *T) T
-	// settle, when set, runs after a change, before check.
-	settle func(*T)
-	check  func(*T) error
-	read   func(ctx context.Context, tx store.Tx, keys []K) ([]T, error)
-	// verify, when set, checks rows against others in the database.
-	verify func(ctx context.Context, tx store.Tx, rows []*edited[T]) error
-	write  func(ctx context.Context, tx store.Tx, rows []*edited[T]) error
-}
-
 // edited is a row changed by edits; before is empty for a new one, and first is the index of its first edit.
 type edited[T any] struct {
 	row    T
@@ -70,7 +54,7 @@ type edited[T any] struct {
 }
 
 // edit applies the edits in order; a dry run only reports what they would do.
-func (r registry[T, K]) edit(ctx context.Context, db *store.DB, edits []Edit[T], dryRun bool) (w Written, err error) {
+func (k kind[T]) edit(ctx context.Context, db *store.DB, edits []Edit[T], dryRun bool) (w Written, err error) {
 	if len(edits) == 0 {
 		return w, nil
 	}
@@ -81,61 +65,63 @@ func (r registry[T, K]) edit(ctx context.Context, db *store.DB, edits []Edit[T],
 			}
 		}
 		var rows []*edited[T]
-		if rows, w, err = r.change(ctx, tx, edits); err != nil || len(rows) == 0 {
+		if rows, w, err = k.change(ctx, tx, edits); err != nil || len(rows) == 0 {
 			return err
 		}
-		if r.verify != nil {
-			if err := r.verify(ctx, tx, rows); err != nil {
+		if k.verify != nil {
+			if err := k.verify(ctx, tx, rows); err != nil {
 				return err
 			}
 		}
 		if dryRun {
 			return nil
 		}
-		return r.write(ctx, tx, rows)
+		if k.write != nil {
+			return k.write(ctx, tx, rows)
+		}
+		return pg.Write(ctx, tx, "writing them", k.insert, columns(rows, k.written)...)
 	})
 	if err != nil {
-		return Written{}, fmt.Errorf("setting %d %s: %w", len(edits), r.what, err)
+		return Written{}, fmt.Errorf("setting %d %s: %w", len(edits), k.what, err)
 	}
 	return w, nil
 }
 
 // change returns the rows that the edits make or change, as they should become.
-func (r registry[T, K]) change(ctx context.Context, tx store.Tx, edits []Edit[T]) (changed []*edited[T], w Written, err error) {
-	byKey, keys := make(map[K]*edited[T], len(edits)), make([]K, 0, len(edits))
+func (k kind[T]) change(ctx context.Context, tx store.Tx, edits []Edit[T]) (changed []*edited[T], w Written, err error) {
+	byKey, rows := make(map[rowKey]*edited[T], len(edits)), make([]*edited[T], 0, len(edits))
 	for i := range edits {
-		if err := inRow(i, r.checkKey(&edits[i].Of)); err != nil {
+		if err := inRow(i, k.checkKey(&edits[i].Of)); err != nil {
 			return nil, w, err
 		}
-		key := r.key(&edits[i].Of)
+		key := k.key(&edits[i].Of)
 		if byKey[key] == nil {
-			byKey[key] = &edited[T]{row: r.begin(&edits[i].Of), first: i}
-			keys = append(keys, key)
+			byKey[key] = &edited[T]{row: k.begun(key), first: i}
+			rows = append(rows, byKey[key])
 		}
 	}
-	found, err := r.read(ctx, tx, keys)
+	found, err := pg.List[T](ctx, tx, "reading them", k.byKey, columns(rows, k.keys)...)
 	if err != nil {
 		return nil, w, err
 	}
 	for i := range found {
-		e := byKey[r.key(&found[i])]
+		e := byKey[k.key(&found[i])]
 		e.row = found[i]
 		if e.before, err = asJSON(&e.row); err != nil {
 			return nil, w, err
 		}
 	}
 	for i := range edits {
-		e := byKey[r.key(&edits[i].Of)]
+		e := byKey[k.key(&edits[i].Of)]
 		edits[i].Change(&e.row)
-		if r.settle != nil {
-			r.settle(&e.row)
+		if k.settle != nil {
+			k.settle(&e.row)
 		}
-		if err := inRow(i, r.check(&e.row)); err != nil {
+		if err := inRow(i, k.check(&e.row)); err != nil {
 			return nil, w, err
 		}
 	}
-	for _, key := range keys {
-		e := byKey[key]
+	for _, e := range rows {
 		after, err := asJSON(&e.row)
 		switch {
 		case err != nil:
@@ -151,29 +137,6 @@ func (r registry[T, K]) change(ctx context.Context, tx store.Tx, edits []Edit[T]
 		changed = append(changed, e)
 	}
 	return changed, w, nil
-}
-
-// readByKey returns a registry's read: one statement that takes the columns of the keys.
-func readByKey[T, K any](q pg.Statement, values func(K) []any) func(ctx context.Context, tx store.Tx, keys []K) ([]T, error) {
-	return func(ctx context.Context, tx store.Tx, keys []K) ([]T, error) {
-		return pg.List[T](ctx, tx, "reading them", q, columnsOf(keys, values)...)
-	}
-}
-
-// writeRows returns a registry's write: one statement that takes the columns of the rows.
-func writeRows[T any](q pg.Statement, values func(*T) []any) func(ctx context.Context, tx store.Tx, rows []*edited[T]) error {
-	return func(ctx context.Context, tx store.Tx, rows []*edited[T]) error {
-		return pg.Write(ctx, tx, "writing them", q, columnsOf(rows, func(e *edited[T]) []any { return values(&e.row) })...)
-	}
-}
-
-// columnsOf returns the columns of rows, at least one.
-func columnsOf[R any](rows []R, values func(R) []any) pg.Columns {
-	columns := pg.NewColumns(len(values(rows[0])), len(rows))
-	for _, r := range rows {
-		columns.Add(values(r)...)
-	}
-	return columns
 }
 
 // replaceEdits are edits that replace rows as a whole.

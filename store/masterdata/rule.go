@@ -62,14 +62,12 @@ type Rule struct {
 // Key is the position that the rule is for.
 func (r *Rule) Key() PositionKey { return PositionKey{r.Tenant, r.Item, r.Location} }
 
-// withDefaults fills zero values.
-func (r Rule) withDefaults() Rule {
+func (r *Rule) fill() {
 	r.Mode = cmp.Or(r.Mode, RuleFixed)
 	if r.ServiceLevel.IsZero() {
 		r.ServiceLevel = event.Decimal{Decimal: event.NewDecimal(95).Shift(-2)}
 	}
 	r.CoverDays = cmp.Or(r.CoverDays, 14)
-	return r
 }
 
 const maxCoverDays = 3650
@@ -114,17 +112,28 @@ func (r *Rule) orders() bool {
 	return r.Supplier != "" && (r.Mode == RuleAuto || r.ReorderPoint != nil)
 }
 
+var rules = kind[Rule]{
+	what:      "replenishment rules",
+	table:     "replenishment_rule",
+	keys:      3,
+	nullable:  "supplier_id",
+	versioned: true,
+	checkKey:  (*Rule).checkKey,
+	begin:     (*Rule).fill,
+	check:     (*Rule).Check,
+	verify:    checkSuppliersKnown,
+}.withStatements()
+
 // SetRules replaces the rules as a whole and returns how many are new or changed: each of these has a new version and
 // emits RULE_CHANGED, in the same transaction. The event's business time is the position's last movement, or at when
 // the stock read model knows of none.
 //
 // Missing items and locations are made, incomplete. With an unknown supplier or an invalid rule it returns an
 // *InvalidError and sets nothing.
-func SetRules(ctx context.Context, db *store.DB, rules []Rule, at time.Time) (changed int, err error) {
-	edits := replaceEdits(rules, func(row, given *Rule) {
-		version := row.Version
-		*given = given.withDefaults()
-		given.Version = version
+func SetRules(ctx context.Context, db *store.DB, list []Rule, at time.Time) (changed int, err error) {
+	edits := replaceEdits(list, func(row, given *Rule) {
+		given.fill()
+		given.Version = row.Version
 	})
 	w, err := EditRules(ctx, db, edits, at, false)
 	return w.New + w.Changed, err
@@ -132,31 +141,16 @@ func SetRules(ctx context.Context, db *store.DB, rules []Rule, at time.Time) (ch
 
 // EditRules changes parts of rules; a dry run only checks the edits and reports what they would do.
 func EditRules(ctx context.Context, db *store.DB, edits []Edit[Rule], at time.Time, dryRun bool) (Written, error) {
-	return registry[Rule, PositionKey]{
-		what:     "replenishment rules",
-		key:      (*Rule).Key,
-		checkKey: (*Rule).checkKey,
-		begin: func(of *Rule) Rule {
-			return Rule{Tenant: of.Tenant, Item: of.Item, Location: of.Location}.withDefaults()
-		},
-		check:  (*Rule).Check,
-		read:   readByKey[Rule](rulesByKey, func(k PositionKey) []any { return []any{k.Tenant, k.Item, k.Location} }),
-		verify: checkSuppliersKnown,
-		write: func(ctx context.Context, tx store.Tx, rows []*edited[Rule]) error {
-			return writeRules(ctx, tx, rows, at)
-		},
-	}.edit(ctx, db, edits, dryRun)
+	written := rules
+	written.write = func(ctx context.Context, tx store.Tx, rows []*edited[Rule]) error {
+		return writeRules(ctx, tx, rows, at)
+	}
+	return written.edit(ctx, db, edits, dryRun)
 }
-
-var listRules = pg.SQL(`
-SELECT ` + ruleColumns + `
-FROM replenishment_rule r
-WHERE ($1 = '' OR r.tenant_id = $1) AND ($2 = '' OR r.item_id = $2) AND ($3 = '' OR r.location_id = $3) AND ($4 = '' OR r.supplier_id = $4)
-ORDER BY r.tenant_id, r.item_id, r.location_id LIMIT nullif($5, 0)`)
 
 // Rules lists rules by key.
 func Rules(ctx context.Context, db *store.DB, f Filter) ([]Rule, error) {
-	return pg.List[Rule](ctx, db, "listing replenishment rules", listRules, f.Tenant, f.Item, f.Location, f.Supplier, f.Limit)
+	return rules.list(ctx, db, f)
 }
 
 var orderingLocations = pg.SQL(`
@@ -167,16 +161,6 @@ func OrderingLocations(ctx context.Context, db *store.DB) (map[LocationKey]bool,
 	return pg.Set[LocationKey](ctx, db, "reading where rules order", orderingLocations)
 }
 
-const ruleColumns = `r.tenant_id, r.item_id, r.location_id, r.mode, coalesce(r.supplier_id, '') AS supplier_id, r.reorder_point,
-       r.order_up_to, r.order_quantity, r.pack_size, r.minimum_order, r.service_level, r.cover_days, r.low_stock_threshold, r.version`
-
-var rulesByKey = pg.SQL(`
-SELECT ` + ruleColumns + `
-FROM unnest($1::text[], $2::text[], $3::text[]) AS k(tenant_id, item_id, location_id)
-JOIN replenishment_rule r USING (tenant_id, item_id, location_id)
-ORDER BY r.tenant_id, r.item_id, r.location_id
-FOR NO KEY UPDATE OF r`)
-
 var unknownSuppliers = pg.SQL(`
 SELECT k.ord FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k(tenant_id, supplier_id, ord)
 WHERE k.supplier_id <> '' AND NOT EXISTS (SELECT FROM supplier s WHERE s.tenant_id = k.tenant_id AND s.supplier_id = k.supplier_id)
@@ -184,8 +168,11 @@ ORDER BY k.ord LIMIT 1`)
 
 // checkSuppliersKnown refuses a rule with an unknown supplier.
 func checkSuppliersKnown(ctx context.Context, tx store.Tx, rows []*edited[Rule]) error {
-	ords, err := pg.List[int](ctx, tx, "reading their suppliers", unknownSuppliers,
-		columnsOf(rows, func(e *edited[Rule]) []any { return []any{e.row.Tenant, e.row.Supplier} })...)
+	columns := pg.NewColumns(2, len(rows))
+	for _, e := range rows {
+		columns.Add(e.row.Tenant, e.row.Supplier)
+	}
+	ords, err := pg.List[int](ctx, tx, "reading their suppliers", unknownSuppliers, columns...)
 	if err != nil || len(ords) == 0 {
 		return err
 	}

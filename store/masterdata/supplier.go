@@ -5,7 +5,6 @@ import (
 	"net/url"
 
 	"github.com/composerp/composerp/store"
-	"github.com/composerp/composerp/store/internal/pg"
 )
 
 // SupplierRecord is a company that orders are sent to. (ledger.Supplier is the virtual location that its deliveries
@@ -25,10 +24,6 @@ const (
 	maxEndpoint     = 2000
 	unknownLeadTime = -1
 )
-
-func (s *SupplierRecord) key() supplierKey { return supplierKey{s.Tenant, s.Supplier} }
-
-type supplierKey struct{ Tenant, Supplier string }
 
 func (s *SupplierRecord) checkKey() error {
 	return firstError(checkID("tenantId", s.Tenant), checkID("supplierId", s.Supplier))
@@ -77,49 +72,27 @@ func checkEndpoint(endpoint string) error {
 	return nil
 }
 
+var suppliers = kind[SupplierRecord]{
+	what:     "suppliers",
+	table:    "supplier",
+	keys:     2,
+	checkKey: (*SupplierRecord).checkKey,
+	begin:    func(s *SupplierRecord) { s.LeadTimeDays = unknownLeadTime },
+	check:    (*SupplierRecord).Check,
+}.withStatements()
+
 // SetSuppliers replaces suppliers as a whole.
-func SetSuppliers(ctx context.Context, db *store.DB, suppliers []SupplierRecord) (Written, error) {
-	return EditSuppliers(ctx, db, replaceEdits(suppliers, func(_, _ *SupplierRecord) {}), false)
+func SetSuppliers(ctx context.Context, db *store.DB, list []SupplierRecord) (Written, error) {
+	return EditSuppliers(ctx, db, replaceEdits(list, func(_, _ *SupplierRecord) {}), false)
 }
 
 // EditSuppliers changes parts of suppliers; a dry run only checks the edits and reports what they would do. A new
 // supplier has no lead time until one is given.
 func EditSuppliers(ctx context.Context, db *store.DB, edits []Edit[SupplierRecord], dryRun bool) (Written, error) {
-	return registry[SupplierRecord, supplierKey]{
-		what:     "suppliers",
-		key:      (*SupplierRecord).key,
-		checkKey: (*SupplierRecord).checkKey,
-		begin: func(of *SupplierRecord) SupplierRecord {
-			return SupplierRecord{Tenant: of.Tenant, Supplier: of.Supplier, LeadTimeDays: unknownLeadTime}
-		},
-		check: (*SupplierRecord).Check,
-		read:  readByKey[SupplierRecord](suppliersByKey, func(k supplierKey) []any { return []any{k.Tenant, k.Supplier} }),
-		write: writeRows(writeSupplierRows, func(s *SupplierRecord) []any {
-			return []any{s.Tenant, s.Supplier, s.Name, s.LeadTimeDays, s.Endpoint}
-		}),
-	}.edit(ctx, db, edits, dryRun)
+	return suppliers.edit(ctx, db, edits, dryRun)
 }
-
-var suppliersByKey = pg.SQL(`
-SELECT s.tenant_id, s.supplier_id, s.name, s.lead_time_days, s.endpoint
-FROM unnest($1::text[], $2::text[]) AS k(tenant_id, supplier_id) JOIN supplier s USING (tenant_id, supplier_id)
-ORDER BY s.tenant_id, s.supplier_id
-FOR NO KEY UPDATE OF s`)
-
-var writeSupplierRows = pg.SQL(`
-INSERT INTO supplier (tenant_id, supplier_id, name, lead_time_days, endpoint)
-SELECT n.tenant_id, n.supplier_id, n.name, n.lead_time_days, n.endpoint
-FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[]) AS n(tenant_id, supplier_id, name, lead_time_days, endpoint)
-ORDER BY n.tenant_id, n.supplier_id
-ON CONFLICT (tenant_id, supplier_id) DO UPDATE SET name = excluded.name, lead_time_days = excluded.lead_time_days, endpoint = excluded.endpoint`)
-
-var listSuppliers = pg.SQL(`
-SELECT s.tenant_id, s.supplier_id, s.name, s.lead_time_days, s.endpoint
-FROM supplier s
-WHERE ($1 = '' OR s.tenant_id = $1) AND ($2 = '' OR s.supplier_id = $2)
-ORDER BY s.tenant_id, s.supplier_id LIMIT nullif($3, 0)`)
 
 // Suppliers lists suppliers by key.
 func Suppliers(ctx context.Context, db *store.DB, f Filter) ([]SupplierRecord, error) {
-	return pg.List[SupplierRecord](ctx, db, "listing suppliers", listSuppliers, f.Tenant, f.Supplier, f.Limit)
+	return suppliers.list(ctx, db, f)
 }

@@ -17,8 +17,11 @@
 package localtest
 
 import (
+	"cmp"
 	"context"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -85,9 +88,15 @@ func AnotherDatabase(t testing.TB) string {
 // PostgresProgram is the path of a program that comes with PostgreSQL: pg_dump.
 func PostgresProgram(t testing.TB, name string) string {
 	t.Helper()
-	path, err := local.PostgresProgram(name)
+	newest := ""
+	for _, pattern := range []string{"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin"} {
+		if found, _ := filepath.Glob(filepath.Join(pattern, name)); len(found) > 0 {
+			newest = found[len(found)-1]
+		}
+	}
+	path, err := exec.LookPath(cmp.Or(newest, name))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s of PostgreSQL: %v: run `make setup`, or `apt-get install postgresql`", name, err)
 	}
 	return path
 }
