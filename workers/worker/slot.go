@@ -28,18 +28,19 @@ type slot struct {
 // errReopen ends a consumer so that the slot opens one with another prefetch.
 var errReopen = errors.New("the slot changes its prefetch")
 
-// run consumes until ctx is done or the session is lost.
-func (s *slot) run(ctx context.Context) error {
-	for {
-		err := s.consume(ctx)
-		if !errors.Is(err, errReopen) {
+// run consumes until ctx is done or the session is lost, or leaving is done and the slot has drained.
+func (s *slot) run(ctx, leaving context.Context) error {
+	for leaving.Err() == nil {
+		if err := s.consume(ctx, leaving); !errors.Is(err, errReopen) {
 			return err
 		}
 	}
+	return nil
 }
 
-// consume takes batch after batch from one consumer.
-func (s *slot) consume(ctx context.Context) error {
+// consume takes batch after batch from one consumer. Once leaving is done, it cancels the consumer and takes what has
+// arrived.
+func (s *slot) consume(ctx, leaving context.Context) error {
 	batch, prefetch := s.Worker.batch, s.Worker.prefetch
 	if s.isolated {
 		batch, prefetch = 1, 1
@@ -49,28 +50,34 @@ func (s *slot) consume(ctx context.Context) error {
 		return fmt.Errorf("consuming %s: %w", s.Worker.queue, err)
 	}
 	defer consumer.Close()
-	s.Metrics.slots.WithLabelValues(s.Worker.name).Inc()
-	defer s.Metrics.slots.WithLabelValues(s.Worker.name).Dec()
-	if s.Started != nil {
-		s.Started()
-	}
+	s.began()
+	defer s.ended()
+	// A consumer that cannot be cancelled has lost its session, which take finds.
+	defer context.AfterFunc(leaving, func() {
+		if ctx.Err() == nil {
+			_ = consumer.Cancel()
+		}
+	})()
 	for {
 		deliveries, err := s.take(ctx, consumer, batch)
 		if err != nil {
-			return s.ended(ctx, err)
+			return s.endedBy(ctx, err)
 		}
 		if s.mustIsolate(deliveries) {
 			return errReopen
 		}
-		if err := s.finish(ctx, consumer, deliveries); err != nil {
+		done := s.taken(deliveries)
+		err = s.finish(ctx, consumer, deliveries)
+		done()
+		if err != nil {
 			return err
 		}
-		s.pauseIfAllDeferred(ctx, consumer, len(deliveries))
+		s.pauseIfAllDeferred(leaving, consumer, len(deliveries))
 		if s.mayRejoin(deliveries) {
 			return errReopen
 		}
 		if ctx.Err() != nil {
-			return s.ended(ctx, ctx.Err())
+			return s.endedBy(ctx, ctx.Err())
 		}
 	}
 }
@@ -97,8 +104,11 @@ func (s *slot) take(ctx context.Context, consumer *rabbitmq.Consumer, batch int)
 
 const logConsumerCancelled = "the broker has cancelled this consumer: was its queue deleted?"
 
-// ended returns nil when the process stops, else the session's error.
-func (s *slot) ended(ctx context.Context, err error) error {
+// endedBy returns nil when the process stops or the slot has drained, else the session's error.
+func (s *slot) endedBy(ctx context.Context, err error) error {
+	if errors.Is(err, rabbitmq.ErrDrained) {
+		return nil
+	}
 	if errors.Is(err, rabbitmq.ErrConsumerCancelled) {
 		s.Log.Error(logConsumerCancelled, "queue", s.Worker.queue)
 		return err
