@@ -36,19 +36,20 @@ type target struct {
 	changed chan struct{} // closed with the next change
 }
 
-// Scale sets how many slots the worker has in this process, 0 for none. It returns at once: Running tells how many
-// there are. It may be called before Run and while it runs.
-func (r *Runner) Scale(slots int) {
+// Scale sets how many slots the worker has in this process, 0 for none, and reports whether that is another number. It
+// returns at once: Activity tells how many there are. It may be called before Run and while it runs.
+func (r *Runner) Scale(slots int) (changed bool) {
 	r.target.mu.Lock()
 	defer r.target.mu.Unlock()
 	if r.target.set && r.target.slots == slots {
-		return
+		return false
 	}
 	r.target.set, r.target.slots = true, max(0, slots)
 	if r.target.changed != nil {
 		close(r.target.changed)
 		r.target.changed = nil
 	}
+	return true
 }
 
 // wanted is how many slots there are to be, and a channel that is closed when that changes.
