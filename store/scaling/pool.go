@@ -98,8 +98,10 @@ func Scale(ctx context.Context, db *store.DB, by operatorlog.By, changes []Chang
 }
 
 func (c Change) apply(ctx context.Context, tx store.Tx, by operatorlog.By) (was, is Pool, err error) {
-	was = Pool{Queue: c.Queue}
-	if err := pg.Get(ctx, tx, &was, lockPool, c.Queue); err != nil && !errors.Is(err, store.ErrNotFound) {
+	switch err := pg.Get(ctx, tx, &was, lockPool, c.Queue); {
+	case errors.Is(err, store.ErrNotFound):
+		was = Pool{Queue: c.Queue} // sqlx has made its pointers point to zeros
+	case err != nil:
 		return was, is, err
 	}
 	to := c.Of(was)
