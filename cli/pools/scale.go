@@ -106,8 +106,7 @@ type scaled struct {
 	Before  *int       `json:"before"`
 	After   *int       `json:"after"`
 	Until   *time.Time `json:"until,omitempty"`
-	Placed  *int       `json:"placed,omitempty"`
-	Running *int       `json:"running,omitempty"`
+	Placed  *int       `json:"placed,omitempty"` // slots that have a node, where that is known
 	Why     string     `json:"why,omitempty"`
 	DryRun  bool       `json:"dryRun,omitempty"`
 }
@@ -138,14 +137,22 @@ func scale(cctx *cli.Context, db *store.DB, changes []scaling.Change) error {
 			return err
 		}
 	}
+	lacking := false
 	for i := range rows {
 		rows[i].fill(cctx, s)
+		lacking = lacking || rows[i].lacks()
 	}
 	if err := showScaled(cctx, rows); err != nil {
 		return err
 	}
+	if late == nil && lacking && !cctx.Bool(settings.FlagDryRun) {
+		late = exit.Findings("not all slots have a place")
+	}
 	return late
 }
+
+// lacks tells whether slots are known to have no place.
+func (r scaled) lacks() bool { return r.After != nil && r.Placed != nil && *r.Placed < *r.After }
 
 // supposing is the state after changes that are not made.
 func supposing(s scaling.State, changes []scaling.Change) scaling.State {
