@@ -12,6 +12,7 @@ import (
 	"github.com/composerp/composerp/cli/masterdata"
 	"github.com/composerp/composerp/cli/measure"
 	"github.com/composerp/composerp/cli/planner"
+	"github.com/composerp/composerp/cli/pools"
 )
 
 // grouped are all commands, under the headings of the help text.
@@ -20,7 +21,7 @@ func grouped() (all []*cli.Command) {
 		heading  string
 		commands []*cli.Command
 	}{
-		{"Run", []*cli.Command{fleet.UpCommand(), fleet.DownCommand(), demo.Command(), fleet.WorkerCommand(), fleet.RelayCommand()}},
+		{"Run", []*cli.Command{fleet.UpCommand(), fleet.DownCommand(), demo.Command(), fleet.WorkerCommand(), pools.ScaleCommand(), fleet.RelayCommand()}},
 		{"Events", []*cli.Command{events.ImportCommand(), events.PublishCommand(), events.AuditCommand(), events.RepublishCommand(), events.EpochCommand()}},
 		{"Stock and orders", []*cli.Command{planner.StockCommand(), planner.PurchaseOrderCommand(), planner.NotificationCommand(), planner.ForecastCommand()}},
 		{"Master data", []*cli.Command{masterdata.ItemCommand(), masterdata.LocationCommand(), masterdata.SupplierCommand(), masterdata.RuleCommand(), masterdata.TenantCommand(), masterdata.SourceCommand()}},

@@ -65,7 +65,7 @@ var pointsTests = []struct {
 }{
 	{"workers", "worker call timer suspect", killWorkers},
 	{"verdicts, letters and imports", "judge redrive import", killByRole},
-	{"leaders", "relay lease tick partition generation", killLeaders},
+	{"leaders", "relay lease scaler tick partition generation", killLeaders},
 }
 
 // A process is killed at every point of the list, on each of several occasions, and
@@ -124,7 +124,7 @@ func TestArming(t *testing.T) {
 // once are points to which a process comes once in its life, or seldom.
 var once = []string{
 	"relay.opened", "relay.aside", "lease.acquired", "lease.renewed", "tick.thinned", "partition.made", "generation.made", "generation.opened",
-	"generation.committed", "import.taken", "import.finished",
+	"generation.committed", "import.taken", "import.finished", "scaler.assigned", "scaler.committed",
 }
 
 // occasions are which times of coming to a point are tried.
@@ -235,6 +235,9 @@ func (s *street) prepare(point string) {
 	switch part, _, _ := strings.Cut(point, "."); part {
 	case "partition": // the log is about to be full
 		storetest.Exec(s, s.database, `SELECT setval('event_log_seq', (pg_sequence_last_value('event_log_seq') / 1000000 + 1) * 1000000)`)
+	case "scaler": // lots is to have another number of slots
+		storetest.Exec(s, s.database, `
+INSERT INTO worker_pool AS p (queue, desired) VALUES ('lots', 1) ON CONFLICT (queue) DO UPDATE SET desired = 3 - p.desired, revision = p.revision + 1`)
 	case "generation":
 		storetest.Exec(s, s.database, `UPDATE inbox_generation SET opened_at = opened_at - interval '8 days'`)
 	}

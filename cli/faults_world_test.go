@@ -87,6 +87,7 @@ func (s *street) end(f *fleet) {
 func (s *street) endLeases() {
 	s.Helper()
 	storetest.Exec(s, s.database, `UPDATE lease SET expires_at = '-infinity'`)
+	storetest.Exec(s, s.database, `UPDATE worker_node SET lease_until = '-infinity'`)
 }
 
 // round has another day's things happen.

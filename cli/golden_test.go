@@ -41,7 +41,8 @@ func goldens(h *environment) []golden {
 		{command: "version", mask: []string{"go", "version"}, noTable: true},
 		{command: "stock"},
 		{command: "stock", as: "stock_item", args: []string{"--item", "22423"}},
-		{command: "worker list", only: "ledger"},
+		// Without rates, which differ from run to run.
+		{command: "worker list", args: []string{"--management-url", "http://127.0.0.1:1"}, only: "ledger"},
 		{command: "topology show", only: "composerp.ledger"},
 		{command: "topology diff"},
 		{command: "topology unbind", args: []string{"--dry-run"}, before: func() {
@@ -58,7 +59,7 @@ func goldens(h *environment) []golden {
 		{command: "publish", args: []string{"STOCK_COUNTED", "--tenant", "t1", "--id", "0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a31", "--data",
 			`{"countId":"C1","itemId":"22423","locationId":"UK-WH","quantity":40,"timestamp":"2026-02-09T18:00:00Z"}`}},
 		{command: "import", args: []string{sales, "--map", mapping}, mask: []string{"elapsedMs", "file", "rejectsFile"}, noTable: true},
-	}, masterDataGoldens(h), orderGoldens(h), notificationGoldens(h), forecastGoldens(h), quarantineGoldens(h), letterGoldens(h), misdatedGoldens(h))
+	}, masterDataGoldens(h), orderGoldens(h), notificationGoldens(h), forecastGoldens(h), quarantineGoldens(h), letterGoldens(h), misdatedGoldens(h), scaleGoldens(h))
 }
 
 // misdatedGoldens show a receipt as if a till's clock had been years ahead.
@@ -71,6 +72,29 @@ func misdatedGoldens(h *environment) []golden {
 		{command: "misdated list", before: ahead},
 		{command: "misdated correct", args: []string{"--timestamp", "2026-02-08T08:00:00Z", "--dry-run"}},
 	}
+}
+
+// scaleGoldens scale a worker; ids of nodes differ.
+func scaleGoldens(h *environment) []golden {
+	by := []string{"--operator", "ann", "--reason", "stock take"}
+	return []golden{
+		{command: "scale", args: append([]string{"ledger=2", "--max-per-node", "4", "--wait"}, by...)},
+		{command: "scale", as: "scale_dry_run", args: []string{"ledger=400", "--max-per-node", "3", "--dry-run"}},
+		{command: "worker describe", args: []string{"ledger"}, mask: []string{"node"}, noTable: true},
+		{command: "worker drain", args: append([]string{h.node(), "--undo"}, by...), mask: []string{"node"}, noTable: true},
+		{command: "worker pause", args: append([]string{"alert", "--wait"}, by...), noTable: true},
+		{command: "worker resume", args: append([]string{"alert", "--wait"}, by...), noTable: true},
+	}
+}
+
+// node is the id of the one node that is up.
+func (h *environment) node() string {
+	h.Helper()
+	var nodes []struct{ Node string }
+	if err := json.Unmarshal([]byte(h.ok("worker", "list", "--nodes", "-o", "json").out), &nodes); err != nil || len(nodes) != 1 {
+		h.Fatalf("want one node, got %+v, %v", nodes, err)
+	}
+	return nodes[0].Node
 }
 
 const goldenMapping = `

@@ -25,8 +25,10 @@ import (
 	_ "github.com/composerp/composerp/store/masterdata"
 	_ "github.com/composerp/composerp/store/misdated"
 	_ "github.com/composerp/composerp/store/notifications"
+	_ "github.com/composerp/composerp/store/operatorlog"
 	_ "github.com/composerp/composerp/store/planning"
 	_ "github.com/composerp/composerp/store/purchasing"
+	_ "github.com/composerp/composerp/store/scaling"
 	_ "github.com/composerp/composerp/store/stockview"
 	"github.com/composerp/composerp/store/storetest"
 )

@@ -34,7 +34,7 @@ var Codes = []struct {
 }{
 	{OK, "ok"},
 	{Failure, "failure"},
-	{FoundProblems, "findings: of audit, chaos, dlq redrive, doctor and topology diff"},
+	{FoundProblems, "findings: of audit, chaos, dlq redrive, doctor, scale --wait and topology diff"},
 	{StillInFlight, "in flight: audit has found nothing wrong, and events are still in flight"},
 	{WrongUsage, "usage: wrong command, flag or argument, or a name that is not known"},
 	{ServerUnreachable, "a server is unreachable"},

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -34,6 +33,8 @@ type fleet struct {
 	relay   bool // the ticker and the watchdog go with it
 	workers []worker.Worker
 	slots   map[string]int
+	node    settings.Node
+	version string
 	metrics net.Listener
 	log     *slog.Logger
 	// ready is called once, when everything consumes.
@@ -118,33 +119,33 @@ func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, registry pr
 	if len(f.workers) == 0 {
 		return nil
 	}
-	total := 0
-	for _, w := range f.workers {
-		total += f.slotsOf(w)
+	capacity, err := f.capacity()
+	if err != nil {
+		return err
 	}
-	db, err := store.Open(ctx, store.Config{URL: f.at.Database, Name: "composerp/workers", Connections: total + 2, Appended: appended})
+	db, err := store.Open(ctx, store.Config{URL: f.at.Database, Name: "composerp/workers", Connections: capacity + 2, Appended: appended})
 	if err != nil {
 		return err
 	}
 	metrics := worker.NewMetrics(registry)
 	worker.RegisterFailures(registry, db)
-	var waiting atomic.Int64 // slots that have not begun to consume
-	waiting.Store(int64(total))
+	runners := make([]*worker.Runner, len(f.workers))
+	for i, w := range f.workers {
+		runners[i] = &worker.Runner{Worker: w, DB: db, Broker: f.broker, Slots: f.slotsOf(w), Log: f.log, Metrics: metrics}
+	}
+	if err := f.startNode(ctx, g, runners, capacity); err != nil {
+		db.Close()
+		return err
+	}
 	running, runningCtx := errgroup.WithContext(ctx)
-	for _, w := range f.workers {
-		r := &worker.Runner{Worker: w, DB: db, Broker: f.broker, Slots: f.slotsOf(w), Log: f.log, Metrics: metrics,
-			Started: func() {
-				if waiting.Add(-1) == 0 && f.ready != nil {
-					f.ready()
-				}
-			}}
-		if w.Queue() == topology.DeadLetterLog {
-			old := deadletterlog.OldQueue{DB: db, Broker: f.broker, Log: f.log.With("worker", w.Name())}
+	for _, r := range runners {
+		if r.Worker.Queue() == topology.DeadLetterLog {
+			old := deadletterlog.OldQueue{DB: db, Broker: f.broker, Log: f.log.With("worker", r.Worker.Name())}
 			running.Go(func() error { old.Run(runningCtx); return nil })
 		}
 		running.Go(func() error {
 			if err := r.Run(runningCtx); err != nil {
-				return fmt.Errorf("running worker %s: %w", w.Name(), err)
+				return fmt.Errorf("running worker %s: %w", r.Worker.Name(), err)
 			}
 			return nil
 		})

@@ -30,7 +30,7 @@ func runPart(cctx *cli.Context, f *fleet) error {
 		return err
 	}
 	db.Close()
-	f.at = at
+	f.at, f.version = at, cctx.App.Version
 	if f.metrics, err = listenMetrics(cctx.String(settings.FlagMetrics), cctx.IsSet(settings.FlagMetrics)); err != nil {
 		return err
 	}

@@ -50,13 +50,16 @@ var ErrDone = errors.New("done")
 
 // Up starts everything, calls then, and stays until interrupted, or until then returns an error; ErrDone is a good one.
 func Up(cctx *cli.Context, then func(ctx context.Context, at settings.Endpoints) error) error {
-	f := &fleet{relay: true}
+	f := &fleet{relay: true, version: cctx.App.Version}
 	var err error
 	if f.log, err = settings.Logger(cctx); err != nil {
 		return err
 	}
 	f.workers = workers.Fleet(settings.WorkersConfig(cctx, f.log))
 	if f.slots, err = settings.ParseSlots(cctx.String(settings.FlagSlots)); err != nil {
+		return err
+	}
+	if f.node, err = settings.ParseNode(cctx); err != nil {
 		return err
 	}
 	dir := cctx.String(settings.FlagDir)

@@ -34,6 +34,9 @@ const (
 	FlagManagement   = "management-url"
 	FlagTenant       = "tenant"
 	FlagSlots        = "slots"
+	FlagMaxSlots     = "max-slots"
+	FlagLabels       = "labels"
+	FlagOperator     = "operator"
 	FlagMetrics      = "metrics-addr"
 	flagNotification = "notification-url"
 	flagAlert        = "alert-url"
@@ -50,7 +53,10 @@ var All = []setting{
 	{Name: FlagManagement, Show: WithoutPassword, Usage: "RabbitMQ's management API, http://user:password@host:15672", Server: true},
 	{Name: FlagDir, Standard: ".composerp", Usage: "directory of the private servers' data, logs and addresses", file: true},
 	{Name: FlagTenant, Standard: "default", Usage: "tenant"},
-	{Name: FlagSlots, form: asSlots, check: checkSlots, Usage: "consumers of each worker: N for all, or worker=N,worker=N"},
+	{Name: FlagSlots, form: asSlots, check: checkSlots, Usage: "consumers of each worker that `composerp scale` has not set: N for all, or worker=N,worker=N"},
+	{Name: FlagMaxSlots, check: checkMaxSlots, Usage: "most slots of this process, a database connection each; default: those of --slots and 32 more"},
+	{Name: FlagLabels, form: asList, check: checkLabels, Usage: "labels of this process for `composerp scale --on`, such as zone=north, separated by commas"},
+	{Name: FlagOperator, Usage: "name of who runs a command, for the operator log; default: the user of this machine"},
 	{Name: FlagMetrics, Standard: defaultMetrics, Usage: "address of the metrics for Prometheus; a free port when the default is taken"},
 	{Name: flagNotification, check: checkHTTP, Show: HostOnly, Usage: "webhook for order notifications (POST, JSON); unset: log and table only"},
 	{Name: flagAlert, check: checkHTTP, Show: HostOnly, Usage: "webhook for low stock and expiring lots (POST, JSON); unset: log and table only"},

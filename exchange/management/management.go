@@ -73,18 +73,23 @@ func (m *Client) Queues(ctx context.Context, vhost string) (map[string]topology.
 		Effective json.RawMessage `json:"effective_policy_definition"` // an object, or [] without a policy
 	}
 	err := m.call(ctx, http.MethodGet, "/api/queues/"+url.PathEscape(vhost)+
-		"?columns=name,messages_ready,messages_unacknowledged,consumers,messages_dlx,message_bytes,message_stats.ack,policy,operator_policy,effective_policy_definition", nil, &found)
+		"?columns=name,messages_ready,messages_unacknowledged,consumers,messages_dlx,message_bytes,message_stats.ack,message_stats.publish_details.rate,message_stats.ack_details.rate,policy,operator_policy,effective_policy_definition", nil, &found)
 	if err != nil {
 		return nil, err
 	}
 	states := make(map[string]topology.QueueState, len(found))
 	for _, q := range found {
 		state := topology.QueueState{Name: q.Name, Unacked: q.Unacked, Consumers: q.Consumers, MessagesDLX: q.DLX, Bytes: q.Bytes, Counted: q.Ready != nil}
+		type rate struct {
+			Rate float64 `json:"rate"`
+		}
 		var stats struct {
-			Ack int64 `json:"ack"`
+			Ack  int64 `json:"ack"`
+			In   rate  `json:"publish_details"`
+			Acks rate  `json:"ack_details"`
 		}
 		if json.Unmarshal(q.Stats, &stats) == nil {
-			state.Acked = stats.Ack
+			state.Acked, state.InRate, state.AckRate = stats.Ack, stats.In.Rate, stats.Acks.Rate
 		}
 		if len(q.Effective) > len("{}") {
 			if err := json.Unmarshal(q.Effective, &state.Policy); err != nil {

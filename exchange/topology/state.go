@@ -9,7 +9,11 @@ type QueueState struct {
 	MessagesDLX int64  `json:"messagesDlx"` // dead-lettered at least once, without a route: no depth has them
 	Bytes       int64  `json:"bytes"`       // of the message bodies
 	Acked       int64  `json:"acked"`       // acknowledged since the broker counts; it may restart at 0
-	Counted     bool   `json:"counted"`     // false: the queue is too new for statistics
+	// InRate and AckRate are messages a second that came into the queue and were acknowledged, over the broker's last
+	// sample.
+	InRate  float64 `json:"inRate"`
+	AckRate float64 `json:"ackRate"`
+	Counted bool    `json:"counted"` // false: the queue is too new for statistics
 
 	// Policy is what policies set beside the queue's arguments, by the names of a policy's definition; PolicyName names
 	// the policies.

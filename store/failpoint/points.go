@@ -44,6 +44,10 @@ var Points = []Point{
 	{"lease.acquired", "a lease without a leader: it ends by itself"},
 	{"lease.renewed", "the same"},
 
+	{"scaler.read", "a locked lease and nothing written: both go with the connection, the next leader assigns from the same state"},
+	{"scaler.assigned", "assignments that are not committed: rolled back, the next leader writes them"},
+	{"scaler.committed", "assignments whose notification is sent: nodes read them, the next leader changes nothing"},
+
 	{"tick.due", "nothing: the next leader checks for itself"},
 	{"tick.held", "a locked lease: the lock goes with the connection"},
 	{"tick.made", "a tick that is not committed: rolled back, the next leader makes it"},

@@ -71,6 +71,7 @@
 //	tx.go         what a handler may do: Emit
 //	outcome.go    what a handler's error means: Reject, Unavailable, ...
 //	runner.go     a worker in this process: its sessions
+//	slots.go      how many slots there are, while it runs
 //	slot.go       one consumer: take, decode, acknowledge
 //	origin.go     which messages came through the log
 //	processor.go  one transaction: claim, handle, emit, commit

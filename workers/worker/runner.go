@@ -10,13 +10,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/errgroup"
-
 	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Runner runs one worker in this process. Worker, DB and Broker are needed.
@@ -24,7 +22,7 @@ type Runner struct {
 	Worker Worker
 	DB     *store.DB // at least one connection a slot
 	Broker rabbitmq.Config
-	// Slots is how many consumers there are; 0 means 1.
+	// Slots is how many consumers there are until Scale says otherwise; 0 means 1.
 	Slots int
 	// Node names this process in consumer tags; empty means the host's name.
 	Node    string
@@ -32,9 +30,15 @@ type Runner struct {
 	Metrics *Metrics
 	// Started, if set, is called whenever a slot has begun to consume.
 	Started func()
+	// Ended, if set, is called whenever a slot has ceased to consume.
+	Ended func()
 
 	processor processor
 	consumers atomic.Int64
+
+	target        target
+	running, busy atomic.Int64
+	seq           atomic.Int64
 }
 
 // drainTime is how long a batch in hand may take once the process stops.
@@ -107,20 +111,6 @@ func (r *Runner) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-}
-
-// consume runs the slots of one session. The first slot that fails ends it.
-func (r *Runner) consume(ctx context.Context, session *rabbitmq.Session) error {
-	publisher, err := session.Publisher(publishWindow)
-	if err != nil {
-		return err
-	}
-	g, ctx := errgroup.WithContext(ctx)
-	for i := range r.Slots {
-		s := &slot{Runner: r, number: i + 1, session: session, publisher: publisher, pauses: newBackoff()}
-		g.Go(func() error { return s.consume(ctx) })
-	}
-	return g.Wait()
 }
 
 // tag names a consumer in the management UI. It is never used twice, so that the

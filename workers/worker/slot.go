@@ -26,37 +26,51 @@ type slot struct {
 	isolating clock.Seldom // how often suspect messages are logged: see isolation.go
 }
 
-// consume takes batch after batch until ctx is done or the session is lost.
-func (s *slot) consume(ctx context.Context) error {
+// consume takes batch after batch until ctx is done or the session is lost. Once leaving is done, it cancels the consumer
+// and takes what has arrived.
+func (s *slot) consume(ctx, leaving context.Context) error {
 	consumer, err := s.session.Consume(s.Worker.queue, s.tag(s.number), s.Worker.prefetch)
 	if err != nil {
 		return fmt.Errorf("consuming %s: %w", s.Worker.queue, err)
 	}
 	defer consumer.Close()
-	s.Metrics.slots.WithLabelValues(s.Worker.name).Inc()
-	defer s.Metrics.slots.WithLabelValues(s.Worker.name).Dec()
-	if s.Started != nil {
-		s.Started()
-	}
+	s.began()
+	defer s.ended()
+	// A consumer that cannot be cancelled has lost its session, which take finds.
+	defer context.AfterFunc(leaving, func() {
+		if ctx.Err() == nil {
+			_ = consumer.Cancel()
+		}
+	})()
 	for {
 		deliveries, err := s.take(ctx, consumer)
 		if err != nil {
-			return s.ended(ctx, err)
+			return s.endedBy(ctx, err)
 		}
 		batches, err := s.batches(ctx, deliveries)
 		if err != nil {
-			return s.ended(ctx, err)
+			return s.endedBy(ctx, err)
 		}
 		for _, batch := range batches {
-			if err := s.finish(ctx, consumer, batch); err != nil {
+			if err := s.finishOne(ctx, leaving, consumer, batch); err != nil {
 				return err
 			}
-			s.pauseIfAllDeferred(ctx, consumer, len(batch))
 			if ctx.Err() != nil {
-				return s.ended(ctx, ctx.Err())
+				return s.endedBy(ctx, ctx.Err())
 			}
 		}
 	}
+}
+
+// finishOne is finish for a batch, during which the slot counts as busy, and the pause after it where all was deferred.
+func (s *slot) finishOne(ctx, leaving context.Context, consumer *rabbitmq.Consumer, batch []rabbitmq.Delivery) error {
+	done := s.taken(batch)
+	err := s.finish(ctx, consumer, batch)
+	done()
+	if err == nil {
+		s.pauseIfAllDeferred(leaving, consumer, len(batch))
+	}
+	return err
 }
 
 // take waits for messages, at most a batch of them, and lingers for more where the
@@ -82,8 +96,11 @@ func (s *slot) take(ctx context.Context, consumer *rabbitmq.Consumer) ([]rabbitm
 
 const logConsumerCancelled = "the broker has cancelled this consumer: was its queue deleted?"
 
-// ended returns nil when the process stops, else the session's error.
-func (s *slot) ended(ctx context.Context, err error) error {
+// endedBy returns nil when the process stops or the slot has drained, else the session's error.
+func (s *slot) endedBy(ctx context.Context, err error) error {
+	if errors.Is(err, rabbitmq.ErrDrained) {
+		return nil
+	}
 	if errors.Is(err, rabbitmq.ErrConsumerCancelled) {
 		s.Log.Error(logConsumerCancelled, "queue", s.Worker.queue)
 		return err

@@ -1,0 +1,57 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/store/scaling"
+	"github.com/composerp/composerp/workers/runtime/scaler"
+	"github.com/composerp/composerp/workers/worker"
+)
+
+const (
+	scalerConnections = 3
+	// spareSlots is how many slots more than its flags say a process takes unless --max-slots says otherwise.
+	spareSlots = 32
+)
+
+// capacity is the most slots of this process.
+func (f *fleet) capacity() (int, error) {
+	total := 0
+	for _, w := range f.workers {
+		total += f.slotsOf(w)
+	}
+	if f.node.MaxSlots == 0 {
+		return total + spareSlots, nil
+	}
+	if f.node.MaxSlots < total {
+		return 0, exit.Misconfigured("--%s %d is less than the %d slots that --%s starts; raise it, or name fewer workers or slots",
+			settings.FlagMaxSlots, f.node.MaxSlots, total, settings.FlagSlots)
+	}
+	return f.node.MaxSlots, nil
+}
+
+// startNode makes this process a node of the fleet, which sets the slots of its workers. Call it before they run.
+func (f *fleet) startNode(ctx context.Context, g *errgroup.Group, runners []*worker.Runner, capacity int) error {
+	db, err := settings.OpenDatabase(ctx, f.at, "scaler", scalerConnections)
+	if err != nil {
+		return err
+	}
+	host, _ := os.Hostname()
+	n := &scaler.Node{DB: db, Hints: db.Listen(ctx, scaling.Channel), Runners: runners, Log: f.log.With("part", "scaler"), Ready: f.ready,
+		Self: scaling.Node{ID: Holder(), Host: host, PID: os.Getpid(), Version: f.version, Capacity: capacity, Labels: f.node.Labels}}
+	n.Attach()
+	g.Go(func() error {
+		defer db.Close()
+		if err := n.Run(ctx); err != nil {
+			return fmt.Errorf("running as a node: %w", err)
+		}
+		return nil
+	})
+	return nil
+}

@@ -1,0 +1,221 @@
+package pools
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/cli/terminal"
+	"github.com/composerp/composerp/store/scaling"
+	"github.com/composerp/composerp/workers"
+	"github.com/composerp/composerp/workers/runtime/scaler"
+	"github.com/composerp/composerp/workers/worker"
+)
+
+// row is one line of `worker list`. What is not known is nil.
+type row struct {
+	Worker   string   `json:"worker"`
+	Queue    string   `json:"queue"`
+	Consumes []string `json:"consumes"`
+	Mode     string   `json:"mode,omitempty"` // flags, manual or paused; "" without a database
+	// Desired is what `composerp scale` has set, Running the slots of all nodes, Consumers what the broker counts.
+	Desired   *int     `json:"desired"`
+	Running   *int     `json:"running"`
+	Busy      *int     `json:"busy"`
+	Consumers *int     `json:"consumers"`
+	Ready     *int     `json:"ready"`
+	Unacked   *int     `json:"unacked"`
+	In        *float64 `json:"inPerSecond"`
+	Acked     *float64 `json:"acksPerSecond"`
+	DrainETA  *float64 `json:"drainEtaSeconds"`
+	Oldest    *float64 `json:"oldestSeconds"`
+	Retrying  *int     `json:"retrying"`
+	Dead      *int     `json:"dead"`
+	Why       string   `json:"why"`
+}
+
+func list(cctx *cli.Context) error {
+	at, err := settings.Discover(cctx)
+	if err != nil {
+		return err
+	}
+	if cctx.Bool(flagNodes) {
+		return listNodes(cctx)
+	}
+	rows := make([]row, 0, len(workers.Names()))
+	for _, w := range workers.Fleet(workers.Config{}) {
+		rows = append(rows, rowOf(w))
+	}
+	slots, err := readSlots(cctx, at)
+	if err != nil {
+		return err
+	}
+	queues, err := readQueues(cctx, at)
+	if err != nil {
+		return err
+	}
+	for i := range rows {
+		queues.fill(&rows[i])
+		slots.fill(&rows[i])
+		rows[i].drainETA()
+	}
+	return showList(cctx, rows, queues.rates)
+}
+
+func rowOf(w worker.Worker) row {
+	r := row{Worker: w.Name(), Queue: w.Queue(), Consumes: []string{}}
+	for _, t := range w.Types() {
+		r.Consumes = append(r.Consumes, t.RoutingKey())
+	}
+	return r
+}
+
+// drainETA is how long the queue takes to empty at the present rates, where it does.
+func (r *row) drainETA() {
+	if r.Ready == nil || r.Unacked == nil || r.In == nil || r.Acked == nil {
+		return
+	}
+	backlog, gain := float64(*r.Ready+*r.Unacked), *r.Acked-*r.In
+	if backlog == 0 {
+		gain = 1
+	}
+	if gain > 0 {
+		eta := math.Round(backlog / gain)
+		r.DrainETA = &eta
+	}
+}
+
+func showList(cctx *cli.Context, rows []row, rates bool) error {
+	header := []any{"QUEUE", "MODE", "DESIRED", "RUN", "BUSY", "READY"}
+	if rates {
+		header = append(header, "UNACKED", "IN/s", "ACK/s", "DRAIN-ETA")
+	}
+	header = append(header, "OLDEST", "RETRY", "DEAD", "WHY")
+	return terminal.ShowRows(cctx, rows, header, func(r *row) []any {
+		desired := terminal.NumberOr(r.Desired)
+		if r.Mode == "" {
+			r.Mode = "-"
+		}
+		cells := []any{r.Worker, r.Mode, desired, terminal.NumberOr(r.Running), terminal.NumberOr(r.Busy), terminal.NumberOr(r.Ready)}
+		if rates {
+			eta := terminal.Or(r.DrainETA, "-", length)
+			if r.DrainETA == nil && r.Ready != nil && r.In != nil {
+				eta = "grows"
+			}
+			cells = append(cells, terminal.NumberOr(r.Unacked), terminal.Or(r.In, "-", perSecond), terminal.Or(r.Acked, "-", perSecond), eta)
+		}
+		return append(cells, terminal.Or(r.Oldest, "-", length), terminal.NumberOr(r.Retrying), terminal.NumberOr(r.Dead), r.Why)
+	})
+}
+
+func perSecond(rate float64) string { return fmt.Sprintf("%.1f", rate) }
+
+// length writes seconds as 0s, 42s, 3m20s or 5h12m.
+func length(seconds float64) string {
+	d := time.Duration(seconds) * time.Second
+	if d >= time.Hour {
+		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	}
+	return d.String()
+}
+
+// slotsKnown is what the database knows of the fleet's slots; nothing without one.
+type slotsKnown struct {
+	known   bool
+	state   scaling.State
+	reports []scaling.Report
+	ages    map[string]float64
+}
+
+// readSlots reads the database. Where there is none, or it is away, the list goes without.
+func readSlots(cctx *cli.Context, at settings.Endpoints) (k slotsKnown, err error) {
+	if at.Database == "" {
+		return k, nil
+	}
+	db, err := settings.OpenDatabase(cctx.Context, at, "scale", 1)
+	if err == nil {
+		defer db.Close()
+		if k.state, k.reports, err = scaling.Read(cctx.Context, db); err == nil {
+			k.ages, err = scaling.Ages(cctx.Context, db, k.reports)
+		}
+	}
+	if err != nil && cctx.Context.Err() == nil {
+		terminal.Say(cctx, "slots are not counted: %s", exit.OneLine(err))
+		return slotsKnown{}, nil
+	}
+	k.known = err == nil
+	return k, err
+}
+
+func (k slotsKnown) fill(r *row) {
+	if !k.known {
+		return
+	}
+	p := k.state.Pool(r.Worker)
+	r.Mode, r.Desired = p.Mode, p.Desired
+	running, busy := 0, 0
+	for _, report := range k.reports {
+		if report.Queue == r.Worker && k.alive(report.Node) {
+			running, busy = running+report.Running, busy+report.Busy
+		}
+	}
+	r.Running, r.Busy = &running, &busy
+	if age, found := k.ages[r.Worker]; found && r.Ready != nil && *r.Ready > 0 {
+		r.Oldest = &age
+	}
+	if p.Desired == nil {
+		r.Mode = byFlags
+	}
+	if p.Paused {
+		r.Mode = "paused"
+	}
+	r.Why = k.why(r, p)
+}
+
+func (k slotsKnown) alive(node string) bool {
+	return slices.ContainsFunc(k.state.Nodes, func(n scaling.Node) bool { return n.ID == node && n.Alive })
+}
+
+// why says what stands behind the numbers, what needs attention first.
+func (k slotsKnown) why(r *row, p scaling.Pool) string {
+	var parts []string
+	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
+	if p.Paused {
+		add("paused by %s", p.UpdatedBy)
+	}
+	if obstacle := scaler.Why(k.state, r.Worker); obstacle != "" {
+		add("%s", obstacle)
+	}
+	if p.Desired == nil && *r.Running == 0 && !p.Paused {
+		add("no node runs it")
+	}
+	for _, n := range k.state.Nodes {
+		if _, offered := n.Offers(r.Worker); !offered || !n.Alive {
+			continue
+		}
+		if n.Draining {
+			add("node %s drains", n.ID)
+		} else if slices.Contains(n.Paused, r.Worker) {
+			add("paused on %s", n.ID)
+		}
+	}
+	if r.Consumers != nil && *r.Consumers > *r.Running {
+		add("%d consumers of processes that are no nodes, or that end", *r.Consumers-*r.Running)
+	}
+	if p.Desired != nil && !p.Paused {
+		add("set by %s", p.UpdatedBy)
+	}
+	if p.Until != nil {
+		add("until %s", terminal.Moment(*p.Until))
+	}
+	if p.Reason != "" && (p.Desired != nil || p.Paused) {
+		add("%s", p.Reason)
+	}
+	return strings.Join(parts, "; ")
+}

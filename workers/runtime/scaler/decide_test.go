@@ -1,0 +1,183 @@
+package scaler_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/lib/pq"
+
+	"github.com/composerp/composerp/store/scaling"
+	"github.com/composerp/composerp/workers/runtime/scaler"
+)
+
+// random is a fleet of a few nodes and queues, with assignments that nodes or an earlier leader may have left.
+func random(r *rand.Rand) scaling.State {
+	s := scaling.State{Assigned: scaling.Slots{}}
+	queues := []string{"ledger", "lots", "alert"}
+	labels := []string{"fast", "north"}
+	some := func(of []string) (chosen pq.StringArray) {
+		for _, one := range of {
+			if r.IntN(3) > 0 {
+				chosen = append(chosen, one)
+			}
+		}
+		return chosen
+	}
+	for i := range r.IntN(5) {
+		n := scaling.Node{ID: fmt.Sprint("n", i), Capacity: r.IntN(12), Labels: some(labels), Queues: some(queues), Alive: r.IntN(6) > 0, Draining: r.IntN(6) == 0}
+		for range n.Queues {
+			n.FlagSlots = append(n.FlagSlots, int64(1+r.IntN(2)))
+		}
+		if r.IntN(5) == 0 {
+			n.Paused = some(queues)
+		}
+		s.Nodes = append(s.Nodes, n)
+	}
+	for _, queue := range queues {
+		p := scaling.Pool{Queue: queue, Managed: r.IntN(3) > 0}
+		if r.IntN(5) > 0 {
+			n := r.IntN(14)
+			p.Desired = &n
+		}
+		if r.IntN(3) == 0 {
+			n := 1 + r.IntN(4)
+			p.MaxPerNode = &n
+		}
+		if r.IntN(4) == 0 {
+			p.Labels = some(labels)
+		}
+		s.Pools = append(s.Pools, p)
+		if p.Managed {
+			s.Assigned[queue] = map[string]int{}
+			for i := range 5 {
+				if r.IntN(2) == 0 {
+					s.Assigned[queue][fmt.Sprint("n", i)] = 1 + r.IntN(5)
+				}
+			}
+		}
+	}
+	return s
+}
+
+// mayRun is written anew, by the words of the documentation.
+func mayRun(n scaling.Node, p scaling.Pool) bool {
+	for _, l := range p.Labels {
+		if !slices.Contains(n.Labels, l) {
+			return false
+		}
+	}
+	return n.Alive && !n.Draining && slices.Contains(n.Queues, p.Queue) && !slices.Contains(n.Paused, p.Queue)
+}
+
+// has is what a node runs of a queue before the decision.
+func has(s scaling.State, n scaling.Node, p scaling.Pool) int {
+	if p.Managed {
+		return s.Assigned[p.Queue][n.ID]
+	}
+	if i := slices.Index(n.Queues, p.Queue); i >= 0 {
+		return int(n.FlagSlots[i])
+	}
+	return 0
+}
+
+// left is how much room a node has beside its slots by flags and those decided.
+func left(s scaling.State, n scaling.Node, decided scaling.Slots) int {
+	room := n.Capacity
+	for _, p := range s.Pools {
+		switch {
+		case p.Desired != nil:
+			room -= decided[p.Queue][n.ID]
+		case slices.Contains(n.Queues, p.Queue):
+			room -= int(n.FlagSlots[slices.Index(n.Queues, p.Queue)])
+		}
+	}
+	return room
+}
+
+func TestDecisionsKeepTheLimits(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(20_000) {
+		s := random(rand.New(rand.NewPCG(seed, 1)))
+		decided := scaler.Decide(s)
+		if wrong := violations(s, decided); len(wrong) > 0 {
+			t.Fatalf("seed %d: %s\nfrom %+v\nto %v", seed, strings.Join(wrong, "; "), s, decided)
+		}
+		s.Assigned = decided
+		for i := range s.Pools {
+			s.Pools[i].Managed = s.Pools[i].Desired != nil
+		}
+		if again := scaler.Decide(s); fmt.Sprint(again) != fmt.Sprint(decided) {
+			t.Fatalf("seed %d: from %v it decides %v: it does not stay", seed, decided, again)
+		}
+	}
+}
+
+func violations(s scaling.State, decided scaling.Slots) (wrong []string) {
+	add := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
+	for _, n := range s.Nodes {
+		// By its flags alone a node may have more than its capacity; nothing is added then.
+		if room := left(s, n, decided); room < min(0, left(s, n, nil)) {
+			add("node %s lacks room for %d", n.ID, -room)
+		}
+	}
+	for _, p := range s.Pools {
+		if p.Desired == nil {
+			if decided.Of(p.Queue) > 0 {
+				add("%s has no desired number and is assigned", p.Queue)
+			}
+			continue
+		}
+		sum, kept, could := 0, 0, 0
+		for _, n := range s.Nodes {
+			slots := decided[p.Queue][n.ID]
+			sum += slots
+			most := *p.Desired
+			if p.MaxPerNode != nil {
+				most = min(most, *p.MaxPerNode)
+			}
+			if slots > 0 && !mayRun(n, p) || slots > most || slots < 0 {
+				add("%s has %d slots on %s", p.Queue, slots, n.ID)
+			}
+			if mayRun(n, p) {
+				kept += min(slots, has(s, n, p))
+				could += min(has(s, n, p), most, max(0, left(s, n, decided)+slots))
+			}
+			if sum2 := decided.Of(p.Queue); sum2 < *p.Desired && mayRun(n, p) && slots < most && left(s, n, decided) > 0 {
+				add("%s lacks %d slots while %s has room", p.Queue, *p.Desired-sum2, n.ID)
+			}
+		}
+		if sum > *p.Desired {
+			add("%s has %d slots, want %d", p.Queue, sum, *p.Desired)
+		}
+		if kept < min(could, *p.Desired) {
+			add("%s keeps %d of the %d slots that could stay", p.Queue, kept, could)
+		}
+	}
+	return wrong
+}
+
+func TestWhySlotsHaveNoPlace(t *testing.T) {
+	t.Parallel()
+	four, one := 4, 1
+	pool := scaling.Pool{Queue: "ledger", Desired: &four}
+	node := scaling.Node{ID: "n", Alive: true, Capacity: 2, Queues: pq.StringArray{"ledger"}, FlagSlots: pq.Int64Array{1}}
+	for want, change := range map[string]func(p *scaling.Pool, n *scaling.Node){
+		"4 of 4 have no place: no node runs it":            func(_ *scaling.Pool, n *scaling.Node) { n.Alive = false },
+		"every node that runs it drains":                   func(_ *scaling.Pool, n *scaling.Node) { n.Draining = true },
+		"no node that runs it has the labels [fast]":       func(p *scaling.Pool, _ *scaling.Node) { p.Labels = pq.StringArray{"fast"} },
+		"3 of 4 have no place: every node has 1, its most": func(p *scaling.Pool, _ *scaling.Node) { p.MaxPerNode = &one },
+		"2 of 4 have no place: the nodes are full":         func(*scaling.Pool, *scaling.Node) {},
+		"the leader has not assigned it yet":               func(p *scaling.Pool, _ *scaling.Node) { p.Revision = 1 },
+	} {
+		p, n := pool, node
+		change(&p, &n)
+		s := scaling.State{Pools: []scaling.Pool{p}, Nodes: []scaling.Node{n}}
+		s.Assigned = scaler.Decide(s)
+		if got := scaler.Why(s, "ledger"); !strings.Contains(got, want) {
+			t.Errorf("want %q, got %q", want, got)
+		}
+	}
+}

@@ -1,0 +1,185 @@
+package scaler
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/composerp/composerp/exchange/clock"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/scaling"
+	"github.com/composerp/composerp/workers/worker"
+)
+
+// LeaseName is the lease that the nodes of a fleet compete for.
+const LeaseName = "scaler"
+
+const (
+	// poll is how soon a change is seen whose notification was lost; leases must be renewed more often than they end.
+	poll = time.Second
+	// syncTimeout bounds one round; a database that hangs is away.
+	syncTimeout = 5 * time.Second
+	// leaveTimeout is how long a process that ends tries to say so.
+	leaveTimeout = 3 * time.Second
+)
+
+// Node is this process. DB and Runners are needed; the node calls Scale of the runners, and their Run is its caller's.
+type Node struct {
+	DB *store.DB // at least three connections
+	// Hints, if set, receives when there may be something to read (scaling.Channel); without it the node polls.
+	Hints <-chan struct{}
+	// Self has the id that is wished for, host, process id, version, capacity and labels.
+	Self    scaling.Node
+	Runners []*worker.Runner
+	Log     *slog.Logger
+	// Ready, if set, is called once, when all slots that the node is to run at first do.
+	Ready func()
+
+	changed chan struct{} // a slot has begun or ended
+	look    chan struct{} // the leader is to look now
+	ready   bool
+	said    []scaling.Report
+	saidAt  time.Time
+}
+
+// Attach makes the runners tell the node of their slots. Call it before they run.
+func (n *Node) Attach() {
+	n.changed, n.look = make(chan struct{}, 1), make(chan struct{}, 1)
+	for _, r := range n.Runners {
+		n.Self.Queues = append(n.Self.Queues, r.Worker.Name())
+		n.Self.FlagSlots = append(n.Self.FlagSlots, int64(max(1, r.Slots)))
+		r.Scale(0)
+		r.Started, r.Ended = n.slotsChanged, n.slotsChanged
+	}
+}
+
+func (n *Node) slotsChanged() { poke(n.changed) }
+
+// poke sends unless something waits already.
+func poke(to chan<- struct{}) {
+	select {
+	case to <- struct{}{}:
+	default:
+	}
+}
+
+const (
+	logNodeWaits  = "this node keeps its slots as they are: the database does not answer"
+	logNodeLost   = "this node was forgotten; registering it again"
+	logNoLeader   = "the scaler does not lead for now"
+	logNodeScales = "slots of a worker change"
+)
+
+// Run keeps the slots of this process as they are assigned, until ctx is done; then it leaves. It leads while it holds
+// the lease. It returns an error only for a fault that waiting does not repair: a wrong password, a missing table.
+func (n *Node) Run(ctx context.Context) error {
+	led, holder := make(chan struct{}), n.Self.ID
+	go func() {
+		defer close(led)
+		store.Lead(ctx, n.DB, LeaseName, holder, n.lead, func(err error) { n.Log.Error(logNoLeader, "error", err) })
+	}()
+	err := n.follow(ctx)
+	<-led
+	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
+	defer cancel()
+	_ = scaling.Leave(leaving, n.DB, n.Self) // else the lease ends by itself
+	return err
+}
+
+// lead assigns slots while the lease is held.
+func (n *Node) lead(ctx context.Context, lease store.Lease) error {
+	for ctx.Err() == nil {
+		if _, err := scaling.Assign(ctx, n.DB, lease, Decide); err != nil && !errors.Is(err, store.ErrRetryable) {
+			return err
+		}
+		timer := time.NewTimer(poll)
+		select {
+		case <-ctx.Done():
+		case <-n.look:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+	return nil
+}
+
+func (n *Node) follow(ctx context.Context) error {
+	waits, registered, timer := clock.Seldom{}, false, time.NewTicker(poll)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		err := n.round(ctx, &registered)
+		switch {
+		case err == nil:
+			waits.Reset()
+		case ctx.Err() != nil:
+		case errors.Is(err, store.ErrNotLeader):
+			n.Log.Warn(logNodeLost, "error", err)
+			registered = false
+		case !registered && !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrRetryable) && !errors.Is(err, context.DeadlineExceeded):
+			return err
+		case waits.Due():
+			n.Log.Warn(logNodeWaits, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-n.Hints:
+			poke(n.look)
+		case <-n.changed:
+		case <-timer.C:
+		}
+	}
+	return nil
+}
+
+// round registers the node where it is not, and brings plan, slots and report together.
+func (n *Node) round(ctx context.Context, registered *bool) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
+	defer cancel()
+	if !*registered {
+		if n.Self, err = scaling.Register(ctx, n.DB, n.Self); err != nil {
+			return err
+		}
+		*registered = true
+	}
+	planned, err := scaling.Renew(ctx, n.DB, n.Self)
+	if err != nil {
+		return err
+	}
+	reports := n.apply(planned)
+	if slices.Equal(reports, n.said) && time.Since(n.saidAt) < scaling.NodeTTL/3 {
+		return nil
+	}
+	if err := scaling.Say(ctx, n.DB, n.Self, reports); err != nil {
+		return err
+	}
+	n.said, n.saidAt = reports, time.Now()
+	return nil
+}
+
+// apply sets the workers' slots, and returns what they do.
+func (n *Node) apply(planned []scaling.Planned) []scaling.Report {
+	reports := make([]scaling.Report, 0, len(planned))
+	settled := true
+	for _, p := range planned {
+		for _, r := range n.Runners {
+			if r.Worker.Name() != p.Queue {
+				continue
+			}
+			if r.Scale(p.Slots) {
+				n.Log.Info(logNodeScales, "worker", p.Queue, "slots", p.Slots)
+			}
+			does := r.Activity()
+			settled = settled && does.Running >= p.Slots
+			reports = append(reports, scaling.Report{Node: n.Self.ID, Planned: p, Running: does.Running, Busy: does.Busy, Seq: does.Seq})
+		}
+	}
+	if settled && !n.ready {
+		n.ready = true
+		if n.Ready != nil {
+			n.Ready()
+		}
+	}
+	return reports
+}

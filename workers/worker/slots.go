@@ -1,0 +1,180 @@
+package worker
+
+import (
+	"cmp"
+	"context"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/composerp/composerp/exchange/rabbitmq"
+)
+
+// # Slots that come and go
+//
+// Runner.Scale changes the number of slots while the worker runs. A slot that is
+// to go drains: it cancels its consumer, brings what the broker had sent ahead to
+// an outcome, acknowledges it and ends.
+//
+// Invariants:
+//
+//   - A slot that drains returns no message to the queue: none counts one more delivery.
+//   - Draining takes as long as the messages in hand need. Until then the slot counts as
+//     running, and its number is not given to another.
+//   - A new session begins with the number that is wanted then. Slots that drained
+//     when the session was lost do not come back; their messages do, to the others.
+//   - Without a slot the session stays open, so that the next slot begins at once.
+//
+// A process that dies while a slot drains leaves what a death always leaves: the
+// broker delivers again what was not acknowledged.
+
+// target is how many slots a worker is to have.
+type target struct {
+	mu      sync.Mutex
+	set     bool // else Runner.Slots counts
+	slots   int
+	changed chan struct{} // closed with the next change
+}
+
+// Scale sets how many slots the worker has in this process, 0 for none, and reports whether that is another number. It
+// returns at once: Activity tells how many there are. It may be called before Run and while it runs.
+func (r *Runner) Scale(slots int) (changed bool) {
+	r.target.mu.Lock()
+	defer r.target.mu.Unlock()
+	if r.target.set && r.target.slots == slots {
+		return false
+	}
+	r.target.set, r.target.slots = true, max(0, slots)
+	if r.target.changed != nil {
+		close(r.target.changed)
+		r.target.changed = nil
+	}
+	return true
+}
+
+// wanted is how many slots there are to be, and a channel that is closed when that changes.
+func (r *Runner) wanted() (slots int, changed <-chan struct{}) {
+	r.target.mu.Lock()
+	defer r.target.mu.Unlock()
+	if r.target.changed == nil {
+		r.target.changed = make(chan struct{})
+	}
+	if !r.target.set {
+		return r.Slots, r.target.changed
+	}
+	return r.target.slots, r.target.changed
+}
+
+// Activity is what a worker's slots do in this process.
+type Activity struct {
+	Running int // slots that consume or drain
+	Busy    int // those with messages in hand
+	// Seq is the highest log position of the messages taken; 0 before the first that came through the log.
+	Seq int64
+}
+
+// Activity tells what the worker's slots do now.
+func (r *Runner) Activity() Activity {
+	return Activity{Running: int(r.running.Load()), Busy: int(r.busy.Load()), Seq: r.seq.Load()}
+}
+
+// began and ended count a slot that consumes.
+func (r *Runner) began() {
+	r.running.Add(1)
+	r.Metrics.slots.WithLabelValues(r.Worker.name).Inc()
+	if r.Started != nil {
+		r.Started()
+	}
+}
+
+func (r *Runner) ended() {
+	r.running.Add(-1)
+	r.Metrics.slots.WithLabelValues(r.Worker.name).Dec()
+	if r.Ended != nil {
+		r.Ended()
+	}
+}
+
+// taken counts the slot as busy with messages; done ends that.
+func (r *Runner) taken(deliveries []rabbitmq.Delivery) (done func()) {
+	r.busy.Add(1)
+	if newest := deliveries[len(deliveries)-1].LogSeq(); newest > r.seq.Load() {
+		r.seq.Store(newest) // two slots at once: the lower one is as good, it only dates the backlog
+	}
+	return func() { r.busy.Add(-1) }
+}
+
+// slotSet are the slots of one session.
+type slotSet struct {
+	*Runner
+	session   *rabbitmq.Session
+	publisher *rabbitmq.Publisher
+	group     *errgroup.Group
+
+	mu    sync.Mutex
+	leave map[int]context.CancelFunc // by number; nil for a slot that drains
+	kept  int                        // those that do not drain
+}
+
+// consume runs the slots of one session. The first slot that fails ends it.
+func (r *Runner) consume(ctx context.Context, session *rabbitmq.Session) error {
+	publisher, err := session.Publisher(publishWindow)
+	if err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	slots := &slotSet{Runner: r, session: session, publisher: publisher, group: g, leave: map[int]context.CancelFunc{}}
+	for {
+		wanted, changed := r.wanted()
+		slots.resize(ctx, wanted)
+		select {
+		case <-changed:
+		case <-session.Done():
+			return cmp.Or(g.Wait(), session.Err())
+		case <-ctx.Done():
+			return g.Wait()
+		}
+	}
+}
+
+// resize starts slots, with the lowest numbers that are free, or lets those with the highest drain.
+func (s *slotSet) resize(ctx context.Context, wanted int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for number := 1; s.kept < wanted; number++ {
+		if _, taken := s.leave[number]; !taken {
+			s.start(ctx, number)
+		}
+	}
+	for s.kept > wanted {
+		last := 0
+		for number, leave := range s.leave {
+			if leave != nil {
+				last = max(last, number)
+			}
+		}
+		s.leave[last]()
+		s.leave[last] = nil
+		s.kept--
+	}
+}
+
+// start starts a slot. The lock is held.
+func (s *slotSet) start(ctx context.Context, number int) {
+	leaving, leave := context.WithCancel(ctx)
+	s.leave[number] = leave
+	s.kept++
+	one := &slot{Runner: s.Runner, number: number, session: s.session, publisher: s.publisher, pauses: newBackoff()}
+	s.group.Go(func() error {
+		defer leave()
+		defer s.end(number)
+		return one.consume(ctx, leaving)
+	})
+}
+
+// end frees a slot's number. A slot that ends by itself has failed, and the session with it.
+func (s *slotSet) end(number int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.leave, number)
+}

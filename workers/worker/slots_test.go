@@ -1,0 +1,161 @@
+package worker_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/composerp/composerp/exchange/event"
+	"github.com/composerp/composerp/exchange/rabbitmq"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store/storetest"
+	"github.com/composerp/composerp/workers/worker"
+	"github.com/composerp/composerp/workers/worker/workertest"
+)
+
+// scaled runs a worker whose number of slots the test changes.
+func (h *env) scaled(w worker.Worker, slots int) (*worker.Runner, *workertest.Part) {
+	h.Helper()
+	db := storetest.Open(h, h.URL, 12)
+	r := &worker.Runner{Worker: w, DB: db, Broker: h.Broker, Node: "test"}
+	r.Scale(slots)
+	return r, h.Start("worker "+w.Name(), func(ctx context.Context, p *workertest.Part) error {
+		r.Log, r.Metrics = p.Logs.Logger(), worker.NewMetrics(p.Metrics)
+		return r.Run(ctx)
+	})
+}
+
+// awaitSlots scales the worker and waits until it has exactly so many slots.
+func (h *env) awaitSlots(r *worker.Runner, slots int) {
+	h.Helper()
+	r.Scale(slots)
+	h.Eventually(fmt.Sprintf("%d slots run", slots), func() bool { return r.Activity().Running == slots })
+}
+
+// arrivals counts how often each message came, and which came again.
+type arrivals struct {
+	mu    sync.Mutex
+	of    map[string]int
+	again []string
+}
+
+func (a *arrivals) note(messages []rabbitmq.Delivery) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, d := range messages {
+		a.of[d.ID]++
+		if d.Redelivered || d.DeliveryCount > 0 {
+			a.again = append(a.again, d.ID)
+		}
+	}
+}
+
+func (a *arrivals) count() (different int, again []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.of), a.again
+}
+
+// Slots come and go under load, through zero: every message is handled once, and none counts a second delivery, for a
+// slot that drains finishes what the broker sent ahead.
+func TestSlotsComeAndGoUnderLoad(t *testing.T) {
+	t.Parallel()
+	const n = 6000
+	came := &arrivals{of: map[string]int{}}
+	w := worker.New("counter", worker.OnMessages(topology.QueueName("sink"), func(_ context.Context, _ *worker.Tx, messages []rabbitmq.Delivery) error {
+		came.note(messages)
+		return nil
+	}), worker.Batch(5, 50))
+	h := newEnv(t)
+	h.ApplyTopology(topology.Compute([]topology.Subscription{{Worker: "sink", RoutingKeys: []string{event.TypeSaleCompleted.RoutingKey()}}}))
+	h.Publish(sales(t, n)...)
+	r, _ := h.scaled(w, 1)
+	for _, slots := range []int{1, 8, 2, 5, 0} {
+		before, _ := came.count()
+		h.awaitSlots(r, slots)
+		if slots > 0 {
+			h.Eventually("some more are handled", func() bool { now, _ := came.count(); return now > before || now == n })
+		}
+	}
+	handled, _ := came.count()
+	if left := h.Depth(topology.QueueName("sink")); handled+left != n || left == 0 {
+		t.Fatalf("without a slot %d messages are handled and %d wait, of %d", handled, left, n)
+	}
+	h.awaitSlots(r, 3)
+	h.Eventually("all are handled", func() bool { now, _ := came.count(); return now == n })
+	if _, again := came.count(); len(again) > 0 {
+		t.Errorf("%d messages came again, such as %s", len(again), again[0])
+	}
+	for id, times := range came.of {
+		if times != 1 {
+			t.Errorf("message %s was handled %d times", id, times)
+		}
+	}
+}
+
+// A slot that drains finishes its batch and the messages sent ahead, however long that takes; meanwhile another slot
+// can begin.
+func TestASlotThatDrainsFinishesWhatItHas(t *testing.T) {
+	t.Parallel()
+	const n = 20
+	entered, release := make(chan struct{}, n), make(chan struct{})
+	var free atomic.Bool
+	w := worker.New("echo", worker.OnBatch(func(_ context.Context, tx *worker.Tx, events []event.Any) error {
+		if !free.Load() {
+			entered <- struct{}{}
+			<-release
+		}
+		for _, e := range events {
+			if err := echo(tx, e.Envelope); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, event.TypeSaleCompleted), worker.Batch(1, n))
+	h := newEnv(t, w)
+	r, p := h.scaled(w, 1)
+	h.awaitSlots(r, 1)
+	h.Publish(sales(t, n)...)
+	workertest.Wait(t, "the first message is in hand", entered)
+	h.Eventually("all others were sent ahead", func() bool { return h.Depth(topology.QueueName("echo")) == 0 })
+	r.Scale(0)
+	if now := r.Activity(); now.Running != 1 || now.Busy != 1 {
+		t.Errorf("while it drains its activity is %+v", now)
+	}
+	free.Store(true)
+	close(release)
+	h.wantEffects(n)
+	h.awaitSlots(r, 0)
+	if again := p.Messages("duplicate"); again != 0 {
+		t.Errorf("%d messages came twice", again)
+	}
+	if left := h.Depth(topology.QueueName("echo")); left != 0 {
+		t.Errorf("%d messages went back to the queue", left)
+	}
+}
+
+// consumers is how many consumers the queue of echo has.
+func (h *env) consumers() int {
+	h.Helper()
+	_, consumers, err := h.Session().Depth(topology.QueueName("echo"))
+	h.Must(err)
+	return consumers
+}
+
+// The number that is wanted outlives the session, also when it is none.
+func TestTheNumberOfSlotsOutlivesTheSession(t *testing.T) {
+	t.Parallel()
+	w := echoing(&tries{}, nil)
+	h := newEnv(t, w)
+	r, _ := h.scaled(w, 2)
+	h.awaitSlots(r, 3)
+	h.Eventually("its connections are closed", func() bool { return h.closeConnections() > 0 })
+	h.Eventually("3 slots consume again", func() bool { return h.consumers() == 3 })
+	h.awaitSlots(r, 0)
+	h.Eventually("its connections are closed", func() bool { return h.closeConnections() > 0 })
+	h.awaitSlots(r, 2)
+	h.Publish(sales(t, 10)...)
+	h.wantEffects(10)
+}
