@@ -133,7 +133,7 @@ func (f *fleet) startWorkers(ctx context.Context, g *errgroup.Group, registry pr
 	for i, w := range f.workers {
 		runners[i] = &worker.Runner{Worker: w, DB: db, Broker: f.broker, Slots: f.slotsOf(w), Log: f.log, Metrics: metrics}
 	}
-	if err := f.startNode(ctx, g, runners, capacity); err != nil {
+	if err := f.startNode(ctx, g, registry, runners, capacity); err != nil {
 		db.Close()
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/composerp/composerp/cli/exit"
@@ -37,13 +38,14 @@ func (f *fleet) capacity() (int, error) {
 }
 
 // startNode makes this process a node of the fleet, which sets the slots of its workers. Call it before they run.
-func (f *fleet) startNode(ctx context.Context, g *errgroup.Group, runners []*worker.Runner, capacity int) error {
+func (f *fleet) startNode(ctx context.Context, g *errgroup.Group, registry prometheus.Registerer, runners []*worker.Runner, capacity int) error {
 	db, err := settings.OpenDatabase(ctx, f.at, "scaler", scalerConnections)
 	if err != nil {
 		return err
 	}
 	host, _ := os.Hostname()
-	n := &scaler.Node{DB: db, Hints: db.Listen(ctx, scaling.Channel), Runners: runners, Log: f.log.With("part", "scaler"), Ready: f.ready,
+	n := &scaler.Node{DB: db, Hints: db.Listen(ctx, scaling.Channel), Runners: runners,
+		Broker: f.broker, Metrics: scaler.NewMetrics(registry), Log: f.log.With("part", "scaler"), Ready: f.ready,
 		Self: scaling.Node{ID: Holder(), Host: host, PID: os.Getpid(), Version: f.version, Capacity: capacity, Labels: f.node.Labels}}
 	n.Attach()
 	g.Go(func() error {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -19,6 +21,9 @@ type Consumer struct {
 	tag     string
 
 	arrived  chan Delivery   // capacity: the prefetch; closed when nothing more arrives
+	newest   atomic.Uint64   // delivery tag of the last that arrived
+	acking   sync.Mutex      // held while Cancel waits until nothing is on its way
+	acked    uint64          // highest delivery tag acknowledged
 	ended    <-chan struct{} // the broker cancelled the consumer
 	draining atomic.Bool     // its owner cancelled or closed it
 	tap      bool            // the queue ends with the consumer
@@ -90,6 +95,7 @@ func (c *Consumer) pump(deliveries <-chan amqp.Delivery) {
 	for d := range deliveries {
 		select {
 		case c.arrived <- c.delivery(d):
+			c.newest.Store(d.DeliveryTag)
 		case <-c.session.done:
 			return
 		}
@@ -194,7 +200,13 @@ func (c *Consumer) over(ctx context.Context) error {
 // Ack acknowledges every delivery this consumer took, up to and including upTo, which must be unacknowledged itself.
 // nil means sent, not received: after a lost session a message may be redelivered.
 func (c *Consumer) Ack(upTo Delivery) error {
-	return c.answer("acknowledging", upTo, func() error { return c.channel.Ack(upTo.tag, true) })
+	c.acking.Lock()
+	defer c.acking.Unlock()
+	err := c.answer("acknowledging", upTo, func() error { return c.channel.Ack(upTo.tag, true) })
+	if err == nil {
+		c.acked = upTo.tag
+	}
+	return err
 }
 
 // ackOne acknowledges d alone.
@@ -215,16 +227,40 @@ func (c *Consumer) answer(doing string, d Delivery, send func() error) error {
 	return nil
 }
 
+const (
+	settleTime = 2 * time.Second      // after which Cancel waits no longer for the broker to have sent what it will
+	settlePoll = 2 * time.Millisecond // between two looks
+)
+
 // Cancel stops deliveries. Those that have arrived can still be taken, until Take returns ErrDrained, and
 // acknowledged.
+//
+// A delivery that the broker sends while it cancels would be dropped by the library, and come again with a higher
+// count. So Cancel first lets the broker send all that the prefetch allows, or all that the queue has; Ack waits
+// meanwhile, for an acknowledgement has the broker send more. What is published to an empty queue at that very moment
+// can still be on its way.
 func (c *Consumer) Cancel() error {
 	if c.draining.Swap(true) {
 		return nil
+	}
+	c.acking.Lock()
+	defer c.acking.Unlock()
+	for end := time.Now().Add(settleTime); time.Now().Before(end) && !c.settled(); {
+		time.Sleep(settlePoll)
 	}
 	if err := c.channel.Cancel(c.tag, false); err != nil {
 		return fmt.Errorf("cancelling the consumer of %s: %w", c.queue, explain(err))
 	}
 	return nil
+}
+
+// settled reports whether the broker has nothing more to send to this consumer.
+func (c *Consumer) settled() bool {
+	if c.newest.Load()-c.acked >= uint64(cap(c.arrived)) {
+		return true
+	}
+	ready, _, err := c.session.Depth(c.queue)
+	return err != nil || ready == 0
 }
 
 // Close closes the consumer's channel. Unacknowledged messages return to the queue, and count as delivered.

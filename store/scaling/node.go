@@ -159,8 +159,11 @@ func Say(ctx context.Context, db *store.DB, n Node, reports []Report) error {
 
 var (
 	leaveNode       = pg.SQL(`DELETE FROM worker_node WHERE id = $1 AND term = $2`)
-	leaveReport     = pg.SQL(`DELETE FROM worker_report WHERE node = $1`)
-	forgetNodes     = pg.SQL(`DELETE FROM worker_node WHERE lease_until < clock_timestamp() - interval '1 hour' RETURNING id`)
+	leaveReport     = pg.SQL(`WITH work AS (DELETE FROM worker_work WHERE node = $1) DELETE FROM worker_report WHERE node = $1`)
+	forgetNodes     = pg.SQL(`
+WITH gone AS (DELETE FROM worker_node WHERE lease_until < clock_timestamp() - interval '1 hour' RETURNING id),
+work AS (DELETE FROM worker_work w USING gone WHERE w.node = gone.id)
+DELETE FROM worker_report r USING gone WHERE r.node = gone.id`)
 	readNodes       = pg.SQL(`SELECT ` + nodeColumns + ` FROM worker_node ORDER BY id`)
 	readPools       = pg.SQL(`SELECT ` + poolColumns + ` FROM worker_pool ORDER BY queue`)
 	readAssignments = pg.SQL(`SELECT queue, node, slots FROM worker_assignment ORDER BY queue, node`)

@@ -3,7 +3,6 @@ package scaling
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
@@ -20,9 +19,14 @@ const Channel = "composerp_scaling"
 // Pool is what is desired of a queue.
 type Pool struct {
 	Queue string `db:"queue"`
-	Mode  string `db:"mode"` // "manual" or "auto"
+	Mode  string `db:"mode"` // Manual or Auto
 	// Desired is how many slots the fleet is to have; nil: each node runs what its flags say.
-	Desired    *int           `db:"desired"`
+	Desired *int `db:"desired"`
+	// Min, Max and DrainSeconds bound the autoscaler. Max is nil where the pool was never in mode auto.
+	Min          int     `db:"min"`
+	Max          *int    `db:"max"`
+	DrainSeconds float64 `db:"drain_seconds"`
+
 	MaxPerNode *int           `db:"max_per_node"`
 	Labels     pq.StringArray `db:"labels"` // a node needs all of them
 	Paused     bool           `db:"paused"`
@@ -37,7 +41,7 @@ type Pool struct {
 	Reason    string     `db:"reason"`
 }
 
-const poolColumns = `queue, mode, desired, max_per_node, labels, paused, override_until, restored, managed, revision, assigned, updated_at, updated_by, reason`
+const poolColumns = `queue, mode, desired, min, max, drain_seconds, max_per_node, labels, paused, override_until, restored, managed, revision, assigned, updated_at, updated_by, reason`
 
 // Change is what an operator wants of a queue.
 type Change struct {
@@ -76,7 +80,7 @@ var changePool = pg.SQL(`
 INSERT INTO worker_pool AS p (queue, desired, max_per_node, labels, override_until, restored, updated_by, reason)
 VALUES ($1, $2, $3, $4, CASE WHEN $5::float8 > 0 THEN clock_timestamp() + make_interval(secs => $5) END, $6, $7, $8)
 ON CONFLICT (queue) DO UPDATE SET desired = excluded.desired, max_per_node = excluded.max_per_node, labels = excluded.labels,
-    override_until = excluded.override_until, restored = excluded.restored, mode = 'manual', revision = p.revision + 1,
+    override_until = excluded.override_until, restored = excluded.restored, mode = CASE WHEN $5 > 0 THEN p.mode ELSE 'manual' END, revision = p.revision + 1,
     updated_at = clock_timestamp(), updated_by = excluded.updated_by, reason = excluded.reason
 RETURNING ` + poolColumns)
 
@@ -98,10 +102,7 @@ func Scale(ctx context.Context, db *store.DB, by operatorlog.By, changes []Chang
 }
 
 func (c Change) apply(ctx context.Context, tx store.Tx, by operatorlog.By) (was, is Pool, err error) {
-	switch err := pg.Get(ctx, tx, &was, lockPool, c.Queue); {
-	case errors.Is(err, store.ErrNotFound):
-		was = Pool{Queue: c.Queue} // sqlx has made its pointers point to zeros
-	case err != nil:
+	if was, err = lockedPool(ctx, tx, c.Queue); err != nil {
 		return was, is, err
 	}
 	to := c.Of(was)

@@ -47,6 +47,7 @@ func (s *slot) postpone(ctx context.Context, m message, away unavailability) err
 	if err := s.publishCopy(ctx, copied); err != nil {
 		return err
 	}
+	s.works.deferred()
 	s.count(string(failures.OutcomeDeferred), 1)
 	s.deferred.add(away)
 	s.Log.Info(logDeferred, "event", copied.ID, "type", m.Type, "dependency", away.dependency, "wait", away.wait, "error", away)

@@ -89,6 +89,9 @@ func (s *slot) fail(ctx context.Context, m message, failure error) error {
 		return err
 	}
 	failpoint.Hit("judge.confirmed")
+	if outcome == failures.OutcomeRetried {
+		s.works.retried()
+	}
 	s.count(string(outcome), 1)
 	s.Log.Warn(logFailed, "outcome", outcome, "event", copied.ID, "type", m.Type, "attempt", attempt+1, "class", class, "error", failure)
 	return nil

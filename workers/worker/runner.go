@@ -39,6 +39,7 @@ type Runner struct {
 	target        target
 	running, busy atomic.Int64
 	seq           atomic.Int64
+	works         works
 }
 
 // drainTime is how long a batch in hand may take once the process stops.

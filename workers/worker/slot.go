@@ -34,6 +34,7 @@ func (s *slot) consume(ctx, leaving context.Context) error {
 		return fmt.Errorf("consuming %s: %w", s.Worker.queue, err)
 	}
 	defer consumer.Close()
+	defer s.works.opened(consumer)()
 	s.began()
 	defer s.ended()
 	// A consumer that cannot be cancelled has lost its session, which take finds.
@@ -64,8 +65,9 @@ func (s *slot) consume(ctx, leaving context.Context) error {
 
 // finishOne is finish for a batch, during which the slot counts as busy, and the pause after it where all was deferred.
 func (s *slot) finishOne(ctx, leaving context.Context, consumer *rabbitmq.Consumer, batch []rabbitmq.Delivery) error {
-	done := s.taken(batch)
+	done, worked := s.taken(batch), s.works.begun(batch)
 	err := s.finish(ctx, consumer, batch)
+	worked(err == nil)
 	done()
 	if err == nil {
 		s.pauseIfAllDeferred(leaving, consumer, len(batch))

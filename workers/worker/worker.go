@@ -134,6 +134,9 @@ func (w Worker) Queue() string { return w.queue }
 // Types are the event types it subscribes to.
 func (w Worker) Types() []event.Type { return w.types }
 
+// FullBatch is how many messages the worker handles at once at the most.
+func (w Worker) FullBatch() int { return w.batch }
+
 // TracksInbox tells whether each of the worker's events gets a row in the inbox.
 func (w Worker) TracksInbox() bool { return !w.idempotent }
 

@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/exchange/clock"
+	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/scaling"
+	"github.com/composerp/composerp/workers/runtime/autoscaler"
 	"github.com/composerp/composerp/workers/worker"
 )
 
@@ -33,6 +35,8 @@ type Node struct {
 	// Self has the id that is wished for, host, process id, version, capacity and labels.
 	Self    scaling.Node
 	Runners []*worker.Runner
+	Broker  rabbitmq.Config // asked by the leader for the depth of queues in mode auto
+	Metrics *Metrics        // nil: none
 	Log     *slog.Logger
 	// Ready, if set, is called once, when all slots that the node is to run at first do.
 	Ready func()
@@ -42,6 +46,8 @@ type Node struct {
 	ready   bool
 	said    []scaling.Report
 	saidAt  time.Time
+	did     []scaling.Work
+	didAt   time.Time
 }
 
 // Attach makes the runners tell the node of their slots. Call it before they run.
@@ -88,8 +94,15 @@ func (n *Node) Run(ctx context.Context) error {
 	return err
 }
 
-// lead assigns slots while the lease is held.
+// lead assigns slots while the lease is held, and beside that decides for pools in mode auto.
 func (n *Node) lead(ctx context.Context, lease store.Lease) error {
+	ctx, cancel := context.WithCancel(ctx)
+	decided := make(chan struct{})
+	go func() {
+		defer close(decided)
+		(&auto{node: n, log: n.Log, queues: map[string]*autoQueue{}}).run(ctx, lease)
+	}()
+	defer func() { cancel(); <-decided }()
 	for ctx.Err() == nil {
 		if _, err := scaling.Assign(ctx, n.DB, lease, Decide); err != nil && !errors.Is(err, store.ErrRetryable) {
 			return err
@@ -148,6 +161,9 @@ func (n *Node) round(ctx context.Context, registered *bool) (err error) {
 		return err
 	}
 	reports := n.apply(planned)
+	if err := n.sayWork(ctx); err != nil {
+		return err
+	}
 	if slices.Equal(reports, n.said) && time.Since(n.saidAt) < scaling.NodeTTL/3 {
 		return nil
 	}
@@ -155,6 +171,28 @@ func (n *Node) round(ctx context.Context, registered *bool) (err error) {
 		return err
 	}
 	n.said, n.saidAt = reports, time.Now()
+	return nil
+}
+
+// sayWork records what the slots have done, once an autoscaler.Interval.
+func (n *Node) sayWork(ctx context.Context) error {
+	if time.Since(n.didAt) < autoscaler.Interval {
+		return nil
+	}
+	works := make([]scaling.Work, len(n.Runners))
+	for i, r := range n.Runners {
+		done, held := r.Work()
+		works[i] = scaling.Work{Queue: r.Worker.Name(), Batch: r.Worker.FullBatch(), Held: held,
+			Acked: done.Acked, Returned: done.Returned, Retried: done.Retried, Deferred: done.Deferred,
+			Batches: done.Batches, Messages: done.Messages, Squares: done.Squares, Seconds: done.Seconds, Products: done.Products}
+	}
+	if slices.Equal(works, n.did) {
+		return nil
+	}
+	if err := scaling.Did(ctx, n.DB, n.Self, works); err != nil {
+		return err
+	}
+	n.did, n.didAt = works, time.Now()
 	return nil
 }
 

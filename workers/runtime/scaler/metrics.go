@@ -1,0 +1,59 @@
+package scaler
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/composerp/composerp/store/scaling"
+)
+
+// Metrics are the pools' gauges; make one with NewMetrics. Only the leader's process has their series.
+type Metrics struct {
+	desired, running, unplaced *prometheus.GaugeVec
+}
+
+// NewMetrics registers the metrics of pools.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	auto := promauto.With(r)
+	gauge := func(name, help string) *prometheus.GaugeVec {
+		return auto.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"queue"})
+	}
+	return &Metrics{
+		desired:  gauge("composerp_pool_desired", "Slots that the pool should have, before what nodes can take; the leader's process alone has it."),
+		running:  gauge("composerp_pool_running", "Slots of the pool that living nodes report as running; the leader's process alone has it."),
+		unplaced: gauge("composerp_pool_unplaced", "Slots that the pool should have and no node has room for; the leader's process alone has it."),
+	}
+}
+
+// show sets the gauges. A pool that follows flags has no desired number.
+func (m *Metrics) show(s scaling.State, reports []scaling.Report) {
+	if m == nil {
+		return
+	}
+	m.hide()
+	alive := map[string]bool{}
+	for _, n := range s.Nodes {
+		alive[n.ID] = n.Alive
+	}
+	for _, r := range reports {
+		if alive[r.Node] {
+			m.running.WithLabelValues(r.Queue).Add(float64(r.Running))
+		}
+	}
+	for _, p := range s.Pools {
+		if p.Desired != nil {
+			m.desired.WithLabelValues(p.Queue).Set(float64(*p.Desired))
+			m.unplaced.WithLabelValues(p.Queue).Set(float64(max(0, *p.Desired-s.Assigned.Of(p.Queue))))
+		}
+	}
+}
+
+// hide removes all series: another process leads.
+func (m *Metrics) hide() {
+	if m == nil {
+		return
+	}
+	m.desired.Reset()
+	m.running.Reset()
+	m.unplaced.Reset()
+}

@@ -1,0 +1,97 @@
+package worker
+
+import (
+	"sync"
+	"time"
+
+	"github.com/composerp/composerp/exchange/rabbitmq"
+)
+
+// Work is what a worker's slots have done in this process since it began: all of it only grows, so that the difference
+// of two readings is what was done between them.
+type Work struct {
+	Acked    int64 // messages acknowledged: handled, sent to a retry queue, dead
+	Returned int64 // of them, messages that had come out of a retry queue
+	Retried  int64 // of them, messages that failed and were sent to a retry queue
+	Deferred int64 // of them, messages that were sent there because their dependency was away
+	// The sums that a line through (messages of a batch, seconds that it took) is fitted by.
+	Batches  float64 // Σ 1
+	Messages float64 // Σ n
+	Squares  float64 // Σ n²
+	Seconds  float64 // Σ t, also the time that slots were busy
+	Products float64 // Σ n·t
+}
+
+// works counts what the slots of a runner do.
+type works struct {
+	mu        sync.Mutex
+	done      Work
+	handling  int // messages
+	consumers map[*rabbitmq.Consumer]struct{}
+}
+
+// opened counts what a consumer holds, until closed is called.
+func (w *works) opened(c *rabbitmq.Consumer) (closed func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.consumers == nil {
+		w.consumers = map[*rabbitmq.Consumer]struct{}{}
+	}
+	w.consumers[c] = struct{}{}
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.consumers, c)
+	}
+}
+
+// begun counts a batch that is in hand; ended tells whether it was acknowledged.
+func (w *works) begun(batch []rabbitmq.Delivery) (ended func(acked bool)) {
+	n := len(batch)
+	w.add(n, nil)
+	began := time.Now()
+	return func(acked bool) {
+		seconds := time.Since(began).Seconds()
+		w.add(-n, func(done *Work) {
+			if !acked {
+				return
+			}
+			done.Acked += int64(n)
+			for _, d := range batch {
+				if _, returned := d.Headers["x-death"]; returned {
+					done.Returned++
+				}
+			}
+			size := float64(n)
+			done.Batches++
+			done.Messages += size
+			done.Squares += size * size
+			done.Seconds += seconds
+			done.Products += size * seconds
+		})
+	}
+}
+
+func (w *works) retried() { w.add(0, func(done *Work) { done.Retried++ }) }
+
+func (w *works) deferred() { w.add(0, func(done *Work) { done.Deferred++ }) }
+
+func (w *works) add(handling int, count func(*Work)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.handling += handling
+	if count != nil {
+		count(&w.done)
+	}
+}
+
+// Work reads what was done, and how many messages the slots hold now: prefetched or in a batch.
+func (r *Runner) Work() (done Work, held int) {
+	r.works.mu.Lock()
+	defer r.works.mu.Unlock()
+	held = r.works.handling
+	for c := range r.works.consumers {
+		held += c.Waiting()
+	}
+	return r.works.done, held
+}
