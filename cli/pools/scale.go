@@ -102,13 +102,13 @@ func changeOf(arg string) (c scaling.Change, err error) {
 
 // scaled is one line of `scale`. Before and After are nil where the flags count.
 type scaled struct {
-	Queue   string     `json:"queue"`
-	Before  *int       `json:"before"`
-	After   *int       `json:"after"`
-	Until   *time.Time `json:"until,omitempty"`
-	Placed  *int       `json:"placed,omitempty"` // slots that have a node, where that is known
-	Why     string     `json:"why,omitempty"`
-	DryRun  bool       `json:"dryRun,omitempty"`
+	Queue  string     `json:"queue"`
+	Before *int       `json:"before"`
+	After  *int       `json:"after"`
+	Until  *time.Time `json:"until,omitempty"`
+	Placed *int       `json:"placed,omitempty"` // slots that have a node, where that is known
+	Why    string     `json:"why,omitempty"`
+	DryRun bool       `json:"dryRun,omitempty"`
 }
 
 func scale(cctx *cli.Context, db *store.DB, changes []scaling.Change) error {

@@ -27,7 +27,7 @@ func (h *env) scaled(w worker.Worker, slots int) (*worker.Runner, *workertest.Pa
 	})
 }
 
-// awaitSlots scales the worker and waits until it has exactly so many slots.
+// awaitSlots scales the worker and waits until it has exactly that number of slots.
 func (h *env) awaitSlots(r *worker.Runner, slots int) {
 	h.Helper()
 	r.Scale(slots)
