@@ -29,7 +29,7 @@ func QuarantineCommand() *cli.Command {
 			{
 				Name: "release", Usage: "allow retries for a class again", ArgsUsage: "CLASS...",
 				Description: "Failures are counted from zero again. Letters that were held back stay dead until `composerp dlq redrive` returns them.",
-				Flags:       settings.DatabaseFlags(),
+				Flags:       settings.DatabaseFlags(settings.ReasonFlag(), settings.FlagOf(settings.FlagOperator)),
 				Action:      settings.OnSchema("quarantine", 1, classesNamed, quarantineRelease),
 			},
 		},
