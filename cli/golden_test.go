@@ -87,6 +87,7 @@ func scaleGoldens(h *environment) []golden {
 		{command: "worker drain", args: append([]string{h.node(), "--undo"}, by...), mask: []string{"node"}, noTable: true},
 		{command: "worker pause", args: append([]string{"alert", "--wait"}, by...), noTable: true},
 		{command: "worker resume", args: append([]string{"alert", "--wait"}, by...), noTable: true},
+		{command: "limit", args: append([]string{"https://supplier.example/orders", "2", "--force"}, by...)},
 	}
 }
 
