@@ -40,8 +40,8 @@ SELECT coalesce(sum(running), 0) FROM worker_report JOIN worker_node n ON n.id =
 WHERE queue = 'ledger' AND lease_until > clock_timestamp() AND ($1 = '' OR node = $1)`, node)
 }
 
-// The real till is imported while the ledger's slots go 1 → 8 → 2 → 5 over two processes, one of which is killed: its
-// slots are taken over within 20 s, and every total is right.
+// The real till is imported while the ledger's slots go 1 → 8 → 2 → 5 over two processes. One is killed: its slots
+// are taken over within 20 s, and every total is right.
 func TestRealSalesWhileSlotsComeAndGo(t *testing.T) {
 	t.Parallel()
 	h := newEnvironment(t)

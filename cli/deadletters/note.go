@@ -18,8 +18,8 @@ func note(cctx *cli.Context, db *store.DB, action string, queues []string, of fa
 	return operatorlog.NoteAlone(cctx.Context, db, settings.By(cctx), action, strings.Join(queues, ", "), nil, chosenBy(of, limit))
 }
 
-// noteUnrouted is note for messages that no queue was bound for, which need no database: where none is known, nothing is
-// recorded.
+// noteUnrouted is note for messages that no queue was bound for, which need no database: where none is known, nothing
+// is recorded.
 func noteUnrouted(cctx *cli.Context, action string, of chosen) error {
 	at, err := settings.Discover(cctx)
 	if err != nil || at.Database == "" {

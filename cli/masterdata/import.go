@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -80,7 +81,7 @@ func (m masterData[T]) importFile(cctx *cli.Context) error {
 		return m.apply(cctx.Context, db, edits, at, dryRun)
 	}
 	sheet.Note = func(w masterdata.Written) error {
-		return operatorlog.NoteAlone(cctx.Context, db, settings.By(cctx), m.noun+" import", sheet.File, nil, w)
+		return operatorlog.NoteAlone(cctx.Context, db, settings.By(cctx), m.noun+" import", filepath.Base(sheet.File), nil, w)
 	}
 	written, err := sheet.Run(cctx, m.noun)
 	if err != nil {

@@ -36,6 +36,8 @@ type masterData[T any] struct {
 	// editAt stands instead of edit where a change has a business time.
 	editAt func(ctx context.Context, db *store.DB, edits []masterdata.Edit[T], at time.Time, dryRun bool) (masterdata.Written, error)
 	list   func(ctx context.Context, db *store.DB, f masterdata.Filter) ([]T, error)
+	// hide, where it is set, takes out of a row what is secret, as list does.
+	hide   func(*T)
 	header []any
 	cells  func(*T) []any
 }
@@ -158,6 +160,9 @@ func (m masterData[T]) setOne(cctx *cli.Context, db *store.DB, edit masterdata.E
 		before, after = rows[0], rows[0]
 	}
 	edit.Change(&after)
+	if m.hide != nil {
+		m.hide(&after)
+	}
 	subject := strings.Join(slices.DeleteFunc([]string{key.Tenant, key.Item, key.Location, key.Supplier}, func(s string) bool { return s == "" }), " ")
 	if err := operatorlog.NoteAlone(cctx.Context, db, settings.By(cctx), m.noun+" set", subject, before, after); err != nil {
 		return would, err

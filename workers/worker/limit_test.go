@@ -16,22 +16,22 @@ import (
 	"github.com/composerp/composerp/workers/worker/workertest"
 )
 
-// counting is a dependency that remembers how many calls it had at once; each call lasts until another has come or gate
-// lets it go.
+// counting is a dependency that remembers how many calls it had at once; each call lasts until release is
+// closed.
 type counting struct {
 	*httptest.Server
 	calls, now, most atomic.Int64
-	gate             chan struct{}
+	release          chan struct{}
 }
 
 func newCounting(t testing.TB) *counting {
 	t.Helper()
-	c := &counting{gate: make(chan struct{})}
+	c := &counting{release: make(chan struct{})}
 	c.Server = httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		now := c.now.Add(1)
 		for most := c.most.Load(); now > most && !c.most.CompareAndSwap(most, now); most = c.most.Load() {
 		}
-		<-c.gate
+		<-c.release
 		c.now.Add(-1)
 		c.calls.Add(1)
 	}))
@@ -70,7 +70,7 @@ func TestALimitOfCallsAtOnce(t *testing.T) {
 	if list := storetest.MustGet(limits.List(t.Context(), h.DB))(t); len(list) != 1 || list[0].UnderWay != limit {
 		t.Errorf("the limits are %+v", list)
 	}
-	close(to.gate)
+	close(to.release)
 	h.wantEffects(n)
 	if most := to.most.Load(); most != limit || to.calls.Load() != n {
 		t.Errorf("%d calls, %d of them at once, want %d and %d", to.calls.Load(), most, n, limit)
@@ -85,7 +85,7 @@ func TestALimitOfCallsAtOnce(t *testing.T) {
 func TestThePermitOfADeadProcessExpires(t *testing.T) {
 	t.Parallel()
 	to := newCounting(t)
-	close(to.gate)
+	close(to.release)
 	w := caller(to.URL)
 	h := newEnv(t, w)
 	storetest.MustGet(limits.Set(t.Context(), h.DB, operatorlog.By{Operator: "ann"}, webcall.Dependency(to.URL), 1))(t)
