@@ -168,3 +168,21 @@ func TestANodeWaitsForTheDatabase(t *testing.T) {
 		t.Errorf("ready with %d slots, want 2", got)
 	}
 }
+
+// A process of a version that knows no nodes runs by its flags, beside the nodes and not counted.
+func TestAProcessThatIsNoNode(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	old := f.RunWorker(f.worker, 2)
+	one := f.join("one", f.URL)
+	f.scale(3)
+	f.Eventually("3 slots run", func() bool { return one.slots() == 3 })
+	f.Publish(workertest.Sales(t, 300)...)
+	f.Eventually("all have had their effect", func() bool { all, _ := f.effects(); return all >= 300 })
+	if all, doubled := f.effects(); all != 300 || doubled != 0 {
+		t.Errorf("%d effects, %d of them doubled", all, doubled)
+	}
+	if slots := old.Metric("composerp_worker_slots", "worker", "echo"); slots != 2 {
+		t.Errorf("the process that is no node has %v slots, want its 2", slots)
+	}
+}
