@@ -59,7 +59,10 @@ func goldens(h *environment) []golden {
 		{command: "publish", args: []string{"STOCK_COUNTED", "--tenant", "t1", "--id", "0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a31", "--data",
 			`{"countId":"C1","itemId":"22423","locationId":"UK-WH","quantity":40,"timestamp":"2026-02-09T18:00:00Z"}`}},
 		{command: "import", args: []string{sales, "--map", mapping}, mask: []string{"elapsedMs", "file", "rejectsFile"}, noTable: true},
-	}, masterDataGoldens(h), orderGoldens(h), notificationGoldens(h), forecastGoldens(h), quarantineGoldens(h), letterGoldens(h), misdatedGoldens(h), scaleGoldens(h))
+	}, masterDataGoldens(h), orderGoldens(h), notificationGoldens(h), forecastGoldens(h), quarantineGoldens(h), letterGoldens(h), misdatedGoldens(h), scaleGoldens(h), []golden{
+		// What those before it have changed.
+		{command: "log operator", args: []string{"--limit", "0"}, mask: []string{"operator"}, noTable: true},
+	})
 }
 
 // misdatedGoldens show a receipt as if a till's clock had been years ahead.
@@ -84,6 +87,7 @@ func scaleGoldens(h *environment) []golden {
 		{command: "worker drain", args: append([]string{h.node(), "--undo"}, by...), mask: []string{"node"}, noTable: true},
 		{command: "worker pause", args: append([]string{"alert", "--wait"}, by...), noTable: true},
 		{command: "worker resume", args: append([]string{"alert", "--wait"}, by...), noTable: true},
+		{command: "limit", args: append([]string{"https://supplier.example/orders", "2", "--force"}, by...)},
 	}
 }
 

@@ -217,3 +217,44 @@ func TestMasterDataChangesInParts(t *testing.T) {
 		t.Errorf("the item belongs to %s", got)
 	}
 }
+
+// Each change of master data by command is in the operator log, what changes nothing is not, and no password is.
+func TestMasterDataInTheOperatorLog(t *testing.T) {
+	t.Parallel()
+	h := newDatabaseOnly(t)
+	set := []string{"supplier", "set", "--supplier", "acme", "--lead-time-days", "2", "--operator", "ann", "--reason", "moved"}
+	h.ok(append(set, "--endpoint", "https://ann:s3cret@acme.example/orders")...)
+	h.ok(set...) // changes nothing
+	h.ok("supplier", "set", "--supplier", "acme", "--lead-time-days", "3", "--operator", "bob")
+	if r := h.run("supplier", "set", "--supplier", "acme", "--lead-time-days", "400"); r.code == 0 {
+		t.Error("a lead time of 400 days is taken")
+	}
+	path := h.file("items.csv", "itemId,name\ncup,a cup\n")
+	h.ok("item", "import", path, "--dry-run")
+	h.ok("item", "import", path)
+	h.ok("item", "import", path) // changes nothing
+	out := h.ok("log", "operator", "-o", "json").out
+	var entries []struct {
+		Operator, Action, Subject, Reason string
+		Before, After                     map[string]any
+	}
+	if err := json.Unmarshal([]byte(out), &entries); err != nil || len(entries) != 3 {
+		t.Fatalf("want 3 entries, got %v in %s", err, out)
+	}
+	newest, second, first := entries[0], entries[1], entries[2]
+	if first.Operator != "ann" || first.Reason != "moved" || first.Subject != "default acme" || first.Before != nil || first.After["leadTimeDays"] != 2.0 {
+		t.Errorf("the first entry is %+v", first)
+	}
+	if second.Operator != "bob" || second.Before["leadTimeDays"] != 2.0 || second.After["leadTimeDays"] != 3.0 {
+		t.Errorf("the second entry is %+v", second)
+	}
+	if newest.Action != "item import" || newest.Subject != "items.csv" || newest.After["new"] != 1.0 {
+		t.Errorf("the newest entry is %+v", newest)
+	}
+	if strings.Contains(out, "s3cret") || !strings.Contains(out, "acme.example") {
+		t.Errorf("the log has the password, or not the endpoint: %s", out)
+	}
+	if r := h.ok("log", "operator", "--by", "bob", "--action", "supplier"); strings.Count(r.out, "\n") != 2 || !strings.Contains(r.out, "supplier set") {
+		t.Errorf("of bob's changes of suppliers the log has\n%s", r.out)
+	}
+}

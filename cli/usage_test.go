@@ -16,24 +16,26 @@ func TestUnknownNames(t *testing.T) {
 	t.Parallel()
 	url := letterPlace(t)
 	storetest.Exec(t, url, `INSERT INTO quarantine (class, consumer, type, version, fingerprint, sample) VALUES ('ledger-1', 'ledger', 'SALE_COMPLETED', '1.0', 'f', 'no such item')`)
+	storetest.Exec(t, url, `INSERT INTO supplier (tenant_id, supplier_id, lead_time_days, endpoint) VALUES ('t1', 'potter', 1, 'https://potter.example/orders')`)
 	storetest.Exec(t, url, `UPDATE dead_letter SET consumer = 'retired' WHERE consumer = 'intake'`)
 	for line, says := range map[string]string{
-		"dlq list --worker legder":    `did you mean "ledger"?`,
-		"dlq export --queue unruoted": `did you mean "unrouted"?`,
-		"dlq show x --queue nope":     "there are ledger",
-		"dlq discard --queue nope":    "there are ledger",
-		"dlq show nope":               `no dead letter "nope"`,
-		"quarantine release ledger-2": `did you mean "ledger-1"?`,
-		"quarantine release nope":     "composerp quarantine list",
-		"po show nope":                `no order "nope"`,
-		"forecast show nope":          "no forecast of item nope",
-		"republish --consumer legder": `did you mean "ledger"?`,
-		"dlq redrive --queue legder":  `did you mean "ledger"?`,
-		"worker run legder":           `there is no worker "legder"; did you mean "ledger"?`,
-		"stock --sort onhand":         "want one of",
+		"dlq list --worker legder":       `did you mean "ledger"?`,
+		"dlq export --queue unruoted":    `did you mean "unrouted"?`,
+		"dlq show x --queue nope":        "there are ledger",
+		"dlq discard --queue nope":       "there are ledger",
+		"dlq show nope":                  `no dead letter "nope"`,
+		"quarantine release ledger-2":    `did you mean "ledger-1"?`,
+		"quarantine release nope":        "composerp quarantine list",
+		"po show nope":                   `no order "nope"`,
+		"forecast show nope":             "no forecast of item nope",
+		"republish --consumer legder":    `did you mean "ledger"?`,
+		"dlq redrive --queue legder":     `did you mean "ledger"?`,
+		"worker run legder":              `there is no worker "legder"; did you mean "ledger"?`,
+		"stock --sort onhand":            "want one of",
+		"limit https://potter.exmaple 2": `did you mean "https://potter.example"?`,
 	} {
 		r := command(t, append(strings.Fields(line), "--database-url", url, "--amqp-url", "amqp://a:b@127.0.0.1:1/", "--dir", t.TempDir())...)
-		if strings.HasPrefix(line, "quarantine") || strings.HasPrefix(line, "po") || strings.HasPrefix(line, "forecast") || strings.HasPrefix(line, "stock") {
+		if strings.HasPrefix(line, "quarantine") || strings.HasPrefix(line, "po") || strings.HasPrefix(line, "forecast") || strings.HasPrefix(line, "stock") || strings.HasPrefix(line, "limit") {
 			r = command(t, append(strings.Fields(line), "--database-url", url, "--dir", t.TempDir())...)
 		}
 		if r.code != exit.WrongUsage || !strings.Contains(r.errors, says) {

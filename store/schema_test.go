@@ -21,6 +21,7 @@ import (
 	_ "github.com/composerp/composerp/store/inbox"
 	"github.com/composerp/composerp/store/internal/pg"
 	_ "github.com/composerp/composerp/store/ledger"
+	_ "github.com/composerp/composerp/store/limits"
 	_ "github.com/composerp/composerp/store/lots"
 	_ "github.com/composerp/composerp/store/masterdata"
 	_ "github.com/composerp/composerp/store/misdated"

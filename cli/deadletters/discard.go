@@ -26,6 +26,7 @@ func dlqDiscardCommand() *cli.Command {
 		Flags: settings.ConnectionFlags(letterFlags(
 			&cli.StringFlag{Name: "confirm", Usage: "name of the dead-letter queue, such as composerp.ledger.dead"},
 			&cli.StringFlag{Name: "export", Usage: "a new file for the export; default QUEUE-TIME.ndjson"},
+			settings.ReasonFlag(), settings.FlagOf(settings.FlagOperator),
 		)...),
 		Action: orUnrouted(settings.On(openLetters, lettersOfOne, dlqDiscard), settings.On(openUnrouted, letters, discardUnrouted)),
 	}
@@ -55,6 +56,10 @@ func dlqDiscard(cctx *cli.Context, c letterLog, of chosen) error {
 	}
 	file, err := exportFile(cctx.String("export"), queue)
 	if err != nil {
+		return err
+	}
+	if err := note(cctx, c.DB, "dlq discard", []string{queue}, of.LetterFilter, of.limit); err != nil {
+		file.Close()
 		return err
 	}
 	bars := newWalking(cctx)

@@ -10,6 +10,7 @@ import (
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failures"
+	"github.com/composerp/composerp/store/operatorlog"
 )
 
 // QuarantineCommand is the command `quarantine`.
@@ -28,7 +29,7 @@ func QuarantineCommand() *cli.Command {
 			{
 				Name: "release", Usage: "allow retries for a class again", ArgsUsage: "CLASS...",
 				Description: "Failures are counted from zero again. Letters that were held back stay dead until `composerp dlq redrive` returns them.",
-				Flags:       settings.DatabaseFlags(),
+				Flags:       settings.DatabaseFlags(settings.ReasonFlag(), settings.FlagOf(settings.FlagOperator)),
 				Action:      settings.OnSchema("quarantine", 1, classesNamed, quarantineRelease),
 			},
 		},
@@ -58,6 +59,9 @@ func quarantineRelease(cctx *cli.Context, db *store.DB, classes []string) error 
 			return unknownClass(cctx, db, class)
 		}
 		if err != nil {
+			return err
+		}
+		if err := operatorlog.NoteAlone(cctx.Context, db, settings.By(cctx), "quarantine release", q.Class, nil, nil); err != nil {
 			return err
 		}
 		terminal.Say(cctx, "%s is released; `composerp dlq redrive --quarantine %s` redrives what was held back", q.Class, q.Class)

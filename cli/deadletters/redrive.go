@@ -43,6 +43,7 @@ func dlqRedriveCommand() *cli.Command {
 			&cli.BoolFlag{Name: "dry-run", Usage: "redrive nothing; report what would happen"},
 			&cli.StringFlag{Name: "timestamp", Usage: "business time, RFC 3339, with which the events of --id go back: for those whose own is out of bounds"},
 			&cli.BoolFlag{Name: "force", Usage: "also redrive events that may have been handled long ago"},
+			settings.ReasonFlag(), settings.FlagOf(settings.FlagOperator),
 		)...),
 		Action: orUnrouted(settings.On(openLetters, redriveAsked, dlqRedrive), settings.On(openUnrouted, unroutedAsked, redriveUnrouted)),
 	}
@@ -128,6 +129,13 @@ func pace(rate string) (deadletters.Pace, error) {
 
 // redrive redrives one queue after the other. When one stops, all stop: the cause may be the same for all.
 func redrive(cctx *cli.Context, c letterLog, r deadletters.Redrive, fleet []worker.Worker) error {
+	var queues []string
+	for _, w := range fleet {
+		queues = append(queues, topology.DeadQueueName(w.Name()))
+	}
+	if err := note(cctx, c.DB, "dlq redrive", queues, r.Filter, r.Limit); err != nil {
+		return err
+	}
 	reports := []deadletters.RedriveReport{}
 	bars := newWalking(cctx)
 	found, err := false, error(nil)

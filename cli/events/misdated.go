@@ -13,6 +13,7 @@ import (
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/misdated"
+	"github.com/composerp/composerp/store/operatorlog"
 )
 
 // MisdatedCommand is the command `misdated`.
@@ -33,6 +34,7 @@ func MisdatedCommand() *cli.Command {
 				Flags: settings.DatabaseFlags(
 					&cli.StringFlag{Name: "timestamp", Usage: "the time that counts instead, RFC 3339, not after now; default now"},
 					&cli.BoolFlag{Name: "dry-run", Usage: "change nothing; report what would be corrected"},
+					settings.ReasonFlag(), settings.FlagOf(settings.FlagOperator),
 				),
 				Action: settings.OnSchema("misdated", 1, correctedTo, misdatedCorrect),
 			},
@@ -66,6 +68,11 @@ func correctedTo(cctx *cli.Context) (to time.Time, err error) {
 }
 
 func misdatedCorrect(cctx *cli.Context, db *store.DB, to time.Time) error {
+	if !cctx.Bool("dry-run") {
+		if err := operatorlog.NoteAlone(cctx.Context, db, settings.By(cctx), "misdated correct", "", nil, map[string]time.Time{"timestamp": to}); err != nil {
+			return err
+		}
+	}
 	c, err := misdated.Correct(cctx.Context, db, to, cctx.Bool("dry-run"))
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/operatorlog"
 	"github.com/composerp/composerp/workers/runtime/importer"
 	"github.com/composerp/composerp/workers/runtime/importer/rowfile"
 )
@@ -21,7 +23,7 @@ import (
 const FileForms = "FILE is " + rowfile.Names + "."
 
 func (m masterData[T]) importCommand() *cli.Command {
-	flags := slices.Concat([]cli.Flag{settings.FlagOf(settings.FlagTenant)}, m.atFlag(), FormatFlags())
+	flags := slices.Concat([]cli.Flag{settings.FlagOf(settings.FlagTenant)}, m.atFlag(), FormatFlags(), byFlags())
 	return &cli.Command{
 		Name:      "import",
 		Usage:     "make and change " + m.plural + " from a file",
@@ -78,6 +80,9 @@ func (m masterData[T]) importFile(cctx *cli.Context) error {
 	sheet.Apply = func(edits []masterdata.Edit[T], dryRun bool) (masterdata.Written, error) {
 		return m.apply(cctx.Context, db, edits, at, dryRun)
 	}
+	sheet.Note = func(w masterdata.Written) error {
+		return operatorlog.NoteAlone(cctx.Context, db, settings.By(cctx), m.noun+" import", filepath.Base(sheet.File), nil, w)
+	}
 	written, err := sheet.Run(cctx, m.noun)
 	if err != nil {
 		return err
@@ -113,6 +118,11 @@ func (s *Sheet[T]) Run(cctx *cli.Context, noun string) (masterdata.Written, erro
 	}
 	if cctx.Bool(settings.FlagDryRun) {
 		return written, nil
+	}
+	if s.Note != nil && written.New+written.Changed > 0 {
+		if err := s.Note(written); err != nil {
+			return written, err
+		}
 	}
 	written, err = s.read(cctx.Context, importer.PhaseWrite, false, func(int64, *T) error { return nil })
 	if err != nil && cctx.Context.Err() != nil {

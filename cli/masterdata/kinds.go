@@ -68,6 +68,9 @@ func LocationCommand() *cli.Command {
 	}.command()
 }
 
+// hidePassword makes a supplier one that may be shown.
+func hidePassword(s *masterdata.SupplierRecord) { s.Endpoint = s.ShownEndpoint() }
+
 // SupplierCommand is the command `supplier`.
 func SupplierCommand() *cli.Command {
 	type row = masterdata.SupplierRecord
@@ -89,10 +92,11 @@ func SupplierCommand() *cli.Command {
 		list: func(ctx context.Context, db *store.DB, f masterdata.Filter) ([]row, error) {
 			rows, err := masterdata.Suppliers(ctx, db, f)
 			for i := range rows {
-				rows[i].Endpoint = rows[i].ShownEndpoint()
+				hidePassword(&rows[i])
 			}
 			return rows, err
 		},
+		hide:   hidePassword,
 		header: []any{"TENANT", "SUPPLIER", "LEAD TIME", "ENDPOINT", "NAME"},
 		cells:  func(r *row) []any { return []any{r.Tenant, r.Supplier, days(r.LeadTimeDays), r.Endpoint, r.Name} },
 	}.command()

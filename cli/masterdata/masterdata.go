@@ -16,6 +16,7 @@ import (
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/masterdata"
+	"github.com/composerp/composerp/store/operatorlog"
 )
 
 // masterData is one kind of what planners keep, as a command with import, list and set.
@@ -35,6 +36,8 @@ type masterData[T any] struct {
 	// editAt stands instead of edit where a change has a business time.
 	editAt func(ctx context.Context, db *store.DB, edits []masterdata.Edit[T], at time.Time, dryRun bool) (masterdata.Written, error)
 	list   func(ctx context.Context, db *store.DB, f masterdata.Filter) ([]T, error)
+	// hide, where it is set, takes out of a row what is secret, as list does.
+	hide   func(*T)
 	header []any
 	cells  func(*T) []any
 }
@@ -88,7 +91,7 @@ func (m masterData[T]) setCommand() *cli.Command {
 		Name:        "set",
 		Usage:       "create or change one " + m.noun,
 		Description: "Only the given fields change. An empty value, as in --name '', removes a value.",
-		Flags:       settings.DatabaseFlags(append(flags, m.atFlag()...)...),
+		Flags:       settings.DatabaseFlags(slices.Concat(flags, m.atFlag(), byFlags())...),
 		Action:      m.set,
 	}
 }
@@ -98,6 +101,11 @@ func (m masterData[T]) atFlag() []cli.Flag {
 		return nil
 	}
 	return []cli.Flag{&cli.StringFlag{Name: FlagAt, Usage: "business time of the change where no event has moved the clock yet; default now"}}
+}
+
+// byFlags say who changes something and why, for the operator log.
+func byFlags() []cli.Flag {
+	return []cli.Flag{settings.ReasonFlag(), settings.FlagOf(settings.FlagOperator)}
 }
 
 func (m masterData[T]) set(cctx *cli.Context) error {
@@ -117,7 +125,7 @@ func (m masterData[T]) set(cctx *cli.Context) error {
 		return err
 	}
 	defer db.Close()
-	written, err := m.apply(cctx.Context, db, []masterdata.Edit[T]{edit}, at, false)
+	written, err := m.setOne(cctx, db, edit, at)
 	if bad, ok := errors.AsType[*masterdata.InvalidError](err); ok {
 		return exit.Usage("%s: %s", m.flagOf(bad.Field), bad.Problem)
 	}
@@ -133,6 +141,33 @@ func (m masterData[T]) set(cctx *cli.Context) error {
 		terminal.Table(w, rows, m.header, m.cells)
 		terminal.Row(w, result)
 	})
+}
+
+// setOne makes a change that is valid and changes something, after an entry in the operator log.
+func (m masterData[T]) setOne(cctx *cli.Context, db *store.DB, edit masterdata.Edit[T], at time.Time) (masterdata.Written, error) {
+	would, err := m.apply(cctx.Context, db, []masterdata.Edit[T]{edit}, at, true)
+	if err != nil || would.New+would.Changed == 0 {
+		return would, err
+	}
+	key := m.key(&edit.Of)
+	rows, err := m.list(cctx.Context, db, key)
+	if err != nil {
+		return would, err
+	}
+	var before any
+	after := edit.Of
+	if len(rows) > 0 {
+		before, after = rows[0], rows[0]
+	}
+	edit.Change(&after)
+	if m.hide != nil {
+		m.hide(&after)
+	}
+	subject := strings.Join(slices.DeleteFunc([]string{key.Tenant, key.Item, key.Location, key.Supplier}, func(s string) bool { return s == "" }), " ")
+	if err := operatorlog.NoteAlone(cctx.Context, db, settings.By(cctx), m.noun+" set", subject, before, after); err != nil {
+		return would, err
+	}
+	return m.apply(cctx.Context, db, []masterdata.Edit[T]{edit}, at, false)
 }
 
 func (m masterData[T]) apply(ctx context.Context, db *store.DB, edits []masterdata.Edit[T], at time.Time, dryRun bool) (masterdata.Written, error) {

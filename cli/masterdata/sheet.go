@@ -30,6 +30,8 @@ type Sheet[T any] struct {
 	Tenant  string // of rows that have none
 	Key     func(*T) []string
 	Apply   func(edits []masterdata.Edit[T], dryRun bool) (masterdata.Written, error)
+	// Note, where it is set, is told what the file would change, before that is written.
+	Note func(masterdata.Written) error
 	// place, where it is set, is told each row's line.
 	Place    func(row *T, line int64)
 	progress func(importer.Progress)

@@ -14,6 +14,7 @@ import (
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/operatorlog"
 	"github.com/composerp/composerp/store/purchasing"
 	"github.com/composerp/composerp/workers/approval"
 )
@@ -111,5 +112,10 @@ func decideOne(cctx *cli.Context, db *store.DB, name, by string, decide decision
 	r.Tenant, r.ID, r.Number = found.Tenant, found.ID, found.Number
 	d, err := decide(cctx.Context, db, purchasing.OrderKey{Tenant: found.Tenant, Order: found.ID}, by)
 	r.Status, r.DecidedBy, r.DecidedAt, r.err = d.Status, d.DecidedBy, d.DecidedAt, err
+	if err == nil {
+		who := operatorlog.By{Operator: by, Reason: strings.TrimSpace(cctx.String("reason"))}
+		r.err = operatorlog.NoteAlone(cctx.Context, db, who, "po "+cctx.Command.Name, found.Number,
+			map[string]any{"status": found.Status}, map[string]any{"status": d.Status, "tenant": found.Tenant, "order": found.ID})
+	}
 	return r
 }

@@ -54,6 +54,16 @@ func WorkersConfig(cctx *cli.Context, log *slog.Logger) workers.Config {
 	}
 }
 
+// Webhooks are the addresses of the settings that workers call.
+func Webhooks(cctx *cli.Context) (addresses []string) {
+	for _, name := range []string{flagNotification, flagAlert, flagAlertmanager} {
+		if v, err := Configured(cctx).Value(Named(name)); err == nil && v.Text != "" {
+			addresses = append(addresses, v.Text)
+		}
+	}
+	return addresses
+}
+
 // Endpoints are where the servers are.
 type Endpoints struct {
 	Database   string `json:"databaseUrl"`

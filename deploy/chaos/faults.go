@@ -38,6 +38,7 @@ const (
 	groupNetwork  = "network"
 	groupSupplier = "supplier"
 	groupTopology = "topology"
+	groupScale    = "scale"
 )
 
 // faults are all faults. A paused process stays so for longer than a lease (store.LeaseTTL, 3 s); a paused broker for
@@ -72,6 +73,9 @@ var faults = []Fault{
 	{"binding-removed", groupTopology, "a worker's queue loses its bindings to the events", 0, 0, 4 * time.Second, bindingRemoved},
 	{"exchange-deleted", groupTopology, "an exchange is deleted, with all its bindings", 0, 0, 4 * time.Second, exchangeDeleted},
 	{"permission-taken", groupTopology, "the fleet's user loses all permissions at the broker", 1 * time.Second, 4 * time.Second, 5 * time.Second, permissionTaken},
+
+	{"scale", groupScale, "a worker gets another number of slots, none at times, and back", 2 * time.Second, 6 * time.Second, time.Second, scaled},
+	{"drain", groupScale, "a process drains and runs no slots, and may again", 2 * time.Second, 6 * time.Second, time.Second, drained},
 
 	{"supplier-busy", groupSupplier, "the supplier answers 503 with Retry-After", 2 * time.Second, 4 * time.Second, 0, behaving(busy)},
 	{"supplier-away", groupSupplier, "the supplier hangs up, some of the time after it has taken the order", 2 * time.Second, 4 * time.Second, 0, behaving(hangingUp)},

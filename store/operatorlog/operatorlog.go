@@ -34,7 +34,8 @@ type By struct{ Operator, Reason string }
 var note = pg.SQL(`
 INSERT INTO operator_log (operator, action, subject, reason, before, after) VALUES ($1, $2, $3, $4, $5::jsonb, $6::jsonb)`)
 
-// Note records a change in the transaction that makes it. before and after are anything that JSON can say, nil for none.
+// Note records a change in the transaction that makes it. before and after are anything that JSON can say, nil for
+// none.
 func Note(ctx context.Context, tx store.Tx, by By, action, subject string, before, after any) error {
 	was, err := jsonOf(before)
 	if err != nil {

@@ -216,7 +216,7 @@ SELECT q.queue, extract(epoch FROM clock_timestamp() - min(t.made_at)) AS second
 FROM unnest($1::text[], $2::bigint[]) q(queue, seq) JOIN tick t ON t.max_seq >= q.seq GROUP BY q.queue`)
 
 // Ages tells for how many seconds at least the newest message that a queue's slots have taken has been in the log. The
-// messages that wait are little younger. Queues of which nothing was taken by way of the log are left out.
+// messages that wait are little younger. A queue without such a message is left out.
 func Ages(ctx context.Context, db *store.DB, reports []Report) (map[string]float64, error) {
 	newest := map[string]int64{}
 	for _, r := range reports {

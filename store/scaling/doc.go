@@ -1,5 +1,5 @@
 // Package scaling holds how many slots each queue is to have (pools), which processes run workers (nodes), and how
-// many slots of which queue each of them runs (assignments).
+// many slots of each queue a node runs (assignments).
 //
 // An operator writes the desired number of a pool; one leader, elected by a lease, assigns slots to nodes; each node
 // reads what is assigned to it and reports what it runs. A queue is named by its worker. A queue that no operator has

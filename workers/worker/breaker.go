@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failures"
+	"github.com/composerp/composerp/store/limits"
 )
 
 // # Failure policy: circuit breaker
@@ -48,11 +50,12 @@ type Breakers struct {
 	// Backoff is how long circuits stay open; zero means DefaultCircuitBackoff.
 	Backoff failures.CircuitBackoff
 
-	db     atomic.Pointer[store.DB]
-	mu     sync.Mutex
-	readAt time.Time
-	open   map[string]time.Time // the circuits known as open, and since when they are known so
-	faults faults
+	db      atomic.Pointer[store.DB]
+	mu      sync.Mutex
+	readAt  time.Time
+	open    map[string]time.Time // the circuits known as open, and since when they are known so
+	limited map[string]bool      // the dependencies known to have a limit of calls at once: see limit.go
+	faults  faults
 }
 
 // WithBreakers declares that the worker makes its calls by Breakers.Call, or by
@@ -78,7 +81,11 @@ func (b *Breakers) Call(ctx context.Context, dependency string, call func() erro
 	if err != nil {
 		return err
 	}
-	err = call()
+	if probe != 0 {
+		err = call()
+	} else if err = b.withinLimit(ctx, db, dependency, call); errors.Is(err, ErrCircuitOpen) {
+		return err // no call was made
+	}
 	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
 	if away, is := asUnavailable(err); is {
@@ -132,12 +139,20 @@ func (b *Breakers) knownOpen(ctx context.Context, db *store.DB, dependency strin
 		b.readAt = began // other calls go by memory while this one reads
 		b.mu.Unlock()
 		circuits, err := failures.OpenCircuits(ctx, db)
+		var limited []limits.Limit
+		if err == nil {
+			limited, err = limits.List(ctx, db)
+		}
 		b.mu.Lock()
 		if err != nil {
 			b.readAt = time.Time{}
 			return false, err
 		}
 		b.remember(circuits, began)
+		b.limited = map[string]bool{}
+		for _, l := range limited {
+			b.limited[l.Name] = true
+		}
 	}
 	_, open = b.open[dependency]
 	return open, nil

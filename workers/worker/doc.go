@@ -26,6 +26,7 @@
 //	quarantine.go  events that fail alike become dead letters at once
 //	deferral.go    the message waits for its dependency and keeps its attempts
 //	breaker.go     a dependency that is away is not called
+//	limit.go       a dependency is called only so often at once
 //	isolation.go   a message that kills the process is found and set apart
 //
 // # How an event reaches the queue

@@ -10,11 +10,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/composerp/composerp/exchange/clock"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/eventlog"
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Runner runs one worker in this process. Worker, DB and Broker are needed.

@@ -18,7 +18,9 @@ import (
 //
 // Invariants:
 //
-//   - A slot that drains returns no message to the queue: none counts one more delivery.
+//   - A slot that drains returns no message that has reached it. What the broker was
+//     about to send when the consumer was cancelled reaches no slot: it returns when
+//     the channel closes, counts one more delivery, and was not handled.
 //   - Draining takes as long as the messages in hand need. Until then the slot counts as
 //     running, and its number is not given to another.
 //   - A new session begins with the number that is wanted then. Slots that drained

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/lib/pq"
-
 	"github.com/composerp/composerp/store/scaling"
 	"github.com/composerp/composerp/workers/runtime/scaler"
 )
@@ -18,7 +16,7 @@ func random(r *rand.Rand) scaling.State {
 	s := scaling.State{Assigned: scaling.Slots{}}
 	queues := []string{"ledger", "lots", "alert"}
 	labels := []string{"fast", "north"}
-	some := func(of []string) (chosen pq.StringArray) {
+	some := func(of []string) (chosen []string) {
 		for _, one := range of {
 			if r.IntN(3) > 0 {
 				chosen = append(chosen, one)
@@ -163,11 +161,11 @@ func TestWhySlotsHaveNoPlace(t *testing.T) {
 	t.Parallel()
 	four, one := 4, 1
 	pool := scaling.Pool{Queue: "ledger", Desired: &four}
-	node := scaling.Node{ID: "n", Alive: true, Capacity: 2, Queues: pq.StringArray{"ledger"}, FlagSlots: pq.Int64Array{1}}
+	node := scaling.Node{ID: "n", Alive: true, Capacity: 2, Queues: []string{"ledger"}, FlagSlots: []int64{1}}
 	for want, change := range map[string]func(p *scaling.Pool, n *scaling.Node){
 		"4 of 4 have no place: no node runs it":            func(_ *scaling.Pool, n *scaling.Node) { n.Alive = false },
 		"every node that runs it drains":                   func(_ *scaling.Pool, n *scaling.Node) { n.Draining = true },
-		"no node that runs it has the labels [fast]":       func(p *scaling.Pool, _ *scaling.Node) { p.Labels = pq.StringArray{"fast"} },
+		"no node that runs it has the labels [fast]":       func(p *scaling.Pool, _ *scaling.Node) { p.Labels = []string{"fast"} },
 		"3 of 4 have no place: every node has 1, its most": func(p *scaling.Pool, _ *scaling.Node) { p.MaxPerNode = &one },
 		"2 of 4 have no place: the nodes are full":         func(*scaling.Pool, *scaling.Node) {},
 		"the leader has not assigned it yet":               func(p *scaling.Pool, _ *scaling.Node) { p.Revision = 1 },

@@ -179,6 +179,15 @@ func read(response *http.Response) (Answer, error) {
 	return Answer{Status: response.StatusCode, Body: body}, nil
 }
 
+// Dependency names the dependency that an http or https URL belongs to; "" for anything else.
+func Dependency(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return ""
+	}
+	return endpointOf(u)
+}
+
 // endpointOf names the dependency that an address belongs to. The port is named
 // where it is not the scheme's own.
 func endpointOf(address *url.URL) string {

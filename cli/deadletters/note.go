@@ -1,0 +1,56 @@
+package deadletters
+
+import (
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/composerp/composerp/cli/settings"
+	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/failures"
+	"github.com/composerp/composerp/store/operatorlog"
+)
+
+// note records in the operator log that letters are redriven or discarded: before that is done, and which were chosen.
+func note(cctx *cli.Context, db *store.DB, action string, queues []string, of failures.LetterFilter, limit int) error {
+	return operatorlog.NoteAlone(cctx.Context, db, settings.By(cctx), action, strings.Join(queues, ", "), nil, chosenBy(of, limit))
+}
+
+// noteUnrouted is note for messages that no queue was bound for, which need no database: where none is known, nothing
+// is recorded.
+func noteUnrouted(cctx *cli.Context, action string, of chosen) error {
+	at, err := settings.Discover(cctx)
+	if err != nil || at.Database == "" {
+		return err
+	}
+	db, _, err := settings.OpenSchema(cctx, "dlq", 1)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return note(cctx, db, action, []string{topology.Unrouted}, of.LetterFilter, of.limit)
+}
+
+// chosenBy is what a filter says, without what it leaves open.
+func chosenBy(of failures.LetterFilter, limit int) map[string]any {
+	by := map[string]any{}
+	for name, value := range map[string]string{"type": of.Type, "error": of.Error, "tenant": of.Tenant, "aggregate": of.Aggregate, "quarantine": of.Quarantine} {
+		if value != "" {
+			by[name] = value
+		}
+	}
+	for name, at := range map[string]time.Time{"since": of.Since, "until": of.Until} {
+		if !at.IsZero() {
+			by[name] = at
+		}
+	}
+	if len(of.IDs) > 0 {
+		by["ids"] = of.IDs
+	}
+	if limit > 0 {
+		by["limit"] = limit
+	}
+	return by
+}
