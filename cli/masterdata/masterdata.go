@@ -29,9 +29,7 @@ type masterData[T any] struct {
 	filters []cli.Flag
 	// settingsOnly: there are too few to import.
 	settingsOnly bool
-	// key is what names a row, as what lists it alone.
-	key  func(*T) masterdata.Filter
-	edit func(ctx context.Context, db *store.DB, edits []masterdata.Edit[T], dryRun bool) (masterdata.Written, error)
+	edit         func(ctx context.Context, db *store.DB, edits []masterdata.Edit[T], dryRun bool) (masterdata.Written, error)
 	// editAt stands instead of edit where a change has a business time.
 	editAt func(ctx context.Context, db *store.DB, edits []masterdata.Edit[T], at time.Time, dryRun bool) (masterdata.Written, error)
 	list   func(ctx context.Context, db *store.DB, f masterdata.Filter) ([]T, error)
@@ -124,7 +122,7 @@ func (m masterData[T]) set(cctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	rows, err := m.list(cctx.Context, db, m.key(&edit.Of))
+	rows, err := m.list(cctx.Context, db, masterdata.KeyFilter(&edit.Of))
 	if err != nil {
 		return err
 	}
