@@ -47,9 +47,6 @@ func lettersOfOne(cctx *cli.Context) (chosen, error) {
 }
 
 func dlqDiscard(cctx *cli.Context, c letterLog, of chosen) error {
-	if err := checkConsumers(cctx, c); err != nil {
-		return err
-	}
 	queue := topology.DeadQueueName(of.Consumers[0])
 	if cctx.String("confirm") != queue {
 		return unconfirmed(cctx, c, of, queue)

@@ -12,6 +12,7 @@ import (
 	"github.com/composerp/composerp/cli/settings"
 	"github.com/composerp/composerp/cli/terminal"
 	"github.com/composerp/composerp/exchange/topology"
+	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/failures"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/deadletters"
@@ -110,7 +111,7 @@ func consumers(cctx *cli.Context) []string {
 
 // checkConsumers refuses workers that neither the fleet nor the dead-letter log knows. A worker that is gone from the
 // fleet may have left letters.
-func checkConsumers(cctx *cli.Context, c letterLog) error {
+func checkConsumers(cctx *cli.Context, db *store.DB) error {
 	known := append(DeadNames(), UnroutedName)
 	var unknown []string
 	for _, name := range consumers(cctx) {
@@ -121,7 +122,7 @@ func checkConsumers(cctx *cli.Context, c letterLog) error {
 	if len(unknown) == 0 {
 		return nil
 	}
-	logged, err := failures.LettersByConsumer(cctx.Context, c.DB, failures.LetterFilter{Consumers: unknown, IncludeResolved: true})
+	logged, err := failures.LettersByConsumer(cctx.Context, db, failures.LetterFilter{Consumers: unknown, IncludeResolved: true})
 	if err != nil {
 		return err
 	}
@@ -176,6 +177,9 @@ func openLog(cctx *cli.Context) (c letterLog, err error) {
 		if c.Log, err = settings.Logger(cctx); err == nil {
 			c.Broker, err = settings.BrokerConfig(e, c.Log)
 		}
+	}
+	if err == nil {
+		err = checkConsumers(cctx, db)
 	}
 	if err == nil {
 		err = failures.FingerprintDeadLetters(cctx.Context, db)

@@ -40,9 +40,6 @@ type letterGroup struct {
 }
 
 func dlqList(cctx *cli.Context, c letterLog, of chosen) error {
-	if err := checkConsumers(cctx, c); err != nil {
-		return err
-	}
 	list, err := readLetters(cctx, c, of)
 	if err != nil {
 		return err

@@ -30,27 +30,28 @@ func idsNamed(cctx *cli.Context) ([]string, error) {
 }
 
 func dlqShow(cctx *cli.Context, c letterLog, of failures.LetterFilter) error {
-	if err := checkConsumers(cctx, c); err != nil {
-		return err
-	}
-	letters := []deadletters.Entry{}
+	found := []deadletters.Entry{}
 	err := failures.EachDeadLetter(cctx.Context, c.DB, of, 0, func(l failures.DeadLetter) error {
-		letters = append(letters, deadletters.EntryOf(l))
+		found = append(found, deadletters.EntryOf(l))
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	if len(letters) == 0 {
+	if len(found) == 0 {
 		return exit.Usage("no dead letter %q; `composerp dlq list --each --all` shows all", cctx.Args().First())
 	}
-	c.addPolicies(cctx.Context, letters)
+	c.addPolicies(cctx.Context, found)
+	return showEach(cctx, found, showLetter)
+}
+
+func showEach[L any](cctx *cli.Context, letters []L, show func(io.Writer, L)) error {
 	return terminal.Show(cctx, letters, func(w io.Writer) {
-		for i, e := range letters {
+		for i, l := range letters {
 			if i > 0 {
 				terminal.Row(w)
 			}
-			showLetter(w, e)
+			show(w, l)
 		}
 	})
 }
@@ -117,21 +118,24 @@ func stateText(e deadletters.Entry) string {
 }
 
 func dlqExport(cctx *cli.Context, c letterLog, of chosen) error {
-	if err := checkConsumers(cctx, c); err != nil {
-		return err
-	}
+	return export(cctx, "dead letter", func(write func(letter any) error) error {
+		return failures.EachDeadLetter(cctx.Context, c.DB, of.LetterFilter, of.limit, func(l failures.DeadLetter) error {
+			return write(deadletters.EntryOf(l))
+		})
+	})
+}
+
+// export writes letters to stdout and says how many there were.
+func export(cctx *cli.Context, what string, each func(write func(letter any) error) error) error {
 	out := bufio.NewWriterSize(cctx.App.Writer, 1<<16)
 	n := 0
-	err := failures.EachDeadLetter(cctx.Context, c.DB, of.LetterFilter, of.limit, func(l failures.DeadLetter) error {
-		n++
-		return deadletters.WriteLine(out, l)
-	})
+	err := each(func(letter any) error { n++; return deadletters.WriteLine(out, letter) })
 	if err != nil {
 		return err
 	}
 	if err := out.Flush(); err != nil {
 		return fmt.Errorf("writing the export: %w", err)
 	}
-	terminal.Say(cctx, "%s", wording.Count(int64(n), "dead letter"))
+	terminal.Say(cctx, "%s", wording.Count(int64(n), what))
 	return nil
 }

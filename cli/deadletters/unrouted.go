@@ -43,6 +43,7 @@ func orUnrouted(letters, unrouted cli.ActionFunc) cli.ActionFunc {
 type unroutedQueue struct {
 	session *rabbitmq.Session
 	routes  unrouted.Routes
+	ready   int // messages in it
 }
 
 func (q unroutedQueue) Close() error { return q.session.Close() }
@@ -56,10 +57,24 @@ func openUnrouted(cctx *cli.Context) (q unroutedQueue, err error) {
 	if err != nil {
 		return q, err
 	}
-	if q.routes, err = routesOf(cctx.Context, e, broker); err != nil {
+	return openQueue(cctx.Context, e, broker)
+}
+
+// openQueue makes sure that no other consumer has the queue.
+func openQueue(ctx context.Context, e settings.Endpoints, broker rabbitmq.Config) (q unroutedQueue, err error) {
+	if q.routes, err = routesOf(ctx, e, broker); err != nil {
 		return q, err
 	}
-	q.session, err = rabbitmq.Open(cctx.Context, broker)
+	if q.session, err = rabbitmq.Open(ctx, broker); err != nil {
+		return q, err
+	}
+	taking := 0
+	if q.ready, taking, err = q.session.Depth(topology.Unrouted); err == nil && taking > 0 {
+		err = fmt.Errorf("taking from %s: %w", topology.Unrouted, deadletters.ErrBusy)
+	}
+	if err != nil {
+		q.Close()
+	}
 	return q, err
 }
 
@@ -81,15 +96,6 @@ func routesOf(ctx context.Context, e settings.Endpoints, broker rabbitmq.Config)
 		return unrouted.Routes{}, err
 	}
 	return unrouted.RoutesOf(workers.Topology(), &topology.Topology{Bindings: bindings}), nil
-}
-
-// free makes sure that no other consumer has the queue.
-func (q unroutedQueue) free() (ready int, err error) {
-	ready, taking, err := q.session.Depth(topology.Unrouted)
-	if err == nil && taking > 0 {
-		err = fmt.Errorf("taking from %s: %w", topology.Unrouted, deadletters.ErrBusy)
-	}
-	return ready, err
 }
 
 const unroutedTag = "dlq.unrouted"
@@ -125,10 +131,7 @@ type unroutedList struct {
 }
 
 func listUnrouted(cctx *cli.Context, q unroutedQueue, of chosen) (err error) {
-	list := unroutedList{Queue: topology.Unrouted, Groups: []unroutedGroup{}}
-	if list.InQueue, err = q.free(); err != nil {
-		return err
-	}
+	list := unroutedList{Queue: topology.Unrouted, InQueue: q.ready, Groups: []unroutedGroup{}}
 	_, err = q.each(cctx.Context, of, func(l unrouted.Letter) error {
 		if cctx.Bool("each") {
 			l.Headers, l.Body, l.BodyBase64 = nil, nil, nil
@@ -178,17 +181,11 @@ const unroutedSample = 1000
 
 // UnroutedFindings reads the beginning of composerp.unrouted and leaves it as it was.
 func UnroutedFindings(ctx context.Context, e settings.Endpoints, broker rabbitmq.Config) (found []UnroutedFinding, err error) {
-	q := unroutedQueue{}
-	if q.routes, err = routesOf(ctx, e, broker); err != nil {
-		return nil, err
-	}
-	if q.session, err = rabbitmq.Open(ctx, broker); err != nil {
+	q, err := openQueue(ctx, e, broker)
+	if err != nil {
 		return nil, err
 	}
 	defer q.Close()
-	if _, err := q.free(); err != nil {
-		return nil, err
-	}
 	list := unroutedList{}
 	if _, err := q.each(ctx, chosen{limit: unroutedSample}, func(l unrouted.Letter) error { list.add(l); return nil }); err != nil {
 		return nil, err

@@ -1,9 +1,7 @@
 package deadletters
 
 import (
-	"bufio"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/urfave/cli/v2"
@@ -16,9 +14,6 @@ import (
 )
 
 func showUnrouted(cctx *cli.Context, q unroutedQueue, ids []string) error {
-	if _, err := q.free(); err != nil {
-		return err
-	}
 	found := []unrouted.Letter{}
 	of := chosen{}
 	of.IDs = ids
@@ -28,39 +23,21 @@ func showUnrouted(cctx *cli.Context, q unroutedQueue, ids []string) error {
 	if len(found) == 0 {
 		return exit.Usage("no unrouted message %q; `composerp dlq list --queue unrouted --each` shows all", ids[0])
 	}
-	return terminal.Show(cctx, found, func(w io.Writer) {
-		for i, l := range found {
-			if i > 0 {
-				terminal.Row(w)
-			}
-			showLetter(w, l.Entry)
-			terminal.Row(w, "reason", l.Reason)
-			terminal.Row(w, "what to do", l.Do)
-		}
+	return showEach(cctx, found, func(w io.Writer, l unrouted.Letter) {
+		showLetter(w, l.Entry)
+		terminal.Row(w, "reason", l.Reason)
+		terminal.Row(w, "what to do", l.Do)
 	})
 }
 
 func exportUnrouted(cctx *cli.Context, q unroutedQueue, of chosen) error {
-	if _, err := q.free(); err != nil {
+	return export(cctx, "unrouted message", func(write func(letter any) error) error {
+		_, err := q.each(cctx.Context, of, func(l unrouted.Letter) error { return write(l) })
 		return err
-	}
-	out := bufio.NewWriterSize(cctx.App.Writer, 1<<16)
-	n := 0
-	_, err := q.each(cctx.Context, of, func(l unrouted.Letter) error { n++; return unrouted.WriteLine(out, l) })
-	if err != nil {
-		return err
-	}
-	if err := out.Flush(); err != nil {
-		return fmt.Errorf("writing the export: %w", err)
-	}
-	terminal.Say(cctx, "%s", wording.Count(int64(n), "unrouted message"))
-	return nil
+	})
 }
 
 func discardUnrouted(cctx *cli.Context, q unroutedQueue, of chosen) error {
-	if _, err := q.free(); err != nil {
-		return err
-	}
 	if typed := cctx.String("confirm"); typed != topology.Unrouted {
 		if typed != "" {
 			return exit.Usage("--confirm=%s is not the queue, which is %s", typed, topology.Unrouted)
@@ -73,10 +50,6 @@ func discardUnrouted(cctx *cli.Context, q unroutedQueue, of chosen) error {
 	}
 	file, err := exportFile(cctx.String("export"), topology.Unrouted)
 	if err != nil {
-		return err
-	}
-	if err := noteUnrouted(cctx, "dlq discard", of); err != nil {
-		file.Close()
 		return err
 	}
 	n := 0
@@ -110,9 +83,6 @@ func unroutedAsked(cctx *cli.Context) (chosen, error) {
 }
 
 func redriveUnrouted(cctx *cli.Context, q unroutedQueue, of chosen) error {
-	if _, err := q.free(); err != nil {
-		return err
-	}
 	list, report := unroutedList{}, reroutedReport{Queue: topology.Unrouted, Staying: []unroutedGroup{}}
 	_, err := q.each(cctx.Context, of, func(l unrouted.Letter) error {
 		if report.Chosen++; q.routes.Takes(l) {
@@ -127,9 +97,6 @@ func redriveUnrouted(cctx *cli.Context, q unroutedQueue, of chosen) error {
 	}
 	report.Staying = append(report.Staying, list.Groups...)
 	if !cctx.Bool("dry-run") {
-		if err := noteUnrouted(cctx, "dlq redrive", of); err != nil {
-			return err
-		}
 		r := unrouted.Rerouting{Routes: q.routes, ByType: true, Filter: of.LetterFilter, Limit: of.limit}
 		report.Redriven, err = r.Run(cctx.Context, q.session, unroutedTag)
 	}

@@ -3,8 +3,8 @@ package events
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -47,14 +47,8 @@ func auditFleet(cctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if cctx.String(terminal.FlagOutput) == "json" {
-		encoder := json.NewEncoder(cctx.App.Writer)
-		encoder.SetIndent("", "  ")
-		if err := encoder.Encode(report); err != nil {
-			return err
-		}
-	} else {
-		fmt.Fprint(cctx.App.Writer, report.Table())
+	if err := terminal.Show(cctx, report, func(w io.Writer) { fmt.Fprint(w, report.Table()) }); err != nil {
+		return err
 	}
 	return Verdict(report)
 }

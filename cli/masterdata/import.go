@@ -69,7 +69,7 @@ func (m masterData[T]) importFile(cctx *cli.Context) error {
 	}
 	defer sheet.Close()
 	sheet.Tenant, sheet.Key = cctx.String(settings.FlagTenant), func(row *T) []string {
-		k := m.key(row)
+		k := masterdata.KeyFilter(row)
 		return []string{k.Tenant, k.Item, k.Location, k.Supplier}
 	}
 	db, _, err := settings.OpenSchema(cctx, m.noun, 1)

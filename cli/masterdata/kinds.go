@@ -32,9 +32,6 @@ func ItemCommand() *cli.Command {
 			&cli.StringFlag{Name: "item", Usage: "this item only"},
 			&cli.BoolFlag{Name: "incomplete", Usage: "only items that a sale or a rule has named and that lack master data"},
 		},
-		key: func(r *row) masterdata.Filter {
-			return masterdata.Filter{Tenant: r.Tenant, Item: r.Item}
-		},
 		edit:   masterdata.EditItems,
 		list:   masterdata.Items,
 		header: []any{"TENANT", "ITEM", "UNIT", "PACK", "UNIT COST", "INCOMPLETE", "NAME"},
@@ -58,13 +55,10 @@ func LocationCommand() *cli.Command {
 			textField("currency", "ISO 4217 code of its sales and orders, such as EUR; empty: the tenant's", "", func(r *row) *string { return &r.Currency }),
 		},
 		filters: []cli.Flag{&cli.StringFlag{Name: "location", Usage: "this location only"}},
-		key: func(r *row) masterdata.Filter {
-			return masterdata.Filter{Tenant: r.Tenant, Location: r.Location}
-		},
-		edit:   masterdata.EditLocations,
-		list:   masterdata.Locations,
-		header: []any{"TENANT", "LOCATION", "TIME ZONE", "CURRENCY", "NAME"},
-		cells:  func(r *row) []any { return []any{r.Tenant, r.Location, r.Timezone, cmp.Or(r.Currency, "-"), r.Name} },
+		edit:    masterdata.EditLocations,
+		list:    masterdata.Locations,
+		header:  []any{"TENANT", "LOCATION", "TIME ZONE", "CURRENCY", "NAME"},
+		cells:   func(r *row) []any { return []any{r.Tenant, r.Location, r.Timezone, cmp.Or(r.Currency, "-"), r.Name} },
 	}.command()
 }
 
@@ -85,10 +79,7 @@ func SupplierCommand() *cli.Command {
 			textField("endpoint", "http or https URL that orders are POSTed to, with user and password if needed; empty: orders are not sent", "", func(r *row) *string { return &r.Endpoint }),
 		},
 		filters: []cli.Flag{&cli.StringFlag{Name: "supplier", Usage: "this supplier only"}},
-		key: func(r *row) masterdata.Filter {
-			return masterdata.Filter{Tenant: r.Tenant, Supplier: r.Supplier}
-		},
-		edit: masterdata.EditSuppliers,
+		edit:    masterdata.EditSuppliers,
 		list: func(ctx context.Context, db *store.DB, f masterdata.Filter) ([]row, error) {
 			rows, err := masterdata.Suppliers(ctx, db, f)
 			for i := range rows {
@@ -118,7 +109,6 @@ func TenantCommand() *cli.Command {
 			daysField("transitDays", "days that goods may be on their way between locations before doctor names them", "14", func(r *row) *int { return &r.TransitDays }),
 			textField("currency", "ISO 4217 code of approvalLimit, of unitCost and of locations without one of their own, such as EUR", "", func(r *row) *string { return &r.Currency }),
 		},
-		key:    func(r *row) masterdata.Filter { return masterdata.Filter{Tenant: r.Tenant} },
 		edit:   masterdata.EditTenantSettings,
 		list:   masterdata.TenantSettings,
 		header: []any{"TENANT", "APPROVAL LIMIT", "FORECAST CADENCE", "EXPIRY WARNING", "MAX AHEAD", "MAX BEHIND", "TRANSIT", "CURRENCY"},
@@ -139,9 +129,6 @@ func SourceCommand() *cli.Command {
 			KeyField("source", "which source, as the metadata of its events have it", func(r *row) *string { return &r.Source }),
 			wholeField("maxAheadHours", "hours", "how far its events' business time may be ahead of the clock when they come", "36", func(r *row) *int { return &r.MaxAheadHours }),
 			daysField("maxBehindDays", "days it may be behind; 0: as old as it likes", "0", func(r *row) *int { return &r.MaxBehindDays }),
-		},
-		key: func(r *row) masterdata.Filter {
-			return masterdata.Filter{Tenant: r.Tenant, Source: r.Source}
 		},
 		edit:   masterdata.EditSourceSettings,
 		list:   masterdata.SourceSettings,
@@ -166,9 +153,6 @@ func RuleCommand() *cli.Command {
 		filters: []cli.Flag{
 			&cli.StringFlag{Name: "item", Usage: "this item only"}, &cli.StringFlag{Name: "location", Usage: "this location only"},
 			&cli.StringFlag{Name: "supplier", Usage: "this supplier only"},
-		},
-		key: func(r *row) masterdata.Filter {
-			return masterdata.Filter{Tenant: r.Tenant, Item: r.Item, Location: r.Location}
 		},
 		editAt: masterdata.EditRules,
 		list:   masterdata.Rules,

@@ -30,9 +30,7 @@ type masterData[T any] struct {
 	filters []cli.Flag
 	// settingsOnly: there are too few to import.
 	settingsOnly bool
-	// key is what names a row, as what lists it alone.
-	key  func(*T) masterdata.Filter
-	edit func(ctx context.Context, db *store.DB, edits []masterdata.Edit[T], dryRun bool) (masterdata.Written, error)
+	edit         func(ctx context.Context, db *store.DB, edits []masterdata.Edit[T], dryRun bool) (masterdata.Written, error)
 	// editAt stands instead of edit where a change has a business time.
 	editAt func(ctx context.Context, db *store.DB, edits []masterdata.Edit[T], at time.Time, dryRun bool) (masterdata.Written, error)
 	list   func(ctx context.Context, db *store.DB, f masterdata.Filter) ([]T, error)
@@ -132,7 +130,7 @@ func (m masterData[T]) set(cctx *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	rows, err := m.list(cctx.Context, db, m.key(&edit.Of))
+	rows, err := m.list(cctx.Context, db, masterdata.KeyFilter(&edit.Of))
 	if err != nil {
 		return err
 	}
@@ -149,7 +147,7 @@ func (m masterData[T]) setOne(cctx *cli.Context, db *store.DB, edit masterdata.E
 	if err != nil || would.New+would.Changed == 0 {
 		return would, err
 	}
-	key := m.key(&edit.Of)
+	key := masterdata.KeyFilter(&edit.Of)
 	rows, err := m.list(cctx.Context, db, key)
 	if err != nil {
 		return would, err

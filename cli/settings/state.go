@@ -1,16 +1,16 @@
 package settings
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/deploy/local"
 )
 
 // State is what a running `up` writes to its directory, for the
@@ -41,53 +41,31 @@ func Hold(dir string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, exit.Misconfigured("making %s: %v", dir, err)
 	}
-	lock, err := os.OpenFile(filepath.Join(dir, fleetLock), os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err := local.Lock(context.Background(), filepath.Join(dir, fleetLock), lockTimeout)
 	if err != nil {
 		return nil, exit.Misconfigured("locking %s: %v", dir, err)
 	}
-	// A process killed a moment ago may still be exiting, and a command that
-	// checks for a running fleet holds the lock briefly.
-	for deadline := time.Now().Add(lockTimeout); ; time.Sleep(10 * time.Millisecond) {
-		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil || time.Now().After(deadline) {
-			break
-		}
-	}
-	if err != nil {
-		lock.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, ErrUp
-		}
-		return nil, fmt.Errorf("locking %s: %w", dir, err)
+	if lock == nil {
+		return nil, ErrUp
 	}
 	return lock, nil
 }
 
 // Save writes the state to the directory.
 func (s State) Save(dir string) error {
-	raw, err := json.MarshalIndent(s, "", "  ")
-	if err != nil {
-		return err
-	}
-	path := filepath.Join(dir, StateFile)
-	if err := os.WriteFile(path+".new", append(raw, '\n'), 0o600); err != nil {
+	if err := local.Save(filepath.Join(dir, StateFile), s); err != nil {
 		return fmt.Errorf("writing where the fleet is: %w", err)
 	}
-	return os.Rename(path+".new", path)
+	return nil
 }
 
-// IsHeld reports whether an `up` runs. A shared lock does not block another check.
+// IsHeld reports whether an `up` runs.
 func IsHeld(dir string) (bool, error) {
-	lock, err := os.OpenFile(filepath.Join(dir, fleetLock), os.O_RDWR, 0o600)
+	held, err := local.IsLocked(filepath.Join(dir, fleetLock))
 	if err != nil {
 		return false, exit.Misconfigured("checking for a fleet in %s: %v", dir, err)
 	}
-	defer lock.Close()
-	err = syscall.Flock(int(lock.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return true, nil
-	}
-	return false, err
+	return held, nil
 }
 
 // Find reads the state of a running `up`; nil when none runs there.
@@ -99,16 +77,10 @@ func Find(dir string) (*State, error) {
 	if err != nil || !held {
 		return nil, err
 	}
-	raw, err := os.ReadFile(filepath.Join(dir, StateFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return &State{}, nil // it is still starting
-	}
-	if err != nil {
-		return nil, exit.Misconfigured("reading where the fleet is: %v", err)
-	}
 	var s State
-	if err := json.Unmarshal(raw, &s); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", filepath.Join(dir, StateFile), err)
+	// Without the file it is still starting.
+	if err := local.Load(filepath.Join(dir, StateFile), &s); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, exit.Misconfigured("reading where the fleet is, %s: %v", filepath.Join(dir, StateFile), err)
 	}
 	return &s, nil
 }

@@ -65,11 +65,11 @@ func (s *fileScan) add(e event.Any, date event.Date) {
 	}
 	s.first, s.last = min(s.first, date), max(s.last, date)
 	sale, _ := e.Payload.(event.SaleCompleted)
-	item, location := positionOf(e.Payload)
-	if item == "" || e.TenantID != s.tenant {
+	item, at := importer.Moved(e.Payload)
+	if len(at) != 1 || e.TenantID != s.tenant { // a transfer says nothing of demand
 		return
 	}
-	key := masterdata.PositionKey{Tenant: e.TenantID, Item: item, Location: location}
+	key := masterdata.PositionKey{Tenant: e.TenantID, Item: item, Location: at[0]}
 	i := s.items[key]
 	if i == nil {
 		i = &itemScan{first: date}
@@ -89,20 +89,6 @@ func (s *fileScan) add(e event.Any, date event.Date) {
 
 // bulk is the most pieces of one line that count as demand of an item's first weeks.
 const bulk = 1000
-
-func positionOf(p event.Payload) (item, location string) {
-	switch p := p.(type) {
-	case event.SaleCompleted:
-		return p.ItemID, p.LocationID
-	case event.StockAdjusted:
-		return p.ItemID, p.LocationID
-	case event.StockCounted:
-		return p.ItemID, p.LocationID
-	case event.ReceiptCompleted:
-		return p.ItemID, p.LocationID
-	}
-	return "", ""
-}
 
 // mean is the pieces sold a day in the item's first weeks.
 func (i *itemScan) mean() float64 { return i.sold / max(1, i.days) }

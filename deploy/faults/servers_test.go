@@ -132,7 +132,7 @@ func (p *pair) loseQueues() {
 	})
 	p.halt()
 	p.must(p.servers.Halt(p.Context(), local.RabbitMQ, syscall.SIGKILL))
-	p.must(p.servers.LoseBrokerData())
+	p.must(localtest.LoseBrokerData(p.dir))
 	p.must(p.servers.Revive(p.Context(), local.RabbitMQ))
 	p.apply()
 	p.run(p.fleet()...)

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -103,24 +101,6 @@ func (at *instance) pass(sig syscall.Signal) error {
 	}
 	if err := at.server.cmd.Process.Signal(sig); err != nil {
 		return fmt.Errorf("sending %s to %s: %w", sig, at.server.name, err)
-	}
-	return nil
-}
-
-// loseQueues deletes everything a RabbitMQ that is down has on its disk but its configuration.
-func (at *instance) loseQueues() error {
-	at.mu.Lock()
-	defer at.mu.Unlock()
-	if at.path == "" {
-		return errLeftOut
-	}
-	if at.server != nil {
-		return errors.New("deleting RabbitMQ's data: stop it first")
-	}
-	for _, name := range []string{"mnesia", "feature_flags"} {
-		if err := os.RemoveAll(filepath.Join(at.path, name)); err != nil {
-			return fmt.Errorf("deleting RabbitMQ's data: %w", err)
-		}
 	}
 	return nil
 }

@@ -168,21 +168,3 @@ func (s slots) try(kind string, number int) (*os.File, error) {
 	}
 	return file, nil
 }
-
-// tryLock makes and locks a file, for as long as it is open; nil when another holds the lock. The kernel releases it
-// when this process ends, however it ends; the children do not inherit it.
-func tryLock(path string) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if err == nil {
-		return file, nil
-	}
-	file.Close()
-	if errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, syscall.EINTR) {
-		return nil, nil
-	}
-	return nil, err
-}

@@ -253,9 +253,9 @@ func (s *Servers) children() []*child {
 // when none does.
 func Find(dir string) (Endpoints, int, error) {
 	dir = cmp.Or(dir, defaultDir)
-	held, err := lockHeld(dir)
+	held, err := IsLocked(filepath.Join(dir, lockFile))
 	if err != nil {
-		return Endpoints{}, 0, err
+		return Endpoints{}, 0, fmt.Errorf("looking for the servers of %s: %w", dir, err)
 	}
 	if !held {
 		return Endpoints{}, 0, fmt.Errorf("the servers of %s are %w", dir, ErrNotRunning)

@@ -127,14 +127,11 @@ func settle(cfg Config, name string, as account) (home, error) {
 const LeastFree = 400 << 20
 
 func wantSpace(path string) error {
-	var stat syscall.Statfs_t
-	if err := syscall.Statfs(path, &stat); err != nil {
-		return fmt.Errorf("looking for free space: %w", err)
+	space, err := spaceOf(path)
+	if err == nil && space.Free < LeastFree {
+		return fmt.Errorf("the disk of %s is full: %d MB are free, and the servers need %d MB to start", path, space.Free>>20, LeastFree>>20)
 	}
-	if free := uint64(stat.Bavail) * uint64(stat.Bsize); free < LeastFree {
-		return fmt.Errorf("the disk of %s is full: %d MB are free, and the servers need %d MB to start", path, free>>20, LeastFree>>20)
-	}
-	return nil
+	return err
 }
 
 func existing(path string, as account) (home, error) {

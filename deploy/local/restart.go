@@ -59,10 +59,6 @@ func (s *Servers) Demote(ctx context.Context) error {
 	return s.Revive(ctx, PostgreSQL)
 }
 
-// LoseBrokerData deletes everything a RabbitMQ that is down has on its disk but its configuration: queues, messages,
-// exchanges, bindings, virtual hosts. Revive then makes an empty broker with the same user, password and virtual host.
-func (s *Servers) LoseBrokerData() error { return s.instance(RabbitMQ).loseQueues() }
-
 func (s *Servers) instance(which Server) *instance {
 	if which == PostgreSQL {
 		return &s.postgres.instance

@@ -78,9 +78,6 @@ func TestRestartInPlace(t *testing.T) {
 	if err := servers.Revive(t.Context(), local.RabbitMQ); err == nil || !strings.Contains(err.Error(), "runs already") {
 		t.Errorf("starting a server that is up: %v", err)
 	}
-	if err := servers.LoseBrokerData(); err == nil {
-		t.Error("the data of a running server was deleted")
-	}
 	t.Run("database", func(t *testing.T) {
 		t.Parallel()
 		for _, step := range []func() error{
@@ -115,7 +112,7 @@ func TestRestartInPlace(t *testing.T) {
 		publishOne(t, before.AMQPURL)
 		for _, step := range []func() error{
 			func() error { return servers.Halt(t.Context(), local.RabbitMQ, syscall.SIGKILL) },
-			servers.LoseBrokerData,
+			func() error { return localtest.LoseBrokerData(dir) },
 			func() error { return servers.Revive(t.Context(), local.RabbitMQ) },
 		} {
 			if err := step(); err != nil {
@@ -143,9 +140,6 @@ func TestRestartOfWhatWasLeftOut(t *testing.T) {
 	servers := start(t, local.Config{Dir: dir, PostgresOnly: true})
 	if err := servers.Revive(t.Context(), local.RabbitMQ); err == nil {
 		t.Error("a server was started that was left out")
-	}
-	if err := servers.LoseBrokerData(); err == nil {
-		t.Error("data was deleted that is not there")
 	}
 	if err := servers.Halt(t.Context(), local.PostgreSQL, syscall.SIGINT); err != nil {
 		t.Fatal(err)

@@ -29,14 +29,22 @@ func Spaces(dir string) ([]Space, error) {
 			return nil, fmt.Errorf("looking for the data of a server: %w", err)
 		}
 		var place syscall.Stat_t
-		var disk syscall.Statfs_t
-		if err := errors.Join(syscall.Stat(path, &place), syscall.Statfs(path, &disk)); err != nil {
-			return nil, fmt.Errorf("looking for free space in %s: %w", path, err)
+		space, err := spaceOf(path)
+		if err := errors.Join(syscall.Stat(path, &place), err); err != nil {
+			return nil, err
 		}
 		if !seen[uint64(place.Dev)] {
 			seen[uint64(place.Dev)] = true
-			spaces = append(spaces, Space{Path: path, Free: uint64(disk.Bavail) * uint64(disk.Bsize), Total: uint64(disk.Blocks) * uint64(disk.Bsize)})
+			spaces = append(spaces, space)
 		}
 	}
 	return spaces, nil
+}
+
+func spaceOf(path string) (Space, error) {
+	var disk syscall.Statfs_t
+	if err := syscall.Statfs(path, &disk); err != nil {
+		return Space{}, fmt.Errorf("looking for free space in %s: %w", path, err)
+	}
+	return Space{Path: path, Free: uint64(disk.Bavail) * uint64(disk.Bsize), Total: uint64(disk.Blocks) * uint64(disk.Bsize)}, nil
 }

@@ -40,44 +40,18 @@ func (p *ports) each() []*int {
 	return []*int{&p.Postgres, &p.AMQP, &p.Management, &p.Prometheus, &p.Distribution, &p.Epmd}
 }
 
-func loadState(dir string) (state, error) {
-	var st state
-	raw, err := os.ReadFile(filepath.Join(dir, stateFile))
-	if errors.Is(err, os.ErrNotExist) {
-		return st, nil
-	}
-	if err != nil {
-		return st, fmt.Errorf("reading the state of the servers: %w", err)
-	}
-	if err := json.Unmarshal(raw, &st); err != nil {
-		return st, fmt.Errorf("reading %s: %w", filepath.Join(dir, stateFile), err)
+func loadState(dir string) (st state, err error) {
+	if err := Load(filepath.Join(dir, stateFile), &st); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return st, fmt.Errorf("reading the state of the servers, %s: %w", filepath.Join(dir, stateFile), err)
 	}
 	return st, nil
 }
 
-// save replaces the file as a whole: a crash leaves the old one or the new one.
 func (st state) save(dir string) error {
-	raw, err := json.MarshalIndent(st, "", "  ")
-	if err != nil {
-		return fmt.Errorf("writing the state of the servers: %w", err)
-	}
-	path := filepath.Join(dir, stateFile)
-	if err := writeDurably(path+".new", append(raw, '\n')); err != nil {
-		return fmt.Errorf("writing the state of the servers: %w", err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
+	if err := Save(filepath.Join(dir, stateFile), st); err != nil {
 		return fmt.Errorf("writing the state of the servers: %w", err)
 	}
 	return nil
-}
-
-func writeDurably(path string, content []byte) error {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(content)
-	return errors.Join(err, file.Sync(), file.Close())
 }
 
 // makePasswords generates those that are missing, of characters that need no escaping in URLs, SQL and configuration
@@ -125,20 +99,14 @@ func listenFree(preferred int) (net.Listener, error) {
 	return nil, fmt.Errorf("choosing a port on loopback: none of %d is free: %w", tries, last)
 }
 
-// lockDir takes the directory's lock, or returns ErrInUse. It tries for a moment, because lockHeld takes the lock for
-// an instant.
+// lockDir takes the directory's lock, or returns ErrInUse.
 func lockDir(ctx context.Context, dir string) (*os.File, error) {
-	for deadline := time.Now().Add(200 * time.Millisecond); ; time.Sleep(pollEvery) {
-		file, err := tryLock(filepath.Join(dir, lockFile))
-		if err != nil {
-			return nil, fmt.Errorf("locking %s: %w", dir, err)
-		}
-		if file != nil {
-			return file, nil
-		}
-		if time.Now().After(deadline) || ctx.Err() != nil {
-			break
-		}
+	file, err := Lock(ctx, filepath.Join(dir, lockFile), 200*time.Millisecond)
+	if err != nil {
+		return nil, fmt.Errorf("locking %s: %w", dir, err)
+	}
+	if file != nil {
+		return file, nil
 	}
 	if st, loadErr := loadState(dir); loadErr == nil && st.Owner != 0 {
 		return nil, fmt.Errorf("the servers of %s are %w, started by pid %d", dir, ErrInUse, st.Owner)
@@ -146,19 +114,79 @@ func lockDir(ctx context.Context, dir string) (*os.File, error) {
 	return nil, fmt.Errorf("the servers of %s are %w", dir, ErrInUse)
 }
 
-// lockHeld reports whether a living process holds the directory's lock.
-func lockHeld(dir string) (bool, error) {
-	file, err := os.Open(filepath.Join(dir, lockFile))
+// tryLock makes and locks a file, for as long as it is open; nil when another holds the lock. The kernel releases it
+// when this process ends, however it ends; the children do not inherit it.
+func tryLock(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err == nil {
+		return file, nil
+	}
+	file.Close()
+	if errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, syscall.EINTR) {
+		return nil, nil
+	}
+	return nil, err
+}
+
+// Lock tries to make and lock a file for as long; nil when another holds the lock. A process killed a moment ago may
+// still be exiting, and IsLocked takes the lock for an instant.
+func Lock(ctx context.Context, path string, long time.Duration) (*os.File, error) {
+	for deadline := time.Now().Add(long); ; time.Sleep(10 * time.Millisecond) {
+		file, err := tryLock(path)
+		if file != nil || err != nil || time.Now().After(deadline) || ctx.Err() != nil {
+			return file, err
+		}
+	}
+}
+
+// IsLocked reports whether a living process holds the lock. It does not stand in the way of another that asks.
+func IsLocked(path string) (bool, error) {
+	file, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("looking for the servers of %s: %w", dir, err)
+		return false, err
 	}
 	defer file.Close()
 	err = syscall.Flock(int(file.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
-	if err != nil && !errors.Is(err, syscall.EWOULDBLOCK) {
-		return false, fmt.Errorf("looking for the servers of %s: %w", dir, err)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return true, nil
 	}
-	return err != nil, nil
+	return false, err
+}
+
+// Load reads what Save wrote; an *os.PathError when there is nothing.
+func Load(path string, state any) error {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(raw, state)
+}
+
+// Save replaces the file as a whole, for its owner's eyes: a crash leaves the old one or the new one.
+func Save(path string, state any) error {
+	raw, err := json.MarshalIndent(state, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := writeDurably(path+".new", append(raw, '\n')); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
+// writeDurably writes a file for its owner's eyes, and waits until it is on the disk.
+func writeDurably(path string, content []byte) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	return errors.Join(err, file.Sync(), file.Close())
 }

@@ -24,7 +24,7 @@ type Item struct {
 	Incomplete bool `db:"incomplete" json:"incomplete"`
 }
 
-func (i *Item) fill() {
+func (i *Item) begin() {
 	i.Unit = cmp.Or(i.Unit, "each")
 	if i.Pack.IsZero() {
 		i.Pack = event.NewDecimal(1)
@@ -43,19 +43,16 @@ func (i *Item) Check() error {
 	)
 }
 
-var items = kind[Item]{
-	what:     "items",
-	table:    "item",
-	keys:     2,
-	checkKey: (*Item).checkKey,
-	begin:    (*Item).fill,
-	settle:   func(i *Item) { i.Incomplete = i.Name == "" },
-	check:    (*Item).Check,
+var items = kind[Item, *Item]{
+	what:   "items",
+	table:  "item",
+	keys:   2,
+	settle: func(i *Item) { i.Incomplete = i.Name == "" },
 }.withStatements()
 
 // SetItems replaces items as a whole. An item with a name is complete then.
 func SetItems(ctx context.Context, db *store.DB, list []Item) (Written, error) {
-	return EditItems(ctx, db, replaceEdits(list, func(_, given *Item) { given.fill() }), false)
+	return EditItems(ctx, db, replaceEdits(list, func(_, given *Item) { given.begin() }), false)
 }
 
 // EditItems changes parts of items; a dry run only checks the edits and reports what they would do.

@@ -12,7 +12,7 @@ import (
 )
 
 // kind is one kind of master data: a table with a row for each T, a struct whose db tags name the columns.
-type kind[T any] struct {
+type kind[T any, P row[T]] struct {
 	// what names rows in errors.
 	what  string
 	table string
@@ -24,13 +24,8 @@ type kind[T any] struct {
 	nullable string
 	// versioned: the last field counts the row's changes, in the database alone.
 	versioned bool
-	// checkKey checks the key alone, before the database is queried by it.
-	checkKey func(*T) error
-	// begin makes a new row of one with only its key.
-	begin func(*T)
-	// settle, when set, runs after a change, before check.
+	// settle, when set, runs after a change, before Check.
 	settle func(*T)
-	check  func(*T) error
 	// verify, when set, checks rows against others in the database.
 	verify func(ctx context.Context, tx store.Tx, rows []*edited[T]) error
 	// write, when set, writes rows in place of the statement insert alone.
@@ -41,10 +36,17 @@ type kind[T any] struct {
 	byKey, insert, listing pg.Statement
 }
 
+type row[T any] interface {
+	*T
+	checkKey() error // checks the key alone, before the database is queried by it
+	Check() error
+	begin() // makes a new row of one with only its key
+}
+
 // rowKey is the key of a row, filled up with "".
 type rowKey [3]string
 
-func (k kind[T]) key(row *T) (key rowKey) {
+func (k kind[T, P]) key(row *T) (key rowKey) {
 	for i := range k.keys {
 		key[i] = reflect.ValueOf(row).Elem().Field(i).String()
 	}
@@ -52,11 +54,11 @@ func (k kind[T]) key(row *T) (key rowKey) {
 }
 
 // begun is a new row.
-func (k kind[T]) begun(key rowKey) (row T) {
+func (k kind[T, P]) begun(key rowKey) (row T) {
 	for i := range k.keys {
 		reflect.ValueOf(&row).Elem().Field(i).SetString(key[i])
 	}
-	k.begin(&row)
+	P(&row).begin()
 	return row
 }
 
@@ -73,7 +75,7 @@ func columns[T any](rows []*edited[T], fields int) pg.Columns {
 }
 
 // withStatements is the kind with its statements.
-func (k kind[T]) withStatements() kind[T] {
+func (k kind[T, P]) withStatements() kind[T, P] {
 	k.written = reflect.TypeFor[T]().NumField()
 	if k.versioned {
 		k.written--
@@ -123,7 +125,7 @@ SELECT %s FROM %s r WHERE %s ORDER BY %s LIMIT nullif($%d, 0)`, row, k.table, st
 }
 
 // filter is a Filter's part that the kind's rows have too: its values, and the conditions on them.
-func (k kind[T]) filter(f Filter) (values []any, where []string) {
+func (k kind[T, P]) filter(f Filter) (values []any, where []string) {
 	for _, by := range reflect.VisibleFields(reflect.TypeFor[Filter]()) {
 		field, has := reflect.TypeFor[T]().FieldByName(by.Name)
 		if !has {
@@ -140,7 +142,7 @@ func (k kind[T]) filter(f Filter) (values []any, where []string) {
 }
 
 // list lists rows by key.
-func (k kind[T]) list(ctx context.Context, db *store.DB, f Filter) ([]T, error) {
+func (k kind[T, P]) list(ctx context.Context, db *store.DB, f Filter) ([]T, error) {
 	values, _ := k.filter(f)
 	return pg.List[T](ctx, db, "listing "+k.what, k.listing, append(values, f.Limit)...)
 }

@@ -21,7 +21,7 @@ type Location struct {
 	Currency string `db:"currency" json:"currency"`
 }
 
-func (l *Location) fill() { l.Timezone = cmp.Or(l.Timezone, "UTC") }
+func (l *Location) begin() { l.Timezone = cmp.Or(l.Timezone, "UTC") }
 
 func (l *Location) checkKey() error {
 	return firstError(checkID("tenantId", l.Tenant), checkLocation("locationId", l.Location))
@@ -47,19 +47,16 @@ func checkTimezone(name string) error {
 	return nil
 }
 
-var locations = kind[Location]{
-	what:     "locations",
-	table:    "location",
-	keys:     2,
-	fixed:    struct{ column, value string }{"kind", "'stock'"},
-	checkKey: (*Location).checkKey,
-	begin:    (*Location).fill,
-	check:    (*Location).Check,
+var locations = kind[Location, *Location]{
+	what:  "locations",
+	table: "location",
+	keys:  2,
+	fixed: struct{ column, value string }{"kind", "'stock'"},
 }.withStatements()
 
 // SetLocations replaces locations as a whole.
 func SetLocations(ctx context.Context, db *store.DB, list []Location) (Written, error) {
-	return EditLocations(ctx, db, replaceEdits(list, func(_, given *Location) { given.fill() }), false)
+	return EditLocations(ctx, db, replaceEdits(list, func(_, given *Location) { given.begin() }), false)
 }
 
 // EditLocations changes parts of locations; a dry run only checks the edits and reports what they would do.

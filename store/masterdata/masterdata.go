@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"reflect"
 
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/internal/pg"
@@ -54,7 +55,7 @@ type edited[T any] struct {
 }
 
 // edit applies the edits in order; a dry run only reports what they would do.
-func (k kind[T]) edit(ctx context.Context, db *store.DB, edits []Edit[T], dryRun bool) (w Written, err error) {
+func (k kind[T, P]) edit(ctx context.Context, db *store.DB, edits []Edit[T], dryRun bool) (w Written, err error) {
 	if len(edits) == 0 {
 		return w, nil
 	}
@@ -88,10 +89,10 @@ func (k kind[T]) edit(ctx context.Context, db *store.DB, edits []Edit[T], dryRun
 }
 
 // change returns the rows that the edits make or change, as they should become.
-func (k kind[T]) change(ctx context.Context, tx store.Tx, edits []Edit[T]) (changed []*edited[T], w Written, err error) {
+func (k kind[T, P]) change(ctx context.Context, tx store.Tx, edits []Edit[T]) (changed []*edited[T], w Written, err error) {
 	byKey, rows := make(map[rowKey]*edited[T], len(edits)), make([]*edited[T], 0, len(edits))
 	for i := range edits {
-		if err := inRow(i, k.checkKey(&edits[i].Of)); err != nil {
+		if err := inRow(i, P(&edits[i].Of).checkKey()); err != nil {
 			return nil, w, err
 		}
 		key := k.key(&edits[i].Of)
@@ -117,7 +118,7 @@ func (k kind[T]) change(ctx context.Context, tx store.Tx, edits []Edit[T]) (chan
 		if k.settle != nil {
 			k.settle(&e.row)
 		}
-		if err := inRow(i, k.check(&e.row)); err != nil {
+		if err := inRow(i, P(&e.row).Check()); err != nil {
 			return nil, w, err
 		}
 	}
@@ -176,4 +177,14 @@ type Filter struct {
 	Incomplete bool
 	// Limit is the maximum number of rows; 0 means all.
 	Limit int
+}
+
+// KeyFilter selects the row of a key; of has nothing else.
+func KeyFilter[T any](of *T) (f Filter) {
+	for _, by := range reflect.VisibleFields(reflect.TypeFor[Filter]()) {
+		if v := reflect.ValueOf(of).Elem().FieldByName(by.Name); v.IsValid() {
+			reflect.ValueOf(&f).Elem().FieldByIndex(by.Index).Set(v)
+		}
+	}
+	return f
 }

@@ -62,7 +62,7 @@ type Rule struct {
 // Key is the position that the rule is for.
 func (r *Rule) Key() PositionKey { return PositionKey{r.Tenant, r.Item, r.Location} }
 
-func (r *Rule) fill() {
+func (r *Rule) begin() {
 	r.Mode = cmp.Or(r.Mode, RuleFixed)
 	if r.ServiceLevel.IsZero() {
 		r.ServiceLevel = event.Decimal{Decimal: event.NewDecimal(95).Shift(-2)}
@@ -112,15 +112,12 @@ func (r *Rule) orders() bool {
 	return r.Supplier != "" && (r.Mode == RuleAuto || r.ReorderPoint != nil)
 }
 
-var rules = kind[Rule]{
+var rules = kind[Rule, *Rule]{
 	what:      "replenishment rules",
 	table:     "replenishment_rule",
 	keys:      3,
 	nullable:  "supplier_id",
 	versioned: true,
-	checkKey:  (*Rule).checkKey,
-	begin:     (*Rule).fill,
-	check:     (*Rule).Check,
 	verify:    checkSuppliersKnown,
 }.withStatements()
 
@@ -132,7 +129,7 @@ var rules = kind[Rule]{
 // *InvalidError and sets nothing.
 func SetRules(ctx context.Context, db *store.DB, list []Rule, at time.Time) (changed int, err error) {
 	edits := replaceEdits(list, func(row, given *Rule) {
-		given.fill()
+		given.begin()
 		given.Version = row.Version
 	})
 	w, err := EditRules(ctx, db, edits, at, false)

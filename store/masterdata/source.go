@@ -17,6 +17,8 @@ type SourceSetting struct {
 	MaxBehindDays int `db:"max_behind_days" json:"maxBehindDays"`
 }
 
+func (s *SourceSetting) begin() { s.MaxAheadHours = defaultAheadHours }
+
 func (s *SourceSetting) checkKey() error {
 	return firstError(checkID("tenantId", s.Tenant), checkID("source", s.Source))
 }
@@ -30,14 +32,7 @@ func (s *SourceSetting) Check() error {
 	)
 }
 
-var sourceSettings = kind[SourceSetting]{
-	what:     "sources' settings",
-	table:    "source_setting",
-	keys:     2,
-	checkKey: (*SourceSetting).checkKey,
-	begin:    func(s *SourceSetting) { s.MaxAheadHours = defaultAheadHours },
-	check:    (*SourceSetting).Check,
-}.withStatements()
+var sourceSettings = kind[SourceSetting, *SourceSetting]{what: "sources' settings", table: "source_setting", keys: 2}.withStatements()
 
 // EditSourceSettings changes parts of settings; a dry run only checks the edits and reports what they would do.
 func EditSourceSettings(ctx context.Context, db *store.DB, edits []Edit[SourceSetting], dryRun bool) (Written, error) {

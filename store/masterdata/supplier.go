@@ -25,6 +25,8 @@ const (
 	unknownLeadTime = -1
 )
 
+func (s *SupplierRecord) begin() { s.LeadTimeDays = unknownLeadTime }
+
 func (s *SupplierRecord) checkKey() error {
 	return firstError(checkID("tenantId", s.Tenant), checkID("supplierId", s.Supplier))
 }
@@ -72,14 +74,7 @@ func checkEndpoint(endpoint string) error {
 	return nil
 }
 
-var suppliers = kind[SupplierRecord]{
-	what:     "suppliers",
-	table:    "supplier",
-	keys:     2,
-	checkKey: (*SupplierRecord).checkKey,
-	begin:    func(s *SupplierRecord) { s.LeadTimeDays = unknownLeadTime },
-	check:    (*SupplierRecord).Check,
-}.withStatements()
+var suppliers = kind[SupplierRecord, *SupplierRecord]{what: "suppliers", table: "supplier", keys: 2}.withStatements()
 
 // SetSuppliers replaces suppliers as a whole.
 func SetSuppliers(ctx context.Context, db *store.DB, list []SupplierRecord) (Written, error) {

@@ -38,6 +38,11 @@ func (s *TenantSetting) fill() {
 	s.TransitDays = cmp.Or(s.TransitDays, 14)
 }
 
+func (s *TenantSetting) begin() {
+	s.ExpiryWarningDays, s.MaxAheadHours = 30, defaultAheadHours
+	s.fill()
+}
+
 func (s *TenantSetting) checkKey() error { return checkID("tenantId", s.Tenant) }
 
 // Check validates the settings; the error is an *InvalidError.
@@ -52,17 +57,7 @@ func (s *TenantSetting) Check() error {
 	)
 }
 
-var tenantSettings = kind[TenantSetting]{
-	what:     "tenants' settings",
-	table:    "tenant_setting",
-	keys:     1,
-	checkKey: (*TenantSetting).checkKey,
-	begin: func(s *TenantSetting) {
-		s.ExpiryWarningDays, s.MaxAheadHours = 30, defaultAheadHours
-		s.fill()
-	},
-	check: (*TenantSetting).Check,
-}.withStatements()
+var tenantSettings = kind[TenantSetting, *TenantSetting]{what: "tenants' settings", table: "tenant_setting", keys: 1}.withStatements()
 
 // SetTenantSettings replaces tenants' settings as a whole.
 func SetTenantSettings(ctx context.Context, db *store.DB, list []TenantSetting) (Written, error) {

@@ -19,6 +19,7 @@ package localtest
 import (
 	"cmp"
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -126,4 +127,12 @@ func private(t testing.TB, l *lazy) local.Endpoints {
 		t.Fatalf("starting servers for the tests: %v", err)
 	}
 	return pair.Endpoints
+}
+
+// LoseBrokerData deletes everything that the RabbitMQ of a directory has on its disk but its configuration: queues,
+// messages, exchanges, bindings, virtual hosts. It must be down. Servers.Revive then makes an empty broker with the
+// same user, password and virtual host.
+func LoseBrokerData(dir string) error {
+	home := filepath.Join(dir, "rabbitmq")
+	return errors.Join(os.RemoveAll(filepath.Join(home, "mnesia")), os.RemoveAll(filepath.Join(home, "feature_flags")))
 }

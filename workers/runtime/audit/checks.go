@@ -52,14 +52,12 @@ func (l snapshot) restChecks() []audit.Check {
 	toHandle := func(q queue) bool { return q.role == working || q.role == deadLetterLog }
 	queues := l.check("queues", "no message waits in a worker's queue, in a retry queue or for the dead-letter log", toHandle, func(q queue) string {
 		switch {
-		case q.missing:
-			return "is not there; apply the topology"
 		case q.ready > 0 && q.consumers == 0:
 			return fmt.Sprintf("%s and no consumer", wording.Count(int64(q.ready), "message"))
 		case q.ready > 0:
 			return wording.Count(int64(q.ready), "message")
 		}
-		return ""
+		return absent(q)
 	})
 	hands := l.check("hands", "no message is unacknowledged", toHandle, func(q queue) string {
 		if q.unacked > 0 {
@@ -72,13 +70,10 @@ func (l snapshot) restChecks() []audit.Check {
 
 func (l snapshot) unroutedCheck() audit.Check {
 	return l.check("unrouted", "every event had a bound queue", func(q queue) bool { return q.role == unrouted }, func(q queue) string {
-		switch {
-		case q.missing:
-			return "is not there; apply the topology"
-		case q.ready > 0:
+		if q.ready > 0 {
 			return wording.Count(int64(q.ready), "message") + " that no worker's queue was bound for"
 		}
-		return ""
+		return absent(q)
 	})
 }
 

@@ -84,7 +84,7 @@ func (w *walk) takeAway(ctx context.Context, letters []letter, d Discard) error 
 		if !there {
 			entry = l.entry
 		}
-		if err := WriteLine(d.Export, entry); err != nil {
+		if err := WriteLine(d.Export, EntryOf(entry)); err != nil {
 			return err
 		}
 	}

@@ -86,12 +86,12 @@ func instant(t sql.NullTime) *time.Time {
 	return &utc
 }
 
-// WriteLine writes a letter of the dead-letter log as one line of JSON.
-func WriteLine(w io.Writer, l failures.DeadLetter) error {
+// WriteLine writes an Entry, or what has one and more, as one line of JSON.
+func WriteLine(w io.Writer, entry any) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(EntryOf(l)); err != nil {
-		return fmt.Errorf("exporting dead letter %s: %w", l.ID, err)
+	if err := encoder.Encode(entry); err != nil {
+		return fmt.Errorf("exporting a dead letter: %w", err)
 	}
 	return nil
 }

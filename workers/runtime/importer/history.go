@@ -61,7 +61,8 @@ func FirstOld(ctx context.Context, file string, m *Mapping, before time.Time, pl
 		if r.Reject != nil || r.Event.Metadata.History || !r.Event.Timestamp.Before(before) {
 			return nil
 		}
-		for _, location := range placesOf(r.Event.Payload) {
+		_, locations := Moved(r.Event.Payload)
+		for _, location := range locations {
 			if at := (masterdata.LocationKey{Tenant: r.Event.TenantID, Location: location}); places[at] {
 				old = &OldRow{r.Line, r.Event.Timestamp, at}
 				return errEnough
@@ -75,19 +76,19 @@ func FirstOld(ctx context.Context, file string, m *Mapping, before time.Time, pl
 	return old, err
 }
 
-// placesOf gives the locations whose stock an event from outside moves.
-func placesOf(p event.Payload) []string {
+// Moved gives the item, and the locations whose stock of it, an event from outside moves.
+func Moved(p event.Payload) (item string, locations []string) {
 	switch p := p.(type) {
 	case event.SaleCompleted:
-		return []string{p.LocationID}
+		return p.ItemID, []string{p.LocationID}
 	case event.ReceiptCompleted:
-		return []string{p.LocationID}
+		return p.ItemID, []string{p.LocationID}
 	case event.TransferInitiated:
-		return []string{p.FromLocationID, p.ToLocationID}
+		return p.ItemID, []string{p.FromLocationID, p.ToLocationID}
 	case event.StockAdjusted:
-		return []string{p.LocationID}
+		return p.ItemID, []string{p.LocationID}
 	case event.StockCounted:
-		return []string{p.LocationID}
+		return p.ItemID, []string{p.LocationID}
 	}
-	return nil
+	return "", nil
 }

@@ -79,15 +79,6 @@ func (m *Mapping) decodeEvent(n, kind node, keys map[string]node, made *rule) {
 	made.payload = m.decodePayload(kind, keys["payload"])
 }
 
-// event makes of a row what the mapping says it is. The identity has the row's key already.
-func (m *Mapping) event(r *row, id *identity, occurrence int64) (event.Any, *Rejection) {
-	l, problem := m.ruleOf(r)
-	if problem != nil {
-		return event.Any{}, problem
-	}
-	return m.fill(l, r, id, occurrence)
-}
-
 // ruleOf gives the rule that makes an event of a row, or why none does.
 func (m *Mapping) ruleOf(r *row) (*rule, *Rejection) {
 	for i := range m.rules {

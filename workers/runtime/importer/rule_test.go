@@ -3,6 +3,8 @@ package importer
 import (
 	"strings"
 	"testing"
+
+	"github.com/composerp/composerp/exchange/event"
 )
 
 // TestRules has rows with all kinds of dirt go through a mapping and looks at what becomes of each.
@@ -115,4 +117,13 @@ rules:
 	if outcome(rows[1]) != "reject bad_number" {
 		t.Errorf("a decimal point where commas are meant: %s", outcome(rows[1]))
 	}
+}
+
+// event makes of a row what the mapping says it is. The identity has the row's key already.
+func (m *Mapping) event(r *row, id *identity, occurrence int64) (event.Any, *Rejection) {
+	l, problem := m.ruleOf(r)
+	if problem != nil {
+		return event.Any{}, problem
+	}
+	return m.fill(l, r, id, occurrence)
 }

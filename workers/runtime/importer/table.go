@@ -94,9 +94,6 @@ func (t *Table) Read(ctx context.Context, header func(names []string) error, do 
 	}
 }
 
-// Found is what the file has turned out to be, once it was read.
-func (t *Table) Found() rowfile.Found { return t.source.Found() }
-
 // finish holds the file against its earlier reading.
 func (t *Table) finish() error {
 	sum, err := t.source.Finish()

@@ -2,7 +2,6 @@ package unrouted
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -99,7 +98,7 @@ func Discard(ctx context.Context, session *rabbitmq.Session, tag string, routes 
 		}
 		for _, l := range chosen {
 			if !gone[l.ID] {
-				if err := WriteLine(export, l); err != nil {
+				if err := deadletters.WriteLine(export, l); err != nil {
 					return 0, err
 				}
 			}
@@ -118,14 +117,4 @@ func Discard(ctx context.Context, session *rabbitmq.Session, tag string, routes 
 	})
 	report.Seen, report.Discarded = len(seen), len(gone)
 	return report, err
-}
-
-// WriteLine writes a message as one line of JSON.
-func WriteLine(w io.Writer, l Letter) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(l); err != nil {
-		return fmt.Errorf("exporting unrouted message %s: %w", l.ID, err)
-	}
-	return nil
 }
