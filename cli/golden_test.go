@@ -58,7 +58,7 @@ func goldens(h *environment) []golden {
 		{command: "publish", args: []string{"STOCK_COUNTED", "--tenant", "t1", "--id", "0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a31", "--data",
 			`{"countId":"C1","itemId":"22423","locationId":"UK-WH","quantity":40,"timestamp":"2026-02-09T18:00:00Z"}`}},
 		{command: "import", args: []string{sales, "--map", mapping}, mask: []string{"elapsedMs", "file", "rejectsFile"}, noTable: true},
-	}, masterDataGoldens(h), orderGoldens(h), notificationGoldens(h), forecastGoldens(h), quarantineGoldens(h), letterGoldens(h), misdatedGoldens(h))
+	}, masterDataGoldens(h), orderGoldens(h), notificationGoldens(h), forecastGoldens(h), quarantineGoldens(h), letterGoldens(h), misdatedGoldens(h), findingGoldens(h))
 }
 
 // misdatedGoldens show a receipt as if a till's clock had been years ahead.
@@ -70,6 +70,19 @@ func misdatedGoldens(h *environment) []golden {
 	return []golden{
 		{command: "misdated list", before: ahead},
 		{command: "misdated correct", args: []string{"--timestamp", "2026-02-08T08:00:00Z", "--dry-run"}},
+	}
+}
+
+// findingGoldens show a transfer that brought more than was sent.
+func findingGoldens(h *environment) []golden {
+	surplus := func() {
+		storetest.Exec(h, h.database, `INSERT INTO replenishment_state (tenant_id, item_id, location_id, latest_at) VALUES ('t8', 'cup', 'LON', '2026-02-09T12:00:00Z')`)
+		storetest.Exec(h, h.database, `INSERT INTO transfer (tenant_id, item_id, transfer_id, location_id, sent, received, sent_at, received_at)
+			VALUES ('t8', 'cup', 'T-81', 'LON', 5, 6, '2026-02-08T12:00:00Z', '2026-02-09T12:00:00Z')`)
+	}
+	return []golden{
+		{command: "finding list", before: surplus},
+		{command: "finding acknowledge", args: []string{"5595574d4eb8", "--reason", "counted, and booked as found", "--by", "ann"}},
 	}
 }
 

@@ -24,10 +24,9 @@ import (
 //   - Only the probe's result counts: it lengthens the wait or deletes the row. Calls already under way when the
 //     circuit opened say nothing about the present; one may only move opens_at later, when the dependency asked for
 //     that. Terms come from a sequence, so that a late probe of a former outage is ignored.
-//
 //   - No call is the only one to probe while another waits: when the last loneProbes, over at least loneTime, failed
-//     with the same call, any other may probe at once, and this one only othersTurn later. So a message that alone is at
-//     fault keeps no others waiting, and one that is the only one is tried seldom. Whose fault it is shows when the
+//     with the same call, any other may probe at once, and this one only othersTurn later. So a message that alone is
+//     at fault keeps no others waiting, and one that is the only one is tried seldom. Whose fault it is shows when the
 //     dependency takes another (package worker); until then the circuit tells which call it is.
 //
 // A process that dies during its probe leaves probe_until where the claim set it, probeTime ahead: then another
@@ -146,8 +145,8 @@ ON CONFLICT (name) DO UPDATE SET
 RETURNING extract(epoch FROM opens_at - clock_timestamp())`)
 
 // TripCircuit records that the call with this key failed because the dependency is away, and returns how long not to
-// call it. requested is the wait that the dependency requested, 0 for none; probe is the Permit's term, 0 for a call that was
-// no probe.
+// call it. requested is the wait that the dependency requested, 0 for none; probe is the Permit's term, 0 for a call
+// that was no probe.
 func TripCircuit(ctx context.Context, db *store.DB, name, key string, probe int64, cause string, requested time.Duration, p CircuitBackoff) (wait time.Duration, err error) {
 	requested = min(max(0, requested), p.LongestAsked)
 	opensIn, err := pg.OneAlone[float64](ctx, db, "opening the circuit of "+name, tripCircuit, storable(name),
