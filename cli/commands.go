@@ -26,7 +26,7 @@ func grouped() (all []*cli.Command) {
 		{"Events", []*cli.Command{events.ImportCommand(), events.PublishCommand(), events.AuditCommand(), events.RepublishCommand(), events.EpochCommand()}},
 		{"Stock and orders", []*cli.Command{planner.StockCommand(), planner.PurchaseOrderCommand(), planner.NotificationCommand(), planner.ForecastCommand()}},
 		{"Master data", []*cli.Command{masterdata.ItemCommand(), masterdata.LocationCommand(), masterdata.SupplierCommand(), masterdata.RuleCommand(), masterdata.TenantCommand(), masterdata.SourceCommand()}},
-		{"Failures", []*cli.Command{doctor.Command(), deadletters.Command(), deadletters.QuarantineCommand(), events.MisdatedCommand(), operator.LogCommand(), operator.LimitCommand()}},
+		{"Failures", []*cli.Command{doctor.Command(), doctor.FindingCommand(), deadletters.Command(), deadletters.QuarantineCommand(), events.MisdatedCommand(), operator.LogCommand(), operator.LimitCommand()}},
 		{"Servers", []*cli.Command{broker.Command(), events.MigrateCommand()}},
 		{"Measure", []*cli.Command{measure.BenchCommand(), measure.ChaosCommand()}},
 		{"This program", []*cli.Command{versionCommand(), completionCommand(), manCommand()}},

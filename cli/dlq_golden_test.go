@@ -27,6 +27,7 @@ func letterGoldens(h *environment) []golden {
 			h.soon("the dead-letter log has them", func() bool {
 				return storetest.Value[int](h, h.database, `SELECT count(*) FROM dead_letter WHERE consumer IN ('ledger', 'intake')`) == 3
 			})
+			storetest.Exec(h, h.database, `UPDATE dead_letter SET policy = 'policy brief: message-ttl 5000 ms' WHERE aggregate_id = 'S91'`)
 		}},
 		{command: "dlq list", as: "dlq_list_each", only: "cup", args: []string{"--queue", "ledger", "--each"}},
 		{command: "dlq list", as: "dlq_list_none", args: []string{"--queue", "intake", "--tenant", "unknown"}},

@@ -59,7 +59,7 @@ func goldens(h *environment) []golden {
 		{command: "publish", args: []string{"STOCK_COUNTED", "--tenant", "t1", "--id", "0a3f5c1e-8f0b-5d0f-9a5e-0d1f6c1b2a31", "--data",
 			`{"countId":"C1","itemId":"22423","locationId":"UK-WH","quantity":40,"timestamp":"2026-02-09T18:00:00Z"}`}},
 		{command: "import", args: []string{sales, "--map", mapping}, mask: []string{"elapsedMs", "file", "rejectsFile"}, noTable: true},
-	}, masterDataGoldens(h), orderGoldens(h), notificationGoldens(h), forecastGoldens(h), quarantineGoldens(h), letterGoldens(h), misdatedGoldens(h), scaleGoldens(h), []golden{
+	}, masterDataGoldens(h), orderGoldens(h), notificationGoldens(h), forecastGoldens(h), quarantineGoldens(h), letterGoldens(h), misdatedGoldens(h), scaleGoldens(h), findingGoldens(h), []golden{
 		// What those before it have changed.
 		{command: "log operator", args: []string{"--limit", "0"}, mask: []string{"operator"}, noTable: true},
 	})
@@ -99,6 +99,19 @@ func (h *environment) node() string {
 		h.Fatalf("want one node, got %+v, %v", nodes, err)
 	}
 	return nodes[0].Node
+}
+
+// findingGoldens show a transfer that brought more than was sent.
+func findingGoldens(h *environment) []golden {
+	surplus := func() {
+		storetest.Exec(h, h.database, `INSERT INTO replenishment_state (tenant_id, item_id, location_id, latest_at) VALUES ('t8', 'cup', 'LON', '2026-02-09T12:00:00Z')`)
+		storetest.Exec(h, h.database, `INSERT INTO transfer (tenant_id, item_id, transfer_id, location_id, sent, received, sent_at, received_at)
+			VALUES ('t8', 'cup', 'T-81', 'LON', 5, 6, '2026-02-08T12:00:00Z', '2026-02-09T12:00:00Z')`)
+	}
+	return []golden{
+		{command: "finding list", before: surplus},
+		{command: "finding acknowledge", args: []string{"5595574d4eb8", "--reason", "counted, and booked as found", "--operator", "ann"}},
+	}
 }
 
 const goldenMapping = `

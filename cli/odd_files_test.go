@@ -97,10 +97,7 @@ func TestOldRowsAreNamed(t *testing.T) {
 	if r := h.ok("import", old, "--map", mapping); strings.Contains(r.errors, "--history") {
 		t.Errorf("without a rule: %s", r.errors)
 	}
-	storetest.Exec(t, h.database, `INSERT INTO supplier (tenant_id, supplier_id, lead_time_days) VALUES ('default', 'smith', 4)`)
-	storetest.Exec(t, h.database, `INSERT INTO item (tenant_id, item_id) VALUES ('default', 'A')`)
-	storetest.Exec(t, h.database, `INSERT INTO location (tenant_id, location_id, kind) VALUES ('default', 'SHOP', 'stock')`)
-	storetest.Exec(t, h.database, `INSERT INTO replenishment_rule (tenant_id, item_id, location_id, supplier_id, reorder_point) VALUES ('default', 'A', 'SHOP', 'smith', 10)`)
+	h.orderingRule()
 	if r := h.ok("import", old, "--map", mapping); !strings.Contains(r.errors, "line 2 of "+old+" is of 2020-02-09, and rules order for SHOP") {
 		t.Errorf("with a rule it said %s", r.errors)
 	}
@@ -116,6 +113,15 @@ func TestOldRowsAreNamed(t *testing.T) {
 	if r := h.ok("import", fresh, "--map", mapping, "--dry-run", "--history"); !strings.Contains(r.out, `"history":true`) {
 		t.Errorf("the dry run has %s", r.out)
 	}
+}
+
+// orderingRule makes a rule that orders item A for SHOP.
+func (h *environment) orderingRule() {
+	h.Helper()
+	storetest.Exec(h, h.database, `INSERT INTO supplier (tenant_id, supplier_id, lead_time_days) VALUES ('default', 'smith', 4)`)
+	storetest.Exec(h, h.database, `INSERT INTO item (tenant_id, item_id) VALUES ('default', 'A')`)
+	storetest.Exec(h, h.database, `INSERT INTO location (tenant_id, location_id, kind) VALUES ('default', 'SHOP', 'stock')`)
+	storetest.Exec(h, h.database, `INSERT INTO replenishment_rule (tenant_id, item_id, location_id, supplier_id, reorder_point) VALUES ('default', 'A', 'SHOP', 'smith', 10)`)
 }
 
 const oddMapping = "\uFEFFtenant: default\nsource: till-1\ntimestamp: ${SoldAt}\ninput: {times: [\"2006-01-02 15:04\"]}\nrules:\n  - event: SALE_COMPLETED\n" +

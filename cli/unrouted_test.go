@@ -5,8 +5,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/composerp/composerp/cli/exit"
+	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/rabbitmq/rabbitmqtest"
 	"github.com/composerp/composerp/exchange/topology"
@@ -58,5 +60,42 @@ func TestUnroutedEvents(t *testing.T) {
 	}
 	if d := h.Receive("composerp.ledger", 1); d[0].ID != "SALE_COMPLETED" || d[0].RoutingKey != "integration.sale_completed" {
 		t.Errorf("the ledger has %+v", d[0].Message)
+	}
+}
+
+// --timestamp holds for events that no queue was bound for too; one that came through the log keeps its time.
+func TestUnroutedEventsGoBackWithAnotherTime(t *testing.T) {
+	t.Parallel()
+	h := &workertest.Env{Env: workertest.NewDatabaseEnv(t).Env}
+	h.Broker = rabbitmqtest.Vhost(t)
+	h.ApplyTopology(workers.Topology())
+	sale, logged := workertest.Sale(t, "cup", "shop", "1"), workertest.Sale(t, "jug", "shop", "1")
+	unknown := rabbitmq.Message{Exchange: topology.Events, RoutingKey: "integration.sale", Type: "SALE_COMPLETED"}
+	send := func(id string, body []byte, headers map[string]any) {
+		unknown.ID, unknown.Body, unknown.Headers = id, body, headers
+		h.Send(unknown)
+	}
+	send(sale.ID.String(), sale.Body, nil)
+	send("logged", logged.Body, map[string]any{rabbitmq.HeaderLogSeq: int64(7)})
+	send("empty", []byte("{}"), nil)
+	for _, c := range []dlqCase{
+		{"redrive --timestamp 2026-02-08T09:30:00Z", exit.WrongUsage, []string{"name the events by --id"}, ""},
+		{"redrive --timestamp soon --id logged", exit.WrongUsage, []string{"want a time such as"}, ""},
+		{"redrive --timestamp 2026-02-08T09:30:00Z --id logged --dry-run", exit.WrongUsage, []string{"message logged: the log holds this event", "an id of its own"}, ""},
+		{"redrive --timestamp 2026-02-08T09:30:00Z --id logged", exit.WrongUsage, []string{"message logged: the log holds this event"}, ""},
+		{"redrive --timestamp 2026-02-08T09:30:00Z --id empty", exit.WrongUsage, []string{"it holds no event"}, ""},
+	} {
+		c.check(t, "--queue", "unrouted", "--amqp-url", h.Broker.URLs[0], "--management-url", rabbitmqtest.ManagementURL(t), "--dir", t.TempDir())
+	}
+	if n := h.Depth(topology.Unrouted); n != 3 {
+		t.Fatalf("%d messages are unrouted after refusals", n)
+	}
+	dlqCase{"redrive --timestamp 2026-02-08T09:30:00Z --id " + sale.ID.String(), exit.OK, []string{"composerp.unrouted  1       1"}, ""}.
+		check(t, "--queue", "unrouted", "--amqp-url", h.Broker.URLs[0], "--management-url", rabbitmqtest.ManagementURL(t), "--dir", t.TempDir())
+	d := h.Receive("composerp.ledger", 1)[0]
+	e, err := event.DecodeOutside(d.Body)
+	h.Must(err)
+	if at := time.Date(2026, 2, 8, 9, 30, 0, 0, time.UTC); d.ID != sale.ID.String() || !e.Timestamp.Equal(at) || h.Depth(topology.Unrouted) != 2 {
+		t.Errorf("the ledger has %s of %s", d.Body, d.ID)
 	}
 }

@@ -33,7 +33,7 @@ func dlqRedriveCommand() *cli.Command {
 			"With --queue unrouted it publishes the events that no queue was bound for to composerp.events again: those that have\n" +
 			"a queue now, under their key, or under their type's where nothing knows their key.\n" +
 			"--timestamp redrives events with another business time, such as a till's whose clock was wrong; with --all, the event\n" +
-			"goes back to every worker that has set it apart.\n" +
+			"goes back to every worker that has set it apart. An event that the log holds with another time is refused.\n" +
 			"An event older than its worker's inbox can check for duplicates is refused without --force.\n" +
 			"Exits 2 when a letter failed again, would fail, or was refused.",
 		Flags: settings.ConnectionFlags(letterFlags(

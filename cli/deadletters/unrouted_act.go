@@ -3,6 +3,7 @@ package deadletters
 import (
 	"errors"
 	"io"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -72,19 +73,32 @@ type reroutedReport struct {
 	Staying []unroutedGroup `json:"staying"`
 }
 
-// unroutedAsked refuses what only a worker's letters can be redriven with.
-func unroutedAsked(cctx *cli.Context) (chosen, error) {
-	for _, name := range []string{"all", "rate", "max-failure-rate", "force"} {
-		if cctx.IsSet(name) {
-			return chosen{}, exit.Usage("--%s: not with --queue %s", name, UnroutedName)
-		}
-	}
-	return letters(cctx)
+// reroutingQuestion is what to publish again, and with which business time.
+type reroutingQuestion struct {
+	chosen
+	timestamp time.Time
 }
 
-func redriveUnrouted(cctx *cli.Context, q unroutedQueue, of chosen) error {
+// unroutedAsked refuses what only a worker's letters can be redriven with.
+func unroutedAsked(cctx *cli.Context) (q reroutingQuestion, err error) {
+	for _, name := range []string{"all", "rate", "max-failure-rate", "force"} {
+		if cctx.IsSet(name) {
+			return q, exit.Usage("--%s: not with --queue %s", name, UnroutedName)
+		}
+	}
+	if q.chosen, err = letters(cctx); err != nil {
+		return q, err
+	}
+	q.timestamp, err = corrected(cctx)
+	return q, err
+}
+
+func redriveUnrouted(cctx *cli.Context, q unroutedQueue, of reroutingQuestion) error {
 	list, report := unroutedList{}, reroutedReport{Queue: topology.Unrouted, Staying: []unroutedGroup{}}
-	_, err := q.each(cctx.Context, of, func(l unrouted.Letter) error {
+	_, err := q.each(cctx.Context, of.chosen, func(l unrouted.Letter) error {
+		if err := l.Redatable(of.timestamp); err != nil {
+			return exit.Usage("--timestamp: %s", exit.OneLine(err))
+		}
 		if report.Chosen++; q.routes.Takes(l) {
 			report.Redriven++
 		} else {
@@ -97,7 +111,7 @@ func redriveUnrouted(cctx *cli.Context, q unroutedQueue, of chosen) error {
 	}
 	report.Staying = append(report.Staying, list.Groups...)
 	if !cctx.Bool("dry-run") {
-		r := unrouted.Rerouting{Routes: q.routes, ByType: true, Filter: of.LetterFilter, Limit: of.limit}
+		r := unrouted.Rerouting{Routes: q.routes, ByType: true, Filter: of.LetterFilter, Limit: of.limit, Timestamp: of.timestamp}
 		report.Redriven, err = r.Run(cctx.Context, q.session, unroutedTag)
 	}
 	if shown := terminal.Show(cctx, report, report.table(cctx.Bool("dry-run"))); err == nil {

@@ -205,6 +205,12 @@ func (x *Examination) examineFailures(ctx context.Context, db *store.DB) {
 		x.ok("dependencies", "no circuit is open: every dependency is called")
 	}
 	for _, g := range circuits {
+		if g.Lone {
+			x.warn("dependencies", "ask the other side what is wrong with that call; when it takes another, and this one still fails, the message becomes a dead letter",
+				"%s is unavailable since %s: %s; nothing but the call %s waits for it: %d probes in vain since %s", g.Name, terminal.Moment(g.Since), g.LastError,
+				g.ProbeKey, g.Probes, terminal.Moment(g.ProbeSince))
+			continue
+		}
 		x.warn("dependencies", "wait, or bring it back: workers call it again by themselves, and waiting messages lose no attempt",
 			"%s is unavailable since %s: %s; %s", g.Name, terminal.Moment(g.Since), g.LastError, nextCall(g))
 	}

@@ -6,8 +6,8 @@ import (
 
 	"github.com/composerp/composerp/exchange/wording"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/findings"
 	"github.com/composerp/composerp/store/planning"
-	"github.com/composerp/composerp/store/purchasing"
 )
 
 // transferAdvice is what to do about each kind of problem of transfers, in the order in which they are shown.
@@ -22,50 +22,54 @@ var transferAdvice = []struct{ kind, what, do string }{
 // shownExamples is how many examples a finding names.
 const shownExamples = 3
 
+const receiptAdvice = "the goods are in stock, and the order still awaits them: take them out again (STOCK_ADJUSTED) and publish the receipt anew " +
+	"with the order's number (composerp po list); if they were for no order, nothing is to be done"
+
+// acknowledging is what to do about a finding in the end.
+const acknowledging = "; then composerp finding acknowledge ID --reason TEXT (composerp finding list has the ids)"
+
 // examineStock reports what warehouses reported that does not fit together. Stock is what they reported all the same.
 func (x *Examination) examineStock(ctx context.Context, db *store.DB) {
-	x.examineReceipts(ctx, db)
-	found, err := planning.TransferProblems(ctx, db)
+	found, err := findings.List(ctx, db)
 	if err != nil {
-		x.unasked("transfers", err)
+		x.unasked(findings.Transfers, err)
 		return
 	}
-	for _, a := range transferAdvice {
-		var of []string
-		for _, p := range found {
-			if p.Kind == a.kind {
-				of = append(of, at(p.Tenant, p.Item, p.Location, p.Problem))
+	of := func(check, kind string, state findings.State) (some []string) {
+		for _, f := range found {
+			if f.Recent && f.Check == check && (kind == "" || f.Kind == kind) && f.State == state {
+				some = append(some, at(f))
 			}
 		}
-		if len(of) > 0 {
-			x.warn("transfers", a.do, "goods %s: %s", a.what, examples(of))
+		return some
+	}
+	if some := of(findings.Receipts, "", findings.Open); len(some) > 0 {
+		x.warn(findings.Receipts, receiptAdvice+acknowledging, "%s", examples(some))
+	}
+	for _, a := range transferAdvice {
+		if some := of(findings.Transfers, a.kind, findings.Open); len(some) > 0 {
+			x.warn(findings.Transfers, a.do+acknowledging, "goods %s: %s", a.what, examples(some))
 		}
 	}
-	if len(found) == 0 {
-		x.ok("transfers", "what was received by transfers was sent there, and nothing is on its way for too long")
+	for check, well := range map[string]string{
+		findings.Receipts:  "every receipt that names an order counts against it",
+		findings.Transfers: "what was received by transfers was sent there, and nothing is on its way for too long",
+	} {
+		if some := of(check, "", findings.Acknowledged); len(some) > 0 {
+			x.ok(check, "acknowledged: %s", examples(some))
+		} else if !x.has(check) {
+			x.ok(check, "%s", well)
+		}
 	}
 }
 
-func (x *Examination) examineReceipts(ctx context.Context, db *store.DB) {
-	found, err := purchasing.ReceiptProblems(ctx, db)
-	switch {
-	case err != nil:
-		x.unasked("receipts", err)
-	case len(found) == 0:
-		x.ok("receipts", "every receipt that names an order counts against it")
-	default:
-		of := make([]string, len(found))
-		for i, p := range found {
-			of[i] = at(p.Tenant, p.Item, p.Location, p.Problem)
-		}
-		x.warn("receipts", "the goods are in stock, and the order still awaits them: take them out again (STOCK_ADJUSTED) and publish the receipt anew "+
-			"with the order's number (composerp po list); if they were for no order, nothing is to be done", "%s", examples(of))
+// at is a finding about an item at a location.
+func at(f findings.Finding) string {
+	text := f.Tenant + "/" + f.Item + "/" + f.Location + ": " + f.Problem
+	if f.State == findings.Acknowledged {
+		text += " (" + f.By + ": " + f.Reason + ")"
 	}
-}
-
-// at is a problem of an item at a location.
-func at(tenant, item, location, problem string) string {
-	return tenant + "/" + item + "/" + location + ": " + problem
+	return text
 }
 
 // examples joins the first of the texts, and counts the others.

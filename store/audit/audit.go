@@ -30,6 +30,8 @@ type Check struct {
 	// Reported is how many of them do not fit together as they were reported from outside. The fleet has handled them
 	// rightly, so OK and the verdict are not about them.
 	Reported int64 `json:"reported,omitempty"`
+	// Acknowledged is how many of those a person has looked at: composerp finding acknowledge.
+	Acknowledged int64 `json:"acknowledged,omitempty"`
 	// Findings are the first of those, Do what to do about them.
 	Findings []Finding `json:"findings"`
 	Do       string    `json:"do,omitempty"`

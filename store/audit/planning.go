@@ -1,7 +1,8 @@
 package audit
 
 import (
-	"github.com/composerp/composerp/store/planning"
+	"github.com/composerp/composerp/store/findings"
+	"github.com/composerp/composerp/store/internal/pg"
 	"github.com/composerp/composerp/store/purchasing"
 )
 
@@ -109,22 +110,28 @@ WITH ` + consumerExists(auditedReplenishment) + `, ` + pendingPositions(`'`+audi
       AND NOT EXISTS (SELECT FROM busy y WHERE y.tenant_id = coalesce(p.tenant_id, t.tenant_id) AND y.item_id = coalesce(p.item_id, t.item_id))
 )` + result)
 
-// All that TransferProblemsSQL finds, beside a row for every leg of a transfer.
+// reportedFindings are the findings of a check, the open ones first.
+func reportedFindings(check string) string {
+	return `
+    SELECT (a.id IS NOT NULL)::int AS sort_key, NULL::uuid AS event_id, NULL::text AS type, NULL::text AS consumer, f.tenant_id, f.item_id, f.location_id,
+           f.problem || coalesce(' (acknowledged by ' || a.acknowledged_by || ': ' || a.reason || ')', '') AS problem
+    FROM (` + findings.SQL + `) f LEFT JOIN acknowledged_finding a ON a.id = f.id WHERE f.check_name = '` + check + `'`
+}
+
+var acknowledgedFindings = pg.SQL(`SELECT count(*) FROM (` + findings.SQL + `) f JOIN acknowledged_finding a ON a.id = f.id WHERE f.check_name = $1`)
+
+// All findings about transfers, beside a row for every leg of a transfer.
 var auditTransfers = oneVariant(`
-WITH judged AS MATERIALIZED (
-    SELECT 0 AS sort_key, NULL::uuid AS event_id, NULL::text AS type, NULL::text AS consumer, tenant_id, item_id, location_id, problem
-    FROM (` + planning.TransferProblemsSQL + `) p
+WITH judged AS MATERIALIZED (` + reportedFindings(findings.Transfers) + `
     UNION ALL
-    SELECT 1, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM transfer WHERE transfer_id <> ''
+    SELECT 2, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM transfer WHERE transfer_id <> ''
 )` + result)
 
-// All that ReceiptProblemsSQL finds, beside a row for every receipt.
+// All findings about receipts, beside a row for every receipt.
 var auditReceipts = oneVariant(`
-WITH judged AS MATERIALIZED (
-    SELECT 0 AS sort_key, NULL::uuid AS event_id, NULL::text AS type, NULL::text AS consumer, tenant_id, item_id, location_id, problem
-    FROM (` + purchasing.ReceiptProblemsSQL + `) p
+WITH judged AS MATERIALIZED (` + reportedFindings(findings.Receipts) + `
     UNION ALL
-    SELECT 1, event_id, NULL, NULL, NULL, NULL, NULL, NULL FROM stock_receipt
+    SELECT 2, event_id, NULL, NULL, NULL, NULL, NULL, NULL FROM stock_receipt
 )` + result)
 
 var auditLots = oneVariant(`

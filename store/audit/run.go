@@ -114,6 +114,9 @@ func (a *run) runCheck(ctx context.Context, check check) (Check, error) {
 	if check.reported {
 		outcome.Count -= outcome.Wrong // a problem has a row beside that of what it is about
 		outcome.Wrong, outcome.Reported = 0, outcome.Wrong
+		if err := pg.Get(ctx, a.tx, &outcome.Acknowledged, acknowledgedFindings, check.name); err != nil {
+			return Check{}, err
+		}
 	}
 	outcome.OK = outcome.Wrong == 0
 	return outcome, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/composerp/composerp/store"
@@ -23,12 +24,23 @@ import (
 //   - Only the probe's result counts: it lengthens the wait or deletes the row. Calls already under way when the
 //     circuit opened say nothing about the present; one may only move opens_at later, when the dependency asked for
 //     that. Terms come from a sequence, so that a late probe of a former outage is ignored.
+//   - No call is the only one to probe while another waits: when the last loneProbes, over at least loneTime, failed
+//     with the same call, any other may probe at once, and this one only othersTurn later. So a message that alone is
+//     at fault keeps no others waiting, and one that is the only one is tried seldom. Whose fault it is shows when the
+//     dependency takes another (package worker); until then the circuit tells which call it is.
 //
 // A process that dies during its probe leaves probe_until where the claim set it, probeTime ahead: then another
 // process probes. One that dies before it has opened the circuit leaves that to the next call.
 
 // probeTime is how long a probe may take: longer than a call.
 const probeTime = 15 * time.Second
+
+// When a probe is another call's turn, and for how long: messages that wait come back within a minute.
+const (
+	loneProbes = 3
+	loneTime   = time.Minute
+	othersTurn = time.Minute
+)
 
 // CircuitBackoff is how long a circuit stays open: First after the first failure, doubled after each failed probe, at
 // most Longest, each with full jitter. A dependency may ask for a longer wait; at most LongestAsked is
@@ -48,10 +60,21 @@ type CircuitState struct {
 	RetryIn   time.Duration `db:"-"`
 
 	RetryInSeconds float64 `db:"opens_in"`
+
+	// ProbeKey is the call that failed last as a probe, or as the first, Probes how many in a row it was, since when.
+	ProbeKey   string    `db:"probe_key"`
+	Probes     int       `db:"probes"`
+	ProbeSince time.Time `db:"probe_since"`
+	Lone       bool      `db:"lone"` // the same call for so long that it may be at fault, not the dependency
 }
 
+// isLone tells of a row of dependency whether one call alone has probed it for long.
+var isLone = fmt.Sprintf(`(probe_key <> '' AND probes >= %d AND probe_since <= clock_timestamp() - interval '%g s')`, loneProbes, loneTime.Seconds())
+
 var openCircuits = pg.SQL(`
-SELECT name, failures, last_error, since, opens_at, extract(epoch FROM opens_at - clock_timestamp()) AS opens_in FROM dependency ORDER BY name`)
+SELECT name, failures, last_error, since, opens_at, extract(epoch FROM opens_at - clock_timestamp()) AS opens_in, probe_key, probes, probe_since,
+       ` + isLone + ` AS lone
+FROM dependency ORDER BY name`)
 
 // OpenCircuits lists the dependencies whose circuits are open.
 func OpenCircuits(ctx context.Context, db *store.DB) ([]CircuitState, error) {
@@ -64,10 +87,14 @@ func OpenCircuits(ctx context.Context, db *store.DB) ([]CircuitState, error) {
 
 var claimProbe = pg.SQL(`
 UPDATE dependency SET term = nextval('dependency_term'), probe_until = clock_timestamp() + make_interval(secs => $2)
-WHERE name = $1 AND opens_at <= clock_timestamp() AND probe_until <= clock_timestamp()
+WHERE name = $1 AND opens_at + ` + turnOf + ` <= clock_timestamp() AND probe_until <= clock_timestamp()
 RETURNING term`)
 
-var circuitRetryIn = pg.SQL(`SELECT extract(epoch FROM opens_at - clock_timestamp()) FROM dependency WHERE name = $1`)
+// turnOf is how much later than others the call $3 may probe.
+var turnOf = fmt.Sprintf(`CASE WHEN probe_key = $3 AND `+isLone+` THEN interval '%g s' ELSE interval '0' END`, othersTurn.Seconds())
+
+var circuitRetryIn = pg.SQL(`
+SELECT extract(epoch FROM opens_at + ` + strings.ReplaceAll(turnOf, "$3", "$2") + ` - clock_timestamp()) FROM dependency WHERE name = $1`)
 
 // Permit is the answer to RequestPermit. The zero value allows the call.
 type Permit struct {
@@ -78,17 +105,17 @@ type Permit struct {
 	Probe int64
 }
 
-// RequestPermit asks whether a dependency may be called, and claims the probe when it is due.
-func RequestPermit(ctx context.Context, db *store.DB, name string) (g Permit, err error) {
-	name = storable(name)
+// RequestPermit asks whether the call with this key may be made to a dependency, and claims the probe when it is due.
+func RequestPermit(ctx context.Context, db *store.DB, name, key string) (g Permit, err error) {
+	name, key = storable(name), storable(key)
 	err = db.InTx(ctx, func(tx store.Tx) error {
 		g = Permit{}
-		err := pg.Get(ctx, tx, &g.Probe, claimProbe, name, probeTime.Seconds())
+		err := pg.Get(ctx, tx, &g.Probe, claimProbe, name, probeTime.Seconds(), key)
 		if !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
 		var opensIn float64
-		err = pg.Get(ctx, tx, &opensIn, circuitRetryIn, name)
+		err = pg.Get(ctx, tx, &opensIn, circuitRetryIn, name, key)
 		if errors.Is(err, store.ErrNotFound) {
 			return nil
 		}
@@ -103,24 +130,27 @@ func RequestPermit(ctx context.Context, db *store.DB, name string) (g Permit, er
 
 // No row has the term 0, which stands for a call that is no probe.
 var tripCircuit = pg.SQL(`
-INSERT INTO dependency AS d (name, last_error, opens_at)
-VALUES ($1, $2, clock_timestamp() + make_interval(secs => greatest($4::float8, $5::float8 * (0.5 + random()))))
+INSERT INTO dependency AS d (name, last_error, opens_at, probe_key, probes)
+VALUES ($1, $2, clock_timestamp() + make_interval(secs => greatest($4::float8, $5::float8 * (0.5 + random()))), $7, 1)
 ON CONFLICT (name) DO UPDATE SET
     last_error = excluded.last_error,
     failures = d.failures + CASE WHEN d.term = $3 THEN 1 ELSE 0 END,
     probe_until = CASE WHEN d.term = $3 THEN '-infinity' ELSE d.probe_until END,
+    probe_key = CASE WHEN d.term = $3 THEN excluded.probe_key ELSE d.probe_key END,
+    probes = CASE WHEN d.term <> $3 THEN d.probes WHEN d.probe_key = excluded.probe_key THEN d.probes + 1 ELSE 1 END,
+    probe_since = CASE WHEN d.term = $3 AND d.probe_key <> excluded.probe_key THEN clock_timestamp() ELSE d.probe_since END,
     opens_at = CASE WHEN d.term = $3
         THEN clock_timestamp() + make_interval(secs => greatest($4, least($6::float8, $5 * power(2, least(d.failures, 30))) * (0.5 + random())))
         ELSE greatest(d.opens_at, clock_timestamp() + make_interval(secs => $4)) END
 RETURNING extract(epoch FROM opens_at - clock_timestamp())`)
 
-// TripCircuit records that a call failed because the dependency is away, and returns how long not to call it.
-// requested is the wait that the dependency requested, 0 for none; probe is the Permit's term, 0 for a call that was
-// no probe.
-func TripCircuit(ctx context.Context, db *store.DB, name string, probe int64, cause string, requested time.Duration, p CircuitBackoff) (wait time.Duration, err error) {
+// TripCircuit records that the call with this key failed because the dependency is away, and returns how long not to
+// call it. requested is the wait that the dependency requested, 0 for none; probe is the Permit's term, 0 for a call
+// that was no probe.
+func TripCircuit(ctx context.Context, db *store.DB, name, key string, probe int64, cause string, requested time.Duration, p CircuitBackoff) (wait time.Duration, err error) {
 	requested = min(max(0, requested), p.LongestAsked)
 	opensIn, err := pg.OneAlone[float64](ctx, db, "opening the circuit of "+name, tripCircuit, storable(name),
-		shortened(storable(firstLine(cause)), maxFailureText), probe, requested.Seconds(), p.First.Seconds(), p.Longest.Seconds())
+		shortened(storable(firstLine(cause)), maxFailureText), probe, requested.Seconds(), p.First.Seconds(), p.Longest.Seconds(), storable(key))
 	return max(0, pg.Seconds(opensIn)), err
 }
 

@@ -16,7 +16,7 @@ var testBackoff = failures.CircuitBackoff{First: 10 * time.Second, Longest: time
 
 func requestPermit(p *storetest.Env) failures.Permit {
 	p.Helper()
-	g, err := failures.RequestPermit(p.Context(), p.DB, endpoint)
+	g, err := failures.RequestPermit(p.Context(), p.DB, endpoint, "call")
 	storetest.Must(p, err)
 	return g
 }
@@ -24,7 +24,7 @@ func requestPermit(p *storetest.Env) failures.Permit {
 // trips opens the circuit and returns for how long; term 0 is no probe's.
 func trips(p *storetest.Env, term int64, asked time.Duration) time.Duration {
 	p.Helper()
-	wait, err := failures.TripCircuit(p.Context(), p.DB, endpoint, term, "503", asked, testBackoff)
+	wait, err := failures.TripCircuit(p.Context(), p.DB, endpoint, "call", term, "503", asked, testBackoff)
 	storetest.Must(p, err)
 	return wait
 }
@@ -58,7 +58,7 @@ func TestOneProbeAnInterval(t *testing.T) {
 		passWait(p)
 		var probes atomic.Int32
 		ask := func(ctx context.Context) error {
-			g, err := failures.RequestPermit(ctx, p.DB, endpoint)
+			g, err := failures.RequestPermit(ctx, p.DB, endpoint, "call")
 			if g.Probe != 0 {
 				probes.Add(1)
 				atomic.StoreInt64(&term, g.Probe)
@@ -121,6 +121,57 @@ func TestHowLongACircuitIsOpen(t *testing.T) {
 	storetest.Must(t, err)
 	if circuits[0].Failures != 7 {
 		t.Errorf("calls that were no probes are counted: %d", circuits[0].Failures)
+	}
+}
+
+// A call that alone has probed for long lets any other go first, for a minute; and it is told that it is alone.
+func TestACallThatFailsAloneLetsOthersProbe(t *testing.T) {
+	t.Parallel()
+	p := storetest.NewEnv(t, 2)
+	permit := func(key string) failures.Permit {
+		t.Helper()
+		g, err := failures.RequestPermit(t.Context(), p.DB, endpoint, key)
+		storetest.Must(t, err)
+		return g
+	}
+	fails := func(key string) {
+		t.Helper()
+		passWait(p)
+		g := permit(key)
+		if g.Probe == 0 {
+			t.Fatalf("%s may not probe: %+v", key, g)
+		}
+		_, err := failures.TripCircuit(t.Context(), p.DB, endpoint, key, g.Probe, "500", 0, testBackoff)
+		storetest.Must(t, err)
+	}
+	state := func() failures.CircuitState {
+		t.Helper()
+		circuits, err := failures.OpenCircuits(t.Context(), p.DB)
+		storetest.Must(t, err)
+		return circuits[0]
+	}
+	trips(p, 0, 0)
+	fails("call")
+	fails("call")
+	fails("call")
+	if c := state(); c.Lone || c.Probes != 4 || c.ProbeKey != "call" {
+		t.Errorf("within a minute it is %+v", c)
+	}
+	p.Exec(`UPDATE dependency SET probe_since = probe_since - interval '61 s'`)
+	passWait(p)
+	if c, g := state(), permit("call"); !c.Lone || !g.Refused || g.Probe != 0 || g.Wait < 30*time.Second || g.Wait > time.Minute {
+		t.Errorf("after a minute it is %+v, and gets %+v", c, g)
+	}
+	fails("other")
+	if c := state(); c.Lone || c.Probes != 1 || c.ProbeKey != "other" || time.Since(c.ProbeSince) > time.Minute {
+		t.Errorf("after another's turn it is %+v", c)
+	}
+	fails("call")
+	fails("call")
+	fails("call")
+	p.Exec(`UPDATE dependency SET probe_since = probe_since - interval '61 s', opens_at = clock_timestamp() - interval '61 s'`)
+	if g := permit("call"); g.Probe == 0 {
+		t.Errorf("with no other it may not probe again: %+v", g)
 	}
 }
 

@@ -6,6 +6,7 @@
 //   - A failed attempt is recorded before its message is retried or dead-lettered (failure.go).
 //   - A class is quarantined by distinct events, and only by failures that count (quarantine.go).
 //   - While a circuit is open one probe goes through at a time (circuit.go).
+//   - A death counts for a suspect message only when it was in hand alone (suspect.go).
 //   - A dead letter's row says pending until a process records that it takes the message out (deadletter.go).
 //
 // A crash between record and message leaves a record too many: the attempt is recorded again under the same id, and

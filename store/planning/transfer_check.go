@@ -1,24 +1,7 @@
 package planning
 
-import (
-	"context"
-
-	"github.com/composerp/composerp/store"
-	"github.com/composerp/composerp/store/internal/pg"
-)
-
-// TransferProblem is what does not fit together in what warehouses reported of a transfer. Stock is what they reported
-// all the same.
-type TransferProblem struct {
-	Tenant   string `db:"tenant_id"`
-	Item     string `db:"item_id"`
-	Location string `db:"location_id"`
-	// Kind is one of the kinds below.
-	Kind    string `db:"kind"`
-	Problem string `db:"problem"`
-}
-
-// The kinds of problems.
+// The kinds of problems: what does not fit together in what warehouses reported of a transfer. Stock is what they
+// reported all the same. Package findings lists them.
 const (
 	TransferUnknown   = "unknown"   // received, and no TRANSFER_INITIATED names it
 	TransferElsewhere = "elsewhere" // received at another location than it was sent to
@@ -48,12 +31,3 @@ FROM (
     LEFT JOIN tenant_setting s ON s.tenant_id = t.tenant_id
     WHERE t.sent <> t.received AND t.transfer_id <> '') p
 WHERE p.kind IS NOT NULL`
-
-var transferProblems = pg.SQL(`
-SELECT tenant_id, item_id, location_id, kind, problem FROM (` + TransferProblemsSQL + `) p
-WHERE recent ORDER BY tenant_id, kind, item_id, location_id, problem`)
-
-// TransferProblems returns the recent problems of transfers.
-func TransferProblems(ctx context.Context, db *store.DB) ([]TransferProblem, error) {
-	return pg.List[TransferProblem](ctx, db, "checking the transfers", transferProblems)
-}

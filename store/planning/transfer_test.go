@@ -10,6 +10,7 @@ import (
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/findings"
 	"github.com/composerp/composerp/store/planning"
 	"github.com/composerp/composerp/store/storetest"
 )
@@ -35,11 +36,11 @@ func TestTransferProblems(t *testing.T) {
 			p.Exec(fmt.Sprintf(`INSERT INTO transfer (tenant_id, item_id, transfer_id, location_id, sent, received, sent_at, received_at) VALUES ('%s', 'cup', %s)`, tenant, row))
 		}
 	}
-	found, err := planning.TransferProblems(t.Context(), p.DB)
+	found, err := findings.List(t.Context(), p.DB)
 	storetest.Must(t, err)
 	var got []string
 	for _, f := range found {
-		if f.Tenant == "shop" || f.Kind == planning.TransferLate {
+		if f.Recent && (f.Tenant == "shop" || f.Kind == planning.TransferLate) {
 			got = append(got, f.Tenant+" "+f.Location+" "+f.Kind+": "+f.Problem)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 //
 // A warehouse names the order of a receipt by its id or its number, in any case, or by the supplier's reference. One
 // reference may stand for several orders; the one with a line for the item at the location is meant. What then matches
-// no order, or several, stays as it was reported: it counts against no order, and is named (ReceiptProblems).
+// no order, or several, stays as it was reported: it counts against no order, and package findings names it.
 
 // ReceiptName is how a receipt at a position names its order.
 type ReceiptName struct {
@@ -58,18 +58,10 @@ func NamedOrders(ctx context.Context, tx store.Tx, names []ReceiptName) (map[Rec
 	return ids, err
 }
 
-// ReceiptProblem is a receipt that names an order and counts against none.
-type ReceiptProblem struct {
-	Tenant   string `db:"tenant_id"`
-	Item     string `db:"item_id"`
-	Location string `db:"location_id"`
-	Problem  string `db:"problem"`
-}
-
-// ReceiptProblemsSQL has a row for each such receipt: tenant_id, item_id, location_id, problem, and whether it is of
-// the last 30 days of the tenant's business time.
+// ReceiptProblemsSQL has a row for each receipt that names an order and counts against none: tenant_id, item_id,
+// location_id, event_id, problem, and whether it is of the last 30 days of the tenant's business time.
 var ReceiptProblemsSQL = `
-SELECT r.tenant_id, r.item_id, r.location_id, coalesce(e.occurred_at > l.at - interval '30 days', false) AS recent,
+SELECT r.tenant_id, r.item_id, r.location_id, r.event_id, coalesce(e.occurred_at > l.at - interval '30 days', false) AS recent,
        format('a receipt of %s names order %s, ', trim_scale(r.quantity), r.purchase_order_id) ||
        CASE WHEN n.orders = 0 THEN 'which nothing matches'
             WHEN n.lines = 0 THEN 'which has no line for this item and location'
@@ -87,12 +79,3 @@ CROSS JOIN LATERAL (
                                    AND l.item_id = r.item_id AND l.location_id = r.location_id) n
 JOIN (SELECT tenant_id, max(last_movement_at) AS at FROM stock GROUP BY tenant_id) l ON l.tenant_id = r.tenant_id
 LEFT JOIN event_log e ON e.seq = r.log_seq`
-
-var receiptProblems = pg.SQL(`
-SELECT tenant_id, item_id, location_id, problem FROM (` + ReceiptProblemsSQL + `) p
-WHERE recent ORDER BY tenant_id, item_id, location_id, problem`)
-
-// ReceiptProblems returns the recent receipts that name an order and count against none.
-func ReceiptProblems(ctx context.Context, db *store.DB) ([]ReceiptProblem, error) {
-	return pg.List[ReceiptProblem](ctx, db, "checking the receipts", receiptProblems)
-}

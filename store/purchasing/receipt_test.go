@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/composerp/composerp/store"
+	"github.com/composerp/composerp/store/findings"
 	"github.com/composerp/composerp/store/purchasing"
 	"github.com/composerp/composerp/store/storetest"
 )
@@ -58,10 +59,13 @@ func TestReceiptsNameOrders(t *testing.T) {
 				VALUES ('acme', $1, 'shop', gen_random_uuid(), $3, 1, $2, 3.0)`, c.item, order, seq+1)
 		}
 	}
-	found, err := purchasing.ReceiptProblems(t.Context(), p.DB)
+	found, err := findings.List(t.Context(), p.DB)
 	storetest.Must(t, err)
 	var got []string
 	for _, f := range found {
+		if !f.Recent {
+			continue
+		}
 		got = append(got, f.Tenant+" "+f.Item+" "+f.Location+": "+f.Problem)
 	}
 	slices.Sort(got)

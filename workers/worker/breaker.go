@@ -68,16 +68,16 @@ const knownFor = time.Second
 // settleTime is how long the end of a call is reported, also by a process that stops.
 const settleTime = 5 * time.Second
 
-// Call makes a call to a dependency if its circuit is closed, or half-open and
-// this call is the probe. An Unavailable error of the call opens the circuit; any
+// Call makes the call with this key to a dependency if its circuit is closed, or
+// half-open and this call is the probe. An Unavailable error of the call opens the circuit; any
 // other end of a probe closes it, for the dependency has answered. The error is
 // the call's, or ErrCircuitOpen, or the database's.
-func (b *Breakers) Call(ctx context.Context, dependency string, call func() error) error {
+func (b *Breakers) Call(ctx context.Context, dependency, key string, call func() error) error {
 	if b == nil || b.db.Load() == nil {
 		return call()
 	}
 	db := b.db.Load()
-	probe, err := b.permit(ctx, db, dependency)
+	probe, err := b.permit(ctx, db, dependency, key)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (b *Breakers) Call(ctx context.Context, dependency string, call func() erro
 	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
 	if away, is := asUnavailable(err); is {
-		return b.trip(settling, db, probe, unavailability{mark{err, ErrUnavailable}, dependency, away.wait})
+		return b.trip(settling, db, key, probe, unavailability{mark{err, ErrUnavailable}, dependency, away.wait})
 	}
 	if probe != 0 && ctx.Err() == nil && failures.ResetCircuit(settling, db, dependency, probe) == nil {
 		b.mark(dependency, false)
@@ -98,12 +98,12 @@ func (b *Breakers) Call(ctx context.Context, dependency string, call func() erro
 }
 
 // permit gives the term of the probe that this call is, 0 when the circuit is closed.
-func (b *Breakers) permit(ctx context.Context, db *store.DB, dependency string) (probe int64, err error) {
+func (b *Breakers) permit(ctx context.Context, db *store.DB, dependency, key string) (probe int64, err error) {
 	open, err := b.knownOpen(ctx, db, dependency)
 	if err != nil || !open {
 		return 0, err
 	}
-	permit, err := failures.RequestPermit(ctx, db, dependency)
+	permit, err := failures.RequestPermit(ctx, db, dependency, key)
 	if err != nil {
 		return 0, err
 	}
@@ -117,12 +117,12 @@ func (b *Breakers) permit(ctx context.Context, db *store.DB, dependency string) 
 }
 
 // trip opens a circuit.
-func (b *Breakers) trip(ctx context.Context, db *store.DB, probe int64, away unavailability) error {
+func (b *Breakers) trip(ctx context.Context, db *store.DB, key string, probe int64, away unavailability) error {
 	backoff := b.Backoff
 	if backoff == (failures.CircuitBackoff{}) {
 		backoff = DefaultCircuitBackoff
 	}
-	wait, err := failures.TripCircuit(ctx, db, away.dependency, probe, away.Error(), away.wait, backoff)
+	wait, err := failures.TripCircuit(ctx, db, away.dependency, key, probe, away.Error(), away.wait, backoff)
 	if err != nil {
 		return fmt.Errorf("%w; %w", away, err)
 	}

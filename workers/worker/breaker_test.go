@@ -123,6 +123,30 @@ func TestServerErrorsOfASupplier(t *testing.T) {
 	}
 }
 
+// A message that is alone may be at fault, and the supplier too: it waits, the circuit says that it is alone, and with
+// the next message that the supplier takes it shows whose fault it is.
+func TestAServerErrorOfOneMessageAlone(t *testing.T) {
+	t.Parallel()
+	supplier := newPotter(t, "")
+	h := newEnv(t, calling(map[string]*potter{"potter": supplier}))
+	sales := salesAt(t, "potter", 2)
+	supplier.refused.Store(sales[0].ID.String(), true)
+	h.Publish(sales[0])
+	r := h.RunWorker(calling(map[string]*potter{"potter": supplier}), 1)
+	h.Eventually("it has probed some times", func() bool {
+		return storetest.Value[int](t, h.URL, `SELECT coalesce(max(probes), 0) FROM dependency`) > 3
+	})
+	storetest.Exec(t, h.URL, `UPDATE dependency SET probe_since = probe_since - interval '1 hour'`)
+	circuits, err := failures.OpenCircuits(t.Context(), h.DB)
+	h.Must(err)
+	if len(circuits) != 1 || !circuits[0].Lone || circuits[0].ProbeKey == "" || r.Messages("dead")+r.Messages("retried") != 0 {
+		t.Errorf("want a circuit that one call alone probes, and no try lost, got %+v, %d dead, %d retried", circuits, r.Messages("dead"), r.Messages("retried"))
+	}
+	h.Publish(sales[1])
+	h.wantEffects(1)
+	h.Eventually("the other is dead", func() bool { return h.Depth(topology.DeadQueueName("echo")) == 1 })
+}
+
 // However many slots and processes there are, a supplier that is away is called once an interval; other suppliers are
 // called meanwhile, and no message dies or loses an attempt.
 func TestRetriesAreNoStorm(t *testing.T) {
@@ -332,7 +356,7 @@ func TestWhatClosesACircuit(t *testing.T) {
 			ctx, stop := context.WithCancel(t.Context())
 			defer stop()
 			w := worker.New("echo", worker.WithBreakers(breakers), worker.OnCall(func(context.Context, event.Of[event.SaleCompleted]) (worker.Record, error) {
-				return nil, breakers.Call(ctx, "p", func() error {
+				return nil, breakers.Call(ctx, "p", "key", func() error {
 					made++
 					if errors.Is(result, context.Canceled) {
 						stop()

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
@@ -81,6 +82,11 @@ func RegisterFailures(r prometheus.Registerer, db *store.DB) {
 	scrape.Register(r, "composerp_open_circuits", "Dependencies whose circuit is open: they are away, and only probes are sent.", func(ctx context.Context) (int64, error) {
 		circuits, err := failures.OpenCircuits(ctx, db)
 		return int64(len(circuits)), err
+	})
+	scrape.Register(r, "composerp_lone_probes", "Open circuits that the same call alone has probed in vain for a minute and more: it may be at fault, not the dependency.", func(ctx context.Context) (int64, error) {
+		circuits, err := failures.OpenCircuits(ctx, db)
+		lone := slices.DeleteFunc(circuits, func(c failures.CircuitState) bool { return !c.Lone })
+		return int64(len(lone)), err
 	})
 	scrape.Register(r, "composerp_quarantined_classes", "Classes of failing events that are held back until they are released.", func(ctx context.Context) (int64, error) {
 		n, err := failures.QuarantinedClasses(ctx, db)

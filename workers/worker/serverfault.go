@@ -8,6 +8,9 @@ import "sync"
 // costs no attempt. It is the message's own when the dependency fails so on this message alone: twice, and between the
 // two it took another message. This is known for each process by itself; a restart forgets it, and the message shows it
 // again.
+//
+// A message that is alone cannot be told from the dependency's trouble. It waits, and loses no attempt; after some
+// probes with it alone any other message goes first (store/failures/circuit.go), and doctor and a metric tell of it.
 
 // mostFailed bounds the messages that are remembered of a dependency.
 const mostFailed = 10_000

@@ -27,7 +27,7 @@ func (r Report) Table() string {
 func (r Report) headline() string {
 	skipped, reported := 0, ""
 	for _, c := range r.Checks {
-		if c.Reported > 0 {
+		if c.Reported > c.Acknowledged {
 			reported = "; what was reported from outside does not, see below"
 		}
 		if c.Skipped != "" {
@@ -52,7 +52,7 @@ func (r Report) writeChecks(page *strings.Builder) {
 		case !c.OK && len(c.Findings) > 0:
 			fmt.Fprintf(w, "  ✗ %s\t%s of %s %s\tNOT: %s\n", c.Name, wording.Thousands(c.Wrong), wording.Thousands(max(c.Count, c.Wrong)), c.Unit, c.What)
 		case c.Reported > 0:
-			fmt.Fprintf(w, "  ! %s\t%s of %s\tREPORTED OTHERWISE: %s\n", c.Name, wording.Thousands(c.Reported), wording.Count(c.Count, strings.TrimSuffix(c.Unit, "s")), c.What)
+			fmt.Fprintf(w, "  ! %s\t%s of %s\tREPORTED OTHERWISE%s: %s\n", c.Name, wording.Thousands(c.Reported), wording.Count(c.Count, strings.TrimSuffix(c.Unit, "s")), acknowledged(c), c.What)
 		case c.Skipped != "":
 			fmt.Fprintf(w, "  – %s\tnot seen\t%s\n", c.Name, c.What)
 		default:
@@ -60,6 +60,14 @@ func (r Report) writeChecks(page *strings.Builder) {
 		}
 	}
 	w.Flush()
+}
+
+// acknowledged tells how many findings of a check a person has looked at.
+func acknowledged(c audit.Check) string {
+	if c.Acknowledged == 0 {
+		return ""
+	}
+	return ", " + wording.Thousands(c.Acknowledged) + " acknowledged"
 }
 
 func (r Report) writeFindings(page *strings.Builder) {

@@ -130,14 +130,12 @@ func (d *redriver) run(ctx context.Context) (err error) {
 
 // act redrives letters at the pace, and stops when too many fail again.
 func (d *redriver) act(ctx context.Context, letters []letter) (stay int, err error) {
-	if !d.Force && d.Queue.TracksInbox {
-		good, refused, err := d.walk.refuse(ctx, letters)
-		if err != nil {
-			return len(letters), err
-		}
-		stay, letters = len(letters)-len(good), good
-		d.refuse(refused)
+	good, refused, err := d.refusals(ctx, letters)
+	if err != nil {
+		return len(letters), err
 	}
+	stay, letters = len(letters)-len(good), good
+	d.refuse(refused)
 	for len(letters) > 0 {
 		if d.pace.climbs() {
 			if err := d.tracker.settle(ctx, d.pace.Timeout); err != nil {
@@ -163,6 +161,27 @@ func (d *redriver) act(ctx context.Context, letters []letter) (stay int, err err
 	return stay, nil
 }
 
+// refusals divides letters into those that may be redriven and those that may not.
+func (d *redriver) refusals(ctx context.Context, letters []letter) (good []letter, refused []Refusal, err error) {
+	if !d.Force && d.Queue.TracksInbox {
+		if letters, refused, err = d.walk.refuse(ctx, letters); err != nil {
+			return nil, nil, err
+		}
+	}
+	for _, l := range letters {
+		held, err := d.walk.holdsAnother(ctx, l.Delivery, d.Timestamp)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case held:
+			refused = append(refused, Refusal{ID: l.entry.ID, EventID: l.entry.EventID.UUID, Why: ErrHeld.Error()})
+		default:
+			good = append(good, l)
+		}
+	}
+	return good, refused, nil
+}
+
 // refuse notes what is not redriven; a later walk meets the same letters again.
 func (d *redriver) refuse(refused []Refusal) {
 	for _, r := range refused {
@@ -179,7 +198,7 @@ func (d *redriver) putBack(ctx context.Context, letters []letter) (stay int, err
 	ctx, cancel := outlasting(ctx)
 	defer cancel()
 	for i := range letters {
-		if letters[i].back, err = redated(rabbitmq.RedriveMessage(letters[i].Delivery, d.Queue.Worker), d.Timestamp); err != nil {
+		if letters[i].back, err = Redated(rabbitmq.RedriveMessage(letters[i].Delivery, d.Queue.Worker), d.Timestamp); err != nil {
 			return len(letters), err
 		}
 		d.walk.returned[lifeOf(letters[i].back)] = true

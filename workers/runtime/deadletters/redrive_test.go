@@ -337,6 +337,39 @@ func TestWhatIsThereAgainIsOnlyTakenOut(t *testing.T) {
 	}
 }
 
+// An event that the log holds keeps its time: with another one it is refused, whether it came through the log or was
+// admitted from outside. With the body that the log holds it goes back, so that --all reaches every worker.
+func TestAnEventOfTheLogKeepsItsTime(t *testing.T) {
+	t.Parallel()
+	p := newEnv(t)
+	events := p.die(3, errNoCup)
+	at := time.Date(2026, 2, 8, 9, 30, 0, 0, time.UTC)
+	right, err := deadletters.Redated(rabbitmq.Message{Body: events[1].Body}, at)
+	storetest.Must(t, err)
+	same, err := event.Decode(right.Body)
+	storetest.Must(t, err)
+	p.AdmitPublished(events[0], same)
+	for _, force := range []bool{false, true} {
+		report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast, Timestamp: at, Force: force, Filter: failures.LetterFilter{IDs: []string{events[0].ID.String()}}})
+		storetest.Must(t, err)
+		if report.Redriven != 0 || len(report.Refused) != 1 || report.Refused[0].EventID != events[0].ID || !strings.Contains(report.Refused[0].Why, "an id of its own") {
+			t.Errorf("with force %v: %+v", force, report)
+		}
+	}
+	rehearsed, err := p.cfg.Rehearse(t.Context(), deadletters.Rehearsal{Queue: queue, Timestamp: at, Try: func(context.Context, rabbitmq.Delivery) (deadletters.Verdict, error) {
+		return deadletters.Passes, nil
+	}})
+	storetest.Must(t, err)
+	if rehearsed.Passes != 2 || rehearsed.Fails != 1 || !strings.Contains(rehearsed.Failures[0].Error, "the log holds") {
+		t.Errorf("rehearsed: %+v", rehearsed)
+	}
+	report, err := p.cfg.Redrive(t.Context(), deadletters.Redrive{Queue: queue, Pace: fast, Timestamp: at})
+	storetest.Must(t, err)
+	if report.Redriven != 2 || len(report.Refused) != 1 || p.Depth(ledgerQueue) != 2 {
+		t.Errorf("of all: %+v", report)
+	}
+}
+
 // An event goes back with the business time that is given, in its envelope and its payload, and is the same otherwise.
 func TestRedriveWithAnotherTime(t *testing.T) {
 	t.Parallel()

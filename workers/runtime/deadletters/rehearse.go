@@ -49,6 +49,21 @@ type RehearsalReport struct {
 // ErrNoVerdict is what Try returns when it could not find out, because the database is away for instance.
 var ErrNoVerdict = errors.New("the rehearsal has no result")
 
+// try rehearses one message with the time that it would go back with.
+func (c Config) try(ctx context.Context, r Rehearsal, d rabbitmq.Delivery) (outcome Verdict, err error) {
+	held, err := c.holdsAnother(ctx, d, r.Timestamp)
+	if err == nil {
+		d.Message, err = Redated(d.Message, r.Timestamp)
+	}
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%w: %w", ErrNoVerdict, err)
+	case held:
+		return Fails, ErrHeld
+	}
+	return r.Try(ctx, d)
+}
+
 // Rehearse lets today's worker handle each pending letter as the dead-letter log has it, and reports how that would
 // go. No queue is touched.
 func (c Config) Rehearse(ctx context.Context, r Rehearsal) (RehearsalReport, error) {
@@ -58,11 +73,7 @@ func (c Config) Rehearse(ctx context.Context, r Rehearsal) (RehearsalReport, err
 	kinds := map[failure]int{}
 	err := failures.EachDeadLetter(ctx, c.DB, r.Filter, r.Limit, func(l failures.DeadLetter) error {
 		d := deliveryOf(l)
-		var err error
-		if d.Message, err = redated(d.Message, r.Timestamp); err != nil {
-			return err
-		}
-		outcome, err := r.Try(ctx, d)
+		outcome, err := c.try(ctx, r, d)
 		switch {
 		case errors.Is(err, ErrNoVerdict) || ctx.Err() != nil:
 			return errors.Join(err, ctx.Err())

@@ -2,8 +2,10 @@ package unrouted
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/composerp/composerp/exchange/event"
 	"github.com/composerp/composerp/exchange/rabbitmq"
@@ -32,6 +34,18 @@ type envelope struct {
 func envelopeOf(d rabbitmq.Delivery) (e envelope) {
 	_ = json.Unmarshal(d.Body, &e) // a body that is no event says nothing
 	return e
+}
+
+// Redatable returns nil when the event may be published with this business time, else why not.
+func (l Letter) Redatable(at time.Time) error {
+	_, err := deadletters.Redated(l.delivery.Message, at)
+	if err == nil && !at.IsZero() && l.delivery.LogSeq() > 0 {
+		err = deadletters.ErrHeld
+	}
+	if err != nil {
+		return fmt.Errorf("message %s: %w", l.MessageID, err)
+	}
+	return nil
 }
 
 // typeOf is the event type by which workers dispatch: the message's, else its body's.

@@ -3,10 +3,12 @@ package unrouted
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/composerp/composerp/exchange/rabbitmq"
 	"github.com/composerp/composerp/exchange/topology"
 	"github.com/composerp/composerp/store/failures"
+	"github.com/composerp/composerp/workers/runtime/deadletters"
 	"github.com/composerp/composerp/workers/runtime/pipeline"
 )
 
@@ -17,6 +19,9 @@ type Rerouting struct {
 	ByType bool
 	Filter failures.LetterFilter
 	Limit  int // at most; 0: all
+	// Timestamp, when set, is the business time with which the events are published. An event that came through the log
+	// stays: its copy alone would change.
+	Timestamp time.Time
 
 	publisher *rabbitmq.Publisher
 	moved     map[string]bool // by message id
@@ -58,8 +63,12 @@ func (r Rerouting) move(ctx context.Context, browser *rabbitmq.QueueBrowser, tak
 		m, id := rabbitmq.RerouteMessage(taken[i]), taken[i].ID
 		m.RoutingKey = r.key(taken[i])
 		full := r.Limit > 0 && len(r.moved)+len(chosen) >= r.Limit && !r.moved[id] && !chosen[id]
-		if m.RoutingKey == "" || full {
+		if m.RoutingKey == "" || full || !r.Timestamp.IsZero() && taken[i].LogSeq() > 0 {
 			return m, pipeline.ErrLeftOut
+		}
+		m, err := deadletters.Redated(m, r.Timestamp)
+		if err != nil {
+			return m, err
 		}
 		if !r.moved[id] {
 			chosen[id] = true

@@ -120,7 +120,7 @@ func (c Caller) Post(ctx context.Context, to, key string, body []byte) (answer A
 		return Answer{}, worker.Reject(errors.New("the address to call is no http or https URL"))
 	}
 	dependency := endpointOf(address)
-	err = c.Breakers.Call(ctx, dependency, func() (err error) {
+	err = c.Breakers.Call(ctx, dependency, key, func() (err error) {
 		answer, err = c.post(ctx, address, key, body)
 		var unclear undecided
 		switch {
