@@ -158,9 +158,9 @@ func Say(ctx context.Context, db *store.DB, n Node, reports []Report) error {
 }
 
 var (
-	leaveNode       = pg.SQL(`DELETE FROM worker_node WHERE id = $1 AND term = $2`)
-	leaveReport     = pg.SQL(`WITH work AS (DELETE FROM worker_work WHERE node = $1) DELETE FROM worker_report WHERE node = $1`)
-	forgetNodes     = pg.SQL(`
+	leaveNode   = pg.SQL(`DELETE FROM worker_node WHERE id = $1 AND term = $2`)
+	leaveReport = pg.SQL(`WITH work AS (DELETE FROM worker_work WHERE node = $1) DELETE FROM worker_report WHERE node = $1`)
+	forgetNodes = pg.SQL(`
 WITH gone AS (DELETE FROM worker_node WHERE lease_until < clock_timestamp() - interval '1 hour' RETURNING id),
 work AS (DELETE FROM worker_work w USING gone WHERE w.node = gone.id)
 DELETE FROM worker_report r USING gone WHERE r.node = gone.id`)
