@@ -25,6 +25,7 @@ import (
 	"github.com/composerp/composerp/store/storetest"
 	"github.com/composerp/composerp/workers"
 	"github.com/composerp/composerp/workers/runtime/relay"
+	"github.com/composerp/composerp/workers/runtime/scaler"
 	"github.com/composerp/composerp/workers/runtime/watchdog"
 	"github.com/composerp/composerp/workers/worker"
 )
@@ -464,6 +465,7 @@ func metricsReference(t *testing.T) string {
 	worker.NewMetrics(&c)
 	worker.RegisterFailures(&c, nil)
 	relay.NewMetrics(&c)
+	scaler.NewMetrics(&c)
 	relay.RegisterLag(&c, nil)
 	watchdog.NewMetrics(&c)
 	rows := map[string][]string{}

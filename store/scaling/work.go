@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/lib/pq"
+
 	"github.com/composerp/composerp/store"
 	"github.com/composerp/composerp/store/internal/pg"
 )
@@ -37,11 +39,18 @@ ON CONFLICT (node, queue) DO UPDATE SET term = excluded.term, batch = excluded.b
 
 // Did records what a node's slots have done.
 func Did(ctx context.Context, db *store.DB, n Node, works []Work) error {
-	c := pg.NewColumns(12, len(works))
+	c, sums := pg.NewColumns(7, len(works)), make([]pq.Float64Array, 5)
 	for _, w := range works {
-		c.Add(w.Queue, w.Batch, w.Held, w.Acked, w.Returned, w.Retried, w.Deferred, w.Batches, w.Messages, w.Squares, w.Seconds, w.Products)
+		c.Add(w.Queue, w.Batch, w.Held, w.Acked, w.Returned, w.Retried, w.Deferred)
+		for i, sum := range []float64{w.Batches, w.Messages, w.Squares, w.Seconds, w.Products} {
+			sums[i] = append(sums[i], sum)
+		}
 	}
-	return pg.WriteAlone(ctx, db, "reporting the work of node "+n.ID, writeWork, append([]any{n.ID, n.Term}, c...)...)
+	args := append([]any{n.ID, n.Term}, c...)
+	for _, sum := range sums {
+		args = append(args, sum)
+	}
+	return pg.WriteAlone(ctx, db, "reporting the work of node "+n.ID, writeWork, args...)
 }
 
 var readWork = pg.SQL(`
