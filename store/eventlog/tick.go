@@ -59,10 +59,11 @@ type Ticker struct {
 }
 
 // The pace of the ticker. Checking is one cheap statement; a tick is a transaction here and a page and a transaction
-// in each reader. So the ticker checks often while events come, and spaces the ticks after a few in close succession,
-// so that under load each covers many events. (A lone event often takes two: a check between drawing its number and
-// its commit makes a tick that does not see it.) During silence it checks ever more seldom: an event waits for a small
-// share of the silence before it, and an idle fleet costs next to nothing.
+// in each reader. So the ticker checks often while events come of other processes (those of its own poke it), and
+// spaces the ticks after a few in close succession, so that under load each covers many events. (A lone event often
+// takes two: a check between drawing its number and its commit makes a tick that does not see it.) During silence it
+// checks ever more seldom: an event waits for a small share of the silence before it, and an idle fleet costs next to
+// nothing.
 const (
 	tickAwake = time.Millisecond
 	tickIdle  = 20 * time.Millisecond
@@ -170,7 +171,7 @@ func (t *Ticker) due(ctx context.Context, poked, guard bool) (dueTick, error) {
 	default:
 	}
 	if poked {
-		return dueTick{true, true}, nil
+		return dueTick{tick: true}, nil // checks find what other processes append: their pace follows from that alone
 	}
 	var now struct {
 		Seq      int64  `db:"seq"`
