@@ -203,7 +203,7 @@ func statusKiB(pid int, key string) float64 {
 }
 
 // memoryInterval is how often the memory is read.
-const memoryInterval = 20 * time.Millisecond
+const memoryInterval = 100 * time.Millisecond
 
 // peakMemory runs do and gives the most memory that this process had resident meanwhile, in MB, what it had before
 // given back; 0 where it is unknown.

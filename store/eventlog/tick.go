@@ -2,6 +2,7 @@ package eventlog
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -67,7 +68,7 @@ type Ticker struct {
 const (
 	tickAwake = time.Millisecond
 	tickIdle  = 20 * time.Millisecond
-	tickShare = 200                  // of the silence
+	tickShare = 50                   // of the silence
 	tickPace  = 5 * time.Millisecond // the minimum between ticks after a burst
 	tickBurst = 3                    // ticks that may follow each other at once
 	tickGuard = time.Second
@@ -173,18 +174,17 @@ func (t *Ticker) due(ctx context.Context, poked, guard bool) (dueTick, error) {
 	if poked {
 		return dueTick{tick: true}, nil // checks find what other processes append: their pace follows from that alone
 	}
-	var now struct {
-		Seq      int64  `db:"seq"`
-		Snapshot string `db:"snapshot"`
-	}
-	if err := pg.Get(ctx, t.db, &now, checkTickDue); err != nil {
-		return dueTick{}, fmt.Errorf("checking for new events: %w", err)
-	}
-	current, err := parseSnapshot(now.Snapshot)
+	var seq int64
+	var snapshot string
+	err := pg.Each(ctx, t.db, "checking for new events", checkTickDue, func(row *sql.Rows) error { return row.Scan(&seq, &snapshot) })
 	if err != nil {
 		return dueTick{}, err
 	}
-	moved := now.Seq > t.last.SeqBefore
+	current, err := parseSnapshot(snapshot)
+	if err != nil {
+		return dueTick{}, err
+	}
+	moved := seq > t.last.SeqBefore
 	tick := moved || t.last.snapshot.endedSince(current) || guard && current.xmax > t.last.Tx+1
 	return dueTick{tick, moved}, nil
 }
