@@ -46,7 +46,7 @@ func TestPausedLeaderWakesUpLate(t *testing.T) {
 		{"relay.confirmed:2:stop", "relay does not lead for now"},
 		{"tick.due:2:stop", "ticker does not lead for now"},
 		{"relay.publishing:3:stop", "relay does not lead for now"},
-		{"tick.made::stop", "ticker does not lead for now"},
+		{"tick.committed::stop", "ticker does not lead for now"},
 		{"worker.claimed::stop", ""}, // whose transaction the server ends: no lease is at stake
 	}
 	if testing.Short() {

@@ -201,6 +201,8 @@ func jsonType(path string, value any) string {
 	switch {
 	case strings.HasSuffix(path, "Ms"):
 		return "number, milliseconds"
+	case strings.HasSuffix(path, "Micros"):
+		return "number, microseconds"
 	case value == nil:
 		return valueOrNull
 	case !isText:

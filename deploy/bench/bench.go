@@ -83,12 +83,18 @@ func measureRound(ctx context.Context, cfg Config, s *servers, number int) (Roun
 			return r, err
 		}
 	}
+	return r, measureIdle(ctx, cfg, s, number, &r)
+}
+
+func measureIdle(ctx context.Context, cfg Config, s *servers, number int, r *Round) (err error) {
 	limited, cancel := context.WithTimeout(ctx, runLimit)
 	defer cancel()
-	var err error
-	if r.Idle, err = runIdle(limited, s, cfg.IdleEvents); err != nil {
-		return r, fmt.Errorf("measuring idle latency: %w", err)
+	if r.IdleReference, err = runIdleReference(limited, s, cfg.IdleEvents); err != nil {
+		return fmt.Errorf("measuring the reference's idle latency: %w", err)
 	}
-	cfg.Progress(fmt.Sprintf("round %d of %d: idle: %s", number+1, cfg.Runs, r.Idle))
-	return r, nil
+	if r.Idle, err = runIdle(limited, s, cfg.IdleEvents); err != nil {
+		return fmt.Errorf("measuring idle latency: %w", err)
+	}
+	cfg.Progress(fmt.Sprintf("round %d of %d: idle: %s; the reference: %s", number+1, cfg.Runs, r.Idle, r.IdleReference))
+	return nil
 }

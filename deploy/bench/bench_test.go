@@ -2,6 +2,7 @@ package bench_test
 
 import (
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 
@@ -32,12 +33,12 @@ func TestRun(t *testing.T) {
 	if err := json.Unmarshal(raw, &figures); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"sameWorkRatio", "ledgerRatio", "fleetRatio", "idleP50Ms", "idleP99Ms", "referencePerSecond"} {
+	for _, name := range []string{"sameWorkRatio", "ledgerRatio", "fleetRatio", "idleP50Ms", "idleP99Ms", "idleP50Ratio", "idleP99Ratio", "referencePerSecond"} {
 		if v, ok := figures[name].(float64); !ok || v <= 0 {
 			t.Errorf("%s is %v in %s", name, figures[name], raw)
 		}
 	}
-	for _, name := range []string{"machine", "versions", "rounds"} {
+	for _, name := range []string{"machine", "versions", "rounds", "goals"} {
 		if figures[name] == nil {
 			t.Errorf("the report lacks %s: %s", name, raw)
 		}
@@ -45,10 +46,30 @@ func TestRun(t *testing.T) {
 	if report.Versions["PostgreSQL"] == "" || report.Versions["RabbitMQ"] == "" {
 		t.Errorf("versions: %v", report.Versions)
 	}
-	for _, word := range []string{"same work", "at least 0.80", "idle, p99", report.Versions["RabbitMQ"]} {
+	expectPrices(t, report)
+	for _, word := range []string{"same work", "at least 0.95", "idle latency, p99", "CPU A DELIVERY", report.Versions["RabbitMQ"]} {
 		if !strings.Contains(report.Table(), word) {
 			t.Errorf("the table lacks %q:\n%s", word, report.Table())
 		}
+	}
+}
+
+// expectPrices expects every stage to have its price where the machine tells it.
+func expectPrices(t *testing.T, r bench.Report) {
+	t.Helper()
+	if _, err := os.Stat("/proc/self/stat"); err != nil {
+		return
+	}
+	for name, p := range map[string]bench.Prices{"the reference": r.ReferencePrices, "same work": r.SameWorkPrices, "the ledger": r.LedgerPrices, "the whole fleet": r.FleetPrices} {
+		if e := p.Event; e.Client <= 0 || e.Broker <= 0 || e.Database <= 0 || e.WALBytes <= 0 {
+			t.Errorf("%s costs %+v an event", name, e)
+		}
+	}
+	if r.FleetPrices.Delivery.Client >= r.FleetPrices.Event.Client/2 {
+		t.Errorf("the fleet's prices are %+v", r.FleetPrices)
+	}
+	if len(r.Goals) != 8 || r.ClientRatio <= 0 || r.DatabaseRatio <= 0 || r.FleetMemoryMB < 10 {
+		t.Errorf("client %v, database %v, memory %v MB, goals %+v", r.ClientRatio, r.DatabaseRatio, r.FleetMemoryMB, r.Goals)
 	}
 }
 

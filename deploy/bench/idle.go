@@ -19,10 +19,10 @@ const (
 // runIdle sends one sale after the other through an idle fleet and measures the latency of each.
 func runIdle(ctx context.Context, s *servers, n int) (Latency, error) {
 	n += idleWarmUp
-	applied := make(chan time.Time, n)
-	note := func() { applied <- time.Now() }
+	done := make(chan applied, n)
+	note := func() { done <- applied{1, time.Now()} }
 	return runFleet(ctx, s, n, ledger.New(), ledgerTally(n), updates, note, func(ctx context.Context, f *fleet, sales []event.Any) (Latency, error) {
-		taken, err := f.oneByOne(ctx, sales, applied)
+		taken, err := oneByOne(ctx, sales, f.admit, done)
 		if err != nil {
 			return Latency{}, err
 		}
@@ -30,16 +30,17 @@ func runIdle(ctx context.Context, s *servers, n int) (Latency, error) {
 	})
 }
 
-func (f *fleet) oneByOne(ctx context.Context, sales []event.Any, applied <-chan time.Time) ([]time.Duration, error) {
+// oneByOne commits the sales 20 ms apart and gives the time from each one's commit to its effect's.
+func oneByOne(ctx context.Context, sales []event.Any, commit func(context.Context, []event.Any) error, done <-chan applied) ([]time.Duration, error) {
 	taken := make([]time.Duration, 0, len(sales))
 	for i := range sales {
-		if err := f.admit(ctx, sales[i:i+1]); err != nil {
+		if err := commit(ctx, sales[i:i+1]); err != nil {
 			return nil, err
 		}
 		committed := time.Now()
 		select {
-		case at := <-applied:
-			taken = append(taken, at.Sub(committed))
+		case d := <-done:
+			taken = append(taken, d.at.Sub(committed))
 		case <-time.After(idleTimeout):
 			return nil, fmt.Errorf("sale %d has not been applied within %s", i, idleTimeout)
 		case <-ctx.Done():

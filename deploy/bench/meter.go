@@ -6,8 +6,10 @@ import (
 	"database/sql"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/composerp/composerp/exchange/clock"
@@ -70,9 +72,9 @@ type reading struct {
 }
 
 func (m meter) read() reading {
-	r := reading{at: time.Now(), client: secondsOf(os.Getpid(), false), broker: secondsOf(m.broker, false), database: secondsOf(m.postmaster, true), busy: busySeconds()}
+	r := reading{at: time.Now(), client: ownSeconds(), broker: secondsOf(m.broker, false), database: secondsOf(m.postmaster, true), busy: busySeconds()}
 	for _, child := range childrenOf(m.postmaster) {
-		r.database += secondsOf(child, false)
+		r.database += threadSeconds(child)
 	}
 	return r
 }
@@ -94,13 +96,22 @@ func (env *environment) measure(ctx context.Context, n int, commit func() error,
 	if err := commit(); err != nil {
 		return Throughput{}, err
 	}
+	written := env.servers.walBytes(ctx)
 	began, before := time.Now(), env.servers.meter.read()
 	ended, err := await()
 	if err != nil {
 		return Throughput{}, err
 	}
 	seconds := ended.Sub(began).Seconds()
-	return Throughput{PerSecond: float64(n) / seconds, Seconds: seconds, Cores: env.servers.meter.read().since(before)}, nil
+	t := Throughput{PerSecond: float64(n) / seconds, Seconds: seconds, Cores: env.servers.meter.read().since(before)}
+	t.WALBytes = max(0, env.servers.walBytes(ctx)-written) / float64(n)
+	return t, nil
+}
+
+// walBytes is the position of the server's write-ahead log; 0 where it is unknown.
+func (s *servers) walBytes(ctx context.Context) (at float64) {
+	_ = s.admin.QueryRowContext(ctx, `SELECT pg_current_wal_insert_lsn() - '0/0'`).Scan(&at)
+	return at
 }
 
 // ticksPerSecond is the unit of /proc's times: USER_HZ, 100 on every Linux that Go runs on.
@@ -139,6 +150,25 @@ func sumTicks(fields []string) (seconds float64) {
 	return seconds
 }
 
+// threadSeconds is the processor time of a process of one thread, to the nanosecond where the kernel counts so.
+func threadSeconds(pid int) float64 {
+	raw, _ := os.ReadFile(fmt.Sprintf("/proc/%d/schedstat", pid))
+	running, _, _ := strings.Cut(string(raw), " ")
+	if nanoseconds, err := strconv.ParseFloat(running, 64); err == nil && nanoseconds > 0 {
+		return nanoseconds / 1e9
+	}
+	return secondsOf(pid, false)
+}
+
+// ownSeconds is the processor time of this process, to the microsecond.
+func ownSeconds() float64 {
+	var used syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &used) != nil {
+		return 0
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano()).Seconds()
+}
+
 func childrenOf(pid int) (children []int) {
 	raw, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
 	for _, f := range strings.Fields(string(raw)) {
@@ -165,7 +195,36 @@ func programOf(pid int) string {
 }
 
 // privateMiB is the memory of a process that it does not share; 0 where it is unknown.
-func privateMiB(pid int) float64 {
-	kilobytes, _ := strconv.ParseFloat(strings.TrimSuffix(valueIn(fmt.Sprintf("/proc/%d/status", pid), "RssAnon"), " kB"), 64)
-	return kilobytes / (1 << 10)
+func privateMiB(pid int) float64 { return statusKiB(pid, "RssAnon") / (1 << 10) }
+
+func statusKiB(pid int, key string) float64 {
+	kibibytes, _ := strconv.ParseFloat(strings.TrimSuffix(valueIn(fmt.Sprintf("/proc/%d/status", pid), key), " kB"), 64)
+	return kibibytes
+}
+
+// memoryInterval is how often the memory is read.
+const memoryInterval = 100 * time.Millisecond
+
+// peakMemory runs do and gives the most memory that this process had resident meanwhile, in MB, what it had before
+// given back; 0 where it is unknown.
+func peakMemory(do func() error) (megabytes float64, err error) {
+	debug.FreeOSMemory()
+	ended, peak := make(chan struct{}), make(chan float64)
+	go func() {
+		most := 0.0
+		ticker := time.NewTicker(memoryInterval)
+		defer ticker.Stop()
+		for running := true; running; {
+			select {
+			case <-ticker.C:
+			case <-ended:
+				running = false
+			}
+			most = max(most, statusKiB(os.Getpid(), "VmRSS"))
+		}
+		peak <- most * (1 << 10) / 1e6
+	}()
+	err = do()
+	close(ended)
+	return <-peak, err
 }

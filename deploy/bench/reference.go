@@ -1,8 +1,10 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -24,6 +26,7 @@ CREATE TABLE position (item_id text PRIMARY KEY, on_hand numeric NOT NULL) WITH 
 const (
 	referenceExchange = "reference.events"
 	referenceQueue    = "reference.ledger"
+	referenceChannel  = "reference_outbox" // of LISTEN and NOTIFY
 	referenceKey      = "integration.sale_completed"
 
 	referenceClaim    = 1000
@@ -37,60 +40,77 @@ type reference struct {
 	environment *environment
 	db          *sql.DB
 	wake        chan struct{} // signalled when the outbox has rows
-	done        chan int      // the number of applied sales, after each batch
+	done        chan applied  // after each batch
+}
+
+// applied is the end of a batch.
+type applied struct {
+	sales int
+	at    time.Time
 }
 
 // runReference measures the reference once.
 func runReference(ctx context.Context, s *servers, n int) (Throughput, error) {
-	return inEnvironment(ctx, s, "", func(env *environment) (Throughput, error) { return env.runReference(ctx, n) })
+	return withReference(ctx, s, n+1, func(ctx context.Context, r *reference, sales []event.Any) (Throughput, error) {
+		if err := r.commit(ctx, sales[:1]); err != nil {
+			return Throughput{}, err
+		}
+		if err := r.await(ctx, 1); err != nil {
+			return Throughput{}, err
+		}
+		return r.environment.measure(ctx, n, func() error { return r.commit(ctx, sales[1:]) }, func() (time.Time, error) {
+			err := r.await(ctx, n)
+			return time.Now(), err
+		})
+	})
 }
 
-func (env *environment) runReference(ctx context.Context, n int) (t Throughput, err error) {
-	sales, err := newSales(n+1, opening, time.Millisecond)
-	if err != nil {
-		return t, err
-	}
-	db, err := env.open(3)
-	if err != nil {
-		return t, err
-	}
-	defer db.Close()
-	if _, err := db.ExecContext(ctx, referenceTables); err != nil {
-		return t, fmt.Errorf("making the reference's tables: %w", err)
-	}
-	r := &reference{environment: env, db: db, wake: make(chan struct{}, 1), done: make(chan int, n+1)}
-	ctx, stop := context.WithCancel(ctx)
-	g, ctx := errgroup.WithContext(ctx)
-	defer func() {
-		stop()
-		if running := g.Wait(); err == nil && running != nil {
-			err = running
+// runIdleReference measures the latency of n sales through the idle reference, as runIdle does the fleet's.
+func runIdleReference(ctx context.Context, s *servers, n int) (Latency, error) {
+	n += idleWarmUp
+	return withReference(ctx, s, n, func(ctx context.Context, r *reference, sales []event.Any) (Latency, error) {
+		taken, err := oneByOne(ctx, sales, r.commit, r.done)
+		if err != nil {
+			return Latency{}, err
 		}
-	}()
-	if err := r.start(ctx, g); err != nil {
-		return t, err
-	}
-	if err := r.commit(ctx, sales[:1]); err != nil {
-		return t, err
-	}
-	if err := r.await(ctx, 1); err != nil {
-		return t, err
-	}
-	t, err = env.measure(ctx, n, func() error { return r.commit(ctx, sales[1:]) }, func() (time.Time, error) {
-		r.wake <- struct{}{}
-		err := r.await(ctx, n)
-		return time.Now(), err
+		return latency(taken[idleWarmUp:]), nil
 	})
-	if err != nil {
-		return t, err
-	}
-	return t, r.verify(ctx, n+1)
+}
+
+// withReference runs the reference for as long as measure does with n sales, and compares its tables with what they
+// must leave.
+func withReference[T any](ctx context.Context, s *servers, n int, measure func(context.Context, *reference, []event.Any) (T, error)) (T, error) {
+	return inEnvironment(ctx, s, "", func(env *environment) (measured T, err error) {
+		sales, err := newSales(n, opening, time.Millisecond)
+		if err != nil {
+			return measured, err
+		}
+		db, err := env.open(3)
+		if err != nil {
+			return measured, err
+		}
+		defer db.Close()
+		if _, err := db.ExecContext(ctx, referenceTables); err != nil {
+			return measured, fmt.Errorf("making the reference's tables: %w", err)
+		}
+		r := &reference{environment: env, db: db, wake: make(chan struct{}, 1), done: make(chan applied, n)}
+		ctx, stop := context.WithCancel(ctx)
+		g, ctx := errgroup.WithContext(ctx)
+		if err = r.start(ctx, g); err == nil {
+			measured, err = measure(ctx, r, sales)
+		}
+		if err == nil {
+			err = r.verify(ctx, n)
+		}
+		stop()
+		return measured, cmp.Or(err, g.Wait())
+	})
 }
 
 const fillOutbox = `
 INSERT INTO outbox (event_id, routing_key, body) SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[])`
 
-// commit inserts sales into the outbox, in one transaction. For a single sale it also wakes the relay.
+// commit inserts sales into the outbox and wakes the relay, in one transaction, as another process would.
 func (r *reference) commit(ctx context.Context, sales []event.Any) error {
 	tx, err := r.db.BeginTx(ctx, nil)
 	if err != nil {
@@ -106,12 +126,35 @@ func (r *reference) commit(ctx context.Context, sales []event.Any) error {
 			return fmt.Errorf("filling the outbox: %w", err)
 		}
 	}
+	if _, err := tx.ExecContext(ctx, `NOTIFY `+referenceChannel); err != nil {
+		return fmt.Errorf("waking the relay: %w", err)
+	}
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("filling the outbox: %w", err)
 	}
-	if len(sales) == 1 {
-		r.wake <- struct{}{}
+	return nil
+}
+
+// listen wakes the relay when the outbox has rows.
+func (r *reference) listen(ctx context.Context, g *errgroup.Group) error {
+	listener := pq.NewListener(r.environment.databaseURL, time.Second, time.Second, nil)
+	if err := listener.Listen(referenceChannel); err != nil {
+		return errors.Join(fmt.Errorf("listening to the outbox: %w", err), listener.Close())
 	}
+	g.Go(func() error {
+		defer listener.Close()
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-listener.Notify:
+				select {
+				case r.wake <- struct{}{}:
+				default:
+				}
+			}
+		}
+	})
 	return nil
 }
 
@@ -119,8 +162,8 @@ func (r *reference) commit(ctx context.Context, sales []event.Any) error {
 func (r *reference) await(ctx context.Context, n int) error {
 	for n > 0 {
 		select {
-		case k := <-r.done:
-			n -= k
+		case done := <-r.done:
+			n -= done.sales
 		case <-ctx.Done():
 			return fmt.Errorf("waiting for %d more sales: %w", n, context.Cause(ctx))
 		}
@@ -150,6 +193,9 @@ func (r *reference) start(ctx context.Context, g *errgroup.Group) error {
 	deliveries, err := channels[1].Consume(referenceQueue, "", false, false, false, false, nil)
 	if err != nil {
 		return fmt.Errorf("consuming: %w", err)
+	}
+	if err := r.listen(ctx, g); err != nil {
+		return err
 	}
 	g.Go(func() error { return r.consume(ctx, pump(deliveries, referencePrefetch)) })
 	g.Go(func() error { return r.relay(ctx, channels[0]) })

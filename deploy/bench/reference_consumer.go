@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/lib/pq"
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -66,7 +67,7 @@ func (r *reference) consume(ctx context.Context, arrived <-chan amqp.Delivery) e
 		if err != nil {
 			return stopped(ctx, fmt.Errorf("applying a batch: %w", err))
 		}
-		r.done <- n
+		r.done <- applied{n, time.Now()}
 		if err := batch[len(batch)-1].Ack(true); err != nil {
 			return stopped(ctx, fmt.Errorf("acknowledging: %w", err))
 		}

@@ -2,20 +2,12 @@ package bench
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
-)
-
-// The goals.
-const (
-	goalSameWork = 0.8
-	goalLedger   = 0.35
-	goalFleet    = 0.12
-	goalP50Ms    = 8
-	goalP99Ms    = 25
 )
 
 // Report is the result of a bench: the medians, and the rounds that they are taken from.
@@ -25,11 +17,23 @@ type Report struct {
 	FleetRatio    float64 `json:"fleetRatio"`    // every worker, sales a second / the reference's events a second
 	IdleP50Ms     float64 `json:"idleP50Ms"`     // one sale through the idle fleet, commit to commit
 	IdleP99Ms     float64 `json:"idleP99Ms"`
+	IdleP50Ratio  float64 `json:"idleP50Ratio"` // of the reference's own
+	IdleP99Ratio  float64 `json:"idleP99Ratio"`
+	// ClientRatio and DatabaseRatio compare a delivery to the fleet with one to the reference, in processor time.
+	ClientRatio   float64 `json:"clientRatio,omitzero"`
+	DatabaseRatio float64 `json:"databaseRatio,omitzero"`
+	FleetMemoryMB float64 `json:"fleetMemoryMB,omitzero"` // the most of a run: the process with all workers, and its sales
+	Goals         []Goal  `json:"goals"`
 
 	ReferencePerSecond float64 `json:"referencePerSecond"` // events
 	SameWorkPerSecond  float64 `json:"sameWorkPerSecond"`
 	LedgerPerSecond    float64 `json:"ledgerPerSecond"` // sales; each makes a second event
 	FleetPerSecond     float64 `json:"fleetPerSecond"`  // sales, with everything that follows from them
+
+	ReferencePrices Prices `json:"referencePrices"`
+	SameWorkPrices  Prices `json:"sameWorkPrices"`
+	LedgerPrices    Prices `json:"ledgerPrices"`
+	FleetPrices     Prices `json:"fleetPrices"`
 
 	Events   int               `json:"events"` // in each run
 	Rounds   []Round           `json:"rounds"`
@@ -44,6 +48,8 @@ type Round struct {
 	Ledger    Throughput `json:"ledger"`
 	Fleet     Throughput `json:"fleet"`
 	Idle      Latency    `json:"idle"`
+	// IdleReference is the latency of one sale through the idle reference.
+	IdleReference Latency `json:"idleReference"`
 }
 
 // Throughput is the throughput of one run.
@@ -55,6 +61,10 @@ type Throughput struct {
 	Events  float64 `json:"events,omitzero"`
 	Handled float64 `json:"handled,omitzero"`
 	Cores   Cores   `json:"cores,omitzero"` // in use during the run
+	// WALBytes is what the database's write-ahead log grew by, a sale. MemoryMB is the most that this process had
+	// resident; the fleet's runs alone measure it.
+	WALBytes float64 `json:"walBytes,omitzero"`
+	MemoryMB float64 `json:"memoryMB,omitzero"`
 }
 
 func (t Throughput) String() string {
@@ -66,9 +76,15 @@ func (t Throughput) String() string {
 		text += fmt.Sprintf(", a sale makes %.2f events and is handled %.2f times", t.Events, t.Handled)
 	}
 	if t.Cores.measured() {
-		each := func(cores float64) float64 { return cores / t.PerSecond * 1e6 }
-		text += fmt.Sprintf("; CPU an event %.0f µs (client %.0f, broker %.0f, database %.0f); %s", each(t.Cores.ours()),
-			each(t.Cores.Client), each(t.Cores.Broker), each(t.Cores.Database), t.Cores)
+		event, delivery := t.event(), t.delivery()
+		text += fmt.Sprintf("; CPU an event %.0f µs (client/broker/database %s)", event.total(), event.cpu())
+		if t.Handled > 1 {
+			text += fmt.Sprintf(", a delivery %.0f µs (%s)", delivery.total(), delivery.cpu())
+		}
+		text += fmt.Sprintf("; %s", t.Cores)
+	}
+	if t.MemoryMB > 0 {
+		text += fmt.Sprintf("; %.0f MB", t.MemoryMB)
 	}
 	return text
 }
@@ -105,6 +121,31 @@ func (r *Report) summarize() {
 	r.FleetPerSecond = r.median(func(r Round) float64 { return r.Fleet.PerSecond })
 	r.IdleP50Ms = r.median(func(r Round) float64 { return r.Idle.P50Ms })
 	r.IdleP99Ms = r.median(func(r Round) float64 { return r.Idle.P99Ms })
+	r.IdleP50Ratio = r.median(func(r Round) float64 { return ratio(r.Idle.P50Ms, r.IdleReference.P50Ms) })
+	r.IdleP99Ratio = r.median(func(r Round) float64 { return ratio(r.Idle.P99Ms, r.IdleReference.P99Ms) })
+	r.ClientRatio = r.median(func(r Round) float64 { return ratio(r.Fleet.delivery().Client, r.Reference.delivery().Client) })
+	r.DatabaseRatio = r.median(func(r Round) float64 { return ratio(r.Fleet.delivery().Database, r.Reference.delivery().Database) })
+	for i := range r.Rounds {
+		r.FleetMemoryMB = max(r.FleetMemoryMB, r.Rounds[i].Fleet.MemoryMB)
+	}
+	for _, s := range stages {
+		*s.prices(r) = r.prices(s.run)
+	}
+	r.Goals = r.goals()
+}
+
+// stage is one of a round's measurements of throughput.
+type stage struct {
+	name   string
+	run    func(Round) Throughput
+	prices func(*Report) *Prices
+}
+
+var stages = []stage{
+	{"the reference", func(r Round) Throughput { return r.Reference }, func(r *Report) *Prices { return &r.ReferencePrices }},
+	{"same work", func(r Round) Throughput { return r.SameWork }, func(r *Report) *Prices { return &r.SameWorkPrices }},
+	{"the ledger", func(r Round) Throughput { return r.Ledger }, func(r *Report) *Prices { return &r.LedgerPrices }},
+	{"the whole fleet", func(r Round) Throughput { return r.Fleet }, func(r *Report) *Prices { return &r.FleetPrices }},
 }
 
 func (r Report) median(of func(Round) float64) float64 {
@@ -125,29 +166,15 @@ func median(values []float64) float64 {
 	return (s[(n-1)/2] + s[n/2]) / 2
 }
 
-// Table is the report for people: each figure beside its goal.
+// Table is the report for people: each figure beside its goal, and what they are made of.
 func (r Report) Table() string {
 	var text strings.Builder
-	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	line := func(columns ...string) { fmt.Fprintln(w, strings.Join(columns, "\t")) }
-	met := func(ok bool) string {
-		if ok {
-			return "met"
-		}
-		return "missed"
-	}
-	line("WHAT", "MEASURED", "GOAL", "", "PER SECOND", "BATCH", "CORES CLIENT/BROKER/DATABASE")
-	line("the reference", "1.00", "", "", perSecond(r.ReferencePerSecond), "", r.cores(func(r Round) Throughput { return r.Reference }))
-	rate := func(what string, ratio, goal, rate float64, of func(Round) Throughput) {
-		line(what, fmt.Sprintf("%.2f", ratio), fmt.Sprintf("at least %.2f", goal), met(ratio >= goal), perSecond(rate), r.batch(of), r.cores(of))
-	}
-	rate("same work", r.SameWorkRatio, goalSameWork, r.SameWorkPerSecond, func(r Round) Throughput { return r.SameWork })
-	rate("the ledger", r.LedgerRatio, goalLedger, r.LedgerPerSecond, func(r Round) Throughput { return r.Ledger })
-	rate("the whole fleet", r.FleetRatio, goalFleet, r.FleetPerSecond, func(r Round) Throughput { return r.Fleet })
-	line("idle, p50", fmt.Sprintf("%.1f ms", r.IdleP50Ms), fmt.Sprintf("at most %d ms", goalP50Ms), met(r.IdleP50Ms <= goalP50Ms), "", "", "")
-	line("idle, p99", fmt.Sprintf("%.1f ms", r.IdleP99Ms), fmt.Sprintf("at most %d ms", goalP99Ms), met(r.IdleP99Ms <= goalP99Ms), "", "", "")
-	_ = w.Flush()
-	fmt.Fprintf(&text, "\nMedians of %d rounds, %d events a run. %s.\n", len(r.Rounds), r.Events, r.Machine)
+	r.writeGoals(&text)
+	text.WriteByte('\n')
+	r.writeStages(&text)
+	fmt.Fprintf(&text, "\nIdle, one sale from commit to commit: p50 %.1f ms, p99 %.1f ms; the reference's p50 %.1f ms, p99 %.1f ms.\n", r.IdleP50Ms, r.IdleP99Ms,
+		r.median(func(r Round) float64 { return r.IdleReference.P50Ms }), r.median(func(r Round) float64 { return r.IdleReference.P99Ms }))
+	fmt.Fprintf(&text, "Medians of %d rounds, %d events a run. Ratios are to the reference. %s.\n", len(r.Rounds), r.Events, r.Machine)
 	names := slices.Sorted(maps.Keys(r.Versions))
 	for i, name := range names {
 		names[i] = name + " " + r.Versions[name]
@@ -156,10 +183,35 @@ func (r Report) Table() string {
 	return text.String()
 }
 
-func perSecond(v float64) string { return fmt.Sprintf("%.0f", v) }
+func (r Report) writeGoals(to io.Writer) {
+	rows := [][]string{{"WHAT", "MEASURED", "GOAL", ""}}
+	for _, g := range r.Goals {
+		rows = append(rows, g.columns())
+	}
+	writeTable(to, rows)
+}
 
-func (r Report) batch(of func(Round) Throughput) string {
-	return fmt.Sprintf("%.0f", r.median(func(r Round) float64 { return of(r).Batch }))
+func (r Report) writeStages(to io.Writer) {
+	rows := [][]string{{"CLIENT/BROKER/DATABASE", "PER SECOND", "BATCH", "CORES", "CPU AN EVENT, µs", "CPU A DELIVERY, µs", "WAL A DELIVERY, BYTES"}}
+	for _, s := range stages {
+		figure := func(of func(Throughput) float64) string {
+			return fmt.Sprintf("%.0f", r.median(func(r Round) float64 { return of(s.run(r)) }))
+		}
+		p := *s.prices(&r)
+		rows = append(rows, []string{
+			s.name, figure(func(t Throughput) float64 { return t.PerSecond }), figure(func(t Throughput) float64 { return t.Batch }), r.cores(s.run),
+			p.Event.cpu(), p.Delivery.cpu(), fmt.Sprintf("%.0f", p.Delivery.WALBytes),
+		})
+	}
+	writeTable(to, rows)
+}
+
+func writeTable(to io.Writer, rows [][]string) {
+	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		fmt.Fprintln(w, strings.Join(row, "\t"))
+	}
+	_ = w.Flush()
 }
 
 // cores are the means over the rounds.

@@ -1,6 +1,11 @@
 package bench
 
 import (
+	"bytes"
+	"errors"
+	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -51,6 +56,60 @@ func TestSummarize(t *testing.T) {
 	r.summarize()
 	if r.SameWorkRatio != 0.85 || r.LedgerRatio != 0.425 || r.ReferencePerSecond != 1000 {
 		t.Errorf("got %+v", r)
+	}
+}
+
+// TestGoals has a figure on each side of its bound, and figures that are not known.
+func TestGoals(t *testing.T) {
+	t.Parallel()
+	r := Report{SameWorkRatio: 0.96, LedgerRatio: 0.49, FleetRatio: 0.17, IdleP50Ratio: 1.6, IdleP99Ratio: 2.1}
+	met := func() (met []bool) {
+		for _, g := range r.goals() {
+			met = append(met, g.Met)
+		}
+		return met
+	}
+	if got, want := met(), []bool{true, false, true, true, false}; !slices.Equal(got, want) {
+		t.Errorf("met: %v, want %v", got, want)
+	}
+	r.ClientRatio, r.DatabaseRatio, r.FleetMemoryMB = 1.2, 1.4, 201
+	if got, want := met()[5:], []bool{true, false, false}; !slices.Equal(got, want) {
+		t.Errorf("met: %v, want %v", got, want)
+	}
+	r.Goals = r.goals()
+	if table := r.Table(); !strings.Contains(table, "201 MB") || !strings.Contains(table, "at most 200 MB") {
+		t.Errorf("the table reads\n%s", table)
+	}
+}
+
+// TestPrice has a run in which each sale is handled five times.
+func TestPrice(t *testing.T) {
+	t.Parallel()
+	run := Throughput{PerSecond: 1000, Handled: 5, WALBytes: 5000, Cores: Cores{Client: 0.5, Broker: 0.25, Database: 1}}
+	if got, want := run.event(), (Price{Client: 500, Broker: 250, Database: 1000, WALBytes: 5000}); got != want {
+		t.Errorf("an event costs %+v, want %+v", got, want)
+	}
+	if got, want := run.delivery(), (Price{Client: 100, Broker: 50, Database: 200, WALBytes: 1000}); got != want {
+		t.Errorf("a delivery costs %+v, want %+v", got, want)
+	}
+	run.Handled = 0
+	if got, want := run.delivery(), run.event(); got != want {
+		t.Errorf("a delivery costs %+v, want %+v", got, want)
+	}
+}
+
+func TestPeakMemory(t *testing.T) {
+	t.Parallel()
+	if statusKiB(os.Getpid(), "VmRSS") == 0 {
+		t.Skip("this machine does not tell a process's memory")
+	}
+	var kept []byte
+	peak, err := peakMemory(func() error {
+		kept = bytes.Repeat([]byte{1}, 64<<20)
+		return errNacked
+	})
+	if peak < 64 || !errors.Is(err, errNacked) || len(kept) == 0 {
+		t.Errorf("the peak is %.0f MB, the error %v", peak, err)
 	}
 }
 

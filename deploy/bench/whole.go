@@ -84,13 +84,18 @@ func (f *fleet) measureWhole(ctx context.Context, fleetWorkers []worker.Worker, 
 		return Throughput{}, fmt.Errorf("warming up: %w", err)
 	}
 	n, end := len(sales)-1, snapshot{}
-	t, err := f.environment.measure(ctx, n, func() error { return f.admit(ctx, sales[1:]) }, func() (ended time.Time, err error) {
-		end, ended, err = o.await(ctx, len(sales))
-		return ended, err
+	var t Throughput
+	memory, err := peakMemory(func() (err error) {
+		t, err = f.environment.measure(ctx, n, func() error { return f.admit(ctx, sales[1:]) }, func() (ended time.Time, err error) {
+			end, ended, err = o.await(ctx, len(sales))
+			return ended, err
+		})
+		return err
 	})
 	if err != nil {
 		return t, err
 	}
+	t.MemoryMB = memory
 	t.Batch = (end.messages - warm.messages) / (end.batches - warm.batches)
 	t.Events, t.Handled = float64(end.logged-warm.logged)/float64(n), float64(end.handled-warm.handled)/float64(n)
 	return t, o.verify(ctx, len(sales))

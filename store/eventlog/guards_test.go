@@ -328,17 +328,19 @@ func TestATickOutOfOrderDoublesEvents(t *testing.T) {
 	}
 }
 
-// Two tickers that both believe they reopenAll collide on the id, even without the lease's row.
+// Two tickers that both believe they lead collide on the id: here each has a lease's row of its own.
 func TestTwoTicksAtOnceCollide(t *testing.T) {
 	t.Parallel()
 	p := storetest.NewEnv(t, 6)
 	p.Append(storetest.Sale("a"))
+	storetest.MustGet(store.AcquireLease(t.Context(), p.DB, "one", "one"))(t)
+	storetest.MustGet(store.AcquireLease(t.Context(), p.DB, "two", "two"))(t)
 	one, two := p.OpenTx(), p.OpenTx()
-	_, err := pg.RawTx(one).Exec(eventlog.MakeTick, 0)
+	_, err := pg.RawTx(one).Exec(eventlog.MakeTick, "one", 1)
 	storetest.Must(t, err)
 	second := make(chan error, 1)
 	go func() {
-		_, err := pg.RawTx(two).Exec(eventlog.MakeTick, 0)
+		_, err := pg.RawTx(two).Exec(eventlog.MakeTick, "two", 1)
 		second <- err
 	}()
 	p.AwaitLockWaiters(1)

@@ -2,6 +2,7 @@ package eventlog
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,9 +23,9 @@ import (
 //
 // Invariants:
 //
-//   - Order. The snapshot is taken by a statement of its own after the lease's row is locked, with max(id)+1 as the
-//     id. A second leader either finds another term on the lease or collides on the id; it cannot write an older
-//     snapshot under a higher id.
+//   - Order. The snapshot is taken by a statement of its own (in the function make_tick) after the lease's row is
+//     locked, with max(id)+1 as the id. A second leader either finds another term on the lease or collides on the
+//     id; it cannot write an older snapshot under a higher id.
 //   - seq_before < every event of a transaction with an id above the tick's own (tx): a transaction has its id before
 //     it draws a number, and seq_before was read before the tick's transaction got its id. The snapshot's xmax is no
 //     such border: it is one more than the last id that had ended, and transactions from there on may long be at work
@@ -38,6 +39,7 @@ import (
 //     guard against an unforeseen case.
 //   - One server. Snapshots of different servers cannot be compared, so a tick is made only where the newest epoch is
 //     this server's (epoch.go).
+//   - A poke makes a tick without that check: the event it hints at was committed before.
 //   - Durability. The tick is committed with synchronous_commit=on, and WAL is flushed in order: a readable tick
 //     proves that everything it covers is durable.
 //
@@ -58,14 +60,15 @@ type Ticker struct {
 }
 
 // The pace of the ticker. Checking is one cheap statement; a tick is a transaction here and a page and a transaction
-// in each reader. So the ticker checks often while events come, and spaces the ticks after a few in close succession,
-// so that under load each covers many events. (A lone event often takes two: a check between drawing its number and
-// its commit makes a tick that does not see it.) During silence it checks ever more seldom: an event waits for a small
-// share of the silence before it, and an idle fleet costs next to nothing.
+// in each reader. So the ticker checks often while events come of other processes (those of its own poke it), and
+// spaces the ticks after a few in close succession, so that under load each covers many events. (A lone event often
+// takes two: a check between drawing its number and its commit makes a tick that does not see it.) During silence it
+// checks ever more seldom: an event waits for a small share of the silence before it, and an idle fleet costs next to
+// nothing.
 const (
 	tickAwake = time.Millisecond
 	tickIdle  = 20 * time.Millisecond
-	tickShare = 200                  // of the silence
+	tickShare = 50                   // of the silence
 	tickPace  = 5 * time.Millisecond // the minimum between ticks after a burst
 	tickBurst = 3                    // ticks that may follow each other at once
 	tickGuard = time.Second
@@ -116,13 +119,12 @@ var lastTick = pg.SQL(`SELECT id, epoch, seq_before, max_seq, snapshot::text AS 
 var checkTickDue = pg.SQL(`
 SELECT coalesce(pg_sequence_last_value('event_log_seq'), 0) AS seq, pg_current_snapshot()::text AS snapshot`)
 
+// One round trip makes and commits a tick (migration 0028). The driver may repeat it after a connection error: one more
+// tick harms nothing.
 var makeTick = pg.SQL(`
-WITH made AS (
-    INSERT INTO tick (id, epoch, snapshot, seq_before, max_seq)
-    SELECT last.id + 1, e.epoch, pg_current_snapshot(), $1, coalesce(pg_sequence_last_value('event_log_seq'), 0)` + EpochFitsSQL + `
-    RETURNING id, epoch, seq_before, max_seq, snapshot::text AS snapshot, tx::text AS tx
-)
-SELECT made.*, pg_notify('composerp_tick', made.id::text)::text AS notified FROM made`)
+SELECT coalesce(id, 0) AS id, coalesce(epoch, 0) AS epoch, coalesce(seq_before, 0) AS seq_before, coalesce(max_seq, 0) AS max_seq,
+       coalesce(snapshot, '') AS snapshot, coalesce(tx, '0') AS tx
+FROM make_tick($1, $2)`)
 
 // Run makes ticks while the lease is held; it is the work for store.Lead.
 func (t *Ticker) Run(ctx context.Context, lease store.Lease) error {
@@ -138,75 +140,68 @@ func (t *Ticker) Run(ctx context.Context, lease store.Lease) error {
 	defer keeping.Wait()
 	defer leave()
 	moved, guarded := time.Now(), time.Now()
-	for {
-		due, err := t.due(ctx, time.Since(guarded) > tickGuard)
+	for poked, ok := false, true; ok; poked, ok = t.pause(ctx, time.Since(moved)) {
+		guard := time.Since(guarded) > tickGuard
+		due, err := t.due(ctx, poked, guard)
 		if err != nil {
 			return err
 		}
-		if time.Since(guarded) > tickGuard {
+		if guard {
 			guarded = time.Now()
 		}
 		if due.tick {
 			failpoint.Hit("tick.due")
-			if err := t.make(ctx, lease, due.seq); err != nil {
+			if err := t.make(ctx, lease); err != nil {
 				return err
 			}
 		}
 		if due.moved {
 			moved = time.Now()
 		}
-		if !t.pause(ctx, time.Since(moved)) {
-			return nil
-		}
 	}
+	return nil
 }
 
-type dueTick struct {
-	tick, moved bool
-	seq         int64
-}
+type dueTick struct{ tick, moved bool }
 
-// due checks whether a new tick would see anything new.
-func (t *Ticker) due(ctx context.Context, guard bool) (dueTick, error) {
-	var now struct {
-		Seq      int64  `db:"seq"`
-		Snapshot string `db:"snapshot"`
+// due checks whether a new tick would see anything new. After a poke it would.
+func (t *Ticker) due(ctx context.Context, poked, guard bool) (dueTick, error) {
+	select {
+	case <-t.poke: // the tick will see this one's event too
+		poked = true
+	default:
 	}
-	if err := pg.Get(ctx, t.db, &now, checkTickDue); err != nil {
-		return dueTick{}, fmt.Errorf("checking for new events: %w", err)
+	if poked {
+		return dueTick{tick: true}, nil // checks find what other processes append: their pace follows from that alone
 	}
-	current, err := parseSnapshot(now.Snapshot)
+	var seq int64
+	var snapshot string
+	err := pg.Each(ctx, t.db, "checking for new events", checkTickDue, func(row *sql.Rows) error { return row.Scan(&seq, &snapshot) })
 	if err != nil {
 		return dueTick{}, err
 	}
-	moved := now.Seq > t.last.SeqBefore
+	current, err := parseSnapshot(snapshot)
+	if err != nil {
+		return dueTick{}, err
+	}
+	moved := seq > t.last.SeqBefore
 	tick := moved || t.last.snapshot.endedSince(current) || guard && current.xmax > t.last.Tx+1
-	return dueTick{tick: tick, moved: moved, seq: now.Seq}, nil
+	return dueTick{tick, moved}, nil
 }
 
-func (t *Ticker) make(ctx context.Context, lease store.Lease, seqBefore int64) error {
-	var made struct {
-		tick
-		Notified string `db:"notified"`
-	}
-	err := t.db.InTx(ctx, func(tx store.Tx) error {
-		if err := store.HoldLease(ctx, tx, lease); err != nil {
-			return err
-		}
-		failpoint.Hit("tick.held")
-		err := pg.Get(ctx, tx, &made, makeTick, seqBefore)
-		if errors.Is(err, store.ErrNotFound) {
-			return ErrRestored // the connections now lead to another server
-		}
-		failpoint.Hit("tick.made")
+func (t *Ticker) make(ctx context.Context, lease store.Lease) error {
+	made, err := pg.One[tick](ctx, t.db, "making a tick", makeTick, lease.Name, lease.Term)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return fmt.Errorf("making a tick: %w", store.ErrNotLeader)
+	case err != nil:
 		return err
-	})
-	if err != nil {
-		return fmt.Errorf("making a tick: %w", err)
+	case made.ID == 0:
+		return fmt.Errorf("making a tick: %w", ErrRestored) // the connections now lead to another server
 	}
 	failpoint.Hit("tick.committed")
 	t.spent = max(0, t.spent-float64(time.Since(t.made))/float64(tickPace)) + 1
-	t.last, t.made = made.tick, time.Now()
+	t.last, t.made = made, time.Now()
 	return t.last.parse()
 }
 
@@ -218,19 +213,20 @@ func (t *Ticker) resume(ctx context.Context) error {
 	return t.last.parse()
 }
 
-func (t *Ticker) pause(ctx context.Context, silence time.Duration) bool {
+// pause waits until the next check, or for a poke. After a burst it spaces the ticks.
+func (t *Ticker) pause(ctx context.Context, silence time.Duration) (poked, ok bool) {
 	timer := time.NewTimer(min(max(tickAwake, silence/tickShare), tickIdle))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return false
 	case <-t.poke:
+		poked = true
 	case <-timer.C:
 	}
 	if early := tickPace - time.Since(t.made); early > 0 && t.spent >= tickBurst {
-		return clock.Sleep(ctx, early)
+		clock.Sleep(ctx, early)
 	}
-	return ctx.Err() == nil
+	return poked, ctx.Err() == nil
 }
 
 // Ticks that all readers have passed are deleted. Each thousandth stays, to replay from, and those at which a
@@ -278,9 +274,9 @@ func (t *Ticker) Step(ctx context.Context, lease store.Lease) (made bool, err er
 			return false, err
 		}
 	}
-	due, err := t.due(ctx, false)
+	due, err := t.due(ctx, false, false)
 	if err != nil || !due.tick {
 		return false, err
 	}
-	return true, t.make(ctx, lease, due.seq)
+	return true, t.make(ctx, lease)
 }

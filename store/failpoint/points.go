@@ -49,8 +49,6 @@ var Points = []Point{
 	{"scaler.committed", "assignments whose notification is sent: nodes read them, the next leader changes nothing"},
 
 	{"tick.due", "nothing: the next leader checks for itself"},
-	{"tick.held", "a locked lease: the lock goes with the connection"},
-	{"tick.made", "a tick that is not committed: rolled back, the next leader makes it"},
 	{"tick.committed", "a tick: readers find it by polling"},
 	{"tick.thinned", "ticks that are not yet deleted: rolled back, deleted at the next round"},
 

@@ -14,5 +14,8 @@
 // statement the snapshot would be older, and two transactions could each claim in a generation of their own (seen).
 // Ids are inserted in sorted order, so that two claims of the same events wait for each other instead of deadlocking.
 //
+// A claim of events that are all expected to be new (ClaimNew) inserts without asking: where the primary key refuses
+// one, the transaction is rolled back and the claim made anew, by Claim.
+//
 // A crash rolls the claim back with the effects: the event is redelivered and claimed again.
 package inbox

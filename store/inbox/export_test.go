@@ -1,6 +1,10 @@
 package inbox
 
-// RotationLock and ClaimEvents are what broken variants are compared with.
+// RotationLock and ClaimEvents are what broken variants are compared with. The plans of the statements are checked.
 const RotationLock = rotationLock
 
-var ClaimEvents = string(claimEvents)
+var (
+	ClaimEvents = string(claimEvents)
+	ClaimNewSQL = string(claimNew)
+	AreHandled  = string(areHandled)
+)

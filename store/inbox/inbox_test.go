@@ -180,17 +180,62 @@ func race(p *storetest.Env, t *testing.T, claim claim) (claimed map[uuid.UUID]in
 
 func TestClaimsWhileTheInboxRotates(t *testing.T) {
 	t.Parallel()
-	p := storetest.NewEnv(t, 12)
-	claimed, rotations := race(p, t, properly)
-	for id, n := range claimed {
-		if n != 1 {
-			t.Errorf("event %s was claimed by %d transactions", id, n)
+	for name, claim := range map[string]claim{"each asked for": properly, "all expected to be new": newFirst} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := storetest.NewEnv(t, 12)
+			claimed, rotations := race(p, t, claim)
+			for id, n := range claimed {
+				if n != 1 {
+					t.Errorf("event %s was claimed by %d transactions", id, n)
+				}
+			}
+			if n := storetest.One[int](t, p.SQL(), `SELECT max(generation) FROM inbox_generation`); n != rotations+1 || rotations < 3 {
+				t.Errorf("%d generations after %d rotations", n, rotations)
+			}
+			t.Logf("%d rotations", rotations)
+		})
+	}
+}
+
+// newFirst claims events as if all were new, and where one is not asks for each, as the harness does.
+func newFirst(ctx context.Context, tx store.Tx, consumer inbox.ConsumerID, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
+	do := func(statement string) error { _, err := pg.RawTx(tx).ExecContext(ctx, statement); return err }
+	if err := do(`SAVEPOINT before`); err != nil {
+		return nil, err
+	}
+	err := inbox.ClaimNew(ctx, tx, consumer, ids)
+	if errors.Is(err, inbox.ErrClaimed) {
+		if err := do(`ROLLBACK TO before`); err != nil {
+			return nil, err
 		}
+		return inbox.Claim(ctx, tx, consumer, ids)
 	}
-	if n := storetest.One[int](t, p.SQL(), `SELECT max(generation) FROM inbox_generation`); n != rotations+1 || rotations < 3 {
-		t.Errorf("%d generations after %d rotations", n, rotations)
+	claimed := make(map[uuid.UUID]bool, len(ids))
+	for _, id := range ids {
+		claimed[id] = true
 	}
-	t.Logf("%d rotations", rotations)
+	return claimed, err
+}
+
+// One event that was claimed before, in the newest generation or an older one, refuses all of them.
+func TestClaimNewRefusesWhatWasClaimed(t *testing.T) {
+	t.Parallel()
+	p := storetest.NewEnv(t, 4)
+	consumer, other, a, b := p.Consumer("one"), p.Consumer("other"), uuid.New(), uuid.New()
+	claimNew := func(consumer inbox.ConsumerID, ids ...uuid.UUID) error {
+		return p.InTx(t.Context(), func(tx store.Tx) error { return inbox.ClaimNew(t.Context(), tx, consumer, ids) })
+	}
+	storetest.Must(t, claimNew(consumer, a))
+	for _, where := range []string{"newest", "older"} {
+		storetest.IsError(t, claimNew(consumer, b, a), inbox.ErrClaimed)
+		storetest.Must(t, claimNew(other, uuid.New(), uuid.New()))
+		if n := storetest.One[int](t, p.SQL(), `SELECT count(*) FROM inbox WHERE event_id = ANY ($1::uuid[])`, pq.StringArray{a.String(), b.String()}); n != 1 {
+			t.Errorf("%s generation: the inbox has %d of two events, want the claimed one", where, n)
+		}
+		storetest.MustGet(inbox.Rotate(t.Context(), p.DB, 0))(t)
+	}
+	storetest.Must(t, claimNew(other, a, b))
 }
 
 // The variants below remove the guard, and claim one event twice in a fixed interleaving.

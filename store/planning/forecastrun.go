@@ -85,7 +85,7 @@ SELECT items.item_id, f.day::text AS first, h.days, h.units
 FROM items
 CROSS JOIN LATERAL (SELECT min(d.day) AS day FROM demand d WHERE d.tenant_id = $1 AND d.location_id = $2 AND d.item_id = items.item_id) f
 CROSS JOIN LATERAL (
-    SELECT array_agg(d.day - $5::date) AS days, array_agg(greatest(d.sold - d.returned, 0)::float8) AS units
+    SELECT array_agg(d.day - $5::date) AS days, array_agg(greatest(d.sold - d.returned, 0)) AS units
     FROM demand d WHERE d.tenant_id = $1 AND d.location_id = $2 AND d.item_id = items.item_id AND d.day >= $5::date AND d.day <= $6::date) h
 ORDER BY items.item_id`)
 

@@ -58,23 +58,48 @@ const returnDispatch = `
 RETURNING d.status, coalesce(d.supplier_id, '') AS supplier_id, coalesce(d.request, '') AS request, d.approved_at IS NOT NULL AS approved,
           coalesce((SELECT s.endpoint FROM supplier s WHERE s.tenant_id = d.tenant_id AND s.supplier_id = d.supplier_id), '') AS endpoint`
 
-var noteOrderCreated = pg.SQL(`
-INSERT INTO dispatch AS d (tenant_id, purchase_order_id, supplier_id, request) VALUES ($1, $2, $3, $4)
-ON CONFLICT (tenant_id, purchase_order_id) DO UPDATE
-SET supplier_id = coalesce(d.supplier_id, excluded.supplier_id), request = coalesce(d.request, excluded.request)` + returnDispatch)
-
-// NoteOrderCreated stores the request and its supplier. Once stored it never changes: a repeated call sends the same.
-func NoteOrderCreated(ctx context.Context, tx store.Tx, key OrderKey, supplier string, request []byte) (Dispatch, error) {
-	return noteOrder(ctx, tx, key, noteOrderCreated, key.Tenant, key.Order, supplier, string(request))
+// OrderFact is what an event says of an order: its request and supplier, or that it may be sent, since a moment of
+// business time. What it does not say is empty.
+type OrderFact struct {
+	OrderKey
+	Supplier   string
+	Request    []byte
+	ApprovedAt time.Time
 }
 
-var noteOrderApproved = pg.SQL(`
-INSERT INTO dispatch AS d (tenant_id, purchase_order_id, approved_at) VALUES ($1, $2, $3)
-ON CONFLICT (tenant_id, purchase_order_id) DO UPDATE SET approved_at = coalesce(d.approved_at, excluded.approved_at)` + returnDispatch)
+var noteOrders = pg.SQL(`
+INSERT INTO dispatch AS d (tenant_id, purchase_order_id, supplier_id, request, approved_at)
+SELECT tenant_id, purchase_order_id, supplier_id, request, approved_at
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
+     WITH ORDINALITY AS n(tenant_id, purchase_order_id, supplier_id, request, approved_at, ord)
+ORDER BY ord
+ON CONFLICT (tenant_id, purchase_order_id) DO UPDATE
+SET supplier_id = coalesce(d.supplier_id, excluded.supplier_id), request = coalesce(d.request, excluded.request),
+    approved_at = coalesce(d.approved_at, excluded.approved_at)` + returnDispatch + `, d.tenant_id, d.purchase_order_id`)
 
-// NoteOrderApproved records that the order may be sent, since a moment of business time.
-func NoteOrderApproved(ctx context.Context, tx store.Tx, key OrderKey, at time.Time) (Dispatch, error) {
-	return noteOrder(ctx, tx, key, noteOrderApproved, key.Tenant, key.Order, at)
+// NoteOrders stores facts, one an order, in the order given, and returns each order's state. What is stored never
+// changes: a repeated call sends the same.
+func NoteOrders(ctx context.Context, tx store.Tx, facts []OrderFact) (map[OrderKey]Dispatch, error) {
+	columns := pg.NewColumns(5, len(facts))
+	for _, f := range facts {
+		var supplier, request, approved any
+		if f.Request != nil {
+			supplier, request = f.Supplier, string(f.Request)
+		}
+		if !f.ApprovedAt.IsZero() {
+			approved = f.ApprovedAt
+		}
+		columns.Add(f.Tenant, f.Order, supplier, request, approved)
+	}
+	noted, err := pg.List[struct {
+		OrderKey
+		Dispatch
+	}](ctx, tx, fmt.Sprintf("noting %d orders", len(facts)), noteOrders, columns...)
+	orders := make(map[OrderKey]Dispatch, len(noted))
+	for _, n := range noted {
+		orders[n.OrderKey] = n.Dispatch
+	}
+	return orders, err
 }
 
 var noteOrderCancelled = pg.SQL(`
@@ -83,21 +108,31 @@ ON CONFLICT (tenant_id, purchase_order_id) DO UPDATE SET cancelled_at = coalesce
 
 // NoteOrderCancelled records that the order was cancelled, at a moment of business time.
 func NoteOrderCancelled(ctx context.Context, tx store.Tx, key OrderKey, at time.Time) (Dispatch, error) {
-	return noteOrder(ctx, tx, key, noteOrderCancelled, key.Tenant, key.Order, at)
+	return pg.One[Dispatch](ctx, tx, fmt.Sprintf("noting order %s", key.Order), noteOrderCancelled, key.Tenant, key.Order, at)
 }
 
-func noteOrder(ctx context.Context, tx store.Tx, key OrderKey, note pg.Statement, args ...any) (Dispatch, error) {
-	return pg.One[Dispatch](ctx, tx, fmt.Sprintf("noting order %s", key.Order), note, args...)
+const ofOrders = `
+FROM unnest($1::text[], $2::text[]) AS n(tenant_id, purchase_order_id) WHERE d.tenant_id = n.tenant_id AND d.purchase_order_id = n.purchase_order_id`
+
+// moveOrders updates orders whose rows this transaction has locked.
+func moveOrders(ctx context.Context, tx store.Tx, orders []OrderKey, move pg.Statement) error {
+	if len(orders) == 0 {
+		return nil
+	}
+	columns := pg.NewColumns(2, len(orders))
+	for _, o := range orders {
+		columns.Add(o.Tenant, o.Order)
+	}
+	return pg.Write(ctx, tx, fmt.Sprintf("recording the dispatch of %d orders", len(orders)), move, columns...)
 }
 
 // An attempt withdraws a refusal: its outcome is not known yet.
 var beginSending = pg.SQL(`
-UPDATE dispatch SET attempts = attempts + 1, attempted_at = clock_timestamp(), refused_at = NULL
-WHERE tenant_id = $1 AND purchase_order_id = $2`)
+UPDATE dispatch d SET attempts = attempts + 1, attempted_at = clock_timestamp(), refused_at = NULL` + ofOrders)
 
-// BeginSending counts a call that is about to be made.
-func BeginSending(ctx context.Context, tx store.Tx, key OrderKey) error {
-	return moveOrder(ctx, tx, key, beginSending)
+// BeginSending counts the calls that are about to be made for noted orders.
+func BeginSending(ctx context.Context, tx store.Tx, orders []OrderKey) error {
+	return moveOrders(ctx, tx, orders, beginSending)
 }
 
 var takeBackSending = pg.SQL(`
@@ -110,11 +145,11 @@ func TakeBackSending(ctx context.Context, tx store.Tx, key OrderKey, why string)
 }
 
 var leaveToHand = pg.SQL(`
-UPDATE dispatch SET by_hand_at = clock_timestamp() WHERE tenant_id = $1 AND purchase_order_id = $2 AND by_hand_at IS NULL`)
+UPDATE dispatch d SET by_hand_at = clock_timestamp()` + ofOrders + ` AND d.by_hand_at IS NULL`)
 
-// LeaveToHand records that a person must send the order, because its supplier has no endpoint.
-func LeaveToHand(ctx context.Context, tx store.Tx, key OrderKey) error {
-	return moveOrder(ctx, tx, key, leaveToHand)
+// LeaveToHand records that a person must send noted orders, because their supplier has no endpoint.
+func LeaveToHand(ctx context.Context, tx store.Tx, orders []OrderKey) error {
+	return moveOrders(ctx, tx, orders, leaveToHand)
 }
 
 // Receipt is the answer of a supplier that accepted an order. PromisedDate is empty when it promised none.

@@ -19,11 +19,11 @@ func TestAnOrdersStatusFollowsFromTheFacts(t *testing.T) {
 	at := time.Date(2026, time.March, 9, 12, 0, 0, 0, time.UTC)
 	facts := map[rune]func(context.Context, store.Tx, purchasing.OrderKey) error{
 		'c': func(ctx context.Context, tx store.Tx, k purchasing.OrderKey) error {
-			_, err := purchasing.NoteOrderCreated(ctx, tx, k, "potter", []byte(`{}`))
+			_, err := purchasing.NoteOrders(ctx, tx, []purchasing.OrderFact{{OrderKey: k, Supplier: "potter", Request: []byte(`{}`)}})
 			return err
 		},
 		'a': func(ctx context.Context, tx store.Tx, k purchasing.OrderKey) error {
-			_, err := purchasing.NoteOrderApproved(ctx, tx, k, at)
+			_, err := purchasing.NoteOrders(ctx, tx, []purchasing.OrderFact{{OrderKey: k, ApprovedAt: at}})
 			return err
 		},
 		'x': func(ctx context.Context, tx store.Tx, k purchasing.OrderKey) error {
@@ -31,10 +31,10 @@ func TestAnOrdersStatusFollowsFromTheFacts(t *testing.T) {
 			return err
 		},
 		'b': func(ctx context.Context, tx store.Tx, k purchasing.OrderKey) error {
-			return purchasing.BeginSending(ctx, tx, k)
+			return purchasing.BeginSending(ctx, tx, []purchasing.OrderKey{k})
 		},
 		'h': func(ctx context.Context, tx store.Tx, k purchasing.OrderKey) error {
-			return purchasing.LeaveToHand(ctx, tx, k)
+			return purchasing.LeaveToHand(ctx, tx, []purchasing.OrderKey{k})
 		},
 		's': func(ctx context.Context, tx store.Tx, k purchasing.OrderKey) error {
 			return purchasing.RecordSent(ctx, tx, k, purchasing.Receipt{Status: 200})
@@ -64,7 +64,8 @@ func TestAnOrdersStatusFollowsFromTheFacts(t *testing.T) {
 					return err
 				}
 			}
-			d, err := purchasing.NoteOrderApproved(t.Context(), tx, key, at)
+			states, err := purchasing.NoteOrders(t.Context(), tx, []purchasing.OrderFact{{OrderKey: key, ApprovedAt: at}})
+			d := states[key]
 			if d.Status != want || d.Due() != (due[want] && strings.Contains(history, "c")) {
 				t.Errorf("%s: want %s, got %s, due %t", history, want, d.Status, d.Due())
 			}
@@ -85,8 +86,9 @@ func TestAnOrdersRequestNeverChanges(t *testing.T) {
 		('acme', 'potter', 3, 'http://potter'), ('acme', 'smith', 3, 'http://smith'), ('other', 'potter', 3, 'http://other')`)
 	key := purchasing.OrderKey{Tenant: "acme", Order: "o-1"}
 	err := db.InTx(t.Context(), func(tx store.Tx) error {
-		_, one := purchasing.NoteOrderCreated(t.Context(), tx, key, "potter", []byte(`{"n": 1}`))
-		d, two := purchasing.NoteOrderCreated(t.Context(), tx, key, "smith", []byte(`{"n":2}`))
+		_, one := purchasing.NoteOrders(t.Context(), tx, []purchasing.OrderFact{{OrderKey: key, Supplier: "potter", Request: []byte(`{"n": 1}`)}})
+		states, two := purchasing.NoteOrders(t.Context(), tx, []purchasing.OrderFact{{OrderKey: key, Supplier: "smith", Request: []byte(`{"n":2}`)}})
+		d := states[key]
 		if want := (purchasing.Dispatch{Status: purchasing.DispatchWaiting, Supplier: "potter", Request: `{"n": 1}`, Endpoint: "http://potter"}); d != want {
 			t.Errorf("want %+v, got %+v", want, d)
 		}
@@ -95,4 +97,38 @@ func TestAnOrdersRequestNeverChanges(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+// Facts about several orders are one statement, and each order has its own.
+func TestFactsOfSeveralOrdersAreNotedTogether(t *testing.T) {
+	t.Parallel()
+	db := storetest.DB(t)
+	at := time.Date(2026, time.March, 9, 12, 0, 0, 0, time.UTC)
+	key := func(order string) purchasing.OrderKey { return purchasing.OrderKey{Tenant: "acme", Order: order} }
+	err := db.InTx(t.Context(), func(tx store.Tx) error {
+		note := func(facts ...purchasing.OrderFact) map[purchasing.OrderKey]purchasing.Dispatch {
+			states, err := purchasing.NoteOrders(t.Context(), tx, facts)
+			storetest.Must(t, err)
+			return states
+		}
+		note(purchasing.OrderFact{OrderKey: key("b"), ApprovedAt: at})
+		states := note(purchasing.OrderFact{OrderKey: key("a"), Supplier: "potter", Request: []byte(`{"a": "\""}`)},
+			purchasing.OrderFact{OrderKey: key("b"), Supplier: "smith", Request: []byte(`{}`)}, purchasing.OrderFact{OrderKey: key("c"), ApprovedAt: at})
+		if len(states) != 3 || states[key("a")].Due() || !states[key("b")].Due() || states[key("c")].Due() {
+			t.Errorf("only b is due: %+v", states)
+		}
+		if got := states[key("a")].Request; got != `{"a": "\""}` {
+			t.Errorf("the request of a is %s", got)
+		}
+		storetest.Must(t, purchasing.BeginSending(t.Context(), tx, []purchasing.OrderKey{key("b")}))
+		storetest.Must(t, purchasing.LeaveToHand(t.Context(), tx, []purchasing.OrderKey{key("a"), key("c")}))
+		states = note(purchasing.OrderFact{OrderKey: key("a")}, purchasing.OrderFact{OrderKey: key("b")}, purchasing.OrderFact{OrderKey: key("c")})
+		for order, want := range map[string]purchasing.DispatchStatus{"a": purchasing.DispatchByHand, "b": purchasing.DispatchSending, "c": purchasing.DispatchByHand} {
+			if got := states[key(order)].Status; got != want {
+				t.Errorf("%s is %s, want %s", order, got, want)
+			}
+		}
+		return nil
+	})
+	storetest.Must(t, err)
 }

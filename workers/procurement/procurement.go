@@ -77,8 +77,7 @@ func declare(log *slog.Logger, caller webcall.Caller, retryDelays []time.Duratio
 	}
 	o := office{log.With("worker", "procurement"), caller}
 	return worker.New("procurement", worker.RetryDelays(retryDelays...), worker.Linger(50*time.Millisecond), worker.WithBreakers(caller.Breakers),
-		worker.OnPreparedCall(o.created, send[event.PurchaseOrderCreated](o)),
-		worker.OnPreparedCall(o.approved, send[event.PurchaseOrderApproved](o)),
+		worker.OnPreparedCalls(o.note, o.send, event.TypePurchaseOrderCreated, event.TypePurchaseOrderApproved),
 		worker.On(o.cancelled))
 }
 
@@ -94,41 +93,54 @@ type letter struct {
 	purchasing.Dispatch
 }
 
-func (o office) created(ctx context.Context, tx *worker.Tx, e event.Of[event.PurchaseOrderCreated]) (letter, error) {
-	body, err := json.Marshal(orderOf(e))
-	if err != nil {
-		return letter{}, worker.Reject(fmt.Errorf("writing order %s: %w", e.Payload.PurchaseOrderID, err))
-	}
-	key := purchasing.OrderKey{Tenant: e.TenantID, Order: e.Payload.PurchaseOrderID}
-	d, err := purchasing.NoteOrderCreated(ctx, tx, key, e.Payload.SupplierID, body)
-	if err != nil {
-		return letter{}, err
-	}
-	return o.next(ctx, tx, letter{key, d})
-}
-
-func (o office) approved(ctx context.Context, tx *worker.Tx, e event.Of[event.PurchaseOrderApproved]) (letter, error) {
-	key := purchasing.OrderKey{Tenant: e.TenantID, Order: e.Payload.PurchaseOrderID}
-	d, err := purchasing.NoteOrderApproved(ctx, tx, key, e.Timestamp)
-	if err != nil {
-		return letter{}, err
-	}
-	return o.next(ctx, tx, letter{key, d})
-}
-
-// next decides under the row's lock whether this event is the one that sends the order.
-func (o office) next(ctx context.Context, tx *worker.Tx, l letter) (letter, error) {
-	if !l.Due() {
-		return letter{}, worker.ErrNoCall
-	}
-	if l.Endpoint == "" {
-		if err := purchasing.LeaveToHand(ctx, tx, l.OrderKey); err != nil {
-			return letter{}, err
+// note writes down what events of different orders say, and decides under the rows' locks which of them send their
+// order: those get a letter.
+func (o office) note(ctx context.Context, tx *worker.Tx, events []event.Any) ([]*letter, error) {
+	facts := make([]purchasing.OrderFact, len(events))
+	for i := range events {
+		var err error
+		if facts[i], err = factOf(events[i]); err != nil {
+			return nil, worker.Reject(err)
 		}
-		o.log.Info("an order is to be sent by hand: its supplier has no endpoint", "tenant", l.Tenant, "order", l.Order, "supplier", l.Supplier)
-		return letter{}, worker.ErrNoCall
 	}
-	return l, purchasing.BeginSending(ctx, tx, l.OrderKey)
+	states, err := purchasing.NoteOrders(ctx, tx, facts)
+	if err != nil {
+		return nil, err
+	}
+	letters := make([]*letter, len(events))
+	var byHand, sending []purchasing.OrderKey
+	for i, f := range facts {
+		switch d := states[f.OrderKey]; {
+		case !d.Due():
+		case d.Endpoint == "":
+			byHand = append(byHand, f.OrderKey)
+			o.log.Info("an order is to be sent by hand: its supplier has no endpoint", "tenant", f.Tenant, "order", f.Order, "supplier", d.Supplier)
+		default:
+			sending, letters[i] = append(sending, f.OrderKey), &letter{f.OrderKey, d}
+		}
+	}
+	if err := purchasing.LeaveToHand(ctx, tx, byHand); err != nil {
+		return nil, err
+	}
+	return letters, purchasing.BeginSending(ctx, tx, sending)
+}
+
+// factOf is what an event says of its order.
+func factOf(e event.Any) (purchasing.OrderFact, error) {
+	if created, is := event.As[event.PurchaseOrderCreated](e); is {
+		body, err := json.Marshal(orderOf(created))
+		if err != nil {
+			return purchasing.OrderFact{}, fmt.Errorf("writing order %s: %w", created.Payload.PurchaseOrderID, err)
+		}
+		key := purchasing.OrderKey{Tenant: e.TenantID, Order: created.Payload.PurchaseOrderID}
+		return purchasing.OrderFact{OrderKey: key, Supplier: created.Payload.SupplierID, Request: body}, nil
+	}
+	approved, is := event.As[event.PurchaseOrderApproved](e)
+	if !is {
+		return purchasing.OrderFact{}, fmt.Errorf("procurement does not know %s", e.Type)
+	}
+	key := purchasing.OrderKey{Tenant: e.TenantID, Order: approved.Payload.PurchaseOrderID}
+	return purchasing.OrderFact{OrderKey: key, ApprovedAt: e.Timestamp}, nil
 }
 
 func (o office) cancelled(ctx context.Context, tx *worker.Tx, e event.Of[event.PurchaseOrderCancelled]) error {
@@ -144,21 +156,19 @@ func (o office) cancelled(ctx context.Context, tx *worker.Tx, e event.Of[event.P
 }
 
 // send calls the supplier. A failure is recorded and is the outcome.
-func send[T event.Payload](o office) func(context.Context, event.Of[T], letter) (worker.Record, error) {
-	return func(ctx context.Context, _ event.Of[T], l letter) (worker.Record, error) {
-		answer, err := o.caller.Post(ctx, l.Endpoint, worker.IdempotencyKey(l.Order, "send"), []byte(l.Request))
-		if err != nil {
-			err = fmt.Errorf("sending order %s to supplier %s: %w", l.Order, l.Supplier, err)
-			return func(ctx context.Context, tx *worker.Tx) error {
-				if errors.Is(err, worker.ErrCircuitOpen) || errors.Is(err, webcall.ErrNotSent) {
-					return purchasing.TakeBackSending(ctx, tx, l.OrderKey, err.Error())
-				}
-				return purchasing.RecordUnsent(ctx, tx, l.OrderKey, err.Error(), errors.Is(err, worker.ErrRejected))
-			}, err
-		}
-		receipt := o.read(l, answer)
+func (o office) send(ctx context.Context, _ event.Any, l letter) (worker.Record, error) {
+	answer, err := o.caller.Post(ctx, l.Endpoint, worker.IdempotencyKey(l.Order, "send"), []byte(l.Request))
+	if err != nil {
+		err = fmt.Errorf("sending order %s to supplier %s: %w", l.Order, l.Supplier, err)
 		return func(ctx context.Context, tx *worker.Tx) error {
-			return purchasing.RecordSent(ctx, tx, l.OrderKey, receipt)
-		}, nil
+			if errors.Is(err, worker.ErrCircuitOpen) || errors.Is(err, webcall.ErrNotSent) {
+				return purchasing.TakeBackSending(ctx, tx, l.OrderKey, err.Error())
+			}
+			return purchasing.RecordUnsent(ctx, tx, l.OrderKey, err.Error(), errors.Is(err, worker.ErrRejected))
+		}, err
 	}
+	receipt := o.read(l, answer)
+	return func(ctx context.Context, tx *worker.Tx) error {
+		return purchasing.RecordSent(ctx, tx, l.OrderKey, receipt)
+	}, nil
 }

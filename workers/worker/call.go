@@ -25,9 +25,16 @@ type Record func(ctx context.Context, tx *Tx) error
 
 // call is what a worker does outside the database about events of one type.
 type call struct {
-	prepare func(ctx context.Context, tx *Tx, e event.Any) (any, error) // nil: nothing to prepare
+	prepare preparation // nil: nothing to prepare
 	make    func(ctx context.Context, e event.Any, prepared any) (Record, error)
+	// together: one preparation takes events of several aggregates at once.
+	together bool
 }
+
+// preparation prepares the calls of events, and gives what each was prepared with: noCall where none is needed.
+type preparation func(ctx context.Context, tx *Tx, events []event.Any) ([]any, error)
+
+type noCall struct{}
 
 // OnCall is for effects outside the database. First the inbox is asked. Then do
 // runs with no transaction open; it must send a key by which the other side
@@ -53,6 +60,11 @@ func OnPreparedCall[T event.Payload, P any](
 ) Option {
 	return func(w *Worker) {
 		t := w.subscribe(typeOf[T]())
+		for _, c := range w.onCall {
+			if c.together {
+				panic(fmt.Sprintf(callsTogether, w.name))
+			}
+		}
 		c := call{make: func(ctx context.Context, e event.Any, prepared any) (Record, error) {
 			of, err := as[T](e)
 			if err != nil {
@@ -62,15 +74,59 @@ func OnPreparedCall[T event.Payload, P any](
 			return do(ctx, of, p)
 		}}
 		if prepare != nil {
-			c.prepare = func(ctx context.Context, tx *Tx, e event.Any) (any, error) {
-				of, err := as[T](e)
+			c.prepare = func(ctx context.Context, tx *Tx, events []event.Any) ([]any, error) {
+				of, err := as[T](events[0])
 				if err != nil {
 					return nil, err
 				}
-				return prepare(ctx, tx, of)
+				switch p, err := prepare(ctx, tx, of); {
+				case errors.Is(err, ErrNoCall):
+					return []any{noCall{}}, nil
+				case err != nil:
+					return nil, err
+				default:
+					return []any{p}, nil
+				}
 			}
 		}
 		w.onCall[t] = c
+	}
+}
+
+const callsTogether = "worker %s: OnPreparedCalls goes with no other call"
+
+// OnPreparedCalls is OnPreparedCall for events of several types at once, each of another aggregate, in the order of
+// their aggregates' ids. prepare gives one result an event; nil means that no call is needed.
+func OnPreparedCalls[P any](
+	prepare func(ctx context.Context, tx *Tx, events []event.Any) ([]*P, error),
+	do func(ctx context.Context, e event.Any, prepared P) (Record, error),
+	types ...event.Type,
+) Option {
+	c := call{together: true}
+	c.make = func(ctx context.Context, e event.Any, prepared any) (Record, error) {
+		return do(ctx, e, *prepared.(*P))
+	}
+	c.prepare = func(ctx context.Context, tx *Tx, events []event.Any) ([]any, error) {
+		found, err := prepare(ctx, tx, events)
+		if err != nil {
+			return nil, err
+		}
+		prepared := make([]any, len(events))
+		for i := range events {
+			prepared[i] = found[i]
+			if found[i] == nil {
+				prepared[i] = noCall{}
+			}
+		}
+		return prepared, nil
+	}
+	return func(w *Worker) {
+		if len(w.onCall) > 0 {
+			panic(fmt.Sprintf(callsTogether, w.name))
+		}
+		for _, t := range types {
+			w.onCall[w.subscribe(t)] = c
+		}
 	}
 }
 
@@ -136,14 +192,23 @@ func (p processor) prepare(ctx context.Context, e event.Any, c call) (prepared a
 		return nil, outcome{}, nil
 	}
 	done, err = p.inTx(ctx, e.Envelope, func(tx *Tx) (int, error) {
-		err := withoutEvents(tx, func() (err error) { prepared, err = c.prepare(ctx, tx, e); return err })
-		if !errors.Is(err, ErrNoCall) {
+		found, err := prepareIn(ctx, tx, c, e)
+		if err != nil {
 			return 0, err
+		}
+		if prepared = found[0]; prepared != (noCall{}) {
+			return 0, nil
 		}
 		_, err = inbox.Claim(ctx, tx, p.consumer, []uuid.UUID{e.ID})
 		return 1, err
 	})
 	return prepared, done, err
+}
+
+// prepareIn runs a preparation in a transaction.
+func prepareIn(ctx context.Context, tx *Tx, c call, events ...event.Any) (prepared []any, err error) {
+	err = withoutEvents(tx, func() (err error) { prepared, err = c.prepare(ctx, tx, events); return err })
+	return prepared, err
 }
 
 // prepareAll prepares the calls of several messages in one transaction, and gives
@@ -156,32 +221,26 @@ func (p processor) prepareAll(ctx context.Context, messages []message) (left []m
 	if err != nil {
 		return nil, outcome{}, err
 	}
-	slices.SortStableFunc(messages, func(a, b message) int {
-		return cmp.Or(cmp.Compare(a.event.TenantID, b.event.TenantID), cmp.Compare(a.event.AggregateID, b.event.AggregateID))
-	})
+	slices.SortStableFunc(messages, compareAggregates)
 	done, err = p.inTx(ctx, event.Envelope{}, func(tx *Tx) (int, error) {
 		left = nil
-		events := make([]event.Any, len(messages))
-		for i, m := range messages {
-			events[i] = m.event
-		}
-		if err := p.admitInTime(ctx, tx, events); err != nil {
+		if err := p.admitInTime(ctx, tx, eventsOf(messages)); err != nil {
 			return 0, err
 		}
 		var needless []uuid.UUID
-		for _, m := range messages {
-			tx.cause = m.event.Envelope
-			err := withoutEvents(tx, func() (err error) {
-				m.prepared, err = p.worker.onCall[m.event.Type].prepare(ctx, tx, m.event)
-				return err
-			})
-			switch {
-			case errors.Is(err, ErrNoCall):
-				needless = append(needless, m.event.ID)
-			case err != nil:
+		for _, part := range p.parts(messages) {
+			events := eventsOf(part)
+			tx.cause = events[0].Envelope
+			prepared, err := prepareIn(ctx, tx, p.worker.onCall[events[0].Type], events...)
+			if err != nil {
 				return 0, err
-			default:
-				m.isPrepared = true
+			}
+			for i, m := range part {
+				if prepared[i] == (noCall{}) {
+					needless = append(needless, m.event.ID)
+					continue
+				}
+				m.prepared, m.isPrepared = prepared[i], true
 				left = append(left, m)
 			}
 		}
@@ -192,6 +251,37 @@ func (p processor) prepareAll(ctx context.Context, messages []message) (left []m
 		return len(needless), err
 	})
 	return left, done, err
+}
+
+func compareAggregates(a, b message) int {
+	return cmp.Or(cmp.Compare(a.event.TenantID, b.event.TenantID), cmp.Compare(a.event.AggregateID, b.event.AggregateID))
+}
+
+// parts divides sorted messages into those that are prepared at once: one each, or the first of every aggregate, then
+// the second, and so on.
+func (p processor) parts(messages []message) (parts [][]message) {
+	if len(messages) > 0 && !p.worker.onCall[messages[0].event.Type].together {
+		return slices.Collect(slices.Chunk(messages, 1))
+	}
+	n := 0 // of the aggregate
+	for i, m := range messages {
+		if n++; i > 0 && compareAggregates(messages[i-1], m) != 0 {
+			n = 1
+		}
+		if n > len(parts) {
+			parts = append(parts, nil)
+		}
+		parts[n-1] = append(parts[n-1], m)
+	}
+	return parts
+}
+
+func eventsOf(messages []message) []event.Any {
+	events := make([]event.Any, len(messages))
+	for i, m := range messages {
+		events[i] = m.event
+	}
+	return events
 }
 
 // unhandled gives the messages whose event the inbox does not have, each event once.

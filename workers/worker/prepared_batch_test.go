@@ -18,10 +18,49 @@ import (
 // in them, what does is called once, and what cannot be prepared dies alone.
 func TestABacklogIsPreparedTogether(t *testing.T) {
 	t.Parallel()
+	for name, option := range map[string]func(prepareSale, callAbout) worker.Option{"one by one in a transaction": eachPrepared, "all at once": allPrepared} {
+		t.Run(name, func(t *testing.T) { t.Parallel(); testBacklog(t, option) })
+	}
+}
+
+type (
+	prepareSale = func(context.Context, *worker.Tx, event.Of[event.SaleCompleted]) (string, error)
+	callAbout   = func(context.Context, event.Of[event.SaleCompleted], string) (worker.Record, error)
+)
+
+func eachPrepared(prepare prepareSale, do callAbout) worker.Option {
+	return worker.OnPreparedCall(prepare, do)
+}
+
+// allPrepared expects each aggregate once, in order.
+func allPrepared(prepare prepareSale, do callAbout) worker.Option {
+	return worker.OnPreparedCalls(func(ctx context.Context, tx *worker.Tx, events []event.Any) ([]*string, error) {
+		items := make([]*string, len(events))
+		for i, e := range events {
+			if i > 0 && events[i-1].AggregateID >= e.AggregateID {
+				return nil, worker.Reject(fmt.Errorf("%s comes after %s", e.AggregateID, events[i-1].AggregateID))
+			}
+			sale, _ := event.As[event.SaleCompleted](e)
+			switch item, err := prepare(ctx, tx, sale); {
+			case errors.Is(err, worker.ErrNoCall):
+			case err != nil:
+				return nil, err
+			default:
+				items[i] = &item
+			}
+		}
+		return items, nil
+	}, func(ctx context.Context, e event.Any, item string) (worker.Record, error) {
+		sale, _ := event.As[event.SaleCompleted](e)
+		return do(ctx, sale, item)
+	}, event.TypeSaleCompleted)
+}
+
+func testBacklog(t *testing.T, option func(prepareSale, callAbout) worker.Option) {
 	const n = 60
 	var mu sync.Mutex
 	called, transactions := map[string]int{}, map[*worker.Tx]bool{}
-	w := worker.New("echo", worker.OnPreparedCall(
+	w := worker.New("echo", option(
 		func(ctx context.Context, tx *worker.Tx, sale event.Of[event.SaleCompleted]) (string, error) {
 			mu.Lock()
 			transactions[tx] = true

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -79,11 +80,23 @@ func (p processor) process(ctx context.Context, messages []message) (outcome, er
 			return p.processCall(ctx, messages[0], c)
 		}
 	}
-	return p.inTx(ctx, event.Envelope{}, func(tx *Tx) (int, error) {
-		if p.worker.onMessages != nil {
+	if p.worker.onMessages != nil {
+		return p.inTx(ctx, event.Envelope{}, func(tx *Tx) (int, error) {
 			return len(messages), p.handleMessages(ctx, tx, messages)
+		})
+	}
+	if mayAllBeNew(messages) {
+		done, err := p.claimAndHandle(ctx, messages, p.claimNew)
+		if !errors.Is(err, inbox.ErrClaimed) {
+			return done, err
 		}
-		events, err := p.claim(ctx, tx, messages)
+	}
+	return p.claimAndHandle(ctx, messages, p.claimSome)
+}
+
+func (p processor) claimAndHandle(ctx context.Context, messages []message, by claimer) (outcome, error) {
+	return p.inTx(ctx, event.Envelope{}, func(tx *Tx) (int, error) {
+		events, err := p.claim(ctx, tx, messages, by)
 		if err != nil {
 			return 0, err
 		}
@@ -91,16 +104,44 @@ func (p processor) process(ctx context.Context, messages []message) (outcome, er
 	})
 }
 
-// claim enters the events in the inbox, and gives those that are new to the worker, each once, in arrival order.
-func (p processor) claim(ctx context.Context, tx *Tx, messages []message) ([]event.Any, error) {
-	events := make([]event.Any, len(messages))
-	ids := make([]uuid.UUID, len(messages))
-	for i, m := range messages {
-		events[i], ids[i] = m.event, m.event.ID
+// claimer enters events in the inbox, and gives those that are new to the worker, each once, in arrival order.
+type claimer func(ctx context.Context, tx *Tx, events []event.Any, ids []uuid.UUID) ([]event.Any, error)
+
+// claim enters the messages' events in the inbox, and gives those that are to be handled.
+func (p processor) claim(ctx context.Context, tx *Tx, messages []message, by claimer) ([]event.Any, error) {
+	events, ids := eventsOf(messages), make([]uuid.UUID, len(messages))
+	for i := range events {
+		ids[i] = events[i].ID
 	}
 	if err := p.admit(ctx, tx, events); err != nil || p.worker.idempotent {
 		return events, err
 	}
+	fresh, err := by(ctx, tx, events, ids)
+	if err != nil {
+		return nil, err
+	}
+	failpoint.Hit("worker.claimed")
+	return fresh, p.checkTimes(ctx, tx, fresh)
+}
+
+// mayAllBeNew tells whether nothing says that an event among the messages was handled before. Events come twice seldom:
+// after a lost connection, which marks them, and after the relay ended before it moved its cursor.
+func mayAllBeNew(messages []message) bool {
+	seen := make(map[uuid.UUID]bool, len(messages))
+	for _, m := range messages {
+		if m.Redelivered || seen[m.event.ID] {
+			return false
+		}
+		seen[m.event.ID] = true
+	}
+	return true
+}
+
+func (p processor) claimNew(ctx context.Context, tx *Tx, events []event.Any, ids []uuid.UUID) ([]event.Any, error) {
+	return events, inbox.ClaimNew(ctx, tx, p.consumer, ids)
+}
+
+func (p processor) claimSome(ctx context.Context, tx *Tx, events []event.Any, ids []uuid.UUID) ([]event.Any, error) {
 	fresh, err := inbox.Claim(ctx, tx, p.consumer, ids)
 	if err != nil {
 		return nil, err
@@ -112,8 +153,7 @@ func (p processor) claim(ctx context.Context, tx *Tx, messages []message) ([]eve
 			fresh[e.ID] = false // a second copy in the same batch is a duplicate too
 		}
 	}
-	failpoint.Hit("worker.claimed")
-	return kept, p.checkTimes(ctx, tx, kept)
+	return kept, nil
 }
 
 // handle calls the worker's handler: once for a batch, or once an event.

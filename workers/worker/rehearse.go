@@ -65,7 +65,7 @@ func (p processor) rehearse(ctx context.Context, m message) error {
 		return err
 	}
 	defer tx.owner.Rollback()
-	events, err := p.claim(ctx, tx, []message{m})
+	events, err := p.claim(ctx, tx, []message{m}, p.claimSome)
 	if err != nil {
 		return err
 	}
@@ -88,12 +88,9 @@ func (p processor) rehearseCall(ctx context.Context, e event.Any, c call) error 
 		return err
 	}
 	defer tx.owner.Rollback()
-	err = withoutEvents(tx, func() error { _, err := c.prepare(ctx, tx, e); return err })
-	switch {
-	case err == nil:
+	prepared, err := prepareIn(ctx, tx, c, e)
+	if err == nil && prepared[0] != (noCall{}) {
 		return ErrBeforeCall
-	case errors.Is(err, ErrNoCall):
-		return nil
 	}
 	return err
 }

@@ -63,6 +63,8 @@ func TestATypeThatTheCatalogueLacksIsRefused(t *testing.T) {
 		"OnCall":  worker.OnCall(func(context.Context, event.Of[uncatalogued]) (worker.Record, error) { return nil, nil }),
 		"OnPreparedCall": worker.OnPreparedCall(func(context.Context, *worker.Tx, event.Of[uncatalogued]) (int, error) { return 0, nil },
 			func(context.Context, event.Of[uncatalogued], int) (worker.Record, error) { return nil, nil }),
+		"OnPreparedCalls": worker.OnPreparedCalls(func(context.Context, *worker.Tx, []event.Any) ([]*int, error) { return nil, nil },
+			func(context.Context, event.Any, int) (worker.Record, error) { return nil, nil }, "SALE_DREAMT_OF"),
 	} {
 		func() {
 			defer func() {

@@ -1,0 +1,6 @@
+package purchasing
+
+var (
+	NoteCreatedSQL     = string(noteCreated)
+	ApproveByPolicySQL = string(approveByPolicy)
+)
