@@ -118,7 +118,7 @@ func TestCompletionInBash(t *testing.T) {
 	write(t, dir, "completion.bash", command(t, "completion", "bash").out)
 	for typed, want := range map[string]string{
 		"composerp worker run led":                  "ledger",
-		"composerp worker ":                         "list|new|run",
+		"composerp worker ":                         "describe|drain|list|new|pause|resume|run",
 		"composerp publish SALE":                    "SALE_COMPLETED",
 		"composerp import sales":                    "sales of march.csv|sales.yaml",
 		"composerp import x --map sales.":           "sales.yaml",

@@ -88,7 +88,18 @@ func scaleGoldens(h *environment) []golden {
 		{command: "worker pause", args: append([]string{"alert", "--wait"}, by...), noTable: true},
 		{command: "worker resume", args: append([]string{"alert", "--wait"}, by...), noTable: true},
 		{command: "limit", args: append([]string{"https://supplier.example/orders", "2", "--force"}, by...)},
+		{command: "autoscale set", args: append([]string{"forecasting", "--min", "1", "--max", "4", "--drain", "30s"}, by...)},
+		{command: "autoscale explain", args: []string{"forecasting"}, noTable: true, before: h.decided,
+			mask: []string{"at", "desired", "from", "wanted", "peak", "arrivals", "depth", "rate", "bound", "hold", "nextMoveSeconds", "fixedSeconds", "eachSeconds", "batches"}},
+		{command: "autoscale backtest", args: []string{"forecasting"}, noTable: true,
+			mask: []string{"messages", "left", "again", "slotHours", "wait50Seconds", "wait99Seconds", "waitMaxSeconds", "peak", "moves", "reversals"}},
+		{command: "autoscale off", args: append([]string{"forecasting"}, by...), mask: []string{"desired"}, noTable: true},
 	}
+}
+
+// decided waits for a decision of the autoscaler.
+func (h *environment) decided() {
+	h.until("the autoscaler has decided", func() bool { return storetest.Value[int](h, h.database, `SELECT count(*) FROM scale_decision`) > 0 })
 }
 
 // node is the id of the one node that is up.

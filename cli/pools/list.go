@@ -169,7 +169,7 @@ func (k slotsKnown) fill(r *row) {
 	if age, found := k.ages[r.Worker]; found && r.Ready != nil && *r.Ready > 0 {
 		r.Oldest = &age
 	}
-	if p.Desired == nil {
+	if p.Desired == nil && p.Mode != scaling.Auto {
 		r.Mode = byFlags
 	}
 	if p.Paused {

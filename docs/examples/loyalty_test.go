@@ -28,7 +28,7 @@ func TestTheLoyaltyModule(t *testing.T) {
 	}
 	f := startProgram(t, program)
 	f.prints(t, topology.QueueName("points"), "topology", "show")
-	f.prints(t, "loyalty.card_presented", "worker", "list")
+	f.prints(t, "loyalty.card_presented", "worker", "describe", "points")
 	f.prints(t, "", "publish", "CARD_PRESENTED", "--data", `{"cardId":"C-1","saleId":"S-1","points":3}`)
 	f.publishStraight(t, "loyalty.card_presented", "CARD_PRESENTED", "5f0c7a52-3c4e-4f7d-9a55-0d6f3d1c2b10", straight)
 	f.hasPoints(t, 7)

@@ -3,7 +3,7 @@
 
 -- +goose NO TRANSACTION
 -- +goose Up
-CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS purchase_order_number ON purchase_order (po_number, tenant_id);
+CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS purchase_order_by_number ON purchase_order (po_number, tenant_id);
 ALTER TABLE purchase_order DROP CONSTRAINT IF EXISTS purchase_order_tenant_id_po_number_key;
 CREATE INDEX CONCURRENTLY IF NOT EXISTS purchase_order_undecided ON purchase_order (tenant_id, purchase_order_id) WHERE status = 'PENDING';
 DROP INDEX CONCURRENTLY IF EXISTS purchase_order_pending;
@@ -19,4 +19,4 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS purchase_order_pending ON purchase_order
 DROP INDEX CONCURRENTLY IF EXISTS purchase_order_undecided;
 CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS purchase_order_tenant_id_po_number_key ON purchase_order (tenant_id, po_number);
 ALTER TABLE purchase_order ADD CONSTRAINT purchase_order_tenant_id_po_number_key UNIQUE USING INDEX purchase_order_tenant_id_po_number_key;
-DROP INDEX CONCURRENTLY IF EXISTS purchase_order_number;
+DROP INDEX CONCURRENTLY IF EXISTS purchase_order_by_number;

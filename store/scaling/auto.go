@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/composerp/composerp/store"
-	"github.com/composerp/composerp/store/failpoint"
 	"github.com/composerp/composerp/store/internal/pg"
 	"github.com/composerp/composerp/store/operatorlog"
 )
@@ -168,7 +167,6 @@ func Decided(ctx context.Context, db *store.DB, lease store.Lease, p Pool, desir
 		if err := event(ctx, tx, p.Queue, "", p.Desired, &desired, "autoscaler", reason); err != nil {
 			return err
 		}
-		failpoint.Hit("scaler.decided")
 		return hint(ctx, tx)
 	})
 	if err != nil {

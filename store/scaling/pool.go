@@ -216,3 +216,10 @@ var listEvents = pg.SQL(`SELECT at, queue, node, before, after, by, reason FROM 
 func Events(ctx context.Context, db *store.DB, queue string, limit int) ([]Event, error) {
 	return pg.List[Event](ctx, db, "reading the scale events of "+queue, listEvents, queue, limit)
 }
+
+var desiredChanges = pg.SQL(`SELECT at, queue, node, before, after, by, reason FROM scale_event WHERE queue = $1 AND node = '' ORDER BY id`)
+
+// DesiredChanges reads the changes of the number that a queue's pool desires, the oldest first.
+func DesiredChanges(ctx context.Context, db *store.DB, queue string) ([]Event, error) {
+	return pg.List[Event](ctx, db, "reading what was desired of "+queue, desiredChanges, queue)
+}

@@ -29,7 +29,7 @@ func (a *Autoscaler) Decide(p Policy, s Sample) Decision {
 	p = p.complete()
 	a.observe(s)
 	rate := s.Curve.Rate(p.Batch)
-	d := Decision{At: s.At, From: s.Desired, Arrivals: a.arrivals, Depth: s.Depth, Rate: rate, Drain: p.Drain, Gain: a.gain.last}
+	d := Decision{At: s.At, From: s.Desired, Arrivals: a.arrivals, Depth: s.Depth, Rate: rate, Drain: p.Drain.Seconds(), Gain: a.gain.last}
 	d.Wanted = a.want(p, s, rate)
 	d.Peak = a.peak(s.At, d.Wanted)
 	d.Desired, d.Bound, d.Hold = a.bounded(p, s, d)
@@ -41,7 +41,7 @@ func (a *Autoscaler) Decide(p Policy, s Sample) Decision {
 		a.moved = s.At
 		a.gain.lower()
 	}
-	d.NextMove = a.nextMove(s.At, d)
+	d.NextMove = a.nextMove(p, s.At, d).Seconds()
 	return d
 }
 
@@ -93,7 +93,15 @@ func (a *Autoscaler) peak(at time.Time, wanted int) int {
 
 // bounded is the number of slots after steps, pauses, holds and the pool's limits.
 func (a *Autoscaler) bounded(p Policy, s Sample, d Decision) (int, Bound, Hold) {
-	slots, bound, hold := a.step(s, d)
+	within := d
+	within.Wanted, within.Peak = min(max(d.Wanted, p.Min), p.Max), min(max(d.Peak, p.Min), p.Max)
+	slots, bound, hold := a.step(s, within)
+	switch {
+	case bound == NoBound && d.Wanted < p.Min:
+		bound = ByMin
+	case bound == NoBound && d.Wanted > p.Max:
+		bound = ByMax
+	}
 	for _, limit := range []struct {
 		most  int
 		bound Bound
@@ -159,7 +167,8 @@ func (a *Autoscaler) stepDown(from int, at time.Time, d Decision, saturated bool
 }
 
 // nextMove is the time until a step towards what is wanted is allowed, as far as pauses decide.
-func (a *Autoscaler) nextMove(at time.Time, d Decision) time.Duration {
+func (a *Autoscaler) nextMove(p Policy, at time.Time, d Decision) time.Duration {
+	d.Wanted = min(max(d.Wanted, p.Min), p.Max)
 	wait := time.Duration(0)
 	switch {
 	case d.Wanted > d.Desired && !a.raised.IsZero():

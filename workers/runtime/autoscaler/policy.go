@@ -88,17 +88,17 @@ const (
 
 // Decision is the number of slots that a queue should have, with the numbers it comes from.
 type Decision struct {
-	At       time.Time     `json:"at"`
-	Desired  int           `json:"desired"`
-	From     int           `json:"from"`     // slots as the pool stood
-	Wanted   int           `json:"wanted"`   // by the rule, before any bound
-	Peak     int           `json:"peak"`     // the most wanted within Window
-	Arrivals float64       `json:"arrivals"` // λ, messages a second
-	Depth    int           `json:"depth"`
-	Rate     float64       `json:"rate"` // of one slot in full batches, messages a second
-	Drain    time.Duration `json:"drain"`
-	Bound    Bound         `json:"bound,omitempty"`
-	Hold     Hold          `json:"hold,omitempty"`
-	Gain     float64       `json:"gain,omitempty"` // of the last step up that was measured: 1 is all it should bring
-	NextMove time.Duration `json:"nextMove"`       // until a step in the wanted direction is allowed
+	At       time.Time `json:"at"`
+	Desired  int       `json:"desired"`
+	From     int       `json:"from"`     // slots as the pool stood
+	Wanted   int       `json:"wanted"`   // by the rule, before any bound
+	Peak     int       `json:"peak"`     // the most wanted within Window
+	Arrivals float64   `json:"arrivals"` // λ, messages a second
+	Depth    int       `json:"depth"`
+	Rate     float64   `json:"rate"` // of one slot in full batches, messages a second
+	Drain    float64   `json:"drainSeconds"`
+	Bound    Bound     `json:"bound"`
+	Hold     Hold      `json:"hold"`
+	Gain     float64   `json:"gain"`            // of the last step up that was measured: 1 is all it should bring
+	NextMove float64   `json:"nextMoveSeconds"` // until a step in the wanted direction is allowed
 }

@@ -137,6 +137,11 @@ func PolicyOf(p scaling.Pool, batch, room int) autoscaler.Policy {
 	return policy
 }
 
+// CurveOf is the curve of a node's batches.
+func CurveOf(w scaling.Work) autoscaler.Curve {
+	return autoscaler.Curve{Weight: w.Batches, Size: w.Messages, SizeSq: w.Squares, Seconds: w.Seconds, Product: w.Products}
+}
+
 // Reason says in one line what stands behind a decision.
 func Reason(d autoscaler.Decision) string {
 	text := fmt.Sprintf("%.1f/s arrive, %d wait, a slot does %.1f/s: %d wanted", d.Arrivals, d.Depth, d.Rate, d.Wanted)
@@ -194,15 +199,18 @@ func (a *auto) sample(ctx context.Context, q *autoQueue, p scaling.Pool, state s
 		was, known := q.work[w.Node]
 		q.work[w.Node] = w
 		if !known || was.Term != w.Term {
-			continue // what it did before this leader looked is not of this interval
+			if q.curve.Weight == 0 { // what it did before this leader looked is not of this interval, but tells how it works
+				batches.Merge(CurveOf(w))
+			}
+			continue
 		}
 		s.Acked += int(w.Acked - was.Acked)
 		s.Returned += int(w.Returned - was.Returned)
 		s.Retried += int(w.Retried - was.Retried)
 		s.Away = s.Away || w.Deferred > was.Deferred
 		s.Busy += time.Duration((w.Seconds - was.Seconds) * float64(time.Second))
-		batches.Merge(autoscaler.Curve{Weight: w.Batches - was.Batches, Size: w.Messages - was.Messages, SizeSq: w.Squares - was.Squares,
-			Seconds: w.Seconds - was.Seconds, Product: w.Products - was.Products})
+		batches.Merge(CurveOf(scaling.Work{Batches: w.Batches - was.Batches, Messages: w.Messages - was.Messages, Squares: w.Squares - was.Squares,
+			Seconds: w.Seconds - was.Seconds, Products: w.Products - was.Products}))
 	}
 	if batches.Weight > 0 {
 		q.curve.Scale(math.Exp(-s.At.Sub(q.read).Seconds() / curveMemory.Seconds()))

@@ -13,9 +13,9 @@ type Result struct {
 	Left      int           `json:"left"`      // not handled at the end
 	Again     int           `json:"again"`     // delivered again, since their slot dropped them
 	SlotHours float64       `json:"slotHours"` // of slots that run or start
-	Wait50    time.Duration `json:"wait50"`    // from arrival until handled, median
-	Wait99    time.Duration `json:"wait99"`
-	WaitMax   time.Duration `json:"waitMax"`
+	Wait50    time.Duration `json:"-"`         // from arrival until handled, median
+	Wait99    time.Duration `json:"-"`
+	WaitMax   time.Duration `json:"-"`
 	Peak      int           `json:"peak"`      // most slots
 	Moves     int           `json:"moves"`     // changes of the number
 	Reversals int           `json:"reversals"` // changes of direction
